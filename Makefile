@@ -1,0 +1,52 @@
+# The two commands: `make run` and `make test`. Everything else is a convenience.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.PHONY: run test lint format bench chaos lock schema docs clean
+.DEFAULT_GOAL := run
+
+# `venv` needs ensurepip, which some distributions split off; virtualenv carries its own pip.
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); $(PYTHON) -m pip install --quiet --target .boot virtualenv && PYTHONPATH=.boot $(PYTHON) -m virtualenv --quiet $(VENV); }
+
+$(VENV)/.run: requirements/run.txt pyproject.toml | $(BIN)/python
+	$(PIP) --require-hashes -r requirements/run.txt
+	$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.test: requirements/test.txt $(VENV)/.run
+	$(PIP) --require-hashes -r requirements/test.txt
+	@touch $@
+
+run: $(VENV)/.run  ## set up, precompute everything, serve on 127.0.0.1:8000
+	@exec $(BIN)/fitgraph up
+
+test: $(VENV)/.test  ## set up, lint, type-check and run every test
+	@$(MAKE) --no-print-directory lint
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+format: $(VENV)/.test
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.test  ## side-by-side benchmarks, each prints its ratio
+	$(BIN)/python -m bench
+
+schema: $(VENV)/.run  ## print the GraphQL contract
+	$(BIN)/fitgraph schema > schema.graphql
+
+lock:  ## resolve and pin every dependency with its hash
+	$(PIP) uv
+	$(BIN)/uv pip compile pyproject.toml --extra build --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet --upgrade -o requirements/run.txt
+	$(BIN)/uv pip compile pyproject.toml --extra build --extra test --extra calibrate --constraint requirements/run.txt --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet -o requirements/test.txt
+
+clean:
+	rm -rf $(VENV) .boot .fitgraph .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -1,0 +1,297 @@
+"""The nouns that every room speaks: enums and frozen dataclasses, base SI units, a unit in every quantity's name.
+
+Conventions: ``*_bytes`` are exact integers, ``*_s`` seconds, ``*_bytes_s`` bytes per second, ``*_flops`` floating
+point operations per second (dense), ``*_tok_s`` tokens per second. ``None`` means unknown, never zero.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Engine(StrEnum):
+    """Inference engines. Ollama is a front of llama.cpp and shares its physics."""
+
+    LLAMA_CPP = "llama.cpp"
+    VLLM = "vllm"
+    MLX = "mlx"
+    OLLAMA = "ollama"
+
+
+class Backend(StrEnum):
+    """Compute interfaces that an engine drives an accelerator through."""
+
+    CUDA = "CUDA"
+    ROCM = "ROCm"
+    VULKAN = "Vulkan"
+    METAL = "Metal"
+    SYCL = "SYCL"
+    CPU = "CPU"
+
+
+class QuantFormat(StrEnum):
+    """File formats of quantized weights; each decides which engine can load it."""
+
+    GGUF = "gguf"
+    SAFETENSORS = "safetensors"
+    AWQ = "awq"
+    GPTQ = "gptq"
+    FP8 = "fp8"
+    NVFP4 = "nvfp4"
+    MXFP4 = "mxfp4"
+    MLX = "mlx"
+
+
+class CacheType(StrEnum):
+    """Element types of the KV cache."""
+
+    F32 = "f32"
+    F16 = "f16"
+    BF16 = "bf16"
+    Q8_0 = "q8_0"
+    Q5_1 = "q5_1"
+    Q5_0 = "q5_0"
+    Q4_1 = "q4_1"
+    Q4_0 = "q4_0"
+    IQ4_NL = "iq4_nl"
+    FP8 = "fp8"
+
+
+class WorkloadKind(StrEnum):
+    """The five workloads that are precomputed for every pairing."""
+
+    CHAT = "chat"
+    CODING = "coding"
+    AGENTIC_CODING = "agentic-coding"
+    REASONING = "reasoning"
+    RAG = "rag"
+
+
+class OperatingMode(StrEnum):
+    """How a ranking weighs speed, latency, context and headroom. Never changes a fit."""
+
+    BALANCED = "balanced"
+    INTERACTIVE = "interactive"
+    LIGHT_API = "light-api"
+    SCALE_OUT = "scale-out"
+
+
+class Status(StrEnum):
+    """Outcome of a placement, from best to worst. Order of definition is the stored code."""
+
+    FITS = "FITS"
+    FITS_TIGHTLY = "FITS_TIGHTLY"
+    FITS_WITH_OFFLOAD = "FITS_WITH_OFFLOAD"
+    DOES_NOT_FIT = "DOES_NOT_FIT"
+    UNSUPPORTED = "UNSUPPORTED"
+
+
+class Evidence(StrEnum):
+    """Where a speed comes from. Order of definition is the stored code."""
+
+    MEASURED = "MEASURED"
+    CALIBRATED = "CALIBRATED"
+    EXTRAPOLATED = "EXTRAPOLATED"
+
+
+class Strategy(StrEnum):
+    """What sits where. Order of definition is the stored code."""
+
+    ALL_GPU = "ALL_GPU"
+    EXPERT_OFFLOAD = "EXPERT_OFFLOAD"
+    LAYER_OFFLOAD = "LAYER_OFFLOAD"
+    CPU_ONLY = "CPU_ONLY"
+    NONE = "NONE"
+
+
+STATUSES: tuple[Status, ...] = tuple(Status)
+EVIDENCES: tuple[Evidence, ...] = tuple(Evidence)
+STRATEGIES: tuple[Strategy, ...] = tuple(Strategy)
+
+
+@dataclass(frozen=True, slots=True)
+class Accelerator:
+    """One accelerator, as its datasheet and driver state it.
+
+    ``memory_bytes`` is what the driver reports where that is known, else the nominal size; for unified memory it is
+    the whole pool and ``usable_fraction`` says which share the platform lets the GPU use by default.
+    ``matrix_flops`` is the dense FP16 peak with FP32 accumulation (matrix units where there are any, else shaders).
+    """
+
+    slug: str
+    name: str
+    vendor: str
+    architecture: str
+    kind: str
+    memory_bytes: int | None
+    usable_fraction: float | None
+    unified_memory: bool
+    bandwidth_bytes_s: float | None
+    matrix_flops: float | None
+    int8_ops: float | None
+    fp8_flops: float | None
+    fp4_flops: float | None
+    fp32_flops: float | None
+    compute_units: int | None
+    compute_capability: float | None
+    gfx_target: str | None
+    pcie_bytes_s: float | None
+    link_bytes_s: float | None
+    tdp_w: float | None
+    msrp_usd: float | None
+    backends: tuple[Backend, ...]
+    engines: tuple[Engine, ...]
+    # Reported GPU limit of the platform in bytes, where one was measured (Metal working set); wins over the fraction.
+    usable_bytes: int | None = None
+    boost_hz: float | None = None
+    last_level_cache_bytes: int | None = None
+    generation_year: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """The computer around the accelerator: where offloaded weights live and run."""
+
+    slug: str
+    name: str
+    memory_bytes: int
+    bandwidth_bytes_s: float
+    flops: float
+    cores: int
+
+
+@dataclass(frozen=True, slots=True)
+class Quant:
+    """One way to store weights: a llama.cpp file type, or a pre-quantized checkpoint format.
+
+    ``file_type`` names the llama.cpp recipe for GGUF (``Q4_K_M``); other formats use ``weight_bits`` and
+    ``group_size`` (elements per scale). ``quality_loss`` is the relative rise of perplexity at 7 to 8 B parameters,
+    None when unknown; ``nominal_bits`` is what the name promises and only peers' formulas use it.
+    """
+
+    slug: str
+    name: str
+    format: QuantFormat
+    file_type: str | None
+    nominal_bits: float
+    weight_bits: float | None
+    group_size: int | None
+    scale_bits: float | None
+    zero_bits: float | None
+    quality_loss: float | None
+    imatrix: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """A use with stated lengths (tokens) and thresholds (tok/s, milliseconds).
+
+    ``context_tokens`` is what is allocated; decode is stated at ``decode_depth_tokens`` tokens already in context.
+    """
+
+    slug: str
+    name: str
+    kind: WorkloadKind
+    prompt_tokens: int
+    output_tokens: int
+    context_tokens: int
+    decode_depth_tokens: int
+    comfortable_decode_tok_s: float
+    minimum_decode_tok_s: float
+    patience_ttft_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """A speed in tokens per second with the range that holds for 80 % of measured cases."""
+
+    value: float
+    low: float
+    high: float
+    evidence: Evidence
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryParts:
+    """Device memory of a load, bytes; the parts add up to ``total_bytes`` exactly. ``host_bytes`` is system RAM."""
+
+    weights_bytes: int
+    kv_cache_bytes: int
+    compute_bytes: int
+    overhead_bytes: int
+    total_bytes: int
+    usable_bytes: int
+    capacity_bytes: int
+    host_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """What sits where. ``gpu_layers`` counts as llama.cpp's ``-ngl`` does (repeating layers + 1 for the output)."""
+
+    strategy: Strategy
+    gpu_layers: int
+    cpu_moe_layers: int
+    offload_fraction: float
+
+
+@dataclass(frozen=True, slots=True)
+class EstimateRequest:
+    """One question, resolved to facts. ``None`` lets the estimator choose what a user of that engine would get."""
+
+    quant: Quant
+    accelerator: Accelerator
+    gpu_count: int = 1
+    host: Host | None = None
+    engine: Engine | None = None
+    backend: Backend | None = None
+    prompt_tokens: int = 4096
+    output_tokens: int = 512
+    depth_tokens: int | None = None
+    context_tokens: int | None = None
+    kv_cache_type: CacheType = CacheType.F16
+    flash_attention: bool = True
+    batch: int = 1
+    micro_batch_tokens: int | None = None
+    gpu_layers: int | None = None
+    cpu_moe_layers: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """The answer to one question. Speeds and TTFT are None when nothing runs."""
+
+    status: Status
+    engine: Engine | None
+    backend: Backend | None
+    file_size_bytes: int
+    memory: MemoryParts
+    placement: Placement
+    decode: Speed | None
+    prefill: Speed | None
+    ttft_ms: float | None
+    safe_context_tokens: int
+    context_tokens: int
+    score: float
+    grade: str
+    reasons: tuple[str, ...] = field(default=())
+
+
+class EstimatorError(ValueError):
+    """Base of what the estimator refuses; the message says what was wrong and what is allowed."""
+
+
+class MissingFactError(EstimatorError):
+    """A fact that the estimate needs is unknown; ``field_name`` names it."""
+
+    def __init__(self, entity: str, field_name: str) -> None:
+        self.entity = entity
+        self.field_name = field_name
+        super().__init__(
+            f"{entity}: the fact '{field_name}' is unknown, so no estimate can be made; add it with its source."
+        )
+
+
+class UnsupportedError(EstimatorError):
+    """No engine runs this format on this hardware."""

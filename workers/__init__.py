@@ -1,0 +1,1 @@
+"""Celery workers that plan, compute and publish fits."""
