@@ -148,6 +148,10 @@ class Accelerator:
     last_level_cache_bytes: int | None = None
     generation_year: int | None = None
 
+    def __hash__(self) -> int:
+        # Caches look whole lists of accelerators up; a few telling fields spare hashing thirty each time.
+        return hash((self.slug, self.memory_bytes, self.bandwidth_bytes_s))
+
 
 @dataclass(frozen=True, slots=True)
 class Host:
@@ -181,6 +185,8 @@ class Quant:
     zero_bits: float | None
     quality_loss: float | None
     imatrix: bool = False
+    #: Written only for mixture-of-experts models (llama.cpp's MXFP4_MOE).
+    moe_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,12 +252,12 @@ class EstimateRequest:
     host: Host | None = None
     engine: Engine | None = None
     backend: Backend | None = None
-    prompt_tokens: int = 4096
-    output_tokens: int = 512
+    prompt_tokens: int | None = None
+    output_tokens: int | None = None
     depth_tokens: int | None = None
     context_tokens: int | None = None
-    kv_cache_type: CacheType = CacheType.F16
-    flash_attention: bool = True
+    kv_cache_type: CacheType | None = None
+    flash_attention: bool | None = None
     batch: int = 1
     micro_batch_tokens: int | None = None
     gpu_layers: int | None = None

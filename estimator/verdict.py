@@ -7,15 +7,15 @@ the weighted mean of the parts times 100, capped by the status, so that a setup 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from estimator.types import STATUSES, OperatingMode, Status
 
-Floats: TypeAlias = NDArray[np.floating]
-Codes: TypeAlias = NDArray[np.integer]
+Floats: TypeAlias = Any  # a NumPy array of floats, or a float: every function broadcasts
+Codes: TypeAlias = NDArray[Any]
 
 PART_NAMES: tuple[str, ...] = ("decode", "ttft", "context", "quality", "headroom")
 #: Weight of each part by operating mode. A mode re-ranks; it never changes the fit.
@@ -54,9 +54,9 @@ def decode_part(decode_tok_s: Floats, comfortable_tok_s: Floats) -> Floats:
 
 
 def ttft_part(ttft_ms: Floats, patience_ms: Floats) -> Floats:
-    """1 within the workload's patience, 0 at 16 times it, logarithmic between."""
+    """1 within the workload's patience, 0 at 16 times it or when unknown (0), logarithmic between."""
     ratio = np.maximum(ttft_ms, 1e-3) / patience_ms
-    return np.clip(1.0 - np.log2(ratio) / 4.0, 0.0, 1.0)
+    return np.where(np.asarray(ttft_ms) > 0, np.clip(1.0 - np.log2(ratio) / 4.0, 0.0, 1.0), 0.0)
 
 
 def context_part(safe_context_tokens: Floats, needed_tokens: Floats) -> Floats:

@@ -1,0 +1,105 @@
+"""`fitgraph estimate`: a readable card, one JSON object, or JSON Lines in and out."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import orjson
+
+from api.questions import Answerer, ErrorCode, QuestionError, as_json
+from db.catalog_files import load_catalog
+from estimator.calibration import Calibration
+
+NO_ANSWER = 3
+#: Longest accepted line: a question is a few hundred bytes.
+MAX_LINE_BYTES = 65_536
+_FLUSH_EVERY = 256
+
+
+def make_answerer() -> Answerer:
+    """An answerer over the bundled catalog files and calibration."""
+    return Answerer(load_catalog(), Calibration.load())
+
+
+def run_batch(source: Path, sink: BinaryIO) -> int:
+    """Answer each line of ``source`` in order; a line that cannot be answered gets its typed error. Returns 0."""
+    answerer = make_answerer()
+    if str(source) == "-":
+        _answer_lines(answerer, sys.stdin.buffer, sink)
+        return 0
+    try:
+        with source.open("rb") as lines:
+            _answer_lines(answerer, lines, sink)
+    except OSError as error:
+        print(f"fitgraph: cannot read {source}: {error.strerror}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _answer_lines(answerer: Answerer, lines: Iterable[bytes], sink: BinaryIO) -> None:
+    pending: list[bytes] = []
+    for line in lines:
+        if not line.strip():
+            continue
+        pending.append(orjson.dumps(answer_line(answerer, line)))
+        if len(pending) >= _FLUSH_EVERY:
+            sink.write(b"\n".join(pending) + b"\n")
+            pending.clear()
+    if pending:
+        sink.write(b"\n".join(pending) + b"\n")
+    sink.flush()
+
+
+def answer_line(answerer: Answerer, line: bytes) -> dict[str, Any]:
+    """The output object of one input line: the documented answer, or ``error`` with ``code`` and ``message``."""
+    question: Any = None
+    try:
+        if len(line) > MAX_LINE_BYTES:
+            raise QuestionError(
+                ErrorCode.BAD_USER_INPUT, f"a line may have {MAX_LINE_BYTES} bytes; this one has {len(line)}"
+            )
+        try:
+            question = orjson.loads(line)
+        except orjson.JSONDecodeError as error:
+            raise QuestionError(ErrorCode.BAD_USER_INPUT, f"the line is not valid JSON: {error}") from error
+        if not isinstance(question, dict):
+            raise QuestionError(ErrorCode.BAD_USER_INPUT, "a line must be one JSON object")
+        return as_json(answerer.answer(question))
+    except QuestionError as error:
+        return error_json(error, question)
+
+
+def error_json(error: QuestionError, question: Any) -> dict[str, Any]:
+    """The error object of a question, with the names that it asked for so that answers can be matched."""
+    named = question if isinstance(question, dict) else {}
+    detail: dict[str, Any] = {"code": error.code.value, "message": str(error)}
+    if error.field:
+        detail["field"] = error.field
+    if error.suggestions:
+        detail["suggestions"] = list(error.suggestions)
+    return {key: named.get(key) for key in ("model", "gpu", "quant") if isinstance(named.get(key), str)} | {
+        "error": detail
+    }
+
+
+def run_one(model: str, gpu: str, quant: str | None, workload: str, *, as_json: bool) -> int:
+    """Print the card or the JSON object of one pairing. Returns 0, or 3 when there is no answer."""
+    from api.card import render_card
+    from api.pairing import estimate_pairing
+
+    try:
+        pairing = estimate_pairing(load_catalog(), Calibration.load(), model, gpu, quant, workload)
+    except QuestionError as error:
+        if as_json:
+            print(orjson.dumps(error_json(error, {"model": model, "gpu": gpu, "quant": quant})).decode())
+        else:
+            print(f"fitgraph: {error}", file=sys.stderr)
+        return NO_ANSWER
+    if as_json:
+        print(orjson.dumps(pairing.to_json(), option=orjson.OPT_INDENT_2).decode())
+    else:
+        render_card(pairing)
+    return 0

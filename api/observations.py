@@ -1,0 +1,199 @@
+"""Measured rows as the calibration sees them: which rows count, and what the estimator says was read and computed.
+
+A row is left out for what it states itself, never for its error: no catalog entity for its GPU, model or quant, a stated
+reason to doubt it, several GPUs, or weights in system memory (those calibrate the host terms instead).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from db import specs
+from db.catalog_files import Catalog
+from estimator.architecture import ModelArchitecture
+from estimator.calibration import peak_flops
+from estimator.effects import factor_values
+from estimator.fitting import Observation
+from estimator.hardware import backends_of
+from estimator.needs import Situation, needs
+from estimator.speed import EXPERT_LAYER_S, LAYER_S, TOKEN_S, PrefillWork, expert_thinness, prefill_terms
+from estimator.tables import model_tables
+from estimator.types import Accelerator, Backend, Engine, MissingFactError, Quant
+
+#: Builds are dated in years before this month; an estimate is for a build of this date.
+REFERENCE_YEAR = 2026 + 9 / 12
+#: Age given to a row that states no date.
+UNDATED_AGE_YEARS = 0.5
+#: Lengths of a row that states none: llama-bench's own.
+DEFAULT_PROMPT_TOKENS = 512
+DEFAULT_OUTPUT_TOKENS = 128
+_BACKENDS = {backend.value: backend for backend in Backend}
+_SAME_ENGINE = {"ollama": Engine.LLAMA_CPP.value, "docker-model-runner": Engine.LLAMA_CPP.value}
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredRow:
+    """A usable row with the entities it is about."""
+
+    row: Mapping[str, Any]
+    kind: str
+    accelerator: Accelerator
+    model: ModelArchitecture
+    quant: Quant
+    backend: Backend
+    engine: str
+    observation: Observation
+
+    @property
+    def tok_s(self) -> float:
+        """Measured tokens per second."""
+        return float(self.row["tok_s"])
+
+
+def why_left_out(row: Mapping[str, Any]) -> str | None:
+    """The stated rule by which a row does not calibrate single-GPU speed, or None when it does."""
+    for key in ("gpu_slug", "model_slug", "quant_slug"):
+        if not row.get(key):
+            return f"no catalog entity for its {key.removesuffix('_slug')}"
+    if row.get("suspect"):
+        return "its table states a reason to doubt it"
+    if (row.get("gpu_count") or 1) != 1:
+        return "several GPUs"
+    if row.get("offload"):
+        return "weights in system memory"
+    if not row.get("tok_s"):
+        return "no speed"
+    return None
+
+
+class Observer:
+    """Turns rows into observations over one catalog."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self.model = lru_cache(maxsize=None)(lambda slug: specs.architecture(catalog.models[slug]))
+        self.accelerator = lru_cache(maxsize=None)(lambda slug: specs.accelerator(catalog.gpus[slug]))
+        self.quant = lru_cache(maxsize=None)(lambda slug: specs.quant(catalog.quants[slug]))
+
+    def observe(self, rows: Sequence[Mapping[str, Any]]) -> list[MeasuredRow]:
+        """The usable rows, in order."""
+        return [found for row in rows if why_left_out(row) is None and (found := self._one(row)) is not None]
+
+    def _one(self, row: Mapping[str, Any]) -> MeasuredRow | None:
+        accelerator = self.accelerator(row["gpu_slug"])
+        quant = self.quant(row["quant_slug"])
+        try:
+            model = self.model(row["model_slug"])
+        except MissingFactError:
+            return None
+        if accelerator.bandwidth_bytes_s is None or math.isnan(peak_flops(accelerator)):
+            return None
+        backend = backend_of(row, accelerator)
+        engine = str(row.get("engine") or Engine.LLAMA_CPP.value)
+        engine = _SAME_ENGINE.get(engine, engine)
+        decode = row["kind"] == "decode"
+        scale = _weight_scale(row, model, quant)
+        terms, thinness = (
+            (_decode_terms(row, accelerator, model, quant, scale), 0.0)
+            if decode
+            else _prefill_terms(row, accelerator, model, quant, scale, engine)
+        )
+        tokens = 1.0 if decode else float(row.get("n_prompt") or DEFAULT_PROMPT_TOKENS)
+        observation = Observation(
+            terms=terms,
+            log_seconds=math.log(tokens / float(row["tok_s"])),
+            factors=factor_values(accelerator, backend, engine, quant, model.is_moe, model.architecture, model.slug),
+            age_years=age_years(row.get("date")),
+            thinness=thinness,
+            gpu=accelerator.slug,
+            model=model.slug,
+        )
+        return MeasuredRow(row, row["kind"], accelerator, model, quant, backend, engine, observation)
+
+
+def backend_of(row: Mapping[str, Any], accelerator: Accelerator) -> Backend:
+    """The backend that a row states, else the one that llama.cpp would choose."""
+    stated = _BACKENDS.get(str(row.get("backend") or ""))
+    if stated is not None:
+        return stated
+    known = backends_of(accelerator)
+    return known[0] if known else Backend.VULKAN
+
+
+def age_years(date: str | None) -> float:
+    """Years between a row's date (``YYYY``, ``YYYY-MM`` or longer) and the reference month, at least 0."""
+    if not date:
+        return UNDATED_AGE_YEARS
+    month = int(date[5:7]) if len(date) >= 7 else 6
+    return round(max(0.0, REFERENCE_YEAR - (int(date[:4]) + (month - 1) / 12)), 4)
+
+
+def _weight_scale(row: Mapping[str, Any], model: ModelArchitecture, quant: Quant) -> float:
+    """Stated size over computed size where the row's file is a custom mix under a standard name, else 1."""
+    stated = row.get("weights_gib")
+    if row.get("quant_match") != "variant" or not stated:
+        return 1.0
+    weights = model_tables(model, (quant,)).weights
+    return float(np.clip(float(stated) * 1024**3 / float(weights.file[0]), 0.5, 2.0))
+
+
+def _decode_terms(
+    row: Mapping[str, Any], accelerator: Accelerator, model: ModelArchitecture, quant: Quant, scale: float
+) -> tuple[float, ...]:
+    tables, n = model_tables(model, (quant,)), model.n_layers
+    output = int(row.get("n_gen") or DEFAULT_OUTPUT_TOKENS)
+    depth = float(row.get("depth") or 0)
+    situation = Situation(1, output, int(depth) + output, depth + output / 2.0)
+    need = needs(model, (situation,))
+    bandwidth = accelerator.bandwidth_bytes_s or math.nan
+    routed = float(tables.routed_active[0])
+    return (
+        scale * (float(tables.active[0]) - routed) / bandwidth,
+        scale * routed / bandwidth,
+        float(need.read_last[0, n]) / bandwidth,
+        n * LAYER_S,
+        float(tables.expert_layers_first[n]) * EXPERT_LAYER_S,
+        TOKEN_S,
+    )
+
+
+def _prefill_terms(
+    row: Mapping[str, Any],
+    accelerator: Accelerator,
+    model: ModelArchitecture,
+    quant: Quant,
+    scale: float,
+    engine: str,
+) -> tuple[tuple[float, ...], float]:
+    tables, n, experts = model_tables(model, (quant,)), model.n_layers, model.experts
+    routed, device = float(tables.host_experts[0, n]), float(tables.device[0])
+
+    def one(value: float) -> Any:
+        return np.array([float(value)])
+
+    work = PrefillWork(
+        prompt_tokens=one(row.get("n_prompt") or DEFAULT_PROMPT_TOKENS),
+        depth_tokens=one(row.get("depth") or 0),
+        micro_batch_tokens=one(2048 if engine == Engine.VLLM.value else 512),
+        flops_per_token=one(tables.flops_per_token),
+        attention_flops_per_pair=one(tables.attention_flops_per_token_pair),
+        weight_bytes=one(device * scale),
+        dense_bytes=one((device - routed) * scale),
+        routed_total_bytes=one(routed * scale),
+        host_weight_bytes=one(0),
+        layers=one(n),
+        expert_layers=one(tables.expert_layers_first[n]),
+        expert_count=one(experts.count if experts else 0),
+        experts_per_token=one(experts.per_token if experts else 0),
+        link_bytes_s=one(0),
+        host_bandwidth_bytes_s=one(1),
+        gpu_count=one(1),
+        hidden=one(model.hidden),
+    )
+    terms = prefill_terms(work, one(peak_flops(accelerator)), one(accelerator.bandwidth_bytes_s or math.nan))
+    return tuple(float(term[0]) for term in terms), float(expert_thinness(work)[0])

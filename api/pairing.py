@@ -1,0 +1,134 @@
+"""One model on one accelerator, every quant and workload: the block behind the card and live answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from api.questions import Answer, ErrorCode, QuestionError, as_json
+from db import specs
+from db.catalog_files import Catalog, UnknownNameError
+from estimator.calibration import Calibration
+from estimator.estimate import cell_of, require_facts
+from estimator.grid import FitBlock, evaluate_block
+from estimator.types import Estimate, EstimatorError, Host, MissingFactError, Quant, Workload
+
+
+@dataclass(frozen=True, slots=True)
+class Pairing:
+    """Fits of one (model, accelerator): ``block`` has the shape (1, quants, workloads)."""
+
+    model_slug: str
+    model_name: str
+    gpu_slug: str
+    gpu_name: str
+    quants: tuple[Quant, ...]
+    workloads: tuple[Workload, ...]
+    host: Host
+    block: FitBlock
+    chosen_quant: int
+    chosen_workload: int
+
+    def estimate(self, quant: int, workload: int) -> Estimate:
+        """The estimate of one cell."""
+        return cell_of(self.block, 0, quant, workload, self.workloads[workload].context_tokens, self.host)
+
+    @property
+    def chosen(self) -> Estimate:
+        """The estimate that was asked for."""
+        return self.estimate(self.chosen_quant, self.chosen_workload)
+
+    def runnable(self) -> list[int]:
+        """Indices of the quants that an engine can run here, widest first."""
+        order = sorted(range(len(self.quants)), key=lambda q: -float(self.block.bits_per_weight[q]))
+        return [q for q in order if bool(self.block.available[0, q])]
+
+    def recommended(self, workload: int) -> int | None:
+        """Index of the best quant for a workload, None when nothing runs."""
+        return next((q for q in self.runnable() if bool(self.block.recommended[0, q, workload])), None)
+
+    def to_json(self) -> dict[str, Any]:
+        """The chosen answer with the tables of its workloads and quants."""
+        answer = as_json(self._answer(self.chosen_quant, self.chosen_workload))
+        best = self.recommended(self.chosen_workload)
+        answer["workload"] = self.workloads[self.chosen_workload].slug
+        answer["recommended_quant"] = None if best is None else self.quants[best].slug
+        answer["workloads"] = {
+            workload.slug: as_json(self._answer(self.chosen_quant, w)) for w, workload in enumerate(self.workloads)
+        }
+        answer["quants"] = {
+            self.quants[q].slug: as_json(self._answer(q, self.chosen_workload)) for q in self.runnable()
+        }
+        return answer
+
+    def _answer(self, quant: int, workload: int) -> Answer:
+        return Answer(self.model_slug, self.gpu_slug, self.quants[quant].slug, self.estimate(quant, workload))
+
+
+def estimate_pairing(
+    catalog: Catalog, calibration: Calibration, model: str, gpu: str, quant: str | None, workload: str
+) -> Pairing:
+    """Estimate a pairing for every quant and workload.
+
+    Raises:
+        QuestionError: a name is unknown, a fact is missing, or no engine runs the quant there.
+    """
+    try:
+        model_slug = catalog.resolve_model(model)
+        gpu_slug = catalog.resolve_gpu(gpu)
+        quant_slug = catalog.resolve_quant(quant) if quant else None
+        workload_slug = catalog.resolve_workload(workload)
+    except UnknownNameError as error:
+        raise QuestionError(ErrorCode.NOT_FOUND, str(error), error.kind, tuple(error.suggestions)) from error
+    quants = tuple(
+        specs.quant(entry)
+        for slug, entry in catalog.quants.items()
+        if entry.get("precomputed", True) or slug == quant_slug
+    )
+    workloads = tuple(specs.workload(entry) for entry in catalog.workloads.values())
+    host = specs.host(next(entry for entry in catalog.hosts.values() if entry.get("default")))
+    accelerator = specs.accelerator(catalog.gpus[gpu_slug])
+    try:
+        require_facts(accelerator)
+        architecture = specs.architecture(catalog.models[model_slug])
+        block = evaluate_block(architecture, (accelerator,), quants, workloads, host, calibration)
+    except MissingFactError as error:
+        raise QuestionError(ErrorCode.MISSING_FACT, str(error), error.field_name) from error
+    except EstimatorError as error:
+        raise QuestionError(ErrorCode.BAD_USER_INPUT, str(error)) from error
+    w = next(index for index, each in enumerate(workloads) if each.slug == workload_slug)
+    pairing = Pairing(
+        model_slug,
+        str(catalog.models[model_slug]["name"]),
+        gpu_slug,
+        accelerator.name,
+        quants,
+        workloads,
+        host,
+        block,
+        0,
+        w,
+    )
+    return _with_quant(pairing, quant_slug)
+
+
+def _with_quant(pairing: Pairing, slug: str | None) -> Pairing:
+    runnable = pairing.runnable()
+    if not runnable:
+        raise QuestionError(
+            ErrorCode.UNSUPPORTED, f"no engine runs any quantization of {pairing.model_name} on {pairing.gpu_name}"
+        )
+    if slug is None:
+        best = pairing.recommended(pairing.chosen_workload)
+        chosen = runnable[-1] if best is None else best
+    else:
+        chosen = next(index for index, each in enumerate(pairing.quants) if each.slug == slug)
+        if chosen not in runnable:
+            allowed = ", ".join(pairing.quants[q].slug for q in runnable)
+            raise QuestionError(
+                ErrorCode.UNSUPPORTED,
+                f"no engine runs {pairing.quants[chosen].name} of {pairing.model_name} on {pairing.gpu_name}; "
+                f"these run there: {allowed}",
+                "quant",
+            )
+    return replace(pairing, chosen_quant=chosen)

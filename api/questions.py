@@ -1,0 +1,237 @@
+"""One estimate asked in words: names and numbers in, an answer or a typed error out.
+
+The command line's batch mode and the GraphQL `estimate` field share this module, so they accept the same keys, refuse
+the same mistakes and return the same numbers. It reads the catalog snapshot only: no database, no server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import lru_cache
+from typing import Any, TypeVar
+
+from db import specs
+from db.catalog_files import Catalog, UnknownNameError
+from estimator.architecture import ModelArchitecture
+from estimator.calibration import Calibration
+from estimator.estimate import estimate
+from estimator.types import (
+    Accelerator,
+    Backend,
+    CacheType,
+    Engine,
+    Estimate,
+    EstimateRequest,
+    EstimatorError,
+    Host,
+    MissingFactError,
+    Quant,
+    Speed,
+    UnsupportedError,
+)
+
+
+class ErrorCode(StrEnum):
+    """Why a question has no answer."""
+
+    BAD_USER_INPUT = "BAD_USER_INPUT"
+    NOT_FOUND = "NOT_FOUND"
+    MISSING_FACT = "MISSING_FACT"
+    UNSUPPORTED = "UNSUPPORTED"
+
+
+class QuestionError(ValueError):
+    """A question that cannot be answered; the message says what was wrong and what is allowed."""
+
+    def __init__(
+        self, code: ErrorCode, message: str, field: str | None = None, suggestions: tuple[str, ...] = ()
+    ) -> None:
+        self.code = code
+        self.field = field
+        self.suggestions = suggestions
+        super().__init__(message)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An estimate with the catalog names that it is about."""
+
+    model_slug: str
+    gpu_slug: str
+    quant_slug: str
+    estimate: Estimate
+
+
+#: Largest value accepted per numeric key: far above any real setup, low enough that no arithmetic overflows.
+LIMITS: dict[str, tuple[int, int]] = {
+    "gpu_count": (1, 1024),
+    "prompt_tokens": (1, 16_777_216),
+    "output_tokens": (1, 16_777_216),
+    "depth": (0, 16_777_216),
+    "context_tokens": (1, 16_777_216),
+    "batch": (1, 4096),
+    "micro_batch": (1, 65_536),
+    "gpu_layers": (0, 100_000),
+    "cpu_moe_layers": (0, 100_000),
+}
+KEYS: tuple[str, ...] = (
+    "model", "gpu", "quant", "gpu_count", "host", "engine", "backend", "prompt_tokens", "output_tokens", "depth",
+    "context_tokens", "kv_cache_type", "flash_attention", "batch", "micro_batch", "gpu_layers", "cpu_moe_layers",
+)  # fmt: skip
+E_ = TypeVar("E_", bound=StrEnum)
+
+
+class Answerer:
+    """Answers questions over one catalog snapshot; keeps what it built per entity for the next question."""
+
+    def __init__(self, catalog: Catalog, calibration: Calibration) -> None:
+        self._catalog = catalog
+        self._calibration = calibration
+        self._architecture: Callable[[str], ModelArchitecture] = lru_cache(maxsize=None)(
+            lambda slug: specs.architecture(catalog.models[slug])
+        )
+        self._accelerator: Callable[[str], Accelerator] = lru_cache(maxsize=None)(
+            lambda slug: specs.accelerator(catalog.gpus[slug])
+        )
+        self._quant: Callable[[str], Quant] = lru_cache(maxsize=None)(lambda slug: specs.quant(catalog.quants[slug]))
+        self._host: Callable[[str], Host] = lru_cache(maxsize=None)(lambda slug: specs.host(catalog.hosts[slug]))
+        self._default_host = next(slug for slug, entry in catalog.hosts.items() if entry.get("default"))
+        self._resolved = lru_cache(maxsize=65_536)(self._resolve)
+
+    def answer(self, question: Mapping[str, Any]) -> Answer:
+        """Estimate one question. Raises :class:`QuestionError`."""
+        unknown = sorted(set(question) - set(KEYS))
+        if unknown:
+            raise QuestionError(
+                ErrorCode.BAD_USER_INPUT, f"unknown key {unknown[0]!r}; allowed are {', '.join(KEYS)}", unknown[0]
+            )
+        model_slug = self._resolved("model", _text(question, "model"))
+        gpu_slug = self._resolved("gpu", _text(question, "gpu"))
+        quant_slug = self._resolved("quant", _text(question, "quant"))
+        host = self._resolved("host", _text(question, "host")) if question.get("host") is not None else None
+        request = self._request(question, gpu_slug, quant_slug, host)
+        try:
+            result = estimate(self._architecture(model_slug), request, self._calibration)
+        except MissingFactError as error:
+            raise QuestionError(ErrorCode.MISSING_FACT, str(error), error.field_name) from error
+        except UnsupportedError as error:
+            raise QuestionError(ErrorCode.UNSUPPORTED, str(error)) from error
+        except EstimatorError as error:
+            raise QuestionError(ErrorCode.BAD_USER_INPUT, str(error)) from error
+        return Answer(model_slug, gpu_slug, quant_slug, result)
+
+    def _request(self, question: Mapping[str, Any], gpu: str, quant: str, host: str | None) -> EstimateRequest:
+        context = _integer(question, "context_tokens")
+        return EstimateRequest(
+            quant=self._quant(quant),
+            accelerator=self._accelerator(gpu),
+            gpu_count=_integer(question, "gpu_count") or 1,
+            host=self._host(host or self._default_host),
+            engine=_choice(question, "engine", Engine),
+            backend=_choice(question, "backend", Backend),
+            prompt_tokens=_integer(question, "prompt_tokens"),
+            output_tokens=_integer(question, "output_tokens"),
+            depth_tokens=_integer(question, "depth"),
+            context_tokens=context,
+            kv_cache_type=_choice(question, "kv_cache_type", CacheType),
+            flash_attention=_boolean(question, "flash_attention"),
+            batch=_integer(question, "batch") or 1,
+            micro_batch_tokens=_integer(question, "micro_batch"),
+            gpu_layers=_integer(question, "gpu_layers"),
+            cpu_moe_layers=_integer(question, "cpu_moe_layers"),
+        )
+
+    def _resolve(self, kind: str, text: str) -> str:
+        try:
+            return str(getattr(self._catalog, f"resolve_{kind}")(text))
+        except UnknownNameError as error:
+            raise QuestionError(ErrorCode.NOT_FOUND, str(error), kind, tuple(error.suggestions)) from error
+
+
+def as_json(answer: Answer) -> dict[str, Any]:
+    """The documented output object of one answer, bytes as integers, speeds in tokens per second."""
+    result = answer.estimate
+    memory = result.memory
+    return {
+        "model": answer.model_slug,
+        "gpu": answer.gpu_slug,
+        "quant": answer.quant_slug,
+        "engine": result.engine.value if result.engine else None,
+        "backend": result.backend.value if result.backend else None,
+        "status": result.status.value,
+        "file_size_bytes": result.file_size_bytes,
+        "memory": {
+            "weights_bytes": memory.weights_bytes,
+            "kv_cache_bytes": memory.kv_cache_bytes,
+            "compute_bytes": memory.compute_bytes,
+            "overhead_bytes": memory.overhead_bytes,
+            "total_bytes": memory.total_bytes,
+            "usable_bytes": memory.usable_bytes,
+            "host_bytes": memory.host_bytes,
+        },
+        "decode_tok_s": _speed(result.decode),
+        "prefill_tok_s": _speed(result.prefill),
+        "ttft_ms": None if result.ttft_ms is None else round(result.ttft_ms, 3),
+        "safe_context_tokens": result.safe_context_tokens,
+        "context_tokens": result.context_tokens,
+        "strategy": result.placement.strategy.value,
+        "gpu_layers": result.placement.gpu_layers,
+        "cpu_moe_layers": result.placement.cpu_moe_layers,
+        "offload_fraction": round(result.placement.offload_fraction, 6),
+        "score": round(result.score, 2),
+        "grade": result.grade,
+    }
+
+
+def _speed(speed: Speed | None) -> dict[str, Any] | None:
+    if speed is None:
+        return None
+    return {
+        "value": round(speed.value, 4),
+        "low": round(speed.low, 4),
+        "high": round(speed.high, 4),
+        "evidence": speed.evidence.value,
+    }
+
+
+def _text(question: Mapping[str, Any], key: str) -> str:
+    value = question.get(key)
+    if not isinstance(value, str) or not value.strip():
+        raise QuestionError(
+            ErrorCode.BAD_USER_INPUT, f"{key!r} must be a non-empty name (a slug or an alias), not {value!r}", key
+        )
+    return value
+
+
+def _integer(question: Mapping[str, Any], key: str) -> int | None:
+    value = question.get(key)
+    if value is None:
+        return None
+    low, high = LIMITS[key]
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise QuestionError(
+            ErrorCode.BAD_USER_INPUT, f"{key!r} must be an integer from {low} to {high}, not {value!r}", key
+        )
+    return value
+
+
+def _boolean(question: Mapping[str, Any], key: str) -> bool | None:
+    value = question.get(key)
+    if value is None or isinstance(value, bool):
+        return value
+    raise QuestionError(ErrorCode.BAD_USER_INPUT, f"{key!r} must be true or false, not {value!r}", key)
+
+
+def _choice(question: Mapping[str, Any], key: str, kind: type[E_]) -> E_ | None:
+    value = question.get(key)
+    if value is None:
+        return None
+    if isinstance(value, str):
+        folded = value.strip().casefold()
+        for member in kind:
+            if folded in (member.value.casefold(), member.name.casefold()):
+                return member
+    allowed = ", ".join(member.value for member in kind)
+    raise QuestionError(ErrorCode.BAD_USER_INPUT, f"{key!r} must be one of {allowed}, not {value!r}", key)

@@ -1,0 +1,240 @@
+"""`fitgraph validate`: errors against every measured row, by stratum, beside peers' formulas, as a report with plots.
+
+Speed errors are out of sample: each row is predicted by constants fitted without its (GPU, model) group, and in further
+tables without its whole GPU or its whole model. An error is |estimate / measured - 1| of tokens per second.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from api.accuracy import FACTORS, STARTS
+from api.observations import MeasuredRow, Observer, why_left_out
+from api.peers import PEERS
+from db.catalog_files import Catalog, load_catalog
+from db.measurements import speed_rows
+from estimator import crossval
+from estimator.calibration import STRATA, Calibration
+from estimator.effects import family_of, quant_class
+from estimator.estimate import estimate
+from estimator.types import EstimateRequest, EstimatorError, Status
+
+DEFAULT_REPORT = Path("docs/validation.md")
+#: A group of rows smaller than this is not shown on its own line.
+MINIMUM_ROWS = 15
+_DEPTHS = ((0, "up to 1K"), (1024, "1K to 8K"), (8192, "8K to 32K"), (32768, "32K and more"))
+
+
+def write_report(output: Path | None) -> Path:
+    """Compute everything and write the report and its plots; prints the head of it."""
+    path = output or DEFAULT_REPORT
+    catalog, calibration = load_catalog(), Calibration.load()
+    rows = list(speed_rows())
+    measured = Observer(catalog).observe(rows)
+    parts = [_head(rows, measured, calibration)]
+    plots: dict[str, tuple[Sequence[MeasuredRow], Any]] = {}
+    for kind in ("decode", "prefill"):
+        own = [each for each in measured if each.kind == kind]
+        observations = [each.observation for each in own]
+        residual = crossval.cross_validate(observations, FACTORS[kind], STARTS[kind], crossval.SCHEMES["pair"])
+        plots[kind] = (own, residual)
+        parts += [_kind_section(kind, own, residual, calibration)]
+    parts.append(_verdicts(catalog, calibration, rows))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(parts))
+    _draw(path, plots)
+    print(parts[0])
+    print(f"wrote {path}")
+    return path
+
+
+def _head(rows: Sequence[Mapping[str, Any]], measured: Sequence[MeasuredRow], calibration: Calibration) -> str:
+    reasons = Counter(reason for row in rows if (reason := why_left_out(row)) is not None)
+    lines = [
+        "# Validation",
+        "",
+        "Written by `fitgraph validate`; every number here is printed by that command. "
+        + __doc__.split("\n\n")[1].strip().replace("\n", " "),
+        "",
+        f"{len(rows):,} measured rows; {len(measured):,} calibrate single-GPU speed. Left out, by what the row states:",
+        "",
+        *(f"- {count:,}: {reason}" for reason, count in reasons.most_common()),
+        "",
+        "## Left out in cross-validation",
+        "",
+        "By (GPU, model) group. The floor is what reports of the same configuration by different people say about each "
+        "other: decode 7.4 % in the median and 27 % at the 90th percentile, prefill 25 % and 47 %.",
+        "",
+        "| speed | left out | groups | rows | median error | 90th percentile |",
+        "|---|---|---:|---:|---:|---:|",
+    ]
+    for kind in ("decode", "prefill"):
+        for scheme, summary in calibration.data[kind]["cross_validation"].items():
+            if summary["groups"]:
+                counts = f"{summary['groups']} | {summary['rows']:,}"
+                lines.append(f"| {kind} | {scheme} | {counts} | {summary['median']:.1%} | {summary['p90']:.1%} |")
+    offload = calibration.data["offload"]
+    if offload.get("mean_log_error") is not None:
+        lines += [
+            "",
+            f"Weights in system memory ({offload['rows']} decode rows, placement by the planner): mean log error "
+            f"{offload['mean_log_error']:.2f}.",
+        ]
+    return "\n".join([*lines, ""])
+
+
+def _kind_section(kind: str, measured: Sequence[MeasuredRow], residual: Any, calibration: Calibration) -> str:
+    lines = [f"## {kind.capitalize()}", "", f"![Estimated against measured {kind} speed](validation-{kind}.png)", ""]
+    lines += ["| formula | rows | median error | 90th percentile |", "|---|---:|---:|---:|"]
+    errors = np.abs(np.expm1(residual))
+    lines.append(
+        f"| **fitgraph**, left out by pair | {len(errors):,} | {np.median(errors):.1%} | {np.quantile(errors, 0.9):.1%} |"
+    )
+    if kind == "decode":
+        for name, formula in PEERS.items():
+            values = [(formula(each), each.tok_s) for each in measured]
+            peer = np.array([abs(value / tok_s - 1.0) for value, tok_s in values if value is not None])
+            lines.append(f"| {name} | {len(peer):,} | {np.median(peer):.1%} | {np.quantile(peer, 0.9):.1%} |")
+    lines.append("")
+    for title, key in _STRATA.items():
+        lines += _stratum_table(title, key, measured, residual)
+    lines += _coverage(kind, measured, residual, calibration)
+    return "\n".join(lines)
+
+
+def _depth(case: MeasuredRow) -> str:
+    depth = float(case.row.get("depth") or 0)
+    return next(name for least, name in reversed(_DEPTHS) if depth >= least)
+
+
+_STRATA: Mapping[str, Callable[[MeasuredRow], str]] = {
+    "hardware family": lambda case: family_of(case.accelerator),
+    "GPU": lambda case: case.accelerator.name,
+    "model architecture": lambda case: case.model.architecture,
+    "kind of model": lambda case: "mixture of experts" if case.model.is_moe else "dense",
+    "quant": lambda case: quant_class(case.quant),
+    "engine": lambda case: case.engine,
+    "backend": lambda case: case.backend.value,
+    "depth": _depth,
+}
+
+
+def _stratum_table(
+    title: str, key: Callable[[MeasuredRow], str], measured: Sequence[MeasuredRow], residual: Any
+) -> list[str]:
+    groups: dict[str, list[float]] = defaultdict(list)
+    for each, value in zip(measured, residual, strict=True):
+        groups[key(each)].append(float(value))
+    lines = [
+        f"### By {title}",
+        "",
+        f"| {title} | rows | bias | median error | 90th percentile |",
+        "|---|---:|---:|---:|---:|",
+    ]
+    for name, values in sorted(groups.items()):
+        if len(values) >= MINIMUM_ROWS:
+            error = np.abs(np.expm1(values))
+            bias = float(np.expm1(np.median(values)))
+            lines.append(
+                f"| {name} | {len(values):,} | {bias:+.1%} | {np.median(error):.1%} | {np.quantile(error, 0.9):.1%} |"
+            )
+    return [*lines, ""]
+
+
+def _coverage(kind: str, measured: Sequence[MeasuredRow], residual: Any, calibration: Calibration) -> list[str]:
+    """Share of left-out rows inside the range of the stratum they fall in when left out by pair."""
+    lines = [
+        "### Coverage of the ranges",
+        "",
+        "A range should hold 80 % of measured values. Rows are predicted without their pair, so they fall in the stratum "
+        "of a known GPU.",
+        "",
+        "| kind of model | rows | inside |",
+        "|---|---:|---:|",
+    ]
+    for name, wanted in (("dense", False), ("moe", True)):
+        low, high = calibration.data[kind]["ranges"][name][STRATA[1]]
+        ratio = np.exp(
+            -np.array([value for each, value in zip(measured, residual, strict=True) if each.model.is_moe is wanted])
+        )
+        if len(ratio):
+            inside = float(((ratio >= low) & (ratio <= high)).mean())
+            lines.append(f"| {name} | {len(ratio):,} | {inside:.1%} |")
+    return [*lines, ""]
+
+
+def _verdicts(catalog: Catalog, calibration: Calibration, rows: Sequence[Mapping[str, Any]]) -> str:
+    """Said to fit, did fit: every distinct measured load on one GPU, with the context that it was measured at."""
+    from db import specs
+
+    host = specs.host(catalog.hosts[catalog.default_host])
+    counts: Counter[tuple[str, str]] = Counter()
+    seen: set[tuple[Any, ...]] = set()
+    for row in rows:
+        if (
+            not all(row.get(key) for key in ("gpu_slug", "model_slug", "quant_slug"))
+            or (row.get("gpu_count") or 1) != 1
+        ):
+            continue
+        key = (row["gpu_slug"], row["model_slug"], row["quant_slug"], row.get("depth") or 0, bool(row.get("offload")))
+        if key in seen or row.get("suspect"):
+            continue
+        seen.add(key)
+        try:
+            answer = estimate(
+                specs.architecture(catalog.models[row["model_slug"]]),
+                EstimateRequest(
+                    quant=specs.quant(catalog.quants[row["quant_slug"]]),
+                    accelerator=specs.accelerator(catalog.gpus[row["gpu_slug"]]),
+                    host=host,
+                    depth_tokens=int(row.get("depth") or 0),
+                ),
+                calibration,
+            )
+        except EstimatorError:
+            continue
+        said = "all on the GPU" if answer.status in (Status.FITS, Status.FITS_TIGHTLY) else "not all on the GPU"
+        counts["with weights in system memory" if row.get("offload") else "all on the GPU", said] += 1
+    lines = ["## Verdicts", "", "| measured | said to fit the GPU | said not to fit it |", "|---|---:|---:|"]
+    lines += [
+        f"| {measured} | {counts[measured, 'all on the GPU']} | {counts[measured, 'not all on the GPU']} |"
+        for measured in ("all on the GPU", "with weights in system memory")
+    ]
+    return "\n".join([*lines, ""])
+
+
+def _draw(path: Path, plots: Mapping[str, tuple[Sequence[MeasuredRow], Any]]) -> None:
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    for kind, (measured, residual) in plots.items():
+        tok_s = np.array([each.tok_s for each in measured])
+        estimated = tok_s * np.exp(residual)
+        figure, axes = plt.subplots(1, 3, figsize=(15, 4.6))
+        moe = np.array([each.model.is_moe for each in measured])
+        for mask, name, colour in ((~moe, "dense", "#2563eb"), (moe, "mixture of experts", "#d97706")):
+            axes[0].loglog(tok_s[mask], estimated[mask], ".", ms=3, alpha=0.5, label=name, color=colour)
+        ends = [tok_s.min(), tok_s.max()]
+        axes[0].loglog(ends, ends, "k-", lw=0.8)
+        axes[0].set(xlabel="measured tok/s", ylabel="estimated tok/s (left out by pair)", title=f"{kind} speed")
+        axes[0].legend()
+        families: dict[str, list[float]] = defaultdict(list)
+        for each, value in zip(measured, residual, strict=True):
+            families[family_of(each.accelerator)].append(abs(float(np.expm1(value))))
+        names = sorted(name for name, values in families.items() if len(values) >= MINIMUM_ROWS)
+        axes[1].barh(names, [float(np.median(families[name])) * 100 for name in names], color="#2563eb")
+        axes[1].set(xlabel="median error, %", title="error by hardware family")
+        shares = np.linspace(0.1, 0.95, 18)
+        held = np.sort(np.abs(residual))
+        axes[2].plot(shares * 100, [float(np.expm1(held[int(share * (len(held) - 1))])) * 100 for share in shares])
+        axes[2].set(xlabel="share of rows, %", ylabel="error below, %", title="error distribution")
+        figure.tight_layout()
+        figure.savefig(path.with_name(f"validation-{kind}.png"), dpi=80)
+        plt.close(figure)

@@ -1,0 +1,350 @@
+"""The structure of a language model: typed layers, from the facts of its configuration.
+
+Facts use the keys of a catalog model file (the fields of the model's ``config.json``, renamed once). The layer pattern
+has one letter a layer: F full attention, S sliding window, C chunked, I indexed (sparse), L linear, M state space
+(Mamba), P attention and state space in parallel, V short convolution, X cross attention, N no mixer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from estimator.types import EstimatorError, MissingFactError
+
+
+class Mixer(StrEnum):
+    """What a layer mixes tokens with; the value is its letter in the layer pattern."""
+
+    FULL = "F"
+    SLIDING = "S"
+    CHUNKED = "C"
+    INDEXED = "I"
+    LINEAR = "L"
+    STATE_SPACE = "M"
+    PARALLEL = "P"
+    SHORT_CONV = "V"
+    CROSS = "X"
+    NONE = "N"
+
+
+class FeedForward(StrEnum):
+    """What a layer's feed-forward part is; the value is its letter in the MLP pattern."""
+
+    DENSE = "D"
+    EXPERTS = "E"
+    NONE = "N"
+
+
+ATTENTION_MIXERS = frozenset({Mixer.FULL, Mixer.SLIDING, Mixer.CHUNKED, Mixer.INDEXED, Mixer.PARALLEL})
+#: Architectures whose GGUF files carry the MTP layers, which llama.cpp skips at load.
+MTP_STORED_ARCHITECTURES = frozenset({"Glm4MoeForCausalLM"})
+WINDOWED_MIXERS = frozenset({Mixer.SLIDING, Mixer.CHUNKED})
+
+
+@dataclass(frozen=True, slots=True)
+class LatentAttention:
+    """Multi-head latent attention (MLA): ranks and head dimensions in elements; ``q_rank`` None means no query LoRA."""
+
+    q_rank: int | None
+    kv_rank: int
+    nope_dim: int
+    rope_dim: int
+    value_dim: int
+
+
+@dataclass(frozen=True, slots=True)
+class LinearAttention:
+    """Linear attention with a constant state: a gated delta net, KDA or lightning attention."""
+
+    kind: str
+    key_heads: int
+    value_heads: int
+    key_dim: int
+    value_dim: int
+    conv_kernel: int
+    full_rank_gate: bool
+    full_rank_decay: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StateSpace:
+    """A Mamba block; ``version`` 1 or 2, dimensions in elements."""
+
+    version: int
+    inner_dim: int
+    state_dim: int
+    conv_kernel: int
+    groups: int
+    heads: int
+    dt_rank: int
+    gated_norm: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Experts:
+    """A mixture-of-experts feed-forward part; ``latent_dim`` is the routed experts' input width when projected."""
+
+    count: int
+    per_token: int
+    width: int
+    shared_width: int
+    shared_gate: bool
+    router_bias: bool
+    latent_dim: int | None
+    bias_elements: int
+    dense_parallel_width: int
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One layer; heads and dimensions in elements, ``window`` in tokens (None: the whole context)."""
+
+    mixer: Mixer
+    feed_forward: FeedForward
+    heads: int
+    kv_heads: int
+    key_dim: int
+    value_dim: int
+    window: int | None
+    shares_kv: bool
+    has_key_projection: bool
+    has_value_projection: bool
+    ffn_width: int
+    norms: int
+
+    @property
+    def has_attention(self) -> bool:
+        """Whether the layer attends to earlier tokens with keys and values."""
+        return self.mixer in ATTENTION_MIXERS
+
+
+@dataclass(frozen=True, slots=True)
+class ExtraParameters:
+    """Parameters outside the common structure; a lookup table is read one row a token and never multiplied."""
+
+    name: str
+    elements: int
+    is_lookup: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ModelArchitecture:
+    """Everything of a model that memory and speed depend on."""
+
+    slug: str
+    architecture: str
+    hidden: int
+    vocab: int
+    tied_embeddings: bool
+    context_tokens: int | None
+    layers: tuple[Layer, ...]
+    latent: LatentAttention | None
+    linear: LinearAttention | None
+    state_space: StateSpace | None
+    short_conv_kernel: int
+    experts: Experts | None
+    gated_mlp: bool
+    mlp_bias: bool
+    qkv_bias: bool
+    output_bias: bool
+    qk_norm: str
+    output_gate: str | None
+    sinks: bool
+    norm_bias: bool
+    indexer_heads: int
+    indexer_dim: int
+    indexer_topk: int
+    compress_ratios: tuple[int, ...]
+    extras: tuple[ExtraParameters, ...]
+    mtp_parameters: int
+    stored_mtp_layers: int
+    native_dtype: str
+    total_parameters: int
+    active_parameters: int
+    vision_parameters: int
+
+    def __hash__(self) -> int:
+        # Caches look models up by value; a few telling fields spare hashing a hundred layers each time.
+        return hash((self.slug, self.architecture, self.hidden, self.total_parameters, len(self.layers)))
+
+    @property
+    def n_layers(self) -> int:
+        """Repeating layers, without MTP heads."""
+        return len(self.layers)
+
+    @property
+    def is_moe(self) -> bool:
+        """Whether any layer routes tokens to experts."""
+        return self.experts is not None
+
+
+def architecture_from_facts(facts: Mapping[str, Any]) -> ModelArchitecture:
+    """Build the typed structure from a catalog entry's facts.
+
+    Raises:
+        MissingFactError: a fact that the estimate needs is null.
+        EstimatorError: facts contradict each other (for example a pattern of the wrong length).
+    """
+    slug = str(facts["slug"])
+    attention = facts.get("attention") or {}
+    pattern = _need(slug, "attention.layer_pattern", attention.get("layer_pattern"))
+    mlp_pattern = _need(slug, "mlp_pattern", facts.get("mlp_pattern"))
+    n_layers = int(_need(slug, "n_layers", facts.get("n_layers")))
+    if len(pattern) != n_layers or len(mlp_pattern) != n_layers:
+        raise EstimatorError(
+            f"{slug}: n_layers is {n_layers}, but attention.layer_pattern has {len(pattern)} letters and mlp_pattern "
+            f"has {len(mlp_pattern)}; each must have one letter a layer."
+        )
+    counts = facts.get("params_computed") or {}
+    experts = _experts(slug, facts) if "E" in mlp_pattern else None
+    layers = tuple(_layer(slug, facts, index) for index in range(n_layers))
+    return ModelArchitecture(
+        slug=slug,
+        architecture=str(facts["architecture"]),
+        hidden=int(_need(slug, "hidden_size", facts.get("hidden_size"))),
+        vocab=int(_need(slug, "vocab_size", facts.get("vocab_size"))),
+        tied_embeddings=bool(facts.get("tie_word_embeddings")),
+        context_tokens=None if facts.get("context_length") is None else int(facts["context_length"]),
+        layers=layers,
+        latent=_latent(attention),
+        linear=_linear(slug, facts, attention),
+        state_space=_state_space(attention.get("ssm")),
+        short_conv_kernel=int((attention.get("short_conv") or {}).get("kernel") or 0),
+        experts=experts,
+        gated_mlp=bool((facts.get("mlp") or {}).get("gated", True)),
+        mlp_bias=bool((facts.get("mlp") or {}).get("bias", False)),
+        qkv_bias=bool(attention.get("qkv_bias")),
+        output_bias=bool(attention.get("o_bias")),
+        qk_norm=str(attention.get("qk_norm") or "none"),
+        output_gate=attention.get("output_gate"),
+        sinks=bool(attention.get("sinks")),
+        norm_bias=bool((facts.get("norms") or {}).get("bias")),
+        indexer_heads=int((attention.get("indexer") or {}).get("index_n_heads") or attention.get("index_n_heads") or 0),
+        indexer_dim=int((attention.get("indexer") or {}).get("index_head_dim") or attention.get("index_head_dim") or 0),
+        indexer_topk=int((attention.get("indexer") or {}).get("index_topk") or attention.get("index_topk") or 0),
+        compress_ratios=tuple(int(ratio) for ratio in attention.get("compress_ratios") or ()),
+        extras=tuple(
+            ExtraParameters(str(extra["name"]), int(extra["params"]), bool(extra.get("lookup")))
+            for extra in facts.get("extra_params") or ()
+        ),
+        mtp_parameters=int((facts.get("mtp") or {}).get("params") or 0),
+        stored_mtp_layers=int((facts.get("mtp") or {}).get("n_layers") or 0)
+        if facts["architecture"] in MTP_STORED_ARCHITECTURES
+        else 0,
+        native_dtype=str(facts.get("native_dtype") or ""),
+        total_parameters=int(_need(slug, "params_computed.text_total", counts.get("text_total"))),
+        active_parameters=int(_need(slug, "params_computed.text_active", counts.get("text_active"))),
+        vision_parameters=int(facts.get("params_vision_and_other") or 0),
+    )
+
+
+def _need(slug: str, name: str, value: Any) -> Any:
+    if value is None:
+        raise MissingFactError(slug, name)
+    return value
+
+
+def _layer(slug: str, facts: Mapping[str, Any], index: int) -> Layer:
+    attention = facts["attention"]
+    mixer = Mixer(attention["layer_pattern"][index])
+    feed_forward = FeedForward(facts["mlp_pattern"][index])
+    own = attention.get("per_layer")
+    overrides = dict(own[index]) if own and index < len(own) else {}
+    kind = attention.get("swa") if mixer in WINDOWED_MIXERS else attention.get("full")
+    values = {**facts, **(kind or {}), **overrides}
+    attends = mixer in ATTENTION_MIXERS or mixer is Mixer.CROSS
+    heads = int(_need(slug, "n_heads", values.get("n_heads"))) if attends else int(values.get("n_heads") or 0)
+    key_dim = int(_need(slug, "head_dim_k", values.get("head_dim_k"))) if attends else 0
+    shared_layers = int(attention.get("kv_shared_layers") or 0)
+    shares = attends and index >= int(facts["n_layers"]) - shared_layers
+    keeps = bool(attention.get("kv_shared_keeps_weights", True))
+    window = attention.get("sliding_window") if mixer is Mixer.SLIDING else None
+    if mixer is Mixer.CHUNKED:
+        window = attention.get("chunk_size")
+    if mixer in WINDOWED_MIXERS:
+        window = int(_need(slug, "attention.sliding_window", window))
+    norms = (facts.get("norms") or {}).get("per_layer", 2)
+    if feed_forward is FeedForward.DENSE:
+        width = int(_need(slug, "intermediate_size", values.get("intermediate_size")))
+    else:
+        width = int(values.get("intermediate_size") or 0)
+    return Layer(
+        mixer=mixer,
+        feed_forward=feed_forward,
+        heads=heads,
+        kv_heads=int(values.get("n_kv_heads") or heads) if attends else 0,
+        key_dim=key_dim,
+        value_dim=int(values.get("head_dim_v") or key_dim) if attends else 0,
+        window=window,
+        shares_kv=shares,
+        has_key_projection=attends and (keeps or not shares),
+        has_value_projection=attends and (keeps or not shares) and not values.get("k_eq_v"),
+        ffn_width=width,
+        norms=int(norms[index]) if isinstance(norms, str) else int(norms),
+    )
+
+
+def _experts(slug: str, facts: Mapping[str, Any]) -> Experts:
+    moe = _need(slug, "moe", facts.get("moe"))
+    return Experts(
+        count=int(_need(slug, "moe.n_experts", moe.get("n_experts"))),
+        per_token=int(_need(slug, "moe.experts_per_token", moe.get("experts_per_token"))),
+        width=int(_need(slug, "moe.moe_intermediate_size", moe.get("moe_intermediate_size"))),
+        shared_width=int(moe.get("shared_intermediate_size") or 0) if moe.get("n_shared_experts") else 0,
+        shared_gate=bool(moe.get("shared_gate")),
+        router_bias=bool(moe.get("router_bias")),
+        latent_dim=moe.get("latent_size"),
+        bias_elements=int(moe.get("expert_bias_params") or 0),
+        dense_parallel_width=int(facts.get("intermediate_size") or 0) if moe.get("dense_parallel") else 0,
+    )
+
+
+def _latent(attention: Mapping[str, Any]) -> LatentAttention | None:
+    mla = attention.get("mla")
+    if not mla:
+        return None
+    return LatentAttention(
+        q_rank=mla.get("q_lora_rank"),
+        kv_rank=int(mla["kv_lora_rank"]),
+        nope_dim=int(mla["qk_nope_head_dim"]),
+        rope_dim=int(mla["qk_rope_head_dim"]),
+        value_dim=int(mla["v_head_dim"]),
+    )
+
+
+def _linear(slug: str, facts: Mapping[str, Any], attention: Mapping[str, Any]) -> LinearAttention | None:
+    linear = attention.get("linear")
+    if not linear:
+        if "L" in attention["layer_pattern"]:
+            raise MissingFactError(slug, "attention.linear")
+        return None
+    heads = int(linear.get("n_heads") or linear.get("n_value_heads") or facts.get("n_heads") or 0)
+    head_dim = int(linear.get("head_dim") or linear.get("value_head_dim") or facts.get("head_dim_v") or 0)
+    return LinearAttention(
+        kind=str(linear["kind"]),
+        key_heads=int(linear.get("n_key_heads") or heads),
+        value_heads=int(linear.get("n_value_heads") or heads),
+        key_dim=int(linear.get("key_head_dim") or head_dim),
+        value_dim=int(linear.get("value_head_dim") or head_dim),
+        conv_kernel=int(linear.get("conv_kernel") or 0),
+        full_rank_gate=bool(linear.get("full_rank_gate")),
+        full_rank_decay=bool(linear.get("full_rank_decay")),
+    )
+
+
+def _state_space(ssm: Mapping[str, Any] | None) -> StateSpace | None:
+    if not ssm:
+        return None
+    return StateSpace(
+        version=2 if str(ssm["kind"]).endswith("2") else 1,
+        inner_dim=int(ssm["d_inner"]),
+        state_dim=int(ssm["d_state"]),
+        conv_kernel=int(ssm["conv_kernel"]),
+        groups=int(ssm.get("n_groups") or 0),
+        heads=int(ssm.get("n_heads") or 0),
+        dt_rank=int(ssm.get("dt_rank") or 0),
+        gated_norm=bool(ssm.get("gated_norm", True)),
+    )

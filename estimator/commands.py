@@ -1,0 +1,272 @@
+"""Exact start commands for a plan: the flags say what the placement decided, and nothing else.
+
+An engine that cannot run the plan gets no command. Every flag is one that the engine documents; the tests hold them
+against recorded help texts.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from estimator.fit_facts import FitFacts, cache_type
+from estimator.hardware import choose_engine
+from estimator.types import Backend, CacheType, Engine, Quant, QuantFormat, Strategy
+
+#: Names on the Hugging Face Hub; anything else is never put into a command.
+REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
+#: vLLM's own default share of the device memory, which the memory model assumes too.
+VLLM_MEMORY_FRACTION = 0.9
+LLAMA_IMAGE = "ghcr.io/ggml-org/llama.cpp"
+VLLM_IMAGE = "vllm/vllm-openai:latest"
+#: Image tag and device flags of llama.cpp's containers, per backend; Metal cannot be reached from a container.
+_CONTAINERS: dict[Backend, tuple[str, tuple[str, ...]]] = {
+    Backend.CUDA: ("server-cuda", ("--gpus", "all")),
+    Backend.ROCM: ("server-rocm", ("--device", "/dev/kfd", "--device", "/dev/dri")),
+    Backend.VULKAN: ("server-vulkan", ("--device", "/dev/dri")),
+    Backend.SYCL: ("server-intel", ("--device", "/dev/dri")),
+    Backend.CPU: ("server", ()),
+}
+_PORT = 8080
+
+
+class Tool(StrEnum):
+    """What a command starts."""
+
+    LLAMA_SERVER = "llama-server"
+    LLAMA_DOCKER = "llama.cpp in Docker"
+    OLLAMA = "Ollama"
+    LM_STUDIO = "LM Studio"
+    VLLM = "vLLM"
+    VLLM_DOCKER = "vLLM in Docker"
+    MLX = "MLX"
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One way to start the plan: ``text`` is what to paste into a POSIX shell."""
+
+    engine: Engine
+    tool: Tool
+    text: str
+
+
+def commands(facts: FitFacts) -> tuple[Command, ...]:
+    """Start commands for the plan of ``facts``, the estimate's own engine first; empty when nothing runs."""
+    if not facts.runs or facts.estimate.engine is None:
+        return ()
+    makers: dict[Engine, tuple[Callable[[FitFacts], Command | None], ...]] = {
+        Engine.LLAMA_CPP: (_llama_server, _llama_docker, _ollama, _lm_studio),
+        Engine.OLLAMA: (_ollama, _llama_server, _llama_docker, _lm_studio),
+        Engine.VLLM: (_vllm, _vllm_docker),
+        Engine.MLX: (_mlx,),
+    }
+    found = (make(facts) for make in makers[facts.estimate.engine])
+    return tuple(each for each in found if each is not None)
+
+
+def is_repository(name: str | None) -> bool:
+    """Whether ``name`` is a well-formed ``owner/name`` that may go into a command."""
+    return name is not None and REPOSITORY.fullmatch(name) is not None and ".." not in name
+
+
+def quant_tag(quant: Quant) -> str:
+    """The tag of a GGUF quantization in a repository, for example ``Q4_K_M``."""
+    return quant.file_type or quant.name
+
+
+def llama_flags(facts: FitFacts) -> list[str]:
+    """llama-server's flags for the plan, without the model: layers, experts, context, attention, cache, slots."""
+    request, placement = facts.request, facts.estimate.placement
+    flags = ["-c", str(facts.estimate.context_tokens * request.batch)]
+    flags += ["-ngl", str(placement.gpu_layers)]
+    if placement.cpu_moe_layers > 0:
+        flags += ["--n-cpu-moe", str(placement.cpu_moe_layers)]
+    flags += ["-fa", "off" if request.flash_attention is False else "on"]
+    cache = cache_type(request)
+    if cache is not CacheType.F16:
+        flags += ["--cache-type-k", cache.value, "--cache-type-v", cache.value]
+    if request.batch > 1:
+        flags += ["-np", str(request.batch)]
+    if request.micro_batch_tokens is not None:
+        flags += ["-ub", str(request.micro_batch_tokens)]
+        if request.micro_batch_tokens > 2048:
+            flags += ["-b", str(request.micro_batch_tokens)]
+    if request.gpu_count > 1:
+        flags += ["-sm", "layer"]
+    return flags
+
+
+def _gguf_source(facts: FitFacts) -> list[str]:
+    if is_repository(facts.gguf_repository):
+        return ["-hf", f"{facts.gguf_repository}:{quant_tag(facts.quant)}"]
+    return ["-m", f"{facts.model.slug}-{quant_tag(facts.quant)}.gguf"]
+
+
+def _llama_server(facts: FitFacts) -> Command | None:
+    if not _cache_is(facts, *_LLAMA_CACHES):
+        return None
+    text = _join(["llama-server", *_gguf_source(facts), *llama_flags(facts), "--port", str(_PORT)])
+    return Command(Engine.LLAMA_CPP, Tool.LLAMA_SERVER, text)
+
+
+def _llama_docker(facts: FitFacts) -> Command | None:
+    backend = facts.estimate.backend
+    if backend is None or backend not in _CONTAINERS or not _cache_is(facts, *_LLAMA_CACHES):
+        return None
+    tag, devices = _CONTAINERS[backend]
+    published = is_repository(facts.gguf_repository)
+    mount = ["-v", "llama-models:/root/.cache"] if published else ["-v", "./models:/models"]
+    source = _gguf_source(facts) if published else ["-m", f"/models/{facts.model.slug}-{quant_tag(facts.quant)}.gguf"]
+    run = ["docker", "run", "--rm", *devices, *mount, "-p", f"{_PORT}:{_PORT}", f"{LLAMA_IMAGE}:{tag}"]
+    text = _join([*run, *source, *llama_flags(facts), "--host", "0.0.0.0", "--port", str(_PORT)])
+    return Command(Engine.LLAMA_CPP, Tool.LLAMA_DOCKER, text)
+
+
+def _ollama(facts: FitFacts) -> Command | None:
+    """Ollama takes a layer count, not an expert count, and a model from a registry or the Hub."""
+    placement, request = facts.estimate.placement, facts.request
+    runs = _runs_in_ollama(facts)
+    if not runs or placement.strategy is Strategy.EXPERT_OFFLOAD or request.batch > 1:
+        return None
+    if not is_repository(facts.gguf_repository) or not _cache_is(facts, CacheType.F16, CacheType.Q8_0, CacheType.Q4_0):
+        return None
+    source = f"hf.co/{facts.gguf_repository}:{quant_tag(facts.quant)}"
+    cache = cache_type(request)
+    name = shlex.quote(f"{facts.model.slug}-{quant_tag(facts.quant)}".lower())
+    recipe = f"FROM {source}\\nPARAMETER num_ctx {facts.estimate.context_tokens}\\n"
+    if placement.strategy in (Strategy.LAYER_OFFLOAD, Strategy.CPU_ONLY):
+        recipe += f"PARAMETER num_gpu {placement.gpu_layers}\\n"
+    lines = [f"printf {shlex.quote(recipe)} > Modelfile", f"ollama create {name} -f Modelfile", f"ollama run {name}"]
+    if cache is not CacheType.F16:
+        # The cache type belongs to the server, not to the model file.
+        server = f"OLLAMA_FLASH_ATTENTION=1 OLLAMA_KV_CACHE_TYPE={cache.value} ollama serve"
+        lines.insert(0, f"# the server must have been started with: {server}")
+    return Command(Engine.OLLAMA, Tool.OLLAMA, "\n".join(lines))
+
+
+def _runs_in_ollama(facts: FitFacts) -> bool:
+    model = facts.model
+    rule = choose_engine(
+        model.architecture, facts.accelerator, facts.quant, Engine.OLLAMA, facts.estimate.backend, is_moe=model.is_moe
+    )
+    return rule is not None
+
+
+def _lm_studio(facts: FitFacts) -> Command | None:
+    """LM Studio's command line sets context and a share of layers, no expert offload and no cache type."""
+    placement, request = facts.estimate.placement, facts.request
+    desktop = facts.estimate.backend in (Backend.CUDA, Backend.ROCM, Backend.VULKAN, Backend.METAL, Backend.CPU)
+    if not desktop or placement.strategy is Strategy.EXPERT_OFFLOAD or request.batch > 1:
+        return None
+    if not is_repository(facts.gguf_repository) or not _cache_is(facts, CacheType.F16):
+        return None
+    if placement.strategy is Strategy.CPU_ONLY:
+        share = "off"
+    elif placement.strategy is Strategy.LAYER_OFFLOAD:
+        # Rounded down: one layer too many on the device is out of memory, one too few is a little slower.
+        share = f"{int(100 * placement.gpu_layers / (facts.model.n_layers + 1)) / 100:.2f}"
+    else:
+        share = "max"
+    get = _join(["lms", "get", f"https://huggingface.co/{facts.gguf_repository}@{quant_tag(facts.quant)}"])
+    load = _join(["lms", "load", "--gpu", share, "--context-length", str(facts.estimate.context_tokens)])
+    return Command(Engine.LLAMA_CPP, Tool.LM_STUDIO, f"{get}\n{load}\nlms server start")
+
+
+def _vllm_arguments(facts: FitFacts) -> list[str] | None:
+    request, quant = facts.request, facts.quant
+    if not is_repository(facts.hf_repository):
+        return None
+    assert facts.hf_repository is not None
+    source, flags = facts.hf_repository, []
+    if quant.format is QuantFormat.FP8:
+        if "fp8" not in facts.model.native_dtype.lower():
+            flags += ["--quantization", "fp8"]
+    elif quant.format is not QuantFormat.SAFETENSORS and quant.format.value not in facts.model.native_dtype.lower():
+        # A checkpoint in this format has its own repository, which only its publisher names: take a local folder.
+        source = f"./{facts.hf_repository.split('/')[1]}-{quant.name.replace(' ', '-')}"
+    flags += ["--max-model-len", str(facts.estimate.context_tokens)]
+    flags += ["--gpu-memory-utilization", f"{VLLM_MEMORY_FRACTION:.2f}", "--max-num-seqs", str(request.batch)]
+    if request.gpu_count > 1:
+        flags += ["--tensor-parallel-size", str(request.gpu_count)]
+    cache = cache_type(request)
+    if cache is CacheType.FP8:
+        flags += ["--kv-cache-dtype", "fp8"]
+    elif cache not in (CacheType.F16, CacheType.BF16):
+        return None
+    return [source, *flags]
+
+
+def _vllm(facts: FitFacts) -> Command | None:
+    arguments = _vllm_arguments(facts)
+    if arguments is None:
+        return None
+    return Command(Engine.VLLM, Tool.VLLM, _join(["vllm", "serve", *arguments, "--port", "8000"]))
+
+
+def _vllm_docker(facts: FitFacts) -> Command | None:
+    arguments = _vllm_arguments(facts)
+    if arguments is None or facts.estimate.backend is not Backend.CUDA or arguments[0].startswith("./"):
+        return None
+    run = ["docker", "run", "--rm", "--gpus", "all", "--ipc=host", "-v", "hf-cache:/root/.cache/huggingface"]
+    return Command(Engine.VLLM, Tool.VLLM_DOCKER, _join([*run, "-p", "8000:8000", VLLM_IMAGE, *arguments]))
+
+
+def _mlx(facts: FitFacts) -> Command | None:
+    """Quantize the published checkpoint once, then serve it; the cache grows with the prompt, so no length is set."""
+    request, quant = facts.request, facts.quant
+    cache = cache_type(request)
+    if not is_repository(facts.hf_repository) or not _cache_is(facts, CacheType.F16, CacheType.BF16):
+        return None
+    assert facts.hf_repository is not None
+    served = facts.hf_repository
+    lines = []
+    if quant.format is QuantFormat.MLX:
+        bits = int(quant.weight_bits or quant.nominal_bits)
+        served = f"./{facts.model.slug}-mlx-{bits}bit"
+        convert = [
+            "mlx_lm.convert",
+            "--hf-path",
+            facts.hf_repository,
+            "--mlx-path",
+            served,
+            "-q",
+            "--q-bits",
+            str(bits),
+        ]
+        if quant.group_size:
+            convert += ["--q-group-size", str(quant.group_size)]
+        lines.append(_join(convert))
+    serve = ["mlx_lm.server", "--model", served, "--port", str(_PORT)]
+    if request.batch > 1:
+        serve += ["--decode-concurrency", str(request.batch)]
+    lines.append(_join(serve))
+    assert cache in (CacheType.F16, CacheType.BF16)
+    return Command(Engine.MLX, Tool.MLX, "\n".join(lines))
+
+
+_LLAMA_CACHES = tuple(each for each in CacheType if each is not CacheType.FP8)
+
+
+def _cache_is(facts: FitFacts, *allowed: CacheType) -> bool:
+    return cache_type(facts.request) in allowed
+
+
+def _join(words: list[str]) -> str:
+    """Words as one shell line, broken before each flag where it grows long."""
+    quoted = [shlex.quote(word) for word in words]
+    line = " ".join(quoted)
+    if len(line) <= 88:
+        return line
+    lines, current = [], quoted[0]
+    for word in quoted[1:]:
+        if word.startswith("-") and len(current) + len(word) > 72:
+            lines.append(current)
+            current = "  " + word
+        else:
+            current += " " + word
+    lines.append(current)
+    return " \\\n".join(lines)

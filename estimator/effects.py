@@ -1,0 +1,113 @@
+"""Which fitted effects a term's coefficient is the product of, for a device, backend, quant and model.
+
+An effect is named ``factor:value`` (``family:ada``, ``quant|family:q4k|ada``); the log of a coefficient is the sum of the
+effects that apply. An effect that was never fitted is 0: thin data fall back to the wider group by themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from estimator.types import Accelerator, Backend, Engine, Quant, QuantFormat
+
+_BY_NAME = (
+    ("gb10", "gb10"), ("dgx spark", "gb10"), ("strix halo", "strix-halo"), ("8060s", "strix-halo"),
+    ("8050s", "strix-halo"), ("ai max", "strix-halo"),
+)  # fmt: skip
+_BY_ARCHITECTURE = (
+    ("ada", "ada"), ("blackwell", "blackwell"), ("rubin", "blackwell"), ("hopper", "hopper"), ("ampere", "ampere"),
+    ("turing", "turing"), ("volta", "volta"), ("pascal", "pascal"), ("maxwell", "pascal"), ("rdna 4", "rdna4"),
+    ("rdna 3.5", "rdna3.5"), ("rdna 3", "rdna3"), ("rdna 2", "rdna2"), ("rdna 1", "rdna2"), ("cdna", "cdna"),
+    ("gcn", "gcn"), ("(m1", "apple-m1"), ("(m2", "apple-m2"), ("(m3", "apple-m3"), ("(m4", "apple-m4"),
+    ("(m5", "apple-m5"), ("xe", "xe"),
+)  # fmt: skip
+_HIGH_BANDWIDTH_BYTES_S = 1.2e12
+
+
+def family_of(accelerator: Accelerator) -> str:
+    """Hardware family: the generation, split where memory or platform decide (HBM parts, unified-memory systems)."""
+    name, architecture = f"{accelerator.slug} {accelerator.name}".lower(), accelerator.architecture.lower()
+    for text, family in _BY_NAME:
+        if text in name:
+            return family
+    for text, family in _BY_ARCHITECTURE:
+        if text in architecture:
+            server = accelerator.kind == "datacenter" and (accelerator.bandwidth_bytes_s or 0) > _HIGH_BANDWIDTH_BYTES_S
+            return f"{family}-hbm" if server and family in ("ampere", "blackwell") else family
+    return accelerator.vendor
+
+
+def quant_class(quant: Quant) -> str:
+    """Kernel class of a quant: types whose kernels reach a similar share of the bandwidth."""
+    if quant.format is not QuantFormat.GGUF:
+        if quant.format is QuantFormat.SAFETENSORS:
+            return "f16"
+        bits = f"{quant.nominal_bits:g}" if quant.format is QuantFormat.MLX else ""
+        return f"{quant.format.value}{bits}"
+    kind = quant.file_type or ""
+    for start, name in _CLASS_BY_START:
+        if kind.startswith(start):
+            return name
+    return "q4k"
+
+
+_CLASS_BY_START = (
+    ("F16", "f16"), ("BF16", "f16"), ("F32", "f16"), ("Q8", "q8"), ("Q6", "q6"), ("Q5", "q5"), ("Q4_0", "q40"),
+    ("Q4_1", "q40"), ("Q4", "q4k"), ("IQ4", "iq4"), ("Q3", "q3"), ("Q2", "q2"), ("IQ3", "iq3"), ("IQ2", "iq2"),
+    ("IQ1", "iq1"), ("MXFP4", "mxfp4"),
+)  # fmt: skip
+
+#: Term -> the factors whose effects multiply its coefficient.
+DECODE_FACTORS: Mapping[str, tuple[str, ...]] = {
+    "dense": ("", "backend", "family", "family|backend", "quant", "quant|vendor", "quant|family", "engine"),
+    "routed": (
+        "", "backend", "family", "family|backend", "quant", "quant|vendor", "quant|family", "engine", "moe",
+        "moe|backend", "moe|family", "moe|quant",
+    ),
+    "cache": ("", "backend", "family", "family|backend"),
+    "layer": ("", "backend", "family|backend", "engine"),
+    "expert_layer": ("", "backend", "family|backend"),
+    "token": ("", "backend", "engine"),
+}  # fmt: skip
+PREFILL_FACTORS: Mapping[str, tuple[str, ...]] = {
+    "linear": (
+        "", "backend", "family", "family|backend", "quant", "quant|vendor", "quant|family", "engine", "moe",
+        "moe|backend", "moe|family",
+    ),
+    "attention": ("", "backend", "family", "family|backend"),
+    "read": ("", "moe", "backend"),
+    "step": ("", "backend"),
+}  # fmt: skip
+#: Factors of the whole time; ``age`` multiplies years before the reference date.
+OVERALL_FACTORS: tuple[str, ...] = ("engine", "gpu", "architecture", "model", "architecture|vendor")
+
+
+def factor_values(
+    accelerator: Accelerator, backend: Backend, engine: str, quant: Quant, is_moe: bool, architecture: str, model: str
+) -> dict[str, str | None]:
+    """Value of every factor for one case; None where a factor does not apply."""
+    family, kind, vendor = family_of(accelerator), quant_class(quant), accelerator.vendor
+    return {
+        "": "",
+        "backend": backend.value,
+        "family": family,
+        "family|backend": f"{family}|{backend.value}",
+        "vendor": vendor,
+        "quant": kind,
+        "quant|vendor": f"{kind}|{vendor}",
+        "quant|family": f"{kind}|{family}",
+        "engine": None if engine in (Engine.LLAMA_CPP.value, Engine.OLLAMA.value) else engine,
+        "moe": "yes" if is_moe else None,
+        "moe|backend": backend.value if is_moe else None,
+        "moe|family": f"{family}|{backend.value}" if is_moe else None,
+        "moe|quant": kind if is_moe else None,
+        "gpu": accelerator.slug,
+        "architecture": architecture,
+        "architecture|vendor": f"{architecture}|{vendor}",
+        "model": model,
+    }
+
+
+def effect_name(term: str, factor: str, value: str) -> str:
+    """Key of an effect in ``calibration.json``."""
+    return f"{term}/{factor}:{value}" if factor else term

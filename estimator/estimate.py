@@ -1,0 +1,181 @@
+"""One question, one answer: the grid's kernel at size one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from estimator import verdict
+from estimator.architecture import ModelArchitecture
+from estimator.calibration import Calibration
+from estimator.grid import BACKENDS, ENGINES, FitBlock, Overrides, Thresholds, evaluate, require_engine
+from estimator.needs import Situation
+from estimator.types import (
+    EVIDENCES,
+    STATUSES,
+    STRATEGIES,
+    Accelerator,
+    CacheType,
+    Estimate,
+    EstimateRequest,
+    EstimatorError,
+    Host,
+    MemoryParts,
+    MissingFactError,
+    Placement,
+    Quant,
+    Speed,
+    Status,
+    Workload,
+)
+
+#: What a question that does not say is asked about: llama-bench's own lengths.
+DEFAULT_PROMPT_TOKENS = 512
+DEFAULT_OUTPUT_TOKENS = 128
+DEFAULT_MICRO_BATCH_TOKENS = 512
+#: Thresholds of a question without a workload: those of the coding workload's kind.
+_COMFORTABLE_DECODE_TOK_S = 20.0
+_PATIENCE_TTFT_MS = 5_000.0
+
+
+def require_facts(accelerator: Accelerator) -> None:
+    """Raise :class:`MissingFactError` when the fact that every estimate needs, the bandwidth, is unknown."""
+    if accelerator.bandwidth_bytes_s is None:
+        raise MissingFactError(accelerator.slug, "bandwidth_gbps")
+
+
+def situation_of_request(request: EstimateRequest, workload: Workload | None = None) -> Situation:
+    """Lengths and load options of a request. Decode is stated after the prompt unless a depth is given.
+
+    With a ``workload``, lengths that the request leaves open are the workload's, so that a request which says nothing
+    else is the precomputed cell; decode is then stated at the workload's depth, or at the end of a shorter context.
+    """
+    if workload is not None:
+        request = replace(
+            request,
+            prompt_tokens=workload.prompt_tokens if request.prompt_tokens is None else request.prompt_tokens,
+            output_tokens=workload.output_tokens if request.output_tokens is None else request.output_tokens,
+            context_tokens=workload.context_tokens if request.context_tokens is None else request.context_tokens,
+        )
+    prompt = DEFAULT_PROMPT_TOKENS if request.prompt_tokens is None else request.prompt_tokens
+    output = DEFAULT_OUTPUT_TOKENS if request.output_tokens is None else request.output_tokens
+    before = float(request.depth_tokens or 0)
+    depth = before if request.depth_tokens is not None else float(request.prompt_tokens or 0)
+    context = request.context_tokens
+    if context is None:
+        context = int(max(before + prompt + output, depth + output))
+    decode_depth = depth + output / 2.0
+    if workload is not None and request.depth_tokens is None:
+        decode_depth = float(min(workload.decode_depth_tokens, context))
+    return Situation(
+        prompt_tokens=max(prompt, 1),
+        output_tokens=output,
+        context_tokens=context,
+        depth_tokens=decode_depth,
+        depth_before_tokens=before,
+        cache=request.kv_cache_type or CacheType.F16,
+        flash_attention=True if request.flash_attention is None else request.flash_attention,
+        batch=request.batch,
+        micro_batch_tokens=request.micro_batch_tokens or DEFAULT_MICRO_BATCH_TOKENS,
+    )
+
+
+def estimate(
+    model: ModelArchitecture, request: EstimateRequest, calibration: Calibration, workload: Workload | None = None
+) -> Estimate:
+    """Answer one request.
+
+    Raises:
+        MissingFactError: a fact that the estimate needs is unknown.
+        UnsupportedError: no engine runs this quant on this hardware as asked.
+        EstimatorError: the request contradicts itself.
+    """
+    require_facts(request.accelerator)
+    situation = situation_of_request(request, workload)
+    if (
+        request.kv_cache_type not in (None, CacheType.F16, CacheType.F32, CacheType.BF16)
+        and not situation.flash_attention
+    ):
+        raise EstimatorError("a quantized KV cache needs flash attention; leave flash_attention out or set it to true")
+    overrides = Overrides(
+        request.gpu_count, request.gpu_layers, request.cpu_moe_layers, request.engine, request.backend
+    )
+    require_engine(model, request.accelerator, request.quant, overrides)
+    block = sweep(model, request, (request.accelerator,), (request.quant,), calibration, workload)
+    return cell_of(block, 0, 0, 0, situation.context_tokens, request.host)
+
+
+def sweep(
+    model: ModelArchitecture,
+    request: EstimateRequest,
+    gpus: tuple[Accelerator, ...],
+    quants: tuple[Quant, ...],
+    calibration: Calibration,
+    workload: Workload | None = None,
+) -> FitBlock:
+    """One request on many devices and quants at once, shape (devices, quants, 1); its own device and quant are ignored.
+
+    Raises:
+        EstimatorError: the request names no host.
+    """
+    if request.host is None:
+        raise EstimatorError("an estimate needs a host: the memory and bandwidth that offloaded weights would use")
+    situation = situation_of_request(request, workload)
+    overrides = Overrides(
+        request.gpu_count, request.gpu_layers, request.cpu_moe_layers, request.engine, request.backend
+    )
+    thresholds = Thresholds(
+        np.array([workload.comfortable_decode_tok_s if workload else _COMFORTABLE_DECODE_TOK_S]),
+        np.array([workload.patience_ttft_ms if workload else _PATIENCE_TTFT_MS]),
+        np.array([float(workload.context_tokens if workload else situation.context_tokens)]),
+    )
+    return evaluate(model, gpus, quants, (situation,), thresholds, request.host, calibration, overrides)
+
+
+def cell_of(block: FitBlock, g: int, q: int, s: int, context_tokens: int, host: Host | None = None) -> Estimate:
+    """One cell of a block as an :class:`Estimate`."""
+    at = (g, q, s)
+    status = STATUSES[int(block.status[at])]
+    runs = status in (Status.FITS, Status.FITS_TIGHTLY, Status.FITS_WITH_OFFLOAD)
+    weights, kv_cache = int(block.weights_bytes[at]), int(block.kv_cache_bytes[at])
+    compute, overhead = int(block.compute_bytes[at]), int(block.overhead_bytes[at])
+    score = float(block.score[at])
+    return Estimate(
+        status=status,
+        engine=ENGINES[int(block.engine[g, q])],
+        backend=BACKENDS[int(block.backend[g, q])],
+        file_size_bytes=int(block.file_size_bytes[q]),
+        memory=MemoryParts(
+            weights_bytes=weights,
+            kv_cache_bytes=kv_cache,
+            compute_bytes=compute,
+            overhead_bytes=overhead,
+            total_bytes=weights + kv_cache + compute + overhead,
+            usable_bytes=int(block.usable_bytes[g, q]),
+            capacity_bytes=int(block.capacity_bytes[g, q]),
+            host_bytes=int(block.host_bytes[at]),
+        ),
+        placement=Placement(
+            STRATEGIES[int(block.strategy[at])],
+            int(block.gpu_layers[at]),
+            int(block.cpu_moe_layers[at]),
+            float(block.offload_fraction[at]),
+        ),
+        decode=_speed(block, "decode", at) if runs else None,
+        prefill=_speed(block, "prefill", at) if runs and block.prefill_tok_s[at] > 0 else None,
+        ttft_ms=float(block.ttft_ms[at]) if runs and block.ttft_ms[at] > 0 else None,
+        safe_context_tokens=int(block.safe_context_tokens[at]),
+        context_tokens=context_tokens,
+        score=score,
+        grade=verdict.grade(score),
+    )
+
+
+def _speed(block: FitBlock, kind: str, at: tuple[int, int, int]) -> Speed:
+    return Speed(
+        float(getattr(block, f"{kind}_tok_s")[at]),
+        float(getattr(block, f"{kind}_low_tok_s")[at]),
+        float(getattr(block, f"{kind}_high_tok_s")[at]),
+        EVIDENCES[int(getattr(block, f"{kind}_evidence")[at])],
+    )

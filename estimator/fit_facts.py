@@ -1,0 +1,108 @@
+"""The numbers and names that texts, limits, advice and commands of one fit are derived from.
+
+Built from a stored fit or from a live answer alike, so that both say the same. Nothing here is stored as text.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from estimator.architecture import ModelArchitecture
+from estimator.types import (
+    Accelerator,
+    CacheType,
+    Estimate,
+    EstimateRequest,
+    Host,
+    Quant,
+    Status,
+    Workload,
+)
+
+GIB = 1024**3
+#: Statuses in which an engine really runs the model.
+RUNNING = frozenset({Status.FITS, Status.FITS_TIGHTLY, Status.FITS_WITH_OFFLOAD})
+
+
+@dataclass(frozen=True, slots=True)
+class FitFacts:
+    """One fit with everything that was asked (``request``) and answered (``estimate``).
+
+    ``workload`` is None for a free question. Repositories are ``owner/name`` on the Hugging Face Hub, None when no
+    published one is recorded.
+    """
+
+    model: ModelArchitecture
+    model_name: str
+    request: EstimateRequest
+    estimate: Estimate
+    workload: Workload | None = None
+    hf_repository: str | None = None
+    gguf_repository: str | None = None
+    ollama_tag: str | None = None
+
+    @property
+    def accelerator(self) -> Accelerator:
+        """The device that was asked about."""
+        return self.request.accelerator
+
+    @property
+    def quant(self) -> Quant:
+        """The quantization that was asked about."""
+        return self.request.quant
+
+    @property
+    def runs(self) -> bool:
+        """Whether an engine runs this at all, with or without offload."""
+        return self.estimate.status in RUNNING
+
+    @property
+    def device_name(self) -> str:
+        """The device as a sentence names it: ``RTX 3090`` or ``2 x RTX 3090``."""
+        count = self.request.gpu_count
+        return self.accelerator.name if count == 1 else f"{count} x {self.accelerator.name}"
+
+    @property
+    def workload_name(self) -> str:
+        """The workload as a sentence names it."""
+        if self.workload is None:
+            return "this setup"
+        name = self.workload.name
+        return name if name.isupper() else name.lower()
+
+
+def request_of(quant: Quant, accelerator: Accelerator, host: Host) -> EstimateRequest:
+    """The request that, asked with a workload, is the precomputed cell of (accelerator, quant, workload)."""
+    return EstimateRequest(quant=quant, accelerator=accelerator, host=host)
+
+
+def cache_type(request: EstimateRequest) -> CacheType:
+    """Element type of the KV cache that the request is computed with."""
+    return request.kv_cache_type or CacheType.F16
+
+
+def gib(count: float) -> str:
+    """Bytes in GiB as people read them: two digits below ten, one below a hundred, else none."""
+    value = count / GIB
+    digits = 2 if abs(value) < 10 else 1 if abs(value) < 100 else 0
+    return f"{value:,.{digits}f} GiB"
+
+
+def tokens(count: int) -> str:
+    """A token count in full below 10,000, else in whole K of 1,024 (so 16,384 reads 16K)."""
+    return f"{count:,}" if count < 10_000 else f"{count // 1024:,}K"
+
+
+def pace(tok_s: float) -> str:
+    """A speed in tok/s: one digit below 100, else none."""
+    return f"{tok_s:,.1f} tok/s" if tok_s < 100 else f"{tok_s:,.0f} tok/s"
+
+
+def duration(milliseconds: float) -> str:
+    """A time in milliseconds below a second, else in seconds, else in minutes."""
+    if milliseconds < 999.5:
+        return f"{milliseconds:.0f} ms"
+    seconds = milliseconds / 1000
+    if seconds < 99.95:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.0f} min" if seconds >= 600 else f"{seconds:.0f} s"

@@ -1,0 +1,332 @@
+"""One model against many accelerators, quants and workloads at once; a single question is the same code at size one.
+
+Shapes: G accelerators, Q quants, S situations (workloads). Cells where no engine can run a quant are never rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from estimator import verdict
+from estimator.architecture import ModelArchitecture
+from estimator.calibration import Calibration
+from estimator.hardware import ENGINE_RULES, choose_engine, usable_bytes
+from estimator.memory import VLLM_MEMORY_FRACTION, overhead_bytes
+from estimator.needs import Situation, needs, situation_of
+from estimator.pace import pace
+from estimator.placement import Cells, Plan, Rig, plan
+from estimator.tables import model_tables
+from estimator.types import Accelerator, Backend, Engine, Host, Quant, QuantFormat, UnsupportedError, Workload
+
+ENGINES: tuple[Engine, ...] = tuple(Engine)
+BACKENDS: tuple[Backend, ...] = tuple(Backend)
+NO_ENGINE = 255
+_ENGINE_CODE = {engine: code for code, engine in enumerate(ENGINES)}
+_BACKEND_CODE = {backend: code for code, backend in enumerate(BACKENDS)}
+_FLOAT_FIELDS = (
+    "offload_fraction", "decode_tok_s", "decode_low_tok_s", "decode_high_tok_s", "prefill_tok_s",
+    "prefill_low_tok_s", "prefill_high_tok_s", "ttft_ms", "score",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class FitBlock:
+    """Results of one model: arrays of shape (G, Q, S) unless said; 0 where nothing runs.
+
+    ``available``, ``engine``, ``backend`` (G, Q); ``usable_bytes``, ``capacity_bytes`` (G, Q); ``file_size_bytes``,
+    ``model_weights_bytes``, ``bits_per_weight`` (Q,). Codes index the tuples of :mod:`estimator.types`.
+    """
+
+    available: NDArray[np.bool_]
+    engine: NDArray[np.uint8]
+    backend: NDArray[np.uint8]
+    usable_bytes: NDArray[np.int64]
+    capacity_bytes: NDArray[np.int64]
+    file_size_bytes: NDArray[np.int64]
+    model_weights_bytes: NDArray[np.int64]
+    bits_per_weight: NDArray[np.float64]
+    status: NDArray[np.uint8]
+    strategy: NDArray[np.uint8]
+    gpu_layers: NDArray[np.uint16]
+    cpu_moe_layers: NDArray[np.uint16]
+    weights_bytes: NDArray[np.int64]
+    kv_cache_bytes: NDArray[np.int64]
+    compute_bytes: NDArray[np.int64]
+    overhead_bytes: NDArray[np.int64]
+    host_bytes: NDArray[np.int64]
+    safe_context_tokens: NDArray[np.int32]
+    offload_fraction: NDArray[np.float32]
+    decode_tok_s: NDArray[np.float32]
+    decode_low_tok_s: NDArray[np.float32]
+    decode_high_tok_s: NDArray[np.float32]
+    prefill_tok_s: NDArray[np.float32]
+    prefill_low_tok_s: NDArray[np.float32]
+    prefill_high_tok_s: NDArray[np.float32]
+    ttft_ms: NDArray[np.float32]
+    score: NDArray[np.float32]
+    decode_evidence: NDArray[np.uint8]
+    prefill_evidence: NDArray[np.uint8]
+    recommended: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """What the situations ask for, arrays of shape (S,): tok/s, ms, tokens."""
+
+    comfortable_decode_tok_s: NDArray[np.float64]
+    patience_ttft_ms: NDArray[np.float64]
+    context_tokens: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Overrides:
+    """What a single question may fix; None leaves the choice to the planner."""
+
+    gpu_count: int = 1
+    gpu_layers: int | None = None
+    cpu_moe_layers: int | None = None
+    engine: Engine | None = None
+    backend: Backend | None = None
+
+
+NO_OVERRIDES = Overrides()
+
+
+def evaluate_block(
+    model: ModelArchitecture,
+    gpus: Sequence[Accelerator],
+    quants: Sequence[Quant],
+    workloads: Sequence[Workload],
+    host: Host,
+    calibration: Calibration,
+) -> FitBlock:
+    """Every pairing of one model.
+
+    Raises:
+        EstimatorError: a quant states no bits or an unknown file type.
+    """
+    thresholds = Thresholds(
+        np.array([workload.comfortable_decode_tok_s for workload in workloads]),
+        np.array([workload.patience_ttft_ms for workload in workloads]),
+        np.array([float(workload.context_tokens) for workload in workloads]),
+    )
+    situations = tuple(situation_of(workload) for workload in workloads)
+    return evaluate(model, tuple(gpus), tuple(quants), situations, thresholds, host, calibration)
+
+
+def evaluate(
+    model: ModelArchitecture,
+    gpus: tuple[Accelerator, ...],
+    quants: tuple[Quant, ...],
+    situations: tuple[Situation, ...],
+    thresholds: Thresholds,
+    host: Host,
+    calibration: Calibration,
+    overrides: Overrides = NO_OVERRIDES,
+) -> FitBlock:
+    """The kernel behind blocks and single questions."""
+    engine, backend = engines(model.architecture, model.is_moe, gpus, quants, overrides)
+    available = engine != NO_ENGINE
+    tables = model_tables(model, quants)
+    need = needs(model, situations)
+    rig = _rig(model.architecture, model.is_moe, gpus, quants, host, overrides)
+    placed = plan(model, tables, need, rig, available, engine, backend, overrides.gpu_layers, overrides.cpu_moe_layers)
+    cells = placed.cells
+    coefficients = calibration.table(model, gpus, quants, engine, backend).take(cells.g, cells.q)
+    speeds = pace(model, tables, need, rig, placed, coefficients)
+    return _assemble(model, tables, need, rig, placed, speeds, thresholds, engine, backend, available)
+
+
+def engines(
+    architecture: str,
+    is_moe: bool,
+    gpus: tuple[Accelerator, ...],
+    quants: tuple[Quant, ...],
+    overrides: Overrides = NO_OVERRIDES,
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Engine and backend code of every (gpu, quant), 255 where none runs; shapes (G, Q)."""
+    # Rules name few architectures; all others share one table.
+    named = architecture if any(architecture in rule.unsupported_architectures for rule in ENGINE_RULES) else ""
+    return _engines(named, is_moe, gpus, quants, overrides)
+
+
+@lru_cache(maxsize=4096)
+def _engines(
+    architecture: str, is_moe: bool, gpus: tuple[Accelerator, ...], quants: tuple[Quant, ...], overrides: Overrides
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    engine = np.full((len(gpus), len(quants)), NO_ENGINE, dtype=np.uint8)
+    backend = np.full_like(engine, NO_ENGINE)
+    for g, gpu in enumerate(gpus):
+        for q, quant in enumerate(quants):
+            choice = choose_engine(architecture, gpu, quant, overrides.engine, overrides.backend, is_moe=is_moe)
+            if choice is not None:
+                engine[g, q], backend[g, q] = _ENGINE_CODE[choice[0]], _BACKEND_CODE[choice[1]]
+    return engine, backend
+
+
+def require_engine(model: ModelArchitecture, gpu: Accelerator, quant: Quant, overrides: Overrides) -> None:
+    """Raise :class:`UnsupportedError` when no engine runs ``quant`` of ``model`` on ``gpu`` as asked."""
+    engine, _ = engines(model.architecture, model.is_moe, (gpu,), (quant,), overrides)
+    if engine[0, 0] == NO_ENGINE:
+        asked = " ".join(str(part.value) for part in (overrides.engine, overrides.backend) if part)
+        raise UnsupportedError(
+            f"{'no engine' if not asked else asked + ' does not'} "
+            f"{'runs' if not asked else 'run'} {quant.name} ({quant.format.value}) on {gpu.name}; "
+            f"its backends are {', '.join(each.value for each in gpu.backends) or 'none that an engine drives'}"
+        )
+
+
+@lru_cache(maxsize=4096)
+def _rig(
+    architecture: str,
+    is_moe: bool,
+    gpus: tuple[Accelerator, ...],
+    quants: tuple[Quant, ...],
+    host: Host,
+    overrides: Overrides,
+) -> Rig:
+    engine, backend = engines(architecture, is_moe, gpus, quants, overrides)
+    count = overrides.gpu_count
+    static = _static_rig(gpus, host)
+    vllm = engine == _ENGINE_CODE[Engine.VLLM]
+    usable = np.where(vllm, static.capacity[:, None] * VLLM_MEMORY_FRACTION, static.usable[:, None]) * count
+    overhead = np.zeros(engine.shape)
+    for e_code, b_code in {(int(e), int(b)) for e, b in zip(engine.flat, backend.flat, strict=True) if e != NO_ENGINE}:
+        mask = (engine == e_code) & (backend == b_code)
+        overhead += mask * _overheads(gpus, ENGINES[e_code], BACKENDS[b_code])[:, None]
+    return Rig(
+        usable=np.floor(usable),
+        capacity=static.capacity * count,
+        overhead=overhead * count,
+        offloads=static.offloads,
+        link_bytes_s=static.link,
+        count=count,
+        host=host,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _StaticRig:
+    usable: NDArray[np.float64]
+    capacity: NDArray[np.float64]
+    offloads: NDArray[np.bool_]
+    link: NDArray[np.float64]
+
+
+@lru_cache(maxsize=4096)
+def _static_rig(gpus: tuple[Accelerator, ...], host: Host) -> _StaticRig:
+    usable, capacity = [], []
+    for gpu in gpus:
+        own = usable_bytes(gpu, host.memory_bytes)
+        usable.append(float(own if own is not None else host.memory_bytes))
+        capacity.append(float(gpu.memory_bytes if gpu.memory_bytes is not None else host.memory_bytes))
+    return _StaticRig(
+        np.array(usable),
+        np.array(capacity),
+        np.array([not gpu.unified_memory and Backend.CPU not in gpu.backends[:1] for gpu in gpus]),
+        np.array([gpu.pcie_bytes_s or 0.0 for gpu in gpus]),
+    )
+
+
+@lru_cache(maxsize=4096)
+def _overheads(gpus: tuple[Accelerator, ...], engine: Engine, backend: Backend) -> NDArray[np.float64]:
+    return np.array([float(overhead_bytes(gpu, engine, backend)) for gpu in gpus])
+
+
+def is_vllm(quant: Quant) -> bool:
+    """Whether a quant is a checkpoint that vLLM serves."""
+    return quant.format not in (QuantFormat.GGUF, QuantFormat.MLX)
+
+
+def _assemble(
+    model: ModelArchitecture,
+    tables: Any,
+    need: Any,
+    rig: Rig,
+    placed: Plan,
+    speeds: Any,
+    thresholds: Thresholds,
+    engine: NDArray[np.uint8],
+    backend: NDArray[np.uint8],
+    available: NDArray[np.bool_],
+) -> FitBlock:
+    cells = placed.cells
+    shape = placed.status.shape
+    headroom = np.maximum(placed.usable_cells - placed.total_cells, 0.0) / np.maximum(placed.usable_cells, 1.0)
+    parts = (
+        verdict.decode_part(speeds.decode_tok_s, thresholds.comfortable_decode_tok_s[cells.s]),
+        verdict.ttft_part(speeds.ttft_ms, thresholds.patience_ttft_ms[cells.s]),
+        verdict.context_part(placed.safe_context, thresholds.context_tokens[cells.s]),
+        verdict.quality_part(tables.bits_per_weight[cells.q]),
+        verdict.headroom_part(headroom),
+    )
+    status_cells = placed.status[cells.g, cells.q, cells.s]
+    score_cells = verdict.score(parts, status_cells)
+
+    def spread(values: NDArray[Any], dtype: Any) -> NDArray[Any]:
+        out = np.zeros(shape, dtype=dtype)
+        out[cells.g, cells.q, cells.s] = values
+        return out
+
+    score = spread(score_cells, np.float32)
+    recommended = _recommended(score, placed.status, available, tables.bits_per_weight)
+    columns = {name: spread(getattr(speeds, name), np.float32) for name in _FLOAT_FIELDS[1:8]}
+    return FitBlock(
+        available=available,
+        engine=engine,
+        backend=backend,
+        usable_bytes=rig.usable.astype(np.int64),
+        capacity_bytes=np.broadcast_to(rig.capacity[:, None], engine.shape).astype(np.int64),
+        file_size_bytes=tables.weights.file,
+        model_weights_bytes=tables.weights.file - tables.weights.stored,
+        bits_per_weight=tables.bits_per_weight,
+        status=placed.status,
+        strategy=placed.strategy,
+        gpu_layers=placed.gpu_layers,
+        cpu_moe_layers=placed.cpu_moe_layers,
+        weights_bytes=placed.weights,
+        kv_cache_bytes=placed.kv_cache,
+        compute_bytes=placed.compute,
+        overhead_bytes=placed.overhead,
+        host_bytes=placed.host,
+        safe_context_tokens=spread(placed.safe_context, np.int32),
+        offload_fraction=placed.offload_fraction,
+        score=score,
+        decode_evidence=spread(speeds.decode_evidence, np.uint8),
+        prefill_evidence=spread(speeds.prefill_evidence, np.uint8),
+        recommended=recommended,
+        **columns,
+    )
+
+
+def _recommended(
+    score: NDArray[np.float32], status: NDArray[np.uint8], available: NDArray[np.bool_], bits: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    """The quant of each (gpu, situation) with the highest score; the wider one wins a tie; none when nothing runs."""
+    runs = available[:, :, None] & (status < verdict.DOES_NOT_FIT)
+    rank = np.where(runs, score.astype(np.float64) + bits[None, :, None] * 1e-9, -1.0)
+    best = rank.argmax(axis=1)
+    out = np.zeros(score.shape, dtype=np.bool_)
+    g, s = np.indices(best.shape)
+    out[g, best, s] = runs[g, best, s]
+    return out
+
+
+__all__ = [
+    "BACKENDS",
+    "ENGINES",
+    "NO_ENGINE",
+    "Cells",
+    "FitBlock",
+    "Overrides",
+    "Thresholds",
+    "engines",
+    "evaluate",
+    "evaluate_block",
+]

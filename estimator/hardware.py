@@ -1,0 +1,166 @@
+"""What hardware can run and how much of its memory an engine gets: rules over datasheet facts.
+
+The rules are data, in the order in which a user would choose: the vendor's own interface first, Vulkan last. The engine
+files of the catalog state the same rules with their sources; the catalog check compares both.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from estimator.types import Accelerator, Backend, Engine, Quant, QuantFormat
+
+#: AMD targets that llama.cpp's ROCm builds cover; others run through Vulkan.
+LLAMA_CPP_ROCM_TARGETS = frozenset(
+    {
+        "gfx906", "gfx908", "gfx90a", "gfx942", "gfx950", "gfx1030", "gfx1031", "gfx1032", "gfx1100", "gfx1101",
+        "gfx1102", "gfx1103", "gfx1150", "gfx1151", "gfx1200", "gfx1201",
+    }
+)  # fmt: skip
+VLLM_ROCM_TARGETS = frozenset(
+    {"gfx90a", "gfx942", "gfx950", "gfx1100", "gfx1101", "gfx1150", "gfx1151", "gfx1200", "gfx1201"}
+)
+#: AMD targets with FP8 matrix units: CDNA 3, CDNA 4, RDNA 4.
+FP8_ROCM_TARGETS = frozenset({"gfx942", "gfx950", "gfx1200", "gfx1201"})
+#: Architectures that neither llama.cpp nor its fronts can convert.
+NO_GGUF = frozenset({"MiniMaxM1ForCausalLM", "MiniMaxText01ForCausalLM"})
+#: Not in llama.cpp's list of architectures; Ollama runs both with code of its own.
+LLAMA_CPP_UNSUPPORTED = NO_GGUF | {"MllamaForConditionalGeneration", "SolarForCausalLM"}
+
+
+@dataclass(frozen=True, slots=True)
+class EngineRule:
+    """An engine runs these formats through one backend, on devices from a compute capability or of listed targets.
+
+    ``native_compute_capability`` is where the arithmetic is done in the format itself; below it the weights are stored
+    in the format and multiplied in 16 bits. ``only_on_request`` engines are never chosen unasked.
+    """
+
+    engine: Engine
+    backend: Backend
+    formats: frozenset[QuantFormat]
+    min_compute_capability: float | None = None
+    native_compute_capability: float | None = None
+    gfx_targets: frozenset[str] | None = None
+    unsupported_architectures: frozenset[str] = frozenset()
+    only_on_request: bool = False
+
+    def covers(self, accelerator: Accelerator) -> bool:
+        """Whether the device has this rule's backend and meets its minimum."""
+        if self.backend not in accelerator.backends:
+            return False
+        if self.min_compute_capability is not None and (
+            accelerator.compute_capability is None or accelerator.compute_capability < self.min_compute_capability
+        ):
+            return False
+        return self.gfx_targets is None or accelerator.gfx_target in self.gfx_targets
+
+
+_GGUF = frozenset({QuantFormat.GGUF})
+
+
+def _gguf(engine: Engine, backend: Backend, min_cc: float | None = None) -> EngineRule:
+    return EngineRule(
+        engine,
+        backend,
+        _GGUF,
+        min_compute_capability=min_cc,
+        gfx_targets=LLAMA_CPP_ROCM_TARGETS if backend is Backend.ROCM else None,
+        unsupported_architectures=NO_GGUF if engine is Engine.OLLAMA else LLAMA_CPP_UNSUPPORTED,
+        only_on_request=engine is Engine.OLLAMA,
+    )
+
+
+def _vllm(
+    backend: Backend,
+    *formats: QuantFormat,
+    min_cc: float | None = None,
+    native_cc: float | None = None,
+    gfx: frozenset[str] | None = None,
+) -> EngineRule:
+    return EngineRule(Engine.VLLM, backend, frozenset(formats), min_cc, native_cc, gfx)
+
+
+#: In order of preference. Sources are in the catalog's engine files.
+ENGINE_RULES: tuple[EngineRule, ...] = (
+    _gguf(Engine.LLAMA_CPP, Backend.CUDA),
+    _gguf(Engine.LLAMA_CPP, Backend.ROCM),
+    _gguf(Engine.LLAMA_CPP, Backend.METAL),
+    _gguf(Engine.LLAMA_CPP, Backend.SYCL),
+    _gguf(Engine.LLAMA_CPP, Backend.VULKAN),
+    _gguf(Engine.LLAMA_CPP, Backend.CPU),
+    _vllm(Backend.CUDA, QuantFormat.SAFETENSORS, min_cc=7.5),
+    _vllm(Backend.CUDA, QuantFormat.AWQ, QuantFormat.GPTQ, min_cc=7.5),
+    _vllm(Backend.CUDA, QuantFormat.FP8, min_cc=7.5, native_cc=8.9),
+    _vllm(Backend.CUDA, QuantFormat.NVFP4, min_cc=8.0, native_cc=10.0),
+    _vllm(Backend.ROCM, QuantFormat.SAFETENSORS, gfx=VLLM_ROCM_TARGETS),
+    _vllm(Backend.ROCM, QuantFormat.FP8, gfx=FP8_ROCM_TARGETS),
+    _vllm(Backend.SYCL, QuantFormat.SAFETENSORS, QuantFormat.AWQ, QuantFormat.GPTQ),
+    EngineRule(Engine.MLX, Backend.METAL, frozenset({QuantFormat.MLX, QuantFormat.SAFETENSORS})),
+    _gguf(Engine.OLLAMA, Backend.CUDA, 5.0),
+    _gguf(Engine.OLLAMA, Backend.ROCM),
+    _gguf(Engine.OLLAMA, Backend.METAL),
+    _gguf(Engine.OLLAMA, Backend.VULKAN),
+    _gguf(Engine.OLLAMA, Backend.CPU),
+)
+
+
+def choose_engine(
+    architecture: str,
+    accelerator: Accelerator,
+    quant: Quant,
+    engine: Engine | None = None,
+    backend: Backend | None = None,
+    *,
+    is_moe: bool = True,
+    rules: tuple[EngineRule, ...] = ENGINE_RULES,
+) -> tuple[Engine, Backend] | None:
+    """The engine and backend that run ``quant`` of an architecture on a device, or None when none does.
+
+    ``engine`` and ``backend`` narrow the choice to what a user asked for. ``is_moe`` False rules out formats that exist
+    only for mixture-of-experts models.
+    """
+    if quant.moe_only and not is_moe:
+        return None
+    for rule in rules:
+        if quant.format not in rule.formats or architecture in rule.unsupported_architectures:
+            continue
+        if (engine is not None and rule.engine is not engine) or (engine is None and rule.only_on_request):
+            continue
+        if (backend is None or rule.backend is backend) and rule.covers(accelerator):
+            return rule.engine, rule.backend
+    return None
+
+
+def runs_natively(accelerator: Accelerator, quant: Quant, rules: tuple[EngineRule, ...] = ENGINE_RULES) -> bool:
+    """Whether the device multiplies in the quant's own low-precision format rather than in 16 bits."""
+    for rule in rules:
+        if quant.format in rule.formats and rule.covers(accelerator):
+            native = rule.native_compute_capability
+            if native is not None:
+                return accelerator.compute_capability is not None and accelerator.compute_capability >= native
+            return quant.format is QuantFormat.FP8 and rule.backend is Backend.ROCM
+    return False
+
+
+def backends_of(accelerator: Accelerator, engine: Engine = Engine.LLAMA_CPP) -> tuple[Backend, ...]:
+    """Backends that ``engine`` can drive the device through, best first."""
+    found = [rule.backend for rule in ENGINE_RULES if rule.engine is engine and rule.covers(accelerator)]
+    return tuple(dict.fromkeys(found))
+
+
+def usable_bytes(accelerator: Accelerator, host_memory_bytes: int | None = None) -> int | None:
+    """Device memory that an engine may fill, bytes; None when the device's memory size is unknown.
+
+    Unified memory: the platform's measured limit, else its default fraction. Discrete cards: what the driver reports,
+    else the nominal size. ``host_memory_bytes`` stands in for devices that use the computer's own memory.
+    """
+    if accelerator.usable_bytes is not None:
+        return accelerator.usable_bytes
+    memory = accelerator.memory_bytes
+    if memory is None and accelerator.unified_memory:
+        memory = host_memory_bytes
+    if memory is None:
+        return None
+    fraction = accelerator.usable_fraction if accelerator.unified_memory else None
+    return memory if fraction is None else int(memory * fraction)

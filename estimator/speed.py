@@ -1,0 +1,151 @@
+"""Decode and prefill times from what is read and computed.
+
+A time is a sum of physical terms, each in seconds at an ideal machine, times a fitted coefficient: bytes over the peak
+bandwidth, arithmetic over the peak rate, and fixed costs per layer, expert layer and token (kernel launches and
+synchronisation, at a nominal scale stated here). Every function is elementwise over cells.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from estimator.calibration import SpeedCoefficients
+
+Floats = NDArray[np.float64]
+
+#: Nominal scales of the fixed costs, seconds; the fitted coefficients multiply them.
+LAYER_S = 1e-5
+EXPERT_LAYER_S = 2e-5
+TOKEN_S = 2e-4
+#: From this many prompt tokens on, llama.cpp copies offloaded weights to the GPU instead of multiplying on the CPU.
+OFFLOAD_COPY_TOKENS = 32
+#: Tokens per expert at which grouped matrix products count as full; the fitted exponent says how much less cost more.
+FULL_TOKENS_PER_EXPERT = 128.0
+DECODE_TERMS: tuple[str, ...] = ("dense", "routed", "cache", "layer", "expert_layer", "token")
+PREFILL_TERMS: tuple[str, ...] = ("linear", "attention", "read", "step")
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeWork:
+    """What one decode step reads and computes, arrays of shape (cells,); bytes per step of all streams together."""
+
+    dense_bytes: Floats
+    routed_bytes: Floats
+    kv_bytes: Floats
+    host_dense_bytes: Floats
+    host_routed_bytes: Floats
+    host_kv_bytes: Floats
+    layers: Floats
+    host_layers: Floats
+    expert_layers: Floats
+    host_expert_layers: Floats
+    batch: Floats
+    expert_count: Floats
+    experts_per_token: Floats
+    depth_tokens: Floats
+    attention_flops: Floats
+    flops: Floats
+    gpu_count: Floats
+    link_bytes_s: Floats
+    host_bandwidth_bytes_s: Floats
+    hidden: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class PrefillWork:
+    """What a prompt reads and computes, arrays of shape (cells,)."""
+
+    prompt_tokens: Floats
+    depth_tokens: Floats
+    micro_batch_tokens: Floats
+    flops_per_token: Floats
+    attention_flops_per_pair: Floats
+    weight_bytes: Floats
+    dense_bytes: Floats
+    routed_total_bytes: Floats
+    host_weight_bytes: Floats
+    layers: Floats
+    expert_layers: Floats
+    expert_count: Floats
+    experts_per_token: Floats
+    link_bytes_s: Floats
+    host_bandwidth_bytes_s: Floats
+    gpu_count: Floats
+    hidden: Floats
+
+
+def distinct_experts(tokens: Floats, count: Floats, per_token: Floats) -> Floats:
+    """Expected share of experts that ``tokens`` tokens touch when each picks ``per_token`` of ``count`` evenly."""
+    share = np.where(count > 0, per_token / np.maximum(count, 1.0), 0.0)
+    return np.asarray(1.0 - (1.0 - np.minimum(share, 1.0)) ** tokens)
+
+
+def decode_terms(work: DecodeWork, bandwidth_bytes_s: Floats) -> tuple[Floats, ...]:
+    """Ideal seconds of each of ``DECODE_TERMS`` per step."""
+    one = distinct_experts(np.ones_like(work.batch), work.expert_count, work.experts_per_token)
+    many = distinct_experts(work.batch, work.expert_count, work.experts_per_token)
+    spread = np.where(one > 0, many / np.maximum(one, 1e-12), 1.0)
+    return (
+        work.dense_bytes / bandwidth_bytes_s,
+        work.routed_bytes * spread / bandwidth_bytes_s,
+        work.kv_bytes / bandwidth_bytes_s,
+        work.layers * LAYER_S,
+        work.expert_layers * EXPERT_LAYER_S,
+        np.full_like(work.layers, TOKEN_S),
+    )
+
+
+def prefill_terms(work: PrefillWork, peak_flops: Floats, bandwidth_bytes_s: Floats) -> tuple[Floats, ...]:
+    """Ideal seconds of each of ``PREFILL_TERMS`` for the whole prompt."""
+    tokens = work.prompt_tokens
+    steps = np.ceil(tokens / work.micro_batch_tokens)
+    per_step = np.minimum(tokens, work.micro_batch_tokens)
+    touched = distinct_experts(per_step, work.expert_count, work.experts_per_token)
+    pairs = tokens * (work.depth_tokens + tokens / 2.0)
+    return (
+        tokens * work.flops_per_token / peak_flops,
+        pairs * work.attention_flops_per_pair / peak_flops,
+        steps * (work.dense_bytes + work.routed_total_bytes * touched) / bandwidth_bytes_s,
+        steps * work.layers * LAYER_S,
+    )
+
+
+def expert_thinness(work: PrefillWork) -> Floats:
+    """Log of how many times fewer tokens an expert gets than a full product needs; 0 for dense models."""
+    per_step = np.minimum(work.prompt_tokens, work.micro_batch_tokens)
+    per_expert = per_step * work.experts_per_token / np.maximum(work.expert_count, 1.0)
+    thin = np.log(np.maximum(FULL_TOKENS_PER_EXPERT / np.maximum(per_expert, 1e-6), 1.0))
+    return np.asarray(np.where(work.expert_count > 0, thin, 0.0))
+
+
+def decode_seconds(work: DecodeWork, coef: SpeedCoefficients) -> Floats:
+    """Seconds per token of each stream."""
+    dense, routed, cache, layer, expert_layer, token = decode_terms(work, coef.bandwidth_bytes_s)
+    read = dense * coef.dense + routed * coef.routed + cache * coef.cache
+    arithmetic = work.batch * (work.flops + work.attention_flops) / coef.peak_flops * coef.linear
+    device = np.where(work.batch > 1, np.maximum(read, arithmetic), read)
+    fixed = layer * coef.layer + expert_layer * coef.expert_layer + token * coef.token
+    host = (work.host_dense_bytes + work.host_routed_bytes + work.host_kv_bytes) / work.host_bandwidth_bytes_s
+    crossings = (work.host_layers + work.host_expert_layers) * LAYER_S
+    return np.asarray((device + fixed) * coef.decode_overall + host * coef.host + crossings * coef.host_layer)
+
+
+def prefill_seconds(work: PrefillWork, coef: SpeedCoefficients) -> Floats:
+    """Seconds for the whole prompt."""
+    linear, attention, read, step = prefill_terms(work, coef.peak_flops, coef.bandwidth_bytes_s)
+    thin = np.exp(coef.thinness * expert_thinness(work))
+    device = linear * coef.linear * thin + attention * coef.attention + read * coef.read + step * coef.step
+    steps = np.ceil(work.prompt_tokens / work.micro_batch_tokens)
+    per_step = np.minimum(work.prompt_tokens, work.micro_batch_tokens)
+    link = np.where(work.link_bytes_s > 0, work.link_bytes_s, coef.default_link_bytes_s)
+    streamed = np.where(
+        per_step >= OFFLOAD_COPY_TOKENS,
+        work.host_weight_bytes / link * coef.link,
+        work.host_weight_bytes / work.host_bandwidth_bytes_s * coef.host,
+    )
+    return np.asarray(device * coef.prefill_overall + steps * streamed)

@@ -1,0 +1,130 @@
+"""Bytes of a model's weights in every quantization: file, device, system memory, and what one token reads.
+
+Arrays have the shape (quants,) or (quants, layers). Sums are exact: whole blocks per tensor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from estimator.architecture import FeedForward, ModelArchitecture
+from estimator.quantization import TYPES, index_tensors, tensor_bytes, tensor_types
+from estimator.tensors import EXPERT_CLASSES, Inventory, TensorClass, inventory
+from estimator.types import EstimatorError, Quant, QuantFormat
+
+Ints = NDArray[np.int64]
+
+#: Tokenizer and metadata of a GGUF file, bytes per vocabulary entry: 2 MB at 32k entries, 6 to 16 MB at 128k to 262k.
+METADATA_BYTES_PER_TOKEN = 45
+#: Classes that pre-quantized checkpoints leave in 16 bits: embeddings, output head, norms, routers.
+_LEFT_IN_16_BITS = (TensorClass.KEPT, TensorClass.EMBEDDING, TensorClass.OUTPUT, TensorClass.LOOKUP)
+
+
+@dataclass(frozen=True, slots=True)
+class WeightTable:
+    """Weight bytes of one model for a list of quants.
+
+    ``layers`` is what stays with a layer when its experts move (attention, dense and shared feed-forward, router,
+    norms); ``experts`` are the routed experts of each layer. ``output`` includes the final norm and global projections.
+    ``embedding`` is the input table: system memory in llama.cpp, and with tied embeddings also a device copy as output.
+    ``stored`` is in the file and never loaded. ``parameters`` counts the loaded text model.
+    """
+
+    file: Ints
+    layers: Ints
+    experts: Ints
+    embedding: Ints
+    output: Ints
+    lookup: Ints
+    stored: Ints
+    parameters: int
+    expert_share: float
+
+    @property
+    def bits_per_weight(self) -> NDArray[np.float64]:
+        """Average bits per weight of the loaded tensors, shape (quants,)."""
+        loaded = self.layers.sum(1) + self.experts.sum(1) + self.embedding + self.output + self.lookup
+        return np.asarray(loaded * 8.0 / self.parameters)
+
+
+def weight_table(model: ModelArchitecture, quants: Sequence[Quant]) -> WeightTable:
+    """Weight bytes of ``model`` in every one of ``quants``.
+
+    Raises:
+        EstimatorError: a quant names a file type that does not exist or states no bits.
+    """
+    tensors = inventory(model)
+    index = index_tensors(model, tensors)
+    sizes = np.empty((len(quants), len(tensors.cls)), dtype=np.int64)
+    metadata = np.zeros(len(quants), dtype=np.int64)
+    for row, quant in enumerate(quants):
+        if quant.format is QuantFormat.GGUF:
+            if quant.file_type is None:
+                raise EstimatorError(f"{quant.slug}: a GGUF quant needs a file_type")
+            sizes[row] = tensor_bytes(tensors, tensor_types(index, quant.file_type, imatrix=quant.imatrix))
+            metadata[row] = METADATA_BYTES_PER_TOKEN * model.vocab
+        else:
+            sizes[row] = checkpoint_bytes(tensors, quant)
+    return _sum_up(model, tensors, sizes, metadata)
+
+
+def checkpoint_bytes(tensors: Inventory, quant: Quant) -> Ints:
+    """Bytes per tensor of a pre-quantized or plain checkpoint: weights, group scales and zero points."""
+    if quant.weight_bits is None:
+        raise EstimatorError(f"{quant.slug}: a checkpoint format needs weight_bits")
+    bits = quant.weight_bits
+    if quant.group_size:
+        bits += ((quant.scale_bits or 0.0) + (quant.zero_bits or 0.0)) / quant.group_size
+    if quant.format is QuantFormat.MLX:
+        left = tensors.cls == TensorClass.KEPT
+    elif quant.format is QuantFormat.MXFP4:
+        left = ~np.isin(tensors.cls, EXPERT_CLASSES)
+    else:
+        left = np.isin(tensors.cls, _LEFT_IN_16_BITS)
+    return np.where(left, tensors.elements * 2, np.ceil(tensors.elements * bits / 8.0)).astype(np.int64)
+
+
+def _sum_up(model: ModelArchitecture, tensors: Inventory, sizes: Ints, metadata: Ints) -> WeightTable:
+    n = model.n_layers
+    layer = tensors.layer
+    routed = np.isin(tensors.cls, EXPERT_CLASSES)
+    in_layer = (layer >= 0) & (layer < n)
+
+    def by_layer(mask: NDArray[np.bool_]) -> Ints:
+        table = np.zeros((sizes.shape[0], n), dtype=np.int64)
+        where = layer[mask]
+        order = np.argsort(where, kind="stable")
+        values, starts = np.unique(where[order], return_index=True)
+        if len(values):
+            table[:, values] = np.add.reduceat(sizes[:, mask][:, order], starts, axis=1)
+        return table
+
+    embedding = sizes[:, tensors.cls == TensorClass.EMBEDDING].sum(1)
+    lookup = sizes[:, tensors.cls == TensorClass.LOOKUP].sum(1)
+    rest = (layer < 0) & ~np.isin(tensors.cls, (TensorClass.EMBEDDING, TensorClass.LOOKUP))
+    output = sizes[:, rest].sum(1) + (embedding if model.tied_embeddings else 0)
+    stored = sizes[:, layer >= n].sum(1)
+    experts = model.experts
+    return WeightTable(
+        file=sizes.sum(1) + metadata,
+        layers=by_layer(in_layer & ~routed),
+        experts=by_layer(in_layer & routed),
+        embedding=embedding,
+        output=output,
+        lookup=lookup,
+        stored=stored,
+        parameters=int(tensors.elements[layer < n].sum()),
+        expert_share=experts.per_token / experts.count if experts else 1.0,
+    )
+
+
+def expert_layers(model: ModelArchitecture) -> int:
+    """Layers with routed experts."""
+    return sum(layer.feed_forward is FeedForward.EXPERTS for layer in model.layers)
+
+
+__all__ = ["TYPES", "WeightTable", "checkpoint_bytes", "expert_layers", "weight_table"]

@@ -1,0 +1,179 @@
+"""Properties that every fit must have, over the real catalog, and the grid against the scalar path."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from db import specs
+from db.catalog_files import load_catalog
+from estimator import verdict
+from estimator.calibration import Calibration
+from estimator.estimate import estimate
+from estimator.grid import FitBlock, evaluate_block
+from estimator.types import STATUSES, Accelerator, Backend, EstimateRequest, MissingFactError, Status
+
+CATALOG = load_catalog()
+CALIBRATION = Calibration.load()
+GPUS = tuple(
+    gpu
+    for gpu in (specs.accelerator(entry) for entry in CATALOG.gpus.values())
+    if gpu.bandwidth_bytes_s is not None and (gpu.matrix_flops or gpu.fp32_flops) is not None
+)
+QUANTS = tuple(specs.quant(entry) for entry in CATALOG.quants.values() if entry["precomputed"])
+WORKLOADS = tuple(specs.workload(entry) for entry in CATALOG.workloads.values())
+HOST = specs.host(next(entry for entry in CATALOG.hosts.values() if entry.get("default")))
+MODELS = ("llama-3.1-8b", "kimi-linear-48b-a3b", "gpt-oss-20b", "gemma-3-27b", "qwen3-30b-a3b", "deepseek-v3")
+RUNNING = verdict.DOES_NOT_FIT
+
+
+def block_of(model: str, gpus: tuple[Accelerator, ...] = GPUS) -> FitBlock:
+    return evaluate_block(specs.architecture(CATALOG.models[model]), gpus, QUANTS, WORKLOADS, HOST, CALIBRATION)
+
+
+def accelerator(slug: str) -> Accelerator:
+    return next(gpu for gpu in GPUS if gpu.slug == slug)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_running_cell_is_within_memory_and_has_speeds(model: str) -> None:
+    block = block_of(model)
+    runs = block.available[:, :, None] & (block.status < RUNNING)
+    assert runs.any()
+    total = block.weights_bytes + block.kv_cache_bytes + block.compute_bytes + block.overhead_bytes
+    assert (total <= block.usable_bytes[:, :, None])[runs].all()
+    for name in ("decode", "prefill"):
+        value, low, high = (getattr(block, f"{name}{part}_tok_s")[runs] for part in ("", "_low", "_high"))
+        assert (value > 0).all()
+        assert (low <= value).all()
+        assert (value <= high).all()
+    assert (block.ttft_ms[runs] > 0).all()
+    assert (block.safe_context_tokens[runs] > 0).all()
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_what_does_not_run_has_no_speed_and_the_worst_grade(model: str) -> None:
+    block = block_of(model)
+    idle = ~(block.available[:, :, None] & (block.status < RUNNING))
+    assert idle.any()
+    assert (block.decode_tok_s[idle] == 0).all()
+    assert (block.score[idle] == 0).all()
+    assert not block.recommended[idle].any()
+    assert verdict.grade(0.0) == "F"
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_offload_is_said_by_status_strategy_and_fraction_alike(model: str) -> None:
+    block = block_of(model)
+    offloads = block.status == STATUSES.index(Status.FITS_WITH_OFFLOAD)
+    assert offloads.any()
+    assert (block.offload_fraction[offloads] > 0).all()
+    fits = block.available[:, :, None] & (block.status < STATUSES.index(Status.FITS_WITH_OFFLOAD))
+    assert (block.offload_fraction[fits] == 0).all()
+    assert (block.cpu_moe_layers[fits] == 0).all()
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_at_most_one_quant_is_recommended_and_it_scores_best(model: str) -> None:
+    block = block_of(model)
+    chosen = block.recommended.sum(axis=1)
+    assert chosen.max() == 1
+    best = np.where(block.recommended, block.score, 0).max(axis=1)
+    assert (best == block.score.max(axis=1))[chosen == 1].all()
+
+
+@settings(max_examples=30, deadline=None)
+@given(model=st.sampled_from(MODELS), slug=st.sampled_from([gpu.slug for gpu in GPUS]), factor=st.floats(1.0, 4.0))
+def test_more_memory_bandwidth_or_compute_is_never_worse(model: str, slug: str, factor: float) -> None:
+    gpu = accelerator(slug)
+    before = block_of(model, (gpu,))
+    faster = replace(
+        gpu,
+        slug=gpu.slug,
+        bandwidth_bytes_s=(gpu.bandwidth_bytes_s or 0.0) * factor,
+        matrix_flops=gpu.matrix_flops and gpu.matrix_flops * factor,
+        fp32_flops=gpu.fp32_flops and gpu.fp32_flops * factor,
+        int8_ops=gpu.int8_ops and gpu.int8_ops * factor,
+        fp8_flops=gpu.fp8_flops and gpu.fp8_flops * factor,
+        fp4_flops=gpu.fp4_flops and gpu.fp4_flops * factor,
+    )
+    quick = block_of(model, (faster,))
+    assert (quick.decode_tok_s >= before.decode_tok_s * (1 - 1e-5)).all()
+    assert (quick.prefill_tok_s >= before.prefill_tok_s * (1 - 1e-5)).all()
+    if gpu.memory_bytes is None:
+        return
+    larger = replace(
+        gpu,
+        memory_bytes=int(gpu.memory_bytes * factor),
+        usable_bytes=gpu.usable_bytes and int(gpu.usable_bytes * factor),
+    )
+    roomy = block_of(model, (larger,))
+    assert (roomy.status <= before.status).all()
+    assert (roomy.safe_context_tokens >= before.safe_context_tokens).all()
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    model=st.sampled_from(MODELS),
+    slug=st.sampled_from([gpu.slug for gpu in GPUS]),
+    quant=st.integers(0, len(QUANTS) - 1),
+    workload=st.integers(0, len(WORKLOADS) - 1),
+)
+def test_the_scalar_path_agrees_with_the_grid(model: str, slug: str, quant: int, workload: int) -> None:
+    g = next(index for index, gpu in enumerate(GPUS) if gpu.slug == slug)
+    block = block_of(model)
+    if not block.available[g, quant]:
+        return
+    one = WORKLOADS[workload]
+    alone = evaluate_block(
+        specs.architecture(CATALOG.models[model]), (GPUS[g],), (QUANTS[quant],), (one,), HOST, CALIBRATION
+    )
+    for name in ("status", "strategy", "gpu_layers", "weights_bytes", "kv_cache_bytes", "compute_bytes", "host_bytes"):
+        assert getattr(alone, name)[0, 0, 0] == getattr(block, name)[g, quant, workload], name
+    for name in ("decode_tok_s", "prefill_tok_s", "ttft_ms", "decode_low_tok_s", "prefill_high_tok_s"):
+        np.testing.assert_allclose(getattr(alone, name)[0, 0, 0], getattr(block, name)[g, quant, workload], rtol=1e-5)
+
+
+@settings(max_examples=30, deadline=None)
+@given(model=st.sampled_from(MODELS), depth=st.integers(0, 60_000), more=st.integers(1, 60_000))
+def test_a_longer_context_never_frees_memory_or_speeds_decode_up(model: str, depth: int, more: int) -> None:
+    architecture = specs.architecture(CATALOG.models[model])
+    quant = specs.quant(CATALOG.quants["q4-k-m"])
+    request = EstimateRequest(
+        quant=quant, accelerator=accelerator("b200-sxm") if any(g.slug == "b200-sxm" for g in GPUS) else GPUS[0],
+        host=HOST, depth_tokens=depth, output_tokens=128,
+    )  # fmt: skip
+    short = estimate(architecture, request, CALIBRATION)
+    long = estimate(architecture, replace(request, depth_tokens=depth + more), CALIBRATION)
+    assert long.memory.total_bytes >= short.memory.total_bytes or long.placement != short.placement
+    if short.decode and long.decode:
+        assert long.decode.value <= short.decode.value * (1 + 1e-6)
+
+
+def test_the_thin_entities_name_the_missing_fact() -> None:
+    with pytest.raises(MissingFactError, match="layer_pattern"):
+        specs.architecture(CATALOG.models["qwen3.8-flash-next"])
+    unknown = replace(accelerator("rtx-4090"), bandwidth_bytes_s=None)
+    request = EstimateRequest(quant=QUANTS[0], accelerator=unknown, host=HOST)
+    with pytest.raises(MissingFactError, match="bandwidth_gbps"):
+        estimate(specs.architecture(CATALOG.models["llama-3.1-8b"]), request, CALIBRATION)
+
+
+def test_kimi_linear_on_a_v100_follows_the_physics() -> None:
+    """Seven MLA layers hold the context, twenty a constant state, and 3 B of 48 B parameters are read per token."""
+    gpu = next(gpu for gpu in GPUS if "v100" in gpu.slug and (gpu.memory_bytes or 0) > 30e9)
+    architecture = specs.architecture(CATALOG.models["kimi-linear-48b-a3b"])
+    quant = specs.quant(CATALOG.quants["q4-k-m"])
+    request = EstimateRequest(quant=quant, accelerator=gpu, host=HOST, context_tokens=16_128)
+    answer = estimate(architecture, request, CALIBRATION)
+    assert answer.status in (Status.FITS, Status.FITS_TIGHTLY)
+    assert answer.backend is Backend.CUDA
+    latent = 7 * (512 + 64) * 2 * 16_128
+    states = 20 * 4 * (3 * 3 * 32 * 128 + 32 * 128 * 128)
+    assert answer.memory.kv_cache_bytes == latent + states
+    assert answer.decode is not None
+    assert answer.decode.value > 50
