@@ -51,7 +51,7 @@ def cross_validate(
         if not len(held):
             continue
         trained = fit([each for each, own in zip(observations, folds, strict=True) if own != fold], term_factors, start)
-        tested = [observations[index] for index in held]
+        tested = [observations[int(index)] for index in held]
         residual[held] = np.array([each.log_seconds for each in tested]) - trained.predict(tested)
     return residual
 
