@@ -179,8 +179,11 @@ def _planned_offload(facts: FitFacts, calibration: Calibration, options: Options
     if facts.request.gpu_layers is None and facts.request.cpu_moe_layers is None:
         return
     request = replace(facts.request, gpu_layers=None, cpu_moe_layers=None)
-    after = _try(facts, calibration, request)
-    if after is not None and improves(facts.estimate, after):
+    after, before = _try(facts, calibration, request), facts.estimate.decode
+    if after is None or after.decode is None:
+        return
+    # Speed decides here: a split that leaves memory unused would score for the room it wastes.
+    if before is None or after.decode.value >= before.value * MIN_SPEED_GAIN:
         placement = after.placement
         flags = f"-ngl {placement.gpu_layers}"
         if placement.cpu_moe_layers:
@@ -403,8 +406,12 @@ _STATUS_WORDS = {
 
 
 def _nothing_needed(facts: FitFacts) -> Advice:
-    text = f"nothing needed: {facts.quant.name} on {facts.device_name} meets {facts.workload_name}"
+    trained = facts.model.context_tokens
     if not meets_use(facts, facts.estimate):
         text = "nothing in reach helps: no other quantization, cache type, computer or listed device scores higher"
+    elif trained is not None and trained < facts.estimate.context_tokens:
+        text = f"no hardware helps further: the model itself was trained for {trained:,} tokens"
+    else:
+        text = f"nothing needed: {facts.quant.name} on {facts.device_name} meets {facts.workload_name}"
     gain = gain_of(facts.estimate, facts.estimate)
     return Advice(AdviceCode.NOTHING_NEEDED, text, gain, facts.request, facts.estimate)

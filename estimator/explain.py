@@ -80,8 +80,9 @@ def summary(facts: FitFacts, terms: Terms | None = None) -> str:
             f"{gib(memory.usable_bytes)} usable{_host_clause(facts)}."
         )
     speeds = ""
-    if one.decode is not None and one.ttft_ms is not None:
-        speeds = f" Expect {pace(one.decode.value)} and the first token after {duration(one.ttft_ms)}."
+    if one.decode is not None:
+        wait = "" if one.ttft_ms is None else f" and the first token after {duration(one.ttft_ms)}"
+        speeds = f" Expect {pace(one.decode.value)}{wait}."
     if one.status is Status.FITS_WITH_OFFLOAD:
         return (
             f"{name} takes {gib(memory.total_bytes)} of the {gib(memory.usable_bytes)} usable on {facts.device_name} "
@@ -187,7 +188,7 @@ def _time_limits(facts: FitFacts, terms: Terms) -> list[Limit]:
         (LimitCode.COMPUTE, terms.decode_compute, "arithmetic takes {} of the time per token"),
     ]
     cache = _percent(terms.decode_kv_cache)
-    bandwidth = f"memory bandwidth: reading weights and cache takes {{}} of the time per token (the cache {cache})"
+    bandwidth = f"reading weights and cache from device memory takes {{}} of the time per token (the cache {cache})"
     found = [
         Limit(code, share, (text or bandwidth).format(_percent(share)))
         for code, share, text in candidates
@@ -218,13 +219,13 @@ def score_parts(
 ) -> tuple[verdict.ScorePart, ...]:
     """The parts that made the score of a fit that runs, with the weights of ``mode``; empty when nothing runs."""
     one, workload = facts.estimate, facts.workload
-    if not facts.runs or one.decode is None or one.ttft_ms is None or workload is None:
+    if not facts.runs or one.decode is None or workload is None:
         return ()
     memory = one.memory
     headroom = max(memory.usable_bytes - memory.total_bytes, 0) / max(memory.usable_bytes, 1)
     values = (
         verdict.decode_part(one.decode.value, workload.comfortable_decode_tok_s),
-        verdict.ttft_part(one.ttft_ms, workload.patience_ttft_ms),
+        verdict.ttft_part(one.ttft_ms or 0.0, workload.patience_ttft_ms),
         verdict.context_part(float(one.safe_context_tokens), float(workload.context_tokens)),
         verdict.quality_part(bits_per_weight),
         verdict.headroom_part(headroom),
@@ -251,13 +252,13 @@ def faq(
             )
         )
     questions.append(_best_question(facts, best))
-    if one.decode is not None and one.ttft_ms is not None:
+    if one.decode is not None:
+        wait = "" if one.ttft_ms is None else f"; the first token comes after about {duration(one.ttft_ms)}"
         questions.append(
             Question(
                 f"How fast is {model} on {device}?",
                 f"In {facts.quant.name} about {pace(one.decode.value)} (between {pace(one.decode.low)} and "
-                f"{pace(one.decode.high)}, {_EVIDENCE[one.decode.evidence]}); the first token comes after about "
-                f"{duration(one.ttft_ms)}.",
+                f"{pace(one.decode.high)}, {_EVIDENCE[one.decode.evidence]}){wait}.",
             )
         )
     if facts.workload is not None:

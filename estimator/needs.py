@@ -87,6 +87,8 @@ def needs(model: ModelArchitecture, situations: tuple[Situation, ...]) -> Needs:
             flash_attention=one.flash_attention,
             micro_batch=one.micro_batch_tokens,
             sequences=one.batch,
+            # Reserved by llama-bench, the library and servers before April 2026; a newer server needs a little less.
+            all_logits=True,
         )
         mask = (2.0 if one.flash_attention else 4.0) * one.micro_batch_tokens
         heads = 0 if one.flash_attention else max((layer.heads for layer in model.layers), default=0)

@@ -139,13 +139,15 @@ def tensor_types(index: TensorIndex, file_type: str, *, imatrix: bool) -> NDArra
     types[short] = _FALLBACK_CODE[types[short]]
     types[(rows % _BLOCK[types]) != 0] = _CODE["F16"]
     types[cls == TensorClass.KEPT] = _CODE["F32"]
+    types[cls == TensorClass.HALF] = _CODE["F16"]
     return types
 
 
 def _apply_output(types: NDArray[np.int64], index: TensorIndex, file_type: str) -> None:
     cls = index.inventory.cls
     embedding = cls == TensorClass.EMBEDDING
-    output = embedding if index.tied else cls == TensorClass.OUTPUT
+    # Without an output tensor of its own a file keeps its embedding tables, per-layer ones too, as wide as an output.
+    output = embedding | (cls == TensorClass.LOOKUP) if index.tied else cls == TensorClass.OUTPUT
     default = DEFAULT_TYPE[file_type]
     if not index.tied:
         table = embedding | (cls == TensorClass.LOOKUP)

@@ -35,6 +35,7 @@ class TensorClass(IntEnum):
     EXPERT_GATE = 12
     OTHER = 13
     PER_HEAD = 15  # one matrix a head (three dimensions): MLA's k_b and v_b
+    HALF = 16  # never quantized, kept in 16 bits: projections of per-layer embeddings
     LOOKUP = 14  # per-layer embedding tables: read one row a token, kept in system memory
 
 
@@ -312,7 +313,7 @@ def _extra_tensors(model: ModelArchitecture, extra: ExtraParameters) -> Iterator
         # One row a token holds the embeddings of every layer.
         yield Tensor(TensorClass.LOOKUP, -1, max(256, extra.elements // model.vocab), extra.elements)
     elif extra.elements >= model.hidden * 1024:
-        yield Tensor(TensorClass.OTHER, -1, model.hidden, extra.elements)
+        yield Tensor(TensorClass.HALF, -1, model.hidden, extra.elements)
     else:
         yield _kept(-1, extra.elements)
 

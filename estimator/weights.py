@@ -21,7 +21,13 @@ Ints = NDArray[np.int64]
 #: Tokenizer and metadata of a GGUF file, bytes per vocabulary entry: 2 MB at 32k entries, 6 to 16 MB at 128k to 262k.
 METADATA_BYTES_PER_TOKEN = 45
 #: Classes that pre-quantized checkpoints leave in 16 bits: embeddings, output head, norms, routers.
-_LEFT_IN_16_BITS = (TensorClass.KEPT, TensorClass.EMBEDDING, TensorClass.OUTPUT, TensorClass.LOOKUP)
+_LEFT_IN_16_BITS = (
+    TensorClass.KEPT,
+    TensorClass.HALF,
+    TensorClass.EMBEDDING,
+    TensorClass.OUTPUT,
+    TensorClass.LOOKUP,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +86,7 @@ def checkpoint_bytes(tensors: Inventory, quant: Quant) -> Ints:
     if quant.group_size:
         bits += ((quant.scale_bits or 0.0) + (quant.zero_bits or 0.0)) / quant.group_size
     if quant.format is QuantFormat.MLX:
-        left = tensors.cls == TensorClass.KEPT
+        left = np.isin(tensors.cls, (TensorClass.KEPT, TensorClass.HALF))
     elif quant.format is QuantFormat.MXFP4:
         left = ~np.isin(tensors.cls, EXPERT_CLASSES)
     else:

@@ -1,0 +1,142 @@
+"""The Starlette application: routes, lifespan, middleware."""
+
+from __future__ import annotations
+
+import logging
+import re
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import orjson
+from sqlalchemy import text
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.graphql.errors import ApiError
+from api.graphql.http import GraphQLEndpoint, encode
+from api.graphql.schema import build_schema
+from api.graphql.services import Services
+from api.graphql.streams import stream_view
+from api.pages.explorer import STATIC, explorer_page, landing_page
+from api.pages.routes import routes as page_routes
+from api.settings import ApiSettings, get_api_settings
+from db.catalog_files import Catalog
+from db.session import async_engine
+
+logger = logging.getLogger("fitgraph.api")
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
+#: Answers shorter than this are not worth compressing.
+_GZIP_FROM_BYTES = 2048
+
+
+def create_app(settings: ApiSettings | None = None, catalog: Catalog | None = None) -> Starlette:
+    """The application of one server process. ``catalog`` stands in for the bundled files before a first generation."""
+    settings = settings or get_api_settings()
+    engine = async_engine(settings.resolved_database_url)
+    services = Services(settings, engine, catalog)
+    schema = build_schema(settings)
+    endpoint = GraphQLEndpoint(schema, services)
+    streams = stream_view(schema, services)
+
+    async def graphql(request: Request) -> Response:
+        if "text/event-stream" in request.headers.get("accept", ""):
+            return await streams.respond(request)
+        return await endpoint.handle(request)
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        yield
+        await engine.dispose()
+
+    routes: list[BaseRoute] = [
+        Route("/graphql", graphql, methods=["GET", "POST"]),
+        WebSocketRoute("/graphql", streams),
+        Route("/healthz", _health),
+        Route("/readyz", _readiness(services)),
+        Route("/", landing_page),
+        Mount("/static", StaticFiles(directory=STATIC)),
+    ]
+    routes.extend(page_routes())
+    if settings.explorer:
+        routes.append(Route("/explorer", explorer_page))
+    middleware = [
+        Middleware(RequestIdMiddleware),
+        Middleware(
+            CORSMiddleware,
+            allow_origins=list(settings.cors_origins),
+            allow_methods=["GET", "POST"],
+            allow_headers=["content-type", "authorization", "x-request-id"],
+            expose_headers=["x-request-id", "etag"],
+            max_age=3600,
+        ),
+        Middleware(GZipMiddleware, minimum_size=_GZIP_FROM_BYTES, compresslevel=4),
+    ]
+    app = Starlette(routes=routes, middleware=middleware, lifespan=lifespan)
+    app.state.services = services
+    app.state.schema = schema
+    return app
+
+
+class RequestIdMiddleware:
+    """Gives every request an id, the client's when it is well formed, and sends it back."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Tag the request and its response."""
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        given = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin-1")
+        request_id = given if _REQUEST_ID.match(given) else secrets.token_hex(8)
+        scope.setdefault("state", {})["request_id"] = request_id
+
+        async def tagged(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = [pair for pair in message["headers"] if pair[0].lower() != b"x-request-id"]
+                message["headers"] = [*headers, (b"x-request-id", request_id.encode())]
+            await send(message)
+
+        await self._app(scope, receive, tagged)
+
+
+async def _health(_: Request) -> Response:
+    """The process answers."""
+    return Response(b'{"status":"ok"}', media_type="application/json")
+
+
+def _readiness(services: Services) -> Callable[[Request], Awaitable[Response]]:
+    async def ready(_: Request) -> Response:
+        """The database answers; says what is published."""
+        try:
+            async with services.connection() as connection:
+                await connection.execute(text("SELECT 1"))
+            view = await services.view()
+        except ApiError as error:
+            return Response(
+                orjson.dumps({"status": "unavailable", "reason": error.message}), 503, media_type="application/json"
+            )
+        generation = view.generation
+        return Response(
+            encode(
+                {
+                    "status": "ready",
+                    "generation": None if generation is None else generation.id,
+                    "revision": view.revision,
+                    "fits": 0 if generation is None else generation.cells,
+                }
+            ),
+            media_type="application/json",
+        )
+
+    return ready

@@ -1,0 +1,1 @@
+"""The GraphQL contract: one module a domain, and the machinery that keeps a query bounded."""

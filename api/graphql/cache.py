@@ -1,0 +1,79 @@
+"""Whole responses, kept by document, variables and generation. A hot key that is missing is computed once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from hashlib import blake2s
+
+
+@dataclass(frozen=True, slots=True)
+class CachedResponse:
+    """Encoded body and its entity tag; ``keep`` is False for answers with errors."""
+
+    body: bytes
+    etag: str
+    status: int
+    keep: bool
+
+    @staticmethod
+    def of(body: bytes, status: int, *, keep: bool) -> CachedResponse:
+        """The response of a body, with its tag."""
+        return CachedResponse(body, f'"{blake2s(body, digest_size=12).hexdigest()}"', status, keep)
+
+
+Key = tuple[str, ...]
+
+
+class ResponseCache:
+    """Least recently used responses within a budget of bytes."""
+
+    def __init__(self, budget_bytes: int) -> None:
+        self._budget = budget_bytes
+        self._used = 0
+        self._kept: OrderedDict[Key, CachedResponse] = OrderedDict()
+        self._running: dict[Key, asyncio.Future[CachedResponse]] = {}
+        self.hits = 0
+        self.misses = 0
+
+    def get(self, key: Key) -> CachedResponse | None:
+        """The kept response, or None."""
+        found = self._kept.get(key)
+        if found is not None:
+            self._kept.move_to_end(key)
+            self.hits += 1
+        return found
+
+    async def get_or_compute(self, key: Key, compute: Callable[[], Awaitable[CachedResponse]]) -> CachedResponse:
+        """The kept response, the one that is being computed, or a new one."""
+        found = self.get(key)
+        if found is not None:
+            return found
+        running = self._running.get(key)
+        if running is not None:
+            return await asyncio.shield(running)
+        self.misses += 1
+        future: asyncio.Future[CachedResponse] = asyncio.ensure_future(_run(compute))
+        self._running[key] = future
+        future.add_done_callback(lambda done: self._finish(key, done))
+        return await asyncio.shield(future)
+
+    def _finish(self, key: Key, done: asyncio.Future[CachedResponse]) -> None:
+        self._running.pop(key, None)
+        if done.cancelled() or done.exception() is not None:
+            return
+        response = done.result()
+        size = len(response.body) + 512
+        if not response.keep or size > self._budget // 8 or key in self._kept:
+            return
+        self._kept[key] = response
+        self._used += size
+        while self._used > self._budget:
+            _, dropped = self._kept.popitem(last=False)
+            self._used -= len(dropped.body) + 512
+
+
+async def _run(compute: Callable[[], Awaitable[CachedResponse]]) -> CachedResponse:
+    return await compute()

@@ -1,0 +1,156 @@
+"""The catalog as one request sees it: immutable, in memory, built once a generation.
+
+Models, accelerators, quantizations, workloads and engines are few hundred entries; serving them from here leaves the
+database to the fits. Before the first generation the bundled catalog files stand in, so that the service answers from
+its first second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+from api.graphql.engines import Engine, engine_from_entry
+from api.graphql.errors import NotFoundError
+from api.graphql.gpus import Gpu, gpu_from_entry
+from api.graphql.models import Model, model_from_entry
+from api.graphql.quants import Quant, quant_from_entry
+from api.graphql.workloads import Workload, workload_from_entry
+from api.questions import Answerer
+from db import specs
+from db.catalog_files import Catalog, UnknownNameError
+from db.fit_store import SLOTS
+from db.generations import Generation
+from estimator.architecture import ModelArchitecture
+from estimator.calibration import Calibration
+from estimator.types import Host
+
+Ids = Mapping[str, int]
+
+
+class CatalogView:
+    """All entities of one catalog state, by slug, by database id and in slug order.
+
+    ``ids`` maps kind -> slug -> id of the database; without a database the position in slug order stands in.
+    """
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        generation: Generation | None,
+        calibration: Calibration,
+        ids: Mapping[str, Ids] | None = None,
+    ) -> None:
+        self.catalog = catalog
+        self.generation = generation
+        self.calibration = calibration
+        self.revision: str = catalog.revision
+        ids = ids or {}
+        self.model_ids = _ids(ids.get("model"), catalog.models)
+        self.gpu_ids = _ids(ids.get("gpu"), catalog.gpus)
+        self.quant_ids = _ids(ids.get("quant"), catalog.quants)
+        self.models: list[Model] = [
+            model_from_entry(entry, specs.missing_facts(entry), specs.unverified_fields(entry))
+            for entry in (catalog.models[slug] for slug in sorted(self.model_ids))
+        ]
+        self.gpus: list[Gpu] = [_gpu(catalog.gpus[slug]) for slug in sorted(self.gpu_ids)]
+        quants = [quant_from_entry(entry, specs.quant(entry)) for entry in catalog.quants.values()]
+        self.quants: list[Quant] = sorted(quants, key=lambda quant: (quant.nominal_bits, quant.slug))
+        self.precomputed_quants = [quant for quant in self.quants if specs.is_precomputed(catalog.quants[quant.slug])]
+        self.workloads: list[Workload] = _workloads(catalog)
+        self.engines: list[Engine] = [engine_from_entry(entry, catalog.engines) for entry in catalog.engines.values()]
+        self.model_by_id = {self.model_ids[model.slug]: model for model in self.models}
+        self.gpu_by_id = {self.gpu_ids[gpu.slug]: gpu for gpu in self.gpus}
+        self.quant_by_id = {self.quant_ids[quant.slug]: quant for quant in self.quants if quant.slug in self.quant_ids}
+        self.engine_by_kind = {engine.kind: engine for engine in self.engines}
+        self._architectures: dict[str, ModelArchitecture] = {}
+        self._by_slug: dict[str, dict[str, Any]] = {
+            "model": {model.slug: model for model in self.models},
+            "gpu": {gpu.slug: gpu for gpu in self.gpus},
+            "quant": {quant.slug: quant for quant in self.quants},
+            "workload": {workload.slug: workload for workload in self.workloads},
+            "engine": {engine.slug: engine for engine in self.engines},
+        }
+
+    @property
+    def state(self) -> str:
+        """What cursors belong to: the generation, or the revision before the first one."""
+        return f"g{self.generation.id}" if self.generation is not None else f"r{self.revision[:16]}"
+
+    def model(self, text: str) -> Model:
+        """Model by slug or alias. Raises :class:`NotFoundError`."""
+        found: Model = self._resolve("model", text)
+        return found
+
+    def gpu(self, text: str) -> Gpu:
+        """Accelerator by slug or alias. Raises :class:`NotFoundError`."""
+        found: Gpu = self._resolve("gpu", text)
+        return found
+
+    def quant(self, text: str) -> Quant:
+        """Quantization by slug or alias. Raises :class:`NotFoundError`."""
+        found: Quant = self._resolve("quant", text)
+        return found
+
+    def by_slug(self, kind: str, slug: str) -> Any:
+        """Entity by exact slug; None when there is none."""
+        return self._by_slug[kind].get(slug)
+
+    def id_of(self, kind: str, text: str) -> int:
+        """Database id of a named model, accelerator or quantization. Raises :class:`NotFoundError`."""
+        ids = {"model": self.model_ids, "gpu": self.gpu_ids, "quant": self.quant_ids}[kind]
+        return ids[self._resolve(kind, text).slug]
+
+    def workload_of_slot(self, slot: int) -> Workload:
+        """Workload of a slot of the fit table."""
+        return self.workloads[slot]
+
+    def engines_of(self, gpu: Gpu) -> list[Engine]:
+        """Engines that drive one of the accelerator's interfaces, by the catalog."""
+        return [self.engine_by_kind[kind] for kind in gpu.accelerator.engines if kind in self.engine_by_kind]
+
+    def architecture(self, model: Model) -> ModelArchitecture:
+        """Architecture of a model. Raises :class:`MissingFactError`."""
+        known = self._architectures.get(model.slug)
+        if known is None:
+            known = self._architectures[model.slug] = specs.architecture(model.entry)
+        return known
+
+    @cached_property
+    def host(self) -> Host:
+        """The host that pairings are computed with."""
+        return specs.host(self.catalog.hosts[self.catalog.default_host])
+
+    @cached_property
+    def answerer(self) -> Answerer:
+        """Answers free questions over this catalog."""
+        return Answerer(self.catalog, self.calibration)
+
+    def _resolve(self, kind: str, text: str) -> Any:
+        exact = self._by_slug[kind].get(text)
+        if exact is not None:
+            return exact
+        try:
+            return self._by_slug[kind][self.catalog.resolve(kind, text)]
+        except UnknownNameError as error:
+            raise NotFoundError(kind, text, tuple(error.suggestions)) from error
+
+
+def _ids(known: Ids | None, entries: Mapping[str, Any]) -> dict[str, int]:
+    if known is not None:
+        return {slug: number for slug, number in known.items() if slug in entries}
+    return {slug: number for number, slug in enumerate(sorted(entries), 1)}
+
+
+def _gpu(entry: Mapping[str, Any]) -> Gpu:
+    return gpu_from_entry(entry, specs.accelerator(entry), specs.missing_facts(entry), specs.unverified_fields(entry))
+
+
+def _workloads(catalog: Catalog) -> list[Workload]:
+    """Workloads in the order of the fit table's slots."""
+    found = {}
+    for entry in catalog.workloads.values():
+        workload = workload_from_entry(entry, specs.workload(entry))
+        found[workload.kind] = workload
+    return [found[kind] for kind in SLOTS]

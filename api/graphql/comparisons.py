@@ -1,0 +1,163 @@
+"""Comparisons: several fits side by side, measure by measure, with the best of each."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from enum import Enum
+from typing import TYPE_CHECKING
+
+import strawberry
+
+from api.graphql.described import describe
+from api.graphql.errors import LimitExceededError, bad_input
+from api.graphql.fit_queries import find_fit
+from api.graphql.fits import Fit
+from api.graphql.workloads import Workload
+from estimator.types import Status, WorkloadKind
+
+if TYPE_CHECKING:
+    from api.graphql.context import RequestContext
+    from api.graphql.gpus import Gpu
+    from api.graphql.models import Model
+
+_RUNNABLE = (Status.FITS, Status.FITS_TIGHTLY, Status.FITS_WITH_OFFLOAD)
+
+
+class ComparisonMeasure(Enum):
+    """Measures, each with its better direction."""
+
+    SCORE = "score"
+    DECODE = "decode"
+    PREFILL = "prefill"
+    TTFT = "ttft"
+    SAFE_CONTEXT = "safe_context"
+    HEADROOM = "headroom"
+    PRICE = "price"
+    POWER = "power"
+
+
+describe(
+    ComparisonMeasure,
+    "ComparisonMeasure",
+    "What a row of a comparison measures.",
+    {
+        "SCORE": "Score, 0 to 100; more is better.",
+        "DECODE": "Decode speed, tokens per second; more is better.",
+        "PREFILL": "Prefill speed, tokens per second; more is better.",
+        "TTFT": "Time to the first token, milliseconds; less is better.",
+        "SAFE_CONTEXT": "Longest safe context, tokens; more is better.",
+        "HEADROOM": "Memory left after the load, bytes; more is better.",
+        "PRICE": "List price at launch, US dollars; less is better.",
+        "POWER": "Board power, watts; less is better.",
+    },
+)
+
+
+@strawberry.type(description="One measure over all columns of a comparison.")
+class ComparisonRow:
+    """Values in the order of the columns."""
+
+    measure: ComparisonMeasure = strawberry.field(description="What is measured.")
+    unit: str = strawberry.field(description="Unit of the values.")
+    higher_is_better: bool = strawberry.field(description="Direction of the measure.")
+    values: list[float | None] = strawberry.field(
+        description="One value a column; null when unknown or when it cannot run."
+    )
+    deltas: list[float | None] = strawberry.field(
+        description="Value over the best value less one, one a column: 0 for the best; null when unknown or "
+        "the best is 0."
+    )
+    winner: int | None = strawberry.field(
+        description="Index of the best column, the first of equals; null when no value is known."
+    )
+
+
+@strawberry.type(description="Fits side by side.")
+class Comparison:
+    """Columns in the order that was asked for."""
+
+    workload: Workload = strawberry.field(description="The workload of every column.")
+    columns: list[Fit | None] = strawberry.field(
+        description="One fit a column, in the order asked for; null when no engine runs any quantization of it."
+    )
+    rows: list[ComparisonRow] = strawberry.field(description="One row a measure.")
+    winner: int | None = strawberry.field(
+        description="Index of the column with the best score; null when nothing runs."
+    )
+
+
+@strawberry.type(description="Several models on several accelerators: one comparison a model.")
+class ComparisonMatrix:
+    """Rows are models, columns are accelerators."""
+
+    comparisons: list[Comparison] = strawberry.field(description="One comparison a model, in the order asked for.")
+
+
+_MEASURES: tuple[tuple[ComparisonMeasure, str, bool, Callable[[Fit], float | None]], ...] = (
+    (ComparisonMeasure.SCORE, "points", True, lambda fit: fit.score),
+    (
+        ComparisonMeasure.DECODE,
+        "tokens per second",
+        True,
+        lambda fit: fit.decode.tokens_per_second if fit.decode else None,
+    ),
+    (
+        ComparisonMeasure.PREFILL,
+        "tokens per second",
+        True,
+        lambda fit: fit.prefill.tokens_per_second if fit.prefill else None,
+    ),
+    (ComparisonMeasure.TTFT, "milliseconds", False, lambda fit: fit.ttft_ms),
+    (ComparisonMeasure.SAFE_CONTEXT, "tokens", True, lambda fit: float(fit.safe_context_tokens)),
+    (ComparisonMeasure.HEADROOM, "bytes", True, lambda fit: float(fit.memory.headroom_bytes) if fit.memory else None),
+    (ComparisonMeasure.PRICE, "US dollars", False, lambda fit: fit.gpu.price_usd),
+    (ComparisonMeasure.POWER, "watts", False, lambda fit: fit.gpu.power_watts),
+)
+
+
+async def compare(
+    context: RequestContext,
+    pairs: Sequence[tuple[Model, Gpu]],
+    quant: str | None,
+    workload: WorkloadKind,
+) -> Comparison:
+    """Fits of the given pairings side by side; their rows are read in one statement."""
+    check_columns(context, len(pairs))
+    fits = list(await asyncio.gather(*(find_fit(context, model, gpu, quant, workload) for model, gpu in pairs)))
+    rows = [_row(measure, unit, higher, read, fits) for measure, unit, higher, read in _MEASURES]
+    return Comparison(
+        workload=next(found for found in context.view.workloads if found.kind is workload),
+        columns=list(fits),
+        rows=rows,
+        winner=rows[0].winner,
+    )
+
+
+def check_columns(context: RequestContext, count: int) -> None:
+    """Raise for an empty comparison or one with too many columns."""
+    maximum = context.services.settings.max_comparison
+    if count > maximum:
+        raise LimitExceededError("comparison columns", count, maximum)
+    if count == 0:
+        raise bad_input("A comparison needs at least one name.")
+
+
+def _row(
+    measure: ComparisonMeasure,
+    unit: str,
+    higher: bool,
+    read: Callable[[Fit], float | None],
+    fits: Sequence[Fit | None],
+) -> ComparisonRow:
+    values = [read(fit) if fit is not None and fit.status in _RUNNABLE else None for fit in fits]
+    known = [(index, value) for index, value in enumerate(values) if value is not None]
+    if not known:
+        return ComparisonRow(
+            measure=measure, unit=unit, higher_is_better=higher, values=values, deltas=[None] * len(values), winner=None
+        )
+    winner, best = max(known, key=lambda pair: pair[1] if higher else -pair[1])
+    deltas = [None if value is None or best == 0 else round(value / best - 1, 6) for value in values]
+    return ComparisonRow(
+        measure=measure, unit=unit, higher_is_better=higher, values=values, deltas=deltas, winner=winner
+    )

@@ -1,0 +1,59 @@
+"""What one operation carries: the catalog state it sees, its loaders, its caller."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from api.answers import Answers
+from api.graphql.catalog_view import CatalogView
+from api.graphql.errors import ApiError, ErrorCode
+from api.graphql.fits import Fit
+from api.graphql.loaders import Loaders
+from api.graphql.services import Services
+from db.generations import Generation
+
+
+class RequestContext:
+    """Context of one operation, pinned to one published state for all of its statements."""
+
+    def __init__(
+        self, services: Services, view: CatalogView, request_id: str, base_url: str = "", token: str | None = None
+    ) -> None:
+        self.services = services
+        self.view = view
+        self.request_id = request_id
+        self.base_url = services.settings.public_url.rstrip("/") or base_url
+        self.token = token
+        self._answers: dict[str, Answers] = {}
+        self.cost = 0
+
+    @property
+    def catalog(self) -> CatalogView:
+        """The catalog that this operation sees."""
+        return self.view
+
+    @property
+    def generation(self) -> Generation:
+        """The published generation. Raises ``UNAVAILABLE`` before the first one."""
+        if self.view.generation is None:
+            raise ApiError(
+                ErrorCode.UNAVAILABLE,
+                "Nothing is published yet: the first run is under way. Single fits and estimates are answered live.",
+            )
+        return self.view.generation
+
+    @cached_property
+    def loaders(self) -> Loaders:
+        """Loaders of this operation."""
+        return Loaders(self)
+
+    def answers(self, fit: Fit) -> Answers:
+        """What a fit means; the texts of one fit share what they are derived from."""
+        known = self._answers.get(fit.id)
+        if known is None:
+            known = self._answers[fit.id] = Answers(self.view, fit)
+        return known
+
+    async def renewed(self) -> RequestContext:
+        """A fresh context for another operation of the same connection."""
+        return RequestContext(self.services, await self.services.view(), self.request_id, self.base_url, self.token)

@@ -1,0 +1,155 @@
+"""Parsed, measured and validated documents, kept by their text: a repeated document costs a dictionary look-up."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from graphql import (
+    DocumentNode,
+    FieldNode,
+    GraphQLError,
+    GraphQLSchema,
+    GraphQLSyntaxError,
+    OperationDefinitionNode,
+    OperationType,
+    TypeInfo,
+    TypeInfoVisitor,
+    Visitor,
+    get_named_type,
+    specified_rules,
+    visit,
+)
+from graphql.language.parser import Parser
+from strawberry.schema.schema import validate_document
+
+from api.graphql.errors import ApiError, LimitExceededError, bad_input
+from api.graphql.limits import CostWalker, FieldCost, QueryLimits, check_shape
+
+#: Longest document text kept in the cache, characters; longer ones are prepared anew each time.
+_MAX_CACHED_TEXT = 20_000
+
+
+@dataclass(slots=True)
+class PreparedDocument:
+    """A document as far as it can be judged without variables: its tree, or the errors that refuse it."""
+
+    document: DocumentNode | None
+    errors: list[GraphQLError] = field(default_factory=list)
+    #: False when the answer may change within a generation (progress of runs, state of the catalog).
+    cacheable: bool = False
+
+    def operation(self, name: str | None) -> OperationDefinitionNode:
+        """The operation to run. Raises ``BAD_USER_INPUT`` when the name does not settle it."""
+        operations = (
+            [d for d in self.document.definitions if isinstance(d, OperationDefinitionNode)] if self.document else []
+        )
+        if name is None and len(operations) == 1:
+            return operations[0]
+        for operation in operations:
+            if name is not None and operation.name is not None and operation.name.value == name:
+                return operation
+        if name is not None:
+            raise bad_input(f"The document has no operation called {name[:80]!r}.")
+        if not operations:
+            raise bad_input("The document has no operation.")
+        raise bad_input("The document has several operations; operationName must say which one to run.")
+
+
+class Documents:
+    """Prepares documents for one schema; keeps the most recently used."""
+
+    def __init__(
+        self,
+        schema: GraphQLSchema,
+        limits: QueryLimits,
+        prices: Mapping[str, FieldCost],
+        volatile_types: frozenset[str],
+        size: int = 512,
+    ) -> None:
+        self._schema = schema
+        self._prices = prices
+        self._volatile = volatile_types
+        self._size = size
+        self._kept: OrderedDict[str, PreparedDocument] = OrderedDict()
+        self.limits = limits
+
+    def prepare(self, text: str) -> PreparedDocument:
+        """Parse, measure and validate; errors are part of the result, so that a bad document is cheap when repeated."""
+        kept = self._kept.get(text)
+        if kept is not None:
+            self._kept.move_to_end(text)
+            return kept
+        prepared = self._prepare(text)
+        if len(text) <= _MAX_CACHED_TEXT:
+            self._kept[text] = prepared
+            if len(self._kept) > self._size:
+                self._kept.popitem(last=False)
+        return prepared
+
+    def cost(self, prepared: PreparedDocument, operation: OperationDefinitionNode, variables: Mapping[str, Any]) -> int:
+        """Cost of an operation with its variables. Raises :class:`LimitExceededError` over the maximum."""
+        assert prepared.document is not None
+        walker = CostWalker(self._schema, prepared.document, variables, self._prices, self.limits)
+        cost = walker.operation(operation)
+        if cost > self.limits.cost:
+            raise LimitExceededError("cost", min(cost, 2**53 - 1), self.limits.cost)
+        return cost
+
+    def _prepare(self, text: str) -> PreparedDocument:
+        try:
+            document = self._parse(text)
+            check_shape(document, self.limits)
+        except (GraphQLSyntaxError, ApiError) as error:
+            return PreparedDocument(None, [error])
+        errors = validate_document(self._schema, document, tuple(specified_rules))
+        if errors:
+            return PreparedDocument(document, errors)
+        return PreparedDocument(document, [], self._is_cacheable(document))
+
+    def _parse(self, text: str) -> DocumentNode:
+        parser = Parser(text, max_tokens=self.limits.tokens)
+        try:
+            return parser.parse_document()
+        except GraphQLSyntaxError as error:
+            if parser.token_count > self.limits.tokens:
+                raise LimitExceededError(
+                    "tokens",
+                    parser.token_count,
+                    self.limits.tokens,
+                    f"The document has more than {self.limits.tokens} tokens.",
+                ) from error
+            raise
+        except RecursionError as error:
+            raise LimitExceededError(
+                "depth", self.limits.tokens, self.limits.depth, "The document nests too deeply."
+            ) from error
+
+    def _is_cacheable(self, document: DocumentNode) -> bool:
+        finder = _VolatileFinder(TypeInfo(self._schema), self._volatile)
+        visit(document, TypeInfoVisitor(finder.types, finder))
+        return not finder.found
+
+
+class _VolatileFinder(Visitor):
+    """Looks for an operation that is no query, or a field whose type changes within a generation."""
+
+    def __init__(self, types: TypeInfo, volatile: frozenset[str]) -> None:
+        super().__init__()
+        self.types = types
+        self.found = False
+        self._volatile = volatile
+
+    def enter_operation_definition(self, node: OperationDefinitionNode, *_args: Any) -> None:
+        if node.operation is not OperationType.QUERY:
+            self.found = True
+
+    def enter_field(self, _node: FieldNode, *_args: Any) -> None:
+        kind = self.types.get_type()
+        parent = self.types.get_parent_type()
+        if kind is not None and get_named_type(kind).name in self._volatile:
+            self.found = True
+        if parent is not None and parent.name in self._volatile:
+            self.found = True

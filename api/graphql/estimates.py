@@ -1,0 +1,161 @@
+"""Free estimates: any lengths, settings and counts, answered at once by the code behind the published fits."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import strawberry
+from strawberry.utils.str_converters import to_camel_case
+
+from api.graphql.engines import Engine
+from api.graphql.enums import BackendKind, CacheType, EngineKind, FitStatus
+from api.graphql.errors import ApiError, ErrorCode, LimitExceededError, NotFoundError, UserError
+from api.graphql.fits import FitMemory, FitPlacement, SpeedEstimate
+from api.graphql.gpus import Gpu
+from api.graphql.models import Model
+from api.graphql.quants import Quant
+from api.graphql.scalars import Int64
+from api.questions import Answer, QuestionError
+
+if TYPE_CHECKING:
+    from api.graphql.catalog_view import CatalogView
+    from api.graphql.context import RequestContext
+
+
+@strawberry.input(description="One question. What is left out is chosen as an engine would choose it.")
+class EstimateInput:
+    """The keys of the command line's batch mode, in camel case."""
+
+    model: str = strawberry.field(description="Model, by slug or alias.")
+    gpu: str = strawberry.field(description="Accelerator, by slug or alias.")
+    quant: str = strawberry.field(description="Quantization, by slug or alias.")
+    gpu_count: int | None = strawberry.field(default=None, description="Equal accelerators; 1 when left out.")
+    host: str | None = strawberry.field(default=None, description="Host profile, by slug or alias.")
+    engine: EngineKind | None = strawberry.field(default=None, description="Engine; the best one when left out.")
+    backend: BackendKind | None = strawberry.field(default=None, description="Interface; the best one when left out.")
+    prompt_tokens: int | None = strawberry.field(default=None, description="Tokens of the prompt; 512 when left out.")
+    output_tokens: int | None = strawberry.field(default=None, description="Tokens of the answer; 128 when left out.")
+    depth: int | None = strawberry.field(default=None, description="Tokens already in context; 0 when left out.")
+    context_tokens: int | None = strawberry.field(
+        default=None, description="Tokens that the KV cache is allocated for; depth, prompt and output when left out."
+    )
+    kv_cache_type: CacheType | None = strawberry.field(
+        default=None, description="Element type of the KV cache; F16 when left out."
+    )
+    flash_attention: bool | None = strawberry.field(
+        default=None, description="Whether flash attention is on; true when left out."
+    )
+    batch: int | None = strawberry.field(default=None, description="Sequences at once; 1 when left out.")
+    micro_batch: int | None = strawberry.field(default=None, description="Prompt tokens per step; 512 when left out.")
+    gpu_layers: int | None = strawberry.field(
+        default=None, description="Layers on the device, as llama.cpp's `-ngl`; the best number when left out."
+    )
+    cpu_moe_layers: int | None = strawberry.field(
+        default=None, description="Layers whose experts stay on the host; the best number when left out."
+    )
+
+
+@strawberry.type(description="The answer to one question.")
+class Estimate:
+    """Same numbers as a fit's, for the lengths and settings of the question."""
+
+    model: Model = strawberry.field(description="The model.")
+    gpu: Gpu = strawberry.field(description="The accelerator.")
+    quant: Quant = strawberry.field(description="The quantization.")
+    engine: Engine | None = strawberry.field(description="The engine; null when none runs it.")
+    backend: BackendKind | None = strawberry.field(description="The interface that the engine uses.")
+    status: FitStatus = strawberry.field(description="Outcome.")
+    file_size_bytes: Int64 = strawberry.field(description="Size of the weights file, bytes.")
+    memory: FitMemory = strawberry.field(description="Memory of the load.")
+    placement: FitPlacement = strawberry.field(description="What sits where.")
+    decode: SpeedEstimate | None = strawberry.field(
+        description="Speed of answer tokens of one sequence; null when it cannot run."
+    )
+    prefill: SpeedEstimate | None = strawberry.field(
+        description="Speed of reading the prompt; null when it cannot run."
+    )
+    ttft_ms: float | None = strawberry.field(description="Time to the first token after the prompt, milliseconds.")
+    safe_context_tokens: int = strawberry.field(description="Longest context that fits without (more) offload, tokens.")
+    context_tokens: int = strawberry.field(description="Context that was allocated, tokens.")
+    score: float = strawberry.field(description="0 to 100.")
+    grade: str = strawberry.field(description="Letter of the score.")
+
+
+@strawberry.type(description="Result of one input of a batch: an estimate or an error, never both.")
+class EstimateResult:
+    """Results come in the order of the inputs."""
+
+    estimate: Estimate | None = strawberry.field(description="The estimate; null when there is an error.")
+    error: UserError | None = strawberry.field(description="Why there is no estimate; null when there is one.")
+
+
+#: Batches above this size run in a thread, so that other requests are served meanwhile.
+_INLINE = 8
+
+
+async def estimate_one(context: RequestContext, question: EstimateInput) -> Estimate:
+    """Answer one question. Raises :class:`ApiError` for one that has no answer."""
+    try:
+        return _answer(context.view, question)
+    except QuestionError as error:
+        code = ErrorCode(error.code.value)
+        if code is ErrorCode.NOT_FOUND and error.field:
+            raise NotFoundError(error.field, str(getattr(question, error.field)), error.suggestions) from error
+        details: dict[str, Any] = {"field": to_camel_case(error.field)} if error.field else {}
+        raise ApiError(code, str(error), **details) from error
+
+
+async def estimate_many(context: RequestContext, questions: Sequence[EstimateInput]) -> list[EstimateResult]:
+    """Answer questions in order, each by an estimate or its own error."""
+    maximum = context.services.settings.max_estimates
+    if len(questions) > maximum:
+        raise LimitExceededError("inputs", len(questions), maximum)
+    view = context.view
+    if len(questions) <= _INLINE:
+        return [_result(view, question) for question in questions]
+    return await asyncio.to_thread(lambda: [_result(view, question) for question in questions])
+
+
+def _result(view: CatalogView, question: EstimateInput) -> EstimateResult:
+    try:
+        return EstimateResult(estimate=_answer(view, question), error=None)
+    except QuestionError as error:
+        return EstimateResult(
+            estimate=None,
+            error=UserError(
+                code=ErrorCode(error.code.value),
+                message=str(error),
+                field=to_camel_case(error.field) if error.field else None,
+                suggestions=list(error.suggestions),
+            ),
+        )
+
+
+def _answer(view: CatalogView, question: EstimateInput) -> Estimate:
+    asked = {key: value for key, value in vars(question).items() if value is not None}
+    return estimate_from_answer(view, view.answerer.answer(asked))
+
+
+def estimate_from_answer(view: CatalogView, answer: Answer) -> Estimate:
+    """The GraphQL object of an answer."""
+    found = answer.estimate
+    return Estimate(
+        model=view.by_slug("model", answer.model_slug),
+        gpu=view.by_slug("gpu", answer.gpu_slug),
+        quant=view.by_slug("quant", answer.quant_slug),
+        engine=view.engine_by_kind.get(found.engine) if found.engine is not None else None,
+        backend=found.backend,
+        status=found.status,
+        file_size_bytes=Int64(found.file_size_bytes),
+        memory=FitMemory.of(found.memory),
+        placement=FitPlacement.of(found.placement),
+        decode=SpeedEstimate.of(found.decode),
+        prefill=SpeedEstimate.of(found.prefill),
+        ttft_ms=found.ttft_ms,
+        safe_context_tokens=found.safe_context_tokens,
+        context_tokens=found.context_tokens,
+        score=found.score,
+        grade=found.grade,
+    )

@@ -1,0 +1,178 @@
+"""Filters and orders of fits, and how they become a query of the store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from enum import Enum
+from typing import TYPE_CHECKING, TypeVar
+
+import strawberry
+
+from api.graphql.described import describe
+from api.graphql.enums import FitStatus, OrderDirection, WorkloadKind
+from api.graphql.errors import bad_input
+from api.graphql.gpus import Gpu, GpuFilter, select_gpus
+from api.graphql.inputs import FloatRange, IntRange, StringSet, check_range, check_set
+from api.graphql.models import Model, ModelFilter, select_models
+from db.fit_store import SLOTS, FitField, FitQuery
+from db.fit_store import FitOrder as StoredOrder
+
+if TYPE_CHECKING:
+    from api.graphql.catalog_view import CatalogView
+
+T = TypeVar("T", Model, Gpu)
+C = TypeVar("C", ModelFilter, GpuFilter)
+#: Most terms of one order.
+MAX_ORDER_TERMS = 3
+_FAR = 1e15
+
+
+@strawberry.input(description="A set of workloads.")
+class WorkloadSet:
+    """Matches any member."""
+
+    in_: list[WorkloadKind] = strawberry.field(
+        name="in", description="Workloads allowed; an empty list matches nothing."
+    )
+
+
+@strawberry.input(description="A set of outcomes.")
+class FitStatusSet:
+    """Matches any member."""
+
+    in_: list[FitStatus] = strawberry.field(name="in", description="Outcomes allowed; an empty list matches nothing.")
+
+
+@strawberry.input(description="Which fits. All given parts must hold.")
+class FitFilter:
+    """Typed conditions on fits and on what they are about."""
+
+    model: StringSet | None = strawberry.field(default=None, description="Models, by slug or alias.")
+    gpu: StringSet | None = strawberry.field(default=None, description="Accelerators, by slug or alias.")
+    quant: StringSet | None = strawberry.field(default=None, description="Quantizations, by slug or alias.")
+    workload: WorkloadSet | None = strawberry.field(default=None, description="Workloads; all five when left out.")
+    model_matches: ModelFilter | None = strawberry.field(default=None, description="Conditions on the model.")
+    gpu_matches: GpuFilter | None = strawberry.field(default=None, description="Conditions on the accelerator.")
+    status: FitStatusSet | None = strawberry.field(default=None, description="Outcomes.")
+    recommended: bool | None = strawberry.field(
+        default=None, description="Only the best quantization of each pairing and workload, or only others."
+    )
+    decode_tokens_per_second: FloatRange | None = strawberry.field(
+        default=None, description="Decode speed, tokens per second."
+    )
+    ttft_ms: FloatRange | None = strawberry.field(default=None, description="Time to the first token, milliseconds.")
+    safe_context_tokens: IntRange | None = strawberry.field(default=None, description="Longest safe context, tokens.")
+    score: FloatRange | None = strawberry.field(default=None, description="Score, 0 to 100.")
+
+
+class FitOrderField(Enum):
+    """Sort keys of fits; each has an index."""
+
+    SCORE = FitField.SCORE
+    DECODE = FitField.DECODE
+    TTFT = FitField.TTFT
+    SAFE_CONTEXT = FitField.SAFE_CONTEXT
+
+
+describe(
+    FitOrderField,
+    "FitOrderField",
+    "What fits can be ordered by.",
+    {
+        "SCORE": "Score.",
+        "DECODE": "Decode speed.",
+        "TTFT": "Time to the first token.",
+        "SAFE_CONTEXT": "Longest safe context.",
+    },
+)
+
+
+@strawberry.input(description="One term of an order of fits.")
+class FitOrder:
+    """Field and direction."""
+
+    field: FitOrderField = strawberry.field(description="What to order by.")
+    direction: OrderDirection = strawberry.field(
+        default=OrderDirection.DESC, description="Direction; descending when left out."
+    )
+
+
+def store_query(view: CatalogView, wanted: FitFilter | None) -> FitQuery:
+    """The store's query for a filter. Raises for unknown names and ranges the wrong way round."""
+    if wanted is None:
+        return FitQuery()
+    for name, bounds in (
+        ("decode_tokens_per_second", wanted.decode_tokens_per_second),
+        ("ttft_ms", wanted.ttft_ms),
+        ("safe_context_tokens", wanted.safe_context_tokens),
+        ("score", wanted.score),
+    ):
+        check_range(name, bounds)
+    decode, ttft = _bounded(wanted.decode_tokens_per_second), _bounded(wanted.ttft_ms)
+    context, score = wanted.safe_context_tokens or IntRange(), _bounded(wanted.score)
+    return FitQuery(
+        model_ids=_ids(
+            view, "model", wanted.model, _matching(view.models, wanted.model_matches, select_models, view.model_ids)
+        ),
+        gpu_ids=_ids(view, "gpu", wanted.gpu, _matching(view.gpus, wanted.gpu_matches, select_gpus, view.gpu_ids)),
+        quant_ids=_ids(view, "quant", wanted.quant, None),
+        workload_ids=_workloads(wanted.workload),
+        statuses=None if wanted.status is None else tuple(dict.fromkeys(wanted.status.in_)),
+        recommended=wanted.recommended,
+        decode_min=decode.min,
+        decode_max=decode.max,
+        ttft_min_ms=ttft.min,
+        ttft_max_ms=ttft.max,
+        score_min=score.min,
+        score_max=score.max,
+        safe_context_min=context.min,
+        safe_context_max=context.max,
+    )
+
+
+def _bounded(bounds: FloatRange | None) -> FloatRange:
+    """The range within what the store can compare: no stored number comes near its ends."""
+    if bounds is None:
+        return FloatRange()
+    least, most = (None if end is None else min(max(end, -_FAR), _FAR) for end in (bounds.min, bounds.max))
+    return FloatRange(min=least, max=most)
+
+
+def store_order(wanted: Sequence[FitOrder] | None) -> tuple[StoredOrder, ...]:
+    """The store's order; best score first when none is given. Raises ``BAD_USER_INPUT`` for a field named twice."""
+    if not wanted:
+        return (StoredOrder(FitField.SCORE, descending=True),)
+    check_set("orderBy", wanted, MAX_ORDER_TERMS)
+    terms = tuple(StoredOrder(term.field.value, descending=term.direction is OrderDirection.DESC) for term in wanted)
+    if len({term.field for term in terms}) < len(terms):
+        raise bad_input("orderBy names a field twice.", field="orderBy")
+    return terms
+
+
+def _workloads(wanted: WorkloadSet | None) -> tuple[int, ...]:
+    if wanted is None:
+        return tuple(range(len(SLOTS)))
+    return tuple(sorted({SLOTS.index(kind) for kind in wanted.in_}))
+
+
+def _matching(
+    items: Sequence[T],
+    condition: C | None,
+    select: Callable[[Sequence[T], C | None], list[T]],
+    ids: Mapping[str, int],
+) -> frozenset[int] | None:
+    """Ids of the items that pass a condition; None for no condition."""
+    if condition is None:
+        return None
+    return frozenset(ids[item.slug] for item in select(items, condition))
+
+
+def _ids(
+    view: CatalogView, kind: str, names: StringSet | None, matching: Iterable[int] | None
+) -> tuple[int, ...] | None:
+    """Ids of named entities that also match; None for no condition."""
+    if names is None:
+        return None if matching is None else tuple(sorted(matching))
+    check_set("in", names.in_)
+    named = {view.id_of(kind, text) for text in names.in_}
+    return tuple(sorted(named if matching is None else named & set(matching)))

@@ -1,0 +1,187 @@
+"""Reading fits for resolvers: single ones, pages of all, pages of one model or accelerator."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from api.graphql.connections import Page, connect, page_of
+from api.graphql.enums import FitSource
+from api.graphql.errors import bad_input
+from api.graphql.fit_inputs import FitFilter, FitOrder, store_order, store_query
+from api.graphql.fits import Fit, FitConnection, fit_from_cell
+from api.graphql.ids import Cursor, decode_cursor, encode_cursor, signature
+from db import fit_store
+from db.fit_store import FitOrder as StoredOrder
+from db.fit_store import FitPage, FitQuery
+from estimator.types import Status, WorkloadKind
+
+if TYPE_CHECKING:
+    from api.graphql.context import RequestContext
+    from api.graphql.gpus import Gpu
+    from api.graphql.models import Model
+    from api.graphql.quants import Quant
+
+
+async def find_fit(
+    context: RequestContext, model: Model, gpu: Gpu, quant: str | None, workload: WorkloadKind
+) -> Fit | None:
+    """The fit of a pairing in a named quantization, or in the best one; a live one when none is published."""
+    wanted = None if quant is None else context.view.quant(quant)
+    options = await context.loaders.pairing(model, gpu, fit_store.SLOTS.index(workload))
+    if wanted is None:
+        return best_of(options)
+    for fit in options:
+        if fit.quant is wanted:
+            return fit
+    return await _unpublished(context, model, gpu, wanted, workload)
+
+
+def best_of(options: Sequence[Fit]) -> Fit | None:
+    """The recommended quantization; where nothing runs, the one that needs the least memory."""
+    if not options:
+        return None
+    for fit in options:
+        if fit.recommended:
+            return fit
+    placed = [fit for fit in options if fit.status is not Status.UNSUPPORTED]
+    if placed:
+        return min(placed, key=lambda fit: (-fit.score, fit.memory.total_bytes if fit.memory else 0, fit.quant.slug))
+    return options[0]
+
+
+async def _unpublished(context: RequestContext, model: Model, gpu: Gpu, quant: Quant, workload: WorkloadKind) -> Fit:
+    """A quantization without a row: not part of the runs, or without an engine there, which the live estimate says."""
+    cells = await context.services.live.pairing(context.view, model, gpu, quant)
+    return fit_from_cell(context.view, cells[fit_store.SLOTS.index(workload)], FitSource.LIVE)
+
+
+async def fit_by_key(context: RequestContext, key: tuple[str, ...]) -> Fit | None:
+    """The fit of an id; None when an entity of it has left the catalog."""
+    if len(key) != 4:
+        return None
+    model, gpu = context.view.by_slug("model", key[0]), context.view.by_slug("gpu", key[1])
+    quant, workload = context.view.by_slug("quant", key[2]), context.view.by_slug("workload", key[3])
+    if model is None or gpu is None or quant is None or workload is None:
+        return None
+    return await find_fit(context, model, gpu, key[2], workload.kind)
+
+
+async def all_fits(
+    context: RequestContext,
+    wanted: FitFilter | None,
+    order_by: Sequence[FitOrder] | None,
+    first: int | None,
+    after: str | None,
+) -> FitConnection:
+    """One page of all fits."""
+    return await _page(context, store_query(context.view, wanted), wanted, order_by, first, after, "all")
+
+
+async def fits_of_model(
+    context: RequestContext,
+    model: Model,
+    wanted: FitFilter | None,
+    order_by: Sequence[FitOrder] | None,
+    first: int | None,
+    after: str | None,
+) -> FitConnection:
+    """One page of a model's fits; first pages of several models are read in one statement."""
+    query = store_query(context.view, wanted)
+    number = context.view.model_ids[model.slug]
+    if not _includes(query.model_ids, number):
+        return _connection(context, _NOTHING, wanted, order_by, model.slug, dataclasses.replace(query, model_ids=()))
+    own = dataclasses.replace(query, model_ids=(number,))
+    if after is not None:
+        return await _page(context, own, wanted, order_by, first, after, model.slug)
+    page = page_of(context.services.limits, first, after)
+    found = await context.loaders.top_of_model(
+        model, dataclasses.replace(query, model_ids=None), store_order(order_by), page.size
+    )
+    return _connection(context, found, wanted, order_by, model.slug, own)
+
+
+async def fits_of_gpu(
+    context: RequestContext,
+    gpu: Gpu,
+    wanted: FitFilter | None,
+    order_by: Sequence[FitOrder] | None,
+    first: int | None,
+    after: str | None,
+) -> FitConnection:
+    """One page of an accelerator's fits; first pages of several are read in one statement."""
+    query = store_query(context.view, wanted)
+    number = context.view.gpu_ids[gpu.slug]
+    if not _includes(query.gpu_ids, number):
+        return _connection(context, _NOTHING, wanted, order_by, gpu.slug, dataclasses.replace(query, gpu_ids=()))
+    own = dataclasses.replace(query, gpu_ids=(number,))
+    if after is not None:
+        return await _page(context, own, wanted, order_by, first, after, gpu.slug)
+    page = page_of(context.services.limits, first, after)
+    found = await context.loaders.top_of_gpu(
+        gpu, dataclasses.replace(query, gpu_ids=None), store_order(order_by), page.size
+    )
+    return _connection(context, found, wanted, order_by, gpu.slug, own)
+
+
+_NOTHING = FitPage(cells=[], cursors=[], has_next=False, has_previous=False)
+
+
+async def _page(
+    context: RequestContext,
+    query: FitQuery,
+    wanted: FitFilter | None,
+    order_by: Sequence[FitOrder] | None,
+    first: int | None,
+    after: str | None,
+    owner: str,
+) -> FitConnection:
+    page: Page = page_of(context.services.limits, first, after)
+    order = store_order(order_by)
+    place = None
+    if after is not None:
+        place = _place(decode_cursor(after, context.view.state, _signature(owner, wanted, order)))
+    async with context.services.connection() as connection:
+        found = await fit_store.page_fits(connection, context.generation, query, order, after=place, limit=page.size)
+    return _connection(context, found, wanted, order_by, owner, query)
+
+
+def _connection(
+    context: RequestContext,
+    found: FitPage,
+    wanted: FitFilter | None,
+    order_by: Sequence[FitOrder] | None,
+    owner: str,
+    query: FitQuery,
+) -> FitConnection:
+    view = context.view
+    mark = _signature(owner, wanted, store_order(order_by))
+
+    async def count() -> int:
+        async with context.services.connection() as connection:
+            return await fit_store.count_fits(connection, context.generation, query)
+
+    return connect(
+        FitConnection,
+        [fit_from_cell(view, cell) for cell in found.cells],
+        [encode_cursor(Cursor(view.state, mark, tuple(cursor))) for cursor in found.cursors],
+        has_next=found.has_next,
+        has_previous=found.has_previous,
+        counter=count,
+    )
+
+
+def _signature(owner: str, wanted: FitFilter | None, order: Sequence[StoredOrder]) -> str:
+    condition: Any = None if wanted is None else dataclasses.asdict(wanted)
+    return signature("fits", owner, condition, [(term.field.value, term.descending) for term in order])
+
+
+def _place(key: tuple[Any, ...]) -> tuple[int, ...]:
+    if not all(isinstance(part, int) and not isinstance(part, bool) for part in key):
+        raise bad_input("This cursor is not one that this service gave out.")
+    return key
+
+
+def _includes(numbers: tuple[int, ...] | None, number: int) -> bool:
+    return numbers is None or number in numbers

@@ -1,0 +1,158 @@
+"""What a fit means in words: verdict, limits, advice, commands, questions. Derived from its numbers, never stored."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import strawberry
+
+from api.graphql.described import describe
+from api.graphql.enums import EngineKind, FitStatus, OperatingMode
+from api.graphql.scalars import Int64
+from estimator.advice import AdviceCode
+from estimator.explain import LimitCode
+
+if TYPE_CHECKING:
+    from api.answers import Answers
+    from api.graphql.fits import Fit
+
+describe(
+    LimitCode,
+    "LimitCode",
+    "What binds a setup.",
+    {
+        "ENGINE_SUPPORT": "No engine runs it.",
+        "MEMORY_CAPACITY": "Device memory is too small, or nearly so.",
+        "MEMORY_BANDWIDTH": "Reading weights takes most of the time per token.",
+        "COMPUTE": "Arithmetic takes most of the time.",
+        "HOST_LINK": "Host memory, or the link to it, takes most of the time.",
+        "KV_CACHE": "Reading or holding the KV cache is the larger part.",
+        "CONTEXT": "The safe context is shorter than the workload needs.",
+        "FIXED_COST": "Launches and synchronization take most of the time per token.",
+    },
+)
+describe(
+    AdviceCode,
+    "AdviceCode",
+    "Kind of change.",
+    {
+        "OTHER_QUANT": "Another quantization.",
+        "PLANNED_OFFLOAD": "Another split between device and host.",
+        "QUANTIZED_KV_CACHE": "A quantized KV cache.",
+        "LESS_CONTEXT": "A shorter context.",
+        "MORE_HOST_MEMORY": "More or faster host memory.",
+        "SECOND_GPU": "A second accelerator of the same kind.",
+        "GPU_UPGRADE": "Another accelerator.",
+        "NOTHING_NEEDED": "The setup meets its use; no change helps.",
+    },
+)
+
+
+@strawberry.type(description="One term of a score.")
+class FitScorePart:
+    """The score is the sum of value times weight, times 100, capped by the status."""
+
+    name: str = strawberry.field(description="What it rates: decode, ttft, context, quality or headroom.")
+    value: float = strawberry.field(description="0 to 1.")
+    weight: float = strawberry.field(description="Share of the score; weights add up to 1.")
+
+
+@strawberry.type(description="One thing that binds a setup.")
+class FitLimit:
+    """Code, share and a sentence."""
+
+    code: LimitCode = strawberry.field(description="What binds.")
+    share: float = strawberry.field(description="Share of the memory or the time that the message names, 0 to 1.")
+    message: str = strawberry.field(description="One sentence with the numbers.")
+
+
+@strawberry.type(description="What a change gains: changed less present; null where one of the two does not run.")
+class FitGain:
+    """Computed by the estimator on the changed setup."""
+
+    status_after: FitStatus = strawberry.field(description="Outcome after the change.")
+    decode_tokens_per_second: float | None = strawberry.field(
+        description="Difference in decode speed, tokens per second.",
+    )
+    ttft_ms: float | None = strawberry.field(description="Difference in time to the first token, milliseconds.")
+    safe_context_tokens: int | None = strawberry.field(description="Difference in safe context, tokens.")
+    headroom_bytes: Int64 = strawberry.field(description="Difference in free device memory, bytes.")
+    score: float = strawberry.field(description="Difference in score, points.")
+
+
+@strawberry.type(description="One change that helps.")
+class FitAdvice:
+    """Code, sentence and computed gain."""
+
+    code: AdviceCode = strawberry.field(description="Kind of change.")
+    message: str = strawberry.field(description="One sentence: what to change, and what it brings.")
+    gain: FitGain = strawberry.field(description="What it gains.")
+
+
+@strawberry.type(description="How to start this very plan.")
+class FitCommand:
+    """A command for a POSIX shell."""
+
+    engine: EngineKind = strawberry.field(description="The engine that it starts.")
+    tool: str = strawberry.field(description="What it starts the engine with, such as `llama-server`.")
+    text: str = strawberry.field(description="The command.")
+
+
+@strawberry.type(description="A question that people ask about a pairing.")
+class FitQuestion:
+    """Question and answer in plain text."""
+
+    question: str = strawberry.field(description="The question.")
+    answer: str = strawberry.field(description="The answer, from the numbers.")
+
+
+@strawberry.type(description="A live card to put into another page.")
+class FitEmbed:
+    """Address and snippet."""
+
+    url: str = strawberry.field(description="Address of the card.")
+    html: str = strawberry.field(description="Snippet to paste into a page.")
+
+
+def limits_of(answers: Answers) -> list[FitLimit]:
+    """What binds, largest share first."""
+    return [FitLimit(code=one.code, share=one.share, message=one.message) for one in answers.limits]
+
+
+def score_parts_of(answers: Answers, mode: OperatingMode) -> list[FitScorePart]:
+    """The terms of the score in a mode."""
+    return [FitScorePart(name=part.name, value=part.value, weight=part.weight) for part in answers.score_parts(mode)]
+
+
+def advice_of(answers: Answers) -> list[FitAdvice]:
+    """Changes that help, best first."""
+    return [
+        FitAdvice(
+            code=one.code,
+            message=one.message,
+            gain=FitGain(
+                status_after=one.gain.status_after,
+                decode_tokens_per_second=one.gain.decode_tok_s,
+                ttft_ms=one.gain.ttft_ms,
+                safe_context_tokens=one.gain.safe_context_tokens,
+                headroom_bytes=Int64(one.gain.headroom_bytes),
+                score=one.gain.score,
+            ),
+        )
+        for one in answers.advice
+    ]
+
+
+def commands_of(answers: Answers) -> list[FitCommand]:
+    """Commands that start the plan; none when nothing runs."""
+    return [FitCommand(engine=one.engine, tool=one.tool.value, text=one.text) for one in answers.commands]
+
+
+def faq_of(answers: Answers, best: Fit | None) -> list[FitQuestion]:
+    """Questions about the pairing; ``best`` is the recommended quantization's fit."""
+    return [FitQuestion(question=one.question, answer=one.answer) for one in answers.faq(best)]
+
+
+def embed_of(answers: Answers, base_url: str) -> FitEmbed:
+    """The card of the pairing."""
+    return FitEmbed(url=base_url + answers.embed_path(), html=answers.embed_html(base_url))

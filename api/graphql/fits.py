@@ -1,0 +1,279 @@
+"""Fits: the outcome of one model on one accelerator in one quantization for one workload."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Annotated
+
+import strawberry
+
+from api.graphql.connections import Connection
+from api.graphql.engines import Engine
+from api.graphql.enums import BackendKind, Evidence, FitSource, FitStatus, OperatingMode, Strategy
+from api.graphql.fit_texts import (
+    FitAdvice,
+    FitCommand,
+    FitEmbed,
+    FitLimit,
+    FitQuestion,
+    FitScorePart,
+    advice_of,
+    commands_of,
+    embed_of,
+    faq_of,
+    limits_of,
+    score_parts_of,
+)
+from api.graphql.gpus import Gpu
+from api.graphql.ids import encode_id
+from api.graphql.measurements import MeasurementConnection, page_measurements
+from api.graphql.models import Model
+from api.graphql.node import Node
+from api.graphql.quants import Quant
+from api.graphql.scalars import Int64
+from api.graphql.workloads import Workload
+from db.fit_store import FitCell
+from estimator import types as domain
+from estimator import verdict
+
+if TYPE_CHECKING:
+    from api.answers import Answers
+    from api.graphql.catalog_view import CatalogView
+
+
+@strawberry.type(description="Memory of a load, exact bytes. The device parts add up to the total.")
+class FitMemory:
+    """Parts of device memory, what there is, and host memory."""
+
+    weights_bytes: Int64 = strawberry.field(description="Weights on the device.")
+    kv_cache_bytes: Int64 = strawberry.field(description="KV cache and recurrent state on the device.")
+    compute_bytes: Int64 = strawberry.field(description="Compute buffers on the device.")
+    overhead_bytes: Int64 = strawberry.field(description="Runtime context of the engine and its backend.")
+    total_bytes: Int64 = strawberry.field(description="Sum of the four parts.")
+    usable_bytes: Int64 = strawberry.field(description="What the platform lets a load use.")
+    capacity_bytes: Int64 = strawberry.field(description="What the device has.")
+    headroom_bytes: Int64 = strawberry.field(description="Usable less total; negative when the load is too large.")
+    host_bytes: Int64 = strawberry.field(description="Host memory that the load needs.")
+
+    @classmethod
+    def of(cls, parts: domain.MemoryParts) -> FitMemory:
+        """The GraphQL object of the parts of a load."""
+        return cls(
+            weights_bytes=Int64(parts.weights_bytes),
+            kv_cache_bytes=Int64(parts.kv_cache_bytes),
+            compute_bytes=Int64(parts.compute_bytes),
+            overhead_bytes=Int64(parts.overhead_bytes),
+            total_bytes=Int64(parts.total_bytes),
+            usable_bytes=Int64(parts.usable_bytes),
+            capacity_bytes=Int64(parts.capacity_bytes),
+            headroom_bytes=Int64(parts.usable_bytes - parts.total_bytes),
+            host_bytes=Int64(parts.host_bytes),
+        )
+
+
+@strawberry.type(description="What sits where.")
+class FitPlacement:
+    """Layers and experts on the device and on the host."""
+
+    strategy: Strategy = strawberry.field(description="Kind of placement.")
+    gpu_layers: int = strawberry.field(
+        description="Layers on the device, counted as llama.cpp's `-ngl`: with the output layer."
+    )
+    cpu_moe_layers: int = strawberry.field(description="Layers whose routed experts lie in host memory.")
+    offload_fraction: float = strawberry.field(description="Share of the weights in host memory, 0 to 1.")
+
+    @classmethod
+    def of(cls, placement: domain.Placement) -> FitPlacement:
+        """The GraphQL object of a placement."""
+        return cls(
+            strategy=placement.strategy,
+            gpu_layers=placement.gpu_layers,
+            cpu_moe_layers=placement.cpu_moe_layers,
+            offload_fraction=placement.offload_fraction,
+        )
+
+
+@strawberry.type(description="A speed with the range that holds for 80 % of measured cases.")
+class SpeedEstimate:
+    """Tokens per second."""
+
+    tokens_per_second: float = strawberry.field(description="Best estimate, tokens per second.")
+    low: float = strawberry.field(description="Lower end of the range, tokens per second.")
+    high: float = strawberry.field(description="Upper end of the range, tokens per second.")
+    evidence: Evidence = strawberry.field(description="Where the estimate comes from.")
+
+    @classmethod
+    def of(cls, speed: domain.Speed | None) -> SpeedEstimate | None:
+        """The GraphQL object of a speed; None stays None."""
+        if speed is None:
+            return None
+        return cls(tokens_per_second=speed.value, low=speed.low, high=speed.high, evidence=speed.evidence)
+
+
+@strawberry.type(description="One model on one accelerator in one quantization for one workload.")
+class Fit(Node):
+    """Numbers of a pairing; text about it is derived from them when asked for."""
+
+    model: Model = strawberry.field(description="The model.")
+    gpu: Gpu = strawberry.field(description="The accelerator.")
+    quant: Quant = strawberry.field(description="The quantization.")
+    workload: Workload = strawberry.field(description="The workload.")
+    engine: Engine | None = strawberry.field(description="The engine that runs it; null when none does.")
+    backend: BackendKind | None = strawberry.field(
+        description="The interface that the engine uses; null when none runs it."
+    )
+    generation: int | None = strawberry.field(description="Published generation of the numbers; null for live ones.")
+    source: FitSource = strawberry.field(
+        description="Whether the numbers are published or were computed for this request."
+    )
+    status: FitStatus = strawberry.field(description="Outcome.")
+    recommended: bool = strawberry.field(
+        description="Whether this quantization scores best for the pairing and workload."
+    )
+    memory: FitMemory | None = strawberry.field(description="Memory of the load; null when no engine runs it.")
+    placement: FitPlacement = strawberry.field(description="What sits where.")
+    decode: SpeedEstimate | None = strawberry.field(description="Speed of answer tokens; null when it cannot run.")
+    prefill: SpeedEstimate | None = strawberry.field(
+        description="Speed of reading the prompt; null when it cannot run."
+    )
+    ttft_ms: float | None = strawberry.field(description="Time to the first token after the prompt, milliseconds.")
+    safe_context_tokens: int = strawberry.field(
+        description="Longest context that fits without (more) offload, tokens; 0 for none."
+    )
+    context_tokens: int = strawberry.field(description="Context that was allocated for these numbers, tokens.")
+    score: float = strawberry.field(description="0 to 100: what the workload needs, weighed as `scoreParts` says.")
+    grade: str = strawberry.field(description="Letter of the score: S from 90, A 80, B 65, C 50, D 30, else F.")
+    cell: strawberry.Private[FitCell]
+
+    @strawberry.field(description="The verdict in a few words.")
+    async def headline(self, info: strawberry.Info) -> str:
+        """Verdict."""
+        answers = _answers(info, self)
+        return await asyncio.to_thread(lambda: answers.headline)
+
+    @strawberry.field(description="The verdict in one or two sentences, with the numbers.")
+    async def summary(self, info: strawberry.Info) -> str:
+        """Verdict with numbers."""
+        answers = _answers(info, self)
+        return await asyncio.to_thread(lambda: answers.summary)
+
+    @strawberry.field(description="How much memory is missing or left, in words.")
+    async def capacity_message(self, info: strawberry.Info) -> str:
+        """Memory in words."""
+        answers = _answers(info, self)
+        return await asyncio.to_thread(lambda: answers.capacity_message)
+
+    @strawberry.field(description="The terms that made the score; empty when nothing runs.")
+    async def score_parts(
+        self,
+        info: strawberry.Info,
+        mode: Annotated[OperatingMode, strawberry.argument(description="How the terms are weighed.")] = (
+            OperatingMode.BALANCED
+        ),
+    ) -> list[FitScorePart]:
+        """Terms of the score."""
+        return await asyncio.to_thread(score_parts_of, _answers(info, self), mode)
+
+    @strawberry.field(description="The score in an operating mode, 0 to 100. A mode never changes the fit itself.")
+    async def mode_score(
+        self,
+        info: strawberry.Info,
+        mode: Annotated[OperatingMode, strawberry.argument(description="How the terms are weighed.")],
+    ) -> float:
+        """Score in a mode."""
+        return await asyncio.to_thread(_answers(info, self).mode_score, mode)
+
+    @strawberry.field(description="What binds this setup, each with its share of the memory or the time.")
+    async def limits(self, info: strawberry.Info) -> list[FitLimit]:
+        """Limits."""
+        return await asyncio.to_thread(limits_of, _answers(info, self))
+
+    @strawberry.field(description="Changes that help, best first, each with its computed gain.")
+    async def advice(self, info: strawberry.Info) -> list[FitAdvice]:
+        """Advice."""
+        return await asyncio.to_thread(advice_of, _answers(info, self))
+
+    @strawberry.field(description="Commands that start this very plan; empty when nothing runs.")
+    async def commands(self, info: strawberry.Info) -> list[FitCommand]:
+        """Commands."""
+        return await asyncio.to_thread(commands_of, _answers(info, self))
+
+    @strawberry.field(description="Questions that people ask about this pairing, answered from the numbers.")
+    async def faq(self, info: strawberry.Info) -> list[FitQuestion]:
+        """Questions and answers."""
+        options = await info.context.loaders.quant_options_of(self)
+        best = next((fit for fit in options if fit.recommended), None)
+        return await asyncio.to_thread(faq_of, _answers(info, self), best)
+
+    @strawberry.field(description="A live card of this fit for another page.")
+    def embed(self, info: strawberry.Info) -> FitEmbed:
+        """Card."""
+        return embed_of(_answers(info, self), info.context.base_url)
+
+    @strawberry.field(description="Published measurements of this model, accelerator and quantization.")
+    async def measurements(
+        self,
+        info: strawberry.Info,
+        first: Annotated[
+            int | None, strawberry.argument(description="Items on the page, 0 to 100; 20 when left out.")
+        ] = None,
+        after: Annotated[str | None, strawberry.argument(description="Cursor to continue after.")] = None,
+    ) -> MeasurementConnection:
+        """Measurements with their sources."""
+        context = info.context
+        key = (self.model.slug, self.gpu.slug, self.quant.slug)
+        return await asyncio.to_thread(
+            page_measurements, context.services.limits, key, context.view.state, first, after
+        )
+
+    @strawberry.field(description="The same pairing and quantization for every workload.")
+    async def workloads(self, info: strawberry.Info) -> list[Annotated[Fit, strawberry.lazy("api.graphql.fits")]]:
+        """One fit a workload."""
+        fits: list[Fit] = await info.context.loaders.workloads_of(self)
+        return fits
+
+    @strawberry.field(description="The same pairing and workload in every quantization that runs, fewest bits first.")
+    async def quant_options(self, info: strawberry.Info) -> list[Annotated[Fit, strawberry.lazy("api.graphql.fits")]]:
+        """One fit a quantization."""
+        fits: list[Fit] = await info.context.loaders.quant_options_of(self)
+        return fits
+
+
+def _answers(info: strawberry.Info, fit: Fit) -> Answers:
+    found: Answers = info.context.answers(fit)
+    return found
+
+
+@strawberry.type(description="One page of fits.")
+class FitConnection(Connection[Fit]):
+    """Page of fits."""
+
+
+def fit_from_cell(view: CatalogView, cell: FitCell, source: FitSource = FitSource.PUBLISHED) -> Fit:
+    """The fit of one stored or live cell."""
+    model, gpu = view.model_by_id[cell.key.model_id], view.gpu_by_id[cell.key.gpu_id]
+    quant, workload = view.quant_by_id[cell.key.quant_id], view.workload_of_slot(cell.workload_id)
+    runs = cell.status is not domain.Status.UNSUPPORTED
+    return Fit(
+        id=strawberry.ID(encode_id("Fit", model.slug, gpu.slug, quant.slug, workload.slug)),
+        model=model,
+        gpu=gpu,
+        quant=quant,
+        workload=workload,
+        engine=view.engine_by_kind.get(cell.engine) if runs else None,
+        backend=cell.backend if runs else None,
+        generation=cell.generation if source is FitSource.PUBLISHED else None,
+        source=source,
+        status=cell.status,
+        recommended=cell.recommended,
+        memory=FitMemory.of(cell.memory) if runs else None,
+        placement=FitPlacement.of(cell.placement),
+        decode=SpeedEstimate.of(cell.decode),
+        prefill=SpeedEstimate.of(cell.prefill),
+        ttft_ms=cell.ttft_ms,
+        safe_context_tokens=cell.safe_context_tokens,
+        context_tokens=workload.context_tokens,
+        score=cell.score,
+        grade=verdict.grade(cell.score),
+        cell=cell,
+    )

@@ -1,0 +1,306 @@
+"""GraphQL over HTTP: one operation a request, POST with JSON or GET, as the GraphQL-over-HTTP draft says.
+
+Clients that accept ``application/graphql-response+json`` get 4xx for requests that were refused; clients of plain
+``application/json`` get 200 with errors, as they expect. Only JSON bodies are read, so that no form of another site can
+post here; GET runs queries only. Answers of one generation are cached whole, with an entity tag.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from graphql import GraphQLError, OperationType
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import RedirectResponse, Response
+from strawberry.types.graphql import OperationType as StrawberryOperation
+
+from api.graphql.cache import CachedResponse
+from api.graphql.context import RequestContext
+from api.graphql.documents import PreparedDocument
+from api.graphql.errors import ApiError, ErrorCode, LimitExceededError, bad_input, format_error
+from api.graphql.schema import FitSchema
+from api.graphql.services import Services
+
+logger = logging.getLogger("fitgraph.http")
+
+JSON = "application/json"
+RESPONSE_JSON = "application/graphql-response+json"
+EVENT_STREAM = "text/event-stream"
+_ALLOWED = {"GET": {StrawberryOperation.QUERY}, "POST": {StrawberryOperation.QUERY, StrawberryOperation.MUTATION}}
+
+
+@dataclass(frozen=True, slots=True)
+class GraphQLRequest:
+    """A request as the client meant it, types checked."""
+
+    query: str
+    variables: dict[str, Any]
+    operation_name: str | None
+
+
+class RefusedRequestError(Exception):
+    """A request that is not run: an HTTP status and the errors that say why."""
+
+    def __init__(self, status: int, error: ApiError, headers: dict[str, str] | None = None) -> None:
+        super().__init__(error.message)
+        self.status = status
+        self.error = error
+        self.headers = headers or {}
+
+
+class GraphQLEndpoint:
+    """Handler of ``/graphql`` for GET and POST."""
+
+    def __init__(self, schema: FitSchema, services: Services) -> None:
+        self._schema = schema
+        self._services = services
+        self._settings = services.settings
+
+    async def handle(self, request: Request) -> Response:
+        """Answer one HTTP request."""
+        request_id: str = request.state.request_id
+        media = negotiate(request.headers.get("accept"))
+        if media is None:
+            return refusal(406, bad_input(f"This service answers {JSON} or {RESPONSE_JSON}."), JSON, request_id)
+        if (
+            request.method == "GET"
+            and "query" not in request.query_params
+            and "text/html" in request.headers.get("accept", "")
+        ):
+            return RedirectResponse("/explorer" if self._settings.explorer else "/", status_code=303)
+        try:
+            asked = await read_request(request, self._settings.max_request_bytes)
+            return await self._answer(request, asked, media, request_id)
+        except RefusedRequestError as refused:
+            return refusal(refused.status, refused.error, media, request_id, refused.headers)
+        except ApiError as error:
+            status = 503 if error.code is ErrorCode.UNAVAILABLE else 400
+            return refusal(status, error, media, request_id)
+        except ClientDisconnect:
+            return Response(status_code=499)
+
+    async def _answer(self, request: Request, asked: GraphQLRequest, media: str, request_id: str) -> Response:
+        view = await self._services.view()
+        base_url = f"{request.url.scheme}://{request.url.netloc}"
+        context = RequestContext(self._services, view, request_id, base_url, _bearer(request))
+        prepared = self._schema.documents.prepare(asked.query)
+        self._check_method(request, prepared, asked)
+        if not prepared.cacheable or not self._settings.response_cache_bytes:
+            return _response(await self._run(request, asked, context, media), media, request, request_id, None)
+        key = (
+            view.state,
+            context.base_url,
+            media,
+            asked.query,
+            asked.operation_name or "",
+            _canonical(asked.variables),
+        )
+        found = await self._services.responses.get_or_compute(key, lambda: self._run(request, asked, context, media))
+        max_age = self._settings.response_max_age_s if request.method == "GET" and found.keep else None
+        return _response(found, media, request, request_id, max_age)
+
+    async def _run(
+        self, request: Request, asked: GraphQLRequest, context: RequestContext, media: str
+    ) -> CachedResponse:
+        timeout = self._settings.request_timeout_s
+        try:
+            async with asyncio.timeout(timeout):
+                result = await self._schema.execute(
+                    asked.query,
+                    variable_values=asked.variables,
+                    context_value=context,
+                    operation_name=asked.operation_name,
+                    allowed_operation_types=_ALLOWED[request.method],
+                )
+        except TimeoutError:
+            error = ApiError(
+                ErrorCode.UNAVAILABLE,
+                f"The operation took longer than {timeout:g} seconds.",
+                limit="time",
+                maximum=timeout,
+            )
+            return CachedResponse.of(_body(None, [error], context, with_data=False), 503, keep=False)
+        errors = result.errors or []
+        refused = result.data is None and all(error.path is None for error in errors) and bool(errors)
+        body = _body(result.data, errors, context, with_data=not refused)
+        return CachedResponse.of(body, _status(errors, refused, media), keep=not errors)
+
+    def _check_method(self, request: Request, prepared: PreparedDocument, asked: GraphQLRequest) -> None:
+        if prepared.errors:
+            return
+        operation = prepared.operation(asked.operation_name).operation
+        if operation is OperationType.SUBSCRIPTION:
+            raise RefusedRequestError(
+                400, bad_input("A subscription needs a stream: accept text/event-stream, or use a websocket.")
+            )
+        if request.method == "GET" and operation is not OperationType.QUERY:
+            raise RefusedRequestError(
+                405, bad_input("GET runs queries only; send a mutation with POST."), {"Allow": "POST"}
+            )
+
+
+async def read_request(request: Request, maximum_bytes: int) -> GraphQLRequest:
+    """The checked request of a GET or POST. Raises :class:`RefusedRequestError` 400, 413 or 415."""
+    if request.method == "GET":
+        return parse_parameters(dict(request.query_params))
+    content = request.headers.get("content-type", "").split(";")
+    if content[0].strip().lower() != JSON:
+        raise RefusedRequestError(415, bad_input(f"Send the request as {JSON}."))
+    if any(part.strip().lower().startswith("charset=") and "utf-8" not in part.lower() for part in content[1:]):
+        raise RefusedRequestError(415, bad_input("Send the request in UTF-8."))
+    return parse_body(await read_limited(request, maximum_bytes))
+
+
+async def read_limited(request: Request, maximum: int) -> bytes:
+    """The body of a request. Raises :class:`RefusedRequestError` 413 as soon as it is known to be too large."""
+    declared = request.headers.get("content-length", "0")
+    size = int(declared) if declared.isdigit() else 0
+    chunks: list[bytes] = []
+    received = 0
+    if size <= maximum:
+        async for chunk in request.stream():
+            received += len(chunk)
+            if received > maximum:
+                break
+            chunks.append(chunk)
+    if max(size, received) > maximum:
+        raise RefusedRequestError(413, LimitExceededError("request bytes", max(size, received), maximum))
+    return b"".join(chunks)
+
+
+def parse_body(body: bytes) -> GraphQLRequest:
+    """A POST body. Raises :class:`RefusedRequestError` 400 for anything but one well-typed request."""
+    try:
+        parsed = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise RefusedRequestError(400, bad_input(f"The body is not valid JSON: {error}.")) from error
+    if isinstance(parsed, list):
+        raise RefusedRequestError(400, bad_input("Batches of requests are not accepted; use aliases or `estimates`."))
+    if not isinstance(parsed, dict):
+        raise RefusedRequestError(400, bad_input("The body must be a JSON object with `query`."))
+    return _typed(parsed)
+
+
+def parse_parameters(parameters: dict[str, str]) -> GraphQLRequest:
+    """The parameters of a GET request. Raises :class:`RefusedRequestError` 400."""
+    parsed: dict[str, Any] = dict(parameters)
+    for name in ("variables", "extensions"):
+        text = parameters.get(name)
+        if text:
+            try:
+                parsed[name] = orjson.loads(text)
+            except orjson.JSONDecodeError as error:
+                raise RefusedRequestError(400, bad_input(f"{name} is not valid JSON: {error}.")) from error
+        else:
+            parsed.pop(name, None)
+    if parsed.get("operationName") == "":
+        parsed.pop("operationName")
+    return _typed(parsed)
+
+
+def _typed(parsed: dict[str, Any]) -> GraphQLRequest:
+    query, variables = parsed.get("query"), parsed.get("variables")
+    name, extensions = parsed.get("operationName"), parsed.get("extensions")
+    if not isinstance(query, str) or not query.strip():
+        raise RefusedRequestError(400, bad_input("`query` must be a non-empty text."))
+    if not isinstance(variables, dict | None):
+        raise RefusedRequestError(400, bad_input("`variables` must be an object or null."))
+    if not isinstance(name, str | None):
+        raise RefusedRequestError(400, bad_input("`operationName` must be a text or null."))
+    if not isinstance(extensions, dict | None):
+        raise RefusedRequestError(400, bad_input("`extensions` must be an object or null."))
+    return GraphQLRequest(query, variables or {}, name)
+
+
+def negotiate(accept: str | None) -> str | None:
+    """Media type to answer with: the more preferred that the client accepts; None when it accepts neither."""
+    if not accept:
+        return JSON
+    best: tuple[float, int, str] | None = None
+    for place, part in enumerate(accept.split(",")):
+        name, *parameters = (piece.strip().lower() for piece in part.split(";"))
+        chosen = {RESPONSE_JSON: RESPONSE_JSON, JSON: JSON, "application/*": JSON, "*/*": JSON}.get(name)
+        if name == "text/html":
+            chosen = JSON
+        if chosen is None:
+            continue
+        quality = _quality(parameters)
+        if quality > 0 and (best is None or quality > best[0]):
+            best = (quality, place, chosen)
+    return best[2] if best is not None else None
+
+
+def _quality(parameters: list[str]) -> float:
+    for parameter in parameters:
+        if parameter.startswith("q="):
+            try:
+                return min(1.0, float(parameter[2:]))
+            except ValueError:
+                return 0.0
+    return 1.0
+
+
+def _body(data: Any, errors: list[GraphQLError], context: RequestContext, *, with_data: bool) -> bytes:
+    answer: dict[str, Any] = {}
+    if errors:
+        answer["errors"] = [format_error(error, context.request_id) for error in errors]
+    if with_data:
+        answer["data"] = data
+    answer["extensions"] = {
+        "cost": {"value": context.cost, "maximum": context.services.limits.cost},
+        "generation": None if context.view.generation is None else context.view.generation.id,
+    }
+    return encode(answer)
+
+
+def encode(answer: Any) -> bytes:
+    """JSON bytes of an answer."""
+    return orjson.dumps(answer, option=orjson.OPT_NON_STR_KEYS)
+
+
+def _status(errors: list[GraphQLError], refused: bool, media: str) -> int:
+    if not refused:
+        return 200
+    codes = {(error.extensions or {}).get("code") for error in errors}
+    if ErrorCode.UNAVAILABLE.value in codes:
+        return 503
+    return 400 if media == RESPONSE_JSON else 200
+
+
+def _response(found: CachedResponse, media: str, request: Request, request_id: str, max_age: int | None) -> Response:
+    headers = {"Vary": "Accept, Accept-Encoding, Origin", "X-Request-Id": request_id}
+    if max_age is not None:
+        headers |= {"ETag": found.etag, "Cache-Control": f"public, max-age={max_age}"}
+        if _matches(request.headers.get("if-none-match"), found.etag):
+            return Response(status_code=304, headers=headers)
+    else:
+        headers["Cache-Control"] = "no-store"
+    return Response(found.body, found.status, headers, f"{media}; charset=utf-8")
+
+
+def _matches(header: str | None, etag: str) -> bool:
+    if header is None:
+        return False
+    return any(tag.strip().removeprefix("W/") in (etag, "*") for tag in header.split(","))
+
+
+def refusal(
+    status: int, error: ApiError, media: str, request_id: str, headers: dict[str, str] | None = None
+) -> Response:
+    """The answer to a request that is not run."""
+    body = encode({"errors": [format_error(error, request_id)]})
+    own = {"Cache-Control": "no-store", "X-Request-Id": request_id, **(headers or {})}
+    return Response(body, status, own, f"{media}; charset=utf-8")
+
+
+def _bearer(request: Request) -> str | None:
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" and token.strip() else None
+
+
+def _canonical(variables: dict[str, Any]) -> str:
+    return orjson.dumps(variables, option=orjson.OPT_SORT_KEYS).decode() if variables else ""

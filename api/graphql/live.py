@@ -1,0 +1,144 @@
+"""Fits that no run has published yet, computed for one request by the code that the runs use."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Sequence
+
+import numpy as np
+
+from api.graphql.catalog_view import CatalogView
+from api.graphql.errors import ApiError, ErrorCode
+from api.graphql.gpus import Gpu
+from api.graphql.models import Model
+from api.graphql.quants import Quant
+from db.fit_store import SLOTS, FitCell, FitKey
+from estimator.estimate import cell_of
+from estimator.grid import FitBlock, evaluate_block
+from estimator.types import Backend, Engine, EstimatorError, Status, Strategy
+
+#: Blocks kept: one is a pairing in every quantization and workload, about 30 kB.
+_KEPT = 512
+
+
+class LiveFits:
+    """Computes pairings in a thread and keeps the most recent ones; a pairing asked for twice is computed once."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[tuple[str, str, str, str], asyncio.Future[list[FitCell]]] = OrderedDict()
+
+    async def pairing(self, view: CatalogView, model: Model, gpu: Gpu, quant: Quant | None = None) -> list[FitCell]:
+        """Every precomputed quantization, or the given one, by every workload; what no engine runs is marked so.
+
+        Raises :class:`ApiError` ``MISSING_FACT`` when the catalog is too thin for either.
+        """
+        require_facts(model, gpu)
+        quants = tuple(view.precomputed_quants) if quant is None else (quant,)
+        key = (view.state, model.slug, gpu.slug, "" if quant is None else quant.slug)
+        waiting = self._kept.get(key)
+        if waiting is None:
+            waiting = asyncio.ensure_future(asyncio.to_thread(pairing_cells, view, model, gpu, quants))
+            self._kept[key] = waiting
+            if len(self._kept) > _KEPT:
+                self._kept.popitem(last=False)
+        try:
+            return await asyncio.shield(waiting)
+        except EstimatorError as error:
+            self._kept.pop(key, None)
+            raise ApiError(ErrorCode.UNSUPPORTED, str(error)) from error
+
+
+def pairing_cells(view: CatalogView, model: Model, gpu: Gpu, quants: Sequence[Quant]) -> list[FitCell]:
+    """Cells of one pairing: the quantizations by all workloads."""
+    block = evaluate_block(
+        view.architecture(model),
+        (gpu.accelerator,),
+        tuple(quant.spec for quant in quants),
+        tuple(workload.spec for workload in view.workloads),
+        view.host,
+        view.calibration,
+    )
+    model_id, gpu_id = view.model_ids[model.slug], view.gpu_ids[gpu.slug]
+    return [
+        block_cell(view, block, FitKey(model_id, gpu_id, view.quant_ids[quant.slug]), (0, q, slot))
+        for q, quant in enumerate(quants)
+        for slot in range(len(SLOTS))
+    ]
+
+
+def block_cell(view: CatalogView, block: FitBlock, key: FitKey, at: tuple[int, int, int]) -> FitCell:
+    """The cell of a block at (accelerator, quantization, workload slot)."""
+    g, q, slot = at
+    if not block.available[g, q]:
+        return unsupported_cell(key, slot)
+    found = cell_of(block, g, q, slot, view.workloads[slot].context_tokens)
+    memory, placement = found.memory, found.placement
+    assert found.engine is not None
+    assert found.backend is not None
+    return FitCell(
+        key=key,
+        workload_id=slot,
+        generation=0,
+        status=found.status,
+        recommended=bool(np.asarray(block.recommended)[at]),
+        engine=found.engine,
+        backend=found.backend,
+        strategy=placement.strategy,
+        gpu_layers=placement.gpu_layers,
+        cpu_moe_layers=placement.cpu_moe_layers,
+        offload_fraction=placement.offload_fraction,
+        weights_bytes=memory.weights_bytes,
+        kv_cache_bytes=memory.kv_cache_bytes,
+        compute_bytes=memory.compute_bytes,
+        overhead_bytes=memory.overhead_bytes,
+        host_bytes=memory.host_bytes,
+        usable_bytes=memory.usable_bytes,
+        capacity_bytes=memory.capacity_bytes,
+        decode=found.decode,
+        prefill=found.prefill,
+        ttft_ms=found.ttft_ms,
+        safe_context_tokens=found.safe_context_tokens,
+        score=found.score,
+    )
+
+
+def unsupported_cell(key: FitKey, slot: int) -> FitCell:
+    """The answer for a quantization that no engine runs on the hardware."""
+    return FitCell(
+        key=key,
+        workload_id=slot,
+        generation=0,
+        status=Status.UNSUPPORTED,
+        recommended=False,
+        engine=Engine.LLAMA_CPP,
+        backend=Backend.CPU,
+        strategy=Strategy.NONE,
+        gpu_layers=0,
+        cpu_moe_layers=0,
+        offload_fraction=0.0,
+        weights_bytes=0,
+        kv_cache_bytes=0,
+        compute_bytes=0,
+        overhead_bytes=0,
+        host_bytes=0,
+        usable_bytes=0,
+        capacity_bytes=0,
+        decode=None,
+        prefill=None,
+        ttft_ms=None,
+        safe_context_tokens=0,
+        score=0.0,
+    )
+
+
+def require_facts(*things: Model | Gpu) -> None:
+    """Raise ``MISSING_FACT`` when the catalog is too thin for one of them."""
+    for thing in things:
+        if thing.missing_facts:
+            raise ApiError(
+                ErrorCode.MISSING_FACT,
+                f"{thing.name}: the fact '{thing.missing_facts[0]}' is unknown, so no estimate can be made.",
+                name=thing.slug,
+                field=thing.missing_facts[0],
+            )

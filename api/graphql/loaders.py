@@ -1,0 +1,153 @@
+"""Batched reads: however many fits a query nests, each kind of look-up is one statement a level.
+
+A loader lives as long as its request. Keys that are asked for in the same turn of the event loop go into one call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
+from typing import TYPE_CHECKING, TypeVar
+
+from strawberry.dataloader import DataLoader
+
+from api.graphql.enums import FitSource
+from api.graphql.fits import Fit, fit_from_cell
+from api.graphql.live import unsupported_cell
+from db import fit_store
+from db.fit_store import FitCell, FitKey, FitOrder, FitPage, FitQuery
+from estimator.types import Status
+from estimator.weights import weight_table
+
+if TYPE_CHECKING:
+    from api.graphql.context import RequestContext
+    from api.graphql.gpus import Gpu
+    from api.graphql.models import Model
+    from api.graphql.quants import Quant
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+Pair = tuple[int, int]
+TopKey = tuple[int, FitQuery, tuple[FitOrder, ...], int]
+
+
+class Loaders:
+    """The loaders of one request, all reading the generation that the request is pinned to."""
+
+    def __init__(self, context: RequestContext) -> None:
+        self._context = context
+        self._pairs: DataLoader[tuple[Pair, int | None], list[FitCell]] = DataLoader(load_fn=self._load_pairs)
+        self._cells: DataLoader[FitKey, tuple[FitCell, ...]] = DataLoader(load_fn=self._load_cells)
+        self._sizes: DataLoader[int, list[tuple[Quant, int, int]]] = DataLoader(load_fn=self._load_sizes)
+        self._top_of_models: DataLoader[TopKey, FitPage] = DataLoader(load_fn=self._load_top_of_models)
+        self._top_of_gpus: DataLoader[TopKey, FitPage] = DataLoader(load_fn=self._load_top_of_gpus)
+
+    async def pairing(self, model: Model, gpu: Gpu, slot: int | None) -> list[Fit]:
+        """Fits of a pairing in every quantization, for one workload or all; live ones when none are published."""
+        view = self._context.view
+        if view.generation is not None:
+            pair = (view.model_ids[model.slug], view.gpu_ids[gpu.slug])
+            cells = await self._pairs.load((pair, slot))
+            if cells:
+                return [fit_from_cell(view, cell) for cell in cells]
+        live = await self._context.services.live.pairing(view, model, gpu)
+        return [fit_from_cell(view, cell, FitSource.LIVE) for cell in live if slot is None or cell.workload_id == slot]
+
+    async def workloads_of(self, fit: Fit) -> list[Fit]:
+        """The same pairing and quantization, every workload in order."""
+        view = self._context.view
+        if fit.source is FitSource.LIVE:
+            cells = await self._context.services.live.pairing(view, fit.model, fit.gpu, fit.quant)
+            return [fit_from_cell(view, cell, FitSource.LIVE) for cell in cells]
+        key = FitKey(view.model_ids[fit.model.slug], view.gpu_ids[fit.gpu.slug], view.quant_ids[fit.quant.slug])
+        published = await self._cells.load(key)
+        return [fit_from_cell(view, cell) for cell in published]
+
+    async def quant_options_of(self, fit: Fit) -> list[Fit]:
+        """The same pairing and workload in every quantization that an engine runs, fewest bits first."""
+        slot = self._context.view.workloads.index(fit.workload)
+        found = await self.pairing(fit.model, fit.gpu, slot)
+        runnable = [other for other in found if other.status is not Status.UNSUPPORTED]
+        return sorted(runnable, key=lambda other: (other.quant.nominal_bits, other.quant.slug))
+
+    async def cells(self, keys: Sequence[FitKey]) -> dict[FitKey, tuple[FitCell, ...]]:
+        """Published cells of several fits, every workload; what has no row is marked so."""
+        return dict(zip(keys, await self._cells.load_many(list(keys)), strict=True))
+
+    async def model_sizes(self, model: Model) -> list[tuple[Quant, int, int]]:
+        """Quantization, file bytes and weight bytes of a model."""
+        return await self._sizes.load(self._context.view.model_ids[model.slug])
+
+    async def top_of_model(self, model: Model, query: FitQuery, order: tuple[FitOrder, ...], size: int) -> FitPage:
+        """First page of a model's fits."""
+        return await self._top_of_models.load((self._context.view.model_ids[model.slug], query, order, size))
+
+    async def top_of_gpu(self, gpu: Gpu, query: FitQuery, order: tuple[FitOrder, ...], size: int) -> FitPage:
+        """First page of an accelerator's fits."""
+        return await self._top_of_gpus.load((self._context.view.gpu_ids[gpu.slug], query, order, size))
+
+    async def _load_pairs(self, keys: list[tuple[Pair, int | None]]) -> list[list[FitCell]]:
+        slots = {slot for _, slot in keys}
+        wanted = None if None in slots else tuple(sorted(slot for slot in slots if slot is not None))
+        generation = self._context.generation
+        async with self._context.services.connection() as connection:
+            found = await fit_store.fetch_pairs(
+                connection, generation, list(dict.fromkeys(pair for pair, _ in keys)), workload_ids=wanted
+            )
+        return [
+            [cell for cell in found.get(pair, ()) if slot is None or cell.workload_id == slot] for pair, slot in keys
+        ]
+
+    async def _load_cells(self, keys: list[FitKey]) -> list[tuple[FitCell, ...]]:
+        async with self._context.services.connection() as connection:
+            found = await fit_store.fetch_fits(connection, self._context.generation, keys)
+        return [
+            found.get(key) or tuple(unsupported_cell(key, slot) for slot in range(len(fit_store.SLOTS))) for key in keys
+        ]
+
+    async def _load_sizes(self, keys: list[int]) -> list[list[tuple[Quant, int, int]]]:
+        view = self._context.view
+        if view.generation is None:
+            return [self._computed_sizes(key) for key in keys]
+        async with self._context.services.connection() as connection:
+            found = await fit_store.model_quants(connection, view.generation, keys)
+        rows = [found.get(key, []) for key in keys]
+        return [
+            sorted(
+                ((view.quant_by_id[row.quant_id], row.file_size_bytes, row.weights_bytes) for row in part),
+                key=lambda size: (size[0].nominal_bits, size[0].slug),
+            )
+            for part in rows
+        ]
+
+    def _computed_sizes(self, model_id: int) -> list[tuple[Quant, int, int]]:
+        view = self._context.view
+        table = weight_table(view.architecture(view.model_by_id[model_id]), [quant.spec for quant in view.quants])
+        return [
+            (quant, int(table.file[row]), int(table.file[row] - table.stored[row]))
+            for row, quant in enumerate(view.quants)
+        ]
+
+    async def _load_top_of_models(self, keys: list[TopKey]) -> list[FitPage]:
+        return await self._load_top(keys, fit_store.top_fits_of_models)
+
+    async def _load_top_of_gpus(self, keys: list[TopKey]) -> list[FitPage]:
+        return await self._load_top(keys, fit_store.top_fits_of_gpus)
+
+    async def _load_top(self, keys: list[TopKey], read: Callable[..., Awaitable[dict[int, FitPage]]]) -> list[FitPage]:
+        found: dict[TopKey, FitPage] = {}
+        async with self._context.services.connection() as connection:
+            for (query, order, size), ids in _grouped((key[1:], key[0]) for key in keys).items():
+                pages = await read(connection, self._context.generation, list(dict.fromkeys(ids)), query, order, size)
+                for number in ids:
+                    found[(number, query, order, size)] = pages.get(number, _EMPTY)
+        return [found[key] for key in keys]
+
+
+_EMPTY = FitPage(cells=[], cursors=[], has_next=False, has_previous=False)
+
+
+def _grouped(pairs: Iterable[tuple[K, V]]) -> dict[K, list[V]]:
+    groups: dict[K, list[V]] = {}
+    for key, value in pairs:
+        groups.setdefault(key, []).append(value)
+    return groups

@@ -1,0 +1,53 @@
+"""What each field costs beyond the one point that every field counts.
+
+A connection multiplies its subtree by the page size; a plain list by the items it usually has, or by the length of the
+argument that makes it long. Surcharges stand for a database statement or an estimate.
+"""
+
+from __future__ import annotations
+
+from api.graphql.limits import FieldCost
+
+_PAGE = FieldCost(surcharge=1, page=True)
+_TEXT = FieldCost(surcharge=5)
+_QUANTS = 30
+_WORKLOADS = 5
+
+PRICES: dict[str, FieldCost] = {
+    "Query.models": _PAGE,
+    "Query.gpus": _PAGE,
+    "Query.fits": _PAGE,
+    "Query.runs": _PAGE,
+    "Query.quants": FieldCost(items=_QUANTS),
+    "Query.workloads": FieldCost(items=_WORKLOADS),
+    "Query.engines": FieldCost(items=4),
+    "Query.nodes": FieldCost(surcharge=5, items=20, list_argument="ids"),
+    "Query.fit": FieldCost(surcharge=20),
+    "Query.node": FieldCost(surcharge=20),
+    "Query.compareGpus": FieldCost(surcharge=10, items=20, list_argument="gpus"),
+    "Query.compareModels": FieldCost(surcharge=10, items=20, list_argument="models"),
+    "Query.recommendations": FieldCost(surcharge=20, page=True),
+    "Query.estimate": FieldCost(surcharge=10),
+    "Query.estimates": FieldCost(surcharge=5, items=100, list_argument="inputs"),
+    "Mutation.upsertModel": FieldCost(surcharge=1000),
+    "Mutation.upsertGpu": FieldCost(surcharge=1000),
+    "Mutation.recompute": FieldCost(surcharge=1000),
+    "Mutation.cancelRun": FieldCost(surcharge=100),
+    "Model.fits": _PAGE,
+    "Model.quants": FieldCost(surcharge=1, items=_QUANTS),
+    "Gpu.fits": _PAGE,
+    "Fit.headline": _TEXT,
+    "Fit.summary": _TEXT,
+    "Fit.capacityMessage": _TEXT,
+    "Fit.limits": _TEXT,
+    "Fit.scoreParts": _TEXT,
+    "Fit.commands": _TEXT,
+    "Fit.modeScore": _TEXT,
+    "Fit.advice": FieldCost(surcharge=400),
+    "Fit.faq": FieldCost(surcharge=400),
+    "Fit.measurements": _PAGE,
+    "Fit.workloads": FieldCost(surcharge=1, items=_WORKLOADS),
+    "Fit.quantOptions": FieldCost(surcharge=1, items=_QUANTS),
+}
+#: Types whose answers change within a generation; responses with them are not cached.
+VOLATILE_TYPES = frozenset({"Catalog", "Run", "RunConnection"})

@@ -1,0 +1,255 @@
+"""What to choose: quantizations for a pairing, accelerators for a model, models for an accelerator."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING
+
+import strawberry
+
+from api.graphql.catalog_view import CatalogView
+from api.graphql.described import describe
+from api.graphql.enums import FitSource, OperatingMode, Vendor, WorkloadKind
+from api.graphql.errors import LimitExceededError, bad_input
+from api.graphql.fits import Fit, fit_from_cell
+from api.graphql.gpus import Gpu
+from api.graphql.inputs import check_set
+from api.graphql.live import block_cell, require_facts
+from api.graphql.models import Model
+from db import fit_store
+from db.fit_store import FitField, FitKey, FitOrder, FitQuery
+from estimator import recommend
+from estimator.grid import FitBlock, evaluate_block
+from estimator.types import Status
+
+if TYPE_CHECKING:
+    from api.graphql.context import RequestContext
+
+DEFAULT_ITEMS = 10
+_RUNNABLE = (Status.FITS, Status.FITS_TIGHTLY, Status.FITS_WITH_OFFLOAD)
+
+
+class RecommendationAim(Enum):
+    """What comes first."""
+
+    SCORE = recommend.Aim.SCORE
+    FASTEST = recommend.Aim.FASTEST
+    CHEAPEST = recommend.Aim.CHEAPEST
+    EFFICIENT = recommend.Aim.EFFICIENT
+
+
+describe(
+    RecommendationAim,
+    "RecommendationAim",
+    "What comes first.",
+    {
+        "SCORE": "The highest score in the operating mode.",
+        "FASTEST": "The highest decode speed.",
+        "CHEAPEST": "The lowest price at launch; unknown prices are left out.",
+        "EFFICIENT": "The highest decode speed per watt of board power; unknown powers are left out.",
+    },
+)
+
+
+@strawberry.input(description="What a recommendation must reach. What is left out asks for nothing.")
+class RecommendationTarget:
+    """Thresholds."""
+
+    decode_tokens_per_second: float | None = strawberry.field(
+        default=None, description="Least decode speed, tokens per second."
+    )
+    ttft_ms: float | None = strawberry.field(default=None, description="Longest time to the first token, milliseconds.")
+    safe_context_tokens: int | None = strawberry.field(default=None, description="Least safe context, tokens.")
+
+
+@strawberry.input(
+    description="What to recommend for: a model (which accelerators?), an accelerator (which models?), or both "
+    "(which quantizations?)."
+)
+class RecommendationInput:
+    """At least one of model and gpu."""
+
+    model: str | None = strawberry.field(default=None, description="Model, by slug or alias.")
+    gpu: str | None = strawberry.field(default=None, description="Accelerator, by slug or alias.")
+    workload: WorkloadKind = strawberry.field(default=WorkloadKind.CODING, description="The workload.")
+    aim: RecommendationAim = strawberry.field(default=RecommendationAim.SCORE, description="What comes first.")
+    budget_usd: float | None = strawberry.field(
+        default=None, description="Highest price at launch, US dollars; unknown prices do not meet it."
+    )
+    max_power_watts: float | None = strawberry.field(
+        default=None, description="Highest board power, watts; unknown powers do not meet it."
+    )
+    vendors: list[Vendor] | None = strawberry.field(
+        default=None, description="Makers to choose from; all when left out."
+    )
+    target: RecommendationTarget | None = strawberry.field(default=None, description="What must be reached.")
+
+
+@strawberry.type(description="One recommendation.")
+class Recommendation:
+    """A fit with its place and its score in the mode asked for."""
+
+    rank: int = strawberry.field(description="Place, from 1.")
+    fit: Fit = strawberry.field(description="The fit.")
+    score: float = strawberry.field(description="Score in the operating mode, 0 to 100.")
+
+
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    fit: Fit
+    score: float
+
+
+async def recommendations(
+    context: RequestContext, asked: RecommendationInput, mode: OperatingMode, first: int | None
+) -> list[Recommendation]:
+    """Best first, at most ``first`` (10 when None). Raises for unknown names and contradictory questions."""
+    size = DEFAULT_ITEMS if first is None else first
+    if size < 0:
+        raise bad_input(f"first must be 0 or more, not {size}.", field="first")
+    if size > context.services.limits.page_size:
+        raise LimitExceededError("first", size, context.services.limits.page_size)
+    if asked.vendors is not None:
+        check_set("vendors", asked.vendors)
+    view = context.view
+    model = None if asked.model is None else view.model(asked.model)
+    gpu = None if asked.gpu is None else view.gpu(asked.gpu)
+    if model is not None and gpu is not None:
+        chosen = await _quants_of_pairing(context, model, gpu, asked, mode)
+    elif model is not None:
+        chosen = await _gpus_for_model(context, model, asked, mode, size)
+    elif gpu is not None:
+        chosen = await _models_for_gpu(context, gpu, asked, mode)
+    else:
+        raise bad_input("Name a model, an accelerator, or both.", field="for")
+    return [Recommendation(rank=place, fit=one.fit, score=one.score) for place, one in enumerate(chosen[:size], 1)]
+
+
+async def _quants_of_pairing(
+    context: RequestContext, model: Model, gpu: Gpu, asked: RecommendationInput, mode: OperatingMode
+) -> list[_Choice]:
+    slot = fit_store.SLOTS.index(asked.workload)
+    fits = [fit for fit in await context.loaders.pairing(model, gpu, slot) if _qualifies(fit, asked)]
+    return _ranked(await _scored(context, fits, mode), asked.aim)
+
+
+async def _models_for_gpu(
+    context: RequestContext, gpu: Gpu, asked: RecommendationInput, mode: OperatingMode
+) -> list[_Choice]:
+    """The recommended quantization of every model that runs, ranked."""
+    view = context.view
+    query = FitQuery(
+        gpu_ids=(view.gpu_ids[gpu.slug],),
+        workload_ids=(fit_store.SLOTS.index(asked.workload),),
+        recommended=True,
+    )
+    async with context.services.connection() as connection:
+        page = await fit_store.page_fits(
+            connection, context.generation, query, (FitOrder(FitField.SCORE),), limit=len(view.models)
+        )
+    fits = [fit for fit in (fit_from_cell(view, cell) for cell in page.cells) if _qualifies(fit, asked)]
+    return _ranked(await _scored(context, fits, mode), asked.aim)
+
+
+async def _gpus_for_model(
+    context: RequestContext, model: Model, asked: RecommendationInput, mode: OperatingMode, size: int
+) -> list[_Choice]:
+    view = context.view
+    require_facts(model)
+    gpus = [gpu for gpu in view.gpus if not gpu.missing_facts]
+    block = await asyncio.to_thread(_block, view, model, gpus)
+    slot = fit_store.SLOTS.index(asked.workload)
+    chosen = await asyncio.to_thread(_best_gpus, view, block, gpus, slot, asked, mode)
+    numbers = [
+        FitKey(
+            view.model_ids[model.slug],
+            view.gpu_ids[gpus[one.gpu].slug],
+            view.quant_ids[view.precomputed_quants[one.quant].slug],
+        )
+        for one in chosen[:size]
+    ]
+    published = await context.loaders.cells(numbers) if view.generation is not None else {}
+    found = []
+    for one, key in zip(chosen[:size], numbers, strict=True):
+        cells = published.get(key)
+        if cells:
+            fit = fit_from_cell(view, cells[slot])
+        else:
+            fit = fit_from_cell(view, block_cell(view, block, key, (one.gpu, one.quant, slot)), FitSource.LIVE)
+        found.append(_Choice(fit, one.score))
+    return found
+
+
+def _block(view: CatalogView, model: Model, gpus: Sequence[Gpu]) -> FitBlock:
+    return evaluate_block(
+        view.architecture(model),
+        tuple(gpu.accelerator for gpu in gpus),
+        tuple(quant.spec for quant in view.precomputed_quants),
+        tuple(workload.spec for workload in view.workloads),
+        view.host,
+        view.calibration,
+    )
+
+
+def _best_gpus(
+    view: CatalogView, block: FitBlock, gpus: Sequence[Gpu], slot: int, asked: RecommendationInput, mode: OperatingMode
+) -> list[recommend.Choice]:
+    scores = recommend.mode_scores(block, [workload.spec for workload in view.workloads], mode)
+    vendors = None if asked.vendors is None else frozenset(vendor.value for vendor in asked.vendors)
+    target = asked.target or RecommendationTarget()
+    return recommend.best_devices(
+        block,
+        scores,
+        slot,
+        [gpu.accelerator for gpu in gpus],
+        asked.aim.value,
+        recommend.Buyer(asked.budget_usd, asked.max_power_watts, vendors),
+        recommend.Target(target.decode_tokens_per_second, target.ttft_ms, target.safe_context_tokens),
+    )
+
+
+def _qualifies(fit: Fit, asked: RecommendationInput) -> bool:
+    """Whether a fit runs, is within the buyer's limits and reaches the target."""
+    if fit.status not in _RUNNABLE or fit.decode is None or fit.ttft_ms is None:
+        return False
+    target = asked.target or RecommendationTarget()
+    gpu = fit.gpu
+    return (
+        (target.decode_tokens_per_second is None or fit.decode.tokens_per_second >= target.decode_tokens_per_second)
+        and (target.ttft_ms is None or fit.ttft_ms <= target.ttft_ms)
+        and (target.safe_context_tokens is None or fit.safe_context_tokens >= target.safe_context_tokens)
+        and (asked.budget_usd is None or (gpu.price_usd is not None and gpu.price_usd <= asked.budget_usd))
+        and (
+            asked.max_power_watts is None or (gpu.power_watts is not None and gpu.power_watts <= asked.max_power_watts)
+        )
+        and (asked.vendors is None or gpu.vendor in asked.vendors)
+    )
+
+
+async def _scored(context: RequestContext, fits: Sequence[Fit], mode: OperatingMode) -> list[_Choice]:
+    if mode is OperatingMode.BALANCED:
+        return [_Choice(fit, fit.score) for fit in fits]
+
+    def score_all() -> list[_Choice]:
+        return [_Choice(fit, context.answers(fit).mode_score(mode)) for fit in fits]
+
+    return await asyncio.to_thread(score_all)
+
+
+def _ranked(choices: Sequence[_Choice], aim: RecommendationAim) -> list[_Choice]:
+    """Best first by the aim, then by score, then by name; price and power are those of the one accelerator."""
+
+    def pace(one: _Choice) -> float:
+        return 0.0 if one.fit.decode is None else one.fit.decode.tokens_per_second
+
+    keys: dict[RecommendationAim, Callable[[_Choice], float]] = {
+        RecommendationAim.SCORE: lambda one: -one.score,
+        RecommendationAim.FASTEST: lambda one: -pace(one),
+        RecommendationAim.CHEAPEST: lambda one: one.fit.gpu.price_usd or 0.0,
+        RecommendationAim.EFFICIENT: lambda one: -pace(one),
+    }
+    key = keys[aim]
+    return sorted(choices, key=lambda one: (key(one), -one.score, one.fit.model.slug, one.fit.quant.slug))

@@ -1,0 +1,154 @@
+"""Runs: one recompute each, with its progress."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import Enum
+from typing import TYPE_CHECKING
+
+import strawberry
+
+from api.graphql.connections import Connection, connect, page_of
+from api.graphql.described import describe
+from api.graphql.errors import bad_input
+from api.graphql.ids import Cursor, decode_cursor, decode_id, encode_cursor, encode_id
+from api.graphql.node import Node
+from api.graphql.scalars import Int64
+from db import run_store
+from db.run_store import RunRow
+
+if TYPE_CHECKING:
+    from api.graphql.context import RequestContext
+
+
+class RunState(Enum):
+    """States of a run."""
+
+    PENDING = "PENDING"
+    RUNNING = "RUNNING"
+    PUBLISHING = "PUBLISHING"
+    PUBLISHED = "PUBLISHED"
+    PARTIAL = "PARTIAL"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+
+
+describe(
+    RunState,
+    "RunState",
+    "Where a run stands.",
+    {
+        "PENDING": "Planned; no block is done.",
+        "RUNNING": "Blocks are being computed.",
+        "PUBLISHING": "All blocks are done; the new generation is being made visible.",
+        "PUBLISHED": "The new generation is visible.",
+        "PARTIAL": "Published, except blocks that failed: their earlier rows are still served.",
+        "FAILED": "Nothing was published.",
+        "CANCELLED": "Stopped by an operator; nothing was published.",
+    },
+)
+
+
+@strawberry.type(description="One recompute: what changed in the catalog, as blocks, published as one generation.")
+class Run(Node):
+    """Progress and outcome."""
+
+    state: RunState = strawberry.field(description="Where it stands.")
+    cause: str = strawberry.field(description="Who or what started it.")
+    revision: str = strawberry.field(description="Catalog revision that it computes.")
+    generation: int | None = strawberry.field(description="Generation that it published; null for none.")
+    block_count: int = strawberry.field(description="Blocks planned.")
+    done_block_count: int = strawberry.field(description="Blocks done.")
+    failed_block_count: int = strawberry.field(description="Blocks set aside with their error.")
+    cell_count: Int64 = strawberry.field(description="Fits planned.")
+    done_cell_count: Int64 = strawberry.field(description="Fits computed.")
+    cells_per_second: float | None = strawberry.field(description="Fits per second so far; null before the first.")
+    remaining_seconds: float | None = strawberry.field(description="Expected seconds to the end; null when unknown.")
+    seconds: float | None = strawberry.field(description="Duration so far or in all, seconds; null before the start.")
+    error: str | None = strawberry.field(description="What failed; null for nothing.")
+    created_at: datetime = strawberry.field(description="When it was planned, UTC.")
+    started_at: datetime | None = strawberry.field(description="When the first block began, UTC.")
+    finished_at: datetime | None = strawberry.field(description="When it ended, UTC.")
+
+
+@strawberry.type(description="One page of runs, newest first.")
+class RunConnection(Connection[Run]):
+    """Page of runs."""
+
+
+#: States after which a run no longer changes.
+FINAL = frozenset({RunState.PUBLISHED, RunState.PARTIAL, RunState.FAILED, RunState.CANCELLED})
+#: Runs do not belong to a generation: their cursors hold across them.
+_STATE, _ORDER = "runs", "newest"
+
+
+def run_from_row(row: RunRow) -> Run:
+    """The run of a stored row."""
+    return Run(
+        id=strawberry.ID(encode_id("Run", str(row.id))),
+        state=RunState[row.state.name],
+        cause=row.cause,
+        revision=row.revision,
+        generation=row.generation,
+        block_count=row.blocks_total,
+        done_block_count=row.blocks_done,
+        failed_block_count=row.blocks_failed,
+        cell_count=Int64(row.cells_total),
+        done_cell_count=Int64(row.cells_done),
+        cells_per_second=row.cells_per_s,
+        remaining_seconds=row.eta_s,
+        seconds=row.seconds,
+        error=row.error,
+        created_at=row.created_at,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+    )
+
+
+def run_number(text: str) -> int:
+    """Number inside a run's id. Raises ``BAD_USER_INPUT`` for another id."""
+    node = decode_id(text)
+    if node.kind != "Run" or len(node.key) != 1 or not node.key[0].isdigit():
+        raise bad_input("This id is not that of a run.", field="id")
+    return int(node.key[0])
+
+
+async def find_run(context: RequestContext, number: int) -> Run | None:
+    """A run by number."""
+    async with context.services.connection() as connection:
+        row = await run_store.get_run(connection, number)
+    return None if row is None else run_from_row(row)
+
+
+async def newest_run(context: RequestContext) -> Run | None:
+    """The newest run."""
+    async with context.services.connection() as connection:
+        rows = await run_store.page_runs(connection, limit=1)
+    return run_from_row(rows[0]) if rows else None
+
+
+async def page_runs(context: RequestContext, first: int | None, after: str | None) -> RunConnection:
+    """One page of runs, newest first."""
+    page = page_of(context.services.limits, first, after)
+    place = None
+    if after is not None:
+        key = decode_cursor(after, _STATE, _ORDER)
+        if len(key) != 1 or not isinstance(key[0], int):
+            raise bad_input("This cursor does not belong to this list.")
+        place = key[0]
+    async with context.services.connection() as connection:
+        rows = await run_store.page_runs(connection, after=place, limit=page.size + 1)
+    shown = rows[: page.size]
+
+    async def count() -> int:
+        async with context.services.connection() as connection:
+            return await run_store.count_runs(connection)
+
+    return connect(
+        RunConnection,
+        [run_from_row(row) for row in shown],
+        [encode_cursor(Cursor(_STATE, _ORDER, (row.id,))) for row in shown],
+        has_next=len(rows) > page.size,
+        has_previous=after is not None,
+        counter=count,
+    )

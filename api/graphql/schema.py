@@ -1,0 +1,129 @@
+"""The schema, and how its operations are run: prepared documents, priced operations, pinned state, masked faults."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import strawberry
+from graphql import GraphQLError, GraphQLInputObjectType, GraphQLObjectType, Undefined
+from strawberry.schema.config import StrawberryConfig
+from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
+from strawberry.types import ExecutionContext
+from strawberry.types.execution import PreExecutionError
+
+from api.graphql.context import RequestContext
+from api.graphql.documents import Documents
+from api.graphql.engines import Engine
+from api.graphql.errors import ApiError, ErrorCode, code_of, log_fault
+from api.graphql.fits import Fit
+from api.graphql.gpus import Gpu
+from api.graphql.limits import QueryLimits
+from api.graphql.models import Model
+from api.graphql.mutation import Mutation
+from api.graphql.plain import PlainExecutor
+from api.graphql.prices import PRICES, VOLATILE_TYPES
+from api.graphql.quants import Quant
+from api.graphql.query import Query
+from api.graphql.runs import Run
+from api.graphql.scalars import SCALARS
+from api.graphql.subscription import Subscription
+from api.graphql.workloads import Workload
+from api.settings import ApiSettings
+
+
+class FitSchema(strawberry.Schema):
+    """Strawberry's schema with our own preparation of documents in place of parse and validation per request."""
+
+    documents: Documents
+
+    def configure(self, limits: QueryLimits, cache_size: int = 512) -> FitSchema:
+        """Set the limits of documents; empties the cache of prepared ones."""
+        self.documents = Documents(self._schema, limits, PRICES, VOLATILE_TYPES, cache_size)
+        return self
+
+    async def _prepare_operation_async(
+        self, context: ExecutionContext, extensions_runner: Any
+    ) -> PreExecutionError | None:
+        prepared = self.documents.prepare(context.query or "")
+        if prepared.errors:
+            return _refused(context, prepared.errors)
+        context.graphql_document = prepared.document
+        try:
+            operation = prepared.operation(context.operation_name)
+            kind = operation.operation.name
+            if kind not in {allowed.name for allowed in context.allowed_operations}:
+                raise ApiError(ErrorCode.BAD_USER_INPUT, f"A {kind.lower()} cannot be run over this transport.")
+            cost = self.documents.cost(prepared, operation, context.variables or {})
+        except ApiError as error:
+            return _refused(context, [error])
+        if isinstance(context.context, RequestContext):
+            context.context.cost = cost
+        return None
+
+    async def stream(self, query: str | None, *args: Any, **kwargs: Any) -> Any:
+        """Run over a streaming transport; each operation is pinned to the state at its own start."""
+        context = kwargs.get("context_value")
+        if isinstance(context, RequestContext):
+            kwargs["context_value"] = await context.renewed()
+        return await super().stream(query, *args, **kwargs)
+
+    def process_errors(self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None) -> None:
+        """Log faults of the server; errors of clients are theirs."""
+        context = execution_context.context if execution_context is not None else None
+        for error in errors:
+            log_fault(error, getattr(context, "request_id", None))
+
+
+def _refused(context: ExecutionContext, errors: list[GraphQLError]) -> PreExecutionError:
+    for error in errors:
+        # Websockets send these as they are, so that they must carry their code themselves.
+        error.extensions = {"code": code_of(error), **(error.extensions or {})}
+    context.pre_execution_errors = errors
+    return PreExecutionError(data=None, errors=errors)
+
+
+def build_schema(
+    settings: ApiSettings | None = None, executor: type[StrawberryGraphQLCoreExecutionContext] = PlainExecutor
+) -> FitSchema:
+    """A schema with the limits of the settings, or default ones."""
+    built = FitSchema(
+        query=Query,
+        mutation=Mutation,
+        subscription=Subscription,
+        execution_context_class=executor,
+        types=[Model, Gpu, Quant, Workload, Engine, Fit, Run],
+        config=StrawberryConfig(
+            scalar_map=SCALARS, disable_field_suggestions=settings is not None and not settings.suggestions
+        ),
+    )
+    _omit_null_defaults(built)
+    if settings is None:
+        return built.configure(QueryLimits())
+    return built.configure(settings.query_limits(), settings.document_cache)
+
+
+def _omit_null_defaults(built: FitSchema) -> None:
+    """Print `first: Int` and not `first: Int = null`: what is left out reaches a resolver as its own default."""
+    for kind in built._schema.type_map.values():
+        if isinstance(kind, GraphQLInputObjectType):
+            for entry in kind.fields.values():
+                if entry.default_value is None:
+                    entry.default_value = Undefined
+        elif isinstance(kind, GraphQLObjectType):
+            for member in kind.fields.values():
+                for argument in member.args.values():
+                    if argument.default_value is None:
+                        argument.default_value = Undefined
+
+
+schema = build_schema()
+
+
+def main() -> None:
+    """Print the schema, as `schema.graphql` has it."""
+    sys.stdout.write(schema.as_str() + "\n")
+
+
+if __name__ == "__main__":
+    main()

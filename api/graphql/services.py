@@ -1,0 +1,94 @@
+"""What the server keeps between requests: database engine, catalog views, documents, live fits, caches."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from api.graphql.auth import Operators
+from api.graphql.cache import ResponseCache
+from api.graphql.catalog_view import CatalogView
+from api.graphql.errors import ApiError, ErrorCode
+from api.graphql.live import LiveFits
+from api.settings import ApiSettings
+from db import catalog_store, generations
+from db.catalog_files import Catalog, load_catalog
+from db.generations import Generation
+from estimator.calibration import Calibration
+
+logger = logging.getLogger("fitgraph.api")
+
+#: Seconds for which a server trusts what it last read of the published generation.
+_FRESH_S = 0.1
+_ENTITY_KINDS = ("model", "gpu", "quant", "workload", "engine", "host")
+
+
+class Services:
+    """Shared state of one server process. Everything here is safe for concurrent requests on one event loop."""
+
+    def __init__(self, settings: ApiSettings, engine: AsyncEngine, catalog: Catalog | None = None) -> None:
+        self.settings = settings
+        self.limits = settings.query_limits()
+        self.engine = engine
+        self.calibration = Calibration.load()
+        self.live = LiveFits()
+        self.responses = ResponseCache(settings.response_cache_bytes)
+        self.operators = Operators(settings.tokens)
+        self._files: Catalog | None = catalog
+        self._view: CatalogView | None = None
+        self._checked_at = float("-inf")
+        self._refreshing = asyncio.Lock()
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[AsyncConnection]:
+        """A database connection. Raises :class:`ApiError` ``UNAVAILABLE`` when the database does not answer."""
+        try:
+            async with self.engine.connect() as connection:
+                yield connection
+        except (SQLAlchemyError, OSError, TimeoutError) as error:
+            logger.exception("database failed")
+            raise ApiError(ErrorCode.UNAVAILABLE, "The database does not answer; try again later.") from error
+
+    async def view(self) -> CatalogView:
+        """The newest published catalog, at most a tenth of a second old; the files' before the first publication."""
+        view = self._view
+        if view is not None and time.monotonic() - self._checked_at < _FRESH_S:
+            return view
+        async with self._refreshing:
+            if self._view is None or time.monotonic() - self._checked_at >= _FRESH_S:
+                self._view = await self._refreshed(self._view)
+                self._checked_at = time.monotonic()
+            return self._view
+
+    async def _refreshed(self, known: CatalogView | None) -> CatalogView:
+        async with self.connection() as connection:
+            generation = await generations.current_generation(connection)
+            if generation is None:
+                if known is not None and known.generation is None:
+                    return known
+                files = self._files if self._files is not None else await asyncio.to_thread(load_catalog)
+                return await asyncio.to_thread(CatalogView, files, None, self.calibration)
+            if known is not None and known.generation is not None and known.generation.id == generation.id:
+                return known
+            return await self._load(connection, generation)
+
+    async def _load(self, connection: AsyncConnection, generation: Generation) -> CatalogView:
+        rows = {kind: await catalog_store.all_rows(connection, kind) for kind in _ENTITY_KINDS}
+        entries = {kind: {row.slug: row.entry for row in found} for kind, found in rows.items()}
+        ids = {kind: {row.slug: row.id for row in found} for kind, found in rows.items()}
+        catalog = Catalog(
+            models=entries["model"],
+            gpus=entries["gpu"],
+            quants=entries["quant"],
+            workloads=entries["workload"],
+            engines=entries["engine"],
+            hosts=entries["host"],
+            revision=generation.revision,
+        )
+        return await asyncio.to_thread(CatalogView, catalog, generation, self.calibration, ids)

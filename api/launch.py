@@ -1,0 +1,73 @@
+"""`fitgraph up` and `fitgraph serve`: start the processes and keep them."""
+
+from __future__ import annotations
+
+import socket
+import sys
+
+
+def serve_api(*, host: str | None = None, port: int | None = None) -> None:
+    """Serve the API in this process until it is told to stop."""
+    import uvicorn
+
+    from api.settings import get_api_settings
+
+    settings = get_api_settings()
+    uvicorn.run(
+        "api.app:create_app",
+        factory=True,
+        host=host or settings.host,
+        port=port or settings.port,
+        log_level=settings.log_level,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=5,
+    )
+
+
+def launch(*, port: int | None, workers: int | None) -> int:
+    """Database, broker, workers, API and the first precompute; returns the exit code when stopped."""
+    from api.operate import follow_run, sound_catalog
+    from api.settings import get_api_settings
+    from db.session import upgrade_database
+    from db.settings import Settings
+    from workers.embedded import up
+    from workers.runs import start_run
+
+    settings = get_api_settings()
+    if workers is not None:
+        settings = settings.model_copy(update={"workers": workers})
+    catalog = sound_catalog()
+    if catalog is None:
+        return 1
+    upgrade_database(settings.resolved_database_url)
+    chosen_port = port or settings.port
+    if (taken := why_not_free(settings.host, chosen_port)) is not None:
+        print(f"fitgraph: {taken}; choose another with --port or FITGRAPH_PORT", file=sys.stderr)
+        return 1
+    address = f"http://{settings.host}:{chosen_port}"
+
+    def ready(running: Settings) -> None:
+        print(f"the API answers at {address}/graphql (explorer: {address}/explorer)", flush=True)
+        result = start_run(running, catalog, cause="start-up")
+        if result.run is None:
+            print("every pairing is published; nothing to compute", flush=True)
+        else:
+            print(result.plan.describe(), flush=True)
+            follow_run(running, result.run.id)
+        print("ready; Ctrl-C stops everything", flush=True)
+
+    argv = [sys.executable, "-m", "api.cli", "serve", "--port", str(chosen_port)]
+    return up(settings, api_argv=argv, on_ready=ready)
+
+
+def why_not_free(host: str, port: int) -> str | None:
+    """A sentence that says why the API cannot listen on ``host`` and ``port``; None when it can."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            return f"port {port} on {host} is not free ({error.strerror})"
+    return None

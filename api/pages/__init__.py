@@ -1,0 +1,1 @@
+"""Pages for people: the explorer, and what the other pages share."""

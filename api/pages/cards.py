@@ -1,0 +1,55 @@
+"""Values of the card that other pages frame and of the badge."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from api.answers import Answers
+from api.graphql.fits import Fit
+from api.pages.pairs import Pair
+from api.pages.result import badge_text, badge_value
+from api.pages.wording import TONES, context_words, decode_words, ttft_words
+from estimator.fit_facts import gib
+
+THEMES = ("auto", "light", "dark")
+#: White text on these has a contrast of at least 4.5 to 1.
+_COLOURS = {"good": "#1a7f37", "fair": "#9a6700", "bad": "#b42318"}
+#: Mean advance of an 11 px Verdana character, pixels.
+_CHARACTER_WIDTH = 6.6
+
+
+def card(pair: Pair, base_url: str) -> dict[str, Any]:
+    """What the card shows."""
+    fit = pair.chosen
+    answers = Answers(pair.view, fit)
+    memory = fit.memory
+    numbers = [("Decode", decode_words(fit)), ("First token", ttft_words(fit))]
+    if memory is not None:
+        numbers.append(("Memory", f"{gib(int(memory.total_bytes))} / {gib(int(memory.usable_bytes))}"))
+    numbers.append(("Context", context_words(fit)))
+    return {
+        "model_name": fit.model.name,
+        "gpu_name": fit.gpu.name,
+        "quant_name": fit.quant.name,
+        "workload_name": fit.workload.name,
+        "headline": answers.headline,
+        "grade": fit.grade,
+        "tone": TONES[fit.status],
+        "numbers": numbers,
+        "page_url": base_url + answers.page_path(),
+    }
+
+
+def badge(fit: Fit) -> dict[str, Any]:
+    """What the badge shows, with the widths of its two halves in pixels."""
+    label, value = f"{fit.model.name} on {fit.gpu.name}", badge_value(fit)
+    left, right = (round(len(text) * _CHARACTER_WIDTH) + 12 for text in (label, value))
+    return {
+        "text": badge_text(fit),
+        "label": label,
+        "value": value,
+        "left": left,
+        "right": right,
+        "width": left + right,
+        "colour": _COLOURS[TONES[fit.status]],
+    }

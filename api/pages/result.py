@@ -1,0 +1,320 @@
+"""What the result page shows, as plain values in the order of its blocks; the template only lays them out."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlencode
+
+import orjson
+
+from api.answers import Answers, pair_slug
+from api.graphql.fits import Fit
+from api.pages.pairs import Pair
+from api.pages.wording import (
+    LIMIT_WORDS,
+    MODE_WORDS,
+    PART_WORDS,
+    STATUS_WORDS,
+    TONES,
+    context_words,
+    decode_words,
+    fit_words,
+    quality_words,
+    ttft_words,
+)
+from estimator.advice import Advice, AdviceCode
+from estimator.explain import Question
+from estimator.fit_facts import duration, gib, pace
+from estimator.types import Evidence, OperatingMode, Strategy
+from estimator.verdict import MODE_WEIGHTS, PART_NAMES, grade
+
+_EVIDENCE = {
+    Evidence.MEASURED: "measured",
+    Evidence.CALIBRATED: "calibrated",
+    Evidence.EXTRAPOLATED: "extrapolated",
+}
+_BAR = 1000.0
+_MAX_ADVICE = 6
+
+
+def result_page(pair: Pair, base_url: str) -> dict[str, Any]:
+    """Values of the result page. ``base_url`` is scheme and host without a closing slash."""
+    fit = pair.chosen
+    answers = Answers(pair.view, fit)
+    by_quant = [Answers(pair.view, option) for option in pair.options]
+    best = pair.best
+    faq = answers.faq(best)
+    page_path = f"/can/{pair_slug(fit)}"
+    return {
+        "model_name": fit.model.name,
+        "gpu_name": fit.gpu.name,
+        "quant_name": fit.quant.name,
+        "workload_name": fit.workload.name,
+        "headline": answers.headline,
+        "summary": answers.summary,
+        "capacity": _first_upper(answers.capacity_message),
+        "grade": grade(answers.mode_score(pair.mode)),
+        "tone": TONES[fit.status],
+        "path": page_path,
+        "canonical_url": base_url + page_path,
+        "oembed_url": f"{base_url}/oembed?{urlencode({'url': base_url + answers.page_path(), 'format': 'json'})}",
+        "structured_data": structured_data(faq),
+        "numbers": _numbers(fit),
+        "memory": _memory(fit),
+        "usable": gib(int(fit.memory.usable_bytes)) if fit.memory else "–",
+        "demo": _demo(fit),
+        "limits": [_limit(limit) for limit in answers.limits],
+        "advice": [_advice(one) for one in answers.advice[:_MAX_ADVICE]],
+        "workloads": [_workload_row(pair, each) for each in pair.workloads],
+        "quants": [_quant_row(pair, each, own) for each, own in _by_bits(pair.options, by_quant)],
+        "modes": [_mode_row(pair, mode, answers, by_quant) for mode in OperatingMode],
+        "mode_name": MODE_WORDS[pair.mode][0].lower(),
+        "score": f"{answers.mode_score(pair.mode):.0f}",
+        "score_parts": [
+            f"{PART_WORDS[part.name]} {part.value * 100:.0f} % (weight {part.weight:.0%})"
+            for part in answers.score_parts(pair.mode)
+        ],
+        "capped": _capped(answers, pair.mode),
+        "commands": answers.commands,
+        "faq": faq,
+        "embed_html": answers.embed_html(base_url),
+        "embed_path": answers.embed_path(),
+        "badge_path": answers.embed_path().replace("?", ".svg?", 1),
+        "badge_text": badge_text(fit),
+        "query": graphql_query(fit),
+        "query_url": f"/graphql?{urlencode({'query': graphql_query(fit)})}",
+        "provenance": _provenance(pair),
+    }
+
+
+def _by_bits(options: list[Fit], by_quant: list[Answers]) -> list[tuple[Fit, Answers]]:
+    """Quantizations from the fewest bits per weight of this model to the most."""
+    return sorted(zip(options, by_quant, strict=True), key=lambda each: (each[1].bits_per_weight, each[0].quant.slug))
+
+
+def structured_data(faq: tuple[Question, ...]) -> str:
+    """The questions as a schema.org FAQPage in JSON-LD, safe inside a script element."""
+    document = {
+        "@context": "https://schema.org",
+        "@type": "FAQPage",
+        "mainEntity": [
+            {
+                "@type": "Question",
+                "name": each.question,
+                "acceptedAnswer": {"@type": "Answer", "text": each.answer},
+            }
+            for each in faq
+        ],
+    }
+    text = orjson.dumps(document).decode()
+    # Nothing in a JSON string needs these three, and without them no text can close the element.
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def badge_text(fit: Fit) -> str:
+    """The badge as words."""
+    return f"{fit.model.name} on {fit.gpu.name}: {badge_value(fit)}"
+
+
+def badge_value(fit: Fit) -> str:
+    """The right half of the badge: grade and speed, or the status when nothing runs."""
+    if fit.decode is None:
+        return STATUS_WORDS[fit.status]
+    return f"{fit.grade} · {decode_words(fit)} · {fit.quant.name}"
+
+
+def graphql_query(fit: Fit) -> str:
+    """The query that answers with this page's numbers."""
+    workload = fit.workload.slug.replace("-", "_").upper()
+    arguments = f'model: "{fit.model.slug}", gpu: "{fit.gpu.slug}", quant: "{fit.quant.slug}", workload: {workload}'
+    return (
+        f"{{\n  fit({arguments}) {{\n"
+        "    status grade score headline summary\n"
+        "    memory { weightsBytes kvCacheBytes computeBytes overheadBytes totalBytes usableBytes hostBytes }\n"
+        "    placement { strategy gpuLayers cpuMoeLayers offloadFraction }\n"
+        "    decode { tokensPerSecond low high evidence } prefill { tokensPerSecond low high evidence } ttftMs\n"
+        "    safeContextTokens contextTokens scoreParts { name value weight }\n"
+        "    limits { code share message } advice { code message } commands { engine text }\n"
+        "    workloads { workload { slug } grade status decode { tokensPerSecond } ttftMs safeContextTokens }\n"
+        "    quantOptions { quant { slug } recommended status grade memory { totalBytes } }\n"
+        "    faq { question answer } embed { url html }\n"
+        "  }\n}"
+    )
+
+
+def _numbers(fit: Fit) -> list[tuple[str, str, str]]:
+    memory, placement = fit.memory, fit.placement
+    rows = [("Fit", fit_words(fit), "")]
+    if fit.decode is not None:
+        low, high = pace(fit.decode.low), pace(fit.decode.high)
+        rows.append(("Decode", decode_words(fit), f"{low} to {high}, {_EVIDENCE[Evidence(fit.decode.evidence)]}"))
+    if fit.ttft_ms is not None:
+        prompt = fit.workload.spec.prompt_tokens
+        rows.append(("First token after", ttft_words(fit), f"for a prompt of {prompt:,} tokens"))
+    if fit.prefill is not None:
+        rows.append(("Reading the prompt", pace(fit.prefill.tokens_per_second), ""))
+    if fit.decode is not None:
+        rows.append(("Safe context", f"{fit.safe_context_tokens:,}", f"tokens; {fit.context_tokens:,} are planned"))
+    if memory is not None:
+        share = int(memory.total_bytes) / max(int(memory.usable_bytes), 1)
+        rows.append(
+            (
+                "Device memory",
+                f"{gib(int(memory.total_bytes))} / {gib(int(memory.usable_bytes))}",
+                f"{share:.0%} of what is usable",
+            )
+        )
+        rows.append(("System memory", gib(int(memory.host_bytes)), ""))
+    if fit.decode is not None:
+        rows.append(("Offload", f"{placement.offload_fraction:.0%}", _placement_words(fit)))
+    return rows
+
+
+def _placement_words(fit: Fit) -> str:
+    placement = fit.placement
+    if placement.strategy is Strategy.EXPERT_OFFLOAD:
+        return f"experts of {placement.cpu_moe_layers} layers in system memory"
+    if placement.strategy is Strategy.LAYER_OFFLOAD:
+        return f"{placement.gpu_layers} layers on the device"
+    if placement.strategy is Strategy.CPU_ONLY:
+        return "runs on the CPU"
+    return "everything on the device"
+
+
+def _memory(fit: Fit) -> dict[str, Any] | None:
+    memory = fit.memory
+    if memory is None:
+        return None
+    total, usable = int(memory.total_bytes), int(memory.usable_bytes)
+    scale = _BAR / max(total, usable, 1)
+    parts, x = [], 0.0
+    for key, name, count in (
+        ("weights", "Weights", int(memory.weights_bytes)),
+        ("cache", "KV cache and state", int(memory.kv_cache_bytes)),
+        ("compute", "Compute buffers", int(memory.compute_bytes)),
+        ("overhead", "Engine and driver", int(memory.overhead_bytes)),
+    ):
+        width = count * scale
+        parts.append(
+            {"key": key, "name": name, "bytes": count, "text": gib(count), "x": f"{x:.1f}", "width": f"{width:.1f}"}
+        )
+        x += width
+    return {
+        "parts": parts,
+        "usable_x": f"{min(usable * scale, _BAR - 2):.1f}",
+        "label": f"{gib(total)} of {gib(usable)} usable",
+        "caption": f"Device memory for {fit.context_tokens:,} tokens of context",
+        "total": gib(total),
+        "total_bytes": total,
+        "host": gib(int(memory.host_bytes)),
+        "host_bytes": int(memory.host_bytes),
+    }
+
+
+def _demo(fit: Fit) -> dict[str, Any] | None:
+    if fit.decode is None or fit.ttft_ms is None:
+        return None
+    answer_tokens = fit.workload.spec.output_tokens
+    speed = fit.decode.tokens_per_second
+    return {
+        "wait": duration(fit.ttft_ms),
+        "pace": pace(speed),
+        "answer": f"an answer of {answer_tokens:,} tokens takes {duration(answer_tokens / speed * 1000)} more.",
+        "ttft_ms": f"{fit.ttft_ms:.0f}",
+        "tok_s": f"{speed:.2f}",
+    }
+
+
+def _limit(limit: Any) -> dict[str, str]:
+    return {
+        "name": LIMIT_WORDS[limit.code],
+        "share": f"{limit.share:.0%}",
+        "message": _first_upper(limit.message) + ".",
+    }
+
+
+def _advice(one: Advice) -> dict[str, str]:
+    what, _, effect = one.message.partition(": ")
+    gain = ""
+    if one.code is not AdviceCode.NOTHING_NEEDED:
+        parts = []
+        if one.gain.decode_tok_s is not None:
+            parts.append(f"{one.gain.decode_tok_s:+,.1f} tok/s")
+        if one.gain.ttft_ms is not None:
+            sign = "+" if one.gain.ttft_ms >= 0 else "−"
+            parts.append(f"first token {sign}{duration(abs(one.gain.ttft_ms))}")
+        parts.append(f"{one.gain.score:+.0f} points")
+        gain = ", ".join(parts)
+    return {"what": _first_upper(what), "effect": effect, "gain": gain}
+
+
+def _workload_row(pair: Pair, fit: Fit) -> dict[str, Any]:
+    return {
+        "slug": fit.workload.slug,
+        "name": fit.workload.name,
+        "href": _link(pair, fit),
+        "chosen": fit.workload is pair.chosen.workload,
+        **_row(fit),
+        "ttft": ttft_words(fit),
+        "context": context_words(fit),
+    }
+
+
+def _quant_row(pair: Pair, fit: Fit, answers: Answers) -> dict[str, Any]:
+    return {
+        "slug": fit.quant.slug,
+        "name": fit.quant.name,
+        "href": _link(pair, fit),
+        "chosen": fit.quant is pair.chosen.quant,
+        "recommended": fit.recommended,
+        "bits": f"{answers.bits_per_weight:.2f}",
+        "quality": quality_words(answers.bits_per_weight),
+        "memory": gib(int(fit.memory.total_bytes)) if fit.memory else "–",
+        **_row(fit),
+    }
+
+
+def _row(fit: Fit) -> dict[str, str]:
+    return {"grade": fit.grade, "status": fit_words(fit), "tone": TONES[fit.status], "decode": decode_words(fit)}
+
+
+def _mode_row(pair: Pair, mode: OperatingMode, answers: Answers, by_quant: list[Answers]) -> dict[str, Any]:
+    name, weighs = MODE_WORDS[mode]
+    running = [each for each in by_quant if each.facts.runs]
+    best = max(running, key=lambda each: (each.mode_score(mode), each.bits_per_weight), default=None)
+    weights = ", ".join(
+        f"{PART_WORDS[part]} {weight:.0%}" for part, weight in zip(PART_NAMES, MODE_WEIGHTS[mode], strict=True)
+    )
+    return {
+        "slug": mode.value,
+        "name": name,
+        "chosen": mode is pair.mode,
+        "grade": grade(answers.mode_score(mode)),
+        "best": "–" if best is None else f"{best.facts.quant.name} ({grade(best.mode_score(mode))})",
+        "weighs": f"{weighs}: {weights}",
+    }
+
+
+def _capped(answers: Answers, mode: OperatingMode) -> str:
+    total = 100.0 * sum(part.value * part.weight for part in answers.score_parts(mode))
+    if total > answers.mode_score(mode) + 0.5:
+        return f"The parts give {total:.0f}; what {STATUS_WORDS[answers.facts.estimate.status]} is capped below that."
+    return ""
+
+
+def _provenance(pair: Pair) -> str:
+    fit = pair.chosen
+    if fit.generation is None:
+        return f"Computed for this request from catalog {pair.view.revision[:12]}."
+    return f"Generation {fit.generation} of catalog {pair.view.revision[:12]}."
+
+
+def _link(pair: Pair, fit: Fit) -> str:
+    chosen = {"quant": fit.quant.slug, "workload": fit.workload.slug}
+    if pair.mode is not OperatingMode.BALANCED:
+        chosen["mode"] = pair.mode.value
+    return f"/can/{pair_slug(fit)}?{urlencode(chosen)}"
+
+
+def _first_upper(text: str) -> str:
+    return text[:1].upper() + text[1:]

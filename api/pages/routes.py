@@ -1,0 +1,196 @@
+"""Routes of the pages for people: the result page, the card to embed, its badge, and oEmbed."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import orjson
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+from starlette.datastructures import QueryParams
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from api.answers import CARD_HEIGHT, CARD_WIDTH, Answers
+from api.graphql.context import RequestContext
+from api.graphql.errors import ApiError, ErrorCode, NotFoundError
+from api.graphql.services import Services
+from api.pages.cards import THEMES, badge, card
+from api.pages.pairs import SEPARATOR, Pair, load_pair
+from api.pages.result import result_page
+
+TEMPLATES = Path(__file__).parent / "templates"
+#: Seconds for which a page may be shown again without asking; its ETag changes with the generation.
+MAX_AGE_S = 60
+_COMMON = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+PAGE_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; frame-src 'self'; form-action 'self'; "
+    "base-uri 'none'; frame-ancestors 'none'"
+)
+#: The card has no script and may stand in any page's frame.
+CARD_POLICY = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors *"
+BADGE_POLICY = "default-src 'none'; style-src 'none'; frame-ancestors *"
+_STATUS_OF = {
+    ErrorCode.NOT_FOUND: 404,
+    ErrorCode.BAD_USER_INPUT: 400,
+    ErrorCode.MISSING_FACT: 422,
+    ErrorCode.UNSUPPORTED: 422,
+    ErrorCode.UNAVAILABLE: 503,
+}
+
+
+def routes() -> list[Route]:
+    """The routes to mount; they need ``app.state.services``."""
+    return [
+        Route("/can/{address:path}", _page(_result), methods=["GET"]),
+        Route("/embed/{address:path}.svg", _page(_badge), methods=["GET"]),
+        Route("/embed/{address:path}", _page(_card), methods=["GET"]),
+        Route("/oembed", _page(_oembed), methods=["GET"]),
+    ]
+
+
+@lru_cache(maxsize=1)
+def environment() -> Environment:
+    """Templates of the pages: every value is escaped, an unknown name is an error."""
+    return Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        auto_reload=False,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def _page(
+    handler: Callable[[Request, RequestContext], Awaitable[Response]],
+) -> Callable[[Request], Awaitable[Response]]:
+    async def answer(request: Request) -> Response:
+        services: Services = request.app.state.services
+        try:
+            context = RequestContext(services, await services.view(), getattr(request.state, "request_id", ""))
+            tag = _tag(context, request)
+            if request.headers.get("if-none-match") == tag:
+                return Response(status_code=304, headers={"ETag": tag, "Cache-Control": f"public, max-age={MAX_AGE_S}"})
+            response = await handler(request, context)
+        except ApiError as error:
+            return _message(error)
+        response.headers["ETag"] = tag
+        response.headers["Cache-Control"] = f"public, max-age={MAX_AGE_S}"
+        return response
+
+    return answer
+
+
+async def _result(request: Request, context: RequestContext) -> Response:
+    pair = await load_pair(context, request.path_params["address"], request.query_params)
+    base = base_url(request)
+    text = await asyncio.to_thread(_rendered_result, pair, base)
+    return Response(text, media_type="text/html", headers={**_COMMON, "Content-Security-Policy": PAGE_POLICY})
+
+
+def _rendered_result(pair: Pair, base: str) -> str:
+    values = result_page(pair, base)
+    values["structured_data"] = Markup(values["structured_data"])
+    return environment().get_template("can.html").render(p=values)
+
+
+async def _card(request: Request, context: RequestContext) -> Response:
+    pair = await load_pair(context, request.path_params["address"], request.query_params)
+    theme = request.query_params.get("theme", "auto")
+    if theme not in THEMES:
+        raise ApiError(ErrorCode.BAD_USER_INPUT, f"'theme' must be one of {', '.join(THEMES)}")
+    text = environment().get_template("card.html").render(c=card(pair, base_url(request)), theme=theme)
+    return Response(
+        text,
+        media_type="text/html",
+        headers={
+            "X-Content-Type-Options": "nosniff",
+            "Referrer-Policy": "no-referrer",
+            "Content-Security-Policy": CARD_POLICY,
+        },
+    )
+
+
+async def _badge(request: Request, context: RequestContext) -> Response:
+    pair = await load_pair(context, request.path_params["address"], request.query_params)
+    text = environment().get_template("badge.svg").render(b=badge(pair.chosen))
+    headers = {
+        "X-Content-Type-Options": "nosniff",
+        "Content-Security-Policy": BADGE_POLICY,
+        "Cross-Origin-Resource-Policy": "cross-origin",
+    }
+    return Response(text, media_type="image/svg+xml", headers=headers)
+
+
+async def _oembed(request: Request, context: RequestContext) -> Response:
+    """oEmbed 1.0 of a result page or card: ``/oembed?url=...``, JSON only."""
+    if request.query_params.get("format", "json") != "json":
+        return Response("only format=json is offered", 501, media_type="text/plain")
+    address, chosen = _embedded_address(request.query_params.get("url", ""))
+    pair = await load_pair(context, address, chosen)
+    answers = Answers(pair.view, pair.chosen)
+    base = base_url(request)
+    document = {
+        "version": "1.0",
+        "type": "rich",
+        "provider_name": "fitgraph",
+        "provider_url": base,
+        "title": f"{pair.chosen.model.name} on {pair.chosen.gpu.name}: {answers.headline}",
+        "html": answers.embed_html(base),
+        "width": CARD_WIDTH,
+        "height": CARD_HEIGHT,
+        "cache_age": MAX_AGE_S,
+    }
+    return Response(orjson.dumps(document), media_type="application/json", headers=dict(_COMMON))
+
+
+def _embedded_address(url: str) -> tuple[str, QueryParams]:
+    try:
+        parts = urlsplit(url[:2048])
+    except ValueError:
+        raise ApiError(ErrorCode.BAD_USER_INPUT, "'url' is not a well-formed address") from None
+    for prefix in ("/can/", "/embed/"):
+        if parts.path.startswith(prefix):
+            chosen = {name: values[-1] for name, values in parse_qs(parts.query, max_num_fields=8).items()}
+            return parts.path.removeprefix(prefix).removesuffix(".svg"), QueryParams(chosen)
+    raise ApiError(ErrorCode.BAD_USER_INPUT, "'url' must be the address of a result page or of a card")
+
+
+def base_url(request: Request) -> str:
+    """Scheme and host that links start with: the configured public address, else that of the request."""
+    services: Services = request.app.state.services
+    return (services.settings.public_url or str(request.base_url)).rstrip("/")
+
+
+def _tag(context: RequestContext, request: Request) -> str:
+    """Changes with the published state and the address, not with anything else."""
+    text = f"{context.view.state}|{context.view.revision}|{base_url(request)}|{request.url.path}?{request.url.query}"
+    return f'W/"{hashlib.blake2s(text.encode(), digest_size=12).hexdigest()}"'
+
+
+def _message(error: ApiError) -> Response:
+    status = _STATUS_OF.get(error.code, 400)
+    titles = {404: "Not in the catalog", 400: "This address is not right", 422: "No answer", 503: "Not available now"}
+    links = []
+    if isinstance(error, NotFoundError):
+        links = [(each, f"/can/{each}") for each in _suggestions(error) if SEPARATOR in each]
+    values = {"title": titles[status], "text": error.message, "links": links}
+    text = environment().get_template("message.html").render(m=values)
+    headers = {**_COMMON, "Content-Security-Policy": PAGE_POLICY, "Cache-Control": "no-store"}
+    return Response(text, status, media_type="text/html", headers=headers)
+
+
+def _suggestions(error: Any) -> list[str]:
+    return [str(each) for each in (error.extensions or {}).get("suggestions", ())]

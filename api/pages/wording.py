@@ -1,0 +1,69 @@
+"""Words of the pages for the estimator's codes: one text a code, so that every page says the same."""
+
+from __future__ import annotations
+
+from api.graphql.fits import Fit
+from estimator.explain import LimitCode
+from estimator.fit_facts import duration, gib, pace
+from estimator.types import OperatingMode, Status
+
+STATUS_WORDS = {
+    Status.FITS: "fits",
+    Status.FITS_TIGHTLY: "fits tightly",
+    Status.FITS_WITH_OFFLOAD: "fits with offload",
+    Status.DOES_NOT_FIT: "does not fit",
+    Status.UNSUPPORTED: "not supported",
+}
+TONES = {
+    Status.FITS: "good",
+    Status.FITS_TIGHTLY: "fair",
+    Status.FITS_WITH_OFFLOAD: "fair",
+    Status.DOES_NOT_FIT: "bad",
+    Status.UNSUPPORTED: "bad",
+}
+MODE_WORDS = {
+    OperatingMode.BALANCED: ("Balanced", "speed, wait, context, quality and headroom, none above the others"),
+    OperatingMode.INTERACTIVE: ("Interactive", "mostly speed and the wait for the first token"),
+    OperatingMode.LIGHT_API: ("Light API", "speed, wait and free memory for a few callers at once"),
+    OperatingMode.SCALE_OUT: ("Scale-out", "speed and most of all free memory for many callers"),
+}
+LIMIT_WORDS = {
+    LimitCode.ENGINE_SUPPORT: "Engine support",
+    LimitCode.MEMORY_CAPACITY: "Memory capacity",
+    LimitCode.MEMORY_BANDWIDTH: "Memory bandwidth",
+    LimitCode.COMPUTE: "Compute",
+    LimitCode.HOST_LINK: "System memory and its link",
+    LimitCode.KV_CACHE: "KV cache",
+    LimitCode.CONTEXT: "Context",
+    LimitCode.FIXED_COST: "Fixed cost per layer",
+}
+PART_WORDS = {"decode": "speed", "ttft": "wait", "context": "context", "quality": "quality", "headroom": "headroom"}
+
+
+def fit_words(fit: Fit) -> str:
+    """The status of a fit, with the system memory that its offload needs."""
+    text = STATUS_WORDS[fit.status]
+    if fit.status is Status.FITS_WITH_OFFLOAD and fit.memory is not None:
+        return f"{text} ({gib(int(fit.memory.host_bytes))} of system memory)"
+    return text
+
+
+def decode_words(fit: Fit) -> str:
+    """Decode speed or a dash."""
+    return pace(fit.decode.tokens_per_second) if fit.decode is not None else "–"
+
+
+def ttft_words(fit: Fit) -> str:
+    """Time to first token or a dash."""
+    return duration(fit.ttft_ms) if fit.ttft_ms is not None else "–"
+
+
+def context_words(fit: Fit) -> str:
+    """Safe context in tokens or a dash when nothing runs."""
+    return f"{fit.safe_context_tokens:,}" if fit.decode is not None else "–"
+
+
+def quality_words(bits_per_weight: float) -> str:
+    """How close to the original weights a quantization stays, by its bits per weight."""
+    levels = ((7.5, "very high"), (5.4, "high"), (4.2, "good"), (3.2, "medium"), (2.4, "low"))
+    return next((word for least, word in levels if bits_per_weight >= least), "very low")

@@ -1,0 +1,118 @@
+"""Settings of the API: each an environment variable with the prefix ``FITGRAPH_`` and a documented default."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from pydantic import Field
+from pydantic_core import PydanticUndefined
+
+from api.graphql.limits import QueryLimits
+from db.settings import Settings
+
+_LIMITS = QueryLimits()
+
+
+class ApiSettings(Settings):
+    """What the server listens on, and what a request may cost."""
+
+    host: str = Field(default="127.0.0.1", description="Address that the API listens on.")
+    port: int = Field(default=8000, ge=0, le=65535, description="Port that the API listens on.")
+    log_level: str = Field(
+        default="info",
+        pattern="^(critical|error|warning|info|debug)$",
+        description="Least severe log lines that are written: critical, error, warning, info or debug.",
+    )
+    public_url: str = Field(
+        default="", description="Address that clients reach the service under, for links; empty: that of the request."
+    )
+    tokens: tuple[str, ...] = Field(
+        default=(),
+        description="Bearer tokens of operators, as a JSON list of name:scope+scope:sha256; scopes are "
+        "catalog and runs.",
+    )
+    explorer: bool = Field(default=True, description="Serve the in-browser GraphQL explorer.")
+    introspection: bool = Field(default=True, description="Answer introspection queries.")
+    suggestions: bool = Field(default=True, description="Suggest near names of fields in validation errors.")
+    cors_origins: tuple[str, ...] = Field(
+        default=("*",),
+        description='Origins whose pages may read answers, as JSON: ["https://example.org"]; ["*"] is all.',
+    )
+    max_request_bytes: int = Field(default=1_048_576, ge=1024, description="Largest request body, bytes.")
+    max_tokens: int = Field(default=_LIMITS.tokens, ge=100, description="Most lexical tokens of a document.")
+    max_depth: int = Field(default=_LIMITS.depth, ge=3, description="Deepest nesting of fields, fragments expanded.")
+    max_aliases: int = Field(default=_LIMITS.aliases, ge=1, description="Most aliases, fragments expanded.")
+    max_fields: int = Field(default=_LIMITS.fields, ge=10, description="Most fields of a document, fragments expanded.")
+    max_repeated_fields: int = Field(
+        default=_LIMITS.repeated_fields, ge=2, description="Most fields of one name in one selection."
+    )
+    max_directives: int = Field(default=_LIMITS.directives, ge=1, description="Most directives of a document.")
+    max_fragments: int = Field(default=_LIMITS.fragments, ge=1, description="Most fragments of a document.")
+    max_cost: int = Field(
+        default=_LIMITS.cost,
+        ge=100,
+        description="Largest cost of an operation: about the values that its answer holds.",
+    )
+    max_page_size: int = Field(default=_LIMITS.page_size, ge=1, description="Most items of a page.")
+    default_page_size: int = Field(
+        default=_LIMITS.default_page_size, ge=1, description="Items of a page when neither first nor last is given."
+    )
+    max_estimates: int = Field(default=1000, ge=1, description="Most inputs of one `estimates` field.")
+    max_comparison: int = Field(default=50, ge=2, description="Most columns of a comparison.")
+    request_timeout_s: float = Field(default=15.0, gt=0, description="Longest execution of a request, seconds.")
+    websocket_connections: int = Field(default=256, ge=1, description="Most open websockets of one server process.")
+    subscriptions_per_connection: int = Field(default=20, ge=1, description="Most subscriptions of one websocket.")
+    document_cache: int = Field(default=512, ge=1, description="Parsed and validated documents kept in memory.")
+    response_cache_bytes: int = Field(
+        default=33_554_432, ge=0, description="Memory for whole responses of the current generation, bytes; 0: none."
+    )
+    response_max_age_s: int = Field(
+        default=30, ge=0, description="Seconds for which clients may reuse an answer to a GET request without asking."
+    )
+
+    def query_limits(self) -> QueryLimits:
+        """The limits of a document."""
+        return QueryLimits(
+            tokens=self.max_tokens,
+            depth=self.max_depth,
+            aliases=self.max_aliases,
+            fields=self.max_fields,
+            repeated_fields=self.max_repeated_fields,
+            directives=self.max_directives,
+            fragments=self.max_fragments,
+            cost=self.max_cost,
+            page_size=self.max_page_size,
+            default_page_size=self.default_page_size,
+        )
+
+
+@lru_cache(maxsize=1)
+def get_api_settings() -> ApiSettings:
+    """The settings of this process, read from the environment once."""
+    return ApiSettings()
+
+
+def settings_markdown() -> str:
+    """The reference page of all settings: one table row a variable, in order of definition."""
+    lines = [
+        "# Settings",
+        "",
+        "Every setting is an environment variable.",
+        "",
+        "| variable | default | what it sets |",
+        "|---|---|---|",
+    ]
+    for name, info in ApiSettings.model_fields.items():
+        default = "number of CPUs" if info.default is PydanticUndefined else _shown(info.default)
+        lines.append(f"| `FITGRAPH_{name.upper()}` | {default} | {info.description} |")
+    return "\n".join(lines) + "\n"
+
+
+def _shown(value: object) -> str:
+    if value == "":
+        return "empty"
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    if isinstance(value, tuple):
+        return "`[" + ", ".join(f'"{part}"' for part in value) + "]`"
+    return f"`{value}`"

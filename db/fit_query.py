@@ -1,0 +1,288 @@
+"""Filters, orders and cursors of fits as SQL, the same text for SQLite and PostgreSQL where they agree.
+
+Ids and stored numbers stand in the text as integers (converted here, never text of a client); the generation is bound.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from db.fit_packing import float_bits
+from db.fit_tables import (
+    BAND_BYTES,
+    BUCKET_SHIFT,
+    ENGINE_MASK,
+    ENGINE_SHIFT,
+    FLAG_BITS,
+    PLAN_BYTES,
+    SCORE_SHIFT,
+    SCORE_STEP,
+    SLOT_COUNT,
+    STATUS_MASK,
+    checked,
+    decode_bucket,
+    recommended_mask,
+    runs,
+    score_bucket,
+    visible,
+)
+from estimator.types import STATUSES, Status
+
+#: Values of the orders, then model, gpu, quant and workload slot of the row that a page ended with.
+FitCursor = tuple[int, ...]
+_KEY = ("f.model_id", "f.gpu_id", "f.quant_id")
+_NOT_RUNNING = frozenset((Status.DOES_NOT_FIT, Status.UNSUPPORTED))
+#: Stands in conditions for a figure that is zero in every row of a part; an ORDER BY leaves it out.
+_ZERO = "0"
+ALL_SLOTS: tuple[int, ...] = tuple(range(SLOT_COUNT))
+
+
+class FitField(StrEnum):
+    """What fits can be ordered by."""
+
+    DECODE = "decode"
+    SCORE = "score"
+    TTFT = "ttft"
+    SAFE_CONTEXT = "safe"
+    KEY = "key"
+
+
+_ZERO_AT_REST = frozenset((FitField.DECODE, FitField.SCORE, FitField.TTFT))
+
+
+@dataclass(frozen=True, slots=True)
+class FitOrder:
+    """One order; ``KEY`` is (model, gpu, quant) and ends every order, ascending."""
+
+    field: FitField
+    descending: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class FitQuery:
+    """All that is given must hold. None is any; an empty tuple matches nothing. Bounds are inclusive."""
+
+    model_ids: tuple[int, ...] | None = None
+    gpu_ids: tuple[int, ...] | None = None
+    quant_ids: tuple[int, ...] | None = None
+    workload_ids: tuple[int, ...] = ALL_SLOTS
+    statuses: tuple[Status, ...] | None = None
+    recommended: bool | None = None
+    decode_min: float | None = None
+    decode_max: float | None = None
+    ttft_min_ms: float | None = None
+    ttft_max_ms: float | None = None
+    score_min: float | None = None
+    score_max: float | None = None
+    safe_context_min: int | None = None
+    safe_context_max: int | None = None
+
+    @property
+    def is_everything(self) -> bool:
+        """Whether nothing but the workload is asked for, so that counters answer a count."""
+        return self == FitQuery(workload_ids=self.workload_ids)
+
+
+def normal(order: Sequence[FitOrder]) -> tuple[FitOrder, ...]:
+    """``order`` without what cannot matter: repeated fields, and all that comes after the unique key.
+
+    A score that ends the order is followed by the decode speed, which splits the many equal scores.
+    """
+    found: dict[FitField, FitOrder] = {}
+    for each in order:
+        found.setdefault(each.field, each)
+        if each.field is FitField.KEY:
+            break
+    if list(found) == [FitField.SCORE]:
+        found[FitField.DECODE] = FitOrder(FitField.DECODE, found[FitField.SCORE].descending)
+    return tuple(found.values())
+
+
+def conditions(query: FitQuery, slot: int) -> list[str]:
+    """SQL conditions of the filter on workload ``slot`` of row ``f``, the visibility included."""
+    found = [visible()]
+    for column, ids in (("model_id", query.model_ids), ("gpu_id", query.gpu_ids), ("quant_id", query.quant_ids)):
+        if ids is not None:
+            found.append(f"f.{column} IN ({_integers(ids)})" if ids else "1 = 0")
+    if query.statuses is not None:
+        codes = [STATUSES.index(status) for status in query.statuses]
+        status = f"((f.flags >> {FLAG_BITS * slot}) & {STATUS_MASK})"
+        found.append(f"{status} IN ({_integers(codes)})" if codes else "1 = 0")
+    if query.recommended is not None:
+        found.append(f"(f.flags & {recommended_mask(slot)}) {'!=' if query.recommended else '='} 0")
+    for bound, sign in ((query.decode_min, ">="), (query.decode_max, "<=")):
+        if bound is not None:
+            found.append(f"f.decode_{slot} {sign} {float_bits(bound)}")
+            if query.model_ids is None and query.gpu_ids is None:
+                # The same bound on what is indexed lets a scan stop there.
+                found.append(f"{decode_bucket(slot, 'f.')} {sign} {float_bits(bound) >> BUCKET_SHIFT}")
+    if query.ttft_min_ms is not None:
+        found.append(f"f.ttft_{slot} >= {float_bits(query.ttft_min_ms)}")
+    if query.ttft_max_ms is not None:
+        # Zero is stored where nothing runs: no latency is not a low one.
+        found.append(f"f.ttft_{slot} BETWEEN 1 AND {float_bits(query.ttft_max_ms)}")
+    if query.score_min is not None:
+        found.append(f"f.score_{slot} >= {_centi(query.score_min)}")
+    if query.score_max is not None:
+        found.append(f"f.score_{slot} <= {_centi(query.score_max)}")
+    if query.safe_context_min is not None:
+        found.append(f"f.safe_{slot} >= {int(query.safe_context_min)}")
+    if query.safe_context_max is not None:
+        found.append(f"f.safe_{slot} <= {int(query.safe_context_max)}")
+    return found
+
+
+def parts(query: FitQuery, order: Sequence[FitOrder]) -> list[FitQuery]:
+    """``query`` as one or two disjoint ones: what runs and what does not, when an index of what runs gives the order."""
+    narrow = query.model_ids is not None or query.gpu_ids is not None
+    if narrow or not order or order[0].field not in (FitField.DECODE, FitField.SCORE):
+        return [query]
+    given = STATUSES if query.statuses is None else query.statuses
+    running = tuple(status for status in given if status not in _NOT_RUNNING)
+    resting = tuple(status for status in given if status in _NOT_RUNNING)
+    found = [replace(query, statuses=running)] if running else []
+    # Where nothing runs there is nothing to recommend, and speed, latency and score are zero.
+    fastish = query.decode_min or query.score_min or query.ttft_max_ms is not None
+    if resting and not query.recommended and not fastish:
+        found.append(replace(query, statuses=resting))
+    return found
+
+
+def page_source(
+    table: str,
+    query: FitQuery,
+    order: Sequence[FitOrder],
+    slot: int,
+    limit: int,
+    *,
+    cursor: FitCursor | None = None,
+    backwards: bool = False,
+) -> str:
+    """SELECT of the first ``limit`` cells of workload ``slot`` after ``cursor`` (before it, nearest first, when
+    ``backwards``), with the columns that ``with_shared`` joins the rest to."""
+    terms = _terms(query, order, slot)
+    where = conditions(query, slot)
+    if terms[0][0] in (decode_bucket(slot, "f."), score_bucket(slot, "f.")):
+        # The index covers what runs; the bound, always true, makes SQLite take it for the order.
+        where += [runs(slot, "f."), f"{terms[0][0]} >= 0"]
+    if query.quant_ids and query.model_ids is None:
+        # A quant without any row would be looked for through the whole table.
+        where.append(
+            f"EXISTS (SELECT 1 FROM {checked(table)}_quant x WHERE x.quant_id IN ({_integers(query.quant_ids)}))"
+        )
+    if cursor is not None:
+        where += _beyond(terms, order, cursor, slot, backwards)
+    ordered = ", ".join(
+        f"{column} {'DESC' if descending != backwards else 'ASC'}" for column, descending in terms if column != _ZERO
+    )
+    return (
+        f"SELECT {slot} AS slot, f.model_id, f.gpu_id, f.quant_id, f.born, f.flags, f.decode_{slot} AS decode, "
+        f"f.ttft_{slot} AS ttft, f.safe_{slot} AS safe, f.score_{slot} AS score, f.plan, f.band, f.rest "
+        f"FROM {checked(table)} f WHERE {' AND '.join(where)} ORDER BY {ordered} LIMIT {int(limit)}"
+    )
+
+
+def with_shared(table: str, source: str, *, prefix: str = "") -> str:
+    """Statement that joins the cells of ``source`` with what their rows share, in the order of ``CellRow``."""
+    return (
+        f"SELECT {prefix}c.slot, c.model_id, c.gpu_id, c.quant_id, c.flags, c.decode, c.ttft, c.safe, c.score, c.rest, "
+        f"{shared_columns('c')} FROM ({source}) c {shared_joins(table, 'c')}"
+    )
+
+
+def shared_columns(alias: str) -> str:
+    """Plan, band and memory columns of the joined companions."""
+    return (
+        f"substr(q.plans, {alias}.plan * {PLAN_BYTES} + 1, {PLAN_BYTES}), "
+        f"substr(q.bands, {alias}.band * {BAND_BYTES} + 1, {BAND_BYTES}), g.usable_bytes, g.capacity_bytes"
+    )
+
+
+def shared_joins(table: str, alias: str) -> str:
+    """Joins of a row to its companions, which were born with it."""
+    engine = f"(({alias}.flags >> {ENGINE_SHIFT}) & {ENGINE_MASK})"
+    return (
+        f"JOIN {table}_quant q ON q.model_id = {alias}.model_id AND q.quant_id = {alias}.quant_id "
+        f"AND q.born = {alias}.born "
+        f"JOIN {table}_gpu g ON g.gpu_id = {alias}.gpu_id AND g.engine = {engine} AND g.born = {alias}.born"
+    )
+
+
+def _terms(query: FitQuery, order: Sequence[FitOrder], slot: int) -> list[tuple[str, bool]]:
+    """ORDER BY columns and whether each descends, written so that the fitting index is used and no other."""
+    narrow = query.model_ids is not None or query.gpu_ids is not None
+    best_of_gpu = query.gpu_ids is not None and query.model_ids is None and query.recommended is True
+    fields = [(each.field, each.descending) for each in order if each.field is not FitField.KEY]
+    terms: list[tuple[str, bool]] = []
+    if fields and not narrow:
+        (first, descending), rest = fields[0], fields[1:2]
+        if first is FitField.DECODE:
+            terms.append((decode_bucket(slot, "f."), descending))
+        elif first is FitField.SCORE and rest == [(FitField.DECODE, descending)]:
+            terms.append((score_bucket(slot, "f."), descending))
+    nothing_runs = query.statuses is not None and _NOT_RUNNING.issuperset(query.statuses)
+    if nothing_runs:
+        terms = [(_ZERO if each[0] in _ZERO_AT_REST else f"f.{each[0].value}_{slot}", each[1]) for each in fields]
+        return terms + [(column, _key_descends(order)) for column in _KEY]
+    terms += [(f"f.{field.value}_{slot}", descending) for field, descending in fields]
+    if best_of_gpu and terms and not terms[0][0].startswith("f.score"):
+        terms[0] = (f"({terms[0][0]} + 0)", terms[0][1])
+    return terms + [(column, _key_descends(order)) for column in _KEY]
+
+
+def _key_descends(order: Sequence[FitOrder]) -> bool:
+    return bool(order) and order[-1].field is FitField.KEY and order[-1].descending
+
+
+def sort_key(order: Sequence[FitOrder], values: Sequence[int]) -> tuple[int, ...]:
+    """Sortable form of a cursor: what descends is negated."""
+    signs = [-1 if each.descending else 1 for each in order if each.field is not FitField.KEY]
+    key = -1 if _key_descends(order) else 1
+    return tuple(sign * value for sign, value in zip([*signs, key, key, key, 1], values, strict=True))
+
+
+def cursor_of(order: Sequence[FitOrder], row: Sequence[int]) -> FitCursor:
+    """Cursor of a row in the column order of ``CellRow``."""
+    column = {FitField.DECODE: 5, FitField.TTFT: 6, FitField.SAFE_CONTEXT: 7, FitField.SCORE: 8}
+    values = [row[column[each.field]] for each in order if each.field is not FitField.KEY]
+    return (*values, row[1], row[2], row[3], row[0])
+
+
+def _beyond(
+    terms: Sequence[tuple[str, bool]], order: Sequence[FitOrder], cursor: FitCursor, slot: int, backwards: bool
+) -> list[str]:
+    """Conditions "comes after the cursor" (before it, when ``backwards``) in the order of ``terms`` and then slots."""
+    values = _cursor_values(terms, order, cursor)
+    later = slot < cursor[-1] if backwards else slot > cursor[-1]
+    (column, descending), value = terms[-1], values[-1]
+    strict = "<" if descending != backwards else ">"
+    found = f"{column} {strict}{'=' if later else ''} {value}"
+    for (column, descending), value in list(zip(terms, values, strict=True))[-2::-1]:
+        strict = "<" if descending != backwards else ">"
+        found = f"({column} {strict} {value} OR ({column} = {value} AND {found}))"
+    # The bound on the first column alone is what an index can start from.
+    (column, descending), value = terms[0], values[0]
+    return [f"{column} {'<=' if descending != backwards else '>='} {value}", found]
+
+
+def _cursor_values(terms: Sequence[tuple[str, bool]], order: Sequence[FitOrder], cursor: FitCursor) -> list[int]:
+    given = [each.field.value for each in order if each.field is not FitField.KEY]
+    if len(cursor) != len(given) + len(_KEY) + 1 or not all(isinstance(value, int) for value in cursor):
+        raise ValueError("the cursor does not belong to this order")
+    by_field = dict(zip(given, cursor, strict=False))
+    values = list(cursor[: len(given)])
+    if terms[0][0].endswith(f">> {SCORE_SHIFT}))"):
+        values.insert(0, by_field["score"] * SCORE_STEP + (by_field["decode"] >> SCORE_SHIFT))
+    elif terms[0][0].endswith(f">> {BUCKET_SHIFT})"):
+        values.insert(0, by_field["decode"] >> BUCKET_SHIFT)
+    return values + list(cursor[len(given) : len(given) + len(_KEY)])
+
+
+def _integers(values: Iterable[int]) -> str:
+    return ", ".join(str(int(value)) for value in values)
+
+
+def _centi(score: float) -> int:
+    return round(score * 100)

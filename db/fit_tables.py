@@ -1,0 +1,166 @@
+"""The tables of one storage of fits: ``fit_<n>`` with its two companions, made and dropped as a set.
+
+A row of ``fit_<n>`` is one (model, gpu, quant) with all five workloads, the k-th workload in the columns ``*_k``.
+Speeds and latencies are kept as the bits of a float32, which order as the numbers do for what is never negative.
+A row is visible in generation g when ``born <= g`` and (``died = 0`` or ``died > g``). What depends on (model, quant)
+alone, and the placement plans and speed bands that its rows share, lives once in ``fit_<n>_quant``; what depends on
+(gpu, engine) in ``fit_<n>_gpu``.
+"""
+
+from __future__ import annotations
+
+import re
+
+from sqlalchemy import BigInteger, Column, Connection, Integer, LargeBinary, MetaData, SmallInteger, Table, text
+from sqlalchemy.schema import CreateTable
+
+from estimator.types import WorkloadKind
+
+#: Raised whenever the stored shape changes: a storage of another layout is not read, it is computed again.
+LAYOUT = 1
+#: The workloads of a fit row, by slot.
+SLOTS: tuple[WorkloadKind, ...] = tuple(WorkloadKind)
+SLOT_COUNT = len(SLOTS)
+#: Bits of ``flags`` that each slot takes: status in the lower three, recommended in the fourth.
+FLAG_BITS = 4
+STATUS_MASK = 7
+RECOMMENDED_BIT = 8
+#: Above the slots, ``flags`` holds the code of the engine.
+ENGINE_SHIFT = FLAG_BITS * SLOT_COUNT
+ENGINE_MASK = 7
+#: Decode speeds are indexed by their upper 16 bits: few distinct values, which PostgreSQL stores once each.
+BUCKET_SHIFT = 16
+#: Scores are indexed with the upper 11 bits of the decode speed (exponent and two bits) below them.
+SCORE_SHIFT = 21
+SCORE_STEP = 1 << (32 - SCORE_SHIFT - 1)
+#: Bytes of the companion blobs per entry.
+PLAN_BYTES = 200
+BAND_BYTES = 96
+_NAME = re.compile(r"fit_[0-9]+\Z")
+
+HOT_FIELDS = ("decode", "ttft", "safe", "score")
+FIT_COLUMNS: tuple[str, ...] = (
+    "model_id",
+    "gpu_id",
+    "quant_id",
+    "born",
+    "died",
+    "flags",
+    *(f"{field}_{slot}" for field in HOT_FIELDS for slot in range(SLOT_COUNT)),
+    "plan",
+    "band",
+    "rest",
+)
+#: Columns of two bytes; the others have four.
+SMALL_COLUMNS = frozenset({"gpu_id", "quant_id", "plan", "band", *(f"score_{slot}" for slot in range(SLOT_COUNT))})
+QUANT_COLUMNS = ("model_id", "quant_id", "born", "died", "file_size_bytes", "weights_bytes", "plans", "bands")
+GPU_COLUMNS = ("gpu_id", "engine", "born", "usable_bytes", "capacity_bytes")
+
+
+def storage_name(run_id: int) -> str:
+    """Name of the storage that a run fills."""
+    return f"fit_{run_id}"
+
+
+def checked(table: str) -> str:
+    """``table`` itself when it is a storage name, so that it may stand in SQL text; else ValueError."""
+    if not _NAME.fullmatch(table):
+        raise ValueError(f"'{table}' is not the name of a fit storage; it must look like fit_12")
+    return table
+
+
+def fit_table(name: str) -> Table:
+    """Definition of the fit rows of storage ``name``."""
+    columns = [
+        Column(each, SmallInteger if each in SMALL_COLUMNS else Integer, nullable=False)
+        for each in FIT_COLUMNS
+        if each != "rest"
+    ]
+    return Table(checked(name), MetaData(), *columns, Column("rest", LargeBinary, nullable=False))
+
+
+def companion_tables(name: str) -> tuple[Table, Table]:
+    """Definitions of ``<name>_quant`` and ``<name>_gpu``."""
+    quant = Table(
+        f"{checked(name)}_quant",
+        MetaData(),
+        Column("model_id", Integer, primary_key=True, autoincrement=False),
+        Column("quant_id", Integer, primary_key=True),
+        Column("born", Integer, primary_key=True),
+        Column("died", Integer, nullable=False),
+        Column("file_size_bytes", BigInteger, nullable=False),
+        Column("weights_bytes", BigInteger, nullable=False),
+        Column("plans", LargeBinary, nullable=False),
+        Column("bands", LargeBinary, nullable=False),
+    )
+    gpu = Table(
+        f"{name}_gpu",
+        MetaData(),
+        Column("gpu_id", Integer, primary_key=True, autoincrement=False),
+        Column("engine", Integer, primary_key=True),
+        Column("born", Integer, primary_key=True),
+        Column("usable_bytes", BigInteger, nullable=False),
+        Column("capacity_bytes", BigInteger, nullable=False),
+    )
+    return quant, gpu
+
+
+def create_storage(connection: Connection, name: str) -> None:
+    """Make the empty tables of a storage, without the indexes that a load would have to maintain."""
+    for table in (fit_table(name), *companion_tables(name)):
+        connection.execute(CreateTable(table))
+    if connection.dialect.name == "postgresql":
+        # Blobs are read by slices, which only uncompressed storage can fetch alone.
+        for blob in ("plans", "bands"):
+            connection.execute(text(f"ALTER TABLE {name}_quant ALTER COLUMN {blob} SET STORAGE EXTERNAL"))
+        connection.execute(text(f"ALTER TABLE {name} SET (autovacuum_enabled = true, fillfactor = 100)"))
+
+
+def drop_storage(connection: Connection, name: str) -> None:
+    """Remove a storage; nothing happens when it is not there."""
+    for suffix in ("", "_quant", "_gpu"):
+        connection.execute(text(f"DROP TABLE IF EXISTS {checked(name)}{suffix}"))
+
+
+def index_statements(name: str, dialect: str) -> list[str]:
+    """CREATE INDEX statements of a storage, to run once it is loaded."""
+    full = " WITH (fillfactor = 100)" if dialect == "postgresql" else ""
+    made = [
+        (f"{checked(name)}_key", "model_id, gpu_id, quant_id", ""),
+        (f"{name}_by_gpu", "gpu_id", ""),
+    ]
+    for slot in range(SLOT_COUNT):
+        best = f" WHERE (flags & {recommended_mask(slot)}) != 0"
+        # Where nothing runs, speed and score are zero: no order needs an index there.
+        made.append((f"{name}_decode_{slot}", decode_bucket(slot), f" WHERE {runs(slot)}"))
+        made.append((f"{name}_score_{slot}", score_bucket(slot), f" WHERE {runs(slot)}"))
+        made.append((f"{name}_best_{slot}", f"gpu_id, score_{slot}", best))
+    return [
+        f"CREATE INDEX IF NOT EXISTS {index} ON {name} ({columns}){full}{predicate}"
+        for index, columns, predicate in made
+    ]
+
+
+def runs(slot: int, alias: str = "") -> str:
+    """SQL condition: the workload runs at all."""
+    return f"{alias}decode_{slot} > 0"
+
+
+def decode_bucket(slot: int, alias: str = "") -> str:
+    """Indexed form of a decode speed: the upper half of its bits."""
+    return f"({alias}decode_{slot} >> {BUCKET_SHIFT})"
+
+
+def score_bucket(slot: int, alias: str = "") -> str:
+    """Indexed form of (score, decode speed): tens of thousands of fits share the best score, so speed splits them."""
+    return f"({alias}score_{slot} * {SCORE_STEP} + ({alias}decode_{slot} >> {SCORE_SHIFT}))"
+
+
+def recommended_mask(slot: int) -> int:
+    """Bit of ``flags`` that says "the best quant of this gpu and workload"."""
+    return RECOMMENDED_BIT << (FLAG_BITS * slot)
+
+
+def visible(alias: str = "f") -> str:
+    """SQL condition: the row belongs to generation ``:generation``."""
+    return f"{alias}.born <= :generation AND ({alias}.died = 0 OR {alias}.died > :generation)"

@@ -1,0 +1,217 @@
+"""Storages and generations: staging rows, making them visible in one transaction, dropping what nobody reads."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import Connection, and_, delete, func, insert, or_, select, text, update
+
+from db import fit_store_postgres, fit_store_sqlite
+from db.catalog_store import apply_staged, entity_table, ids_of
+from db.fit_packing import PackedBlock
+from db.fit_tables import (
+    FIT_COLUMNS,
+    LAYOUT,
+    QUANT_COLUMNS,
+    SLOT_COUNT,
+    checked,
+    create_storage,
+    drop_storage,
+    storage_name,
+)
+from db.generations import Generation, current_generation_sync
+from db.run_store import BlockRow, blocks_of, now
+from db.tables import CatalogRevision, PublishedInput, Run, RunBlock, table_of
+from db.tables import Generation as GenerationTable
+
+_GENERATION, _RUN, _BLOCK = table_of(GenerationTable), table_of(Run), table_of(RunBlock)
+_INPUT, _REVISION = table_of(PublishedInput), table_of(CatalogRevision)
+
+__all__ = ["carry_over", "create_storage", "drop_storage", "drop_unread", "publish", "storage_name", "write_block"]
+
+
+def write_block(connection: Connection, table: str, block: PackedBlock) -> None:
+    """Store packed rows by the fastest way of the database, inside the caller's transaction."""
+    store = fit_store_sqlite if connection.dialect.name == "sqlite" else fit_store_postgres
+    store.write_block(connection, table, block)
+
+
+def carry_over(connection: Connection, source: Generation, target: str, model_ids: list[int]) -> None:
+    """Copy the rows of models that ``source`` serves into ``target``, replacing what is there of them."""
+    for suffix, columns in (("", FIT_COLUMNS), ("_quant", QUANT_COLUMNS)):
+        for model_id in model_ids:
+            connection.execute(
+                text(f"DELETE FROM {checked(target)}{suffix} WHERE model_id = :model"), {"model": model_id}
+            )
+            connection.execute(
+                text(
+                    f"INSERT INTO {target}{suffix} ({', '.join(columns)}) SELECT {', '.join(columns)} "
+                    f"FROM {checked(source.table)}{suffix} WHERE model_id = :model AND born <= :generation "
+                    "AND (died = 0 OR died > :generation)"
+                ),
+                {"model": model_id, "generation": source.id},
+            )
+            connection.execute(
+                text(f"UPDATE {target}{suffix} SET died = 0 WHERE model_id = :model"), {"model": model_id}
+            )
+    _copy_gpus(connection, source.table, target)
+
+
+def publish(connection: Connection, run_id: int) -> int:
+    """Make the results of a run the newest generation; the caller's transaction is the publication.
+
+    Returns the id of the generation. Blocks that failed keep their previous rows, and their models stay marked as out
+    of date, so that the next run computes them again.
+    """
+    run = connection.execute(select(_RUN).where(_RUN.c.id == run_id)).one()
+    current = current_generation_sync(connection)
+    done, failed = blocks_of(connection, run_id, "done"), blocks_of(connection, run_id, "failed")
+    table = storage_name(run_id)
+    if run.rebuild or current is None:
+        apply_staged(connection, run_id)
+        rows, unsupported = _count(connection, table, run.generation), _unsupported_of_blocks(connection, run_id)
+    else:
+        _replace(connection, current.table, table, run.generation, done)
+        apply_staged(connection, run_id)
+        _retire_gone(connection, current.table, run.generation)
+        drop_storage(connection, table)
+        table = current.table
+        rows, unsupported = _count(connection, table, run.generation), None
+    _record_inputs(connection, run.inputs, failed)
+    counts = {kind: _estimated(connection, kind) for kind in ("model", "gpu", "quant", "workload")}
+    product = counts["model"] * counts["gpu"] * counts["quant"] * SLOT_COUNT
+    moment = now()
+    connection.execute(update(_GENERATION).where(_GENERATION.c.retired_at.is_(None)).values(retired_at=moment))
+    connection.execute(
+        insert(_GENERATION).values(
+            id=run.generation,
+            run_id=run_id,
+            revision=run.revision,
+            fit_table=table,
+            layout=LAYOUT,
+            rows=rows,
+            cells=rows * SLOT_COUNT,
+            unsupported_cells=product - rows * SLOT_COUNT if unsupported is None or failed else unsupported,
+            models=counts["model"],
+            gpus=counts["gpu"],
+            quants=counts["quant"],
+            workloads=counts["workload"],
+            published_at=moment,
+        )
+    )
+    connection.execute(insert(_REVISION).values(revision=run.revision, run_id=run_id, published_at=moment))
+    return int(run.generation)
+
+
+def drop_unread(connection: Connection, grace_s: float) -> int:
+    """Drop generations retired for longer than ``grace_s``, with rows and storages that no other one shows.
+
+    Returns how many generations were dropped.
+    """
+    current = current_generation_sync(connection)
+    if current is None:
+        return 0
+    old = and_(_GENERATION.c.id != current.id, _GENERATION.c.retired_at < now() - timedelta(seconds=grace_s))
+    dropped = connection.execute(select(_GENERATION.c.id, _GENERATION.c.fit_table).where(old)).all()
+    if not dropped:
+        return 0
+    connection.execute(delete(_GENERATION).where(old))
+    kept: dict[str, int] = {
+        row[0]: row[1]
+        for row in connection.execute(
+            select(_GENERATION.c.fit_table, func.min(_GENERATION.c.id)).group_by(_GENERATION.c.fit_table)
+        )
+    }
+    for table in {row[1] for row in dropped}:
+        if table not in kept:
+            drop_storage(connection, table)
+            continue
+        for suffix in ("", "_quant"):
+            connection.execute(
+                text(f"DELETE FROM {checked(table)}{suffix} WHERE died <> 0 AND died <= :oldest"),
+                {"oldest": kept[table]},
+            )
+    return len(dropped)
+
+
+def _replace(connection: Connection, live: str, stage: str, generation: int, done: list[BlockRow]) -> None:
+    """End the life of the rows that blocks computed anew, and bring in the new ones."""
+    for block in done:
+        models = ", ".join(str(int(each)) for each in block.model_ids)
+        scope = f"model_id IN ({models})"
+        suffixes = ["", "_quant"]
+        if block.gpu_ids is not None:
+            scope += f" AND gpu_id IN ({', '.join(str(int(each)) for each in block.gpu_ids)})"
+            suffixes = [""]
+        for suffix in suffixes:
+            connection.execute(
+                text(f"UPDATE {checked(live)}{suffix} SET died = :born WHERE {scope} AND died = 0"),
+                {"born": generation},
+            )
+    for suffix, columns in (("", FIT_COLUMNS), ("_quant", QUANT_COLUMNS)):
+        names = ", ".join(columns)
+        connection.execute(text(f"INSERT INTO {live}{suffix} ({names}) SELECT {names} FROM {checked(stage)}{suffix}"))
+    _copy_gpus(connection, stage, live)
+
+
+def _copy_gpus(connection: Connection, source: str, target: str) -> None:
+    connection.execute(
+        text(
+            f"INSERT INTO {checked(target)}_gpu SELECT * FROM {checked(source)}_gpu s WHERE NOT EXISTS (SELECT 1 FROM "
+            f"{target}_gpu t WHERE t.gpu_id = s.gpu_id AND t.engine = s.engine AND t.born = s.born)"
+        )
+    )
+
+
+def _retire_gone(connection: Connection, live: str, generation: int) -> None:
+    """End the life of rows whose model or GPU has left the catalog, or can no longer be estimated."""
+    for kind, suffixes in (("model", ("", "_quant")), ("gpu", ("",))):
+        table = entity_table(kind)
+        gone = [
+            row[0]
+            for row in connection.execute(
+                select(table.c.id)
+                .where(or_(table.c.live.is_(False), table.c.estimated.is_(False)))
+                .where(table.c.id.in_(select(_INPUT.c.entity_id).where(_INPUT.c.kind == kind)))
+            )
+        ]
+        for suffix in suffixes if gone else ():
+            ids = ", ".join(str(each) for each in gone)
+            connection.execute(
+                text(f"UPDATE {checked(live)}{suffix} SET died = :born WHERE died = 0 AND {kind}_id IN ({ids})"),
+                {"born": generation},
+            )
+
+
+def _record_inputs(connection: Connection, inputs: dict[str, dict[str, str]], failed: list[BlockRow]) -> None:
+    """Remember what the published fits were computed from; models of failed blocks are forgotten."""
+    connection.execute(delete(_INPUT))
+    out_of_date = {model_id for block in failed for model_id in block.model_ids}
+    rows: list[dict[str, Any]] = [
+        {"kind": "common", "entity_id": 0, "fingerprint": value} for value in inputs["common"].values()
+    ]
+    for kind in ("model", "gpu"):
+        ids = ids_of(connection, kind)
+        rows += [
+            {"kind": kind, "entity_id": ids[slug], "fingerprint": value}
+            for slug, value in inputs[kind].items()
+            if kind != "model" or ids[slug] not in out_of_date
+        ]
+    connection.execute(insert(_INPUT), rows)
+
+
+def _count(connection: Connection, table: str, generation: int) -> int:
+    query = f"SELECT count(*) FROM {checked(table)} WHERE born <= :born AND (died = 0 OR died > :born)"
+    return int(connection.execute(text(query), {"born": generation}).scalar_one())
+
+
+def _unsupported_of_blocks(connection: Connection, run_id: int) -> int:
+    query = select(func.coalesce(func.sum(_BLOCK.c.unsupported_cells), 0)).where(_BLOCK.c.run_id == run_id)
+    return int(connection.execute(query).scalar_one())
+
+
+def _estimated(connection: Connection, kind: str) -> int:
+    table = entity_table(kind)
+    query = select(func.count()).select_from(table).where(table.c.live, table.c.estimated)
+    return int(connection.execute(query).scalar_one())

@@ -1,0 +1,132 @@
+"""Engines and transactions: synchronous for workers and the command line, asynchronous for the API."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+#: Readers never wait for the writer in WAL mode; a writer waits this long for another one (an index build included).
+SQLITE_BUSY_TIMEOUT_MS = 600_000
+SQLITE_CACHE_KIB = 65_536
+SQLITE_MMAP_BYTES = 1 << 30
+_WRITE = {"fitgraph_write": True}
+#: Key of the advisory lock that upgrades of one PostgreSQL database take.
+_MIGRATION_LOCK = 7_316_004
+
+
+def is_sqlite(url: str) -> bool:
+    """Whether ``url`` names a SQLite database."""
+    return make_url(url).get_backend_name() == "sqlite"
+
+
+def sync_engine(url: str) -> Engine:
+    """The engine of this process for ``url``: made after a fork, never shared across it."""
+    return _engine_of_process(url, os.getpid())
+
+
+@lru_cache(maxsize=8)
+def _engine_of_process(url: str, _pid: int) -> Engine:
+    return make_engine(url)
+
+
+def make_engine(url: str) -> Engine:
+    """A new engine; the caller disposes it."""
+    if not is_sqlite(url):
+        return create_engine(url, pool_pre_ping=True, pool_size=5, max_overflow=5)
+    _make_folder(url)
+    engine = create_engine(url, connect_args={"timeout": SQLITE_BUSY_TIMEOUT_MS / 1000, "check_same_thread": False})
+    _prepare_sqlite(engine)
+    return engine
+
+
+def async_engine(url: str, *, pool_size: int = 10) -> AsyncEngine:
+    """A new asynchronous engine for readers; create it in the running loop and dispose it there."""
+    if not is_sqlite(url):
+        return create_async_engine(url, pool_pre_ping=True, pool_size=pool_size, max_overflow=pool_size)
+    _make_folder(url)
+    engine = create_async_engine(
+        make_url(url).set(drivername="sqlite+aiosqlite"),
+        pool_size=pool_size,
+        connect_args={"timeout": SQLITE_BUSY_TIMEOUT_MS / 1000},
+    )
+    _prepare_sqlite(engine.sync_engine)
+    return engine
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Connection]:
+    """One write transaction: commits at the end, rolls back on an exception.
+
+    On SQLite it takes the write lock at once (BEGIN IMMEDIATE), so it never fails halfway on a stale snapshot.
+    """
+    with engine.connect().execution_options(**_WRITE) as connection, connection.begin():
+        yield connection
+
+
+def _make_folder(url: str) -> None:
+    database = make_url(url).database
+    if database and database != ":memory:":
+        Path(database).parent.mkdir(parents=True, exist_ok=True)
+
+
+def _prepare_sqlite(engine: Engine) -> None:
+    @event.listens_for(engine, "connect")
+    def _on_connect(dbapi_connection: Any, _record: Any) -> None:
+        # The driver's own BEGIN is late and never IMMEDIATE: transactions are begun below instead.
+        dbapi_connection.isolation_level = None
+        cursor = dbapi_connection.cursor()
+        for pragma in (
+            f"busy_timeout={SQLITE_BUSY_TIMEOUT_MS}",
+            "journal_mode=WAL",
+            "synchronous=NORMAL",
+            "foreign_keys=ON",
+            "temp_store=MEMORY",
+            f"cache_size=-{SQLITE_CACHE_KIB}",
+            f"mmap_size={SQLITE_MMAP_BYTES}",
+        ):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def _on_begin(connection: Connection) -> None:
+        write = connection.get_execution_options().get("fitgraph_write", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+def driver_connection(connection: Connection) -> Any:
+    """The DB-API connection underneath, inside the same transaction."""
+    return connection.connection.driver_connection
+
+
+def database_size_bytes(connection: Connection) -> int:
+    """Bytes of the whole database on disk, its indexes included."""
+    if connection.dialect.name == "sqlite":
+        pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+        return int(pages) * int(connection.exec_driver_sql("PRAGMA page_size").scalar_one())
+    return int(connection.execute(text("SELECT pg_database_size(current_database())")).scalar_one())
+
+
+def upgrade_database(url: str) -> None:
+    """Bring the tables to the newest shape, creating the database file of SQLite. Safe to call from many processes."""
+    from alembic import command
+    from alembic.config import Config
+
+    engine = make_engine(url)
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    try:
+        # SQLite: the write lock; PostgreSQL: an advisory lock until the transaction ends. Others wait, then find no work.
+        with writing(engine) as connection:
+            if engine.dialect.name == "postgresql":
+                connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+    finally:
+        engine.dispose()

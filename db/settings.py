@@ -1,0 +1,101 @@
+"""Settings that the database and the workers need: every one an environment variable with the prefix ``FITGRAPH_``."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from functools import lru_cache
+from pathlib import Path
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+#: A Unix socket path must stay below 108 bytes with its final NUL on Linux, 104 on macOS.
+MAX_SOCKET_PATH_BYTES = 100
+
+
+class Settings(BaseSettings):
+    """Where state lives and how a recompute is cut into blocks."""
+
+    model_config = SettingsConfigDict(env_prefix="FITGRAPH_", extra="ignore", frozen=True)
+
+    state_dir: Path = Field(
+        default=Path(".fitgraph"), description="Folder of everything that fitgraph keeps: database, broker, logs."
+    )
+    database_url: str = Field(
+        default="", description="SQLAlchemy URL of SQLite or PostgreSQL; empty: SQLite in the state folder."
+    )
+    redis_url: str = Field(
+        default="", description="URL of a Redis-compatible server; empty: the bundled server on a private socket."
+    )
+    workers: int = Field(
+        default_factory=lambda: os.cpu_count() or 1, ge=1, le=1024, description="Worker processes; default: CPU count."
+    )
+    generation_grace_s: float = Field(
+        default=60.0, ge=0, description="Seconds for which a replaced generation stays readable."
+    )
+    block_cells: int = Field(
+        default=250_000, ge=1, description="Cells (model x GPU x quant x workload) that one task computes, about."
+    )
+    block_attempts: int = Field(
+        default=3, ge=1, le=100, description="Tries of a block before it is set aside with its error."
+    )
+    lease_s: float = Field(
+        default=120.0, gt=0, description="Seconds after which a block whose worker went silent is given out again."
+    )
+    refresh_interval_s: float = Field(
+        default=0.0, ge=0, description="Seconds between scheduled catalog refreshes by Celery beat; 0: none."
+    )
+
+    @field_validator("database_url")
+    @classmethod
+    def _known_database(cls, value: str) -> str:
+        known = ("sqlite:///", "postgresql://", "postgresql+psycopg://", "postgres://")
+        if value and not value.startswith(known):
+            raise ValueError(
+                f"FITGRAPH_DATABASE_URL must start with one of {', '.join(known)}; got {value.split(':')[0]}:"
+            )
+        return value
+
+    @field_validator("redis_url")
+    @classmethod
+    def _known_broker(cls, value: str) -> str:
+        known = ("redis://", "rediss://", "redis+socket://", "unix://")
+        if value and not value.startswith(known):
+            raise ValueError(
+                f"FITGRAPH_REDIS_URL must start with one of {', '.join(known)}; got {value.split(':')[0]}:"
+            )
+        return value
+
+    @property
+    def resolved_database_url(self) -> str:
+        """URL for SQLAlchemy, with the driver that fitgraph ships."""
+        url = self.database_url
+        if not url:
+            return f"sqlite:///{(self.state_dir / 'fitgraph.db').resolve()}"
+        for prefix in ("postgres://", "postgresql://"):
+            if url.startswith(prefix):
+                return "postgresql+psycopg://" + url.removeprefix(prefix)
+        return url
+
+    @property
+    def broker_socket(self) -> Path:
+        """Socket of the bundled server: in the state folder, or under a hashed name in the temporary folder."""
+        path = self.state_dir.resolve() / "broker" / "valkey.sock"
+        if len(os.fsencode(path)) <= MAX_SOCKET_PATH_BYTES:
+            return path
+        digest = hashlib.sha256(os.fsencode(path)).hexdigest()[:16]
+        return Path(tempfile.gettempdir()) / f"fitgraph-{os.getuid()}-{digest}" / "valkey.sock"
+
+    @property
+    def resolved_redis_url(self) -> str:
+        """Broker URL for Celery: the given server, or the socket of the bundled one."""
+        url = self.redis_url or f"redis+socket://{self.broker_socket}"
+        return "redis+socket://" + url.removeprefix("unix://") if url.startswith("unix://") else url
+
+
+@lru_cache(maxsize=1)
+def get_settings() -> Settings:
+    """The settings of this process, read from the environment once."""
+    return Settings()

@@ -1,0 +1,273 @@
+"""What to choose, from the arrays of the grid: quants for a pairing, models for a device, devices for a model.
+
+Pure functions: arrays in, indices out, best first. Each states its order in full, so that brute force can check it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from estimator import verdict
+from estimator.grid import FitBlock
+from estimator.types import Accelerator, OperatingMode, Workload
+
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+Ints = NDArray[np.int64]
+
+
+class Aim(StrEnum):
+    """What the best device for a model is best in."""
+
+    SCORE = "score"
+    FASTEST = "fastest"
+    CHEAPEST = "cheapest"
+    EFFICIENT = "efficient"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a setup must reach; None asks for nothing."""
+
+    decode_tok_s: float | None = None
+    ttft_ms: float | None = None
+    context_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Buyer:
+    """Limits of a purchase; a device whose price or power is unknown does not meet a limit on it."""
+
+    budget_usd: float | None = None
+    max_power_w: float | None = None
+    vendors: frozenset[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One recommendation: positions in the block's device and quant axes, and its score in the mode asked for."""
+
+    gpu: int
+    quant: int
+    score: float
+
+
+def runs(block: FitBlock) -> Flags:
+    """Cells where an engine runs the model, with or without offload; shape (G, Q, S)."""
+    return np.asarray(block.available[:, :, None] & (block.status < verdict.DOES_NOT_FIT))
+
+
+def mode_scores(block: FitBlock, workloads: Sequence[Workload], mode: OperatingMode) -> Floats:
+    """Scores 0..100 in a mode, shape (G, Q, S); 0 where nothing runs. The fits are the same in every mode."""
+    if mode is OperatingMode.BALANCED:
+        return np.where(runs(block), block.score.astype(np.float64), 0.0)
+    comfortable = np.array([each.comfortable_decode_tok_s for each in workloads])
+    patience = np.array([each.patience_ttft_ms for each in workloads])
+    context = np.array([float(each.context_tokens) for each in workloads])
+    total = (block.weights_bytes + block.kv_cache_bytes + block.compute_bytes + block.overhead_bytes).astype(np.float64)
+    usable = np.maximum(block.usable_bytes.astype(np.float64), 1.0)[:, :, None]
+    parts = (
+        verdict.decode_part(block.decode_tok_s.astype(np.float64), comfortable),
+        verdict.ttft_part(block.ttft_ms.astype(np.float64), patience),
+        verdict.context_part(block.safe_context_tokens.astype(np.float64), context),
+        verdict.quality_part(block.bits_per_weight)[None, :, None],
+        verdict.headroom_part(np.maximum(usable - total, 0.0) / usable),
+    )
+    return np.where(runs(block), verdict.score(parts, block.status, mode), 0.0)
+
+
+def best_quants(block: FitBlock, scores: Floats, workload: int) -> Ints:
+    """Best quant of each device, shape (G,): highest score, then most bits; -1 where nothing runs."""
+    good = runs(block)[:, :, workload]
+    rank = np.where(good, scores[:, :, workload] + block.bits_per_weight[None, :] * 1e-9, -1.0)
+    return np.where(good.any(axis=1), rank.argmax(axis=1), -1)
+
+
+def best_devices(
+    block: FitBlock,
+    scores: Floats,
+    workload: int,
+    devices: Sequence[Accelerator],
+    aim: Aim = Aim.SCORE,
+    buyer: Buyer | None = None,
+    target: Target | None = None,
+) -> list[Choice]:
+    """Devices for a model, best first by ``aim``, each with its best quant of those that reach ``target``.
+
+    SCORE: score, then price; FASTEST: decode speed, then score; CHEAPEST: launch price, then score; EFFICIENT: decode
+    speed per watt of design power, then score. Ties end with the device's slug. Without a target a device must run the
+    model at all; CHEAPEST and EFFICIENT leave out devices whose price or power is unknown.
+    """
+    good = runs(block)[:, :, workload] & reaches(block, workload, target or Target())
+    good &= affordable(devices, buyer or Buyer())[:, None]
+    price = _known([device.msrp_usd for device in devices])
+    power = _known([device.tdp_w for device in devices])
+    if aim is Aim.CHEAPEST:
+        good &= np.isfinite(price)[:, None]
+    if aim is Aim.EFFICIENT:
+        good &= np.isfinite(power)[:, None]
+    own = scores[:, :, workload]
+    speed = block.decode_tok_s[:, :, workload].astype(np.float64)
+    measure = speed if aim is Aim.FASTEST else speed / power[:, None] if aim is Aim.EFFICIENT else own
+    best = np.where(good, measure + own * 1e-9, -1.0).argmax(axis=1)
+    found = [Choice(int(g), int(best[g]), float(own[g, best[g]])) for g in np.flatnonzero(good.any(axis=1))]
+
+    def key(one: Choice) -> tuple[float, float, str]:
+        slug = devices[one.gpu].slug
+        if aim is Aim.CHEAPEST:
+            return float(price[one.gpu]), -one.score, slug
+        if aim is Aim.SCORE:
+            return -one.score, float(price[one.gpu]), slug
+        return -float(measure[one.gpu, one.quant]), -one.score, slug
+
+    return sorted(found, key=key)
+
+
+def reaches(block: FitBlock, workload: int, target: Target) -> Flags:
+    """Cells that meet every part of a target, shape (G, Q)."""
+    good = np.ones(block.available.shape, dtype=np.bool_)
+    if target.decode_tok_s is not None:
+        good &= block.decode_tok_s[:, :, workload] >= target.decode_tok_s
+    if target.ttft_ms is not None:
+        good &= block.ttft_ms[:, :, workload] <= target.ttft_ms
+    if target.context_tokens is not None:
+        good &= block.safe_context_tokens[:, :, workload] >= target.context_tokens
+    return good
+
+
+def affordable(devices: Sequence[Accelerator], buyer: Buyer, count: int = 1) -> Flags:
+    """Devices of which ``count`` are within a buyer's limits, shape (G,)."""
+    good = np.ones(len(devices), dtype=np.bool_)
+    if buyer.budget_usd is not None:
+        good &= count * _known([device.msrp_usd for device in devices]) <= buyer.budget_usd
+    if buyer.max_power_w is not None:
+        good &= count * _known([device.tdp_w for device in devices]) <= buyer.max_power_w
+    if buyer.vendors is not None:
+        good &= np.array([device.vendor in buyer.vendors for device in devices])
+    return good
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """``count`` cards of one device with one quant; price and power are of all cards, None when unknown."""
+
+    gpu: int
+    quant: int
+    count: int
+    price_usd: float | None
+    power_w: float | None
+
+
+def smallest_setups(
+    blocks: dict[int, FitBlock],
+    workload: int,
+    devices: Sequence[Accelerator],
+    target: Target,
+    buyer: Buyer | None = None,
+) -> list[Setup]:
+    """Setups without offload that reach a target, one a device, smallest first.
+
+    ``blocks`` maps a number of cards to the grid computed with it. Of each device the fewest cards that reach the
+    target, in the quant with most bits; devices in order of launch price of all cards (unknown last), then power of all
+    cards (unknown last), then memory, then slug.
+    """
+    found: dict[int, Setup] = {}
+    for count in sorted(blocks):
+        block = blocks[count]
+        whole = block.available & (block.status[:, :, workload] <= verdict.FITS_TIGHTLY)
+        good = whole & reaches(block, workload, target) & affordable(devices, buyer or Buyer(), count)[:, None]
+        widest = np.where(good, block.bits_per_weight[None, :], -1.0).argmax(axis=1)
+        for g in np.flatnonzero(good.any(axis=1)):
+            device = devices[int(g)]
+            if count > 1 and device.unified_memory:
+                continue
+            price = None if device.msrp_usd is None else count * device.msrp_usd
+            power = None if device.tdp_w is None else count * device.tdp_w
+            found.setdefault(int(g), Setup(int(g), int(widest[g]), count, price, power))
+
+    def key(one: Setup) -> tuple[float, float, float, str]:
+        device = devices[one.gpu]
+        memory = float(device.memory_bytes) if device.memory_bytes is not None else np.inf
+        return (
+            np.inf if one.price_usd is None else one.price_usd,
+            np.inf if one.power_w is None else one.power_w,
+            memory * one.count,
+            device.slug,
+        )
+
+    return sorted(found.values(), key=key)
+
+
+def rank_models(
+    scores: Sequence[float], qualities: Sequence[float | None], decode_tok_s: Sequence[float], slugs: Sequence[str]
+) -> list[int]:
+    """Order of models that run on a device: published quality first where known, then score, speed and slug.
+
+    ``qualities`` are values of one published benchmark; models without one come after those with one, because nothing
+    is known of them. A score of 0 means that nothing runs and leaves the model out.
+    """
+    kept = [index for index, score in enumerate(scores) if score > 0]
+
+    def key(index: int) -> tuple[bool, float, float, float, str]:
+        quality = qualities[index]
+        return (
+            quality is None,
+            -(quality or 0.0),
+            -scores[index],
+            -decode_tok_s[index],
+            slugs[index],
+        )
+
+    return sorted(kept, key=key)
+
+
+@dataclass(frozen=True, slots=True)
+class Upgrade:
+    """What changes for one model between two devices; scores are 0 where it does not run."""
+
+    index: int
+    before: float
+    after: float
+    newly_runs: bool
+    leaves_offload: bool
+
+
+def upgrade_gains(
+    before_scores: Sequence[float],
+    after_scores: Sequence[float],
+    before_status: Sequence[int],
+    after_status: Sequence[int],
+) -> list[Upgrade]:
+    """Models that gain from another device, those that newly run first, then those that leave offload, then by gain.
+
+    Statuses are codes of :data:`estimator.types.STATUSES`.
+    """
+    found = []
+    for index, (before, after) in enumerate(zip(before_scores, after_scores, strict=True)):
+        ran, runs_now = before_status[index] < verdict.DOES_NOT_FIT, after_status[index] < verdict.DOES_NOT_FIT
+        offloaded = before_status[index] == verdict.FITS_WITH_OFFLOAD
+        whole = after_status[index] in (verdict.FITS, verdict.FITS_TIGHTLY)
+        if runs_now and after > before:
+            found.append(Upgrade(index, before, after, not ran, ran and offloaded and whole))
+    return sorted(
+        found, key=lambda each: (not each.newly_runs, not each.leaves_offload, each.before - each.after, each.index)
+    )
+
+
+def tiers(scores: Sequence[float]) -> dict[str, list[int]]:
+    """Grade -> positions, best score first; every grade is there, also when empty."""
+    out: dict[str, list[int]] = {letter: [] for letter, _ in verdict.GRADES}
+    for index in sorted(range(len(scores)), key=lambda each: (-scores[each], each)):
+        out[verdict.grade(scores[index])].append(index)
+    return out
+
+
+def _known(values: Sequence[Any]) -> Floats:
+    """Values with infinity for what is unknown: it meets no upper limit and sorts last."""
+    return np.array([np.inf if value is None else float(value) for value in values], dtype=np.float64)

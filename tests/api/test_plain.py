@@ -1,0 +1,239 @@
+"""Compiled selections answer exactly as graphql-core does: data, errors, paths and order."""
+
+from __future__ import annotations
+
+import math
+import random
+from typing import Any
+
+import pytest
+import strawberry
+from graphql import GraphQLEnumType, GraphQLInterfaceType, GraphQLObjectType, get_named_type, is_leaf_type
+from starlette.applications import Starlette
+from strawberry.schema.config import StrawberryConfig
+from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
+
+from api.graphql.context import RequestContext
+from api.graphql.limits import QueryLimits
+from api.graphql.plain import PlainExecutor
+from api.graphql.scalars import SCALARS, Int64
+from api.graphql.schema import FitSchema, build_schema
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+GENEROUS = QueryLimits(tokens=50_000, depth=50, aliases=5000, fields=50_000, repeated_fields=500, cost=10**12)
+
+
+@strawberry.type
+class Inner:
+    number: int
+    ratio: float
+    text: str
+    flag: bool
+    big: Int64
+    maybe: int | None
+    texts: list[str]
+    holes: list[int | None]
+
+    @strawberry.field
+    def shout(self) -> str:
+        return self.text.upper()
+
+
+@strawberry.type
+class Outer:
+    inner: Inner
+    maybe_inner: Inner | None
+    inners: list[Inner]
+    sparse: list[Inner | None]
+    name: str
+
+    @strawberry.field
+    async def later(self) -> Inner:
+        return self.inner
+
+
+BROKEN: list[dict[str, Any]] = [
+    {},
+    {"number": None},
+    {"number": "7"},
+    {"number": 7.0},
+    {"number": 7.5},
+    {"number": True},
+    {"number": 2**31},
+    {"number": ValueError("boom")},
+    {"ratio": math.nan},
+    {"ratio": math.inf},
+    {"ratio": 3},
+    {"ratio": None},
+    {"text": 5},
+    {"text": None},
+    {"text": ["x"]},
+    {"flag": 1},
+    {"flag": "x"},
+    {"big": 2**40},
+    {"big": "x"},
+    {"maybe": None},
+    {"maybe": ValueError("boom")},
+    {"texts": ("a", "b")},
+    {"texts": ["a", None]},
+    {"texts": "ab"},
+    {"texts": None},
+    {"holes": [1, None, 2**40]},
+    {"holes": [ValueError("boom")]},
+]
+SMALL_QUERIES = (
+    "{ outer { name inner { number ratio text flag big maybe texts holes shout } } }",
+    "{ outer { a: inner { b: number ...F } ...G name } } fragment F on Inner { ratio text } "
+    "fragment G on Outer { inners { flag big } sparse { maybe texts holes } }",
+    "{ outer { inners { __typename number shout } maybeInner { ratio text } later { number texts } name } }",
+    "query($yes: Boolean = true) { outer { inner { number @skip(if: $yes) ratio @include(if: $yes) } sparse { number text } } }",
+    "{ one: outer { inners { number } } two: outer { inners { text number } sparse { big flag } later { ratio } } }",
+)
+
+
+def inner(**changes: Any) -> Inner:
+    values = {
+        "number": 1,
+        "ratio": 0.5,
+        "text": "t",
+        "flag": True,
+        "big": 2**40,
+        "maybe": 3,
+        "texts": ["a", "b"],
+        "holes": [1, None],
+    }
+    return Inner(**(values | changes))
+
+
+@pytest.mark.parametrize("changes", BROKEN, ids=str)
+@pytest.mark.parametrize("query", SMALL_QUERIES)
+async def test_odd_values_come_out_as_before(changes: dict[str, Any], query: str) -> None:
+    @strawberry.type
+    class Query:
+        @strawberry.field
+        def outer(self) -> Outer | None:
+            odd = inner(**changes)
+            return Outer(inner=odd, maybe_inner=odd, inners=[inner(), odd], sparse=[odd, None, inner()], name="n")
+
+    answers = []
+    for executor in (StrawberryGraphQLCoreExecutionContext, PlainExecutor):
+        made = strawberry.Schema(Query, execution_context_class=executor, config=StrawberryConfig(scalar_map=SCALARS))
+        result = await made.execute(query)
+        answers.append((result.data, [error.formatted for error in result.errors or []]))
+    assert answers[0] == answers[1]
+    assert str(answers[0]) == str(answers[1])  # the order of keys too
+
+
+class Writer:
+    """Writes random valid queries over the schema, and sometimes names that do not exist."""
+
+    def __init__(self, schema: FitSchema, seed: int) -> None:
+        self._core = schema._schema
+        self._random = random.Random(seed)
+        self._fragments: list[str] = []
+
+    def document(self) -> str:
+        assert self._core.query_type is not None
+        body = self._selection(self._core.query_type, 0)
+        return "\n".join([f"query Q {body}", *self._fragments])
+
+    def _selection(self, kind: GraphQLObjectType | GraphQLInterfaceType, depth: int) -> str:
+        chance = self._random
+        names = [name for name in kind.fields if f"{kind.name}.{name}" not in _SLOW]
+        chosen = chance.sample(names, min(len(names), chance.randint(1, 6 if depth else 3)))
+        parts = [part for name in chosen if (part := self._field(kind, name, depth))]
+        if chance.random() < 0.2:
+            parts.append("__typename")
+        parts = parts or ["__typename"]
+        if chance.random() < 0.2 and depth:
+            name = f"F{len(self._fragments)}"
+            self._fragments.append("")
+            place = len(self._fragments) - 1
+            self._fragments[place] = f"fragment {name} on {kind.name} {{ {' '.join(parts)} }}"
+            return f"{{ ...{name} {'' if chance.random() < 0.5 else '__typename'} }}"
+        if chance.random() < 0.15:
+            return f"{{ ... on {kind.name} {{ {' '.join(parts)} }} }}"
+        return f"{{ {' '.join(parts)} }}"
+
+    def _field(self, kind: Any, name: str, depth: int) -> str:
+        chance = self._random
+        field = kind.fields[name]
+        inner_type: Any = get_named_type(field.type)
+        if not is_leaf_type(inner_type) and depth >= 6:
+            return ""
+        arguments = self._arguments(kind.name, name)
+        if arguments is None:
+            return ""
+        alias = f"a{chance.randint(0, 10**6)}: " if chance.random() < 0.3 or arguments else ""
+        directive = chance.choice(["", "", "", "", " @skip(if: false)", " @include(if: true)", " @include(if: false)"])
+        if is_leaf_type(inner_type):
+            return f"{alias}{name}{arguments}{directive}"
+        return f"{alias}{name}{arguments}{directive} {self._selection(inner_type, depth + 1)}"
+
+    def _arguments(self, kind: str, name: str) -> str | None:
+        chance = self._random
+        options = _ARGUMENTS.get(f"{kind}.{name}") or _ARGUMENTS.get(name)
+        if options is not None:
+            return chance.choice(options)
+        field: Any = self._core.type_map[kind].fields[name]  # type: ignore[attr-defined]
+        required = [argument for argument in field.args.values() if str(argument.type).endswith("!")]
+        return None if required else ""
+
+
+#: Fields whose text takes milliseconds each; their own tests cover them.
+_SLOW = {"Fit.advice", "Fit.faq", "Fit.limits", "Fit.summary", "Query.estimates", "Query.recommendations", "Query.run"}
+_PAGES = ["(first: 1)", "(first: 2)", "(first: 3)", "(first: 0)", "(first: 1000)", '(first: 1, after: "bad")']
+_ARGUMENTS = {
+    "fits": _PAGES,
+    "models": [*_PAGES, '(first: 2, filter: {search: "lama"})', "(last: 2, orderBy: [{field: NAME}])"],
+    "gpus": [*_PAGES, "(first: 3, orderBy: [{field: PRICE, direction: DESC}])"],
+    "runs": _PAGES,
+    "measurements": _PAGES[:3],
+    "Query.model": ['(slug: "llama-2-7b")', '(slug: "nope")', '(slug: "kimi-linear-48b-a3b")'],
+    "Query.gpu": ['(slug: "rtx-4090")', '(slug: "nope")', '(slug: "apple-m3-max-30c-36gb")'],
+    "Query.quant": ['(slug: "q4-k-m")', '(slug: "nope")'],
+    "Query.fit": [
+        '(model: "llama-2-7b", gpu: "rtx-4090")',
+        '(model: "qwen3-30b-a3b", gpu: "rtx-3090", quant: "q8-0", workload: RAG)',
+        '(model: "llama-2-7b", gpu: "rtx-3090", quant: "mlx-4bit")',
+        '(model: "nope", gpu: "rtx-4090")',
+    ],
+    "Query.compareGpus": [
+        '(model: "llama-2-7b", gpus: ["rtx-4090", "rtx-3090"])',
+        '(model: "llama-2-7b", gpus: [])',
+    ],
+    "Query.compareModels": ['(gpu: "rtx-4090", models: ["llama-2-7b"])'],
+    "Query.node": ['(id: "bad")'],
+    "Query.nodes": ["(ids: [])", '(ids: ["bad"])'],
+    "Query.estimate": [
+        '(input: {model: "llama-2-7b", gpu: "rtx-4090", quant: "q4-k-m"})',
+        '(input: {model: "llama-2-7b", gpu: "rtx-4090", quant: "nope"})',
+    ],
+    "Fit.modeScore": ["(mode: SCALE_OUT)"],
+}
+
+
+@pytest.mark.parametrize("batch", range(8))
+async def test_random_queries_answer_the_same_on_both_paths(app: Starlette, batch: int) -> None:
+    services = app.state.services
+    plain = build_schema().configure(GENEROUS)
+    general = build_schema(executor=StrawberryGraphQLCoreExecutionContext).configure(GENEROUS)
+    answered = 0
+    for number in range(40):
+        text = Writer(plain, 1000 * batch + number).document()
+        answers = []
+        for made in (general, plain):
+            context = RequestContext(services, await services.view(), "r")
+            result = await made.execute(text, context_value=context)
+            answers.append((result.data, [error.formatted for error in result.errors or []]))
+        assert answers[0] == answers[1], text
+        assert str(answers[0][0]) == str(answers[1][0]), text
+        answered += answers[0][0] is not None
+    assert answered > 20
+
+
+async def test_enums_and_interfaces_are_in_the_random_queries() -> None:
+    core = build_schema()._schema
+    assert any(isinstance(kind, GraphQLEnumType) for kind in core.type_map.values())
+    assert isinstance(core.type_map["Node"], GraphQLInterfaceType)

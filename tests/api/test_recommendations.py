@@ -1,0 +1,115 @@
+"""Recommendations: ordered by their aim, within the limits, the same fits in every mode."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+QUERY = """query($for: RecommendationInput!, $mode: OperatingMode, $first: Int) {
+  recommendations(for: $for, mode: $mode, first: $first) { rank score
+    fit { source score model { slug } gpu { slug priceUsd powerWatts vendor } quant { slug } workload { kind }
+      decode { tokensPerSecond } modeScore(mode: SCALE_OUT) ttftMs safeContextTokens } } }"""
+
+
+async def ranked(data: Any, asked: dict[str, Any], **options: Any) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = (await data(QUERY, **{"for": asked}, **options))["recommendations"]
+    assert [one["rank"] for one in found] == list(range(1, len(found) + 1))
+    return found
+
+
+async def test_accelerators_for_a_model_by_score(data: Any) -> None:
+    found = await ranked(data, {"model": "qwen3-30b-a3b"})
+    assert len({one["fit"]["gpu"]["slug"] for one in found}) == len(found) == 5
+    scores = [one["score"] for one in found]
+    assert scores == sorted(scores, reverse=True)
+    for one in found:
+        assert one["fit"]["source"] == "PUBLISHED"
+        assert one["score"] == pytest.approx(one["fit"]["score"], abs=0.01)
+        assert one["fit"]["workload"]["kind"] == "CODING"
+
+
+@pytest.mark.parametrize(
+    ("aim", "read"),
+    [
+        ("FASTEST", lambda fit: -fit["decode"]["tokensPerSecond"]),
+        ("CHEAPEST", lambda fit: fit["gpu"]["priceUsd"]),
+        ("EFFICIENT", lambda fit: -fit["decode"]["tokensPerSecond"] / fit["gpu"]["powerWatts"]),
+    ],
+)
+async def test_aims(data: Any, aim: str, read: Any) -> None:
+    found = await ranked(data, {"model": "llama-2-7b", "aim": aim})
+    keys = [read(one["fit"]) for one in found]
+    assert keys == sorted(keys)
+    assert found
+
+
+async def test_limits_of_a_buyer(data: Any) -> None:
+    found = await ranked(
+        data, {"model": "llama-2-7b", "budgetUsd": 1500, "maxPowerWatts": 355, "vendors": ["NVIDIA", "AMD"]}
+    )
+    assert {one["fit"]["gpu"]["slug"] for one in found} == {"rtx-3090", "rx-7900-xtx"}
+
+
+async def test_a_target_must_be_reached(data: Any) -> None:
+    target = {"decodeTokensPerSecond": 60, "safeContextTokens": 20_000, "ttftMs": 3000}
+    found = await ranked(data, {"model": "llama-3.1-8b", "target": target})
+    for one in found:
+        fit = one["fit"]
+        assert fit["decode"]["tokensPerSecond"] >= 60
+        assert fit["safeContextTokens"] >= 20_000
+        assert fit["ttftMs"] <= 3000
+
+
+async def test_models_for_an_accelerator(data: Any) -> None:
+    found = await ranked(data, {"gpu": "rtx-3090", "workload": "CHAT"})
+    assert len({one["fit"]["model"]["slug"] for one in found}) == len(found)
+    scores = [one["score"] for one in found]
+    assert scores == sorted(scores, reverse=True)
+    assert {one["fit"]["workload"]["kind"] for one in found} == {"CHAT"}
+
+
+async def test_quantizations_for_a_pairing(data: Any) -> None:
+    found = await ranked(data, {"model": "llama-3.1-8b", "gpu": "rtx-3090"}, first=100)
+    best = (await data('{ fit(model: "llama-3.1-8b", gpu: "rtx-3090") { quant { slug } } }'))["fit"]["quant"]
+    assert found[0]["fit"]["quant"] == best
+    assert len({one["fit"]["quant"]["slug"] for one in found}) == len(found) > 5
+
+
+async def test_a_mode_ranks_by_its_own_score_and_changes_no_fit(data: Any) -> None:
+    asked = {"model": "llama-3.1-8b", "gpu": "rtx-3090"}
+    balanced = {one["fit"]["quant"]["slug"]: one["fit"] for one in await ranked(data, asked, first=100)}
+    found = await ranked(data, asked, first=100, mode="SCALE_OUT")
+    for one in found:
+        assert one["fit"] == balanced[one["fit"]["quant"]["slug"]]
+        assert one["score"] == pytest.approx(one["fit"]["modeScore"])
+    by_model = await ranked(data, {"model": "llama-3.1-8b"}, mode="SCALE_OUT")
+    for one in by_model:
+        assert one["score"] == pytest.approx(one["fit"]["modeScore"], abs=0.01)
+
+
+async def test_first_bounds_the_list(data: Any) -> None:
+    assert len(await ranked(data, {"model": "llama-2-7b"}, first=2)) == 2
+    assert await ranked(data, {"model": "llama-2-7b"}, first=0) == []
+
+
+async def test_recommendations_before_any_publication_are_live(live: Any) -> None:
+    found = (await live(QUERY, **{"for": {"model": "llama-2-7b"}}))["data"]["recommendations"]
+    assert {one["fit"]["source"] for one in found} == {"LIVE"}
+
+
+@pytest.mark.parametrize(
+    ("asked", "first", "code"),
+    [
+        ({}, None, "BAD_USER_INPUT"),
+        ({"model": "nope"}, None, "NOT_FOUND"),
+        ({"model": "llama-2-7b"}, -1, "BAD_USER_INPUT"),
+        ({"model": "llama-2-7b"}, 101, "LIMIT_EXCEEDED"),
+    ],
+)
+async def test_bad_questions(client: Any, asked: Any, first: int | None, code: str) -> None:
+    body = {"query": QUERY, "variables": {"for": asked, "first": first}}
+    found = (await client.post("/graphql", json=body)).json()["errors"]
+    assert [error["extensions"]["code"] for error in found] == [code]

@@ -1,0 +1,104 @@
+"""Databases and catalogs that tests of several rooms share."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from db.catalog_files import DIRECTORIES, Catalog, load_catalog, revision_of
+from db.session import sync_engine, upgrade_database
+from db.settings import Settings
+from workers.embedded_postgres import EmbeddedPostgres
+
+_number = itertools.count(1)
+MODELS = ("llama-3-8b", "qwen3-30b-a3b", "gemma-3-27b", "deepseek-v3")
+GPUS = (
+    "rtx-4090", "tesla-v100-pcie-32-gb", "rtx-3060-12-gb", "instinct-mi300x-192-gb", "h100-sxm5-80-gb",
+    "apple-m3-max-40c-64gb", "arc-a770-16-gb",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[EmbeddedPostgres]:
+    """A PostgreSQL server for the whole test run."""
+    with EmbeddedPostgres() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A database of its own without tables, once on either kind of server."""
+    if request.param == "sqlite":
+        url = f"sqlite:///{tmp_path / 'fitgraph.db'}"
+    else:
+        server: EmbeddedPostgres = request.getfixturevalue("postgres")
+        name = f"fitgraph_{next(_number)}"
+        with psycopg.connect(server.url().replace("+psycopg", ""), autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}")
+        url = server.url(name)
+    yield url
+    sync_engine(url).dispose()
+
+
+@pytest.fixture
+def database_url(empty_database_url: str) -> str:
+    """A database of its own with empty tables."""
+    upgrade_database(empty_database_url)
+    return empty_database_url
+
+
+@pytest.fixture
+def settings(database_url: str, tmp_path: Path) -> Settings:
+    """Settings on that database, with small blocks and no grace."""
+    return Settings(
+        state_dir=tmp_path / "state", database_url=database_url, block_cells=1, block_attempts=2, generation_grace_s=0
+    )
+
+
+@pytest.fixture(scope="session")
+def bundled_catalog() -> Catalog:
+    """The catalog of the repository."""
+    return load_catalog()
+
+
+@pytest.fixture(scope="session")
+def small_catalog(bundled_catalog: Catalog) -> Catalog:
+    """A few models and accelerators of every kind, with all quants and workloads."""
+    models = {slug: entry for slug, entry in bundled_catalog.models.items() if slug in MODELS}
+    gpus = {slug: entry for slug, entry in bundled_catalog.gpus.items() if slug in GPUS}
+    assert (len(models), len(gpus)) == (len(MODELS), len(GPUS))
+    return rebuilt(dataclasses.replace(bundled_catalog, models=models, gpus=gpus))
+
+
+def rebuilt(catalog: Catalog) -> Catalog:
+    """``catalog`` with the revision of its content."""
+    found = {directory: getattr(catalog, directory) for directory in DIRECTORIES.values()}
+    return Catalog(**found, revision=revision_of(found))
+
+
+@pytest.fixture
+def edited() -> Callable[..., Catalog]:
+    """A copy of a catalog with one entry changed: ``edited(catalog, "gpus", "rtx-4090", bandwidth_gbps=2000)``."""
+
+    def edit(catalog: Catalog, directory: str, slug: str, **facts: object) -> Catalog:
+        entries = dict(getattr(catalog, directory))
+        entries[slug] = {**entries[slug], **facts}
+        return rebuilt(dataclasses.replace(catalog, **{directory: entries}))
+
+    return edit
+
+
+@pytest.fixture
+def without() -> Callable[..., Catalog]:
+    """A copy of a catalog without one entry: ``without(catalog, "models", "llama-3-8b")``."""
+
+    def drop(catalog: Catalog, directory: str, slug: str) -> Catalog:
+        entries = {key: entry for key, entry in getattr(catalog, directory).items() if key != slug}
+        return rebuilt(dataclasses.replace(catalog, **{directory: entries}))
+
+    return drop

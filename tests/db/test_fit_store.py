@@ -1,0 +1,271 @@
+"""What is stored comes back exactly, and every query answers as a search through all cells would."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bench.synthetic import synthetic_block
+from db import fit_store
+from db.fit_cells import FitCell, FitKey
+from db.fit_packing import concatenate, pack_model
+from db.fit_query import FitField, FitOrder, FitQuery, cursor_of
+from db.fit_tables import SLOT_COUNT, create_storage, index_statements
+from db.generations import Generation
+from db.publication import write_block
+from db.run_store import now
+from db.session import async_engine, make_engine, writing
+from estimator.grid import FitBlock
+from estimator.types import EVIDENCES, STATUSES, STRATEGIES, Backend, Engine, Status
+
+MODELS, GPUS, QUANTS = 4, 11, 6
+GENERATION = Generation(
+    id=3, table="fit_7", revision="r", published_at=now(), rows=0, cells=0, unsupported_cells=0, models=MODELS, gpus=GPUS,
+    quants=QUANTS, workloads=SLOT_COUNT, run_id=7,
+)  # fmt: skip
+BLOCKS = {model: synthetic_block(model, GPUS, QUANTS) for model in range(1, MODELS + 1)}
+
+
+@pytest.fixture
+async def connection(empty_database_url: str) -> AsyncIterator[AsyncConnection]:
+    """A storage with every block, a dead row and a row of the next generation."""
+    engine = make_engine(empty_database_url)
+    packed = concatenate([pack(model, block, GENERATION.id) for model, block in BLOCKS.items()])
+    with writing(engine) as sync:
+        create_storage(sync, GENERATION.table)
+        write_block(sync, GENERATION.table, packed)
+        write_block(sync, GENERATION.table, concatenate([pack(1, BLOCKS[2], 1), pack(2, BLOCKS[1], 4)]))
+        sync.execute(text("UPDATE fit_7 SET died = 3 WHERE born = 1"))
+        sync.execute(text("UPDATE fit_7_quant SET died = 3 WHERE born = 1"))
+        for statement in index_statements(GENERATION.table, sync.dialect.name):
+            sync.execute(text(statement))
+    engine.dispose()
+    readers = async_engine(empty_database_url)
+    async with readers.connect() as opened:
+        yield opened
+    await readers.dispose()
+
+
+def pack(model: int, block: FitBlock, generation: int) -> Any:
+    return pack_model(model, list(range(1, GPUS + 1)), list(range(1, QUANTS + 1)), block, generation)
+
+
+def all_keys() -> list[FitKey]:
+    return [
+        FitKey(model, int(gpu) + 1, int(quant) + 1)
+        for model, block in BLOCKS.items()
+        for gpu, quant in zip(*np.nonzero(block.available), strict=True)
+    ]
+
+
+async def all_cells(connection: AsyncConnection) -> list[FitCell]:
+    found = await fit_store.fetch_fits(connection, GENERATION, all_keys())
+    return [cell for cells in found.values() for cell in cells]
+
+
+async def test_every_figure_comes_back(connection: AsyncConnection) -> None:
+    found = await fit_store.fetch_fits(connection, GENERATION, all_keys())
+    assert set(found) == set(all_keys())
+    for key, cells in found.items():
+        block, place = BLOCKS[key.model_id], (key.gpu_id - 1, key.quant_id - 1)
+        for slot, cell in enumerate(cells):
+            at = (*place, slot)
+            assert (cell.key, cell.workload_id, cell.generation) == (key, slot, GENERATION.id)
+            assert cell.status is STATUSES[block.status[at]]
+            assert cell.strategy is STRATEGIES[block.strategy[at]]
+            assert cell.recommended == block.recommended[at]
+            assert cell.engine is tuple(Engine)[block.engine[place]]
+            assert cell.backend is tuple(Backend)[block.backend[place]]
+            for name in ("weights", "kv_cache", "compute", "overhead", "host"):
+                assert getattr(cell, f"{name}_bytes") == getattr(block, f"{name}_bytes")[at]
+            assert (cell.usable_bytes, cell.capacity_bytes) == (block.usable_bytes[place], block.capacity_bytes[place])
+            assert (cell.gpu_layers, cell.cpu_moe_layers) == (block.gpu_layers[at], block.cpu_moe_layers[at])
+            assert cell.offload_fraction == block.offload_fraction[at]
+            assert cell.safe_context_tokens == block.safe_context_tokens[at]
+            assert cell.score == pytest.approx(block.score[at], abs=0.005)
+            for name, speed in (("decode", cell.decode), ("prefill", cell.prefill)):
+                assert (speed is not None) == (block.decode_tok_s[at] > 0)
+                if speed is not None:
+                    assert speed.value == getattr(block, f"{name}_tok_s")[at]
+                    assert speed.low == pytest.approx(getattr(block, f"{name}_low_tok_s")[at], rel=2e-6)
+                    assert speed.high == pytest.approx(getattr(block, f"{name}_high_tok_s")[at], rel=2e-6)
+                    assert speed.evidence is EVIDENCES[getattr(block, f"{name}_evidence")[at]]
+            assert cell.ttft_ms == (block.ttft_ms[at] if cell.decode else None)
+
+
+async def test_a_pairing_without_an_engine_is_absent(connection: AsyncConnection) -> None:
+    gpu, quant = (int(each[0]) + 1 for each in np.nonzero(~BLOCKS[1].available))
+    assert await fit_store.fetch_fits(connection, GENERATION, [FitKey(1, gpu, quant), FitKey(99, 1, 1)]) == {}
+    assert await fit_store.fetch_fits(connection, GENERATION, []) == {}
+
+
+async def test_pairs_hold_every_quant_of_the_workloads_asked_for(connection: AsyncConnection) -> None:
+    found = await fit_store.fetch_pairs(connection, GENERATION, [(1, 2), (3, 4), (99, 1)], workload_ids=[1, 3])
+    cells = await all_cells(connection)
+    for pair, part in found.items():
+        expected = [cell for cell in cells if cell.key[:2] == pair and cell.workload_id in (1, 3)]
+        assert sorted(part, key=identity) == sorted(expected, key=identity)
+    assert found[99, 1] == []
+
+
+def identity(cell: FitCell) -> tuple[int, ...]:
+    return (*cell.key, cell.workload_id)
+
+
+def matches(cell: FitCell, query: FitQuery) -> bool:
+    decode = cell.decode.value if cell.decode else 0.0
+    return (
+        (query.model_ids is None or cell.key.model_id in query.model_ids)
+        and (query.gpu_ids is None or cell.key.gpu_id in query.gpu_ids)
+        and (query.quant_ids is None or cell.key.quant_id in query.quant_ids)
+        and cell.workload_id in query.workload_ids
+        and (query.statuses is None or cell.status in query.statuses)
+        and (query.recommended is None or cell.recommended == query.recommended)
+        and (query.decode_min is None or decode >= query.decode_min)
+        and (query.decode_max is None or decode <= query.decode_max)
+        and (query.ttft_max_ms is None or (cell.ttft_ms is not None and cell.ttft_ms <= query.ttft_max_ms))
+        and (query.score_min is None or cell.score >= query.score_min)
+        and (query.score_max is None or cell.score <= query.score_max)
+        and (query.safe_context_min is None or cell.safe_context_tokens >= query.safe_context_min)
+    )
+
+
+def rank(cell: FitCell, order: tuple[FitOrder, ...]) -> tuple[float, ...]:
+    figures = {
+        FitField.DECODE: cell.decode.value if cell.decode else 0.0,
+        FitField.SCORE: cell.score,
+        FitField.TTFT: cell.ttft_ms or 0.0,
+        FitField.SAFE_CONTEXT: cell.safe_context_tokens,
+    }
+    values = []
+    key_sign = 1
+    for each in order:
+        if each.field is FitField.KEY:
+            key_sign = -1 if each.descending else 1
+            break
+        values.append(-figures[each.field] if each.descending else figures[each.field])
+    return (*values, *(key_sign * part for part in cell.key), cell.workload_id)
+
+
+def random_query(rng: random.Random) -> tuple[FitQuery, tuple[FitOrder, ...]]:
+    def some(count: int) -> tuple[int, ...]:
+        return tuple(rng.sample(range(1, count + 1), rng.randint(1, 3)))
+
+    def maybe(make: Any, share: float = 0.25) -> Any:
+        return make() if rng.random() < share else None
+
+    query = FitQuery(
+        model_ids=maybe(lambda: some(MODELS)),
+        gpu_ids=maybe(lambda: some(GPUS)),
+        quant_ids=maybe(lambda: some(QUANTS)),
+        workload_ids=tuple(rng.sample(range(SLOT_COUNT), rng.randint(1, SLOT_COUNT))),
+        statuses=maybe(lambda: tuple(rng.sample(STATUSES[:4], rng.randint(1, 3)))),
+        recommended=maybe(lambda: rng.random() < 0.5),
+        decode_min=maybe(lambda: rng.choice([0.0, 2.0, 20.0])),
+        decode_max=maybe(lambda: rng.choice([30.0, 300.0]), 0.15),
+        ttft_max_ms=maybe(lambda: 20_000.0, 0.15),
+        score_min=maybe(lambda: 40.0, 0.15),
+        score_max=maybe(lambda: 70.0, 0.1),
+        safe_context_min=maybe(lambda: 30_000, 0.15),
+    )
+    order = tuple(
+        FitOrder(field, rng.random() < 0.6) for field in rng.sample(list(FitField), rng.choice([0, 1, 1, 1, 2, 3]))
+    )
+    return query, order
+
+
+@pytest.mark.parametrize("seed", range(40))
+async def test_pages_walk_all_matches_in_order_both_ways(connection: AsyncConnection, seed: int) -> None:
+    rng = random.Random(seed)
+    cells = await all_cells(connection)
+    query, order = random_query(rng)
+    expected = sorted((cell for cell in cells if matches(cell, query)), key=lambda cell: rank(cell, normal(order)))
+    limit = rng.choice([7, 50, 400])
+    walked: list[FitCell] = []
+    cursors: list[Any] = []
+    after = None
+    while True:
+        page = await fit_store.page_fits(connection, GENERATION, query, order, after=after, limit=limit)
+        walked += page.cells
+        cursors += page.cursors
+        assert page.has_previous == (after is not None)
+        if not page.has_next:
+            break
+        after = page.cursors[-1]
+    assert walked == expected
+    assert await fit_store.count_fits(connection, GENERATION, query) == len(expected) or query.is_everything
+    if len(expected) > 3:
+        at = rng.randrange(1, len(expected))
+        page = await fit_store.page_fits(connection, GENERATION, query, order, before=cursors[at], limit=limit)
+        assert page.cells == expected[max(at - limit, 0) : at]
+        assert (page.has_previous, page.has_next) == (at > limit, True)
+
+
+def normal(order: tuple[FitOrder, ...]) -> tuple[FitOrder, ...]:
+    fields = [each.field for each in order]
+    return (*order, FitOrder(FitField.DECODE, order[0].descending)) if fields == [FitField.SCORE] else order
+
+
+@pytest.mark.parametrize("seed", range(10))
+async def test_tops_are_first_pages_of_each(connection: AsyncConnection, seed: int) -> None:
+    query, order = random_query(random.Random(seed))
+    by_model = await fit_store.top_fits_of_models(connection, GENERATION, [1, 3, 9], query, order, 5)
+    for model, page in by_model.items():
+        one = replace(query, model_ids=(model,))
+        assert page == await fit_store.page_fits(connection, GENERATION, one, order, limit=5)
+    by_gpu = await fit_store.top_fits_of_gpus(connection, GENERATION, list(range(1, GPUS + 1)), query, order, 3)
+    for gpu, page in by_gpu.items():
+        assert page == await fit_store.page_fits(connection, GENERATION, replace(query, gpu_ids=(gpu,)), order, limit=3)
+
+
+async def test_sizes_of_models(connection: AsyncConnection) -> None:
+    found = await fit_store.model_quants(connection, GENERATION, [1, 2, 99])
+    assert [each.quant_id for each in found[1]] == (np.flatnonzero(BLOCKS[1].available.any(axis=0)) + 1).tolist()
+    for model in (1, 2):
+        for each in found[model]:
+            assert each.file_size_bytes == BLOCKS[model].file_size_bytes[each.quant_id - 1]
+            assert each.weights_bytes == BLOCKS[model].model_weights_bytes[each.quant_id - 1]
+    assert found[99] == []
+
+
+async def test_each_generation_sees_its_own_rows(connection: AsyncConnection) -> None:
+    def cells_of(block: FitBlock) -> int:
+        return int(block.available.sum()) * SLOT_COUNT
+
+    counts = {
+        number: await fit_store.count_fits(connection, replace(GENERATION, id=number), FitQuery(model_ids=(1,)))
+        for number in (1, 2, 3, 4)
+    }
+    old, new = cells_of(BLOCKS[2]), cells_of(BLOCKS[1])
+    assert counts == {1: old, 2: old, 3: new, 4: new}
+
+
+async def test_bad_arguments_are_refused(connection: AsyncConnection) -> None:
+    order = (FitOrder(FitField.DECODE),)
+    cell = (await all_cells(connection))[0]
+    cursor = cursor_of((), (cell.workload_id, *cell.key))
+    with pytest.raises(ValueError, match="does not belong to this order"):
+        await fit_store.page_fits(connection, GENERATION, FitQuery(), order, after=cursor)
+    with pytest.raises(ValueError, match="not both"):
+        await fit_store.page_fits(connection, GENERATION, FitQuery(), (), after=cursor, before=cursor)
+    with pytest.raises(ValueError, match="are not slots"):
+        await fit_store.count_fits(connection, GENERATION, FitQuery(workload_ids=(7,), decode_min=1.0))
+
+
+def test_what_a_row_cannot_hold_is_refused() -> None:
+    block = BLOCKS[1]
+    with pytest.raises(ValueError, match="expected"):
+        pack_model(1, [1], [1], block, 1)
+    with pytest.raises(ValueError, match="weights_bytes"):
+        pack(1, replace(block, weights_bytes=block.weights_bytes - (1 << 62)), 1)
+    with pytest.raises(ValueError, match="ttft_ms"):
+        pack(1, replace(block, ttft_ms=block.ttft_ms * np.float32(np.nan)), 1)
+    with pytest.raises(ValueError, match="decode_tok_s"):
+        pack(1, replace(block, status=np.full_like(block.status, STATUSES.index(Status.DOES_NOT_FIT))), 1)

@@ -1,0 +1,181 @@
+"""Commands say what the plan says, use only recorded flags, and are none where nothing runs."""
+
+from __future__ import annotations
+
+import json
+import random
+import shlex
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from db import specs
+from db.catalog_files import load_catalog
+from estimator.calibration import Calibration
+from estimator.commands import Command, Tool, commands, is_repository
+from estimator.estimate import estimate
+from estimator.fit_facts import FitFacts, request_of
+from estimator.types import CacheType, Engine, EstimatorError, QuantFormat, Status, Strategy
+
+RECORDED = json.loads((Path(__file__).parents[1] / "data" / "engine_flags.json").read_text())
+CATALOG = load_catalog()
+CALIBRATION = Calibration.load()
+
+
+@cache
+def facts(model: str, gpu: str, quant: str, workload: str = "coding") -> FitFacts:
+    entry = CATALOG.models[model]
+    host = specs.host(CATALOG.hosts[CATALOG.default_host])
+    request = request_of(specs.quant(CATALOG.quants[quant]), specs.accelerator(CATALOG.gpus[gpu]), host)
+    architecture, use = specs.architecture(entry), specs.workload(CATALOG.workloads[workload])
+    answer = estimate(architecture, request, CALIBRATION, use)
+    return FitFacts(
+        architecture, entry["name"], request, answer, use, entry["hf_repo"], entry["gguf_repo"], entry["ollama_tag"]
+    )
+
+
+def changed(one: FitFacts, **changes: object) -> FitFacts:
+    request = replace(one.request, **changes)  # type: ignore[arg-type]
+    return replace(one, request=request, estimate=estimate(one.model, request, CALIBRATION, one.workload))
+
+
+def words(text: str) -> list[list[str]]:
+    lines = text.replace("\\\n", " ").splitlines()
+    return [shlex.split(line, comments=True) for line in lines if not line.startswith("#")]
+
+
+def flags_of(command: Command, flag: str) -> str | None:
+    for line in words(command.text):
+        if flag in line:
+            return line[line.index(flag) + 1]
+    return None
+
+
+def check_recorded(command: Command) -> None:
+    for line in words(command.text):
+        program, rest = line[0], line[1:]
+        if program == "printf":
+            parts = rest[0].replace("\\n", "\n").split()
+            assert all(
+                parts[i + 1] in RECORDED["ollama"]["parameters"] for i, p in enumerate(parts) if p == "PARAMETER"
+            )
+            continue
+        recorded = RECORDED[program]
+        image = None
+        if program == "docker":
+            image = next(word for word in rest if word in recorded["images"])
+            inner = rest[rest.index(image) + 1 :]
+            rest = rest[: rest.index(image)]
+            check_flags("vllm" if image.startswith("vllm") else "llama-server", inner)
+        check_flags(program, rest)
+
+
+def check_flags(program: str, rest: list[str]) -> None:
+    recorded = RECORDED[program]
+    for index, word in enumerate(rest):
+        if word.startswith("-"):
+            assert word.split("=")[0] in recorded["flags"], (program, word)
+            allowed = recorded.get("values", {}).get(word)
+            assert allowed is None or rest[index + 1] in allowed, (program, word, rest[index + 1])
+
+
+def test_everything_on_the_card_says_all_layers() -> None:
+    one = facts("qwen3-30b-a3b", "rtx-3090", "q4-k-m")
+    assert one.estimate.placement.strategy is Strategy.ALL_GPU
+    server = commands(one)[0]
+    assert server.tool is Tool.LLAMA_SERVER
+    assert flags_of(server, "-ngl") == str(one.model.n_layers + 1)
+    assert "--n-cpu-moe" not in server.text
+    assert flags_of(server, "-hf") == f"{CATALOG.models['qwen3-30b-a3b']['gguf_repo']}:Q4_K_M"
+
+
+def test_expert_offload_gives_its_count_and_no_engine_without_the_flag() -> None:
+    one = facts("qwen3-30b-a3b", "rtx-4060", "q4-k-m", "agentic-coding")
+    assert one.estimate.placement.strategy is Strategy.EXPERT_OFFLOAD
+    found = commands(one)
+    assert {each.tool for each in found} == {Tool.LLAMA_SERVER, Tool.LLAMA_DOCKER}
+    assert flags_of(found[0], "--n-cpu-moe") == str(one.estimate.placement.cpu_moe_layers)
+
+
+def test_layer_offload_names_the_layers_for_every_engine() -> None:
+    one = facts("llama-3.3-70b", "rtx-4090", "q4-k-m")
+    assert one.estimate.placement.strategy is Strategy.LAYER_OFFLOAD
+    by_tool = {each.tool: each for each in commands(one)}
+    layers = one.estimate.placement.gpu_layers
+    assert flags_of(by_tool[Tool.LLAMA_SERVER], "-ngl") == str(layers)
+    assert f"PARAMETER num_gpu {layers}" in by_tool[Tool.OLLAMA].text
+    assert float(flags_of(by_tool[Tool.LM_STUDIO], "--gpu") or 2) <= layers / (one.model.n_layers + 1)
+
+
+@pytest.mark.parametrize(
+    ("cache", "tools"),
+    [
+        (CacheType.Q8_0, {Tool.LLAMA_SERVER, Tool.LLAMA_DOCKER, Tool.OLLAMA}),
+        (CacheType.Q5_1, {Tool.LLAMA_SERVER, Tool.LLAMA_DOCKER}),
+    ],
+)
+def test_a_quantized_cache_is_in_the_command_or_there_is_none(cache: CacheType, tools: set[Tool]) -> None:
+    one = changed(facts("qwen3-8b", "rtx-3090", "q4-k-m"), kv_cache_type=cache)
+    found = commands(one)
+    assert {each.tool for each in found} == tools
+    assert all(cache.value in each.text for each in found)
+
+
+def test_several_streams_and_cards() -> None:
+    one = changed(facts("qwen3-8b", "rtx-3090", "q4-k-m"), batch=4, gpu_count=2)
+    server = commands(one)[0]
+    assert flags_of(server, "-np") == "4"
+    assert flags_of(server, "-c") == str(4 * one.estimate.context_tokens)
+    assert flags_of(server, "-sm") == "layer"
+
+
+def test_vllm_and_mlx() -> None:
+    served = commands(facts("qwen3-8b", "h100-sxm5-80-gb", "bf16-safetensors"))
+    assert {each.engine for each in served} == {Engine.VLLM}
+    assert flags_of(served[0], "--max-model-len") == "16000"
+    apple = commands(facts("qwen3-8b", "apple-m3-max-40c-128gb", "mlx-4bit"))
+    assert [each.tool for each in apple] == [Tool.MLX]
+    assert flags_of(apple[0], "--q-bits") == "4"
+
+
+def test_nothing_runs_so_there_is_no_command() -> None:
+    one = facts("deepseek-r1", "rtx-4090", "q8-0", "chat")
+    assert one.estimate.status is Status.DOES_NOT_FIT
+    assert commands(one) == ()
+
+
+@pytest.mark.parametrize("name", ["a/b; rm -rf /", "a/$(id)", "a", "/b", "a/../b", "a/b\nc", "-a/b", "a/b c", None])
+def test_only_well_formed_repositories_reach_a_command(name: str | None) -> None:
+    assert not is_repository(name)
+    one = replace(facts("qwen3-8b", "rtx-3090", "q4-k-m"), gguf_repository=name, hf_repository=name)
+    assert not any(word in each.text for each in commands(one) for word in ("-hf", "hf.co", "huggingface.co"))
+
+
+def test_every_command_of_random_fits_has_recorded_flags_and_agrees_with_its_plan() -> None:
+    pick = random.Random(7)
+    models = [slug for slug, entry in sorted(CATALOG.models.items()) if not specs.missing_facts(entry)]
+    gpus = [slug for slug, entry in sorted(CATALOG.gpus.items()) if not specs.missing_facts(entry)]
+    quants = sorted(CATALOG.quants)
+    seen = 0
+    for _ in range(1500):
+        try:
+            one = facts(
+                pick.choice(models), pick.choice(gpus), pick.choice(quants), pick.choice(sorted(CATALOG.workloads))
+            )
+        except EstimatorError:
+            continue
+        found = commands(one)
+        assert bool(found) <= one.runs
+        for command in found:
+            seen += 1
+            check_recorded(command)
+            assert command.text.isascii()
+            if command.tool in (Tool.LLAMA_SERVER, Tool.LLAMA_DOCKER):
+                assert flags_of(command, "-ngl") == str(one.estimate.placement.gpu_layers)
+                assert (flags_of(command, "--n-cpu-moe") or "0") == str(one.estimate.placement.cpu_moe_layers)
+                assert flags_of(command, "-c") == str(one.estimate.context_tokens)
+        if one.runs and one.quant.format is QuantFormat.GGUF:
+            assert found, (one.model.slug, one.accelerator.slug, one.quant.slug)
+    assert seen > 500

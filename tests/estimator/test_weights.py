@@ -1,0 +1,103 @@
+"""Tensors and recipes against parameter counts, the engine's own plan of 2,109 files, and published file sizes."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import pytest
+
+from db import specs
+from db.catalog_files import load_catalog
+from db.measurements import memory_rows
+from estimator.architecture import ModelArchitecture
+from estimator.quantization import BLOCKS, DEFAULT_TYPE, index_tensors, tensor_bytes, tensor_types
+from estimator.tensors import Inventory, inventory
+from estimator.types import EstimatorError, Quant, QuantFormat
+from estimator.weights import weight_table
+
+CATALOG = load_catalog()
+ESTIMABLE = [slug for slug, entry in CATALOG.models.items() if not specs.missing_facts(entry)]
+UNITS = {"GB": 1e9, "GiB": 2**30, "MB": 1e6, "MiB": 2**20}
+
+
+def gguf(file_type: str, imatrix: bool = False) -> Quant:
+    return Quant(file_type, file_type, QuantFormat.GGUF, file_type, 4.0, None, None, None, None, None, imatrix)
+
+
+@cache
+def model_of(slug: str) -> tuple[ModelArchitecture, Inventory]:
+    model = specs.architecture(CATALOG.models[slug])
+    return model, inventory(model)
+
+
+def test_every_model_but_the_thin_ones_has_an_inventory_of_its_parameter_count() -> None:
+    wrong = []
+    for slug in ESTIMABLE:
+        model, tensors = model_of(slug)
+        stored = sum(
+            int(e) for e, layer in zip(tensors.elements, tensors.layer, strict=True) if layer >= model.n_layers
+        )
+        if abs(tensors.parameters - stored - model.total_parameters) > 1e-3 * model.total_parameters:
+            wrong.append(slug)
+    assert len(ESTIMABLE) == len(CATALOG.models) - 3
+    assert wrong == []
+
+
+def test_the_quantizers_own_plan_is_reproduced() -> None:
+    """Bytes that llama.cpp's own rules give, by model, file type, with and without importance matrix."""
+    errors = []
+    for row in memory_rows("predicted-sizes"):
+        model, tensors = model_of(row["model_slug"])
+        types = tensor_types(index_tensors(model, tensors), row["ftype"], imatrix=bool(row["imatrix"]))
+        computed = int(tensor_bytes(tensors, types).sum())
+        errors.append(abs(computed - row["tensor_bytes"]) / row["tensor_bytes"])
+    assert len(errors) > 2000
+    assert max(errors) < 5e-4
+
+
+def test_published_file_sizes(capsys: pytest.CaptureFixture[str]) -> None:
+    """Median within 0.3 % over every published size whose recipe is a standard one by name."""
+    table: dict[str, list[float]] = {}
+    for row in memory_rows("gguf-sizes"):
+        if not row["model_slug"] or row["quant"] not in DEFAULT_TYPE:
+            continue
+        model, _ = model_of(row["model_slug"])
+        size = float(weight_table(model, (gguf(row["quant"], imatrix=True),)).file[0])
+        published = float(row["size"].replace(",", "")) * UNITS[row["unit"]]
+        table.setdefault(row["model_slug"], []).append(size / published - 1.0)
+    errors = np.abs(np.concatenate([np.array(values) for values in table.values()]))
+    with capsys.disabled():
+        print(f"\n{'model':36} files  median error  largest")
+        for slug, values in sorted(table.items()):
+            absolute = np.abs(values)
+            print(f"{slug:36} {len(values):5}  {np.median(absolute):11.3%}  {absolute.max():8.3%}")
+        print(f"{'all':36} {len(errors):5}  {np.median(errors):11.3%}  {errors.max():8.3%}")
+    assert len(errors) > 150
+    assert float(np.median(errors)) < 0.003
+
+
+@pytest.mark.parametrize("slug", ["llama-3.1-8b", "qwen3-30b-a3b", "gemma-3-27b", "kimi-linear-48b-a3b"])
+def test_parts_add_up_and_wider_types_are_larger(slug: str) -> None:
+    model, tensors = model_of(slug)
+    order = ("IQ1_S", "IQ2_XXS", "Q2_K", "Q3_K_M", "Q4_K_M", "Q5_K_M", "Q6_K", "Q8_0", "F16")
+    table = weight_table(model, tuple(gguf(name) for name in order))
+    assert (np.diff(table.file) > 0).all()
+    tied = table.embedding if model.tied_embeddings else 0
+    parts = table.layers.sum(1) + table.experts.sum(1) + table.embedding + table.output - tied + table.lookup
+    metadata = table.file - parts - table.stored
+    assert (metadata == metadata[0]).all()
+    assert 0 < metadata[0] < 20e6
+    assert table.parameters == tensors.parameters
+
+
+def test_an_unknown_file_type_is_refused_by_name() -> None:
+    model, tensors = model_of("llama-3.1-8b")
+    with pytest.raises(EstimatorError, match="Q9_Z"):
+        tensor_types(index_tensors(model, tensors), "Q9_Z", imatrix=False)
+
+
+def test_block_sizes_are_those_of_ggml() -> None:
+    assert BLOCKS["Q4_K"] == (256, 144)
+    assert BLOCKS["Q8_0"] == (32, 34)
+    assert BLOCKS["MXFP4"] == (32, 17)

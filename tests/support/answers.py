@@ -1,0 +1,84 @@
+"""Fits of the bundled catalog, as the text and advice functions take them."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from functools import cache
+
+from db import specs
+from db.catalog_files import load_catalog
+from estimator.advice import Options
+from estimator.architecture import ModelArchitecture
+from estimator.calibration import Calibration
+from estimator.estimate import estimate
+from estimator.fit_facts import FitFacts, request_of
+from estimator.types import Accelerator, EstimatorError, Host, Quant, Workload
+
+CATALOG = load_catalog()
+CALIBRATION = Calibration.load()
+HOST: Host = specs.host(CATALOG.hosts[CATALOG.default_host])
+HOSTS: tuple[Host, ...] = tuple(specs.host(entry) for entry in CATALOG.hosts.values())
+MODELS = sorted(slug for slug, entry in CATALOG.models.items() if not specs.missing_facts(entry))
+GPUS = sorted(slug for slug, entry in CATALOG.gpus.items() if not specs.missing_facts(entry))
+QUANTS = sorted(slug for slug, entry in CATALOG.quants.items() if specs.is_precomputed(entry))
+WORKLOADS = sorted(CATALOG.workloads)
+
+
+@cache
+def architecture(slug: str) -> ModelArchitecture:
+    """Architecture of a catalog model."""
+    return specs.architecture(CATALOG.models[slug])
+
+
+@cache
+def accelerator(slug: str) -> Accelerator:
+    """A catalog accelerator."""
+    return specs.accelerator(CATALOG.gpus[slug])
+
+
+@cache
+def quant(slug: str) -> Quant:
+    """A catalog quantization."""
+    return specs.quant(CATALOG.quants[slug])
+
+
+@cache
+def workload(slug: str) -> Workload:
+    """A catalog workload."""
+    return specs.workload(CATALOG.workloads[slug])
+
+
+def facts_of(model: str, gpu: str, quant_slug: str, use: str = "coding") -> FitFacts:
+    """The fit of four slugs. Raises :class:`EstimatorError` where there is none."""
+    entry = CATALOG.models[model]
+    request = request_of(quant(quant_slug), accelerator(gpu), HOST)
+    answer = estimate(architecture(model), request, CALIBRATION, workload(use))
+    return FitFacts(
+        architecture(model),
+        entry["name"],
+        request,
+        answer,
+        workload(use),
+        entry["hf_repo"],
+        entry["gguf_repo"],
+        entry["ollama_tag"],
+    )
+
+
+def random_facts(count: int, seed: int) -> Iterator[FitFacts]:
+    """``count`` random fits of the whole catalog that an engine can be asked about."""
+    pick = random.Random(seed)
+    while count:
+        try:
+            one = facts_of(pick.choice(MODELS), pick.choice(GPUS), pick.choice(QUANTS), pick.choice(WORKLOADS))
+        except EstimatorError:
+            continue
+        count -= 1
+        yield one
+
+
+@cache
+def everything() -> Options:
+    """All quants, accelerators and hosts of the catalog."""
+    return Options(tuple(map(quant, QUANTS)), tuple(map(accelerator, GPUS)), HOSTS)

@@ -1,0 +1,85 @@
+"""The Celery application. Its settings are the ones that lost nothing under kill -9 of workers and broker."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from celery import Celery
+from celery.signals import worker_process_init
+
+from db.settings import get_settings
+
+logger = logging.getLogger("fitgraph.workers")
+QUEUE = "fitgraph"
+TASK_TIME_LIMIT_S = 120
+#: A message that a worker took and did not finish is given out again after this: longer than any block may take.
+VISIBILITY_TIMEOUT_S = 300
+
+
+def make_app() -> Celery:
+    """A Celery application for the broker of this process's settings."""
+    settings = get_settings()
+    made = Celery("fitgraph", broker=settings.resolved_redis_url, include=["workers.tasks"])
+    made.conf.update(
+        task_default_queue=QUEUE,
+        # State lives in the rows of run and run_block: no result is kept.
+        task_ignore_result=True,
+        result_backend=None,
+        task_acks_late=True,
+        # Give a block whose process died to another, a bounded number of times (a reject would loop for ever).
+        task_reject_on_worker_lost=False,
+        task_retry_on_worker_lost=True,
+        task_acks_on_failure_or_timeout=True,
+        worker_prefetch_multiplier=1,
+        worker_max_tasks_per_child=1000,
+        worker_cancel_long_running_tasks_on_connection_loss=True,
+        worker_hijack_root_logger=False,
+        worker_soft_shutdown_timeout=20,
+        worker_enable_soft_shutdown_on_idle=True,
+        task_time_limit=TASK_TIME_LIMIT_S,
+        task_soft_time_limit=TASK_TIME_LIMIT_S - 20,
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        broker_transport_options={
+            "visibility_timeout": VISIBILITY_TIMEOUT_S,
+            # The default sweep of unacknowledged messages takes 100 s.
+            "unacked_restore_interval": 5,
+            "unacked_restore_throttle": 1,
+            "socket_connect_timeout": 5,
+            "socket_timeout": 30,
+            "socket_keepalive": True,
+            "health_check_interval": 25,
+        },
+        task_publish_retry_policy={"max_retries": 5, "interval_start": 0.1, "interval_step": 0.3, "interval_max": 1.0},
+        task_serializer="json",
+        accept_content=["json"],
+        timezone="UTC",
+        beat_schedule=_schedule(settings.refresh_interval_s),
+    )
+    return made
+
+
+def _schedule(refresh_interval_s: float) -> dict[str, Any]:
+    schedule: dict[str, Any] = {"sweep": {"task": "fitgraph.sweep_runs", "schedule": 10.0, "options": {"expires": 10}}}
+    if refresh_interval_s:
+        schedule["refresh"] = {"task": "fitgraph.refresh_catalog", "schedule": refresh_interval_s}
+    return schedule
+
+
+app = make_app()
+
+
+def queue_length() -> int | None:
+    """Messages that wait in the queue; None when the broker does not answer."""
+    try:
+        with app.connection_for_read() as connection:
+            return int(connection.default_channel.client.llen(QUEUE))
+    except (OSError, *app.connection_for_read().connection_errors):
+        return None
+
+
+@worker_process_init.connect
+def _quieten(**_: Any) -> None:
+    """A pool process makes its own database engine (see ``db.session``); here only its log level is set."""
+    logging.getLogger("fitgraph").setLevel(logging.INFO)

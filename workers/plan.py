@@ -1,0 +1,191 @@
+"""What a run must compute: the difference between a catalog and what the published fits were computed from."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+import estimator
+from db.catalog_files import Catalog
+from db.catalog_store import KINDS, entity_table, entity_values, entry_hash, stored_hashes
+from db.fit_tables import LAYOUT, SLOT_COUNT, SLOTS
+from db.generations import current_generation_sync
+from db.run_store import page_runs_sync
+from db.tables import PublishedInput, table_of
+from estimator.calibration import Calibration
+
+#: A model costs a worker at least as much as this many cells, however few GPUs it is computed for.
+MODEL_COST_CELLS = 10_000
+#: Above this share of all cells a fresh storage with its indexes built at the end is the cheaper way.
+REBUILD_SHARE = 0.3
+#: Modules of the estimator that only write text: a change there recomputes nothing.
+TEXT_MODULES = frozenset({"explain", "commands", "terms", "fit_facts", "advice", "validation"})
+_INPUT = table_of(PublishedInput)
+#: The entity id of the one input of kind ``common``.
+COMMON_ID = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedBlock:
+    """Some models against all GPUs, or against ``gpus``; slugs. ``cells`` counts what no engine runs, too."""
+
+    models: tuple[str, ...]
+    gpus: tuple[str, ...] | None
+    cells: int
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What changed, why, and the blocks that follow. ``changed`` are new entries by kind and slug; None: gone."""
+
+    revision: str
+    rebuild: bool
+    blocks: tuple[PlannedBlock, ...]
+    reasons: tuple[str, ...]
+    changed: dict[str, dict[str, dict[str, Any] | None]] = field(repr=False)
+    inputs: dict[str, dict[str, str]] = field(repr=False)
+    cells_per_s: float | None = None
+
+    @property
+    def cells(self) -> int:
+        """Pairings that will be looked at."""
+        return sum(block.cells for block in self.blocks)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is to be computed or published."""
+        return not self.blocks and not any(self.changed.values())
+
+    def describe(self) -> str:
+        """The plan in a few lines: what changed, how many cells, how long by the pace of the last run."""
+        if self.is_empty:
+            return "nothing changed: every pairing of this catalog is published"
+        pace = f", about {self.cells / self.cells_per_s:.0f} s at the last run's pace" if self.cells_per_s else ""
+        kind = "full rebuild" if self.rebuild else "update in place"
+        lines = [f"catalog {self.revision[:12]}: {kind}, {len(self.blocks)} blocks, {self.cells:,} pairings{pace}"]
+        return "\n".join(lines + [f"  - {reason}" for reason in self.reasons])
+
+
+def plan_run(catalog: Catalog, connection: Connection, *, everything: bool = False, block_cells: int = 250_000) -> Plan:
+    """Compare ``catalog`` with what is published. Reads only; ``everything`` recomputes whatever changed or not."""
+    changed = {kind: _changed(catalog, connection, kind) for kind in KINDS}
+    current = _current_inputs(catalog, connection, changed)
+    published = _published_inputs(connection)
+    models, gpus = current["model"], current["gpu"]
+    generation = current_generation_sync(connection)
+    reasons = _catalog_reasons(changed)
+    if generation is None or everything or current["common"] != published.get("common", {}):
+        rebuild, stale, new_gpus = True, list(models), []
+        reasons.append(_why_everything(generation is None, everything))
+    else:
+        stale = [slug for slug in models if published["model"].get(slug) != models[slug]]
+        new_gpus = [slug for slug in gpus if published["gpu"].get(slug) != gpus[slug]]
+        reasons += [f"model {slug} is new or its facts changed" for slug in stale]
+        reasons += [f"gpu {slug} is new or its facts changed" for slug in new_gpus]
+        rebuild = False
+    per_gpu = sum(values["estimated"] for values in _all_values(catalog, "quant")) * SLOT_COUNT
+    blocks = _blocks(stale, None, len(gpus) * per_gpu, block_cells)
+    if new_gpus and not rebuild:
+        others = [slug for slug in models if slug not in set(stale)]
+        blocks += _blocks(others, tuple(new_gpus), len(new_gpus) * per_gpu, block_cells)
+    cells = sum(block.cells for block in blocks)
+    if not rebuild and cells > REBUILD_SHARE * len(models) * len(gpus) * per_gpu:
+        rebuild, blocks = True, _blocks(list(models), None, len(gpus) * per_gpu, block_cells)
+        reasons.append("so much changed that everything is computed afresh")
+    return Plan(catalog.revision, rebuild, tuple(blocks), tuple(reasons), changed, current, _last_pace(connection))
+
+
+def kernel_version() -> str:
+    """Hash of the estimator's code: a change of any formula recomputes everything."""
+    digest = hashlib.blake2b(digest_size=16)
+    for path in sorted(Path(str(estimator.__file__)).parent.glob("*.py")):
+        if path.stem not in TEXT_MODULES:
+            digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
+def _all_values(catalog: Catalog, kind: str) -> list[dict[str, Any]]:
+    return [entity_values(kind, entry) for entry in catalog.entries(kind).values()]
+
+
+def _changed(catalog: Catalog, connection: Connection, kind: str) -> dict[str, dict[str, Any] | None]:
+    known, entries = stored_hashes(connection, kind), catalog.entries(kind)
+    found: dict[str, dict[str, Any] | None] = {slug: None for slug in known if slug not in entries}
+    for slug, entry in entries.items():
+        if known.get(slug) != entry_hash(entry):
+            found[slug] = entity_values(kind, entry)
+            if kind == "workload":
+                found[slug] = {**entity_values(kind, entry), "slot": [str(each) for each in SLOTS].index(entry["kind"])}
+    return found
+
+
+def _current_inputs(
+    catalog: Catalog, connection: Connection, changed: Mapping[str, Mapping[str, dict[str, Any] | None]]
+) -> dict[str, dict[str, str]]:
+    """Fingerprints by slug of the estimated models and GPUs, and one of all that every fit depends on."""
+    prints = {kind: _fingerprints(connection, kind, changed[kind]) for kind in ("model", "gpu", "quant", "workload")}
+    host = catalog.hosts[catalog.default_host]
+    parts = [kernel_version(), Calibration.load().version, str(LAYOUT), entity_values("host", host)["fingerprint"]]
+    parts += sorted(catalog.engines)
+    for kind in ("quant", "workload"):
+        parts += [f"{slug}={value}" for slug, value in sorted(prints[kind].items())]
+    common = hashlib.blake2b("\n".join(parts).encode(), digest_size=16).hexdigest()
+    return {"model": prints["model"], "gpu": prints["gpu"], "common": {"common": common}}
+
+
+def _fingerprints(connection: Connection, kind: str, changed: Mapping[str, dict[str, Any] | None]) -> dict[str, str]:
+    table = entity_table(kind)
+    query = select(table.c.slug, table.c.fingerprint).where(table.c.live, table.c.estimated)
+    found = {row[0]: row[1] for row in connection.execute(query) if row[0] not in changed}
+    found |= {
+        slug: values["fingerprint"] for slug, values in changed.items() if values is not None and values["estimated"]
+    }
+    return dict(sorted(found.items()))
+
+
+def _published_inputs(connection: Connection) -> dict[str, dict[str, str]]:
+    found: dict[str, dict[str, str]] = {"model": {}, "gpu": {}}
+    for kind in found:
+        table = entity_table(kind)
+        query = select(table.c.slug, _INPUT.c.fingerprint).where(
+            _INPUT.c.kind == kind, _INPUT.c.entity_id == table.c.id
+        )
+        found[kind] = {row[0]: row[1] for row in connection.execute(query)}
+    common = connection.execute(select(_INPUT.c.fingerprint).where(_INPUT.c.kind == "common")).scalar()
+    return found | ({"common": {"common": common}} if common else {})
+
+
+def _blocks(
+    models: Sequence[str], gpus: tuple[str, ...] | None, cells_per_model: int, block_cells: int
+) -> list[PlannedBlock]:
+    """Models in groups of about ``block_cells`` cells of work."""
+    size = max(1, block_cells // max(cells_per_model, MODEL_COST_CELLS))
+    groups = [tuple(models[start : start + size]) for start in range(0, len(models), size)]
+    return [PlannedBlock(group, gpus, len(group) * cells_per_model) for group in groups]
+
+
+def _catalog_reasons(changed: Mapping[str, Mapping[str, dict[str, Any] | None]]) -> list[str]:
+    reasons = []
+    for kind, entries in changed.items():
+        gone = sum(values is None for values in entries.values())
+        if len(entries) > gone:
+            reasons.append(f"{len(entries) - gone} {kind} entries are new or changed")
+        if gone:
+            reasons.append(f"{gone} {kind} entries are gone")
+    return reasons
+
+
+def _why_everything(first: bool, asked: bool) -> str:
+    if first:
+        return "nothing is published yet"
+    return "everything was asked for" if asked else "a quant, workload, host, engine, calibration or formula changed"
+
+
+def _last_pace(connection: Connection) -> float | None:
+    paces = [run.cells_per_s for run in page_runs_sync(connection, limit=20) if run.is_final]
+    return next((pace for pace in paces if pace), None)

@@ -1,0 +1,67 @@
+"""The tasks: ids in, nothing out. Each may be delivered twice, or to two workers at once, and does its work once."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from db.settings import get_settings
+from workers import runs
+from workers.app import app
+
+logger = logging.getLogger("fitgraph.workers")
+#: Seconds before a block that failed is tried again, and the most tries of a message (a block counts its own).
+RETRY_DELAY_S = 1
+MAX_RETRIES = 5
+PUBLISH_TIME_LIMIT_S = 3600
+
+
+@app.task(
+    name="fitgraph.compute_block", bind=True, max_retries=MAX_RETRIES, default_retry_delay=RETRY_DELAY_S, acks_late=True
+)
+def compute_block(self: Any, run_id: int, block_id: int) -> None:
+    """Compute and store one block of a run."""
+    settings = get_settings()
+    try:
+        ready = runs.compute_one(settings, run_id, block_id)
+    except Exception as error:
+        raise self.retry(exc=error) from error
+    if ready:
+        publish_run.delay(run_id)
+
+
+@app.task(
+    name="fitgraph.publish_run",
+    bind=True,
+    max_retries=MAX_RETRIES,
+    default_retry_delay=RETRY_DELAY_S,
+    time_limit=PUBLISH_TIME_LIMIT_S,
+    soft_time_limit=PUBLISH_TIME_LIMIT_S - 60,
+)
+def publish_run(self: Any, run_id: int) -> None:
+    """Publish a run whose blocks are all done."""
+    try:
+        runs.publish_one(get_settings(), run_id)
+    except Exception as error:
+        raise self.retry(exc=error) from error
+
+
+@app.task(name="fitgraph.refresh_catalog", max_retries=0, default_retry_delay=RETRY_DELAY_S)
+def refresh_catalog() -> None:
+    """Read the catalog files and start a run for what changed. A faulty catalog changes nothing."""
+    from db.catalog_files import CatalogError, load_checked_catalog
+
+    try:
+        catalog = load_checked_catalog()
+    except CatalogError as error:
+        logger.error("the catalog files have faults; the last good revision stays: %s", error)
+        return
+    runs.start_run(get_settings(), catalog, cause="scheduled refresh")
+
+
+@app.task(name="fitgraph.sweep_runs", max_retries=0, default_retry_delay=RETRY_DELAY_S)
+def sweep_runs() -> None:
+    """Wake an active run that no message is left for, and drop generations past their grace."""
+    settings = get_settings()
+    runs.sweep(settings)
+    runs.drop_old(settings)
