@@ -40,8 +40,9 @@ format: $(VENV)/.test
 bench: $(VENV)/.test  ## side-by-side benchmarks, each prints its ratio
 	$(BIN)/python -m bench
 
-schema: $(VENV)/.run  ## print the GraphQL contract
+schema docs: $(VENV)/.run  ## rewrite the documents that the code generates
 	$(BIN)/fitgraph schema > schema.graphql
+	$(BIN)/fitgraph settings > docs/reference/settings.md
 
 lock:  ## resolve and pin every dependency with its hash
 	$(PIP) uv

@@ -8,6 +8,7 @@ import math
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,10 @@ from api.observations import MeasuredRow, Observer
 from db.catalog_files import Catalog, load_catalog
 from db.measurements import speed_rows
 from estimator import crossval
-from estimator.calibration import DEFAULT_PATH
+from estimator.calibration import DEFAULT_PATH, PER_WEIGHT_TERMS, Calibration
 from estimator.effects import DECODE_FACTORS, PREFILL_FACTORS
 from estimator.fitting import Observation, fit
+from estimator.speed import DECODE_TERMS
 
 FAILED = 1
 #: First guess of each term's own level, log; the prior is wide, so this only says where to start.
@@ -59,6 +61,10 @@ def calibrate(catalog: Catalog, say: Callable[[str], None] = print) -> dict[str,
     result["offload"] = {
         "host": 1.4,
         "host_layer": 4.0,
+        "host_expert": 1.4,
+        "host_expert_layer": 4.0,
+        "low": 0.7,
+        "high": 1.3,
         "link": LINK_COEFFICIENT,
         "default_link_bytes_s": DEFAULT_LINK_BYTES_S,
     }
@@ -71,13 +77,15 @@ def _fit_kind(kind: str, measured: Sequence[MeasuredRow], say: Callable[[str], N
     quants = [each.quant.slug for each in measured]
     factors, start = FACTORS[kind], STARTS[kind]
     fitted = fit(observations, factors, start)
+    shipped = shipped_terms(kind, measured)
     effects = {name: value for name, value in fitted.effects.items() if abs(value) >= _SMALL_EFFECT}
-    residual = np.array([each.log_seconds for each in observations]) - fitted.predict(observations)
+    answered = shipped(range(len(observations)), fitted.effects)
+    residual = np.array([each.log_seconds for each in observations]) - fitted.predict(answered)
     validated: dict[str, Any] = {}
     residuals: dict[str, Any] = {}
     is_moe = np.array([each.factors["moe"] is not None for each in observations])
     for scheme, key in crossval.SCHEMES.items():
-        residuals[scheme] = crossval.cross_validate(observations, factors, start, key)
+        residuals[scheme] = crossval.cross_validate(observations, factors, start, key, shipped)
         validated[scheme] = crossval.error_summary(observations, residuals[scheme])
         for name, mask in (("moe", is_moe), ("dense", ~is_moe)):
             chosen = [int(index) for index in np.flatnonzero(mask)]
@@ -95,6 +103,32 @@ def _fit_kind(kind: str, measured: Sequence[MeasuredRow], say: Callable[[str], N
         "ranges": _ranges(observations, quants, residual, residuals, is_moe),
         "cross_validation": validated,
     }
+
+
+def shipped_terms(kind: str, measured: Sequence[MeasuredRow]) -> crossval.Shipped:
+    """What the estimator makes of measured rows under given effects: it evens file types that thin data put out of
+    order, which the fit does not know of."""
+
+    def shipped(at: Sequence[int], effects: Mapping[str, float]) -> Sequence[Observation]:
+        if kind != "decode":
+            return [measured[index].observation for index in at]
+        calibration = Calibration({"decode": {"effects": effects}, "prefill": {"effects": {}}}, "shipped")
+        memo: dict[Any, float] = {}
+        out = []
+        for index in at:
+            row = measured[index]
+            key = (row.accelerator.slug, row.backend, row.engine, row.quant.slug, row.model.is_moe)
+            if key not in memo:
+                asked = (row.accelerator, row.backend, row.engine, row.quant, row.model.is_moe)
+                memo[key] = math.exp(calibration.evening(*asked))
+            terms = tuple(
+                seconds * memo[key] if term in PER_WEIGHT_TERMS else seconds
+                for term, seconds in zip(DECODE_TERMS, row.observation.terms, strict=True)
+            )
+            out.append(replace(row.observation, terms=terms))
+        return out
+
+    return shipped
 
 
 def _measured(

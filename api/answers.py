@@ -5,6 +5,7 @@ GraphQL and the pages both read from here, so they say the same. Everything is d
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cached_property
 from html import escape
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from estimator import advice as advising
 from estimator import commands as starting
 from estimator import explain
 from estimator.fit_facts import FitFacts, request_of
+from estimator.serving import Serving, serving
 from estimator.tables import model_tables
 from estimator.terms import Terms, terms
 from estimator.types import Estimate, EstimatorError, MemoryParts, OperatingMode, Placement, Speed, Status
@@ -99,6 +101,18 @@ class Answers:
     def advice(self) -> tuple[advising.Advice, ...]:
         """What to change, best first, with computed gains."""
         return advising.advice(self.facts, self._view.calibration, self.options)
+
+    def advice_within(self, budget_usd: float | None, max_power_w: float | None) -> tuple[advising.Advice, ...]:
+        """Advice whose purchases keep to a buyer's limits; what costs nothing is not limited."""
+        if budget_usd is None and max_power_w is None:
+            return self.advice
+        options = replace(self.options, budget_usd=budget_usd, max_power_w=max_power_w)
+        return advising.advice(self.facts, self._view.calibration, options)
+
+    @cached_property
+    def serving(self) -> Serving | None:
+        """How many streams the setup serves at the workload's comfortable speed; None when not even one."""
+        return serving(self.facts, self._view.calibration)
 
     @cached_property
     def commands(self) -> tuple[starting.Command, ...]:

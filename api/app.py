@@ -6,7 +6,7 @@ import logging
 import re
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import orjson
 from sqlalchemy import text
@@ -54,8 +54,11 @@ def create_app(settings: ApiSettings | None = None, catalog: Catalog | None = No
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        # The first request need not wait for the catalog; without a database the server starts and says so.
+        with suppress(ApiError):
+            await services.view()
         yield
-        await engine.dispose()
+        await services.close()
 
     routes: list[BaseRoute] = [
         Route("/graphql", graphql, methods=["GET", "POST"]),

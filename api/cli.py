@@ -150,6 +150,14 @@ def schema() -> None:
     typer.echo(graphql_schema.as_str())
 
 
+@app.command(epilog="Example: `fitgraph settings > docs/reference/settings.md`")
+def settings() -> None:
+    """Print every setting, its default and what it does."""
+    from api.settings import settings_markdown
+
+    typer.echo(settings_markdown(), nl=False)
+
+
 @app.command(epilog="Example: `fitgraph calibrate --check`")
 def calibrate(
     check: Annotated[

@@ -22,6 +22,7 @@ def serve_api(*, host: str | None = None, port: int | None = None) -> None:
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=5,
+        ws_max_size=262_144,
     )
 
 
@@ -50,6 +51,10 @@ def launch(*, port: int | None, workers: int | None) -> int:
     def ready(running: Settings) -> None:
         print(f"the API answers at {address}/graphql (explorer: {address}/explorer)", flush=True)
         result = start_run(running, catalog, cause="start-up")
+        if result.run is not None and result.already_running:
+            print(f"run {result.run.id} of an earlier start goes on", flush=True)
+            follow_run(running, result.run.id)
+            result = start_run(running, catalog, cause="start-up")
         if result.run is None:
             print("every pairing is published; nothing to compute", flush=True)
         else:
@@ -58,7 +63,7 @@ def launch(*, port: int | None, workers: int | None) -> int:
         print("ready; Ctrl-C stops everything", flush=True)
 
     argv = [sys.executable, "-m", "api.cli", "serve", "--port", str(chosen_port)]
-    return up(settings, api_argv=argv, on_ready=ready)
+    return up(settings, api_argv=argv, on_ready=ready, api_address=(settings.host, chosen_port))
 
 
 def why_not_free(host: str, port: int) -> str | None:

@@ -18,11 +18,20 @@ from db import specs
 from db.catalog_files import Catalog
 from estimator.architecture import ModelArchitecture
 from estimator.calibration import peak_flops
-from estimator.effects import factor_values
+from estimator.effects import factor_values, unit_clocks_s
+from estimator.estimate import DEFAULT_MICRO_BATCH_TOKENS
 from estimator.fitting import Observation
 from estimator.hardware import backends_of
 from estimator.needs import Situation, needs
-from estimator.speed import EXPERT_LAYER_S, LAYER_S, TOKEN_S, PrefillWork, expert_thinness, prefill_terms
+from estimator.speed import (
+    EXPERT_LAYER_S,
+    LAYER_S,
+    TOKEN_S,
+    UNPACK_UNIT_CLOCKS,
+    PrefillWork,
+    expert_thinness,
+    prefill_terms,
+)
 from estimator.tables import model_tables
 from estimator.types import Accelerator, Backend, Engine, MissingFactError, Quant
 
@@ -34,7 +43,11 @@ UNDATED_AGE_YEARS = 0.5
 DEFAULT_PROMPT_TOKENS = 512
 DEFAULT_OUTPUT_TOKENS = 128
 _BACKENDS = {backend.value: backend for backend in Backend}
-_SAME_ENGINE = {"ollama": Engine.LLAMA_CPP.value, "docker-model-runner": Engine.LLAMA_CPP.value}
+_SAME_ENGINE = {
+    "ollama": Engine.LLAMA_CPP.value, "docker-model-runner": Engine.LLAMA_CPP.value, "lm-studio": Engine.LLAMA_CPP.value,
+}  # fmt: skip
+#: A row that does not say whether weights were offloaded counts when they fill no more of the memory than this.
+CLEARLY_FITS = 0.72
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +78,15 @@ def why_left_out(row: Mapping[str, Any]) -> str | None:
         return "its table states a reason to doubt it"
     if (row.get("gpu_count") or 1) != 1:
         return "several GPUs"
-    if row.get("offload"):
+    if row.get("offload") and not _unrecorded(row):
         return "weights in system memory"
     if not row.get("tok_s"):
         return "no speed"
     return None
+
+
+def _unrecorded(row: Mapping[str, Any]) -> bool:
+    return str(row.get("offload") or "").startswith("unknown")
 
 
 class Observer:
@@ -93,6 +110,10 @@ class Observer:
             return None
         if accelerator.bandwidth_bytes_s is None or math.isnan(peak_flops(accelerator)):
             return None
+        if _unrecorded(row):
+            device = float(model_tables(model, (quant,)).device[0])
+            if accelerator.memory_bytes is None or device > CLEARLY_FITS * accelerator.memory_bytes:
+                return None
         backend = backend_of(row, accelerator)
         engine = str(row.get("engine") or Engine.LLAMA_CPP.value)
         engine = _SAME_ENGINE.get(engine, engine)
@@ -101,7 +122,7 @@ class Observer:
         terms, thinness = (
             (_decode_terms(row, accelerator, model, quant, scale), 0.0)
             if decode
-            else _prefill_terms(row, accelerator, model, quant, scale, engine)
+            else _prefill_terms(row, accelerator, model, quant, scale)
         )
         tokens = 1.0 if decode else float(row.get("n_prompt") or DEFAULT_PROMPT_TOKENS)
         observation = Observation(
@@ -156,6 +177,7 @@ def _decode_terms(
         scale * (float(tables.active[0]) - routed) / bandwidth,
         scale * routed / bandwidth,
         float(need.read_last[0, n]) / bandwidth,
+        0.5 * tables.flops_per_token * UNPACK_UNIT_CLOCKS / unit_clocks_s(accelerator),
         n * LAYER_S,
         float(tables.expert_layers_first[n]) * EXPERT_LAYER_S,
         TOKEN_S,
@@ -168,7 +190,6 @@ def _prefill_terms(
     model: ModelArchitecture,
     quant: Quant,
     scale: float,
-    engine: str,
 ) -> tuple[tuple[float, ...], float]:
     tables, n, experts = model_tables(model, (quant,)), model.n_layers, model.experts
     routed, device = float(tables.host_experts[0, n]), float(tables.device[0])
@@ -179,7 +200,7 @@ def _prefill_terms(
     work = PrefillWork(
         prompt_tokens=one(row.get("n_prompt") or DEFAULT_PROMPT_TOKENS),
         depth_tokens=one(row.get("depth") or 0),
-        micro_batch_tokens=one(2048 if engine == Engine.VLLM.value else 512),
+        micro_batch_tokens=one(DEFAULT_MICRO_BATCH_TOKENS),
         flops_per_token=one(tables.flops_per_token),
         attention_flops_per_pair=one(tables.attention_flops_per_token_pair),
         weight_bytes=one(device * scale),

@@ -94,6 +94,7 @@ def status_command() -> int:
 def recompute_command(*, dry_run: bool, everything: bool, wait: bool) -> int:
     """Plan, enqueue and follow a run. Returns 0 when published or nothing changed, 1 when it failed."""
     from db.session import sync_engine, upgrade_database
+    from workers.embedded import workers_at_hand
     from workers.plan import plan_run
     from workers.runs import start_run
 
@@ -106,15 +107,20 @@ def recompute_command(*, dry_run: bool, everything: bool, wait: bool) -> int:
         with sync_engine(settings.resolved_database_url).connect() as connection:
             print(plan_run(catalog, connection, everything=everything).describe())
         return 0
-    result = start_run(settings, catalog, cause="operator", everything=everything)
-    if result.run is None:
-        print("nothing changed: every pairing of this catalog is published")
-        return 0
-    print(result.plan.describe() if not result.already_running else f"run {result.run.id} is already under way")
     if not wait:
-        print(f"run {result.run.id} is enqueued; follow it with `fitgraph runs`")
+        result = start_run(settings, catalog, cause="operator", everything=everything)
+        state = (
+            "nothing changed" if result.run is None else f"run {result.run.id} waits for workers; see `fitgraph runs`"
+        )
+        print(state)
         return 0
-    return follow_run(settings, result.run.id)
+    with workers_at_hand(settings):
+        result = start_run(settings, catalog, cause="operator", everything=everything)
+        if result.run is None:
+            print("nothing changed: every pairing of this catalog is published")
+            return 0
+        print(result.plan.describe() if not result.already_running else f"run {result.run.id} is already under way")
+        return follow_run(settings, result.run.id)
 
 
 def follow_run(settings: Settings, run_id: int, console: Console | None = None) -> int:

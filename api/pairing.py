@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
+from api.custom import CUSTOM, is_model_file, model_of_file
 from api.questions import Answer, ErrorCode, QuestionError, as_json
 from db import specs
 from db.catalog_files import Catalog, UnknownNameError
@@ -68,13 +70,13 @@ class Pairing:
 def estimate_pairing(
     catalog: Catalog, calibration: Calibration, model: str, gpu: str, quant: str | None, workload: str
 ) -> Pairing:
-    """Estimate a pairing for every quant and workload.
+    """Estimate a pairing for every quant and workload. ``model`` may be the path of a ``config.json`` or GGUF file.
 
     Raises:
         QuestionError: a name is unknown, a fact is missing, or no engine runs the quant there.
     """
     try:
-        model_slug = catalog.resolve_model(model)
+        model_slug = CUSTOM if is_model_file(model) else catalog.resolve_model(model)
         gpu_slug = catalog.resolve_gpu(gpu)
         quant_slug = catalog.resolve_quant(quant) if quant else None
         workload_slug = catalog.resolve_workload(workload)
@@ -90,7 +92,8 @@ def estimate_pairing(
     accelerator = specs.accelerator(catalog.gpus[gpu_slug])
     try:
         require_facts(accelerator)
-        architecture = specs.architecture(catalog.models[model_slug])
+        custom = model_slug == CUSTOM
+        architecture = model_of_file(Path(model)) if custom else specs.architecture(catalog.models[model_slug])
         block = evaluate_block(architecture, (accelerator,), quants, workloads, host, calibration)
     except MissingFactError as error:
         raise QuestionError(ErrorCode.MISSING_FACT, str(error), error.field_name) from error
@@ -99,7 +102,7 @@ def estimate_pairing(
     w = next(index for index, each in enumerate(workloads) if each.slug == workload_slug)
     pairing = Pairing(
         model_slug,
-        str(catalog.models[model_slug]["name"]),
+        Path(model).name if custom else str(catalog.models[model_slug]["name"]),
         gpu_slug,
         accelerator.name,
         quants,

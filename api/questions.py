@@ -6,14 +6,18 @@ the same mistakes and return the same numbers. It reads the catalog snapshot onl
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any, TypeVar
 
+from api.custom import CUSTOM, accelerator_of_facts, host_with, model_of_config
+from api.observations import age_years
 from db import specs
 from db.catalog_files import Catalog, UnknownNameError
+from db.imports.errors import ImportFactsError
 from estimator.architecture import ModelArchitecture
 from estimator.calibration import Calibration
 from estimator.estimate import estimate
@@ -30,6 +34,7 @@ from estimator.types import (
     Quant,
     Speed,
     UnsupportedError,
+    Workload,
 )
 
 
@@ -79,7 +84,11 @@ LIMITS: dict[str, tuple[int, int]] = {
 KEYS: tuple[str, ...] = (
     "model", "gpu", "quant", "gpu_count", "host", "engine", "backend", "prompt_tokens", "output_tokens", "depth",
     "context_tokens", "kv_cache_type", "flash_attention", "batch", "micro_batch", "gpu_layers", "cpu_moe_layers",
+    "build_date",
+    "workload", "model_config", "gpu_facts", "host_memory_gb", "host_bandwidth_gbps",
 )  # fmt: skip
+#: Keys that stand in for a name, by the name that they stand in for.
+INSTEAD_OF: dict[str, str] = {"model": "model_config", "gpu": "gpu_facts"}
 E_ = TypeVar("E_", bound=StrEnum)
 
 
@@ -107,29 +116,60 @@ class Answerer:
             raise QuestionError(
                 ErrorCode.BAD_USER_INPUT, f"unknown key {unknown[0]!r}; allowed are {', '.join(KEYS)}", unknown[0]
             )
-        model_slug = self._resolved("model", _text(question, "model"))
-        gpu_slug = self._resolved("gpu", _text(question, "gpu"))
         quant_slug = self._resolved("quant", _text(question, "quant"))
-        host = self._resolved("host", _text(question, "host")) if question.get("host") is not None else None
-        request = self._request(question, gpu_slug, quant_slug, host)
+        workload = self._workload_of(question)
         try:
-            result = estimate(self._architecture(model_slug), request, self._calibration)
+            model_slug, model = self._model_of(question)
+            gpu_slug, accelerator = self._accelerator_of(question)
+            request = self._request(question, accelerator, quant_slug, self._host_of(question))
+            result = estimate(model, request, self._calibration, workload)
         except MissingFactError as error:
             raise QuestionError(ErrorCode.MISSING_FACT, str(error), error.field_name) from error
         except UnsupportedError as error:
             raise QuestionError(ErrorCode.UNSUPPORTED, str(error)) from error
+        except ImportFactsError as error:
+            raise QuestionError(ErrorCode.BAD_USER_INPUT, str(error), error.field) from error
         except EstimatorError as error:
             raise QuestionError(ErrorCode.BAD_USER_INPUT, str(error)) from error
         return Answer(model_slug, gpu_slug, quant_slug, result)
 
-    def _request(self, question: Mapping[str, Any], gpu: str, quant: str, host: str | None) -> EstimateRequest:
+    def _model_of(self, question: Mapping[str, Any]) -> tuple[str, ModelArchitecture]:
+        if _stands_in(question, "model"):
+            return CUSTOM, model_of_config(question["model_config"])
+        slug = self._resolved("model", _text(question, "model"))
+        return slug, self._architecture(slug)
+
+    def _accelerator_of(self, question: Mapping[str, Any]) -> tuple[str, Accelerator]:
+        if _stands_in(question, "gpu"):
+            return CUSTOM, accelerator_of_facts(question["gpu_facts"])
+        slug = self._resolved("gpu", _text(question, "gpu"))
+        return slug, self._accelerator(slug)
+
+    def _host_of(self, question: Mapping[str, Any]) -> Host:
+        named = question.get("host") is not None
+        host = self._host(self._resolved("host", _text(question, "host")) if named else self._default_host)
+        return host_with(
+            host, _number(question, "host_memory_gb", 0.5, 65_536), _number(question, "host_bandwidth_gbps", 1, 20_000)
+        )
+
+    def _workload_of(self, question: Mapping[str, Any]) -> Workload | None:
+        if question.get("workload") is None:
+            return None
+        return specs.workload(self._catalog.workloads[self._resolved("workload", _text(question, "workload"))])
+
+    def _request(
+        self, question: Mapping[str, Any], accelerator: Accelerator, quant: str, host: Host
+    ) -> EstimateRequest:
         context = _integer(question, "context_tokens")
+        engine, software = _engine(question)
         return EstimateRequest(
             quant=self._quant(quant),
-            accelerator=self._accelerator(gpu),
+            accelerator=accelerator,
             gpu_count=_integer(question, "gpu_count") or 1,
-            host=self._host(host or self._default_host),
-            engine=_choice(question, "engine", Engine),
+            host=host,
+            engine=engine,
+            software=software,
+            build_age_years=_age(question),
             backend=_choice(question, "backend", Backend),
             prompt_tokens=_integer(question, "prompt_tokens"),
             output_tokens=_integer(question, "output_tokens"),
@@ -217,11 +257,68 @@ def _integer(question: Mapping[str, Any], key: str) -> int | None:
     return value
 
 
+def _number(question: Mapping[str, Any], key: str, low: float, high: float) -> float | None:
+    value = question.get(key)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+        raise QuestionError(
+            ErrorCode.BAD_USER_INPUT, f"{key!r} must be a number from {low} to {high}, not {value!r}", key
+        )
+    return float(value)
+
+
+def _stands_in(question: Mapping[str, Any], name: str) -> bool:
+    """Whether facts are given in place of a name. Giving both is a mistake."""
+    key = INSTEAD_OF[name]
+    if question.get(key) is None:
+        return False
+    if question.get(name) is not None:
+        raise QuestionError(ErrorCode.BAD_USER_INPUT, f"give {name!r} or {key!r}, not both", key)
+    return True
+
+
 def _boolean(question: Mapping[str, Any], key: str) -> bool | None:
     value = question.get(key)
     if value is None or isinstance(value, bool):
         return value
     raise QuestionError(ErrorCode.BAD_USER_INPUT, f"{key!r} must be true or false, not {value!r}", key)
+
+
+#: Forks and fronts whose measured pace differs from their engine's, by the names that benchmarks give them.
+SOFTWARE: Mapping[str, tuple[Engine, str | None]] = {
+    "llamafile": (Engine.LLAMA_CPP, "llamafile (LocalScore)"),
+    "localscore": (Engine.LLAMA_CPP, "llamafile (LocalScore)"),
+    "llamafile (localscore)": (Engine.LLAMA_CPP, "llamafile (LocalScore)"),
+    "ik_llama.cpp": (Engine.LLAMA_CPP, "ik_llama.cpp"),
+    "lm-studio": (Engine.LLAMA_CPP, "lm-studio"),
+    "docker-model-runner": (Engine.LLAMA_CPP, None),
+    "mlx-lm": (Engine.MLX, None),
+    "mlx-vlm": (Engine.MLX, "mlx-vlm"),
+    "omlx": (Engine.MLX, "omlx"),
+    "vllm-mlx": (Engine.MLX, "vllm-mlx"),
+}
+
+
+def _engine(question: Mapping[str, Any]) -> tuple[Engine | None, str | None]:
+    named = question.get("engine")
+    if isinstance(named, str) and named.strip().casefold() in SOFTWARE:
+        return SOFTWARE[named.strip().casefold()]
+    return _choice(question, "engine", Engine), None
+
+
+def _age(question: Mapping[str, Any]) -> float:
+    """Years since the stated build date, 0 when none is stated."""
+    date = question.get("build_date")
+    if date is None:
+        return 0.0
+    if not isinstance(date, str) or not re.fullmatch(r"20\d\d(-(0[1-9]|1[0-2])(-\d\d)?)?", date):
+        raise QuestionError(
+            ErrorCode.BAD_USER_INPUT,
+            f"'build_date' must be a date as 2025-06 or 2025-06-30, not {date!r}",
+            "build_date",
+        )
+    return age_years(date)
 
 
 def _choice(question: Mapping[str, Any], key: str, kind: type[E_]) -> E_ | None:

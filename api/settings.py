@@ -59,6 +59,9 @@ class ApiSettings(Settings):
     )
     max_estimates: int = Field(default=1000, ge=1, description="Most inputs of one `estimates` field.")
     max_comparison: int = Field(default=50, ge=2, description="Most columns of a comparison.")
+    rate_limit_points: int = Field(
+        default=0, ge=0, description="Points that a client may spend in a minute, counted in Redis; 0: no limit."
+    )
     request_timeout_s: float = Field(default=15.0, gt=0, description="Longest execution of a request, seconds.")
     websocket_connections: int = Field(default=256, ge=1, description="Most open websockets of one server process.")
     subscriptions_per_connection: int = Field(default=20, ge=1, description="Most subscriptions of one websocket.")

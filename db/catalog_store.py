@@ -19,6 +19,7 @@ from estimator.types import EstimatorError
 
 KINDS: tuple[str, ...] = tuple(ENTITY_TABLES)
 _STAGED = table_of(StagedEntry)
+_PORTION = 100
 #: Entry keys that are also columns, to filter and sort by.
 _COLUMNS: dict[str, tuple[str, ...]] = {
     "model": (
@@ -151,12 +152,6 @@ def stage_entries(connection: Connection, run_id: int, kind: str, changed: Mappi
         connection.execute(_STAGED.insert(), rows)
 
 
-def staged_values(connection: Connection, run_id: int, kind: str) -> dict[int, dict[str, Any] | None]:
-    """What a run changes, by id."""
-    query = select(_STAGED.c.entity_id, _STAGED.c["values"]).where(_STAGED.c.run_id == run_id, _STAGED.c.kind == kind)
-    return {row[0]: row[1] for row in connection.execute(query)}
-
-
 def entries_of_run(
     connection: Connection, run_id: int, kind: str, ids: Iterable[int] | None = None
 ) -> dict[int, dict[str, Any]]:
@@ -177,11 +172,19 @@ def entries_of_run(
 
 def apply_staged(connection: Connection, run_id: int) -> None:
     """Make what a run changed live, inside its publishing transaction."""
+    keys = connection.execute(select(_STAGED.c.kind, _STAGED.c.entity_id).where(_STAGED.c.run_id == run_id)).all()
     for kind in KINDS:
-        table = entity_table(kind)
-        for entity_id, values in staged_values(connection, run_id, kind).items():
-            change = {"live": False} if values is None else values | {"live": True}
-            connection.execute(update(table).where(table.c.id == entity_id).values(**change))
+        table, ids = entity_table(kind), [row[1] for row in keys if row[0] == kind]
+        # By portions: a worker's memory does not grow with the catalog.
+        for start in range(0, len(ids), _PORTION):
+            portion = select(_STAGED.c.entity_id, _STAGED.c["values"]).where(
+                _STAGED.c.run_id == run_id,
+                _STAGED.c.kind == kind,
+                _STAGED.c.entity_id.in_(ids[start : start + _PORTION]),
+            )
+            for entity_id, values in connection.execute(portion).all():
+                change = {"live": False} if values is None else values | {"live": True}
+                connection.execute(update(table).where(table.c.id == entity_id).values(**change))
     drop_staged(connection, run_id)
 
 

@@ -34,6 +34,8 @@ from estimator.types import STATUSES, Status
 FitCursor = tuple[int, ...]
 _KEY = ("f.model_id", "f.gpu_id", "f.quant_id")
 _NOT_RUNNING = frozenset((Status.DOES_NOT_FIT, Status.UNSUPPORTED))
+#: Most models or GPUs whose rows are read and sorted rather than met in the order of an index.
+NARROW_IDS = 24
 #: Stands in conditions for a figure that is zero in every row of a part; an ORDER BY leaves it out.
 _ZERO = "0"
 ALL_SLOTS: tuple[int, ...] = tuple(range(SLOT_COUNT))
@@ -100,12 +102,21 @@ def normal(order: Sequence[FitOrder]) -> tuple[FitOrder, ...]:
     return tuple(found.values())
 
 
-def conditions(query: FitQuery, slot: int) -> list[str]:
-    """SQL conditions of the filter on workload ``slot`` of row ``f``, the visibility included."""
-    found = [visible()]
+def is_narrow(query: FitQuery) -> bool:
+    """Whether the models or GPUs asked for are so few that their rows are read and sorted; else an ordered index leads."""
+    return any(ids is not None and len(ids) <= NARROW_IDS for ids in (query.model_ids, query.gpu_ids))
+
+
+def conditions(query: FitQuery, slot: int, guard: str = "") -> list[str]:
+    """SQL conditions of the filter on workload ``slot`` of row ``f``, the visibility included.
+
+    ``guard`` is put before the id columns of a filter that is not narrow: "+" keeps SQLite from starting with them.
+    """
+    found, narrow = [visible()], is_narrow(query)
+    guard = "" if narrow else guard
     for column, ids in (("model_id", query.model_ids), ("gpu_id", query.gpu_ids), ("quant_id", query.quant_ids)):
         if ids is not None:
-            found.append(f"f.{column} IN ({_integers(ids)})" if ids else "1 = 0")
+            found.append(f"{guard}f.{column} IN ({_integers(ids)})" if ids else "1 = 0")
     if query.statuses is not None:
         codes = [STATUSES.index(status) for status in query.statuses]
         status = f"((f.flags >> {FLAG_BITS * slot}) & {STATUS_MASK})"
@@ -115,7 +126,7 @@ def conditions(query: FitQuery, slot: int) -> list[str]:
     for bound, sign in ((query.decode_min, ">="), (query.decode_max, "<=")):
         if bound is not None:
             found.append(f"f.decode_{slot} {sign} {float_bits(bound)}")
-            if query.model_ids is None and query.gpu_ids is None:
+            if not narrow:
                 # The same bound on what is indexed lets a scan stop there.
                 found.append(f"{decode_bucket(slot, 'f.')} {sign} {float_bits(bound) >> BUCKET_SHIFT}")
     if query.ttft_min_ms is not None:
@@ -136,15 +147,14 @@ def conditions(query: FitQuery, slot: int) -> list[str]:
 
 def parts(query: FitQuery, order: Sequence[FitOrder]) -> list[FitQuery]:
     """``query`` as one or two disjoint ones: what runs and what does not, when an index of what runs gives the order."""
-    narrow = query.model_ids is not None or query.gpu_ids is not None
-    if narrow or not order or order[0].field not in (FitField.DECODE, FitField.SCORE):
+    if is_narrow(query) or not order or order[0].field not in (FitField.DECODE, FitField.SCORE):
         return [query]
     given = STATUSES if query.statuses is None else query.statuses
     running = tuple(status for status in given if status not in _NOT_RUNNING)
     resting = tuple(status for status in given if status in _NOT_RUNNING)
     found = [replace(query, statuses=running)] if running else []
     # Where nothing runs there is nothing to recommend, and speed, latency and score are zero.
-    fastish = query.decode_min or query.score_min or query.ttft_max_ms is not None
+    fastish = query.decode_min or query.score_min or query.ttft_max_ms is not None or query.ttft_min_ms
     if resting and not query.recommended and not fastish:
         found.append(replace(query, statuses=resting))
     return found
@@ -159,12 +169,14 @@ def page_source(
     *,
     cursor: FitCursor | None = None,
     backwards: bool = False,
+    guard: str = "",
 ) -> str:
     """SELECT of the first ``limit`` cells of workload ``slot`` after ``cursor`` (before it, nearest first, when
     ``backwards``), with the columns that ``with_shared`` joins the rest to."""
     terms = _terms(query, order, slot)
-    where = conditions(query, slot)
-    if terms[0][0] in (decode_bucket(slot, "f."), score_bucket(slot, "f.")):
+    ordered_by_index = terms[0][0] in (decode_bucket(slot, "f."), score_bucket(slot, "f."))
+    where = conditions(query, slot, guard if ordered_by_index else "")
+    if ordered_by_index:
         # The index covers what runs; the bound, always true, makes SQLite take it for the order.
         where += [runs(slot, "f."), f"{terms[0][0]} >= 0"]
     if query.quant_ids and query.model_ids is None:
@@ -184,10 +196,10 @@ def page_source(
     )
 
 
-def with_shared(table: str, source: str, *, prefix: str = "") -> str:
+def with_shared(table: str, source: str) -> str:
     """Statement that joins the cells of ``source`` with what their rows share, in the order of ``CellRow``."""
     return (
-        f"SELECT {prefix}c.slot, c.model_id, c.gpu_id, c.quant_id, c.flags, c.decode, c.ttft, c.safe, c.score, c.rest, "
+        f"SELECT c.slot, c.model_id, c.gpu_id, c.quant_id, c.flags, c.decode, c.ttft, c.safe, c.score, c.rest, "
         f"{shared_columns('c')} FROM ({source}) c {shared_joins(table, 'c')}"
     )
 
@@ -212,11 +224,10 @@ def shared_joins(table: str, alias: str) -> str:
 
 def _terms(query: FitQuery, order: Sequence[FitOrder], slot: int) -> list[tuple[str, bool]]:
     """ORDER BY columns and whether each descends, written so that the fitting index is used and no other."""
-    narrow = query.model_ids is not None or query.gpu_ids is not None
-    best_of_gpu = query.gpu_ids is not None and query.model_ids is None and query.recommended is True
+    best_of_gpu = is_narrow(query) and query.model_ids is None and query.recommended is True
     fields = [(each.field, each.descending) for each in order if each.field is not FitField.KEY]
     terms: list[tuple[str, bool]] = []
-    if fields and not narrow:
+    if fields and not is_narrow(query):
         (first, descending), rest = fields[0], fields[1:2]
         if first is FitField.DECODE:
             terms.append((decode_bucket(slot, "f."), descending))
@@ -269,7 +280,9 @@ def _beyond(
 
 def _cursor_values(terms: Sequence[tuple[str, bool]], order: Sequence[FitOrder], cursor: FitCursor) -> list[int]:
     given = [each.field.value for each in order if each.field is not FitField.KEY]
-    if len(cursor) != len(given) + len(_KEY) + 1 or not all(isinstance(value, int) for value in cursor):
+    if len(cursor) != len(given) + len(_KEY) + 1 or not all(
+        isinstance(each, int) and 0 <= each < 1 << 31 for each in cursor
+    ):
         raise ValueError("the cursor does not belong to this order")
     by_field = dict(zip(given, cursor, strict=False))
     values = list(cursor[: len(given)])

@@ -125,8 +125,9 @@ async def page_fits(
         raise ValueError("give 'after' or 'before', not both")
     order = normal(order)
     backwards, cursor = before is not None, after if before is None else before
+    guard = "+" if connection.dialect.name == "sqlite" else ""
     sources = [
-        page_source(generation.table, part, order, slot, limit + 1, cursor=cursor, backwards=backwards)
+        page_source(generation.table, part, order, slot, limit + 1, cursor=cursor, backwards=backwards, guard=guard)
         for part in parts(query, order)
         for slot in _slots(query)
     ]

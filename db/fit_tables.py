@@ -28,10 +28,10 @@ RECOMMENDED_BIT = 8
 #: Above the slots, ``flags`` holds the code of the engine.
 ENGINE_SHIFT = FLAG_BITS * SLOT_COUNT
 ENGINE_MASK = 7
-#: Decode speeds are indexed by their upper 16 bits: few distinct values, which PostgreSQL stores once each.
-BUCKET_SHIFT = 16
-#: Scores are indexed with the upper 11 bits of the decode speed (exponent and two bits) below them.
-SCORE_SHIFT = 21
+#: Decode speeds are indexed by their upper 19 bits (0.1 %): few distinct values, which PostgreSQL stores once each.
+BUCKET_SHIFT = 13
+#: Scores are indexed with the upper 12 bits of the decode speed (exponent and three bits) below them.
+SCORE_SHIFT = 20
 SCORE_STEP = 1 << (32 - SCORE_SHIFT - 1)
 #: Bytes of the companion blobs per entry.
 PLAN_BYTES = 200
@@ -147,7 +147,7 @@ def runs(slot: int, alias: str = "") -> str:
 
 
 def decode_bucket(slot: int, alias: str = "") -> str:
-    """Indexed form of a decode speed: the upper half of its bits."""
+    """Indexed form of a decode speed: its upper bits."""
     return f"({alias}decode_{slot} >> {BUCKET_SHIFT})"
 
 

@@ -22,10 +22,10 @@ from db.fit_tables import (
 )
 from db.generations import Generation, current_generation_sync
 from db.run_store import BlockRow, blocks_of, now
-from db.tables import CatalogRevision, PublishedInput, Run, RunBlock, table_of
+from db.tables import CatalogRevision, PublishedInput, Run, table_of
 from db.tables import Generation as GenerationTable
 
-_GENERATION, _RUN, _BLOCK = table_of(GenerationTable), table_of(Run), table_of(RunBlock)
+_GENERATION, _RUN = table_of(GenerationTable), table_of(Run)
 _INPUT, _REVISION = table_of(PublishedInput), table_of(CatalogRevision)
 
 __all__ = ["carry_over", "create_storage", "drop_storage", "drop_unread", "publish", "storage_name", "write_block"]
@@ -70,14 +70,13 @@ def publish(connection: Connection, run_id: int) -> int:
     table = storage_name(run_id)
     if run.rebuild or current is None:
         apply_staged(connection, run_id)
-        rows, unsupported = _count(connection, table, run.generation), _unsupported_of_blocks(connection, run_id)
+        rows = _count(connection, table)
     else:
-        _replace(connection, current.table, table, run.generation, done)
+        rows = current.rows + _replace(connection, current.table, table, run.generation, done)
         apply_staged(connection, run_id)
-        _retire_gone(connection, current.table, run.generation)
+        rows -= _retire_gone(connection, current.table, run.generation)
         drop_storage(connection, table)
         table = current.table
-        rows, unsupported = _count(connection, table, run.generation), None
     _record_inputs(connection, run.inputs, failed)
     counts = {kind: _estimated(connection, kind) for kind in ("model", "gpu", "quant", "workload")}
     product = counts["model"] * counts["gpu"] * counts["quant"] * SLOT_COUNT
@@ -92,7 +91,7 @@ def publish(connection: Connection, run_id: int) -> int:
             layout=LAYOUT,
             rows=rows,
             cells=rows * SLOT_COUNT,
-            unsupported_cells=product - rows * SLOT_COUNT if unsupported is None or failed else unsupported,
+            unsupported_cells=product - rows * SLOT_COUNT,
             models=counts["model"],
             gpus=counts["gpu"],
             quants=counts["quant"],
@@ -135,8 +134,9 @@ def drop_unread(connection: Connection, grace_s: float) -> int:
     return len(dropped)
 
 
-def _replace(connection: Connection, live: str, stage: str, generation: int, done: list[BlockRow]) -> None:
-    """End the life of the rows that blocks computed anew, and bring in the new ones."""
+def _replace(connection: Connection, live: str, stage: str, generation: int, done: list[BlockRow]) -> int:
+    """End the life of the rows that blocks computed anew, bring in the new ones, and return how many more there are."""
+    gained = 0
     for block in done:
         models = ", ".join(str(int(each)) for each in block.model_ids)
         scope = f"model_id IN ({models})"
@@ -145,14 +145,14 @@ def _replace(connection: Connection, live: str, stage: str, generation: int, don
             scope += f" AND gpu_id IN ({', '.join(str(int(each)) for each in block.gpu_ids)})"
             suffixes = [""]
         for suffix in suffixes:
-            connection.execute(
-                text(f"UPDATE {checked(live)}{suffix} SET died = :born WHERE {scope} AND died = 0"),
-                {"born": generation},
-            )
+            ended = _end(connection, f"{checked(live)}{suffix}", scope, generation)
+            gained -= 0 if suffix else ended
     for suffix, columns in (("", FIT_COLUMNS), ("_quant", QUANT_COLUMNS)):
         names = ", ".join(columns)
         connection.execute(text(f"INSERT INTO {live}{suffix} ({names}) SELECT {names} FROM {checked(stage)}{suffix}"))
+    gained += _count(connection, stage)
     _copy_gpus(connection, stage, live)
+    return gained
 
 
 def _copy_gpus(connection: Connection, source: str, target: str) -> None:
@@ -164,8 +164,9 @@ def _copy_gpus(connection: Connection, source: str, target: str) -> None:
     )
 
 
-def _retire_gone(connection: Connection, live: str, generation: int) -> None:
-    """End the life of rows whose model or GPU has left the catalog, or can no longer be estimated."""
+def _retire_gone(connection: Connection, live: str, generation: int) -> int:
+    """End the life of rows whose model or GPU has left the catalog, or can no longer be estimated; how many fits."""
+    count = 0
     for kind, suffixes in (("model", ("", "_quant")), ("gpu", ("",))):
         table = entity_table(kind)
         gone = [
@@ -178,10 +179,17 @@ def _retire_gone(connection: Connection, live: str, generation: int) -> None:
         ]
         for suffix in suffixes if gone else ():
             ids = ", ".join(str(each) for each in gone)
-            connection.execute(
-                text(f"UPDATE {checked(live)}{suffix} SET died = :born WHERE died = 0 AND {kind}_id IN ({ids})"),
-                {"born": generation},
-            )
+            ended = _end(connection, f"{checked(live)}{suffix}", f"{kind}_id IN ({ids})", generation)
+            count += 0 if suffix else ended
+    return count
+
+
+def _end(connection: Connection, table: str, scope: str, generation: int) -> int:
+    """End the life of the live rows in ``scope``; returns how many there were."""
+    alive = f"{scope} AND died = 0"
+    count = int(connection.execute(text(f"SELECT count(*) FROM {table} WHERE {alive}")).scalar_one())
+    connection.execute(text(f"UPDATE {table} SET died = :born WHERE {alive}"), {"born": generation})
+    return count
 
 
 def _record_inputs(connection: Connection, inputs: dict[str, dict[str, str]], failed: list[BlockRow]) -> None:
@@ -201,14 +209,8 @@ def _record_inputs(connection: Connection, inputs: dict[str, dict[str, str]], fa
     connection.execute(insert(_INPUT), rows)
 
 
-def _count(connection: Connection, table: str, generation: int) -> int:
-    query = f"SELECT count(*) FROM {checked(table)} WHERE born <= :born AND (died = 0 OR died > :born)"
-    return int(connection.execute(text(query), {"born": generation}).scalar_one())
-
-
-def _unsupported_of_blocks(connection: Connection, run_id: int) -> int:
-    query = select(func.coalesce(func.sum(_BLOCK.c.unsupported_cells), 0)).where(_BLOCK.c.run_id == run_id)
-    return int(connection.execute(query).scalar_one())
+def _count(connection: Connection, table: str) -> int:
+    return int(connection.execute(text(f"SELECT count(*) FROM {checked(table)}")).scalar_one())
 
 
 def _estimated(connection: Connection, kind: str) -> int:

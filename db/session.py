@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import threading
+from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,22 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 #: Readers never wait for the writer in WAL mode; a writer waits this long for another one (an index build included).
 SQLITE_BUSY_TIMEOUT_MS = 600_000
-SQLITE_CACHE_KIB = 65_536
+SQLITE_SERVING = ("temp_store=MEMORY", "cache_size=-65536")
+#: Sorted runs small enough to leave memory are sorted and merged by threads: 1.5 times faster on two cores.
+SQLITE_SORTING = ("temp_store=FILE", "cache_size=-4096", "threads=2")
 SQLITE_MMAP_BYTES = 1 << 30
+#: Copy the log back after 32 MiB instead of 4: an update of one model then rarely pays for it.
+SQLITE_CHECKPOINT_PAGES = 8192
+#: What a rebuild leaves of the write-ahead log once it was copied back.
+SQLITE_WAL_BYTES = 1 << 26
 _WRITE = {"fitgraph_write": True}
 #: Key of the advisory lock that upgrades of one PostgreSQL database take.
 _MIGRATION_LOCK = 7_316_004
+
+
+_MAX_ENGINES = 8
+_engines: OrderedDict[tuple[str, int], Engine] = OrderedDict()
+_engines_lock = threading.RLock()
 
 
 def is_sqlite(url: str) -> bool:
@@ -28,21 +40,25 @@ def is_sqlite(url: str) -> bool:
 
 def sync_engine(url: str) -> Engine:
     """The engine of this process for ``url``: made after a fork, never shared across it."""
-    return _engine_of_process(url, os.getpid())
+    key = (url, os.getpid())
+    with _engines_lock:
+        if key in _engines:
+            _engines.move_to_end(key)
+            return _engines[key]
+        while len(_engines) >= _MAX_ENGINES:
+            (_, pid), oldest = _engines.popitem(last=False)
+            # A parent's connections are not this process's to close.
+            oldest.dispose(close=pid == key[1])
+        return _engines.setdefault(key, make_engine(url))
 
 
-@lru_cache(maxsize=8)
-def _engine_of_process(url: str, _pid: int) -> Engine:
-    return make_engine(url)
-
-
-def make_engine(url: str) -> Engine:
-    """A new engine; the caller disposes it."""
+def make_engine(url: str, *, sorting: bool = False) -> Engine:
+    """A new engine; the caller disposes it. ``sorting`` tunes SQLite for building indexes of a large table."""
     if not is_sqlite(url):
         return create_engine(url, pool_pre_ping=True, pool_size=5, max_overflow=5)
     _make_folder(url)
     engine = create_engine(url, connect_args={"timeout": SQLITE_BUSY_TIMEOUT_MS / 1000, "check_same_thread": False})
-    _prepare_sqlite(engine)
+    _prepare_sqlite(engine, SQLITE_SORTING if sorting else SQLITE_SERVING)
     return engine
 
 
@@ -56,7 +72,7 @@ def async_engine(url: str, *, pool_size: int = 10) -> AsyncEngine:
         pool_size=pool_size,
         connect_args={"timeout": SQLITE_BUSY_TIMEOUT_MS / 1000},
     )
-    _prepare_sqlite(engine.sync_engine)
+    _prepare_sqlite(engine.sync_engine, SQLITE_SERVING)
     return engine
 
 
@@ -76,7 +92,7 @@ def _make_folder(url: str) -> None:
         Path(database).parent.mkdir(parents=True, exist_ok=True)
 
 
-def _prepare_sqlite(engine: Engine) -> None:
+def _prepare_sqlite(engine: Engine, tuning: tuple[str, ...]) -> None:
     @event.listens_for(engine, "connect")
     def _on_connect(dbapi_connection: Any, _record: Any) -> None:
         # The driver's own BEGIN is late and never IMMEDIATE: transactions are begun below instead.
@@ -87,9 +103,10 @@ def _prepare_sqlite(engine: Engine) -> None:
             "journal_mode=WAL",
             "synchronous=NORMAL",
             "foreign_keys=ON",
-            "temp_store=MEMORY",
-            f"cache_size=-{SQLITE_CACHE_KIB}",
+            f"journal_size_limit={SQLITE_WAL_BYTES}",
             f"mmap_size={SQLITE_MMAP_BYTES}",
+            f"wal_autocheckpoint={SQLITE_CHECKPOINT_PAGES}",
+            *tuning,
         ):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()

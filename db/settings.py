@@ -42,7 +42,7 @@ class Settings(BaseSettings):
         default=3, ge=1, le=100, description="Tries of a block before it is set aside with its error."
     )
     lease_s: float = Field(
-        default=120.0, gt=0, description="Seconds after which a block whose worker went silent is given out again."
+        default=30.0, gt=0, description="Seconds after which a block whose worker went silent is given out again."
     )
     refresh_interval_s: float = Field(
         default=0.0, ge=0, description="Seconds between scheduled catalog refreshes by Celery beat; 0: none."

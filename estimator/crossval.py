@@ -21,9 +21,11 @@ SCHEMES: Mapping[str, Callable[[Observation], str]] = {
     "model": lambda each: each.model,
     "family": lambda each: str(each.factors["family"]),
 }
+#: (positions, fitted effects) -> the rows there with the terms that the estimator computes.
+Shipped = Callable[[Sequence[int], Mapping[str, float]], Sequence[Observation]]
 FOLDS = 6
-#: Rows of one (GPU, model) group count together as n to this power in a range.
-RANGE_GROUP_POWER = 0.5
+#: Rows of one (GPU, model) group count together as n to this power in a range; 1 because coverage is counted by rows.
+RANGE_GROUP_POWER = 1.0
 #: Share of measured values that a range holds.
 COVERAGE = 0.8
 #: The mean residual of a measured configuration is pulled to 0 as if this many further rows said 0.
@@ -42,8 +44,13 @@ def cross_validate(
     term_factors: Mapping[str, tuple[str, ...]],
     start: Mapping[str, float],
     key: Callable[[Observation], str],
+    shipped: Shipped | None = None,
 ) -> Floats:
-    """Log residual (measured minus predicted seconds) of every observation, predicted without its group's fold."""
+    """Log residual (measured minus predicted seconds) of every observation, predicted without its group's fold.
+
+    ``shipped`` turns the rows at some positions into what the estimator makes of them under given effects, so that
+    errors are those of the answers that are given; None scores the fit itself.
+    """
     folds = np.array([fold_of(key(each)) for each in observations])
     residual = np.zeros(len(observations))
     for fold in range(FOLDS):
@@ -51,7 +58,8 @@ def cross_validate(
         if not len(held):
             continue
         trained = fit([each for each, own in zip(observations, folds, strict=True) if own != fold], term_factors, start)
-        tested = [observations[int(index)] for index in held]
+        at = [int(index) for index in held]
+        tested = [observations[index] for index in at] if shipped is None else shipped(at, trained.effects)
         residual[held] = np.array([each.log_seconds for each in tested]) - trained.predict(tested)
     return residual
 
@@ -88,6 +96,20 @@ def multipliers(observations: Sequence[Observation], residual: Floats) -> tuple[
     tail = (1.0 - COVERAGE) / 2.0
     slow, fast = weighted_quantile(residual, weight, 1.0 - tail), weighted_quantile(residual, weight, tail)
     return round(min(float(np.exp(-slow)), 1.0), 4), round(max(float(np.exp(-fast)), 1.0), 4)
+
+
+def held_coverage(observations: Sequence[Observation], residual: Floats) -> float | None:
+    """Share of rows inside a range that was set without their half of the GPUs; None when they are too few."""
+    halves = np.array([fold_of(each.gpu + "|range", 2) for each in observations])
+    inside = np.zeros(len(residual), dtype=np.bool_)
+    for half in (0, 1):
+        others = np.flatnonzero(halves != half)
+        found = multipliers([observations[int(index)] for index in others], residual[others])
+        if found is None:
+            return None
+        ratio = np.exp(-residual[halves == half])
+        inside[halves == half] = (ratio >= found[0]) & (ratio <= found[1])
+    return float(inside.mean())
 
 
 def weighted_quantile(values: Floats, weight: Floats, share: float) -> float:

@@ -22,11 +22,14 @@ _BY_ARCHITECTURE = (
     ("(m5", "apple-m5"), ("xe", "xe"),
 )  # fmt: skip
 _HIGH_BANDWIDTH_BYTES_S = 1.2e12
+#: Scale of the clock of Apple GPUs, whose vendor states none; the fitted effects correct it.
+NOMINAL_APPLE_HZ = 1.4e9
+_UNKNOWN_FLOPS = 1e13
 
 
 def family_of(accelerator: Accelerator) -> str:
     """Hardware family: the generation, split where memory or platform decide (HBM parts, unified-memory systems)."""
-    name, architecture = f"{accelerator.slug} {accelerator.name}".lower(), accelerator.architecture.lower()
+    name, architecture = accelerator.slug.replace("-", " "), accelerator.architecture.lower()
     for text, family in _BY_NAME:
         if text in name:
             return family
@@ -59,13 +62,17 @@ _CLASS_BY_START = (
 
 #: Term -> the factors whose effects multiply its coefficient.
 DECODE_FACTORS: Mapping[str, tuple[str, ...]] = {
-    "dense": ("", "backend", "family", "family|backend", "quant", "quant|vendor", "quant|family", "engine"),
+    "dense": (
+        "", "backend", "family", "family|backend", "quant", "quant|vendor", "quant|family", "engine", "engine|vendor",
+        "old|family",
+    ),
     "routed": (
-        "", "backend", "family", "family|backend", "quant", "quant|vendor", "quant|family", "engine", "moe",
-        "moe|backend", "moe|family", "moe|quant",
+        "", "backend", "family", "family|backend", "quant", "quant|vendor", "quant|family", "engine", "engine|vendor",
+        "old|family", "moe", "moe|backend", "moe|family", "moe|quant",
     ),
     "cache": ("", "backend", "family", "family|backend"),
-    "layer": ("", "backend", "family|backend", "engine"),
+    "unpack": ("", "quant", "backend"),
+    "layer": ("", "backend", "family|backend", "engine", "old|family", "gpu"),
     "expert_layer": ("", "backend", "family|backend"),
     "token": ("", "backend", "engine"),
 }  # fmt: skip
@@ -80,6 +87,16 @@ PREFILL_FACTORS: Mapping[str, tuple[str, ...]] = {
 }  # fmt: skip
 #: Factors of the whole time; ``age`` multiplies years before the reference date.
 OVERALL_FACTORS: tuple[str, ...] = ("engine", "gpu", "architecture", "model", "architecture|vendor")
+
+
+def unit_clocks_s(accelerator: Accelerator) -> float:
+    """Compute units x clock, 1/s; from the arithmetic peak at 256 operations a unit and clock where a fact is missing."""
+    if accelerator.compute_units and accelerator.boost_hz:
+        return accelerator.compute_units * accelerator.boost_hz
+    if accelerator.compute_units and accelerator.vendor == "apple":
+        return accelerator.compute_units * NOMINAL_APPLE_HZ
+    flops = accelerator.fp32_flops or (accelerator.matrix_flops or _UNKNOWN_FLOPS) / 4.0
+    return flops / 256.0
 
 
 def factor_values(
@@ -97,6 +114,8 @@ def factor_values(
         "quant|vendor": f"{kind}|{vendor}",
         "quant|family": f"{kind}|{family}",
         "engine": None if engine in (Engine.LLAMA_CPP.value, Engine.OLLAMA.value) else engine,
+        "engine|vendor": None if engine in (Engine.LLAMA_CPP.value, Engine.OLLAMA.value) else f"{engine}|{vendor}",
+        "old|family": family if "LocalScore" in engine else None,
         "moe": "yes" if is_moe else None,
         "moe|backend": backend.value if is_moe else None,
         "moe|family": f"{family}|{backend.value}" if is_moe else None,

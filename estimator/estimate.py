@@ -98,12 +98,23 @@ def estimate(
         and not situation.flash_attention
     ):
         raise EstimatorError("a quantized KV cache needs flash attention; leave flash_attention out or set it to true")
-    overrides = Overrides(
-        request.gpu_count, request.gpu_layers, request.cpu_moe_layers, request.engine, request.backend
-    )
+    overrides = overrides_of(request)
     require_engine(model, request.accelerator, request.quant, overrides)
     block = sweep(model, request, (request.accelerator,), (request.quant,), calibration, workload)
     return cell_of(block, 0, 0, 0, situation.context_tokens, request.host)
+
+
+def overrides_of(request: EstimateRequest) -> Overrides:
+    """What a request fixes of the plan and the engine."""
+    return Overrides(
+        gpu_count=request.gpu_count,
+        gpu_layers=request.gpu_layers,
+        cpu_moe_layers=request.cpu_moe_layers,
+        engine=request.engine,
+        backend=request.backend,
+        software=request.software,
+        build_age_years=request.build_age_years,
+    )
 
 
 def sweep(
@@ -122,9 +133,7 @@ def sweep(
     if request.host is None:
         raise EstimatorError("an estimate needs a host: the memory and bandwidth that offloaded weights would use")
     situation = situation_of_request(request, workload)
-    overrides = Overrides(
-        request.gpu_count, request.gpu_layers, request.cpu_moe_layers, request.engine, request.backend
-    )
+    overrides = overrides_of(request)
     thresholds = Thresholds(
         np.array([workload.comfortable_decode_tok_s if workload else _COMFORTABLE_DECODE_TOK_S]),
         np.array([workload.patience_ttft_ms if workload else _PATIENCE_TTFT_MS]),

@@ -222,13 +222,12 @@ def score_parts(
     if not facts.runs or one.decode is None or workload is None:
         return ()
     memory = one.memory
-    headroom = max(memory.usable_bytes - memory.total_bytes, 0) / max(memory.usable_bytes, 1)
     values = (
         verdict.decode_part(one.decode.value, workload.comfortable_decode_tok_s),
         verdict.ttft_part(one.ttft_ms or 0.0, workload.patience_ttft_ms),
         verdict.context_part(float(one.safe_context_tokens), float(workload.context_tokens)),
         verdict.quality_part(bits_per_weight),
-        verdict.headroom_part(headroom),
+        verdict.headroom_part(memory.total_bytes, memory.usable_bytes, one.placement.offload_fraction),
     )
     return tuple(
         verdict.ScorePart(name, float(value), weight)

@@ -93,6 +93,8 @@ class Overrides:
     cpu_moe_layers: int | None = None
     engine: Engine | None = None
     backend: Backend | None = None
+    software: str | None = None
+    build_age_years: float = 0.0
 
 
 NO_OVERRIDES = Overrides()
@@ -138,7 +140,9 @@ def evaluate(
     rig = _rig(model.architecture, model.is_moe, gpus, quants, host, overrides)
     placed = plan(model, tables, need, rig, available, engine, backend, overrides.gpu_layers, overrides.cpu_moe_layers)
     cells = placed.cells
-    coefficients = calibration.table(model, gpus, quants, engine, backend).take(cells.g, cells.q)
+    coefficients = calibration.table(
+        model, gpus, quants, engine, backend, overrides.software, overrides.build_age_years
+    ).take(cells.g, cells.q)
     speeds = pace(model, tables, need, rig, placed, coefficients)
     return _assemble(model, tables, need, rig, placed, speeds, thresholds, engine, backend, available)
 
@@ -258,16 +262,17 @@ def _assemble(
 ) -> FitBlock:
     cells = placed.cells
     shape = placed.status.shape
-    headroom = np.maximum(placed.usable_cells - placed.total_cells, 0.0) / np.maximum(placed.usable_cells, 1.0)
+    offloaded = placed.offload_fraction[cells.g, cells.q, cells.s]
     parts = (
         verdict.decode_part(speeds.decode_tok_s, thresholds.comfortable_decode_tok_s[cells.s]),
         verdict.ttft_part(speeds.ttft_ms, thresholds.patience_ttft_ms[cells.s]),
         verdict.context_part(placed.safe_context, thresholds.context_tokens[cells.s]),
         verdict.quality_part(tables.bits_per_weight[cells.q]),
-        verdict.headroom_part(headroom),
+        verdict.headroom_part(placed.total_cells, placed.usable_cells, offloaded),
     )
     status_cells = placed.status[cells.g, cells.q, cells.s]
-    score_cells = verdict.score(parts, status_cells)
+    # Scores are stored to a hundredth, so a live fit and a published one are ranked by the same number.
+    score_cells = np.round(verdict.score(parts, status_cells), 2)
 
     def spread(values: NDArray[Any], dtype: Any) -> NDArray[Any]:
         out = np.zeros(shape, dtype=dtype)

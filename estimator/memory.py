@@ -30,6 +30,8 @@ VLLM_MEMORY_FRACTION = 0.9
 VLLM_BATCHED_TOKENS = 2048
 VLLM_MAX_SEQUENCES = 256
 _DEFAULT_MULTIPROCESSORS = 60
+#: Copies of the graph inputs that llama.cpp keeps per device when layers are split over several.
+PIPELINE_COPIES = 4
 
 
 def compute_bytes(
@@ -80,11 +82,39 @@ def compute_bytes(
             part = 4.0 * tokens * own * layer.heads + (
                 part if model.latent is not None else quad * (2 * hidden + 2 * width + 2 * kv_width)
             )
-        elif CACHE_BYTES[cache] < 2.0:
+        elif CACHE_BYTES[cache] < 2.0 or (cache is not CacheType.F16 and model.latent is None):
+            # Kernels read F16, so one layer's keys and values are converted; MLA keeps BF16 rows as they are.
             part = part + copies * own * row * 2.0
         peak = np.maximum(peak, part + masks)
     host = 8.0 * tokens * hidden + masks
     return peak, host
+
+
+def offload_compute_bytes(compute: Any, working: Any, moved: Any) -> NDArray[np.float64]:
+    """Device compute buffer when weights stay in system memory, bytes; broadcasts.
+
+    Prompt work copies the weight that it multiplies with (the largest one is ``moved`` bytes) next to the ``working``
+    activations, which share the buffer with the logits of ``compute``: the larger of both is reserved.
+    """
+    return np.asarray(np.maximum(compute, np.asarray(working) + np.asarray(moved)), dtype=np.float64)
+
+
+def split_compute_bytes(
+    compute: NDArray[np.float64],
+    working: NDArray[np.float64],
+    inputs: NDArray[np.float64],
+    hidden: NDArray[np.float64],
+    devices: int,
+) -> NDArray[np.float64]:
+    """Compute buffers of ``devices`` together under a layer split, bytes, of the shape of its inputs.
+
+    Pipeline parallelism keeps four copies of the graph's ``inputs`` (the host buffer of one device) on every device;
+    ``hidden`` is one micro-batch of activations, of which the last device holds one more. Only it computes logits.
+    """
+    if devices == 1:
+        return compute
+    first = working + PIPELINE_COPIES * (inputs - hidden)
+    return np.asarray(compute + PIPELINE_COPIES * inputs + (devices - 1) * first)
 
 
 def _ffn_bytes(model: ModelArchitecture, quad: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from estimator.architecture import ModelArchitecture
-from estimator.cache import CACHE_BYTES, cache_shape
+from estimator.cache import CACHE_BYTES, cache_shape, pad
 from estimator.memory import compute_bytes, vllm_activation_bytes
 from estimator.tables import last
 from estimator.types import CacheType, Workload
@@ -40,9 +40,11 @@ class Situation:
 class Needs:
     """Bytes that the situations of one model need; S situations, L layers.
 
-    ``kv_last[s, k]`` allocated for the last k layers, ``read_last[s, k]`` read per token of all streams together,
-    ``compute`` on the device, ``compute_host`` in system memory. ``full_slope`` and ``window_slope`` are bytes per
-    context token (all streams) of the last k layers, shape (S, L + 1); ``fixed_last`` their constant state.
+    ``kv_last[s, k]`` allocated for the last k layers, ``largest_kv`` for one layer, ``read_last[s, k]`` read per token of
+    all streams together. Compute buffers: ``compute`` on the device, ``working`` the same without logits,
+    ``compute_host`` in system memory with the outputs, ``inputs`` of the graph, ``hidden`` one micro-batch of
+    activations. ``full_last`` and ``window_last`` are bytes per context token (all streams) of the last k layers, shape
+    (S, L + 1); ``fixed_last`` their constant state.
     """
 
     situations: tuple[Situation, ...]
@@ -50,6 +52,10 @@ class Needs:
     read_last: Floats
     compute: Floats
     compute_host: Floats
+    working: Floats
+    inputs: Floats
+    hidden: Floats
+    largest_kv: Floats
     mask_slope: Floats
     full_last: Floats
     window_last: Floats
@@ -79,17 +85,22 @@ def needs(model: ModelArchitecture, situations: tuple[Situation, ...]) -> Needs:
             one.context_tokens, one.cache, sequences=one.batch, micro_batch=one.micro_batch_tokens
         )[0]
         read = shape.read_per_layer(one.depth_tokens, one.cache)[0] * one.batch
-        device, host = compute_bytes(
-            model,
-            shape,
-            one.context_tokens,
-            cache=one.cache,
-            flash_attention=one.flash_attention,
-            micro_batch=one.micro_batch_tokens,
-            sequences=one.batch,
-            # Reserved by llama-bench, the library and servers before April 2026; a newer server needs a little less.
-            all_logits=True,
+        # Logits of a whole micro-batch: llama-bench, the library and servers before April 2026 reserve them; a newer
+        # server needs the second figure.
+        (device, host), (working, _) = (
+            compute_bytes(
+                model,
+                shape,
+                one.context_tokens,
+                cache=one.cache,
+                flash_attention=one.flash_attention,
+                micro_batch=one.micro_batch_tokens,
+                sequences=one.batch,
+                all_logits=all_logits,
+            )
+            for all_logits in (True, False)
         )
+        tokens = min(one.micro_batch_tokens, float(pad(one.context_tokens * one.batch)))
         mask = (2.0 if one.flash_attention else 4.0) * one.micro_batch_tokens
         heads = 0 if one.flash_attention else max((layer.heads for layer in model.layers), default=0)
         rows.append(
@@ -103,6 +114,7 @@ def needs(model: ModelArchitecture, situations: tuple[Situation, ...]) -> Needs:
                 last(shape.window_elements * size) * one.batch,
                 last(shape.state_bytes) * one.batch,
                 np.array([float(shape.window_tokens.max(initial=0)) + one.micro_batch_tokens]),
+                np.array([working[0], host[0], 4.0 * tokens * model.hidden, kv.max(initial=0.0)]),
             )
         )
     stacked = [np.stack(column) for column in zip(*rows, strict=True)]
@@ -117,5 +129,9 @@ def needs(model: ModelArchitecture, situations: tuple[Situation, ...]) -> Needs:
         window_last=stacked[6],
         fixed_last=stacked[7],
         window_cells=stacked[8][:, 0],
+        working=np.ceil(stacked[9][:, 0]),
+        inputs=np.ceil(stacked[9][:, 1]),
+        hidden=stacked[9][:, 2],
+        largest_kv=stacked[9][:, 3],
         vllm_activation=float(np.ceil(vllm_activation_bytes(model))),
     )

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from estimator.architecture import ModelArchitecture
-from estimator.calibration import SpeedCoefficients
+from estimator.calibration import CALIBRATED, SpeedCoefficients
 from estimator.needs import Needs
 from estimator.placement import CPU_ONLY, Plan, Rig
 from estimator.speed import DecodeWork, PrefillWork, decode_seconds, prefill_seconds
@@ -38,7 +38,9 @@ def pace(
     """Decode and prefill of every running cell."""
     cells, situations = placed.cells, need.situations
     prompt = np.array([float(one.prompt_tokens) for one in situations])[cells.s]
-    decode = decode_seconds(decode_work(model, tables, need, rig, placed), coef)
+    work = decode_work(model, tables, need, rig, placed)
+    decode = decode_seconds(work, coef)
+    offloaded = work.host_dense_bytes + work.host_routed_bytes > 0
     prefill_work_ = _prefill_work(model, tables, need, rig, placed, prompt)
     prefill = prefill_seconds(prefill_work_, coef)
     decode_tok_s = 1.0 / decode
@@ -47,14 +49,15 @@ def pace(
     ttft = np.nan_to_num((prefill + decode + coef.ttft_fixed_s) * 1000.0)
     return Pace(
         decode_tok_s=decode_tok_s,
-        decode_low_tok_s=decode_tok_s * coef.decode_low,
-        decode_high_tok_s=decode_tok_s * coef.decode_high,
+        decode_low_tok_s=decode_tok_s * np.where(offloaded, coef.offload_low, coef.decode_low),
+        decode_high_tok_s=decode_tok_s * np.where(offloaded, coef.offload_high, coef.decode_high),
         prefill_tok_s=prefill_tok_s,
         prefill_low_tok_s=prefill_tok_s * coef.prefill_low,
         prefill_high_tok_s=prefill_tok_s * coef.prefill_high,
         ttft_ms=ttft,
-        decode_evidence=coef.decode_evidence,
-        prefill_evidence=coef.prefill_evidence,
+        # What was measured had everything on the device, so a split load is at best calibrated.
+        decode_evidence=np.where(offloaded, np.maximum(coef.decode_evidence, CALIBRATED), coef.decode_evidence),
+        prefill_evidence=np.where(offloaded, np.maximum(coef.prefill_evidence, CALIBRATED), coef.prefill_evidence),
     )
 
 
@@ -107,7 +110,8 @@ def _prefill_work(
     cells, n = placed.cells, model.n_layers
     q, s = cells.q, cells.s
     experts = model.experts
-    device = placed.weights[cells.g, q, s].astype(np.float64)
+    # vLLM also keeps the input table on the device; a prompt looks up rows of it and reads none of the rest.
+    device = np.minimum(placed.weights[cells.g, q, s].astype(np.float64), tables.device[q])
     routed_all = tables.host_experts[q, n]
     on_host = tables.device[q] - np.minimum(device, tables.device[q])
     routed_host = np.minimum(on_host, routed_all)

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from estimator.architecture import ModelArchitecture
 from estimator.cache import pad
+from estimator.memory import PIPELINE_COPIES, offload_compute_bytes, split_compute_bytes
 from estimator.needs import Needs
 from estimator.tables import ModelTables
 from estimator.types import STRATEGIES, Backend, Engine, Host, Strategy
@@ -119,7 +121,7 @@ def plan(
     weights = np.broadcast_to(device[:, :, None], shape).copy()
     kv_cache = np.broadcast_to(kv_full, shape).copy()
     computed = compute.copy()
-    host = np.where(llama[:, :, None], table_host[:, :, None] + need.compute_host, 0.0)
+    host = np.where(llama[:, :, None], table_host[:, :, None] + _compute_host(need, rig), 0.0)
     status = np.where(fits, FITS, DOES_NOT_FIT).astype(np.uint8)
     status[fits & (room < TIGHT_HEADROOM_FRACTION * rig.usable[:, :, None])] = FITS_TIGHTLY
     cpu_only = np.broadcast_to((backend == _CPU)[:, :, None], shape)
@@ -131,7 +133,7 @@ def plan(
 
     g, q, s = np.nonzero(candidates)
     if len(g):
-        free = rig.usable[g, q] - rig.overhead[g, q] - computed[g, q, s] - tables.largest_tensor[q]
+        free = rig.usable[g, q] - rig.overhead[g, q] - computed[g, q, s]
         split = (
             _forced_split(model, len(g), gpu_layers, cpu_moe_layers)
             if forced
@@ -177,11 +179,15 @@ def plan(
 
 
 def _compute(need: Needs, rig: Rig, engine: NDArray[np.uint8]) -> Floats:
-    """Compute buffers of all devices together, (G, Q, S). A layer split keeps four copies of the inputs per device."""
-    llama = need.compute * rig.count
-    if rig.count > 1:
-        llama = llama + 4.0 * rig.count * need.compute_host
+    """Compute buffers of all devices together, (G, Q, S)."""
+    llama = split_compute_bytes(need.compute, need.working, need.inputs, need.hidden, rig.count)
     return np.where((engine == _VLLM)[:, :, None], need.vllm_activation * rig.count, llama)
+
+
+def _compute_host(need: Needs, rig: Rig) -> Floats:
+    """System memory of buffers and outputs, (S,); a split over devices keeps its copies of the inputs here too."""
+    copies = 0.0 if rig.count == 1 else (PIPELINE_COPIES - 1) * (need.inputs - need.hidden)
+    return np.asarray(need.compute_host + copies)
 
 
 def _forced_split(model: ModelArchitecture, cells: int, gpu_layers: int | None, cpu_moe_layers: int | None) -> _Split:
@@ -204,21 +210,35 @@ def _search(model: ModelArchitecture, tables: ModelTables, need: Needs, free: Fl
     for start, stop in pairwise(bounds):
         where = order[start:stop]
         one_q, one_s = int(q[where[0]]), int(s[where[0]])
-        room = free[where]
+        room = free[where] - _copies(tables, need, one_q, one_s, layers=True)
         by_layers = tables.device_layers[one_q] + output[one_q] + need.kv_last[one_s]
         found = np.searchsorted(by_layers, room, side="right") - 1
         kept[where] = np.where(room >= 0, found, -2)
         if model.is_moe:
             on_device = tables.host_experts[one_q, n] - tables.host_experts[one_q, ::-1]
-            left = room - resident[one_q] - need.kv_last[one_s, n]
+            left = free[where] - _copies(tables, need, one_q, one_s, layers=False)
+            left = left - resident[one_q] - need.kv_last[one_s, n]
             found = np.searchsorted(on_device, left, side="right") - 1
             moved[where] = np.where(found >= 0, n - found, -2)
     if not model.is_moe:
         return _Split(kept, np.zeros_like(kept))
+    # A layer in system memory is read with its cache; experts leave their layer's cache on the device.
     read_by_layers = tables.active_layers[q, n] - tables.active_layers[q, np.maximum(kept, 0)]
+    read_by_layers = read_by_layers + need.read_last[s, n] - need.read_last[s, np.maximum(kept, 0)]
     read_by_experts = tables.active_experts[q, np.maximum(moved, 0)]
     experts = (moved >= 0) & ((kept < -1) | (read_by_experts <= read_by_layers))
     return _Split(np.where(experts, n, kept), np.where(experts, moved, 0))
+
+
+def _copies(tables: ModelTables, need: Needs, q: Any, s: Any, *, layers: bool) -> Floats:
+    """What a plan with weights in system memory adds to the compute buffer: room for the largest weight copied over.
+
+    Layers in system memory keep their cache there too, which attention over a prompt copies likewise.
+    """
+    moved = tables.largest_tensor[q]
+    if layers:
+        moved = np.maximum(moved, need.largest_kv[s])
+    return np.asarray(np.ceil(offload_compute_bytes(need.compute[s], need.working[s], moved) - need.compute[s]))
 
 
 def _apply(
@@ -251,9 +271,14 @@ def _apply(
         left_experts = np.maximum(tables.host_experts[q, split.moved] - tables.host_experts[q, n - keep], 0.0)
     on_device = tables.device_layers[q, keep] - left_experts + np.where(split.kept >= 0, output, 0.0)
     kv_device = need.kv_last[s, keep]
-    host_bytes = tables.table[q] + tables.device[q] - on_device + need.kv_last[s, n] - kv_device + need.compute_host[s]
+    host_bytes = (
+        tables.table[q] + tables.device[q] - on_device + need.kv_last[s, n] - kv_device + _compute_host(need, rig)[s]
+    )
     offloads = on_device < tables.device[q]
-    extra = np.where(offloads, tables.largest_tensor[q], 0.0)
+    copies = np.where(
+        split.kept < n, _copies(tables, need, q, s, layers=True), _copies(tables, need, q, s, layers=False)
+    )
+    extra = np.where(offloads, copies, 0.0)
     total = on_device + kv_device + computed[g, q, s] + extra + rig.overhead[g, q]
     runs = (split.kept >= -1) & (total <= rig.usable[g, q])
     runs &= ~offloads | (host_bytes <= rig.host.memory_bytes - HOST_RESERVE_BYTES)

@@ -71,13 +71,13 @@ def mode_scores(block: FitBlock, workloads: Sequence[Workload], mode: OperatingM
     patience = np.array([each.patience_ttft_ms for each in workloads])
     context = np.array([float(each.context_tokens) for each in workloads])
     total = (block.weights_bytes + block.kv_cache_bytes + block.compute_bytes + block.overhead_bytes).astype(np.float64)
-    usable = np.maximum(block.usable_bytes.astype(np.float64), 1.0)[:, :, None]
+    usable = block.usable_bytes.astype(np.float64)[:, :, None]
     parts = (
         verdict.decode_part(block.decode_tok_s.astype(np.float64), comfortable),
         verdict.ttft_part(block.ttft_ms.astype(np.float64), patience),
         verdict.context_part(block.safe_context_tokens.astype(np.float64), context),
         verdict.quality_part(block.bits_per_weight)[None, :, None],
-        verdict.headroom_part(np.maximum(usable - total, 0.0) / usable),
+        verdict.headroom_part(total, usable, block.offload_fraction),
     )
     return np.where(runs(block), verdict.score(parts, block.status, mode), 0.0)
 
@@ -135,7 +135,9 @@ def reaches(block: FitBlock, workload: int, target: Target) -> Flags:
     if target.decode_tok_s is not None:
         good &= block.decode_tok_s[:, :, workload] >= target.decode_tok_s
     if target.ttft_ms is not None:
-        good &= block.ttft_ms[:, :, workload] <= target.ttft_ms
+        # 0 stands for an unknown time, which reaches nothing.
+        wait = block.ttft_ms[:, :, workload]
+        good &= (wait > 0) & (wait <= target.ttft_ms)
     if target.context_tokens is not None:
         good &= block.safe_context_tokens[:, :, workload] >= target.context_tokens
     return good

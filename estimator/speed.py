@@ -22,11 +22,13 @@ Floats = NDArray[np.float64]
 LAYER_S = 1e-5
 EXPERT_LAYER_S = 2e-5
 TOKEN_S = 2e-4
+#: Nominal arithmetic per weight read, compute units x clocks: unpacking a quantized weight and multiplying it.
+UNPACK_UNIT_CLOCKS = 0.05
 #: From this many prompt tokens on, llama.cpp copies offloaded weights to the GPU instead of multiplying on the CPU.
 OFFLOAD_COPY_TOKENS = 32
 #: Tokens per expert at which grouped matrix products count as full; the fitted exponent says how much less cost more.
 FULL_TOKENS_PER_EXPERT = 128.0
-DECODE_TERMS: tuple[str, ...] = ("dense", "routed", "cache", "layer", "expert_layer", "token")
+DECODE_TERMS: tuple[str, ...] = ("dense", "routed", "cache", "unpack", "layer", "expert_layer", "token")
 PREFILL_TERMS: tuple[str, ...] = ("linear", "attention", "read", "step")
 
 
@@ -85,15 +87,19 @@ def distinct_experts(tokens: Floats, count: Floats, per_token: Floats) -> Floats
     return np.asarray(1.0 - (1.0 - np.minimum(share, 1.0)) ** tokens)
 
 
-def decode_terms(work: DecodeWork, bandwidth_bytes_s: Floats) -> tuple[Floats, ...]:
-    """Ideal seconds of each of ``DECODE_TERMS`` per step."""
+def decode_terms(work: DecodeWork, bandwidth_bytes_s: Floats, unit_clocks_s: Floats) -> tuple[Floats, ...]:
+    """Ideal seconds of each of ``DECODE_TERMS`` per step; ``unit_clocks_s`` is compute units x clock, 1/s."""
     one = distinct_experts(np.ones_like(work.batch), work.expert_count, work.experts_per_token)
     many = distinct_experts(work.batch, work.expert_count, work.experts_per_token)
     spread = np.where(one > 0, many / np.maximum(one, 1e-12), 1.0)
+    device = work.dense_bytes + work.routed_bytes
+    everything = device + work.host_dense_bytes + work.host_routed_bytes
+    on_device = np.where(everything > 1.0, device / np.maximum(everything, 1.0), 1.0)
     return (
         work.dense_bytes / bandwidth_bytes_s,
         work.routed_bytes * spread / bandwidth_bytes_s,
         work.kv_bytes / bandwidth_bytes_s,
+        0.5 * work.flops * on_device * UNPACK_UNIT_CLOCKS / unit_clocks_s,
         work.layers * LAYER_S,
         work.expert_layers * EXPERT_LAYER_S,
         np.full_like(work.layers, TOKEN_S),
@@ -125,14 +131,19 @@ def expert_thinness(work: PrefillWork) -> Floats:
 
 def decode_seconds(work: DecodeWork, coef: SpeedCoefficients) -> Floats:
     """Seconds per token of each stream."""
-    dense, routed, cache, layer, expert_layer, token = decode_terms(work, coef.bandwidth_bytes_s)
-    read = dense * coef.dense + routed * coef.routed + cache * coef.cache
+    dense, routed, cache, unpack, layer, expert_layer, token = decode_terms(
+        work, coef.bandwidth_bytes_s, coef.unit_clocks_s
+    )
+    read = dense * coef.dense + routed * coef.routed + cache * coef.cache + unpack * coef.unpack
     arithmetic = work.batch * (work.flops + work.attention_flops) / coef.peak_flops * coef.linear
+    # Without a known arithmetic peak nothing says how far streams may share a read, so they take turns.
+    arithmetic = np.where(np.isfinite(arithmetic), arithmetic, work.batch * read)
     device = np.where(work.batch > 1, np.maximum(read, arithmetic), read)
     fixed = layer * coef.layer + expert_layer * coef.expert_layer + token * coef.token
-    host = (work.host_dense_bytes + work.host_routed_bytes + work.host_kv_bytes) / work.host_bandwidth_bytes_s
-    crossings = (work.host_layers + work.host_expert_layers) * LAYER_S
-    return np.asarray((device + fixed) * coef.decode_overall + host * coef.host + crossings * coef.host_layer)
+    host_dense = (work.host_dense_bytes + work.host_kv_bytes) / work.host_bandwidth_bytes_s * coef.host
+    host_routed = work.host_routed_bytes / work.host_bandwidth_bytes_s * coef.host_expert
+    crossings = (work.host_layers * coef.host_layer + work.host_expert_layers * coef.host_expert_layer) * LAYER_S
+    return np.asarray((device + fixed) * coef.decode_overall + host_dense + host_routed + crossings)
 
 
 def prefill_seconds(work: PrefillWork, coef: SpeedCoefficients) -> Floats:

@@ -86,7 +86,7 @@ def _model_tables(model: ModelArchitecture, quants: tuple[Quant, ...]) -> ModelT
         active=layers.sum(1) + experts.sum(1) * share + output,
         routed_active=experts.sum(1) * share,
         last_routed_active=last(experts * share),
-        largest_tensor=np.maximum(experts.max(1) / 3.0, layers.max(1) / 4.0),
+        largest_tensor=weights.largest_tensor.astype(np.float64),
         bits_per_weight=weights.bits_per_weight,
         expert_layers_first=first(is_expert),
         attention_flops_per_token_pair=_attention_flops(model),

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -203,6 +204,7 @@ def _compressed(model: ModelArchitecture, layer: Layer, index: int) -> Iterator[
     yield _kept(index, share % model.hidden)
 
 
+@lru_cache(maxsize=64)
 def _unstructured_parameters(model: ModelArchitecture) -> int:
     """Parameters that the rest of the structure does not account for."""
     experts = model.experts

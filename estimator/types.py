@@ -262,6 +262,10 @@ class EstimateRequest:
     micro_batch_tokens: int | None = None
     gpu_layers: int | None = None
     cpu_moe_layers: int | None = None
+    # A fork or front of the engine with a pace of its own (``ik_llama.cpp``); None means the engine itself.
+    software: str | None = None
+    # Age of the engine's build in years; 0 means a current one.
+    build_age_years: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

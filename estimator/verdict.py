@@ -65,13 +65,14 @@ def context_part(safe_context_tokens: Floats, needed_tokens: Floats) -> Floats:
 
 
 def quality_part(bits_per_weight: Floats) -> Floats:
-    """1 - 2^-(b - 1.25): one more bit per weight halves what is lost; monotone in bits, near 1 from 8 bits up."""
-    return np.clip(1.0 - np.exp2(1.25 - bits_per_weight), 0.0, 1.0)
+    """1 - 2^-(b - 2): one more bit per weight halves what is lost; 0 at two bits, near 1 from 8 bits up."""
+    return np.clip(1.0 - np.exp2(2.0 - bits_per_weight), 0.0, 1.0)
 
 
-def headroom_part(headroom_fraction: Floats) -> Floats:
-    """1 from a fifth of the usable memory left free, 0 at none."""
-    return np.clip(headroom_fraction / 0.2, 0.0, 1.0)
+def headroom_part(total_bytes: Floats, usable_bytes: Floats, offload_fraction: Floats) -> Floats:
+    """1 from a tenth of the usable memory left free, 0 at none, and 0 beside weights that had to leave the device."""
+    free = np.maximum(usable_bytes - total_bytes, 0.0) / np.maximum(usable_bytes, 1.0)
+    return np.where(np.asarray(offload_fraction) > 0, 0.0, np.clip(free / 0.1, 0.0, 1.0))
 
 
 def score(parts: tuple[Floats, ...], status: Codes, mode: OperatingMode = OperatingMode.BALANCED) -> Floats:

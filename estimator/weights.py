@@ -37,7 +37,8 @@ class WeightTable:
     ``layers`` is what stays with a layer when its experts move (attention, dense and shared feed-forward, router,
     norms); ``experts`` are the routed experts of each layer. ``output`` includes the final norm and global projections.
     ``embedding`` is the input table: system memory in llama.cpp, and with tied embeddings also a device copy as output.
-    ``stored`` is in the file and never loaded. ``parameters`` counts the loaded text model.
+    ``largest_tensor`` is the largest one of any layer. ``stored`` is in the file and never loaded. ``parameters`` counts
+    the loaded text model.
     """
 
     file: Ints
@@ -49,6 +50,7 @@ class WeightTable:
     stored: Ints
     parameters: int
     expert_share: float
+    largest_tensor: Ints
 
     @property
     def bits_per_weight(self) -> NDArray[np.float64]:
@@ -125,6 +127,7 @@ def _sum_up(model: ModelArchitecture, tensors: Inventory, sizes: Ints, metadata:
         stored=stored,
         parameters=int(tensors.elements[layer < n].sum()),
         expert_share=experts.per_token / experts.count if experts else 1.0,
+        largest_tensor=sizes[:, in_layer].max(1),
     )
 
 

@@ -7,12 +7,15 @@ from typing import Any
 
 from celery import Celery
 from celery.signals import worker_process_init
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
 
 from db.settings import get_settings
 
 logger = logging.getLogger("fitgraph.workers")
 QUEUE = "fitgraph"
 TASK_TIME_LIMIT_S = 120
+BROKER_PATIENCE_S = 2.0
 #: A message that a worker took and did not finish is given out again after this: longer than any block may take.
 VISIBILITY_TIMEOUT_S = 300
 
@@ -71,11 +74,12 @@ app = make_app()
 
 
 def queue_length() -> int | None:
-    """Messages that wait in the queue; None when the broker does not answer."""
+    """Messages that wait in the queue; None when the broker does not answer at once."""
     try:
         with app.connection_for_read() as connection:
+            connection.ensure_connection(max_retries=1, interval_start=0.0, timeout=BROKER_PATIENCE_S)
             return int(connection.default_channel.client.llen(QUEUE))
-    except (OSError, *app.connection_for_read().connection_errors):
+    except (OSError, OperationalError, RedisError):
         return None
 
 

@@ -80,6 +80,10 @@ class Broker:
     def stop(self) -> None:
         """End the server and let another instance use the folder."""
         self.child.stop()
+        if self.socket.parent != self.folder:
+            with contextlib.suppress(OSError):
+                self.socket.unlink(missing_ok=True)
+                self.socket.parent.rmdir()
         if self._lock is not None:
             self._lock.close()
             self._lock = None

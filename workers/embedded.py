@@ -45,6 +45,7 @@ def environment(settings: Settings) -> dict[str, str]:
         "FITGRAPH_BLOCK_ATTEMPTS": str(settings.block_attempts),
         "FITGRAPH_LEASE_S": str(settings.lease_s),
         "FITGRAPH_GENERATION_GRACE_S": str(settings.generation_grace_s),
+        "FITGRAPH_REFRESH_INTERVAL_S": str(settings.refresh_interval_s),
     }
 
 
@@ -61,6 +62,10 @@ class Supervisor:
         if workers:
             log = settings.state_dir.resolve() / "logs" / "worker.log"
             self.children.append(Child("worker", worker_argv(settings.workers), environment(settings), log))
+        if workers and settings.refresh_interval_s:
+            schedule = settings.state_dir.resolve() / "beat"
+            argv = [sys.executable, "-m", "celery", "-A", "workers.app", "beat", "--schedule", str(schedule)]
+            self.children.append(Child("beat", argv, environment(settings), log.with_name("beat.log")))
 
     def __enter__(self) -> Supervisor:
         try:
@@ -99,6 +104,16 @@ class Supervisor:
             child.stop()
         if self.broker is not None:
             self.broker.stop()
+
+
+@contextlib.contextmanager
+def workers_at_hand(settings: Settings) -> Iterator[None]:
+    """Workers for as long as the block lasts: those of a running `fitgraph up` or of an outside broker, else own ones."""
+    if settings.redis_url or Broker(settings).answers():
+        yield
+    else:
+        with Supervisor(settings):
+            yield
 
 
 def up(

@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import logging
 import secrets
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, func, insert, select, text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, OperationalError
 
 from db.catalog_files import Catalog
 from db.catalog_store import drop_staged, ids_of, stage_entries
@@ -34,7 +35,7 @@ from db.run_store import (
     now,
     open_blocks,
 )
-from db.session import sync_engine, writing
+from db.session import make_engine, sync_engine, writing
 from db.settings import Settings
 from db.tables import Run, RunBlock, table_of
 from workers.compute import compute_rows, load_models, setting_of
@@ -43,6 +44,8 @@ from workers.plan import Plan, plan_run
 logger = logging.getLogger("fitgraph.workers")
 _RUN, _BLOCK = table_of(Run), table_of(RunBlock)
 SWEEP_EVERY_S = 2.0
+#: How long a follower of a run bears a database that does not answer.
+DATABASE_PATIENCE_S = 120.0
 #: Index builds at a time on PostgreSQL; each has a server process of its own.
 INDEX_BUILDERS = 2
 
@@ -179,8 +182,11 @@ def publish_one(settings: Settings, run_id: int) -> bool:
         if run.rebuild and failed and current is not None:
             models = [model for block in failed for model in block.model_ids]
             carry_over(connection, current, storage_name(run_id), models)
-    if run.rebuild and not _build_indexes(settings, run_id, token):
-        return False
+    if run.rebuild:
+        with _held(settings, run_id, token):
+            built = _build_indexes(settings, run_id, token)
+        if not built:
+            return False
     with writing(engine) as connection:
         if not hold_publication(connection, run_id, token, settings.lease_s):
             return False
@@ -192,10 +198,31 @@ def publish_one(settings: Settings, run_id: int) -> bool:
     return True
 
 
+@contextlib.contextmanager
+def _held(settings: Settings, run_id: int, token: str) -> Iterator[None]:
+    """Keep the publisher's lease alive while an index is built, however long that takes."""
+    finished = threading.Event()
+
+    def beat() -> None:
+        while not finished.wait(settings.lease_s / 3):
+            with (
+                contextlib.suppress(OperationalError),
+                writing(sync_engine(settings.resolved_database_url)) as connection,
+            ):
+                hold_publication(connection, run_id, token, settings.lease_s)
+
+    thread = threading.Thread(target=beat, name="publication-lease")
+    thread.start()
+    try:
+        yield
+    finally:
+        finished.set()
+        thread.join()
+
+
 def _build_indexes(settings: Settings, run_id: int, token: str) -> bool:
     """Index a loaded storage, on PostgreSQL two indexes at a time. False when the publication was lost meanwhile."""
-    engine, table = sync_engine(settings.resolved_database_url), storage_name(run_id)
-    postgres = engine.dialect.name == "postgresql"
+    engine, table = make_engine(settings.resolved_database_url, sorting=True), storage_name(run_id)
 
     def build(statement: str) -> bool:
         with writing(engine) as connection:
@@ -206,14 +233,17 @@ def _build_indexes(settings: Settings, run_id: int, token: str) -> bool:
         return held
 
     statements = index_statements(table, engine.dialect.name)
-    if not postgres:
-        return all(build(statement) for statement in statements)
-    with ThreadPoolExecutor(INDEX_BUILDERS) as pool:
-        held = all(pool.map(build, statements))
-    with writing(engine) as connection:
-        for suffix in ("", "_quant", "_gpu"):
-            connection.execute(text(f"ANALYZE {table}{suffix}"))
-    return held
+    try:
+        if engine.dialect.name == "sqlite":
+            return all(build(statement) for statement in statements)
+        with ThreadPoolExecutor(INDEX_BUILDERS) as pool:
+            held = all(pool.map(build, statements))
+        with writing(engine) as connection:
+            for suffix in ("", "_quant", "_gpu"):
+                connection.execute(text(f"ANALYZE {table}{suffix}"))
+        return held
+    finally:
+        engine.dispose()
 
 
 def drop_old(settings: Settings) -> int:
@@ -274,11 +304,22 @@ def sweep(settings: Settings) -> int:
 def wait_for_run(
     settings: Settings, run_id: int, on_progress: Callable[[RunRow], None] | None = None, poll_s: float = 0.25
 ) -> RunRow:
-    """Follow a run to its end, sweeping meanwhile. Raises LookupError for an unknown run."""
-    engine, swept = sync_engine(settings.resolved_database_url), time.monotonic()
+    """Follow a run to its end, sweeping meanwhile.
+
+    Raises LookupError for an unknown run, OperationalError when the database stays away for two minutes.
+    """
+    engine, swept, answered = sync_engine(settings.resolved_database_url), time.monotonic(), time.monotonic()
     while True:
-        with engine.connect() as connection:
-            run = get_run_sync(connection, run_id)
+        try:
+            with engine.connect() as connection:
+                run = get_run_sync(connection, run_id)
+            answered = time.monotonic()
+        except OperationalError:
+            # A database that restarts is waited for: the run goes on when it is back.
+            if time.monotonic() - answered > DATABASE_PATIENCE_S:
+                raise
+            time.sleep(max(poll_s, 0.1))
+            continue
         if run is None:
             raise LookupError(f"there is no run {run_id}")
         if on_progress is not None:
@@ -287,7 +328,8 @@ def wait_for_run(
             return run
         if time.monotonic() - swept > SWEEP_EVERY_S:
             swept = time.monotonic()
-            sweep(settings)
+            with contextlib.suppress(OperationalError):
+                sweep(settings)
         time.sleep(poll_s)
 
 

@@ -37,8 +37,8 @@ class Operators:
     def __init__(self, settings: Sequence[str]) -> None:
         self._known = [_operator(setting) for setting in settings]
 
-    def require(self, token: str | None, scope: Scope) -> Operator:
-        """The operator of a token with a scope. Raises ``UNAUTHENTICATED`` or ``FORBIDDEN``."""
+    def find(self, token: str | None) -> Operator | None:
+        """The operator of a token; None for none or an unknown one."""
         found: Operator | None = None
         if token is not None:
             digest = token_hash(token)
@@ -46,6 +46,11 @@ class Operators:
                 # Every hash is compared, so that the time tells nothing about which one matches.
                 if hmac.compare_digest(digest, known):
                     found = operator
+        return found
+
+    def require(self, token: str | None, scope: Scope) -> Operator:
+        """The operator of a token with a scope. Raises ``UNAUTHENTICATED`` or ``FORBIDDEN``."""
+        found = self.find(token)
         if found is None:
             raise ApiError(
                 ErrorCode.UNAUTHENTICATED, "This operation needs a valid bearer token in the Authorization header."

@@ -65,14 +65,18 @@ class ResponseCache:
         if done.cancelled() or done.exception() is not None:
             return
         response = done.result()
-        size = len(response.body) + 512
+        size = _size(key, response)
         if not response.keep or size > self._budget // 8 or key in self._kept:
             return
         self._kept[key] = response
         self._used += size
         while self._used > self._budget:
-            _, dropped = self._kept.popitem(last=False)
-            self._used -= len(dropped.body) + 512
+            self._used -= _size(*self._kept.popitem(last=False))
+
+
+def _size(key: Key, response: CachedResponse) -> int:
+    """Bytes that a kept response takes, about: body, key, and what Python adds."""
+    return len(response.body) + sum(len(part) for part in key) + 512
 
 
 async def _run(compute: Callable[[], Awaitable[CachedResponse]]) -> CachedResponse:

@@ -35,6 +35,9 @@ class Catalog:
     model_count: int = strawberry.field(description="Models.")
     gpu_count: int = strawberry.field(description="Accelerators.")
     quant_count: int = strawberry.field(description="Quantizations.")
+    precomputed_quant_count: int = strawberry.field(
+        description="Quantizations that runs cover; the others are computed when asked for."
+    )
     workload_count: int = strawberry.field(description="Workloads.")
     engine_count: int = strawberry.field(description="Engines.")
     fit_count: Int64 = strawberry.field(
@@ -44,8 +47,8 @@ class Catalog:
     estimable_model_count: int = strawberry.field(description="Models with all facts that an estimate needs.")
     estimable_gpu_count: int = strawberry.field(description="Accelerators with all facts that an estimate needs.")
     unsupported_count: Int64 = strawberry.field(
-        description="Combinations of estimable model, accelerator, quantization and workload that no engine can run: "
-        "`fitCount + unsupportedCount` is the product of the four counts."
+        description="Combinations that no engine can run: `fitCount + unsupportedCount` is the product of "
+        "`estimableModelCount`, `estimableGpuCount`, `precomputedQuantCount` and `workloadCount`."
     )
 
     @strawberry.field(description="The newest run; null when there was none.")
@@ -67,6 +70,7 @@ def catalog_state(context: RequestContext) -> Catalog:
         model_count=len(view.models),
         gpu_count=len(view.gpus),
         quant_count=len(view.quants),
+        precomputed_quant_count=len(view.precomputed_quants),
         workload_count=len(view.workloads),
         engine_count=len(view.engines),
         fit_count=Int64(0 if generation is None else generation.cells),

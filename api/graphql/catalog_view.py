@@ -14,6 +14,7 @@ from typing import Any
 from api.graphql.engines import Engine, engine_from_entry
 from api.graphql.errors import NotFoundError
 from api.graphql.gpus import Gpu, gpu_from_entry
+from api.graphql.hosts import Host, host_from_entry
 from api.graphql.models import Model, model_from_entry
 from api.graphql.quants import Quant, quant_from_entry
 from api.graphql.workloads import Workload, workload_from_entry
@@ -24,7 +25,7 @@ from db.fit_store import SLOTS
 from db.generations import Generation
 from estimator.architecture import ModelArchitecture
 from estimator.calibration import Calibration
-from estimator.types import Host
+from estimator.types import Host as HostSpec
 
 Ids = Mapping[str, int]
 
@@ -60,6 +61,7 @@ class CatalogView:
         self.precomputed_quants = [quant for quant in self.quants if specs.is_precomputed(catalog.quants[quant.slug])]
         self.workloads: list[Workload] = _workloads(catalog)
         self.engines: list[Engine] = [engine_from_entry(entry, catalog.engines) for entry in catalog.engines.values()]
+        self.hosts: list[Host] = [host_from_entry(entry, specs.host(entry)) for entry in catalog.hosts.values()]
         self.model_by_id = {self.model_ids[model.slug]: model for model in self.models}
         self.gpu_by_id = {self.gpu_ids[gpu.slug]: gpu for gpu in self.gpus}
         self.quant_by_id = {self.quant_ids[quant.slug]: quant for quant in self.quants if quant.slug in self.quant_ids}
@@ -70,6 +72,7 @@ class CatalogView:
             "gpu": {gpu.slug: gpu for gpu in self.gpus},
             "quant": {quant.slug: quant for quant in self.quants},
             "workload": {workload.slug: workload for workload in self.workloads},
+            "host": {host.slug: host for host in self.hosts},
             "engine": {engine.slug: engine for engine in self.engines},
         }
 
@@ -118,7 +121,7 @@ class CatalogView:
         return known
 
     @cached_property
-    def host(self) -> Host:
+    def host(self) -> HostSpec:
         """The host that pairings are computed with."""
         return specs.host(self.catalog.hosts[self.catalog.default_host])
 

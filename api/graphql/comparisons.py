@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import strawberry
 
 from api.graphql.described import describe
-from api.graphql.errors import LimitExceededError, bad_input
+from api.graphql.errors import ApiError, ErrorCode, LimitExceededError, bad_input
 from api.graphql.fit_queries import find_fit
 from api.graphql.fits import Fit
 from api.graphql.workloads import Workload
@@ -79,7 +79,7 @@ class Comparison:
 
     workload: Workload = strawberry.field(description="The workload of every column.")
     columns: list[Fit | None] = strawberry.field(
-        description="One fit a column, in the order asked for; null when no engine runs any quantization of it."
+        description="One fit a column, in the order asked for; null when facts are missing for an estimate."
     )
     rows: list[ComparisonRow] = strawberry.field(description="One row a measure.")
     winner: int | None = strawberry.field(
@@ -116,6 +116,17 @@ _MEASURES: tuple[tuple[ComparisonMeasure, str, bool, Callable[[Fit], float | Non
 )
 
 
+async def compare_all(
+    context: RequestContext, models: Sequence[Model], gpus: Sequence[Gpu], quant: str | None, workload: WorkloadKind
+) -> ComparisonMatrix:
+    """One comparison a model over the same accelerators; the rows of all are read in one statement."""
+    check_columns(context, len(models) * len(gpus))
+    comparisons = await asyncio.gather(
+        *(compare(context, [(model, gpu) for gpu in gpus], quant, workload) for model in models)
+    )
+    return ComparisonMatrix(comparisons=list(comparisons))
+
+
 async def compare(
     context: RequestContext,
     pairs: Sequence[tuple[Model, Gpu]],
@@ -124,7 +135,7 @@ async def compare(
 ) -> Comparison:
     """Fits of the given pairings side by side; their rows are read in one statement."""
     check_columns(context, len(pairs))
-    fits = list(await asyncio.gather(*(find_fit(context, model, gpu, quant, workload) for model, gpu in pairs)))
+    fits = await asyncio.gather(*(_column(context, model, gpu, quant, workload) for model, gpu in pairs))
     rows = [_row(measure, unit, higher, read, fits) for measure, unit, higher, read in _MEASURES]
     return Comparison(
         workload=next(found for found in context.view.workloads if found.kind is workload),
@@ -132,6 +143,17 @@ async def compare(
         rows=rows,
         winner=rows[0].winner,
     )
+
+
+async def _column(
+    context: RequestContext, model: Model, gpu: Gpu, quant: str | None, workload: WorkloadKind
+) -> Fit | None:
+    try:
+        return await find_fit(context, model, gpu, quant, workload)
+    except ApiError as error:
+        if error.code is ErrorCode.MISSING_FACT:
+            return None
+        raise
 
 
 def check_columns(context: RequestContext, count: int) -> None:

@@ -9,6 +9,7 @@ from api.graphql.catalog_view import CatalogView
 from api.graphql.errors import ApiError, ErrorCode
 from api.graphql.fits import Fit
 from api.graphql.loaders import Loaders
+from api.graphql.plain import Plans
 from api.graphql.services import Services
 from db.generations import Generation
 
@@ -26,6 +27,7 @@ class RequestContext:
         self.token = token
         self._answers: dict[str, Answers] = {}
         self.cost = 0
+        self.plans: Plans | None = None
 
     @property
     def catalog(self) -> CatalogView:

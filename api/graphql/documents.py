@@ -8,11 +8,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from graphql import (
+    DirectiveNode,
     DocumentNode,
     FieldNode,
     GraphQLError,
     GraphQLSchema,
     GraphQLSyntaxError,
+    NoSchemaIntrospectionCustomRule,
     OperationDefinitionNode,
     OperationType,
     TypeInfo,
@@ -27,6 +29,7 @@ from strawberry.schema.schema import validate_document
 
 from api.graphql.errors import ApiError, LimitExceededError, bad_input
 from api.graphql.limits import CostWalker, FieldCost, QueryLimits, check_shape
+from api.graphql.plain import Plans
 
 #: Longest document text kept in the cache, characters; longer ones are prepared anew each time.
 _MAX_CACHED_TEXT = 20_000
@@ -40,6 +43,8 @@ class PreparedDocument:
     errors: list[GraphQLError] = field(default_factory=list)
     #: False when the answer may change within a generation (progress of runs, state of the catalog).
     cacheable: bool = False
+    #: Compiled selections of the document; None when directives make them depend on variables.
+    plans: Plans | None = None
 
     def operation(self, name: str | None) -> OperationDefinitionNode:
         """The operation to run. Raises ``BAD_USER_INPUT`` when the name does not settle it."""
@@ -68,11 +73,14 @@ class Documents:
         prices: Mapping[str, FieldCost],
         volatile_types: frozenset[str],
         size: int = 512,
+        *,
+        introspection: bool = True,
     ) -> None:
         self._schema = schema
         self._prices = prices
-        self._volatile = volatile_types
+        self._volatile_types = volatile_types
         self._size = size
+        self._rules = (*specified_rules, *(() if introspection else (NoSchemaIntrospectionCustomRule,)))
         self._kept: OrderedDict[str, PreparedDocument] = OrderedDict()
         self.limits = limits
 
@@ -104,10 +112,12 @@ class Documents:
             check_shape(document, self.limits)
         except (GraphQLSyntaxError, ApiError) as error:
             return PreparedDocument(None, [error])
-        errors = validate_document(self._schema, document, tuple(specified_rules))
+        errors = validate_document(self._schema, document, self._rules)
         if errors:
             return PreparedDocument(document, errors)
-        return PreparedDocument(document, [], self._is_cacheable(document))
+        finder = _Finder(TypeInfo(self._schema), self._volatile_types)
+        visit(document, TypeInfoVisitor(finder.types, finder))
+        return PreparedDocument(document, [], not finder.volatile, None if finder.conditional else {})
 
     def _parse(self, text: str) -> DocumentNode:
         parser = Parser(text, max_tokens=self.limits.tokens)
@@ -127,29 +137,28 @@ class Documents:
                 "depth", self.limits.tokens, self.limits.depth, "The document nests too deeply."
             ) from error
 
-    def _is_cacheable(self, document: DocumentNode) -> bool:
-        finder = _VolatileFinder(TypeInfo(self._schema), self._volatile)
-        visit(document, TypeInfoVisitor(finder.types, finder))
-        return not finder.found
 
-
-class _VolatileFinder(Visitor):
-    """Looks for an operation that is no query, or a field whose type changes within a generation."""
+class _Finder(Visitor):
+    """Looks for what makes an answer change within a generation, and for directives that depend on variables."""
 
     def __init__(self, types: TypeInfo, volatile: frozenset[str]) -> None:
         super().__init__()
         self.types = types
-        self.found = False
-        self._volatile = volatile
+        self.volatile = False
+        self.conditional = False
+        self._types = volatile
 
     def enter_operation_definition(self, node: OperationDefinitionNode, *_args: Any) -> None:
         if node.operation is not OperationType.QUERY:
-            self.found = True
+            self.volatile = True
 
     def enter_field(self, _node: FieldNode, *_args: Any) -> None:
         kind = self.types.get_type()
         parent = self.types.get_parent_type()
-        if kind is not None and get_named_type(kind).name in self._volatile:
-            self.found = True
-        if parent is not None and parent.name in self._volatile:
-            self.found = True
+        if kind is not None and get_named_type(kind).name in self._types:
+            self.volatile = True
+        if parent is not None and parent.name in self._types:
+            self.volatile = True
+
+    def enter_directive(self, _node: DirectiveNode, *_args: Any) -> None:
+        self.conditional = True

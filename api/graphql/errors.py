@@ -29,6 +29,7 @@ class ErrorCode(Enum):
     FORBIDDEN = "FORBIDDEN"
     STALE_CURSOR = "STALE_CURSOR"
     UNAVAILABLE = "UNAVAILABLE"
+    PERSISTED_QUERY_NOT_FOUND = "PERSISTED_QUERY_NOT_FOUND"
     MISSING_FACT = "MISSING_FACT"
     UNSUPPORTED = "UNSUPPORTED"
     INTERNAL = "INTERNAL"
@@ -46,6 +47,7 @@ describe(
         "FORBIDDEN": "The token does not carry the needed scope.",
         "STALE_CURSOR": "The cursor belongs to an earlier generation; start again from the first page.",
         "UNAVAILABLE": "A part of the service is not reachable or took too long; try again later.",
+        "PERSISTED_QUERY_NOT_FOUND": "The server does not have the document of this hash; send its text along once.",
         "MISSING_FACT": "The catalog lacks a fact that the estimate needs; `field` names it.",
         "UNSUPPORTED": "No engine runs this quantization on this hardware, or not with these settings.",
         "INTERNAL": "A fault of the server; quote the request id.",
@@ -65,7 +67,7 @@ class LimitExceededError(ApiError):
     """A limit was passed. Names the limit, what was asked and what is allowed."""
 
     def __init__(self, limit: str, value: int, maximum: int, message: str | None = None) -> None:
-        text = message or f"The {limit} of this request is {value}; the maximum is {maximum}."
+        text = message or f"The limit on {limit} is {maximum}; this request has {value}."
         super().__init__(ErrorCode.LIMIT_EXCEEDED, text, limit=limit, value=value, maximum=maximum)
 
 

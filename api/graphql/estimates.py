@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import strawberry
+from strawberry.scalars import JSON
 from strawberry.utils.str_converters import to_camel_case
 
 from api.graphql.engines import Engine
-from api.graphql.enums import BackendKind, CacheType, EngineKind, FitStatus
+from api.graphql.enums import BackendKind, CacheType, EngineKind, FitStatus, WorkloadKind
 from api.graphql.errors import ApiError, ErrorCode, LimitExceededError, NotFoundError, UserError
 from api.graphql.fits import FitMemory, FitPlacement, SpeedEstimate
 from api.graphql.gpus import Gpu
@@ -28,9 +29,28 @@ if TYPE_CHECKING:
 class EstimateInput:
     """The keys of the command line's batch mode, in camel case."""
 
-    model: str = strawberry.field(description="Model, by slug or alias.")
-    gpu: str = strawberry.field(description="Accelerator, by slug or alias.")
     quant: str = strawberry.field(description="Quantization, by slug or alias.")
+    model: str | None = strawberry.field(
+        default=None, description="Model, by slug or alias; or give `modelConfig` in its place."
+    )
+    gpu: str | None = strawberry.field(
+        default=None, description="Accelerator, by slug or alias; or give `gpuFacts` in its place."
+    )
+    model_config: JSON | None = strawberry.field(
+        default=None, description="A model of one's own: the content of its `config.json`, as published with weights."
+    )
+    gpu_facts: JSON | None = strawberry.field(
+        default=None,
+        description="An accelerator of one's own: facts in the keys and units of a catalog file; at least `memory_gb`, "
+        "`bandwidth_gbps` and `engines`.",
+    )
+    workload: WorkloadKind | None = strawberry.field(
+        default=None, description="Workload whose lengths and thresholds count where the question gives none."
+    )
+    host_memory_gb: float | None = strawberry.field(default=None, description="Memory of the host, GiB.")
+    host_bandwidth_gbps: float | None = strawberry.field(
+        default=None, description="Memory bandwidth of the host, 10^9 bytes per second."
+    )
     gpu_count: int | None = strawberry.field(default=None, description="Equal accelerators; 1 when left out.")
     host: str | None = strawberry.field(default=None, description="Host profile, by slug or alias.")
     engine: EngineKind | None = strawberry.field(default=None, description="Engine; the best one when left out.")
@@ -61,8 +81,8 @@ class EstimateInput:
 class Estimate:
     """Same numbers as a fit's, for the lengths and settings of the question."""
 
-    model: Model = strawberry.field(description="The model.")
-    gpu: Gpu = strawberry.field(description="The accelerator.")
+    model: Model | None = strawberry.field(description="The model; null for one that the question brought along.")
+    gpu: Gpu | None = strawberry.field(description="The accelerator; null for one that the question brought along.")
     quant: Quant = strawberry.field(description="The quantization.")
     engine: Engine | None = strawberry.field(description="The engine; null when none runs it.")
     backend: BackendKind | None = strawberry.field(description="The interface that the engine uses.")

@@ -114,6 +114,31 @@ class FitEmbed:
     html: str = strawberry.field(description="Snippet to paste into a page.")
 
 
+@strawberry.type(description="How many streams a setup serves at once, each at the workload's comfortable speed.")
+class FitServing:
+    """The largest number that fits without offload; each stream has the workload's context."""
+
+    streams: int = strawberry.field(description="Streams at once.")
+    tokens_per_second_each: float = strawberry.field(description="Decode speed of each, tokens per second.")
+    tokens_per_second_total: float = strawberry.field(description="Decode speed of all together, tokens per second.")
+    joules_per_token: float | None = strawberry.field(
+        description="Energy of a token at the accelerator's design power, joules; null when that is unknown."
+    )
+
+
+def serving_of(answers: Answers) -> FitServing | None:
+    """The streams that a setup serves; None when not even one is served comfortably."""
+    found = answers.serving
+    if found is None:
+        return None
+    return FitServing(
+        streams=found.streams,
+        tokens_per_second_each=found.tok_s_each,
+        tokens_per_second_total=found.tok_s_total,
+        joules_per_token=found.joules_per_token,
+    )
+
+
 def limits_of(answers: Answers) -> list[FitLimit]:
     """What binds, largest share first."""
     return [FitLimit(code=one.code, share=one.share, message=one.message) for one in answers.limits]
@@ -124,8 +149,10 @@ def score_parts_of(answers: Answers, mode: OperatingMode) -> list[FitScorePart]:
     return [FitScorePart(name=part.name, value=part.value, weight=part.weight) for part in answers.score_parts(mode)]
 
 
-def advice_of(answers: Answers) -> list[FitAdvice]:
-    """Changes that help, best first."""
+def advice_of(
+    answers: Answers, budget_usd: float | None = None, max_power_watts: float | None = None
+) -> list[FitAdvice]:
+    """Changes that help, best first; purchases within the limits."""
     return [
         FitAdvice(
             code=one.code,
@@ -139,7 +166,7 @@ def advice_of(answers: Answers) -> list[FitAdvice]:
                 score=one.gain.score,
             ),
         )
-        for one in answers.advice
+        for one in answers.advice_within(budget_usd, max_power_watts)
     ]
 
 

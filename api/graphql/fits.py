@@ -17,12 +17,14 @@ from api.graphql.fit_texts import (
     FitLimit,
     FitQuestion,
     FitScorePart,
+    FitServing,
     advice_of,
     commands_of,
     embed_of,
     faq_of,
     limits_of,
     score_parts_of,
+    serving_of,
 )
 from api.graphql.gpus import Gpu
 from api.graphql.ids import encode_id
@@ -189,9 +191,25 @@ class Fit(Node):
         return await asyncio.to_thread(limits_of, _answers(info, self))
 
     @strawberry.field(description="Changes that help, best first, each with its computed gain.")
-    async def advice(self, info: strawberry.Info) -> list[FitAdvice]:
+    async def advice(
+        self,
+        info: strawberry.Info,
+        budget_usd: Annotated[
+            float | None, strawberry.argument(description="Most that a purchase may cost, US dollars.")
+        ] = None,
+        max_power_watts: Annotated[
+            float | None, strawberry.argument(description="Most design power of the accelerators, watts.")
+        ] = None,
+    ) -> list[FitAdvice]:
         """Advice."""
-        return await asyncio.to_thread(advice_of, _answers(info, self))
+        return await asyncio.to_thread(advice_of, _answers(info, self), budget_usd, max_power_watts)
+
+    @strawberry.field(
+        description="How many streams it serves at once at the workload's comfortable speed; null when not even one."
+    )
+    async def serving(self, info: strawberry.Info) -> FitServing | None:
+        """Concurrency."""
+        return await asyncio.to_thread(serving_of, _answers(info, self))
 
     @strawberry.field(description="Commands that start this very plan; empty when nothing runs.")
     async def commands(self, info: strawberry.Info) -> list[FitCommand]:

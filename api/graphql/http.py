@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -22,34 +21,22 @@ from api.graphql.cache import CachedResponse
 from api.graphql.context import RequestContext
 from api.graphql.documents import PreparedDocument
 from api.graphql.errors import ApiError, ErrorCode, LimitExceededError, bad_input, format_error
+from api.graphql.rates import retry_after_s
+from api.graphql.requests import (
+    JSON,
+    RESPONSE_JSON,
+    GraphQLRequest,
+    PersistedDocuments,
+    RefusedRequestError,
+    negotiate,
+    read_request,
+)
 from api.graphql.schema import FitSchema
 from api.graphql.services import Services
 
 logger = logging.getLogger("fitgraph.http")
 
-JSON = "application/json"
-RESPONSE_JSON = "application/graphql-response+json"
-EVENT_STREAM = "text/event-stream"
 _ALLOWED = {"GET": {StrawberryOperation.QUERY}, "POST": {StrawberryOperation.QUERY, StrawberryOperation.MUTATION}}
-
-
-@dataclass(frozen=True, slots=True)
-class GraphQLRequest:
-    """A request as the client meant it, types checked."""
-
-    query: str
-    variables: dict[str, Any]
-    operation_name: str | None
-
-
-class RefusedRequestError(Exception):
-    """A request that is not run: an HTTP status and the errors that say why."""
-
-    def __init__(self, status: int, error: ApiError, headers: dict[str, str] | None = None) -> None:
-        super().__init__(error.message)
-        self.status = status
-        self.error = error
-        self.headers = headers or {}
 
 
 class GraphQLEndpoint:
@@ -59,6 +46,7 @@ class GraphQLEndpoint:
         self._schema = schema
         self._services = services
         self._settings = services.settings
+        self._persisted = PersistedDocuments(services.settings.document_cache)
 
     async def handle(self, request: Request) -> Response:
         """Answer one HTTP request."""
@@ -66,24 +54,29 @@ class GraphQLEndpoint:
         media = negotiate(request.headers.get("accept"))
         if media is None:
             return refusal(406, bad_input(f"This service answers {JSON} or {RESPONSE_JSON}."), JSON, request_id)
-        if (
-            request.method == "GET"
-            and "query" not in request.query_params
-            and "text/html" in request.headers.get("accept", "")
-        ):
+        if request.method == "GET" and not request.query_params and "text/html" in request.headers.get("accept", ""):
             return RedirectResponse("/explorer" if self._settings.explorer else "/", status_code=303)
         try:
-            asked = await read_request(request, self._settings.max_request_bytes)
+            async with asyncio.timeout(self._settings.request_timeout_s):
+                received = await read_request(request, self._settings.max_request_bytes)
+            asked = self._persisted.resolve(received)
             return await self._answer(request, asked, media, request_id)
         except RefusedRequestError as refused:
             return refusal(refused.status, refused.error, media, request_id, refused.headers)
+        except LimitExceededError as error:
+            return refusal(429, error, media, request_id, {"Retry-After": str(retry_after_s())})
         except ApiError as error:
             status = 503 if error.code is ErrorCode.UNAVAILABLE else 400
             return refusal(status, error, media, request_id)
+        except TimeoutError:
+            late = ApiError(ErrorCode.BAD_USER_INPUT, "The body of the request did not arrive in time.")
+            return refusal(408, late, media, request_id)
         except ClientDisconnect:
             return Response(status_code=499)
 
     async def _answer(self, request: Request, asked: GraphQLRequest, media: str, request_id: str) -> Response:
+        client = self._client_of(request)
+        await self._services.rates.admit(client)
         view = await self._services.view()
         base_url = f"{request.url.scheme}://{request.url.netloc}"
         context = RequestContext(self._services, view, request_id, base_url, _bearer(request))
@@ -124,10 +117,18 @@ class GraphQLEndpoint:
                 maximum=timeout,
             )
             return CachedResponse.of(_body(None, [error], context, with_data=False), 503, keep=False)
+        await self._services.rates.pay(self._client_of(request), context.cost)
         errors = result.errors or []
         refused = result.data is None and all(error.path is None for error in errors) and bool(errors)
         body = _body(result.data, errors, context, with_data=not refused)
         return CachedResponse.of(body, _status(errors, refused, media), keep=not errors)
+
+    def _client_of(self, request: Request) -> str:
+        """Who asks: the holder of a known token, else the address; a made-up token gives nobody points of their own."""
+        operator = self._services.operators.find(_bearer(request))
+        if operator is not None:
+            return f"operator {operator.name}"
+        return request.client.host if request.client is not None else "unknown"
 
     def _check_method(self, request: Request, prepared: PreparedDocument, asked: GraphQLRequest) -> None:
         if prepared.errors:
@@ -141,107 +142,6 @@ class GraphQLEndpoint:
             raise RefusedRequestError(
                 405, bad_input("GET runs queries only; send a mutation with POST."), {"Allow": "POST"}
             )
-
-
-async def read_request(request: Request, maximum_bytes: int) -> GraphQLRequest:
-    """The checked request of a GET or POST. Raises :class:`RefusedRequestError` 400, 413 or 415."""
-    if request.method == "GET":
-        return parse_parameters(dict(request.query_params))
-    content = request.headers.get("content-type", "").split(";")
-    if content[0].strip().lower() != JSON:
-        raise RefusedRequestError(415, bad_input(f"Send the request as {JSON}."))
-    if any(part.strip().lower().startswith("charset=") and "utf-8" not in part.lower() for part in content[1:]):
-        raise RefusedRequestError(415, bad_input("Send the request in UTF-8."))
-    return parse_body(await read_limited(request, maximum_bytes))
-
-
-async def read_limited(request: Request, maximum: int) -> bytes:
-    """The body of a request. Raises :class:`RefusedRequestError` 413 as soon as it is known to be too large."""
-    declared = request.headers.get("content-length", "0")
-    size = int(declared) if declared.isdigit() else 0
-    chunks: list[bytes] = []
-    received = 0
-    if size <= maximum:
-        async for chunk in request.stream():
-            received += len(chunk)
-            if received > maximum:
-                break
-            chunks.append(chunk)
-    if max(size, received) > maximum:
-        raise RefusedRequestError(413, LimitExceededError("request bytes", max(size, received), maximum))
-    return b"".join(chunks)
-
-
-def parse_body(body: bytes) -> GraphQLRequest:
-    """A POST body. Raises :class:`RefusedRequestError` 400 for anything but one well-typed request."""
-    try:
-        parsed = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise RefusedRequestError(400, bad_input(f"The body is not valid JSON: {error}.")) from error
-    if isinstance(parsed, list):
-        raise RefusedRequestError(400, bad_input("Batches of requests are not accepted; use aliases or `estimates`."))
-    if not isinstance(parsed, dict):
-        raise RefusedRequestError(400, bad_input("The body must be a JSON object with `query`."))
-    return _typed(parsed)
-
-
-def parse_parameters(parameters: dict[str, str]) -> GraphQLRequest:
-    """The parameters of a GET request. Raises :class:`RefusedRequestError` 400."""
-    parsed: dict[str, Any] = dict(parameters)
-    for name in ("variables", "extensions"):
-        text = parameters.get(name)
-        if text:
-            try:
-                parsed[name] = orjson.loads(text)
-            except orjson.JSONDecodeError as error:
-                raise RefusedRequestError(400, bad_input(f"{name} is not valid JSON: {error}.")) from error
-        else:
-            parsed.pop(name, None)
-    if parsed.get("operationName") == "":
-        parsed.pop("operationName")
-    return _typed(parsed)
-
-
-def _typed(parsed: dict[str, Any]) -> GraphQLRequest:
-    query, variables = parsed.get("query"), parsed.get("variables")
-    name, extensions = parsed.get("operationName"), parsed.get("extensions")
-    if not isinstance(query, str) or not query.strip():
-        raise RefusedRequestError(400, bad_input("`query` must be a non-empty text."))
-    if not isinstance(variables, dict | None):
-        raise RefusedRequestError(400, bad_input("`variables` must be an object or null."))
-    if not isinstance(name, str | None):
-        raise RefusedRequestError(400, bad_input("`operationName` must be a text or null."))
-    if not isinstance(extensions, dict | None):
-        raise RefusedRequestError(400, bad_input("`extensions` must be an object or null."))
-    return GraphQLRequest(query, variables or {}, name)
-
-
-def negotiate(accept: str | None) -> str | None:
-    """Media type to answer with: the more preferred that the client accepts; None when it accepts neither."""
-    if not accept:
-        return JSON
-    best: tuple[float, int, str] | None = None
-    for place, part in enumerate(accept.split(",")):
-        name, *parameters = (piece.strip().lower() for piece in part.split(";"))
-        chosen = {RESPONSE_JSON: RESPONSE_JSON, JSON: JSON, "application/*": JSON, "*/*": JSON}.get(name)
-        if name == "text/html":
-            chosen = JSON
-        if chosen is None:
-            continue
-        quality = _quality(parameters)
-        if quality > 0 and (best is None or quality > best[0]):
-            best = (quality, place, chosen)
-    return best[2] if best is not None else None
-
-
-def _quality(parameters: list[str]) -> float:
-    for parameter in parameters:
-        if parameter.startswith("q="):
-            try:
-                return min(1.0, float(parameter[2:]))
-            except ValueError:
-                return 0.0
-    return 1.0
 
 
 def _body(data: Any, errors: list[GraphQLError], context: RequestContext, *, with_data: bool) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections import OrderedDict
 from collections.abc import Sequence
 
@@ -34,8 +35,17 @@ class LiveFits:
         Raises :class:`ApiError` ``MISSING_FACT`` when the catalog is too thin for either.
         """
         require_facts(model, gpu)
-        quants = tuple(view.precomputed_quants) if quant is None else (quant,)
-        key = (view.state, model.slug, gpu.slug, "" if quant is None else quant.slug)
+        if quant is None:
+            return await self._cells(view, model, gpu, view.precomputed_quants)
+        if quant not in view.precomputed_quants:
+            # Not part of any comparison, and so never the recommended one.
+            cells = await self._cells(view, model, gpu, [quant])
+            return [dataclasses.replace(cell, recommended=False) for cell in cells]
+        cells = await self._cells(view, model, gpu, view.precomputed_quants)
+        return [cell for cell in cells if cell.key.quant_id == view.quant_ids[quant.slug]]
+
+    async def _cells(self, view: CatalogView, model: Model, gpu: Gpu, quants: Sequence[Quant]) -> list[FitCell]:
+        key = (view.state, model.slug, gpu.slug, "" if len(quants) > 1 else quants[0].slug)
         waiting = self._kept.get(key)
         if waiting is None:
             waiting = asyncio.ensure_future(asyncio.to_thread(pairing_cells, view, model, gpu, quants))
@@ -45,8 +55,10 @@ class LiveFits:
         try:
             return await asyncio.shield(waiting)
         except EstimatorError as error:
-            self._kept.pop(key, None)
             raise ApiError(ErrorCode.UNSUPPORTED, str(error)) from error
+        finally:
+            if waiting.done() and (waiting.cancelled() or waiting.exception() is not None):
+                self._kept.pop(key, None)
 
 
 def pairing_cells(view: CatalogView, model: Model, gpu: Gpu, quants: Sequence[Quant]) -> list[FitCell]:

@@ -35,6 +35,8 @@ Complete: TypeAlias = Callable[[Any], Any]
 Details: TypeAlias = list[FieldDetails]
 #: Response name, attribute, function that completes its value (None: graphql-core does it), fields of the group.
 Step: TypeAlias = tuple[str, str, Complete | None, Details]
+#: (type name, ids of the field's nodes) -> plan. Belongs to one document, which keeps its nodes alive.
+Plans: TypeAlias = dict[tuple[Any, ...], tuple[str, Complete | None]]
 _INT_MIN, _INT_MAX = -(2**31), 2**31 - 1
 _TYPENAME = "__typename"
 
@@ -48,7 +50,9 @@ class PlainExecutor(StrawberryGraphQLCoreExecutionContext):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._plans: dict[tuple[str, int], tuple[Any, list[Step]]] = {}
+        self._steps_of: dict[int, tuple[Any, list[Step]]] = {}
+        plans: Plans | None = getattr(self.context_value, "plans", None)
+        self._plans: Plans = {} if plans is None else plans
 
     def execute_fields(
         self,
@@ -81,27 +85,34 @@ class PlainExecutor(StrawberryGraphQLCoreExecutionContext):
         return _merged(results, rest, completed)
 
     def _steps(self, parent_type: GraphQLObjectType, grouped: dict[str, Details]) -> list[Step]:
-        key = (parent_type.name, id(grouped))
-        known = self._plans.get(key)
+        known = self._steps_of.get(id(grouped))
         if known is None:
-            # The group is kept with its plan, so that its id cannot be given to another one meanwhile.
+            # The group is kept with its steps, so that its id cannot be given to another one meanwhile.
             steps = [self._step(parent_type, name, details) for name, details in grouped.items()]
-            known = self._plans[key] = (grouped, steps)
+            known = self._steps_of[id(grouped)] = (grouped, steps)
         return known[1]
 
     def _step(self, parent_type: GraphQLObjectType, name: str, details: Details) -> Step:
+        key = (parent_type.name, *(id(one.node) for one in details))
+        plan = self._plans.get(key)
+        if plan is None:
+            plan = self._plans[key] = self._plan(parent_type, details)
+        return name, *plan, details
+
+    def _plan(self, parent_type: GraphQLObjectType, details: Details) -> tuple[str, Complete | None]:
+        """Attribute and completion of a field; no completion when it is not plain."""
         node = details[0].node
         field_name = node.name.value
         if field_name == _TYPENAME:
             type_name = parent_type.name
-            return name, "__class__", lambda _value: type_name, details
+            return "__class__", lambda _value: type_name
         field = parent_type.fields.get(field_name)
         if field is None or field.args or node.arguments or self._has_middleware():
-            return name, "", None, details
+            return "", None
         definition = (field.extensions or {}).get(GraphQLCoreConverter.DEFINITION_BACKREF)
         if definition is None or not definition.is_basic_field:
-            return name, "", None, details
-        return name, definition.python_name, self._completer(field.type, details), details
+            return "", None
+        return definition.python_name, self._completer(field.type, details)
 
     def _has_middleware(self) -> bool:
         manager = self.middleware_manager
@@ -136,7 +147,8 @@ class PlainExecutor(StrawberryGraphQLCoreExecutionContext):
         steps = self._steps(kind, collected.grouped_field_set)
         if any(complete is None for _, _, complete, _ in steps):
             return None
-        origin = definition.origin
+        # A generic type made concrete has a class of its own; its objects are of the generic one.
+        origin = (definition.concrete_of or definition).origin
         plain = [(name, attribute, complete) for name, attribute, complete, _ in steps if complete is not None]
 
         def complete_object(value: Any) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import strawberry
 
 from api.graphql import catalog as catalog_lists
 from api.graphql.catalog import Catalog
-from api.graphql.comparisons import Comparison, compare
+from api.graphql.comparisons import Comparison, ComparisonMatrix, compare, compare_all
 from api.graphql.engines import Engine
 from api.graphql.enums import OperatingMode, WorkloadKind
 from api.graphql.errors import ApiError, ErrorCode, LimitExceededError
@@ -17,12 +17,14 @@ from api.graphql.fit_inputs import FitFilter, FitOrder
 from api.graphql.fit_queries import all_fits, find_fit, fit_by_key
 from api.graphql.fits import Fit, FitConnection
 from api.graphql.gpus import Gpu, GpuConnection, GpuFilter, GpuOrder
+from api.graphql.hosts import Host
 from api.graphql.ids import decode_id
 from api.graphql.models import Model, ModelConnection, ModelFilter, ModelOrder
 from api.graphql.node import Node
 from api.graphql.quants import Quant
 from api.graphql.recommendations import Recommendation, RecommendationInput, recommendations
 from api.graphql.runs import Run, RunConnection, find_run, page_runs, run_number
+from api.graphql.setups import SetupQueries
 from api.graphql.workloads import Workload
 
 MAX_NODES = 100
@@ -41,7 +43,7 @@ WorkloadArgument = Annotated[WorkloadKind | None, strawberry.argument(descriptio
 
 
 @strawberry.type(description="Everything that can be read.")
-class Query:
+class Query(SetupQueries):
     """Roots of the graph."""
 
     @strawberry.field(description="The thing with a global id; null when it has left the catalog.")
@@ -128,6 +130,11 @@ class Query:
         """Closed list."""
         return list(info.context.view.engines)
 
+    @strawberry.field(description="All host profiles.")
+    def hosts(self, info: strawberry.Info) -> list[Host]:
+        """Closed list."""
+        return list(info.context.view.hosts)
+
     @strawberry.field(description="One model on one accelerator; computed live when it is not published yet.")
     async def fit(
         self,
@@ -171,6 +178,26 @@ class Query:
         return await compare(
             info.context, [(found, view.gpu(name)) for name in gpus], quant, workload or WorkloadKind.CODING
         )
+
+    @strawberry.field(
+        description="Several models on several accelerators: one comparison a model, all with the same columns."
+    )
+    async def compare_many(
+        self,
+        info: strawberry.Info,
+        models: Annotated[list[str], strawberry.argument(description="Models, by slug or alias.")],
+        gpus: Annotated[
+            list[str],
+            strawberry.argument(description="Accelerators, by slug or alias; models times accelerators is 1 to 50."),
+        ],
+        quant: QuantName = None,
+        workload: WorkloadArgument = WorkloadKind.CODING,
+    ) -> ComparisonMatrix:
+        """Rows are models, columns are accelerators."""
+        view = info.context.view
+        found, devices = [view.model(name) for name in models], [view.gpu(name) for name in gpus]
+        kind = workload or WorkloadKind.CODING
+        return await compare_all(info.context, found, devices, quant, kind)
 
     @strawberry.field(
         description="Several models on one accelerator, side by side, each in its recommended quantization."
@@ -252,6 +279,6 @@ async def _node(info: strawberry.Info, text: str) -> Any:
         return await fit_by_key(info.context, node.key)
     if node.kind == "Run":
         return await find_run(info.context, run_number(text))
-    if node.kind not in ("Model", "Gpu", "Quant", "Workload", "Engine"):
+    if node.kind not in ("Model", "Gpu", "Quant", "Workload", "Engine", "Host"):
         raise ApiError(ErrorCode.BAD_USER_INPUT, "This id is not one that this service gave out.")
     return info.context.view.by_slug(node.kind.lower(), node.key[0])

@@ -252,4 +252,6 @@ def _ranked(choices: Sequence[_Choice], aim: RecommendationAim) -> list[_Choice]
         RecommendationAim.EFFICIENT: lambda one: -pace(one),
     }
     key = keys[aim]
-    return sorted(choices, key=lambda one: (key(one), -one.score, one.fit.model.slug, one.fit.quant.slug))
+    return sorted(
+        choices, key=lambda one: (key(one), -one.score, not one.fit.recommended, one.fit.model.slug, one.fit.quant.slug)
+    )

@@ -18,6 +18,7 @@ from api.graphql.engines import Engine
 from api.graphql.errors import ApiError, ErrorCode, code_of, log_fault
 from api.graphql.fits import Fit
 from api.graphql.gpus import Gpu
+from api.graphql.hosts import Host
 from api.graphql.limits import QueryLimits
 from api.graphql.models import Model
 from api.graphql.mutation import Mutation
@@ -37,9 +38,11 @@ class FitSchema(strawberry.Schema):
 
     documents: Documents
 
-    def configure(self, limits: QueryLimits, cache_size: int = 512) -> FitSchema:
+    def configure(self, limits: QueryLimits, cache_size: int = 512, *, introspection: bool = True) -> FitSchema:
         """Set the limits of documents; empties the cache of prepared ones."""
-        self.documents = Documents(self._schema, limits, PRICES, VOLATILE_TYPES, cache_size)
+        self.documents = Documents(
+            self._schema, limits, PRICES, VOLATILE_TYPES, cache_size, introspection=introspection
+        )
         return self
 
     async def _prepare_operation_async(
@@ -59,6 +62,7 @@ class FitSchema(strawberry.Schema):
             return _refused(context, [error])
         if isinstance(context.context, RequestContext):
             context.context.cost = cost
+            context.context.plans = prepared.plans
         return None
 
     async def stream(self, query: str | None, *args: Any, **kwargs: Any) -> Any:
@@ -92,7 +96,7 @@ def build_schema(
         mutation=Mutation,
         subscription=Subscription,
         execution_context_class=executor,
-        types=[Model, Gpu, Quant, Workload, Engine, Fit, Run],
+        types=[Model, Gpu, Quant, Workload, Engine, Host, Fit, Run],
         config=StrawberryConfig(
             scalar_map=SCALARS, disable_field_suggestions=settings is not None and not settings.suggestions
         ),
@@ -100,7 +104,7 @@ def build_schema(
     _omit_null_defaults(built)
     if settings is None:
         return built.configure(QueryLimits())
-    return built.configure(settings.query_limits(), settings.document_cache)
+    return built.configure(settings.query_limits(), settings.document_cache, introspection=settings.introspection)
 
 
 def _omit_null_defaults(built: FitSchema) -> None:

@@ -16,6 +16,7 @@ from api.graphql.cache import ResponseCache
 from api.graphql.catalog_view import CatalogView
 from api.graphql.errors import ApiError, ErrorCode
 from api.graphql.live import LiveFits
+from api.graphql.rates import RateLimiter, redis_client
 from api.settings import ApiSettings
 from db import catalog_store, generations
 from db.catalog_files import Catalog, load_catalog
@@ -40,10 +41,18 @@ class Services:
         self.live = LiveFits()
         self.responses = ResponseCache(settings.response_cache_bytes)
         self.operators = Operators(settings.tokens)
+        self._redis = redis_client(settings.resolved_redis_url) if settings.rate_limit_points else None
+        self.rates = RateLimiter(self._redis, settings.rate_limit_points)
         self._files: Catalog | None = catalog
         self._view: CatalogView | None = None
         self._checked_at = float("-inf")
         self._refreshing = asyncio.Lock()
+
+    async def close(self) -> None:
+        """Give connections back."""
+        await self.engine.dispose()
+        if self._redis is not None:
+            await self._redis.aclose()
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[AsyncConnection]:
@@ -62,9 +71,18 @@ class Services:
             return view
         async with self._refreshing:
             if self._view is None or time.monotonic() - self._checked_at >= _FRESH_S:
-                self._view = await self._refreshed(self._view)
+                self._view = await self._newest(self._view)
                 self._checked_at = time.monotonic()
             return self._view
+
+    async def _newest(self, known: CatalogView | None) -> CatalogView:
+        """The newest view; while the database does not answer, the known one keeps serving the catalog."""
+        try:
+            return await self._refreshed(known)
+        except ApiError:
+            if known is None:
+                raise
+            return known
 
     async def _refreshed(self, known: CatalogView | None) -> CatalogView:
         async with self.connection() as connection:

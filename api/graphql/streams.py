@@ -18,7 +18,8 @@ from strawberry.types import ExecutionResult
 
 from api.graphql.context import RequestContext
 from api.graphql.errors import bad_input, format_error
-from api.graphql.http import JSON, RefusedRequestError, read_request, refusal
+from api.graphql.http import refusal
+from api.graphql.requests import JSON, RefusedRequestError, read_request
 from api.graphql.schema import FitSchema
 from api.graphql.services import Services
 

@@ -91,7 +91,10 @@ _EXPLORER = f"""<!doctype html>
 <link rel="stylesheet" href="/static/explorer.css">
 </head>
 <body>
+<main>
+<h1 class="spoken">GraphQL explorer of fitgraph</h1>
 <div id="explorer" data-query="{escape(EXAMPLE_QUERY)}"></div>
+</main>
 <noscript>The explorer needs JavaScript. The endpoint is <code>/graphql</code>.</noscript>
 <script src="/static/vendor/react.production.min.js"></script>
 <script src="/static/vendor/react-dom.production.min.js"></script>
@@ -113,6 +116,7 @@ _LANDING = """<!doctype html>
 <main class="message">
 <h1>fitgraph</h1>
 <p>Does a language model fit an accelerator, how fast, with how much context, and what limits it.</p>
+<p><a href="/can">Ask about a model and an accelerator</a>.</p>
 <p>The GraphQL endpoint is <a href="/graphql">/graphql</a>; try it in the <a href="/explorer">explorer</a>.</p>
 </main>
 </body>

@@ -68,6 +68,7 @@ def result_page(pair: Pair, base_url: str) -> dict[str, Any]:
         "workloads": [_workload_row(pair, each) for each in pair.workloads],
         "quants": [_quant_row(pair, each, own) for each, own in _by_bits(pair.options, by_quant)],
         "modes": [_mode_row(pair, mode, answers, by_quant) for mode in OperatingMode],
+        "serving": _serving(answers, pair.mode),
         "mode_name": MODE_WORDS[pair.mode][0].lower(),
         "score": f"{answers.mode_score(pair.mode):.0f}",
         "score_parts": [
@@ -293,6 +294,22 @@ def _mode_row(pair: Pair, mode: OperatingMode, answers: Answers, by_quant: list[
         "best": "–" if best is None else f"{best.facts.quant.name} ({grade(best.mode_score(mode))})",
         "weighs": f"{weighs}: {weights}",
     }
+
+
+def _serving(answers: Answers, mode: OperatingMode) -> str:
+    """Streams at once, for the modes that are about them."""
+    if mode not in (OperatingMode.LIGHT_API, OperatingMode.SCALE_OUT):
+        return ""
+    workload = answers.facts.workload_name
+    found = answers.serving
+    if found is None:
+        return f"This setup does not reach the comfortable speed of {workload} even for one caller."
+    energy = "" if found.joules_per_token is None else f", {found.joules_per_token:.2g} J a token at design power"
+    callers = "one caller" if found.streams == 1 else f"{found.streams:,} callers at once"
+    return (
+        f"It serves {callers} at {pace(found.asked_tok_s)} or more each for {workload}: {pace(found.tok_s_each)} each, "
+        f"{pace(found.tok_s_total)} together{energy}."
+    )
 
 
 def _capped(answers: Answers, mode: OperatingMode) -> str:

@@ -15,7 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from api.answers import CARD_HEIGHT, CARD_WIDTH, Answers
@@ -23,7 +23,7 @@ from api.graphql.context import RequestContext
 from api.graphql.errors import ApiError, ErrorCode, NotFoundError
 from api.graphql.services import Services
 from api.pages.cards import THEMES, badge, card
-from api.pages.pairs import SEPARATOR, Pair, load_pair
+from api.pages.pairs import MAX_ADDRESS_CHARACTERS, SEPARATOR, Pair, load_pair
 from api.pages.result import result_page
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -53,6 +53,7 @@ _STATUS_OF = {
 def routes() -> list[Route]:
     """The routes to mount; they need ``app.state.services``."""
     return [
+        Route("/can", _page(_choose), methods=["GET"]),
         Route("/can/{address:path}", _page(_result), methods=["GET"]),
         Route("/embed/{address:path}.svg", _page(_badge), methods=["GET"]),
         Route("/embed/{address:path}", _page(_card), methods=["GET"]),
@@ -91,6 +92,17 @@ def _page(
         return response
 
     return answer
+
+
+async def _choose(request: Request, context: RequestContext) -> Response:
+    """A form for a pairing; with both names given, the way to its page."""
+    model, gpu = (request.query_params.get(name, "").strip()[:MAX_ADDRESS_CHARACTERS] for name in ("model", "gpu"))
+    if model and gpu:
+        found = f"/can/{context.view.model(model).slug}{SEPARATOR}{context.view.gpu(gpu).slug}"
+        return RedirectResponse(found, 303, headers=dict(_COMMON))
+    values = {"models": [each.name for each in context.view.models], "gpus": [each.name for each in context.view.gpus]}
+    text = environment().get_template("choose.html").render(p=values)
+    return Response(text, media_type="text/html", headers={**_COMMON, "Content-Security-Policy": PAGE_POLICY})
 
 
 async def _result(request: Request, context: RequestContext) -> Response:

@@ -183,8 +183,10 @@ async def test_a_cursor_of_another_list_is_refused(ask: Any, data: Any) -> None:
 
 async def test_closed_lists(data: Any) -> None:
     found = await data(
-        "{ quants { slug nominalBits } workloads { kind contextTokens } engines { kind formats backends frontOf } }"
+        "{ hosts { default memoryBytes } quants { slug nominalBits } workloads { kind contextTokens } "
+        "engines { kind formats backends frontOf } }"
     )
+    assert [host["default"] for host in found["hosts"]].count(True) == 1
     bits = [quant["nominalBits"] for quant in found["quants"]]
     assert bits == sorted(bits)
     assert [workload["kind"] for workload in found["workloads"]] == [
@@ -231,14 +233,15 @@ async def test_catalog_counts_are_a_product(data: Any) -> None:
     found = (
         await data(
             "{ catalog { revision generation publishedAt modelCount gpuCount workloadCount fitCount unsupportedCount "
+            "precomputedQuantCount "
             "estimableModelCount estimableGpuCount lastRun { state cellCount doneCellCount } } }"
         )
     )["catalog"]
     assert (found["modelCount"], found["gpuCount"], found["workloadCount"], found["generation"]) == (4, 5, 5, 1)
     assert found["lastRun"]["state"] == "PUBLISHED"
-    pairs = found["estimableModelCount"] * found["estimableGpuCount"] * found["workloadCount"]
-    assert (found["fitCount"] + found["unsupportedCount"]) % pairs == 0
-    assert found["fitCount"] > 0
+    product = found["estimableModelCount"] * found["estimableGpuCount"] * found["precomputedQuantCount"] * 5
+    assert found["fitCount"] + found["unsupportedCount"] == product
+    assert 0 < found["fitCount"] < product
 
 
 async def test_runs(data: Any) -> None:

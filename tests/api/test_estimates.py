@@ -112,6 +112,15 @@ COMPARE = """{ winner workload { kind } columns { model { slug } gpu { slug } qu
   rows { measure unit higherIsBetter values deltas winner } }"""
 
 
+async def test_many_models_on_many_accelerators_is_one_comparison_a_model(data: Any) -> None:
+    names = 'models: ["llama-3.1-8b", "qwen3-30b-a3b"], gpus: ["rtx-4090", "rtx-3090"]'
+    found = (await data("{ compareMany(" + names + ") { comparisons " + COMPARE + " } }"))["compareMany"]["comparisons"]
+    models = [{column["model"]["slug"] for column in each["columns"]} for each in found]
+    assert models == [{"llama-3.1-8b"}, {"qwen3-30b-a3b"}]
+    alone = await data('{ compareGpus(model: "qwen3-30b-a3b", gpus: ["rtx-4090", "rtx-3090"]) ' + COMPARE + " }")
+    assert found[1] == alone["compareGpus"]
+
+
 async def test_one_model_on_many_accelerators(data: Any) -> None:
     found = (
         await data(

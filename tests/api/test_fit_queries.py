@@ -114,6 +114,14 @@ async def test_what_no_engine_runs_is_a_status_and_no_error(data: Any) -> None:
     assert {one["status"] for one in found["workloads"]} == {"UNSUPPORTED"}
 
 
+async def test_a_quantization_outside_the_runs_is_computed_live(data: Any) -> None:
+    found = await data(
+        '{ fit(model: "llama-2-7b", gpu: "rtx-3090", quant: "IQ1_S") { source status recommended workloads { source } } }'
+    )
+    assert (found["fit"]["source"], found["fit"]["status"], found["fit"]["recommended"]) == ("LIVE", "FITS", False)
+    assert {one["source"] for one in found["fit"]["workloads"]} == {"LIVE"}
+
+
 async def test_unknown_names_in_a_fit(ask: Any) -> None:
     answer = await ask(
         '{ a: fit(model: "nope", gpu: "rtx-3090") { status } b: fit(model: "llama-2-7b", gpu: "rtx 309") { status } }'

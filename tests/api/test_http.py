@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
 import pytest
 from starlette.applications import Starlette
 
-from api.graphql.http import JSON, RESPONSE_JSON, negotiate
+from api.app import create_app
+from api.graphql.errors import ApiError, ErrorCode
+from api.graphql.requests import JSON, RESPONSE_JSON, negotiate
+from api.settings import ApiSettings
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -225,8 +232,6 @@ async def test_a_fault_of_the_server_is_masked_and_logged(
 async def test_a_slow_operation_is_cut_off(
     client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, app: Starlette
 ) -> None:
-    import asyncio
-
     from api.graphql import http
 
     async def slow(*_: Any, **__: Any) -> None:
@@ -269,3 +274,66 @@ async def test_long_answers_are_compressed(client: httpx.AsyncClient) -> None:
     )
     assert response.headers["content-encoding"] == "gzip"
     assert json.loads(response.content)["data"]["quants"]
+
+
+async def test_automatic_persisted_queries(client: httpx.AsyncClient) -> None:
+    text = "query Persisted { engines { slug } }"
+    extensions = {"persistedQuery": {"version": 1, "sha256Hash": hashlib.sha256(text.encode()).hexdigest()}}
+    unknown = await post(client, {"extensions": extensions})
+    assert unknown.status_code == 200
+    assert unknown.json()["errors"][0]["message"] == "PersistedQueryNotFound"
+    assert unknown.json()["errors"][0]["extensions"]["code"] == "PERSISTED_QUERY_NOT_FOUND"
+    assert (await post(client, {"query": text, "extensions": extensions})).json()["data"]["engines"]
+    by_hash = await client.get("/graphql", params={"extensions": json.dumps(extensions)})
+    assert by_hash.json()["data"]["engines"]
+    assert by_hash.headers["etag"]
+    wrong = await post(client, {"query": "{ __typename }", "extensions": extensions})
+    assert wrong.status_code == 400
+
+
+async def test_introspection_can_be_switched_off(settings: ApiSettings) -> None:
+    app = create_app(settings.model_copy(update={"introspection": False, "suggestions": False}))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+        for query in ("{ __schema { types { name } } }", '{ __type(name: "Fit") { name } }', "{ modell }"):
+            found = (await post(client, {"query": query})).json()["errors"][0]
+            assert found["extensions"]["code"] == "BAD_USER_INPUT"
+            assert "Did you mean" not in found["message"]
+        assert (await post(client, TYPENAME)).json()["data"] == {"__typename": "Query"}
+    await app.state.services.engine.dispose()
+
+
+async def test_a_slow_client_is_cut_off(settings: ApiSettings) -> None:
+    async def drops() -> Any:
+        for _ in range(1000):
+            await asyncio.sleep(0.01)
+            yield b" "
+
+    app = create_app(settings.model_copy(update={"request_timeout_s": 0.05}))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+        response = await post(client, content=drops(), headers={"content-type": "application/json"})
+        assert response.status_code == 408
+    await app.state.services.engine.dispose()
+
+
+async def test_without_the_database_the_catalog_is_still_served(
+    settings: ApiSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = create_app(settings)
+    services = app.state.services
+
+    @asynccontextmanager
+    async def broken() -> AsyncIterator[None]:
+        raise ApiError(ErrorCode.UNAVAILABLE, "The database does not answer; try again later.")
+        yield
+
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+        await services.view()
+        monkeypatch.setattr(services, "connection", broken)
+        monkeypatch.setattr(services, "_checked_at", float("-inf"))
+        query = '{ gpu(slug: "rtx-4090") { name } fits { totalCount } }'
+        found = (await post(client, {"query": query})).json()
+        assert found["errors"][0]["extensions"]["code"] == "UNAVAILABLE"
+        assert (await post(client, {"query": '{ gpu(slug: "rtx-4090") { slug } }'})).json()["data"]["gpu"]
+        ready = await client.get("/readyz")
+        assert ready.status_code == 503
+    await services.engine.dispose()

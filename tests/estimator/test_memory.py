@@ -13,7 +13,7 @@ from db.catalog_files import load_catalog
 from db.measurements import memory_rows
 from estimator.architecture import ModelArchitecture
 from estimator.cache import CACHE_BYTES, cache_shape, pad
-from estimator.memory import compute_bytes
+from estimator.memory import PIPELINE_COPIES, compute_bytes, offload_compute_bytes, split_compute_bytes
 from estimator.tables import model_tables
 from estimator.types import CacheType, Quant, QuantFormat
 
@@ -80,6 +80,65 @@ def test_totals_of_a_load_are_the_allocators() -> None:
     assert np.quantile(totals, 0.9) < 0.03
     assert np.median(buffers) < 0.01
     assert np.quantile(buffers, 0.9) < 0.10
+
+
+def rows_with(option: str) -> list[dict[str, Any]]:
+    return [row for row in memory_rows("oracle-results") if option in row["args"] and row.get("buffers")]
+
+
+def buffers_of(row: dict[str, Any]) -> tuple[ModelArchitecture, float, float, float]:
+    """Model, and device compute with and without logits and host compute of a single device, bytes."""
+    model = model_of(row["model_slug"])
+    (compute, host), (working, _) = (
+        compute_bytes(model, cache_shape(model), row["n_ctx"], micro_batch=row["n_ubatch"], all_logits=every)
+        for every in (True, False)
+    )
+    return model, float(compute[0]), float(working[0]), float(host[0])
+
+
+@pytest.mark.parametrize(("option", "layers"), [("-ncmoe", False), ("-ngl", True)])
+def test_compute_buffer_with_weights_in_system_memory(option: str, layers: bool) -> None:
+    errors = []
+    for row in rows_with(option):
+        model, compute, working, _ = buffers_of(row)
+        quant = Quant("q", "q", QuantFormat.GGUF, row["quant"], 4.0, None, None, None, None, None)
+        moved = float(model_tables(model, (quant,)).largest_tensor[0])
+        if layers:
+            moved = max(moved, float(cache_shape(model).bytes_per_layer(row["n_ctx"], CacheType.F16).max()))
+        predicted = float(offload_compute_bytes(compute, working, moved))
+        errors.append(predicted / (row["buffers"]["CUDA0"]["compute_mib"] * MIB) - 1.0)
+    assert len(errors) >= 20
+    assert abs(np.median(errors)) < 0.05
+    assert np.quantile(np.abs(errors), 0.7) < 0.15
+
+
+def test_compute_buffers_of_a_layer_split() -> None:
+    errors, host_errors = [], []
+    for row in rows_with("--ndev"):
+        model, compute, working, host = buffers_of(row)
+        inputs, hidden = np.array(host), np.array(4.0 * row["n_ubatch"] * model.hidden)
+        predicted = float(split_compute_bytes(np.array(compute), np.array(working), inputs, hidden, 2))
+        stated = sum(row["buffers"][device]["compute_mib"] for device in ("CUDA0", "CUDA1"))
+        errors.append(abs(predicted / (stated * MIB) - 1.0))
+        copied = float(host + (PIPELINE_COPIES - 1) * (inputs - hidden))
+        host_errors.append(abs(copied / (row["buffers"]["CUDA_Host"]["compute_mib"] * MIB) - 1.0))
+    assert len(errors) > 30
+    assert np.median(errors) < 0.03
+    assert max(errors) < 0.10
+    assert max(host_errors) < 0.005
+    one = np.array([5.0, 7.0])
+    assert (split_compute_bytes(one, one, one, one, 1) == one).all()
+
+
+def test_slots_of_one_unified_cache() -> None:
+    """Several slots in one cache: cells are shared, a sliding window is kept per slot."""
+    rows = rows_with("--kv-unified")
+    assert len(rows) > 30
+    for row in rows:
+        shape = cache_shape(model_of(row["model_slug"]))
+        each = row["n_ctx"] / row["n_seq"]
+        computed = shape.bytes_per_layer(each, CacheType.F16, sequences=row["n_seq"])[0].sum()
+        assert computed == pytest.approx(row["buffers"]["CUDA0"]["context_mib"] * MIB, rel=1e-3)
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,20 @@
     return response.json();
   }
 
+  // The editors come without names and out of reach of the keyboard's scrolling; both are added as they appear.
+  const names = { "graphiql-query-editor": "Query", "graphiql-editor-tool": "Variables", "result-window": "Result" };
+  function nameEditors() {
+    for (const [place, name] of Object.entries(names)) {
+      for (const area of element.querySelectorAll("." + place + " textarea:not([aria-label])")) {
+        area.setAttribute("aria-label", name);
+      }
+      for (const part of element.querySelectorAll("." + place + " .CodeMirror-scroll[tabindex='-1']")) {
+        part.tabIndex = 0;
+      }
+    }
+  }
+  new MutationObserver(nameEditors).observe(element, { childList: true, subtree: true });
+
   ReactDOM.createRoot(element).render(
     React.createElement(GraphiQL, {
       fetcher,

@@ -25,6 +25,12 @@ from db.catalog_files import Catalog
 PAIR = "kimi-linear-48b-a3b-on-tesla-v100-sxm2-32-gb"
 
 
+_EDITORS_ARE_THERE = (
+    "new Promise(done => { const look = () => document.querySelectorAll('textarea[aria-label]').length >= 3"
+    " ? done(true) : requestAnimationFrame(look); look(); })"
+)
+
+
 def load_support(name: str) -> ModuleType:
     path = Path(__file__).parents[2] / "support" / f"{name}.py"
     spec = importlib.util.spec_from_file_location(f"{name}_support", path)
@@ -76,8 +82,13 @@ def test_pages_render_without_faults_in_every_browser(address: str, tmp_path: Pa
                 ("card-light", f"/embed/{PAIR}?theme=light", 400, 180),
                 ("card-dark", f"/embed/{PAIR}?theme=dark", 400, 180),
                 ("unknown", "/can/nothing-on-nothing", 1100, 900),
+                ("chooser", "/can", 360, 740),
+                ("landing", "/", 360, 740),
+                ("explorer", "/explorer", 1100, 900),
             ):
                 tab.open(address + url, width, height)
+                if name == "explorer":
+                    assert tab.run(_EDITORS_ARE_THERE)
                 assert tab.run("document.documentElement.scrollWidth <= innerWidth"), name
                 if name.startswith("card"):
                     assert tab.run("document.documentElement.scrollHeight <= innerHeight"), name

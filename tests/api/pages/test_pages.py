@@ -104,6 +104,14 @@ async def test_the_page_says_what_the_query_on_it_answers(client: httpx.AsyncCli
     assert fit["embed"]["html"] in shown
 
 
+async def test_the_chooser_leads_to_a_page_by_any_name(client: httpx.AsyncClient) -> None:
+    outline = Outline(await page(client, "/can"))
+    assert {each["name"] for each in outline.all("input")} == {"model", "gpu"}
+    found = await client.get("/can", params={"model": "Kimi Linear 48B A3B", "gpu": "V100 32GB"})
+    assert (found.status_code, found.headers["location"]) == (303, SEED)
+    assert (await client.get("/can", params={"model": "nothing at all", "gpu": "V100 32GB"})).status_code == 404
+
+
 async def test_structured_data_are_the_questions(client: httpx.AsyncClient) -> None:
     text = await page(client, SEED)
     found = json.loads(re.findall(r'<script type="application/ld\+json">(.*?)</script>', text, re.S)[0])
@@ -117,6 +125,8 @@ async def test_a_mode_changes_grades_and_never_the_fit(client: httpx.AsyncClient
     numbers = [re.findall(r'<dl class="numbers">(.*?)</dl>', text, re.S) for text in pages]
     assert numbers[0] == numbers[1]
     assert "Scale-out</option>" in pages[1]
+    assert "It serves" in pages[1]
+    assert "It serves" not in pages[0]
 
 
 async def test_only_frames_of_the_card_are_allowed_and_no_inline_code_anywhere(client: httpx.AsyncClient) -> None:

@@ -1,0 +1,220 @@
+"""Questions before a purchase: the smallest setup that reaches a target, what an upgrade brings, a tier list."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated
+
+import strawberry
+
+from api.graphql.enums import FitStatus, WorkloadKind
+from api.graphql.errors import ApiError, ErrorCode, LimitExceededError, bad_input
+from api.graphql.fits import Fit, fit_from_cell
+from api.graphql.gpus import Gpu
+from api.graphql.live import require_facts
+from api.graphql.models import Model
+from api.graphql.quants import Quant
+from api.graphql.recommendations import RecommendationTarget
+from db import fit_store
+from db.fit_store import FitField, FitOrder, FitQuery
+from estimator import recommend
+from estimator.estimate import sweep
+from estimator.fit_facts import request_of
+from estimator.types import STATUSES, EstimatorError, Status
+
+if TYPE_CHECKING:
+    from api.graphql.context import RequestContext
+
+#: Numbers of equal accelerators that are tried.
+CARD_COUNTS = (1, 2, 4, 8)
+_DEFAULT_ITEMS = 10
+_NONE = STATUSES.index(Status.DOES_NOT_FIT)
+
+
+@strawberry.type(description="Equal accelerators that hold a model whole and reach a target.")
+class Setup:
+    """The fewest of one accelerator, with the widest quantization that does it."""
+
+    gpu: Gpu = strawberry.field(description="The accelerator.")
+    quant: Quant = strawberry.field(description="The quantization with most bits that reaches the target.")
+    gpu_count: int = strawberry.field(description="How many of them.")
+    price_usd: float | None = strawberry.field(description="Launch price of all, US dollars; null when unknown.")
+    power_watts: float | None = strawberry.field(description="Design power of all, watts; null when unknown.")
+    decode_tokens_per_second: float = strawberry.field(description="Decode speed, tokens per second.")
+    safe_context_tokens: int = strawberry.field(description="Longest context that fits, tokens.")
+
+
+@strawberry.type(description="What another accelerator changes for one model; each side in its best quantization.")
+class UpgradeGain:
+    """Scores are 0 where the model does not run."""
+
+    model: Model = strawberry.field(description="The model.")
+    score_before: float = strawberry.field(description="Score on the present accelerator, 0 to 100.")
+    score_after: float = strawberry.field(description="Score on the other one, 0 to 100.")
+    status_before: FitStatus | None = strawberry.field(description="Outcome before; null when nothing runs.")
+    status_after: FitStatus = strawberry.field(description="Outcome after.")
+    newly_runs: bool = strawberry.field(description="Whether the model did not run before.")
+    leaves_offload: bool = strawberry.field(description="Whether it needed host memory before and no longer does.")
+
+
+@strawberry.type(description="Models of one grade on an accelerator.")
+class Tier:
+    """Best first."""
+
+    grade: str = strawberry.field(description="S from 90, A 80, B 65, C 50, D 30, else F.")
+    fits: list[Fit] = strawberry.field(description="The best fit of each model of this grade.")
+
+
+_First = Annotated[int | None, strawberry.argument(description="Most items, 0 to 100; 10 when left out.")]
+_Workload = Annotated[WorkloadKind | None, strawberry.argument(description="The workload.")]
+
+
+@strawberry.type(description="Questions before a purchase.")
+class SetupQueries:
+    """Fields of the root of all queries."""
+
+    @strawberry.field(
+        description="Setups without offload that reach a target, one an accelerator, cheapest first; several equal "
+        "accelerators are tried."
+    )
+    async def smallest_setups(
+        self,
+        info: strawberry.Info,
+        model: Annotated[str, strawberry.argument(description="Model, by slug or alias.")],
+        target: Annotated[RecommendationTarget, strawberry.argument(description="What must be reached.")],
+        workload: _Workload = WorkloadKind.CODING,
+        budget_usd: Annotated[
+            float | None, strawberry.argument(description="Most for all accelerators together, US dollars.")
+        ] = None,
+        max_power_watts: Annotated[
+            float | None, strawberry.argument(description="Most design power of all together, watts.")
+        ] = None,
+        first: _First = None,
+    ) -> list[Setup]:
+        """Searched live over the whole catalog."""
+        size = _size(info.context, first)
+        found = info.context.view.model(model)
+        require_facts(found)
+        buyer = recommend.Buyer(budget_usd, max_power_watts)
+        kind = workload or WorkloadKind.CODING
+        return await asyncio.to_thread(_smallest, info.context, found, target, kind, buyer, size)
+
+    @strawberry.field(description="Models that gain from another accelerator: those that newly run first.")
+    async def upgrade_gains(
+        self,
+        info: strawberry.Info,
+        present: Annotated[str, strawberry.argument(description="Present accelerator, by slug or alias.")],
+        other: Annotated[str, strawberry.argument(description="The other accelerator, by slug or alias.")],
+        workload: _Workload = WorkloadKind.CODING,
+        first: _First = None,
+    ) -> list[UpgradeGain]:
+        """From the published fits."""
+        size = _size(info.context, first)
+        view = info.context.view
+        sides = [
+            await _best_fits(info.context, view.gpu(name), workload or WorkloadKind.CODING) for name in (present, other)
+        ]
+        return _gains(sides[0], sides[1])[:size]
+
+    @strawberry.field(description="Every model that runs on an accelerator, by grade of its best quantization.")
+    async def tier_list(
+        self,
+        info: strawberry.Info,
+        gpu: Annotated[str, strawberry.argument(description="Accelerator, by slug or alias.")],
+        workload: _Workload = WorkloadKind.CODING,
+    ) -> list[Tier]:
+        """From the published fits."""
+        best = await _best_fits(info.context, info.context.view.gpu(gpu), workload or WorkloadKind.CODING)
+        fits = list(best.values())
+        found = recommend.tiers([fit.score for fit in fits])
+        return [Tier(grade=letter, fits=[fits[place] for place in places]) for letter, places in found.items()]
+
+
+def _size(context: RequestContext, first: int | None) -> int:
+    size = _DEFAULT_ITEMS if first is None else first
+    if size < 0:
+        raise bad_input(f"first must be 0 or more, not {size}.", field="first")
+    if size > context.services.limits.page_size:
+        raise LimitExceededError("first", size, context.services.limits.page_size)
+    return size
+
+
+async def _best_fits(context: RequestContext, gpu: Gpu, workload: WorkloadKind) -> dict[str, Fit]:
+    """The recommended fit of each model that runs on an accelerator, by the model's slug."""
+    view = context.view
+    query = FitQuery(
+        gpu_ids=(view.gpu_ids[gpu.slug],), workload_ids=(fit_store.SLOTS.index(workload),), recommended=True
+    )
+    async with context.services.connection() as connection:
+        page = await fit_store.page_fits(
+            connection, context.generation, query, (FitOrder(FitField.SCORE),), limit=len(view.models)
+        )
+    return {fit.model.slug: fit for fit in (fit_from_cell(view, cell) for cell in page.cells)}
+
+
+def _gains(before: dict[str, Fit], after: dict[str, Fit]) -> list[UpgradeGain]:
+    slugs = sorted(after)
+    olds = [before.get(slug) for slug in slugs]
+    found = recommend.upgrade_gains(
+        [0.0 if old is None else old.score for old in olds],
+        [after[slug].score for slug in slugs],
+        [_NONE if old is None else _code(old) for old in olds],
+        [_code(after[slug]) for slug in slugs],
+    )
+    gains = []
+    for one in found:
+        old, new = olds[one.index], after[slugs[one.index]]
+        gains.append(
+            UpgradeGain(
+                model=new.model,
+                score_before=one.before,
+                score_after=one.after,
+                status_before=None if old is None else old.status,
+                status_after=new.status,
+                newly_runs=one.newly_runs,
+                leaves_offload=one.leaves_offload,
+            )
+        )
+    return gains
+
+
+def _code(fit: Fit) -> int:
+    return STATUSES.index(Status(fit.status))
+
+
+def _smallest(
+    context: RequestContext,
+    model: Model,
+    target: RecommendationTarget,
+    workload: WorkloadKind,
+    buyer: recommend.Buyer,
+    size: int,
+) -> list[Setup]:
+    view = context.view
+    gpus = [gpu for gpu in view.gpus if not gpu.missing_facts]
+    devices = tuple(gpu.accelerator for gpu in gpus)
+    quants = tuple(quant.spec for quant in view.precomputed_quants)
+    use = view.workload_of_slot(fit_store.SLOTS.index(workload)).spec
+    request = request_of(quants[0], devices[0], view.host)
+    try:
+        architecture = view.architecture(model)
+        blocks = {
+            count: sweep(architecture, replace(request, gpu_count=count), devices, quants, view.calibration, use)
+            for count in CARD_COUNTS
+        }
+    except EstimatorError as error:
+        raise ApiError(ErrorCode.UNSUPPORTED, str(error)) from error
+    wanted = recommend.Target(target.decode_tokens_per_second, target.ttft_ms, target.safe_context_tokens)
+    return [
+        Setup(
+            gpu=gpus[one.gpu],
+            quant=view.precomputed_quants[one.quant],
+            gpu_count=one.count,
+            price_usd=one.price_usd,
+            power_watts=one.power_w,
+            decode_tokens_per_second=float(blocks[one.count].decode_tok_s[one.gpu, one.quant, 0]),
+            safe_context_tokens=int(blocks[one.count].safe_context_tokens[one.gpu, one.quant, 0]),
+        )
+        for one in recommend.smallest_setups(blocks, 0, devices, wanted, buyer)[:size]
+    ]

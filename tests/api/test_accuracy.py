@@ -1,0 +1,148 @@
+"""The committed calibration belongs to the committed measurements, and its own figures meet wide bounds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from api.accuracy import FACTORS, STARTS, data_hash, shipped_terms
+from api.observations import CLEARLY_FITS, Observer, why_left_out
+from api.offload import STARTS as HOST_STARTS
+from api.offload import solve, stated_placement
+from db import specs
+from db.catalog_files import load_catalog
+from db.measurements import speed_rows
+from estimator.calibration import STRATA, Calibration
+from estimator.estimate import estimate
+from estimator.fitting import Fit, fit
+from estimator.types import Engine, EstimateRequest, Status, UnsupportedError
+
+
+@pytest.fixture(scope="module")
+def rows() -> list[dict[str, Any]]:
+    return list(speed_rows())
+
+
+@pytest.fixture(scope="module")
+def calibration() -> Calibration:
+    return Calibration.load()
+
+
+def test_the_calibration_was_fitted_on_the_committed_rows(rows: list[dict[str, Any]], calibration: Calibration) -> None:
+    assert calibration.data["data_hash"] == data_hash(rows)
+    assert calibration.data["rows"] == len(rows)
+
+
+def test_fitting_a_subset_twice_gives_the_same_constants(rows: list[dict[str, Any]]) -> None:
+    measured = [each for each in Observer(load_catalog()).observe(rows[::25]) if each.kind == "decode"]
+    observations = [each.observation for each in measured]
+    first = fit(observations, FACTORS["decode"], STARTS["decode"])
+    assert fit(observations, FACTORS["decode"], STARTS["decode"]).effects == first.effects
+
+
+@pytest.mark.parametrize("kind", ["decode", "prefill"])
+def test_every_stratum_has_a_range_around_the_estimate(calibration: Calibration, kind: str) -> None:
+    for ranges in calibration.data[kind]["ranges"].values():
+        for stratum in STRATA:
+            low, high = ranges[stratum]
+            assert 0 < low <= 1 <= high
+
+
+@pytest.mark.parametrize(
+    ("kind", "scheme", "median", "p90"),
+    [("decode", "pair", 0.15, 0.5), ("decode", "gpu", 0.25, 0.75), ("prefill", "pair", 0.3, 0.9)],
+)
+def test_cross_validated_errors_stay_within_wide_bounds(
+    calibration: Calibration, kind: str, scheme: str, median: float, p90: float
+) -> None:
+    summary = calibration.data[kind]["cross_validation"][scheme]
+    assert summary["median"] < median
+    assert summary["p90"] < p90
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({}, None),
+        ({"suspect": "power limit"}, "its table states a reason to doubt it"),
+        ({"gpu_count": 2}, "several GPUs"),
+        ({"offload": "n_cpu_moe=2"}, "weights in system memory"),
+        ({"offload": "unknown (not recorded)"}, None),
+        ({"model_slug": None}, "no catalog entity for its model"),
+    ],
+)
+def test_rows_are_left_out_by_what_they_state(change: dict[str, Any], reason: str | None) -> None:
+    row = {"gpu_slug": "g", "model_slug": "m", "quant_slug": "q", "tok_s": 1.0, **change}
+    assert why_left_out(row) == reason
+
+
+def test_a_row_that_does_not_state_offload_counts_only_when_it_clearly_fits(rows: list[dict[str, Any]]) -> None:
+    unstated = [row for row in rows if str(row.get("offload") or "").startswith("unknown")]
+    kept = Observer(load_catalog()).observe(unstated)
+    assert 0 < len(kept) < len(unstated)
+    for each in kept:
+        assert each.accelerator.memory_bytes is not None
+        stated = each.row.get("weights_gib")
+        if stated:
+            assert stated * 1024**3 < (CLEARLY_FITS + 0.1) * each.accelerator.memory_bytes
+
+
+@pytest.mark.parametrize(
+    ("text", "placement"),
+    [
+        ("llama.cpp fit: ngl=49, offloaded(moe) layers=48 to host DDR5", (49, 48)),
+        ("llama.cpp fit: ngl=8, offloaded(moe) layers=7 to host DDR5", (8, 48)),
+        ("llama.cpp fit: ngl=20, offloaded(moe) layers= to host DDR5", (20, None)),
+        ("n_cpu_moe=4, host DDR4-3200 dual channel", (None, 4)),
+        ("cpu-moe all, host DDR4-3200 dual channel", (None, 48)),
+        ("probable partial offload", None),
+    ],
+)
+def test_stated_placements(text: str, placement: tuple[int | None, int | None] | None) -> None:
+    assert stated_placement(text, 48) == placement
+
+
+def test_the_constants_of_system_memory_are_recovered() -> None:
+    rng = np.random.default_rng(3)
+    unit = rng.uniform(0.0, 0.05, (300, len(HOST_STARTS)))
+    device = rng.uniform(0.005, 0.02, 300)
+    true = np.array([1.9, 4.0, 1.2, 6.0])
+    found = solve(device, unit, device + unit @ true, np.ones(300))
+    assert found == pytest.approx(true, rel=0.05)
+
+
+@pytest.mark.parametrize("kind", ["decode", "prefill"])
+def test_the_estimator_answers_what_was_fitted(rows: list[dict[str, Any]], calibration: Calibration, kind: str) -> None:
+    catalog = load_catalog()
+    host = specs.host(catalog.hosts[catalog.default_host])
+    engines = {engine.value: engine for engine in Engine}
+    plain = [row for row in rows if row.get("quant_match") == "exact" and row["kind"] == kind][::20]
+    chosen = [each for each in Observer(catalog).observe(plain) if each.engine in engines]
+    effects = calibration.data[kind]["effects"]
+    fitted = Fit(effects, FACTORS[kind]).predict(list(shipped_terms(kind, chosen)(range(len(chosen)), effects)))
+    compared = 0
+    for each, log_seconds in zip(chosen, fitted, strict=True):
+        shift = calibration.data[kind]["measured"][each.model.slug][each.accelerator.slug][0]
+        tokens = 1 if kind == "decode" else int(each.row.get("n_prompt") or 512)
+        request = EstimateRequest(
+            quant=each.quant,
+            accelerator=each.accelerator,
+            host=host,
+            engine=engines[each.engine],
+            backend=each.backend,
+            build_age_years=each.observation.age_years,
+            depth_tokens=int(each.row.get("depth") or 0),
+            prompt_tokens=tokens if kind == "prefill" else None,
+            output_tokens=int(each.row.get("n_gen") or 128),
+        )
+        try:
+            answer = estimate(each.model, request, calibration)
+        except UnsupportedError:
+            continue
+        speed = answer.decode if kind == "decode" else answer.prefill
+        if speed is not None and answer.status is not Status.FITS_WITH_OFFLOAD:
+            compared += 1
+            assert speed.value == pytest.approx(tokens / float(np.exp(log_seconds + shift)), rel=0.01)
+    assert compared > 30

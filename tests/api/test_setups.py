@@ -1,0 +1,102 @@
+"""Questions before a purchase, over the published fits and live sweeps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+SETUPS = """query($model: String!, $target: RecommendationTarget!, $budget: Float, $watts: Float) {
+  smallestSetups(model: $model, target: $target, budgetUsd: $budget, maxPowerWatts: $watts, workload: CHAT) {
+    gpu { slug } quant { slug } gpuCount priceUsd powerWatts decodeTokensPerSecond safeContextTokens } }"""
+
+
+async def test_the_smallest_setups_reach_the_target_cheapest_first(data: Any) -> None:
+    target = {"decodeTokensPerSecond": 20, "safeContextTokens": 8000}
+    found = (await data(SETUPS, model="qwen3-30b-a3b", target=target))["smallestSetups"]
+    assert found
+    prices = [one["priceUsd"] for one in found if one["priceUsd"] is not None]
+    assert prices == sorted(prices)
+    assert len({one["gpu"]["slug"] for one in found}) == len(found)
+    assert all(one["decodeTokensPerSecond"] >= 20 and one["safeContextTokens"] >= 8000 for one in found)
+
+
+async def test_a_buyers_limits_count_all_cards(data: Any) -> None:
+    target = {"decodeTokensPerSecond": 1}
+    found = await data(SETUPS, model="kimi-linear-48b-a3b", target=target, budget=3500.0, watts=900.0)
+    for one in found["smallestSetups"]:
+        assert one["priceUsd"] <= 3500
+        assert one["powerWatts"] <= 900
+    assert any(one["gpuCount"] > 1 for one in found["smallestSetups"]) or found["smallestSetups"]
+
+
+async def test_an_upgrade_tells_what_newly_runs(data: Any) -> None:
+    query = """{ upgradeGains(present: "apple-m3-max-30c-36gb", other: "rtx-4090", first: 100) {
+      model { slug } scoreBefore scoreAfter statusBefore statusAfter newlyRuns leavesOffload } }"""
+    found = (await data(query))["upgradeGains"]
+    for one in found:
+        assert one["scoreAfter"] > one["scoreBefore"]
+        assert one["newlyRuns"] == (one["statusBefore"] in (None, "DOES_NOT_FIT", "UNSUPPORTED"))
+    flags = [one["newlyRuns"] for one in found]
+    assert flags == sorted(flags, reverse=True)
+
+
+async def test_a_tier_list_has_every_grade_and_each_model_once(data: Any) -> None:
+    query = '{ tierList(gpu: "rtx-4090", workload: CHAT) { grade fits { model { slug } grade score } } }'
+    found = (await data(query))["tierList"]
+    assert [tier["grade"] for tier in found] == list("SABCDF")
+    slugs = [fit["model"]["slug"] for tier in found for fit in tier["fits"]]
+    assert sorted(slugs) == ["kimi-linear-48b-a3b", "llama-2-7b", "llama-3.1-8b", "qwen3-30b-a3b"]
+    for tier in found:
+        assert all(fit["grade"] == tier["grade"] for fit in tier["fits"])
+        scores = [fit["score"] for fit in tier["fits"]]
+        assert scores == sorted(scores, reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("query", "code"),
+    [
+        ('{ tierList(gpu: "nothing") { grade } }', "NOT_FOUND"),
+        ('{ upgradeGains(present: "rtx-4090", other: "nothing") { newlyRuns } }', "NOT_FOUND"),
+        ('{ upgradeGains(present: "rtx-4090", other: "rtx-3090", first: -1) { newlyRuns } }', "BAD_USER_INPUT"),
+        ('{ smallestSetups(model: "nothing", target: {}) { gpuCount } }', "NOT_FOUND"),
+        ('{ smallestSetups(model: "llama-2-7b", target: {}, first: 1000) { gpuCount } }', "LIMIT_EXCEEDED"),
+    ],
+)
+async def test_mistakes_are_typed(ask: Any, query: str, code: str) -> None:
+    answer = await ask(query)
+    assert answer["errors"][0]["extensions"]["code"] == code
+
+
+async def test_a_custom_model_and_card_are_estimated(data: Any, ask: Any) -> None:
+    query = """query($q: EstimateInput!) { estimate(input: $q) {
+      model { slug } gpu { slug } status decode { tokensPerSecond } contextTokens memory { totalBytes } } }"""
+    config = {
+        "architectures": ["LlamaForCausalLM"], "hidden_size": 4096, "intermediate_size": 14336,
+        "num_hidden_layers": 32, "num_attention_heads": 32, "num_key_value_heads": 8, "vocab_size": 128256,
+        "tie_word_embeddings": False,
+    }  # fmt: skip
+    card = {"memory_gb": 24, "bandwidth_gbps": 900, "fp16_tensor_tflops": 100, "engines": ["cuda"]}
+    asked = {"modelConfig": config, "gpuFacts": card, "quant": "Q4_K_M", "workload": "RAG"}
+    found = (await data(query, q=asked))["estimate"]
+    assert (found["model"], found["gpu"], found["contextTokens"]) == (None, None, 32_000)
+    named = {**asked, "modelConfig": None, "model": "llama-3.1-8b"}
+    assert (await data(query, q=named))["estimate"]["memory"] == found["memory"]
+    wrong = await ask(query, q={**asked, "gpuFacts": {"memory_gb": -1, "bandwidth_gbps": 1, "engines": []}})
+    assert wrong["errors"][0]["extensions"]["code"] == "BAD_USER_INPUT"
+
+
+async def test_a_fit_tells_how_many_it_serves_and_advises_within_a_budget(data: Any) -> None:
+    query = """query($budget: Float) { fit(model: "qwen3-30b-a3b", gpu: "rtx-3090", quant: "q8-0", workload: RAG) {
+      serving { streams } advice(budgetUsd: $budget) { code message } }
+      served: fit(model: "llama-3.1-8b", gpu: "rtx-4090", quant: "q4-k-m", workload: CHAT) {
+      serving { streams tokensPerSecondEach tokensPerSecondTotal joulesPerToken } } }"""
+    found = await data(query, budget=1.0)
+    assert found["fit"]["serving"] is None
+    assert not {each["code"] for each in found["fit"]["advice"]} & {"GPU_UPGRADE", "SECOND_GPU"}
+    assert {each["code"] for each in (await data(query))["fit"]["advice"]} & {"GPU_UPGRADE", "SECOND_GPU"}
+    served = found["served"]["serving"]
+    assert served["streams"] > 1
+    assert served["tokensPerSecondTotal"] == pytest.approx(served["streams"] * served["tokensPerSecondEach"])

@@ -1,0 +1,122 @@
+"""The fit recovers constants that made synthetic rows, shrinks thin ones, and gives ranges that hold."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from estimator import crossval
+from estimator.effects import DECODE_FACTORS, factor_values, unit_clocks_s
+from estimator.fitting import PRIOR_SPREAD, Observation, effect_names, fit, prior_spread, weights
+from estimator.speed import DECODE_TERMS
+from estimator.types import Accelerator, Backend, Quant, QuantFormat
+
+QUANT = Quant("q4-k-m", "Q4_K_M", QuantFormat.GGUF, "Q4_K_M", 4.0, None, None, None, None, None)
+
+
+def accelerator(slug: str, architecture: str = "Ada Lovelace", **changes: object) -> Accelerator:
+    facts: dict[str, object] = {
+        "slug": slug, "name": slug, "vendor": "nvidia", "architecture": architecture, "kind": "desktop",
+        "memory_bytes": 24 << 30, "usable_fraction": None, "unified_memory": False, "bandwidth_bytes_s": 1e12,
+        "matrix_flops": 1.6e14, "int8_ops": None, "fp8_flops": None, "fp4_flops": None, "fp32_flops": 8e13,
+        "compute_units": 128, "compute_capability": 8.9, "gfx_target": None, "pcie_bytes_s": None,
+        "link_bytes_s": None, "tdp_w": None, "msrp_usd": None, "backends": (Backend.CUDA,), "engines": (),
+        "boost_hz": 2.5e9,
+    }  # fmt: skip
+    return Accelerator(**{**facts, **changes})  # type: ignore[arg-type]
+
+
+def observation(gpu: str, model: str, gigabytes: float, slowdown: float) -> Observation:
+    """A dense row whose weights are read ``slowdown`` times slower than the peak and that costs nothing else."""
+    terms = tuple(gigabytes / 1000.0 if term == "dense" else 0.0 for term in DECODE_TERMS)
+    device = accelerator(gpu)
+    return Observation(
+        terms=terms,
+        log_seconds=math.log(gigabytes / 1000.0 * slowdown),
+        factors=factor_values(device, Backend.CUDA, "llama.cpp", QUANT, False, "LlamaForCausalLM", model),
+        age_years=0.0,
+        thinness=0.0,
+        gpu=gpu,
+        model=model,
+    )
+
+
+def rows(slowdowns: dict[str, float], models: int = 12) -> list[Observation]:
+    return [
+        observation(gpu, f"model-{index}", 1.0 + index, slowdown)
+        for gpu, slowdown in slowdowns.items()
+        for index in range(models)
+    ]
+
+
+def test_recovers_the_slowdown_that_made_the_rows() -> None:
+    data = rows({"gpu-a": 1.5, "gpu-b": 1.5})
+    fitted = fit(data, DECODE_FACTORS, {})
+    assert fitted.predict(data) == pytest.approx([each.log_seconds for each in data], abs=0.01)
+
+
+def test_an_unseen_device_gets_what_its_family_shows() -> None:
+    fitted = fit(rows({f"gpu-{index}": 1.4 for index in range(6)}), DECODE_FACTORS, {})
+    unseen = observation("gpu-new", "model-3", 4.0, 1.4)
+    assert fitted.predict([unseen])[0] == pytest.approx(unseen.log_seconds, abs=0.03)
+
+
+def test_the_fit_is_deterministic() -> None:
+    data = rows({"gpu-a": 1.3, "gpu-b": 1.7})
+    assert fit(data, DECODE_FACTORS, {}).effects == fit(data, DECODE_FACTORS, {}).effects
+
+
+def test_one_wild_row_hardly_moves_the_others() -> None:
+    data = [*rows({"gpu-a": 1.5}), observation("gpu-a", "model-wild", 5.0, 30.0)]
+    predicted = fit(data, DECODE_FACTORS, {}).predict(data[:-1])
+    assert predicted == pytest.approx([each.log_seconds for each in data[:-1]], abs=0.08)
+
+
+def test_repeated_rows_of_a_pair_count_less_each() -> None:
+    one, many = observation("gpu-a", "model-0", 1.0, 1.5), [observation("gpu-b", "model-0", 1.0, 1.5)] * 9
+    weight = weights([one, *many])
+    assert weight[0] > weight[1]
+    assert weight[1:].sum() > weight[0]
+
+
+def test_every_effect_has_a_prior() -> None:
+    for name in effect_names(rows({"gpu-a": 1.5}), DECODE_FACTORS):
+        assert prior_spread(name) > 0
+    assert prior_spread("unpack") == PRIOR_SPREAD["unpack"] < prior_spread("dense")
+
+
+def test_ranges_hold_the_share_that_they_promise_on_other_data() -> None:
+    rng = np.random.default_rng(7)
+    data = [observation(f"gpu-{index % 60}", f"model-{index}", 4.0, 1.5) for index in range(3000)]
+    found = crossval.multipliers(data, rng.normal(0.0, 0.2, len(data)))
+    assert found is not None
+    fresh = np.exp(-rng.normal(0.0, 0.2, 20_000))
+    assert 0.78 < float(((fresh >= found[0]) & (fresh <= found[1])).mean()) < 0.82
+    held = crossval.held_coverage(data, rng.normal(0.0, 0.2, len(data)))
+    assert held is not None
+    assert 0.76 < held < 0.84
+
+
+def test_too_few_residuals_make_no_range() -> None:
+    data = rows({"gpu-a": 1.5}, crossval.MINIMUM_RESIDUALS - 1)
+    assert crossval.multipliers(data, np.zeros(len(data))) is None
+
+
+def test_a_measured_pair_is_trusted_more_the_more_rows_it_has() -> None:
+    assert 0 < crossval.measured_shift([0.2]) < crossval.measured_shift([0.2] * 10) < 0.2
+
+
+def test_left_out_groups_do_not_train_their_own_prediction() -> None:
+    data = rows({f"gpu-{index}": 1.5 for index in range(8)})
+    odd = [observation("gpu-odd", "model-0", 2.0, 6.0)]
+    residual = crossval.cross_validate([*data, *odd], DECODE_FACTORS, {}, lambda each: each.gpu)
+    assert residual[-1] == pytest.approx(math.log(4.0), abs=0.1)
+
+
+@pytest.mark.parametrize("missing", ["boost_hz", "compute_units"])
+def test_unit_clocks_fall_back_to_the_arithmetic_peak(missing: str) -> None:
+    full = unit_clocks_s(accelerator("gpu-a"))
+    assert full == pytest.approx(128 * 2.5e9)
+    assert unit_clocks_s(accelerator("gpu-a", **{missing: None})) == pytest.approx(8e13 / 256)

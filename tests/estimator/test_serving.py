@@ -1,0 +1,48 @@
+"""The number of streams is the largest that fits and keeps its speed: one more does not."""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from estimator.estimate import estimate
+from estimator.fit_facts import FitFacts
+from estimator.serving import MAX_STREAMS, serving
+from estimator.types import Status
+
+_spec = importlib.util.spec_from_file_location("answers_support", Path(__file__).parents[1] / "support" / "answers.py")
+assert _spec is not None
+assert _spec.loader is not None
+support = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(support)
+
+
+def comfortable(facts: FitFacts, streams: int) -> bool:
+    assert facts.workload is not None
+    one = estimate(facts.model, replace(facts.request, batch=streams), support.CALIBRATION, facts.workload)
+    whole = one.status in (Status.FITS, Status.FITS_TIGHTLY)
+    return whole and one.decode is not None and one.decode.value >= facts.workload.comfortable_decode_tok_s
+
+
+def test_one_more_stream_would_be_too_many() -> None:
+    seen = 0
+    for one in support.random_facts(120, seed=31):
+        found = serving(one, support.CALIBRATION)
+        if found is None:
+            assert not comfortable(one, 1)
+            continue
+        seen += 1
+        assert comfortable(one, found.streams)
+        assert found.streams == MAX_STREAMS or not comfortable(one, found.streams + 1)
+        assert found.tok_s_total == pytest.approx(found.tok_s_each * found.streams)
+        if found.joules_per_token is not None:
+            assert found.joules_per_token > 0
+    assert seen > 20
+
+
+def test_a_free_question_serves_nobody() -> None:
+    one = replace(support.facts_of("qwen3-8b", "rtx-3090", "q4-k-m"), workload=None)
+    assert serving(one, support.CALIBRATION) is None

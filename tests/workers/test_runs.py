@@ -1,0 +1,359 @@
+"""Runs on a small catalog: what is recomputed, what is published, and what stays when something fails."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, text
+
+from db.catalog_files import Catalog
+from db.catalog_store import catalog_state_sync, ids_of
+from db.fit_tables import SLOT_COUNT
+from db.generations import Generation, current_generation_sync
+from db.run_store import RunState, failed_blocks_sync, free_blocks, get_run_sync, page_runs_sync
+from db.session import sync_engine, upgrade_database
+from db.settings import Settings
+from workers import compute, runs
+from workers.plan import plan_run
+from workers.runs import cancel_run, compute_one, drop_old, publish_one, run_in_process, start_run
+
+Edit = Callable[..., Catalog]
+_DATA = (
+    "f.flags, f.decode_0, f.decode_4, f.ttft_1, f.safe_2, f.score_3, f.rest, substr(q.plans, f.plan * 200 + 1, 200), "
+    "substr(q.bands, f.band * 96 + 1, 96), q.file_size_bytes, q.weights_bytes, u.usable_bytes, u.capacity_bytes"
+)
+
+
+@pytest.fixture
+def connection(settings: Settings) -> Iterator[Connection]:
+    with sync_engine(settings.resolved_database_url).connect() as opened:
+        yield opened
+
+
+def generation_of(connection: Connection) -> Generation:
+    connection.rollback()
+    found = current_generation_sync(connection)
+    assert found is not None
+    return found
+
+
+def rows_by_slug(
+    connection: Connection, generation: Generation | None = None
+) -> dict[tuple[str, ...], tuple[Any, ...]]:
+    """Everything that a generation shows, by slugs, so that two databases can be compared."""
+    seen = generation or generation_of(connection)
+    found = connection.execute(
+        text(
+            f"SELECT m.slug, g.slug, n.slug, {_DATA} FROM {seen.table} f JOIN model m ON m.id = f.model_id "
+            f"JOIN gpu g ON g.id = f.gpu_id JOIN quant n ON n.id = f.quant_id JOIN {seen.table}_quant q "
+            "ON q.model_id = f.model_id AND q.quant_id = f.quant_id AND q.born = f.born "
+            f"JOIN {seen.table}_gpu u ON u.gpu_id = f.gpu_id AND u.engine = ((f.flags >> 20) & 7) AND u.born = f.born "
+            "WHERE f.born <= :g AND (f.died = 0 OR f.died > :g)"
+        ),
+        {"g": seen.id},
+    ).all()
+    connection.rollback()
+    rows = {tuple(row[:3]): tuple(row[3:]) for row in found}
+    assert len(rows) == len(found) == seen.rows
+    return rows
+
+
+def computed_alone(catalog: Catalog, tmp_path: Any) -> dict[tuple[str, ...], tuple[Any, ...]]:
+    """The same, computed from nothing in another database."""
+    fresh = Settings(state_dir=tmp_path / "alone", database_url="")
+    upgrade_database(fresh.resolved_database_url)
+    run_in_process(fresh, catalog)
+    engine = sync_engine(fresh.resolved_database_url)
+    with engine.connect() as connection:
+        rows = rows_by_slug(connection)
+    engine.dispose()
+    return rows
+
+
+def test_first_run_publishes_every_pairing(settings: Settings, small_catalog: Catalog, connection: Connection) -> None:
+    assert current_generation_sync(connection) is None
+    run = run_in_process(settings, small_catalog)
+    assert run is not None
+    assert (run.state, run.blocks_done, run.blocks_failed) == (RunState.PUBLISHED, len(small_catalog.models), 0)
+    assert run.cells_done == run.cells_total
+    seen = generation_of(connection)
+    assert seen.revision == small_catalog.revision
+    assert len(rows_by_slug(connection)) == seen.rows == seen.cells // SLOT_COUNT
+    product = seen.models * seen.gpus * seen.quants * SLOT_COUNT
+    assert seen.cells + seen.unsupported_cells == product == run.cells_total
+    state = catalog_state_sync(connection)
+    assert (state.models, state.gpus, state.quants) == tuple(
+        len(each) for each in (small_catalog.models, small_catalog.gpus, small_catalog.quants)
+    )
+
+
+def test_unchanged_catalog_starts_nothing(settings: Settings, small_catalog: Catalog, connection: Connection) -> None:
+    run_in_process(settings, small_catalog)
+    result = start_run(settings, small_catalog, enqueue=False)
+    assert result.run is None
+    assert result.plan.is_empty
+    assert "nothing changed" in result.plan.describe()
+    assert len(page_runs_sync(connection)) == 1
+
+
+def test_a_new_name_recomputes_nothing(
+    settings: Settings, small_catalog: Catalog, connection: Connection, edited: Edit
+) -> None:
+    run_in_process(settings, small_catalog)
+    before = rows_by_slug(connection)
+    run = run_in_process(settings, edited(small_catalog, "models", "llama-3-8b", name="Llama III"))
+    assert run is not None
+    assert (run.state, run.blocks_total) == (RunState.PUBLISHED, 0)
+    assert rows_by_slug(connection) == before
+    assert connection.execute(text("SELECT name FROM model WHERE slug = 'llama-3-8b'")).scalar() == "Llama III"
+
+
+def test_a_changed_gpu_touches_its_own_rows(
+    settings: Settings, small_catalog: Catalog, connection: Connection, edited: Edit, tmp_path: Any
+) -> None:
+    run_in_process(settings, small_catalog)
+    first, before = generation_of(connection), rows_by_slug(connection)
+    slower = edited(small_catalog, "gpus", "rtx-3060-12-gb", bandwidth_gbps=100.0)
+    plan = plan_run(slower, connection)
+    assert not plan.rebuild
+    assert {block.gpus for block in plan.blocks} == {("rtx-3060-12-gb",)}
+    connection.rollback()
+    patient = settings.model_copy(update={"generation_grace_s": 3600.0})
+    run_in_process(patient, slower)
+    after = rows_by_slug(connection)
+    assert after == computed_alone(slower, tmp_path)
+    assert {key[1] for key in after if after[key] != before[key]} == {"rtx-3060-12-gb"}
+    # Whoever still reads the first generation sees what it was.
+    assert rows_by_slug(connection, first) == before
+    assert generation_of(connection).table == first.table
+    connection.rollback()
+    drop_old(settings)
+    dead = connection.execute(text(f"SELECT count(*) FROM {first.table} WHERE died <> 0")).scalar()
+    assert dead == 0
+    assert rows_by_slug(connection) == after
+
+
+def test_models_come_change_and_go(
+    settings: Settings, small_catalog: Catalog, connection: Connection, edited: Edit, without: Edit, tmp_path: Any
+) -> None:
+    smaller = without(small_catalog, "models", "llama-3-8b")
+    run_in_process(settings, smaller)
+    plan = plan_run(small_catalog, connection)
+    connection.rollback()
+    assert [block.models for block in plan.blocks] == [("llama-3-8b",)]
+    run_in_process(settings, small_catalog)
+    assert rows_by_slug(connection) == computed_alone(small_catalog, tmp_path / "a")
+    run_in_process(settings, without(small_catalog, "models", "gemma-3-27b"))
+    assert "gemma-3-27b" not in {key[0] for key in rows_by_slug(connection)}
+    run_in_process(settings, small_catalog)
+    assert rows_by_slug(connection) == computed_alone(small_catalog, tmp_path / "b")
+    thin = edited(small_catalog, "models", "llama-3-8b", hidden_size=None)
+    run_in_process(settings, thin)
+    assert "llama-3-8b" not in {key[0] for key in rows_by_slug(connection)}
+    missing = connection.execute(text("SELECT estimated, missing_fact FROM model WHERE slug = 'llama-3-8b'")).one()
+    assert (bool(missing[0]), missing[1]) == (False, "hidden_size")
+
+
+def test_everything_is_recomputed_when_asked_for(
+    settings: Settings, small_catalog: Catalog, connection: Connection
+) -> None:
+    run_in_process(settings, small_catalog)
+    first, before = generation_of(connection), rows_by_slug(connection)
+    connection.rollback()
+    run = run_in_process(settings, small_catalog, everything=True)
+    assert run is not None
+    assert run.blocks_done == len(small_catalog.models)
+    assert generation_of(connection).table != first.table
+    assert rows_by_slug(connection) == before
+    connection.rollback()
+    drop_old(settings)
+    tables = connection.execute(text("SELECT count(*) FROM generation")).scalar()
+    assert tables == 1
+
+
+def test_a_changed_workload_recomputes_everything(
+    settings: Settings, small_catalog: Catalog, connection: Connection, edited: Edit
+) -> None:
+    run_in_process(settings, small_catalog)
+    slug = next(iter(small_catalog.workloads))
+    plan = plan_run(edited(small_catalog, "workloads", slug, patience_ttft_ms=1234), connection)
+    assert plan.rebuild
+    assert {slug for block in plan.blocks for slug in block.models} == set(small_catalog.models)
+
+
+def break_model(monkeypatch: pytest.MonkeyPatch, slug: str, small_catalog: Catalog) -> None:
+    honest = compute.evaluate_block
+
+    def evaluate(model: Any, *rest: Any) -> Any:
+        if model.slug == slug:
+            raise ArithmeticError("poison")
+        return honest(model, *rest)
+
+    monkeypatch.setattr(compute, "evaluate_block", evaluate)
+
+
+@pytest.mark.parametrize("rebuild", [True, False])
+def test_a_poison_block_is_set_aside_and_its_rows_stay_served(
+    settings: Settings,
+    small_catalog: Catalog,
+    connection: Connection,
+    edited: Edit,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Any,
+    rebuild: bool,
+) -> None:
+    run_in_process(settings, small_catalog)
+    before = rows_by_slug(connection)
+    connection.rollback()
+    changed = edited(small_catalog, "gpus", "rtx-3060-12-gb", bandwidth_gbps=100.0)
+    with monkeypatch.context() as broken:
+        break_model(broken, "gemma-3-27b", changed)
+        run = run_in_process(settings, changed, everything=rebuild)
+    assert run is not None
+    assert (run.state, run.blocks_failed) == (RunState.PARTIAL, 1)
+    assert "poison" in (run.error or "")
+    assert [block.attempts for block in failed_blocks_sync(connection, run.id)] == [settings.block_attempts]
+    whole = computed_alone(changed, tmp_path)
+    for key, row in rows_by_slug(connection).items():
+        assert row == (before if key[0] == "gemma-3-27b" else whole)[key]
+    connection.rollback()
+    # The next run repairs what was set aside, and only that.
+    plan = plan_run(changed, connection)
+    connection.rollback()
+    assert [block.models for block in plan.blocks] == [("gemma-3-27b",)]
+    repaired = run_in_process(settings, changed)
+    assert repaired is not None
+    assert repaired.state is RunState.PUBLISHED
+    assert rows_by_slug(connection) == whole
+
+
+def test_a_run_without_any_good_block_publishes_nothing(
+    settings: Settings, small_catalog: Catalog, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> Any:
+        raise ArithmeticError("poison")
+
+    monkeypatch.setattr(compute, "evaluate_block", fail)
+    run = run_in_process(settings, small_catalog)
+    assert run is not None
+    assert run.state is RunState.FAILED
+    assert current_generation_sync(connection) is None
+
+
+def test_two_operators_at_once_share_one_run(settings: Settings, small_catalog: Catalog) -> None:
+    first = start_run(settings, small_catalog, enqueue=False)
+    second = start_run(settings, small_catalog, enqueue=False)
+    assert first.run is not None
+    assert second.run is not None
+    assert (second.run.id, second.already_running) == (first.run.id, True)
+
+
+def test_a_cancelled_run_publishes_nothing(
+    settings: Settings, small_catalog: Catalog, connection: Connection, without: Edit
+) -> None:
+    smaller = without(small_catalog, "models", "llama-3-8b")
+    run_in_process(settings, smaller)
+    before = rows_by_slug(connection)
+    result = start_run(settings, small_catalog, enqueue=False)
+    assert result.run is not None
+    free = free_blocks(connection, result.run.id)
+    connection.rollback()
+    assert cancel_run(settings, result.run.id)
+    assert not cancel_run(settings, result.run.id)
+    assert not compute_one(settings, result.run.id, free[0])
+    assert not publish_one(settings, result.run.id)
+    assert rows_by_slug(connection) == before
+    assert "llama-3-8b" in ids_of(connection, "model")
+    assert connection.execute(text("SELECT live FROM model WHERE slug = 'llama-3-8b'")).scalar() in (False, 0)
+    connection.rollback()
+    assert run_in_process(settings, small_catalog) is not None
+
+
+def test_a_block_delivered_twice_is_stored_once(
+    settings: Settings, small_catalog: Catalog, connection: Connection, tmp_path: Any
+) -> None:
+    result = start_run(settings, small_catalog, enqueue=False)
+    assert result.run is not None
+    free = free_blocks(connection, result.run.id)
+    connection.rollback()
+    for block in [*free, *free]:
+        compute_one(settings, result.run.id, block)
+    assert publish_one(settings, result.run.id)
+    assert not publish_one(settings, result.run.id)
+    assert rows_by_slug(connection) == computed_alone(small_catalog, tmp_path)
+
+
+def test_a_worker_that_lost_its_lease_stores_nothing(
+    settings: Settings, small_catalog: Catalog, connection: Connection, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    result = start_run(settings, small_catalog, enqueue=False)
+    assert result.run is not None
+    block = free_blocks(connection, result.run.id)[0]
+    connection.rollback()
+    short = settings.model_copy(update={"lease_s": 1e-6})
+    honest = runs.compute_rows
+    calls: list[int] = []
+
+    def overtaken(*arguments: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 1:
+            # While this worker computes, its lease runs out and another one does the block.
+            compute_one(settings, result.run.id, block)  # type: ignore[union-attr]
+        return honest(*arguments)
+
+    monkeypatch.setattr(runs, "compute_rows", overtaken)
+    compute_one(short, result.run.id, block)
+    assert len(calls) == 2
+    for rest in free_blocks(connection, result.run.id):
+        connection.rollback()
+        compute_one(settings, result.run.id, rest)
+    connection.rollback()
+    assert publish_one(settings, result.run.id)
+    assert rows_by_slug(connection) == computed_alone(small_catalog, tmp_path)
+
+
+def test_a_block_whose_workers_die_is_set_aside(
+    settings: Settings, small_catalog: Catalog, connection: Connection
+) -> None:
+    result = start_run(settings, small_catalog, enqueue=False)
+    assert result.run is not None
+    block = free_blocks(connection, result.run.id)[0]
+    connection.rollback()
+    silent = settings.model_copy(update={"lease_s": -1.0})
+    from db.run_store import claim_block
+    from db.session import writing
+
+    for _ in range(settings.block_attempts):
+        with writing(sync_engine(settings.resolved_database_url)) as write:
+            assert claim_block(write, block, "dead", silent.lease_s, settings.block_attempts) is not None
+    compute_one(settings, result.run.id, block)
+    failed = failed_blocks_sync(connection, result.run.id)
+    assert [each.id for each in failed] == [block]
+    assert "died" in (failed[0].error or "")
+
+
+def test_progress_is_counted_while_a_run_works(
+    settings: Settings, small_catalog: Catalog, connection: Connection
+) -> None:
+    result = start_run(settings, small_catalog, enqueue=False)
+    assert result.run is not None
+    run_id = result.run.id
+    free = free_blocks(connection, run_id)
+    connection.rollback()
+    compute_one(settings, run_id, free[0])
+    run = get_run_sync(connection, run_id)
+    assert run is not None
+    assert (run.state, run.blocks_done, run.generation) == (RunState.RUNNING, 1, None)
+    assert 0 < run.cells_done < run.cells_total
+    assert run.eta_s is not None
+
+
+def test_plan_says_what_it_would_do(settings: Settings, small_catalog: Catalog, connection: Connection) -> None:
+    plan = plan_run(small_catalog, connection)
+    said = plan.describe()
+    assert "nothing is published yet" in said
+    assert f"{plan.cells:,} pairings" in said
+    assert not dataclasses.asdict(plan)["changed"]["model"].keys() ^ small_catalog.models.keys()
