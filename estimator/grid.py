@@ -272,7 +272,7 @@ def _assemble(
     )
     status_cells = placed.status[cells.g, cells.q, cells.s]
     # Scores are stored to a hundredth, so a live fit and a published one are ranked by the same number.
-    score_cells = np.round(verdict.score(parts, status_cells), 2)
+    score_cells = np.asarray(verdict.score(parts, status_cells)).round(2)
 
     def spread(values: NDArray[Any], dtype: Any) -> NDArray[Any]:
         out = np.zeros(shape, dtype=dtype)
