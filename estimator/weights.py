@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from estimator.architecture import FeedForward, ModelArchitecture
-from estimator.quantization import TYPES, index_tensors, tensor_bytes, tensor_types
+from estimator.quantization import index_tensors, tensor_bytes, tensor_types
 from estimator.tensors import EXPERT_CLASSES, Inventory, TensorClass, inventory
 from estimator.types import EstimatorError, Quant, QuantFormat
 
@@ -136,4 +136,4 @@ def expert_layers(model: ModelArchitecture) -> int:
     return sum(layer.feed_forward is FeedForward.EXPERTS for layer in model.layers)
 
 
-__all__ = ["TYPES", "WeightTable", "checkpoint_bytes", "expert_layers", "weight_table"]
+__all__ = ["WeightTable", "checkpoint_bytes", "expert_layers", "weight_table"]
