@@ -22,6 +22,7 @@ from estimator.effects import (
     effect_name,
     factor_values,
     family_of,
+    quant_class,
     unit_clocks_s,
 )
 from estimator.speed import DECODE_TERMS, PREFILL_TERMS, UNPACK_UNIT_CLOCKS
@@ -46,11 +47,26 @@ PER_WEIGHT_TERMS = ("dense", "routed", "unpack")
 #: How well a case is known, best first; each has its own range.
 STRATA: tuple[str, ...] = ("measured", "gpu", "family", "none")
 _MODEL_FACTORS = ("architecture", "architecture|vendor", "model")
+_EVEN_ORDER: tuple[str, ...] = tuple(sorted(TYPICAL_BITS, key=lambda name: -TYPICAL_BITS[name]))
+_PER_WEIGHT = [DECODE_TERMS.index(term) for term in PER_WEIGHT_TERMS]
+#: Terms with an effect of the very GPU: place among the logs, kind, name.
+_OF_ONE_GPU: tuple[tuple[int, str, str], ...] = (
+    *((k, "decode", term) for k, term in enumerate(DECODE_TERMS) if "gpu" in DECODE_FACTORS[term]),
+    *(
+        (len(DECODE_TERMS) + k, "prefill", term)
+        for k, term in enumerate(PREFILL_TERMS)
+        if "gpu" in PREFILL_FACTORS[term]
+    ),
+    (-2, "decode", "whole"),
+    (-1, "prefill", "whole"),
+)
+#: Setups whose coefficients are kept.
+_KEPT_SETUPS = 256
 
 
 @dataclass(frozen=True, slots=True)
 class SpeedCoefficients:
-    """What the speed model needs of a device, a quant and a model; arrays of one common shape.
+    """What the speed model needs of a device, a quant and a model: numbers, or arrays of one common shape.
 
     Each term has a coefficient on its ideal seconds; ``*_overall`` multiply the whole time on the device; ``host*``
     and ``link`` are those of system memory (layers, experts, and fixed per layer) and the link; ``*_low`` and
@@ -90,18 +106,14 @@ class SpeedCoefficients:
     decode_evidence: Any
     prefill_evidence: Any
 
-    def take(self, g: NDArray[np.int64], q: NDArray[np.int64]) -> SpeedCoefficients:
-        """The coefficients of cells, gathered from arrays of shape (gpus, quants)."""
-        return SpeedCoefficients(*(_gather(getattr(self, each.name), g, q) for each in fields(self)))
+    def take(self, pairs: NDArray[np.int64]) -> SpeedCoefficients:
+        """The coefficients of cells, gathered by index of their pair."""
+        return SpeedCoefficients(
+            *(value if np.ndim(value) == 0 else value[pairs] for value in (getattr(self, name) for name in _FIELDS))
+        )
 
 
-def _gather(values: Any, g: NDArray[np.int64], q: NDArray[np.int64]) -> Any:
-    if np.ndim(values) == 0:
-        return values
-    rows, columns = values.shape
-    if values.size == 1:
-        return values[0, 0]
-    return values[:, 0][g] if columns == 1 else values.ravel()[g * columns + q] if rows > 1 else values[0][q]
+_FIELDS = tuple(each.name for each in fields(SpeedCoefficients))
 
 
 def peak_flops(accelerator: Accelerator) -> float:
@@ -115,6 +127,32 @@ def peak_flops(accelerator: Accelerator) -> float:
     return math.nan
 
 
+@dataclass(frozen=True, eq=False)
+class Setup:
+    """Accelerators and quants with the engine and backend of each pair, codes of shape (G, Q), 255 where none runs.
+
+    Compared by identity: what is derived from one is kept for as long as it is asked about.
+    ``software`` names a fork or front with a pace of its own.
+    """
+
+    gpus: tuple[Accelerator, ...]
+    quants: tuple[Quant, ...]
+    engine: NDArray[np.uint8]
+    backend: NDArray[np.uint8]
+    is_moe: bool
+    software: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Base:
+    """Coefficients of a setup before any model is looked at; index of each accelerator's vendor, and its stratum."""
+
+    table: SpeedCoefficients
+    vendors: tuple[str, ...]
+    vendor: NDArray[np.int64]
+    stratum: dict[str, NDArray[np.int64]]
+
+
 class Calibration:
     """Effects, ranges and measured configurations; see :mod:`estimator.effects` for how they combine."""
 
@@ -123,70 +161,48 @@ class Calibration:
         self.version = version
         self._decode: dict[str, float] = data["decode"]["effects"]
         self._prefill: dict[str, float] = data["prefill"]["effects"]
-        self._tables: dict[Any, tuple[SpeedCoefficients, NDArray[np.int64], NDArray[np.int64]]] = {}
-        self._per_model: dict[Any, SpeedCoefficients] = {}
+        self._bases: dict[Setup, _Base] = {}
+        self._classes: dict[Any, NDArray[np.float64]] = {}
 
     @classmethod
     def load(cls, path: Path | None = None) -> Calibration:
         """The calibration of a file; the bundled one by default, read once."""
         return _load(path or DEFAULT_PATH)
 
-    def table(
-        self,
-        model: ModelArchitecture,
-        gpus: Sequence[Accelerator],
-        quants: Sequence[Quant],
-        engine: NDArray[np.uint8],
-        backend: NDArray[np.uint8],
-        software: str | None = None,
-        build_age_years: float = 0.0,
-    ) -> SpeedCoefficients:
-        """Coefficients of one model on every (gpu, quant); arrays of shape (gpus, quants) or (gpus, 1).
+    def table(self, model: ModelArchitecture, setup: Setup, build_age_years: float = 0.0) -> SpeedCoefficients:
+        """Coefficients of one model on every pair of ``setup``: numbers, or arrays of shape (pairs,), GPU first.
 
-        ``software`` names a fork or front with a pace of its own; ``build_age_years`` is 0 for a current build.
+        ``build_age_years`` is 0 for a current build.
         """
-        key = (tuple(gpus), tuple(quants), engine.tobytes(), backend.tobytes(), model.is_moe, software)
-        own = (*key, model, build_age_years)
-        found = self._per_model.get(own)
-        if found is None:
-            if key not in self._tables:
-                self._tables[key] = self._build(gpus, quants, engine, backend, model.is_moe, software)
-            found = self._with_model(model, gpus, quants, *self._tables[key])
-            if build_age_years:
-                found = self._aged(found, backend, build_age_years)
-            if len(self._per_model) > 512:
-                self._per_model.clear()
-            self._per_model[own] = found
-        return found
+        base = self._bases.get(setup)
+        if base is None:
+            if len(self._bases) >= _KEPT_SETUPS:
+                self._bases.clear()
+            base = self._bases[setup] = self._base(setup)
+        found = self._with_model(model, setup, base)
+        return self._aged(found, setup.backend.ravel(), build_age_years) if build_age_years else found
 
-    def _build(
-        self,
-        gpus: Sequence[Accelerator],
-        quants: Sequence[Quant],
-        engine: NDArray[np.uint8],
-        backend: NDArray[np.uint8],
-        is_moe: bool,
-        software: str | None,
-    ) -> tuple[SpeedCoefficients, NDArray[np.int64], NDArray[np.int64]]:
-        shape = (len(gpus), len(quants))
-        logs = np.zeros((len(DECODE_TERMS) + len(PREFILL_TERMS) + 2, *shape))
-        memo: dict[Any, NDArray[np.float64]] = {}
+    def _base(self, setup: Setup) -> _Base:
+        gpus, quants = setup.gpus, setup.quants
+        logs = np.zeros((len(gpus), len(quants), len(DECODE_TERMS) + len(PREFILL_TERMS) + 2))
         for g, gpu in enumerate(gpus):
-            for q, quant in enumerate(quants):
-                if engine[g, q] >= len(_ENGINES):
+            memo: dict[Any, NDArray[np.float64]] = {}
+            codes = zip(setup.engine[g].tolist(), setup.backend[g].tolist(), quants, strict=True)
+            for q, (engine, backend, quant) in enumerate(codes):
+                if engine >= len(_ENGINES):
                     continue
-                key = (family_of(gpu), gpu.slug, engine[g, q], backend[g, q], quant.slug)
+                key = (engine, backend, quant.slug)
                 if key not in memo:
-                    name = software or _ENGINES[engine[g, q]].value
-                    memo[key] = self._logs(gpu, _BACKENDS[backend[g, q]], name, quant, is_moe)
-                logs[:, g, q] = memo[key]
-        n = len(DECODE_TERMS)
-        values = np.exp(logs)
+                    name = setup.software or _ENGINES[engine].value
+                    memo[key] = self._logs(gpu, _BACKENDS[backend], name, quant, setup.is_moe)
+                logs[g, q] = memo[key]
+        n, size = len(DECODE_TERMS), len(quants)
+        values = np.ascontiguousarray(np.exp(logs).reshape(-1, logs.shape[2]).T)
         offload = self.data["offload"]
         table = SpeedCoefficients(
-            bandwidth_bytes_s=np.array([[gpu.bandwidth_bytes_s or math.nan] for gpu in gpus]),
-            peak_flops=np.array([[peak_flops(gpu)] for gpu in gpus]),
-            unit_clocks_s=np.array([[unit_clocks_s(gpu)] for gpu in gpus]),
+            bandwidth_bytes_s=np.repeat([gpu.bandwidth_bytes_s or math.nan for gpu in gpus], size),
+            peak_flops=np.repeat([peak_flops(gpu) for gpu in gpus], size),
+            unit_clocks_s=np.repeat([unit_clocks_s(gpu) for gpu in gpus], size),
             **{term: values[k] for k, term in enumerate(DECODE_TERMS)},
             **{term: values[n + k] for k, term in enumerate(PREFILL_TERMS)},
             decode_overall=values[-2],
@@ -208,18 +224,38 @@ class Calibration:
             decode_evidence=0,
             prefill_evidence=0,
         )
-        return table, self._stratum("decode", gpus), self._stratum("prefill", gpus)
+        vendors = tuple(sorted({gpu.vendor for gpu in gpus}))
+        return _Base(
+            table,
+            vendors,
+            np.array([vendors.index(gpu.vendor) for gpu in gpus]),
+            {kind: self._stratum(kind, gpus) for kind in ("decode", "prefill")},
+        )
 
     def _logs(self, gpu: Accelerator, backend: Backend, engine: str, quant: Quant, is_moe: bool) -> NDArray[np.float64]:
-        values = factor_values(gpu, backend, engine, quant, is_moe, "", "")
-        out = [_sum(self._decode, term, DECODE_FACTORS[term], values) for term in DECODE_TERMS]
-        evening = self.evening(gpu, backend, engine, quant, is_moe)
-        for term in PER_WEIGHT_TERMS:
-            out[DECODE_TERMS.index(term)] += evening
-        out += [_sum(self._prefill, term, PREFILL_FACTORS[term], values) for term in PREFILL_TERMS]
-        own = tuple(factor for factor in OVERALL_FACTORS if factor not in _MODEL_FACTORS)
-        out += [_sum(effects, "whole", own, values) for effects in (self._decode, self._prefill)]
-        return np.array(out)
+        """Logs of the coefficients of the decode terms, the prefill terms and both overall ones, shape (13,)."""
+        out = self._class_logs(gpu, backend, engine, quant, is_moe).copy()
+        out[_PER_WEIGHT] += self.evening(gpu, backend, engine, quant, is_moe)
+        for index, effects, term in _OF_ONE_GPU:
+            out[index] += (self._decode if effects == "decode" else self._prefill).get(
+                effect_name(term, "gpu", gpu.slug), 0.0
+            )
+        return out
+
+    def _class_logs(
+        self, gpu: Accelerator, backend: Backend, engine: str, quant: Quant, is_moe: bool
+    ) -> NDArray[np.float64]:
+        """The part of ``_logs`` that GPUs of a family and quants of a class share."""
+        key = (family_of(gpu), gpu.vendor, backend, engine, quant_class(quant), is_moe)
+        found = self._classes.get(key)
+        if found is None:
+            values = factor_values(gpu, backend, engine, quant, is_moe, "", "") | {"gpu": None}
+            logs = [_sum(self._decode, term, DECODE_FACTORS[term], values) for term in DECODE_TERMS]
+            logs += [_sum(self._prefill, term, PREFILL_FACTORS[term], values) for term in PREFILL_TERMS]
+            own = tuple(factor for factor in OVERALL_FACTORS if factor not in _MODEL_FACTORS)
+            logs += [_sum(effects, "whole", own, values) for effects in (self._decode, self._prefill)]
+            found = self._classes[key] = np.array(logs)
+        return found
 
     def evening(self, gpu: Accelerator, backend: Backend, engine: str, quant: Quant, is_moe: bool) -> float:
         """What a file type's log cost per weight is lowered by, so that no wider file type is quicker to read.
@@ -229,19 +265,27 @@ class Calibration:
         own = TYPICAL_BITS.get(quant.file_type or "")
         if own is None or gpu.bandwidth_bytes_s is None:
             return 0.0
-        lowest, wider_bits, mine = math.inf, math.inf, 0.0
-        for name, bits in sorted(TYPICAL_BITS.items(), key=lambda item: -item[1]):
-            if bits < own:
-                break
-            values = factor_values(gpu, backend, engine, replace(quant, file_type=name), is_moe, "", "")
-            logs = {term: _sum(self._decode, term, DECODE_FACTORS[term], values) for term in PER_WEIGHT_TERMS}
-            read = math.exp(logs["routed" if is_moe else "dense"]) * bits / 8.0 / gpu.bandwidth_bytes_s
-            mine = read + math.exp(logs["unpack"]) * UNPACK_UNIT_CLOCKS / unit_clocks_s(gpu)
+        key = ("evening", family_of(gpu), gpu.vendor, gpu.slug, gpu.bandwidth_bytes_s, backend, engine, is_moe)
+        found = self._classes.get(key)
+        if found is None:
+            found = self._classes[key] = self._evenings(gpu, backend, engine, quant, is_moe)
+        return float(found[_EVEN_ORDER.index(str(quant.file_type))])
+
+    def _evenings(
+        self, gpu: Accelerator, backend: Backend, engine: str, quant: Quant, is_moe: bool
+    ) -> NDArray[np.float64]:
+        lowest, wider_bits, out = math.inf, math.inf, []
+        dense, unpack = DECODE_TERMS.index("routed" if is_moe else "dense"), DECODE_TERMS.index("unpack")
+        clocks = unit_clocks_s(gpu)
+        for name in _EVEN_ORDER:
+            bits = TYPICAL_BITS[name]
+            logs = self._class_logs(gpu, backend, engine, replace(quant, file_type=name), is_moe)
+            read = math.exp(logs[dense]) * bits / 8.0 / gpu.bandwidth_bytes_s  # type: ignore[operator]
+            mine = read + math.exp(logs[unpack]) * UNPACK_UNIT_CLOCKS / clocks
             bound = lowest * min(bits / wider_bits, 1.0) ** EVEN_POWER if lowest < math.inf else mine
             lowest, wider_bits = min(mine, bound), bits
-            if name == quant.file_type:
-                break
-        return math.log(lowest / mine)
+            out.append(math.log(lowest / mine))
+        return np.array(out)
 
     def _stratum(self, kind: str, gpus: Sequence[Accelerator]) -> NDArray[np.int64]:
         seen = self.data[kind]["seen"]
@@ -249,44 +293,29 @@ class Calibration:
             [1 if gpu.slug in seen["gpu"] else 2 if family_of(gpu) in seen["family"] else 3 for gpu in gpus]
         )
 
-    def _with_model(
-        self,
-        model: ModelArchitecture,
-        gpus: Sequence[Accelerator],
-        quants: Sequence[Quant],
-        table: SpeedCoefficients,
-        decode_stratum: NDArray[np.int64],
-        prefill_stratum: NDArray[np.int64],
-    ) -> SpeedCoefficients:
+    def _with_model(self, model: ModelArchitecture, setup: Setup, base: _Base) -> SpeedCoefficients:
         changes: dict[str, Any] = {}
-        for kind, effects, base in (
-            ("decode", self._decode, decode_stratum),
-            ("prefill", self._prefill, prefill_stratum),
-        ):
+        size = len(setup.quants)
+        codes = np.array([_MEASURED, CALIBRATED, CALIBRATED, _EXTRAPOLATED], dtype=np.uint8)
+        for kind, effects in (("decode", self._decode), ("prefill", self._prefill)):
             shared = effects.get(effect_name("whole", "architecture", model.architecture), 0.0)
             shared += effects.get(effect_name("whole", "model", model.slug), 0.0)
-            shift = np.array(
-                [
-                    shared
-                    + effects.get(
-                        effect_name("whole", "architecture|vendor", f"{model.architecture}|{gpu.vendor}"), 0.0
-                    )
-                    for gpu in gpus
-                ]
-            )
-            stratum = np.repeat(base[:, None], len(quants), axis=1)
+            names = (f"{model.architecture}|{vendor}" for vendor in base.vendors)
+            of_vendor = [effects.get(effect_name("whole", "architecture|vendor", name), 0.0) for name in names]
+            shift = shared + np.array(of_vendor)[base.vendor]
+            stratum = np.repeat(base.stratum[kind], size)
             measured = self.data[kind]["measured"].get(model.slug, {})
-            for g, gpu in enumerate(gpus):
-                if gpu.slug in measured:
-                    residual, slugs = measured[gpu.slug]
-                    shift[g] += residual
-                    stratum[g] = [0 if quant.slug in slugs else 1 for quant in quants]
+            if measured:
+                for g, gpu in enumerate(setup.gpus):
+                    if gpu.slug in measured:
+                        residual, slugs = measured[gpu.slug]
+                        shift[g] += residual
+                        stratum[g * size : (g + 1) * size] = [0 if q.slug in slugs else 1 for q in setup.quants]
             low, high = self._ranges(kind, model.is_moe)
-            changes[f"{kind}_overall"] = getattr(table, f"{kind}_overall") * np.exp(shift)[:, None]
+            changes[f"{kind}_overall"] = getattr(base.table, f"{kind}_overall") * np.repeat(np.exp(shift), size)
             changes[f"{kind}_low"], changes[f"{kind}_high"] = low[stratum], high[stratum]
-            codes = np.array([_MEASURED, CALIBRATED, CALIBRATED, _EXTRAPOLATED], dtype=np.uint8)
             changes[f"{kind}_evidence"] = codes[stratum]
-        return replace(table, **changes)
+        return replace(base.table, **changes)
 
     def _aged(self, table: SpeedCoefficients, backend: NDArray[np.uint8], years: float) -> SpeedCoefficients:
         """The coefficients of a build of ``years`` ago: engines have become faster, by backend."""

@@ -6,7 +6,7 @@ Shapes: G accelerators, Q quants, S situations (workloads). Cells where no engin
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from typing import Any
 
@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 
 from estimator import verdict
 from estimator.architecture import ModelArchitecture
-from estimator.calibration import Calibration
+from estimator.calibration import Calibration, Setup, SpeedCoefficients
 from estimator.hardware import ENGINE_RULES, choose_engine, usable_bytes
 from estimator.memory import VLLM_MEMORY_FRACTION, overhead_bytes
-from estimator.needs import Situation, needs, situation_of
-from estimator.pace import pace
-from estimator.placement import Cells, Plan, Rig, plan
-from estimator.tables import model_tables
+from estimator.needs import Needs, Situation, needs, situation_of
+from estimator.pace import Pace, pace
+from estimator.placement import Placed, Plan, Rig, plan
+from estimator.tables import ModelTables, model_tables
 from estimator.types import Accelerator, Backend, Engine, Host, Quant, QuantFormat, UnsupportedError, Workload
 
 ENGINES: tuple[Engine, ...] = tuple(Engine)
@@ -29,10 +29,13 @@ BACKENDS: tuple[Backend, ...] = tuple(Backend)
 NO_ENGINE = 255
 _ENGINE_CODE = {engine: code for code, engine in enumerate(ENGINES)}
 _BACKEND_CODE = {backend: code for code, backend in enumerate(BACKENDS)}
-_FLOAT_FIELDS = (
-    "offload_fraction", "decode_tok_s", "decode_low_tok_s", "decode_high_tok_s", "prefill_tok_s",
-    "prefill_low_tok_s", "prefill_high_tok_s", "ttft_ms", "score",
-)  # fmt: skip
+_SPEEDS = tuple(each.name for each in fields(Pace))
+#: Columns that only running cells have, with how they are kept.
+_COLUMNS: dict[str, Any] = {
+    **{name: np.uint8 if name.endswith("evidence") else np.float32 for name in _SPEEDS},
+    "safe_context_tokens": np.int32,
+    "score": np.float32,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,18 +136,53 @@ def evaluate(
     overrides: Overrides = NO_OVERRIDES,
 ) -> FitBlock:
     """The kernel behind blocks and single questions."""
-    engine, backend = engines(model.architecture, model.is_moe, gpus, quants, overrides)
-    available = engine != NO_ENGINE
-    tables = model_tables(model, quants)
-    need = needs(model, situations)
-    rig = _rig(model.architecture, model.is_moe, gpus, quants, host, overrides)
-    placed = plan(model, tables, need, rig, available, engine, backend, overrides.gpu_layers, overrides.cpu_moe_layers)
-    cells = placed.cells
-    coefficients = calibration.table(
-        model, gpus, quants, engine, backend, overrides.software, overrides.build_age_years
-    ).take(cells.g, cells.q)
-    speeds = pace(model, tables, need, rig, placed, coefficients)
-    return _assemble(model, tables, need, rig, placed, speeds, thresholds, engine, backend, available)
+    fleet = fleet_of(model.architecture, model.is_moe, gpus, quants, host, overrides)
+    setup, rig = fleet.setup, fleet.rig
+    tables, need = model_tables(model, quants), needs(model, situations)
+    split = overrides.gpu_layers, overrides.cpu_moe_layers
+    placed = plan(model, tables, need, rig, fleet.available, setup.engine, setup.backend, *split)
+    coefficients = calibration.table(model, setup, overrides.build_age_years)
+    return _assemble(model, tables, need, fleet, placed, coefficients, thresholds)
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """What a list of accelerators and quants brings before any model but its kind is known; ``available`` (G, Q)."""
+
+    setup: Setup
+    available: NDArray[np.bool_]
+    rig: Rig
+
+
+def fleet_of(
+    architecture: str,
+    is_moe: bool,
+    gpus: tuple[Accelerator, ...],
+    quants: tuple[Quant, ...],
+    host: Host,
+    overrides: Overrides = NO_OVERRIDES,
+) -> Fleet:
+    """Engines, memory and links of every (gpu, quant); kept for the next call with the same arguments."""
+    return _fleet(_named(architecture), is_moe, gpus, quants, host, replace(overrides, build_age_years=0.0))
+
+
+@lru_cache(maxsize=128)
+def _fleet(
+    architecture: str,
+    is_moe: bool,
+    gpus: tuple[Accelerator, ...],
+    quants: tuple[Quant, ...],
+    host: Host,
+    overrides: Overrides,
+) -> Fleet:
+    engine, backend = engines(architecture, is_moe, gpus, quants, overrides)
+    rig = _rig(architecture, is_moe, gpus, quants, host, overrides)
+    return Fleet(Setup(gpus, quants, engine, backend, is_moe, overrides.software), engine != NO_ENGINE, rig)
+
+
+def _named(architecture: str) -> str:
+    """The architecture, when a rule names it; few are named, and all others share one table."""
+    return architecture if any(architecture in rule.unsupported_architectures for rule in ENGINE_RULES) else ""
 
 
 def engines(
@@ -155,9 +193,7 @@ def engines(
     overrides: Overrides = NO_OVERRIDES,
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Engine and backend code of every (gpu, quant), 255 where none runs; shapes (G, Q)."""
-    # Rules name few architectures; all others share one table.
-    named = architecture if any(architecture in rule.unsupported_architectures for rule in ENGINE_RULES) else ""
-    return _engines(named, is_moe, gpus, quants, overrides)
+    return _engines(_named(architecture), is_moe, gpus, quants, overrides)
 
 
 @lru_cache(maxsize=4096)
@@ -186,7 +222,6 @@ def require_engine(model: ModelArchitecture, gpu: Accelerator, quant: Quant, ove
         )
 
 
-@lru_cache(maxsize=4096)
 def _rig(
     architecture: str,
     is_moe: bool,
@@ -250,64 +285,73 @@ def is_vllm(quant: Quant) -> bool:
 
 def _assemble(
     model: ModelArchitecture,
-    tables: Any,
-    need: Any,
-    rig: Rig,
+    tables: ModelTables,
+    need: Needs,
+    fleet: Fleet,
     placed: Plan,
-    speeds: Any,
+    coefficients: SpeedCoefficients,
     thresholds: Thresholds,
-    engine: NDArray[np.uint8],
-    backend: NDArray[np.uint8],
-    available: NDArray[np.bool_],
 ) -> FitBlock:
-    cells = placed.cells
-    shape = placed.status.shape
-    offloaded = placed.offload_fraction[cells.g, cells.q, cells.s]
-    parts = (
-        verdict.decode_part(speeds.decode_tok_s, thresholds.comfortable_decode_tok_s[cells.s]),
-        verdict.ttft_part(speeds.ttft_ms, thresholds.patience_ttft_ms[cells.s]),
-        verdict.context_part(placed.safe_context, thresholds.context_tokens[cells.s]),
-        verdict.quality_part(tables.bits_per_weight[cells.q]),
-        verdict.headroom_part(placed.total_cells, placed.usable_cells, offloaded),
-    )
-    status_cells = placed.status[cells.g, cells.q, cells.s]
-    # Scores are stored to a hundredth, so a live fit and a published one are ranked by the same number.
-    score_cells = np.asarray(verdict.score(parts, status_cells)).round(2)
+    """Speeds and scores of what runs, written into whole arrays: loads on the device first, split ones over them."""
+    rig, setup = fleet.rig, fleet.setup
+    count = len(need.situations)
+    columns = {name: np.zeros(placed.status.shape, dtype=dtype) for name, dtype in _COLUMNS.items()}
+    for part in (placed.whole, placed.split):
+        if part is None:
+            continue
+        coef = coefficients if part.runs is not None else coefficients.take(part.p)
+        speeds = pace(model, tables, need, rig, part, coef)
+        values = {name: getattr(speeds, name) for name in _SPEEDS}
+        values["safe_context_tokens"] = part.safe_context
+        values["score"] = _scores(part, placed.status, speeds, tables, thresholds)
+        for name, value in values.items():
+            if part.runs is None:
+                columns[name].ravel()[part.s * placed.status.shape[1] + part.p] = value
+            else:
+                np.multiply(value, part.runs, out=columns[name], casting="unsafe")
 
-    def spread(values: NDArray[Any], dtype: Any) -> NDArray[Any]:
-        out = np.zeros(shape, dtype=dtype)
-        out[cells.g, cells.q, cells.s] = values
-        return out
+    def grid(values: NDArray[Any]) -> NDArray[Any]:
+        return values.reshape(count, *fleet.available.shape).transpose(1, 2, 0)
 
-    score = spread(score_cells, np.float32)
-    recommended = _recommended(score, placed.status, available, tables.bits_per_weight)
-    columns = {name: spread(getattr(speeds, name), np.float32) for name in _FLOAT_FIELDS[1:8]}
+    columns = {name: grid(values) for name, values in columns.items()}
+    status = grid(placed.status)
     return FitBlock(
-        available=available,
-        engine=engine,
-        backend=backend,
+        available=fleet.available,
+        engine=setup.engine,
+        backend=setup.backend,
         usable_bytes=rig.usable.astype(np.int64),
-        capacity_bytes=np.broadcast_to(rig.capacity[:, None], engine.shape).astype(np.int64),
+        capacity_bytes=np.broadcast_to(rig.capacity[:, None], setup.engine.shape).astype(np.int64),
         file_size_bytes=tables.weights.file,
         model_weights_bytes=tables.weights.file - tables.weights.stored,
         bits_per_weight=tables.bits_per_weight,
-        status=placed.status,
-        strategy=placed.strategy,
-        gpu_layers=placed.gpu_layers,
-        cpu_moe_layers=placed.cpu_moe_layers,
-        weights_bytes=placed.weights,
-        kv_cache_bytes=placed.kv_cache,
-        compute_bytes=placed.compute,
-        overhead_bytes=placed.overhead,
-        host_bytes=placed.host,
-        safe_context_tokens=spread(placed.safe_context, np.int32),
-        offload_fraction=placed.offload_fraction,
-        score=score,
-        decode_evidence=spread(speeds.decode_evidence, np.uint8),
-        prefill_evidence=spread(speeds.prefill_evidence, np.uint8),
-        recommended=recommended,
+        status=status,
+        strategy=grid(placed.strategy),
+        gpu_layers=grid(placed.gpu_layers),
+        cpu_moe_layers=grid(placed.cpu_moe_layers),
+        weights_bytes=grid(placed.weights),
+        kv_cache_bytes=grid(placed.kv_cache),
+        compute_bytes=grid(placed.compute),
+        overhead_bytes=grid(placed.overhead),
+        host_bytes=grid(placed.host),
+        offload_fraction=grid(placed.offload_fraction),
+        recommended=_recommended(columns["score"], status, fleet.available, tables.bits_per_weight),
         **columns,
     )
+
+
+def _scores(
+    part: Placed, status: NDArray[np.uint8], speeds: Pace, tables: ModelTables, thresholds: Thresholds
+) -> NDArray[np.float64]:
+    """Scores of the cells of ``part``, to a hundredth: so a live fit and a published one are ranked alike."""
+    own = status if part.runs is not None else status[part.s, part.p]
+    parts = (
+        verdict.decode_part(speeds.decode_tok_s, thresholds.comfortable_decode_tok_s[part.s]),
+        verdict.ttft_part(speeds.ttft_ms, thresholds.patience_ttft_ms[part.s]),
+        verdict.context_part(part.safe_context, thresholds.context_tokens[part.s]),
+        verdict.quality_part(tables.bits_per_weight)[part.q],
+        verdict.headroom_part(part.total, part.usable, part.on_host),
+    )
+    return np.asarray(verdict.score(parts, own)).round(2)
 
 
 def _recommended(
@@ -327,11 +371,13 @@ __all__ = [
     "BACKENDS",
     "ENGINES",
     "NO_ENGINE",
-    "Cells",
     "FitBlock",
+    "Fleet",
     "Overrides",
     "Thresholds",
     "engines",
     "evaluate",
     "evaluate_block",
+    "fleet_of",
+    "require_engine",
 ]

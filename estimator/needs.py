@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from estimator.architecture import ModelArchitecture
-from estimator.cache import CACHE_BYTES, cache_shape, pad
+from estimator.cache import CACHE_BYTES, CacheShape, cache_shape, pad
 from estimator.memory import compute_bytes, vllm_activation_bytes
 from estimator.tables import last
 from estimator.types import CacheType, Workload
@@ -77,61 +77,72 @@ def situation_of(workload: Workload) -> Situation:
 @lru_cache(maxsize=4096)
 def needs(model: ModelArchitecture, situations: tuple[Situation, ...]) -> Needs:
     """Bytes per situation; kept for the next call with the same arguments."""
-    shape = cache_shape(model)
-    rows: list[tuple[Floats, ...]] = []
-    for one in situations:
-        size = CACHE_BYTES[one.cache]
-        kv = shape.bytes_per_layer(
-            one.context_tokens, one.cache, sequences=one.batch, micro_batch=one.micro_batch_tokens
-        )[0]
-        read = shape.read_per_layer(one.depth_tokens, one.cache)[0] * one.batch
-        # Logits of a whole micro-batch: llama-bench, the library and servers before April 2026 reserve them; a newer
-        # server needs the second figure.
-        (device, host), (working, _) = (
-            compute_bytes(
-                model,
-                shape,
-                one.context_tokens,
-                cache=one.cache,
-                flash_attention=one.flash_attention,
-                micro_batch=one.micro_batch_tokens,
-                sequences=one.batch,
-                all_logits=all_logits,
-            )
-            for all_logits in (True, False)
-        )
-        tokens = min(one.micro_batch_tokens, float(pad(one.context_tokens * one.batch)))
-        mask = (2.0 if one.flash_attention else 4.0) * one.micro_batch_tokens
-        heads = 0 if one.flash_attention else max((layer.heads for layer in model.layers), default=0)
-        rows.append(
-            (
-                last(kv),
-                last(read),
-                device,
-                host + 4.0 * one.batch * model.vocab,
-                np.array([(mask + 4.0 * one.micro_batch_tokens * heads) * one.batch]),
-                last(shape.full_elements * size) * one.batch,
-                last(shape.window_elements * size) * one.batch,
-                last(shape.state_bytes) * one.batch,
-                np.array([float(shape.window_tokens.max(initial=0)) + one.micro_batch_tokens]),
-                np.array([working[0], host[0], 4.0 * tokens * model.hidden, kv.max(initial=0.0)]),
-            )
-        )
-    stacked = [np.stack(column) for column in zip(*rows, strict=True)]
-    return Needs(
+    shape, count, sums = cache_shape(model), len(situations), (len(situations), model.n_layers + 1)
+    out = Needs(
         situations=situations,
-        kv_last=np.ceil(stacked[0]),
-        read_last=stacked[1],
-        compute=np.ceil(stacked[2][:, 0]),
-        compute_host=np.ceil(stacked[3][:, 0]),
-        mask_slope=stacked[4][:, 0],
-        full_last=stacked[5],
-        window_last=stacked[6],
-        fixed_last=stacked[7],
-        window_cells=stacked[8][:, 0],
-        working=np.ceil(stacked[9][:, 0]),
-        inputs=np.ceil(stacked[9][:, 1]),
-        hidden=stacked[9][:, 2],
-        largest_kv=stacked[9][:, 3],
+        kv_last=np.empty(sums),
+        read_last=np.empty(sums),
+        compute=np.empty(count),
+        compute_host=np.empty(count),
+        working=np.empty(count),
+        inputs=np.empty(count),
+        hidden=np.empty(count),
+        largest_kv=np.empty(count),
+        mask_slope=np.empty(count),
+        full_last=np.empty(sums),
+        window_last=np.empty(sums),
+        fixed_last=np.empty(sums),
+        window_cells=np.empty(count),
         vllm_activation=float(np.ceil(vllm_activation_bytes(model))),
     )
+    alike: dict[tuple[CacheType, bool, int, int], list[int]] = {}
+    for index, one in enumerate(situations):
+        alike.setdefault((one.cache, one.flash_attention, one.batch, one.micro_batch_tokens), []).append(index)
+    for options, at in alike.items():
+        _fill(out, model, shape, np.array(at), *options)
+    return out
+
+
+def _fill(
+    out: Needs,
+    model: ModelArchitecture,
+    shape: CacheShape,
+    at: NDArray[np.int64],
+    cache: CacheType,
+    flash_attention: bool,
+    batch: int,
+    micro_batch: int,
+) -> None:
+    """The situations ``at``, which share their load options, in one go."""
+    context = np.array([float(out.situations[index].context_tokens) for index in at])
+    depth = np.array([out.situations[index].depth_tokens for index in at])
+    size = CACHE_BYTES[cache]
+    kv = shape.bytes_per_layer(context, cache, sequences=batch, micro_batch=micro_batch)
+    out.kv_last[at] = np.ceil(last(kv))
+    out.largest_kv[at] = kv.max(axis=1, initial=0.0)
+    out.read_last[at] = last(shape.read_per_layer(depth, cache) * batch)
+    # Logits of a whole micro-batch: llama-bench, the library and servers before April 2026 reserve them; a newer server
+    # needs the second figure.
+    (device, host), (working, _) = (
+        compute_bytes(
+            model,
+            shape,
+            context,
+            cache=cache,
+            flash_attention=flash_attention,
+            micro_batch=micro_batch,
+            sequences=batch,
+            all_logits=all_logits,
+        )
+        for all_logits in (True, False)
+    )
+    out.compute[at], out.working[at], out.inputs[at] = np.ceil(device), np.ceil(working), np.ceil(host)
+    out.compute_host[at] = np.ceil(host + 4.0 * batch * model.vocab)
+    out.hidden[at] = 4.0 * np.minimum(micro_batch, pad(context * batch)) * model.hidden
+    mask = (2.0 if flash_attention else 4.0) * micro_batch
+    heads = 0 if flash_attention else max((layer.heads for layer in model.layers), default=0)
+    out.mask_slope[at] = (mask + 4.0 * micro_batch * heads) * batch
+    out.full_last[at] = last(shape.full_elements * size) * batch
+    out.window_last[at] = last(shape.window_elements * size) * batch
+    out.fixed_last[at] = last(shape.state_bytes) * batch
+    out.window_cells[at] = float(shape.window_tokens.max(initial=0)) + micro_batch

@@ -2,12 +2,15 @@
 
 The plan is searched exactly: device need grows with every layer kept and falls with every layer of experts moved, so
 the best split of each kind is one look-up in a running sum.
+
+Shapes: S situations, P pairs (every GPU with every quant, GPU first). Arrays are (S, P), so that what depends on the
+pair or on the situation alone is computed once and broadcast.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from itertools import pairwise
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -36,6 +39,8 @@ _VLLM = tuple(Engine).index(Engine.VLLM)
 _MLX = tuple(Engine).index(Engine.MLX)
 _METAL = tuple(Backend).index(Backend.METAL)
 _CPU = tuple(Backend).index(Backend.CPU)
+#: Width of one group's range of keys in a joint look-up, bytes: above any device, and exact in float64 for 1024 groups.
+_KEY_SPAN = float(2**43)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,17 +57,35 @@ class Rig:
 
 
 @dataclass(frozen=True, slots=True)
-class Cells:
-    """Indices of the cells that run, each of shape (cells,)."""
+class Placed:
+    """Cells that run under one kind of placement, and how.
 
+    Everything broadcasts together. Whole loads: ``p``, ``g``, ``q`` (P,), ``s`` (S, 1), the split is one number, and
+    ``runs`` (S, P) tells which cells run. Split loads: every array is of shape (cells,), and ``runs`` is None.
+    ``kept`` layers and the experts of ``moved`` others: on the device; ``weights`` device bytes.
+    """
+
+    p: Ints
     g: Ints
     q: Ints
     s: Ints
+    kept: Any
+    moved: Any
+    output_on_gpu: Any
+    weights: Floats
+    on_host: Any
+    total: Floats
+    usable: Floats
+    safe_context: Floats
+    runs: NDArray[np.bool_] | None
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Placement of every cell, arrays (G, Q, S), and per running cell the split: ``kept`` layers, ``moved`` experts."""
+    """Placement of every cell, arrays (S, P); ``whole`` loads on the device and ``split`` ones (None: there are none).
+
+    ``weights`` to ``host`` are bytes, of cells where nothing runs too: what holding everything would take.
+    """
 
     status: NDArray[np.uint8]
     strategy: NDArray[np.uint8]
@@ -74,21 +97,25 @@ class Plan:
     overhead: Ints
     host: Ints
     offload_fraction: NDArray[np.float32]
-    cells: Cells
-    kept: Ints
-    moved: Ints
-    output_on_gpu: NDArray[np.bool_]
-    safe_context: Floats
-    usable_cells: Floats
-    total_cells: Floats
+    whole: Placed | None
+    split: Placed | None
 
 
 @dataclass(slots=True)
 class _Split:
-    """Best split per cell (G, Q, S): layers kept (-1: not even the output head) and experts moved; -2 impossible."""
+    """Best split per cell: layers kept (-1: not even the output head; -2: none is possible) and experts moved."""
 
     kept: Ints
     moved: Ints
+
+
+@lru_cache(maxsize=64)
+def pairs(gpus: int, quants: int) -> tuple[Ints, Ints]:
+    """Index of the GPU and of the quant of every pair, each of shape (gpus x quants,)."""
+    g = np.repeat(np.arange(gpus), quants)
+    q = np.tile(np.arange(quants), gpus)
+    g.flags.writeable = q.flags.writeable = False
+    return g, q
 
 
 def plan(
@@ -102,86 +129,91 @@ def plan(
     gpu_layers: int | None = None,
     cpu_moe_layers: int | None = None,
 ) -> Plan:
-    """Place ``model`` in every situation on every device; ``gpu_layers`` and ``cpu_moe_layers`` fix the split."""
+    """Place ``model`` in every situation on every device; ``gpu_layers`` and ``cpu_moe_layers`` fix the split.
+
+    ``available``, ``engine`` and ``backend`` are of shape (G, Q).
+    """
     n = model.n_layers
-    shape = (*available.shape, len(need.situations))
-    llama = (engine != _VLLM) & (engine != _MLX)
-    in_one_pool = ~llama | (backend == _METAL) | (backend == _CPU)
+    g_of, q_of = pairs(*available.shape)
+    available, engine, backend = available.ravel(), engine.ravel(), backend.ravel()
+    usable, overhead = rig.usable.ravel(), rig.overhead.ravel()
+    vllm, on_cpu = engine == _VLLM, backend == _CPU
+    llama = ~vllm & (engine != _MLX)
+    in_one_pool = ~llama | (backend == _METAL) | on_cpu
     own_table = tables.table - (tables.weights.embedding if model.tied_embeddings else 0)
-    device = tables.device + in_one_pool * own_table
-    table_host = np.where(in_one_pool, 0.0, tables.table)
-    kv_full = need.kv_last[:, n]
-    compute = _compute(need, rig, engine)
-    total = device[:, :, None] + kv_full + compute + rig.overhead[:, :, None]
-    room = rig.usable[:, :, None] - total
-    fits = available[:, :, None] & (room >= 0)
-    forced = gpu_layers is not None or cpu_moe_layers is not None
-    movable = available & llama & ~in_one_pool & rig.offloads[:, None]
-    candidates = movable[:, :, None] & (~fits | forced)
-    weights = np.broadcast_to(device[:, :, None], shape).copy()
-    kv_cache = np.broadcast_to(kv_full, shape).copy()
-    computed = compute.copy()
-    host = np.where(llama[:, :, None], table_host[:, :, None] + _compute_host(need, rig), 0.0)
-    status = np.where(fits, FITS, DOES_NOT_FIT).astype(np.uint8)
-    status[fits & (room < TIGHT_HEADROOM_FRACTION * rig.usable[:, :, None])] = FITS_TIGHTLY
-    cpu_only = np.broadcast_to((backend == _CPU)[:, :, None], shape)
-    strategy = np.where(fits, np.where(cpu_only, CPU_ONLY, ALL_GPU), NOTHING).astype(np.uint8)
-    kept = np.full(shape, n, dtype=np.int64)
-    moved = np.zeros(shape, dtype=np.int64)
-    fraction = np.zeros(shape, dtype=np.float32)
-    layers = np.where(fits & ~cpu_only, n + 1, 0).astype(np.uint16)
+    device = tables.device[q_of] + in_one_pool * own_table[q_of]
+    kv_full = need.kv_last[:, n, None]
+    compute = _compute(need, rig, vllm)
+    total = device + overhead + (kv_full + compute)
+    room = usable - total
+    fits = available & (room >= 0)
+    shape = fits.shape
 
-    g, q, s = np.nonzero(candidates)
-    if len(g):
-        free = rig.usable[g, q] - rig.overhead[g, q] - computed[g, q, s]
-        split = (
-            _forced_split(model, len(g), gpu_layers, cpu_moe_layers)
-            if forced
-            else _search(model, tables, need, free, q, s)
-        )
-        _apply(
-            model, tables, need, rig, (g, q, s), split, forced,
-            weights, kv_cache, computed, host, status, strategy, kept, moved, fraction, layers,
-        )  # fmt: skip
-    g, q, s = np.nonzero(status < DOES_NOT_FIT)
-    cells = Cells(g, q, s)
-    kept_cells = kept[g, q, s]
-    overhead = np.broadcast_to(rig.overhead[:, :, None], shape)
-    total_cells = weights[g, q, s] + kv_cache[g, q, s] + computed[g, q, s] + overhead[g, q, s]
-    return Plan(
-        status=status,
-        strategy=strategy,
-        gpu_layers=layers,
-        cpu_moe_layers=moved.astype(np.uint16),
-        weights=weights.astype(np.int64),
-        kv_cache=kv_cache.astype(np.int64),
-        compute=computed.astype(np.int64),
-        overhead=overhead.astype(np.int64),
-        host=host.astype(np.int64),
-        offload_fraction=fraction,
-        cells=cells,
-        kept=np.maximum(kept_cells, 0),
-        moved=moved[g, q, s],
-        output_on_gpu=kept_cells >= 0,
-        safe_context=_safe_context(
-            model,
-            need,
-            cells,
-            kept_cells,
-            total_cells,
-            rig.usable[g, q],
-            engine[g, q] == _VLLM,
-            status[g, q, s] == FITS_WITH_OFFLOAD,
+    def filled(values: Any) -> Ints:
+        out = np.empty(shape, dtype=np.int64)
+        out[...] = values
+        return out
+
+    tight = room < TIGHT_HEADROOM_FRACTION * usable
+    out = Plan(
+        status=np.where(fits, np.where(tight, np.uint8(FITS_TIGHTLY), np.uint8(FITS)), np.uint8(DOES_NOT_FIT)),
+        strategy=np.where(fits, np.where(on_cpu, np.uint8(CPU_ONLY), np.uint8(ALL_GPU)), np.uint8(NOTHING)),
+        gpu_layers=(fits & ~on_cpu) * np.uint16(n + 1),
+        cpu_moe_layers=np.zeros(shape, dtype=np.uint16),
+        weights=filled(device),
+        kv_cache=filled(kv_full),
+        compute=filled(compute),
+        overhead=np.broadcast_to(overhead.astype(np.int64), shape),
+        host=filled(
+            np.where(in_one_pool, 0.0, tables.table[q_of]) + llama * _compute_host(need, rig)[:, None],
         ),
-        usable_cells=rig.usable[g, q],
-        total_cells=total_cells,
+        offload_fraction=np.zeros(shape, dtype=np.float32),
+        whole=None,
+        split=None,
     )
+    forced = gpu_layers is not None or cpu_moe_layers is not None
+    movable = available & llama & ~in_one_pool & rig.offloads[g_of]
+    candidates = movable & ~fits
+    whole = fits
+    if forced:
+        candidates, whole = np.broadcast_to(movable, shape), fits & ~movable
+    split = None
+    index = np.flatnonzero(candidates)
+    if len(index):
+        s = index // shape[1]
+        p = index - s * shape[1]
+        q = q_of[p]
+        if forced:
+            found = _forced_split(model, len(p), gpu_layers, cpu_moe_layers)
+        else:
+            found = _search(model, tables, need, usable[p] - overhead[p] - compute[s, p if vllm.any() else 0], q, s)
+        split = _apply(model, tables, need, rig, out, (s, p, g_of[p], q), found, usable[p], overhead[p], forced)
+    everything = None
+    if whole.any():
+        situations = np.arange(shape[0])[:, None]
+        everything = Placed(
+            p=np.arange(shape[1]),
+            g=g_of,
+            q=q_of,
+            s=situations,
+            kept=np.asarray(n),
+            moved=np.asarray(0),
+            output_on_gpu=np.asarray(True),
+            # vLLM also keeps the input table on the device; a prompt looks up rows of it and reads none of the rest.
+            weights=tables.device[q_of],
+            on_host=np.asarray(0.0),
+            total=total,
+            usable=usable,
+            safe_context=_safe_context(model, need, situations, n, total, usable, vllm),
+            runs=whole,
+        )
+    return replace(out, whole=everything, split=split)
 
 
-def _compute(need: Needs, rig: Rig, engine: NDArray[np.uint8]) -> Floats:
-    """Compute buffers of all devices together, (G, Q, S)."""
-    llama = split_compute_bytes(need.compute, need.working, need.inputs, need.hidden, rig.count)
-    return np.where((engine == _VLLM)[:, :, None], need.vllm_activation * rig.count, llama)
+def _compute(need: Needs, rig: Rig, vllm: NDArray[np.bool_]) -> Floats:
+    """Compute buffers of all devices together, (S, P), or (S, 1) where they are the same of all."""
+    llama = split_compute_bytes(need.compute, need.working, need.inputs, need.hidden, rig.count)[:, None]
+    return np.where(vllm, need.vllm_activation * rig.count, llama) if vllm.any() else llama
 
 
 def _compute_host(need: Needs, rig: Rig) -> Floats:
@@ -197,48 +229,50 @@ def _forced_split(model: ModelArchitecture, cells: int, gpu_layers: int | None, 
 
 
 def _search(model: ModelArchitecture, tables: ModelTables, need: Needs, free: Floats, q: Ints, s: Ints) -> _Split:
-    """The split of each cell that reads least from system memory per token."""
-    n = model.n_layers
+    """The split of each cell that reads least from system memory per token; ``free`` is what weights and cache get."""
+    n, situations = model.n_layers, len(need.situations)
     output = tables.device - tables.device_layers[:, n]
-    n_situations = len(need.situations)
-    group = q * n_situations + s
-    order = np.argsort(group, kind="stable")
-    bounds = np.flatnonzero(np.diff(group[order], prepend=-1, append=np.iinfo(np.int64).max))
-    kept = np.full(len(free), -2, dtype=np.int64)
-    moved = np.full(len(free), -2, dtype=np.int64)
-    resident = tables.device_layers[:, n] - tables.host_experts[:, n] + output
-    for start, stop in pairwise(bounds):
-        where = order[start:stop]
-        one_q, one_s = int(q[where[0]]), int(s[where[0]])
-        room = free[where] - _copies(tables, need, one_q, one_s, layers=True)
-        by_layers = tables.device_layers[one_q] + output[one_q] + need.kv_last[one_s]
-        found = np.searchsorted(by_layers, room, side="right") - 1
-        kept[where] = np.where(room >= 0, found, -2)
-        if model.is_moe:
-            on_device = tables.host_experts[one_q, n] - tables.host_experts[one_q, ::-1]
-            left = free[where] - _copies(tables, need, one_q, one_s, layers=False)
-            left = left - resident[one_q] - need.kv_last[one_s, n]
-            found = np.searchsorted(on_device, left, side="right") - 1
-            moved[where] = np.where(found >= 0, n - found, -2)
+    group = q * situations + s
+    copies = _copies(tables, need, layers=True)
+    by_layers = (tables.device_layers + output[:, None])[:, None, :] + need.kv_last
+    room = free - copies.ravel()[group]
+    kept = np.where(room >= 0, _last_within(by_layers.reshape(-1, n + 1), group, room), -2)
     if not model.is_moe:
         return _Split(kept, np.zeros_like(kept))
+    resident = tables.device_layers[:, n] - tables.host_experts[:, n] + output
+    taken = _copies(tables, need, layers=False) + resident[:, None] + need.kv_last[:, n]
+    on_device = tables.host_experts[:, n, None] - tables.host_experts[:, ::-1]
+    found = _last_within(on_device, q, free - taken.ravel()[group])
+    moved = np.where(found >= 0, n - found, -2)
     # A layer in system memory is read with its cache; experts leave their layer's cache on the device.
-    read_by_layers = tables.active_layers[q, n] - tables.active_layers[q, np.maximum(kept, 0)]
-    read_by_layers = read_by_layers + need.read_last[s, n] - need.read_last[s, np.maximum(kept, 0)]
-    read_by_experts = tables.active_experts[q, np.maximum(moved, 0)]
-    experts = (moved >= 0) & ((kept < -1) | (read_by_experts <= read_by_layers))
+    keep = np.maximum(kept, 0)
+    left_layers = (tables.active_layers[:, n, None] - tables.active_layers).ravel()[q * (n + 1) + keep]
+    left_cache = (need.read_last[:, n, None] - need.read_last).ravel()[s * (n + 1) + keep]
+    read_by_experts = tables.active_experts.ravel()[q * (n + 1) + np.maximum(moved, 0)]
+    experts = (moved >= 0) & ((kept < -1) | (read_by_experts <= left_layers + left_cache))
     return _Split(np.where(experts, n, kept), np.where(experts, moved, 0))
 
 
-def _copies(tables: ModelTables, need: Needs, q: Any, s: Any, *, layers: bool) -> Floats:
+def _last_within(sums: Floats, group: Ints, room: Floats) -> Ints:
+    """Of the rising sums of its group, shape (groups, columns), the last column that ``room`` holds; -1: not even one.
+
+    One look-up for all cells: every group's sums are shifted into a range of their own.
+    """
+    columns = sums.shape[1]
+    keys = (np.minimum(sums, _KEY_SPAN) + (np.arange(len(sums)) * _KEY_SPAN)[:, None]).ravel()
+    asked = np.clip(room, -1.0, _KEY_SPAN - 1.0) + group * _KEY_SPAN
+    return np.asarray(np.searchsorted(keys, asked, side="right") - 1 - group * columns)
+
+
+def _copies(tables: ModelTables, need: Needs, *, layers: bool) -> Floats:
     """What a plan with weights in system memory adds to the compute buffer: room for the largest weight copied over.
 
-    Layers in system memory keep their cache there too, which attention over a prompt copies likewise.
+    Shape (Q, S). Layers in system memory keep their cache there too, which attention over a prompt copies likewise.
     """
-    moved = tables.largest_tensor[q]
+    moved = tables.largest_tensor[:, None]
     if layers:
-        moved = np.maximum(moved, need.largest_kv[s])
-    return np.asarray(np.ceil(offload_compute_bytes(need.compute[s], need.working[s], moved) - need.compute[s]))
+        moved = np.maximum(moved, need.largest_kv)
+    return np.asarray(np.ceil(offload_compute_bytes(need.compute, need.working, moved) - need.compute))
 
 
 def _apply(
@@ -246,89 +280,112 @@ def _apply(
     tables: ModelTables,
     need: Needs,
     rig: Rig,
-    index: tuple[Ints, Ints, Ints],
+    out: Plan,
+    index: tuple[Ints, Ints, Ints, Ints],
     split: _Split,
+    usable: Floats,
+    overhead: Floats,
     forced: bool,
-    weights: Floats,
-    kv_cache: Floats,
-    computed: Floats,
-    host: Floats,
-    status: NDArray[np.uint8],
-    strategy: NDArray[np.uint8],
-    kept: Ints,
-    moved: Ints,
-    fraction: NDArray[np.float32],
-    layers: NDArray[np.uint16],
-) -> None:
+) -> Placed | None:
     """Write the found splits into the cells where they run; a split that system memory cannot hold is none."""
-    g, q, s = index
+    if not forced:
+        possible = split.kept >= -1
+        index = tuple(each[possible] for each in index)  # type: ignore[assignment]
+        usable, overhead = usable[possible], overhead[possible]
+        split = _Split(split.kept[possible], split.moved[possible])
+    s, p, g, q = index
     n = model.n_layers
-    keep = np.maximum(split.kept, 0)
-    output = tables.device[q] - tables.device_layers[q, n]
-    left_experts = np.where(split.kept == n, tables.host_experts[q, split.moved], 0.0)
-    if forced and split.moved[0] > 0 and split.kept[0] < n:
+    kept, moved = split.kept, split.moved
+    keep = np.maximum(kept, 0)
+    group = q * len(need.situations) + s
+    device = tables.device[q]
+    left_experts = np.where(kept == n, tables.host_experts.ravel()[q * (n + 1) + moved], 0.0)
+    if forced and moved[0] > 0 and kept[0] < n:
         # Both flags given: experts of the first layers move, of which the layers left on the host already have theirs.
-        left_experts = np.maximum(tables.host_experts[q, split.moved] - tables.host_experts[q, n - keep], 0.0)
-    on_device = tables.device_layers[q, keep] - left_experts + np.where(split.kept >= 0, output, 0.0)
-    kv_device = need.kv_last[s, keep]
-    host_bytes = (
-        tables.table[q] + tables.device[q] - on_device + need.kv_last[s, n] - kv_device + _compute_host(need, rig)[s]
-    )
-    offloads = on_device < tables.device[q]
+        left_experts = np.maximum(tables.host_experts[q, moved] - tables.host_experts[q, n - keep], 0.0)
+    output = (tables.device - tables.device_layers[:, n])[q]
+    on_device = tables.device_layers.ravel()[q * (n + 1) + keep] - left_experts + np.where(kept >= 0, output, 0.0)
+    kv_device = need.kv_last.ravel()[s * (n + 1) + keep]
+    host_bytes = tables.table[q] + device - on_device + need.kv_last[:, n][s] - kv_device + _compute_host(need, rig)[s]
+    offloads = on_device < device
     copies = np.where(
-        split.kept < n, _copies(tables, need, q, s, layers=True), _copies(tables, need, q, s, layers=False)
+        kept < n, _copies(tables, need, layers=True).ravel()[group], _copies(tables, need, layers=False).ravel()[group]
     )
-    extra = np.where(offloads, copies, 0.0)
-    total = on_device + kv_device + computed[g, q, s] + extra + rig.overhead[g, q]
-    runs = (split.kept >= -1) & (total <= rig.usable[g, q])
+    compute = out.compute[s, p] + np.where(offloads, copies, 0.0)
+    total = on_device + kv_device + compute + overhead
+    runs = (kept >= -1) & (total <= usable)
     runs &= ~offloads | (host_bytes <= rig.host.memory_bytes - HOST_RESERVE_BYTES)
-    show = runs | forced
-    at = (g[show], q[show], s[show])
-    weights[at] = on_device[show]
-    kv_cache[at] = kv_device[show]
-    computed[at] += extra[show]
-    host[at] = host_bytes[show]
-    kept[at] = split.kept[show]
-    moved[at] = split.moved[show]
-    fraction[at] = (1.0 - on_device / tables.device[q])[show]
-    layers[at] = (split.kept + 1)[show]
-    at = (g[runs], q[runs], s[runs])
-    tight = total > (1.0 - TIGHT_HEADROOM_FRACTION) * rig.usable[g, q]
-    status[at] = np.where(offloads, FITS_WITH_OFFLOAD, np.where(tight, FITS_TIGHTLY, FITS))[runs]
-    by_experts = (split.moved > 0) & (split.kept == n)
-    strategy[at] = np.where(~offloads, ALL_GPU, np.where(by_experts, EXPERTS, LAYERS))[runs]
+    show = slice(None) if forced else runs
+    at = s[show] * out.status.shape[1] + p[show]
+    out.weights.ravel()[at] = on_device[show]
+    out.kv_cache.ravel()[at] = kv_device[show]
+    out.compute.ravel()[at] = compute[show]
+    out.host.ravel()[at] = host_bytes[show]
+    out.cpu_moe_layers.ravel()[at] = moved[show]
+    out.offload_fraction.ravel()[at] = (1.0 - on_device / device)[show]
+    out.gpu_layers.ravel()[at] = (kept + 1)[show]
+    tight = total > (1.0 - TIGHT_HEADROOM_FRACTION) * usable
+    status = np.where(offloads, FITS_WITH_OFFLOAD, np.where(tight, FITS_TIGHTLY, FITS))
+    by_experts = (moved > 0) & (kept == n)
+    strategy = np.where(~offloads, ALL_GPU, np.where(by_experts, EXPERTS, LAYERS))
+    out.status.ravel()[at] = np.where(runs, status, DOES_NOT_FIT)[show]
     if forced:
-        status[g[~runs], q[~runs], s[~runs]] = DOES_NOT_FIT
+        at = s[runs] * out.status.shape[1] + p[runs]
+    out.strategy.ravel()[at] = strategy[runs]
+    if not runs.any():
+        return None
+    s, p, g, q, kept = (each[runs] for each in (s, p, g, q, kept))
+    total, usable, on_device = (each[runs] for each in (total, usable, on_device))
+    safe = _safe_context(model, need, s, np.maximum(kept, 0), total, usable, np.zeros(1, np.bool_), offloads[runs])
+    return Placed(
+        p=p,
+        g=g,
+        q=q,
+        s=s,
+        kept=np.maximum(kept, 0),
+        moved=moved[runs],
+        output_on_gpu=kept >= 0,
+        weights=on_device,
+        on_host=device[runs] - on_device,
+        total=total,
+        usable=usable,
+        safe_context=safe,
+        runs=None,
+    )
 
 
 def _safe_context(
     model: ModelArchitecture,
     need: Needs,
-    cells: Cells,
-    kept: Ints,
+    s: Ints,
+    kept: Any,
     total: Floats,
     usable: Floats,
     vllm: NDArray[np.bool_],
-    offloads: NDArray[np.bool_],
+    offloads: NDArray[np.bool_] | None = None,
 ) -> Floats:
     """The longest context that fits with everything on the GPU, tokens, in whole cache pages of 256.
 
     Under an offload it is the context that the plan was made for: a longer one would move more weights and be slower.
     """
-    s = cells.s
-    k = np.maximum(kept, 0)
     context = np.array([float(one.context_tokens) for one in need.situations])
-    full, window, fixed = need.full_last[s, k], need.window_last[s, k], need.fixed_last[s, k]
-    mask = np.where(vllm, 0.0, need.mask_slope[s] * (full > 0))
-    reserve = pad(need.window_cells[s])
-    free = usable - total + need.kv_last[s, k] + mask * pad(context[s]) - fixed
-    growing = np.maximum(full + mask, 1e-9)
-    beyond = (free - window * reserve) / growing
-    within = free / np.maximum(full + window + mask, 1e-9)
-    tokens = np.where(beyond >= reserve, beyond, np.minimum(within, reserve))
-    tokens = np.where(offloads, 0.0, np.floor(tokens / 256.0) * 256.0)
     limit = float(model.context_tokens or UNKNOWN_CONTEXT_LIMIT)
+    if offloads is not None and offloads.all():
+        return np.asarray(np.minimum(context, limit)[s])
+    full, window, fixed = need.full_last[s, kept], need.window_last[s, kept], need.fixed_last[s, kept]
+    mask = need.mask_slope[s] * (full > 0)
+    if vllm.any():
+        mask = np.where(vllm, 0.0, mask)
+    reserve = pad(need.window_cells[s])
+    free = (usable - total) + (need.kv_last[s, kept] + mask * pad(context[s]) - fixed)
+    beyond = (free - window * reserve) / np.maximum(full + mask, 1e-9)
+    if (window > 0).any():
+        within = free / np.maximum(full + window + mask, 1e-9)
+        beyond = np.where(beyond >= reserve, beyond, np.minimum(within, reserve))
+    tokens = np.floor(beyond / 256.0) * 256.0
+    if offloads is not None:
+        tokens = np.where(offloads, 0.0, tokens)
     return np.asarray(np.minimum(np.maximum(tokens, context[s]), limit))
 
 
-__all__ = ["Cells", "Plan", "Rig", "plan"]
+__all__ = ["Placed", "Plan", "Rig", "pairs", "plan"]

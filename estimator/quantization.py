@@ -28,6 +28,9 @@ TYPES: tuple[str, ...] = tuple(BLOCKS)
 _CODE = {name: code for code, name in enumerate(TYPES)}
 _BLOCK = np.array([BLOCKS[name][0] for name in TYPES], dtype=np.int64)
 _BYTES = np.array([BLOCKS[name][1] for name in TYPES], dtype=np.int64)
+#: Block sizes are powers of two.
+_LAST_OF_BLOCK = _BLOCK - 1
+_BLOCK_SHIFT = np.array([int(size).bit_length() - 1 for size in _BLOCK], dtype=np.int64)
 
 #: File type -> type of every tensor that no rule names.
 DEFAULT_TYPE: dict[str, str] = {
@@ -55,17 +58,24 @@ _FALLBACK_CODE = np.array(
         for name in TYPES
     ]
 )
+_UP = [TensorClass.FFN_UP, TensorClass.FFN_GATE, TensorClass.EXPERT_UP, TensorClass.EXPERT_GATE]
+_CLASSES = np.arange(max(TensorClass) + 1)[:, None]
 #: Architectures that llama.cpp calls "70B" when they have 80 layers: their attn_v is promoted.
 _LLAMA_LIKE = frozenset({"LlamaForCausalLM", "Qwen2ForCausalLM", "DeciLMForCausalLM"})
 
 
 @dataclass(frozen=True, slots=True)
 class TensorIndex:
-    """What recipes ask about each tensor of an inventory; arrays of shape (tensors,)."""
+    """What recipes ask about each tensor of an inventory; arrays of shape (tensors,).
+
+    ``is_class`` has one mask per tensor class, shape (classes, tensors); ``down`` are all ``ffn_down``, experts' too.
+    """
 
     inventory: Inventory
     ordinal: NDArray[np.int64]
     running_down: NDArray[np.int64]
+    is_class: NDArray[np.bool_]
+    down: NDArray[np.bool_]
     n_layers: int
     n_value: int
     group: int
@@ -77,16 +87,17 @@ class TensorIndex:
 
 def index_tensors(model: ModelArchitecture, tensors: Inventory) -> TensorIndex:
     """Number the tensors of each class, and derive the ratios that recipes look at."""
+    is_class = tensors.cls == _CLASSES
     ordinal = np.zeros(len(tensors.cls), dtype=np.int64)
     for cls in (TensorClass.ATTN_V, TensorClass.FFN_DOWN):
-        mask = tensors.cls == cls
+        mask = is_class[cls]
         ordinal[mask] = np.arange(int(mask.sum()))
     if model.is_moe:
         # Files with experts number ffn_down by the layer in its name.
-        ordinal[tensors.cls == TensorClass.FFN_DOWN] = tensors.layer[tensors.cls == TensorClass.FFN_DOWN]
-    experts_down = tensors.cls == TensorClass.EXPERT_DOWN
+        ordinal[is_class[TensorClass.FFN_DOWN]] = tensors.layer[is_class[TensorClass.FFN_DOWN]]
+    experts_down = is_class[TensorClass.EXPERT_DOWN]
     ordinal[experts_down] = tensors.layer[experts_down]
-    any_down = experts_down | (tensors.cls == TensorClass.FFN_DOWN)
+    any_down = experts_down | is_class[TensorClass.FFN_DOWN]
     running = np.zeros(len(tensors.cls), dtype=np.int64)
     running[any_down] = np.arange(int(any_down.sum()))
     first = model.layers[0]
@@ -101,8 +112,10 @@ def index_tensors(model: ModelArchitecture, tensors: Inventory) -> TensorIndex:
         inventory=tensors,
         ordinal=ordinal,
         running_down=running,
+        is_class=is_class,
+        down=any_down,
         n_layers=model.n_layers + model.stored_mtp_layers,
-        n_value=int((tensors.cls == TensorClass.ATTN_V).sum()),
+        n_value=int(is_class[TensorClass.ATTN_V].sum()),
         group=group,
         n_experts=model.experts.count if model.experts else 0,
         tied=model.tied_embeddings,
@@ -124,33 +137,33 @@ def tensor_types(index: TensorIndex, file_type: str, *, imatrix: bool) -> NDArra
     """
     if file_type not in DEFAULT_TYPE:
         raise EstimatorError(f"unknown GGUF file type {file_type!r}; known are {', '.join(DEFAULT_TYPE)}")
-    cls = index.inventory.cls
-    types = np.full(len(cls), _CODE[DEFAULT_TYPE[file_type]], dtype=np.int64)
+    is_class = index.is_class
+    types = np.full(is_class.shape[1], _CODE[DEFAULT_TYPE[file_type]], dtype=np.int64)
     if file_type in ("F16", "BF16", "F32"):
-        types[cls == TensorClass.KEPT] = _CODE["F32"]
+        types[is_class[TensorClass.KEPT]] = _CODE["F32"]
         return types
     if file_type == "MXFP4_MOE":
-        types[np.isin(cls, (*EXPERT_CLASSES, TensorClass.PER_HEAD))] = _CODE["MXFP4"]
+        types[is_class[[*EXPERT_CLASSES, TensorClass.PER_HEAD]].any(axis=0)] = _CODE["MXFP4"]
     else:
         _apply_recipe(types, index, file_type, imatrix)
     _apply_output(types, index, file_type)
     rows = index.inventory.row
-    short = (rows % _BLOCK[types]) != 0
-    types[short] = _FALLBACK_CODE[types[short]]
-    types[(rows % _BLOCK[types]) != 0] = _CODE["F16"]
-    types[cls == TensorClass.KEPT] = _CODE["F32"]
-    types[cls == TensorClass.HALF] = _CODE["F16"]
+    short = (rows & _LAST_OF_BLOCK[types]) != 0
+    if short.any():
+        types[short] = _FALLBACK_CODE[types[short]]
+        types[(rows & _LAST_OF_BLOCK[types]) != 0] = _CODE["F16"]
+    types[is_class[TensorClass.KEPT]] = _CODE["F32"]
+    types[is_class[TensorClass.HALF]] = _CODE["F16"]
     return types
 
 
 def _apply_output(types: NDArray[np.int64], index: TensorIndex, file_type: str) -> None:
-    cls = index.inventory.cls
-    embedding = cls == TensorClass.EMBEDDING
+    is_class = index.is_class
+    table = is_class[TensorClass.EMBEDDING] | is_class[TensorClass.LOOKUP]
     # Without an output tensor of its own a file keeps its embedding tables, per-layer ones too, as wide as an output.
-    output = embedding | (cls == TensorClass.LOOKUP) if index.tied else cls == TensorClass.OUTPUT
+    output = table if index.tied else is_class[TensorClass.OUTPUT]
     default = DEFAULT_TYPE[file_type]
     if not index.tied:
-        table = embedding | (cls == TensorClass.LOOKUP)
         if file_type in _IQ12_SMALL:
             types[table] = _CODE["Q2_K"]
         elif file_type in _IQ2_WIDE or file_type == "IQ3_XXS":
@@ -167,11 +180,8 @@ def _apply_output(types: NDArray[np.int64], index: TensorIndex, file_type: str) 
 
 
 def _apply_recipe(types: NDArray[np.int64], index: TensorIndex, file_type: str, imatrix: bool) -> None:
-    cls, i = index.inventory.cls, index.ordinal
-    n, group = index.n_layers, index.group
-    value = cls == TensorClass.ATTN_V
-    down = (cls == TensorClass.FFN_DOWN) | (cls == TensorClass.EXPERT_DOWN)
-    output = cls == TensorClass.ATTN_OUTPUT
+    i, n, group = index.ordinal, index.n_layers, index.group
+    value, down, output = index.is_class[TensorClass.ATTN_V], index.down, index.is_class[TensorClass.ATTN_OUTPUT]
     # The lowest types count every ffn_down tensor, experts and shared experts included; the others go by layer.
     eighth = (index.running_down < n // 8) if file_type in _IQ12 else (i < n // 8)
 
@@ -220,8 +230,7 @@ def _apply_eight_experts(
     put: Any, index: TensorIndex, file_type: str, value: NDArray[np.bool_], output: NDArray[np.bool_]
 ) -> None:
     """Mixtral's exceptions: attention is a small part of the file, so it is kept wide."""
-    cls, n = index.inventory.cls, index.n_layers
-    key = cls == TensorClass.ATTN_K
+    n, key = index.n_layers, index.is_class[TensorClass.ATTN_K]
     if file_type in _IQ12:
         put(key, "Q4_K")
         put(output, "Q5_K")
@@ -230,7 +239,7 @@ def _apply_eight_experts(
     if file_type == "Q3_K_L":
         put(output, "Q3_K")
     if file_type == "IQ3_M":
-        put((cls == TensorClass.EXPERT_DOWN) & _more(index.ordinal, n), "Q4_K")
+        put(index.is_class[TensorClass.EXPERT_DOWN] & _more(index.ordinal, n), "Q4_K")
     if DEFAULT_TYPE[file_type] in _FOUR_BITS_OR_LESS and file_type not in ("Q2_K_S", "Q3_K_L"):
         put(output, "Q5_K")
 
@@ -246,9 +255,8 @@ def _apply_iq(
     output: NDArray[np.bool_],
     eighth: NDArray[np.bool_],
 ) -> None:
-    cls, n = index.inventory.cls, index.n_layers
-    grouped = index.group >= 4
-    query_key = (cls == TensorClass.ATTN_Q) | (cls == TensorClass.ATTN_K)
+    is_class, n, grouped = index.is_class, index.n_layers, index.group >= 4
+    query_key = is_class[TensorClass.ATTN_Q] | is_class[TensorClass.ATTN_K]
     if file_type == "IQ3_M":
         put(value, "Q4_K")
         put(down & eighth, "Q4_K")
@@ -259,10 +267,7 @@ def _apply_iq(
         if file_type == "IQ3_XS":
             put(query_key, "IQ3_XXS")
             middle = (index.inventory.layer >= n // 8) & (index.inventory.layer < 7 * n // 8)
-            up = np.isin(
-                cls, (TensorClass.FFN_UP, TensorClass.FFN_GATE, TensorClass.EXPERT_UP, TensorClass.EXPERT_GATE)
-            )
-            put(up & middle, "IQ3_XXS")
+            put(is_class[_UP].any(axis=0) & middle, "IQ3_XXS")
     elif file_type == "IQ3_XXS":
         if grouped:
             put(value, "Q4_K")
@@ -285,5 +290,5 @@ def _apply_iq(
 
 
 def tensor_bytes(tensors: Inventory, types: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Bytes of every tensor, shape (tensors,): whole blocks along the rows."""
-    return tensors.elements // _BLOCK[types] * _BYTES[types] + (tensors.elements % _BLOCK[types] > 0) * _BYTES[types]
+    """Bytes of every tensor, of the shape of ``types`` (..., tensors): whole blocks along the rows."""
+    return ((tensors.elements + _LAST_OF_BLOCK[types]) >> _BLOCK_SHIFT[types]) * _BYTES[types]

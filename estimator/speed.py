@@ -134,23 +134,25 @@ def decode_seconds(work: DecodeWork, coef: SpeedCoefficients) -> Floats:
     dense, routed, cache, unpack, layer, expert_layer, token = decode_terms(
         work, coef.bandwidth_bytes_s, coef.unit_clocks_s
     )
-    read = dense * coef.dense + routed * coef.routed + cache * coef.cache + unpack * coef.unpack
-    arithmetic = work.batch * (work.flops + work.attention_flops) / coef.peak_flops * coef.linear
-    # Without a known arithmetic peak nothing says how far streams may share a read, so they take turns.
-    arithmetic = np.where(np.isfinite(arithmetic), arithmetic, work.batch * read)
-    device = np.where(work.batch > 1, np.maximum(read, arithmetic), read)
+    # What depends on the situation is added last: the sums before it are then per pair of device and quant.
+    read = dense * coef.dense + routed * coef.routed + unpack * coef.unpack + cache * coef.cache
     fixed = layer * coef.layer + expert_layer * coef.expert_layer + token * coef.token
+    if np.any(work.batch > 1):
+        arithmetic = work.batch * (work.flops + work.attention_flops) / coef.peak_flops * coef.linear
+        # Without a known arithmetic peak nothing says how far streams may share a read, so they take turns.
+        arithmetic = np.where(np.isfinite(arithmetic), arithmetic, work.batch * read)
+        read = np.where(work.batch > 1, np.maximum(read, arithmetic), read)
     host_dense = (work.host_dense_bytes + work.host_kv_bytes) / work.host_bandwidth_bytes_s * coef.host
     host_routed = work.host_routed_bytes / work.host_bandwidth_bytes_s * coef.host_expert
     crossings = (work.host_layers * coef.host_layer + work.host_expert_layers * coef.host_expert_layer) * LAYER_S
-    return np.asarray((device + fixed) * coef.decode_overall + host_dense + host_routed + crossings)
+    return np.asarray((read + fixed) * coef.decode_overall + (host_dense + host_routed + crossings))
 
 
 def prefill_seconds(work: PrefillWork, coef: SpeedCoefficients) -> Floats:
     """Seconds for the whole prompt."""
     linear, attention, read, step = prefill_terms(work, coef.peak_flops, coef.bandwidth_bytes_s)
     thin = np.exp(coef.thinness * expert_thinness(work))
-    device = linear * coef.linear * thin + attention * coef.attention + read * coef.read + step * coef.step
+    device = linear * thin * coef.linear + attention * coef.attention + read * coef.read + step * coef.step
     steps = np.ceil(work.prompt_tokens / work.micro_batch_tokens)
     per_step = np.minimum(work.prompt_tokens, work.micro_batch_tokens)
     link = np.where(work.link_bytes_s > 0, work.link_bytes_s, coef.default_link_bytes_s)

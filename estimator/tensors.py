@@ -7,7 +7,7 @@ llama.cpp's ``gguf-py`` tensor map. One-dimensional tensors, routers and convolu
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
@@ -69,25 +69,31 @@ class Inventory:
 
 
 def inventory(model: ModelArchitecture) -> Inventory:
-    """The tensors of ``model`` in file order."""
-    tensors = list(_tensors(model))
-    table = np.array([(t.cls, t.layer, t.row, t.elements) for t in tensors], dtype=np.int64)
-    return Inventory(table[:, 0], table[:, 1], table[:, 2], table[:, 3])
-
-
-def _tensors(model: ModelArchitecture) -> Iterator[Tensor]:
+    """The tensors of ``model`` in file order. Layers that are alike are laid out once."""
     hidden = model.hidden
     norm = hidden * (2 if model.norm_bias else 1)
-    yield Tensor(TensorClass.EMBEDDING, -1, hidden, hidden * model.vocab)
-    for index, layer in enumerate(model.layers):
-        yield from _layer_tensors(model, layer, index, norm)
-    if model.stored_mtp_layers:
-        yield from _stored_mtp(model, norm)
-    yield _kept(-1, norm)
+    kinds: dict[Layer, NDArray[np.int64]] = {}
+    parts = [_rows([Tensor(TensorClass.EMBEDDING, -1, hidden, hidden * model.vocab)])]
+    for layer in model.layers:
+        if layer not in kinds:
+            kinds[layer] = _rows(_layer_tensors(model, layer, 0, norm))
+        parts.append(kinds[layer])
+    layer_of = np.repeat(np.arange(-1, model.n_layers), [len(part) for part in parts])
+    rest = _rows(_stored_mtp(model, norm)) if model.stored_mtp_layers else _rows([])
+    last = [_kept(-1, norm)]
     if not model.tied_embeddings:
-        yield Tensor(TensorClass.OUTPUT, -1, hidden, hidden * model.vocab)
+        last.append(Tensor(TensorClass.OUTPUT, -1, hidden, hidden * model.vocab))
     for extra in model.extras:
-        yield from _extra_tensors(model, extra)
+        last += _extra_tensors(model, extra)
+    table = np.concatenate([*parts, rest, _rows(last)])
+    table[: len(layer_of), 1] = layer_of
+    return Inventory(*np.ascontiguousarray(table.T))
+
+
+def _rows(tensors: Iterable[Tensor]) -> NDArray[np.int64]:
+    """Class, layer, row and elements of each tensor, shape (tensors, 4)."""
+    rows = [(each.cls, each.layer, each.row, each.elements) for each in tensors]
+    return np.array(rows, dtype=np.int64).reshape(-1, 4)
 
 
 def _layer_tensors(model: ModelArchitecture, layer: Layer, index: int, norm: int) -> Iterator[Tensor]:

@@ -14,12 +14,12 @@ import numpy as np
 from estimator.architecture import ModelArchitecture
 from estimator.calibration import Calibration, SpeedCoefficients
 from estimator.estimate import require_facts, situation_of_request
-from estimator.grid import Overrides, _rig, engines, require_engine
-from estimator.needs import Needs, needs
-from estimator.pace import _prefill_work, decode_work
-from estimator.placement import Plan, Rig, plan
+from estimator.grid import Overrides, fleet_of, require_engine
+from estimator.needs import needs
+from estimator.pace import decode_work, prefill_work
+from estimator.placement import plan
 from estimator.speed import DecodeWork, PrefillWork, decode_seconds, prefill_seconds
-from estimator.tables import ModelTables, model_tables
+from estimator.tables import model_tables
 from estimator.types import EstimateRequest, EstimatorError, Workload
 
 #: Stands for a device that holds everything: larger than any real one, small enough for exact float64 sums.
@@ -77,20 +77,21 @@ def terms(
         request.gpu_count, request.gpu_layers, request.cpu_moe_layers, request.engine, request.backend
     )
     require_engine(model, request.accelerator, request.quant, overrides)
-    engine, backend = engines(model.architecture, model.is_moe, gpus, quants, overrides)
-    available = np.ones_like(engine, dtype=np.bool_)
+    fleet = fleet_of(model.architecture, model.is_moe, gpus, quants, request.host, overrides)
+    rig, setup = fleet.rig, fleet.setup
     tables = model_tables(model, quants)
     need = needs(model, (situation_of_request(request, workload),))
-    rig = _rig(model.architecture, model.is_moe, gpus, quants, request.host, overrides)
     everything = replace(rig, usable=np.full_like(rig.usable, _UNLIMITED_BYTES))
-    full = plan(model, tables, need, everything, available, engine, backend)
-    placed = plan(model, tables, need, rig, available, engine, backend, overrides.gpu_layers, overrides.cpu_moe_layers)
+    full = plan(model, tables, need, everything, fleet.available, setup.engine, setup.backend)
+    split = overrides.gpu_layers, overrides.cpu_moe_layers
+    found = plan(model, tables, need, rig, fleet.available, setup.engine, setup.backend, *split)
+    placed = found.split or found.whole
     decode, prefill = (0.0,) * 5, (0.0,) * 4
-    if len(placed.cells.g):
-        coefficients = calibration.table(model, gpus, quants, engine, backend).take(placed.cells.g, placed.cells.q)
+    if placed is not None:
+        coefficients = calibration.table(model, setup)
         decode = _decode_shares(decode_work(model, tables, need, rig, placed), coefficients)
-        prefill = _prefill_shares(_prompt_work(model, tables, need, rig, placed), coefficients)
-    at = (0, 0, 0)
+        prefill = _prefill_shares(prefill_work(model, tables, need, rig, placed), coefficients)
+    at = (0, 0)
     return Terms(
         int(full.weights[at]),
         int(full.kv_cache[at]),
@@ -100,11 +101,6 @@ def terms(
         *decode,
         *prefill,
     )
-
-
-def _prompt_work(model: ModelArchitecture, tables: ModelTables, need: Needs, rig: Rig, placed: Plan) -> PrefillWork:
-    prompt = np.array([float(one.prompt_tokens) for one in need.situations])[placed.cells.s]
-    return _prefill_work(model, tables, need, rig, placed, prompt)
 
 
 def _without(work: Any, *names: str) -> Any:
@@ -117,7 +113,7 @@ def _without(work: Any, *names: str) -> Any:
 
 def _decode_shares(work: DecodeWork, coefficients: SpeedCoefficients) -> tuple[float, float, float, float, float]:
     def seconds(of: DecodeWork) -> float:
-        return float(decode_seconds(of, coefficients)[0])
+        return float(decode_seconds(of, coefficients).item())
 
     whole = seconds(work)
     no_cache = _without(work, "kv_bytes", "host_kv_bytes", "attention_flops")
@@ -132,7 +128,7 @@ def _decode_shares(work: DecodeWork, coefficients: SpeedCoefficients) -> tuple[f
 
 def _prefill_shares(work: PrefillWork, coefficients: SpeedCoefficients) -> tuple[float, float, float, float]:
     def seconds(of: PrefillWork) -> float:
-        return float(prefill_seconds(of, coefficients)[0])
+        return float(prefill_seconds(of, coefficients).item())
 
     whole = seconds(work)
     no_host = _without(work, "host_weight_bytes")

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from estimator.architecture import FeedForward, ModelArchitecture
-from estimator.quantization import index_tensors, tensor_bytes, tensor_types
-from estimator.tensors import EXPERT_CLASSES, Inventory, TensorClass, inventory
+from estimator.quantization import TensorIndex, index_tensors, tensor_bytes, tensor_types
+from estimator.tensors import EXPERT_CLASSES, TensorClass, inventory
 from estimator.types import EstimatorError, Quant, QuantFormat
 
 Ints = NDArray[np.int64]
@@ -69,52 +69,57 @@ def weight_table(model: ModelArchitecture, quants: Sequence[Quant]) -> WeightTab
     index = index_tensors(model, tensors)
     sizes = np.empty((len(quants), len(tensors.cls)), dtype=np.int64)
     metadata = np.zeros(len(quants), dtype=np.int64)
+    files = [row for row, quant in enumerate(quants) if quant.format is QuantFormat.GGUF]
+    types = []
     for row, quant in enumerate(quants):
-        if quant.format is QuantFormat.GGUF:
-            if quant.file_type is None:
-                raise EstimatorError(f"{quant.slug}: a GGUF quant needs a file_type")
-            sizes[row] = tensor_bytes(tensors, tensor_types(index, quant.file_type, imatrix=quant.imatrix))
-            metadata[row] = METADATA_BYTES_PER_TOKEN * model.vocab
+        if quant.format is not QuantFormat.GGUF:
+            sizes[row] = checkpoint_bytes(index, quant)
+        elif quant.file_type is None:
+            raise EstimatorError(f"{quant.slug}: a GGUF quant needs a file_type")
         else:
-            sizes[row] = checkpoint_bytes(tensors, quant)
-    return _sum_up(model, tensors, sizes, metadata)
+            types.append(tensor_types(index, quant.file_type, imatrix=quant.imatrix))
+    if files:
+        sizes[files] = tensor_bytes(tensors, np.stack(types))
+        metadata[files] = METADATA_BYTES_PER_TOKEN * model.vocab
+    return _sum_up(model, index, sizes, metadata)
 
 
-def checkpoint_bytes(tensors: Inventory, quant: Quant) -> Ints:
+def checkpoint_bytes(index: TensorIndex, quant: Quant) -> Ints:
     """Bytes per tensor of a pre-quantized or plain checkpoint: weights, group scales and zero points."""
     if quant.weight_bits is None:
         raise EstimatorError(f"{quant.slug}: a checkpoint format needs weight_bits")
-    bits = quant.weight_bits
+    bits, is_class = quant.weight_bits, index.is_class
     if quant.group_size:
         bits += ((quant.scale_bits or 0.0) + (quant.zero_bits or 0.0)) / quant.group_size
     if quant.format is QuantFormat.MLX:
-        left = np.isin(tensors.cls, (TensorClass.KEPT, TensorClass.HALF))
+        left = is_class[[TensorClass.KEPT, TensorClass.HALF]].any(axis=0)
     elif quant.format is QuantFormat.MXFP4:
-        left = ~np.isin(tensors.cls, EXPERT_CLASSES)
+        left = ~is_class[list(EXPERT_CLASSES)].any(axis=0)
     else:
-        left = np.isin(tensors.cls, _LEFT_IN_16_BITS)
-    return np.where(left, tensors.elements * 2, np.ceil(tensors.elements * bits / 8.0)).astype(np.int64)
+        left = is_class[list(_LEFT_IN_16_BITS)].any(axis=0)
+    elements = index.inventory.elements
+    return np.where(left, elements * 2, np.ceil(elements * (bits / 8.0))).astype(np.int64)
 
 
-def _sum_up(model: ModelArchitecture, tensors: Inventory, sizes: Ints, metadata: Ints) -> WeightTable:
-    n = model.n_layers
+def _sum_up(model: ModelArchitecture, index: TensorIndex, sizes: Ints, metadata: Ints) -> WeightTable:
+    n, tensors, is_class = model.n_layers, index.inventory, index.is_class
     layer = tensors.layer
-    routed = np.isin(tensors.cls, EXPERT_CLASSES)
+    routed = is_class[list(EXPERT_CLASSES)].any(axis=0)
     in_layer = (layer >= 0) & (layer < n)
 
     def by_layer(mask: NDArray[np.bool_]) -> Ints:
         table = np.zeros((sizes.shape[0], n), dtype=np.int64)
-        where = layer[mask]
-        order = np.argsort(where, kind="stable")
-        values, starts = np.unique(where[order], return_index=True)
-        if len(values):
-            table[:, values] = np.add.reduceat(sizes[:, mask][:, order], starts, axis=1)
+        # Tensors come in the order of their layers, so each layer is one run.
+        at = np.flatnonzero(mask)
+        if len(at):
+            starts = np.flatnonzero(np.diff(layer[at], prepend=-1))
+            table[:, layer[at[starts]]] = np.add.reduceat(sizes[:, at], starts, axis=1)
         return table
 
-    embedding = sizes[:, tensors.cls == TensorClass.EMBEDDING].sum(1)
-    lookup = sizes[:, tensors.cls == TensorClass.LOOKUP].sum(1)
-    rest = (layer < 0) & ~np.isin(tensors.cls, (TensorClass.EMBEDDING, TensorClass.LOOKUP))
-    output = sizes[:, rest].sum(1) + (embedding if model.tied_embeddings else 0)
+    tables = is_class[TensorClass.EMBEDDING] | is_class[TensorClass.LOOKUP]
+    embedding = sizes[:, is_class[TensorClass.EMBEDDING]].sum(1)
+    lookup = sizes[:, is_class[TensorClass.LOOKUP]].sum(1)
+    output = sizes[:, (layer < 0) & ~tables].sum(1) + (embedding if model.tied_embeddings else 0)
     stored = sizes[:, layer >= n].sum(1)
     experts = model.experts
     return WeightTable(
