@@ -46,6 +46,7 @@ EVEN_POWER = 0.35
 PER_WEIGHT_TERMS = ("dense", "routed", "unpack")
 #: How well a case is known, best first; each has its own range.
 STRATA: tuple[str, ...] = ("measured", "gpu", "family", "none")
+_EVIDENCE_OF = np.array([_MEASURED, CALIBRATED, CALIBRATED, _EXTRAPOLATED], dtype=np.uint8)
 _MODEL_FACTORS = ("architecture", "architecture|vendor", "model")
 _EVEN_ORDER: tuple[str, ...] = tuple(sorted(TYPICAL_BITS, key=lambda name: -TYPICAL_BITS[name]))
 _PER_WEIGHT = [DECODE_TERMS.index(term) for term in PER_WEIGHT_TERMS]
@@ -145,12 +146,17 @@ class Setup:
 
 @dataclass(frozen=True, slots=True)
 class _Base:
-    """Coefficients of a setup before any model is looked at; index of each accelerator's vendor, and its stratum."""
+    """Coefficients of a setup before any model is looked at.
+
+    ``vendor`` is the index of each accelerator's vendor, ``stratum`` by kind that of each pair; ``places`` are the
+    indices of the accelerators of a slug.
+    """
 
     table: SpeedCoefficients
     vendors: tuple[str, ...]
     vendor: NDArray[np.int64]
     stratum: dict[str, NDArray[np.int64]]
+    places: dict[str, list[int]]
 
 
 class Calibration:
@@ -198,6 +204,12 @@ class Calibration:
                 logs[g, q] = memo[key]
         n, size = len(DECODE_TERMS), len(quants)
         values = np.ascontiguousarray(np.exp(logs).reshape(-1, logs.shape[2]).T)
+        strata = {kind: np.repeat(self._stratum(kind, gpus), size) for kind in ("decode", "prefill")}
+        ranges: dict[str, Any] = {}
+        for kind, stratum in strata.items():
+            low, high = self._ranges(kind, setup.is_moe)
+            ranges |= {f"{kind}_low": low[stratum], f"{kind}_high": high[stratum]}
+            ranges[f"{kind}_evidence"] = _EVIDENCE_OF[stratum]
         offload = self.data["offload"]
         table = SpeedCoefficients(
             bandwidth_bytes_s=np.repeat([gpu.bandwidth_bytes_s or math.nan for gpu in gpus], size),
@@ -225,12 +237,11 @@ class Calibration:
             prefill_evidence=0,
         )
         vendors = tuple(sorted({gpu.vendor for gpu in gpus}))
-        return _Base(
-            table,
-            vendors,
-            np.array([vendors.index(gpu.vendor) for gpu in gpus]),
-            {kind: self._stratum(kind, gpus) for kind in ("decode", "prefill")},
-        )
+        places: dict[str, list[int]] = {}
+        for g, gpu in enumerate(gpus):
+            places.setdefault(gpu.slug, []).append(g)
+        vendor = np.array([vendors.index(gpu.vendor) for gpu in gpus])
+        return _Base(replace(table, **ranges), vendors, vendor, strata, places)
 
     def _logs(self, gpu: Accelerator, backend: Backend, engine: str, quant: Quant, is_moe: bool) -> NDArray[np.float64]:
         """Logs of the coefficients of the decode terms, the prefill terms and both overall ones, shape (13,)."""
@@ -296,25 +307,25 @@ class Calibration:
     def _with_model(self, model: ModelArchitecture, setup: Setup, base: _Base) -> SpeedCoefficients:
         changes: dict[str, Any] = {}
         size = len(setup.quants)
-        codes = np.array([_MEASURED, CALIBRATED, CALIBRATED, _EXTRAPOLATED], dtype=np.uint8)
         for kind, effects in (("decode", self._decode), ("prefill", self._prefill)):
             shared = effects.get(effect_name("whole", "architecture", model.architecture), 0.0)
             shared += effects.get(effect_name("whole", "model", model.slug), 0.0)
             names = (f"{model.architecture}|{vendor}" for vendor in base.vendors)
             of_vendor = [effects.get(effect_name("whole", "architecture|vendor", name), 0.0) for name in names]
             shift = shared + np.array(of_vendor)[base.vendor]
-            stratum = np.repeat(base.stratum[kind], size)
+            stratum = base.stratum[kind]
             measured = self.data[kind]["measured"].get(model.slug, {})
-            if measured:
-                for g, gpu in enumerate(setup.gpus):
-                    if gpu.slug in measured:
-                        residual, slugs = measured[gpu.slug]
-                        shift[g] += residual
-                        stratum[g * size : (g + 1) * size] = [0 if q.slug in slugs else 1 for q in setup.quants]
-            low, high = self._ranges(kind, model.is_moe)
+            rows = [g for slug in measured for g in base.places.get(slug, ())]
+            if rows:
+                stratum = stratum.copy()
+                for g in rows:
+                    residual, slugs = measured[setup.gpus[g].slug]
+                    shift[g] += residual
+                    stratum[g * size : (g + 1) * size] = [0 if q.slug in slugs else 1 for q in setup.quants]
+                low, high = self._ranges(kind, setup.is_moe)
+                changes[f"{kind}_low"], changes[f"{kind}_high"] = low[stratum], high[stratum]
+                changes[f"{kind}_evidence"] = _EVIDENCE_OF[stratum]
             changes[f"{kind}_overall"] = getattr(base.table, f"{kind}_overall") * np.repeat(np.exp(shift), size)
-            changes[f"{kind}_low"], changes[f"{kind}_high"] = low[stratum], high[stratum]
-            changes[f"{kind}_evidence"] = codes[stratum]
         return replace(base.table, **changes)
 
     def _aged(self, table: SpeedCoefficients, backend: NDArray[np.uint8], years: float) -> SpeedCoefficients:

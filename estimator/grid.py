@@ -5,8 +5,8 @@ Shapes: G accelerators, Q quants, S situations (workloads). Cells where no engin
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -29,11 +29,18 @@ BACKENDS: tuple[Backend, ...] = tuple(Backend)
 NO_ENGINE = 255
 _ENGINE_CODE = {engine: code for code, engine in enumerate(ENGINES)}
 _BACKEND_CODE = {backend: code for code, backend in enumerate(BACKENDS)}
-_SPEEDS = tuple(each.name for each in fields(Pace))
 #: Columns that only running cells have, with how they are kept.
 _COLUMNS: dict[str, Any] = {
-    **{name: np.uint8 if name.endswith("evidence") else np.float32 for name in _SPEEDS},
+    "decode_tok_s": np.float32,
+    "prefill_tok_s": np.float32,
+    "ttft_ms": np.float32,
     "safe_context_tokens": np.int32,
+    "decode_evidence": np.uint8,
+    "prefill_evidence": np.uint8,
+    "decode_low_tok_s": np.float32,
+    "decode_high_tok_s": np.float32,
+    "prefill_low_tok_s": np.float32,
+    "prefill_high_tok_s": np.float32,
     "score": np.float32,
 }
 
@@ -163,13 +170,23 @@ def fleet_of(
     overrides: Overrides = NO_OVERRIDES,
 ) -> Fleet:
     """Engines, memory and links of every (gpu, quant); kept for the next call with the same arguments."""
-    return _fleet(_named(architecture), is_moe, gpus, quants, host, replace(overrides, build_age_years=0.0))
+    kind = is_moe, _named(architecture)
+    asked = gpus, quants, host, replace(overrides, build_age_years=0.0)
+    recent = _recent.get(kind)
+    # Blocks of one run pass the very same lists, and hashing hundreds of accelerators takes longer than comparing.
+    if recent is None or asked[0] is not recent[0][0] or asked != recent[0]:
+        recent = _recent[kind] = asked, _fleet(*kind, *asked)
+    return recent[1]
+
+
+#: What the last call for a kind of model was asked, and its answer.
+_recent: dict[tuple[bool, str], tuple[tuple[Any, ...], Fleet]] = {}
 
 
 @lru_cache(maxsize=128)
 def _fleet(
-    architecture: str,
     is_moe: bool,
+    architecture: str,
     gpus: tuple[Accelerator, ...],
     quants: tuple[Quant, ...],
     host: Host,
@@ -294,27 +311,22 @@ def _assemble(
 ) -> FitBlock:
     """Speeds and scores of what runs, written into whole arrays: loads on the device first, split ones over them."""
     rig, setup = fleet.rig, fleet.setup
-    count = len(need.situations)
-    columns = {name: np.zeros(placed.status.shape, dtype=dtype) for name, dtype in _COLUMNS.items()}
+    count, width = placed.status.shape
+    columns = {name: np.zeros((count, width), dtype=dtype) for name, dtype in _COLUMNS.items()}
     for part in (placed.whole, placed.split):
-        if part is None:
-            continue
-        coef = coefficients if part.runs is not None else coefficients.take(part.p)
-        speeds = pace(model, tables, need, rig, part, coef)
-        values = {name: getattr(speeds, name) for name in _SPEEDS}
-        values["safe_context_tokens"] = part.safe_context
-        values["score"] = _scores(part, placed.status, speeds, tables, thresholds)
-        for name, value in values.items():
-            if part.runs is None:
-                columns[name].ravel()[part.s * placed.status.shape[1] + part.p] = value
-            else:
-                np.multiply(value, part.runs, out=columns[name], casting="unsafe")
+        if part is not None:
+            all_pairs = part.runs is not None and len(part.p) == width
+            cells = slice(None) if all_pairs else part.s * width + part.p
+            status = placed.status if all_pairs else placed.status.ravel()[cells]
+            speeds = pace(model, tables, need, rig, part, coefficients if all_pairs else coefficients.take(part.p))
+            for name, values in _values(part, status, speeds, tables, thresholds):
+                running = values if part.runs is None else values * part.runs
+                (columns[name] if all_pairs else columns[name].ravel())[cells] = running
 
     def grid(values: NDArray[Any]) -> NDArray[Any]:
         return values.reshape(count, *fleet.available.shape).transpose(1, 2, 0)
 
-    columns = {name: grid(values) for name, values in columns.items()}
-    status = grid(placed.status)
+    ranked = [each.reshape(count, *fleet.available.shape) for each in (columns["score"], placed.status)]
     return FitBlock(
         available=fleet.available,
         engine=setup.engine,
@@ -324,7 +336,7 @@ def _assemble(
         file_size_bytes=tables.weights.file,
         model_weights_bytes=tables.weights.file - tables.weights.stored,
         bits_per_weight=tables.bits_per_weight,
-        status=status,
+        status=grid(placed.status),
         strategy=grid(placed.strategy),
         gpu_layers=grid(placed.gpu_layers),
         cpu_moe_layers=grid(placed.cpu_moe_layers),
@@ -334,36 +346,54 @@ def _assemble(
         overhead_bytes=grid(placed.overhead),
         host_bytes=grid(placed.host),
         offload_fraction=grid(placed.offload_fraction),
-        recommended=_recommended(columns["score"], status, fleet.available, tables.bits_per_weight),
-        **columns,
+        recommended=_recommended(ranked[0], ranked[1], tables.bits_per_weight).transpose(1, 2, 0),
+        **{name: grid(values) for name, values in columns.items()},
     )
 
 
-def _scores(
+def _values(
     part: Placed, status: NDArray[np.uint8], speeds: Pace, tables: ModelTables, thresholds: Thresholds
-) -> NDArray[np.float64]:
-    """Scores of the cells of ``part``, to a hundredth: so a live fit and a published one are ranked alike."""
-    own = status if part.runs is not None else status[part.s, part.p]
-    parts = (
-        verdict.decode_part(speeds.decode_tok_s, thresholds.comfortable_decode_tok_s[part.s]),
-        verdict.ttft_part(speeds.ttft_ms, thresholds.patience_ttft_ms[part.s]),
-        verdict.context_part(part.safe_context, thresholds.context_tokens[part.s]),
-        verdict.quality_part(tables.bits_per_weight)[part.q],
-        verdict.headroom_part(part.total, part.usable, part.on_host),
+) -> Iterator[tuple[str, Any]]:
+    """Every column of the cells of ``part``.
+
+    Ranges and scores are made of the published float32 speeds, and scores are stored to a hundredth: so a live fit and
+    a published one are ranked by the same numbers.
+    """
+    decode, prefill, ttft = (
+        each.astype(np.float32) for each in (speeds.decode_tok_s, speeds.prefill_tok_s, speeds.ttft_ms)
     )
-    return np.asarray(verdict.score(parts, own)).round(2)
+    yield "decode_tok_s", decode
+    yield "prefill_tok_s", prefill
+    yield "ttft_ms", ttft
+    yield "safe_context_tokens", part.safe_context
+    yield "decode_evidence", speeds.decode_evidence
+    yield "prefill_evidence", speeds.prefill_evidence
+    for name, value in (("decode", decode), ("prefill", prefill)):
+        for end in ("low", "high"):
+            yield f"{name}_{end}_tok_s", value * np.float32(getattr(speeds, f"{name}_{end}"))
+    wanted = [
+        asked.astype(np.float32)[part.s]
+        for asked in (thresholds.comfortable_decode_tok_s, thresholds.patience_ttft_ms, thresholds.context_tokens)
+    ]
+    parts = (
+        verdict.decode_part(decode, wanted[0]),
+        verdict.ttft_part(ttft, wanted[1]),
+        verdict.context_part(part.safe_context.astype(np.float32), wanted[2]),
+        verdict.quality_part(tables.bits_per_weight).astype(np.float32)[part.q],
+        verdict.headroom_part(part.total, part.usable, part.on_host).astype(np.float32),
+    )
+    yield "score", verdict.score(parts, status).round(2)
 
 
-def _recommended(
-    score: NDArray[np.float32], status: NDArray[np.uint8], available: NDArray[np.bool_], bits: NDArray[np.float64]
-) -> NDArray[np.bool_]:
-    """The quant of each (gpu, situation) with the highest score; the wider one wins a tie; none when nothing runs."""
-    runs = available[:, :, None] & (status < verdict.DOES_NOT_FIT)
-    rank = np.where(runs, score.astype(np.float64) + bits[None, :, None] * 1e-9, -1.0)
-    best = rank.argmax(axis=1)
+def _recommended(score: NDArray[Any], status: NDArray[np.uint8], bits: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """The quant of each (gpu, situation) with the highest score; the wider one wins a tie; none when nothing runs.
+
+    All of shape (S, G, Q).
+    """
+    rank = np.where(status < verdict.DOES_NOT_FIT, score + bits * 1e-9, -1.0)
+    best = rank.argmax(axis=2)[:, :, None]
     out = np.zeros(score.shape, dtype=np.bool_)
-    g, s = np.indices(best.shape)
-    out[g, best, s] = runs[g, best, s]
+    np.put_along_axis(out, best, np.take_along_axis(rank, best, axis=2) >= 0, axis=2)
     return out
 
 

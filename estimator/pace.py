@@ -20,17 +20,20 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """Speeds of the cells of one :class:`~estimator.placement.Placed`, tok/s and milliseconds; they broadcast to it."""
+    """Speeds of the cells of one :class:`~estimator.placement.Placed`, tok/s and milliseconds; they broadcast to it.
+
+    ``*_low`` and ``*_high`` are factors on tok/s. Unknown prefill speeds and TTFT are 0.
+    """
 
     decode_tok_s: Floats
-    decode_low_tok_s: Floats
-    decode_high_tok_s: Floats
+    decode_low: Any
+    decode_high: Any
     prefill_tok_s: Floats
-    prefill_low_tok_s: Floats
-    prefill_high_tok_s: Floats
+    prefill_low: Any
+    prefill_high: Any
     ttft_ms: Floats
-    decode_evidence: NDArray[np.uint8]
-    prefill_evidence: NDArray[np.uint8]
+    decode_evidence: Any
+    prefill_evidence: Any
 
 
 def pace(
@@ -43,18 +46,18 @@ def pace(
     decode_tok_s = 1.0 / decode
     prefill_tok_s = work.prompt_tokens / np.maximum(prefill, 1e-9)
     ttft = (prefill + decode + coef.ttft_fixed_s) * 1000.0
-    if np.isnan(coef.peak_flops).any():
-        # A device without a known arithmetic peak has a decode speed and no prefill: 0 stands for unknown.
-        prefill_tok_s, ttft = np.nan_to_num(prefill_tok_s), np.nan_to_num(ttft)
-    whole = placed.runs is not None
-    offloaded = False if whole else np.asarray(placed.on_host) > 0
+    unknown = np.flatnonzero(np.isnan(coef.peak_flops))
+    if len(unknown):
+        # A device without a known arithmetic peak has a decode speed and no prefill.
+        prefill_tok_s[..., unknown] = ttft[..., unknown] = 0.0
+    offloaded = False if placed.runs is not None else np.asarray(placed.on_host) > 0
     return Pace(
         decode_tok_s=decode_tok_s,
-        decode_low_tok_s=decode_tok_s * _where(offloaded, coef.offload_low, coef.decode_low),
-        decode_high_tok_s=decode_tok_s * _where(offloaded, coef.offload_high, coef.decode_high),
+        decode_low=_where(offloaded, coef.offload_low, coef.decode_low),
+        decode_high=_where(offloaded, coef.offload_high, coef.decode_high),
         prefill_tok_s=prefill_tok_s,
-        prefill_low_tok_s=prefill_tok_s * coef.prefill_low,
-        prefill_high_tok_s=prefill_tok_s * coef.prefill_high,
+        prefill_low=coef.prefill_low,
+        prefill_high=coef.prefill_high,
         ttft_ms=ttft,
         # What was measured had everything on the device, so a split load is at best calibrated.
         decode_evidence=_where(offloaded, np.maximum(coef.decode_evidence, CALIBRATED), coef.decode_evidence),
@@ -72,21 +75,28 @@ def _of_situations(need: Needs, placed: Placed, name: str) -> Floats:
     return values[0] if (values == values[0]).all() else values[placed.s]
 
 
+def _at(sums: Floats, row: Any, column: Any) -> Any:
+    """``sums[row, column]`` of a contiguous table; a column that all cells share is cut out first."""
+    if np.ndim(column) == 0:
+        return sums[:, int(column)][row]
+    return sums.ravel()[row * sums.shape[1] + column]
+
+
 def decode_work(model: ModelArchitecture, tables: ModelTables, need: Needs, rig: Rig, placed: Placed) -> DecodeWork:
     """What one decoded token reads, per running cell. On a CPU everything is read by the device itself."""
     n = model.n_layers
     q, s, kept, moved = placed.q, placed.s, placed.kept, placed.moved
     output = tables.active - tables.active_layers[:, n]
     off_output = np.where(placed.output_on_gpu, 0.0, output[q])
-    routed_on = tables.last_routed_active[q, kept]
-    moved_active = np.minimum(tables.active_experts[q, moved], routed_on)
-    active_on = tables.active_layers[q, kept] - moved_active + output[q] - off_output
+    routed_on = _at(tables.last_routed_active, q, kept)
+    moved_active = np.minimum(_at(tables.active_experts, q, moved), routed_on)
+    active_on = _at(tables.active_layers, q, kept) - moved_active + output[q] - off_output
     routed_on = routed_on - moved_active
     whole = placed.runs is not None
     # Differences of sums in float64 leave crumbs, which a whole load must not take for weights in system memory.
     routed_off = np.asarray(0.0) if whole else tables.routed_active[q] - routed_on
     active_off = np.asarray(0.0) if whole else tables.active[q] - active_on
-    read_on = need.read_last[s, kept]
+    read_on = _at(need.read_last, s, kept)
     expert_layers = tables.expert_layers_first[n]
     expert_on = expert_layers - tables.expert_layers_first[np.maximum(n - kept, moved)]
     depth = _of_situations(need, placed, "depth_tokens")
@@ -97,7 +107,7 @@ def decode_work(model: ModelArchitecture, tables: ModelTables, need: Needs, rig:
         kv_bytes=read_on,
         host_dense_bytes=np.maximum(active_off - routed_off, 0.0),
         host_routed_bytes=np.maximum(routed_off, 0.0),
-        host_kv_bytes=np.asarray(0.0) if whole else need.read_last[s, n] - read_on,
+        host_kv_bytes=np.asarray(0.0) if whole else _at(need.read_last, s, n) - read_on,
         layers=np.asarray(kept, dtype=np.float64),
         host_layers=np.asarray(n - kept, dtype=np.float64),
         expert_layers=expert_on,
@@ -119,7 +129,7 @@ def prefill_work(model: ModelArchitecture, tables: ModelTables, need: Needs, rig
     """What the prompt of each running cell reads and computes."""
     q, n = placed.q, model.n_layers
     experts = model.experts
-    routed_all = tables.host_experts[q, n]
+    routed_all = _at(tables.host_experts, q, n)
     routed = routed_all - np.minimum(placed.on_host, routed_all)
     return PrefillWork(
         prompt_tokens=np.maximum(_of_situations(need, placed, "prompt_tokens"), 1.0),

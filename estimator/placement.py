@@ -39,6 +39,11 @@ _VLLM = tuple(Engine).index(Engine.VLLM)
 _MLX = tuple(Engine).index(Engine.MLX)
 _METAL = tuple(Backend).index(Backend.METAL)
 _CPU = tuple(Backend).index(Backend.CPU)
+#: Share of pairs below which those that hold the model are gathered.
+_FEW = 0.7
+#: By whether everything fits, and does so tightly or on a CPU: the sum of both.
+_STATUS_OF = np.array([DOES_NOT_FIT, FITS, FITS_TIGHTLY], dtype=np.uint8)
+_STRATEGY_OF = np.array([NOTHING, ALL_GPU, CPU_ONLY], dtype=np.uint8)
 #: Width of one group's range of keys in a joint look-up, bytes: above any device, and exact in float64 for 1024 groups.
 _KEY_SPAN = float(2**43)
 
@@ -60,8 +65,8 @@ class Rig:
 class Placed:
     """Cells that run under one kind of placement, and how.
 
-    Everything broadcasts together. Whole loads: ``p``, ``g``, ``q`` (P,), ``s`` (S, 1), the split is one number, and
-    ``runs`` (S, P) tells which cells run. Split loads: every array is of shape (cells,), and ``runs`` is None.
+    Everything broadcasts together. Whole loads: ``p``, ``g``, ``q`` (pairs,), ``s`` (S, 1), the split is one number, and
+    ``runs`` (S, pairs) tells which cells run. Split loads: every array is of shape (cells,), and ``runs`` is None.
     ``kept`` layers and the experts of ``moved`` others: on the device; ``weights`` device bytes.
     """
 
@@ -156,8 +161,8 @@ def plan(
 
     tight = room < TIGHT_HEADROOM_FRACTION * usable
     out = Plan(
-        status=np.where(fits, np.where(tight, np.uint8(FITS_TIGHTLY), np.uint8(FITS)), np.uint8(DOES_NOT_FIT)),
-        strategy=np.where(fits, np.where(on_cpu, np.uint8(CPU_ONLY), np.uint8(ALL_GPU)), np.uint8(NOTHING)),
+        status=_STATUS_OF[fits.view(np.uint8) + (fits & tight)],
+        strategy=_STRATEGY_OF[fits.view(np.uint8) + (fits & on_cpu)],
         gpu_layers=(fits & ~on_cpu) * np.uint16(n + 1),
         cpu_moe_layers=np.zeros(shape, dtype=np.uint16),
         weights=filled(device),
@@ -173,7 +178,9 @@ def plan(
     )
     forced = gpu_layers is not None or cpu_moe_layers is not None
     movable = available & llama & ~in_one_pool & rig.offloads[g_of]
-    candidates = movable & ~fits
+    # What the device cannot hold has to fit into system memory: most of the largest models end here.
+    host_room = rig.host.memory_bytes - HOST_RESERVE_BYTES - tables.table[q_of] - _compute_host(need, rig)[:, None]
+    candidates = movable & ~fits & (room + host_room >= 0)
     whole = fits
     if forced:
         candidates, whole = np.broadcast_to(movable, shape), fits & ~movable
@@ -188,24 +195,29 @@ def plan(
         else:
             found = _search(model, tables, need, usable[p] - overhead[p] - compute[s, p if vllm.any() else 0], q, s)
         split = _apply(model, tables, need, rig, out, (s, p, g_of[p], q), found, usable[p], overhead[p], forced)
+    holding = np.flatnonzero(whole.any(axis=0))
     everything = None
-    if whole.any():
+    if len(holding):
+        # Where few pairs hold the model, gathering them is quicker than asking all.
+        few = len(holding) < _FEW * shape[1]
+        p, at = (holding, holding) if few else (np.arange(shape[1]), slice(None))
+        total, room = total[:, at], room[:, at]
         situations = np.arange(shape[0])[:, None]
         everything = Placed(
-            p=np.arange(shape[1]),
-            g=g_of,
-            q=q_of,
+            p=p,
+            g=g_of[at],
+            q=q_of[at],
             s=situations,
             kept=np.asarray(n),
             moved=np.asarray(0),
             output_on_gpu=np.asarray(True),
             # vLLM also keeps the input table on the device; a prompt looks up rows of it and reads none of the rest.
-            weights=tables.device[q_of],
+            weights=tables.device[q_of[at]],
             on_host=np.asarray(0.0),
             total=total,
-            usable=usable,
-            safe_context=_safe_context(model, need, situations, n, total, usable, vllm),
-            runs=whole,
+            usable=usable[at],
+            safe_context=_safe_context(model, need, situations, n, room, vllm[at]),
+            runs=whole[:, at],
         )
     return replace(out, whole=everything, split=split)
 
@@ -289,7 +301,7 @@ def _apply(
 ) -> Placed | None:
     """Write the found splits into the cells where they run; a split that system memory cannot hold is none."""
     if not forced:
-        possible = split.kept >= -1
+        possible = np.flatnonzero(split.kept >= -1)
         index = tuple(each[possible] for each in index)  # type: ignore[assignment]
         usable, overhead = usable[possible], overhead[possible]
         split = _Split(split.kept[possible], split.moved[possible])
@@ -315,7 +327,8 @@ def _apply(
     total = on_device + kv_device + compute + overhead
     runs = (kept >= -1) & (total <= usable)
     runs &= ~offloads | (host_bytes <= rig.host.memory_bytes - HOST_RESERVE_BYTES)
-    show = slice(None) if forced else runs
+    running = np.flatnonzero(runs)
+    show = slice(None) if forced else running
     at = s[show] * out.status.shape[1] + p[show]
     out.weights.ravel()[at] = on_device[show]
     out.kv_cache.ravel()[at] = kv_device[show]
@@ -330,23 +343,23 @@ def _apply(
     strategy = np.where(~offloads, ALL_GPU, np.where(by_experts, EXPERTS, LAYERS))
     out.status.ravel()[at] = np.where(runs, status, DOES_NOT_FIT)[show]
     if forced:
-        at = s[runs] * out.status.shape[1] + p[runs]
-    out.strategy.ravel()[at] = strategy[runs]
-    if not runs.any():
+        at = s[running] * out.status.shape[1] + p[running]
+    out.strategy.ravel()[at] = strategy[running]
+    if not len(running):
         return None
-    s, p, g, q, kept = (each[runs] for each in (s, p, g, q, kept))
-    total, usable, on_device = (each[runs] for each in (total, usable, on_device))
-    safe = _safe_context(model, need, s, np.maximum(kept, 0), total, usable, np.zeros(1, np.bool_), offloads[runs])
+    s, p, g, q, kept = (each[running] for each in (s, p, g, q, kept))
+    total, usable, on_device = (each[running] for each in (total, usable, on_device))
+    safe = _safe_context(model, need, s, np.maximum(kept, 0), usable - total, np.zeros(1, np.bool_), offloads[running])
     return Placed(
         p=p,
         g=g,
         q=q,
         s=s,
         kept=np.maximum(kept, 0),
-        moved=moved[runs],
+        moved=moved[running],
         output_on_gpu=kept >= 0,
         weights=on_device,
-        on_host=device[runs] - on_device,
+        on_host=device[running] - on_device,
         total=total,
         usable=usable,
         safe_context=safe,
@@ -359,12 +372,11 @@ def _safe_context(
     need: Needs,
     s: Ints,
     kept: Any,
-    total: Floats,
-    usable: Floats,
+    room: Floats,
     vllm: NDArray[np.bool_],
     offloads: NDArray[np.bool_] | None = None,
 ) -> Floats:
-    """The longest context that fits with everything on the GPU, tokens, in whole cache pages of 256.
+    """The longest context that fits with everything on the GPU, tokens, in whole cache pages of 256; ``room`` is free.
 
     Under an offload it is the context that the plan was made for: a longer one would move more weights and be slower.
     """
@@ -375,9 +387,9 @@ def _safe_context(
     full, window, fixed = need.full_last[s, kept], need.window_last[s, kept], need.fixed_last[s, kept]
     mask = need.mask_slope[s] * (full > 0)
     if vllm.any():
-        mask = np.where(vllm, 0.0, mask)
+        mask = mask * ~vllm
     reserve = pad(need.window_cells[s])
-    free = (usable - total) + (need.kv_last[s, kept] + mask * pad(context[s]) - fixed)
+    free = room + (need.kv_last[s, kept] + mask * pad(context[s]) - fixed)
     beyond = (free - window * reserve) / np.maximum(full + mask, 1e-9)
     if (window > 0).any():
         within = free / np.maximum(full + window + mask, 1e-9)

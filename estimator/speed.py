@@ -153,6 +153,9 @@ def prefill_seconds(work: PrefillWork, coef: SpeedCoefficients) -> Floats:
     linear, attention, read, step = prefill_terms(work, coef.peak_flops, coef.bandwidth_bytes_s)
     thin = np.exp(coef.thinness * expert_thinness(work))
     device = linear * thin * coef.linear + attention * coef.attention + read * coef.read + step * coef.step
+    device = device * coef.prefill_overall
+    if not np.any(work.host_weight_bytes > 0):
+        return np.asarray(device)
     steps = np.ceil(work.prompt_tokens / work.micro_batch_tokens)
     per_step = np.minimum(work.prompt_tokens, work.micro_batch_tokens)
     link = np.where(work.link_bytes_s > 0, work.link_bytes_s, coef.default_link_bytes_s)
@@ -161,4 +164,4 @@ def prefill_seconds(work: PrefillWork, coef: SpeedCoefficients) -> Floats:
         work.host_weight_bytes / link * coef.link,
         work.host_weight_bytes / work.host_bandwidth_bytes_s * coef.host,
     )
-    return np.asarray(device * coef.prefill_overall + steps * streamed)
+    return np.asarray(device + steps * streamed)

@@ -56,7 +56,7 @@ def decode_part(decode_tok_s: Floats, comfortable_tok_s: Floats) -> Floats:
 def ttft_part(ttft_ms: Floats, patience_ms: Floats) -> Floats:
     """1 within the workload's patience, 0 at 16 times it or when unknown (0), logarithmic between."""
     ratio = np.maximum(ttft_ms, 1e-3) / patience_ms
-    return np.where(np.asarray(ttft_ms) > 0, np.clip(1.0 - np.log2(ratio) / 4.0, 0.0, 1.0), 0.0)
+    return np.clip(1.0 - np.log2(ratio) / 4.0, 0.0, 1.0) * (np.asarray(ttft_ms) > 0)
 
 
 def context_part(safe_context_tokens: Floats, needed_tokens: Floats) -> Floats:
@@ -71,8 +71,9 @@ def quality_part(bits_per_weight: Floats) -> Floats:
 
 def headroom_part(total_bytes: Floats, usable_bytes: Floats, offload_fraction: Floats) -> Floats:
     """1 from a tenth of the usable memory left free, 0 at none, and 0 beside weights that had to leave the device."""
-    free = np.maximum(usable_bytes - total_bytes, 0.0) / np.maximum(usable_bytes, 1.0)
-    return np.where(np.asarray(offload_fraction) > 0, 0.0, np.clip(free / 0.1, 0.0, 1.0))
+    part = np.clip((usable_bytes - total_bytes) / (0.1 * np.maximum(usable_bytes, 1.0)), 0.0, 1.0)
+    offloads = np.asarray(offload_fraction) > 0
+    return np.where(offloads, 0.0, part) if offloads.any() else part
 
 
 def score(parts: tuple[Floats, ...], status: Codes, mode: OperatingMode = OperatingMode.BALANCED) -> Floats:
@@ -81,7 +82,7 @@ def score(parts: tuple[Floats, ...], status: Codes, mode: OperatingMode = Operat
     total = parts[0] * weights[0]
     for part, weight in zip(parts[1:], weights[1:], strict=True):
         total = total + part * weight
-    return np.asarray(np.minimum(total * 100.0, np.asarray(STATUS_CAPS)[status]))
+    return np.asarray(np.minimum(total * 100.0, np.asarray(STATUS_CAPS, dtype=np.result_type(total))[status]))
 
 
 def grade(value: float) -> str:
