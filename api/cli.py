@@ -106,6 +106,14 @@ def estimate(
     raise typer.Exit(estimates.run_one(model, gpu, quant, workload, as_json=as_json))
 
 
+@app.command("gguf-header", epilog="Example: `fitgraph gguf-header ./model-Q4_K_M.gguf`")
+def gguf_header(file: Annotated[Path, typer.Argument(help="A local GGUF file.")]) -> None:
+    """Print the header of a GGUF file without its tokenizer, in base64: what `modelGguf` takes."""
+    from api import estimates
+
+    raise typer.Exit(estimates.print_header(file))
+
+
 @catalog_app.command("check")
 def catalog_check(
     root: Annotated[Path | None, typer.Argument(help="Folder of catalog files; default: the bundled one.")] = None,

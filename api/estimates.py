@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
+from base64 import b64encode
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import orjson
 
+from api.model_files import ModelSource, short_header, source_of_address
 from api.questions import Answerer, ErrorCode, QuestionError, as_json
+from api.remote import RemoteFiles
+from api.settings import get_api_settings
 from db.catalog_files import load_catalog
+from db.imports.errors import ImportFactsError
 from estimator.calibration import Calibration
 
 NO_ANSWER = 3
-#: Longest accepted line: a question is a few hundred bytes.
-MAX_LINE_BYTES = 65_536
+#: Longest accepted line: a question is a few hundred bytes, and may bring a model's configuration or header along.
+MAX_LINE_BYTES = 1_100_000
 _FLUSH_EVERY = 256
 
 
@@ -67,9 +73,23 @@ def answer_line(answerer: Answerer, line: bytes) -> dict[str, Any]:
             raise QuestionError(ErrorCode.BAD_USER_INPUT, f"the line is not valid JSON: {error}") from error
         if not isinstance(question, dict):
             raise QuestionError(ErrorCode.BAD_USER_INPUT, "a line must be one JSON object")
-        return as_json(answerer.answer(question))
+        return as_json(answerer.answer(question, _fetched(question.get("model_url"))))
     except QuestionError as error:
         return error_json(error, question)
+
+
+def _fetched(address: Any) -> ModelSource | None:
+    """What a question's address leads to, under the same settings as the server's."""
+    if address is None:
+        return None
+    if not isinstance(address, str):
+        raise QuestionError(ErrorCode.BAD_USER_INPUT, "'model_url' must be an https address", "model_url")
+    settings = get_api_settings()
+    files = RemoteFiles(settings.remote_hosts, settings.remote_max_bytes, settings.remote_timeout_s)
+    try:
+        return asyncio.run(source_of_address(address, files))
+    except ImportFactsError as error:
+        raise QuestionError(ErrorCode.BAD_USER_INPUT, str(error), error.field) from error
 
 
 def error_json(error: QuestionError, question: Any) -> dict[str, Any]:
@@ -102,4 +122,14 @@ def run_one(model: str, gpu: str, quant: str | None, workload: str, *, as_json: 
         print(orjson.dumps(pairing.to_json(), option=orjson.OPT_INDENT_2).decode())
     else:
         render_card(pairing)
+    return 0
+
+
+def print_header(path: Path) -> int:
+    """Print a GGUF file's header without its tokenizer, in base64. Returns 0, or 3 when it is no GGUF file."""
+    try:
+        print(b64encode(short_header(path)).decode())
+    except ImportFactsError as error:
+        print(f"fitgraph: {error}", file=sys.stderr)
+        return NO_ANSWER
     return 0

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from api.custom import CUSTOM, is_model_file, model_of_file
+from api.model_files import CUSTOM, ModelSource, is_model_file, quant_of_file, source_of_file, stored_quant
 from api.questions import Answer, ErrorCode, QuestionError, as_json
 from db import specs
 from db.catalog_files import Catalog, UnknownNameError
@@ -93,8 +93,12 @@ def estimate_pairing(
     try:
         require_facts(accelerator)
         custom = model_slug == CUSTOM
-        architecture = model_of_file(Path(model)) if custom else specs.architecture(catalog.models[model_slug])
-        block = evaluate_block(architecture, (accelerator,), quants, workloads, host, calibration)
+        source = source_of_file(Path(model)) if custom else ModelSource(specs.architecture(catalog.models[model_slug]))
+        quants = tuple(stored_quant(each, source) for each in quants)
+        if quant_slug is None:
+            own = quant_of_file(source, catalog)
+            quant_slug = own if any(each.slug == own for each in quants) else None
+        block = evaluate_block(source.model, (accelerator,), quants, workloads, host, calibration)
     except MissingFactError as error:
         raise QuestionError(ErrorCode.MISSING_FACT, str(error), error.field_name) from error
     except EstimatorError as error:

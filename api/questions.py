@@ -13,8 +13,18 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Any, TypeVar
 
-from api.custom import CUSTOM, accelerator_of_facts, host_with, model_of_config
+from api.custom import accelerator_of_facts, host_with
+from api.model_files import (
+    CUSTOM,
+    ModelSource,
+    checkpoint_quant,
+    quant_of_file,
+    source_of_config,
+    source_of_pasted,
+    stored_quant,
+)
 from api.observations import age_years
+from api.question_errors import ErrorCode, QuestionError
 from db import specs
 from db.catalog_files import Catalog, UnknownNameError
 from db.imports.errors import ImportFactsError
@@ -36,27 +46,6 @@ from estimator.types import (
     UnsupportedError,
     Workload,
 )
-
-
-class ErrorCode(StrEnum):
-    """Why a question has no answer."""
-
-    BAD_USER_INPUT = "BAD_USER_INPUT"
-    NOT_FOUND = "NOT_FOUND"
-    MISSING_FACT = "MISSING_FACT"
-    UNSUPPORTED = "UNSUPPORTED"
-
-
-class QuestionError(ValueError):
-    """A question that cannot be answered; the message says what was wrong and what is allowed."""
-
-    def __init__(
-        self, code: ErrorCode, message: str, field: str | None = None, suggestions: tuple[str, ...] = ()
-    ) -> None:
-        self.code = code
-        self.field = field
-        self.suggestions = suggestions
-        super().__init__(message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +74,13 @@ KEYS: tuple[str, ...] = (
     "model", "gpu", "quant", "gpu_count", "host", "engine", "backend", "prompt_tokens", "output_tokens", "depth",
     "context_tokens", "kv_cache_type", "flash_attention", "batch", "micro_batch", "gpu_layers", "cpu_moe_layers",
     "build_date",
-    "workload", "model_config", "gpu_facts", "host_memory_gb", "host_bandwidth_gbps",
+    "workload", "model_config", "model_gguf", "model_url", "model_index", "gpu_facts", "host_memory_gb", "host_bandwidth_gbps",
 )  # fmt: skip
 #: Keys that stand in for a name, by the name that they stand in for.
-INSTEAD_OF: dict[str, str] = {"model": "model_config", "gpu": "gpu_facts"}
+INSTEAD_OF: dict[str, tuple[str, ...]] = {
+    "model": ("model_config", "model_gguf", "model_url"),
+    "gpu": ("gpu_facts",),
+}
 E_ = TypeVar("E_", bound=StrEnum)
 
 
@@ -109,20 +101,20 @@ class Answerer:
         self._default_host = next(slug for slug, entry in catalog.hosts.items() if entry.get("default"))
         self._resolved = lru_cache(maxsize=65_536)(self._resolve)
 
-    def answer(self, question: Mapping[str, Any]) -> Answer:
-        """Estimate one question. Raises :class:`QuestionError`."""
+    def answer(self, question: Mapping[str, Any], fetched: ModelSource | None = None) -> Answer:
+        """Estimate one question; ``fetched`` is what its ``model_url`` led to. Raises :class:`QuestionError`."""
         unknown = sorted(set(question) - set(KEYS))
         if unknown:
             raise QuestionError(
                 ErrorCode.BAD_USER_INPUT, f"unknown key {unknown[0]!r}; allowed are {', '.join(KEYS)}", unknown[0]
             )
-        quant_slug = self._resolved("quant", _text(question, "quant"))
         workload = self._workload_of(question)
         try:
-            model_slug, model = self._model_of(question)
+            model_slug, source = self._model_of(question, fetched)
+            quant = self._quant_of(question, source)
             gpu_slug, accelerator = self._accelerator_of(question)
-            request = self._request(question, accelerator, quant_slug, self._host_of(question))
-            result = estimate(model, request, self._calibration, workload)
+            request = self._request(question, accelerator, quant, self._host_of(question))
+            result = estimate(source.model, request, self._calibration, workload)
         except MissingFactError as error:
             raise QuestionError(ErrorCode.MISSING_FACT, str(error), error.field_name) from error
         except UnsupportedError as error:
@@ -131,16 +123,31 @@ class Answerer:
             raise QuestionError(ErrorCode.BAD_USER_INPUT, str(error), error.field) from error
         except EstimatorError as error:
             raise QuestionError(ErrorCode.BAD_USER_INPUT, str(error)) from error
-        return Answer(model_slug, gpu_slug, quant_slug, result)
+        return Answer(model_slug, gpu_slug, quant.slug, result)
 
-    def _model_of(self, question: Mapping[str, Any]) -> tuple[str, ModelArchitecture]:
-        if _stands_in(question, "model"):
-            return CUSTOM, model_of_config(question["model_config"])
+    def _model_of(self, question: Mapping[str, Any], fetched: ModelSource | None) -> tuple[str, ModelSource]:
+        given = _stands_in(question, "model")
+        if given == "model_config":
+            return CUSTOM, source_of_config(question[given])
+        if given == "model_gguf":
+            return CUSTOM, source_of_pasted(question[given])
+        if given == "model_url":
+            if fetched is None:
+                raise QuestionError(ErrorCode.UNSUPPORTED, "no file is fetched here", given)
+            return CUSTOM, fetched
         slug = self._resolved("model", _text(question, "model"))
-        return slug, self._architecture(slug)
+        return slug, ModelSource(self._architecture(slug))
+
+    def _quant_of(self, question: Mapping[str, Any], source: ModelSource) -> Quant:
+        """The quantization, with the bytes of the file that the question brings along."""
+        slug = quant_of_file(source, self._catalog) if question.get("quant") is None else None
+        quant = self._quant(slug or self._resolved("quant", _text(question, "quant")))
+        if question.get("model_index") is not None:
+            return checkpoint_quant(quant, question["model_index"])
+        return stored_quant(quant, source)
 
     def _accelerator_of(self, question: Mapping[str, Any]) -> tuple[str, Accelerator]:
-        if _stands_in(question, "gpu"):
+        if _stands_in(question, "gpu") is not None:
             return CUSTOM, accelerator_of_facts(question["gpu_facts"])
         slug = self._resolved("gpu", _text(question, "gpu"))
         return slug, self._accelerator(slug)
@@ -158,12 +165,12 @@ class Answerer:
         return specs.workload(self._catalog.workloads[self._resolved("workload", _text(question, "workload"))])
 
     def _request(
-        self, question: Mapping[str, Any], accelerator: Accelerator, quant: str, host: Host
+        self, question: Mapping[str, Any], accelerator: Accelerator, quant: Quant, host: Host
     ) -> EstimateRequest:
         context = _integer(question, "context_tokens")
         engine, software = _engine(question)
         return EstimateRequest(
-            quant=self._quant(quant),
+            quant=quant,
             accelerator=accelerator,
             gpu_count=_integer(question, "gpu_count") or 1,
             host=host,
@@ -268,14 +275,13 @@ def _number(question: Mapping[str, Any], key: str, low: float, high: float) -> f
     return float(value)
 
 
-def _stands_in(question: Mapping[str, Any], name: str) -> bool:
-    """Whether facts are given in place of a name. Giving both is a mistake."""
-    key = INSTEAD_OF[name]
-    if question.get(key) is None:
-        return False
-    if question.get(name) is not None:
-        raise QuestionError(ErrorCode.BAD_USER_INPUT, f"give {name!r} or {key!r}, not both", key)
-    return True
+def _stands_in(question: Mapping[str, Any], name: str) -> str | None:
+    """The key that is given in place of a name, None when the name is. Giving two of them is a mistake."""
+    given = [key for key in (name, *INSTEAD_OF[name]) if question.get(key) is not None]
+    if len(given) > 1:
+        both = " or ".join(repr(key) for key in given)
+        raise QuestionError(ErrorCode.BAD_USER_INPUT, f"give {both}, not both", given[1])
+    return given[0] if given and given[0] != name else None
 
 
 def _boolean(question: Mapping[str, Any], key: str) -> bool | None:
@@ -332,3 +338,6 @@ def _choice(question: Mapping[str, Any], key: str, kind: type[E_]) -> E_ | None:
                 return member
     allowed = ", ".join(member.value for member in kind)
     raise QuestionError(ErrorCode.BAD_USER_INPUT, f"{key!r} must be one of {allowed}, not {value!r}", key)
+
+
+__all__ = ["Answer", "Answerer", "ErrorCode", "QuestionError", "as_json"]

@@ -58,6 +58,15 @@ class ApiSettings(Settings):
         default=_LIMITS.default_page_size, ge=1, description="Items of a page when neither first nor last is given."
     )
     max_estimates: int = Field(default=1000, ge=1, description="Most inputs of one `estimates` field.")
+    remote_hosts: tuple[str, ...] = Field(
+        default=(),
+        description='Hosts that `modelUrl` may read a file from over https, as JSON: ["example.org", "example.org:8443"]; '
+        "empty: remote files are off.",
+    )
+    remote_max_bytes: int = Field(
+        default=33_554_432, ge=65_536, description="Most bytes that are read of one remote file."
+    )
+    remote_timeout_s: float = Field(default=10.0, gt=0, description="Longest time for one remote file, seconds.")
     max_comparison: int = Field(default=50, ge=2, description="Most columns of a comparison.")
     rate_limit_points: int = Field(
         default=0, ge=0, description="Points that a client may spend in a minute, counted in Redis; 0: no limit."

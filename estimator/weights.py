@@ -14,12 +14,15 @@ from numpy.typing import NDArray
 from estimator.architecture import FeedForward, ModelArchitecture
 from estimator.quantization import TensorIndex, index_tensors, tensor_bytes, tensor_types
 from estimator.tensors import EXPERT_CLASSES, TensorClass, inventory
-from estimator.types import EstimatorError, Quant, QuantFormat
+from estimator.types import EstimatorError, Quant, QuantFormat, StoredQuant
 
 Ints = NDArray[np.int64]
 
 #: Tokenizer and metadata of a GGUF file, bytes per vocabulary entry: 2 MB at 32k entries, 6 to 16 MB at 128k to 262k.
 METADATA_BYTES_PER_TOKEN = 45
+#: What a checkpoint's stated bytes may differ from its format's by, before they are those of something else: group sizes,
+#: parts left in 16 bits and vision towers move them, another format or model moves them further.
+STORED_SHARE = (0.6, 1.8)
 #: Classes that pre-quantized checkpoints leave in 16 bits: embeddings, output head, norms, routers.
 _LEFT_IN_16_BITS = (
     TensorClass.KEPT,
@@ -81,7 +84,36 @@ def weight_table(model: ModelArchitecture, quants: Sequence[Quant]) -> WeightTab
     if files:
         sizes[files] = tensor_bytes(tensors, np.stack(types))
         metadata[files] = METADATA_BYTES_PER_TOKEN * model.vocab
-    return _sum_up(model, index, sizes, metadata)
+    table = _sum_up(model, index, sizes, metadata)
+    for row, quant in enumerate(quants):
+        if isinstance(quant, StoredQuant):
+            _as_stored(model, table, row, quant)
+    return table
+
+
+def _as_stored(model: ModelArchitecture, table: WeightTable, row: int, quant: StoredQuant) -> None:
+    """Replace a row of computed bytes by those of the file that the quant stands for."""
+    own = quant.by_layer
+    if own is not None:
+        if len(own.layers) != model.n_layers:
+            raise EstimatorError(f"the file has {len(own.layers)} layers, the model {model.n_layers}")
+        table.file[row], table.embedding[row], table.lookup[row] = own.file, own.embedding, own.lookup
+        table.layers[row], table.experts[row] = own.layers, own.experts
+        table.output[row] = own.output + (own.embedding if model.tied_embeddings else 0)
+        table.stored[row], table.largest_tensor[row] = own.stored, own.largest_tensor
+    if quant.total_bytes is not None:
+        inside = int(table.layers[row].sum() + table.experts[row].sum())
+        share = (quant.total_bytes - (int(table.file[row]) - inside)) / max(inside, 1)
+        low, high = STORED_SHARE
+        if not low <= share <= high:
+            raise EstimatorError(
+                f"the checkpoint has {quant.total_bytes:,} bytes, where this model in {quant.name} has about "
+                f"{int(table.file[row]):,}: they do not belong together"
+            )
+        for part in (table.layers, table.experts):
+            part[row] = np.rint(part[row] * share).astype(np.int64)
+        table.largest_tensor[row] = int(np.ceil(table.largest_tensor[row] * share))
+        table.file[row] = quant.total_bytes
 
 
 def checkpoint_bytes(index: TensorIndex, quant: Quant) -> Ints:

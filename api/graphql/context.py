@@ -27,6 +27,8 @@ class RequestContext:
         self.token = token
         self._answers: dict[str, Answers] = {}
         self.cost = 0
+        #: Whether the answer may be given again to the same question while nothing new is published.
+        self.keep = True
         self.plans: Plans | None = None
 
     @property

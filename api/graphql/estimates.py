@@ -13,6 +13,7 @@ from strawberry.utils.str_converters import to_camel_case
 from api.graphql.engines import Engine
 from api.graphql.enums import BackendKind, CacheType, EngineKind, FitStatus, WorkloadKind
 from api.graphql.errors import ApiError, ErrorCode, LimitExceededError, NotFoundError, UserError
+from api.graphql.fetches import Fetched, fetch
 from api.graphql.fits import FitMemory, FitPlacement, SpeedEstimate
 from api.graphql.gpus import Gpu
 from api.graphql.models import Model
@@ -29,15 +30,35 @@ if TYPE_CHECKING:
 class EstimateInput:
     """The keys of the command line's batch mode, in camel case."""
 
-    quant: str = strawberry.field(description="Quantization, by slug or alias.")
+    quant: str | None = strawberry.field(
+        default=None,
+        description="Quantization, by slug or alias; may be left out for a GGUF file, which states its own.",
+    )
     model: str | None = strawberry.field(
-        default=None, description="Model, by slug or alias; or give `modelConfig` in its place."
+        default=None,
+        description="Model, by slug or alias; or give one of `modelConfig`, `modelGguf` and `modelUrl` in its place.",
     )
     gpu: str | None = strawberry.field(
         default=None, description="Accelerator, by slug or alias; or give `gpuFacts` in its place."
     )
     model_config: JSON | None = strawberry.field(
         default=None, description="A model of one's own: the content of its `config.json`, as published with weights."
+    )
+    model_gguf: str | None = strawberry.field(
+        default=None,
+        description="A model of one's own: the header of a GGUF file in base64, at most 1,000,000 characters; the "
+        "tokenizer may be left out of it, as `fitgraph gguf-header FILE` does. The weights are then the file's own, "
+        "tensor by tensor, unless another quantization is asked for.",
+    )
+    model_url: str | None = strawberry.field(
+        default=None,
+        description="A model of one's own: https address of a GGUF file or a `config.json` on a host that this server's "
+        "operator has listed. No more than the header is read.",
+    )
+    model_index: JSON | None = strawberry.field(
+        default=None,
+        description="Beside the model: its checkpoint's `model.safetensors.index.json`, or the header of its only "
+        "safetensors file. The weights then have the bytes that it states, as AWQ, GPTQ or FP8 files really do.",
     )
     gpu_facts: JSON | None = strawberry.field(
         default=None,
@@ -117,8 +138,9 @@ _INLINE = 8
 
 async def estimate_one(context: RequestContext, question: EstimateInput) -> Estimate:
     """Answer one question. Raises :class:`ApiError` for one that has no answer."""
+    fetched = await fetch(context, [question.model_url])
     try:
-        return _answer(context.view, question)
+        return _answer(context.view, question, fetched)
     except QuestionError as error:
         code = ErrorCode(error.code.value)
         if code is ErrorCode.NOT_FOUND and error.field:
@@ -133,14 +155,15 @@ async def estimate_many(context: RequestContext, questions: Sequence[EstimateInp
     if len(questions) > maximum:
         raise LimitExceededError("inputs", len(questions), maximum)
     view = context.view
+    fetched = await fetch(context, [question.model_url for question in questions])
     if len(questions) <= _INLINE:
-        return [_result(view, question) for question in questions]
-    return await asyncio.to_thread(lambda: [_result(view, question) for question in questions])
+        return [_result(view, question, fetched) for question in questions]
+    return await asyncio.to_thread(lambda: [_result(view, question, fetched) for question in questions])
 
 
-def _result(view: CatalogView, question: EstimateInput) -> EstimateResult:
+def _result(view: CatalogView, question: EstimateInput, fetched: dict[str, Fetched]) -> EstimateResult:
     try:
-        return EstimateResult(estimate=_answer(view, question), error=None)
+        return EstimateResult(estimate=_answer(view, question, fetched), error=None)
     except QuestionError as error:
         return EstimateResult(
             estimate=None,
@@ -153,9 +176,12 @@ def _result(view: CatalogView, question: EstimateInput) -> EstimateResult:
         )
 
 
-def _answer(view: CatalogView, question: EstimateInput) -> Estimate:
+def _answer(view: CatalogView, question: EstimateInput, fetched: dict[str, Fetched]) -> Estimate:
     asked = {key: value for key, value in vars(question).items() if value is not None}
-    return estimate_from_answer(view, view.answerer.answer(asked))
+    source = fetched.get(question.model_url or "")
+    if isinstance(source, QuestionError):
+        raise source
+    return estimate_from_answer(view, view.answerer.answer(asked, source))
 
 
 def estimate_from_answer(view: CatalogView, answer: Answer) -> Estimate:

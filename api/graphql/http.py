@@ -121,7 +121,7 @@ class GraphQLEndpoint:
         errors = result.errors or []
         refused = result.data is None and all(error.path is None for error in errors) and bool(errors)
         body = _body(result.data, errors, context, with_data=not refused)
-        return CachedResponse.of(body, _status(errors, refused, media), keep=not errors)
+        return CachedResponse.of(body, _status(errors, refused, media), keep=not errors and context.keep)
 
     def _client_of(self, request: Request) -> str:
         """Who asks: the holder of a known token, else the address; a made-up token gives nobody points of their own."""

@@ -17,6 +17,7 @@ from api.graphql.catalog_view import CatalogView
 from api.graphql.errors import ApiError, ErrorCode
 from api.graphql.live import LiveFits
 from api.graphql.rates import RateLimiter, redis_client
+from api.remote import RemoteFiles
 from api.settings import ApiSettings
 from db import catalog_store, generations
 from db.catalog_files import Catalog, load_catalog
@@ -43,6 +44,7 @@ class Services:
         self.operators = Operators(settings.tokens)
         self._redis = redis_client(settings.resolved_redis_url) if settings.rate_limit_points else None
         self.rates = RateLimiter(self._redis, settings.rate_limit_points)
+        self.remote = RemoteFiles(settings.remote_hosts, settings.remote_max_bytes, settings.remote_timeout_s)
         self._files: Catalog | None = catalog
         self._view: CatalogView | None = None
         self._checked_at = float("-inf")

@@ -10,6 +10,7 @@ from typing import Any
 from db.imports.errors import ImportFactsError, needed, whole
 from db.imports.gguf_header import GgufHeader, parse_gguf
 from db.imports.hf_config import with_counts
+from estimator.types import StoredLayers
 
 _WIDTH, _HEADS, _LAYERS, _EXPERTS = 4_194_304, 65_536, 1_000, 65_536
 _BLOCK = re.compile(r"blk\.(\d{1,4})\.(.+)")
@@ -49,14 +50,27 @@ ARCHITECTURES: dict[str, tuple[str, int]] = {
 }
 
 
+#: ``general.file_type`` -> name of the file type (``llama_ftype``).
+FILE_TYPES: dict[int, str] = {
+    0: "F32", 1: "F16", 2: "Q4_0", 3: "Q4_1", 7: "Q8_0", 8: "Q5_0", 9: "Q5_1", 10: "Q2_K", 11: "Q3_K_S", 12: "Q3_K_M",
+    13: "Q3_K_L", 14: "Q4_K_S", 15: "Q4_K_M", 16: "Q5_K_S", 17: "Q5_K_M", 18: "Q6_K", 19: "IQ2_XXS", 20: "IQ2_XS",
+    21: "Q2_K_S", 22: "IQ3_XS", 23: "IQ3_XXS", 24: "IQ1_S", 25: "IQ4_NL", 26: "IQ3_S", 27: "IQ3_M", 28: "IQ2_S",
+    29: "IQ2_M", 30: "IQ4_XS", 31: "IQ1_M", 32: "BF16", 38: "MXFP4_MOE",
+}  # fmt: skip
+_EXPERT_PART = re.compile(r"ffn_(up|gate|down|gate_up)_exps\.weight")
+
+
 @dataclass(frozen=True, slots=True)
 class GgufFacts:
-    """Facts of the model, and the exact sizes of this very file: tensor bytes, header bytes, type of most weights."""
+    """Facts of the model, and the exact sizes of this very file: its tensors by layer, header bytes, type of most
+    weights, and the file type that it states (None when it states none that is known)."""
 
     facts: dict[str, Any]
     tensor_bytes: int
     header_bytes: int
     main_type: str
+    file_type: str | None
+    stored: StoredLayers
 
 
 def facts_from_gguf(data: bytes, slug: str = "custom") -> GgufFacts:
@@ -73,8 +87,36 @@ def facts_from_gguf(data: bytes, slug: str = "custom") -> GgufFacts:
         raise ImportFactsError(f"the architecture {kind!r:.80} is not read; these are: {known}", "general.architecture")
     if not header.tensors:
         raise ImportFactsError("the header describes no tensors; is it the first part of a split file?", "tensors")
+    parts = whole(values, "split.count", 0, 65_535, 0) or 0
+    if parts > 1:
+        raise ImportFactsError(f"the file is one of {parts} parts; a header must describe all tensors", "split.count")
     facts = with_counts(_facts(header, kind, slug))
-    return GgufFacts(facts, header.tensor_bytes, header.header_bytes, _main_type(header))
+    file_type = FILE_TYPES.get(whole(values, "general.file_type", 0, 1 << 32, -1) or 0)
+    stored = _stored(header, int(facts["n_layers"]))
+    return GgufFacts(facts, header.tensor_bytes, header.header_bytes, _main_type(header), file_type, stored)
+
+
+def _stored(header: GgufHeader, layers: int) -> StoredLayers:
+    """Bytes of the file's tensors by layer; what prediction heads hold beyond the layers is stored and never loaded."""
+    own, experts, largest = [0] * layers, [0] * layers, 0
+    embedding = lookup = output = stored = 0
+    for tensor in header.tensors:
+        found = _BLOCK.fullmatch(tensor.name)
+        if found is None:
+            if tensor.name == "token_embd.weight":
+                embedding += tensor.size_bytes
+            elif tensor.name == "per_layer_token_embd.weight":
+                lookup += tensor.size_bytes
+            else:
+                output += tensor.size_bytes
+        elif int(found.group(1)) >= layers:
+            stored += tensor.size_bytes
+        else:
+            place = experts if _EXPERT_PART.fullmatch(found.group(2)) else own
+            place[int(found.group(1))] += tensor.size_bytes
+            largest = max(largest, tensor.size_bytes)
+    file = header.header_bytes + header.tensor_bytes
+    return StoredLayers(file, tuple(own), tuple(experts), embedding, output, lookup, stored, largest)
 
 
 def _facts(header: GgufHeader, kind: str, slug: str) -> dict[str, Any]:

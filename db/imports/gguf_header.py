@@ -79,6 +79,31 @@ class GgufHeader:
         return sum(tensor.elements for tensor in self.tensors)
 
 
+#: Keys of the tokenizer: most of a header's bytes, and nothing that an estimate reads.
+_TOKENIZER = "tokenizer."
+
+
+def compact_gguf(data: bytes) -> bytes:
+    """The header that ``data`` begins with, without the tokenizer: the same format in a few ten kB instead of MB.
+
+    Raises:
+        ImportFactsError: as :func:`parse_gguf` does.
+    """
+    header = parse_gguf(data)
+    reader = _Reader(data[: header.header_bytes])
+    reader.skip(16, "the counts")
+    pairs = reader.number("Q", "the pair count")
+    kept: list[bytes] = []
+    for _ in range(pairs):
+        start = reader.position
+        key = reader.text(MAX_NAME_BYTES, "a key")
+        _read_value(reader, key, {})
+        if not key.startswith(_TOKENIZER):
+            kept.append(data[start : reader.position])
+    counts = struct.pack("<IQQ", header.version, len(header.tensors), len(kept))
+    return MAGIC + counts + b"".join(kept) + data[reader.position : header.header_bytes]
+
+
 def parse_gguf(data: bytes) -> GgufHeader:
     """Parse the header that ``data`` begins with; tensor data behind it is not needed.
 
@@ -165,7 +190,7 @@ def _read_array(reader: _Reader, key: str, what: str, metadata: dict[str, Any]) 
     if kind in _SCALARS:
         width = struct.calcsize("<" + _SCALARS[kind])
         if count * width > reader.left:
-            raise ImportFactsError(f"{what} claims {count:,} numbers, more than the header has bytes left", key[:80])
+            raise _too_many(f"{what} claims {count:,} numbers, more than the header has bytes left", count * width, key)
         if count <= MAX_KEPT_NUMBERS:
             metadata[key] = list(struct.unpack(f"<{count}{_SCALARS[kind]}", reader.take(count * width, what)))
             return
@@ -173,7 +198,7 @@ def _read_array(reader: _Reader, key: str, what: str, metadata: dict[str, Any]) 
     elif kind == _STRING:
         # A string takes at least its eight bytes of length, so the claim is bounded by what is left.
         if count > min(reader.left // 8, MAX_ARRAY_STRINGS):
-            raise ImportFactsError(f"{what} claims {count:,} texts, more than the header can hold", key[:80])
+            raise _too_many(f"{what} claims {count:,} texts, more than the header can hold", count * 8, key)
         for _ in range(count):
             length = reader.number("Q", what)
             if length > MAX_STRING_BYTES:
@@ -186,7 +211,7 @@ def _read_array(reader: _Reader, key: str, what: str, metadata: dict[str, Any]) 
 
 def _read_tensors(reader: _Reader, count: int) -> tuple[TensorInfo, ...]:
     if count * 24 > reader.left:
-        raise ImportFactsError(f"the header claims {count:,} tensors, more than its bytes can describe", "tensors")
+        raise _too_many(f"the header claims {count:,} tensors, more than its bytes can describe", count * 24, "tensors")
     tensors: list[TensorInfo] = []
     names: set[str] = set()
     total = 0
@@ -232,10 +257,17 @@ def _read_tensor(reader: _Reader) -> TensorInfo:
     )
 
 
+def _too_many(message: str, size: int, field: str) -> ImportFactsError:
+    """The error of a claim of ``size`` bytes or more: about the length where only more of the file could meet it."""
+    if size > MAX_HEADER_BYTES:
+        return ImportFactsError(message, field[:80])
+    return ImportFactsError(f"{message}; give more of the file", "length")
+
+
 def _bounded(value: int, limit: int, what: str) -> int:
     if value > limit:
         raise ImportFactsError(f"the header claims {value:,} {what}; at most {limit:,} are read", what)
     return int(value)
 
 
-__all__ = ["GgufHeader", "TensorInfo", "parse_gguf"]
+__all__ = ["GgufHeader", "TensorInfo", "compact_gguf", "parse_gguf"]

@@ -69,7 +69,11 @@ def parse_index(text: bytes | str) -> CheckpointSize:
     Raises:
         ImportFactsError: the text is no such index.
     """
-    index = json_object(text, "safetensors index")
+    return size_of_index(json_object(text, "safetensors index"))
+
+
+def size_of_index(index: Mapping[str, Any]) -> CheckpointSize:
+    """Sizes from a parsed index. Raises :class:`ImportFactsError`."""
     metadata, weights = index.get("metadata"), index.get("weight_map")
     if not isinstance(metadata, dict) or not isinstance(weights, dict) or not weights:
         raise ImportFactsError("an index has 'metadata' and a 'weight_map' with at least one tensor", "weight_map")

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from api.custom import accelerator_of_facts, is_model_file, model_of_file
+from api.custom import accelerator_of_facts
 from api.questions import Answerer, QuestionError, as_json
 from db import specs
 from db.catalog_files import load_catalog
-from db.imports.errors import ImportFactsError
 from estimator.calibration import Calibration
 from estimator.fit_facts import request_of
 from estimator.grid import evaluate_block
@@ -127,19 +124,6 @@ def test_a_card_without_a_known_compute_figure_has_no_first_token_time() -> None
     found = answer(model="llama-3.1-8b", gpu_facts=facts)
     assert found["decode_tok_s"]["value"] > 0
     assert found["ttft_ms"] is None
-
-
-def test_a_local_file_is_read_by_its_content(tmp_path: Path) -> None:
-    path = tmp_path / "config.json"
-    path.write_text(json.dumps(LLAMA))
-    assert is_model_file(str(path))
-    assert model_of_file(path).total_parameters == 8_030_261_248
-    assert not is_model_file(str(tmp_path / "absent.json"))
-    assert not is_model_file("llama-3.1-8b")
-    (tmp_path / "bad.gguf").write_bytes(b"GGUF\0\0")
-    for bad in ("bad.gguf", "absent.gguf", "."):
-        with pytest.raises(ImportFactsError):
-            model_of_file(tmp_path / bad)
 
 
 def test_an_accelerator_of_facts_has_base_units() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import struct
 import tracemalloc
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -13,65 +12,9 @@ from hypothesis import strategies as st
 
 from db.imports.errors import ImportFactsError
 from db.imports.gguf_facts import facts_from_gguf
-from db.imports.gguf_header import parse_gguf
+from db.imports.gguf_header import compact_gguf, parse_gguf
 from estimator.architecture import architecture_from_facts
-
-
-def text(value: str) -> bytes:
-    raw = value.encode()
-    return struct.pack("<Q", len(raw)) + raw
-
-
-def pair(key: str, value: Any) -> bytes:
-    if isinstance(value, str):
-        return text(key) + struct.pack("<I", 8) + text(value)
-    if isinstance(value, float):
-        return text(key) + struct.pack("<If", 6, value)
-    if isinstance(value, list):
-        if value and isinstance(value[0], str):
-            return text(key) + struct.pack("<IIQ", 9, 8, len(value)) + b"".join(text(each) for each in value)
-        return text(key) + struct.pack("<IIQ", 9, 5, len(value)) + struct.pack(f"<{len(value)}i", *value)
-    return text(key) + struct.pack("<II", 4, value)
-
-
-def tensor(name: str, dims: list[int], kind: int = 12) -> bytes:
-    return text(name) + struct.pack(f"<I{len(dims)}QIQ", len(dims), *dims, kind, 0)
-
-
-def header(pairs: dict[str, Any], tensors: list[bytes], version: int = 3) -> bytes:
-    body = b"".join(pair(key, value) for key, value in pairs.items()) + b"".join(tensors)
-    return b"GGUF" + struct.pack("<IQQ", version, len(tensors), len(pairs)) + body
-
-
-def llama(layers: int = 2) -> bytes:
-    """A Llama-like model: hidden 512, 8 heads of 64 with 2 for keys, feed-forward 1024, 1,000 tokens."""
-    pairs = {
-        "general.architecture": "llama",
-        "general.name": "Tiny",
-        "llama.block_count": layers,
-        "llama.embedding_length": 512,
-        "llama.feed_forward_length": 1024,
-        "llama.attention.head_count": 8,
-        "llama.attention.head_count_kv": 2,
-        "llama.context_length": 4096,
-        "llama.rope.freq_base": 10000.0,
-        "tokenizer.ggml.tokens": [f"t{index}" for index in range(50)],
-    }
-    tensors = [tensor("token_embd.weight", [512, 1000], 14), tensor("output_norm.weight", [512], 0)]
-    for index in range(layers):
-        at = f"blk.{index}."
-        tensors += [
-            tensor(at + "attn_norm.weight", [512], 0),
-            tensor(at + "attn_q.weight", [512, 512]),
-            tensor(at + "attn_k.weight", [512, 128]),
-            tensor(at + "attn_v.weight", [512, 128], 14),
-            tensor(at + "attn_output.weight", [512, 512]),
-            tensor(at + "ffn_norm.weight", [512], 0),
-            tensor(at + "ffn_gate.weight", [512, 1024]),
-            tensor(at + "ffn_up.weight", [512, 1024]),
-            tensor(at + "ffn_down.weight", [1024, 512]),
-        ]
-    return header(pairs, [*tensors, tensor("output.weight", [512, 1000], 14)])
+from tests.support.gguf import header, llama, pair, tensor, text
 
 
 def test_a_header_is_read_to_the_byte() -> None:
@@ -120,11 +63,53 @@ def test_facts_have_the_parameters_of_the_tensors() -> None:
         (header({"general.architecture": "mamba"}, [tensor("t", [256])]), "is not read"),
         (header({"general.architecture": "llama"}, []), "describes no tensors"),
         (header({"general.architecture": "llama"}, [tensor("t", [256])]), "block_count"),
+        (llama(1, **{"split.count": 3}), "one of 3 parts"),
     ],
 )
 def test_what_is_wrong_is_said(data: bytes, match: str) -> None:
     with pytest.raises(ImportFactsError, match=match):
         facts_from_gguf(data)
+
+
+def test_a_file_knows_its_bytes_by_layer() -> None:
+    found = facts_from_gguf(llama(3))
+    stored = found.stored
+    assert found.file_type == "Q4_K_M"
+    assert len(stored.layers) == 3
+    assert len(set(stored.layers)) == 1
+    assert stored.experts == (0, 0, 0)
+    assert sum(stored.layers) + stored.embedding + stored.output == found.tensor_bytes
+    assert stored.largest_tensor == 512 * 1024 // 256 * 144
+
+
+def test_experts_and_prediction_heads_are_told_apart() -> None:
+    extra = [
+        tensor("blk.0.ffn_gate_inp.weight", [512, 8], 0),
+        tensor("blk.0.ffn_up_exps.weight", [512, 256, 8]),
+        tensor("blk.0.ffn_gate_exps.weight", [512, 256, 8]),
+        tensor("blk.0.ffn_down_exps.weight", [256, 512, 8]),
+        tensor("blk.1.attn_norm.weight", [512], 0),
+    ]
+    pairs = {
+        "general.architecture": "qwen3moe", "qwen3moe.block_count": 2, "qwen3moe.nextn_predict_layers": 1,
+        "qwen3moe.embedding_length": 512, "qwen3moe.attention.head_count": 8, "qwen3moe.expert_count": 8,
+        "qwen3moe.expert_used_count": 2, "qwen3moe.expert_feed_forward_length": 256,
+    }  # fmt: skip
+    found = facts_from_gguf(header(pairs, [tensor("token_embd.weight", [512, 1000]), *extra]))
+    assert found.stored.experts == (3 * 512 * 256 * 8 // 256 * 144,)
+    assert found.stored.stored == 512 * 4
+    assert found.file_type is None
+
+
+def test_a_header_without_its_tokenizer_says_the_same_in_less() -> None:
+    data = llama(2, tokens=5_000)
+    short = compact_gguf(data + b"tensor data")
+    assert len(short) * 10 < len(data)
+    assert parse_gguf(short).tensors == parse_gguf(data).tensors
+    own, whole = facts_from_gguf(short), facts_from_gguf(data)
+    assert own.facts == whole.facts
+    assert own.stored.layers == whole.stored.layers
+    assert compact_gguf(short) == short
 
 
 def test_a_header_cut_anywhere_is_refused() -> None:

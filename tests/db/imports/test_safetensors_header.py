@@ -69,9 +69,9 @@ def test_indices_that_are_none(index: Any) -> None:
         parse_index(json.dumps(index))
 
 
-def test_broken_headers_never_do_harm() -> None:
+def test_ten_thousand_broken_headers_never_do_harm() -> None:
     good, rng = file_of(GOOD), random.Random(3)
-    for _ in range(5_000):
+    for _ in range(10_000):
         data = bytearray(good)
         for _ in range(rng.randint(1, 4)):
             data[rng.randrange(len(data))] = rng.randrange(256)
@@ -79,3 +79,26 @@ def test_broken_headers_never_do_harm() -> None:
             parse_safetensors(bytes(data))
         except ImportFactsError:
             continue
+
+
+def test_ten_thousand_broken_indices_never_do_harm() -> None:
+    index = {"metadata": {"total_size": 1000}, "weight_map": {"a": "1.safetensors", "b": "2.safetensors"}}
+    good, rng, read = json.dumps(index).encode(), random.Random(5), 0
+    for _ in range(10_000):
+        data = bytearray(good)
+        for _ in range(rng.randint(1, 4)):
+            at = rng.randrange(len(data))
+            action = rng.randrange(3)
+            if action == 0:
+                data[at] = rng.randrange(256)
+            elif action == 1:
+                del data[at : at + rng.randint(1, 12)]
+            else:
+                data[at:at] = bytes(data[at : at + rng.randint(1, 20)])
+        try:
+            found = parse_index(bytes(data))
+        except ImportFactsError:
+            continue
+        read += 1
+        assert 1 <= found.tensor_bytes <= 8 * 10**14
+    assert read > 100
