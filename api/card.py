@@ -5,9 +5,11 @@ from __future__ import annotations
 from rich.console import Console, Group
 from rich.panel import Panel
 from rich.table import Table
+from rich.text import Text
 
 from api.pairing import Pairing
-from estimator.types import Estimate, Speed, Status
+from api.questions import Answer
+from estimator.types import Estimate, MemoryParts, Speed, Status
 
 GIB = 1024**3
 _COLOURS = {
@@ -44,6 +46,34 @@ def render_card(pairing: Pairing, console: Console | None = None) -> None:
     out.print(_table("Quantization", rows))
 
 
+def render_answer(answer: Answer, console: Console | None = None) -> None:
+    """Print one free estimate: verdict, memory, speeds, what each device holds and what a draft does."""
+    out = console or Console()
+    one = answer.estimate
+    devices = " + ".join(load.accelerator.name for load in answer.devices) or answer.gpu_slug
+    colour = _COLOURS[one.status]
+    status = one.status.value.replace("_", " ").lower()
+    verdict = f"[bold {colour}]{status}[/] · grade [bold]{one.grade}[/] ({one.score:.0f} of 100)"
+    title = f"{answer.model_slug} · {answer.quant_slug} on {devices}"
+    notes = [Text(note) for note in answer.notes]
+    out.print(Panel(Group(verdict, _facts(one), *notes), title=title, expand=False))
+    if answer.devices:
+        table = Table("Device", "Layers", "Weights", "KV cache", "Compute", "Overhead", "Total", "Usable")
+        for load in answer.devices:
+            parts = (
+                load.weights_bytes, load.kv_cache_bytes, load.compute_bytes, load.overhead_bytes, load.total_bytes,
+                load.usable_bytes,
+            )  # fmt: skip
+            table.add_row(load.accelerator.name, str(load.layers), *map(_gib, parts))
+        out.print(table)
+    if answer.speculation is not None:
+        done = answer.speculation
+        out.print(
+            f"Draft: {done.tokens_per_step:.2f} tokens a check of {done.check_s * 1000:.1f} ms, "
+            f"{1 / done.plain_token_s:,.1f} tok/s without it, {done.speedup:.2f} times that with it"
+        )
+
+
 def _facts(one: Estimate) -> Table:
     memory, placement = one.memory, one.placement
     grid = Table.grid(padding=(0, 2))
@@ -53,7 +83,7 @@ def _facts(one: Estimate) -> Table:
         (
             "",
             f"weights {_gib(memory.weights_bytes)}, KV cache {_gib(memory.kv_cache_bytes)}, compute "
-            f"{_gib(memory.compute_bytes)}, overhead {_gib(memory.overhead_bytes)}",
+            f"{_gib(memory.compute_bytes)}, overhead {_gib(memory.overhead_bytes)}{_extras(memory)}",
         ),
         ("System memory", _gib(memory.host_bytes)),
         (
@@ -71,6 +101,11 @@ def _facts(one: Estimate) -> Table:
     for name, text in rows:
         grid.add_row(f"[dim]{name}[/]", text)
     return grid
+
+
+def _extras(memory: MemoryParts) -> str:
+    text = f", draft {_gib(memory.draft_bytes)}" if memory.draft_bytes else ""
+    return text + (f", projector {_gib(memory.projector_bytes)}" if memory.projector_bytes else "")
 
 
 def speed_text(speed: Speed | None) -> str:

@@ -82,6 +82,7 @@ def runs(first: Annotated[int, typer.Option(help="How many, newest first.", min=
 
 @app.command(
     epilog="Examples: `fitgraph estimate 'Kimi Linear 48B A3B' 'V100 32GB' --quant Q4_K_M`, "
+    "`fitgraph estimate 'Qwen3 32B' 'RTX 3090' --also 'RTX 4060 Ti 16GB'`, "
     "`fitgraph estimate --batch questions.jsonl > answers.jsonl`"
 )
 def estimate(
@@ -90,6 +91,14 @@ def estimate(
     quant: Annotated[str | None, typer.Option(help="Quantization; default: the best one for the workload.")] = None,
     workload: Annotated[str, typer.Option(help="chat, coding, agentic-coding, reasoning or rag.")] = "coding",
     as_json: Annotated[bool, typer.Option("--json", help="Print the answer as one JSON object.")] = False,
+    also: Annotated[
+        list[str] | None, typer.Option(help="One more accelerator beside GPU, equal or not; may be repeated.")
+    ] = None,
+    draft: Annotated[str | None, typer.Option(help="Draft model for speculative decoding.")] = None,
+    draft_quant: Annotated[str | None, typer.Option(help="Quantization of the draft model.")] = None,
+    draft_tokens: Annotated[int | None, typer.Option(help="Tokens drafted before each check.")] = None,
+    acceptance: Annotated[float | None, typer.Option(help="Share of drafted tokens that are accepted, 0 to 1.")] = None,
+    vision: Annotated[bool, typer.Option("--vision", help="Count the model's vision projector.")] = False,
     batch: Annotated[
         Path | None, typer.Option(help="Read questions as JSON Lines from a file, or - for standard input.")
     ] = None,
@@ -103,6 +112,15 @@ def estimate(
         raise typer.Exit(estimates.run_batch(batch, sys.stdout.buffer))
     if model is None or gpu is None:
         raise typer.BadParameter("give MODEL and GPU, or --batch FILE")
+    drafted = (draft, draft_quant, draft_tokens, acceptance)
+    if any(each is not None for each in drafted) and None in drafted:
+        raise typer.BadParameter("a draft needs --draft, --draft-quant, --draft-tokens and --acceptance")
+    if also or vision or draft is not None:
+        extra: dict[str, object] = {"gpus": [gpu, *(also or ())], "vision": vision or None}
+        if draft is not None:
+            keys = ("model", "quant", "tokens", "acceptance_rate")
+            extra["draft"] = dict(zip(keys, drafted, strict=True))
+        raise typer.Exit(estimates.run_extras(model, gpu, quant, workload, extra, as_json=as_json))
     raise typer.Exit(estimates.run_one(model, gpu, quant, workload, as_json=as_json))
 
 

@@ -11,8 +11,9 @@ from typing import Any, BinaryIO
 
 import orjson
 
-from api.model_files import ModelSource, short_header, source_of_address
-from api.questions import Answerer, ErrorCode, QuestionError, as_json
+from api.model_files import ModelSource, is_model_file, short_header, source_of_address, source_of_file
+from api.questions import Answerer, ErrorCode, QuestionError
+from api.questions import as_json as answer_json
 from api.remote import RemoteFiles
 from api.settings import get_api_settings
 from db.catalog_files import load_catalog
@@ -73,7 +74,7 @@ def answer_line(answerer: Answerer, line: bytes) -> dict[str, Any]:
             raise QuestionError(ErrorCode.BAD_USER_INPUT, f"the line is not valid JSON: {error}") from error
         if not isinstance(question, dict):
             raise QuestionError(ErrorCode.BAD_USER_INPUT, "a line must be one JSON object")
-        return as_json(answerer.answer(question, _fetched(question.get("model_url"))))
+        return answer_json(answerer.answer(question, _fetched(question.get("model_url"))))
     except QuestionError as error:
         return error_json(error, question)
 
@@ -122,6 +123,38 @@ def run_one(model: str, gpu: str, quant: str | None, workload: str, *, as_json: 
         print(orjson.dumps(pairing.to_json(), option=orjson.OPT_INDENT_2).decode())
     else:
         render_card(pairing)
+    return 0
+
+
+def run_extras(model: str, gpu: str, quant: str | None, workload: str, extra: dict[str, Any], *, as_json: bool) -> int:
+    """Print one estimate with several accelerators, a draft or a projector; without a quant, that of ``gpu`` alone.
+
+    Returns 0, or 3 when there is no answer.
+    """
+    from api.card import render_answer
+    from api.pairing import estimate_pairing
+
+    catalog, calibration = load_catalog(), Calibration.load()
+    question = {"model": model, "quant": quant, "workload": workload, **extra}
+    try:
+        brought = source_of_file(Path(model)) if is_model_file(model) else None
+        if brought is not None:
+            del question["model"]
+        if quant is None:
+            alone = estimate_pairing(catalog, calibration, model, gpu, None, workload)
+            question["quant"] = alone.quants[alone.chosen_quant].slug
+        answer = Answerer(catalog, calibration).answer(question, brought)
+    except (QuestionError, ImportFactsError) as error:
+        problem = error if isinstance(error, QuestionError) else QuestionError(ErrorCode.BAD_USER_INPUT, str(error))
+        if as_json:
+            print(orjson.dumps(error_json(problem, question)).decode())
+        else:
+            print(f"fitgraph: {problem}", file=sys.stderr)
+        return NO_ANSWER
+    if as_json:
+        print(orjson.dumps(answer_json(answer), option=orjson.OPT_INDENT_2).decode())
+    else:
+        render_answer(answer)
     return 0
 
 

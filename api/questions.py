@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any, TypeVar
 
+from api import extras
 from api.custom import accelerator_of_facts, host_with
 from api.model_files import (
     CUSTOM,
@@ -30,7 +31,9 @@ from db.catalog_files import Catalog, UnknownNameError
 from db.imports.errors import ImportFactsError
 from estimator.architecture import ModelArchitecture
 from estimator.calibration import Calibration
+from estimator.devices import DeviceLoad
 from estimator.estimate import estimate
+from estimator.speculative import Speculation
 from estimator.types import (
     Accelerator,
     Backend,
@@ -46,6 +49,7 @@ from estimator.types import (
     UnsupportedError,
     Workload,
 )
+from estimator.whatif import Extras, what_if
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,9 @@ class Answer:
     gpu_slug: str
     quant_slug: str
     estimate: Estimate
+    devices: tuple[DeviceLoad, ...] = ()
+    speculation: Speculation | None = None
+    notes: tuple[str, ...] = ()
 
 
 #: Largest value accepted per numeric key: far above any real setup, low enough that no arithmetic overflows.
@@ -74,7 +81,8 @@ KEYS: tuple[str, ...] = (
     "model", "gpu", "quant", "gpu_count", "host", "engine", "backend", "prompt_tokens", "output_tokens", "depth",
     "context_tokens", "kv_cache_type", "flash_attention", "batch", "micro_batch", "gpu_layers", "cpu_moe_layers",
     "build_date",
-    "workload", "model_config", "model_gguf", "model_url", "model_index", "gpu_facts", "host_memory_gb", "host_bandwidth_gbps",
+    "workload", "model_config", "model_gguf", "model_url", "model_index", "gpu_facts", "host_memory_gb",
+    "host_bandwidth_gbps", *extras.KEYS,
 )  # fmt: skip
 #: Keys that stand in for a name, by the name that they stand in for.
 INSTEAD_OF: dict[str, tuple[str, ...]] = {
@@ -101,8 +109,12 @@ class Answerer:
         self._default_host = next(slug for slug, entry in catalog.hosts.items() if entry.get("default"))
         self._resolved = lru_cache(maxsize=65_536)(self._resolve)
 
-    def answer(self, question: Mapping[str, Any], fetched: ModelSource | None = None) -> Answer:
-        """Estimate one question; ``fetched`` is what its ``model_url`` led to. Raises :class:`QuestionError`."""
+    def answer(self, question: Mapping[str, Any], brought: ModelSource | None = None) -> Answer:
+        """Estimate one question; ``brought`` is the model of a local file, or what its ``model_url`` led to.
+
+        Raises:
+            QuestionError: the question has no answer.
+        """
         unknown = sorted(set(question) - set(KEYS))
         if unknown:
             raise QuestionError(
@@ -110,10 +122,13 @@ class Answerer:
             )
         workload = self._workload_of(question)
         try:
-            model_slug, source = self._model_of(question, fetched)
+            model_slug, source = self._model_of(question, brought)
             quant = self._quant_of(question, source)
-            gpu_slug, accelerator = self._accelerator_of(question)
+            devices = extras.devices_of(question, self._gpu_named)
+            gpu_slug, accelerator = self._accelerator_of(question, devices)
             request = self._request(question, accelerator, quant, self._host_of(question))
+            if extras.has_extras(question):
+                return self._with_extras(question, (model_slug, gpu_slug), source.model, request, devices, workload)
             result = estimate(source.model, request, self._calibration, workload)
         except MissingFactError as error:
             raise QuestionError(ErrorCode.MISSING_FACT, str(error), error.field_name) from error
@@ -125,16 +140,16 @@ class Answerer:
             raise QuestionError(ErrorCode.BAD_USER_INPUT, str(error)) from error
         return Answer(model_slug, gpu_slug, quant.slug, result)
 
-    def _model_of(self, question: Mapping[str, Any], fetched: ModelSource | None) -> tuple[str, ModelSource]:
+    def _model_of(self, question: Mapping[str, Any], brought: ModelSource | None) -> tuple[str, ModelSource]:
         given = _stands_in(question, "model")
         if given == "model_config":
             return CUSTOM, source_of_config(question[given])
         if given == "model_gguf":
             return CUSTOM, source_of_pasted(question[given])
+        if brought is not None:
+            return CUSTOM, brought
         if given == "model_url":
-            if fetched is None:
-                raise QuestionError(ErrorCode.UNSUPPORTED, "no file is fetched here", given)
-            return CUSTOM, fetched
+            raise QuestionError(ErrorCode.UNSUPPORTED, "no file is fetched here", given)
         slug = self._resolved("model", _text(question, "model"))
         return slug, ModelSource(self._architecture(slug))
 
@@ -146,7 +161,38 @@ class Answerer:
             return checkpoint_quant(quant, question["model_index"])
         return stored_quant(quant, source)
 
-    def _accelerator_of(self, question: Mapping[str, Any]) -> tuple[str, Accelerator]:
+    def _with_extras(
+        self,
+        question: Mapping[str, Any],
+        slugs: tuple[str, str],
+        model: ModelArchitecture,
+        request: EstimateRequest,
+        devices: tuple[Accelerator, ...],
+        workload: Workload | None,
+    ) -> Answer:
+        """The answer to a question with several accelerators, a draft or a projector."""
+        entry = self._catalog.models.get(slugs[0])
+        draft = extras.draft_of(question, self._model_named, self._quant_named)
+        projector = extras.projector_of(question, entry, None if entry is None else specs.projector_bytes(entry))
+        found = what_if(model, request, Extras(devices, draft, projector), self._calibration, workload)
+        notes = (extras.UNKNOWN_PROJECTOR,) if projector is None else ()
+        return Answer(*slugs, request.quant.slug, found.estimate, found.devices, found.speculation, notes)
+
+    def _model_named(self, text: str) -> ModelArchitecture:
+        return self._architecture(self._resolved("model", text))
+
+    def _quant_named(self, text: str) -> Quant:
+        return self._quant(self._resolved("quant", text))
+
+    def _gpu_named(self, text: str) -> Accelerator:
+        return self._accelerator(self._resolved("gpu", text))
+
+    def _accelerator_of(self, question: Mapping[str, Any], devices: tuple[Accelerator, ...]) -> tuple[str, Accelerator]:
+        if devices:
+            named = next((key for key in ("gpu", *INSTEAD_OF["gpu"]) if question.get(key) is not None), None)
+            if named is not None:
+                raise QuestionError(ErrorCode.BAD_USER_INPUT, f"give {named!r} or 'gpus', not both", "gpus")
+            return devices[0].slug, devices[0]
         if _stands_in(question, "gpu") is not None:
             return CUSTOM, accelerator_of_facts(question["gpu_facts"])
         slug = self._resolved("gpu", _text(question, "gpu"))
@@ -201,7 +247,7 @@ def as_json(answer: Answer) -> dict[str, Any]:
     """The documented output object of one answer, bytes as integers, speeds in tokens per second."""
     result = answer.estimate
     memory = result.memory
-    return {
+    found: dict[str, Any] = {
         "model": answer.model_slug,
         "gpu": answer.gpu_slug,
         "quant": answer.quant_slug,
@@ -229,6 +275,30 @@ def as_json(answer: Answer) -> dict[str, Any]:
         "offload_fraction": round(result.placement.offload_fraction, 6),
         "score": round(result.score, 2),
         "grade": result.grade,
+    }
+    if memory.draft_bytes or memory.projector_bytes != 0:
+        found["memory"] |= {"draft_bytes": memory.draft_bytes, "projector_bytes": memory.projector_bytes}
+    if answer.devices:
+        found["devices"] = [_device(load) for load in answer.devices]
+    if answer.speculation is not None:
+        found["speculation"] = _speculation(answer.speculation)
+    if answer.notes:
+        found["notes"] = list(answer.notes)
+    return found
+
+
+def _device(load: DeviceLoad) -> dict[str, Any]:
+    parts = {each.name: getattr(load, each.name) for each in fields(load) if each.name != "accelerator"}
+    return {"gpu": load.accelerator.slug, **parts}
+
+
+def _speculation(done: Speculation) -> dict[str, Any]:
+    return {
+        "tokens_per_step": round(done.tokens_per_step, 4),
+        "speedup": round(done.speedup, 4),
+        "draft_tok_s": round(1.0 / done.draft_token_s, 4),
+        "plain_tok_s": round(1.0 / done.plain_token_s, 4),
+        "check_s": round(done.check_s, 6),
     }
 
 

@@ -163,6 +163,18 @@ def architecture(entry: Entry) -> ModelArchitecture:
     return architecture_from_facts(entry)
 
 
+def projector_bytes(entry: Entry) -> int | None:
+    """Bytes of a model's vision projector (llama.cpp's mmproj file): 0 for a model without one, None when unknown.
+
+    What the checkpoint has beyond the text model, in 16 bits. Published files are 1 to 4 % larger, since they keep
+    biases, norms and position tables in 32 bits.
+    """
+    if "image" not in entry["modalities"]:
+        return 0
+    parameters = entry.get("params_vision_and_other")
+    return None if not parameters else int(parameters) * 2
+
+
 def fingerprint(obj: Accelerator | Quant | Workload | Host | ModelArchitecture) -> str:
     """Hash of the facts that the estimator reads; renaming an entity does not change it."""
     facts: dict[str, Any] = orjson.loads(orjson.dumps(obj))

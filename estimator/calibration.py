@@ -63,6 +63,8 @@ _OF_ONE_GPU: tuple[tuple[int, str, str], ...] = (
 )
 #: Setups whose coefficients are kept.
 _KEPT_SETUPS = 256
+#: Classes of accelerators and quants whose coefficients are kept; the catalog has some thousand.
+_KEPT_CLASSES = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,6 +262,7 @@ class Calibration:
         key = (family_of(gpu), gpu.vendor, backend, engine, quant_class(quant), is_moe)
         found = self._classes.get(key)
         if found is None:
+            self._make_room()
             values = factor_values(gpu, backend, engine, quant, is_moe, "", "") | {"gpu": None}
             logs = [_sum(self._decode, term, DECODE_FACTORS[term], values) for term in DECODE_TERMS]
             logs += [_sum(self._prefill, term, PREFILL_FACTORS[term], values) for term in PREFILL_TERMS]
@@ -267,6 +270,11 @@ class Calibration:
             logs += [_sum(effects, "whole", own, values) for effects in (self._decode, self._prefill)]
             found = self._classes[key] = np.array(logs)
         return found
+
+    def _make_room(self) -> None:
+        """Forget what was kept before callers' own accelerators fill the memory."""
+        if len(self._classes) >= _KEPT_CLASSES:
+            self._classes.clear()
 
     def evening(self, gpu: Accelerator, backend: Backend, engine: str, quant: Quant, is_moe: bool) -> float:
         """What a file type's log cost per weight is lowered by, so that no wider file type is quicker to read.
@@ -276,9 +284,11 @@ class Calibration:
         own = TYPICAL_BITS.get(quant.file_type or "")
         if own is None or gpu.bandwidth_bytes_s is None:
             return 0.0
-        key = ("evening", family_of(gpu), gpu.vendor, gpu.slug, gpu.bandwidth_bytes_s, backend, engine, is_moe)
+        clocks = unit_clocks_s(gpu)
+        key = ("evening", family_of(gpu), gpu.vendor, gpu.slug, gpu.bandwidth_bytes_s, clocks, backend, engine, is_moe)
         found = self._classes.get(key)
         if found is None:
+            self._make_room()
             found = self._classes[key] = self._evenings(gpu, backend, engine, quant, is_moe)
         return float(found[_EVEN_ORDER.index(str(quant.file_type))])
 

@@ -45,6 +45,13 @@ def require_facts(accelerator: Accelerator) -> None:
         raise MissingFactError(accelerator.slug, "bandwidth_gbps")
 
 
+def require_sound(request: EstimateRequest) -> None:
+    """Raise :class:`EstimatorError` when settings of a request exclude each other."""
+    plain = request.kv_cache_type in (None, CacheType.F16, CacheType.F32, CacheType.BF16)
+    if not plain and request.flash_attention is False:
+        raise EstimatorError("a quantized KV cache needs flash attention; leave flash_attention out or set it to true")
+
+
 def situation_of_request(request: EstimateRequest, workload: Workload | None = None) -> Situation:
     """Lengths and load options of a request. Decode is stated after the prompt unless a depth is given.
 
@@ -92,12 +99,8 @@ def estimate(
         EstimatorError: the request contradicts itself.
     """
     require_facts(request.accelerator)
+    require_sound(request)
     situation = situation_of_request(request, workload)
-    if (
-        request.kv_cache_type not in (None, CacheType.F16, CacheType.F32, CacheType.BF16)
-        and not situation.flash_attention
-    ):
-        raise EstimatorError("a quantized KV cache needs flash attention; leave flash_attention out or set it to true")
     overrides = overrides_of(request)
     require_engine(model, request.accelerator, request.quant, overrides)
     block = sweep(model, request, (request.accelerator,), (request.quant,), calibration, workload)
@@ -134,12 +137,17 @@ def sweep(
         raise EstimatorError("an estimate needs a host: the memory and bandwidth that offloaded weights would use")
     situation = situation_of_request(request, workload)
     overrides = overrides_of(request)
-    thresholds = Thresholds(
+    thresholds = thresholds_of(workload, situation)
+    return evaluate(model, gpus, quants, (situation,), thresholds, request.host, calibration, overrides)
+
+
+def thresholds_of(workload: Workload | None, situation: Situation) -> Thresholds:
+    """What one question asks for: the workload's thresholds, else those of its kind that coding has."""
+    return Thresholds(
         np.array([workload.comfortable_decode_tok_s if workload else _COMFORTABLE_DECODE_TOK_S]),
         np.array([workload.patience_ttft_ms if workload else _PATIENCE_TTFT_MS]),
         np.array([float(workload.context_tokens if workload else situation.context_tokens)]),
     )
-    return evaluate(model, gpus, quants, (situation,), thresholds, request.host, calibration, overrides)
 
 
 def cell_of(block: FitBlock, g: int, q: int, s: int, context_tokens: int, host: Host | None = None) -> Estimate:

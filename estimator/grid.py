@@ -5,7 +5,7 @@ Shapes: G accelerators, Q quants, S situations (workloads). Cells where no engin
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -105,6 +105,8 @@ class Overrides:
     backend: Backend | None = None
     software: str | None = None
     build_age_years: float = 0.0
+    #: Device memory that something beside the model takes: a draft model, a vision projector.
+    reserved_bytes: int = 0
 
 
 NO_OVERRIDES = Overrides()
@@ -149,7 +151,7 @@ def evaluate(
     split = overrides.gpu_layers, overrides.cpu_moe_layers
     placed = plan(model, tables, need, rig, fleet.available, setup.engine, setup.backend, *split)
     coefficients = calibration.table(model, setup, overrides.build_age_years)
-    return _assemble(model, tables, need, fleet, placed, coefficients, thresholds)
+    return assemble(model, tables, need, fleet, placed, coefficients, thresholds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,7 +261,7 @@ def _rig(
     return Rig(
         usable=np.floor(usable),
         capacity=static.capacity * count,
-        overhead=overhead * count,
+        overhead=overhead * count + overrides.reserved_bytes,
         offloads=static.offloads,
         link_bytes_s=static.link,
         count=count,
@@ -300,7 +302,7 @@ def is_vllm(quant: Quant) -> bool:
     return quant.format not in (QuantFormat.GGUF, QuantFormat.MLX)
 
 
-def _assemble(
+def assemble(
     model: ModelArchitecture,
     tables: ModelTables,
     need: Needs,
@@ -308,8 +310,12 @@ def _assemble(
     placed: Plan,
     coefficients: SpeedCoefficients,
     thresholds: Thresholds,
+    pace_of: Callable[..., Pace] = pace,
 ) -> FitBlock:
-    """Speeds and scores of what runs, written into whole arrays: loads on the device first, split ones over them."""
+    """Speeds and scores of what runs, written into whole arrays: loads on the device first, split ones over them.
+
+    ``pace_of`` stands in for :func:`estimator.pace.pace` where several kinds of devices, or a draft, share the work.
+    """
     rig, setup = fleet.rig, fleet.setup
     count, width = placed.status.shape
     columns = {name: np.zeros((count, width), dtype=dtype) for name, dtype in _COLUMNS.items()}
@@ -318,7 +324,7 @@ def _assemble(
             all_pairs = part.runs is not None and len(part.p) == width
             cells = slice(None) if all_pairs else part.s * width + part.p
             status = placed.status if all_pairs else placed.status.ravel()[cells]
-            speeds = pace(model, tables, need, rig, part, coefficients if all_pairs else coefficients.take(part.p))
+            speeds = pace_of(model, tables, need, rig, part, coefficients if all_pairs else coefficients.take(part.p))
             for name, values in _values(part, status, speeds, tables, thresholds):
                 running = values if part.runs is None else values * part.runs
                 (columns[name] if all_pairs else columns[name].ravel())[cells] = running
@@ -405,6 +411,7 @@ __all__ = [
     "Fleet",
     "Overrides",
     "Thresholds",
+    "assemble",
     "engines",
     "evaluate",
     "evaluate_block",

@@ -249,7 +249,10 @@ class Speed:
 
 @dataclass(frozen=True, slots=True)
 class MemoryParts:
-    """Device memory of a load, bytes; the parts add up to ``total_bytes`` exactly. ``host_bytes`` is system RAM."""
+    """Device memory of a load, bytes; the parts add up to ``total_bytes`` exactly. ``host_bytes`` is system RAM.
+
+    ``projector_bytes`` is None when a vision projector is loaded whose size is unknown; it is then not in the total.
+    """
 
     weights_bytes: int
     kv_cache_bytes: int
@@ -259,6 +262,8 @@ class MemoryParts:
     usable_bytes: int
     capacity_bytes: int
     host_bytes: int
+    draft_bytes: int = 0
+    projector_bytes: int | None = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,14 @@ from strawberry.utils.str_converters import to_camel_case
 from api.graphql.engines import Engine
 from api.graphql.enums import BackendKind, CacheType, EngineKind, FitStatus, WorkloadKind
 from api.graphql.errors import ApiError, ErrorCode, LimitExceededError, NotFoundError, UserError
+from api.graphql.extras import (
+    DraftInput,
+    EstimateDevice,
+    EstimateSpeculation,
+    devices_from,
+    draft_question,
+    speculation_from,
+)
 from api.graphql.fetches import Fetched, fetch
 from api.graphql.fits import FitMemory, FitPlacement, SpeedEstimate
 from api.graphql.gpus import Gpu
@@ -65,6 +73,20 @@ class EstimateInput:
         description="An accelerator of one's own: facts in the keys and units of a catalog file; at least `memory_gb`, "
         "`bandwidth_gbps` and `engines`.",
     )
+    gpus: list[str] | None = strawberry.field(
+        default=None,
+        description="Several accelerators, equal or not, by slug or alias, in place of `gpu` and `gpuCount`; at most 64. "
+        "Layers are spread over them in this order, by memory.",
+    )
+    draft: DraftInput | None = strawberry.field(
+        default=None, description="A draft model for speculative decoding, held whole on the first accelerator."
+    )
+    vision: bool | None = strawberry.field(
+        default=None, description="Whether the model's vision projector is loaded too; false when left out."
+    )
+    projector_bytes: Int64 | None = strawberry.field(
+        default=None, description="Size of the vision projector's file, bytes; that of the catalog when left out."
+    )
     workload: WorkloadKind | None = strawberry.field(
         default=None, description="Workload whose lengths and thresholds count where the question gives none."
     )
@@ -103,7 +125,9 @@ class Estimate:
     """Same numbers as a fit's, for the lengths and settings of the question."""
 
     model: Model | None = strawberry.field(description="The model; null for one that the question brought along.")
-    gpu: Gpu | None = strawberry.field(description="The accelerator; null for one that the question brought along.")
+    gpu: Gpu | None = strawberry.field(
+        description="The accelerator, or the first of several; null for one that the question brought along."
+    )
     quant: Quant = strawberry.field(description="The quantization.")
     engine: Engine | None = strawberry.field(description="The engine; null when none runs it.")
     backend: BackendKind | None = strawberry.field(description="The interface that the engine uses.")
@@ -122,6 +146,13 @@ class Estimate:
     context_tokens: int = strawberry.field(description="Context that was allocated, tokens.")
     score: float = strawberry.field(description="0 to 100.")
     grade: str = strawberry.field(description="Letter of the score.")
+    devices: list[EstimateDevice] = strawberry.field(
+        description="What each of several accelerators holds; empty for one, or when nothing runs."
+    )
+    speculation: EstimateSpeculation | None = strawberry.field(
+        description="What the draft model does; null without one, or when nothing runs."
+    )
+    notes: list[str] = strawberry.field(description="What the numbers leave out, in words; empty for nothing.")
 
 
 @strawberry.type(description="Result of one input of a batch: an estimate or an error, never both.")
@@ -144,9 +175,15 @@ async def estimate_one(context: RequestContext, question: EstimateInput) -> Esti
     except QuestionError as error:
         code = ErrorCode(error.code.value)
         if code is ErrorCode.NOT_FOUND and error.field:
-            raise NotFoundError(error.field, str(getattr(question, error.field)), error.suggestions) from error
+            raise NotFoundError(error.field, _name_in(error, question), error.suggestions) from error
         details: dict[str, Any] = {"field": to_camel_case(error.field)} if error.field else {}
         raise ApiError(code, str(error), **details) from error
+
+
+def _name_in(error: QuestionError, question: EstimateInput) -> str:
+    """The unknown name itself where the question has it in one field, else what the error says of it."""
+    named = getattr(question, str(error.field), None)
+    return named if named is not None else str(error).partition("'")[2].partition("'")[0]
 
 
 async def estimate_many(context: RequestContext, questions: Sequence[EstimateInput]) -> list[EstimateResult]:
@@ -178,6 +215,8 @@ def _result(view: CatalogView, question: EstimateInput, fetched: dict[str, Fetch
 
 def _answer(view: CatalogView, question: EstimateInput, fetched: dict[str, Fetched]) -> Estimate:
     asked = {key: value for key, value in vars(question).items() if value is not None}
+    if question.draft is not None:
+        asked["draft"] = draft_question(question.draft)
     source = fetched.get(question.model_url or "")
     if isinstance(source, QuestionError):
         raise source
@@ -204,4 +243,7 @@ def estimate_from_answer(view: CatalogView, answer: Answer) -> Estimate:
         context_tokens=found.context_tokens,
         score=found.score,
         grade=found.grade,
+        devices=devices_from(view, answer.devices),
+        speculation=speculation_from(answer.speculation),
+        notes=list(answer.notes),
     )

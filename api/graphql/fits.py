@@ -51,11 +51,16 @@ class FitMemory:
     kv_cache_bytes: Int64 = strawberry.field(description="KV cache and recurrent state on the device.")
     compute_bytes: Int64 = strawberry.field(description="Compute buffers on the device.")
     overhead_bytes: Int64 = strawberry.field(description="Runtime context of the engine and its backend.")
-    total_bytes: Int64 = strawberry.field(description="Sum of the four parts.")
+    total_bytes: Int64 = strawberry.field(description="Sum of the parts.")
     usable_bytes: Int64 = strawberry.field(description="What the platform lets a load use.")
     capacity_bytes: Int64 = strawberry.field(description="What the device has.")
     headroom_bytes: Int64 = strawberry.field(description="Usable less total; negative when the load is too large.")
     host_bytes: Int64 = strawberry.field(description="Host memory that the load needs.")
+    draft_bytes: Int64 = strawberry.field(description="Weights, cache and buffers of a draft model; 0 without one.")
+    projector_bytes: Int64 | None = strawberry.field(
+        description="A vision projector; 0 when none is loaded, null when its size is not known: it is then not in the "
+        "total."
+    )
 
     @classmethod
     def of(cls, parts: domain.MemoryParts) -> FitMemory:
@@ -70,6 +75,8 @@ class FitMemory:
             capacity_bytes=Int64(parts.capacity_bytes),
             headroom_bytes=Int64(parts.usable_bytes - parts.total_bytes),
             host_bytes=Int64(parts.host_bytes),
+            draft_bytes=Int64(parts.draft_bytes),
+            projector_bytes=None if parts.projector_bytes is None else Int64(parts.projector_bytes),
         )
 
 

@@ -1,0 +1,417 @@
+"""A question that the grid has no cell for: several or mixed accelerators, a draft model, a vision projector.
+
+The plan, the terms and the scores are those of the grid; what is added is a split over devices that differ, memory that
+something beside the model takes, and the time of a step with a draft.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from estimator.architecture import ModelArchitecture
+from estimator.calibration import CALIBRATED, Calibration, SpeedCoefficients
+from estimator.devices import (
+    DeviceLoad,
+    Layout,
+    compute_of_devices,
+    joint_rig,
+    layout,
+    safe_context,
+    shared_decode_seconds,
+    shared_pace,
+    shared_prefill_seconds,
+)
+from estimator.estimate import (
+    cell_of,
+    overrides_of,
+    require_facts,
+    require_sound,
+    situation_of_request,
+    thresholds_of,
+)
+from estimator.grid import ENGINES, Fleet, Overrides, assemble, fleet_of, require_engine
+from estimator.hardware import choose_engine
+from estimator.needs import Needs, needs
+from estimator.pace import Pace, decode_work, pace, prefill_work
+from estimator.placement import UNKNOWN_CONTEXT_LIMIT, Placed, Plan, Rig, plan
+from estimator.speculative import Draft, Speculation, check_work, expected_tokens, require_draft
+from estimator.speed import DecodeWork, decode_seconds
+from estimator.tables import ModelTables, model_tables
+from estimator.types import (
+    Accelerator,
+    Engine,
+    Estimate,
+    EstimateRequest,
+    EstimatorError,
+    Status,
+    UnsupportedError,
+    Workload,
+)
+
+MAX_DEVICES = 64
+_RUNNING = (Status.FITS, Status.FITS_TIGHTLY, Status.FITS_WITH_OFFLOAD)
+
+
+@dataclass(frozen=True, slots=True)
+class Extras:
+    """What a question has beyond one request. ``devices`` stand for the request's accelerator and count when there are
+    any; ``projector_bytes`` is 0 for none and None for one of unknown size."""
+
+    devices: tuple[Accelerator, ...] = ()
+    draft: Draft | None = None
+    projector_bytes: int | None = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The estimate; what each of several devices holds (empty for one, or when nothing runs); what the draft does."""
+
+    estimate: Estimate
+    devices: tuple[DeviceLoad, ...] = ()
+    speculation: Speculation | None = None
+
+
+def what_if(
+    model: ModelArchitecture,
+    request: EstimateRequest,
+    extras: Extras,
+    calibration: Calibration,
+    workload: Workload | None = None,
+) -> Outcome:
+    """Answer one request with extras.
+
+    Raises:
+        MissingFactError: a fact that the estimate needs is unknown.
+        UnsupportedError: no engine runs this on all of the devices.
+        EstimatorError: the question contradicts itself.
+    """
+    devices = extras.devices or (request.accelerator,) * request.gpu_count
+    if len(devices) > MAX_DEVICES:
+        raise EstimatorError(f"at most {MAX_DEVICES} accelerators are laid out, not {len(devices)}")
+    if request.host is None:
+        raise EstimatorError("an estimate needs a host: the memory and bandwidth that offloaded weights would use")
+    require_sound(request)
+    for device in devices:
+        require_facts(device)
+    kinds = tuple(dict.fromkeys(devices))
+    request = replace(request, accelerator=devices[0], gpu_count=len(devices))
+    if len(devices) > 1:
+        request = _on_all(model, request, kinds)
+    require_engine(model, devices[0], request.quant, overrides_of(request))
+    draft_load = None
+    if extras.draft is not None:
+        require_draft(model, extras.draft, request.batch)
+        draft_load = _draft_load(extras.draft, request, calibration, workload)
+    draft_bytes = draft_load.bytes if draft_load else 0
+    setup = _Setup(model, request, devices, calibration, workload, draft_bytes, extras.projector_bytes or 0)
+    outcome = setup.answer(extras.draft, draft_load)
+    memory = outcome.estimate.memory
+    memory = replace(
+        memory,
+        overhead_bytes=memory.overhead_bytes - setup.reserved,
+        draft_bytes=draft_bytes,
+        projector_bytes=extras.projector_bytes,
+    )
+    return replace(outcome, estimate=replace(outcome.estimate, memory=memory))
+
+
+def _on_all(model: ModelArchitecture, request: EstimateRequest, kinds: Sequence[Accelerator]) -> EstimateRequest:
+    """``request`` with the engine and backend that all kinds of devices share.
+
+    Raises:
+        UnsupportedError: there is none, or one of several devices has no memory of its own.
+    """
+    alone = next((device for device in kinds if device.unified_memory or device.kind == "cpu"), None)
+    if alone is not None:
+        raise UnsupportedError(
+            f"several accelerators need memory of their own; {alone.name} shares that of its computer"
+        )
+    if len(kinds) == 1:
+        return request
+    names = " and ".join(device.name for device in kinds)
+    for backend in (request.backend,) if request.backend else kinds[0].backends:
+        chosen = [
+            choose_engine(model.architecture, device, request.quant, request.engine, backend, is_moe=model.is_moe)
+            for device in kinds
+        ]
+        if None in chosen:
+            continue
+        engine = chosen[0][0] if chosen[0] else None
+        if engine is not Engine.LLAMA_CPP and engine is not Engine.OLLAMA:
+            raise UnsupportedError(
+                f"{request.quant.name} runs on {names} with {engine.value if engine else 'no engine'}, which splits a model "
+                "evenly; accelerators that differ need a GGUF file type"
+            )
+        return replace(request, engine=engine, backend=backend)
+    raise UnsupportedError(f"no engine drives {names} through one backend for {request.quant.name}")
+
+
+@dataclass(frozen=True, slots=True)
+class _DraftLoad:
+    """Device bytes of a draft, its growth per token of context, and its pace; None where it runs on no device."""
+
+    bytes: int
+    bytes_per_token: float
+    token_s: float | None
+    prefill_s: float
+
+
+def _draft_load(
+    draft: Draft, request: EstimateRequest, calibration: Calibration, workload: Workload | None
+) -> _DraftLoad:
+    """The draft whole on the first device, in the same process, so without an overhead of its own."""
+    own = replace(request, quant=draft.quant, gpu_count=1, gpu_layers=None, cpu_moe_layers=None)
+    try:
+        require_engine(draft.model, own.accelerator, own.quant, overrides_of(own))
+    except UnsupportedError as error:
+        raise UnsupportedError(f"the draft: {error}") from None
+    setup = _Setup(draft.model, own, (own.accelerator,), calibration, workload, 0, 0)
+    found = setup.answer(None, None).estimate
+    need, whole = setup.need, setup.whole
+    memory_bytes = int(whole.weights[0, 0] + whole.kv_cache[0, 0] + whole.compute[0, 0])
+    on_device = found.status in (Status.FITS, Status.FITS_TIGHTLY) and found.decode is not None
+    token_s = 1.0 / found.decode.value if on_device and found.decode else None
+    prompt = need.situations[0].prompt_tokens
+    prefill_s = prompt / found.prefill.value if found.prefill else 0.0
+    return _DraftLoad(memory_bytes, float(need.full_last[0, draft.model.n_layers]), token_s, prefill_s)
+
+
+class _Setup:
+    """One model on a list of devices, at size one."""
+
+    def __init__(
+        self,
+        model: ModelArchitecture,
+        request: EstimateRequest,
+        devices: Sequence[Accelerator],
+        calibration: Calibration,
+        workload: Workload | None,
+        draft_bytes: int,
+        projector_bytes: int,
+    ) -> None:
+        self.model, self.request, self.devices, self.workload = model, request, tuple(devices), workload
+        self.reserved = draft_bytes + projector_bytes
+        self.situation = situation_of_request(request, workload)
+        self.tables: ModelTables = model_tables(model, (request.quant,))
+        self.need: Needs = needs(model, (self.situation,))
+        self.overrides = replace(overrides_of(request), reserved_bytes=self.reserved)
+        self.mixed = len(set(devices)) > 1
+        self.fleet, self.rigs = self._fleet()
+        self.coefs = self._coefficients(calibration)
+        self.plan = self._planned(self.overrides)
+        self.layout: Layout | None = None
+
+    @property
+    def whole(self) -> Plan:
+        """The plan with unlimited room: what holding everything on the device takes."""
+        rig = replace(self.fleet.rig, usable=np.full_like(self.fleet.rig.usable, float(2**50)))
+        return self._plan_on(rig, None, None)
+
+    def _fleet(self) -> tuple[Fleet, tuple[Rig, ...]]:
+        """The devices together, and each alone."""
+        model, request = self.model, self.request
+        host = request.host
+        assert host is not None
+
+        def fleet(device: Accelerator, overrides: Overrides) -> Fleet:
+            return fleet_of(model.architecture, model.is_moe, (device,), (request.quant,), host, overrides)
+
+        alone = replace(self.overrides, gpu_count=1, reserved_bytes=0)
+        rigs = tuple(fleet(device, alone).rig for device in self.devices)
+        if not self.mixed:
+            return fleet(self.devices[0], self.overrides), rigs
+        first = fleet(self.devices[0], alone)
+        return replace(first, rig=joint_rig(rigs, self.reserved)), rigs
+
+    def _coefficients(self, calibration: Calibration) -> tuple[SpeedCoefficients, ...]:
+        """Of each device, at its only pair."""
+        model, request = self.model, self.request
+        alone = replace(self.overrides, gpu_count=1, reserved_bytes=0)
+        known: dict[Accelerator, SpeedCoefficients] = {}
+        for device in self.devices if self.mixed else self.devices[:1]:
+            if device not in known:
+                assert request.host is not None
+                own = fleet_of(model.architecture, model.is_moe, (device,), (request.quant,), request.host, alone)
+                setup = own.setup if self.mixed else self.fleet.setup
+                known[device] = calibration.table(model, setup, request.build_age_years)
+        return tuple(known[device] for device in self.devices if device in known)
+
+    def _plan_on(self, rig: Rig, gpu_layers: int | None, cpu_moe_layers: int | None) -> Plan:
+        setup = self.fleet.setup
+        return plan(
+            self.model, self.tables, self.need, rig, self.fleet.available, setup.engine, setup.backend,
+            gpu_layers, cpu_moe_layers,
+        )  # fmt: skip
+
+    def _planned(self, overrides: Overrides) -> Plan:
+        return self._plan_on(self.fleet.rig, overrides.gpu_layers, overrides.cpu_moe_layers)
+
+    def answer(self, draft: Draft | None, load: _DraftLoad | None) -> Outcome:
+        """The estimate with what each device holds and what the draft does."""
+        lays_out = len(self.devices) > 1 and ENGINES[int(self.fleet.setup.engine[0, 0])] is not Engine.VLLM
+        if lays_out:
+            self._fit_each_device()
+        speculation: list[Speculation] = []
+
+        def pace_of(
+            model: ModelArchitecture,
+            tables: ModelTables,
+            need: Needs,
+            rig: Rig,
+            placed: Placed,
+            coef: SpeedCoefficients,
+        ) -> Pace:
+            work = decode_work(model, tables, need, rig, placed)
+            if self.mixed:
+                speeds = self._shared(work, placed)
+            else:
+                speeds = pace(model, tables, need, rig, placed, coef)
+            if draft is None or load is None or load.token_s is None:
+                return speeds
+            found = self._speculation(draft, load, work, speeds, coef)
+            speculation.append(found)
+            return _drafted(speeds, found, load.prefill_s)
+
+        block = assemble(
+            self.model, self.tables, self.need, self.fleet, self.plan, self.coefs[0],
+            thresholds_of(self.workload, self.situation), pace_of,
+        )  # fmt: skip
+        estimate = cell_of(block, 0, 0, 0, self.situation.context_tokens, self.request.host)
+        if (load is not None and load.token_s is None) or (lays_out and self.layout is None):
+            estimate = _does_not_run(estimate)
+        if estimate.status not in _RUNNING:
+            return Outcome(estimate)
+        loads = self._loads(estimate) if lays_out else ()
+        return Outcome(self._with_context(estimate, loads, load), loads, speculation[0] if speculation else None)
+
+    def _part(self) -> Placed | None:
+        return self.plan.split or self.plan.whole
+
+    def _fit_each_device(self) -> None:
+        """Lay the plan out; where no split fits every device, plan with fewer layers or experts until one does."""
+        n, forced = self.model.n_layers, self.request.gpu_layers is not None or self.request.cpu_moe_layers is not None
+        while (part := self._part()) is not None:
+            self.layout = layout(self.model, self.tables, self.need, part, self._free())
+            if self.layout is not None or forced:
+                return
+            kept, moved = (int(np.asarray(each).flat[0]) for each in (part.kept, part.moved))
+            if self.model.is_moe and kept == n and moved < n:
+                self.plan = self._plan_on(self.fleet.rig, None, moved + 1)
+            elif kept > 0:
+                self.plan = self._plan_on(self.fleet.rig, kept, None)
+            else:
+                return
+
+    def _computes(self) -> Any:
+        """Compute buffer of each device; the first one also holds room for weights that are copied over."""
+        each = compute_of_devices(self.need, len(self.devices))
+        each[0] += float(self.plan.compute[0, 0]) - each.sum()
+        return each
+
+    def _overheads(self) -> Any:
+        each = np.array([float(rig.overhead[0, 0]) for rig in self.rigs])
+        each[0] += self.reserved
+        return each
+
+    def _usable(self) -> Any:
+        return np.array([float(rig.usable[0, 0]) for rig in self.rigs])
+
+    def _free(self) -> Any:
+        return self._usable() - self._computes() - self._overheads()
+
+    def _loads(self, estimate: Estimate) -> tuple[DeviceLoad, ...]:
+        found = self.layout
+        assert found is not None
+        computes, overheads, usable = self._computes(), self._overheads(), self._usable()
+        loads = []
+        for index, device in enumerate(self.devices):
+            start = found.ends[index - 1] if index else 0
+            weights, cache = found.of(index, found.weights), found.of(index, found.cache)
+            loads.append(
+                DeviceLoad(
+                    accelerator=device,
+                    layers=found.ends[index] - start,
+                    weights_bytes=int(weights),
+                    kv_cache_bytes=int(cache),
+                    compute_bytes=int(computes[index]),
+                    overhead_bytes=int(overheads[index]),
+                    total_bytes=int(weights) + int(cache) + int(computes[index]) + int(overheads[index]),
+                    usable_bytes=int(usable[index]),
+                )
+            )
+        return tuple(loads)
+
+    def _with_context(self, estimate: Estimate, loads: Sequence[DeviceLoad], draft: _DraftLoad | None) -> Estimate:
+        """The estimate with the context that the fullest device, and a draft that grows along, leave."""
+        safe, context = float(estimate.safe_context_tokens), float(estimate.context_tokens)
+        part = self._part()
+        if self.mixed and loads and part is not None and estimate.status is not Status.FITS_WITH_OFFLOAD:
+            assert self.layout is not None
+            spare = np.array([float(load.usable_bytes - load.total_bytes) for load in loads])
+            limit = float(self.model.context_tokens or UNKNOWN_CONTEXT_LIMIT)
+            safe = min(safe, safe_context(self.model, self.need, part, self.layout, spare, limit))
+        if draft is not None and safe > context:
+            own = float(self.need.full_last[0, self.model.n_layers])
+            share = own / max(own + draft.bytes_per_token, 1e-9)
+            safe = context + float(np.floor((safe - context) * share / 256.0)) * 256.0
+        return estimate if safe == estimate.safe_context_tokens else replace(estimate, safe_context_tokens=int(safe))
+
+    def _shared(self, work: DecodeWork, placed: Placed) -> Pace:
+        found = self.layout
+        if found is None:
+            # Not a load that runs; its numbers are taken back afterwards.
+            return pace(self.model, self.tables, self.need, self.fleet.rig, placed, self.coefs[0])
+        prompt = prefill_work(self.model, self.tables, self.need, self.fleet.rig, placed)
+        return shared_pace(
+            shared_decode_seconds(work, found, self.coefs),
+            shared_prefill_seconds(prompt, found, self.coefs),
+            prompt.prompt_tokens,
+            bool(np.any(np.asarray(placed.on_host) > 0)),
+            self.coefs,
+        )
+
+    def _speculation(
+        self, draft: Draft, load: _DraftLoad, work: DecodeWork, speeds: Pace, coef: SpeedCoefficients
+    ) -> Speculation:
+        checked = check_work(work, draft.tokens + 1)
+        if self.mixed and self.layout is not None:
+            seconds = shared_decode_seconds(checked, self.layout, self.coefs)
+        else:
+            seconds = decode_seconds(checked, coef)
+        assert load.token_s is not None
+        return Speculation(
+            drafted=draft.tokens,
+            tokens_per_step=expected_tokens(draft.acceptance_rate, draft.tokens),
+            draft_token_s=load.token_s,
+            check_s=float(np.asarray(seconds).flat[0]),
+            plain_token_s=1.0 / float(np.asarray(speeds.decode_tok_s).flat[0]),
+            draft_bytes=load.bytes,
+        )
+
+
+def _drafted(speeds: Pace, found: Speculation, draft_prefill_s: float) -> Pace:
+    """Speeds with a draft; the first token comes from the prompt, which both models read."""
+    known = speeds.ttft_ms > 0
+    return replace(
+        speeds,
+        decode_tok_s=speeds.decode_tok_s * found.speedup,
+        decode_low_tok_s=speeds.decode_low_tok_s * found.speedup,
+        decode_high_tok_s=speeds.decode_high_tok_s * found.speedup,
+        ttft_ms=np.where(known, speeds.ttft_ms + draft_prefill_s * 1000.0, speeds.ttft_ms),
+        # No pair of models has been measured together.
+        decode_evidence=np.maximum(speeds.decode_evidence, CALIBRATED),
+    )
+
+
+def _does_not_run(estimate: Estimate) -> Estimate:
+    return replace(
+        estimate, status=Status.DOES_NOT_FIT, decode=None, prefill=None, ttft_ms=None, safe_context_tokens=0, score=0.0,
+        grade="F",
+    )  # fmt: skip
+
+
+__all__ = ["Extras", "Outcome", "what_if"]

@@ -1,0 +1,268 @@
+"""Several and mixed accelerators, drafts and projectors: sums that add up, limits that hold, and the grid's own numbers
+where the grid has them."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from estimator.devices import _ends
+from estimator.estimate import estimate
+from estimator.speculative import Draft, expected_tokens
+from estimator.types import EstimateRequest, EstimatorError, Status, UnsupportedError
+from estimator.whatif import Extras, Outcome, what_if
+from tests.support.answers import CALIBRATION, HOST, accelerator, quant, workload
+from tests.support.answers import architecture as model
+
+RUNNING = (Status.FITS, Status.FITS_TIGHTLY, Status.FITS_WITH_OFFLOAD)
+CARDS = ("rtx-3090", "rtx-4060-ti-16-gb", "rtx-4090", "rtx-3060-12-gb", "tesla-v100-pcie-32-gb", "rtx-5090")
+MODELS = ("llama-3.1-8b", "qwen3-32b", "qwen3-30b-a3b", "llama-3.3-70b", "gemma-3-27b", "gpt-oss-120b", "mixtral-8x7b")
+QUANTS = ("q4-k-m", "q8-0", "q6-k", "iq4-xs")
+
+
+def request(card: str, name: str = "q4-k-m", **fields: Any) -> EstimateRequest:
+    return EstimateRequest(quant=quant(name), accelerator=accelerator(card), host=HOST, **fields)
+
+
+def ask(slug: str, cards: tuple[str, ...], name: str = "q4-k-m", use: str | None = "coding", **fields: Any) -> Outcome:
+    extras = Extras(devices=tuple(map(accelerator, cards)), draft=fields.pop("draft", None))
+    asked = request(cards[0], name, **fields)
+    return what_if(model(slug), asked, extras, CALIBRATION, None if use is None else workload(use))
+
+
+def draft(slug: str = "llama-3.2-1b", tokens: int = 5, rate: float = 0.8) -> Draft:
+    return Draft(model(slug), quant("q8-0"), tokens, rate)
+
+
+def test_one_card_is_the_grid() -> None:
+    for slug, card, name in itertools.product(MODELS, CARDS[:4], QUANTS[:2]):
+        own = what_if(model(slug), request(card, name), Extras(), CALIBRATION, workload("coding"))
+        assert own == Outcome(estimate(model(slug), request(card, name), CALIBRATION, workload("coding")))
+
+
+def test_equal_cards_are_the_same_code_as_a_count() -> None:
+    """The pooled grid splits within layers; where whole layers do not fit every card, fewer are loaded."""
+    pick, same, stricter = random.Random(4), 0, 0
+    while same + stricter < 150:
+        slug, card, name, count = (
+            pick.choice(MODELS), pick.choice(CARDS), pick.choice(QUANTS), pick.choice((2, 3, 4, 8)),
+        )  # fmt: skip
+        use = pick.choice(("chat", "coding", "rag"))
+        pooled = estimate(model(slug), request(card, name, gpu_count=count), CALIBRATION, workload(use))
+        own = ask(slug, (card,) * count, name, use)
+        if own.estimate == pooled:
+            same += 1
+        else:
+            stricter += 1
+            assert own.estimate.placement.offload_fraction > pooled.placement.offload_fraction
+        check_loads(own)
+    assert same > 120
+
+
+def test_cards_that_only_differ_in_name_take_as_long_as_equal_ones() -> None:
+    """The sum over devices is the speed model itself when all devices have the same pace."""
+    twin = replace(accelerator("rtx-3090"), name="another RTX 3090")
+    for slug, name in itertools.product(MODELS, QUANTS[:2]):
+        asked = request("rtx-3090", name)
+        pair = what_if(
+            model(slug), asked, Extras(devices=(accelerator("rtx-3090"), twin)), CALIBRATION, workload("coding")
+        )
+        same = what_if(model(slug), asked, Extras(devices=(twin, twin)), CALIBRATION, workload("coding"))
+        assert pair.estimate.status is same.estimate.status
+        assert pair.estimate.memory == same.estimate.memory
+        assert [load.layers for load in pair.devices] == [load.layers for load in same.devices]
+        if pair.estimate.decode and same.estimate.decode:
+            assert pair.estimate.decode.value == pytest.approx(same.estimate.decode.value, rel=1e-5)
+            assert pair.estimate.ttft_ms == pytest.approx(same.estimate.ttft_ms, rel=1e-5)
+
+
+def check_loads(found: Outcome) -> None:
+    """The parts of the devices add up to the whole, and each is within its device."""
+    memory = found.estimate.memory
+    if found.estimate.status not in RUNNING:
+        assert found.devices == ()
+        return
+    for name in ("weights_bytes", "kv_cache_bytes", "compute_bytes"):
+        assert sum(getattr(load, name) for load in found.devices) == getattr(memory, name)
+    extra = memory.draft_bytes + (memory.projector_bytes or 0)
+    assert sum(load.overhead_bytes for load in found.devices) == memory.overhead_bytes + extra
+    assert sum(load.total_bytes for load in found.devices) == memory.total_bytes
+    assert sum(load.layers for load in found.devices) == found.estimate.placement.gpu_layers
+    for load in found.devices:
+        assert load.total_bytes <= load.usable_bytes
+
+
+def test_mixed_cards_hold_what_they_are_given() -> None:
+    pick = random.Random(7)
+    ran = 0
+    for _ in range(150):
+        cards = tuple(pick.choice(CARDS) for _ in range(pick.choice((2, 2, 3, 4))))
+        found = ask(pick.choice(MODELS), cards, pick.choice(QUANTS), pick.choice(("chat", "coding", "rag")))
+        check_loads(found)
+        ran += found.estimate.status in RUNNING
+        assert found.estimate.safe_context_tokens >= 0
+    assert ran > 100
+
+
+def test_a_mixture_is_between_its_cards() -> None:
+    slow, fast = ask("qwen3-32b", ("rtx-4060-ti-16-gb",) * 2), ask("qwen3-32b", ("rtx-3090",) * 2)
+    both = ask("qwen3-32b", ("rtx-3090", "rtx-4060-ti-16-gb"))
+    assert slow.estimate.decode
+    assert both.estimate.decode
+    assert fast.estimate.decode
+    assert slow.estimate.decode.value < both.estimate.decode.value < fast.estimate.decode.value
+    assert both.estimate.ttft_ms
+    assert fast.estimate.ttft_ms
+    assert both.estimate.ttft_ms > fast.estimate.ttft_ms
+    assert both.devices[0].layers > both.devices[1].layers
+    alone = estimate(model("qwen3-32b"), request("rtx-4060-ti-16-gb"), CALIBRATION, workload("coding"))
+    assert alone.status is Status.FITS_WITH_OFFLOAD
+    assert both.estimate.status in (Status.FITS, Status.FITS_TIGHTLY)
+
+
+def test_the_split_is_the_best_of_all() -> None:
+    """Against every split: the fullest device is as empty as it can be."""
+    rng = np.random.default_rng(3)
+    for _ in range(200):
+        sizes = rng.integers(1, 50, 8).astype(float)
+        free = rng.integers(20, 200, 3).astype(float)
+
+        def fullest(cuts: tuple[int, ...], sizes: Any = sizes, free: Any = free) -> float:
+            starts = (0, *cuts[:-1])
+            return max(float(sizes[a:b].sum()) / room for a, b, room in zip(starts, cuts, free, strict=True))
+
+        best = min(fullest((a, b, 8)) for a in range(9) for b in range(a, 9))
+        found = _ends(sizes, free)
+        assert (found is None) == (best > 1)
+        if found is not None:
+            assert fullest(found) == pytest.approx(best, rel=1e-9)
+
+
+def test_a_safe_context_really_fits_every_card() -> None:
+    for cards in (("rtx-3090", "rtx-4060-ti-16-gb"), ("rtx-3060-12-gb", "rtx-4090"), ("rtx-4090", "rtx-3060-12-gb")):
+        for slug in ("qwen3-32b", "gemma-3-27b", "qwen3-30b-a3b", "llama-3.1-8b"):
+            found = ask(slug, cards)
+            if found.estimate.status in (Status.FITS, Status.FITS_TIGHTLY):
+                longest = ask(slug, cards, context_tokens=found.estimate.safe_context_tokens)
+                assert longest.estimate.status in (Status.FITS, Status.FITS_TIGHTLY), (cards, slug)
+
+
+@pytest.mark.parametrize(
+    ("slug", "cards", "name", "match"),
+    [
+        ("llama-3.1-8b", ("rtx-3090", "apple-m3-max-40c-64gb"), "q4-k-m", "memory of their own"),
+        ("llama-3.1-8b", ("rtx-3090", "rtx-4090"), "awq-int4", "splits a model evenly"),
+        ("llama-3.1-8b", ("rtx-3090", "rx-7900-xtx"), "mlx-4bit", "no engine drives"),
+    ],
+)
+def test_mixtures_that_nothing_runs(slug: str, cards: tuple[str, ...], name: str, match: str) -> None:
+    with pytest.raises(UnsupportedError, match=match):
+        ask(slug, cards, name)
+
+
+def test_cards_of_two_makers_share_vulkan() -> None:
+    found = ask("qwen3-32b", ("rtx-3090", "rx-7900-xtx"))
+    assert found.estimate.backend is not None
+    assert found.estimate.backend.value == "Vulkan"
+    check_loads(found)
+
+
+def test_the_expected_tokens_of_the_paper() -> None:
+    assert expected_tokens(0.0, 5) == 1.0
+    assert expected_tokens(1.0, 5) == 6.0
+    assert expected_tokens(0.8, 5) == pytest.approx(sum(0.8**k for k in range(6)))
+
+
+def test_a_draft_takes_memory_and_gives_speed() -> None:
+    plain, found = ask("llama-3.3-70b", ("h100-sxm5-80-gb",)), ask("llama-3.3-70b", ("h100-sxm5-80-gb",), draft=draft())
+    assert found.speculation is not None
+    assert plain.estimate.decode
+    assert found.estimate.decode
+    done = found.speculation
+    assert done.speedup > 1.3
+    assert found.estimate.decode.value == pytest.approx(plain.estimate.decode.value * done.speedup, rel=1e-4)
+    assert found.estimate.decode.value == pytest.approx(
+        done.tokens_per_step / (5 * done.draft_token_s + done.check_s), rel=1e-4
+    )
+    memory = found.estimate.memory
+    assert memory.draft_bytes == done.draft_bytes > 10**9
+    assert memory.total_bytes == plain.estimate.memory.total_bytes + memory.draft_bytes
+    parts = memory.weights_bytes + memory.kv_cache_bytes + memory.compute_bytes + memory.overhead_bytes
+    assert memory.total_bytes == parts + memory.draft_bytes
+    assert found.estimate.safe_context_tokens < plain.estimate.safe_context_tokens
+    assert plain.estimate.ttft_ms
+    assert found.estimate.ttft_ms
+    assert found.estimate.ttft_ms > plain.estimate.ttft_ms
+
+
+def test_with_a_check_as_long_as_a_token_it_is_the_papers_formula() -> None:
+    """Theorem 3.8: (1 - a^(g+1)) / ((1 - a)(g c + 1)); a dense model at the memory's limit comes close to it."""
+    found = ask("llama-3.3-70b", ("h100-sxm5-80-gb",), draft=draft(tokens=4, rate=0.7)).speculation
+    assert found is not None
+    cost = found.draft_token_s / found.plain_token_s
+    paper = (1 - 0.7**5) / ((1 - 0.7) * (4 * cost + 1))
+    assert found.speedup == pytest.approx(paper, rel=0.02)
+
+
+def test_a_useless_draft_slows_down_and_a_better_one_is_faster() -> None:
+    speeds = [
+        found.estimate.decode.value
+        for rate in (0.0, 0.3, 0.6, 0.9)
+        if (found := ask("qwen3-32b", ("rtx-4090",), draft=draft("qwen3-0.6b", 4, rate))).estimate.decode
+    ]
+    plain = ask("qwen3-32b", ("rtx-4090",)).estimate.decode
+    assert plain is not None
+    assert speeds == sorted(speeds)
+    assert speeds[0] < plain.value < speeds[-1]
+
+
+def test_checking_several_tokens_touches_more_experts() -> None:
+    sparse = ask("qwen3-30b-a3b", ("rtx-4090",), draft=draft("qwen3-0.6b")).speculation
+    dense = ask("qwen3-32b", ("rtx-4090",), draft=draft("qwen3-0.6b")).speculation
+    assert sparse is not None
+    assert dense is not None
+    assert sparse.check_s > 1.5 * sparse.plain_token_s
+    assert dense.check_s < 1.2 * dense.plain_token_s
+
+
+def test_a_draft_may_push_layers_off_the_card() -> None:
+    found, plain = ask("qwen3-32b", ("rtx-3090",), draft=draft("qwen3-4b")), ask("qwen3-32b", ("rtx-3090",))
+    assert plain.estimate.status in (Status.FITS, Status.FITS_TIGHTLY)
+    assert found.estimate.status is Status.FITS_WITH_OFFLOAD
+    two = ask("qwen3-32b", ("rtx-3090", "rtx-4060-ti-16-gb"), draft=draft("qwen3-4b"))
+    assert two.estimate.status in (Status.FITS, Status.FITS_TIGHTLY)
+    check_loads(two)
+    huge = ask("qwen3-32b", ("rtx-3060-12-gb",), draft=draft("qwen3-32b"))
+    assert huge.estimate.status is Status.DOES_NOT_FIT
+    assert huge.estimate.decode is None
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        ({"draft": draft("qwen3-0.6b")}, "vocabulary"),
+        ({"draft": draft(tokens=0)}, "1 to 64"),
+        ({"draft": draft(rate=1.5)}, "from 0 to 1"),
+        ({"draft": draft(), "batch": 4}, "one sequence"),
+    ],
+)
+def test_drafts_that_cannot_be(change: dict[str, Any], match: str) -> None:
+    with pytest.raises(EstimatorError, match=match):
+        ask("llama-3.1-8b", ("rtx-4090",), **change)
+
+
+def test_a_projector_takes_its_bytes() -> None:
+    plain = what_if(model("gemma-3-27b"), request("rtx-4090"), Extras(), CALIBRATION)
+    seen = what_if(model("gemma-3-27b"), request("rtx-4090"), Extras(projector_bytes=850_000_000), CALIBRATION)
+    assert seen.estimate.memory.projector_bytes == 850_000_000
+    assert seen.estimate.memory.total_bytes == plain.estimate.memory.total_bytes + 850_000_000
+    assert seen.estimate.memory.overhead_bytes == plain.estimate.memory.overhead_bytes
+    assert seen.estimate.safe_context_tokens < plain.estimate.safe_context_tokens
+    unknown = what_if(model("gemma-3-27b"), request("rtx-4090"), Extras(projector_bytes=None), CALIBRATION)
+    assert unknown.estimate.memory.projector_bytes is None
+    assert unknown.estimate.memory.total_bytes == plain.estimate.memory.total_bytes
