@@ -7,6 +7,7 @@ import re
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING
 
 import orjson
 from sqlalchemy import text
@@ -22,7 +23,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.graphql.errors import ApiError
 from api.graphql.http import GraphQLEndpoint, encode
-from api.graphql.schema import build_schema
+from api.graphql.schema import FitSchema, build_schema
 from api.graphql.services import Services
 from api.graphql.streams import stream_view
 from api.pages.explorer import STATIC, explorer_page, landing_page
@@ -30,6 +31,9 @@ from api.pages.routes import routes as page_routes
 from api.settings import ApiSettings, get_api_settings
 from db.catalog_files import Catalog
 from db.session import async_engine
+
+if TYPE_CHECKING:
+    from api.observe.setup import Observation
 
 logger = logging.getLogger("fitgraph.api")
 
@@ -44,6 +48,7 @@ def create_app(settings: ApiSettings | None = None, catalog: Catalog | None = No
     engine = async_engine(settings.resolved_database_url)
     services = Services(settings, engine, catalog)
     schema = build_schema(settings)
+    observation = _observation(settings, services, schema)
     endpoint = GraphQLEndpoint(schema, services)
     streams = stream_view(schema, services)
 
@@ -59,6 +64,8 @@ def create_app(settings: ApiSettings | None = None, catalog: Catalog | None = No
             await services.view()
         yield
         await services.close()
+        if observation is not None:
+            await observation.close()
 
     routes: list[BaseRoute] = [
         Route("/graphql", graphql, methods=["GET", "POST"]),
@@ -71,8 +78,11 @@ def create_app(settings: ApiSettings | None = None, catalog: Catalog | None = No
     routes.extend(page_routes())
     if settings.explorer:
         routes.append(Route("/explorer", explorer_page))
+    if observation is not None:
+        routes.extend(observation.routes)
     middleware = [
         Middleware(RequestIdMiddleware),
+        *(observation.middleware if observation is not None else ()),
         Middleware(
             CORSMiddleware,
             allow_origins=list(settings.cors_origins),
@@ -87,6 +97,15 @@ def create_app(settings: ApiSettings | None = None, catalog: Catalog | None = No
     app.state.services = services
     app.state.schema = schema
     return app
+
+
+def _observation(settings: ApiSettings, services: Services, schema: FitSchema) -> Observation | None:
+    """What is observed; None, and nothing of it imported, when nothing is."""
+    if settings.log_format == "text" and not settings.metrics and not settings.otlp_endpoint:
+        return None
+    from api.observe.setup import Observation
+
+    return Observation(settings, services, schema)
 
 
 class RequestIdMiddleware:

@@ -9,10 +9,14 @@ import sys
 def serve_api(*, host: str | None = None, port: int | None = None) -> None:
     """Serve the API in this process until it is told to stop."""
     import uvicorn
+    from uvicorn.config import LOGGING_CONFIG
 
     from api.settings import get_api_settings
+    from workers.logs import log_as_json
 
     settings = get_api_settings()
+    if settings.log_format == "json":
+        log_as_json(settings.log_level)
     uvicorn.run(
         "api.app:create_app",
         factory=True,
@@ -20,6 +24,7 @@ def serve_api(*, host: str | None = None, port: int | None = None) -> None:
         port=port or settings.port,
         log_level=settings.log_level,
         access_log=False,
+        log_config=None if settings.log_format == "json" else LOGGING_CONFIG,
         server_header=False,
         timeout_graceful_shutdown=5,
         ws_max_size=262_144,
@@ -32,6 +37,7 @@ def launch(*, port: int | None, workers: int | None) -> int:
     from api.settings import get_api_settings
     from db.session import upgrade_database
     from db.settings import Settings
+    from workers import tracing
     from workers.embedded import up
     from workers.runs import start_run
 
@@ -49,6 +55,7 @@ def launch(*, port: int | None, workers: int | None) -> int:
     address = f"http://{settings.host}:{chosen_port}"
 
     def ready(running: Settings) -> None:
+        tracing.start_tracing(settings, "cli")
         print(f"the API answers at {address}/graphql (explorer: {address}/explorer)", flush=True)
         result = start_run(running, catalog, cause="start-up")
         if result.run is not None and result.already_running:

@@ -94,11 +94,13 @@ def status_command() -> int:
 def recompute_command(*, dry_run: bool, everything: bool, wait: bool) -> int:
     """Plan, enqueue and follow a run. Returns 0 when published or nothing changed, 1 when it failed."""
     from db.session import sync_engine, upgrade_database
+    from workers import tracing
     from workers.embedded import workers_at_hand
     from workers.plan import plan_run
     from workers.runs import start_run
 
     settings = get_settings()
+    tracing.start_tracing(settings, "cli")
     catalog = sound_catalog()
     if catalog is None:
         return FAILED

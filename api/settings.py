@@ -29,7 +29,11 @@ class ApiSettings(Settings):
     tokens: tuple[str, ...] = Field(
         default=(),
         description="Bearer tokens of operators, as a JSON list of name:scope+scope:sha256; scopes are "
-        "catalog and runs.",
+        "catalog, runs and metrics.",
+    )
+    metrics: bool = Field(
+        default=False,
+        description="Serve Prometheus metrics at /metrics, to this machine and to tokens with the scope metrics.",
     )
     explorer: bool = Field(default=True, description="Serve the in-browser GraphQL explorer.")
     introspection: bool = Field(default=True, description="Answer introspection queries.")

@@ -48,6 +48,19 @@ class Settings(BaseSettings):
         default=0.0, ge=0, description="Seconds between scheduled catalog refreshes by Celery beat; 0: none."
     )
 
+    log_format: str = Field(
+        default="text",
+        pattern="^(text|json)$",
+        description="How log lines are written: text or json, one object a line.",
+    )
+    otlp_endpoint: str = Field(
+        default="",
+        pattern="^(https?://.+)?$",
+        description="Address of an OpenTelemetry collector that takes OTLP over HTTP, without `/v1/traces`; "
+        "empty: no traces.",
+    )
+    trace_sample_ratio: float = Field(default=1.0, ge=0, le=1, description="Share of traces that are recorded, 0 to 1.")
+
     @field_validator("database_url")
     @classmethod
     def _known_database(cls, value: str) -> str:

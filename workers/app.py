@@ -11,6 +11,7 @@ from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 from db.settings import get_settings
+from workers.signals import observe_tasks
 
 logger = logging.getLogger("fitgraph.workers")
 QUEUE = "fitgraph"
@@ -23,6 +24,7 @@ VISIBILITY_TIMEOUT_S = 300
 def make_app() -> Celery:
     """A Celery application for the broker of this process's settings."""
     settings = get_settings()
+    observe_tasks(settings)
     made = Celery("fitgraph", broker=settings.resolved_redis_url, include=["workers.tasks"])
     made.conf.update(
         task_default_queue=QUEUE,

@@ -46,6 +46,9 @@ def environment(settings: Settings) -> dict[str, str]:
         "FITGRAPH_LEASE_S": str(settings.lease_s),
         "FITGRAPH_GENERATION_GRACE_S": str(settings.generation_grace_s),
         "FITGRAPH_REFRESH_INTERVAL_S": str(settings.refresh_interval_s),
+        "FITGRAPH_LOG_FORMAT": settings.log_format,
+        "FITGRAPH_OTLP_ENDPOINT": settings.otlp_endpoint,
+        "FITGRAPH_TRACE_SAMPLE_RATIO": str(settings.trace_sample_ratio),
     }
 
 

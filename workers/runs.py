@@ -38,6 +38,7 @@ from db.run_store import (
 from db.session import make_engine, sync_engine, writing
 from db.settings import Settings
 from db.tables import Run, RunBlock, table_of
+from workers import tracing
 from workers.compute import compute_rows, load_models, setting_of
 from workers.plan import Plan, plan_run
 
@@ -279,11 +280,12 @@ def wake_workers(settings: Settings, run_id: int) -> int:
     if run is None or run.is_final:
         return 0
     try:
-        if not waiting:
-            publish_run.delay(run_id)
-            return 1
-        for block_id in free:
-            compute_block.delay(run_id, block_id)
+        with tracing.span("wake workers", {"fitgraph.run_id": run_id, "fitgraph.free_blocks": len(free)}):
+            if not waiting:
+                publish_run.delay(run_id)
+                return 1
+            for block_id in free:
+                compute_block.delay(run_id, block_id)
     except compute_block.OperationalError:
         logger.warning("the broker does not answer; run %d is woken by a later sweep", run_id)
         return 0

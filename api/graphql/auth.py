@@ -17,6 +17,7 @@ class Scope(StrEnum):
 
     CATALOG = "catalog"
     RUNS = "runs"
+    METRICS = "metrics"
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,13 @@ class ResponseCache:
         self._kept: OrderedDict[Key, CachedResponse] = OrderedDict()
         self._running: dict[Key, asyncio.Future[CachedResponse]] = {}
         self.hits = 0
+        self.joined = 0
         self.misses = 0
+
+    @property
+    def used_bytes(self) -> int:
+        """Memory of the kept responses, about."""
+        return self._used
 
     def get(self, key: Key) -> CachedResponse | None:
         """The kept response, or None."""
@@ -53,6 +59,7 @@ class ResponseCache:
             return found
         running = self._running.get(key)
         if running is not None:
+            self.joined += 1
             return await asyncio.shield(running)
         self.misses += 1
         future: asyncio.Future[CachedResponse] = asyncio.ensure_future(_run(compute))

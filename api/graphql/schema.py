@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import strawberry
 from graphql import GraphQLError, GraphQLInputObjectType, GraphQLObjectType, Undefined
@@ -32,11 +32,16 @@ from api.graphql.subscription import Subscription
 from api.graphql.workloads import Workload
 from api.settings import ApiSettings
 
+if TYPE_CHECKING:
+    from api.observe.operations import Observer
+
 
 class FitSchema(strawberry.Schema):
     """Strawberry's schema with our own preparation of documents in place of parse and validation per request."""
 
     documents: Documents
+    #: Set when operations are observed.
+    observer: Observer | None = None
 
     def configure(self, limits: QueryLimits, cache_size: int = 512, *, introspection: bool = True) -> FitSchema:
         """Set the limits of documents; empties the cache of prepared ones."""
@@ -65,12 +70,20 @@ class FitSchema(strawberry.Schema):
             context.context.plans = prepared.plans
         return None
 
+    async def execute(self, query: str | None, *args: Any, **kwargs: Any) -> Any:
+        """Run an operation that has one answer."""
+        if self.observer is None:
+            return await super().execute(query, *args, **kwargs)
+        run = super().execute
+        return await self.observer.execute(query, kwargs, lambda: run(query, *args, **kwargs))
+
     async def stream(self, query: str | None, *args: Any, **kwargs: Any) -> Any:
         """Run over a streaming transport; each operation is pinned to the state at its own start."""
         context = kwargs.get("context_value")
         if isinstance(context, RequestContext):
-            kwargs["context_value"] = await context.renewed()
-        return await super().stream(query, *args, **kwargs)
+            context = kwargs["context_value"] = await context.renewed()
+        results = await super().stream(query, *args, **kwargs)
+        return results if self.observer is None else self.observer.stream(results, context)
 
     def process_errors(self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None) -> None:
         """Log faults of the server; errors of clients are theirs."""

@@ -45,6 +45,7 @@ class Services:
         self._redis = redis_client(settings.resolved_redis_url) if settings.rate_limit_points else None
         self.rates = RateLimiter(self._redis, settings.rate_limit_points)
         self.remote = RemoteFiles(settings.remote_hosts, settings.remote_max_bytes, settings.remote_timeout_s)
+        self.open_websockets = 0
         self._files: Catalog | None = catalog
         self._view: CatalogView | None = None
         self._checked_at = float("-inf")

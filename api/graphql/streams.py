@@ -42,18 +42,17 @@ class StreamView(GraphQL[RequestContext, None]):
             allowed_origins=services.settings.cors_origins,
         )
         self.services = services
-        self._open = 0
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one websocket, unless too many are open."""
-        if self._open >= self.services.settings.websocket_connections:
+        if self.services.open_websockets >= self.services.settings.websocket_connections:
             await WebSocket(scope, receive, send).close(1013, "too many connections")
             return
-        self._open += 1
+        self.services.open_websockets += 1
         try:
             await super().__call__(scope, receive, send)
         finally:
-            self._open -= 1
+            self.services.open_websockets -= 1
 
     async def respond(self, request: Request) -> Response:
         """Answer one request for a stream of server-sent events; it is read and checked as any other request."""
