@@ -82,6 +82,12 @@ class ApiSettings(Settings):
     response_cache_bytes: int = Field(
         default=33_554_432, ge=0, description="Memory for whole responses of the current generation, bytes; 0: none."
     )
+    response_cache_url: str = Field(
+        default="",
+        description="URL of a Redis-compatible server in which server processes share whole responses; empty: none.",
+    )
+    response_cache_ttl_s: int = Field(default=300, ge=1, description="Seconds for which a shared response is kept.")
+    response_cache_value_bytes: int = Field(default=262_144, ge=0, description="Largest shared response, bytes.")
     response_max_age_s: int = Field(
         default=30, ge=0, description="Seconds for which clients may reuse an answer to a GET request without asking."
     )

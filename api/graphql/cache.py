@@ -1,4 +1,4 @@
-"""Whole responses, kept by document, variables and generation. A hot key that is missing is computed once."""
+"""Whole responses, kept in this process by document, variables and generation. A hot key that is missing is computed once."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from hashlib import blake2s
+from typing import Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,17 +28,35 @@ class CachedResponse:
 Key = tuple[str, ...]
 
 
-class ResponseCache:
-    """Least recently used responses within a budget of bytes."""
+Compute = Callable[[], Awaitable[CachedResponse]]
 
-    def __init__(self, budget_bytes: int) -> None:
+
+class SecondLevel(Protocol):
+    """What is asked for a response that this process does not have."""
+
+    hits: int
+
+    async def get_or_compute(self, key: Key, compute: Compute) -> CachedResponse:
+        """The response, from elsewhere or new."""
+
+
+class ResponseCache:
+    """Least recently used responses within a budget of bytes, before an optional second level."""
+
+    def __init__(self, budget_bytes: int, shared: SecondLevel | None = None) -> None:
         self._budget = budget_bytes
+        self._shared = shared
         self._used = 0
         self._kept: OrderedDict[Key, CachedResponse] = OrderedDict()
         self._running: dict[Key, asyncio.Future[CachedResponse]] = {}
         self.hits = 0
         self.joined = 0
         self.misses = 0
+
+    @property
+    def shared_hits(self) -> int:
+        """Responses that came from the second level; they are misses of this one."""
+        return 0 if self._shared is None else self._shared.hits
 
     @property
     def used_bytes(self) -> int:
@@ -52,7 +71,7 @@ class ResponseCache:
             self.hits += 1
         return found
 
-    async def get_or_compute(self, key: Key, compute: Callable[[], Awaitable[CachedResponse]]) -> CachedResponse:
+    async def get_or_compute(self, key: Key, compute: Compute) -> CachedResponse:
         """The kept response, the one that is being computed, or a new one."""
         found = self.get(key)
         if found is not None:
@@ -62,10 +81,13 @@ class ResponseCache:
             self.joined += 1
             return await asyncio.shield(running)
         self.misses += 1
-        future: asyncio.Future[CachedResponse] = asyncio.ensure_future(_run(compute))
+        future: asyncio.Future[CachedResponse] = asyncio.ensure_future(self._fill(key, compute))
         self._running[key] = future
         future.add_done_callback(lambda done: self._finish(key, done))
         return await asyncio.shield(future)
+
+    async def _fill(self, key: Key, compute: Compute) -> CachedResponse:
+        return await (compute() if self._shared is None else self._shared.get_or_compute(key, compute))
 
     def _finish(self, key: Key, done: asyncio.Future[CachedResponse]) -> None:
         self._running.pop(key, None)
@@ -84,7 +106,3 @@ class ResponseCache:
 def _size(key: Key, response: CachedResponse) -> int:
     """Bytes that a kept response takes, about: body, key, and what Python adds."""
     return len(response.body) + sum(len(part) for part in key) + 512
-
-
-async def _run(compute: Callable[[], Awaitable[CachedResponse]]) -> CachedResponse:
-    return await compute()

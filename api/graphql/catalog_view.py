@@ -81,6 +81,12 @@ class CatalogView:
         """What cursors belong to: the generation, or the revision before the first one."""
         return f"g{self.generation.id}" if self.generation is not None else f"r{self.revision[:16]}"
 
+    @cached_property
+    def identity(self) -> str:
+        """What whole responses belong to: unlike a generation's number, it is another one in another database."""
+        generation = self.generation
+        return self.state if generation is None else f"{self.state} {generation.revision} {generation.published_at}"
+
     def model(self, text: str) -> Model:
         """Model by slug or alias. Raises :class:`NotFoundError`."""
         found: Model = self._resolve("model", text)

@@ -85,7 +85,7 @@ class GraphQLEndpoint:
         if not prepared.cacheable or not self._settings.response_cache_bytes:
             return _response(await self._run(request, asked, context, media), media, request, request_id, None)
         key = (
-            view.state,
+            view.identity,
             context.base_url,
             media,
             asked.query,

@@ -6,18 +6,13 @@ one point. When Redis does not answer, requests are admitted: a limit that fails
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Awaitable
 from hashlib import blake2s
 from typing import Protocol
 
-from redis.asyncio import Redis
-from redis.exceptions import RedisError
-
 from api.graphql.errors import LimitExceededError
-
-logger = logging.getLogger("fitgraph.api")
+from api.graphql.redis_link import REDIS_FAULTS, Breaker
 
 _WINDOW_S = 60
 
@@ -38,6 +33,7 @@ class RateLimiter:
     def __init__(self, counter: Counter | None, points_per_minute: int) -> None:
         self._counter = counter
         self._maximum = points_per_minute
+        self._breaker = Breaker("the rate limiter's Redis does not answer; requests are admitted")
 
     async def admit(self, client: str) -> None:
         """Take one point. Raises :class:`LimitExceededError` when none was left."""
@@ -57,7 +53,7 @@ class RateLimiter:
             await self._add(client, points)
 
     async def _add(self, client: str, points: int) -> int:
-        if self._counter is None or self._maximum == 0:
+        if self._counter is None or self._maximum == 0 or self._breaker.is_open:
             return 0
         minute = int(time.time()) // _WINDOW_S
         key = f"fitgraph:rate:{blake2s(client.encode(), digest_size=12).hexdigest()}:{minute}"
@@ -65,8 +61,8 @@ class RateLimiter:
             total = await self._counter.incrby(key, points)
             if total == points:
                 await self._counter.expire(key, 2 * _WINDOW_S)
-        except (RedisError, OSError):
-            logger.warning("the rate limiter's Redis does not answer; requests are admitted")
+        except REDIS_FAULTS as error:
+            self._breaker.trip(error)
             return 0
         return total
 
@@ -74,8 +70,3 @@ class RateLimiter:
 def retry_after_s() -> int:
     """Seconds to the next minute's points."""
     return _WINDOW_S - int(time.time()) % _WINDOW_S
-
-
-def redis_client(url: str) -> Redis:
-    """A client of the broker's server; Celery writes a socket's address in its own way."""
-    return Redis.from_url("unix://" + url.removeprefix("redis+socket://") if url.startswith("redis+socket") else url)

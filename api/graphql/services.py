@@ -7,6 +7,8 @@ import logging
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from hashlib import blake2s
+from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -16,7 +18,9 @@ from api.graphql.cache import ResponseCache
 from api.graphql.catalog_view import CatalogView
 from api.graphql.errors import ApiError, ErrorCode
 from api.graphql.live import LiveFits
-from api.graphql.rates import RateLimiter, redis_client
+from api.graphql.rates import RateLimiter
+from api.graphql.redis_link import redis_client
+from api.graphql.shared_cache import SharedResponses
 from api.remote import RemoteFiles
 from api.settings import ApiSettings
 from db import catalog_store, generations
@@ -40,7 +44,8 @@ class Services:
         self.engine = engine
         self.calibration = Calibration.load()
         self.live = LiveFits()
-        self.responses = ResponseCache(settings.response_cache_bytes)
+        self._shared = shared_responses(settings)
+        self.responses = ResponseCache(settings.response_cache_bytes, self._shared)
         self.operators = Operators(settings.tokens)
         self._redis = redis_client(settings.resolved_redis_url) if settings.rate_limit_points else None
         self.rates = RateLimiter(self._redis, settings.rate_limit_points)
@@ -56,6 +61,8 @@ class Services:
         await self.engine.dispose()
         if self._redis is not None:
             await self._redis.aclose()
+        if self._shared is not None:
+            await self._shared.close()
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[AsyncConnection]:
@@ -113,3 +120,31 @@ class Services:
             revision=generation.revision,
         )
         return await asyncio.to_thread(CatalogView, catalog, generation, self.calibration, ids)
+
+
+def shared_responses(settings: ApiSettings) -> SharedResponses | None:
+    """Responses shared with other servers, when there is a Redis for them.
+
+    Servers of other code or with other limits answer otherwise, so that they share nothing with this one.
+    """
+    if not settings.response_cache_url:
+        return None
+    namespace = f"{code_digest()} {settings.query_limits()} {settings.max_estimates} {settings.max_comparison}"
+    return SharedResponses(
+        redis_client(settings.response_cache_url),
+        namespace,
+        ttl_s=settings.response_cache_ttl_s,
+        value_bytes=settings.response_cache_value_bytes,
+        lease_s=settings.request_timeout_s + 1,
+    )
+
+
+def code_digest() -> str:
+    """Hash of the code and constants that answers come from."""
+    digest = blake2s(digest_size=16)
+    root = Path(__file__).parents[2]
+    for room in ("api", "db", "estimator"):
+        for path in sorted((root / room).rglob("*")):
+            if path.suffix == ".py" or path.name == "calibration.json":
+                digest.update(path.read_bytes())
+    return digest.hexdigest()

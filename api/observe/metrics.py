@@ -21,7 +21,7 @@ from redis.exceptions import RedisError
 from sqlalchemy import event
 
 from api.graphql.errors import ApiError
-from api.graphql.rates import redis_client
+from api.graphql.redis_link import redis_client
 from db.generations import Generation
 from db.run_store import RunRow, page_runs
 
@@ -142,7 +142,8 @@ class _Kept(Collector):
         )
         found.add_metric(["hit"], cache.hits)
         found.add_metric(["joined"], cache.joined)
-        found.add_metric(["miss"], cache.misses)
+        found.add_metric(["miss"], cache.misses - cache.shared_hits)
+        found.add_metric(["shared_hit"], cache.shared_hits)
         yield found
         yield GaugeMetricFamily("fitgraph_response_cache_bytes", "Memory of kept responses.", cache.used_bytes)
         yield GaugeMetricFamily("fitgraph_websockets", "Open websockets.", self._services.open_websockets)

@@ -9,7 +9,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from api.app import create_app
 from api.graphql.auth import new_token
 from api.graphql.errors import LimitExceededError
-from api.graphql.rates import RateLimiter, redis_client
+from api.graphql.rates import RateLimiter
+from api.graphql.redis_link import redis_client
 from api.settings import ApiSettings
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
