@@ -227,11 +227,11 @@ def shared_pace(
     low, high = ("offload_low", "offload_high") if offloaded else ("decode_low", "decode_high")
     return Pace(
         decode_tok_s=decode_tok_s,
-        decode_low_tok_s=decode_tok_s * widest(low, np.minimum),
-        decode_high_tok_s=decode_tok_s * widest(high, np.maximum),
+        decode_low=widest(low, np.minimum),
+        decode_high=widest(high, np.maximum),
         prefill_tok_s=prefill_tok_s,
-        prefill_low_tok_s=prefill_tok_s * widest("prefill_low", np.minimum),
-        prefill_high_tok_s=prefill_tok_s * widest("prefill_high", np.maximum),
+        prefill_low=widest("prefill_low", np.minimum),
+        prefill_high=widest("prefill_high", np.maximum),
         ttft_ms=ttft,
         decode_evidence=np.maximum(widest("decode_evidence", np.maximum), CALIBRATED).astype(np.uint8),
         prefill_evidence=np.maximum(widest("prefill_evidence", np.maximum), CALIBRATED).astype(np.uint8),

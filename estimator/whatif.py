@@ -399,8 +399,6 @@ def _drafted(speeds: Pace, found: Speculation, draft_prefill_s: float) -> Pace:
     return replace(
         speeds,
         decode_tok_s=speeds.decode_tok_s * found.speedup,
-        decode_low_tok_s=speeds.decode_low_tok_s * found.speedup,
-        decode_high_tok_s=speeds.decode_high_tok_s * found.speedup,
         ttft_ms=np.where(known, speeds.ttft_ms + draft_prefill_s * 1000.0, speeds.ttft_ms),
         # No pair of models has been measured together.
         decode_evidence=np.maximum(speeds.decode_evidence, CALIBRATED),
