@@ -23,6 +23,7 @@ from estimator.calibration import DEFAULT_PATH, PER_WEIGHT_TERMS, Calibration
 from estimator.effects import DECODE_FACTORS, PREFILL_FACTORS
 from estimator.fitting import Observation, fit
 from estimator.speed import DECODE_TERMS
+from estimator.spread import DEPTH, fit_spread, spread
 
 FAILED = 1
 #: First guess of each term's own level, log; the prior is wide, so this only says where to start.
@@ -84,8 +85,8 @@ def _fit_kind(kind: str, measured: Sequence[MeasuredRow], say: Callable[[str], N
     validated: dict[str, Any] = {}
     residuals: dict[str, Any] = {}
     is_moe = np.array([each.factors["moe"] is not None for each in observations])
-    for scheme, key in crossval.SCHEMES.items():
-        residuals[scheme] = crossval.cross_validate(observations, factors, start, key, shipped)
+    for scheme in crossval.SCHEMES:
+        residuals[scheme] = crossval.cross_validate(observations, factors, start, scheme, shipped)
         validated[scheme] = crossval.error_summary(observations, residuals[scheme])
         for name, mask in (("moe", is_moe), ("dense", ~is_moe)):
             chosen = [int(index) for index in np.flatnonzero(mask)]
@@ -100,7 +101,7 @@ def _fit_kind(kind: str, measured: Sequence[MeasuredRow], say: Callable[[str], N
             "gpu": sorted({each.gpu for each in observations}),
             "family": sorted({str(each.factors["family"]) for each in observations}),
         },
-        "ranges": _ranges(observations, quants, residual, residuals, is_moe),
+        "ranges": _ranges(observations, quants, residuals),
         "cross_validation": validated,
     }
 
@@ -145,27 +146,38 @@ def _measured(
     return dict(out)
 
 
+def strata_residuals(
+    observations: Sequence[Observation], quants: Sequence[str], residuals: Mapping[str, Any]
+) -> dict[str, tuple[list[int], Any]]:
+    """Stratum -> positions of the rows that stand for it and their residuals, from the scheme that knows as little."""
+    everything = list(range(len(observations)))
+    kept, values = crossval.leave_one_out(observations, quants, residuals["pair"])
+    found: dict[str, tuple[list[int], Any]] = {"measured": (kept, values)}
+    for stratum, scheme in (("gpu", "pair"), ("family", "gpu"), ("none", "family")):
+        if scheme in residuals:
+            found[stratum] = (everything, residuals[scheme])
+    return found
+
+
 def _ranges(
-    observations: Sequence[Observation], quants: Sequence[str], residual: Any, residuals: Mapping[str, Any], is_moe: Any
-) -> dict[str, dict[str, tuple[float, float]]]:
-    """Kind of model -> stratum -> multipliers of tok/s; a stratum with few rows takes the next wider one's."""
-    out: dict[str, dict[str, tuple[float, float]]] = {}
-    for name, mask in (("dense", ~is_moe), ("moe", is_moe)):
-        chosen = [int(index) for index in np.flatnonzero(mask)]
-        subset = [observations[index] for index in chosen]
-        kept, values = crossval.leave_one_out(subset, [quants[index] for index in chosen], residuals["pair"][chosen])
-        found = {
-            "measured": crossval.multipliers([subset[index] for index in kept], values),
-            "gpu": crossval.multipliers(subset, residuals["pair"][chosen]),
-            "family": crossval.multipliers(subset, residuals["gpu"][chosen]),
-            "none": crossval.multipliers(subset, residuals["family"][chosen]),
-        }
-        wider = found["none"] or (0.4, 2.5)
-        row: dict[str, tuple[float, float]] = {}
-        for stratum in ("none", "family", "gpu", "measured"):
-            wider = found[stratum] or wider
-            row[stratum] = wider
-        out[name] = row
+    observations: Sequence[Observation], quants: Sequence[str], residuals: Mapping[str, Any]
+) -> dict[str, dict[str, Any]]:
+    """Stratum -> log range of tok/s and the effects on its width; one with few rows takes the next wider one's."""
+    found = strata_residuals(observations, quants, residuals)
+    depth = fit_spread(observations, residuals["pair"])[DEPTH]
+    out: dict[str, dict[str, Any]] = {}
+    wider: dict[str, Any] = {"low": math.log(0.4), "high": math.log(2.5), "spread": {DEPTH: depth}, "tail": 0.1}
+    for stratum in ("none", "family", "gpu", "measured"):
+        at, values = found[stratum]
+        own = [observations[index] for index in at]
+        if len(own) >= crossval.MINIMUM_RESIDUALS:
+            effects = fit_spread(own, values) | {DEPTH: depth}
+            size, gpus = spread(own, effects), [each.gpu for each in own]
+            tail = crossval.fair_tail(gpus, values, size)
+            range_ = crossval.range_of(values, size, tail)
+            assert range_ is not None
+            wider = {"low": range_[0], "high": range_[1], "spread": effects, "tail": tail}
+        out[stratum] = wider
     return out
 
 

@@ -133,6 +133,7 @@ class Observer:
             thinness=thinness,
             gpu=accelerator.slug,
             model=model.slug,
+            depth_tokens=float(row.get("depth") or 0),
         )
         return MeasuredRow(row, row["kind"], accelerator, model, quant, backend, engine, observation)
 

@@ -22,6 +22,7 @@ from estimator.estimate import estimate
 from estimator.grid import FitBlock, evaluate_block, fleet_of
 from estimator.needs import needs, situation_of
 from estimator.speed import EXPERT_LAYER_S, FULL_TOKENS_PER_EXPERT, LAYER_S, TOKEN_S, UNPACK_UNIT_CLOCKS
+from estimator.spread import DEPTH_SCALE_TOKENS
 from estimator.tables import model_tables
 from estimator.types import Accelerator, EstimateRequest, Host, OperatingMode, Quant, UnsupportedError, Workload
 from estimator.verdict import FITS, FITS_TIGHTLY, MODE_WEIGHTS, STATUS_CAPS, TIGHT_HEADROOM_FRACTION
@@ -97,6 +98,7 @@ def whole_cells(model: ModelArchitecture, inputs: Inputs, block: FitBlock) -> tu
             prefill *= coef["prefill_overall"][p]
             prefill_tok_s, ttft_ms = prompt / prefill, (prefill + seconds + coef["ttft_fixed_s"][p]) * 1e3
         speed = 1.0 / seconds
+        width = math.exp(coef["decode_depth"][p] * math.log1p(need.situations[s].depth_tokens / DEPTH_SCALE_TOKENS))
         parts = (
             _unit(1.0 + math.log2(speed / workload.comfortable_decode_tok_s) / 4.0),
             _unit(1.0 - math.log2(ttft_ms / workload.patience_ttft_ms) / 4.0) if ttft_ms else 0.0,
@@ -110,11 +112,11 @@ def whole_cells(model: ModelArchitecture, inputs: Inputs, block: FitBlock) -> tu
             (
                 FITS_TIGHTLY if tight else FITS,
                 speed,
-                speed * coef["decode_low"][p],
-                speed * coef["decode_high"][p],
+                speed * math.exp(coef["decode_low"][p] * width),
+                speed * math.exp(coef["decode_high"][p] * width),
                 prefill_tok_s,
-                prefill_tok_s * coef["prefill_low"][p],
-                prefill_tok_s * coef["prefill_high"][p],
+                prefill_tok_s * math.exp(coef["prefill_low"][p]),
+                prefill_tok_s * math.exp(coef["prefill_high"][p]),
                 ttft_ms,
                 round(min(score, STATUS_CAPS[FITS_TIGHTLY if tight else FITS]), 2),
             )

@@ -20,12 +20,14 @@ from estimator.effects import (
     OVERALL_FACTORS,
     PREFILL_FACTORS,
     effect_name,
+    engine_factor,
     factor_values,
     family_of,
     quant_class,
     unit_clocks_s,
 )
 from estimator.speed import DECODE_TERMS, PREFILL_TERMS, UNPACK_UNIT_CLOCKS
+from estimator.spread import DEPTH, names_of
 from estimator.types import EVIDENCES, Accelerator, Backend, Engine, Evidence, Quant
 
 DEFAULT_PATH = Path(__file__).with_name("calibration.json")
@@ -72,8 +74,9 @@ class SpeedCoefficients:
     """What the speed model needs of a device, a quant and a model: numbers, or arrays of one common shape.
 
     Each term has a coefficient on its ideal seconds; ``*_overall`` multiply the whole time on the device; ``host*``
-    and ``link`` are those of system memory (layers, experts, and fixed per layer) and the link; ``*_low`` and
-    ``*_high`` multiply tok/s (``offload_*`` where weights are in system memory).
+    and ``link`` are those of system memory (layers, experts, and fixed per layer) and the link. ``*_low`` and ``*_high``
+    are logs of the ends of a range of tok/s at an empty context (``offload_*`` where weights are in system memory);
+    deeper ones widen it by ``*_depth`` (:mod:`estimator.spread`).
     """
 
     bandwidth_bytes_s: Any
@@ -106,6 +109,8 @@ class SpeedCoefficients:
     decode_high: Any
     prefill_low: Any
     prefill_high: Any
+    decode_depth: Any
+    prefill_depth: Any
     decode_evidence: Any
     prefill_evidence: Any
 
@@ -150,14 +155,16 @@ class Setup:
 class _Base:
     """Coefficients of a setup before any model is looked at.
 
-    ``vendor`` is the index of each accelerator's vendor, ``stratum`` by kind that of each pair; ``places`` are the
-    indices of the accelerators of a slug.
+    ``vendor`` is the index of each accelerator's vendor, ``stratum`` by kind that of each pair, ``ranges`` by kind the
+    log ends of the range that a pair would have in each stratum, shape (2, strata, pairs); ``places`` are the indices of
+    the accelerators of a slug.
     """
 
     table: SpeedCoefficients
     vendors: tuple[str, ...]
     vendor: NDArray[np.int64]
     stratum: dict[str, NDArray[np.int64]]
+    ranges: dict[str, NDArray[np.float64]]
     places: dict[str, list[int]]
 
 
@@ -207,11 +214,11 @@ class Calibration:
         n, size = len(DECODE_TERMS), len(quants)
         values = np.ascontiguousarray(np.exp(logs).reshape(-1, logs.shape[2]).T)
         strata = {kind: np.repeat(self._stratum(kind, gpus), size) for kind in ("decode", "prefill")}
-        ranges: dict[str, Any] = {}
+        ranges = {kind: self._ranges(kind, setup) for kind in strata}
+        known: dict[str, Any] = {}
         for kind, stratum in strata.items():
-            low, high = self._ranges(kind, setup.is_moe)
-            ranges |= {f"{kind}_low": low[stratum], f"{kind}_high": high[stratum]}
-            ranges[f"{kind}_evidence"] = _EVIDENCE_OF[stratum]
+            known |= _range_fields(kind, ranges[kind], stratum)
+            known[f"{kind}_depth"] = float(self.data[kind]["ranges"]["none"]["spread"][DEPTH])
         offload = self.data["offload"]
         table = SpeedCoefficients(
             bandwidth_bytes_s=np.repeat([gpu.bandwidth_bytes_s or math.nan for gpu in gpus], size),
@@ -227,23 +234,18 @@ class Calibration:
             host_expert=float(offload["host_expert"]),
             host_expert_layer=float(offload["host_expert_layer"]),
             link=float(offload["link"]),
-            offload_low=float(offload["low"]),
-            offload_high=float(offload["high"]),
+            offload_low=math.log(offload["low"]),
+            offload_high=math.log(offload["high"]),
             default_link_bytes_s=float(offload["default_link_bytes_s"]),
             ttft_fixed_s=float(self.data["ttft_fixed_s"]),
-            decode_low=1.0,
-            decode_high=1.0,
-            prefill_low=1.0,
-            prefill_high=1.0,
-            decode_evidence=0,
-            prefill_evidence=0,
+            **known,
         )
         vendors = tuple(sorted({gpu.vendor for gpu in gpus}))
         places: dict[str, list[int]] = {}
         for g, gpu in enumerate(gpus):
             places.setdefault(gpu.slug, []).append(g)
         vendor = np.array([vendors.index(gpu.vendor) for gpu in gpus])
-        return _Base(replace(table, **ranges), vendors, vendor, strata, places)
+        return _Base(table, vendors, vendor, strata, ranges, places)
 
     def _logs(self, gpu: Accelerator, backend: Backend, engine: str, quant: Quant, is_moe: bool) -> NDArray[np.float64]:
         """Logs of the coefficients of the decode terms, the prefill terms and both overall ones, shape (13,)."""
@@ -332,9 +334,7 @@ class Calibration:
                     residual, slugs = measured[setup.gpus[g].slug]
                     shift[g] += residual
                     stratum[g * size : (g + 1) * size] = [0 if q.slug in slugs else 1 for q in setup.quants]
-                low, high = self._ranges(kind, setup.is_moe)
-                changes[f"{kind}_low"], changes[f"{kind}_high"] = low[stratum], high[stratum]
-                changes[f"{kind}_evidence"] = _EVIDENCE_OF[stratum]
+                changes |= _range_fields(kind, base.ranges[kind], stratum)
             changes[f"{kind}_overall"] = getattr(base.table, f"{kind}_overall") * np.repeat(np.exp(shift), size)
         return replace(base.table, **changes)
 
@@ -348,9 +348,38 @@ class Calibration:
             changes[f"{kind}_overall"] = getattr(table, f"{kind}_overall") * np.exp(known[backend] * years)
         return replace(table, **changes)
 
-    def _ranges(self, kind: str, is_moe: bool) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        ranges = self.data[kind]["ranges"]["moe" if is_moe else "dense"]
-        return np.array([ranges[name][0] for name in STRATA]), np.array([ranges[name][1] for name in STRATA])
+    def _ranges(self, kind: str, setup: Setup) -> NDArray[np.float64]:
+        """Log ends of the range of each pair in each stratum, shape (2, strata, pairs)."""
+        out = np.zeros((2, len(STRATA), setup.engine.size))
+        codes = list(zip(setup.engine.ravel().tolist(), setup.backend.ravel().tolist(), strict=True))
+        for k, stratum in enumerate(STRATA):
+            stated = self.data[kind]["ranges"][stratum]
+            size = {
+                (engine, backend): math.exp(
+                    sum(
+                        stated["spread"].get(name, 0.0)
+                        for name in names_of(
+                            setup.is_moe,
+                            _BACKENDS[backend].value,
+                            engine_factor(setup.software or _ENGINES[engine].value),
+                        )
+                    )
+                )
+                for engine, backend in set(codes)
+                if engine < len(_ENGINES)
+            }
+            sizes = np.array([size.get(code, 1.0) for code in codes])
+            out[0, k], out[1, k] = stated["low"] * sizes, stated["high"] * sizes
+        return out
+
+
+def _range_fields(kind: str, ranges: NDArray[np.float64], stratum: NDArray[np.int64]) -> dict[str, Any]:
+    pairs = np.arange(len(stratum))
+    return {
+        f"{kind}_low": ranges[0, stratum, pairs],
+        f"{kind}_high": ranges[1, stratum, pairs],
+        f"{kind}_evidence": _EVIDENCE_OF[stratum],
+    }
 
 
 def _sum(effects: Mapping[str, float], term: str, factors: Sequence[str], values: Mapping[str, str | None]) -> float:

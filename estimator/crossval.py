@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from estimator.fitting import Observation, fit
+from estimator.fitting import Fitter, Observation
 
 Floats = NDArray[np.float64]
 
@@ -23,18 +23,21 @@ SCHEMES: Mapping[str, Callable[[Observation], str]] = {
 }
 #: (positions, fitted effects) -> the rows there with the terms that the estimator computes.
 Shipped = Callable[[Sequence[int], Mapping[str, float]], Sequence[Observation]]
-FOLDS = 6
-#: Rows of one (GPU, model) group count together as n to this power in a range; 1 because coverage is counted by rows.
-RANGE_GROUP_POWER = 1.0
-#: Share of measured values that a range holds.
+#: Fits of each scheme: where groups are more, several are left out together. A GPU is left out by itself, so that its
+#: relatives are known as they are when somebody asks about a new one.
+FOLDS: Mapping[str, int] = {"pair": 16, "gpu": 256, "model": 32, "family": 32}
+#: Share of measured values that a range holds, and the tails (either side) that are tried for it, widest range last.
 COVERAGE = 0.8
+TAILS: tuple[float, ...] = tuple(round(0.1 - 0.005 * step, 3) for step in range(17))
+#: Ways in which the GPUs are halved to see what a range holds of others.
+SPLITS = 16
 #: The mean residual of a measured configuration is pulled to 0 as if this many further rows said 0.
 MEASURED_SHRINK_ROWS = 0.5
 #: Fewer residuals than this make no range of their own; the next wider stratum's is taken.
 MINIMUM_RESIDUALS = 40
 
 
-def fold_of(key: str, folds: int = FOLDS) -> int:
+def fold_of(key: str, folds: int) -> int:
     """Fold of a group, by hash of its name."""
     return int(hashlib.sha256(key.encode()).hexdigest()[:8], 16) % folds
 
@@ -43,7 +46,7 @@ def cross_validate(
     observations: Sequence[Observation],
     term_factors: Mapping[str, tuple[str, ...]],
     start: Mapping[str, float],
-    key: Callable[[Observation], str],
+    scheme: str,
     shipped: Shipped | None = None,
 ) -> Floats:
     """Log residual (measured minus predicted seconds) of every observation, predicted without its group's fold.
@@ -51,16 +54,23 @@ def cross_validate(
     ``shipped`` turns the rows at some positions into what the estimator makes of them under given effects, so that
     errors are those of the answers that are given; None scores the fit itself.
     """
-    folds = np.array([fold_of(key(each)) for each in observations])
+    key, most = SCHEMES[scheme], FOLDS[scheme]
+    fitter = Fitter(observations, term_factors, start)
+    everything = fitter.solve()
+    keys = [key(each) for each in observations]
+    groups = sorted(set(keys), key=lambda name: hashlib.sha256(name.encode()).hexdigest())
+    fold = {name: index % most for index, name in enumerate(groups)}
+    folds = np.array([fold[name] for name in keys])
     residual = np.zeros(len(observations))
-    for fold in range(FOLDS):
-        held = np.flatnonzero(folds == fold)
-        if not len(held):
-            continue
-        trained = fit([each for each, own in zip(observations, folds, strict=True) if own != fold], term_factors, start)
-        at = [int(index) for index in held]
-        tested = [observations[index] for index in at] if shipped is None else shipped(at, trained.effects)
-        residual[held] = np.array([each.log_seconds for each in tested]) - trained.predict(tested)
+    target = np.array([each.log_seconds for each in observations])
+    for one in range(min(len(groups), most)):
+        held = np.flatnonzero(folds == one)
+        theta = fitter.solve(folds != one, everything)
+        base = fitter.design.base
+        if shipped is not None:
+            base = base.copy()
+            base[held] = [each.terms for each in shipped(held.tolist(), fitter.effects(theta))]
+        residual[held] = (target - fitter.design.log_seconds(theta, base))[held]
     return residual
 
 
@@ -85,38 +95,55 @@ def error_summary(observations: Sequence[Observation], residual: Floats) -> dict
     }
 
 
-def multipliers(observations: Sequence[Observation], residual: Floats) -> tuple[float, float] | None:
-    """Low and high multiplier of tok/s that hold ``COVERAGE`` of the residuals; None when they are too few."""
+def range_of(residual: Floats, spread: Floats, tail: float) -> tuple[float, float] | None:
+    """Log range of tok/s in units of ``spread`` that leaves ``tail`` of the residuals out on either side.
+
+    None when they are too few. Never the wrong side of 0: the estimate itself lies in its range.
+    """
     if len(residual) < MINIMUM_RESIDUALS:
         return None
-    counts: dict[tuple[str, str], int] = defaultdict(int)
-    for each in observations:
-        counts[each.gpu, each.model] += 1
-    weight = np.array([counts[each.gpu, each.model] ** (RANGE_GROUP_POWER - 1.0) for each in observations])
-    tail = (1.0 - COVERAGE) / 2.0
-    slow, fast = weighted_quantile(residual, weight, 1.0 - tail), weighted_quantile(residual, weight, tail)
-    return round(min(float(np.exp(-slow)), 1.0), 4), round(max(float(np.exp(-fast)), 1.0), 4)
+    scaled = np.sort(residual / spread)
+    slow, fast = (scaled[min(int(share * len(scaled)), len(scaled) - 1)] for share in (1.0 - tail, tail))
+    return round(min(-float(slow), 0.0), 4), round(max(-float(fast), 0.0), 4)
 
 
-def held_coverage(observations: Sequence[Observation], residual: Floats) -> float | None:
-    """Share of rows inside a range that was set without their half of the GPUs; None when they are too few."""
-    halves = np.array([fold_of(each.gpu + "|range", 2) for each in observations])
-    inside = np.zeros(len(residual), dtype=np.bool_)
-    for half in (0, 1):
-        others = np.flatnonzero(halves != half)
-        found = multipliers([observations[int(index)] for index in others], residual[others])
-        if found is None:
-            return None
-        ratio = np.exp(-residual[halves == half])
-        inside[halves == half] = (ratio >= found[0]) & (ratio <= found[1])
-    return float(inside.mean())
+def inside(residual: Floats, spread: Floats, found: tuple[float, float]) -> NDArray[np.bool_]:
+    """Which residuals a range of :func:`range_of` holds."""
+    speed = -residual / spread
+    return np.asarray((speed >= found[0]) & (speed <= found[1]))
 
 
-def weighted_quantile(values: Floats, weight: Floats, share: float) -> float:
-    """The value below which ``share`` of the weight lies."""
-    order = np.argsort(values, kind="stable")
-    cumulated = np.cumsum(weight[order])
-    return float(values[order][np.searchsorted(cumulated, share * cumulated[-1])])
+def held_coverage(
+    gpus: Sequence[str], residual: Floats, spread: Floats, tail: float, of: NDArray[np.bool_] | None = None
+) -> float | None:
+    """Share of rows inside a range that was set without their half of the GPUs, over ``SPLITS`` ways to halve them.
+
+    ``of`` tells which rows are counted, all by default; a row counts once per way.
+    """
+    held = np.zeros(len(residual))
+    for split in range(SPLITS):
+        first = np.array([fold_of(f"{gpu}|range {split}", 2) == 0 for gpu in gpus])
+        for counted in (first, ~first):
+            found = range_of(residual[~counted], spread[~counted], tail)
+            if found is None or not counted.any():
+                return None
+            held[counted] += inside(residual[counted], spread[counted], found)
+    return float(held[slice(None) if of is None else of].mean() / SPLITS)
+
+
+def fair_tail(gpus: Sequence[str], residual: Floats, spread: Floats) -> float:
+    """The tail whose range holds ``COVERAGE`` of the rows of GPUs that did not set it.
+
+    A range that leaves a tenth out on either side of its own data leaves more out of others': GPUs differ by more than
+    rows of one. Without enough GPUs to tell, a tenth.
+    """
+    for tail in TAILS:
+        held = held_coverage(gpus, residual, spread, tail)
+        if held is None:
+            return TAILS[0]
+        if held >= COVERAGE:
+            return tail
+    return TAILS[-1]
 
 
 def measured_shift(residuals: Sequence[float]) -> float:

@@ -28,13 +28,16 @@ _UNKNOWN_FLOPS = 1e13
 
 
 def family_of(accelerator: Accelerator) -> str:
-    """Hardware family: the generation, split where memory or platform decide (HBM parts, unified-memory systems)."""
+    """Hardware family: the generation, split where memory or platform decide (HBM parts, unified-memory systems, GPUs on
+    system memory)."""
     name, architecture = accelerator.slug.replace("-", " "), accelerator.architecture.lower()
     for text, family in _BY_NAME:
         if text in name:
             return family
     for text, family in _BY_ARCHITECTURE:
         if text in architecture:
+            if accelerator.unified_memory and accelerator.vendor != "apple":
+                return f"{family}-shared"
             server = accelerator.kind == "datacenter" and (accelerator.bandwidth_bytes_s or 0) > _HIGH_BANDWIDTH_BYTES_S
             return f"{family}-hbm" if server and family in ("ampere", "blackwell") else family
     return accelerator.vendor
@@ -99,11 +102,17 @@ def unit_clocks_s(accelerator: Accelerator) -> float:
     return flops / 256.0
 
 
+def engine_factor(engine: str) -> str | None:
+    """Name of an engine with kernels of its own; None for llama.cpp and what runs it."""
+    return None if engine in (Engine.LLAMA_CPP.value, Engine.OLLAMA.value) else engine
+
+
 def factor_values(
     accelerator: Accelerator, backend: Backend, engine: str, quant: Quant, is_moe: bool, architecture: str, model: str
 ) -> dict[str, str | None]:
     """Value of every factor for one case; None where a factor does not apply."""
     family, kind, vendor = family_of(accelerator), quant_class(quant), accelerator.vendor
+    own_engine = engine_factor(engine)
     return {
         "": "",
         "backend": backend.value,
@@ -113,8 +122,8 @@ def factor_values(
         "quant": kind,
         "quant|vendor": f"{kind}|{vendor}",
         "quant|family": f"{kind}|{family}",
-        "engine": None if engine in (Engine.LLAMA_CPP.value, Engine.OLLAMA.value) else engine,
-        "engine|vendor": None if engine in (Engine.LLAMA_CPP.value, Engine.OLLAMA.value) else f"{engine}|{vendor}",
+        "engine": own_engine,
+        "engine|vendor": own_engine and f"{own_engine}|{vendor}",
         "old|family": family if "LocalScore" in engine else None,
         "moe": "yes" if is_moe else None,
         "moe|backend": backend.value if is_moe else None,

@@ -376,7 +376,7 @@ def _values(
     yield "prefill_evidence", speeds.prefill_evidence
     for name, value in (("decode", decode), ("prefill", prefill)):
         for end in ("low", "high"):
-            yield f"{name}_{end}_tok_s", value * np.float32(getattr(speeds, f"{name}_{end}"))
+            yield f"{name}_{end}_tok_s", value * np.exp(np.float32(getattr(speeds, f"{name}_{end}")))
     wanted = [
         asked.astype(np.float32)[part.s]
         for asked in (thresholds.comfortable_decode_tok_s, thresholds.patience_ttft_ms, thresholds.context_tokens)

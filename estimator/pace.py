@@ -13,6 +13,7 @@ from estimator.calibration import CALIBRATED, SpeedCoefficients
 from estimator.needs import Needs
 from estimator.placement import Placed, Rig
 from estimator.speed import DecodeWork, PrefillWork, decode_seconds, prefill_seconds
+from estimator.spread import depth_log
 from estimator.tables import ModelTables
 
 Floats = NDArray[np.float64]
@@ -22,7 +23,7 @@ Floats = NDArray[np.float64]
 class Pace:
     """Speeds of the cells of one :class:`~estimator.placement.Placed`, tok/s and milliseconds; they broadcast to it.
 
-    ``*_low`` and ``*_high`` are factors on tok/s. Unknown prefill speeds and TTFT are 0.
+    ``*_low`` and ``*_high`` are logs of factors on tok/s. Unknown prefill speeds and TTFT are 0.
     """
 
     decode_tok_s: Floats
@@ -40,9 +41,9 @@ def pace(
     model: ModelArchitecture, tables: ModelTables, need: Needs, rig: Rig, placed: Placed, coef: SpeedCoefficients
 ) -> Pace:
     """Decode and prefill of every cell of ``placed``; ``coef`` is that of its pairs."""
-    work = prefill_work(model, tables, need, rig, placed)
-    decode = decode_seconds(decode_work(model, tables, need, rig, placed), coef)
-    prefill = prefill_seconds(work, coef)
+    step, work = decode_work(model, tables, need, rig, placed), prefill_work(model, tables, need, rig, placed)
+    decode, prefill = decode_seconds(step, coef), prefill_seconds(work, coef)
+    decode_width, prefill_width = widths(step.depth_tokens, work.depth_tokens, coef)
     decode_tok_s = 1.0 / decode
     prefill_tok_s = work.prompt_tokens / np.maximum(prefill, 1e-9)
     ttft = (prefill + decode + coef.ttft_fixed_s) * 1000.0
@@ -53,15 +54,23 @@ def pace(
     offloaded = False if placed.runs is not None else np.asarray(placed.on_host) > 0
     return Pace(
         decode_tok_s=decode_tok_s,
-        decode_low=_where(offloaded, coef.offload_low, coef.decode_low),
-        decode_high=_where(offloaded, coef.offload_high, coef.decode_high),
+        decode_low=_where(offloaded, coef.offload_low, coef.decode_low) * decode_width,
+        decode_high=_where(offloaded, coef.offload_high, coef.decode_high) * decode_width,
         prefill_tok_s=prefill_tok_s,
-        prefill_low=coef.prefill_low,
-        prefill_high=coef.prefill_high,
+        prefill_low=coef.prefill_low * prefill_width,
+        prefill_high=coef.prefill_high * prefill_width,
         ttft_ms=ttft,
         # What was measured had everything on the device, so a split load is at best calibrated.
         decode_evidence=_where(offloaded, np.maximum(coef.decode_evidence, CALIBRATED), coef.decode_evidence),
         prefill_evidence=_where(offloaded, np.maximum(coef.prefill_evidence, CALIBRATED), coef.prefill_evidence),
+    )
+
+
+def widths(decode_depth_tokens: Any, prefill_depth_tokens: Any, coef: SpeedCoefficients) -> tuple[Any, Any]:
+    """How many times wider the ranges of decode and prefill are, in logs, than at an empty context."""
+    return (
+        np.exp(coef.decode_depth * depth_log(decode_depth_tokens)),
+        np.exp(coef.prefill_depth * depth_log(prefill_depth_tokens)),
     )
 
 

@@ -111,7 +111,7 @@ def test_a_measured_pair_is_trusted_more_the_more_rows_it_has() -> None:
 def test_left_out_groups_do_not_train_their_own_prediction() -> None:
     data = rows({f"gpu-{index}": 1.5 for index in range(8)})
     odd = [observation("gpu-odd", "model-0", 2.0, 6.0)]
-    residual = crossval.cross_validate([*data, *odd], DECODE_FACTORS, {}, lambda each: each.gpu)
+    residual = crossval.cross_validate([*data, *odd], DECODE_FACTORS, {}, "gpu")
     assert residual[-1] == pytest.approx(math.log(4.0), abs=0.1)
 
 
