@@ -47,6 +47,7 @@ def data_hash(rows: Sequence[Mapping[str, Any]]) -> str:
 def calibrate(catalog: Catalog, say: Callable[[str], None] = print) -> dict[str, Any]:
     """The whole calibration as the JSON object of ``calibration.json``; reproducible to the digit."""
     from api.offload import fit_offload
+    from api.parallel import FIRST, fit_parallel
 
     rows = list(speed_rows())
     measured = Observer(catalog).observe(rows)
@@ -69,7 +70,9 @@ def calibrate(catalog: Catalog, say: Callable[[str], None] = print) -> dict[str,
         "link": LINK_COEFFICIENT,
         "default_link_bytes_s": DEFAULT_LINK_BYTES_S,
     }
+    result["parallel"] = FIRST
     result["offload"].update(fit_offload(catalog, rows, result, say))
+    result["parallel"] = fit_parallel(catalog, rows, result, say)
     return result
 
 

@@ -78,14 +78,15 @@ def why_left_out(row: Mapping[str, Any]) -> str | None:
         return "its table states a reason to doubt it"
     if (row.get("gpu_count") or 1) != 1:
         return "several GPUs"
-    if row.get("offload") and not _unrecorded(row):
+    if row.get("offload") and not is_unrecorded(row):
         return "weights in system memory"
     if not row.get("tok_s"):
         return "no speed"
     return None
 
 
-def _unrecorded(row: Mapping[str, Any]) -> bool:
+def is_unrecorded(row: Mapping[str, Any]) -> bool:
+    """Whether the source did not record if weights were offloaded."""
     return str(row.get("offload") or "").startswith("unknown")
 
 
@@ -110,7 +111,7 @@ class Observer:
             return None
         if accelerator.bandwidth_bytes_s is None or math.isnan(peak_flops(accelerator)):
             return None
-        if _unrecorded(row):
+        if is_unrecorded(row):
             device = float(model_tables(model, (quant,)).device[0])
             if accelerator.memory_bytes is None or device > CLEARLY_FITS * accelerator.memory_bytes:
                 return None

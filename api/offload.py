@@ -126,9 +126,11 @@ def design(catalog: Catalog, rows: Sequence[Stated], result: Mapping[str, Any]) 
     return kept, table[:, 0], table[:, 1:] - table[:, :1]
 
 
-def solve(device: Floats, unit: Floats, measured: Floats, weight: Floats) -> Floats:
-    """Constants (constants,) by robust Gauss-Newton steps on log seconds, pulled to ``STARTS``."""
-    start = np.log(np.array(list(STARTS.values())))
+def solve(
+    device: Floats, unit: Floats, measured: Floats, weight: Floats, starts: Mapping[str, float] = STARTS
+) -> Floats:
+    """Constants (constants,) by robust Gauss-Newton steps on log seconds, pulled to ``starts``."""
+    start = np.log(np.array(list(starts.values())))
     theta = start.copy()
     precision = np.full(len(theta), 1.0 / PRIOR_SPREAD**2)
     for _ in range(ITERATIONS):

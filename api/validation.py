@@ -16,16 +16,16 @@ import numpy as np
 
 from api.accuracy import FACTORS, STARTS, shipped_terms, strata_residuals
 from api.observations import CLEARLY_FITS, MeasuredRow, Observer, why_left_out
+from api.parallel import several_section
 from api.peers import PEERS
-from db.catalog_files import Catalog, load_catalog
+from api.verdicts import verdict_section
+from db.catalog_files import load_catalog
 from db.measurements import speed_rows
 from estimator import crossval
 from estimator.calibration import Calibration
 from estimator.effects import family_of, quant_class
-from estimator.estimate import estimate
 from estimator.fitting import Observation
 from estimator.spread import spread
-from estimator.types import EstimateRequest, EstimatorError, Status
 
 DEFAULT_REPORT = Path("docs/validation.md")
 #: A group of rows smaller than this is not shown on its own line.
@@ -49,7 +49,8 @@ def write_report(output: Path | None) -> Path:
         plots[kind] = (own, residual)
         unseen = crossval.cross_validate(observations, FACTORS[kind], STARTS[kind], "gpu", shipped)
         parts += [_kind_section(kind, own, residual, unseen, calibration)]
-    parts.append(_verdicts(catalog, calibration, rows))
+    parts.append(several_section(calibration, rows))
+    parts.append(verdict_section(catalog, calibration, rows))
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join(parts))
     _draw(path, plots)
@@ -207,46 +208,6 @@ def _rows_of(observations: Sequence[Observation]) -> list[tuple[str, Any]]:
     for (least, name), most in zip(_DEPTHS, edges[1:], strict=True):
         found.append((f"depth {name}", (depths >= least) & (depths < most)))
     return found
-
-
-def _verdicts(catalog: Catalog, calibration: Calibration, rows: Sequence[Mapping[str, Any]]) -> str:
-    """Said to fit, did fit: every distinct measured load on one GPU, with the context that it was measured at."""
-    from db import specs
-
-    host = specs.host(catalog.hosts[catalog.default_host])
-    counts: Counter[tuple[str, str]] = Counter()
-    seen: set[tuple[Any, ...]] = set()
-    for row in rows:
-        if (
-            not all(row.get(key) for key in ("gpu_slug", "model_slug", "quant_slug"))
-            or (row.get("gpu_count") or 1) != 1
-        ):
-            continue
-        key = (row["gpu_slug"], row["model_slug"], row["quant_slug"], row.get("depth") or 0, bool(row.get("offload")))
-        if key in seen or row.get("suspect"):
-            continue
-        seen.add(key)
-        try:
-            answer = estimate(
-                specs.architecture(catalog.models[row["model_slug"]]),
-                EstimateRequest(
-                    quant=specs.quant(catalog.quants[row["quant_slug"]]),
-                    accelerator=specs.accelerator(catalog.gpus[row["gpu_slug"]]),
-                    host=host,
-                    depth_tokens=int(row.get("depth") or 0),
-                ),
-                calibration,
-            )
-        except EstimatorError:
-            continue
-        said = "all on the GPU" if answer.status in (Status.FITS, Status.FITS_TIGHTLY) else "not all on the GPU"
-        counts["with weights in system memory" if row.get("offload") else "all on the GPU", said] += 1
-    lines = ["## Verdicts", "", "| measured | said to fit the GPU | said not to fit it |", "|---|---:|---:|"]
-    lines += [
-        f"| {measured} | {counts[measured, 'all on the GPU']} | {counts[measured, 'not all on the GPU']} |"
-        for measured in ("all on the GPU", "with weights in system memory")
-    ]
-    return "\n".join([*lines, ""])
 
 
 def _draw(path: Path, plots: Mapping[str, tuple[Sequence[MeasuredRow], Any]]) -> None:

@@ -26,6 +26,7 @@ from estimator.effects import (
     quant_class,
     unit_clocks_s,
 )
+from estimator.parallel import PIPELINED_BACKENDS, TENSOR_PARALLEL_ENGINES, is_linked, parallel_of, peer_bytes_s
 from estimator.speed import DECODE_TERMS, PREFILL_TERMS, UNPACK_UNIT_CLOCKS
 from estimator.spread import DEPTH, names_of
 from estimator.types import EVIDENCES, Accelerator, Backend, Engine, Evidence, Quant
@@ -76,7 +77,9 @@ class SpeedCoefficients:
     Each term has a coefficient on its ideal seconds; ``*_overall`` multiply the whole time on the device; ``host*``
     and ``link`` are those of system memory (layers, experts, and fixed per layer) and the link. ``*_low`` and ``*_high``
     are logs of the ends of a range of tok/s at an empty context (``offload_*`` where weights are in system memory);
-    deeper ones widen it by ``*_depth`` (:mod:`estimator.spread`).
+    deeper ones widen it by ``*_depth`` (:mod:`estimator.spread`). ``parallel`` are the constants of several devices,
+    ``tensor_parallel`` and ``pipelines`` tell how they share the model, ``linked`` over which link, and ``seen`` whether
+    the device was measured.
     """
 
     bandwidth_bytes_s: Any
@@ -113,6 +116,12 @@ class SpeedCoefficients:
     prefill_depth: Any
     decode_evidence: Any
     prefill_evidence: Any
+    parallel: Any
+    tensor_parallel: Any
+    pipelines: Any
+    peer_bytes_s: Any
+    linked: Any
+    seen: Any
 
     def take(self, pairs: NDArray[np.int64]) -> SpeedCoefficients:
         """The coefficients of cells, gathered by index of their pair."""
@@ -239,6 +248,12 @@ class Calibration:
             default_link_bytes_s=float(offload["default_link_bytes_s"]),
             ttft_fixed_s=float(self.data["ttft_fixed_s"]),
             **known,
+            parallel=parallel_of(self.data["parallel"]),
+            tensor_parallel=_among(setup.engine, _ENGINES, TENSOR_PARALLEL_ENGINES),
+            pipelines=_among(setup.backend, _BACKENDS, PIPELINED_BACKENDS),
+            peer_bytes_s=np.repeat([peer_bytes_s(gpu, float(offload["default_link_bytes_s"])) for gpu in gpus], size),
+            linked=np.repeat([is_linked(gpu) for gpu in gpus], size),
+            seen=strata["decode"] <= STRATA.index("gpu"),
         )
         vendors = tuple(sorted({gpu.vendor for gpu in gpus}))
         places: dict[str, list[int]] = {}
@@ -380,6 +395,11 @@ def _range_fields(kind: str, ranges: NDArray[np.float64], stratum: NDArray[np.in
         f"{kind}_high": ranges[1, stratum, pairs],
         f"{kind}_evidence": _EVIDENCE_OF[stratum],
     }
+
+
+def _among(codes: NDArray[np.uint8], known: Sequence[Any], wanted: frozenset[Any]) -> NDArray[np.bool_]:
+    """Which pairs have one of the ``wanted``; ``codes`` index ``known``."""
+    return np.isin(codes.ravel(), [known.index(each) for each in wanted])
 
 
 def _sum(effects: Mapping[str, float], term: str, factors: Sequence[str], values: Mapping[str, str | None]) -> float:

@@ -19,6 +19,7 @@ from estimator.calibration import CALIBRATED, SpeedCoefficients
 from estimator.memory import PIPELINE_COPIES
 from estimator.needs import Needs
 from estimator.pace import Pace, widths
+from estimator.parallel import hop_seconds, line_seconds, ranges_of
 from estimator.placement import Placed, Rig
 from estimator.speed import DecodeWork, PrefillWork, decode_seconds, prefill_seconds
 from estimator.tables import ModelTables
@@ -170,6 +171,7 @@ def shared_decode_seconds(work: DecodeWork, found: Layout, coefs: Sequence[Speed
         own_layers = found.of(device, found.is_layer)
         part = replace(
             work,
+            gpu_count=np.asarray(1.0),
             dense_bytes=nothing + dense,
             routed_bytes=nothing + routed,
             kv_bytes=nothing + found.of(device, found.cache_read),
@@ -183,17 +185,19 @@ def shared_decode_seconds(work: DecodeWork, found: Layout, coefs: Sequence[Speed
         # The cost of a token as a whole is paid once.
         total = total + decode_seconds(part, replace(coef, token=coef.token * own_layers / layers))
     idle = dict.fromkeys(("dense_bytes", "routed_bytes", "kv_bytes", "layers", "expert_layers", "flops"), nothing)
-    host = replace(work, attention_flops=nothing, **idle)
-    return np.asarray(total + decode_seconds(host, replace(coefs[0], token=0.0)))
+    host = replace(work, gpu_count=np.asarray(1.0), attention_flops=nothing, **idle)
+    in_memory = decode_seconds(host, replace(coefs[0], token=0.0))
+    return np.asarray(total + in_memory + hop_seconds(work.gpu_count, coefs[0]))
 
 
 def shared_prefill_seconds(work: PrefillWork, found: Layout, coefs: Sequence[SpeedCoefficients]) -> Floats:
-    """Seconds for the prompt over devices that take turns; weights in system memory are streamed to the first."""
+    """Seconds for the prompt over devices that work on its micro-batches one after the other, at once where all can queue
+    copies; weights in system memory are streamed to the first."""
     n = np.maximum(work.layers, 1.0)
     nothing = np.zeros_like(work.weight_bytes)
     on_devices = np.maximum(work.weight_bytes, 1.0)
     everything = np.maximum(work.weight_bytes + work.host_weight_bytes, 1.0)
-    total = nothing
+    stages = []
     for device, coef in enumerate(coefs):
         held = found.of(device, found.weights)
         layers = found.of(device, found.is_layer)
@@ -201,6 +205,7 @@ def shared_prefill_seconds(work: PrefillWork, found: Layout, coefs: Sequence[Spe
         layers_done = layers + (n - float(found.is_layer.sum()) if device == 0 else 0.0)
         part = replace(
             work,
+            gpu_count=np.asarray(1.0),
             flops_per_token=work.flops_per_token * computed / everything,
             attention_flops_per_pair=work.attention_flops_per_pair * layers_done / n,
             weight_bytes=nothing + held,
@@ -209,8 +214,9 @@ def shared_prefill_seconds(work: PrefillWork, found: Layout, coefs: Sequence[Spe
             host_weight_bytes=work.host_weight_bytes if device == 0 else nothing,
             layers=np.asarray(layers_done),
         )
-        total = total + prefill_seconds(part, coef)
-    return np.asarray(total)
+        stages.append(nothing + prefill_seconds(part, coef))
+    pipelines = np.all([coef.pipelines for coef in coefs], axis=0)
+    return line_seconds(work, coefs[0], np.sum(stages, axis=0), np.max(stages, axis=0), pipelines)
 
 
 def shared_pace(
@@ -222,6 +228,7 @@ def shared_pace(
     coefs: Sequence[SpeedCoefficients],
 ) -> Pace:
     """Speeds of devices that take turns, with the widest of their ranges; no such mixture has been measured."""
+    coefs = [replace(coef, **ranges_of(coef)) for coef in coefs]
     decode_tok_s = 1.0 / decode
     prefill_tok_s = np.nan_to_num(prompt.prompt_tokens / np.maximum(prefill, 1e-9))
     ttft = np.nan_to_num((prefill + decode + coefs[0].ttft_fixed_s) * 1000.0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from estimator.architecture import ModelArchitecture
 from estimator.calibration import CALIBRATED, SpeedCoefficients
 from estimator.needs import Needs
+from estimator.parallel import ranges_of
 from estimator.placement import Placed, Rig
 from estimator.speed import DecodeWork, PrefillWork, decode_seconds, prefill_seconds
 from estimator.spread import depth_log
@@ -52,6 +53,11 @@ def pace(
         # A device without a known arithmetic peak has a decode speed and no prefill.
         prefill_tok_s[..., unknown] = ttft[..., unknown] = 0.0
     offloaded = False if placed.runs is not None else np.asarray(placed.on_host) > 0
+    several = rig.count > 1
+    if several:
+        coef = replace(coef, **ranges_of(coef))
+    # What was measured had everything on one device, so a split load is at best calibrated.
+    shared = True if several else offloaded
     return Pace(
         decode_tok_s=decode_tok_s,
         decode_low=_where(offloaded, coef.offload_low, coef.decode_low) * decode_width,
@@ -60,9 +66,8 @@ def pace(
         prefill_low=coef.prefill_low * prefill_width,
         prefill_high=coef.prefill_high * prefill_width,
         ttft_ms=ttft,
-        # What was measured had everything on the device, so a split load is at best calibrated.
-        decode_evidence=_where(offloaded, np.maximum(coef.decode_evidence, CALIBRATED), coef.decode_evidence),
-        prefill_evidence=_where(offloaded, np.maximum(coef.prefill_evidence, CALIBRATED), coef.prefill_evidence),
+        decode_evidence=_where(shared, np.maximum(coef.decode_evidence, CALIBRATED), coef.decode_evidence),
+        prefill_evidence=_where(shared, np.maximum(coef.prefill_evidence, CALIBRATED), coef.prefill_evidence),
     )
 
 
@@ -131,6 +136,8 @@ def decode_work(model: ModelArchitecture, tables: ModelTables, need: Needs, rig:
         link_bytes_s=rig.link_bytes_s[placed.g],
         host_bandwidth_bytes_s=np.asarray(rig.host.bandwidth_bytes_s),
         hidden=np.asarray(float(model.hidden)),
+        # Latent attention keeps one row for all heads.
+        kv_heads=np.asarray(1.0 if model.latent else float(max([1, *(layer.kv_heads for layer in model.layers)]))),
     )
 
 

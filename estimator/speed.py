@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from estimator.parallel import decode_exchange_seconds, decode_shares, prefill_seconds_of
+
 if TYPE_CHECKING:
     from estimator.calibration import SpeedCoefficients
 
@@ -56,6 +58,7 @@ class DecodeWork:
     link_bytes_s: Floats
     host_bandwidth_bytes_s: Floats
     hidden: Floats
+    kv_heads: Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,25 +138,31 @@ def decode_seconds(work: DecodeWork, coef: SpeedCoefficients) -> Floats:
         work, coef.bandwidth_bytes_s, coef.unit_clocks_s
     )
     # What depends on the situation is added last: the sums before it are then per pair of device and quant.
-    read = dense * coef.dense + routed * coef.routed + unpack * coef.unpack + cache * coef.cache
+    weights = dense * coef.dense + routed * coef.routed + unpack * coef.unpack
+    several = bool(np.any(work.gpu_count > 1))
+    share, cache_share = decode_shares(work, coef) if several else (1.0, 1.0)
+    read = weights * share + cache * coef.cache * cache_share if several else weights + cache * coef.cache
     fixed = layer * coef.layer + expert_layer * coef.expert_layer + token * coef.token
     if np.any(work.batch > 1):
-        arithmetic = work.batch * (work.flops + work.attention_flops) / coef.peak_flops * coef.linear
+        arithmetic = work.batch * (work.flops + work.attention_flops) / coef.peak_flops * coef.linear * share
         # Without a known arithmetic peak nothing says how far streams may share a read, so they take turns.
         arithmetic = np.where(np.isfinite(arithmetic), arithmetic, work.batch * read)
         read = np.where(work.batch > 1, np.maximum(read, arithmetic), read)
     host_dense = (work.host_dense_bytes + work.host_kv_bytes) / work.host_bandwidth_bytes_s * coef.host
     host_routed = work.host_routed_bytes / work.host_bandwidth_bytes_s * coef.host_expert
     crossings = (work.host_layers * coef.host_layer + work.host_expert_layers * coef.host_expert_layer) * LAYER_S
-    return np.asarray((read + fixed) * coef.decode_overall + (host_dense + host_routed + crossings))
+    between = decode_exchange_seconds(work, coef) if several else 0.0
+    return np.asarray((read + fixed) * coef.decode_overall + (host_dense + host_routed + crossings + between))
 
 
 def prefill_seconds(work: PrefillWork, coef: SpeedCoefficients) -> Floats:
     """Seconds for the whole prompt."""
     linear, attention, read, step = prefill_terms(work, coef.peak_flops, coef.bandwidth_bytes_s)
     thin = np.exp(coef.thinness * expert_thinness(work))
-    device = linear * thin * coef.linear + attention * coef.attention + read * coef.read + step * coef.step
-    device = device * coef.prefill_overall
+    shared = linear * thin * coef.linear + attention * coef.attention + read * coef.read
+    device = (shared + step * coef.step) * coef.prefill_overall
+    if np.any(work.gpu_count > 1):
+        device = prefill_seconds_of(work, coef, device, shared * coef.prefill_overall)
     if not np.any(work.host_weight_bytes > 0):
         return np.asarray(device)
     steps = np.ceil(work.prompt_tokens / work.micro_batch_tokens)

@@ -1,0 +1,316 @@
+"""Constants of several GPUs on one model: fitted on rows that ran so, over the calibrated speed of one GPU.
+
+Seconds are linear in these constants, so each row is estimated once with all of them 0 and once per constant. A row is
+left out for what it states itself, never for its error.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from api.observations import CLEARLY_FITS, age_years, is_unrecorded
+from api.offload import solve
+from db import specs
+from db.catalog_files import Catalog
+from estimator.calibration import Calibration
+from estimator.estimate import estimate
+from estimator.parallel import MODES
+from estimator.tables import model_tables
+from estimator.types import Backend, CacheType, Engine, EstimateRequest, EstimatorError, Host, QuantFormat, Status
+
+Floats = NDArray[np.float64]
+
+#: Constants by kind of speed, in fitting order, with their first guess.
+STARTS: Mapping[str, Mapping[str, float]] = {
+    "decode": {"hop": 0.5, "sum": 4.0},
+    "prefill": {"unpipelined": 0.4, "sum_bytes": 1.3},
+}
+#: The ``parallel`` part before anything is fitted.
+FIRST: Mapping[str, Any] = {
+    **{name: value for starts in STARTS.values() for name, value in starts.items()},
+    "ranges": {f"{kind} {mode}": (0.7, 1.4) for kind in STARTS for mode in MODES},
+}
+#: A (GPU, model, count) group of n rows counts as n to this power.
+GROUP_POWER = 0.5
+#: Fewer rows than this make no range of their own; the wider of the kind's two is taken.
+MINIMUM_ROWS = 40
+#: Shares of rows left outside a range on each side, of which the one is taken that holds 80 % of the rows of left-out
+#: models best.
+TAILS = (0.1, 0.09, 0.08, 0.07, 0.06, 0.05, 0.04)
+COVERAGE = 0.8
+#: With fewer models than this, leaving one out says nothing about coverage.
+MINIMUM_MODELS = 3
+#: llama.cpp cut every matrix by rows over several GPUs before this year, and whole layers from then on.
+LAYER_SPLIT_YEAR = 2024
+_BACKENDS = {backend.value: backend for backend in Backend}
+_TENSOR_ENGINES = frozenset({"vllm", "mlc-llm"})
+_LAYER_ENGINES = frozenset({"llama.cpp", "ik_llama.cpp", "ollama"})
+_TENSOR_DEGREE = re.compile(r"\btp=(\d+)")
+_MICRO_BATCH = re.compile(r"\bn_ubatch=(\d+)")
+_CACHE = re.compile(r"\b(?:ctk=|kv )([a-z0-9_]+)")
+_SWEPT_CONTEXT = re.compile(r"run_id kvsweep/[^;]*/c(\d+)/")
+#: What a row calls its cache type; ``auto`` is 16 bits.
+_CACHE_TYPES: Mapping[str, CacheType] = {
+    "auto": CacheType.F16, "none": CacheType.F16, "f16": CacheType.F16, "fp16": CacheType.F16,
+    "bfloat16": CacheType.F16, "q8_0": CacheType.Q8_0, "fp8": CacheType.FP8, "fp8_e4m3": CacheType.FP8,
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """A row on several GPUs with what it states; ``mode`` is one of :data:`estimator.parallel.MODES`."""
+
+    row: Mapping[str, Any]
+    mode: str
+    count: int
+    cache: CacheType
+    request: EstimateRequest
+
+    @property
+    def kind(self) -> str:
+        """``decode`` or ``prefill``."""
+        return str(self.row["kind"])
+
+    @property
+    def tokens(self) -> int:
+        """Tokens whose time is meant: the prompt, or one."""
+        return 1 if self.kind == "decode" else int(self.row.get("n_prompt") or 512)
+
+
+def why_not(row: Mapping[str, Any]) -> str | None:
+    """The stated rule by which a row on several GPUs does not count, or None when it does."""
+    for key in ("gpu_slug", "model_slug", "quant_slug"):
+        if not row.get(key):
+            return f"no catalog entity for its {key.removesuffix('_slug')}"
+    note = str(row.get("source_note") or "")
+    cache = _CACHE.search(note)
+    if row.get("suspect"):
+        return "its table states a reason to doubt it"
+    if row.get("offload") and not is_unrecorded(row):
+        return "weights in system memory"
+    if row.get("engine") not in _TENSOR_ENGINES | _LAYER_ENGINES:
+        return "an engine that the estimator does not know"
+    if row["engine"] in _LAYER_ENGINES and _TENSOR_DEGREE.search(note):
+        return "llama.cpp asked to cut every matrix, which is not its default"
+    if row["engine"] in _LAYER_ENGINES and str(row.get("date") or "9999") < str(LAYER_SPLIT_YEAR):
+        return f"llama.cpp before {LAYER_SPLIT_YEAR}, which cut every matrix by rows"
+    if cache and cache.group(1).casefold() not in _CACHE_TYPES:
+        return "a KV cache type that the estimator does not know"
+    if row["kind"] == "prefill" and not row.get("n_prompt") and not _SWEPT_CONTEXT.search(note):
+        return "prefill of an unstated prompt"
+    return None
+
+
+def shared_rows(catalog: Catalog, rows: Sequence[Mapping[str, Any]]) -> list[Shared]:
+    """The usable rows on several GPUs, in order."""
+    host = specs.host(catalog.hosts[catalog.default_host])
+    wanted = (row for row in rows if (row.get("gpu_count") or 1) > 1 and why_not(row) is None)
+    return [_shared(catalog, row, host) for row in wanted]
+
+
+def _shared(catalog: Catalog, row: Mapping[str, Any], host: Host) -> Shared:
+    note = str(row.get("source_note") or "")
+    engine = str(row["engine"])
+    cache, micro, swept = _CACHE.search(note), _MICRO_BATCH.search(note), _SWEPT_CONTEXT.search(note)
+    cache_type = _CACHE_TYPES[cache.group(1).casefold()] if cache else CacheType.F16
+    quant = specs.quant(catalog.quants[row["quant_slug"]])
+    prefill = row["kind"] == "prefill"
+    depth = int(row.get("depth") or 0)
+    if swept:
+        row = {**row, "n_prompt": int(swept.group(1))} if prefill else row
+        depth = 0 if prefill else int(swept.group(1))
+    request = EstimateRequest(
+        quant=quant,
+        accelerator=specs.accelerator(catalog.gpus[row["gpu_slug"]]),
+        gpu_count=int(row["gpu_count"]),
+        host=host,
+        engine=Engine.LLAMA_CPP if quant.format is QuantFormat.GGUF else Engine.VLLM,
+        software=None if engine in {each.value for each in Engine} else engine,
+        backend=_BACKENDS.get(str(row.get("backend") or "")),
+        build_age_years=age_years(row.get("date")),
+        kv_cache_type=cache_type,
+        depth_tokens=depth,
+        prompt_tokens=int(row["n_prompt"]) if prefill else None,
+        output_tokens=int(row.get("n_gen") or 128),
+        micro_batch_tokens=int(micro.group(1)) if micro else None,
+    )
+    return Shared(row, "tensor" if engine in _TENSOR_ENGINES else "layers", request.gpu_count, cache_type, request)
+
+
+def seconds_of(catalog: Catalog, calibration: Calibration, shared: Shared) -> float | None:
+    """Seconds per token, or of the prompt; None when the estimator says that not everything fits on the GPUs.
+
+    A row that does not say whether weights were offloaded counts when they clearly fit, as on one GPU.
+    """
+    row, request = shared.row, shared.request
+    model = specs.architecture(catalog.models[row["model_slug"]])
+    if is_unrecorded(row):
+        device = float(model_tables(model, (request.quant,)).device[0])
+        memory = request.accelerator.memory_bytes
+        if memory is None or device > CLEARLY_FITS * memory * shared.count:
+            return None
+    try:
+        answer = estimate(model, request, calibration)
+    except EstimatorError:
+        return None
+    speed = answer.decode if shared.kind == "decode" else answer.prefill
+    if answer.status not in (Status.FITS, Status.FITS_TIGHTLY) or speed is None:
+        return None
+    return shared.tokens / speed.value
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """Constants by name, and for each usable row the log residual (measured over estimated seconds) when its model
+    (``by_model``) or its GPU (``by_gpu``) was left out."""
+
+    constants: dict[str, float]
+    rows: list[Shared]
+    by_model: Floats
+    by_gpu: Floats
+
+
+def fit_kind(catalog: Catalog, rows: Sequence[Shared], result: Mapping[str, Any], kind: str) -> Fitted:
+    """Fit the constants of one kind of speed; those of the other kind stay as ``result`` has them."""
+    starts = STARTS[kind]
+    known = {**result["parallel"], **dict.fromkeys(starts, 0.0)}
+    variants = [Calibration({**result, "parallel": known}, "none")]
+    variants += [Calibration({**result, "parallel": {**known, name: 1.0}}, name) for name in starts]
+    kept: list[Shared] = []
+    seconds: list[list[float]] = []
+    for each in rows:
+        values = [seconds_of(catalog, variant, each) for variant in variants] if each.kind == kind else [None]
+        if all(value is not None for value in values):
+            kept.append(each)
+            seconds.append([float(value) for value in values if value is not None])
+    table = np.array(seconds).reshape(len(kept), len(variants))
+    fixed, unit = table[:, 0], table[:, 1:] - table[:, :1]
+    measured = np.array([each.tokens / float(each.row["tok_s"]) for each in kept])
+    groups = Counter(_group(each) for each in kept)
+    weight = np.array([groups[_group(each)] ** (GROUP_POWER - 1.0) for each in kept])
+
+    def left_out(key: str) -> Floats:
+        residual = np.zeros(len(kept))
+        names = np.array([each.row[key] for each in kept])
+        for name in sorted(set(names.tolist())):
+            held = names == name
+            found = solve(fixed[~held], unit[~held], measured[~held], weight[~held], starts)
+            residual[held] = np.log(measured[held]) - np.log(fixed[held] + unit[held] @ found)
+        return residual
+
+    found = solve(fixed, unit, measured, weight, starts)
+    constants = {name: round(float(value), 4) for name, value in zip(starts, found, strict=True)}
+    return Fitted(constants, kept, left_out("model_slug"), left_out("gpu_slug"))
+
+
+def _group(each: Shared) -> tuple[Any, ...]:
+    return each.row["gpu_slug"], each.row["model_slug"], each.count
+
+
+def fit_parallel(
+    catalog: Catalog, rows: Sequence[Mapping[str, Any]], result: Mapping[str, Any], say: Callable[[str], None]
+) -> dict[str, Any]:
+    """The ``parallel`` part of the calibration: constants, ranges and errors by kind and mode."""
+    shared = shared_rows(catalog, rows)
+    out: dict[str, Any] = {**result["parallel"], "errors": {}}
+    for kind in STARTS:
+        found = fit_kind(catalog, shared, {**result, "parallel": out}, kind)
+        out |= found.constants
+        modes = np.array([each.mode for each in found.rows])
+        widest = range_of(found.rows, found.by_model)
+        for mode in MODES:
+            mask = modes == mode
+            rows_of = [each for each, wanted in zip(found.rows, mask, strict=True) if wanted]
+            own = range_of(rows_of, found.by_model[mask]) if mask.sum() >= MINIMUM_ROWS else widest
+            out["ranges"] = {**out["ranges"], f"{kind} {mode}": own[0]}
+            out["errors"] |= {
+                f"{kind} {mode}": {**_errors(found, mask), "inside": own[1] if own is not widest else None}
+            }
+            say(f"parallel {kind} {mode}: {found.constants} {out['errors'][f'{kind} {mode}']} range {own[0]}")
+    return out
+
+
+def range_of(rows: Sequence[Shared], residual: Floats) -> tuple[tuple[float, float], float | None]:
+    """Multipliers of tok/s, and the share of rows inside a range that was set without the rows of their model.
+
+    Of ``TAILS`` the one whose share comes nearest to ``COVERAGE``: a few models spread less than further ones will.
+    """
+    names = np.array([each.row["model_slug"] for each in rows])
+    models = sorted(set(names.tolist()))
+    if len(models) < MINIMUM_MODELS:
+        return _multipliers(residual, TAILS[0]), None
+    shares = {tail: _held_share(names, models, residual, tail) for tail in TAILS}
+    best = min(TAILS, key=lambda tail: (abs(shares[tail] - COVERAGE), -tail))
+    return _multipliers(residual, best), shares[best]
+
+
+def _held_share(names: NDArray[np.str_], models: Sequence[str], residual: Floats, tail: float) -> float:
+    """Share of rows inside a range that was set without the rows of their model."""
+    inside = np.zeros(len(residual), dtype=np.bool_)
+    for name in models:
+        held = names == name
+        low, high = _multipliers(residual[~held], tail)
+        ratio = np.exp(-residual[held])
+        inside[held] = (ratio >= low) & (ratio <= high)
+    return round(float(inside.mean()), 4)
+
+
+def _multipliers(residual: Floats, tail: float) -> tuple[float, float]:
+    slow, fast = np.quantile(residual, 1.0 - tail), np.quantile(residual, tail)
+    return round(min(math.exp(-slow), 1.0), 4), round(max(math.exp(-fast), 1.0), 4)
+
+
+def _errors(found: Fitted, mask: Any) -> dict[str, Any]:
+    rows = [each for each, wanted in zip(found.rows, mask, strict=True) if wanted]
+    if not rows:
+        return {"rows": 0}
+    out: dict[str, Any] = {"rows": len(rows), "groups": len({_group(each) for each in rows})}
+    out["gpus"] = len({each.row["gpu_slug"] for each in rows})
+    out["models"] = len({each.row["model_slug"] for each in rows})
+    for name, residual in (("model", found.by_model[mask]), ("gpu", found.by_gpu[mask])):
+        errors = np.abs(np.expm1(residual))
+        out[name] = {"median": round(float(np.median(errors)), 4), "p90": round(float(np.quantile(errors, 0.9)), 4)}
+    return out
+
+
+_NAMES = {
+    "decode layers": "decode, layers split",
+    "decode tensor": "decode, tensor parallel",
+    "prefill layers": "prefill, layers split",
+    "prefill tensor": "prefill, tensor parallel",
+}
+
+
+def several_section(calibration: Calibration, rows: Sequence[Mapping[str, Any]]) -> str:
+    """The part of the validation report about several GPUs."""
+    data = calibration.data["parallel"]
+    several = [row for row in rows if (row.get("gpu_count") or 1) > 1]
+    reasons = Counter(reason for row in several if (reason := why_not(row)) is not None)
+    lines = [
+        "## Several GPUs",
+        "",
+        f"{len(several):,} rows ran on several GPUs. Their constants are fitted over the calibrated speed of one GPU and "
+        "left out by model and by GPU. *Inside* is the share of rows in a range that was set without their model. Nothing "
+        "is left to test prefill under tensor parallel on another computer: one rig measured it. No row states more than "
+        "one stream at a time, so speeds at larger batches follow from the terms alone.",
+        "",
+        "| speed | rows | GPUs | models | median and 90th percentile, model left out | GPU left out | inside |",
+        "|---|---:|---:|---:|---:|---:|---:|",
+    ]
+    for key, name in _NAMES.items():
+        found = data["errors"][key]
+        by_model, by_gpu = (f"{found[scheme]['median']:.1%}, {found[scheme]['p90']:.1%}" for scheme in ("model", "gpu"))
+        inside = "" if found["inside"] is None else f"{found['inside']:.1%}"
+        counts = f"{found['rows']:,} | {found['gpus']} | {found['models']}"
+        lines.append(f"| {name} | {counts} | {by_model} | {by_gpu if found['gpus'] > 1 else ''} | {inside} |")
+    lines += ["", "Left out, by what the row states:", ""]
+    lines += [f"- {count:,}: {reason}" for reason, count in reasons.most_common()]
+    return "\n".join([*lines, ""])

@@ -1,0 +1,124 @@
+"""Several devices: what a layer split and tensor parallel do to one device's time, over the real catalog."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+
+from db import specs
+from db.catalog_files import load_catalog
+from estimator.calibration import Calibration
+from estimator.estimate import estimate
+from estimator.parallel import HOP_S, is_linked, peer_bytes_s
+from estimator.types import Accelerator, Backend, Estimate, EstimateRequest, Evidence, Status
+
+CATALOG = load_catalog()
+CALIBRATION = Calibration.load()
+HOP = CALIBRATION.data["parallel"]["hop"] * HOP_S
+HOST = specs.host(CATALOG.hosts[CATALOG.default_host])
+
+
+def accelerator(slug: str) -> Accelerator:
+    return specs.accelerator(CATALOG.gpus[slug])
+
+
+def ask(model: str, gpu: str | Accelerator, quant: str, count: int, **more: object) -> Estimate:
+    device = accelerator(gpu) if isinstance(gpu, str) else gpu
+    request = EstimateRequest(
+        quant=specs.quant(CATALOG.quants[quant]),
+        accelerator=device,
+        gpu_count=count,
+        host=HOST,
+        **more,  # type: ignore[arg-type]
+    )
+    answer = estimate(specs.architecture(CATALOG.models[model]), request, CALIBRATION)
+    assert answer.status in (Status.FITS, Status.FITS_TIGHTLY)
+    return answer
+
+
+def decode_s(answer: Estimate) -> float:
+    assert answer.decode is not None
+    return 1.0 / answer.decode.value
+
+
+def prefill(answer: Estimate) -> float:
+    assert answer.prefill is not None
+    return answer.prefill.value
+
+
+@pytest.mark.parametrize("gpu", ["rtx-3090", "h100-pcie-80-gb", "radeon-ai-pro-r9700"])
+@pytest.mark.parametrize("model", ["llama-3.1-8b", "gpt-oss-20b", "gemma-3-12b"])
+def test_a_layer_split_adds_a_hop_per_boundary_to_a_token(model: str, gpu: str) -> None:
+    one = decode_s(ask(model, gpu, "q4-k-m", 1))
+    for count in (2, 4, 7):
+        assert decode_s(ask(model, gpu, "q4-k-m", count)) == pytest.approx(one + (count - 1) * HOP, rel=1e-5)
+
+
+def test_a_prompt_of_many_micro_batches_is_worked_on_by_all_devices_at_once() -> None:
+    for count in (2, 4):
+        gains = [
+            prefill(ask("llama-3.1-8b", "rtx-3090", "q4-k-m", count, prompt_tokens=tokens))
+            / prefill(ask("llama-3.1-8b", "rtx-3090", "q4-k-m", 1, prompt_tokens=tokens))
+            for tokens in (512, 1024, 4096, 16384)
+        ]
+        assert gains[0] < 1.0
+        assert gains == sorted(gains)
+        assert 1.2 < gains[-1] < count
+
+
+def test_a_backend_without_queued_copies_gains_nothing_on_prompts() -> None:
+    one, four = (
+        prefill(ask("llama-3.1-8b", "rtx-3090", "q4-k-m", count, prompt_tokens=8192, backend=Backend.VULKAN))
+        for count in (1, 4)
+    )
+    assert four <= one
+
+
+@pytest.mark.parametrize("model", ["llama-3.1-8b", "qwen3-14b"])
+def test_tensor_parallel_reads_shares_and_pays_for_sums(model: str) -> None:
+    times = [decode_s(ask(model, "a100-sxm4-80-gb", "bf16-safetensors", count)) for count in (1, 2, 4, 8)]
+    assert times == sorted(times, reverse=True)
+    for before, after in pairwise(times):
+        assert after > before / 2.0
+
+
+def test_more_devices_than_kv_heads_keep_copies_of_the_cache() -> None:
+    model = specs.architecture(CATALOG.models["llama-3.1-8b"])
+    assert max(layer.kv_heads for layer in model.layers) == 8
+
+    def cache_s(count: int) -> float:
+        deep, shallow = (
+            decode_s(ask("llama-3.1-8b", "a100-sxm4-80-gb", "bf16-safetensors", count, depth_tokens=depth))
+            for depth in (100_000, 0)
+        )
+        return deep - shallow
+
+    assert cache_s(8) == pytest.approx(cache_s(1) / 8.0, rel=1e-3)
+    assert cache_s(16) == pytest.approx(cache_s(8), rel=1e-3)
+
+
+def test_prompts_gain_by_the_vendors_link() -> None:
+    linked = accelerator("a100-sxm4-80-gb")
+    unlinked = replace(linked, link_bytes_s=None)
+    assert is_linked(linked)
+    assert not is_linked(unlinked)
+    assert not is_linked(accelerator("rtx-3090"))
+    assert peer_bytes_s(linked, 1.0) > peer_bytes_s(unlinked, 1.0)
+    assert peer_bytes_s(replace(unlinked, pcie_bytes_s=None), 7.0) == 7.0
+    fast, slow = (
+        prefill(ask("llama-3.1-8b", device, "bf16-safetensors", 4, prompt_tokens=8192)) for device in (linked, unlinked)
+    )
+    assert fast > slow
+
+
+@pytest.mark.parametrize(("quant", "mode"), [("q4-k-m", "layers"), ("awq-int4", "tensor")])
+def test_a_configuration_measured_on_one_device_is_not_measured_on_several(quant: str, mode: str) -> None:
+    answer = ask("llama-3.1-8b", "rtx-3090", quant, 2)
+    for kind, speed in (("decode", answer.decode), ("prefill", answer.prefill)):
+        assert speed is not None
+        assert speed.evidence is not Evidence.MEASURED
+        low, high = CALIBRATION.data["parallel"]["ranges"][f"{kind} {mode}"]
+        assert speed.low / speed.value == pytest.approx(low, rel=1e-4)
+        assert speed.high / speed.value == pytest.approx(high, rel=1e-4)
