@@ -16,6 +16,7 @@ from db import fit_store
 from db.fit_query import FitField, FitOrder, FitQuery
 from db.fit_store import FitKey
 from db.generations import current_generation
+from db.reading import Reader, reader_of
 from db.session import async_engine
 from db.settings import get_settings
 from estimator.types import Status
@@ -25,25 +26,23 @@ _RUNNING = (Status.FITS, Status.FITS_TIGHTLY, Status.FITS_WITH_OFFLOAD)
 _DECODE, _SCORE, _TTFT = (FitOrder(FitField.DECODE),), (FitOrder(FitField.SCORE),), (FitOrder(FitField.TTFT, False),)
 
 
-def reads(connection: Any, generation: Any) -> dict[str, Callable[[int], Awaitable[Any]]]:
+def reads(reader: Reader, generation: Any) -> dict[str, Callable[[int], Awaitable[Any]]]:
     """The reads by name; each takes the number of the call, so that calls differ."""
 
     def page(order: tuple[FitOrder, ...], **query: Any) -> Awaitable[Any]:
-        return fit_store.page_fits(connection, generation, FitQuery(**query), order)
+        return fit_store.page_fits(reader, generation, FitQuery(**query), order)
 
     def top(
         read: Callable[..., Awaitable[Any]], count: int, order: tuple[FitOrder, ...], start: int, **query: Any
     ) -> Awaitable[Any]:
         ids = range(start + 1, start + 1 + count)
-        return read(connection, generation, ids, FitQuery(workload_ids=(1,), **query), order, 3)
+        return read(reader, generation, ids, FitQuery(workload_ids=(1,), **query), order, 3)
 
     return {
-        "one pairing and quant, 5 workloads": lambda i: fit_store.fetch_fits(
-            connection, generation, [FitKey(i + 1, 5, 3)]
-        ),
-        "one pairing, every quant": lambda i: fit_store.fetch_pairs(connection, generation, [(i + 1, 7)]),
+        "one pairing and quant, 5 workloads": lambda i: fit_store.fetch_fits(reader, generation, [FitKey(i + 1, 5, 3)]),
+        "one pairing, every quant": lambda i: fit_store.fetch_pairs(reader, generation, [(i + 1, 7)]),
         "20 pairings, every quant, 1 workload": lambda i: fit_store.fetch_pairs(
-            connection, generation, [(i + 1, gpu) for gpu in range(1, 21)], [1]
+            reader, generation, [(i + 1, gpu) for gpu in range(1, 21)], [1]
         ),
         "fastest 20 of all": lambda i: page(_DECODE, workload_ids=(i % 5,)),
         "fastest 20 of all, any workload": lambda _: page(_DECODE),
@@ -59,9 +58,9 @@ def reads(connection: Any, generation: Any) -> dict[str, Callable[[int], Awaitab
         "20 of a gpu by latency": lambda i: page(_TTFT, gpu_ids=(i + 1,), workload_ids=(1,)),
         "20 models, 3 fastest each": lambda i: top(fit_store.top_fits_of_models, 20, _DECODE, i),
         "20 gpus, 3 best recommended each": lambda i: top(fit_store.top_fits_of_gpus, 20, _SCORE, i, recommended=True),
-        "sizes of 20 models": lambda i: fit_store.model_quants(connection, generation, range(i + 1, i + 21)),
+        "sizes of 20 models": lambda i: fit_store.model_quants(reader, generation, range(i + 1, i + 21)),
         "count of a model": lambda i: fit_store.count_fits(
-            connection, generation, FitQuery(model_ids=(i + 1,), workload_ids=(1,), decode_min=20.0)
+            reader, generation, FitQuery(model_ids=(i + 1,), workload_ids=(1,), decode_min=20.0)
         ),
     }
 
@@ -76,13 +75,15 @@ async def run(url: str) -> int:
                 print("nothing is published; run `fitgraph recompute` first", file=sys.stderr)
                 return 1
             print(f"{engine.dialect.name}: {generation.rows:,} rows, {generation.cells:,} cells")
-            for label, read in reads(connection, generation).items():
+            reader = reader_of(engine)
+            for label, read in reads(reader, generation).items():
                 times = []
                 for number in range(CALLS):
                     began = time.perf_counter()
                     await read(number)
                     times.append((time.perf_counter() - began) * 1e3)
                 print(f"  {label:40} median {statistics.median(times):7.2f} ms, slowest {max(times):7.2f} ms")
+            await reader.close()
     finally:
         await engine.dispose()
     return 0

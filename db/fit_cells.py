@@ -1,36 +1,36 @@
-"""One fit as readers see it, unpacked from a stored row."""
+"""One fit as readers see it: computed, or unpacked from a stored row."""
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
-from db.fit_packing import BAND, BAND_CELL, OVERHEAD_NONE, OVERHEAD_OF_ROW, PLAN_CELL
-from db.fit_tables import ENGINE_MASK, ENGINE_SHIFT, FLAG_BITS, RECOMMENDED_BIT, SLOT_COUNT, STATUS_MASK
+from db.fit_packing import BAND, BAND_CELL, LAST_RUNNING_STATUS, OVERHEAD_NONE, OVERHEAD_OF_ROW, PLAN_CELL, REST
+from db.fit_tables import ENGINE_MASK, ENGINE_SHIFT, FLAG_BITS, RECOMMENDED_BIT, STATUS_MASK
 from estimator.types import (
     EVIDENCES,
     STATUSES,
     STRATEGIES,
     Backend,
     Engine,
-    Evidence,
     MemoryParts,
     Placement,
     Speed,
     Status,
-    Strategy,
 )
 
 ENGINES: tuple[Engine, ...] = tuple(Engine)
 BACKENDS: tuple[Backend, ...] = tuple(Backend)
-_RUNNING = frozenset((Status.FITS, Status.FITS_TIGHTLY, Status.FITS_WITH_OFFLOAD))
-_PLAN = struct.Struct("<BBHHf")
+#: ``PLAN_CELL``: each part of the memory, six bytes, is read as its lower four and its upper two.
+_PLAN = struct.Struct("<BBHHf" + "IH" * 5)
+_PLAN_BYTES = PLAN_CELL.itemsize
 _BAND = struct.Struct("<BBffff")
 _FLOAT = struct.Struct("<f")
 _INT = struct.Struct("<i")
 _CELLS_AT = BAND.fields["cells"][1] if BAND.fields else 0
+_REST_OVERHEAD_AT = REST.fields["overhead"][1] if REST.fields else 0
 
 
 class FitKey(NamedTuple):
@@ -52,124 +52,140 @@ class FitCell:
     recommended: bool
     engine: Engine
     backend: Backend
-    strategy: Strategy
-    gpu_layers: int
-    cpu_moe_layers: int
-    offload_fraction: float
-    weights_bytes: int
-    kv_cache_bytes: int
-    compute_bytes: int
-    overhead_bytes: int
-    host_bytes: int
-    usable_bytes: int
-    capacity_bytes: int
+    placement: Placement
+    memory: MemoryParts
     decode: Speed | None
     prefill: Speed | None
     ttft_ms: float | None
     safe_context_tokens: int
     score: float
 
-    @property
-    def total_bytes(self) -> int:
-        """Device memory of the load: the sum of its parts."""
-        return self.weights_bytes + self.kv_cache_bytes + self.compute_bytes + self.overhead_bytes
+
+#: Columns of a stored cell, in the order in which the statements of ``db.fit_query`` select them.
+CELL_COLUMNS = (
+    "slot", "model_id", "gpu_id", "quant_id", "flags", "decode", "ttft", "safe", "score", "rest", "plan", "band",
+    "usable_bytes", "capacity_bytes",
+)  # fmt: skip
+
+
+class StoredCell:
+    """A stored fit with the figures of ``FitCell``, each unpacked when it is read: most readers want a few of them."""
+
+    __slots__ = ("_row", "generation")
+
+    def __init__(self, row: Sequence[Any], generation: int) -> None:
+        self._row = row
+        self.generation = generation
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, StoredCell):
+            return NotImplemented
+        return self.generation == other.generation and tuple(self._row) == tuple(other._row)
+
+    def __hash__(self) -> int:
+        return hash((self.generation, tuple(self._row[:4])))
+
+    def __repr__(self) -> str:
+        return f"StoredCell({self.key}, workload_id={self.workload_id}, generation={self.generation})"
 
     @property
-    def memory(self) -> MemoryParts:
-        """The parts as the estimator states them."""
-        return MemoryParts(
-            weights_bytes=self.weights_bytes,
-            kv_cache_bytes=self.kv_cache_bytes,
-            compute_bytes=self.compute_bytes,
-            overhead_bytes=self.overhead_bytes,
-            total_bytes=self.total_bytes,
-            usable_bytes=self.usable_bytes,
-            capacity_bytes=self.capacity_bytes,
-            host_bytes=self.host_bytes,
-        )
+    def key(self) -> FitKey:
+        """The pairing."""
+        return FitKey(self._row[1], self._row[2], self._row[3])
+
+    @property
+    def workload_id(self) -> int:
+        """Slot of the workload."""
+        return int(self._row[0])
+
+    @property
+    def status(self) -> Status:
+        """Outcome."""
+        row = self._row
+        found: Status = STATUSES[row[4] >> (FLAG_BITS * row[0]) & STATUS_MASK]
+        return found
+
+    @property
+    def recommended(self) -> bool:
+        """Whether the quant is the best one of the pairing and workload."""
+        row = self._row
+        return bool(row[4] >> (FLAG_BITS * row[0]) & RECOMMENDED_BIT)
+
+    @property
+    def engine(self) -> Engine:
+        """Engine of the numbers."""
+        found: Engine = ENGINES[self._row[4] >> ENGINE_SHIFT & ENGINE_MASK]
+        return found
+
+    @property
+    def backend(self) -> Backend:
+        """Interface that the engine uses."""
+        found: Backend = BACKENDS[self._row[11][0]]
+        return found
 
     @property
     def placement(self) -> Placement:
-        """What sits where, as the estimator states it."""
-        return Placement(self.strategy, self.gpu_layers, self.cpu_moe_layers, self.offload_fraction)
+        """What sits where."""
+        strategy, _, gpu_layers, cpu_moe_layers, offload = _PLAN.unpack_from(self._row[10], self._row[0] * _PLAN_BYTES)[
+            :5
+        ]
+        return Placement(STRATEGIES[strategy], gpu_layers, cpu_moe_layers, offload)
+
+    @property
+    def memory(self) -> MemoryParts:
+        """Parts of the load."""
+        row = self._row
+        found = _PLAN.unpack_from(row[10], row[0] * _PLAN_BYTES)
+        weights, kv_cache = found[5] + (found[6] << 32), found[7] + (found[8] << 32)
+        compute, host = found[9] + (found[10] << 32), found[11] + (found[12] << 32)
+        if found[1] == OVERHEAD_OF_ROW:
+            overhead = int.from_bytes(row[9][_REST_OVERHEAD_AT:], "little")
+        else:
+            overhead = 0 if found[1] == OVERHEAD_NONE else found[13] + (found[14] << 32)
+        return MemoryParts(
+            weights, kv_cache, compute, overhead, weights + kv_cache + compute + overhead, row[12], row[13], host
+        )
+
+    @property
+    def decode(self) -> Speed | None:
+        """Speed of answer tokens; None when nothing runs."""
+        row = self._row
+        if row[4] >> (FLAG_BITS * row[0]) & STATUS_MASK > LAST_RUNNING_STATUS:
+            return None
+        band = _BAND.unpack_from(row[11], _CELLS_AT + row[0] * BAND_CELL.itemsize)
+        value = _float(row[5])
+        return Speed(value, value * band[2], value * band[3], EVIDENCES[band[0]])
+
+    @property
+    def prefill(self) -> Speed | None:
+        """Speed of reading the prompt; None when nothing runs."""
+        row = self._row
+        if row[4] >> (FLAG_BITS * row[0]) & STATUS_MASK > LAST_RUNNING_STATUS:
+            return None
+        band = _BAND.unpack_from(row[11], _CELLS_AT + row[0] * BAND_CELL.itemsize)
+        value = _FLOAT.unpack_from(row[9], 4 * row[0])[0]
+        return Speed(value, value * band[4], value * band[5], EVIDENCES[band[1]])
+
+    @property
+    def ttft_ms(self) -> float | None:
+        """Time to the first token, milliseconds; None when nothing runs."""
+        row = self._row
+        return _float(row[6]) if row[4] >> (FLAG_BITS * row[0]) & STATUS_MASK <= LAST_RUNNING_STATUS else None
+
+    @property
+    def safe_context_tokens(self) -> int:
+        """Longest context that fits without more offload, tokens."""
+        return int(self._row[7])
+
+    @property
+    def score(self) -> float:
+        """0 to 100."""
+        return float(self._row[8] / 100.0)
 
 
-class CellRow(NamedTuple):
-    """Columns of one cell as a statement of ``db.fit_query`` selects them."""
-
-    slot: int
-    model_id: int
-    gpu_id: int
-    quant_id: int
-    flags: int
-    decode: int
-    ttft: int
-    safe: int
-    score: int
-    rest: bytes
-    plan: bytes
-    band: bytes
-    usable_bytes: int
-    capacity_bytes: int
-
-
-def cells_of_rows(rows: Iterable[Sequence[Any]], generation: int) -> list[FitCell]:
-    """Cells of rows in the column order of ``CellRow``."""
-    return [cell_of(CellRow(*row), generation) for row in rows]
-
-
-def cell_of(row: CellRow, generation: int) -> FitCell:
-    """Unpack one cell."""
-    slot = row.slot
-    bits = row.flags >> (FLAG_BITS * slot)
-    status = STATUSES[bits & STATUS_MASK]
-    start = slot * PLAN_CELL.itemsize
-    strategy, overhead_mode, gpu_layers, cpu_moe_layers, offload = _PLAN.unpack_from(row.plan, start)
-    at = start + _PLAN.size
-    weights, kv_cache, compute, host, overhead = (
-        int.from_bytes(row.plan[at + 6 * part : at + 6 * part + 6], "little") for part in range(5)
-    )
-    if overhead_mode == OVERHEAD_OF_ROW:
-        overhead = int.from_bytes(row.rest[4 * SLOT_COUNT : 4 * SLOT_COUNT + 6], "little")
-    elif overhead_mode == OVERHEAD_NONE:
-        overhead = 0
-    decode = prefill = None
-    ttft_ms = None
-    if status in _RUNNING:
-        band = _BAND.unpack_from(row.band, _CELLS_AT + slot * BAND_CELL.itemsize)
-        decode = _speed(_float(row.decode), band[2], band[3], EVIDENCES[band[0]])
-        prefill = _speed(_FLOAT.unpack_from(row.rest, 4 * slot)[0], band[4], band[5], EVIDENCES[band[1]])
-        ttft_ms = _float(row.ttft)
-    return FitCell(
-        key=FitKey(row.model_id, row.gpu_id, row.quant_id),
-        workload_id=slot,
-        generation=generation,
-        status=status,
-        recommended=bool(bits & RECOMMENDED_BIT),
-        engine=ENGINES[(row.flags >> ENGINE_SHIFT) & ENGINE_MASK],
-        backend=BACKENDS[row.band[0]],
-        strategy=STRATEGIES[strategy],
-        gpu_layers=gpu_layers,
-        cpu_moe_layers=cpu_moe_layers,
-        offload_fraction=offload,
-        weights_bytes=weights,
-        kv_cache_bytes=kv_cache,
-        compute_bytes=compute,
-        overhead_bytes=overhead,
-        host_bytes=host,
-        usable_bytes=row.usable_bytes,
-        capacity_bytes=row.capacity_bytes,
-        decode=decode,
-        prefill=prefill,
-        ttft_ms=ttft_ms,
-        safe_context_tokens=row.safe,
-        score=row.score / 100.0,
-    )
+#: A fit as readers see it: computed for one request, or stored.
+AnyCell: TypeAlias = FitCell | StoredCell
 
 
 def _float(bits: int) -> float:
     return float(_FLOAT.unpack(_INT.pack(bits))[0])
-
-
-def _speed(value: float, low: float, high: float, evidence: Evidence) -> Speed:
-    return Speed(value, value * low, value * high, evidence)

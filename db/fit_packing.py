@@ -46,10 +46,11 @@ BAND_CELL = np.dtype(
     ]
 )
 BAND = np.dtype([("backend", "u1"), ("cells", BAND_CELL, (SLOT_COUNT,)), ("pad", "u1", 5)])
-REST = np.dtype([("prefill", "<f4", (SLOT_COUNT,)), ("overhead", "u1", 6)])
+#: Five bytes of overhead, so that a row of PostgreSQL fills whole words.
+REST = np.dtype([("prefill", "<f4", (SLOT_COUNT,)), ("overhead", "u1", 5)])
 #: ``overhead_mode``: the row's own overhead, none, or the explicit figure of the plan.
 OVERHEAD_OF_ROW, OVERHEAD_NONE, OVERHEAD_EXPLICIT = 0, 1, 2
-_MAX_U48 = 1 << 48
+_REST_OVERHEAD_BYTES = 5
 #: Codes up to this one are the states in which something runs.
 LAST_RUNNING_STATUS = STATUSES.index(Status.FITS_WITH_OFFLOAD)
 _HASH_SEED = 20_240_611
@@ -113,7 +114,7 @@ def pack_model(
     rest = np.zeros(len(g_index), dtype=REST)
     _bits("prefill_tok_s", block.prefill_tok_s[g_index, q_index])
     rest["prefill"] = block.prefill_tok_s[g_index, q_index]
-    rest["overhead"] = _u48("overhead_bytes", overhead)
+    rest["overhead"] = _little_endian("overhead_bytes", overhead, _REST_OVERHEAD_BYTES)
     fits["rest"] = rest.view(f"V{REST.itemsize}")
     fits = fits[np.argsort(g_index, kind="stable")]
     present = np.flatnonzero(block.available.any(axis=0)).tolist()
@@ -160,10 +161,10 @@ def _plans(block: FitBlock, g: Array, q: Array, overhead: Array) -> Array:
     plans["cpu_moe_layers"] = block.cpu_moe_layers[g, q]
     plans["offload_fraction"] = block.offload_fraction[g, q]
     for name in ("weights", "kv_cache", "compute", "host"):
-        plans[name] = _u48(f"{name}_bytes", getattr(block, f"{name}_bytes")[g, q])
+        plans[name] = _little_endian(f"{name}_bytes", getattr(block, f"{name}_bytes")[g, q], 6)
     mode = np.where(own == overhead[:, None], OVERHEAD_OF_ROW, np.where(own == 0, OVERHEAD_NONE, OVERHEAD_EXPLICIT))
     plans["overhead_mode"] = mode
-    plans["overhead"] = _u48("overhead_bytes", np.where(mode == OVERHEAD_EXPLICIT, own, 0))
+    plans["overhead"] = _little_endian("overhead_bytes", np.where(mode == OVERHEAD_EXPLICIT, own, 0), 6)
     return plans.view("u1").reshape(len(g), PLAN_BYTES)
 
 
@@ -216,12 +217,12 @@ def _bits(name: str, values: Array) -> Array:
     return exact.view(np.int32)
 
 
-def _u48(name: str, values: Array) -> Array:
-    """Six little-endian bytes of each non-negative integer, on a new last axis."""
+def _little_endian(name: str, values: Array, size: int) -> Array:
+    """The ``size`` little-endian bytes of each non-negative integer, on a new last axis."""
     exact = np.ascontiguousarray(values, dtype="<i8")
-    if exact.size and not (exact.min() >= 0 and exact.max() < _MAX_U48):
-        raise ValueError(f"{name} holds a figure outside 0 to 2^48 - 1 bytes")
-    return exact.view("u1").reshape(*exact.shape, 8)[..., :6]
+    if exact.size and not (exact.min() >= 0 and exact.max() < 1 << 8 * size):
+        raise ValueError(f"{name} holds a figure outside 0 to 2^{8 * size} - 1 bytes")
+    return exact.view("u1").reshape(*exact.shape, 8)[..., :size]
 
 
 def float_bits(value: float) -> int:

@@ -5,9 +5,11 @@ Ids and stored numbers stand in the text as integers (converted here, never text
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from operator import itemgetter
+from typing import Any
 
 from db.fit_packing import float_bits
 from db.fit_tables import (
@@ -16,6 +18,8 @@ from db.fit_tables import (
     ENGINE_MASK,
     ENGINE_SHIFT,
     FLAG_BITS,
+    MODEL_DECODE_SHIFT,
+    MODEL_SCORE_SHIFT,
     PLAN_BYTES,
     SCORE_SHIFT,
     SCORE_STEP,
@@ -23,6 +27,9 @@ from db.fit_tables import (
     STATUS_MASK,
     checked,
     decode_bucket,
+    has_model_indexes,
+    model_decode_bucket,
+    model_score_bucket,
     recommended_mask,
     runs,
     score_bucket,
@@ -34,6 +41,7 @@ from estimator.types import STATUSES, Status
 FitCursor = tuple[int, ...]
 _KEY = ("f.model_id", "f.gpu_id", "f.quant_id")
 _NOT_RUNNING = frozenset((Status.DOES_NOT_FIT, Status.UNSUPPORTED))
+_RUNNING = frozenset(STATUSES) - _NOT_RUNNING
 #: Most models or GPUs whose rows are read and sorted rather than met in the order of an index.
 NARROW_IDS = 24
 #: Stands in conditions for a figure that is zero in every row of a part; an ORDER BY leaves it out.
@@ -117,7 +125,11 @@ def conditions(query: FitQuery, slot: int, guard: str = "") -> list[str]:
     for column, ids in (("model_id", query.model_ids), ("gpu_id", query.gpu_ids), ("quant_id", query.quant_ids)):
         if ids is not None:
             found.append(f"{guard}f.{column} IN ({_integers(ids)})" if ids else "1 = 0")
-    if query.statuses is not None:
+    if query.statuses is not None and set(query.statuses) == _RUNNING:
+        found.append(runs(slot, "f."))
+    elif query.statuses is not None and set(query.statuses) == _NOT_RUNNING:
+        found.append(f"f.decode_{slot} = 0")
+    elif query.statuses is not None:
         codes = [STATUSES.index(status) for status in query.statuses]
         status = f"((f.flags >> {FLAG_BITS * slot}) & {STATUS_MASK})"
         found.append(f"{status} IN ({_integers(codes)})" if codes else "1 = 0")
@@ -145,9 +157,23 @@ def conditions(query: FitQuery, slot: int, guard: str = "") -> list[str]:
     return found
 
 
-def parts(query: FitQuery, order: Sequence[FitOrder]) -> list[FitQuery]:
+def leads_by_model(query: FitQuery, order: Sequence[FitOrder], dialect: str) -> bool:
+    """Whether the index of one model's speeds or scores gives the order."""
+    return (
+        has_model_indexes(dialect)
+        and query.model_ids is not None
+        and len(query.model_ids) == 1
+        and (query.gpu_ids is None or len(query.gpu_ids) > NARROW_IDS)
+        and bool(order)
+        and order[0].field in (FitField.DECODE, FitField.SCORE)
+    )
+
+
+def parts(query: FitQuery, order: Sequence[FitOrder], dialect: str) -> list[FitQuery]:
     """``query`` as one or two disjoint ones: what runs and what does not, when an index of what runs gives the order."""
-    if is_narrow(query) or not order or order[0].field not in (FitField.DECODE, FitField.SCORE):
+    if not order or order[0].field not in (FitField.DECODE, FitField.SCORE):
+        return [query]
+    if is_narrow(query) and not leads_by_model(query, order, dialect):
         return [query]
     given = STATUSES if query.statuses is None else query.statuses
     running = tuple(status for status in given if status not in _NOT_RUNNING)
@@ -160,6 +186,40 @@ def parts(query: FitQuery, order: Sequence[FitOrder]) -> list[FitQuery]:
     return found
 
 
+def sources_of(
+    table: str,
+    query: FitQuery,
+    order: Sequence[FitOrder],
+    slot: int,
+    limit: int,
+    *,
+    cursor: FitCursor | None = None,
+    backwards: bool = False,
+    dialect: str = "sqlite",
+) -> list[str]:
+    """SELECTs whose rows together hold the first ``limit`` cells of workload ``slot`` after ``cursor``."""
+    made = [
+        page_source(table, part, order, slot, limit, cursor=cursor, backwards=backwards, dialect=dialect)
+        for part in parts(query, order, dialect)
+    ]
+    if len(made) < 2 or not _apart(order):
+        return made
+    # One of the two comes wholly before the other, which is read only for what the first lacks.
+    lead, rest = made if order[0].descending != backwards else made[::-1]
+    if dialect == "postgresql":
+        rest = f"SELECT * FROM ({rest}) r WHERE (SELECT count(*) FROM lead) < {int(limit)}"
+        return [f"(WITH lead AS MATERIALIZED ({lead}) SELECT * FROM lead UNION ALL ({rest}))"]
+    rest = rest.removesuffix(f"LIMIT {int(limit)}") + f"LIMIT (SELECT {int(limit)} - count(*) FROM lead)"
+    return [f"WITH lead AS ({lead}) SELECT * FROM lead UNION ALL SELECT * FROM ({rest})"]
+
+
+def _apart(order: Sequence[FitOrder]) -> bool:
+    """Whether the order puts all that runs on one side of all that does not: speeds above 0 and speeds of 0."""
+    if order[0].field is FitField.DECODE:
+        return True
+    return order[0].field is FitField.SCORE and list(order[1:2]) == [FitOrder(FitField.DECODE, order[0].descending)]
+
+
 def page_source(
     table: str,
     query: FitQuery,
@@ -169,16 +229,31 @@ def page_source(
     *,
     cursor: FitCursor | None = None,
     backwards: bool = False,
-    guard: str = "",
+    dialect: str = "sqlite",
 ) -> str:
     """SELECT of the first ``limit`` cells of workload ``slot`` after ``cursor`` (before it, nearest first, when
     ``backwards``), with the columns that ``with_shared`` joins the rest to."""
-    terms = _terms(query, order, slot)
-    ordered_by_index = terms[0][0] in (decode_bucket(slot, "f."), score_bucket(slot, "f."))
-    where = conditions(query, slot, guard if ordered_by_index else "")
+    by_model = leads_by_model(query, order, dialect)
+    terms = _terms(query, order, slot, by_model)
+    ordered_by_index = terms[0][0] in (
+        decode_bucket(slot, "f."),
+        score_bucket(slot, "f."),
+        model_decode_bucket(slot, "f."),
+        model_score_bucket(slot, "f."),
+    )
+    where = conditions(query, slot, "+" if ordered_by_index and dialect == "sqlite" else "")
+    if by_model and terms[0][0] == model_decode_bucket(slot, "f."):
+        where += [
+            f"{terms[0][0]} {sign} {float_bits(bound) >> MODEL_DECODE_SHIFT}"
+            for bound, sign in ((query.decode_min, ">="), (query.decode_max, "<="))
+            if bound is not None
+        ]
     if ordered_by_index:
-        # The index covers what runs; the bound, always true, makes SQLite take it for the order.
-        where += [runs(slot, "f."), f"{terms[0][0]} >= 0"]
+        # The index covers what runs.
+        where.append(runs(slot, "f."))
+        if dialect == "sqlite":
+            # Always true; makes SQLite take the index for the order.
+            where.append(f"{terms[0][0]} >= 0")
     if query.quant_ids and query.model_ids is None:
         # A quant without any row would be looked for through the whole table.
         where.append(
@@ -197,7 +272,7 @@ def page_source(
 
 
 def with_shared(table: str, source: str) -> str:
-    """Statement that joins the cells of ``source`` with what their rows share, in the order of ``CellRow``."""
+    """Statement that joins the cells of ``source`` with what their rows share, in the order of ``CELL_COLUMNS``."""
     return (
         f"SELECT c.slot, c.model_id, c.gpu_id, c.quant_id, c.flags, c.decode, c.ttft, c.safe, c.score, c.rest, "
         f"{shared_columns('c')} FROM ({source}) c {shared_joins(table, 'c')}"
@@ -222,12 +297,16 @@ def shared_joins(table: str, alias: str) -> str:
     )
 
 
-def _terms(query: FitQuery, order: Sequence[FitOrder], slot: int) -> list[tuple[str, bool]]:
+def _terms(query: FitQuery, order: Sequence[FitOrder], slot: int, by_model: bool) -> list[tuple[str, bool]]:
     """ORDER BY columns and whether each descends, written so that the fitting index is used and no other."""
     best_of_gpu = is_narrow(query) and query.model_ids is None and query.recommended is True
     fields = [(each.field, each.descending) for each in order if each.field is not FitField.KEY]
     terms: list[tuple[str, bool]] = []
-    if fields and not is_narrow(query):
+    if by_model:
+        field, descending = fields[0]
+        bucket = model_decode_bucket if field is FitField.DECODE else model_score_bucket
+        terms.append((bucket(slot, "f."), descending))
+    elif fields and not is_narrow(query):
         (first, descending), rest = fields[0], fields[1:2]
         if first is FitField.DECODE:
             terms.append((decode_bucket(slot, "f."), descending))
@@ -238,7 +317,7 @@ def _terms(query: FitQuery, order: Sequence[FitOrder], slot: int) -> list[tuple[
         terms = [(_ZERO if each[0] in _ZERO_AT_REST else f"f.{each[0].value}_{slot}", each[1]) for each in fields]
         return terms + [(column, _key_descends(order)) for column in _KEY]
     terms += [(f"f.{field.value}_{slot}", descending) for field, descending in fields]
-    if best_of_gpu and terms and not terms[0][0].startswith("f.score"):
+    if best_of_gpu and not by_model and terms and not terms[0][0].startswith("f.score"):
         terms[0] = (f"({terms[0][0]} + 0)", terms[0][1])
     return terms + [(column, _key_descends(order)) for column in _KEY]
 
@@ -247,25 +326,33 @@ def _key_descends(order: Sequence[FitOrder]) -> bool:
     return bool(order) and order[-1].field is FitField.KEY and order[-1].descending
 
 
-def sort_key(order: Sequence[FitOrder], values: Sequence[int]) -> tuple[int, ...]:
-    """Sortable form of a cursor: what descends is negated."""
-    signs = [-1 if each.descending else 1 for each in order if each.field is not FitField.KEY]
+#: Places of the orders' figures among ``CELL_COLUMNS``.
+_PLACES = {FitField.DECODE: 5, FitField.TTFT: 6, FitField.SAFE_CONTEXT: 7, FitField.SCORE: 8}
+
+
+def row_rank(order: Sequence[FitOrder]) -> Callable[[Sequence[Any]], tuple[int, ...]]:
+    """Sort key of rows in the column order of ``CELL_COLUMNS``: what descends is negated."""
+    terms = [(_PLACES[each.field], each.descending) for each in order if each.field is not FitField.KEY]
     key = -1 if _key_descends(order) else 1
-    return tuple(sign * value for sign, value in zip([*signs, key, key, key, 1], values, strict=True))
+
+    def rank(row: Sequence[Any]) -> tuple[int, ...]:
+        figures = [-row[place] if descending else row[place] for place, descending in terms]
+        return (*figures, key * row[1], key * row[2], key * row[3], row[0])
+
+    return rank
 
 
-def cursor_of(order: Sequence[FitOrder], row: Sequence[int]) -> FitCursor:
-    """Cursor of a row in the column order of ``CellRow``."""
-    column = {FitField.DECODE: 5, FitField.TTFT: 6, FitField.SAFE_CONTEXT: 7, FitField.SCORE: 8}
-    values = [row[column[each.field]] for each in order if each.field is not FitField.KEY]
-    return (*values, row[1], row[2], row[3], row[0])
+def cursor_of(order: Sequence[FitOrder]) -> Callable[[Sequence[Any]], FitCursor]:
+    """Function that gives the cursor of a row in the column order of ``CELL_COLUMNS``."""
+    places = [*(_PLACES[each.field] for each in order if each.field is not FitField.KEY), 1, 2, 3, 0]
+    return itemgetter(*places)
 
 
 def _beyond(
     terms: Sequence[tuple[str, bool]], order: Sequence[FitOrder], cursor: FitCursor, slot: int, backwards: bool
 ) -> list[str]:
     """Conditions "comes after the cursor" (before it, when ``backwards``) in the order of ``terms`` and then slots."""
-    values = _cursor_values(terms, order, cursor)
+    values = _cursor_values(terms, order, cursor, slot)
     later = slot < cursor[-1] if backwards else slot > cursor[-1]
     (column, descending), value = terms[-1], values[-1]
     strict = "<" if descending != backwards else ">"
@@ -278,7 +365,9 @@ def _beyond(
     return [f"{column} {'<=' if descending != backwards else '>='} {value}", found]
 
 
-def _cursor_values(terms: Sequence[tuple[str, bool]], order: Sequence[FitOrder], cursor: FitCursor) -> list[int]:
+def _cursor_values(
+    terms: Sequence[tuple[str, bool]], order: Sequence[FitOrder], cursor: FitCursor, slot: int
+) -> list[int]:
     given = [each.field.value for each in order if each.field is not FitField.KEY]
     if len(cursor) != len(given) + len(_KEY) + 1 or not all(
         isinstance(each, int) and 0 <= each < 1 << 31 for each in cursor
@@ -288,8 +377,10 @@ def _cursor_values(terms: Sequence[tuple[str, bool]], order: Sequence[FitOrder],
     values = list(cursor[: len(given)])
     if terms[0][0].endswith(f">> {SCORE_SHIFT}))"):
         values.insert(0, by_field["score"] * SCORE_STEP + (by_field["decode"] >> SCORE_SHIFT))
-    elif terms[0][0].endswith(f">> {BUCKET_SHIFT})"):
-        values.insert(0, by_field["decode"] >> BUCKET_SHIFT)
+    else:
+        for field, shift in (("decode", BUCKET_SHIFT), ("decode", MODEL_DECODE_SHIFT), ("score", MODEL_SCORE_SHIFT)):
+            if terms[0][0].endswith(f".{field}_{slot} >> {shift})"):
+                values.insert(0, by_field[field] >> shift)
     return values + list(cursor[len(given) : len(given) + len(_KEY)])
 
 

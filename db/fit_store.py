@@ -5,12 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
-
-from db.fit_cells import CellRow, FitCell, FitKey, cell_of, cells_of_rows
+from db.fit_cells import CELL_COLUMNS, AnyCell, FitCell, FitKey, StoredCell
 from db.fit_query import (
     ALL_SLOTS,
     FitCursor,
@@ -21,17 +19,19 @@ from db.fit_query import (
     cursor_of,
     normal,
     page_source,
-    parts,
+    row_rank,
     shared_columns,
     shared_joins,
-    sort_key,
+    sources_of,
     with_shared,
 )
 from db.fit_tables import SLOT_COUNT, SLOTS, visible
 from db.generations import Generation
+from db.reading import Reader, Row
 
 __all__ = [
     "SLOTS",
+    "AnyCell",
     "FitCell",
     "FitCursor",
     "FitField",
@@ -40,6 +40,7 @@ __all__ = [
     "FitPage",
     "FitQuery",
     "ModelQuant",
+    "StoredCell",
     "count_fits",
     "fetch_fits",
     "fetch_pairs",
@@ -60,7 +61,7 @@ _FULL_ROW = (
 class FitPage:
     """Cells in order with the cursor of each; the flags say truly whether there is more on either side."""
 
-    cells: list[FitCell]
+    cells: list[StoredCell]
     cursors: list[FitCursor]
     has_next: bool
     has_previous: bool
@@ -77,38 +78,37 @@ class ModelQuant:
 
 
 async def fetch_fits(
-    connection: AsyncConnection, generation: Generation, keys: Sequence[FitKey]
-) -> dict[FitKey, tuple[FitCell, ...]]:
+    reader: Reader, generation: Generation, keys: Sequence[FitKey]
+) -> dict[FitKey, tuple[StoredCell, ...]]:
     """All workloads, by slot, of each pairing; a pairing that no engine can run is absent."""
     if not keys:
         return {}
-    source, parameters = _keys(connection, [tuple(key) for key in dict.fromkeys(keys)], 3)
+    source, parameters = _keys(reader, [tuple(key) for key in dict.fromkeys(keys)], 3)
     match = "f.model_id = k.c0 AND f.gpu_id = k.c1 AND f.quant_id = k.c2"
-    rows = await _full_rows(connection, generation, source, match, parameters)
-    found = (_all_cells(row, generation.id) for row in rows)
-    return {cells[0].key: cells for cells in found}
+    rows = await _full_rows(reader, generation, source, match, parameters)
+    return {FitKey(*row[:3]): tuple(_cells(row, generation.id, ALL_SLOTS)) for row in rows}
 
 
 async def fetch_pairs(
-    connection: AsyncConnection,
+    reader: Reader,
     generation: Generation,
     pairs: Sequence[tuple[int, int]],
     workload_ids: Sequence[int] | None = None,
-) -> dict[tuple[int, int], list[FitCell]]:
+) -> dict[tuple[int, int], list[StoredCell]]:
     """Every quant of each (model, gpu), by quant id and slot; of the given workloads, or of all."""
     if not pairs:
         return {}
-    source, parameters = _keys(connection, list(dict.fromkeys(pairs)), 2)
-    rows = await _full_rows(connection, generation, source, "f.model_id = k.c0 AND f.gpu_id = k.c1", parameters)
+    source, parameters = _keys(reader, list(dict.fromkeys(pairs)), 2)
+    rows = await _full_rows(reader, generation, source, "f.model_id = k.c0 AND f.gpu_id = k.c1", parameters)
     slots = ALL_SLOTS if workload_ids is None else tuple(workload_ids)
-    found: dict[tuple[int, int], list[FitCell]] = {pair: [] for pair in pairs}
+    found: dict[tuple[int, int], list[StoredCell]] = {pair: [] for pair in pairs}
     for row in sorted(rows, key=lambda row: int(row[2])):
         found[row[0], row[1]].extend(_cells(row, generation.id, slots))
     return found
 
 
 async def page_fits(
-    connection: AsyncConnection,
+    reader: Reader,
     generation: Generation,
     query: FitQuery,
     order: Sequence[FitOrder] = (),
@@ -125,22 +125,22 @@ async def page_fits(
         raise ValueError("give 'after' or 'before', not both")
     order = normal(order)
     backwards, cursor = before is not None, after if before is None else before
-    guard = "+" if connection.dialect.name == "sqlite" else ""
     sources = [
-        page_source(generation.table, part, order, slot, limit + 1, cursor=cursor, backwards=backwards, guard=guard)
-        for part in parts(query, order)
+        source
         for slot in _slots(query)
+        for source in sources_of(
+            generation.table, query, order, slot, limit + 1, cursor=cursor, backwards=backwards, dialect=reader.dialect
+        )
     ]
     if not sources:
         return FitPage([], [], False, False)
     union = " UNION ALL ".join(f"SELECT * FROM ({source}) s{number}" for number, source in enumerate(sources))
-    statement = text(with_shared(generation.table, union))
-    rows = (await connection.execute(statement, {"generation": generation.id})).all()
+    rows = await _rows(reader, generation, with_shared(generation.table, union))
     return _page(rows, generation.id, order, limit, backwards=backwards, beyond=cursor is not None)
 
 
 async def top_fits_of_models(
-    connection: AsyncConnection,
+    reader: Reader,
     generation: Generation,
     model_ids: Sequence[int],
     query: FitQuery,
@@ -149,11 +149,11 @@ async def top_fits_of_models(
 ) -> dict[int, FitPage]:
     """First page of each model's fits. ``query.model_ids`` is not looked at."""
     narrowed = replace(query, model_ids=())
-    return await _tops(connection, generation, "model_id", model_ids, narrowed, order, limit)
+    return await _tops(reader, generation, "model_id", model_ids, narrowed, order, limit)
 
 
 async def top_fits_of_gpus(
-    connection: AsyncConnection,
+    reader: Reader,
     generation: Generation,
     gpu_ids: Sequence[int],
     query: FitQuery,
@@ -162,10 +162,10 @@ async def top_fits_of_gpus(
 ) -> dict[int, FitPage]:
     """First page of each GPU's fits. ``query.gpu_ids`` is not looked at."""
     narrowed = replace(query, gpu_ids=())
-    return await _tops(connection, generation, "gpu_id", gpu_ids, narrowed, order, limit)
+    return await _tops(reader, generation, "gpu_id", gpu_ids, narrowed, order, limit)
 
 
-async def count_fits(connection: AsyncConnection, generation: Generation, query: FitQuery) -> int:
+async def count_fits(reader: Reader, generation: Generation, query: FitQuery) -> int:
     """How many cells match: from the counters of the generation when nothing is filtered."""
     slots = _slots(query)
     if query.is_everything:
@@ -182,29 +182,28 @@ async def count_fits(connection: AsyncConnection, generation: Generation, query:
     ]
     where = " AND ".join(sorted(shared))
     statement = f"SELECT {' + '.join(counts)} FROM {generation.table} f WHERE {where}"
-    return int((await connection.execute(text(statement), {"generation": generation.id})).scalar() or 0)
+    (row,) = await _rows(reader, generation, statement)
+    return int(row[0] or 0)
 
 
-async def model_quants(
-    connection: AsyncConnection, generation: Generation, model_ids: Sequence[int]
-) -> dict[int, list[ModelQuant]]:
+async def model_quants(reader: Reader, generation: Generation, model_ids: Sequence[int]) -> dict[int, list[ModelQuant]]:
     """Sizes of every quant of each model that some engine can run, by quant id."""
     found: dict[int, dict[int, ModelQuant]] = {model_id: {} for model_id in model_ids}
     if not found:
         return {}
-    source, parameters = _keys(connection, [(model_id,) for model_id in found], 1)
-    statement = text(
+    source, parameters = _keys(reader, [(model_id,) for model_id in found], 1)
+    statement = (
         f"SELECT f.model_id, f.quant_id, f.file_size_bytes, f.weights_bytes FROM {source} "
         f"CROSS JOIN {generation.table}_quant f WHERE f.model_id = k.c0 AND {visible()} "
         "ORDER BY f.model_id, f.quant_id, f.born"
     )
-    for row in await connection.execute(statement, {"generation": generation.id, **parameters}):
+    for row in await _rows(reader, generation, statement, parameters):
         found[row[0]][row[1]] = ModelQuant(*row)
     return {model_id: list(quants.values()) for model_id, quants in found.items()}
 
 
 async def _tops(
-    connection: AsyncConnection,
+    reader: Reader,
     generation: Generation,
     column: str,
     ids: Sequence[int],
@@ -213,33 +212,41 @@ async def _tops(
     limit: int,
 ) -> dict[int, FitPage]:
     order, slots, wanted = normal(order), _slots(query), list(dict.fromkeys(ids))
-    groups: dict[int, list[Sequence[Any]]] = {each: [] for each in wanted}
-    field = f"{column}s"
-    if slots and wanted:
-        step = len(wanted) if connection.dialect.name == "postgresql" else max(_COMPOUND_LIMIT // len(slots), 1)
+    groups: dict[int, list[Row]] = {each: [] for each in wanted}
+    place = CELL_COLUMNS.index(column)
+    if slots and wanted and reader.dialect == "postgresql":
+        statement = tops_statement(generation.table, column, query, order, limit)
+        for row in await _rows(reader, generation, statement, {"k0": wanted}):
+            groups[row[place]].append(row)
+    elif slots:
+        step = max(_COMPOUND_LIMIT // len(slots), 1)
         for start in range(0, len(wanted), step):
-            chunk = wanted[start : start + step]
             sources = [
-                page_source(generation.table, replace(query, **_only(field, each)), order, slot, limit + 1)
+                f"SELECT * FROM ({page_source(generation.table, _only(query, column, each), order, slot, limit + 1)})"
                 for slot in slots
-                for each in (chunk if connection.dialect.name != "postgresql" else chunk[:1])
+                for each in wanted[start : start + step]
             ]
-            parameters: dict[str, Any] = {"generation": generation.id}
-            if connection.dialect.name == "postgresql":
-                lateral = [source.replace(f"f.{column} IN ({chunk[0]})", f"f.{column} = k.c0") for source in sources]
-                source, keys = _keys(connection, [(each,) for each in chunk], 1)
-                parameters |= keys
-                union = " UNION ALL ".join(f"({each})" for each in lateral)
-                source = f"SELECT s.* FROM {source} CROSS JOIN LATERAL ({union}) s"
-            else:
-                source = " UNION ALL ".join(f"SELECT * FROM ({each}) s{number}" for number, each in enumerate(sources))
-            for row in await connection.execute(text(with_shared(generation.table, source)), parameters):
-                groups[row[1] if column == "model_id" else row[2]].append(row)
+            union = " UNION ALL ".join(f"{each} s{number}" for number, each in enumerate(sources))
+            for row in await _rows(reader, generation, with_shared(generation.table, union)):
+                groups[row[place]].append(row)
     return {each: _page(rows, generation.id, order, limit) for each, rows in groups.items()}
 
 
+@lru_cache(maxsize=512)
+def tops_statement(table: str, column: str, query: FitQuery, order: tuple[FitOrder, ...], limit: int) -> str:
+    """PostgreSQL's statement for the first cells of each of the ids ``:k0``."""
+    one = _only(query, column, 0)
+    sources = [
+        source.replace(f"f.{column} IN (0)", f"f.{column} = k.c0")
+        for slot in _slots(query)
+        for source in sources_of(table, one, order, slot, limit + 1, dialect="postgresql")
+    ]
+    union = " UNION ALL ".join(f"({each})" for each in sources)
+    return with_shared(table, f"SELECT s.* FROM unnest(CAST(:k0 AS int[])) AS k(c0) CROSS JOIN LATERAL ({union}) s")
+
+
 def _page(
-    rows: Sequence[Sequence[Any]],
+    rows: Sequence[Row],
     generation: int,
     order: Sequence[FitOrder],
     limit: int,
@@ -247,17 +254,24 @@ def _page(
     backwards: bool = False,
     beyond: bool = False,
 ) -> FitPage:
-    cursors = {id(row): cursor_of(order, row) for row in rows}
-    ranked = sorted(rows, key=lambda row: sort_key(order, cursors[id(row)]), reverse=backwards)
+    ranked = sorted(rows, key=row_rank(order), reverse=backwards)
     more, kept = len(ranked) > limit, ranked[:limit]
     if backwards:
         kept.reverse()
+    place = cursor_of(order)
     return FitPage(
-        cells=cells_of_rows(kept, generation),
-        cursors=[cursors[id(row)] for row in kept],
+        cells=[StoredCell(row, generation) for row in kept],
+        cursors=[place(row) for row in kept],
         has_next=beyond if backwards else more,
         has_previous=more if backwards else beyond,
     )
+
+
+async def _rows(
+    reader: Reader, generation: Generation, statement: str, parameters: dict[str, Any] | None = None
+) -> Sequence[Row]:
+    """Run a statement at a generation, whose number goes into the text: what the planner cannot see it guesses wrong."""
+    return await reader.rows(statement.replace(":generation", str(int(generation.id))), parameters or {})
 
 
 def _slots(query: FitQuery) -> tuple[int, ...]:
@@ -267,10 +281,10 @@ def _slots(query: FitQuery) -> tuple[int, ...]:
     return tuple(sorted(set(query.workload_ids)))
 
 
-def _keys(connection: AsyncConnection, keys: Sequence[tuple[int, ...]], width: int) -> tuple[str, dict[str, Any]]:
+def _keys(reader: Reader, keys: Sequence[tuple[int, ...]], width: int) -> tuple[str, dict[str, Any]]:
     """A table expression ``k`` with integer columns c0, c1, ... and the parameters that fill it."""
     names = [f"c{number}" for number in range(width)]
-    if connection.dialect.name == "postgresql":
+    if reader.dialect == "postgresql":
         arrays = ", ".join(f"CAST(:k{number} AS int[])" for number in range(width))
         parameters = {f"k{number}": [key[number] for key in keys] for number in range(width)}
         return f"unnest({arrays}) AS k({', '.join(names)})", parameters
@@ -279,29 +293,26 @@ def _keys(connection: AsyncConnection, keys: Sequence[tuple[int, ...]], width: i
 
 
 async def _full_rows(
-    connection: AsyncConnection, generation: Generation, source: str, match: str, parameters: dict[str, Any]
-) -> Sequence[Sequence[Any]]:
+    reader: Reader, generation: Generation, source: str, match: str, parameters: dict[str, Any]
+) -> Sequence[Row]:
     # CROSS JOIN keeps SQLite from turning the loops around: the keys lead, the index follows.
-    statement = text(
+    statement = (
         f"SELECT {_FULL_ROW}, {shared_columns('f')} FROM {source} CROSS JOIN {generation.table} f "
         f"{shared_joins(generation.table, 'f')} WHERE {match} AND {visible()}"
     )
-    return (await connection.execute(statement, {"generation": generation.id, **parameters})).all()
+    return await _rows(reader, generation, statement, parameters)
 
 
-def _only(field: str, value: int) -> dict[str, Any]:
-    return {field: (value,)}
+def _only(query: FitQuery, column: str, value: int) -> FitQuery:
+    return replace(query, model_ids=(value,)) if column == "model_id" else replace(query, gpu_ids=(value,))
 
 
-def _all_cells(row: Sequence[Any], generation: int) -> tuple[FitCell, ...]:
-    return tuple(_cells(row, generation, ALL_SLOTS))
-
-
-def _cells(row: Sequence[Any], generation: int, slots: Sequence[int]) -> list[FitCell]:
+def _cells(row: Row, generation: int, slots: Sequence[int]) -> list[StoredCell]:
     model_id, gpu_id, quant_id, flags, rest = row[:5]
     shared = row[5 + 4 * SLOT_COUNT :]
-    cells = []
-    for slot in slots:
-        hot = row[5 + 4 * slot : 9 + 4 * slot]
-        cells.append(cell_of(CellRow._make((slot, model_id, gpu_id, quant_id, flags, *hot, rest, *shared)), generation))
-    return cells
+    return [
+        StoredCell(
+            (slot, model_id, gpu_id, quant_id, flags, *row[5 + 4 * slot : 9 + 4 * slot], rest, *shared), generation
+        )
+        for slot in slots
+    ]

@@ -17,7 +17,7 @@ from sqlalchemy.schema import CreateTable
 from estimator.types import WorkloadKind
 
 #: Raised whenever the stored shape changes: a storage of another layout is not read, it is computed again.
-LAYOUT = 1
+LAYOUT = 2
 #: The workloads of a fit row, by slot.
 SLOTS: tuple[WorkloadKind, ...] = tuple(WorkloadKind)
 SLOT_COUNT = len(SLOTS)
@@ -33,6 +33,10 @@ BUCKET_SHIFT = 13
 #: Scores are indexed with the upper 12 bits of the decode speed (exponent and three bits) below them.
 SCORE_SHIFT = 20
 SCORE_STEP = 1 << (32 - SCORE_SHIFT - 1)
+#: Within a model, decode speeds are indexed by steps of 3 to 6 %, scores by steps of 0.64 points: PostgreSQL stores each
+#: value once, and a page sorts the few dozen rows of a step.
+MODEL_DECODE_SHIFT = 18
+MODEL_SCORE_SHIFT = 6
 #: Bytes of the companion blobs per entry.
 PLAN_BYTES = 200
 BAND_BYTES = 96
@@ -123,10 +127,11 @@ def drop_storage(connection: Connection, name: str) -> None:
 
 
 def index_statements(name: str, dialect: str) -> list[str]:
-    """CREATE INDEX statements of a storage, to run once it is loaded."""
+    """CREATE INDEX statements of a storage, and for PostgreSQL CREATE STATISTICS, to run once it is loaded."""
     full = " WITH (fillfactor = 100)" if dialect == "postgresql" else ""
     made = [
-        (f"{checked(name)}_key", "model_id, gpu_id, quant_id", ""),
+        # The quants of a pairing lie side by side: two columns find them, and PostgreSQL stores each pair once.
+        (f"{checked(name)}_key", "model_id, gpu_id", ""),
         (f"{name}_by_gpu", "gpu_id", ""),
     ]
     for slot in range(SLOT_COUNT):
@@ -135,10 +140,29 @@ def index_statements(name: str, dialect: str) -> list[str]:
         made.append((f"{name}_decode_{slot}", decode_bucket(slot), f" WHERE {runs(slot)}"))
         made.append((f"{name}_score_{slot}", score_bucket(slot), f" WHERE {runs(slot)}"))
         made.append((f"{name}_best_{slot}", f"gpu_id, score_{slot}", best))
-    return [
+        if has_model_indexes(dialect):
+            made.append((f"{name}_md_{slot}", f"model_id, {model_decode_bucket(slot)}", f" WHERE {runs(slot)}"))
+            made.append((f"{name}_ms_{slot}", f"model_id, {model_score_bucket(slot)}", f" WHERE {runs(slot)}"))
+    indexes = [
         f"CREATE INDEX IF NOT EXISTS {index} ON {name} ({columns}){full}{predicate}"
         for index, columns, predicate in made
     ]
+    return indexes + (_statistics_statements(name) if dialect == "postgresql" else [])
+
+
+def _statistics_statements(name: str) -> list[str]:
+    """CREATE STATISTICS of what is filtered by: PostgreSQL keeps none for the expressions of partial indexes."""
+    made = [
+        (f"{name}_{label}_{slot}", expression)
+        for slot in range(SLOT_COUNT)
+        for label, expression in (
+            ("xd", decode_bucket(slot)),
+            ("xs", score_bucket(slot)),
+            ("xf", f"((flags >> {FLAG_BITS * slot}) & {STATUS_MASK})"),
+            ("xr", f"(flags & {recommended_mask(slot)})"),
+        )
+    ]
+    return [f"CREATE STATISTICS IF NOT EXISTS {each} ON {expression} FROM {name}" for each, expression in made]
 
 
 def runs(slot: int, alias: str = "") -> str:
@@ -154,6 +178,21 @@ def decode_bucket(slot: int, alias: str = "") -> str:
 def score_bucket(slot: int, alias: str = "") -> str:
     """Indexed form of (score, decode speed): tens of thousands of fits share the best score, so speed splits them."""
     return f"({alias}score_{slot} * {SCORE_STEP} + ({alias}decode_{slot} >> {SCORE_SHIFT}))"
+
+
+def has_model_indexes(dialect: str) -> bool:
+    """Whether the fits of one model have indexes of their own; SQLite, which stores every key whole, does without."""
+    return dialect == "postgresql"
+
+
+def model_decode_bucket(slot: int, alias: str = "") -> str:
+    """Decode speed as it is indexed within a model."""
+    return f"({alias}decode_{slot} >> {MODEL_DECODE_SHIFT})"
+
+
+def model_score_bucket(slot: int, alias: str = "") -> str:
+    """Score as it is indexed within a model."""
+    return f"({alias}score_{slot} >> {MODEL_SCORE_SHIFT})"
 
 
 def recommended_mask(slot: int) -> int:

@@ -1,13 +1,13 @@
-"""Whole responses, kept in this process by document, variables and generation. A hot key that is missing is computed once."""
+"""Whole responses of this process by document, variables and generation, and totals; what is missing is computed once."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine, Hashable
 from dataclasses import dataclass
 from hashlib import blake2s
-from typing import Protocol
+from typing import Any, Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,3 +106,27 @@ class ResponseCache:
 def _size(key: Key, response: CachedResponse) -> int:
     """Bytes that a kept response takes, about: body, key, and what Python adds."""
     return len(response.body) + sum(len(part) for part in key) + 512
+
+
+class CountCache:
+    """Totals of filtered lists, kept by generation and filter; one that is being counted is counted once."""
+
+    def __init__(self, size: int = 4096) -> None:
+        self._size = size
+        self._kept: OrderedDict[Hashable, asyncio.Future[int]] = OrderedDict()
+
+    async def get(self, key: Hashable, count: Callable[[], Coroutine[Any, Any, int]]) -> int:
+        """The kept total, the one that is being counted, or a new one. A failure is not kept."""
+        found = self._kept.get(key)
+        if found is None:
+            found = self._kept[key] = asyncio.ensure_future(count())
+            found.add_done_callback(lambda done: self._finish(key, done))
+            if len(self._kept) > self._size:
+                self._kept.popitem(last=False)
+        else:
+            self._kept.move_to_end(key)
+        return await asyncio.shield(found)
+
+    def _finish(self, key: Hashable, done: asyncio.Future[int]) -> None:
+        if done.cancelled() or done.exception() is not None:
+            self._kept.pop(key, None)

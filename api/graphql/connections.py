@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 import strawberry
 
@@ -14,6 +14,8 @@ from api.graphql.limits import QueryLimits
 
 T = TypeVar("T")
 C = TypeVar("C", bound="Connection[Any]")
+#: Makes the function that seals the cursor of the n-th node of a page.
+Cursors: TypeAlias = Callable[[], Callable[[int], str]]
 
 
 @strawberry.type(description="Where a page lies in its list.")
@@ -42,6 +44,22 @@ class Connection(Generic[T]):
     nodes: list[T] = strawberry.field(description="Items of this page.")
     page_info: PageInfo = strawberry.field(description="Where this page lies in the list.")
     counter: strawberry.Private[Callable[[], Awaitable[int]]]
+    cursors: strawberry.Private[Cursors]
+    ends: strawberry.Private[tuple[bool, bool]]
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """Cursors are sealed when they are asked for: what needs them is made at its first use."""
+            if name == "edges":
+                cursor = self.cursors()
+                made: Any = [Edge(cursor=cursor(place), node=node) for place, node in enumerate(self.nodes)]
+            elif name == "page_info":
+                made = _page_info(self)
+            else:
+                raise AttributeError(name)
+            setattr(self, name, made)
+            return made
 
     @strawberry.field(description="Number of items in the whole list. Counted only when asked for.")
     async def total_count(self) -> int:
@@ -92,33 +110,37 @@ def slice_page(kind: type[C], items: Sequence[Any], page: Page, state: str, orde
     else:
         end = min(end, start + page.size)
     nodes = list(items[start:end])
-    cursors = [encode_cursor(Cursor(state, order, (item.slug,))) for item in nodes]
+
+    def cursor(place: int) -> str:
+        return encode_cursor(Cursor(state, order, (nodes[place].slug,)))
+
     return connect(
-        kind, nodes, cursors, has_next=end < len(items), has_previous=start > 0, counter=_constant(len(items))
+        kind, nodes, lambda: cursor, has_next=end < len(items), has_previous=start > 0, counter=_constant(len(items))
     )
 
 
 def connect(
     kind: type[C],
     nodes: list[Any],
-    cursors: list[str],
+    cursors: Cursors,
     *,
     has_next: bool,
     has_previous: bool,
     counter: Callable[[], Awaitable[int]],
 ) -> C:
     """Put a page together."""
-    return kind(
-        edges=[Edge(cursor=cursor, node=node) for cursor, node in zip(cursors, nodes, strict=True)],
-        nodes=nodes,
-        page_info=PageInfo(
-            has_next_page=has_next,
-            has_previous_page=has_previous,
-            start_cursor=cursors[0] if cursors else None,
-            end_cursor=cursors[-1] if cursors else None,
-        ),
-        counter=counter,
-    )
+    made = kind.__new__(kind)
+    made.nodes, made.cursors, made.ends, made.counter = nodes, cursors, (has_next, has_previous), counter
+    return made
+
+
+def _page_info(connection: Connection[Any]) -> PageInfo:
+    has_next, has_previous = connection.ends
+    start = end = None
+    if connection.nodes:
+        cursor = connection.cursors()
+        start, end = cursor(0), cursor(len(connection.nodes) - 1)
+    return PageInfo(has_next_page=has_next, has_previous_page=has_previous, start_cursor=start, end_cursor=end)
 
 
 def _place(places: dict[str, int], cursor: str, state: str, order: str) -> int:

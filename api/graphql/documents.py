@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -45,6 +45,8 @@ class PreparedDocument:
     cacheable: bool = False
     #: Compiled selections of the document; None when directives make them depend on variables.
     plans: Plans | None = None
+    #: Costs of operations that no variable changes, by the id of their node.
+    costs: dict[int, int] = field(default_factory=dict)
 
     def operation(self, name: str | None) -> OperationDefinitionNode:
         """The operation to run. Raises ``BAD_USER_INPUT`` when the name does not settle it."""
@@ -100,8 +102,12 @@ class Documents:
     def cost(self, prepared: PreparedDocument, operation: OperationDefinitionNode, variables: Mapping[str, Any]) -> int:
         """Cost of an operation with its variables. Raises :class:`LimitExceededError` over the maximum."""
         assert prepared.document is not None
-        walker = CostWalker(self._schema, prepared.document, variables, self._prices, self.limits)
-        cost = walker.operation(operation)
+        cost = prepared.costs.get(id(operation))
+        if cost is None:
+            watched = _Watched(variables)
+            cost = CostWalker(self._schema, prepared.document, watched, self._prices, self.limits).operation(operation)
+            if not watched.read:
+                prepared.costs[id(operation)] = cost
         if cost > self.limits.cost:
             raise LimitExceededError("cost", min(cost, 2**53 - 1), self.limits.cost)
         return cost
@@ -117,7 +123,7 @@ class Documents:
             return PreparedDocument(document, errors)
         finder = _Finder(TypeInfo(self._schema), self._volatile_types)
         visit(document, TypeInfoVisitor(finder.types, finder))
-        return PreparedDocument(document, [], not finder.volatile, None if finder.conditional else {})
+        return PreparedDocument(document, [], not finder.volatile, None if finder.conditional else Plans())
 
     def _parse(self, text: str) -> DocumentNode:
         parser = Parser(text, max_tokens=self.limits.tokens)
@@ -136,6 +142,26 @@ class Documents:
             raise LimitExceededError(
                 "depth", self.limits.tokens, self.limits.depth, "The document nests too deeply."
             ) from error
+
+
+class _Watched(Mapping[str, Any]):
+    """Variables, and whether any of them was looked at."""
+
+    def __init__(self, variables: Mapping[str, Any]) -> None:
+        self._variables = variables
+        self.read = False
+
+    def __getitem__(self, name: str) -> Any:
+        self.read = True
+        return self._variables[name]
+
+    def __iter__(self) -> Iterator[str]:
+        self.read = True
+        return iter(self._variables)
+
+    def __len__(self) -> int:
+        self.read = True
+        return len(self._variables)
 
 
 class _Finder(Visitor):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from api.graphql.connections import Page, connect, page_of
@@ -142,8 +142,9 @@ async def _page(
     place = None
     if after is not None:
         place = _place(decode_cursor(after, context.view.state, _signature(owner, wanted, order)))
-    async with context.services.connection() as connection:
-        found = await fit_store.page_fits(connection, context.generation, query, order, after=place, limit=page.size)
+    found = await fit_store.page_fits(
+        context.services.reads, context.generation, query, order, after=place, limit=page.size
+    )
     return _connection(context, found, wanted, order_by, owner, query)
 
 
@@ -155,17 +156,22 @@ def _connection(
     owner: str,
     query: FitQuery,
 ) -> FitConnection:
-    view = context.view
-    mark = _signature(owner, wanted, store_order(order_by))
+    view, services = context.view, context.services
 
     async def count() -> int:
-        async with context.services.connection() as connection:
-            return await fit_store.count_fits(connection, context.generation, query)
+        generation = context.generation
+        return await services.counts.get(
+            (generation.id, query), lambda: fit_store.count_fits(services.reads, generation, query)
+        )
+
+    def cursors() -> Callable[[int], str]:
+        mark = _signature(owner, wanted, store_order(order_by))
+        return lambda place: encode_cursor(Cursor(view.state, mark, tuple(found.cursors[place])))
 
     return connect(
         FitConnection,
         [fit_from_cell(view, cell) for cell in found.cells],
-        [encode_cursor(Cursor(view.state, mark, tuple(cursor))) for cursor in found.cursors],
+        cursors,
         has_next=found.has_next,
         has_previous=found.has_previous,
         counter=count,

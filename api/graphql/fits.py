@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any
 
 import strawberry
 
+from api.graphql.completion import never_changes, read_by
 from api.graphql.connections import Connection
 from api.graphql.engines import Engine
 from api.graphql.enums import BackendKind, Evidence, FitSource, FitStatus, OperatingMode, Strategy
@@ -34,7 +36,7 @@ from api.graphql.node import Node
 from api.graphql.quants import Quant
 from api.graphql.scalars import Int64
 from api.graphql.workloads import Workload
-from db.fit_store import FitCell
+from db.fit_store import AnyCell
 from estimator import types as domain
 from estimator import verdict
 
@@ -152,7 +154,19 @@ class Fit(Node):
     context_tokens: int = strawberry.field(description="Context that was allocated for these numbers, tokens.")
     score: float = strawberry.field(description="0 to 100: what the workload needs, weighed as `scoreParts` says.")
     grade: str = strawberry.field(description="Letter of the score: S from 90, A 80, B 65, C 50, D 30, else F.")
-    cell: strawberry.Private[FitCell]
+    cell: strawberry.Private[AnyCell]
+    view: strawberry.Private[Any]
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """A figure is read from its cell at its first use: a query wants some of them, for hundreds of fits."""
+            read = _READERS.get(name)
+            if read is None:
+                raise AttributeError(name)
+            value = read(self)
+            self.__dict__[name] = value
+            return value
 
     @strawberry.field(description="The verdict in a few words.")
     async def headline(self, info: strawberry.Info) -> str:
@@ -274,31 +288,42 @@ class FitConnection(Connection[Fit]):
     """Page of fits."""
 
 
-def fit_from_cell(view: CatalogView, cell: FitCell, source: FitSource = FitSource.PUBLISHED) -> Fit:
+def fit_from_cell(view: CatalogView, cell: AnyCell, source: FitSource = FitSource.PUBLISHED) -> Fit:
     """The fit of one stored or live cell."""
-    model, gpu = view.model_by_id[cell.key.model_id], view.gpu_by_id[cell.key.gpu_id]
-    quant, workload = view.quant_by_id[cell.key.quant_id], view.workload_of_slot(cell.workload_id)
-    runs = cell.status is not domain.Status.UNSUPPORTED
-    return Fit(
-        id=strawberry.ID(encode_id("Fit", model.slug, gpu.slug, quant.slug, workload.slug)),
-        model=model,
-        gpu=gpu,
-        quant=quant,
-        workload=workload,
-        engine=view.engine_by_kind.get(cell.engine) if runs else None,
-        backend=cell.backend if runs else None,
-        generation=cell.generation if source is FitSource.PUBLISHED else None,
-        source=source,
-        status=cell.status,
-        recommended=cell.recommended,
-        memory=FitMemory.of(cell.memory) if runs else None,
-        placement=FitPlacement.of(cell.placement),
-        decode=SpeedEstimate.of(cell.decode),
-        prefill=SpeedEstimate.of(cell.prefill),
-        ttft_ms=cell.ttft_ms,
-        safe_context_tokens=cell.safe_context_tokens,
-        context_tokens=workload.context_tokens,
-        score=cell.score,
-        grade=verdict.grade(cell.score),
-        cell=cell,
-    )
+    fit = Fit.__new__(Fit)
+    fit.cell, fit.view, fit.source = cell, view, source
+    return fit
+
+
+def _id(fit: Fit) -> strawberry.ID:
+    return strawberry.ID(encode_id("Fit", fit.model.slug, fit.gpu.slug, fit.quant.slug, fit.workload.slug))
+
+
+def _runs(fit: Fit) -> bool:
+    return fit.cell.status is not domain.Status.UNSUPPORTED
+
+
+#: What each figure of a fit is read from.
+_READERS: dict[str, Callable[[Fit], Any]] = {
+    "id": _id,
+    "model": lambda fit: fit.view.model_by_id[fit.cell.key.model_id],
+    "gpu": lambda fit: fit.view.gpu_by_id[fit.cell.key.gpu_id],
+    "quant": lambda fit: fit.view.quant_by_id[fit.cell.key.quant_id],
+    "workload": lambda fit: fit.view.workload_of_slot(fit.cell.workload_id),
+    "engine": lambda fit: fit.view.engine_by_kind.get(fit.cell.engine) if _runs(fit) else None,
+    "backend": lambda fit: fit.cell.backend if _runs(fit) else None,
+    "generation": lambda fit: fit.cell.generation if fit.source is FitSource.PUBLISHED else None,
+    "status": lambda fit: fit.cell.status,
+    "recommended": lambda fit: fit.cell.recommended,
+    "memory": lambda fit: FitMemory.of(fit.cell.memory) if _runs(fit) else None,
+    "placement": lambda fit: FitPlacement.of(fit.cell.placement),
+    "decode": lambda fit: SpeedEstimate.of(fit.cell.decode),
+    "prefill": lambda fit: SpeedEstimate.of(fit.cell.prefill),
+    "ttft_ms": lambda fit: fit.cell.ttft_ms,
+    "safe_context_tokens": lambda fit: fit.cell.safe_context_tokens,
+    "context_tokens": lambda fit: fit.workload.context_tokens,
+    "score": lambda fit: fit.cell.score,
+    "grade": lambda fit: verdict.grade(fit.cell.score),
+}
+read_by(Fit, _READERS)
+never_changes(Model, Gpu, Quant, Workload, Engine)

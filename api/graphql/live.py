@@ -17,7 +17,7 @@ from api.graphql.quants import Quant
 from db.fit_store import SLOTS, FitCell, FitKey
 from estimator.estimate import cell_of
 from estimator.grid import FitBlock, evaluate_block
-from estimator.types import Backend, Engine, EstimatorError, Status, Strategy
+from estimator.types import Backend, Engine, EstimatorError, MemoryParts, Placement, Status, Strategy
 
 #: Blocks kept: one is a pairing in every quantization and workload, about 30 kB.
 _KEPT = 512
@@ -85,7 +85,6 @@ def block_cell(view: CatalogView, block: FitBlock, key: FitKey, at: tuple[int, i
     if not block.available[g, q]:
         return unsupported_cell(key, slot)
     found = cell_of(block, g, q, slot, view.workloads[slot].context_tokens)
-    memory, placement = found.memory, found.placement
     assert found.engine is not None
     assert found.backend is not None
     return FitCell(
@@ -96,17 +95,8 @@ def block_cell(view: CatalogView, block: FitBlock, key: FitKey, at: tuple[int, i
         recommended=bool(np.asarray(block.recommended)[at]),
         engine=found.engine,
         backend=found.backend,
-        strategy=placement.strategy,
-        gpu_layers=placement.gpu_layers,
-        cpu_moe_layers=placement.cpu_moe_layers,
-        offload_fraction=placement.offload_fraction,
-        weights_bytes=memory.weights_bytes,
-        kv_cache_bytes=memory.kv_cache_bytes,
-        compute_bytes=memory.compute_bytes,
-        overhead_bytes=memory.overhead_bytes,
-        host_bytes=memory.host_bytes,
-        usable_bytes=memory.usable_bytes,
-        capacity_bytes=memory.capacity_bytes,
+        placement=found.placement,
+        memory=found.memory,
         decode=found.decode,
         prefill=found.prefill,
         ttft_ms=found.ttft_ms,
@@ -125,17 +115,8 @@ def unsupported_cell(key: FitKey, slot: int) -> FitCell:
         recommended=False,
         engine=Engine.LLAMA_CPP,
         backend=Backend.CPU,
-        strategy=Strategy.NONE,
-        gpu_layers=0,
-        cpu_moe_layers=0,
-        offload_fraction=0.0,
-        weights_bytes=0,
-        kv_cache_bytes=0,
-        compute_bytes=0,
-        overhead_bytes=0,
-        host_bytes=0,
-        usable_bytes=0,
-        capacity_bytes=0,
+        placement=Placement(Strategy.NONE, 0, 0, 0.0),
+        memory=MemoryParts(0, 0, 0, 0, 0, 0, 0, 0),
         decode=None,
         prefill=None,
         ttft_ms=None,

@@ -14,7 +14,7 @@ from api.graphql.enums import FitSource
 from api.graphql.fits import Fit, fit_from_cell
 from api.graphql.live import unsupported_cell
 from db import fit_store
-from db.fit_store import FitCell, FitKey, FitOrder, FitPage, FitQuery
+from db.fit_store import AnyCell, FitKey, FitOrder, FitPage, FitQuery, StoredCell
 from estimator.types import Status
 from estimator.weights import weight_table
 
@@ -35,8 +35,8 @@ class Loaders:
 
     def __init__(self, context: RequestContext) -> None:
         self._context = context
-        self._pairs: DataLoader[tuple[Pair, int | None], list[FitCell]] = DataLoader(load_fn=self._load_pairs)
-        self._cells: DataLoader[FitKey, tuple[FitCell, ...]] = DataLoader(load_fn=self._load_cells)
+        self._pairs: DataLoader[tuple[Pair, int | None], list[StoredCell]] = DataLoader(load_fn=self._load_pairs)
+        self._cells: DataLoader[FitKey, tuple[AnyCell, ...]] = DataLoader(load_fn=self._load_cells)
         self._sizes: DataLoader[int, list[tuple[Quant, int, int]]] = DataLoader(load_fn=self._load_sizes)
         self._top_of_models: DataLoader[TopKey, FitPage] = DataLoader(load_fn=self._load_top_of_models)
         self._top_of_gpus: DataLoader[TopKey, FitPage] = DataLoader(load_fn=self._load_top_of_gpus)
@@ -69,7 +69,7 @@ class Loaders:
         runnable = [other for other in found if other.status is not Status.UNSUPPORTED]
         return sorted(runnable, key=lambda other: (other.quant.nominal_bits, other.quant.slug))
 
-    async def cells(self, keys: Sequence[FitKey]) -> dict[FitKey, tuple[FitCell, ...]]:
+    async def cells(self, keys: Sequence[FitKey]) -> dict[FitKey, tuple[AnyCell, ...]]:
         """Published cells of several fits, every workload; what has no row is marked so."""
         return dict(zip(keys, await self._cells.load_many(list(keys)), strict=True))
 
@@ -85,21 +85,20 @@ class Loaders:
         """First page of an accelerator's fits."""
         return await self._top_of_gpus.load((self._context.view.gpu_ids[gpu.slug], query, order, size))
 
-    async def _load_pairs(self, keys: list[tuple[Pair, int | None]]) -> list[list[FitCell]]:
+    async def _load_pairs(self, keys: list[tuple[Pair, int | None]]) -> list[list[StoredCell]]:
         slots = {slot for _, slot in keys}
         wanted = None if None in slots else tuple(sorted(slot for slot in slots if slot is not None))
         generation = self._context.generation
-        async with self._context.services.connection() as connection:
-            found = await fit_store.fetch_pairs(
-                connection, generation, list(dict.fromkeys(pair for pair, _ in keys)), workload_ids=wanted
-            )
+        reads = self._context.services.reads
+        found = await fit_store.fetch_pairs(
+            reads, generation, list(dict.fromkeys(pair for pair, _ in keys)), workload_ids=wanted
+        )
         return [
             [cell for cell in found.get(pair, ()) if slot is None or cell.workload_id == slot] for pair, slot in keys
         ]
 
-    async def _load_cells(self, keys: list[FitKey]) -> list[tuple[FitCell, ...]]:
-        async with self._context.services.connection() as connection:
-            found = await fit_store.fetch_fits(connection, self._context.generation, keys)
+    async def _load_cells(self, keys: list[FitKey]) -> list[tuple[AnyCell, ...]]:
+        found = await fit_store.fetch_fits(self._context.services.reads, self._context.generation, keys)
         return [
             found.get(key) or tuple(unsupported_cell(key, slot) for slot in range(len(fit_store.SLOTS))) for key in keys
         ]
@@ -108,8 +107,7 @@ class Loaders:
         view = self._context.view
         if view.generation is None:
             return [self._computed_sizes(key) for key in keys]
-        async with self._context.services.connection() as connection:
-            found = await fit_store.model_quants(connection, view.generation, keys)
+        found = await fit_store.model_quants(self._context.services.reads, view.generation, keys)
         rows = [found.get(key, []) for key in keys]
         return [
             sorted(
@@ -135,11 +133,11 @@ class Loaders:
 
     async def _load_top(self, keys: list[TopKey], read: Callable[..., Awaitable[dict[int, FitPage]]]) -> list[FitPage]:
         found: dict[TopKey, FitPage] = {}
-        async with self._context.services.connection() as connection:
-            for (query, order, size), ids in _grouped((key[1:], key[0]) for key in keys).items():
-                pages = await read(connection, self._context.generation, list(dict.fromkeys(ids)), query, order, size)
-                for number in ids:
-                    found[(number, query, order, size)] = pages.get(number, _EMPTY)
+        reads, generation = self._context.services.reads, self._context.generation
+        for (query, order, size), ids in _grouped((key[1:], key[0]) for key in keys).items():
+            pages = await read(reads, generation, list(dict.fromkeys(ids)), query, order, size)
+            for number in ids:
+                found[(number, query, order, size)] = pages.get(number, _EMPTY)
         return [found[key] for key in keys]
 
 

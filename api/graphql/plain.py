@@ -9,40 +9,43 @@ order: so fragments, directives, aliases, nulls, errors and their paths come out
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from math import isfinite
+from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from graphql import (
-    GraphQLBoolean,
     GraphQLEnumType,
-    GraphQLFloat,
-    GraphQLID,
-    GraphQLInt,
     GraphQLList,
     GraphQLNonNull,
     GraphQLObjectType,
     GraphQLOutputType,
     GraphQLScalarType,
-    GraphQLString,
 )
 from graphql.execution.collect_fields import FieldDetails
 from graphql.pyutils import AwaitableOrValue, Path
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 from strawberry.schema.schema_converter import GraphQLCoreConverter
+from strawberry.types.info import Info
 
-Complete: TypeAlias = Callable[[Any], Any]
+from api.graphql.calls import Call, call_of
+from api.graphql.completion import Completer, Entry, of_constant, of_enum, of_list, of_nullable, of_object, of_scalar
+
 Details: TypeAlias = list[FieldDetails]
 #: Response name, attribute, function that completes its value (None: graphql-core does it), fields of the group.
-Step: TypeAlias = tuple[str, str, Complete | None, Details]
-#: (type name, ids of the field's nodes) -> plan. Belongs to one document, which keeps its nodes alive.
-Plans: TypeAlias = dict[tuple[Any, ...], tuple[str, Complete | None]]
-_INT_MIN, _INT_MAX = -(2**31), 2**31 - 1
+Step: TypeAlias = tuple[str, str, Completer | None, Details]
+
+
+@dataclass(slots=True)
+class Plans:
+    """What is compiled of one document, which keeps its nodes alive."""
+
+    #: (type name, ids of the field's nodes) -> attribute and completion.
+    fields: dict[tuple[Any, ...], tuple[str, Completer | None]] = field(default_factory=dict)
+    #: (type name, id of the field's node) -> call of its resolver.
+    calls: dict[tuple[str, int], Call | None] = field(default_factory=dict)
+
+
 _TYPENAME = "__typename"
-
-
-class NotPlainError(Exception):
-    """A value that only the general path may complete."""
 
 
 class PlainExecutor(StrawberryGraphQLCoreExecutionContext):
@@ -52,7 +55,7 @@ class PlainExecutor(StrawberryGraphQLCoreExecutionContext):
         super().__init__(*args, **kwargs)
         self._steps_of: dict[int, tuple[Any, list[Step]]] = {}
         plans: Plans | None = getattr(self.context_value, "plans", None)
-        self._plans: Plans = {} if plans is None else plans
+        self._plans: Plans = Plans() if plans is None else plans
 
     def execute_fields(
         self,
@@ -71,11 +74,10 @@ class PlainExecutor(StrawberryGraphQLCoreExecutionContext):
         for name, attribute, complete, details in steps:
             results[name] = None
             if complete is not None:
-                try:
-                    results[name] = complete(getattr(source_value, attribute))
+                # Whatever goes wrong goes wrong again on the general path, which locates and reports it.
+                with suppress(Exception):
+                    results[name] = complete.call(getattr(source_value, attribute))
                     continue
-                except (NotPlainError, AttributeError):
-                    pass
             rest[name] = details
         if not rest:
             return results
@@ -83,6 +85,45 @@ class PlainExecutor(StrawberryGraphQLCoreExecutionContext):
         if self.is_awaitable(completed):
             return _merged_later(results, rest, completed)
         return _merged(results, rest, completed)
+
+    def execute_field(
+        self, parent_type: GraphQLObjectType, source: Any, details: Details, path: Path, position_context: Any
+    ) -> AwaitableOrValue[Any]:
+        """Call the resolver with arguments that were coerced once a document; what is not simple goes the general way."""
+        call = self._call(parent_type, details)
+        kwargs = None if call is None else call.keywords(self.variable_values.coerced)
+        if call is None or kwargs is None:
+            return super().execute_field(parent_type, source, details, path, position_context)
+        kind = call.field.type
+        info = self.build_resolve_info(call.field, [each.node for each in details], parent_type, path)
+        try:
+            if call.info_name is not None:
+                kwargs[call.info_name] = Info(_raw_info=info, _field=call.definition)
+            result = call.definition.get_result(source, info=None, args=[source], kwargs=kwargs)
+            if self.is_awaitable(result):
+                return self.complete_awaitable_value(kind, details, info, path, result, position_context)
+            completed = self.complete_value(kind, details, info, path, result, position_context)
+            if self.is_awaitable(completed):
+                return self._settled(completed, kind, details, path)
+        except Exception as error:
+            self.handle_field_error(error, kind, details, path)
+            return None
+        return completed
+
+    async def _settled(self, completed: Any, kind: GraphQLOutputType, details: Details, path: Path) -> Any:
+        try:
+            return await completed
+        except Exception as error:
+            self.handle_field_error(error, kind, details, path)
+            return None
+
+    def _call(self, parent_type: GraphQLObjectType, details: Details) -> Call | None:
+        node = details[0].node
+        key = (parent_type.name, id(node))
+        if key not in self._plans.calls:
+            middled = self._has_middleware()
+            self._plans.calls[key] = None if middled else call_of(self.schema, parent_type, node)
+        return self._plans.calls[key]
 
     def _steps(self, parent_type: GraphQLObjectType, grouped: dict[str, Details]) -> list[Step]:
         known = self._steps_of.get(id(grouped))
@@ -94,69 +135,60 @@ class PlainExecutor(StrawberryGraphQLCoreExecutionContext):
 
     def _step(self, parent_type: GraphQLObjectType, name: str, details: Details) -> Step:
         key = (parent_type.name, *(id(one.node) for one in details))
-        plan = self._plans.get(key)
+        plan = self._plans.fields.get(key)
         if plan is None:
-            plan = self._plans[key] = self._plan(parent_type, details)
+            plan = self._plans.fields[key] = self._plan(parent_type, details)
         return name, *plan, details
 
-    def _plan(self, parent_type: GraphQLObjectType, details: Details) -> tuple[str, Complete | None]:
+    def _plan(self, parent_type: GraphQLObjectType, details: Details) -> tuple[str, Completer | None]:
         """Attribute and completion of a field; no completion when it is not plain."""
         node = details[0].node
         field_name = node.name.value
         if field_name == _TYPENAME:
-            type_name = parent_type.name
-            return "__class__", lambda _value: type_name
-        field = parent_type.fields.get(field_name)
-        if field is None or field.args or node.arguments or self._has_middleware():
+            return "__class__", of_constant(parent_type.name)
+        found = parent_type.fields.get(field_name)
+        if found is None or found.args or node.arguments or self._has_middleware():
             return "", None
-        definition = (field.extensions or {}).get(GraphQLCoreConverter.DEFINITION_BACKREF)
+        definition = (found.extensions or {}).get(GraphQLCoreConverter.DEFINITION_BACKREF)
         if definition is None or not definition.is_basic_field:
             return "", None
-        return definition.python_name, self._completer(field.type, details)
+        return definition.python_name, self._completer(found.type, details)
 
     def _has_middleware(self) -> bool:
         manager = self.middleware_manager
         return manager is not None and bool(manager.middlewares)
 
-    def _completer(self, kind: GraphQLOutputType, details: Details) -> Complete | None:
-        """Function that completes a value of ``kind`` or raises :class:`NotPlainError`; None when there can be none."""
+    def _completer(self, kind: GraphQLOutputType, details: Details) -> Completer | None:
+        """Completer of a value of ``kind``; None when there can be none."""
         if isinstance(kind, GraphQLNonNull):
             return self._of_present(kind.of_type, details)
         inner = self._of_present(kind, details)
-        if inner is None:
-            return None
-        return lambda value: None if value is None else inner(value)
+        return None if inner is None else of_nullable(inner)
 
-    def _of_present(self, kind: Any, details: Details) -> Complete | None:
+    def _of_present(self, kind: Any, details: Details) -> Completer | None:
         if isinstance(kind, GraphQLScalarType):
-            return _scalar(kind)
+            return of_scalar(kind)
         if isinstance(kind, GraphQLEnumType):
-            return _enum(kind)
+            return of_enum(kind)
         if isinstance(kind, GraphQLList):
             item = self._completer(kind.of_type, details)
-            return None if item is None else _list(item)
+            return None if item is None else of_list(item)
         if isinstance(kind, GraphQLObjectType):
             return self._object(kind, details)
         return None
 
-    def _object(self, kind: GraphQLObjectType, details: Details) -> Complete | None:
+    def _object(self, kind: GraphQLObjectType, details: Details) -> Completer | None:
         definition = (kind.extensions or {}).get(GraphQLCoreConverter.DEFINITION_BACKREF)
         collected = self.collect_subfields(kind, details)
         if definition is None or collected.new_defer_usages:
             return None
-        steps = self._steps(kind, collected.grouped_field_set)
-        if any(complete is None for _, _, complete, _ in steps):
-            return None
+        entries = []
+        for name, attribute, completer, _ in self._steps(kind, collected.grouped_field_set):
+            if completer is None:
+                return None
+            entries.append(Entry(name, attribute, completer))
         # A generic type made concrete has a class of its own; its objects are of the generic one.
-        origin = (definition.concrete_of or definition).origin
-        plain = [(name, attribute, complete) for name, attribute, complete, _ in steps if complete is not None]
-
-        def complete_object(value: Any) -> dict[str, Any]:
-            if type(value) is not origin:
-                raise NotPlainError
-            return {name: complete(getattr(value, attribute)) for name, attribute, complete in plain}
-
-        return complete_object
+        return of_object((definition.concrete_of or definition).origin, entries)
 
 
 def _merged(results: dict[str, Any], rest: dict[str, Details], completed: Any) -> dict[str, Any]:
@@ -170,61 +202,3 @@ def _merged(results: dict[str, Any], rest: dict[str, Details], completed: Any) -
 
 async def _merged_later(results: dict[str, Any], rest: dict[str, Details], completed: Any) -> dict[str, Any]:
     return _merged(results, rest, await completed)
-
-
-def _list(item: Complete) -> Complete:
-    def complete_list(value: Any) -> list[Any]:
-        if type(value) is not list:
-            raise NotPlainError
-        return [item(one) for one in value]
-
-    return complete_list
-
-
-def _scalar(kind: GraphQLScalarType) -> Complete:
-    """Function for a scalar: exact types at once, everything else by the general path."""
-    if kind is GraphQLInt:
-        return _int
-    if kind is GraphQLFloat:
-        return _float
-    expected = {GraphQLString.name: str, GraphQLID.name: str, GraphQLBoolean.name: bool, "Int64": int, "Date": str}
-    exact = expected.get(kind.name)
-
-    def complete_scalar(value: Any) -> Any:
-        if type(value) is not exact:
-            raise NotPlainError
-        return value
-
-    return complete_scalar
-
-
-def _int(value: Any) -> int:
-    if type(value) is int and _INT_MIN <= value <= _INT_MAX:
-        return value
-    raise NotPlainError
-
-
-def _float(value: Any) -> float:
-    if type(value) is float and isfinite(value):
-        return value
-    raise NotPlainError
-
-
-def _enum(kind: GraphQLEnumType) -> Complete:
-    names: dict[Any, str] = {}
-
-    def complete_enum(value: Any) -> str:
-        try:
-            return names[value]
-        except (KeyError, TypeError):
-            pass
-        try:
-            name = kind.coerce_output_value(value)
-        except Exception as error:
-            raise NotPlainError from error
-        if not isinstance(name, str):
-            raise NotPlainError
-        names[value] = name
-        return name
-
-    return complete_enum

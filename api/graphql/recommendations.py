@@ -146,10 +146,9 @@ async def _models_for_gpu(
         workload_ids=(fit_store.SLOTS.index(asked.workload),),
         recommended=True,
     )
-    async with context.services.connection() as connection:
-        page = await fit_store.page_fits(
-            connection, context.generation, query, (FitOrder(FitField.SCORE),), limit=len(view.models)
-        )
+    page = await fit_store.page_fits(
+        context.services.reads, context.generation, query, (FitOrder(FitField.SCORE),), limit=len(view.models)
+    )
     fits = [fit for fit in (fit_from_cell(view, cell) for cell in page.cells) if _qualifies(fit, asked)]
     return _ranked(await _scored(context, fits, mode), asked.aim)
 

@@ -147,7 +147,7 @@ async def page_runs(context: RequestContext, first: int | None, after: str | Non
     return connect(
         RunConnection,
         [run_from_row(row) for row in shown],
-        [encode_cursor(Cursor(_STATE, _ORDER, (row.id,))) for row in shown],
+        lambda: lambda number: encode_cursor(Cursor(_STATE, _ORDER, (shown[number].id,))),
         has_next=len(rows) > page.size,
         has_previous=after is not None,
         counter=count,

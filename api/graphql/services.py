@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from hashlib import blake2s
 from pathlib import Path
 
+import psycopg
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from api.graphql.auth import Operators
-from api.graphql.cache import ResponseCache
+from api.graphql.cache import CountCache, ResponseCache
 from api.graphql.catalog_view import CatalogView
 from api.graphql.errors import ApiError, ErrorCode
 from api.graphql.live import LiveFits
@@ -26,6 +27,7 @@ from api.settings import ApiSettings
 from db import catalog_store, generations
 from db.catalog_files import Catalog, load_catalog
 from db.generations import Generation
+from db.reading import Parameters, Reader, Row, reader_of
 from estimator.calibration import Calibration
 
 logger = logging.getLogger("fitgraph.api")
@@ -46,6 +48,8 @@ class Services:
         self.live = LiveFits()
         self._shared = shared_responses(settings)
         self.responses = ResponseCache(settings.response_cache_bytes, self._shared)
+        self.counts = CountCache()
+        self._reader = reader_of(engine)
         self.operators = Operators(settings.tokens)
         self._redis = redis_client(settings.resolved_redis_url) if settings.rate_limit_points else None
         self.rates = RateLimiter(self._redis, settings.rate_limit_points)
@@ -58,6 +62,7 @@ class Services:
 
     async def close(self) -> None:
         """Give connections back."""
+        await self._reader.close()
         await self.engine.dispose()
         if self._redis is not None:
             await self._redis.aclose()
@@ -71,6 +76,24 @@ class Services:
             async with self.engine.connect() as connection:
                 yield connection
         except (SQLAlchemyError, OSError, TimeoutError) as error:
+            logger.exception("database failed")
+            raise ApiError(ErrorCode.UNAVAILABLE, "The database does not answer; try again later.") from error
+
+    @property
+    def reads(self) -> Reader:
+        """Reads of fits. A statement raises :class:`ApiError` ``UNAVAILABLE`` when the database does not answer."""
+        return self
+
+    @property
+    def dialect(self) -> str:
+        """Name of the database."""
+        return self._reader.dialect
+
+    async def rows(self, statement: str, parameters: Parameters) -> Sequence[Row]:
+        """All rows of a SELECT."""
+        try:
+            return await self._reader.rows(statement, parameters)
+        except (SQLAlchemyError, psycopg.Error, OSError, TimeoutError) as error:
             logger.exception("database failed")
             raise ApiError(ErrorCode.UNAVAILABLE, "The database does not answer; try again later.") from error
 

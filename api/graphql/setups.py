@@ -146,10 +146,9 @@ async def _best_fits(context: RequestContext, gpu: Gpu, workload: WorkloadKind) 
     query = FitQuery(
         gpu_ids=(view.gpu_ids[gpu.slug],), workload_ids=(fit_store.SLOTS.index(workload),), recommended=True
     )
-    async with context.services.connection() as connection:
-        page = await fit_store.page_fits(
-            connection, context.generation, query, (FitOrder(FitField.SCORE),), limit=len(view.models)
-        )
+    page = await fit_store.page_fits(
+        context.services.reads, context.generation, query, (FitOrder(FitField.SCORE),), limit=len(view.models)
+    )
     return {fit.model.slug: fit for fit in (fit_from_cell(view, cell) for cell in page.cells)}
 
 

@@ -68,7 +68,7 @@ async def app(settings: ApiSettings, catalog: Catalog) -> AsyncIterator[Starlett
     """The application over the published database."""
     made = create_app(settings, catalog)
     yield made
-    await made.state.services.engine.dispose()
+    await made.state.services.close()
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -76,7 +76,7 @@ async def live_app(empty_settings: ApiSettings, catalog: Catalog) -> AsyncIterat
     """The application before anything is published."""
     made = create_app(empty_settings, catalog)
     yield made
-    await made.state.services.engine.dispose()
+    await made.state.services.close()
 
 
 def client_of(app: Starlette) -> httpx.AsyncClient:

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from api.graphql.cache import CachedResponse, ResponseCache
+from api.graphql.cache import CachedResponse, CountCache, ResponseCache
 
 
 def response(size: int, *, keep: bool = True) -> CachedResponse:
@@ -97,3 +97,22 @@ async def test_a_response_too_large_for_the_cache_is_not_kept() -> None:
 
     await cache.get_or_compute(("k",), compute)
     assert cache.get(("k",)) is None
+
+
+async def test_totals_are_counted_once_and_failures_are_not_kept() -> None:
+    cache, calls = CountCache(size=2), 0
+
+    async def count() -> int:
+        nonlocal calls
+        calls += 1
+        await asyncio.sleep(0)
+        if calls == 2:
+            raise ValueError("down")
+        return calls
+
+    assert await asyncio.gather(*(cache.get("a", count) for _ in range(5))) == [1] * 5
+    with pytest.raises(ValueError, match="down"):
+        await cache.get("b", count)
+    assert await cache.get("b", count) == 3
+    assert await cache.get("c", count) == 4  # pushes the oldest out
+    assert await cache.get("a", count) == 5

@@ -37,4 +37,4 @@ async def test_it_can_be_switched_off(settings: ApiSettings) -> None:
     app: Starlette = create_app(settings.model_copy(update={"explorer": False}))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
         assert (await client.get("/explorer")).status_code == 404
-    await app.state.services.engine.dispose()
+    await app.state.services.close()

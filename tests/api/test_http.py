@@ -5,18 +5,18 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import httpx
 import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.applications import Starlette
 
 from api.app import create_app
-from api.graphql.errors import ApiError, ErrorCode
 from api.graphql.requests import JSON, RESPONSE_JSON, negotiate
 from api.settings import ApiSettings
+from db.reading import EngineReader
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -299,7 +299,7 @@ async def test_introspection_can_be_switched_off(settings: ApiSettings) -> None:
             assert found["extensions"]["code"] == "BAD_USER_INPUT"
             assert "Did you mean" not in found["message"]
         assert (await post(client, TYPENAME)).json()["data"] == {"__typename": "Query"}
-    await app.state.services.engine.dispose()
+    await app.state.services.close()
 
 
 async def test_a_slow_client_is_cut_off(settings: ApiSettings) -> None:
@@ -312,7 +312,7 @@ async def test_a_slow_client_is_cut_off(settings: ApiSettings) -> None:
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
         response = await post(client, content=drops(), headers={"content-type": "application/json"})
         assert response.status_code == 408
-    await app.state.services.engine.dispose()
+    await app.state.services.close()
 
 
 async def test_without_the_database_the_catalog_is_still_served(
@@ -321,14 +321,15 @@ async def test_without_the_database_the_catalog_is_still_served(
     app = create_app(settings)
     services = app.state.services
 
-    @asynccontextmanager
-    async def broken() -> AsyncIterator[None]:
-        raise ApiError(ErrorCode.UNAVAILABLE, "The database does not answer; try again later.")
-        yield
+    def refuse() -> None:
+        raise OSError("connection refused")
 
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
         await services.view()
-        monkeypatch.setattr(services, "connection", broken)
+        engine = services.engine
+        down = SimpleNamespace(connect=refuse, dialect=engine.dialect)
+        monkeypatch.setattr(services, "engine", down)
+        monkeypatch.setattr(services, "_reader", EngineReader(cast(AsyncEngine, down)))
         monkeypatch.setattr(services, "_checked_at", float("-inf"))
         query = '{ gpu(slug: "rtx-4090") { name } fits { totalCount } }'
         found = (await post(client, {"query": query})).json()
@@ -336,4 +337,4 @@ async def test_without_the_database_the_catalog_is_still_served(
         assert (await post(client, {"query": '{ gpu(slug: "rtx-4090") { slug } }'})).json()["data"]["gpu"]
         ready = await client.get("/readyz")
         assert ready.status_code == 503
-    await services.engine.dispose()
+    await engine.dispose()

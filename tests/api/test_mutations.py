@@ -67,7 +67,7 @@ async def desk(
     app = create_app(settings, catalog)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
         yield Desk(settings, client)
-    await app.state.services.engine.dispose()
+    await app.state.services.close()
 
 
 @pytest.mark.parametrize(

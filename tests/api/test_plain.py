@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import math
 import random
+from enum import Enum
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import strawberry
-from graphql import GraphQLEnumType, GraphQLInterfaceType, GraphQLObjectType, get_named_type, is_leaf_type
+from graphql import GraphQLEnumType, GraphQLInt, GraphQLInterfaceType, GraphQLObjectType, get_named_type, is_leaf_type
 from starlette.applications import Starlette
 from strawberry.schema.config import StrawberryConfig
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
+from api.graphql.completion import Entry, never_changes, of_object, of_scalar
 from api.graphql.context import RequestContext
 from api.graphql.limits import QueryLimits
-from api.graphql.plain import PlainExecutor
+from api.graphql.plain import PlainExecutor, Plans
 from api.graphql.scalars import SCALARS, Int64
 from api.graphql.schema import FitSchema, build_schema
 
@@ -237,3 +240,86 @@ async def test_enums_and_interfaces_are_in_the_random_queries() -> None:
     core = build_schema()._schema
     assert any(isinstance(kind, GraphQLEnumType) for kind in core.type_map.values())
     assert isinstance(core.type_map["Node"], GraphQLInterfaceType)
+
+
+@strawberry.enum
+class Colour(Enum):
+    RED = "r"
+    BLUE = "b"
+
+
+@strawberry.input
+class Filter:
+    number: int | None = None
+    names: list[str] = strawberry.field(default_factory=list)
+    colour: Colour | None = None
+
+
+@strawberry.type
+class Called:
+    @strawberry.field
+    def sync(
+        self,
+        info: strawberry.Info,
+        text: str = "d",
+        number: int | None = 7,
+        colour: Colour = Colour.RED,
+        filter: Filter | None = None,
+        ids: list[int] | None = None,
+    ) -> str:
+        if text == "boom":
+            raise ValueError("boom")
+        return f"{info.field_name} {text} {number} {colour} {filter} {ids}"
+
+    @strawberry.field
+    async def later(self, needed: int, maybe: float | None = None) -> int | None:
+        if needed == 13:
+            raise ValueError("boom")
+        return None if needed == 0 else needed + int(maybe or 0)
+
+    @strawberry.field
+    def again(self) -> Called:
+        return self
+
+
+CALLS: tuple[tuple[str, dict[str, Any]], ...] = (
+    ('{ sync a: sync(text: "x") b: sync(filter: {number: 3, names: ["a"], colour: BLUE}, ids: [1, 2]) }', {}),
+    ("{ sync(colour: BLUE, number: null, ids: 5) again { later(needed: 3) sync(ids: []) } }", {}),
+    ("query($t: String!) { sync(text: $t) again { sync(text: $t, number: 2) } }", {"t": "v"}),
+    ("query($t: String!) { sync(text: $t) again { sync(text: $t, number: 2) } }", {"t": "boom"}),
+    ('query($t: String = "e", $n: Int) { sync(text: $t, number: $n) }', {}),
+    ("query($n: Int) { sync(number: $n) }", {"n": None}),
+    ("query($n: Int) { sync(number: $n) }", {"n": 5}),
+    ("query($c: Colour!) { sync(colour: $c) }", {"c": "BLUE"}),
+    ("query($f: Filter, $n: Int, $i: [Int!]) { sync(filter: $f, ids: $i) b: sync(filter: {number: $n}) }", {"n": 4}),
+    ("query($f: Filter, $i: [Int!]) { sync(filter: $f, ids: $i) }", {"f": {"colour": "RED"}, "i": [1]}),
+    ("query($n: Int!, $m: Float) { later(needed: $n, maybe: $m) }", {"n": 2, "m": 4}),
+    ("query($n: Int!) { later(needed: $n) again { l: later(needed: $n) } }", {"n": 13}),
+    ("query($n: Int!) { later(needed: $n) }", {"n": "x"}),
+    ("query($n: Int = 0) { later(needed: $n) }", {"n": None}),
+)
+
+
+@pytest.mark.parametrize(("query", "variables"), CALLS)
+async def test_arguments_reach_resolvers_as_before(query: str, variables: dict[str, Any]) -> None:
+    answers = []
+    for executor in (StrawberryGraphQLCoreExecutionContext, PlainExecutor):
+        made = strawberry.Schema(Called, execution_context_class=executor)
+        context = SimpleNamespace(plans=Plans())
+        for _ in range(2):  # the second time, what the first one compiled is used
+            result = await made.execute(query, variables, context_value=context, root_value=Called())
+            answers.append((result.data, [error.formatted for error in result.errors or []]))
+    assert answers[1:] == [answers[0]] * 3
+
+
+async def test_a_kept_object_is_completed_once_and_an_other_one_anew() -> None:
+    model, other = inner(), inner(number=2)
+    of_int = of_scalar(GraphQLInt)
+    assert of_int is not None
+    completer = of_object(Inner, [Entry("n", "number", of_int)])
+    never_changes(Inner)
+    kept = of_object(Inner, [Entry("n", "number", of_int)])
+    assert completer.call(model) is not completer.call(model)
+    assert kept.call(model) is kept.call(model)
+    assert [kept.call(each) for each in (model, other)] == [{"n": 1}, {"n": 2}]
+    assert [kept.call(inner(number=number)) for number in range(1000)] == [{"n": number} for number in range(1000)]

@@ -51,7 +51,7 @@ async def other(
     app = create_app(settings, catalog)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
         yield client
-    await app.state.services.engine.dispose()
+    await app.state.services.close()
     sync_engine(settings.resolved_database_url).dispose()
 
 

@@ -29,7 +29,7 @@ async def client_with(settings: ApiSettings, **changes: Any) -> AsyncIterator[ht
         async with httpx.AsyncClient(transport=ASGIWebSocketTransport(app), base_url="http://test") as client:
             yield client
     finally:
-        await app.state.services.engine.dispose()
+        await app.state.services.close()
 
 
 Browser = Callable[[], AbstractAsyncContextManager[httpx.AsyncClient]]

@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 import pytest
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bench.synthetic import synthetic_block
 from db import fit_query, fit_store
-from db.fit_cells import FitCell, FitKey
+from db.fit_cells import FitKey, StoredCell
 from db.fit_packing import concatenate, pack_model
 from db.fit_query import FitField, FitOrder, FitQuery, cursor_of
 from db.fit_tables import SLOT_COUNT, create_storage, index_statements
 from db.generations import Generation
 from db.publication import write_block
+from db.reading import Reader, reader_of
 from db.run_store import now
 from db.session import async_engine, make_engine, writing
 from estimator.grid import FitBlock
@@ -34,7 +34,7 @@ BLOCKS = {model: synthetic_block(model, GPUS, QUANTS) for model in range(1, MODE
 
 
 @pytest.fixture
-async def connection(empty_database_url: str) -> AsyncIterator[AsyncConnection]:
+async def reader(empty_database_url: str) -> AsyncIterator[Reader]:
     """A storage with every block, a dead row and a row of the next generation."""
     engine = make_engine(empty_database_url)
     packed = concatenate([pack(model, block, GENERATION.id) for model, block in BLOCKS.items()])
@@ -48,8 +48,9 @@ async def connection(empty_database_url: str) -> AsyncIterator[AsyncConnection]:
             sync.execute(text(statement))
     engine.dispose()
     readers = async_engine(empty_database_url)
-    async with readers.connect() as opened:
-        yield opened
+    opened = reader_of(readers, size=2)
+    yield opened
+    await opened.close()
     await readers.dispose()
 
 
@@ -65,13 +66,13 @@ def all_keys() -> list[FitKey]:
     ]
 
 
-async def all_cells(connection: AsyncConnection) -> list[FitCell]:
-    found = await fit_store.fetch_fits(connection, GENERATION, all_keys())
+async def all_cells(reader: Reader) -> list[StoredCell]:
+    found = await fit_store.fetch_fits(reader, GENERATION, all_keys())
     return [cell for cells in found.values() for cell in cells]
 
 
-async def test_every_figure_comes_back(connection: AsyncConnection) -> None:
-    found = await fit_store.fetch_fits(connection, GENERATION, all_keys())
+async def test_every_figure_comes_back(reader: Reader) -> None:
+    found = await fit_store.fetch_fits(reader, GENERATION, all_keys())
     assert set(found) == set(all_keys())
     for key, cells in found.items():
         block, place = BLOCKS[key.model_id], (key.gpu_id - 1, key.quant_id - 1)
@@ -79,15 +80,17 @@ async def test_every_figure_comes_back(connection: AsyncConnection) -> None:
             at = (*place, slot)
             assert (cell.key, cell.workload_id, cell.generation) == (key, slot, GENERATION.id)
             assert cell.status is STATUSES[block.status[at]]
-            assert cell.strategy is STRATEGIES[block.strategy[at]]
+            assert cell.placement.strategy is STRATEGIES[block.strategy[at]]
             assert cell.recommended == block.recommended[at]
             assert cell.engine is tuple(Engine)[block.engine[place]]
             assert cell.backend is tuple(Backend)[block.backend[place]]
             for name in ("weights", "kv_cache", "compute", "overhead", "host"):
-                assert getattr(cell, f"{name}_bytes") == getattr(block, f"{name}_bytes")[at]
-            assert (cell.usable_bytes, cell.capacity_bytes) == (block.usable_bytes[place], block.capacity_bytes[place])
-            assert (cell.gpu_layers, cell.cpu_moe_layers) == (block.gpu_layers[at], block.cpu_moe_layers[at])
-            assert cell.offload_fraction == block.offload_fraction[at]
+                assert getattr(cell.memory, f"{name}_bytes") == getattr(block, f"{name}_bytes")[at]
+            memory, placement = cell.memory, cell.placement
+            assert memory.usable_bytes == block.usable_bytes[place]
+            assert memory.capacity_bytes == block.capacity_bytes[place]
+            assert (placement.gpu_layers, placement.cpu_moe_layers) == (block.gpu_layers[at], block.cpu_moe_layers[at])
+            assert placement.offload_fraction == block.offload_fraction[at]
             assert cell.safe_context_tokens == block.safe_context_tokens[at]
             assert cell.score == pytest.approx(block.score[at], abs=0.005)
             for name, speed in (("decode", cell.decode), ("prefill", cell.prefill)):
@@ -100,26 +103,26 @@ async def test_every_figure_comes_back(connection: AsyncConnection) -> None:
             assert cell.ttft_ms == (block.ttft_ms[at] if cell.decode else None)
 
 
-async def test_a_pairing_without_an_engine_is_absent(connection: AsyncConnection) -> None:
+async def test_a_pairing_without_an_engine_is_absent(reader: Reader) -> None:
     gpu, quant = (int(each[0]) + 1 for each in np.nonzero(~BLOCKS[1].available))
-    assert await fit_store.fetch_fits(connection, GENERATION, [FitKey(1, gpu, quant), FitKey(99, 1, 1)]) == {}
-    assert await fit_store.fetch_fits(connection, GENERATION, []) == {}
+    assert await fit_store.fetch_fits(reader, GENERATION, [FitKey(1, gpu, quant), FitKey(99, 1, 1)]) == {}
+    assert await fit_store.fetch_fits(reader, GENERATION, []) == {}
 
 
-async def test_pairs_hold_every_quant_of_the_workloads_asked_for(connection: AsyncConnection) -> None:
-    found = await fit_store.fetch_pairs(connection, GENERATION, [(1, 2), (3, 4), (99, 1)], workload_ids=[1, 3])
-    cells = await all_cells(connection)
+async def test_pairs_hold_every_quant_of_the_workloads_asked_for(reader: Reader) -> None:
+    found = await fit_store.fetch_pairs(reader, GENERATION, [(1, 2), (3, 4), (99, 1)], workload_ids=[1, 3])
+    cells = await all_cells(reader)
     for pair, part in found.items():
         expected = [cell for cell in cells if cell.key[:2] == pair and cell.workload_id in (1, 3)]
         assert sorted(part, key=identity) == sorted(expected, key=identity)
     assert found[99, 1] == []
 
 
-def identity(cell: FitCell) -> tuple[int, ...]:
+def identity(cell: StoredCell) -> tuple[int, ...]:
     return (*cell.key, cell.workload_id)
 
 
-def matches(cell: FitCell, query: FitQuery) -> bool:
+def matches(cell: StoredCell, query: FitQuery) -> bool:
     decode = cell.decode.value if cell.decode else 0.0
     return (
         (query.model_ids is None or cell.key.model_id in query.model_ids)
@@ -137,7 +140,7 @@ def matches(cell: FitCell, query: FitQuery) -> bool:
     )
 
 
-def rank(cell: FitCell, order: tuple[FitOrder, ...]) -> tuple[float, ...]:
+def rank(cell: StoredCell, order: tuple[FitOrder, ...]) -> tuple[float, ...]:
     figures = {
         FitField.DECODE: cell.decode.value if cell.decode else 0.0,
         FitField.SCORE: cell.score,
@@ -183,20 +186,20 @@ def random_query(rng: random.Random) -> tuple[FitQuery, tuple[FitOrder, ...]]:
 
 @pytest.mark.parametrize("seed", range(40))
 async def test_pages_walk_all_matches_in_order_both_ways(
-    connection: AsyncConnection, seed: int, monkeypatch: pytest.MonkeyPatch
+    reader: Reader, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rng = random.Random(seed)
     # So that some filters are narrow, and others are met in the order of an index.
     monkeypatch.setattr(fit_query, "NARROW_IDS", rng.choice([0, 1, 24]))
-    cells = await all_cells(connection)
+    cells = await all_cells(reader)
     query, order = random_query(rng)
     expected = sorted((cell for cell in cells if matches(cell, query)), key=lambda cell: rank(cell, normal(order)))
     limit = rng.choice([7, 50, 400])
-    walked: list[FitCell] = []
+    walked: list[StoredCell] = []
     cursors: list[Any] = []
     after = None
     while True:
-        page = await fit_store.page_fits(connection, GENERATION, query, order, after=after, limit=limit)
+        page = await fit_store.page_fits(reader, GENERATION, query, order, after=after, limit=limit)
         walked += page.cells
         cursors += page.cursors
         assert page.has_previous == (after is not None)
@@ -204,10 +207,10 @@ async def test_pages_walk_all_matches_in_order_both_ways(
             break
         after = page.cursors[-1]
     assert walked == expected
-    assert await fit_store.count_fits(connection, GENERATION, query) == len(expected) or query.is_everything
+    assert await fit_store.count_fits(reader, GENERATION, query) == len(expected) or query.is_everything
     if len(expected) > 3:
         at = rng.randrange(1, len(expected))
-        page = await fit_store.page_fits(connection, GENERATION, query, order, before=cursors[at], limit=limit)
+        page = await fit_store.page_fits(reader, GENERATION, query, order, before=cursors[at], limit=limit)
         assert page.cells == expected[max(at - limit, 0) : at]
         assert (page.has_previous, page.has_next) == (at > limit, True)
 
@@ -218,19 +221,19 @@ def normal(order: tuple[FitOrder, ...]) -> tuple[FitOrder, ...]:
 
 
 @pytest.mark.parametrize("seed", range(10))
-async def test_tops_are_first_pages_of_each(connection: AsyncConnection, seed: int) -> None:
+async def test_tops_are_first_pages_of_each(reader: Reader, seed: int) -> None:
     query, order = random_query(random.Random(seed))
-    by_model = await fit_store.top_fits_of_models(connection, GENERATION, [1, 3, 9], query, order, 5)
+    by_model = await fit_store.top_fits_of_models(reader, GENERATION, [1, 3, 9], query, order, 5)
     for model, page in by_model.items():
         one = replace(query, model_ids=(model,))
-        assert page == await fit_store.page_fits(connection, GENERATION, one, order, limit=5)
-    by_gpu = await fit_store.top_fits_of_gpus(connection, GENERATION, list(range(1, GPUS + 1)), query, order, 3)
+        assert page == await fit_store.page_fits(reader, GENERATION, one, order, limit=5)
+    by_gpu = await fit_store.top_fits_of_gpus(reader, GENERATION, list(range(1, GPUS + 1)), query, order, 3)
     for gpu, page in by_gpu.items():
-        assert page == await fit_store.page_fits(connection, GENERATION, replace(query, gpu_ids=(gpu,)), order, limit=3)
+        assert page == await fit_store.page_fits(reader, GENERATION, replace(query, gpu_ids=(gpu,)), order, limit=3)
 
 
-async def test_sizes_of_models(connection: AsyncConnection) -> None:
-    found = await fit_store.model_quants(connection, GENERATION, [1, 2, 99])
+async def test_sizes_of_models(reader: Reader) -> None:
+    found = await fit_store.model_quants(reader, GENERATION, [1, 2, 99])
     assert [each.quant_id for each in found[1]] == (np.flatnonzero(BLOCKS[1].available.any(axis=0)) + 1).tolist()
     for model in (1, 2):
         for each in found[model]:
@@ -239,28 +242,28 @@ async def test_sizes_of_models(connection: AsyncConnection) -> None:
     assert found[99] == []
 
 
-async def test_each_generation_sees_its_own_rows(connection: AsyncConnection) -> None:
+async def test_each_generation_sees_its_own_rows(reader: Reader) -> None:
     def cells_of(block: FitBlock) -> int:
         return int(block.available.sum()) * SLOT_COUNT
 
     counts = {
-        number: await fit_store.count_fits(connection, replace(GENERATION, id=number), FitQuery(model_ids=(1,)))
+        number: await fit_store.count_fits(reader, replace(GENERATION, id=number), FitQuery(model_ids=(1,)))
         for number in (1, 2, 3, 4)
     }
     old, new = cells_of(BLOCKS[2]), cells_of(BLOCKS[1])
     assert counts == {1: old, 2: old, 3: new, 4: new}
 
 
-async def test_bad_arguments_are_refused(connection: AsyncConnection) -> None:
+async def test_bad_arguments_are_refused(reader: Reader) -> None:
     order = (FitOrder(FitField.DECODE),)
-    cell = (await all_cells(connection))[0]
-    cursor = cursor_of((), (cell.workload_id, *cell.key))
+    cell = (await all_cells(reader))[0]
+    cursor = cursor_of(())((cell.workload_id, *cell.key))
     with pytest.raises(ValueError, match="does not belong to this order"):
-        await fit_store.page_fits(connection, GENERATION, FitQuery(), order, after=cursor)
+        await fit_store.page_fits(reader, GENERATION, FitQuery(), order, after=cursor)
     with pytest.raises(ValueError, match="not both"):
-        await fit_store.page_fits(connection, GENERATION, FitQuery(), (), after=cursor, before=cursor)
+        await fit_store.page_fits(reader, GENERATION, FitQuery(), (), after=cursor, before=cursor)
     with pytest.raises(ValueError, match="are not slots"):
-        await fit_store.count_fits(connection, GENERATION, FitQuery(workload_ids=(7,), decode_min=1.0))
+        await fit_store.count_fits(reader, GENERATION, FitQuery(workload_ids=(7,), decode_min=1.0))
 
 
 def test_what_a_row_cannot_hold_is_refused() -> None:

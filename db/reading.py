@@ -1,0 +1,134 @@
+"""How the API reads fits: one statement a call, no transaction, the shortest way to the driver that each database has.
+
+A statement names its parameters ``:name``. Every row that a generation shows carries its life span, so that statements
+need no common snapshot.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, TypeAlias
+
+import psycopg
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+from sqlalchemy import make_url, text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+Row: TypeAlias = Sequence[Any]
+Parameters: TypeAlias = Mapping[str, Any]
+#: Called after each statement with its text and the seconds it took.
+Listener: TypeAlias = Callable[[str, float], None]
+#: Seconds that a reader waits for a connection.
+ACQUIRE_TIMEOUT_S = 5.0
+#: A statement's literals are written into it, so that one plan serves all its parameters: nothing is planned twice.
+_OPTIONS = "-c plan_cache_mode=force_generic_plan -c jit=off"
+
+
+class Reader(Protocol):
+    """Runs one SELECT at a time and returns all its rows."""
+
+    @property
+    def dialect(self) -> str:
+        """``sqlite`` or ``postgresql``."""
+
+    async def rows(self, statement: str, parameters: Parameters) -> Sequence[Row]:
+        """All rows of a SELECT. Raises SQLAlchemyError, psycopg.Error or OSError when the database fails."""
+
+
+class EngineReader:
+    """Reads through an engine of SQLAlchemy."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        self.listeners: list[Listener] = []
+
+    @property
+    def dialect(self) -> str:
+        """Name of the database."""
+        return self._engine.dialect.name
+
+    async def rows(self, statement: str, parameters: Parameters) -> Sequence[Row]:
+        """All rows of a SELECT."""
+        began = time.perf_counter()
+        async with self._engine.connect() as connection:
+            found = (await connection.execute(text(statement), parameters)).all()
+        _tell(self.listeners, statement, began)
+        return found
+
+    async def close(self) -> None:
+        """Nothing is kept: the engine is its owner's."""
+
+
+class PostgresReader:
+    """Reads over a pool of autocommitting connections with binary results and prepared statements.
+
+    A connection that the server dropped is replaced, and its statement run once more.
+    """
+
+    def __init__(self, url: str, size: int) -> None:
+        self._url = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+        self._size = size
+        self._pool: AsyncConnectionPool | None = None
+        self.listeners: list[Listener] = []
+
+    @property
+    def dialect(self) -> str:
+        """Name of the database."""
+        return "postgresql"
+
+    async def rows(self, statement: str, parameters: Parameters) -> Sequence[Row]:
+        """All rows of a SELECT."""
+        began = time.perf_counter()
+        for name in parameters:
+            statement = statement.replace(f":{name}", f"%({name})s")
+        try:
+            found = await self._fetch(statement, parameters)
+        except (PoolTimeout, psycopg.errors.QueryCanceled):
+            raise
+        except psycopg.OperationalError:
+            found = await self._fetch(statement, parameters)
+        _tell(self.listeners, statement, began)
+        return found
+
+    async def close(self) -> None:
+        """Give the connections back."""
+        if self._pool is not None:
+            await self._pool.close()
+            self._pool = None
+
+    async def _fetch(self, statement: str, parameters: Parameters) -> Sequence[Row]:
+        pool = self._pool or await self._open()
+        async with pool.connection() as connection:
+            cursor = connection.cursor(binary=True)
+            await cursor.execute(statement.encode(), parameters)
+            return await cursor.fetchall()
+
+    async def _open(self) -> AsyncConnectionPool:
+        pool = AsyncConnectionPool(
+            self._url,
+            min_size=1,
+            max_size=self._size,
+            timeout=ACQUIRE_TIMEOUT_S,
+            kwargs={"autocommit": True, "options": _OPTIONS},
+            open=False,
+        )
+        if self._pool is not None:
+            return self._pool
+        self._pool = pool
+        await pool.open()
+        return pool
+
+
+def reader_of(engine: AsyncEngine, *, size: int = 10) -> EngineReader | PostgresReader:
+    """The reader of an engine's database; make it and close it in the running loop."""
+    if engine.dialect.name != "postgresql":
+        return EngineReader(engine)
+    return PostgresReader(engine.url.render_as_string(hide_password=False), size)
+
+
+def _tell(listeners: Sequence[Listener], statement: str, began: float) -> None:
+    if listeners:
+        taken = time.perf_counter() - began
+        for listener in listeners:
+            listener(statement, taken)
