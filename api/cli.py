@@ -176,6 +176,20 @@ def schema() -> None:
     typer.echo(graphql_schema.as_str())
 
 
+@app.command(
+    "schema-diff", epilog="Example: `fitgraph schema-diff docs/reference/schema.released.graphql schema.graphql`"
+)
+def schema_diff(
+    old: Annotated[Path, typer.Argument(help="Schema that clients were built against.")],
+    new: Annotated[Path, typer.Argument(help="Schema to compare with it.")],
+    verbose: Annotated[bool, typer.Option("--verbose", help="List safe additions, too.")] = False,
+) -> None:
+    """Classify a change of the schema: breaking, announced, dangerous or safe. Exit code 1: it breaks clients."""
+    from api.schema_changes import schema_diff_command
+
+    raise typer.Exit(schema_diff_command(old, new, verbose=verbose))
+
+
 @app.command(epilog="Example: `fitgraph settings > docs/reference/settings.md`")
 def settings() -> None:
     """Print every setting, its default and what it does."""

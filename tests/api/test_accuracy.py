@@ -17,6 +17,7 @@ from db.measurements import speed_rows
 from estimator.calibration import STRATA, Calibration
 from estimator.estimate import estimate
 from estimator.fitting import Fit, fit
+from estimator.spread import DEPTH
 from estimator.types import Engine, EstimateRequest, Status, UnsupportedError
 
 
@@ -44,10 +45,13 @@ def test_fitting_a_subset_twice_gives_the_same_constants(rows: list[dict[str, An
 
 @pytest.mark.parametrize("kind", ["decode", "prefill"])
 def test_every_stratum_has_a_range_around_the_estimate(calibration: Calibration, kind: str) -> None:
-    for ranges in calibration.data[kind]["ranges"].values():
-        for stratum in STRATA:
-            low, high = ranges[stratum]
-            assert 0 < low <= 1 <= high
+    ranges = calibration.data[kind]["ranges"]
+    assert set(ranges) == set(STRATA)
+    for stratum in STRATA:
+        assert ranges[stratum]["low"] < 0 < ranges[stratum]["high"]
+        assert ranges[stratum]["spread"][DEPTH] == ranges["none"]["spread"][DEPTH] >= 0
+    width = [ranges[stratum]["high"] - ranges[stratum]["low"] for stratum in STRATA]
+    assert width == sorted(width)
 
 
 @pytest.mark.parametrize(

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from estimator import crossval
 from estimator.effects import DECODE_FACTORS, factor_values, unit_clocks_s
-from estimator.fitting import PRIOR_SPREAD, Observation, effect_names, fit, prior_spread, weights
+from estimator.fitting import PRIOR_SPREAD, Fitter, Observation, effect_names, fit, prior_spread, weights
 from estimator.speed import DECODE_TERMS
+from estimator.spread import DEPTH, depth_log, fit_spread, spread
 from estimator.types import Accelerator, Backend, Quant, QuantFormat
 
 QUANT = Quant("q4-k-m", "Q4_K_M", QuantFormat.GGUF, "Q4_K_M", 4.0, None, None, None, None, None)
@@ -89,19 +91,69 @@ def test_every_effect_has_a_prior() -> None:
 
 def test_ranges_hold_the_share_that_they_promise_on_other_data() -> None:
     rng = np.random.default_rng(7)
-    data = [observation(f"gpu-{index % 60}", f"model-{index}", 4.0, 1.5) for index in range(3000)]
-    found = crossval.multipliers(data, rng.normal(0.0, 0.2, len(data)))
+    gpus, one = [f"gpu-{index % 60}" for index in range(3000)], np.ones(3000)
+    found = crossval.range_of(rng.normal(0.0, 0.2, 3000), one, 0.1)
     assert found is not None
-    fresh = np.exp(-rng.normal(0.0, 0.2, 20_000))
-    assert 0.78 < float(((fresh >= found[0]) & (fresh <= found[1])).mean()) < 0.82
-    held = crossval.held_coverage(data, rng.normal(0.0, 0.2, len(data)))
+    assert found[0] < 0 < found[1]
+    assert 0.78 < crossval.inside(rng.normal(0.0, 0.2, 20_000), np.ones(20_000), found).mean() < 0.82
+    held = crossval.held_coverage(gpus, rng.normal(0.0, 0.2, 3000), one, 0.1)
     assert held is not None
     assert 0.76 < held < 0.84
 
 
+def test_ranges_grow_until_they_hold_rows_of_gpus_that_did_not_set_them() -> None:
+    rng = np.random.default_rng(11)
+    gpus = [f"gpu-{index % 12}" for index in range(1200)]
+    own = {gpu: rng.normal(0.0, 0.3) for gpu in set(gpus)}
+    residual = np.array([own[gpu] for gpu in gpus]) + rng.normal(0.0, 0.03, 1200)
+    tail = crossval.fair_tail(gpus, residual, np.ones(1200))
+    assert tail < crossval.TAILS[0]
+    held = [crossval.held_coverage(gpus, residual, np.ones(1200), each) for each in (crossval.TAILS[0], tail)]
+    assert held[0] is not None
+    assert held[1] is not None
+    assert held[0] < crossval.COVERAGE <= held[1] or tail == crossval.TAILS[-1]
+
+
+def test_a_spread_makes_wide_and_narrow_kinds_comparable() -> None:
+    rng = np.random.default_rng(5)
+    data = [
+        replace(observation(f"gpu-{index % 40}", f"model-{index}", 4.0, 1.5), depth_tokens=depth)
+        for index, depth in enumerate([0.0, 32768.0] * 1500)
+    ]
+    wide = np.array([3.0 if each.depth_tokens else 1.0 for each in data])
+    residual = rng.normal(0.0, 0.1, len(data)) * wide
+    effects = fit_spread(data, residual)
+    assert effects[DEPTH] * depth_log(32768.0) == pytest.approx(math.log(3.0), abs=0.25)
+    gaps = []
+    for size in (np.ones(len(data)), spread(data, effects)):
+        found = crossval.range_of(residual, size, 0.1)
+        assert found is not None
+        held = crossval.inside(residual, size, found)
+        gaps.append(abs(held[wide > 1].mean() - held[wide == 1].mean()))
+    assert gaps[0] > 0.25
+    assert gaps[1] < 0.1
+
+
+def test_deep_contexts_never_narrow_a_range() -> None:
+    data = [
+        replace(observation(f"gpu-{index % 40}", f"model-{index}", 4.0, 1.5), depth_tokens=depth)
+        for index, depth in enumerate([0.0, 32768.0] * 100)
+    ]
+    residual = np.array([0.01 if each.depth_tokens else 0.3 for each in data])
+    assert fit_spread(data, residual)[DEPTH] == 0.0
+
+
 def test_too_few_residuals_make_no_range() -> None:
-    data = rows({"gpu-a": 1.5}, crossval.MINIMUM_RESIDUALS - 1)
-    assert crossval.multipliers(data, np.zeros(len(data))) is None
+    few = crossval.MINIMUM_RESIDUALS - 1
+    assert crossval.range_of(np.zeros(few), np.ones(few), 0.1) is None
+    assert crossval.fair_tail(["gpu-a"] * few, np.zeros(few), np.ones(few)) == crossval.TAILS[0]
+
+
+def test_terms_that_stand_in_for_one_another_still_converge() -> None:
+    data = rows({f"gpu-{index}": 1.2 + 0.1 * index for index in range(6)})
+    fitter = Fitter(data, DECODE_FACTORS, {})
+    theta = fitter.solve()
+    assert np.abs(fitter.solve(first=theta) - theta).max() < 0.02
 
 
 def test_a_measured_pair_is_trusted_more_the_more_rows_it_has() -> None:
