@@ -11,6 +11,7 @@ def serve_api(*, host: str | None = None, port: int | None = None) -> None:
     import uvicorn
     from uvicorn.config import LOGGING_CONFIG
 
+    from api.guard import guarded
     from api.settings import get_api_settings
     from workers.logs import log_as_json
 
@@ -27,7 +28,8 @@ def serve_api(*, host: str | None = None, port: int | None = None) -> None:
         log_config=None if settings.log_format == "json" else LOGGING_CONFIG,
         server_header=False,
         timeout_graceful_shutdown=5,
-        ws_max_size=262_144,
+        ws_max_size=settings.websocket_message_bytes,
+        http=guarded(settings),
     )
 
 

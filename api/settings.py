@@ -52,6 +52,9 @@ class ApiSettings(Settings):
     )
     max_directives: int = Field(default=_LIMITS.directives, ge=1, description="Most directives of a document.")
     max_fragments: int = Field(default=_LIMITS.fragments, ge=1, description="Most fragments of a document.")
+    max_variable_values: int = Field(
+        default=_LIMITS.variable_values, ge=1, description="Most values that the variables of a request hold."
+    )
     max_cost: int = Field(
         default=_LIMITS.cost,
         ge=100,
@@ -76,7 +79,24 @@ class ApiSettings(Settings):
         default=0, ge=0, description="Points that a client may spend in a minute, counted in Redis; 0: no limit."
     )
     request_timeout_s: float = Field(default=15.0, gt=0, description="Longest execution of a request, seconds.")
-    websocket_connections: int = Field(default=256, ge=1, description="Most open websockets of one server process.")
+    header_timeout_s: float = Field(
+        default=10.0, gt=0, description="Longest wait for the head of a request, and for a client to read, seconds."
+    )
+    max_header_bytes: int = Field(default=32_768, ge=1024, description="Largest head of a request, bytes.")
+    max_connections: int = Field(default=1024, ge=1, description="Most open connections of one server process.")
+    websocket_connections: int = Field(
+        default=256, ge=1, description="Most open websockets and event streams of one server process."
+    )
+    websocket_connections_per_client: int = Field(
+        default=64, ge=1, description="Most open websockets and event streams of one client."
+    )
+    websocket_init_timeout_s: float = Field(
+        default=5.0, gt=0, description="Longest wait for the first message of a websocket, seconds."
+    )
+    websocket_message_bytes: int = Field(default=262_144, ge=1024, description="Largest message of a websocket, bytes.")
+    websocket_messages_per_minute: int = Field(
+        default=600, ge=1, description="Most messages of a websocket in a minute."
+    )
     subscriptions_per_connection: int = Field(default=20, ge=1, description="Most subscriptions of one websocket.")
     document_cache: int = Field(default=512, ge=1, description="Parsed and validated documents kept in memory.")
     response_cache_bytes: int = Field(
@@ -102,6 +122,7 @@ class ApiSettings(Settings):
             repeated_fields=self.max_repeated_fields,
             directives=self.max_directives,
             fragments=self.max_fragments,
+            variable_values=self.max_variable_values,
             cost=self.max_cost,
             page_size=self.max_page_size,
             default_page_size=self.default_page_size,

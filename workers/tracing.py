@@ -6,6 +6,7 @@ Off unless ``FITGRAPH_OTLP_ENDPOINT`` is set: then nothing of OpenTelemetry is i
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -127,15 +128,37 @@ def flush() -> None:
         _provider.force_flush(5000)
 
 
+def record(system: str, statement: str, seconds: float) -> None:
+    """A span for a statement that was run just now, for drivers that SQLAlchemy knows nothing of."""
+    from opentelemetry import trace
+    from opentelemetry.trace import SpanKind
+
+    if _tracer is None or not trace.get_current_span().is_recording():
+        return
+    end = time.time_ns()
+    begin = end - int(seconds * 1e9)
+    _tracer.start_span(_verb(statement), None, SpanKind.CLIENT, _described(system, statement), start_time=begin).end(
+        end
+    )
+
+
+def _described(system: str, statement: str) -> dict[str, str]:
+    return {"db.system.name": system, "db.query.text": statement[:MAX_STATEMENT]}
+
+
+def _verb(statement: str) -> str:
+    words = statement.split(None, 1)
+    return words[0].upper() if words else "SQL"
+
+
 def _before(connection: Any, _cursor: Any, statement: str, _parameters: Any, context: Any, _many: bool) -> None:
     from opentelemetry import trace
     from opentelemetry.trace import SpanKind
 
     if _tracer is None or context is None or not trace.get_current_span().is_recording():
         return
-    attributes = {"db.system.name": connection.dialect.name, "db.query.text": statement[:MAX_STATEMENT]}
-    words = statement.split(None, 1)
-    setattr(context, _SPAN, _tracer.start_span(words[0].upper() if words else "SQL", None, SpanKind.CLIENT, attributes))
+    attributes = _described(connection.dialect.name, statement)
+    setattr(context, _SPAN, _tracer.start_span(_verb(statement), None, SpanKind.CLIENT, attributes))
 
 
 def _after(_connection: Any, _cursor: Any, _statement: str, _parameters: Any, context: Any, _many: bool) -> None:

@@ -18,13 +18,21 @@ class RequestContext:
     """Context of one operation, pinned to one published state for all of its statements."""
 
     def __init__(
-        self, services: Services, view: CatalogView, request_id: str, base_url: str = "", token: str | None = None
+        self,
+        services: Services,
+        view: CatalogView,
+        request_id: str,
+        base_url: str = "",
+        token: str | None = None,
+        client: str = "",
     ) -> None:
         self.services = services
         self.view = view
         self.request_id = request_id
         self.base_url = services.settings.public_url.rstrip("/") or base_url
         self.token = token
+        #: Whom the rate limit counts for.
+        self.client = client
         self._answers: dict[str, Answers] = {}
         self.cost = 0
         #: Whether the answer may be given again to the same question while nothing new is published.
@@ -60,4 +68,5 @@ class RequestContext:
 
     async def renewed(self) -> RequestContext:
         """A fresh context for another operation of the same connection."""
-        return RequestContext(self.services, await self.services.view(), self.request_id, self.base_url, self.token)
+        view = await self.services.view()
+        return RequestContext(self.services, view, self.request_id, self.base_url, self.token, self.client)

@@ -66,9 +66,15 @@ class ApiError(GraphQLError):
 class LimitExceededError(ApiError):
     """A limit was passed. Names the limit, what was asked and what is allowed."""
 
-    def __init__(self, limit: str, value: int, maximum: int, message: str | None = None) -> None:
+    def __init__(self, limit: str, value: float, maximum: float, message: str | None = None) -> None:
         text = message or f"The limit on {limit} is {maximum}; this request has {value}."
         super().__init__(ErrorCode.LIMIT_EXCEEDED, text, limit=limit, value=value, maximum=maximum)
+
+
+def too_slow(maximum_s: float) -> ApiError:
+    """An operation was stopped when its time was over."""
+    message = f"The operation took longer than {maximum_s:g} seconds."
+    return ApiError(ErrorCode.UNAVAILABLE, message, limit="seconds", value=maximum_s, maximum=maximum_s)
 
 
 class NotFoundError(ApiError):

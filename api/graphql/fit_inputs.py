@@ -130,12 +130,16 @@ def store_query(view: CatalogView, wanted: FitFilter | None) -> FitQuery:
     )
 
 
+def within_reach(value: float | None) -> float | None:
+    """A number within what 32-bit floats can be compared with: no estimate comes near the ends."""
+    return None if value is None else min(max(value, -_FAR), _FAR)
+
+
 def _bounded(bounds: FloatRange | None) -> FloatRange:
     """The range within what the store can compare: no stored number comes near its ends."""
     if bounds is None:
         return FloatRange()
-    least, most = (None if end is None else min(max(end, -_FAR), _FAR) for end in (bounds.min, bounds.max))
-    return FloatRange(min=least, max=most)
+    return FloatRange(min=within_reach(bounds.min), max=within_reach(bounds.max))
 
 
 def store_order(wanted: Sequence[FitOrder] | None) -> tuple[StoredOrder, ...]:

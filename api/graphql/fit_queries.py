@@ -142,9 +142,15 @@ async def _page(
     place = None
     if after is not None:
         place = _place(decode_cursor(after, context.view.state, _signature(owner, wanted, order)))
-    found = await fit_store.page_fits(
-        context.services.reads, context.generation, query, order, after=place, limit=page.size
-    )
+    try:
+        found = await fit_store.page_fits(
+            context.services.reads, context.generation, query, order, after=place, limit=page.size
+        )
+    except ValueError as error:
+        if place is None:
+            raise
+        # The checksum was right and the key was not: somebody made this cursor.
+        raise bad_input("This cursor does not belong to this list.") from error
     return _connection(context, found, wanted, order_by, owner, query)
 
 

@@ -13,14 +13,14 @@ from typing import Any
 
 import orjson
 from graphql import GraphQLError, OperationType
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import RedirectResponse, Response
 from strawberry.types.graphql import OperationType as StrawberryOperation
 
 from api.graphql.cache import CachedResponse
 from api.graphql.context import RequestContext
 from api.graphql.documents import PreparedDocument
-from api.graphql.errors import ApiError, ErrorCode, LimitExceededError, bad_input, format_error
+from api.graphql.errors import ApiError, ErrorCode, LimitExceededError, bad_input, format_error, too_slow
 from api.graphql.rates import retry_after_s
 from api.graphql.requests import (
     JSON,
@@ -69,17 +69,16 @@ class GraphQLEndpoint:
             status = 503 if error.code is ErrorCode.UNAVAILABLE else 400
             return refusal(status, error, media, request_id)
         except TimeoutError:
-            late = ApiError(ErrorCode.BAD_USER_INPUT, "The body of the request did not arrive in time.")
-            return refusal(408, late, media, request_id)
+            return refusal(408, late_body(self._settings.request_timeout_s), media, request_id)
         except ClientDisconnect:
             return Response(status_code=499)
 
     async def _answer(self, request: Request, asked: GraphQLRequest, media: str, request_id: str) -> Response:
-        client = self._client_of(request)
+        client = client_of(request, self._services)
         await self._services.rates.admit(client)
         view = await self._services.view()
         base_url = f"{request.url.scheme}://{request.url.netloc}"
-        context = RequestContext(self._services, view, request_id, base_url, _bearer(request))
+        context = RequestContext(self._services, view, request_id, base_url, bearer_of(request), client)
         prepared = self._schema.documents.prepare(asked.query)
         self._check_method(request, prepared, asked)
         if not prepared.cacheable or not self._settings.response_cache_bytes:
@@ -110,25 +109,12 @@ class GraphQLEndpoint:
                     allowed_operation_types=_ALLOWED[request.method],
                 )
         except TimeoutError:
-            error = ApiError(
-                ErrorCode.UNAVAILABLE,
-                f"The operation took longer than {timeout:g} seconds.",
-                limit="time",
-                maximum=timeout,
-            )
-            return CachedResponse.of(_body(None, [error], context, with_data=False), 503, keep=False)
-        await self._services.rates.pay(self._client_of(request), context.cost)
+            return CachedResponse.of(_body(None, [too_slow(timeout)], context, with_data=False), 503, keep=False)
+        await self._services.rates.pay(context.client, context.cost)
         errors = result.errors or []
         refused = result.data is None and all(error.path is None for error in errors) and bool(errors)
         body = _body(result.data, errors, context, with_data=not refused)
         return CachedResponse.of(body, _status(errors, refused, media), keep=not errors and context.keep)
-
-    def _client_of(self, request: Request) -> str:
-        """Who asks: the holder of a known token, else the address; a made-up token gives nobody points of their own."""
-        operator = self._services.operators.find(_bearer(request))
-        if operator is not None:
-            return f"operator {operator.name}"
-        return request.client.host if request.client is not None else "unknown"
 
     def _check_method(self, request: Request, prepared: PreparedDocument, asked: GraphQLRequest) -> None:
         if prepared.errors:
@@ -197,7 +183,22 @@ def refusal(
     return Response(body, status, own, f"{media}; charset=utf-8")
 
 
-def _bearer(request: Request) -> str | None:
+def late_body(maximum_s: float) -> LimitExceededError:
+    """The error for a body that took too long to arrive."""
+    message = f"The body of the request did not arrive within {maximum_s:g} seconds."
+    return LimitExceededError("seconds for the body", maximum_s, maximum_s, message)
+
+
+def client_of(request: HTTPConnection, services: Services) -> str:
+    """Who asks: the holder of a known token, else the address; a made-up token gives nobody points of their own."""
+    operator = services.operators.find(bearer_of(request))
+    if operator is not None:
+        return f"operator {operator.name}"
+    return request.client.host if request.client is not None else "unknown"
+
+
+def bearer_of(request: HTTPConnection) -> str | None:
+    """The bearer token of a request; None for none."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" and token.strip() else None
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import ceil
 from typing import Any
 
 from graphql import (
@@ -29,15 +30,15 @@ from graphql import (
     IntValueNode,
     ListValueNode,
     OperationDefinitionNode,
+    SchemaMetaFieldDef,
     SelectionSetNode,
+    TypeMetaFieldDef,
     VariableNode,
     get_named_type,
 )
 
 from api.graphql.errors import LimitExceededError
-
-#: Cost of an introspection field, whose subtree is not walked: graphql-core bounds its depth.
-INTROSPECTION_COST = 100
+from api.graphql.limits_introspection import VALUES_PER_POINT, introspection_lengths
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,7 @@ class QueryLimits:
     repeated_fields: int = 25
     directives: int = 50
     fragments: int = 100
+    variable_values: int = 20_000
     cost: int = 50_000
     page_size: int = 100
     default_page_size: int = 20
@@ -121,6 +123,9 @@ class _ShapeWalker:
         while pending:
             node = pending.pop()
             self.directives += len(node.directives or ())
+            self.directives += sum(
+                len(each.directives or ()) for each in getattr(node, "variable_definitions", None) or ()
+            )
             inner = getattr(node, "selection_set", None)
             if inner is not None:
                 pending.extend(inner.selections)
@@ -131,7 +136,8 @@ class _ShapeWalker:
             return Shape(1, 1, aliased)
         inner = self.measure(field.selection_set)
         if field.name.value.startswith("__"):
-            return Shape(1, 1, aliased)
+            # Introspection is deep by nature, and graphql-core bounds how deep.
+            return Shape(1, inner.fields + 1, inner.aliases + aliased)
         return Shape(inner.depth + 1, inner.fields + 1, inner.aliases + aliased)
 
     def _fragment(self, name: str) -> Shape:
@@ -172,6 +178,7 @@ class CostWalker:
         self._limits = limits
         self._fragments = {d.name.value: d for d in document.definitions if isinstance(d, FragmentDefinitionNode)}
         self._known: dict[str, int] = {}
+        self._lengths: Mapping[str, float] = {}
 
     def operation(self, operation: OperationDefinitionNode) -> int:
         """Cost of the operation: at least 1."""
@@ -208,7 +215,7 @@ class CostWalker:
     def _field(self, field: FieldNode, parent: GraphQLNamedType | None) -> int:
         name = field.name.value
         if name.startswith("__"):
-            return INTROSPECTION_COST if field.selection_set is not None else 1
+            return 1 if field.selection_set is None else self._introspection(field)
         if not isinstance(parent, GraphQLObjectType | GraphQLInterfaceType):
             return 1
         definition = parent.fields[name]
@@ -219,6 +226,36 @@ class CostWalker:
         if price is None:
             return 1 + inner
         return 1 + (price.surcharge + inner) * self._items(field, price)
+
+    def _introspection(self, field: FieldNode) -> int:
+        self._lengths = self._lengths or introspection_lengths(self._schema)
+        kind = SchemaMetaFieldDef if field.name.value == "__schema" else TypeMetaFieldDef
+        assert field.selection_set is not None
+        values = self._described(field.selection_set, get_named_type(kind.type), {})
+        return 1 + ceil(values / VALUES_PER_POINT)
+
+    def _described(
+        self, selections: SelectionSetNode, parent: GraphQLNamedType | None, known: dict[str, float]
+    ) -> float:
+        """Values of a selection of introspection; ``known`` keeps those of fragments."""
+        total = 0.0
+        for selection in selections.selections:
+            if isinstance(selection, FragmentSpreadNode):
+                name = selection.name.value
+                if name not in known:
+                    definition = self._fragments[name]
+                    inner = self._schema.get_type(definition.type_condition.name.value)
+                    known[name] = self._described(definition.selection_set, inner, known)
+                total += known[name]
+            elif isinstance(selection, InlineFragmentNode):
+                total += self._described(selection.selection_set, parent, known)
+            elif isinstance(selection, FieldNode) and isinstance(parent, GraphQLObjectType):
+                inner_values = 0.0
+                if selection.selection_set is not None:
+                    named = get_named_type(parent.fields[selection.name.value].type)
+                    inner_values = self._described(selection.selection_set, named, known)
+                total += 1 + inner_values * self._lengths.get(f"{parent.name}.{selection.name.value}", 1)
+        return total
 
     def _items(self, field: FieldNode, price: FieldCost) -> int:
         if price.page:

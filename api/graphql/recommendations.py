@@ -14,6 +14,7 @@ from api.graphql.catalog_view import CatalogView
 from api.graphql.described import describe
 from api.graphql.enums import FitSource, OperatingMode, Vendor, WorkloadKind
 from api.graphql.errors import LimitExceededError, bad_input
+from api.graphql.fit_inputs import within_reach
 from api.graphql.fits import Fit, fit_from_cell
 from api.graphql.gpus import Gpu
 from api.graphql.inputs import check_set
@@ -63,6 +64,12 @@ class RecommendationTarget:
     )
     ttft_ms: float | None = strawberry.field(default=None, description="Longest time to the first token, milliseconds.")
     safe_context_tokens: int | None = strawberry.field(default=None, description="Least safe context, tokens.")
+
+
+def target_of(wanted: RecommendationTarget) -> recommend.Target:
+    """The estimator's target."""
+    decode, wait = within_reach(wanted.decode_tokens_per_second), within_reach(wanted.ttft_ms)
+    return recommend.Target(decode, wait, wanted.safe_context_tokens)
 
 
 @strawberry.input(
@@ -206,7 +213,7 @@ def _best_gpus(
         [gpu.accelerator for gpu in gpus],
         asked.aim.value,
         recommend.Buyer(asked.budget_usd, asked.max_power_watts, vendors),
-        recommend.Target(target.decode_tokens_per_second, target.ttft_ms, target.safe_context_tokens),
+        target_of(target),
     )
 
 

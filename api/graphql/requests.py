@@ -101,8 +101,13 @@ def parse_body(body: bytes) -> GraphQLRequest:
         parsed = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise RefusedRequestError(400, bad_input(f"The body is not valid JSON: {error}.")) from error
-    if isinstance(parsed, list):
-        raise RefusedRequestError(400, bad_input("Batches of requests are not accepted; use aliases or `estimates`."))
+    if isinstance(parsed, list) and parsed:
+        raise RefusedRequestError(
+            400,
+            LimitExceededError(
+                "batched requests", len(parsed), 0, "Batches of requests are not accepted; use aliases or `estimates`."
+            ),
+        )
     if not isinstance(parsed, dict):
         raise RefusedRequestError(400, bad_input("The body must be a JSON object with `query`."))
     return _typed(parsed)

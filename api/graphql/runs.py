@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from enum import Enum
 from typing import TYPE_CHECKING
@@ -19,6 +20,10 @@ from db.run_store import RunRow
 
 if TYPE_CHECKING:
     from api.graphql.context import RequestContext
+
+
+#: The database holds no larger one.
+_NUMBER = re.compile(r"[0-9]{1,9}\Z")
 
 
 class RunState(Enum):
@@ -108,7 +113,7 @@ def run_from_row(row: RunRow) -> Run:
 def run_number(text: str) -> int:
     """Number inside a run's id. Raises ``BAD_USER_INPUT`` for another id."""
     node = decode_id(text)
-    if node.kind != "Run" or len(node.key) != 1 or not node.key[0].isdigit():
+    if node.kind != "Run" or len(node.key) != 1 or not _NUMBER.match(node.key[0]):
         raise bad_input("This id is not that of a run.", field="id")
     return int(node.key[0])
 
@@ -133,7 +138,7 @@ async def page_runs(context: RequestContext, first: int | None, after: str | Non
     place = None
     if after is not None:
         key = decode_cursor(after, _STATE, _ORDER)
-        if len(key) != 1 or not isinstance(key[0], int):
+        if len(key) != 1 or type(key[0]) is not int or not 0 <= key[0] < 1 << 31:
             raise bad_input("This cursor does not belong to this list.")
         place = key[0]
     async with context.services.connection() as connection:

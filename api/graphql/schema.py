@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
 import sys
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 import strawberry
-from graphql import GraphQLError, GraphQLInputObjectType, GraphQLObjectType, Undefined
+from graphql import GraphQLError, GraphQLInputObjectType, GraphQLObjectType, OperationType, Undefined
 from strawberry.schema.config import StrawberryConfig
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 from strawberry.types import ExecutionContext
@@ -15,11 +19,12 @@ from strawberry.types.execution import PreExecutionError
 from api.graphql.context import RequestContext
 from api.graphql.documents import Documents
 from api.graphql.engines import Engine
-from api.graphql.errors import ApiError, ErrorCode, code_of, log_fault
+from api.graphql.errors import ApiError, ErrorCode, LimitExceededError, code_of, log_fault, too_slow
 from api.graphql.fits import Fit
 from api.graphql.gpus import Gpu
 from api.graphql.hosts import Host
 from api.graphql.limits import QueryLimits
+from api.graphql.limits_variables import check_variables
 from api.graphql.models import Model
 from api.graphql.mutation import Mutation
 from api.graphql.plain import PlainExecutor
@@ -34,6 +39,9 @@ from api.settings import ApiSettings
 
 if TYPE_CHECKING:
     from api.observe.operations import Observer
+
+
+_SUGGESTION = re.compile(r" ?Did you mean [^?]*\?")
 
 
 class FitSchema(strawberry.Schema):
@@ -62,6 +70,7 @@ class FitSchema(strawberry.Schema):
             kind = operation.operation.name
             if kind not in {allowed.name for allowed in context.allowed_operations}:
                 raise ApiError(ErrorCode.BAD_USER_INPUT, f"A {kind.lower()} cannot be run over this transport.")
+            check_variables(context.variables, self.documents.limits.variable_values)
             cost = self.documents.cost(prepared, operation, context.variables or {})
         except ApiError as error:
             return _refused(context, [error])
@@ -69,6 +78,12 @@ class FitSchema(strawberry.Schema):
             context.context.cost = cost
             context.context.plans = prepared.plans
         return None
+
+    @staticmethod
+    def remove_field_suggestion(error: GraphQLError) -> None:
+        """Take near names of the schema out of a message, wherever graphql-core put them; names of entities stay."""
+        if not isinstance(error.original_error or error, ApiError):
+            error.message = _SUGGESTION.sub("", error.message)
 
     async def execute(self, query: str | None, *args: Any, **kwargs: Any) -> Any:
         """Run an operation that has one answer."""
@@ -83,7 +98,38 @@ class FitSchema(strawberry.Schema):
         if isinstance(context, RequestContext):
             context = kwargs["context_value"] = await context.renewed()
         results = await super().stream(query, *args, **kwargs)
+        if isinstance(context, RequestContext):
+            results = self._limited(results, query or "", kwargs.get("operation_name"), context)
         return results if self.observer is None else self.observer.stream(results, context)
+
+    async def _limited(
+        self, results: Any, query: str, name: str | None, context: RequestContext
+    ) -> AsyncGenerator[Any, None]:
+        """Admit an operation by its client's points and let it pay; an answer that is no stream has limited time."""
+        rates, timeout = context.services.rates, context.services.settings.request_timeout_s
+        async with aclosing(results):
+            try:
+                await rates.admit(context.client)
+                async with asyncio.timeout(None if self._is_subscription(query, name) else timeout):
+                    first = await anext(results, None)
+            except LimitExceededError as error:
+                yield PreExecutionError(data=None, errors=[error])
+                return
+            except TimeoutError:
+                yield PreExecutionError(data=None, errors=[too_slow(timeout)])
+                return
+            await rates.pay(context.client, context.cost)
+            if first is not None:
+                yield first
+            async for result in results:
+                yield result
+
+    def _is_subscription(self, query: str, name: str | None) -> bool:
+        try:
+            prepared = self.documents.prepare(query)
+            return not prepared.errors and prepared.operation(name).operation is OperationType.SUBSCRIPTION
+        except ApiError:
+            return False
 
     def process_errors(self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None) -> None:
         """Log faults of the server; errors of clients are theirs."""

@@ -19,6 +19,7 @@ from api.graphql.cache import CountCache, ResponseCache
 from api.graphql.catalog_view import CatalogView
 from api.graphql.errors import ApiError, ErrorCode
 from api.graphql.live import LiveFits
+from api.graphql.open_streams import OpenStreams
 from api.graphql.rates import RateLimiter
 from api.graphql.redis_link import redis_client
 from api.graphql.shared_cache import SharedResponses
@@ -27,7 +28,7 @@ from api.settings import ApiSettings
 from db import catalog_store, generations
 from db.catalog_files import Catalog, load_catalog
 from db.generations import Generation
-from db.reading import Parameters, Reader, Row, reader_of
+from db.reading import Listener, Parameters, PostgresReader, Reader, Row, reader_of
 from estimator.calibration import Calibration
 
 logger = logging.getLogger("fitgraph.api")
@@ -54,7 +55,7 @@ class Services:
         self._redis = redis_client(settings.resolved_redis_url) if settings.rate_limit_points else None
         self.rates = RateLimiter(self._redis, settings.rate_limit_points)
         self.remote = RemoteFiles(settings.remote_hosts, settings.remote_max_bytes, settings.remote_timeout_s)
-        self.open_websockets = 0
+        self.streams = OpenStreams(settings.websocket_connections, settings.websocket_connections_per_client)
         self._files: Catalog | None = catalog
         self._view: CatalogView | None = None
         self._checked_at = float("-inf")
@@ -83,6 +84,11 @@ class Services:
     def reads(self) -> Reader:
         """Reads of fits. A statement raises :class:`ApiError` ``UNAVAILABLE`` when the database does not answer."""
         return self
+
+    def watch_reads(self, listener: Listener) -> None:
+        """Tell ``listener`` of each statement that goes around the engine, whose events tell of all others."""
+        if isinstance(self._reader, PostgresReader):
+            self._reader.listeners.append(listener)
 
     @property
     def dialect(self) -> str:

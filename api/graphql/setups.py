@@ -15,7 +15,7 @@ from api.graphql.gpus import Gpu
 from api.graphql.live import require_facts
 from api.graphql.models import Model
 from api.graphql.quants import Quant
-from api.graphql.recommendations import RecommendationTarget
+from api.graphql.recommendations import RecommendationTarget, target_of
 from db import fit_store
 from db.fit_store import FitField, FitOrder, FitQuery
 from estimator import recommend
@@ -204,7 +204,7 @@ def _smallest(
         }
     except EstimatorError as error:
         raise ApiError(ErrorCode.UNSUPPORTED, str(error)) from error
-    wanted = recommend.Target(target.decode_tokens_per_second, target.ttft_ms, target.safe_context_tokens)
+    wanted = target_of(target)
     return [
         Setup(
             gpu=gpus[one.gpu],

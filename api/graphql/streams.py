@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from datetime import timedelta
 from typing import Any
@@ -10,55 +11,59 @@ import orjson
 from cross_web import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.websockets import WebSocket
+from starlette.websockets import WebSocket, WebSocketState
 from strawberry.asgi import GraphQL
 from strawberry.http import GraphQLHTTPResponse
 from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
 from strawberry.types import ExecutionResult
 
 from api.graphql.context import RequestContext
-from api.graphql.errors import bad_input, format_error
-from api.graphql.http import refusal
+from api.graphql.errors import ApiError, LimitExceededError, bad_input, format_error
+from api.graphql.http import bearer_of, client_of, late_body, refusal
+from api.graphql.open_streams import OpenStreams
 from api.graphql.requests import JSON, RefusedRequestError, read_request
 from api.graphql.schema import FitSchema
 from api.graphql.services import Services
-
-#: Seconds that a websocket may stay open without having introduced itself.
-_INIT_WAIT_S = 5
+from api.graphql.sockets import MAX_REASON_BYTES, SocketAdapter, SocketHandler
 
 
 class StreamView(GraphQL[RequestContext, None]):
     """Strawberry's transports with our contexts, error format and limits."""
 
     services: Services
+    websocket_adapter_class = SocketAdapter
+    graphql_transport_ws_handler_class = SocketHandler
 
     def __init__(self, schema: FitSchema, services: Services) -> None:
+        settings = services.settings
         super().__init__(
             schema,
             graphql_ide=None,
             subscription_protocols=(GRAPHQL_TRANSPORT_WS_PROTOCOL, "graphql-sse"),
-            connection_init_wait_timeout=timedelta(seconds=_INIT_WAIT_S),
-            max_subscriptions_per_connection=services.settings.subscriptions_per_connection,
-            allowed_origins=services.settings.cors_origins,
+            connection_init_wait_timeout=timedelta(seconds=settings.websocket_init_timeout_s),
+            max_subscriptions_per_connection=settings.subscriptions_per_connection,
+            allowed_origins=settings.cors_origins,
         )
         self.services = services
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one websocket, unless too many are open."""
-        if self.services.open_websockets >= self.services.settings.websocket_connections:
-            await WebSocket(scope, receive, send).close(1013, "too many connections")
-            return
-        self.services.open_websockets += 1
+        socket = WebSocket(scope, receive, send)
         try:
-            await super().__call__(scope, receive, send)
-        finally:
-            self.services.open_websockets -= 1
+            with self.services.streams.one_more(client_of(socket, self.services)):
+                await super().__call__(scope, receive, send)
+        except ApiError as error:
+            await _refuse(socket, error)
 
     async def respond(self, request: Request) -> Response:
         """Answer one request for a stream of server-sent events; it is read and checked as any other request."""
         request_id: str = request.state.request_id
+        settings = self.services.settings
+        client = client_of(request, self.services)
         try:
-            asked = await read_request(request, self.services.settings.max_request_bytes)
+            self.services.streams.check(client)
+            async with asyncio.timeout(settings.request_timeout_s):
+                asked = await read_request(request, settings.max_request_bytes)
             body = orjson.dumps(
                 {"query": asked.query, "variables": asked.variables, "operationName": asked.operation_name}
             )
@@ -67,15 +72,19 @@ class StreamView(GraphQL[RequestContext, None]):
             return refusal(refused.status, refused.error, JSON, request_id, refused.headers)
         except HTTPException as error:
             return refusal(error.status_code, bad_input(error.reason), JSON, request_id)
-        return response
+        except ApiError as error:
+            return refusal(503, error, JSON, request_id)
+        except TimeoutError:
+            return refusal(408, late_body(settings.request_timeout_s), JSON, request_id)
+        return CountedResponse(response, self.services.streams, client)
 
     async def get_context(self, request: Request | WebSocket, response: Response | WebSocket) -> RequestContext:
         """Context of a connection; each of its operations gets a renewed one."""
         del response
-        scheme, _, token = request.headers.get("authorization", "").partition(" ")
         base_url = f"{request.url.scheme.replace('ws', 'http')}://{request.url.netloc}"
-        bearer = token if scheme.lower() == "bearer" else None
-        return RequestContext(self.services, await self.services.view(), request.state.request_id, base_url, bearer)
+        view, request_id = await self.services.view(), request.state.request_id
+        client = client_of(request, self.services)
+        return RequestContext(self.services, view, request_id, base_url, bearer_of(request), client)
 
     async def process_result(self, request: Request, result: ExecutionResult) -> GraphQLHTTPResponse:
         """Result of one event, errors as everywhere else."""
@@ -97,6 +106,33 @@ class StreamView(GraphQL[RequestContext, None]):
         if not isinstance(parsed, dict):
             raise json.JSONDecodeError("a message must be an object", str(data)[:100], 0)
         return parsed
+
+
+class CountedResponse(Response):
+    """A streamed response that counts as an open stream while it is sent."""
+
+    def __init__(self, response: Response, streams: OpenStreams, client: str) -> None:
+        self._response, self._streams, self._client = response, streams, client
+        self.status_code, self.background = response.status_code, None
+        self.raw_headers = response.raw_headers
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Send it, or the refusal when others were quicker."""
+        try:
+            with self._streams.one_more(self._client):
+                await self._response(scope, receive, send)
+        except LimitExceededError as error:
+            await refusal(503, error, JSON, scope["state"]["request_id"])(scope, receive, send)
+
+
+async def _refuse(socket: WebSocket, error: ApiError) -> None:
+    """Refuse a websocket: with a typed answer to its handshake where the server can send one, else with its reason."""
+    if socket.application_state is not WebSocketState.CONNECTING:
+        await socket.close(1013, error.message[:MAX_REASON_BYTES])
+    elif "websocket.http.response" in (socket.scope.get("extensions") or {}):
+        await socket.send_denial_response(refusal(503, error, JSON, socket.state.request_id))
+    else:
+        await socket.close(1013, error.message[:MAX_REASON_BYTES])
 
 
 def _with_body(request: Request, body: bytes) -> Request:

@@ -89,6 +89,7 @@ class Metrics:
 
         event.listen(engine, "before_cursor_execute", before)
         event.listen(engine, "after_cursor_execute", after)
+        self._services.watch_reads(lambda _statement, seconds: self.sql_seconds.observe(seconds))
 
     async def render(self) -> bytes:
         """The exposition. A broker or database that does not answer is a value of 0, never an error."""
@@ -146,7 +147,7 @@ class _Kept(Collector):
         found.add_metric(["shared_hit"], cache.shared_hits)
         yield found
         yield GaugeMetricFamily("fitgraph_response_cache_bytes", "Memory of kept responses.", cache.used_bytes)
-        yield GaugeMetricFamily("fitgraph_websockets", "Open websockets.", self._services.open_websockets)
+        yield GaugeMetricFamily("fitgraph_streams", "Open websockets and event streams.", self._services.streams.count)
         if generation is not None:
             yield GaugeMetricFamily("fitgraph_generation", "Published generation.", generation.id)
             yield GaugeMetricFamily("fitgraph_published_cells", "Cells of it.", generation.cells)

@@ -26,6 +26,8 @@ class Observation:
     def __init__(self, settings: ApiSettings, services: Services, schema: FitSchema) -> None:
         tracing.start_tracing(settings, "api")
         observe_tasks(settings)
+        if tracing.is_on():
+            services.watch_reads(lambda statement, seconds: tracing.record("postgresql", statement, seconds))
         self.metrics = Metrics(services) if settings.metrics else None
         if self.metrics is not None or tracing.is_on():
             schema.observer = Observer(schema, self.metrics)

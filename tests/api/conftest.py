@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psycopg
 import pytest
 import pytest_asyncio
 from sqlalchemy import event
@@ -17,7 +18,8 @@ from starlette.applications import Starlette
 from api.app import create_app
 from api.settings import ApiSettings
 from db.catalog_files import Catalog, load_catalog, revision_of
-from db.session import upgrade_database
+from db.session import sync_engine, upgrade_database
+from workers.embedded_postgres import EmbeddedPostgres
 from workers.runs import run_in_process
 
 MODELS = ("kimi-linear-48b-a3b", "llama-3.1-8b", "qwen3-30b-a3b", "llama-2-7b")
@@ -89,6 +91,29 @@ async def client(app: Starlette) -> AsyncIterator[httpx.AsyncClient]:
     """Client of the published application."""
     async with client_of(app) as made:
         yield made
+
+
+@pytest.fixture(scope="session")
+def postgres_settings(
+    postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory, catalog: Catalog
+) -> Iterator[ApiSettings]:
+    """Settings of a database on PostgreSQL with the same published catalog."""
+    with psycopg.connect(postgres.url().replace("+psycopg", ""), autocommit=True) as connection:
+        connection.execute("CREATE DATABASE fitgraph_api")
+    made = ApiSettings(state_dir=tmp_path_factory.mktemp("pg"), database_url=postgres.url("fitgraph_api"))
+    upgrade_database(made.resolved_database_url)
+    assert run_in_process(made, catalog) is not None
+    yield made
+    sync_engine(made.resolved_database_url).dispose()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def other(postgres_settings: ApiSettings, catalog: Catalog) -> AsyncIterator[httpx.AsyncClient]:
+    """Client of an application on PostgreSQL."""
+    made = create_app(postgres_settings, catalog)
+    async with client_of(made) as client:
+        yield client
+    await made.state.services.close()
 
 
 def asker(client: httpx.AsyncClient) -> Ask:

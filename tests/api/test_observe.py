@@ -162,6 +162,21 @@ async def test_spans_nest_and_hold_no_values(settings: ApiSettings, spans: InMem
     assert found["POST graphql"].attributes["http.response.status_code"] == 200
 
 
+@pytest.mark.postgres
+async def test_reads_of_postgresql_are_seen(postgres_settings: ApiSettings, spans: InMemorySpanExporter) -> None:
+    async with served(postgres_settings, otlp_endpoint="http://127.0.0.1:1", metrics=True) as (client, _):
+        await ask(client, "{ __typename }")
+        before = (await scraped(client))["fitgraph_sql_seconds_count", ()]
+        spans.clear()
+        await ask(client, "{ fits(first: 2) { nodes { score } } }")
+        found = [span for span in spans.get_finished_spans() if "db.query.text" in (span.attributes or {})]
+        assert (await scraped(client))["fitgraph_sql_seconds_count", ()] > before
+    fits = [span for span in found if "fit_" in span.attributes["db.query.text"]]
+    assert fits
+    assert {span.attributes["db.system.name"] for span in fits} == {"postgresql"}
+    assert all(span.parent is not None and span.end_time >= span.start_time for span in fits)
+
+
 async def test_a_line_is_one_json_object_with_its_request() -> None:
     formatter = JsonFormatter()
     token = request_id.set("abc")

@@ -2,20 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
-import psycopg
 import pytest
-import pytest_asyncio
-
-from api.app import create_app
-from api.settings import ApiSettings
-from db.catalog_files import Catalog
-from db.session import sync_engine, upgrade_database
-from workers.embedded_postgres import EmbeddedPostgres
-from workers.runs import run_in_process
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.postgres]
 
@@ -36,23 +26,6 @@ QUERIES = (
     '{ recommendations(for: {gpu: "rtx-3090"}) { score fit { model { slug } quant { slug } } } }',
     "{ catalog { revision generation fitCount unsupportedCount lastRun { state cellCount } } runs { totalCount } }",
 )
-
-
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def other(
-    postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory, catalog: Catalog
-) -> AsyncIterator[httpx.AsyncClient]:
-    """Client of an application on PostgreSQL with the same published catalog."""
-    with psycopg.connect(postgres.url().replace("+psycopg", ""), autocommit=True) as connection:
-        connection.execute("CREATE DATABASE fitgraph_api")
-    settings = ApiSettings(state_dir=tmp_path_factory.mktemp("pg"), database_url=postgres.url("fitgraph_api"))
-    upgrade_database(settings.resolved_database_url)
-    assert run_in_process(settings, catalog) is not None
-    app = create_app(settings, catalog)
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
-        yield client
-    await app.state.services.close()
-    sync_engine(settings.resolved_database_url).dispose()
 
 
 @pytest.mark.parametrize("query", QUERIES)
