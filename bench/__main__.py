@@ -10,6 +10,7 @@ BENCHMARKS: tuple[tuple[str, ...], ...] = (
     ("bench.compute",),
     ("bench.storage", "sqlite"),
     ("bench.storage", "postgres"),
+    ("bench.api",),
 )
 
 

@@ -22,7 +22,7 @@ Listener: TypeAlias = Callable[[str, float], None]
 #: Seconds that a reader waits for a connection.
 ACQUIRE_TIMEOUT_S = 5.0
 #: A statement's literals are written into it, so that one plan serves all its parameters: nothing is planned twice.
-_OPTIONS = "-c plan_cache_mode=force_generic_plan -c jit=off"
+PREPARED_OPTIONS = "-c plan_cache_mode=force_generic_plan -c jit=off"
 
 
 class Reader(Protocol):
@@ -80,8 +80,7 @@ class PostgresReader:
     async def rows(self, statement: str, parameters: Parameters) -> Sequence[Row]:
         """All rows of a SELECT."""
         began = time.perf_counter()
-        for name in parameters:
-            statement = statement.replace(f":{name}", f"%({name})s")
+        statement = bound(statement, parameters)
         try:
             found = await self._fetch(statement, parameters)
         except (PoolTimeout, psycopg.errors.QueryCanceled):
@@ -110,7 +109,7 @@ class PostgresReader:
             min_size=1,
             max_size=self._size,
             timeout=ACQUIRE_TIMEOUT_S,
-            kwargs={"autocommit": True, "options": _OPTIONS},
+            kwargs={"autocommit": True, "options": PREPARED_OPTIONS},
             open=False,
         )
         if self._pool is not None:
@@ -125,6 +124,13 @@ def reader_of(engine: AsyncEngine, *, size: int = 10) -> EngineReader | Postgres
     if engine.dialect.name != "postgresql":
         return EngineReader(engine)
     return PostgresReader(engine.url.render_as_string(hide_password=False), size)
+
+
+def bound(statement: str, parameters: Parameters) -> str:
+    """``statement`` with its parameters as psycopg names them."""
+    for name in parameters:
+        statement = statement.replace(f":{name}", f"%({name})s")
+    return statement
 
 
 def _tell(listeners: Sequence[Listener], statement: str, began: float) -> None:

@@ -1,0 +1,145 @@
+"""Statements of the store taken apart: their text, their plan and their time on the driver alone."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import statistics
+import time
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+from sqlalchemy import make_url
+
+from db.catalog_store import ids_of
+from db.fit_query import FitField, FitOrder, FitQuery
+from db.fit_store import page_fits
+from db.generations import Generation, current_generation_sync
+from db.reading import PREPARED_OPTIONS, Reader, bound
+from db.session import SQLITE_MMAP_BYTES, is_sqlite, make_engine
+from estimator.types import Status
+
+SQL_BAR_MS = 2.0
+CALLS = 40
+_DECODE = (FitOrder(FitField.DECODE),)
+_CODING = {"workload_ids": (1,)}
+
+
+class Statements:
+    """Statements that reads of the store would run on one database, and one plain connection to run them on."""
+
+    def __init__(self, url: str) -> None:
+        engine = make_engine(url)
+        with engine.connect() as connection:
+            generation = current_generation_sync(connection)
+            self._ids = {kind: ids_of(connection, kind) for kind in ("model", "gpu", "quant")}
+        engine.dispose()
+        if generation is None:
+            raise RuntimeError("nothing is published there")
+        self.generation: Generation = generation
+        self.dialect = "sqlite" if is_sqlite(url) else "postgresql"
+        made = make_url(url)
+        self._connection: Any
+        if self.dialect == "sqlite":
+            self._connection = sqlite3.connect(str(made.database))
+            self._connection.execute(f"PRAGMA mmap_size={SQLITE_MMAP_BYTES}")
+            self._cursor = self._connection.cursor()
+        else:
+            plain = made.set(drivername="postgresql").render_as_string(hide_password=False)
+            self._connection = psycopg.connect(plain, autocommit=True, options=PREPARED_OPTIONS)
+            self._cursor = self._connection.cursor(binary=True)
+
+    def ids(self, kind: str) -> dict[str, int]:
+        """Ids by slug."""
+        return self._ids[kind]
+
+    def of(self, read: Callable[[Reader], Awaitable[Any]]) -> tuple[str, Any]:
+        """Text and parameters of the one statement that ``read`` runs."""
+        found: list[tuple[str, Any]] = []
+        dialect = self.dialect
+
+        class Noting:
+            """Keeps what it is asked and has no rows."""
+
+            @property
+            def dialect(self) -> str:
+                return dialect
+
+            async def rows(self, statement: str, parameters: Any) -> Sequence[Any]:
+                found.append((statement, parameters))
+                return []
+
+        async def run() -> None:
+            await read(Noting())
+
+        asyncio.run(run())
+        (only,) = found
+        return only
+
+    def rows(self, statement: str, parameters: Any = None) -> list[Any]:
+        """All rows of a statement."""
+        if self.dialect == "postgresql":
+            self._cursor.execute(bound(statement, parameters or {}), parameters or {}, prepare=True)
+        else:
+            self._cursor.execute(statement, parameters or {})
+        found: list[Any] = self._cursor.fetchall()
+        return found
+
+    def timed_ms(self, statement: str, parameters: Any) -> float:
+        """Milliseconds from sending a statement to having its last row."""
+        began = time.perf_counter()
+        self.rows(statement, parameters)
+        return (time.perf_counter() - began) * 1e3
+
+    def plan(self, statement: str, parameters: Any) -> str:
+        """What EXPLAIN says."""
+        asked = "EXPLAIN " if self.dialect == "postgresql" else "EXPLAIN QUERY PLAN "
+        return "\n".join(" ".join(map(str, row)) for row in self.rows(asked + statement, parameters))
+
+    def close(self) -> None:
+        """End the connection."""
+        self._connection.close()
+
+
+@contextmanager
+def statements_of(url: str) -> Iterator[Statements]:
+    """Statements of a published database."""
+    made = Statements(url)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def filters(made: Statements) -> dict[str, FitQuery]:
+    """What the pages are filtered by."""
+    quants, gpus = made.ids("quant"), made.ids("gpu")
+    some = tuple(
+        sorted(number for slug, number in gpus.items() if slug.startswith(("rtx-", "h100", "a100", "instinct")))
+    )
+    return {
+        "one workload": FitQuery(**_CODING),
+        "that fit whole": FitQuery(**_CODING, statuses=(Status.FITS,)),
+        "20 tok/s and more, 32,768 tokens and more": FitQuery(**_CODING, decode_min=20.0, safe_context_min=32_768),
+        "20 to 30 tok/s": FitQuery(**_CODING, decode_min=20.0, decode_max=30.0),
+        "recommended": FitQuery(**_CODING, recommended=True),
+        "score of 80 and more": FitQuery(**_CODING, score_min=80.0),
+        "in Q4_K_M or Q5_K_M": FitQuery(**_CODING, quant_ids=(quants["q4-k-m"], quants["q5-k-m"])),
+        f"on {len(some)} accelerators": FitQuery(**_CODING, gpu_ids=some, statuses=(Status.FITS, Status.FITS_TIGHTLY)),
+    }
+
+
+def page_times(made: Statements) -> Iterator[tuple[str, float, bool]]:
+    """Of each filter: its name, the median milliseconds of its first page, and whether an index gives the order."""
+    for name, query in filters(made).items():
+
+        def read(reader: Reader, query: FitQuery = query) -> Awaitable[Any]:
+            return page_fits(reader, made.generation, query, _DECODE)
+
+        statement, parameters = made.of(read)
+        for _ in range(6):
+            made.rows(statement, parameters)
+        times = [made.timed_ms(statement, parameters) for _ in range(CALLS)]
+        yield name, statistics.median(times), "_decode_" in made.plan(statement, parameters)
