@@ -7,9 +7,9 @@ missing or null variable, is left to graphql-core and Strawberry.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from graphql import (
     ArgumentNode,
@@ -28,6 +28,10 @@ from strawberry.schema.schema_converter import GraphQLCoreConverter
 from strawberry.types.arguments import convert_arguments
 from strawberry.types.field import StrawberryField
 
+Watch: TypeAlias = Callable[[Callable[[], Any]], Any]
+#: Extension of a field that holds its watch.
+WATCH = "fitgraph-watch"
+
 
 @dataclass(frozen=True, slots=True)
 class Call:
@@ -38,6 +42,14 @@ class Call:
     constant: Mapping[str, Any]
     variables: tuple[tuple[str, str], ...]
     info_name: str | None
+    #: What runs the resolver and sees how it goes; None when nobody looks.
+    watch: Watch | None = None
+
+    def result(self, source: Any, keywords: dict[str, Any]) -> Any:
+        """What the resolver returns for one object."""
+        if self.watch is None:
+            return self.definition.get_result(source, info=None, args=[source], kwargs=keywords)
+        return self.watch(lambda: self.definition.get_result(source, info=None, args=[source], kwargs=keywords))
 
     def keywords(self, coerced: Mapping[str, Any]) -> dict[str, Any] | None:
         """All arguments; None when a variable is missing or null, which has rules of its own."""
@@ -84,7 +96,8 @@ def call_of(schema: GraphQLSchema, parent_type: GraphQLObjectType, node: FieldNo
         # Whatever is wrong with the arguments is said by the general path, at its place in the answer.
         return None
     info = resolver.info_parameter
-    return Call(field, definition, converted, filled, None if info is None else info.name)
+    watch = (field.extensions or {}).get(WATCH)
+    return Call(field, definition, converted, filled, None if info is None else info.name, watch)
 
 
 def _has_variables(value: Any) -> bool:

@@ -99,7 +99,7 @@ class PlainExecutor(StrawberryGraphQLCoreExecutionContext):
         try:
             if call.info_name is not None:
                 kwargs[call.info_name] = Info(_raw_info=info, _field=call.definition)
-            result = call.definition.get_result(source, info=None, args=[source], kwargs=kwargs)
+            result = call.result(source, kwargs)
             if self.is_awaitable(result):
                 return self.complete_awaitable_value(kind, details, info, path, result, position_context)
             completed = self.complete_value(kind, details, info, path, result, position_context)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from graphql import GraphQLField, GraphQLObjectType
 from strawberry.schema.schema_converter import GraphQLCoreConverter
 
+from api.graphql.calls import WATCH
 from api.graphql.errors import ApiError, code_of
 from api.observe.metrics import Metrics
 from workers import tracing
@@ -90,10 +91,10 @@ class Observer:
                 if timer is not None:
                     timer.observe(perf_counter() - started)
 
-        def timed(source: Any, info: Any, **arguments: Any) -> Any:
+        def watched(run: Callable[[], Any]) -> Any:
             started = perf_counter()
             try:
-                found = resolve(source, info, **arguments)
+                found = run()
             except BaseException:
                 if timer is not None:
                     timer.observe(perf_counter() - started)
@@ -104,4 +105,9 @@ class Observer:
                 timer.observe(perf_counter() - started)
             return found
 
+        def timed(source: Any, info: Any, **arguments: Any) -> Any:
+            return watched(lambda: resolve(source, info, **arguments))
+
+        # The executor calls simple resolvers without going through `resolve`.
+        field.extensions = {**(field.extensions or {}), WATCH: watched}
         field.resolve = timed

@@ -171,6 +171,23 @@ def socket_to(server: ApiServer) -> Any:
     return websockets.connect(f"ws://{server.host}:{server.port}/graphql", subprotocols=["graphql-transport-ws"])  # type: ignore[list-item]
 
 
+@asynccontextmanager
+async def socket_when_free(server: ApiServer) -> AsyncIterator[websockets.ClientConnection]:
+    """A websocket, as soon as those of the test before are gone."""
+    while True:
+        try:
+            socket = await socket_to(server)
+            break
+        except websockets.InvalidStatus as refused:
+            if refused.response.status_code != 503:
+                raise
+            await asyncio.sleep(0.05)
+    try:
+        yield socket
+    finally:
+        await socket.close()
+
+
 async def test_websocket_handshakes_are_refused_with_a_typed_error(server: ApiServer) -> None:
     async with asyncio.timeout(PATIENCE_S), socket_to(server), socket_to(server):
         with pytest.raises(websockets.InvalidStatus) as caught:
@@ -181,13 +198,13 @@ async def test_websocket_handshakes_are_refused_with_a_typed_error(server: ApiSe
 
 
 async def test_a_websocket_that_says_nothing(server: ApiServer) -> None:
-    async with asyncio.timeout(PATIENCE_S), socket_to(server) as socket:
+    async with asyncio.timeout(PATIENCE_S), socket_when_free(server) as socket:
         await socket.wait_closed()
         assert socket.close_code == 4408
 
 
 async def test_a_large_message(server: ApiServer) -> None:
-    async with asyncio.timeout(PATIENCE_S), socket_to(server) as socket:
+    async with asyncio.timeout(PATIENCE_S), socket_when_free(server) as socket:
         await socket.send(json.dumps({"type": "connection_init", "payload": {"x": "y" * 3000}}))
         await socket.wait_closed()
         assert socket.close_code == 1009
