@@ -22,7 +22,8 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.graphql.errors import ApiError
-from api.graphql.http import GraphQLEndpoint, encode
+from api.graphql.http import EVENT_STREAM, GraphQLEndpoint, encode
+from api.graphql.requests import negotiate
 from api.graphql.schema import FitSchema, build_schema
 from api.graphql.services import Services
 from api.graphql.streams import stream_view
@@ -49,11 +50,12 @@ def create_app(settings: ApiSettings | None = None, catalog: Catalog | None = No
     services = Services(settings, engine, catalog)
     schema = build_schema(settings)
     observation = _observation(settings, services, schema)
-    endpoint = GraphQLEndpoint(schema, services)
     streams = stream_view(schema, services)
+    endpoint = GraphQLEndpoint(schema, services, streams.respond)
 
     async def graphql(request: Request) -> Response:
-        if "text/event-stream" in request.headers.get("accept", ""):
+        accept = request.headers.get("accept", "")
+        if EVENT_STREAM in accept and negotiate(accept) is None:
             return await streams.respond(request)
         return await endpoint.handle(request)
 

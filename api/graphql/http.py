@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import orjson
@@ -39,11 +40,18 @@ logger = logging.getLogger("fitgraph.http")
 _ALLOWED = {"GET": {StrawberryOperation.QUERY}, "POST": {StrawberryOperation.QUERY, StrawberryOperation.MUTATION}}
 
 
+EVENT_STREAM = "text/event-stream"
+#: Answers a request that was read, as a stream.
+Stream = Callable[[Request, GraphQLRequest], Awaitable[Response]]
+
+
 class GraphQLEndpoint:
     """Handler of ``/graphql`` for GET and POST."""
 
-    def __init__(self, schema: FitSchema, services: Services) -> None:
+    def __init__(self, schema: FitSchema, services: Services, stream: Stream | None = None) -> None:
+        """``stream`` answers subscriptions of clients that accept server-sent events beside JSON."""
         self._schema = schema
+        self._stream = stream
         self._services = services
         self._settings = services.settings
         self._persisted = PersistedDocuments(services.settings.document_cache)
@@ -80,6 +88,10 @@ class GraphQLEndpoint:
         base_url = f"{request.url.scheme}://{request.url.netloc}"
         context = RequestContext(self._services, view, request_id, base_url, bearer_of(request), client)
         prepared = self._schema.documents.prepare(asked.query)
+        # Some clients accept JSON and streams for every operation and leave the choice to the server.
+        stream = self._stream if EVENT_STREAM in request.headers.get("accept", "") else None
+        if stream is not None and not prepared.errors and _is_subscription(prepared, asked):
+            return await stream(request, asked)
         self._check_method(request, prepared, asked)
         if not prepared.cacheable or not self._settings.response_cache_bytes:
             return _response(await self._run(request, asked, context, media), media, request, request_id, None)
@@ -128,6 +140,10 @@ class GraphQLEndpoint:
             raise RefusedRequestError(
                 405, bad_input("GET runs queries only; send a mutation with POST."), {"Allow": "POST"}
             )
+
+
+def _is_subscription(prepared: PreparedDocument, asked: GraphQLRequest) -> bool:
+    return bool(prepared.operation(asked.operation_name).operation is OperationType.SUBSCRIPTION)
 
 
 def _body(data: Any, errors: list[GraphQLError], context: RequestContext, *, with_data: bool) -> bytes:

@@ -21,7 +21,7 @@ from api.graphql.context import RequestContext
 from api.graphql.errors import ApiError, LimitExceededError, bad_input, format_error
 from api.graphql.http import bearer_of, client_of, late_body, refusal
 from api.graphql.open_streams import OpenStreams
-from api.graphql.requests import JSON, RefusedRequestError, read_request
+from api.graphql.requests import JSON, GraphQLRequest, RefusedRequestError, read_request
 from api.graphql.schema import FitSchema
 from api.graphql.services import Services
 from api.graphql.sockets import MAX_REASON_BYTES, SocketAdapter, SocketHandler
@@ -55,15 +55,16 @@ class StreamView(GraphQL[RequestContext, None]):
         except ApiError as error:
             await _refuse(socket, error)
 
-    async def respond(self, request: Request) -> Response:
-        """Answer one request for a stream of server-sent events; it is read and checked as any other request."""
+    async def respond(self, request: Request, asked: GraphQLRequest | None = None) -> Response:
+        """Answer one request for a stream of server-sent events; unless ``asked`` is given, it is read as any other."""
         request_id: str = request.state.request_id
         settings = self.services.settings
         client = client_of(request, self.services)
         try:
             self.services.streams.check(client)
-            async with asyncio.timeout(settings.request_timeout_s):
-                asked = await read_request(request, settings.max_request_bytes)
+            if asked is None:
+                async with asyncio.timeout(settings.request_timeout_s):
+                    asked = await read_request(request, settings.max_request_bytes)
             body = orjson.dumps(
                 {"query": asked.query, "variables": asked.variables, "operationName": asked.operation_name}
             )
