@@ -8,6 +8,8 @@ import sys
 #: Modules with a command line of their own, in order.
 BENCHMARKS: tuple[tuple[str, ...], ...] = (
     ("bench.compute",),
+    ("bench.whatif",),
+    ("bench.resultpage",),
     ("bench.storage", "sqlite"),
     ("bench.storage", "postgres"),
     ("bench.api",),

@@ -25,11 +25,14 @@ MAX_DIMENSIONS = 4
 #: Numbers of longer arrays are skipped, not kept: only per-layer lists are of use.
 MAX_KEPT_NUMBERS = 4_096
 MAX_ARRAY_STRINGS = 4_194_304
+#: What follows a tensor's rank: its dimensions, type and offset.
+_TENSOR_FORMS: dict[int, struct.Struct] = {rank: struct.Struct(f"<{rank}QIQ") for rank in range(1, MAX_DIMENSIONS + 1)}
 
 _SCALARS: dict[int, str] = {
     0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d",
 }  # fmt: skip
 _STRING, _ARRAY = 8, 9
+_FORMS: dict[str, struct.Struct] = {code: struct.Struct("<" + code) for code in _SCALARS.values()}
 #: ``ggml_type`` numbers of types that files really hold.
 _GGML_TYPES: dict[int, str] = {
     0: "F32", 1: "F16", 2: "Q4_0", 3: "Q4_1", 6: "Q5_0", 7: "Q5_1", 8: "Q8_0", 10: "Q2_K", 11: "Q3_K", 12: "Q4_K",
@@ -133,33 +136,36 @@ def parse_gguf(data: bytes) -> GgufHeader:
 class _Reader:
     """A cursor over bytes that never reads past their end."""
 
-    __slots__ = ("_data", "position")
+    __slots__ = ("_data", "_end", "position")
 
     def __init__(self, data: bytes) -> None:
-        self._data = memoryview(data)
+        self._data = data
+        self._end = len(data)
         self.position = 0
 
     @property
     def left(self) -> int:
-        return len(self._data) - self.position
+        return self._end - self.position
 
     def take(self, count: int, what: str) -> bytes:
-        if count > self.left:
-            raise ImportFactsError(
-                f"the header ends at byte {len(self._data):,} in the middle of {what}; give more of the file", "length"
-            )
-        found = bytes(self._data[self.position : self.position + count])
-        self.position += count
-        return found
+        start = self.position
+        self.skip(count, what)
+        return self._data[start : self.position]
 
     def skip(self, count: int, what: str) -> None:
-        if count > self.left:
-            self.take(count, what)
+        if count > self._end - self.position:
+            raise ImportFactsError(
+                f"the header ends at byte {self._end:,} in the middle of {what}; give more of the file", "length"
+            )
         self.position += count
 
+    def numbers(self, form: struct.Struct, what: str) -> tuple[Any, ...]:
+        start = self.position
+        self.skip(form.size, what)
+        return form.unpack_from(self._data, start)
+
     def number(self, code: str, what: str) -> Any:
-        found = struct.unpack("<" + code, self.take(struct.calcsize("<" + code), what))[0]
-        return found
+        return self.numbers(_FORMS[code], what)[0]
 
     def text(self, limit: int, what: str) -> str:
         count = self.number("Q", f"the length of {what}")
@@ -234,12 +240,10 @@ def _read_tensor(reader: _Reader) -> TensorInfo:
         raise ImportFactsError(
             f"the tensor {name[:80]!r} has {rank} dimensions; 1 to {MAX_DIMENSIONS} are possible", "tensors"
         )
-    dimensions = struct.unpack(f"<{rank}Q", reader.take(8 * rank, "a tensor's dimensions"))
+    *dimensions, code, _ = reader.numbers(_TENSOR_FORMS[rank], "a tensor's dimensions, type and offset")
     elements = prod(dimensions)
     if not 0 < elements <= MAX_PARAMETERS:
         raise ImportFactsError(f"the tensor {name[:80]!r} claims {elements:,} elements", "tensors")
-    code = reader.number("I", "a tensor's type")
-    reader.number("Q", "a tensor's offset")
     if code in _GGML_TYPES:
         type_name = _GGML_TYPES[code]
         block, block_bytes = BLOCKS[type_name]
@@ -252,9 +256,7 @@ def _read_tensor(reader: _Reader) -> TensorInfo:
         raise ImportFactsError(
             f"a row of {name[:80]!r} has {dimensions[0]:,} elements, no multiple of {block}", "tensors"
         )
-    return TensorInfo(
-        name, tuple(int(each) for each in dimensions), type_name, elements, elements // block * block_bytes
-    )
+    return TensorInfo(name, tuple(dimensions), type_name, elements, elements // block * block_bytes)
 
 
 def _too_many(message: str, size: int, field: str) -> ImportFactsError:
