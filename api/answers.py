@@ -53,6 +53,7 @@ class Answers:
             hf_repository=fit.model.hugging_face_repository,
             gguf_repository=fit.model.gguf_repository,
             ollama_tag=fit.model.ollama_tag,
+            checkpoint_repository=specs.checkpoint_repository(fit.model.entry, fit.quant.slug),
         )
 
     @cached_property

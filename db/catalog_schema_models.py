@@ -225,6 +225,13 @@ class Benchmark(Shape):
     setting: Text | None = None
 
 
+class CheckpointRepo(Shape):
+    """Where a pre-quantized checkpoint is published."""
+
+    repo: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")]
+    source: Text
+
+
 class ModelFile(Shape):
     """A language model."""
 
@@ -282,3 +289,5 @@ class ModelFile(Shape):
     gguf_sizes_gib_reported: dict[str, Positive] | None = None
     ollama_default_size_text: Text | None = None
     lm_head_bias: bool | None = None
+    # By slug of the quantization that the checkpoint is in.
+    checkpoint_repos: dict[Slug, CheckpointRepo] | None = None

@@ -175,6 +175,12 @@ def projector_bytes(entry: Entry) -> int | None:
     return None if not parameters else int(parameters) * 2
 
 
+def checkpoint_repository(entry: Entry, quant_slug: str) -> str | None:
+    """Repository of a model's checkpoint in a pre-quantized format; None when none is recorded."""
+    found = (entry.get("checkpoint_repos") or {}).get(quant_slug)
+    return None if found is None else str(found["repo"])
+
+
 def fingerprint(obj: Accelerator | Quant | Workload | Host | ModelArchitecture) -> str:
     """Hash of the facts that the estimator reads; renaming an entity does not change it."""
     facts: dict[str, Any] = orjson.loads(orjson.dumps(obj))

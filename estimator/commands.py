@@ -176,18 +176,27 @@ def _lm_studio(facts: FitFacts) -> Command | None:
     return Command(Engine.LLAMA_CPP, Tool.LM_STUDIO, f"{get}\n{load}\nlms server start")
 
 
-def _vllm_arguments(facts: FitFacts) -> list[str] | None:
-    request, quant = facts.request, facts.quant
+def _vllm_source(facts: FitFacts) -> list[str] | None:
+    """The repository of a checkpoint in this format, with the flag that makes the format of another; None for neither.
+
+    A checkpoint in a format of its own has a repository of its own, which its publisher names and nobody can guess.
+    """
+    quant, native = facts.quant, facts.model.native_dtype.lower()
+    if is_repository(facts.checkpoint_repository):
+        return [str(facts.checkpoint_repository)]
     if not is_repository(facts.hf_repository):
         return None
-    assert facts.hf_repository is not None
-    source, flags = facts.hf_repository, []
-    if quant.format is QuantFormat.FP8:
-        if "fp8" not in facts.model.native_dtype.lower():
-            flags += ["--quantization", "fp8"]
-    elif quant.format is not QuantFormat.SAFETENSORS and quant.format.value not in facts.model.native_dtype.lower():
-        # A checkpoint in this format has its own repository, which only its publisher names: take a local folder.
-        source = f"./{facts.hf_repository.split('/')[1]}-{quant.name.replace(' ', '-')}"
+    unquantized = quant.format is QuantFormat.SAFETENSORS and "16" in native
+    if unquantized or quant.format.value in native:
+        return [str(facts.hf_repository)]
+    return [str(facts.hf_repository), "--quantization", "fp8"] if quant.format is QuantFormat.FP8 else None
+
+
+def _vllm_arguments(facts: FitFacts) -> list[str] | None:
+    request, source = facts.request, _vllm_source(facts)
+    if source is None:
+        return None
+    flags = []
     flags += ["--max-model-len", str(facts.estimate.context_tokens)]
     flags += ["--gpu-memory-utilization", f"{VLLM_MEMORY_FRACTION:.2f}", "--max-num-seqs", str(request.batch)]
     if request.gpu_count > 1:
@@ -197,7 +206,7 @@ def _vllm_arguments(facts: FitFacts) -> list[str] | None:
         flags += ["--kv-cache-dtype", "fp8"]
     elif cache not in (CacheType.F16, CacheType.BF16):
         return None
-    return [source, *flags]
+    return [*source, *flags]
 
 
 def _vllm(facts: FitFacts) -> Command | None:
@@ -209,7 +218,7 @@ def _vllm(facts: FitFacts) -> Command | None:
 
 def _vllm_docker(facts: FitFacts) -> Command | None:
     arguments = _vllm_arguments(facts)
-    if arguments is None or facts.estimate.backend is not Backend.CUDA or arguments[0].startswith("./"):
+    if arguments is None or facts.estimate.backend is not Backend.CUDA:
         return None
     run = ["docker", "run", "--rm", "--gpus", "all", "--ipc=host", "-v", "hf-cache:/root/.cache/huggingface"]
     return Command(Engine.VLLM, Tool.VLLM_DOCKER, _join([*run, "-p", "8000:8000", VLLM_IMAGE, *arguments]))

@@ -29,7 +29,7 @@ class FitFacts:
     """One fit with everything that was asked (``request``) and answered (``estimate``).
 
     ``workload`` is None for a free question. Repositories are ``owner/name`` on the Hugging Face Hub, None when no
-    published one is recorded.
+    published one is recorded; ``checkpoint_repository`` is of this very quantization.
     """
 
     model: ModelArchitecture
@@ -40,6 +40,7 @@ class FitFacts:
     hf_repository: str | None = None
     gguf_repository: str | None = None
     ollama_tag: str | None = None
+    checkpoint_repository: str | None = None
 
     @property
     def accelerator(self) -> Accelerator:

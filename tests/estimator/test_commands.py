@@ -13,6 +13,7 @@ import pytest
 
 from db import specs
 from db.catalog_files import load_catalog
+from db.specs import checkpoint_repository
 from estimator.calibration import Calibration
 from estimator.commands import Command, Tool, commands, is_repository
 from estimator.estimate import estimate
@@ -138,6 +139,37 @@ def test_vllm_and_mlx() -> None:
     apple = commands(facts("qwen3-8b", "apple-m3-max-40c-128gb", "mlx-4bit"))
     assert [each.tool for each in apple] == [Tool.MLX]
     assert flags_of(apple[0], "--q-bits") == "4"
+
+
+def test_a_checkpoint_format_needs_a_repository_that_publishes_it() -> None:
+    unknown = facts("llama-3.1-8b", "rtx-4090", "awq-int4")
+    assert unknown.runs
+    assert commands(unknown) == ()
+    entry = CATALOG.models["qwen3.6-27b"]
+    known = replace(
+        facts("qwen3.6-27b", "rtx-5090", "nvfp4"), checkpoint_repository=checkpoint_repository(entry, "nvfp4")
+    )
+    assert all("nvidia/Qwen3.6-27B-NVFP4" in each.text for each in commands(known))
+    assert {each.tool for each in commands(known)} == {Tool.VLLM, Tool.VLLM_DOCKER}
+    assert checkpoint_repository(entry, "awq-int4") is None
+    # The repository of this one holds FP8 weights: served as they are, and never as if they were unquantized.
+    native = facts("deepseek-v3", "h200-sxm-141-gb", "fp8")
+    assert native.model.native_dtype == "FP8"
+    served = commands(changed(native, gpu_count=8))
+    assert [flags_of(each, "--quantization") for each in served] == [None, None]
+    assert commands(changed(facts("deepseek-v3", "b300", "bf16-safetensors"), gpu_count=8)) == ()
+    made = facts("qwen3-8b", "h100-sxm5-80-gb", "fp8")
+    assert flags_of(commands(made)[0], "--quantization") == "fp8"
+
+
+def test_every_checkpoint_repository_is_of_a_checkpoint_format() -> None:
+    found = 0
+    for entry in CATALOG.models.values():
+        for slug, stated in (entry.get("checkpoint_repos") or {}).items():
+            assert CATALOG.quants[slug]["format"] not in ("gguf", "mlx", "safetensors")
+            assert is_repository(stated["repo"])
+            found += 1
+    assert found == 7
 
 
 def test_nothing_runs_so_there_is_no_command() -> None:
