@@ -26,7 +26,7 @@ from estimator.tables import ModelTables
 from estimator.types import Accelerator
 
 Floats = NDArray[np.float64]
-_BISECTIONS = 40
+_BISECTIONS = 24
 
 
 @dataclass(frozen=True, slots=True)

@@ -170,14 +170,16 @@ def _draft_load(
     except UnsupportedError as error:
         raise UnsupportedError(f"the draft: {error}") from None
     setup = _Setup(draft.model, own, (own.accelerator,), calibration, workload, 0, 0)
-    found = setup.answer(None, None).estimate
-    need, whole = setup.need, setup.whole
-    memory_bytes = int(whole.weights[0, 0] + whole.kv_cache[0, 0] + whole.compute[0, 0])
-    on_device = found.status in (Status.FITS, Status.FITS_TIGHTLY) and found.decode is not None
-    token_s = 1.0 / found.decode.value if on_device and found.decode else None
+    need, placed = setup.need, setup.plan.whole
+    held = setup.plan if placed is not None else setup.whole
+    memory_bytes = int(held.weights[0, 0] + held.kv_cache[0, 0] + held.compute[0, 0])
+    growth = float(need.full_last[0, draft.model.n_layers])
+    if placed is None:
+        return _DraftLoad(memory_bytes, growth, None, 0.0)
+    speeds = pace(draft.model, setup.tables, need, setup.fleet.rig, placed, setup.coefs[0])
+    token_s, prefill_tok_s = 1.0 / float(speeds.decode_tok_s.flat[0]), float(speeds.prefill_tok_s.flat[0])
     prompt = need.situations[0].prompt_tokens
-    prefill_s = prompt / found.prefill.value if found.prefill else 0.0
-    return _DraftLoad(memory_bytes, float(need.full_last[0, draft.model.n_layers]), token_s, prefill_s)
+    return _DraftLoad(memory_bytes, growth, token_s, prompt / prefill_tok_s if prefill_tok_s > 0 else 0.0)
 
 
 class _Setup:
