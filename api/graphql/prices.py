@@ -31,6 +31,7 @@ PRICES: dict[str, FieldCost] = {
     "Query.recommendations": FieldCost(surcharge=20, page=True),
     "Query.smallestSetups": FieldCost(surcharge=2000, page=True),
     "Query.upgradeGains": FieldCost(surcharge=100, page=True),
+    "Query.rankedModels": FieldCost(surcharge=100, page=True),
     "Query.tierList": FieldCost(surcharge=100, items=6),
     # A model stands in one tier, so the tiers together hold each model once: about sixty a tier.
     "Tier.fits": FieldCost(items=60),

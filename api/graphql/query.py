@@ -22,6 +22,7 @@ from api.graphql.ids import decode_id
 from api.graphql.models import Model, ModelConnection, ModelFilter, ModelOrder
 from api.graphql.node import Node
 from api.graphql.quants import Quant
+from api.graphql.rankings import RankingQueries
 from api.graphql.recommendations import Recommendation, RecommendationInput, recommendations
 from api.graphql.runs import Run, RunConnection, find_run, page_runs, run_number
 from api.graphql.setups import SetupQueries
@@ -43,7 +44,7 @@ WorkloadArgument = Annotated[WorkloadKind | None, strawberry.argument(descriptio
 
 
 @strawberry.type(description="Everything that can be read.")
-class Query(SetupQueries):
+class Query(SetupQueries, RankingQueries):
     """Roots of the graph."""
 
     @strawberry.field(description="The thing with a global id; null when it has left the catalog.")

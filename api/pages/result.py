@@ -77,6 +77,7 @@ def result_page(pair: Pair, base_url: str) -> dict[str, Any]:
         ],
         "capped": _capped(answers, pair.mode),
         "commands": answers.commands,
+        "no_command": _no_command(fit),
         "faq": faq,
         "embed_html": answers.embed_html(base_url),
         "embed_path": answers.embed_path(),
@@ -317,6 +318,16 @@ def _capped(answers: Answers, mode: OperatingMode) -> str:
     if total > answers.mode_score(mode) + 0.5:
         return f"The parts give {total:.0f}; what {STATUS_WORDS[answers.facts.estimate.status]} is capped below that."
     return ""
+
+
+def _no_command(fit: Fit) -> str:
+    """Why there is no command, where there is none."""
+    if fit.decode is None:
+        return "No engine runs this plan, so there is no command to give."
+    return (
+        f"No published {fit.quant.name} checkpoint of {fit.model.name} is recorded here, and a command without one would "
+        "not run."
+    )
 
 
 def _provenance(pair: Pair) -> str:

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from db.catalog_files import Catalog
+
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 QUERY = """query($for: RecommendationInput!, $mode: OperatingMode, $first: Int) {
@@ -113,3 +115,35 @@ async def test_bad_questions(client: Any, asked: Any, first: int | None, code: s
     body = {"query": QUERY, "variables": {"for": asked, "first": first}}
     found = (await client.post("/graphql", json=body)).json()["errors"]
     assert [error["extensions"]["code"] for error in found] == [code]
+
+
+RANKED = """query($gpu: String!, $name: String!, $setting: String, $first: Int) {
+  rankedModels(gpu: $gpu, benchmark: $name, setting: $setting, first: $first) {
+    rank fit { model { slug benchmarks { name value setting source } } score } quality { name value setting source } } }"""
+
+
+async def test_models_rank_by_published_quality_and_unknown_is_said(data: Any, catalog: Catalog) -> None:
+    found = (await data(RANKED, gpu="rtx-4090", name="mmlu", first=100))["rankedModels"]
+    assert [one["rank"] for one in found] == list(range(1, len(found) + 1))
+    known = [one for one in found if one["quality"]]
+    assert 0 < len(known) < len(found)
+    assert found[: len(known)] == known
+    values = [one["quality"]["value"] for one in known]
+    assert values == sorted(values, reverse=True)
+    for one in known:
+        stated = catalog.models[one["fit"]["model"]["slug"]]["benchmarks"]["MMLU"]
+        assert (one["quality"]["value"], one["quality"]["source"]) == (stated["value"], stated["source"])
+    scores = [one["fit"]["score"] for one in found[len(known) :]]
+    assert scores == sorted(scores, reverse=True)
+    other = (await data(RANKED, gpu="rtx-4090", name="MMLU", setting="no such setting"))["rankedModels"]
+    assert all(one["quality"] is None for one in other)
+    assert len((await data(RANKED, gpu="rtx-4090", name="MMLU", first=1))["rankedModels"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [({"name": "Vibes"}, "NOT_FOUND"), ({"first": -1}, "BAD_USER_INPUT"), ({"first": 101}, "LIMIT_EXCEEDED")],
+)
+async def test_a_ranking_that_cannot_be_is_a_typed_error(ask: Any, change: dict[str, Any], code: str) -> None:
+    answer = await ask(RANKED, **{"gpu": "rtx-4090", "name": "MMLU", **change})
+    assert answer["errors"][0]["extensions"]["code"] == code

@@ -146,6 +146,12 @@ async def test_only_frames_of_the_card_are_allowed_and_no_inline_code_anywhere(c
     assert not Outline((await client.get(CARD)).text).all("script")
 
 
+async def test_a_format_that_nobody_publishes_has_no_command_and_says_why(client: httpx.AsyncClient) -> None:
+    text = await page(client, "/can/llama-3.1-8b-on-rtx-4090?quant=awq-int4")
+    assert "No published AWQ" in text
+    assert "No engine runs this plan" not in text
+
+
 async def test_the_page_is_small(client: httpx.AsyncClient) -> None:
     parts = [await client.get(path) for path in (SEED, "/static/page.css", "/static/page.js")]
     assert [part.status_code for part in parts] == [200, 200, 200]
