@@ -55,7 +55,8 @@ def pace(
     offloaded = False if placed.runs is not None else np.asarray(placed.on_host) > 0
     several = rig.count > 1
     if several:
-        coef = replace(coef, **ranges_of(coef))
+        # Their ranges were set on measured loads of several devices, at whatever depth those had.
+        coef, decode_width, prefill_width = replace(coef, **ranges_of(coef)), 1.0, 1.0
     # What was measured had everything on one device, so a split load is at best calibrated.
     shared = True if several else offloaded
     return Pace(

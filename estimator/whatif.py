@@ -371,8 +371,7 @@ class _Setup:
         return shared_pace(
             shared_decode_seconds(work, found, self.coefs),
             shared_prefill_seconds(prompt, found, self.coefs),
-            work,
-            prompt,
+            prompt.prompt_tokens,
             bool(np.any(np.asarray(placed.on_host) > 0)),
             self.coefs,
         )

@@ -190,6 +190,17 @@ async def test_a_bad_stream_request_is_a_typed_error(browser: Browser) -> None:
         assert form.status_code in (400, 415)
 
 
+async def test_clients_that_accept_json_and_streams_get_what_fits_the_operation(browser: Browser) -> None:
+    accept = {"accept": "application/graphql-response+json, application/json, text/event-stream, multipart/mixed"}
+    async with browser() as client:
+        plain = await client.post("/graphql", json={"query": "{ __typename }"}, headers=accept)
+        assert plain.headers["content-type"].startswith("application/graphql-response+json")
+        assert plain.json()["data"] == {"__typename": "Query"}
+        stream = await client.post("/graphql", json={"query": DECODE}, headers=accept)
+        assert stream.headers["content-type"].startswith("text/event-stream")
+        assert events(stream.text)[-1][0] == "complete"
+
+
 async def test_a_subscription_over_plain_http_is_told_what_to_do(browser: Browser) -> None:
     async with browser() as client:
         response = await client.post("/graphql", json={"query": DECODE})
