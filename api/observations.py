@@ -129,7 +129,17 @@ class Observer:
         observation = Observation(
             terms=terms,
             log_seconds=math.log(tokens / float(row["tok_s"])),
-            factors=factor_values(accelerator, backend, engine, quant, model.is_moe, model.architecture, model.slug),
+            factors=factor_values(
+                accelerator,
+                backend,
+                engine,
+                quant,
+                model.is_moe,
+                model.architecture,
+                model.slug,
+                # Prefill rows without it differ more by build than by this: nothing to learn.
+                flash_attention=row.get("flash_attn") is not False or not decode,
+            ),
             age_years=age_years(row.get("date")),
             thinness=thinness,
             gpu=accelerator.slug,

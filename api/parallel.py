@@ -23,6 +23,7 @@ from db.catalog_files import Catalog
 from estimator.calibration import Calibration
 from estimator.estimate import estimate
 from estimator.parallel import MODES
+from estimator.spread import DEPTH, depth_log
 from estimator.tables import model_tables
 from estimator.types import Backend, CacheType, Engine, EstimateRequest, EstimatorError, Host, QuantFormat, Status
 
@@ -225,11 +226,12 @@ def fit_parallel(
         found = fit_kind(catalog, shared, {**result, "parallel": out}, kind)
         out |= found.constants
         modes = np.array([each.mode for each in found.rows])
-        widest = range_of(found.rows, found.by_model)
+        residual = found.by_model / _widths(found.rows, float(result[kind]["ranges"]["none"]["spread"][DEPTH]))
+        widest = range_of(found.rows, residual)
         for mode in MODES:
             mask = modes == mode
             rows_of = [each for each, wanted in zip(found.rows, mask, strict=True) if wanted]
-            own = range_of(rows_of, found.by_model[mask]) if mask.sum() >= MINIMUM_ROWS else widest
+            own = range_of(rows_of, residual[mask]) if mask.sum() >= MINIMUM_ROWS else widest
             out["ranges"] = {**out["ranges"], f"{kind} {mode}": own[0]}
             out["errors"] |= {
                 f"{kind} {mode}": {**_errors(found, mask), "inside": own[1] if own is not widest else None}
@@ -238,8 +240,17 @@ def fit_parallel(
     return out
 
 
+def _widths(rows: Sequence[Shared], slope: float) -> Floats:
+    """How many times wider a range is at the depth of each row than at an empty context, as the estimator widens it."""
+    depths = [
+        (each.request.depth_tokens or 0) + ((each.request.output_tokens or 0) / 2.0 if each.kind == "decode" else 0.0)
+        for each in rows
+    ]
+    return np.asarray(np.exp(slope * depth_log(np.array(depths))))
+
+
 def range_of(rows: Sequence[Shared], residual: Floats) -> tuple[tuple[float, float], float | None]:
-    """Multipliers of tok/s, and the share of rows inside a range that was set without the rows of their model.
+    """Multipliers of tok/s at an empty context, and the share of rows inside a range that was set without their model.
 
     Of ``TAILS`` the one whose share comes nearest to ``COVERAGE``: a few models spread less than further ones will.
     """

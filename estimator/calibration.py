@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from estimator.architecture import ModelArchitecture
 from estimator.effects import (
     DECODE_FACTORS,
+    NO_FLASH_FACTORS,
     OVERALL_FACTORS,
     PREFILL_FACTORS,
     effect_name,
@@ -193,7 +194,9 @@ class Calibration:
         """The calibration of a file; the bundled one by default, read once."""
         return _load(path or DEFAULT_PATH)
 
-    def table(self, model: ModelArchitecture, setup: Setup, build_age_years: float = 0.0) -> SpeedCoefficients:
+    def table(
+        self, model: ModelArchitecture, setup: Setup, build_age_years: float = 0.0, *, flash_attention: bool = True
+    ) -> SpeedCoefficients:
         """Coefficients of one model on every pair of ``setup``: numbers, or arrays of shape (pairs,), GPU first.
 
         ``build_age_years`` is 0 for a current build.
@@ -204,6 +207,8 @@ class Calibration:
                 self._bases.clear()
             base = self._bases[setup] = self._base(setup)
         found = self._with_model(model, setup, base)
+        if not flash_attention:
+            found = replace(found, decode_overall=found.decode_overall * self._without_flash(setup))
         return self._aged(found, setup.backend.ravel(), build_age_years) if build_age_years else found
 
     def _base(self, setup: Setup) -> _Base:
@@ -352,6 +357,17 @@ class Calibration:
                 changes |= _range_fields(kind, base.ranges[kind], stratum)
             changes[f"{kind}_overall"] = getattr(base.table, f"{kind}_overall") * np.repeat(np.exp(shift), size)
         return replace(base.table, **changes)
+
+    def _without_flash(self, setup: Setup) -> NDArray[np.float64]:
+        """How much longer a token takes without flash attention, shape (pairs,); 1 where no engine runs."""
+        out = np.ones(setup.backend.shape)
+        for g, gpu in enumerate(setup.gpus):
+            for q, quant in enumerate(setup.quants):
+                if setup.backend[g, q] < len(_BACKENDS):
+                    backend = _BACKENDS[setup.backend[g, q]]
+                    values = factor_values(gpu, backend, "", quant, setup.is_moe, "", "", flash_attention=False)
+                    out[g, q] = math.exp(_sum(self._decode, "whole", NO_FLASH_FACTORS, values))
+        return out.ravel()
 
     def _aged(self, table: SpeedCoefficients, backend: NDArray[np.uint8], years: float) -> SpeedCoefficients:
         """The coefficients of a build of ``years`` ago: engines have become faster, by backend."""

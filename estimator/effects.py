@@ -88,8 +88,10 @@ PREFILL_FACTORS: Mapping[str, tuple[str, ...]] = {
     "read": ("", "moe", "backend"),
     "step": ("", "backend"),
 }  # fmt: skip
+#: Factors of decode without flash attention, of any device and of a family's backend.
+NO_FLASH_FACTORS: tuple[str, ...] = ("no-flash", "no-flash|family|backend")
 #: Factors of the whole time; ``age`` multiplies years before the reference date.
-OVERALL_FACTORS: tuple[str, ...] = ("engine", "gpu", "architecture", "model", "architecture|vendor")
+OVERALL_FACTORS: tuple[str, ...] = ("engine", "gpu", "architecture", "model", "architecture|vendor", *NO_FLASH_FACTORS)
 
 
 def unit_clocks_s(accelerator: Accelerator) -> float:
@@ -108,7 +110,15 @@ def engine_factor(engine: str) -> str | None:
 
 
 def factor_values(
-    accelerator: Accelerator, backend: Backend, engine: str, quant: Quant, is_moe: bool, architecture: str, model: str
+    accelerator: Accelerator,
+    backend: Backend,
+    engine: str,
+    quant: Quant,
+    is_moe: bool,
+    architecture: str,
+    model: str,
+    *,
+    flash_attention: bool = True,
 ) -> dict[str, str | None]:
     """Value of every factor for one case; None where a factor does not apply."""
     family, kind, vendor = family_of(accelerator), quant_class(quant), accelerator.vendor
@@ -133,6 +143,8 @@ def factor_values(
         "architecture": architecture,
         "architecture|vendor": f"{architecture}|{vendor}",
         "model": model,
+        "no-flash": None if flash_attention else "yes",
+        "no-flash|family|backend": None if flash_attention else f"{family}|{backend.value}",
     }
 
 

@@ -150,7 +150,9 @@ def evaluate(
     tables, need = model_tables(model, quants), needs(model, situations)
     split = overrides.gpu_layers, overrides.cpu_moe_layers
     placed = plan(model, tables, need, rig, fleet.available, setup.engine, setup.backend, *split)
-    coefficients = calibration.table(model, setup, overrides.build_age_years)
+    # Workloads all use flash attention; a question that turns it off is a situation of its own.
+    flash = all(one.flash_attention for one in situations)
+    coefficients = calibration.table(model, setup, overrides.build_age_years, flash_attention=flash)
     return assemble(model, tables, need, fleet, placed, coefficients, thresholds)
 
 

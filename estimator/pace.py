@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from estimator.architecture import ModelArchitecture
 from estimator.calibration import CALIBRATED, SpeedCoefficients
 from estimator.needs import Needs
-from estimator.parallel import ranges_of
+from estimator.parallel import kv_heads, ranges_of
 from estimator.placement import Placed, Rig
 from estimator.speed import DecodeWork, PrefillWork, decode_seconds, prefill_seconds
 from estimator.spread import depth_log
@@ -137,8 +137,7 @@ def decode_work(model: ModelArchitecture, tables: ModelTables, need: Needs, rig:
         link_bytes_s=rig.link_bytes_s[placed.g],
         host_bandwidth_bytes_s=np.asarray(rig.host.bandwidth_bytes_s),
         hidden=np.asarray(float(model.hidden)),
-        # Latent attention keeps one row for all heads.
-        kv_heads=np.asarray(1.0 if model.latent else float(max([1, *(layer.kv_heads for layer in model.layers)]))),
+        kv_heads=np.asarray(float(kv_heads(model))),
     )
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from estimator.architecture import ModelArchitecture
 from estimator.types import Accelerator, Backend, Engine
 
 if TYPE_CHECKING:
@@ -75,6 +76,16 @@ def peer_bytes_s(accelerator: Accelerator, default_bytes_s: float) -> float:
     """Peak bandwidth between devices in one direction, bytes/s."""
     linked = accelerator.link_bytes_s if is_linked(accelerator) else None
     return linked or accelerator.pcie_bytes_s or default_bytes_s
+
+
+def kv_heads(model: ModelArchitecture) -> int:
+    """Heads over which a cache can be cut; latent attention keeps one row for all of them."""
+    return 1 if model.latent else max([1, *(layer.kv_heads for layer in model.layers)])
+
+
+def cache_copies(model: ModelArchitecture, count: int, tensor_parallel: NDArray[np.bool_]) -> Floats:
+    """How often ``count`` devices together keep each key and value: tensor parallel beyond the KV heads repeats them."""
+    return np.where(tensor_parallel, count / min(count, kv_heads(model)), 1.0)
 
 
 def decode_shares(work: DecodeWork, coef: SpeedCoefficients) -> tuple[Floats, Floats]:

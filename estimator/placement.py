@@ -20,6 +20,7 @@ from estimator.architecture import ModelArchitecture
 from estimator.cache import pad
 from estimator.memory import PIPELINE_COPIES, offload_compute_bytes, split_compute_bytes
 from estimator.needs import Needs
+from estimator.parallel import cache_copies
 from estimator.tables import ModelTables
 from estimator.types import STRATEGIES, Backend, Engine, Host, Strategy
 from estimator.verdict import DOES_NOT_FIT, FITS, FITS_TIGHTLY, FITS_WITH_OFFLOAD, TIGHT_HEADROOM_FRACTION
@@ -147,7 +148,8 @@ def plan(
     in_one_pool = ~llama | (backend == _METAL) | on_cpu
     own_table = tables.table - (tables.weights.embedding if model.tied_embeddings else 0)
     device = tables.device[q_of] + in_one_pool * own_table[q_of]
-    kv_full = need.kv_last[:, n, None]
+    copies = cache_copies(model, rig.count, vllm) if rig.count > 1 and vllm.any() else None
+    kv_full = _held_cache(need.kv_last[:, n, None], need.fixed_last[:, n, None], copies)
     compute = _compute(need, rig, vllm)
     total = device + overhead + (kv_full + compute)
     room = usable - total
@@ -216,10 +218,17 @@ def plan(
             on_host=np.asarray(0.0),
             total=total,
             usable=usable[at],
-            safe_context=_safe_context(model, need, situations, n, room, vllm[at]),
+            safe_context=_safe_context(
+                model, need, situations, n, room, vllm[at], copies=None if copies is None else copies[at]
+            ),
             runs=whole[:, at],
         )
     return replace(out, whole=everything, split=split)
+
+
+def _held_cache(cache: Floats, fixed: Floats, copies: Floats | None) -> Floats:
+    """Bytes that all devices hold of a cache of which each key and value is kept ``copies`` times, its state once."""
+    return cache if copies is None else fixed + (cache - fixed) * copies
 
 
 def _compute(need: Needs, rig: Rig, vllm: NDArray[np.bool_]) -> Floats:
@@ -375,6 +384,7 @@ def _safe_context(
     room: Floats,
     vllm: NDArray[np.bool_],
     offloads: NDArray[np.bool_] | None = None,
+    copies: Floats | None = None,
 ) -> Floats:
     """The longest context that fits with everything on the GPU, tokens, in whole cache pages of 256; ``room`` is free.
 
@@ -389,7 +399,10 @@ def _safe_context(
     if vllm.any():
         mask = mask * ~vllm
     reserve = pad(need.window_cells[s])
-    free = room + (need.kv_last[s, kept] + mask * pad(context[s]) - fixed)
+    held = _held_cache(need.kv_last[s, kept], fixed, copies)
+    if copies is not None:
+        full, window = full * copies, window * copies
+    free = room + (held + mask * pad(context[s]) - fixed)
     beyond = (free - window * reserve) / np.maximum(full + mask, 1e-9)
     if (window > 0).any():
         within = free / np.maximum(full + window + mask, 1e-9)

@@ -88,7 +88,7 @@ def terms(
     placed = found.split or found.whole
     decode, prefill = (0.0,) * 5, (0.0,) * 4
     if placed is not None:
-        coefficients = calibration.table(model, setup)
+        coefficients = calibration.table(model, setup, flash_attention=request.flash_attention is not False)
         decode = _decode_shares(decode_work(model, tables, need, rig, placed), coefficients)
         prefill = _prefill_shares(prefill_work(model, tables, need, rig, placed), coefficients)
     at = (0, 0)

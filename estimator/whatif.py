@@ -239,7 +239,8 @@ class _Setup:
                 assert request.host is not None
                 own = fleet_of(model.architecture, model.is_moe, (device,), (request.quant,), request.host, alone)
                 setup = own.setup if self.mixed else self.fleet.setup
-                known[device] = calibration.table(model, setup, request.build_age_years)
+                flash = request.flash_attention is not False
+                known[device] = calibration.table(model, setup, request.build_age_years, flash_attention=flash)
         return tuple(known[device] for device in self.devices if device in known)
 
     def _plan_on(self, rig: Rig, gpu_layers: int | None, cpu_moe_layers: int | None) -> Plan:

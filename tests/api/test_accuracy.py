@@ -140,6 +140,7 @@ def test_the_estimator_answers_what_was_fitted(rows: list[dict[str, Any]], calib
             depth_tokens=int(each.row.get("depth") or 0),
             prompt_tokens=tokens if kind == "prefill" else None,
             output_tokens=int(each.row.get("n_gen") or 128),
+            flash_attention=each.row.get("flash_attn") is not False,
         )
         try:
             answer = estimate(each.model, request, calibration)

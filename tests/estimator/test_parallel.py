@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from itertools import pairwise
 
@@ -99,6 +100,31 @@ def test_more_devices_than_kv_heads_keep_copies_of_the_cache() -> None:
     assert cache_s(16) == pytest.approx(cache_s(8), rel=1e-3)
 
 
+@pytest.mark.parametrize(("model", "heads"), [("llama-3.1-8b", 8), ("kimi-linear-48b-a3b", 1)])
+def test_tensor_parallel_beyond_the_kv_heads_takes_memory(model: str, heads: int) -> None:
+    def held(count: int, tokens: int) -> int:
+        return ask(model, "a100-sxm4-80-gb", "bf16-safetensors", count, context_tokens=tokens).memory.kv_cache_bytes
+
+    for count in (4, 8, 16):
+        grown = [held(each, 65536) - held(each, 8192) for each in (2, count)]
+        assert grown[1] / grown[0] == pytest.approx(max(count / heads, 1.0) / max(2 / heads, 1.0), rel=1e-6)
+    longest = ask(model, "a100-sxm4-80-gb", "bf16-safetensors", 16).safe_context_tokens
+    full = ask(model, "a100-sxm4-80-gb", "bf16-safetensors", 16, context_tokens=longest)
+    assert full.memory.total_bytes <= full.memory.usable_bytes
+
+
+def test_without_flash_attention_a_token_takes_longer_and_a_prompt_as_long() -> None:
+    effects = CALIBRATION.data["decode"]["effects"]
+    on, off = (
+        ask("llama-3.1-8b", "strix-halo-8060s-128gb", "q4-k-m", 1, flash_attention=each) for each in (True, False)
+    )
+    names = ("no-flash:yes", f"no-flash|family|backend:strix-halo|{on.backend.value if on.backend else ''}")
+    slower = math.exp(sum(effects.get(f"whole/{name}", 0.0) for name in names))
+    assert slower > 1.02
+    assert decode_s(off) / decode_s(on) == pytest.approx(slower, rel=1e-5)
+    assert prefill(off) == pytest.approx(prefill(on), rel=1e-6)
+
+
 def test_prompts_gain_by_the_vendors_link() -> None:
     linked = accelerator("a100-sxm4-80-gb")
     unlinked = replace(linked, link_bytes_s=None)
@@ -120,5 +146,5 @@ def test_a_configuration_measured_on_one_device_is_not_measured_on_several(quant
         assert speed is not None
         assert speed.evidence is not Evidence.MEASURED
         low, high = CALIBRATION.data["parallel"]["ranges"][f"{kind} {mode}"]
-        assert speed.low / speed.value == pytest.approx(low, rel=1e-4)
-        assert speed.high / speed.value == pytest.approx(high, rel=1e-4)
+        assert speed.low / speed.value == pytest.approx(low, rel=0.02)
+        assert speed.high / speed.value == pytest.approx(high, rel=0.02)
