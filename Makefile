@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: run test lint format bench chaos lock schema docs clean
+.PHONY: run test engine-test lint format bench chaos lock schema docs clean
 .DEFAULT_GOAL := run
 
 # `venv` needs ensurepip, which some distributions split off; virtualenv carries its own pip.
@@ -26,6 +26,14 @@ run: $(VENV)/.run  ## set up, precompute everything, serve on 127.0.0.1:8000
 test: $(VENV)/.test  ## set up, lint, type-check and run every test
 	@$(MAKE) --no-print-directory lint
 	$(BIN)/python -m pytest
+
+# Compiled here (about ten minutes on two cores), so it is no part of `make test`, which runs these tests once it is there.
+$(VENV)/.engine: requirements/engine.txt $(VENV)/.test
+	CMAKE_ARGS="-DGGML_NATIVE=ON -DLLAVA_BUILD=OFF" $(PIP) --require-hashes -r requirements/engine.txt
+	@touch $@
+
+engine-test: $(VENV)/.engine  ## compare recipes and buffers with the engine itself (needs cmake)
+	$(BIN)/python -m pytest tests/estimator/test_engine_recipes.py tests/estimator/test_engine_buffers.py
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
@@ -49,6 +57,7 @@ lock:  ## resolve and pin every dependency with its hash
 	$(PIP) uv
 	$(BIN)/uv pip compile pyproject.toml --extra build --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet --upgrade -o requirements/run.txt
 	$(BIN)/uv pip compile pyproject.toml --extra build --extra test --extra calibrate --constraint requirements/run.txt --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet -o requirements/test.txt
+	$(BIN)/uv pip compile pyproject.toml --extra build --extra test --extra engine --constraint requirements/test.txt --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet -o requirements/engine.txt
 
 clean:
 	rm -rf $(VENV) .boot .fitgraph .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from estimator.architecture import ModelArchitecture
-from estimator.cache import CACHE_BYTES, CacheShape, pad
+from estimator.cache import CacheShape, pad
+from estimator.tensors import FUSED_GATE_UP
 from estimator.types import Accelerator, Backend, CacheType, Engine
 
 MIB = 1024**2
@@ -44,10 +45,12 @@ def compute_bytes(
     micro_batch: int = 512,
     sequences: int = 1,
     all_logits: bool = False,
+    converts_cache: bool = True,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Device and host compute buffer of llama.cpp for ``context_tokens`` (contexts,), each of shape (contexts,).
 
     ``all_logits`` reserves logits for the whole micro-batch (llama-bench, and servers before April 2026).
+    ``converts_cache``: flash attention on a GPU turns a quantized cache into F16 first; a CPU reads it as it is.
     """
     cells = pad(np.atleast_1d(np.asarray(context_tokens, dtype=np.float64)) * sequences)
     tokens = np.minimum(float(micro_batch), cells)
@@ -60,6 +63,7 @@ def compute_bytes(
     masks = (mask if (shape.full_elements > 0).any() else 0.0) + window_mask
     outputs = quad if all_logits else np.full_like(quad, 4.0 * sequences)
     peak = np.maximum(outputs * (model.vocab + hidden), _ffn_bytes(model, quad) + masks)
+    peak = np.maximum(peak, _recurrent_bytes(model, shape, quad, sequences) + masks)
     for layer in {
         (each.heads, each.kv_heads, each.key_dim, each.value_dim, each.window): each for each in attending
     }.values():
@@ -70,21 +74,20 @@ def compute_bytes(
                 layer.heads * (2 * mla.kv_rank + mla.rope_dim)
                 + layer.heads * (mla.nope_dim + mla.rope_dim)
                 + 4 * hidden
+                + 2 * mla.kv_rank
             )
-            copies = 1.0
-            row = float(mla.kv_rank + mla.rope_dim)
         else:
             width = float(layer.heads * layer.key_dim)
             kv_width = float(layer.kv_heads * layer.key_dim)
             part = quad * (3 * width + 2 * kv_width + 2 * hidden)
-            copies, row = 2.0, kv_width
         if not flash_attention:
             part = 4.0 * tokens * own * layer.heads + (
                 part if model.latent is not None else quad * (2 * hidden + 2 * width + 2 * kv_width)
             )
-        elif CACHE_BYTES[cache] < 2.0 or (cache is not CacheType.F16 and model.latent is None):
-            # Kernels read F16, so one layer's keys and values are converted; MLA keeps BF16 rows as they are.
-            part = part + copies * own * row * 2.0
+        elif converts_cache and model.latent is None and cache is not CacheType.F16:
+            # Kernels read F16, so one layer's keys and values are converted; MLA rows are read as they are.
+            queries = 3 if cache is CacheType.BF16 else 2
+            part = quad * (queries * width + 2 * hidden) + 2.0 * own * kv_width * 2.0
         peak = np.maximum(peak, part + masks)
     host = 8.0 * tokens * hidden + masks
     return peak, host
@@ -120,7 +123,11 @@ def split_compute_bytes(
 def _ffn_bytes(model: ModelArchitecture, quad: NDArray[np.float64]) -> NDArray[np.float64]:
     hidden = float(model.hidden)
     widest = float(max((layer.ffn_width for layer in model.layers), default=0))
-    dense = quad * (3 * widest + 3 * hidden) if any(layer.feed_forward == "D" for layer in model.layers) else 0.0 * quad
+    # Gate and up projection in one tensor leave the input free before the product is formed.
+    rows = 2 if model.architecture in FUSED_GATE_UP else 3
+    dense = (
+        quad * (3 * widest + rows * hidden) if any(layer.feed_forward == "D" for layer in model.layers) else 0.0 * quad
+    )
     if model.experts is None:
         return np.asarray(dense)
     width, used = float(model.experts.width), float(model.experts.per_token)
@@ -129,6 +136,26 @@ def _ffn_bytes(model: ModelArchitecture, quad: NDArray[np.float64]) -> NDArray[n
     else:
         routed = quad * (3 * width * used + 3 * hidden)
     return np.maximum(dense, routed)
+
+
+def _recurrent_bytes(
+    model: ModelArchitecture, shape: CacheShape, quad: NDArray[np.float64], sequences: int
+) -> NDArray[np.float64]:
+    """Activations of a layer that keeps a state, and the states that it reads and writes; 0 without such layers.
+
+    Multiples of each width, as the engine's allocator reports them for small models with one width changed at a time.
+    """
+    if not (shape.state_bytes > 0).any():
+        return 0.0 * quad
+    hidden, width, states = float(model.hidden), 0.0, 1.0
+    if (ssm := model.state_space) is not None:
+        width, states = 6.0 * ssm.inner_dim, 1.0 if ssm.version == 1 else 3.0
+    if (linear := model.linear) is not None:
+        key, value = linear.key_heads * linear.key_dim, linear.value_heads * linear.value_dim
+        width = max(width, 6.0 * key + 3.0 * value + 2.0 * hidden)
+    if model.short_conv_kernel:
+        width = max(width, 6.0 * hidden)
+    return np.asarray(quad * width + states * sequences * float(shape.state_bytes.max()))
 
 
 def vllm_activation_bytes(model: ModelArchitecture) -> float:

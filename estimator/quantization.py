@@ -101,13 +101,14 @@ def index_tensors(model: ModelArchitecture, tensors: Inventory) -> TensorIndex:
     running = np.zeros(len(tensors.cls), dtype=np.int64)
     running[any_down] = np.arange(int(any_down.sum()))
     first = model.layers[0]
+    group = first.heads // first.kv_heads if first.has_attention and first.kv_heads else 0
     if model.latent is not None:
-        group = 0 if model.architecture == "KimiLinearForCausalLM" else first.heads
-    else:
-        attending = next((layer for layer in model.layers if layer.has_attention), None)
-        group = (first.heads // first.kv_heads if first.kv_heads else 0) if first.has_attention else 0
-        if not first.has_attention and attending is not None:
-            group = attending.heads // max(attending.kv_heads, 1)
+        # A file states one key head, that of the latent row, or none where its first layer does not attend.
+        group = first.heads if first.has_attention else 0
+    elif model.linear is not None:
+        # These files state the key heads once for all layers; other hybrids by layer, 0 where a layer does not attend.
+        attending = next(layer for layer in model.layers if layer.has_attention)
+        group = attending.heads // max(attending.kv_heads, 1)
     return TensorIndex(
         inventory=tensors,
         ordinal=ordinal,

@@ -134,6 +134,8 @@ def _stored_mtp(model: ModelArchitecture, norm: int) -> Iterator[Tensor]:
 
 #: Architectures whose GGUF files fuse query, key and value into one tensor.
 FUSED_QKV = frozenset({"Phi3ForCausalLM", "DbrxForCausalLM", "BailingMoeV2ForCausalLM"})
+#: Architectures whose GGUF files fuse the two gates of a delta net into ``ssm_ba``.
+FUSED_ALPHA_BETA = frozenset({"Qwen3NextForCausalLM"})
 #: Architectures whose GGUF files fuse the gate and the up projection into ``ffn_up``.
 FUSED_GATE_UP = frozenset({"Phi3ForCausalLM", "Glm4ForCausalLM", "GlmForCausalLM"})
 
@@ -231,9 +233,11 @@ def _linear(model: ModelArchitecture, layer: Layer, index: int) -> Iterator[Tens
     key = linear.key_heads * linear.key_dim
     value = linear.value_heads * linear.value_dim
     if linear.kind == "GatedDeltaNet":
+        fused = 2 if model.architecture in FUSED_ALPHA_BETA else 1
         yield _matrix(TensorClass.ATTN_V, index, hidden, 2 * key + value)
         yield _matrix(TensorClass.OTHER, index, hidden, value)  # gate
-        yield _matrix(TensorClass.OTHER, index, hidden, 2 * linear.value_heads)  # alpha, beta
+        for _ in range(2 // fused):
+            yield _matrix(TensorClass.OTHER, index, hidden, linear.value_heads * fused)  # alpha, beta
         yield _kept(index, (2 * key + value) * linear.conv_kernel)
         yield _kept(index, 2 * linear.value_heads + linear.value_dim)  # a, dt, norm
         yield _matrix(TensorClass.OTHER, index, value, hidden)

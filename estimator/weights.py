@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from estimator.architecture import FeedForward, ModelArchitecture
-from estimator.quantization import TensorIndex, index_tensors, tensor_bytes, tensor_types
+from estimator.quantization import TYPES, TensorIndex, index_tensors, tensor_bytes, tensor_types
 from estimator.tensors import EXPERT_CLASSES, TensorClass, inventory
 from estimator.types import EstimatorError, Quant, QuantFormat, StoredQuant
 
@@ -23,6 +23,10 @@ METADATA_BYTES_PER_TOKEN = 45
 #: What a checkpoint's stated bytes may differ from its format's by, before they are those of something else: group sizes,
 #: parts left in 16 bits and vision towers move them, another format or model moves them further.
 STORED_SHARE = (0.6, 1.8)
+#: Architectures whose experts were trained in a block type and keep it in every GGUF file, whatever the file's name says:
+#: their rows of 2,880 fit no K-quant. Cards of bartowski/openai_gpt-oss-20b-GGUF ("all quants keep the feed forward
+#: networks at mxfp4") and sizes of unsloth/gpt-oss-120b-GGUF (58.3 GiB as Q2_K, 60.9 GiB as F16).
+NATIVE_EXPERT_TYPES = {"GptOssForCausalLM": "MXFP4"}
 #: Classes that pre-quantized checkpoints leave in 16 bits: embeddings, output head, norms, routers.
 _LEFT_IN_16_BITS = (
     TensorClass.KEPT,
@@ -80,7 +84,7 @@ def weight_table(model: ModelArchitecture, quants: Sequence[Quant]) -> WeightTab
         elif quant.file_type is None:
             raise EstimatorError(f"{quant.slug}: a GGUF quant needs a file_type")
         else:
-            types.append(tensor_types(index, quant.file_type, imatrix=quant.imatrix))
+            types.append(file_types(model, index, quant.file_type, imatrix=quant.imatrix))
     if files:
         sizes[files] = tensor_bytes(tensors, np.stack(types))
         metadata[files] = METADATA_BYTES_PER_TOKEN * model.vocab
@@ -114,6 +118,14 @@ def _as_stored(model: ModelArchitecture, table: WeightTable, row: int, quant: St
             part[row] = np.rint(part[row] * share).astype(np.int64)
         table.largest_tensor[row] = int(np.ceil(table.largest_tensor[row] * share))
         table.file[row] = quant.total_bytes
+
+
+def file_types(model: ModelArchitecture, index: TensorIndex, file_type: str, *, imatrix: bool) -> Ints:
+    """Type codes of a published file's tensors: the recipe's, but experts that were trained in a block type keep it."""
+    types = tensor_types(index, file_type, imatrix=imatrix)
+    if native := NATIVE_EXPERT_TYPES.get(model.architecture):
+        types[index.is_class[list(EXPERT_CLASSES)].any(axis=0)] = TYPES.index(native)
+    return types
 
 
 def checkpoint_bytes(index: TensorIndex, quant: Quant) -> Ints:

@@ -72,6 +72,7 @@ def test_totals_of_a_load_are_the_allocators() -> None:
             flash_attention=row["fa"] != "off",
             micro_batch=row["n_ubatch"],
             all_logits=row["outputs"] == 0,
+            converts_cache="--no-fa-extra" not in row["args"],
         )
         stated = sum(planned.values()) * MIB
         totals.append(abs((weights + cache_bytes + compute[0]) / stated - 1.0))

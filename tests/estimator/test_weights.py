@@ -12,7 +12,7 @@ from db.catalog_files import load_catalog
 from db.measurements import memory_rows
 from estimator.architecture import ModelArchitecture
 from estimator.quantization import BLOCKS, DEFAULT_TYPE, index_tensors, tensor_bytes, tensor_types
-from estimator.tensors import Inventory, inventory
+from estimator.tensors import EXPERT_CLASSES, Inventory, inventory
 from estimator.types import EstimatorError, Quant, QuantFormat
 from estimator.weights import weight_table
 
@@ -75,6 +75,20 @@ def test_published_file_sizes(capsys: pytest.CaptureFixture[str]) -> None:
         print(f"{'all':36} {len(errors):5}  {np.median(errors):11.3%}  {errors.max():8.3%}")
     assert len(errors) > 150
     assert float(np.median(errors)) < 0.003
+
+
+def test_experts_that_were_trained_in_mxfp4_keep_it_in_every_file() -> None:
+    """gpt-oss: files of every name differ by their attention and tables alone; a card says 12.04 GB of Q6_K."""
+    model, tensors = model_of("gpt-oss-20b")
+    names = ("Q2_K", "Q4_K_M", "Q6_K", "Q8_0", "MXFP4_MOE", "F16")
+    table = weight_table(model, tuple(gguf(name, imatrix=True) for name in names))
+    assert (table.experts == table.experts[0]).all()
+    assert table.experts[0].sum() == model_experts(tensors) * 17 // 32
+    assert table.file[names.index("Q6_K")] == pytest.approx(12.04e9, rel=1e-3)
+
+
+def model_experts(tensors: Inventory) -> int:
+    return int(tensors.elements[np.isin(tensors.cls, EXPERT_CLASSES)].sum())
 
 
 @pytest.mark.parametrize("slug", ["llama-3.1-8b", "qwen3-30b-a3b", "gemma-3-27b", "kimi-linear-48b-a3b"])
