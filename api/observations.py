@@ -7,6 +7,7 @@ reason to doubt it, several GPUs, or weights in system memory (those calibrate t
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -42,6 +43,7 @@ UNDATED_AGE_YEARS = 0.5
 #: Lengths of a row that states none: llama-bench's own.
 DEFAULT_PROMPT_TOKENS = 512
 DEFAULT_OUTPUT_TOKENS = 128
+_MICRO_BATCH = re.compile(r"\bn_ubatch=(\d+)")
 _BACKENDS = {backend.value: backend for backend in Backend}
 _SAME_ENGINE = {
     "ollama": Engine.LLAMA_CPP.value, "docker-model-runner": Engine.LLAMA_CPP.value, "lm-studio": Engine.LLAMA_CPP.value,
@@ -166,6 +168,12 @@ def age_years(date: str | None) -> float:
     return round(max(0.0, REFERENCE_YEAR - (int(date[:4]) + (month - 1) / 12)), 4)
 
 
+def micro_batch_of(row: Mapping[str, Any]) -> int | None:
+    """Tokens of a micro-batch that a row's note states, None when it states none."""
+    found = _MICRO_BATCH.search(str(row.get("source_note") or ""))
+    return int(found.group(1)) if found else None
+
+
 def _weight_scale(row: Mapping[str, Any], model: ModelArchitecture, quant: Quant) -> float:
     """Stated size over computed size where the row's file is a custom mix under a standard name, else 1."""
     stated = row.get("weights_gib")
@@ -212,7 +220,7 @@ def _prefill_terms(
     work = PrefillWork(
         prompt_tokens=one(row.get("n_prompt") or DEFAULT_PROMPT_TOKENS),
         depth_tokens=one(row.get("depth") or 0),
-        micro_batch_tokens=one(DEFAULT_MICRO_BATCH_TOKENS),
+        micro_batch_tokens=one(micro_batch_of(row) or DEFAULT_MICRO_BATCH_TOKENS),
         flops_per_token=one(tables.flops_per_token),
         attention_flops_per_pair=one(tables.attention_flops_per_token_pair),
         weight_bytes=one(device * scale),

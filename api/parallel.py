@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from api.observations import CLEARLY_FITS, age_years, is_unrecorded
+from api.observations import CLEARLY_FITS, age_years, is_unrecorded, micro_batch_of
 from api.offload import solve
 from db import specs
 from db.catalog_files import Catalog
@@ -55,7 +55,6 @@ _BACKENDS = {backend.value: backend for backend in Backend}
 _TENSOR_ENGINES = frozenset({"vllm", "mlc-llm"})
 _LAYER_ENGINES = frozenset({"llama.cpp", "ik_llama.cpp", "ollama"})
 _TENSOR_DEGREE = re.compile(r"\btp=(\d+)")
-_MICRO_BATCH = re.compile(r"\bn_ubatch=(\d+)")
 _CACHE = re.compile(r"\b(?:ctk=|kv )([a-z0-9_]+)")
 _SWEPT_CONTEXT = re.compile(r"run_id kvsweep/[^;]*/c(\d+)/")
 #: What a row calls its cache type; ``auto`` is 16 bits.
@@ -120,7 +119,7 @@ def shared_rows(catalog: Catalog, rows: Sequence[Mapping[str, Any]]) -> list[Sha
 def _shared(catalog: Catalog, row: Mapping[str, Any], host: Host) -> Shared:
     note = str(row.get("source_note") or "")
     engine = str(row["engine"])
-    cache, micro, swept = _CACHE.search(note), _MICRO_BATCH.search(note), _SWEPT_CONTEXT.search(note)
+    cache, micro, swept = _CACHE.search(note), micro_batch_of(row), _SWEPT_CONTEXT.search(note)
     cache_type = _CACHE_TYPES[cache.group(1).casefold()] if cache else CacheType.F16
     quant = specs.quant(catalog.quants[row["quant_slug"]])
     prefill = row["kind"] == "prefill"
@@ -141,7 +140,7 @@ def _shared(catalog: Catalog, row: Mapping[str, Any], host: Host) -> Shared:
         depth_tokens=depth,
         prompt_tokens=int(row["n_prompt"]) if prefill else None,
         output_tokens=int(row.get("n_gen") or 128),
-        micro_batch_tokens=int(micro.group(1)) if micro else None,
+        micro_batch_tokens=micro,
     )
     return Shared(row, "tensor" if engine in _TENSOR_ENGINES else "layers", request.gpu_count, cache_type, request)
 

@@ -32,8 +32,8 @@ SUM_S = 1e-5
 SUMS_PER_LAYER = 2.0
 #: Bytes of an activation that devices exchange.
 ACTIVATION_BYTES = 2.0
-#: Loss of the vendors' own links against their peak, stated by no row: a ring over NVLink reaches three quarters of it
-#: (NVIDIA's nccl-tests, bus bandwidth on A100 and H100 servers).
+#: Loss of the vendors' own links against their peak, which no measured row gives: sums over eight A100 SXM4 reach 230 of
+#: 300 GB/s one way (docs.alayanew.com, "NCCL-tests in practice", 2026-05-06).
 LINK_LOSS = 1.3
 #: Backends whose copies between devices can be queued, which llama.cpp's assembly line needs.
 PIPELINED_BACKENDS = frozenset({Backend.CUDA, Backend.ROCM})
