@@ -27,6 +27,7 @@ from api.graphql.requests import negotiate
 from api.graphql.schema import FitSchema, build_schema
 from api.graphql.services import Services
 from api.graphql.streams import stream_view
+from api.hot import HotAnswers
 from api.pages.explorer import STATIC, explorer_page, landing_page
 from api.pages.routes import routes as page_routes
 from api.settings import ApiSettings, get_api_settings
@@ -85,6 +86,7 @@ def create_app(settings: ApiSettings | None = None, catalog: Catalog | None = No
     middleware = [
         Middleware(RequestIdMiddleware),
         *(observation.middleware if observation is not None else ()),
+        Middleware(HotAnswers, services=services, path="/graphql"),
         Middleware(
             CORSMiddleware,
             allow_origins=list(settings.cors_origins),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any, NamedTuple, TypeAlias
 
 from db.fit_packing import BAND, BAND_CELL, LAST_RUNNING_STATUS, OVERHEAD_NONE, OVERHEAD_OF_ROW, PLAN_CELL, REST
@@ -15,6 +15,7 @@ from estimator.types import (
     STRATEGIES,
     Backend,
     Engine,
+    Evidence,
     MemoryParts,
     Placement,
     Speed,
@@ -31,6 +32,10 @@ _FLOAT = struct.Struct("<f")
 _INT = struct.Struct("<i")
 _CELLS_AT = BAND.fields["cells"][1] if BAND.fields else 0
 _REST_OVERHEAD_AT = REST.fields["overhead"][1] if REST.fields else 0
+
+
+#: Best estimate, lower and upper end of its range, evidence.
+SpeedFigures: TypeAlias = tuple[float, float, float, Evidence]
 
 
 class FitKey(NamedTuple):
@@ -59,6 +64,21 @@ class FitCell:
     ttft_ms: float | None
     safe_context_tokens: int
     score: float
+
+    @property
+    def memory_bytes(self) -> tuple[int, ...]:
+        """Figures of ``memory`` in the order of its fields."""
+        return astuple(self.memory)
+
+    @property
+    def decode_figures(self) -> SpeedFigures | None:
+        """Figures of ``decode`` in the order of its fields."""
+        return None if self.decode is None else figures_of(self.decode)
+
+    @property
+    def prefill_figures(self) -> SpeedFigures | None:
+        """Figures of ``prefill`` in the order of its fields."""
+        return None if self.prefill is None else figures_of(self.prefill)
 
 
 #: Columns of a stored cell, in the order in which the statements of ``db.fit_query`` select them.
@@ -134,6 +154,11 @@ class StoredCell:
     @property
     def memory(self) -> MemoryParts:
         """Parts of the load."""
+        return MemoryParts(*self.memory_bytes)
+
+    @property
+    def memory_bytes(self) -> tuple[int, ...]:
+        """Figures of ``memory`` in the order of its fields."""
         row = self._row
         found = _PLAN.unpack_from(row[10], row[0] * _PLAN_BYTES)
         weights, kv_cache = found[5] + (found[6] << 32), found[7] + (found[8] << 32)
@@ -142,29 +167,40 @@ class StoredCell:
             overhead = int.from_bytes(row[9][_REST_OVERHEAD_AT:], "little")
         else:
             overhead = 0 if found[1] == OVERHEAD_NONE else found[13] + (found[14] << 32)
-        return MemoryParts(
-            weights, kv_cache, compute, overhead, weights + kv_cache + compute + overhead, row[12], row[13], host
-        )
+        total = weights + kv_cache + compute + overhead
+        return weights, kv_cache, compute, overhead, total, row[12], row[13], host
 
     @property
     def decode(self) -> Speed | None:
         """Speed of answer tokens; None when nothing runs."""
+        figures = self.decode_figures
+        return None if figures is None else Speed(*figures)
+
+    @property
+    def prefill(self) -> Speed | None:
+        """Speed of reading the prompt; None when nothing runs."""
+        figures = self.prefill_figures
+        return None if figures is None else Speed(*figures)
+
+    @property
+    def decode_figures(self) -> SpeedFigures | None:
+        """Figures of ``decode`` in the order of its fields."""
         row = self._row
         if row[4] >> (FLAG_BITS * row[0]) & STATUS_MASK > LAST_RUNNING_STATUS:
             return None
         band = _BAND.unpack_from(row[11], _CELLS_AT + row[0] * BAND_CELL.itemsize)
         value = _float(row[5])
-        return Speed(value, value * band[2], value * band[3], EVIDENCES[band[0]])
+        return value, value * band[2], value * band[3], EVIDENCES[band[0]]
 
     @property
-    def prefill(self) -> Speed | None:
-        """Speed of reading the prompt; None when nothing runs."""
+    def prefill_figures(self) -> SpeedFigures | None:
+        """Figures of ``prefill`` in the order of its fields."""
         row = self._row
         if row[4] >> (FLAG_BITS * row[0]) & STATUS_MASK > LAST_RUNNING_STATUS:
             return None
         band = _BAND.unpack_from(row[11], _CELLS_AT + row[0] * BAND_CELL.itemsize)
         value = _FLOAT.unpack_from(row[9], 4 * row[0])[0]
-        return Speed(value, value * band[4], value * band[5], EVIDENCES[band[1]])
+        return value, value * band[4], value * band[5], EVIDENCES[band[1]]
 
     @property
     def ttft_ms(self) -> float | None:
@@ -185,6 +221,11 @@ class StoredCell:
 
 #: A fit as readers see it: computed for one request, or stored.
 AnyCell: TypeAlias = FitCell | StoredCell
+
+
+def figures_of(speed: Speed) -> SpeedFigures:
+    """The fields of a speed."""
+    return speed.value, speed.low, speed.high, speed.evidence
 
 
 def _float(bits: int) -> float:

@@ -27,7 +27,7 @@ from db.fit_query import (
 )
 from db.fit_tables import SLOT_COUNT, SLOTS, visible
 from db.generations import Generation
-from db.reading import Reader, Row
+from db.reading import Reader, Row, int_array
 
 __all__ = [
     "SLOTS",
@@ -216,7 +216,7 @@ async def _tops(
     place = CELL_COLUMNS.index(column)
     if slots and wanted and reader.dialect == "postgresql":
         statement = tops_statement(generation.table, column, query, order, limit)
-        for row in await _rows(reader, generation, statement, {"k0": wanted}):
+        for row in await _rows(reader, generation, statement, {"k0": int_array(wanted)}):
             groups[row[place]].append(row)
     elif slots:
         step = max(_COMPOUND_LIMIT // len(slots), 1)
@@ -286,7 +286,7 @@ def _keys(reader: Reader, keys: Sequence[tuple[int, ...]], width: int) -> tuple[
     names = [f"c{number}" for number in range(width)]
     if reader.dialect == "postgresql":
         arrays = ", ".join(f"CAST(:k{number} AS int[])" for number in range(width))
-        parameters = {f"k{number}": [key[number] for key in keys] for number in range(width)}
+        parameters: dict[str, Any] = {f"k{number}": int_array(key[number] for key in keys) for number in range(width)}
         return f"unnest({arrays}) AS k({', '.join(names)})", parameters
     columns = ", ".join(f"json_extract(value, '$[{number}]') AS c{number}" for number in range(width))
     return f"(SELECT {columns} FROM json_each(:keys)) k", {"keys": json.dumps(keys)}

@@ -34,6 +34,10 @@ class Generation:
     run_id: int
 
 
+#: Id of the newest published state.
+NEWEST = f"SELECT max(id) FROM {_TABLE.name} WHERE layout = {LAYOUT}"
+
+
 def _current() -> Any:
     return select(_TABLE).where(_TABLE.c.layout == LAYOUT).order_by(_TABLE.c.id.desc()).limit(1)
 

@@ -31,6 +31,7 @@ from strawberry.types.field import StrawberryField
 Watch: TypeAlias = Callable[[Callable[[], Any]], Any]
 #: Extension of a field that holds its watch.
 WATCH = "fitgraph-watch"
+_CONVERTER = GraphQLCoreConverter.__module__
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,8 @@ def call_of(schema: GraphQLSchema, parent_type: GraphQLObjectType, node: FieldNo
     """How to call the resolver of a field; None when only graphql-core and Strawberry know."""
     field = schema.get_field(parent_type, node.name.value)
     definition = ((field.extensions if field else None) or {}).get(GraphQLCoreConverter.DEFINITION_BACKREF)
-    if field is None or field.subscribe is not None:
+    if field is None or field.subscribe is not None or getattr(field.resolve, "__module__", "") != _CONVERTER:
+        # Streams, and resolvers that somebody watches or wraps, are called as they are.
         return None
     if not isinstance(definition, StrawberryField) or definition.extensions:
         return None

@@ -66,6 +66,8 @@ class CatalogView:
         self.gpu_by_id = {self.gpu_ids[gpu.slug]: gpu for gpu in self.gpus}
         self.quant_by_id = {self.quant_ids[quant.slug]: quant for quant in self.quants if quant.slug in self.quant_ids}
         self.engine_by_kind = {engine.kind: engine for engine in self.engines}
+        #: Filters and orders of fits that were turned into queries of the store.
+        self.selections: dict[tuple[int, int], Any] = {}
         self._architectures: dict[str, ModelArchitecture] = {}
         self._by_slug: dict[str, dict[str, Any]] = {
             "model": {model.slug: model for model in self.models},

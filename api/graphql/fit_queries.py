@@ -18,6 +18,7 @@ from db.fit_store import FitPage, FitQuery
 from estimator.types import Status, WorkloadKind
 
 if TYPE_CHECKING:
+    from api.graphql.catalog_view import CatalogView
     from api.graphql.context import RequestContext
     from api.graphql.gpus import Gpu
     from api.graphql.models import Model
@@ -68,6 +69,51 @@ async def fit_by_key(context: RequestContext, key: tuple[str, ...]) -> Fit | Non
     return await find_fit(context, model, gpu, key[2], workload.kind)
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Selection:
+    """A filter and an order, as the client gave them and as the store has them; ``mark`` tells their lists apart."""
+
+    wanted: FitFilter | None
+    order_by: Sequence[FitOrder] | None
+    query: FitQuery
+    order: tuple[StoredOrder, ...]
+    mark: str
+    #: The query without its models, and without its accelerators: for pages of one of them.
+    of_any_model: FitQuery
+    of_any_gpu: FitQuery
+
+    def sealed(self, owner: str) -> str:
+        """Signature of one list's cursors."""
+        return signature("fits", owner, self.mark)
+
+
+#: Selections that a catalog view keeps.
+_KEPT_SELECTIONS = 512
+
+
+def selection_of(view: CatalogView, wanted: FitFilter | None, order_by: Sequence[FitOrder] | None) -> Selection:
+    """The selection of two arguments. Those that a document holds are the same objects every time, and known again."""
+    key = (id(wanted), id(order_by))
+    known: Selection | None = view.selections.get(key)
+    if known is not None and known.wanted is wanted and known.order_by is order_by:
+        return known
+    query, order = store_query(view, wanted), store_order(order_by)
+    condition: Any = None if wanted is None else dataclasses.asdict(wanted)
+    made = Selection(
+        wanted,
+        order_by,
+        query,
+        order,
+        signature(condition, [(term.field.value, term.descending) for term in order]),
+        dataclasses.replace(query, model_ids=None),
+        dataclasses.replace(query, gpu_ids=None),
+    )
+    if len(view.selections) >= _KEPT_SELECTIONS:
+        view.selections.clear()
+    view.selections[key] = made
+    return made
+
+
 async def all_fits(
     context: RequestContext,
     wanted: FitFilter | None,
@@ -76,7 +122,8 @@ async def all_fits(
     after: str | None,
 ) -> FitConnection:
     """One page of all fits."""
-    return await _page(context, store_query(context.view, wanted), wanted, order_by, first, after, "all")
+    chosen = selection_of(context.view, wanted, order_by)
+    return await _page(context, chosen, lambda: chosen.query, first, after, "all")
 
 
 async def fits_of_model(
@@ -88,18 +135,21 @@ async def fits_of_model(
     after: str | None,
 ) -> FitConnection:
     """One page of a model's fits; first pages of several models are read in one statement."""
-    query = store_query(context.view, wanted)
+    chosen = selection_of(context.view, wanted, order_by)
     number = context.view.model_ids[model.slug]
-    if not _includes(query.model_ids, number):
-        return _connection(context, _NOTHING, wanted, order_by, model.slug, dataclasses.replace(query, model_ids=()))
-    own = dataclasses.replace(query, model_ids=(number,))
+
+    def own() -> FitQuery:
+        return dataclasses.replace(
+            chosen.query, model_ids=(number,) if _includes(chosen.query.model_ids, number) else ()
+        )
+
+    if not _includes(chosen.query.model_ids, number):
+        return _connection(context, _NOTHING, chosen, model.slug, own)
     if after is not None:
-        return await _page(context, own, wanted, order_by, first, after, model.slug)
+        return await _page(context, chosen, own, first, after, model.slug)
     page = page_of(context.services.limits, first, after)
-    found = await context.loaders.top_of_model(
-        model, dataclasses.replace(query, model_ids=None), store_order(order_by), page.size
-    )
-    return _connection(context, found, wanted, order_by, model.slug, own)
+    found = await context.loaders.top_of_model(model, chosen.of_any_model, chosen.order, page.size)
+    return _connection(context, found, chosen, model.slug, own)
 
 
 async def fits_of_gpu(
@@ -111,18 +161,19 @@ async def fits_of_gpu(
     after: str | None,
 ) -> FitConnection:
     """One page of an accelerator's fits; first pages of several are read in one statement."""
-    query = store_query(context.view, wanted)
+    chosen = selection_of(context.view, wanted, order_by)
     number = context.view.gpu_ids[gpu.slug]
-    if not _includes(query.gpu_ids, number):
-        return _connection(context, _NOTHING, wanted, order_by, gpu.slug, dataclasses.replace(query, gpu_ids=()))
-    own = dataclasses.replace(query, gpu_ids=(number,))
+
+    def own() -> FitQuery:
+        return dataclasses.replace(chosen.query, gpu_ids=(number,) if _includes(chosen.query.gpu_ids, number) else ())
+
+    if not _includes(chosen.query.gpu_ids, number):
+        return _connection(context, _NOTHING, chosen, gpu.slug, own)
     if after is not None:
-        return await _page(context, own, wanted, order_by, first, after, gpu.slug)
+        return await _page(context, chosen, own, first, after, gpu.slug)
     page = page_of(context.services.limits, first, after)
-    found = await context.loaders.top_of_gpu(
-        gpu, dataclasses.replace(query, gpu_ids=None), store_order(order_by), page.size
-    )
-    return _connection(context, found, wanted, order_by, gpu.slug, own)
+    found = await context.loaders.top_of_gpu(gpu, chosen.of_any_gpu, chosen.order, page.size)
+    return _connection(context, found, chosen, gpu.slug, own)
 
 
 _NOTHING = FitPage(cells=[], cursors=[], has_next=False, has_previous=False)
@@ -130,48 +181,41 @@ _NOTHING = FitPage(cells=[], cursors=[], has_next=False, has_previous=False)
 
 async def _page(
     context: RequestContext,
-    query: FitQuery,
-    wanted: FitFilter | None,
-    order_by: Sequence[FitOrder] | None,
+    chosen: Selection,
+    query: Callable[[], FitQuery],
     first: int | None,
     after: str | None,
     owner: str,
 ) -> FitConnection:
     page: Page = page_of(context.services.limits, first, after)
-    order = store_order(order_by)
     place = None
     if after is not None:
-        place = _place(decode_cursor(after, context.view.state, _signature(owner, wanted, order)))
+        place = _place(decode_cursor(after, context.view.state, chosen.sealed(owner)))
     try:
         found = await fit_store.page_fits(
-            context.services.reads, context.generation, query, order, after=place, limit=page.size
+            context.services.reads, context.generation, query(), chosen.order, after=place, limit=page.size
         )
     except ValueError as error:
         if place is None:
             raise
         # The checksum was right and the key was not: somebody made this cursor.
         raise bad_input("This cursor does not belong to this list.") from error
-    return _connection(context, found, wanted, order_by, owner, query)
+    return _connection(context, found, chosen, owner, query)
 
 
 def _connection(
-    context: RequestContext,
-    found: FitPage,
-    wanted: FitFilter | None,
-    order_by: Sequence[FitOrder] | None,
-    owner: str,
-    query: FitQuery,
+    context: RequestContext, found: FitPage, chosen: Selection, owner: str, query: Callable[[], FitQuery]
 ) -> FitConnection:
     view, services = context.view, context.services
 
     async def count() -> int:
-        generation = context.generation
+        generation, asked = context.generation, query()
         return await services.counts.get(
-            (generation.id, query), lambda: fit_store.count_fits(services.reads, generation, query)
+            (generation.id, asked), lambda: fit_store.count_fits(services.reads, generation, asked)
         )
 
     def cursors() -> Callable[[int], str]:
-        mark = _signature(owner, wanted, store_order(order_by))
+        mark = chosen.sealed(owner)
         return lambda place: encode_cursor(Cursor(view.state, mark, tuple(found.cursors[place])))
 
     return connect(
@@ -182,11 +226,6 @@ def _connection(
         has_previous=found.has_previous,
         counter=count,
     )
-
-
-def _signature(owner: str, wanted: FitFilter | None, order: Sequence[StoredOrder]) -> str:
-    condition: Any = None if wanted is None else dataclasses.asdict(wanted)
-    return signature("fits", owner, condition, [(term.field.value, term.descending) for term in order])
 
 
 def _place(key: tuple[Any, ...]) -> tuple[int, ...]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import astuple, fields
+from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any
 
 import strawberry
@@ -36,6 +38,7 @@ from api.graphql.node import Node
 from api.graphql.quants import Quant
 from api.graphql.scalars import Int64
 from api.graphql.workloads import Workload
+from db.fit_cells import SpeedFigures, figures_of
 from db.fit_store import AnyCell
 from estimator import types as domain
 from estimator import verdict
@@ -64,22 +67,41 @@ class FitMemory:
         "total."
     )
 
+    figures: strawberry.Private[tuple[int, ...]]
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """A part is read from the figures of the load."""
+            read = _MEMORY_READERS.get(name)
+            if read is None:
+                raise AttributeError(name)
+            return read(self)
+
     @classmethod
     def of(cls, parts: domain.MemoryParts) -> FitMemory:
         """The GraphQL object of the parts of a load."""
-        return cls(
-            weights_bytes=Int64(parts.weights_bytes),
-            kv_cache_bytes=Int64(parts.kv_cache_bytes),
-            compute_bytes=Int64(parts.compute_bytes),
-            overhead_bytes=Int64(parts.overhead_bytes),
-            total_bytes=Int64(parts.total_bytes),
-            usable_bytes=Int64(parts.usable_bytes),
-            capacity_bytes=Int64(parts.capacity_bytes),
-            headroom_bytes=Int64(parts.usable_bytes - parts.total_bytes),
-            host_bytes=Int64(parts.host_bytes),
-            draft_bytes=Int64(parts.draft_bytes),
-            projector_bytes=None if parts.projector_bytes is None else Int64(parts.projector_bytes),
-        )
+        return cls.of_figures(astuple(parts))
+
+    @classmethod
+    def of_figures(cls, figures: tuple[int, ...]) -> FitMemory:
+        """The GraphQL object of the fields of ``MemoryParts``, in their order."""
+        made = cls.__new__(cls)
+        made.figures = figures
+        return made
+
+
+def _figure(place: int) -> Callable[[FitMemory], Any]:
+    return lambda memory: memory.figures[place]
+
+
+_PARTS = [each.name for each in fields(domain.MemoryParts)]
+_USABLE, _TOTAL = _PARTS.index("usable_bytes"), _PARTS.index("total_bytes")
+_MEMORY_READERS: dict[str, Callable[[FitMemory], Any]] = {
+    **{name: _figure(place) for place, name in enumerate(_PARTS)},
+    "headroom_bytes": lambda memory: memory.figures[_USABLE] - memory.figures[_TOTAL],
+}
+read_by(FitMemory, _MEMORY_READERS)
 
 
 @strawberry.type(description="What sits where.")
@@ -116,9 +138,16 @@ class SpeedEstimate:
     @classmethod
     def of(cls, speed: domain.Speed | None) -> SpeedEstimate | None:
         """The GraphQL object of a speed; None stays None."""
-        if speed is None:
+        return cls.of_figures(None if speed is None else figures_of(speed))
+
+    @classmethod
+    def of_figures(cls, figures: SpeedFigures | None) -> SpeedEstimate | None:
+        """The GraphQL object of the fields of ``Speed``, in their order."""
+        if figures is None:
             return None
-        return cls(tokens_per_second=speed.value, low=speed.low, high=speed.high, evidence=speed.evidence)
+        made = cls.__new__(cls)
+        made.tokens_per_second, made.low, made.high, made.evidence = figures
+        return made
 
 
 @strawberry.type(description="One model on one accelerator in one quantization for one workload.")
@@ -296,7 +325,15 @@ def fit_from_cell(view: CatalogView, cell: AnyCell, source: FitSource = FitSourc
 
 
 def _id(fit: Fit) -> strawberry.ID:
-    return strawberry.ID(encode_id("Fit", fit.model.slug, fit.gpu.slug, fit.quant.slug, fit.workload.slug))
+    view, (model_id, gpu_id, quant_id) = fit.view, fit.cell.key
+    model, gpu, quant = view.model_by_id[model_id], view.gpu_by_id[gpu_id], view.quant_by_id[quant_id]
+    return strawberry.ID(
+        encode_id("Fit", model.slug, gpu.slug, quant.slug, view.workload_of_slot(fit.cell.workload_id).slug)
+    )
+
+
+#: Scores are stored in hundredths.
+_grade = lru_cache(maxsize=10_001)(verdict.grade)
 
 
 def _runs(fit: Fit) -> bool:
@@ -315,15 +352,15 @@ _READERS: dict[str, Callable[[Fit], Any]] = {
     "generation": lambda fit: fit.cell.generation if fit.source is FitSource.PUBLISHED else None,
     "status": lambda fit: fit.cell.status,
     "recommended": lambda fit: fit.cell.recommended,
-    "memory": lambda fit: FitMemory.of(fit.cell.memory) if _runs(fit) else None,
+    "memory": lambda fit: FitMemory.of_figures(fit.cell.memory_bytes) if _runs(fit) else None,
     "placement": lambda fit: FitPlacement.of(fit.cell.placement),
-    "decode": lambda fit: SpeedEstimate.of(fit.cell.decode),
-    "prefill": lambda fit: SpeedEstimate.of(fit.cell.prefill),
+    "decode": lambda fit: SpeedEstimate.of_figures(fit.cell.decode_figures),
+    "prefill": lambda fit: SpeedEstimate.of_figures(fit.cell.prefill_figures),
     "ttft_ms": lambda fit: fit.cell.ttft_ms,
     "safe_context_tokens": lambda fit: fit.cell.safe_context_tokens,
     "context_tokens": lambda fit: fit.workload.context_tokens,
     "score": lambda fit: fit.cell.score,
-    "grade": lambda fit: verdict.grade(fit.cell.score),
+    "grade": lambda fit: _grade(fit.cell.score),
 }
 read_by(Fit, _READERS)
 never_changes(Model, Gpu, Quant, Workload, Engine)

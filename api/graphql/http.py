@@ -104,6 +104,8 @@ class GraphQLEndpoint:
             _canonical(asked.variables),
         )
         found = await self._services.responses.get_or_compute(key, lambda: self._run(request, asked, context, media))
+        if found.keep:
+            request.state.kept_for = view.identity
         max_age = self._settings.response_max_age_s if request.method == "GET" and found.keep else None
         return _response(found, media, request, request_id, max_age)
 

@@ -6,6 +6,7 @@ A loader lives as long as its request. Keys that are asked for in the same turn 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
 from strawberry.dataloader import DataLoader
@@ -35,11 +36,26 @@ class Loaders:
 
     def __init__(self, context: RequestContext) -> None:
         self._context = context
-        self._pairs: DataLoader[tuple[Pair, int | None], list[StoredCell]] = DataLoader(load_fn=self._load_pairs)
-        self._cells: DataLoader[FitKey, tuple[AnyCell, ...]] = DataLoader(load_fn=self._load_cells)
-        self._sizes: DataLoader[int, list[tuple[Quant, int, int]]] = DataLoader(load_fn=self._load_sizes)
-        self._top_of_models: DataLoader[TopKey, FitPage] = DataLoader(load_fn=self._load_top_of_models)
-        self._top_of_gpus: DataLoader[TopKey, FitPage] = DataLoader(load_fn=self._load_top_of_gpus)
+
+    @cached_property
+    def _pairs(self) -> DataLoader[tuple[Pair, int | None], list[StoredCell]]:
+        return DataLoader(load_fn=self._load_pairs)
+
+    @cached_property
+    def _cells(self) -> DataLoader[FitKey, tuple[AnyCell, ...]]:
+        return DataLoader(load_fn=self._load_cells)
+
+    @cached_property
+    def _sizes(self) -> DataLoader[int, list[tuple[Quant, int, int]]]:
+        return DataLoader(load_fn=self._load_sizes)
+
+    @cached_property
+    def _top_of_models(self) -> DataLoader[TopKey, FitPage]:
+        return DataLoader(load_fn=self._load_top_of_models)
+
+    @cached_property
+    def _top_of_gpus(self) -> DataLoader[TopKey, FitPage]:
+        return DataLoader(load_fn=self._load_top_of_gpus)
 
     async def pairing(self, model: Model, gpu: Gpu, slot: int | None) -> list[Fit]:
         """Fits of a pairing in every quantization, for one workload or all; live ones when none are published."""

@@ -103,10 +103,15 @@ class Services:
             logger.exception("database failed")
             raise ApiError(ErrorCode.UNAVAILABLE, "The database does not answer; try again later.") from error
 
+    @property
+    def fresh_view(self) -> CatalogView | None:
+        """The view that this moment's requests see; None when the database must be asked first."""
+        return self._view if time.monotonic() - self._checked_at < _FRESH_S else None
+
     async def view(self) -> CatalogView:
         """The newest published catalog, at most a tenth of a second old; the files' before the first publication."""
-        view = self._view
-        if view is not None and time.monotonic() - self._checked_at < _FRESH_S:
+        view = self.fresh_view
+        if view is not None:
             return view
         async with self._refreshing:
             if self._view is None or time.monotonic() - self._checked_at >= _FRESH_S:
@@ -124,6 +129,11 @@ class Services:
             return known
 
     async def _refreshed(self, known: CatalogView | None) -> CatalogView:
+        if known is not None and known.generation is not None:
+            # One short look, many times a second: the whole row is read only when there is something new.
+            found = await self.rows(generations.NEWEST, {})
+            if found[0][0] == known.generation.id:
+                return known
         async with self.connection() as connection:
             generation = await generations.current_generation(connection)
             if generation is None:
