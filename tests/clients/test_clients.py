@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 from tests.clients.conftest import Node
 from tests.support.servers import ApiServer
 
@@ -26,3 +30,30 @@ def test_relay(served: ApiServer, node: Node) -> None:
 def test_generated_types_are_strict(node: Node) -> None:
     node("graphql-codegen", "--config", "codegen.json", folder="codegen")
     node("tsc", "--project", "tsconfig.json", folder="codegen")
+
+
+def test_the_typed_python_example(served: ApiServer) -> None:
+    example = Path(__file__).parents[2] / "examples" / "python" / "fits.py"
+    found = _python(str(example), served.url, "Llama 3.1 8B", "--most", "60")
+    assert found.returncode == 0, found.stderr
+    lines = found.stdout.splitlines()
+    assert len(lines) == 60
+    assert "tok/s" in lines[0]
+    grades = [line[0] for line in lines]
+    assert grades == sorted(grades, key="SABCDF".index)
+    unknown = _python(str(example), served.url, "no such model")
+    assert unknown.returncode == 1
+    assert "no such model" in unknown.stderr
+    refused = _python(str(example), served.url, "Llama 3.1 8B", "--workload", "NONSENSE")
+    assert refused.returncode == 1
+    assert "BAD_USER_INPUT" in refused.stderr
+
+
+def test_the_typed_python_example_is_typed() -> None:
+    example = Path(__file__).parents[2] / "examples" / "python" / "fits.py"
+    checked = _python("-m", "mypy", "--strict", "--config-file", "", str(example))
+    assert checked.returncode == 0, checked.stdout
+
+
+def _python(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, timeout=60, check=False)
