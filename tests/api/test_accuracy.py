@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from api.accuracy import FACTORS, STARTS, data_hash, shipped_terms
-from api.observations import CLEARLY_FITS, Observer, why_left_out
+from api.observations import CLEARLY_FITS, Observer, micro_batch_of, why_left_out
 from api.offload import STARTS as HOST_STARTS
 from api.offload import solve, stated_placement
 from db import specs
@@ -141,6 +141,7 @@ def test_the_estimator_answers_what_was_fitted(rows: list[dict[str, Any]], calib
             prompt_tokens=tokens if kind == "prefill" else None,
             output_tokens=int(each.row.get("n_gen") or 128),
             flash_attention=each.row.get("flash_attn") is not False,
+            micro_batch_tokens=micro_batch_of(each.row),
         )
         try:
             answer = estimate(each.model, request, calibration)
