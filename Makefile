@@ -49,6 +49,9 @@ format: $(VENV)/.test
 bench: $(VENV)/.test  ## side-by-side benchmarks, each prints its ratio
 	$(BIN)/python -m bench
 
+chaos: $(VENV)/.test  ## kill, restart and fill everything in mid-run, many times; prints what was lost
+	$(BIN)/python -m bench.chaos
+
 schema docs: $(VENV)/.run  ## rewrite the documents that the code generates
 	$(BIN)/fitgraph schema > schema.graphql
 	$(BIN)/fitgraph settings > docs/reference/settings.md

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import importlib
 import logging
 import re
 import secrets
@@ -65,7 +67,9 @@ def create_app(settings: ApiSettings | None = None, catalog: Catalog | None = No
         # The first request need not wait for the catalog; without a database the server starts and says so.
         with suppress(ApiError):
             await services.view()
+        preparing = asyncio.create_task(asyncio.to_thread(_prepare_for_operators, settings))
         yield
+        await preparing
         await services.close()
         if observation is not None:
             await observation.close()
@@ -110,6 +114,12 @@ def _observation(settings: ApiSettings, services: Services, schema: FitSchema) -
     from api.observe.setup import Observation
 
     return Observation(settings, services, schema)
+
+
+def _prepare_for_operators(settings: ApiSettings) -> None:
+    """Load the task queue now: the first mutation need not wait for it. Servers without operators never need it."""
+    if settings.tokens:
+        importlib.import_module("workers.tasks")
 
 
 class RequestIdMiddleware:

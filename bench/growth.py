@@ -38,11 +38,13 @@ def multiplied(catalog: Catalog, factor: int, gpus: int | None = None) -> Catalo
             }
     step = 1 if gpus is None else max(1, len(catalog.gpus) // gpus)
     kept = dict(list(catalog.gpus.items())[::step][:gpus])
-    larger = dataclasses.replace(catalog, models=dict(sorted(models.items())), gpus=kept)
-    return Catalog(
-        **{each: getattr(larger, each) for each in DIRECTORIES.values()},
-        revision=revision_of({each: getattr(larger, each) for each in DIRECTORIES.values()}),
-    )
+    return rebuilt(dataclasses.replace(catalog, models=dict(sorted(models.items())), gpus=kept))
+
+
+def rebuilt(catalog: Catalog) -> Catalog:
+    """``catalog`` with the revision of its content."""
+    found = {directory: getattr(catalog, directory) for directory in DIRECTORIES.values()}
+    return Catalog(**found, revision=revision_of(found))
 
 
 def measure(factor: int) -> None:

@@ -67,7 +67,25 @@ def entity_table(kind: str) -> Table:
 
 
 def entry_hash(entry: Mapping[str, Any]) -> str:
-    """Hash of a whole entry: tells whether anything about the entity changed, a display name included."""
+    """Hash of a whole entry: tells whether anything about the entity changed, a display name included.
+
+    Entries are never changed in place; the hash of one that was asked for before is kept.
+    """
+    known = _hashes.get(id(entry))
+    if known is not None and known[0] is entry:
+        return known[1]
+    if len(_hashes) >= _MAX_HASHES:
+        _hashes.clear()
+    _hashes[id(entry)] = (entry, _hash_of(entry))
+    return _hashes[id(entry)][1]
+
+
+#: By identity: the entry, kept alive so that its identity stays its own, and its hash.
+_hashes: dict[int, tuple[Mapping[str, Any], str]] = {}
+_MAX_HASHES = 10_000
+
+
+def _hash_of(entry: Mapping[str, Any]) -> str:
     return hashlib.blake2b(orjson.dumps(entry, option=orjson.OPT_SORT_KEYS), digest_size=16).hexdigest()
 
 
@@ -170,6 +188,23 @@ def entries_of_run(
     return dict(sorted(found.items()))
 
 
+def hashes_of_run(connection: Connection, run_id: int, kind: str) -> dict[int, str]:
+    """Hash of each entry that ``entries_of_run`` gives, by id, without reading the entries."""
+    table = entity_table(kind)
+    query = select(table.c.id, table.c.entry_hash).where(table.c.live, table.c.estimated)
+    found: dict[int, str] = {row[0]: row[1] for row in connection.execute(query)}
+    staged = select(
+        _STAGED.c.entity_id,
+        _STAGED.c["values"]["estimated"].as_boolean(),
+        _STAGED.c["values"]["entry_hash"].as_string(),
+    ).where(_STAGED.c.run_id == run_id, _STAGED.c.kind == kind)
+    for entity_id, estimated, digest in connection.execute(staged):
+        found.pop(entity_id, None)
+        if estimated:
+            found[entity_id] = digest
+    return dict(sorted(found.items()))
+
+
 def apply_staged(connection: Connection, run_id: int) -> None:
     """Make what a run changed live, inside its publishing transaction."""
     keys = connection.execute(select(_STAGED.c.kind, _STAGED.c.entity_id).where(_STAGED.c.run_id == run_id)).all()
@@ -198,6 +233,13 @@ async def all_rows(connection: AsyncConnection, kind: str) -> list[CatalogRow]:
     table = entity_table(kind)
     found = await connection.execute(_row_columns(table).where(table.c.live).order_by(table.c.slug))
     return [_row(kind, row) for row in found]
+
+
+async def live_hashes(connection: AsyncConnection, kind: str) -> list[tuple[int, str, str]]:
+    """Id, slug and entry hash of every live entity of a kind, by slug: what is needed to see which ones changed."""
+    table = entity_table(kind)
+    query = select(table.c.id, table.c.slug, table.c.entry_hash).where(table.c.live).order_by(table.c.slug)
+    return [(row[0], row[1], row[2]) for row in await connection.execute(query)]
 
 
 async def rows_by_ids(connection: AsyncConnection, kind: str, ids: Iterable[int]) -> dict[int, CatalogRow]:

@@ -111,18 +111,32 @@ def companion_tables(name: str) -> tuple[Table, Table]:
 
 def create_storage(connection: Connection, name: str) -> None:
     """Make the empty tables of a storage, without the indexes that a load would have to maintain."""
-    for table in (fit_table(name), *companion_tables(name)):
-        connection.execute(CreateTable(table))
-    if connection.dialect.name == "postgresql":
-        # Blobs are read by slices, which only uncompressed storage can fetch alone.
-        for blob in ("plans", "bands"):
-            connection.execute(text(f"ALTER TABLE {name}_quant ALTER COLUMN {blob} SET STORAGE EXTERNAL"))
-        connection.execute(text(f"ALTER TABLE {name} SET (autovacuum_enabled = true, fillfactor = 100)"))
+    statements = [
+        str(CreateTable(table).compile(dialect=connection.dialect))
+        for table in (fit_table(name), *companion_tables(name))
+    ]
+    if connection.dialect.name != "postgresql":
+        for statement in statements:
+            connection.execute(text(statement))
+        return
+    # Blobs are read by slices, which only uncompressed storage can fetch alone.
+    blobs = ", ".join(f"ALTER COLUMN {blob} SET STORAGE EXTERNAL" for blob in ("plans", "bands"))
+    statements.append(f"ALTER TABLE {name}_quant {blobs}")
+    statements.append(f"ALTER TABLE {name} SET (autovacuum_enabled = true, fillfactor = 100)")
+    # One message to the server.
+    connection.exec_driver_sql("; ".join(statements))
 
 
 def drop_storage(connection: Connection, name: str) -> None:
-    """Remove a storage; nothing happens when it is not there."""
-    for suffix in ("", "_quant", "_gpu"):
+    """Remove a storage with its parts; nothing happens when it is not there."""
+    cascade = " CASCADE" if connection.dialect.name == "postgresql" else ""
+    connection.execute(text(f"DROP TABLE IF EXISTS {checked(name)}{cascade}"))
+    drop_companions(connection, name)
+
+
+def drop_companions(connection: Connection, name: str) -> None:
+    """Remove ``<name>_quant`` and ``<name>_gpu``."""
+    for suffix in ("_quant", "_gpu"):
         connection.execute(text(f"DROP TABLE IF EXISTS {checked(name)}{suffix}"))
 
 

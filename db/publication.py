@@ -10,6 +10,7 @@ from sqlalchemy import Connection, and_, delete, func, insert, or_, select, text
 from db import fit_store_postgres, fit_store_sqlite
 from db.catalog_store import apply_staged, entity_table, ids_of
 from db.fit_packing import PackedBlock
+from db.fit_parts import attach, fold, has_parts, parts_of
 from db.fit_tables import (
     FIT_COLUMNS,
     LAYOUT,
@@ -17,6 +18,7 @@ from db.fit_tables import (
     SLOT_COUNT,
     checked,
     create_storage,
+    drop_companions,
     drop_storage,
     storage_name,
 )
@@ -27,8 +29,19 @@ from db.tables import Generation as GenerationTable
 
 _GENERATION, _RUN = table_of(GenerationTable), table_of(Run)
 _INPUT, _REVISION = table_of(PublishedInput), table_of(CatalogRevision)
+#: Ids of one IN list.
+_PORTION = 500
 
-__all__ = ["carry_over", "create_storage", "drop_storage", "drop_unread", "publish", "storage_name", "write_block"]
+__all__ = [
+    "carry_over",
+    "create_storage",
+    "drop_storage",
+    "drop_unread",
+    "has_unread",
+    "publish",
+    "storage_name",
+    "write_block",
+]
 
 
 def write_block(connection: Connection, table: str, block: PackedBlock) -> None:
@@ -61,6 +74,8 @@ def carry_over(connection: Connection, source: Generation, target: str, model_id
 def publish(connection: Connection, run_id: int) -> int:
     """Make the results of a run the newest generation; the caller's transaction is the publication.
 
+    Where updates are kept as parts, ``prepare`` comes first, in a transaction of its own.
+
     Returns the id of the generation. Blocks that failed keep their previous rows, and their models stay marked as out
     of date, so that the next run computes them again.
     """
@@ -75,7 +90,10 @@ def publish(connection: Connection, run_id: int) -> int:
         rows = current.rows + _replace(connection, current.table, table, run.generation, done)
         apply_staged(connection, run_id)
         rows -= _retire_gone(connection, current.table, run.generation)
-        drop_storage(connection, table)
+        if has_parts(connection):
+            drop_companions(connection, table)
+        else:
+            drop_storage(connection, table)
         table = current.table
     _record_inputs(connection, run.inputs, failed)
     counts = {kind: _estimated(connection, kind) for kind in ("model", "gpu", "quant", "workload")}
@@ -103,15 +121,47 @@ def publish(connection: Connection, run_id: int) -> int:
     return int(run.generation)
 
 
+def _unread(connection: Connection, grace_s: float) -> Any:
+    """Condition on generations retired for longer than ``grace_s``; None before the first publication."""
+    current = current_generation_sync(connection)
+    if current is None:
+        return None
+    return and_(_GENERATION.c.id != current.id, _GENERATION.c.retired_at < now() - timedelta(seconds=grace_s))
+
+
+def has_unread(connection: Connection, grace_s: float) -> bool:
+    """Whether ``drop_unread`` would drop something; takes no lock."""
+    old = _unread(connection, grace_s)
+    return old is not None and connection.execute(select(_GENERATION.c.id).where(old).limit(1)).first() is not None
+
+
+def prepare(connection: Connection, run_id: int) -> None:
+    """Make the rows of an update readable for the generation that is about to be published, and for no other."""
+    current = current_generation_sync(connection)
+    if current is not None and has_parts(connection):
+        attach(connection, current.table, storage_name(run_id))
+
+
+def fold_one(connection: Connection, *, quiet_s: float, most: int) -> bool:
+    """Fold the oldest part of the live storage once nothing was published for ``quiet_s``, or there are over ``most``.
+
+    False when there was nothing to fold.
+    """
+    current = current_generation_sync(connection) if has_parts(connection) else None
+    if current is None:
+        return False
+    quiet = current.published_at < now() - timedelta(seconds=quiet_s)
+    return (quiet or len(parts_of(connection, current.table)) > most) and fold(connection, current.table)
+
+
 def drop_unread(connection: Connection, grace_s: float) -> int:
     """Drop generations retired for longer than ``grace_s``, with rows and storages that no other one shows.
 
     Returns how many generations were dropped.
     """
-    current = current_generation_sync(connection)
-    if current is None:
+    old = _unread(connection, grace_s)
+    if old is None:
         return 0
-    old = and_(_GENERATION.c.id != current.id, _GENERATION.c.retired_at < now() - timedelta(seconds=grace_s))
     dropped = connection.execute(select(_GENERATION.c.id, _GENERATION.c.fit_table).where(old)).all()
     if not dropped:
         return 0
@@ -140,16 +190,18 @@ def _replace(connection: Connection, live: str, stage: str, generation: int, don
     for block in done:
         models = ", ".join(str(int(each)) for each in block.model_ids)
         scope = f"model_id IN ({models})"
-        suffixes = ["", "_quant"]
         if block.gpu_ids is not None:
             scope += f" AND gpu_id IN ({', '.join(str(int(each)) for each in block.gpu_ids)})"
-            suffixes = [""]
-        for suffix in suffixes:
-            ended = _end(connection, f"{checked(live)}{suffix}", scope, generation)
-            gained -= 0 if suffix else ended
+        elif not _end(connection, f"{checked(live)}_quant", scope, generation):
+            # New models: there are no rows to end, and no lock to wait for.
+            continue
+        gained -= _end(connection, checked(live), scope, generation)
     for suffix, columns in (("", FIT_COLUMNS), ("_quant", QUANT_COLUMNS)):
-        names = ", ".join(columns)
-        connection.execute(text(f"INSERT INTO {live}{suffix} ({names}) SELECT {names} FROM {checked(stage)}{suffix}"))
+        if suffix or not has_parts(connection):
+            names = ", ".join(columns)
+            connection.execute(
+                text(f"INSERT INTO {live}{suffix} ({names}) SELECT {names} FROM {checked(stage)}{suffix}")
+            )
     gained += _count(connection, stage)
     _copy_gpus(connection, stage, live)
     return gained
@@ -185,28 +237,40 @@ def _retire_gone(connection: Connection, live: str, generation: int) -> int:
 
 
 def _end(connection: Connection, table: str, scope: str, generation: int) -> int:
-    """End the life of the live rows in ``scope``; returns how many there were."""
-    alive = f"{scope} AND died = 0"
-    count = int(connection.execute(text(f"SELECT count(*) FROM {table} WHERE {alive}")).scalar_one())
-    connection.execute(text(f"UPDATE {table} SET died = :born WHERE {alive}"), {"born": generation})
-    return count
+    """End the life of the rows in ``scope`` that are older than ``generation``; returns how many there were."""
+    # No look before the update: on PostgreSQL it would hold a lock that whoever folds a part waits for.
+    ended = connection.execute(
+        text(f"UPDATE {table} SET died = :born WHERE {scope} AND died = 0 AND born < :born"), {"born": generation}
+    )
+    return ended.rowcount
 
 
 def _record_inputs(connection: Connection, inputs: dict[str, dict[str, str]], failed: list[BlockRow]) -> None:
     """Remember what the published fits were computed from; models of failed blocks are forgotten."""
-    connection.execute(delete(_INPUT))
     out_of_date = {model_id for block in failed for model_id in block.model_ids}
-    rows: list[dict[str, Any]] = [
-        {"kind": "common", "entity_id": 0, "fingerprint": value} for value in inputs["common"].values()
-    ]
+    wanted: dict[tuple[str, int], str] = {("common", 0): inputs["common"]["common"]}
     for kind in ("model", "gpu"):
         ids = ids_of(connection, kind)
-        rows += [
-            {"kind": kind, "entity_id": ids[slug], "fingerprint": value}
+        wanted |= {
+            (kind, ids[slug]): value
             for slug, value in inputs[kind].items()
             if kind != "model" or ids[slug] not in out_of_date
-        ]
-    connection.execute(insert(_INPUT), rows)
+        }
+    found = connection.execute(select(_INPUT.c.kind, _INPUT.c.entity_id, _INPUT.c.fingerprint))
+    known = {(row[0], row[1]): row[2] for row in found}
+    # An update of one model writes one row.
+    for kind in ("common", "model", "gpu"):
+        stale = [key[1] for key, value in known.items() if key[0] == kind and wanted.get(key) != value]
+        for start in range(0, len(stale), _PORTION):
+            portion = _INPUT.c.entity_id.in_(stale[start : start + _PORTION])
+            connection.execute(delete(_INPUT).where(_INPUT.c.kind == kind, portion))
+    rows = [
+        {"kind": kind, "entity_id": entity_id, "fingerprint": value}
+        for (kind, entity_id), value in wanted.items()
+        if known.get((kind, entity_id)) != value
+    ]
+    if rows:
+        connection.execute(insert(_INPUT), rows)
 
 
 def _count(connection: Connection, table: str) -> int:

@@ -102,13 +102,17 @@ def now() -> datetime:
 
 
 def _runs() -> Any:
-    """Runs with progress counted from their blocks while they work, and as recorded after."""
+    """Runs with progress counted from their blocks while they work, and as recorded after.
+
+    The error of a run at work is that of a block which is tried again: what the run waits for.
+    """
     counts = (
         select(
             _BLOCK.c.run_id,
             func.sum(case((_BLOCK.c.state == "done", 1), else_=0)).label("done"),
             func.sum(case((_BLOCK.c.state == "failed", 1), else_=0)).label("failed"),
             func.sum(case((_BLOCK.c.state == "done", _BLOCK.c.cells), else_=0)).label("cells"),
+            func.max(case((_BLOCK.c.state.in_(_OPEN), _BLOCK.c.error))).label("error"),
         )
         .where(_BLOCK.c.run_id.in_(select(_RUN.c.id).where(_RUN.c.active == 1)))
         .group_by(_BLOCK.c.run_id)
@@ -125,7 +129,7 @@ def _runs() -> Any:
         func.coalesce(counts.c.failed, _RUN.c.blocks_failed),
         _RUN.c.cells_total,
         func.coalesce(counts.c.cells, _RUN.c.cells_done),
-        _RUN.c.error,
+        func.coalesce(_RUN.c.error, counts.c.error),
         _RUN.c.created_at,
         _RUN.c.started_at,
         _RUN.c.finished_at,
@@ -266,6 +270,16 @@ def fail_block(connection: Connection, block: BlockRow, token: str, error: str, 
     return state == "failed" and changed.rowcount == 1
 
 
+def give_back_block(connection: Connection, block: BlockRow, token: str, error: str) -> bool:
+    """Free a block after an outage of the database, which counts as no try of the block. False: the lease is lost."""
+    freed = connection.execute(
+        update(_BLOCK)
+        .where(_BLOCK.c.id == block.id, _BLOCK.c.state == "leased", _BLOCK.c.lease_token == token)
+        .values(state="pending", lease_token=None, attempts=_BLOCK.c.attempts - 1, error=error[:MAX_ERROR_CHARS])
+    )
+    return freed.rowcount == 1
+
+
 def open_blocks(connection: Connection, run_id: int) -> int:
     """Blocks that are neither done nor failed."""
     query = select(func.count()).select_from(_BLOCK).where(_BLOCK.c.run_id == run_id, _BLOCK.c.state.in_(_OPEN))
@@ -308,6 +322,15 @@ def hold_publication(connection: Connection, run_id: int, token: str, lease_s: f
         .values(publish_lease_until=time.time() + lease_s)
     )
     return held.rowcount == 1
+
+
+def give_back_publication(connection: Connection, run_id: int, token: str, error: str) -> None:
+    """End the publisher's lease at once after an error, so that another try need not wait for it to run out."""
+    connection.execute(
+        update(_RUN)
+        .where(_RUN.c.id == run_id, _RUN.c.state == RunState.PUBLISHING.value, _RUN.c.publish_token == token)
+        .values(publish_lease_until=0.0, error=error[:MAX_ERROR_CHARS])
+    )
 
 
 def end_run(connection: Connection, run_id: int, state: RunState, error: str | None = None) -> bool:

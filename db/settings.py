@@ -44,6 +44,9 @@ class Settings(BaseSettings):
     lease_s: float = Field(
         default=30.0, gt=0, description="Seconds after which a block whose worker went silent is given out again."
     )
+    sweep_interval_s: float = Field(
+        default=5.0, gt=0, description="Seconds between two looks of a worker for runs that nobody works on."
+    )
     refresh_interval_s: float = Field(
         default=0.0, ge=0, description="Seconds between scheduled catalog refreshes by Celery beat; 0: none."
     )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from typing import Any
 
-from celery import Celery
+from celery import Celery, bootsteps
 from celery.signals import worker_process_init
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
@@ -62,14 +63,33 @@ def make_app() -> Celery:
         timezone="UTC",
         beat_schedule=_schedule(settings.refresh_interval_s),
     )
+    made.steps["consumer"].add(Sweeping)
     return made
 
 
 def _schedule(refresh_interval_s: float) -> dict[str, Any]:
-    schedule: dict[str, Any] = {"sweep": {"task": "fitgraph.sweep_runs", "schedule": 10.0, "options": {"expires": 10}}}
-    if refresh_interval_s:
-        schedule["refresh"] = {"task": "fitgraph.refresh_catalog", "schedule": refresh_interval_s}
-    return schedule
+    if not refresh_interval_s:
+        return {}
+    return {"refresh": {"task": "fitgraph.refresh_catalog", "schedule": refresh_interval_s}}
+
+
+class Sweeping(bootsteps.StartStopStep):  # type: ignore[misc]
+    """Every worker wakes runs that nobody works on: after a death of whoever started them, or a loss of messages.
+
+    A step of the consumer, because its timer is emptied whenever the broker was away.
+    """
+
+    requires = ("celery.worker.consumer.tasks:Tasks",)
+
+    def start(self, parent: Any) -> None:
+        """Send a sweep to the queue every few seconds; one that waited for longer is not done."""
+        interval_s = get_settings().sweep_interval_s
+
+        def send() -> None:
+            with contextlib.suppress(OSError, OperationalError, RedisError):
+                parent.app.send_task("fitgraph.sweep_runs", expires=interval_s, retry=False)
+
+        parent.timer.call_repeatedly(interval_s, send)
 
 
 app = make_app()

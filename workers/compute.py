@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Connection
 
 from db import specs
-from db.catalog_store import entries_of_run
+from db.catalog_store import entries_of_run, hashes_of_run
 from db.fit_packing import PackedBlock, concatenate, pack_model
 from db.fit_tables import SLOTS
 from estimator.architecture import ModelArchitecture
@@ -37,9 +38,8 @@ def load_setting(connection: Connection, run_id: int) -> Setting:
 
     Raises CatalogGapError when a workload or the default host is missing.
     """
-    workloads = {
-        each.kind: each for each in map(specs.workload, entries_of_run(connection, run_id, "workload").values())
-    }
+    parsed = {kind: _parsed(connection, run_id, kind) for kind in _PARSERS}
+    workloads = {each.kind: each for each in parsed["workload"].values()}
     missing = [kind.value for kind in SLOTS if kind not in workloads]
     if missing:
         raise CatalogGapError(
@@ -49,12 +49,32 @@ def load_setting(connection: Connection, run_id: int) -> Setting:
     if not hosts:
         raise CatalogGapError('the catalog has no default host; mark one host file with "default": true')
     return Setting(
-        gpus={key: specs.accelerator(entry) for key, entry in entries_of_run(connection, run_id, "gpu").items()},
-        quants={key: specs.quant(entry) for key, entry in entries_of_run(connection, run_id, "quant").items()},
+        gpus=parsed["gpu"],
+        quants=parsed["quant"],
         workloads=tuple(workloads[kind] for kind in SLOTS),
         host=specs.host(hosts[0]),
         calibration=Calibration.load(),
     )
+
+
+_PARSERS: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "gpu": specs.accelerator,
+    "quant": specs.quant,
+    "workload": specs.workload,
+}
+#: By kind and id: the hash of an entry and what was made of it, as of the last run of this process.
+_known: dict[str, dict[int, tuple[str, Any]]] = {kind: {} for kind in _PARSERS}
+
+
+def _parsed(connection: Connection, run_id: int, kind: str) -> dict[int, Any]:
+    """Entities of a run by id; an update of one entry reads and parses no other."""
+    hashes, known = hashes_of_run(connection, run_id, kind), _known[kind]
+    changed = [each for each, digest in hashes.items() if known.get(each, ("",))[0] != digest]
+    whole = len(changed) == len(hashes)
+    for each, entry in entries_of_run(connection, run_id, kind, None if whole else changed).items():
+        known[each] = (hashes[each], _PARSERS[kind](entry))
+    _known[kind] = {each: known[each] for each in hashes}
+    return {each: _known[kind][each][1] for each in hashes}
 
 
 _kept: dict[tuple[str, int], Setting] = {}

@@ -18,7 +18,6 @@ from workers.processes import Child
 
 logger = logging.getLogger("fitgraph.workers")
 CHECK_EVERY_S = 0.25
-SWEEP_EVERY_S = 5.0
 READY_TIMEOUT_S = 60.0
 
 
@@ -45,6 +44,7 @@ def environment(settings: Settings) -> dict[str, str]:
         "FITGRAPH_BLOCK_ATTEMPTS": str(settings.block_attempts),
         "FITGRAPH_LEASE_S": str(settings.lease_s),
         "FITGRAPH_GENERATION_GRACE_S": str(settings.generation_grace_s),
+        "FITGRAPH_SWEEP_INTERVAL_S": str(settings.sweep_interval_s),
         "FITGRAPH_REFRESH_INTERVAL_S": str(settings.refresh_interval_s),
         "FITGRAPH_LOG_FORMAT": settings.log_format,
         "FITGRAPH_OTLP_ENDPOINT": settings.otlp_endpoint,
@@ -188,7 +188,7 @@ def _care(
             on_ready(settings)
     except Exception:
         logger.exception("the first steps failed; what is published stays served")
-    while not stopping.wait(SWEEP_EVERY_S):
+    while not stopping.wait(settings.sweep_interval_s):
         try:
             sweep(settings)
             drop_old(settings)

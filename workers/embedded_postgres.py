@@ -46,11 +46,14 @@ def find_install() -> Path:
 
 
 class EmbeddedPostgres:
-    """A server in its own temporary folder, reached by a Unix socket; a context manager that ends and removes it."""
+    """A server in its own temporary folder, reached by a Unix socket; a context manager that ends and removes it.
 
-    def __init__(self, *, durable: bool = False) -> None:
+    ``durable`` writes through to the disk as a production server does; ``parent`` is the folder for the temporary one.
+    """
+
+    def __init__(self, *, durable: bool = False, parent: Path | None = None) -> None:
         self._durable = durable
-        self._root = Path(tempfile.mkdtemp(prefix="fgpg-"))
+        self._root = Path(tempfile.mkdtemp(prefix="fgpg-", dir=parent))
         self._process: subprocess.Popen[bytes] | None = None
         self._identity: dict[str, object] = {}
         self._bin = Path()
@@ -77,6 +80,11 @@ class EmbeddedPostgres:
         if self._process is None:
             raise PostgresUnavailableError("the server is not running")
         return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether the server runs."""
+        return self._process is not None and self._process.poll() is None
 
     def start(self) -> None:
         """Start the server on the data that is there and wait until it answers."""

@@ -11,15 +11,30 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from kombu.exceptions import OperationalError as BrokerError
+from redis.exceptions import RedisError
 from sqlalchemy import Connection, func, insert, select, text
-from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.exc import IntegrityError, OperationalError, SQLAlchemyError
 
 from db.catalog_files import Catalog
 from db.catalog_store import drop_staged, ids_of, stage_entries
 from db.fit_tables import index_statements
 from db.generations import current_generation_sync
-from db.publication import carry_over, create_storage, drop_storage, drop_unread, publish, storage_name, write_block
+from db.outages import is_outage
+from db.publication import (
+    carry_over,
+    create_storage,
+    drop_storage,
+    drop_unread,
+    fold_one,
+    has_unread,
+    prepare,
+    publish,
+    storage_name,
+    write_block,
+)
 from db.run_store import (
+    BlockRow,
     RunRow,
     RunState,
     active_run,
@@ -31,6 +46,8 @@ from db.run_store import (
     finish_block,
     free_blocks,
     get_run_sync,
+    give_back_block,
+    give_back_publication,
     hold_publication,
     now,
     open_blocks,
@@ -47,6 +64,12 @@ _RUN, _BLOCK = table_of(Run), table_of(RunBlock)
 SWEEP_EVERY_S = 2.0
 #: How long a follower of a run bears a database that does not answer.
 DATABASE_PATIENCE_S = 120.0
+#: Updates stay parts of the live storage until nothing was published for so long, or there are more than this.
+QUIET_S, MOST_PARTS = 10.0, 8
+#: Between two tries to reach a database that failed.
+OUTAGE_PAUSE_S = 0.2
+#: Looks at the database before a start that another operator's start always overtakes is given up.
+START_ATTEMPTS = 5
 #: Index builds at a time on PostgreSQL; each has a server process of its own.
 INDEX_BUILDERS = 2
 
@@ -68,22 +91,21 @@ def start_run(
     One run is active at a time: while one is, it is returned and nothing is started.
     """
     engine = sync_engine(settings.resolved_database_url)
-    try:
-        with writing(engine) as connection:
-            working = active_run(connection)
-            plan = plan_run(catalog, connection, everything=everything, block_cells=settings.block_cells)
-            if working is not None:
-                return StartResult(working, plan, already_running=True)
-            if plan.is_empty:
-                return StartResult(None, plan)
-            run_id = _record(connection, plan, cause)
-    except IntegrityError:
-        # Two operators at once: the constraint let the other one in.
-        with engine.connect() as connection:
-            working = active_run(connection)
-        if working is None:
-            raise
-        return StartResult(working, plan, already_running=True)
+    for attempt in range(START_ATTEMPTS):
+        try:
+            with writing(engine) as connection:
+                working = active_run(connection)
+                plan = plan_run(catalog, connection, everything=everything, block_cells=settings.block_cells)
+                if working is not None:
+                    return StartResult(working, plan, already_running=True)
+                if plan.is_empty:
+                    return StartResult(None, plan)
+                run_id = _record(connection, plan, cause)
+            break
+        except IntegrityError:
+            # Two operators at once: the constraint let the other one in, whose run may have ended since.
+            if attempt == START_ATTEMPTS - 1:
+                raise
     if enqueue:
         wake_workers(settings, run_id)
     with engine.connect() as connection:
@@ -111,7 +133,8 @@ def _record(connection: Connection, plan: Plan, cause: str) -> int:
     )
     run_id = int(made.inserted_primary_key[0])  # type: ignore[index]
     for kind, changed in plan.changed.items():
-        stage_entries(connection, run_id, kind, changed)
+        if changed:
+            stage_entries(connection, run_id, kind, changed)
     models, gpus = ids_of(connection, "model"), ids_of(connection, "gpu")
     rows = [
         {
@@ -153,12 +176,33 @@ def compute_one(settings: Settings, run_id: int, block_id: int) -> bool:
             if finish_block(connection, block, token, len(packed.fits), packed.unsupported_cells):
                 write_block(connection, storage_name(run_id), packed)
     except Exception as error:
-        logger.exception("block %d of run %d failed", block_id, run_id)
-        with writing(engine) as connection:
-            fail_block(connection, block, token, f"{type(error).__name__}: {error}", settings.block_attempts)
-        # A database that went away, or a full disk, is not the block's fault: the caller may try again later.
+        _give_back(settings, block, token, error)
         raise
     return _is_ready(settings, run_id)
+
+
+def _give_back(settings: Settings, block: BlockRow, token: str, error: Exception) -> None:
+    """Record an error with its block. A database that went away, or a full disk, is not the block's fault."""
+    outage, said = is_outage(error), f"{type(error).__name__}: {error}"
+    if outage:
+        logger.warning("the database failed block %d of run %d: %s", block.id, block.run_id, error)
+    else:
+        logger.error("block %d of run %d failed", block.id, block.run_id, exc_info=error)
+    deadline = time.monotonic() + settings.lease_s
+    while True:
+        try:
+            with writing(sync_engine(settings.resolved_database_url)) as connection:
+                if outage:
+                    give_back_block(connection, block, token, said)
+                else:
+                    fail_block(connection, block, token, said, settings.block_attempts)
+            return
+        except Exception as again:
+            # After its lease the block is free anyway.
+            if not is_outage(again) or time.monotonic() > deadline:
+                logger.warning("block %d of run %d stays leased: %s", block.id, block.run_id, again)
+                return
+            time.sleep(OUTAGE_PAUSE_S)
 
 
 def _is_ready(settings: Settings, run_id: int) -> bool:
@@ -167,11 +211,35 @@ def _is_ready(settings: Settings, run_id: int) -> bool:
         return run is not None and not run.is_final and open_blocks(connection, run_id) == 0
 
 
+def is_quick(settings: Settings, run_id: int) -> bool:
+    """Whether a run is published in less time than a block may take: an update of few cells."""
+    query = select(_RUN.c.rebuild, _RUN.c.cells_total).where(_RUN.c.id == run_id)
+    with sync_engine(settings.resolved_database_url).connect() as connection:
+        rebuild, cells = connection.execute(query).one()
+    return not rebuild and cells <= settings.block_cells
+
+
 def publish_one(settings: Settings, run_id: int) -> bool:
     """Publish a run whose blocks are all done or set aside. False when it is not ready, or not ours to publish."""
     engine, token = sync_engine(settings.resolved_database_url), secrets.token_hex(8)
     with writing(engine) as connection:
         if not claim_publication(connection, run_id, token, settings.lease_s):
+            return False
+    try:
+        if not _publish_claimed(settings, run_id, token):
+            return False
+    except Exception as error:
+        with contextlib.suppress(SQLAlchemyError), writing(engine) as connection:
+            give_back_publication(connection, run_id, token, f"{type(error).__name__}: {error}")
+        raise
+    drop_old(settings)
+    return True
+
+
+def _publish_claimed(settings: Settings, run_id: int, token: str) -> bool:
+    engine = sync_engine(settings.resolved_database_url)
+    with writing(engine) as connection:
+        if not hold_publication(connection, run_id, token, settings.lease_s):
             return False
         run = connection.execute(select(_RUN).where(_RUN.c.id == run_id)).one()
         done, failed = blocks_of(connection, run_id, "done"), blocks_of(connection, run_id, "failed")
@@ -188,6 +256,9 @@ def publish_one(settings: Settings, run_id: int) -> bool:
             built = _build_indexes(settings, run_id, token)
         if not built:
             return False
+    elif current is not None:
+        with writing(engine) as connection:
+            prepare(connection, run_id)
     with writing(engine) as connection:
         if not hold_publication(connection, run_id, token, settings.lease_s):
             return False
@@ -195,7 +266,6 @@ def publish_one(settings: Settings, run_id: int) -> bool:
         state = RunState.PARTIAL if failed else RunState.PUBLISHED
         error = f"{len(failed)} blocks were set aside; the first: {failed[0].error}" if failed else None
         end_run(connection, run_id, state, error)
-    drop_old(settings)
     return True
 
 
@@ -207,7 +277,7 @@ def _held(settings: Settings, run_id: int, token: str) -> Iterator[None]:
     def beat() -> None:
         while not finished.wait(settings.lease_s / 3):
             with (
-                contextlib.suppress(OperationalError),
+                contextlib.suppress(SQLAlchemyError),
                 writing(sync_engine(settings.resolved_database_url)) as connection,
             ):
                 hold_publication(connection, run_id, token, settings.lease_s)
@@ -249,8 +319,18 @@ def _build_indexes(settings: Settings, run_id: int, token: str) -> bool:
 
 def drop_old(settings: Settings) -> int:
     """Drop generations past their grace. Returns how many."""
-    with writing(sync_engine(settings.resolved_database_url)) as connection:
+    engine = sync_engine(settings.resolved_database_url)
+    with engine.connect() as connection:
+        if not has_unread(connection, settings.generation_grace_s):
+            return 0
+    with writing(engine) as connection:
         return drop_unread(connection, settings.generation_grace_s)
+
+
+def fold_parts(settings: Settings) -> bool:
+    """Move a part that an update left beside the live storage into it, when nobody seems to wait. False: nothing to do."""
+    with writing(sync_engine(settings.resolved_database_url)) as connection:
+        return fold_one(connection, quiet_s=QUIET_S, most=MOST_PARTS)
 
 
 def cancel_run(settings: Settings, run_id: int) -> bool:
@@ -286,8 +366,8 @@ def wake_workers(settings: Settings, run_id: int) -> int:
                 return 1
             for block_id in free:
                 compute_block.delay(run_id, block_id)
-    except compute_block.OperationalError:
-        logger.warning("the broker does not answer; run %d is woken by a later sweep", run_id)
+    except (BrokerError, RedisError, OSError) as error:
+        logger.warning("the broker takes no message (%s); run %d is woken by a later sweep", error, run_id)
         return 0
     return len(free)
 
@@ -338,7 +418,10 @@ def wait_for_run(
 def run_in_process(
     settings: Settings, catalog: Catalog, *, cause: str = "operator", everything: bool = False
 ) -> RunRow | None:
-    """A whole run in this process, without a broker. None when nothing changed."""
+    """A whole run in this process, without a broker; one that was interrupted goes on. None when nothing changed.
+
+    An outage of the database ends it with that error; the run stays active, and the next call goes on with it.
+    """
     result = start_run(settings, catalog, cause=cause, everything=everything, enqueue=False)
     if result.run is None:
         return None
@@ -346,11 +429,18 @@ def run_in_process(
     while True:
         with engine.connect() as connection:
             free = free_blocks(connection, result.run.id)
+            waiting = open_blocks(connection, result.run.id)
         for block_id in free:
-            with contextlib.suppress(Exception):
+            try:
                 compute_one(settings, result.run.id, block_id)
-        if not free:
+            except Exception as error:
+                if is_outage(error):
+                    raise
+        if not waiting:
             break
+        if not free:
+            # Leased by a process that may have died: its leases run out.
+            time.sleep(OUTAGE_PAUSE_S)
     publish_one(settings, result.run.id)
     with engine.connect() as connection:
         return get_run_sync(connection, result.run.id)

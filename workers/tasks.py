@@ -24,6 +24,10 @@ def compute_block(self: Any, run_id: int, block_id: int) -> None:
     settings = get_settings()
     try:
         ready = runs.compute_one(settings, run_id, block_id)
+        if ready and runs.is_quick(settings, run_id):
+            # Not worth another message, and the time for it.
+            runs.publish_one(settings, run_id)
+            return
     except Exception as error:
         raise self.retry(exc=error) from error
     if ready:
@@ -61,7 +65,8 @@ def refresh_catalog() -> None:
 
 @app.task(name="fitgraph.sweep_runs", max_retries=0, default_retry_delay=RETRY_DELAY_S)
 def sweep_runs() -> None:
-    """Wake an active run that no message is left for, and drop generations past their grace."""
+    """Wake an active run that no message is left for, drop generations past their grace, fold parts of updates."""
     settings = get_settings()
     runs.sweep(settings)
     runs.drop_old(settings)
+    runs.fold_parts(settings)

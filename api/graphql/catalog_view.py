@@ -7,7 +7,7 @@ its first second.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -33,7 +33,8 @@ Ids = Mapping[str, int]
 class CatalogView:
     """All entities of one catalog state, by slug, by database id and in slug order.
 
-    ``ids`` maps kind -> slug -> id of the database; without a database the position in slug order stands in.
+    ``ids`` maps kind -> slug -> id of the database; without a database the position in slug order stands in. ``hashes``
+    maps kind -> slug -> hash of the entry. What ``previous`` made of the same entry object is taken over.
     """
 
     def __init__(
@@ -42,20 +43,22 @@ class CatalogView:
         generation: Generation | None,
         calibration: Calibration,
         ids: Mapping[str, Ids] | None = None,
+        hashes: Mapping[str, Mapping[str, str]] | None = None,
+        previous: CatalogView | None = None,
     ) -> None:
         self.catalog = catalog
         self.generation = generation
         self.calibration = calibration
         self.revision: str = catalog.revision
+        self.hashes: Mapping[str, Mapping[str, str]] = hashes or {}
         ids = ids or {}
         self.model_ids = _ids(ids.get("model"), catalog.models)
         self.gpu_ids = _ids(ids.get("gpu"), catalog.gpus)
         self.quant_ids = _ids(ids.get("quant"), catalog.quants)
         self.models: list[Model] = [
-            model_from_entry(entry, specs.missing_facts(entry), specs.unverified_fields(entry))
-            for entry in (catalog.models[slug] for slug in sorted(self.model_ids))
+            _kept(previous, "model", slug, catalog.models[slug], _model) for slug in sorted(self.model_ids)
         ]
-        self.gpus: list[Gpu] = [_gpu(catalog.gpus[slug]) for slug in sorted(self.gpu_ids)]
+        self.gpus: list[Gpu] = [_kept(previous, "gpu", slug, catalog.gpus[slug], _gpu) for slug in sorted(self.gpu_ids)]
         quants = [quant_from_entry(entry, specs.quant(entry)) for entry in catalog.quants.values()]
         self.quants: list[Quant] = sorted(quants, key=lambda quant: (quant.nominal_bits, quant.slug))
         self.precomputed_quants = [quant for quant in self.quants if specs.is_precomputed(catalog.quants[quant.slug])]
@@ -68,7 +71,7 @@ class CatalogView:
         self.engine_by_kind = {engine.kind: engine for engine in self.engines}
         #: Filters and orders of fits that were turned into queries of the store.
         self.selections: dict[tuple[int, int], Any] = {}
-        self._architectures: dict[str, ModelArchitecture] = {}
+        self._architectures: dict[str, ModelArchitecture] = _kept_architectures(previous, catalog)
         self._by_slug: dict[str, dict[str, Any]] = {
             "model": {model.slug: model for model in self.models},
             "gpu": {gpu.slug: gpu for gpu in self.gpus},
@@ -152,6 +155,29 @@ def _ids(known: Ids | None, entries: Mapping[str, Any]) -> dict[str, int]:
     if known is not None:
         return {slug: number for slug, number in known.items() if slug in entries}
     return {slug: number for number, slug in enumerate(sorted(entries), 1)}
+
+
+def _kept(
+    previous: CatalogView | None, kind: str, slug: str, entry: dict[str, Any], make: Callable[[dict[str, Any]], Any]
+) -> Any:
+    """The entity of an entry: that of ``previous`` when it holds the very same entry."""
+    if previous is not None and previous.catalog.entries(kind).get(slug) is entry:
+        return previous.by_slug(kind, slug) or make(entry)
+    return make(entry)
+
+
+def _kept_architectures(previous: CatalogView | None, catalog: Catalog) -> dict[str, ModelArchitecture]:
+    if previous is None:
+        return {}
+    return {
+        slug: known
+        for slug, known in previous._architectures.items()
+        if catalog.models.get(slug) is previous.catalog.models[slug]
+    }
+
+
+def _model(entry: Mapping[str, Any]) -> Model:
+    return model_from_entry(entry, specs.missing_facts(entry), specs.unverified_fields(entry))
 
 
 def _gpu(entry: Mapping[str, Any]) -> Gpu:

@@ -201,6 +201,8 @@ async def _start(
         catalog = changed_catalog(catalog, *change)
         cause = f"{operator.name}: upsert {change[0]} {change[1]['slug']}"
     row, busy = await asyncio.to_thread(_start_run, context, catalog, cause, everything)
+    if row is not None:
+        context.services.expect_publication()
     if busy and change is not None:
         message = "Another run is under way; repeat this when it has ended."
         return None, [UserError(code=ErrorCode.UNAVAILABLE, message=message, field=None, suggestions=[])]

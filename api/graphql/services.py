@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from hashlib import blake2s
 from pathlib import Path
+from typing import Any
 
 import psycopg
 from sqlalchemy.exc import SQLAlchemyError
@@ -35,6 +36,9 @@ logger = logging.getLogger("fitgraph.api")
 
 #: Seconds for which a server trusts what it last read of the published generation.
 _FRESH_S = 0.1
+#: The same after this server started a run, and for how long.
+_EXPECTING_S = 0.01
+_EXPECTED_S = 10.0
 _ENTITY_KINDS = ("model", "gpu", "quant", "workload", "engine", "host")
 
 
@@ -58,7 +62,7 @@ class Services:
         self.streams = OpenStreams(settings.websocket_connections, settings.websocket_connections_per_client)
         self._files: Catalog | None = catalog
         self._view: CatalogView | None = None
-        self._checked_at = float("-inf")
+        self._checked_at = self._expected_until = float("-inf")
         self._refreshing = asyncio.Lock()
 
     async def close(self) -> None:
@@ -106,7 +110,7 @@ class Services:
     @property
     def fresh_view(self) -> CatalogView | None:
         """The view that this moment's requests see; None when the database must be asked first."""
-        return self._view if time.monotonic() - self._checked_at < _FRESH_S else None
+        return None if self._is_stale() else self._view
 
     async def view(self) -> CatalogView:
         """The newest published catalog, at most a tenth of a second old; the files' before the first publication."""
@@ -114,10 +118,20 @@ class Services:
         if view is not None:
             return view
         async with self._refreshing:
-            if self._view is None or time.monotonic() - self._checked_at >= _FRESH_S:
-                self._view = await self._newest(self._view)
+            if self._view is None or self._is_stale():
+                before, self._view = self._view, await self._newest(self._view)
                 self._checked_at = time.monotonic()
+                if self._view is not before:
+                    self._expected_until = float("-inf")
             return self._view
+
+    def expect_publication(self) -> None:
+        """Look more often for a new generation, for as long as a small update takes at most."""
+        self._expected_until = time.monotonic() + _EXPECTED_S
+
+    def _is_stale(self) -> bool:
+        moment = time.monotonic()
+        return moment - self._checked_at >= (_EXPECTING_S if moment < self._expected_until else _FRESH_S)
 
     async def _newest(self, known: CatalogView | None) -> CatalogView:
         """The newest view; while the database does not answer, the known one keeps serving the catalog."""
@@ -143,12 +157,21 @@ class Services:
                 return await asyncio.to_thread(CatalogView, files, None, self.calibration)
             if known is not None and known.generation is not None and known.generation.id == generation.id:
                 return known
-            return await self._load(connection, generation)
+            return await self._load(connection, generation, known)
 
-    async def _load(self, connection: AsyncConnection, generation: Generation) -> CatalogView:
-        rows = {kind: await catalog_store.all_rows(connection, kind) for kind in _ENTITY_KINDS}
-        entries = {kind: {row.slug: row.entry for row in found} for kind, found in rows.items()}
-        ids = {kind: {row.slug: row.id for row in found} for kind, found in rows.items()}
+    async def _load(
+        self, connection: AsyncConnection, generation: Generation, known: CatalogView | None
+    ) -> CatalogView:
+        """The catalog of ``generation``; entries that ``known`` has already are neither read nor parsed again."""
+        hashes = {kind: await catalog_store.live_hashes(connection, kind) for kind in _ENTITY_KINDS}
+        before = {} if known is None else known.hashes
+        entries: dict[str, dict[str, Any]] = {}
+        for kind, found in hashes.items():
+            same = before.get(kind, {})
+            changed = [number for number, slug, digest in found if same.get(slug) != digest]
+            fresh = await self._fresh(connection, kind, changed, len(found))
+            kept = {} if known is None else known.catalog.entries(kind)
+            entries[kind] = {slug: fresh[slug] if slug in fresh else kept[slug] for _, slug, _ in found}
         catalog = Catalog(
             models=entries["model"],
             gpus=entries["gpu"],
@@ -158,7 +181,20 @@ class Services:
             hosts=entries["host"],
             revision=generation.revision,
         )
-        return await asyncio.to_thread(CatalogView, catalog, generation, self.calibration, ids)
+        ids = {kind: {slug: number for number, slug, _ in found} for kind, found in hashes.items()}
+        digests = {kind: {slug: digest for _, slug, digest in found} for kind, found in hashes.items()}
+        return await asyncio.to_thread(CatalogView, catalog, generation, self.calibration, ids, digests, known)
+
+    async def _fresh(
+        self, connection: AsyncConnection, kind: str, changed: list[int], count: int
+    ) -> dict[str, dict[str, Any]]:
+        if not changed:
+            return {}
+        if len(changed) == count:
+            rows = await catalog_store.all_rows(connection, kind)
+        else:
+            rows = list((await catalog_store.rows_by_ids(connection, kind, changed)).values())
+        return {row.slug: row.entry for row in rows}
 
 
 def shared_responses(settings: ApiSettings) -> SharedResponses | None:

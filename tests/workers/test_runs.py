@@ -11,10 +11,12 @@ from sqlalchemy import Connection, text
 
 from db.catalog_files import Catalog
 from db.catalog_store import catalog_state_sync, ids_of
+from db.fit_parts import parts_of
 from db.fit_tables import SLOT_COUNT
 from db.generations import Generation, current_generation_sync
+from db.publication import fold_one, prepare
 from db.run_store import RunState, failed_blocks_sync, free_blocks, get_run_sync, page_runs_sync
-from db.session import sync_engine, upgrade_database
+from db.session import sync_engine, upgrade_database, writing
 from db.settings import Settings
 from workers import compute, runs
 from workers.plan import plan_run
@@ -134,6 +136,68 @@ def test_a_changed_gpu_touches_its_own_rows(
     dead = connection.execute(text(f"SELECT count(*) FROM {first.table} WHERE died <> 0")).scalar()
     assert dead == 0
     assert rows_by_slug(connection) == after
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("empty_database_url", ["postgres"], indirect=True)
+def test_an_update_is_a_part_until_it_is_folded(
+    settings: Settings, small_catalog: Catalog, connection: Connection, edited: Edit, without: Edit, tmp_path: Any
+) -> None:
+    """A part shows the same as the storage that it is folded into, and is gone with its rows from there."""
+    run_in_process(settings, without(small_catalog, "models", "llama-3-8b"))
+    live = generation_of(connection).table
+    connection.rollback()
+    assert not runs.fold_parts(settings)
+    run_in_process(settings, small_catalog)
+    slower = edited(small_catalog, "gpus", "rtx-3060-12-gb", bandwidth_gbps=100.0)
+    run_in_process(settings, slower)
+    expected = computed_alone(slower, tmp_path)
+    assert generation_of(connection).table == live
+    assert len(parts_of(connection, live)) == 2
+    assert rows_by_slug(connection) == expected
+    # Too early, and too few of them.
+    assert not runs.fold_parts(settings)
+    with writing(connection.engine) as write:
+        assert fold_one(write, quiet_s=0.0, most=8)
+    assert len(parts_of(connection, live)) == 1
+    assert rows_by_slug(connection) == expected
+    with writing(connection.engine) as write:
+        assert fold_one(write, quiet_s=3600.0, most=0)
+        assert not fold_one(write, quiet_s=0.0, most=0)
+    assert rows_by_slug(connection) == expected
+    own = connection.execute(text(f"SELECT count(*) FROM ONLY {live} WHERE died = 0")).scalar()
+    connection.rollback()
+    assert own == len(expected)
+    # A rebuild drops a storage with the parts that it still has.
+    run_in_process(settings, edited(slower, "models", "gemma-3-27b", n_layers=40))
+    run_in_process(settings, slower, everything=True)
+    left = connection.execute(
+        text("SELECT relname FROM pg_class WHERE relkind = 'r' AND relname ~ '^fit_[0-9]+'")
+    ).all()
+    assert {row[0].split("_")[1] for row in left} == {generation_of(connection).table.split("_")[1]}
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("empty_database_url", ["postgres"], indirect=True)
+def test_a_run_cancelled_before_its_publication_leaves_no_part(
+    settings: Settings, small_catalog: Catalog, connection: Connection, without: Edit
+) -> None:
+    run_in_process(settings, without(small_catalog, "models", "llama-3-8b"))
+    before, live = rows_by_slug(connection), generation_of(connection).table
+    connection.rollback()
+    result = start_run(settings, small_catalog, enqueue=False)
+    assert result.run is not None
+    for block in free_blocks(connection, result.run.id):
+        compute_one(settings, result.run.id, block)
+    connection.rollback()
+    with writing(connection.engine) as write:
+        prepare(write, result.run.id)
+        prepare(write, result.run.id)
+    assert len(parts_of(connection, live)) == 1
+    assert rows_by_slug(connection) == before
+    assert cancel_run(settings, result.run.id)
+    assert parts_of(connection, live) == []
+    assert rows_by_slug(connection) == before
 
 
 def test_models_come_change_and_go(
