@@ -90,7 +90,7 @@ def create_app(settings: ApiSettings | None = None, catalog: Catalog | None = No
     middleware = [
         Middleware(RequestIdMiddleware),
         *(observation.middleware if observation is not None else ()),
-        Middleware(HotAnswers, services=services, path="/graphql"),
+        Middleware(HotAnswers, services=services, path="/graphql", endpoint=graphql),
         Middleware(
             CORSMiddleware,
             allow_origins=list(settings.cors_origins),

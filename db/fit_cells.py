@@ -91,19 +91,20 @@ CELL_COLUMNS = (
 class StoredCell:
     """A stored fit with the figures of ``FitCell``, each unpacked when it is read: most readers want a few of them."""
 
-    __slots__ = ("_row", "generation")
+    __slots__ = ("generation", "row")
 
     def __init__(self, row: Sequence[Any], generation: int) -> None:
-        self._row = row
+        #: Columns as ``CELL_COLUMNS`` has them.
+        self.row = row
         self.generation = generation
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, StoredCell):
             return NotImplemented
-        return self.generation == other.generation and tuple(self._row) == tuple(other._row)
+        return self.generation == other.generation and tuple(self.row) == tuple(other.row)
 
     def __hash__(self) -> int:
-        return hash((self.generation, tuple(self._row[:4])))
+        return hash((self.generation, tuple(self.row[:4])))
 
     def __repr__(self) -> str:
         return f"StoredCell({self.key}, workload_id={self.workload_id}, generation={self.generation})"
@@ -111,42 +112,42 @@ class StoredCell:
     @property
     def key(self) -> FitKey:
         """The pairing."""
-        return FitKey(self._row[1], self._row[2], self._row[3])
+        return FitKey(self.row[1], self.row[2], self.row[3])
 
     @property
     def workload_id(self) -> int:
         """Slot of the workload."""
-        return int(self._row[0])
+        return int(self.row[0])
 
     @property
     def status(self) -> Status:
         """Outcome."""
-        row = self._row
+        row = self.row
         found: Status = STATUSES[row[4] >> (FLAG_BITS * row[0]) & STATUS_MASK]
         return found
 
     @property
     def recommended(self) -> bool:
         """Whether the quant is the best one of the pairing and workload."""
-        row = self._row
+        row = self.row
         return bool(row[4] >> (FLAG_BITS * row[0]) & RECOMMENDED_BIT)
 
     @property
     def engine(self) -> Engine:
         """Engine of the numbers."""
-        found: Engine = ENGINES[self._row[4] >> ENGINE_SHIFT & ENGINE_MASK]
+        found: Engine = ENGINES[self.row[4] >> ENGINE_SHIFT & ENGINE_MASK]
         return found
 
     @property
     def backend(self) -> Backend:
         """Interface that the engine uses."""
-        found: Backend = BACKENDS[self._row[11][0]]
+        found: Backend = BACKENDS[self.row[11][0]]
         return found
 
     @property
     def placement(self) -> Placement:
         """What sits where."""
-        strategy, _, gpu_layers, cpu_moe_layers, offload = _PLAN.unpack_from(self._row[10], self._row[0] * _PLAN_BYTES)[
+        strategy, _, gpu_layers, cpu_moe_layers, offload = _PLAN.unpack_from(self.row[10], self.row[0] * _PLAN_BYTES)[
             :5
         ]
         return Placement(STRATEGIES[strategy], gpu_layers, cpu_moe_layers, offload)
@@ -159,7 +160,7 @@ class StoredCell:
     @property
     def memory_bytes(self) -> tuple[int, ...]:
         """Figures of ``memory`` in the order of its fields."""
-        row = self._row
+        row = self.row
         found = _PLAN.unpack_from(row[10], row[0] * _PLAN_BYTES)
         weights, kv_cache = found[5] + (found[6] << 32), found[7] + (found[8] << 32)
         compute, host = found[9] + (found[10] << 32), found[11] + (found[12] << 32)
@@ -185,7 +186,7 @@ class StoredCell:
     @property
     def decode_figures(self) -> SpeedFigures | None:
         """Figures of ``decode`` in the order of its fields."""
-        row = self._row
+        row = self.row
         if row[4] >> (FLAG_BITS * row[0]) & STATUS_MASK > LAST_RUNNING_STATUS:
             return None
         band = _BAND.unpack_from(row[11], _CELLS_AT + row[0] * BAND_CELL.itemsize)
@@ -195,7 +196,7 @@ class StoredCell:
     @property
     def prefill_figures(self) -> SpeedFigures | None:
         """Figures of ``prefill`` in the order of its fields."""
-        row = self._row
+        row = self.row
         if row[4] >> (FLAG_BITS * row[0]) & STATUS_MASK > LAST_RUNNING_STATUS:
             return None
         band = _BAND.unpack_from(row[11], _CELLS_AT + row[0] * BAND_CELL.itemsize)
@@ -205,18 +206,18 @@ class StoredCell:
     @property
     def ttft_ms(self) -> float | None:
         """Time to the first token, milliseconds; None when nothing runs."""
-        row = self._row
+        row = self.row
         return _float(row[6]) if row[4] >> (FLAG_BITS * row[0]) & STATUS_MASK <= LAST_RUNNING_STATUS else None
 
     @property
     def safe_context_tokens(self) -> int:
         """Longest context that fits without more offload, tokens."""
-        return int(self._row[7])
+        return int(self.row[7])
 
     @property
     def score(self) -> float:
         """0 to 100."""
-        return float(self._row[8] / 100.0)
+        return float(self.row[8] / 100.0)
 
 
 #: A fit as readers see it: computed for one request, or stored.

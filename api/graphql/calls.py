@@ -43,6 +43,8 @@ class Call:
     constant: Mapping[str, Any]
     variables: tuple[tuple[str, str], ...]
     info_name: str | None
+    #: Whether arguments hold variables in a way that only graphql-core and Strawberry fill in.
+    dynamic: bool = False
     #: What runs the resolver and sees how it goes; None when nobody looks.
     watch: Watch | None = None
 
@@ -63,8 +65,13 @@ class Call:
         return found
 
 
-def call_of(schema: GraphQLSchema, parent_type: GraphQLObjectType, node: FieldNode) -> Call | None:
-    """How to call the resolver of a field; None when only graphql-core and Strawberry know."""
+def call_of(
+    schema: GraphQLSchema, parent_type: GraphQLObjectType, node: FieldNode, *, dynamic: bool = False
+) -> Call | None:
+    """How to call the resolver of a field; None when only graphql-core and Strawberry know.
+
+    With ``dynamic``, a resolver whose arguments they must fill in each time is a call too, and says so.
+    """
     field = schema.get_field(parent_type, node.name.value)
     definition = ((field.extensions if field else None) or {}).get(GraphQLCoreConverter.DEFINITION_BACKREF)
     if field is None or field.subscribe is not None or getattr(field.resolve, "__module__", "") != _CONVERTER:
@@ -75,6 +82,7 @@ def call_of(schema: GraphQLSchema, parent_type: GraphQLObjectType, node: FieldNo
     resolver = definition.base_resolver
     if resolver is None or not resolver.self_parameter or resolver.parent_parameter or resolver.root_parameter:
         return None
+    watch = (field.extensions or {}).get(WATCH)
     variables: dict[str, str] = {}
     constant: list[ArgumentNode] = []
     for argument in node.arguments or ():
@@ -84,7 +92,10 @@ def call_of(schema: GraphQLSchema, parent_type: GraphQLObjectType, node: FieldNo
         if isinstance(argument.value, VariableNode) and is_leaf_type(get_nullable_type(given.type)):
             variables[argument.name.value] = argument.value.name.value
         elif _has_variables(argument.value):
-            return None
+            info = resolver.info_parameter
+            if not dynamic:
+                return None
+            return Call(field, definition, {}, (), info.name if info else None, dynamic=True, watch=watch)
         else:
             constant.append(argument)
     own: Any = schema._strawberry_schema  # type: ignore[attr-defined]
@@ -98,8 +109,7 @@ def call_of(schema: GraphQLSchema, parent_type: GraphQLObjectType, node: FieldNo
         # Whatever is wrong with the arguments is said by the general path, at its place in the answer.
         return None
     info = resolver.info_parameter
-    watch = (field.extensions or {}).get(WATCH)
-    return Call(field, definition, converted, filled, None if info is None else info.name, watch)
+    return Call(field, definition, converted, filled, None if info is None else info.name, watch=watch)
 
 
 def _has_variables(value: Any) -> bool:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from enum import Enum
+from operator import attrgetter
 from typing import Any, TypeAlias
 
 from graphql import (
@@ -35,6 +37,7 @@ _WRONG = {
     "Date": "type(v) is not str",
 }
 _readers: dict[type, Mapping[str, Complete]] = {}
+_inline: dict[type, Inline] = {}
 _constant: set[type] = set()
 
 
@@ -48,6 +51,8 @@ class Completer:
 
     call: Complete
     wrong: str | None = None
+    #: Of an enum: names by the ids of its members.
+    names: Mapping[int, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +64,32 @@ class Entry:
     completer: Completer
 
 
-def read_by(kind: type, readers: Mapping[str, Complete]) -> None:
-    """Let attributes of ``kind``, which must not be changed once made, be read by functions of the object."""
+@dataclass(frozen=True, slots=True)
+class Inline:
+    """Expressions that read attributes of an object ``o`` for which ``condition`` holds, after the lines of ``prelude``.
+
+    ``names`` are those that the expressions use.
+    """
+
+    condition: str
+    prelude: tuple[str, ...]
+    expressions: Mapping[str, str]
+    names: Mapping[str, Any]
+
+
+def read_by(kind: type, readers: Mapping[str, Complete], inline: Inline | None = None) -> None:
+    """Let attributes of ``kind``, which must not be changed once made, be read by functions of the object.
+
+    The expressions of ``inline`` give what the functions give, without a call.
+    """
     _readers[kind] = readers
+    if inline is not None:
+        _inline[kind] = inline
+
+
+def reader_of(kind: type, attribute: str) -> Complete:
+    """Function that reads an attribute of objects of ``kind``."""
+    return _readers.get(kind, {}).get(attribute) or attrgetter(attribute)
 
 
 def never_changes(*kinds: type) -> None:
@@ -93,7 +121,9 @@ def of_enum(kind: GraphQLEnumType) -> Completer:
         names[value] = name
         return name
 
-    return Completer(complete)
+    members = [value.value for value in kind.values.values()]
+    by_id = {id(member): complete(member) for member in members if isinstance(member, Enum)}
+    return Completer(complete, names=by_id)
 
 
 def of_nullable(inner: Completer) -> Completer:
@@ -122,23 +152,36 @@ def of_constant(answer: str) -> Completer:
 
 def of_object(kind: type, entries: Iterable[Entry]) -> Completer:
     """Completer of objects that are exactly of type ``kind``."""
-    readers, names = _readers.get(kind, {}), {"kind": kind}
-    lines, parts = ["if type(v) is not kind: raise NotPlainError", "o = v"], []
+    kept, inline = list(entries), _inline.get(kind)
+    names: dict[str, Any] = {"kind": kind}
+    lines = ["if type(v) is not kind: raise NotPlainError", "o = v"]
+    if inline is not None:
+        names |= inline.names
+        short = [*inline.prelude, *_body(kind, kept, names, inline.expressions)]
+        lines += [f"if {inline.condition}:", *(f"    {line}" for line in short)]
+    complete = _compiled([*lines, *_body(kind, kept, names, {})], names)
+    return Completer(_remembering(complete) if kind in _constant else complete)
+
+
+def _body(kind: type, entries: list[Entry], names: dict[str, Any], expressions: Mapping[str, str]) -> list[str]:
+    """Lines that read and complete every entry of object ``o`` and return the answer; fills in ``names``."""
+    readers = _readers.get(kind, {})
+    lines, parts = [], []
     for number, entry in enumerate(entries):
         reader, completer = readers.get(entry.attribute), entry.completer
-        if reader is None:
-            lines.append(f"v = o.{entry.attribute}")
-        else:
-            names[f"r{number}"] = reader  # type: ignore[assignment]
-            lines.append(f"v = r{number}(o)")
+        names[f"_r{number}"], names[f"_c{number}"] = reader, completer.call
+        expression = f"o.{entry.attribute}" if reader is None else f"_r{number}(o)"
+        lines.append(f"v = {expressions.get(entry.attribute, expression)}")
         if completer.wrong is not None:
-            lines += [f"if {completer.wrong}: raise NotPlainError", f"v{number} = v"]
+            lines += [f"if {completer.wrong}: raise NotPlainError", f"_v{number} = v"]
+        elif completer.names is not None:
+            # Members of an enum are the same objects for ever: their ids find their names without hashing them.
+            names[f"_n{number}"] = completer.names
+            lines.append(f"_v{number} = _n{number}.get(id(v)) or _c{number}(v)")
         else:
-            names[f"c{number}"] = completer.call  # type: ignore[assignment]
-            lines.append(f"v{number} = c{number}(v)")
-        parts.append(f"{entry.name!r}: v{number}")
-    complete = _compiled([*lines, f"return {{{', '.join(parts)}}}"], names)
-    return Completer(_remembering(complete) if kind in _constant else complete)
+            lines.append(f"_v{number} = _c{number}(v)")
+        parts.append(f"{entry.name!r}: _v{number}")
+    return [*lines, f"return {{{', '.join(parts)}}}"]
 
 
 def _remembering(complete: Complete) -> Complete:

@@ -19,6 +19,7 @@ from graphql import (
     OperationType,
     TypeInfo,
     TypeInfoVisitor,
+    VariableNode,
     Visitor,
     get_named_type,
     specified_rules,
@@ -47,6 +48,10 @@ class PreparedDocument:
     plans: Plans | None = None
     #: Costs of operations that no variable changes, by the id of their node.
     costs: dict[int, int] = field(default_factory=dict)
+
+    def plans_of_queries(self) -> list[Any]:
+        """What is known of the operations as wholes: how often one was met, its function, or None."""
+        return [] if self.plans is None else list(self.plans.queries.values())
 
     def operation(self, name: str | None) -> OperationDefinitionNode:
         """The operation to run. Raises ``BAD_USER_INPUT`` when the name does not settle it."""
@@ -186,5 +191,6 @@ class _Finder(Visitor):
         if parent is not None and parent.name in self._types:
             self.volatile = True
 
-    def enter_directive(self, _node: DirectiveNode, *_args: Any) -> None:
-        self.conditional = True
+    def enter_directive(self, node: DirectiveNode, *_args: Any) -> None:
+        # What is written into the document leaves the same fields out every time.
+        self.conditional |= any(isinstance(each.value, VariableNode) for each in node.arguments or ())

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import strawberry
 
-from api.graphql.completion import never_changes, read_by
+from api.graphql.completion import Inline, never_changes, read_by
 from api.graphql.connections import Connection
 from api.graphql.engines import Engine
 from api.graphql.enums import BackendKind, Evidence, FitSource, FitStatus, OperatingMode, Strategy
@@ -38,8 +38,9 @@ from api.graphql.node import Node
 from api.graphql.quants import Quant
 from api.graphql.scalars import Int64
 from api.graphql.workloads import Workload
-from db.fit_cells import SpeedFigures, figures_of
+from db.fit_cells import SpeedFigures, StoredCell, figures_of
 from db.fit_store import AnyCell
+from db.fit_tables import FLAG_BITS, RECOMMENDED_BIT, STATUS_MASK
 from estimator import types as domain
 from estimator import verdict
 
@@ -324,11 +325,17 @@ def fit_from_cell(view: CatalogView, cell: AnyCell, source: FitSource = FitSourc
     return fit
 
 
-def _id(fit: Fit) -> strawberry.ID:
-    view, (model_id, gpu_id, quant_id) = fit.view, fit.cell.key
-    model, gpu, quant = view.model_by_id[model_id], view.gpu_by_id[gpu_id], view.quant_by_id[quant_id]
-    return strawberry.ID(
-        encode_id("Fit", model.slug, gpu.slug, quant.slug, view.workload_of_slot(fit.cell.workload_id).slug)
+@lru_cache(maxsize=16_384)
+def _sealed(model: str, gpu: str, quant: str, workload: str) -> strawberry.ID:
+    return strawberry.ID(encode_id("Fit", model, gpu, quant, workload))
+
+
+def _id_of(view: CatalogView, model_id: int, gpu_id: int, quant_id: int, slot: int) -> strawberry.ID:
+    return _sealed(
+        view.model_by_id[model_id].slug,
+        view.gpu_by_id[gpu_id].slug,
+        view.quant_by_id[quant_id].slug,
+        view.workloads[slot].slug,
     )
 
 
@@ -342,7 +349,7 @@ def _runs(fit: Fit) -> bool:
 
 #: What each figure of a fit is read from.
 _READERS: dict[str, Callable[[Fit], Any]] = {
-    "id": _id,
+    "id": lambda fit: _id_of(fit.view, *fit.cell.key, fit.cell.workload_id),
     "model": lambda fit: fit.view.model_by_id[fit.cell.key.model_id],
     "gpu": lambda fit: fit.view.gpu_by_id[fit.cell.key.gpu_id],
     "quant": lambda fit: fit.view.quant_by_id[fit.cell.key.quant_id],
@@ -362,5 +369,40 @@ _READERS: dict[str, Callable[[Fit], Any]] = {
     "score": lambda fit: fit.cell.score,
     "grade": lambda fit: _grade(fit.cell.score),
 }
-read_by(Fit, _READERS)
+#: The same from a stored row ``r`` of ``CELL_COLUMNS``; ``x`` are the flags of its workload.
+_EXPRESSIONS = {
+    "id": "id_of(w, r[1], r[2], r[3], r[0])",
+    "model": "w.model_by_id[r[1]]",
+    "gpu": "w.gpu_by_id[r[2]]",
+    "quant": "w.quant_by_id[r[3]]",
+    "workload": "w.workloads[r[0]]",
+    "status": f"STATUSES[x & {STATUS_MASK}]",
+    "recommended": f"x & {RECOMMENDED_BIT} != 0",
+    "memory": f"memory_of(c.memory_bytes) if x & {STATUS_MASK} != UNSUPPORTED else None",
+    "decode": "speed_of(c.decode_figures)",
+    "prefill": "speed_of(c.prefill_figures)",
+    "ttft_ms": "c.ttft_ms",
+    "safe_context_tokens": "r[7]",
+    "context_tokens": "w.workloads[r[0]].context_tokens",
+    "score": "r[8] / 100.0",
+    "grade": "grade(r[8] / 100.0)",
+}
+read_by(
+    Fit,
+    _READERS,
+    Inline(
+        "type(o.cell) is StoredCell",
+        ("c = o.cell", "r = c.row", "w = o.view", f"x = r[4] >> {FLAG_BITS} * r[0]"),
+        _EXPRESSIONS,
+        {
+            "StoredCell": StoredCell,
+            "STATUSES": domain.STATUSES,
+            "UNSUPPORTED": domain.STATUSES.index(domain.Status.UNSUPPORTED),
+            "id_of": _id_of,
+            "memory_of": FitMemory.of_figures,
+            "speed_of": SpeedEstimate.of_figures,
+            "grade": _grade,
+        },
+    ),
+)
 never_changes(Model, Gpu, Quant, Workload, Engine)

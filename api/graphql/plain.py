@@ -29,6 +29,7 @@ from strawberry.types.info import Info
 
 from api.graphql.calls import Call, call_of
 from api.graphql.completion import Completer, Entry, of_constant, of_enum, of_list, of_nullable, of_object, of_scalar
+from api.graphql.whole import Finish
 
 Details: TypeAlias = list[FieldDetails]
 #: Response name, attribute, function that completes its value (None: graphql-core does it), fields of the group.
@@ -43,6 +44,8 @@ class Plans:
     fields: dict[tuple[Any, ...], tuple[str, Completer | None]] = field(default_factory=dict)
     #: (type name, id of the field's node) -> call of its resolver.
     calls: dict[tuple[str, int], Call | None] = field(default_factory=dict)
+    #: id of an operation -> how often it was met and, later, its function (None: it has none).
+    queries: dict[int, int | Finish | None] = field(default_factory=dict)
 
 
 _TYPENAME = "__typename"
@@ -132,6 +135,14 @@ class PlainExecutor(StrawberryGraphQLCoreExecutionContext):
             steps = [self._step(parent_type, name, details) for name, details in grouped.items()]
             known = self._steps_of[id(grouped)] = (grouped, steps)
         return known[1]
+
+    def steps_of(self, parent_type: GraphQLObjectType, grouped: dict[str, Details]) -> list[Step]:
+        """The steps of a selection: response name, attribute, completer and fields of each group."""
+        return self._steps(parent_type, grouped)
+
+    def completer_of(self, kind: GraphQLOutputType, details: Details) -> Completer | None:
+        """Completer of the values of a field; None when graphql-core must complete them."""
+        return self._completer(kind, details)
 
     def _step(self, parent_type: GraphQLObjectType, name: str, details: Details) -> Step:
         key = (parent_type.name, *(id(one.node) for one in details))

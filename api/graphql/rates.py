@@ -35,6 +35,11 @@ class RateLimiter:
         self._maximum = points_per_minute
         self._breaker = Breaker("the rate limiter's Redis does not answer; requests are admitted")
 
+    @property
+    def is_off(self) -> bool:
+        """Whether nobody is limited."""
+        return self._counter is None or self._maximum == 0
+
     async def admit(self, client: str) -> None:
         """Take one point. Raises :class:`LimitExceededError` when none was left."""
         total = await self._add(client, 1)

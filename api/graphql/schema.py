@@ -10,10 +10,19 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 import strawberry
-from graphql import GraphQLError, GraphQLInputObjectType, GraphQLObjectType, OperationType, Undefined
+from graphql import (
+    DocumentNode,
+    GraphQLError,
+    GraphQLInputObjectType,
+    GraphQLObjectType,
+    OperationDefinitionNode,
+    OperationType,
+    Undefined,
+)
+from graphql.execution.values import get_variable_values
 from strawberry.schema.config import StrawberryConfig
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
-from strawberry.types import ExecutionContext
+from strawberry.types import ExecutionContext, ExecutionResult
 from strawberry.types.execution import PreExecutionError
 
 from api.graphql.context import RequestContext
@@ -34,6 +43,7 @@ from api.graphql.query import Query
 from api.graphql.runs import Run
 from api.graphql.scalars import SCALARS
 from api.graphql.subscription import Subscription
+from api.graphql.whole import Finish, compile_query, run_query
 from api.graphql.workloads import Workload
 from api.settings import ApiSettings
 
@@ -88,9 +98,57 @@ class FitSchema(strawberry.Schema):
     async def execute(self, query: str | None, *args: Any, **kwargs: Any) -> Any:
         """Run an operation that has one answer."""
         if self.observer is None:
-            return await super().execute(query, *args, **kwargs)
+            answered = await self._compiled(query or "", *args, **kwargs)
+            return await super().execute(query, *args, **kwargs) if answered is None else answered
         run = super().execute
         return await self.observer.execute(query, kwargs, lambda: run(query, *args, **kwargs))
+
+    async def _compiled(
+        self,
+        query: str,
+        variable_values: dict[str, Any] | None = None,
+        context_value: Any = None,
+        root_value: Any = None,
+        operation_name: str | None = None,
+        **_options: Any,
+    ) -> ExecutionResult | None:
+        """The answer of a query that is compiled as a whole; None when it must be run the general way."""
+        prepared = self.documents.prepare(query)
+        plans = prepared.plans
+        if plans is None or prepared.errors or type(context_value) is not RequestContext:
+            return None
+        try:
+            operation = prepared.operation(operation_name)
+            known = plans.queries.get(id(operation), 0)
+            if known == 0 or known is None:
+                # Compiling costs more than one run: it is done for what comes again.
+                plans.queries.setdefault(id(operation), 1)
+                return None
+            check_variables(variable_values, self.documents.limits.variable_values)
+            variables = get_variable_values(self._schema, operation.variable_definitions or (), variable_values or {})
+            if isinstance(variables, list):
+                return None
+            context_value.cost = self.documents.cost(prepared, operation, variable_values or {})
+            context_value.plans = plans
+            if known == 1:
+                known = plans.queries[id(operation)] = self._compile(prepared.document, operation, variable_values)
+            if known is None or isinstance(known, int):
+                return None
+            data = await run_query(known, root_value, context_value, variables)
+        except Exception:
+            # Whatever it was, the general way meets it again and says so.
+            return None
+        return ExecutionResult(data=data, errors=None, extensions={})
+
+    def _compile(
+        self, document: DocumentNode | None, operation: OperationDefinitionNode, variables: dict[str, Any] | None
+    ) -> Finish | None:
+        if self.execution_context_class is not PlainExecutor or operation.operation is not OperationType.QUERY:
+            return None
+        assert document is not None
+        name = operation.name.value if operation.name is not None else None
+        built = PlainExecutor.build(self._schema, document, raw_variable_values=variables, operation_name=name)
+        return compile_query(built) if isinstance(built, PlainExecutor) else None
 
     async def stream(self, query: str | None, *args: Any, **kwargs: Any) -> Any:
         """Run over a streaming transport; each operation is pinned to the state at its own start."""

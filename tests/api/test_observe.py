@@ -130,7 +130,7 @@ async def test_a_scrape_counts_what_was_done(settings: ApiSettings) -> None:
         assert found["fitgraph_http_requests_total", ("none", "GET", "404")] == 1
         assert found["fitgraph_resolver_seconds_count", ("Query.fits",)] == 1
         assert found["fitgraph_resolver_seconds_count", ("Gpu.fits",)] == 3
-        assert found["fitgraph_sql_seconds_count", ()] > 3
+        assert found["fitgraph_sql_seconds_count", ()] >= 3
         # No broker runs here, and the scrape says so instead of failing.
         assert found["fitgraph_dependency_up", ("broker",)] == 0
         assert found["fitgraph_dependency_up", ("database",)] == 1
