@@ -12,6 +12,8 @@ BENCHMARKS: tuple[tuple[str, ...], ...] = (
     ("bench.resultpage",),
     ("bench.storage", "sqlite"),
     ("bench.storage", "postgres"),
+    ("bench.latency",),
+    ("bench.memory",),
     ("bench.api",),
 )
 

@@ -67,6 +67,11 @@ def model_tables(model: ModelArchitecture, quants: Sequence[Quant]) -> ModelTabl
     return _model_tables(model, tuple(quants))
 
 
+def forget_models() -> None:
+    """Drop the sums that are kept for a next call: for whoever evaluates each model once, and many of them."""
+    _model_tables.cache_clear()
+
+
 @lru_cache(maxsize=1024)
 def _model_tables(model: ModelArchitecture, quants: tuple[Quant, ...]) -> ModelTables:
     weights = weight_table(model, quants)

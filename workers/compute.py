@@ -15,6 +15,8 @@ from db.fit_tables import SLOTS
 from estimator.architecture import ModelArchitecture
 from estimator.calibration import Calibration
 from estimator.grid import evaluate_block
+from estimator.needs import needs
+from estimator.tables import forget_models
 from estimator.types import Accelerator, Host, Quant, Workload
 
 
@@ -107,4 +109,7 @@ def compute_rows(
     for model_id, model in models.items():
         block = evaluate_block(model, gpus, quants, setting.workloads, setting.host, setting.calibration)
         packed.append(pack_model(model_id, chosen, quant_ids, block, generation))
+    # No other block has these models: what is kept of them would only grow with the catalog.
+    forget_models()
+    needs.cache_clear()
     return concatenate(packed)

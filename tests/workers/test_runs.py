@@ -421,3 +421,18 @@ def test_plan_says_what_it_would_do(settings: Settings, small_catalog: Catalog, 
     assert "nothing is published yet" in said
     assert f"{plan.cells:,} pairings" in said
     assert not dataclasses.asdict(plan)["changed"]["model"].keys() ^ small_catalog.models.keys()
+
+
+def test_a_worker_keeps_nothing_of_the_models_it_computed(
+    settings: Settings, small_catalog: Catalog, connection: Connection
+) -> None:
+    """What a worker remembers must not grow with the catalog."""
+    from estimator.needs import needs
+    from estimator.tables import _model_tables
+
+    result = start_run(settings, small_catalog, enqueue=False)
+    assert result.run is not None
+    free = free_blocks(connection, result.run.id)
+    connection.rollback()
+    compute_one(settings, result.run.id, free[0])
+    assert (_model_tables.cache_info().currsize, needs.cache_info().currsize) == (0, 0)
