@@ -80,6 +80,14 @@ def runs(first: Annotated[int, typer.Option(help="How many, newest first.", min=
     raise typer.Exit(runs_command(first))
 
 
+@app.command(epilog="Example: `fitgraph cancel 12`")
+def cancel(run: Annotated[int, typer.Argument(help="Number of the run, as `fitgraph runs` shows it.", min=1)]) -> None:
+    """Stop a run; it publishes nothing."""
+    from api.operate import cancel_command
+
+    raise typer.Exit(cancel_command(run))
+
+
 @app.command(
     epilog="Examples: `fitgraph estimate 'Kimi Linear 48B A3B' 'V100 32GB' --quant Q4_K_M`, "
     "`fitgraph estimate 'Qwen3 32B' 'RTX 3090' --also 'RTX 4060 Ti 16GB'`, "

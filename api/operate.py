@@ -155,6 +155,20 @@ def follow_run(settings: Settings, run_id: int, console: Console | None = None) 
     return 0 if run.state in _GOOD_STATES else FAILED
 
 
+def cancel_command(run_id: int) -> int:
+    """Stop a run, which publishes nothing. Returns 1 when it had ended already, or is unknown."""
+    from db.session import upgrade_database
+    from workers.runs import cancel_run
+
+    settings = get_settings()
+    upgrade_database(settings.resolved_database_url)
+    if cancel_run(settings, run_id):
+        print(f"run {run_id} is cancelled; what was published before stays served")
+        return 0
+    print(f"fitgraph: run {run_id} is not at work; see `fitgraph runs`", file=sys.stderr)
+    return FAILED
+
+
 def runs_command(first: int) -> int:
     """Print the newest runs. Returns 0."""
     from db.run_store import page_runs_sync
@@ -164,18 +178,26 @@ def runs_command(first: int) -> int:
     upgrade_database(settings.resolved_database_url)
     with sync_engine(settings.resolved_database_url).connect() as connection:
         runs = page_runs_sync(connection, limit=first)
-    table = Table("Run", "State", "Cause", "Generation", "Blocks", "Failed", "Pairs", "Seconds", "Started")
+    # Narrow enough for 80 columns; whoever reads through a pipe gets whole causes.
+    table = Table("Run", "State", box=None, pad_edge=False)
+    table.add_column("Cause", overflow="ellipsis", no_wrap=True)
+    for name in ("Generation", "Blocks", "Pairs", "Seconds", "Started"):
+        table.add_column(name if name != "Generation" else "Gen", justify="right", no_wrap=True)
     for run in runs:
+        blocks = f"{run.blocks_done}/{run.blocks_total}"
         table.add_row(
             str(run.id),
             run.state.value,
             run.cause,
             "-" if run.generation is None else str(run.generation),
-            f"{run.blocks_done} of {run.blocks_total}",
-            str(run.blocks_failed),
+            blocks if not run.blocks_failed else f"{blocks}, {run.blocks_failed} failed",
             f"{run.cells_done:,}",
             "-" if run.seconds is None else f"{run.seconds:.1f}",
-            "-" if run.started_at is None else f"{run.started_at:%Y-%m-%d %H:%M:%S}",
+            f"{run.started_at or run.created_at:%m-%d %H:%M:%S}",
         )
-    Console().print(table)
+    console = Console()
+    (console if console.is_terminal else Console(width=160)).print(table)
+    for run in runs:
+        if run.error:
+            print(f"run {run.id}: {run.error}")
     return 0

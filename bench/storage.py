@@ -27,6 +27,8 @@ from db.generations import Generation
 from db.session import database_size_bytes, driver_connection, make_engine, writing
 
 WORKERS = 2
+#: Bytes that a cell may take with its indexes, and the run's time over that of the plain write into an indexed table.
+BAR_BYTES, BAR_RATIO = 60, 1.5
 #: Storage that the plain write fills; a run never takes this number.
 PLAIN = "fit_999999999"
 _RUN = """
@@ -146,10 +148,14 @@ def _published(engine: Engine) -> tuple[Generation, int]:
 
 
 def _report(name: str, generation: Generation, size: int, run_s: float, plain: dict[str, float]) -> None:
-    print(f"{name}: {generation.rows:,} rows, {generation.cells:,} cells, {size / generation.cells:.1f} bytes per cell")
+    print(
+        f"{name}: {generation.rows:,} rows, {generation.cells:,} cells, {size / generation.cells:.1f} bytes per cell "
+        f"(bar {BAR_BYTES})"
+    )
     print(f"  whole run, {WORKERS} workers: {run_s:.1f} s, {generation.cells / run_s:,.0f} cells/s")
     for label, seconds in plain.items():
-        print(f"  {label}: {seconds:.1f} s; the run takes {run_s / seconds:.2f} times that")
+        bar = f" (bar {BAR_RATIO})" if "indexed" in label else ""
+        print(f"  {label}: {seconds:.1f} s; the run takes {run_s / seconds:.2f} times that{bar}")
 
 
 @contextmanager
