@@ -15,6 +15,8 @@ BENCHMARKS: tuple[tuple[str, ...], ...] = (
     ("bench.latency",),
     ("bench.memory",),
     ("bench.api",),
+    ("bench.load",),
+    ("bench.fuzz",),
 )
 
 

@@ -7,10 +7,12 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
@@ -54,15 +56,30 @@ def published_sqlite(folder: Path) -> Iterator[str]:
     sync_engine(url).dispose()
 
 
+class Server:
+    """A running server process."""
+
+    def __init__(self, port: int, process: subprocess.Popen[bytes], log: IO[bytes]) -> None:
+        self.port = port
+        self.process = process
+        self._log = log
+
+    def memory_bytes(self) -> int:
+        """Resident memory of the process (Linux)."""
+        pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+
+    def log(self) -> str:
+        """What it wrote so far."""
+        self._log.seek(0)
+        return self._log.read().decode(errors="replace")
+
+
 @contextmanager
-def serving(
-    argv: Sequence[str],
-    path: str,
-    environment: Mapping[str, str] | None = None,
-    *,
-    port_variable: str = "",
-) -> Iterator[tuple[int, int]]:
-    """Port and process id of a server, once it answers ``path``, if only to refuse it; ends it afterwards.
+def start_server(
+    argv: Sequence[str], path: str, environment: Mapping[str, str] | None = None, *, port_variable: str = ""
+) -> Iterator[Server]:
+    """A server, once it answers ``path``, if only to refuse it; ends it afterwards.
 
     The server learns its port from ``{port}`` in ``argv``, or from ``port_variable``.
     """
@@ -75,12 +92,13 @@ def serving(
             stdout=log,
             stderr=log,
         )
+        server = Server(port, process, log)
         try:
-            _wait(process, f"http://127.0.0.1:{port}{path}")
-            yield port, process.pid
-        except RuntimeError as error:
-            log.seek(0)
-            raise RuntimeError(f"{error}: {log.read()[-3000:].decode(errors='replace')}") from error
+            try:
+                _wait(process, f"http://127.0.0.1:{port}{path}")
+            except RuntimeError as error:
+                raise RuntimeError(f"{error}: {server.log()[-3000:]}") from error
+            yield server
         finally:
             process.terminate()
             try:
@@ -88,6 +106,15 @@ def serving(
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+
+@contextmanager
+def serving(
+    argv: Sequence[str], path: str, environment: Mapping[str, str] | None = None, *, port_variable: str = ""
+) -> Iterator[tuple[int, int]]:
+    """Port and process id of a server, as ``start_server`` starts it."""
+    with start_server(argv, path, environment, port_variable=port_variable) as server:
+        yield server.port, server.process.pid
 
 
 def api_argv() -> list[str]:
@@ -118,3 +145,36 @@ def _wait(process: subprocess.Popen[bytes], url: str) -> None:
         except OSError:
             time.sleep(0.1)
     raise RuntimeError("the server did not answer in time")
+
+
+class Repeated:
+    """A command run again and again in a thread until an event; the run that is under way then is ended."""
+
+    def __init__(self, ended: threading.Event, argv: Sequence[str], environment: Mapping[str, str]) -> None:
+        self._ended, self._argv, self._environment = ended, list(argv), dict(environment)
+        self._count = 0
+        self._failure = ""
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while not self._ended.is_set() and not self._failure:
+            with tempfile.TemporaryFile() as log:
+                process = subprocess.Popen(self._argv, env=self._environment, stdout=log, stderr=log)
+                while process.poll() is None and not self._ended.wait(0.1):
+                    pass
+                if process.poll() is None:
+                    process.terminate()
+                    process.wait(timeout=60)
+                elif process.returncode:
+                    log.seek(0)
+                    self._failure = log.read()[-2000:].decode(errors="replace")
+                else:
+                    self._count += 1
+
+    def join_and_count(self) -> int:
+        """Wait for the end; how many runs ended well. Raises RuntimeError with the output of one that did not."""
+        self._thread.join()
+        if self._failure:
+            raise RuntimeError(f"{self._argv[-2:]} failed: {self._failure}")
+        return self._count

@@ -66,7 +66,7 @@ class FitCell:
     score: float
 
     @property
-    def memory_bytes(self) -> tuple[int, ...]:
+    def memory_bytes(self) -> tuple[int | None, ...]:
         """Figures of ``memory`` in the order of its fields."""
         return astuple(self.memory)
 
@@ -155,10 +155,10 @@ class StoredCell:
     @property
     def memory(self) -> MemoryParts:
         """Parts of the load."""
-        return MemoryParts(*self.memory_bytes)
+        return MemoryParts(*self.memory_bytes)  # type: ignore[arg-type]
 
     @property
-    def memory_bytes(self) -> tuple[int, ...]:
+    def memory_bytes(self) -> tuple[int | None, ...]:
         """Figures of ``memory`` in the order of its fields."""
         row = self.row
         found = _PLAN.unpack_from(row[10], row[0] * _PLAN_BYTES)
@@ -169,7 +169,8 @@ class StoredCell:
         else:
             overhead = 0 if found[1] == OVERHEAD_NONE else found[13] + (found[14] << 32)
         total = weights + kv_cache + compute + overhead
-        return weights, kv_cache, compute, overhead, total, row[12], row[13], host
+        # Published fits are of the model alone: no draft, no projector.
+        return weights, kv_cache, compute, overhead, total, row[12], row[13], host, 0, 0
 
     @property
     def decode(self) -> Speed | None:

@@ -68,7 +68,7 @@ class FitMemory:
         "total."
     )
 
-    figures: strawberry.Private[tuple[int, ...]]
+    figures: strawberry.Private[tuple[int | None, ...]]
 
     if not TYPE_CHECKING:
 
@@ -85,7 +85,7 @@ class FitMemory:
         return cls.of_figures(astuple(parts))
 
     @classmethod
-    def of_figures(cls, figures: tuple[int, ...]) -> FitMemory:
+    def of_figures(cls, figures: tuple[int | None, ...]) -> FitMemory:
         """The GraphQL object of the fields of ``MemoryParts``, in their order."""
         made = cls.__new__(cls)
         made.figures = figures
@@ -100,7 +100,7 @@ _PARTS = [each.name for each in fields(domain.MemoryParts)]
 _USABLE, _TOTAL = _PARTS.index("usable_bytes"), _PARTS.index("total_bytes")
 _MEMORY_READERS: dict[str, Callable[[FitMemory], Any]] = {
     **{name: _figure(place) for place, name in enumerate(_PARTS)},
-    "headroom_bytes": lambda memory: memory.figures[_USABLE] - memory.figures[_TOTAL],
+    "headroom_bytes": lambda memory: (memory.figures[_USABLE] or 0) - (memory.figures[_TOTAL] or 0),
 }
 read_by(FitMemory, _MEMORY_READERS)
 

@@ -10,6 +10,8 @@ from api.graphql.limits import FieldCost
 
 _PAGE = FieldCost(surcharge=1, page=True)
 _TEXT = FieldCost(surcharge=5)
+#: Texts that first take a fit apart into its terms: milliseconds each.
+_TERMS = FieldCost(surcharge=30)
 _QUANTS = 30
 _WORKLOADS = 5
 
@@ -46,9 +48,9 @@ PRICES: dict[str, FieldCost] = {
     "Gpu.fits": _PAGE,
     "FitConnection.totalCount": FieldCost(surcharge=200),
     "Fit.headline": _TEXT,
-    "Fit.summary": _TEXT,
-    "Fit.capacityMessage": _TEXT,
-    "Fit.limits": _TEXT,
+    "Fit.summary": _TERMS,
+    "Fit.capacityMessage": _TERMS,
+    "Fit.limits": _TERMS,
     "Fit.scoreParts": _TEXT,
     "Fit.commands": _TEXT,
     "Fit.modeScore": _TEXT,

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import random
 from typing import Any
 
 import httpx
 import pytest
+from starlette.applications import Starlette
+
+from api.graphql.ids import encode_id
+from bench.grammar import Grammar, names_of
+from tests.api.conftest import GPUS, MODELS
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -65,3 +71,20 @@ async def test_damaged_requests_get_typed_errors(client: httpx.AsyncClient, seed
         for error in response.json().get("errors", []):
             assert error["extensions"]["code"] in CODES, (body, error)
             assert "Traceback" not in error["message"]
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_requests_of_the_schema_get_typed_answers(app: Starlette, client: httpx.AsyncClient, seed: int) -> None:
+    ids = [encode_id("Model", MODELS[0]), encode_id("Fit", MODELS[0], GPUS[0], "q4-k-m", "coding"), "bad"]
+    names = names_of(MODELS, GPUS, ("q4-k-m", "Q8_0", "mxfp4"), ids)
+    grammar = Grammar(app.state.schema._schema, seed, names)
+    answered = 0
+    for _ in range(60):
+        body = grammar.request()
+        response = await client.post("/graphql", content=json.dumps(body), headers={"content-type": "application/json"})
+        assert response.status_code in (200, 400), body
+        found = response.json()
+        answered += bool(found.get("data"))
+        for error in found.get("errors", []):
+            assert error["extensions"]["code"] in CODES, (body, error)
+    assert answered > 8

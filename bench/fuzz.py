@@ -1,0 +1,117 @@
+"""Random requests against a running server: `python -m bench.fuzz [DOCUMENTS] [SEED]`.
+
+Requests are written from the schema (``bench.grammar``) and sent over several connections to one API process over
+PostgreSQL with the whole table. Nothing may answer 5xx or INTERNAL, write a trace to the log, or leave memory behind:
+after as many requests as it takes to fill the caches, memory must be back within 10 % when all have been sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import httpx
+from graphql import build_schema
+
+from api.graphql.ids import encode_id
+from bench.grammar import Grammar, names_of
+from bench.serving import Server, api_argv, published_database, start_server
+from db.catalog_files import load_catalog
+
+DOCUMENTS = 20_000
+CONNECTIONS = 8
+MEMORY_BAR = 1.1
+_FAULTS = ("Traceback", "fault at", "exception was never retrieved")
+
+
+class Findings:
+    """What went wrong, and what came out."""
+
+    def __init__(self) -> None:
+        self.wrong: list[str] = []
+        self.codes: Counter[str] = Counter()
+        self.slowest: tuple[float, str] = (0.0, "")
+
+    def judge(self, asked: dict[str, Any], status: int, text: str, seconds: float) -> None:
+        """Note one answer."""
+        self.slowest = max(self.slowest, (seconds, json.dumps(asked)[:2000]))
+        try:
+            answer = json.loads(text)
+        except ValueError:
+            answer = None
+        if status >= 500 or not isinstance(answer, dict):
+            self.wrong.append(f"{status} {text[:300]} for {json.dumps(asked)[:3000]}")
+            return
+        errors = answer.get("errors") or []
+        self.codes["answered" if not errors else "partly answered" if answer.get("data") else "refused"] += 1
+        for error in errors:
+            code = (error.get("extensions") or {}).get("code", "none")
+            self.codes[code] += 1
+            if code in ("INTERNAL", "none", "UNAVAILABLE"):
+                self.wrong.append(f"{code}: {error} for {json.dumps(asked)[:3000]}")
+
+
+async def send(server: Server, grammar: Grammar, count: int, findings: Findings) -> None:
+    """Send ``count`` requests over several connections."""
+    left = iter(range(count))
+
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}", timeout=60) as client:
+
+        async def one() -> None:
+            for _ in left:
+                asked = grammar.request()
+                began = time.perf_counter()
+                found = await client.post(
+                    "/graphql", content=json.dumps(asked), headers={"content-type": "application/json"}
+                )
+                findings.judge(asked, found.status_code, found.text, time.perf_counter() - began)
+
+        await asyncio.gather(*(one() for _ in range(CONNECTIONS)))
+
+
+def main(arguments: list[str]) -> int:
+    """Run. Returns 1 when something was found."""
+    count, seed = (int(each) for each in [*arguments, *(str(DOCUMENTS), "1")[len(arguments) :]])
+    catalog = load_catalog()
+    models, gpus, quants = (sorted(found) for found in (catalog.models, catalog.gpus, catalog.quants))
+    ids = [
+        encode_id("Model", models[0]),
+        encode_id("Fit", models[0], gpus[0], quants[0], "coding"),
+        "bad",
+        encode_id("Run", "1"),
+    ]
+    schema = build_schema((Path(__file__).parent.parent / "schema.graphql").read_text())
+    grammar = Grammar(schema, seed, names_of(models[::20], gpus[::20], quants, ids))
+    findings = Findings()
+    with tempfile.TemporaryDirectory(prefix="fitgraph-bench-") as name, published_database(Path(name)) as url:
+        environment = {"FITGRAPH_DATABASE_URL": url, "FITGRAPH_STATE_DIR": name, "FITGRAPH_REDIS_URL": ""}
+        with start_server(api_argv(), "/readyz", environment) as server:
+            asyncio.run(send(server, grammar, max(count // 4, 100), findings))
+            before = server.memory_bytes()
+            began = time.perf_counter()
+            asyncio.run(send(server, grammar, count, findings))
+            print(f"fuzz: {count:,} requests, {count / (time.perf_counter() - began):.0f} a second", flush=True)
+            time.sleep(2)
+            after = server.memory_bytes()
+            log = server.log()
+    for line in findings.wrong[:20]:
+        print(f"  WRONG {line}")
+    traces = [line for line in log.splitlines() if any(fault in line for fault in _FAULTS)]
+    for line in traces[:20]:
+        print(f"  LOGGED {line}")
+    print(f"  answers: {dict(findings.codes.most_common())}")
+    print(f"  server errors: {len(findings.wrong)} (bar: 0), traces in the log: {len(traces)} (bar: 0)")
+    print(f"  slowest answer: {findings.slowest[0]:.2f} s for {findings.slowest[1][:300]}")
+    growth = after / before
+    print(f"  memory after over before: {growth:.3f} (bar: at most {MEMORY_BAR})")
+    return 1 if findings.wrong or traces or growth > MEMORY_BAR else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
