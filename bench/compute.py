@@ -56,7 +56,7 @@ def whole_cells(model: ModelArchitecture, inputs: Inputs, block: FitBlock) -> tu
     need = needs(model, tuple(situation_of(each) for each in inputs.workloads))
     table = inputs.calibration.table(model, fleet.setup)
     size, n = len(fleet.available.ravel()), model.n_layers
-    coef = {name: _listed(getattr(table, name), size) for name in type(table).__dataclass_fields__}
+    coef = {name: _listed(getattr(table, name), size) for name in _COEFFICIENTS}
     usable, weights = fleet.rig.usable.ravel().tolist(), block.weights_bytes
     kv, read = need.kv_last[:, n].tolist(), need.read_last[:, n].tolist()
     routed_of, active_of = tables.routed_active.tolist(), tables.active.tolist()
@@ -129,6 +129,13 @@ def whole_cells(model: ModelArchitecture, inputs: Inputs, block: FitBlock) -> tu
 _NAMES = (
     "status", "decode_tok_s", "decode_low_tok_s", "decode_high_tok_s", "prefill_tok_s", "prefill_low_tok_s",
     "prefill_high_tok_s", "ttft_ms", "score",
+)  # fmt: skip
+
+
+_COEFFICIENTS = (
+    "bandwidth_bytes_s", "peak_flops", "unit_clocks_s", "dense", "routed", "cache", "unpack", "layer", "expert_layer",
+    "token", "decode_overall", "linear", "attention", "read", "step", "thinness", "prefill_overall", "ttft_fixed_s",
+    "decode_low", "decode_high", "prefill_low", "prefill_high", "decode_depth",
 )  # fmt: skip
 
 
