@@ -53,6 +53,8 @@ class Completer:
     wrong: str | None = None
     #: Of an enum: names by the ids of its members.
     names: Mapping[int, str] | None = None
+    #: Of what may be None: the function for what is not.
+    present: Complete | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +132,8 @@ def of_nullable(inner: Completer) -> Completer:
     """Completer of a value that may be None."""
     call = inner.call
     wrong = None if inner.wrong is None else f"v is not None and ({inner.wrong})"
-    return Completer(lambda value: None if value is None else call(value), wrong)
+    present = None if wrong is not None else call
+    return Completer(lambda value: None if value is None else call(value), wrong, present=present)
 
 
 def of_list(item: Completer) -> Completer:
@@ -178,6 +181,9 @@ def _body(kind: type, entries: list[Entry], names: dict[str, Any], expressions: 
             # Members of an enum are the same objects for ever: their ids find their names without hashing them.
             names[f"_n{number}"] = completer.names
             lines.append(f"_v{number} = _n{number}.get(id(v)) or _c{number}(v)")
+        elif completer.present is not None:
+            names[f"_p{number}"] = completer.present
+            lines.append(f"_v{number} = None if v is None else _p{number}(v)")
         else:
             lines.append(f"_v{number} = _c{number}(v)")
         parts.append(f"{entry.name!r}: _v{number}")
