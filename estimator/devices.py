@@ -18,7 +18,7 @@ from estimator.cache import pad
 from estimator.calibration import CALIBRATED, SpeedCoefficients
 from estimator.memory import PIPELINE_COPIES
 from estimator.needs import Needs
-from estimator.pace import Pace
+from estimator.pace import Pace, widths
 from estimator.parallel import hop_seconds, line_seconds, ranges_of
 from estimator.placement import Placed, Rig
 from estimator.speed import DecodeWork, PrefillWork, decode_seconds, prefill_seconds
@@ -222,27 +222,31 @@ def shared_prefill_seconds(work: PrefillWork, found: Layout, coefs: Sequence[Spe
 def shared_pace(
     decode: Floats,
     prefill: Floats,
-    prompt_tokens: Floats,
+    step: DecodeWork,
+    prompt: PrefillWork,
     offloaded: bool,
     coefs: Sequence[SpeedCoefficients],
 ) -> Pace:
     """Speeds of devices that take turns, with the widest of their ranges; no such mixture has been measured."""
     coefs = [replace(coef, **ranges_of(coef)) for coef in coefs]
     decode_tok_s = 1.0 / decode
-    prefill_tok_s = np.nan_to_num(prompt_tokens / np.maximum(prefill, 1e-9))
+    prefill_tok_s = np.nan_to_num(prompt.prompt_tokens / np.maximum(prefill, 1e-9))
     ttft = np.nan_to_num((prefill + decode + coefs[0].ttft_fixed_s) * 1000.0)
 
     def widest(name: str, pick: np.ufunc) -> Floats:
         return np.asarray(pick.reduce([getattr(coef, name) for coef in coefs]))
 
-    low, high = ("offload_low", "offload_high") if offloaded else ("decode_low", "decode_high")
+    decode_width, prefill_width = widths(step.depth_tokens, prompt.depth_tokens, coefs[0])
+    low, high = widest("decode_low", np.minimum) * decode_width, widest("decode_high", np.maximum) * decode_width
+    if offloaded:
+        low, high = widest("offload_low", np.minimum), widest("offload_high", np.maximum)
     return Pace(
         decode_tok_s=decode_tok_s,
-        decode_low=widest(low, np.minimum),
-        decode_high=widest(high, np.maximum),
+        decode_low=low,
+        decode_high=high,
         prefill_tok_s=prefill_tok_s,
-        prefill_low=widest("prefill_low", np.minimum),
-        prefill_high=widest("prefill_high", np.maximum),
+        prefill_low=widest("prefill_low", np.minimum) * prefill_width,
+        prefill_high=widest("prefill_high", np.maximum) * prefill_width,
         ttft_ms=ttft,
         decode_evidence=np.maximum(widest("decode_evidence", np.maximum), CALIBRATED).astype(np.uint8),
         prefill_evidence=np.maximum(widest("prefill_evidence", np.maximum), CALIBRATED).astype(np.uint8),

@@ -55,14 +55,14 @@ def pace(
     offloaded = False if placed.runs is not None else np.asarray(placed.on_host) > 0
     several = rig.count > 1
     if several:
-        # Their ranges were set on measured loads of several devices, at whatever depth those had.
-        coef, decode_width, prefill_width = replace(coef, **ranges_of(coef)), 1.0, 1.0
+        coef = replace(coef, **ranges_of(coef))
     # What was measured had everything on one device, so a split load is at best calibrated.
     shared = True if several else offloaded
     return Pace(
         decode_tok_s=decode_tok_s,
-        decode_low=_where(offloaded, coef.offload_low, coef.decode_low) * decode_width,
-        decode_high=_where(offloaded, coef.offload_high, coef.decode_high) * decode_width,
+        # The range of a split load was set on rows of all depths as they are.
+        decode_low=_where(offloaded, coef.offload_low, coef.decode_low * decode_width),
+        decode_high=_where(offloaded, coef.offload_high, coef.decode_high * decode_width),
         prefill_tok_s=prefill_tok_s,
         prefill_low=coef.prefill_low * prefill_width,
         prefill_high=coef.prefill_high * prefill_width,

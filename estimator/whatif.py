@@ -372,7 +372,8 @@ class _Setup:
         return shared_pace(
             shared_decode_seconds(work, found, self.coefs),
             shared_prefill_seconds(prompt, found, self.coefs),
-            prompt.prompt_tokens,
+            work,
+            prompt,
             bool(np.any(np.asarray(placed.on_host) > 0)),
             self.coefs,
         )

@@ -13,6 +13,7 @@ from db.catalog_files import load_catalog
 from estimator.calibration import Calibration
 from estimator.estimate import estimate
 from estimator.parallel import HOP_S, is_linked, peer_bytes_s
+from estimator.spread import DEPTH, depth_log
 from estimator.types import Accelerator, Backend, Estimate, EstimateRequest, Evidence, Status
 
 CATALOG = load_catalog()
@@ -148,3 +149,34 @@ def test_a_configuration_measured_on_one_device_is_not_measured_on_several(quant
         low, high = CALIBRATION.data["parallel"]["ranges"][f"{kind} {mode}"]
         assert speed.low / speed.value == pytest.approx(low, rel=0.02)
         assert speed.high / speed.value == pytest.approx(high, rel=0.02)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_deeper_context_widens_the_range_on_one_device_and_on_several(count: int) -> None:
+    shallow, deep = (ask("llama-3.1-8b", "rtx-3090", "q4-k-m", count, depth_tokens=depth) for depth in (0, 32768))
+    slope = CALIBRATION.data["decode"]["ranges"]["none"]["spread"][DEPTH]
+    # A decode is stated in the middle of its 128 tokens.
+    wider = math.exp(slope * float(depth_log(32768 + 64) - depth_log(64)))
+    assert wider > 1.2
+    assert shallow.decode is not None
+    assert deep.decode is not None
+    for end in ("low", "high"):
+        logs = [math.log(getattr(each, end) / each.value) for each in (shallow.decode, deep.decode)]
+        assert logs[1] / logs[0] == pytest.approx(wider, rel=1e-3)
+
+
+def test_a_split_load_keeps_its_own_range_at_every_depth() -> None:
+    offload = CALIBRATION.data["offload"]
+    for depth in (0, 16384):
+        request = EstimateRequest(
+            quant=specs.quant(CATALOG.quants["q4-k-m"]),
+            accelerator=accelerator("rtx-3090"),
+            host=HOST,
+            depth_tokens=depth,
+            gpu_layers=20,
+        )
+        answer = estimate(specs.architecture(CATALOG.models["llama-3.1-8b"]), request, CALIBRATION)
+        assert answer.status is Status.FITS_WITH_OFFLOAD
+        assert answer.decode is not None
+        assert answer.decode.low / answer.decode.value == pytest.approx(offload["low"], rel=1e-4)
+        assert answer.decode.high / answer.decode.value == pytest.approx(offload["high"], rel=1e-4)
