@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -294,10 +296,18 @@ async def test_totals_cost_nothing_unless_asked(data: Any, statements: Any) -> N
 
 
 async def test_a_cursor_of_a_passed_generation_is_stale(ask: Any) -> None:
-    cursor = encode_cursor(Cursor("g0", "x", (1, 2, 3, 4, 5)))
-    answer = await ask("query($c: String) { fits(after: $c) { totalCount } }", c=cursor)
-    assert answer["errors"][0]["extensions"]["code"] in ("STALE_CURSOR", "BAD_USER_INPUT")
-    place = (await ask("{ fits(first: 1) { pageInfo { endCursor } } }"))["data"]["fits"]["pageInfo"]["endCursor"]
+    page = "query($c: String) { fits(after: $c, first: 1) { pageInfo { endCursor } } }"
+    place = (await ask(page))["data"]["fits"]["pageInfo"]["endCursor"]
+    sealed = base64.urlsafe_b64decode(place + "=" * (-len(place) % 4))
+    state, order, *key = json.loads(sealed[sealed.index(b'["') :])
+    again = await ask(page, c=encode_cursor(Cursor(state, order, tuple(key))))
+    assert again["data"]["fits"]["pageInfo"]["endCursor"]
+    for cursor, code in (
+        (Cursor("passed", order, tuple(key)), "STALE_CURSOR"),
+        (Cursor(state, "another", tuple(key)), "BAD_USER_INPUT"),
+    ):
+        answer = await ask(page, c=encode_cursor(cursor))
+        assert answer["errors"][0]["extensions"]["code"] == code
     changed = place[:-2] + ("AA" if not place.endswith("AA") else "BB")
     answer = await ask("query($c: String) { fits(after: $c) { totalCount } }", c=changed)
     assert answer["errors"][0]["extensions"]["code"] == "BAD_USER_INPUT"
