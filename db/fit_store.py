@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any
 
 from db.fit_cells import CELL_COLUMNS, AnyCell, FitCell, FitKey, StoredCell
@@ -99,10 +100,17 @@ async def fetch_pairs(
     if not pairs:
         return {}
     source, parameters = _keys(reader, list(dict.fromkeys(pairs)), 2)
-    rows = await _full_rows(reader, generation, source, "f.model_id = k.c0 AND f.gpu_id = k.c1", parameters)
+    match = "f.model_id = k.c0 AND f.gpu_id = k.c1"
     slots = ALL_SLOTS if workload_ids is None else tuple(workload_ids)
     found: dict[tuple[int, int], list[StoredCell]] = {pair: [] for pair in pairs}
-    for row in sorted(rows, key=lambda row: int(row[2])):
+    if len(slots) == 1:
+        # The columns of one workload are those of a cell already.
+        rows = await _rows(reader, generation, _cell_rows(generation.table, source, match, slots[0]), parameters)
+        for row in sorted(rows, key=itemgetter(3)):
+            found[row[1], row[2]].append(StoredCell(row, generation.id))
+        return found
+    rows = await _full_rows(reader, generation, source, match, parameters)
+    for row in sorted(rows, key=itemgetter(2)):
         found[row[0], row[1]].extend(_cells(row, generation.id, slots))
     return found
 
@@ -301,6 +309,15 @@ async def _full_rows(
         f"{shared_joins(generation.table, 'f')} WHERE {match} AND {visible()}"
     )
     return await _rows(reader, generation, statement, parameters)
+
+
+def _cell_rows(table: str, source: str, match: str, slot: int) -> str:
+    """Statement for the cells of one workload, in the order of ``CELL_COLUMNS``."""
+    figures = ", ".join(f"f.{name}_{slot}" for name in ("decode", "ttft", "safe", "score"))
+    return (
+        f"SELECT {slot}, f.model_id, f.gpu_id, f.quant_id, f.flags, {figures}, f.rest, {shared_columns('f')} "
+        f"FROM {source} CROSS JOIN {table} f {shared_joins(table, 'f')} WHERE {match} AND {visible()}"
+    )
 
 
 def _only(query: FitQuery, column: str, value: int) -> FitQuery:

@@ -69,6 +69,8 @@ class CatalogView:
         self.gpu_by_id = {self.gpu_ids[gpu.slug]: gpu for gpu in self.gpus}
         self.quant_by_id = {self.quant_ids[quant.slug]: quant for quant in self.quants if quant.slug in self.quant_ids}
         self.engine_by_kind = {engine.kind: engine for engine in self.engines}
+        #: Places of the quantizations, fewest bits first, by id.
+        self.quant_ranks = {number: self.quants.index(quant) for number, quant in self.quant_by_id.items()}
         #: Filters and orders of fits that were turned into queries of the store.
         self.selections: dict[tuple[int, int], Any] = {}
         self._architectures: dict[str, ModelArchitecture] = _kept_architectures(previous, catalog)

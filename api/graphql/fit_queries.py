@@ -44,11 +44,11 @@ def best_of(options: Sequence[Fit]) -> Fit | None:
     if not options:
         return None
     for fit in options:
-        if fit.recommended:
+        if fit.cell.recommended:
             return fit
-    placed = [fit for fit in options if fit.status is not Status.UNSUPPORTED]
+    placed = [fit for fit in options if fit.cell.status is not Status.UNSUPPORTED]
     if placed:
-        return min(placed, key=lambda fit: (-fit.score, fit.memory.total_bytes if fit.memory else 0, fit.quant.slug))
+        return min(placed, key=lambda fit: (-fit.cell.score, fit.cell.memory.total_bytes, fit.quant.slug))
     return options[0]
 
 

@@ -15,7 +15,7 @@ from api.graphql.enums import FitSource
 from api.graphql.fits import Fit, fit_from_cell
 from api.graphql.live import unsupported_cell
 from db import fit_store
-from db.fit_store import AnyCell, FitKey, FitOrder, FitPage, FitQuery, StoredCell
+from db.fit_store import AnyCell, FitKey, FitOrder, FitPage, FitQuery
 from estimator.types import Status
 from estimator.weights import weight_table
 
@@ -38,7 +38,7 @@ class Loaders:
         self._context = context
 
     @cached_property
-    def _pairs(self) -> DataLoader[tuple[Pair, int | None], list[StoredCell]]:
+    def _pairs(self) -> DataLoader[tuple[Pair, int | None], list[Fit]]:
         return DataLoader(load_fn=self._load_pairs)
 
     @cached_property
@@ -61,10 +61,9 @@ class Loaders:
         """Fits of a pairing in every quantization, for one workload or all; live ones when none are published."""
         view = self._context.view
         if view.generation is not None:
-            pair = (view.model_ids[model.slug], view.gpu_ids[gpu.slug])
-            cells = await self._pairs.load((pair, slot))
-            if cells:
-                return [fit_from_cell(view, cell) for cell in cells]
+            fits = await self._pairs.load(((view.model_ids[model.slug], view.gpu_ids[gpu.slug]), slot))
+            if fits:
+                return fits
         live = await self._context.services.live.pairing(view, model, gpu)
         return [fit_from_cell(view, cell, FitSource.LIVE) for cell in live if slot is None or cell.workload_id == slot]
 
@@ -82,8 +81,14 @@ class Loaders:
         """The same pairing and workload in every quantization that an engine runs, fewest bits first."""
         slot = self._context.view.workloads.index(fit.workload)
         found = await self.pairing(fit.model, fit.gpu, slot)
-        runnable = [other for other in found if other.status is not Status.UNSUPPORTED]
-        return sorted(runnable, key=lambda other: (other.quant.nominal_bits, other.quant.slug))
+        ranks = self._context.view.quant_ranks
+        runnable = [
+            (ranks[other.cell.key[2]], place, other)
+            for place, other in enumerate(found)
+            if other.cell.status is not Status.UNSUPPORTED
+        ]
+        runnable.sort()
+        return [other for _, _, other in runnable]
 
     async def cells(self, keys: Sequence[FitKey]) -> dict[FitKey, tuple[AnyCell, ...]]:
         """Published cells of several fits, every workload; what has no row is marked so."""
@@ -101,7 +106,7 @@ class Loaders:
         """First page of an accelerator's fits."""
         return await self._top_of_gpus.load((self._context.view.gpu_ids[gpu.slug], query, order, size))
 
-    async def _load_pairs(self, keys: list[tuple[Pair, int | None]]) -> list[list[StoredCell]]:
+    async def _load_pairs(self, keys: list[tuple[Pair, int | None]]) -> list[list[Fit]]:
         slots = {slot for _, slot in keys}
         wanted = None if None in slots else tuple(sorted(slot for slot in slots if slot is not None))
         generation = self._context.generation
@@ -109,8 +114,10 @@ class Loaders:
         found = await fit_store.fetch_pairs(
             reads, generation, list(dict.fromkeys(pair for pair, _ in keys)), workload_ids=wanted
         )
+        view = self._context.view
         return [
-            [cell for cell in found.get(pair, ()) if slot is None or cell.workload_id == slot] for pair, slot in keys
+            [fit_from_cell(view, cell) for cell in found.get(pair, ()) if slot is None or cell.workload_id == slot]
+            for pair, slot in keys
         ]
 
     async def _load_cells(self, keys: list[FitKey]) -> list[tuple[AnyCell, ...]]:
