@@ -27,7 +27,7 @@ from db.catalog_files import load_catalog
 DOCUMENTS = 20_000
 CONNECTIONS = 8
 MEMORY_BAR = 1.1
-_FAULTS = ("Traceback", "fault at", "exception was never retrieved")
+_FAULTS = ("fault at", "exception was never retrieved")
 
 
 class Findings:
@@ -75,6 +75,23 @@ async def send(server: Server, grammar: Grammar, count: int, findings: Findings)
         await asyncio.gather(*(one() for _ in range(CONNECTIONS)))
 
 
+def traces_in(log: str) -> list[str]:
+    """Traces of a log, and lines that tell of a fault without one."""
+    found: list[list[str]] = []
+    inside = False
+    for line in log.splitlines():
+        if line.startswith("Traceback"):
+            found.append([])
+            inside = True
+        elif any(fault in line for fault in _FAULTS):
+            found.append([line])
+            inside = False
+        if inside:
+            found[-1].append(line)
+            inside = line.startswith((" ", "Traceback"))
+    return ["\n".join(lines) for lines in found]
+
+
 def main(arguments: list[str]) -> int:
     """Run. Returns 1 when something was found."""
     count, seed = (int(each) for each in [*arguments, *(str(DOCUMENTS), "1")[len(arguments) :]])
@@ -102,9 +119,9 @@ def main(arguments: list[str]) -> int:
             log = server.log()
     for line in findings.wrong[:20]:
         print(f"  WRONG {line}")
-    traces = [line for line in log.splitlines() if any(fault in line for fault in _FAULTS)]
-    for line in traces[:20]:
-        print(f"  LOGGED {line}")
+    traces = traces_in(log)
+    for trace, times in Counter(traces).most_common(10):
+        print(f"  LOGGED {times} times: {trace[-1500:]}")
     print(f"  answers: {dict(findings.codes.most_common())}")
     print(f"  server errors: {len(findings.wrong)} (bar: 0), traces in the log: {len(traces)} (bar: 0)")
     print(f"  slowest answer: {findings.slowest[0]:.2f} s for {findings.slowest[1][:300]}")

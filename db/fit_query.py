@@ -115,10 +115,11 @@ def is_narrow(query: FitQuery) -> bool:
     return any(ids is not None and len(ids) <= NARROW_IDS for ids in (query.model_ids, query.gpu_ids))
 
 
-def conditions(query: FitQuery, slot: int, guard: str = "") -> list[str]:
+def conditions(query: FitQuery, slot: int, guard: str = "", *, indexed: bool = True) -> list[str]:
     """SQL conditions of the filter on workload ``slot`` of row ``f``, the visibility included.
 
     ``guard`` is put before the id columns of a filter that is not narrow: "+" keeps SQLite from starting with them.
+    ``indexed`` repeats a bound on the speed for its index.
     """
     found, narrow = [visible()], is_narrow(query)
     guard = "" if narrow else guard
@@ -138,7 +139,7 @@ def conditions(query: FitQuery, slot: int, guard: str = "") -> list[str]:
     for bound, sign in ((query.decode_min, ">="), (query.decode_max, "<=")):
         if bound is not None:
             found.append(f"f.decode_{slot} {sign} {float_bits(bound)}")
-            if not narrow:
+            if indexed and not narrow:
                 # The same bound on what is indexed lets a scan stop there.
                 found.append(f"{decode_bucket(slot, 'f.')} {sign} {float_bits(bound) >> BUCKET_SHIFT}")
     if query.ttft_min_ms is not None:

@@ -23,8 +23,9 @@ from graphql import (
 )
 
 Complete: TypeAlias = Callable[[Any], Any]
-#: Completed objects that one selection of a document keeps.
+#: Completed objects that one selection of a document keeps, once it has met so many: most documents come once.
 _KEPT = 128
+_MET = 256
 _WHOLE = "type(v) is not int or not -2147483648 <= v <= 2147483647"
 #: Scalars by name: when a value ``v`` is not exactly one. Comparisons with NaN are false.
 _WRONG = {
@@ -192,12 +193,17 @@ def _body(kind: type, entries: list[Entry], names: dict[str, Any], expressions: 
 
 def _remembering(complete: Complete) -> Complete:
     kept: dict[int, tuple[Any, Any]] = {}
+    met = 0
 
     def complete_once(value: Any) -> Any:
+        nonlocal met
         found = kept.get(id(value))
         if found is not None and found[0] is value:
             return found[1]
         made = complete(value)
+        if met < _MET:
+            met += 1
+            return made
         if len(kept) >= _KEPT:
             kept.clear()
         # The object is kept with its answer, so that its id stays its own.

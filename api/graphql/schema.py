@@ -25,6 +25,7 @@ from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 from strawberry.types import ExecutionContext, ExecutionResult
 from strawberry.types.execution import PreExecutionError
 
+from api.graphql import core_fixes
 from api.graphql.context import RequestContext
 from api.graphql.documents import Documents
 from api.graphql.engines import Engine
@@ -238,6 +239,7 @@ def _omit_null_defaults(built: FitSchema) -> None:
                         argument.default_value = Undefined
 
 
+core_fixes.apply()
 schema = build_schema()
 
 

@@ -88,3 +88,16 @@ async def test_requests_of_the_schema_get_typed_answers(app: Starlette, client: 
         for error in found.get("errors", []):
             assert error["extensions"]["code"] in CODES, (body, error)
     assert answered > 8
+
+
+@pytest.mark.parametrize("letter", ["\u0130", "\u0130\u0130rtx", "\ufb03"])
+async def test_letters_whose_lower_case_is_longer(client: httpx.AsyncClient, letter: str) -> None:
+    queries = (
+        f'{{ gpus(filter: {{kind: {{in: "{letter}"}}}}) {{ totalCount }} }}',
+        f'{{ gpu(slug: "{letter}") {{ slug }} }}',
+        "query($k: [GpuKind!]!) { gpus(filter: {kind: {in: $k}}) { totalCount } }",
+        f'{{ models(filter: {{search: "{letter}"}}) {{ totalCount }} }}',
+    )
+    for query in queries:
+        found = (await client.post("/graphql", json={"query": query, "variables": {"k": [letter]}})).json()
+        assert {error["extensions"]["code"] for error in found.get("errors", [])} <= {"BAD_USER_INPUT", "NOT_FOUND"}
