@@ -44,6 +44,8 @@ _NOT_RUNNING = frozenset((Status.DOES_NOT_FIT, Status.UNSUPPORTED))
 _RUNNING = frozenset(STATUSES) - _NOT_RUNNING
 #: Most models or GPUs whose rows are read and sorted rather than met in the order of an index.
 NARROW_IDS = 24
+#: Rows of an index that a page's filter is tried on before the table is read through instead.
+WALKED_ROWS = 20_000
 #: Stands in conditions for a figure that is zero in every row of a part; an ORDER BY leaves it out.
 _ZERO = "0"
 ALL_SLOTS: tuple[int, ...] = tuple(range(SLOT_COUNT))
@@ -262,13 +264,31 @@ def page_source(
         )
     if cursor is not None:
         where += _beyond(terms, order, cursor, slot, backwards)
-    ordered = ", ".join(
-        f"{column} {'DESC' if descending != backwards else 'ASC'}" for column, descending in terms if column != _ZERO
-    )
-    return (
+    wanted = (
         f"SELECT {slot} AS slot, f.model_id, f.gpu_id, f.quant_id, f.born, f.flags, f.decode_{slot} AS decode, "
         f"f.ttft_{slot} AS ttft, f.safe_{slot} AS safe, f.score_{slot} AS score, f.plan, f.band, f.rest "
-        f"FROM {checked(table)} f WHERE {' AND '.join(where)} ORDER BY {ordered} LIMIT {int(limit)}"
+    )
+    ends = [(column, "DESC" if descending != backwards else "ASC") for column, descending in terms if column != _ZERO]
+    source, ordered = checked(table), ", ".join(" ".join(each) for each in ends)
+    whole = f"{wanted} FROM {source} f WHERE {' AND '.join(where)} ORDER BY {ordered} LIMIT {int(limit)}"
+    if dialect != "postgresql" or not ordered_by_index or by_model:
+        return whole
+    bounds = [each for each in where if each.startswith((ends[0][0], runs(slot, "f.")))]
+    loose = [each for each in where if each not in bounds]
+    if len(loose) <= 1:
+        return whole
+    # A filter that almost nothing passes would walk the whole index, row by row: after so many, read the table through.
+    walked = (
+        f"SELECT f.*, {ends[0][0]} AS bucket FROM {source} f WHERE {' AND '.join(bounds)} "
+        f"ORDER BY {' '.join(ends[0])} LIMIT {WALKED_ROWS}"
+    )
+    near = ", ".join([f"f.bucket {ends[0][1]}", *(" ".join(each) for each in ends[1:])])
+    far = ", ".join([f"({ends[0][0]} + 0) {ends[0][1]}", *(" ".join(each) for each in ends[1:])])
+    found = "(SELECT count(*) FROM head)"
+    return (
+        f"(WITH head AS MATERIALIZED ({wanted} FROM ({walked}) f WHERE {' AND '.join(loose)} ORDER BY {near} "
+        f"LIMIT {int(limit)}) SELECT * FROM head WHERE {found} >= {int(limit)} UNION ALL ({wanted} FROM {source} f "
+        f"WHERE {' AND '.join(where)} AND {found} < {int(limit)} ORDER BY {far} LIMIT {int(limit)}))"
     )
 
 

@@ -24,7 +24,8 @@ Listener: TypeAlias = Callable[[str, float], None]
 #: Seconds that a reader waits for a connection.
 ACQUIRE_TIMEOUT_S = 5.0
 #: A statement's literals are written into it, so that one plan serves all its parameters: nothing is planned twice.
-PREPARED_OPTIONS = "-c plan_cache_mode=force_generic_plan -c jit=off"
+#: Neither compiled nor parallel: pages are short, and workers would start for branches that never run.
+PREPARED_OPTIONS = "-c plan_cache_mode=force_generic_plan -c jit=off -c max_parallel_workers_per_gather=0"
 
 
 class Reader(Protocol):
