@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import sys
+import warnings
 
 
 def serve_api(*, host: str | None = None, port: int | None = None) -> None:
@@ -18,6 +19,8 @@ def serve_api(*, host: str | None = None, port: int | None = None) -> None:
     settings = get_api_settings()
     if settings.log_format == "json":
         log_as_json(settings.log_level)
+    # A field that fails ends its siblings; those that had not begun are dropped, and Python would tell of each one.
+    warnings.filterwarnings("ignore", r"coroutine '.*' was never awaited", RuntimeWarning)
     uvicorn.run(
         "api.app:create_app",
         factory=True,
