@@ -109,7 +109,7 @@ def main(arguments: list[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="fitgraph-bench-") as name, published_database(Path(name)) as url:
         environment = {"FITGRAPH_DATABASE_URL": url, "FITGRAPH_STATE_DIR": name, "FITGRAPH_REDIS_URL": ""}
         with start_server(api_argv(), "/readyz", environment) as server:
-            asyncio.run(send(server, grammar, max(count // 4, 100), findings))
+            asyncio.run(send(server, grammar, max(count // 2, 100), findings))
             before = server.memory_bytes()
             began = time.perf_counter()
             asyncio.run(send(server, grammar, count, findings))
