@@ -25,7 +25,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.graphql.errors import ApiError
 from api.graphql.http import EVENT_STREAM, GraphQLEndpoint, encode
-from api.graphql.requests import negotiate
+from api.graphql.requests import header_of, negotiate
 from api.graphql.schema import FitSchema, build_schema
 from api.graphql.services import Services
 from api.graphql.streams import stream_view
@@ -57,7 +57,7 @@ def create_app(settings: ApiSettings | None = None, catalog: Catalog | None = No
     endpoint = GraphQLEndpoint(schema, services, streams.respond)
 
     async def graphql(request: Request) -> Response:
-        accept = request.headers.get("accept", "")
+        accept = header_of(request.scope, b"accept")
         if EVENT_STREAM in accept and negotiate(accept) is None:
             return await streams.respond(request)
         return await endpoint.handle(request)

@@ -15,14 +15,18 @@ class CachedResponse:
     """Encoded body and its entity tag; ``keep`` is False for answers with errors."""
 
     body: bytes
-    etag: str
     status: int
     keep: bool
 
+    @property
+    def etag(self) -> str:
+        """The tag of the body."""
+        return f'"{blake2s(self.body, digest_size=12).hexdigest()}"'
+
     @staticmethod
     def of(body: bytes, status: int, *, keep: bool) -> CachedResponse:
-        """The response of a body, with its tag."""
-        return CachedResponse(body, f'"{blake2s(body, digest_size=12).hexdigest()}"', status, keep)
+        """The response of a body."""
+        return CachedResponse(body, status, keep)
 
 
 Key = tuple[str, ...]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -29,6 +30,7 @@ from api.graphql.requests import (
     GraphQLRequest,
     PersistedDocuments,
     RefusedRequestError,
+    header_of,
     negotiate,
     read_request,
 )
@@ -41,6 +43,7 @@ _ALLOWED = {"GET": {StrawberryOperation.QUERY}, "POST": {StrawberryOperation.QUE
 
 
 EVENT_STREAM = "text/event-stream"
+_HOST = re.compile(r"[A-Za-z0-9.-]+(:[0-9]{1,5})?")
 #: Answers a request that was read, as a stream.
 Stream = Callable[[Request, GraphQLRequest], Awaitable[Response]]
 
@@ -59,10 +62,10 @@ class GraphQLEndpoint:
     async def handle(self, request: Request) -> Response:
         """Answer one HTTP request."""
         request_id: str = request.state.request_id
-        media = negotiate(request.headers.get("accept"))
+        media = negotiate(header_of(request.scope, b"accept"))
         if media is None:
             return refusal(406, bad_input(f"This service answers {JSON} or {RESPONSE_JSON}."), JSON, request_id)
-        if request.method == "GET" and not request.query_params and "text/html" in request.headers.get("accept", ""):
+        if request.method == "GET" and not request.query_params and "text/html" in header_of(request.scope, b"accept"):
             return RedirectResponse("/explorer" if self._settings.explorer else "/", status_code=303)
         try:
             async with asyncio.timeout(self._settings.request_timeout_s):
@@ -82,14 +85,14 @@ class GraphQLEndpoint:
             return Response(status_code=499)
 
     async def _answer(self, request: Request, asked: GraphQLRequest, media: str, request_id: str) -> Response:
-        client = client_of(request, self._services)
+        bearer = bearer_of(request)
+        client = client_of(request, self._services, bearer)
         await self._services.rates.admit(client)
         view = await self._services.view()
-        base_url = f"{request.url.scheme}://{request.url.netloc}"
-        context = RequestContext(self._services, view, request_id, base_url, bearer_of(request), client)
+        context = RequestContext(self._services, view, request_id, _base_url(request), bearer, client)
         prepared = self._schema.documents.prepare(asked.query)
         # Some clients accept JSON and streams for every operation and leave the choice to the server.
-        stream = self._stream if EVENT_STREAM in request.headers.get("accept", "") else None
+        stream = self._stream if EVENT_STREAM in header_of(request.scope, b"accept") else None
         if stream is not None and not prepared.errors and _is_subscription(prepared, asked):
             return await stream(request, asked)
         self._check_method(request, prepared, asked)
@@ -163,7 +166,7 @@ def _body(data: Any, errors: list[GraphQLError], context: RequestContext, *, wit
 
 def encode(answer: Any) -> bytes:
     """JSON bytes of an answer."""
-    return orjson.dumps(answer, option=orjson.OPT_NON_STR_KEYS)
+    return orjson.dumps(answer)
 
 
 def _status(errors: list[GraphQLError], refused: bool, media: str) -> int:
@@ -207,9 +210,17 @@ def late_body(maximum_s: float) -> LimitExceededError:
     return LimitExceededError("seconds for the body", maximum_s, maximum_s, message)
 
 
-def client_of(request: HTTPConnection, services: Services) -> str:
+def _base_url(request: Request) -> str:
+    """Scheme and host of the request."""
+    host = header_of(request.scope, b"host")
+    if _HOST.fullmatch(host):
+        return f"{request.scope['scheme']}://{host}"
+    return f"{request.url.scheme}://{request.url.netloc}"
+
+
+def client_of(request: HTTPConnection, services: Services, bearer: str | None = None) -> str:
     """Who asks: the holder of a known token, else the address; a made-up token gives nobody points of their own."""
-    operator = services.operators.find(bearer_of(request))
+    operator = services.operators.find(bearer or bearer_of(request))
     if operator is not None:
         return f"operator {operator.name}"
     return request.client.host if request.client is not None else "unknown"
@@ -217,7 +228,7 @@ def client_of(request: HTTPConnection, services: Services) -> str:
 
 def bearer_of(request: HTTPConnection) -> str | None:
     """The bearer token of a request; None for none."""
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    scheme, _, token = header_of(request.scope, b"authorization").partition(" ")
     return token.strip() if scheme.lower() == "bearer" and token.strip() else None
 
 

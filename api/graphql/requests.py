@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections import OrderedDict
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import orjson
 from starlette.requests import Request
+from starlette.types import Scope
 
 from api.graphql.errors import ApiError, ErrorCode, LimitExceededError, bad_input
 
@@ -70,7 +72,7 @@ async def read_request(request: Request, maximum_bytes: int) -> GraphQLRequest:
     """The checked request of a GET or POST. Raises :class:`RefusedRequestError` 400, 413 or 415."""
     if request.method == "GET":
         return parse_parameters(dict(request.query_params))
-    content = request.headers.get("content-type", "").split(";")
+    content = header_of(request.scope, b"content-type").split(";")
     if content[0].strip().lower() != JSON:
         raise RefusedRequestError(415, bad_input(f"Send the request as {JSON}."))
     if any(part.strip().lower().startswith("charset=") and "utf-8" not in part.lower() for part in content[1:]):
@@ -80,7 +82,7 @@ async def read_request(request: Request, maximum_bytes: int) -> GraphQLRequest:
 
 async def read_limited(request: Request, maximum: int) -> bytes:
     """The body of a request. Raises :class:`RefusedRequestError` 413 as soon as it is known to be too large."""
-    declared = request.headers.get("content-length", "0")
+    declared = header_of(request.scope, b"content-length")
     size = int(declared) if declared.isdigit() else 0
     chunks: list[bytes] = []
     received = 0
@@ -93,6 +95,15 @@ async def read_limited(request: Request, maximum: int) -> bytes:
     if max(size, received) > maximum:
         raise RefusedRequestError(413, LimitExceededError("request bytes", max(size, received), maximum))
     return b"".join(chunks)
+
+
+def header_of(scope: Scope, name: bytes) -> str:
+    """The first header of a lower-case name, or nothing: read straight from the connection, several times a request."""
+    for key, value in scope["headers"]:
+        if key == name:
+            found: str = value.decode("latin-1")
+            return found
+    return ""
 
 
 def parse_body(body: bytes) -> GraphQLRequest:
@@ -153,6 +164,7 @@ def _document_hash(extensions: Any) -> str | None:
     return found.lower() if isinstance(found, str) and len(found) == 64 else None
 
 
+@lru_cache(maxsize=256)
 def negotiate(accept: str | None) -> str | None:
     """Media type to answer with: the more preferred that the client accepts; None when it accepts neither."""
     if not accept:
