@@ -70,7 +70,9 @@ class HotAnswers:
         found = self._kept.get(key)
         # A generation that is gone has another identity: its answers are never met again, and age out.
         if found is not None and found[0]["identity"] == await self._identity():
-            self._kept.move_to_end(key)
+            # Others may have pushed it out while the identity was read.
+            if key in self._kept:
+                self._kept.move_to_end(key)
             self._services.responses.hits += 1
             scope["endpoint"] = self._endpoint
             await send({**found[0], "headers": list(found[0]["headers"])})

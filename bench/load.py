@@ -76,7 +76,11 @@ class Watch:
     def judge(self, status: int, body: bytes, seconds: float) -> None:
         """Note one answer."""
         self.seconds.append(seconds)
-        answer = json.loads(body)
+        try:
+            answer = json.loads(body)
+        except ValueError:
+            self.wrong.append(f"{status} {body[:300]!r}")
+            return
         kinds = {error["extensions"]["code"] for error in answer.get("errors", [])}
         # A model or accelerator without the facts for an estimate is an answer of its own.
         if status != 200 or kinds - {"MISSING_FACT"}:

@@ -9,6 +9,7 @@ import pytest
 from starlette.applications import Starlette
 
 from api.app import create_app
+from api.hot import HotAnswers
 from api.settings import ApiSettings
 from db.catalog_files import Catalog
 
@@ -88,3 +89,24 @@ async def test_answers_of_a_passed_generation_and_errors_are_not_kept(
     await post(hot_app)
     assert len(reached) >= served + 2
     assert served >= 4
+
+
+async def test_an_answer_pushed_out_while_it_is_looked_up_is_still_given(
+    hot_app: Starlette, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = await post(hot_app)
+    view = hot_app.state.services.view
+
+    async def crowded() -> Any:
+        # Everything that is kept goes, as it does when other requests fill the memory in the meantime.
+        layer: Any = hot_app.middleware_stack
+        while not isinstance(layer, HotAnswers):
+            layer = getattr(layer, "app", None) or layer._app
+        layer._kept.clear()
+        layer._used = 0
+        return await view()
+
+    monkeypatch.setattr(hot_app.state.services, "view", crowded)
+    monkeypatch.setattr(type(hot_app.state.services), "fresh_view", None)
+    second = await post(hot_app)
+    assert (second.status_code, second.content) == (200, first.content)
