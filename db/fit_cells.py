@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from typing import Any, NamedTuple, TypeAlias
 
-from db.fit_packing import BAND, BAND_CELL, LAST_RUNNING_STATUS, OVERHEAD_NONE, OVERHEAD_OF_ROW, PLAN_CELL, REST
+from db.fit_packing import BAND, BAND_CELL, LAST_RUNNING_STATUS, OVERHEAD_NONE, OVERHEAD_OF_ROW, REST
 from db.fit_tables import ENGINE_MASK, ENGINE_SHIFT, FLAG_BITS, RECOMMENDED_BIT, STATUS_MASK
 from estimator.types import (
     EVIDENCES,
@@ -26,7 +26,8 @@ ENGINES: tuple[Engine, ...] = tuple(Engine)
 BACKENDS: tuple[Backend, ...] = tuple(Backend)
 #: ``PLAN_CELL``: each part of the memory, six bytes, is read as its lower four and its upper two.
 _PLAN = struct.Struct("<BBHHf" + "IH" * 5)
-_PLAN_BYTES = PLAN_CELL.itemsize
+#: The same without what adds nothing to the total.
+_TOTAL = struct.Struct("<xB8x" + "IH" * 3 + "6x" + "IH")
 _BAND = struct.Struct("<BBffff")
 _FLOAT = struct.Struct("<f")
 _INT = struct.Struct("<i")
@@ -66,6 +67,11 @@ class FitCell:
     score: float
 
     @property
+    def quant_id(self) -> int:
+        """Id of the quant."""
+        return self.key.quant_id
+
+    @property
     def memory_bytes(self) -> tuple[int | None, ...]:
         """Figures of ``memory`` in the order of its fields."""
         return astuple(self.memory)
@@ -81,7 +87,8 @@ class FitCell:
         return None if self.prefill is None else figures_of(self.prefill)
 
 
-#: Columns of a stored cell, in the order in which the statements of ``db.fit_query`` select them.
+#: Columns of a stored cell, in the order in which the statements of ``db.fit_query`` select them; the plan is the cell's
+#: own part of its row's.
 CELL_COLUMNS = (
     "slot", "model_id", "gpu_id", "quant_id", "flags", "decode", "ttft", "safe", "score", "rest", "plan", "band",
     "usable_bytes", "capacity_bytes",
@@ -113,6 +120,11 @@ class StoredCell:
     def key(self) -> FitKey:
         """The pairing."""
         return FitKey(self.row[1], self.row[2], self.row[3])
+
+    @property
+    def quant_id(self) -> int:
+        """Id of the quant."""
+        return int(self.row[3])
 
     @property
     def workload_id(self) -> int:
@@ -147,9 +159,7 @@ class StoredCell:
     @property
     def placement(self) -> Placement:
         """What sits where."""
-        strategy, _, gpu_layers, cpu_moe_layers, offload = _PLAN.unpack_from(self.row[10], self.row[0] * _PLAN_BYTES)[
-            :5
-        ]
+        strategy, _, gpu_layers, cpu_moe_layers, offload = _PLAN.unpack(self.row[10])[:5]
         return Placement(STRATEGIES[strategy], gpu_layers, cpu_moe_layers, offload)
 
     @property
@@ -161,7 +171,7 @@ class StoredCell:
     def memory_bytes(self) -> tuple[int | None, ...]:
         """Figures of ``memory`` in the order of its fields."""
         row = self.row
-        found = _PLAN.unpack_from(row[10], row[0] * _PLAN_BYTES)
+        found = _PLAN.unpack(row[10])
         weights, kv_cache = found[5] + (found[6] << 32), found[7] + (found[8] << 32)
         compute, host = found[9] + (found[10] << 32), found[11] + (found[12] << 32)
         if found[1] == OVERHEAD_OF_ROW:
@@ -190,8 +200,7 @@ class StoredCell:
         row = self.row
         if row[4] >> (FLAG_BITS * row[0]) & STATUS_MASK > LAST_RUNNING_STATUS:
             return None
-        band = _BAND.unpack_from(row[11], _CELLS_AT + row[0] * BAND_CELL.itemsize)
-        value = _float(row[5])
+        band, value = ranges(row), decode_value(row)
         return value, value * band[2], value * band[3], EVIDENCES[band[0]]
 
     @property
@@ -200,8 +209,7 @@ class StoredCell:
         row = self.row
         if row[4] >> (FLAG_BITS * row[0]) & STATUS_MASK > LAST_RUNNING_STATUS:
             return None
-        band = _BAND.unpack_from(row[11], _CELLS_AT + row[0] * BAND_CELL.itemsize)
-        value = _FLOAT.unpack_from(row[9], 4 * row[0])[0]
+        band, value = ranges(row), prefill_value(row)
         return value, value * band[4], value * band[5], EVIDENCES[band[1]]
 
     @property
@@ -219,6 +227,34 @@ class StoredCell:
     def score(self) -> float:
         """0 to 100."""
         return float(self.row[8] / 100.0)
+
+
+def decode_value(row: Sequence[Any]) -> float:
+    """Decode speed of a stored row that runs, tokens per second."""
+    value: float = _FLOAT.unpack(_INT.pack(row[5]))[0]
+    return value
+
+
+def prefill_value(row: Sequence[Any]) -> float:
+    """Prefill speed of a stored row that runs, tokens per second."""
+    value: float = _FLOAT.unpack_from(row[9], 4 * row[0])[0]
+    return value
+
+
+def ranges(row: Sequence[Any]) -> tuple[int, int, float, float, float, float]:
+    """Of decode and of prefill of a stored row: place of the evidence; then low and high of each, over the value."""
+    return _BAND.unpack_from(row[11], _CELLS_AT + row[0] * BAND_CELL.itemsize)
+
+
+def total_bytes(row: Sequence[Any]) -> int:
+    """Total of a stored row's memory, as in ``StoredCell.memory_bytes``, bytes."""
+    mode, weights, more_weights, cache, more_cache, compute, more_compute, extra, more_extra = _TOTAL.unpack(row[10])
+    total: int = weights + cache + compute + (more_weights + more_cache + more_compute << 32)
+    if mode == OVERHEAD_NONE:
+        return total
+    return total + (
+        int.from_bytes(row[9][_REST_OVERHEAD_AT:], "little") if mode == OVERHEAD_OF_ROW else extra + (more_extra << 32)
+    )
 
 
 #: A fit as readers see it: computed for one request, or stored.

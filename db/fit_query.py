@@ -11,7 +11,7 @@ from enum import StrEnum
 from operator import itemgetter
 from typing import Any
 
-from db.fit_packing import float_bits
+from db.fit_packing import PLAN_CELL, float_bits
 from db.fit_tables import (
     BAND_BYTES,
     BUCKET_SHIFT,
@@ -296,14 +296,15 @@ def with_shared(table: str, source: str) -> str:
     """Statement that joins the cells of ``source`` with what their rows share, in the order of ``CELL_COLUMNS``."""
     return (
         f"SELECT c.slot, c.model_id, c.gpu_id, c.quant_id, c.flags, c.decode, c.ttft, c.safe, c.score, c.rest, "
-        f"{shared_columns('c')} FROM ({source}) c {shared_joins(table, 'c')}"
+        f"{shared_columns('c', 'c.slot')} FROM ({source}) c {shared_joins(table, 'c')}"
     )
 
 
-def shared_columns(alias: str) -> str:
-    """Plan, band and memory columns of the joined companions."""
+def shared_columns(alias: str, slot: int | str | None) -> str:
+    """Plan, band and memory columns of the joined companions; of the plan what is of ``slot``, or all of it."""
+    start, size = (1, PLAN_BYTES) if slot is None else (f"{slot} * {PLAN_CELL.itemsize} + 1", PLAN_CELL.itemsize)
     return (
-        f"substr(q.plans, {alias}.plan * {PLAN_BYTES} + 1, {PLAN_BYTES}), "
+        f"substr(q.plans, {alias}.plan * {PLAN_BYTES} + {start}, {size}), "
         f"substr(q.bands, {alias}.band * {BAND_BYTES} + 1, {BAND_BYTES}), g.usable_bytes, g.capacity_bytes"
     )
 

@@ -10,6 +10,7 @@ from operator import itemgetter
 from typing import Any
 
 from db.fit_cells import CELL_COLUMNS, AnyCell, FitCell, FitKey, StoredCell
+from db.fit_packing import PLAN_CELL
 from db.fit_query import (
     ALL_SLOTS,
     FitCursor,
@@ -304,7 +305,7 @@ async def _full_rows(
 ) -> Sequence[Row]:
     # CROSS JOIN keeps SQLite from turning the loops around: the keys lead, the index follows.
     statement = (
-        f"SELECT {_FULL_ROW}, {shared_columns('f')} FROM {source} CROSS JOIN {generation.table} f "
+        f"SELECT {_FULL_ROW}, {shared_columns('f', None)} FROM {source} CROSS JOIN {generation.table} f "
         f"{shared_joins(generation.table, 'f')} WHERE {match} AND {visible()}"
     )
     return await _rows(reader, generation, statement, parameters)
@@ -314,7 +315,7 @@ def _cell_rows(table: str, source: str, match: str, slot: int) -> str:
     """Statement for the cells of one workload, in the order of ``CELL_COLUMNS``."""
     figures = ", ".join(f"f.{name}_{slot}" for name in ("decode", "ttft", "safe", "score"))
     return (
-        f"SELECT {slot}, f.model_id, f.gpu_id, f.quant_id, f.flags, {figures}, f.rest, {shared_columns('f')} "
+        f"SELECT {slot}, f.model_id, f.gpu_id, f.quant_id, f.flags, {figures}, f.rest, {shared_columns('f', slot)} "
         f"FROM {source} CROSS JOIN {table} f {shared_joins(table, 'f')} WHERE {match} AND {visible()}"
     )
 
@@ -325,10 +326,10 @@ def _only(query: FitQuery, column: str, value: int) -> FitQuery:
 
 def _cells(row: Row, generation: int, slots: Sequence[int]) -> list[StoredCell]:
     model_id, gpu_id, quant_id, flags, rest = row[:5]
-    shared = row[5 + 4 * SLOT_COUNT :]
-    return [
-        StoredCell(
-            (slot, model_id, gpu_id, quant_id, flags, *row[5 + 4 * slot : 9 + 4 * slot], rest, *shared), generation
-        )
-        for slot in slots
-    ]
+    plans, *shared = row[5 + 4 * SLOT_COUNT :]
+    size = PLAN_CELL.itemsize
+    cells = []
+    for slot in slots:
+        figures, plan = row[5 + 4 * slot : 9 + 4 * slot], plans[slot * size : slot * size + size]
+        cells.append(StoredCell((slot, model_id, gpu_id, quant_id, flags, *figures, rest, plan, *shared), generation))
+    return cells

@@ -14,6 +14,8 @@ from api.graphql.errors import ApiError, ErrorCode, LimitExceededError, bad_inpu
 from api.graphql.fit_queries import find_fit
 from api.graphql.fits import Fit
 from api.graphql.workloads import Workload
+from db.fit_cells import SpeedFigures
+from db.fit_store import SLOTS
 from estimator.types import Status, WorkloadKind
 
 if TYPE_CHECKING:
@@ -94,22 +96,16 @@ class ComparisonMatrix:
     comparisons: list[Comparison] = strawberry.field(description="One comparison a model, in the order asked for.")
 
 
+def _value(figures: SpeedFigures | None) -> float | None:
+    return None if figures is None else figures[0]
+
+
 _MEASURES: tuple[tuple[ComparisonMeasure, str, bool, Callable[[Fit], float | None]], ...] = (
-    (ComparisonMeasure.SCORE, "points", True, lambda fit: fit.score),
-    (
-        ComparisonMeasure.DECODE,
-        "tokens per second",
-        True,
-        lambda fit: fit.decode.tokens_per_second if fit.decode else None,
-    ),
-    (
-        ComparisonMeasure.PREFILL,
-        "tokens per second",
-        True,
-        lambda fit: fit.prefill.tokens_per_second if fit.prefill else None,
-    ),
-    (ComparisonMeasure.TTFT, "milliseconds", False, lambda fit: fit.ttft_ms),
-    (ComparisonMeasure.SAFE_CONTEXT, "tokens", True, lambda fit: float(fit.safe_context_tokens)),
+    (ComparisonMeasure.SCORE, "points", True, lambda fit: fit.cell.score),
+    (ComparisonMeasure.DECODE, "tokens per second", True, lambda fit: _value(fit.cell.decode_figures)),
+    (ComparisonMeasure.PREFILL, "tokens per second", True, lambda fit: _value(fit.cell.prefill_figures)),
+    (ComparisonMeasure.TTFT, "milliseconds", False, lambda fit: fit.cell.ttft_ms),
+    (ComparisonMeasure.SAFE_CONTEXT, "tokens", True, lambda fit: float(fit.cell.safe_context_tokens)),
     (ComparisonMeasure.HEADROOM, "bytes", True, lambda fit: float(fit.memory.headroom_bytes) if fit.memory else None),
     (ComparisonMeasure.PRICE, "US dollars", False, lambda fit: fit.gpu.price_usd),
     (ComparisonMeasure.POWER, "watts", False, lambda fit: fit.gpu.power_watts),
@@ -135,8 +131,13 @@ async def compare(
 ) -> Comparison:
     """Fits of the given pairings side by side; their rows are read in one statement."""
     check_columns(context, len(pairs))
-    fits = await asyncio.gather(*(_column(context, model, gpu, quant, workload) for model, gpu in pairs))
-    rows = [_row(measure, unit, higher, read, fits) for measure, unit, higher, read in _MEASURES]
+    if await context.loaders.read_pairings(pairs, SLOTS.index(workload)):
+        # Nothing is left to wait for: no tasks are made.
+        fits = [await _column(context, model, gpu, quant, workload) for model, gpu in pairs]
+    else:
+        fits = await asyncio.gather(*(_column(context, model, gpu, quant, workload) for model, gpu in pairs))
+    running = [fit if fit is not None and fit.cell.status in _RUNNABLE else None for fit in fits]
+    rows = [_row(measure, unit, higher, read, running) for measure, unit, higher, read in _MEASURES]
     return Comparison(
         workload=next(found for found in context.view.workloads if found.kind is workload),
         columns=list(fits),
@@ -172,7 +173,7 @@ def _row(
     read: Callable[[Fit], float | None],
     fits: Sequence[Fit | None],
 ) -> ComparisonRow:
-    values = [read(fit) if fit is not None and fit.status in _RUNNABLE else None for fit in fits]
+    values = [None if fit is None else read(fit) for fit in fits]
     known = [(index, value) for index, value in enumerate(values) if value is not None]
     if not known:
         return ComparisonRow(

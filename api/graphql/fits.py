@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import strawberry
 
-from api.graphql.completion import Inline, never_changes, read_by
+from api.graphql.completion import Inline, Nested, never_changes, read_by
 from api.graphql.connections import Connection
 from api.graphql.engines import Engine
 from api.graphql.enums import BackendKind, Evidence, FitSource, FitStatus, OperatingMode, Strategy
@@ -38,7 +38,8 @@ from api.graphql.node import Node
 from api.graphql.quants import Quant
 from api.graphql.scalars import Int64
 from api.graphql.workloads import Workload
-from db.fit_cells import SpeedFigures, StoredCell, figures_of
+from db.fit_cells import SpeedFigures, StoredCell, decode_value, figures_of, prefill_value, ranges, total_bytes
+from db.fit_packing import LAST_RUNNING_STATUS
 from db.fit_store import AnyCell
 from db.fit_tables import FLAG_BITS, RECOMMENDED_BIT, STATUS_MASK
 from estimator import types as domain
@@ -270,7 +271,8 @@ class Fit(Node):
     @strawberry.field(description="Questions that people ask about this pairing, answered from the numbers.")
     async def faq(self, info: strawberry.Info) -> list[FitQuestion]:
         """Questions and answers."""
-        options = await info.context.loaders.quant_options_of(self)
+        options = info.context.loaders.quant_options_of(self)
+        options = options if isinstance(options, list) else await options
         best = next((fit for fit in options if fit.recommended), None)
         return await asyncio.to_thread(faq_of, _answers(info, self), best)
 
@@ -302,9 +304,9 @@ class Fit(Node):
         return fits
 
     @strawberry.field(description="The same pairing and workload in every quantization that runs, fewest bits first.")
-    async def quant_options(self, info: strawberry.Info) -> list[Annotated[Fit, strawberry.lazy("api.graphql.fits")]]:
-        """One fit a quantization."""
-        fits: list[Fit] = await info.context.loaders.quant_options_of(self)
+    def quant_options(self, info: strawberry.Info) -> list[Annotated[Fit, strawberry.lazy("api.graphql.fits")]]:
+        """One fit a quantization; a list, or what awaits one."""
+        fits: list[Fit] = info.context.loaders.quant_options_of(self)
         return fits
 
 
@@ -387,6 +389,22 @@ _EXPRESSIONS = {
     "score": "r[8] / 100.0",
     "grade": "grade(r[8] / 100.0)",
 }
+
+
+def _nested_speed(value: str, place: int) -> Nested:
+    """A speed whose value ``value`` reads, the first or second of a row's ranges."""
+    return Nested(
+        f"x & {STATUS_MASK} <= {LAST_RUNNING_STATUS}",
+        (f"s = {value}(r)",),
+        {
+            "tokens_per_second": "s",
+            "low": f"s * ranges(r)[{2 + 2 * place}]",
+            "high": f"s * ranges(r)[{3 + 2 * place}]",
+            "evidence": f"EVIDENCES[ranges(r)[{place}]]",
+        },
+    )
+
+
 read_by(
     Fit,
     _READERS,
@@ -402,6 +420,17 @@ read_by(
             "memory_of": FitMemory.of_figures,
             "speed_of": SpeedEstimate.of_figures,
             "grade": _grade,
+            "decode_value": decode_value,
+            "prefill_value": prefill_value,
+            "ranges": ranges,
+            "EVIDENCES": domain.EVIDENCES,
+            "total_bytes": total_bytes,
+        },
+        # Most queries want one figure of these.
+        {
+            "decode": _nested_speed("decode_value", 0),
+            "prefill": _nested_speed("prefill_value", 1),
+            "memory": Nested(f"x & {STATUS_MASK} != UNSUPPORTED", (), {"total_bytes": "total_bytes(r)"}),
         },
     ),
 )

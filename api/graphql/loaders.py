@@ -5,9 +5,9 @@ A loader lives as long as its request. Keys that are asked for in the same turn 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterable, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from strawberry.dataloader import DataLoader
 
@@ -36,6 +36,8 @@ class Loaders:
 
     def __init__(self, context: RequestContext) -> None:
         self._context = context
+        #: Pairings that were read, by their ids and the slot of a workload.
+        self._read: dict[tuple[Pair, int | None], list[Fit]] = {}
 
     @cached_property
     def _pairs(self) -> DataLoader[tuple[Pair, int | None], list[Fit]]:
@@ -61,11 +63,20 @@ class Loaders:
         """Fits of a pairing in every quantization, for one workload or all; live ones when none are published."""
         view = self._context.view
         if view.generation is not None:
-            fits = await self._pairs.load(((view.model_ids[model.slug], view.gpu_ids[gpu.slug]), slot))
+            key = ((view.model_ids[model.slug], view.gpu_ids[gpu.slug]), slot)
+            fits = self._read.get(key) or await self._pairs.load(key)
             if fits:
                 return fits
         live = await self._context.services.live.pairing(view, model, gpu)
         return [fit_from_cell(view, cell, FitSource.LIVE) for cell in live if slot is None or cell.workload_id == slot]
+
+    async def read_pairings(self, pairs: Sequence[tuple[Model, Gpu]], slot: int) -> bool:
+        """Read published pairings together, for ``pairing`` to find; whether all of them are published."""
+        view = self._context.view
+        if view.generation is None:
+            return False
+        keys = [((view.model_ids[model.slug], view.gpu_ids[gpu.slug]), slot) for model, gpu in pairs]
+        return all(await self._pairs.load_many(keys))
 
     async def workloads_of(self, fit: Fit) -> list[Fit]:
         """The same pairing and quantization, every workload in order."""
@@ -77,18 +88,22 @@ class Loaders:
         published = await self._cells.load(key)
         return [fit_from_cell(view, cell) for cell in published]
 
-    async def quant_options_of(self, fit: Fit) -> list[Fit]:
-        """The same pairing and workload in every quantization that an engine runs, fewest bits first."""
-        slot = self._context.view.workloads.index(fit.workload)
-        found = await self.pairing(fit.model, fit.gpu, slot)
+    def quant_options_of(self, fit: Fit) -> list[Fit] | Coroutine[Any, Any, list[Fit]]:
+        """The same pairing and workload in every quantization that an engine runs, fewest bits first.
+
+        At once when they were read before, else to be awaited.
+        """
+        cell = fit.cell
+        found = self._read.get(((cell.key.model_id, cell.key.gpu_id), cell.workload_id))
+        return self._options_of(fit) if fit.source is FitSource.LIVE or not found else self._runnable(found)
+
+    async def _options_of(self, fit: Fit) -> list[Fit]:
+        return self._runnable(await self.pairing(fit.model, fit.gpu, self._context.view.workloads.index(fit.workload)))
+
+    def _runnable(self, fits: list[Fit]) -> list[Fit]:
         ranks = self._context.view.quant_ranks
-        runnable = [
-            (ranks[other.cell.key[2]], place, other)
-            for place, other in enumerate(found)
-            if other.cell.status is not Status.UNSUPPORTED
-        ]
-        runnable.sort()
-        return [other for _, _, other in runnable]
+        runnable = [fit for fit in fits if fit.cell.status is not Status.UNSUPPORTED]
+        return sorted(runnable, key=lambda fit: ranks[fit.cell.quant_id])
 
     async def cells(self, keys: Sequence[FitKey]) -> dict[FitKey, tuple[AnyCell, ...]]:
         """Published cells of several fits, every workload; what has no row is marked so."""
@@ -115,10 +130,12 @@ class Loaders:
             reads, generation, list(dict.fromkeys(pair for pair, _ in keys)), workload_ids=wanted
         )
         view = self._context.view
-        return [
-            [fit_from_cell(view, cell) for cell in found.get(pair, ()) if slot is None or cell.workload_id == slot]
-            for pair, slot in keys
-        ]
+        for pair, slot in keys:
+            cells = found.get(pair, [])
+            if wanted is None or len(wanted) > 1:
+                cells = [cell for cell in cells if slot is None or cell.workload_id == slot]
+            self._read[pair, slot] = [fit_from_cell(view, cell) for cell in cells]
+        return [self._read[key] for key in keys]
 
     async def _load_cells(self, keys: list[FitKey]) -> list[tuple[AnyCell, ...]]:
         found = await fit_store.fetch_fits(self._context.services.reads, self._context.generation, keys)

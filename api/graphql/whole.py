@@ -9,7 +9,6 @@ and the query is run the general way, which then says what is wrong. Only querie
 from __future__ import annotations
 
 import asyncio
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import CoroutineType
@@ -53,18 +52,21 @@ class Attempt:
     variables: VariableValues
 
 
-class Unfinished(ABC):
-    """An answer that awaits something. One that is not run is closed, with all that it holds."""
+class Unfinished:
+    """An answer that awaits something. One that is not run is closed, with all that it holds.
+
+    No abstract base class: to ask for an instance of one takes several times as long, and every entry is asked.
+    """
 
     __slots__ = ()
 
-    @abstractmethod
     async def run(self) -> Any:
         """Await the answer."""
+        raise NotImplementedError
 
-    @abstractmethod
     def close(self) -> None:
         """Give it up."""
+        raise NotImplementedError
 
 
 class Called(Unfinished):
