@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -98,9 +100,9 @@ def _prepare_sqlite(engine: Engine, tuning: tuple[str, ...]) -> None:
         # The driver's own BEGIN is late and never IMMEDIATE: transactions are begun below instead.
         dbapi_connection.isolation_level = None
         cursor = dbapi_connection.cursor()
+        cursor.execute(f"PRAGMA busy_timeout={SQLITE_BUSY_TIMEOUT_MS}")
+        _use_write_ahead_log(cursor)
         for pragma in (
-            f"busy_timeout={SQLITE_BUSY_TIMEOUT_MS}",
-            "journal_mode=WAL",
             "synchronous=NORMAL",
             "foreign_keys=ON",
             f"journal_size_limit={SQLITE_WAL_BYTES}",
@@ -115,6 +117,19 @@ def _prepare_sqlite(engine: Engine, tuning: tuple[str, ...]) -> None:
     def _on_begin(connection: Connection) -> None:
         write = connection.get_execution_options().get("fitgraph_write", False)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+def _use_write_ahead_log(cursor: Any) -> None:
+    """Switch the file over; SQLite does not wait for others that open a new file at the same moment, so this does."""
+    deadline = time.monotonic() + SQLITE_BUSY_TIMEOUT_MS / 1000
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
 
 
 def driver_connection(connection: Connection) -> Any:

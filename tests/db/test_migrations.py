@@ -67,3 +67,16 @@ def test_many_processes_may_upgrade_at_once(empty_database_url: str) -> None:
     made = make_engine(empty_database_url)
     assert tables_of(made) == set(metadata.tables)
     made.dispose()
+
+
+def test_many_may_open_a_new_sqlite_file_at_once(tmp_path: Path) -> None:
+    def open_it(url: str) -> str:
+        engine = make_engine(url)
+        with engine.connect() as connection:
+            mode = str(connection.exec_driver_sql("PRAGMA journal_mode").scalar_one())
+        engine.dispose()
+        return mode
+
+    with ThreadPoolExecutor(8) as pool:
+        for number in range(40):
+            assert set(pool.map(open_it, [f"sqlite:///{tmp_path / str(number)}.db"] * 8)) == {"wal"}
