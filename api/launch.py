@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import socket
 import sys
-import warnings
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -24,8 +23,6 @@ def serve_api(*, host: str | None = None, port: int | None = None) -> None:
     settings = get_api_settings()
     if settings.log_format == "json":
         log_as_json(settings.log_level)
-    # A field that fails ends its siblings; those that had not begun are dropped, and Python would tell of each one.
-    warnings.filterwarnings("ignore", r"coroutine '.*' was never awaited", RuntimeWarning)
     uvicorn.run(
         "api.launch:served_app",
         factory=True,

@@ -9,7 +9,7 @@ from api.graphql.catalog_view import CatalogView
 from api.graphql.errors import ApiError, ErrorCode
 from api.graphql.fits import Fit
 from api.graphql.loaders import Loaders
-from api.graphql.plain import Plans
+from api.graphql.plain import Coroutine, Plans
 from api.graphql.services import Services
 from db.generations import Generation
 
@@ -38,6 +38,8 @@ class RequestContext:
         #: Whether the answer may be given again to the same question while nothing new is published.
         self.keep = True
         self.plans: Plans | None = None
+        #: Coroutines of resolvers, to be closed when nobody awaits them.
+        self.begun: list[Coroutine] = []
 
     @property
     def catalog(self) -> CatalogView:

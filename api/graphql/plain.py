@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass, field
+from inspect import CORO_CREATED, getcoroutinestate
+from types import CoroutineType
 from typing import Any, TypeAlias
 
 from graphql import (
@@ -32,6 +34,7 @@ from api.graphql.completion import Completer, Entry, of_constant, of_enum, of_li
 from api.graphql.whole import Finish
 
 Details: TypeAlias = list[FieldDetails]
+Coroutine: TypeAlias = "CoroutineType[Any, Any, Any]"
 #: Response name, attribute, function that completes its value (None: graphql-core does it), fields of the group.
 Step: TypeAlias = tuple[str, str, Completer | None, Details]
 
@@ -51,6 +54,17 @@ class Plans:
 _TYPENAME = "__typename"
 
 
+def close_unstarted(begun: list[Coroutine]) -> None:
+    """Close what nobody awaited: when a field fails, graphql-core cancels its siblings, whose resolvers may not have begun.
+
+    Left to the garbage collector, each would be told of in the log, by code that itself fails inside a named tuple.
+    """
+    for each in begun:
+        if getcoroutinestate(each) == CORO_CREATED:
+            each.close()
+    begun.clear()
+
+
 class PlainExecutor(StrawberryGraphQLCoreExecutionContext):
     """Strawberry's executor with compiled selections of plain data."""
 
@@ -59,6 +73,7 @@ class PlainExecutor(StrawberryGraphQLCoreExecutionContext):
         self._steps_of: dict[int, tuple[Any, list[Step]]] = {}
         plans: Plans | None = getattr(self.context_value, "plans", None)
         self._plans: Plans = Plans() if plans is None else plans
+        self._begun: list[Coroutine] = getattr(self.context_value, "begun", [])
 
     def execute_fields(
         self,
@@ -96,7 +111,10 @@ class PlainExecutor(StrawberryGraphQLCoreExecutionContext):
         call = self._call(parent_type, details)
         kwargs = None if call is None else call.keywords(self.variable_values.coerced)
         if call is None or kwargs is None:
-            return super().execute_field(parent_type, source, details, path, position_context)
+            found = super().execute_field(parent_type, source, details, path, position_context)
+            if type(found) is CoroutineType and found.cr_frame is not None:
+                self._begun += [each for each in found.cr_frame.f_locals.values() if type(each) is CoroutineType]
+            return found
         kind = call.field.type
         info = self.build_resolve_info(call.field, [each.node for each in details], parent_type, path)
         try:
@@ -104,6 +122,8 @@ class PlainExecutor(StrawberryGraphQLCoreExecutionContext):
                 kwargs[call.info_name] = Info(_raw_info=info, _field=call.definition)
             result = call.result(source, kwargs)
             if self.is_awaitable(result):
+                if type(result) is CoroutineType:
+                    self._begun.append(result)
                 return self.complete_awaitable_value(kind, details, info, path, result, position_context)
             completed = self.complete_value(kind, details, info, path, result, position_context)
             if self.is_awaitable(completed):

@@ -37,7 +37,7 @@ from api.graphql.limits import QueryLimits
 from api.graphql.limits_variables import check_variables
 from api.graphql.models import Model
 from api.graphql.mutation import Mutation
-from api.graphql.plain import PlainExecutor
+from api.graphql.plain import PlainExecutor, close_unstarted
 from api.graphql.prices import PRICES, VOLATILE_TYPES
 from api.graphql.quants import Quant
 from api.graphql.query import Query
@@ -98,11 +98,15 @@ class FitSchema(strawberry.Schema):
 
     async def execute(self, query: str | None, *args: Any, **kwargs: Any) -> Any:
         """Run an operation that has one answer."""
-        if self.observer is None:
-            answered = await self._compiled(query or "", *args, **kwargs)
-            return await super().execute(query, *args, **kwargs) if answered is None else answered
+        if self.observer is None and (answered := await self._compiled(query or "", *args, **kwargs)) is not None:
+            return answered
         run = super().execute
-        return await self.observer.execute(query, kwargs, lambda: run(query, *args, **kwargs))
+        try:
+            if self.observer is None:
+                return await run(query, *args, **kwargs)
+            return await self.observer.execute(query, kwargs, lambda: run(query, *args, **kwargs))
+        finally:
+            close_unstarted(getattr(kwargs.get("context_value"), "begun", []))
 
     async def _compiled(
         self,

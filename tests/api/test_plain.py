@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import math
 import random
+import warnings
 from enum import Enum
 from types import SimpleNamespace
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 import strawberry
@@ -54,6 +57,31 @@ class Outer:
     @strawberry.field
     async def later(self) -> Inner:
         return self.inner
+
+
+@strawberry.type
+class Slow:
+    """Fields that take so many turns of the loop."""
+
+    steps: int
+
+    @strawberry.field
+    async def late(self) -> str:
+        for _ in range(self.steps):
+            await asyncio.sleep(0)
+        return "late"
+
+    @strawberry.field
+    async def broken(self) -> str:
+        for _ in range(self.steps):
+            await asyncio.sleep(0)
+        raise ValueError("boom")
+
+    @strawberry.field
+    async def inside(self, steps: int = 1) -> Annotated[Slow, strawberry.lazy(__name__)]:
+        for _ in range(self.steps):
+            await asyncio.sleep(0)
+        return Slow(steps=steps)
 
 
 BROKEN: list[dict[str, Any]] = [
@@ -328,3 +356,29 @@ async def test_a_kept_object_is_completed_once_and_an_other_one_anew() -> None:
     assert kept.call(model) is kept.call(model)
     assert [kept.call(each) for each in (model, other)] == [{"n": 1}, {"n": 2}]
     assert [kept.call(inner(number=number)) for number in range(1000)] == [{"n": number} for number in range(1000)]
+
+
+@pytest.mark.parametrize("arguments", ["", "(steps: 1)"])
+@pytest.mark.parametrize("steps", range(8))
+async def test_resolvers_that_never_began_are_closed(steps: int, arguments: str) -> None:
+    @strawberry.type
+    class Query:
+        @strawberry.field
+        def fails(self) -> Slow:
+            return Slow(steps=steps)
+
+        @strawberry.field
+        def works(self) -> Slow:
+            return Slow(steps=1)
+
+    query = "{ fails { broken } works { inside@ { a: inside@ { late } b: inside@ { late } c: late } d: late } }"
+    made = FitSchema(Query, execution_context_class=PlainExecutor).configure(GENEROUS)
+    context = SimpleNamespace(begun=[])
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        result = await made.execute(query.replace("@", arguments), context_value=context)
+        await asyncio.sleep(0)
+        del result
+        gc.collect()
+    assert context.begun == []
+    assert [str(each.message) for each in found] == []
