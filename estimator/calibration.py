@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -65,8 +66,8 @@ _OF_ONE_GPU: tuple[tuple[int, str, str], ...] = (
     (-2, "decode", "whole"),
     (-1, "prefill", "whole"),
 )
-#: Setups whose coefficients are kept.
-_KEPT_SETUPS = 256
+#: Pairs of the setups whose coefficients are kept, about half a kilobyte each: ten times the whole catalog.
+_KEPT_PAIRS = 150_000
 #: Classes of accelerators and quants whose coefficients are kept; the catalog has some thousand.
 _KEPT_CLASSES = 65_536
 
@@ -187,6 +188,7 @@ class Calibration:
         self._decode: dict[str, float] = data["decode"]["effects"]
         self._prefill: dict[str, float] = data["prefill"]["effects"]
         self._bases: dict[Setup, _Base] = {}
+        self._lock = Lock()
         self._classes: dict[Any, NDArray[np.float64]] = {}
 
     @classmethod
@@ -201,15 +203,21 @@ class Calibration:
 
         ``build_age_years`` is 0 for a current build.
         """
-        base = self._bases.get(setup)
-        if base is None:
-            if len(self._bases) >= _KEPT_SETUPS:
-                self._bases.clear()
-            base = self._bases[setup] = self._base(setup)
+        base = self._bases.get(setup) or self._keep(setup, self._base(setup))
         found = self._with_model(model, setup, base)
         if not flash_attention:
             found = replace(found, decode_overall=found.decode_overall * self._without_flash(setup))
         return self._aged(found, setup.backend.ravel(), build_age_years) if build_age_years else found
+
+    def _keep(self, setup: Setup, base: _Base) -> _Base:
+        with self._lock:
+            self._bases[setup] = base
+            pairs = sum(kept.engine.size for kept in self._bases)
+            while pairs > _KEPT_PAIRS and len(self._bases) > 1:
+                oldest = next(iter(self._bases))
+                pairs -= oldest.engine.size
+                del self._bases[oldest]
+        return base
 
     def _base(self, setup: Setup) -> _Base:
         gpus, quants = setup.gpus, setup.quants

@@ -187,7 +187,7 @@ def fleet_of(
 _recent: dict[tuple[bool, str], tuple[tuple[Any, ...], Fleet]] = {}
 
 
-@lru_cache(maxsize=128)
+@lru_cache(maxsize=32)
 def _fleet(
     is_moe: bool,
     architecture: str,
@@ -196,9 +196,23 @@ def _fleet(
     host: Host,
     overrides: Overrides,
 ) -> Fleet:
-    engine, backend = engines(architecture, is_moe, gpus, quants, overrides)
-    rig = _rig(architecture, is_moe, gpus, quants, host, overrides)
-    return Fleet(Setup(gpus, quants, engine, backend, is_moe, overrides.software), engine != NO_ENGINE, rig)
+    asked = overrides.engine, overrides.backend
+    setup = _setup(architecture, is_moe, gpus, quants, *asked, overrides.software)
+    return Fleet(setup, setup.engine != NO_ENGINE, _rig(setup, host, overrides))
+
+
+@lru_cache(maxsize=128)
+def _setup(
+    architecture: str,
+    is_moe: bool,
+    gpus: tuple[Accelerator, ...],
+    quants: tuple[Quant, ...],
+    engine: Engine | None,
+    backend: Backend | None,
+    software: str | None,
+) -> Setup:
+    # Its coefficients are kept by its identity: what changes memory alone, as the number of cards, shares them.
+    return Setup(gpus, quants, *_engines(architecture, is_moe, gpus, quants, engine, backend), is_moe, software)
 
 
 def _named(architecture: str) -> str:
@@ -214,21 +228,26 @@ def engines(
     overrides: Overrides = NO_OVERRIDES,
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Engine and backend code of every (gpu, quant), 255 where none runs; shapes (G, Q)."""
-    return _engines(_named(architecture), is_moe, gpus, quants, overrides)
+    return _engines(_named(architecture), is_moe, gpus, quants, overrides.engine, overrides.backend)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=512)
 def _engines(
-    architecture: str, is_moe: bool, gpus: tuple[Accelerator, ...], quants: tuple[Quant, ...], overrides: Overrides
+    architecture: str,
+    is_moe: bool,
+    gpus: tuple[Accelerator, ...],
+    quants: tuple[Quant, ...],
+    engine: Engine | None,
+    backend: Backend | None,
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    engine = np.full((len(gpus), len(quants)), NO_ENGINE, dtype=np.uint8)
-    backend = np.full_like(engine, NO_ENGINE)
+    engines = np.full((len(gpus), len(quants)), NO_ENGINE, dtype=np.uint8)
+    backends = np.full_like(engines, NO_ENGINE)
     for g, gpu in enumerate(gpus):
         for q, quant in enumerate(quants):
-            choice = choose_engine(architecture, gpu, quant, overrides.engine, overrides.backend, is_moe=is_moe)
+            choice = choose_engine(architecture, gpu, quant, engine, backend, is_moe=is_moe)
             if choice is not None:
-                engine[g, q], backend[g, q] = _ENGINE_CODE[choice[0]], _BACKEND_CODE[choice[1]]
-    return engine, backend
+                engines[g, q], backends[g, q] = _ENGINE_CODE[choice[0]], _BACKEND_CODE[choice[1]]
+    return engines, backends
 
 
 def require_engine(model: ModelArchitecture, gpu: Accelerator, quant: Quant, overrides: Overrides) -> None:
@@ -243,16 +262,8 @@ def require_engine(model: ModelArchitecture, gpu: Accelerator, quant: Quant, ove
         )
 
 
-def _rig(
-    architecture: str,
-    is_moe: bool,
-    gpus: tuple[Accelerator, ...],
-    quants: tuple[Quant, ...],
-    host: Host,
-    overrides: Overrides,
-) -> Rig:
-    engine, backend = engines(architecture, is_moe, gpus, quants, overrides)
-    count = overrides.gpu_count
+def _rig(setup: Setup, host: Host, overrides: Overrides) -> Rig:
+    gpus, engine, backend, count = setup.gpus, setup.engine, setup.backend, overrides.gpu_count
     static = _static_rig(gpus, host)
     vllm = engine == _ENGINE_CODE[Engine.VLLM]
     usable = np.where(vllm, static.capacity[:, None] * VLLM_MEMORY_FRACTION, static.usable[:, None]) * count
