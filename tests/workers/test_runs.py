@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, text
 
-from db.catalog_files import Catalog
+from db.catalog_files import Catalog, CatalogError
 from db.catalog_store import catalog_state_sync, ids_of
 from db.fit_parts import parts_of
 from db.fit_tables import SLOT_COUNT
@@ -18,7 +18,7 @@ from db.publication import fold_one, prepare
 from db.run_store import RunState, failed_blocks_sync, free_blocks, get_run_sync, page_runs_sync
 from db.session import sync_engine, upgrade_database, writing
 from db.settings import Settings
-from workers import compute, runs
+from workers import compute, runs, tasks
 from workers.plan import plan_run
 from workers.runs import cancel_run, compute_one, drop_old, publish_one, run_in_process, start_run
 
@@ -436,3 +436,37 @@ def test_a_worker_keeps_nothing_of_the_models_it_computed(
     connection.rollback()
     compute_one(settings, result.run.id, free[0])
     assert (_model_tables.cache_info().currsize, needs.cache_info().currsize) == (0, 0)
+
+
+def test_the_scheduled_refresh_recomputes_what_changed_and_nothing_else(
+    settings: Settings,
+    small_catalog: Catalog,
+    edited: Edit,
+    connection: Connection,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run_in_process(settings, small_catalog)
+    files: list[Catalog | Exception] = []
+    woken: list[int] = []
+
+    def read() -> Catalog:
+        if isinstance(files[-1], Exception):
+            raise files[-1]
+        return files[-1]
+
+    def asked() -> list[str]:
+        connection.rollback()
+        return [run.cause for run in page_runs_sync(connection)]
+
+    monkeypatch.setattr("db.catalog_files.load_checked_catalog", read)
+    monkeypatch.setattr(tasks, "get_settings", lambda: settings)
+    monkeypatch.setattr(runs, "wake_workers", lambda _settings, run_id: woken.append(run_id))
+    before = asked()
+    for unchanged in (small_catalog, CatalogError([])):
+        files.append(unchanged)
+        tasks.refresh_catalog()
+        assert (asked(), woken) == (before, [])
+    files.append(edited(small_catalog, "gpus", "rtx-4090", bandwidth_gbps=2000))
+    tasks.refresh_catalog()
+    assert asked() == ["scheduled refresh", *before]
+    assert woken == [page_runs_sync(connection)[0].id]
