@@ -35,14 +35,14 @@ class EstimateDevice:
 
     gpu: Gpu | None = strawberry.field(description="The accelerator; null for one that the question brought along.")
     layers: int = strawberry.field(description="Layers on it, the output layer among them: a part of `--tensor-split`.")
-    weights_bytes: Int64 = strawberry.field(description="Weights.")
-    kv_cache_bytes: Int64 = strawberry.field(description="KV cache and recurrent state.")
-    compute_bytes: Int64 = strawberry.field(description="Compute buffers.")
+    weights_bytes: Int64 = strawberry.field(description="Weights, bytes.")
+    kv_cache_bytes: Int64 = strawberry.field(description="KV cache and recurrent state, bytes.")
+    compute_bytes: Int64 = strawberry.field(description="Compute buffers, bytes.")
     overhead_bytes: Int64 = strawberry.field(
-        description="Runtime context; on the first device a draft model and a vision projector too."
+        description="Runtime context, bytes; on the first device a draft model and a vision projector too."
     )
-    total_bytes: Int64 = strawberry.field(description="Sum of the four parts.")
-    usable_bytes: Int64 = strawberry.field(description="What the platform lets a load use.")
+    total_bytes: Int64 = strawberry.field(description="Sum of the four parts, bytes.")
+    usable_bytes: Int64 = strawberry.field(description="What the platform lets a load use, bytes.")
 
 
 @strawberry.type(description="What a draft model does to the decode speed.")

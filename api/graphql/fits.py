@@ -54,18 +54,22 @@ if TYPE_CHECKING:
 class FitMemory:
     """Parts of device memory, what there is, and host memory."""
 
-    weights_bytes: Int64 = strawberry.field(description="Weights on the device.")
-    kv_cache_bytes: Int64 = strawberry.field(description="KV cache and recurrent state on the device.")
-    compute_bytes: Int64 = strawberry.field(description="Compute buffers on the device.")
-    overhead_bytes: Int64 = strawberry.field(description="Runtime context of the engine and its backend.")
-    total_bytes: Int64 = strawberry.field(description="Sum of the parts.")
-    usable_bytes: Int64 = strawberry.field(description="What the platform lets a load use.")
-    capacity_bytes: Int64 = strawberry.field(description="What the device has.")
-    headroom_bytes: Int64 = strawberry.field(description="Usable less total; negative when the load is too large.")
-    host_bytes: Int64 = strawberry.field(description="Host memory that the load needs.")
-    draft_bytes: Int64 = strawberry.field(description="Weights, cache and buffers of a draft model; 0 without one.")
+    weights_bytes: Int64 = strawberry.field(description="Weights on the device, bytes.")
+    kv_cache_bytes: Int64 = strawberry.field(description="KV cache and recurrent state on the device, bytes.")
+    compute_bytes: Int64 = strawberry.field(description="Compute buffers on the device, bytes.")
+    overhead_bytes: Int64 = strawberry.field(description="Runtime context of the engine and its backend, bytes.")
+    total_bytes: Int64 = strawberry.field(description="Sum of the parts, bytes.")
+    usable_bytes: Int64 = strawberry.field(description="What the platform lets a load use, bytes.")
+    capacity_bytes: Int64 = strawberry.field(description="What the device has, bytes.")
+    headroom_bytes: Int64 = strawberry.field(
+        description="Usable less total, bytes; negative when the load is too large."
+    )
+    host_bytes: Int64 = strawberry.field(description="Host memory that the load needs, bytes.")
+    draft_bytes: Int64 = strawberry.field(
+        description="Weights, cache and buffers of a draft model, bytes; 0 without one."
+    )
     projector_bytes: Int64 | None = strawberry.field(
-        description="A vision projector; 0 when none is loaded, null when its size is not known: it is then not in the "
+        description="A vision projector, bytes; 0 when none is loaded, null when its size is not known: it is then not in the "
         "total."
     )
 

@@ -21,24 +21,36 @@ T = TypeVar("T")
 class IntRange:
     """``min`` and ``max`` are part of the range."""
 
-    min: int | None = strawberry.field(default=None, description="Smallest value allowed.")
-    max: int | None = strawberry.field(default=None, description="Largest value allowed.")
+    min: int | None = strawberry.field(
+        default=None, description="Smallest value allowed, in the unit of what is compared."
+    )
+    max: int | None = strawberry.field(
+        default=None, description="Largest value allowed, in the unit of what is compared."
+    )
 
 
 @strawberry.input(description="A closed range of 64-bit whole numbers; a missing end is open.")
 class Int64Range:
     """``min`` and ``max`` are part of the range."""
 
-    min: Int64 | None = strawberry.field(default=None, description="Smallest value allowed.")
-    max: Int64 | None = strawberry.field(default=None, description="Largest value allowed.")
+    min: Int64 | None = strawberry.field(
+        default=None, description="Smallest value allowed, in the unit of what is compared."
+    )
+    max: Int64 | None = strawberry.field(
+        default=None, description="Largest value allowed, in the unit of what is compared."
+    )
 
 
 @strawberry.input(description="A closed range of numbers; a missing end is open.")
 class FloatRange:
     """``min`` and ``max`` are part of the range."""
 
-    min: float | None = strawberry.field(default=None, description="Smallest value allowed.")
-    max: float | None = strawberry.field(default=None, description="Largest value allowed.")
+    min: float | None = strawberry.field(
+        default=None, description="Smallest value allowed, in the unit of what is compared."
+    )
+    max: float | None = strawberry.field(
+        default=None, description="Largest value allowed, in the unit of what is compared."
+    )
 
 
 @strawberry.input(description="A closed range of dates; a missing end is open. `2025` as `max` includes all of 2025.")

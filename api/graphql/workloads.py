@@ -25,8 +25,12 @@ class Workload(Node):
     output_tokens: int = strawberry.field(description="Tokens of the answer.")
     context_tokens: int = strawberry.field(description="Tokens that the KV cache is allocated for.")
     decode_depth_tokens: int = strawberry.field(description="Tokens in context where the decode speed is stated.")
-    comfortable_tokens_per_second: float = strawberry.field(description="Decode speed that is pleasant for this use.")
-    minimum_tokens_per_second: float = strawberry.field(description="Decode speed below which this use is a trial.")
+    comfortable_tokens_per_second: float = strawberry.field(
+        description="Decode speed that is pleasant for this use, tokens per second."
+    )
+    minimum_tokens_per_second: float = strawberry.field(
+        description="Decode speed below which this use is a trial, tokens per second."
+    )
     patience_ms: float = strawberry.field(description="Longest pleasant wait for the first token, milliseconds.")
     sources: list[str] = strawberry.field(description="Where the lengths come from.")
     spec: strawberry.Private[domain.Workload]

@@ -13,6 +13,7 @@ from graphql import (
     GraphQLInterfaceType,
     GraphQLNamedType,
     GraphQLObjectType,
+    get_named_type,
     is_specified_scalar_type,
 )
 
@@ -247,3 +248,45 @@ def test_every_major_thing_is_a_node() -> None:
     assert isinstance(node, GraphQLInterfaceType)
     found = {kind.name for kind in CORE.get_possible_types(node)}
     assert found == {"Model", "Gpu", "Quant", "Workload", "Engine", "Host", "Fit", "Run", "Measurement"}
+
+
+#: Endings of names of numbers, and what their description must say.
+UNITS = {
+    "bytes": "byte",
+    "gb": r"GB|GiB",
+    "gbps": "bytes per second",
+    "per_second": "per second",
+    "per_token": "joule|dollar|experts",
+    "ms": "millisecond",
+    "tokens": "token",
+    "usd": "dollar",
+    "watts": "watt",
+    "fraction": "0 to 1",
+    "share": r"0 to 1|percent",
+    "score": "0 to 100|points",
+    "seconds": "second",
+    "bits": "bit",
+    "min": "unit|[a-z] per second|byte",
+    "max": "unit|[a-z] per second|byte",
+}
+
+
+def _numbers() -> Iterator[tuple[str, str, str]]:
+    """Name with its place, own name in snake case and description of every number that a client gives or gets."""
+    for kind in CORE.type_map.values():
+        if kind.name.startswith("__") or not isinstance(kind, GraphQLObjectType | GraphQLInputObjectType):
+            continue
+        for name, field in kind.fields.items():
+            for own, found in {name: field, **getattr(field, "args", {})}.items():
+                if get_named_type(found.type).name in ("Int", "Float", "Int64"):
+                    yield f"{kind.name}.{name}({own})", re.sub("([A-Z])", r"_\1", own).lower(), found.description or ""
+
+
+def test_every_quantity_says_its_unit() -> None:
+    met = set()
+    for place, name, description in _numbers():
+        ending = next((each for each in UNITS if name == each or name.endswith(f"_{each}")), None)
+        if ending is not None:
+            met.add(ending)
+            assert re.search(UNITS[ending], description, re.IGNORECASE), f"{place}: {description!r}"
+    assert met == set(UNITS)
