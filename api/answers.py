@@ -54,6 +54,7 @@ class Answers:
             gguf_repository=fit.model.gguf_repository,
             ollama_tag=fit.model.ollama_tag,
             checkpoint_repository=specs.checkpoint_repository(fit.model.entry, fit.quant.slug),
+            reads_images="image" in fit.model.entry["modalities"],
         )
 
     @cached_property

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from api.pairing import Pairing
 from api.questions import Answer
+from estimator.commands import commands
 from estimator.types import Estimate, MemoryParts, Speed, Status
 
 GIB = 1024**3
@@ -72,6 +73,8 @@ def render_answer(answer: Answer, console: Console | None = None) -> None:
             f"Draft: {done.tokens_per_step:.2f} tokens a check of {done.check_s * 1000:.1f} ms, "
             f"{1 / done.plain_token_s:,.1f} tok/s without it, {done.speedup:.2f} times that with it"
         )
+    for command in () if answer.facts is None else commands(answer.facts)[:1]:
+        out.print(Panel(Text(command.text), title=command.tool.value, expand=False))
 
 
 def _facts(one: Estimate) -> Table:

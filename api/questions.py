@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any, TypeVar
@@ -31,9 +31,11 @@ from db.catalog_files import Catalog, UnknownNameError
 from db.imports.errors import ImportFactsError
 from estimator.architecture import ModelArchitecture
 from estimator.calibration import Calibration
+from estimator.commands import commands
 from estimator.devices import DeviceLoad
 from estimator.estimate import estimate
-from estimator.speculative import Speculation
+from estimator.fit_facts import DraftFacts, FitFacts
+from estimator.speculative import Draft, Speculation
 from estimator.types import (
     Accelerator,
     Backend,
@@ -63,6 +65,8 @@ class Answer:
     devices: tuple[DeviceLoad, ...] = ()
     speculation: Speculation | None = None
     notes: tuple[str, ...] = ()
+    #: What start commands are made of.
+    facts: FitFacts | None = None
 
 
 #: Largest value accepted per numeric key: far above any real setup, low enough that no arithmetic overflows.
@@ -138,7 +142,8 @@ class Answerer:
             raise QuestionError(ErrorCode.BAD_USER_INPUT, str(error), error.field) from error
         except EstimatorError as error:
             raise QuestionError(ErrorCode.BAD_USER_INPUT, str(error)) from error
-        return Answer(model_slug, gpu_slug, quant.slug, result)
+        facts = self._facts(model_slug, source.model, request, result, workload)
+        return Answer(model_slug, gpu_slug, quant.slug, result, facts=facts)
 
     def _model_of(self, question: Mapping[str, Any], brought: ModelSource | None) -> tuple[str, ModelSource]:
         given = _stands_in(question, "model")
@@ -176,7 +181,45 @@ class Answerer:
         projector = extras.projector_of(question, entry, None if entry is None else specs.projector_bytes(entry))
         found = what_if(model, request, Extras(devices, draft, projector), self._calibration, workload)
         notes = (extras.UNKNOWN_PROJECTOR,) if projector is None else ()
-        return Answer(*slugs, request.quant.slug, found.estimate, found.devices, found.speculation, notes)
+        if devices:
+            request = replace(request, accelerator=devices[0], gpu_count=len(devices))
+        beside = None if draft is None else self._draft_facts(question["draft"]["model"], draft)
+        facts = replace(
+            self._facts(slugs[0], model, request, found.estimate, workload),
+            vision=projector != 0,
+            devices=found.devices,
+            draft=beside,
+        )
+        return Answer(*slugs, request.quant.slug, found.estimate, found.devices, found.speculation, notes, facts)
+
+    def _facts(
+        self,
+        slug: str,
+        model: ModelArchitecture,
+        request: EstimateRequest,
+        estimate: Estimate,
+        workload: Workload | None,
+    ) -> FitFacts:
+        entry = self._catalog.models.get(slug)
+        if entry is None:
+            return FitFacts(model, slug, request, estimate, workload)
+        return FitFacts(
+            model,
+            entry["name"],
+            request,
+            estimate,
+            workload,
+            hf_repository=entry["hf_repo"],
+            gguf_repository=entry["gguf_repo"],
+            ollama_tag=entry["ollama_tag"],
+            checkpoint_repository=specs.checkpoint_repository(entry, request.quant.slug),
+            reads_images="image" in entry["modalities"],
+        )
+
+    def _draft_facts(self, name: str, draft: Draft) -> DraftFacts:
+        entry = self._catalog.models[self._resolved("model", name)]
+        checkpoint = specs.checkpoint_repository(entry, draft.quant.slug)
+        return DraftFacts(draft, entry["hf_repo"], entry["gguf_repo"], checkpoint)
 
     def _model_named(self, text: str) -> ModelArchitecture:
         return self._architecture(self._resolved("model", text))
@@ -284,6 +327,8 @@ def as_json(answer: Answer) -> dict[str, Any]:
         found["speculation"] = _speculation(answer.speculation)
     if answer.notes:
         found["notes"] = list(answer.notes)
+    if answer.facts is not None and (started := commands(answer.facts)):
+        found["commands"] = [{"tool": each.tool.value, "text": each.text} for each in started]
     return found
 
 

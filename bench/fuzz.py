@@ -40,7 +40,7 @@ class Findings:
 
     def judge(self, asked: dict[str, Any], status: int, text: str, seconds: float) -> None:
         """Note one answer."""
-        self.slowest = max(self.slowest, (seconds, json.dumps(asked)[:2000]))
+        self.slowest = max(self.slowest, (seconds, json.dumps(asked)))
         try:
             answer = json.loads(text)
         except ValueError:

@@ -6,13 +6,15 @@ against recorded help texts.
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from estimator.fit_facts import FitFacts, cache_type
+from estimator.architecture import ModelArchitecture
+from estimator.fit_facts import DraftFacts, FitFacts, cache_type
 from estimator.hardware import choose_engine
 from estimator.types import Backend, CacheType, Engine, Quant, QuantFormat, Strategy
 
@@ -29,6 +31,13 @@ _CONTAINERS: dict[Backend, tuple[str, tuple[str, ...]]] = {
     Backend.VULKAN: ("server-vulkan", ("--device", "/dev/dri")),
     Backend.SYCL: ("server-intel", ("--device", "/dev/dri")),
     Backend.CPU: ("server", ()),
+}
+#: First device of each backend, as `llama-server --list-devices` names it.
+_FIRST_DEVICE = {
+    Backend.CUDA: "CUDA0",
+    Backend.ROCM: "ROCm0",
+    Backend.VULKAN: "Vulkan0",
+    Backend.SYCL: "SYCL0",
 }
 _PORT = 8080
 
@@ -97,40 +106,81 @@ def llama_flags(facts: FitFacts) -> list[str]:
             flags += ["-b", str(request.micro_batch_tokens)]
     if request.gpu_count > 1:
         flags += ["-sm", "layer"]
+        if facts.is_mixed:
+            flags += ["-ts", ",".join(str(load.layers) for load in facts.devices)]
     return flags
 
 
-def _gguf_source(facts: FitFacts) -> list[str]:
+def _gguf_source(facts: FitFacts, folder: str = "") -> list[str]:
+    """The model, and what is loaded beside it: the projector that a repository brings along, a draft model."""
     if is_repository(facts.gguf_repository):
-        return ["-hf", f"{facts.gguf_repository}:{quant_tag(facts.quant)}"]
-    return ["-m", f"{facts.model.slug}-{quant_tag(facts.quant)}.gguf"]
+        source = ["-hf", f"{facts.gguf_repository}:{quant_tag(facts.quant)}"]
+        if facts.reads_images and not facts.vision:
+            source += ["--no-mmproj"]
+    else:
+        source = ["-m", f"{folder}{facts.model.slug}-{quant_tag(facts.quant)}.gguf"]
+        if facts.vision:
+            source += ["--mmproj", f"{folder}mmproj-{facts.model.slug}.gguf"]
+    return source if facts.draft is None else [*source, *_gguf_draft(facts, facts.draft, folder)]
+
+
+def _gguf_draft(facts: FitFacts, beside: DraftFacts, folder: str) -> list[str]:
+    draft, first = beside.draft, _FIRST_DEVICE.get(facts.estimate.backend or Backend.CPU)
+    tag = quant_tag(draft.quant)
+    flags = ["--spec-type", "draft-simple", "--spec-draft-n-max", str(draft.tokens), "-ngld", "all"]
+    if facts.request.gpu_count > 1 and first is not None:
+        flags += ["-devd", first]
+    if is_repository(beside.gguf_repository):
+        return ["-hfd", f"{beside.gguf_repository}:{tag}", *flags]
+    return ["-md", f"{folder}{draft.model.slug}-{tag}.gguf", *flags]
 
 
 def _llama_server(facts: FitFacts) -> Command | None:
-    if not _cache_is(facts, *_LLAMA_CACHES):
+    if not _cache_is(facts, *_LLAMA_CACHES) or not _drafts_in(facts, QuantFormat.GGUF):
         return None
     text = _join(["llama-server", *_gguf_source(facts), *llama_flags(facts), "--port", str(_PORT)])
-    return Command(Engine.LLAMA_CPP, Tool.LLAMA_SERVER, text)
+    return Command(Engine.LLAMA_CPP, Tool.LLAMA_SERVER, _with_order(facts, text))
+
+
+def _with_order(facts: FitFacts, text: str) -> str:
+    """Mixed accelerators are numbered by the driver, which may not be the order of the plan."""
+    if not facts.is_mixed:
+        return text
+    names = ", ".join(f"{load.accelerator.name} {load.layers}" for load in facts.devices)
+    return f"# layers by accelerator: {names}\n# bring -ts into the order of: llama-server --list-devices\n{text}"
+
+
+def _drafts_in(facts: FitFacts, *formats: QuantFormat) -> bool:
+    return facts.draft is None or facts.draft.draft.quant.format in formats
+
+
+def _is_plain(facts: FitFacts) -> bool:
+    """Whether nothing is asked for that only an engine's own command line can say."""
+    return facts.draft is None and not facts.vision and not facts.is_mixed
 
 
 def _llama_docker(facts: FitFacts) -> Command | None:
     backend = facts.estimate.backend
     if backend is None or backend not in _CONTAINERS or not _cache_is(facts, *_LLAMA_CACHES):
         return None
+    if not _drafts_in(facts, QuantFormat.GGUF):
+        return None
     tag, devices = _CONTAINERS[backend]
-    published = is_repository(facts.gguf_repository)
-    mount = ["-v", "llama-models:/root/.cache"] if published else ["-v", "./models:/models"]
-    source = _gguf_source(facts) if published else ["-m", f"/models/{facts.model.slug}-{quant_tag(facts.quant)}.gguf"]
+    sources = [facts.gguf_repository, *([facts.draft.gguf_repository] if facts.draft else [])]
+    mount = ["-v", "llama-models:/root/.cache"] if any(map(is_repository, sources)) else []
+    if not all(map(is_repository, sources)):
+        mount += ["-v", "./models:/models"]
     run = ["docker", "run", "--rm", *devices, *mount, "-p", f"{_PORT}:{_PORT}", f"{LLAMA_IMAGE}:{tag}"]
+    source = _gguf_source(facts, "/models/")
     text = _join([*run, *source, *llama_flags(facts), "--host", "0.0.0.0", "--port", str(_PORT)])
-    return Command(Engine.LLAMA_CPP, Tool.LLAMA_DOCKER, text)
+    return Command(Engine.LLAMA_CPP, Tool.LLAMA_DOCKER, _with_order(facts, text))
 
 
 def _ollama(facts: FitFacts) -> Command | None:
     """Ollama takes a layer count, not an expert count, and a model from a registry or the Hub."""
     placement, request = facts.estimate.placement, facts.request
     runs = _runs_in_ollama(facts)
-    if not runs or placement.strategy is Strategy.EXPERT_OFFLOAD or request.batch > 1:
+    if not runs or placement.strategy is Strategy.EXPERT_OFFLOAD or request.batch > 1 or not _is_plain(facts):
         return None
     if not is_repository(facts.gguf_repository) or not _cache_is(facts, CacheType.F16, CacheType.Q8_0, CacheType.Q4_0):
         return None
@@ -160,7 +210,7 @@ def _lm_studio(facts: FitFacts) -> Command | None:
     """LM Studio's command line sets context and a share of layers, no expert offload and no cache type."""
     placement, request = facts.estimate.placement, facts.request
     desktop = facts.estimate.backend in (Backend.CUDA, Backend.ROCM, Backend.VULKAN, Backend.METAL, Backend.CPU)
-    if not desktop or placement.strategy is Strategy.EXPERT_OFFLOAD or request.batch > 1:
+    if not desktop or placement.strategy is Strategy.EXPERT_OFFLOAD or request.batch > 1 or not _is_plain(facts):
         return None
     if not is_repository(facts.gguf_repository) or not _cache_is(facts, CacheType.F16):
         return None
@@ -176,25 +226,41 @@ def _lm_studio(facts: FitFacts) -> Command | None:
     return Command(Engine.LLAMA_CPP, Tool.LM_STUDIO, f"{get}\n{load}\nlms server start")
 
 
-def _vllm_source(facts: FitFacts) -> list[str] | None:
+def _vllm_source(
+    quant: Quant, model: ModelArchitecture, checkpoint: str | None, original: str | None
+) -> list[str] | None:
     """The repository of a checkpoint in this format, with the flag that makes the format of another; None for neither.
 
     A checkpoint in a format of its own has a repository of its own, which its publisher names and nobody can guess.
     """
-    quant, native = facts.quant, facts.model.native_dtype.lower()
-    if is_repository(facts.checkpoint_repository):
-        return [str(facts.checkpoint_repository)]
-    if not is_repository(facts.hf_repository):
+    native = model.native_dtype.lower()
+    if is_repository(checkpoint):
+        return [str(checkpoint)]
+    if not is_repository(original):
         return None
     unquantized = quant.format is QuantFormat.SAFETENSORS and "16" in native
     if unquantized or quant.format.value in native:
-        return [str(facts.hf_repository)]
-    return [str(facts.hf_repository), "--quantization", "fp8"] if quant.format is QuantFormat.FP8 else None
+        return [str(original)]
+    return [str(original), "--quantization", "fp8"] if quant.format is QuantFormat.FP8 else None
+
+
+def _vllm_draft(facts: FitFacts) -> list[str] | None:
+    """The draft model as vLLM is told of it; None when it would need a flag of its own or has no repository."""
+    if facts.draft is None:
+        return []
+    beside, draft = facts.draft, facts.draft.draft
+    source = _vllm_source(draft.quant, draft.model, beside.checkpoint_repository, beside.hf_repository)
+    if source is None or len(source) > 1:
+        return None
+    config = {"method": "draft_model", "model": source[0], "num_speculative_tokens": draft.tokens}
+    return ["--speculative-config", json.dumps(config)]
 
 
 def _vllm_arguments(facts: FitFacts) -> list[str] | None:
-    request, source = facts.request, _vllm_source(facts)
-    if source is None:
+    request, quant, draft = facts.request, facts.quant, _vllm_draft(facts)
+    source = _vllm_source(quant, facts.model, facts.checkpoint_repository, facts.hf_repository)
+    # Tensor parallelism wants equal accelerators.
+    if source is None or draft is None or facts.is_mixed:
         return None
     flags = []
     flags += ["--max-model-len", str(facts.estimate.context_tokens)]
@@ -206,7 +272,7 @@ def _vllm_arguments(facts: FitFacts) -> list[str] | None:
         flags += ["--kv-cache-dtype", "fp8"]
     elif cache not in (CacheType.F16, CacheType.BF16):
         return None
-    return [*source, *flags]
+    return [*source, *flags, *draft]
 
 
 def _vllm(facts: FitFacts) -> Command | None:
@@ -229,6 +295,8 @@ def _mlx(facts: FitFacts) -> Command | None:
     request, quant = facts.request, facts.quant
     cache = cache_type(request)
     if not is_repository(facts.hf_repository) or not _cache_is(facts, CacheType.F16, CacheType.BF16):
+        return None
+    if not _is_plain(facts):
         return None
     assert facts.hf_repository is not None
     served = facts.hf_repository

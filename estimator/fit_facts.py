@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from estimator.architecture import ModelArchitecture
+from estimator.devices import DeviceLoad
+from estimator.speculative import Draft
 from estimator.types import (
     Accelerator,
     CacheType,
@@ -25,11 +27,23 @@ RUNNING = frozenset({Status.FITS, Status.FITS_TIGHTLY, Status.FITS_WITH_OFFLOAD}
 
 
 @dataclass(frozen=True, slots=True)
+class DraftFacts:
+    """The draft model of a plan, with its repositories as :class:`FitFacts` has those of the model."""
+
+    draft: Draft
+    hf_repository: str | None = None
+    gguf_repository: str | None = None
+    checkpoint_repository: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class FitFacts:
     """One fit with everything that was asked (``request``) and answered (``estimate``).
 
     ``workload`` is None for a free question. Repositories are ``owner/name`` on the Hugging Face Hub, None when no
-    published one is recorded; ``checkpoint_repository`` is of this very quantization.
+    published one is recorded; ``checkpoint_repository`` is of this very quantization. ``devices`` are several
+    accelerators with what each holds; ``reads_images`` says that the model has a vision projector, ``vision`` that the
+    plan loads it.
     """
 
     model: ModelArchitecture
@@ -41,6 +55,10 @@ class FitFacts:
     gguf_repository: str | None = None
     ollama_tag: str | None = None
     checkpoint_repository: str | None = None
+    reads_images: bool = False
+    vision: bool = False
+    devices: tuple[DeviceLoad, ...] = ()
+    draft: DraftFacts | None = None
 
     @property
     def accelerator(self) -> Accelerator:
@@ -56,6 +74,11 @@ class FitFacts:
     def runs(self) -> bool:
         """Whether an engine runs this at all, with or without offload."""
         return self.estimate.status in RUNNING
+
+    @property
+    def is_mixed(self) -> bool:
+        """Whether the plan spreads over accelerators that differ."""
+        return len({load.accelerator.slug for load in self.devices}) > 1
 
     @property
     def device_name(self) -> str:

@@ -22,12 +22,15 @@ from api.graphql.extras import (
     speculation_from,
 )
 from api.graphql.fetches import Fetched, fetch
+from api.graphql.fit_texts import FitCommand, commands_from
 from api.graphql.fits import FitMemory, FitPlacement, SpeedEstimate
 from api.graphql.gpus import Gpu
 from api.graphql.models import Model
 from api.graphql.quants import Quant
 from api.graphql.scalars import Int64
 from api.questions import Answer, QuestionError
+from estimator import commands as starting
+from estimator.fit_facts import FitFacts
 
 if TYPE_CHECKING:
     from api.graphql.catalog_view import CatalogView
@@ -153,6 +156,14 @@ class Estimate:
         description="What the draft model does; null without one, or when nothing runs."
     )
     notes: list[str] = strawberry.field(description="What the numbers leave out, in words; empty for nothing.")
+    facts: strawberry.Private[FitFacts | None] = None
+
+    @strawberry.field(
+        description="Commands that start this very plan; empty when nothing runs or no engine can be told."
+    )
+    def commands(self) -> list[FitCommand]:
+        """Commands."""
+        return [] if self.facts is None else commands_from(starting.commands(self.facts))
 
 
 @strawberry.type(description="Result of one input of a batch: an estimate or an error, never both.")
@@ -246,4 +257,5 @@ def estimate_from_answer(view: CatalogView, answer: Answer) -> Estimate:
         devices=devices_from(view, answer.devices),
         speculation=speculation_from(answer.speculation),
         notes=list(answer.notes),
+        facts=answer.facts,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import strawberry
@@ -10,6 +11,7 @@ from api.graphql.described import describe
 from api.graphql.enums import EngineKind, FitStatus, OperatingMode
 from api.graphql.scalars import Int64
 from estimator.advice import AdviceCode
+from estimator.commands import Command
 from estimator.explain import LimitCode
 
 if TYPE_CHECKING:
@@ -172,7 +174,12 @@ def advice_of(
 
 def commands_of(answers: Answers) -> list[FitCommand]:
     """Commands that start the plan; none when nothing runs."""
-    return [FitCommand(engine=one.engine, tool=one.tool.value, text=one.text) for one in answers.commands]
+    return commands_from(answers.commands)
+
+
+def commands_from(found: Sequence[Command]) -> list[FitCommand]:
+    """The GraphQL objects of commands."""
+    return [FitCommand(engine=one.engine, tool=one.tool.value, text=one.text) for one in found]
 
 
 def faq_of(answers: Answers, best: Fit | None) -> list[FitQuestion]:

@@ -53,6 +53,7 @@ PRICES: dict[str, FieldCost] = {
     "Fit.limits": _TERMS,
     "Fit.scoreParts": _TEXT,
     "Fit.commands": _TEXT,
+    "Estimate.commands": _TEXT,
     "Fit.modeScore": _TEXT,
     "Fit.advice": FieldCost(surcharge=400),
     "Fit.serving": FieldCost(surcharge=400),

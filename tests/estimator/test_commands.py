@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from api.questions import Answerer
 from db import specs
 from db.catalog_files import load_catalog
 from db.specs import checkpoint_repository
@@ -183,6 +184,68 @@ def test_only_well_formed_repositories_reach_a_command(name: str | None) -> None
     assert not is_repository(name)
     one = replace(facts("qwen3-8b", "rtx-3090", "q4-k-m"), gguf_repository=name, hf_repository=name)
     assert not any(word in each.text for each in commands(one) for word in ("-hf", "hf.co", "huggingface.co"))
+
+
+def plan(**question: object) -> FitFacts:
+    answered = Answerer(CATALOG, CALIBRATION).answer(question).facts
+    assert answered is not None
+    return answered
+
+
+def test_mixed_cards_get_their_layers_and_only_the_engine_that_can() -> None:
+    one = plan(model="llama-3.3-70b", gpus=["rtx-4090", "rtx-3060", "rtx-3060"], quant="q3-k-m", workload="CHAT")
+    assert one.runs
+    found = commands(one)
+    assert {each.tool for each in found} == {Tool.LLAMA_SERVER, Tool.LLAMA_DOCKER}
+    layers = [load.layers for load in one.devices]
+    assert layers[0] > layers[1]
+    assert sum(layers) == one.estimate.placement.gpu_layers
+    for each in found:
+        check_recorded(each)
+        assert flags_of(each, "-ts") == ",".join(map(str, layers))
+        assert "RTX 4090" in each.text.splitlines()[0]
+    equal = plan(model="llama-3.3-70b", gpus=["rtx-3090", "rtx-3090"], quant="q4-k-m", workload="CHAT")
+    assert not any(line.startswith("# layers") for each in commands(equal) for line in each.text.splitlines())
+    assert flags_of(commands(equal)[0], "-sm") == "layer"
+
+
+def test_a_draft_model_is_in_the_command_or_there_is_none() -> None:
+    draft = {"model": "qwen3-0.6b", "quant": "q8-0", "tokens": 5, "acceptance_rate": 0.7}
+    one = plan(model="qwen3-32b", gpus=["rtx-3090", "rtx-3090"], quant="q4-k-m", draft=draft)
+    found = commands(one)
+    assert {each.tool for each in found} == {Tool.LLAMA_SERVER, Tool.LLAMA_DOCKER}
+    for each in found:
+        check_recorded(each)
+        assert flags_of(each, "-hfd") == f"{CATALOG.models['qwen3-0.6b']['gguf_repo']}:Q8_0"
+        assert flags_of(each, "--spec-draft-n-max") == "5"
+        assert flags_of(each, "-devd") == "CUDA0"
+    alone = commands(plan(model="qwen3-8b", gpu="rtx-3090", quant="q4-k-m", draft=draft))
+    assert all("-devd" not in each.text for each in alone)
+    checkpoint = draft | {"quant": "bf16-safetensors"}
+    served = commands(plan(model="qwen3-8b", gpu="h100-sxm5-80-gb", quant="bf16-safetensors", draft=checkpoint))
+    assert {each.tool for each in served} == {Tool.VLLM, Tool.VLLM_DOCKER}
+    for each in served:
+        check_recorded(each)
+        told = json.loads(flags_of(each, "--speculative-config") or "")
+        assert told == {"method": "draft_model", "model": "Qwen/Qwen3-0.6B", "num_speculative_tokens": 5}
+    apple = plan(model="qwen3-8b", gpu="apple-m3-max-40c-128gb", quant="mlx-4bit", draft=draft | {"quant": "mlx-4bit"})
+    assert apple.runs
+    assert commands(apple) == ()
+
+
+def test_the_projector_of_a_repository_is_loaded_only_when_it_is_in_the_plan() -> None:
+    text = plan(model="gemma-3-12b", gpu="rtx-3090", quant="q4-k-m")
+    images = plan(model="gemma-3-12b", gpu="rtx-3090", quant="q4-k-m", vision=True, projector_bytes=854_200_224)
+    assert "--no-mmproj" in commands(text)[0].text
+    assert "mmproj" not in commands(images)[0].text
+    assert {each.tool for each in commands(images)} == {Tool.LLAMA_SERVER, Tool.LLAMA_DOCKER}
+    local = replace(images, gguf_repository=None)
+    assert flags_of(commands(local)[0], "--mmproj") == "mmproj-gemma-3-12b.gguf"
+    assert "mmproj" not in commands(replace(text, gguf_repository=None))[0].text
+    assert "mmproj" not in commands(plan(model="qwen3-8b", gpu="rtx-3090", quant="q4-k-m"))[0].text
+    for one in (text, images, local):
+        for each in commands(one):
+            check_recorded(each)
 
 
 def test_every_command_of_random_fits_has_recorded_flags_and_agrees_with_its_plan() -> None:
