@@ -11,6 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from threading import Lock
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -187,7 +188,8 @@ class Calibration:
         self.version = version
         self._decode: dict[str, float] = data["decode"]["effects"]
         self._prefill: dict[str, float] = data["prefill"]["effects"]
-        self._bases: dict[Setup, _Base] = {}
+        # A setup that nobody holds is never asked about again.
+        self._bases: WeakKeyDictionary[Setup, _Base] = WeakKeyDictionary()
         self._lock = Lock()
         self._classes: dict[Any, NDArray[np.float64]] = {}
 
@@ -212,11 +214,13 @@ class Calibration:
     def _keep(self, setup: Setup, base: _Base) -> _Base:
         with self._lock:
             self._bases[setup] = base
-            pairs = sum(kept.engine.size for kept in self._bases)
-            while pairs > _KEPT_PAIRS and len(self._bases) > 1:
-                oldest = next(iter(self._bases))
+            kept = list(self._bases)
+            pairs = sum(each.engine.size for each in kept)
+            for oldest in kept[:-1]:
+                if pairs <= _KEPT_PAIRS:
+                    break
                 pairs -= oldest.engine.size
-                del self._bases[oldest]
+                self._bases.pop(oldest, None)
         return base
 
     def _base(self, setup: Setup) -> _Base:

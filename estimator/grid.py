@@ -201,7 +201,7 @@ def _fleet(
     return Fleet(setup, setup.engine != NO_ENGINE, _rig(setup, host, overrides))
 
 
-@lru_cache(maxsize=128)
+@lru_cache(maxsize=512)
 def _setup(
     architecture: str,
     is_moe: bool,
