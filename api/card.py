@@ -74,7 +74,9 @@ def render_answer(answer: Answer, console: Console | None = None) -> None:
             f"{1 / done.plain_token_s:,.1f} tok/s without it, {done.speedup:.2f} times that with it"
         )
     for command in () if answer.facts is None else commands(answer.facts)[:1]:
-        out.print(Panel(Text(command.text), title=command.tool.value, expand=False))
+        # As it is, to be copied: no frame, no line broken.
+        out.print(f"Start it with {command.tool.value}:")
+        out.print(Text(command.text), soft_wrap=True)
 
 
 def _facts(one: Estimate) -> Table:
