@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from typing import Any, NamedTuple, TypeAlias
 
-from db.fit_packing import BAND, BAND_CELL, LAST_RUNNING_STATUS, OVERHEAD_NONE, OVERHEAD_OF_ROW, REST
+from db.fit_packing import BAND_CELL, BAND_CELLS_AT, LAST_RUNNING_STATUS, OVERHEAD_NONE, OVERHEAD_OF_ROW, REST
 from db.fit_tables import ENGINE_MASK, ENGINE_SHIFT, FLAG_BITS, RECOMMENDED_BIT, STATUS_MASK
 from estimator.types import (
     EVIDENCES,
@@ -31,7 +31,6 @@ _TOTAL = struct.Struct("<xB8x" + "IH" * 3 + "6x" + "IH")
 _BAND = struct.Struct("<BBffff")
 _FLOAT = struct.Struct("<f")
 _INT = struct.Struct("<i")
-_CELLS_AT = BAND.fields["cells"][1] if BAND.fields else 0
 _REST_OVERHEAD_AT = REST.fields["overhead"][1] if REST.fields else 0
 
 
@@ -88,7 +87,7 @@ class FitCell:
 
 
 #: Columns of a stored cell, in the order in which the statements of ``db.fit_query`` select them; the plan is the cell's
-#: own part of its row's.
+#: own part of its row's, the band may end with it.
 CELL_COLUMNS = (
     "slot", "model_id", "gpu_id", "quant_id", "flags", "decode", "ttft", "safe", "score", "rest", "plan", "band",
     "usable_bytes", "capacity_bytes",
@@ -243,7 +242,7 @@ def prefill_value(row: Sequence[Any]) -> float:
 
 def ranges(row: Sequence[Any]) -> tuple[int, int, float, float, float, float]:
     """Of decode and of prefill of a stored row: place of the evidence; then low and high of each, over the value."""
-    return _BAND.unpack_from(row[11], _CELLS_AT + row[0] * BAND_CELL.itemsize)
+    return _BAND.unpack_from(row[11], BAND_CELLS_AT + row[0] * BAND_CELL.itemsize)
 
 
 def total_bytes(row: Sequence[Any]) -> int:

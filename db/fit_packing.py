@@ -46,6 +46,8 @@ BAND_CELL = np.dtype(
     ]
 )
 BAND = np.dtype([("backend", "u1"), ("cells", BAND_CELL, (SLOT_COUNT,)), ("pad", "u1", 5)])
+#: Bytes of a band before its cells.
+BAND_CELLS_AT = 1
 #: Five bytes of overhead, so that a row of PostgreSQL fills whole words.
 REST = np.dtype([("prefill", "<f4", (SLOT_COUNT,)), ("overhead", "u1", 5)])
 #: ``overhead_mode``: the row's own overhead, none, or the explicit figure of the plan.

@@ -11,7 +11,7 @@ from enum import StrEnum
 from operator import itemgetter
 from typing import Any
 
-from db.fit_packing import PLAN_CELL, float_bits
+from db.fit_packing import BAND_CELL, BAND_CELLS_AT, PLAN_CELL, float_bits
 from db.fit_tables import (
     BAND_BYTES,
     BUCKET_SHIFT,
@@ -301,11 +301,17 @@ def with_shared(table: str, source: str) -> str:
 
 
 def shared_columns(alias: str, slot: int | str | None) -> str:
-    """Plan, band and memory columns of the joined companions; of the plan what is of ``slot``, or all of it."""
-    start, size = (1, PLAN_BYTES) if slot is None else (f"{slot} * {PLAN_CELL.itemsize} + 1", PLAN_CELL.itemsize)
+    """Plan, band and memory columns of the joined companions.
+
+    Of one ``slot``, or of all: then its own part of the plan, and the band as far as it reaches.
+    """
+    start, size, reach = "1", str(PLAN_BYTES), str(BAND_BYTES)
+    if slot is not None:
+        start, size = f"{slot} * {PLAN_CELL.itemsize} + 1", str(PLAN_CELL.itemsize)
+        reach = f"{BAND_CELLS_AT} + ({slot} + 1) * {BAND_CELL.itemsize}"
     return (
         f"substr(q.plans, {alias}.plan * {PLAN_BYTES} + {start}, {size}), "
-        f"substr(q.bands, {alias}.band * {BAND_BYTES} + 1, {BAND_BYTES}), g.usable_bytes, g.capacity_bytes"
+        f"substr(q.bands, {alias}.band * {BAND_BYTES} + 1, {reach}), g.usable_bytes, g.capacity_bytes"
     )
 
 

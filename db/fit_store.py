@@ -10,7 +10,7 @@ from operator import itemgetter
 from typing import Any
 
 from db.fit_cells import CELL_COLUMNS, AnyCell, FitCell, FitKey, StoredCell
-from db.fit_packing import PLAN_CELL
+from db.fit_packing import BAND_CELL, BAND_CELLS_AT, PLAN_CELL
 from db.fit_query import (
     ALL_SLOTS,
     FitCursor,
@@ -326,10 +326,12 @@ def _only(query: FitQuery, column: str, value: int) -> FitQuery:
 
 def _cells(row: Row, generation: int, slots: Sequence[int]) -> list[StoredCell]:
     model_id, gpu_id, quant_id, flags, rest = row[:5]
-    plans, *shared = row[5 + 4 * SLOT_COUNT :]
+    plans, bands, *memory = row[5 + 4 * SLOT_COUNT :]
     size = PLAN_CELL.itemsize
     cells = []
     for slot in slots:
         figures, plan = row[5 + 4 * slot : 9 + 4 * slot], plans[slot * size : slot * size + size]
-        cells.append(StoredCell((slot, model_id, gpu_id, quant_id, flags, *figures, rest, plan, *shared), generation))
+        band = bands[: BAND_CELLS_AT + (slot + 1) * BAND_CELL.itemsize]
+        known = (slot, model_id, gpu_id, quant_id, flags, *figures, rest, plan, band, *memory)
+        cells.append(StoredCell(known, generation))
     return cells
