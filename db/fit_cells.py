@@ -28,6 +28,8 @@ BACKENDS: tuple[Backend, ...] = tuple(Backend)
 _PLAN = struct.Struct("<BBHHf" + "IH" * 5)
 #: The same without what adds nothing to the total.
 _TOTAL = struct.Struct("<xB8x" + "IH" * 3 + "6x" + "IH")
+#: Of ``REST``: the overhead's lower four bytes and its upper one.
+_OVERHEAD = struct.Struct("<IB")
 _BAND = struct.Struct("<BBffff")
 _FLOAT = struct.Struct("<f")
 _INT = struct.Struct("<i")
@@ -251,9 +253,10 @@ def total_bytes(row: Sequence[Any]) -> int:
     total: int = weights + cache + compute + (more_weights + more_cache + more_compute << 32)
     if mode == OVERHEAD_NONE:
         return total
-    return total + (
-        int.from_bytes(row[9][_REST_OVERHEAD_AT:], "little") if mode == OVERHEAD_OF_ROW else extra + (more_extra << 32)
-    )
+    if mode == OVERHEAD_OF_ROW:
+        extra, more_extra = _OVERHEAD.unpack_from(row[9], _REST_OVERHEAD_AT)
+    total += extra + (more_extra << 32)
+    return total
 
 
 #: A fit as readers see it: computed for one request, or stored.
