@@ -145,9 +145,29 @@ def _run(row: Any) -> RunRow:
     )  # fmt: skip
 
 
-def _page(after: int | None, limit: int) -> Any:
-    query = _runs().order_by(_RUN.c.id.desc()).limit(limit)
-    return query if after is None else query.where(_RUN.c.id < after)
+@dataclass(frozen=True, slots=True)
+class RunQuery:
+    """Which runs; None allows all. ``causes`` are case folded."""
+
+    states: frozenset[RunState] | None = None
+    causes: frozenset[str] | None = None
+
+    def conditions(self) -> list[Any]:
+        """Conditions on the rows of runs."""
+        found = []
+        if self.states is not None:
+            found.append(_RUN.c.state.in_([state.value for state in self.states]))
+        if self.causes is not None:
+            found.append(func.lower(_RUN.c.cause).in_(self.causes))
+        return found
+
+
+_ALL = RunQuery()
+
+
+def _page(after: int | None, limit: int, query: RunQuery = _ALL) -> Any:
+    found = _runs().where(*query.conditions()).order_by(_RUN.c.id.desc()).limit(limit)
+    return found if after is None else found.where(_RUN.c.id < after)
 
 
 async def get_run(connection: AsyncConnection, run_id: int) -> RunRow | None:
@@ -162,9 +182,11 @@ def get_run_sync(connection: Connection, run_id: int) -> RunRow | None:
     return None if row is None else _run(row)
 
 
-async def page_runs(connection: AsyncConnection, *, after: int | None = None, limit: int = 20) -> list[RunRow]:
+async def page_runs(
+    connection: AsyncConnection, *, after: int | None = None, limit: int = 20, query: RunQuery = _ALL
+) -> list[RunRow]:
     """Runs before id ``after``, newest first."""
-    return [_run(row) for row in await connection.execute(_page(after, limit))]
+    return [_run(row) for row in await connection.execute(_page(after, limit, query))]
 
 
 def page_runs_sync(connection: Connection, *, after: int | None = None, limit: int = 20) -> list[RunRow]:
@@ -172,9 +194,10 @@ def page_runs_sync(connection: Connection, *, after: int | None = None, limit: i
     return [_run(row) for row in connection.execute(_page(after, limit))]
 
 
-async def count_runs(connection: AsyncConnection) -> int:
+async def count_runs(connection: AsyncConnection, query: RunQuery = _ALL) -> int:
     """How many runs there were."""
-    return int((await connection.execute(select(func.count()).select_from(_RUN))).scalar_one())
+    wanted = select(func.count()).select_from(_RUN).where(*query.conditions())
+    return int((await connection.execute(wanted)).scalar_one())
 
 
 def active_run(connection: Connection) -> RunRow | None:

@@ -25,7 +25,7 @@ from api.graphql.node import Node
 from api.graphql.quants import Quant
 from api.graphql.rankings import RankingQueries
 from api.graphql.recommendations import Recommendation, RecommendationInput, recommendations
-from api.graphql.runs import Run, RunConnection, find_run, page_runs, run_number
+from api.graphql.runs import Run, RunConnection, RunFilter, find_run, page_runs, run_number
 from api.graphql.setups import SetupQueries
 from api.graphql.workloads import Workload
 
@@ -271,9 +271,15 @@ class Query(SetupQueries, RankingQueries):
         return await find_run(info.context, run_number(str(id)))
 
     @strawberry.field(description="Runs, newest first.")
-    async def runs(self, info: strawberry.Info, first: First = None, after: After = None) -> RunConnection:
+    async def runs(
+        self,
+        info: strawberry.Info,
+        filter: Annotated[RunFilter | None, strawberry.argument(description="Which runs; all when left out.")] = None,
+        first: First = None,
+        after: After = None,
+    ) -> RunConnection:
         """One page of runs."""
-        return await page_runs(info.context, first, after)
+        return await page_runs(info.context, filter, first, after)
 
 
 async def _node(info: strawberry.Info, text: str) -> Any:

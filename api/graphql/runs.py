@@ -12,7 +12,8 @@ import strawberry
 from api.graphql.connections import Connection, connect, page_of
 from api.graphql.described import describe
 from api.graphql.errors import bad_input
-from api.graphql.ids import Cursor, decode_cursor, decode_id, encode_cursor, encode_id
+from api.graphql.ids import Cursor, decode_cursor, decode_id, encode_cursor, encode_id, signature
+from api.graphql.inputs import StringSet, check_set, folded
 from api.graphql.node import Node
 from api.graphql.scalars import Int64
 from db import run_store
@@ -81,6 +82,21 @@ class RunConnection(Connection[Run]):
     """Page of runs."""
 
 
+@strawberry.input(description="A set of states of runs.")
+class RunStateSet:
+    """Matches any member."""
+
+    in_: list[RunState] = strawberry.field(name="in", description="States allowed; an empty list matches nothing.")
+
+
+@strawberry.input(description="Which runs. All given parts must hold.")
+class RunFilter:
+    """Typed conditions on runs."""
+
+    state: RunStateSet | None = strawberry.field(default=None, description="Where a run stands.")
+    cause: StringSet | None = strawberry.field(default=None, description="Who or what started it.")
+
+
 #: States after which a run no longer changes.
 FINAL = frozenset({RunState.PUBLISHED, RunState.PARTIAL, RunState.FAILED, RunState.CANCELLED})
 #: Runs do not belong to a generation: their cursors hold across them.
@@ -132,27 +148,45 @@ async def newest_run(context: RequestContext) -> Run | None:
     return run_from_row(rows[0]) if rows else None
 
 
-async def page_runs(context: RequestContext, first: int | None, after: str | None) -> RunConnection:
+def _query_of(wanted: RunFilter | None) -> run_store.RunQuery:
+    if wanted is None:
+        return run_store.RunQuery()
+    states = None
+    if wanted.state is not None:
+        check_set("in", wanted.state.in_)
+        states = frozenset(run_store.RunState[state.name] for state in wanted.state.in_)
+    causes = folded(wanted.cause)
+    # PostgreSQL holds no text with a zero character, and does not take one either.
+    return run_store.RunQuery(
+        states, None if causes is None else frozenset(each for each in causes if "\0" not in each)
+    )
+
+
+async def page_runs(
+    context: RequestContext, wanted: RunFilter | None, first: int | None, after: str | None
+) -> RunConnection:
     """One page of runs, newest first."""
     page = page_of(context.services.limits, first, after)
+    query = _query_of(wanted)
+    order = f"{_ORDER} {signature(*(None if part is None else sorted(part) for part in (query.states, query.causes)))}"
     place = None
     if after is not None:
-        key = decode_cursor(after, _STATE, _ORDER)
+        key = decode_cursor(after, _STATE, order)
         if len(key) != 1 or type(key[0]) is not int or not 0 <= key[0] < 1 << 31:
             raise bad_input("This cursor does not belong to this list.")
         place = key[0]
     async with context.services.connection() as connection:
-        rows = await run_store.page_runs(connection, after=place, limit=page.size + 1)
+        rows = await run_store.page_runs(connection, after=place, limit=page.size + 1, query=query)
     shown = rows[: page.size]
 
     async def count() -> int:
         async with context.services.connection() as connection:
-            return await run_store.count_runs(connection)
+            return await run_store.count_runs(connection, query)
 
     return connect(
         RunConnection,
         [run_from_row(row) for row in shown],
-        lambda: lambda number: encode_cursor(Cursor(_STATE, _ORDER, (shown[number].id,))),
+        lambda: lambda number: encode_cursor(Cursor(_STATE, order, (shown[number].id,))),
         has_next=len(rows) > page.size,
         has_previous=after is not None,
         counter=count,

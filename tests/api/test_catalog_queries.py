@@ -249,6 +249,18 @@ async def test_runs(data: Any) -> None:
         "runs"
     ]
     assert found["totalCount"] == 1
+    listed = "query($f: RunFilter) { runs(filter: $f, first: 1) { totalCount nodes { state } edges { cursor } } }"
+    cause = found["nodes"][0]["cause"]
+    for wanted, count in (
+        ({"state": {"in": ["PUBLISHED", "FAILED"]}}, 1),
+        ({"state": {"in": ["FAILED"]}}, 0),
+        ({"state": {"in": []}}, 0),
+        ({"cause": {"in": [cause.upper(), "nobody"]}}, 1),
+        ({"cause": {"in": ["nobody"]}, "state": {"in": ["PUBLISHED"]}}, 0),
+        ({}, 1),
+    ):
+        part = (await data(listed, f=wanted))["runs"]
+        assert (part["totalCount"], len(part["nodes"])) == (count, count), wanted
     run = found["nodes"][0]
     assert (run["state"], run["generation"], run["error"]) == ("PUBLISHED", 1, None)
     assert (await data("query($id: ID!) { run(id: $id) { cause } }", id=run["id"]))["run"] == {"cause": run["cause"]}
