@@ -412,6 +412,6 @@ def _nothing_needed(facts: FitFacts) -> Advice:
     elif trained is not None and trained < facts.estimate.context_tokens:
         text = f"no hardware helps further: the model itself was trained for {trained:,} tokens"
     else:
-        text = f"nothing needed: {facts.quant.name} on {facts.device_name} meets {facts.workload_name}"
+        text = f"nothing needed: {facts.quant.name} on {facts.device_name} does {facts.workload_name} comfortably"
     gain = gain_of(facts.estimate, facts.estimate)
     return Advice(AdviceCode.NOTHING_NEEDED, text, gain, facts.request, facts.estimate)

@@ -15,6 +15,8 @@ from estimator.types import Evidence, OperatingMode, Status, Strategy, Workload
 
 #: A share of time or memory from which a term is worth naming.
 _NOTABLE_SHARE = 0.15
+#: Free share of the usable memory from which there is room to spare.
+_ROOM_TO_SPARE = 0.1
 _EVIDENCE = {
     Evidence.MEASURED: "measured on this very setup",
     Evidence.CALIBRATED: "calibrated on the same hardware family",
@@ -53,10 +55,11 @@ class Question:
 
 
 def headline(facts: FitFacts) -> str:
-    """The verdict in a few words; one text a status."""
-    strategy = facts.estimate.placement.strategy
+    """The verdict in a few words, by status, placement and free memory."""
+    strategy, memory = facts.estimate.placement.strategy, facts.estimate.memory
+    roomy = memory.usable_bytes - memory.total_bytes >= _ROOM_TO_SPARE * memory.usable_bytes
     texts = {
-        Status.FITS: "Yes: it fits with room to spare",
+        Status.FITS: "Yes: it fits with room to spare" if roomy else "Yes: it fits",
         Status.FITS_TIGHTLY: "Yes, tightly: it fits with little memory left",
         Status.FITS_WITH_OFFLOAD: "Yes, with some of its experts in system memory"
         if strategy is Strategy.EXPERT_OFFLOAD
@@ -188,7 +191,9 @@ def _time_limits(facts: FitFacts, terms: Terms) -> list[Limit]:
         (LimitCode.COMPUTE, terms.decode_compute, "arithmetic takes {} of the time per token"),
     ]
     cache = _percent(terms.decode_kv_cache)
-    bandwidth = f"reading weights and cache from device memory takes {{}} of the time per token (the cache {cache})"
+    bandwidth = (
+        f"reading weights and cache from {facts.memory_name} takes {{}} of the time per token (the cache {cache})"
+    )
     found = [
         Limit(code, share, (text or bandwidth).format(_percent(share)))
         for code, share, text in candidates
@@ -264,7 +269,10 @@ def faq(
         questions.append(_workload_question(facts, facts.workload))
     questions.append(_context_question(facts))
     if first_step:
-        questions.append(Question(f"What helps most when {model} feels slow on {device}?", _sentence(first_step)))
+        asked = f"What helps most when {model} feels slow on {device}?"
+        if not facts.runs:
+            asked = f"What would make {model} run on {device}?"
+        questions.append(Question(asked, _sentence(first_step)))
     return tuple(questions)
 
 
@@ -276,7 +284,7 @@ def _best_question(facts: FitFacts, best: FitFacts | None) -> Question:
     return Question(
         asked,
         f"{best.quant.name} for {best.workload_name}: grade {one.grade} with {pace(best.estimate.decode.value)}, "
-        f"{gib(one.memory.total_bytes)} of device memory{_with_host(one.memory.host_bytes)}.",
+        f"{gib(one.memory.total_bytes)} of {best.memory_name}{_with_host(one.memory.host_bytes)}.",
     )
 
 

@@ -81,6 +81,11 @@ class FitFacts:
         return len({load.accelerator.slug for load in self.devices}) > 1
 
     @property
+    def memory_name(self) -> str:
+        """The memory that the device runs from, in a sentence: a processor has no other than the computer's."""
+        return "memory" if self.accelerator.kind == "cpu" else "device memory"
+
+    @property
     def device_name(self) -> str:
         """The device as a sentence names it: ``RTX 3090`` or ``2 x RTX 3090``."""
         count = self.request.gpu_count

@@ -25,7 +25,9 @@ def card(pair: Pair, base_url: str) -> dict[str, Any]:
     memory = fit.memory
     numbers = [("Decode", decode_words(fit)), ("First token", ttft_words(fit))]
     if memory is not None:
-        numbers.append(("Memory", f"{gib(int(memory.total_bytes))} / {gib(int(memory.usable_bytes))}"))
+        numbers.append(
+            ("Memory", f"{gib(int(memory.total_bytes)).removesuffix(' GiB')} / {gib(int(memory.usable_bytes))}")
+        )
     numbers.append(("Context", context_words(fit)))
     return {
         "model_name": fit.model.name,

@@ -19,14 +19,17 @@ from api.pages.wording import (
     context_words,
     decode_words,
     fit_words,
+    percent,
     quality_words,
+    short_fit_words,
+    signed,
     ttft_words,
 )
 from estimator.advice import Advice, AdviceCode
 from estimator.explain import Question
 from estimator.fit_facts import duration, gib, pace
 from estimator.types import Evidence, OperatingMode, Strategy
-from estimator.verdict import MODE_WEIGHTS, PART_NAMES, grade
+from estimator.verdict import MODE_WEIGHTS, PART_NAMES, ScorePart, grade
 
 _EVIDENCE = {
     Evidence.MEASURED: "measured",
@@ -57,10 +60,11 @@ def result_page(pair: Pair, base_url: str) -> dict[str, Any]:
         "tone": TONES[fit.status],
         "path": page_path,
         "canonical_url": base_url + page_path,
-        "oembed_url": f"{base_url}/oembed?{urlencode({'url': base_url + answers.page_path(), 'format': 'json'})}",
+        "oembed_url": oembed_url(base_url, answers, "json"),
+        "oembed_xml_url": oembed_url(base_url, answers, "xml"),
         "structured_data": structured_data(faq),
-        "numbers": _numbers(fit),
-        "memory": _memory(fit),
+        "numbers": _numbers(fit, answers),
+        "memory": _memory(fit, answers.facts.memory_name),
         "usable": gib(int(fit.memory.usable_bytes)) if fit.memory else "–",
         "demo": _demo(fit),
         "limits": [_limit(limit) for limit in answers.limits],
@@ -72,7 +76,7 @@ def result_page(pair: Pair, base_url: str) -> dict[str, Any]:
         "mode_name": MODE_WORDS[pair.mode][0].lower(),
         "score": f"{answers.mode_score(pair.mode):.0f}",
         "score_parts": [
-            f"{PART_WORDS[part.name]} {part.value * 100:.0f} % (weight {part.weight:.0%})"
+            f"{PART_WORDS[part.name]} {_part_value(fit, part)} (weight {percent(part.weight)})"
             for part in answers.score_parts(pair.mode)
         ],
         "capped": _capped(answers, pair.mode),
@@ -92,6 +96,11 @@ def result_page(pair: Pair, base_url: str) -> dict[str, Any]:
 def _by_bits(options: list[Fit], by_quant: list[Answers]) -> list[tuple[Fit, Answers]]:
     """Quantizations from the fewest bits per weight of this model to the most."""
     return sorted(zip(options, by_quant, strict=True), key=lambda each: (each[1].bits_per_weight, each[0].quant.slug))
+
+
+def oembed_url(base_url: str, answers: Answers, form: str) -> str:
+    """Where consumers find this result as oEmbed in ``form``."""
+    return f"{base_url}/oembed?{urlencode({'url': base_url + answers.page_path(), 'format': form})}"
 
 
 def structured_data(faq: tuple[Question, ...]) -> str:
@@ -144,15 +153,18 @@ def graphql_query(fit: Fit) -> str:
     )
 
 
-def _numbers(fit: Fit) -> list[tuple[str, str, str]]:
+def _numbers(fit: Fit, answers: Answers) -> list[tuple[str, str, str]]:
     memory, placement = fit.memory, fit.placement
     rows = [("Fit", fit_words(fit), "")]
+    memory_name = _first_upper(answers.facts.memory_name)
     if fit.decode is not None:
         low, high = pace(fit.decode.low), pace(fit.decode.high)
         rows.append(("Decode", decode_words(fit), f"{low} to {high}, {_EVIDENCE[Evidence(fit.decode.evidence)]}"))
     if fit.ttft_ms is not None:
         prompt = fit.workload.spec.prompt_tokens
         rows.append(("First token after", ttft_words(fit), f"for a prompt of {prompt:,} tokens"))
+    elif fit.decode is not None:
+        rows.append(("First token after", "unknown", "the catalog has no arithmetic rate of this device"))
     if fit.prefill is not None:
         rows.append(("Reading the prompt", pace(fit.prefill.tokens_per_second), ""))
     if fit.decode is not None:
@@ -161,14 +173,15 @@ def _numbers(fit: Fit) -> list[tuple[str, str, str]]:
         share = int(memory.total_bytes) / max(int(memory.usable_bytes), 1)
         rows.append(
             (
-                "Device memory",
+                memory_name,
                 f"{gib(int(memory.total_bytes))} / {gib(int(memory.usable_bytes))}",
-                f"{share:.0%} of what is usable",
+                f"{percent(share)} of what is usable" if share < 10 else f"{share:,.0f} times what is usable",
             )
         )
-        rows.append(("System memory", gib(int(memory.host_bytes)), ""))
+        if memory_name == "Device memory":
+            rows.append(("System memory", gib(int(memory.host_bytes)), ""))
     if fit.decode is not None:
-        rows.append(("Offload", f"{placement.offload_fraction:.0%}", _placement_words(fit)))
+        rows.append(("Offload", percent(placement.offload_fraction), _placement_words(fit)))
     return rows
 
 
@@ -183,7 +196,13 @@ def _placement_words(fit: Fit) -> str:
     return "everything on the device"
 
 
-def _memory(fit: Fit) -> dict[str, Any] | None:
+def _part_value(fit: Fit, part: ScorePart) -> str:
+    if part.name == "ttft" and fit.ttft_ms is None:
+        return f"unknown, counted as {percent(part.value)}"
+    return percent(part.value)
+
+
+def _memory(fit: Fit, held_in: str) -> dict[str, Any] | None:
     memory = fit.memory
     if memory is None:
         return None
@@ -204,9 +223,13 @@ def _memory(fit: Fit) -> dict[str, Any] | None:
     return {
         "parts": parts,
         "usable_x": f"{min(usable * scale, _BAR - 2):.1f}",
-        "label": f"{gib(total)} of {gib(usable)} usable",
-        "caption": f"Device memory for {fit.context_tokens:,} tokens of context",
+        "label": f"{gib(total)} of {gib(usable)} usable"
+        if total <= usable
+        else f"{gib(total)} needed, {gib(usable)} usable",
+        "caption": f"{_first_upper(held_in)} for {fit.context_tokens:,} tokens of context",
         "total": gib(total),
+        "total_name": "Total on the device" if held_in == "device memory" else "Total",
+        "host_name": "System memory" if held_in == "device memory" else "Further buffers",
         "total_bytes": total,
         "host": gib(int(memory.host_bytes)),
         "host_bytes": int(memory.host_bytes),
@@ -230,7 +253,7 @@ def _demo(fit: Fit) -> dict[str, Any] | None:
 def _limit(limit: Any) -> dict[str, str]:
     return {
         "name": LIMIT_WORDS[limit.code],
-        "share": f"{limit.share:.0%}",
+        "share": percent(limit.share),
         "message": _first_upper(limit.message) + ".",
     }
 
@@ -241,11 +264,11 @@ def _advice(one: Advice) -> dict[str, str]:
     if one.code is not AdviceCode.NOTHING_NEEDED:
         parts = []
         if one.gain.decode_tok_s is not None:
-            parts.append(f"{one.gain.decode_tok_s:+,.1f} tok/s")
+            parts.append(f"{signed(one.gain.decode_tok_s, 1)} tok/s")
         if one.gain.ttft_ms is not None:
             sign = "+" if one.gain.ttft_ms >= 0 else "−"
             parts.append(f"first token {sign}{duration(abs(one.gain.ttft_ms))}")
-        parts.append(f"{one.gain.score:+.0f} points")
+        parts.append(f"{signed(one.gain.score)} points")
         gain = ", ".join(parts)
     return {"what": _first_upper(what), "effect": effect, "gain": gain}
 
@@ -277,7 +300,7 @@ def _quant_row(pair: Pair, fit: Fit, answers: Answers) -> dict[str, Any]:
 
 
 def _row(fit: Fit) -> dict[str, str]:
-    return {"grade": fit.grade, "status": fit_words(fit), "tone": TONES[fit.status], "decode": decode_words(fit)}
+    return {"grade": fit.grade, "status": short_fit_words(fit), "tone": TONES[fit.status], "decode": decode_words(fit)}
 
 
 def _mode_row(pair: Pair, mode: OperatingMode, answers: Answers, by_quant: list[Answers]) -> dict[str, Any]:
@@ -285,7 +308,7 @@ def _mode_row(pair: Pair, mode: OperatingMode, answers: Answers, by_quant: list[
     running = [each for each in by_quant if each.facts.runs]
     best = max(running, key=lambda each: (each.mode_score(mode), each.bits_per_weight), default=None)
     weights = ", ".join(
-        f"{PART_WORDS[part]} {weight:.0%}" for part, weight in zip(PART_NAMES, MODE_WEIGHTS[mode], strict=True)
+        f"{PART_WORDS[part]} {percent(weight)}" for part, weight in zip(PART_NAMES, MODE_WEIGHTS[mode], strict=True)
     )
     return {
         "slug": mode.value,

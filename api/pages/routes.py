@@ -9,6 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+from xml.etree import ElementTree
 
 import orjson
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -147,9 +148,10 @@ async def _badge(request: Request, context: RequestContext) -> Response:
 
 
 async def _oembed(request: Request, context: RequestContext) -> Response:
-    """oEmbed 1.0 of a result page or card: ``/oembed?url=...``, JSON only."""
-    if request.query_params.get("format", "json") != "json":
-        return Response("only format=json is offered", 501, media_type="text/plain")
+    """oEmbed 1.0 of a result page or card: ``/oembed?url=...``, as JSON or XML."""
+    form = request.query_params.get("format", "json")
+    if form not in ("json", "xml"):
+        return Response("format must be json or xml", 501, media_type="text/plain")
     address, chosen = _embedded_address(request.query_params.get("url", ""))
     pair = await load_pair(context, address, chosen)
     answers = Answers(pair.view, pair.chosen)
@@ -165,7 +167,17 @@ async def _oembed(request: Request, context: RequestContext) -> Response:
         "height": CARD_HEIGHT,
         "cache_age": MAX_AGE_S,
     }
+    if form == "xml":
+        return Response(_xml(document), media_type="text/xml", headers=dict(_COMMON))
     return Response(orjson.dumps(document), media_type="application/json", headers=dict(_COMMON))
+
+
+def _xml(document: dict[str, Any]) -> bytes:
+    root = ElementTree.Element("oembed")
+    for name, value in document.items():
+        ElementTree.SubElement(root, name).text = str(value)
+    text = ElementTree.tostring(root, encoding="unicode")
+    return f'<?xml version="1.0" encoding="utf-8" standalone="yes"?>\n{text}'.encode()
 
 
 def _embedded_address(url: str) -> tuple[str, QueryParams]:

@@ -22,7 +22,7 @@ TONES = {
     Status.UNSUPPORTED: "bad",
 }
 MODE_WORDS = {
-    OperatingMode.BALANCED: ("Balanced", "speed, wait, context, quality and headroom, none above the others"),
+    OperatingMode.BALANCED: ("Balanced", "some of everything"),
     OperatingMode.INTERACTIVE: ("Interactive", "mostly speed and the wait for the first token"),
     OperatingMode.LIGHT_API: ("Light API", "speed, wait and free memory for a few callers at once"),
     OperatingMode.SCALE_OUT: ("Scale-out", "speed and most of all free memory for many callers"),
@@ -46,6 +46,23 @@ def fit_words(fit: Fit) -> str:
     if fit.status is Status.FITS_WITH_OFFLOAD and fit.memory is not None:
         return f"{text} ({gib(int(fit.memory.host_bytes))} of system memory)"
     return text
+
+
+def short_fit_words(fit: Fit) -> str:
+    """The status as a table has room for it."""
+    if fit.status is Status.FITS_WITH_OFFLOAD and fit.memory is not None:
+        return f"offloads {gib(int(fit.memory.host_bytes))}"
+    return STATUS_WORDS[fit.status]
+
+
+def percent(share: float) -> str:
+    """A share as whole percents, as the texts beside it write them."""
+    return f"{share * 100:,.0f}\N{NO-BREAK SPACE}%"
+
+
+def signed(value: float, decimals: int = 0) -> str:
+    """A change with its sign; a fall has a minus sign, not a hyphen."""
+    return f"{value:+,.{decimals}f}".replace("-", "−")
 
 
 def decode_words(fit: Fit) -> str:

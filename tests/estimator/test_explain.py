@@ -57,6 +57,10 @@ def test_no_text_contradicts_its_numbers() -> None:
         head, text, capacity = explain.headline(one), explain.summary(one, parts), explain.capacity_message(one, parts)
         limits = {limit.code: limit for limit in explain.limits(one, parts)}
         assert head.startswith("Yes") == one.runs
+        if "room to spare" in head:
+            assert memory.total_bytes <= 0.9 * memory.usable_bytes
+        elif head == "Yes: it fits":
+            assert memory.total_bytes > 0.9 * memory.usable_bytes
         assert ("Expect" in text) == (one.estimate.decode is not None) == one.runs
         if one.estimate.decode is not None:
             assert pace(one.estimate.decode.value) in text

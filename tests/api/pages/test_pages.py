@@ -15,8 +15,13 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
+from api.app import create_app
 from api.pages.pairs import resolve_pair
 from api.pages.routes import TEMPLATES
+from api.settings import ApiSettings
+from db.catalog_files import load_catalog
+from db.session import upgrade_database
+from tests.api.conftest import part_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -257,7 +262,13 @@ async def test_oembed_gives_the_frame(client: httpx.AsyncClient) -> None:
     source = unescape(re.findall(r'src="([^"]+)"', found["html"])[0])
     assert "quant=q4-k-m&workload=chat" in source
     assert (await client.get(source)).status_code == 200
-    assert (await client.get("/oembed?format=xml&url=http://test" + SEED)).status_code == 501
+    link = next(each for each in Outline(text).all("link") if each.get("type") == "text/xml+oembed")
+    response = await client.get(link["href"] or "")
+    assert response.headers["content-type"].startswith("text/xml")
+    root = ElementTree.fromstring(response.text)
+    assert root.tag == "oembed"
+    assert {each.tag: each.text for each in root} == {name: str(value) for name, value in found.items()}
+    assert (await client.get("/oembed?format=yaml&url=http://test" + SEED)).status_code == 501
 
 
 async def test_before_the_first_run_pages_are_computed_live(live_app: Starlette) -> None:
@@ -272,7 +283,26 @@ async def test_what_does_not_fit_has_no_command_and_no_demonstration(client: htt
     text = await page(client, "/can/kimi-linear-48b-a3b-on-apple-m3-max-30c-36gb?quant=q8-0")
     assert "No: it does not fit" in text
     assert "no command to give" in text
+    assert re.search(r"[\d.]+ GiB needed, [\d.]+ GiB usable", text)
+    assert "Device memory for 16,000 tokens of context" in text
+    assert "Total on the device" in text
+    assert "What would make Kimi Linear" in text
+    assert "feels slow" not in text
     assert "See how fast it feels" not in text
+
+
+async def test_a_processor_has_no_device_memory(settings: ApiSettings, tmp_path: Path) -> None:
+    catalog = part_of(load_catalog(), ("llama-3.1-8b",), ("cpu-ddr5-5600-2ch",))
+    state = ApiSettings(state_dir=tmp_path)
+    upgrade_database(state.resolved_database_url)
+    made = create_app(state, catalog)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(made), base_url="http://test") as client:
+        text = unescape(await page(client, "/can/llama-3.1-8b-on-cpu-ddr5-5600-2ch?quant=q4-0"))
+    await made.state.services.close()
+    about_this, _, of_others = text.partition('id="advice"')
+    assert "device memory" not in about_this.lower()
+    assert "the catalog has no arithmetic rate of this device" in about_this
+    assert "wait unknown, counted as 0\N{NO-BREAK SPACE}%" in of_others
 
 
 async def test_every_pairing_of_the_catalog_has_an_address(app: Starlette) -> None:
