@@ -296,9 +296,10 @@ def _best_upgrades(facts: FitFacts, calibration: Calibration, options: Options) 
     found = upgrades(facts, calibration, options)
     out: dict[str, Advice] = {}
     for goal, (device, after) in found.items():
-        request = replace(facts.request, accelerator=device, gpu_layers=None, cpu_moe_layers=None, backend=None)
+        request = replace(_alone(facts), accelerator=device)
         price = f", ${device.msrp_usd:,.0f} at launch" if device.msrp_usd is not None else ""
-        text = f"change to {device.name} ({goal.value}{price})"
+        one = "one " if facts.request.gpu_count > 1 else ""
+        text = f"change to {one}{device.name} ({goal.value}{price})"
         if device.slug not in out:
             out[device.slug] = _made(facts, AdviceCode.GPU_UPGRADE, text, request, after)
     return tuple(sorted(out.values(), key=_rank))
@@ -327,7 +328,7 @@ def upgrades(
     devices = tuple(each for each in devices if each.matrix_flops is not None or each.fp32_flops is not None)
     if not devices:
         return {}
-    request = replace(facts.request, gpu_layers=None, cpu_moe_layers=None, backend=None, gpu_count=1)
+    request = _alone(facts)
     block = sweep(facts.model, request, devices, (facts.quant,), calibration, facts.workload)
     good: list[tuple[Accelerator, Estimate]] = []
     for g in np.flatnonzero(block.available[:, 0] & (block.status[:, 0, 0] <= STATUSES.index(Status.FITS_TIGHTLY))):
@@ -354,6 +355,11 @@ def upgrades(
             powered, key=lambda each: (each[0].tdp_w or 0.0, -each[1].score, each[0].slug)
         )
     return out
+
+
+def _alone(facts: FitFacts) -> EstimateRequest:
+    """The request for one device, free to be planned anew."""
+    return replace(facts.request, gpu_layers=None, cpu_moe_layers=None, backend=None, gpu_count=1)
 
 
 def _affordable(device: Accelerator, options: Options) -> bool:
