@@ -256,11 +256,19 @@ def _vllm_draft(facts: FitFacts) -> list[str] | None:
     return ["--speculative-config", json.dumps(config)]
 
 
+def _heads_divide(model: ModelArchitecture, count: int) -> bool:
+    """Whether vLLM starts with this tensor parallel size: it refuses heads that do not divide (vllm issue 2652)."""
+    return all(layer.heads % count == 0 for layer in model.layers if layer.has_attention)
+
+
 def _vllm_arguments(facts: FitFacts) -> list[str] | None:
     request, quant, draft = facts.request, facts.quant, _vllm_draft(facts)
     source = _vllm_source(quant, facts.model, facts.checkpoint_repository, facts.hf_repository)
     # Tensor parallelism wants equal accelerators.
     if source is None or draft is None or facts.is_mixed:
+        return None
+    models = [facts.model, *([facts.draft.draft.model] if facts.draft else [])]
+    if not all(_heads_divide(model, request.gpu_count) for model in models):
         return None
     flags = []
     flags += ["--max-model-len", str(facts.estimate.context_tokens)]

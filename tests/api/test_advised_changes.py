@@ -46,7 +46,8 @@ def question_of(facts: FitFacts, request: EstimateRequest) -> dict[str, Any]:
 
 def starts(count: int, seed: int) -> list[FitFacts]:
     """Random setups of one to four cards with memory of their own, and computers of every size."""
-    pick, found = random.Random(seed), []
+    pick = random.Random(seed)
+    found: list[FitFacts] = []
     while len(found) < count:
         one = next(iter(support.random_facts(1, seed=pick.randrange(2**31))))
         cards = 1 if one.accelerator.unified_memory or one.accelerator.kind == "cpu" else pick.choice((1, 1, 2, 4))

@@ -233,6 +233,22 @@ def test_a_draft_model_is_in_the_command_or_there_is_none() -> None:
     assert commands(apple) == ()
 
 
+def test_vllm_has_no_command_for_cards_that_its_heads_do_not_divide_by() -> None:
+    for count, heads_divide in ((2, True), (3, False), (4, True)):
+        one = plan(model="qwen3-8b", gpu="h100-sxm5-80-gb", gpu_count=count, quant="bf16-safetensors")
+        assert one.runs
+        found = commands(one)
+        assert bool(found) == heads_divide
+        for each in found:
+            check_recorded(each)
+            assert flags_of(each, "--tensor-parallel-size") == str(count)
+    # A draft is split as the model is: 14 heads do not go on four cards.
+    draft = {"model": "qwen2.5-0.5b-instruct", "quant": "bf16-safetensors", "tokens": 4, "acceptance_rate": 0.6}
+    setup = {"model": "qwen2.5-7b-instruct", "gpu": "h100-sxm5-80-gb", "quant": "bf16-safetensors", "draft": draft}
+    assert commands(plan(**setup, gpu_count=2))
+    assert commands(plan(**setup, gpu_count=4)) == ()
+
+
 def test_the_projector_of_a_repository_is_loaded_only_when_it_is_in_the_plan() -> None:
     text = plan(model="gemma-3-12b", gpu="rtx-3090", quant="q4-k-m")
     images = plan(model="gemma-3-12b", gpu="rtx-3090", quant="q4-k-m", vision=True, projector_bytes=854_200_224)
