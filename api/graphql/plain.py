@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from inspect import CORO_CREATED, getcoroutinestate
 from types import CoroutineType
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from graphql import (
     GraphQLEnumType,
@@ -52,6 +52,7 @@ class Plans:
 
 
 _TYPENAME = "__typename"
+T_ = TypeVar("T_")
 
 
 def close_unstarted(begun: list[Coroutine]) -> None:
@@ -86,7 +87,9 @@ class PlainExecutor(StrawberryGraphQLCoreExecutionContext):
         """Complete the plain fields here, and hand the others to graphql-core, all in the order of the selection."""
         steps = self._steps(parent_type, grouped_field_set)
         if not any(step[2] is not None for step in steps):
-            return super().execute_fields(parent_type, source_value, path, grouped_field_set, position_context)
+            return self._noted(
+                super().execute_fields(parent_type, source_value, path, grouped_field_set, position_context)
+            )
         results: dict[str, Any] = {}
         rest: dict[str, Details] = {}
         for name, attribute, complete, details in steps:
@@ -99,10 +102,20 @@ class PlainExecutor(StrawberryGraphQLCoreExecutionContext):
             rest[name] = details
         if not rest:
             return results
-        completed = super().execute_fields(parent_type, source_value, path, rest, position_context)
+        completed = self._noted(super().execute_fields(parent_type, source_value, path, rest, position_context))
         if self.is_awaitable(completed):
-            return _merged_later(results, rest, completed)
+            return self._noted(_merged_later(results, rest, completed))
         return _merged(results, rest, completed)
+
+    def complete_list_value(self, *args: Any, **kwargs: Any) -> AwaitableOrValue[list[Any]]:
+        """Complete a list."""
+        return self._noted(super().complete_list_value(*args, **kwargs))
+
+    def _noted(self, found: T_) -> T_:
+        """``found``, remembered when it is a coroutine: nobody may come to await it."""
+        if isinstance(found, CoroutineType):
+            self._begun.append(found)
+        return found
 
     def execute_field(
         self, parent_type: GraphQLObjectType, source: Any, details: Details, path: Path, position_context: Any
@@ -113,8 +126,9 @@ class PlainExecutor(StrawberryGraphQLCoreExecutionContext):
         if call is None or kwargs is None:
             found = super().execute_field(parent_type, source, details, path, position_context)
             if type(found) is CoroutineType and found.cr_frame is not None:
+                # What the resolver returned is in the hands of this one.
                 self._begun += [each for each in found.cr_frame.f_locals.values() if type(each) is CoroutineType]
-            return found
+            return self._noted(found)
         kind = call.field.type
         info = self.build_resolve_info(call.field, [each.node for each in details], parent_type, path)
         try:
@@ -122,12 +136,11 @@ class PlainExecutor(StrawberryGraphQLCoreExecutionContext):
                 kwargs[call.info_name] = Info(_raw_info=info, _field=call.definition)
             result = call.result(source, kwargs)
             if self.is_awaitable(result):
-                if type(result) is CoroutineType:
-                    self._begun.append(result)
-                return self.complete_awaitable_value(kind, details, info, path, result, position_context)
+                self._noted(result)
+                return self._noted(self.complete_awaitable_value(kind, details, info, path, result, position_context))
             completed = self.complete_value(kind, details, info, path, result, position_context)
             if self.is_awaitable(completed):
-                return self._settled(completed, kind, details, path)
+                return self._noted(self._settled(self._noted(completed), kind, details, path))
         except Exception as error:
             self.handle_field_error(error, kind, details, path)
             return None
