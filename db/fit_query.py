@@ -35,13 +35,15 @@ from db.fit_tables import (
     score_bucket,
     visible,
 )
-from estimator.types import STATUSES, Status
+from estimator.types import STATUSES, Engine, Status
 
 #: Values of the orders, then model, gpu, quant and workload slot of the row that a page ended with.
 FitCursor = tuple[int, ...]
 _KEY = ("f.model_id", "f.gpu_id", "f.quant_id")
 _NOT_RUNNING = frozenset((Status.DOES_NOT_FIT, Status.UNSUPPORTED))
 _RUNNING = frozenset(STATUSES) - _NOT_RUNNING
+_ENGINES = tuple(Engine)
+_ENGINE_OF_ROW = f"((f.flags >> {ENGINE_SHIFT}) & {ENGINE_MASK})"
 #: Most models or GPUs whose rows are read and sorted rather than met in the order of an index.
 NARROW_IDS = 24
 #: Rows of an index that a page's filter is tried on before the table is read through instead.
@@ -80,6 +82,7 @@ class FitQuery:
     gpu_ids: tuple[int, ...] | None = None
     quant_ids: tuple[int, ...] | None = None
     workload_ids: tuple[int, ...] = ALL_SLOTS
+    engines: tuple[Engine, ...] | None = None
     statuses: tuple[Status, ...] | None = None
     recommended: bool | None = None
     decode_min: float | None = None
@@ -95,6 +98,52 @@ class FitQuery:
     def is_everything(self) -> bool:
         """Whether nothing but the workload is asked for, so that counters answer a count."""
         return self == FitQuery(workload_ids=self.workload_ids)
+
+
+class FitOwner(StrEnum):
+    """What a list of fits can belong to. Ids of engines are places in ``Engine``, those of workloads are slots."""
+
+    MODEL = "model_id"
+    GPU = "gpu_id"
+    QUANT = "quant_id"
+    ENGINE = "engine"
+    WORKLOAD = "workload"
+
+    @property
+    def column(self) -> str:
+        """What a condition on a row compares with the id; none for a workload, which has columns of its own."""
+        return _ENGINE_OF_ROW if self is FitOwner.ENGINE else f"{self.value}"
+
+    def only(self, query: FitQuery, owner: int) -> FitQuery:
+        """``query`` of this owner alone, whatever it said of owners of this kind."""
+        if self is FitOwner.MODEL:
+            return replace(query, model_ids=(owner,))
+        if self is FitOwner.GPU:
+            return replace(query, gpu_ids=(owner,))
+        if self is FitOwner.QUANT:
+            return replace(query, quant_ids=(owner,))
+        if self is FitOwner.ENGINE:
+            return replace(query, engines=(_ENGINES[owner],))
+        return replace(query, workload_ids=(owner,))
+
+    def allowed(self, query: FitQuery, owner: int) -> bool:
+        """Whether ``query`` lets anything of this owner pass."""
+        if self is FitOwner.WORKLOAD:
+            return owner in query.workload_ids
+        if self is FitOwner.ENGINE:
+            return query.engines is None or _ENGINES[owner] in query.engines
+        ids = {FitOwner.MODEL: query.model_ids, FitOwner.GPU: query.gpu_ids, FitOwner.QUANT: query.quant_ids}[self]
+        return ids is None or owner in ids
+
+    def reader(self) -> Callable[[Sequence[Any]], int]:
+        """Function that reads the owner's id of a row in the column order of ``CELL_COLUMNS``."""
+        if self is FitOwner.ENGINE:
+            return lambda row: int(row[4]) >> ENGINE_SHIFT & ENGINE_MASK
+        return itemgetter(_OWNER_PLACES[self])
+
+
+#: Places of the owners' ids among ``CELL_COLUMNS``.
+_OWNER_PLACES = {FitOwner.WORKLOAD: 0, FitOwner.MODEL: 1, FitOwner.GPU: 2, FitOwner.QUANT: 3}
 
 
 def normal(order: Sequence[FitOrder]) -> tuple[FitOrder, ...]:
@@ -128,6 +177,9 @@ def conditions(query: FitQuery, slot: int, guard: str = "", *, indexed: bool = T
     for column, ids in (("model_id", query.model_ids), ("gpu_id", query.gpu_ids), ("quant_id", query.quant_ids)):
         if ids is not None:
             found.append(f"{guard}f.{column} IN ({_integers(ids)})" if ids else "1 = 0")
+    if query.engines is not None:
+        codes = [_ENGINES.index(engine) for engine in query.engines]
+        found.append(f"{_ENGINE_OF_ROW} IN ({_integers(codes)})" if codes else "1 = 0")
     if query.statuses is not None and set(query.statuses) == _RUNNING:
         found.append(runs(slot, "f."))
     elif query.statuses is not None and set(query.statuses) == _NOT_RUNNING:

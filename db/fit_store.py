@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from operator import itemgetter
 from typing import Any
 
-from db.fit_cells import CELL_COLUMNS, AnyCell, FitCell, FitKey, StoredCell
+from db.fit_cells import AnyCell, FitCell, FitKey, StoredCell
 from db.fit_packing import BAND_CELL, BAND_CELLS_AT, PLAN_CELL
 from db.fit_query import (
     ALL_SLOTS,
     FitCursor,
     FitField,
     FitOrder,
+    FitOwner,
     FitQuery,
     conditions,
     cursor_of,
     normal,
-    page_source,
     row_rank,
     shared_columns,
     shared_joins,
@@ -39,6 +39,7 @@ __all__ = [
     "FitField",
     "FitKey",
     "FitOrder",
+    "FitOwner",
     "FitPage",
     "FitQuery",
     "ModelQuant",
@@ -48,6 +49,7 @@ __all__ = [
     "fetch_pairs",
     "model_quants",
     "page_fits",
+    "top_fits",
     "top_fits_of_gpus",
     "top_fits_of_models",
 ]
@@ -125,15 +127,18 @@ async def page_fits(
     after: FitCursor | None = None,
     before: FitCursor | None = None,
     limit: int = 20,
+    backwards: bool = False,
 ) -> FitPage:
     """A page by keyset: ``limit`` cells after ``after``, or the last ``limit`` before ``before``.
 
+    ``backwards`` without a cursor gives the last ``limit`` of all.
+
     Raises ValueError for a cursor of another order, and when both cursors are given.
     """
-    if after is not None and before is not None:
-        raise ValueError("give 'after' or 'before', not both")
+    if after is not None and (before is not None or backwards):
+        raise ValueError("give 'after', or 'before' and backwards, not both")
     order = normal(order)
-    backwards, cursor = before is not None, after if before is None else before
+    backwards, cursor = backwards or before is not None, after if before is None else before
     sources = [
         source
         for slot in _slots(query)
@@ -148,6 +153,39 @@ async def page_fits(
     return _page(rows, generation.id, order, limit, backwards=backwards, beyond=cursor is not None)
 
 
+async def top_fits(
+    reader: Reader,
+    generation: Generation,
+    owner: FitOwner,
+    ids: Sequence[int],
+    query: FitQuery,
+    order: Sequence[FitOrder],
+    limit: int,
+    *,
+    backwards: bool = False,
+) -> dict[int, FitPage]:
+    """First page, or the last one, of the fits of each of ``ids``. What ``query`` says of the owner is not looked at."""
+    query, order, slots = owner.only(query, 0), normal(order), _slots(query)
+    wanted, owner_of = list(dict.fromkeys(ids)), owner.reader()
+    groups: dict[int, list[Row]] = {each: [] for each in wanted}
+    if owner is FitOwner.WORKLOAD or not slots or reader.dialect != "postgresql":
+        step = max(_COMPOUND_LIMIT // max(len(slots), 1), 1)
+        for start in range(0, len(wanted), step):
+            parts = [owner.only(query, each) for each in wanted[start : start + step]]
+            sources = [
+                source for part in parts for source in _sources(reader, generation, part, order, limit, backwards)
+            ]
+            if sources:
+                union = " UNION ALL ".join(f"SELECT * FROM ({each}) s{number}" for number, each in enumerate(sources))
+                for row in await _rows(reader, generation, with_shared(generation.table, union)):
+                    groups[owner_of(row)].append(row)
+    elif wanted:
+        statement = tops_statement(generation.table, owner, query, order, limit, backwards)
+        for row in await _rows(reader, generation, statement, {"k0": int_array(wanted)}):
+            groups[owner_of(row)].append(row)
+    return {each: _page(rows, generation.id, order, limit, backwards=backwards) for each, rows in groups.items()}
+
+
 async def top_fits_of_models(
     reader: Reader,
     generation: Generation,
@@ -157,8 +195,7 @@ async def top_fits_of_models(
     limit: int,
 ) -> dict[int, FitPage]:
     """First page of each model's fits. ``query.model_ids`` is not looked at."""
-    narrowed = replace(query, model_ids=())
-    return await _tops(reader, generation, "model_id", model_ids, narrowed, order, limit)
+    return await top_fits(reader, generation, FitOwner.MODEL, model_ids, query, order, limit)
 
 
 async def top_fits_of_gpus(
@@ -170,8 +207,7 @@ async def top_fits_of_gpus(
     limit: int,
 ) -> dict[int, FitPage]:
     """First page of each GPU's fits. ``query.gpu_ids`` is not looked at."""
-    narrowed = replace(query, gpu_ids=())
-    return await _tops(reader, generation, "gpu_id", gpu_ids, narrowed, order, limit)
+    return await top_fits(reader, generation, FitOwner.GPU, gpu_ids, query, order, limit)
 
 
 async def count_fits(reader: Reader, generation: Generation, query: FitQuery) -> int:
@@ -210,44 +246,29 @@ async def model_quants(reader: Reader, generation: Generation, model_ids: Sequen
     return {model_id: list(quants.values()) for model_id, quants in found.items()}
 
 
-async def _tops(
-    reader: Reader,
-    generation: Generation,
-    column: str,
-    ids: Sequence[int],
-    query: FitQuery,
-    order: Sequence[FitOrder],
-    limit: int,
-) -> dict[int, FitPage]:
-    order, slots, wanted = normal(order), _slots(query), list(dict.fromkeys(ids))
-    groups: dict[int, list[Row]] = {each: [] for each in wanted}
-    place = CELL_COLUMNS.index(column)
-    if slots and wanted and reader.dialect == "postgresql":
-        statement = tops_statement(generation.table, column, query, order, limit)
-        for row in await _rows(reader, generation, statement, {"k0": int_array(wanted)}):
-            groups[row[place]].append(row)
-    elif slots:
-        step = max(_COMPOUND_LIMIT // len(slots), 1)
-        for start in range(0, len(wanted), step):
-            sources = [
-                f"SELECT * FROM ({page_source(generation.table, _only(query, column, each), order, slot, limit + 1)})"
-                for slot in slots
-                for each in wanted[start : start + step]
-            ]
-            union = " UNION ALL ".join(f"{each} s{number}" for number, each in enumerate(sources))
-            for row in await _rows(reader, generation, with_shared(generation.table, union)):
-                groups[row[place]].append(row)
-    return {each: _page(rows, generation.id, order, limit) for each, rows in groups.items()}
+def _sources(
+    reader: Reader, generation: Generation, query: FitQuery, order: Sequence[FitOrder], limit: int, backwards: bool
+) -> list[str]:
+    return [
+        source
+        for slot in _slots(query)
+        for source in sources_of(
+            generation.table, query, order, slot, limit + 1, backwards=backwards, dialect=reader.dialect
+        )
+    ]
 
 
 @lru_cache(maxsize=512)
-def tops_statement(table: str, column: str, query: FitQuery, order: tuple[FitOrder, ...], limit: int) -> str:
-    """PostgreSQL's statement for the first cells of each of the ids ``:k0``."""
-    one = _only(query, column, 0)
+def tops_statement(
+    table: str, owner: FitOwner | str, query: FitQuery, order: tuple[FitOrder, ...], limit: int, backwards: bool = False
+) -> str:
+    """PostgreSQL's statement for the first cells, or the last ones, of each of the ids ``:k0``."""
+    owner = FitOwner(owner)
+    one = owner.only(query, 0)
     sources = [
-        source.replace(f"f.{column} IN (0)", f"f.{column} = k.c0")
+        source.replace(f"{owner.column} IN (0)", f"{owner.column} = k.c0")
         for slot in _slots(query)
-        for source in sources_of(table, one, order, slot, limit + 1, dialect="postgresql")
+        for source in sources_of(table, one, order, slot, limit + 1, backwards=backwards, dialect="postgresql")
     ]
     union = " UNION ALL ".join(f"({each})" for each in sources)
     return with_shared(table, f"SELECT s.* FROM unnest(CAST(:k0 AS int[])) AS k(c0) CROSS JOIN LATERAL ({union}) s")
@@ -318,10 +339,6 @@ def _cell_rows(table: str, source: str, match: str, slot: int) -> str:
         f"SELECT {slot}, f.model_id, f.gpu_id, f.quant_id, f.flags, {figures}, f.rest, {shared_columns('f', slot)} "
         f"FROM {source} CROSS JOIN {table} f {shared_joins(table, 'f')} WHERE {match} AND {visible()}"
     )
-
-
-def _only(query: FitQuery, column: str, value: int) -> FitQuery:
-    return replace(query, model_ids=(value,)) if column == "model_id" else replace(query, gpu_ids=(value,))
 
 
 def _cells(row: Row, generation: int, slots: Sequence[int]) -> list[StoredCell]:

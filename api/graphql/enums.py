@@ -9,6 +9,7 @@ from estimator.types import Backend as BackendKind
 from estimator.types import CacheType, Evidence, OperatingMode, QuantFormat, Strategy, WorkloadKind
 from estimator.types import Engine as EngineKind
 from estimator.types import Status as FitStatus
+from estimator.verdict import GRADES
 
 __all__ = [
     "BackendKind",
@@ -18,6 +19,7 @@ __all__ = [
     "FitSource",
     "FitStatus",
     "GpuKind",
+    "Grade",
     "OperatingMode",
     "OrderDirection",
     "QuantFormat",
@@ -154,6 +156,25 @@ describe(
     "OrderDirection",
     "Direction of one term of an order. Unknown values come last in both directions.",
     {"ASC": "Smallest first.", "DESC": "Largest first."},
+)
+
+
+class Grade(Enum):
+    """Letters of scores, best first."""
+
+    S = "S"
+    A = "A"
+    B = "B"
+    C = "C"
+    D = "D"
+    F = "F"
+
+
+describe(
+    Grade,
+    "Grade",
+    "Letter of a score, best first.",
+    {letter: f"Score from {score:g}, of 100." for letter, score in GRADES},
 )
 
 

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, TypeVar
 import strawberry
 
 from api.graphql.described import describe
-from api.graphql.enums import FitStatus, OrderDirection, WorkloadKind
+from api.graphql.enums import EngineKind, FitStatus, Grade, OrderDirection, WorkloadKind
 from api.graphql.errors import bad_input
 from api.graphql.gpus import Gpu, GpuFilter, select_gpus
 from api.graphql.inputs import FloatRange, IntRange, StringSet, check_range, check_set
 from api.graphql.models import Model, ModelFilter, select_models
 from db.fit_store import SLOTS, FitField, FitQuery
 from db.fit_store import FitOrder as StoredOrder
+from estimator.verdict import GRADES
 
 if TYPE_CHECKING:
     from api.graphql.catalog_view import CatalogView
@@ -43,7 +44,17 @@ class FitStatusSet:
     in_: list[FitStatus] = strawberry.field(name="in", description="Outcomes allowed; an empty list matches nothing.")
 
 
-@strawberry.input(description="Which fits. All given parts must hold.")
+@strawberry.input(description="A set of engines.")
+class EngineSet:
+    """Matches any member."""
+
+    in_: list[EngineKind] = strawberry.field(name="in", description="Engines allowed; an empty list matches nothing.")
+
+
+@strawberry.input(
+    description="Which fits. All given parts must hold. Prefill speed, memory of the load and evidence are not among them: "
+    "they are stored packed. Time to the first token comes nearest to the first, `status` and `gpuMatches` to the second."
+)
 class FitFilter:
     """Typed conditions on fits and on what they are about."""
 
@@ -63,10 +74,14 @@ class FitFilter:
     ttft_ms: FloatRange | None = strawberry.field(default=None, description="Time to the first token, milliseconds.")
     safe_context_tokens: IntRange | None = strawberry.field(default=None, description="Longest safe context, tokens.")
     score: FloatRange | None = strawberry.field(default=None, description="Score, 0 to 100.")
+    minimum_grade: Grade | None = strawberry.field(default=None, description="Grade, or a better one.")
+    engine: EngineSet | None = strawberry.field(
+        default=None, description="Engines that the numbers are of; a front of an engine has none of its own."
+    )
 
 
 class FitOrderField(Enum):
-    """Sort keys of fits; each has an index."""
+    """Sort keys of fits: stored columns."""
 
     SCORE = FitField.SCORE
     DECODE = FitField.DECODE
@@ -117,13 +132,14 @@ def store_query(view: CatalogView, wanted: FitFilter | None) -> FitQuery:
         gpu_ids=_ids(view, "gpu", wanted.gpu, _matching(view.gpus, wanted.gpu_matches, select_gpus, view.gpu_ids)),
         quant_ids=_ids(view, "quant", wanted.quant, None),
         workload_ids=_workloads(wanted.workload),
+        engines=None if wanted.engine is None else tuple(dict.fromkeys(wanted.engine.in_)),
         statuses=None if wanted.status is None else tuple(dict.fromkeys(wanted.status.in_)),
         recommended=wanted.recommended,
         decode_min=decode.min,
         decode_max=decode.max,
         ttft_min_ms=ttft.min,
         ttft_max_ms=ttft.max,
-        score_min=score.min,
+        score_min=_score_from(score.min, wanted.minimum_grade),
         score_max=score.max,
         safe_context_min=context.min,
         safe_context_max=context.max,
@@ -133,6 +149,14 @@ def store_query(view: CatalogView, wanted: FitFilter | None) -> FitQuery:
 def within_reach(value: float | None) -> float | None:
     """A number within what 32-bit floats can be compared with: no estimate comes near the ends."""
     return None if value is None else min(max(value, -_FAR), _FAR)
+
+
+def _score_from(bound: float | None, grade: Grade | None) -> float | None:
+    """The least score that meets a bound and a grade."""
+    if grade is None:
+        return bound
+    least = dict(GRADES)[grade.value]
+    return least if bound is None else max(bound, least)
 
 
 def _bounded(bounds: FloatRange | None) -> FloatRange:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from api.graphql.connections import Page, connect, page_of
 from api.graphql.enums import FitSource
@@ -13,16 +13,23 @@ from api.graphql.fit_inputs import FitFilter, FitOrder, store_order, store_query
 from api.graphql.fits import Fit, FitConnection, fit_from_cell
 from api.graphql.ids import Cursor, decode_cursor, encode_cursor, signature
 from db import fit_store
+from db.fit_cells import ENGINES
 from db.fit_store import FitOrder as StoredOrder
-from db.fit_store import FitPage, FitQuery
+from db.fit_store import FitOwner, FitPage, FitQuery
 from estimator.types import Status, WorkloadKind
 
 if TYPE_CHECKING:
     from api.graphql.catalog_view import CatalogView
     from api.graphql.context import RequestContext
+    from api.graphql.engines import Engine
     from api.graphql.gpus import Gpu
+    from api.graphql.hosts import Host
     from api.graphql.models import Model
     from api.graphql.quants import Quant
+    from api.graphql.workloads import Workload
+
+#: The arguments ``first``, ``after``, ``last`` and ``before``.
+Paging: TypeAlias = tuple[int | None, str | None, int | None, str | None]
 
 
 async def find_fit(
@@ -78,9 +85,15 @@ class Selection:
     query: FitQuery
     order: tuple[StoredOrder, ...]
     mark: str
-    #: The query without its models, and without its accelerators: for pages of one of them.
-    of_any_model: FitQuery
-    of_any_gpu: FitQuery
+    #: The query without its owners of a kind: for pages of one of them.
+    of_any: dict[FitOwner, FitQuery] = dataclasses.field(default_factory=dict)
+
+    def of(self, owner: FitOwner) -> FitQuery:
+        """The query whatever it says of owners of this kind."""
+        known = self.of_any.get(owner)
+        if known is None:
+            known = self.of_any[owner] = owner.only(self.query, 0)
+        return known
 
     def sealed(self, owner: str) -> str:
         """Signature of one list's cursors."""
@@ -105,8 +118,6 @@ def selection_of(view: CatalogView, wanted: FitFilter | None, order_by: Sequence
         query,
         order,
         signature(condition, [(term.field.value, term.descending) for term in order]),
-        dataclasses.replace(query, model_ids=None),
-        dataclasses.replace(query, gpu_ids=None),
     )
     if len(view.selections) >= _KEPT_SELECTIONS:
         view.selections.clear()
@@ -115,15 +126,11 @@ def selection_of(view: CatalogView, wanted: FitFilter | None, order_by: Sequence
 
 
 async def all_fits(
-    context: RequestContext,
-    wanted: FitFilter | None,
-    order_by: Sequence[FitOrder] | None,
-    first: int | None,
-    after: str | None,
+    context: RequestContext, wanted: FitFilter | None, order_by: Sequence[FitOrder] | None, paging: Paging
 ) -> FitConnection:
     """One page of all fits."""
     chosen = selection_of(context.view, wanted, order_by)
-    return await _page(context, chosen, lambda: chosen.query, first, after, "all")
+    return await _page(context, chosen, lambda: chosen.query, _checked(context, paging), "all")
 
 
 async def fits_of_model(
@@ -131,25 +138,11 @@ async def fits_of_model(
     model: Model,
     wanted: FitFilter | None,
     order_by: Sequence[FitOrder] | None,
-    first: int | None,
-    after: str | None,
+    paging: Paging,
 ) -> FitConnection:
-    """One page of a model's fits; first pages of several models are read in one statement."""
-    chosen = selection_of(context.view, wanted, order_by)
-    number = context.view.model_ids[model.slug]
-
-    def own() -> FitQuery:
-        return dataclasses.replace(
-            chosen.query, model_ids=(number,) if _includes(chosen.query.model_ids, number) else ()
-        )
-
-    if not _includes(chosen.query.model_ids, number):
-        return _connection(context, _NOTHING, chosen, model.slug, own)
-    if after is not None:
-        return await _page(context, chosen, own, first, after, model.slug)
-    page = page_of(context.services.limits, first, after)
-    found = await context.loaders.top_of_model(model, chosen.of_any_model, chosen.order, page.size)
-    return _connection(context, found, chosen, model.slug, own)
+    """One page of a model's fits."""
+    owner = (FitOwner.MODEL, context.view.model_ids[model.slug], model.slug)
+    return await _fits_of(context, owner, wanted, order_by, paging)
 
 
 async def fits_of_gpu(
@@ -157,43 +150,117 @@ async def fits_of_gpu(
     gpu: Gpu,
     wanted: FitFilter | None,
     order_by: Sequence[FitOrder] | None,
-    first: int | None,
-    after: str | None,
+    paging: Paging,
 ) -> FitConnection:
-    """One page of an accelerator's fits; first pages of several are read in one statement."""
+    """One page of an accelerator's fits."""
+    owner = (FitOwner.GPU, context.view.gpu_ids[gpu.slug], gpu.slug)
+    return await _fits_of(context, owner, wanted, order_by, paging)
+
+
+async def fits_of_quant(
+    context: RequestContext,
+    quant: Quant,
+    wanted: FitFilter | None,
+    order_by: Sequence[FitOrder] | None,
+    paging: Paging,
+) -> FitConnection:
+    """One page of a quantization's fits."""
+    owner = (FitOwner.QUANT, context.view.quant_ids.get(quant.slug, 0), f"quant {quant.slug}")
+    return await _fits_of(context, owner, wanted, order_by, paging)
+
+
+async def fits_of_engine(
+    context: RequestContext,
+    engine: Engine,
+    wanted: FitFilter | None,
+    order_by: Sequence[FitOrder] | None,
+    paging: Paging,
+) -> FitConnection:
+    """One page of an engine's fits."""
+    owner = (FitOwner.ENGINE, ENGINES.index(engine.kind), f"engine {engine.slug}")
+    return await _fits_of(context, owner, wanted, order_by, paging)
+
+
+async def fits_of_workload(
+    context: RequestContext,
+    workload: Workload,
+    wanted: FitFilter | None,
+    order_by: Sequence[FitOrder] | None,
+    paging: Paging,
+) -> FitConnection:
+    """One page of a workload's fits."""
+    owner = (FitOwner.WORKLOAD, fit_store.SLOTS.index(workload.kind), f"workload {workload.slug}")
+    return await _fits_of(context, owner, wanted, order_by, paging)
+
+
+async def fits_of_host(
+    context: RequestContext,
+    host: Host,
+    wanted: FitFilter | None,
+    order_by: Sequence[FitOrder] | None,
+    paging: Paging,
+) -> FitConnection:
+    """One page of the fits that were computed with a host: all of them with the default one, else none."""
     chosen = selection_of(context.view, wanted, order_by)
-    number = context.view.gpu_ids[gpu.slug]
+    page, mark = _checked(context, paging), f"host {host.slug}"
+    if host.default:
+        return await _page(context, chosen, lambda: chosen.query, page, mark)
+    return _connection(context, _NOTHING, chosen, mark, lambda: dataclasses.replace(chosen.query, model_ids=()))
+
+
+async def _fits_of(
+    context: RequestContext,
+    owner: tuple[FitOwner, int, str],
+    wanted: FitFilter | None,
+    order_by: Sequence[FitOrder] | None,
+    paging: Paging,
+) -> FitConnection:
+    """One page of what is one owner's: kind, number and mark. Pages without a cursor are read together, for all owners."""
+    kind, number, mark = owner
+    chosen = selection_of(context.view, wanted, order_by)
+    page = _checked(context, paging)
+    allowed = kind.allowed(chosen.query, number)
 
     def own() -> FitQuery:
-        return dataclasses.replace(chosen.query, gpu_ids=(number,) if _includes(chosen.query.gpu_ids, number) else ())
+        return kind.only(chosen.query, number) if allowed else dataclasses.replace(chosen.query, model_ids=())
 
-    if not _includes(chosen.query.gpu_ids, number):
-        return _connection(context, _NOTHING, chosen, gpu.slug, own)
-    if after is not None:
-        return await _page(context, chosen, own, first, after, gpu.slug)
-    page = page_of(context.services.limits, first, after)
-    found = await context.loaders.top_of_gpu(gpu, chosen.of_any_gpu, chosen.order, page.size)
-    return _connection(context, found, chosen, gpu.slug, own)
+    if not allowed:
+        return _connection(context, _NOTHING, chosen, mark, own)
+    if page.after is not None or page.before is not None:
+        return await _page(context, chosen, own, page, mark)
+    found = await context.loaders.top_fits(kind, number, chosen.of(kind), chosen.order, page.size, page.backward)
+    return _connection(context, found, chosen, mark, own)
 
 
 _NOTHING = FitPage(cells=[], cursors=[], has_next=False, has_previous=False)
 
 
+def _checked(context: RequestContext, paging: Paging) -> Page:
+    """The page asked for. Raises ``BAD_USER_INPUT`` where a cursor is not at the end that the page starts from."""
+    first, after, last, before = paging
+    page = page_of(context.services.limits, first, after, last, before)
+    if page.backward and after is not None:
+        raise bad_input("A page of fits from the end takes before, not after.", field="after")
+    if not page.backward and before is not None:
+        raise bad_input("A page of fits before a cursor needs last: how many, from there back.", field="before")
+    return page
+
+
 async def _page(
-    context: RequestContext,
-    chosen: Selection,
-    query: Callable[[], FitQuery],
-    first: int | None,
-    after: str | None,
-    owner: str,
+    context: RequestContext, chosen: Selection, query: Callable[[], FitQuery], page: Page, owner: str
 ) -> FitConnection:
-    page: Page = page_of(context.services.limits, first, after)
-    place = None
-    if after is not None:
-        place = _place(decode_cursor(after, context.view.state, chosen.sealed(owner)))
+    cursor = page.before if page.backward else page.after
+    place = None if cursor is None else _place(decode_cursor(cursor, context.view.state, chosen.sealed(owner)))
     try:
         found = await fit_store.page_fits(
-            context.services.reads, context.generation, query(), chosen.order, after=place, limit=page.size
+            context.services.reads,
+            context.generation,
+            query(),
+            chosen.order,
+            after=None if page.backward else place,
+            before=place if page.backward else None,
+            limit=page.size,
+            backwards=page.backward,
         )
     except ValueError as error:
         if place is None:
@@ -232,7 +299,3 @@ def _place(key: tuple[Any, ...]) -> tuple[int, ...]:
     if not all(isinstance(part, int) and not isinstance(part, bool) for part in key):
         raise bad_input("This cursor is not one that this service gave out.")
     return key
-
-
-def _includes(numbers: tuple[int, ...] | None, number: int) -> bool:
-    return numbers is None or number in numbers

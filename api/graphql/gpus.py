@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import strawberry
 
+from api.graphql.arguments import After, Before, First, FitOrders, Last, WhichFits
 from api.graphql.connections import Connection
 from api.graphql.described import describe
 from api.graphql.enums import BackendKind, GpuKind, OrderDirection, Vendor
@@ -30,7 +31,6 @@ from estimator.types import Accelerator
 
 if TYPE_CHECKING:
     from api.graphql.engines import Engine
-    from api.graphql.fit_inputs import FitFilter, FitOrder
     from api.graphql.fits import FitConnection
 
 
@@ -96,23 +96,17 @@ class Gpu(Node):
     async def fits(
         self,
         info: strawberry.Info,
-        filter: Annotated[
-            Annotated[FitFilter, strawberry.lazy("api.graphql.fit_inputs")] | None,
-            strawberry.argument(description="Which fits; all given parts must hold."),
-        ] = None,
-        order_by: Annotated[
-            list[Annotated[FitOrder, strawberry.lazy("api.graphql.fit_inputs")]] | None,
-            strawberry.argument(description="Terms of the order, most important first; at most 3."),
-        ] = None,
-        first: Annotated[
-            int | None, strawberry.argument(description="Items on the page, 0 to 100; 20 when left out.")
-        ] = None,
-        after: Annotated[str | None, strawberry.argument(description="Cursor to continue after.")] = None,
+        filter: WhichFits = None,
+        order_by: FitOrders = None,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
     ) -> Annotated[FitConnection, strawberry.lazy("api.graphql.fits")]:
         """One page of fits."""
         from api.graphql.fit_queries import fits_of_gpu
 
-        return await fits_of_gpu(info.context, self, filter, order_by, first, after)
+        return await fits_of_gpu(info.context, self, filter, order_by, (first, after, last, before))
 
 
 @strawberry.type(description="One page of accelerators.")

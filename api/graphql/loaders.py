@@ -5,7 +5,7 @@ A loader lives as long as its request. Keys that are asked for in the same turn 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterable, Sequence
+from collections.abc import Coroutine, Hashable, Iterable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -15,7 +15,7 @@ from api.graphql.enums import FitSource
 from api.graphql.fits import Fit, fit_from_cell
 from api.graphql.live import unsupported_cell
 from db import fit_store
-from db.fit_store import AnyCell, FitKey, FitOrder, FitPage, FitQuery
+from db.fit_store import AnyCell, FitKey, FitOrder, FitOwner, FitPage, FitQuery
 from estimator.types import Status
 from estimator.weights import weight_table
 
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 Pair = tuple[int, int]
-TopKey = tuple[int, FitQuery, tuple[FitOrder, ...], int]
+#: An owner's id; then kind of owner, query, order, size of the page, whether it is the last one.
+TopKey = tuple[int, FitOwner, FitQuery, tuple[FitOrder, ...], int, bool]
 
 
 class Loaders:
@@ -52,12 +53,8 @@ class Loaders:
         return DataLoader(load_fn=self._load_sizes)
 
     @cached_property
-    def _top_of_models(self) -> DataLoader[TopKey, FitPage]:
-        return DataLoader(load_fn=self._load_top_of_models)
-
-    @cached_property
-    def _top_of_gpus(self) -> DataLoader[TopKey, FitPage]:
-        return DataLoader(load_fn=self._load_top_of_gpus)
+    def _tops(self) -> DataLoader[TopKey, FitPage]:
+        return DataLoader(load_fn=self._load_tops)
 
     async def pairing(self, model: Model, gpu: Gpu, slot: int | None) -> list[Fit]:
         """Fits of a pairing in every quantization, for one workload or all; live ones when none are published."""
@@ -113,13 +110,11 @@ class Loaders:
         """Quantization, file bytes and weight bytes of a model."""
         return await self._sizes.load(self._context.view.model_ids[model.slug])
 
-    async def top_of_model(self, model: Model, query: FitQuery, order: tuple[FitOrder, ...], size: int) -> FitPage:
-        """First page of a model's fits."""
-        return await self._top_of_models.load((self._context.view.model_ids[model.slug], query, order, size))
-
-    async def top_of_gpu(self, gpu: Gpu, query: FitQuery, order: tuple[FitOrder, ...], size: int) -> FitPage:
-        """First page of an accelerator's fits."""
-        return await self._top_of_gpus.load((self._context.view.gpu_ids[gpu.slug], query, order, size))
+    async def top_fits(
+        self, owner: FitOwner, number: int, query: FitQuery, order: tuple[FitOrder, ...], size: int, backwards: bool
+    ) -> FitPage:
+        """First page of the fits of a model, accelerator, quantization, engine or workload; or the last one."""
+        return await self._tops.load((number, owner, query, order, size, backwards))
 
     async def _load_pairs(self, keys: list[tuple[Pair, int | None]]) -> list[list[Fit]]:
         slots = {slot for _, slot in keys}
@@ -165,19 +160,14 @@ class Loaders:
             for row, quant in enumerate(view.quants)
         ]
 
-    async def _load_top_of_models(self, keys: list[TopKey]) -> list[FitPage]:
-        return await self._load_top(keys, fit_store.top_fits_of_models)
-
-    async def _load_top_of_gpus(self, keys: list[TopKey]) -> list[FitPage]:
-        return await self._load_top(keys, fit_store.top_fits_of_gpus)
-
-    async def _load_top(self, keys: list[TopKey], read: Callable[..., Awaitable[dict[int, FitPage]]]) -> list[FitPage]:
+    async def _load_tops(self, keys: list[TopKey]) -> list[FitPage]:
         found: dict[TopKey, FitPage] = {}
         reads, generation = self._context.services.reads, self._context.generation
-        for (query, order, size), ids in _grouped((key[1:], key[0]) for key in keys).items():
-            pages = await read(reads, generation, list(dict.fromkeys(ids)), query, order, size)
+        for one, ids in _grouped((key[1:], key[0]) for key in keys).items():
+            owner, query, order, size, backwards = one
+            pages = await fit_store.top_fits(reads, generation, owner, ids, query, order, size, backwards=backwards)
             for number in ids:
-                found[(number, query, order, size)] = pages.get(number, _EMPTY)
+                found[(number, *one)] = pages.get(number, _EMPTY)
         return [found[key] for key in keys]
 
 

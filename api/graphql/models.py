@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import strawberry
 
+from api.graphql.arguments import After, Before, First, FitOrders, Last, WhichFits
 from api.graphql.connections import Connection
 from api.graphql.described import describe
 from api.graphql.enums import OrderDirection
@@ -18,7 +19,6 @@ from api.graphql.scalars import Date, Int64
 from api.graphql.search import relevance
 
 if TYPE_CHECKING:
-    from api.graphql.fit_inputs import FitFilter, FitOrder
     from api.graphql.fits import FitConnection
     from api.graphql.quants import ModelQuant
 
@@ -119,23 +119,17 @@ class Model(Node):
     async def fits(
         self,
         info: strawberry.Info,
-        filter: Annotated[
-            Annotated[FitFilter, strawberry.lazy("api.graphql.fit_inputs")] | None,
-            strawberry.argument(description="Which fits; all given parts must hold."),
-        ] = None,
-        order_by: Annotated[
-            list[Annotated[FitOrder, strawberry.lazy("api.graphql.fit_inputs")]] | None,
-            strawberry.argument(description="Terms of the order, most important first; at most 3."),
-        ] = None,
-        first: Annotated[
-            int | None, strawberry.argument(description="Items on the page, 0 to 100; 20 when left out.")
-        ] = None,
-        after: Annotated[str | None, strawberry.argument(description="Cursor to continue after.")] = None,
+        filter: WhichFits = None,
+        order_by: FitOrders = None,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
     ) -> Annotated[FitConnection, strawberry.lazy("api.graphql.fits")]:
         """One page of fits."""
         from api.graphql.fit_queries import fits_of_model
 
-        return await fits_of_model(info.context, self, filter, order_by, first, after)
+        return await fits_of_model(info.context, self, filter, order_by, (first, after, last, before))
 
 
 @strawberry.type(description="One page of models.")

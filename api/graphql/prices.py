@@ -9,6 +9,8 @@ from __future__ import annotations
 from api.graphql.limits import FieldCost
 
 _PAGE = FieldCost(surcharge=1, page=True)
+#: Fits that lie all over the table, met in the order of an index that is not their own.
+_SPREAD = FieldCost(surcharge=20, page=True)
 _TEXT = FieldCost(surcharge=5)
 #: Texts that first take a fit apart into its terms: milliseconds each.
 _TERMS = FieldCost(surcharge=30)
@@ -46,6 +48,10 @@ PRICES: dict[str, FieldCost] = {
     "Model.fits": _PAGE,
     "Model.quants": FieldCost(surcharge=1, items=_QUANTS),
     "Gpu.fits": _PAGE,
+    "Workload.fits": _PAGE,
+    "Host.fits": _PAGE,
+    "Quant.fits": _SPREAD,
+    "Engine.fits": _SPREAD,
     "FitConnection.totalCount": FieldCost(surcharge=200),
     "Fit.headline": _TEXT,
     "Fit.summary": _TERMS,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import strawberry
 
+from api.graphql.arguments import After, Before, First, FitOrders, Last, WhichFits
 from api.graphql.enums import QuantFormat
 from api.graphql.ids import encode_id
 from api.graphql.models import as_texts
@@ -16,6 +17,7 @@ from estimator import types as domain
 
 if TYPE_CHECKING:
     from api.graphql.context import RequestContext
+    from api.graphql.fits import FitConnection
     from api.graphql.models import Model
 
 
@@ -39,6 +41,24 @@ class Quant(Node):
     importance_matrix: bool = strawberry.field(description="Whether it is made with an importance matrix.")
     sources: list[str] = strawberry.field(description="Where the facts come from.")
     spec: strawberry.Private[domain.Quant]
+
+    @strawberry.field(
+        description="Published fits in this quantization, none for those that runs do not cover; default order: score, best first."
+    )
+    async def fits(
+        self,
+        info: strawberry.Info,
+        filter: WhichFits = None,
+        order_by: FitOrders = None,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+    ) -> Annotated[FitConnection, strawberry.lazy("api.graphql.fits")]:
+        """One page of fits."""
+        from api.graphql.fit_queries import fits_of_quant
+
+        return await fits_of_quant(info.context, self, filter, order_by, (first, after, last, before))
 
 
 @strawberry.type(description="A model in one quantization.")

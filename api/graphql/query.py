@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import strawberry
 
 from api.graphql import catalog as catalog_lists
+from api.graphql.arguments import After, Before, First, Last
 from api.graphql.catalog import Catalog
 from api.graphql.comparisons import Comparison, ComparisonMatrix, compare, compare_all
 from api.graphql.engines import Engine
@@ -31,12 +32,6 @@ from api.graphql.workloads import Workload
 
 MAX_NODES = 100
 
-First = Annotated[
-    int | None, strawberry.argument(description="Items on the page from the start, 0 to 100; 20 when left out.")
-]
-After = Annotated[str | None, strawberry.argument(description="Cursor to continue after.")]
-Last = Annotated[int | None, strawberry.argument(description="Items on the page from the end, 0 to 100.")]
-Before = Annotated[str | None, strawberry.argument(description="Cursor to end before.")]
 Slug = Annotated[str, strawberry.argument(description="Slug or alias.")]
 QuantName = Annotated[
     str | None, strawberry.argument(description="Quantization, by slug or alias; the recommended one when left out.")
@@ -162,9 +157,11 @@ class Query(SetupQueries, RankingQueries):
         ] = None,
         first: First = None,
         after: After = None,
+        last: Last = None,
+        before: Before = None,
     ) -> FitConnection:
         """One page of fits."""
-        return await all_fits(info.context, filter, order_by, first, after)
+        return await all_fits(info.context, filter, order_by, (first, after, last, before))
 
     @strawberry.field(description="One model on several accelerators, side by side.")
     async def compare_gpus(

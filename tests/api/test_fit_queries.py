@@ -136,7 +136,7 @@ PAGE = """query($filter: FitFilter, $orderBy: [FitOrder!], $first: Int, $after: 
   fits(filter: $filter, orderBy: $orderBy, first: $first, after: $after) {
     totalCount pageInfo { hasNextPage hasPreviousPage endCursor }
     edges { cursor node { id score ttftMs safeContextTokens status recommended decode { tokensPerSecond }
-      model { slug } gpu { slug } quant { slug } workload { kind } } } } }"""
+      model { slug } gpu { slug } quant { slug } workload { kind } engine { kind } grade } } } }"""
 
 
 async def all_pages(data: Any, size: int, **variables: Any) -> list[dict[str, Any]]:
@@ -200,6 +200,14 @@ async def test_orders(data: Any, field: str, direction: str, read: Callable[[Any
         ({"safeContextTokens": {"max": 1000}}, lambda fit: fit["safeContextTokens"] <= 1000),
         ({"score": {"min": 90}}, lambda fit: fit["score"] >= 90),
         ({"score": {"max": 10}}, lambda fit: fit["score"] <= 10),
+        ({"minimumGrade": "B"}, lambda fit: fit["grade"] in "SAB"),
+        ({"minimumGrade": "C", "score": {"min": 70}}, lambda fit: fit["score"] >= 70),
+        ({"minimumGrade": "A", "score": {"min": 70, "max": 85}}, lambda fit: 80 <= fit["score"] <= 85),
+        ({"engine": {"in": ["VLLM"]}}, lambda fit: fit["engine"]["kind"] == "VLLM"),
+        (
+            {"engine": {"in": ["MLX", "VLLM"]}, "status": {"in": ["DOES_NOT_FIT"]}},
+            lambda fit: fit["engine"]["kind"] in ("MLX", "VLLM") and fit["status"] == "DOES_NOT_FIT",
+        ),
         ({"gpuMatches": {"vendor": {"in": ["APPLE"]}}}, lambda fit: fit["gpu"]["slug"].startswith("apple")),
         ({"modelMatches": {"mixtureOfExperts": True}}, lambda fit: fit["model"]["slug"].endswith("a3b")),
         (
@@ -215,7 +223,9 @@ async def test_a_filter_finds_exactly_what_it_says(data: Any, wanted: Any, holds
     assert found
 
 
-@pytest.mark.parametrize("wanted", [{"model": {"in": []}}, {"status": {"in": []}}, {"workload": {"in": []}}])
+@pytest.mark.parametrize(
+    "wanted", [{"model": {"in": []}}, {"status": {"in": []}}, {"workload": {"in": []}}, {"engine": {"in": []}}]
+)
 async def test_an_empty_set_matches_nothing(data: Any, wanted: Any) -> None:
     assert (await data(PAGE, filter=wanted))["fits"]["edges"] == []
 
@@ -317,6 +327,13 @@ async def test_a_cursor_of_a_passed_generation_is_stale(ask: Any) -> None:
     ("arguments", "code"),
     [
         ("first: 101", "LIMIT_EXCEEDED"),
+        ("last: 101", "LIMIT_EXCEEDED"),
+        ("last: -1", "BAD_USER_INPUT"),
+        ("first: 1, last: 1", "BAD_USER_INPUT"),
+        ('last: 1, after: "x"', "BAD_USER_INPUT"),
+        ('first: 1, before: "x"', "BAD_USER_INPUT"),
+        ('last: 1, before: "x"', "BAD_USER_INPUT"),
+        ("filter: {minimumGrade: E}", "BAD_USER_INPUT"),
         ("orderBy: [{field: SCORE}, {field: SCORE}]", "BAD_USER_INPUT"),
         ("filter: {score: {min: 2, max: 1}}", "BAD_USER_INPUT"),
         ('filter: {model: {in: ["nope"]}}', "NOT_FOUND"),

@@ -214,9 +214,10 @@ class Writer:
 
 #: Fields whose text takes milliseconds each; their own tests cover them.
 _SLOW = {"Fit.advice", "Fit.faq", "Fit.limits", "Fit.summary", "Query.estimates", "Query.recommendations", "Query.run"}
+_ENDS = ["(last: 2)", "(first: 1, last: 1)", "(first: 2, filter: {minimumGrade: B, engine: {in: [LLAMA_CPP]}})"]
 _PAGES = ["(first: 1)", "(first: 2)", "(first: 3)", "(first: 0)", "(first: 1000)", '(first: 1, after: "bad")']
 _ARGUMENTS = {
-    "fits": _PAGES,
+    "fits": [*_PAGES, *_ENDS],
     "models": [*_PAGES, '(first: 2, filter: {search: "lama"})', "(last: 2, orderBy: [{field: NAME}])"],
     "gpus": [*_PAGES, "(first: 3, orderBy: [{field: PRICE, direction: DESC}])"],
     "runs": _PAGES,

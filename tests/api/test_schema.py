@@ -127,14 +127,17 @@ ARGUMENTS = {
         "last": "Int",
         "before": "String",
     },
-    "Query.fits": {"filter": "FitFilter", "orderBy": "[FitOrder!]", "first": "Int", "after": "String"},
     "Query.compareGpus": {"model": "String!", "gpus": "[String!]!", "quant": "String", "workload": "WorkloadKind"},
     "Query.compareModels": {"gpu": "String!", "models": "[String!]!", "workload": "WorkloadKind"},
     "Query.recommendations": {"for": "RecommendationInput!", "mode": "OperatingMode", "first": "Int"},
     "Query.estimates": {"inputs": "[EstimateInput!]!"},
-    "Model.fits": {"filter": "FitFilter", "orderBy": "[FitOrder!]", "first": "Int", "after": "String"},
     "Mutation.upsertModel": {"input": "UpsertModelInput!"},
     "Subscription.decodeStream": {"model": "String!", "gpu": "String!", "quant": "String"},
+}
+#: Every kind of thing that fits belong to lists its own.
+OWNERS = ("Query", "Model", "Gpu", "Quant", "Workload", "Engine", "Host")
+ARGUMENTS |= {
+    f"{owner}.fits": ARGUMENTS["Query.models"] | {"filter": "FitFilter", "orderBy": "[FitOrder!]"} for owner in OWNERS
 }
 ERROR_CODES = {
     "NOT_FOUND",

@@ -38,6 +38,11 @@ QUERIES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
         {"n": 1},
         {"n": 5},
     ),
+    "last of each accelerator": (
+        "query($n: Int) { gpus(first: $n) { nodes { fits(last: $n) { nodes { ...F } } } } }",
+        {"n": 1},
+        {"n": 5},
+    ),
     "one model": (
         """query($n: Int) { model(slug: "llama-2-7b") { fits(first: $n) { nodes {
           ...F headline limits { code } measurements(first: $n) { nodes { tokensPerSecond } } } } } }""",
@@ -77,6 +82,21 @@ QUERIES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
         {"n": 20},
     ),
 }
+
+
+@pytest.mark.parametrize("kind", ["quant", "workload", "engine", "host"])
+@pytest.mark.parametrize("paging", ["first", "last"])
+async def test_one_statement_for_the_fits_of_all_owners_of_a_kind(
+    data: Any, statements: Any, kind: str, paging: str
+) -> None:
+    fits = f"fits({paging}: $n, filter: {{recommended: true}}) {{ nodes {{ ...F }} }}"
+    await data("{ __typename }")
+    counts = []
+    for size in (1, 5):
+        with statements() as found:
+            await data(f"query($n: Int) {{ {kind}s {{ {fits} }} }} {FIT}", n=size)
+        counts.append(len(found))
+    assert counts == [1, 1]
 
 
 @pytest.mark.parametrize("name", QUERIES)

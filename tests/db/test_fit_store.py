@@ -15,7 +15,7 @@ from bench.synthetic import synthetic_block
 from db import fit_query, fit_store
 from db.fit_cells import FitKey, StoredCell
 from db.fit_packing import concatenate, pack_model
-from db.fit_query import FitField, FitOrder, FitQuery, cursor_of
+from db.fit_query import FitField, FitOrder, FitOwner, FitQuery, cursor_of
 from db.fit_tables import SLOT_COUNT, create_storage, index_statements
 from db.generations import Generation
 from db.publication import write_block
@@ -130,6 +130,7 @@ def matches(cell: StoredCell, query: FitQuery) -> bool:
         and (query.gpu_ids is None or cell.key.gpu_id in query.gpu_ids)
         and (query.quant_ids is None or cell.key.quant_id in query.quant_ids)
         and cell.workload_id in query.workload_ids
+        and (query.engines is None or cell.engine in query.engines)
         and (query.statuses is None or cell.status in query.statuses)
         and (query.recommended is None or cell.recommended == query.recommended)
         and (query.decode_min is None or decode >= query.decode_min)
@@ -170,6 +171,7 @@ def random_query(rng: random.Random) -> tuple[FitQuery, tuple[FitOrder, ...]]:
         gpu_ids=maybe(lambda: some(GPUS)),
         quant_ids=maybe(lambda: some(QUANTS)),
         workload_ids=tuple(rng.sample(range(SLOT_COUNT), rng.randint(1, SLOT_COUNT))),
+        engines=maybe(lambda: tuple(rng.sample(list(Engine), rng.randint(1, 3))), 0.15),
         statuses=maybe(lambda: tuple(rng.sample(STATUSES[:4], rng.randint(1, 3)))),
         recommended=maybe(lambda: rng.random() < 0.5),
         decode_min=maybe(lambda: rng.choice([0.0, 2.0, 20.0])),
@@ -216,6 +218,9 @@ async def test_pages_walk_all_matches_in_order_both_ways(
         page = await fit_store.page_fits(reader, GENERATION, query, order, before=cursors[at], limit=limit)
         assert page.cells == expected[max(at - limit, 0) : at]
         assert (page.has_previous, page.has_next) == (at > limit, True)
+    page = await fit_store.page_fits(reader, GENERATION, query, order, limit=limit, backwards=True)
+    assert page.cells == expected[-limit:]
+    assert (page.has_previous, page.has_next) == (len(expected) > limit, False)
 
 
 def normal(order: tuple[FitOrder, ...]) -> tuple[FitOrder, ...]:
@@ -233,6 +238,28 @@ async def test_tops_are_first_pages_of_each(reader: Reader, seed: int) -> None:
     by_gpu = await fit_store.top_fits_of_gpus(reader, GENERATION, list(range(1, GPUS + 1)), query, order, 3)
     for gpu, page in by_gpu.items():
         assert page == await fit_store.page_fits(reader, GENERATION, replace(query, gpu_ids=(gpu,)), order, limit=3)
+
+
+@pytest.mark.parametrize("owner", list(FitOwner))
+@pytest.mark.parametrize("seed", range(6))
+async def test_first_and_last_pages_of_every_kind_of_owner(
+    reader: Reader, seed: int, owner: FitOwner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = random.Random(seed)
+    monkeypatch.setattr(fit_query, "NARROW_IDS", rng.choice([0, 24]))
+    monkeypatch.setattr(fit_query, "WALKED_ROWS", rng.choice([1, 20_000]))
+    fit_store.tops_statement.cache_clear()
+    cells = await all_cells(reader)
+    query, order = random_query(rng)
+    ids = {FitOwner.WORKLOAD: range(SLOT_COUNT), FitOwner.ENGINE: range(len(Engine))}.get(owner, range(1, 13))
+    for backwards in (False, True):
+        found = await fit_store.top_fits(reader, GENERATION, owner, ids, query, order, 4, backwards=backwards)
+        for each in ids:
+            of_it = [cell for cell in cells if matches(cell, owner.only(query, each))]
+            expected = sorted(of_it, key=lambda cell: rank(cell, normal(order)))
+            assert found[each].cells == (expected[-4:] if backwards else expected[:4])
+            ends = (len(expected) > 4, False) if backwards else (False, len(expected) > 4)
+            assert (found[each].has_previous, found[each].has_next) == ends
 
 
 async def test_sizes_of_models(reader: Reader) -> None:
