@@ -316,10 +316,7 @@ def page_source(
         )
     if cursor is not None:
         where += _beyond(terms, order, cursor, slot, backwards)
-    wanted = (
-        f"SELECT {slot} AS slot, f.model_id, f.gpu_id, f.quant_id, f.born, f.flags, f.decode_{slot} AS decode, "
-        f"f.ttft_{slot} AS ttft, f.safe_{slot} AS safe, f.score_{slot} AS score, f.plan, f.band, f.rest "
-    )
+    wanted = f"SELECT {_cell(slot)} "
     ends = [(column, "DESC" if descending != backwards else "ASC") for column, descending in terms if column != _ZERO]
     source, ordered = checked(table), ", ".join(" ".join(each) for each in ends)
     whole = f"{wanted} FROM {source} f WHERE {' AND '.join(where)} ORDER BY {ordered} LIMIT {int(limit)}"
@@ -344,11 +341,36 @@ def page_source(
     )
 
 
+def best_of_quants(
+    table: str, query: FitQuery, order: Sequence[FitOrder], slot: int, limit: int, *, backwards: bool = False
+) -> str:
+    """SELECT of the first ``limit`` cells of workload ``slot`` of each quant, or of the last, with one read of the rows.
+
+    No index leads to the rows of a quant: fit for narrow queries only.
+    """
+    fields = [(f"f.{each.field.value}_{slot}", each.descending) for each in order if each.field is not FitField.KEY]
+    terms = [*fields, *((column, _key_descends(order)) for column in _KEY)]
+    ordered = ", ".join(f"{column} {'DESC' if descending != backwards else 'ASC'}" for column, descending in terms)
+    ranked = (
+        f"SELECT f.*, row_number() OVER (PARTITION BY f.quant_id ORDER BY {ordered}) AS place FROM {checked(table)} f"
+    )
+    where = " AND ".join(conditions(query, slot))
+    return f"SELECT {_cell(slot)} FROM ({ranked} WHERE {where}) f WHERE f.place <= {int(limit)}"
+
+
 def with_shared(table: str, source: str) -> str:
     """Statement that joins the cells of ``source`` with what their rows share, in the order of ``CELL_COLUMNS``."""
     return (
         f"SELECT c.slot, c.model_id, c.gpu_id, c.quant_id, c.flags, c.decode, c.ttft, c.safe, c.score, c.rest, "
         f"{shared_columns('c', 'c.slot')} FROM ({source}) c {shared_joins(table, 'c')}"
+    )
+
+
+def _cell(slot: int) -> str:
+    """Columns of a row that make the cell of a workload, as ``with_shared`` names them."""
+    return (
+        f"{slot} AS slot, f.model_id, f.gpu_id, f.quant_id, f.born, f.flags, f.decode_{slot} AS decode, "
+        f"f.ttft_{slot} AS ttft, f.safe_{slot} AS safe, f.score_{slot} AS score, f.plan, f.band, f.rest"
     )
 
 

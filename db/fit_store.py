@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from operator import itemgetter
 from typing import Any
@@ -18,8 +18,10 @@ from db.fit_query import (
     FitOrder,
     FitOwner,
     FitQuery,
+    best_of_quants,
     conditions,
     cursor_of,
+    is_narrow,
     normal,
     row_rank,
     shared_columns,
@@ -148,8 +150,7 @@ async def page_fits(
     ]
     if not sources:
         return FitPage([], [], False, False)
-    union = " UNION ALL ".join(f"SELECT * FROM ({source}) s{number}" for number, source in enumerate(sources))
-    rows = await _rows(reader, generation, with_shared(generation.table, union))
+    rows = await _rows(reader, generation, _union(generation, sources))
     return _page(rows, generation.id, order, limit, backwards=backwards, beyond=cursor is not None)
 
 
@@ -164,24 +165,35 @@ async def top_fits(
     *,
     backwards: bool = False,
 ) -> dict[int, FitPage]:
-    """First page, or the last one, of the fits of each of ``ids``. What ``query`` says of the owner is not looked at."""
+    """First page, or the last one, of the fits of each of ``ids``. What ``query`` says of the owner is not looked at.
+
+    No index leads to the rows of a quant: each of several takes about half a second of a full table, unless the query is
+    narrow. Then one walk through all that passes serves them together.
+    """
     query, order, slots = owner.only(query, 0), normal(order), _slots(query)
     wanted, owner_of = list(dict.fromkeys(ids)), owner.reader()
     groups: dict[int, list[Row]] = {each: [] for each in wanted}
-    if owner is FitOwner.WORKLOAD or not slots or reader.dialect != "postgresql":
-        step = max(_COMPOUND_LIMIT // max(len(slots), 1), 1)
+    statements: list[tuple[str, dict[str, Any]]] = []
+    if not wanted or not slots:
+        pass
+    elif owner is FitOwner.QUANT and len(wanted) > 1 and is_narrow(query):
+        whole = replace(query, quant_ids=tuple(wanted))
+        each_slot = [
+            best_of_quants(generation.table, whole, order, slot, limit + 1, backwards=backwards) for slot in slots
+        ]
+        statements.append((_union(generation, each_slot), {}))
+    elif reader.dialect == "postgresql" and owner in (FitOwner.MODEL, FitOwner.GPU, FitOwner.ENGINE):
+        statement = tops_statement(generation.table, owner, query, order, limit, backwards)
+        statements.append((statement, {"k0": int_array(wanted)}))
+    else:
+        step = max(_COMPOUND_LIMIT // len(slots), 1)
         for start in range(0, len(wanted), step):
             parts = [owner.only(query, each) for each in wanted[start : start + step]]
-            sources = [
-                source for part in parts for source in _sources(reader, generation, part, order, limit, backwards)
-            ]
+            sources = [each for part in parts for each in _sources(reader, generation, part, order, limit, backwards)]
             if sources:
-                union = " UNION ALL ".join(f"SELECT * FROM ({each}) s{number}" for number, each in enumerate(sources))
-                for row in await _rows(reader, generation, with_shared(generation.table, union)):
-                    groups[owner_of(row)].append(row)
-    elif wanted:
-        statement = tops_statement(generation.table, owner, query, order, limit, backwards)
-        for row in await _rows(reader, generation, statement, {"k0": int_array(wanted)}):
+                statements.append((_union(generation, sources), {}))
+    for statement, parameters in statements:
+        for row in await _rows(reader, generation, statement, parameters):
             groups[owner_of(row)].append(row)
     return {each: _page(rows, generation.id, order, limit, backwards=backwards) for each, rows in groups.items()}
 
@@ -244,6 +256,11 @@ async def model_quants(reader: Reader, generation: Generation, model_ids: Sequen
     for row in await _rows(reader, generation, statement, parameters):
         found[row[0]][row[1]] = ModelQuant(*row)
     return {model_id: list(quants.values()) for model_id, quants in found.items()}
+
+
+def _union(generation: Generation, sources: Sequence[str]) -> str:
+    union = " UNION ALL ".join(f"SELECT * FROM ({source}) s{number}" for number, source in enumerate(sources))
+    return with_shared(generation.table, union)
 
 
 def _sources(

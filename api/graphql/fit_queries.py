@@ -178,6 +178,8 @@ async def fits_of_engine(
 ) -> FitConnection:
     """One page of an engine's fits."""
     owner = (FitOwner.ENGINE, ENGINES.index(engine.kind), f"engine {engine.slug}")
+    if engine.front_of is not None:
+        return _none(context, wanted, order_by, paging, owner[2])
     return await _fits_of(context, owner, wanted, order_by, paging)
 
 
@@ -201,10 +203,23 @@ async def fits_of_host(
     paging: Paging,
 ) -> FitConnection:
     """One page of the fits that were computed with a host: all of them with the default one, else none."""
+    mark = f"host {host.slug}"
+    if not host.default:
+        return _none(context, wanted, order_by, paging, mark)
     chosen = selection_of(context.view, wanted, order_by)
-    page, mark = _checked(context, paging), f"host {host.slug}"
-    if host.default:
-        return await _page(context, chosen, lambda: chosen.query, page, mark)
+    return await _page(context, chosen, lambda: chosen.query, _checked(context, paging), mark)
+
+
+def _none(
+    context: RequestContext,
+    wanted: FitFilter | None,
+    order_by: Sequence[FitOrder] | None,
+    paging: Paging,
+    mark: str,
+) -> FitConnection:
+    """The page of an owner that no published fit is of."""
+    chosen = selection_of(context.view, wanted, order_by)
+    _checked(context, paging)
     return _connection(context, _NOTHING, chosen, mark, lambda: dataclasses.replace(chosen.query, model_ids=()))
 
 

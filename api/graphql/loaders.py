@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from strawberry.dataloader import DataLoader
 
 from api.graphql.enums import FitSource
+from api.graphql.errors import LimitExceededError
 from api.graphql.fits import Fit, fit_from_cell
 from api.graphql.live import unsupported_cell
 from db import fit_store
+from db.fit_query import NARROW_IDS, is_narrow
 from db.fit_store import AnyCell, FitKey, FitOrder, FitOwner, FitPage, FitQuery
 from estimator.types import Status
 from estimator.weights import weight_table
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
+#: Most quantizations whose fits are read at once when nothing narrows them to few models or accelerators.
+MANY_QUANTS = 5
 Pair = tuple[int, int]
 #: An owner's id; then kind of owner, query, order, size of the page, whether it is the last one.
 TopKey = tuple[int, FitOwner, FitQuery, tuple[FitOrder, ...], int, bool]
@@ -54,6 +58,7 @@ class Loaders:
 
     @cached_property
     def _tops(self) -> DataLoader[TopKey, FitPage]:
+        # What is an exception is raised for its key alone.
         return DataLoader(load_fn=self._load_tops)
 
     async def pairing(self, model: Model, gpu: Gpu, slot: int | None) -> list[Fit]:
@@ -160,15 +165,28 @@ class Loaders:
             for row, quant in enumerate(view.quants)
         ]
 
-    async def _load_tops(self, keys: list[TopKey]) -> list[FitPage]:
-        found: dict[TopKey, FitPage] = {}
+    async def _load_tops(self, keys: list[TopKey]) -> list[FitPage | Exception]:
+        found: dict[TopKey, FitPage | Exception] = {}
         reads, generation = self._context.services.reads, self._context.generation
         for one, ids in _grouped((key[1:], key[0]) for key in keys).items():
             owner, query, order, size, backwards = one
+            if owner is FitOwner.QUANT and len(set(ids)) > MANY_QUANTS and not is_narrow(query):
+                found |= dict.fromkeys(((number, *one) for number in ids), _too_wide(len(set(ids))))
+                continue
             pages = await fit_store.top_fits(reads, generation, owner, ids, query, order, size, backwards=backwards)
             for number in ids:
                 found[(number, *one)] = pages.get(number, _EMPTY)
         return [found[key] for key in keys]
+
+
+def _too_wide(quants: int) -> LimitExceededError:
+    """No index leads to the fits of a quantization: each of many would walk through those of all others."""
+    return LimitExceededError(
+        "quantizations with fits",
+        quants,
+        MANY_QUANTS,
+        f"Fits of {quants} quantizations at once need a filter that leaves at most {NARROW_IDS} models or accelerators.",
+    )
 
 
 _EMPTY = FitPage(cells=[], cursors=[], has_next=False, has_previous=False)

@@ -43,7 +43,8 @@ class Quant(Node):
     spec: strawberry.Private[domain.Quant]
 
     @strawberry.field(
-        description="Published fits in this quantization, none for those that runs do not cover; default order: score, best first."
+        description="Published fits in this quantization, none for those that runs do not cover; default order: score, best "
+        "first. Of more than 5 quantizations at once only with a filter that leaves at most 24 models or accelerators."
     )
     async def fits(
         self,

@@ -68,7 +68,7 @@ async def test_pages_from_the_end_are_those_from_the_start_turned_round(data: An
 @pytest.mark.parametrize("plural", ["quants", "workloads", "engines", "hosts"])
 async def test_lists_hold_the_first_of_their_own_fits(data: Any, plural: str) -> None:
     singular = plural[:-1]
-    wanted = {"recommended": True}
+    wanted = {"recommended": True, "model": {"in": ["llama-2-7b", "llama-3.1-8b", "qwen3-30b-a3b"]}}
     found = await data(
         f"query($filter: FitFilter) {{ {plural} {{ slug fits(first: 3, filter: $filter) {{ totalCount {PARTS} }} }} "
         f"fits(first: 100, filter: $filter) {{ totalCount {PARTS} }} }}",
@@ -101,6 +101,22 @@ async def test_a_filter_that_shuts_an_owner_out_leaves_it_nothing(data: Any) -> 
         assert (workload["fits"]["totalCount"] > 0) == (workload["kind"] == "RAG")
     for engine in found["engines"]:
         assert [fit["engine"]["kind"] for fit in engine["fits"]["nodes"]] == ["VLLM"] * (engine["kind"] == "VLLM")
+
+
+async def test_fits_of_many_quantizations_need_a_narrow_filter(ask: Any) -> None:
+    answer = await ask(
+        "{ quants { fits(first: 1) { nodes { id } } } workloads { fits(first: 1) { nodes { score } } } }"
+    )
+    assert answer["data"] is None
+    limit = answer["errors"][0]["extensions"]
+    assert (limit["code"], limit["limit"], limit["maximum"]) == ("LIMIT_EXCEEDED", "quantizations with fits", 5)
+    # What is read in the same turn stands.
+    assert {error["path"][0] for error in answer["errors"]} == {"quants"}
+    few = " ".join(
+        f'{name}: quant(slug: "{name}") {{ fits(first: 1) {{ nodes {{ score }} }} }}' for name in ("q8_0", "q6_k")
+    )
+    answer = await ask(f"{{ {few} }}")
+    assert all(quant["fits"]["nodes"] for quant in answer["data"].values())
 
 
 async def test_a_cursor_of_one_owner_is_not_one_of_another(ask: Any, data: Any) -> None:

@@ -24,7 +24,8 @@ QUERIES = (
     f"gpu {{ fits(first: 2) {{ nodes {{ {NAMES} }} }} }} }} }} }} }} }}",
     '{ compareGpus(model: "qwen3-30b-a3b", gpus: ["rtx-4090", "rtx-3090"]) { winner rows { measure values deltas } } }',
     '{ recommendations(for: {gpu: "rtx-3090"}) { score fit { model { slug } quant { slug } } } }',
-    "{ quants { fits(first: 2) { totalCount nodes { id score } } } workloads { fits(last: 2) { nodes { id score } } } "
+    '{ quants { fits(first: 2, filter: {model: {in: ["llama-2-7b"]}}) { totalCount nodes { id score } } } '
+    "workloads { fits(last: 2) { nodes { id score } } } "
     "engines { fits(first: 2, orderBy: [{field: DECODE}]) { nodes { id } } } hosts { fits(first: 2) { nodes { id } } } }",
     "{ fits(last: 5, filter: {minimumGrade: A, engine: {in: [VLLM]}}) { totalCount pageInfo { hasPreviousPage } nodes { id } } }",
     "{ catalog { revision generation fitCount unsupportedCount lastRun { state cellCount } } runs { totalCount } }",

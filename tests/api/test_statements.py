@@ -89,7 +89,7 @@ QUERIES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
 async def test_one_statement_for_the_fits_of_all_owners_of_a_kind(
     data: Any, statements: Any, kind: str, paging: str
 ) -> None:
-    fits = f"fits({paging}: $n, filter: {{recommended: true}}) {{ nodes {{ ...F }} }}"
+    fits = f'fits({paging}: $n, filter: {{recommended: true, gpu: {{in: ["rtx-4090"]}}}}) {{ nodes {{ ...F }} }}'
     await data("{ __typename }")
     counts = []
     for size in (1, 5):
