@@ -327,9 +327,10 @@ def page_source(
     if len(loose) <= 1:
         return whole
     # A filter that almost nothing passes would walk the whole index, row by row: after so many, read the table through.
+    # A bucket is walked to its end, for it is not in order within.
     walked = (
         f"SELECT f.*, {ends[0][0]} AS bucket FROM {source} f WHERE {' AND '.join(bounds)} "
-        f"ORDER BY {' '.join(ends[0])} LIMIT {WALKED_ROWS}"
+        f"ORDER BY {' '.join(ends[0])} FETCH FIRST {WALKED_ROWS} ROWS WITH TIES"
     )
     near = ", ".join([f"f.bucket {ends[0][1]}", *(" ".join(each) for each in ends[1:])])
     far = ", ".join([f"({ends[0][0]} + 0) {ends[0][1]}", *(" ".join(each) for each in ends[1:])])

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import text
 
 from bench.synthetic import synthetic_block
-from db import fit_query, fit_store
+from db import fit_query, fit_store, fit_tables
 from db.fit_cells import FitKey, StoredCell
 from db.fit_packing import concatenate, pack_model
 from db.fit_query import FitField, FitOrder, FitOwner, FitQuery, cursor_of
@@ -221,6 +221,25 @@ async def test_pages_walk_all_matches_in_order_both_ways(
     page = await fit_store.page_fits(reader, GENERATION, query, order, limit=limit, backwards=True)
     assert page.cells == expected[-limit:]
     assert (page.has_previous, page.has_next) == (len(expected) > limit, False)
+
+
+@pytest.mark.parametrize("descending", [True, False])
+async def test_a_walk_that_ends_within_a_bucket_takes_all_of_it(
+    reader: Reader, descending: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fit_query, "NARROW_IDS", 0)
+    monkeypatch.setattr(fit_query, "WALKED_ROWS", 10)
+    # Everything that runs is in one bucket: of a full table, tens of thousands of rows may be.
+    for module in (fit_query, fit_tables):
+        monkeypatch.setattr(module, "BUCKET_SHIFT", 30)
+    query, order = (
+        FitQuery(workload_ids=(1,), safe_context_min=1, score_min=1.0),
+        (FitOrder(FitField.DECODE, descending),),
+    )
+    cells = [cell for cell in await all_cells(reader) if matches(cell, query)]
+    assert len(cells) > 100
+    page = await fit_store.page_fits(reader, GENERATION, query, order, limit=3)
+    assert page.cells == sorted(cells, key=lambda cell: rank(cell, order))[:3]
 
 
 def normal(order: tuple[FitOrder, ...]) -> tuple[FitOrder, ...]:
