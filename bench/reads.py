@@ -14,7 +14,7 @@ from typing import Any
 
 from db import fit_store
 from db.fit_query import FitField, FitOrder, FitQuery
-from db.fit_store import FitKey
+from db.fit_store import FitKey, FitOwner
 from db.generations import current_generation
 from db.reading import Reader, reader_of
 from db.session import async_engine
@@ -32,11 +32,9 @@ def reads(reader: Reader, generation: Any) -> dict[str, Callable[[int], Awaitabl
     def page(order: tuple[FitOrder, ...], **query: Any) -> Awaitable[Any]:
         return fit_store.page_fits(reader, generation, FitQuery(**query), order)
 
-    def top(
-        read: Callable[..., Awaitable[Any]], count: int, order: tuple[FitOrder, ...], start: int, **query: Any
-    ) -> Awaitable[Any]:
+    def top(owner: FitOwner, count: int, order: tuple[FitOrder, ...], start: int, **query: Any) -> Awaitable[Any]:
         ids = range(start + 1, start + 1 + count)
-        return read(reader, generation, ids, FitQuery(workload_ids=(1,), **query), order, 3)
+        return fit_store.top_fits(reader, generation, owner, ids, FitQuery(workload_ids=(1,), **query), order, 3)
 
     return {
         "one pairing and quant, 5 workloads": lambda i: fit_store.fetch_fits(reader, generation, [FitKey(i + 1, 5, 3)]),
@@ -56,8 +54,8 @@ def reads(reader: Reader, generation: Any) -> dict[str, Callable[[int], Awaitabl
         "best 20 of a gpu": lambda i: page(_SCORE, gpu_ids=(i + 1,), workload_ids=(1,)),
         "best 20 of a gpu, recommended": lambda i: page(_SCORE, gpu_ids=(i + 1,), workload_ids=(1,), recommended=True),
         "20 of a gpu by latency": lambda i: page(_TTFT, gpu_ids=(i + 1,), workload_ids=(1,)),
-        "20 models, 3 fastest each": lambda i: top(fit_store.top_fits_of_models, 20, _DECODE, i),
-        "20 gpus, 3 best recommended each": lambda i: top(fit_store.top_fits_of_gpus, 20, _SCORE, i, recommended=True),
+        "20 models, 3 fastest each": lambda i: top(FitOwner.MODEL, 20, _DECODE, i),
+        "20 gpus, 3 best recommended each": lambda i: top(FitOwner.GPU, 20, _SCORE, i, recommended=True),
         "sizes of 20 models": lambda i: fit_store.model_quants(reader, generation, range(i + 1, i + 21)),
         "count of a model": lambda i: fit_store.count_fits(
             reader, generation, FitQuery(model_ids=(i + 1,), workload_ids=(1,), decode_min=20.0)

@@ -24,7 +24,7 @@ from api.graphql.services import Services
 from api.settings import ApiSettings
 from bench.queries import PAGE
 from db.fit_query import FitField, FitOrder, FitQuery
-from db.fit_store import SLOTS, tops_statement
+from db.fit_store import SLOTS, FitOwner, tops_statement
 from db.reading import PostgresReader
 from db.session import async_engine
 from estimator.types import STATUSES, WorkloadKind
@@ -56,7 +56,7 @@ class Routes:
         assert isinstance(reader, PostgresReader)
         self.reader = reader
         self.state = view.state
-        statement = tops_statement(view.generation.table, "model_id", FitQuery(workload_ids=(_SLOT,)), _ORDER, PAGE)
+        statement = tops_statement(view.generation.table, FitOwner.MODEL, FitQuery(workload_ids=(_SLOT,)), _ORDER, PAGE)
         self.statement = statement.replace(":generation", str(view.generation.id))
         self.models = {model.slug: (view.model_ids[model.slug], model.name) for model in view.models}
         self.gpus = {

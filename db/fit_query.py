@@ -11,6 +11,7 @@ from enum import StrEnum
 from operator import itemgetter
 from typing import Any
 
+from db.fit_cells import ENGINES
 from db.fit_packing import BAND_CELL, BAND_CELLS_AT, PLAN_CELL, float_bits
 from db.fit_tables import (
     BAND_BYTES,
@@ -42,7 +43,6 @@ FitCursor = tuple[int, ...]
 _KEY = ("f.model_id", "f.gpu_id", "f.quant_id")
 _NOT_RUNNING = frozenset((Status.DOES_NOT_FIT, Status.UNSUPPORTED))
 _RUNNING = frozenset(STATUSES) - _NOT_RUNNING
-_ENGINES = tuple(Engine)
 _ENGINE_OF_ROW = f"((f.flags >> {ENGINE_SHIFT}) & {ENGINE_MASK})"
 #: Most models or GPUs whose rows are read and sorted rather than met in the order of an index.
 NARROW_IDS = 24
@@ -112,7 +112,7 @@ class FitOwner(StrEnum):
     @property
     def column(self) -> str:
         """What a condition on a row compares with the id; none for a workload, which has columns of its own."""
-        return _ENGINE_OF_ROW if self is FitOwner.ENGINE else f"{self.value}"
+        return _ENGINE_OF_ROW if self is FitOwner.ENGINE else self.value
 
     def only(self, query: FitQuery, owner: int) -> FitQuery:
         """``query`` of this owner alone, whatever it said of owners of this kind."""
@@ -123,7 +123,7 @@ class FitOwner(StrEnum):
         if self is FitOwner.QUANT:
             return replace(query, quant_ids=(owner,))
         if self is FitOwner.ENGINE:
-            return replace(query, engines=(_ENGINES[owner],))
+            return replace(query, engines=(ENGINES[owner],))
         return replace(query, workload_ids=(owner,))
 
     def allowed(self, query: FitQuery, owner: int) -> bool:
@@ -131,7 +131,7 @@ class FitOwner(StrEnum):
         if self is FitOwner.WORKLOAD:
             return owner in query.workload_ids
         if self is FitOwner.ENGINE:
-            return query.engines is None or _ENGINES[owner] in query.engines
+            return query.engines is None or ENGINES[owner] in query.engines
         ids = {FitOwner.MODEL: query.model_ids, FitOwner.GPU: query.gpu_ids, FitOwner.QUANT: query.quant_ids}[self]
         return ids is None or owner in ids
 
@@ -178,7 +178,7 @@ def conditions(query: FitQuery, slot: int, guard: str = "", *, indexed: bool = T
         if ids is not None:
             found.append(f"{guard}f.{column} IN ({_integers(ids)})" if ids else "1 = 0")
     if query.engines is not None:
-        codes = [_ENGINES.index(engine) for engine in query.engines]
+        codes = [ENGINES.index(engine) for engine in query.engines]
         found.append(f"{_ENGINE_OF_ROW} IN ({_integers(codes)})" if codes else "1 = 0")
     if query.statuses is not None and set(query.statuses) == _RUNNING:
         found.append(runs(slot, "f."))

@@ -52,8 +52,6 @@ __all__ = [
     "model_quants",
     "page_fits",
     "top_fits",
-    "top_fits_of_gpus",
-    "top_fits_of_models",
 ]
 #: SQLite joins at most 500 SELECTs in one compound statement.
 _COMPOUND_LIMIT = 400
@@ -198,30 +196,6 @@ async def top_fits(
     return {each: _page(rows, generation.id, order, limit, backwards=backwards) for each, rows in groups.items()}
 
 
-async def top_fits_of_models(
-    reader: Reader,
-    generation: Generation,
-    model_ids: Sequence[int],
-    query: FitQuery,
-    order: Sequence[FitOrder],
-    limit: int,
-) -> dict[int, FitPage]:
-    """First page of each model's fits. ``query.model_ids`` is not looked at."""
-    return await top_fits(reader, generation, FitOwner.MODEL, model_ids, query, order, limit)
-
-
-async def top_fits_of_gpus(
-    reader: Reader,
-    generation: Generation,
-    gpu_ids: Sequence[int],
-    query: FitQuery,
-    order: Sequence[FitOrder],
-    limit: int,
-) -> dict[int, FitPage]:
-    """First page of each GPU's fits. ``query.gpu_ids`` is not looked at."""
-    return await top_fits(reader, generation, FitOwner.GPU, gpu_ids, query, order, limit)
-
-
 async def count_fits(reader: Reader, generation: Generation, query: FitQuery) -> int:
     """How many cells match: from the counters of the generation when nothing is filtered."""
     slots = _slots(query)
@@ -277,10 +251,9 @@ def _sources(
 
 @lru_cache(maxsize=512)
 def tops_statement(
-    table: str, owner: FitOwner | str, query: FitQuery, order: tuple[FitOrder, ...], limit: int, backwards: bool = False
+    table: str, owner: FitOwner, query: FitQuery, order: tuple[FitOrder, ...], limit: int, backwards: bool = False
 ) -> str:
     """PostgreSQL's statement for the first cells, or the last ones, of each of the ids ``:k0``."""
-    owner = FitOwner(owner)
     one = owner.only(query, 0)
     sources = [
         source.replace(f"{owner.column} IN (0)", f"{owner.column} = k.c0")

@@ -136,7 +136,7 @@ def _gguf_draft(facts: FitFacts, beside: DraftFacts, folder: str) -> list[str]:
 
 
 def _llama_server(facts: FitFacts) -> Command | None:
-    if not _cache_is(facts, *_LLAMA_CACHES) or not _drafts_in(facts, QuantFormat.GGUF):
+    if not _llama_can(facts):
         return None
     text = _join(["llama-server", *_gguf_source(facts), *llama_flags(facts), "--port", str(_PORT)])
     return Command(Engine.LLAMA_CPP, Tool.LLAMA_SERVER, _with_order(facts, text))
@@ -150,8 +150,9 @@ def _with_order(facts: FitFacts, text: str) -> str:
     return f"# layers by accelerator: {names}\n# bring -ts into the order of: llama-server --list-devices\n{text}"
 
 
-def _drafts_in(facts: FitFacts, *formats: QuantFormat) -> bool:
-    return facts.draft is None or facts.draft.draft.quant.format in formats
+def _llama_can(facts: FitFacts) -> bool:
+    draft = facts.draft
+    return _cache_is(facts, *_LLAMA_CACHES) and (draft is None or draft.draft.quant.format is QuantFormat.GGUF)
 
 
 def _is_plain(facts: FitFacts) -> bool:
@@ -161,9 +162,7 @@ def _is_plain(facts: FitFacts) -> bool:
 
 def _llama_docker(facts: FitFacts) -> Command | None:
     backend = facts.estimate.backend
-    if backend is None or backend not in _CONTAINERS or not _cache_is(facts, *_LLAMA_CACHES):
-        return None
-    if not _drafts_in(facts, QuantFormat.GGUF):
+    if backend is None or backend not in _CONTAINERS or not _llama_can(facts):
         return None
     tag, devices = _CONTAINERS[backend]
     sources = [facts.gguf_repository, *([facts.draft.gguf_repository] if facts.draft else [])]

@@ -1,8 +1,8 @@
-"""Arguments that lists share."""
+"""Arguments that lists share, and the list of fits that many types have."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import strawberry
 from strawberry.types.lazy_type import LazyType
@@ -10,6 +10,7 @@ from strawberry.types.lazy_type import LazyType
 # The types whose fields take them are imported by the module that defines them.
 if TYPE_CHECKING:
     from api.graphql.fit_inputs import FitFilter, FitOrder
+    from api.graphql.fits import FitConnection
 else:
     FitFilter = LazyType("FitFilter", "api.graphql.fit_inputs")
     FitOrder = LazyType("FitOrder", "api.graphql.fit_inputs")
@@ -26,3 +27,23 @@ WhichFits: TypeAlias = Annotated[
 FitOrders: TypeAlias = Annotated[
     list[FitOrder] | None, strawberry.argument(description="Terms of the order, most important first; at most 3.")
 ]
+
+
+def fits_field(description: str) -> Any:
+    """The field of a type whose objects own fits: models, accelerators, quantizations, workloads, engines, hosts."""
+
+    async def fits(
+        self: Any,
+        info: strawberry.Info,
+        filter: WhichFits = None,
+        order_by: FitOrders = None,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+    ) -> Annotated[FitConnection, strawberry.lazy("api.graphql.fits")]:
+        from api.graphql.fit_queries import fits_of
+
+        return await fits_of(info.context, self, filter, order_by, (first, after, last, before))
+
+    return strawberry.field(resolver=fits, description=description)

@@ -23,11 +23,6 @@ class CachedResponse:
         """The tag of the body."""
         return f'"{blake2s(self.body, digest_size=12).hexdigest()}"'
 
-    @staticmethod
-    def of(body: bytes, status: int, *, keep: bool) -> CachedResponse:
-        """The response of a body."""
-        return CachedResponse(body, status, keep)
-
 
 Key = tuple[str, ...]
 

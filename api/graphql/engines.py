@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Any
 
 import strawberry
 
-from api.graphql.arguments import After, Before, First, FitOrders, Last, WhichFits
+from api.graphql.arguments import fits_field
 from api.graphql.enums import BackendKind, EngineKind, QuantFormat
 from api.graphql.ids import encode_id
 from api.graphql.models import as_texts
 from api.graphql.node import Node
-
-if TYPE_CHECKING:
-    from api.graphql.fits import FitConnection
 
 
 @strawberry.type(description="An inference engine.")
@@ -31,23 +28,9 @@ class Engine(Node):
     homepage: str | None = strawberry.field(description="Address of its home page.")
     sources: list[str] = strawberry.field(description="Where the facts come from.")
 
-    @strawberry.field(
-        description="Published fits whose numbers are of this engine, none for a front; default order: score, best first."
+    fits = fits_field(
+        "Published fits whose numbers are of this engine, none for a front; default order: score, best first."
     )
-    async def fits(
-        self,
-        info: strawberry.Info,
-        filter: WhichFits = None,
-        order_by: FitOrders = None,
-        first: First = None,
-        after: After = None,
-        last: Last = None,
-        before: Before = None,
-    ) -> Annotated[FitConnection, strawberry.lazy("api.graphql.fits")]:
-        """One page of fits."""
-        from api.graphql.fit_queries import fits_of_engine
-
-        return await fits_of_engine(info.context, self, filter, order_by, (first, after, last, before))
 
 
 def engine_from_entry(entry: Mapping[str, Any], entries: Mapping[str, Mapping[str, Any]]) -> Engine:

@@ -7,11 +7,17 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from api.graphql.connections import Page, connect, page_of
+from api.graphql.engines import Engine
 from api.graphql.enums import FitSource
 from api.graphql.errors import bad_input
 from api.graphql.fit_inputs import FitFilter, FitOrder, store_order, store_query
 from api.graphql.fits import Fit, FitConnection, fit_from_cell
+from api.graphql.gpus import Gpu
+from api.graphql.hosts import Host
 from api.graphql.ids import Cursor, decode_cursor, encode_cursor, signature
+from api.graphql.models import Model
+from api.graphql.quants import Quant
+from api.graphql.workloads import Workload
 from db import fit_store
 from db.fit_cells import ENGINES
 from db.fit_store import FitOrder as StoredOrder
@@ -21,15 +27,11 @@ from estimator.types import Status, WorkloadKind
 if TYPE_CHECKING:
     from api.graphql.catalog_view import CatalogView
     from api.graphql.context import RequestContext
-    from api.graphql.engines import Engine
-    from api.graphql.gpus import Gpu
-    from api.graphql.hosts import Host
-    from api.graphql.models import Model
-    from api.graphql.quants import Quant
-    from api.graphql.workloads import Workload
 
 #: The arguments ``first``, ``after``, ``last`` and ``before``.
 Paging: TypeAlias = tuple[int | None, str | None, int | None, str | None]
+#: What fits belong to.
+Owner: TypeAlias = Model | Gpu | Quant | Engine | Workload | Host
 
 
 async def find_fit(
@@ -133,118 +135,46 @@ async def all_fits(
     return await _page(context, chosen, lambda: chosen.query, _checked(context, paging), "all")
 
 
-async def fits_of_model(
+async def fits_of(
     context: RequestContext,
-    model: Model,
+    one: Owner,
     wanted: FitFilter | None,
     order_by: Sequence[FitOrder] | None,
     paging: Paging,
 ) -> FitConnection:
-    """One page of a model's fits."""
-    owner = (FitOwner.MODEL, context.view.model_ids[model.slug], model.slug)
-    return await _fits_of(context, owner, wanted, order_by, paging)
-
-
-async def fits_of_gpu(
-    context: RequestContext,
-    gpu: Gpu,
-    wanted: FitFilter | None,
-    order_by: Sequence[FitOrder] | None,
-    paging: Paging,
-) -> FitConnection:
-    """One page of an accelerator's fits."""
-    owner = (FitOwner.GPU, context.view.gpu_ids[gpu.slug], gpu.slug)
-    return await _fits_of(context, owner, wanted, order_by, paging)
-
-
-async def fits_of_quant(
-    context: RequestContext,
-    quant: Quant,
-    wanted: FitFilter | None,
-    order_by: Sequence[FitOrder] | None,
-    paging: Paging,
-) -> FitConnection:
-    """One page of a quantization's fits."""
-    owner = (FitOwner.QUANT, context.view.quant_ids.get(quant.slug, 0), f"quant {quant.slug}")
-    return await _fits_of(context, owner, wanted, order_by, paging)
-
-
-async def fits_of_engine(
-    context: RequestContext,
-    engine: Engine,
-    wanted: FitFilter | None,
-    order_by: Sequence[FitOrder] | None,
-    paging: Paging,
-) -> FitConnection:
-    """One page of an engine's fits."""
-    owner = (FitOwner.ENGINE, ENGINES.index(engine.kind), f"engine {engine.slug}")
-    if engine.front_of is not None:
-        return _none(context, wanted, order_by, paging, owner[2])
-    return await _fits_of(context, owner, wanted, order_by, paging)
-
-
-async def fits_of_workload(
-    context: RequestContext,
-    workload: Workload,
-    wanted: FitFilter | None,
-    order_by: Sequence[FitOrder] | None,
-    paging: Paging,
-) -> FitConnection:
-    """One page of a workload's fits."""
-    owner = (FitOwner.WORKLOAD, fit_store.SLOTS.index(workload.kind), f"workload {workload.slug}")
-    return await _fits_of(context, owner, wanted, order_by, paging)
-
-
-async def fits_of_host(
-    context: RequestContext,
-    host: Host,
-    wanted: FitFilter | None,
-    order_by: Sequence[FitOrder] | None,
-    paging: Paging,
-) -> FitConnection:
-    """One page of the fits that were computed with a host: all of them with the default one, else none."""
-    mark = f"host {host.slug}"
-    if not host.default:
-        return _none(context, wanted, order_by, paging, mark)
-    chosen = selection_of(context.view, wanted, order_by)
-    return await _page(context, chosen, lambda: chosen.query, _checked(context, paging), mark)
-
-
-def _none(
-    context: RequestContext,
-    wanted: FitFilter | None,
-    order_by: Sequence[FitOrder] | None,
-    paging: Paging,
-    mark: str,
-) -> FitConnection:
-    """The page of an owner that no published fit is of."""
-    chosen = selection_of(context.view, wanted, order_by)
-    _checked(context, paging)
-    return _connection(context, _NOTHING, chosen, mark, lambda: dataclasses.replace(chosen.query, model_ids=()))
-
-
-async def _fits_of(
-    context: RequestContext,
-    owner: tuple[FitOwner, int, str],
-    wanted: FitFilter | None,
-    order_by: Sequence[FitOrder] | None,
-    paging: Paging,
-) -> FitConnection:
-    """One page of what is one owner's: kind, number and mark. Pages without a cursor are read together, for all owners."""
-    kind, number, mark = owner
-    chosen = selection_of(context.view, wanted, order_by)
-    page = _checked(context, paging)
-    allowed = kind.allowed(chosen.query, number)
+    """One page of what belongs to ``one``. Pages without a cursor are read together, for all owners of a kind."""
+    chosen, page, view = selection_of(context.view, wanted, order_by), _checked(context, paging), context.view
+    if isinstance(one, Host):
+        # Published fits are computed with the default host, all of them.
+        kind, number, mark, allowed = None, 0, f"host {one.slug}", one.default
+    else:
+        kind, number, mark = _owner_of(view, one)
+        allowed = kind.allowed(chosen.query, number) and not (isinstance(one, Engine) and one.front_of is not None)
 
     def own() -> FitQuery:
-        return kind.only(chosen.query, number) if allowed else dataclasses.replace(chosen.query, model_ids=())
+        if not allowed:
+            return dataclasses.replace(chosen.query, model_ids=())
+        return chosen.query if kind is None else kind.only(chosen.query, number)
 
     if not allowed:
         return _connection(context, _NOTHING, chosen, mark, own)
-    if page.after is not None or page.before is not None:
+    if kind is None or page.after is not None or page.before is not None:
         return await _page(context, chosen, own, page, mark)
     found = await context.loaders.top_fits(kind, number, chosen.of(kind), chosen.order, page.size, page.backward)
     return _connection(context, found, chosen, mark, own)
+
+
+def _owner_of(view: CatalogView, one: Model | Gpu | Quant | Engine | Workload) -> tuple[FitOwner, int, str]:
+    """Kind, number and mark of an owner; a quantization that runs do not cover has a number without rows."""
+    if isinstance(one, Model):
+        return FitOwner.MODEL, view.model_ids[one.slug], one.slug
+    if isinstance(one, Gpu):
+        return FitOwner.GPU, view.gpu_ids[one.slug], one.slug
+    if isinstance(one, Quant):
+        return FitOwner.QUANT, view.quant_ids.get(one.slug, 0), f"quant {one.slug}"
+    if isinstance(one, Engine):
+        return FitOwner.ENGINE, ENGINES.index(one.kind), f"engine {one.slug}"
+    return FitOwner.WORKLOAD, fit_store.SLOTS.index(one.kind), f"workload {one.slug}"
 
 
 _NOTHING = FitPage(cells=[], cursors=[], has_next=False, has_previous=False)

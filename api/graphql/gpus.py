@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import strawberry
 
-from api.graphql.arguments import After, Before, First, FitOrders, Last, WhichFits
+from api.graphql.arguments import fits_field
 from api.graphql.connections import Connection
 from api.graphql.described import describe
 from api.graphql.enums import BackendKind, GpuKind, OrderDirection, Vendor
@@ -31,7 +31,6 @@ from estimator.types import Accelerator
 
 if TYPE_CHECKING:
     from api.graphql.engines import Engine
-    from api.graphql.fits import FitConnection
 
 
 @strawberry.type(description="An accelerator: a graphics card, a system on a chip, or a processor.")
@@ -92,21 +91,7 @@ class Gpu(Node):
         engines: list[Engine] = info.context.catalog.engines_of(self)
         return engines
 
-    @strawberry.field(description="Fits of all models on this accelerator; default order: score, best first.")
-    async def fits(
-        self,
-        info: strawberry.Info,
-        filter: WhichFits = None,
-        order_by: FitOrders = None,
-        first: First = None,
-        after: After = None,
-        last: Last = None,
-        before: Before = None,
-    ) -> Annotated[FitConnection, strawberry.lazy("api.graphql.fits")]:
-        """One page of fits."""
-        from api.graphql.fit_queries import fits_of_gpu
-
-        return await fits_of_gpu(info.context, self, filter, order_by, (first, after, last, before))
+    fits = fits_field("Fits of all models on this accelerator; default order: score, best first.")
 
 
 @strawberry.type(description="One page of accelerators.")

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Any
 
 import strawberry
 
-from api.graphql.arguments import After, Before, First, FitOrders, Last, WhichFits
+from api.graphql.arguments import fits_field
 from api.graphql.ids import encode_id
 from api.graphql.models import as_texts
 from api.graphql.node import Node
 from api.graphql.scalars import Int64
 from estimator import types as domain
-
-if TYPE_CHECKING:
-    from api.graphql.fits import FitConnection
 
 
 @strawberry.type(description="A host profile: where offloaded weights live and run.")
@@ -34,24 +31,10 @@ class Host(Node):
     default: bool = strawberry.field(description="Whether published fits are computed with it.")
     sources: list[str] = strawberry.field(description="Where the facts come from.")
 
-    @strawberry.field(
-        description="Published fits that were computed with this host: all with the default one, else none; default order: "
+    fits = fits_field(
+        "Published fits that were computed with this host: all with the default one, else none; default order: "
         "score, best first."
     )
-    async def fits(
-        self,
-        info: strawberry.Info,
-        filter: WhichFits = None,
-        order_by: FitOrders = None,
-        first: First = None,
-        after: After = None,
-        last: Last = None,
-        before: Before = None,
-    ) -> Annotated[FitConnection, strawberry.lazy("api.graphql.fits")]:
-        """One page of fits."""
-        from api.graphql.fit_queries import fits_of_host
-
-        return await fits_of_host(info.context, self, filter, order_by, (first, after, last, before))
 
 
 def host_from_entry(entry: Mapping[str, Any], spec: domain.Host) -> Host:

@@ -126,12 +126,12 @@ class GraphQLEndpoint:
                     allowed_operation_types=_ALLOWED[request.method],
                 )
         except TimeoutError:
-            return CachedResponse.of(_body(None, [too_slow(timeout)], context, with_data=False), 503, keep=False)
+            return CachedResponse(_body(None, [too_slow(timeout)], context, with_data=False), 503, keep=False)
         await self._services.rates.pay(context.client, context.cost)
         errors = result.errors or []
         refused = result.data is None and all(error.path is None for error in errors) and bool(errors)
         body = _body(result.data, errors, context, with_data=not refused)
-        return CachedResponse.of(body, _status(errors, refused, media), keep=not errors and context.keep)
+        return CachedResponse(body, _status(errors, refused, media), keep=not errors and context.keep)
 
     def _check_method(self, request: Request, prepared: PreparedDocument, asked: GraphQLRequest) -> None:
         if prepared.errors:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import strawberry
 
-from api.graphql.arguments import After, Before, First, FitOrders, Last, WhichFits
+from api.graphql.arguments import fits_field
 from api.graphql.connections import Connection
 from api.graphql.described import describe
 from api.graphql.enums import OrderDirection
@@ -19,7 +19,6 @@ from api.graphql.scalars import Date, Int64
 from api.graphql.search import relevance
 
 if TYPE_CHECKING:
-    from api.graphql.fits import FitConnection
     from api.graphql.quants import ModelQuant
 
 
@@ -115,21 +114,7 @@ class Model(Node):
 
         return await quants_of_model(info.context, self)
 
-    @strawberry.field(description="Fits of this model on all hardware; default order: score, best first.")
-    async def fits(
-        self,
-        info: strawberry.Info,
-        filter: WhichFits = None,
-        order_by: FitOrders = None,
-        first: First = None,
-        after: After = None,
-        last: Last = None,
-        before: Before = None,
-    ) -> Annotated[FitConnection, strawberry.lazy("api.graphql.fits")]:
-        """One page of fits."""
-        from api.graphql.fit_queries import fits_of_model
-
-        return await fits_of_model(info.context, self, filter, order_by, (first, after, last, before))
+    fits = fits_field("Fits of this model on all hardware; default order: score, best first.")
 
 
 @strawberry.type(description="One page of models.")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import strawberry
 
-from api.graphql.arguments import After, Before, First, FitOrders, Last, WhichFits
+from api.graphql.arguments import fits_field
 from api.graphql.enums import QuantFormat
 from api.graphql.ids import encode_id
 from api.graphql.models import as_texts
@@ -17,7 +17,6 @@ from estimator import types as domain
 
 if TYPE_CHECKING:
     from api.graphql.context import RequestContext
-    from api.graphql.fits import FitConnection
     from api.graphql.models import Model
 
 
@@ -42,24 +41,10 @@ class Quant(Node):
     sources: list[str] = strawberry.field(description="Where the facts come from.")
     spec: strawberry.Private[domain.Quant]
 
-    @strawberry.field(
-        description="Published fits in this quantization, none for those that runs do not cover; default order: score, best "
+    fits = fits_field(
+        "Published fits in this quantization, none for those that runs do not cover; default order: score, best "
         "first. Of more than 5 quantizations at once only with a filter that leaves at most 24 models or accelerators."
     )
-    async def fits(
-        self,
-        info: strawberry.Info,
-        filter: WhichFits = None,
-        order_by: FitOrders = None,
-        first: First = None,
-        after: After = None,
-        last: Last = None,
-        before: Before = None,
-    ) -> Annotated[FitConnection, strawberry.lazy("api.graphql.fits")]:
-        """One page of fits."""
-        from api.graphql.fit_queries import fits_of_quant
-
-        return await fits_of_quant(info.context, self, filter, order_by, (first, after, last, before))
 
 
 @strawberry.type(description="A model in one quantization.")

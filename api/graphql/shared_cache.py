@@ -106,4 +106,4 @@ def _encoded(response: CachedResponse) -> bytes:
 def _decoded(value: bytes | str | None) -> CachedResponse | None:
     if not isinstance(value, bytes) or value[:1] != _FORMAT or not value[1:_HEAD_BYTES].isdigit():
         return None
-    return CachedResponse.of(value[_HEAD_BYTES:], int(value[1:_HEAD_BYTES]), keep=True)
+    return CachedResponse(value[_HEAD_BYTES:], int(value[1:_HEAD_BYTES]), keep=True)

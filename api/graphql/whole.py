@@ -52,25 +52,8 @@ class Attempt:
     variables: VariableValues
 
 
-class Unfinished:
-    """An answer that awaits something. One that is not run is closed, with all that it holds.
-
-    No abstract base class: to ask for an instance of one takes several times as long, and every entry is asked.
-    """
-
-    __slots__ = ()
-
-    async def run(self) -> Any:
-        """Await the answer."""
-        raise NotImplementedError
-
-    def close(self) -> None:
-        """Give it up."""
-        raise NotImplementedError
-
-
-class Called(Unfinished):
-    """What a resolver will return, to be completed."""
+class Called:
+    """What a resolver will return, to be completed. One that is not run is closed."""
 
     __slots__ = ("_attempt", "_finish", "_waiting")
 
@@ -82,14 +65,14 @@ class Called(Unfinished):
     async def run(self) -> Any:
         """Await and complete."""
         found = self._finish(await self._waiting, self._attempt)
-        return await found.run() if isinstance(found, Unfinished) else found
+        return await found.run() if isinstance(found, _UNFINISHED) else found
 
     def close(self) -> None:
         """Close the resolver's coroutine."""
         self._waiting.close()
 
 
-class Together(Unfinished):
+class Together:
     """An object or a list, some of whose entries await something; they wait side by side, so that reads go together."""
 
     __slots__ = ("_holder", "_keys")
@@ -117,6 +100,8 @@ class Together(Unfinished):
             self._holder[key].close()
 
 
+#: Answers that await something.
+_UNFINISHED = (Called, Together)
 #: Completes a value within an attempt: the answer, or an unfinished one.
 Finish: TypeAlias = Callable[[Any, Attempt], Any]
 Details: TypeAlias = list[FieldDetails]
@@ -134,7 +119,7 @@ def compile_query(executor: PlainExecutor) -> Finish | None:
 async def run_query(query: Finish, root: Any, context: Any, variables: VariableValues) -> Any:
     """Data of a compiled query. Raises whatever went wrong: the general way then runs it anew."""
     found = query(root, Attempt(CallInfo(context), variables))
-    return await found.run() if isinstance(found, Unfinished) else found
+    return await found.run() if isinstance(found, _UNFINISHED) else found
 
 
 def _selection(executor: PlainExecutor, kind: GraphQLObjectType, grouped: Mapping[str, Details]) -> Finish | None:
@@ -158,7 +143,7 @@ def _selection(executor: PlainExecutor, kind: GraphQLObjectType, grouped: Mappin
         try:
             for name, entry in entries:
                 found = results[name] = entry(value, attempt)
-                if isinstance(found, Unfinished):
+                if isinstance(found, _UNFINISHED):
                     waiting.append(name)
         except BaseException:
             Together(results, waiting).close()
@@ -261,7 +246,7 @@ def _list(item: Finish) -> Finish:
         try:
             for place, one in enumerate(value):
                 found.append(item(one, attempt))
-                if isinstance(found[-1], Unfinished):
+                if isinstance(found[-1], _UNFINISHED):
                     waiting.append(place)
         except BaseException:
             Together(found, waiting).close()

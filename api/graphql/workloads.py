@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Any
 
 import strawberry
 
-from api.graphql.arguments import After, Before, First, FitOrders, Last, WhichFits
+from api.graphql.arguments import fits_field
 from api.graphql.enums import WorkloadKind
 from api.graphql.ids import encode_id
 from api.graphql.models import as_texts
 from api.graphql.node import Node
 from estimator import types as domain
-
-if TYPE_CHECKING:
-    from api.graphql.fits import FitConnection
 
 
 @strawberry.type(description="A use with stated lengths and thresholds, which every pairing is computed for.")
@@ -39,21 +36,7 @@ class Workload(Node):
     sources: list[str] = strawberry.field(description="Where the lengths come from.")
     spec: strawberry.Private[domain.Workload]
 
-    @strawberry.field(description="Published fits of this workload; default order: score, best first.")
-    async def fits(
-        self,
-        info: strawberry.Info,
-        filter: WhichFits = None,
-        order_by: FitOrders = None,
-        first: First = None,
-        after: After = None,
-        last: Last = None,
-        before: Before = None,
-    ) -> Annotated[FitConnection, strawberry.lazy("api.graphql.fits")]:
-        """One page of fits."""
-        from api.graphql.fit_queries import fits_of_workload
-
-        return await fits_of_workload(info.context, self, filter, order_by, (first, after, last, before))
+    fits = fits_field("Published fits of this workload; default order: score, best first.")
 
 
 def workload_from_entry(entry: Mapping[str, Any], spec: domain.Workload) -> Workload:

@@ -10,7 +10,7 @@ from api.graphql.cache import CachedResponse, CountCache, ResponseCache
 
 
 def response(size: int, *, keep: bool = True) -> CachedResponse:
-    return CachedResponse.of(b"x" * size, 200, keep=keep)
+    return CachedResponse(b"x" * size, 200, keep=keep)
 
 
 async def test_a_hot_key_is_computed_once() -> None:

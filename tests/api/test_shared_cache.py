@@ -168,7 +168,7 @@ async def test_the_lock_of_a_dead_server_holds_nobody_up_for_long(
     store.set(f"{name}:lock", "dead")
 
     async def compute() -> CachedResponse:
-        return CachedResponse.of(b"new", 200, keep=True)
+        return CachedResponse(b"new", 200, keep=True)
 
     assert (await shared.get_or_compute(("k",), compute)).body == b"new"
     # What another process holds is not released by this one.

@@ -250,11 +250,11 @@ def normal(order: tuple[FitOrder, ...]) -> tuple[FitOrder, ...]:
 @pytest.mark.parametrize("seed", range(10))
 async def test_tops_are_first_pages_of_each(reader: Reader, seed: int) -> None:
     query, order = random_query(random.Random(seed))
-    by_model = await fit_store.top_fits_of_models(reader, GENERATION, [1, 3, 9], query, order, 5)
+    by_model = await fit_store.top_fits(reader, GENERATION, FitOwner.MODEL, [1, 3, 9], query, order, 5)
     for model, page in by_model.items():
         one = replace(query, model_ids=(model,))
         assert page == await fit_store.page_fits(reader, GENERATION, one, order, limit=5)
-    by_gpu = await fit_store.top_fits_of_gpus(reader, GENERATION, list(range(1, GPUS + 1)), query, order, 3)
+    by_gpu = await fit_store.top_fits(reader, GENERATION, FitOwner.GPU, list(range(1, GPUS + 1)), query, order, 3)
     for gpu, page in by_gpu.items():
         assert page == await fit_store.page_fits(reader, GENERATION, replace(query, gpu_ids=(gpu,)), order, limit=3)
 
