@@ -128,7 +128,7 @@ def test_a_mistake_is_a_typed_error(question: dict[str, Any], match: str) -> Non
         answer(**question)
 
 
-QUERY = """query($q: EstimateInput!) { estimate(input: $q) { status gpu { slug } notes
+QUERY = """query($q: EstimateInput!) { estimate(input: $q) { status gpu { slug } commands { tool text } notes
   memory { totalBytes draftBytes projectorBytes overheadBytes } decode { tokensPerSecond }
   devices { gpu { slug } layers weightsBytes kvCacheBytes computeBytes overheadBytes totalBytes usableBytes }
   speculation { tokensPerStep speedup plainTokensPerSecond draftTokensPerSecond checkMs } } }"""
@@ -151,6 +151,8 @@ async def test_graphql_says_the_same(data: Any, catalog: Catalog) -> None:
     assert sum(one["totalBytes"] for one in found["devices"]) == found["memory"]["totalBytes"]
     assert found["speculation"]["speedup"] == pytest.approx(expected["speculation"]["speedup"], abs=1e-3)
     assert found["notes"] == []
+    assert found["commands"] == expected["commands"]
+    assert "-ts " in found["commands"][0]["text"]
 
 
 @pytest.mark.asyncio(loop_scope="session")

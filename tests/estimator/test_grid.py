@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from db import specs
 from db.catalog_files import load_catalog
-from estimator import verdict
+from estimator import calibration, verdict
 from estimator.calibration import Calibration
-from estimator.estimate import estimate
+from estimator.estimate import estimate, sweep
 from estimator.grid import FitBlock, evaluate_block
 from estimator.types import STATUSES, Accelerator, Backend, EstimateRequest, MissingFactError, Status
 
@@ -177,3 +177,24 @@ def test_kimi_linear_on_a_v100_follows_the_physics() -> None:
     assert answer.memory.kv_cache_bytes == latent + states
     assert answer.decode is not None
     assert answer.decode.value > 50
+
+
+def test_what_is_kept_of_setups_is_bounded_and_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = [block_of("llama-3.1-8b", GPUS[start : start + 3]).decode_tok_s for start in range(0, 12, 3)]
+    monkeypatch.setattr(calibration, "_KEPT_PAIRS", 4 * len(QUANTS))
+    made = Calibration(CALIBRATION.data, CALIBRATION.version)
+    model = specs.architecture(CATALOG.models["llama-3.1-8b"])
+    for _ in range(2):
+        for start, found in zip(range(0, 12, 3), expected, strict=True):
+            block = evaluate_block(model, GPUS[start : start + 3], QUANTS, WORKLOADS, HOST, made)
+            np.testing.assert_array_equal(block.decode_tok_s, found)
+            assert len(made._bases) == 1
+
+
+def test_numbers_of_cards_share_their_coefficients() -> None:
+    made = Calibration(CALIBRATION.data, CALIBRATION.version)
+    model = specs.architecture(CATALOG.models["llama-3.1-8b"])
+    request = EstimateRequest(quant=QUANTS[0], accelerator=GPUS[0], host=HOST)
+    for count in (1, 2, 4):
+        sweep(model, replace(request, gpu_count=count), GPUS[:5], QUANTS, made)
+    assert len(made._bases) == 1
