@@ -125,10 +125,12 @@ class Grammar:
     def _field(self, kind: Any, name: str, depth: int, document: _Document) -> str:
         chance, found = self._chance, kind.fields[name]
         document.fields += 1
+        # A page has one end, and a cursor that nobody gave out belongs to no list.
+        unsound = () if self._hostility else ("after", "before", chance.choice(("first", "last")))
         arguments = [
             f"{argument}: {self._argument(argument, each.type, document)}"
             for argument, each in found.args.items()
-            if isinstance(each.type, GraphQLNonNull) or chance.random() < 0.35
+            if isinstance(each.type, GraphQLNonNull) or (chance.random() < 0.35 and argument not in unsound)
         ]
         alias = f"a{document.fields}: " if arguments or chance.random() < 0.15 else ""
         text = f"{alias}{name}{'(' + ', '.join(arguments) + ')' if arguments else ''} {self._directive(document)}"
@@ -190,6 +192,11 @@ class Grammar:
         if kind.name == "Date":
             return chance.choice(
                 TEXTS if chance.random() < 0.3 * self._hostility else ("2024", "2024-05", "2024-05-06")
+            )
+        if kind.name == "DateTime":
+            sound = ("2024-05-06T07:08:09", "2030-01-01T00:00:00+14:00", "2026-11-23T12:00:00.000001Z")
+            return chance.choice(
+                (*TEXTS, "0001-01-01T00:00:00+10:00") if chance.random() < 0.3 * self._hostility else sound
             )
         if kind.name == "JSON":
             return chance.choice([{}, {"slug": "x"}, [], None, "x", 1, {"a": {"b": [{"c": None}] * 50}}])

@@ -106,7 +106,7 @@ class Routes:
         _, _, gpu_id, quant_id, flags, decode, ttft, safe, score, rest, plan, band, _, _ = row
         gpu, quant, workload = self.gpus[gpu_id], self.quants[quant_id], self.workload
         status = STATUSES[flags >> 4 * _SLOT & 7]
-        mode, a, b, c, d, e, f, _, _, g, h = _PLAN.unpack_from(plan, 40 * _SLOT)
+        mode, a, b, c, d, e, f, _, _, g, h = _PLAN.unpack(plan)
         total = a + c + e + (b + d + f << 32)
         if mode == 0:
             total += int.from_bytes(rest[20:], "little")

@@ -147,27 +147,35 @@ def _run(row: Any) -> RunRow:
 
 @dataclass(frozen=True, slots=True)
 class RunQuery:
-    """Which runs; None allows all. ``causes`` are case folded."""
+    """Which runs; None allows all. ``causes`` are case folded; times have a zone, and their bounds are inclusive."""
 
     states: frozenset[RunState] | None = None
     causes: frozenset[str] | None = None
+    created_from: datetime | None = None
+    created_to: datetime | None = None
 
     def conditions(self) -> list[Any]:
         """Conditions on the rows of runs."""
-        found = []
+        found: list[Any] = []
         if self.states is not None:
             found.append(_RUN.c.state.in_([state.value for state in self.states]))
         if self.causes is not None:
             found.append(func.lower(_RUN.c.cause).in_(self.causes))
+        if self.created_from is not None:
+            found.append(_RUN.c.created_at >= self.created_from.astimezone(UTC))
+        if self.created_to is not None:
+            found.append(_RUN.c.created_at <= self.created_to.astimezone(UTC))
         return found
 
 
 _ALL = RunQuery()
 
 
-def _page(after: int | None, limit: int, query: RunQuery = _ALL) -> Any:
-    found = _runs().where(*query.conditions()).order_by(_RUN.c.id.desc()).limit(limit)
-    return found if after is None else found.where(_RUN.c.id < after)
+def _page(after: int | None, limit: int, query: RunQuery = _ALL, ascending: bool = False) -> Any:
+    found = _runs().where(*query.conditions()).order_by(_RUN.c.id if ascending else _RUN.c.id.desc()).limit(limit)
+    if after is None:
+        return found
+    return found.where(_RUN.c.id > after if ascending else _RUN.c.id < after)
 
 
 async def get_run(connection: AsyncConnection, run_id: int) -> RunRow | None:
@@ -183,10 +191,15 @@ def get_run_sync(connection: Connection, run_id: int) -> RunRow | None:
 
 
 async def page_runs(
-    connection: AsyncConnection, *, after: int | None = None, limit: int = 20, query: RunQuery = _ALL
+    connection: AsyncConnection,
+    *,
+    after: int | None = None,
+    limit: int = 20,
+    query: RunQuery = _ALL,
+    ascending: bool = False,
 ) -> list[RunRow]:
-    """Runs before id ``after``, newest first."""
-    return [_run(row) for row in await connection.execute(_page(after, limit, query))]
+    """Runs that come after id ``after``: newest first, or oldest first when ``ascending``."""
+    return [_run(row) for row in await connection.execute(_page(after, limit, query, ascending))]
 
 
 def page_runs_sync(connection: Connection, *, after: int | None = None, limit: int = 20) -> list[RunRow]:

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import strawberry
 
 from api.graphql.connections import page_of, slice_page
-from api.graphql.enums import OrderDirection
-from api.graphql.errors import bad_input
 from api.graphql.gpus import Gpu, GpuConnection, GpuFilter, GpuOrder, select_gpus
-from api.graphql.ids import signature
-from api.graphql.inputs import check_set
 from api.graphql.models import Model, ModelConnection, ModelFilter, ModelOrder, select_models
-from api.graphql.scalars import Int64, date_bounds
+from api.graphql.orders import ordered, signature_of
+from api.graphql.scalars import Int64
 
 if TYPE_CHECKING:
     from api.graphql.context import RequestContext
     from api.graphql.runs import Run
-
-MAX_ORDER_TERMS = 3
 
 
 @strawberry.type(description="What is in the catalog and what is published of it.")
@@ -87,13 +81,13 @@ def page_models(
     paging: tuple[int | None, str | None, int | None, str | None],
 ) -> ModelConnection:
     """One page of models."""
-    chosen: list[Model] = _ordered(select_models(context.view.models, wanted), order_by)
+    chosen: list[Model] = ordered(select_models(context.view.models, wanted), order_by)
     return slice_page(
         ModelConnection,
         chosen,
         page_of(context.services.limits, *paging),
         context.view.state,
-        _signature("models", wanted, order_by),
+        signature_of("models", wanted, order_by),
     )
 
 
@@ -104,39 +98,11 @@ def page_gpus(
     paging: tuple[int | None, str | None, int | None, str | None],
 ) -> GpuConnection:
     """One page of accelerators."""
-    chosen: list[Gpu] = _ordered(select_gpus(context.view.gpus, wanted), order_by)
+    chosen: list[Gpu] = ordered(select_gpus(context.view.gpus, wanted), order_by)
     return slice_page(
         GpuConnection,
         chosen,
         page_of(context.services.limits, *paging),
         context.view.state,
-        _signature("gpus", wanted, order_by),
+        signature_of("gpus", wanted, order_by),
     )
-
-
-def _ordered(items: list[Any], order_by: Sequence[Any] | None) -> list[Any]:
-    """Items by the given terms, ties by slug; unknown values last. Without terms the order stays."""
-    if not order_by:
-        return items
-    check_set("orderBy", order_by, MAX_ORDER_TERMS)
-    if len({term.field for term in order_by}) < len(order_by):
-        raise bad_input("orderBy names a field twice.", field="orderBy")
-    items = sorted(items, key=lambda item: item.slug)
-    for term in reversed(order_by):
-        name = term.field.value
-        known = [item for item in items if getattr(item, name) is not None]
-        unknown = [item for item in items if getattr(item, name) is None]
-        known.sort(key=lambda item: _sortable(name, getattr(item, name)), reverse=term.direction is OrderDirection.DESC)
-        items = known + unknown
-    return items
-
-
-def _sortable(name: str, value: Any) -> Any:
-    if name == "release_date":
-        return date_bounds(value)
-    return value.casefold() if isinstance(value, str) else value
-
-
-def _signature(kind: str, wanted: Any, order_by: Sequence[Any] | None) -> str:
-    terms = [(term.field.name, term.direction.name) for term in order_by or ()]
-    return signature(kind, None if wanted is None else dataclasses.asdict(wanted), terms)

@@ -95,6 +95,18 @@ def page_of(
     return Page(size, last is not None, after, before)
 
 
+def keyset_page_of(
+    limits: QueryLimits, first: int | None, after: str | None, last: int | None, before: str | None
+) -> Page:
+    """``page_of`` for lists that are read from a cursor on: it stands at the end that the page starts from."""
+    page = page_of(limits, first, after, last, before)
+    if page.backward and after is not None:
+        raise bad_input("A page of this list from the end takes before, not after.", field="after")
+    if not page.backward and before is not None:
+        raise bad_input("A page of this list before a cursor needs last: how many, from there back.", field="before")
+    return page
+
+
 def slice_page(kind: type[C], items: Sequence[Any], page: Page, state: str, order: str) -> C:
     """The page of a list that is wholly in memory; cursors hold the item's slug."""
     start, end = 0, len(items)

@@ -14,6 +14,7 @@ from api.graphql.errors import bad_input
 from api.graphql.gpus import Gpu, GpuFilter, select_gpus
 from api.graphql.inputs import FloatRange, IntRange, StringSet, check_range, check_set
 from api.graphql.models import Model, ModelFilter, select_models
+from api.graphql.orders import MAX_ORDER_TERMS
 from db.fit_store import SLOTS, FitField, FitQuery
 from db.fit_store import FitOrder as StoredOrder
 from estimator.verdict import GRADES
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T", Model, Gpu)
 C = TypeVar("C", ModelFilter, GpuFilter)
-#: Most terms of one order.
-MAX_ORDER_TERMS = 3
 _FAR = 1e15
 
 

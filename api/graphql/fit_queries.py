@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from api.graphql.connections import Page, connect, page_of
+from api.graphql.connections import Page, connect, keyset_page_of
 from api.graphql.engines import Engine
 from api.graphql.enums import FitSource
 from api.graphql.errors import bad_input
@@ -132,7 +132,7 @@ async def all_fits(
 ) -> FitConnection:
     """One page of all fits."""
     chosen = selection_of(context.view, wanted, order_by)
-    return await _page(context, chosen, lambda: chosen.query, _checked(context, paging), "all")
+    return await _page(context, chosen, lambda: chosen.query, keyset_page_of(context.services.limits, *paging), "all")
 
 
 async def fits_of(
@@ -143,7 +143,8 @@ async def fits_of(
     paging: Paging,
 ) -> FitConnection:
     """One page of what belongs to ``one``. Pages without a cursor are read together, for all owners of a kind."""
-    chosen, page, view = selection_of(context.view, wanted, order_by), _checked(context, paging), context.view
+    chosen, view = selection_of(context.view, wanted, order_by), context.view
+    page = keyset_page_of(context.services.limits, *paging)
     if isinstance(one, Host):
         # Published fits are computed with the default host, all of them.
         kind, number, mark, allowed = None, 0, f"host {one.slug}", one.default
@@ -178,17 +179,6 @@ def _owner_of(view: CatalogView, one: Model | Gpu | Quant | Engine | Workload) -
 
 
 _NOTHING = FitPage(cells=[], cursors=[], has_next=False, has_previous=False)
-
-
-def _checked(context: RequestContext, paging: Paging) -> Page:
-    """The page asked for. Raises ``BAD_USER_INPUT`` where a cursor is not at the end that the page starts from."""
-    first, after, last, before = paging
-    page = page_of(context.services.limits, first, after, last, before)
-    if page.backward and after is not None:
-        raise bad_input("A page of fits from the end takes before, not after.", field="after")
-    if not page.backward and before is not None:
-        raise bad_input("A page of fits before a cursor needs last: how many, from there back.", field="before")
-    return page
 
 
 async def _page(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import strawberry
 
+from api.graphql.arguments import After, Before, First, Last
 from api.graphql.completion import Inline, Nested, never_changes, read_by
 from api.graphql.connections import Connection
 from api.graphql.engines import Engine
@@ -33,6 +34,8 @@ from api.graphql.fit_texts import (
 from api.graphql.gpus import Gpu
 from api.graphql.ids import encode_id
 from api.graphql.measurements import MeasurementConnection, page_measurements
+from api.graphql.measurements import Orders as MeasurementOrders
+from api.graphql.measurements import Which as MeasurementWhich
 from api.graphql.models import Model
 from api.graphql.node import Node
 from api.graphql.quants import Quant
@@ -289,17 +292,17 @@ class Fit(Node):
     async def measurements(
         self,
         info: strawberry.Info,
-        first: Annotated[
-            int | None, strawberry.argument(description="Items on the page, 0 to 100; 20 when left out.")
-        ] = None,
-        after: Annotated[str | None, strawberry.argument(description="Cursor to continue after.")] = None,
+        filter: MeasurementWhich = None,
+        order_by: MeasurementOrders = None,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
     ) -> MeasurementConnection:
         """Measurements with their sources."""
-        context = info.context
         key = (self.model.slug, self.gpu.slug, self.quant.slug)
-        return await asyncio.to_thread(
-            page_measurements, context.services.limits, key, context.view.state, first, after
-        )
+        asked, paging = (filter, order_by), (first, after, last, before)
+        return await asyncio.to_thread(page_measurements, info.context, key, asked, paging)
 
     @strawberry.field(description="The same pairing and quantization for every workload.")
     async def workloads(self, info: strawberry.Info) -> list[Annotated[Fit, strawberry.lazy("api.graphql.fits")]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from typing import TypeVar
 
 import strawberry
@@ -61,6 +62,14 @@ class DateRange:
     max: Date | None = strawberry.field(default=None, description="Last date allowed.")
 
 
+@strawberry.input(description="A closed range of moments; a missing end is open. A time without a zone is UTC.")
+class DateTimeRange:
+    """``min`` and ``max`` are part of the range."""
+
+    min: datetime | None = strawberry.field(default=None, description="First moment allowed.")
+    max: datetime | None = strawberry.field(default=None, description="Last moment allowed.")
+
+
 @strawberry.input(description="A set of texts, compared without regard to case. At most 500 members.")
 class StringSet:
     """Matches any member."""
@@ -85,6 +94,16 @@ def check_range(attribute: str, wanted: Range | None) -> None:
     name = to_camel_case(attribute)
     if wanted is not None and wanted.min is not None and wanted.max is not None and wanted.min > wanted.max:
         raise bad_input(f"{name}: min {wanted.min} is larger than max {wanted.max}.", field=name)
+
+
+def moment(value: datetime | None) -> datetime | None:
+    """A time with its zone: UTC where it states none. Raises ``BAD_USER_INPUT`` for one that UTC has no year for."""
+    if value is None:
+        return None
+    try:
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    except OverflowError as error:
+        raise bad_input(f"{value.isoformat()} lies outside the years 1 to 9999.") from error
 
 
 def in_dates(value: str | None, wanted: DateRange | None) -> bool:

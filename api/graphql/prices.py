@@ -22,6 +22,7 @@ PRICES: dict[str, FieldCost] = {
     "Query.gpus": _PAGE,
     "Query.fits": _PAGE,
     "Query.runs": _PAGE,
+    "Query.measurements": _PAGE,
     "Query.quants": FieldCost(items=_QUANTS),
     "Query.workloads": FieldCost(items=_WORKLOADS),
     "Query.engines": FieldCost(items=4),

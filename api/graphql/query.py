@@ -21,12 +21,15 @@ from api.graphql.fits import Fit, FitConnection
 from api.graphql.gpus import Gpu, GpuConnection, GpuFilter, GpuOrder
 from api.graphql.hosts import Host
 from api.graphql.ids import decode_id
+from api.graphql.measurements import MeasurementConnection, find_measurement, page_measurements
+from api.graphql.measurements import Orders as MeasurementOrders
+from api.graphql.measurements import Which as MeasurementWhich
 from api.graphql.models import Model, ModelConnection, ModelFilter, ModelOrder
 from api.graphql.node import Node
 from api.graphql.quants import Quant
 from api.graphql.rankings import RankingQueries
 from api.graphql.recommendations import Recommendation, RecommendationInput, recommendations
-from api.graphql.runs import Run, RunConnection, RunFilter, find_run, page_runs, run_number
+from api.graphql.runs import Run, RunConnection, RunFilter, RunOrder, find_run, page_runs, run_number
 from api.graphql.setups import SetupQueries
 from api.graphql.workloads import Workload
 
@@ -113,22 +116,22 @@ class Query(SetupQueries, RankingQueries):
         found: Quant = info.context.view.quant(slug)
         return found
 
-    @strawberry.field(description="All quantizations, fewest bits first.")
+    @strawberry.field(description="All quantizations, a closed list of a few dozen; fewest bits first.")
     def quants(self, info: strawberry.Info) -> list[Quant]:
         """Closed list."""
         return list(info.context.view.quants)
 
-    @strawberry.field(description="The workloads that every pairing is computed for.")
+    @strawberry.field(description="The workloads that every pairing is computed for, a closed list of five.")
     def workloads(self, info: strawberry.Info) -> list[Workload]:
         """Closed list."""
         return list(info.context.view.workloads)
 
-    @strawberry.field(description="All engines.")
+    @strawberry.field(description="All engines, a closed list.")
     def engines(self, info: strawberry.Info) -> list[Engine]:
         """Closed list."""
         return list(info.context.view.engines)
 
-    @strawberry.field(description="All host profiles.")
+    @strawberry.field(description="All host profiles, a closed list.")
     def hosts(self, info: strawberry.Info) -> list[Host]:
         """Closed list."""
         return list(info.context.view.hosts)
@@ -218,7 +221,7 @@ class Query(SetupQueries, RankingQueries):
 
     @strawberry.field(
         description="What to choose, best first: accelerators for a model, models for an accelerator, or quantizations "
-        "for a pairing."
+        "for a pairing. At most 100."
     )
     async def recommendations(
         self,
@@ -253,6 +256,23 @@ class Query(SetupQueries, RankingQueries):
         """A batch of estimates."""
         return await estimate_many(info.context, inputs)
 
+    @strawberry.field(
+        description="Published measurements of what is in the catalog; default order: that of the catalog's files."
+    )
+    async def measurements(
+        self,
+        info: strawberry.Info,
+        filter: MeasurementWhich = None,
+        order_by: MeasurementOrders = None,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+    ) -> MeasurementConnection:
+        """One page of measurements."""
+        asked, paging = (filter, order_by), (first, after, last, before)
+        return await asyncio.to_thread(page_measurements, info.context, None, asked, paging)
+
     @strawberry.field(description="State of the catalog: revision, generation, counts.")
     def catalog(self, info: strawberry.Info) -> Catalog:
         """Catalog state."""
@@ -267,16 +287,21 @@ class Query(SetupQueries, RankingQueries):
         """One run."""
         return await find_run(info.context, run_number(str(id)))
 
-    @strawberry.field(description="Runs, newest first.")
+    @strawberry.field(description="Runs; default order: newest first.")
     async def runs(
         self,
         info: strawberry.Info,
         filter: Annotated[RunFilter | None, strawberry.argument(description="Which runs; all when left out.")] = None,
+        order_by: Annotated[
+            list[RunOrder] | None, strawberry.argument(description="Terms of the order, most important first.")
+        ] = None,
         first: First = None,
         after: After = None,
+        last: Last = None,
+        before: Before = None,
     ) -> RunConnection:
         """One page of runs."""
-        return await page_runs(info.context, filter, first, after)
+        return await page_runs(info.context, filter, order_by, (first, after, last, before))
 
 
 async def _node(info: strawberry.Info, text: str) -> Any:
@@ -285,6 +310,8 @@ async def _node(info: strawberry.Info, text: str) -> Any:
         return await fit_by_key(info.context, node.key)
     if node.kind == "Run":
         return await find_run(info.context, run_number(text))
+    if node.kind == "Measurement":
+        return find_measurement(info.context.view, node.key[0])
     if node.kind not in ("Model", "Gpu", "Quant", "Workload", "Engine", "Host"):
         raise ApiError(ErrorCode.BAD_USER_INPUT, "This id is not one that this service gave out.")
     return info.context.view.by_slug(node.kind.lower(), node.key[0])

@@ -39,7 +39,7 @@ class RankingQueries:
 
     @strawberry.field(
         description="Models that run on an accelerator, by a published benchmark: best result first, then models without "
-        "one, by score."
+        "one, by score. At most 100."
     )
     async def ranked_models(
         self,

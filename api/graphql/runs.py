@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import datetime
 from enum import Enum
 from typing import TYPE_CHECKING
 
 import strawberry
 
-from api.graphql.connections import Connection, connect, page_of
+from api.graphql.connections import Connection, connect, keyset_page_of
 from api.graphql.described import describe
+from api.graphql.enums import OrderDirection
 from api.graphql.errors import bad_input
 from api.graphql.ids import Cursor, decode_cursor, decode_id, encode_cursor, encode_id, signature
-from api.graphql.inputs import StringSet, check_set, folded
+from api.graphql.inputs import DateTimeRange, StringSet, check_set, folded, moment
 from api.graphql.node import Node
+from api.graphql.orders import MAX_ORDER_TERMS
 from api.graphql.scalars import Int64
 from db import run_store
 from db.run_store import RunRow
@@ -77,7 +80,7 @@ class Run(Node):
     finished_at: datetime | None = strawberry.field(description="When it ended, UTC.")
 
 
-@strawberry.type(description="One page of runs, newest first.")
+@strawberry.type(description="One page of runs; newest first unless another order was asked for.")
 class RunConnection(Connection[Run]):
     """Page of runs."""
 
@@ -95,12 +98,32 @@ class RunFilter:
 
     state: RunStateSet | None = strawberry.field(default=None, description="Where a run stands.")
     cause: StringSet | None = strawberry.field(default=None, description="Who or what started it.")
+    created_at: DateTimeRange | None = strawberry.field(default=None, description="When it was planned.")
+
+
+class RunOrderField(Enum):
+    """Sort keys of runs."""
+
+    CREATED_AT = "created_at"
+
+
+describe(RunOrderField, "RunOrderField", "What runs can be ordered by.", {"CREATED_AT": "When it was planned."})
+
+
+@strawberry.input(description="One term of an order of runs.")
+class RunOrder:
+    """Field and direction."""
+
+    field: RunOrderField = strawberry.field(description="What to order by.")
+    direction: OrderDirection = strawberry.field(
+        default=OrderDirection.DESC, description="Direction; descending, the newest first, when left out."
+    )
 
 
 #: States after which a run no longer changes.
 FINAL = frozenset({RunState.PUBLISHED, RunState.PARTIAL, RunState.FAILED, RunState.CANCELLED})
 #: Runs do not belong to a generation: their cursors hold across them.
-_STATE, _ORDER = "runs", "newest"
+_STATE = "runs"
 
 
 def run_from_row(row: RunRow) -> Run:
@@ -156,28 +179,48 @@ def _query_of(wanted: RunFilter | None) -> run_store.RunQuery:
         check_set("in", wanted.state.in_)
         states = frozenset(run_store.RunState[state.name] for state in wanted.state.in_)
     causes = folded(wanted.cause)
+    created = wanted.created_at or DateTimeRange()
+    first, last = moment(created.min), moment(created.max)
+    if first is not None and last is not None and first > last:
+        raise bad_input(f"createdAt: min {first} is later than max {last}.", field="createdAt")
     # PostgreSQL holds no text with a zero character, and does not take one either.
-    return run_store.RunQuery(
-        states, None if causes is None else frozenset(each for each in causes if "\0" not in each)
-    )
+    texts = None if causes is None else frozenset(each for each in causes if "\0" not in each)
+    return run_store.RunQuery(states, texts, first, last)
+
+
+def _ascends(order_by: Sequence[RunOrder] | None) -> bool:
+    terms = order_by or ()
+    check_set("orderBy", terms, MAX_ORDER_TERMS)
+    if len(terms) > 1:
+        raise bad_input("orderBy names a field twice.", field="orderBy")
+    return any(term.direction is OrderDirection.ASC for term in terms)
 
 
 async def page_runs(
-    context: RequestContext, wanted: RunFilter | None, first: int | None, after: str | None
+    context: RequestContext,
+    wanted: RunFilter | None,
+    order_by: Sequence[RunOrder] | None,
+    paging: tuple[int | None, str | None, int | None, str | None],
 ) -> RunConnection:
-    """One page of runs, newest first."""
-    page = page_of(context.services.limits, first, after)
-    query = _query_of(wanted)
-    order = f"{_ORDER} {signature(*(None if part is None else sorted(part) for part in (query.states, query.causes)))}"
+    """One page of runs, newest first unless asked otherwise."""
+    page = keyset_page_of(context.services.limits, *paging)
+    query, ascending = _query_of(wanted), _ascends(order_by)
+    parts = [None if part is None else sorted(part) for part in (query.states, query.causes)]
+    order = f"{'oldest' if ascending else 'newest'} {signature(*parts, query.created_from, query.created_to)}"
+    cursor = page.before if page.backward else page.after
     place = None
-    if after is not None:
-        key = decode_cursor(after, _STATE, order)
+    if cursor is not None:
+        key = decode_cursor(cursor, _STATE, order)
         if len(key) != 1 or type(key[0]) is not int or not 0 <= key[0] < 1 << 31:
             raise bad_input("This cursor does not belong to this list.")
         place = key[0]
     async with context.services.connection() as connection:
-        rows = await run_store.page_runs(connection, after=place, limit=page.size + 1, query=query)
-    shown = rows[: page.size]
+        rows = await run_store.page_runs(
+            connection, after=place, limit=page.size + 1, query=query, ascending=ascending != page.backward
+        )
+    shown, more, beyond = rows[: page.size], len(rows) > page.size, place is not None
+    if page.backward:
+        shown.reverse()
 
     async def count() -> int:
         async with context.services.connection() as connection:
@@ -187,7 +230,7 @@ async def page_runs(
         RunConnection,
         [run_from_row(row) for row in shown],
         lambda: lambda number: encode_cursor(Cursor(_STATE, order, (shown[number].id,))),
-        has_next=len(rows) > page.size,
-        has_previous=after is not None,
+        has_next=beyond if page.backward else more,
+        has_previous=more if page.backward else beyond,
         counter=count,
     )

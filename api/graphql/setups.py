@@ -76,7 +76,7 @@ class SetupQueries:
 
     @strawberry.field(
         description="Setups without offload that reach a target, one an accelerator, cheapest first; several equal "
-        "accelerators are tried."
+        "accelerators are tried. At most 100."
     )
     async def smallest_setups(
         self,
@@ -100,7 +100,7 @@ class SetupQueries:
         kind = workload or WorkloadKind.CODING
         return await asyncio.to_thread(_smallest, info.context, found, target, kind, buyer, size)
 
-    @strawberry.field(description="Models that gain from another accelerator: those that newly run first.")
+    @strawberry.field(description="Models that gain from another accelerator: those that newly run first. At most 100.")
     async def upgrade_gains(
         self,
         info: strawberry.Info,
@@ -117,7 +117,9 @@ class SetupQueries:
         ]
         return _gains(sides[0], sides[1])[:size]
 
-    @strawberry.field(description="Every model that runs on an accelerator, by grade of its best quantization.")
+    @strawberry.field(
+        description="Every model that runs on an accelerator, once, by grade of its best quantization. At most 6 tiers."
+    )
     async def tier_list(
         self,
         info: strawberry.Info,

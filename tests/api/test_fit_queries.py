@@ -344,14 +344,3 @@ async def test_a_cursor_of_a_passed_generation_is_stale(ask: Any) -> None:
 async def test_bad_arguments(client: Any, arguments: str, code: str) -> None:
     response = await client.post("/graphql", json={"query": f"{{ fits({arguments}) {{ nodes {{ id }} }} }}"})
     assert response.json()["errors"][0]["extensions"]["code"] == code
-
-
-async def test_measurements_carry_their_source(data: Any) -> None:
-    found = await data(
-        """{ fits(first: 100, filter: {model: {in: ["llama-2-7b"]}, gpu: {in: ["rtx-3090"]}, workload: {in: [CODING]}}) {
-          nodes { measurements(first: 5) { totalCount nodes { tokensPerSecond phase sourceUrl } } } } }"""
-    )
-    rows = [row for fit in found["fits"]["nodes"] for row in fit["measurements"]["nodes"]]
-    assert rows
-    assert all(row["sourceUrl"] and row["tokensPerSecond"] > 0 for row in rows)
-    assert {row["phase"] for row in rows} <= {"decode", "prefill"}

@@ -32,6 +32,7 @@ TEXTS = (
 VALUES: dict[str, tuple[Any, ...]] = {
     "String": TEXTS,
     "ID": TEXTS,
+    "DateTime": ("0001-01-01T00:00:00+10:00", *TEXTS, "9999-12-31T23:59:59-10:00", "2026-02-30T00:00:00"),
     "Date": (*TEXTS, "9999-99-99", "0000-00-00", "2024-02-30", "99999999-01-01"),
     "Int": (0, -1, 1, 2**31 - 1, -(2**31), 2**31, 1.5),
     "Int64": (0, -1, 2**53, 2**63 - 1, -(2**63), 2**63, 10**30, "' OR 1=1 --"),
@@ -47,6 +48,10 @@ PARENTS = {
     "Query": "%s",
     "Model": 'model(slug: "llama-2-7b") { %s }',
     "Gpu": 'gpu(slug: "rtx-4090") { %s }',
+    "Quant": 'quant(slug: "q4_k_m") { %s }',
+    "Workload": "workloads { %s }",
+    "Engine": "engines { %s }",
+    "Host": "hosts { %s }",
     "Fit": 'fit(model: "llama-2-7b", gpu: "rtx-4090", quant: "Q4_K_M") { %s }',
 }
 EXPECTED = {"BAD_USER_INPUT", "NOT_FOUND", "LIMIT_EXCEEDED", "MISSING_FACT", "UNSUPPORTED", "STALE_CURSOR"}

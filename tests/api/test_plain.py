@@ -221,7 +221,11 @@ _ARGUMENTS = {
     "models": [*_PAGES, '(first: 2, filter: {search: "lama"})', "(last: 2, orderBy: [{field: NAME}])"],
     "gpus": [*_PAGES, "(first: 3, orderBy: [{field: PRICE, direction: DESC}])"],
     "runs": _PAGES,
-    "measurements": _PAGES[:3],
+    "measurements": [
+        *_PAGES[:3],
+        "(last: 2)",
+        "(first: 2, filter: {phase: DECODE, exact: true}, orderBy: [{field: DATE}])",
+    ],
     "Query.model": ['(slug: "llama-2-7b")', '(slug: "nope")', '(slug: "kimi-linear-48b-a3b")'],
     "Query.gpu": ['(slug: "rtx-4090")', '(slug: "nope")', '(slug: "apple-m3-max-30c-36gb")'],
     "Query.quant": ['(slug: "q4-k-m")', '(slug: "nope")'],

@@ -293,3 +293,20 @@ def test_every_quantity_says_its_unit() -> None:
             met.add(ending)
             assert re.search(UNITS[ending], description, re.IGNORECASE), f"{place}: {description!r}"
     assert met == set(UNITS)
+
+
+def test_lists_of_things_are_connections_or_say_their_bound() -> None:
+    query = CORE.query_type
+    assert query is not None
+    met = set()
+    for name, field in query.fields.items():
+        if "[" not in str(field.type):
+            continue
+        text, first = str(field.description), field.args.get("first")
+        if first is not None:
+            assert "at most 100" in text.lower(), name
+            assert "0 to 100" in str(first.description), name
+            met.add(name)
+        else:
+            assert re.search(r"closed list|at most \d+|up to [\d,]+", text, re.IGNORECASE), name
+    assert met == {"smallestSetups", "upgradeGains", "rankedModels", "recommendations"}

@@ -63,6 +63,7 @@ async def test_a_tier_list_has_every_grade_and_each_model_once(data: Any) -> Non
         ('{ upgradeGains(present: "rtx-4090", other: "rtx-3090", first: -1) { newlyRuns } }', "BAD_USER_INPUT"),
         ('{ smallestSetups(model: "nothing", target: {}) { gpuCount } }', "NOT_FOUND"),
         ('{ smallestSetups(model: "llama-2-7b", target: {}, first: 1000) { gpuCount } }', "LIMIT_EXCEEDED"),
+        ('{ upgradeGains(present: "rtx-3090", other: "rtx-4090", first: 101) { newlyRuns } }', "LIMIT_EXCEEDED"),
     ],
 )
 async def test_mistakes_are_typed(ask: Any, query: str, code: str) -> None:
