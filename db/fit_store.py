@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from operator import itemgetter
@@ -98,22 +98,31 @@ async def fetch_pairs(
     generation: Generation,
     pairs: Sequence[tuple[int, int]],
     workload_ids: Sequence[int] | None = None,
+    quant_ranks: Mapping[int, int] | None = None,
 ) -> dict[tuple[int, int], list[StoredCell]]:
-    """Every quant of each (model, gpu), by quant id and slot; of the given workloads, or of all."""
+    """Every quant of each (model, gpu) and slot, in the order of ``quant_ranks``, which are by quant id, or of these ids.
+
+    Of the given workloads, or of all.
+    """
     if not pairs:
         return {}
     source, parameters = _keys(reader, list(dict.fromkeys(pairs)), 2)
     match = "f.model_id = k.c0 AND f.gpu_id = k.c1"
     slots = ALL_SLOTS if workload_ids is None else tuple(workload_ids)
     found: dict[tuple[int, int], list[StoredCell]] = {pair: [] for pair in pairs}
+
+    def ordered(rows: Sequence[Row], place: int) -> list[Row]:
+        ranks = quant_ranks
+        return sorted(rows, key=itemgetter(place) if ranks is None else lambda row: ranks[row[place]])
+
     if len(slots) == 1:
         # The columns of one workload are those of a cell already.
         rows = await _rows(reader, generation, _cell_rows(generation.table, source, match, slots[0]), parameters)
-        for row in sorted(rows, key=itemgetter(3)):
+        for row in ordered(rows, 3):
             found[row[1], row[2]].append(StoredCell(row, generation.id))
         return found
     rows = await _full_rows(reader, generation, source, match, parameters)
-    for row in sorted(rows, key=itemgetter(2)):
+    for row in ordered(rows, 2):
         found[row[0], row[1]].extend(_cells(row, generation.id, slots))
     return found
 

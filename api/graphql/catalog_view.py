@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import Any
 
 from api.graphql.engines import Engine, engine_from_entry
-from api.graphql.errors import NotFoundError
+from api.graphql.errors import ApiError, ErrorCode, NotFoundError
 from api.graphql.gpus import Gpu, gpu_from_entry
 from api.graphql.hosts import Host, host_from_entry
 from api.graphql.models import Model, model_from_entry
@@ -82,6 +82,16 @@ class CatalogView:
             "host": {host.slug: host for host in self.hosts},
             "engine": {engine.slug: engine for engine in self.engines},
         }
+
+    @property
+    def published(self) -> Generation:
+        """The published generation. Raises ``UNAVAILABLE`` before the first one."""
+        if self.generation is None:
+            raise ApiError(
+                ErrorCode.UNAVAILABLE,
+                "Nothing is published yet: the first run is under way. Single fits and estimates are answered live.",
+            )
+        return self.generation
 
     @property
     def state(self) -> str:

@@ -11,8 +11,8 @@ import strawberry
 
 from api.graphql.described import describe
 from api.graphql.errors import ApiError, ErrorCode, LimitExceededError, bad_input
-from api.graphql.fit_queries import find_fit
-from api.graphql.fits import Fit
+from api.graphql.fit_queries import find_fit, fit_among
+from api.graphql.fits import Fit, headroom_bytes
 from api.graphql.workloads import Workload
 from db.fit_cells import SpeedFigures
 from db.fit_store import SLOTS
@@ -106,7 +106,7 @@ _MEASURES: tuple[tuple[ComparisonMeasure, str, bool, Callable[[Fit], float | Non
     (ComparisonMeasure.PREFILL, "tokens per second", True, lambda fit: _value(fit.cell.prefill_figures)),
     (ComparisonMeasure.TTFT, "milliseconds", False, lambda fit: fit.cell.ttft_ms),
     (ComparisonMeasure.SAFE_CONTEXT, "tokens", True, lambda fit: float(fit.cell.safe_context_tokens)),
-    (ComparisonMeasure.HEADROOM, "bytes", True, lambda fit: float(fit.memory.headroom_bytes) if fit.memory else None),
+    (ComparisonMeasure.HEADROOM, "bytes", True, lambda fit: float(headroom_bytes(fit.cell.memory_bytes))),
     (ComparisonMeasure.PRICE, "US dollars", False, lambda fit: fit.gpu.price_usd),
     (ComparisonMeasure.POWER, "watts", False, lambda fit: fit.gpu.power_watts),
 )
@@ -131,16 +131,18 @@ async def compare(
 ) -> Comparison:
     """Fits of the given pairings side by side; their rows are read in one statement."""
     check_columns(context, len(pairs))
-    if await context.loaders.read_pairings(pairs, SLOTS.index(workload)):
-        # Nothing is left to wait for: no tasks are made.
-        fits = [await _column(context, model, gpu, quant, workload) for model, gpu in pairs]
-    else:
-        fits = await asyncio.gather(*(_column(context, model, gpu, quant, workload) for model, gpu in pairs))
+    wanted = None if quant is None else context.view.quant(quant)
+    published = await context.loaders.published(pairs, SLOTS.index(workload))
+    fits = [fit_among(options, wanted) for options in published]
+    missing = [place for place, fit in enumerate(fits) if fit is None]
+    computed = await asyncio.gather(*(_column(context, *pairs[place], quant, workload) for place in missing))
+    for place, fit in zip(missing, computed, strict=True):
+        fits[place] = fit
     running = [fit if fit is not None and fit.cell.status in _RUNNABLE else None for fit in fits]
     rows = [_row(measure, unit, higher, read, running) for measure, unit, higher, read in _MEASURES]
     return Comparison(
         workload=next(found for found in context.view.workloads if found.kind is workload),
-        columns=list(fits),
+        columns=fits,
         rows=rows,
         winner=rows[0].winner,
     )

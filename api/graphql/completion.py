@@ -155,6 +155,9 @@ def of_nullable(inner: Completer) -> Completer:
 def of_list(item: Completer) -> Completer:
     """Completer of a list."""
     call = item.call
+    if item.wrong is not None:
+        check = ["items = v", "for v in items:", f"    if {item.wrong}: raise NotPlainError", "return items[:]"]
+        return Completer(_compiled(["if type(v) is not list: raise NotPlainError", *check], {}))
 
     def complete(value: Any) -> list[Any]:
         if type(value) is not list:

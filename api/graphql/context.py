@@ -6,7 +6,6 @@ from functools import cached_property
 
 from api.answers import Answers
 from api.graphql.catalog_view import CatalogView
-from api.graphql.errors import ApiError, ErrorCode
 from api.graphql.fits import Fit
 from api.graphql.loaders import Loaders
 from api.graphql.plain import Coroutine, Plans
@@ -49,17 +48,12 @@ class RequestContext:
     @property
     def generation(self) -> Generation:
         """The published generation. Raises ``UNAVAILABLE`` before the first one."""
-        if self.view.generation is None:
-            raise ApiError(
-                ErrorCode.UNAVAILABLE,
-                "Nothing is published yet: the first run is under way. Single fits and estimates are answered live.",
-            )
-        return self.view.generation
+        return self.view.published
 
     @cached_property
     def loaders(self) -> Loaders:
         """Loaders of this operation."""
-        return Loaders(self)
+        return Loaders(self.services, self.view)
 
     def answers(self, fit: Fit) -> Answers:
         """What a fit means; the texts of one fit share what they are derived from."""

@@ -40,12 +40,13 @@ async def find_fit(
     """The fit of a pairing in a named quantization, or in the best one; a live one when none is published."""
     wanted = None if quant is None else context.view.quant(quant)
     options = await context.loaders.pairing(model, gpu, fit_store.SLOTS.index(workload))
-    if wanted is None:
-        return best_of(options)
-    for fit in options:
-        if fit.quant is wanted:
-            return fit
-    return await _unpublished(context, model, gpu, wanted, workload)
+    found = fit_among(options, wanted)
+    return found if found is not None or wanted is None else await _unpublished(context, model, gpu, wanted, workload)
+
+
+def fit_among(options: Sequence[Fit], wanted: Quant | None) -> Fit | None:
+    """The fit in a quantization, or in the best one; None when there is none."""
+    return best_of(options) if wanted is None else next((fit for fit in options if fit.quant is wanted), None)
 
 
 def best_of(options: Sequence[Fit]) -> Fit | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import astuple, fields
 from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any
@@ -106,9 +106,16 @@ def _figure(place: int) -> Callable[[FitMemory], Any]:
 
 _PARTS = [each.name for each in fields(domain.MemoryParts)]
 _USABLE, _TOTAL = _PARTS.index("usable_bytes"), _PARTS.index("total_bytes")
+
+
+def headroom_bytes(figures: Sequence[int | None]) -> int:
+    """Usable less total memory of the fields of ``MemoryParts``, bytes."""
+    return (figures[_USABLE] or 0) - (figures[_TOTAL] or 0)
+
+
 _MEMORY_READERS: dict[str, Callable[[FitMemory], Any]] = {
     **{name: _figure(place) for place, name in enumerate(_PARTS)},
-    "headroom_bytes": lambda memory: (memory.figures[_USABLE] or 0) - (memory.figures[_TOTAL] or 0),
+    "headroom_bytes": lambda memory: headroom_bytes(memory.figures),
 }
 read_by(FitMemory, _MEMORY_READERS)
 

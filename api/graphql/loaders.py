@@ -22,69 +22,143 @@ from estimator.types import Status
 from estimator.weights import weight_table
 
 if TYPE_CHECKING:
-    from api.graphql.context import RequestContext
+    from api.graphql.catalog_view import CatalogView
     from api.graphql.gpus import Gpu
     from api.graphql.models import Model
     from api.graphql.quants import Quant
+    from api.graphql.services import Services
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 #: Most quantizations whose fits are read at once when nothing narrows them to few models or accelerators.
 MANY_QUANTS = 5
 Pair = tuple[int, int]
+#: A pairing by its ids, and the slot of a workload or None for all.
+PairKey = tuple[Pair, int | None]
 #: An owner's id; then kind of owner, query, order, size of the page, whether it is the last one.
 TopKey = tuple[int, FitOwner, FitQuery, tuple[FitOrder, ...], int, bool]
+
+
+class _Source:
+    """What the loaders call: reads of one generation.
+
+    It knows neither the loaders nor the request, so that their end frees every row at once: what refers to itself waits for
+    the garbage collector, thousands of objects an answer.
+    """
+
+    def __init__(self, services: Services, view: CatalogView) -> None:
+        self._reads = services.reads
+        self._view = view
+        #: Pairings that were read.
+        self.known: dict[PairKey, list[Fit]] = {}
+
+    async def pairs(self, groups: list[tuple[PairKey, ...]]) -> list[list[list[Fit]]]:
+        keys = list(dict.fromkeys(key for group in groups for key in group))
+        slots = {slot for _, slot in keys}
+        wanted = None if None in slots else tuple(sorted(slot for slot in slots if slot is not None))
+        view = self._view
+        pairs = list(dict.fromkeys(pair for pair, _ in keys))
+        found = await fit_store.fetch_pairs(self._reads, view.published, pairs, wanted, view.quant_ranks)
+        for pair, slot in keys:
+            cells = found.get(pair, [])
+            if wanted is None or len(wanted) > 1:
+                cells = [cell for cell in cells if slot is None or cell.workload_id == slot]
+            self.known[pair, slot] = [fit_from_cell(view, cell) for cell in cells]
+        return [[self.known[key] for key in group] for group in groups]
+
+    async def cells(self, keys: list[FitKey]) -> list[tuple[AnyCell, ...]]:
+        found = await fit_store.fetch_fits(self._reads, self._view.published, keys)
+        return [
+            found.get(key) or tuple(unsupported_cell(key, slot) for slot in range(len(fit_store.SLOTS))) for key in keys
+        ]
+
+    async def sizes(self, keys: list[int]) -> list[list[tuple[Quant, int, int]]]:
+        view = self._view
+        if view.generation is None:
+            return [self._computed_sizes(key) for key in keys]
+        found = await fit_store.model_quants(self._reads, view.generation, keys)
+        rows = [found.get(key, []) for key in keys]
+        return [
+            sorted(
+                ((view.quant_by_id[row.quant_id], row.file_size_bytes, row.weights_bytes) for row in part),
+                key=lambda size: (size[0].nominal_bits, size[0].slug),
+            )
+            for part in rows
+        ]
+
+    def _computed_sizes(self, model_id: int) -> list[tuple[Quant, int, int]]:
+        view = self._view
+        table = weight_table(view.architecture(view.model_by_id[model_id]), [quant.spec for quant in view.quants])
+        return [
+            (quant, int(table.file[row]), int(table.file[row] - table.stored[row]))
+            for row, quant in enumerate(view.quants)
+        ]
+
+    async def tops(self, keys: list[TopKey]) -> list[FitPage | Exception]:
+        found: dict[TopKey, FitPage | Exception] = {}
+        for one, ids in _grouped((key[1:], key[0]) for key in keys).items():
+            owner, query, order, size, backwards = one
+            if owner is FitOwner.QUANT and len(set(ids)) > MANY_QUANTS and not is_narrow(query):
+                found |= dict.fromkeys(((number, *one) for number in ids), _too_wide(len(set(ids))))
+                continue
+            pages = await fit_store.top_fits(
+                self._reads, self._view.published, owner, ids, query, order, size, backwards=backwards
+            )
+            for number in ids:
+                found[(number, *one)] = pages.get(number, _EMPTY)
+        return [found[key] for key in keys]
 
 
 class Loaders:
     """The loaders of one request, all reading the generation that the request is pinned to."""
 
-    def __init__(self, context: RequestContext) -> None:
-        self._context = context
-        #: Pairings that were read, by their ids and the slot of a workload.
-        self._read: dict[tuple[Pair, int | None], list[Fit]] = {}
+    def __init__(self, services: Services, view: CatalogView) -> None:
+        self._view = view
+        self._live = services.live
+        self._source = _Source(services, view)
 
     @cached_property
-    def _pairs(self) -> DataLoader[tuple[Pair, int | None], list[Fit]]:
-        return DataLoader(load_fn=self._load_pairs)
+    def _pairs(self) -> DataLoader[tuple[PairKey, ...], list[list[Fit]]]:
+        # A key is all the pairings that one field wants: a future for each of them would cost as much as reading it.
+        return DataLoader(load_fn=self._source.pairs)
 
     @cached_property
     def _cells(self) -> DataLoader[FitKey, tuple[AnyCell, ...]]:
-        return DataLoader(load_fn=self._load_cells)
+        return DataLoader(load_fn=self._source.cells)
 
     @cached_property
     def _sizes(self) -> DataLoader[int, list[tuple[Quant, int, int]]]:
-        return DataLoader(load_fn=self._load_sizes)
+        return DataLoader(load_fn=self._source.sizes)
 
     @cached_property
     def _tops(self) -> DataLoader[TopKey, FitPage]:
         # What is an exception is raised for its key alone.
-        return DataLoader(load_fn=self._load_tops)
+        return DataLoader(load_fn=self._source.tops)
 
     async def pairing(self, model: Model, gpu: Gpu, slot: int | None) -> list[Fit]:
-        """Fits of a pairing in every quantization, for one workload or all; live ones when none are published."""
-        view = self._context.view
-        if view.generation is not None:
-            key = ((view.model_ids[model.slug], view.gpu_ids[gpu.slug]), slot)
-            fits = self._read.get(key) or await self._pairs.load(key)
-            if fits:
-                return fits
-        live = await self._context.services.live.pairing(view, model, gpu)
+        """Fits of a pairing, for one workload or all, fewest bits first; live ones when none are published."""
+        view = self._view
+        (fits,) = await self.published([(model, gpu)], slot)
+        if fits:
+            return fits
+        live = await self._live.pairing(view, model, gpu)
         return [fit_from_cell(view, cell, FitSource.LIVE) for cell in live if slot is None or cell.workload_id == slot]
 
-    async def read_pairings(self, pairs: Sequence[tuple[Model, Gpu]], slot: int) -> bool:
-        """Read published pairings together, for ``pairing`` to find; whether all of them are published."""
-        view = self._context.view
+    async def published(self, pairs: Sequence[tuple[Model, Gpu]], slot: int | None) -> list[list[Fit]]:
+        """Published fits of each pairing, for one workload or all, fewest bits first; empty where there are none."""
+        view = self._view
         if view.generation is None:
-            return False
-        keys = [((view.model_ids[model.slug], view.gpu_ids[gpu.slug]), slot) for model, gpu in pairs]
-        return all(await self._pairs.load_many(keys))
+            return [[] for _ in pairs]
+        keys = tuple(((view.model_ids[model.slug], view.gpu_ids[gpu.slug]), slot) for model, gpu in pairs)
+        if any(key not in self._source.known for key in keys):
+            await self._pairs.load(keys)
+        return [self._source.known[key] for key in keys]
 
     async def workloads_of(self, fit: Fit) -> list[Fit]:
         """The same pairing and quantization, every workload in order."""
-        view = self._context.view
+        view = self._view
         if fit.source is FitSource.LIVE:
-            cells = await self._context.services.live.pairing(view, fit.model, fit.gpu, fit.quant)
+            cells = await self._live.pairing(view, fit.model, fit.gpu, fit.quant)
             return [fit_from_cell(view, cell, FitSource.LIVE) for cell in cells]
         key = FitKey(view.model_ids[fit.model.slug], view.gpu_ids[fit.gpu.slug], view.quant_ids[fit.quant.slug])
         published = await self._cells.load(key)
@@ -96,16 +170,11 @@ class Loaders:
         At once when they were read before, else to be awaited.
         """
         cell = fit.cell
-        found = self._read.get(((cell.key.model_id, cell.key.gpu_id), cell.workload_id))
-        return self._options_of(fit) if fit.source is FitSource.LIVE or not found else self._runnable(found)
+        found = self._source.known.get(((cell.key.model_id, cell.key.gpu_id), cell.workload_id))
+        return self._options_of(fit) if fit.source is FitSource.LIVE or not found else _runnable(found)
 
     async def _options_of(self, fit: Fit) -> list[Fit]:
-        return self._runnable(await self.pairing(fit.model, fit.gpu, self._context.view.workloads.index(fit.workload)))
-
-    def _runnable(self, fits: list[Fit]) -> list[Fit]:
-        ranks = self._context.view.quant_ranks
-        runnable = [fit for fit in fits if fit.cell.status is not Status.UNSUPPORTED]
-        return sorted(runnable, key=lambda fit: ranks[fit.cell.quant_id])
+        return _runnable(await self.pairing(fit.model, fit.gpu, self._view.workloads.index(fit.workload)))
 
     async def cells(self, keys: Sequence[FitKey]) -> dict[FitKey, tuple[AnyCell, ...]]:
         """Published cells of several fits, every workload; what has no row is marked so."""
@@ -113,70 +182,13 @@ class Loaders:
 
     async def model_sizes(self, model: Model) -> list[tuple[Quant, int, int]]:
         """Quantization, file bytes and weight bytes of a model."""
-        return await self._sizes.load(self._context.view.model_ids[model.slug])
+        return await self._sizes.load(self._view.model_ids[model.slug])
 
     async def top_fits(
         self, owner: FitOwner, number: int, query: FitQuery, order: tuple[FitOrder, ...], size: int, backwards: bool
     ) -> FitPage:
         """First page of the fits of a model, accelerator, quantization, engine or workload; or the last one."""
         return await self._tops.load((number, owner, query, order, size, backwards))
-
-    async def _load_pairs(self, keys: list[tuple[Pair, int | None]]) -> list[list[Fit]]:
-        slots = {slot for _, slot in keys}
-        wanted = None if None in slots else tuple(sorted(slot for slot in slots if slot is not None))
-        generation = self._context.generation
-        reads = self._context.services.reads
-        found = await fit_store.fetch_pairs(
-            reads, generation, list(dict.fromkeys(pair for pair, _ in keys)), workload_ids=wanted
-        )
-        view = self._context.view
-        for pair, slot in keys:
-            cells = found.get(pair, [])
-            if wanted is None or len(wanted) > 1:
-                cells = [cell for cell in cells if slot is None or cell.workload_id == slot]
-            self._read[pair, slot] = [fit_from_cell(view, cell) for cell in cells]
-        return [self._read[key] for key in keys]
-
-    async def _load_cells(self, keys: list[FitKey]) -> list[tuple[AnyCell, ...]]:
-        found = await fit_store.fetch_fits(self._context.services.reads, self._context.generation, keys)
-        return [
-            found.get(key) or tuple(unsupported_cell(key, slot) for slot in range(len(fit_store.SLOTS))) for key in keys
-        ]
-
-    async def _load_sizes(self, keys: list[int]) -> list[list[tuple[Quant, int, int]]]:
-        view = self._context.view
-        if view.generation is None:
-            return [self._computed_sizes(key) for key in keys]
-        found = await fit_store.model_quants(self._context.services.reads, view.generation, keys)
-        rows = [found.get(key, []) for key in keys]
-        return [
-            sorted(
-                ((view.quant_by_id[row.quant_id], row.file_size_bytes, row.weights_bytes) for row in part),
-                key=lambda size: (size[0].nominal_bits, size[0].slug),
-            )
-            for part in rows
-        ]
-
-    def _computed_sizes(self, model_id: int) -> list[tuple[Quant, int, int]]:
-        view = self._context.view
-        table = weight_table(view.architecture(view.model_by_id[model_id]), [quant.spec for quant in view.quants])
-        return [
-            (quant, int(table.file[row]), int(table.file[row] - table.stored[row]))
-            for row, quant in enumerate(view.quants)
-        ]
-
-    async def _load_tops(self, keys: list[TopKey]) -> list[FitPage | Exception]:
-        found: dict[TopKey, FitPage | Exception] = {}
-        reads, generation = self._context.services.reads, self._context.generation
-        for one, ids in _grouped((key[1:], key[0]) for key in keys).items():
-            owner, query, order, size, backwards = one
-            if owner is FitOwner.QUANT and len(set(ids)) > MANY_QUANTS and not is_narrow(query):
-                found |= dict.fromkeys(((number, *one) for number in ids), _too_wide(len(set(ids))))
-                continue
-            pages = await fit_store.top_fits(reads, generation, owner, ids, query, order, size, backwards=backwards)
-            for number in ids:
-                found[(number, *one)] = pages.get(number, _EMPTY)
-        return [found[key] for key in keys]
 
 
 def _too_wide(quants: int) -> LimitExceededError:
@@ -197,3 +209,7 @@ def _grouped(pairs: Iterable[tuple[K, V]]) -> dict[K, list[V]]:
     for key, value in pairs:
         groups.setdefault(key, []).append(value)
     return groups
+
+
+def _runnable(fits: Iterable[Fit]) -> list[Fit]:
+    return [fit for fit in fits if fit.cell.status is not Status.UNSUPPORTED]
