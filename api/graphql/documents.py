@@ -98,6 +98,9 @@ class Documents:
             self._kept.move_to_end(text)
             return kept
         prepared = self._prepare(text)
+        for error in prepared.errors:
+            # Where it was raised holds on to everything that was at hand there.
+            error.__traceback__ = error.__cause__ = error.__context__ = None
         if len(text) <= _MAX_CACHED_TEXT:
             self._kept[text] = prepared
             if len(self._kept) > self._size:
