@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote as url_quote
 from urllib.parse import urlencode
 
+from api.facts import facts_of_plan
 from db import specs
 from estimator import advice as advising
 from estimator import commands as starting
@@ -44,17 +45,8 @@ class Answers:
         """The fit in the estimator's words. Raises :class:`MissingFactError` for a model that is too thin."""
         view, fit = self._view, self._fit
         request = request_of(fit.quant.spec, fit.gpu.accelerator, view.host)
-        return FitFacts(
-            model=view.architecture(fit.model),
-            model_name=fit.model.name,
-            request=request,
-            estimate=_estimate_of(fit),
-            workload=fit.workload.spec,
-            hf_repository=fit.model.hugging_face_repository,
-            gguf_repository=fit.model.gguf_repository,
-            ollama_tag=fit.model.ollama_tag,
-            checkpoint_repository=specs.checkpoint_repository(fit.model.entry, fit.quant.slug),
-            reads_images="image" in fit.model.entry["modalities"],
+        return facts_of_plan(
+            fit.model.entry, fit.model.slug, view.architecture(fit.model), request, _estimate_of(fit), fit.workload.spec
         )
 
     @cached_property
@@ -120,6 +112,11 @@ class Answers:
     def commands(self) -> tuple[starting.Command, ...]:
         """How to start it; empty when nothing runs."""
         return starting.commands(self.facts)
+
+    @cached_property
+    def missing_commands(self) -> tuple[starting.MissingCommand, ...]:
+        """The tools that have no command for it, and why."""
+        return starting.missing_commands(self.facts)
 
     @cached_property
     def bits_per_weight(self) -> float:

@@ -9,7 +9,8 @@ from rich.text import Text
 
 from api.pairing import Pairing
 from api.questions import Answer
-from estimator.commands import commands
+from estimator.commands import commands, missing_commands
+from estimator.fit_facts import FitFacts
 from estimator.types import Estimate, MemoryParts, Speed, Status
 
 GIB = 1024**3
@@ -45,6 +46,7 @@ def render_card(pairing: Pairing, console: Console | None = None) -> None:
         for q in pairing.runnable()
     ]
     out.print(_table("Quantization", rows))
+    _start_with(pairing.facts, out)
 
 
 def render_answer(answer: Answer, console: Console | None = None) -> None:
@@ -73,10 +75,19 @@ def render_answer(answer: Answer, console: Console | None = None) -> None:
             f"Draft: {done.tokens_per_step:.2f} tokens a check of {done.check_s * 1000:.1f} ms, "
             f"{1 / done.plain_token_s:,.1f} tok/s without it, {done.speedup:.2f} times that with it"
         )
-    for command in () if answer.facts is None else commands(answer.facts)[:1]:
+    if answer.facts is not None:
+        _start_with(answer.facts, out)
+
+
+def _start_with(facts: FitFacts, out: Console) -> None:
+    """The likeliest command, or why there is none."""
+    for command in commands(facts)[:1]:
         # As it is, to be copied: no frame, no line broken.
         out.print(f"Start it with {command.tool.value}:")
         out.print(Text(command.text), soft_wrap=True)
+        return
+    for reason in dict.fromkeys(each.message for each in missing_commands(facts)):
+        out.print(Text(f"No command: {reason}"), soft_wrap=True)
 
 
 def _facts(one: Estimate) -> Table:

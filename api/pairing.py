@@ -2,28 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from api.facts import facts_of_plan
 from api.model_files import CUSTOM, ModelSource, is_model_file, quant_of_file, source_of_file, stored_quant
 from api.questions import Answer, ErrorCode, QuestionError, as_json
 from db import specs
 from db.catalog_files import Catalog, UnknownNameError
+from estimator.architecture import ModelArchitecture
 from estimator.calibration import Calibration
 from estimator.estimate import cell_of, require_facts
+from estimator.fit_facts import FitFacts, request_of
 from estimator.grid import FitBlock, evaluate_block
-from estimator.types import Estimate, EstimatorError, Host, MissingFactError, Quant, Workload
+from estimator.types import Accelerator, Estimate, EstimatorError, Host, MissingFactError, Quant, Workload
 
 
 @dataclass(frozen=True, slots=True)
 class Pairing:
-    """Fits of one (model, accelerator): ``block`` has the shape (1, quants, workloads)."""
+    """Fits of one (model, accelerator): ``block`` has the shape (1, quants, workloads).
+
+    ``entry`` is the model's catalog entry, None for a model of a file.
+    """
 
     model_slug: str
     model_name: str
     gpu_slug: str
     gpu_name: str
+    model: ModelArchitecture
+    accelerator: Accelerator
+    entry: Mapping[str, Any] | None
     quants: tuple[Quant, ...]
     workloads: tuple[Workload, ...]
     host: Host
@@ -40,6 +50,13 @@ class Pairing:
         """The estimate that was asked for."""
         return self.estimate(self.chosen_quant, self.chosen_workload)
 
+    @property
+    def facts(self) -> FitFacts:
+        """What the commands of the chosen answer are made of."""
+        request = request_of(self.quants[self.chosen_quant], self.accelerator, self.host)
+        workload = self.workloads[self.chosen_workload]
+        return facts_of_plan(self.entry, self.model_slug, self.model, request, self.chosen, workload)
+
     def runnable(self) -> list[int]:
         """Indices of the quants that an engine can run here, widest first."""
         order = sorted(range(len(self.quants)), key=lambda q: -float(self.block.bits_per_weight[q]))
@@ -51,7 +68,7 @@ class Pairing:
 
     def to_json(self) -> dict[str, Any]:
         """The chosen answer with the tables of its workloads and quants."""
-        answer = as_json(self._answer(self.chosen_quant, self.chosen_workload))
+        answer = as_json(replace(self._answer(self.chosen_quant, self.chosen_workload), facts=self.facts))
         best = self.recommended(self.chosen_workload)
         answer["workload"] = self.workloads[self.chosen_workload].slug
         answer["recommended_quant"] = None if best is None else self.quants[best].slug
@@ -109,6 +126,9 @@ def estimate_pairing(
         Path(model).name if custom else str(catalog.models[model_slug]["name"]),
         gpu_slug,
         accelerator.name,
+        source.model,
+        accelerator,
+        None if custom else catalog.models[model_slug],
         quants,
         workloads,
         host,

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from api import extras
 from api.custom import accelerator_of_facts, host_with
+from api.facts import facts_of_plan
 from api.model_files import (
     CUSTOM,
     ModelSource,
@@ -31,7 +32,7 @@ from db.catalog_files import Catalog, UnknownNameError
 from db.imports.errors import ImportFactsError
 from estimator.architecture import ModelArchitecture
 from estimator.calibration import Calibration
-from estimator.commands import commands
+from estimator.commands import commands, missing_commands
 from estimator.devices import DeviceLoad
 from estimator.estimate import estimate
 from estimator.fit_facts import DraftFacts, FitFacts
@@ -142,7 +143,8 @@ class Answerer:
             raise QuestionError(ErrorCode.BAD_USER_INPUT, str(error), error.field) from error
         except EstimatorError as error:
             raise QuestionError(ErrorCode.BAD_USER_INPUT, str(error)) from error
-        facts = self._facts(model_slug, source.model, request, result, workload)
+        entry = self._catalog.models.get(model_slug)
+        facts = facts_of_plan(entry, model_slug, source.model, request, result, workload)
         return Answer(model_slug, gpu_slug, quant.slug, result, facts=facts)
 
     def _model_of(self, question: Mapping[str, Any], brought: ModelSource | None) -> tuple[str, ModelSource]:
@@ -185,36 +187,12 @@ class Answerer:
             request = replace(request, accelerator=devices[0], gpu_count=len(devices))
         beside = None if draft is None else self._draft_facts(question["draft"]["model"], draft)
         facts = replace(
-            self._facts(slugs[0], model, request, found.estimate, workload),
+            facts_of_plan(self._catalog.models.get(slugs[0]), slugs[0], model, request, found.estimate, workload),
             vision=projector != 0,
             devices=found.devices,
             draft=beside,
         )
         return Answer(*slugs, request.quant.slug, found.estimate, found.devices, found.speculation, notes, facts)
-
-    def _facts(
-        self,
-        slug: str,
-        model: ModelArchitecture,
-        request: EstimateRequest,
-        estimate: Estimate,
-        workload: Workload | None,
-    ) -> FitFacts:
-        entry = self._catalog.models.get(slug)
-        if entry is None:
-            return FitFacts(model, slug, request, estimate, workload)
-        return FitFacts(
-            model,
-            entry["name"],
-            request,
-            estimate,
-            workload,
-            hf_repository=entry["hf_repo"],
-            gguf_repository=entry["gguf_repo"],
-            ollama_tag=entry["ollama_tag"],
-            checkpoint_repository=specs.checkpoint_repository(entry, request.quant.slug),
-            reads_images="image" in entry["modalities"],
-        )
 
     def _draft_facts(self, name: str, draft: Draft) -> DraftFacts:
         entry = self._catalog.models[self._resolved("model", name)]
@@ -327,8 +305,12 @@ def as_json(answer: Answer) -> dict[str, Any]:
         found["speculation"] = _speculation(answer.speculation)
     if answer.notes:
         found["notes"] = list(answer.notes)
-    if answer.facts is not None and (started := commands(answer.facts)):
-        found["commands"] = [{"tool": each.tool.value, "text": each.text} for each in started]
+    if answer.facts is not None:
+        found["commands"] = [{"tool": each.tool.value, "text": each.text} for each in commands(answer.facts)]
+        found["missing_commands"] = [
+            {"tool": None if each.tool is None else each.tool.value, "reason": each.gap.value, "message": each.message}
+            for each in missing_commands(answer.facts)
+        ]
     return found
 
 

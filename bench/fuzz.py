@@ -2,8 +2,7 @@
 
 Requests are written from the schema (``bench.grammar``) and sent over several connections to one API process over
 PostgreSQL with the whole table. Nothing may answer 5xx or INTERNAL, write a trace to the log, or leave memory behind:
-after as many requests as it takes to fill the caches, memory must be back within 10 % when all have been sent. The cache
-of whole responses is made small, so that it is full by then: what is looked for is memory that nobody accounts for.
+after as many requests as it takes to fill the caches, memory must be back within 10 % when all have been sent.
 """
 
 from __future__ import annotations
@@ -27,7 +26,6 @@ from db.catalog_files import load_catalog
 
 DOCUMENTS = 20_000
 CONNECTIONS = 8
-RESPONSE_CACHE_BYTES = 4_000_000
 MEMORY_BAR = 1.1
 _FAULTS = ("fault at", "exception was never retrieved")
 
@@ -111,7 +109,6 @@ def main(arguments: list[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="fitgraph-bench-") as name, published_database(Path(name)) as url:
         environment = {
             "FITGRAPH_DATABASE_URL": url, "FITGRAPH_STATE_DIR": name, "FITGRAPH_REDIS_URL": "",
-            "FITGRAPH_RESPONSE_CACHE_BYTES": str(RESPONSE_CACHE_BYTES),
         }  # fmt: skip
         with start_server(api_argv(), "/readyz", environment) as server:
             asyncio.run(send(server, grammar, max(count // 2, 100), findings))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -54,6 +54,15 @@ class Tool(StrEnum):
     MLX = "MLX"
 
 
+#: Tools of each engine, the likeliest first.
+_TOOLS: dict[Engine, tuple[Tool, ...]] = {
+    Engine.LLAMA_CPP: (Tool.LLAMA_SERVER, Tool.LLAMA_DOCKER, Tool.OLLAMA, Tool.LM_STUDIO),
+    Engine.OLLAMA: (Tool.OLLAMA, Tool.LLAMA_SERVER, Tool.LLAMA_DOCKER, Tool.LM_STUDIO),
+    Engine.VLLM: (Tool.VLLM, Tool.VLLM_DOCKER),
+    Engine.MLX: (Tool.MLX,),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Command:
     """One way to start the plan: ``text`` is what to paste into a POSIX shell."""
@@ -63,18 +72,66 @@ class Command:
     text: str
 
 
+class CommandGap(StrEnum):
+    """Why a tool has no command for a plan."""
+
+    NOTHING_RUNS = "nothing_runs"
+    NO_WEIGHTS = "no_weights"
+    MODEL = "model"
+    PLATFORM = "platform"
+    PLACEMENT = "placement"
+    KV_CACHE_TYPE = "kv_cache_type"
+    STREAMS = "streams"
+    DRAFT_OR_PROJECTOR = "draft_or_projector"
+    MIXED_ACCELERATORS = "mixed_accelerators"
+    HEADS = "heads"
+
+
+@dataclass(frozen=True, slots=True)
+class MissingCommand:
+    """A tool without a command for the plan; ``tool`` is None when it is so for every one."""
+
+    tool: Tool | None
+    gap: CommandGap
+    message: str
+
+
+class _NoCommandError(Exception):
+    """The plan cannot be told to a tool."""
+
+    def __init__(self, gap: CommandGap, message: str) -> None:
+        super().__init__(message)
+        self.gap = gap
+
+
 def commands(facts: FitFacts) -> tuple[Command, ...]:
     """Start commands for the plan of ``facts``, the estimate's own engine first; empty when nothing runs."""
+    return tuple(each for each in _made(facts) if isinstance(each, Command))
+
+
+def missing_commands(facts: FitFacts) -> tuple[MissingCommand, ...]:
+    """The tools of the plan's engine that ``commands`` leaves out, and why."""
+    return tuple(each for each in _made(facts) if isinstance(each, MissingCommand))
+
+
+def _made(facts: FitFacts) -> Iterator[Command | MissingCommand]:
     if not facts.runs or facts.estimate.engine is None:
-        return ()
-    makers: dict[Engine, tuple[Callable[[FitFacts], Command | None], ...]] = {
-        Engine.LLAMA_CPP: (_llama_server, _llama_docker, _ollama, _lm_studio),
-        Engine.OLLAMA: (_ollama, _llama_server, _llama_docker, _lm_studio),
-        Engine.VLLM: (_vllm, _vllm_docker),
-        Engine.MLX: (_mlx,),
+        yield MissingCommand(None, CommandGap.NOTHING_RUNS, "No engine runs this plan.")
+        return
+    makers: dict[Tool, Callable[[FitFacts], Command]] = {
+        Tool.LLAMA_SERVER: _llama_server,
+        Tool.LLAMA_DOCKER: _llama_docker,
+        Tool.OLLAMA: _ollama,
+        Tool.LM_STUDIO: _lm_studio,
+        Tool.VLLM: _vllm,
+        Tool.VLLM_DOCKER: _vllm_docker,
+        Tool.MLX: _mlx,
     }
-    found = (make(facts) for make in makers[facts.estimate.engine])
-    return tuple(each for each in found if each is not None)
+    for tool in _TOOLS[facts.estimate.engine]:
+        try:
+            yield makers[tool](facts)
+        except _NoCommandError as reason:
+            yield MissingCommand(tool, reason.gap, str(reason))
 
 
 def is_repository(name: str | None) -> bool:
@@ -135,9 +192,8 @@ def _gguf_draft(facts: FitFacts, beside: DraftFacts, folder: str) -> list[str]:
     return ["-md", f"{folder}{draft.model.slug}-{tag}.gguf", *flags]
 
 
-def _llama_server(facts: FitFacts) -> Command | None:
-    if not _llama_can(facts):
-        return None
+def _llama_server(facts: FitFacts) -> Command:
+    _check_llama(facts)
     text = _join(["llama-server", *_gguf_source(facts), *llama_flags(facts), "--port", str(_PORT)])
     return Command(Engine.LLAMA_CPP, Tool.LLAMA_SERVER, _with_order(facts, text))
 
@@ -150,20 +206,54 @@ def _with_order(facts: FitFacts, text: str) -> str:
     return f"# layers by accelerator: {names}\n# bring -ts into the order of: llama-server --list-devices\n{text}"
 
 
-def _llama_can(facts: FitFacts) -> bool:
-    draft = facts.draft
-    return _cache_is(facts, *_LLAMA_CACHES) and (draft is None or draft.draft.quant.format is QuantFormat.GGUF)
+def _check_llama(facts: FitFacts) -> None:
+    _check_cache("llama.cpp", facts, *_LLAMA_CACHES)
+    if facts.draft is not None and facts.draft.draft.quant.format is not QuantFormat.GGUF:
+        raise _NoCommandError(CommandGap.DRAFT_OR_PROJECTOR, "llama.cpp reads drafts from GGUF files only.")
 
 
-def _is_plain(facts: FitFacts) -> bool:
-    """Whether nothing is asked for that only an engine's own command line can say."""
-    return facts.draft is None and not facts.vision and not facts.is_mixed
+def _check_plain(tool: Tool, facts: FitFacts) -> None:
+    """Refuse what only an engine's own command line can say."""
+    if facts.draft is not None or facts.vision:
+        extra = "a vision projector" if facts.draft is None else "a draft model"
+        raise _NoCommandError(CommandGap.DRAFT_OR_PROJECTOR, f"{tool.value} cannot be told of {extra}.")
+    if facts.is_mixed:
+        raise _NoCommandError(
+            CommandGap.MIXED_ACCELERATORS, f"{tool.value} cannot be told how accelerators that differ share the layers."
+        )
 
 
-def _llama_docker(facts: FitFacts) -> Command | None:
+def _check_layers(tool: Tool, facts: FitFacts) -> None:
+    """Refuse what tools that count layers and serve one stream cannot do."""
+    if facts.estimate.placement.strategy is Strategy.EXPERT_OFFLOAD:
+        raise _NoCommandError(CommandGap.PLACEMENT, f"{tool.value} offloads whole layers, not experts alone.")
+    if facts.request.batch > 1:
+        raise _NoCommandError(CommandGap.STREAMS, f"{tool.value} is started for one stream, not {facts.request.batch}.")
+    _check_plain(tool, facts)
+    if not is_repository(facts.gguf_repository):
+        raise _no_weights(facts)
+
+
+def _check_cache(name: str, facts: FitFacts, *allowed: CacheType) -> None:
+    cache = cache_type(facts.request)
+    if cache not in allowed:
+        raise _NoCommandError(CommandGap.KV_CACHE_TYPE, f"{name} cannot be told to keep a {cache.value} KV cache.")
+
+
+def _no_weights(facts: FitFacts) -> _NoCommandError:
+    return _NoCommandError(
+        CommandGap.NO_WEIGHTS,
+        f"No published {facts.quant.name} weights of {facts.model_name} are recorded here: a command without them would "
+        "not run.",
+    )
+
+
+def _llama_docker(facts: FitFacts) -> Command:
     backend = facts.estimate.backend
-    if backend is None or backend not in _CONTAINERS or not _llama_can(facts):
-        return None
+    if backend is None or backend not in _CONTAINERS:
+        name = "this backend" if backend is None else backend.value
+        raise _NoCommandError(CommandGap.PLATFORM, f"llama.cpp has no container that reaches {name}.")
+    _check_llama(facts)
     tag, devices = _CONTAINERS[backend]
     sources = [facts.gguf_repository, *([facts.draft.gguf_repository] if facts.draft else [])]
     mount = ["-v", "llama-models:/root/.cache"] if any(map(is_repository, sources)) else []
@@ -175,14 +265,15 @@ def _llama_docker(facts: FitFacts) -> Command | None:
     return Command(Engine.LLAMA_CPP, Tool.LLAMA_DOCKER, _with_order(facts, text))
 
 
-def _ollama(facts: FitFacts) -> Command | None:
+def _ollama(facts: FitFacts) -> Command:
     """Ollama takes a layer count, not an expert count, and a model from a registry or the Hub."""
     placement, request = facts.estimate.placement, facts.request
-    runs = _runs_in_ollama(facts)
-    if not runs or placement.strategy is Strategy.EXPERT_OFFLOAD or request.batch > 1 or not _is_plain(facts):
-        return None
-    if not is_repository(facts.gguf_repository) or not _cache_is(facts, CacheType.F16, CacheType.Q8_0, CacheType.Q4_0):
-        return None
+    if not _runs_in_ollama(facts):
+        raise _NoCommandError(
+            CommandGap.MODEL, f"Ollama is not known to run {facts.model_name} in {facts.quant.name} on this hardware."
+        )
+    _check_layers(Tool.OLLAMA, facts)
+    _check_cache(Tool.OLLAMA.value, facts, CacheType.F16, CacheType.Q8_0, CacheType.Q4_0)
     source = f"hf.co/{facts.gguf_repository}:{quant_tag(facts.quant)}"
     cache = cache_type(request)
     name = shlex.quote(f"{facts.model.slug}-{quant_tag(facts.quant)}".lower())
@@ -205,14 +296,13 @@ def _runs_in_ollama(facts: FitFacts) -> bool:
     return rule is not None
 
 
-def _lm_studio(facts: FitFacts) -> Command | None:
+def _lm_studio(facts: FitFacts) -> Command:
     """LM Studio's command line sets context and a share of layers, no expert offload and no cache type."""
-    placement, request = facts.estimate.placement, facts.request
-    desktop = facts.estimate.backend in (Backend.CUDA, Backend.ROCM, Backend.VULKAN, Backend.METAL, Backend.CPU)
-    if not desktop or placement.strategy is Strategy.EXPERT_OFFLOAD or request.batch > 1 or not _is_plain(facts):
-        return None
-    if not is_repository(facts.gguf_repository) or not _cache_is(facts, CacheType.F16):
-        return None
+    placement = facts.estimate.placement
+    if facts.estimate.backend not in (Backend.CUDA, Backend.ROCM, Backend.VULKAN, Backend.METAL, Backend.CPU):
+        raise _NoCommandError(CommandGap.PLATFORM, "LM Studio has no runtime for this hardware's backend.")
+    _check_layers(Tool.LM_STUDIO, facts)
+    _check_cache(Tool.LM_STUDIO.value, facts, CacheType.F16)
     if placement.strategy is Strategy.CPU_ONLY:
         share = "off"
     elif placement.strategy is Strategy.LAYER_OFFLOAD:
@@ -243,14 +333,17 @@ def _vllm_source(
     return [str(original), "--quantization", "fp8"] if quant.format is QuantFormat.FP8 else None
 
 
-def _vllm_draft(facts: FitFacts) -> list[str] | None:
-    """The draft model as vLLM is told of it; None when it would need a flag of its own or has no repository."""
+def _vllm_draft(facts: FitFacts) -> list[str]:
+    """The draft model as vLLM is told of it."""
     if facts.draft is None:
         return []
     beside, draft = facts.draft, facts.draft.draft
     source = _vllm_source(draft.quant, draft.model, beside.checkpoint_repository, beside.hf_repository)
     if source is None or len(source) > 1:
-        return None
+        # A format that vLLM makes itself would need a flag that its draft does not take.
+        raise _NoCommandError(
+            CommandGap.DRAFT_OR_PROJECTOR, f"No {draft.quant.name} checkpoint of {draft.model.slug} is known to vLLM."
+        )
     config = {"method": "draft_model", "model": source[0], "num_speculative_tokens": draft.tokens}
     return ["--speculative-config", json.dumps(config)]
 
@@ -260,15 +353,21 @@ def _heads_divide(model: ModelArchitecture, count: int) -> bool:
     return all(layer.heads % count == 0 for layer in model.layers if layer.has_attention)
 
 
-def _vllm_arguments(facts: FitFacts) -> list[str] | None:
-    request, quant, draft = facts.request, facts.quant, _vllm_draft(facts)
-    source = _vllm_source(quant, facts.model, facts.checkpoint_repository, facts.hf_repository)
-    # Tensor parallelism wants equal accelerators.
-    if source is None or draft is None or facts.is_mixed:
-        return None
-    models = [facts.model, *([facts.draft.draft.model] if facts.draft else [])]
-    if not all(_heads_divide(model, request.gpu_count) for model in models):
-        return None
+def _vllm_arguments(facts: FitFacts) -> list[str]:
+    request, draft = facts.request, _vllm_draft(facts)
+    source = _vllm_source(facts.quant, facts.model, facts.checkpoint_repository, facts.hf_repository)
+    if source is None:
+        raise _no_weights(facts)
+    if facts.is_mixed:
+        raise _NoCommandError(
+            CommandGap.MIXED_ACCELERATORS, "vLLM splits a model evenly: accelerators that differ cannot share it."
+        )
+    for model in [facts.model, *([facts.draft.draft.model] if facts.draft else [])]:
+        if not _heads_divide(model, request.gpu_count):
+            raise _NoCommandError(
+                CommandGap.HEADS,
+                f"vLLM cannot split {model.slug} over {request.gpu_count} accelerators: its attention heads do not divide.",
+            )
     flags = []
     flags += ["--max-model-len", str(facts.estimate.context_tokens)]
     flags += ["--gpu-memory-utilization", f"{VLLM_MEMORY_FRACTION:.2f}", "--max-num-seqs", str(request.batch)]
@@ -277,35 +376,30 @@ def _vllm_arguments(facts: FitFacts) -> list[str] | None:
     cache = cache_type(request)
     if cache is CacheType.FP8:
         flags += ["--kv-cache-dtype", "fp8"]
-    elif cache not in (CacheType.F16, CacheType.BF16):
-        return None
+    else:
+        _check_cache("vLLM", facts, CacheType.F16, CacheType.BF16)
     return [*source, *flags, *draft]
 
 
-def _vllm(facts: FitFacts) -> Command | None:
-    arguments = _vllm_arguments(facts)
-    if arguments is None:
-        return None
-    return Command(Engine.VLLM, Tool.VLLM, _join(["vllm", "serve", *arguments, "--port", "8000"]))
+def _vllm(facts: FitFacts) -> Command:
+    return Command(Engine.VLLM, Tool.VLLM, _join(["vllm", "serve", *_vllm_arguments(facts), "--port", "8000"]))
 
 
-def _vllm_docker(facts: FitFacts) -> Command | None:
+def _vllm_docker(facts: FitFacts) -> Command:
     arguments = _vllm_arguments(facts)
-    if arguments is None or facts.estimate.backend is not Backend.CUDA:
-        return None
+    if facts.estimate.backend is not Backend.CUDA:
+        raise _NoCommandError(CommandGap.PLATFORM, "vLLM's published container is for CUDA.")
     run = ["docker", "run", "--rm", "--gpus", "all", "--ipc=host", "-v", "hf-cache:/root/.cache/huggingface"]
     return Command(Engine.VLLM, Tool.VLLM_DOCKER, _join([*run, "-p", "8000:8000", VLLM_IMAGE, *arguments]))
 
 
-def _mlx(facts: FitFacts) -> Command | None:
+def _mlx(facts: FitFacts) -> Command:
     """Quantize the published checkpoint once, then serve it; the cache grows with the prompt, so no length is set."""
     request, quant = facts.request, facts.quant
-    cache = cache_type(request)
-    if not is_repository(facts.hf_repository) or not _cache_is(facts, CacheType.F16, CacheType.BF16):
-        return None
-    if not _is_plain(facts):
-        return None
-    assert facts.hf_repository is not None
+    _check_plain(Tool.MLX, facts)
+    _check_cache(Tool.MLX.value, facts, CacheType.F16, CacheType.BF16)
+    if facts.hf_repository is None or not is_repository(facts.hf_repository):
+        raise _no_weights(facts)
     served = facts.hf_repository
     lines = []
     if quant.format is QuantFormat.MLX:
@@ -328,15 +422,10 @@ def _mlx(facts: FitFacts) -> Command | None:
     if request.batch > 1:
         serve += ["--decode-concurrency", str(request.batch)]
     lines.append(_join(serve))
-    assert cache in (CacheType.F16, CacheType.BF16)
     return Command(Engine.MLX, Tool.MLX, "\n".join(lines))
 
 
 _LLAMA_CACHES = tuple(each for each in CacheType if each is not CacheType.FP8)
-
-
-def _cache_is(facts: FitFacts, *allowed: CacheType) -> bool:
-    return cache_type(facts.request) in allowed
 
 
 def _join(words: list[str]) -> str:

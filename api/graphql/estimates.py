@@ -22,7 +22,7 @@ from api.graphql.extras import (
     speculation_from,
 )
 from api.graphql.fetches import Fetched, fetch
-from api.graphql.fit_texts import FitCommand, commands_from
+from api.graphql.fit_texts import FitCommand, MissingCommand, commands_from, missing_from
 from api.graphql.fits import FitMemory, FitPlacement, SpeedEstimate
 from api.graphql.gpus import Gpu
 from api.graphql.models import Model
@@ -164,6 +164,11 @@ class Estimate:
     def commands(self) -> list[FitCommand]:
         """Commands."""
         return [] if self.facts is None else commands_from(starting.commands(self.facts))
+
+    @strawberry.field(description="Tools of the engine that have no command for this plan, and why. At most 4.")
+    def missing_commands(self) -> list[MissingCommand]:
+        """Reasons."""
+        return [] if self.facts is None else missing_from(starting.missing_commands(self.facts))
 
 
 @strawberry.type(description="Result of one input of a batch: an estimate or an error, never both.")

@@ -11,7 +11,8 @@ from api.graphql.described import describe
 from api.graphql.enums import EngineKind, FitStatus, OperatingMode
 from api.graphql.scalars import Int64
 from estimator.advice import AdviceCode
-from estimator.commands import Command
+from estimator.commands import Command, CommandGap
+from estimator.commands import MissingCommand as NoCommand
 from estimator.explain import LimitCode
 
 if TYPE_CHECKING:
@@ -46,6 +47,23 @@ describe(
         "SECOND_GPU": "A second accelerator of the same kind.",
         "GPU_UPGRADE": "Another accelerator.",
         "NOTHING_NEEDED": "The setup meets its use; no change helps.",
+    },
+)
+describe(
+    CommandGap,
+    "CommandGap",
+    "Why a tool has no command for a plan.",
+    {
+        "NOTHING_RUNS": "No engine runs the plan.",
+        "NO_WEIGHTS": "No published weights in this quantization are recorded: a command would start nothing.",
+        "MODEL": "The tool is not known to run this model, quantization and hardware together.",
+        "PLATFORM": "The tool has no build or container for the backend.",
+        "PLACEMENT": "The tool cannot be told which parts go to host memory.",
+        "KV_CACHE_TYPE": "The tool cannot be told this KV cache type.",
+        "STREAMS": "The tool cannot be started for several streams.",
+        "DRAFT_OR_PROJECTOR": "The tool cannot be told of the draft model or the vision projector.",
+        "MIXED_ACCELERATORS": "The tool cannot be told how accelerators that differ share the model.",
+        "HEADS": "The engine does not split these attention heads over so many accelerators.",
     },
 )
 
@@ -98,6 +116,15 @@ class FitCommand:
     engine: EngineKind = strawberry.field(description="The engine that it starts.")
     tool: str = strawberry.field(description="What it starts the engine with, such as `llama-server`.")
     text: str = strawberry.field(description="The command.")
+
+
+@strawberry.type(description="A way to start an engine that cannot be told this plan.")
+class MissingCommand:
+    """Tool and reason."""
+
+    tool: str | None = strawberry.field(description="What has no command, such as `LM Studio`; null: nothing has one.")
+    reason: CommandGap = strawberry.field(description="Why.")
+    message: str = strawberry.field(description="One sentence that says why.")
 
 
 @strawberry.type(description="A question that people ask about a pairing.")
@@ -180,6 +207,14 @@ def commands_of(answers: Answers) -> list[FitCommand]:
 def commands_from(found: Sequence[Command]) -> list[FitCommand]:
     """The GraphQL objects of commands."""
     return [FitCommand(engine=one.engine, tool=one.tool.value, text=one.text) for one in found]
+
+
+def missing_from(found: Sequence[NoCommand]) -> list[MissingCommand]:
+    """The GraphQL objects of missing commands."""
+    return [
+        MissingCommand(tool=None if one.tool is None else one.tool.value, reason=one.gap, message=one.message)
+        for one in found
+    ]
 
 
 def faq_of(answers: Answers, best: Fit | None) -> list[FitQuestion]:

@@ -23,11 +23,13 @@ from api.graphql.fit_texts import (
     FitQuestion,
     FitScorePart,
     FitServing,
+    MissingCommand,
     advice_of,
     commands_of,
     embed_of,
     faq_of,
     limits_of,
+    missing_from,
     score_parts_of,
     serving_of,
 )
@@ -281,6 +283,11 @@ class Fit(Node):
     async def commands(self, info: strawberry.Info) -> list[FitCommand]:
         """Commands."""
         return await asyncio.to_thread(commands_of, _answers(info, self))
+
+    @strawberry.field(description="Tools of the engine that have no command for this plan, and why. At most 4.")
+    async def missing_commands(self, info: strawberry.Info) -> list[MissingCommand]:
+        """Reasons."""
+        return await asyncio.to_thread(lambda: missing_from(_answers(info, self).missing_commands))
 
     @strawberry.field(description="Questions that people ask about this pairing, answered from the numbers.")
     async def faq(self, info: strawberry.Info) -> list[FitQuestion]:

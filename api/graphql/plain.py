@@ -111,6 +111,13 @@ class PlainExecutor(StrawberryGraphQLCoreExecutionContext):
         """Complete a list."""
         return self._noted(super().complete_list_value(*args, **kwargs))
 
+    def complete_list_item_value(self, item: Any, complete_results: list[Any], *args: Any, **kwargs: Any) -> bool:
+        """Complete an item of a list; true when it is to be awaited."""
+        awaited = super().complete_list_item_value(item, complete_results, *args, **kwargs)
+        if awaited:
+            self._noted(complete_results[-1])
+        return awaited
+
     def _noted(self, found: T_) -> T_:
         """``found``, remembered when it is a coroutine: nobody may come to await it."""
         if isinstance(found, CoroutineType):

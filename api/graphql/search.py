@@ -55,7 +55,7 @@ def _word(word: str, other: str) -> float:
     return 0.0
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=16_384)
 def distance(left: str, right: str, limit: int) -> int:
     """Insertions, deletions, changes and swaps of neighbours between two words; above ``limit`` inexact."""
     if abs(len(left) - len(right)) > limit:

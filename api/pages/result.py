@@ -81,7 +81,7 @@ def result_page(pair: Pair, base_url: str) -> dict[str, Any]:
         ],
         "capped": _capped(answers, pair.mode),
         "commands": answers.commands,
-        "no_command": _no_command(fit),
+        "no_commands": _no_commands(answers),
         "faq": faq,
         "embed_html": answers.embed_html(base_url),
         "embed_path": answers.embed_path(),
@@ -343,14 +343,12 @@ def _capped(answers: Answers, mode: OperatingMode) -> str:
     return ""
 
 
-def _no_command(fit: Fit) -> str:
-    """Why there is no command, where there is none."""
-    if fit.decode is None:
-        return "No engine runs this plan, so there is no command to give."
-    return (
-        f"No published {fit.quant.name} checkpoint of {fit.model.name} is recorded here, and a command without one would "
-        "not run."
-    )
+def _no_commands(answers: Answers) -> list[str]:
+    """Why tools have no command: a sentence each, those with the same reason together."""
+    tools: dict[str, list[str]] = {}
+    for each in answers.missing_commands:
+        tools.setdefault(each.message, []).extend([] if each.tool is None else [each.tool.value])
+    return [f"No command for {', '.join(names)}: {text}" if names else text for text, names in tools.items()]
 
 
 def _provenance(pair: Pair) -> str:

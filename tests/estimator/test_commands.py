@@ -16,7 +16,7 @@ from db import specs
 from db.catalog_files import load_catalog
 from db.specs import checkpoint_repository
 from estimator.calibration import Calibration
-from estimator.commands import Command, Tool, commands, is_repository
+from estimator.commands import Command, CommandGap, Tool, commands, is_repository, missing_commands
 from estimator.estimate import estimate
 from estimator.fit_facts import FitFacts, request_of
 from estimator.types import CacheType, Engine, EstimatorError, QuantFormat, Status, Strategy
@@ -81,6 +81,10 @@ def check_flags(program: str, rest: list[str]) -> None:
             assert word.split("=")[0] in recorded["flags"], (program, word)
             allowed = recorded.get("values", {}).get(word)
             assert allowed is None or rest[index + 1] in allowed, (program, word, rest[index + 1])
+
+
+def gaps_of(one: FitFacts) -> dict[Tool | None, CommandGap]:
+    return {each.tool: each.gap for each in missing_commands(one)}
 
 
 def test_everything_on_the_card_says_all_layers() -> None:
@@ -231,6 +235,7 @@ def test_a_draft_model_is_in_the_command_or_there_is_none() -> None:
     apple = plan(model="qwen3-8b", gpu="apple-m3-max-40c-128gb", quant="mlx-4bit", draft=draft | {"quant": "mlx-4bit"})
     assert apple.runs
     assert commands(apple) == ()
+    assert gaps_of(apple) == {Tool.MLX: CommandGap.DRAFT_OR_PROJECTOR}
 
 
 def test_vllm_has_no_command_for_cards_that_its_heads_do_not_divide_by() -> None:
@@ -247,6 +252,7 @@ def test_vllm_has_no_command_for_cards_that_its_heads_do_not_divide_by() -> None
     setup = {"model": "qwen2.5-7b-instruct", "gpu": "h100-sxm5-80-gb", "quant": "bf16-safetensors", "draft": draft}
     assert commands(plan(**setup, gpu_count=2))
     assert commands(plan(**setup, gpu_count=4)) == ()
+    assert set(gaps_of(plan(**setup, gpu_count=4)).values()) == {CommandGap.HEADS}
 
 
 def test_the_projector_of_a_repository_is_loaded_only_when_it_is_in_the_plan() -> None:
@@ -269,7 +275,7 @@ def test_every_command_of_random_fits_has_recorded_flags_and_agrees_with_its_pla
     models = [slug for slug, entry in sorted(CATALOG.models.items()) if not specs.missing_facts(entry)]
     gpus = [slug for slug, entry in sorted(CATALOG.gpus.items()) if not specs.missing_facts(entry)]
     quants = sorted(CATALOG.quants)
-    seen = 0
+    seen, met = 0, set()
     for _ in range(1500):
         try:
             one = facts(
@@ -277,8 +283,12 @@ def test_every_command_of_random_fits_has_recorded_flags_and_agrees_with_its_pla
             )
         except EstimatorError:
             continue
-        found = commands(one)
+        found, gaps = commands(one), gaps_of(one)
         assert bool(found) <= one.runs
+        # Each tool has a command or a reason, and never both.
+        assert len(gaps) + len(found) == len({*gaps, *(each.tool for each in found)})
+        assert (set(gaps.values()) == {CommandGap.NOTHING_RUNS}) == (not one.runs)
+        met |= set(gaps.values())
         for command in found:
             seen += 1
             check_recorded(command)
@@ -290,3 +300,22 @@ def test_every_command_of_random_fits_has_recorded_flags_and_agrees_with_its_pla
         if one.runs and one.quant.format is QuantFormat.GGUF:
             assert found, (one.model.slug, one.accelerator.slug, one.quant.slug)
     assert seen > 500
+    assert met >= {
+        CommandGap.NOTHING_RUNS,
+        CommandGap.NO_WEIGHTS,
+        CommandGap.MODEL,
+        CommandGap.PLATFORM,
+        CommandGap.PLACEMENT,
+    }
+
+
+def test_a_plan_that_a_tool_cannot_be_told_says_which_part() -> None:
+    one = facts("qwen3-8b", "rtx-4090", "q4-k-m")
+    assert gaps_of(one) == {}
+    quantized = gaps_of(changed(one, kv_cache_type=CacheType.Q8_0))
+    assert quantized == {Tool.LM_STUDIO: CommandGap.KV_CACHE_TYPE}
+    many = gaps_of(changed(one, batch=4))
+    assert many == {Tool.OLLAMA: CommandGap.STREAMS, Tool.LM_STUDIO: CommandGap.STREAMS}
+    for each in missing_commands(changed(one, batch=4)):
+        assert each.tool is not None
+        assert each.message == f"{each.tool.value} is started for one stream, not 4."

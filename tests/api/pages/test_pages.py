@@ -282,7 +282,7 @@ async def test_before_the_first_run_pages_are_computed_live(live_app: Starlette)
 async def test_what_does_not_fit_has_no_command_and_no_demonstration(client: httpx.AsyncClient) -> None:
     text = await page(client, "/can/kimi-linear-48b-a3b-on-apple-m3-max-30c-36gb?quant=q8-0")
     assert "No: it does not fit" in text
-    assert "no command to give" in text
+    assert "No engine runs this plan." in text
     assert re.search(r"[\d.]+ GiB needed, [\d.]+ GiB usable", text)
     assert "Device memory for 16,000 tokens of context" in text
     assert "Total on the device" in text

@@ -1,0 +1,36 @@
+"""The facts that texts and commands are derived from, of a plan of a catalog model or of one that is described."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from db import specs
+from estimator.architecture import ModelArchitecture
+from estimator.fit_facts import FitFacts
+from estimator.types import Estimate, EstimateRequest, Workload
+
+
+def facts_of_plan(
+    entry: Mapping[str, Any] | None,
+    slug: str,
+    model: ModelArchitecture,
+    request: EstimateRequest,
+    estimate: Estimate,
+    workload: Workload | None,
+) -> FitFacts:
+    """Facts of an answered request; names and repositories are those of the model's catalog entry, where it has one."""
+    if entry is None:
+        return FitFacts(model, slug, request, estimate, workload)
+    return FitFacts(
+        model,
+        entry["name"],
+        request,
+        estimate,
+        workload,
+        hf_repository=entry["hf_repo"],
+        gguf_repository=entry["gguf_repo"],
+        ollama_tag=entry["ollama_tag"],
+        checkpoint_repository=specs.checkpoint_repository(entry, request.quant.slug),
+        reads_images="image" in entry["modalities"],
+    )
