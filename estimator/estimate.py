@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -27,6 +28,7 @@ from estimator.types import (
     Quant,
     Speed,
     Status,
+    UnsupportedError,
     Workload,
 )
 
@@ -50,6 +52,15 @@ def require_sound(request: EstimateRequest) -> None:
     plain = request.kv_cache_type in (None, CacheType.F16, CacheType.F32, CacheType.BF16)
     if not plain and request.flash_attention is False:
         raise EstimatorError("a quantized KV cache needs flash attention; leave flash_attention out or set it to true")
+
+
+def require_own_memory(devices: Sequence[Accelerator]) -> None:
+    """Raise :class:`UnsupportedError` when one of several devices works in the memory of its computer."""
+    alone = next((device for device in devices if not device.has_own_memory), None)
+    if alone is not None:
+        raise UnsupportedError(
+            f"several accelerators need memory of their own; {alone.name} shares that of its computer, so 1 is allowed"
+        )
 
 
 def situation_of_request(request: EstimateRequest, workload: Workload | None = None) -> Situation:
@@ -100,6 +111,8 @@ def estimate(
     """
     require_facts(request.accelerator)
     require_sound(request)
+    if request.gpu_count > 1:
+        require_own_memory((request.accelerator,))
     situation = situation_of_request(request, workload)
     overrides = overrides_of(request)
     require_engine(model, request.accelerator, request.quant, overrides)

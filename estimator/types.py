@@ -148,6 +148,11 @@ class Accelerator:
     last_level_cache_bytes: int | None = None
     generation_year: int | None = None
 
+    @property
+    def has_own_memory(self) -> bool:
+        """Whether it brings memory along, so that several of it in one computer hold more than one does."""
+        return not self.unified_memory and self.kind != "cpu"
+
     def __hash__(self) -> int:
         # Caches look whole lists of accelerators up; a few telling fields spare hashing thirty each time.
         return hash((self.slug, self.memory_bytes, self.bandwidth_bytes_s))

@@ -29,6 +29,7 @@ from estimator.estimate import (
     cell_of,
     overrides_of,
     require_facts,
+    require_own_memory,
     require_sound,
     situation_of_request,
     thresholds_of,
@@ -125,11 +126,7 @@ def _on_all(model: ModelArchitecture, request: EstimateRequest, kinds: Sequence[
     Raises:
         UnsupportedError: there is none, or one of several devices has no memory of its own.
     """
-    alone = next((device for device in kinds if device.unified_memory or device.kind == "cpu"), None)
-    if alone is not None:
-        raise UnsupportedError(
-            f"several accelerators need memory of their own; {alone.name} shares that of its computer"
-        )
+    require_own_memory(kinds)
     if len(kinds) == 1:
         return request
     names = " and ".join(device.name for device in kinds)

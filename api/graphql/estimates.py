@@ -97,7 +97,9 @@ class EstimateInput:
     host_bandwidth_gbps: float | None = strawberry.field(
         default=None, description="Memory bandwidth of the host, 10^9 bytes per second."
     )
-    gpu_count: int | None = strawberry.field(default=None, description="Equal accelerators; 1 when left out.")
+    gpu_count: int | None = strawberry.field(
+        default=None, description="Equal accelerators; 1 when left out. Those that share the host's memory: 1 only."
+    )
     host: str | None = strawberry.field(default=None, description="Host profile, by slug or alias.")
     engine: EngineKind | None = strawberry.field(default=None, description="Engine; the best one when left out.")
     backend: BackendKind | None = strawberry.field(default=None, description="Interface; the best one when left out.")

@@ -104,6 +104,7 @@ def test_a_projector_is_counted_known_given_or_said_to_be_unknown() -> None:
         ({"gpus": ["rtx-3090"], "gpu_facts": {}}, "not both"),
         ({"gpus": ["rtx-3090"], "gpu_count": 2}, "not both"),
         ({"gpus": ["rtx-3090", "apple-m3-max-40c-64gb"]}, "memory of their own"),
+        ({"gpu": "apple-m3-max-40c-64gb", "gpu_count": 2}, "memory of their own.* 1 is allowed"),
         ({"gpu": "rtx-3090", "draft": {}}, "acceptance_rate"),
         ({"gpu": "rtx-3090", "draft": "x"}, "acceptance_rate"),
         ({"gpu": "rtx-3090", "draft": {**DRAFT, "more": 1}}, "acceptance_rate"),
