@@ -331,15 +331,43 @@ class EstimatorError(ValueError):
     """Base of what the estimator refuses; the message says what was wrong and what is allowed."""
 
 
+#: What a fact without which nothing can be estimated is called in a sentence; keys are fields of the catalog files.
+FACT_WORDS = {
+    "bandwidth_gbps": "its memory bandwidth",
+    "n_layers": "its number of layers",
+    "attention.layer_pattern": "which kind of attention each of its layers has",
+    "attention.sliding_window": "the window of its local attention",
+    "attention.linear": "the shape of its linear attention",
+    "mlp_pattern": "which of its layers have experts",
+    "hidden_size": "the width of its layers",
+    "intermediate_size": "the width of its feed-forward blocks",
+    "vocab_size": "the size of its vocabulary",
+    "n_heads": "its number of attention heads",
+    "head_dim_k": "the width of its attention heads",
+    "moe": "the shape of its experts",
+    "moe.n_experts": "its number of experts",
+    "moe.experts_per_token": "how many experts a token visits",
+    "moe.moe_intermediate_size": "the width of its experts",
+    "params_computed.text_total": "its number of parameters",
+    "params_computed.text_active": "its number of parameters that a token uses",
+}
+
+
+def missing_fact(name: str, field_name: str) -> str:
+    """Why nothing can be estimated of what is called ``name``, in a sentence for people."""
+    if field_name == "engines":
+        known = ", ".join(engine.value for engine in Engine)
+        return f"{name}: none of the engines that are known here ({known}) runs on it, so no estimate can be made."
+    return f"{name}: {FACT_WORDS.get(field_name, field_name)} is not known, so no estimate can be made."
+
+
 class MissingFactError(EstimatorError):
     """A fact that the estimate needs is unknown; ``field_name`` names it."""
 
     def __init__(self, entity: str, field_name: str) -> None:
         self.entity = entity
         self.field_name = field_name
-        super().__init__(
-            f"{entity}: the fact '{field_name}' is unknown, so no estimate can be made; add it with its source."
-        )
+        super().__init__(missing_fact(entity, field_name))
 
 
 class UnsupportedError(EstimatorError):

@@ -17,7 +17,7 @@ from api.graphql.quants import Quant
 from db.fit_store import SLOTS, FitCell, FitKey
 from estimator.estimate import cell_of
 from estimator.grid import FitBlock, evaluate_block
-from estimator.types import Backend, Engine, EstimatorError, MemoryParts, Placement, Status, Strategy
+from estimator.types import Backend, Engine, EstimatorError, MemoryParts, Placement, Status, Strategy, missing_fact
 
 #: Blocks kept: one is a pairing in every quantization and workload, about 30 kB.
 _KEPT = 512
@@ -131,7 +131,7 @@ def require_facts(*things: Model | Gpu) -> None:
         if thing.missing_facts:
             raise ApiError(
                 ErrorCode.MISSING_FACT,
-                f"{thing.name}: the fact '{thing.missing_facts[0]}' is unknown, so no estimate can be made.",
+                missing_fact(thing.name, thing.missing_facts[0]),
                 name=thing.slug,
                 field=thing.missing_facts[0],
             )

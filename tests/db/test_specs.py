@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import pytest
 
 from db import specs
 from db.catalog_files import Catalog, load_catalog
-from estimator.types import Backend, Engine, MissingFactError, QuantFormat
+from estimator.types import FACT_WORDS, Backend, Engine, MissingFactError, QuantFormat, missing_fact
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +41,34 @@ def test_unknown_facts_stay_unknown(catalog: Catalog) -> None:
     assert cpu.memory_bytes is None
     assert cpu.matrix_flops is None
     assert cpu.backends == (Backend.CPU,)
+
+
+def test_what_is_not_known_is_said_in_words(catalog: Catalog) -> None:
+    thin = [(entry, field) for kind in (catalog.models, catalog.gpus) for entry in kind.values()
+            for field in specs.missing_facts(entry)]  # fmt: skip
+    assert {field for _, field in thin} >= {"engines", "bandwidth_gbps", "attention.layer_pattern"}
+    for entry, field in thin:
+        text = missing_fact(entry["name"], field)
+        assert text.startswith(entry["name"])
+        assert field == "engines" or FACT_WORDS[field] in text
+        assert "_" not in text.removeprefix(entry["name"])
+
+
+def test_every_fact_that_the_structure_needs_has_words(catalog: Catalog) -> None:
+    """Every fact of every kind of model taken away in turn: what the refusal names is in the list of words."""
+    refused = set()
+    for slug in ("qwen3-30b-a3b", "llama-3.1-8b", "gemma-3-27b", "kimi-linear-48b-a3b"):
+        entry = catalog.models[slug]
+        paths = [(key,) for key in entry] + [
+            (key, inner) for key in ("attention", "moe", "params_computed") for inner in entry[key] or ()
+        ]
+        for path in paths:
+            facts = deepcopy(entry)
+            (facts if len(path) == 1 else facts[path[0]])[path[-1]] = None
+            for field in specs.missing_facts(facts):
+                refused.add(field)
+    assert len(refused) > 10
+    assert refused <= set(FACT_WORDS)
 
 
 def test_every_entry_becomes_an_estimator_type(catalog: Catalog) -> None:

@@ -305,6 +305,23 @@ async def test_a_processor_has_no_device_memory(settings: ApiSettings, tmp_path:
     assert "wait unknown, counted as 0\N{NO-BREAK SPACE}%" in of_others
 
 
+@pytest.mark.parametrize("gpu", ["tpu-v4", "gaudi-3-128-gb", "trainium2", "ascend-910b"])
+async def test_an_accelerator_that_no_engine_runs_on_is_told_of_in_words(gpu: str, tmp_path: Path) -> None:
+    catalog = part_of(load_catalog(), ("llama-3.1-8b",), (gpu,))
+    state = ApiSettings(state_dir=tmp_path)
+    upgrade_database(state.resolved_database_url)
+    made = create_app(state, catalog)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(made), base_url="http://test") as client:
+        answer = await client.get(f"/can/llama-3.1-8b-on-{gpu}")
+    await made.state.services.close()
+    text = unescape(answer.text)
+    assert answer.status_code == 422
+    assert catalog.gpus[gpu]["name"] in text
+    assert "no estimate can be made" in text
+    assert "runs on it" in text or "its memory bandwidth is not known" in text
+    assert "_gbps" not in text
+
+
 async def test_every_pairing_of_the_catalog_has_an_address(app: Starlette) -> None:
     view = await app.state.services.view()
     for model in view.models:
