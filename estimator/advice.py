@@ -17,10 +17,10 @@ from estimator.calibration import Calibration
 from estimator.estimate import cell_of, estimate, situation_of_request, sweep
 from estimator.fit_facts import RUNNING, FitFacts, cache_type, gib, pace
 from estimator.grid import FitBlock
+from estimator.hardware import can_replace
 from estimator.types import (
     STATUSES,
     Accelerator,
-    Backend,
     CacheType,
     Engine,
     Estimate,
@@ -275,7 +275,8 @@ def _more_host_memory(facts: FitFacts, calibration: Calibration, options: Option
 
 def _second_gpu(facts: FitFacts, calibration: Calibration, options: Options) -> Iterator[Advice]:
     device = facts.accelerator
-    if device.unified_memory or Backend.CPU in device.backends[:1] or meets_use(facts, facts.estimate):
+    # A laptop has no room for another of its own.
+    if not device.has_own_memory or device.kind == "laptop" or meets_use(facts, facts.estimate):
         return
     if options.budget_usd is not None and (device.msrp_usd is None or device.msrp_usd > options.budget_usd):
         return
@@ -320,10 +321,13 @@ def upgrades(
 ) -> dict[UpgradeGoal, tuple[Accelerator, Estimate]]:
     """Per goal the best of ``options.accelerators``: it meets the use, scores higher, and respects the limits.
 
+    Searched are those that can take the present one's place (:func:`estimator.hardware.can_replace`).
+
     Cheapest by launch price; same vendor by memory, then by name; least power by design power. Devices whose price or
     power is unknown never win by it.
     """
-    devices = tuple(each for each in options.accelerators if each.slug != facts.accelerator.slug)
+    present = facts.accelerator
+    devices = tuple(each for each in options.accelerators if each.slug != present.slug and can_replace(present, each))
     devices = tuple(each for each in devices if each.bandwidth_bytes_s is not None and each.memory_bytes is not None)
     devices = tuple(each for each in devices if each.matrix_flops is not None or each.fp32_flops is not None)
     if not devices:
@@ -414,7 +418,7 @@ _STATUS_WORDS = {
 def _nothing_needed(facts: FitFacts) -> Advice:
     trained = facts.model.context_tokens
     if not meets_use(facts, facts.estimate):
-        text = "nothing in reach helps: no other quantization, cache type, computer or listed device scores higher"
+        text = "nothing in reach helps: no other quantization, cache type, computer or fitting device scores higher"
     elif trained is not None and trained < facts.estimate.context_tokens:
         text = f"no hardware helps further: the model itself was trained for {trained:,} tokens"
     else:

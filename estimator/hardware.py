@@ -149,6 +149,30 @@ def backends_of(accelerator: Accelerator, engine: Engine = Engine.LLAMA_CPP) -> 
     return tuple(dict.fromkeys(found))
 
 
+def is_card(accelerator: Accelerator) -> bool:
+    """Whether it is a card for a slot of a desktop computer, as its kind and its PCIe link state.
+
+    A server part may be a card or a module, which the catalog does not say, so none counts.
+    """
+    return accelerator.kind in ("consumer", "workstation") and accelerator.pcie_bytes_s is not None
+
+
+def can_replace(present: Accelerator, other: Accelerator) -> bool:
+    """Whether ``other`` can be bought to take the place of ``present``.
+
+    A card can always be bought. A server part only takes the place of a server part, a processor that of a processor,
+    and what is built into a computer (laptop, board, integrated) only that of such a computer as a whole.
+    """
+    if is_card(other):
+        return True
+    if other.kind in _BUILT_IN:
+        return present.kind in _BUILT_IN
+    return other.kind in ("datacenter", "cpu") and other.kind == present.kind
+
+
+_BUILT_IN = ("laptop", "soc", "integrated")
+
+
 def usable_bytes(accelerator: Accelerator, host_memory_bytes: int | None = None) -> int | None:
     """Device memory that an engine may fill, bytes; None when the device's memory size is unknown.
 

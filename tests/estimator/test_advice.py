@@ -104,6 +104,33 @@ def test_the_advised_context_is_the_longest_with_a_better_status() -> None:
     assert seen > 5
 
 
+_CARDS = {"consumer", "workstation"}
+_BUILT_IN = {"laptop", "soc", "integrated"}
+#: Kinds that may be advised in place of each kind.
+IN_PLACE_OF = {
+    **dict.fromkeys(_CARDS, _CARDS),
+    **dict.fromkeys(_BUILT_IN, _CARDS | _BUILT_IN),
+    "datacenter": {*_CARDS, "datacenter"},
+    "cpu": {*_CARDS, "cpu"},
+}
+
+
+def test_only_what_can_be_put_there_or_bought_is_advised() -> None:
+    """Every accelerator of the catalog once, with a model that asks for more than most of them have."""
+    assert {support.accelerator(slug).kind for slug in support.GPUS} == set(IN_PLACE_OF)
+    named = dict.fromkeys(IN_PLACE_OF, 0)
+    for slug in support.GPUS:
+        present = support.accelerator(slug)
+        one = support.facts_of("qwen3-32b", slug, "q4-k-m", "coding")
+        for each in found_for(one):
+            if each.code is AdviceCode.GPU_UPGRADE:
+                assert each.request.accelerator.kind in IN_PLACE_OF[present.kind], (slug, each.message)
+                named[present.kind] += 1
+            if each.code is AdviceCode.SECOND_GPU:
+                assert present.kind in {*_CARDS, "datacenter"}, slug
+    assert min(named[kind] for kind in ("consumer", "workstation", "laptop", "soc", "datacenter", "cpu")) > 0, named
+
+
 def test_upgrades_are_the_best_of_all_one_by_one() -> None:
     devices = support.everything().accelerators
     checked = 0
@@ -114,6 +141,8 @@ def test_upgrades_are_the_best_of_all_one_by_one() -> None:
         good = []
         for device in devices:
             if device.slug == one.accelerator.slug or device.memory_bytes is None:
+                continue
+            if device.kind not in IN_PLACE_OF[one.accelerator.kind]:
                 continue
             tried = ask(one, replace(one.request, accelerator=device))
             if tried is not None and meets_use(one, tried) and improves(one.estimate, tried):
