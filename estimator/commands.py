@@ -175,9 +175,14 @@ def _gguf_source(facts: FitFacts, folder: str = "") -> list[str]:
         if facts.reads_images and not facts.vision:
             source += ["--no-mmproj"]
     else:
-        source = ["-m", f"{folder}{facts.model.slug}-{quant_tag(facts.quant)}.gguf"]
         if facts.vision:
-            source += ["--mmproj", f"{folder}mmproj-{facts.model.slug}.gguf"]
+            # Publishers name projector files as they like: a made-up name would not start.
+            raise _NoCommandError(
+                CommandGap.DRAFT_OR_PROJECTOR,
+                f"No repository with the vision projector of {facts.model_name} is recorded here, and its file name "
+                "cannot be guessed.",
+            )
+        source = ["-m", f"{folder}{facts.model.slug}-{quant_tag(facts.quant)}.gguf"]
     return source if facts.draft is None else [*source, *_gguf_draft(facts, facts.draft, folder)]
 
 

@@ -262,10 +262,13 @@ def test_the_projector_of_a_repository_is_loaded_only_when_it_is_in_the_plan() -
     assert "mmproj" not in commands(images)[0].text
     assert {each.tool for each in commands(images)} == {Tool.LLAMA_SERVER, Tool.LLAMA_DOCKER}
     local = replace(images, gguf_repository=None)
-    assert flags_of(commands(local)[0], "--mmproj") == "mmproj-gemma-3-12b.gguf"
+    assert commands(local) == ()
+    unnamed = [each for each in missing_commands(local) if each.tool in (Tool.LLAMA_SERVER, Tool.LLAMA_DOCKER)]
+    assert [each.gap for each in unnamed] == [CommandGap.DRAFT_OR_PROJECTOR] * 2
+    assert all("vision projector of Gemma 3 12B" in each.message for each in unnamed)
     assert "mmproj" not in commands(replace(text, gguf_repository=None))[0].text
     assert "mmproj" not in commands(plan(model="qwen3-8b", gpu="rtx-3090", quant="q4-k-m"))[0].text
-    for one in (text, images, local):
+    for one in (text, images):
         for each in commands(one):
             check_recorded(each)
 
