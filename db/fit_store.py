@@ -23,6 +23,7 @@ from db.fit_query import (
     cursor_of,
     is_narrow,
     normal,
+    parts,
     row_rank,
     shared_columns,
     shared_joins,
@@ -181,7 +182,8 @@ async def top_fits(
     wanted, owner_of = list(dict.fromkeys(ids)), owner.reader()
     groups: dict[int, list[Row]] = {each: [] for each in wanted}
     statements: list[tuple[str, dict[str, Any]]] = []
-    if not wanted or not slots:
+    if not wanted or not slots or not parts(query, order, reader.dialect):
+        # No row can pass.
         pass
     elif owner is FitOwner.QUANT and len(wanted) > 1 and is_narrow(query):
         whole = replace(query, quant_ids=tuple(wanted))
@@ -195,8 +197,8 @@ async def top_fits(
     else:
         step = max(_COMPOUND_LIMIT // len(slots), 1)
         for start in range(0, len(wanted), step):
-            parts = [owner.only(query, each) for each in wanted[start : start + step]]
-            sources = [each for part in parts for each in _sources(reader, generation, part, order, limit, backwards)]
+            owned = [owner.only(query, each) for each in wanted[start : start + step]]
+            sources = [each for part in owned for each in _sources(reader, generation, part, order, limit, backwards)]
             if sources:
                 statements.append((_union(generation, sources), {}))
     for statement, parameters in statements:

@@ -260,6 +260,26 @@ async def test_tops_are_first_pages_of_each(reader: Reader, seed: int) -> None:
 
 
 @pytest.mark.parametrize("owner", list(FitOwner))
+@pytest.mark.parametrize("backwards", [False, True])
+@pytest.mark.parametrize(
+    "impossible",
+    [FitQuery(statuses=()), FitQuery(statuses=(Status.DOES_NOT_FIT,), decode_min=5.0), FitQuery(engines=())],
+    ids=["no status", "a speed of what does not run", "no engine"],
+)
+async def test_what_nothing_can_pass_is_an_empty_page_of_each(
+    reader: Reader, owner: FitOwner, backwards: bool, impossible: FitQuery
+) -> None:
+    for field in FitField:
+        order = (FitOrder(field),)
+        found = await fit_store.top_fits(reader, GENERATION, owner, [1, 2], impossible, order, 3, backwards=backwards)
+        if owner is not FitOwner.ENGINE or impossible.engines is None:
+            assert all(page.cells == [] and not page.has_next for page in found.values())
+        assert set(found) == {1, 2}
+        assert (await fit_store.page_fits(reader, GENERATION, impossible, order, backwards=backwards)).cells == []
+        assert await fit_store.count_fits(reader, GENERATION, impossible) == 0
+
+
+@pytest.mark.parametrize("owner", list(FitOwner))
 @pytest.mark.parametrize("seed", range(6))
 async def test_first_and_last_pages_of_every_kind_of_owner(
     reader: Reader, seed: int, owner: FitOwner, monkeypatch: pytest.MonkeyPatch
