@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import strawberry
 
-from api.graphql.arguments import After, Before, First, Last
 from api.graphql.completion import Inline, Nested, never_changes, read_by
 from api.graphql.connections import Connection
 from api.graphql.engines import Engine
@@ -35,9 +34,7 @@ from api.graphql.fit_texts import (
 )
 from api.graphql.gpus import Gpu
 from api.graphql.ids import encode_id
-from api.graphql.measurements import MeasurementConnection, page_measurements
-from api.graphql.measurements import Orders as MeasurementOrders
-from api.graphql.measurements import Which as MeasurementWhich
+from api.graphql.measurements import measurements_field
 from api.graphql.models import Model
 from api.graphql.node import Node
 from api.graphql.quants import Quant
@@ -308,21 +305,10 @@ class Fit(Node):
         """Card."""
         return embed_of(_answers(info, self), info.context.base_url)
 
-    @strawberry.field(description="Published measurements of this model, accelerator and quantization.")
-    async def measurements(
-        self,
-        info: strawberry.Info,
-        filter: MeasurementWhich = None,
-        order_by: MeasurementOrders = None,
-        first: First = None,
-        after: After = None,
-        last: Last = None,
-        before: Before = None,
-    ) -> MeasurementConnection:
-        """Measurements with their sources."""
-        key = (self.model.slug, self.gpu.slug, self.quant.slug)
-        asked, paging = (filter, order_by), (first, after, last, before)
-        return await asyncio.to_thread(page_measurements, info.context, key, asked, paging)
+    measurements = measurements_field(
+        "Published measurements of this model, accelerator and quantization.",
+        lambda fit: (fit.model.slug, fit.gpu.slug, fit.quant.slug),
+    )
 
     @strawberry.field(description="The same pairing and quantization for every workload.")
     async def workloads(self, info: strawberry.Info) -> list[Annotated[Fit, strawberry.lazy("api.graphql.fits")]]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from hashlib import blake2s
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 import orjson
 import strawberry
 
+from api.graphql.arguments import After, Before, First, Last
 from api.graphql.connections import Connection, page_of, slice_page
 from api.graphql.ids import encode_id
 from api.graphql.measurement_inputs import MeasurementFilter, MeasurementOrder, select_measurements
@@ -99,6 +101,25 @@ def page_measurements(context: RequestContext, key: Key | None, asked: Asked, pa
     found = ordered(select_measurements(view, every, wanted), order_by)
     mark = "measurements" if key is None else "measurements:" + "/".join(key)
     return slice_page(MeasurementConnection, found, page, view.state, signature_of(mark, wanted, order_by))
+
+
+def measurements_field(description: str, key_of: Callable[[Any], Key | None]) -> Any:
+    """The field that lists measurements: those of the key that ``key_of`` reads from its object, or all for None."""
+
+    async def measurements(
+        self: Any,
+        info: strawberry.Info,
+        filter: Which = None,
+        order_by: Orders = None,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+    ) -> MeasurementConnection:
+        asked, paging = (filter, order_by), (first, after, last, before)
+        return await asyncio.to_thread(page_measurements, info.context, key_of(self), asked, paging)
+
+    return strawberry.field(resolver=measurements, description=description)
 
 
 def find_measurement(view: CatalogView, slug: str) -> Measurement | None:

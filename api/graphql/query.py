@@ -21,9 +21,7 @@ from api.graphql.fits import Fit, FitConnection
 from api.graphql.gpus import Gpu, GpuConnection, GpuFilter, GpuOrder
 from api.graphql.hosts import Host
 from api.graphql.ids import decode_id
-from api.graphql.measurements import MeasurementConnection, find_measurement, page_measurements
-from api.graphql.measurements import Orders as MeasurementOrders
-from api.graphql.measurements import Which as MeasurementWhich
+from api.graphql.measurements import find_measurement, measurements_field
 from api.graphql.models import Model, ModelConnection, ModelFilter, ModelOrder
 from api.graphql.node import Node
 from api.graphql.quants import Quant
@@ -257,22 +255,9 @@ class Query(SetupQueries, RankingQueries):
         """A batch of estimates."""
         return await estimate_many(info.context, inputs)
 
-    @strawberry.field(
-        description="Published measurements of what is in the catalog; default order: that of the catalog's files."
+    measurements = measurements_field(
+        "Published measurements of what is in the catalog; default order: that of the catalog's files.", lambda _: None
     )
-    async def measurements(
-        self,
-        info: strawberry.Info,
-        filter: MeasurementWhich = None,
-        order_by: MeasurementOrders = None,
-        first: First = None,
-        after: After = None,
-        last: Last = None,
-        before: Before = None,
-    ) -> MeasurementConnection:
-        """One page of measurements."""
-        asked, paging = (filter, order_by), (first, after, last, before)
-        return await asyncio.to_thread(page_measurements, info.context, None, asked, paging)
 
     @strawberry.field(description="State of the catalog: revision, generation, counts.")
     def catalog(self, info: strawberry.Info) -> Catalog:
