@@ -101,9 +101,9 @@ async def fetch_pairs(
     workload_ids: Sequence[int] | None = None,
     quant_ranks: Mapping[int, int] | None = None,
 ) -> dict[tuple[int, int], list[StoredCell]]:
-    """Every quant of each (model, gpu) and slot, in the order of ``quant_ranks``, which are by quant id, or of these ids.
+    """Cells of every quant of each (model, gpu), of the given workloads or of all.
 
-    Of the given workloads, or of all.
+    Quants come in the order of their ids, or of the ranks that ``quant_ranks`` gives these; each in the order of slots.
     """
     if not pairs:
         return {}
@@ -199,8 +199,7 @@ async def top_fits(
         for start in range(0, len(wanted), step):
             owned = [owner.only(query, each) for each in wanted[start : start + step]]
             sources = [each for part in owned for each in _sources(reader, generation, part, order, limit, backwards)]
-            if sources:
-                statements.append((_union(generation, sources), {}))
+            statements.append((_union(generation, sources), {}))
     for statement, parameters in statements:
         for row in await _rows(reader, generation, statement, parameters):
             groups[owner_of(row)].append(row)

@@ -404,7 +404,10 @@ def _mlx(facts: FitFacts) -> Command:
     _check_plain(Tool.MLX, facts)
     _check_cache(Tool.MLX.value, facts, CacheType.F16, CacheType.BF16)
     if facts.hf_repository is None or not is_repository(facts.hf_repository):
-        raise _no_weights(facts)
+        raise _NoCommandError(
+            CommandGap.NO_WEIGHTS,
+            f"No published checkpoint of {facts.model_name} to convert or serve is recorded here.",
+        )
     served = facts.hf_repository
     lines = []
     if quant.format is QuantFormat.MLX:

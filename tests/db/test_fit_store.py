@@ -119,6 +119,17 @@ async def test_pairs_hold_every_quant_of_the_workloads_asked_for(reader: Reader)
     assert found[99, 1] == []
 
 
+@pytest.mark.parametrize("slots", [[2], [1, 3]])
+async def test_quants_of_a_pair_come_by_id_or_by_rank(reader: Reader, slots: list[int]) -> None:
+    plain = (await fit_store.fetch_pairs(reader, GENERATION, [(1, 2)], slots))[1, 2]
+    places = [(cell.quant_id, cell.workload_id) for cell in plain]
+    assert len(places) > len(slots)
+    assert places == sorted(places)
+    ranks = {cell.quant_id: -cell.quant_id for cell in plain}
+    ranked = (await fit_store.fetch_pairs(reader, GENERATION, [(1, 2)], slots, ranks))[1, 2]
+    assert [(cell.quant_id, cell.workload_id) for cell in ranked] == sorted(places, key=lambda at: (-at[0], at[1]))
+
+
 def identity(cell: StoredCell) -> tuple[int, ...]:
     return (*cell.key, cell.workload_id)
 
