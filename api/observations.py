@@ -18,11 +18,11 @@ import numpy as np
 from db import specs
 from db.catalog_files import Catalog
 from estimator.architecture import ModelArchitecture
-from estimator.calibration import peak_flops
+from estimator.calibration import GRAPHS_AGE_YEARS, peak_flops
 from estimator.effects import factor_values, unit_clocks_s
 from estimator.estimate import DEFAULT_MICRO_BATCH_TOKENS
 from estimator.fitting import Observation
-from estimator.hardware import backends_of
+from estimator.hardware import backends_of, usable_bytes
 from estimator.needs import Situation, needs
 from estimator.speed import (
     EXPERT_LAYER_S,
@@ -48,6 +48,10 @@ _BACKENDS = {backend.value: backend for backend in Backend}
 _SAME_ENGINE = {
     "ollama": Engine.LLAMA_CPP.value, "docker-model-runner": Engine.LLAMA_CPP.value, "lm-studio": Engine.LLAMA_CPP.value,
 }  # fmt: skip
+#: Hosts with AVX-512 BF16, on which LocalScore's prebuilt engine is much slower on any GPU.
+_WIDE_HOST = re.compile(r"znver[45]|sapphirerapids|Ryzen \d 9\d{3}|Ryzen AI 9")
+#: From this month on macOS 15 gives the GPU more of the memory than the fraction that the catalog states by default.
+_WIDER_LIMIT = "2024-09"
 #: A row that does not say whether weights were offloaded counts when they fill no more of the memory than this.
 CLEARLY_FITS = 0.72
 
@@ -113,10 +117,8 @@ class Observer:
             return None
         if accelerator.bandwidth_bytes_s is None or math.isnan(peak_flops(accelerator)):
             return None
-        if is_unrecorded(row):
-            device = float(model_tables(model, (quant,)).device[0])
-            if accelerator.memory_bytes is None or device > CLEARLY_FITS * accelerator.memory_bytes:
-                return None
+        if not _may_fit(row, accelerator, model, quant):
+            return None
         backend = backend_of(row, accelerator)
         engine = str(row.get("engine") or Engine.LLAMA_CPP.value)
         engine = _SAME_ENGINE.get(engine, engine)
@@ -127,6 +129,7 @@ class Observer:
             if decode
             else _prefill_terms(row, accelerator, model, quant, scale)
         )
+        age = age_years(row.get("date"))
         tokens = 1.0 if decode else float(row.get("n_prompt") or DEFAULT_PROMPT_TOKENS)
         observation = Observation(
             terms=terms,
@@ -141,8 +144,10 @@ class Observer:
                 model.slug,
                 # Prefill rows without it differ more by build than by this: nothing to learn.
                 flash_attention=row.get("flash_attn") is not False or not decode,
+                cuda_graphs=age <= GRAPHS_AGE_YEARS,
+                host=host_of(row, engine),
             ),
-            age_years=age_years(row.get("date")),
+            age_years=age,
             thinness=thinness,
             gpu=accelerator.slug,
             model=model.slug,
@@ -166,6 +171,31 @@ def age_years(date: str | None) -> float:
         return UNDATED_AGE_YEARS
     month = int(date[5:7]) if len(date) >= 7 else 6
     return round(max(0.0, REFERENCE_YEAR - (int(date[:4]) + (month - 1) / 12)), 4)
+
+
+def host_of(row: Mapping[str, Any], engine: str) -> dict[str, bool]:
+    """Which of ``HOST_FACTORS`` a row of LocalScore's prebuilt engine states of the computer it ran on."""
+    if "LocalScore" not in engine:
+        return {}
+    host = str(row.get("source_note") or "").partition("; host ")[2]
+    return {"wide-host": _WIDE_HOST.search(host) is not None, "windows": host.endswith("Windows")}
+
+
+def _may_fit(row: Mapping[str, Any], accelerator: Accelerator, model: ModelArchitecture, quant: Quant) -> bool:
+    """Whether everything can have been on the device: by far where the source did not record it, else at all."""
+    memory, tables = accelerator.memory_bytes, model_tables(model, (quant,))
+    device = float(tables.device[0])
+    if is_unrecorded(row):
+        return memory is not None and device <= CLEARLY_FITS * memory
+    usable = usable_bytes(accelerator)
+    fraction = accelerator.usable_fraction
+    if memory is not None and fraction is not None and str(row.get("date") or _WIDER_LIMIT) < _WIDER_LIMIT:
+        usable = int(memory * fraction)
+    if usable is None:
+        return True
+    tokens = int(row.get("depth") or 0) + int(row.get("n_prompt" if row["kind"] == "prefill" else "n_gen") or 0)
+    need = needs(model, (Situation(1, 1, max(tokens, 1), 0.0),))
+    return device + float(need.kv_last[0, model.n_layers]) <= usable
 
 
 def micro_batch_of(row: Mapping[str, Any]) -> int | None:
@@ -198,7 +228,7 @@ def _decode_terms(
         scale * routed / bandwidth,
         float(need.read_last[0, n]) / bandwidth,
         0.5 * tables.flops_per_token * UNPACK_UNIT_CLOCKS / unit_clocks_s(accelerator),
-        n * LAYER_S,
+        n * LAYER_S * model.launches_per_layer,
         float(tables.expert_layers_first[n]) * EXPERT_LAYER_S,
         TOKEN_S,
     )

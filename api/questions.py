@@ -112,7 +112,7 @@ class Answerer:
         self._quant: Callable[[str], Quant] = lru_cache(maxsize=None)(lambda slug: specs.quant(catalog.quants[slug]))
         self._host: Callable[[str], Host] = lru_cache(maxsize=None)(lambda slug: specs.host(catalog.hosts[slug]))
         self._default_host = next(slug for slug, entry in catalog.hosts.items() if entry.get("default"))
-        self._resolved = lru_cache(maxsize=65_536)(self._resolve)
+        self._resolved = lru_cache(maxsize=8192)(self._resolve)
 
     def answer(self, question: Mapping[str, Any], brought: ModelSource | None = None) -> Answer:
         """Estimate one question; ``brought`` is the model of a local file, or what its ``model_url`` led to.

@@ -73,7 +73,7 @@ def _head(rows: Sequence[Mapping[str, Any]], measured: Sequence[MeasuredRow], ca
         "",
         *(f"- {count:,}: {reason}" for reason, count in reasons.most_common()),
         f"- {len(rows) - len(measured) - reasons.total():,}: whether weights were offloaded is not stated and they fill "
-        f"more than {CLEARLY_FITS:.0%} of the memory, or a fact of the GPU or model is unknown",
+        f"more than {CLEARLY_FITS:.0%} of the memory, they cannot have fitted at all, or a fact of the GPU or model is unknown",
         "",
         "## Left out in cross-validation",
         "",

@@ -44,6 +44,11 @@ MTP_STORED_ARCHITECTURES = frozenset({"Glm4MoeForCausalLM"})
 WINDOWED_MIXERS = frozenset({Mixer.SLIDING, Mixer.CHUNKED})
 
 
+#: A layer with hyper-connections mixes its residual streams before and after each part: llama.cpp's graph of DeepSeek V4
+#: has 8,000 nodes for 43 layers with the mixing fused (ggml-org/llama.cpp#25585), that of a Llama some 1,000 for 32.
+HYPER_CONNECTED_LAUNCHES = 6.0
+
+
 @dataclass(frozen=True, slots=True)
 class LatentAttention:
     """Multi-head latent attention (MLA): ranks and head dimensions in elements; ``q_rank`` None means no query LoRA."""
@@ -158,6 +163,7 @@ class ModelArchitecture:
     indexer_dim: int
     indexer_topk: int
     compress_ratios: tuple[int, ...]
+    residual_streams: int
     extras: tuple[ExtraParameters, ...]
     mtp_parameters: int
     stored_mtp_layers: int
@@ -165,6 +171,11 @@ class ModelArchitecture:
     total_parameters: int
     active_parameters: int
     vision_parameters: int
+
+    @property
+    def launches_per_layer(self) -> float:
+        """Kernels of a layer over those of a plain layer, for the fixed cost per layer."""
+        return HYPER_CONNECTED_LAUNCHES if self.residual_streams > 1 else 1.0
 
     def __hash__(self) -> int:
         # Caches look models up by value; a few telling fields spare hashing a hundred layers each time.
@@ -226,6 +237,7 @@ def architecture_from_facts(facts: Mapping[str, Any]) -> ModelArchitecture:
         indexer_dim=int((attention.get("indexer") or {}).get("index_head_dim") or attention.get("index_head_dim") or 0),
         indexer_topk=int((attention.get("indexer") or {}).get("index_topk") or attention.get("index_topk") or 0),
         compress_ratios=tuple(int(ratio) for ratio in attention.get("compress_ratios") or ()),
+        residual_streams=int(attention.get("hc_mult") or 1),
         extras=tuple(
             ExtraParameters(str(extra["name"]), int(extra["params"]), bool(extra.get("lookup")))
             for extra in facts.get("extra_params") or ()

@@ -20,6 +20,7 @@ from estimator.architecture import ModelArchitecture
 from estimator.effects import (
     DECODE_FACTORS,
     NO_FLASH_FACTORS,
+    NO_GRAPH_FAMILIES,
     OVERALL_FACTORS,
     PREFILL_FACTORS,
     effect_name,
@@ -49,6 +50,8 @@ TYPICAL_BITS: Mapping[str, float] = {
 }  # fmt: skip
 #: An evened file type is at least this power of its share of the bits quicker per weight than the next wider one.
 EVEN_POWER = 0.35
+#: Builds older than this lack CUDA graphs, years before the reference date: llama.cpp has had them since May 2024.
+GRAPHS_AGE_YEARS = 2.3
 PER_WEIGHT_TERMS = ("dense", "routed", "unpack")
 #: How well a case is known, best first; each has its own range.
 STRATA: tuple[str, ...] = ("measured", "gpu", "family", "none")
@@ -70,7 +73,7 @@ _OF_ONE_GPU: tuple[tuple[int, str, str], ...] = (
 #: Pairs of the setups whose coefficients are kept, about half a kilobyte each: ten times the whole catalog.
 _KEPT_PAIRS = 150_000
 #: Classes of accelerators and quants whose coefficients are kept; the catalog has some thousand.
-_KEPT_CLASSES = 65_536
+_KEPT_CLASSES = 16_384
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +212,7 @@ class Calibration:
         found = self._with_model(model, setup, base)
         if not flash_attention:
             found = replace(found, decode_overall=found.decode_overall * self._without_flash(setup))
-        return self._aged(found, setup.backend.ravel(), build_age_years) if build_age_years else found
+        return self._aged(found, setup, build_age_years) if build_age_years else found
 
     def _keep(self, setup: Setup, base: _Base) -> _Base:
         with self._lock:
@@ -368,6 +371,8 @@ class Calibration:
                     stratum[g * size : (g + 1) * size] = [0 if q.slug in slugs else 1 for q in setup.quants]
                 changes |= _range_fields(kind, base.ranges[kind], stratum)
             changes[f"{kind}_overall"] = getattr(base.table, f"{kind}_overall") * np.repeat(np.exp(shift), size)
+        if model.launches_per_layer != 1.0:
+            changes["layer"] = base.table.layer * model.launches_per_layer
         return replace(base.table, **changes)
 
     def _without_flash(self, setup: Setup) -> NDArray[np.float64]:
@@ -381,15 +386,29 @@ class Calibration:
                     out[g, q] = math.exp(_sum(self._decode, "whole", NO_FLASH_FACTORS, values))
         return out.ravel()
 
-    def _aged(self, table: SpeedCoefficients, backend: NDArray[np.uint8], years: float) -> SpeedCoefficients:
+    def _aged(self, table: SpeedCoefficients, setup: Setup, years: float) -> SpeedCoefficients:
         """The coefficients of a build of ``years`` ago: engines have become faster, by backend."""
         names = [each.value for each in _BACKENDS]
-        changes = {}
+        backend = setup.backend.ravel()
+        changes: dict[str, Any] = {}
+        if years > GRAPHS_AGE_YEARS:
+            without = self._without_graphs(setup)
+            for term in ("layer", "expert_layer"):
+                cost = self._decode.get(effect_name(term, "no-graphs", "yes"), 0.0)
+                changes[term] = getattr(table, term) * np.exp(cost * without)
         for kind, effects in (("decode", self._decode), ("prefill", self._prefill)):
             rates = [effects.get(effect_name("whole", "age", name), 0.0) for name in names]
             known = np.array([*rates, *([0.0] * (256 - len(rates)))])
             changes[f"{kind}_overall"] = getattr(table, f"{kind}_overall") * np.exp(known[backend] * years)
         return replace(table, **changes)
+
+    @staticmethod
+    def _without_graphs(setup: Setup) -> NDArray[np.bool_]:
+        """Pairs that have lost CUDA graphs in a build from before llama.cpp had them, shape (pairs,)."""
+        lost = np.array([family_of(gpu) not in NO_GRAPH_FAMILIES for gpu in setup.gpus])
+        own = np.isin(setup.engine, [_ENGINES.index(each) for each in Engine if engine_factor(each.value) is None])
+        runs = own & (setup.backend == _BACKENDS.index(Backend.CUDA)) & (setup.software is None)
+        return np.asarray((runs & lost[:, None]).ravel())
 
     def _ranges(self, kind: str, setup: Setup) -> NDArray[np.float64]:
         """Log ends of the range of each pair in each stratum, shape (2, strata, pairs)."""

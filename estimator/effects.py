@@ -63,6 +63,10 @@ _CLASS_BY_START = (
     ("IQ1", "iq1"), ("MXFP4", "mxfp4"),
 )  # fmt: skip
 
+#: Factors of the computer that a prebuilt engine ran on; none is known of an estimate, which is for the usual one.
+HOST_FACTORS: tuple[str, ...] = ("wide-host", "windows")
+#: NVIDIA generations whose kernels llama.cpp launches one by one: it replays CUDA graphs from compute capability 8.0 on.
+NO_GRAPH_FAMILIES = frozenset({"pascal", "volta", "turing"})
 #: Term -> the factors whose effects multiply its coefficient.
 DECODE_FACTORS: Mapping[str, tuple[str, ...]] = {
     "dense": (
@@ -75,8 +79,8 @@ DECODE_FACTORS: Mapping[str, tuple[str, ...]] = {
     ),
     "cache": ("", "backend", "family", "family|backend"),
     "unpack": ("", "quant", "backend"),
-    "layer": ("", "backend", "family|backend", "engine", "old|family", "gpu"),
-    "expert_layer": ("", "backend", "family|backend"),
+    "layer": ("", "backend", "family|backend", "engine", "old|family", "gpu", "no-graphs", *HOST_FACTORS),
+    "expert_layer": ("", "backend", "family|backend", "no-graphs"),
     "token": ("", "backend", "engine"),
 }  # fmt: skip
 PREFILL_FACTORS: Mapping[str, tuple[str, ...]] = {
@@ -91,7 +95,9 @@ PREFILL_FACTORS: Mapping[str, tuple[str, ...]] = {
 #: Factors of decode without flash attention, of any device and of a family's backend.
 NO_FLASH_FACTORS: tuple[str, ...] = ("no-flash", "no-flash|family|backend")
 #: Factors of the whole time; ``age`` multiplies years before the reference date.
-OVERALL_FACTORS: tuple[str, ...] = ("engine", "gpu", "architecture", "model", "architecture|vendor", *NO_FLASH_FACTORS)
+OVERALL_FACTORS: tuple[str, ...] = (
+    "engine", "gpu", "architecture", "model", "architecture|vendor", *NO_FLASH_FACTORS, *HOST_FACTORS,
+)  # fmt: skip
 
 
 def unit_clocks_s(accelerator: Accelerator) -> float:
@@ -119,8 +125,13 @@ def factor_values(
     model: str,
     *,
     flash_attention: bool = True,
+    cuda_graphs: bool = True,
+    host: Mapping[str, bool] | None = None,
 ) -> dict[str, str | None]:
-    """Value of every factor for one case; None where a factor does not apply."""
+    """Value of every factor for one case; None where a factor does not apply.
+
+    ``cuda_graphs`` is False for a build from before llama.cpp had them; ``host`` tells which of ``HOST_FACTORS`` apply.
+    """
     family, kind, vendor = family_of(accelerator), quant_class(quant), accelerator.vendor
     own_engine = engine_factor(engine)
     return {
@@ -143,9 +154,16 @@ def factor_values(
         "architecture": architecture,
         "architecture|vendor": f"{architecture}|{vendor}",
         "model": model,
+        "no-graphs": "yes" if own_engine is None and lacks_graphs(family, backend, cuda_graphs) else None,
+        **{name: "yes" if host and host.get(name) else None for name in HOST_FACTORS},
         "no-flash": None if flash_attention else "yes",
         "no-flash|family|backend": None if flash_attention else f"{family}|{backend.value}",
     }
+
+
+def lacks_graphs(family: str, backend: Backend, cuda_graphs: bool = True) -> bool:
+    """Whether llama.cpp launches the kernels of a token one by one, which costs time per layer."""
+    return backend is Backend.CUDA and (not cuda_graphs or family in NO_GRAPH_FAMILIES)
 
 
 def effect_name(term: str, factor: str, value: str) -> str:

@@ -25,11 +25,11 @@ PRIOR_SPREAD: Mapping[str, float] = {
     "quant|vendor": 0.15, "quant|family": 0.15, "engine": 0.4, "engine|vendor": 0.2, "old|family": 0.1, "moe": 0.6,
     "moe|backend": 0.25, "moe|family": 0.2, "moe|quant": 0.2, "gpu": 0.17, "architecture": 0.10,
     "architecture|vendor": 0.07, "model": 0.07, "age": 0.1, "thinness": 0.3, "no-flash": 0.1,
-    "no-flash|family|backend": 0.1,
+    "no-flash|family|backend": 0.1, "no-graphs": 0.5, "wide-host": 0.6, "windows": 0.3,
 }  # fmt: skip
 ROBUST_SCALE = 0.08
 #: A group of n rows counts as n to this power: repeated rows of one pair say less than rows of other pairs.
-GROUP_POWER = 0.35
+GROUP_POWER = 0.25
 ITERATIONS = 60
 _HALVINGS = 12
 #: Relative gain of a step at which the fit counts as done.

@@ -201,7 +201,7 @@ def _fleet(
     return Fleet(setup, setup.engine != NO_ENGINE, _rig(setup, host, overrides))
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=256)
 def _setup(
     architecture: str,
     is_moe: bool,
@@ -231,7 +231,7 @@ def engines(
     return _engines(_named(architecture), is_moe, gpus, quants, overrides.engine, overrides.backend)
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=256)
 def _engines(
     architecture: str,
     is_moe: bool,
@@ -290,7 +290,7 @@ class _StaticRig:
     link: NDArray[np.float64]
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def _static_rig(gpus: tuple[Accelerator, ...], host: Host) -> _StaticRig:
     usable, capacity = [], []
     for gpu in gpus:
@@ -305,7 +305,7 @@ def _static_rig(gpus: tuple[Accelerator, ...], host: Host) -> _StaticRig:
     )
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def _overheads(gpus: tuple[Accelerator, ...], engine: Engine, backend: Backend) -> NDArray[np.float64]:
     return np.array([float(overhead_bytes(gpu, engine, backend)) for gpu in gpus])
 

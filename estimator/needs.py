@@ -74,7 +74,7 @@ def situation_of(workload: Workload) -> Situation:
     )
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def needs(model: ModelArchitecture, situations: tuple[Situation, ...]) -> Needs:
     """Bytes per situation; kept for the next call with the same arguments."""
     shape, count, sums = cache_shape(model), len(situations), (len(situations), model.n_layers + 1)

@@ -72,7 +72,7 @@ def forget_models() -> None:
     _model_tables.cache_clear()
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=128)
 def _model_tables(model: ModelArchitecture, quants: tuple[Quant, ...]) -> ModelTables:
     weights = weight_table(model, quants)
     layers, experts = weights.layers.astype(np.float64), weights.experts.astype(np.float64)

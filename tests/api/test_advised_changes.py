@@ -92,7 +92,7 @@ def test_every_advised_change_is_answered_with_its_promise() -> None:
 
 def test_cards_listed_one_by_one_are_answered_as_their_count() -> None:
     """``gpus: [a, a]`` lays the model out card by card, a count fills their sum: the same unless whole layers or experts
-    that fill the sum leave a rest on each card, which then stays in system memory.
+    that fill the sum leave a rest on each card, which then stays in system memory, if that has room for it.
     """
     checked = offloaded = 0
     for one in starts(60, seed=43):
@@ -104,6 +104,10 @@ def test_cards_listed_one_by_one_are_answered_as_their_count() -> None:
             question["gpus"] = cards
             if each.gain.status_after is Status.FITS_WITH_OFFLOAD:
                 after = ANSWERER.answer(question).estimate
+                if after.status is Status.DOES_NOT_FIT:
+                    rest = after.memory.host_bytes - each.after.memory.host_bytes
+                    assert 0 < rest < len(cards) * after.file_size_bytes / after.placement.gpu_layers
+                    continue
                 assert after.status is each.gain.status_after
                 assert after.score == pytest.approx(each.after.score, abs=3.0), (question, each.message)
                 offloaded += 1

@@ -8,12 +8,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from db import specs
+from db.catalog_files import load_catalog
 from estimator import crossval
+from estimator.architecture import HYPER_CONNECTED_LAUNCHES
+from estimator.calibration import GRAPHS_AGE_YEARS, Calibration, Setup
 from estimator.effects import DECODE_FACTORS, factor_values, unit_clocks_s
 from estimator.fitting import PRIOR_SPREAD, Fitter, Observation, effect_names, fit, prior_spread, weights
 from estimator.speed import DECODE_TERMS
 from estimator.spread import DEPTH, depth_log, fit_spread, spread
-from estimator.types import Accelerator, Backend, Quant, QuantFormat
+from estimator.types import Accelerator, Backend, Engine, Quant, QuantFormat
 
 QUANT = Quant("q4-k-m", "Q4_K_M", QuantFormat.GGUF, "Q4_K_M", 4.0, None, None, None, None, None)
 
@@ -172,3 +176,43 @@ def test_unit_clocks_fall_back_to_the_arithmetic_peak(missing: str) -> None:
     full = unit_clocks_s(accelerator("gpu-a"))
     assert full == pytest.approx(128 * 2.5e9)
     assert unit_clocks_s(accelerator("gpu-a", **{missing: None})) == pytest.approx(8e13 / 256)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "backend", "graphs", "value"),
+    [
+        ("Ada Lovelace", Backend.CUDA, True, None),
+        ("Ada Lovelace", Backend.CUDA, False, "yes"),
+        ("Ada Lovelace", Backend.VULKAN, False, None),
+        ("Pascal", Backend.CUDA, True, "yes"),
+        ("Pascal", Backend.VULKAN, True, None),
+    ],
+)
+def test_who_launches_kernels_one_by_one(architecture: str, backend: Backend, graphs: bool, value: str | None) -> None:
+    device = accelerator("card", architecture)
+    values = factor_values(device, backend, "llama.cpp", QUANT, False, "", "", cuda_graphs=graphs)
+    assert values["no-graphs"] == value
+    assert factor_values(device, backend, "vllm", QUANT, False, "", "", cuda_graphs=graphs)["no-graphs"] is None
+
+
+def test_builds_from_before_cuda_graphs_pay_for_each_layer() -> None:
+    calibration = Calibration.load()
+    model = specs.architecture(load_catalog().models["llama-3.2-1b"])
+    gpus = accelerator("ada"), accelerator("pascal", "Pascal", compute_capability=6.1)
+    code = np.zeros((2, 1), dtype=np.uint8)
+    setup = Setup(
+        gpus, (QUANT,), code + list(Engine).index(Engine.LLAMA_CPP), code + list(Backend).index(Backend.CUDA), False
+    )
+    now, old = (calibration.table(model, setup, years).layer for years in (0.0, GRAPHS_AGE_YEARS + 0.1))
+    assert old[0] > now[0]
+    assert old[1] == now[1] > now[0]
+
+
+def test_hyper_connections_cost_launches() -> None:
+    model = specs.architecture(load_catalog().models["deepseek-v4-flash"])
+    assert model.residual_streams == 4
+    assert model.launches_per_layer == HYPER_CONNECTED_LAUNCHES
+    plain = replace(model, slug="plain", residual_streams=1)
+    setup = Setup((accelerator("ada"),), (QUANT,), *(np.zeros((1, 1), dtype=np.uint8) for _ in range(2)), True)
+    table = Calibration.load().table
+    assert table(model, setup).layer == pytest.approx(HYPER_CONNECTED_LAUNCHES * table(plain, setup).layer)
