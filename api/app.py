@@ -30,6 +30,7 @@ from api.graphql.schema import FitSchema, build_schema
 from api.graphql.services import Services
 from api.graphql.streams import stream_view
 from api.hot import HotAnswers
+from api.idle_memory import give_back
 from api.pages.explorer import STATIC, explorer_page, landing_page
 from api.pages.routes import routes as page_routes
 from api.settings import ApiSettings, get_api_settings
@@ -68,7 +69,9 @@ def create_app(settings: ApiSettings | None = None, catalog: Catalog | None = No
         with suppress(ApiError):
             await services.view()
         preparing = asyncio.create_task(asyncio.to_thread(_prepare_for_operators, settings))
+        giving_back = asyncio.create_task(give_back())
         yield
+        giving_back.cancel()
         await preparing
         await services.close()
         if observation is not None:

@@ -19,8 +19,8 @@ from estimator.estimate import cell_of
 from estimator.grid import FitBlock, evaluate_block
 from estimator.types import Backend, Engine, EstimatorError, MemoryParts, Placement, Status, Strategy, missing_fact
 
-#: Blocks kept: one is a pairing in every quantization and workload, about 30 kB.
-_KEPT = 512
+#: Blocks kept: one is a pairing in every quantization and workload, about 100 kB.
+_KEPT = 32
 
 
 class LiveFits:

@@ -1,0 +1,32 @@
+"""Gives freed memory back to the system.
+
+glibc keeps what a burst of heavy requests has freed, in one arena for each thread that took part, so that a server would
+hold on to its highest moment for good.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+from collections.abc import Callable
+
+#: Seconds between two rounds; one takes some milliseconds, outside of Python's lock.
+EVERY_S = 10.0
+
+
+def trimmer() -> Callable[[int], int] | None:
+    """glibc's ``malloc_trim``; None under another C library."""
+    try:
+        found = ctypes.CDLL(None).malloc_trim
+    except (AttributeError, OSError, TypeError):
+        return None
+    found.argtypes, found.restype = [ctypes.c_size_t], ctypes.c_int
+    return found
+
+
+async def give_back(every_s: float = EVERY_S, trim: Callable[[int], int] | None = None) -> None:
+    """Give back what is free every ``every_s`` seconds until cancelled; returns at once where nothing can be done."""
+    trim = trim or trimmer()
+    while trim is not None:
+        await asyncio.sleep(every_s)
+        await asyncio.to_thread(trim, 0)
