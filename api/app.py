@@ -23,6 +23,7 @@ from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.freed_memory import give_back
 from api.graphql.errors import ApiError
 from api.graphql.http import EVENT_STREAM, GraphQLEndpoint, encode
 from api.graphql.requests import header_of, negotiate
@@ -30,7 +31,6 @@ from api.graphql.schema import FitSchema, build_schema
 from api.graphql.services import Services
 from api.graphql.streams import stream_view
 from api.hot import HotAnswers
-from api.idle_memory import give_back
 from api.pages.explorer import STATIC, explorer_page, landing_page
 from api.pages.routes import routes as page_routes
 from api.settings import ApiSettings, get_api_settings

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from api import idle_memory
-from api.idle_memory import give_back, trimmer
+from api import freed_memory
+from api.freed_memory import give_back, trimmer
 
 
 async def test_gives_back_until_cancelled() -> None:
@@ -34,7 +34,7 @@ async def test_does_nothing_under_another_c_library(monkeypatch: pytest.MonkeyPa
     def no_such_library(_: Any) -> Any:
         return object()
 
-    monkeypatch.setattr(idle_memory.ctypes, "CDLL", no_such_library)
+    monkeypatch.setattr(freed_memory.ctypes, "CDLL", no_such_library)
     assert trimmer() is None
     await asyncio.wait_for(give_back(), 10)
 
