@@ -188,7 +188,7 @@ def _may_fit(row: Mapping[str, Any], accelerator: Accelerator, model: ModelArchi
     if is_unrecorded(row):
         return memory is not None and device <= CLEARLY_FITS * memory
     usable = usable_bytes(accelerator)
-    fraction = accelerator.usable_fraction
+    fraction = accelerator.usable_fraction if accelerator.vendor == "apple" else None
     if memory is not None and fraction is not None and str(row.get("date") or _WIDER_LIMIT) < _WIDER_LIMIT:
         usable = int(memory * fraction)
     if usable is None:

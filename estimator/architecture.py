@@ -42,8 +42,6 @@ ATTENTION_MIXERS = frozenset({Mixer.FULL, Mixer.SLIDING, Mixer.CHUNKED, Mixer.IN
 #: Architectures whose GGUF files carry the MTP layers, which llama.cpp skips at load.
 MTP_STORED_ARCHITECTURES = frozenset({"Glm4MoeForCausalLM"})
 WINDOWED_MIXERS = frozenset({Mixer.SLIDING, Mixer.CHUNKED})
-
-
 #: A layer with hyper-connections mixes its residual streams before and after each part: llama.cpp's graph of DeepSeek V4
 #: has 8,000 nodes for 43 layers with the mixing fused (ggml-org/llama.cpp#25585), that of a Llama some 1,000 for 32.
 HYPER_CONNECTED_LAUNCHES = 6.0

@@ -50,8 +50,9 @@ TYPICAL_BITS: Mapping[str, float] = {
 }  # fmt: skip
 #: An evened file type is at least this power of its share of the bits quicker per weight than the next wider one.
 EVEN_POWER = 0.35
-#: Builds older than this lack CUDA graphs, years before the reference date: llama.cpp has had them since May 2024.
-GRAPHS_AGE_YEARS = 2.3
+#: Builds older than this lack CUDA graphs, years before the reference date: llama.cpp got them in May 2024, so that a
+#: build of June has them and one that states only May counts as without.
+GRAPHS_AGE_YEARS = 2.35
 PER_WEIGHT_TERMS = ("dense", "routed", "unpack")
 #: How well a case is known, best first; each has its own range.
 STRATA: tuple[str, ...] = ("measured", "gpu", "family", "none")
