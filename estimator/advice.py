@@ -275,8 +275,7 @@ def _more_host_memory(facts: FitFacts, calibration: Calibration, options: Option
 
 def _second_gpu(facts: FitFacts, calibration: Calibration, options: Options) -> Iterator[Advice]:
     device = facts.accelerator
-    # A laptop has no room for another of its own.
-    if not device.has_own_memory or device.kind == "laptop" or meets_use(facts, facts.estimate):
+    if device.comes_alone or meets_use(facts, facts.estimate):
         return
     if options.budget_usd is not None and (device.msrp_usd is None or device.msrp_usd > options.budget_usd):
         return

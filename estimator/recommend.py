@@ -187,7 +187,7 @@ def smallest_setups(
         widest = np.where(good, block.bits_per_weight[None, :], -1.0).argmax(axis=1)
         for g in np.flatnonzero(good.any(axis=1)):
             device = devices[int(g)]
-            if count > 1 and not device.has_own_memory:
+            if count > 1 and device.comes_alone:
                 continue
             price = None if device.msrp_usd is None else count * device.msrp_usd
             power = None if device.tdp_w is None else count * device.tdp_w

@@ -153,6 +153,11 @@ class Accelerator:
         """Whether it brings memory along, so that several of it in one computer hold more than one does."""
         return not self.unified_memory and self.kind != "cpu"
 
+    @property
+    def comes_alone(self) -> bool:
+        """Whether a computer that one can buy has one of it at most: it has no own memory, or sits in a laptop."""
+        return not self.has_own_memory or self.kind == "laptop"
+
     def __hash__(self) -> int:
         # Caches look whole lists of accelerators up; a few telling fields spare hashing thirty each time.
         return hash((self.slug, self.memory_bytes, self.bandwidth_bytes_s))

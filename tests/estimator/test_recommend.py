@@ -122,7 +122,8 @@ def test_the_smallest_setup_reaches_its_target_with_the_fewest_cards() -> None:
 
     model = support.architecture("llama-3.3-70b")
     use = support.workload("chat")
-    devices = tuple(map(support.accelerator, ["rtx-3090", "rtx-4090", "rtx-5090", "h100-sxm5-80-gb", "rtx-3060-12-gb"]))
+    slugs = ["rtx-3090", "rtx-4090", "rtx-5090", "h100-sxm5-80-gb", "rtx-3060-12-gb", "rtx-4090-laptop"]
+    devices = tuple(map(support.accelerator, slugs))
     request = request_of(OPTIONS.quants[0], devices[0], support.HOST)
     blocks = {}
     for count in (1, 2, 4):
@@ -134,6 +135,10 @@ def test_the_smallest_setup_reaches_its_target_with_the_fewest_cards() -> None:
     target = Target(decode_tok_s=8.0)
     found = smallest_setups(blocks, 0, devices, target)
     assert found
+    laptop = slugs.index("rtx-4090-laptop")
+    several = blocks[4].status[laptop, :, 0] <= _RUNNING[1]
+    assert (several & blocks[4].available[laptop]).any(), "the laptop's chip would do if there were four of it"
+    assert laptop not in {one.gpu for one in found}
     for one in found:
         block = blocks[one.count]
         assert block.status[one.gpu, one.quant, 0] in _RUNNING[:2]
