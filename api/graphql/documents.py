@@ -14,9 +14,12 @@ from graphql import (
     GraphQLError,
     GraphQLSchema,
     GraphQLSyntaxError,
+    Location,
     NoSchemaIntrospectionCustomRule,
     OperationDefinitionNode,
     OperationType,
+    Token,
+    TokenKind,
     TypeInfo,
     TypeInfoVisitor,
     VariableNode,
@@ -99,8 +102,9 @@ class Documents:
             return kept
         prepared = self._prepare(text)
         for error in prepared.errors:
-            # Where it was raised holds on to everything that was at hand there.
+            # Where it was raised holds on to everything that was at hand there, and nodes to the tree; places are known.
             error.__traceback__ = error.__cause__ = error.__context__ = None
+            error.nodes = None
         if len(text) <= _MAX_CACHED_TEXT:
             self._kept[text] = prepared
             if len(self._kept) > self._size:
@@ -128,13 +132,13 @@ class Documents:
             return PreparedDocument(None, [error])
         errors = validate_document(self._schema, document, self._rules)
         if errors:
-            return PreparedDocument(document, errors)
+            return PreparedDocument(None, errors)
         finder = _Finder(TypeInfo(self._schema), self._volatile_types)
         visit(document, TypeInfoVisitor(finder.types, finder))
         return PreparedDocument(document, [], not finder.volatile, None if finder.conditional else Plans())
 
     def _parse(self, text: str) -> DocumentNode:
-        parser = Parser(text, max_tokens=self.limits.tokens)
+        parser = _Parser(text, max_tokens=self.limits.tokens)
         try:
             return parser.parse_document()
         except GraphQLSyntaxError as error:
@@ -150,6 +154,31 @@ class Documents:
             raise LimitExceededError(
                 "depth", self.limits.tokens, self.limits.depth, "The document nests too deeply."
             ) from error
+        finally:
+            parser.unlink()
+
+
+class _Parser(Parser):
+    """Parses into nodes that know their place but no token: tokens are half of a tree's memory, and chained in cycles."""
+
+    def loc(self, start_token: Token) -> Location | None:
+        found = super().loc(start_token)
+        if found is not None:
+            found.start_token = found.end_token = _NO_TOKEN
+        return found
+
+    def unlink(self) -> None:
+        """Undo the links back through what was read, so that it goes without the garbage collector."""
+        token = self._lexer.token
+        # The parser may have looked further.
+        while token.next is not None:
+            token = token.next
+        while token.prev is not None:
+            before, token.prev = token.prev, None
+            token = before
+
+
+_NO_TOKEN = Token(TokenKind.SOF, 0, 0, 0, 0)
 
 
 class _Watched(Mapping[str, Any]):

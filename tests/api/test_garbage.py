@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 import pytest_asyncio
+from graphql import Token
 
 from api.app import create_app
 from api.graphql.documents import Documents
@@ -66,4 +67,20 @@ async def test_a_refused_document_is_kept_without_the_stack_it_was_refused_in(te
     errors = documents.prepare(text).errors
     assert errors
     assert errors is documents.prepare(text).errors
-    assert all(each.__traceback__ is None and each.__context__ is None for each in errors)
+    assert all(each.__traceback__ is None and each.__context__ is None and each.nodes is None for each in errors)
+    assert all(each.locations for each in errors)
+
+
+@pytest.mark.parametrize("text", ["{ gpus { totalCount } }", "{ nothing }", "{ models { nodes { slug }"])
+async def test_a_prepared_document_keeps_no_tokens_and_leaves_none_to_the_collector(text: str) -> None:
+    schema = build_schema()
+    documents = Documents(schema._schema, schema.documents.limits, PRICES, VOLATILE_TYPES)
+    gc.collect()
+    before = {id(each) for each in gc.get_objects() if isinstance(each, Token)}
+    gc.disable()
+    try:
+        documents.prepare(text)
+        made = [each for each in gc.get_objects() if isinstance(each, Token) and id(each) not in before]
+    finally:
+        gc.enable()
+    assert not made
