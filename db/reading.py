@@ -6,6 +6,7 @@ need no common snapshot.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
@@ -62,13 +63,17 @@ class EngineReader:
 class PostgresReader:
     """Reads over a pool of autocommitting connections with binary results and prepared statements.
 
-    A connection that the server dropped is replaced, and its statement run once more.
+    A connection that the server dropped is replaced, and its statement run once more. Statements beyond the size of the
+    pool wait for their turn for as long as their request may take.
     """
 
     def __init__(self, url: str, size: int) -> None:
         self._url = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
         self._size = size
         self._pool: AsyncConnectionPool | None = None
+        # Who waits for a turn waits for other statements; who has one and gets no connection, for a database that is away.
+        self._turns = asyncio.Semaphore(size)
+        self._away_at = float("-inf")
         self._cursors: WeakKeyDictionary[psycopg.AsyncConnection[Any], psycopg.AsyncCursor[Any]] = WeakKeyDictionary()
         self.listeners: list[Listener] = []
 
@@ -99,16 +104,24 @@ class PostgresReader:
 
     async def _fetch(self, statement: bytes, parameters: Parameters) -> Sequence[Row]:
         pool = self._pool or await self._open()
-        connection = await pool.getconn()
-        try:
-            cursor = self._cursors.get(connection)
-            if cursor is None:
-                # One a connection for good: making a cursor costs as much as a small statement.
-                cursor = self._cursors[connection] = connection.cursor(binary=True)
-            await cursor.execute(statement, parameters)
-            return await cursor.fetchall()
-        finally:
-            await pool.putconn(connection)
+        asked_at = time.monotonic()
+        async with self._turns:
+            if self._away_at > asked_at:
+                raise PoolTimeout("the database was found away while this statement waited")
+            try:
+                connection = await pool.getconn()
+            except PoolTimeout:
+                self._away_at = time.monotonic()
+                raise
+            try:
+                cursor = self._cursors.get(connection)
+                if cursor is None:
+                    # One a connection for good: making a cursor costs as much as a small statement.
+                    cursor = self._cursors[connection] = connection.cursor(binary=True)
+                await cursor.execute(statement, parameters)
+                return await cursor.fetchall()
+            finally:
+                await pool.putconn(connection)
 
     async def _open(self) -> AsyncConnectionPool:
         pool = AsyncConnectionPool(
