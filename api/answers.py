@@ -33,21 +33,22 @@ CARD_WIDTH, CARD_HEIGHT = 400, 180
 _NO_MEMORY = MemoryParts(0, 0, 0, 0, 0, 0, 0, 0)
 
 
-class Answers:
-    """Texts, limits, advice and commands of one fit. Properties are computed once; those that search take some ms."""
+class PlanAnswers:
+    """Texts, limits, advice and commands of one plan. Properties are computed once; those that search take some ms."""
 
-    def __init__(self, view: CatalogView, fit: Fit) -> None:
+    def __init__(self, view: CatalogView, facts: FitFacts) -> None:
         self._view = view
-        self._fit = fit
+        self._facts = facts
 
-    @cached_property
+    @property
+    def view(self) -> CatalogView:
+        """The catalog that it is of."""
+        return self._view
+
+    @property
     def facts(self) -> FitFacts:
-        """The fit in the estimator's words. Raises :class:`MissingFactError` for a model that is too thin."""
-        view, fit = self._view, self._fit
-        request = request_of(fit.quant.spec, fit.gpu.accelerator, view.host)
-        return facts_of_plan(
-            fit.model.entry, fit.model.slug, view.architecture(fit.model), request, _estimate_of(fit), fit.workload.spec
-        )
+        """The plan in the estimator's words."""
+        return self._facts
 
     @cached_property
     def terms(self) -> Terms | None:
@@ -103,6 +104,12 @@ class Answers:
         options = replace(self.options, budget_usd=budget_usd, max_power_w=max_power_w)
         return advising.advice(self.facts, self._view.calibration, options)
 
+    def after(self, change: advising.Advice) -> FitFacts:
+        """The plan after an advised change."""
+        facts = self.facts
+        entry = self._view.catalog.models.get(facts.model.slug)
+        return facts_of_plan(entry, facts.model.slug, facts.model, change.request, change.after, facts.workload)
+
     @cached_property
     def serving(self) -> Serving | None:
         """How many streams the setup serves at the workload's comfortable speed; None when not even one."""
@@ -132,6 +139,23 @@ class Answers:
         parts = self.score_parts(mode)
         total = 100.0 * sum(part.value * part.weight for part in parts)
         return min(total, STATUS_CAPS[tuple(Status).index(self.facts.estimate.status)])
+
+
+class Answers(PlanAnswers):
+    """Those of a fit, which has questions of its own and a card."""
+
+    def __init__(self, view: CatalogView, fit: Fit) -> None:
+        self._view = view
+        self._fit = fit
+
+    @cached_property
+    def facts(self) -> FitFacts:
+        """The fit in the estimator's words. Raises :class:`MissingFactError` for a model that is too thin."""
+        view, fit = self._view, self._fit
+        request = request_of(fit.quant.spec, fit.gpu.accelerator, view.host)
+        return facts_of_plan(
+            fit.model.entry, fit.model.slug, view.architecture(fit.model), request, _estimate_of(fit), fit.workload.spec
+        )
 
     def faq(self, best: Fit | None) -> tuple[explain.Question, ...]:
         """Questions about the pairing; ``best`` is the recommended fit of the same pairing and workload."""

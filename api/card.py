@@ -75,8 +75,7 @@ def render_answer(answer: Answer, console: Console | None = None) -> None:
             f"Draft: {done.tokens_per_step:.2f} tokens a check of {done.check_s * 1000:.1f} ms, "
             f"{1 / done.plain_token_s:,.1f} tok/s without it, {done.speedup:.2f} times that with it"
         )
-    if answer.facts is not None:
-        _start_with(answer.facts, out)
+    _start_with(answer.facts, out)
 
 
 def _start_with(facts: FitFacts, out: Console) -> None:

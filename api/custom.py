@@ -42,6 +42,10 @@ def accelerator_of_facts(facts: Any) -> Accelerator:
     """
     if not isinstance(facts, Mapping):
         raise ImportFactsError("an accelerator's facts must be a JSON object", "gpu_facts")
+    unknown = sorted(str(name) for name in facts if name not in GpuFile.model_fields)
+    if unknown:
+        allowed = ", ".join(GpuFile.model_fields)
+        raise ImportFactsError(f"gpu_facts: {unknown[0][:80]!r} is unknown; allowed are {allowed}", "gpu_facts")
     missing = next((name for name in _NEEDED if facts.get(name) is None), None)
     if missing is not None:
         raise ImportFactsError(f"an accelerator's facts need {', '.join(_NEEDED)}; {missing!r} is missing", missing)

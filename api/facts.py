@@ -10,6 +10,9 @@ from estimator.architecture import ModelArchitecture
 from estimator.fit_facts import FitFacts
 from estimator.types import Estimate, EstimateRequest, Workload
 
+#: How a sentence names a model that a question brought along.
+UNNAMED_MODEL = "Custom model"
+
 
 def facts_of_plan(
     entry: Mapping[str, Any] | None,
@@ -21,7 +24,7 @@ def facts_of_plan(
 ) -> FitFacts:
     """Facts of an answered request; names and repositories are those of the model's catalog entry, where it has one."""
     if entry is None:
-        return FitFacts(model, slug, request, estimate, workload)
+        return FitFacts(model, UNNAMED_MODEL, request, estimate, workload)
     return FitFacts(
         model,
         entry["name"],

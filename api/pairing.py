@@ -9,7 +9,7 @@ from typing import Any
 
 from api.facts import facts_of_plan
 from api.model_files import CUSTOM, ModelSource, is_model_file, quant_of_file, source_of_file, stored_quant
-from api.questions import Answer, ErrorCode, QuestionError, as_json
+from api.questions import ErrorCode, QuestionError, commands_json, figures_json
 from db import specs
 from db.catalog_files import Catalog, UnknownNameError
 from estimator.architecture import ModelArchitecture
@@ -68,20 +68,18 @@ class Pairing:
 
     def to_json(self) -> dict[str, Any]:
         """The chosen answer with the tables of its workloads and quants."""
-        answer = as_json(replace(self._answer(self.chosen_quant, self.chosen_workload), facts=self.facts))
+        answer = self._figures(self.chosen_quant, self.chosen_workload) | commands_json(self.facts)
         best = self.recommended(self.chosen_workload)
         answer["workload"] = self.workloads[self.chosen_workload].slug
         answer["recommended_quant"] = None if best is None else self.quants[best].slug
         answer["workloads"] = {
-            workload.slug: as_json(self._answer(self.chosen_quant, w)) for w, workload in enumerate(self.workloads)
+            workload.slug: self._figures(self.chosen_quant, w) for w, workload in enumerate(self.workloads)
         }
-        answer["quants"] = {
-            self.quants[q].slug: as_json(self._answer(q, self.chosen_workload)) for q in self.runnable()
-        }
+        answer["quants"] = {self.quants[q].slug: self._figures(q, self.chosen_workload) for q in self.runnable()}
         return answer
 
-    def _answer(self, quant: int, workload: int) -> Answer:
-        return Answer(self.model_slug, self.gpu_slug, self.quants[quant].slug, self.estimate(quant, workload))
+    def _figures(self, quant: int, workload: int) -> dict[str, Any]:
+        return figures_json(self.model_slug, self.gpu_slug, self.quants[quant].slug, self.estimate(quant, workload))
 
 
 def estimate_pairing(

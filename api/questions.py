@@ -63,11 +63,11 @@ class Answer:
     gpu_slug: str
     quant_slug: str
     estimate: Estimate
+    #: What texts, advice and commands are made of.
+    facts: FitFacts
     devices: tuple[DeviceLoad, ...] = ()
     speculation: Speculation | None = None
     notes: tuple[str, ...] = ()
-    #: What start commands are made of.
-    facts: FitFacts | None = None
 
 
 #: Largest value accepted per numeric key: far above any real setup, low enough that no arithmetic overflows.
@@ -145,7 +145,7 @@ class Answerer:
             raise QuestionError(ErrorCode.BAD_USER_INPUT, str(error)) from error
         entry = self._catalog.models.get(model_slug)
         facts = facts_of_plan(entry, model_slug, source.model, request, result, workload)
-        return Answer(model_slug, gpu_slug, quant.slug, result, facts=facts)
+        return Answer(model_slug, gpu_slug, quant.slug, result, facts)
 
     def _model_of(self, question: Mapping[str, Any], brought: ModelSource | None) -> tuple[str, ModelSource]:
         given = _stands_in(question, "model")
@@ -189,10 +189,11 @@ class Answerer:
         facts = replace(
             facts_of_plan(self._catalog.models.get(slugs[0]), slugs[0], model, request, found.estimate, workload),
             vision=projector != 0,
+            accelerators=devices,
             devices=found.devices,
             draft=beside,
         )
-        return Answer(*slugs, request.quant.slug, found.estimate, found.devices, found.speculation, notes, facts)
+        return Answer(*slugs, request.quant.slug, found.estimate, facts, found.devices, found.speculation, notes)
 
     def _draft_facts(self, name: str, draft: Draft) -> DraftFacts:
         entry = self._catalog.models[self._resolved("model", name)]
@@ -266,12 +267,37 @@ class Answerer:
 
 def as_json(answer: Answer) -> dict[str, Any]:
     """The documented output object of one answer, bytes as integers, speeds in tokens per second."""
-    result = answer.estimate
+    memory = answer.estimate.memory
+    found = figures_json(answer.model_slug, answer.gpu_slug, answer.quant_slug, answer.estimate)
+    if memory.draft_bytes or memory.projector_bytes != 0:
+        found["memory"] |= {"draft_bytes": memory.draft_bytes, "projector_bytes": memory.projector_bytes}
+    if answer.devices:
+        found["devices"] = [_device(load) for load in answer.devices]
+    if answer.speculation is not None:
+        found["speculation"] = _speculation(answer.speculation)
+    if answer.notes:
+        found["notes"] = list(answer.notes)
+    return found | commands_json(answer.facts)
+
+
+def commands_json(facts: FitFacts) -> dict[str, Any]:
+    """The part of an output object that tells how to start a plan."""
+    return {
+        "commands": [{"tool": each.tool.value, "text": each.text} for each in commands(facts)],
+        "missing_commands": [
+            {"tool": None if each.tool is None else each.tool.value, "reason": each.gap.value, "message": each.message}
+            for each in missing_commands(facts)
+        ],
+    }
+
+
+def figures_json(model_slug: str, gpu_slug: str, quant_slug: str, result: Estimate) -> dict[str, Any]:
+    """The part of an output object that is about numbers alone."""
     memory = result.memory
-    found: dict[str, Any] = {
-        "model": answer.model_slug,
-        "gpu": answer.gpu_slug,
-        "quant": answer.quant_slug,
+    return {
+        "model": model_slug,
+        "gpu": gpu_slug,
+        "quant": quant_slug,
         "engine": result.engine.value if result.engine else None,
         "backend": result.backend.value if result.backend else None,
         "status": result.status.value,
@@ -297,21 +323,6 @@ def as_json(answer: Answer) -> dict[str, Any]:
         "score": round(result.score, 2),
         "grade": result.grade,
     }
-    if memory.draft_bytes or memory.projector_bytes != 0:
-        found["memory"] |= {"draft_bytes": memory.draft_bytes, "projector_bytes": memory.projector_bytes}
-    if answer.devices:
-        found["devices"] = [_device(load) for load in answer.devices]
-    if answer.speculation is not None:
-        found["speculation"] = _speculation(answer.speculation)
-    if answer.notes:
-        found["notes"] = list(answer.notes)
-    if answer.facts is not None:
-        found["commands"] = [{"tool": each.tool.value, "text": each.text} for each in commands(answer.facts)]
-        found["missing_commands"] = [
-            {"tool": None if each.tool is None else each.tool.value, "reason": each.gap.value, "message": each.message}
-            for each in missing_commands(answer.facts)
-        ]
-    return found
 
 
 def _device(load: DeviceLoad) -> dict[str, Any]:

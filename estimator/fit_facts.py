@@ -5,6 +5,7 @@ Built from a stored fit or from a live answer alike, so that both say the same. 
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 from estimator.architecture import ModelArchitecture
@@ -41,9 +42,9 @@ class FitFacts:
     """One fit with everything that was asked (``request``) and answered (``estimate``).
 
     ``workload`` is None for a free question. Repositories are ``owner/name`` on the Hugging Face Hub, None when no
-    published one is recorded; ``checkpoint_repository`` is of this very quantization. ``devices`` are several
-    accelerators with what each holds; ``reads_images`` says that the model has a vision projector, ``vision`` that the
-    plan loads it.
+    published one is recorded; ``checkpoint_repository`` is of this very quantization. ``accelerators`` are several that
+    were listed one by one, ``devices`` what each holds (none when nothing runs); ``reads_images`` says that the model has
+    a vision projector, ``vision`` that the plan loads it.
     """
 
     model: ModelArchitecture
@@ -57,6 +58,7 @@ class FitFacts:
     checkpoint_repository: str | None = None
     reads_images: bool = False
     vision: bool = False
+    accelerators: tuple[Accelerator, ...] = ()
     devices: tuple[DeviceLoad, ...] = ()
     draft: DraftFacts | None = None
 
@@ -78,7 +80,12 @@ class FitFacts:
     @property
     def is_mixed(self) -> bool:
         """Whether the plan spreads over accelerators that differ."""
-        return len({load.accelerator.slug for load in self.devices}) > 1
+        return len({device.slug for device in self.accelerators}) > 1
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the request alone states the plan: no accelerators that differ, draft model or vision projector."""
+        return not self.is_mixed and self.draft is None and not self.vision
 
     @property
     def memory_name(self) -> str:
@@ -87,9 +94,10 @@ class FitFacts:
 
     @property
     def device_name(self) -> str:
-        """The device as a sentence names it: ``RTX 3090`` or ``2 x RTX 3090``."""
-        count = self.request.gpu_count
-        return self.accelerator.name if count == 1 else f"{count} x {self.accelerator.name}"
+        """The device as a sentence names it: ``RTX 3090``, ``2 x RTX 3090`` or ``RTX 3090 + 2 x RTX 3060``."""
+        devices = self.accelerators or (self.accelerator,) * self.request.gpu_count
+        counts = Counter(device.name for device in devices)
+        return " + ".join(name if count == 1 else f"{count} x {name}" for name, count in counts.items())
 
     @property
     def workload_name(self) -> str:

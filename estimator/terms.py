@@ -13,8 +13,8 @@ import numpy as np
 
 from estimator.architecture import ModelArchitecture
 from estimator.calibration import Calibration, SpeedCoefficients
-from estimator.estimate import require_facts, situation_of_request
-from estimator.grid import Overrides, fleet_of, require_engine
+from estimator.estimate import overrides_of, require_facts, situation_of_request
+from estimator.grid import fleet_of, require_engine
 from estimator.needs import needs
 from estimator.pace import decode_work, prefill_work
 from estimator.placement import plan
@@ -73,9 +73,7 @@ def terms(
     if request.host is None:
         raise EstimatorError("an estimate needs a host: the memory and bandwidth that offloaded weights would use")
     gpus, quants = (request.accelerator,), (request.quant,)
-    overrides = Overrides(
-        request.gpu_count, request.gpu_layers, request.cpu_moe_layers, request.engine, request.backend
-    )
+    overrides = overrides_of(request)
     require_engine(model, request.accelerator, request.quant, overrides)
     fleet = fleet_of(model.architecture, model.is_moe, gpus, quants, request.host, overrides)
     rig, setup = fleet.rig, fleet.setup
@@ -88,7 +86,8 @@ def terms(
     placed = found.split or found.whole
     decode, prefill = (0.0,) * 5, (0.0,) * 4
     if placed is not None:
-        coefficients = calibration.table(model, setup, flash_attention=request.flash_attention is not False)
+        flash = request.flash_attention is not False
+        coefficients = calibration.table(model, setup, request.build_age_years, flash_attention=flash)
         decode = _decode_shares(decode_work(model, tables, need, rig, placed), coefficients)
         prefill = _prefill_shares(prefill_work(model, tables, need, rig, placed), coefficients)
     at = (0, 0)

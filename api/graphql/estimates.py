@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import strawberry
 from strawberry.scalars import JSON
 from strawberry.utils.str_converters import to_camel_case
 
+from api.answers import PlanAnswers
+from api.graphql.changes import FitAdvice, advice_of
 from api.graphql.engines import Engine
-from api.graphql.enums import BackendKind, CacheType, EngineKind, FitStatus, WorkloadKind
+from api.graphql.enums import BackendKind, CacheType, EngineKind, FitStatus, OperatingMode, WorkloadKind
 from api.graphql.errors import ApiError, ErrorCode, LimitExceededError, NotFoundError, UserError
 from api.graphql.extras import (
     DraftInput,
@@ -22,19 +24,36 @@ from api.graphql.extras import (
     speculation_from,
 )
 from api.graphql.fetches import Fetched, fetch
-from api.graphql.fit_texts import FitCommand, MissingCommand, commands_from, missing_from
+from api.graphql.fit_texts import (
+    FitCommand,
+    FitLimit,
+    FitScorePart,
+    FitServing,
+    MissingCommand,
+    commands_of,
+    limits_of,
+    missing_from,
+    score_parts_of,
+    serving_of,
+)
 from api.graphql.fits import FitMemory, FitPlacement, SpeedEstimate
 from api.graphql.gpus import Gpu
 from api.graphql.models import Model
 from api.graphql.quants import Quant
 from api.graphql.scalars import Int64
+from api.graphql.workloads import Workload
 from api.questions import Answer, QuestionError
-from estimator import commands as starting
 from estimator.fit_facts import FitFacts
 
 if TYPE_CHECKING:
     from api.graphql.catalog_view import CatalogView
     from api.graphql.context import RequestContext
+
+
+T_ = TypeVar("T_")
+#: What the estimator tells of one kind of accelerator with the model alone on it.
+_PLAIN_ONLY = "; null for accelerators that differ, a draft model or a vision projector."
+Mode = Annotated[OperatingMode, strawberry.argument(description="How the terms are weighed.")]
 
 
 @strawberry.input(description="One question. What is left out is chosen as an engine would choose it.")
@@ -158,19 +177,75 @@ class Estimate:
         description="What the draft model does; null without one, or when nothing runs."
     )
     notes: list[str] = strawberry.field(description="What the numbers leave out, in words; empty for nothing.")
-    facts: strawberry.Private[FitFacts | None] = None
+    workload: Workload | None = strawberry.field(description="The workload asked about; null for none.")
+    answers: strawberry.Private[PlanAnswers]
+
+    @strawberry.field(description="The verdict in a few words.")
+    def headline(self) -> str:
+        """Verdict."""
+        return self.answers.headline
+
+    @strawberry.field(description="The verdict in one or two sentences, with the numbers.")
+    async def summary(self) -> str:
+        """Verdict with numbers."""
+        return await asyncio.to_thread(lambda: self.answers.summary)
+
+    @strawberry.field(description=f"How much memory is missing or left, in words{_PLAIN_ONLY}")
+    async def capacity_message(self) -> str | None:
+        """Memory in words."""
+        return await self._told(lambda answers: answers.capacity_message)
+
+    @strawberry.field(description=f"What binds this setup, each with its share of the memory or the time{_PLAIN_ONLY}")
+    async def limits(self) -> list[FitLimit] | None:
+        """Limits."""
+        return await self._told(limits_of)
+
+    @strawberry.field(description="The terms that made the score; empty without a workload, or when nothing runs.")
+    async def score_parts(self, mode: Mode = OperatingMode.BALANCED) -> list[FitScorePart]:
+        """Terms of the score."""
+        return await asyncio.to_thread(score_parts_of, self.answers, mode)
+
+    @strawberry.field(
+        description="Changes that help, best first, each with its computed gain; searched is what `Fit.advice` says"
+        f"{_PLAIN_ONLY}"
+    )
+    async def advice(
+        self,
+        budget_usd: Annotated[
+            float | None, strawberry.argument(description="Most that a purchase may cost, US dollars.")
+        ] = None,
+        max_power_watts: Annotated[
+            float | None, strawberry.argument(description="Most design power of the accelerators, watts.")
+        ] = None,
+    ) -> list[FitAdvice] | None:
+        """Advice."""
+        return await self._told(lambda answers: advice_of(answers, budget_usd, max_power_watts))
+
+    @strawberry.field(
+        description="How many streams it serves at once at the workload's comfortable speed; null when not even one, "
+        f"without a workload, and as for limits{_PLAIN_ONLY}"
+    )
+    async def serving(self) -> FitServing | None:
+        """Concurrency."""
+        return await self._told(serving_of)
 
     @strawberry.field(
         description="Commands that start this very plan; empty when nothing runs or no engine can be told."
     )
     def commands(self) -> list[FitCommand]:
         """Commands."""
-        return [] if self.facts is None else commands_from(starting.commands(self.facts))
+        return commands_of(self.answers)
 
     @strawberry.field(description="Tools of the engine that have no command for this plan, and why. At most 4.")
     def missing_commands(self) -> list[MissingCommand]:
         """Reasons."""
-        return [] if self.facts is None else missing_from(starting.missing_commands(self.facts))
+        return missing_from(self.answers.missing_commands)
+
+    async def _told(self, read: Callable[[PlanAnswers], T_]) -> T_ | None:
+        """What the terms of the plan tell, read in a thread; None where they are not told apart."""
+        if not self.answers.facts.is_plain:
+            return None
+        return await asyncio.to_thread(read, self.answers)
 
 
 @strawberry.type(description="Result of one input of a batch: an estimate or an error, never both.")
@@ -243,11 +318,22 @@ def _answer(view: CatalogView, question: EstimateInput, fetched: dict[str, Fetch
 
 def estimate_from_answer(view: CatalogView, answer: Answer) -> Estimate:
     """The GraphQL object of an answer."""
-    found = answer.estimate
+    found = estimate_of_plan(view, answer.facts)
+    found.model = view.by_slug("model", answer.model_slug)
+    found.gpu = view.by_slug("gpu", answer.gpu_slug)
+    found.devices = devices_from(view, answer.devices)
+    found.speculation = speculation_from(answer.speculation)
+    found.notes = list(answer.notes)
+    return found
+
+
+def estimate_of_plan(view: CatalogView, facts: FitFacts) -> Estimate:
+    """The GraphQL object of an answered request."""
+    found, workload = facts.estimate, facts.workload
     return Estimate(
-        model=view.by_slug("model", answer.model_slug),
-        gpu=view.by_slug("gpu", answer.gpu_slug),
-        quant=view.by_slug("quant", answer.quant_slug),
+        model=view.by_slug("model", facts.model.slug),
+        gpu=view.by_slug("gpu", facts.accelerator.slug),
+        quant=view.by_slug("quant", facts.quant.slug),
         engine=view.engine_by_kind.get(found.engine) if found.engine is not None else None,
         backend=found.backend,
         status=found.status,
@@ -261,8 +347,9 @@ def estimate_from_answer(view: CatalogView, answer: Answer) -> Estimate:
         context_tokens=found.context_tokens,
         score=found.score,
         grade=found.grade,
-        devices=devices_from(view, answer.devices),
-        speculation=speculation_from(answer.speculation),
-        notes=list(answer.notes),
-        facts=answer.facts,
+        devices=[],
+        speculation=None,
+        notes=[],
+        workload=None if workload is None else view.by_slug("workload", workload.slug),
+        answers=PlanAnswers(view, facts),
     )

@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING
 import strawberry
 
 from api.graphql.described import describe
-from api.graphql.enums import EngineKind, FitStatus, OperatingMode
-from api.graphql.scalars import Int64
-from estimator.advice import AdviceCode
-from estimator.commands import Command, CommandGap
+from api.graphql.enums import EngineKind, OperatingMode
+from estimator.commands import CommandGap
 from estimator.commands import MissingCommand as NoCommand
 from estimator.explain import LimitCode
 
 if TYPE_CHECKING:
-    from api.answers import Answers
+    from api.answers import Answers, PlanAnswers
     from api.graphql.fits import Fit
 
 describe(
@@ -32,21 +30,6 @@ describe(
         "KV_CACHE": "Reading or holding the KV cache is the larger part.",
         "CONTEXT": "The safe context is shorter than the workload needs.",
         "FIXED_COST": "Launches and synchronization take most of the time per token.",
-    },
-)
-describe(
-    AdviceCode,
-    "AdviceCode",
-    "Kind of change.",
-    {
-        "OTHER_QUANT": "Another quantization.",
-        "PLANNED_OFFLOAD": "Another split between device and host.",
-        "QUANTIZED_KV_CACHE": "A quantized KV cache.",
-        "LESS_CONTEXT": "A shorter context.",
-        "MORE_HOST_MEMORY": "More or faster host memory.",
-        "SECOND_GPU": "A second accelerator of the same kind.",
-        "GPU_UPGRADE": "Another accelerator.",
-        "NOTHING_NEEDED": "The setup meets its use; no change helps.",
     },
 )
 describe(
@@ -84,29 +67,6 @@ class FitLimit:
     code: LimitCode = strawberry.field(description="What binds.")
     share: float = strawberry.field(description="Share of the memory or the time that the message names, 0 to 1.")
     message: str = strawberry.field(description="One sentence with the numbers.")
-
-
-@strawberry.type(description="What a change gains: changed less present; null where one of the two does not run.")
-class FitGain:
-    """Computed by the estimator on the changed setup."""
-
-    status_after: FitStatus = strawberry.field(description="Outcome after the change.")
-    decode_tokens_per_second: float | None = strawberry.field(
-        description="Difference in decode speed, tokens per second.",
-    )
-    ttft_ms: float | None = strawberry.field(description="Difference in time to the first token, milliseconds.")
-    safe_context_tokens: int | None = strawberry.field(description="Difference in safe context, tokens.")
-    headroom_bytes: Int64 = strawberry.field(description="Difference in free device memory, bytes.")
-    score: float = strawberry.field(description="Difference in score, points.")
-
-
-@strawberry.type(description="One change that helps.")
-class FitAdvice:
-    """Code, sentence and computed gain."""
-
-    code: AdviceCode = strawberry.field(description="Kind of change.")
-    message: str = strawberry.field(description="One sentence: what to change, and what it brings.")
-    gain: FitGain = strawberry.field(description="What it gains.")
 
 
 @strawberry.type(description="How to start this very plan.")
@@ -155,7 +115,7 @@ class FitServing:
     )
 
 
-def serving_of(answers: Answers) -> FitServing | None:
+def serving_of(answers: PlanAnswers) -> FitServing | None:
     """The streams that a setup serves; None when not even one is served comfortably."""
     found = answers.serving
     if found is None:
@@ -168,45 +128,19 @@ def serving_of(answers: Answers) -> FitServing | None:
     )
 
 
-def limits_of(answers: Answers) -> list[FitLimit]:
+def limits_of(answers: PlanAnswers) -> list[FitLimit]:
     """What binds, largest share first."""
     return [FitLimit(code=one.code, share=one.share, message=one.message) for one in answers.limits]
 
 
-def score_parts_of(answers: Answers, mode: OperatingMode) -> list[FitScorePart]:
+def score_parts_of(answers: PlanAnswers, mode: OperatingMode) -> list[FitScorePart]:
     """The terms of the score in a mode."""
     return [FitScorePart(name=part.name, value=part.value, weight=part.weight) for part in answers.score_parts(mode)]
 
 
-def advice_of(
-    answers: Answers, budget_usd: float | None = None, max_power_watts: float | None = None
-) -> list[FitAdvice]:
-    """Changes that help, best first; purchases within the limits."""
-    return [
-        FitAdvice(
-            code=one.code,
-            message=one.message,
-            gain=FitGain(
-                status_after=one.gain.status_after,
-                decode_tokens_per_second=one.gain.decode_tok_s,
-                ttft_ms=one.gain.ttft_ms,
-                safe_context_tokens=one.gain.safe_context_tokens,
-                headroom_bytes=Int64(one.gain.headroom_bytes),
-                score=one.gain.score,
-            ),
-        )
-        for one in answers.advice_within(budget_usd, max_power_watts)
-    ]
-
-
-def commands_of(answers: Answers) -> list[FitCommand]:
+def commands_of(answers: PlanAnswers) -> list[FitCommand]:
     """Commands that start the plan; none when nothing runs."""
-    return commands_from(answers.commands)
-
-
-def commands_from(found: Sequence[Command]) -> list[FitCommand]:
-    """The GraphQL objects of commands."""
-    return [FitCommand(engine=one.engine, tool=one.tool.value, text=one.text) for one in found]
+    return [FitCommand(engine=one.engine, tool=one.tool.value, text=one.text) for one in answers.commands]
 
 
 def missing_from(found: Sequence[NoCommand]) -> list[MissingCommand]:

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import strawberry
 
+from api.graphql.changes import FitAdvice, advice_of
 from api.graphql.completion import Inline, Nested, never_changes, read_by
 from api.graphql.connections import Connection
 from api.graphql.engines import Engine
 from api.graphql.enums import BackendKind, Evidence, FitSource, FitStatus, OperatingMode, Strategy
 from api.graphql.fit_texts import (
-    FitAdvice,
     FitCommand,
     FitEmbed,
     FitLimit,
@@ -23,7 +23,6 @@ from api.graphql.fit_texts import (
     FitScorePart,
     FitServing,
     MissingCommand,
-    advice_of,
     commands_of,
     embed_of,
     faq_of,

@@ -14,6 +14,9 @@ _SPREAD = FieldCost(surcharge=20, page=True)
 _TEXT = FieldCost(surcharge=5)
 #: Texts that first take a fit apart into its terms: milliseconds each.
 _TERMS = FieldCost(surcharge=30)
+#: What asks the estimator about changes, one after the other.
+_SEARCH = FieldCost(surcharge=400)
+_ADVICE = FieldCost(surcharge=400, items=6)
 _QUANTS = 30
 _WORKLOADS = 5
 
@@ -61,12 +64,19 @@ PRICES: dict[str, FieldCost] = {
     "Fit.scoreParts": _TEXT,
     "Fit.commands": _TEXT,
     "Fit.missingCommands": _TEXT,
+    "Estimate.headline": _TEXT,
+    "Estimate.summary": _TERMS,
+    "Estimate.capacityMessage": _TERMS,
+    "Estimate.limits": _TERMS,
+    "Estimate.scoreParts": _TEXT,
+    "Estimate.advice": _ADVICE,
+    "Estimate.serving": _SEARCH,
     "Estimate.commands": _TEXT,
     "Estimate.missingCommands": _TEXT,
     "Fit.modeScore": _TEXT,
-    "Fit.advice": FieldCost(surcharge=400),
-    "Fit.serving": FieldCost(surcharge=400),
-    "Fit.faq": FieldCost(surcharge=400),
+    "Fit.advice": _ADVICE,
+    "Fit.serving": _SEARCH,
+    "Fit.faq": _SEARCH,
     "Fit.measurements": _PAGE,
     "Fit.workloads": FieldCost(surcharge=1, items=_WORKLOADS),
     "Fit.quantOptions": FieldCost(surcharge=1, items=_QUANTS),
