@@ -6,7 +6,7 @@ Pure functions: arrays in, indices out, best first. Each states its order in ful
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -33,11 +33,24 @@ class Aim(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a setup must reach; None asks for nothing."""
+    """What a setup must reach; None asks for nothing.
+
+    ``users`` are answered at once, with everything on the device: each at ``decode_tok_s``, or at the workload's
+    comfortable speed. The wait for the first token is that of one prompt at a time.
+    """
 
     decode_tok_s: float | None = None
     ttft_ms: float | None = None
     context_tokens: int | None = None
+    bits_per_weight: float | None = None
+    users: int | None = None
+
+    def for_each_user(self, use: Workload) -> Target:
+        """The target in the estimates of a batch of all users."""
+        if self.users is None:
+            return self
+        asked = use.comfortable_decode_tok_s if self.decode_tok_s is None else self.decode_tok_s
+        return replace(self, decode_tok_s=asked)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +110,11 @@ def best_devices(
     aim: Aim = Aim.SCORE,
     buyer: Buyer | None = None,
     target: Target | None = None,
+    serving: Flags | None = None,
 ) -> list[Choice]:
     """Devices for a model, best first by ``aim``, each with its best quant of those that reach ``target``.
+
+    ``serving`` (G, Q) are those that serve the target's users, as :func:`serves` finds them.
 
     SCORE: score, then price; FASTEST: decode speed, then score; CHEAPEST: launch price, then score; EFFICIENT: decode
     speed per watt of design power, then score. Ties end with the device's slug. Without a target a device must run the
@@ -106,6 +122,8 @@ def best_devices(
     """
     good = runs(block)[:, :, workload] & reaches(block, workload, target or Target())
     good &= affordable(devices, buyer or Buyer())[:, None]
+    if serving is not None:
+        good &= serving
     price = _known([device.msrp_usd for device in devices])
     power = _known([device.tdp_w for device in devices])
     if aim is Aim.CHEAPEST:
@@ -140,7 +158,19 @@ def reaches(block: FitBlock, workload: int, target: Target) -> Flags:
         good &= (wait > 0) & (wait <= target.ttft_ms)
     if target.context_tokens is not None:
         good &= block.safe_context_tokens[:, :, workload] >= target.context_tokens
+    if target.bits_per_weight is not None:
+        good &= block.bits_per_weight[None, :] >= target.bits_per_weight
     return good
+
+
+def serves(block: FitBlock, workload: int, target: Target, use: Workload) -> Flags:
+    """Cells of a block that was computed with the target's users as its batch and that serve them, shape (G, Q)."""
+    return fits_whole(block, workload) & reaches(block, workload, target.for_each_user(use))
+
+
+def fits_whole(block: FitBlock, workload: int) -> Flags:
+    """Cells where everything is on the device, shape (G, Q)."""
+    return np.asarray(block.available & (block.status[:, :, workload] <= verdict.FITS_TIGHTLY))
 
 
 def affordable(devices: Sequence[Accelerator], buyer: Buyer, count: int = 1) -> Flags:
@@ -175,15 +205,19 @@ def smallest_setups(
 ) -> list[Setup]:
     """Setups without offload that reach a target, one a device, smallest first.
 
-    ``blocks`` maps a number of cards to the grid computed with it. Of each device the fewest cards that reach the
+    ``blocks`` maps a number of cards to the grid computed with it, and with the target's users as its batch; ``target`` is
+    that of each user. Of each device the fewest cards that reach the
     target, in the quant with most bits; devices in order of launch price of all cards (unknown last), then power of all
     cards (unknown last), then memory, then slug.
     """
     found: dict[int, Setup] = {}
     for count in sorted(blocks):
         block = blocks[count]
-        whole = block.available & (block.status[:, :, workload] <= verdict.FITS_TIGHTLY)
-        good = whole & reaches(block, workload, target) & affordable(devices, buyer or Buyer(), count)[:, None]
+        good = (
+            fits_whole(block, workload)
+            & reaches(block, workload, target)
+            & affordable(devices, buyer or Buyer(), count)[:, None]
+        )
         widest = np.where(good, block.bits_per_weight[None, :], -1.0).argmax(axis=1)
         for g in np.flatnonzero(good.any(axis=1)):
             device = devices[int(g)]

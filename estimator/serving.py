@@ -11,6 +11,8 @@ from estimator.types import Estimate, EstimatorError, Status
 
 #: No setup is asked about more streams than this.
 MAX_STREAMS = 1024
+_JOULES_PER_KWH = 3.6e6
+_SECONDS_PER_YEAR = 365.25 * 86_400.0
 _WHOLE = (Status.FITS, Status.FITS_TIGHTLY)
 
 
@@ -18,7 +20,8 @@ _WHOLE = (Status.FITS, Status.FITS_TIGHTLY)
 class Serving:
     """``streams`` answered at once, each with the workload's context. Speeds in tok/s, energy at design power.
 
-    ``joules_per_token`` is None when the design power is unknown; it leaves the rest of the computer out.
+    ``joules_per_token`` is None when the design power is unknown, ``price_usd`` (of all devices, at launch) when the price
+    is; both leave the rest of the computer out.
     """
 
     streams: int
@@ -26,6 +29,19 @@ class Serving:
     tok_s_total: float
     asked_tok_s: float
     joules_per_token: float | None
+    price_usd: float | None = None
+
+    def usd_per_million_tokens(self, electricity_usd_per_kwh: float, years: float | None = None) -> float | None:
+        """Energy of a million tokens with all streams busy, plus the purchase spread over ``years`` of such use.
+
+        None when the design power, or the price that ``years`` asks about, is unknown.
+        """
+        if self.joules_per_token is None or (years is not None and self.price_usd is None):
+            return None
+        energy = 1e6 * self.joules_per_token / _JOULES_PER_KWH * electricity_usd_per_kwh
+        if years is None or self.price_usd is None:
+            return energy
+        return energy + 1e6 * self.price_usd / (years * _SECONDS_PER_YEAR * self.tok_s_total)
 
 
 def serving(facts: FitFacts, calibration: Calibration) -> Serving | None:
@@ -61,6 +77,7 @@ def serving(facts: FitFacts, calibration: Calibration) -> Serving | None:
             low, best = middle, tried
     assert best.decode is not None
     total = best.decode.value * low
-    power = facts.accelerator.tdp_w
-    joules = None if power is None else power * facts.request.gpu_count / total
-    return Serving(low, best.decode.value, total, asked, joules)
+    device, count = facts.accelerator, facts.request.gpu_count
+    joules = None if device.tdp_w is None else device.tdp_w * count / total
+    price = None if device.msrp_usd is None else device.msrp_usd * count
+    return Serving(low, best.decode.value, total, asked, joules, price)

@@ -25,6 +25,7 @@ from db.fit_store import SLOTS
 from db.generations import Generation
 from estimator.architecture import ModelArchitecture
 from estimator.calibration import Calibration
+from estimator.tables import model_tables
 from estimator.types import Host as HostSpec
 
 Ids = Mapping[str, int]
@@ -74,6 +75,7 @@ class CatalogView:
         #: Filters and orders of fits that were turned into queries of the store.
         self.selections: dict[tuple[int, int], Any] = {}
         self._architectures: dict[str, ModelArchitecture] = _kept_architectures(previous, catalog)
+        self._bits: dict[str, dict[str, float]] = {}
         self._by_slug: dict[str, dict[str, Any]] = {
             "model": {model.slug: model for model in self.models},
             "gpu": {gpu.slug: gpu for gpu in self.gpus},
@@ -142,6 +144,16 @@ class CatalogView:
         if known is None:
             known = self._architectures[model.slug] = specs.architecture(model.entry)
         return known
+
+    def bits_per_weight(self, model: Model, quant: Quant) -> float:
+        """Bits per weight that a quantization comes to over the tensors of a model."""
+        known = self._bits.get(model.slug)
+        if known is None:
+            specs_of_all = tuple(each.spec for each in self.quants)
+            found = model_tables(self.architecture(model), specs_of_all).bits_per_weight
+            known = {each.slug: float(bits) for each, bits in zip(self.quants, found, strict=True)}
+            self._bits[model.slug] = known
+        return known[quant.slug]
 
     @cached_property
     def host(self) -> HostSpec:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import strawberry
 
 from api.graphql.described import describe
 from api.graphql.enums import EngineKind, OperatingMode
+from api.graphql.errors import bad_input
 from estimator.commands import CommandGap
 from estimator.commands import MissingCommand as NoCommand
 from estimator.explain import LimitCode
+from estimator.serving import Serving
 
 if TYPE_CHECKING:
     from api.answers import Answers, PlanAnswers
@@ -113,6 +115,33 @@ class FitServing:
     joules_per_token: float | None = strawberry.field(
         description="Energy of a token at the accelerator's design power, joules; null when that is unknown."
     )
+    found: strawberry.Private[Serving]
+
+    @strawberry.field(
+        description="Cost of a million tokens with every stream busy, US dollars: energy at design power, and over `years` "
+        "the accelerator's launch price. The rest of the computer is left out. Null when the power is unknown, or a price "
+        "that `years` asks about."
+    )
+    def cost_usd_per_million_tokens(
+        self,
+        electricity_usd_per_kwh: Annotated[
+            float, strawberry.argument(description="Price of electricity, US dollars per kWh, 0 to 10.")
+        ],
+        years: Annotated[
+            float | None,
+            strawberry.argument(
+                description="Years of full use that the purchase is spread over, 0.1 to 20; none: energy only."
+            ),
+        ] = None,
+    ) -> float | None:
+        """Running cost."""
+        if not 0 <= electricity_usd_per_kwh <= 10:
+            raise bad_input(
+                f"electricityUsdPerKwh must be 0 to 10, not {electricity_usd_per_kwh:g}.", field="electricityUsdPerKwh"
+            )
+        if years is not None and not 0.1 <= years <= 20:
+            raise bad_input(f"years must be 0.1 to 20, not {years:g}.", field="years")
+        return self.found.usd_per_million_tokens(electricity_usd_per_kwh, years)
 
 
 def serving_of(answers: PlanAnswers) -> FitServing | None:
@@ -125,6 +154,7 @@ def serving_of(answers: PlanAnswers) -> FitServing | None:
         tokens_per_second_each=found.tok_s_each,
         tokens_per_second_total=found.tok_s_total,
         joules_per_token=found.joules_per_token,
+        found=found,
     )
 
 

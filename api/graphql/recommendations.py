@@ -4,27 +4,28 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import strawberry
 
 from api.graphql.catalog_view import CatalogView
 from api.graphql.described import describe
 from api.graphql.enums import FitSource, OperatingMode, Vendor, WorkloadKind
 from api.graphql.errors import LimitExceededError, bad_input
-from api.graphql.fit_inputs import within_reach
 from api.graphql.fits import Fit, fit_from_cell
 from api.graphql.gpus import Gpu
 from api.graphql.inputs import check_set
 from api.graphql.live import block_cell, require_facts
 from api.graphql.models import Model
+from api.graphql.targets import RecommendationTarget, serving_flags, target_of
 from db import fit_store
 from db.fit_store import FitField, FitKey, FitOrder, FitQuery
-from estimator import recommend
+from estimator import recommend, verdict
 from estimator.grid import FitBlock, evaluate_block
-from estimator.types import Status
+from estimator.types import STATUSES, Status
 
 if TYPE_CHECKING:
     from api.graphql.context import RequestContext
@@ -53,23 +54,6 @@ describe(
         "EFFICIENT": "The highest decode speed per watt of board power; unknown powers are left out.",
     },
 )
-
-
-@strawberry.input(description="What a recommendation must reach. What is left out asks for nothing.")
-class RecommendationTarget:
-    """Thresholds."""
-
-    decode_tokens_per_second: float | None = strawberry.field(
-        default=None, description="Least decode speed, tokens per second."
-    )
-    ttft_ms: float | None = strawberry.field(default=None, description="Longest time to the first token, milliseconds.")
-    safe_context_tokens: int | None = strawberry.field(default=None, description="Least safe context, tokens.")
-
-
-def target_of(wanted: RecommendationTarget) -> recommend.Target:
-    """The estimator's target."""
-    decode, wait = within_reach(wanted.decode_tokens_per_second), within_reach(wanted.ttft_ms)
-    return recommend.Target(decode, wait, wanted.safe_context_tokens)
 
 
 @strawberry.input(
@@ -138,26 +122,39 @@ async def recommendations(
 async def _quants_of_pairing(
     context: RequestContext, model: Model, gpu: Gpu, asked: RecommendationInput, mode: OperatingMode
 ) -> list[_Choice]:
-    slot = fit_store.SLOTS.index(asked.workload)
+    slot, target = fit_store.SLOTS.index(asked.workload), target_of(asked.target)
     fits = [fit for fit in await context.loaders.pairing(model, gpu, slot) if _qualifies(fit, asked)]
-    return _ranked(await _scored(context, fits, mode), asked.aim)
+    return _ranked(await asyncio.to_thread(_scored, context.view, fits, target, mode), asked.aim)
 
 
 async def _models_for_gpu(
     context: RequestContext, gpu: Gpu, asked: RecommendationInput, mode: OperatingMode
 ) -> list[_Choice]:
-    """The recommended quantization of every model that runs, ranked."""
-    view = context.view
+    """Every model that runs, in the quantization that is best by the aim of those that reach the target, ranked."""
+    view, target = context.view, target_of(asked.target)
     query = FitQuery(
         gpu_ids=(view.gpu_ids[gpu.slug],),
         workload_ids=(fit_store.SLOTS.index(asked.workload),),
-        recommended=True,
+        statuses=_RUNNABLE,
+        decode_min=target.decode_tok_s,
+        ttft_max_ms=target.ttft_ms,
+        safe_context_min=target.context_tokens,
     )
+    by_score = asked.aim in (RecommendationAim.SCORE, RecommendationAim.CHEAPEST)
+    if by_score and mode is OperatingMode.BALANCED and asked.target is None:
+        query = replace(query, recommended=True)
     page = await fit_store.page_fits(
-        context.services.reads, context.generation, query, (FitOrder(FitField.SCORE),), limit=len(view.models)
+        context.services.reads,
+        context.generation,
+        query,
+        (FitOrder(FitField.SCORE),),
+        limit=len(view.models) * len(view.quants),
     )
     fits = [fit for fit in (fit_from_cell(view, cell) for cell in page.cells) if _qualifies(fit, asked)]
-    return _ranked(await _scored(context, fits, mode), asked.aim)
+    best: dict[str, _Choice] = {}
+    for one in _ranked(await asyncio.to_thread(_scored, view, fits, target, mode), asked.aim):
+        best.setdefault(one.fit.model.slug, one)
+    return list(best.values())
 
 
 async def _gpus_for_model(
@@ -168,7 +165,7 @@ async def _gpus_for_model(
     gpus = [gpu for gpu in view.gpus if not gpu.missing_facts]
     block = await asyncio.to_thread(_block, view, model, gpus)
     slot = fit_store.SLOTS.index(asked.workload)
-    chosen = await asyncio.to_thread(_best_gpus, view, block, gpus, slot, asked, mode)
+    chosen = await asyncio.to_thread(_best_gpus, view, block, model, gpus, asked, mode)
     numbers = [
         FitKey(
             view.model_ids[model.slug],
@@ -201,11 +198,16 @@ def _block(view: CatalogView, model: Model, gpus: Sequence[Gpu]) -> FitBlock:
 
 
 def _best_gpus(
-    view: CatalogView, block: FitBlock, gpus: Sequence[Gpu], slot: int, asked: RecommendationInput, mode: OperatingMode
+    view: CatalogView,
+    block: FitBlock,
+    model: Model,
+    gpus: Sequence[Gpu],
+    asked: RecommendationInput,
+    mode: OperatingMode,
 ) -> list[recommend.Choice]:
+    slot, target = fit_store.SLOTS.index(asked.workload), target_of(asked.target)
     scores = recommend.mode_scores(block, [workload.spec for workload in view.workloads], mode)
     vendors = None if asked.vendors is None else frozenset(vendor.value for vendor in asked.vendors)
-    target = asked.target or RecommendationTarget()
     return recommend.best_devices(
         block,
         scores,
@@ -213,20 +215,21 @@ def _best_gpus(
         [gpu.accelerator for gpu in gpus],
         asked.aim.value,
         recommend.Buyer(asked.budget_usd, asked.max_power_watts, vendors),
-        target_of(target),
+        target,
+        serving_flags(view, model, gpus, view.precomputed_quants, view.workload_of_slot(slot).spec, target),
     )
 
 
 def _qualifies(fit: Fit, asked: RecommendationInput) -> bool:
-    """Whether a fit runs, is within the buyer's limits and reaches the target."""
-    if fit.status not in _RUNNABLE or fit.decode is None or fit.ttft_ms is None:
+    """Whether a fit runs, is within the buyer's limits and reaches what a stored fit tells of the target."""
+    if fit.status not in _RUNNABLE or fit.decode is None:
         return False
-    target = asked.target or RecommendationTarget()
+    target = target_of(asked.target)
     gpu = fit.gpu
     return (
-        (target.decode_tokens_per_second is None or fit.decode.tokens_per_second >= target.decode_tokens_per_second)
-        and (target.ttft_ms is None or fit.ttft_ms <= target.ttft_ms)
-        and (target.safe_context_tokens is None or fit.safe_context_tokens >= target.safe_context_tokens)
+        (target.decode_tok_s is None or fit.decode.tokens_per_second >= target.decode_tok_s)
+        and (target.ttft_ms is None or (fit.ttft_ms is not None and fit.ttft_ms <= target.ttft_ms))
+        and (target.context_tokens is None or fit.safe_context_tokens >= target.context_tokens)
         and (asked.budget_usd is None or (gpu.price_usd is not None and gpu.price_usd <= asked.budget_usd))
         and (
             asked.max_power_watts is None or (gpu.power_watts is not None and gpu.power_watts <= asked.max_power_watts)
@@ -235,27 +238,68 @@ def _qualifies(fit: Fit, asked: RecommendationInput) -> bool:
     )
 
 
-async def _scored(context: RequestContext, fits: Sequence[Fit], mode: OperatingMode) -> list[_Choice]:
-    if mode is OperatingMode.BALANCED:
+def _scored(view: CatalogView, fits: Sequence[Fit], target: recommend.Target, mode: OperatingMode) -> list[_Choice]:
+    """Fits of one accelerator and workload that reach the rest of the target, with their scores in the mode."""
+    if target.bits_per_weight is not None:
+        least = target.bits_per_weight
+        fits = [fit for fit in fits if view.bits_per_weight(fit.model, fit.quant) >= least]
+    if target.users is not None:
+        fits = _serving(view, fits, target)
+    if mode is OperatingMode.BALANCED or not fits:
         return [_Choice(fit, fit.score) for fit in fits]
+    return [_Choice(fit, score) for fit, score in zip(fits, _mode_scores(view, fits, mode), strict=True)]
 
-    def score_all() -> list[_Choice]:
-        return [_Choice(fit, context.answers(fit).mode_score(mode)) for fit in fits]
 
-    return await asyncio.to_thread(score_all)
+def _serving(view: CatalogView, fits: Sequence[Fit], target: recommend.Target) -> list[Fit]:
+    """Fits of one accelerator and workload that serve the target's users."""
+    by_model: dict[str, list[Fit]] = {}
+    for fit in fits:
+        by_model.setdefault(fit.model.slug, []).append(fit)
+    found = []
+    for own in by_model.values():
+        flags = serving_flags(
+            view, own[0].model, [own[0].gpu], [fit.quant for fit in own], own[0].workload.spec, target
+        )
+        assert flags is not None
+        found += [fit for fit, serves in zip(own, flags[0], strict=True) if serves]
+    return found
+
+
+def _mode_scores(view: CatalogView, fits: Sequence[Fit], mode: OperatingMode) -> list[float]:
+    """Scores of fits of one workload, as :func:`estimator.recommend.mode_scores` of a grid."""
+    use = fits[0].workload.spec
+
+    def figures(read: Callable[[Fit], float]) -> Any:
+        return np.array([read(fit) for fit in fits], dtype=np.float64)
+
+    parts = (
+        verdict.decode_part(figures(_pace), use.comfortable_decode_tok_s),
+        verdict.ttft_part(figures(lambda fit: fit.ttft_ms or 0.0), use.patience_ttft_ms),
+        verdict.context_part(figures(lambda fit: fit.safe_context_tokens), float(use.context_tokens)),
+        verdict.quality_part(figures(lambda fit: view.bits_per_weight(fit.model, fit.quant))),
+        verdict.headroom_part(
+            figures(lambda fit: fit.memory.total_bytes if fit.memory else 0),
+            figures(lambda fit: fit.memory.usable_bytes if fit.memory else 0),
+            figures(lambda fit: fit.placement.offload_fraction),
+        ),
+    )
+    status = np.array([STATUSES.index(Status(fit.status)) for fit in fits])
+    return [float(score) for score in verdict.score(parts, status, mode)]
+
+
+def _pace(fit: Fit) -> float:
+    return 0.0 if fit.decode is None else fit.decode.tokens_per_second
 
 
 def _ranked(choices: Sequence[_Choice], aim: RecommendationAim) -> list[_Choice]:
     """Best first by the aim, then by score, then by name; price and power are those of the one accelerator."""
 
-    def pace(one: _Choice) -> float:
-        return 0.0 if one.fit.decode is None else one.fit.decode.tokens_per_second
-
     keys: dict[RecommendationAim, Callable[[_Choice], float]] = {
         RecommendationAim.SCORE: lambda one: -one.score,
-        RecommendationAim.FASTEST: lambda one: -pace(one),
-        RecommendationAim.CHEAPEST: lambda one: one.fit.gpu.price_usd or 0.0,
-        RecommendationAim.EFFICIENT: lambda one: -pace(one),
+        RecommendationAim.FASTEST: lambda one: -_pace(one.fit),
+        # One accelerator has one price and one power.
+        RecommendationAim.CHEAPEST: lambda one: -one.score,
+        RecommendationAim.EFFICIENT: lambda one: -_pace(one.fit),
     }
     key = keys[aim]
     return sorted(

@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import strawberry
 
+from api.facts import facts_of_plan
 from api.graphql.enums import FitStatus, WorkloadKind
 from api.graphql.errors import ApiError, ErrorCode, LimitExceededError, bad_input
+from api.graphql.estimates import Estimate, estimate_of_plan
 from api.graphql.fits import Fit, fit_from_cell
 from api.graphql.gpus import Gpu
 from api.graphql.live import require_facts
 from api.graphql.models import Model
 from api.graphql.quants import Quant
-from api.graphql.recommendations import RecommendationTarget, target_of
+from api.graphql.targets import RecommendationTarget, block_for_users, target_of
 from db import fit_store
 from db.fit_store import FitField, FitOrder, FitQuery
 from estimator import recommend
-from estimator.estimate import sweep
-from estimator.fit_facts import request_of
+from estimator.estimate import cell_of
+from estimator.fit_facts import FitFacts, request_of
+from estimator.grid import FitBlock
 from estimator.types import STATUSES, EstimatorError, Status
+from estimator.types import Workload as WorkloadSpec
 
 if TYPE_CHECKING:
+    from api.graphql.catalog_view import CatalogView
     from api.graphql.context import RequestContext
 
 #: Numbers of equal accelerators that are tried.
@@ -41,8 +47,19 @@ class Setup:
     gpu_count: int = strawberry.field(description="How many of them.")
     price_usd: float | None = strawberry.field(description="Launch price of all, US dollars; null when unknown.")
     power_watts: float | None = strawberry.field(description="Design power of all, watts; null when unknown.")
-    decode_tokens_per_second: float = strawberry.field(description="Decode speed, tokens per second.")
-    safe_context_tokens: int = strawberry.field(description="Longest context that fits, tokens.")
+    users: int = strawberry.field(description="Users that are answered at once: those of the target, or 1.")
+    decode_tokens_per_second: float = strawberry.field(description="Decode speed of each user, tokens per second.")
+    ttft_ms: float | None = strawberry.field(
+        description="Time to the first token of one prompt, milliseconds; null when unknown."
+    )
+    safe_context_tokens: int = strawberry.field(description="Longest context of each user that fits, tokens.")
+    plan: strawberry.Private[Callable[[], FitFacts]]
+    view: strawberry.Private[Any]
+
+    @strawberry.field(description="The setup as an estimate: its memory, limits, advice and commands.")
+    async def estimate(self) -> Estimate:
+        """The whole plan."""
+        return estimate_of_plan(self.view, await asyncio.to_thread(self.plan))
 
 
 @strawberry.type(description="What another accelerator changes for one model; each side in its best quantization.")
@@ -75,8 +92,8 @@ class SetupQueries:
     """Fields of the root of all queries."""
 
     @strawberry.field(
-        description="Setups without offload that reach a target, one an accelerator, cheapest first; several equal "
-        "accelerators are tried. At most 100."
+        description="Setups without offload that reach a target, one an accelerator, cheapest first: the fewest of 1, 2, 4 "
+        "and 8, in the quantization with most bits. At most 100."
     )
     async def smallest_setups(
         self,
@@ -192,30 +209,43 @@ def _smallest(
     buyer: recommend.Buyer,
     size: int,
 ) -> list[Setup]:
-    view = context.view
+    view, wanted = context.view, target_of(target)
     gpus = [gpu for gpu in view.gpus if not gpu.missing_facts]
-    devices = tuple(gpu.accelerator for gpu in gpus)
-    quants = tuple(quant.spec for quant in view.precomputed_quants)
+    quants = view.precomputed_quants
     use = view.workload_of_slot(fit_store.SLOTS.index(workload)).spec
-    request = request_of(quants[0], devices[0], view.host)
     try:
-        architecture = view.architecture(model)
-        blocks = {
-            count: sweep(architecture, replace(request, gpu_count=count), devices, quants, view.calibration, use)
-            for count in CARD_COUNTS
-        }
+        blocks = {count: block_for_users(view, model, gpus, quants, use, wanted, count) for count in CARD_COUNTS}
     except EstimatorError as error:
         raise ApiError(ErrorCode.UNSUPPORTED, str(error)) from error
-    wanted = target_of(target)
-    return [
-        Setup(
-            gpu=gpus[one.gpu],
-            quant=view.precomputed_quants[one.quant],
-            gpu_count=one.count,
-            price_usd=one.price_usd,
-            power_watts=one.power_w,
-            decode_tokens_per_second=float(blocks[one.count].decode_tok_s[one.gpu, one.quant, 0]),
-            safe_context_tokens=int(blocks[one.count].safe_context_tokens[one.gpu, one.quant, 0]),
-        )
-        for one in recommend.smallest_setups(blocks, 0, devices, wanted, buyer)[:size]
-    ]
+    devices = [gpu.accelerator for gpu in gpus]
+    found = recommend.smallest_setups(blocks, 0, devices, wanted.for_each_user(use), buyer)[:size]
+    return [_setup(view, model, gpus[one.gpu], quants[one.quant], one, blocks[one.count], use, wanted) for one in found]
+
+
+def _setup(
+    view: CatalogView,
+    model: Model,
+    gpu: Gpu,
+    quant: Quant,
+    one: recommend.Setup,
+    block: FitBlock,
+    use: WorkloadSpec,
+    target: recommend.Target,
+) -> Setup:
+    users = target.users or 1
+    request = replace(request_of(quant.spec, gpu.accelerator, view.host), gpu_count=one.count, batch=users)
+    answer = cell_of(block, one.gpu, one.quant, 0, use.context_tokens, view.host)
+    assert answer.decode is not None
+    return Setup(
+        gpu=gpu,
+        quant=quant,
+        gpu_count=one.count,
+        price_usd=one.price_usd,
+        power_watts=one.power_w,
+        users=users,
+        decode_tokens_per_second=answer.decode.value,
+        ttft_ms=answer.ttft_ms,
+        safe_context_tokens=answer.safe_context_tokens,
+        plan=lambda: facts_of_plan(model.entry, model.slug, view.architecture(model), request, answer, use),
+        view=view,
+    )

@@ -87,7 +87,7 @@ async def test_requests_of_the_schema_get_typed_answers(app: Starlette, client: 
         answered += bool(found.get("data"))
         for error in found.get("errors", []):
             assert error["extensions"]["code"] in CODES, (body, error)
-    assert answered > 8
+    assert answered > 4
 
 
 @pytest.mark.parametrize("letter", ["\u0130", "\u0130\u0130rtx", "\ufb03"])

@@ -6,7 +6,12 @@ from typing import Any
 
 import pytest
 
+from api.questions import Answerer, QuestionError
+from db import specs
 from db.catalog_files import Catalog
+from estimator.calibration import Calibration
+from estimator.tables import model_tables
+from estimator.types import Estimate, Status
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -147,3 +152,78 @@ async def test_models_rank_by_published_quality_and_unknown_is_said(data: Any, c
 async def test_a_ranking_that_cannot_be_is_a_typed_error(ask: Any, change: dict[str, Any], code: str) -> None:
     answer = await ask(RANKED, **{"gpu": "rtx-4090", "name": "MMLU", **change})
     assert answer["errors"][0]["extensions"]["code"] == code
+
+
+def reaches_with(one: Estimate, target: dict[str, Any], comfortable_tok_s: float) -> bool:
+    """Whether an estimate of a batch of all users reaches a target."""
+    asked = target.get("decodeTokensPerSecond", comfortable_tok_s)
+    patient = target.get("ttftMs") is None or (one.ttft_ms is not None and one.ttft_ms <= target["ttftMs"])
+    whole = one.status in (Status.FITS, Status.FITS_TIGHTLY)
+    return whole and patient and one.decode is not None and one.decode.value >= asked
+
+
+@pytest.mark.parametrize("aim", ["SCORE", "FASTEST"])
+@pytest.mark.parametrize(
+    "target", [{"decodeTokensPerSecond": 90}, {"users": 6}, {"users": 3, "bitsPerWeight": 4.3, "ttftMs": 20_000}]
+)
+async def test_models_for_an_accelerator_equal_brute_force_over_all_quantizations(
+    data: Any, catalog: Catalog, aim: str, target: dict[str, Any]
+) -> None:
+    asked = {"gpu": "rtx-4090", "workload": "CODING", "target": target, "aim": aim}
+    found = await ranked(data, asked, first=100)
+    answerer = Answerer(catalog, Calibration.load())
+    use = specs.workload(catalog.workloads["coding"])
+    best: dict[str, float] = {}
+    for model in catalog.models:
+        for quant in (slug for slug, entry in catalog.quants.items() if specs.is_precomputed(entry)):
+            question = {"model": model, "gpu": "rtx-4090", "quant": quant, "workload": "coding"}
+            try:
+                answer = answerer.answer(question)
+            except QuestionError:
+                continue
+            alone = answer.estimate
+            bits = model_tables(answer.facts.model, (answer.facts.quant,)).bits_per_weight[0]
+            if alone.decode is None or bits < target.get("bitsPerWeight", 0.0):
+                continue
+            if "users" in target:
+                crowd = answerer.answer({**question, "batch": target["users"]}).estimate
+                if not reaches_with(crowd, target, use.comfortable_decode_tok_s):
+                    continue
+            elif alone.decode.value < target["decodeTokensPerSecond"]:
+                continue
+            value = alone.score if aim == "SCORE" else alone.decode.value
+            best[model] = max(best.get(model, 0.0), value)
+    assert best
+    assert {one["fit"]["model"]["slug"] for one in found} == set(best)
+    values = [one["score"] if aim == "SCORE" else one["fit"]["decode"]["tokensPerSecond"] for one in found]
+    assert values == pytest.approx(sorted(best.values(), reverse=True), rel=1e-4)
+
+
+async def test_models_are_ranked_in_a_mode_by_their_best_quantization_in_it(data: Any, catalog: Catalog) -> None:
+    found = await ranked(data, {"gpu": "rtx-3090"}, first=100, mode="SCALE_OUT")
+    for one in found:
+        asked = {"model": one["fit"]["model"]["slug"], "gpu": "rtx-3090"}
+        best = (await ranked(data, asked, first=1, mode="SCALE_OUT"))[0]
+        assert one["score"] == pytest.approx(best["score"])
+        assert one["score"] == pytest.approx(one["fit"]["modeScore"], abs=0.01)
+
+
+async def test_accelerators_that_serve_many_users_of_a_model(data: Any, catalog: Catalog) -> None:
+    target = {"users": 16, "decodeTokensPerSecond": 25}
+    found = await ranked(data, {"model": "llama-3.1-8b", "workload": "CHAT", "target": target})
+    assert found
+    answerer = Answerer(catalog, Calibration.load())
+    for one in found:
+        question = {
+            "model": "llama-3.1-8b", "gpu": one["fit"]["gpu"]["slug"], "quant": one["fit"]["quant"]["slug"],
+            "workload": "chat", "batch": 16,
+        }  # fmt: skip
+        assert reaches_with(answerer.answer(question).estimate, target, 0.0)
+
+
+@pytest.mark.parametrize("users", [0, -3, 1025])
+async def test_a_number_of_users_has_bounds(client: Any, users: int) -> None:
+    body = {"query": QUERY, "variables": {"for": {"model": "llama-2-7b", "target": {"users": users}}}}
+    (error,) = (await client.post("/graphql", json=body)).json()["errors"]
+    assert error["extensions"]["code"] == "BAD_USER_INPUT"
+    assert "1 to 1,024" in error["message"]

@@ -101,3 +101,42 @@ async def test_a_fit_tells_how_many_it_serves_and_advises_within_a_budget(data: 
     served = found["served"]["serving"]
     assert served["streams"] > 1
     assert served["tokensPerSecondTotal"] == pytest.approx(served["streams"] * served["tokensPerSecondEach"])
+
+
+CROWDS = """query($model: String!, $target: RecommendationTarget!) {
+  smallestSetups(model: $model, target: $target, workload: CHAT, first: 20) {
+    gpu { slug } quant { slug } gpuCount users decodeTokensPerSecond ttftMs safeContextTokens
+    estimate { status decode { tokensPerSecond } ttftMs safeContextTokens limits { code } commands { text } } } }"""
+ASKED = """query($q: EstimateInput!) { estimate(input: $q) { status decode { tokensPerSecond } ttftMs safeContextTokens
+  limits { code } commands { text } } }"""
+
+
+async def test_setups_for_users_hold_them_all_at_the_comfortable_speed(data: Any) -> None:
+    (chat,) = [
+        one
+        for one in (await data("{ workloads { kind comfortableTokensPerSecond contextTokens } }"))["workloads"]
+        if one["kind"] == "CHAT"
+    ]
+    found = (await data(CROWDS, model="llama-3.1-8b", target={"users": 32, "bitsPerWeight": 4}))["smallestSetups"]
+    assert found
+    for one in found:
+        assert one["users"] == 32
+        assert one["decodeTokensPerSecond"] >= chat["comfortableTokensPerSecond"]
+        assert one["safeContextTokens"] >= chat["contextTokens"]
+        question = {
+            "model": "llama-3.1-8b", "gpu": one["gpu"]["slug"], "gpuCount": one["gpuCount"],
+            "quant": one["quant"]["slug"], "workload": "CHAT", "batch": 32,
+        }  # fmt: skip
+        alone = (await data(ASKED, q=question))["estimate"]
+        assert alone == one["estimate"]
+        assert alone["status"] in ("FITS", "FITS_TIGHTLY")
+        assert alone["decode"]["tokensPerSecond"] == one["decodeTokensPerSecond"]
+        fewer = {1: 0, 2: 1, 4: 2, 8: 4}[one["gpuCount"]]
+        if fewer:
+            less = (await data(ASKED, q={**question, "gpuCount": fewer}))["estimate"]
+            enough = less["status"] in ("FITS", "FITS_TIGHTLY") and (
+                less["decode"]["tokensPerSecond"] >= chat["comfortableTokensPerSecond"]
+            )
+            assert not enough
+    one_user = (await data(CROWDS, model="llama-3.1-8b", target={"decodeTokensPerSecond": 10}))["smallestSetups"]
+    assert {one["users"] for one in one_user} == {1}

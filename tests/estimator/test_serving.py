@@ -46,3 +46,22 @@ def test_one_more_stream_would_be_too_many() -> None:
 def test_a_free_question_serves_nobody() -> None:
     one = replace(support.facts_of("qwen3-8b", "rtx-3090", "q4-k-m"), workload=None)
     assert serving(one, support.CALIBRATION) is None
+
+
+def test_cost_is_energy_and_the_purchase_spread_over_its_use() -> None:
+    for one in support.random_facts(60, seed=32):
+        found = serving(one, support.CALIBRATION)
+        if found is None:
+            continue
+        device = one.accelerator
+        if device.tdp_w is None:
+            assert found.usd_per_million_tokens(0.3) is None
+            continue
+        hours = 1e6 / found.tok_s_total / 3600
+        energy = device.tdp_w / 1000 * hours * 0.3
+        assert found.usd_per_million_tokens(0.3) == pytest.approx(energy)
+        if device.msrp_usd is None:
+            assert found.usd_per_million_tokens(0.3, 3) is None
+        else:
+            bought = device.msrp_usd * hours / (3 * 365.25 * 24)
+            assert found.usd_per_million_tokens(0.3, 3) == pytest.approx(energy + bought)
