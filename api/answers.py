@@ -165,11 +165,11 @@ class Answers(PlanAnswers):
 
     def embed_path(self, theme: str | None = None) -> str:
         """Path and query of the card of this fit."""
-        return f"/embed/{pair_slug(self._fit)}?{self._selection(theme)}"
+        return f"/embed/{self._pair_slug}?{self._selection(theme)}"
 
     def page_path(self) -> str:
         """Path and query of the result page of this fit."""
-        return f"/can/{pair_slug(self._fit)}?{self._selection(None)}"
+        return f"/can/{self._pair_slug}?{self._selection(None)}"
 
     def embed_html(self, base_url: str) -> str:
         """The frame to paste into another page; ``base_url`` is scheme and host without a closing slash."""
@@ -180,6 +180,10 @@ class Answers(PlanAnswers):
             'style="border:0;border-radius:12px"></iframe>'
         )
 
+    @property
+    def _pair_slug(self) -> str:
+        return pair_slug(self._fit.model.slug, self._fit.gpu.slug)
+
     def _selection(self, theme: str | None) -> str:
         chosen = {"quant": self._fit.quant.slug, "workload": self._fit.workload.slug}
         if theme is not None:
@@ -187,9 +191,9 @@ class Answers(PlanAnswers):
         return urlencode(chosen)
 
 
-def pair_slug(fit: Fit) -> str:
-    """``{model}-on-{gpu}`` as the pages' addresses have it."""
-    return f"{url_quote(fit.model.slug, safe='')}-on-{url_quote(fit.gpu.slug, safe='')}"
+def pair_slug(model: str, gpu: str) -> str:
+    """``{model}-on-{gpu}`` of two slugs, as the pages' addresses have it."""
+    return f"{url_quote(model, safe='')}-on-{url_quote(gpu, safe='')}"
 
 
 def _estimate_of(fit: Fit) -> Estimate:

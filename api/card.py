@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from rich.console import Console, Group
+from rich.padding import Padding
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from api.explained import Explained
 from api.pairing import Pairing
 from api.questions import Answer
 from estimator.commands import commands, missing_commands
@@ -14,6 +16,7 @@ from estimator.fit_facts import FitFacts
 from estimator.types import Estimate, MemoryParts, Speed, Status
 
 GIB = 1024**3
+_MOST_ADVICE = 4
 _COLOURS = {
     Status.FITS: "green",
     Status.FITS_TIGHTLY: "yellow",
@@ -23,8 +26,8 @@ _COLOURS = {
 }
 
 
-def render_card(pairing: Pairing, console: Console | None = None) -> None:
-    """Print the card of ``pairing``: verdict, memory, speeds, workloads and quants."""
+def render_card(pairing: Pairing, told: Explained, console: Console | None = None) -> None:
+    """Print the card of ``pairing``: verdict, memory, speeds, workloads, quants, limits, advice and how to start it."""
     out = console or Console()
     chosen = pairing.chosen
     workload = pairing.workloads[pairing.chosen_workload]
@@ -32,7 +35,9 @@ def render_card(pairing: Pairing, console: Console | None = None) -> None:
     title = f"{pairing.model_name} · {quant.name} on {pairing.gpu_name} · {workload.name}"
     colour = _COLOURS[chosen.status]
     status = chosen.status.value.replace("_", " ").lower()
-    verdict = f"[bold {colour}]{status}[/] · grade [bold]{chosen.grade}[/] ({chosen.score:.0f} of 100)"
+    verdict = (
+        f"[bold {colour}]{told.headline}[/] · {status} · grade [bold]{chosen.grade}[/] ({chosen.score:.0f} of 100)"
+    )
     out.print(Panel(Group(verdict, _facts(chosen)), title=title, expand=False))
     out.print(
         _table(
@@ -46,6 +51,11 @@ def render_card(pairing: Pairing, console: Console | None = None) -> None:
         for q in pairing.runnable()
     ]
     out.print(_table("Quantization", rows))
+    for title, lines in (("What limits it", told.limits), ("What would help", told.advice[:_MOST_ADVICE])):
+        if lines:
+            out.print(f"[bold]{title}[/]")
+            for line in lines:
+                out.print(Padding(Text(f"- {line.message}"), (0, 0, 0, 2)))
     _start_with(pairing.facts, out)
 
 

@@ -109,20 +109,23 @@ def error_json(error: QuestionError, question: Any) -> dict[str, Any]:
 def run_one(model: str, gpu: str, quant: str | None, workload: str, *, as_json: bool) -> int:
     """Print the card or the JSON object of one pairing. Returns 0, or 3 when there is no answer."""
     from api.card import render_card
+    from api.explained import explained
     from api.pairing import estimate_pairing
 
+    catalog, calibration = load_catalog(), Calibration.load()
     try:
-        pairing = estimate_pairing(load_catalog(), Calibration.load(), model, gpu, quant, workload)
+        pairing = estimate_pairing(catalog, calibration, model, gpu, quant, workload)
     except QuestionError as error:
         if as_json:
             print(orjson.dumps(error_json(error, {"model": model, "gpu": gpu, "quant": quant})).decode())
         else:
             print(f"fitgraph: {error}", file=sys.stderr)
         return NO_ANSWER
+    told = explained(pairing, catalog, calibration)
     if as_json:
-        print(orjson.dumps(pairing.to_json(), option=orjson.OPT_INDENT_2).decode())
+        print(orjson.dumps(pairing.to_json() | told.to_json(), option=orjson.OPT_INDENT_2).decode())
     else:
-        render_card(pairing)
+        render_card(pairing, told)
     return 0
 
 

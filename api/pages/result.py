@@ -47,7 +47,7 @@ def result_page(pair: Pair, base_url: str) -> dict[str, Any]:
     by_quant = [Answers(pair.view, option) for option in pair.options]
     best = pair.best
     faq = answers.faq(best)
-    page_path = f"/can/{pair_slug(fit)}"
+    page_path = f"/can/{pair_slug(fit.model.slug, fit.gpu.slug)}"
     return {
         "model_name": fit.model.name,
         "gpu_name": fit.gpu.name,
@@ -68,7 +68,7 @@ def result_page(pair: Pair, base_url: str) -> dict[str, Any]:
         "usable": gib(int(fit.memory.usable_bytes)) if fit.memory else "–",
         "demo": _demo(fit),
         "limits": [_limit(limit) for limit in answers.limits],
-        "advice": [_advice(one) for one in answers.advice[:_MAX_ADVICE]],
+        "advice": [_advice(pair, one) for one in answers.advice[:_MAX_ADVICE]],
         "workloads": [_workload_row(pair, each) for each in pair.workloads],
         "quants": [_quant_row(pair, each, own) for each, own in _by_bits(pair.options, by_quant)],
         "modes": [_mode_row(pair, mode, answers, by_quant) for mode in OperatingMode],
@@ -258,7 +258,7 @@ def _limit(limit: Any) -> dict[str, str]:
     }
 
 
-def _advice(one: Advice) -> dict[str, str]:
+def _advice(pair: Pair, one: Advice) -> dict[str, str]:
     what, _, effect = one.message.partition(": ")
     gain = ""
     if one.code is not AdviceCode.NOTHING_NEEDED:
@@ -270,7 +270,12 @@ def _advice(one: Advice) -> dict[str, str]:
             parts.append(f"first token {sign}{duration(abs(one.gain.ttft_ms))}")
         parts.append(f"{signed(one.gain.score)} points")
         gain = ", ".join(parts)
-    return {"what": _first_upper(what), "effect": effect, "gain": gain}
+    href = ""
+    if one.code in (AdviceCode.OTHER_QUANT, AdviceCode.GPU_UPGRADE):
+        # These two have a page of their own: everything else of them is as it is here.
+        fit, request = pair.chosen, one.request
+        href = _page_path(fit.model.slug, request.accelerator.slug, request.quant.slug, pair)
+    return {"what": _first_upper(what), "effect": effect, "gain": gain, "href": href}
 
 
 def _workload_row(pair: Pair, fit: Fit) -> dict[str, Any]:
@@ -359,10 +364,15 @@ def _provenance(pair: Pair) -> str:
 
 
 def _link(pair: Pair, fit: Fit) -> str:
-    chosen = {"quant": fit.quant.slug, "workload": fit.workload.slug}
+    return _page_path(fit.model.slug, fit.gpu.slug, fit.quant.slug, pair, fit.workload.slug)
+
+
+def _page_path(model: str, gpu: str, quant: str, pair: Pair, workload: str | None = None) -> str:
+    """Path of another result page, in the mode of this one, and for its workload unless another one is given."""
+    chosen = {"quant": quant, "workload": workload or pair.chosen.workload.slug}
     if pair.mode is not OperatingMode.BALANCED:
         chosen["mode"] = pair.mode.value
-    return f"/can/{pair_slug(fit)}?{urlencode(chosen)}"
+    return f"/can/{pair_slug(model, gpu)}?{urlencode(chosen)}"
 
 
 def _first_upper(text: str) -> str:

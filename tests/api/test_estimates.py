@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
 import pytest
+from rich.console import Console
 
+from api.card import render_card
+from api.explained import explained
+from api.pairing import estimate_pairing
 from api.questions import Answerer, as_json
 from db.catalog_files import Catalog
 from estimator.calibration import Calibration
@@ -189,3 +194,40 @@ async def test_bad_comparisons(client: Any, gpus: list[str], code: str) -> None:
     query = 'query($g: [String!]!) { compareGpus(model: "llama-2-7b", gpus: $g) { winner } }'
     response = await client.post("/graphql", json={"query": query, "variables": {"g": gpus}})
     assert [error["extensions"]["code"] for error in response.json()["errors"]] == [code]
+
+
+EXPLAINED = """query($model: String!, $gpu: String!, $quant: String!) { fit(model: $model, gpu: $gpu, quant: $quant) {
+  headline summary capacityMessage limits { code share message } advice { code message gain { score statusAfter } } } }"""
+
+
+@pytest.mark.parametrize(
+    ("model", "gpu", "quant"),
+    [
+        ("kimi-linear-48b-a3b", "tesla-v100-sxm2-32-gb", "q8-0"),
+        ("llama-3.1-8b", "apple-m3-max-30c-36gb", "f16"),
+        ("qwen3-30b-a3b", "rtx-4090", "f16"),
+    ],
+)
+async def test_the_command_line_explains_a_pairing_as_the_api_does(
+    data: Any, catalog: Catalog, model: str, gpu: str, quant: str
+) -> None:
+    fit = (await data(EXPLAINED, model=model, gpu=gpu, quant=quant))["fit"]
+    calibration = Calibration.load()
+    pairing = estimate_pairing(catalog, calibration, model, gpu, quant, "coding")
+    told = explained(pairing, catalog, calibration)
+    found = told.to_json()
+    assert (found["headline"], found["summary"]) == (fit["headline"], fit["summary"])
+    assert found["capacity_message"] == fit["capacityMessage"]
+    assert [(one["code"], one["message"]) for one in found["limits"]] == [
+        (one["code"], one["message"]) for one in fit["limits"]
+    ]
+    assert [one["message"] for one in found["advice"]] == [one["message"] for one in fit["advice"]]
+    for ours, theirs in zip(found["advice"], fit["advice"], strict=True):
+        assert ours["gain"]["status_after"] == theirs["gain"]["statusAfter"]
+        assert ours["gain"]["score"] == pytest.approx(theirs["gain"]["score"], abs=0.01)
+    out = Console(record=True, width=300, file=io.StringIO())
+    render_card(pairing, told, out)
+    text = out.export_text()
+    assert fit["headline"] in text
+    assert fit["limits"][0]["message"] in text
+    assert fit["advice"][0]["message"] in text

@@ -369,3 +369,24 @@ async def test_text_has_enough_contrast_in_both_themes(sheet: str) -> None:
             for ground in ("paper", "panel"):
                 if ground in palette:
                     assert contrast(palette[ink], palette[ground]) >= 4.5, (ink, ground, palette)
+
+
+async def test_an_advised_change_leads_to_the_page_that_holds_what_was_promised(app: Starlette) -> None:
+    followed = set()
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+        for start in (
+            f"{SEED}?quant=q8-0&workload=rag",
+            "/can/llama-3.1-8b-on-apple-m3-max-30c-36gb?quant=f16&mode=interactive",
+        ):
+            text = unescape(await page(client, start))
+            items = re.findall(r'<li><strong><a href="([^"]+)">([^<]+)</a></strong>: ([^<]*)', text)
+            assert items
+            for href, what, effect in items:
+                speed = re.search(r"[\d,.]+ tok/s", effect)
+                assert speed is not None
+                found = unescape(await page(client, href))
+                assert speed[0] in found, (href, what, effect)
+                assert ("mode=interactive" in href) == ("mode=interactive" in start)
+                assert ("workload=rag" in href) == ("workload=rag" in start)
+                followed.add(what.split()[0])
+    assert followed == {"Use", "Change"}
