@@ -5,7 +5,7 @@ Pure functions: arrays in, indices out, best first. Each states its order in ful
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
@@ -202,13 +202,14 @@ def smallest_setups(
     devices: Sequence[Accelerator],
     target: Target,
     buyer: Buyer | None = None,
+    startable: Callable[[int, int, int], bool] | None = None,
 ) -> list[Setup]:
     """Setups without offload that reach a target, one a device, smallest first.
 
     ``blocks`` maps a number of cards to the grid computed with it, and with the target's users as its batch; ``target`` is
-    that of each user. Of each device the fewest cards that reach the
-    target, in the quant with most bits; devices in order of launch price of all cards (unknown last), then power of all
-    cards (unknown last), then memory, then slug.
+    that of each user. ``startable`` tells of a number of cards, a device and a quant whether there is a way to start it;
+    what has none is no setup. Of each device the fewest cards that reach the target, in the quant with most bits; devices
+    in order of launch price of all cards (unknown last), then power of all cards (unknown last), then memory, then slug.
     """
     found: dict[int, Setup] = {}
     for count in sorted(blocks):
@@ -218,14 +219,17 @@ def smallest_setups(
             & reaches(block, workload, target)
             & affordable(devices, buyer or Buyer(), count)[:, None]
         )
-        widest = np.where(good, block.bits_per_weight[None, :], -1.0).argmax(axis=1)
-        for g in np.flatnonzero(good.any(axis=1)):
-            device = devices[int(g)]
-            if count > 1 and device.comes_alone:
+        widest_first = np.argsort(-block.bits_per_weight, kind="stable")
+        for g in map(int, np.flatnonzero(good.any(axis=1))):
+            device = devices[g]
+            if g in found or (count > 1 and device.comes_alone):
                 continue
-            price = None if device.msrp_usd is None else count * device.msrp_usd
-            power = None if device.tdp_w is None else count * device.tdp_w
-            found.setdefault(int(g), Setup(int(g), int(widest[g]), count, price, power))
+            reaching = [int(q) for q in widest_first if good[g, q]]
+            q = next((q for q in reaching if startable is None or startable(count, g, q)), None)
+            if q is not None:
+                price = None if device.msrp_usd is None else count * device.msrp_usd
+                power = None if device.tdp_w is None else count * device.tdp_w
+                found[g] = Setup(g, q, count, price, power)
 
     def key(one: Setup) -> tuple[float, float, float, str]:
         device = devices[one.gpu]

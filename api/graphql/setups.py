@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,11 +21,10 @@ from api.graphql.targets import RecommendationTarget, block_for_users, target_of
 from db import fit_store
 from db.fit_store import FitField, FitOrder, FitQuery
 from estimator import recommend
+from estimator.commands import commands
 from estimator.estimate import cell_of
 from estimator.fit_facts import FitFacts, request_of
-from estimator.grid import FitBlock
 from estimator.types import STATUSES, EstimatorError, Status
-from estimator.types import Workload as WorkloadSpec
 
 if TYPE_CHECKING:
     from api.graphql.catalog_view import CatalogView
@@ -43,7 +41,9 @@ class Setup:
     """The fewest of one accelerator, with the widest quantization that does it."""
 
     gpu: Gpu = strawberry.field(description="The accelerator.")
-    quant: Quant = strawberry.field(description="The quantization with most bits that reaches the target.")
+    quant: Quant = strawberry.field(
+        description="The quantization with most bits that reaches the target and can be started."
+    )
     gpu_count: int = strawberry.field(description="How many of them.")
     price_usd: float | None = strawberry.field(description="Launch price of all, US dollars; null when unknown.")
     power_watts: float | None = strawberry.field(description="Design power of all, watts; null when unknown.")
@@ -53,13 +53,13 @@ class Setup:
         description="Time to the first token of one prompt, milliseconds; null when unknown."
     )
     safe_context_tokens: int = strawberry.field(description="Longest context of each user that fits, tokens.")
-    plan: strawberry.Private[Callable[[], FitFacts]]
+    plan: strawberry.Private[FitFacts]
     view: strawberry.Private[Any]
 
     @strawberry.field(description="The setup as an estimate: its memory, limits, advice and commands.")
-    async def estimate(self) -> Estimate:
+    def estimate(self) -> Estimate:
         """The whole plan."""
-        return estimate_of_plan(self.view, await asyncio.to_thread(self.plan))
+        return estimate_of_plan(self.view, self.plan)
 
 
 @strawberry.type(description="What another accelerator changes for one model; each side in its best quantization.")
@@ -93,7 +93,7 @@ class SetupQueries:
 
     @strawberry.field(
         description="Setups without offload that reach a target, one an accelerator, cheapest first: the fewest of 1, 2, 4 "
-        "and 8, in the quantization with most bits. At most 100."
+        "and 8, in the quantization with most bits of those that can be started (`commands`). At most 100."
     )
     async def smallest_setups(
         self,
@@ -218,23 +218,23 @@ def _smallest(
     except EstimatorError as error:
         raise ApiError(ErrorCode.UNSUPPORTED, str(error)) from error
     devices = [gpu.accelerator for gpu in gpus]
-    found = recommend.smallest_setups(blocks, 0, devices, wanted.for_each_user(use), buyer)[:size]
-    return [_setup(view, model, gpus[one.gpu], quants[one.quant], one, blocks[one.count], use, wanted) for one in found]
+    architecture = view.architecture(model)
+
+    def plan(count: int, g: int, q: int) -> FitFacts:
+        request = request_of(quants[q].spec, devices[g], view.host)
+        request = replace(request, gpu_count=count, batch=wanted.users or 1)
+        answer = cell_of(blocks[count], g, q, 0, use.context_tokens, view.host)
+        return facts_of_plan(model.entry, model.slug, architecture, request, answer, use)
+
+    def startable(count: int, g: int, q: int) -> bool:
+        return bool(commands(plan(count, g, q)))
+
+    found = recommend.smallest_setups(blocks, 0, devices, wanted.for_each_user(use), buyer, startable)[:size]
+    return [_setup(view, gpus[one.gpu], quants[one.quant], one, plan(one.count, one.gpu, one.quant)) for one in found]
 
 
-def _setup(
-    view: CatalogView,
-    model: Model,
-    gpu: Gpu,
-    quant: Quant,
-    one: recommend.Setup,
-    block: FitBlock,
-    use: WorkloadSpec,
-    target: recommend.Target,
-) -> Setup:
-    users = target.users or 1
-    request = replace(request_of(quant.spec, gpu.accelerator, view.host), gpu_count=one.count, batch=users)
-    answer = cell_of(block, one.gpu, one.quant, 0, use.context_tokens, view.host)
+def _setup(view: CatalogView, gpu: Gpu, quant: Quant, one: recommend.Setup, facts: FitFacts) -> Setup:
+    answer = facts.estimate
     assert answer.decode is not None
     return Setup(
         gpu=gpu,
@@ -242,10 +242,10 @@ def _setup(
         gpu_count=one.count,
         price_usd=one.price_usd,
         power_watts=one.power_w,
-        users=users,
+        users=facts.request.batch,
         decode_tokens_per_second=answer.decode.value,
         ttft_ms=answer.ttft_ms,
         safe_context_tokens=answer.safe_context_tokens,
-        plan=lambda: facts_of_plan(model.entry, model.slug, view.architecture(model), request, answer, use),
+        plan=facts,
         view=view,
     )

@@ -130,6 +130,7 @@ async def test_setups_for_users_hold_them_all_at_the_comfortable_speed(data: Any
         alone = (await data(ASKED, q=question))["estimate"]
         assert alone == one["estimate"]
         assert alone["status"] in ("FITS", "FITS_TIGHTLY")
+        assert alone["commands"]
         assert alone["decode"]["tokensPerSecond"] == one["decodeTokensPerSecond"]
         fewer = {1: 0, 2: 1, 4: 2, 8: 4}[one["gpuCount"]]
         if fewer:

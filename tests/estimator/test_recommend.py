@@ -151,6 +151,24 @@ def test_the_smallest_setup_reaches_its_target_with_the_fewest_cards() -> None:
     prices = [one.price_usd for one in found if one.price_usd is not None]
     assert prices == sorted(prices)
 
+    def even(count: int, g: int, q: int) -> bool:
+        return (count + q) % 2 == 0
+
+    some = {one.gpu: one for one in smallest_setups(blocks, 0, devices, target, startable=even)}
+    assert some
+    for g in range(len(devices)):
+        if g == laptop:
+            continue
+        ways = [
+            (count, -float(block.bits_per_weight[q]), int(q))
+            for count, block in blocks.items()
+            for q in np.flatnonzero(block.available[g] & (block.status[g, :, 0] <= _RUNNING[1]))
+            if block.decode_tok_s[g, q, 0] >= 8.0 and even(count, g, int(q))
+        ]
+        assert (g in some) == bool(ways)
+        if ways:
+            assert (some[g].count, some[g].quant) == (min(ways)[0], min(ways)[2])
+
 
 def test_models_rank_by_published_quality_and_unknown_ones_come_last() -> None:
     order = rank_models([80.0, 90.0, 0.0, 70.0, 95.0], [50.0, 60.0, 99.0, 60.0, None], [1, 1, 1, 1, 1], list("abcde"))
