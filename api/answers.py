@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote as url_quote
 from urllib.parse import urlencode
 
-from api.facts import facts_of_plan
+from api.facts import facts_of_plan, quants_to_advise
 from db import specs
 from estimator import advice as advising
 from estimator import commands as starting
@@ -85,9 +85,11 @@ class PlanAnswers:
     @cached_property
     def options(self) -> advising.Options:
         """Everything of the catalog that may be advised."""
-        view = self._view
+        view, model = self._view, self.facts.model
         return advising.Options(
-            quants=tuple(quant.spec for quant in view.precomputed_quants),
+            quants=quants_to_advise(
+                view.catalog.models.get(model.slug), model, (quant.spec for quant in view.precomputed_quants)
+            ),
             accelerators=tuple(gpu.accelerator for gpu in view.gpus if not gpu.missing_facts),
             hosts=tuple(specs.host(entry) for entry in view.catalog.hosts.values()),
         )

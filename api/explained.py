@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from api.facts import quants_to_advise
 from api.pairing import Pairing
 from db import specs
 from db.catalog_files import Catalog
@@ -57,7 +58,7 @@ def explained(pairing: Pairing, catalog: Catalog, calibration: Calibration) -> E
     facts = pairing.facts
     found = terms(facts.model, facts.request, calibration, facts.workload)
     options = Options(
-        quants=pairing.quants,
+        quants=quants_to_advise(pairing.entry, pairing.model, pairing.quants),
         accelerators=tuple(
             specs.accelerator(entry) for entry in catalog.gpus.values() if not specs.missing_facts(entry)
         ),

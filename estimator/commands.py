@@ -320,6 +320,15 @@ def _lm_studio(facts: FitFacts) -> Command:
     return Command(Engine.LLAMA_CPP, Tool.LM_STUDIO, f"{get}\n{load}\nlms server start")
 
 
+def has_weights(quant: Quant, model: ModelArchitecture, checkpoint: str | None, original: str | None) -> bool:
+    """Whether weights in ``quant`` are known to be had: a published checkpoint, or a file that anybody can quantize.
+
+    ``checkpoint`` is the repository of this very quantization, ``original`` that of the model; None when unknown.
+    """
+    made_at_home = quant.format in (QuantFormat.GGUF, QuantFormat.MLX)
+    return made_at_home or _vllm_source(quant, model, checkpoint, original) is not None
+
+
 def _vllm_source(
     quant: Quant, model: ModelArchitecture, checkpoint: str | None, original: str | None
 ) -> list[str] | None:

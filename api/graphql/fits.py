@@ -256,10 +256,10 @@ class Fit(Node):
 
     @strawberry.field(
         description="Changes that help, best first, each with its computed gain. Searched: every precomputed "
-        "quantization, the best split, an 8-bit KV cache, contexts in steps of 1,000 tokens, the catalog's hosts, one more "
-        "of the same accelerator where a computer has room, and as upgrades one accelerator that can take the present "
-        "one's place: consumer and workstation cards always, server parts only for a server part, processors only for a "
-        "processor, laptops, boards and integrated ones only for such a computer."
+        "quantization in which weights are known to be had, the best split, an 8-bit KV cache, contexts in steps of 1,000 "
+        "tokens, the catalog's hosts, one more of the same accelerator where a computer has room, and as upgrades one "
+        "accelerator that can take the present one's place: consumer and workstation cards always, server parts only for a "
+        "server part, processors only for a processor, laptops, boards and integrated ones only for such a computer."
     )
     async def advice(
         self,
