@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from api import load_logs
+from api import file_sizes, load_logs
 from api.accuracy import FACTORS, STARTS, shipped_terms, strata_residuals
 from api.observations import CLEARLY_FITS, MeasuredRow, Observer, why_left_out
 from api.parallel import several_section
@@ -53,6 +53,7 @@ def write_report(output: Path | None) -> Path:
     parts.append(several_section(calibration, rows))
     parts.append(verdict_section(catalog, calibration, rows))
     parts.append(load_logs.report(catalog))
+    parts.append(file_sizes.report(catalog))
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join(parts))
     _draw(path, plots)

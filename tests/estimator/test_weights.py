@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
 
 import numpy as np
 import pytest
 
+from api.file_sizes import compared_files
 from db import specs
 from db.catalog_files import load_catalog
 from db.measurements import memory_rows
 from estimator.architecture import ModelArchitecture
-from estimator.quantization import BLOCKS, DEFAULT_TYPE, index_tensors, tensor_bytes, tensor_types
+from estimator.quantization import BLOCKS, index_tensors, tensor_bytes, tensor_types
 from estimator.tensors import EXPERT_CLASSES, Inventory, inventory
 from estimator.types import EstimatorError, Quant, QuantFormat
 from estimator.weights import weight_table
 
 CATALOG = load_catalog()
 ESTIMABLE = [slug for slug, entry in CATALOG.models.items() if not specs.missing_facts(entry)]
-UNITS = {"GB": 1e9, "GiB": 2**30, "MB": 1e6, "MiB": 2**20}
 
 
 def gguf(file_type: str, imatrix: bool = False) -> Quant:
@@ -57,34 +56,16 @@ def test_the_quantizers_own_plan_is_reproduced() -> None:
     assert max(errors) < 5e-4
 
 
-def has_own_mix(row: dict[str, Any]) -> bool:
-    """Whether a publisher gives tensors other types than the quantizer does under the same name, as the row states it:
-    unsloth does in general (its "dynamic" files), others where their card says so."""
-    return "unsloth" in row["source"] or "--tensor-type" in str(row.get("note"))
-
-
 def test_published_file_sizes(capsys: pytest.CaptureFixture[str]) -> None:
     """Median within 0.3 % over every size of a standard name; 90th percentile 1.5 % where the mix is standard too."""
-    table: dict[str, list[float]] = {}
-    standard: list[float] = []
-    for row in memory_rows("gguf-sizes"):
-        if not row["model_slug"] or row["quant"] not in DEFAULT_TYPE:
-            continue
-        model, _ = model_of(row["model_slug"])
-        size = float(weight_table(model, (gguf(row["quant"], imatrix=True),)).file[0])
-        published = float(row["size"].replace(",", "")) * UNITS[row["unit"]]
-        table.setdefault(row["model_slug"], []).append(size / published - 1.0)
-        if not has_own_mix(row):
-            standard.append(abs(size / published - 1.0))
-    errors = np.abs(np.concatenate([np.array(values) for values in table.values()]))
+    files = compared_files(CATALOG, memory_rows("gguf-sizes"))
+    errors = np.abs([each.error for each in files])
+    standard = np.abs([each.error for each in files if not each.own_mix])
     with capsys.disabled():
-        print(f"\n{'model':36} files  median error  largest")
-        for slug, values in sorted(table.items()):
-            absolute = np.abs(values)
-            print(f"{slug:36} {len(values):5}  {np.median(absolute):11.3%}  {absolute.max():8.3%}")
-        for name, values in (("all", errors), ("without own mixes", np.array(standard))):
+        print(f"\n{'files':20} number  median error  largest")
+        for name, values in (("all", errors), ("without own mixes", standard)):
             tail = f"90th percentile {np.quantile(values, 0.9):.3%}"
-            print(f"{name:36} {len(values):5}  {np.median(values):11.3%}  {values.max():8.3%}  {tail}")
+            print(f"{name:20} {len(values):6}  {np.median(values):11.3%}  {values.max():8.3%}  {tail}")
     assert len(errors) > 150
     assert float(np.median(errors)) < 0.003
     assert len(standard) > 140
