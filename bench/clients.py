@@ -16,6 +16,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import cast
 
 _LUA = """
 local requests = {
@@ -105,8 +106,8 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        # uvloop's transports have the methods of asyncio's, not its class.
+        self._transport = cast(asyncio.Transport, transport)
         self._send()
 
     def _send(self) -> None:
@@ -155,6 +156,8 @@ async def _drive(port: int, requests: Sequence[bytes], connections: int, seconds
         each.running = False
     if failures := [each.failure for each in made if each.failure]:
         raise RuntimeError(failures[0])
+    if not rate:
+        raise RuntimeError(f"port {port} answered nothing in {seconds:g} s")
     return rate
 
 
