@@ -91,11 +91,12 @@ def report(catalog: Catalog) -> str:
     rows = list(memory_rows("gguf-sizes"))
     files = compared_files(catalog, rows)
     reasons = Counter(reason for row in rows if (reason := why_not(catalog, row)) is not None)
+    planned = sum(1 for _ in memory_rows("predicted-sizes"))
     lines = [
         "## Sizes of GGUF files",
         "",
         "Sizes that cards print, against the size that a file of that name has when llama.cpp's quantizer chooses the types "
-        "of its tensors. The quantizer's own plan of 2,109 files is reproduced tensor by tensor (in the tests); what is "
+        f"of its tensors. The quantizer's own plan of {planned:,} files is reproduced tensor by tensor (in the tests); what is "
         "left is what publishers do. A publisher's own mix is marked by what its source states, never by its error. No name "
         "tells such a mix: a question with the file's header (`modelGguf`) has its very bytes, and a table of each "
         "publisher's types would carry the rest.",

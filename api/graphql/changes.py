@@ -131,16 +131,21 @@ def _change_of(view: CatalogView, facts: FitFacts, one: Advice) -> FitChange | N
         return None if thing is None else view.by_slug(kind, thing.slug)
 
     splits = one.code is AdviceCode.PLANNED_OFFLOAD
+    gpu, gpu_count = named("gpu", "accelerator"), changed("gpu_count")
+    # A list of accelerators has no count to change: it is replaced by one accelerator and its count.
+    unlisted = bool(facts.accelerators) and (gpu is not None or gpu_count is not None)
+    if unlisted:
+        gpu, gpu_count = view.by_slug("gpu", after.accelerator.slug), after.gpu_count
     return FitChange(
         quant=named("quant", "quant"),
-        gpu=named("gpu", "accelerator"),
-        gpu_count=changed("gpu_count"),
+        gpu=gpu,
+        gpu_count=gpu_count,
         host=named("host", "host"),
         kv_cache_type=changed("kv_cache_type"),
         context_tokens=changed("context_tokens"),
         gpu_layers=placement.gpu_layers if splits else None,
         cpu_moe_layers=placement.cpu_moe_layers if splits else None,
-        left_out=_left_out(before, after, splits=splits),
+        left_out=[*_left_out(before, after, splits=splits), *(["gpus"] if unlisted else [])],
     )
 
 

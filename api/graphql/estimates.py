@@ -222,8 +222,8 @@ class Estimate:
         return await self._told(lambda answers: advice_of(answers, budget_usd, max_power_watts))
 
     @strawberry.field(
-        description="How many streams it serves at once at the workload's comfortable speed; null when not even one, "
-        f"without a workload, and as for limits{_PLAIN_ONLY}"
+        description="How many streams it serves at once at the workload's comfortable speed; null when not even one and "
+        f"without a workload{_PLAIN_ONLY}"
     )
     async def serving(self) -> FitServing | None:
         """Concurrency."""

@@ -78,6 +78,17 @@ async def test_a_computer_and_an_accelerator_of_ones_own_are_replaced(data: Any)
     assert replaced == {"gpuFacts", "hostMemoryGb", "hostBandwidthGbps"}
 
 
+async def test_a_list_of_accelerators_gives_way_to_a_count(data: Any) -> None:
+    question = {"model": "qwen3-30b-a3b", "gpus": ["rtx-3090", "rtx-3090"], "quant": "F16", "workload": "RAG"}
+    before = (await data(ESTIMATE, q=question))["estimate"]
+    second = next(one for one in before["advice"] if one["code"] == "SECOND_GPU")
+    assert (second["change"]["gpu"]["slug"], second["change"]["gpuCount"]) == ("rtx-3090", 3)
+    for one in before["advice"]:
+        if one["change"]["gpu"] is not None:
+            assert one["change"]["leftOut"] == ["gpus"]
+            check(before, (await data(ESTIMATE, q=put_in(question, one["change"])))["estimate"], one["gain"])
+
+
 async def test_a_split_fixed_by_hand_is_told_the_better_one(data: Any) -> None:
     question = {
         "model": "qwen3-30b-a3b", "gpu": "rtx-4090", "quant": "Q8_0", "workload": "CODING", "gpuLayers": 4,
