@@ -28,7 +28,7 @@ from estimator.spread import DEPTH, fit_spread, spread
 FAILED = 1
 #: First guess of each term's own level, log; the prior is wide, so this only says where to start.
 STARTS: Mapping[str, Mapping[str, float]] = {
-    "decode": {"dense": math.log(1.35), "routed": math.log(2.0), "cache": math.log(2.0)},
+    "decode": {"dense": math.log(1.35), "routed": math.log(2.0), "cache": math.log(2.0), "attend": math.log(0.1)},
     "prefill": {"linear": math.log(2.8), "attention": math.log(4.0)},
 }
 FACTORS: Mapping[str, Mapping[str, tuple[str, ...]]] = {"decode": DECODE_FACTORS, "prefill": PREFILL_FACTORS}
@@ -162,21 +162,25 @@ def strata_residuals(
     return found
 
 
+def new_of(stratum: str, observations: Sequence[Observation]) -> list[str]:
+    """What a case of a stratum brings that the calibration has not seen, by row: a model, or the GPU."""
+    return [each.model if stratum in ("measured", "gpu") else each.gpu for each in observations]
+
+
 def _ranges(
     observations: Sequence[Observation], quants: Sequence[str], residuals: Mapping[str, Any]
 ) -> dict[str, dict[str, Any]]:
     """Stratum -> log range of tok/s and the effects on its width; one with few rows takes the next wider one's."""
     found = strata_residuals(observations, quants, residuals)
-    depth = fit_spread(observations, residuals["pair"])[DEPTH]
     out: dict[str, dict[str, Any]] = {}
-    wider: dict[str, Any] = {"low": math.log(0.4), "high": math.log(2.5), "spread": {DEPTH: depth}, "tail": 0.1}
+    wider: dict[str, Any] = {"low": math.log(0.4), "high": math.log(2.5), "spread": {DEPTH: 0.0}, "tail": 0.1}
     for stratum in ("none", "family", "gpu", "measured"):
         at, values = found[stratum]
         own = [observations[index] for index in at]
         if len(own) >= crossval.MINIMUM_RESIDUALS:
-            effects = fit_spread(own, values) | {DEPTH: depth}
-            size, gpus = spread(own, effects), [each.gpu for each in own]
-            tail = crossval.fair_tail(gpus, values, size)
+            effects = fit_spread(own, values)
+            size = spread(own, effects)
+            tail = crossval.fair_tail(new_of(stratum, own), values, size)
             range_ = crossval.range_of(values, size, tail)
             assert range_ is not None
             wider = {"low": range_[0], "high": range_[1], "spread": effects, "tail": tail}

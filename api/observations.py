@@ -18,13 +18,14 @@ import numpy as np
 from db import specs
 from db.catalog_files import Catalog
 from estimator.architecture import ModelArchitecture
-from estimator.calibration import GRAPHS_AGE_YEARS, peak_flops
+from estimator.arithmetic import LLAMA_CPP_STEP_TOKENS, matrix_peak, power_log, step_tokens, weight_peak
+from estimator.calibration import GRAPHS_AGE_YEARS
 from estimator.effects import factor_values, unit_clocks_s
-from estimator.estimate import DEFAULT_MICRO_BATCH_TOKENS
 from estimator.fitting import Observation
 from estimator.hardware import backends_of, usable_bytes
 from estimator.needs import Situation, needs
 from estimator.speed import (
+    ATTEND_FLOPS_PER_UNIT_CLOCK,
     EXPERT_LAYER_S,
     LAYER_S,
     TOKEN_S,
@@ -43,7 +44,11 @@ UNDATED_AGE_YEARS = 0.5
 #: Lengths of a row that states none: llama-bench's own.
 DEFAULT_PROMPT_TOKENS = 512
 DEFAULT_OUTPUT_TOKENS = 128
-_MICRO_BATCH = re.compile(r"\bn_ubatch=(\d+)")
+#: Micro-batch of a row's note, and the batch that bounds it where a sweep sets one.
+_MICRO_BATCH = re.compile(r"\b(?:n_ubatch|ubatch|ub)=(\d+)")
+_BATCH = re.compile(r"\b(?:n_batch=|b=-b )(\d+)")
+#: Runs on ROCm that state to have gone without hipBLASLt, a library of matrix products.
+_NO_HIPBLASLT = re.compile(r"\bhipblaslt=(?!\w)|hblt0")
 _BACKENDS = {backend.value: backend for backend in Backend}
 _SAME_ENGINE = {
     "ollama": Engine.LLAMA_CPP.value, "docker-model-runner": Engine.LLAMA_CPP.value, "lm-studio": Engine.LLAMA_CPP.value,
@@ -115,7 +120,7 @@ class Observer:
             model = self.model(row["model_slug"])
         except MissingFactError:
             return None
-        if accelerator.bandwidth_bytes_s is None or math.isnan(peak_flops(accelerator)):
+        if accelerator.bandwidth_bytes_s is None or math.isnan(matrix_peak(accelerator)):
             return None
         if not _may_fit(row, accelerator, model, quant):
             return None
@@ -124,10 +129,10 @@ class Observer:
         engine = _SAME_ENGINE.get(engine, engine)
         decode = row["kind"] == "decode"
         scale = _weight_scale(row, model, quant)
-        terms, thinness = (
-            (_decode_terms(row, accelerator, model, quant, scale), 0.0)
+        terms, slopes = (
+            (_decode_terms(row, accelerator, model, quant, scale), {})
             if decode
-            else _prefill_terms(row, accelerator, model, quant, scale)
+            else _prefill_terms(row, accelerator, model, quant, scale, backend, engine)
         )
         age = age_years(row.get("date"))
         tokens = 1.0 if decode else float(row.get("n_prompt") or DEFAULT_PROMPT_TOKENS)
@@ -145,13 +150,13 @@ class Observer:
                 # Prefill rows without it differ more by build than by this: nothing to learn.
                 flash_attention=row.get("flash_attn") is not False or not decode,
                 cuda_graphs=age <= GRAPHS_AGE_YEARS,
-                host=host_of(row, engine),
+                stated=stated_of(row, engine, backend),
             ),
             age_years=age,
-            thinness=thinness,
             gpu=accelerator.slug,
             model=model.slug,
             depth_tokens=float(row.get("depth") or 0),
+            slopes=slopes,
         )
         return MeasuredRow(row, row["kind"], accelerator, model, quant, backend, engine, observation)
 
@@ -173,12 +178,17 @@ def age_years(date: str | None) -> float:
     return round(max(0.0, REFERENCE_YEAR - (int(date[:4]) + (month - 1) / 12)), 4)
 
 
-def host_of(row: Mapping[str, Any], engine: str) -> dict[str, bool]:
-    """Which of ``HOST_FACTORS`` a row of LocalScore's prebuilt engine states of the computer it ran on."""
-    if "LocalScore" not in engine:
-        return {}
-    host = str(row.get("source_note") or "").partition("; host ")[2]
-    return {"wide-host": _WIDE_HOST.search(host) is not None, "windows": host.endswith("Windows")}
+def stated_of(row: Mapping[str, Any], engine: str, backend: Backend) -> frozenset[str]:
+    """Which of ``HOST_FACTORS`` a row of LocalScore's prebuilt engine states of the computer it ran on, and which of
+    ``OPTION_FACTORS`` it states of its run."""
+    note, found = str(row.get("source_note") or ""), set()
+    if backend is Backend.ROCM and _NO_HIPBLASLT.search(note):
+        found.add("no-hipblaslt")
+    if "LocalScore" in engine:
+        host = note.partition("; host ")[2]
+        found |= {"wide-host"} if _WIDE_HOST.search(host) else set()
+        found |= {"windows"} if host.endswith("Windows") else set()
+    return frozenset(found)
 
 
 def _may_fit(row: Mapping[str, Any], accelerator: Accelerator, model: ModelArchitecture, quant: Quant) -> bool:
@@ -200,8 +210,11 @@ def _may_fit(row: Mapping[str, Any], accelerator: Accelerator, model: ModelArchi
 
 def micro_batch_of(row: Mapping[str, Any]) -> int | None:
     """Tokens of a micro-batch that a row's note states, None when it states none."""
-    found = _MICRO_BATCH.search(str(row.get("source_note") or ""))
-    return int(found.group(1)) if found else None
+    note = str(row.get("source_note") or "")
+    micro, batch = _MICRO_BATCH.search(note), _BATCH.search(note)
+    if batch is None:
+        return int(micro.group(1)) if micro else None
+    return min(int(micro.group(1)) if micro else LLAMA_CPP_STEP_TOKENS, int(batch.group(1)))
 
 
 def _weight_scale(row: Mapping[str, Any], model: ModelArchitecture, quant: Quant) -> float:
@@ -227,6 +240,9 @@ def _decode_terms(
         scale * (float(tables.active[0]) - routed) / bandwidth,
         scale * routed / bandwidth,
         float(need.read_last[0, n]) / bandwidth,
+        tables.attention_flops_per_token_pair
+        * situation.depth_tokens
+        / (ATTEND_FLOPS_PER_UNIT_CLOCK * unit_clocks_s(accelerator)),
         0.5 * tables.flops_per_token * UNPACK_UNIT_CLOCKS / unit_clocks_s(accelerator),
         n * LAYER_S * model.launches_per_layer,
         float(tables.expert_layers_first[n]) * EXPERT_LAYER_S,
@@ -240,7 +256,9 @@ def _prefill_terms(
     model: ModelArchitecture,
     quant: Quant,
     scale: float,
-) -> tuple[tuple[float, ...], float]:
+    backend: Backend,
+    engine: str,
+) -> tuple[tuple[float, ...], dict[str, float]]:
     tables, n, experts = model_tables(model, (quant,)), model.n_layers, model.experts
     routed, device = float(tables.host_experts[0, n]), float(tables.device[0])
 
@@ -250,7 +268,7 @@ def _prefill_terms(
     work = PrefillWork(
         prompt_tokens=one(row.get("n_prompt") or DEFAULT_PROMPT_TOKENS),
         depth_tokens=one(row.get("depth") or 0),
-        micro_batch_tokens=one(micro_batch_of(row) or DEFAULT_MICRO_BATCH_TOKENS),
+        micro_batch_tokens=one(micro_batch_of(row) or step_tokens(accelerator, engine)),
         flops_per_token=one(tables.flops_per_token),
         attention_flops_per_pair=one(tables.attention_flops_per_token_pair),
         weight_bytes=one(device * scale),
@@ -266,5 +284,11 @@ def _prefill_terms(
         gpu_count=one(1),
         hidden=one(model.hidden),
     )
-    terms = prefill_terms(work, one(peak_flops(accelerator)), one(accelerator.bandwidth_bytes_s or math.nan))
-    return tuple(float(term[0]) for term in terms), float(expert_thinness(work)[0])
+    terms = prefill_terms(
+        work,
+        one(weight_peak(accelerator, backend, quant)),
+        one(matrix_peak(accelerator)),
+        one(accelerator.bandwidth_bytes_s or math.nan),
+    )
+    slopes = {"thinness": float(expert_thinness(work)[0]), "power": power_log(accelerator)}
+    return tuple(float(term[0]) for term in terms), slopes

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from api import file_sizes, load_logs
-from api.accuracy import FACTORS, STARTS, shipped_terms, strata_residuals
+from api.accuracy import FACTORS, STARTS, new_of, shipped_terms, strata_residuals
 from api.observations import CLEARLY_FITS, MeasuredRow, Observer, why_left_out
 from api.parallel import several_section
 from api.peers import PEERS
@@ -168,11 +168,11 @@ def _coverage(
         "### Coverage of the ranges",
         "",
         "A range should hold 80 % of measured values. *All* counts the left-out errors that set the range, which is drawn "
-        "wide enough for *other GPUs*: set on the errors of one half of the GPUs and counted on the other, over "
-        f"{crossval.SPLITS} ways to halve them. Strata are the ones of the published evidence; width also goes by kind "
-        "of model, backend, engine and depth.",
+        "wide enough for *others*: set on the errors of one half of the models, or of the GPUs where the GPU was never "
+        f"seen, and counted on the other half, over {crossval.SPLITS} ways to halve them. Strata are the ones of the "
+        "published evidence; width also goes by kind of model, backend, engine and depth.",
         "",
-        "| stratum | rows of | rows | inside, all | inside, other GPUs |",
+        "| stratum | rows of | rows | inside, all | inside, others |",
         "|---|---|---:|---:|---:|",
     ]
     observations = [each.observation for each in measured]
@@ -185,7 +185,7 @@ def _coverage(
         for name, of in _rows_of(own):
             if of.sum() < _COVERAGE_ROWS:
                 continue
-            other = crossval.held_coverage([each.gpu for each in own], values, size, stated["tail"], of)
+            other = crossval.held_coverage(new_of(stratum, own), values, size, stated["tail"], of)
             lines.append(
                 f"| {STRATUM_NAMES[stratum]} | {name} | {int(of.sum()):,} | {held[of].mean():.1%} | "
                 f"{'' if other is None else f'{other:.1%}'} |"

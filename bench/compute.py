@@ -21,7 +21,14 @@ from estimator.calibration import Calibration
 from estimator.estimate import estimate
 from estimator.grid import FitBlock, evaluate_block, fleet_of
 from estimator.needs import needs, situation_of
-from estimator.speed import EXPERT_LAYER_S, FULL_TOKENS_PER_EXPERT, LAYER_S, TOKEN_S, UNPACK_UNIT_CLOCKS
+from estimator.speed import (
+    ATTEND_FLOPS_PER_UNIT_CLOCK,
+    EXPERT_LAYER_S,
+    FULL_TOKENS_PER_EXPERT,
+    LAYER_S,
+    TOKEN_S,
+    UNPACK_UNIT_CLOCKS,
+)
 from estimator.spread import DEPTH_SCALE_TOKENS
 from estimator.tables import model_tables
 from estimator.types import Accelerator, EstimateRequest, Host, OperatingMode, Quant, UnsupportedError, Workload
@@ -82,9 +89,13 @@ def whole_cells(model: ModelArchitecture, inputs: Inputs, block: FitBlock) -> tu
         seconds = dense / bandwidth * coef["dense"][p] + routed_of[q] / bandwidth * coef["routed"][p]
         seconds += 0.5 * flops * UNPACK_UNIT_CLOCKS / coef["unit_clocks_s"][p] * coef["unpack"][p]
         seconds += read[s] / bandwidth * coef["cache"][p]
+        attended = (
+            attention * need.situations[s].depth_tokens / (ATTEND_FLOPS_PER_UNIT_CLOCK * coef["unit_clocks_s"][p])
+        )
+        seconds += attended * coef["attend"][p]
         seconds += n * LAYER_S * coef["layer"][p] + expert_layers * EXPERT_LAYER_S * coef["expert_layer"][p]
         seconds = (seconds + TOKEN_S * coef["token"][p]) * coef["decode_overall"][p]
-        prompt, batch, peak = workload.prompt_tokens, need.situations[s].micro_batch_tokens, coef["peak_flops"][p]
+        prompt, batch, peak = workload.prompt_tokens, coef["step_tokens"][p], coef["peak_flops"][p]
         prefill_tok_s = ttft_ms = 0.0
         if peak == peak:  # not NaN: the device states an arithmetic peak
             steps, in_step = math.ceil(prompt / batch), min(prompt, batch)
@@ -93,7 +104,7 @@ def whole_cells(model: ModelArchitecture, inputs: Inputs, block: FitBlock) -> tu
             thin = math.exp(coef["thinness"][p] * math.log(max(FULL_TOKENS_PER_EXPERT / max(each, 1e-6), 1.0)))
             moved = device_of[q] - experts_of[q] + experts_of[q] * touched
             prefill = prompt * flops / peak * coef["linear"][p] * thin
-            prefill += prompt * prompt / 2.0 * attention / peak * coef["attention"][p]
+            prefill += prompt * prompt / 2.0 * attention / coef["attention_peak_flops"][p] * coef["attention"][p]
             prefill += steps * moved / bandwidth * coef["read"][p] + steps * n * LAYER_S * coef["step"][p]
             prefill *= coef["prefill_overall"][p]
             prefill_tok_s, ttft_ms = prompt / prefill, (prefill + seconds + coef["ttft_fixed_s"][p]) * 1e3
@@ -133,8 +144,9 @@ _NAMES = (
 
 
 _COEFFICIENTS = (
-    "bandwidth_bytes_s", "peak_flops", "unit_clocks_s", "dense", "routed", "cache", "unpack", "layer", "expert_layer",
-    "token", "decode_overall", "linear", "attention", "read", "step", "thinness", "prefill_overall", "ttft_fixed_s",
+    "bandwidth_bytes_s", "peak_flops", "attention_peak_flops", "step_tokens", "unit_clocks_s", "dense", "routed", "cache",
+    "attend", "unpack", "layer", "expert_layer", "token",
+    "decode_overall", "linear", "attention", "read", "step", "thinness", "prefill_overall", "ttft_fixed_s",
     "decode_low", "decode_high", "prefill_low", "prefill_high", "decode_depth",
 )  # fmt: skip
 

@@ -70,6 +70,7 @@ def accelerator(entry: Entry) -> Accelerator:
         boost_hz=_scaled(entry["boost_mhz"], 1e6),
         last_level_cache_bytes=_cache_bytes(entry),
         generation_year=entry["generation_year"],
+        half_flops=_scaled(entry["fp16_tensor_fp16acc_tflops"], 1e12),
     )
     engines = dict.fromkeys(rule.engine for rule in ENGINE_RULES if rule.covers(built))
     return replace(built, engines=tuple(engines))

@@ -17,12 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from estimator.architecture import ModelArchitecture
+from estimator.arithmetic import LLAMA_CPP_STEP_TOKENS, matrix_peak, power_log, step_tokens, weight_peak
 from estimator.effects import (
     DECODE_FACTORS,
     NO_FLASH_FACTORS,
     NO_GRAPH_FAMILIES,
     OVERALL_FACTORS,
     PREFILL_FACTORS,
+    SLOPES,
     effect_name,
     engine_factor,
     factor_values,
@@ -40,8 +42,6 @@ _MEASURED = EVIDENCES.index(Evidence.MEASURED)
 CALIBRATED = EVIDENCES.index(Evidence.CALIBRATED)
 _EXTRAPOLATED = EVIDENCES.index(Evidence.EXTRAPOLATED)
 _ENGINES, _BACKENDS = tuple(Engine), tuple(Backend)
-#: Scale of the arithmetic peak of Apple GPUs whose vendor states none: FLOPS per core. The family's effect corrects it.
-NOMINAL_FLOPS_PER_CORE = 2.5e11
 #: Bits per weight of whole files of the K types and the plain ones, medians over models from 2 B parameters. Other types
 #: have kernels of another kind, which are slower on some backends and measured so.
 TYPICAL_BITS: Mapping[str, float] = {
@@ -60,6 +60,7 @@ _EVIDENCE_OF = np.array([_MEASURED, CALIBRATED, CALIBRATED, _EXTRAPOLATED], dtyp
 _MODEL_FACTORS = ("architecture", "architecture|vendor", "model")
 _EVEN_ORDER: tuple[str, ...] = tuple(sorted(TYPICAL_BITS, key=lambda name: -TYPICAL_BITS[name]))
 _PER_WEIGHT = [DECODE_TERMS.index(term) for term in PER_WEIGHT_TERMS]
+_OF_POWER = [len(DECODE_TERMS) + PREFILL_TERMS.index(term) for term in SLOPES["power"]]
 #: Terms with an effect of the very GPU: place among the logs, kind, name.
 _OF_ONE_GPU: tuple[tuple[int, str, str], ...] = (
     *((k, "decode", term) for k, term in enumerate(DECODE_TERMS) if "gpu" in DECODE_FACTORS[term]),
@@ -86,15 +87,18 @@ class SpeedCoefficients:
     are logs of the ends of a range of tok/s at an empty context (``offload_*`` where weights are in system memory);
     deeper ones widen it by ``*_depth`` (:mod:`estimator.spread`). ``parallel`` are the constants of several devices,
     ``tensor_parallel`` and ``pipelines`` tell how they share the model, ``linked`` over which link, and ``seen`` whether
-    the device was measured.
+    the device was measured. ``step_tokens`` are the prompt tokens that a pair's engine takes at a time by default.
     """
 
     bandwidth_bytes_s: Any
     peak_flops: Any
+    attention_peak_flops: Any
+    step_tokens: Any
     unit_clocks_s: Any
     dense: Any
     routed: Any
     cache: Any
+    attend: Any
     unpack: Any
     layer: Any
     expert_layer: Any
@@ -138,17 +142,6 @@ class SpeedCoefficients:
 
 
 _FIELDS = tuple(each.name for each in fields(SpeedCoefficients))
-
-
-def peak_flops(accelerator: Accelerator) -> float:
-    """Dense peak that prefill is measured against, FLOPS; NaN when no fact leads to one."""
-    if accelerator.matrix_flops is not None:
-        return accelerator.matrix_flops
-    if accelerator.fp32_flops is not None:
-        return accelerator.fp32_flops
-    if accelerator.vendor == "apple" and accelerator.compute_units:
-        return accelerator.compute_units * NOMINAL_FLOPS_PER_CORE
-    return math.nan
 
 
 @dataclass(frozen=True, eq=False)
@@ -230,6 +223,8 @@ class Calibration:
     def _base(self, setup: Setup) -> _Base:
         gpus, quants = setup.gpus, setup.quants
         logs = np.zeros((len(gpus), len(quants), len(DECODE_TERMS) + len(PREFILL_TERMS) + 2))
+        peak = np.repeat([[matrix_peak(gpu)] for gpu in gpus], len(quants), axis=1)
+        step = np.full(peak.shape, float(LLAMA_CPP_STEP_TOKENS))
         for g, gpu in enumerate(gpus):
             memo: dict[Any, NDArray[np.float64]] = {}
             codes = zip(setup.engine[g].tolist(), setup.backend[g].tolist(), quants, strict=True)
@@ -241,18 +236,21 @@ class Calibration:
                     name = setup.software or _ENGINES[engine].value
                     memo[key] = self._logs(gpu, _BACKENDS[backend], name, quant, setup.is_moe)
                 logs[g, q] = memo[key]
+                peak[g, q] = weight_peak(gpu, _BACKENDS[backend], quant)
+                step[g, q] = step_tokens(gpu, setup.software or _ENGINES[engine].value)
         n, size = len(DECODE_TERMS), len(quants)
         values = np.ascontiguousarray(np.exp(logs).reshape(-1, logs.shape[2]).T)
         strata = {kind: np.repeat(self._stratum(kind, gpus), size) for kind in ("decode", "prefill")}
         ranges = {kind: self._ranges(kind, setup) for kind in strata}
         known: dict[str, Any] = {}
         for kind, stratum in strata.items():
-            known |= _range_fields(kind, ranges[kind], stratum)
-            known[f"{kind}_depth"] = float(self.data[kind]["ranges"]["none"]["spread"][DEPTH])
+            known |= self._range_fields(kind, ranges[kind], stratum)
         offload = self.data["offload"]
         table = SpeedCoefficients(
             bandwidth_bytes_s=np.repeat([gpu.bandwidth_bytes_s or math.nan for gpu in gpus], size),
-            peak_flops=np.repeat([peak_flops(gpu) for gpu in gpus], size),
+            peak_flops=peak.ravel(),
+            attention_peak_flops=np.repeat([matrix_peak(gpu) for gpu in gpus], size),
+            step_tokens=step.ravel(),
             unit_clocks_s=np.repeat([unit_clocks_s(gpu) for gpu in gpus], size),
             **{term: values[k] for k, term in enumerate(DECODE_TERMS)},
             **{term: values[n + k] for k, term in enumerate(PREFILL_TERMS)},
@@ -287,6 +285,7 @@ class Calibration:
         """Logs of the coefficients of the decode terms, the prefill terms and both overall ones, shape (13,)."""
         out = self._class_logs(gpu, backend, engine, quant, is_moe).copy()
         out[_PER_WEIGHT] += self.evening(gpu, backend, engine, quant, is_moe)
+        out[_OF_POWER] += self._prefill.get("power", 0.0) * power_log(gpu)
         for index, effects, term in _OF_ONE_GPU:
             out[index] += (self._decode if effects == "decode" else self._prefill).get(
                 effect_name(term, "gpu", gpu.slug), 0.0
@@ -370,7 +369,7 @@ class Calibration:
                     residual, slugs = measured[setup.gpus[g].slug]
                     shift[g] += residual
                     stratum[g * size : (g + 1) * size] = [0 if q.slug in slugs else 1 for q in setup.quants]
-                changes |= _range_fields(kind, base.ranges[kind], stratum)
+                changes |= self._range_fields(kind, base.ranges[kind], stratum)
             changes[f"{kind}_overall"] = getattr(base.table, f"{kind}_overall") * np.repeat(np.exp(shift), size)
         if model.launches_per_layer != 1.0:
             changes["layer"] = base.table.layer * model.launches_per_layer
@@ -435,14 +434,15 @@ class Calibration:
             out[0, k], out[1, k] = stated["low"] * sizes, stated["high"] * sizes
         return out
 
-
-def _range_fields(kind: str, ranges: NDArray[np.float64], stratum: NDArray[np.int64]) -> dict[str, Any]:
-    pairs = np.arange(len(stratum))
-    return {
-        f"{kind}_low": ranges[0, stratum, pairs],
-        f"{kind}_high": ranges[1, stratum, pairs],
-        f"{kind}_evidence": _EVIDENCE_OF[stratum],
-    }
+    def _range_fields(self, kind: str, ranges: NDArray[np.float64], stratum: NDArray[np.int64]) -> dict[str, Any]:
+        pairs = np.arange(len(stratum))
+        slopes = np.array([float(self.data[kind]["ranges"][name]["spread"][DEPTH]) for name in STRATA])
+        return {
+            f"{kind}_low": ranges[0, stratum, pairs],
+            f"{kind}_high": ranges[1, stratum, pairs],
+            f"{kind}_depth": slopes[stratum],
+            f"{kind}_evidence": _EVIDENCE_OF[stratum],
+        }
 
 
 def _among(codes: NDArray[np.uint8], known: Sequence[Any], wanted: frozenset[Any]) -> NDArray[np.bool_]:

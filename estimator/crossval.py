@@ -29,7 +29,7 @@ FOLDS: Mapping[str, int] = {"pair": 16, "gpu": 256, "model": 32, "family": 32}
 #: Share of measured values that a range holds, and the tails (either side) that are tried for it, widest range last.
 COVERAGE = 0.8
 TAILS: tuple[float, ...] = tuple(round(0.1 - 0.005 * step, 3) for step in range(17))
-#: Ways in which the GPUs are halved to see what a range holds of others.
+#: Ways in which GPUs or models are halved to see what a range holds of others.
 SPLITS = 16
 #: The mean residual of a measured configuration is pulled to 0 as if this many further rows said 0.
 MEASURED_SHRINK_ROWS = 0.5
@@ -114,15 +114,16 @@ def inside(residual: Floats, spread: Floats, found: tuple[float, float]) -> NDAr
 
 
 def held_coverage(
-    gpus: Sequence[str], residual: Floats, spread: Floats, tail: float, of: NDArray[np.bool_] | None = None
+    names: Sequence[str], residual: Floats, spread: Floats, tail: float, of: NDArray[np.bool_] | None = None
 ) -> float | None:
-    """Share of rows inside a range that was set without their half of the GPUs, over ``SPLITS`` ways to halve them.
+    """Share of rows inside a range that was set without their half of ``names``, over ``SPLITS`` ways to halve them.
 
-    ``of`` tells which rows are counted, all by default; a row counts once per way.
+    ``names`` are the GPU or model of each row, whichever the range is asked to hold others of; ``of`` tells which
+    rows are counted, all by default; a row counts once per way.
     """
     held = np.zeros(len(residual))
     for split in range(SPLITS):
-        first = np.array([fold_of(f"{gpu}|range {split}", 2) == 0 for gpu in gpus])
+        first = np.array([fold_of(f"{name}|range {split}", 2) == 0 for name in names])
         for counted in (first, ~first):
             found = range_of(residual[~counted], spread[~counted], tail)
             if found is None or not counted.any():
@@ -131,14 +132,14 @@ def held_coverage(
     return float(held[slice(None) if of is None else of].mean() / SPLITS)
 
 
-def fair_tail(gpus: Sequence[str], residual: Floats, spread: Floats) -> float:
-    """The tail whose range holds ``COVERAGE`` of the rows of GPUs that did not set it.
+def fair_tail(names: Sequence[str], residual: Floats, spread: Floats) -> float:
+    """The tail whose range holds ``COVERAGE`` of the rows of ``names`` (GPUs or models) that did not set it.
 
     A range that leaves a tenth out on either side of its own data leaves more out of others': GPUs differ by more than
-    rows of one. Without enough GPUs to tell, a tenth.
+    rows of one. Without enough of them to tell, a tenth.
     """
     for tail in TAILS:
-        held = held_coverage(gpus, residual, spread, tail)
+        held = held_coverage(names, residual, spread, tail)
         if held is None:
             return TAILS[0]
         if held >= COVERAGE:

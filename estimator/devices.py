@@ -21,7 +21,7 @@ from estimator.needs import Needs
 from estimator.pace import Pace, widths
 from estimator.parallel import hop_seconds, line_seconds, ranges_of
 from estimator.placement import Placed, Rig
-from estimator.speed import DecodeWork, PrefillWork, decode_seconds, prefill_seconds
+from estimator.speed import DecodeWork, PrefillWork, decode_seconds, prefill_seconds, stepped
 from estimator.tables import ModelTables
 from estimator.types import Accelerator
 
@@ -178,7 +178,7 @@ def shared_decode_seconds(work: DecodeWork, found: Layout, coefs: Sequence[Speed
             layers=nothing + own_layers,
             expert_layers=nothing + found.of(device, found.has_experts),
             flops=work.flops * share,
-            attention_flops=work.attention_flops * own_layers / layers,
+            attention_flops=work.attention_flops * own_layers / np.maximum(work.layers + work.host_layers, 1.0),
             host_expert_layers=nothing,
             **no_host,
         )
@@ -193,6 +193,7 @@ def shared_decode_seconds(work: DecodeWork, found: Layout, coefs: Sequence[Speed
 def shared_prefill_seconds(work: PrefillWork, found: Layout, coefs: Sequence[SpeedCoefficients]) -> Floats:
     """Seconds for the prompt over devices that work on its micro-batches one after the other, at once where all can queue
     copies; weights in system memory are streamed to the first."""
+    work = stepped(work, coefs[0])
     n = np.maximum(work.layers, 1.0)
     nothing = np.zeros_like(work.weight_bytes)
     on_devices = np.maximum(work.weight_bytes, 1.0)
@@ -236,7 +237,8 @@ def shared_pace(
     def widest(name: str, pick: np.ufunc) -> Floats:
         return np.asarray(pick.reduce([getattr(coef, name) for coef in coefs]))
 
-    decode_width, prefill_width = widths(step.depth_tokens, prompt.depth_tokens, coefs[0])
+    each = [widths(step.depth_tokens, prompt.depth_tokens, coef) for coef in coefs]
+    decode_width, prefill_width = (np.max([wide[kind] for wide in each], axis=0) for kind in (0, 1))
     low, high = widest("decode_low", np.minimum) * decode_width, widest("decode_high", np.maximum) * decode_width
     if offloaded:
         low, high = widest("offload_low", np.minimum), widest("offload_high", np.maximum)

@@ -6,7 +6,7 @@ effects that apply. An effect that was never fitted is 0: thin data fall back to
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from estimator.types import Accelerator, Backend, Engine, Quant, QuantFormat
 
@@ -65,6 +65,8 @@ _CLASS_BY_START = (
 
 #: Factors of the computer that a prebuilt engine ran on; none is known of an estimate, which is for the usual one.
 HOST_FACTORS: tuple[str, ...] = ("wide-host", "windows")
+#: Options of a build or run that slow it and that nobody would choose; none is known of an estimate.
+OPTION_FACTORS: tuple[str, ...] = ("no-hipblaslt",)
 #: NVIDIA generations whose kernels llama.cpp launches one by one: it replays CUDA graphs from compute capability 8.0 on.
 NO_GRAPH_FAMILIES = frozenset({"pascal", "volta", "turing"})
 #: Term -> the factors whose effects multiply its coefficient.
@@ -78,6 +80,7 @@ DECODE_FACTORS: Mapping[str, tuple[str, ...]] = {
         "old|family", "moe", "moe|backend", "moe|family", "moe|quant",
     ),
     "cache": ("", "backend", "family", "family|backend"),
+    "attend": ("", "backend", "family|backend"),
     "unpack": ("", "quant", "backend"),
     "layer": ("", "backend", "family|backend", "engine", "old|family", "gpu", "no-graphs", *HOST_FACTORS),
     "expert_layer": ("", "backend", "family|backend", "no-graphs"),
@@ -86,12 +89,14 @@ DECODE_FACTORS: Mapping[str, tuple[str, ...]] = {
 PREFILL_FACTORS: Mapping[str, tuple[str, ...]] = {
     "linear": (
         "", "backend", "family", "family|backend", "quant", "quant|vendor", "quant|family", "engine", "moe",
-        "moe|backend", "moe|family",
+        "moe|backend", "moe|family", *OPTION_FACTORS,
     ),
     "attention": ("", "backend", "family", "family|backend"),
     "read": ("", "moe", "backend"),
     "step": ("", "backend"),
 }  # fmt: skip
+#: Effects that multiply a number of the case and not a name: the terms of prefill that each acts on.
+SLOPES: Mapping[str, tuple[str, ...]] = {"thinness": ("linear",), "power": ("linear", "attention")}
 #: Factors of decode without flash attention, of any device and of a family's backend.
 NO_FLASH_FACTORS: tuple[str, ...] = ("no-flash", "no-flash|family|backend")
 #: Factors of the whole time; ``age`` multiplies years before the reference date.
@@ -126,11 +131,12 @@ def factor_values(
     *,
     flash_attention: bool = True,
     cuda_graphs: bool = True,
-    host: Mapping[str, bool] | None = None,
+    stated: Collection[str] = (),
 ) -> dict[str, str | None]:
     """Value of every factor for one case; None where a factor does not apply.
 
-    ``cuda_graphs`` is False for a build from before llama.cpp had them; ``host`` tells which of ``HOST_FACTORS`` apply.
+    ``cuda_graphs`` is False for a build from before llama.cpp had them; ``stated`` are those of
+    ``HOST_FACTORS`` and ``OPTION_FACTORS`` that a row states.
     """
     family, kind, vendor = family_of(accelerator), quant_class(quant), accelerator.vendor
     own_engine = engine_factor(engine)
@@ -155,7 +161,8 @@ def factor_values(
         "architecture|vendor": f"{architecture}|{vendor}",
         "model": model,
         "no-graphs": "yes" if own_engine is None and lacks_graphs(family, backend, cuda_graphs) else None,
-        **{name: "yes" if host and host.get(name) else None for name in HOST_FACTORS},
+        **{name: "yes" if name in stated else None for name in HOST_FACTORS},
+        **{name: family if name in stated else None for name in OPTION_FACTORS},
         "no-flash": None if flash_attention else "yes",
         "no-flash|family|backend": None if flash_attention else f"{family}|{backend.value}",
     }

@@ -96,6 +96,7 @@ def situation_of_request(request: EstimateRequest, workload: Workload | None = N
         flash_attention=True if request.flash_attention is None else request.flash_attention,
         batch=request.batch,
         micro_batch_tokens=request.micro_batch_tokens or DEFAULT_MICRO_BATCH_TOKENS,
+        prompt_step_tokens=request.micro_batch_tokens or 0,
     )
 
 

@@ -9,13 +9,13 @@ are weighted by the (GPU, model) group they belong to. Deterministic: no random 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from estimator.effects import OVERALL_FACTORS, effect_name
+from estimator.effects import OVERALL_FACTORS, SLOPES, effect_name
 
 Floats = NDArray[np.float64]
 
@@ -23,9 +23,10 @@ Floats = NDArray[np.float64]
 PRIOR_SPREAD: Mapping[str, float] = {
     "": 1.5, "unpack": 0.25, "unpack/quant": 0.5, "backend": 0.3, "family": 0.3, "family|backend": 0.2, "quant": 0.25,
     "quant|vendor": 0.15, "quant|family": 0.15, "engine": 0.4, "engine|vendor": 0.2, "old|family": 0.1, "moe": 0.6,
-    "moe|backend": 0.25, "moe|family": 0.2, "moe|quant": 0.2, "gpu": 0.17, "architecture": 0.10,
-    "architecture|vendor": 0.07, "model": 0.07, "age": 0.1, "thinness": 0.3, "no-flash": 0.1,
+    "attend/family|backend": 0.3, "moe|backend": 0.25, "moe|family": 0.2, "moe|quant": 0.2, "gpu": 0.17, "architecture": 0.10,
+    "architecture|vendor": 0.07, "model": 0.07, "age": 0.1, "thinness": 0.3, "power": 0.3, "no-flash": 0.1,
     "no-flash|family|backend": 0.1, "no-graphs": 0.5, "wide-host": 0.6, "windows": 0.3,
+    "no-hipblaslt": 0.5,
 }  # fmt: skip
 ROBUST_SCALE = 0.08
 #: A group of n rows counts as n to this power: repeated rows of one pair say less than rows of other pairs.
@@ -38,16 +39,17 @@ _TOLERANCE = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """One measured row as the fit sees it: ideal seconds per term, log of measured seconds, factor values."""
+    """One measured row as the fit sees it: ideal seconds per term, log of measured seconds, factor values, and what
+    each of ``SLOPES`` that applies multiplies."""
 
     terms: tuple[float, ...]
     log_seconds: float
     factors: Mapping[str, str | None]
     age_years: float
-    thinness: float
     gpu: str
     model: str
     depth_tokens: float = 0.0
+    slopes: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +83,9 @@ class _Design:
         for r, each in enumerate(observations):
             for k, (term, factors) in enumerate(term_factors.items()):
                 entries += [(r, column[name], k, 1.0) for name in _applying(each, term, factors) if name in column]
-                if term == "linear" and "thinness" in column:
-                    entries.append((r, column["thinness"], k, each.thinness))
+                for slope, value in each.slopes.items():
+                    if term in SLOPES[slope] and slope in column:
+                        entries.append((r, column[slope], k, value))
             applying = _applying(each, "whole", OVERALL_FACTORS)
             entries += [(r, column[name], whole, 1.0) for name in applying if name in column]
             age = effect_name("whole", "age", str(each.factors.get("backend")))
@@ -135,15 +138,14 @@ def effect_names(observations: Sequence[Observation], term_factors: Mapping[str,
             if each.terms[k] > 0:
                 names.update(_applying(each, term, factors))
         names.update(_applying(each, "whole", OVERALL_FACTORS))
+        names.update(each.slopes)
         if each.age_years:
             names.add(effect_name("whole", "age", str(each.factors.get("backend"))))
-    if "linear" in term_factors:
-        names.add("thinness")
     return sorted(names)
 
 
 def _factor(name: str) -> str:
-    if name == "thinness":
+    if name in SLOPES:
         return name
     return name.split("/", 1)[1].split(":", 1)[0] if "/" in name else ""
 

@@ -23,7 +23,11 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """Lengths in tokens and load options of one workload or question."""
+    """Lengths in tokens and load options of one workload or question.
+
+    Buffers are those of ``micro_batch_tokens``; ``prompt_step_tokens`` is the micro-batch that was asked for, 0 for the
+    engine's own.
+    """
 
     prompt_tokens: int
     output_tokens: int
@@ -34,6 +38,7 @@ class Situation:
     flash_attention: bool = True
     batch: int = 1
     micro_batch_tokens: int = 512
+    prompt_step_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)

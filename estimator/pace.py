@@ -151,7 +151,7 @@ def prefill_work(model: ModelArchitecture, tables: ModelTables, need: Needs, rig
         prompt_tokens=np.maximum(_of_situations(need, placed, "prompt_tokens"), 1.0),
         # A prefill row states a depth that was there before; a workload's decode depth comes after its prompt.
         depth_tokens=np.maximum(_of_situations(need, placed, "depth_before_tokens"), 0.0),
-        micro_batch_tokens=_of_situations(need, placed, "micro_batch_tokens"),
+        micro_batch_tokens=_of_situations(need, placed, "prompt_step_tokens"),
         flops_per_token=np.asarray(tables.flops_per_token),
         attention_flops_per_pair=np.asarray(tables.attention_flops_per_token_pair),
         weight_bytes=placed.weights,

@@ -89,4 +89,10 @@ def check_work(work: DecodeWork, tokens: int) -> DecodeWork:
     one = distinct_experts(np.asarray(1.0), work.expert_count, work.experts_per_token)
     many = distinct_experts(np.asarray(float(tokens)), work.expert_count, work.experts_per_token)
     spread = np.where(one > 0, many / np.maximum(one, 1e-12), 1.0)
-    return replace(work, batch=work.batch * float(tokens), host_routed_bytes=work.host_routed_bytes * spread)
+    return replace(
+        work,
+        batch=work.batch * float(tokens),
+        host_routed_bytes=work.host_routed_bytes * spread,
+        # Queries of one sequence share a pass over its cache.
+        attention_flops=work.attention_flops / float(tokens),
+    )

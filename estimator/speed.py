@@ -7,7 +7,7 @@ synchronisation, at a nominal scale stated here). Every function is elementwise 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,11 +26,14 @@ EXPERT_LAYER_S = 2e-5
 TOKEN_S = 2e-4
 #: Nominal arithmetic per weight read, compute units x clocks: unpacking a quantized weight and multiplying it.
 UNPACK_UNIT_CLOCKS = 0.05
+#: Nominal arithmetic of attention over the cache, FLOPs per compute unit and clock: heads that share keys and values
+#: read them once and multiply each.
+ATTEND_FLOPS_PER_UNIT_CLOCK = 64.0
 #: From this many prompt tokens on, llama.cpp copies offloaded weights to the GPU instead of multiplying on the CPU.
 OFFLOAD_COPY_TOKENS = 32
 #: Tokens per expert at which grouped matrix products count as full; the fitted exponent says how much less cost more.
 FULL_TOKENS_PER_EXPERT = 128.0
-DECODE_TERMS: tuple[str, ...] = ("dense", "routed", "cache", "unpack", "layer", "expert_layer", "token")
+DECODE_TERMS: tuple[str, ...] = ("dense", "routed", "cache", "attend", "unpack", "layer", "expert_layer", "token")
 PREFILL_TERMS: tuple[str, ...] = ("linear", "attention", "read", "step")
 
 
@@ -63,7 +66,7 @@ class DecodeWork:
 
 @dataclass(frozen=True, slots=True)
 class PrefillWork:
-    """What a prompt reads and computes, arrays of shape (cells,)."""
+    """What a prompt reads and computes, arrays of shape (cells,); a micro-batch of 0 is the engine's own."""
 
     prompt_tokens: Floats
     depth_tokens: Floats
@@ -98,10 +101,12 @@ def decode_terms(work: DecodeWork, bandwidth_bytes_s: Floats, unit_clocks_s: Flo
     device = work.dense_bytes + work.routed_bytes
     everything = device + work.host_dense_bytes + work.host_routed_bytes
     on_device = np.where(everything > 1.0, device / np.maximum(everything, 1.0), 1.0)
+    attending = work.layers / np.maximum(work.layers + work.host_layers, 1.0)
     return (
         work.dense_bytes / bandwidth_bytes_s,
         work.routed_bytes * spread / bandwidth_bytes_s,
         work.kv_bytes / bandwidth_bytes_s,
+        work.batch * work.attention_flops * attending / (ATTEND_FLOPS_PER_UNIT_CLOCK * unit_clocks_s),
         0.5 * work.flops * on_device * UNPACK_UNIT_CLOCKS / unit_clocks_s,
         work.layers * LAYER_S,
         work.expert_layers * EXPERT_LAYER_S,
@@ -109,7 +114,9 @@ def decode_terms(work: DecodeWork, bandwidth_bytes_s: Floats, unit_clocks_s: Flo
     )
 
 
-def prefill_terms(work: PrefillWork, peak_flops: Floats, bandwidth_bytes_s: Floats) -> tuple[Floats, ...]:
+def prefill_terms(
+    work: PrefillWork, peak_flops: Floats, attention_flops: Floats, bandwidth_bytes_s: Floats
+) -> tuple[Floats, ...]:
     """Ideal seconds of each of ``PREFILL_TERMS`` for the whole prompt."""
     tokens = work.prompt_tokens
     steps = np.ceil(tokens / work.micro_batch_tokens)
@@ -118,7 +125,7 @@ def prefill_terms(work: PrefillWork, peak_flops: Floats, bandwidth_bytes_s: Floa
     pairs = tokens * (work.depth_tokens + tokens / 2.0)
     return (
         tokens * work.flops_per_token / peak_flops,
-        pairs * work.attention_flops_per_pair / peak_flops,
+        pairs * work.attention_flops_per_pair / attention_flops,
         steps * (work.dense_bytes + work.routed_total_bytes * touched) / bandwidth_bytes_s,
         steps * work.layers * LAYER_S,
     )
@@ -134,14 +141,15 @@ def expert_thinness(work: PrefillWork) -> Floats:
 
 def decode_seconds(work: DecodeWork, coef: SpeedCoefficients) -> Floats:
     """Seconds per token of each stream."""
-    dense, routed, cache, unpack, layer, expert_layer, token = decode_terms(
+    dense, routed, cache, attend, unpack, layer, expert_layer, token = decode_terms(
         work, coef.bandwidth_bytes_s, coef.unit_clocks_s
     )
     # What depends on the situation is added last: the sums before it are then per pair of device and quant.
     weights = dense * coef.dense + routed * coef.routed + unpack * coef.unpack
     several = bool(np.any(work.gpu_count > 1))
     share, cache_share = decode_shares(work, coef) if several else (1.0, 1.0)
-    read = weights * share + cache * coef.cache * cache_share if several else weights + cache * coef.cache
+    context = cache * coef.cache + attend * coef.attend
+    read = weights * share + context * cache_share if several else weights + context
     fixed = layer * coef.layer + expert_layer * coef.expert_layer + token * coef.token
     if np.any(work.batch > 1):
         arithmetic = work.batch * (work.flops + work.attention_flops) / coef.peak_flops * coef.linear * share
@@ -155,9 +163,20 @@ def decode_seconds(work: DecodeWork, coef: SpeedCoefficients) -> Floats:
     return np.asarray((read + fixed) * coef.decode_overall + (host_dense + host_routed + crossings + between))
 
 
+def stepped(work: PrefillWork, coef: SpeedCoefficients) -> PrefillWork:
+    """``work`` with the micro-batch of each cell's engine where none was asked for."""
+    asked = work.micro_batch_tokens
+    if np.all(asked > 0):
+        return work
+    return replace(work, micro_batch_tokens=np.where(asked > 0, asked, coef.step_tokens))
+
+
 def prefill_seconds(work: PrefillWork, coef: SpeedCoefficients) -> Floats:
     """Seconds for the whole prompt."""
-    linear, attention, read, step = prefill_terms(work, coef.peak_flops, coef.bandwidth_bytes_s)
+    work = stepped(work, coef)
+    linear, attention, read, step = prefill_terms(
+        work, coef.peak_flops, coef.attention_peak_flops, coef.bandwidth_bytes_s
+    )
     thin = np.exp(coef.thinness * expert_thinness(work))
     shared = linear * thin * coef.linear + attention * coef.attention + read * coef.read
     device = (shared + step * coef.step) * coef.prefill_overall

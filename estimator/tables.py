@@ -100,11 +100,22 @@ def _model_tables(model: ModelArchitecture, quants: tuple[Quant, ...]) -> ModelT
 
 
 def _attention_flops(model: ModelArchitecture) -> float:
-    """FLOPs per (query token, earlier token) pair over all layers that attend to the whole context: QK and PV."""
-    total = 0.0
-    for layer in model.layers:
-        if layer.has_attention and layer.window is None:
-            total += 2.0 * layer.heads * (layer.key_dim + layer.value_dim)
+    """FLOPs per (query token, earlier token) pair over all layers that attend to the whole context: QK and PV.
+
+    Latent rows are multiplied as they are stored (llama.cpp folds the up-projections into query and output); of a
+    compressed context each layer sees one entry for so many tokens, and none but its window where it keeps none.
+    """
+    total, latent, ratios = 0.0, model.latent, model.compress_ratios
+    for index, layer in enumerate(model.layers):
+        if not layer.has_attention or layer.window is not None:
+            continue
+        width = float(layer.key_dim + layer.value_dim)
+        if ratios:
+            ratio = ratios[index] if index < len(ratios) else 0
+            width = width / ratio if ratio else 0.0
+        elif latent is not None:
+            width = 2 * latent.kv_rank + latent.rope_dim
+        total += 2.0 * layer.heads * width
     return total
 
 

@@ -116,7 +116,8 @@ class Accelerator:
 
     ``memory_bytes`` is what the driver reports where that is known, else the nominal size; for unified memory it is
     the whole pool and ``usable_fraction`` says which share the platform lets the GPU use by default.
-    ``matrix_flops`` is the dense FP16 peak with FP32 accumulation (matrix units where there are any, else shaders).
+    ``matrix_flops`` is the dense FP16 peak with FP32 accumulation (matrix units where there are any, else shaders),
+    ``half_flops`` that with FP16 accumulation where it is stated to be another.
     """
 
     slug: str
@@ -147,6 +148,7 @@ class Accelerator:
     boost_hz: float | None = None
     last_level_cache_bytes: int | None = None
     generation_year: int | None = None
+    half_flops: float | None = None
 
     @property
     def has_own_memory(self) -> bool:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from api.accuracy import FACTORS, STARTS, data_hash, shipped_terms
-from api.observations import CLEARLY_FITS, Observer, host_of, micro_batch_of, why_left_out
+from api.observations import CLEARLY_FITS, Observer, micro_batch_of, stated_of, why_left_out
 from api.offload import STARTS as HOST_STARTS
 from api.offload import solve, stated_placement
 from db import specs
@@ -18,7 +18,7 @@ from estimator.calibration import STRATA, Calibration
 from estimator.estimate import estimate
 from estimator.fitting import Fit, fit
 from estimator.spread import DEPTH
-from estimator.types import Engine, EstimateRequest, Status, UnsupportedError
+from estimator.types import Backend, Engine, EstimateRequest, Status, UnsupportedError
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def test_every_stratum_has_a_range_around_the_estimate(calibration: Calibration,
     assert set(ranges) == set(STRATA)
     for stratum in STRATA:
         assert ranges[stratum]["low"] < 0 < ranges[stratum]["high"]
-        assert ranges[stratum]["spread"][DEPTH] == ranges["none"]["spread"][DEPTH] >= 0
+        assert ranges[stratum]["spread"][DEPTH] >= 0
     width = [ranges[stratum]["high"] - ranges[stratum]["low"] for stratum in STRATA]
     assert width == sorted(width)
 
@@ -118,8 +118,23 @@ def test_no_row_counts_that_cannot_have_been_on_its_device(rows: list[dict[str, 
 )
 def test_what_a_localscore_row_states_of_its_host(host: str, wide: bool, windows: bool) -> None:
     row = {"source_note": f"LocalScore run 1 via a table; average over 9 prompt/gen mixes; host {host}"}
-    assert host_of(row, "llamafile (LocalScore)") == {"wide-host": wide, "windows": windows}
-    assert host_of(row, "llama.cpp") == {}
+    said = {name for name, applies in (("wide-host", wide), ("windows", windows)) if applies}
+    assert stated_of(row, "llamafile (LocalScore)", Backend.CUDA) == said
+    assert stated_of(row, "llama.cpp", Backend.CUDA) == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("note", "backend", "slowed"),
+    [
+        ("sweep build=llama.cpp-hip fa= hipblaslt= b=; file a.gguf; ub=512", Backend.ROCM, True),
+        ("sweep build=llama.cpp-hip fa= hipblaslt=1 b=; file a.gguf; ub=512", Backend.ROCM, False),
+        ("llama-bench log; rocm-7-nightly__hblt0__fa1__single", Backend.ROCM, True),
+        ("sweep build=llama.cpp-vulkan fa= hipblaslt= b=; file a.gguf", Backend.VULKAN, False),
+    ],
+)
+def test_a_row_states_that_it_went_without_hipblaslt(note: str, backend: Backend, slowed: bool) -> None:
+    found = stated_of({"source_note": note}, "llama.cpp", backend)
+    assert found == ({"no-hipblaslt"} if slowed else frozenset())
 
 
 def test_slow_hosts_of_localscore_do_not_slow_the_estimates_of_their_gpus(
@@ -167,7 +182,12 @@ def test_the_estimator_answers_what_was_fitted(rows: list[dict[str, Any]], calib
     host = specs.host(catalog.hosts[catalog.default_host])
     engines = {engine.value: engine for engine in Engine}
     plain = [row for row in rows if row.get("quant_match") == "exact" and row["kind"] == kind][::20]
-    chosen = [each for each in Observer(catalog).observe(plain) if each.engine in engines]
+    # What slowed a row by its options is known of no estimate.
+    chosen = [
+        each
+        for each in Observer(catalog).observe(plain)
+        if each.engine in engines and not stated_of(each.row, each.engine, each.backend)
+    ]
     effects = calibration.data[kind]["effects"]
     fitted = Fit(effects, FACTORS[kind]).predict(list(shipped_terms(kind, chosen)(range(len(chosen)), effects)))
     compared = 0
@@ -196,3 +216,18 @@ def test_the_estimator_answers_what_was_fitted(rows: list[dict[str, Any]], calib
             compared += 1
             assert speed.value == pytest.approx(tokens / float(np.exp(log_seconds + shift)), rel=0.01)
     assert compared > 30
+
+
+@pytest.mark.parametrize(
+    ("note", "tokens"),
+    [
+        ("llama-bench log; toolbox rocm6_4_4; n_ubatch=2048, mmap=0", 2048),
+        ("llama-bench curve; rocm-7.14; file a.gguf; ub=1024", 1024),
+        ("perplexity sweep, ubatch=4096", 4096),
+        ("sweep build=llama.cpp-vulkan fa= hipblaslt= b=-b 256; file a.gguf; ub=512", 256),
+        ("README; threads=12, n_batch=1024, type_k=q8_0", 512),
+        ("README; threads=12", None),
+    ],
+)
+def test_a_rows_micro_batch_is_read_from_its_note(note: str, tokens: int | None) -> None:
+    assert micro_batch_of({"source_note": note}) == tokens

@@ -43,7 +43,6 @@ def observation(gpu: str, model: str, gigabytes: float, slowdown: float) -> Obse
         log_seconds=math.log(gigabytes / 1000.0 * slowdown),
         factors=factor_values(device, Backend.CUDA, "llama.cpp", QUANT, False, "LlamaForCausalLM", model),
         age_years=0.0,
-        thinness=0.0,
         gpu=gpu,
         model=model,
     )

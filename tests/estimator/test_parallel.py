@@ -153,12 +153,13 @@ def test_a_configuration_measured_on_one_device_is_not_measured_on_several(quant
 
 @pytest.mark.parametrize("count", [1, 2])
 def test_a_deeper_context_widens_the_range_on_one_device_and_on_several(count: int) -> None:
-    shallow, deep = (ask("llama-3.1-8b", "rtx-3090", "q4-k-m", count, depth_tokens=depth) for depth in (0, 32768))
-    slope = CALIBRATION.data["decode"]["ranges"]["none"]["spread"][DEPTH]
+    shallow, deep = (ask("llama-3.1-8b", "rtx-3090", "q2-k", count, depth_tokens=depth) for depth in (0, 32768))
+    assert shallow.decode is not None
+    assert shallow.decode.evidence is Evidence.CALIBRATED
+    slope = CALIBRATION.data["decode"]["ranges"]["gpu"]["spread"][DEPTH]
     # A decode is stated in the middle of its 128 tokens.
     wider = math.exp(slope * float(depth_log(32768 + 64) - depth_log(64)))
     assert wider > 1.2
-    assert shallow.decode is not None
     assert deep.decode is not None
     for end in ("low", "high"):
         logs = [math.log(getattr(each, end) / each.value) for each in (shallow.decode, deep.decode)]

@@ -1,0 +1,76 @@
+"""What the products of a prompt are measured against: the peak of the precision that an engine multiplies in, how far
+the power limit lets a device reach it, and how many tokens an engine takes at a time.
+
+llama.cpp multiplies quantized weights as INT8 on CUDA and ROCm (`ggml-cuda/mmq.cu`: activations are quantized to Q8_1,
+products run on INT8 matrix units or `dp4a`), F16 weights by cuBLAS with FP16 accumulation, and in FP16 elsewhere. GeForce
+cards accumulate in FP32 at half their rate, which neither path uses; cards for workstations and servers have both at the
+full one. vLLM accumulates in FP32 and multiplies FP8 and NVFP4 natively where the device can.
+"""
+
+from __future__ import annotations
+
+import math
+
+from estimator.effects import unit_clocks_s
+from estimator.types import Accelerator, Backend, Quant, QuantFormat
+
+#: Scale of the arithmetic peak of Apple GPUs whose vendor states none: FLOPS per core. The family's effect corrects it.
+NOMINAL_FLOPS_PER_CORE = 2.5e11
+#: Operations of INT8 that count as one of FP16: the usual ratio of the peaks, so that one coefficient serves both.
+INT8_PER_FP16 = 2.0
+_INTEGER_BACKENDS = frozenset({Backend.CUDA, Backend.ROCM})
+_FLOAT_FILES = frozenset({"F32", "F16", "BF16"})
+#: Compute units x clock per watt at which the power limit's slope is 0, 1/J: that of a GeForce RTX 4070.
+NOMINAL_UNIT_CLOCKS_PER_J = 0.55e9
+
+#: Prompt tokens that an engine takes at a time by default, by what its name holds; llama.cpp's `-ub` elsewhere.
+LLAMA_CPP_STEP_TOKENS = 512
+_STEP_TOKENS = (("mlx", 2048), ("exllama", 2048))
+#: vLLM's `max_num_batched_tokens` of a server: more from 70 GiB on, the A100 excepted (vllm/engine/arg_utils.py).
+_VLLM_STEP_TOKENS, _VLLM_LARGE_STEP_TOKENS, _VLLM_LARGE_BYTES = 2048, 8192, 70 << 30
+
+
+def matrix_peak(accelerator: Accelerator) -> float:
+    """Dense FP16 peak, with FP16 accumulation where that is faster, FLOPS; NaN when no fact leads to one."""
+    found = [each for each in (accelerator.half_flops, accelerator.matrix_flops) if each is not None]
+    if found:
+        return max(found)
+    if accelerator.fp32_flops is not None:
+        return accelerator.fp32_flops
+    if accelerator.vendor == "apple" and accelerator.compute_units:
+        return accelerator.compute_units * NOMINAL_FLOPS_PER_CORE
+    return math.nan
+
+
+def weight_peak(accelerator: Accelerator, backend: Backend, quant: Quant) -> float:
+    """Peak of the products with weights, FP16 FLOPS or what counts as such; NaN when no fact leads to one."""
+    single = accelerator.matrix_flops
+    if quant.format is not QuantFormat.GGUF:
+        native = {QuantFormat.FP8: accelerator.fp8_flops, QuantFormat.NVFP4: accelerator.fp4_flops}.get(quant.format)
+        return native or single or matrix_peak(accelerator)
+    if quant.file_type == "BF16" and single is not None:
+        return single
+    if quant.file_type in _FLOAT_FILES or backend not in _INTEGER_BACKENDS or accelerator.int8_ops is None:
+        return matrix_peak(accelerator)
+    return accelerator.int8_ops / INT8_PER_FP16
+
+
+def power_log(accelerator: Accelerator) -> float:
+    """Log of compute units x clock per watt over the nominal one: how much a power limit holds the clock down.
+
+    0 where the limit is unknown or shared with a processor.
+    """
+    if not accelerator.tdp_w or accelerator.unified_memory:
+        return 0.0
+    return math.log(unit_clocks_s(accelerator) / accelerator.tdp_w / NOMINAL_UNIT_CLOCKS_PER_J)
+
+
+def step_tokens(accelerator: Accelerator, engine: str) -> int:
+    """Prompt tokens that an engine, by name, takes at a time when nobody says otherwise."""
+    for part, tokens in _STEP_TOKENS:
+        if part in engine:
+            return tokens
+    if engine != "vllm":
+        return LLAMA_CPP_STEP_TOKENS
+    large = (accelerator.memory_bytes or 0) >= _VLLM_LARGE_BYTES and "a100" not in accelerator.slug
+    return _VLLM_LARGE_STEP_TOKENS if large else _VLLM_STEP_TOKENS
