@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote as url_quote
 from urllib.parse import urlencode
 
-from api.facts import facts_of_plan, quants_to_advise
+from api.facts import facts_of_plan
 from db import specs
 from estimator import advice as advising
 from estimator import commands as starting
 from estimator import explain
+from estimator.checkpoints import has_weights
 from estimator.fit_facts import FitFacts, request_of
 from estimator.serving import Serving, serving
 from estimator.tables import model_tables
@@ -87,9 +88,7 @@ class PlanAnswers:
         """Everything of the catalog that may be advised."""
         view, model = self._view, self.facts.model
         return advising.Options(
-            quants=quants_to_advise(
-                view.catalog.models.get(model.slug), model, (quant.spec for quant in view.precomputed_quants)
-            ),
+            quants=tuple(quant.spec for quant in view.precomputed_quants if has_weights(quant.spec, model)),
             accelerators=tuple(gpu.accelerator for gpu in view.gpus if not gpu.missing_facts),
             hosts=tuple(specs.host(entry) for entry in view.catalog.hosts.values()),
         )

@@ -46,11 +46,17 @@ def render_card(pairing: Pairing, told: Explained, console: Console | None = Non
         )
     )
     best = pairing.recommended(pairing.chosen_workload)
+    known = pairing.block.has_weights
     rows = [
-        (pairing.quants[q].name + (" ★" if q == best else ""), pairing.estimate(q, pairing.chosen_workload))
+        (
+            pairing.quants[q].name + (" ★" if q == best else "") + ("" if known[q] else " °"),
+            pairing.estimate(q, pairing.chosen_workload),
+        )
         for q in pairing.runnable()
     ]
     out.print(_table("Quantization", rows))
+    if not all(known[q] for q in pairing.runnable()):
+        out.print("[dim]° no published weights of this model in this quantization are known[/]")
     for title, lines in (("What limits it", told.limits), ("What would help", told.advice[:_MOST_ADVICE])):
         if lines:
             out.print(f"[bold]{title}[/]")

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from api.facts import quants_to_advise
 from api.pairing import Pairing
 from db import specs
 from db.catalog_files import Catalog
 from estimator import explain
 from estimator.advice import Advice, Options, advice
 from estimator.calibration import Calibration
+from estimator.checkpoints import has_weights
 from estimator.explain import Limit
 from estimator.terms import terms
 
@@ -58,7 +58,7 @@ def explained(pairing: Pairing, catalog: Catalog, calibration: Calibration) -> E
     facts = pairing.facts
     found = terms(facts.model, facts.request, calibration, facts.workload)
     options = Options(
-        quants=quants_to_advise(pairing.entry, pairing.model, pairing.quants),
+        quants=tuple(quant for quant in pairing.quants if has_weights(quant, pairing.model)),
         accelerators=tuple(
             specs.accelerator(entry) for entry in catalog.gpus.values() if not specs.missing_facts(entry)
         ),

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from db import specs
 from estimator.architecture import ModelArchitecture
-from estimator.commands import has_weights
 from estimator.fit_facts import FitFacts
-from estimator.types import Estimate, EstimateRequest, Quant, Workload
+from estimator.types import Estimate, EstimateRequest, Workload
 
 #: How a sentence names a model that a question brought along.
 UNNAMED_MODEL = "Custom model"
@@ -38,15 +37,3 @@ def facts_of_plan(
         checkpoint_repository=specs.checkpoint_repository(entry, request.quant.slug),
         reads_images="image" in entry["modalities"],
     )
-
-
-def quants_to_advise(
-    entry: Mapping[str, Any] | None, model: ModelArchitecture, quants: Iterable[Quant]
-) -> tuple[Quant, ...]:
-    """Those of ``quants`` in which weights of a model are known to be had."""
-
-    def known(quant: Quant) -> bool:
-        checkpoint = None if entry is None else specs.checkpoint_repository(entry, quant.slug)
-        return has_weights(quant, model, checkpoint, None if entry is None else entry["hf_repo"])
-
-    return tuple(quant for quant in quants if known(quant))

@@ -75,7 +75,11 @@ class Pairing:
         answer["workloads"] = {
             workload.slug: self._figures(self.chosen_quant, w) for w, workload in enumerate(self.workloads)
         }
-        answer["quants"] = {self.quants[q].slug: self._figures(q, self.chosen_workload) for q in self.runnable()}
+        answer["quants"] = {
+            self.quants[q].slug: self._figures(q, self.chosen_workload)
+            | {"weights_known": bool(self.block.has_weights[q])}
+            for q in self.runnable()
+        }
         return answer
 
     def _figures(self, quant: int, workload: int) -> dict[str, Any]:

@@ -135,7 +135,11 @@ class ExtraParameters:
 
 @dataclass(frozen=True, slots=True)
 class ModelArchitecture:
-    """Everything of a model that memory and speed depend on."""
+    """Everything of a model that memory, speed and the choice of a quantization depend on.
+
+    ``has_original`` says that the repository of the model itself is known, ``checkpoints`` are the slugs of the
+    quantizations that have a known one of their own.
+    """
 
     slug: str
     architecture: str
@@ -169,6 +173,8 @@ class ModelArchitecture:
     total_parameters: int
     active_parameters: int
     vision_parameters: int
+    has_original: bool
+    checkpoints: tuple[str, ...]
 
     @property
     def launches_per_layer(self) -> float:
@@ -248,6 +254,8 @@ def architecture_from_facts(facts: Mapping[str, Any]) -> ModelArchitecture:
         total_parameters=int(_need(slug, "params_computed.text_total", counts.get("text_total"))),
         active_parameters=int(_need(slug, "params_computed.text_active", counts.get("text_active"))),
         vision_parameters=int(facts.get("params_vision_and_other") or 0),
+        has_original=facts.get("hf_repo") is not None,
+        checkpoints=tuple(sorted(facts.get("checkpoint_repos") or ())),
     )
 
 

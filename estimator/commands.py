@@ -7,19 +7,17 @@ against recorded help texts.
 from __future__ import annotations
 
 import json
-import re
 import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
 from estimator.architecture import ModelArchitecture
+from estimator.checkpoints import is_repository, vllm_source
 from estimator.fit_facts import DraftFacts, FitFacts, cache_type
 from estimator.hardware import choose_engine
 from estimator.types import Backend, CacheType, Engine, Quant, QuantFormat, Strategy
 
-#: Names on the Hugging Face Hub; anything else is never put into a command.
-REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
 #: vLLM's own default share of the device memory, which the memory model assumes too.
 VLLM_MEMORY_FRACTION = 0.9
 LLAMA_IMAGE = "ghcr.io/ggml-org/llama.cpp"
@@ -132,11 +130,6 @@ def _made(facts: FitFacts) -> Iterator[Command | MissingCommand]:
             yield makers[tool](facts)
         except _NoCommandError as reason:
             yield MissingCommand(tool, reason.gap, str(reason))
-
-
-def is_repository(name: str | None) -> bool:
-    """Whether ``name`` is a well-formed ``owner/name`` that may go into a command."""
-    return name is not None and REPOSITORY.fullmatch(name) is not None and ".." not in name
 
 
 def quant_tag(quant: Quant) -> str:
@@ -320,39 +313,12 @@ def _lm_studio(facts: FitFacts) -> Command:
     return Command(Engine.LLAMA_CPP, Tool.LM_STUDIO, f"{get}\n{load}\nlms server start")
 
 
-def has_weights(quant: Quant, model: ModelArchitecture, checkpoint: str | None, original: str | None) -> bool:
-    """Whether weights in ``quant`` are known to be had: a published checkpoint, or a file that anybody can quantize.
-
-    ``checkpoint`` is the repository of this very quantization, ``original`` that of the model; None when unknown.
-    """
-    made_at_home = quant.format in (QuantFormat.GGUF, QuantFormat.MLX)
-    return made_at_home or _vllm_source(quant, model, checkpoint, original) is not None
-
-
-def _vllm_source(
-    quant: Quant, model: ModelArchitecture, checkpoint: str | None, original: str | None
-) -> list[str] | None:
-    """The repository of a checkpoint in this format, with the flag that makes the format of another; None for neither.
-
-    A checkpoint in a format of its own has a repository of its own, which its publisher names and nobody can guess.
-    """
-    native = model.native_dtype.lower()
-    if is_repository(checkpoint):
-        return [str(checkpoint)]
-    if not is_repository(original):
-        return None
-    unquantized = quant.format is QuantFormat.SAFETENSORS and "16" in native
-    if unquantized or quant.format.value in native:
-        return [str(original)]
-    return [str(original), "--quantization", "fp8"] if quant.format is QuantFormat.FP8 else None
-
-
 def _vllm_draft(facts: FitFacts) -> list[str]:
     """The draft model as vLLM is told of it."""
     if facts.draft is None:
         return []
     beside, draft = facts.draft, facts.draft.draft
-    source = _vllm_source(draft.quant, draft.model, beside.checkpoint_repository, beside.hf_repository)
+    source = vllm_source(draft.quant, draft.model, beside.checkpoint_repository, beside.hf_repository)
     if source is None or len(source) > 1:
         # A format that vLLM makes itself would need a flag that its draft does not take.
         raise _NoCommandError(
@@ -369,7 +335,7 @@ def _heads_divide(model: ModelArchitecture, count: int) -> bool:
 
 def _vllm_arguments(facts: FitFacts) -> list[str]:
     request, draft = facts.request, _vllm_draft(facts)
-    source = _vllm_source(facts.quant, facts.model, facts.checkpoint_repository, facts.hf_repository)
+    source = vllm_source(facts.quant, facts.model, facts.checkpoint_repository, facts.hf_repository)
     if source is None:
         raise _no_weights(facts)
     if facts.is_mixed:

@@ -171,7 +171,8 @@ def cell_of(block: FitBlock, g: int, q: int, s: int, context_tokens: int, host: 
     runs = status in (Status.FITS, Status.FITS_TIGHTLY, Status.FITS_WITH_OFFLOAD)
     weights, kv_cache = int(block.weights_bytes[at]), int(block.kv_cache_bytes[at])
     compute, overhead = int(block.compute_bytes[at]), int(block.overhead_bytes[at])
-    score = float(block.score[at])
+    # A hundredth of a point, as it is published, and not the nearest float32.
+    score = round(float(block.score[at]), 2)
     return Estimate(
         status=status,
         engine=ENGINES[int(block.engine[g, q])],

@@ -284,8 +284,14 @@ def _best_question(facts: FitFacts, best: FitFacts | None) -> Question:
     return Question(
         asked,
         f"{best.quant.name} for {best.workload_name}: grade {one.grade} with {pace(best.estimate.decode.value)}, "
-        f"{gib(one.memory.total_bytes)} of {best.memory_name}{_with_host(one.memory.host_bytes)}.",
+        f"{gib(one.memory.total_bytes)} of {best.memory_name}{_with_host(one.memory.host_bytes)}.{_unpublished(best)}",
     )
+
+
+def _unpublished(best: FitFacts) -> str:
+    if best.has_weights:
+        return ""
+    return f" No published {best.quant.name} weights of {best.model_name} are known, nor any of a quantization that runs there."
 
 
 def _with_host(host_bytes: int) -> str:

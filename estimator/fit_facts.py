@@ -9,6 +9,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from estimator.architecture import ModelArchitecture
+from estimator.checkpoints import has_weights
 from estimator.devices import DeviceLoad
 from estimator.speculative import Draft
 from estimator.types import (
@@ -76,6 +77,11 @@ class FitFacts:
     def runs(self) -> bool:
         """Whether an engine runs this at all, with or without offload."""
         return self.estimate.status in RUNNING
+
+    @property
+    def has_weights(self) -> bool:
+        """Whether weights of the model in this quantization are known to be had."""
+        return has_weights(self.quant, self.model)
 
     @property
     def is_mixed(self) -> bool:

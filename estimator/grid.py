@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from estimator import verdict
 from estimator.architecture import ModelArchitecture
 from estimator.calibration import Calibration, Setup, SpeedCoefficients
+from estimator.checkpoints import has_weights
 from estimator.hardware import ENGINE_RULES, choose_engine, usable_bytes
 from estimator.memory import VLLM_MEMORY_FRACTION, overhead_bytes
 from estimator.needs import Needs, Situation, needs, situation_of
@@ -50,7 +51,7 @@ class FitBlock:
     """Results of one model: arrays of shape (G, Q, S) unless said; 0 where nothing runs.
 
     ``available``, ``engine``, ``backend`` (G, Q); ``usable_bytes``, ``capacity_bytes`` (G, Q); ``file_size_bytes``,
-    ``model_weights_bytes``, ``bits_per_weight`` (Q,). Codes index the tuples of :mod:`estimator.types`.
+    ``model_weights_bytes``, ``bits_per_weight``, ``has_weights`` (Q,). Codes index the tuples of :mod:`estimator.types`.
     """
 
     available: NDArray[np.bool_]
@@ -61,6 +62,7 @@ class FitBlock:
     file_size_bytes: NDArray[np.int64]
     model_weights_bytes: NDArray[np.int64]
     bits_per_weight: NDArray[np.float64]
+    has_weights: NDArray[np.bool_]
     status: NDArray[np.uint8]
     strategy: NDArray[np.uint8]
     gpu_layers: NDArray[np.uint16]
@@ -345,7 +347,8 @@ def assemble(
     def grid(values: NDArray[Any]) -> NDArray[Any]:
         return values.reshape(count, *fleet.available.shape).transpose(1, 2, 0)
 
-    ranked = [each.reshape(count, *fleet.available.shape) for each in (columns["score"], placed.status)]
+    known = np.array([has_weights(quant, model) for quant in setup.quants])
+    score, status = grid(columns["score"]), grid(placed.status)
     return FitBlock(
         available=fleet.available,
         engine=setup.engine,
@@ -355,7 +358,8 @@ def assemble(
         file_size_bytes=tables.weights.file,
         model_weights_bytes=tables.weights.file - tables.weights.stored,
         bits_per_weight=tables.bits_per_weight,
-        status=grid(placed.status),
+        has_weights=known,
+        status=status,
         strategy=grid(placed.strategy),
         gpu_layers=grid(placed.gpu_layers),
         cpu_moe_layers=grid(placed.cpu_moe_layers),
@@ -365,7 +369,7 @@ def assemble(
         overhead_bytes=grid(placed.overhead),
         host_bytes=grid(placed.host),
         offload_fraction=grid(placed.offload_fraction),
-        recommended=_recommended(ranked[0], ranked[1], tables.bits_per_weight).transpose(1, 2, 0),
+        recommended=_recommended(score, to_choose(status < verdict.DOES_NOT_FIT, known), tables.bits_per_weight),
         **{name: grid(values) for name, values in columns.items()},
     )
 
@@ -404,15 +408,21 @@ def _values(
     yield "score", verdict.score(parts, status).round(2)
 
 
-def _recommended(score: NDArray[Any], status: NDArray[np.uint8], bits: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """The quant of each (gpu, situation) with the highest score; the wider one wins a tie; none when nothing runs.
+def to_choose(running: NDArray[np.bool_], known: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Which of the ``running`` cells (G, Q, S) may be recommended, by whether weights of a quant (Q,) are ``known``.
 
-    All of shape (S, G, Q).
+    Those with known weights; all that run where none of them has any, for the best of what is left is still an answer.
     """
-    rank = np.where(status < verdict.DOES_NOT_FIT, score + bits * 1e-9, -1.0)
-    best = rank.argmax(axis=2)[:, :, None]
+    found = running & known[None, :, None]
+    return found | (running & ~found.any(axis=1, keepdims=True))
+
+
+def _recommended(score: NDArray[Any], eligible: NDArray[np.bool_], bits: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """The eligible quant of each (gpu, situation) with the highest score; the wider one wins a tie; all (G, Q, S)."""
+    rank = np.where(eligible, score + bits[None, :, None] * 1e-9, -1.0)
+    best = rank.argmax(axis=1)[:, None, :]
     out = np.zeros(score.shape, dtype=np.bool_)
-    np.put_along_axis(out, best, np.take_along_axis(rank, best, axis=2) >= 0, axis=2)
+    np.put_along_axis(out, best, np.take_along_axis(rank, best, axis=1) >= 0, axis=1)
     return out
 
 
@@ -430,4 +440,5 @@ __all__ = [
     "evaluate_block",
     "fleet_of",
     "require_engine",
+    "to_choose",
 ]

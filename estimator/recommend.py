@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from estimator import verdict
-from estimator.grid import FitBlock
+from estimator.grid import FitBlock, to_choose
 from estimator.types import Accelerator, OperatingMode, Workload
 
 Floats = NDArray[np.float64]
@@ -95,9 +95,14 @@ def mode_scores(block: FitBlock, workloads: Sequence[Workload], mode: OperatingM
     return np.where(runs(block), verdict.score(parts, block.status, mode), 0.0)
 
 
+def choices(block: FitBlock) -> Flags:
+    """Cells that may be recommended: those that run, in weights that are known to be had where a pairing has any."""
+    return to_choose(runs(block), block.has_weights)
+
+
 def best_quants(block: FitBlock, scores: Floats, workload: int) -> Ints:
-    """Best quant of each device, shape (G,): highest score, then most bits; -1 where nothing runs."""
-    good = runs(block)[:, :, workload]
+    """Best quant of each device, shape (G,): of :func:`choices`, highest score, then most bits; -1 where nothing runs."""
+    good = choices(block)[:, :, workload]
     rank = np.where(good, scores[:, :, workload] + block.bits_per_weight[None, :] * 1e-9, -1.0)
     return np.where(good.any(axis=1), rank.argmax(axis=1), -1)
 
@@ -112,7 +117,7 @@ def best_devices(
     target: Target | None = None,
     serving: Flags | None = None,
 ) -> list[Choice]:
-    """Devices for a model, best first by ``aim``, each with its best quant of those that reach ``target``.
+    """Devices for a model, best first by ``aim``, each with its best quant of the :func:`choices` that reach ``target``.
 
     ``serving`` (G, Q) are those that serve the target's users, as :func:`serves` finds them.
 
@@ -120,7 +125,7 @@ def best_devices(
     speed per watt of design power, then score. Ties end with the device's slug. Without a target a device must run the
     model at all; CHEAPEST and EFFICIENT leave out devices whose price or power is unknown.
     """
-    good = runs(block)[:, :, workload] & reaches(block, workload, target or Target())
+    good = choices(block)[:, :, workload] & reaches(block, workload, target or Target())
     good &= affordable(devices, buyer or Buyer())[:, None]
     if serving is not None:
         good &= serving

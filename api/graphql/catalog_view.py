@@ -25,6 +25,7 @@ from db.fit_store import SLOTS
 from db.generations import Generation
 from estimator.architecture import ModelArchitecture
 from estimator.calibration import Calibration
+from estimator.checkpoints import has_weights
 from estimator.tables import model_tables
 from estimator.types import Host as HostSpec
 
@@ -154,6 +155,10 @@ class CatalogView:
             known = {each.slug: float(bits) for each, bits in zip(self.quants, found, strict=True)}
             self._bits[model.slug] = known
         return known[quant.slug]
+
+    def weights_known(self, model: Model, quant: Quant) -> bool:
+        """Whether weights of a model in a quantization are known to be had."""
+        return has_weights(quant.spec, self.architecture(model))
 
     @cached_property
     def host(self) -> HostSpec:

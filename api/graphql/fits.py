@@ -182,7 +182,12 @@ class Fit(Node):
     )
     status: FitStatus = strawberry.field(description="Outcome.")
     recommended: bool = strawberry.field(
-        description="Whether this quantization scores best for the pairing and workload."
+        description="Whether this quantization scores best for the pairing and workload, of those that run and in which "
+        "weights are known to be had (`weightsKnown`); of all that run where there are none of those."
+    )
+    weights_known: bool = strawberry.field(
+        description="Whether weights of the model in this quantization are known to be had: a published checkpoint, or a "
+        "format that anybody can make from the published model."
     )
     memory: FitMemory | None = strawberry.field(description="Memory of the load; null when no engine runs it.")
     placement: FitPlacement = strawberry.field(description="What sits where.")
@@ -373,6 +378,7 @@ _READERS: dict[str, Callable[[Fit], Any]] = {
     "generation": lambda fit: fit.cell.generation if fit.source is FitSource.PUBLISHED else None,
     "status": lambda fit: fit.cell.status,
     "recommended": lambda fit: fit.cell.recommended,
+    "weights_known": lambda fit: fit.view.weights_known(fit.model, fit.quant),
     "memory": lambda fit: FitMemory.of_figures(fit.cell.memory_bytes) if _runs(fit) else None,
     "placement": lambda fit: FitPlacement.of(fit.cell.placement),
     "decode": lambda fit: SpeedEstimate.of_figures(fit.cell.decode_figures),

@@ -220,7 +220,8 @@ class Query(SetupQueries, RankingQueries):
     @strawberry.field(
         description="What to choose, best first: accelerators for a model, models for an accelerator, or quantizations "
         "for a pairing. At most 100. Accelerators are all of the catalog with the facts that an estimate needs, laptops, "
-        "boards and server parts too; `fit.gpu.kind` tells them apart."
+        "boards and server parts too; `fit.gpu.kind` tells them apart. Quantizations are those in which weights are known to "
+        "be had (`fit.weightsKnown`); all that run where a pairing has none of those."
     )
     async def recommendations(
         self,

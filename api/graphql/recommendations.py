@@ -123,7 +123,10 @@ async def _quants_of_pairing(
     context: RequestContext, model: Model, gpu: Gpu, asked: RecommendationInput, mode: OperatingMode
 ) -> list[_Choice]:
     slot, target = fit_store.SLOTS.index(asked.workload), target_of(asked.target)
-    fits = [fit for fit in await context.loaders.pairing(model, gpu, slot) if _qualifies(fit, asked)]
+    options = [fit for fit in await context.loaders.pairing(model, gpu, slot) if fit.status in _RUNNABLE]
+    if any(fit.weights_known for fit in options):
+        options = [fit for fit in options if fit.weights_known]
+    fits = [fit for fit in options if _qualifies(fit, asked)]
     return _ranked(await asyncio.to_thread(_scored, context.view, fits, target, mode), asked.aim)
 
 
@@ -143,18 +146,28 @@ async def _models_for_gpu(
     by_score = asked.aim in (RecommendationAim.SCORE, RecommendationAim.CHEAPEST)
     if by_score and mode is OperatingMode.BALANCED and asked.target is None:
         query = replace(query, recommended=True)
-    page = await fit_store.page_fits(
-        context.services.reads,
-        context.generation,
-        query,
-        (FitOrder(FitField.SCORE),),
-        limit=len(view.models) * len(view.quants),
-    )
-    fits = [fit for fit in (fit_from_cell(view, cell) for cell in page.cells) if _qualifies(fit, asked)]
+    found = await _fits(context, query)
+    fits = [fit for fit in found if _qualifies(fit, asked)]
+    if not query.recommended and not all(fit.weights_known for fit in fits):
+        # A recommended fit has no known weights only where nothing that runs has any.
+        best_fits = await _fits(
+            context, FitQuery(gpu_ids=query.gpu_ids, workload_ids=query.workload_ids, recommended=True)
+        )
+        without = {fit.model.slug for fit in best_fits if not fit.weights_known}
+        fits = [fit for fit in fits if fit.weights_known or fit.model.slug in without]
     best: dict[str, _Choice] = {}
     for one in _ranked(await asyncio.to_thread(_scored, view, fits, target, mode), asked.aim):
         best.setdefault(one.fit.model.slug, one)
     return list(best.values())
+
+
+async def _fits(context: RequestContext, query: FitQuery) -> list[Fit]:
+    view = context.view
+    most = len(view.models) * len(view.quants)
+    page = await fit_store.page_fits(
+        context.services.reads, context.generation, query, (FitOrder(FitField.SCORE),), limit=most
+    )
+    return [fit_from_cell(view, cell) for cell in page.cells]
 
 
 async def _gpus_for_model(

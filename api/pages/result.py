@@ -71,6 +71,7 @@ def result_page(pair: Pair, base_url: str) -> dict[str, Any]:
         "advice": [_advice(pair, one) for one in answers.advice[:_MAX_ADVICE]],
         "workloads": [_workload_row(pair, each) for each in pair.workloads],
         "quants": [_quant_row(pair, each, own) for each, own in _by_bits(pair.options, by_quant)],
+        "unpublished": _unpublished(pair),
         "modes": [_mode_row(pair, mode, answers, by_quant) for mode in OperatingMode],
         "serving": _serving(answers, pair.mode),
         "mode_name": MODE_WORDS[pair.mode][0].lower(),
@@ -297,11 +298,22 @@ def _quant_row(pair: Pair, fit: Fit, answers: Answers) -> dict[str, Any]:
         "href": _link(pair, fit),
         "chosen": fit.quant is pair.chosen.quant,
         "recommended": fit.recommended,
+        "published": fit.weights_known,
         "bits": f"{answers.bits_per_weight:.2f}",
         "quality": quality_words(answers.bits_per_weight),
         "memory": gib(int(fit.memory.total_bytes)) if fit.memory else "–",
         **_row(fit),
     }
+
+
+def _unpublished(pair: Pair) -> str:
+    """What it means that some quantizations of the table are marked; empty when none is."""
+    if all(fit.weights_known for fit in pair.options):
+        return ""
+    names = f"published weights of {pair.chosen.model.name} are known"
+    if pair.best is not None and not pair.best.weights_known:
+        return f"No {names} in any quantization that runs here: the best is the best of all that run."
+    return f"“No known weights” marks quantizations in which no {names}; the best is chosen among the others."
 
 
 def _row(fit: Fit) -> dict[str, str]:
@@ -311,6 +323,7 @@ def _row(fit: Fit) -> dict[str, str]:
 def _mode_row(pair: Pair, mode: OperatingMode, answers: Answers, by_quant: list[Answers]) -> dict[str, Any]:
     name, weighs = MODE_WORDS[mode]
     running = [each for each in by_quant if each.facts.runs]
+    running = [each for each in running if each.facts.has_weights] or running
     best = max(running, key=lambda each: (each.mode_score(mode), each.bits_per_weight), default=None)
     weights = ", ".join(
         f"{PART_WORDS[part]} {percent(weight)}" for part, weight in zip(PART_NAMES, MODE_WEIGHTS[mode], strict=True)

@@ -85,6 +85,47 @@ async def test_quantizations_for_a_pairing(data: Any) -> None:
     assert len({one["fit"]["quant"]["slug"] for one in found}) == len(found) > 5
 
 
+KNOWN = """query($model: String!, $gpu: String!, $workload: WorkloadKind!) {
+  fit(model: $model, gpu: $gpu, workload: $workload) { weightsKnown quant { slug }
+    quantOptions { weightsKnown recommended score status quant { slug } } } }"""
+
+
+async def test_nothing_is_recommended_that_nobody_is_known_to_publish(data: Any, live: Any, catalog: Catalog) -> None:
+    left_out = 0
+    for model in catalog.models:
+        for gpu in ("rtx-4090", "rtx-3090"):
+            for workload in ("CHAT", "CODING", "RAG"):
+                asked = {"model": model, "gpu": gpu, "workload": workload}
+                fit = (await data(KNOWN, **asked))["fit"]
+                assert fit == (await live(KNOWN, **asked))["data"]["fit"]
+                running = [
+                    one for one in fit["quantOptions"] if one["status"] in ("FITS", "FITS_TIGHTLY", "FITS_WITH_OFFLOAD")
+                ]
+                best = next((one for one in fit["quantOptions"] if one["recommended"]), None)
+                if best is None:
+                    assert not running
+                    continue
+                assert fit["weightsKnown"] is best["weightsKnown"] is True
+                assert fit["quant"] == best["quant"]
+                assert best["score"] == max(one["score"] for one in running if one["weightsKnown"])
+                left_out += any(not one["weightsKnown"] for one in running)
+                for mode in ("BALANCED", "SCALE_OUT"):
+                    found = await ranked(data, asked, first=100, mode=mode)
+                    chosen = {one["fit"]["quant"]["slug"] for one in found}
+                    assert chosen == {one["quant"]["slug"] for one in running if one["weightsKnown"]}
+    assert left_out
+
+
+async def test_models_for_an_accelerator_by_any_aim_are_in_known_weights(data: Any) -> None:
+    query = QUERY.replace("fit { source", "fit { weightsKnown source")
+    for aim in ("SCORE", "FASTEST", "EFFICIENT"):
+        for mode in ("BALANCED", "SCALE_OUT"):
+            for asked in ({"gpu": "rtx-4090"}, {"model": "llama-2-7b"}):
+                found = (await data(query, **{"for": {**asked, "aim": aim}, "mode": mode}))["recommendations"]
+                assert found
+                assert all(one["fit"]["weightsKnown"] for one in found)
+
+
 async def test_a_mode_ranks_by_its_own_score_and_changes_no_fit(data: Any) -> None:
     asked = {"model": "llama-3.1-8b", "gpu": "rtx-3090"}
     balanced = {one["fit"]["quant"]["slug"]: one["fit"] for one in await ranked(data, asked, first=100)}

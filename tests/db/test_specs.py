@@ -102,6 +102,9 @@ def test_a_rename_changes_no_fingerprint_and_a_fact_does(catalog: Catalog) -> No
     unlike = specs.fingerprint(specs.architecture({**model, "hidden_size": 4224}))
     same = specs.fingerprint(specs.architecture({**model, "license": "mit", "name": "Q"}))
     assert same == specs.fingerprint(specs.architecture(model)) != unlike
+    # Which quantization is recommended depends on the checkpoints that are known.
+    checkpoint = {"awq-int4": {"repo": "a/b", "source": "https://example.org"}}
+    assert specs.fingerprint(specs.architecture({**model, "checkpoint_repos": checkpoint})) not in (same, unlike)
 
 
 def test_the_bulk_grid_is_about_ten_million_cells(catalog: Catalog) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,8 +15,8 @@ from db.catalog_files import load_catalog
 from estimator import calibration, verdict
 from estimator.calibration import Calibration
 from estimator.estimate import estimate, sweep
-from estimator.grid import FitBlock, evaluate_block
-from estimator.types import STATUSES, Accelerator, Backend, EstimateRequest, MissingFactError, Status
+from estimator.grid import FitBlock, evaluate_block, to_choose
+from estimator.types import STATUSES, Accelerator, Backend, EstimateRequest, MissingFactError, Quant, Status
 
 CATALOG = load_catalog()
 CALIBRATION = Calibration.load()
@@ -78,12 +79,29 @@ def test_offload_is_said_by_status_strategy_and_fraction_alike(model: str) -> No
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_at_most_one_quant_is_recommended_and_it_scores_best(model: str) -> None:
+def test_the_best_quant_with_known_weights_is_recommended_and_the_best_of_all_where_there_is_none(model: str) -> None:
     block = block_of(model)
-    chosen = block.recommended.sum(axis=1)
-    assert chosen.max() == 1
-    best = np.where(block.recommended, block.score, 0).max(axis=1)
-    assert (best == block.score.max(axis=1))[chosen == 1].all()
+    entry = CATALOG.models[model]
+    for g, gpu in enumerate(GPUS):
+        for s in range(len(WORKLOADS)):
+            running = [q for q in range(len(QUANTS)) if block.available[g, q] and block.status[g, q, s] < 3]
+            had = [q for q in running if _can_be_had(QUANTS[q], entry)]
+            best = max(had or running, key=lambda q: (block.score[g, q, s], block.bits_per_weight[q]), default=None)
+            assert list(np.flatnonzero(block.recommended[g, :, s])) == ([] if best is None else [best]), gpu.slug
+
+
+def _can_be_had(quant: Quant, entry: dict[str, Any]) -> bool:
+    """By the catalog alone: a file to make at home, FP8 made at load, the format it came in, or a stated repository."""
+    at_home = quant.format.value in ("gguf", "mlx", "fp8")
+    came_so = quant.format.value == "safetensors" and "16" in entry["native_dtype"].lower()
+    came_so |= quant.format.value in entry["native_dtype"].lower()
+    return at_home or came_so or quant.slug in (entry.get("checkpoint_repos") or {})
+
+
+def test_without_known_weights_the_best_of_all_that_run_is_recommended() -> None:
+    running = np.array([[[True], [True], [False]], [[False], [True], [False]]])
+    known = np.array([True, False, True])
+    assert to_choose(running, known)[:, :, 0].tolist() == [[True, False, False], [False, True, False]]
 
 
 @settings(max_examples=30, deadline=None)

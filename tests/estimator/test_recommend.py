@@ -43,7 +43,9 @@ def block_of(model: str) -> FitBlock:
 
 
 def cells(block: FitBlock, g: int, w: int) -> list[int]:
-    return [q for q in range(len(OPTIONS.quants)) if block.available[g, q] and block.status[g, q, w] in _RUNNING]
+    """Quants that run there: those with known weights, or all where none of them has any."""
+    running = [q for q in range(len(OPTIONS.quants)) if block.available[g, q] and block.status[g, q, w] in _RUNNING]
+    return [q for q in running if block.has_weights[q]] or running
 
 
 def test_choices_equal_brute_force_in_five_hundred_cases() -> None:
