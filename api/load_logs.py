@@ -136,7 +136,7 @@ def _compute(model: ModelArchitecture, row: Mapping[str, Any], devices: int) -> 
     if not pipelined:
         return float(device[0]) * devices
     hidden = np.array([4.0 * row["n_ubatch"] * model.hidden])
-    return float(split_compute_bytes(device, working, host, hidden, devices)[0])
+    return float(split_compute_bytes(device, working, host, hidden, devices).sum())
 
 
 def _devices(buffers: Mapping[str, Any]) -> list[str]:

@@ -14,9 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from estimator.architecture import FeedForward, ModelArchitecture
-from estimator.cache import pad
 from estimator.calibration import CALIBRATED, SpeedCoefficients
-from estimator.memory import PIPELINE_COPIES
 from estimator.needs import Needs
 from estimator.pace import Pace, widths
 from estimator.parallel import hop_seconds, line_seconds, ranges_of
@@ -64,14 +62,6 @@ class Layout:
         """Sum of ``values`` over a device's elements."""
         start = self.ends[device - 1] if device else 0
         return float(values[start : self.ends[device]].sum())
-
-
-def compute_of_devices(need: Needs, count: int) -> Floats:
-    """Compute buffer of each of ``count`` devices, bytes; they add up to the joint one of a layer split."""
-    if count == 1:
-        return np.array([need.compute[0]])
-    first = need.working[0] + PIPELINE_COPIES * (need.inputs[0] - need.hidden[0])
-    return np.array([first] * (count - 1) + [need.compute[0] + PIPELINE_COPIES * need.inputs[0]])
 
 
 def layout(model: ModelArchitecture, tables: ModelTables, need: Needs, placed: Placed, free: Floats) -> Layout | None:
@@ -132,30 +122,6 @@ def _ends(sizes: Floats, free: Floats) -> tuple[int, ...] | None:
         else:
             low = middle
     return best
-
-
-def safe_context(
-    model: ModelArchitecture, need: Needs, placed: Placed, found: Layout, spare: Floats, limit: float
-) -> float:
-    """The longest context that every device holds under this split, tokens; ``spare`` bytes are free on each now."""
-    n = model.n_layers
-    kept = int(np.asarray(placed.kept).flat[0])
-    context = float(need.situations[0].context_tokens)
-    reserve = float(pad(need.window_cells[0]))
-    tail = np.zeros(len(found.weights) - kept)
-    full, window = (
-        np.concatenate([np.diff(each[0])[::-1][n - kept :], tail]) for each in (need.full_last, need.window_last)
-    )
-    longest = limit
-    for device, room in enumerate(spare):
-        growing, windowed = found.of(device, full), found.of(device, window)
-        # Each device keeps its own copies of the mask, which grows with the context as the cache does.
-        growing += float(need.mask_slope[0]) * (1 + PIPELINE_COPIES) * (growing > 0)
-        if context < reserve:
-            growing += windowed
-        if growing > 0:
-            longest = min(longest, np.floor((context + room / growing) / 256.0) * 256.0)
-    return float(max(longest, min(context, limit)))
 
 
 def shared_decode_seconds(work: DecodeWork, found: Layout, coefs: Sequence[SpeedCoefficients]) -> Floats:
@@ -257,6 +223,8 @@ def shared_pace(
 
 def joint_rig(rigs: Sequence[Rig], reserved_bytes: int) -> Rig:
     """The memory of several devices together, from the rigs of each at size one; the first one streams offloads."""
+    cards = np.stack([each.usable - each.overhead for each in rigs])
+    cards[0] -= reserved_bytes
     return Rig(
         usable=np.sum([each.usable for each in rigs], axis=0),
         capacity=np.sum([each.capacity for each in rigs], axis=0),
@@ -265,4 +233,5 @@ def joint_rig(rigs: Sequence[Rig], reserved_bytes: int) -> Rig:
         link_bytes_s=rigs[0].link_bytes_s,
         count=len(rigs),
         host=rigs[0].host,
+        cards=cards,
     )

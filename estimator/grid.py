@@ -268,19 +268,24 @@ def _rig(setup: Setup, host: Host, overrides: Overrides) -> Rig:
     gpus, engine, backend, count = setup.gpus, setup.engine, setup.backend, overrides.gpu_count
     static = _static_rig(gpus, host)
     vllm = engine == _ENGINE_CODE[Engine.VLLM]
-    usable = np.where(vllm, static.capacity[:, None] * VLLM_MEMORY_FRACTION, static.usable[:, None]) * count
+    usable = np.where(vllm, static.capacity[:, None] * VLLM_MEMORY_FRACTION, static.usable[:, None])
     overhead = np.zeros(engine.shape)
     for e_code, b_code in {(int(e), int(b)) for e, b in zip(engine.flat, backend.flat, strict=True) if e != NO_ENGINE}:
         mask = (engine == e_code) & (backend == b_code)
         overhead += mask * _overheads(gpus, ENGINES[e_code], BACKENDS[b_code])[:, None]
+    cards = None
+    if count > 1:
+        cards = np.repeat((np.floor(usable) - overhead)[None], count, axis=0)
+        cards[0] -= overrides.reserved_bytes
     return Rig(
-        usable=np.floor(usable),
+        usable=np.floor(usable * count),
         capacity=static.capacity * count,
         overhead=overhead * count + overrides.reserved_bytes,
         offloads=static.offloads,
         link_bytes_s=static.link,
         count=count,
         host=host,
+        cards=cards,
     )
 
 

@@ -109,15 +109,23 @@ def split_compute_bytes(
     hidden: NDArray[np.float64],
     devices: int,
 ) -> NDArray[np.float64]:
-    """Compute buffers of ``devices`` together under a layer split, bytes, of the shape of its inputs.
+    """Compute buffers of each of ``devices`` under a layer split, bytes: shape (devices, ...) over that of the inputs.
 
     Pipeline parallelism keeps four copies of the graph's ``inputs`` (the host buffer of one device) on every device;
     ``hidden`` is one micro-batch of activations, of which the last device holds one more. Only it computes logits.
     """
     if devices == 1:
-        return compute
+        return compute[None]
     first = working + PIPELINE_COPIES * (inputs - hidden)
-    return np.asarray(compute + PIPELINE_COPIES * inputs + (devices - 1) * first)
+    return np.stack([first] * (devices - 1) + [compute + PIPELINE_COPIES * inputs])
+
+
+def unpipelined_compute_bytes(
+    compute: NDArray[np.float64], working: NDArray[np.float64], devices: int
+) -> NDArray[np.float64]:
+    """The same without pipeline parallelism: llama.cpp asks for it only with every layer on the devices, and does without
+    it where the copies have no room ("retrying without pipeline parallelism", src/llama-context.cpp)."""
+    return np.stack([working] * (devices - 1) + [compute])
 
 
 def _ffn_bytes(model: ModelArchitecture, quad: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -166,4 +166,5 @@ def prefill_work(model: ModelArchitecture, tables: ModelTables, need: Needs, rig
         host_bandwidth_bytes_s=np.asarray(rig.host.bandwidth_bytes_s),
         gpu_count=np.asarray(float(rig.count)),
         hidden=np.asarray(float(model.hidden)),
+        pipelined=placed.pipelined,
     )

@@ -109,11 +109,11 @@ def line_seconds(work: PrefillWork, coef: SpeedCoefficients, whole: Any, slowest
     """Seconds of a prompt under a layer split: ``whole`` are those of all devices in turn, ``slowest`` of the longest.
 
     The first micro-batch passes every device, each further one waits for the slowest. llama.cpp lets devices work at once
-    only with every weight on them.
+    only with every weight on them, and with room for copies of the inputs.
     """
     steps = np.ceil(work.prompt_tokens / work.micro_batch_tokens)
     line = whole / steps + (steps - 1.0) / steps * slowest
-    line = np.where(pipelines & (work.host_weight_bytes <= 0), line, whole)
+    line = np.where(pipelines & work.pipelined & (work.host_weight_bytes <= 0), line, whole)
     return np.asarray(line + coef.parallel.unpipelined * (whole - line) + steps * hop_seconds(work.gpu_count, coef))
 
 

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from estimator.architecture import ModelArchitecture
 from estimator.cache import pad
-from estimator.memory import PIPELINE_COPIES, offload_compute_bytes, split_compute_bytes
+from estimator.cards import Parts, compute_of_cards
+from estimator.memory import PIPELINE_COPIES, offload_compute_bytes
 from estimator.needs import Needs
 from estimator.parallel import cache_copies
 from estimator.tables import ModelTables
@@ -51,7 +52,10 @@ _KEY_SPAN = float(2**43)
 
 @dataclass(frozen=True, slots=True)
 class Rig:
-    """The hardware side: ``usable``, ``overhead`` (G, Q) and ``capacity`` (G,) bytes of ``count`` devices together."""
+    """The hardware side: ``usable``, ``overhead`` (G, Q) and ``capacity`` (G,) bytes of ``count`` devices together.
+
+    ``cards`` (count, G, Q): what each of several has beside its overhead; a layer sits on one of them. None: one pool.
+    """
 
     usable: Floats
     capacity: Floats
@@ -60,6 +64,15 @@ class Rig:
     link_bytes_s: Floats
     count: int
     host: Host
+    cards: Floats | None = None
+
+    def free(self, need: Needs, p: Ints, s: Ints, moved: Floats | None = None, *, pipelined: bool = False) -> Floats:
+        """Bytes of each card for weights and cache, (cards, cells); the first one copies what is ``moved`` elsewhere."""
+        assert self.cards is not None
+        free = self.cards.reshape(self.count, -1)[:, p] - compute_of_cards(need, self.count, pipelined=pipelined)[:, s]
+        if moved is not None:
+            free[0] -= moved
+        return free
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +81,8 @@ class Placed:
 
     Everything broadcasts together. Whole loads: ``p``, ``g``, ``q`` (pairs,), ``s`` (S, 1), the split is one number, and
     ``runs`` (S, pairs) tells which cells run. Split loads: every array is of shape (cells,), and ``runs`` is None.
-    ``kept`` layers and the experts of ``moved`` others: on the device; ``weights`` device bytes.
+    ``kept`` layers and the experts of ``moved`` others: on the device; ``weights`` device bytes. ``pipelined``: several
+    devices have room to work on micro-batches at once.
     """
 
     p: Ints
@@ -84,6 +98,7 @@ class Placed:
     usable: Floats
     safe_context: Floats
     runs: NDArray[np.bool_] | None
+    pipelined: Any = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,11 +165,22 @@ def plan(
     device = tables.device[q_of] + in_one_pool * own_table[q_of]
     copies = cache_copies(model, rig.count, vllm) if rig.count > 1 and vllm.any() else None
     kv_full = _held_cache(need.kv_last[:, n, None], need.fixed_last[:, n, None], copies)
+    held, lean = device + overhead + kv_full, _lean_compute(need, rig)
     compute = _compute(need, rig, vllm)
-    total = device + overhead + (kv_full + compute)
-    room = usable - total
-    fits = available & (room >= 0)
+    fits = available & (usable - held - compute >= 0)
     shape = fits.shape
+    by_cards = llama & ~in_one_pool & (rig.cards is not None)
+    pipelined = fits
+    if by_cards.any():
+        # Copies of the inputs on every card are what gives way first, then layers.
+        pipelined = fits & (~by_cards | _on_cards(tables, need, rig, fits & by_cards, q_of, pipelined=True))
+        without = by_cards & ~pipelined & available & (usable - held - lean[:, None] >= 0)
+        fits = pipelined | _on_cards(tables, need, rig, without, q_of, pipelined=False)
+        compute = np.where(by_cards & ~pipelined, lean[:, None], compute)
+    compute = np.broadcast_to(compute, shape)
+    compute_host = _compute_host(need, rig, np.arange(shape[0])[:, None], pipelined)
+    total = held + compute
+    room = usable - total
 
     def filled(values: Any) -> Ints:
         out = np.empty(shape, dtype=np.int64)
@@ -172,7 +198,7 @@ def plan(
         compute=filled(compute),
         overhead=np.broadcast_to(overhead.astype(np.int64), shape),
         host=filled(
-            np.where(in_one_pool, 0.0, tables.table[q_of]) + llama * _compute_host(need, rig)[:, None],
+            np.where(in_one_pool, 0.0, tables.table[q_of]) + llama * compute_host,
         ),
         offload_fraction=np.zeros(shape, dtype=np.float32),
         whole=None,
@@ -181,7 +207,7 @@ def plan(
     forced = gpu_layers is not None or cpu_moe_layers is not None
     movable = available & llama & ~in_one_pool & rig.offloads[g_of]
     # What the device cannot hold has to fit into system memory: most of the largest models end here.
-    host_room = rig.host.memory_bytes - HOST_RESERVE_BYTES - tables.table[q_of] - _compute_host(need, rig)[:, None]
+    host_room = rig.host.memory_bytes - HOST_RESERVE_BYTES - tables.table[q_of] - compute_host
     candidates = movable & ~fits & (room + host_room >= 0)
     whole = fits
     if forced:
@@ -195,16 +221,26 @@ def plan(
         if forced:
             found = _forced_split(model, len(p), gpu_layers, cpu_moe_layers)
         else:
-            found = _search(model, tables, need, usable[p] - overhead[p] - compute[s, p if vllm.any() else 0], q, s)
-        split = _apply(model, tables, need, rig, out, (s, p, g_of[p], q), found, usable[p], overhead[p], forced)
+            free = usable[p] - overhead[p] - compute[s, p]
+            found = _search(model, tables, need, free, rig, p, q, s)
+        split = _apply(
+            model, tables, need, rig, out, (s, p, g_of[p], q), found, usable[p], overhead[p], forced, pipelined
+        )
     holding = np.flatnonzero(whole.any(axis=0))
     everything = None
     if len(holding):
         # Where few pairs hold the model, gathering them is quicker than asking all.
         few = len(holding) < _FEW * shape[1]
         p, at = (holding, holding) if few else (np.arange(shape[1]), slice(None))
-        total, room = total[:, at], room[:, at]
+        total = total[:, at]
+        room = usable[at] - held[:, at] - np.where(by_cards, lean[:, None], compute)[:, at]
         situations = np.arange(shape[0])[:, None]
+        safe = _safe_context(model, need, situations, n, room, vllm[at], copies=None if copies is None else copies[at])
+        if by_cards.any():
+            limited = np.broadcast_to(safe, total.shape).copy()
+            s_at, p_at = np.nonzero(whole[:, at] & by_cards[at])
+            limited[s_at, p_at] = _safe_on_cards(tables, need, rig, p[p_at], s_at, limited[s_at, p_at], q_of[p[p_at]])
+            safe = limited
         everything = Placed(
             p=p,
             g=g_of[at],
@@ -218,12 +254,27 @@ def plan(
             on_host=np.asarray(0.0),
             total=total,
             usable=usable[at],
-            safe_context=_safe_context(
-                model, need, situations, n, room, vllm[at], copies=None if copies is None else copies[at]
-            ),
+            safe_context=safe,
             runs=whole[:, at],
+            pipelined=True if rig.cards is None else pipelined[:, at],
         )
     return replace(out, whole=everything, split=split)
+
+
+def _on_cards(
+    tables: ModelTables, need: Needs, rig: Rig, asked: NDArray[np.bool_], q_of: Ints, *, pipelined: bool
+) -> NDArray[np.bool_]:
+    """Which of the ``asked`` cells have every layer whole on one of the cards."""
+    s, p = np.nonzero(asked)
+    parts = Parts.of(tables, need, q_of[p], s)
+    found = np.zeros_like(asked)
+    found[s, p] = parts.most_layers(rig.free(need, p, s, pipelined=pipelined)) == parts.all - 1
+    return found
+
+
+def _safe_on_cards(tables: ModelTables, need: Needs, rig: Rig, p: Ints, s: Ints, pooled: Floats, q: Ints) -> Floats:
+    """The longest context of cells that cards hold whole; ``pooled`` is that of all their memory in one pool."""
+    return np.minimum(Parts.of(tables, need, q, s).longest_context(rig.free(need, p, s), pooled), pooled)
 
 
 def _held_cache(cache: Floats, fixed: Floats, copies: Floats | None) -> Floats:
@@ -233,14 +284,19 @@ def _held_cache(cache: Floats, fixed: Floats, copies: Floats | None) -> Floats:
 
 def _compute(need: Needs, rig: Rig, vllm: NDArray[np.bool_]) -> Floats:
     """Compute buffers of all devices together, (S, P), or (S, 1) where they are the same of all."""
-    llama = split_compute_bytes(need.compute, need.working, need.inputs, need.hidden, rig.count)[:, None]
+    llama = compute_of_cards(need, rig.count, pipelined=True).sum(axis=0)[:, None]
     return np.where(vllm, need.vllm_activation * rig.count, llama) if vllm.any() else llama
 
 
-def _compute_host(need: Needs, rig: Rig) -> Floats:
-    """System memory of buffers and outputs, (S,); a split over devices keeps its copies of the inputs here too."""
-    copies = 0.0 if rig.count == 1 else (PIPELINE_COPIES - 1) * (need.inputs - need.hidden)
-    return np.asarray(need.compute_host + copies)
+def _lean_compute(need: Needs, rig: Rig) -> Floats:
+    """Compute buffers of all devices together without copies of the inputs, (S,)."""
+    return np.asarray(compute_of_cards(need, rig.count, pipelined=False).sum(axis=0))
+
+
+def _compute_host(need: Needs, rig: Rig, s: Ints, pipelined: NDArray[np.bool_]) -> Floats:
+    """System memory of buffers and outputs, of the shape of ``pipelined``: devices so keep their copies of inputs here too."""
+    copies = 0.0 if rig.count == 1 else (PIPELINE_COPIES - 1) * (need.inputs - need.hidden)[s]
+    return np.asarray(need.compute_host[s] + copies * pipelined)
 
 
 def _forced_split(model: ModelArchitecture, cells: int, gpu_layers: int | None, cpu_moe_layers: int | None) -> _Split:
@@ -249,22 +305,32 @@ def _forced_split(model: ModelArchitecture, cells: int, gpu_layers: int | None, 
     return _Split(np.full(cells, kept, dtype=np.int64), np.full(cells, moved, dtype=np.int64))
 
 
-def _search(model: ModelArchitecture, tables: ModelTables, need: Needs, free: Floats, q: Ints, s: Ints) -> _Split:
+def _search(
+    model: ModelArchitecture, tables: ModelTables, need: Needs, free: Floats, rig: Rig, p: Ints, q: Ints, s: Ints
+) -> _Split:
     """The split of each cell that reads least from system memory per token; ``free`` is what weights and cache get."""
     n, situations = model.n_layers, len(need.situations)
     output = tables.device - tables.device_layers[:, n]
     group = q * situations + s
-    copies = _copies(tables, need, layers=True)
-    by_layers = (tables.device_layers + output[:, None])[:, None, :] + need.kv_last
-    room = free - copies.ravel()[group]
-    kept = np.where(room >= 0, _last_within(by_layers.reshape(-1, n + 1), group, room), -2)
+    copies = _copies(tables, need, layers=True).ravel()[group]
+    if rig.cards is not None:
+        parts = Parts.of(tables, need, q, s)
+        kept = parts.most_layers(rig.free(need, p, s, copies))
+    else:
+        by_layers = (tables.device_layers + output[:, None])[:, None, :] + need.kv_last
+        room = free - copies
+        kept = np.where(room >= 0, _last_within(by_layers.reshape(-1, n + 1), group, room), -2)
     if not model.is_moe:
         return _Split(kept, np.zeros_like(kept))
-    resident = tables.device_layers[:, n] - tables.host_experts[:, n] + output
-    taken = _copies(tables, need, layers=False) + resident[:, None] + need.kv_last[:, n]
-    on_device = tables.host_experts[:, n, None] - tables.host_experts[:, ::-1]
-    found = _last_within(on_device, q, free - taken.ravel()[group])
-    moved = np.where(found >= 0, n - found, -2)
+    copies = _copies(tables, need, layers=False).ravel()[group]
+    if rig.cards is not None:
+        moved = parts.fewest_moved(rig.free(need, p, s, copies))
+    else:
+        resident = tables.device_layers[:, n] - tables.host_experts[:, n] + output
+        taken = copies + (resident[:, None] + need.kv_last[:, n]).ravel()[group]
+        on_device = tables.host_experts[:, n, None] - tables.host_experts[:, ::-1]
+        found = _last_within(on_device, q, free - taken)
+        moved = np.where(found >= 0, n - found, -2)
     # A layer in system memory is read with its cache; experts leave their layer's cache on the device.
     keep = np.maximum(kept, 0)
     left_layers = (tables.active_layers[:, n, None] - tables.active_layers).ravel()[q * (n + 1) + keep]
@@ -307,6 +373,7 @@ def _apply(
     usable: Floats,
     overhead: Floats,
     forced: bool,
+    pipelined: NDArray[np.bool_],
 ) -> Placed | None:
     """Write the found splits into the cells where they run; a split that system memory cannot hold is none."""
     if not forced:
@@ -327,14 +394,19 @@ def _apply(
     output = (tables.device - tables.device_layers[:, n])[q]
     on_device = tables.device_layers.ravel()[q * (n + 1) + keep] - left_experts + np.where(kept >= 0, output, 0.0)
     kv_device = need.kv_last.ravel()[s * (n + 1) + keep]
-    host_bytes = tables.table[q] + device - on_device + need.kv_last[:, n][s] - kv_device + _compute_host(need, rig)[s]
     offloads = on_device < device
+    pipelined = pipelined[s, p] & ~offloads
+    host_bytes = tables.table[q] + device - on_device + need.kv_last[:, n][s] - kv_device
+    host_bytes += _compute_host(need, rig, s, pipelined)
     copies = np.where(
         kept < n, _copies(tables, need, layers=True).ravel()[group], _copies(tables, need, layers=False).ravel()[group]
     )
-    compute = out.compute[s, p] + np.where(offloads, copies, 0.0)
+    copies = np.where(offloads, copies, 0.0)
+    compute = np.where(offloads, _lean_compute(need, rig)[s], out.compute[s, p]) + copies
     total = on_device + kv_device + compute + overhead
     runs = (kept >= -1) & (total <= usable)
+    if forced and rig.cards is not None:
+        runs &= Parts.of(tables, need, q, s).reached(moved, rig.free(need, p, s, copies)) > kept
     runs &= ~offloads | (host_bytes <= rig.host.memory_bytes - HOST_RESERVE_BYTES)
     running = np.flatnonzero(runs)
     show = slice(None) if forced else running
@@ -359,6 +431,8 @@ def _apply(
     s, p, g, q, kept = (each[running] for each in (s, p, g, q, kept))
     total, usable, on_device = (each[running] for each in (total, usable, on_device))
     safe = _safe_context(model, need, s, np.maximum(kept, 0), usable - total, np.zeros(1, np.bool_), offloads[running])
+    if rig.cards is not None and not offloads[running].all():
+        safe = np.where(offloads[running], safe, _safe_on_cards(tables, need, rig, p, s, safe, q))
     return Placed(
         p=p,
         g=g,
@@ -373,6 +447,7 @@ def _apply(
         usable=usable,
         safe_context=safe,
         runs=None,
+        pipelined=pipelined[running],
     )
 
 

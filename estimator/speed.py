@@ -8,7 +8,7 @@ synchronisation, at a nominal scale stated here). Every function is elementwise 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,6 +85,8 @@ class PrefillWork:
     host_bandwidth_bytes_s: Floats
     gpu_count: Floats
     hidden: Floats
+    #: Whether several devices may work on micro-batches at once: their copies of the inputs have room.
+    pipelined: Any = True
 
 
 def distinct_experts(tokens: Floats, count: Floats, per_token: Floats) -> Floats:

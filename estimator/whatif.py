@@ -14,13 +14,12 @@ import numpy as np
 
 from estimator.architecture import ModelArchitecture
 from estimator.calibration import CALIBRATED, Calibration, SpeedCoefficients
+from estimator.cards import compute_of_cards
 from estimator.devices import (
     DeviceLoad,
     Layout,
-    compute_of_devices,
     joint_rig,
     layout,
-    safe_context,
     shared_decode_seconds,
     shared_pace,
     shared_prefill_seconds,
@@ -38,7 +37,7 @@ from estimator.grid import ENGINES, Fleet, Overrides, assemble, fleet_of, requir
 from estimator.hardware import choose_engine
 from estimator.needs import Needs, needs
 from estimator.pace import Pace, decode_work, pace, prefill_work
-from estimator.placement import UNKNOWN_CONTEXT_LIMIT, Placed, Plan, Rig, plan
+from estimator.placement import Placed, Plan, Rig, plan
 from estimator.speculative import Draft, Speculation, check_work, expected_tokens, require_draft
 from estimator.speed import DecodeWork, decode_seconds
 from estimator.tables import ModelTables, model_tables
@@ -207,7 +206,7 @@ class _Setup:
     @property
     def whole(self) -> Plan:
         """The plan with unlimited room: what holding everything on the device takes."""
-        rig = replace(self.fleet.rig, usable=np.full_like(self.fleet.rig.usable, float(2**50)))
+        rig = replace(self.fleet.rig, usable=np.full_like(self.fleet.rig.usable, float(2**50)), cards=None)
         return self._plan_on(rig, None, None)
 
     def _fleet(self) -> tuple[Fleet, tuple[Rig, ...]]:
@@ -253,8 +252,8 @@ class _Setup:
     def answer(self, draft: Draft | None, load: _DraftLoad | None) -> Outcome:
         """The estimate with what each device holds and what the draft does."""
         lays_out = len(self.devices) > 1 and ENGINES[int(self.fleet.setup.engine[0, 0])] is not Engine.VLLM
-        if lays_out:
-            self._fit_each_device()
+        if lays_out and (part := self._part()) is not None:
+            self.layout = layout(self.model, self.tables, self.need, part, self._free())
         speculation: list[Speculation] = []
 
         def pace_of(
@@ -286,29 +285,16 @@ class _Setup:
         if estimate.status not in _RUNNING:
             return Outcome(estimate)
         loads = self._loads(estimate) if lays_out else ()
-        return Outcome(self._with_context(estimate, loads, load), loads, speculation[0] if speculation else None)
+        return Outcome(self._with_context(estimate, load), loads, speculation[0] if speculation else None)
 
     def _part(self) -> Placed | None:
         return self.plan.split or self.plan.whole
 
-    def _fit_each_device(self) -> None:
-        """Lay the plan out; where no split fits every device, plan with fewer layers or experts until one does."""
-        n, forced = self.model.n_layers, self.request.gpu_layers is not None or self.request.cpu_moe_layers is not None
-        while (part := self._part()) is not None:
-            self.layout = layout(self.model, self.tables, self.need, part, self._free())
-            if self.layout is not None or forced:
-                return
-            kept, moved = (int(np.asarray(each).flat[0]) for each in (part.kept, part.moved))
-            if self.model.is_moe and kept == n and moved < n:
-                self.plan = self._plan_on(self.fleet.rig, None, moved + 1)
-            elif kept > 0:
-                self.plan = self._plan_on(self.fleet.rig, kept, None)
-            else:
-                return
-
     def _computes(self) -> Any:
         """Compute buffer of each device; the first one also holds room for weights that are copied over."""
-        each = compute_of_devices(self.need, len(self.devices))
+        part = self._part()
+        pipelined = part is not None and bool(np.asarray(part.pipelined).flat[0])
+        each = compute_of_cards(self.need, len(self.devices), pipelined=pipelined)[:, 0].copy()
         each[0] += float(self.plan.compute[0, 0]) - each.sum()
         return each
 
@@ -345,15 +331,9 @@ class _Setup:
             )
         return tuple(loads)
 
-    def _with_context(self, estimate: Estimate, loads: Sequence[DeviceLoad], draft: _DraftLoad | None) -> Estimate:
-        """The estimate with the context that the fullest device, and a draft that grows along, leave."""
+    def _with_context(self, estimate: Estimate, draft: _DraftLoad | None) -> Estimate:
+        """The estimate with the context that a draft, which grows along, leaves."""
         safe, context = float(estimate.safe_context_tokens), float(estimate.context_tokens)
-        part = self._part()
-        if self.mixed and loads and part is not None and estimate.status is not Status.FITS_WITH_OFFLOAD:
-            assert self.layout is not None
-            spare = np.array([float(load.usable_bytes - load.total_bytes) for load in loads])
-            limit = float(self.model.context_tokens or UNKNOWN_CONTEXT_LIMIT)
-            safe = min(safe, safe_context(self.model, self.need, part, self.layout, spare, limit))
         if draft is not None and safe > context:
             own = float(self.need.full_last[0, self.model.n_layers])
             share = own / max(own + draft.bytes_per_token, 1e-9)

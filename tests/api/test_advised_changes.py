@@ -14,7 +14,7 @@ from api.questions import Answerer
 from estimator.advice import Advice, AdviceCode, advice
 from estimator.estimate import estimate
 from estimator.fit_facts import FitFacts, gib, pace
-from estimator.types import EstimateRequest, EstimatorError, Status
+from estimator.types import EstimateRequest, EstimatorError
 
 _spec = importlib.util.spec_from_file_location("answers_support", Path(__file__).parents[1] / "support" / "answers.py")
 assert _spec is not None
@@ -91,30 +91,13 @@ def test_every_advised_change_is_answered_with_its_promise() -> None:
 
 
 def test_cards_listed_one_by_one_are_answered_as_their_count() -> None:
-    """``gpus: [a, a]`` lays the model out card by card, a count fills their sum: the same unless whole layers or experts
-    that fill the sum leave a rest on each card, which then stays in system memory, if that has room for it.
-    """
-    checked = offloaded = too_full = 0
+    checked = 0
     for one in starts(60, seed=43):
         for each in advice(one, support.CALIBRATION, support.everything()):
-            if each.request.gpu_count < 2 or each.gain.status_after is Status.DOES_NOT_FIT:
+            if each.request.gpu_count < 2:
                 continue
             question = question_of(one, each.request)
-            cards = [question.pop("gpu")] * question.pop("gpu_count")
-            question["gpus"] = cards
-            if each.gain.status_after is Status.FITS_WITH_OFFLOAD:
-                after = ANSWERER.answer(question).estimate
-                if after.status is Status.DOES_NOT_FIT:
-                    rest = after.memory.host_bytes - each.after.memory.host_bytes
-                    assert 0 < rest < len(cards) * after.file_size_bytes / after.placement.gpu_layers
-                    too_full += 1
-                    continue
-                assert after.status is each.gain.status_after
-                assert after.score == pytest.approx(each.after.score, abs=3.0), (question, each.message)
-                offloaded += 1
-            else:
-                check(one, each, question)
-                checked += 1
-    assert checked > 10
-    assert offloaded > 2
-    assert too_full <= 1
+            question["gpus"] = [question.pop("gpu")] * question.pop("gpu_count")
+            check(one, each, question)
+            checked += 1
+    assert checked > 20

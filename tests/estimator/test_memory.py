@@ -118,7 +118,7 @@ def test_compute_buffers_of_a_layer_split() -> None:
     for row in rows_with("--ndev"):
         model, compute, working, host = buffers_of(row)
         inputs, hidden = np.array(host), np.array(4.0 * row["n_ubatch"] * model.hidden)
-        predicted = float(split_compute_bytes(np.array(compute), np.array(working), inputs, hidden, 2))
+        predicted = float(split_compute_bytes(np.array(compute), np.array(working), inputs, hidden, 2).sum())
         stated = sum(row["buffers"][device]["compute_mib"] for device in ("CUDA0", "CUDA1"))
         errors.append(abs(predicted / (stated * MIB) - 1.0))
         copied = float(host + (PIPELINE_COPIES - 1) * (inputs - hidden))
