@@ -54,12 +54,18 @@ def require_sound(request: EstimateRequest) -> None:
         raise EstimatorError("a quantized KV cache needs flash attention; leave flash_attention out or set it to true")
 
 
-def require_own_memory(devices: Sequence[Accelerator]) -> None:
-    """Raise :class:`UnsupportedError` when one of several devices works in the memory of its computer."""
+def require_company(devices: Sequence[Accelerator]) -> None:
+    """Raise :class:`UnsupportedError` when there is no computer with these several devices."""
     alone = next((device for device in devices if not device.has_own_memory), None)
     if alone is not None:
         raise UnsupportedError(
             f"several accelerators need memory of their own; {alone.name} shares that of its computer, so 1 is allowed"
+        )
+    built_in = [device for device in devices if device.kind == "laptop"]
+    if len(built_in) > 1:
+        raise UnsupportedError(
+            f"{built_in[0].name} is built into a laptop, and no laptop has room for a second one: 1 is allowed, beside cards "
+            "of other kinds in an enclosure"
         )
 
 
@@ -113,7 +119,7 @@ def estimate(
     require_facts(request.accelerator)
     require_sound(request)
     if request.gpu_count > 1:
-        require_own_memory((request.accelerator,))
+        require_company((request.accelerator,) * 2)
     situation = situation_of_request(request, workload)
     overrides = overrides_of(request)
     require_engine(model, request.accelerator, request.quant, overrides)

@@ -27,8 +27,8 @@ from estimator.devices import (
 from estimator.estimate import (
     cell_of,
     overrides_of,
+    require_company,
     require_facts,
-    require_own_memory,
     require_sound,
     situation_of_request,
     thresholds_of,
@@ -100,6 +100,7 @@ def what_if(
     kinds = tuple(dict.fromkeys(devices))
     request = replace(request, accelerator=devices[0], gpu_count=len(devices))
     if len(devices) > 1:
+        require_company(devices)
         request = _on_all(model, request, kinds)
     require_engine(model, devices[0], request.quant, overrides_of(request))
     draft_load = None
@@ -123,9 +124,8 @@ def _on_all(model: ModelArchitecture, request: EstimateRequest, kinds: Sequence[
     """``request`` with the engine and backend that all kinds of devices share.
 
     Raises:
-        UnsupportedError: there is none, or one of several devices has no memory of its own.
+        UnsupportedError: there is none.
     """
-    require_own_memory(kinds)
     if len(kinds) == 1:
         return request
     names = " and ".join(device.name for device in kinds)

@@ -79,7 +79,7 @@ def check(facts: FitFacts, each: Advice, question: dict[str, Any]) -> None:
 def test_every_advised_change_is_answered_with_its_promise() -> None:
     seen: dict[AdviceCode, int] = {}
     several = hosts = 0
-    for one in starts(60, seed=41):
+    for one in starts(80, seed=41):
         for each in advice(one, support.CALIBRATION, support.everything()):
             check(one, each, question_of(one, each.request))
             seen[each.code] = seen.get(each.code, 0) + 1

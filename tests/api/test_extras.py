@@ -26,6 +26,11 @@ def answer(**question: Any) -> dict[str, Any]:
     return as_json(ANSWERER.answer({key: value for key, value in asked.items() if value is not None}))
 
 
+def test_a_laptop_may_have_a_card_in_an_enclosure() -> None:
+    found = answer(gpus=["rtx-4070-laptop", "rtx-3090"], workload="coding")
+    assert [each["gpu"] for each in found["devices"]] == ["rtx-4070-laptop", "rtx-3090"]
+
+
 def test_one_card_in_the_list_is_that_card() -> None:
     assert answer(gpus=["RTX 3090"]) == answer(gpu="rtx-3090")
 
@@ -105,6 +110,9 @@ def test_a_projector_is_counted_known_given_or_said_to_be_unknown() -> None:
         ({"gpus": ["rtx-3090"], "gpu_count": 2}, "not both"),
         ({"gpus": ["rtx-3090", "apple-m3-max-40c-64gb"]}, "memory of their own"),
         ({"gpu": "apple-m3-max-40c-64gb", "gpu_count": 2}, "memory of their own.* 1 is allowed"),
+        ({"gpu": "rtx-4070-laptop", "gpu_count": 2}, "built into a laptop.* 1 is allowed"),
+        ({"gpus": ["rtx-4070-laptop"] * 2}, "built into a laptop.* 1 is allowed"),
+        ({"gpus": ["rtx-4070-laptop", "rtx-3090", "rtx-4090-laptop"]}, "built into a laptop.* 1 is allowed"),
         ({"gpu": "rtx-3090", "draft": {}}, "acceptance_rate"),
         ({"gpu": "rtx-3090", "draft": "x"}, "acceptance_rate"),
         ({"gpu": "rtx-3090", "draft": {**DRAFT, "more": 1}}, "acceptance_rate"),
