@@ -38,6 +38,8 @@ _FIRST_DEVICE = {
     Backend.SYCL: "SYCL0",
 }
 _PORT = 8080
+#: Where commands look for files that are not published.
+_OWN_FOLDER = "./models"
 
 
 class Tool(StrEnum):
@@ -161,7 +163,7 @@ def llama_flags(facts: FitFacts) -> list[str]:
     return flags
 
 
-def _gguf_source(facts: FitFacts, folder: str = "") -> list[str]:
+def _gguf_source(facts: FitFacts, folder: str) -> list[str]:
     """The model, and what is loaded beside it: the projector that a repository brings along, a draft model."""
     if is_repository(facts.gguf_repository):
         source = ["-hf", f"{facts.gguf_repository}:{quant_tag(facts.quant)}"]
@@ -175,7 +177,7 @@ def _gguf_source(facts: FitFacts, folder: str = "") -> list[str]:
                 f"No repository with the vision projector of {facts.model_name} is recorded here, and its file name "
                 "cannot be guessed.",
             )
-        source = ["-m", f"{folder}{facts.model.slug}-{quant_tag(facts.quant)}.gguf"]
+        source = ["-m", f"{folder}/{_own_file(facts.model.slug, facts.quant)}"]
     return source if facts.draft is None else [*source, *_gguf_draft(facts, facts.draft, folder)]
 
 
@@ -187,21 +189,36 @@ def _gguf_draft(facts: FitFacts, beside: DraftFacts, folder: str) -> list[str]:
         flags += ["-devd", first]
     if is_repository(beside.gguf_repository):
         return ["-hfd", f"{beside.gguf_repository}:{tag}", *flags]
-    return ["-md", f"{folder}{draft.model.slug}-{tag}.gguf", *flags]
+    return ["-md", f"{folder}/{_own_file(draft.model.slug, draft.quant)}", *flags]
+
+
+def _own_file(slug: str, quant: Quant) -> str:
+    """Stands for a file of the user's own: no repository with one is known."""
+    return f"YOUR-FILE-{slug}-{quant_tag(quant)}.gguf"
+
+
+def _with_notes(facts: FitFacts, text: str) -> str:
+    """The command under what has to be known of it first, as comments of the shell."""
+    own = [] if is_repository(facts.gguf_repository) else [_own_file(facts.model.slug, facts.quant)]
+    if facts.draft is not None and not is_repository(facts.draft.gguf_repository):
+        own.append(_own_file(facts.draft.draft.model.slug, facts.draft.draft.quant))
+    notes = [
+        f"# no published GGUF file is recorded here: {_OWN_FOLDER}/{name} stands for one of your own" for name in own
+    ]
+    if facts.is_mixed:
+        # The driver numbers accelerators, perhaps not in the order of the plan.
+        names = ", ".join(f"{load.accelerator.name} {load.layers}" for load in facts.devices)
+        notes += [
+            f"# layers by accelerator: {names}",
+            "# bring -ts into the order of: llama-server --list-devices",
+        ]
+    return "\n".join([*notes, text])
 
 
 def _llama_server(facts: FitFacts) -> Command:
     _check_llama(facts)
-    text = _join(["llama-server", *_gguf_source(facts), *llama_flags(facts), "--port", str(_PORT)])
-    return Command(Engine.LLAMA_CPP, Tool.LLAMA_SERVER, _with_order(facts, text))
-
-
-def _with_order(facts: FitFacts, text: str) -> str:
-    """Mixed accelerators are numbered by the driver, which may not be the order of the plan."""
-    if not facts.is_mixed:
-        return text
-    names = ", ".join(f"{load.accelerator.name} {load.layers}" for load in facts.devices)
-    return f"# layers by accelerator: {names}\n# bring -ts into the order of: llama-server --list-devices\n{text}"
+    text = _join(["llama-server", *_gguf_source(facts, _OWN_FOLDER), *llama_flags(facts), "--port", str(_PORT)])
+    return Command(Engine.LLAMA_CPP, Tool.LLAMA_SERVER, _with_notes(facts, text))
 
 
 def _check_llama(facts: FitFacts) -> None:
@@ -256,11 +273,11 @@ def _llama_docker(facts: FitFacts) -> Command:
     sources = [facts.gguf_repository, *([facts.draft.gguf_repository] if facts.draft else [])]
     mount = ["-v", "llama-models:/root/.cache"] if any(map(is_repository, sources)) else []
     if not all(map(is_repository, sources)):
-        mount += ["-v", "./models:/models"]
+        mount += ["-v", f"{_OWN_FOLDER}:/models"]
     run = ["docker", "run", "--rm", *devices, *mount, "-p", f"{_PORT}:{_PORT}", f"{LLAMA_IMAGE}:{tag}"]
-    source = _gguf_source(facts, "/models/")
+    source = _gguf_source(facts, "/models")
     text = _join([*run, *source, *llama_flags(facts), "--host", "0.0.0.0", "--port", str(_PORT)])
-    return Command(Engine.LLAMA_CPP, Tool.LLAMA_DOCKER, _with_order(facts, text))
+    return Command(Engine.LLAMA_CPP, Tool.LLAMA_DOCKER, _with_notes(facts, text))
 
 
 def _ollama(facts: FitFacts) -> Command:

@@ -115,6 +115,19 @@ def test_layer_offload_names_the_layers_for_every_engine() -> None:
     assert float(flags_of(by_tool[Tool.LM_STUDIO], "--gpu") or 2) <= layers / (one.model.n_layers + 1)
 
 
+def test_a_file_that_nobody_published_is_said_to_be_ones_own() -> None:
+    one = facts("llama-3.1-8b", "rtx-4090", "q4-k-m")
+    published, own = commands(one), commands(replace(one, gguf_repository=None))
+    assert not any("YOUR-FILE" in each.text for each in published)
+    assert {each.tool for each in own} == {Tool.LLAMA_SERVER, Tool.LLAMA_DOCKER}
+    for each in own:
+        note, *command = each.text.splitlines()
+        assert note.startswith("# no published GGUF file is recorded here: ./models/YOUR-FILE-llama-3.1-8b-Q4_K_M.gguf")
+        assert "models/YOUR-FILE-llama-3.1-8b-Q4_K_M.gguf" in " ".join(command)
+        check_recorded(each)
+    assert "-v ./models:/models" in own[1].text
+
+
 @pytest.mark.parametrize(
     ("cache", "tools"),
     [
