@@ -22,8 +22,8 @@ from estimator.fit_facts import FitFacts, request_of
 from estimator.serving import Serving, serving
 from estimator.tables import model_tables
 from estimator.terms import Terms, terms
-from estimator.types import Estimate, EstimatorError, MemoryParts, OperatingMode, Placement, Speed, Status
-from estimator.verdict import STATUS_CAPS, ScorePart
+from estimator.types import STATUSES, Estimate, EstimatorError, MemoryParts, OperatingMode, Placement, Speed, Status
+from estimator.verdict import ScorePart, capped
 
 if TYPE_CHECKING:
     from api.graphql.catalog_view import CatalogView
@@ -139,7 +139,7 @@ class PlanAnswers:
         """The score, 0..100, that a mode gives; the fit itself is the same in every mode."""
         parts = self.score_parts(mode)
         total = 100.0 * sum(part.value * part.weight for part in parts)
-        return min(total, STATUS_CAPS[tuple(Status).index(self.facts.estimate.status)])
+        return float(capped(total, STATUSES.index(self.facts.estimate.status)))
 
 
 class Answers(PlanAnswers):

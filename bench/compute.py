@@ -32,7 +32,7 @@ from estimator.speed import (
 from estimator.spread import DEPTH_SCALE_TOKENS
 from estimator.tables import model_tables
 from estimator.types import Accelerator, EstimateRequest, Host, OperatingMode, Quant, UnsupportedError, Workload
-from estimator.verdict import FITS, FITS_TIGHTLY, MODE_WEIGHTS, STATUS_CAPS, TIGHT_HEADROOM_FRACTION
+from estimator.verdict import FITS, FITS_TIGHTLY, MODE_WEIGHTS, STATUS_CAPS, STATUS_KNEES, TIGHT_HEADROOM_FRACTION
 
 #: Every n-th model goes through the loop, and every n-th GPU of the first one through single questions.
 LOOP_STEP = 60
@@ -117,6 +117,7 @@ def whole_cells(model: ModelArchitecture, inputs: Inputs, block: FitBlock) -> tu
             quality[q],
             _unit(room / (0.1 * usable[p])),
         )
+        knee, cap = STATUS_KNEES[FITS_TIGHTLY], STATUS_CAPS[FITS_TIGHTLY]
         tight = room < TIGHT_HEADROOM_FRACTION * usable[p]
         score = sum(part * weight for part, weight in zip(parts, mode, strict=True)) * 100.0
         got.append(
@@ -129,7 +130,9 @@ def whole_cells(model: ModelArchitecture, inputs: Inputs, block: FitBlock) -> tu
                 prefill_tok_s * math.exp(coef["prefill_low"][p]),
                 prefill_tok_s * math.exp(coef["prefill_high"][p]),
                 ttft_ms,
-                round(min(score, STATUS_CAPS[FITS_TIGHTLY if tight else FITS]), 2),
+                round(
+                    score if not tight or score <= knee else knee + (score - knee) * (cap - knee) / (100.0 - knee), 2
+                ),
             )
         )
     seconds_spent = time.perf_counter() - began

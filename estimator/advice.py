@@ -417,7 +417,10 @@ _STATUS_WORDS = {
 def _nothing_needed(facts: FitFacts) -> Advice:
     trained = facts.model.context_tokens
     if not meets_use(facts, facts.estimate):
-        text = "nothing in reach helps: no other quantization, cache type, computer or fitting device scores higher"
+        text = (
+            "nothing in reach helps: no other quantization, cache type or computer scores higher, and no accelerator in its "
+            f"place runs {facts.quant.name} comfortably for {facts.workload_name}"
+        )
     elif trained is not None and trained < facts.estimate.context_tokens:
         text = f"no hardware helps further: the model itself was trained for {trained:,} tokens"
     else:

@@ -92,11 +92,17 @@ def _model_tables(model: ModelArchitecture, quants: tuple[Quant, ...]) -> ModelT
         routed_active=experts.sum(1) * share,
         last_routed_active=last(experts * share),
         largest_tensor=weights.largest_tensor.astype(np.float64),
-        bits_per_weight=weights.bits_per_weight,
+        bits_per_weight=_bits_per_weight(model, weights),
         expert_layers_first=first(is_expert),
         attention_flops_per_token_pair=_attention_flops(model),
         flops_per_token=2.0 * _multiplied_parameters(model),
     )
+
+
+def _bits_per_weight(model: ModelArchitecture, weights: WeightTable) -> Floats:
+    """Average bits per weight of a file. A tied table is loaded twice, to look up and to multiply with, but is one."""
+    twice = weights.embedding if model.tied_embeddings else 0
+    return np.asarray(weights.bits_per_weight - twice * 8.0 / weights.parameters)
 
 
 def _attention_flops(model: ModelArchitecture) -> float:

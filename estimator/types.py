@@ -19,6 +19,10 @@ class Engine(StrEnum):
     OLLAMA = "ollama"
 
 
+#: As their makers write them.
+ENGINE_NAMES = {Engine.LLAMA_CPP: "llama.cpp", Engine.VLLM: "vLLM", Engine.MLX: "MLX", Engine.OLLAMA: "Ollama"}
+
+
 class Backend(StrEnum):
     """Compute interfaces that an engine drives an accelerator through."""
 
@@ -363,7 +367,7 @@ FACT_WORDS = {
 def missing_fact(name: str, field_name: str) -> str:
     """Why nothing can be estimated of what is called ``name``, in a sentence for people."""
     if field_name == "engines":
-        known = ", ".join(engine.value for engine in Engine)
+        known = ", ".join(ENGINE_NAMES[engine] for engine in Engine)
         return f"{name}: none of the engines that are known here ({known}) runs on it, so no estimate can be made."
     return f"{name}: {FACT_WORDS.get(field_name, field_name)} is not known, so no estimate can be made."
 

@@ -2,6 +2,7 @@
 
 Every part lies in 0..1 and never falls when hardware gets better or the quant gets wider at equal speed. The score is
 the weighted mean of the parts times 100, capped by the status, so that a setup that barely works cannot be graded well.
+A cap bends and does not cut: setups of one status keep the order of their parts.
 """
 
 from __future__ import annotations
@@ -27,6 +28,12 @@ MODE_WEIGHTS: dict[OperatingMode, tuple[float, ...]] = {
 }
 #: No score rises above the cap of its status, in the order of ``STATUSES``.
 STATUS_CAPS: tuple[float, ...] = (100.0, 89.0, 74.0, 0.0, 0.0)
+#: From here on a score rises slower, so that it reaches the cap with all parts at 1. Each is where the best grade under
+#: the cap begins, which so takes the same parts in every status.
+STATUS_KNEES: tuple[float, ...] = (100.0, 80.0, 65.0, 0.0, 0.0)
+_SLOPES = tuple(
+    1.0 if knee == 100.0 else (cap - knee) / (100.0 - knee) for cap, knee in zip(STATUS_CAPS, STATUS_KNEES, strict=True)
+)
 #: Letter and the score from which it is given.
 GRADES: tuple[tuple[str, float], ...] = (("S", 90.0), ("A", 80.0), ("B", 65.0), ("C", 50.0), ("D", 30.0), ("F", 0.0))
 #: A load whose free memory after everything is below this share of the usable memory fits tightly.
@@ -82,7 +89,14 @@ def score(parts: tuple[Floats, ...], status: Codes, mode: OperatingMode = Operat
     total = parts[0] * weights[0]
     for part, weight in zip(parts[1:], weights[1:], strict=True):
         total = total + part * weight
-    return np.asarray(np.minimum(total * 100.0, np.asarray(STATUS_CAPS, dtype=np.result_type(total))[status]))
+    return capped(total * 100.0, status)
+
+
+def capped(total: Floats, status: Codes | int) -> Floats:
+    """The score 0..100 of a weighted mean of parts times 100, in the status with code ``status``."""
+    kind = np.result_type(total)
+    knees, slopes = (np.asarray(values, dtype=kind)[status] for values in (STATUS_KNEES, _SLOPES))
+    return np.asarray(np.minimum(total, knees) + np.maximum(total - knees, 0) * slopes, dtype=kind)
 
 
 def grade(value: float) -> str:

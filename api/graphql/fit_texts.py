@@ -55,7 +55,7 @@ describe(
 
 @strawberry.type(description="One term of a score.")
 class FitScorePart:
-    """The score is the sum of value times weight, times 100, capped by the status."""
+    """The score is the sum of value times weight, times 100, bent under the cap of the status."""
 
     name: str = strawberry.field(description="What it rates: decode, ttft, context, quality or headroom.")
     value: float = strawberry.field(description="0 to 1.")

@@ -28,8 +28,8 @@ from api.pages.wording import (
 from estimator.advice import Advice, AdviceCode
 from estimator.explain import Question
 from estimator.fit_facts import duration, gib, pace
-from estimator.types import Evidence, OperatingMode, Strategy
-from estimator.verdict import MODE_WEIGHTS, PART_NAMES, ScorePart, grade
+from estimator.types import STATUSES, Evidence, OperatingMode, Strategy
+from estimator.verdict import MODE_WEIGHTS, PART_NAMES, STATUS_CAPS, STATUS_KNEES, ScorePart, grade
 
 _EVIDENCE = {
     Evidence.MEASURED: "measured",
@@ -179,7 +179,7 @@ def _numbers(fit: Fit, answers: Answers) -> list[tuple[str, str, str]]:
                 f"{percent(share)} of what is usable" if share < 10 else f"{share:,.0f} times what is usable",
             )
         )
-        if memory_name == "Device memory":
+        if memory_name == "Device memory" and int(memory.host_bytes):
             rows.append(("System memory", gib(int(memory.host_bytes)), ""))
     if fit.decode is not None:
         rows.append(("Offload", percent(placement.offload_fraction), _placement_words(fit)))
@@ -313,7 +313,8 @@ def _unpublished(pair: Pair) -> str:
     names = f"published weights of {pair.chosen.model.name} are known"
     if pair.best is not None and not pair.best.weights_known:
         return f"No {names} in any quantization that runs here: the best is the best of all that run."
-    return f"“No known weights” marks quantizations in which no {names}; the best is chosen among the others."
+    chosen = "" if pair.best is None else "; the best is chosen among the others"
+    return f"“No known weights” marks quantizations in which no {names}{chosen}."
 
 
 def _row(fit: Fit) -> dict[str, str]:
@@ -357,7 +358,11 @@ def _serving(answers: Answers, mode: OperatingMode) -> str:
 def _capped(answers: Answers, mode: OperatingMode) -> str:
     total = 100.0 * sum(part.value * part.weight for part in answers.score_parts(mode))
     if total > answers.mode_score(mode) + 0.5:
-        return f"The parts give {total:.0f}; what {STATUS_WORDS[answers.facts.estimate.status]} is capped below that."
+        status = STATUSES.index(answers.facts.estimate.status)
+        return (
+            f"The parts give {total:.0f}; above {STATUS_KNEES[status]:.0f}, what {STATUS_WORDS[STATUSES[status]]} gains less, "
+            f"up to {STATUS_CAPS[status]:.0f}."
+        )
     return ""
 
 
