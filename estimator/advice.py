@@ -34,6 +34,8 @@ from estimator.types import (
 #: A gain below these is not worth a change.
 MIN_SPEED_GAIN = 1.05
 MIN_SCORE_GAIN = 1.0
+#: A gain below this is not worth another accelerator.
+MIN_UPGRADE_GAIN = 5.0
 #: Contexts are advised in whole steps of this many tokens.
 CONTEXT_STEP_TOKENS = 1000
 #: Headroom below which freeing memory is a gain of its own.
@@ -148,6 +150,12 @@ def improves(before: Estimate, after: Estimate) -> bool:
     if before.status not in RUNNING:
         return True
     return after.score >= before.score + MIN_SCORE_GAIN
+
+
+def worth_buying(before: Estimate, after: Estimate) -> bool:
+    """Whether another accelerator is worth advising: it runs where nothing ran, or scores clearly higher."""
+    runs = before.status in RUNNING
+    return improves(before, after) and (not runs or after.score >= before.score + MIN_UPGRADE_GAIN)
 
 
 def best_quant(facts: FitFacts, calibration: Calibration, quants: Sequence[Quant]) -> tuple[Quant, Estimate] | None:
@@ -318,7 +326,7 @@ def meets_use(facts: FitFacts, one: Estimate) -> bool:
 def upgrades(
     facts: FitFacts, calibration: Calibration, options: Options
 ) -> dict[UpgradeGoal, tuple[Accelerator, Estimate]]:
-    """Per goal the best of ``options.accelerators``: it meets the use, scores higher, and respects the limits.
+    """Per goal the best of ``options.accelerators``: it meets the use, is worth buying, and respects the limits.
 
     Searched are those that can take the present one's place (:func:`estimator.hardware.can_replace`).
 
@@ -339,7 +347,7 @@ def upgrades(
         if not _affordable(device, options):
             continue
         after = _cell(facts, block, replace(request, accelerator=device), int(g), 0)
-        if meets_use(facts, after) and improves(facts.estimate, after):
+        if meets_use(facts, after) and worth_buying(facts.estimate, after):
             good.append((device, after))
     out: dict[UpgradeGoal, tuple[Accelerator, Estimate]] = {}
     priced = [each for each in good if each[0].msrp_usd is not None]
@@ -417,9 +425,13 @@ _STATUS_WORDS = {
 def _nothing_needed(facts: FitFacts) -> Advice:
     trained = facts.model.context_tokens
     if not meets_use(facts, facts.estimate):
+        if facts.estimate.grade == "S":
+            what = f"nothing worth a change with grade S for {facts.workload_name}"
+        else:
+            what = "nothing in reach helps"
         text = (
-            "nothing in reach helps: no other quantization, cache type or computer scores higher, and no accelerator in its "
-            f"place runs {facts.quant.name} comfortably for {facts.workload_name}"
+            f"{what}: no other quantization, cache type or computer scores higher, and no accelerator in its place that is "
+            f"comfortable in {facts.quant.name} gains {MIN_UPGRADE_GAIN:.0f} points"
         )
     elif trained is not None and trained < facts.estimate.context_tokens:
         text = f"no hardware helps further: the model itself was trained for {trained:,} tokens"

@@ -38,10 +38,18 @@ def vllm_source(
 
 
 def _serves_original(quant: Quant, model: ModelArchitecture) -> bool:
-    """Whether vLLM serves ``quant`` from the model's own checkpoint: as it is, or made FP8 at load."""
-    return _is_native(quant, model) or quant.format is QuantFormat.FP8
+    """Whether vLLM serves ``quant`` from the model's own checkpoint: as it is, or made FP8 at load from 16 bits."""
+    return _is_native(quant, model) or (quant.format is QuantFormat.FP8 and _is_plain(model))
 
 
 def _is_native(quant: Quant, model: ModelArchitecture) -> bool:
-    native = model.native_dtype.lower()
-    return (quant.format is QuantFormat.SAFETENSORS and "16" in native) or quant.format.value in native
+    if quant.format is QuantFormat.SAFETENSORS:
+        return _is_plain(model)
+    # "MXFP4 (experts) + BF16" is what the format means; "FP8 + FP4 experts" is smaller than FP8.
+    first, _, rest = model.native_dtype.lower().partition(" ")
+    return first == quant.format.value and (quant.format is not QuantFormat.FP8 or not rest)
+
+
+def _is_plain(model: ModelArchitecture) -> bool:
+    """Whether the model's own checkpoint has 16 bits a weight throughout."""
+    return model.native_dtype.lower() in ("bf16", "fp16")

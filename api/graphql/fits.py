@@ -264,7 +264,8 @@ class Fit(Node):
         "quantization in which weights are known to be had, the best split, an 8-bit KV cache, contexts in steps of 1,000 "
         "tokens, the catalog's hosts, one more of the same accelerator where a computer has room, and as upgrades one "
         "accelerator that can take the present one's place: consumer and workstation cards always, server parts only for a "
-        "server part, processors only for a processor, laptops, boards and integrated ones only for such a computer."
+        "server part, processors only for a processor, laptops, boards and integrated ones only for such a computer, and where "
+        "that gains 5 points or more."
     )
     async def advice(
         self,

@@ -269,7 +269,8 @@ def _advice(pair: Pair, one: Advice) -> dict[str, str]:
         if one.gain.ttft_ms is not None:
             sign = "+" if one.gain.ttft_ms >= 0 else "−"
             parts.append(f"first token {sign}{duration(abs(one.gain.ttft_ms))}")
-        parts.append(f"{signed(one.gain.score)} points")
+        points = signed(one.gain.score)
+        parts.append(f"{points} {'point' if points[1:] == '1' else 'points'}")
         gain = ", ".join(parts)
     href = ""
     if one.code in (AdviceCode.OTHER_QUANT, AdviceCode.GPU_UPGRADE):

@@ -21,6 +21,7 @@ from estimator.advice import (
     least_context_tokens,
     meets_use,
     upgrades,
+    worth_buying,
 )
 from estimator.estimate import estimate
 from estimator.fit_facts import FitFacts
@@ -145,7 +146,7 @@ def test_upgrades_are_the_best_of_all_one_by_one() -> None:
             if device.kind not in IN_PLACE_OF[one.accelerator.kind]:
                 continue
             tried = ask(one, replace(one.request, accelerator=device))
-            if tried is not None and meets_use(one, tried) and improves(one.estimate, tried):
+            if tried is not None and meets_use(one, tried) and worth_buying(one.estimate, tried):
                 good.append(device)
         prices = [device.msrp_usd for device in good if device.msrp_usd is not None]
         powers = [device.tdp_w for device in good if device.tdp_w is not None]
@@ -161,6 +162,13 @@ def test_upgrades_are_the_best_of_all_one_by_one() -> None:
             assert found[UpgradeGoal.SAME_VENDOR][0].memory_bytes == min(own)
         checked += bool(good)
     assert checked > 5
+
+
+def test_no_accelerator_is_advised_for_a_few_points() -> None:
+    for one in support.random_facts(120, seed=19):
+        for each in found_for(one, support.everything()):
+            if each.code is AdviceCode.GPU_UPGRADE and one.runs:
+                assert each.gain.score >= 5.0, each.message
 
 
 def test_a_buyers_limits_hold() -> None:

@@ -28,7 +28,15 @@ GPUS = tuple(
 QUANTS = tuple(specs.quant(entry) for entry in CATALOG.quants.values() if entry["precomputed"])
 WORKLOADS = tuple(specs.workload(entry) for entry in CATALOG.workloads.values())
 HOST = specs.host(next(entry for entry in CATALOG.hosts.values() if entry.get("default")))
-MODELS = ("llama-3.1-8b", "kimi-linear-48b-a3b", "gpt-oss-20b", "gemma-3-27b", "qwen3-30b-a3b", "deepseek-v3")
+MODELS = (
+    "llama-3.1-8b",
+    "kimi-linear-48b-a3b",
+    "gpt-oss-20b",
+    "deepseek-v4-flash",
+    "gemma-3-27b",
+    "qwen3-30b-a3b",
+    "deepseek-v3",
+)
 RUNNING = verdict.DOES_NOT_FIT
 
 
@@ -92,10 +100,10 @@ def test_the_best_quant_with_known_weights_is_recommended_and_the_best_of_all_wh
 
 def _can_be_had(quant: Quant, entry: dict[str, Any]) -> bool:
     """By the catalog alone: a file to make at home, FP8 made at load, the format it came in, or a stated repository."""
-    at_home = quant.format.value in ("gguf", "mlx", "fp8")
-    came_so = quant.format.value == "safetensors" and "16" in entry["native_dtype"].lower()
-    came_so |= quant.format.value in entry["native_dtype"].lower()
-    return at_home or came_so or quant.slug in (entry.get("checkpoint_repos") or {})
+    came = {"BF16": ("safetensors", "fp8"), "FP16": ("safetensors", "fp8"), "FP8": ("fp8",)}
+    came |= {"MXFP4 (experts) + BF16": ("mxfp4",), "MXFP4 (experts)": ("mxfp4",)}
+    own = quant.format.value in ("gguf", "mlx", *came.get(entry["native_dtype"], ()))
+    return own or quant.slug in (entry.get("checkpoint_repos") or {})
 
 
 def test_without_known_weights_the_best_of_all_that_run_is_recommended() -> None:
