@@ -69,11 +69,10 @@ def render_answer(answer: Answer, console: Console | None = None) -> None:
     """Print one free estimate: verdict, memory, speeds, what each device holds and what a draft does."""
     out = console or Console()
     one = answer.estimate
-    devices = " + ".join(load.accelerator.name for load in answer.devices) or answer.gpu_slug
     colour = _COLOURS[one.status]
     status = one.status.value.replace("_", " ").lower()
     verdict = f"[bold {colour}]{status}[/] · grade [bold]{one.grade}[/] ({one.score:.0f} of 100)"
-    title = f"{answer.model_slug} · {answer.quant_slug} on {devices}"
+    title = f"{answer.model_slug} · {answer.quant_slug} on {answer.facts.device_name}"
     notes = [Text(note) for note in answer.notes]
     out.print(Panel(Group(verdict, _facts(one), *notes), title=title, expand=False))
     if answer.devices:

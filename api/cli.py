@@ -91,6 +91,7 @@ def cancel(run: Annotated[int, typer.Argument(help="Number of the run, as `fitgr
 @app.command(
     epilog="Examples: `fitgraph estimate 'Kimi Linear 48B A3B' 'V100 32GB' --quant Q4_K_M`, "
     "`fitgraph estimate 'Qwen3 32B' 'RTX 3090' --also 'RTX 4060 Ti 16GB'`, "
+    "`fitgraph estimate 'Llama 3.3 70B' 'RTX 3090' --count 2 --context 32000 --kv-cache Q8_0`, "
     "`fitgraph estimate --batch questions.jsonl > answers.jsonl`"
 )
 def estimate(
@@ -99,9 +100,16 @@ def estimate(
     quant: Annotated[str | None, typer.Option(help="Quantization; default: the best one for the workload.")] = None,
     workload: Annotated[str, typer.Option(help="chat, coding, agentic-coding, reasoning or rag.")] = "coding",
     as_json: Annotated[bool, typer.Option("--json", help="Print the answer as one JSON object.")] = False,
+    count: Annotated[int | None, typer.Option(help="How many of GPU.")] = None,
     also: Annotated[
         list[str] | None, typer.Option(help="One more accelerator beside GPU, equal or not; may be repeated.")
     ] = None,
+    context: Annotated[int | None, typer.Option(help="Tokens of context; default: the workload's.")] = None,
+    kv_cache: Annotated[str | None, typer.Option(help="Type of the KV cache, as Q8_0; default: F16.")] = None,
+    streams: Annotated[int | None, typer.Option(help="Users that are answered at once.")] = None,
+    host: Annotated[str | None, typer.Option(help="The computer around it, by slug or alias.")] = None,
+    host_memory_gb: Annotated[float | None, typer.Option(help="System memory, GiB.")] = None,
+    host_bandwidth_gbps: Annotated[float | None, typer.Option(help="Bandwidth of system memory, GB/s.")] = None,
     draft: Annotated[str | None, typer.Option(help="Draft model for speculative decoding.")] = None,
     draft_quant: Annotated[str | None, typer.Option(help="Quantization of the draft model.")] = None,
     draft_tokens: Annotated[int | None, typer.Option(help="Tokens drafted before each check.")] = None,
@@ -123,11 +131,24 @@ def estimate(
     drafted = (draft, draft_quant, draft_tokens, acceptance)
     if any(each is not None for each in drafted) and None in drafted:
         raise typer.BadParameter("a draft needs --draft, --draft-quant, --draft-tokens and --acceptance")
-    if also or vision or draft is not None:
-        extra: dict[str, object] = {"gpus": [gpu, *(also or ())], "vision": vision or None}
-        if draft is not None:
-            keys = ("model", "quant", "tokens", "acceptance_rate")
-            extra["draft"] = dict(zip(keys, drafted, strict=True))
+    extra: dict[str, object] = {
+        "gpu_count": count,
+        "context_tokens": context,
+        "kv_cache_type": kv_cache,
+        "batch": streams,
+        "host": host,
+        "host_memory_gb": host_memory_gb,
+        "host_bandwidth_gbps": host_bandwidth_gbps,
+        "vision": vision or None,
+    }
+    if draft is not None:
+        extra["draft"] = dict(zip(("model", "quant", "tokens", "acceptance_rate"), drafted, strict=True))
+    if also:
+        if count is not None:
+            raise typer.BadParameter("--count is of equal accelerators; with --also name each one")
+        extra["gpus"] = [gpu, *also]
+    extra = {key: value for key, value in extra.items() if value is not None}
+    if extra:
         raise typer.Exit(estimates.run_extras(model, gpu, quant, workload, extra, as_json=as_json))
     raise typer.Exit(estimates.run_one(model, gpu, quant, workload, as_json=as_json))
 

@@ -130,7 +130,7 @@ def run_one(model: str, gpu: str, quant: str | None, workload: str, *, as_json: 
 
 
 def run_extras(model: str, gpu: str, quant: str | None, workload: str, extra: dict[str, Any], *, as_json: bool) -> int:
-    """Print one estimate with several accelerators, a draft or a projector; without a quant, that of ``gpu`` alone.
+    """Print one estimate with what ``extra`` asks beyond a pairing; without a quant, that of ``gpu`` alone.
 
     Returns 0, or 3 when there is no answer.
     """
@@ -139,6 +139,8 @@ def run_extras(model: str, gpu: str, quant: str | None, workload: str, extra: di
 
     catalog, calibration = load_catalog(), Calibration.load()
     question = {"model": model, "quant": quant, "workload": workload, **extra}
+    if "gpus" not in extra:
+        question["gpu"] = gpu
     try:
         brought = source_of_file(Path(model)) if is_model_file(model) else None
         if brought is not None:

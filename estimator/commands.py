@@ -20,6 +20,8 @@ from estimator.types import Backend, CacheType, Engine, Quant, QuantFormat, Stra
 
 #: vLLM's own default share of the device memory, which the memory model assumes too.
 VLLM_MEMORY_FRACTION = 0.9
+#: What `llama_max_devices` gives (src/llama.cpp).
+LLAMA_MAX_DEVICES = 16
 LLAMA_IMAGE = "ghcr.io/ggml-org/llama.cpp"
 VLLM_IMAGE = "vllm/vllm-openai:latest"
 #: Image tag and device flags of llama.cpp's containers, per backend; Metal cannot be reached from a container.
@@ -85,6 +87,7 @@ class CommandGap(StrEnum):
     DRAFT_OR_PROJECTOR = "draft_or_projector"
     MIXED_ACCELERATORS = "mixed_accelerators"
     HEADS = "heads"
+    ACCELERATORS = "accelerators"
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +225,7 @@ def _llama_server(facts: FitFacts) -> Command:
 
 
 def _check_llama(facts: FitFacts) -> None:
+    _check_count("llama.cpp", facts)
     _check_cache("llama.cpp", facts, *_LLAMA_CACHES)
     if facts.draft is not None and facts.draft.draft.quant.format is not QuantFormat.GGUF:
         raise _NoCommandError(CommandGap.DRAFT_OR_PROJECTOR, "llama.cpp reads drafts from GGUF files only.")
@@ -238,8 +242,17 @@ def _check_plain(tool: Tool, facts: FitFacts) -> None:
         )
 
 
+def _check_count(name: str, facts: FitFacts) -> None:
+    if facts.request.gpu_count > LLAMA_MAX_DEVICES:
+        raise _NoCommandError(
+            CommandGap.ACCELERATORS,
+            f"{name} splits a model over {LLAMA_MAX_DEVICES} accelerators at most, not {facts.request.gpu_count:,}.",
+        )
+
+
 def _check_layers(tool: Tool, facts: FitFacts) -> None:
     """Refuse what tools that count layers and serve one stream cannot do."""
+    _check_count(tool.value, facts)
     if facts.estimate.placement.strategy is Strategy.EXPERT_OFFLOAD:
         raise _NoCommandError(CommandGap.PLACEMENT, f"{tool.value} offloads whole layers, not experts alone.")
     if facts.request.batch > 1:

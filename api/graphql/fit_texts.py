@@ -49,6 +49,7 @@ describe(
         "DRAFT_OR_PROJECTOR": "The tool cannot be told of the draft model or the vision projector.",
         "MIXED_ACCELERATORS": "The tool cannot be told how accelerators that differ share the model.",
         "HEADS": "The engine does not split these attention heads over so many accelerators.",
+        "ACCELERATORS": "The tool does not take so many accelerators.",
     },
 )
 

@@ -192,6 +192,27 @@ def test_the_command_line_lays_several_cards_out() -> None:
     assert found == answer(model="qwen3-32b", gpus=["rtx-3090", "rtx-4060-ti-16-gb"], quant="Q4_K_M", workload="coding")
 
 
+def test_the_command_line_takes_what_a_question_may_ask() -> None:
+    asked = ("--count", "2", "--context", "32000", "--kv-cache", "Q8_0", "--streams", "2", "--host-memory-gb", "128",
+             "--host-bandwidth-gbps", "300")  # fmt: skip
+    code, text = run("llama-3.3-70b", "RTX 3090", "--quant", "Q4_K_M", "--json", *asked)
+    assert code == 0
+    assert orjson.loads(text) == answer(
+        model="llama-3.3-70b", gpu="rtx-3090", workload="coding", gpu_count=2, context_tokens=32_000,
+        kv_cache_type="Q8_0", batch=2, host_memory_gb=128.0, host_bandwidth_gbps=300.0,
+    )  # fmt: skip
+    code, text = run("llama-3.3-70b", "RTX 3090", "--count", "2", "--quant", "Q4_K_M")
+    assert code == 0
+    assert "on 2 x GeForce RTX 3090" in text
+    assert run("llama-3.3-70b", "RTX 3090", "--count", "2", "--also", "RTX 3090")[0] == 2
+    for option, value in (("--count", "0"), ("--count", "1025"), ("--context", "0"), ("--kv-cache", "F64"),
+                          ("--streams", "-1"), ("--host", "moon"), ("--host-memory-gb", "nan"),
+                          ("--host-bandwidth-gbps", "inf")):  # fmt: skip
+        code, text = run("llama-3.1-8b", "RTX 3090", "--quant", "Q4_K_M", "--json", option, value)
+        assert code == 3, option
+        assert orjson.loads(text)["error"]["code"] in ("BAD_USER_INPUT", "NOT_FOUND")
+
+
 def test_the_command_line_takes_a_draft_and_a_projector() -> None:
     drafted = ("--draft", "Qwen3 0.6B", "--draft-quant", "Q8_0", "--draft-tokens", "4", "--acceptance", "0.7")
     code, text = run("qwen3-32b", "RTX 4090", *drafted)

@@ -115,6 +115,14 @@ def test_layer_offload_names_the_layers_for_every_engine() -> None:
     assert float(flags_of(by_tool[Tool.LM_STUDIO], "--gpu") or 2) <= layers / (one.model.n_layers + 1)
 
 
+def test_llama_cpp_takes_sixteen_accelerators_at_most() -> None:
+    one = facts("llama-3.1-8b", "rtx-3090", "q4-k-m")
+    assert commands(changed(one, gpu_count=16))
+    many = changed(one, gpu_count=17)
+    assert commands(many) == ()
+    assert set(gaps_of(many).values()) == {CommandGap.ACCELERATORS}
+
+
 def test_a_file_that_nobody_published_is_said_to_be_ones_own() -> None:
     one = facts("llama-3.1-8b", "rtx-4090", "q4-k-m")
     published, own = commands(one), commands(replace(one, gguf_repository=None))
