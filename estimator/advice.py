@@ -153,7 +153,7 @@ def improves(before: Estimate, after: Estimate) -> bool:
 
 
 def worth_buying(before: Estimate, after: Estimate) -> bool:
-    """Whether another accelerator is worth advising: it runs where nothing ran, or scores clearly higher."""
+    """Whether another accelerator, or one more, is worth advising: it runs where nothing ran, or scores clearly higher."""
     runs = before.status in RUNNING
     return improves(before, after) and (not runs or after.score >= before.score + MIN_UPGRADE_GAIN)
 
@@ -292,7 +292,11 @@ def _second_gpu(facts: FitFacts, calibration: Calibration, options: Options) -> 
         return
     request = replace(facts.request, gpu_count=count + 1)
     after = _try(facts, calibration, request)
-    if after is not None and improves(facts.estimate, after):
+    if after is None or not improves(facts.estimate, after):
+        return
+    # Under the cap of an offload points are few, and less of it is worth a card.
+    less = after.placement.offload_fraction < facts.estimate.placement.offload_fraction
+    if less or worth_buying(facts.estimate, after):
         text = f"add a {'second' if count == 1 else 'further'} {device.name}"
         yield _made(facts, AdviceCode.SECOND_GPU, text, request, after)
 
