@@ -263,13 +263,18 @@ async def test_random_queries_answer_the_same_on_both_paths(app: Starlette, batc
         for made in (general, plain, plain, plain):
             context = RequestContext(services, await services.view(), "r")
             result = await made.execute(text, context_value=context)
-            answers.append((result.data, [error.formatted for error in result.errors or []]))
+            answers.append((result.data, [_whichever(error.formatted) for error in result.errors or []]))
         assert answers[1:] == [answers[0]] * 3, text
         assert len({str(answer[0]) for answer in answers}) == 1, text
         answered += answers[0][0] is not None
         compiled += any(callable(each) for each in plain.documents.prepare(text).plans_of_queries())
     assert answered > 20
     assert compiled > 5
+
+
+def _whichever(error: Any) -> Any:
+    """An error without the places in lists: of several items that fail at once, which one is told is a matter of time."""
+    return {**error, "path": ["*" if isinstance(step, int) else step for step in error.get("path") or []]}
 
 
 async def test_enums_and_interfaces_are_in_the_random_queries() -> None:
