@@ -1,7 +1,8 @@
 """Gives freed memory back to the system.
 
 glibc keeps what a burst of heavy requests has freed, in one arena for each thread that took part, so that a server would
-hold on to its highest moment for good.
+hold on to its highest moment for good. ``malloc_trim`` gives back the free end of the first arena alone, and of others
+only what lies between things in use: so there is one arena.
 """
 
 from __future__ import annotations
@@ -12,6 +13,22 @@ from collections.abc import Callable
 
 #: Seconds between two rounds; one takes some milliseconds, outside of Python's lock.
 EVERY_S = 10.0
+
+#: ``M_ARENA_MAX`` of glibc's ``malloc.h``.
+_ARENA_MAX = -8
+
+
+def use_one_arena() -> bool:
+    """Let all threads allocate from one arena; whether the C library does. Call before a second thread is started.
+
+    They hardly ever wait for each other there: Python's lock lets one of them run at a time.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):
+        return False
+    mallopt.argtypes, mallopt.restype = [ctypes.c_int, ctypes.c_int], ctypes.c_int
+    return bool(mallopt(_ARENA_MAX, 1))
 
 
 def trimmer() -> Callable[[int], int] | None:

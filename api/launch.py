@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 
 def serve_api(*, host: str | None = None, port: int | None = None) -> None:
     """Serve the API in this process until it is told to stop."""
+    from api.freed_memory import use_one_arena
+
+    # Before anything is imported that starts threads.
+    use_one_arena()
     import uvicorn
     from uvicorn.config import LOGGING_CONFIG
 
