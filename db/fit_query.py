@@ -49,7 +49,7 @@ NARROW_IDS = 24
 #: Rows of an index that a page's filter is tried on before the table is read through instead.
 WALKED_ROWS = 20_000
 #: Stands in conditions for a figure that is zero in every row of a part; an ORDER BY leaves it out.
-_ZERO = "0"
+ZERO = "0"
 ALL_SLOTS: tuple[int, ...] = tuple(range(SLOT_COUNT))
 
 
@@ -161,6 +161,14 @@ def normal(order: Sequence[FitOrder]) -> tuple[FitOrder, ...]:
     return tuple(found.values())
 
 
+def slots_of(query: FitQuery) -> tuple[int, ...]:
+    """Slots of the workloads asked for, each once. Raises ValueError for what is none."""
+    unknown = [slot for slot in query.workload_ids if slot not in ALL_SLOTS]
+    if unknown:
+        raise ValueError(f"workload ids {unknown} are not slots; the slots are 0 to {SLOT_COUNT - 1}")
+    return tuple(sorted(set(query.workload_ids)))
+
+
 def is_narrow(query: FitQuery) -> bool:
     """Whether the models or GPUs asked for are so few that their rows are read and sorted; else an ordered index leads."""
     return any(ids is not None and len(ids) <= NARROW_IDS for ids in (query.model_ids, query.gpu_ids))
@@ -210,6 +218,13 @@ def conditions(query: FitQuery, slot: int, guard: str = "", *, indexed: bool = T
     if query.safe_context_max is not None:
         found.append(f"f.safe_{slot} <= {int(query.safe_context_max)}")
     return found
+
+
+def known_quants(table: str, query: FitQuery) -> list[str]:
+    """Condition that spares a look through the whole table for a quant without any row."""
+    if not query.quant_ids or query.model_ids is not None:
+        return []
+    return [f"EXISTS (SELECT 1 FROM {checked(table)}_quant x WHERE x.quant_id IN ({_integers(query.quant_ids)}))"]
 
 
 def leads_by_model(query: FitQuery, order: Sequence[FitOrder], dialect: str) -> bool:
@@ -289,7 +304,7 @@ def page_source(
     """SELECT of the first ``limit`` cells of workload ``slot`` after ``cursor`` (before it, nearest first, when
     ``backwards``), with the columns that ``with_shared`` joins the rest to."""
     by_model = leads_by_model(query, order, dialect)
-    terms = _terms(query, order, slot, by_model)
+    terms = order_terms(query, order, slot, by_model)
     ordered_by_index = terms[0][0] in (
         decode_bucket(slot, "f."),
         score_bucket(slot, "f."),
@@ -309,15 +324,11 @@ def page_source(
         if dialect == "sqlite":
             # Always true; makes SQLite take the index for the order.
             where.append(f"{terms[0][0]} >= 0")
-    if query.quant_ids and query.model_ids is None:
-        # A quant without any row would be looked for through the whole table.
-        where.append(
-            f"EXISTS (SELECT 1 FROM {checked(table)}_quant x WHERE x.quant_id IN ({_integers(query.quant_ids)}))"
-        )
+    where += known_quants(table, query)
     if cursor is not None:
-        where += _beyond(terms, order, cursor, slot, backwards)
-    wanted = f"SELECT {_cell(slot)} "
-    ends = [(column, "DESC" if descending != backwards else "ASC") for column, descending in terms if column != _ZERO]
+        where += beyond(terms, order, cursor, slot, backwards)
+    wanted = f"SELECT {cell_columns(slot)} "
+    ends = [(column, "DESC" if descending != backwards else "ASC") for column, descending in terms if column != ZERO]
     source, ordered = checked(table), ", ".join(" ".join(each) for each in ends)
     whole = f"{wanted} FROM {source} f WHERE {' AND '.join(where)} ORDER BY {ordered} LIMIT {int(limit)}"
     if dialect != "postgresql" or not ordered_by_index or by_model:
@@ -356,7 +367,7 @@ def best_of_quants(
         f"SELECT f.*, row_number() OVER (PARTITION BY f.quant_id ORDER BY {ordered}) AS place FROM {checked(table)} f"
     )
     where = " AND ".join(conditions(query, slot))
-    return f"SELECT {_cell(slot)} FROM ({ranked} WHERE {where}) f WHERE f.place <= {int(limit)}"
+    return f"SELECT {cell_columns(slot)} FROM ({ranked} WHERE {where}) f WHERE f.place <= {int(limit)}"
 
 
 def with_shared(table: str, source: str) -> str:
@@ -367,7 +378,7 @@ def with_shared(table: str, source: str) -> str:
     )
 
 
-def _cell(slot: int) -> str:
+def cell_columns(slot: int) -> str:
     """Columns of a row that make the cell of a workload, as ``with_shared`` names them."""
     return (
         f"{slot} AS slot, f.model_id, f.gpu_id, f.quant_id, f.born, f.flags, f.decode_{slot} AS decode, "
@@ -400,7 +411,7 @@ def shared_joins(table: str, alias: str) -> str:
     )
 
 
-def _terms(query: FitQuery, order: Sequence[FitOrder], slot: int, by_model: bool) -> list[tuple[str, bool]]:
+def order_terms(query: FitQuery, order: Sequence[FitOrder], slot: int, by_model: bool) -> list[tuple[str, bool]]:
     """ORDER BY columns and whether each descends, written so that the fitting index is used and no other."""
     best_of_gpu = is_narrow(query) and query.model_ids is None and query.recommended is True
     fields = [(each.field, each.descending) for each in order if each.field is not FitField.KEY]
@@ -417,7 +428,7 @@ def _terms(query: FitQuery, order: Sequence[FitOrder], slot: int, by_model: bool
             terms.append((score_bucket(slot, "f."), descending))
     nothing_runs = query.statuses is not None and _NOT_RUNNING.issuperset(query.statuses)
     if nothing_runs:
-        terms = [(_ZERO if each[0] in _ZERO_AT_REST else f"f.{each[0].value}_{slot}", each[1]) for each in fields]
+        terms = [(ZERO if each[0] in _ZERO_AT_REST else f"f.{each[0].value}_{slot}", each[1]) for each in fields]
         return terms + [(column, _key_descends(order)) for column in _KEY]
     terms += [(f"f.{field.value}_{slot}", descending) for field, descending in fields]
     if best_of_gpu and not by_model and terms and not terms[0][0].startswith("f.score"):
@@ -451,7 +462,7 @@ def cursor_of(order: Sequence[FitOrder]) -> Callable[[Sequence[Any]], FitCursor]
     return itemgetter(*places)
 
 
-def _beyond(
+def beyond(
     terms: Sequence[tuple[str, bool]], order: Sequence[FitOrder], cursor: FitCursor, slot: int, backwards: bool
 ) -> list[str]:
     """Conditions "comes after the cursor" (before it, when ``backwards``) in the order of ``terms`` and then slots."""
@@ -466,6 +477,15 @@ def _beyond(
     # The bound on the first column alone is what an index can start from.
     (column, descending), value = terms[0], values[0]
     return [f"{column} {'<=' if descending != backwards else '>='} {value}", found]
+
+
+def within(
+    terms: Sequence[tuple[str, bool]], order: Sequence[FitOrder], bound: FitCursor, slot: int, backwards: bool
+) -> list[str]:
+    """Conditions "is the row of ``bound`` or comes before it" (after it, when ``backwards``)."""
+    (column, descending), (value, *_) = terms[0], _cursor_values(terms, order, bound, slot)
+    _, later = beyond(terms, order, bound, slot, backwards)
+    return [f"{column} {'>=' if descending != backwards else '<='} {value}", f"NOT {later}"]
 
 
 def _cursor_values(

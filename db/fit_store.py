@@ -27,12 +27,14 @@ from db.fit_query import (
     row_rank,
     shared_columns,
     shared_joins,
+    slots_of,
     sources_of,
     with_shared,
 )
+from db.fit_scan import is_scanned, scanned_rows
 from db.fit_tables import SLOT_COUNT, SLOTS, visible
 from db.generations import Generation
-from db.reading import Reader, Row, int_array
+from db.reading import Reader, Row, int_array, rows_at
 
 __all__ = [
     "SLOTS",
@@ -118,7 +120,7 @@ async def fetch_pairs(
 
     if len(slots) == 1:
         # The columns of one workload are those of a cell already.
-        rows = await _rows(reader, generation, _cell_rows(generation.table, source, match, slots[0]), parameters)
+        rows = await rows_at(reader, generation.id, _cell_rows(generation.table, source, match, slots[0]), parameters)
         for row in ordered(rows, 3):
             found[row[1], row[2]].append(StoredCell(row, generation.id))
         return found
@@ -149,16 +151,22 @@ async def page_fits(
         raise ValueError("give 'after', or 'before' and backwards, not both")
     order = normal(order)
     backwards, cursor = backwards or before is not None, after if before is None else before
+    slots = slots_of(query)
+    if slots and parts(query, order, reader.dialect) and is_scanned(query, order, reader.dialect):
+        found = await scanned_rows(
+            reader, generation, {0: query}, order, limit + 1, lambda _: 0, cursor=cursor, backwards=backwards
+        )
+        return _page(found, generation.id, order, limit, backwards=backwards, beyond=cursor is not None)
     sources = [
         source
-        for slot in _slots(query)
+        for slot in slots
         for source in sources_of(
             generation.table, query, order, slot, limit + 1, cursor=cursor, backwards=backwards, dialect=reader.dialect
         )
     ]
     if not sources:
         return FitPage([], [], False, False)
-    rows = await _rows(reader, generation, _union(generation, sources))
+    rows = await rows_at(reader, generation.id, _union(generation, sources))
     return _page(rows, generation.id, order, limit, backwards=backwards, beyond=cursor is not None)
 
 
@@ -178,7 +186,7 @@ async def top_fits(
     No index leads to the rows of a quant: each of several takes about half a second of a full table, unless the query is
     narrow. Then one walk through all that passes serves them together.
     """
-    query, order, slots = owner.only(query, 0), normal(order), _slots(query)
+    query, order, slots = owner.only(query, 0), normal(order), slots_of(query)
     wanted, owner_of = list(dict.fromkeys(ids)), owner.reader()
     groups: dict[int, list[Row]] = {each: [] for each in wanted}
     statements: list[tuple[str, dict[str, Any]]] = []
@@ -191,6 +199,10 @@ async def top_fits(
             best_of_quants(generation.table, whole, order, slot, limit + 1, backwards=backwards) for slot in slots
         ]
         statements.append((_union(generation, each_slot), {}))
+    elif is_scanned(query, order, reader.dialect):
+        scanned = {each: owner.only(query, each) for each in wanted}
+        for row in await scanned_rows(reader, generation, scanned, order, limit + 1, owner_of, backwards=backwards):
+            groups[owner_of(row)].append(row)
     elif reader.dialect == "postgresql" and owner in (FitOwner.MODEL, FitOwner.GPU, FitOwner.ENGINE):
         statement = tops_statement(generation.table, owner, query, order, limit, backwards)
         statements.append((statement, {"k0": int_array(wanted)}))
@@ -201,14 +213,14 @@ async def top_fits(
             sources = [each for part in owned for each in _sources(reader, generation, part, order, limit, backwards)]
             statements.append((_union(generation, sources), {}))
     for statement, parameters in statements:
-        for row in await _rows(reader, generation, statement, parameters):
+        for row in await rows_at(reader, generation.id, statement, parameters):
             groups[owner_of(row)].append(row)
     return {each: _page(rows, generation.id, order, limit, backwards=backwards) for each, rows in groups.items()}
 
 
 async def count_fits(reader: Reader, generation: Generation, query: FitQuery) -> int:
     """How many cells match: from the counters of the generation when nothing is filtered."""
-    slots = _slots(query)
+    slots = slots_of(query)
     if query.is_everything:
         return generation.rows * len(slots)
     if not slots:
@@ -222,7 +234,7 @@ async def count_fits(reader: Reader, generation: Generation, query: FitQuery) ->
     counts = [f"sum(CASE WHEN {' AND '.join(part)} THEN 1 ELSE 0 END)" if part else "count(*)" for part in own]
     where = " AND ".join(sorted(shared))
     statement = f"SELECT {' + '.join(counts)} FROM {generation.table} f WHERE {where}"
-    (row,) = await _rows(reader, generation, statement)
+    (row,) = await rows_at(reader, generation.id, statement)
     return int(row[0] or 0)
 
 
@@ -237,7 +249,7 @@ async def model_quants(reader: Reader, generation: Generation, model_ids: Sequen
         f"CROSS JOIN {generation.table}_quant f WHERE f.model_id = k.c0 AND {visible()} "
         "ORDER BY f.model_id, f.quant_id, f.born"
     )
-    for row in await _rows(reader, generation, statement, parameters):
+    for row in await rows_at(reader, generation.id, statement, parameters):
         found[row[0]][row[1]] = ModelQuant(*row)
     return {model_id: list(quants.values()) for model_id, quants in found.items()}
 
@@ -252,7 +264,7 @@ def _sources(
 ) -> list[str]:
     return [
         source
-        for slot in _slots(query)
+        for slot in slots_of(query)
         for source in sources_of(
             generation.table, query, order, slot, limit + 1, backwards=backwards, dialect=reader.dialect
         )
@@ -267,7 +279,7 @@ def tops_statement(
     one = owner.only(query, 0)
     sources = [
         source.replace(f"{owner.column} IN (0)", f"{owner.column} = k.c0")
-        for slot in _slots(query)
+        for slot in slots_of(query)
         for source in sources_of(table, one, order, slot, limit + 1, backwards=backwards, dialect="postgresql")
     ]
     union = " UNION ALL ".join(f"({each})" for each in sources)
@@ -296,20 +308,6 @@ def _page(
     )
 
 
-async def _rows(
-    reader: Reader, generation: Generation, statement: str, parameters: dict[str, Any] | None = None
-) -> Sequence[Row]:
-    """Run a statement at a generation, whose number goes into the text: what the planner cannot see it guesses wrong."""
-    return await reader.rows(statement.replace(":generation", str(int(generation.id))), parameters or {})
-
-
-def _slots(query: FitQuery) -> tuple[int, ...]:
-    unknown = [slot for slot in query.workload_ids if slot not in ALL_SLOTS]
-    if unknown:
-        raise ValueError(f"workload ids {unknown} are not slots; the slots are 0 to {SLOT_COUNT - 1}")
-    return tuple(sorted(set(query.workload_ids)))
-
-
 def _keys(reader: Reader, keys: Sequence[tuple[int, ...]], width: int) -> tuple[str, dict[str, Any]]:
     """A table expression ``k`` with integer columns c0, c1, ... and the parameters that fill it."""
     names = [f"c{number}" for number in range(width)]
@@ -329,7 +327,7 @@ async def _full_rows(
         f"SELECT {_FULL_ROW}, {shared_columns('f', None)} FROM {source} CROSS JOIN {generation.table} f "
         f"{shared_joins(generation.table, 'f')} WHERE {match} AND {visible()}"
     )
-    return await _rows(reader, generation, statement, parameters)
+    return await rows_at(reader, generation.id, statement, parameters)
 
 
 def _cell_rows(table: str, source: str, match: str, slot: int) -> str:

@@ -139,6 +139,13 @@ class PostgresReader:
         return pool
 
 
+async def rows_at(
+    reader: Reader, generation: int, statement: str, parameters: Parameters | None = None
+) -> Sequence[Row]:
+    """Run a statement at a generation, whose number goes into the text: what the planner cannot see it guesses wrong."""
+    return await reader.rows(statement.replace(":generation", str(int(generation))), parameters or {})
+
+
 def reader_of(engine: AsyncEngine, *, size: int = 10) -> EngineReader | PostgresReader:
     """The reader of an engine's database; make it and close it in the running loop."""
     if engine.dialect.name != "postgresql":
