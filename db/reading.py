@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import lru_cache
 from typing import Any, Protocol, TypeAlias
 from weakref import WeakKeyDictionary
 
@@ -155,12 +154,7 @@ def reader_of(engine: AsyncEngine, *, size: int = 10) -> EngineReader | Postgres
 
 def bound(statement: str, parameters: Parameters) -> bytes:
     """``statement`` with its parameters as psycopg names them."""
-    return _bound(statement, tuple(parameters))
-
-
-@lru_cache(maxsize=1024)
-def _bound(statement: str, names: tuple[str, ...]) -> bytes:
-    for name in names:
+    for name in parameters:
         statement = statement.replace(f":{name}", f"%({name})s")
     return statement.encode()
 
