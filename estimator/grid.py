@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from estimator.architecture import ModelArchitecture
 from estimator.calibration import Calibration, Setup, SpeedCoefficients
 from estimator.checkpoints import has_weights
 from estimator.hardware import ENGINE_RULES, choose_engine, usable_bytes
+from estimator.kept import kept_within
 from estimator.memory import VLLM_MEMORY_FRACTION, overhead_bytes
 from estimator.needs import Needs, Situation, needs, situation_of
 from estimator.pace import Pace, pace
@@ -189,7 +189,7 @@ def fleet_of(
 _recent: dict[tuple[bool, str], tuple[tuple[Any, ...], Fleet]] = {}
 
 
-@lru_cache(maxsize=32)
+@kept_within(4 << 20)
 def _fleet(
     is_moe: bool,
     architecture: str,
@@ -203,7 +203,7 @@ def _fleet(
     return Fleet(setup, setup.engine != NO_ENGINE, _rig(setup, host, overrides))
 
 
-@lru_cache(maxsize=256)
+@kept_within(1 << 20)
 def _setup(
     architecture: str,
     is_moe: bool,
@@ -233,7 +233,7 @@ def engines(
     return _engines(_named(architecture), is_moe, gpus, quants, overrides.engine, overrides.backend)
 
 
-@lru_cache(maxsize=256)
+@kept_within(1 << 20)
 def _engines(
     architecture: str,
     is_moe: bool,
@@ -297,7 +297,7 @@ class _StaticRig:
     link: NDArray[np.float64]
 
 
-@lru_cache(maxsize=1024)
+@kept_within(1 << 20)
 def _static_rig(gpus: tuple[Accelerator, ...], host: Host) -> _StaticRig:
     usable, capacity = [], []
     for gpu in gpus:
@@ -312,7 +312,7 @@ def _static_rig(gpus: tuple[Accelerator, ...], host: Host) -> _StaticRig:
     )
 
 
-@lru_cache(maxsize=1024)
+@kept_within(1 << 19)
 def _overheads(gpus: tuple[Accelerator, ...], engine: Engine, backend: Backend) -> NDArray[np.float64]:
     return np.array([float(overhead_bytes(gpu, engine, backend)) for gpu in gpus])
 

@@ -7,13 +7,13 @@ A *situation* is what a workload or a question fixes: context, prompt, depth, ca
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from estimator.architecture import ModelArchitecture
 from estimator.cache import CACHE_BYTES, CacheShape, cache_shape, pad
+from estimator.kept import kept_within
 from estimator.memory import compute_bytes, vllm_activation_bytes
 from estimator.tables import last
 from estimator.types import CacheType, Workload
@@ -79,7 +79,7 @@ def situation_of(workload: Workload) -> Situation:
     )
 
 
-@lru_cache(maxsize=256)
+@kept_within(2 << 20)
 def needs(model: ModelArchitecture, situations: tuple[Situation, ...]) -> Needs:
     """Bytes per situation; kept for the next call with the same arguments."""
     shape, count, sums = cache_shape(model), len(situations), (len(situations), model.n_layers + 1)

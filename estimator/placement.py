@@ -10,7 +10,6 @@ pair or on the situation alone is computed once and broadcast.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from estimator.architecture import ModelArchitecture
 from estimator.cache import pad
 from estimator.cards import Parts, compute_of_cards
+from estimator.kept import kept_within
 from estimator.memory import PIPELINE_COPIES, offload_compute_bytes
 from estimator.needs import Needs
 from estimator.parallel import cache_copies
@@ -130,7 +130,7 @@ class _Split:
     moved: Ints
 
 
-@lru_cache(maxsize=64)
+@kept_within(1 << 20)
 def pairs(gpus: int, quants: int) -> tuple[Ints, Ints]:
     """Index of the GPU and of the quant of every pair, each of shape (gpus x quants,)."""
     g = np.repeat(np.arange(gpus), quants)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 
 from estimator.architecture import FeedForward, ModelArchitecture
 from estimator.cache import CacheShape, cache_shape
+from estimator.kept import kept_within
 from estimator.types import Quant
 from estimator.weights import WeightTable, weight_table
 
@@ -69,10 +69,10 @@ def model_tables(model: ModelArchitecture, quants: Sequence[Quant]) -> ModelTabl
 
 def forget_models() -> None:
     """Drop the sums that are kept for a next call: for whoever evaluates each model once, and many of them."""
-    _model_tables.cache_clear()
+    _model_tables.clear()
 
 
-@lru_cache(maxsize=128)
+@kept_within(8 << 20)
 def _model_tables(model: ModelArchitecture, quants: tuple[Quant, ...]) -> ModelTables:
     weights = weight_table(model, quants)
     layers, experts = weights.layers.astype(np.float64), weights.experts.astype(np.float64)
@@ -92,17 +92,11 @@ def _model_tables(model: ModelArchitecture, quants: tuple[Quant, ...]) -> ModelT
         routed_active=experts.sum(1) * share,
         last_routed_active=last(experts * share),
         largest_tensor=weights.largest_tensor.astype(np.float64),
-        bits_per_weight=_bits_per_weight(model, weights),
+        bits_per_weight=weights.bits_per_weight,
         expert_layers_first=first(is_expert),
         attention_flops_per_token_pair=_attention_flops(model),
         flops_per_token=2.0 * _multiplied_parameters(model),
     )
-
-
-def _bits_per_weight(model: ModelArchitecture, weights: WeightTable) -> Floats:
-    """Average bits per weight of a file. A tied table is loaded twice, to look up and to multiply with, but is one."""
-    twice = weights.embedding if model.tied_embeddings else 0
-    return np.asarray(weights.bits_per_weight - twice * 8.0 / weights.parameters)
 
 
 def _attention_flops(model: ModelArchitecture) -> float:

@@ -58,12 +58,15 @@ class WeightTable:
     parameters: int
     expert_share: float
     largest_tensor: Ints
+    is_tied: bool
 
     @property
     def bits_per_weight(self) -> NDArray[np.float64]:
-        """Average bits per weight of the loaded tensors, shape (quants,)."""
-        loaded = self.layers.sum(1) + self.experts.sum(1) + self.embedding + self.output + self.lookup
-        return np.asarray(loaded * 8.0 / self.parameters)
+        """Average bits per weight of a file, shape (quants,). A tied table is loaded twice, to look up and to multiply
+        with, but is one."""
+        once = self.layers.sum(1) + self.experts.sum(1) + self.output + self.lookup
+        table = 0 if self.is_tied else self.embedding
+        return np.asarray((once + table) * 8.0 / self.parameters)
 
 
 def weight_table(model: ModelArchitecture, quants: Sequence[Quant]) -> WeightTable:
@@ -177,6 +180,7 @@ def _sum_up(model: ModelArchitecture, index: TensorIndex, sizes: Ints, metadata:
         parameters=int(tensors.elements[layer < n].sum()),
         expert_share=experts.per_token / experts.count if experts else 1.0,
         largest_tensor=sizes[:, in_layer].max(1),
+        is_tied=model.tied_embeddings,
     )
 
 

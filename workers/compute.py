@@ -111,5 +111,5 @@ def compute_rows(
         packed.append(pack_model(model_id, chosen, quant_ids, block, generation))
     # No other block has these models: what is kept of them would only grow with the catalog.
     forget_models()
-    needs.cache_clear()
+    needs.clear()
     return concatenate(packed)

@@ -26,8 +26,8 @@ from db.generations import Generation
 from estimator.architecture import ModelArchitecture
 from estimator.calibration import Calibration
 from estimator.checkpoints import has_weights
-from estimator.tables import model_tables
 from estimator.types import Host as HostSpec
+from estimator.weights import weight_table
 
 Ids = Mapping[str, int]
 
@@ -150,8 +150,7 @@ class CatalogView:
         """Bits per weight that a quantization comes to over the tensors of a model."""
         known = self._bits.get(model.slug)
         if known is None:
-            specs_of_all = tuple(each.spec for each in self.quants)
-            found = model_tables(self.architecture(model), specs_of_all).bits_per_weight
+            found = weight_table(self.architecture(model), [each.spec for each in self.quants]).bits_per_weight
             known = {each.slug: float(bits) for each, bits in zip(self.quants, found, strict=True)}
             self._bits[model.slug] = known
         return known[quant.slug]
