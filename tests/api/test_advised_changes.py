@@ -92,7 +92,7 @@ def test_every_advised_change_is_answered_with_its_promise() -> None:
 
 def test_cards_listed_one_by_one_are_answered_as_their_count() -> None:
     checked = 0
-    for one in starts(60, seed=43):
+    for one in starts(80, seed=43):
         for each in advice(one, support.CALIBRATION, support.everything()):
             if each.request.gpu_count < 2:
                 continue
