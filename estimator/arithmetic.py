@@ -4,7 +4,8 @@ the power limit lets a device reach it, and how many tokens an engine takes at a
 llama.cpp multiplies quantized weights as INT8 on CUDA and ROCm (`ggml-cuda/mmq.cu`: activations are quantized to Q8_1,
 products run on INT8 matrix units or `dp4a`), F16 weights by cuBLAS with FP16 accumulation, and in FP16 elsewhere. GeForce
 cards accumulate in FP32 at half their rate, which neither path uses; cards for workstations and servers have both at the
-full one. vLLM accumulates in FP32 and multiplies FP8 and NVFP4 natively where the device can.
+full one. vLLM and MLX accumulate in FP32. FP8 and NVFP4 checkpoints count at the FP16 peak too: the rows of them, all of a
+GB10, are no faster than those of 16 bits.
 """
 
 from __future__ import annotations
@@ -45,12 +46,14 @@ def matrix_peak(accelerator: Accelerator) -> float:
 def weight_peak(accelerator: Accelerator, backend: Backend, quant: Quant) -> float:
     """Peak of the products with weights, FP16 FLOPS or what counts as such; NaN when no fact leads to one."""
     single = accelerator.matrix_flops
-    if quant.format is not QuantFormat.GGUF:
-        native = {QuantFormat.FP8: accelerator.fp8_flops, QuantFormat.NVFP4: accelerator.fp4_flops}.get(quant.format)
-        return native or single or matrix_peak(accelerator)
-    if quant.file_type == "BF16" and single is not None:
+    if single is not None and (quant.format is not QuantFormat.GGUF or quant.file_type == "BF16"):
         return single
-    if quant.file_type in _FLOAT_FILES or backend not in _INTEGER_BACKENDS or accelerator.int8_ops is None:
+    if (
+        quant.format is not QuantFormat.GGUF
+        or quant.file_type in _FLOAT_FILES
+        or backend not in _INTEGER_BACKENDS
+        or accelerator.int8_ops is None
+    ):
         return matrix_peak(accelerator)
     return accelerator.int8_ops / INT8_PER_FP16
 
