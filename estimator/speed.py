@@ -91,15 +91,19 @@ class PrefillWork:
 
 def distinct_experts(tokens: Floats, count: Floats, per_token: Floats) -> Floats:
     """Expected share of experts that ``tokens`` tokens touch when each picks ``per_token`` of ``count`` evenly."""
+    if not np.any(count):
+        return np.asarray(0.0)
     share = np.where(count > 0, per_token / np.maximum(count, 1.0), 0.0)
     return np.asarray(1.0 - (1.0 - np.minimum(share, 1.0)) ** tokens)
 
 
 def decode_terms(work: DecodeWork, bandwidth_bytes_s: Floats, unit_clocks_s: Floats) -> tuple[Floats, ...]:
     """Ideal seconds of each of ``DECODE_TERMS`` per step; ``unit_clocks_s`` is compute units x clock, 1/s."""
-    one = distinct_experts(np.ones_like(work.batch), work.expert_count, work.experts_per_token)
-    many = distinct_experts(work.batch, work.expert_count, work.experts_per_token)
-    spread = np.where(one > 0, many / np.maximum(one, 1e-12), 1.0)
+    spread: Any = 1.0
+    if np.any(work.batch > 1):
+        one = distinct_experts(np.ones_like(work.batch), work.expert_count, work.experts_per_token)
+        many = distinct_experts(work.batch, work.expert_count, work.experts_per_token)
+        spread = np.where(one > 0, many / np.maximum(one, 1e-12), 1.0)
     device = work.dense_bytes + work.routed_bytes
     everything = device + work.host_dense_bytes + work.host_routed_bytes
     on_device = np.where(everything > 1.0, device / np.maximum(everything, 1.0), 1.0)
@@ -135,6 +139,8 @@ def prefill_terms(
 
 def expert_thinness(work: PrefillWork) -> Floats:
     """Log of how many times fewer tokens an expert gets than a full product needs; 0 for dense models."""
+    if not np.any(work.expert_count):
+        return np.asarray(0.0)
     per_step = np.minimum(work.prompt_tokens, work.micro_batch_tokens)
     per_expert = per_step * work.experts_per_token / np.maximum(work.expert_count, 1.0)
     thin = np.log(np.maximum(FULL_TOKENS_PER_EXPERT / np.maximum(per_expert, 1e-6), 1.0))
