@@ -290,5 +290,5 @@ def _prefill_terms(
         one(matrix_peak(accelerator)),
         one(accelerator.bandwidth_bytes_s or math.nan),
     )
-    slopes = {"thinness": float(expert_thinness(work)[0]), "power": power_log(accelerator)}
+    slopes = {"thinness": float(expert_thinness(work).item()), "power": power_log(accelerator)}
     return tuple(float(term[0]) for term in terms), slopes

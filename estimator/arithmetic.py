@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import math
 
-from estimator.effects import unit_clocks_s
 from estimator.types import Accelerator, Backend, Quant, QuantFormat
 
 #: Scale of the arithmetic peak of Apple GPUs whose vendor states none: FLOPS per core. The family's effect corrects it.
@@ -21,8 +20,8 @@ NOMINAL_FLOPS_PER_CORE = 2.5e11
 INT8_PER_FP16 = 2.0
 _INTEGER_BACKENDS = frozenset({Backend.CUDA, Backend.ROCM})
 _FLOAT_FILES = frozenset({"F32", "F16", "BF16"})
-#: Compute units x clock per watt at which the power limit's slope is 0, 1/J: that of a GeForce RTX 4070.
-NOMINAL_UNIT_CLOCKS_PER_J = 0.55e9
+#: FP16 peak per watt of the power limit at which its slope is 0, FLOPS/W: about that of a GeForce RTX 4070.
+NOMINAL_FLOPS_PER_W = 0.6e12
 
 #: Prompt tokens that an engine takes at a time by default, by what its name holds; llama.cpp's `-ub` elsewhere.
 LLAMA_CPP_STEP_TOKENS = 512
@@ -59,13 +58,14 @@ def weight_peak(accelerator: Accelerator, backend: Backend, quant: Quant) -> flo
 
 
 def power_log(accelerator: Accelerator) -> float:
-    """Log of compute units x clock per watt over the nominal one: how much a power limit holds the clock down.
+    """Log of the FP16 peak per watt over the nominal one: how much a power limit holds the clock down.
 
-    0 where the limit is unknown or shared with a processor.
+    0 where the peak or the limit is unknown, or the limit is shared with a processor.
     """
-    if not accelerator.tdp_w or accelerator.unified_memory:
+    peak = matrix_peak(accelerator)
+    if not accelerator.tdp_w or accelerator.unified_memory or math.isnan(peak):
         return 0.0
-    return math.log(unit_clocks_s(accelerator) / accelerator.tdp_w / NOMINAL_UNIT_CLOCKS_PER_J)
+    return math.log(peak / accelerator.tdp_w / NOMINAL_FLOPS_PER_W)
 
 
 def step_tokens(accelerator: Accelerator, engine: str) -> int:

@@ -84,9 +84,27 @@ def test_a_peak_that_no_fact_leads_to_is_unknown_and_apples_has_a_nominal_scale(
     assert np.isnan(matrix_peak(replace(bare, compute_units=None)))
 
 
+def test_more_arithmetic_is_faster_whatever_the_power_limit() -> None:
+    """A higher peak at the same watts is held down more, but never to less than before."""
+    assert 0 < CALIBRATION.data["prefill"]["effects"]["power"] < 1
+    plain = gpu("l4")
+    assert plain.int8_ops is not None
+    assert plain.matrix_flops is not None
+    wider = replace(plain, slug="wider", int8_ops=2 * plain.int8_ops, matrix_flops=2 * plain.matrix_flops)
+    host = specs.host(CATALOG.hosts[CATALOG.default_host])
+    speeds = []
+    for device in (replace(plain, slug="wide"), wider):
+        request = EstimateRequest(quant=quant("q4-k-m"), accelerator=device, host=host, prompt_tokens=4096)
+        found = estimate(model("llama-3.1-8b"), request, CALIBRATION).prefill
+        assert found is not None
+        speeds.append(found.value)
+    assert 1.05 * speeds[0] < speeds[1] < 2 * speeds[0]
+
+
 def test_a_power_limit_holds_a_wide_chip_down_and_an_unknown_one_says_nothing() -> None:
     assert power_log(gpu("l4")) > power_log(gpu("rtx-4090")) > power_log(gpu("rtx-4060"))
     assert power_log(replace(gpu("l4"), tdp_w=None)) == 0.0
+    assert power_log(replace(gpu("l4"), half_flops=None, matrix_flops=None, fp32_flops=None)) == 0.0
     assert power_log(gpu("dgx-spark")) == 0.0
     freer = replace(gpu("l4"), tdp_w=300.0)
     slow, fast = (
