@@ -55,6 +55,14 @@ class RequestContext:
         """Loaders of this operation."""
         return Loaders(self.services, self.view)
 
+    def forget(self) -> None:
+        """Drop what was read, so that the operation can be run from the start.
+
+        What is known already comes sooner than what is read: of several fields that fail, another one would be the first.
+        """
+        self.__dict__.pop("loaders", None)
+        self._answers.clear()
+
     def answers(self, fit: Fit) -> Answers:
         """What a fit means; the texts of one fit share what they are derived from."""
         known = self._answers.get(fit.id)

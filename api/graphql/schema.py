@@ -142,6 +142,7 @@ class FitSchema(strawberry.Schema):
             data = await run_query(known, root_value, context_value, variables)
         except Exception:
             # Whatever it was, the general way meets it again and says so.
+            context_value.forget()
             return None
         return ExecutionResult(data=data, errors=None, extensions={})
 
