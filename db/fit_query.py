@@ -60,6 +60,10 @@ class FitField(StrEnum):
     SCORE = "score"
     TTFT = "ttft"
     SAFE_CONTEXT = "safe"
+    #: The next three have no column: ``db.fit_packed`` orders by them.
+    PREFILL = "prefill"
+    MEMORY = "memory"
+    PRICE = "price"
     KEY = "key"
 
 
@@ -116,15 +120,19 @@ class FitOwner(StrEnum):
 
     def only(self, query: FitQuery, owner: int) -> FitQuery:
         """``query`` of this owner alone, whatever it said of owners of this kind."""
+        return self.among(query, (owner,))
+
+    def among(self, query: FitQuery, owners: tuple[int, ...]) -> FitQuery:
+        """``query`` of these owners alone, whatever it said of owners of this kind."""
         if self is FitOwner.MODEL:
-            return replace(query, model_ids=(owner,))
+            return replace(query, model_ids=owners)
         if self is FitOwner.GPU:
-            return replace(query, gpu_ids=(owner,))
+            return replace(query, gpu_ids=owners)
         if self is FitOwner.QUANT:
-            return replace(query, quant_ids=(owner,))
+            return replace(query, quant_ids=owners)
         if self is FitOwner.ENGINE:
-            return replace(query, engines=(ENGINES[owner],))
-        return replace(query, workload_ids=(owner,))
+            return replace(query, engines=tuple(ENGINES[owner] for owner in owners))
+        return replace(query, workload_ids=owners)
 
     def allowed(self, query: FitQuery, owner: int) -> bool:
         """Whether ``query`` lets anything of this owner pass."""

@@ -10,6 +10,7 @@ from operator import itemgetter
 from typing import Any
 
 from db.fit_cells import AnyCell, FitCell, FitKey, StoredCell
+from db.fit_packed import Place, Prices, is_packed, packed_places
 from db.fit_packing import BAND_CELL, BAND_CELLS_AT, PLAN_CELL
 from db.fit_query import (
     ALL_SLOTS,
@@ -140,18 +141,28 @@ async def page_fits(
     before: FitCursor | None = None,
     limit: int = 20,
     backwards: bool = False,
+    prices: Prices | None = None,
 ) -> FitPage:
     """A page by keyset: ``limit`` cells after ``after``, or the last ``limit`` before ``before``.
 
-    ``backwards`` without a cursor gives the last ``limit`` of all.
+    ``backwards`` without a cursor gives the last ``limit`` of all. An order by price goes by ``prices``.
 
-    Raises ValueError for a cursor of another order, and when both cursors are given.
+    Raises ValueError for a cursor of another order, when both cursors are given, and for an order without columns of a
+    query that is not narrow.
     """
     if after is not None and (before is not None or backwards):
         raise ValueError("give 'after', or 'before' and backwards, not both")
     order = normal(order)
     backwards, cursor = backwards or before is not None, after if before is None else before
     slots = slots_of(query)
+    if is_packed(order):
+        read = packed_places(
+            reader, generation, query, order, limit + 1, prices or {}, cursor=cursor, backwards=backwards
+        )
+        found_pages = await _packed_pages(
+            reader, generation, await read, limit, backwards=backwards, beyond=cursor is not None
+        )
+        return found_pages[0]
     if slots and parts(query, order, reader.dialect) and is_scanned(query, order, reader.dialect):
         found = await scanned_rows(
             reader, generation, {0: query}, order, limit + 1, lambda _: 0, cursor=cursor, backwards=backwards
@@ -180,14 +191,21 @@ async def top_fits(
     limit: int,
     *,
     backwards: bool = False,
+    prices: Prices | None = None,
 ) -> dict[int, FitPage]:
     """First page, or the last one, of the fits of each of ``ids``. What ``query`` says of the owner is not looked at.
 
     No index leads to the rows of a quant: each of several takes about half a second of a full table, unless the query is
     narrow. Then one walk through all that passes serves them together.
     """
-    query, order, slots = owner.only(query, 0), normal(order), slots_of(query)
     wanted, owner_of = list(dict.fromkeys(ids)), owner.reader()
+    if is_packed(order := normal(order)):
+        whole = owner.among(query, tuple(wanted))
+        read = packed_places(
+            reader, generation, whole, order, limit + 1, prices or {}, owner=owner, owners=wanted, backwards=backwards
+        )
+        return await _packed_pages(reader, generation, await read, limit, backwards=backwards)
+    query, slots = owner.only(query, 0), slots_of(query)
     groups: dict[int, list[Row]] = {each: [] for each in wanted}
     statements: list[tuple[str, dict[str, Any]]] = []
     if not wanted or not slots or not parts(query, order, reader.dialect):
@@ -306,6 +324,31 @@ def _page(
         has_next=beyond if backwards else more,
         has_previous=more if backwards else beyond,
     )
+
+
+async def _packed_pages(
+    reader: Reader,
+    generation: Generation,
+    found: Mapping[int, Sequence[Place]],
+    limit: int,
+    *,
+    backwards: bool,
+    beyond: bool = False,
+) -> dict[int, FitPage]:
+    """Pages of what was found in the direction of the walk, one more than a page where there is more."""
+    rows = await fetch_fits(reader, generation, [place.key for of_it in found.values() for place in of_it[:limit]])
+    pages = {}
+    for each, of_it in found.items():
+        more, kept = len(of_it) > limit, list(of_it[:limit])
+        if backwards:
+            kept.reverse()
+        pages[each] = FitPage(
+            cells=[rows[place.key][place.slot] for place in kept],
+            cursors=[place.cursor for place in kept],
+            has_next=beyond if backwards else more,
+            has_previous=more if backwards else beyond,
+        )
+    return pages
 
 
 def _keys(reader: Reader, keys: Sequence[tuple[int, ...]], width: int) -> tuple[str, dict[str, Any]]:

@@ -73,6 +73,8 @@ class CatalogView:
         self.engine_by_kind = {engine.kind: engine for engine in self.engines}
         #: Places of the quantizations, fewest bits first, by id.
         self.quant_ranks = {number: self.quants.index(quant) for number, quant in self.quant_by_id.items()}
+        #: Known prices of the accelerators, US dollars, by id.
+        self.prices = {number: gpu.price_usd for number, gpu in self.gpu_by_id.items() if gpu.price_usd is not None}
         #: Filters and orders of fits that were turned into queries of the store.
         self.selections: dict[tuple[int, int], Any] = {}
         self._architectures: dict[str, ModelArchitecture] = _kept_architectures(previous, catalog)

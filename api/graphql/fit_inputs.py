@@ -10,12 +10,14 @@ import strawberry
 
 from api.graphql.described import describe
 from api.graphql.enums import EngineKind, FitStatus, Grade, OrderDirection, WorkloadKind
-from api.graphql.errors import bad_input
+from api.graphql.errors import ApiError, bad_input
 from api.graphql.gpus import Gpu, GpuFilter, select_gpus
 from api.graphql.inputs import FloatRange, IntRange, StringSet, check_range, check_set
 from api.graphql.models import Model, ModelFilter, select_models
 from api.graphql.orders import MAX_ORDER_TERMS
-from db.fit_store import SLOTS, FitField, FitQuery
+from db.fit_packed import PACKED
+from db.fit_query import NARROW_IDS, is_narrow
+from db.fit_store import SLOTS, FitField, FitOwner, FitQuery
 from db.fit_store import FitOrder as StoredOrder
 from estimator.verdict import GRADES
 
@@ -80,23 +82,30 @@ class FitFilter:
 
 
 class FitOrderField(Enum):
-    """Sort keys of fits: stored columns."""
+    """Sort keys of fits: stored columns, and what is unpacked of few models or accelerators."""
 
     SCORE = FitField.SCORE
     DECODE = FitField.DECODE
     TTFT = FitField.TTFT
     SAFE_CONTEXT = FitField.SAFE_CONTEXT
+    PREFILL = FitField.PREFILL
+    MEMORY = FitField.MEMORY
+    PRICE = FitField.PRICE
 
 
 describe(
     FitOrderField,
     "FitOrderField",
-    "What fits can be ordered by.",
+    "What fits can be ordered by. `PREFILL`, `MEMORY` and `PRICE` need a filter (or an owner of the list) that leaves at most "
+    f"{NARROW_IDS} models or accelerators; fits without the figure come last in both directions.",
     {
         "SCORE": "Score.",
         "DECODE": "Decode speed.",
         "TTFT": "Time to the first token.",
         "SAFE_CONTEXT": "Longest safe context.",
+        "PREFILL": "Prefill speed.",
+        "MEMORY": "Memory of the load on the accelerator, all parts together.",
+        "PRICE": "List price of the accelerator at launch.",
     },
 )
 
@@ -174,6 +183,21 @@ def store_order(wanted: Sequence[FitOrder] | None) -> tuple[StoredOrder, ...]:
     if len({term.field for term in terms}) < len(terms):
         raise bad_input("orderBy names a field twice.", field="orderBy")
     return terms
+
+
+def too_wide_for(order: Sequence[StoredOrder], query: FitQuery, owner: FitOwner | None = None) -> ApiError | None:
+    """``BAD_USER_INPUT`` for an order that only few models or accelerators can have, and a query of more; else None.
+
+    ``owner`` is the kind of owners of several lists that are read together.
+    """
+    field = next((each.field for each in order if each.field in PACKED), None)
+    if field is None or is_narrow(query):
+        return None
+    name = FitOrderField(field).name
+    message = f"An order by {name} needs a filter that leaves at most {NARROW_IDS} models or accelerators"
+    owned = {FitOwner.MODEL: query.model_ids, FitOwner.GPU: query.gpu_ids}.get(owner) if owner else None
+    together = "" if owned is None else f", or fits of at most {NARROW_IDS} of them at once, not of {len(owned)}"
+    return bad_input(f"{message}{together}.", field="orderBy", order=name, maximum=NARROW_IDS)
 
 
 def _workloads(wanted: WorkloadSet | None) -> tuple[int, ...]:

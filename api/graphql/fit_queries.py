@@ -10,7 +10,7 @@ from api.graphql.connections import Page, connect, keyset_page_of
 from api.graphql.engines import Engine
 from api.graphql.enums import FitSource
 from api.graphql.errors import bad_input
-from api.graphql.fit_inputs import FitFilter, FitOrder, store_order, store_query
+from api.graphql.fit_inputs import FitFilter, FitOrder, store_order, store_query, too_wide_for
 from api.graphql.fits import Fit, FitConnection, fit_from_cell
 from api.graphql.gpus import Gpu
 from api.graphql.hosts import Host
@@ -187,16 +187,20 @@ async def _page(
 ) -> FitConnection:
     cursor = page.before if page.backward else page.after
     place = None if cursor is None else _place(decode_cursor(cursor, context.view.state, chosen.sealed(owner)))
+    asked = query()
+    if (refused := too_wide_for(chosen.order, asked)) is not None:
+        raise refused
     try:
         found = await fit_store.page_fits(
             context.services.reads,
             context.generation,
-            query(),
+            asked,
             chosen.order,
             after=None if page.backward else place,
             before=place if page.backward else None,
             limit=page.size,
             backwards=page.backward,
+            prices=context.view.prices,
         )
     except ValueError as error:
         if place is None:

@@ -13,6 +13,7 @@ from strawberry.dataloader import DataLoader
 
 from api.graphql.enums import FitSource
 from api.graphql.errors import LimitExceededError
+from api.graphql.fit_inputs import too_wide_for
 from api.graphql.fits import Fit, fit_from_cell
 from api.graphql.live import unsupported_cell
 from db import fit_store
@@ -98,11 +99,15 @@ class _Source:
         found: dict[TopKey, FitPage | Exception] = {}
         for one, ids in _grouped((key[1:], key[0]) for key in keys).items():
             owner, query, order, size, backwards = one
+            refused: Exception | None = too_wide_for(order, owner.among(query, tuple(set(ids))), owner)
             if owner is FitOwner.QUANT and len(set(ids)) > MANY_QUANTS and not is_narrow(query):
-                found |= dict.fromkeys(((number, *one) for number in ids), _too_wide(len(set(ids))))
+                refused = refused or _too_wide(len(set(ids)))
+            if refused is not None:
+                found |= dict.fromkeys(((number, *one) for number in ids), refused)
                 continue
+            view = self._view
             pages = await fit_store.top_fits(
-                self._reads, self._view.published, owner, ids, query, order, size, backwards=backwards
+                self._reads, view.published, owner, ids, query, order, size, backwards=backwards, prices=view.prices
             )
             for number in ids:
                 found[(number, *one)] = pages.get(number, _EMPTY)

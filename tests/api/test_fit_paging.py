@@ -6,6 +6,9 @@ from typing import Any
 
 import pytest
 
+from api.graphql import fit_inputs
+from db import fit_query
+
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 PARTS = """pageInfo { hasNextPage hasPreviousPage startCursor endCursor }
@@ -28,11 +31,19 @@ def page_of(owner: str) -> str:
 
 @pytest.mark.parametrize("owner", OWNERS)
 @pytest.mark.parametrize(
-    "order_by", [None, [{"field": "DECODE"}], [{"field": "TTFT", "direction": "ASC"}, {"field": "SCORE"}]]
+    "order_by",
+    [
+        None,
+        [{"field": "DECODE"}],
+        [{"field": "TTFT", "direction": "ASC"}, {"field": "SCORE"}],
+        [{"field": "PREFILL"}],
+        [{"field": "PRICE", "direction": "ASC"}, {"field": "MEMORY", "direction": "ASC"}],
+    ],
 )
 async def test_pages_from_the_end_are_those_from_the_start_turned_round(data: Any, owner: str, order_by: Any) -> None:
     query = page_of(OWNERS[owner][0])
-    wanted = {"filter": {"workload": {"in": ["CODING", "RAG"]}}, "orderBy": order_by}
+    # The condition that all accelerators meet makes the filter one of few accelerators.
+    wanted = {"filter": {"workload": {"in": ["CODING", "RAG"]}, "gpuMatches": {}}, "orderBy": order_by}
 
     async def page(**paging: Any) -> Any:
         found = await data(query, **wanted, **paging)
@@ -117,6 +128,55 @@ async def test_fits_of_many_quantizations_need_a_narrow_filter(ask: Any) -> None
     )
     answer = await ask(f"{{ {few} }}")
     assert all(quant["fits"]["nodes"] for quant in answer["data"].values())
+
+
+UNINDEXED = ("PREFILL", "MEMORY", "PRICE")
+READERS: dict[str, Any] = {
+    "PREFILL": lambda fit: (fit["prefill"] or {"tokensPerSecond": None})["tokensPerSecond"],
+    "MEMORY": lambda fit: (fit["memory"] or {"totalBytes": None})["totalBytes"],
+    "PRICE": lambda fit: fit["gpu"]["priceUsd"],
+}
+FIGURES = "id prefill { tokensPerSecond } memory { totalBytes } gpu { priceUsd }"
+
+
+@pytest.mark.parametrize("field", UNINDEXED)
+@pytest.mark.parametrize("direction", ["ASC", "DESC"])
+async def test_orders_by_what_has_no_column(data: Any, field: str, direction: str) -> None:
+    query = f"""query($order: [FitOrder!]) {{ model(slug: "llama-3.1-8b") {{
+      fits(first: 100, orderBy: $order, filter: {{workload: {{in: [CODING]}}}}) {{ totalCount nodes {{ {FIGURES} }} }} }} }}"""
+    fits = (await data(query, order=[{"field": field, "direction": direction}]))["model"]["fits"]
+    figures = [READERS[field](fit) for fit in fits["nodes"]]
+    known = [figure for figure in figures if figure is not None]
+    assert len(figures) == min(fits["totalCount"], 100)
+    assert len(set(known)) >= 3
+    assert figures[: len(known)] == sorted(known, reverse=direction == "DESC")
+
+
+@pytest.mark.parametrize("field", UNINDEXED)
+async def test_orders_by_what_has_no_column_need_few_models_or_accelerators(
+    ask: Any, field: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (fit_query, fit_inputs):
+        monkeypatch.setattr(module, "NARROW_IDS", 3)
+    order = f"orderBy: [{{field: {field}}}]"
+
+    async def refused(query: str) -> Any:
+        answer = await ask(query)
+        error = answer["errors"][0]
+        extensions = error["extensions"]
+        assert (extensions["code"], extensions["field"]) == ("BAD_USER_INPUT", "orderBy")
+        assert (extensions["order"], extensions["maximum"]) == (field, 3)
+        assert error["message"].startswith(f"An order by {field} needs a filter that leaves at most 3 models or accel")
+        return error
+
+    for wide in ("", ", filter: {gpuMatches: {}}"):
+        await refused(f"{{ fits({order}{wide}) {{ nodes {{ id }} }} }}")
+    for owners in ("quants", "workloads", "engines", "hosts"):
+        await refused(f"{{ {owners} {{ fits({order}) {{ nodes {{ id }} }} }} }}")
+    error = await refused(f"{{ gpus {{ nodes {{ fits({order}) {{ nodes {{ id }} }} }} }} }}")
+    assert "at most 3 of them at once, not of 5" in error["message"]
+    few = f"{{ gpus(first: 3) {{ nodes {{ fits({order}, first: 2) {{ nodes {{ id }} }} }} }} }}"
+    assert all(len(gpu["fits"]["nodes"]) == 2 for gpu in (await ask(few))["data"]["gpus"]["nodes"])
 
 
 async def test_a_cursor_of_one_owner_is_not_one_of_another(ask: Any, data: Any) -> None:

@@ -215,9 +215,14 @@ class Writer:
 #: Fields whose text takes milliseconds each; their own tests cover them.
 _SLOW = {"Fit.advice", "Fit.faq", "Fit.limits", "Fit.summary", "Query.estimates", "Query.recommendations", "Query.run"}
 _ENDS = ["(last: 2)", "(first: 1, last: 1)", "(first: 2, filter: {minimumGrade: B, engine: {in: [LLAMA_CPP]}})"]
+#: Few models or accelerators may be asked at once; lists of all fits are refused.
+_ORDERS = [
+    "(first: 2, orderBy: [{field: MEMORY}])",
+    "(last: 1, orderBy: [{field: PRICE}, {field: PREFILL, direction: ASC}])",
+]
 _PAGES = ["(first: 1)", "(first: 2)", "(first: 3)", "(first: 0)", "(first: 1000)", '(first: 1, after: "bad")']
 _ARGUMENTS = {
-    "fits": [*_PAGES, *_ENDS],
+    "fits": [*_PAGES, *_ENDS, *_ORDERS],
     "models": [*_PAGES, '(first: 2, filter: {search: "lama"})', "(last: 2, orderBy: [{field: NAME}])"],
     "gpus": [*_PAGES, "(first: 3, orderBy: [{field: PRICE, direction: DESC}])"],
     "runs": _PAGES,

@@ -27,6 +27,9 @@ QUERIES = (
     '{ quants { fits(first: 2, filter: {model: {in: ["llama-2-7b"]}}) { totalCount nodes { id score } } } '
     "workloads { fits(last: 2) { nodes { id score } } } "
     "engines { fits(first: 2, orderBy: [{field: DECODE}]) { nodes { id } } } hosts { fits(first: 2) { nodes { id } } } }",
+    '{ fits(first: 60, orderBy: [{field: PREFILL}, {field: PRICE, direction: ASC}], filter: {model: {in: ["llama-2-7b"]}}) '
+    f"{{ edges {{ cursor node {{ {FIT} {NAMES} prefill {{ tokensPerSecond }} }} }} }} "
+    "gpus { nodes { slug fits(last: 5, orderBy: [{field: MEMORY, direction: ASC}]) { edges { cursor node { id } } } } } }",
     "{ fits(last: 5, filter: {minimumGrade: A, engine: {in: [VLLM]}}) { totalCount pageInfo { hasPreviousPage } nodes { id } } }",
     "{ catalog { revision generation fitCount unsupportedCount lastRun { state cellCount } } runs { totalCount } }",
 )

@@ -43,6 +43,13 @@ QUERIES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
         {"n": 1},
         {"n": 5},
     ),
+    "by what is stored packed": (
+        """query($n: Int) { fits(first: $n, orderBy: [{field: PRICE}], filter: {quant: {in: ["q4-k-m"]}, gpuMatches: {}}) {
+          nodes { ...F } }
+          gpus(first: $n) { nodes { fits(last: $n, orderBy: [{field: MEMORY}, {field: PREFILL}]) { nodes { ...F } } } } }""",
+        {"n": 1},
+        {"n": 5},
+    ),
     "one model": (
         """query($n: Int) { model(slug: "llama-2-7b") { fits(first: $n) { nodes {
           ...F headline limits { code } measurements(first: $n) { nodes { tokensPerSecond } } } } } }""",
