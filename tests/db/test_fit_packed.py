@@ -12,9 +12,12 @@ import pytest
 from db import fit_store
 from db.fit_cells import StoredCell
 from db.fit_packed import PACKED
+from db.fit_packing import pack_model
 from db.fit_query import FitField, FitOrder, FitOwner, FitQuery, normal
 from db.fit_tables import SLOT_COUNT
+from db.publication import write_block
 from db.reading import Reader
+from db.session import make_engine, writing
 from estimator.grid import FitBlock
 from estimator.types import STATUSES, Engine, Status
 from tests.db.test_fit_store import (
@@ -138,6 +141,29 @@ async def test_what_has_no_figure_comes_last_in_both_directions(
     known = [figure for figure in figures if figure is not None]
     assert 400 < len(known) < len(figures)
     assert figures[: len(known)] == sorted(known, reverse=descending)
+
+
+async def test_rows_of_one_quantization_that_several_updates_published(empty_database_url: str) -> None:
+    async with opened(empty_database_url, {1: odd(BLOCKS[1])}) as reader:
+        engine, later = make_engine(empty_database_url), list(range(21, 21 + GPUS))
+        with writing(engine) as sync:
+            # Of other accelerators, with plans of its own.
+            block = pack_model(1, later, list(range(1, QUANTS + 1)), odd(BLOCKS[4]), 2)
+            write_block(sync, GENERATION.table, block)
+        engine.dispose()
+        pairs = [(1, gpu) for gpu in [*range(1, GPUS + 1), *later]]
+        found = await fit_store.fetch_pairs(reader, GENERATION, pairs)
+        cells = [cell for of_it in found.values() for cell in of_it]
+        shared = {cell.quant_id for cell in cells if cell.key.gpu_id > GPUS} & {
+            cell.quant_id for cell in cells if cell.key.gpu_id <= GPUS
+        }
+        assert len(shared) > 3
+        for field in PACKED:
+            order = (FitOrder(field),)
+            page = await fit_store.page_fits(
+                reader, GENERATION, FitQuery(model_ids=(1,)), order, limit=10_000, prices=PRICES
+            )
+            assert page.cells == sorted(cells, key=lambda cell: rank(cell, order))
 
 
 @pytest.mark.parametrize("owner", list(FitOwner))
