@@ -35,7 +35,7 @@ _BACKENDS = {
     "sycl": Backend.SYCL, "cpu": Backend.CPU,
 }  # fmt: skip
 #: Facts that identify or describe an entity and that no estimate reads.
-_NOT_PHYSICS = frozenset({"slug", "name", "tdp_w", "msrp_usd"})
+_NOT_PHYSICS = frozenset({"slug", "name", "msrp_usd"})
 
 
 def accelerator(entry: Entry) -> Accelerator:

@@ -97,7 +97,9 @@ def test_a_rename_changes_no_fingerprint_and_a_fact_does(catalog: Catalog) -> No
     before = specs.fingerprint(specs.accelerator(entry))
     renamed = {**entry, "slug": "ada-flagship", "name": "Ada flagship", "msrp_usd": 1.0}
     assert specs.fingerprint(specs.accelerator(renamed)) == before
-    assert specs.fingerprint(specs.accelerator({**entry, "bandwidth_gbps": 1009.0})) != before
+    # Peaks with both accumulations, the power limit and the clock set how fast a prompt is.
+    for fact in ("bandwidth_gbps", "int8_tops", "fp16_tensor_fp16acc_tflops", "tdp_w", "boost_mhz", "compute_units"):
+        assert specs.fingerprint(specs.accelerator({**entry, fact: entry[fact] + 1})) != before, fact
     model = dict(catalog.models["qwen3-8b"])
     unlike = specs.fingerprint(specs.architecture({**model, "hidden_size": 4224}))
     same = specs.fingerprint(specs.architecture({**model, "license": "mit", "name": "Q"}))
