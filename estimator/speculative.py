@@ -10,10 +10,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from estimator.architecture import ModelArchitecture
-from estimator.speed import DecodeWork, distinct_experts
+from estimator.speed import DecodeWork
 from estimator.types import EstimatorError, Quant
 
 #: Vocabularies of a draft and its target may differ by this much padding: the limit of llama.cpp and of vLLM (#13849).
@@ -86,13 +84,9 @@ def require_draft(target: ModelArchitecture, draft: Draft, batch: int) -> None:
 
 def check_work(work: DecodeWork, tokens: int) -> DecodeWork:
     """The work of checking ``tokens`` tokens of one sequence at once: weights and cache are read once for all of them."""
-    one = distinct_experts(np.asarray(1.0), work.expert_count, work.experts_per_token)
-    many = distinct_experts(np.asarray(float(tokens)), work.expert_count, work.experts_per_token)
-    spread = np.where(one > 0, many / np.maximum(one, 1e-12), 1.0)
     return replace(
         work,
         batch=work.batch * float(tokens),
-        host_routed_bytes=work.host_routed_bytes * spread,
         # Queries of one sequence share a pass over its cache.
         attention_flops=work.attention_flops / float(tokens),
     )

@@ -97,20 +97,24 @@ def distinct_experts(tokens: Floats, count: Floats, per_token: Floats) -> Floats
     return np.asarray(1.0 - (1.0 - np.minimum(share, 1.0)) ** tokens)
 
 
+def expert_spread(work: DecodeWork) -> Any:
+    """How many times the experts of one token a step of all streams reads; 1 for one stream and for dense models."""
+    if not np.any(work.batch > 1):
+        return 1.0
+    one = distinct_experts(np.ones_like(work.batch), work.expert_count, work.experts_per_token)
+    many = distinct_experts(work.batch, work.expert_count, work.experts_per_token)
+    return np.where(one > 0, many / np.maximum(one, 1e-12), 1.0)
+
+
 def decode_terms(work: DecodeWork, bandwidth_bytes_s: Floats, unit_clocks_s: Floats) -> tuple[Floats, ...]:
     """Ideal seconds of each of ``DECODE_TERMS`` per step; ``unit_clocks_s`` is compute units x clock, 1/s."""
-    spread: Any = 1.0
-    if np.any(work.batch > 1):
-        one = distinct_experts(np.ones_like(work.batch), work.expert_count, work.experts_per_token)
-        many = distinct_experts(work.batch, work.expert_count, work.experts_per_token)
-        spread = np.where(one > 0, many / np.maximum(one, 1e-12), 1.0)
     device = work.dense_bytes + work.routed_bytes
     everything = device + work.host_dense_bytes + work.host_routed_bytes
     on_device = np.where(everything > 1.0, device / np.maximum(everything, 1.0), 1.0)
     attending = work.layers / np.maximum(work.layers + work.host_layers, 1.0)
     return (
         work.dense_bytes / bandwidth_bytes_s,
-        work.routed_bytes * spread / bandwidth_bytes_s,
+        work.routed_bytes * expert_spread(work) / bandwidth_bytes_s,
         work.kv_bytes / bandwidth_bytes_s,
         work.batch * work.attention_flops * attending / (ATTEND_FLOPS_PER_UNIT_CLOCK * unit_clocks_s),
         0.5 * work.flops * on_device * UNPACK_UNIT_CLOCKS / unit_clocks_s,
@@ -165,7 +169,7 @@ def decode_seconds(work: DecodeWork, coef: SpeedCoefficients) -> Floats:
         arithmetic = np.where(np.isfinite(arithmetic), arithmetic, work.batch * read)
         read = np.where(work.batch > 1, np.maximum(read, arithmetic), read)
     host_dense = (work.host_dense_bytes + work.host_kv_bytes) / work.host_bandwidth_bytes_s * coef.host
-    host_routed = work.host_routed_bytes / work.host_bandwidth_bytes_s * coef.host_expert
+    host_routed = work.host_routed_bytes * expert_spread(work) / work.host_bandwidth_bytes_s * coef.host_expert
     crossings = (work.host_layers * coef.host_layer + work.host_expert_layers * coef.host_expert_layer) * LAYER_S
     between = decode_exchange_seconds(work, coef) if several else 0.0
     return np.asarray((read + fixed) * coef.decode_overall + (host_dense + host_routed + crossings + between))

@@ -180,6 +180,22 @@ def test_a_longer_context_never_frees_memory_or_speeds_decode_up(model: str, dep
         assert long.decode.value <= short.decode.value * (1 + 1e-6)
 
 
+def test_streams_that_pick_other_experts_read_more_of_them_from_system_memory_too() -> None:
+    architecture = specs.architecture(CATALOG.models["qwen3-30b-a3b"])
+    plain = EstimateRequest(
+        quant=specs.quant(CATALOG.quants["q4-k-m"]), accelerator=accelerator("rtx-4090"), host=HOST, context_tokens=1024
+    )
+
+    def seconds(batch: int, moved: int) -> float:
+        found = estimate(architecture, replace(plain, batch=batch, cpu_moe_layers=moved), CALIBRATION).decode
+        assert found is not None
+        return 1.0 / found.value
+
+    added = [seconds(batch, 24) - seconds(batch, 0) for batch in (1, 16)]
+    # Of 128 experts one token picks 8, sixteen tokens are expected to pick 82.
+    assert added[1] > 5 * added[0] > 0
+
+
 def test_the_thin_entities_name_the_missing_fact() -> None:
     with pytest.raises(MissingFactError, match="which kind of attention") as thin:
         specs.architecture(CATALOG.models["qwen3.8-flash-next"])
