@@ -31,7 +31,8 @@ _VLLM_STEP_TOKENS, _VLLM_LARGE_STEP_TOKENS, _VLLM_LARGE_BYTES = 2048, 8192, 70 <
 
 
 def matrix_peak(accelerator: Accelerator) -> float:
-    """Dense FP16 peak, with FP16 accumulation where that is faster, FLOPS; NaN when no fact leads to one."""
+    """Dense FP16 peak, with FP16 accumulation where that is faster, FLOPS, or what comes nearest of what is stated; NaN
+    when no fact leads to one, as then for products with weights too."""
     found = [each for each in (accelerator.half_flops, accelerator.matrix_flops) if each is not None]
     if found:
         return max(found)
@@ -39,7 +40,7 @@ def matrix_peak(accelerator: Accelerator) -> float:
         return accelerator.fp32_flops
     if accelerator.vendor == "apple" and accelerator.compute_units:
         return accelerator.compute_units * NOMINAL_FLOPS_PER_CORE
-    return math.nan
+    return math.nan if accelerator.int8_ops is None else accelerator.int8_ops / INT8_PER_FP16
 
 
 def weight_peak(accelerator: Accelerator, backend: Backend, quant: Quant) -> float:

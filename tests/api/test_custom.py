@@ -126,6 +126,17 @@ def test_a_card_without_a_known_compute_figure_has_no_first_token_time() -> None
     assert found["ttft_ms"] is None
 
 
+@pytest.mark.parametrize("fact", ["int8_tops", "fp16_tensor_fp16acc_tflops", "fp32_tflops", "fp8_tflops"])
+@pytest.mark.parametrize("quant", ["Q4_K_M", "F16"])
+def test_any_one_compute_figure_gives_a_whole_answer(fact: str, quant: str) -> None:
+    facts = {key: value for key, value in CARD.items() if "tflops" not in key} | {fact: 142.0}
+    found = answer(model="llama-3.1-8b", quant=quant, gpu_facts=facts)
+    assert found["decode_tok_s"]["value"] > 0
+    assert 0 < found["score"] <= 100
+    # An FP8 peak alone says nothing of what engines multiply in.
+    assert (found["ttft_ms"] is None) == (fact == "fp8_tflops")
+
+
 def test_an_accelerator_of_facts_has_base_units() -> None:
     found = accelerator_of_facts(CARD)
     assert found.memory_bytes == 24 * 2**30

@@ -104,7 +104,7 @@ def test_more_arithmetic_is_faster_whatever_the_power_limit() -> None:
 def test_a_power_limit_holds_a_wide_chip_down_and_an_unknown_one_says_nothing() -> None:
     assert power_log(gpu("l4")) > power_log(gpu("rtx-4090")) > power_log(gpu("rtx-4060"))
     assert power_log(replace(gpu("l4"), tdp_w=None)) == 0.0
-    assert power_log(replace(gpu("l4"), half_flops=None, matrix_flops=None, fp32_flops=None)) == 0.0
+    assert power_log(replace(gpu("l4"), int8_ops=None, half_flops=None, matrix_flops=None, fp32_flops=None)) == 0.0
     assert power_log(gpu("dgx-spark")) == 0.0
     freer = replace(gpu("l4"), tdp_w=300.0)
     slow, fast = (
