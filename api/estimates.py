@@ -5,13 +5,21 @@ from __future__ import annotations
 import asyncio
 import sys
 from base64 import b64encode
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import orjson
 
-from api.model_files import ModelSource, is_model_file, short_header, source_of_address, source_of_file
+from api.model_files import (
+    ModelSource,
+    is_model_file,
+    quant_of_file,
+    short_header,
+    source_of_address,
+    source_of_file,
+)
 from api.questions import Answerer, ErrorCode, QuestionError
 from api.questions import as_json as answer_json
 from api.remote import RemoteFiles
@@ -19,6 +27,10 @@ from api.settings import get_api_settings
 from db.catalog_files import load_catalog
 from db.imports.errors import ImportFactsError
 from estimator.calibration import Calibration
+from estimator.checkpoints import has_weights
+
+if TYPE_CHECKING:
+    from api.pairing import Pairing
 
 NO_ANSWER = 3
 #: Longest accepted line: a question is a few hundred bytes, and may bring a model's configuration or header along.
@@ -130,7 +142,7 @@ def run_one(model: str, gpu: str, quant: str | None, workload: str, *, as_json: 
 
 
 def run_extras(model: str, gpu: str, quant: str | None, workload: str, extra: dict[str, Any], *, as_json: bool) -> int:
-    """Print one estimate with what ``extra`` asks beyond a pairing; without a quant, that of ``gpu`` alone.
+    """Print one estimate with what ``extra`` asks beyond a pairing; without a quant, in the one that is best so.
 
     Returns 0, or 3 when there is no answer.
     """
@@ -145,10 +157,14 @@ def run_extras(model: str, gpu: str, quant: str | None, workload: str, extra: di
         brought = source_of_file(Path(model)) if is_model_file(model) else None
         if brought is not None:
             del question["model"]
+        answerer = Answerer(catalog, calibration)
         if quant is None:
             alone = estimate_pairing(catalog, calibration, model, gpu, None, workload)
+            stored = brought is not None and quant_of_file(brought, catalog) is not None
             question["quant"] = alone.quants[alone.chosen_quant].slug
-        answer = Answerer(catalog, calibration).answer(question, brought)
+            if not stored:
+                question["quant"] = _best_quant(answerer, question, brought, alone) or question["quant"]
+        answer = answerer.answer(question, brought)
     except (QuestionError, ImportFactsError) as error:
         problem = error if isinstance(error, QuestionError) else QuestionError(ErrorCode.BAD_USER_INPUT, str(error))
         if as_json:
@@ -161,6 +177,21 @@ def run_extras(model: str, gpu: str, quant: str | None, workload: str, extra: di
     else:
         render_answer(answer)
     return 0
+
+
+def _best_quant(
+    answerer: Answerer, question: Mapping[str, Any], brought: ModelSource | None, alone: Pairing
+) -> str | None:
+    """The quantization with the highest score, the wider one on a tie, of those with known weights; None: none runs."""
+    found: dict[str, float] = {}
+    for q in alone.runnable():
+        quant = alone.quants[q]
+        if has_weights(quant, alone.model):
+            # Several accelerators together may have no engine for what one of them runs.
+            with suppress(QuestionError):
+                found[quant.slug] = answerer.answer({**question, "quant": quant.slug}, brought).estimate.score
+    best = max(found, key=lambda slug: found[slug], default=None)
+    return best if best is not None and found[best] > 0 else None
 
 
 def print_header(path: Path) -> int:

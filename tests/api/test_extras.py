@@ -213,6 +213,20 @@ def test_the_command_line_takes_what_a_question_may_ask() -> None:
         assert orjson.loads(text)["error"]["code"] in ("BAD_USER_INPUT", "NOT_FOUND")
 
 
+def test_the_command_line_chooses_a_quantization_for_all_accelerators_together() -> None:
+    code, text = run("llama-3.3-70b", "RTX 3090", "--count", "4", "--json")
+    assert code == 0
+    found = orjson.loads(text)
+    # One of them holds no more than three bits a weight.
+    assert run("llama-3.3-70b", "RTX 3090", "--count", "1", "--json")[1] != text
+    narrow = answer(model="llama-3.3-70b", gpu="rtx-3090", gpu_count=4, workload="coding", quant="Q3_K_M")
+    assert found["score"] > narrow["score"]
+    assert found["status"] == "FITS"
+    code, text = run("llama-3.3-70b", "RTX 3090", "--also", "RTX 4090", "--also", "RTX 3090", "--json")
+    assert code == 0
+    assert orjson.loads(text)["status"] == "FITS"
+
+
 def test_the_command_line_takes_a_draft_and_a_projector() -> None:
     drafted = ("--draft", "Qwen3 0.6B", "--draft-quant", "Q8_0", "--draft-tokens", "4", "--acceptance", "0.7")
     code, text = run("qwen3-32b", "RTX 4090", *drafted)
