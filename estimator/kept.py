@@ -56,7 +56,8 @@ class Kept(Generic[T]):
         made = self._make(*arguments)
         size = bytes_of(made) + _OVERHEAD
         with self._lock:
-            if key not in self._kept:
+            # One that has no room alone would take that of all others.
+            if key not in self._kept and size <= self._budget:
                 self._kept[key] = made, size
                 self.used_bytes += size
                 while self.used_bytes > self._budget:

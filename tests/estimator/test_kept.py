@@ -67,10 +67,13 @@ def test_the_latest_results_stay_within_the_budget() -> None:
     assert (len(zeros), zeros.used_bytes) == (0, 0)
 
 
-def test_what_is_larger_than_the_budget_is_not_kept() -> None:
+def test_what_is_larger_than_the_budget_is_not_kept_and_takes_the_place_of_nothing() -> None:
     made = Kept(lambda count: np.zeros(count), 10_000)
+    small = made(100)
+    used = made.used_bytes
     assert len(made(5_000)) == 5_000
-    assert (len(made), made.used_bytes) == (0, 0)
+    assert (len(made), made.used_bytes) == (1, used)
+    assert made(100) is small
 
 
 def test_sums_of_every_model_in_every_quant_do_not_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
