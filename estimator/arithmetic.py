@@ -2,8 +2,8 @@
 the power limit lets a device reach it, and how many tokens an engine takes at a time.
 
 llama.cpp multiplies quantized weights as INT8 on CUDA and ROCm (`ggml-cuda/mmq.cu`: activations are quantized to Q8_1,
-products run on INT8 matrix units or `dp4a`), F16 weights by cuBLAS with FP16 accumulation, and in FP16 elsewhere. GeForce
-cards accumulate in FP32 at half their rate, which neither path uses; cards for workstations and servers have both at the
+products run on INT8 matrix units or `dp4a`), F16 weights by cuBLAS with FP16 accumulation, and in FP16 elsewhere; BF16
+weights accumulate in FP32. GeForce cards do that at half their rate; cards for workstations and servers do both at the
 full one. vLLM and MLX accumulate in FP32. FP8 and NVFP4 checkpoints count at the FP16 peak too: the rows of them, all of a
 GB10, are no faster than those of 16 bits.
 """

@@ -114,7 +114,7 @@ def test_without_known_weights_the_best_of_all_that_run_is_recommended() -> None
 
 @settings(max_examples=30, deadline=None)
 @given(model=st.sampled_from(MODELS), slug=st.sampled_from([gpu.slug for gpu in GPUS]), factor=st.floats(1.0, 4.0))
-def test_more_memory_bandwidth_or_compute_is_never_worse(model: str, slug: str, factor: float) -> None:
+def test_more_memory_bandwidth_compute_or_power_is_never_worse(model: str, slug: str, factor: float) -> None:
     gpu = accelerator(slug)
     before = block_of(model, (gpu,))
     faster = replace(
@@ -122,6 +122,7 @@ def test_more_memory_bandwidth_or_compute_is_never_worse(model: str, slug: str, 
         slug=gpu.slug,
         bandwidth_bytes_s=(gpu.bandwidth_bytes_s or 0.0) * factor,
         matrix_flops=gpu.matrix_flops and gpu.matrix_flops * factor,
+        half_flops=gpu.half_flops and gpu.half_flops * factor,
         fp32_flops=gpu.fp32_flops and gpu.fp32_flops * factor,
         int8_ops=gpu.int8_ops and gpu.int8_ops * factor,
         fp8_flops=gpu.fp8_flops and gpu.fp8_flops * factor,
@@ -130,6 +131,14 @@ def test_more_memory_bandwidth_or_compute_is_never_worse(model: str, slug: str, 
     quick = block_of(model, (faster,))
     assert (quick.decode_tok_s >= before.decode_tok_s * (1 - 1e-5)).all()
     assert (quick.prefill_tok_s >= before.prefill_tok_s * (1 - 1e-5)).all()
+    # A higher power limit, and a higher clock with the peaks that come of it.
+    for better in (
+        replace(gpu, tdp_w=gpu.tdp_w and gpu.tdp_w * factor),
+        replace(faster, boost_hz=gpu.boost_hz and gpu.boost_hz * factor),
+    ):
+        brisk = block_of(model, (better,))
+        assert (brisk.decode_tok_s >= before.decode_tok_s * (1 - 1e-5)).all()
+        assert (brisk.prefill_tok_s >= before.prefill_tok_s * (1 - 1e-5)).all()
     if gpu.memory_bytes is None:
         return
     larger = replace(
