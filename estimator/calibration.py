@@ -282,7 +282,7 @@ class Calibration:
         return _Base(table, vendors, vendor, strata, ranges, places)
 
     def _logs(self, gpu: Accelerator, backend: Backend, engine: str, quant: Quant, is_moe: bool) -> NDArray[np.float64]:
-        """Logs of the coefficients of the decode terms, the prefill terms and both overall ones, shape (13,)."""
+        """Logs of the coefficients of the decode terms, the prefill terms and both overall ones, shape (14,)."""
         out = self._class_logs(gpu, backend, engine, quant, is_moe).copy()
         out[_PER_WEIGHT] += self.evening(gpu, backend, engine, quant, is_moe)
         out[_OF_POWER] += self._prefill.get("power", 0.0) * power_log(gpu)
