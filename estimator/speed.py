@@ -160,8 +160,9 @@ def decode_seconds(work: DecodeWork, coef: SpeedCoefficients) -> Floats:
     weights = dense * coef.dense + routed * coef.routed + unpack * coef.unpack
     several = bool(np.any(work.gpu_count > 1))
     share, cache_share = decode_shares(work, coef) if several else (1.0, 1.0)
-    context = cache * coef.cache + attend * coef.attend
-    read = weights * share + context * cache_share if several else weights + context
+    # Heads are cut as matrices are; only the rows that they share are kept more than once.
+    context = cache * coef.cache * cache_share + attend * coef.attend * share
+    read = weights * share + context
     fixed = layer * coef.layer + expert_layer * coef.expert_layer + token * coef.token
     if np.any(work.batch > 1):
         arithmetic = work.batch * (work.flops + work.attention_flops) / coef.peak_flops * coef.linear * share
