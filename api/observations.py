@@ -284,11 +284,12 @@ def _prefill_terms(
         gpu_count=one(1),
         hidden=one(model.hidden),
     )
+    peak = weight_peak(accelerator, backend, quant)
     terms = prefill_terms(
         work,
-        one(weight_peak(accelerator, backend, quant)),
+        one(peak),
         one(matrix_peak(accelerator)),
         one(accelerator.bandwidth_bytes_s or math.nan),
     )
-    slopes = {"thinness": float(expert_thinness(work).item()), "power": power_log(accelerator)}
+    slopes = {"thinness": float(expert_thinness(work).item()), "power": power_log(accelerator, peak)}
     return tuple(float(term[0]) for term in terms), slopes

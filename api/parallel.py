@@ -221,6 +221,9 @@ def fit_parallel(
     """The ``parallel`` part of the calibration: constants, ranges and errors by kind and mode."""
     shared = shared_rows(catalog, rows)
     out: dict[str, Any] = {**result["parallel"], "errors": {}}
+    # Each kind is fitted with the constants of the other, which are guesses the first time.
+    for kind in STARTS:
+        out |= fit_kind(catalog, shared, {**result, "parallel": out}, kind).constants
     for kind in STARTS:
         found = fit_kind(catalog, shared, {**result, "parallel": out}, kind)
         out |= found.constants

@@ -53,17 +53,18 @@ def weight_peak(accelerator: Accelerator, backend: Backend, quant: Quant) -> flo
         or quant.file_type in _FLOAT_FILES
         or backend not in _INTEGER_BACKENDS
         or accelerator.int8_ops is None
+        # Blackwell Ultra and Rubin have little INT8 left: taken to be multiplied in FP16, of which no row tells.
+        or accelerator.int8_ops < matrix_peak(accelerator)
     ):
         return matrix_peak(accelerator)
     return accelerator.int8_ops / INT8_PER_FP16
 
 
-def power_log(accelerator: Accelerator) -> float:
-    """Log of the FP16 peak per watt over the nominal one: how much a power limit holds the clock down.
+def power_log(accelerator: Accelerator, peak: float) -> float:
+    """Log of the ``peak`` that is multiplied at, per watt, over the nominal one: how much a power limit holds it down.
 
     0 where the peak or the limit is unknown, or the limit is shared with a processor.
     """
-    peak = matrix_peak(accelerator)
     if not accelerator.tdp_w or accelerator.unified_memory or math.isnan(peak):
         return 0.0
     return math.log(peak / accelerator.tdp_w / NOMINAL_FLOPS_PER_W)

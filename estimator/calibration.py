@@ -285,7 +285,7 @@ class Calibration:
         """Logs of the coefficients of the decode terms, the prefill terms and both overall ones, shape (14,)."""
         out = self._class_logs(gpu, backend, engine, quant, is_moe).copy()
         out[_PER_WEIGHT] += self.evening(gpu, backend, engine, quant, is_moe)
-        out[_OF_POWER] += self._prefill.get("power", 0.0) * power_log(gpu)
+        out[_OF_POWER] += self._prefill.get("power", 0.0) * power_log(gpu, weight_peak(gpu, backend, quant))
         for index, effects, term in _OF_ONE_GPU:
             out[index] += (self._decode if effects == "decode" else self._prefill).get(
                 effect_name(term, "gpu", gpu.slug), 0.0

@@ -96,7 +96,7 @@ PREFILL_FACTORS: Mapping[str, tuple[str, ...]] = {
     "step": ("", "backend"),
 }  # fmt: skip
 #: Effects that multiply a number of the case and not a name: the terms of prefill that each acts on.
-SLOPES: Mapping[str, tuple[str, ...]] = {"thinness": ("linear",), "power": ("linear", "attention")}
+SLOPES: Mapping[str, tuple[str, ...]] = {"thinness": ("linear",), "power": ("linear",)}
 #: Factors of decode without flash attention, of any device and of a family's backend.
 NO_FLASH_FACTORS: tuple[str, ...] = ("no-flash", "no-flash|family|backend")
 #: Factors of the whole time; ``age`` multiplies years before the reference date.

@@ -67,6 +67,8 @@ def test_quantized_weights_are_multiplied_at_the_integer_rate_that_geforce_cards
         ("rtx-4090", Backend.CUDA, "bf16", "matrix_flops"),
         ("rtx-4090", Backend.CUDA, "awq-int4", "matrix_flops"),
         ("h100-sxm5-80-gb", Backend.CUDA, "fp8", "matrix_flops"),
+        ("b300", Backend.CUDA, "q4-k-m", "matrix_flops"),
+        ("b200", Backend.CUDA, "q4-k-m", "int8_ops"),
     ],
 )
 def test_the_peak_is_that_of_the_precision_that_the_engine_multiplies_in(
@@ -102,10 +104,14 @@ def test_more_arithmetic_is_faster_whatever_the_power_limit() -> None:
 
 
 def test_a_power_limit_holds_a_wide_chip_down_and_an_unknown_one_says_nothing() -> None:
-    assert power_log(gpu("l4")) > power_log(gpu("rtx-4090")) > power_log(gpu("rtx-4060"))
-    assert power_log(replace(gpu("l4"), tdp_w=None)) == 0.0
-    assert power_log(replace(gpu("l4"), int8_ops=None, half_flops=None, matrix_flops=None, fp32_flops=None)) == 0.0
-    assert power_log(gpu("dgx-spark")) == 0.0
+    held = [
+        power_log(gpu(each), weight_peak(gpu(each), Backend.CUDA, quant("q4-k-m")))
+        for each in ("l4", "rtx-4090", "rtx-4060")
+    ]
+    assert held == sorted(held, reverse=True)
+    assert power_log(replace(gpu("l4"), tdp_w=None), 1e14) == 0.0
+    assert power_log(gpu("l4"), float("nan")) == 0.0
+    assert power_log(gpu("dgx-spark"), 1e14) == 0.0
     freer = replace(gpu("l4"), tdp_w=300.0)
     slow, fast = (
         estimate(
