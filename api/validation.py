@@ -46,10 +46,12 @@ def write_report(output: Path | None) -> Path:
         own = [each for each in measured if each.kind == kind]
         observations = [each.observation for each in own]
         shipped = shipped_terms(kind, own)
-        residual = crossval.cross_validate(observations, FACTORS[kind], STARTS[kind], "pair", shipped)
-        plots[kind] = (own, residual)
-        unseen = crossval.cross_validate(observations, FACTORS[kind], STARTS[kind], "gpu", shipped)
-        parts += [_kind_section(kind, own, residual, unseen, calibration)]
+        residuals = {
+            scheme: crossval.cross_validate(observations, FACTORS[kind], STARTS[kind], scheme, shipped)
+            for scheme in ("pair", "gpu", "family")
+        }
+        plots[kind] = (own, residuals["pair"])
+        parts += [_kind_section(kind, own, residuals, calibration)]
     parts.append(several_section(calibration, rows))
     parts.append(verdict_section(catalog, calibration, rows))
     parts.append(load_logs.report(catalog))
@@ -101,8 +103,9 @@ def _head(rows: Sequence[Mapping[str, Any]], measured: Sequence[MeasuredRow], ca
 
 
 def _kind_section(
-    kind: str, measured: Sequence[MeasuredRow], residual: Any, unseen: Any, calibration: Calibration
+    kind: str, measured: Sequence[MeasuredRow], residuals: Mapping[str, Any], calibration: Calibration
 ) -> str:
+    residual = residuals["pair"]
     lines = [f"## {kind.capitalize()}", "", f"![Estimated against measured {kind} speed](validation-{kind}.png)", ""]
     lines += ["| formula | rows | median error | 90th percentile |", "|---|---:|---:|---:|"]
     errors = np.abs(np.expm1(residual))
@@ -117,7 +120,7 @@ def _kind_section(
     lines.append("")
     for title, key in _STRATA.items():
         lines += _stratum_table(title, key, measured, residual)
-    lines += _coverage(kind, measured, residual, unseen, calibration)
+    lines += _coverage(kind, measured, residuals, calibration)
     return "\n".join(lines)
 
 
@@ -161,7 +164,7 @@ def _stratum_table(
 
 
 def _coverage(
-    kind: str, measured: Sequence[MeasuredRow], residual: Any, unseen: Any, calibration: Calibration
+    kind: str, measured: Sequence[MeasuredRow], residuals: Mapping[str, Any], calibration: Calibration
 ) -> list[str]:
     """Share of left-out rows inside the range of their stratum, in and out of the data that set the range."""
     lines = [
@@ -177,7 +180,7 @@ def _coverage(
     ]
     observations = [each.observation for each in measured]
     ranges = calibration.data[kind]["ranges"]
-    found = strata_residuals(observations, [each.quant.slug for each in measured], {"pair": residual, "gpu": unseen})
+    found = strata_residuals(observations, [each.quant.slug for each in measured], residuals)
     for stratum, (at, values) in found.items():
         own, stated = [observations[index] for index in at], ranges[stratum]
         size, values = spread(own, stated["spread"]), np.asarray(values)
@@ -195,7 +198,12 @@ def _coverage(
 
 #: Fewer rows than this say little about a share.
 _COVERAGE_ROWS = 50
-STRATUM_NAMES = {"measured": "measured configuration", "gpu": "GPU seen, model not", "family": "GPU never seen"}
+STRATUM_NAMES = {
+    "measured": "measured configuration",
+    "gpu": "GPU seen, model not",
+    "family": "GPU never seen",
+    "none": "nor its family",
+}
 
 
 def _rows_of(observations: Sequence[Observation]) -> list[tuple[str, Any]]:
