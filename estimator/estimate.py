@@ -9,6 +9,7 @@ import numpy as np
 
 from estimator import verdict
 from estimator.architecture import ModelArchitecture
+from estimator.arithmetic import LLAMA_CPP_STEP_TOKENS
 from estimator.calibration import Calibration
 from estimator.grid import BACKENDS, ENGINES, FitBlock, Overrides, Thresholds, evaluate, require_engine
 from estimator.needs import Situation
@@ -35,7 +36,7 @@ from estimator.types import (
 #: What a question that does not say is asked about: llama-bench's own lengths.
 DEFAULT_PROMPT_TOKENS = 512
 DEFAULT_OUTPUT_TOKENS = 128
-DEFAULT_MICRO_BATCH_TOKENS = 512
+DEFAULT_MICRO_BATCH_TOKENS = LLAMA_CPP_STEP_TOKENS
 #: Thresholds of a question without a workload: those of the coding workload's kind.
 _COMFORTABLE_DECODE_TOK_S = 20.0
 _PATIENCE_TTFT_MS = 5_000.0

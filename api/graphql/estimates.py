@@ -135,7 +135,11 @@ class EstimateInput:
         default=None, description="Whether flash attention is on; true when left out."
     )
     batch: int | None = strawberry.field(default=None, description="Sequences at once; 1 when left out.")
-    micro_batch: int | None = strawberry.field(default=None, description="Prompt tokens per step; 512 when left out.")
+    micro_batch: int | None = strawberry.field(
+        default=None,
+        description="Prompt tokens per step. Left out, speeds are at the engine's own: 512 for llama.cpp, 2,048 for MLX, "
+        "2,048 or 8,192 for vLLM by memory; buffers are those of 512.",
+    )
     gpu_layers: int | None = strawberry.field(
         default=None, description="Layers on the device, as llama.cpp's `-ngl`; the best number when left out."
     )
