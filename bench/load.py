@@ -8,6 +8,7 @@ without errors and of one generation throughout; its 99th percentile must stay b
 from __future__ import annotations
 
 import asyncio
+import functools
 import itertools
 import json
 import os
@@ -39,10 +40,16 @@ _SEARCH = """query Search($s: String!) { models(filter: {search: $s}, first: 10)
   catalog { generation revision } }"""
 
 
+@functools.cache
+def _slugs() -> tuple[list[str], list[str]]:
+    """Of models and accelerators: read once, before the first client connects, since reading holds up all clients."""
+    catalog = load_catalog()
+    return sorted(catalog.models), sorted(catalog.gpus)
+
+
 def questions(seed: int) -> Iterator[bytes]:
     """Endless requests of one client."""
-    chance, catalog = random.Random(seed), load_catalog()
-    models, gpus = sorted(catalog.models), sorted(catalog.gpus)
+    chance, (models, gpus) = random.Random(seed), _slugs()
     while True:
         model, gpu = chance.choice(models), chance.choice(gpus)
         least = chance.choice([5, 10, 20, 40])
@@ -123,6 +130,7 @@ async def client(port: int, seed: int, until: float, watch: Watch) -> None:
 
 
 async def _all(port: int, clients: int, seconds: float, watch: Watch) -> None:
+    _slugs()
     until = time.perf_counter() + seconds
     await asyncio.gather(*(client(port, seed, until, watch) for seed in range(clients)))
 
