@@ -36,6 +36,8 @@ def serve_api(*, host: str | None = None, port: int | None = None) -> None:
         access_log=False,
         log_config=None if settings.log_format == "json" else LOGGING_CONFIG,
         server_header=False,
+        # Typed as whole seconds, used as a number.
+        timeout_keep_alive=settings.keep_alive_s,  # type: ignore[arg-type]
         timeout_graceful_shutdown=5,
         ws_max_size=settings.websocket_message_bytes,
         http=guarded(settings),

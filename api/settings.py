@@ -82,6 +82,12 @@ class ApiSettings(Settings):
     header_timeout_s: float = Field(
         default=10.0, gt=0, description="Longest wait for the head of a request, and for a client to read, seconds."
     )
+    keep_alive_s: float = Field(
+        default=5.0,
+        gt=0,
+        description="Longest wait for the next request of a connection, seconds; behind a proxy that keeps connections "
+        "open, longer than the proxy's own.",
+    )
     max_header_bytes: int = Field(default=32_768, ge=1024, description="Largest head of a request, bytes.")
     max_connections: int = Field(default=1024, ge=1, description="Most open connections of one server process.")
     websocket_connections: int = Field(

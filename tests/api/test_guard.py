@@ -10,9 +10,13 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+import uvicorn
 import websockets
 from graphql import get_introspection_query
 
+from api import freed_memory
+from api import settings as settings_module
+from api.launch import serve_api
 from api.settings import ApiSettings
 from tests.support.servers import ApiServer, api_server
 
@@ -27,6 +31,7 @@ def server(settings: ApiSettings, tmp_path_factory: pytest.TempPathFactory) -> I
         tmp_path_factory.mktemp("guard"),
         state_dir=str(settings.state_dir),
         header_timeout_s="0.5",
+        keep_alive_s="0.5",
         request_timeout_s="1",
         max_header_bytes="2000",
         max_connections="8",
@@ -112,12 +117,23 @@ async def test_a_body_that_nobody_reads(server: ApiServer) -> None:
         assert b'{"status":"ok"}' in await answer
 
 
-async def test_blank_lines_do_not_keep_a_connection(server: ApiServer) -> None:
+@pytest.mark.parametrize("then", [b"", b"\r\n"])
+async def test_an_idle_connection_is_closed(server: ApiServer, then: bytes) -> None:
     async with raw(server) as (reader, writer):
         writer.write(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
         await reader.readuntil(b'{"status":"ok"}')
-        writer.write(b"\r\n")
+        writer.write(then)
         await rest(reader)
+
+
+def test_a_connection_waits_as_long_as_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: dict[str, Any] = {}
+    monkeypatch.setattr(uvicorn, "run", lambda *_, **options: told.update(options))
+    # Would hold for the process of the tests as well.
+    monkeypatch.setattr(freed_memory, "use_one_arena", lambda: None)
+    monkeypatch.setattr(settings_module, "get_api_settings", lambda: ApiSettings(keep_alive_s=75.0))
+    serve_api()
+    assert told["timeout_keep_alive"] == 75.0
 
 
 @pytest.mark.parametrize("end", [b"", b"\r\n\r\n"])
