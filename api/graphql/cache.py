@@ -112,20 +112,25 @@ class CountCache:
 
     def __init__(self, size: int = 4096) -> None:
         self._size = size
-        self._kept: OrderedDict[Hashable, asyncio.Future[int]] = OrderedDict()
+        self._kept: OrderedDict[Hashable, int] = OrderedDict()
+        self._running: dict[Hashable, asyncio.Future[int]] = {}
 
     async def get(self, key: Hashable, count: Callable[[], Coroutine[Any, Any, int]]) -> int:
         """The kept total, the one that is being counted, or a new one. A failure is not kept."""
         found = self._kept.get(key)
-        if found is None:
-            found = self._kept[key] = asyncio.ensure_future(count())
-            found.add_done_callback(lambda done: self._finish(key, done))
-            if len(self._kept) > self._size:
-                self._kept.popitem(last=False)
-        else:
+        if found is not None:
             self._kept.move_to_end(key)
-        return await asyncio.shield(found)
+            return found
+        running = self._running.get(key)
+        if running is None:
+            running = self._running[key] = asyncio.ensure_future(count())
+            running.add_done_callback(lambda done: self._finish(key, done))
+        return await asyncio.shield(running)
 
     def _finish(self, key: Hashable, done: asyncio.Future[int]) -> None:
+        self._running.pop(key, None)
         if done.cancelled() or done.exception() is not None:
-            self._kept.pop(key, None)
+            return
+        self._kept[key] = done.result()
+        if len(self._kept) > self._size:
+            self._kept.popitem(last=False)
