@@ -88,7 +88,7 @@ class FitCell:
         return None if self.prefill is None else figures_of(self.prefill)
 
 
-#: Columns of a stored cell, in the order in which the statements of ``db.fit_query`` select them; the plan is the cell's
+#: Columns of a stored cell, in the order in which the statements of ``db.fit_joins`` select them; the plan is the cell's
 #: own part of its row's, the band may end with it.
 CELL_COLUMNS = (
     "slot", "model_id", "gpu_id", "quant_id", "flags", "decode", "ttft", "safe", "score", "rest", "plan", "band",

@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from db.fit_cells import FitKey
+from db.fit_conditions import conditions
 from db.fit_packing import LAST_RUNNING_STATUS, OVERHEAD_EXPLICIT, OVERHEAD_OF_ROW, PLAN_CELL, REST
-from db.fit_query import FitCursor, FitField, FitOrder, FitOwner, FitQuery, conditions, is_narrow, slots_of
+from db.fit_query import FitCursor, FitField, FitOrder, FitOwner, FitQuery, is_narrow, slots_of
 from db.fit_tables import ENGINE_MASK, ENGINE_SHIFT, FLAG_BITS, PLAN_BYTES, SLOT_COUNT, STATUS_MASK, checked
 from db.generations import Generation
 from db.reading import Reader, Row, rows_at

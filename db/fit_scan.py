@@ -9,25 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from db.fit_query import (
-    ZERO,
-    FitCursor,
-    FitField,
-    FitOrder,
-    FitQuery,
-    beyond,
-    cell_columns,
-    conditions,
-    cursor_of,
-    is_narrow,
-    known_quants,
-    leads_by_model,
-    order_terms,
-    row_rank,
-    slots_of,
-    with_shared,
-    within,
-)
+from db.fit_conditions import conditions, known_quants
+from db.fit_joins import cell_columns, with_shared
+from db.fit_orders import ZERO, beyond, cursor_of, leads_by_model, order_terms, row_rank, within
+from db.fit_query import FitCursor, FitField, FitOrder, FitQuery, is_narrow, slots_of
 from db.fit_tables import checked
 from db.generations import Generation
 from db.reading import Reader, Row, rows_at

@@ -10,28 +10,13 @@ from operator import itemgetter
 from typing import Any
 
 from db.fit_cells import AnyCell, FitCell, FitKey, StoredCell
+from db.fit_conditions import conditions
+from db.fit_joins import shared_columns, shared_joins, with_shared
+from db.fit_orders import cursor_of, row_rank
 from db.fit_packed import Place, Prices, is_packed, packed_places
 from db.fit_packing import BAND_CELL, BAND_CELLS_AT, PLAN_CELL
-from db.fit_query import (
-    ALL_SLOTS,
-    FitCursor,
-    FitField,
-    FitOrder,
-    FitOwner,
-    FitQuery,
-    best_of_quants,
-    conditions,
-    cursor_of,
-    is_narrow,
-    normal,
-    parts,
-    row_rank,
-    shared_columns,
-    shared_joins,
-    slots_of,
-    sources_of,
-    with_shared,
-)
+from db.fit_pages import best_of_quants, parts, sources_of
+from db.fit_query import ALL_SLOTS, FitCursor, FitField, FitOrder, FitOwner, FitQuery, is_narrow, normal, slots_of
 from db.fit_scan import is_scanned, scanned_rows
 from db.fit_tables import SLOT_COUNT, SLOTS, visible
 from db.generations import Generation

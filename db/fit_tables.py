@@ -214,6 +214,11 @@ def recommended_mask(slot: int) -> int:
     return RECOMMENDED_BIT << (FLAG_BITS * slot)
 
 
+def engine_of_row(alias: str = "f") -> str:
+    """Code of the engine, which ``flags`` holds."""
+    return f"(({alias}.flags >> {ENGINE_SHIFT}) & {ENGINE_MASK})"
+
+
 def visible(alias: str = "f") -> str:
     """SQL condition: the row belongs to generation ``:generation``."""
     return f"{alias}.born <= :generation AND ({alias}.died = 0 OR {alias}.died > :generation)"

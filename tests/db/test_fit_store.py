@@ -13,11 +13,12 @@ import pytest
 from sqlalchemy import text
 
 from bench.synthetic import synthetic_block
-from db import fit_query, fit_scan, fit_store, fit_tables
+from db import fit_conditions, fit_orders, fit_pages, fit_query, fit_scan, fit_store, fit_tables
 from db.fit_cells import FitKey, StoredCell
+from db.fit_orders import cursor_of
 from db.fit_packed import PACKED
 from db.fit_packing import concatenate, pack_model
-from db.fit_query import FitField, FitOrder, FitOwner, FitQuery, cursor_of
+from db.fit_query import FitField, FitOrder, FitOwner, FitQuery
 from db.fit_tables import SLOT_COUNT, create_storage, index_statements
 from db.generations import Generation
 from db.publication import write_block
@@ -218,7 +219,7 @@ async def test_pages_walk_all_matches_in_order_both_ways(
     # So that some filters are narrow, and others are met in the order of an index.
     monkeypatch.setattr(fit_query, "NARROW_IDS", rng.choice([0, 1, 24]))
     # So that some filters run out of the rows of an index that they are tried on.
-    monkeypatch.setattr(fit_query, "WALKED_ROWS", rng.choice([1, 20, 20_000]))
+    monkeypatch.setattr(fit_pages, "WALKED_ROWS", rng.choice([1, 20, 20_000]))
     # So that some pages have a bound from a sample, a rough one or a close one.
     monkeypatch.setattr(fit_scan, "SAMPLED_ROWS", rng.choice([20, 150, 50_000]))
     cells = await all_cells(reader)
@@ -253,9 +254,9 @@ async def test_a_walk_that_ends_within_a_bucket_takes_all_of_it(
     reader: Reader, descending: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fit_query, "NARROW_IDS", 0)
-    monkeypatch.setattr(fit_query, "WALKED_ROWS", 10)
+    monkeypatch.setattr(fit_pages, "WALKED_ROWS", 10)
     # Everything that runs is in one bucket: of a full table, tens of thousands of rows may be.
-    for module in (fit_query, fit_tables):
+    for module in (fit_conditions, fit_orders, fit_tables):
         monkeypatch.setattr(module, "BUCKET_SHIFT", 30)
     query, order = (
         FitQuery(workload_ids=(1,), safe_context_min=1, score_min=1.0),
@@ -311,7 +312,7 @@ async def test_first_and_last_pages_of_every_kind_of_owner(
 ) -> None:
     rng = random.Random(seed)
     monkeypatch.setattr(fit_query, "NARROW_IDS", rng.choice([0, 24]))
-    monkeypatch.setattr(fit_query, "WALKED_ROWS", rng.choice([1, 20_000]))
+    monkeypatch.setattr(fit_pages, "WALKED_ROWS", rng.choice([1, 20_000]))
     monkeypatch.setattr(fit_scan, "SAMPLED_ROWS", rng.choice([20, 150, 50_000]))
     fit_store.tops_statement.cache_clear()
     cells = await all_cells(reader)

@@ -1,0 +1,159 @@
+"""SELECTs of pages of fits, by an index that gives the order, or of the few rows that are read and sorted.
+
+``db.fit_scan`` has those in an order that no index serves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from db.fit_conditions import conditions, known_quants
+from db.fit_joins import cell_columns
+from db.fit_orders import ZERO, beyond, key_terms, leads_by_model, order_terms
+from db.fit_packing import float_bits
+from db.fit_query import NOT_RUNNING, FitCursor, FitField, FitOrder, FitQuery, is_narrow
+from db.fit_tables import (
+    MODEL_DECODE_SHIFT,
+    checked,
+    decode_bucket,
+    model_decode_bucket,
+    model_score_bucket,
+    runs,
+    score_bucket,
+)
+from estimator.types import STATUSES
+
+#: Rows of an index that a page's filter is tried on before the table is read through instead.
+WALKED_ROWS = 20_000
+
+
+def parts(query: FitQuery, order: Sequence[FitOrder], dialect: str) -> list[FitQuery]:
+    """``query`` as one or two disjoint ones: what runs and what does not, when an index of what runs gives the order."""
+    if not order or order[0].field not in (FitField.DECODE, FitField.SCORE):
+        return [query]
+    if is_narrow(query) and not leads_by_model(query, order, dialect):
+        return [query]
+    given = STATUSES if query.statuses is None else query.statuses
+    running = tuple(status for status in given if status not in NOT_RUNNING)
+    resting = tuple(status for status in given if status in NOT_RUNNING)
+    found = [replace(query, statuses=running)] if running else []
+    # Where nothing runs there is nothing to recommend, and speed, latency and score are zero.
+    fastish = query.decode_min or query.score_min or query.ttft_max_ms is not None or query.ttft_min_ms
+    if resting and not query.recommended and not fastish:
+        found.append(replace(query, statuses=resting))
+    return found
+
+
+def sources_of(
+    table: str,
+    query: FitQuery,
+    order: Sequence[FitOrder],
+    slot: int,
+    limit: int,
+    *,
+    cursor: FitCursor | None = None,
+    backwards: bool = False,
+    dialect: str = "sqlite",
+) -> list[str]:
+    """SELECTs whose rows together hold the first ``limit`` cells of workload ``slot`` after ``cursor``."""
+    made = [
+        page_source(table, part, order, slot, limit, cursor=cursor, backwards=backwards, dialect=dialect)
+        for part in parts(query, order, dialect)
+    ]
+    if len(made) < 2 or not _apart(order):
+        return made
+    # One of the two comes wholly before the other, which is read only for what the first lacks.
+    lead, rest = made if order[0].descending != backwards else made[::-1]
+    if dialect == "postgresql":
+        rest = f"SELECT * FROM ({rest}) r WHERE (SELECT count(*) FROM lead) < {int(limit)}"
+        return [f"(WITH lead AS MATERIALIZED ({lead}) SELECT * FROM lead UNION ALL ({rest}))"]
+    rest = rest.removesuffix(f"LIMIT {int(limit)}") + f"LIMIT (SELECT {int(limit)} - count(*) FROM lead)"
+    return [f"WITH lead AS ({lead}) SELECT * FROM lead UNION ALL SELECT * FROM ({rest})"]
+
+
+def _apart(order: Sequence[FitOrder]) -> bool:
+    """Whether the order puts all that runs on one side of all that does not: speeds above 0 and speeds of 0."""
+    if order[0].field is FitField.DECODE:
+        return True
+    return order[0].field is FitField.SCORE and list(order[1:2]) == [FitOrder(FitField.DECODE, order[0].descending)]
+
+
+def page_source(
+    table: str,
+    query: FitQuery,
+    order: Sequence[FitOrder],
+    slot: int,
+    limit: int,
+    *,
+    cursor: FitCursor | None = None,
+    backwards: bool = False,
+    dialect: str = "sqlite",
+) -> str:
+    """SELECT of the first ``limit`` cells of workload ``slot`` after ``cursor`` (before it, nearest first, when
+    ``backwards``), with the columns that ``with_shared`` joins the rest to."""
+    by_model = leads_by_model(query, order, dialect)
+    terms = order_terms(query, order, slot, by_model)
+    ordered_by_index = terms[0][0] in (
+        decode_bucket(slot, "f."),
+        score_bucket(slot, "f."),
+        model_decode_bucket(slot, "f."),
+        model_score_bucket(slot, "f."),
+    )
+    where = conditions(query, slot, "+" if ordered_by_index and dialect == "sqlite" else "")
+    if by_model and terms[0][0] == model_decode_bucket(slot, "f."):
+        where += [
+            f"{terms[0][0]} {sign} {float_bits(bound) >> MODEL_DECODE_SHIFT}"
+            for bound, sign in ((query.decode_min, ">="), (query.decode_max, "<="))
+            if bound is not None
+        ]
+    if ordered_by_index:
+        # The index covers what runs.
+        where.append(runs(slot, "f."))
+        if dialect == "sqlite":
+            # Always true; makes SQLite take the index for the order.
+            where.append(f"{terms[0][0]} >= 0")
+    where += known_quants(table, query)
+    if cursor is not None:
+        where += beyond(terms, order, cursor, slot, backwards)
+    wanted = f"SELECT {cell_columns(slot)} "
+    ends = [(column, "DESC" if descending != backwards else "ASC") for column, descending in terms if column != ZERO]
+    source, ordered = checked(table), ", ".join(" ".join(each) for each in ends)
+    whole = f"{wanted} FROM {source} f WHERE {' AND '.join(where)} ORDER BY {ordered} LIMIT {int(limit)}"
+    if dialect != "postgresql" or not ordered_by_index or by_model:
+        return whole
+    bounds = [each for each in where if each.startswith((ends[0][0], runs(slot, "f.")))]
+    loose = [each for each in where if each not in bounds]
+    if len(loose) <= 1:
+        return whole
+    # A filter that almost nothing passes would walk the whole index, row by row: after so many, read the table through.
+    # A bucket is walked to its end, for it is not in order within.
+    walked = (
+        f"SELECT f.*, {ends[0][0]} AS bucket FROM {source} f WHERE {' AND '.join(bounds)} "
+        f"ORDER BY {' '.join(ends[0])} FETCH FIRST {WALKED_ROWS} ROWS WITH TIES"
+    )
+    near = ", ".join([f"f.bucket {ends[0][1]}", *(" ".join(each) for each in ends[1:])])
+    far = ", ".join([f"({ends[0][0]} + 0) {ends[0][1]}", *(" ".join(each) for each in ends[1:])])
+    found = "(SELECT count(*) FROM head)"
+    return (
+        f"(WITH head AS MATERIALIZED ({wanted} FROM ({walked}) f WHERE {' AND '.join(loose)} ORDER BY {near} "
+        f"LIMIT {int(limit)}) SELECT * FROM head WHERE {found} >= {int(limit)} UNION ALL ({wanted} FROM {source} f "
+        f"WHERE {' AND '.join(where)} AND {found} < {int(limit)} ORDER BY {far} LIMIT {int(limit)}))"
+    )
+
+
+def best_of_quants(
+    table: str, query: FitQuery, order: Sequence[FitOrder], slot: int, limit: int, *, backwards: bool = False
+) -> str:
+    """SELECT of the first ``limit`` cells of workload ``slot`` of each quant, or of the last, with one read of the rows.
+
+    No index leads to the rows of a quant: fit for narrow queries only.
+    """
+    fields = [(f"f.{each.field.value}_{slot}", each.descending) for each in order if each.field is not FitField.KEY]
+    terms = [*fields, *key_terms(order)]
+    ordered = ", ".join(f"{column} {'DESC' if descending != backwards else 'ASC'}" for column, descending in terms)
+    ranked = (
+        f"SELECT f.*, row_number() OVER (PARTITION BY f.quant_id ORDER BY {ordered}) AS place FROM {checked(table)} f"
+    )
+    where = " AND ".join(conditions(query, slot))
+    return f"SELECT {cell_columns(slot)} FROM ({ranked} WHERE {where}) f WHERE f.place <= {int(limit)}"
