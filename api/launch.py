@@ -51,8 +51,11 @@ def served_app() -> Starlette:
     objects are looked at more often than usual: documents that come once leave cycles that grow old while they are run.
     """
     from api.app import create_app
+    from api.graphql.measurements import measured
 
     made = create_app()
+    # Reading them takes the better part of a second, for which the first request that asks would hold up all others.
+    measured()
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 10, 5)

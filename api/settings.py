@@ -106,7 +106,7 @@ class ApiSettings(Settings):
     subscriptions_per_connection: int = Field(default=20, ge=1, description="Most subscriptions of one websocket.")
     document_cache: int = Field(default=512, ge=1, description="Parsed and validated documents kept in memory.")
     response_cache_bytes: int = Field(
-        default=16_777_216, ge=0, description="Memory for whole responses of the current generation, bytes; 0: none."
+        default=8_388_608, ge=0, description="Memory for whole responses of the current generation, bytes; 0: none."
     )
     response_cache_url: str = Field(
         default="",

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from hashlib import blake2s
+from sys import intern
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import orjson
@@ -170,10 +171,10 @@ def _measurement(row: Mapping[str, Any]) -> Measurement:
     return Measurement(
         id=strawberry.ID(encode_id("Measurement", slug)),
         slug=slug,
-        model_slug=row["model_slug"],
-        gpu_slug=row["gpu_slug"],
-        quant_slug=row["quant_slug"],
-        phase=row["kind"],
+        model_slug=intern(row["model_slug"]),
+        gpu_slug=intern(row["gpu_slug"]),
+        quant_slug=intern(row["quant_slug"]),
+        phase=intern(row["kind"]),
         tokens_per_second=float(row["tok_s"]),
         engine=row.get("engine"),
         backend=row.get("backend"),
@@ -184,6 +185,7 @@ def _measurement(row: Mapping[str, Any]) -> Measurement:
         prompt_tokens=None if prompt is None else int(prompt),
         exact={row.get("model_match"), row.get("gpu_match"), row.get("quant_match")} == {"exact"},
         date=row.get("date"),
-        source_url=row["source_url"],
-        note=row.get("source_note"),
+        # Most rows share their texts with others of the same source.
+        source_url=intern(row["source_url"]),
+        note=None if row.get("source_note") is None else intern(row["source_note"]),
     )
