@@ -21,6 +21,8 @@ _BY_ARCHITECTURE = (
     ("gcn", "gcn"), ("(m1", "apple-m1"), ("(m2", "apple-m2"), ("(m3", "apple-m3"), ("(m4", "apple-m4"),
     ("(m5", "apple-m5"), ("xe", "xe"),
 )  # fmt: skip
+#: Generations that have chips with HBM and others with GDDR: ten times the compute capabilities of the former.
+_HBM_CAPABILITIES: Mapping[str, frozenset[int]] = {"ampere": frozenset({80}), "blackwell": frozenset({100, 103})}
 _HIGH_BANDWIDTH_BYTES_S = 1.2e12
 #: Scale of the clock of Apple GPUs, whose vendor states none; the fitted effects correct it.
 NOMINAL_APPLE_HZ = 1.4e9
@@ -38,9 +40,16 @@ def family_of(accelerator: Accelerator) -> str:
         if text in architecture:
             if accelerator.unified_memory and accelerator.vendor != "apple":
                 return f"{family}-shared"
-            server = accelerator.kind == "datacenter" and (accelerator.bandwidth_bytes_s or 0) > _HIGH_BANDWIDTH_BYTES_S
-            return f"{family}-hbm" if server and family in ("ampere", "blackwell") else family
+            return f"{family}-hbm" if family in _HBM_CAPABILITIES and _has_hbm(accelerator, family) else family
     return accelerator.vendor
+
+
+def _has_hbm(accelerator: Accelerator, family: str) -> bool:
+    """Whether it is the generation's large chip, with HBM: by its compute capability, else by the bandwidth of a server
+    part."""
+    if accelerator.compute_capability is not None:
+        return round(accelerator.compute_capability * 10) in _HBM_CAPABILITIES[family]
+    return accelerator.kind == "datacenter" and (accelerator.bandwidth_bytes_s or 0) > _HIGH_BANDWIDTH_BYTES_S
 
 
 def quant_class(quant: Quant) -> str:

@@ -13,7 +13,7 @@ from db.catalog_files import load_catalog
 from estimator import crossval
 from estimator.architecture import HYPER_CONNECTED_LAUNCHES
 from estimator.calibration import GRAPHS_AGE_YEARS, Calibration, Setup
-from estimator.effects import DECODE_FACTORS, factor_values, unit_clocks_s
+from estimator.effects import DECODE_FACTORS, factor_values, family_of, unit_clocks_s
 from estimator.fitting import PRIOR_SPREAD, Fitter, Observation, effect_names, fit, prior_spread, weights
 from estimator.speed import DECODE_TERMS
 from estimator.spread import DEPTH, depth_log, fit_spread, spread
@@ -175,6 +175,29 @@ def test_unit_clocks_fall_back_to_the_arithmetic_peak(missing: str) -> None:
     full = unit_clocks_s(accelerator("gpu-a"))
     assert full == pytest.approx(128 * 2.5e9)
     assert unit_clocks_s(accelerator("gpu-a", **{missing: None})) == pytest.approx(8e13 / 256)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "capability", "bandwidth", "family"),
+    [
+        ("Ampere", 8.0, 1.9e12, "ampere-hbm"),
+        ("Ampere", 8.0, 0.93e12, "ampere-hbm"),
+        ("Ampere", 8.6, 0.7e12, "ampere"),
+        ("Blackwell", 10.0, 8e12, "blackwell-hbm"),
+        ("Blackwell Ultra", 10.3, 8e12, "blackwell-hbm"),
+        ("Blackwell", 12.0, 1.8e12, "blackwell"),
+        ("Rubin", None, 2.2e13, "blackwell-hbm"),
+        ("Blackwell", None, 0.9e12, "blackwell"),
+        ("Hopper", 9.0, 3.4e12, "hopper"),
+    ],
+)
+def test_the_chip_and_not_the_slot_tells_hbm_from_gddr(
+    architecture: str, capability: float | None, bandwidth: float, family: str
+) -> None:
+    card = accelerator(
+        "card", architecture, kind="datacenter", compute_capability=capability, bandwidth_bytes_s=bandwidth
+    )
+    assert family_of(card) == family
 
 
 @pytest.mark.parametrize(
