@@ -58,6 +58,33 @@ def test_quantized_weights_are_multiplied_at_the_integer_rate_that_geforce_cards
 
 
 @pytest.mark.parametrize(
+    ("card", "sibling", "least"),
+    [
+        ("rtx-5090-d", "rtx-5090", 0.7),
+        ("rtx-5090-d-v2", "rtx-5090", 0.7),
+        ("l20", "l40", 0.6),
+        ("jetson-agx-xavier-32-gb", "jetson-orin-nano-8-gb", 0.9),
+        ("jetson-thor-t4000", "jetson-thor-t5000", 0.5),
+    ],
+)
+def test_matrix_units_are_not_mistaken_for_shaders(card: str, sibling: str, least: float) -> None:
+    for weights in ("q4-k-m", "f16", "bf16"):
+        peaks = [weight_peak(gpu(each), Backend.CUDA, quant(weights)) for each in (card, sibling)]
+        assert least < peaks[0] / peaks[1] < 1.2
+
+
+def test_less_of_the_same_chip_is_no_faster() -> None:
+    for slower, faster in (("b100", "b200"), ("jetson-thor-t4000", "jetson-thor-t5000"), ("rtx-5090-d", "rtx-5090")):
+        speeds = [ask("qwen3-0.6b", each, "q4-k-m") for each in (slower, faster)]
+        assert speeds[0].decode is not None
+        assert speeds[1].decode is not None
+        assert speeds[0].decode.value < speeds[1].decode.value
+        assert speeds[0].prefill is not None
+        assert speeds[1].prefill is not None
+        assert speeds[0].prefill.value < speeds[1].prefill.value
+
+
+@pytest.mark.parametrize(
     ("device", "backend", "weights", "fact"),
     [
         ("tesla-p40", Backend.CUDA, "q4-k-m", "int8_ops"),
