@@ -42,6 +42,8 @@ ATTENTION_MIXERS = frozenset({Mixer.FULL, Mixer.SLIDING, Mixer.CHUNKED, Mixer.IN
 #: Architectures whose GGUF files carry the MTP layers, which llama.cpp skips at load.
 MTP_STORED_ARCHITECTURES = frozenset({"Glm4MoeForCausalLM"})
 WINDOWED_MIXERS = frozenset({Mixer.SLIDING, Mixer.CHUNKED})
+#: Architectures whose window llama.cpp does not read, so that it keeps every cell (src/models/llama.cpp, starcoder2.cpp).
+WINDOW_NOT_READ = frozenset({"MistralForCausalLM", "Starcoder2ForCausalLM"})
 #: A layer with hyper-connections mixes its residual streams before and after each part: llama.cpp's graph of DeepSeek V4
 #: has 8,000 nodes for 43 layers with the mixing fused (ggml-org/llama.cpp#25585), that of a Llama some 1,000 for 32.
 HYPER_CONNECTED_LAUNCHES = 6.0
@@ -284,6 +286,7 @@ def _layer(slug: str, facts: Mapping[str, Any], index: int) -> Layer:
         window = attention.get("chunk_size")
     if mixer in WINDOWED_MIXERS:
         window = int(_need(slug, "attention.sliding_window", window))
+        window = None if facts["architecture"] in WINDOW_NOT_READ else window
     norms = (facts.get("norms") or {}).get("per_layer", 2)
     if feed_forward is FeedForward.DENSE:
         width = int(_need(slug, "intermediate_size", values.get("intermediate_size")))

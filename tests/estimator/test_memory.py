@@ -131,6 +131,14 @@ def test_compute_buffers_of_a_layer_split() -> None:
     assert (split_compute_bytes(one, one, one, one, 1) == one).all()
 
 
+@pytest.mark.parametrize("slug", ["mistral-7b-v0.1", "starcoder2-3b", "starcoder2-7b", "starcoder2-15b"])
+def test_a_window_that_the_engine_does_not_read_saves_nothing(slug: str) -> None:
+    model = model_of(slug)
+    elements = sum(2 * layer.kv_heads * layer.key_dim for layer in model.layers)
+    held = cache_shape(model).bytes_per_layer(16_384, CacheType.F16)[0].sum()
+    assert held == 16_384 * elements * 2
+
+
 def test_slots_of_one_unified_cache() -> None:
     """Several slots in one cache: cells are shared, a sliding window is kept per slot."""
     rows = rows_with("--kv-unified")
