@@ -166,8 +166,11 @@ def decode_seconds(work: DecodeWork, coef: SpeedCoefficients) -> Floats:
     fixed = layer * coef.layer + expert_layer * coef.expert_layer + token * coef.token
     if np.any(work.batch > 1):
         arithmetic = work.batch * (work.flops + work.attention_flops) / coef.peak_flops * coef.linear * share
-        # Without a known arithmetic peak nothing says how far streams may share a read, so they take turns.
-        arithmetic = np.where(np.isfinite(arithmetic), arithmetic, work.batch * read)
+        # Without a known arithmetic peak nothing says how far streams may share a read, so they take turns at the weights;
+        # what is read of the context is that of all of them already.
+        alone = dense * coef.dense + routed / expert_spread(work) * coef.routed + unpack * coef.unpack
+        turns = work.batch * alone * share + context
+        arithmetic = np.where(np.isfinite(arithmetic), arithmetic, turns)
         read = np.where(work.batch > 1, np.maximum(read, arithmetic), read)
     host_dense = (work.host_dense_bytes + work.host_kv_bytes) / work.host_bandwidth_bytes_s * coef.host
     host_routed = work.host_routed_bytes * expert_spread(work) / work.host_bandwidth_bytes_s * coef.host_expert

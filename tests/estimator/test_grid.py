@@ -205,6 +205,24 @@ def test_streams_that_pick_other_experts_read_more_of_them_from_system_memory_to
     assert added[1] > 5 * added[0] > 0
 
 
+@pytest.mark.parametrize("slug", ["llama-3.1-8b", "qwen3-30b-a3b"])
+def test_streams_that_take_turns_get_no_less_together_than_one_alone(slug: str) -> None:
+    architecture = specs.architecture(CATALOG.models[slug])
+    processor = specs.accelerator(CATALOG.gpus["cpu-ddr5-5600-2ch"])
+    plain = EstimateRequest(
+        quant=specs.quant(CATALOG.quants["q4-k-m"]), accelerator=processor, host=HOST, context_tokens=4096,
+        depth_tokens=4000, output_tokens=96,
+    )  # fmt: skip
+
+    def together(batch: int) -> float:
+        found = estimate(architecture, replace(plain, batch=batch), CALIBRATION).decode
+        assert found is not None
+        return found.value * batch
+
+    alone = together(1)
+    assert all(alone * 0.999 <= together(batch) < alone * 1.2 for batch in (2, 4, 8))
+
+
 def test_the_thin_entities_name_the_missing_fact() -> None:
     with pytest.raises(MissingFactError, match="which kind of attention") as thin:
         specs.architecture(CATALOG.models["qwen3.8-flash-next"])
