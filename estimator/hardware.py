@@ -22,6 +22,8 @@ VLLM_ROCM_TARGETS = frozenset(
 )
 #: AMD targets with FP8 matrix units: CDNA 3, CDNA 4, RDNA 4.
 FP8_ROCM_TARGETS = frozenset({"gfx942", "gfx950", "gfx1200", "gfx1201"})
+#: System memory that the operating system and programs keep, bytes.
+HOST_RESERVE_BYTES = 4 * 1024**3
 #: Architectures that neither llama.cpp nor its fronts can convert.
 NO_GGUF = frozenset({"MiniMaxM1ForCausalLM", "MiniMaxText01ForCausalLM"})
 #: Not in llama.cpp's list of architectures; Ollama runs both with code of its own.
@@ -177,14 +179,15 @@ def usable_bytes(accelerator: Accelerator, host_memory_bytes: int | None = None)
     """Device memory that an engine may fill, bytes; None when the device's memory size is unknown.
 
     Unified memory: the platform's measured limit, else its default fraction. Discrete cards: what the driver reports,
-    else the nominal size. ``host_memory_bytes`` stands in for devices that use the computer's own memory.
+    else the nominal size. ``host_memory_bytes`` stands in for devices that use the computer's own memory, of which they
+    leave the operating system its part.
     """
     if accelerator.usable_bytes is not None:
         return accelerator.usable_bytes
     memory = accelerator.memory_bytes
-    if memory is None and accelerator.unified_memory:
-        memory = host_memory_bytes
+    fraction = accelerator.usable_fraction if accelerator.unified_memory else None
+    if memory is None and accelerator.unified_memory and host_memory_bytes is not None:
+        memory = host_memory_bytes if fraction is not None else max(host_memory_bytes - HOST_RESERVE_BYTES, 0)
     if memory is None:
         return None
-    fraction = accelerator.usable_fraction if accelerator.unified_memory else None
     return memory if fraction is None else int(memory * fraction)

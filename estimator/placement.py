@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from estimator.architecture import ModelArchitecture
 from estimator.cache import pad
 from estimator.cards import Parts, compute_of_cards
+from estimator.hardware import HOST_RESERVE_BYTES
 from estimator.kept import kept_within
 from estimator.memory import PIPELINE_COPIES, offload_compute_bytes
 from estimator.needs import Needs
@@ -29,8 +30,6 @@ from estimator.verdict import DOES_NOT_FIT, FITS, FITS_TIGHTLY, FITS_WITH_OFFLOA
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-#: System memory that the operating system and programs keep, bytes.
-HOST_RESERVE_BYTES = 4 * 1024**3
 #: Longest context reported for a model whose own limit is unknown, tokens.
 UNKNOWN_CONTEXT_LIMIT = 1 << 24
 ALL_GPU, EXPERTS, LAYERS, CPU_ONLY, NOTHING = (

@@ -106,3 +106,10 @@ def test_usable_memory_is_the_measured_limit_then_the_default_share_then_all() -
     assert usable_bytes(replace(shared, usable_bytes=20 * GIB)) == 20 * GIB
     assert usable_bytes(device(memory_bytes=None)) is None
     assert usable_bytes(replace(shared, memory_bytes=None), 64 * GIB) == 48 * GIB
+
+
+def test_a_processor_leaves_the_operating_system_its_memory() -> None:
+    processor = device(kind="cpu", unified_memory=True, memory_bytes=None, backends=(Backend.CPU,))
+    assert usable_bytes(processor, 64 * GIB) == 60 * GIB
+    assert usable_bytes(processor, 2 * GIB) == 0
+    assert usable_bytes(processor) is None
