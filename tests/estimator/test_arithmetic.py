@@ -73,6 +73,15 @@ def test_matrix_units_are_not_mistaken_for_shaders(card: str, sibling: str, leas
         assert least < peaks[0] / peaks[1] < 1.2
 
 
+def test_a_laptop_is_as_near_to_its_peak_as_the_desktop_card_of_its_chip() -> None:
+    shares = []
+    for each in ("gtx-1660-ti-laptop", "gtx-1660-ti"):
+        prefill = ask("qwen3-0.6b", each, "q4-k-m", prompt_tokens=512, output_tokens=32).prefill
+        assert prefill is not None
+        shares.append(prefill.value / weight_peak(gpu(each), Backend.CUDA, quant("q4-k-m")))
+    assert 0.85 < shares[0] / shares[1] < 1.1
+
+
 def test_less_of_the_same_chip_is_no_faster() -> None:
     for slower, faster in (("b100", "b200"), ("jetson-thor-t4000", "jetson-thor-t5000"), ("rtx-5090-d", "rtx-5090")):
         speeds = [ask("qwen3-0.6b", each, "q4-k-m") for each in (slower, faster)]
