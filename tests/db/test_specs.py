@@ -8,6 +8,7 @@ import pytest
 
 from db import specs
 from db.catalog_files import Catalog, load_catalog
+from estimator.hardware import usable_bytes
 from estimator.types import FACT_WORDS, Backend, Engine, MissingFactError, QuantFormat, missing_fact
 
 
@@ -34,6 +35,16 @@ def test_peaks_without_matrix_units_are_those_of_the_shaders(catalog: Catalog) -
     assert pascal.matrix_flops == pascal.fp32_flops
     apple = specs.accelerator(catalog.gpus["apple-m2-ultra-76c-192gb"])
     assert apple.matrix_flops == apple.fp32_flops
+
+
+@pytest.mark.parametrize(
+    ("slug", "nominal_gib"),
+    [("jetson-agx-orin-64-gb", 64), ("jetson-thor-t5000", 128), ("jetson-orin-nano-super-8-gb", 8), ("dgx-spark", 128)],
+)
+def test_a_board_has_the_memory_that_its_driver_reports(catalog: Catalog, slug: str, nominal_gib: int) -> None:
+    usable = usable_bytes(specs.accelerator(catalog.gpus[slug]))
+    assert usable is not None
+    assert 0.9 * nominal_gib * specs.GIB < usable < nominal_gib * specs.GIB
 
 
 def test_unknown_facts_stay_unknown(catalog: Catalog) -> None:
