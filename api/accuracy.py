@@ -137,16 +137,17 @@ def shipped_terms(kind: str, measured: Sequence[MeasuredRow]) -> crossval.Shippe
 
 def _measured(
     observations: Sequence[Observation], quants: Sequence[str], residual: Any
-) -> dict[str, dict[str, tuple[float, list[str]]]]:
-    """Model -> GPU -> (shrunk residual of the pair, quants measured)."""
-    pairs: dict[tuple[str, str], list[int]] = defaultdict(list)
+) -> dict[str, dict[str, dict[str, tuple[float, list[str]]]]]:
+    """Model -> GPU -> engine and backend -> (shrunk residual, quants measured)."""
+    found: dict[tuple[str, str, str], list[int]] = defaultdict(list)
     for index, each in enumerate(observations):
-        pairs[each.model, each.gpu].append(index)
-    out: dict[str, dict[str, tuple[float, list[str]]]] = defaultdict(dict)
-    for (model, gpu), members in sorted(pairs.items()):
+        found[each.model, each.gpu, each.stack].append(index)
+    out: dict[str, dict[str, dict[str, tuple[float, list[str]]]]] = {}
+    for (model, gpu, stack), members in sorted(found.items()):
         shift = crossval.measured_shift([float(residual[index]) for index in members])
-        out[model][gpu] = (shift, sorted({quants[index] for index in members}))
-    return dict(out)
+        of_gpu = out.setdefault(model, {}).setdefault(gpu, {})
+        of_gpu[stack] = (shift, sorted({quants[index] for index in members}))
+    return out
 
 
 def strata_residuals(

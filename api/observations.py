@@ -20,12 +20,13 @@ from db.catalog_files import Catalog
 from estimator.architecture import ModelArchitecture
 from estimator.arithmetic import LLAMA_CPP_STEP_TOKENS, matrix_peak, power_log, step_tokens, weight_peak
 from estimator.calibration import GRAPHS_AGE_YEARS
-from estimator.effects import factor_values, unit_clocks_s
+from estimator.effects import factor_values, stack_of, unit_clocks_s
 from estimator.fitting import Observation
 from estimator.hardware import backends_of, usable_bytes
 from estimator.needs import Situation, needs
 from estimator.speed import (
     ATTEND_FLOPS_PER_UNIT_CLOCK,
+    DECODE_TERMS,
     EXPERT_LAYER_S,
     LAYER_S,
     TOKEN_S,
@@ -41,6 +42,8 @@ from estimator.types import Accelerator, Backend, Engine, MissingFactError, Quan
 REFERENCE_YEAR = 2026 + 9 / 12
 #: Age given to a row that states no date.
 UNDATED_AGE_YEARS = 0.5
+#: Share of the stated bandwidth that no decode row can need: overclocked memory reaches a tenth more.
+MOST_OF_BANDWIDTH = 1.1
 #: Lengths of a row that states none: llama-bench's own.
 DEFAULT_PROMPT_TOKENS = 512
 DEFAULT_OUTPUT_TOKENS = 128
@@ -134,6 +137,9 @@ class Observer:
             if decode
             else _prefill_terms(row, accelerator, model, quant, scale, backend, engine)
         )
+        if decode and sum(terms[: DECODE_TERMS.index("attend")]) * float(row["tok_s"]) > MOST_OF_BANDWIDTH:
+            # What it reads takes longer than it states: other weights, or drafted tokens.
+            return None
         age = age_years(row.get("date"))
         tokens = 1.0 if decode else float(row.get("n_prompt") or DEFAULT_PROMPT_TOKENS)
         observation = Observation(
@@ -157,6 +163,7 @@ class Observer:
             model=model.slug,
             depth_tokens=float(row.get("depth") or 0),
             slopes=slopes,
+            stack=stack_of(engine, backend.value),
         )
         return MeasuredRow(row, row["kind"], accelerator, model, quant, backend, engine, observation)
 

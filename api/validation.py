@@ -16,7 +16,7 @@ import numpy as np
 
 from api import file_sizes, load_logs
 from api.accuracy import FACTORS, STARTS, new_of, shipped_terms, strata_residuals
-from api.observations import CLEARLY_FITS, MeasuredRow, Observer, why_left_out
+from api.observations import CLEARLY_FITS, MOST_OF_BANDWIDTH, MeasuredRow, Observer, why_left_out
 from api.parallel import several_section
 from api.peers import PEERS
 from api.verdicts import verdict_section
@@ -76,7 +76,8 @@ def _head(rows: Sequence[Mapping[str, Any]], measured: Sequence[MeasuredRow], ca
         "",
         *(f"- {count:,}: {reason}" for reason, count in reasons.most_common()),
         f"- {len(rows) - len(measured) - reasons.total():,}: whether weights were offloaded is not stated and they fill "
-        f"more than {CLEARLY_FITS:.0%} of the memory, they cannot have fitted at all, or a fact of the GPU or model is unknown",
+        f"more than {CLEARLY_FITS:.0%} of the memory, they cannot have fitted at all, a token would read more than "
+        f"{MOST_OF_BANDWIDTH:.0%} of what the memory gives, or a fact of the GPU or model is unknown",
         "",
         "## Left out in cross-validation",
         "",

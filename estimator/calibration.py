@@ -25,11 +25,13 @@ from estimator.effects import (
     OVERALL_FACTORS,
     PREFILL_FACTORS,
     SLOPES,
+    chip_of,
     effect_name,
     engine_factor,
     factor_values,
     family_of,
     quant_class,
+    stack_of,
     unit_clocks_s,
 )
 from estimator.parallel import PIPELINED_BACKENDS, TENSOR_PARALLEL_ENGINES, is_linked, parallel_of, peer_bytes_s
@@ -82,8 +84,9 @@ _KEPT_CLASSES = 16_384
 class SpeedCoefficients:
     """What the speed model needs of a device, a quant and a model: numbers, or arrays of one common shape.
 
-    Each term has a coefficient on its ideal seconds; ``*_overall`` multiply the whole time on the device; ``host*``
-    and ``link`` are those of system memory (layers, experts, and fixed per layer) and the link. ``*_low`` and ``*_high``
+    Each term has a coefficient on its ideal seconds; ``*_overall`` multiply the whole time on the device, and
+    ``*_shift`` are the logs of what rows of the very configuration have added to them; ``host*`` and ``link`` are those
+    of system memory (layers, experts, and fixed per layer) and the link. ``*_low`` and ``*_high``
     are logs of the ends of a range of tok/s at an empty context (``offload_*`` where weights are in system memory);
     deeper ones widen it by ``*_depth`` (:mod:`estimator.spread`). ``parallel`` are the constants of several devices,
     ``tensor_parallel`` and ``pipelines`` tell how they share the model, ``linked`` over which link, and ``seen`` whether
@@ -110,6 +113,8 @@ class SpeedCoefficients:
     step: Any
     thinness: Any
     prefill_overall: Any
+    decode_shift: Any
+    prefill_shift: Any
     host: Any
     host_layer: Any
     host_expert: Any
@@ -205,7 +210,7 @@ class Calibration:
         base = self._bases.get(setup) or self._keep(setup, self._base(setup))
         found = self._with_model(model, setup, base)
         if not flash_attention:
-            found = replace(found, decode_overall=found.decode_overall * self._without_flash(setup))
+            found = replace(found, cache=found.cache * self._without_flash(setup))
         return self._aged(found, setup, build_age_years) if build_age_years else found
 
     def _keep(self, setup: Setup, base: _Base) -> _Base:
@@ -256,6 +261,8 @@ class Calibration:
             **{term: values[n + k] for k, term in enumerate(PREFILL_TERMS)},
             decode_overall=values[-2],
             prefill_overall=values[-1],
+            decode_shift=np.zeros(peak.size),
+            prefill_shift=np.zeros(peak.size),
             thinness=float(self._prefill.get("thinness", 0.0)),
             host=float(offload["host"]),
             host_layer=float(offload["host_layer"]),
@@ -287,9 +294,9 @@ class Calibration:
         out[_PER_WEIGHT] += self.evening(gpu, backend, engine, quant, is_moe)
         out[_OF_POWER] += self._prefill.get("power", 0.0) * power_log(gpu, weight_peak(gpu, backend, quant))
         for index, effects, term in _OF_ONE_GPU:
-            out[index] += (self._decode if effects == "decode" else self._prefill).get(
-                effect_name(term, "gpu", gpu.slug), 0.0
-            )
+            known = self._decode if effects == "decode" else self._prefill
+            out[index] += known.get(effect_name(term, "gpu", gpu.slug), 0.0)
+            out[index] += known.get(effect_name(term, "chip", chip_of(gpu)), 0.0)
         return out
 
     def _class_logs(
@@ -300,7 +307,7 @@ class Calibration:
         found = self._classes.get(key)
         if found is None:
             self._make_room()
-            values = factor_values(gpu, backend, engine, quant, is_moe, "", "") | {"gpu": None}
+            values = factor_values(gpu, backend, engine, quant, is_moe, "", "") | {"gpu": None, "chip": None}
             logs = [_sum(self._decode, term, DECODE_FACTORS[term], values) for term in DECODE_TERMS]
             logs += [_sum(self._prefill, term, PREFILL_FACTORS[term], values) for term in PREFILL_TERMS]
             own = tuple(factor for factor in OVERALL_FACTORS if factor not in _MODEL_FACTORS)
@@ -360,30 +367,44 @@ class Calibration:
             names = (f"{model.architecture}|{vendor}" for vendor in base.vendors)
             of_vendor = [effects.get(effect_name("whole", "architecture|vendor", name), 0.0) for name in names]
             shift = shared + np.array(of_vendor)[base.vendor]
-            stratum = base.stratum[kind]
+            logs = np.repeat(shift, size)
             measured = self.data[kind]["measured"].get(model.slug, {})
             rows = [g for slug in measured for g in base.places.get(slug, ())]
             if rows:
-                stratum = stratum.copy()
+                stratum, own = base.stratum[kind].copy(), np.zeros(len(logs))
                 for g in rows:
-                    residual, slugs = measured[setup.gpus[g].slug]
-                    shift[g] += residual
-                    stratum[g * size : (g + 1) * size] = [0 if q.slug in slugs else 1 for q in setup.quants]
-                changes |= self._range_fields(kind, base.ranges[kind], stratum)
-            changes[f"{kind}_overall"] = getattr(base.table, f"{kind}_overall") * np.repeat(np.exp(shift), size)
+                    self._as_measured(setup, g, measured[setup.gpus[g].slug], own, stratum)
+                logs += own
+                changes |= self._range_fields(kind, base.ranges[kind], stratum) | {f"{kind}_shift": own}
+            changes[f"{kind}_overall"] = getattr(base.table, f"{kind}_overall") * np.exp(logs)
         if model.launches_per_layer != 1.0:
             changes["layer"] = base.table.layer * model.launches_per_layer
         return replace(base.table, **changes)
 
+    @staticmethod
+    def _as_measured(
+        setup: Setup, g: int, measured: Mapping[str, Any], shift: NDArray[np.float64], stratum: NDArray[np.int64]
+    ) -> None:
+        """Let the pairs of accelerator ``g`` know what its rows with the same engine and backend have shown."""
+        size = len(setup.quants)
+        codes = zip(setup.engine[g].tolist(), setup.backend[g].tolist(), setup.quants, strict=True)
+        for pair, (engine, backend, quant) in enumerate(codes, start=g * size):
+            if engine >= len(_ENGINES):
+                continue
+            found = measured.get(stack_of(setup.software or _ENGINES[engine].value, _BACKENDS[backend].value))
+            if found is not None:
+                shift[pair] += found[0]
+                stratum[pair] = STRATA.index("measured" if quant.slug in found[1] else "gpu")
+
     def _without_flash(self, setup: Setup) -> NDArray[np.float64]:
-        """How much longer a token takes without flash attention, shape (pairs,); 1 where no engine runs."""
+        """How much longer reads of the cache take without flash attention, shape (pairs,); 1 where no engine runs."""
         out = np.ones(setup.backend.shape)
         for g, gpu in enumerate(setup.gpus):
             for q, quant in enumerate(setup.quants):
                 if setup.backend[g, q] < len(_BACKENDS):
                     backend = _BACKENDS[setup.backend[g, q]]
                     values = factor_values(gpu, backend, "", quant, setup.is_moe, "", "", flash_attention=False)
-                    out[g, q] = math.exp(_sum(self._decode, "whole", NO_FLASH_FACTORS, values))
+                    out[g, q] = math.exp(_sum(self._decode, "cache", NO_FLASH_FACTORS, values))
         return out.ravel()
 
     def _aged(self, table: SpeedCoefficients, setup: Setup, years: float) -> SpeedCoefficients:

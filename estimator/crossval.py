@@ -156,10 +156,13 @@ def measured_shift(residuals: Sequence[float]) -> float:
 def leave_one_out(
     observations: Sequence[Observation], quants: Sequence[str], residual: Floats
 ) -> tuple[list[int], Floats]:
-    """Residual of each row after its configuration's other rows corrected it; rows alone in theirs are left out."""
-    groups: dict[tuple[str, str, str], list[int]] = defaultdict(list)
+    """Residual of each row after its configuration's other rows corrected it; rows alone in theirs are left out.
+
+    A configuration is a GPU, model, quant, engine and backend.
+    """
+    groups: dict[tuple[str, ...], list[int]] = defaultdict(list)
     for index, (each, quant) in enumerate(zip(observations, quants, strict=True)):
-        groups[each.gpu, each.model, quant].append(index)
+        groups[each.gpu, each.model, quant, each.stack].append(index)
     kept: list[int] = []
     values: list[float] = []
     for members in groups.values():

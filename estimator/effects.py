@@ -6,6 +6,7 @@ effects that apply. An effect that was never fitted is 0: thin data fall back to
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 
 from estimator.types import Accelerator, Backend, Engine, Quant, QuantFormat
@@ -23,6 +24,7 @@ _BY_ARCHITECTURE = (
 )  # fmt: skip
 #: Generations that have chips with HBM and others with GDDR: ten times the compute capabilities of the former.
 _HBM_CAPABILITIES: Mapping[str, frozenset[int]] = {"ampere": frozenset({80}), "blackwell": frozenset({100, 103})}
+_MEMORY_SIZE = re.compile(r"-\d+-?gb$")
 _HIGH_BANDWIDTH_BYTES_S = 1.2e12
 #: Scale of the clock of Apple GPUs, whose vendor states none; the fitted effects correct it.
 NOMINAL_APPLE_HZ = 1.4e9
@@ -52,6 +54,11 @@ def _has_hbm(accelerator: Accelerator, family: str) -> bool:
     return accelerator.kind == "datacenter" and (accelerator.bandwidth_bytes_s or 0) > _HIGH_BANDWIDTH_BYTES_S
 
 
+def chip_of(accelerator: Accelerator) -> str:
+    """Name without the size of the memory: parts that differ by that alone are nearly as fast as each other."""
+    return _MEMORY_SIZE.sub("", accelerator.slug)
+
+
 def quant_class(quant: Quant) -> str:
     """Kernel class of a quant: types whose kernels reach a similar share of the bandwidth."""
     if quant.format is not QuantFormat.GGUF:
@@ -76,6 +83,9 @@ _CLASS_BY_START = (
 HOST_FACTORS: tuple[str, ...] = ("wide-host", "windows")
 #: Options of a build or run that slow it and that nobody would choose; none is known of an estimate.
 OPTION_FACTORS: tuple[str, ...] = ("no-hipblaslt",)
+#: Factors of the reads of the cache in decode without flash attention, of any device and of a family's backend: they
+#: are repeated for query heads that share them, and so are those of the scores in between.
+NO_FLASH_FACTORS: tuple[str, ...] = ("no-flash", "no-flash|family|backend")
 #: NVIDIA generations whose kernels llama.cpp launches one by one: it replays CUDA graphs from compute capability 8.0 on.
 NO_GRAPH_FAMILIES = frozenset({"pascal", "volta", "turing"})
 #: Term -> the factors whose effects multiply its coefficient.
@@ -88,7 +98,7 @@ DECODE_FACTORS: Mapping[str, tuple[str, ...]] = {
         "", "backend", "family", "family|backend", "quant", "quant|vendor", "quant|family", "engine", "engine|vendor",
         "old|family", "moe", "moe|backend", "moe|family", "moe|quant",
     ),
-    "cache": ("", "backend", "family", "family|backend"),
+    "cache": ("", "backend", "family", "family|backend", *NO_FLASH_FACTORS),
     "attend": ("", "backend", "family|backend"),
     "unpack": ("", "quant", "backend"),
     "layer": ("", "backend", "family|backend", "engine", "old|family", "gpu", "no-graphs", *HOST_FACTORS),
@@ -106,11 +116,9 @@ PREFILL_FACTORS: Mapping[str, tuple[str, ...]] = {
 }  # fmt: skip
 #: Effects that multiply a number of the case and not a name: the terms of prefill that each acts on.
 SLOPES: Mapping[str, tuple[str, ...]] = {"thinness": ("linear",), "power": ("linear",)}
-#: Factors of decode without flash attention, of any device and of a family's backend.
-NO_FLASH_FACTORS: tuple[str, ...] = ("no-flash", "no-flash|family|backend")
 #: Factors of the whole time; ``age`` multiplies years before the reference date.
 OVERALL_FACTORS: tuple[str, ...] = (
-    "engine", "gpu", "architecture", "model", "architecture|vendor", *NO_FLASH_FACTORS, *HOST_FACTORS,
+    "engine", "gpu", "chip", "architecture", "model", "architecture|vendor", *HOST_FACTORS,
 )  # fmt: skip
 
 
@@ -127,6 +135,11 @@ def unit_clocks_s(accelerator: Accelerator) -> float:
 def engine_factor(engine: str) -> str | None:
     """Name of an engine with kernels of its own; None for llama.cpp and what runs it."""
     return None if engine in (Engine.LLAMA_CPP.value, Engine.OLLAMA.value) else engine
+
+
+def stack_of(engine: str, backend: str) -> str:
+    """Name of the software that a speed was measured with: what one has shown tells nothing of another."""
+    return f"{engine_factor(engine) or Engine.LLAMA_CPP.value}|{backend}"
 
 
 def factor_values(
@@ -166,6 +179,7 @@ def factor_values(
         "moe|family": f"{family}|{backend.value}" if is_moe else None,
         "moe|quant": kind if is_moe else None,
         "gpu": accelerator.slug,
+        "chip": chip_of(accelerator),
         "architecture": architecture,
         "architecture|vendor": f"{architecture}|{vendor}",
         "model": model,

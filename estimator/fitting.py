@@ -22,10 +22,10 @@ Floats = NDArray[np.float64]
 #: Prior standard deviation of the log of an effect, by factor. A term's own level is nearly free.
 PRIOR_SPREAD: Mapping[str, float] = {
     "": 1.5, "unpack": 0.25, "unpack/quant": 0.5, "backend": 0.3, "family": 0.3, "family|backend": 0.2, "quant": 0.25,
-    "quant|vendor": 0.15, "quant|family": 0.15, "engine": 0.4, "engine|vendor": 0.2, "old|family": 0.1, "moe": 0.6,
-    "attend/family|backend": 0.3, "moe|backend": 0.25, "moe|family": 0.2, "moe|quant": 0.2, "gpu": 0.17, "architecture": 0.10,
-    "architecture|vendor": 0.07, "model": 0.07, "age": 0.1, "thinness": 0.3, "power": 0.3, "no-flash": 0.1,
-    "no-flash|family|backend": 0.1, "no-graphs": 0.5, "wide-host": 0.6, "windows": 0.3,
+    "quant|vendor": 0.15, "quant|family": 0.15, "engine": 0.4, "engine|vendor": 0.2, "old|family": 0.1,
+    "attend/family|backend": 0.3, "moe": 1.0, "moe|backend": 0.4, "moe|family": 0.3, "moe|quant": 0.2, "gpu": 0.12,
+    "chip": 0.12, "architecture": 0.10, "architecture|vendor": 0.07, "model": 0.07, "age": 0.1, "thinness": 0.3,
+    "power": 0.3, "no-flash": 1.0, "no-flash|family|backend": 0.5, "no-graphs": 2.0, "wide-host": 0.6, "windows": 0.3,
     "no-hipblaslt": 0.5,
 }  # fmt: skip
 ROBUST_SCALE = 0.08
@@ -40,7 +40,7 @@ _TOLERANCE = 1e-6
 @dataclass(frozen=True, slots=True)
 class Observation:
     """One measured row as the fit sees it: ideal seconds per term, log of measured seconds, factor values, and what
-    each of ``SLOPES`` that applies multiplies."""
+    each of ``SLOPES`` that applies multiplies; ``stack`` is that of :func:`estimator.effects.stack_of`."""
 
     terms: tuple[float, ...]
     log_seconds: float
@@ -50,6 +50,7 @@ class Observation:
     model: str
     depth_tokens: float = 0.0
     slopes: Mapping[str, float] = field(default_factory=dict)
+    stack: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from estimator.architecture import ModelArchitecture
 from estimator.calibration import CALIBRATED, SpeedCoefficients
 from estimator.needs import Needs
-from estimator.parallel import kv_heads, ranges_of
+from estimator.parallel import kv_heads, on_several, ranges_of
 from estimator.placement import Placed, Rig
 from estimator.speed import DecodeWork, PrefillWork, decode_seconds, prefill_seconds
 from estimator.spread import depth_log
@@ -42,6 +42,9 @@ def pace(
     model: ModelArchitecture, tables: ModelTables, need: Needs, rig: Rig, placed: Placed, coef: SpeedCoefficients
 ) -> Pace:
     """Decode and prefill of every cell of ``placed``; ``coef`` is that of its pairs."""
+    several = rig.count > 1
+    if several:
+        coef = on_several(coef)
     step, work = decode_work(model, tables, need, rig, placed), prefill_work(model, tables, need, rig, placed)
     decode, prefill = decode_seconds(step, coef), prefill_seconds(work, coef)
     decode_width, prefill_width = widths(step.depth_tokens, work.depth_tokens, coef)
@@ -53,7 +56,6 @@ def pace(
         # A device without a known arithmetic peak has a decode speed and no prefill.
         prefill_tok_s[..., unknown] = ttft[..., unknown] = 0.0
     offloaded = False if placed.runs is not None else np.asarray(placed.on_host) > 0
-    several = rig.count > 1
     if several:
         coef = replace(coef, **ranges_of(coef))
     # What was measured had everything on one device, so a split load is at best calibrated.

@@ -10,7 +10,7 @@ share, and twice a layer the devices add up their partial sums over the link bet
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -134,6 +134,16 @@ def _sums(work: DecodeWork | PrefillWork, tokens: Any, steps: Any, coef: SpeedCo
     sums = SUMS_PER_LAYER * work.layers
     alone = work.gpu_count <= 1.0
     return np.asarray(np.where(alone, 0.0, sums * (steps * SUM_S * coef.parallel.sum + moved)))
+
+
+def on_several(coef: SpeedCoefficients) -> SpeedCoefficients:
+    """``coef`` for several devices: what rows on one have shown of a model says nothing of tensor parallel."""
+    own = {
+        f"{kind}_overall": getattr(coef, f"{kind}_overall")
+        * np.exp(np.where(coef.tensor_parallel, -getattr(coef, f"{kind}_shift"), 0.0))
+        for kind in ("decode", "prefill")
+    }
+    return replace(coef, **own)
 
 
 def ranges_of(coef: SpeedCoefficients) -> dict[str, Any]:

@@ -176,7 +176,10 @@ def decode_seconds(work: DecodeWork, coef: SpeedCoefficients) -> Floats:
     host_routed = work.host_routed_bytes * expert_spread(work) / work.host_bandwidth_bytes_s * coef.host_expert
     crossings = (work.host_layers * coef.host_layer + work.host_expert_layers * coef.host_expert_layer) * LAYER_S
     between = decode_exchange_seconds(work, coef) if several else 0.0
-    return np.asarray((read + fixed) * coef.decode_overall + (host_dense + host_routed + crossings + between))
+    # Fitted effects multiply, and where several of them favour one case they would promise more than the memory has.
+    floor = (dense + routed) * share + cache * cache_share
+    device = np.maximum((read + fixed) * coef.decode_overall, floor)
+    return np.asarray(device + (host_dense + host_routed + crossings + between))
 
 
 def stepped(work: PrefillWork, coef: SpeedCoefficients) -> PrefillWork:

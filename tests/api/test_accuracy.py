@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from api.accuracy import FACTORS, STARTS, data_hash, shipped_terms
-from api.observations import CLEARLY_FITS, Observer, micro_batch_of, stated_of, why_left_out
+from api.observations import CLEARLY_FITS, MeasuredRow, Observer, micro_batch_of, stated_of, why_left_out
 from api.offload import STARTS as HOST_STARTS
 from api.offload import solve, stated_placement
 from db import specs
@@ -107,6 +107,27 @@ def test_no_row_counts_that_cannot_have_been_on_its_device(rows: list[dict[str, 
     assert observer.observe([{**row, "depth": 200_000}]) == []
 
 
+def test_no_decode_counts_that_its_memory_cannot_give(rows: list[dict[str, Any]]) -> None:
+    observer = Observer(load_catalog())
+    row = next(
+        row
+        for row in rows
+        if row["kind"] == "decode" and row.get("gpu_slug") == "rtx-4090" and row.get("gpu_count") == 1
+    )
+    # 8.0 GB at 1,008 GB/s are read 126 times a second at most, 139 with overclocked memory.
+    row = {
+        **row,
+        "model_slug": "llama-3-8b",
+        "quant_slug": "q8-0",
+        "quant_match": "exact",
+        "offload": None,
+        "suspect": None,
+    }
+    row |= {"depth": 0, "n_gen": 128}
+    assert len(observer.observe([{**row, "tok_s": 130.0}])) == 1
+    assert observer.observe([{**row, "tok_s": 145.0}]) == []
+
+
 @pytest.mark.parametrize(
     ("host", "wide", "windows"),
     [
@@ -137,6 +158,12 @@ def test_a_row_states_that_it_went_without_hipblaslt(note: str, backend: Backend
     assert found == ({"no-hipblaslt"} if slowed else frozenset())
 
 
+def shift_of(calibration: Calibration, each: MeasuredRow) -> float:
+    """What rows of the model, accelerator, engine and backend of this one have shown."""
+    of_gpu = calibration.data[each.kind]["measured"][each.model.slug][each.accelerator.slug]
+    return float(of_gpu[each.observation.stack][0])
+
+
 def test_slow_hosts_of_localscore_do_not_slow_the_estimates_of_their_gpus(
     rows: list[dict[str, Any]], calibration: Calibration
 ) -> None:
@@ -147,7 +174,7 @@ def test_slow_hosts_of_localscore_do_not_slow_the_estimates_of_their_gpus(
         if each.kind == "decode" and each.observation.factors["wide-host"]
     ]
     assert len(wide) > 10
-    shifts = [calibration.data["decode"]["measured"][each.model.slug][each.accelerator.slug][0] for each in wide]
+    shifts = [shift_of(calibration, each) for each in wide]
     assert np.median(np.abs(shifts)) < 0.2
     assert calibration.data["decode"]["effects"]["whole/wide-host:yes"] > 0
 
@@ -192,7 +219,7 @@ def test_the_estimator_answers_what_was_fitted(rows: list[dict[str, Any]], calib
     fitted = Fit(effects, FACTORS[kind]).predict(list(shipped_terms(kind, chosen)(range(len(chosen)), effects)))
     compared = 0
     for each, log_seconds in zip(chosen, fitted, strict=True):
-        shift = calibration.data[kind]["measured"][each.model.slug][each.accelerator.slug][0]
+        shift = shift_of(calibration, each)
         tokens = 1 if kind == "decode" else int(each.row.get("n_prompt") or 512)
         request = EstimateRequest(
             quant=each.quant,

@@ -16,6 +16,7 @@ from estimator import calibration, verdict
 from estimator.calibration import Calibration
 from estimator.estimate import estimate, sweep
 from estimator.grid import FitBlock, evaluate_block, to_choose
+from estimator.tables import model_tables
 from estimator.types import STATUSES, Accelerator, Backend, EstimateRequest, MissingFactError, Quant, Status
 
 CATALOG = load_catalog()
@@ -203,6 +204,18 @@ def test_streams_that_pick_other_experts_read_more_of_them_from_system_memory_to
     added = [seconds(batch, 24) - seconds(batch, 0) for batch in (1, 16)]
     # Of 128 experts one token picks 8, sixteen tokens are expected to pick 82.
     assert added[1] > 5 * added[0] > 0
+
+
+@pytest.mark.parametrize("slug", ["ministral-3-8b", "qwen3-32b", "llama-3.1-8b"])
+def test_no_weights_are_read_faster_than_the_memory_gives_them(slug: str) -> None:
+    architecture = specs.architecture(CATALOG.models[slug])
+    block = block_of(slug)
+    active = model_tables(architecture, QUANTS).active
+    bandwidth = np.array([gpu.bandwidth_bytes_s for gpu in GPUS])
+    whole = block.status < verdict.FITS_WITH_OFFLOAD
+    share = block.decode_tok_s * active[None, :, None] / bandwidth[:, None, None]
+    assert whole.any()
+    assert share[whole & block.available[:, :, None]].max() <= 1.0 + 1e-6
 
 
 @pytest.mark.parametrize("slug", ["llama-3.1-8b", "qwen3-30b-a3b"])

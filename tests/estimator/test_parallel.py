@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import replace
 from itertools import pairwise
@@ -11,6 +12,7 @@ import pytest
 from db import specs
 from db.catalog_files import load_catalog
 from estimator.calibration import Calibration
+from estimator.effects import chip_of
 from estimator.estimate import estimate
 from estimator.parallel import HOP_S, is_linked, peer_bytes_s
 from estimator.spread import DEPTH, depth_log
@@ -26,7 +28,15 @@ def accelerator(slug: str) -> Accelerator:
     return specs.accelerator(CATALOG.gpus[slug])
 
 
-def ask(model: str, gpu: str | Accelerator, quant: str, count: int, **more: object) -> Estimate:
+def ask(
+    model: str,
+    gpu: str | Accelerator,
+    quant: str,
+    count: int,
+    *,
+    calibration: Calibration = CALIBRATION,
+    **more: object,
+) -> Estimate:
     device = accelerator(gpu) if isinstance(gpu, str) else gpu
     request = EstimateRequest(
         quant=specs.quant(CATALOG.quants[quant]),
@@ -35,7 +45,7 @@ def ask(model: str, gpu: str | Accelerator, quant: str, count: int, **more: obje
         host=HOST,
         **more,  # type: ignore[arg-type]
     )
-    answer = estimate(specs.architecture(CATALOG.models[model]), request, CALIBRATION)
+    answer = estimate(specs.architecture(CATALOG.models[model]), request, calibration)
     assert answer.status in (Status.FITS, Status.FITS_TIGHTLY)
     return answer
 
@@ -115,16 +125,21 @@ def test_tensor_parallel_beyond_the_kv_heads_takes_memory(model: str, heads: int
     assert full.memory.total_bytes <= full.memory.usable_bytes
 
 
-def test_without_flash_attention_a_token_takes_longer_and_a_prompt_as_long() -> None:
+def test_without_flash_attention_the_cache_takes_longer_and_a_prompt_as_long() -> None:
     effects = CALIBRATION.data["decode"]["effects"]
-    on, off = (
-        ask("llama-3.1-8b", "strix-halo-8060s-128gb", "q4-k-m", 1, flash_attention=each) for each in (True, False)
-    )
-    names = ("no-flash:yes", f"no-flash|family|backend:strix-halo|{on.backend.value if on.backend else ''}")
-    slower = math.exp(sum(effects.get(f"whole/{name}", 0.0) for name in names))
-    assert slower > 1.02
-    assert decode_s(off) / decode_s(on) == pytest.approx(slower, rel=1e-5)
-    assert prefill(off) == pytest.approx(prefill(on), rel=1e-6)
+
+    def asked(depth_tokens: int, flash_attention: bool) -> Estimate:
+        options = {"depth_tokens": depth_tokens, "flash_attention": flash_attention}
+        return ask("llama-3.1-8b", "strix-halo-8060s-128gb", "q4-k-m", 1, **options)
+
+    (near_on, near_off), (far_on, far_off) = ([asked(depth, each) for each in (True, False)] for depth in (1000, 9000))
+    names = ("no-flash:yes", f"no-flash|family|backend:strix-halo|{far_on.backend.value if far_on.backend else ''}")
+    slower = math.exp(sum(effects.get(f"cache/{name}", 0.0) for name in names))
+    assert slower > 1.5
+    # The slope over the depth is what is read of the cache, and a little arithmetic that stays as it is.
+    grown = (decode_s(far_off) - decode_s(near_off)) / (decode_s(far_on) - decode_s(near_on))
+    assert 1.5 < grown <= slower * (1 + 1e-6)
+    assert prefill(far_off) == pytest.approx(prefill(far_on), rel=1e-6)
 
 
 def test_prompts_gain_by_the_vendors_link() -> None:
@@ -165,6 +180,26 @@ def test_a_configuration_measured_on_one_device_is_not_measured_on_several(quant
         assert speed.high / speed.value == pytest.approx(high, rel=0.02)
 
 
+def test_rows_on_one_device_say_nothing_of_tensor_parallel() -> None:
+    shift, quants = CALIBRATION.data["decode"]["measured"]["gemma-4-12b"]["rtx-3090"]["vllm|CUDA"]
+    assert "awq-int4" in quants
+    assert abs(shift) > 0.1
+    forgotten = json.loads(json.dumps(CALIBRATION.data))
+    del forgotten["decode"]["measured"]["gemma-4-12b"]["rtx-3090"]
+    without = Calibration(forgotten, "without")
+
+    def both(count: int) -> tuple[float, float]:
+        one, other = (
+            ask("gemma-4-12b", "rtx-3090", "awq-int4", count, calibration=each) for each in (CALIBRATION, without)
+        )
+        return decode_s(one), decode_s(other)
+
+    known, unknown = both(1)
+    assert known / unknown == pytest.approx(math.exp(shift), rel=1e-3)
+    known, unknown = both(2)
+    assert known == pytest.approx(unknown, rel=1e-9)
+
+
 @pytest.mark.parametrize("count", [1, 2])
 def test_a_deeper_context_widens_the_range_on_one_device_and_on_several(count: int) -> None:
     shallow, deep = (ask("llama-3.1-8b", "rtx-3090", "q2-k", count, depth_tokens=depth) for depth in (0, 32768))
@@ -195,3 +230,27 @@ def test_a_split_load_keeps_its_own_range_at_every_depth() -> None:
         assert answer.decode is not None
         assert answer.decode.low / answer.decode.value == pytest.approx(offload["low"], rel=1e-4)
         assert answer.decode.high / answer.decode.value == pytest.approx(offload["high"], rel=1e-4)
+
+
+def test_what_one_backend_has_shown_tells_nothing_of_another() -> None:
+    measured = CALIBRATION.data["decode"]["measured"]["llama-2-7b"]["rtx-3090"]
+    assert [stack for stack in measured if stack.startswith("llama.cpp|")] == ["llama.cpp|CUDA"]
+    assert "q4-0" in measured["llama.cpp|CUDA"][1]
+    cuda, vulkan = (
+        ask("llama-2-7b", "rtx-3090", "q4-0", 1, backend=backend) for backend in (Backend.CUDA, Backend.VULKAN)
+    )
+    assert cuda.decode is not None
+    assert vulkan.decode is not None
+    assert cuda.decode.evidence is Evidence.MEASURED
+    assert vulkan.decode.evidence is Evidence.CALIBRATED
+
+
+def test_parts_that_differ_by_the_size_of_their_memory_share_what_one_has_shown() -> None:
+    effects = CALIBRATION.data["decode"]["effects"]
+    name = max((each for each in effects if each.startswith("whole/chip:")), key=lambda each: abs(effects[each]))
+    slug = name.removeprefix("whole/chip:")
+    twin = next(gpu for gpu in CATALOG.gpus if chip_of(accelerator(gpu)) == slug)
+    other = replace(accelerator(twin), slug=f"{slug}-999gb")
+    stranger = replace(other, slug="another-card")
+    known, unknown = (decode_s(ask("llama-3.2-1b", each, "q4-k-m", 1)) for each in (other, stranger))
+    assert known / unknown == pytest.approx(math.exp(effects[name]), rel=1e-6)
