@@ -191,7 +191,7 @@ class StoredCell:
 
     @property
     def prefill(self) -> Speed | None:
-        """Speed of reading the prompt; None when nothing runs."""
+        """Speed of reading the prompt; None when nothing runs or no arithmetic peak is known."""
         figures = self.prefill_figures
         return None if figures is None else Speed(*figures)
 
@@ -211,13 +211,15 @@ class StoredCell:
         if row[4] >> (FLAG_BITS * row[0]) & STATUS_MASK > LAST_RUNNING_STATUS:
             return None
         band, value = ranges(row), prefill_value(row)
+        if not value:
+            return None
         return value, value * band[4], value * band[5], EVIDENCES[band[1]]
 
     @property
     def ttft_ms(self) -> float | None:
-        """Time to the first token, milliseconds; None when nothing runs."""
-        row = self.row
-        return _float(row[6]) if row[4] >> (FLAG_BITS * row[0]) & STATUS_MASK <= LAST_RUNNING_STATUS else None
+        """Time to the first token, milliseconds; None when nothing runs or no arithmetic peak is known."""
+        bits = self.row[6]
+        return _float(bits) if bits else None
 
     @property
     def safe_context_tokens(self) -> int:
@@ -237,7 +239,7 @@ def decode_value(row: Sequence[Any]) -> float:
 
 
 def prefill_value(row: Sequence[Any]) -> float:
-    """Prefill speed of a stored row that runs, tokens per second."""
+    """Prefill speed of a stored row, tokens per second; 0 when nothing runs or no arithmetic peak is known."""
     value: float = _FLOAT.unpack_from(row[9], 4 * row[0])[0]
     return value
 

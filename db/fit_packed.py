@@ -3,7 +3,7 @@
 No column holds these, so every row that passes is read, as one packed text for each model and quantization; numpy unpacks
 and sorts. That is fit for few models or accelerators only: some hundred thousand rows at the most.
 
-What has no such figure (nothing runs, no engine, no known price) comes last in both directions.
+What has no such figure (nothing runs, no engine, no known peak or price) comes last in both directions.
 """
 
 from __future__ import annotations
@@ -176,7 +176,7 @@ def _parts(read: _Read, at: Array, slot: int, order: Sequence[FitOrder], prices:
     for each in order:
         if each.field is FitField.PREFILL:
             bits = np.ascontiguousarray(records["rest"]["prefill"][:, slot]).view("<i4")
-            found.append(np.where(status <= LAST_RUNNING_STATUS, bits, _NONE))
+            found.append(np.where((status <= LAST_RUNNING_STATUS) & (bits > 0), bits, _NONE))
         elif each.field is FitField.MEMORY:
             found.append(np.where(status == _UNSUPPORTED, _NONE, _totals(read, at, slot)))
         elif each.field is FitField.PRICE:

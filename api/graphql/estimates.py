@@ -167,9 +167,11 @@ class Estimate:
         description="Speed of answer tokens of one sequence; null when it cannot run."
     )
     prefill: SpeedEstimate | None = strawberry.field(
-        description="Speed of reading the prompt; null when it cannot run."
+        description="Speed of reading the prompt; null when it cannot run, or the accelerator's arithmetic peak is unknown."
     )
-    ttft_ms: float | None = strawberry.field(description="Time to the first token after the prompt, milliseconds.")
+    ttft_ms: float | None = strawberry.field(
+        description="Time to the first token after the prompt, milliseconds; null where `prefill` is."
+    )
     safe_context_tokens: int = strawberry.field(description="Longest context that fits without (more) offload, tokens.")
     context_tokens: int = strawberry.field(description="Context that was allocated, tokens.")
     score: float = strawberry.field(description="0 to 100.")

@@ -193,9 +193,11 @@ class Fit(Node):
     placement: FitPlacement = strawberry.field(description="What sits where.")
     decode: SpeedEstimate | None = strawberry.field(description="Speed of answer tokens; null when it cannot run.")
     prefill: SpeedEstimate | None = strawberry.field(
-        description="Speed of reading the prompt; null when it cannot run."
+        description="Speed of reading the prompt; null when it cannot run, or the accelerator's arithmetic peak is unknown."
     )
-    ttft_ms: float | None = strawberry.field(description="Time to the first token after the prompt, milliseconds.")
+    ttft_ms: float | None = strawberry.field(
+        description="Time to the first token after the prompt, milliseconds; null where `prefill` is."
+    )
     safe_context_tokens: int = strawberry.field(
         description="Longest context that fits without (more) offload, tokens; 0 for none."
     )
@@ -410,10 +412,14 @@ _EXPRESSIONS = {
 }
 
 
-def _nested_speed(value: str, place: int) -> Nested:
-    """A speed whose value ``value`` reads, the first or second of a row's ranges."""
+#: Whether a stored row's workload runs.
+_RUNS = f"x & {STATUS_MASK} <= {LAST_RUNNING_STATUS}"
+
+
+def _nested_speed(value: str, place: int, known: str) -> Nested:
+    """A speed whose value ``value`` reads where ``known`` holds, the first or second of a row's ranges."""
     return Nested(
-        f"x & {STATUS_MASK} <= {LAST_RUNNING_STATUS}",
+        known,
         (f"s = {value}(r)",),
         {
             "tokens_per_second": "s",
@@ -447,8 +453,8 @@ read_by(
         },
         # Most queries want one figure of these.
         {
-            "decode": _nested_speed("decode_value", 0),
-            "prefill": _nested_speed("prefill_value", 1),
+            "decode": _nested_speed("decode_value", 0, _RUNS),
+            "prefill": _nested_speed("prefill_value", 1, f"{_RUNS} and prefill_value(r)"),
             "memory": Nested(f"x & {STATUS_MASK} != UNSUPPORTED", (), {"total_bytes": "total_bytes(r)"}),
         },
     ),

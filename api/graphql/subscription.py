@@ -177,9 +177,19 @@ async def _wait(seconds: float) -> None:
 
 
 async def _pace(context: RequestContext, model: str, gpu: str, quant: str | None) -> tuple[float, float]:
-    """Milliseconds to the first token and per token. Raises ``UNSUPPORTED`` for a pairing that cannot run."""
+    """Milliseconds to the first token and per token.
+
+    Raises ``UNSUPPORTED`` for a pairing that cannot run, ``MISSING_FACT`` for one whose first token nobody can tell.
+    """
     view = context.view
     fit = await find_fit(context, view.model(model), view.gpu(gpu), quant, WorkloadKind.CODING)
-    if fit is None or fit.decode is None or fit.ttft_ms is None:
+    if fit is None or fit.decode is None:
         raise ApiError(ErrorCode.UNSUPPORTED, "This pairing cannot run, so that it has no pace.")
+    if fit.ttft_ms is None:
+        raise ApiError(
+            ErrorCode.MISSING_FACT,
+            f"The catalog does not know the arithmetic peak of {fit.gpu.name}, so that the time to its first token is unknown.",
+            name=fit.gpu.slug,
+            field="matrixFlopsPerSecond",
+        )
     return fit.ttft_ms, 1000 / fit.decode.tokens_per_second
