@@ -50,16 +50,19 @@ def conditions(query: FitQuery, slot: int, guard: str = "", *, indexed: bool = T
         found.append(f"{status} IN ({_integers(codes)})" if codes else "1 = 0")
     if query.recommended is not None:
         found.append(f"(f.flags & {recommended_mask(slot)}) {'!=' if query.recommended else '='} 0")
+    if query.decode_min is not None or query.decode_max is not None:
+        # Zero is stored where nothing runs: no speed is not a low one.
+        found.append(runs(slot, "f."))
     for bound, sign in ((query.decode_min, ">="), (query.decode_max, "<=")):
         if bound is not None:
             found.append(f"f.decode_{slot} {sign} {float_bits(bound)}")
             if indexed and not narrow:
                 # The same bound on what is indexed lets a scan stop there.
                 found.append(f"{decode_bucket(slot, 'f.')} {sign} {float_bits(bound) >> BUCKET_SHIFT}")
+    # Zero is stored where there is no latency, which is not a low one.
     if query.ttft_min_ms is not None:
-        found.append(f"f.ttft_{slot} >= {float_bits(query.ttft_min_ms)}")
+        found.append(f"f.ttft_{slot} >= {max(float_bits(query.ttft_min_ms), 1)}")
     if query.ttft_max_ms is not None:
-        # Zero is stored where nothing runs: no latency is not a low one.
         found.append(f"f.ttft_{slot} BETWEEN 1 AND {float_bits(query.ttft_max_ms)}")
     if query.score_min is not None:
         found.append(f"f.score_{slot} >= {_centi(query.score_min)}")

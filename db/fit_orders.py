@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from operator import itemgetter
 from typing import Any
 
-from db.fit_query import NOT_RUNNING, FitCursor, FitField, FitOrder, FitQuery, is_few, is_narrow
+from db.fit_query import ABSENT_AT_ZERO, NOT_RUNNING, FitCursor, FitField, FitOrder, FitQuery, is_few, is_narrow
 from db.fit_tables import (
     BUCKET_SHIFT,
     MODEL_DECODE_SHIFT,
@@ -23,8 +23,10 @@ from db.fit_tables import (
     score_bucket,
 )
 
-#: Stands in conditions for a figure that is zero in every row of a part; an ORDER BY leaves it out.
-ZERO = "0"
+#: Speeds and latencies are zero where there are none, and come last in both directions: as this, the largest, if they ascend.
+ABSENT = (1 << 31) - 1
+#: Stand in conditions for a figure that is the same in every row of a part; an ORDER BY leaves them out.
+CONSTANTS = frozenset(("0", str(ABSENT)))
 _KEY = ("f.model_id", "f.gpu_id", "f.quant_id")
 _ZERO_AT_REST = frozenset((FitField.DECODE, FitField.SCORE, FitField.TTFT))
 #: Places of the orders' figures among ``CELL_COLUMNS``.
@@ -46,7 +48,8 @@ def leads_by_model(query: FitQuery, order: Sequence[FitOrder], dialect: str) -> 
 def order_terms(query: FitQuery, order: Sequence[FitOrder], slot: int, by_model: bool) -> list[tuple[str, bool]]:
     """ORDER BY columns and whether each descends, written so that the fitting index is used and no other."""
     best_of_gpu = is_narrow(query) and query.model_ids is None and query.recommended is True
-    fields = [(each.field, each.descending) for each in order if each.field is not FitField.KEY]
+    given = [each for each in order if each.field is not FitField.KEY]
+    fields = [(each.field, each.descending) for each in given]
     terms: list[tuple[str, bool]] = []
     if by_model:
         field, descending = fields[0]
@@ -60,12 +63,26 @@ def order_terms(query: FitQuery, order: Sequence[FitOrder], slot: int, by_model:
             terms.append((score_bucket(slot, "f."), descending))
     nothing_runs = query.statuses is not None and NOT_RUNNING.issuperset(query.statuses)
     if nothing_runs:
-        terms = [(ZERO if each[0] in _ZERO_AT_REST else f"f.{each[0].value}_{slot}", each[1]) for each in fields]
+        terms = [
+            (str(_placed(each, 0)) if each.field in _ZERO_AT_REST else figure(each, slot), each.descending)
+            for each in given
+        ]
         return terms + key_terms(order)
-    terms += [(f"f.{field.value}_{slot}", descending) for field, descending in fields]
+    terms += [(figure(each, slot), each.descending) for each in given]
     if best_of_gpu and not by_model and terms and not terms[0][0].startswith("f.score"):
         terms[0] = (f"({terms[0][0]} + 0)", terms[0][1])
     return terms + key_terms(order)
+
+
+def figure(each: FitOrder, slot: int) -> str:
+    """What a term sorts by: its column, or ``_placed`` of it."""
+    column = f"f.{each.field.value}_{slot}"
+    return column if each.descending or each.field not in ABSENT_AT_ZERO else f"(({column} - 1) & {ABSENT})"
+
+
+def _placed(each: FitOrder, value: int) -> int:
+    """A figure as its term sorts by it: 0 goes round to ``ABSENT`` where that is none and figures ascend."""
+    return value if each.descending or each.field not in ABSENT_AT_ZERO else (value - 1) & ABSENT
 
 
 def key_terms(order: Sequence[FitOrder]) -> list[tuple[str, bool]]:
@@ -79,11 +96,11 @@ def _key_descends(order: Sequence[FitOrder]) -> bool:
 
 def row_rank(order: Sequence[FitOrder]) -> Callable[[Sequence[Any]], tuple[int, ...]]:
     """Sort key of rows in the column order of ``CELL_COLUMNS``: what descends is negated."""
-    terms = [(_PLACES[each.field], each.descending) for each in order if each.field is not FitField.KEY]
+    terms = [(_PLACES[each.field], each) for each in order if each.field is not FitField.KEY]
     key = -1 if _key_descends(order) else 1
 
     def rank(row: Sequence[Any]) -> tuple[int, ...]:
-        figures = [-row[place] if descending else row[place] for place, descending in terms]
+        figures = [-row[place] if each.descending else _placed(each, row[place]) for place, each in terms]
         return (*figures, key * row[1], key * row[2], key * row[3], row[0])
 
     return rank
@@ -124,17 +141,21 @@ def within(
 def _cursor_values(
     terms: Sequence[tuple[str, bool]], order: Sequence[FitOrder], cursor: FitCursor, slot: int
 ) -> list[int]:
-    given = [each.field.value for each in order if each.field is not FitField.KEY]
+    given = [each for each in order if each.field is not FitField.KEY]
     if len(cursor) != len(given) + len(_KEY) + 1 or not all(
         isinstance(each, int) and 0 <= each < 1 << 31 for each in cursor
     ):
         raise ValueError("the cursor does not belong to this order")
-    by_field = dict(zip(given, cursor, strict=False))
-    values = list(cursor[: len(given)])
+    by_field = {each.field.value: value for each, value in zip(given, cursor, strict=False)}
+    values = [_placed(each, value) for each, value in zip(given, cursor, strict=False)]
+    # The bits of no speed, as of a bucket: above those of all speeds where these ascend.
+    speed = by_field.get("decode", 0)
+    if not speed and not terms[0][1]:
+        speed = ABSENT
     if terms[0][0].endswith(f">> {SCORE_SHIFT}))"):
-        values.insert(0, by_field["score"] * SCORE_STEP + (by_field["decode"] >> SCORE_SHIFT))
+        values.insert(0, by_field["score"] * SCORE_STEP + (speed >> SCORE_SHIFT))
     else:
         for field, shift in (("decode", BUCKET_SHIFT), ("decode", MODEL_DECODE_SHIFT), ("score", MODEL_SCORE_SHIFT)):
             if terms[0][0].endswith(f".{field}_{slot} >> {shift})"):
-                values.insert(0, by_field[field] >> shift)
+                values.insert(0, (speed if field == "decode" else by_field[field]) >> shift)
     return values + list(cursor[len(given) : len(given) + len(_KEY)])

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from db.fit_cells import FitKey
 from db.fit_conditions import conditions
 from db.fit_packing import LAST_RUNNING_STATUS, OVERHEAD_EXPLICIT, OVERHEAD_OF_ROW, PLAN_CELL, REST
-from db.fit_query import FitCursor, FitField, FitOrder, FitOwner, FitQuery, is_narrow, slots_of
+from db.fit_query import ABSENT_AT_ZERO, FitCursor, FitField, FitOrder, FitOwner, FitQuery, is_narrow, slots_of
 from db.fit_tables import ENGINE_MASK, ENGINE_SHIFT, FLAG_BITS, PLAN_BYTES, SLOT_COUNT, STATUS_MASK, checked
 from db.generations import Generation
 from db.reading import Reader, Row, rows_at
@@ -182,7 +182,8 @@ def _parts(read: _Read, at: Array, slot: int, order: Sequence[FitOrder], prices:
         elif each.field is FitField.PRICE:
             found.append(_cents(gpu, prices))
         elif each.field is not FitField.KEY:
-            found.append(records[f"{each.field.value}_{slot}"])
+            values = records[f"{each.field.value}_{slot}"]
+            found.append(np.where(values == 0, _NONE, values) if each.field in ABSENT_AT_ZERO else values)
     found += [read.model[at], gpu, read.quant[at], np.full(len(at), slot)]
     return [part.astype(np.int64) for part in found]
 

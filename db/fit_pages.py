@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from db.fit_conditions import conditions, known_quants
 from db.fit_joins import cell_columns
-from db.fit_orders import ZERO, beyond, key_terms, leads_by_model, order_terms
+from db.fit_orders import CONSTANTS, beyond, figure, key_terms, leads_by_model, order_terms
 from db.fit_packing import float_bits
 from db.fit_query import NOT_RUNNING, FitCursor, FitField, FitOrder, FitQuery, is_narrow
 from db.fit_tables import (
@@ -38,9 +38,9 @@ def parts(query: FitQuery, order: Sequence[FitOrder], dialect: str) -> list[FitQ
     running = tuple(status for status in given if status not in NOT_RUNNING)
     resting = tuple(status for status in given if status in NOT_RUNNING)
     found = [replace(query, statuses=running)] if running else []
-    # Where nothing runs there is nothing to recommend, and speed, latency and score are zero.
-    fastish = query.decode_min or query.score_min or query.ttft_max_ms is not None or query.ttft_min_ms
-    if resting and not query.recommended and not fastish:
+    # Where nothing runs there is nothing to recommend, no speed and no latency, and the score is zero.
+    bounds = (query.decode_min, query.decode_max, query.ttft_min_ms, query.ttft_max_ms)
+    if resting and not query.recommended and not query.score_min and all(bound is None for bound in bounds):
         found.append(replace(query, statuses=resting))
     return found
 
@@ -63,8 +63,8 @@ def sources_of(
     ]
     if len(made) < 2 or not _apart(order):
         return made
-    # One of the two comes wholly before the other, which is read only for what the first lacks.
-    lead, rest = made if order[0].descending != backwards else made[::-1]
+    # What runs comes wholly before the rest, which is read only for what the first lacks.
+    lead, rest = made[::-1] if backwards else made
     if dialect == "postgresql":
         rest = f"SELECT * FROM ({rest}) r WHERE (SELECT count(*) FROM lead) < {int(limit)}"
         return [f"(WITH lead AS MATERIALIZED ({lead}) SELECT * FROM lead UNION ALL ({rest}))"]
@@ -73,10 +73,8 @@ def sources_of(
 
 
 def _apart(order: Sequence[FitOrder]) -> bool:
-    """Whether the order puts all that runs on one side of all that does not: speeds above 0 and speeds of 0."""
-    if order[0].field is FitField.DECODE:
-        return True
-    return order[0].field is FitField.SCORE and list(order[1:2]) == [FitOrder(FitField.DECODE, order[0].descending)]
+    """Whether the order puts all that runs before all that does not, which has no speed and a score of 0."""
+    return order[0].field is FitField.DECODE or list(order[:2]) == [FitOrder(FitField.SCORE), FitOrder(FitField.DECODE)]
 
 
 def page_source(
@@ -117,7 +115,11 @@ def page_source(
     if cursor is not None:
         where += beyond(terms, order, cursor, slot, backwards)
     wanted = f"SELECT {cell_columns(slot)} "
-    ends = [(column, "DESC" if descending != backwards else "ASC") for column, descending in terms if column != ZERO]
+    ends = [
+        (column, "DESC" if descending != backwards else "ASC")
+        for column, descending in terms
+        if column not in CONSTANTS
+    ]
     source, ordered = checked(table), ", ".join(" ".join(each) for each in ends)
     whole = f"{wanted} FROM {source} f WHERE {' AND '.join(where)} ORDER BY {ordered} LIMIT {int(limit)}"
     if dialect != "postgresql" or not ordered_by_index or by_model:
@@ -149,7 +151,7 @@ def best_of_quants(
 
     No index leads to the rows of a quant: fit for narrow queries only.
     """
-    fields = [(f"f.{each.field.value}_{slot}", each.descending) for each in order if each.field is not FitField.KEY]
+    fields = [(figure(each, slot), each.descending) for each in order if each.field is not FitField.KEY]
     terms = [*fields, *key_terms(order)]
     ordered = ", ".join(f"{column} {'DESC' if descending != backwards else 'ASC'}" for column, descending in terms)
     ranked = (

@@ -35,6 +35,10 @@ class FitField(StrEnum):
     KEY = "key"
 
 
+#: Fields whose zero says that there is no figure.
+ABSENT_AT_ZERO = frozenset((FitField.DECODE, FitField.TTFT))
+
+
 @dataclass(frozen=True, slots=True)
 class FitOrder:
     """One order; ``KEY`` is (model, gpu, quant) and ends every order, ascending."""

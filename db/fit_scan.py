@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from db.fit_conditions import conditions, known_quants
 from db.fit_joins import cell_columns, with_shared
-from db.fit_orders import ZERO, beyond, cursor_of, leads_by_model, order_terms, row_rank, within
+from db.fit_orders import CONSTANTS, beyond, cursor_of, figure, leads_by_model, order_terms, row_rank, within
 from db.fit_query import FitCursor, FitField, FitOrder, FitQuery, is_narrow, slots_of
 from db.fit_tables import checked
 from db.generations import Generation
@@ -29,8 +29,8 @@ def is_scanned(query: FitQuery, order: Sequence[FitOrder], dialect: str) -> bool
     """Whether no index leads to the first rows: ``query`` lets many models and GPUs pass, and ``order`` has no index."""
     if is_narrow(query) or leads_by_model(query, order, dialect):
         return False
-    columns = [column for column, _ in order_terms(query, order, 0, by_model=False) if column != ZERO]
-    return columns[0] in {f"f.{field.value}_0" for field in _UNINDEXED}
+    columns = [column for column, _ in order_terms(query, order, 0, by_model=False) if column not in CONSTANTS]
+    return columns[0] in {figure(each, 0) for each in order if each.field in _UNINDEXED}
 
 
 async def scanned_rows(
@@ -81,7 +81,7 @@ def _cells(
             ends = ", ".join(
                 f"{column} {'DESC' if descending != backwards else 'ASC'}"
                 for column, descending in terms
-                if column != ZERO
+                if column not in CONSTANTS
             )
             sources.append(
                 f"SELECT {cell_columns(slot)} FROM head f WHERE {' AND '.join(where)} ORDER BY {ends} LIMIT {int(limit)}"

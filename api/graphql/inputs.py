@@ -30,7 +30,9 @@ class IntRange:
     )
 
 
-@strawberry.input(description="A closed range of 64-bit whole numbers; a missing end is open.")
+@strawberry.input(
+    description="A closed range of 64-bit whole numbers; a missing end is open. A null value matches no range."
+)
 class Int64Range:
     """``min`` and ``max`` are part of the range."""
 
@@ -42,7 +44,7 @@ class Int64Range:
     )
 
 
-@strawberry.input(description="A closed range of numbers; a missing end is open.")
+@strawberry.input(description="A closed range of numbers; a missing end is open. A null value matches no range.")
 class FloatRange:
     """``min`` and ``max`` are part of the range."""
 

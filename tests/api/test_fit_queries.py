@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -166,7 +167,10 @@ async def test_paging_through_everything_meets_each_fit_once(data: Any) -> None:
         ("DECODE", "DESC", lambda fit: -(fit["decode"] or {"tokensPerSecond": 0})["tokensPerSecond"]),
         ("SAFE_CONTEXT", "ASC", lambda fit: fit["safeContextTokens"]),
         ("SCORE", "ASC", lambda fit: fit["score"]),
-        ("TTFT", "ASC", lambda fit: fit["ttftMs"] or 0),
+        # What does not run has no speed and no latency: it comes last in both directions.
+        ("DECODE", "ASC", lambda fit: (fit["decode"] or {"tokensPerSecond": math.inf})["tokensPerSecond"]),
+        ("TTFT", "ASC", lambda fit: fit["ttftMs"] or math.inf),
+        ("TTFT", "DESC", lambda fit: -(fit["ttftMs"] or 0)),
     ],
 )
 async def test_orders(data: Any, field: str, direction: str, read: Callable[[Any], float]) -> None:
@@ -194,6 +198,12 @@ async def test_orders(data: Any, field: str, direction: str, read: Callable[[Any
             {"decodeTokensPerSecond": {"min": 20, "max": 60}},
             lambda fit: fit["decode"] is not None and 20 <= fit["decode"]["tokensPerSecond"] <= 60,
         ),
+        ({"decodeTokensPerSecond": {"min": 0}}, lambda fit: fit["decode"] is not None),
+        (
+            {"decodeTokensPerSecond": {"max": 10}},
+            lambda fit: fit["decode"] is not None and fit["decode"]["tokensPerSecond"] <= 10,
+        ),
+        ({"ttftMs": {"min": 0}}, lambda fit: fit["ttftMs"] is not None),
         ({"ttftMs": {"max": 500}}, lambda fit: fit["ttftMs"] is not None and fit["ttftMs"] <= 500),
         ({"ttftMs": {"min": 5000}}, lambda fit: fit["ttftMs"] is not None and fit["ttftMs"] >= 5000),
         ({"safeContextTokens": {"min": 100_000}}, lambda fit: fit["safeContextTokens"] >= 100_000),

@@ -79,3 +79,44 @@ async def test_a_stream_does_not_begin_at_an_unknown_time(caller: httpx.AsyncCli
     answer = await caller.post("/graphql", json={"query": query}, headers={"accept": "text/event-stream"})
     assert '"code":"MISSING_FACT"' in answer.text
     assert '"field":"matrixFlopsPerSecond"' in answer.text
+
+
+@pytest.mark.parametrize("size", [3, 100])
+@pytest.mark.parametrize("field", ["TTFT", "PREFILL", "DECODE"])
+@pytest.mark.parametrize("direction", ["ASC", "DESC"])
+async def test_what_is_not_known_comes_last_in_both_directions(
+    known: Ask, field: str, direction: str, size: int
+) -> None:
+    figures: list[float | None] = []
+    after = None
+    narrow = 'model: {in: ["llama-2-7b"]}, ' if field == "PREFILL" else ""
+    while True:
+        found = await known(
+            f"query($after: String) {{ fits(first: {size}, after: $after, filter: {{{narrow}workload: {{in: [RAG]}}}}, "
+            f"orderBy: [{{field: {field}, direction: {direction}}}]) {{ pageInfo {{ hasNextPage endCursor }} nodes {{ "
+            "TTFT: ttftMs DECODE: decode { tokensPerSecond } PREFILL: prefill { tokensPerSecond } } } }",
+            after=after,
+        )
+        page = found["data"]["fits"]
+        figures += [
+            each[field]["tokensPerSecond"] if isinstance(each[field], dict) else each[field] for each in page["nodes"]
+        ]
+        after = page["pageInfo"]["endCursor"]
+        if not page["pageInfo"]["hasNextPage"]:
+            break
+    present = [figure for figure in figures if figure is not None]
+    assert figures[: len(present)] == sorted(present, reverse=direction == "DESC")
+    assert len(present) > 10
+    assert field == "DECODE" or len(present) < len(figures)
+
+
+@pytest.mark.parametrize("bounds", ["{min: 0}", "{max: 1e9}", "{min: 0, max: 1e9}"])
+async def test_what_is_not_known_lies_in_no_range(known: Ask, bounds: str) -> None:
+    found = await known(
+        f"{{ fits(first: 100, filter: {{workload: {{in: [RAG]}}, ttftMs: {bounds}}}) {{ totalCount nodes {{ ttftMs gpu {{ slug }} "
+        "} } }"
+    )
+    page = found["data"]["fits"]
+    assert page["totalCount"] == len(page["nodes"]) > 10
+    assert {fit["gpu"]["slug"] for fit in page["nodes"]} == {"rtx-3090"}
+    assert all(fit["ttftMs"] for fit in page["nodes"])

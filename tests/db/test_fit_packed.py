@@ -37,9 +37,9 @@ from tests.db.test_fit_store import (
 #: Two of the same price, two less than a dollar apart, and some of no known one.
 PRICES = {1: 1599.0, 2: 1599.0, 3: 249.99, 5: 30000.0, 6: 999.4, 8: 999.0, 9: 0.5, 11: 1200.0}
 FIGURES: dict[FitField, Callable[[StoredCell], float | None]] = {
-    FitField.DECODE: lambda cell: cell.decode.value if cell.decode else 0.0,
+    FitField.DECODE: lambda cell: cell.decode.value if cell.decode else None,
     FitField.SCORE: lambda cell: cell.score,
-    FitField.TTFT: lambda cell: cell.ttft_ms or 0.0,
+    FitField.TTFT: lambda cell: cell.ttft_ms,
     FitField.SAFE_CONTEXT: lambda cell: cell.safe_context_tokens,
     FitField.PREFILL: lambda cell: cell.prefill.value if cell.prefill else None,
     FitField.MEMORY: lambda cell: None if cell.status is Status.UNSUPPORTED else cell.memory.total_bytes,

@@ -162,7 +162,7 @@ def identity(cell: StoredCell) -> tuple[int, ...]:
 
 
 def matches(cell: StoredCell, query: FitQuery) -> bool:
-    decode = cell.decode.value if cell.decode else 0.0
+    decode = cell.decode.value if cell.decode else None
     return (
         (query.model_ids is None or cell.key.model_id in query.model_ids)
         and (query.gpu_ids is None or cell.key.gpu_id in query.gpu_ids)
@@ -171,8 +171,9 @@ def matches(cell: StoredCell, query: FitQuery) -> bool:
         and (query.engines is None or cell.engine in query.engines)
         and (query.statuses is None or cell.status in query.statuses)
         and (query.recommended is None or cell.recommended == query.recommended)
-        and (query.decode_min is None or decode >= query.decode_min)
-        and (query.decode_max is None or decode <= query.decode_max)
+        and (query.decode_min is None or (decode is not None and decode >= query.decode_min))
+        and (query.decode_max is None or (decode is not None and decode <= query.decode_max))
+        and (query.ttft_min_ms is None or (cell.ttft_ms is not None and cell.ttft_ms >= query.ttft_min_ms))
         and (query.ttft_max_ms is None or (cell.ttft_ms is not None and cell.ttft_ms <= query.ttft_max_ms))
         and (query.score_min is None or cell.score >= query.score_min)
         and (query.score_max is None or cell.score <= query.score_max)
@@ -180,20 +181,22 @@ def matches(cell: StoredCell, query: FitQuery) -> bool:
     )
 
 
-def rank(cell: StoredCell, order: tuple[FitOrder, ...]) -> tuple[float, ...]:
+def rank(cell: StoredCell, order: tuple[FitOrder, ...]) -> tuple[Any, ...]:
     figures = {
-        FitField.DECODE: cell.decode.value if cell.decode else 0.0,
+        FitField.DECODE: cell.decode.value if cell.decode else None,
         FitField.SCORE: cell.score,
-        FitField.TTFT: cell.ttft_ms or 0.0,
+        FitField.TTFT: cell.ttft_ms,
         FitField.SAFE_CONTEXT: cell.safe_context_tokens,
     }
-    values = []
+    values: list[Any] = []
     key_sign = 1
     for each in order:
         if each.field is FitField.KEY:
             key_sign = -1 if each.descending else 1
             break
-        values.append(-figures[each.field] if each.descending else figures[each.field])
+        figure = figures[each.field]
+        # What there is no figure of comes last in both directions.
+        values.append((1, 0) if figure is None else (0, -figure if each.descending else figure))
     return (*values, *(key_sign * part for part in cell.key), cell.workload_id)
 
 
@@ -215,6 +218,7 @@ def random_query(rng: random.Random) -> tuple[FitQuery, tuple[FitOrder, ...]]:
         decode_min=maybe(lambda: rng.choice([0.0, 2.0, 20.0])),
         decode_max=maybe(lambda: rng.choice([30.0, 300.0]), 0.15),
         ttft_max_ms=maybe(lambda: 20_000.0, 0.15),
+        ttft_min_ms=maybe(lambda: rng.choice([0.0, 500.0]), 0.1),
         score_min=maybe(lambda: 40.0, 0.15),
         score_max=maybe(lambda: 70.0, 0.1),
         safe_context_min=maybe(lambda: 30_000, 0.15),
@@ -261,6 +265,34 @@ async def test_pages_walk_all_matches_in_order_both_ways(
     page = await fit_store.page_fits(reader, GENERATION, query, order, limit=limit, backwards=True)
     assert page.cells == expected[-limit:]
     assert (page.has_previous, page.has_next) == (len(expected) > limit, False)
+
+
+@pytest.mark.parametrize("narrow", [0, 24])
+@pytest.mark.parametrize("descending", [True, False])
+@pytest.mark.parametrize("field", [FitField.DECODE, FitField.TTFT, FitField.SCORE])
+async def test_what_has_no_figure_comes_last_in_both_directions(
+    reader: Reader, field: FitField, descending: bool, narrow: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fit_query, "NARROW_IDS", narrow)
+    for query in (FitQuery(workload_ids=(1,)), FitQuery(model_ids=(MODELS,)), FitQuery(gpu_ids=(1, PEAKLESS_GPU))):
+        order = (FitOrder(field, descending),)
+        expected = sorted(
+            (cell for cell in await all_cells(reader) if matches(cell, query)),
+            key=lambda cell: rank(cell, normal(order)),
+        )
+        assert {cell.decode is None for cell in expected} == {True, False}
+        # With cursors among what has a figure and among what has none.
+        page = await fit_store.page_fits(reader, GENERATION, query, order, limit=40)
+        walked, cursors = [*page.cells], [*page.cursors]
+        while page.has_next:
+            assert len(walked) < len(expected)
+            page = await fit_store.page_fits(reader, GENERATION, query, order, after=cursors[-1], limit=40)
+            walked += page.cells
+            cursors += page.cursors
+        assert walked == expected
+        for at in range(1, len(expected), 40):
+            before = await fit_store.page_fits(reader, GENERATION, query, order, before=cursors[at], limit=40)
+            assert before.cells == expected[max(at - 40, 0) : at]
 
 
 @pytest.mark.parametrize("descending", [True, False])
