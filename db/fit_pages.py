@@ -40,7 +40,8 @@ def parts(query: FitQuery, order: Sequence[FitOrder], dialect: str) -> list[FitQ
     found = [replace(query, statuses=running)] if running else []
     # Where nothing runs there is nothing to recommend, no speed and no latency, and the score is zero.
     bounds = (query.decode_min, query.decode_max, query.ttft_min_ms, query.ttft_max_ms)
-    if resting and not query.recommended and not query.score_min and all(bound is None for bound in bounds):
+    scoreless = query.score_min is None or query.score_min <= 0
+    if resting and not query.recommended and scoreless and all(bound is None for bound in bounds):
         found.append(replace(query, statuses=resting))
     return found
 

@@ -210,6 +210,10 @@ async def test_orders(data: Any, field: str, direction: str, read: Callable[[Any
         ({"safeContextTokens": {"max": 1000}}, lambda fit: fit["safeContextTokens"] <= 1000),
         ({"score": {"min": 90}}, lambda fit: fit["score"] >= 90),
         ({"score": {"max": 10}}, lambda fit: fit["score"] <= 10),
+        # Scores are stored in hundredths: a bound between two of them is not rounded to either.
+        ({"score": {"max": 99.996}}, lambda fit: fit["score"] <= 99.99),
+        ({"score": {"min": -1}}, lambda _: True),
+        ({"score": {"min": 0.004}}, lambda fit: fit["score"] > 0),
         ({"minimumGrade": "B"}, lambda fit: fit["grade"] in "SAB"),
         ({"minimumGrade": "C", "score": {"min": 70}}, lambda fit: fit["score"] >= 70),
         ({"minimumGrade": "A", "score": {"min": 70, "max": 85}}, lambda fit: 80 <= fit["score"] <= 85),
