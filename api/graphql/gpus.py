@@ -18,6 +18,7 @@ from api.graphql.inputs import (
     FloatRange,
     Int64Range,
     StringSet,
+    check_dates,
     check_range,
     check_set,
     folded,
@@ -240,6 +241,7 @@ def select_gpus(gpus: Sequence[Gpu], wanted: GpuFilter | None) -> list[Gpu]:
     ranges = [(attribute, getattr(wanted, attribute)) for attribute in _RANGED]
     for attribute, bounds in ranges:
         check_range(attribute, bounds)
+    check_dates("release_date", wanted.release_date)
     for members in (wanted.vendor, wanted.kind, wanted.backend):
         if members is not None:
             check_set("in", members.in_)

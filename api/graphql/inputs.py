@@ -56,7 +56,10 @@ class FloatRange:
     )
 
 
-@strawberry.input(description="A closed range of dates; a missing end is open. `2025` as `max` includes all of 2025.")
+@strawberry.input(
+    description="A closed range of dates; a missing end is open. `2025` as `max` includes all of 2025. A date known to the "
+    "month or year lies in the range when one of its days does; a null value matches no range."
+)
 class DateRange:
     """``min`` and ``max`` are part of the range."""
 
@@ -96,6 +99,15 @@ def check_range(attribute: str, wanted: Range | None) -> None:
     name = to_camel_case(attribute)
     if wanted is not None and wanted.min is not None and wanted.max is not None and wanted.min > wanted.max:
         raise bad_input(f"{name}: min {wanted.min} is larger than max {wanted.max}.", field=name)
+
+
+def check_dates(attribute: str, wanted: DateRange | None) -> None:
+    """Raise ``BAD_USER_INPUT`` when no day lies between the ends."""
+    name = to_camel_case(attribute)
+    if wanted is None or wanted.min is None or wanted.max is None:
+        return
+    if date_bounds(wanted.min)[0] > date_bounds(wanted.max)[1]:
+        raise bad_input(f"{name}: min {wanted.min} is later than max {wanted.max}.", field=name)
 
 
 def moment(value: datetime | None) -> datetime | None:

@@ -16,6 +16,7 @@ from api.graphql.inputs import (
     FloatRange,
     IntRange,
     StringSet,
+    check_dates,
     check_range,
     check_set,
     folded,
@@ -140,6 +141,7 @@ def select_measurements(
         tests.append(_one_of("exact", frozenset((wanted.exact,))))
     if wanted.date is not None:
         dates = wanted.date
+        check_dates("date", dates)
         tests.append(lambda one: in_dates(one.date, dates))
     if wanted.source is not None:
         check_set("source", wanted.source, MAX_TEXT)

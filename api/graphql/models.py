@@ -13,7 +13,17 @@ from api.graphql.connections import Connection
 from api.graphql.described import describe
 from api.graphql.enums import OrderDirection
 from api.graphql.ids import encode_id
-from api.graphql.inputs import DateRange, Int64Range, IntRange, StringSet, check_range, folded, in_dates, in_range
+from api.graphql.inputs import (
+    DateRange,
+    Int64Range,
+    IntRange,
+    StringSet,
+    check_dates,
+    check_range,
+    folded,
+    in_dates,
+    in_range,
+)
 from api.graphql.node import Node
 from api.graphql.scalars import Date, Int64
 from api.graphql.search import relevance
@@ -249,6 +259,7 @@ def select_models(models: Sequence[Model], wanted: ModelFilter | None) -> list[M
     check_range("parameter_count", wanted.parameter_count)
     check_range("active_parameter_count", wanted.active_parameter_count)
     check_range("context_tokens", wanted.context_tokens)
+    check_dates("release_date", wanted.release_date)
     active = [
         (members, read)
         for read, wanted_set in (

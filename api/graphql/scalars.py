@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import date
 from typing import Any, NewType
 
 import strawberry
@@ -13,7 +14,7 @@ Int64 = NewType("Int64", int)
 Date = NewType("Date", str)
 
 _MAX = 2**63 - 1
-_DATE = re.compile(r"\d{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|3[01]))?)?\Z")
+_DATE = re.compile(r"\d{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|3[01]))?)?\Z", re.ASCII)
 
 
 def _int64(value: Any) -> int:
@@ -28,6 +29,10 @@ def _int64(value: Any) -> int:
 def _date(value: Any) -> str:
     if not isinstance(value, str) or not _DATE.match(value):
         raise GraphQLError(f"Date must be YYYY, YYYY-MM or YYYY-MM-DD, not {str(value)[:40]!r}.")
+    try:
+        date.fromisoformat((value + "-01-01")[:10])
+    except ValueError as error:
+        raise GraphQLError(f"Date must be a day of the calendar, not {value!r}.") from error
     return value
 
 

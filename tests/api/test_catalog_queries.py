@@ -161,12 +161,27 @@ async def test_pages_forward_and_backward_cover_the_list_once(data: Any) -> None
         ("orderBy: [{field: NAME}, {field: SLUG}, {field: RELEASE_DATE}, {field: RELEASE_DATE}]", "LIMIT_EXCEEDED"),
         ("filter: {contextTokens: {min: 5, max: 1}}", "BAD_USER_INPUT"),
         ('filter: {releaseDate: {min: "yesterday"}}', "BAD_USER_INPUT"),
+        ('filter: {releaseDate: {min: "2025-02-30"}}', "BAD_USER_INPUT"),
+        ('filter: {releaseDate: {min: "٢٠٢٥"}}', "BAD_USER_INPUT"),
         ('filter: {search: "' + "x" * 201 + '"}', "LIMIT_EXCEEDED"),
     ],
 )
 async def test_bad_arguments_are_typed_errors(client: Any, arguments: str, code: str) -> None:
     response = await client.post("/graphql", json={"query": f"{{ models({arguments}) {{ totalCount }} }}"})
     assert [error["extensions"]["code"] for error in response.json()["errors"]] == [code]
+
+
+@pytest.mark.parametrize(
+    "owner", ["models", "gpus", "fits(filter: {gpuMatches", "fits(filter: {modelMatches", "measurements"]
+)
+async def test_a_range_of_dates_that_ends_before_it_begins(ask: Any, owner: str) -> None:
+    name = "date" if owner == "measurements" else "releaseDate"
+    bounds = f'{{{name}: {{min: "2025-12", max: "2025-11-30"}}}}'
+    query = f"{owner}: {bounds}}})" if "filter" in owner else f"{owner}(filter: {bounds})"
+    error = (await ask(f"{{ {query} {{ totalCount }} }}"))["errors"][0]
+    assert error["extensions"] == {"code": "BAD_USER_INPUT", "field": name}
+    assert error["message"] == f"{name}: min 2025-12 is later than max 2025-11-30."
+    assert "errors" not in await ask("{ " + query.replace("2025-11-30", "2025-12-01") + " { totalCount } }")
 
 
 async def test_a_limit_error_names_limit_value_and_maximum(ask: Any) -> None:
