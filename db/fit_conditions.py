@@ -65,9 +65,9 @@ def conditions(query: FitQuery, slot: int, guard: str = "", *, indexed: bool = T
     if query.ttft_max_ms is not None:
         found.append(f"f.ttft_{slot} BETWEEN 1 AND {float_bits(query.ttft_max_ms)}")
     if query.score_min is not None:
-        found.append(f"f.score_{slot} >= {_centi_from(query.score_min)}")
+        found.append(f"f.score_{slot} >= {centi_from(query.score_min)}")
     if query.score_max is not None:
-        found.append(f"f.score_{slot} <= {_centi_to(query.score_max)}")
+        found.append(f"f.score_{slot} <= {centi_to(query.score_max)}")
     if query.safe_context_min is not None:
         found.append(f"f.safe_{slot} >= {int(query.safe_context_min)}")
     if query.safe_context_max is not None:
@@ -86,13 +86,13 @@ def _integers(values: Iterable[int]) -> str:
     return ", ".join(str(int(value)) for value in values)
 
 
-def _centi_from(score: float) -> int:
+def centi_from(score: float) -> int:
     """The least stored score that is not below a bound."""
     near = round(score * 100)
     return near if near / 100 >= score else near + 1
 
 
-def _centi_to(score: float) -> int:
+def centi_to(score: float) -> int:
     """The largest stored score that is not above a bound."""
     near = round(score * 100)
     return near if near / 100 <= score else near - 1

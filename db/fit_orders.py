@@ -30,7 +30,7 @@ CONSTANTS = frozenset(("0", str(ABSENT)))
 _KEY = ("f.model_id", "f.gpu_id", "f.quant_id")
 _ZERO_AT_REST = frozenset((FitField.DECODE, FitField.SCORE, FitField.TTFT))
 #: Places of the orders' figures among ``CELL_COLUMNS``.
-_PLACES = {FitField.DECODE: 5, FitField.TTFT: 6, FitField.SAFE_CONTEXT: 7, FitField.SCORE: 8}
+PLACES = {FitField.DECODE: 5, FitField.TTFT: 6, FitField.SAFE_CONTEXT: 7, FitField.SCORE: 8}
 
 
 def leads_by_model(query: FitQuery, order: Sequence[FitOrder], dialect: str) -> bool:
@@ -45,8 +45,13 @@ def leads_by_model(query: FitQuery, order: Sequence[FitOrder], dialect: str) -> 
     )
 
 
-def order_terms(query: FitQuery, order: Sequence[FitOrder], slot: int, by_model: bool) -> list[tuple[str, bool]]:
-    """ORDER BY columns and whether each descends, written so that the fitting index is used and no other."""
+def order_terms(
+    query: FitQuery, order: Sequence[FitOrder], slot: int, by_model: bool, *, by_index: bool = True
+) -> list[tuple[str, bool]]:
+    """ORDER BY columns and whether each descends, written so that the fitting index is used and no other.
+
+    Without ``by_index`` the order is that of the figures alone, which no index leads to.
+    """
     best_of_gpu = is_narrow(query) and query.model_ids is None and query.recommended is True
     given = [each for each in order if each.field is not FitField.KEY]
     fields = [(each.field, each.descending) for each in given]
@@ -55,7 +60,7 @@ def order_terms(query: FitQuery, order: Sequence[FitOrder], slot: int, by_model:
         field, descending = fields[0]
         bucket = model_decode_bucket if field is FitField.DECODE else model_score_bucket
         terms.append((bucket(slot, "f."), descending))
-    elif fields and not is_narrow(query):
+    elif fields and by_index and not is_narrow(query):
         (first, descending), rest = fields[0], fields[1:2]
         if first is FitField.DECODE:
             terms.append((decode_bucket(slot, "f."), descending))
@@ -96,7 +101,7 @@ def _key_descends(order: Sequence[FitOrder]) -> bool:
 
 def row_rank(order: Sequence[FitOrder]) -> Callable[[Sequence[Any]], tuple[int, ...]]:
     """Sort key of rows in the column order of ``CELL_COLUMNS``: what descends is negated."""
-    terms = [(_PLACES[each.field], each) for each in order if each.field is not FitField.KEY]
+    terms = [(PLACES[each.field], each) for each in order if each.field is not FitField.KEY]
     key = -1 if _key_descends(order) else 1
 
     def rank(row: Sequence[Any]) -> tuple[int, ...]:
@@ -108,7 +113,7 @@ def row_rank(order: Sequence[FitOrder]) -> Callable[[Sequence[Any]], tuple[int, 
 
 def cursor_of(order: Sequence[FitOrder]) -> Callable[[Sequence[Any]], FitCursor]:
     """Function that gives the cursor of a row in the column order of ``CELL_COLUMNS``."""
-    places = [*(_PLACES[each.field] for each in order if each.field is not FitField.KEY), 1, 2, 3, 0]
+    places = [*(PLACES[each.field] for each in order if each.field is not FitField.KEY), 1, 2, 3, 0]
     return itemgetter(*places)
 
 

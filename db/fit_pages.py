@@ -7,14 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
-from db.fit_conditions import conditions, known_quants
+from db.fit_conditions import centi_from, centi_to, conditions, known_quants
 from db.fit_joins import cell_columns
-from db.fit_orders import CONSTANTS, beyond, figure, key_terms, leads_by_model, order_terms
+from db.fit_orders import ABSENT, CONSTANTS, PLACES, beyond, figure, key_terms, leads_by_model, order_terms
 from db.fit_packing import float_bits
-from db.fit_query import NOT_RUNNING, FitCursor, FitField, FitOrder, FitQuery, is_narrow
+from db.fit_query import ALL_SLOTS, NOT_RUNNING, FitCursor, FitField, FitOrder, FitQuery, is_narrow, slots_of
 from db.fit_tables import (
     MODEL_DECODE_SHIFT,
+    SCORE_STEP,
     checked,
     decode_bucket,
     model_decode_bucket,
@@ -56,13 +58,20 @@ def sources_of(
     cursor: FitCursor | None = None,
     backwards: bool = False,
     dialect: str = "sqlite",
+    walked: bool = False,
 ) -> list[str]:
-    """SELECTs whose rows together hold the first ``limit`` cells of workload ``slot`` after ``cursor``."""
+    """SELECTs whose rows together hold the first ``limit`` cells of workload ``slot`` after ``cursor``.
+
+    With ``walked`` they read no further than ``WALKED_ROWS`` of an index, and may lack some: ``falls_short`` tells.
+    """
     made = [
-        page_source(table, part, order, slot, limit, cursor=cursor, backwards=backwards, dialect=dialect)
+        page_source(table, part, order, slot, limit, cursor=cursor, backwards=backwards, dialect=dialect, walked=walked)
         for part in parts(query, order, dialect)
     ]
-    if len(made) < 2 or not _apart(order):
+    if walked and not backwards and apart(order):
+        # Where what runs does not fill the page, the table is read through anyway.
+        return made[:1]
+    if len(made) < 2 or not apart(order):
         return made
     # What runs comes wholly before the rest, which is read only for what the first lacks.
     lead, rest = made[::-1] if backwards else made
@@ -73,7 +82,30 @@ def sources_of(
     return [f"WITH lead AS ({lead}) SELECT * FROM lead UNION ALL SELECT * FROM ({rest})"]
 
 
-def _apart(order: Sequence[FitOrder]) -> bool:
+def is_walked(query: FitQuery, order: Sequence[FitOrder], dialect: str, rows: int) -> bool:
+    """Whether the rows of an index are tried on a filter that next to nothing may pass: SQLite would try all of them."""
+    if dialect != "sqlite" or rows <= WALKED_ROWS or is_narrow(query):
+        return False
+    leads = order_terms(query, order, 0, by_model=False)[0][0]
+    bounded = replace(query, workload_ids=ALL_SLOTS, decode_min=None, decode_max=None)
+    if leads == score_bucket(0, "f."):
+        bounded = replace(query, workload_ids=ALL_SLOTS, score_min=None, score_max=None)
+    elif leads != decode_bucket(0, "f."):
+        return False
+    resting_only = query.statuses is not None and NOT_RUNNING.issuperset(query.statuses)
+    return not bounded.is_everything and not resting_only
+
+
+def falls_short(rows: Sequence[Sequence[Any]], query: FitQuery, order: Sequence[FitOrder], limit: int) -> bool:
+    """Whether walks may have ended before they met what belongs on the page: some workload has less than a page."""
+    counts, all_count = dict.fromkeys(slots_of(query), 0), apart(order)
+    for row in rows:
+        # Where the rest is mixed in, it was read in full and proves nothing about what runs.
+        counts[row[0]] += int(all_count or row[PLACES[FitField.DECODE]] > 0)
+    return any(count < limit for count in counts.values())
+
+
+def apart(order: Sequence[FitOrder]) -> bool:
     """Whether the order puts all that runs before all that does not, which has no speed and a score of 0."""
     return order[0].field is FitField.DECODE or list(order[:2]) == [FitOrder(FitField.SCORE), FitOrder(FitField.DECODE)]
 
@@ -88,9 +120,13 @@ def page_source(
     cursor: FitCursor | None = None,
     backwards: bool = False,
     dialect: str = "sqlite",
+    walked: bool = False,
 ) -> str:
     """SELECT of the first ``limit`` cells of workload ``slot`` after ``cursor`` (before it, nearest first, when
-    ``backwards``), with the columns that ``with_shared`` joins the rest to."""
+    ``backwards``), with the columns that ``with_shared`` joins the rest to.
+
+    With ``walked``, SQLite reads no further than ``WALKED_ROWS`` of the index and the bucket where these end.
+    """
     by_model = leads_by_model(query, order, dialect)
     terms = order_terms(query, order, slot, by_model)
     ordered_by_index = terms[0][0] in (
@@ -106,12 +142,21 @@ def page_source(
             for bound, sign in ((query.decode_min, ">="), (query.decode_max, "<="))
             if bound is not None
         ]
+    if terms[0][0] == score_bucket(slot, "f."):
+        # The same bounds on what is indexed let a walk start and stop there.
+        if query.score_min is not None:
+            where.append(f"{terms[0][0]} >= {max(centi_from(query.score_min), 0) * SCORE_STEP}")
+        if query.score_max is not None:
+            where.append(f"{terms[0][0]} < {(centi_to(query.score_max) + 1) * SCORE_STEP}")
     if ordered_by_index:
         # The index covers what runs.
         where.append(runs(slot, "f."))
         if dialect == "sqlite":
             # Always true; makes SQLite take the index for the order.
             where.append(f"{terms[0][0]} >= 0")
+    elif dialect == "sqlite" and not is_narrow(query) and terms[0][0] in CONSTANTS:
+        # The same for the key: for one to three rows SQLite would rather read the table through and sort.
+        where.append("f.model_id >= 0")
     where += known_quants(table, query)
     if cursor is not None:
         where += beyond(terms, order, cursor, slot, backwards)
@@ -122,6 +167,18 @@ def page_source(
         if column not in CONSTANTS
     ]
     source, ordered = checked(table), ", ".join(" ".join(each) for each in ends)
+    if walked and ordered_by_index and dialect == "sqlite":
+        (bucket, direction), limits = (
+            ends[0],
+            [each for each in where if each.startswith((ends[0][0], runs(slot, "f.")))],
+        )
+        last = (
+            f"(SELECT {bucket} FROM {source} f WHERE {' AND '.join(limits)} ORDER BY {bucket} {direction} "
+            f"LIMIT 1 OFFSET {WALKED_ROWS})"
+        )
+        sign, end = (">=", 0) if direction == "DESC" else ("<=", ABSENT)
+        # First, for SQLite lets the walk end at the first of several bounds on that side, and tries the others row by row.
+        where.insert(0, f"{bucket} {sign} coalesce({last}, {end})")
     whole = f"{wanted} FROM {source} f WHERE {' AND '.join(where)} ORDER BY {ordered} LIMIT {int(limit)}"
     if dialect != "postgresql" or not ordered_by_index or by_model:
         return whole
@@ -131,7 +188,7 @@ def page_source(
         return whole
     # A filter that almost nothing passes would walk the whole index, row by row: after so many, read the table through.
     # A bucket is walked to its end, for it is not in order within.
-    walked = (
+    nearest = (
         f"SELECT f.*, {ends[0][0]} AS bucket FROM {source} f WHERE {' AND '.join(bounds)} "
         f"ORDER BY {' '.join(ends[0])} FETCH FIRST {WALKED_ROWS} ROWS WITH TIES"
     )
@@ -139,7 +196,7 @@ def page_source(
     far = ", ".join([f"({ends[0][0]} + 0) {ends[0][1]}", *(" ".join(each) for each in ends[1:])])
     found = "(SELECT count(*) FROM head)"
     return (
-        f"(WITH head AS MATERIALIZED ({wanted} FROM ({walked}) f WHERE {' AND '.join(loose)} ORDER BY {near} "
+        f"(WITH head AS MATERIALIZED ({wanted} FROM ({nearest}) f WHERE {' AND '.join(loose)} ORDER BY {near} "
         f"LIMIT {int(limit)}) SELECT * FROM head WHERE {found} >= {int(limit)} UNION ALL ({wanted} FROM {source} f "
         f"WHERE {' AND '.join(where)} AND {found} < {int(limit)} ORDER BY {far} LIMIT {int(limit)}))"
     )

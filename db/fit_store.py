@@ -15,7 +15,7 @@ from db.fit_joins import shared_columns, shared_joins, with_shared
 from db.fit_orders import cursor_of, row_rank
 from db.fit_packed import Place, Prices, is_packed, packed_places
 from db.fit_packing import BAND_CELL, BAND_CELLS_AT, PLAN_CELL
-from db.fit_pages import best_of_quants, parts, sources_of
+from db.fit_pages import best_of_quants, falls_short, is_walked, parts, sources_of
 from db.fit_query import ALL_SLOTS, FitCursor, FitField, FitOrder, FitOwner, FitQuery, is_narrow, normal, slots_of
 from db.fit_scan import is_scanned, scanned_rows
 from db.fit_tables import SLOT_COUNT, SLOTS, visible
@@ -153,16 +153,29 @@ async def page_fits(
             reader, generation, {0: query}, order, limit + 1, lambda _: 0, cursor=cursor, backwards=backwards
         )
         return _page(found, generation.id, order, limit, backwards=backwards, beyond=cursor is not None)
+    walked = is_walked(query, order, reader.dialect, generation.rows)
     sources = [
         source
         for slot in slots
         for source in sources_of(
-            generation.table, query, order, slot, limit + 1, cursor=cursor, backwards=backwards, dialect=reader.dialect
+            generation.table,
+            query,
+            order,
+            slot,
+            limit + 1,
+            cursor=cursor,
+            backwards=backwards,
+            dialect=reader.dialect,
+            walked=walked,
         )
     ]
     if not sources:
         return FitPage([], [], False, False)
     rows = await rows_at(reader, generation.id, _union(generation, sources))
+    if walked and falls_short(rows, query, order, limit + 1):
+        rows = await scanned_rows(
+            reader, generation, {0: query}, order, limit + 1, lambda _: 0, cursor=cursor, backwards=backwards
+        )
     return _page(rows, generation.id, order, limit, backwards=backwards, beyond=cursor is not None)
 
 
@@ -193,6 +206,7 @@ async def top_fits(
     query, slots = owner.only(query, 0), slots_of(query)
     groups: dict[int, list[Row]] = {each: [] for each in wanted}
     statements: list[tuple[str, dict[str, Any]]] = []
+    walked: dict[int, FitQuery] = {}
     if not wanted or not slots or not parts(query, order, reader.dialect):
         # No row can pass.
         pass
@@ -212,11 +226,23 @@ async def top_fits(
     else:
         step = max(_COMPOUND_LIMIT // len(slots), 1)
         for start in range(0, len(wanted), step):
-            owned = [owner.only(query, each) for each in wanted[start : start + step]]
-            sources = [each for part in owned for each in _sources(reader, generation, part, order, limit, backwards)]
+            owned = {each: owner.only(query, each) for each in wanted[start : start + step]}
+            walked |= {
+                each: one for each, one in owned.items() if is_walked(one, order, reader.dialect, generation.rows)
+            }
+            sources = [
+                source
+                for each, one in owned.items()
+                for source in _sources(reader, generation, one, order, limit, backwards, walked=each in walked)
+            ]
             statements.append((_union(generation, sources), {}))
     for statement, parameters in statements:
         for row in await rows_at(reader, generation.id, statement, parameters):
+            groups[owner_of(row)].append(row)
+    short = {each: one for each, one in walked.items() if falls_short(groups[each], one, order, limit + 1)}
+    if short:
+        groups |= {each: [] for each in short}
+        for row in await scanned_rows(reader, generation, short, order, limit + 1, owner_of, backwards=backwards):
             groups[owner_of(row)].append(row)
     return {each: _page(rows, generation.id, order, limit, backwards=backwards) for each, rows in groups.items()}
 
@@ -263,13 +289,27 @@ def _union(generation: Generation, sources: Sequence[str]) -> str:
 
 
 def _sources(
-    reader: Reader, generation: Generation, query: FitQuery, order: Sequence[FitOrder], limit: int, backwards: bool
+    reader: Reader,
+    generation: Generation,
+    query: FitQuery,
+    order: Sequence[FitOrder],
+    limit: int,
+    backwards: bool,
+    *,
+    walked: bool,
 ) -> list[str]:
     return [
         source
         for slot in slots_of(query)
         for source in sources_of(
-            generation.table, query, order, slot, limit + 1, backwards=backwards, dialect=reader.dialect
+            generation.table,
+            query,
+            order,
+            slot,
+            limit + 1,
+            backwards=backwards,
+            dialect=reader.dialect,
+            walked=walked,
         )
     ]
 

@@ -406,6 +406,37 @@ async def test_an_order_without_an_index_reads_the_table_once(
     assert [each.count("NOT (") > 0 for each in watched.statements] == [False, True, False, True]
 
 
+@pytest.mark.parametrize("field", [FitField.DECODE, FitField.SCORE])
+async def test_sqlite_tries_few_rows_of_an_index_before_it_reads_the_table_once(
+    reader: Reader, field: FitField, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if reader.dialect != "sqlite":
+        pytest.skip("PostgreSQL does both in one statement")
+    monkeypatch.setattr(fit_query, "NARROW_IDS", 0)
+    monkeypatch.setattr(fit_pages, "WALKED_ROWS", 20)
+    cells, order = await all_cells(reader), (FitOrder(field),)
+    # Nothing to try; a filter that most rows pass; one that no row passes, and one that rows far from the first do.
+    slow = sorted(cell.ttft_ms for cell in cells if cell.ttft_ms is not None)[-3]
+    for query, statements in (
+        (FitQuery(), 1),
+        (FitQuery(statuses=STATUSES[:3]), 1),
+        (FitQuery(safe_context_min=1 << 30), 2),
+        (FitQuery(ttft_min_ms=slow), 2),
+    ):
+        watched = Watched(reader)
+        page = await fit_store.page_fits(watched, GENERATION, query, order, limit=3)
+        expected = [cell for cell in cells if matches(cell, query)]
+        assert page.cells == sorted(expected, key=lambda cell: rank(cell, normal(order)))[:3]
+        assert len(watched.statements) == statements
+        lists = await fit_store.top_fits(watched, GENERATION, FitOwner.WORKLOAD, [1, 2], query, order, 3)
+        assert (
+            lists[1].cells
+            == sorted((cell for cell in expected if cell.workload_id == 1), key=lambda cell: rank(cell, normal(order)))[
+                :3
+            ]
+        )
+
+
 async def test_sizes_of_models(reader: Reader) -> None:
     found = await fit_store.model_quants(reader, GENERATION, [1, 2, 99])
     assert [each.quant_id for each in found[1]] == (np.flatnonzero(BLOCKS[1].available.any(axis=0)) + 1).tolist()
