@@ -353,6 +353,9 @@ def _speed(speed: Speed | None) -> dict[str, Any] | None:
 
 def _text(question: Mapping[str, Any], key: str) -> str:
     value = question.get(key)
+    if value is None:
+        instead = "".join(f" or {other!r}" for other in INSTEAD_OF.get(key, ()))
+        raise QuestionError(ErrorCode.BAD_USER_INPUT, f"give {key!r} (a slug or an alias){instead}", key)
     if not isinstance(value, str) or not value.strip():
         raise QuestionError(
             ErrorCode.BAD_USER_INPUT, f"{key!r} must be a non-empty name (a slug or an alias), not {value!r}", key

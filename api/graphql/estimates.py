@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import strawberry
@@ -276,7 +278,20 @@ async def estimate_one(context: RequestContext, question: EstimateInput) -> Esti
         if code is ErrorCode.NOT_FOUND and error.field:
             raise NotFoundError(error.field, _name_in(error, question), error.suggestions) from error
         details: dict[str, Any] = {"field": to_camel_case(error.field)} if error.field else {}
-        raise ApiError(code, str(error), **details) from error
+        raise ApiError(code, _spelled(str(error)), **details) from error
+
+
+#: Keys of a question that the schema spells in another way.
+_KEYS = re.compile(
+    r"\b("
+    + "|".join(each.name for kind in (EstimateInput, DraftInput) for each in fields(kind) if "_" in each.name)
+    + r")\b"
+)
+
+
+def _spelled(message: str) -> str:
+    """What is wrong with a question, with its keys as the schema spells them."""
+    return _KEYS.sub(lambda found: to_camel_case(found[0]), message)
 
 
 def _name_in(error: QuestionError, question: EstimateInput) -> str:
@@ -305,7 +320,7 @@ def _result(view: CatalogView, question: EstimateInput, fetched: dict[str, Fetch
             estimate=None,
             error=UserError(
                 code=ErrorCode(error.code.value),
-                message=str(error),
+                message=_spelled(str(error)),
                 field=to_camel_case(error.field) if error.field else None,
                 suggestions=list(error.suggestions),
             ),

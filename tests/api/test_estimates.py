@@ -88,6 +88,29 @@ async def test_a_question_without_an_answer_is_a_typed_error(ask: Any, change: d
     assert [error["extensions"]["code"] for error in answer["errors"]] == [code]
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"hostMemoryGb": -1}, "'hostMemoryGb' must be a number from 0.5 to 65536, not -1.0"),
+        ({"modelConfig": {}}, "give 'model' or 'modelConfig', not both"),
+        ({"model": None}, "give 'model' (a slug or an alias) or 'modelConfig' or 'modelGguf' or 'modelUrl'"),
+        ({"gpu": None}, "give 'gpu' (a slug or an alias) or 'gpuFacts'"),
+        ({"quant": None}, "give 'quant' (a slug or an alias)"),
+        ({"quant": " "}, "'quant' must be a non-empty name (a slug or an alias), not ' '"),
+        (
+            {"draft": {"model": "llama-2-7b", "quant": "q4-k-m", "tokens": 4, "acceptanceRate": 2}},
+            "'draft.acceptanceRate' must be a number from 0 to 1, not 2.0",
+        ),
+    ],
+)
+async def test_messages_name_fields_as_the_schema_does(ask: Any, change: dict[str, Any], message: str) -> None:
+    asked = {"model": "llama-2-7b", "gpu": "rtx-3090", "quant": "q4-k-m"} | change
+    answer = await ask("query($q: EstimateInput!) { estimate(input: $q) { status } }", q=asked)
+    assert answer["errors"][0]["message"] == message
+    both = await ask("query($q: EstimateInput!) { estimates(inputs: [$q]) { error { message } } }", q=asked)
+    assert both["data"]["estimates"][0]["error"]["message"] == message
+
+
 async def test_a_batch_answers_in_order_and_fails_one_by_one(data: Any) -> None:
     good = {"model": "llama-2-7b", "gpu": "rtx-3090", "quant": "q4-k-m"}
     inputs = [good, good | {"gpu": "rtx 309"}, good | {"quant": "f16"}] * 10
