@@ -128,7 +128,8 @@ class GpuFilter:
     """Typed conditions on accelerators."""
 
     search: str | None = strawberry.field(
-        default=None, description="Words of a name or alias; forgives typing errors. At most 200 characters."
+        default=None,
+        description="Words of a name or alias; forgives typing errors; blank: any. At most 200 characters.",
     )
     slug: StringSet | None = strawberry.field(default=None, description="Slugs.")
     vendor: VendorSet | None = strawberry.field(default=None, description="Makers.")

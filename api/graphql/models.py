@@ -137,7 +137,8 @@ class ModelFilter:
     """Typed conditions on models."""
 
     search: str | None = strawberry.field(
-        default=None, description="Words of a name or alias; forgives typing errors. At most 200 characters."
+        default=None,
+        description="Words of a name or alias; forgives typing errors; blank: any. At most 200 characters.",
     )
     slug: StringSet | None = strawberry.field(default=None, description="Slugs.")
     family: StringSet | None = strawberry.field(default=None, description="Families.")
@@ -287,12 +288,14 @@ def select_models(models: Sequence[Model], wanted: ModelFilter | None) -> list[M
 
 
 def by_relevance(items: Sequence[Any], text: str | None) -> list[Any]:
-    """Items whose name, slug or alias matches a text, best first; all of them for no text."""
+    """Items whose name, slug or alias matches a text, best first; all of them for none, or one of spaces alone."""
     from api.graphql.inputs import MAX_TEXT, check_set
 
     if text is None:
         return list(items)
     check_set("search", text, MAX_TEXT)
+    if not text.strip():
+        return list(items)
     scored = [(relevance(text, (item.name, item.slug, *item.aliases)), item) for item in items]
     return [item for score, item in sorted(scored, key=lambda pair: -pair[0]) if score > 0]
 

@@ -50,8 +50,10 @@ describe(
     {
         "SCORE": "The highest score in the operating mode.",
         "FASTEST": "The highest decode speed.",
-        "CHEAPEST": "The lowest price at launch; unknown prices are left out.",
-        "EFFICIENT": "The highest decode speed per watt of board power; unknown powers are left out.",
+        "CHEAPEST": "The lowest price at launch; accelerators of unknown price are left out. On one "
+        "accelerator: the highest score.",
+        "EFFICIENT": "The highest decode speed per watt of board power; accelerators of unknown power are left out. On one "
+        "accelerator: the highest decode speed.",
     },
 )
 

@@ -82,6 +82,10 @@ async def slugs(data: Any, kind: str, arguments: str) -> list[str]:
         ("filter: {vendor: {in: []}}", []),
         ('filter: {search: "rtx 409o"}', []),
         ('filter: {search: "rtx 30"}', ["rtx-3090"]),
+        # An input that nobody has typed into asks for nothing; one without a letter or digit of ours finds nothing.
+        ('filter: {search: " ", unifiedMemory: true}', ["apple-m3-max-30c-36gb"]),
+        ('filter: {search: "", unifiedMemory: true}', ["apple-m3-max-30c-36gb"]),
+        ('filter: {search: "漢字"}', []),
         ('filter: {search: "radoen"}', ["rx-7900-xtx"]),
         ('filter: {releaseDate: {min: "2022", max: "2022-10"}}', ["rtx-4090"]),
         ("filter: {priceUsd: {max: 1500}, vendor: {in: [NVIDIA]}}", ["rtx-3090"]),
