@@ -193,6 +193,15 @@ async def test_answers_to_post_and_volatile_ones_are_not_stored(client: httpx.As
         assert "etag" not in response.headers
 
 
+async def test_answers_that_are_not_kept_have_no_tag(settings: ApiSettings) -> None:
+    app = create_app(settings.model_copy(update={"response_cache_bytes": 0}))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+        response = await client.get("/graphql", params=TYPENAME)
+    await app.state.services.close()
+    assert response.headers["cache-control"] == "no-store"
+    assert "etag" not in response.headers
+
+
 async def test_a_repeated_query_comes_from_the_cache(client: httpx.AsyncClient, app: Starlette) -> None:
     cache = app.state.services.responses
     body = {"query": "query Cached { workloads { name } }"}
