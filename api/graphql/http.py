@@ -179,11 +179,12 @@ def _status(errors: list[GraphQLError], refused: bool, media: str) -> int:
 
 
 def _response(found: CachedResponse, media: str, request: Request, request_id: str, max_age: int | None) -> Response:
-    headers = {"Vary": "Accept, Accept-Encoding, Origin", "X-Request-Id": request_id}
+    # The middleware adds that origins differ, and encodings of what is long enough for one.
+    headers = {"Vary": "Accept", "X-Request-Id": request_id}
     if max_age is not None:
         headers |= {"ETag": found.etag, "Cache-Control": f"public, max-age={max_age}"}
         if _matches(request.headers.get("if-none-match"), found.etag):
-            return Response(status_code=304, headers=headers)
+            return Response(status_code=304, headers=headers | {"Vary": "Accept, Accept-Encoding"})
     else:
         headers["Cache-Control"] = "no-store"
     return Response(found.body, found.status, headers, f"{media}; charset=utf-8")

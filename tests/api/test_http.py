@@ -183,6 +183,21 @@ async def test_an_answer_to_get_has_a_tag_that_revalidates(client: httpx.AsyncCl
     assert other.content == first.content
 
 
+@pytest.mark.parametrize("origin", [{}, {"origin": "https://example.org"}])
+async def test_what_an_answer_depends_on_is_listed_once(client: httpx.AsyncClient, origin: dict[str, str]) -> None:
+    listed = []
+    for query in ("{ engines { name } }", "{ gpus(first: 5) { nodes { name sources aliases note } } quants { name } }"):
+        asked = {"query": query}
+        first = await client.get("/graphql", params=asked, headers=origin)
+        tag = {"if-none-match": first.headers["etag"]}
+        known = await client.get("/graphql", params=asked, headers=origin | tag)
+        assert known.status_code == 304
+        listed += [each.headers["vary"] for each in (first, known)]
+        listed.append((await post(client, asked, headers=origin)).headers["vary"])
+    short, long = "Accept, Origin", "Accept, Accept-Encoding, Origin"
+    assert listed == [short, long, short, long, long, long]
+
+
 async def test_answers_to_post_and_volatile_ones_are_not_stored(client: httpx.AsyncClient) -> None:
     for response in (
         await post(client, TYPENAME),
