@@ -190,13 +190,23 @@ class AliasIndex:
         """Slugs of the entities whose names share most letter triples with ``text``, at most five."""
         if self._trigrams is None:
             self._trigrams = {slug: _triples([slug, label], self.kind) for slug, label in self._labels.items()}
-        asked = _triples([text], self.kind)
-        scored = sorted(
-            ((_likeness(asked, known), slug) for slug, known in self._trigrams.items()),
-            key=lambda pair: (-pair[0], len(pair[1]), pair[1]),
-        )
-        near = tuple(slug for score, slug in scored[:MAX_SUGGESTIONS] if score >= _NEAR_ENOUGH)
-        return near or tuple(slug for score, slug in scored[:_FALLBACK_SUGGESTIONS] if score > 0)
+        return _nearest(_triples([text], self.kind), self._trigrams)
+
+
+def near_names(kind: str, text: str, names: Iterable[str]) -> tuple[str, ...]:
+    """Those of ``names`` that share most letter triples with ``text``, at most five; none for a text too long for a name."""
+    if len(text) > MAX_NAME_CHARACTERS:
+        return ()
+    return _nearest(_triples([text], kind), {name: _triples([name], kind) for name in names})
+
+
+def _nearest(asked: frozenset[str], known: Mapping[str, frozenset[str]]) -> tuple[str, ...]:
+    scored = sorted(
+        ((_likeness(asked, triples), name) for name, triples in known.items()),
+        key=lambda pair: (-pair[0], len(pair[1]), pair[1]),
+    )
+    near = tuple(name for score, name in scored[:MAX_SUGGESTIONS] if score >= _NEAR_ENOUGH)
+    return near or tuple(name for score, name in scored[:_FALLBACK_SUGGESTIONS] if score > 0)
 
 
 def _triples(names: Iterable[str], kind: str) -> frozenset[str]:

@@ -11,6 +11,7 @@ from api.graphql.errors import LimitExceededError, NotFoundError, bad_input
 from api.graphql.fits import Fit, fit_from_cell
 from api.graphql.models import Benchmark, Model
 from db import fit_store
+from db.aliases import near_names
 from db.fit_store import FitField, FitOrder, FitQuery
 from estimator import recommend
 
@@ -95,7 +96,7 @@ def _benchmark_named(view: CatalogView, text: str) -> str:
     names = sorted({each.name for model in view.models for each in model.benchmarks})
     found = next((name for name in names if name.casefold() == text.strip().casefold()), None)
     if found is None:
-        raise NotFoundError("benchmark", text, tuple(names))
+        raise NotFoundError("benchmark", text, near_names("benchmark", text, names))
     return found
 
 

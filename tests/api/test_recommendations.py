@@ -195,6 +195,18 @@ async def test_a_ranking_that_cannot_be_is_a_typed_error(ask: Any, change: dict[
     assert answer["errors"][0]["extensions"]["code"] == code
 
 
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [("MMLU Pro", "MMLU-Pro"), ("nope", None), ("x" * 5_000, None)],
+)
+async def test_an_unknown_benchmark_is_answered_with_near_names_alone(ask: Any, name: str, near: str | None) -> None:
+    (error,) = (await ask(RANKED, gpu="rtx-4090", name=name))["errors"]
+    suggestions = error["extensions"]["suggestions"]
+    assert suggestions[:1] == ([] if near is None else [near])
+    assert len(suggestions) <= 5
+    assert ("Did you mean" in error["message"]) == (near is not None)
+
+
 def reaches_with(one: Estimate, target: dict[str, Any], comfortable_tok_s: float) -> bool:
     """Whether an estimate of a batch of all users reaches a target."""
     asked = target.get("decodeTokensPerSecond", comfortable_tok_s)
