@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from operator import itemgetter
 from typing import Any
 
-from db.fit_query import ABSENT_AT_ZERO, NOT_RUNNING, FitCursor, FitField, FitOrder, FitQuery, is_few, is_narrow
+from db.fit_query import ABSENT_AT_ZERO, FitCursor, FitField, FitOrder, FitQuery, is_few, is_narrow, rests
 from db.fit_tables import (
     BUCKET_SHIFT,
     MODEL_DECODE_SHIFT,
@@ -66,8 +66,7 @@ def order_terms(
             terms.append((decode_bucket(slot, "f."), descending))
         elif first is FitField.SCORE and rest == [(FitField.DECODE, descending)]:
             terms.append((score_bucket(slot, "f."), descending))
-    nothing_runs = query.statuses is not None and NOT_RUNNING.issuperset(query.statuses)
-    if nothing_runs:
+    if rests(query):
         terms = [
             (str(_placed(each, 0)) if each.field in _ZERO_AT_REST else figure(each, slot), each.descending)
             for each in given
@@ -129,8 +128,9 @@ def beyond(
     for (column, descending), value in list(zip(terms, values, strict=True))[-2::-1]:
         strict = "<" if descending != backwards else ">"
         found = f"({column} {strict} {value} OR ({column} = {value} AND {found}))"
-    # The bound on the first column alone is what an index can start from.
-    (column, descending), value = terms[0], values[0]
+    # The bound on the first column alone is what an index can start from. What all rows have is none.
+    at = next(at for at, (column, _) in enumerate(terms) if column != str(values[at]))
+    (column, descending), value = terms[at], values[at]
     return [f"{column} {'<=' if descending != backwards else '>='} {value}", found]
 
 

@@ -13,7 +13,7 @@ from db.fit_conditions import centi_from, centi_to, conditions, known_quants
 from db.fit_joins import cell_columns
 from db.fit_orders import ABSENT, CONSTANTS, PLACES, beyond, figure, key_terms, leads_by_model, order_terms
 from db.fit_packing import float_bits
-from db.fit_query import ALL_SLOTS, NOT_RUNNING, FitCursor, FitField, FitOrder, FitQuery, is_narrow, slots_of
+from db.fit_query import ALL_SLOTS, NOT_RUNNING, FitCursor, FitField, FitOrder, FitQuery, is_narrow, rests, slots_of
 from db.fit_tables import (
     MODEL_DECODE_SHIFT,
     SCORE_STEP,
@@ -64,13 +64,14 @@ def sources_of(
 
     With ``walked`` they read no further than ``WALKED_ROWS`` of an index, and may lack some: ``falls_short`` tells.
     """
+    asked = parts(query, order, dialect)
+    if walked and apart(order):
+        # Where the part in which the page begins does not fill it, the table is read through anyway.
+        asked = asked[-1:] if _begins_at_rest(order, cursor, backwards) else asked[:1]
     made = [
         page_source(table, part, order, slot, limit, cursor=cursor, backwards=backwards, dialect=dialect, walked=walked)
-        for part in parts(query, order, dialect)
+        for part in asked
     ]
-    if walked and not backwards and apart(order):
-        # Where what runs does not fill the page, the table is read through anyway.
-        return made[:1]
     if len(made) < 2 or not apart(order):
         return made
     # What runs comes wholly before the rest, which is read only for what the first lacks.
@@ -92,17 +93,22 @@ def is_walked(query: FitQuery, order: Sequence[FitOrder], dialect: str, rows: in
         bounded = replace(query, workload_ids=ALL_SLOTS, score_min=None, score_max=None)
     elif leads != decode_bucket(0, "f."):
         return False
-    resting_only = query.statuses is not None and NOT_RUNNING.issuperset(query.statuses)
-    return not bounded.is_everything and not resting_only
+    return not bounded.is_everything and not rests(query)
 
 
 def falls_short(rows: Sequence[Sequence[Any]], query: FitQuery, order: Sequence[FitOrder], limit: int) -> bool:
-    """Whether walks may have ended before they met what belongs on the page: some workload has less than a page."""
-    counts, all_count = dict.fromkeys(slots_of(query), 0), apart(order)
+    """Whether walks may have ended before they met what belongs on the page: one of them has found less than a page."""
+    # Of an order that mixes what runs with what does not, both were walked.
+    mixed, asked = not apart(order), parts(query, order, "sqlite")
+    counts = {(slot, mixed and rests(part)): 0 for slot in slots_of(query) for part in asked}
     for row in rows:
-        # Where the rest is mixed in, it was read in full and proves nothing about what runs.
-        counts[row[0]] += int(all_count or row[PLACES[FitField.DECODE]] > 0)
+        counts[row[0], mixed and not row[PLACES[FitField.DECODE]]] += 1
     return any(count < limit for count in counts.values())
+
+
+def _begins_at_rest(order: Sequence[FitOrder], cursor: FitCursor | None, backwards: bool) -> bool:
+    """Whether a page in an order that is ``apart`` begins among what does not run: at its cursor, or at the end."""
+    return backwards if cursor is None else not cursor[[each.field for each in order].index(FitField.DECODE)]
 
 
 def apart(order: Sequence[FitOrder]) -> bool:
@@ -125,7 +131,7 @@ def page_source(
     """SELECT of the first ``limit`` cells of workload ``slot`` after ``cursor`` (before it, nearest first, when
     ``backwards``), with the columns that ``with_shared`` joins the rest to.
 
-    With ``walked``, SQLite reads no further than ``WALKED_ROWS`` of the index and the bucket where these end.
+    With ``walked``, SQLite reads no further than ``WALKED_ROWS`` of the index and the bucket, or the model, where these end.
     """
     by_model = leads_by_model(query, order, dialect)
     terms = order_terms(query, order, slot, by_model)
@@ -136,6 +142,9 @@ def page_source(
         model_score_bucket(slot, "f."),
     )
     where = conditions(query, slot, "+" if ordered_by_index and dialect == "sqlite" else "")
+    if cursor is not None:
+        # Before other bounds on that side, for SQLite lets the walk begin at the first of them.
+        where += beyond(terms, order, cursor, slot, backwards)
     if by_model and terms[0][0] == model_decode_bucket(slot, "f."):
         where += [
             f"{terms[0][0]} {sign} {float_bits(bound) >> MODEL_DECODE_SHIFT}"
@@ -158,8 +167,6 @@ def page_source(
         # The same for the key: for one to three rows SQLite would rather read the table through and sort.
         where.append("f.model_id >= 0")
     where += known_quants(table, query)
-    if cursor is not None:
-        where += beyond(terms, order, cursor, slot, backwards)
     wanted = f"SELECT {cell_columns(slot)} "
     ends = [
         (column, "DESC" if descending != backwards else "ASC")
@@ -167,7 +174,7 @@ def page_source(
         if column not in CONSTANTS
     ]
     source, ordered = checked(table), ", ".join(" ".join(each) for each in ends)
-    if walked and ordered_by_index and dialect == "sqlite":
+    if walked and dialect == "sqlite" and (ordered_by_index or ends[0][0] == "f.model_id"):
         (bucket, direction), limits = (
             ends[0],
             [each for each in where if each.startswith((ends[0][0], runs(slot, "f.")))],

@@ -151,6 +151,11 @@ def is_narrow(query: FitQuery) -> bool:
     return is_few(query.model_ids) or is_few(query.gpu_ids)
 
 
+def rests(query: FitQuery) -> bool:
+    """Whether only outcomes are asked for in which nothing runs."""
+    return query.statuses is not None and NOT_RUNNING.issuperset(query.statuses)
+
+
 def is_few(ids: Sequence[int] | None) -> bool:
     """Whether these models, or GPUs, are few enough for their rows to be read and sorted; None is all of them."""
     return ids is not None and len(ids) <= NARROW_IDS

@@ -437,6 +437,32 @@ async def test_sqlite_tries_few_rows_of_an_index_before_it_reads_the_table_once(
         )
 
 
+@pytest.mark.parametrize(
+    "order", [(FitOrder(FitField.DECODE),), (FitOrder(FitField.SCORE),), (FitOrder(FitField.SCORE, False),)]
+)
+async def test_sqlite_tries_as_few_rows_of_what_does_not_run(
+    reader: Reader, order: tuple[FitOrder, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if reader.dialect != "sqlite":
+        pytest.skip("a matter of SQLite")
+    monkeypatch.setattr(fit_query, "NARROW_IDS", 0)
+    monkeypatch.setattr(fit_pages, "WALKED_ROWS", 20)
+    cells = await all_cells(reader)
+    # What most rows pass, what none passes of those that do not run, and what none passes.
+    for query, statements in (
+        (FitQuery(engines=(Engine.LLAMA_CPP, Engine.VLLM)), 1),
+        (FitQuery(safe_context_min=1), 2),
+        (FitQuery(safe_context_min=1 << 30), 2),
+    ):
+        expected = sorted((cell for cell in cells if matches(cell, query)), key=lambda cell: rank(cell, normal(order)))
+        watched = Watched(reader)
+        page = await fit_store.page_fits(watched, GENERATION, query, order, limit=3, backwards=True)
+        assert page.cells == expected[-3:]
+        assert len(watched.statements) == statements
+        lists = await fit_store.top_fits(reader, GENERATION, FitOwner.WORKLOAD, [1, 2], query, order, 3, backwards=True)
+        assert lists[1].cells == [cell for cell in expected if cell.workload_id == 1][-3:]
+
+
 async def test_sizes_of_models(reader: Reader) -> None:
     found = await fit_store.model_quants(reader, GENERATION, [1, 2, 99])
     assert [each.quant_id for each in found[1]] == (np.flatnonzero(BLOCKS[1].available.any(axis=0)) + 1).tolist()
