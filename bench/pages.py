@@ -56,20 +56,20 @@ class Statements:
         return self._ids[kind]
 
     def of(self, read: Callable[[Reader], Awaitable[Any]]) -> tuple[str, Any]:
-        """Text and parameters of the one statement that ``read`` runs."""
+        """Text and parameters of the one statement that ``read`` runs; a second one would be a miss of its index."""
         found: list[tuple[str, Any]] = []
-        dialect = self.dialect
+        outer = self
 
         class Noting:
-            """Keeps what it is asked and has no rows."""
+            """Answers, and keeps what it is asked."""
 
             @property
             def dialect(self) -> str:
-                return dialect
+                return outer.dialect
 
             async def rows(self, statement: str, parameters: Any) -> Sequence[Any]:
                 found.append((statement, parameters))
-                return []
+                return outer.rows(statement, parameters)
 
         async def run() -> None:
             await read(Noting())

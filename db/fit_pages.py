@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -26,8 +26,9 @@ from db.fit_tables import (
 )
 from estimator.types import STATUSES
 
-#: Rows of an index that a page's filter is tried on before the table is read through instead.
-WALKED_ROWS = 20_000
+#: Rows of an index that a page's filter is tried on before the table is read through instead. SQLite counts them first, at
+#: every page.
+WALKED_ROWS: Mapping[str, int] = {"postgresql": 20_000, "sqlite": 8_000}
 
 
 def parts(query: FitQuery, order: Sequence[FitOrder], dialect: str) -> list[FitQuery]:
@@ -85,7 +86,7 @@ def sources_of(
 
 def is_walked(query: FitQuery, order: Sequence[FitOrder], dialect: str, rows: int) -> bool:
     """Whether the rows of an index are tried on a filter that next to nothing may pass: SQLite would try all of them."""
-    if dialect != "sqlite" or rows <= WALKED_ROWS or is_narrow(query):
+    if dialect != "sqlite" or rows <= WALKED_ROWS[dialect] or is_narrow(query):
         return False
     leads = order_terms(query, order, 0, by_model=False)[0][0]
     bounded = replace(query, workload_ids=ALL_SLOTS, decode_min=None, decode_max=None)
@@ -181,7 +182,7 @@ def page_source(
         )
         last = (
             f"(SELECT {bucket} FROM {source} f WHERE {' AND '.join(limits)} ORDER BY {bucket} {direction} "
-            f"LIMIT 1 OFFSET {WALKED_ROWS})"
+            f"LIMIT 1 OFFSET {WALKED_ROWS[dialect]})"
         )
         sign, end = (">=", 0) if direction == "DESC" else ("<=", ABSENT)
         # First, for SQLite lets the walk end at the first of several bounds on that side, and tries the others row by row.
@@ -197,7 +198,7 @@ def page_source(
     # A bucket is walked to its end, for it is not in order within.
     nearest = (
         f"SELECT f.*, {ends[0][0]} AS bucket FROM {source} f WHERE {' AND '.join(bounds)} "
-        f"ORDER BY {' '.join(ends[0])} FETCH FIRST {WALKED_ROWS} ROWS WITH TIES"
+        f"ORDER BY {' '.join(ends[0])} FETCH FIRST {WALKED_ROWS[dialect]} ROWS WITH TIES"
     )
     near = ", ".join([f"f.bucket {ends[0][1]}", *(" ".join(each) for each in ends[1:])])
     far = ", ".join([f"({ends[0][0]} + 0) {ends[0][1]}", *(" ".join(each) for each in ends[1:])])

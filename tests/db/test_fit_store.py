@@ -237,7 +237,7 @@ async def test_pages_walk_all_matches_in_order_both_ways(
     # So that some filters are narrow, and others are met in the order of an index.
     monkeypatch.setattr(fit_query, "NARROW_IDS", rng.choice([0, 1, 24]))
     # So that some filters run out of the rows of an index that they are tried on.
-    monkeypatch.setattr(fit_pages, "WALKED_ROWS", rng.choice([1, 20, 20_000]))
+    monkeypatch.setattr(fit_pages, "WALKED_ROWS", dict.fromkeys(fit_pages.WALKED_ROWS, rng.choice([1, 20, 20_000])))
     # So that some pages have a bound from a sample, a rough one or a close one.
     monkeypatch.setattr(fit_scan, "SAMPLED_ROWS", rng.choice([20, 150, 50_000]))
     cells = await all_cells(reader)
@@ -300,7 +300,7 @@ async def test_a_walk_that_ends_within_a_bucket_takes_all_of_it(
     reader: Reader, descending: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fit_query, "NARROW_IDS", 0)
-    monkeypatch.setattr(fit_pages, "WALKED_ROWS", 10)
+    monkeypatch.setattr(fit_pages, "WALKED_ROWS", dict.fromkeys(fit_pages.WALKED_ROWS, 10))
     # Everything that runs is in one bucket: of a full table, tens of thousands of rows may be.
     for module in (fit_conditions, fit_orders, fit_tables):
         monkeypatch.setattr(module, "BUCKET_SHIFT", 30)
@@ -358,7 +358,7 @@ async def test_first_and_last_pages_of_every_kind_of_owner(
 ) -> None:
     rng = random.Random(seed)
     monkeypatch.setattr(fit_query, "NARROW_IDS", rng.choice([0, 24]))
-    monkeypatch.setattr(fit_pages, "WALKED_ROWS", rng.choice([1, 20_000]))
+    monkeypatch.setattr(fit_pages, "WALKED_ROWS", dict.fromkeys(fit_pages.WALKED_ROWS, rng.choice([1, 20_000])))
     monkeypatch.setattr(fit_scan, "SAMPLED_ROWS", rng.choice([20, 150, 50_000]))
     fit_store.tops_statement.cache_clear()
     cells = await all_cells(reader)
@@ -413,7 +413,7 @@ async def test_sqlite_tries_few_rows_of_an_index_before_it_reads_the_table_once(
     if reader.dialect != "sqlite":
         pytest.skip("PostgreSQL does both in one statement")
     monkeypatch.setattr(fit_query, "NARROW_IDS", 0)
-    monkeypatch.setattr(fit_pages, "WALKED_ROWS", 20)
+    monkeypatch.setattr(fit_pages, "WALKED_ROWS", dict.fromkeys(fit_pages.WALKED_ROWS, 20))
     cells, order = await all_cells(reader), (FitOrder(field),)
     # Nothing to try; a filter that most rows pass; one that no row passes, and one that rows far from the first do.
     slow = sorted(cell.ttft_ms for cell in cells if cell.ttft_ms is not None)[-3]
@@ -446,7 +446,7 @@ async def test_sqlite_tries_as_few_rows_of_what_does_not_run(
     if reader.dialect != "sqlite":
         pytest.skip("a matter of SQLite")
     monkeypatch.setattr(fit_query, "NARROW_IDS", 0)
-    monkeypatch.setattr(fit_pages, "WALKED_ROWS", 20)
+    monkeypatch.setattr(fit_pages, "WALKED_ROWS", dict.fromkeys(fit_pages.WALKED_ROWS, 20))
     cells = await all_cells(reader)
     # What most rows pass, what none passes of those that do not run, and what none passes.
     for query, statements in (
