@@ -176,10 +176,8 @@ def page_source(
     ]
     source, ordered = checked(table), ", ".join(" ".join(each) for each in ends)
     if walked and dialect == "sqlite" and (ordered_by_index or ends[0][0] == "f.model_id"):
-        (bucket, direction), limits = (
-            ends[0],
-            [each for each in where if each.startswith((ends[0][0], runs(slot, "f.")))],
-        )
+        bucket, direction = ends[0]
+        limits = [each for each in where if each.startswith((bucket, runs(slot, "f.")))]
         last = (
             f"(SELECT {bucket} FROM {source} f WHERE {' AND '.join(limits)} ORDER BY {bucket} {direction} "
             f"LIMIT 1 OFFSET {WALKED_ROWS[dialect]})"
