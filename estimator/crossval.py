@@ -148,7 +148,7 @@ def fair_tail(names: Sequence[str], residual: Floats, spread: Floats) -> float:
 
 
 def measured_shift(residuals: Sequence[float]) -> float:
-    """Shrunk median residual of one measured pair, log seconds."""
+    """Shrunk median residual of one measured configuration, log seconds."""
     count = len(residuals)
     return round(float(np.median(residuals)) * count / (count + MEASURED_SHRINK_ROWS), 5)
 

@@ -58,7 +58,8 @@ describe(
     "Evidence",
     "Where a speed comes from.",
     {
-        "MEASURED": "Measurements of this very configuration are in the catalog.",
+        "MEASURED": "Measurements of this very configuration are in the catalog: model, accelerator, quantization, engine and "
+        "backend.",
         "CALIBRATED": "Constants fitted on measurements of the same hardware family and engine.",
         "EXTRAPOLATED": "Constants of a neighbouring family: the range is wide.",
     },

@@ -20,7 +20,7 @@ from db.reading import Reader
 from db.session import make_engine, writing
 from estimator.grid import FitBlock
 from estimator.types import STATUSES, Engine, Status
-from tests.db.test_fit_store import (
+from tests.support.stored_fits import (
     BLOCKS,
     GENERATION,
     GPUS,

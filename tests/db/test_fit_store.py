@@ -3,98 +3,37 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import astuple, replace
 from typing import Any
 
 import numpy as np
 import pytest
-from sqlalchemy import text
 
-from bench.synthetic import synthetic_block
-from db import fit_conditions, fit_orders, fit_pages, fit_query, fit_scan, fit_store, fit_tables
+from db import fit_pages, fit_query, fit_scan, fit_store
 from db.fit_cells import FitKey, StoredCell
 from db.fit_orders import cursor_of
-from db.fit_packed import PACKED
-from db.fit_packing import concatenate, pack_model
+from db.fit_packing import pack_model
 from db.fit_query import FitField, FitOrder, FitOwner, FitQuery
-from db.fit_tables import SLOT_COUNT, create_storage, index_statements
-from db.generations import Generation
-from db.publication import write_block
-from db.reading import Reader, reader_of
-from db.run_store import now
-from db.session import async_engine, make_engine, writing
+from db.fit_tables import SLOT_COUNT
+from db.reading import Reader
 from estimator.grid import FitBlock
 from estimator.types import EVIDENCES, STATUSES, STRATEGIES, Backend, Engine, Status
-
-MODELS, GPUS, QUANTS = 4, 11, 6
-#: A GPU without a known arithmetic peak: it has a decode speed, and neither prefill nor latency.
-PEAKLESS_GPU = 4
-
-
-def without_peak(block: FitBlock) -> FitBlock:
-    """The block with what is not known of ``PEAKLESS_GPU`` as zero."""
-    names = ("prefill_tok_s", "prefill_low_tok_s", "prefill_high_tok_s", "ttft_ms")
-    found = {name: getattr(block, name).copy() for name in names}
-    for values in found.values():
-        values[PEAKLESS_GPU - 1] = 0
-    return replace(block, **found)
-
-
-BLOCKS = {model: without_peak(synthetic_block(model, GPUS, QUANTS)) for model in range(1, MODELS + 1)}
-STORED = sum(int(block.available.sum()) for block in BLOCKS.values())
-#: What has a column; ``test_fit_packed`` has the others.
-STORED_FIELDS = [field for field in FitField if field not in PACKED]
-GENERATION = Generation(
-    id=3, table="fit_7", revision="r", published_at=now(), rows=STORED, cells=0, unsupported_cells=0, models=MODELS, gpus=GPUS,
-    quants=QUANTS, workloads=SLOT_COUNT, run_id=7,
-)  # fmt: skip
-
-
-@pytest.fixture
-async def reader(empty_database_url: str) -> AsyncIterator[Reader]:
-    """A storage with every block, a dead row and a row of the next generation."""
-    async with opened(empty_database_url, BLOCKS) as made:
-        yield made
-
-
-@asynccontextmanager
-async def opened(url: str, blocks: dict[int, FitBlock]) -> AsyncIterator[Reader]:
-    """Reader of a storage with these blocks, a dead row and a row of the next generation."""
-    engine = make_engine(url)
-    packed = concatenate([pack(model, block, GENERATION.id) for model, block in blocks.items()])
-    with writing(engine) as sync:
-        create_storage(sync, GENERATION.table)
-        write_block(sync, GENERATION.table, packed)
-        write_block(sync, GENERATION.table, concatenate([pack(1, BLOCKS[2], 1), pack(2, BLOCKS[1], 4)]))
-        sync.execute(text("UPDATE fit_7 SET died = 3 WHERE born = 1"))
-        sync.execute(text("UPDATE fit_7_quant SET died = 3 WHERE born = 1"))
-        for statement in index_statements(GENERATION.table, sync.dialect.name):
-            sync.execute(text(statement))
-    engine.dispose()
-    readers = async_engine(url)
-    made = reader_of(readers, size=2)
-    yield made
-    await made.close()
-    await readers.dispose()
-
-
-def pack(model: int, block: FitBlock, generation: int) -> Any:
-    return pack_model(model, list(range(1, GPUS + 1)), list(range(1, QUANTS + 1)), block, generation)
-
-
-def all_keys() -> list[FitKey]:
-    return [
-        FitKey(model, int(gpu) + 1, int(quant) + 1)
-        for model, block in BLOCKS.items()
-        for gpu, quant in zip(*np.nonzero(block.available), strict=True)
-    ]
-
-
-async def all_cells(reader: Reader) -> list[StoredCell]:
-    found = await fit_store.fetch_fits(reader, GENERATION, all_keys())
-    return [cell for cells in found.values() for cell in cells]
+from tests.support.stored_fits import (
+    BLOCKS,
+    GENERATION,
+    GPUS,
+    MODELS,
+    PEAKLESS_GPU,
+    STORED_FIELDS,
+    all_cells,
+    all_keys,
+    identity,
+    matches,
+    normal,
+    pack,
+    random_query,
+    rank,
+)
 
 
 async def test_every_figure_comes_back(reader: Reader) -> None:
@@ -155,78 +94,6 @@ async def test_quants_of_a_pair_come_by_id_or_by_rank(reader: Reader, slots: lis
     ranks = {cell.quant_id: -cell.quant_id for cell in plain}
     ranked = (await fit_store.fetch_pairs(reader, GENERATION, [(1, 2)], slots, ranks))[1, 2]
     assert [(cell.quant_id, cell.workload_id) for cell in ranked] == sorted(places, key=lambda at: (-at[0], at[1]))
-
-
-def identity(cell: StoredCell) -> tuple[int, ...]:
-    return (*cell.key, cell.workload_id)
-
-
-def matches(cell: StoredCell, query: FitQuery) -> bool:
-    decode = cell.decode.value if cell.decode else None
-    return (
-        (query.model_ids is None or cell.key.model_id in query.model_ids)
-        and (query.gpu_ids is None or cell.key.gpu_id in query.gpu_ids)
-        and (query.quant_ids is None or cell.key.quant_id in query.quant_ids)
-        and cell.workload_id in query.workload_ids
-        and (query.engines is None or cell.engine in query.engines)
-        and (query.statuses is None or cell.status in query.statuses)
-        and (query.recommended is None or cell.recommended == query.recommended)
-        and (query.decode_min is None or (decode is not None and decode >= query.decode_min))
-        and (query.decode_max is None or (decode is not None and decode <= query.decode_max))
-        and (query.ttft_min_ms is None or (cell.ttft_ms is not None and cell.ttft_ms >= query.ttft_min_ms))
-        and (query.ttft_max_ms is None or (cell.ttft_ms is not None and cell.ttft_ms <= query.ttft_max_ms))
-        and (query.score_min is None or cell.score >= query.score_min)
-        and (query.score_max is None or cell.score <= query.score_max)
-        and (query.safe_context_min is None or cell.safe_context_tokens >= query.safe_context_min)
-    )
-
-
-def rank(cell: StoredCell, order: tuple[FitOrder, ...]) -> tuple[Any, ...]:
-    figures = {
-        FitField.DECODE: cell.decode.value if cell.decode else None,
-        FitField.SCORE: cell.score,
-        FitField.TTFT: cell.ttft_ms,
-        FitField.SAFE_CONTEXT: cell.safe_context_tokens,
-    }
-    values: list[Any] = []
-    key_sign = 1
-    for each in order:
-        if each.field is FitField.KEY:
-            key_sign = -1 if each.descending else 1
-            break
-        figure = figures[each.field]
-        # What there is no figure of comes last in both directions.
-        values.append((1, 0) if figure is None else (0, -figure if each.descending else figure))
-    return (*values, *(key_sign * part for part in cell.key), cell.workload_id)
-
-
-def random_query(rng: random.Random) -> tuple[FitQuery, tuple[FitOrder, ...]]:
-    def some(count: int) -> tuple[int, ...]:
-        return tuple(rng.sample(range(1, count + 1), rng.randint(1, 3)))
-
-    def maybe(make: Any, share: float = 0.25) -> Any:
-        return make() if rng.random() < share else None
-
-    query = FitQuery(
-        model_ids=maybe(lambda: some(MODELS)),
-        gpu_ids=maybe(lambda: some(GPUS)),
-        quant_ids=maybe(lambda: some(QUANTS)),
-        workload_ids=tuple(rng.sample(range(SLOT_COUNT), rng.randint(1, SLOT_COUNT))),
-        engines=maybe(lambda: tuple(rng.sample(list(Engine), rng.randint(1, 3))), 0.15),
-        statuses=maybe(lambda: tuple(rng.sample(STATUSES[:4], rng.randint(1, 3)))),
-        recommended=maybe(lambda: rng.random() < 0.5),
-        decode_min=maybe(lambda: rng.choice([0.0, 2.0, 20.0])),
-        decode_max=maybe(lambda: rng.choice([30.0, 300.0]), 0.15),
-        ttft_max_ms=maybe(lambda: 20_000.0, 0.15),
-        ttft_min_ms=maybe(lambda: rng.choice([0.0, 500.0]), 0.1),
-        score_min=maybe(lambda: 40.0, 0.15),
-        score_max=maybe(lambda: 70.0, 0.1),
-        safe_context_min=maybe(lambda: 30_000, 0.15),
-    )
-    order = tuple(
-        FitOrder(field, rng.random() < 0.6) for field in rng.sample(STORED_FIELDS, rng.choice([0, 1, 1, 1, 2, 3]))
-    )
-    return query, order
 
 
 @pytest.mark.parametrize("seed", range(40))
@@ -295,30 +162,6 @@ async def test_what_has_no_figure_comes_last_in_both_directions(
             assert before.cells == expected[max(at - 40, 0) : at]
 
 
-@pytest.mark.parametrize("descending", [True, False])
-async def test_a_walk_that_ends_within_a_bucket_takes_all_of_it(
-    reader: Reader, descending: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(fit_query, "NARROW_IDS", 0)
-    monkeypatch.setattr(fit_pages, "WALKED_ROWS", dict.fromkeys(fit_pages.WALKED_ROWS, 10))
-    # Everything that runs is in one bucket: of a full table, tens of thousands of rows may be.
-    for module in (fit_conditions, fit_orders, fit_tables):
-        monkeypatch.setattr(module, "BUCKET_SHIFT", 30)
-    query, order = (
-        FitQuery(workload_ids=(1,), safe_context_min=1, score_min=1.0),
-        (FitOrder(FitField.DECODE, descending),),
-    )
-    cells = [cell for cell in await all_cells(reader) if matches(cell, query)]
-    assert len(cells) > 100
-    page = await fit_store.page_fits(reader, GENERATION, query, order, limit=3)
-    assert page.cells == sorted(cells, key=lambda cell: rank(cell, order))[:3]
-
-
-def normal(order: tuple[FitOrder, ...]) -> tuple[FitOrder, ...]:
-    fields = [each.field for each in order]
-    return (*order, FitOrder(FitField.DECODE, order[0].descending)) if fields == [FitField.SCORE] else order
-
-
 @pytest.mark.parametrize("seed", range(10))
 async def test_tops_are_first_pages_of_each(reader: Reader, seed: int) -> None:
     query, order = random_query(random.Random(seed))
@@ -372,95 +215,6 @@ async def test_first_and_last_pages_of_every_kind_of_owner(
             assert found[each].cells == (expected[-4:] if backwards else expected[:4])
             ends = (len(expected) > 4, False) if backwards else (False, len(expected) > 4)
             assert (found[each].has_previous, found[each].has_next) == ends
-
-
-class Watched:
-    """A reader that remembers its statements."""
-
-    def __init__(self, reader: Reader) -> None:
-        self._reader = reader
-        self.dialect = reader.dialect
-        self.statements: list[str] = []
-
-    async def rows(self, statement: str, parameters: Any) -> Any:
-        self.statements.append(statement)
-        return await self._reader.rows(statement, parameters)
-
-
-@pytest.mark.parametrize(
-    "order",
-    [(FitOrder(FitField.TTFT, False),), (FitOrder(FitField.SAFE_CONTEXT),), (FitOrder(FitField.SCORE), FitOrder(FitField.TTFT))],
-    ids=["latency", "context", "score and latency"],
-)  # fmt: skip
-async def test_an_order_without_an_index_reads_the_table_once(
-    reader: Reader, order: tuple[FitOrder, ...], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(fit_scan, "SAMPLED_ROWS", 100)
-    watched = Watched(reader)
-    await fit_store.page_fits(watched, GENERATION, FitQuery(), order, limit=3)
-    await fit_store.top_fits(watched, GENERATION, FitOwner.ENGINE, range(len(Engine)), FitQuery(), order, 3)
-    # A sample and the page: all fits, then those of every engine.
-    assert len(watched.statements) == 4
-    assert [each.count(f"{GENERATION.table} f") for each in watched.statements] == [1, 1, 1, 1]
-    # The sample gave a bound.
-    assert [each.count("NOT (") > 0 for each in watched.statements] == [False, True, False, True]
-
-
-@pytest.mark.parametrize("field", [FitField.DECODE, FitField.SCORE])
-async def test_sqlite_tries_few_rows_of_an_index_before_it_reads_the_table_once(
-    reader: Reader, field: FitField, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if reader.dialect != "sqlite":
-        pytest.skip("PostgreSQL does both in one statement")
-    monkeypatch.setattr(fit_query, "NARROW_IDS", 0)
-    monkeypatch.setattr(fit_pages, "WALKED_ROWS", dict.fromkeys(fit_pages.WALKED_ROWS, 20))
-    cells, order = await all_cells(reader), (FitOrder(field),)
-    # Nothing to try; a filter that most rows pass; one that no row passes, and one that rows far from the first do.
-    slow = sorted(cell.ttft_ms for cell in cells if cell.ttft_ms is not None)[-3]
-    for query, statements in (
-        (FitQuery(), 1),
-        (FitQuery(statuses=STATUSES[:3]), 1),
-        (FitQuery(safe_context_min=1 << 30), 2),
-        (FitQuery(ttft_min_ms=slow), 2),
-    ):
-        watched = Watched(reader)
-        page = await fit_store.page_fits(watched, GENERATION, query, order, limit=3)
-        expected = [cell for cell in cells if matches(cell, query)]
-        assert page.cells == sorted(expected, key=lambda cell: rank(cell, normal(order)))[:3]
-        assert len(watched.statements) == statements
-        lists = await fit_store.top_fits(watched, GENERATION, FitOwner.WORKLOAD, [1, 2], query, order, 3)
-        assert (
-            lists[1].cells
-            == sorted((cell for cell in expected if cell.workload_id == 1), key=lambda cell: rank(cell, normal(order)))[
-                :3
-            ]
-        )
-
-
-@pytest.mark.parametrize(
-    "order", [(FitOrder(FitField.DECODE),), (FitOrder(FitField.SCORE),), (FitOrder(FitField.SCORE, False),)]
-)
-async def test_sqlite_tries_as_few_rows_of_what_does_not_run(
-    reader: Reader, order: tuple[FitOrder, ...], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if reader.dialect != "sqlite":
-        pytest.skip("a matter of SQLite")
-    monkeypatch.setattr(fit_query, "NARROW_IDS", 0)
-    monkeypatch.setattr(fit_pages, "WALKED_ROWS", dict.fromkeys(fit_pages.WALKED_ROWS, 20))
-    cells = await all_cells(reader)
-    # What most rows pass, what none passes of those that do not run, and what none passes.
-    for query, statements in (
-        (FitQuery(engines=(Engine.LLAMA_CPP, Engine.VLLM)), 1),
-        (FitQuery(safe_context_min=1), 2),
-        (FitQuery(safe_context_min=1 << 30), 2),
-    ):
-        expected = sorted((cell for cell in cells if matches(cell, query)), key=lambda cell: rank(cell, normal(order)))
-        watched = Watched(reader)
-        page = await fit_store.page_fits(watched, GENERATION, query, order, limit=3, backwards=True)
-        assert page.cells == expected[-3:]
-        assert len(watched.statements) == statements
-        lists = await fit_store.top_fits(reader, GENERATION, FitOwner.WORKLOAD, [1, 2], query, order, 3, backwards=True)
-        assert lists[1].cells == [cell for cell in expected if cell.workload_id == 1][-3:]
 
 
 async def test_sizes_of_models(reader: Reader) -> None:
