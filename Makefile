@@ -33,7 +33,7 @@ $(VENV)/.engine: requirements/engine.txt $(VENV)/.test
 	@touch $@
 
 engine-test: $(VENV)/.engine  ## compare recipes and buffers with the engine itself (needs cmake)
-	$(BIN)/python -m pytest tests/estimator/test_engine_recipes.py tests/estimator/test_engine_buffers.py
+	$(BIN)/python -m pytest tests/estimator/structure/test_engine_recipes.py tests/estimator/structure/test_engine_buffers.py
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

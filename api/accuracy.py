@@ -16,14 +16,14 @@ import numpy as np
 import orjson
 
 from api.observations import MeasuredRow, Observer
-from db.catalog_files import Catalog, load_catalog
-from db.measurements import speed_rows
-from estimator import crossval
-from estimator.calibration import DEFAULT_PATH, PER_WEIGHT_TERMS, Calibration
-from estimator.effects import DECODE_FACTORS, PREFILL_FACTORS
-from estimator.fitting import Observation, fit
-from estimator.speed import DECODE_TERMS
-from estimator.spread import DEPTH, fit_spread, spread
+from db.entries.files import Catalog, load_catalog
+from db.entries.measurements import speed_rows
+from estimator.accuracy import crossval
+from estimator.accuracy.fitting import Observation, fit
+from estimator.calibration.coefficients import DEFAULT_PATH, PER_WEIGHT_TERMS, Calibration
+from estimator.calibration.effects import DECODE_FACTORS, PREFILL_FACTORS
+from estimator.calibration.intervals import DEPTH, fit_spread, spread
+from estimator.speed.roofline import DECODE_TERMS
 
 FAILED = 1
 #: First guess of each term's own level, log; the prior is wide, so this only says where to start.

@@ -15,12 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from db import specs
-from db.catalog_files import Catalog
-from db.measurements import memory_rows
-from estimator.quantization import DEFAULT_TYPE
+from db.entries import specs
+from db.entries.files import Catalog
+from db.entries.measurements import memory_rows
+from estimator.structure.quantization import DEFAULT_TYPE
+from estimator.structure.weights import weight_table
 from estimator.types import Quant, QuantFormat
-from estimator.weights import weight_table
 
 _UNITS = {"GB": 1e9, "GiB": 2**30, "MB": 1e6, "MiB": 2**20}
 

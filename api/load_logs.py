@@ -13,13 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from db import specs
-from db.catalog_files import Catalog
-from db.measurements import memory_rows
-from estimator.architecture import ModelArchitecture
-from estimator.cache import cache_shape
-from estimator.memory import VLLM_MEMORY_FRACTION, compute_bytes, split_compute_bytes
-from estimator.tables import model_tables
+from db.entries import specs
+from db.entries.files import Catalog
+from db.entries.measurements import memory_rows
+from estimator.placement.layer_sums import model_tables
+from estimator.placement.memory import VLLM_MEMORY_FRACTION, compute_bytes, split_compute_bytes
+from estimator.structure.architecture import ModelArchitecture
+from estimator.structure.kv_cache import cache_shape
 from estimator.types import CacheType, Quant
 
 MIB, GIB = 1024**2, 1024**3

@@ -15,16 +15,16 @@ from typing import Any
 
 import numpy as np
 
-from db import specs
-from db.catalog_files import Catalog
-from estimator.architecture import ModelArchitecture
-from estimator.arithmetic import LLAMA_CPP_STEP_TOKENS, matrix_peak, power_log, step_tokens, weight_peak
-from estimator.calibration import GRAPHS_AGE_YEARS
-from estimator.effects import factor_values, stack_of, unit_clocks_s
-from estimator.fitting import Observation
-from estimator.hardware import backends_of, usable_bytes
-from estimator.needs import Situation, needs
-from estimator.speed import (
+from db.entries import specs
+from db.entries.files import Catalog
+from estimator.accuracy.fitting import Observation
+from estimator.calibration.coefficients import GRAPHS_AGE_YEARS
+from estimator.calibration.effects import factor_values, stack_of, unit_clocks_s
+from estimator.placement.demand import Situation, needs
+from estimator.placement.hardware import backends_of, usable_bytes
+from estimator.placement.layer_sums import model_tables
+from estimator.speed.arithmetic import LLAMA_CPP_STEP_TOKENS, matrix_peak, power_log, step_tokens, weight_peak
+from estimator.speed.roofline import (
     ATTEND_FLOPS_PER_UNIT_CLOCK,
     DECODE_TERMS,
     EXPERT_LAYER_S,
@@ -35,7 +35,7 @@ from estimator.speed import (
     expert_thinness,
     prefill_terms,
 )
-from estimator.tables import model_tables
+from estimator.structure.architecture import ModelArchitecture
 from estimator.types import Accelerator, Backend, Engine, MissingFactError, Quant
 
 #: Builds are dated in years before this month; an estimate is for a build of this date.

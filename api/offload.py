@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from db import specs
-from db.catalog_files import Catalog
-from estimator.architecture import ModelArchitecture
-from estimator.calibration import Calibration
+from db.entries import specs
+from db.entries.files import Catalog
+from estimator.calibration.coefficients import Calibration
 from estimator.estimate import estimate
+from estimator.structure.architecture import ModelArchitecture
 from estimator.types import Backend, Engine, EstimateRequest, EstimatorError, Host, Status
 
 Floats = NDArray[np.float64]

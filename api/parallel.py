@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 
 from api.observations import CLEARLY_FITS, age_years, is_unrecorded, micro_batch_of
 from api.offload import solve
-from db import specs
-from db.catalog_files import Catalog
-from estimator.calibration import Calibration
+from db.entries import specs
+from db.entries.files import Catalog
+from estimator.calibration.coefficients import Calibration
+from estimator.calibration.intervals import DEPTH, depth_log
 from estimator.estimate import estimate
-from estimator.parallel import MODES
-from estimator.spread import DEPTH, depth_log
-from estimator.tables import model_tables
+from estimator.placement.layer_sums import model_tables
+from estimator.speed.multi_gpu import MODES
 from estimator.types import Backend, CacheType, Engine, EstimateRequest, EstimatorError, Host, QuantFormat, Status
 
 Floats = NDArray[np.float64]
@@ -66,7 +66,7 @@ _CACHE_TYPES: Mapping[str, CacheType] = {
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """A row on several GPUs with what it states; ``mode`` is one of :data:`estimator.parallel.MODES`."""
+    """A row on several GPUs with what it states; ``mode`` is one of :data:`estimator.speed.multi_gpu.MODES`."""
 
     row: Mapping[str, Any]
     mode: str

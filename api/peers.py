@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from api.observations import MeasuredRow
-from estimator.tables import model_tables
+from estimator.placement.layer_sums import model_tables
 
 #: Gigabytes per billion parameters that the seed page used, by quant (reconstructed from its stored pages).
 SEED_GB_PER_BILLION: Mapping[str, float] = {

@@ -7,7 +7,7 @@ from functools import lru_cache
 from pydantic import Field
 from pydantic_core import PydanticUndefined
 
-from api.graphql.limits import QueryLimits
+from api.graphql.execution.limits import QueryLimits
 from db.settings import Settings
 
 _LIMITS = QueryLimits()

@@ -20,13 +20,13 @@ from api.observations import CLEARLY_FITS, MOST_OF_BANDWIDTH, MeasuredRow, Obser
 from api.parallel import several_section
 from api.peers import PEERS
 from api.verdicts import verdict_section
-from db.catalog_files import load_catalog
-from db.measurements import speed_rows
-from estimator import crossval
-from estimator.calibration import Calibration
-from estimator.effects import family_of, quant_class
-from estimator.fitting import Observation
-from estimator.spread import spread
+from db.entries.files import load_catalog
+from db.entries.measurements import speed_rows
+from estimator.accuracy import crossval
+from estimator.accuracy.fitting import Observation
+from estimator.calibration.coefficients import Calibration
+from estimator.calibration.effects import family_of, quant_class
+from estimator.calibration.intervals import spread
 
 DEFAULT_REPORT = Path("docs/validation.md")
 #: A group of rows smaller than this is not shown on its own line.

@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from api.observations import is_unrecorded
-from db import specs
-from db.catalog_files import Catalog
-from estimator.calibration import Calibration
+from db.entries import specs
+from db.entries.files import Catalog
+from estimator.calibration.coefficients import Calibration
 from estimator.estimate import estimate
 from estimator.types import Estimate, EstimateRequest, EstimatorError, Status
 

@@ -25,12 +25,12 @@ from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
 
-from bench import postgraphile
-from bench.clients import Sent, generator, requests_per_s
 from bench.pages import SQL_BAR_MS, page_times, statements_of
-from bench.queries import COMPARISON, NESTED, NESTED_POSTGRAPHILE, posts
-from bench.serving import DATABASE_VARIABLE, api_argv, published_database, published_sqlite, serving
-from db.fit_store import fetch_pairs
+from bench.support import postgraphile
+from bench.support.clients import Sent, generator, requests_per_s
+from bench.support.queries import COMPARISON, NESTED, NESTED_POSTGRAPHILE, posts
+from bench.support.serving import DATABASE_VARIABLE, api_argv, published_database, published_sqlite, serving
+from db.fits.reads import fetch_pairs
 
 ROUNDS = 5
 SECONDS = 3.0
@@ -91,7 +91,7 @@ def bench_nested(url: str, folder: Path, report: Report) -> None:
         uncached = _environment(url, folder, response_cache_bytes="0")
         api, _ = stack.enter_context(serving(api_argv(), "/readyz", uncached))
         kept, _ = stack.enter_context(serving(api_argv(), "/readyz", environment))
-        routes_argv = [sys.executable, "-m", "bench.routes", "{port}"]
+        routes_argv = [sys.executable, "-m", "bench.support.routes", "{port}"]
         routes, _ = stack.enter_context(serving(routes_argv, f"/fits/{slugs[0]}", environment))
         queries = posts(NESTED, variables)
         by_hand = [Sent("GET", f"/fits/{slug}") for slug in slugs]

@@ -14,14 +14,15 @@ from typing import Any
 
 import numpy as np
 
-from db import specs
-from db.catalog_files import load_catalog
-from estimator.architecture import ModelArchitecture
-from estimator.calibration import Calibration
+from db.entries import specs
+from db.entries.files import load_catalog
+from estimator.calibration.coefficients import Calibration
+from estimator.calibration.intervals import DEPTH_SCALE_TOKENS
 from estimator.estimate import estimate
 from estimator.grid import FitBlock, evaluate_block, fleet_of
-from estimator.needs import needs, situation_of
-from estimator.speed import (
+from estimator.placement.demand import needs, situation_of
+from estimator.placement.layer_sums import model_tables
+from estimator.speed.roofline import (
     ATTEND_FLOPS_PER_UNIT_CLOCK,
     EXPERT_LAYER_S,
     FULL_TOKENS_PER_EXPERT,
@@ -29,8 +30,7 @@ from estimator.speed import (
     TOKEN_S,
     UNPACK_UNIT_CLOCKS,
 )
-from estimator.spread import DEPTH_SCALE_TOKENS
-from estimator.tables import model_tables
+from estimator.structure.architecture import ModelArchitecture
 from estimator.types import Accelerator, EstimateRequest, Host, OperatingMode, Quant, UnsupportedError, Workload
 from estimator.verdict import FITS, FITS_TIGHTLY, MODE_WEIGHTS, STATUS_CAPS, STATUS_KNEES, TIGHT_HEADROOM_FRACTION
 

@@ -1,6 +1,6 @@
 """Random requests against a running server: `python -m bench.fuzz [DOCUMENTS] [SEED]`.
 
-Requests are written from the schema (``bench.grammar``) and sent over several connections to one API process over
+Requests are written from the schema (``bench.support.grammar``) and sent over several connections to one API process over
 PostgreSQL with the whole table. Nothing may answer 5xx or INTERNAL, write a trace to the log, or leave memory behind:
 after as many other requests, which fill the caches, memory must be back within 10 % when all have been sent. Both are
 taken at rest, when the server has given back what it freed; what it takes at its start and half-way is printed beside.
@@ -20,11 +20,11 @@ from typing import Any
 import httpx
 from graphql import build_schema
 
-from api.freed_memory import EVERY_S
-from api.graphql.ids import encode_id
-from bench.grammar import Grammar, names_of
-from bench.serving import Server, api_argv, published_database, start_server
-from db.catalog_files import load_catalog
+from api.graphql.core.ids import encode_id
+from api.server.malloc import EVERY_S
+from bench.support.grammar import Grammar, names_of
+from bench.support.serving import Server, api_argv, published_database, start_server
+from db.entries.files import load_catalog
 
 DOCUMENTS = 20_000
 CONNECTIONS = 8

@@ -14,8 +14,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from db.catalog_files import DIRECTORIES, Catalog, load_catalog, revision_of
-from db.catalog_store import catalog_state_sync
+from db.entries.files import DIRECTORIES, Catalog, load_catalog, revision_of
+from db.entries.store import catalog_state_sync
 from db.session import database_size_bytes, sync_engine, upgrade_database
 from db.settings import Settings
 from workers.runs import run_in_process

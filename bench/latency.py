@@ -24,15 +24,15 @@ from typing import Any
 
 import orjson
 
-from api.graphql.auth import Scope, new_token
-from db import specs
-from db.catalog_files import Catalog, load_catalog
-from db.run_store import RunState
+from api.graphql.transport.auth import Scope, new_token
+from db.entries import specs
+from db.entries.files import Catalog, load_catalog
+from db.runs.store import RunState
 from db.session import sync_engine, upgrade_database
 from db.settings import Settings
 from workers.app import app
-from workers.embedded import Supervisor
-from workers.embedded_postgres import EmbeddedPostgres
+from workers.local.postgres import EmbeddedPostgres
+from workers.local.supervisor import Supervisor
 from workers.runs import start_run, wait_for_run
 
 TIMES = 40

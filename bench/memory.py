@@ -19,10 +19,10 @@ import threading
 from pathlib import Path
 
 from bench.growth import GPUS, multiplied
-from db.catalog_files import load_catalog
+from db.entries.files import load_catalog
 from db.settings import Settings
-from workers.embedded import environment
-from workers.embedded_postgres import EmbeddedPostgres
+from workers.local.postgres import EmbeddedPostgres
+from workers.local.supervisor import environment
 
 FACTOR = 10
 WORKERS = 2
@@ -32,10 +32,10 @@ _RUN = """
 import pickle, sys
 from pathlib import Path
 from bench.memory import Watch
-from db.run_store import RunState
+from db.runs.store import RunState
 from db.session import upgrade_database
 from db.settings import get_settings
-from workers.embedded import Supervisor
+from workers.local.supervisor import Supervisor
 from workers.runs import start_run, wait_for_run
 settings = get_settings()
 upgrade_database(settings.resolved_database_url)

@@ -13,10 +13,10 @@ from typing import Any
 import psycopg
 from sqlalchemy import make_url
 
-from db.catalog_store import ids_of
-from db.fit_query import FitField, FitOrder, FitQuery
-from db.fit_store import page_fits
-from db.generations import Generation, current_generation_sync
+from db.entries.store import ids_of
+from db.fits.generations import Generation, current_generation_sync
+from db.fits.query import FitField, FitOrder, FitQuery
+from db.fits.reads import page_fits
 from db.reading import PREPARED_OPTIONS, Reader, bound
 from db.session import SQLITE_MMAP_BYTES, is_sqlite, make_engine
 from estimator.types import Status

@@ -17,9 +17,9 @@ from pathlib import Path
 
 import httpx
 
-from api.app import create_app
+from api.server.app import create_app
 from api.settings import ApiSettings
-from db.catalog_files import load_catalog
+from db.entries.files import load_catalog
 from db.session import upgrade_database
 from tests.api.conftest import GPUS, MODELS, part_of
 from workers.runs import run_in_process

@@ -20,10 +20,10 @@ from pathlib import Path
 
 from sqlalchemy import Engine, text
 
-from db.catalog_store import catalog_state_sync
-from db.fit_store_sqlite import insert_sql
-from db.fit_tables import FIT_COLUMNS, create_storage, drop_storage, index_statements
-from db.generations import Generation
+from db.entries.store import catalog_state_sync
+from db.fits.generations import Generation
+from db.fits.layout import FIT_COLUMNS, create_storage, drop_storage, index_statements
+from db.fits.write_sqlite import insert_sql
 from db.session import database_size_bytes, driver_connection, make_engine, writing
 
 WORKERS = 2
@@ -34,11 +34,11 @@ PLAIN = "fit_999999999"
 _RUN = """
 import time
 began = time.perf_counter()
-from db.catalog_files import load_catalog
-from db.run_store import RunState
+from db.entries.files import load_catalog
+from db.runs.store import RunState
 from db.session import upgrade_database
 from db.settings import get_settings
-from workers.embedded import Supervisor
+from workers.local.supervisor import Supervisor
 from workers.runs import start_run, wait_for_run
 settings = get_settings()
 upgrade_database(settings.resolved_database_url)
@@ -83,7 +83,7 @@ def bench_sqlite() -> None:
 
 def bench_postgres() -> None:
     """The whole first run on PostgreSQL, and a server-side COPY with the indexes there, or made after it."""
-    from workers.embedded_postgres import EmbeddedPostgres
+    from workers.local.postgres import EmbeddedPostgres
 
     with EmbeddedPostgres(durable=True) as server, _folder() as folder:
         run_s = _timed_run(folder, server.url())

@@ -19,12 +19,12 @@ from typing import Any
 
 import httpx
 
-from api.app import create_app
-from api.questions import Answerer
+from api.answers.questions import Answerer
+from api.server.app import create_app
 from api.settings import ApiSettings
-from db.catalog_files import load_catalog
+from db.entries.files import load_catalog
 from db.session import upgrade_database
-from estimator.calibration import Calibration
+from estimator.calibration.coefficients import Calibration
 from tests.support.gguf import llama
 
 BUDGET_S = 0.005

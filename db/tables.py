@@ -1,4 +1,4 @@
-"""Tables with a fixed shape. The wide fit tables of a generation are made by ``db.fit_tables``, one set a rebuild."""
+"""Tables with a fixed shape. The wide fit tables of a generation are made by ``db.fits.layout``, one set a rebuild."""
 
 from __future__ import annotations
 

@@ -8,11 +8,11 @@ from dataclasses import replace
 import numpy as np
 
 from estimator import verdict
-from estimator.architecture import ModelArchitecture
-from estimator.arithmetic import LLAMA_CPP_STEP_TOKENS
-from estimator.calibration import Calibration
+from estimator.calibration.coefficients import Calibration
 from estimator.grid import BACKENDS, ENGINES, FitBlock, Overrides, Thresholds, evaluate, require_engine
-from estimator.needs import Situation
+from estimator.placement.demand import Situation
+from estimator.speed.arithmetic import LLAMA_CPP_STEP_TOKENS
+from estimator.structure.architecture import ModelArchitecture
 from estimator.types import (
     EVIDENCES,
     STATUSES,

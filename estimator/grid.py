@@ -13,16 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from estimator import verdict
-from estimator.architecture import ModelArchitecture
-from estimator.calibration import Calibration, Setup, SpeedCoefficients
-from estimator.checkpoints import has_weights
-from estimator.hardware import ENGINE_RULES, choose_engine, usable_bytes
-from estimator.kept import kept_within
-from estimator.memory import VLLM_MEMORY_FRACTION, overhead_bytes
-from estimator.needs import Needs, Situation, needs, situation_of
-from estimator.pace import Pace, pace
-from estimator.placement import Placed, Plan, Rig, plan
-from estimator.tables import ModelTables, model_tables
+from estimator.calibration.coefficients import Calibration, Setup, SpeedCoefficients
+from estimator.memo import kept_within
+from estimator.placement.demand import Needs, Situation, needs, situation_of
+from estimator.placement.hardware import ENGINE_RULES, choose_engine, usable_bytes
+from estimator.placement.layer_sums import ModelTables, model_tables
+from estimator.placement.memory import VLLM_MEMORY_FRACTION, overhead_bytes
+from estimator.placement.search import Placed, Plan, Rig, plan
+from estimator.speed.throughput import Pace, pace
+from estimator.structure.architecture import ModelArchitecture
+from estimator.structure.checkpoints import has_weights
 from estimator.types import Accelerator, Backend, Engine, Host, Quant, QuantFormat, UnsupportedError, Workload
 
 ENGINES: tuple[Engine, ...] = tuple(Engine)
@@ -334,7 +334,7 @@ def assemble(
 ) -> FitBlock:
     """Speeds and scores of what runs, written into whole arrays: loads on the device first, split ones over them.
 
-    ``pace_of`` stands in for :func:`estimator.pace.pace` where several kinds of devices, or a draft, share the work.
+    ``pace_of`` stands in for :func:`estimator.speed.throughput.pace` where several kinds of devices, or a draft, share the work.
     """
     rig, setup = fleet.rig, fleet.setup
     count, width = placed.status.shape

@@ -207,7 +207,7 @@ class Quant:
 
 @dataclass(frozen=True, slots=True)
 class StoredLayers:
-    """Bytes of the tensors of one very file, as :class:`estimator.weights.WeightTable` tells them apart.
+    """Bytes of the tensors of one very file, as :class:`estimator.structure.weights.WeightTable` tells them apart.
 
     ``layers`` and ``experts`` have one entry a layer; ``output`` is what lies outside of layers, without the embedding.
     """

@@ -12,18 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from estimator.architecture import ModelArchitecture
-from estimator.calibration import CALIBRATED, Calibration, SpeedCoefficients
-from estimator.cards import compute_of_cards
-from estimator.devices import (
-    DeviceLoad,
-    Layout,
-    joint_rig,
-    layout,
-    shared_decode_seconds,
-    shared_pace,
-    shared_prefill_seconds,
-)
+from estimator.calibration.coefficients import CALIBRATED, Calibration, SpeedCoefficients
 from estimator.estimate import (
     cell_of,
     overrides_of,
@@ -34,13 +23,24 @@ from estimator.estimate import (
     thresholds_of,
 )
 from estimator.grid import ENGINES, Fleet, Overrides, assemble, fleet_of, require_engine
-from estimator.hardware import choose_engine
-from estimator.needs import Needs, needs
-from estimator.pace import Pace, decode_work, pace, prefill_work
-from estimator.placement import Placed, Plan, Rig, plan
-from estimator.speculative import Draft, Speculation, check_work, expected_tokens, require_draft
-from estimator.speed import DecodeWork, decode_seconds
-from estimator.tables import ModelTables, model_tables
+from estimator.placement.demand import Needs, needs
+from estimator.placement.hardware import choose_engine
+from estimator.placement.layer_split import compute_of_cards
+from estimator.placement.layer_sums import ModelTables, model_tables
+from estimator.placement.search import Placed, Plan, Rig, plan
+from estimator.speed.mixed_gpus import (
+    DeviceLoad,
+    Layout,
+    joint_rig,
+    layout,
+    shared_decode_seconds,
+    shared_pace,
+    shared_prefill_seconds,
+)
+from estimator.speed.roofline import DecodeWork, decode_seconds
+from estimator.speed.speculative import Draft, Speculation, check_work, expected_tokens, require_draft
+from estimator.speed.throughput import Pace, decode_work, pace, prefill_work
+from estimator.structure.architecture import ModelArchitecture
 from estimator.types import (
     Accelerator,
     Engine,

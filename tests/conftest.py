@@ -10,10 +10,10 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from db.catalog_files import DIRECTORIES, Catalog, load_catalog, revision_of
+from db.entries.files import DIRECTORIES, Catalog, load_catalog, revision_of
 from db.session import sync_engine, upgrade_database
 from db.settings import Settings
-from workers.embedded_postgres import EmbeddedPostgres
+from workers.local.postgres import EmbeddedPostgres
 
 _number = itertools.count(1)
 MODELS = ("llama-3-8b", "qwen3-30b-a3b", "gemma-3-27b", "deepseek-v3")

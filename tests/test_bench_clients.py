@@ -8,8 +8,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from bench import clients
-from bench.clients import Sent
+from bench.support import clients
+from bench.support.clients import Sent
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -12,13 +12,13 @@ from typing import Any
 import httpx
 import pytest
 
-from api.graphql.auth import Scope, new_token
-from db.catalog_files import Catalog
+from api.graphql.transport.auth import Scope, new_token
+from db.entries.files import Catalog
 from db.session import sync_engine, upgrade_database
 from db.settings import Settings
 from tests.support.metrics import samples
 from tests.support.servers import Collector, api_server
-from workers.embedded import Supervisor, environment
+from workers.local.supervisor import Supervisor, environment
 from workers.runs import run_in_process
 
 pytestmark = pytest.mark.broker

@@ -8,15 +8,15 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from db import specs
-from db.catalog_store import entries_of_run, hashes_of_run
-from db.fit_packing import PackedBlock, concatenate, pack_model
-from db.fit_tables import SLOTS
-from estimator.architecture import ModelArchitecture
-from estimator.calibration import Calibration
+from db.entries import specs
+from db.entries.store import entries_of_run, hashes_of_run
+from db.fits.layout import SLOTS
+from db.fits.packing import PackedBlock, concatenate, pack_model
+from estimator.calibration.coefficients import Calibration
 from estimator.grid import evaluate_block
-from estimator.needs import needs
-from estimator.tables import forget_models
+from estimator.placement.demand import needs
+from estimator.placement.layer_sums import forget_models
+from estimator.structure.architecture import ModelArchitecture
 from estimator.types import Accelerator, Host, Quant, Workload
 
 

@@ -5,26 +5,23 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, select
 
-import estimator
-from db.catalog_files import Catalog
-from db.catalog_store import KINDS, entity_table, entity_values, entry_hash, stored_hashes
-from db.fit_tables import LAYOUT, SLOT_COUNT, SLOTS
-from db.generations import current_generation_sync
-from db.run_store import page_runs_sync
+from db.entries.files import Catalog
+from db.entries.store import KINDS, entity_table, entity_values, entry_hash, stored_hashes
+from db.fits.generations import current_generation_sync
+from db.fits.layout import LAYOUT, SLOT_COUNT, SLOTS
+from db.runs.store import page_runs_sync
 from db.tables import PublishedInput, table_of
-from estimator.calibration import Calibration
+from estimator.calibration.coefficients import Calibration
+from workers.kernel import kernel_version
 
 #: A model costs a worker at least as much as this many cells, however few GPUs it is computed for.
 MODEL_COST_CELLS = 10_000
 #: Above this share of all cells a fresh storage with its indexes built at the end is the cheaper way.
 REBUILD_SHARE = 0.3
-#: Modules of the estimator that only write text: a change there recomputes nothing.
-TEXT_MODULES = frozenset({"explain", "commands", "terms", "fit_facts", "advice", "validation"})
 _INPUT = table_of(PublishedInput)
 #: The entity id of the one input of kind ``common``.
 COMMON_ID = 0
@@ -98,15 +95,6 @@ def plan_run(catalog: Catalog, connection: Connection, *, everything: bool = Fal
         rebuild, blocks = True, _blocks(list(models), None, len(gpus) * per_gpu, block_cells)
         reasons.append("so much changed that everything is computed afresh")
     return Plan(catalog.revision, rebuild, tuple(blocks), tuple(reasons), changed, current, _last_pace(connection))
-
-
-def kernel_version() -> str:
-    """Hash of the estimator's code: a change of any formula recomputes everything."""
-    digest = hashlib.blake2b(digest_size=16)
-    for path in sorted(Path(str(estimator.__file__)).parent.glob("*.py")):
-        if path.stem not in TEXT_MODULES:
-            digest.update(path.name.encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()
 
 
 def _all_values(catalog: Catalog, kind: str) -> list[dict[str, Any]]:

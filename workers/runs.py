@@ -16,12 +16,12 @@ from redis.exceptions import RedisError
 from sqlalchemy import Connection, func, insert, select, text
 from sqlalchemy.exc import IntegrityError, OperationalError, SQLAlchemyError
 
-from db.catalog_files import Catalog
-from db.catalog_store import drop_staged, ids_of, stage_entries
-from db.fit_tables import index_statements
-from db.generations import current_generation_sync
+from db.entries.files import Catalog
+from db.entries.store import drop_staged, ids_of, stage_entries
+from db.fits.generations import current_generation_sync
+from db.fits.layout import index_statements
 from db.outages import is_outage
-from db.publication import (
+from db.runs.publication import (
     carry_over,
     create_storage,
     drop_storage,
@@ -33,7 +33,7 @@ from db.publication import (
     storage_name,
     write_block,
 )
-from db.run_store import (
+from db.runs.store import (
     BlockRow,
     RunRow,
     RunState,

@@ -11,23 +11,23 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
 
-from api.graphql.engines import Engine, engine_from_entry
-from api.graphql.errors import ApiError, ErrorCode, NotFoundError
-from api.graphql.gpus import Gpu, gpu_from_entry
-from api.graphql.hosts import Host, host_from_entry
-from api.graphql.models import Model, model_from_entry
-from api.graphql.quants import Quant, quant_from_entry
-from api.graphql.workloads import Workload, workload_from_entry
-from api.questions import Answerer
-from db import specs
-from db.catalog_files import Catalog, UnknownNameError
-from db.fit_store import SLOTS
-from db.generations import Generation
-from estimator.architecture import ModelArchitecture
-from estimator.calibration import Calibration
-from estimator.checkpoints import has_weights
+from api.answers.questions import Answerer
+from api.graphql.catalog.engines import Engine, engine_from_entry
+from api.graphql.catalog.gpus import Gpu, gpu_from_entry
+from api.graphql.catalog.hosts import Host, host_from_entry
+from api.graphql.catalog.models import Model, model_from_entry
+from api.graphql.catalog.quants import Quant, quant_from_entry
+from api.graphql.catalog.workloads import Workload, workload_from_entry
+from api.graphql.core.errors import ApiError, ErrorCode, NotFoundError
+from db.entries import specs
+from db.entries.files import Catalog, UnknownNameError
+from db.fits.generations import Generation
+from db.fits.reads import SLOTS
+from estimator.calibration.coefficients import Calibration
+from estimator.structure.architecture import ModelArchitecture
+from estimator.structure.checkpoints import has_weights
+from estimator.structure.weights import weight_table
 from estimator.types import Host as HostSpec
-from estimator.weights import weight_table
 
 Ids = Mapping[str, int]
 

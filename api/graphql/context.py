@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from functools import cached_property
 
-from api.answers import Answers
+from api.answers.story import Answers
 from api.graphql.catalog_view import CatalogView
-from api.graphql.fits import Fit
-from api.graphql.loaders import Loaders
-from api.graphql.plain import Coroutine, Plans
+from api.graphql.execution.plain import Coroutine, Plans
+from api.graphql.fits.loaders import Loaders
+from api.graphql.fits.types import Fit
 from api.graphql.services import Services
-from db.generations import Generation
+from db.fits.generations import Generation
 
 
 class RequestContext:

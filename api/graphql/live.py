@@ -9,12 +9,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from api.graphql.catalog.gpus import Gpu
+from api.graphql.catalog.models import Model
+from api.graphql.catalog.quants import Quant
 from api.graphql.catalog_view import CatalogView
-from api.graphql.errors import ApiError, ErrorCode
-from api.graphql.gpus import Gpu
-from api.graphql.models import Model
-from api.graphql.quants import Quant
-from db.fit_store import SLOTS, FitCell, FitKey
+from api.graphql.core.errors import ApiError, ErrorCode
+from db.fits.reads import SLOTS, FitCell, FitKey
 from estimator.estimate import cell_of
 from estimator.grid import FitBlock, evaluate_block
 from estimator.types import Backend, Engine, EstimatorError, MemoryParts, Placement, Status, Strategy, missing_fact

@@ -7,29 +7,29 @@ from typing import Annotated, Any
 
 import strawberry
 
-from api.graphql import catalog as catalog_lists
-from api.graphql.arguments import After, Before, First, Last
-from api.graphql.catalog import Catalog
-from api.graphql.comparisons import Comparison, ComparisonMatrix, compare, compare_all
-from api.graphql.engines import Engine
-from api.graphql.enums import OperatingMode, WorkloadKind
-from api.graphql.errors import ApiError, ErrorCode, LimitExceededError
-from api.graphql.estimates import Estimate, EstimateInput, EstimateResult, estimate_many, estimate_one
-from api.graphql.fit_inputs import FitFilter, FitOrder
-from api.graphql.fit_queries import all_fits, find_fit, fit_by_key
-from api.graphql.fits import Fit, FitConnection
-from api.graphql.gpus import Gpu, GpuConnection, GpuFilter, GpuOrder
-from api.graphql.hosts import Host
-from api.graphql.ids import decode_id
-from api.graphql.measurements import find_measurement, measurements_field
-from api.graphql.models import Model, ModelConnection, ModelFilter, ModelOrder
-from api.graphql.node import Node
-from api.graphql.quants import Quant
-from api.graphql.rankings import RankingQueries
-from api.graphql.recommendations import Recommendation, RecommendationInput, recommendations
-from api.graphql.runs import Run, RunConnection, RunFilter, RunOrder, find_run, page_runs, run_number
-from api.graphql.setups import SetupQueries
-from api.graphql.workloads import Workload
+from api.graphql.catalog import catalog as catalog_lists
+from api.graphql.catalog.catalog import Catalog
+from api.graphql.catalog.engines import Engine
+from api.graphql.catalog.gpus import Gpu, GpuConnection, GpuFilter, GpuOrder
+from api.graphql.catalog.hosts import Host
+from api.graphql.catalog.measurements import find_measurement, measurements_field
+from api.graphql.catalog.models import Model, ModelConnection, ModelFilter, ModelOrder
+from api.graphql.catalog.quants import Quant
+from api.graphql.catalog.workloads import Workload
+from api.graphql.choices.estimates import Estimate, EstimateInput, EstimateResult, estimate_many, estimate_one
+from api.graphql.choices.rankings import RankingQueries
+from api.graphql.choices.recommendations import Recommendation, RecommendationInput, recommendations
+from api.graphql.choices.setups import SetupQueries
+from api.graphql.core.arguments import After, Before, First, Last
+from api.graphql.core.enums import OperatingMode, WorkloadKind
+from api.graphql.core.errors import ApiError, ErrorCode, LimitExceededError
+from api.graphql.core.ids import decode_id
+from api.graphql.core.node import Node
+from api.graphql.fits.comparisons import Comparison, ComparisonMatrix, compare, compare_all
+from api.graphql.fits.inputs import FitFilter, FitOrder
+from api.graphql.fits.queries import all_fits, find_fit, fit_by_key
+from api.graphql.fits.types import Fit, FitConnection
+from api.graphql.runs.runs import Run, RunConnection, RunFilter, RunOrder, find_run, page_runs, run_number
 
 MAX_NODES = 100
 

@@ -25,27 +25,27 @@ from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 from strawberry.types import ExecutionContext, ExecutionResult
 from strawberry.types.execution import PreExecutionError
 
-from api.graphql import core_fixes
+from api.graphql.catalog.engines import Engine
+from api.graphql.catalog.gpus import Gpu
+from api.graphql.catalog.hosts import Host
+from api.graphql.catalog.models import Model
+from api.graphql.catalog.quants import Quant
+from api.graphql.catalog.workloads import Workload
 from api.graphql.context import RequestContext
-from api.graphql.documents import Documents
-from api.graphql.engines import Engine
-from api.graphql.errors import ApiError, ErrorCode, LimitExceededError, code_of, log_fault, too_slow
-from api.graphql.fits import Fit
-from api.graphql.gpus import Gpu
-from api.graphql.hosts import Host
-from api.graphql.limits import QueryLimits
-from api.graphql.limits_variables import check_variables
-from api.graphql.models import Model
-from api.graphql.mutation import Mutation
-from api.graphql.plain import PlainExecutor, close_unstarted
-from api.graphql.prices import PRICES, VOLATILE_TYPES
-from api.graphql.quants import Quant
+from api.graphql.core.errors import ApiError, ErrorCode, LimitExceededError, code_of, log_fault, too_slow
+from api.graphql.core.scalars import SCALARS
+from api.graphql.execution import patches
+from api.graphql.execution.documents import Documents
+from api.graphql.execution.field_costs import PRICES, VOLATILE_TYPES
+from api.graphql.execution.limits import QueryLimits
+from api.graphql.execution.limits_variables import check_variables
+from api.graphql.execution.plain import PlainExecutor, close_unstarted
+from api.graphql.execution.whole import Finish, compile_query, run_query
+from api.graphql.fits.types import Fit
 from api.graphql.query import Query
-from api.graphql.runs import Run
-from api.graphql.scalars import SCALARS
-from api.graphql.subscription import Subscription
-from api.graphql.whole import Finish, compile_query, run_query
-from api.graphql.workloads import Workload
+from api.graphql.runs.mutation import Mutation
+from api.graphql.runs.runs import Run
+from api.graphql.runs.subscription import Subscription
 from api.settings import ApiSettings
 
 if TYPE_CHECKING:
@@ -244,7 +244,7 @@ def _omit_null_defaults(built: FitSchema) -> None:
                         argument.default_value = Undefined
 
 
-core_fixes.apply()
+patches.apply()
 schema = build_schema()
 
 

@@ -15,22 +15,23 @@ import psycopg
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from api.graphql.auth import Operators
-from api.graphql.cache import CountCache, ResponseCache
+from api.answers.remote import RemoteFiles
 from api.graphql.catalog_view import CatalogView
-from api.graphql.errors import ApiError, ErrorCode
+from api.graphql.core.errors import ApiError, ErrorCode
 from api.graphql.live import LiveFits
-from api.graphql.open_streams import OpenStreams
-from api.graphql.rates import RateLimiter
-from api.graphql.redis_link import redis_client
-from api.graphql.shared_cache import SharedResponses
-from api.remote import RemoteFiles
+from api.graphql.transport.auth import Operators
+from api.graphql.transport.cache import CountCache, ResponseCache
+from api.graphql.transport.open_streams import OpenStreams
+from api.graphql.transport.rate_limit import RateLimiter
+from api.graphql.transport.redis_link import redis_client
+from api.graphql.transport.shared_cache import SharedResponses
 from api.settings import ApiSettings
-from db import catalog_store, generations
-from db.catalog_files import Catalog, load_catalog
-from db.generations import Generation
+from db.entries import store
+from db.entries.files import Catalog, load_catalog
+from db.fits import generations
+from db.fits.generations import Generation
 from db.reading import Listener, Parameters, PostgresReader, Reader, Row, reader_of
-from estimator.calibration import Calibration
+from estimator.calibration.coefficients import Calibration
 
 logger = logging.getLogger("fitgraph.api")
 
@@ -163,7 +164,7 @@ class Services:
         self, connection: AsyncConnection, generation: Generation, known: CatalogView | None
     ) -> CatalogView:
         """The catalog of ``generation``; entries that ``known`` has already are neither read nor parsed again."""
-        hashes = {kind: await catalog_store.live_hashes(connection, kind) for kind in _ENTITY_KINDS}
+        hashes = {kind: await store.live_hashes(connection, kind) for kind in _ENTITY_KINDS}
         before = {} if known is None else known.hashes
         entries: dict[str, dict[str, Any]] = {}
         for kind, found in hashes.items():
@@ -191,9 +192,9 @@ class Services:
         if not changed:
             return {}
         if len(changed) == count:
-            rows = await catalog_store.all_rows(connection, kind)
+            rows = await store.all_rows(connection, kind)
         else:
-            rows = list((await catalog_store.rows_by_ids(connection, kind, changed)).values())
+            rows = list((await store.rows_by_ids(connection, kind, changed)).values())
         return {row.slug: row.entry for row in rows}
 
 

@@ -20,10 +20,10 @@ from prometheus_client.registry import Collector
 from redis.exceptions import RedisError
 from sqlalchemy import event
 
-from api.graphql.errors import ApiError
-from api.graphql.redis_link import redis_client
-from db.generations import Generation
-from db.run_store import RunRow, page_runs
+from api.graphql.core.errors import ApiError
+from api.graphql.transport.redis_link import redis_client
+from db.fits.generations import Generation
+from db.runs.store import RunRow, page_runs
 
 if TYPE_CHECKING:
     from api.graphql.services import Services

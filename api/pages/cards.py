@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from api.answers import Answers
-from api.graphql.fits import Fit
+from api.answers.story import Answers
+from api.graphql.fits.types import Fit
 from api.pages.pairs import Pair
 from api.pages.result import badge_text, badge_value
 from api.pages.wording import TONES, context_words, decode_words, ttft_words
-from estimator.fit_facts import gib
+from estimator.advice.fit_facts import gib
 
 THEMES = ("auto", "light", "dark")
 #: White text on these has a contrast of at least 4.5 to 1.

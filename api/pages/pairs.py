@@ -6,15 +6,15 @@ from dataclasses import dataclass
 
 from starlette.datastructures import QueryParams
 
-from api.answers import Answers
+from api.answers.story import Answers
+from api.graphql.catalog.gpus import Gpu
+from api.graphql.catalog.models import Model
 from api.graphql.catalog_view import CatalogView
 from api.graphql.context import RequestContext
-from api.graphql.errors import ApiError, ErrorCode, NotFoundError
-from api.graphql.fit_queries import best_of
-from api.graphql.fits import Fit
-from api.graphql.gpus import Gpu
-from api.graphql.models import Model
-from db import fit_store
+from api.graphql.core.errors import ApiError, ErrorCode, NotFoundError
+from api.graphql.fits.queries import best_of
+from api.graphql.fits.types import Fit
+from db.fits import reads
 from estimator.types import OperatingMode, Status, WorkloadKind
 
 SEPARATOR = "-on-"
@@ -110,9 +110,9 @@ async def load_pair(context: RequestContext, address: str, chosen: QueryParams) 
 
 
 async def _unpublished(context: RequestContext, model: Model, gpu: Gpu, quant: str) -> list[Fit]:
-    from api.graphql.fit_queries import find_fit
+    from api.graphql.fits.queries import find_fit
 
-    found = [await find_fit(context, model, gpu, quant, kind) for kind in fit_store.SLOTS]
+    found = [await find_fit(context, model, gpu, quant, kind) for kind in reads.SLOTS]
     return [fit for fit in found if fit is not None]
 
 

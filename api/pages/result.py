@@ -7,8 +7,8 @@ from urllib.parse import urlencode
 
 import orjson
 
-from api.answers import Answers, pair_slug
-from api.graphql.fits import Fit
+from api.answers.story import Answers, pair_slug
+from api.graphql.fits.types import Fit
 from api.pages.pairs import Pair
 from api.pages.wording import (
     LIMIT_WORDS,
@@ -25,9 +25,9 @@ from api.pages.wording import (
     signed,
     ttft_words,
 )
-from estimator.advice import Advice, AdviceCode
-from estimator.explain import Question
-from estimator.fit_facts import duration, gib, pace
+from estimator.advice.advice import Advice, AdviceCode
+from estimator.advice.explain import Question
+from estimator.advice.fit_facts import duration, gib, pace
 from estimator.types import STATUSES, Evidence, OperatingMode, Strategy
 from estimator.verdict import MODE_WEIGHTS, PART_NAMES, STATUS_CAPS, STATUS_KNEES, ScorePart, grade
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from api.graphql.fits import Fit
-from estimator.explain import LimitCode
-from estimator.fit_facts import duration, gib, pace
+from api.graphql.fits.types import Fit
+from estimator.advice.explain import LimitCode
+from estimator.advice.fit_facts import duration, gib, pace
 from estimator.types import OperatingMode, Status
 
 STATUS_WORDS = {

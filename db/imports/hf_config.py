@@ -8,8 +8,8 @@ from typing import Any
 
 from db.imports.errors import MAX_PARAMETERS, ImportFactsError, json_object, needed, whole
 from db.imports.families import FAMILIES, Family
-from estimator.architecture import FeedForward, ModelArchitecture, architecture_from_facts
-from estimator.tensors import EXPERT_CLASSES, inventory
+from estimator.structure.architecture import FeedForward, ModelArchitecture, architecture_from_facts
+from estimator.structure.tensors import EXPERT_CLASSES, inventory
 from estimator.types import MissingFactError
 
 MAX_CONFIG_BYTES = 1024 * 1024

@@ -15,12 +15,12 @@ import pytest_asyncio
 from sqlalchemy import event
 from starlette.applications import Starlette
 
-from api.app import create_app
+from api.server.app import create_app
 from api.settings import ApiSettings
-from db.catalog_files import Catalog, load_catalog, revision_of
-from db.generations import NEWEST
+from db.entries.files import Catalog, load_catalog, revision_of
+from db.fits.generations import NEWEST
 from db.session import sync_engine, upgrade_database
-from workers.embedded_postgres import EmbeddedPostgres
+from workers.local.postgres import EmbeddedPostgres
 from workers.runs import run_in_process
 
 MODELS = ("kimi-linear-48b-a3b", "llama-3.1-8b", "qwen3-30b-a3b", "llama-2-7b")

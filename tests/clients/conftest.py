@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from db.catalog_files import load_catalog
+from db.entries.files import load_catalog
 from db.session import upgrade_database
 from tests.api.conftest import GPUS, MODELS, part_of
 from tests.support.servers import ApiServer, api_server

@@ -14,7 +14,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Engine, inspect
 
 import db
-from db.fit_tables import create_storage
+from db.fits.layout import create_storage
 from db.session import database_size_bytes, make_engine, upgrade_database, writing
 from db.tables import metadata
 

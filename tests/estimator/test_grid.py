@@ -10,13 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from db import specs
-from db.catalog_files import load_catalog
-from estimator import calibration, verdict
-from estimator.calibration import Calibration
+from db.entries import specs
+from db.entries.files import load_catalog
+from estimator import verdict
+from estimator.calibration import coefficients
+from estimator.calibration.coefficients import Calibration
 from estimator.estimate import estimate, sweep
 from estimator.grid import FitBlock, evaluate_block, to_choose
-from estimator.tables import model_tables
+from estimator.placement.layer_sums import model_tables
 from estimator.types import STATUSES, Accelerator, Backend, EstimateRequest, MissingFactError, Quant, Status
 
 CATALOG = load_catalog()
@@ -264,7 +265,7 @@ def test_kimi_linear_on_a_v100_follows_the_physics() -> None:
 
 def test_what_is_kept_of_setups_is_bounded_and_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     expected = [block_of("llama-3.1-8b", GPUS[start : start + 3]).decode_tok_s for start in range(0, 12, 3)]
-    monkeypatch.setattr(calibration, "_KEPT_PAIRS", 4 * len(QUANTS))
+    monkeypatch.setattr(coefficients, "_KEPT_PAIRS", 4 * len(QUANTS))
     made = Calibration(CALIBRATION.data, CALIBRATION.version)
     model = specs.architecture(CATALOG.models["llama-3.1-8b"])
     for _ in range(2):

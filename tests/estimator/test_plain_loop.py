@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from bench.compute import Inputs, whole_cells
-from db import specs
-from db.catalog_files import load_catalog
-from estimator.calibration import Calibration
+from db.entries import specs
+from db.entries.files import load_catalog
+from estimator.calibration.coefficients import Calibration
 from estimator.grid import evaluate_block
 
 GPUS = ("rtx-4090", "rx-7900-xtx", "apple-m3-max-40c-64gb", "h100-sxm5-80-gb", "tesla-p40")

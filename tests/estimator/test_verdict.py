@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from db import specs
-from db.catalog_files import load_catalog
-from estimator.tables import model_tables
+from db.entries import specs
+from db.entries.files import load_catalog
+from estimator.placement.layer_sums import model_tables
 from estimator.types import STATUSES, Status
 from estimator.verdict import GRADES, STATUS_CAPS, STATUS_KNEES, capped, grade
 

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from estimator.devices import _ends
 from estimator.estimate import estimate
-from estimator.speculative import Draft, expected_tokens
+from estimator.speed.mixed_gpus import _ends
+from estimator.speed.speculative import Draft, expected_tokens
 from estimator.types import EstimateRequest, EstimatorError, Status, UnsupportedError
 from estimator.whatif import Extras, Outcome, what_if
 from tests.support.answers import CALIBRATION, HOST, accelerator, quant, workload

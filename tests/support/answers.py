@@ -6,13 +6,13 @@ import random
 from collections.abc import Iterator
 from functools import cache
 
-from db import specs
-from db.catalog_files import load_catalog
-from estimator.advice import Options
-from estimator.architecture import ModelArchitecture
-from estimator.calibration import Calibration
+from db.entries import specs
+from db.entries.files import load_catalog
+from estimator.advice.advice import Options
+from estimator.advice.fit_facts import FitFacts, request_of
+from estimator.calibration.coefficients import Calibration
 from estimator.estimate import estimate
-from estimator.fit_facts import FitFacts, request_of
+from estimator.structure.architecture import ModelArchitecture
 from estimator.types import Accelerator, EstimatorError, Host, Quant, Workload
 
 CATALOG = load_catalog()

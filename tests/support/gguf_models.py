@@ -14,7 +14,7 @@ from typing import Any
 import gguf
 import numpy as np
 
-from estimator.architecture import ModelArchitecture, architecture_from_facts
+from estimator.structure.architecture import ModelArchitecture, architecture_from_facts
 
 #: A tensor: name and shape, row length first (ggml's order).
 Shapes = dict[str, tuple[int, ...]]

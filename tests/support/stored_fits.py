@@ -11,17 +11,17 @@ from typing import Any
 import numpy as np
 from sqlalchemy import text
 
-from bench.synthetic import synthetic_block
-from db import fit_store
-from db.fit_cells import FitKey, StoredCell
-from db.fit_packed import PACKED
-from db.fit_packing import concatenate, pack_model
-from db.fit_query import FitField, FitOrder, FitQuery
-from db.fit_tables import SLOT_COUNT, create_storage, index_statements
-from db.generations import Generation
-from db.publication import write_block
+from bench.support.synthetic import synthetic_block
+from db.fits import reads
+from db.fits.by_unpacking import PACKED
+from db.fits.cells import FitKey, StoredCell
+from db.fits.generations import Generation
+from db.fits.layout import SLOT_COUNT, create_storage, index_statements
+from db.fits.packing import concatenate, pack_model
+from db.fits.query import FitField, FitOrder, FitQuery
 from db.reading import Reader, reader_of
-from db.run_store import now
+from db.runs.publication import write_block
+from db.runs.store import now
 from db.session import async_engine, make_engine, writing
 from estimator.grid import FitBlock
 from estimator.types import STATUSES, Engine
@@ -84,7 +84,7 @@ def all_keys() -> list[FitKey]:
 
 
 async def all_cells(reader: Reader) -> list[StoredCell]:
-    found = await fit_store.fetch_fits(reader, GENERATION, all_keys())
+    found = await reads.fetch_fits(reader, GENERATION, all_keys())
     return [cell for cells in found.values() for cell in cells]
 
 

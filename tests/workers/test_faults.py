@@ -16,10 +16,10 @@ import pytest
 from sqlalchemy import event
 from sqlalchemy.exc import IntegrityError, OperationalError
 
-from bench.chaos_states import computed_alone, difference
-from db.catalog_files import Catalog
+from bench.chaos.states import computed_alone, difference
+from db.entries.files import Catalog
 from db.outages import is_outage
-from db.run_store import RunState, active_run, blocks_of
+from db.runs.store import RunState, active_run, blocks_of
 from db.session import sync_engine, upgrade_database
 from db.settings import Settings
 from workers import runs

@@ -15,15 +15,15 @@ from pathlib import Path
 import pytest
 import redis
 
-from db.catalog_files import Catalog
-from db.run_store import RunRow, RunState
+from db.entries.files import Catalog
+from db.runs.store import RunRow, RunState
 from db.session import sync_engine, upgrade_database
 from db.settings import Settings
 from workers.app import app
-from workers.broker import Broker, BrokerUnavailableError
-from workers.embedded import Supervisor
-from workers.embedded_postgres import EmbeddedPostgres
-from workers.processes import Child
+from workers.local.broker import Broker, BrokerUnavailableError
+from workers.local.postgres import EmbeddedPostgres
+from workers.local.processes import Child
+from workers.local.supervisor import Supervisor
 from workers.runs import run_in_process, start_run, wait_for_run
 
 pytestmark = pytest.mark.broker
@@ -166,7 +166,7 @@ def test_children_die_with_a_killed_supervisor(tmp_path: Path) -> None:
     if not sys.platform.startswith("linux"):
         return
     code = (
-        "import sys, time; from workers.processes import Child\n"
+        "import sys, time; from workers.local.processes import Child\n"
         "child = Child('sleeper', [sys.executable, '-c', 'import time; time.sleep(600)']); child.start()\n"
         "print(child.process.pid, flush=True); time.sleep(600)"
     )

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, text
 
-from db.catalog_files import Catalog, CatalogError
-from db.catalog_store import catalog_state_sync, ids_of
-from db.fit_parts import parts_of
-from db.fit_tables import SLOT_COUNT
-from db.generations import Generation, current_generation_sync
-from db.publication import fold_one, prepare
-from db.run_store import RunState, failed_blocks_sync, free_blocks, get_run_sync, page_runs_sync
+from db.entries.files import Catalog, CatalogError
+from db.entries.store import catalog_state_sync, ids_of
+from db.fits.generations import Generation, current_generation_sync
+from db.fits.layout import SLOT_COUNT
+from db.fits.parts import parts_of
+from db.runs.publication import fold_one, prepare
+from db.runs.store import RunState, failed_blocks_sync, free_blocks, get_run_sync, page_runs_sync
 from db.session import sync_engine, upgrade_database, writing
 from db.settings import Settings
 from workers import compute, runs, tasks
@@ -387,7 +387,7 @@ def test_a_block_whose_workers_die_is_set_aside(
     block = free_blocks(connection, result.run.id)[0]
     connection.rollback()
     silent = settings.model_copy(update={"lease_s": -1.0})
-    from db.run_store import claim_block
+    from db.runs.store import claim_block
     from db.session import writing
 
     for _ in range(settings.block_attempts):
@@ -427,8 +427,8 @@ def test_a_worker_keeps_nothing_of_the_models_it_computed(
     settings: Settings, small_catalog: Catalog, connection: Connection
 ) -> None:
     """What a worker remembers must not grow with the catalog."""
-    from estimator.needs import needs
-    from estimator.tables import _model_tables
+    from estimator.placement.demand import needs
+    from estimator.placement.layer_sums import _model_tables
 
     result = start_run(settings, small_catalog, enqueue=False)
     assert result.run is not None
@@ -458,7 +458,7 @@ def test_the_scheduled_refresh_recomputes_what_changed_and_nothing_else(
         connection.rollback()
         return [run.cause for run in page_runs_sync(connection)]
 
-    monkeypatch.setattr("db.catalog_files.load_checked_catalog", read)
+    monkeypatch.setattr("db.entries.files.load_checked_catalog", read)
     monkeypatch.setattr(tasks, "get_settings", lambda: settings)
     monkeypatch.setattr(runs, "wake_workers", lambda _settings, run_id: woken.append(run_id))
     before = asked()

@@ -12,15 +12,15 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 import uvicorn
 from starlette.applications import Starlette
 
-from api.app import create_app
+from api.server.app import create_app
 from api.settings import ApiSettings
-from db.catalog_files import Catalog
+from db.entries.files import Catalog
+from tests.support import chromium
 
 PAIR = "kimi-linear-48b-a3b-on-tesla-v100-sxm2-32-gb"
 
@@ -29,19 +29,6 @@ _EDITORS_ARE_THERE = (
     "new Promise(done => { const look = () => document.querySelectorAll('textarea[aria-label]').length >= 3"
     " ? done(true) : requestAnimationFrame(look); look(); })"
 )
-
-
-def load_support(name: str) -> ModuleType:
-    path = Path(__file__).parents[2] / "support" / f"{name}.py"
-    spec = importlib.util.spec_from_file_location(f"{name}_support", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-chromium = load_support("chromium")
 
 
 def axe_source() -> str | None:

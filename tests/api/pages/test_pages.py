@@ -15,11 +15,11 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
-from api.app import create_app
 from api.pages.pairs import resolve_pair
 from api.pages.routes import TEMPLATES
+from api.server.app import create_app
 from api.settings import ApiSettings
-from db.catalog_files import load_catalog
+from db.entries.files import load_catalog
 from db.session import upgrade_database
 from tests.api.conftest import part_of
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from db.imports.errors import ImportFactsError
 from db.imports.gguf_facts import facts_from_gguf
 from db.imports.gguf_header import compact_gguf, parse_gguf
-from estimator.architecture import architecture_from_facts
+from estimator.structure.architecture import architecture_from_facts
 from tests.support.gguf import header, llama, pair, tensor, text
 
 

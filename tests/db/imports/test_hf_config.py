@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from db import specs
-from db.catalog_files import load_catalog
+from db.entries import specs
+from db.entries.files import load_catalog
 from db.imports.errors import ImportFactsError
 from db.imports.families import FAMILIES
 from db.imports.hf_config import facts_from_config, facts_from_config_text
-from estimator.architecture import architecture_from_facts
-from estimator.tensors import inventory
+from estimator.structure.architecture import architecture_from_facts
+from estimator.structure.tensors import inventory
 
 CATALOG = load_catalog()
 #: Published GLM-4.5 files carry their MTP layer, which a configuration only counts.

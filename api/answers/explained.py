@@ -1,0 +1,73 @@
+"""A pairing in words for the command line: verdict, what limits it, what would help."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from api.answers.pairing import Pairing
+from db.entries import specs
+from db.entries.files import Catalog
+from estimator.advice import explain
+from estimator.advice.advice import Advice, Options, advice
+from estimator.advice.breakdown import terms
+from estimator.advice.explain import Limit
+from estimator.calibration.coefficients import Calibration
+from estimator.structure.checkpoints import has_weights
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """Texts of the chosen answer of a pairing."""
+
+    headline: str
+    summary: str
+    capacity: str
+    limits: tuple[Limit, ...]
+    advice: tuple[Advice, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """As keys of the documented output object; gains are changed less present, null where one does not run."""
+        return {
+            "headline": self.headline,
+            "summary": self.summary,
+            "capacity_message": self.capacity,
+            "limits": [
+                {"code": one.code.value, "share": round(one.share, 4), "message": one.message} for one in self.limits
+            ],
+            "advice": [
+                {
+                    "code": one.code.value,
+                    "message": one.message,
+                    "gain": {
+                        "status_after": one.gain.status_after.value,
+                        "decode_tok_s": one.gain.decode_tok_s,
+                        "ttft_ms": one.gain.ttft_ms,
+                        "safe_context_tokens": one.gain.safe_context_tokens,
+                        "headroom_bytes": one.gain.headroom_bytes,
+                        "score": round(one.gain.score, 2),
+                    },
+                }
+                for one in self.advice
+            ],
+        }
+
+
+def explained(pairing: Pairing, catalog: Catalog, calibration: Calibration) -> Explained:
+    """The chosen answer of a pairing in words; advised is what the catalog has."""
+    facts = pairing.facts
+    found = terms(facts.model, facts.request, calibration, facts.workload)
+    options = Options(
+        quants=tuple(quant for quant in pairing.quants if has_weights(quant, pairing.model)),
+        accelerators=tuple(
+            specs.accelerator(entry) for entry in catalog.gpus.values() if not specs.missing_facts(entry)
+        ),
+        hosts=tuple(specs.host(entry) for entry in catalog.hosts.values()),
+    )
+    return Explained(
+        explain.headline(facts),
+        explain.summary(facts, found),
+        explain.capacity_message(facts, found),
+        explain.limits(facts, found),
+        advice(facts, calibration, options),
+    )

@@ -1,0 +1,172 @@
+"""Models that a question brings along as a file: a GGUF header, a ``config.json``, a checkpoint's index.
+
+A file is read no further than its header. What it holds is a structure, and for GGUF the exact bytes of its tensors.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import binascii
+from base64 import b64decode
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from api.answers.remote import FIELD as URL_FIELD
+from api.answers.remote import RemoteFiles
+from db.entries.files import Catalog
+from db.imports.errors import ImportFactsError
+from db.imports.gguf_facts import facts_from_gguf
+from db.imports.gguf_header import MAGIC, MAX_HEADER_BYTES, compact_gguf, parse_gguf
+from db.imports.hf_config import MAX_CONFIG_BYTES, facts_from_config, facts_from_config_text
+from db.imports.safetensors_header import CheckpointSize, size_of_header, size_of_index
+from estimator.structure.architecture import ModelArchitecture, architecture_from_facts
+from estimator.types import Quant, QuantFormat, StoredLayers, StoredQuant
+
+#: Slug of everything that is not in the catalog.
+CUSTOM = "custom"
+#: Most characters of base64 in one question: what a request of the default size holds beside the rest of it.
+MAX_PASTED_CHARACTERS = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSource:
+    """A model that is not in the catalog. ``stored`` and ``file_type`` are those of a GGUF file, else None."""
+
+    model: ModelArchitecture
+    stored: StoredLayers | None = None
+    file_type: str | None = None
+
+
+def source_of_config(config: Any) -> ModelSource:
+    """The model of a parsed ``config.json``. Raises :class:`ImportFactsError`."""
+    if not isinstance(config, Mapping):
+        raise ImportFactsError("a model's configuration must be a JSON object", "model_config")
+    return ModelSource(architecture_from_facts(facts_from_config(config, CUSTOM)))
+
+
+def source_of_pasted(text: Any) -> ModelSource:
+    """The model of a GGUF file's first bytes in base64. Raises :class:`ImportFactsError`."""
+    field = "model_gguf"
+    if not isinstance(text, str):
+        raise ImportFactsError("the first bytes of a GGUF file must be given as a text in base64", field)
+    if len(text) > MAX_PASTED_CHARACTERS:
+        raise ImportFactsError(
+            f"{len(text):,} characters of base64; at most {MAX_PASTED_CHARACTERS:,} are read. `fitgraph gguf-header FILE` "
+            "prints the header without its tokenizer, which is much shorter",
+            field,
+        )
+    try:
+        data = b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise ImportFactsError("not valid base64", field) from None
+    try:
+        return source_of_bytes(data, must_be_gguf=True)
+    except ImportFactsError as error:
+        raise ImportFactsError(str(error), field) from None
+
+
+def source_of_bytes(data: bytes, *, must_be_gguf: bool = False) -> ModelSource:
+    """The model that the first bytes of a GGUF file or a ``config.json`` describe.
+
+    Raises:
+        ImportFactsError: the bytes are none of the two, or more than a header is missing.
+    """
+    if must_be_gguf or data[:4] == MAGIC:
+        found = facts_from_gguf(data, CUSTOM)
+        return ModelSource(architecture_from_facts(found.facts), found.stored, found.file_type)
+    return ModelSource(architecture_from_facts(facts_from_config_text(data, CUSTOM)))
+
+
+def source_of_file(path: Path) -> ModelSource:
+    """The model of a local ``config.json`` or GGUF file. Raises :class:`ImportFactsError`."""
+    return source_of_bytes(read_start(path))
+
+
+def read_start(path: Path) -> bytes:
+    """A file's first bytes, as many as a header may have. Raises :class:`ImportFactsError` when it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(4)
+            return start + file.read((MAX_HEADER_BYTES if start == MAGIC else MAX_CONFIG_BYTES + 1) - len(start))
+    except OSError as error:
+        raise ImportFactsError(f"cannot read {path.name}: {error.strerror}", "model") from None
+
+
+def short_header(path: Path) -> bytes:
+    """The header of a local GGUF file without its tokenizer. Raises :class:`ImportFactsError`."""
+    return compact_gguf(read_start(path))
+
+
+def is_model_file(text: str) -> bool:
+    """Whether a model's name is rather the path of a file that is there."""
+    return text.endswith((".json", ".gguf")) and Path(text).is_file()
+
+
+async def source_of_address(address: str, files: RemoteFiles) -> ModelSource:
+    """The model of a GGUF file or ``config.json`` on an allowed host.
+
+    Raises:
+        QuestionError: the address is not allowed or does not answer.
+        ImportFactsError: what it answers is no such file, or its header is longer than what may be read.
+    """
+
+    def complete(data: bytes) -> bool:
+        if data[:4] != MAGIC:
+            return len(data) > MAX_CONFIG_BYTES
+        try:
+            parse_gguf(data)
+        except ImportFactsError as error:
+            return error.field != "length"
+        return True
+
+    async def enough(data: bytes) -> bool:
+        return await asyncio.to_thread(complete, data)
+
+    data = await files.read(address, enough)
+    try:
+        return await asyncio.to_thread(source_of_bytes, data)
+    except ImportFactsError as error:
+        raise ImportFactsError(str(error), URL_FIELD) from None
+
+
+def size_of_checkpoint(index: Any) -> CheckpointSize:
+    """Bytes of a checkpoint from ``model.safetensors.index.json``, or from the header of its only file, both parsed.
+
+    Raises:
+        ImportFactsError: it is none of the two.
+    """
+    if not isinstance(index, Mapping):
+        raise ImportFactsError("a checkpoint's index must be a JSON object", "model_index")
+    try:
+        return size_of_index(index) if "weight_map" in index else size_of_header(index)
+    except ImportFactsError as error:
+        raise ImportFactsError(str(error), "model_index") from None
+
+
+def stored_quant(quant: Quant, source: ModelSource) -> Quant:
+    """``quant`` with the bytes of the file when it is the file's own, else as it is."""
+    if source.stored is None or quant.file_type != source.file_type:
+        return quant
+    return _stored(quant, by_layer=source.stored)
+
+
+def checkpoint_quant(quant: Quant, index: Any) -> Quant:
+    """``quant`` with the bytes that a checkpoint's index states. Raises :class:`ImportFactsError`."""
+    size = size_of_checkpoint(index)
+    if quant.format is QuantFormat.GGUF:
+        raise ImportFactsError(f"'model_index' is of a checkpoint, and {quant.name} is a GGUF file type", "model_index")
+    return _stored(quant, total_bytes=size.tensor_bytes)
+
+
+def quant_of_file(source: ModelSource, catalog: Catalog) -> str | None:
+    """Slug of the catalog's quantization that a GGUF file states; None when it states none that the catalog has."""
+    if source.file_type is None:
+        return None
+    return next((slug for slug, entry in catalog.quants.items() if entry["file_type"] == source.file_type), None)
+
+
+def _stored(quant: Quant, total_bytes: int | None = None, by_layer: StoredLayers | None = None) -> Quant:
+    known = {each.name: getattr(quant, each.name) for each in fields(Quant)}
+    return StoredQuant(**known, total_bytes=total_bytes, by_layer=by_layer)

@@ -1,0 +1,234 @@
+"""What one fit means and what to do about it: the one bridge from a fit to the estimator's texts.
+
+GraphQL and the pages both read from here, so they say the same. Everything is derived when it is asked for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cached_property
+from html import escape
+from typing import TYPE_CHECKING
+from urllib.parse import quote as url_quote
+from urllib.parse import urlencode
+
+from api.answers.facts import facts_of_plan
+from db.entries import specs
+from estimator.advice import advice as advising
+from estimator.advice import commands as starting
+from estimator.advice import explain
+from estimator.advice.breakdown import Terms, terms
+from estimator.advice.fit_facts import FitFacts, request_of
+from estimator.judgement.serving import Serving, serving
+from estimator.placement.layer_sums import model_tables
+from estimator.structure.checkpoints import has_weights
+from estimator.types import STATUSES, Estimate, EstimatorError, MemoryParts, OperatingMode, Placement, Speed, Status
+from estimator.verdict import ScorePart, capped
+
+if TYPE_CHECKING:
+    from api.graphql.catalog_view import CatalogView
+    from api.graphql.fits.types import Fit, SpeedEstimate
+
+#: Size of the card that other pages embed, CSS pixels.
+CARD_WIDTH, CARD_HEIGHT = 400, 180
+_NO_MEMORY = MemoryParts(0, 0, 0, 0, 0, 0, 0, 0)
+
+
+class PlanAnswers:
+    """Texts, limits, advice and commands of one plan. Properties are computed once; those that search take some ms."""
+
+    def __init__(self, view: CatalogView, facts: FitFacts) -> None:
+        self._view = view
+        self._facts = facts
+
+    @property
+    def view(self) -> CatalogView:
+        """The catalog that it is of."""
+        return self._view
+
+    @property
+    def facts(self) -> FitFacts:
+        """The plan in the estimator's words."""
+        return self._facts
+
+    @cached_property
+    def terms(self) -> Terms | None:
+        """Where memory and time go; None when no engine runs it."""
+        if self.facts.estimate.status is Status.UNSUPPORTED:
+            return None
+        try:
+            return terms(self.facts.model, self.facts.request, self._view.calibration, self.facts.workload)
+        except EstimatorError:
+            return None
+
+    @property
+    def headline(self) -> str:
+        """The verdict in a few words."""
+        return explain.headline(self.facts)
+
+    @property
+    def summary(self) -> str:
+        """One or two sentences with the numbers."""
+        return explain.summary(self.facts, self.terms)
+
+    @property
+    def capacity_message(self) -> str:
+        """How far from the memory limit."""
+        if self.terms is None:
+            return f"no engine runs {self.facts.quant.name} on {self.facts.device_name}"
+        return explain.capacity_message(self.facts, self.terms)
+
+    @cached_property
+    def limits(self) -> tuple[explain.Limit, ...]:
+        """What binds the setup."""
+        return explain.limits(self.facts, self.terms)
+
+    @cached_property
+    def options(self) -> advising.Options:
+        """Everything of the catalog that may be advised."""
+        view, model = self._view, self.facts.model
+        return advising.Options(
+            quants=tuple(quant.spec for quant in view.precomputed_quants if has_weights(quant.spec, model)),
+            accelerators=tuple(gpu.accelerator for gpu in view.gpus if not gpu.missing_facts),
+            hosts=tuple(specs.host(entry) for entry in view.catalog.hosts.values()),
+        )
+
+    @cached_property
+    def advice(self) -> tuple[advising.Advice, ...]:
+        """What to change, best first, with computed gains."""
+        return advising.advice(self.facts, self._view.calibration, self.options)
+
+    def advice_within(self, budget_usd: float | None, max_power_w: float | None) -> tuple[advising.Advice, ...]:
+        """Advice whose purchases keep to a buyer's limits; what costs nothing is not limited."""
+        if budget_usd is None and max_power_w is None:
+            return self.advice
+        options = replace(self.options, budget_usd=budget_usd, max_power_w=max_power_w)
+        return advising.advice(self.facts, self._view.calibration, options)
+
+    def after(self, change: advising.Advice) -> FitFacts:
+        """The plan after an advised change."""
+        facts = self.facts
+        entry = self._view.catalog.models.get(facts.model.slug)
+        return facts_of_plan(entry, facts.model.slug, facts.model, change.request, change.after, facts.workload)
+
+    @cached_property
+    def serving(self) -> Serving | None:
+        """How many streams the setup serves at the workload's comfortable speed; None when not even one."""
+        return serving(self.facts, self._view.calibration)
+
+    @cached_property
+    def commands(self) -> tuple[starting.Command, ...]:
+        """How to start it; empty when nothing runs."""
+        return starting.commands(self.facts)
+
+    @cached_property
+    def missing_commands(self) -> tuple[starting.MissingCommand, ...]:
+        """The tools that have no command for it, and why."""
+        return starting.missing_commands(self.facts)
+
+    @cached_property
+    def bits_per_weight(self) -> float:
+        """Bits per weight of the file, measured over all its tensors."""
+        return float(model_tables(self.facts.model, (self.facts.quant,)).bits_per_weight[0])
+
+    def score_parts(self, mode: OperatingMode = OperatingMode.BALANCED) -> tuple[ScorePart, ...]:
+        """The parts of the score with the weights of a mode; empty when nothing runs."""
+        return explain.score_parts(self.facts, self.bits_per_weight, mode)
+
+    def mode_score(self, mode: OperatingMode) -> float:
+        """The score, 0..100, that a mode gives; the fit itself is the same in every mode."""
+        parts = self.score_parts(mode)
+        total = 100.0 * sum(part.value * part.weight for part in parts)
+        return float(capped(total, STATUSES.index(self.facts.estimate.status)))
+
+
+class Answers(PlanAnswers):
+    """Those of a fit, which has questions of its own and a card."""
+
+    def __init__(self, view: CatalogView, fit: Fit) -> None:
+        self._view = view
+        self._fit = fit
+
+    @cached_property
+    def facts(self) -> FitFacts:
+        """The fit in the estimator's words. Raises :class:`MissingFactError` for a model that is too thin."""
+        view, fit = self._view, self._fit
+        request = request_of(fit.quant.spec, fit.gpu.accelerator, view.host)
+        return facts_of_plan(
+            fit.model.entry, fit.model.slug, view.architecture(fit.model), request, _estimate_of(fit), fit.workload.spec
+        )
+
+    def faq(self, best: Fit | None) -> tuple[explain.Question, ...]:
+        """Questions about the pairing; ``best`` is the recommended fit of the same pairing and workload."""
+        recommended = Answers(self._view, best).facts if best is not None and best.recommended else None
+        first = self.advice[0].message if self.advice else None
+        return explain.faq(self.facts, self.terms, recommended, first)
+
+    def embed_path(self, theme: str | None = None) -> str:
+        """Path and query of the card of this fit."""
+        return f"/embed/{self._pair_slug}?{self._selection(theme)}"
+
+    def page_path(self) -> str:
+        """Path and query of the result page of this fit."""
+        return f"/can/{self._pair_slug}?{self._selection(None)}"
+
+    def embed_html(self, base_url: str) -> str:
+        """The frame to paste into another page; ``base_url`` is scheme and host without a closing slash."""
+        title = escape(f"{self._fit.model.name} on {self._fit.gpu.name}: fit", quote=True)
+        source = escape(base_url + self.embed_path(), quote=True)
+        return (
+            f'<iframe src="{source}" width="{CARD_WIDTH}" height="{CARD_HEIGHT}" title="{title}" loading="lazy" '
+            'style="border:0;border-radius:12px"></iframe>'
+        )
+
+    @property
+    def _pair_slug(self) -> str:
+        return pair_slug(self._fit.model.slug, self._fit.gpu.slug)
+
+    def _selection(self, theme: str | None) -> str:
+        chosen = {"quant": self._fit.quant.slug, "workload": self._fit.workload.slug}
+        if theme is not None:
+            chosen["theme"] = theme
+        return urlencode(chosen)
+
+
+def pair_slug(model: str, gpu: str) -> str:
+    """``{model}-on-{gpu}`` of two slugs, as the pages' addresses have it."""
+    return f"{url_quote(model, safe='')}-on-{url_quote(gpu, safe='')}"
+
+
+def _estimate_of(fit: Fit) -> Estimate:
+    memory, placement = fit.memory, fit.placement
+    parts = _NO_MEMORY
+    if memory is not None:
+        parts = MemoryParts(
+            weights_bytes=int(memory.weights_bytes),
+            kv_cache_bytes=int(memory.kv_cache_bytes),
+            compute_bytes=int(memory.compute_bytes),
+            overhead_bytes=int(memory.overhead_bytes),
+            total_bytes=int(memory.total_bytes),
+            usable_bytes=int(memory.usable_bytes),
+            capacity_bytes=int(memory.capacity_bytes),
+            host_bytes=int(memory.host_bytes),
+        )
+    return Estimate(
+        status=fit.status,
+        engine=None if fit.engine is None else fit.engine.kind,
+        backend=fit.backend,
+        file_size_bytes=0,
+        memory=parts,
+        placement=Placement(
+            placement.strategy, placement.gpu_layers, placement.cpu_moe_layers, placement.offload_fraction
+        ),
+        decode=_speed(fit.decode),
+        prefill=_speed(fit.prefill),
+        ttft_ms=fit.ttft_ms,
+        safe_context_tokens=fit.safe_context_tokens,
+        context_tokens=fit.context_tokens,
+        score=fit.score,
+        grade=fit.grade,
+    )
+
+
+def _speed(speed: SpeedEstimate | None) -> Speed | None:
+    return None if speed is None else Speed(speed.tokens_per_second, speed.low, speed.high, speed.evidence)

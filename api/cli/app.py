@@ -1,0 +1,258 @@
+"""`fitgraph`: one command for users, operators and scripts.
+
+Exit codes: 0 done, 1 the work failed (a fault in the catalog, a failed run), 2 the command line was wrong, 3 the
+question has no answer (unknown name, missing fact, no engine).
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    name="fitgraph",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    help="Does a language model fit an accelerator, how fast, with how much context, and what limits it.",
+)
+catalog_app = typer.Typer(no_args_is_help=True, help="Check and search the catalog files.")
+db_app = typer.Typer(no_args_is_help=True, help="Create, upgrade and inspect the database.")
+app.add_typer(catalog_app, name="catalog")
+app.add_typer(db_app, name="db")
+
+FAILED = 1
+NO_ANSWER = 3
+
+
+@app.command(epilog="Example: `fitgraph up --port 8080`")
+def up(
+    port: Annotated[int | None, typer.Option(help="Port of the API; default FITGRAPH_PORT.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Worker processes; default FITGRAPH_WORKERS.")] = None,
+) -> None:
+    """Start everything on this machine: database, bundled Redis-compatible server, workers, precompute, API."""
+    from api.cli.launch import launch
+
+    raise typer.Exit(launch(port=port, workers=workers))
+
+
+@app.command(epilog="Example: `FITGRAPH_DATABASE_URL=postgresql+psycopg://... fitgraph serve`")
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on; default FITGRAPH_HOST.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on; default FITGRAPH_PORT.")] = None,
+) -> None:
+    """Serve the GraphQL API and the pages; workers and the precompute run elsewhere."""
+    from api.cli.launch import serve_api
+
+    serve_api(host=host, port=port)
+
+
+@app.command(epilog="Example: `fitgraph worker --concurrency 4`")
+def worker(
+    concurrency: Annotated[int | None, typer.Option(help="Child processes; default FITGRAPH_WORKERS.")] = None,
+) -> None:
+    """Run one Celery worker that computes blocks of fits until it is stopped."""
+    from workers.local.supervisor import run_worker
+
+    raise typer.Exit(run_worker(concurrency=concurrency))
+
+
+@app.command(epilog="Examples: `fitgraph recompute --dry-run`, `fitgraph recompute --all`")
+def recompute(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Recompute every block, changed or not.")] = False,
+    wait: Annotated[bool, typer.Option(help="Wait for the run to be published.")] = True,
+) -> None:
+    """Read the catalog files into the database and recompute what changed."""
+    from api.cli.operate import recompute_command
+
+    raise typer.Exit(recompute_command(dry_run=dry_run, everything=everything, wait=wait))
+
+
+@app.command(epilog="Example: `fitgraph runs --first 5`")
+def runs(first: Annotated[int, typer.Option(help="How many, newest first.", min=1, max=1000)] = 10) -> None:
+    """Show the history of runs: cause, duration, cells and faults."""
+    from api.cli.operate import runs_command
+
+    raise typer.Exit(runs_command(first))
+
+
+@app.command(epilog="Example: `fitgraph cancel 12`")
+def cancel(run: Annotated[int, typer.Argument(help="Number of the run, as `fitgraph runs` shows it.", min=1)]) -> None:
+    """Stop a run; it publishes nothing."""
+    from api.cli.operate import cancel_command
+
+    raise typer.Exit(cancel_command(run))
+
+
+@app.command(
+    epilog="Examples: `fitgraph estimate 'Kimi Linear 48B A3B' 'V100 32GB' --quant Q4_K_M`, "
+    "`fitgraph estimate 'Qwen3 32B' 'RTX 3090' --also 'RTX 4060 Ti 16GB'`, "
+    "`fitgraph estimate 'Llama 3.3 70B' 'RTX 3090' --count 2 --context 32000 --kv-cache Q8_0`, "
+    "`fitgraph estimate --batch questions.jsonl > answers.jsonl`"
+)
+def estimate(
+    model: Annotated[str | None, typer.Argument(help="Model: slug, name or alias.")] = None,
+    gpu: Annotated[str | None, typer.Argument(help="Accelerator: slug, name or alias.")] = None,
+    quant: Annotated[str | None, typer.Option(help="Quantization; default: the best one for the workload.")] = None,
+    workload: Annotated[str, typer.Option(help="chat, coding, agentic-coding, reasoning or rag.")] = "coding",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the answer as one JSON object.")] = False,
+    count: Annotated[int | None, typer.Option(help="How many of GPU.")] = None,
+    also: Annotated[
+        list[str] | None, typer.Option(help="One more accelerator beside GPU, equal or not; may be repeated.")
+    ] = None,
+    context: Annotated[int | None, typer.Option(help="Tokens of context; default: the workload's.")] = None,
+    kv_cache: Annotated[str | None, typer.Option(help="Type of the KV cache, as Q8_0; default: F16.")] = None,
+    streams: Annotated[int | None, typer.Option(help="Users that are answered at once.")] = None,
+    host: Annotated[str | None, typer.Option(help="The computer around it, by slug or alias.")] = None,
+    host_memory_gb: Annotated[float | None, typer.Option(help="System memory, GiB.")] = None,
+    host_bandwidth_gbps: Annotated[float | None, typer.Option(help="Bandwidth of system memory, GB/s.")] = None,
+    draft: Annotated[str | None, typer.Option(help="Draft model for speculative decoding.")] = None,
+    draft_quant: Annotated[str | None, typer.Option(help="Quantization of the draft model.")] = None,
+    draft_tokens: Annotated[int | None, typer.Option(help="Tokens drafted before each check.")] = None,
+    acceptance: Annotated[float | None, typer.Option(help="Share of drafted tokens that are accepted, 0 to 1.")] = None,
+    vision: Annotated[bool, typer.Option("--vision", help="Count the model's vision projector.")] = False,
+    batch: Annotated[
+        Path | None, typer.Option(help="Read questions as JSON Lines from a file, or - for standard input.")
+    ] = None,
+) -> None:
+    """Estimate from the catalog files alone: no database, no server."""
+    from api.cli import estimate
+
+    if batch is not None:
+        if model is not None or gpu is not None:
+            raise typer.BadParameter("--batch reads model and gpu from its lines; give no MODEL and GPU beside it")
+        raise typer.Exit(estimate.run_batch(batch, sys.stdout.buffer))
+    if model is None or gpu is None:
+        raise typer.BadParameter("give MODEL and GPU, or --batch FILE")
+    drafted = (draft, draft_quant, draft_tokens, acceptance)
+    if any(each is not None for each in drafted) and None in drafted:
+        raise typer.BadParameter("a draft needs --draft, --draft-quant, --draft-tokens and --acceptance")
+    extra: dict[str, object] = {
+        "gpu_count": count,
+        "context_tokens": context,
+        "kv_cache_type": kv_cache,
+        "batch": streams,
+        "host": host,
+        "host_memory_gb": host_memory_gb,
+        "host_bandwidth_gbps": host_bandwidth_gbps,
+        "vision": vision or None,
+    }
+    if draft is not None:
+        extra["draft"] = dict(zip(("model", "quant", "tokens", "acceptance_rate"), drafted, strict=True))
+    if also:
+        if count is not None:
+            raise typer.BadParameter("--count is of equal accelerators; with --also name each one")
+        extra["gpus"] = [gpu, *also]
+    extra = {key: value for key, value in extra.items() if value is not None}
+    if extra:
+        raise typer.Exit(estimate.run_extras(model, gpu, quant, workload, extra, as_json=as_json))
+    raise typer.Exit(estimate.run_one(model, gpu, quant, workload, as_json=as_json))
+
+
+@app.command("gguf-header", epilog="Example: `fitgraph gguf-header ./model-Q4_K_M.gguf`")
+def gguf_header(file: Annotated[Path, typer.Argument(help="A local GGUF file.")]) -> None:
+    """Print the header of a GGUF file without its tokenizer, in base64: what `modelGguf` takes."""
+    from api.cli import estimate
+
+    raise typer.Exit(estimate.print_header(file))
+
+
+@catalog_app.command("check")
+def catalog_check(
+    root: Annotated[Path | None, typer.Argument(help="Folder of catalog files; default: the bundled one.")] = None,
+) -> None:
+    """Validate every catalog file; name file, entry and field of each fault."""
+    from api.cli.operate import check_command
+
+    raise typer.Exit(check_command(root))
+
+
+@catalog_app.command("find")
+def catalog_find(
+    text: Annotated[str, typer.Argument(help="Part of a name, a slug or an alias.")],
+) -> None:
+    """List models, accelerators and quantizations whose names contain a text."""
+    from api.cli.operate import find_command
+
+    raise typer.Exit(find_command(text))
+
+
+@db_app.command("upgrade")
+def db_upgrade() -> None:
+    """Create the database or bring its tables to the newest shape."""
+    from api.cli.operate import upgrade_command
+
+    raise typer.Exit(upgrade_command())
+
+
+@db_app.command("status")
+def db_status() -> None:
+    """Show revision, generation, counts and size of the database."""
+    from api.cli.operate import status_command
+
+    raise typer.Exit(status_command())
+
+
+@app.command()
+def schema() -> None:
+    """Print the GraphQL schema."""
+    from api.graphql.schema import schema as graphql_schema
+
+    typer.echo(graphql_schema.as_str())
+
+
+@app.command(
+    "schema-diff", epilog="Example: `fitgraph schema-diff docs/reference/schema.released.graphql schema.graphql`"
+)
+def schema_diff(
+    old: Annotated[Path, typer.Argument(help="Schema that clients were built against.")],
+    new: Annotated[Path, typer.Argument(help="Schema to compare with it.")],
+    verbose: Annotated[bool, typer.Option("--verbose", help="List safe additions, too.")] = False,
+) -> None:
+    """Classify a change of the schema: breaking, announced, dangerous or safe. Exit code 1: it breaks clients."""
+    from api.cli.schema_changes import schema_diff_command
+
+    raise typer.Exit(schema_diff_command(old, new, verbose=verbose))
+
+
+@app.command(epilog="Example: `fitgraph settings > docs/reference/settings.md`")
+def settings() -> None:
+    """Print every setting, its default and what it does."""
+    from api.settings import settings_markdown
+
+    typer.echo(settings_markdown(), nl=False)
+
+
+@app.command(epilog="Example: `fitgraph calibrate --check`")
+def calibrate(
+    check: Annotated[
+        bool, typer.Option("--check", help="Fail when the committed constants are not reproduced.")
+    ] = False,
+) -> None:
+    """Fit the open constants of the estimator on the measurements and write calibration.json."""
+    from api.accuracy import calibrate_command
+
+    raise typer.Exit(calibrate_command(check=check))
+
+
+@app.command(epilog="Example: `fitgraph validate --output docs/validation.md`")
+def validate(
+    output: Annotated[Path | None, typer.Option(help="Where the report goes; its plots go beside it.")] = None,
+) -> None:
+    """Compare estimates with every measured row, beside peers' formulas, and write the report."""
+    from api.accuracy import validate_command
+
+    raise typer.Exit(validate_command(output))
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,191 @@
+"""Measured speeds of the catalog, each with its source."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from hashlib import blake2s
+from sys import intern
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+
+import orjson
+import strawberry
+
+from api.graphql.catalog.measurement_inputs import MeasurementFilter, MeasurementOrder, select_measurements
+from api.graphql.core.arguments import After, Before, First, Last
+from api.graphql.core.connections import Connection, page_of, slice_page
+from api.graphql.core.ids import encode_id
+from api.graphql.core.node import Node
+from api.graphql.core.orders import ordered, signature_of
+from db.entries.measurements import speed_rows
+
+if TYPE_CHECKING:
+    from api.graphql.catalog.gpus import Gpu
+    from api.graphql.catalog.models import Model
+    from api.graphql.catalog.quants import Quant
+    from api.graphql.catalog_view import CatalogView
+    from api.graphql.context import RequestContext
+
+Key = tuple[str, str, str]
+#: Which measurements, in which order.
+Asked: TypeAlias = tuple[MeasurementFilter | None, Sequence[MeasurementOrder] | None]
+#: The arguments ``first``, ``after``, ``last`` and ``before``.
+Paging: TypeAlias = tuple[int | None, str | None, int | None, str | None]
+_ID_BYTES = 8
+
+Which = Annotated[MeasurementFilter | None, strawberry.argument(description="Which measurements; all when left out.")]
+Orders = Annotated[
+    list[MeasurementOrder] | None,
+    strawberry.argument(description="Terms of the order, most important first; at most 3."),
+]
+
+
+@strawberry.type(description="A speed that somebody measured and published.")
+class Measurement(Node):
+    """One row of the measured tables, with its conditions as far as they were stated."""
+
+    slug: strawberry.Private[str]
+    model_slug: strawberry.Private[str]
+    gpu_slug: strawberry.Private[str]
+    quant_slug: strawberry.Private[str]
+    phase: str = strawberry.field(description="What was measured: `decode` or `prefill`.")
+    tokens_per_second: float = strawberry.field(description="Measured speed, tokens per second.")
+    engine: str | None = strawberry.field(description="Engine as its source names it.")
+    backend: str | None = strawberry.field(description="Compute interface as its source names it.")
+    build: str | None = strawberry.field(description="Build or version of the engine; null when not stated.")
+    gpu_count: int = strawberry.field(description="Accelerators that ran together.")
+    batch: int = strawberry.field(description="Sequences that ran together.")
+    depth_tokens: int | None = strawberry.field(description="Tokens already in context; null when not stated.")
+    prompt_tokens: int | None = strawberry.field(description="Tokens of the prompt; null when not stated.")
+    exact: bool = strawberry.field(
+        description="Whether the source states this very model, accelerator and quantization; else one of them was "
+        "assumed, or is a variant, or a model of the same shapes."
+    )
+    date: str | None = strawberry.field(description="When it was measured or published, as its source says.")
+    source_url: str = strawberry.field(description="Where it was published.")
+    note: str | None = strawberry.field(description="What else the source says.")
+
+    @strawberry.field(description="The model.")
+    def model(self, info: strawberry.Info) -> Annotated[Model, strawberry.lazy("api.graphql.catalog.models")]:
+        """Model of the configuration."""
+        found: Model = info.context.view.by_slug("model", self.model_slug)
+        return found
+
+    @strawberry.field(description="The accelerator, or one of several equal ones.")
+    def gpu(self, info: strawberry.Info) -> Annotated[Gpu, strawberry.lazy("api.graphql.catalog.gpus")]:
+        """Accelerator of the configuration."""
+        found: Gpu = info.context.view.by_slug("gpu", self.gpu_slug)
+        return found
+
+    @strawberry.field(description="The quantization.")
+    def quant(self, info: strawberry.Info) -> Annotated[Quant, strawberry.lazy("api.graphql.catalog.quants")]:
+        """Quantization of the configuration."""
+        found: Quant = info.context.view.by_slug("quant", self.quant_slug)
+        return found
+
+
+@strawberry.type(description="One page of measurements.")
+class MeasurementConnection(Connection[Measurement]):
+    """Page of measurements."""
+
+
+def page_measurements(context: RequestContext, key: Key | None, asked: Asked, paging: Paging) -> MeasurementConnection:
+    """One page of the measurements of a model, accelerator and quantization, or of all in the catalog.
+
+    Without an order as the catalog's files have them.
+    """
+    wanted, order_by = asked
+    view = context.view
+    page = page_of(context.services.limits, *paging)
+    every = measured_in(view) if key is None else measured().get(key, [])
+    found = ordered(select_measurements(view, every, wanted), order_by)
+    mark = "measurements" if key is None else "measurements:" + "/".join(key)
+    return slice_page(MeasurementConnection, found, page, view.state, signature_of(mark, wanted, order_by))
+
+
+def measurements_field(description: str, key_of: Callable[[Any], Key | None]) -> Any:
+    """The field that lists measurements: those of the key that ``key_of`` reads from its object, or all for None."""
+
+    async def measurements(
+        self: Any,
+        info: strawberry.Info,
+        filter: Which = None,
+        order_by: Orders = None,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+    ) -> MeasurementConnection:
+        asked, paging = (filter, order_by), (first, after, last, before)
+        return await asyncio.to_thread(page_measurements, info.context, key_of(self), asked, paging)
+
+    return strawberry.field(resolver=measurements, description=description)
+
+
+def find_measurement(view: CatalogView, slug: str) -> Measurement | None:
+    """A measurement by the key of its id; None when it, or what it is of, has left the catalog."""
+    found = _by_slug().get(slug)
+    return found if found is not None and _is_in(view, found) else None
+
+
+def measured_in(view: CatalogView) -> list[Measurement]:
+    """Measurements whose model, accelerator and quantization are in the catalog."""
+    return [one for one in _by_slug().values() if _is_in(view, one)]
+
+
+def _is_in(view: CatalogView, one: Measurement) -> bool:
+    return (
+        view.by_slug("model", one.model_slug) is not None
+        and view.by_slug("gpu", one.gpu_slug) is not None
+        and view.by_slug("quant", one.quant_slug) is not None
+    )
+
+
+@lru_cache(maxsize=1)
+def measured() -> Mapping[Key, list[Measurement]]:
+    """All rows whose model, accelerator and quantization have a name in the catalog, by their slugs."""
+    found: dict[Key, list[Measurement]] = {}
+    for one in _by_slug().values():
+        found.setdefault((one.model_slug, one.gpu_slug, one.quant_slug), []).append(one)
+    return found
+
+
+@lru_cache(maxsize=1)
+def _by_slug() -> Mapping[str, Measurement]:
+    rows = (
+        row for row in speed_rows() if None not in (row.get("model_slug"), row.get("gpu_slug"), row.get("quant_slug"))
+    )
+    found: dict[str, Measurement] = {}
+    for row in rows:
+        one = _measurement(row)
+        # Rows that say the same in every key are one measurement.
+        found.setdefault(one.slug, one)
+    return found
+
+
+def _measurement(row: Mapping[str, Any]) -> Measurement:
+    prompt, depth = row.get("n_prompt"), row.get("depth")
+    # Rows come and go around it; its content is what stays.
+    slug = blake2s(orjson.dumps(row, option=orjson.OPT_SORT_KEYS), digest_size=_ID_BYTES).hexdigest()
+    return Measurement(
+        id=strawberry.ID(encode_id("Measurement", slug)),
+        slug=slug,
+        model_slug=intern(row["model_slug"]),
+        gpu_slug=intern(row["gpu_slug"]),
+        quant_slug=intern(row["quant_slug"]),
+        phase=intern(row["kind"]),
+        tokens_per_second=float(row["tok_s"]),
+        engine=row.get("engine"),
+        backend=row.get("backend"),
+        build=None if row.get("build") is None else str(row["build"]),
+        gpu_count=int(row.get("gpu_count") or 1),
+        batch=int(row.get("batch") or 1),
+        depth_tokens=None if depth is None else int(depth),
+        prompt_tokens=None if prompt is None else int(prompt),
+        exact={row.get("model_match"), row.get("gpu_match"), row.get("quant_match")} == {"exact"},
+        date=row.get("date"),
+        # Most rows share their texts with others of the same source.
+        source_url=intern(row["source_url"]),
+        note=None if row.get("source_note") is None else intern(row["source_note"]),
+    )

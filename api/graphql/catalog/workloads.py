@@ -1,0 +1,58 @@
+"""Workloads: stated lengths and thresholds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import strawberry
+
+from api.graphql.catalog.models import as_texts
+from api.graphql.core.arguments import fits_field
+from api.graphql.core.enums import WorkloadKind
+from api.graphql.core.ids import encode_id
+from api.graphql.core.node import Node
+from estimator import types as domain
+
+
+@strawberry.type(description="A use with stated lengths and thresholds, which every pairing is computed for.")
+class Workload(Node):
+    """Lengths in tokens, thresholds in tokens per second and milliseconds."""
+
+    slug: str = strawberry.field(description="Name in URLs, such as `agentic-coding`.")
+    name: str = strawberry.field(description="Display name.")
+    kind: WorkloadKind = strawberry.field(description="Name in arguments and filters.")
+    prompt_tokens: int = strawberry.field(description="Tokens that are read before the first answer token.")
+    output_tokens: int = strawberry.field(description="Tokens of the answer.")
+    context_tokens: int = strawberry.field(description="Tokens that the KV cache is allocated for.")
+    decode_depth_tokens: int = strawberry.field(description="Tokens in context where the decode speed is stated.")
+    comfortable_tokens_per_second: float = strawberry.field(
+        description="Decode speed that is pleasant for this use, tokens per second."
+    )
+    minimum_tokens_per_second: float = strawberry.field(
+        description="Decode speed below which this use is a trial, tokens per second."
+    )
+    patience_ms: float = strawberry.field(description="Longest pleasant wait for the first token, milliseconds.")
+    sources: list[str] = strawberry.field(description="Where the lengths come from.")
+    spec: strawberry.Private[domain.Workload]
+
+    fits = fits_field("Published fits of this workload; default order: score, best first.")
+
+
+def workload_from_entry(entry: Mapping[str, Any], spec: domain.Workload) -> Workload:
+    """The workload of a catalog entry."""
+    return Workload(
+        id=strawberry.ID(encode_id("Workload", spec.slug)),
+        slug=spec.slug,
+        name=spec.name,
+        kind=spec.kind,
+        prompt_tokens=spec.prompt_tokens,
+        output_tokens=spec.output_tokens,
+        context_tokens=spec.context_tokens,
+        decode_depth_tokens=spec.decode_depth_tokens,
+        comfortable_tokens_per_second=spec.comfortable_decode_tok_s,
+        minimum_tokens_per_second=spec.minimum_decode_tok_s,
+        patience_ms=spec.patience_ttft_ms,
+        sources=as_texts(entry.get("source")),
+        spec=spec,
+    )

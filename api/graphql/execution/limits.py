@@ -1,0 +1,293 @@
+"""What a document may ask for, measured in one pass over it.
+
+Every measure is linear in the document: a fragment is measured once, however often it is spread, so nested fragments
+that would expand to billions of fields cost no more time than their text. Shape limits (tokens, fields, depth,
+aliases, directives, repeated fields) are checked before validation, whose overlap rule is quadratic; the cost, which
+needs types and page sizes, after it.
+
+The cost of an operation is the number of values that its answer may hold: each field counts once, times the page size
+or list length of every list above it, plus a surcharge where the database or the estimator works.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import ceil
+from typing import Any
+
+from graphql import (
+    DocumentNode,
+    FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
+    GraphQLInterfaceType,
+    GraphQLNamedType,
+    GraphQLObjectType,
+    GraphQLSchema,
+    InlineFragmentNode,
+    IntValueNode,
+    ListValueNode,
+    OperationDefinitionNode,
+    SchemaMetaFieldDef,
+    SelectionSetNode,
+    TypeMetaFieldDef,
+    VariableNode,
+    get_named_type,
+)
+
+from api.graphql.core.errors import LimitExceededError
+from api.graphql.execution.limits_introspection import VALUES_PER_POINT, introspection_lengths
+
+
+@dataclass(frozen=True, slots=True)
+class QueryLimits:
+    """The maximum of each measure of a document."""
+
+    tokens: int = 2000
+    depth: int = 16
+    aliases: int = 200
+    fields: int = 1000
+    repeated_fields: int = 25
+    directives: int = 50
+    fragments: int = 100
+    variable_values: int = 20_000
+    cost: int = 50_000
+    page_size: int = 100
+    default_page_size: int = 20
+
+
+@dataclass(frozen=True, slots=True)
+class FieldCost:
+    """Price of one field: ``surcharge`` for work behind it, and how many items its subtree is answered for."""
+
+    surcharge: int = 0
+    items: int = 1
+    page: bool = False
+    list_argument: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """Depth and counts of a selection, fragments expanded."""
+
+    depth: int = 0
+    fields: int = 0
+    aliases: int = 0
+
+
+def check_shape(document: DocumentNode, limits: QueryLimits) -> None:
+    """Raise :class:`LimitExceededError` for the first measure of shape over its maximum. Safe on cyclic fragments."""
+    fragments = {d.name.value: d for d in document.definitions if isinstance(d, FragmentDefinitionNode)}
+    _refuse("fragments", len(fragments), limits.fragments)
+    walker = _ShapeWalker(fragments, limits)
+    for definition in document.definitions:
+        if isinstance(definition, OperationDefinitionNode | FragmentDefinitionNode):
+            shape = walker.measure(definition.selection_set)
+            _refuse("depth", shape.depth, limits.depth)
+            _refuse("aliases", shape.aliases, limits.aliases)
+            _refuse("fields", shape.fields, limits.fields)
+            walker.count_directives(definition)
+    _refuse("directives", walker.directives, limits.directives)
+
+
+class _ShapeWalker:
+    """Measures selection sets; keeps each fragment's measure."""
+
+    def __init__(self, fragments: Mapping[str, FragmentDefinitionNode], limits: QueryLimits) -> None:
+        self._fragments = fragments
+        self._limits = limits
+        self._known: dict[str, Shape] = {}
+        self.directives = 0
+
+    def measure(self, selection_set: SelectionSetNode) -> Shape:
+        self._refuse_repeated(selection_set)
+        depth = fields = aliases = 0
+        for selection in selection_set.selections:
+            if isinstance(selection, FieldNode):
+                shape = self._field(selection)
+            elif isinstance(selection, InlineFragmentNode):
+                shape = self.measure(selection.selection_set)
+            elif isinstance(selection, FragmentSpreadNode):
+                shape = self._fragment(selection.name.value)
+            else:
+                continue
+            depth = max(depth, shape.depth)
+            fields += shape.fields
+            aliases += shape.aliases
+        return Shape(depth, fields, aliases)
+
+    def count_directives(self, definition: OperationDefinitionNode | FragmentDefinitionNode) -> None:
+        pending: list[Any] = [definition]
+        while pending:
+            node = pending.pop()
+            self.directives += len(node.directives or ())
+            self.directives += sum(
+                len(each.directives or ()) for each in getattr(node, "variable_definitions", None) or ()
+            )
+            inner = getattr(node, "selection_set", None)
+            if inner is not None:
+                pending.extend(inner.selections)
+
+    def _field(self, field: FieldNode) -> Shape:
+        aliased = 1 if field.alias is not None else 0
+        if field.selection_set is None:
+            return Shape(1, 1, aliased)
+        inner = self.measure(field.selection_set)
+        if field.name.value.startswith("__"):
+            # Introspection is deep by nature, and graphql-core bounds how deep.
+            return Shape(1, inner.fields + 1, inner.aliases + aliased)
+        return Shape(inner.depth + 1, inner.fields + 1, inner.aliases + aliased)
+
+    def _fragment(self, name: str) -> Shape:
+        known = self._known.get(name)
+        if known is None:
+            self._known[name] = Shape()  # a cycle measures as nothing here; validation refuses it afterwards
+            definition = self._fragments.get(name)
+            known = self.measure(definition.selection_set) if definition is not None else Shape()
+            self._known[name] = known
+        return known
+
+    def _refuse_repeated(self, selection_set: SelectionSetNode) -> None:
+        if len(selection_set.selections) <= self._limits.repeated_fields:
+            return
+        names = Counter(
+            selection.alias.value if selection.alias else selection.name.value
+            for selection in selection_set.selections
+            if isinstance(selection, FieldNode)
+        )
+        if names:
+            _refuse("repeated fields", max(names.values()), self._limits.repeated_fields)
+
+
+class CostWalker:
+    """Prices a validated operation with its variables. Fragments are priced once each."""
+
+    def __init__(
+        self,
+        schema: GraphQLSchema,
+        document: DocumentNode,
+        variables: Mapping[str, Any],
+        prices: Mapping[str, FieldCost],
+        limits: QueryLimits,
+    ) -> None:
+        self._schema = schema
+        self._variables = variables
+        self._prices = prices
+        self._limits = limits
+        self._fragments = {d.name.value: d for d in document.definitions if isinstance(d, FragmentDefinitionNode)}
+        self._known: dict[str, int] = {}
+        self._lengths: Mapping[str, float] = {}
+
+    def operation(self, operation: OperationDefinitionNode) -> int:
+        """Cost of the operation: at least 1."""
+        root = self._schema.get_root_type(operation.operation)
+        defaults = {
+            definition.variable.name.value: definition.default_value
+            for definition in operation.variable_definitions or ()
+            if definition.default_value is not None
+        }
+        self._defaults = defaults
+        return max(1, self._selections(operation.selection_set, root))
+
+    def _selections(self, selection_set: SelectionSetNode, parent: GraphQLNamedType | None) -> int:
+        total = 0
+        for selection in selection_set.selections:
+            if isinstance(selection, FieldNode):
+                total += self._field(selection, parent)
+            elif isinstance(selection, InlineFragmentNode):
+                condition = selection.type_condition
+                inner = self._schema.get_type(condition.name.value) if condition else parent
+                total += self._selections(selection.selection_set, inner)
+            elif isinstance(selection, FragmentSpreadNode):
+                total += self._fragment(selection.name.value)
+        return total
+
+    def _fragment(self, name: str) -> int:
+        known = self._known.get(name)
+        if known is None:
+            definition = self._fragments[name]
+            parent = self._schema.get_type(definition.type_condition.name.value)
+            known = self._known[name] = self._selections(definition.selection_set, parent)
+        return known
+
+    def _field(self, field: FieldNode, parent: GraphQLNamedType | None) -> int:
+        name = field.name.value
+        if name.startswith("__"):
+            return 1 if field.selection_set is None else self._introspection(field)
+        if not isinstance(parent, GraphQLObjectType | GraphQLInterfaceType):
+            return 1
+        definition = parent.fields[name]
+        price = self._prices.get(f"{parent.name}.{name}")
+        inner = 0
+        if field.selection_set is not None:
+            inner = self._selections(field.selection_set, get_named_type(definition.type))
+        if price is None:
+            return 1 + inner
+        return 1 + (price.surcharge + inner) * self._items(field, price)
+
+    def _introspection(self, field: FieldNode) -> int:
+        self._lengths = self._lengths or introspection_lengths(self._schema)
+        kind = SchemaMetaFieldDef if field.name.value == "__schema" else TypeMetaFieldDef
+        assert field.selection_set is not None
+        values = self._described(field.selection_set, get_named_type(kind.type), {})
+        return 1 + ceil(values / VALUES_PER_POINT)
+
+    def _described(
+        self, selections: SelectionSetNode, parent: GraphQLNamedType | None, known: dict[str, float]
+    ) -> float:
+        """Values of a selection of introspection; ``known`` keeps those of fragments."""
+        total = 0.0
+        for selection in selections.selections:
+            if isinstance(selection, FragmentSpreadNode):
+                name = selection.name.value
+                if name not in known:
+                    definition = self._fragments[name]
+                    inner = self._schema.get_type(definition.type_condition.name.value)
+                    known[name] = self._described(definition.selection_set, inner, known)
+                total += known[name]
+            elif isinstance(selection, InlineFragmentNode):
+                total += self._described(selection.selection_set, parent, known)
+            elif isinstance(selection, FieldNode) and isinstance(parent, GraphQLObjectType):
+                inner_values = 0.0
+                if selection.selection_set is not None:
+                    named = get_named_type(parent.fields[selection.name.value].type)
+                    inner_values = self._described(selection.selection_set, named, known)
+                total += 1 + inner_values * self._lengths.get(f"{parent.name}.{selection.name.value}", 1)
+        return total
+
+    def _items(self, field: FieldNode, price: FieldCost) -> int:
+        if price.page:
+            for argument in field.arguments or ():
+                if argument.name.value in ("first", "last"):
+                    value = self._value(argument.value)
+                    if isinstance(value, int) and not isinstance(value, bool):
+                        return max(1, min(value, self._limits.page_size))
+            return self._limits.default_page_size
+        if price.list_argument is not None:
+            for argument in field.arguments or ():
+                if argument.name.value == price.list_argument:
+                    value = self._value(argument.value)
+                    return max(1, value) if isinstance(value, int) else price.items
+        return price.items
+
+    def _value(self, node: Any) -> int | None:
+        """An integer literal, the length of a list literal, or the same of a variable."""
+        if isinstance(node, VariableNode):
+            name = node.name.value
+            if name in self._variables:
+                value = self._variables[name]
+                return len(value) if isinstance(value, list) else value
+            return self._value(self._defaults.get(name))
+        if isinstance(node, IntValueNode):
+            return int(node.value) if len(node.value) < 12 else self._limits.page_size
+        if isinstance(node, ListValueNode):
+            return len(node.values)
+        return None
+
+
+def _refuse(limit: str, value: int, maximum: int) -> None:
+    if value > maximum:
+        # A count of doubled fragments may have hundreds of digits; clients need to know only that it is too large.
+        raise LimitExceededError(limit, min(value, 2**53 - 1), maximum)

@@ -1,0 +1,192 @@
+"""What a fit means in words: verdict, limits, advice, commands, questions. Derived from its numbers, never stored."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import strawberry
+
+from api.graphql.core.described import describe
+from api.graphql.core.enums import EngineKind, OperatingMode
+from api.graphql.core.errors import bad_input
+from estimator.advice.commands import CommandGap
+from estimator.advice.commands import MissingCommand as NoCommand
+from estimator.advice.explain import LimitCode
+from estimator.judgement.serving import Serving
+
+if TYPE_CHECKING:
+    from api.answers.story import Answers, PlanAnswers
+    from api.graphql.fits.types import Fit
+
+describe(
+    LimitCode,
+    "LimitCode",
+    "What binds a setup.",
+    {
+        "ENGINE_SUPPORT": "No engine runs it.",
+        "MEMORY_CAPACITY": "Device memory is too small, or nearly so.",
+        "MEMORY_BANDWIDTH": "Reading weights takes most of the time per token.",
+        "COMPUTE": "Arithmetic takes most of the time.",
+        "HOST_LINK": "Host memory, or the link to it, takes most of the time.",
+        "KV_CACHE": "Reading or holding the KV cache is the larger part.",
+        "CONTEXT": "The safe context is shorter than the workload needs.",
+        "FIXED_COST": "Launches and synchronization take most of the time per token.",
+    },
+)
+describe(
+    CommandGap,
+    "CommandGap",
+    "Why a tool has no command for a plan.",
+    {
+        "NOTHING_RUNS": "No engine runs the plan.",
+        "NO_WEIGHTS": "No published weights in this quantization are recorded: a command would start nothing.",
+        "MODEL": "The tool is not known to run this model, quantization and hardware together.",
+        "PLATFORM": "The tool has no build or container for the backend.",
+        "PLACEMENT": "The tool cannot be told which parts go to host memory.",
+        "KV_CACHE_TYPE": "The tool cannot be told this KV cache type.",
+        "STREAMS": "The tool cannot be started for several streams.",
+        "DRAFT_OR_PROJECTOR": "The tool cannot be told of the draft model or the vision projector.",
+        "MIXED_ACCELERATORS": "The tool cannot be told how accelerators that differ share the model.",
+        "HEADS": "The engine does not split these attention heads over so many accelerators.",
+        "ACCELERATORS": "The tool does not take so many accelerators.",
+    },
+)
+
+
+@strawberry.type(description="One term of a score.")
+class FitScorePart:
+    """The score is the sum of value times weight, times 100, bent under the cap of the status."""
+
+    name: str = strawberry.field(description="What it rates: decode, ttft, context, quality or headroom.")
+    value: float = strawberry.field(description="0 to 1.")
+    weight: float = strawberry.field(description="Share of the score; weights add up to 1.")
+
+
+@strawberry.type(description="One thing that binds a setup.")
+class FitLimit:
+    """Code, share and a sentence."""
+
+    code: LimitCode = strawberry.field(description="What binds.")
+    share: float = strawberry.field(description="Share of the memory or the time that the message names, 0 to 1.")
+    message: str = strawberry.field(description="One sentence with the numbers.")
+
+
+@strawberry.type(description="How to start this very plan.")
+class FitCommand:
+    """A command for a POSIX shell."""
+
+    engine: EngineKind = strawberry.field(description="The engine that it starts.")
+    tool: str = strawberry.field(description="What it starts the engine with, such as `llama-server`.")
+    text: str = strawberry.field(description="The command.")
+
+
+@strawberry.type(description="A way to start an engine that cannot be told this plan.")
+class MissingCommand:
+    """Tool and reason."""
+
+    tool: str | None = strawberry.field(description="What has no command, such as `LM Studio`; null: nothing has one.")
+    reason: CommandGap = strawberry.field(description="Why.")
+    message: str = strawberry.field(description="One sentence that says why.")
+
+
+@strawberry.type(description="A question that people ask about a pairing.")
+class FitQuestion:
+    """Question and answer in plain text."""
+
+    question: str = strawberry.field(description="The question.")
+    answer: str = strawberry.field(description="The answer, from the numbers.")
+
+
+@strawberry.type(description="A live card to put into another page.")
+class FitEmbed:
+    """Address and snippet."""
+
+    url: str = strawberry.field(description="Address of the card.")
+    html: str = strawberry.field(description="Snippet to paste into a page.")
+
+
+@strawberry.type(description="How many streams a setup serves at once, each at the workload's comfortable speed.")
+class FitServing:
+    """The largest number that fits without offload; each stream has the workload's context."""
+
+    streams: int = strawberry.field(description="Streams at once.")
+    tokens_per_second_each: float = strawberry.field(description="Decode speed of each, tokens per second.")
+    tokens_per_second_total: float = strawberry.field(description="Decode speed of all together, tokens per second.")
+    joules_per_token: float | None = strawberry.field(
+        description="Energy of a token at the accelerator's design power, joules; null when that is unknown."
+    )
+    found: strawberry.Private[Serving]
+
+    @strawberry.field(
+        description="Cost of a million tokens with every stream busy, US dollars: energy at design power, and over `years` "
+        "the accelerator's launch price. The rest of the computer is left out. Null when the power is unknown, or a price "
+        "that `years` asks about."
+    )
+    def cost_usd_per_million_tokens(
+        self,
+        electricity_usd_per_kwh: Annotated[
+            float, strawberry.argument(description="Price of electricity, US dollars per kWh, 0 to 10.")
+        ],
+        years: Annotated[
+            float | None,
+            strawberry.argument(
+                description="Years of full use that the purchase is spread over, 0.1 to 20; none: energy only."
+            ),
+        ] = None,
+    ) -> float | None:
+        """Running cost."""
+        if not 0 <= electricity_usd_per_kwh <= 10:
+            raise bad_input(
+                f"electricityUsdPerKwh must be 0 to 10, not {electricity_usd_per_kwh:g}.", field="electricityUsdPerKwh"
+            )
+        if years is not None and not 0.1 <= years <= 20:
+            raise bad_input(f"years must be 0.1 to 20, not {years:g}.", field="years")
+        return self.found.usd_per_million_tokens(electricity_usd_per_kwh, years)
+
+
+def serving_of(answers: PlanAnswers) -> FitServing | None:
+    """The streams that a setup serves; None when not even one is served comfortably."""
+    found = answers.serving
+    if found is None:
+        return None
+    return FitServing(
+        streams=found.streams,
+        tokens_per_second_each=found.tok_s_each,
+        tokens_per_second_total=found.tok_s_total,
+        joules_per_token=found.joules_per_token,
+        found=found,
+    )
+
+
+def limits_of(answers: PlanAnswers) -> list[FitLimit]:
+    """What binds, largest share first."""
+    return [FitLimit(code=one.code, share=one.share, message=one.message) for one in answers.limits]
+
+
+def score_parts_of(answers: PlanAnswers, mode: OperatingMode) -> list[FitScorePart]:
+    """The terms of the score in a mode."""
+    return [FitScorePart(name=part.name, value=part.value, weight=part.weight) for part in answers.score_parts(mode)]
+
+
+def commands_of(answers: PlanAnswers) -> list[FitCommand]:
+    """Commands that start the plan; none when nothing runs."""
+    return [FitCommand(engine=one.engine, tool=one.tool.value, text=one.text) for one in answers.commands]
+
+
+def missing_from(found: Sequence[NoCommand]) -> list[MissingCommand]:
+    """The GraphQL objects of missing commands."""
+    return [
+        MissingCommand(tool=None if one.tool is None else one.tool.value, reason=one.gap, message=one.message)
+        for one in found
+    ]
+
+
+def faq_of(answers: Answers, best: Fit | None) -> list[FitQuestion]:
+    """Questions about the pairing; ``best`` is the recommended quantization's fit."""
+    return [FitQuestion(question=one.question, answer=one.answer) for one in answers.faq(best)]
+
+
+def embed_of(answers: Answers, base_url: str) -> FitEmbed:
+    """The card of the pairing."""
+    return FitEmbed(url=base_url + answers.embed_path(), html=answers.embed_html(base_url))

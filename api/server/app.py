@@ -1,0 +1,181 @@
+"""The Starlette application: routes, lifespan, middleware."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import logging
+import re
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING
+
+import orjson
+from sqlalchemy import text
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.graphql.core.errors import ApiError
+from api.graphql.schema import FitSchema, build_schema
+from api.graphql.services import Services
+from api.graphql.transport.http import EVENT_STREAM, GraphQLEndpoint, encode
+from api.graphql.transport.requests import header_of, negotiate
+from api.graphql.transport.streams import stream_view
+from api.pages.explorer import STATIC, explorer_page, landing_page
+from api.pages.routes import routes as page_routes
+from api.server.malloc import give_back
+from api.server.replay import HotAnswers
+from api.settings import ApiSettings, get_api_settings
+from db.entries.files import Catalog
+from db.session import async_engine
+
+if TYPE_CHECKING:
+    from api.observe.setup import Observation
+
+logger = logging.getLogger("fitgraph.api")
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
+#: Answers shorter than this are not worth compressing.
+_GZIP_FROM_BYTES = 2048
+
+
+def create_app(settings: ApiSettings | None = None, catalog: Catalog | None = None) -> Starlette:
+    """The application of one server process. ``catalog`` stands in for the bundled files before a first generation."""
+    settings = settings or get_api_settings()
+    engine = async_engine(settings.resolved_database_url)
+    services = Services(settings, engine, catalog)
+    schema = build_schema(settings)
+    observation = _observation(settings, services, schema)
+    streams = stream_view(schema, services)
+    endpoint = GraphQLEndpoint(schema, services, streams.respond)
+
+    async def graphql(request: Request) -> Response:
+        accept = header_of(request.scope, b"accept")
+        if EVENT_STREAM in accept and negotiate(accept) is None:
+            return await streams.respond(request)
+        return await endpoint.handle(request)
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        # The first request need not wait for the catalog; without a database the server starts and says so.
+        with suppress(ApiError):
+            await services.view()
+        preparing = asyncio.create_task(asyncio.to_thread(_prepare_for_operators, settings))
+        giving_back = asyncio.create_task(give_back())
+        yield
+        giving_back.cancel()
+        await preparing
+        await services.close()
+        if observation is not None:
+            await observation.close()
+
+    routes: list[BaseRoute] = [
+        Route("/graphql", graphql, methods=["GET", "POST"]),
+        WebSocketRoute("/graphql", streams),
+        Route("/healthz", _health),
+        Route("/readyz", _readiness(services)),
+        Route("/", landing_page),
+        Mount("/static", StaticFiles(directory=STATIC)),
+    ]
+    routes.extend(page_routes())
+    if settings.explorer:
+        routes.append(Route("/explorer", explorer_page))
+    if observation is not None:
+        routes.extend(observation.routes)
+    middleware = [
+        Middleware(RequestIdMiddleware),
+        *(observation.middleware if observation is not None else ()),
+        Middleware(HotAnswers, services=services, path="/graphql", endpoint=graphql),
+        Middleware(
+            CORSMiddleware,
+            allow_origins=list(settings.cors_origins),
+            allow_methods=["GET", "POST"],
+            allow_headers=["content-type", "authorization", "x-request-id"],
+            expose_headers=["x-request-id", "etag"],
+            max_age=3600,
+        ),
+        Middleware(GZipMiddleware, minimum_size=_GZIP_FROM_BYTES, compresslevel=4),
+    ]
+    app = Starlette(routes=routes, middleware=middleware, lifespan=lifespan)
+    app.state.services = services
+    app.state.schema = schema
+    return app
+
+
+def _observation(settings: ApiSettings, services: Services, schema: FitSchema) -> Observation | None:
+    """What is observed; None, and nothing of it imported, when nothing is."""
+    if settings.log_format == "text" and not settings.metrics and not settings.otlp_endpoint:
+        return None
+    from api.observe.setup import Observation
+
+    return Observation(settings, services, schema)
+
+
+def _prepare_for_operators(settings: ApiSettings) -> None:
+    """Load the task queue now: the first mutation need not wait for it. Servers without operators never need it."""
+    if settings.tokens:
+        importlib.import_module("workers.tasks")
+
+
+class RequestIdMiddleware:
+    """Gives every request an id, the client's when it is well formed, and sends it back."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Tag the request and its response."""
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        given = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin-1")
+        request_id = given if _REQUEST_ID.match(given) else secrets.token_hex(8)
+        scope.setdefault("state", {})["request_id"] = request_id
+
+        async def tagged(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = [pair for pair in message["headers"] if pair[0].lower() != b"x-request-id"]
+                message["headers"] = [*headers, (b"x-request-id", request_id.encode())]
+            await send(message)
+
+        await self._app(scope, receive, tagged)
+
+
+async def _health(_: Request) -> Response:
+    """The process answers."""
+    return Response(b'{"status":"ok"}', media_type="application/json")
+
+
+def _readiness(services: Services) -> Callable[[Request], Awaitable[Response]]:
+    async def ready(_: Request) -> Response:
+        """The database answers; says what is published."""
+        try:
+            async with services.connection() as connection:
+                await connection.execute(text("SELECT 1"))
+            view = await services.view()
+        except ApiError as error:
+            return Response(
+                orjson.dumps({"status": "unavailable", "reason": error.message}), 503, media_type="application/json"
+            )
+        generation = view.generation
+        return Response(
+            encode(
+                {
+                    "status": "ready",
+                    "generation": None if generation is None else generation.id,
+                    "revision": view.revision,
+                    "fits": 0 if generation is None else generation.cells,
+                }
+            ),
+            media_type="application/json",
+        )
+
+    return ready

@@ -1,0 +1,221 @@
+"""A whole installation for the chaos bench: database, broker, two workers and an API, kept alive as an init system would."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from bench.chaos.operator import Operators
+from db.fits.generations import current_generation_sync
+from db.runs.store import active_run
+from db.session import sync_engine, upgrade_database
+from db.settings import Settings
+from workers.app import app
+from workers.local.broker import Broker
+from workers.local.postgres import EmbeddedPostgres
+from workers.local.processes import FIRST_PAUSE_S, Child
+from workers.local.supervisor import environment, worker_argv
+
+WORKERS = 2
+LEASE_S = 2.0
+SWEEP_S = 0.5
+GRACE_S = 10.0
+#: Room on a disk that is to be filled, beside what the installation itself takes.
+DISK_BYTES = {"sqlite": 256 << 20, "postgres": 1 << 30}
+START_TIMEOUT_S = 60.0
+
+
+class SmallDisk:
+    """A file system in memory that can be filled to its last byte; only root may mount one."""
+
+    def __init__(self, size_bytes: int) -> None:
+        self.path = Path(tempfile.mkdtemp(prefix="fgdisk-"))
+        mounted = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", f"size={size_bytes},mode=755", "tmpfs", str(self.path)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if mounted.returncode:
+            self.path.rmdir()
+            raise PermissionError(f"no small file system can be mounted: {mounted.stderr.strip()}")
+
+    def fill(self, spare_bytes: int) -> None:
+        """Take every byte but ``spare_bytes``."""
+        free = os.statvfs(self.path).f_bavail * os.statvfs(self.path).f_frsize - spare_bytes
+        with (self.path / "filler").open("wb", buffering=0) as filler, contextlib.suppress(OSError):
+            os.posix_fallocate(filler.fileno(), 0, max(free, 1))
+
+    def free(self) -> None:
+        """Give the space back."""
+        (self.path / "filler").unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Unmount."""
+        subprocess.run(["umount", "-l", str(self.path)], capture_output=True, check=False)
+        self.path.rmdir()
+
+
+class Cluster:
+    """Everything of one installation. Processes that die are started again by a caretaker thread."""
+
+    def __init__(self, database: str, folder: Path, server: EmbeddedPostgres | None, disk: SmallDisk | None) -> None:
+        self.server, self.disk, self.folder = server, disk, folder
+        self.settings = Settings(
+            state_dir=(disk.path if disk is not None and database == "sqlite" else folder) / "state",
+            database_url="" if server is None else server.url(),
+            redis_url="",
+            workers=1,
+            block_cells=1,
+            lease_s=LEASE_S,
+            sweep_interval_s=SWEEP_S,
+            generation_grace_s=GRACE_S,
+        )
+        self.url = self.settings.resolved_database_url
+        upgrade_database(self.url)
+        self.broker = Broker(self.settings)
+        logs, variables = folder / "logs", environment(self.settings)
+        self.workers = [
+            Child(f"worker-{at}", worker_argv(1, f"chaos{at}"), variables, logs / f"worker-{at}.log")
+            for at in range(WORKERS)
+        ]
+        self.port = _free_port()
+        serve = [sys.executable, "-m", "api.cli", "serve", "--port", str(self.port)]
+        self.api = Child("api", serve, {**variables, "FITGRAPH_LOG_LEVEL": "critical"}, logs / "api.log")
+        self.operators = Operators(self.settings, folder)
+        self._caring = threading.Event()
+        self._caretaker = threading.Thread(target=self._care, daemon=True)
+
+    @property
+    def children(self) -> list[Child]:
+        """What the caretaker keeps alive."""
+        return [self.broker.child, *self.workers, self.api]
+
+    def start(self) -> None:
+        """Start everything and wait until the API listens."""
+        self.broker.start()
+        for child in (*self.workers, self.api):
+            child.start()
+        app.conf.broker_url = self.settings.resolved_redis_url
+        self._caretaker.start()
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while True:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1):
+                return
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"the API did not start; its log is in {self.folder}")
+            time.sleep(0.05)
+
+    def stop(self) -> None:
+        """End everything."""
+        self._caring.set()
+        if self._caretaker.is_alive():
+            self._caretaker.join()
+        self.operators.close()
+        for child in self.children:
+            child.ask_to_stop()
+        for child in (*self.workers, self.api):
+            child.stop(timeout_s=5)
+        self.broker.stop()
+        sync_engine(self.url).dispose()
+        app.pool.force_close_all()
+        app.__dict__.pop("amqp", None)
+        app._pool = None
+
+    def revive_database(self) -> None:
+        """Start a PostgreSQL that crashed, as an init system would."""
+        if self.server is not None and not self.server.alive:
+            self.server.start()
+
+    def pool_processes(self) -> list[int]:
+        """Ids of the processes that compute."""
+        mains = {child.process.pid for child in self.workers if child.process is not None}
+        listed = subprocess.run(["ps", "-e", "-o", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
+        return [int(pid) for pid, parent in map(str.split, listed.splitlines()) if int(parent) in mains]
+
+    def kill_pool_process(self, chance: random.Random) -> None:
+        """kill -9 of one process that computes."""
+        found = self.pool_processes()
+        if found:
+            kill(chance.choice(found))
+
+    def kill_worker(self, chance: random.Random) -> None:
+        """kill -9 of a whole worker, its pool included."""
+        worker = chance.choice([child for child in self.workers if child.alive] or self.workers)
+        if worker.process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(worker.process.pid, signal.SIGKILL)
+
+    def restart_broker(self, *, lose_data: bool) -> None:
+        """kill -9 of the broker, which comes back with its data or without."""
+        if self.broker.child.process is not None:
+            kill(self.broker.child.process.pid)
+            self.broker.child.process.wait()
+        if lose_data:
+            for part in self.broker.folder.rglob("appendonly*"):
+                if part.is_file():
+                    part.unlink()
+
+    def state(self) -> tuple[bool, str]:
+        """Whether a run is active, and the revision that is published."""
+        with sync_engine(self.url).connect() as connection:
+            # In this order: a run that ends between the two looks has published before the second.
+            run, seen = active_run(connection), current_generation_sync(connection)
+        return run is not None, "" if seen is None else seen.revision
+
+    def _care(self) -> None:
+        while not self._caring.wait(0.05):
+            for child in self.children:
+                # An init system with a constant pause: the bench kills oftener than any installation would see.
+                child.pause_s = FIRST_PAUSE_S
+                with contextlib.suppress(OSError):
+                    child.check()
+
+
+@contextlib.contextmanager
+def cluster(database: str, *, small_disk: bool) -> Iterator[Cluster]:
+    """A running installation on ``sqlite`` or ``postgres``, on a disk of its own that can be filled when asked for."""
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fgchaos-")))
+        disk = SmallDisk(DISK_BYTES[database]) if small_disk else None
+        if disk is not None:
+            stack.callback(disk.close)
+        server = None
+        if database == "postgres":
+            parent = None if disk is None else disk.path
+            server = stack.enter_context(EmbeddedPostgres(durable=True, parent=parent))
+        made = Cluster(database, folder, server, disk)
+        stack.callback(made.stop)
+        made.start()
+        yield made
+
+
+def kill(pid: int) -> None:
+    """SIGKILL to a process that may have ended already."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process still runs."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,57 @@
+"""The queries of the API benches, and the same ones for PostGraphile."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from bench.support.clients import Sent
+
+#: Fits on the nested page.
+PAGE = 20
+#: One model, 20 fits with 12 fields each, with accelerator and quantization.
+NESTED = """query Nested($model: String!) {
+  model(slug: $model) {
+    slug
+    name
+    fits(first: 20, filter: {workload: {in: [CODING]}}, orderBy: [{field: DECODE, direction: DESC}]) {
+      nodes {
+        id status score grade recommended ttftMs safeContextTokens contextTokens
+        decode { tokensPerSecond low high }
+        memory { totalBytes }
+        gpu { slug name memoryBytes bandwidthBytesPerSecond }
+        quant { slug name nominalBits }
+      }
+      pageInfo { hasNextPage endCursor }
+    }
+  }
+}"""
+#: The same over the unpacked table that PostGraphile is given.
+NESTED_POSTGRAPHILE = """query Nested($model: String!) {
+  modelBySlug(slug: $model) {
+    slug
+    name
+    fits(first: 20, orderBy: DECODE_TOK_S_DESC) {
+      nodes {
+        id status score grade recommended ttftMs safeContextTokens contextTokens
+        decodeTokS decodeLow decodeHigh totalBytes
+        gpu { slug name memoryBytes bandwidth }
+        quant { slug name nominalBits }
+      }
+      pageInfo { hasNextPage endCursor }
+    }
+  }
+}"""
+COMPARISON = """query Comparison($model: String!, $gpus: [String!]!) {
+  compareGpus(model: $model, gpus: $gpus) {
+    winner
+    rows { measure values deltas winner }
+    columns { status score quant { slug } gpu { slug } decode { tokensPerSecond }
+      quantOptions { quant { slug } status score decode { tokensPerSecond } memory { totalBytes } } }
+  }
+}"""
+
+
+def posts(query: str, variables: Sequence[object]) -> list[Sent]:
+    """One POST to ``/graphql`` for each set of variables."""
+    return [Sent("POST", "/graphql", json.dumps({"query": query, "variables": each})) for each in variables]

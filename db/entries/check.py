@@ -1,0 +1,91 @@
+"""All faults of a catalog directory: shape first, then the rules within an entity, then those across entities."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from db.entries.aliases import AliasIndex
+from db.entries.files import DIRECTORIES, Entry, Fault, read_entities
+from db.entries.measurements import check_measurements
+from db.entries.rules import RULES, directory_rules, set_rules
+from db.entries.schema import EngineFile, GpuFile, HostFile, QuantFile, WorkloadFile
+from db.entries.schema_models import ModelFile
+
+SHAPES: dict[str, type[BaseModel]] = {
+    "model": ModelFile, "gpu": GpuFile, "quant": QuantFile, "workload": WorkloadFile, "engine": EngineFile,
+    "host": HostFile,
+}  # fmt: skip
+
+
+def check(root: Path) -> list[Fault]:
+    """Every fault of the catalog under ``root``, sorted by file."""
+    faults: list[Fault] = []
+    sound: dict[str, dict[str, Entry]] = {}
+    named: dict[str, set[str]] = {}
+    for kind, directory in DIRECTORIES.items():
+        files: dict[str, Path] = {}
+        sound[kind] = {}
+        for path, parsed in read_entities(root, kind):
+            relative = path.relative_to(root)
+            named.setdefault(kind, set()).add(path.stem)
+            found = [Fault(str(relative), path.stem, "-", parsed)] if isinstance(parsed, str) else []
+            if isinstance(parsed, dict):
+                found = _check_entity(kind, relative, parsed, files)
+                if not found:
+                    sound[kind][path.stem] = parsed
+                    files[path.stem] = relative
+            faults += found
+        faults += _check_set(kind, directory, sound[kind], files, complete=bool(sound[kind]))
+    faults += check_measurements(root, named)
+    return sorted(set(faults))
+
+
+def _check_entity(kind: str, file: Path, entry: Entry, seen: Mapping[str, Path]) -> list[Fault]:
+    faults = shape_faults(kind, str(file), file.stem, entry)
+    if faults:
+        return faults
+    if file.stem in seen:
+        return [Fault(str(file), file.stem, "slug", f"{seen[file.stem]} has the same slug; rename one of the files")]
+    for rule in (*directory_rules(kind, file), *RULES[kind]):
+        faults += [Fault(str(file), file.stem, field, message) for field, message in rule(entry)]
+    return faults
+
+
+def shape_faults(kind: str, file: str, name: str, entry: Mapping[str, Any]) -> list[Fault]:
+    """What the strict shape of ``kind`` says against an entry."""
+    try:
+        SHAPES[kind].model_validate(entry)
+    except ValidationError as error:
+        return [Fault(file, name, _field(found["loc"]), _message(dict(found))) for found in error.errors()]
+    return []
+
+
+def _field(location: Iterable[int | str]) -> str:
+    return ".".join(str(part) for part in location) or "-"
+
+
+def _message(found: Mapping[str, Any]) -> str:
+    if found["type"] == "extra_forbidden":
+        return "this key is unknown; correct its spelling or remove it"
+    if found["type"] == "missing":
+        return "the key is missing; add it, with null when the fact is unknown"
+    return f"{found['msg']}; the file has {found['input']!r:.80}"
+
+
+def _check_set(
+    kind: str, directory: str, entries: dict[str, Entry], files: Mapping[str, Path], *, complete: bool
+) -> list[Fault]:
+    if not complete:
+        return [Fault(directory, "-", "-", f"no sound {kind} file; a catalog needs at least one")]
+    faults = [
+        Fault(str(files[clash.loser]), clash.loser, "aliases",
+              f"the name {clash.name!r} already means {clash.winner}; list it as an alias in exactly one of both files")
+        for clash in AliasIndex(kind, entries).clashes
+    ]  # fmt: skip
+    for rule in set_rules(kind):
+        faults += [Fault(str(files[slug]), slug, field, message) for slug, field, message in rule(entries)]
+    return faults

@@ -1,0 +1,191 @@
+"""The catalog files as one frozen snapshot: fast to load, content-addressed, names resolved.
+
+Loading parses and indexes; it checks only what every reader relies on (valid JSON, a slug that is the file's name, no
+slug twice). :func:`check_catalog` applies the strict schema and every rule, and collects all faults.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from db.entries.aliases import AliasIndex, UnknownNameError
+
+CATALOG_ROOT = Path(__file__).parents[1] / "catalog"
+#: Kind of entity -> directory of its files.
+DIRECTORIES: dict[str, str] = {
+    "model": "models", "gpu": "gpus", "quant": "quants", "workload": "workloads", "engine": "engines", "host": "hosts",
+}  # fmt: skip
+
+Entry = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Fault:
+    """One thing wrong with the catalog: the file (relative to the catalog), the entry, the field, and the repair."""
+
+    file: str
+    entry: str
+    field: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.entry}: {self.field}: {self.message}"
+
+
+class CatalogError(ValueError):
+    """The catalog cannot be used; ``faults`` says why, one by one."""
+
+    def __init__(self, faults: list[Fault]) -> None:
+        self.faults = tuple(faults)
+        shown = "\n".join(str(fault) for fault in faults[:20])
+        more = f"\n... and {len(faults) - 20} more" if len(faults) > 20 else ""
+        super().__init__(f"{len(faults)} fault(s) in the catalog:\n{shown}{more}")
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """All facts of one revision; entries are keyed by slug, in slug order, with the keys of their files."""
+
+    models: dict[str, Entry]
+    gpus: dict[str, Entry]
+    quants: dict[str, Entry]
+    workloads: dict[str, Entry]
+    engines: dict[str, Entry]
+    hosts: dict[str, Entry]
+    revision: str
+
+    def entries(self, kind: str) -> dict[str, Entry]:
+        """Entries of one kind: model, gpu, quant, workload, engine or host."""
+        found: dict[str, Entry] = getattr(self, DIRECTORIES[kind])
+        return found
+
+    def resolve(self, kind: str, text: str) -> str:
+        """Slug of the entity of ``kind`` called ``text``. Raises :class:`UnknownNameError`."""
+        entries = self.entries(kind)
+        return text if text in entries else self._index(kind).resolve(text)
+
+    def resolve_model(self, text: str) -> str:
+        """Slug of a model from its slug, name, repository or an alias."""
+        return self.resolve("model", text)
+
+    def resolve_gpu(self, text: str) -> str:
+        """Slug of an accelerator from its slug, name or an alias."""
+        return self.resolve("gpu", text)
+
+    def resolve_quant(self, text: str) -> str:
+        """Slug of a quantization from its slug, name, file type or an alias."""
+        return self.resolve("quant", text)
+
+    def resolve_workload(self, text: str) -> str:
+        """Slug of a workload."""
+        return self.resolve("workload", text)
+
+    def resolve_engine(self, text: str) -> str:
+        """Slug of an engine."""
+        return self.resolve("engine", text)
+
+    def resolve_host(self, text: str) -> str:
+        """Slug of a host profile."""
+        return self.resolve("host", text)
+
+    @cached_property
+    def default_host(self) -> str:
+        """Slug of the host profile that is assumed when none is named."""
+        return next(slug for slug, entry in self.hosts.items() if entry["default"])
+
+    @cached_property
+    def _indexes(self) -> dict[str, AliasIndex]:
+        return {}
+
+    def _index(self, kind: str) -> AliasIndex:
+        if kind not in self._indexes:
+            self._indexes[kind] = AliasIndex(kind, self.entries(kind))
+        return self._indexes[kind]
+
+
+def entity_files(root: Path, kind: str) -> list[Path]:
+    """Entity files of one kind, in path order."""
+    return sorted((root / DIRECTORIES[kind]).rglob("*.json"))
+
+
+def load_catalog(root: Path | None = None) -> Catalog:
+    """Parse every entity file.
+
+    Raises:
+        CatalogError: a file is not valid JSON, has no slug of its own name, or repeats a slug.
+    """
+    root = CATALOG_ROOT if root is None else root
+    found: dict[str, dict[str, Entry]] = {}
+    faults: list[Fault] = []
+    for kind, directory in DIRECTORIES.items():
+        entries: dict[str, Entry] = {}
+        for path, parsed in read_entities(root, kind):
+            fault = _light_check(path.relative_to(root), path.stem, parsed, entries)
+            if fault is not None:
+                faults.append(fault)
+            elif isinstance(parsed, dict):
+                entries[path.stem] = parsed
+        found[directory] = dict(sorted(entries.items()))
+        if not entries:
+            faults.append(Fault(directory, "-", "-", f"no {kind} files found; a catalog needs at least one"))
+    if faults:
+        raise CatalogError(faults)
+    return Catalog(**found, revision=revision_of(found))
+
+
+def read_entities(root: Path, kind: str) -> Iterator[tuple[Path, Entry | str]]:
+    """Every entity file of a kind with its parsed object, or with a sentence saying why it cannot be parsed."""
+    for path in entity_files(root, kind):
+        try:
+            parsed = orjson.loads(path.read_bytes())
+        except orjson.JSONDecodeError as error:
+            yield path, f"the file is not valid JSON ({error}); repair its syntax"
+            continue
+        yield path, parsed if isinstance(parsed, dict) else "the file must hold one JSON object"
+
+
+def _light_check(file: Path, stem: str, parsed: Entry | str, seen: dict[str, Entry]) -> Fault | None:
+    if isinstance(parsed, str):
+        return Fault(str(file), stem, "-", parsed)
+    if parsed.get("slug") != stem:
+        return Fault(
+            str(file), stem, "slug", f"the slug is {parsed.get('slug')!r}; it must be the file's name, {stem!r}"
+        )
+    if stem in seen:
+        return Fault(str(file), stem, "slug", "another file has the same slug; rename one of them")
+    return None
+
+
+def revision_of(found: dict[str, dict[str, Entry]]) -> str:
+    """Hash of all facts; independent of formatting, key order and file layout."""
+    digest = hashlib.blake2b(digest_size=16)
+    digest.update(orjson.dumps(found, option=orjson.OPT_SORT_KEYS))
+    return digest.hexdigest()
+
+
+def check_catalog(root: Path | None = None) -> list[Fault]:
+    """Apply the schema and every rule to all files; returns all faults, sorted by file."""
+    from db.entries.check import check
+
+    return check(CATALOG_ROOT if root is None else root)
+
+
+def load_checked_catalog(root: Path | None = None) -> Catalog:
+    """The catalog, only if it has no fault: what may be written to a database. Raises :class:`CatalogError`."""
+    faults = check_catalog(root)
+    if faults:
+        raise CatalogError(faults)
+    return load_catalog(root)
+
+
+__all__ = [
+    "CATALOG_ROOT", "DIRECTORIES", "Catalog", "CatalogError", "Entry", "Fault", "UnknownNameError", "check_catalog",
+    "entity_files", "load_catalog", "load_checked_catalog", "read_entities", "revision_of",
+]  # fmt: skip

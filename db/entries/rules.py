@@ -1,0 +1,313 @@
+"""Consistency rules of the catalog: one small function each, yielding (field, what is wrong and how to repair it).
+
+Rules see entries whose shape is sound. Rules of one kind of entity are in this module and in
+:mod:`db.entries.rules_models`; rules over all entities of a kind come last.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from db.entries.rules_models import MODEL_RULES, family_directory
+from estimator.placement.hardware import ENGINE_RULES
+from estimator.structure.quantization import DEFAULT_TYPE
+
+Entry = Mapping[str, Any]
+Finding = tuple[str, str]
+Rule = Callable[[Entry], Iterator[Finding]]
+SetRule = Callable[[Mapping[str, Entry]], Iterator[tuple[str, str, str]]]
+
+GIB = 1024**3
+#: Bandwidth may differ from bus width x data rate by rounding and by binning of HBM parts.
+_BANDWIDTH_TOLERANCE = 0.03
+_ROUNDING = 0.005
+
+
+def directory_rules(kind: str, file: Path) -> tuple[Rule, ...]:
+    """Rules that tie an entry to the place of its file."""
+
+    def slug_is_file_name(entry: Entry) -> Iterator[Finding]:
+        if entry["slug"] != file.stem:
+            yield "slug", f"the slug is {entry['slug']!r}; it must be the file's name, {file.stem!r}"
+
+    def file_is_in_its_directory(entry: Entry) -> Iterator[Finding]:
+        wanted = {"gpu": entry.get("vendor"), "model": family_directory(str(entry.get("family")))}.get(kind)
+        if wanted is not None and file.parent.name != wanted:
+            field = "vendor" if kind == "gpu" else "family"
+            yield (
+                field,
+                f"{field} {entry[field]!r} belongs in {wanted!r}, not {file.parent.name!r}; move the file",
+            )
+
+    return slug_is_file_name, file_is_in_its_directory
+
+
+def bandwidth_follows_from_bus(entry: Entry) -> Iterator[Finding]:
+    """GB/s = bus width in bits x data rate in Gbit/s / 8, where all three are stated."""
+    bus, rate, bandwidth = entry["memory_bus_bits"], entry["memory_data_rate_gbps"], entry["bandwidth_gbps"]
+    if bus and rate and bandwidth:
+        expected = bus * rate / 8
+        if abs(bandwidth - expected) > _BANDWIDTH_TOLERANCE * expected:
+            yield (
+                "bandwidth_gbps",
+                f"{bandwidth} GB/s is not {bus} bit x {rate} Gbit/s / 8 = {expected:g}; correct one of the three",
+            )
+
+
+def memory_is_known_or_shared(entry: Entry) -> Iterator[Finding]:
+    """Only devices that use the computer's memory may leave their size open."""
+    if entry["memory_gb"] is None and not entry["unified_memory"]:
+        yield "memory_gb", "a device with its own memory needs its size; state it, or set unified_memory to true"
+
+
+def driver_memory_is_near_nominal(entry: Entry) -> Iterator[Finding]:
+    """What the driver reports is at most the nominal size and not far below it."""
+    nominal, reported = entry["memory_gb"], entry["memory_bytes"]
+    if nominal and reported and not 0.85 * nominal * GIB <= reported <= 1.002 * nominal * GIB:
+        yield (
+            "memory_bytes",
+            f"{reported} bytes is {reported / GIB:.2f} GiB, but memory_gb is {nominal:g}; correct one of both",
+        )
+
+
+def usable_memory_is_within_memory(entry: Entry) -> Iterator[Finding]:
+    """A platform limit cannot exceed the memory that it limits."""
+    for key in ("gpu_usable_mib_macos15", "gpu_usable_mib_macos26", "gpu_usable_mib_configured"):
+        limit = entry[key]
+        if limit and entry["memory_gb"] and limit > entry["memory_gb"] * 1024:
+            yield key, f"{limit} MiB is more than the {entry['memory_gb']:g} GB of the device; correct one of both"
+
+
+def platform_limit_needs_unified_memory(entry: Entry) -> Iterator[Finding]:
+    """Only unified memory is shared out by the platform."""
+    if entry["gpu_usable_fraction_default"] is not None and not entry["unified_memory"]:
+        yield "gpu_usable_fraction_default", "a card with its own memory has no such fraction; set it to null"
+
+
+def target_matches_vendor(entry: Entry) -> Iterator[Finding]:
+    """Compute capabilities are NVIDIA's, gfx targets AMD's."""
+    if entry["compute_capability"] and entry["vendor"] != "nvidia":
+        yield "compute_capability", f"vendor {entry['vendor']!r} has none; set it to null or correct the vendor"
+    if entry["gfx_target"] and entry["vendor"] != "amd":
+        yield "gfx_target", f"vendor {entry['vendor']!r} has none; set it to null or correct the vendor"
+
+
+def interfaces_match_vendor(entry: Entry) -> Iterator[Finding]:
+    """A vendor's own interface drives only its devices."""
+    owners = {"cuda": "nvidia", "rocm": "amd", "metal": "apple", "mlx": "apple", "sycl": "intel"}
+    for name in entry["engines"]:
+        if name in owners and entry["vendor"] != owners[name]:
+            yield (
+                "engines",
+                f"{name!r} is {owners[name]}'s interface, the vendor is {entry['vendor']!r}; correct one of both",
+            )
+
+
+def peaks_are_ordered(entry: Entry) -> Iterator[Finding]:
+    """Narrower formats are never slower, and matrix units never slower than shaders."""
+    pairs = (
+        ("fp16_shader_tflops", "fp16_tensor_tflops"),
+        ("fp16_tensor_tflops", "fp16_tensor_fp16acc_tflops"),
+        ("fp16_tensor_tflops", "fp8_tflops"),
+        ("fp8_tflops", "fp8_fp16acc_tflops"),
+        ("fp8_tflops", "fp4_tflops"),
+    )
+    for slower, faster in pairs:
+        if entry[slower] and entry[faster] and entry[faster] < entry[slower] * (1 - _ROUNDING):
+            yield (
+                faster,
+                f"{entry[faster]} is below {slower} {entry[slower]}; check for sparsity or another accumulator",
+            )
+
+
+def integer_peak_states_its_path(entry: Entry) -> Iterator[Finding]:
+    """An INT8 peak says whether matrix units or dot-product instructions reach it."""
+    if entry["int8_tops"] is not None and entry["int8_path"] is None:
+        yield "int8_path", "int8_tops is stated; say whether the path to it is 'tensor' or 'dp4a'"
+
+
+def certainty_lists_name_fields(entry: Entry) -> Iterator[Finding]:
+    """What is marked derived, uncertain or recalled is a key of the file."""
+    for listing in ("derived", "uncertain", "recalled"):
+        for item in entry[listing]:
+            key = re.split(r"[ (/:,]", item, maxsplit=1)[0]
+            if key not in entry:
+                yield listing, f"{item!r} names no key of the file; start it with the key that it is about"
+
+
+def format_states_its_size(entry: Entry) -> Iterator[Finding]:
+    """A GGUF quant names a file type of the quantizer, any other format its bits."""
+    if entry["format"] == "gguf":
+        if entry["file_type"] not in DEFAULT_TYPE:
+            yield (
+                "file_type",
+                f"{entry['file_type']!r} is no file type of llama.cpp; known are {', '.join(DEFAULT_TYPE)}",
+            )
+        if entry["weight_bits"] is not None:
+            yield "weight_bits", "a GGUF quant takes its bits from the file type's recipe; set weight_bits to null"
+    elif entry["weight_bits"] is None:
+        yield "weight_bits", f"format {entry['format']!r} needs the bits of a weight"
+    if entry["format"] != "gguf" and entry["file_type"] is not None:
+        yield "file_type", "only GGUF quants have a file type; set it to null"
+
+
+def groups_state_their_scale(entry: Entry) -> Iterator[Finding]:
+    """A scale is shared by a group, so one cannot be stated without the other."""
+    if (entry["group_size"] is None) != (entry["scale_bits"] is None):
+        yield "scale_bits", "group_size and scale_bits must be both stated or both null"
+
+
+def quality_has_a_source(entry: Entry) -> Iterator[Finding]:
+    """A quality loss is measured by someone."""
+    if (entry["quality_loss"] is None) != (entry["quality_source"] is None):
+        yield "quality_source", "quality_loss and quality_source must be both stated or both null"
+
+
+def lengths_fit_the_context(entry: Entry) -> Iterator[Finding]:
+    """Prompt and output together fit in the allocated context, and so does the depth."""
+    if entry["prompt_tokens"] + entry["output_tokens"] > entry["context_tokens"]:
+        yield (
+            "context_tokens",
+            f"{entry['context_tokens']} tokens cannot hold prompt and output; raise it or shorten both",
+        )
+    if entry["decode_depth_tokens"] > entry["context_tokens"]:
+        yield "decode_depth_tokens", f"the depth is beyond context_tokens {entry['context_tokens']}; lower it"
+
+
+def minimum_is_below_comfortable(entry: Entry) -> Iterator[Finding]:
+    """The bearable speed is at most the comfortable one."""
+    if entry["minimum_decode_tok_s"] > entry["comfortable_decode_tok_s"]:
+        yield "minimum_decode_tok_s", "it is above comfortable_decode_tok_s; exchange or correct both"
+
+
+def engine_rules_agree(entry: Entry) -> Iterator[Finding]:
+    """The file states exactly the rules that the estimator applies (estimator/placement/hardware.py)."""
+    applied = {
+        _comparable(
+            rule.backend.value,
+            [format_.value for format_ in rule.formats],
+            rule.min_compute_capability,
+            rule.native_compute_capability,
+            rule.gfx_targets,
+        )
+        for rule in ENGINE_RULES
+        if rule.engine.value == entry["slug"]
+    }
+    stated = {
+        _comparable(
+            rule["backend"],
+            rule["formats"],
+            rule["min_compute_capability"],
+            rule["native_compute_capability"],
+            rule["gfx_targets"],
+        )
+        for rule in entry["rules"]
+    }
+    where = "or change estimator/placement/hardware.py"
+    for missing in sorted(applied - stated, key=str):
+        yield "rules", f"the estimator applies {missing}, which the file does not state; add it, {where}"
+    for extra in sorted(stated - applied, key=str):
+        yield "rules", f"the file states {extra}, which the estimator does not apply; correct it, {where}"
+
+
+def _comparable(
+    backend: str, formats: Iterable[str], minimum: float | None, native: float | None, targets: Iterable[str] | None
+) -> tuple[object, ...]:
+    return backend, tuple(sorted(formats)), minimum, native, None if targets is None else tuple(sorted(targets))
+
+
+def unsupported_architectures_agree(entry: Entry) -> Iterator[Finding]:
+    """The same for the architectures that an engine cannot run."""
+    applied: set[str] = set()
+    for rule in ENGINE_RULES:
+        if rule.engine.value == entry["slug"]:
+            applied |= rule.unsupported_architectures
+    stated = {item["architecture"] for item in entry["unsupported_architectures"]}
+    if applied != stated:
+        differing = ", ".join(sorted(applied ^ stated))
+        yield (
+            "unsupported_architectures",
+            f"file and estimator/placement/hardware.py differ in {differing}; make both equal",
+        )
+
+
+def host_bandwidth_follows(entry: Entry) -> Iterator[Finding]:
+    """GB/s = channels x 8 bytes x MT/s / 1000."""
+    expected = entry["memory_channels"] * 8 * entry["memory_data_rate_mt_s"] / 1000
+    if abs(entry["bandwidth_gbps"] - expected) > _ROUNDING * expected:
+        yield (
+            "bandwidth_gbps",
+            f"{entry['bandwidth_gbps']} GB/s is not channels x 8 B x MT/s = {expected:g}; correct it",
+        )
+
+
+def host_compute_follows(entry: Entry) -> Iterator[Finding]:
+    """GFLOP/s = cores x FLOP per cycle x GHz."""
+    expected = entry["cores"] * entry["flops_per_core_cycle"] * entry["clock_ghz"]
+    if abs(entry["fp32_gflops"] - expected) > _ROUNDING * expected:
+        yield "fp32_gflops", f"{entry['fp32_gflops']} is not cores x FLOP/cycle x GHz = {expected:g}; correct it"
+
+
+RULES: dict[str, tuple[Rule, ...]] = {
+    "model": MODEL_RULES,
+    "gpu": (
+        bandwidth_follows_from_bus, memory_is_known_or_shared, driver_memory_is_near_nominal,
+        usable_memory_is_within_memory, platform_limit_needs_unified_memory, target_matches_vendor,
+        interfaces_match_vendor, peaks_are_ordered, integer_peak_states_its_path, certainty_lists_name_fields,
+    ),
+    "quant": (format_states_its_size, groups_state_their_scale, quality_has_a_source),
+    "workload": (lengths_fit_the_context, minimum_is_below_comfortable),
+    "engine": (engine_rules_agree, unsupported_architectures_agree),
+    "host": (host_bandwidth_follows, host_compute_follows),
+}  # fmt: skip
+
+
+def quality_order_is_a_ranking(quants: Mapping[str, Entry]) -> Iterator[tuple[str, str, str]]:
+    """Every quant has its own rank, and within a format more bits rank higher."""
+    ranked = sorted(quants.values(), key=lambda entry: int(entry["quality_order"]))
+    for lower, higher in pairwise(ranked):
+        if lower["quality_order"] == higher["quality_order"]:
+            yield higher["slug"], "quality_order", f"{lower['slug']} has the same rank; give every quant its own"
+        if lower["nominal_bits"] > higher["nominal_bits"]:
+            yield higher["slug"], "quality_order", f"{lower['slug']} has more bits and ranks lower; exchange both ranks"
+
+
+def workload_kinds_are_distinct(workloads: Mapping[str, Entry]) -> Iterator[tuple[str, str, str]]:
+    """One workload a kind."""
+    seen: dict[str, str] = {}
+    for slug, entry in workloads.items():
+        if entry["kind"] in seen:
+            yield slug, "kind", f"{seen[entry['kind']]} has the same kind; remove one of both"
+        seen.setdefault(entry["kind"], slug)
+
+
+def one_host_is_the_default(hosts: Mapping[str, Entry]) -> Iterator[tuple[str, str, str]]:
+    """Exactly one host profile is assumed when none is named."""
+    defaults = [slug for slug, entry in hosts.items() if entry["default"]]
+    for slug in defaults[1:] or ([] if defaults else list(hosts)[:1]):
+        yield slug, "default", f"{len(defaults)} profiles are the default; exactly one must be"
+
+
+def tags_belong_to_one_model(models: Mapping[str, Entry]) -> Iterator[tuple[str, str, str]]:
+    """An Ollama tag or a repository is of one model."""
+    for field in ("ollama_tag", "hf_repo"):
+        seen: dict[str, str] = {}
+        for slug, entry in models.items():
+            if entry[field] in seen:
+                yield slug, field, f"{seen[entry[field]]} has the same {entry[field]!r}; correct one of both"
+            elif entry[field] is not None:
+                seen[entry[field]] = slug
+
+
+def set_rules(kind: str) -> tuple[SetRule, ...]:
+    """Rules over all entities of a kind."""
+    return {
+        "model": (tags_belong_to_one_model,),
+        "quant": (quality_order_is_a_ranking,),
+        "workload": (workload_kinds_are_distinct,),
+        "host": (one_host_is_the_default,),
+    }.get(kind, ())

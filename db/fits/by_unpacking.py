@@ -1,0 +1,269 @@
+"""Orders by what is stored packed (prefill speed, memory of the load), or of the accelerator (its price).
+
+No column holds these, so every row that passes is read, as one packed text for each model and quantization; numpy unpacks
+and sorts. That is fit for few models or accelerators only: some hundred thousand rows at the most.
+
+What has no such figure (nothing runs, no engine, no known peak or price) comes last in both directions.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from db.fits.cells import FitKey
+from db.fits.conditions import conditions
+from db.fits.generations import Generation
+from db.fits.layout import ENGINE_MASK, ENGINE_SHIFT, FLAG_BITS, PLAN_BYTES, SLOT_COUNT, STATUS_MASK, checked
+from db.fits.packing import LAST_RUNNING_STATUS, OVERHEAD_EXPLICIT, OVERHEAD_OF_ROW, PLAN_CELL, REST
+from db.fits.query import ABSENT_AT_ZERO, FitCursor, FitField, FitOrder, FitOwner, FitQuery, is_narrow, slots_of
+from db.reading import Reader, Row, rows_at
+from estimator.types import STATUSES, Status
+
+Array = NDArray[Any]
+#: Prices of accelerators by their ids, US dollars; those that are not known are absent.
+Prices = Mapping[int, float]
+
+PACKED = frozenset((FitField.PREFILL, FitField.MEMORY, FitField.PRICE))
+_PARTS = ("weights", "kv_cache", "compute")
+#: In a cursor, of what has no figure.
+_NONE = -1
+#: In a column to sort by, of what has no figure: after all others.
+_LAST = np.iinfo(np.int64).max
+#: Where a cursor has the ids of owners.
+_OWNER_PARTS = {FitOwner.MODEL: -4, FitOwner.GPU: -3, FitOwner.QUANT: -2, FitOwner.WORKLOAD: -1}
+_UNSUPPORTED = STATUSES.index(Status.UNSUPPORTED)
+_CENTS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a fit stands in an order."""
+
+    key: FitKey
+    slot: int
+    cursor: FitCursor
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What was read: model and quant of each row, its record, and its plan among those that are used."""
+
+    model: Array
+    quant: Array
+    records: Array
+    plans: Array | None = None
+    plan: Array | None = None
+
+
+def is_packed(order: Sequence[FitOrder]) -> bool:
+    """Whether a term of the order has no column."""
+    return any(each.field in PACKED for each in order)
+
+
+async def packed_places(
+    reader: Reader,
+    generation: Generation,
+    query: FitQuery,
+    order: Sequence[FitOrder],
+    limit: int,
+    prices: Prices,
+    *,
+    owner: FitOwner | None = None,
+    owners: Sequence[int] = (0,),
+    cursor: FitCursor | None = None,
+    backwards: bool = False,
+) -> dict[int, list[Place]]:
+    """The first ``limit`` fits after ``cursor`` of each of ``owners`` (of all, without a kind of owner), in order.
+
+    With ``backwards``, the last ones before it, last first. Raises ValueError for a query that is not narrow, and for a
+    cursor of another order.
+    """
+    if not is_narrow(query):
+        raise ValueError("an order by packed figures needs a query of few models or accelerators")
+    start = None if cursor is None else _checked(cursor, order)
+    slots = slots_of(query)
+    if not slots:
+        return {each: [] for each in owners}
+    columns = tuple(each.field for each in order if each.field not in PACKED and each.field is not FitField.KEY)
+    with_plans = any(each.field is FitField.MEMORY for each in order)
+    statement = _statement(reader.dialect, generation.table, query, slots, columns, with_plans=with_plans)
+    rows = await rows_at(reader, generation.id, statement)
+
+    def find() -> dict[int, list[Place]]:
+        read = _read(rows, columns, with_plans=with_plans)
+        best: dict[int, list[tuple[Array, Array]]] = {each: [] for each in owners}
+        # A workload at a time: memory for one of them, and the few that are left are sorted together.
+        for slot in slots:
+            at = np.flatnonzero(read.records["passes"] >> slot & 1)
+            parts = _parts(read, at, slot, order, prices)
+            keys = _directed(parts, order, backwards=backwards)
+            passing = np.ones(len(at), dtype=bool)
+            if start is not None:
+                passing = _after(keys, _directed([np.array([part]) for part in start], order, backwards=backwards))
+            ids = None if owner is None else _owner_of(owner, read, at, parts)
+            for each in owners:
+                own = passing if ids is None else passing & (ids == each)
+                chosen = _first(keys, np.flatnonzero(own), limit)
+                best[each].append((_taken(keys, chosen), _taken(parts, chosen)))
+        return {each: _merged(found, limit) for each, found in best.items()}
+
+    # Tens of milliseconds for many rows, in which others are answered.
+    return await asyncio.to_thread(find)
+
+
+def _statement(
+    dialect: str, table: str, query: FitQuery, slots: Sequence[int], columns: Sequence[FitField], *, with_plans: bool
+) -> str:
+    """SELECT of model, quant, what passes of their rows (records one after another), and their plans if these are asked for."""
+    found = [conditions(query, slot, indexed=False) for slot in slots]
+    shared = [each for each in found[0] if all(each in other for other in found[1:])]
+    own = [" AND ".join(each for each in one if each not in shared) or "1 = 1" for one in found]
+    # One bit for each workload that passes.
+    passes = " + ".join(f"CASE WHEN {each} THEN {1 << slot} ELSE 0 END" for slot, each in zip(slots, own, strict=True))
+    where = " AND ".join(shared) if "1 = 1" in own else " AND ".join([*shared, f"({' OR '.join(own)})"])
+    numbers = ["f.gpu_id", "f.flags", "f.plan", passes, *(f"f.{name}" for name in _names(columns))]
+    if dialect == "postgresql":
+        record = " || ".join([*(f"int4send({each})" for each in numbers), "f.rest"])
+        records = f"string_agg({record}, CAST('' AS bytea))"
+    else:
+        # SQLite joins texts alone.
+        records = f"group_concat(printf('{'%08X' * len(numbers)}', {', '.join(numbers)}) || hex(f.rest), '')"
+    grouped = (
+        f"SELECT f.model_id, f.quant_id, f.born, {records} AS records FROM {checked(table)} f WHERE {where} "
+        "GROUP BY f.model_id, f.quant_id, f.born"
+    )
+    if not with_plans:
+        return f"SELECT r.model_id, r.quant_id, r.records FROM ({grouped}) r"
+    return (
+        f"SELECT r.model_id, r.quant_id, r.records, q.plans FROM ({grouped}) r JOIN {table}_quant q "
+        "ON q.model_id = r.model_id AND q.quant_id = r.quant_id AND q.born = r.born"
+    )
+
+
+def _names(columns: Sequence[FitField]) -> list[str]:
+    return [f"{field.value}_{slot}" for field in columns for slot in range(SLOT_COUNT)]
+
+
+def _read(rows: Sequence[Row], columns: Sequence[FitField], *, with_plans: bool) -> _Read:
+    names = ("gpu", "flags", "plan", "passes", *_names(columns))
+    layout = np.dtype([*((name, ">i4") for name in names), ("rest", REST)])
+    texts = [bytes.fromhex(row[2]) if isinstance(row[2], str) else bytes(row[2]) for row in rows]
+    records = np.frombuffer(b"".join(texts), dtype=layout)
+    counts = np.array([len(each) // layout.itemsize for each in texts], dtype=np.int64)
+    model, quant = (np.repeat(np.array([row[place] for row in rows], dtype=np.int64), counts) for place in (0, 1))
+    if not with_plans:
+        return _Read(model, quant, records)
+    blobs = [bytes(row[3]) for row in rows]
+    entries = np.array([len(each) // PLAN_BYTES for each in blobs], dtype=np.int64)
+    number = np.repeat(np.cumsum(entries) - entries, counts) + records["plan"]
+    # Rows share plans, and rows of few accelerators leave most of them out.
+    used, plan = np.unique(number, return_inverse=True)
+    plans = np.frombuffer(b"".join(blobs), dtype=PLAN_CELL).reshape(-1, SLOT_COUNT)[used]
+    return _Read(model, quant, records, plans, plan)
+
+
+def _parts(read: _Read, at: Array, slot: int, order: Sequence[FitOrder], prices: Prices) -> list[Array]:
+    """Parts of the cursors of one workload's cells in the rows ``at``."""
+    records = read.records[at]
+    gpu, status = records["gpu"].astype(np.int64), records["flags"] >> FLAG_BITS * slot & STATUS_MASK
+    found: list[Array] = []
+    for each in order:
+        if each.field is FitField.PREFILL:
+            bits = np.ascontiguousarray(records["rest"]["prefill"][:, slot]).view("<i4")
+            found.append(np.where((status <= LAST_RUNNING_STATUS) & (bits > 0), bits, _NONE))
+        elif each.field is FitField.MEMORY:
+            found.append(np.where(status == _UNSUPPORTED, _NONE, _totals(read, at, slot)))
+        elif each.field is FitField.PRICE:
+            found.append(_cents(gpu, prices))
+        elif each.field is not FitField.KEY:
+            values = records[f"{each.field.value}_{slot}"]
+            found.append(np.where(values == 0, _NONE, values) if each.field in ABSENT_AT_ZERO else values)
+    found += [read.model[at], gpu, read.quant[at], np.full(len(at), slot)]
+    return [part.astype(np.int64) for part in found]
+
+
+def _totals(read: _Read, at: Array, slot: int) -> Array:
+    """Memory of one workload in the rows ``at``, bytes."""
+    assert read.plans is not None
+    assert read.plan is not None
+    plans, plan = read.plans[:, slot], read.plan[at]
+    shared = sum(_integers(plans[name]) for name in _PARTS)
+    shared = shared + np.where(plans["overhead_mode"] == OVERHEAD_EXPLICIT, _integers(plans["overhead"]), 0)
+    with_own = (plans["overhead_mode"] == OVERHEAD_OF_ROW)[plan]
+    return np.asarray(shared[plan] + np.where(with_own, _integers(read.records["rest"]["overhead"][at]), 0))
+
+
+def _owner_of(owner: FitOwner, read: _Read, at: Array, parts: Sequence[Array]) -> Array:
+    if owner is FitOwner.ENGINE:
+        return np.asarray(read.records["flags"][at] >> ENGINE_SHIFT & ENGINE_MASK)
+    return parts[_OWNER_PARTS[owner]]
+
+
+def _integers(parts: Array) -> Array:
+    """Numbers from their little-endian bytes on the last axis."""
+    return np.asarray((parts.astype(np.int64) << 8 * np.arange(parts.shape[-1])).sum(axis=-1))
+
+
+def _cents(gpu: Array, prices: Prices) -> Array:
+    known = np.full(int(gpu.max(initial=0)) + 1, _NONE, dtype=np.int64)
+    for number, price in prices.items():
+        if number < len(known):
+            known[number] = round(price * _CENTS)
+    return known[gpu]
+
+
+def _descending(order: Sequence[FitOrder]) -> list[bool]:
+    """Whether each part of a cursor descends: the terms, then model, gpu, quant and workload."""
+    key = bool(order) and order[-1].field is FitField.KEY and order[-1].descending
+    return [*(each.descending for each in order if each.field is not FitField.KEY), key, key, key, False]
+
+
+def _directed(parts: Sequence[Array], order: Sequence[FitOrder], *, backwards: bool) -> list[Array]:
+    """Sort keys that ascend in the direction of the walk, most important first; the last four are unique together."""
+    found = []
+    for values, descending in zip(parts, _descending(order), strict=True):
+        placed = np.where(values == _NONE, _LAST, -values if descending else values)
+        found.append(-placed if backwards else placed)
+    return found
+
+
+def _after(keys: Sequence[Array], start: Sequence[Array]) -> Array:
+    """Which cells come after a cursor."""
+    found = np.zeros(len(keys[-1]), dtype=bool)
+    for values, value in list(zip(keys, start, strict=True))[::-1]:
+        found = (values > value) | ((values == value) & found)
+    return found
+
+
+def _first(keys: Sequence[Array], among: Array, limit: int) -> Array:
+    """Places of the first ``limit`` cells of those ``among`` the cells, in order."""
+    if len(among) > limit:
+        lead = keys[0][among]
+        # Only what the first key does not leave out is sorted by all of them.
+        among = among[lead <= np.partition(lead, limit - 1)[limit - 1]]
+    return among[np.lexsort([values[among] for values in keys[::-1]])[:limit]]
+
+
+def _taken(columns: Sequence[Array], chosen: Array) -> Array:
+    return np.stack([each[chosen] for each in columns])
+
+
+def _merged(found: Sequence[tuple[Array, Array]], limit: int) -> list[Place]:
+    """The first of what was found of each workload: their sort keys and their parts."""
+    keys, parts = (np.concatenate(each, axis=1) for each in zip(*found, strict=True))
+    chosen = parts[:, np.lexsort(keys[::-1])[:limit]].T.tolist()
+    return [Place(FitKey(*part[-4:-1]), part[-1], tuple(part)) for part in chosen]
+
+
+def _checked(cursor: FitCursor, order: Sequence[FitOrder]) -> FitCursor:
+    if len(cursor) != len(_descending(order)) or not all(
+        isinstance(each, int) and _NONE <= each < 1 << 62 for each in cursor
+    ):
+        raise ValueError("the cursor does not belong to this order")
+    return cursor

@@ -1,0 +1,274 @@
+"""One fit as readers see it: computed, or unpacked from a stored row."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass
+from typing import Any, NamedTuple, TypeAlias
+
+from db.fits.layout import ENGINE_MASK, ENGINE_SHIFT, FLAG_BITS, RECOMMENDED_BIT, STATUS_MASK
+from db.fits.packing import BAND_CELL, BAND_CELLS_AT, LAST_RUNNING_STATUS, OVERHEAD_NONE, OVERHEAD_OF_ROW, REST
+from estimator.types import (
+    EVIDENCES,
+    STATUSES,
+    STRATEGIES,
+    Backend,
+    Engine,
+    Evidence,
+    MemoryParts,
+    Placement,
+    Speed,
+    Status,
+)
+
+ENGINES: tuple[Engine, ...] = tuple(Engine)
+BACKENDS: tuple[Backend, ...] = tuple(Backend)
+#: ``PLAN_CELL``: each part of the memory, six bytes, is read as its lower four and its upper two.
+_PLAN = struct.Struct("<BBHHf" + "IH" * 5)
+#: The same without what adds nothing to the total.
+_TOTAL = struct.Struct("<xB8x" + "IH" * 3 + "6x" + "IH")
+#: Of ``REST``: the overhead's lower four bytes and its upper one.
+_OVERHEAD = struct.Struct("<IB")
+_BAND = struct.Struct("<BBffff")
+_FLOAT = struct.Struct("<f")
+_INT = struct.Struct("<i")
+_REST_OVERHEAD_AT = REST.fields["overhead"][1] if REST.fields else 0
+
+
+#: Best estimate, lower and upper end of its range, evidence.
+SpeedFigures: TypeAlias = tuple[float, float, float, Evidence]
+
+
+class FitKey(NamedTuple):
+    """A pairing: ids of model, gpu and quant."""
+
+    model_id: int
+    gpu_id: int
+    quant_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class FitCell:
+    """One (model, gpu, quant, workload) of one generation. Speeds and TTFT are None when nothing runs."""
+
+    key: FitKey
+    workload_id: int
+    generation: int
+    status: Status
+    recommended: bool
+    engine: Engine
+    backend: Backend
+    placement: Placement
+    memory: MemoryParts
+    decode: Speed | None
+    prefill: Speed | None
+    ttft_ms: float | None
+    safe_context_tokens: int
+    score: float
+
+    @property
+    def quant_id(self) -> int:
+        """Id of the quant."""
+        return self.key.quant_id
+
+    @property
+    def memory_bytes(self) -> tuple[int | None, ...]:
+        """Figures of ``memory`` in the order of its fields."""
+        return astuple(self.memory)
+
+    @property
+    def decode_figures(self) -> SpeedFigures | None:
+        """Figures of ``decode`` in the order of its fields."""
+        return None if self.decode is None else figures_of(self.decode)
+
+    @property
+    def prefill_figures(self) -> SpeedFigures | None:
+        """Figures of ``prefill`` in the order of its fields."""
+        return None if self.prefill is None else figures_of(self.prefill)
+
+
+#: Columns of a stored cell, in the order in which the statements of ``db.fits.joins`` select them; the plan is the cell's
+#: own part of its row's, the band may end with it.
+CELL_COLUMNS = (
+    "slot", "model_id", "gpu_id", "quant_id", "flags", "decode", "ttft", "safe", "score", "rest", "plan", "band",
+    "usable_bytes", "capacity_bytes",
+)  # fmt: skip
+
+
+class StoredCell:
+    """A stored fit with the figures of ``FitCell``, each unpacked when it is read: most readers want a few of them."""
+
+    __slots__ = ("generation", "row")
+
+    def __init__(self, row: Sequence[Any], generation: int) -> None:
+        #: Columns as ``CELL_COLUMNS`` has them.
+        self.row = row
+        self.generation = generation
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, StoredCell):
+            return NotImplemented
+        return self.generation == other.generation and tuple(self.row) == tuple(other.row)
+
+    def __hash__(self) -> int:
+        return hash((self.generation, tuple(self.row[:4])))
+
+    def __repr__(self) -> str:
+        return f"StoredCell({self.key}, workload_id={self.workload_id}, generation={self.generation})"
+
+    @property
+    def key(self) -> FitKey:
+        """The pairing."""
+        return FitKey(self.row[1], self.row[2], self.row[3])
+
+    @property
+    def quant_id(self) -> int:
+        """Id of the quant."""
+        return int(self.row[3])
+
+    @property
+    def workload_id(self) -> int:
+        """Slot of the workload."""
+        return int(self.row[0])
+
+    @property
+    def status(self) -> Status:
+        """Outcome."""
+        row = self.row
+        found: Status = STATUSES[row[4] >> (FLAG_BITS * row[0]) & STATUS_MASK]
+        return found
+
+    @property
+    def recommended(self) -> bool:
+        """Whether the quant is the best one of the pairing and workload."""
+        row = self.row
+        return bool(row[4] >> (FLAG_BITS * row[0]) & RECOMMENDED_BIT)
+
+    @property
+    def engine(self) -> Engine:
+        """Engine of the numbers."""
+        found: Engine = ENGINES[self.row[4] >> ENGINE_SHIFT & ENGINE_MASK]
+        return found
+
+    @property
+    def backend(self) -> Backend:
+        """Interface that the engine uses."""
+        found: Backend = BACKENDS[self.row[11][0]]
+        return found
+
+    @property
+    def placement(self) -> Placement:
+        """What sits where."""
+        strategy, _, gpu_layers, cpu_moe_layers, offload = _PLAN.unpack(self.row[10])[:5]
+        return Placement(STRATEGIES[strategy], gpu_layers, cpu_moe_layers, offload)
+
+    @property
+    def memory(self) -> MemoryParts:
+        """Parts of the load."""
+        return MemoryParts(*self.memory_bytes)  # type: ignore[arg-type]
+
+    @property
+    def memory_bytes(self) -> tuple[int | None, ...]:
+        """Figures of ``memory`` in the order of its fields."""
+        row = self.row
+        found = _PLAN.unpack(row[10])
+        weights, kv_cache = found[5] + (found[6] << 32), found[7] + (found[8] << 32)
+        compute, host = found[9] + (found[10] << 32), found[11] + (found[12] << 32)
+        if found[1] == OVERHEAD_OF_ROW:
+            overhead = int.from_bytes(row[9][_REST_OVERHEAD_AT:], "little")
+        else:
+            overhead = 0 if found[1] == OVERHEAD_NONE else found[13] + (found[14] << 32)
+        total = weights + kv_cache + compute + overhead
+        # Published fits are of the model alone: no draft, no projector.
+        return weights, kv_cache, compute, overhead, total, row[12], row[13], host, 0, 0
+
+    @property
+    def decode(self) -> Speed | None:
+        """Speed of answer tokens; None when nothing runs."""
+        figures = self.decode_figures
+        return None if figures is None else Speed(*figures)
+
+    @property
+    def prefill(self) -> Speed | None:
+        """Speed of reading the prompt; None when nothing runs or no arithmetic peak is known."""
+        figures = self.prefill_figures
+        return None if figures is None else Speed(*figures)
+
+    @property
+    def decode_figures(self) -> SpeedFigures | None:
+        """Figures of ``decode`` in the order of its fields."""
+        row = self.row
+        if row[4] >> (FLAG_BITS * row[0]) & STATUS_MASK > LAST_RUNNING_STATUS:
+            return None
+        band, value = ranges(row), decode_value(row)
+        return value, value * band[2], value * band[3], EVIDENCES[band[0]]
+
+    @property
+    def prefill_figures(self) -> SpeedFigures | None:
+        """Figures of ``prefill`` in the order of its fields."""
+        row = self.row
+        if row[4] >> (FLAG_BITS * row[0]) & STATUS_MASK > LAST_RUNNING_STATUS:
+            return None
+        band, value = ranges(row), prefill_value(row)
+        if not value:
+            return None
+        return value, value * band[4], value * band[5], EVIDENCES[band[1]]
+
+    @property
+    def ttft_ms(self) -> float | None:
+        """Time to the first token, milliseconds; None when nothing runs or no arithmetic peak is known."""
+        bits = self.row[6]
+        return _float(bits) if bits else None
+
+    @property
+    def safe_context_tokens(self) -> int:
+        """Longest context that fits without more offload, tokens."""
+        return int(self.row[7])
+
+    @property
+    def score(self) -> float:
+        """0 to 100."""
+        return float(self.row[8] / 100.0)
+
+
+def decode_value(row: Sequence[Any]) -> float:
+    """Decode speed of a stored row that runs, tokens per second."""
+    value: float = _FLOAT.unpack(_INT.pack(row[5]))[0]
+    return value
+
+
+def prefill_value(row: Sequence[Any]) -> float:
+    """Prefill speed of a stored row, tokens per second; 0 when nothing runs or no arithmetic peak is known."""
+    value: float = _FLOAT.unpack_from(row[9], 4 * row[0])[0]
+    return value
+
+
+def ranges(row: Sequence[Any]) -> tuple[int, int, float, float, float, float]:
+    """Of decode and of prefill of a stored row: place of the evidence; then low and high of each, over the value."""
+    return _BAND.unpack_from(row[11], BAND_CELLS_AT + row[0] * BAND_CELL.itemsize)
+
+
+def total_bytes(row: Sequence[Any]) -> int:
+    """Total of a stored row's memory, as in ``StoredCell.memory_bytes``, bytes."""
+    mode, weights, more_weights, cache, more_cache, compute, more_compute, extra, more_extra = _TOTAL.unpack(row[10])
+    total: int = weights + cache + compute + (more_weights + more_cache + more_compute << 32)
+    if mode == OVERHEAD_NONE:
+        return total
+    if mode == OVERHEAD_OF_ROW:
+        extra, more_extra = _OVERHEAD.unpack_from(row[9], _REST_OVERHEAD_AT)
+    total += extra + (more_extra << 32)
+    return total
+
+
+#: A fit as readers see it: computed for one request, or stored.
+AnyCell: TypeAlias = FitCell | StoredCell
+
+
+def figures_of(speed: Speed) -> SpeedFigures:
+    """The fields of a speed."""
+    return speed.value, speed.low, speed.high, speed.evidence
+
+
+def _float(bits: int) -> float:
+    return float(_FLOAT.unpack(_INT.pack(bits))[0])

@@ -1,0 +1,65 @@
+"""Parts of a live storage on PostgreSQL: an update is published as a small table that inherits from the large one.
+
+Inserting the rows of one model into a storage with all its indexes takes hundreds of milliseconds; a part of its own
+takes a few. Readers name the storage and see its parts. A part is folded into the storage later, when nobody waits.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, text
+
+from db.fits.layout import FIT_COLUMNS, checked, index_statements
+
+#: A part of more rows gets every index; a smaller one only those by model and by gpu: it is sorted as fast.
+SMALL_ROWS = 20_000
+_SMALL_INDEXES = 2
+#: Key of the advisory lock of whoever folds parts.
+_FOLD_LOCK = 7_316_005
+
+
+def has_parts(connection: Connection) -> bool:
+    """Whether the database of ``connection`` keeps updates as parts."""
+    return connection.dialect.name == "postgresql"
+
+
+def attach(connection: Connection, live: str, part: str) -> None:
+    """Let ``live`` show the rows of storage ``part``; nothing happens when it does already.
+
+    Commit before the generation that reads these rows is published: other sessions learn of the new part only after
+    the commit, and could read the generation without it.
+    """
+    if part in parts_of(connection, live):
+        return
+    rows = connection.execute(text(f"SELECT count(*) FROM {checked(part)}")).scalar_one()
+    for statement in index_statements(part, "postgresql")[: _SMALL_INDEXES if rows <= SMALL_ROWS else None]:
+        connection.execute(text(statement))
+    connection.execute(text(f"ALTER TABLE {part} INHERIT {checked(live)}"))
+
+
+def parts_of(connection: Connection, live: str) -> list[str]:
+    """Names of the parts of storage ``live``, oldest first."""
+    found = connection.execute(
+        text(
+            "SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid "
+            "WHERE i.inhparent = to_regclass(:live) ORDER BY length(c.relname), c.relname"
+        ),
+        {"live": checked(live)},
+    )
+    return [checked(row[0]) for row in found]
+
+
+def fold(connection: Connection, live: str) -> bool:
+    """Move the rows of the oldest part into ``live`` itself. False: there is none, or another session folds.
+
+    Whoever reads is served all through, by the part before the commit and by the storage after it. Whoever changes the
+    part's rows waits.
+    """
+    locked = connection.execute(text(f"SELECT pg_try_advisory_xact_lock({_FOLD_LOCK})")).scalar_one()
+    parts = parts_of(connection, live) if locked else []
+    if not parts:
+        return False
+    names = ", ".join(FIT_COLUMNS)
+    connection.execute(text(f"LOCK TABLE {parts[0]} IN SHARE ROW EXCLUSIVE MODE"))
+    connection.execute(text(f"INSERT INTO {checked(live)} ({names}) SELECT {names} FROM {parts[0]}"))
+    connection.execute(text(f"DROP TABLE {parts[0]}"))
+    return True

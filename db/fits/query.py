@@ -1,0 +1,161 @@
+"""What is asked of the stored fits: which pass, in which order, from which cursor on, of which owners."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from operator import itemgetter
+from typing import Any
+
+from db.fits.cells import ENGINES
+from db.fits.layout import ENGINE_MASK, ENGINE_SHIFT, SLOT_COUNT, engine_of_row
+from estimator.types import Engine, Status
+
+#: Values of the orders, then model, gpu, quant and workload slot of the row that a page ended with.
+FitCursor = tuple[int, ...]
+#: Most models or GPUs whose rows are read and sorted rather than met in the order of an index.
+NARROW_IDS = 24
+#: Outcomes in which nothing runs: speed, latency and score are stored as zero.
+NOT_RUNNING = frozenset((Status.DOES_NOT_FIT, Status.UNSUPPORTED))
+ALL_SLOTS: tuple[int, ...] = tuple(range(SLOT_COUNT))
+
+
+class FitField(StrEnum):
+    """What fits can be ordered by."""
+
+    DECODE = "decode"
+    SCORE = "score"
+    TTFT = "ttft"
+    SAFE_CONTEXT = "safe"
+    #: The next three have no column: ``db.fits.by_unpacking`` orders by them.
+    PREFILL = "prefill"
+    MEMORY = "memory"
+    PRICE = "price"
+    KEY = "key"
+
+
+#: Fields whose zero says that there is no figure.
+ABSENT_AT_ZERO = frozenset((FitField.DECODE, FitField.TTFT))
+
+
+@dataclass(frozen=True, slots=True)
+class FitOrder:
+    """One order; ``KEY`` is (model, gpu, quant) and ends every order, ascending."""
+
+    field: FitField
+    descending: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class FitQuery:
+    """All that is given must hold. None is any; an empty tuple matches nothing. Bounds are inclusive."""
+
+    model_ids: tuple[int, ...] | None = None
+    gpu_ids: tuple[int, ...] | None = None
+    quant_ids: tuple[int, ...] | None = None
+    workload_ids: tuple[int, ...] = ALL_SLOTS
+    engines: tuple[Engine, ...] | None = None
+    statuses: tuple[Status, ...] | None = None
+    recommended: bool | None = None
+    decode_min: float | None = None
+    decode_max: float | None = None
+    ttft_min_ms: float | None = None
+    ttft_max_ms: float | None = None
+    score_min: float | None = None
+    score_max: float | None = None
+    safe_context_min: int | None = None
+    safe_context_max: int | None = None
+
+    @property
+    def is_everything(self) -> bool:
+        """Whether nothing but the workload is asked for, so that counters answer a count."""
+        return self == FitQuery(workload_ids=self.workload_ids)
+
+
+class FitOwner(StrEnum):
+    """What a list of fits can belong to. Ids of engines are places in ``Engine``, those of workloads are slots."""
+
+    MODEL = "model_id"
+    GPU = "gpu_id"
+    QUANT = "quant_id"
+    ENGINE = "engine"
+    WORKLOAD = "workload"
+
+    @property
+    def column(self) -> str:
+        """What a condition on a row compares with the id; none for a workload, which has columns of its own."""
+        return engine_of_row() if self is FitOwner.ENGINE else self.value
+
+    def only(self, query: FitQuery, owner: int) -> FitQuery:
+        """``query`` of this owner alone, whatever it said of owners of this kind."""
+        return self.among(query, (owner,))
+
+    def among(self, query: FitQuery, owners: tuple[int, ...]) -> FitQuery:
+        """``query`` of these owners alone, whatever it said of owners of this kind."""
+        if self is FitOwner.MODEL:
+            return replace(query, model_ids=owners)
+        if self is FitOwner.GPU:
+            return replace(query, gpu_ids=owners)
+        if self is FitOwner.QUANT:
+            return replace(query, quant_ids=owners)
+        if self is FitOwner.ENGINE:
+            return replace(query, engines=tuple(ENGINES[owner] for owner in owners))
+        return replace(query, workload_ids=owners)
+
+    def allowed(self, query: FitQuery, owner: int) -> bool:
+        """Whether ``query`` lets anything of this owner pass."""
+        if self is FitOwner.WORKLOAD:
+            return owner in query.workload_ids
+        if self is FitOwner.ENGINE:
+            return query.engines is None or ENGINES[owner] in query.engines
+        ids = {FitOwner.MODEL: query.model_ids, FitOwner.GPU: query.gpu_ids, FitOwner.QUANT: query.quant_ids}[self]
+        return ids is None or owner in ids
+
+    def reader(self) -> Callable[[Sequence[Any]], int]:
+        """Function that reads the owner's id of a row in the column order of ``CELL_COLUMNS``."""
+        if self is FitOwner.ENGINE:
+            return lambda row: int(row[4]) >> ENGINE_SHIFT & ENGINE_MASK
+        return itemgetter(_OWNER_PLACES[self])
+
+
+#: Places of the owners' ids among ``CELL_COLUMNS``.
+_OWNER_PLACES = {FitOwner.WORKLOAD: 0, FitOwner.MODEL: 1, FitOwner.GPU: 2, FitOwner.QUANT: 3}
+
+
+def normal(order: Sequence[FitOrder]) -> tuple[FitOrder, ...]:
+    """``order`` without what cannot matter: repeated fields, and all that comes after the unique key.
+
+    A score that ends the order is followed by the decode speed, which splits the many equal scores.
+    """
+    found: dict[FitField, FitOrder] = {}
+    for each in order:
+        found.setdefault(each.field, each)
+        if each.field is FitField.KEY:
+            break
+    if list(found) == [FitField.SCORE]:
+        found[FitField.DECODE] = FitOrder(FitField.DECODE, found[FitField.SCORE].descending)
+    return tuple(found.values())
+
+
+def slots_of(query: FitQuery) -> tuple[int, ...]:
+    """Slots of the workloads asked for, each once. Raises ValueError for what is none."""
+    unknown = [slot for slot in query.workload_ids if slot not in ALL_SLOTS]
+    if unknown:
+        raise ValueError(f"workload ids {unknown} are not slots; the slots are 0 to {SLOT_COUNT - 1}")
+    return tuple(sorted(set(query.workload_ids)))
+
+
+def is_narrow(query: FitQuery) -> bool:
+    """Whether the models or GPUs asked for are so few that their rows are read and sorted; else an ordered index leads."""
+    return is_few(query.model_ids) or is_few(query.gpu_ids)
+
+
+def rests(query: FitQuery) -> bool:
+    """Whether only outcomes are asked for in which nothing runs."""
+    return query.statuses is not None and NOT_RUNNING.issuperset(query.statuses)
+
+
+def is_few(ids: Sequence[int] | None) -> bool:
+    """Whether these models, or GPUs, are few enough for their rows to be read and sorted; None is all of them."""
+    return ids is not None and len(ids) <= NARROW_IDS

@@ -1,0 +1,396 @@
+"""Runs and their blocks: the truth about a recompute. The broker only carries wake-ups.
+
+A block is ``pending``, ``leased`` to one worker until a time, ``done`` in the transaction that stored its rows, or
+``failed`` after its last try. Every transition is one guarded UPDATE, so that a message delivered twice does nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Connection, and_, case, func, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db.fits.generations import as_utc
+from db.tables import Run, RunBlock, table_of
+
+_RUN, _BLOCK = table_of(Run), table_of(RunBlock)
+MAX_ERROR_CHARS = 2000
+
+
+class RunState(StrEnum):
+    """Life of a run; the last four are final."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    PUBLISHING = "publishing"
+    PUBLISHED = "published"
+    PARTIAL = "partial"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+FINAL_STATES = frozenset({RunState.PUBLISHED, RunState.PARTIAL, RunState.FAILED, RunState.CANCELLED})
+_OPEN = ("pending", "leased")
+_WORKING = (RunState.PENDING.value, RunState.RUNNING.value)
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """A run with its progress. Cells count every pairing looked at, with those that no engine can run."""
+
+    id: int
+    revision: str
+    generation: int | None
+    cause: str
+    state: RunState
+    blocks_total: int
+    blocks_done: int
+    blocks_failed: int
+    cells_total: int
+    cells_done: int
+    error: str | None
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing more happens to it."""
+        return self.state in FINAL_STATES
+
+    @property
+    def seconds(self) -> float | None:
+        """Duration so far or in all; None before the first block."""
+        if self.started_at is None:
+            return None
+        return ((self.finished_at or datetime.now(UTC)) - self.started_at).total_seconds()
+
+    @property
+    def cells_per_s(self) -> float | None:
+        """Mean pace; None before the first block is done."""
+        seconds = self.seconds
+        return self.cells_done / seconds if seconds and self.cells_done else None
+
+    @property
+    def eta_s(self) -> float | None:
+        """Seconds to the last block at the mean pace; None while there is none."""
+        pace = self.cells_per_s
+        return None if pace is None or self.is_final else (self.cells_total - self.cells_done) / pace
+
+
+@dataclass(frozen=True, slots=True)
+class BlockRow:
+    """A block as a worker sees it; ``gpu_ids`` None is every GPU."""
+
+    id: int
+    run_id: int
+    model_ids: tuple[int, ...]
+    gpu_ids: tuple[int, ...] | None
+    state: str
+    attempts: int
+    error: str | None
+
+
+def now() -> datetime:
+    """The time, with its zone."""
+    return datetime.now(UTC)
+
+
+def _runs() -> Any:
+    """Runs with progress counted from their blocks while they work, and as recorded after.
+
+    The error of a run at work is that of a block which is tried again: what the run waits for.
+    """
+    counts = (
+        select(
+            _BLOCK.c.run_id,
+            func.sum(case((_BLOCK.c.state == "done", 1), else_=0)).label("done"),
+            func.sum(case((_BLOCK.c.state == "failed", 1), else_=0)).label("failed"),
+            func.sum(case((_BLOCK.c.state == "done", _BLOCK.c.cells), else_=0)).label("cells"),
+            func.max(case((_BLOCK.c.state.in_(_OPEN), _BLOCK.c.error))).label("error"),
+        )
+        .where(_BLOCK.c.run_id.in_(select(_RUN.c.id).where(_RUN.c.active == 1)))
+        .group_by(_BLOCK.c.run_id)
+        .subquery()
+    )
+    return select(
+        _RUN.c.id,
+        _RUN.c.revision,
+        _RUN.c.generation,
+        _RUN.c.cause,
+        _RUN.c.state,
+        _RUN.c.blocks_total,
+        func.coalesce(counts.c.done, _RUN.c.blocks_done),
+        func.coalesce(counts.c.failed, _RUN.c.blocks_failed),
+        _RUN.c.cells_total,
+        func.coalesce(counts.c.cells, _RUN.c.cells_done),
+        func.coalesce(_RUN.c.error, counts.c.error),
+        _RUN.c.created_at,
+        _RUN.c.started_at,
+        _RUN.c.finished_at,
+    ).select_from(_RUN.outerjoin(counts, counts.c.run_id == _RUN.c.id))
+
+
+def _run(row: Any) -> RunRow:
+    state = RunState(row[4])
+    published = state in (RunState.PUBLISHED, RunState.PARTIAL)
+    return RunRow(
+        row[0], row[1], row[2] if published else None, row[3], state, row[5], int(row[6]), int(row[7]), row[8], int(row[9]),
+        row[10], as_utc(row[11]), None if row[12] is None else as_utc(row[12]), None if row[13] is None else as_utc(row[13]),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class RunQuery:
+    """Which runs; None allows all. ``causes`` are case folded; times have a zone, and their bounds are inclusive."""
+
+    states: frozenset[RunState] | None = None
+    causes: frozenset[str] | None = None
+    created_from: datetime | None = None
+    created_to: datetime | None = None
+
+    def conditions(self) -> list[Any]:
+        """Conditions on the rows of runs."""
+        found: list[Any] = []
+        if self.states is not None:
+            found.append(_RUN.c.state.in_([state.value for state in self.states]))
+        if self.causes is not None:
+            found.append(func.lower(_RUN.c.cause).in_(self.causes))
+        if self.created_from is not None:
+            found.append(_RUN.c.created_at >= self.created_from.astimezone(UTC))
+        if self.created_to is not None:
+            found.append(_RUN.c.created_at <= self.created_to.astimezone(UTC))
+        return found
+
+
+_ALL = RunQuery()
+
+
+def _page(after: int | None, limit: int, query: RunQuery = _ALL, ascending: bool = False) -> Any:
+    found = _runs().where(*query.conditions()).order_by(_RUN.c.id if ascending else _RUN.c.id.desc()).limit(limit)
+    if after is None:
+        return found
+    return found.where(_RUN.c.id > after if ascending else _RUN.c.id < after)
+
+
+async def get_run(connection: AsyncConnection, run_id: int) -> RunRow | None:
+    """A run; None when there is none of that id."""
+    row = (await connection.execute(_runs().where(_RUN.c.id == run_id))).first()
+    return None if row is None else _run(row)
+
+
+def get_run_sync(connection: Connection, run_id: int) -> RunRow | None:
+    """``get_run`` for workers and the command line."""
+    row = connection.execute(_runs().where(_RUN.c.id == run_id)).first()
+    return None if row is None else _run(row)
+
+
+async def page_runs(
+    connection: AsyncConnection,
+    *,
+    after: int | None = None,
+    limit: int = 20,
+    query: RunQuery = _ALL,
+    ascending: bool = False,
+) -> list[RunRow]:
+    """Runs that come after id ``after``: newest first, or oldest first when ``ascending``."""
+    return [_run(row) for row in await connection.execute(_page(after, limit, query, ascending))]
+
+
+def page_runs_sync(connection: Connection, *, after: int | None = None, limit: int = 20) -> list[RunRow]:
+    """``page_runs`` for the command line."""
+    return [_run(row) for row in connection.execute(_page(after, limit))]
+
+
+async def count_runs(connection: AsyncConnection, query: RunQuery = _ALL) -> int:
+    """How many runs there were."""
+    wanted = select(func.count()).select_from(_RUN).where(*query.conditions())
+    return int((await connection.execute(wanted)).scalar_one())
+
+
+def active_run(connection: Connection) -> RunRow | None:
+    """The run that is at work; there is at most one."""
+    row = connection.execute(_runs().where(_RUN.c.active == 1)).first()
+    return None if row is None else _run(row)
+
+
+def _block(row: Any) -> BlockRow:
+    gpus = None if row[3] is None else tuple(row[3])
+    return BlockRow(row[0], row[1], tuple(row[2]), gpus, row[4], row[5], row[6])
+
+
+def blocks_of(connection: Connection, run_id: int, *states: str) -> list[BlockRow]:
+    """Blocks of a run in the given states, or all, in order."""
+    query = select(
+        _BLOCK.c.id,
+        _BLOCK.c.run_id,
+        _BLOCK.c.model_ids,
+        _BLOCK.c.gpu_ids,
+        _BLOCK.c.state,
+        _BLOCK.c.attempts,
+        _BLOCK.c.error,
+    ).where(_BLOCK.c.run_id == run_id)
+    if states:
+        query = query.where(_BLOCK.c.state.in_(states))
+    return [_block(row) for row in connection.execute(query.order_by(_BLOCK.c.ordinal))]
+
+
+def failed_blocks_sync(connection: Connection, run_id: int) -> list[BlockRow]:
+    """Blocks that were set aside, with their errors."""
+    return blocks_of(connection, run_id, "failed")
+
+
+def claim_block(connection: Connection, block_id: int, token: str, lease_s: float, attempts: int) -> BlockRow | None:
+    """Lease a block; None when it is not free, or its run is not at work. One that wore out its tries is failed."""
+    moment = time.time()
+    free = or_(_BLOCK.c.state == "pending", and_(_BLOCK.c.state == "leased", _BLOCK.c.lease_until < moment))
+    working = _BLOCK.c.run_id.in_(select(_RUN.c.id).where(_RUN.c.active == 1, _RUN.c.state.in_(_WORKING)))
+    mine = and_(_BLOCK.c.id == block_id, free, working)
+    connection.execute(
+        update(_BLOCK)
+        .where(mine, _BLOCK.c.attempts >= attempts)
+        .values(
+            state="failed",
+            lease_token=None,
+            error=func.coalesce(_BLOCK.c.error, "its worker died, or went silent, at every try"),
+        )
+    )
+    claimed = connection.execute(
+        update(_BLOCK)
+        .where(mine)
+        .values(state="leased", lease_token=token, lease_until=moment + lease_s, attempts=_BLOCK.c.attempts + 1)
+    )
+    if claimed.rowcount != 1:
+        return None
+    row = connection.execute(
+        select(
+            _BLOCK.c.id, _BLOCK.c.run_id, _BLOCK.c.model_ids, _BLOCK.c.gpu_ids, _BLOCK.c.state, _BLOCK.c.attempts,
+            _BLOCK.c.error,
+        ).where(_BLOCK.c.id == block_id)
+    ).one()  # fmt: skip
+    block = _block(row)
+    connection.execute(
+        update(_RUN)
+        .where(_RUN.c.id == block.run_id, _RUN.c.state == RunState.PENDING.value)
+        .values(state=RunState.RUNNING.value, started_at=now())
+    )
+    return block
+
+
+def finish_block(connection: Connection, block: BlockRow, token: str, rows: int, unsupported_cells: int) -> bool:
+    """Mark a leased block done, in the transaction that stores its rows. False: the lease is lost, store nothing."""
+    working = select(_RUN.c.id).where(_RUN.c.id == block.run_id, _RUN.c.active == 1, _RUN.c.state.in_(_WORKING))
+    if connection.execute(working.with_for_update(read=True)).first() is None:
+        return False
+    done = connection.execute(
+        update(_BLOCK)
+        .where(_BLOCK.c.id == block.id, _BLOCK.c.state == "leased", _BLOCK.c.lease_token == token)
+        .values(state="done", lease_token=None, error=None, rows_written=rows, unsupported_cells=unsupported_cells)
+    )
+    return done.rowcount == 1
+
+
+def fail_block(connection: Connection, block: BlockRow, token: str, error: str, attempts: int) -> bool:
+    """Give a block back after an error, or set it aside at its last try. True when it was set aside."""
+    state = "failed" if block.attempts >= attempts else "pending"
+    changed = connection.execute(
+        update(_BLOCK)
+        .where(_BLOCK.c.id == block.id, _BLOCK.c.state == "leased", _BLOCK.c.lease_token == token)
+        .values(state=state, lease_token=None, error=error[:MAX_ERROR_CHARS])
+    )
+    return state == "failed" and changed.rowcount == 1
+
+
+def give_back_block(connection: Connection, block: BlockRow, token: str, error: str) -> bool:
+    """Free a block after an outage of the database, which counts as no try of the block. False: the lease is lost."""
+    freed = connection.execute(
+        update(_BLOCK)
+        .where(_BLOCK.c.id == block.id, _BLOCK.c.state == "leased", _BLOCK.c.lease_token == token)
+        .values(state="pending", lease_token=None, attempts=_BLOCK.c.attempts - 1, error=error[:MAX_ERROR_CHARS])
+    )
+    return freed.rowcount == 1
+
+
+def open_blocks(connection: Connection, run_id: int) -> int:
+    """Blocks that are neither done nor failed."""
+    query = select(func.count()).select_from(_BLOCK).where(_BLOCK.c.run_id == run_id, _BLOCK.c.state.in_(_OPEN))
+    return int(connection.execute(query).scalar_one())
+
+
+def free_blocks(connection: Connection, run_id: int) -> list[int]:
+    """Ids of blocks that a worker may claim now: pending, or leased by one that went silent."""
+    free = or_(_BLOCK.c.state == "pending", and_(_BLOCK.c.state == "leased", _BLOCK.c.lease_until < time.time()))
+    query = select(_BLOCK.c.id).where(_BLOCK.c.run_id == run_id, free).order_by(_BLOCK.c.ordinal)
+    return [row[0] for row in connection.execute(query)]
+
+
+def claim_publication(connection: Connection, run_id: int, token: str, lease_s: float) -> bool:
+    """Become the publisher of a run whose blocks are all done or failed. False: not ready, or another publishes."""
+    if open_blocks(connection, run_id):
+        return False
+    moment = time.time()
+    ready = or_(
+        _RUN.c.state.in_(_WORKING), and_(_RUN.c.state == RunState.PUBLISHING.value, _RUN.c.publish_lease_until < moment)
+    )
+    claimed = connection.execute(
+        update(_RUN)
+        .where(_RUN.c.id == run_id, _RUN.c.active == 1, ready)
+        .values(
+            state=RunState.PUBLISHING.value,
+            publish_token=token,
+            publish_lease_until=moment + lease_s,
+            started_at=func.coalesce(_RUN.c.started_at, now()),
+        )
+    )
+    return claimed.rowcount == 1
+
+
+def hold_publication(connection: Connection, run_id: int, token: str, lease_s: float) -> bool:
+    """Extend the publisher's lease; False when it was lost."""
+    held = connection.execute(
+        update(_RUN)
+        .where(_RUN.c.id == run_id, _RUN.c.state == RunState.PUBLISHING.value, _RUN.c.publish_token == token)
+        .values(publish_lease_until=time.time() + lease_s)
+    )
+    return held.rowcount == 1
+
+
+def give_back_publication(connection: Connection, run_id: int, token: str, error: str) -> None:
+    """End the publisher's lease at once after an error, so that another try need not wait for it to run out."""
+    connection.execute(
+        update(_RUN)
+        .where(_RUN.c.id == run_id, _RUN.c.state == RunState.PUBLISHING.value, _RUN.c.publish_token == token)
+        .values(publish_lease_until=0.0, error=error[:MAX_ERROR_CHARS])
+    )
+
+
+def end_run(connection: Connection, run_id: int, state: RunState, error: str | None = None) -> bool:
+    """Record the end of an active run with its counts; False when it had ended already."""
+    counts = connection.execute(
+        select(
+            func.coalesce(func.sum(case((_BLOCK.c.state == "done", 1), else_=0)), 0),
+            func.coalesce(func.sum(case((_BLOCK.c.state == "failed", 1), else_=0)), 0),
+            func.coalesce(func.sum(case((_BLOCK.c.state == "done", _BLOCK.c.cells), else_=0)), 0),
+        ).where(_BLOCK.c.run_id == run_id)
+    ).one()
+    ended = connection.execute(
+        update(_RUN)
+        .where(_RUN.c.id == run_id, _RUN.c.active == 1)
+        .values(
+            active=None,
+            state=state.value,
+            error=error,
+            finished_at=now(),
+            blocks_done=int(counts[0]),
+            blocks_failed=int(counts[1]),
+            cells_done=int(counts[2]),
+            publish_token=None,
+            publish_lease_until=None,
+        )
+    )
+    return ended.rowcount == 1

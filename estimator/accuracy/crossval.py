@@ -1,0 +1,175 @@
+"""Cross-validation by whole groups, and the ranges that follow from its residuals. Deterministic: folds by hash."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from estimator.accuracy.fitting import Fitter, Observation
+
+Floats = NDArray[np.float64]
+
+#: Ways to leave data out; a range for a case that is as well known as the training data of that way.
+SCHEMES: Mapping[str, Callable[[Observation], str]] = {
+    "pair": lambda each: f"{each.gpu}|{each.model}",
+    "gpu": lambda each: each.gpu,
+    "model": lambda each: each.model,
+    "family": lambda each: str(each.factors["family"]),
+}
+#: (positions, fitted effects) -> the rows there with the terms that the estimator computes.
+Shipped = Callable[[Sequence[int], Mapping[str, float]], Sequence[Observation]]
+#: Fits of each scheme: where groups are more, several are left out together. A GPU is left out by itself, so that its
+#: relatives are known as they are when somebody asks about a new one.
+FOLDS: Mapping[str, int] = {"pair": 16, "gpu": 256, "model": 32, "family": 32}
+#: Share of measured values that a range holds, and the tails (either side) that are tried for it, widest range last.
+COVERAGE = 0.8
+TAILS: tuple[float, ...] = tuple(round(0.1 - 0.005 * step, 3) for step in range(17))
+#: Ways in which GPUs or models are halved to see what a range holds of others.
+SPLITS = 16
+#: The mean residual of a measured configuration is pulled to 0 as if this many further rows said 0.
+MEASURED_SHRINK_ROWS = 0.5
+#: Fewer residuals than this make no range of their own; the next wider stratum's is taken.
+MINIMUM_RESIDUALS = 40
+
+
+def fold_of(key: str, folds: int) -> int:
+    """Fold of a group, by hash of its name."""
+    return int(hashlib.sha256(key.encode()).hexdigest()[:8], 16) % folds
+
+
+def cross_validate(
+    observations: Sequence[Observation],
+    term_factors: Mapping[str, tuple[str, ...]],
+    start: Mapping[str, float],
+    scheme: str,
+    shipped: Shipped | None = None,
+) -> Floats:
+    """Log residual (measured minus predicted seconds) of every observation, predicted without its group's fold.
+
+    ``shipped`` turns the rows at some positions into what the estimator makes of them under given effects, so that
+    errors are those of the answers that are given; None scores the fit itself.
+    """
+    key, most = SCHEMES[scheme], FOLDS[scheme]
+    fitter = Fitter(observations, term_factors, start)
+    everything = fitter.solve()
+    keys = [key(each) for each in observations]
+    groups = sorted(set(keys), key=lambda name: hashlib.sha256(name.encode()).hexdigest())
+    fold = {name: index % most for index, name in enumerate(groups)}
+    folds = np.array([fold[name] for name in keys])
+    residual = np.zeros(len(observations))
+    target = np.array([each.log_seconds for each in observations])
+    for one in range(min(len(groups), most)):
+        held = np.flatnonzero(folds == one)
+        theta = fitter.solve(folds != one, everything)
+        base = fitter.design.base
+        if shipped is not None:
+            base = base.copy()
+            base[held] = [each.terms for each in shipped(held.tolist(), fitter.effects(theta))]
+        residual[held] = (target - fitter.design.log_seconds(theta, base))[held]
+    return residual
+
+
+def group_errors(observations: Sequence[Observation], residual: Floats) -> Floats:
+    """Median absolute relative error of tok/s per (GPU, model) group."""
+    groups: dict[tuple[str, str], list[float]] = defaultdict(list)
+    for each, value in zip(observations, residual, strict=True):
+        groups[each.gpu, each.model].append(abs(float(np.expm1(value))))
+    return np.array([float(np.median(values)) for values in groups.values()])
+
+
+def error_summary(observations: Sequence[Observation], residual: Floats) -> dict[str, Any]:
+    """Groups, rows, median and 90th percentile of the group errors."""
+    errors = group_errors(observations, residual)
+    if not len(errors):
+        return {"groups": 0, "rows": 0, "median": None, "p90": None}
+    return {
+        "groups": len(errors),
+        "rows": len(observations),
+        "median": round(float(np.median(errors)), 4),
+        "p90": round(float(np.quantile(errors, 0.9)), 4),
+    }
+
+
+def range_of(residual: Floats, spread: Floats, tail: float) -> tuple[float, float] | None:
+    """Log range of tok/s in units of ``spread`` that leaves ``tail`` of the residuals out on either side.
+
+    None when they are too few. Never the wrong side of 0: the estimate itself lies in its range.
+    """
+    if len(residual) < MINIMUM_RESIDUALS:
+        return None
+    scaled = np.sort(residual / spread)
+    slow, fast = (scaled[min(int(share * len(scaled)), len(scaled) - 1)] for share in (1.0 - tail, tail))
+    return round(min(-float(slow), 0.0), 4), round(max(-float(fast), 0.0), 4)
+
+
+def inside(residual: Floats, spread: Floats, found: tuple[float, float]) -> NDArray[np.bool_]:
+    """Which residuals a range of :func:`range_of` holds."""
+    speed = -residual / spread
+    return np.asarray((speed >= found[0]) & (speed <= found[1]))
+
+
+def held_coverage(
+    names: Sequence[str], residual: Floats, spread: Floats, tail: float, of: NDArray[np.bool_] | None = None
+) -> float | None:
+    """Share of rows inside a range that was set without their half of ``names``, over ``SPLITS`` ways to halve them.
+
+    ``names`` are the GPU or model of each row, whichever the range is asked to hold others of; ``of`` tells which
+    rows are counted, all by default; a row counts once per way.
+    """
+    held = np.zeros(len(residual))
+    for split in range(SPLITS):
+        first = np.array([fold_of(f"{name}|range {split}", 2) == 0 for name in names])
+        for counted in (first, ~first):
+            found = range_of(residual[~counted], spread[~counted], tail)
+            if found is None or not counted.any():
+                return None
+            held[counted] += inside(residual[counted], spread[counted], found)
+    return float(held[slice(None) if of is None else of].mean() / SPLITS)
+
+
+def fair_tail(names: Sequence[str], residual: Floats, spread: Floats) -> float:
+    """The tail whose range holds ``COVERAGE`` of the rows of ``names`` (GPUs or models) that did not set it.
+
+    A range that leaves a tenth out on either side of its own data leaves more out of others': GPUs differ by more than
+    rows of one. Without enough of them to tell, a tenth.
+    """
+    for tail in TAILS:
+        held = held_coverage(names, residual, spread, tail)
+        if held is None:
+            return TAILS[0]
+        if held >= COVERAGE:
+            return tail
+    return TAILS[-1]
+
+
+def measured_shift(residuals: Sequence[float]) -> float:
+    """Shrunk median residual of one measured configuration, log seconds."""
+    count = len(residuals)
+    return round(float(np.median(residuals)) * count / (count + MEASURED_SHRINK_ROWS), 5)
+
+
+def leave_one_out(
+    observations: Sequence[Observation], quants: Sequence[str], residual: Floats
+) -> tuple[list[int], Floats]:
+    """Residual of each row after its configuration's other rows corrected it; rows alone in theirs are left out.
+
+    A configuration is a GPU, model, quant, engine and backend.
+    """
+    groups: dict[tuple[str, ...], list[int]] = defaultdict(list)
+    for index, (each, quant) in enumerate(zip(observations, quants, strict=True)):
+        groups[each.gpu, each.model, quant, each.stack].append(index)
+    kept: list[int] = []
+    values: list[float] = []
+    for members in groups.values():
+        if len(members) < 2:
+            continue
+        for index in members:
+            others = [float(residual[other]) for other in members if other != index]
+            kept.append(index)
+            values.append(float(residual[index]) - measured_shift(others))
+    return kept, np.array(values)

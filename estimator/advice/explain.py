@@ -1,0 +1,351 @@
+"""What a fit means, in words: headline, summary, capacity, limits and questions, all from the fit's own numbers.
+
+Pure functions: the same numbers give the same text, so text never disagrees with the tables beside it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from estimator import verdict
+from estimator.advice.breakdown import Terms
+from estimator.advice.fit_facts import GIB, FitFacts, duration, gib, pace, request_of, tokens
+from estimator.types import Evidence, OperatingMode, Status, Strategy, Workload
+
+#: A share of time or memory from which a term is worth naming.
+_NOTABLE_SHARE = 0.15
+#: Free share of the usable memory from which there is room to spare.
+_ROOM_TO_SPARE = 0.1
+_EVIDENCE = {
+    Evidence.MEASURED: "measured on this very setup",
+    Evidence.CALIBRATED: "calibrated on the same hardware family",
+    Evidence.EXTRAPOLATED: "extrapolated from other hardware",
+}
+
+
+class LimitCode(StrEnum):
+    """What binds a setup."""
+
+    ENGINE_SUPPORT = "ENGINE_SUPPORT"
+    MEMORY_CAPACITY = "MEMORY_CAPACITY"
+    MEMORY_BANDWIDTH = "MEMORY_BANDWIDTH"
+    COMPUTE = "COMPUTE"
+    HOST_LINK = "HOST_LINK"
+    KV_CACHE = "KV_CACHE"
+    CONTEXT = "CONTEXT"
+    FIXED_COST = "FIXED_COST"
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """One thing that binds: ``share`` is 0..1 of the memory or the time that ``message`` names."""
+
+    code: LimitCode
+    share: float
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question that people ask about a pairing, with its answer in plain text."""
+
+    question: str
+    answer: str
+
+
+def headline(facts: FitFacts) -> str:
+    """The verdict in a few words, by status, placement and free memory."""
+    strategy, memory = facts.estimate.placement.strategy, facts.estimate.memory
+    roomy = memory.usable_bytes - memory.total_bytes >= _ROOM_TO_SPARE * memory.usable_bytes
+    texts = {
+        Status.FITS: "Yes: it fits with room to spare" if roomy else "Yes: it fits",
+        Status.FITS_TIGHTLY: "Yes, tightly: it fits with little memory left",
+        Status.FITS_WITH_OFFLOAD: "Yes, with some of its experts in system memory"
+        if strategy is Strategy.EXPERT_OFFLOAD
+        else "Yes, with some of its layers in system memory",
+        Status.DOES_NOT_FIT: "No: it does not fit",
+        Status.UNSUPPORTED: "No: no engine runs it here",
+    }
+    return texts[facts.estimate.status]
+
+
+def summary(facts: FitFacts, terms: Terms | None = None) -> str:
+    """One or two sentences with the numbers: memory, placement, speed, first token."""
+    one, memory = facts.estimate, facts.estimate.memory
+    name = f"{facts.model_name} in {facts.quant.name}"
+    if one.status is Status.UNSUPPORTED:
+        return f"No engine runs {name} on {facts.device_name}."
+    if one.status is Status.DOES_NOT_FIT:
+        needed = terms.full_bytes if terms else memory.total_bytes
+        return (
+            f"{name} needs {gib(needed)} for {one.context_tokens:,} tokens of context; {facts.device_name} has "
+            f"{gib(memory.usable_bytes)} usable{_host_clause(facts)}."
+        )
+    speeds = ""
+    if one.decode is not None:
+        wait = "" if one.ttft_ms is None else f" and the first token after {duration(one.ttft_ms)}"
+        speeds = f" Expect {pace(one.decode.value)}{wait}."
+    if one.status is Status.FITS_WITH_OFFLOAD:
+        return (
+            f"{name} takes {gib(memory.total_bytes)} of the {gib(memory.usable_bytes)} usable on {facts.device_name} "
+            f"and {gib(memory.host_bytes)} of system memory, where {_percent(one.placement.offload_fraction)} of its "
+            "weights are."
+            f"{speeds}"
+        )
+    return (
+        f"{name} takes {gib(memory.total_bytes)} of the {gib(memory.usable_bytes)} usable on {facts.device_name} for "
+        f"{one.context_tokens:,} tokens of context.{speeds}"
+    )
+
+
+def _host_clause(facts: FitFacts) -> str:
+    host = facts.request.host
+    if host is None or facts.accelerator.unified_memory:
+        return ""
+    return f", and {gib(host.memory_bytes)} of system memory does not hold the rest"
+
+
+def capacity_message(facts: FitFacts, terms: Terms) -> str:
+    """How far from the memory limit: ``3.2 GiB over``, or how much stays free."""
+    if terms.over_bytes > 0:
+        repair = "kept in system memory" if facts.runs else "needs a smaller quantization or more memory"
+        return f"{gib(terms.over_bytes)} over what {facts.device_name} can hold: {repair}"
+    free = max(facts.estimate.memory.usable_bytes - facts.estimate.memory.total_bytes, 0)
+    return f"{gib(free)} free of {gib(facts.estimate.memory.usable_bytes)} usable"
+
+
+def limits(facts: FitFacts, terms: Terms | None) -> tuple[Limit, ...]:
+    """What binds this setup, the largest share first within what stops it, what slows it and what else.
+
+    ``terms`` may be None only for an unsupported fit.
+    """
+    if facts.estimate.status is Status.UNSUPPORTED or terms is None:
+        return (Limit(LimitCode.ENGINE_SUPPORT, 1.0, f"no engine runs {facts.quant.name} on {facts.device_name}"),)
+    found = [*_memory_limits(facts, terms)]
+    if facts.runs:
+        found += _time_limits(facts, terms)
+    context = facts.model.context_tokens
+    if context is not None and context < facts.estimate.context_tokens:
+        share = min(context / facts.estimate.context_tokens, 1.0)
+        found.append(
+            Limit(
+                LimitCode.CONTEXT,
+                share,
+                f"the model was trained for {context:,} tokens, less than the {facts.estimate.context_tokens:,} "
+                f"of {facts.workload_name}",
+            )
+        )
+    stopping = {LimitCode.MEMORY_CAPACITY} if terms.over_bytes else set()
+    return tuple(sorted(_one_a_code(found), key=lambda limit: (limit.code not in stopping, -limit.share)))
+
+
+def _one_a_code(found: list[Limit]) -> list[Limit]:
+    """Limits of the same code as one: the larger share, both messages."""
+    merged: dict[LimitCode, Limit] = {}
+    for limit in found:
+        before = merged.get(limit.code)
+        if before is None:
+            merged[limit.code] = limit
+        else:
+            message = f"{before.message}; {limit.message}"
+            merged[limit.code] = Limit(limit.code, max(limit.share, before.share), message)
+    return list(merged.values())
+
+
+def _memory_limits(facts: FitFacts, terms: Terms) -> list[Limit]:
+    found = []
+    filled = terms.full_bytes / max(terms.usable_bytes, 1)
+    if terms.over_bytes:
+        share = terms.over_bytes / terms.full_bytes
+        found.append(
+            Limit(
+                LimitCode.MEMORY_CAPACITY,
+                share,
+                f"{_percent(share)} of the {gib(terms.full_bytes)} does not fit in {gib(terms.usable_bytes)}",
+            )
+        )
+    elif facts.estimate.status is Status.FITS_TIGHTLY:
+        found.append(
+            Limit(LimitCode.MEMORY_CAPACITY, min(filled, 1.0), f"{_percent(min(filled, 1.0))} of the memory is taken")
+        )
+    cache = terms.full_kv_cache_bytes / max(terms.full_bytes, 1)
+    if cache >= _NOTABLE_SHARE:
+        found.append(
+            Limit(
+                LimitCode.KV_CACHE,
+                cache,
+                f"the KV cache of {facts.estimate.context_tokens:,} tokens is {_percent(cache)} of the memory "
+                f"({gib(terms.full_kv_cache_bytes)})",
+            )
+        )
+    return found
+
+
+def _time_limits(facts: FitFacts, terms: Terms) -> list[Limit]:
+    """Terms of the time per token, and what fills the wait for the first one."""
+    candidates = [
+        (LimitCode.HOST_LINK, terms.decode_host, "reading the part in system memory takes {} of the time per token"),
+        (LimitCode.MEMORY_BANDWIDTH, terms.decode_weights + terms.decode_kv_cache, ""),
+        (LimitCode.FIXED_COST, terms.decode_fixed, "starting each layer's work takes {} of the time per token"),
+        (LimitCode.COMPUTE, terms.decode_compute, "arithmetic takes {} of the time per token"),
+    ]
+    cache = _percent(terms.decode_kv_cache)
+    bandwidth = (
+        f"reading weights and cache from {facts.memory_name} takes {{}} of the time per token (the cache {cache})"
+    )
+    found = [
+        Limit(code, share, (text or bandwidth).format(_percent(share)))
+        for code, share, text in candidates
+        if share >= _NOTABLE_SHARE
+    ]
+    patience = facts.workload.patience_ttft_ms if facts.workload else None
+    waits = facts.estimate.ttft_ms is not None and patience is not None and facts.estimate.ttft_ms > patience
+    if waits and facts.estimate.ttft_ms is not None and patience is not None:
+        code, share, what = max(
+            (LimitCode.COMPUTE, terms.prefill_compute, "arithmetic"),
+            (LimitCode.HOST_LINK, terms.prefill_host, "moving weights from system memory"),
+            (LimitCode.MEMORY_BANDWIDTH, terms.prefill_weights, "reading weights"),
+            key=lambda each: each[1],
+        )
+        found.append(
+            Limit(
+                code,
+                share,
+                f"{what} takes {_percent(share)} of reading the prompt, which lasts {duration(facts.estimate.ttft_ms)} "
+                f"where {duration(patience)} is comfortable",
+            )
+        )
+    return found
+
+
+def score_parts(
+    facts: FitFacts, bits_per_weight: float, mode: OperatingMode = OperatingMode.BALANCED
+) -> tuple[verdict.ScorePart, ...]:
+    """The parts that made the score of a fit that runs, with the weights of ``mode``; empty when nothing runs."""
+    one, workload = facts.estimate, facts.workload
+    if not facts.runs or one.decode is None or workload is None:
+        return ()
+    memory = one.memory
+    values = (
+        verdict.decode_part(one.decode.value, workload.comfortable_decode_tok_s),
+        verdict.ttft_part(one.ttft_ms or 0.0, workload.patience_ttft_ms),
+        verdict.context_part(float(one.safe_context_tokens), float(workload.context_tokens)),
+        verdict.quality_part(bits_per_weight),
+        verdict.headroom_part(memory.total_bytes, memory.usable_bytes, one.placement.offload_fraction),
+    )
+    return tuple(
+        verdict.ScorePart(name, float(value), weight)
+        for name, value, weight in zip(verdict.PART_NAMES, values, verdict.MODE_WEIGHTS[mode], strict=True)
+    )
+
+
+def faq(
+    facts: FitFacts, terms: Terms | None, best: FitFacts | None, first_step: str | None = None
+) -> tuple[Question, ...]:
+    """Questions about a pairing. ``best`` is the recommended quant's fit; ``first_step`` the first advice's message."""
+    model, device, one = facts.model_name, facts.device_name, facts.estimate
+    questions = [Question(f"Can {device} run {model}?", f"{headline(facts)}. {summary(facts, terms)}")]
+    if terms is not None:
+        questions.append(
+            Question(
+                f"How much memory does {model} need?",
+                f"In {facts.quant.name} with {one.context_tokens:,} tokens of context: {gib(terms.full_bytes)}, of "
+                f"which weights {gib(terms.full_weights_bytes)}, KV cache {gib(terms.full_kv_cache_bytes)}, compute "
+                f"buffers {gib(terms.full_compute_bytes)} and runtime {gib(terms.full_overhead_bytes)}.",
+            )
+        )
+    questions.append(_best_question(facts, best))
+    if one.decode is not None:
+        wait = "" if one.ttft_ms is None else f"; the first token comes after about {duration(one.ttft_ms)}"
+        questions.append(
+            Question(
+                f"How fast is {model} on {device}?",
+                f"In {facts.quant.name} about {pace(one.decode.value)} (between {pace(one.decode.low)} and "
+                f"{pace(one.decode.high)}, {_EVIDENCE[one.decode.evidence]}){wait}.",
+            )
+        )
+    if facts.workload is not None:
+        questions.append(_workload_question(facts, facts.workload))
+    questions.append(_context_question(facts))
+    if first_step:
+        asked = f"What helps most when {model} feels slow on {device}?"
+        if not facts.runs:
+            asked = f"What would make {model} run on {device}?"
+        questions.append(Question(asked, _sentence(first_step)))
+    return tuple(questions)
+
+
+def _best_question(facts: FitFacts, best: FitFacts | None) -> Question:
+    asked = f"What is the best quantization of {facts.model_name} for {facts.device_name}?"
+    if best is None or not best.runs or best.estimate.decode is None:
+        return Question(asked, f"None: no quantization of it runs on {facts.device_name} for {facts.workload_name}.")
+    one = best.estimate
+    return Question(
+        asked,
+        f"{best.quant.name} for {best.workload_name}: grade {one.grade} with {pace(best.estimate.decode.value)}, "
+        f"{gib(one.memory.total_bytes)} of {best.memory_name}{_with_host(one.memory.host_bytes)}.{_unpublished(best)}",
+    )
+
+
+def _unpublished(best: FitFacts) -> str:
+    if best.has_weights:
+        return ""
+    return f" No published {best.quant.name} weights of {best.model_name} are known, nor any of a quantization that runs there."
+
+
+def _with_host(host_bytes: int) -> str:
+    return f" and {gib(host_bytes)} of system memory" if host_bytes >= GIB // 20 else ""
+
+
+def _workload_question(facts: FitFacts, workload: Workload) -> Question:
+    one = facts.estimate
+    asked = f"Is {facts.device_name} good enough to use {facts.model_name} for {facts.workload_name}?"
+    if one.decode is None or not facts.runs:
+        return Question(asked, f"No: {facts.quant.name} does not run there with {one.context_tokens:,} tokens.")
+    speed, comfortable = one.decode.value, workload.comfortable_decode_tok_s
+    if speed >= comfortable:
+        how = f"faster than the {pace(comfortable)} that is comfortable"
+    elif speed >= workload.minimum_decode_tok_s:
+        how = f"usable, below the {pace(comfortable)} that is comfortable"
+    else:
+        how = f"too slow: {pace(workload.minimum_decode_tok_s)} is the least for this use"
+    return Question(asked, f"Grade {one.grade}: {pace(speed)}, {how}, with {one.context_tokens:,} tokens of context.")
+
+
+def _context_question(facts: FitFacts) -> Question:
+    asked = f"How long a context can {facts.model_name} have on {facts.device_name}?"
+    limit = facts.model.context_tokens
+    trained = f" The model was trained for {limit:,}." if limit else ""
+    if not facts.runs:
+        asked_for = facts.estimate.context_tokens
+        return Question(asked, f"None in {facts.quant.name}: {asked_for:,} tokens do not fit.{trained}")
+    safe = facts.estimate.safe_context_tokens
+    return Question(asked, f"Up to {safe:,} tokens in {facts.quant.name} with this placement.{trained}")
+
+
+def _percent(share: float) -> str:
+    if 0 < share < 0.005:
+        return "less than 1 %"
+    return f"{share * 100:.0f} %"
+
+
+def _sentence(text: str) -> str:
+    text = text[:1].upper() + text[1:]
+    return text if text.endswith(".") else text + "."
+
+
+__all__ = [
+    "FitFacts",
+    "Limit",
+    "LimitCode",
+    "Question",
+    "capacity_message",
+    "faq",
+    "headline",
+    "limits",
+    "request_of",
+    "score_parts",
+    "summary",
+    "tokens",
+]

@@ -1,0 +1,130 @@
+"""What placement needs to know of one model: running sums over its layers, so that any split is one look-up.
+
+Layers leave the GPU from the first one on (llama.cpp's ``-ngl k`` keeps the last k - 1 layers and the output head), and
+experts leave it from the first layer on (``--n-cpu-moe m``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from estimator.memo import kept_within
+from estimator.structure.architecture import FeedForward, ModelArchitecture
+from estimator.structure.kv_cache import CacheShape, cache_shape
+from estimator.structure.weights import WeightTable, weight_table
+from estimator.types import Quant
+
+Floats = NDArray[np.float64]
+
+
+def last(values: NDArray[Any]) -> Floats:
+    """Sums over the last k entries of the last axis, k = 0..n, shape (..., n + 1)."""
+    sums = np.zeros((*values.shape[:-1], values.shape[-1] + 1))
+    np.cumsum(values[..., ::-1], axis=-1, out=sums[..., 1:])
+    return sums
+
+
+def first(values: NDArray[Any]) -> Floats:
+    """Sums over the first m entries of the last axis, m = 0..n, shape (..., n + 1)."""
+    sums = np.zeros((*values.shape[:-1], values.shape[-1] + 1))
+    np.cumsum(values, axis=-1, out=sums[..., 1:])
+    return sums
+
+
+@dataclass(frozen=True, slots=True)
+class ModelTables:
+    """Weight sums of one model for a list of quants; Q quants, L layers, all bytes.
+
+    ``device_layers[q, k]``: weights of the last k layers. ``host_experts[q, m]``: experts of the first m layers.
+    ``active_*``: the same, of what one decoded token reads. ``device``: everything that full offload puts on the GPU.
+    """
+
+    weights: WeightTable
+    shape: CacheShape
+    device: Floats
+    table: Floats
+    device_layers: Floats
+    active_layers: Floats
+    host_experts: Floats
+    active_experts: Floats
+    active: Floats
+    routed_active: Floats
+    last_routed_active: Floats
+    largest_tensor: Floats
+    bits_per_weight: Floats
+    expert_layers_first: Floats
+    attention_flops_per_token_pair: float
+    flops_per_token: float
+
+
+def model_tables(model: ModelArchitecture, quants: Sequence[Quant]) -> ModelTables:
+    """Running sums of ``model`` for ``quants``; kept for the next call with the same arguments."""
+    return _model_tables(model, tuple(quants))
+
+
+def forget_models() -> None:
+    """Drop the sums that are kept for a next call: for whoever evaluates each model once, and many of them."""
+    _model_tables.clear()
+
+
+@kept_within(8 << 20)
+def _model_tables(model: ModelArchitecture, quants: tuple[Quant, ...]) -> ModelTables:
+    weights = weight_table(model, quants)
+    layers, experts = weights.layers.astype(np.float64), weights.experts.astype(np.float64)
+    share = weights.expert_share
+    output = weights.output.astype(np.float64)
+    is_expert = np.array([layer.feed_forward is FeedForward.EXPERTS for layer in model.layers], dtype=np.float64)
+    return ModelTables(
+        weights=weights,
+        shape=cache_shape(model),
+        device=layers.sum(1) + experts.sum(1) + output,
+        table=(weights.embedding + weights.lookup).astype(np.float64),
+        device_layers=last(layers + experts),
+        active_layers=last(layers + experts * share),
+        host_experts=first(experts),
+        active_experts=first(experts * share),
+        active=layers.sum(1) + experts.sum(1) * share + output,
+        routed_active=experts.sum(1) * share,
+        last_routed_active=last(experts * share),
+        largest_tensor=weights.largest_tensor.astype(np.float64),
+        bits_per_weight=weights.bits_per_weight,
+        expert_layers_first=first(is_expert),
+        attention_flops_per_token_pair=_attention_flops(model),
+        flops_per_token=2.0 * _multiplied_parameters(model),
+    )
+
+
+def _attention_flops(model: ModelArchitecture) -> float:
+    """FLOPs per (query token, earlier token) pair over all layers that attend to the whole context: QK and PV.
+
+    Latent rows are multiplied as they are stored (llama.cpp folds the up-projections into query and output); of a
+    compressed context each layer sees one entry for so many tokens, and none but its window where it keeps none.
+    """
+    total, latent, ratios = 0.0, model.latent, model.compress_ratios
+    for index, layer in enumerate(model.layers):
+        if not layer.has_attention or layer.window is not None:
+            continue
+        width = float(layer.key_dim + layer.value_dim)
+        if ratios:
+            ratio = ratios[index] if index < len(ratios) else 0
+            width = width / ratio if ratio else 0.0
+        elif latent is not None:
+            width = 2 * latent.kv_rank + latent.rope_dim
+        total += 2.0 * layer.heads * width
+    return total
+
+
+def _multiplied_parameters(model: ModelArchitecture) -> float:
+    """Parameters in a matrix product for one token: the active ones, without an input table of its own."""
+    table = 0 if model.tied_embeddings else model.hidden * model.vocab
+    return float(max(model.active_parameters - table, 1))
+
+
+def parameters_read(model: ModelArchitecture) -> float:
+    """Parameters that one decoded token reads: the naive count that peers multiply with."""
+    return _multiplied_parameters(model)

@@ -1,0 +1,161 @@
+"""Several devices on one model: what they add to, and take from, the time that one device would need.
+
+Two ways to share a model, by engine. *Layers split* (llama.cpp and its forks): devices take turns on whole layers, so
+memory adds up and decode gains nothing; every boundary costs a hop. A long prompt is cut into micro-batches that the
+devices work on at once like an assembly line: m micro-batches on n devices take (m + n - 1) / (n m) of one device's time
+where the backend can queue copies. *Tensor parallel* (vLLM): every matrix is cut, so each device reads and computes its
+share, and twice a layer the devices add up their partial sums over the link between them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from estimator.structure.architecture import ModelArchitecture
+from estimator.types import Accelerator, Backend, Engine
+
+if TYPE_CHECKING:
+    from estimator.calibration.coefficients import SpeedCoefficients
+    from estimator.speed.roofline import DecodeWork, PrefillWork
+
+Floats = NDArray[np.float64]
+
+#: Nominal scales of a hop between devices and of one sum over all devices, seconds; fitted coefficients multiply them.
+HOP_S = 1e-4
+SUM_S = 1e-5
+#: Sums over all devices per layer: after the mixer and after the feed-forward part.
+SUMS_PER_LAYER = 2.0
+#: Bytes of an activation that devices exchange.
+ACTIVATION_BYTES = 2.0
+#: Loss of the vendors' own links against their peak, which no measured row gives: sums over eight A100 SXM4 reach 230 of
+#: 300 GB/s one way (docs.alayanew.com, "NCCL-tests in practice", 2026-05-06).
+LINK_LOSS = 1.3
+#: Backends whose copies between devices can be queued, which llama.cpp's assembly line needs.
+PIPELINED_BACKENDS = frozenset({Backend.CUDA, Backend.ROCM})
+TENSOR_PARALLEL_ENGINES = frozenset({Engine.VLLM})
+#: The two ways, as ``calibration.json`` names them.
+MODES: tuple[str, ...] = ("layers", "tensor")
+
+
+@dataclass(frozen=True, slots=True)
+class Parallel:
+    """Fitted constants. ``hop`` and ``sum`` multiply their nominal seconds, ``sum_bytes`` the bytes of a sum over the
+    peak of PCIe; ``unpipelined`` is the share of a prompt's time that the assembly line does not cut (0 to 1).
+
+    ``ranges``: kind and mode (``decode layers``) -> multipliers of tok/s.
+    """
+
+    hop: float
+    sum: float
+    sum_bytes: float
+    unpipelined: float
+    ranges: Mapping[str, tuple[float, float]]
+
+
+def parallel_of(data: Mapping[str, Any]) -> Parallel:
+    """The constants of the ``parallel`` part of ``calibration.json``."""
+    ranges = {name: (float(low), float(high)) for name, (low, high) in data["ranges"].items()}
+    hop, total, total_bytes, unpipelined = (float(data[name]) for name in ("hop", "sum", "sum_bytes", "unpipelined"))
+    return Parallel(hop, total, total_bytes, unpipelined, ranges)
+
+
+def is_linked(accelerator: Accelerator) -> bool:
+    """Whether several of these are taken to talk over the vendor's own link: in servers, not in other computers.
+
+    Cards with a bridge connector link two at most, and hardly any computer has the bridge.
+    """
+    return accelerator.kind == "datacenter" and bool(accelerator.link_bytes_s)
+
+
+def peer_bytes_s(accelerator: Accelerator, default_bytes_s: float) -> float:
+    """Peak bandwidth between devices in one direction, bytes/s."""
+    linked = accelerator.link_bytes_s if is_linked(accelerator) else None
+    return linked or accelerator.pcie_bytes_s or default_bytes_s
+
+
+def kv_heads(model: ModelArchitecture) -> int:
+    """Heads over which a cache can be cut; latent attention keeps one row for all of them."""
+    return 1 if model.latent else max([1, *(layer.kv_heads for layer in model.layers)])
+
+
+def cache_copies(model: ModelArchitecture, count: int, tensor_parallel: NDArray[np.bool_]) -> Floats:
+    """How often ``count`` devices together keep each key and value: tensor parallel beyond the KV heads repeats them."""
+    return np.where(tensor_parallel, count / min(count, kv_heads(model)), 1.0)
+
+
+def decode_shares(work: DecodeWork, coef: SpeedCoefficients) -> tuple[Floats, Floats]:
+    """Share of the weights and of the cache that one device reads per step; more devices than KV heads keep copies."""
+    cut = np.where(coef.tensor_parallel, work.gpu_count, 1.0)
+    return 1.0 / cut, 1.0 / np.minimum(cut, work.kv_heads)
+
+
+def hop_seconds(count: Any, coef: SpeedCoefficients) -> Any:
+    """Seconds that activations take over all boundaries of a layer split, once."""
+    return (count - 1.0) * HOP_S * coef.parallel.hop
+
+
+def decode_exchange_seconds(work: DecodeWork, coef: SpeedCoefficients) -> Floats:
+    """Seconds per step that several devices spend on hops or sums; 0 on one."""
+    hops = hop_seconds(work.gpu_count, coef)
+    return np.asarray(np.where(coef.tensor_parallel, _sums(work, work.batch, 1.0, coef), hops))
+
+
+def line_seconds(work: PrefillWork, coef: SpeedCoefficients, whole: Any, slowest: Any, pipelines: Any) -> Floats:
+    """Seconds of a prompt under a layer split: ``whole`` are those of all devices in turn, ``slowest`` of the longest.
+
+    The first micro-batch passes every device, each further one waits for the slowest. llama.cpp lets devices work at once
+    only with every weight on them, and with room for copies of the inputs.
+    """
+    steps = np.ceil(work.prompt_tokens / work.micro_batch_tokens)
+    line = whole / steps + (steps - 1.0) / steps * slowest
+    line = np.where(pipelines & work.pipelined & (work.host_weight_bytes <= 0), line, whole)
+    return np.asarray(line + coef.parallel.unpipelined * (whole - line) + steps * hop_seconds(work.gpu_count, coef))
+
+
+def prefill_seconds_of(work: PrefillWork, coef: SpeedCoefficients, whole: Floats, cut: Floats) -> Floats:
+    """Seconds of a prompt on several devices; ``whole`` and ``cut`` are one device's, and what tensor parallel cuts."""
+    count = work.gpu_count
+    steps = np.ceil(work.prompt_tokens / work.micro_batch_tokens)
+    layers = line_seconds(work, coef, whole, whole / count, coef.pipelines)
+    tensor = whole - cut * (1.0 - 1.0 / count) + _sums(work, work.prompt_tokens, steps, coef)
+    return np.asarray(np.where(coef.tensor_parallel, tensor, layers))
+
+
+def _sums(work: DecodeWork | PrefillWork, tokens: Any, steps: Any, coef: SpeedCoefficients) -> Floats:
+    """Seconds of all sums over ``tokens`` in ``steps``: a ring moves 2 (n - 1) / n of the bytes over each link."""
+    each_way = 2.0 * (work.gpu_count - 1.0) / work.gpu_count
+    loss = np.where(coef.linked, LINK_LOSS, coef.parallel.sum_bytes)
+    moved = tokens * work.hidden * ACTIVATION_BYTES * each_way / coef.peer_bytes_s * loss
+    sums = SUMS_PER_LAYER * work.layers
+    alone = work.gpu_count <= 1.0
+    return np.asarray(np.where(alone, 0.0, sums * (steps * SUM_S * coef.parallel.sum + moved)))
+
+
+def on_several(coef: SpeedCoefficients) -> SpeedCoefficients:
+    """``coef`` for several devices: what rows on one have shown of a model says nothing of tensor parallel."""
+    own = {
+        f"{kind}_overall": getattr(coef, f"{kind}_overall")
+        * np.exp(np.where(coef.tensor_parallel, -getattr(coef, f"{kind}_shift"), 0.0))
+        for kind in ("decode", "prefill")
+    }
+    return replace(coef, **own)
+
+
+def ranges_of(coef: SpeedCoefficients) -> dict[str, Any]:
+    """Log ends of the ranges of tok/s on several devices by the way that each cell shares the model, as fields of ``coef``.
+
+    They include how well measured devices are known; one that was never measured is no surer in company than alone.
+    """
+    out: dict[str, Any] = {}
+    for kind in ("decode", "prefill"):
+        layers, tensor = (coef.parallel.ranges[f"{kind} {mode}"] for mode in MODES)
+        for end, (name, wider) in enumerate((("low", np.minimum), ("high", np.maximum))):
+            field = f"{kind}_{name}"
+            own = np.log(np.where(coef.tensor_parallel, tensor[end], layers[end]))
+            out[field] = np.where(coef.seen, own, wider(getattr(coef, field), own))
+    return out

@@ -1,0 +1,106 @@
+"""KV cache and recurrent state: bytes by layer kind, with the engine's padding.
+
+Rules read from llama.cpp's cache code and checked against its own allocator: full attention stores every cell, sliding
+and chunked layers a window, MLA one latent row (V is a view of K), linear and state-space layers a constant F32 state
+per sequence, layers that share KV nothing. Cells are padded to 256.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from estimator.structure.architecture import Layer, Mixer, ModelArchitecture
+from estimator.types import CacheType
+
+#: Bytes per element of the cache types: block bytes over block elements.
+CACHE_BYTES: dict[CacheType, float] = {
+    CacheType.F32: 4.0, CacheType.F16: 2.0, CacheType.BF16: 2.0, CacheType.Q8_0: 34 / 32, CacheType.Q5_1: 24 / 32,
+    CacheType.Q5_0: 22 / 32, CacheType.Q4_1: 20 / 32, CacheType.Q4_0: 18 / 32, CacheType.IQ4_NL: 18 / 32,
+    CacheType.FP8: 1.0,
+}  # fmt: skip
+CELL_PADDING = 256
+
+
+@dataclass(frozen=True, slots=True)
+class CacheShape:
+    """What each layer keeps; arrays of shape (layers,).
+
+    ``full_elements`` per cell of the whole context, ``window_elements`` per cell of ``window_tokens``, ``state_bytes``
+    per sequence whatever the context.
+    """
+
+    full_elements: NDArray[np.float64]
+    window_elements: NDArray[np.float64]
+    window_tokens: NDArray[np.int64]
+    state_bytes: NDArray[np.float64]
+
+    def bytes_per_layer(
+        self, context_tokens: Any, cache: CacheType, *, sequences: Any = 1, micro_batch: Any = 512, padding: int = 256
+    ) -> NDArray[np.float64]:
+        """Allocated bytes, shape (contexts, layers), for ``context_tokens`` (contexts,) per sequence."""
+        size = CACHE_BYTES[cache]
+        sequences = np.asarray(sequences, dtype=np.float64)
+        cells = pad(np.atleast_1d(np.asarray(context_tokens, dtype=np.float64)) * sequences, padding)[:, None]
+        reserve = self.window_tokens * np.atleast_1d(sequences)[:, None] + np.atleast_1d(micro_batch)[:, None]
+        window = np.minimum(cells, pad(reserve, padding))
+        states = self.state_bytes * np.atleast_1d(sequences)[:, None]
+        return np.asarray(self.full_elements * size * cells + self.window_elements * size * window + states)
+
+    def read_per_layer(self, depth_tokens: Any, cache: CacheType) -> NDArray[np.float64]:
+        """Bytes that one decoded token reads at ``depth_tokens`` (depths,), shape (depths, layers)."""
+        size = CACHE_BYTES[cache]
+        depth = np.atleast_1d(np.asarray(depth_tokens, dtype=np.float64))[:, None]
+        window = np.minimum(depth, self.window_tokens)
+        return np.asarray((self.full_elements * depth + self.window_elements * window) * size + self.state_bytes)
+
+
+def pad(cells: Any, multiple: int = CELL_PADDING) -> NDArray[np.float64]:
+    """``cells`` rounded up to a multiple."""
+    return np.asarray(np.ceil(np.asarray(cells, dtype=np.float64) / multiple) * multiple)
+
+
+def cache_shape(model: ModelArchitecture) -> CacheShape:
+    """Cache and state of every layer of ``model``."""
+    rows = np.array([_layer_shape(model, index, layer) for index, layer in enumerate(model.layers)])
+    return CacheShape(rows[:, 0], rows[:, 1], rows[:, 2].astype(np.int64), rows[:, 3])
+
+
+def _layer_shape(model: ModelArchitecture, index: int, layer: Layer) -> tuple[float, float, float, float]:
+    state = _state_bytes(model, layer)
+    if not layer.has_attention or layer.shares_kv:
+        return 0.0, 0.0, 0.0, state
+    if model.compress_ratios:
+        ratio = model.compress_ratios[index] if index < len(model.compress_ratios) else 0
+        indexed = model.indexer_dim if ratio and ratio < 16 else 0
+        return (layer.key_dim + indexed) / ratio if ratio else 0.0, float(layer.key_dim), 128.0, state
+    if model.latent is not None:
+        return float(model.latent.kv_rank + model.latent.rope_dim), 0.0, 0.0, state
+    elements = float(layer.kv_heads * (layer.key_dim + layer.value_dim))
+    if layer.window is not None:
+        return 0.0, elements, float(layer.window), state
+    return elements, 0.0, 0.0, state
+
+
+def _state_bytes(model: ModelArchitecture, layer: Layer) -> float:
+    """F32 convolution and recurrent state of one sequence in one layer, bytes."""
+    if layer.mixer is Mixer.LINEAR:
+        linear = model.linear
+        assert linear is not None
+        key, value = linear.key_heads * linear.key_dim, linear.value_heads * linear.value_dim
+        if linear.kind == "KDA":
+            conv = 3 * (linear.conv_kernel - 1) * value
+        else:
+            conv = max(linear.conv_kernel - 1, 0) * (2 * key + value)
+        return 4.0 * (conv + value * linear.key_dim)
+    if layer.mixer in (Mixer.STATE_SPACE, Mixer.PARALLEL):
+        ssm = model.state_space
+        assert ssm is not None
+        conv = (ssm.conv_kernel - 1) * (ssm.inner_dim + 2 * ssm.groups * ssm.state_dim)
+        return 4.0 * (conv + ssm.state_dim * ssm.inner_dim)
+    if layer.mixer is Mixer.SHORT_CONV:
+        return 4.0 * (model.short_conv_kernel - 1) * model.hidden
+    return 0.0

@@ -1,0 +1,192 @@
+"""Bytes of a model's weights in every quantization: file, device, system memory, and what one token reads.
+
+Arrays have the shape (quants,) or (quants, layers). Sums are exact: whole blocks per tensor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from estimator.structure.architecture import FeedForward, ModelArchitecture
+from estimator.structure.quantization import TYPES, TensorIndex, index_tensors, tensor_bytes, tensor_types
+from estimator.structure.tensors import EXPERT_CLASSES, TensorClass, inventory
+from estimator.types import EstimatorError, Quant, QuantFormat, StoredQuant
+
+Ints = NDArray[np.int64]
+
+#: Tokenizer and metadata of a GGUF file, bytes per vocabulary entry: 2 MB at 32k entries, 6 to 16 MB at 128k to 262k.
+METADATA_BYTES_PER_TOKEN = 45
+#: What a checkpoint's stated bytes may differ from its format's by, before they are those of something else: group sizes,
+#: parts left in 16 bits and vision towers move them, another format or model moves them further.
+STORED_SHARE = (0.6, 1.8)
+#: Architectures whose experts were trained in a block type and keep it in every GGUF file, whatever the file's name says:
+#: their rows of 2,880 fit no K-quant. Cards of bartowski/openai_gpt-oss-20b-GGUF ("all quants keep the feed forward
+#: networks at mxfp4") and sizes of unsloth/gpt-oss-120b-GGUF (58.3 GiB as Q2_K, 60.9 GiB as F16).
+NATIVE_EXPERT_TYPES = {"GptOssForCausalLM": "MXFP4"}
+#: Classes that pre-quantized checkpoints leave in 16 bits: embeddings, output head, norms, routers.
+_LEFT_IN_16_BITS = (
+    TensorClass.KEPT,
+    TensorClass.HALF,
+    TensorClass.EMBEDDING,
+    TensorClass.OUTPUT,
+    TensorClass.LOOKUP,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class WeightTable:
+    """Weight bytes of one model for a list of quants.
+
+    ``layers`` is what stays with a layer when its experts move (attention, dense and shared feed-forward, router,
+    norms); ``experts`` are the routed experts of each layer. ``output`` includes the final norm and global projections.
+    ``embedding`` is the input table: system memory in llama.cpp, and with tied embeddings also a device copy as output.
+    ``largest_tensor`` is the largest one of any layer. ``stored`` is in the file and never loaded. ``parameters`` counts
+    the loaded text model.
+    """
+
+    file: Ints
+    layers: Ints
+    experts: Ints
+    embedding: Ints
+    output: Ints
+    lookup: Ints
+    stored: Ints
+    parameters: int
+    expert_share: float
+    largest_tensor: Ints
+    is_tied: bool
+
+    @property
+    def bits_per_weight(self) -> NDArray[np.float64]:
+        """Average bits per weight of a file, shape (quants,). A tied table is loaded twice, to look up and to multiply
+        with, but is one."""
+        once = self.layers.sum(1) + self.experts.sum(1) + self.output + self.lookup
+        table = 0 if self.is_tied else self.embedding
+        return np.asarray((once + table) * 8.0 / self.parameters)
+
+
+def weight_table(model: ModelArchitecture, quants: Sequence[Quant]) -> WeightTable:
+    """Weight bytes of ``model`` in every one of ``quants``.
+
+    Raises:
+        EstimatorError: a quant names a file type that does not exist or states no bits.
+    """
+    tensors = inventory(model)
+    index = index_tensors(model, tensors)
+    sizes = np.empty((len(quants), len(tensors.cls)), dtype=np.int64)
+    metadata = np.zeros(len(quants), dtype=np.int64)
+    files = [row for row, quant in enumerate(quants) if quant.format is QuantFormat.GGUF]
+    types = []
+    for row, quant in enumerate(quants):
+        if quant.format is not QuantFormat.GGUF:
+            sizes[row] = checkpoint_bytes(index, quant)
+        elif quant.file_type is None:
+            raise EstimatorError(f"{quant.slug}: a GGUF quant needs a file_type")
+        else:
+            types.append(file_types(model, index, quant.file_type, imatrix=quant.imatrix))
+    if files:
+        sizes[files] = tensor_bytes(tensors, np.stack(types))
+        metadata[files] = METADATA_BYTES_PER_TOKEN * model.vocab
+    table = _sum_up(model, index, sizes, metadata)
+    for row, quant in enumerate(quants):
+        if isinstance(quant, StoredQuant):
+            _as_stored(model, table, row, quant)
+    return table
+
+
+def _as_stored(model: ModelArchitecture, table: WeightTable, row: int, quant: StoredQuant) -> None:
+    """Replace a row of computed bytes by those of the file that the quant stands for."""
+    own = quant.by_layer
+    if own is not None:
+        if len(own.layers) != model.n_layers:
+            raise EstimatorError(f"the file has {len(own.layers)} layers, the model {model.n_layers}")
+        table.file[row], table.embedding[row], table.lookup[row] = own.file, own.embedding, own.lookup
+        table.layers[row], table.experts[row] = own.layers, own.experts
+        table.output[row] = own.output + (own.embedding if model.tied_embeddings else 0)
+        table.stored[row], table.largest_tensor[row] = own.stored, own.largest_tensor
+    if quant.total_bytes is not None:
+        inside = int(table.layers[row].sum() + table.experts[row].sum())
+        share = (quant.total_bytes - (int(table.file[row]) - inside)) / max(inside, 1)
+        low, high = STORED_SHARE
+        if not low <= share <= high:
+            raise EstimatorError(
+                f"the checkpoint has {quant.total_bytes:,} bytes, where this model in {quant.name} has about "
+                f"{int(table.file[row]):,}: they do not belong together"
+            )
+        for part in (table.layers, table.experts):
+            part[row] = np.rint(part[row] * share).astype(np.int64)
+        table.largest_tensor[row] = int(np.ceil(table.largest_tensor[row] * share))
+        table.file[row] = quant.total_bytes
+
+
+def file_types(model: ModelArchitecture, index: TensorIndex, file_type: str, *, imatrix: bool) -> Ints:
+    """Type codes of a published file's tensors: the recipe's, but experts that were trained in a block type keep it."""
+    types = tensor_types(index, file_type, imatrix=imatrix)
+    if native := NATIVE_EXPERT_TYPES.get(model.architecture):
+        types[index.is_class[list(EXPERT_CLASSES)].any(axis=0)] = TYPES.index(native)
+    return types
+
+
+def checkpoint_bytes(index: TensorIndex, quant: Quant) -> Ints:
+    """Bytes per tensor of a pre-quantized or plain checkpoint: weights, group scales and zero points."""
+    if quant.weight_bits is None:
+        raise EstimatorError(f"{quant.slug}: a checkpoint format needs weight_bits")
+    bits, is_class = quant.weight_bits, index.is_class
+    if quant.group_size:
+        bits += ((quant.scale_bits or 0.0) + (quant.zero_bits or 0.0)) / quant.group_size
+    if quant.format is QuantFormat.MLX:
+        left = is_class[[TensorClass.KEPT, TensorClass.HALF]].any(axis=0)
+    elif quant.format is QuantFormat.MXFP4:
+        left = ~is_class[list(EXPERT_CLASSES)].any(axis=0)
+    else:
+        left = is_class[list(_LEFT_IN_16_BITS)].any(axis=0)
+    elements = index.inventory.elements
+    return np.where(left, elements * 2, np.ceil(elements * (bits / 8.0))).astype(np.int64)
+
+
+def _sum_up(model: ModelArchitecture, index: TensorIndex, sizes: Ints, metadata: Ints) -> WeightTable:
+    n, tensors, is_class = model.n_layers, index.inventory, index.is_class
+    layer = tensors.layer
+    routed = is_class[list(EXPERT_CLASSES)].any(axis=0)
+    in_layer = (layer >= 0) & (layer < n)
+
+    def by_layer(mask: NDArray[np.bool_]) -> Ints:
+        table = np.zeros((sizes.shape[0], n), dtype=np.int64)
+        # Tensors come in the order of their layers, so each layer is one run.
+        at = np.flatnonzero(mask)
+        if len(at):
+            starts = np.flatnonzero(np.diff(layer[at], prepend=-1))
+            table[:, layer[at[starts]]] = np.add.reduceat(sizes[:, at], starts, axis=1)
+        return table
+
+    tables = is_class[TensorClass.EMBEDDING] | is_class[TensorClass.LOOKUP]
+    embedding = sizes[:, is_class[TensorClass.EMBEDDING]].sum(1)
+    lookup = sizes[:, is_class[TensorClass.LOOKUP]].sum(1)
+    output = sizes[:, (layer < 0) & ~tables].sum(1) + (embedding if model.tied_embeddings else 0)
+    stored = sizes[:, layer >= n].sum(1)
+    experts = model.experts
+    return WeightTable(
+        file=sizes.sum(1) + metadata,
+        layers=by_layer(in_layer & ~routed),
+        experts=by_layer(in_layer & routed),
+        embedding=embedding,
+        output=output,
+        lookup=lookup,
+        stored=stored,
+        parameters=int(tensors.elements[layer < n].sum()),
+        expert_share=experts.per_token / experts.count if experts else 1.0,
+        largest_tensor=sizes[:, in_layer].max(1),
+        is_tied=model.tied_embeddings,
+    )
+
+
+def expert_layers(model: ModelArchitecture) -> int:
+    """Layers with routed experts."""
+    return sum(layer.feed_forward is FeedForward.EXPERTS for layer in model.layers)
+
+
+__all__ = ["WeightTable", "checkpoint_bytes", "expert_layers", "weight_table"]

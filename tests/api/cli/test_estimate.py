@@ -1,0 +1,256 @@
+"""Estimates and comparisons: the same numbers as the command line, errors one by one, winners and deltas."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from api.answers.explained import explained
+from api.answers.pairing import estimate_pairing
+from api.answers.questions import Answerer, as_json
+from api.cli.card import render_card
+from db.entries.files import Catalog
+from estimator.calibration.coefficients import Calibration
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+ESTIMATE = """query($q: EstimateInput!) { estimate(input: $q) { model { slug } gpu { slug } quant { slug } engine { slug }
+  backend status fileSizeBytes
+  memory { weightsBytes kvCacheBytes computeBytes overheadBytes totalBytes usableBytes hostBytes }
+  placement { strategy gpuLayers cpuMoeLayers offloadFraction } decode { tokensPerSecond low high evidence }
+  prefill { tokensPerSecond low high evidence } ttftMs safeContextTokens contextTokens score grade } }"""
+
+
+async def test_an_estimate_says_what_the_command_line_says(data: Any, catalog: Catalog) -> None:
+    asked = {
+        "model": "Kimi Linear 48B A3B",
+        "gpu": "V100 32GB",
+        "quant": "Q4_K_M",
+        "promptTokens": 4000,
+        "outputTokens": 500,
+    }
+    found = (await data(ESTIMATE, q=asked))["estimate"]
+    same = {"prompt_tokens": 4000, "output_tokens": 500}
+    expected = as_json(
+        Answerer(catalog, Calibration.load()).answer(
+            {"model": asked["model"], "gpu": asked["gpu"], "quant": asked["quant"], **same}
+        )
+    )
+    assert found["status"] == expected["status"]
+    assert found["fileSizeBytes"] == expected["file_size_bytes"]
+    assert found["memory"]["totalBytes"] == expected["memory"]["total_bytes"]
+    assert found["decode"]["tokensPerSecond"] == pytest.approx(expected["decode_tok_s"]["value"], abs=1e-3)
+    assert found["prefill"]["low"] == pytest.approx(expected["prefill_tok_s"]["low"], abs=1e-3)
+    assert found["ttftMs"] == pytest.approx(expected["ttft_ms"], abs=1e-3)
+    assert found["engine"]["slug"] == expected["engine"]
+
+
+async def test_every_setting_is_accepted(data: Any) -> None:
+    asked = {
+        "model": "qwen3-30b-a3b",
+        "gpu": "rtx-3090",
+        "quant": "q4-k-m",
+        "gpuCount": 2,
+        "engine": "LLAMA_CPP",
+        "backend": "CUDA",
+        "promptTokens": 2000,
+        "outputTokens": 100,
+        "depth": 1000,
+        "contextTokens": 8192,
+        "kvCacheType": "Q8_0",
+        "flashAttention": True,
+        "batch": 2,
+        "microBatch": 512,
+        "gpuLayers": 49,
+        "cpuMoeLayers": 0,
+    }
+    found = (await data(ESTIMATE, q=asked))["estimate"]
+    assert (found["contextTokens"], found["backend"]) == (8192, "CUDA")
+    assert found["placement"]["cpuMoeLayers"] == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"model": "nope"}, "NOT_FOUND"),
+        ({"quant": "mlx-4bit"}, "UNSUPPORTED"),
+        ({"promptTokens": -1}, "BAD_USER_INPUT"),
+        ({"batch": 100_000}, "BAD_USER_INPUT"),
+        ({"kvCacheType": "Q4_0", "flashAttention": False}, "BAD_USER_INPUT"),
+    ],
+)
+async def test_a_question_without_an_answer_is_a_typed_error(ask: Any, change: dict[str, Any], code: str) -> None:
+    asked = {"model": "llama-2-7b", "gpu": "rtx-3090", "quant": "q4-k-m"} | change
+    answer = await ask("query($q: EstimateInput!) { estimate(input: $q) { status } }", q=asked)
+    assert [error["extensions"]["code"] for error in answer["errors"]] == [code]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"hostMemoryGb": -1}, "'hostMemoryGb' must be a number from 0.5 to 65536, not -1.0"),
+        ({"modelConfig": {}}, "give 'model' or 'modelConfig', not both"),
+        ({"model": None}, "give 'model' (a slug or an alias) or 'modelConfig' or 'modelGguf' or 'modelUrl'"),
+        ({"gpu": None}, "give 'gpu' (a slug or an alias) or 'gpuFacts'"),
+        ({"quant": None}, "give 'quant' (a slug or an alias)"),
+        ({"quant": " "}, "'quant' must be a non-empty name (a slug or an alias), not ' '"),
+        (
+            {"draft": {"model": "llama-2-7b", "quant": "q4-k-m", "tokens": 4, "acceptanceRate": 2}},
+            "'draft.acceptanceRate' must be a number from 0 to 1, not 2.0",
+        ),
+    ],
+)
+async def test_messages_name_fields_as_the_schema_does(ask: Any, change: dict[str, Any], message: str) -> None:
+    asked = {"model": "llama-2-7b", "gpu": "rtx-3090", "quant": "q4-k-m"} | change
+    answer = await ask("query($q: EstimateInput!) { estimate(input: $q) { status } }", q=asked)
+    assert answer["errors"][0]["message"] == message
+    both = await ask("query($q: EstimateInput!) { estimates(inputs: [$q]) { error { message } } }", q=asked)
+    assert both["data"]["estimates"][0]["error"]["message"] == message
+
+
+async def test_a_batch_answers_in_order_and_fails_one_by_one(data: Any) -> None:
+    good = {"model": "llama-2-7b", "gpu": "rtx-3090", "quant": "q4-k-m"}
+    inputs = [good, good | {"gpu": "rtx 309"}, good | {"quant": "f16"}] * 10
+    query = """query($inputs: [EstimateInput!]!) { estimates(inputs: $inputs) {
+      estimate { quant { slug } } error { code message field suggestions } } }"""
+    found = (await data(query, inputs=inputs))["estimates"]
+    assert len(found) == 30
+    for place, one in enumerate(found):
+        if place % 3 == 1:
+            assert one["estimate"] is None
+            assert (one["error"]["code"], one["error"]["field"]) == ("NOT_FOUND", "gpu")
+            assert one["error"]["suggestions"]
+        else:
+            assert one["error"] is None
+            assert one["estimate"]["quant"]["slug"] == ("q4-k-m" if place % 3 == 0 else "f16")
+
+
+async def test_a_batch_is_bounded(client: Any) -> None:
+    good = {"model": "llama-2-7b", "gpu": "rtx-3090", "quant": "q4-k-m"}
+    query = "query($inputs: [EstimateInput!]!) { estimates(inputs: $inputs) { error { code } } }"
+    body = {"query": query, "variables": {"inputs": [good] * 1001}}
+    found = (await client.post("/graphql", json=body)).json()["errors"][0]["extensions"]
+    assert (found["code"], found["maximum"]) == ("LIMIT_EXCEEDED", 1000)
+
+
+COMPARE = """{ winner workload { kind } columns { model { slug } gpu { slug } quant { slug } score }
+  rows { measure unit higherIsBetter values deltas winner } }"""
+
+
+async def test_many_models_on_many_accelerators_is_one_comparison_a_model(data: Any) -> None:
+    names = 'models: ["llama-3.1-8b", "qwen3-30b-a3b"], gpus: ["rtx-4090", "rtx-3090"]'
+    found = (await data("{ compareMany(" + names + ") { comparisons " + COMPARE + " } }"))["compareMany"]["comparisons"]
+    models = [{column["model"]["slug"] for column in each["columns"]} for each in found]
+    assert models == [{"llama-3.1-8b"}, {"qwen3-30b-a3b"}]
+    alone = await data('{ compareGpus(model: "qwen3-30b-a3b", gpus: ["rtx-4090", "rtx-3090"]) ' + COMPARE + " }")
+    assert found[1] == alone["compareGpus"]
+
+
+async def test_one_model_on_many_accelerators(data: Any) -> None:
+    found = (
+        await data(
+            'query { compareGpus(model: "llama-3.1-8b", gpus: ["RTX 4090", "rx-7900-xtx", "rtx-3090"], quant: "Q8_0") '
+            + COMPARE
+            + " }"
+        )
+    )["compareGpus"]
+    assert [column["gpu"]["slug"] for column in found["columns"]] == ["rtx-4090", "rx-7900-xtx", "rtx-3090"]
+    assert {column["quant"]["slug"] for column in found["columns"]} == {"q8-0"}
+    rows = {row["measure"]: row for row in found["rows"]}
+    assert rows["SCORE"]["values"] == [column["score"] for column in found["columns"]]
+    for row in found["rows"]:
+        assert len(row["values"]) == len(row["deltas"]) == 3
+        known = [value for value in row["values"] if value is not None]
+        if known:
+            best = max(known) if row["higherIsBetter"] else min(known)
+            assert row["values"][row["winner"]] == best
+            assert row["deltas"][row["winner"]] in (0, None)
+    assert rows["PRICE"]["values"] == [1599, 999, 1499]
+    assert rows["PRICE"]["winner"] == 1
+    assert rows["PRICE"]["deltas"][0] == pytest.approx(1599 / 999 - 1, abs=1e-6)
+    assert found["winner"] == rows["SCORE"]["winner"]
+
+
+async def test_many_models_on_one_accelerator(data: Any) -> None:
+    found = (
+        await data(
+            '{ compareModels(gpu: "rtx-3090", models: ["llama-2-7b", "qwen3-30b-a3b"], workload: CHAT) '
+            + COMPARE
+            + " }"
+        )
+    )["compareModels"]
+    assert [column["model"]["slug"] for column in found["columns"]] == ["llama-2-7b", "qwen3-30b-a3b"]
+    assert found["workload"]["kind"] == "CHAT"
+
+
+async def test_what_cannot_run_takes_no_part(data: Any) -> None:
+    found = (
+        await data(
+            '{ compareGpus(model: "llama-2-7b", gpus: ["rtx-3090", "apple-m3-max-30c-36gb"], quant: "MLX 4-bit") '
+            + COMPARE
+            + " }"
+        )
+    )["compareGpus"]
+    assert all(row["values"][0] is None for row in found["rows"])
+    assert found["winner"] == 1
+
+
+async def test_a_comparison_reads_all_columns_at_once(data: Any, statements: Any) -> None:
+    counts = []
+    for gpus in (["rtx-3090"], ["rtx-4090", "rtx-3090", "rx-7900-xtx", "apple-m3-max-30c-36gb"]):
+        query = """query($g: [String!]!) { compareGpus(model: "qwen3-30b-a3b", gpus: $g) {
+          columns { score quantOptions { score } } } }"""
+        with statements() as found:
+            await data(query, g=gpus)
+        counts.append(len(found))
+    assert counts[0] == counts[1]
+
+
+@pytest.mark.parametrize(
+    ("gpus", "code"),
+    [([], "BAD_USER_INPUT"), (["rtx-3090"] * 51, "LIMIT_EXCEEDED"), (["rtx-3090", "nope"], "NOT_FOUND")],
+)
+async def test_bad_comparisons(client: Any, gpus: list[str], code: str) -> None:
+    query = 'query($g: [String!]!) { compareGpus(model: "llama-2-7b", gpus: $g) { winner } }'
+    response = await client.post("/graphql", json={"query": query, "variables": {"g": gpus}})
+    assert [error["extensions"]["code"] for error in response.json()["errors"]] == [code]
+
+
+EXPLAINED = """query($model: String!, $gpu: String!, $quant: String!) { fit(model: $model, gpu: $gpu, quant: $quant) {
+  headline summary capacityMessage limits { code share message } advice { code message gain { score statusAfter } } } }"""
+
+
+@pytest.mark.parametrize(
+    ("model", "gpu", "quant"),
+    [
+        ("kimi-linear-48b-a3b", "tesla-v100-sxm2-32-gb", "q8-0"),
+        ("llama-3.1-8b", "apple-m3-max-30c-36gb", "f16"),
+        ("qwen3-30b-a3b", "rtx-4090", "f16"),
+    ],
+)
+async def test_the_command_line_explains_a_pairing_as_the_api_does(
+    data: Any, catalog: Catalog, model: str, gpu: str, quant: str
+) -> None:
+    fit = (await data(EXPLAINED, model=model, gpu=gpu, quant=quant))["fit"]
+    calibration = Calibration.load()
+    pairing = estimate_pairing(catalog, calibration, model, gpu, quant, "coding")
+    told = explained(pairing, catalog, calibration)
+    found = told.to_json()
+    assert (found["headline"], found["summary"]) == (fit["headline"], fit["summary"])
+    assert found["capacity_message"] == fit["capacityMessage"]
+    assert [(one["code"], one["message"]) for one in found["limits"]] == [
+        (one["code"], one["message"]) for one in fit["limits"]
+    ]
+    assert [one["message"] for one in found["advice"]] == [one["message"] for one in fit["advice"]]
+    for ours, theirs in zip(found["advice"], fit["advice"], strict=True):
+        assert ours["gain"]["status_after"] == theirs["gain"]["statusAfter"]
+        assert ours["gain"]["score"] == pytest.approx(theirs["gain"]["score"], abs=0.01)
+    out = Console(record=True, width=300, file=io.StringIO())
+    render_card(pairing, told, out)
+    text = out.export_text()
+    assert fit["headline"] in text
+    assert fit["limits"][0]["message"] in text
+    assert fit["advice"][0]["message"] in text

@@ -1,0 +1,197 @@
+"""Limits of a document: measured once per fragment, each refused by name and value."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from graphql import parse
+
+from api.graphql.core.errors import ApiError, LimitExceededError
+from api.graphql.execution.documents import Documents
+from api.graphql.execution.field_costs import PRICES, VOLATILE_TYPES
+from api.graphql.execution.limits import FieldCost, QueryLimits, check_shape
+from api.graphql.schema import schema
+
+CORE = schema._schema
+
+
+def documents(**limits: int) -> Documents:
+    return Documents(CORE, QueryLimits(**limits), PRICES, VOLATILE_TYPES)
+
+
+def refusal(text: str, **limits: int) -> dict[str, Any]:
+    """Extensions of the error that a document is refused with."""
+    prepared = documents(**limits).prepare(text)
+    assert len(prepared.errors) == 1
+    assert isinstance(prepared.errors[0], LimitExceededError)
+    return dict(prepared.errors[0].extensions or {})
+
+
+def cost_of(text: str, **variables: Any) -> int:
+    kept = documents()
+    prepared = kept.prepare(text)
+    assert prepared.errors == []
+    return kept.cost(prepared, prepared.operation(None), variables)
+
+
+def nested_fragments(levels: int) -> str:
+    """A document of 2^levels fields in a few bytes a level."""
+    parts = [f"fragment f{level} on Query {{ ...f{level + 1} ...f{level + 1} }}" for level in range(levels)]
+    return "\n".join(["{ ...f0 }", *parts, f"fragment f{levels} on Query {{ a: __typename }}"])
+
+
+def test_tokens() -> None:
+    text = "{" + " a: __typename" * 50 + "}"
+    assert refusal(text, tokens=100) == {"code": "LIMIT_EXCEEDED", "limit": "tokens", "value": 101, "maximum": 100}
+
+
+def test_depth_counts_fields_and_not_fragments() -> None:
+    text = '{ model(slug: "a") { ...on Model { fits { nodes { gpu { name } } } } } }'
+    check_shape(parse(text), QueryLimits(depth=5))
+    assert refusal(text, depth=4) == {"code": "LIMIT_EXCEEDED", "limit": "depth", "value": 5, "maximum": 4}
+
+
+def test_aliases_are_counted_after_expansion() -> None:
+    text = "{ ...f ...f } fragment f on Query { a: __typename b: __typename }"
+    assert refusal(text, aliases=3)["value"] == 4
+
+
+def test_fields_of_doubling_fragments_are_counted_exactly() -> None:
+    assert refusal(nested_fragments(10), aliases=10**6, fields=1000)["value"] == 1024
+
+
+def test_sixty_levels_of_doubling_fragments_are_measured_at_once() -> None:
+    found = refusal(nested_fragments(60), fragments=100, aliases=2**53)
+    assert found["limit"] == "aliases"
+    assert found["value"] == 2**53 - 1
+
+
+def test_cyclic_fragments_end_in_a_validation_error() -> None:
+    prepared = documents().prepare("{ ...a } fragment a on Query { ...b } fragment b on Query { ...a }")
+    assert "itself" in prepared.errors[0].message
+
+
+def test_repeated_fields_are_refused_before_the_quadratic_rule() -> None:
+    text = "{" + "".join(f' model(slug: "m{number}") {{ name }}' for number in range(30)) + "}"
+    assert refusal(text) == {"code": "LIMIT_EXCEEDED", "limit": "repeated fields", "value": 30, "maximum": 25}
+
+
+def test_directives() -> None:
+    text = "{ __typename " + "@skip(if: false) " * 60 + "}"
+    assert refusal(text)["limit"] == "directives"
+
+
+def test_fragment_definitions() -> None:
+    text = "{ __typename }" + "".join(f" fragment f{number} on Query {{ __typename }}" for number in range(101))
+    assert refusal(text)["limit"] == "fragments"
+
+
+def test_deeply_nested_lists_are_an_error_and_no_crash() -> None:
+    prepared = documents(tokens=100_000).prepare("{ nodes(ids: " + "[" * 5000 + "]" * 5000 + ") { id } }")
+    assert len(prepared.errors) == 1
+
+
+def test_a_field_costs_one() -> None:
+    assert cost_of("{ __typename }") == 1
+    assert cost_of('{ model(slug: "a") { name slug } }') == 3
+
+
+def test_a_page_multiplies_its_subtree() -> None:
+    # 1 for the field, and for each of 10 items: 1 for the page itself, nodes and slug.
+    assert cost_of("{ models(first: 10) { nodes { slug } } }") == 1 + 10 * 3
+    assert cost_of("{ models(last: 10) { nodes { slug } } }") == 1 + 10 * 3
+    assert cost_of("{ models { nodes { slug } } }") == 1 + 20 * 3
+
+
+@pytest.mark.parametrize(("variables", "expected"), [({}, 16), ({"n": 10}, 31), ({"n": 1000}, 301)])
+def test_a_page_size_may_be_a_variable_with_a_default(variables: dict[str, int], expected: int) -> None:
+    assert cost_of("query Q($n: Int = 5) { models(first: $n) { nodes { slug } } }", **variables) == expected
+
+
+def test_nested_pages_multiply() -> None:
+    text = "{ models(first: 50) { nodes { fits(first: 50) { nodes { score } } } } }"
+    with pytest.raises(LimitExceededError) as caught:
+        documents(cost=5000).cost(documents().prepare(text), documents().prepare(text).operation(None), {})
+    # 1 + 50 * (1 + nodes + fits, whose 50 items hold the page, nodes and score)
+    assert (caught.value.extensions or {})["value"] == 1 + 50 * (1 + 1 + (1 + 50 * 3))
+
+
+def test_the_length_of_a_list_argument_multiplies() -> None:
+    text = "query Q($ids: [ID!]!) { nodes(ids: $ids) { id } }"
+    assert cost_of(text, ids=["a"] * 7) == 1 + 7 * 6
+    assert cost_of('{ nodes(ids: ["a", "b"]) { id } }') == 1 + 2 * 6
+
+
+def test_cost_of_doubling_fragments_is_linear_work() -> None:
+    kept = documents(aliases=2**70, fields=2**70)
+    prepared = kept.prepare(nested_fragments(60))
+    with pytest.raises(LimitExceededError):
+        kept.cost(prepared, prepared.operation(None), {})
+
+
+def test_every_priced_field_exists() -> None:
+    for name, price in PRICES.items():
+        type_name, field_name = name.split(".")
+        field = CORE.type_map[type_name].fields[field_name]  # type: ignore[attr-defined]
+        assert isinstance(price, FieldCost)
+        if price.page:
+            assert "first" in field.args
+        if price.list_argument:
+            assert price.list_argument in field.args
+
+
+def test_every_connection_and_every_list_of_things_is_priced() -> None:
+    things = {"Model", "Gpu", "Quant", "Workload", "Engine", "Fit", "Run", "ModelQuant", "EstimateResult"}
+    for type_name, kind in CORE.type_map.items():
+        for field_name, field in getattr(kind, "fields", {}).items():
+            shown = str(getattr(field, "type", ""))
+            is_list = shown.startswith("[") and shown.strip("[]!") in things
+            is_page = shown.strip("!").endswith("Connection")
+            inside_page = type_name.endswith(("Connection", "Matrix")) or type_name == "Comparison"
+            if (is_list or is_page) and not inside_page and not type_name.startswith("__"):
+                if type_name in ("Gpu",) and field_name == "engines":
+                    continue  # at most four
+                assert f"{type_name}.{field_name}" in PRICES
+
+
+def test_operation_names() -> None:
+    kept = documents()
+    prepared = kept.prepare("query A { __typename } query B { __typename }")
+    assert prepared.operation("B").name is not None
+    for name in (None, "C"):
+        with pytest.raises(ApiError):
+            prepared.operation(name)
+    with pytest.raises(ApiError):
+        kept.prepare("fragment f on Query { __typename }").operation(None)
+
+
+def test_a_document_is_prepared_once() -> None:
+    kept = documents()
+    assert kept.prepare("{ __typename }") is kept.prepare("{ __typename }")
+
+
+def test_the_cache_keeps_the_most_recent() -> None:
+    kept = Documents(CORE, QueryLimits(), PRICES, VOLATILE_TYPES, size=2)
+    first = kept.prepare("{ a: __typename }")
+    kept.prepare("{ b: __typename }")
+    assert kept.prepare("{ a: __typename }") is first
+    kept.prepare("{ c: __typename }")
+    assert kept.prepare("{ a: __typename }") is first
+    assert len(kept._kept) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "cacheable"),
+    [
+        ('{ model(slug: "a") { name } }', True),
+        ("{ catalog { generation } }", False),
+        ("{ runs { nodes { state } } }", False),
+        ('{ node(id: "x") { ... on Run { state } } }', False),
+        ('mutation { cancelRun(input: {id: "x"}) { run { state } } }', False),
+    ],
+)
+def test_what_may_be_cached(text: str, cacheable: bool) -> None:
+    prepared = documents().prepare(text)
+    assert prepared.errors == []
+    assert prepared.cacheable is cacheable

@@ -1,0 +1,166 @@
+"""Changes by operators: tokens and scopes, validation as data, one new generation at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from api.graphql.core.errors import ApiError, ErrorCode
+from api.graphql.core.ids import encode_id
+from api.graphql.transport.auth import Operators, Scope, new_token
+from api.server.app import create_app
+from api.settings import ApiSettings
+from db.entries.files import Catalog
+from db.runs.store import free_blocks
+from db.session import sync_engine, upgrade_database
+from workers.runs import compute_one, publish_one, run_in_process
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+UPSERT_MODEL = """mutation($entry: JSON!) { upsertModel(input: {entry: $entry, clientMutationId: "k"}) {
+  model { slug name } run { id state blockCount } errors { code field message } clientMutationId } }"""
+UPSERT_GPU = """mutation($entry: JSON!) { upsertGpu(input: {entry: $entry}) {
+  gpu { slug bandwidthBytesPerSecond } run { id state } errors { code field message } } }"""
+RECOMPUTE = "mutation { recompute(input: {everything: true}) { run { id state cause } errors { code } } }"
+CANCEL = "mutation($id: ID!) { cancelRun(input: {id: $id}) { run { state } errors { code field message } } }"
+ALL, ALL_SETTING = new_token("tester")
+READER, READER_SETTING = new_token("planner", [Scope.RUNS])
+
+
+class Desk:
+    """An application of its own, with tokens and a published catalog; runs are worked off by hand."""
+
+    def __init__(self, settings: ApiSettings, client: httpx.AsyncClient) -> None:
+        self.settings = settings
+        self.client = client
+
+    async def send(self, query: str, token: str | None = ALL, **variables: Any) -> dict[str, Any]:
+        headers = {} if token is None else {"authorization": f"Bearer {token}"}
+        response = await self.client.post("/graphql", json={"query": query, "variables": variables}, headers=headers)
+        found: dict[str, Any] = response.json()
+        return found
+
+    def work_off(self, run_id: int) -> None:
+        """Compute and publish an open run in this process."""
+        with sync_engine(self.settings.resolved_database_url).connect() as connection:
+            blocks = free_blocks(connection, run_id)
+        for block in blocks:
+            compute_one(self.settings, run_id, block)
+        publish_one(self.settings, run_id)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def desk(
+    tmp_path_factory: pytest.TempPathFactory, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Desk]:
+    """A fresh desk; the broker is not there, as after a restart."""
+    monkeypatch.setattr("workers.runs.wake_workers", lambda *_: 0)
+    settings = ApiSettings(state_dir=tmp_path_factory.mktemp("desk"), tokens=(ALL_SETTING, READER_SETTING))
+    upgrade_database(settings.resolved_database_url)
+    assert run_in_process(settings, catalog) is not None
+    app = create_app(settings, catalog)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+        yield Desk(settings, client)
+    await app.state.services.close()
+
+
+@pytest.mark.parametrize(
+    ("token", "code"), [(None, "UNAUTHENTICATED"), ("wrong", "UNAUTHENTICATED"), (READER, "FORBIDDEN")]
+)
+async def test_a_change_needs_a_token_with_its_scope(
+    desk: Desk, catalog: Catalog, token: str | None, code: str
+) -> None:
+    answer = await desk.send(UPSERT_MODEL, token, entry=catalog.models["llama-2-7b"])
+    assert answer["errors"][0]["extensions"]["code"] == code
+
+
+async def test_a_new_model_becomes_visible(desk: Desk, catalog: Catalog) -> None:
+    entry = copy.deepcopy(catalog.models["llama-2-7b"])
+    entry |= {"slug": "my-own-7b", "name": "My Own 7B", "aliases": [], "hf_repo": "me/my-own-7b", "gguf_repo": None}
+    payload = (await desk.send(UPSERT_MODEL, entry=entry))["data"]["upsertModel"]
+    assert payload["errors"] == []
+    assert payload["clientMutationId"] == "k"
+    assert payload["model"] == {"slug": "my-own-7b", "name": "My Own 7B"}
+    assert payload["run"]["blockCount"] == 1
+    desk.work_off(2)
+    await asyncio.sleep(0.15)
+    query = '{ fit(model: "My Own 7B", gpu: "rtx-3090") { source generation model { slug } } catalog { modelCount } }'
+    found = (await desk.send(query))["data"]
+    assert found["fit"] == {"source": "PUBLISHED", "generation": 2, "model": {"slug": "my-own-7b"}}
+    assert found["catalog"]["modelCount"] == 5
+    again = (await desk.send(UPSERT_MODEL, entry=entry))["data"]["upsertModel"]
+    assert (again["run"], again["errors"]) == (None, [])
+
+
+async def test_a_cursor_is_stale_after_a_publication(desk: Desk) -> None:
+    page = "query($c: String) { fits(first: 5, after: $c) { pageInfo { endCursor } } }"
+    cursor = (await desk.send(page))["data"]["fits"]["pageInfo"]["endCursor"]
+    started = (await desk.send(RECOMPUTE))["data"]["recompute"]
+    assert started["errors"] == []
+    desk.work_off(2)
+    await asyncio.sleep(0.15)
+    found = (await desk.send(page, c=cursor))["errors"][0]["extensions"]
+    assert found["code"] == "STALE_CURSOR"
+
+
+async def test_a_bad_entry_is_told_field_by_field(desk: Desk, catalog: Catalog) -> None:
+    entry = copy.deepcopy(catalog.gpus["rtx-3090"]) | {"bandwidth_gbps": "fast", "nonsense": 1}
+    payload = (await desk.send(UPSERT_GPU, entry=entry))["data"]["upsertGpu"]
+    assert (payload["gpu"], payload["run"]) == (None, None)
+    fields = {error["field"] for error in payload["errors"]}
+    assert {"entry.bandwidth_gbps", "entry.nonsense"} <= fields
+    assert {error["code"] for error in payload["errors"]} == {"BAD_USER_INPUT"}
+
+
+@pytest.mark.parametrize("entry", [None, 1, "x", [], {}, {"slug": 1}, {"slug": "../../etc/passwd"}])
+async def test_an_entry_that_is_none(desk: Desk, entry: Any) -> None:
+    answer = await desk.send(UPSERT_GPU, entry=entry)
+    if answer.get("data"):
+        assert answer["data"]["upsertGpu"]["errors"]
+    else:
+        assert answer["errors"][0]["extensions"]["code"] == "BAD_USER_INPUT"
+
+
+async def test_a_changed_accelerator_while_a_run_is_under_way(desk: Desk, catalog: Catalog) -> None:
+    first = (await desk.send(RECOMPUTE, READER))["data"]["recompute"]["run"]
+    assert first["cause"] == "planner: recompute"
+    entry = copy.deepcopy(catalog.gpus["rtx-3090"]) | {"bandwidth_gbps": 950.0}
+    payload = (await desk.send(UPSERT_GPU, entry=entry))["data"]["upsertGpu"]
+    assert payload["errors"][0]["code"] == "UNAVAILABLE"
+    assert (await desk.send(RECOMPUTE, READER))["data"]["recompute"]["run"]["id"] == first["id"]
+    cancelled = (await desk.send(CANCEL, READER, id=first["id"]))["data"]["cancelRun"]
+    assert (cancelled["run"]["state"], cancelled["errors"]) == ("CANCELLED", [])
+    repeated = (await desk.send(CANCEL, READER, id=first["id"]))["data"]["cancelRun"]
+    assert repeated["errors"][0]["code"] == "BAD_USER_INPUT"
+    payload = (await desk.send(UPSERT_GPU, entry=entry))["data"]["upsertGpu"]
+    assert payload["errors"] == []
+    assert payload["gpu"]["bandwidthBytesPerSecond"] == 950e9
+
+
+async def test_cancelling_an_unknown_run(desk: Desk) -> None:
+    payload = (await desk.send(CANCEL, READER, id=encode_id("Run", "999")))["data"]["cancelRun"]
+    assert (payload["run"], payload["errors"][0]["code"]) == (None, "NOT_FOUND")
+
+
+@pytest.mark.parametrize(
+    "setting", ["", "a", "a:b", "name:catalog:short", "name:nope:" + "0" * 64, ":catalog:" + "0" * 64]
+)
+async def test_a_malformed_token_setting_is_refused(setting: str) -> None:
+    with pytest.raises(ValueError, match=r"token|scope"):
+        Operators([setting])
+
+
+async def test_tokens_are_kept_as_hashes_only() -> None:
+    token, setting = new_token("ops", [Scope.RUNS])
+    assert token not in setting
+    operators = Operators([setting])
+    assert operators.require(token, Scope.RUNS).name == "ops"
+    with pytest.raises(ApiError) as caught:
+        operators.require(token, Scope.CATALOG)
+    assert caught.value.code is ErrorCode.FORBIDDEN

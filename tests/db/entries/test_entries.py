@@ -1,0 +1,254 @@
+"""The bundled catalog: no fault, complete, fast names, faithful measurements."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from db.entries import specs
+from db.entries.aliases import AliasIndex
+from db.entries.files import (
+    CATALOG_ROOT,
+    DIRECTORIES,
+    Catalog,
+    CatalogError,
+    UnknownNameError,
+    check_catalog,
+    load_catalog,
+    load_checked_catalog,
+)
+from db.entries.measurements import MATCHES, MAX_FILE_BYTES, memory_rows, speed_rows
+
+
+@pytest.fixture(scope="module")
+def catalog() -> Catalog:
+    return load_catalog()
+
+
+def test_the_bundled_catalog_has_no_fault() -> None:
+    assert check_catalog() == []
+
+
+def test_every_file_is_an_entry(catalog: Catalog) -> None:
+    for kind, directory in DIRECTORIES.items():
+        files = {path.stem for path in (CATALOG_ROOT / directory).rglob("*.json")}
+        assert set(catalog.entries(kind)) == files
+    assert len(catalog.models) == 336
+    assert len(catalog.gpus) == 388
+
+
+def test_no_file_is_too_large() -> None:
+    assert max(path.stat().st_size for path in CATALOG_ROOT.rglob("*") if path.is_file()) <= MAX_FILE_BYTES
+
+
+def test_every_entry_has_a_source(catalog: Catalog) -> None:
+    for kind in DIRECTORIES:
+        for slug, entry in catalog.entries(kind).items():
+            assert entry["source"], slug
+
+
+@pytest.mark.parametrize(
+    ("text", "slug"),
+    [
+        ("RTX 4090", "rtx-4090"),
+        ("rtx-4090", "rtx-4090"),
+        ("NVIDIA GeForce RTX 4090", "rtx-4090"),
+        ("4090", "rtx-4090"),
+        ("RTX 4090 24GB", "rtx-4090"),
+        ("rtx 4060 ti 16 gb", "rtx-4060-ti-16-gb"),
+        ("RTX 4070 Laptop GPU", "rtx-4070-laptop"),
+        ("RTX 4070 Mobile", "rtx-4070-laptop"),
+        ("NVIDIA V100 32GB", "tesla-v100-sxm2-32-gb"),
+        ("NVIDIA A100 80GB PCIe", "a100-pcie-80-gb"),
+        ("AMD Radeon(TM) RX 7900 XTX", "rx-7900-xtx"),
+        ("Apple M1 Max (24-core GPU) 32GB", "apple-m1-max-24c-32gb"),
+        ("M2 Ultra", "apple-m2-ultra-76c-192gb"),
+        ("Intel Arc A770", "arc-a770-16-gb"),
+    ],
+)
+def test_accelerator_names_resolve(catalog: Catalog, text: str, slug: str) -> None:
+    assert catalog.resolve_gpu(text) == slug
+
+
+@pytest.mark.parametrize(
+    ("text", "slug"),
+    [
+        ("Kimi Linear 48B A3B", "kimi-linear-48b-a3b"),
+        ("moonshotai/Kimi-Linear-48B-A3B-Instruct", "kimi-linear-48b-a3b"),
+        ("Qwen2.5-7B-Instruct", "qwen2.5-7b"),
+        ("qwen 2.5 7b", "qwen2.5-7b"),
+        ("llama3.1:8b", "llama-3.1-8b"),
+        ("gemma-4-12B-it-QAT", "gemma-4-12b"),
+        ("internlm2_5-20b-chat", "internlm2.5-20b"),
+        ("mistralai_Ministral-3-3B-Instruct-2512", "ministral-3-3b"),
+    ],
+)
+def test_model_names_resolve(catalog: Catalog, text: str, slug: str) -> None:
+    assert catalog.resolve_model(text) == slug
+
+
+@pytest.mark.parametrize(
+    ("text", "slug"),
+    [("Q4_K_M", "q4-k-m"), ("q4_k_m", "q4-k-m"), ("Q4KM", "q4-k-m"), ("IQ4_XS", "iq4-xs"), ("AWQ", "awq-int4"),
+     ("MXFP4_MOE", "mxfp4"), ("fp16", "f16"), ("MLX Q4", "mlx-4bit")],
+)  # fmt: skip
+def test_quant_names_resolve(catalog: Catalog, text: str, slug: str) -> None:
+    assert catalog.resolve_quant(text) == slug
+
+
+def test_every_own_name_resolves_to_its_entry(catalog: Catalog) -> None:
+    for kind in DIRECTORIES:
+        for slug, entry in catalog.entries(kind).items():
+            for name in (slug, slug.upper(), entry["name"], *entry["aliases"]):
+                assert catalog.resolve(kind, name) == slug, name
+
+
+def test_an_unknown_name_suggests_the_nearest(catalog: Catalog) -> None:
+    with pytest.raises(UnknownNameError, match="no gpu is called 'RTX 4091'") as caught:
+        catalog.resolve_gpu("RTX 4091")
+    assert "rtx-4090" in caught.value.suggestions
+    assert 1 <= len(caught.value.suggestions) <= 5
+
+
+@pytest.mark.parametrize("text", ["", " ", "-it" * 50_000, "\x00", "🙂", "é" * 300])
+def test_odd_names_are_refused_quickly(catalog: Catalog, text: str) -> None:
+    for kind in DIRECTORIES:
+        with pytest.raises(UnknownNameError) as caught:
+            catalog.resolve(kind, text)
+        assert len(str(caught.value)) < 1500
+
+
+def test_a_shared_name_is_a_clash_unless_one_file_lists_it() -> None:
+    entries: dict[str, dict[str, Any]] = {
+        "card-8-gb": {"slug": "card-8-gb", "name": "Card", "aliases": [], "memory_gb": 8.0, "vendor": "amd"},
+        "card-16-gb": {"slug": "card-16-gb", "name": "Card", "aliases": [], "memory_gb": 16.0, "vendor": "amd"},
+    }
+    assert [clash.name for clash in AliasIndex("gpu", entries).clashes] == ["Card"]
+    entries["card-16-gb"]["aliases"] = ["Card"]
+    index = AliasIndex("gpu", entries)
+    assert index.clashes == []
+    assert index.resolve("AMD card") == "card-16-gb"
+    entries["card-8-gb"]["aliases"] = ["card"]
+    assert len(AliasIndex("gpu", entries).clashes) == 1
+
+
+def test_the_revision_follows_facts_and_not_formatting(tmp_path: Path) -> None:
+    root = small_catalog(tmp_path)
+    before = load_catalog(root).revision
+    file = root / "gpus" / "nvidia" / "rtx-4090.json"
+    facts = json.loads(file.read_text())
+    file.write_text(json.dumps(facts, sort_keys=True))
+    assert load_catalog(root).revision == before
+    facts["bandwidth_gbps"] = 1008.5
+    file.write_text(json.dumps(facts))
+    assert load_catalog(root).revision != before
+
+
+def small_catalog(target: Path) -> Path:
+    """A sound catalog of one or a few entities a kind, copied from the bundled one."""
+    wanted = [
+        "gpus/nvidia/rtx-4090.json", "models/qwen3/qwen3-8b.json", "models/mixtral/mixtral-8x7b.json",
+        "quants/q4-k-m.json", "quants/awq-int4.json", "workloads/chat.json", "engines/vllm.json",
+        "hosts/desktop-ddr5-5600-64gb.json",
+    ]  # fmt: skip
+    for name in wanted:
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        (target / name).write_bytes((CATALOG_ROOT / name).read_bytes())
+    return target
+
+
+def test_a_bad_file_names_file_entry_and_field(tmp_path: Path) -> None:
+    root = small_catalog(tmp_path)
+    assert check_catalog(root) == []
+    file = root / "gpus" / "nvidia" / "rtx-4090.json"
+    facts = json.loads(file.read_text())
+    facts["memory_bus_bits"] = "wide"
+    facts["colour"] = "black"
+    del facts["vendor"]
+    file.write_text(json.dumps(facts))
+    (root / "hosts" / "broken.json").write_text("{")
+    faults = check_catalog(root)
+    found = {(fault.file, fault.entry, fault.field) for fault in faults}
+    assert found == {
+        ("gpus", "-", "-"),
+        ("gpus/nvidia/rtx-4090.json", "rtx-4090", "colour"),
+        ("gpus/nvidia/rtx-4090.json", "rtx-4090", "memory_bus_bits"),
+        ("gpus/nvidia/rtx-4090.json", "rtx-4090", "vendor"),
+        ("hosts/broken.json", "broken", "-"),
+    }
+    assert "unknown" in next(fault.message for fault in faults if fault.field == "colour")
+    with pytest.raises(CatalogError, match=r"5 fault\(s\)"):
+        load_checked_catalog(root)
+
+
+def test_loading_refuses_what_it_cannot_index(tmp_path: Path) -> None:
+    root = small_catalog(tmp_path)
+    (root / "quants" / "q8-0.json").write_text('{"slug": "q9-0"}')
+    with pytest.raises(CatalogError, match="must be the file's name, 'q8-0'"):
+        load_catalog(root)
+
+
+def test_measurements_refer_to_the_catalog(catalog: Catalog) -> None:
+    rows = list(speed_rows())
+    assert len(rows) == 7156
+    for row in rows:
+        for kind in ("gpu", "model", "quant"):
+            slug = row[f"{kind}_slug"]
+            assert slug is None or slug in catalog.entries(kind)
+            assert (row[f"{kind}_match"] in MATCHES) == (slug is not None)
+    resolved = [row for row in rows if row["gpu_slug"] and row["model_slug"] and row["quant_slug"]]
+    assert len(resolved) > 6000
+
+
+def test_measured_models_have_the_stated_size(catalog: Catalog) -> None:
+    """The parameter count in the row is that of the model, or of its checkpoint with what is not text."""
+    for row in speed_rows():
+        if row["model_slug"] is None or row.get("params_b") is None:
+            continue
+        entry = catalog.models[row["model_slug"]]
+        counts = entry["params_computed"]
+        # Embeddings may be counted twice (tied tables stored twice), MTP layers included.
+        known = [counts["text_total"], counts["text_total"] + counts["embedding"], entry["params_exact_checkpoint"]]
+        known.append(counts["text_total"] + ((entry["mtp"] or {}).get("params") or 0))
+        near = min(abs(row["params_b"] * 1e9 / count - 1.0) for count in known if count)
+        assert near < 0.02, (row["model"], row["params_b"], row["model_slug"])
+
+
+def test_names_of_measured_accelerators_resolve_alike(catalog: Catalog) -> None:
+    for row in speed_rows():
+        if row["gpu_slug"] is None or row["gpu_match"] == "assumed":
+            continue
+        expected, resolved = (catalog.gpus[slug] for slug in (row["gpu_slug"], catalog.resolve_gpu(row["gpu"])))
+        if row["gpu"] == "NVIDIA RTX A5000" and row["vram_gb"] == 16:
+            continue  # the row's memory says that it is the laptop part, the name does not
+        assert expected["architecture"] == resolved["architecture"], row["gpu"]
+
+
+def test_memory_tables_are_complete() -> None:
+    counts = {
+        table: sum(1 for _ in memory_rows(table))
+        for table in ("gguf-sizes", "llama-logs", "oracle-results", "predicted-sizes", "vllm-logs")
+    }
+    assert counts == {
+        "gguf-sizes": 231, "llama-logs": 43, "oracle-results": 1208, "predicted-sizes": 2109, "vllm-logs": 17,
+    }  # fmt: skip
+
+
+def test_thin_entities_say_what_is_missing(catalog: Catalog) -> None:
+    missing = {slug: specs.missing_facts(entry) for slug, entry in catalog.models.items()}
+    assert {slug for slug, facts in missing.items() if facts} == {
+        "llama-3.1-nemotron-ultra-253b", "qwen3.8-flash-next", "glm-5.3-flash",
+    }  # fmt: skip
+    assert "bandwidth_gbps" in specs.missing_facts(catalog.gpus["ascend-910b"])
+    assert specs.missing_facts(catalog.gpus["rtx-4090"]) == ()
+
+
+def test_unverified_fields_are_fields(catalog: Catalog) -> None:
+    for slug, entry in catalog.gpus.items():
+        assert set(specs.unverified_fields(entry)) <= set(entry), slug
+    kimi = specs.unverified_fields(catalog.models["kimi-linear-48b-a3b"])
+    assert {"license", "context_length"} <= set(kimi)
+    assert "nvlink_gbps" in specs.unverified_fields(catalog.gpus["tesla-v100-sxm2-32-gb"])

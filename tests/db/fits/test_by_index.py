@@ -1,0 +1,114 @@
+"""How many statements a page takes, and how far each reads: walks of an index that end, and one read of the table."""
+
+from __future__ import annotations
+
+import pytest
+
+from db.fits import by_index, by_scan, conditions, layout, orders, reads
+from db.fits import query as fit_query
+from db.fits.query import FitField, FitOrder, FitOwner, FitQuery
+from db.reading import Reader
+from estimator.types import STATUSES, Engine
+from tests.support.stored_fits import (
+    GENERATION,
+    Watched,
+    all_cells,
+    matches,
+    normal,
+    rank,
+)
+
+
+@pytest.mark.parametrize("descending", [True, False])
+async def test_a_walk_that_ends_within_a_bucket_takes_all_of_it(
+    reader: Reader, descending: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fit_query, "NARROW_IDS", 0)
+    monkeypatch.setattr(by_index, "WALKED_ROWS", dict.fromkeys(by_index.WALKED_ROWS, 10))
+    # Everything that runs is in one bucket: of a full table, tens of thousands of rows may be.
+    for module in (conditions, orders, layout):
+        monkeypatch.setattr(module, "BUCKET_SHIFT", 30)
+    query, order = (
+        FitQuery(workload_ids=(1,), safe_context_min=1, score_min=1.0),
+        (FitOrder(FitField.DECODE, descending),),
+    )
+    cells = [cell for cell in await all_cells(reader) if matches(cell, query)]
+    assert len(cells) > 100
+    page = await reads.page_fits(reader, GENERATION, query, order, limit=3)
+    assert page.cells == sorted(cells, key=lambda cell: rank(cell, order))[:3]
+
+
+@pytest.mark.parametrize(
+    "order",
+    [(FitOrder(FitField.TTFT, False),), (FitOrder(FitField.SAFE_CONTEXT),), (FitOrder(FitField.SCORE), FitOrder(FitField.TTFT))],
+    ids=["latency", "context", "score and latency"],
+)  # fmt: skip
+async def test_an_order_without_an_index_reads_the_table_once(
+    reader: Reader, order: tuple[FitOrder, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(by_scan, "SAMPLED_ROWS", 100)
+    watched = Watched(reader)
+    await reads.page_fits(watched, GENERATION, FitQuery(), order, limit=3)
+    await reads.top_fits(watched, GENERATION, FitOwner.ENGINE, range(len(Engine)), FitQuery(), order, 3)
+    # A sample and the page: all fits, then those of every engine.
+    assert len(watched.statements) == 4
+    assert [each.count(f"{GENERATION.table} f") for each in watched.statements] == [1, 1, 1, 1]
+    # The sample gave a bound.
+    assert [each.count("NOT (") > 0 for each in watched.statements] == [False, True, False, True]
+
+
+@pytest.mark.parametrize("field", [FitField.DECODE, FitField.SCORE])
+async def test_sqlite_tries_few_rows_of_an_index_before_it_reads_the_table_once(
+    reader: Reader, field: FitField, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if reader.dialect != "sqlite":
+        pytest.skip("PostgreSQL does both in one statement")
+    monkeypatch.setattr(fit_query, "NARROW_IDS", 0)
+    monkeypatch.setattr(by_index, "WALKED_ROWS", dict.fromkeys(by_index.WALKED_ROWS, 20))
+    cells, order = await all_cells(reader), (FitOrder(field),)
+    # Nothing to try; a filter that most rows pass; one that no row passes, and one that rows far from the first do.
+    slow = sorted(cell.ttft_ms for cell in cells if cell.ttft_ms is not None)[-3]
+    for query, statements in (
+        (FitQuery(), 1),
+        (FitQuery(statuses=STATUSES[:3]), 1),
+        (FitQuery(safe_context_min=1 << 30), 2),
+        (FitQuery(ttft_min_ms=slow), 2),
+    ):
+        watched = Watched(reader)
+        page = await reads.page_fits(watched, GENERATION, query, order, limit=3)
+        expected = [cell for cell in cells if matches(cell, query)]
+        assert page.cells == sorted(expected, key=lambda cell: rank(cell, normal(order)))[:3]
+        assert len(watched.statements) == statements
+        lists = await reads.top_fits(watched, GENERATION, FitOwner.WORKLOAD, [1, 2], query, order, 3)
+        assert (
+            lists[1].cells
+            == sorted((cell for cell in expected if cell.workload_id == 1), key=lambda cell: rank(cell, normal(order)))[
+                :3
+            ]
+        )
+
+
+@pytest.mark.parametrize(
+    "order", [(FitOrder(FitField.DECODE),), (FitOrder(FitField.SCORE),), (FitOrder(FitField.SCORE, False),)]
+)
+async def test_sqlite_tries_as_few_rows_of_what_does_not_run(
+    reader: Reader, order: tuple[FitOrder, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if reader.dialect != "sqlite":
+        pytest.skip("a matter of SQLite")
+    monkeypatch.setattr(fit_query, "NARROW_IDS", 0)
+    monkeypatch.setattr(by_index, "WALKED_ROWS", dict.fromkeys(by_index.WALKED_ROWS, 20))
+    cells = await all_cells(reader)
+    # What most rows pass, what none passes of those that do not run, and what none passes.
+    for query, statements in (
+        (FitQuery(engines=(Engine.LLAMA_CPP, Engine.VLLM)), 1),
+        (FitQuery(safe_context_min=1), 2),
+        (FitQuery(safe_context_min=1 << 30), 2),
+    ):
+        expected = sorted((cell for cell in cells if matches(cell, query)), key=lambda cell: rank(cell, normal(order)))
+        watched = Watched(reader)
+        page = await reads.page_fits(watched, GENERATION, query, order, limit=3, backwards=True)
+        assert page.cells == expected[-3:]
+        assert len(watched.statements) == statements
+        lists = await reads.top_fits(reader, GENERATION, FitOwner.WORKLOAD, [1, 2], query, order, 3, backwards=True)
+        assert lists[1].cells == [cell for cell in expected if cell.workload_id == 1][-3:]

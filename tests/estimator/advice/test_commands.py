@@ -1,0 +1,345 @@
+"""Commands say what the plan says, use only recorded flags, and are none where nothing runs."""
+
+from __future__ import annotations
+
+import json
+import random
+import shlex
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from api.answers.questions import Answerer
+from db.entries import specs
+from db.entries.files import load_catalog
+from db.entries.specs import checkpoint_repository
+from estimator.advice.commands import Command, CommandGap, Tool, commands, is_repository, missing_commands
+from estimator.advice.fit_facts import FitFacts, request_of
+from estimator.calibration.coefficients import Calibration
+from estimator.estimate import estimate
+from estimator.types import CacheType, Engine, EstimatorError, QuantFormat, Status, Strategy
+
+RECORDED = json.loads((Path(__file__).parents[2] / "data" / "engine_flags.json").read_text())
+CATALOG = load_catalog()
+CALIBRATION = Calibration.load()
+
+
+@cache
+def facts(model: str, gpu: str, quant: str, workload: str = "coding") -> FitFacts:
+    entry = CATALOG.models[model]
+    host = specs.host(CATALOG.hosts[CATALOG.default_host])
+    request = request_of(specs.quant(CATALOG.quants[quant]), specs.accelerator(CATALOG.gpus[gpu]), host)
+    architecture, use = specs.architecture(entry), specs.workload(CATALOG.workloads[workload])
+    answer = estimate(architecture, request, CALIBRATION, use)
+    return FitFacts(
+        architecture, entry["name"], request, answer, use, entry["hf_repo"], entry["gguf_repo"], entry["ollama_tag"]
+    )
+
+
+def changed(one: FitFacts, **changes: object) -> FitFacts:
+    request = replace(one.request, **changes)  # type: ignore[arg-type]
+    return replace(one, request=request, estimate=estimate(one.model, request, CALIBRATION, one.workload))
+
+
+def words(text: str) -> list[list[str]]:
+    lines = text.replace("\\\n", " ").splitlines()
+    return [shlex.split(line, comments=True) for line in lines if not line.startswith("#")]
+
+
+def flags_of(command: Command, flag: str) -> str | None:
+    for line in words(command.text):
+        if flag in line:
+            return line[line.index(flag) + 1]
+    return None
+
+
+def check_recorded(command: Command) -> None:
+    for line in words(command.text):
+        program, rest = line[0], line[1:]
+        if program == "printf":
+            parts = rest[0].replace("\\n", "\n").split()
+            assert all(
+                parts[i + 1] in RECORDED["ollama"]["parameters"] for i, p in enumerate(parts) if p == "PARAMETER"
+            )
+            continue
+        recorded = RECORDED[program]
+        image = None
+        if program == "docker":
+            image = next(word for word in rest if word in recorded["images"])
+            inner = rest[rest.index(image) + 1 :]
+            rest = rest[: rest.index(image)]
+            check_flags("vllm" if image.startswith("vllm") else "llama-server", inner)
+        check_flags(program, rest)
+
+
+def check_flags(program: str, rest: list[str]) -> None:
+    recorded = RECORDED[program]
+    for index, word in enumerate(rest):
+        if word.startswith("-"):
+            assert word.split("=")[0] in recorded["flags"], (program, word)
+            allowed = recorded.get("values", {}).get(word)
+            assert allowed is None or rest[index + 1] in allowed, (program, word, rest[index + 1])
+
+
+def gaps_of(one: FitFacts) -> dict[Tool | None, CommandGap]:
+    return {each.tool: each.gap for each in missing_commands(one)}
+
+
+def test_everything_on_the_card_says_all_layers() -> None:
+    one = facts("qwen3-30b-a3b", "rtx-3090", "q4-k-m")
+    assert one.estimate.placement.strategy is Strategy.ALL_GPU
+    server = commands(one)[0]
+    assert server.tool is Tool.LLAMA_SERVER
+    assert flags_of(server, "-ngl") == str(one.model.n_layers + 1)
+    assert "--n-cpu-moe" not in server.text
+    assert flags_of(server, "-hf") == f"{CATALOG.models['qwen3-30b-a3b']['gguf_repo']}:Q4_K_M"
+
+
+def test_expert_offload_gives_its_count_and_no_engine_without_the_flag() -> None:
+    one = facts("qwen3-30b-a3b", "rtx-4060", "q4-k-m", "agentic-coding")
+    assert one.estimate.placement.strategy is Strategy.EXPERT_OFFLOAD
+    found = commands(one)
+    assert {each.tool for each in found} == {Tool.LLAMA_SERVER, Tool.LLAMA_DOCKER}
+    assert flags_of(found[0], "--n-cpu-moe") == str(one.estimate.placement.cpu_moe_layers)
+
+
+def test_layer_offload_names_the_layers_for_every_engine() -> None:
+    one = facts("llama-3.3-70b", "rtx-4090", "q4-k-m")
+    assert one.estimate.placement.strategy is Strategy.LAYER_OFFLOAD
+    by_tool = {each.tool: each for each in commands(one)}
+    layers = one.estimate.placement.gpu_layers
+    assert flags_of(by_tool[Tool.LLAMA_SERVER], "-ngl") == str(layers)
+    assert f"PARAMETER num_gpu {layers}" in by_tool[Tool.OLLAMA].text
+    assert float(flags_of(by_tool[Tool.LM_STUDIO], "--gpu") or 2) <= layers / (one.model.n_layers + 1)
+
+
+def test_llama_cpp_takes_sixteen_accelerators_at_most() -> None:
+    one = facts("llama-3.1-8b", "rtx-3090", "q4-k-m")
+    assert commands(changed(one, gpu_count=16))
+    many = changed(one, gpu_count=17)
+    assert commands(many) == ()
+    assert set(gaps_of(many).values()) == {CommandGap.ACCELERATORS}
+
+
+def test_a_file_that_nobody_published_is_said_to_be_ones_own() -> None:
+    one = facts("llama-3.1-8b", "rtx-4090", "q4-k-m")
+    published, own = commands(one), commands(replace(one, gguf_repository=None))
+    assert not any("YOUR-FILE" in each.text for each in published)
+    assert {each.tool for each in own} == {Tool.LLAMA_SERVER, Tool.LLAMA_DOCKER}
+    for each in own:
+        note, *command = each.text.splitlines()
+        assert note.startswith("# no published GGUF file is recorded here: ./models/YOUR-FILE-llama-3.1-8b-Q4_K_M.gguf")
+        assert "models/YOUR-FILE-llama-3.1-8b-Q4_K_M.gguf" in " ".join(command)
+        check_recorded(each)
+    assert "-v ./models:/models" in own[1].text
+
+
+@pytest.mark.parametrize(
+    ("cache", "tools"),
+    [
+        (CacheType.Q8_0, {Tool.LLAMA_SERVER, Tool.LLAMA_DOCKER, Tool.OLLAMA}),
+        (CacheType.Q5_1, {Tool.LLAMA_SERVER, Tool.LLAMA_DOCKER}),
+    ],
+)
+def test_a_quantized_cache_is_in_the_command_or_there_is_none(cache: CacheType, tools: set[Tool]) -> None:
+    one = changed(facts("qwen3-8b", "rtx-3090", "q4-k-m"), kv_cache_type=cache)
+    found = commands(one)
+    assert {each.tool for each in found} == tools
+    assert all(cache.value in each.text for each in found)
+
+
+def test_several_streams_and_cards() -> None:
+    one = changed(facts("qwen3-8b", "rtx-3090", "q4-k-m"), batch=4, gpu_count=2)
+    server = commands(one)[0]
+    assert flags_of(server, "-np") == "4"
+    assert flags_of(server, "-c") == str(4 * one.estimate.context_tokens)
+    assert flags_of(server, "-sm") == "layer"
+
+
+def test_vllm_and_mlx() -> None:
+    served = commands(facts("qwen3-8b", "h100-sxm5-80-gb", "bf16-safetensors"))
+    assert {each.engine for each in served} == {Engine.VLLM}
+    assert flags_of(served[0], "--max-model-len") == "16000"
+    apple = commands(facts("qwen3-8b", "apple-m3-max-40c-128gb", "mlx-4bit"))
+    assert [each.tool for each in apple] == [Tool.MLX]
+    assert flags_of(apple[0], "--q-bits") == "4"
+
+
+def test_a_checkpoint_format_needs_a_repository_that_publishes_it() -> None:
+    unknown = facts("llama-3.1-8b", "rtx-4090", "awq-int4")
+    assert unknown.runs
+    assert commands(unknown) == ()
+    entry = CATALOG.models["qwen3.6-27b"]
+    known = replace(
+        facts("qwen3.6-27b", "rtx-5090", "nvfp4"), checkpoint_repository=checkpoint_repository(entry, "nvfp4")
+    )
+    assert all("nvidia/Qwen3.6-27B-NVFP4" in each.text for each in commands(known))
+    assert {each.tool for each in commands(known)} == {Tool.VLLM, Tool.VLLM_DOCKER}
+    assert checkpoint_repository(entry, "awq-int4") is None
+    # The repository of this one holds FP8 weights: served as they are, and never as if they were unquantized.
+    native = facts("deepseek-v3", "h200-sxm-141-gb", "fp8")
+    assert native.model.native_dtype == "FP8"
+    served = commands(changed(native, gpu_count=8))
+    assert [flags_of(each, "--quantization") for each in served] == [None, None]
+    assert commands(changed(facts("deepseek-v3", "b300", "bf16-safetensors"), gpu_count=8)) == ()
+    made = facts("qwen3-8b", "h100-sxm5-80-gb", "fp8")
+    assert flags_of(commands(made)[0], "--quantization") == "fp8"
+
+
+def test_every_checkpoint_repository_is_of_a_checkpoint_format() -> None:
+    found = 0
+    for entry in CATALOG.models.values():
+        for slug, stated in (entry.get("checkpoint_repos") or {}).items():
+            assert CATALOG.quants[slug]["format"] not in ("gguf", "mlx", "safetensors")
+            assert is_repository(stated["repo"])
+            found += 1
+    assert found == 7
+
+
+def test_nothing_runs_so_there_is_no_command() -> None:
+    one = facts("deepseek-r1", "rtx-4090", "q8-0", "chat")
+    assert one.estimate.status is Status.DOES_NOT_FIT
+    assert commands(one) == ()
+
+
+@pytest.mark.parametrize("name", ["a/b; rm -rf /", "a/$(id)", "a", "/b", "a/../b", "a/b\nc", "-a/b", "a/b c", None])
+def test_only_well_formed_repositories_reach_a_command(name: str | None) -> None:
+    assert not is_repository(name)
+    one = replace(facts("qwen3-8b", "rtx-3090", "q4-k-m"), gguf_repository=name, hf_repository=name)
+    assert not any(word in each.text for each in commands(one) for word in ("-hf", "hf.co", "huggingface.co"))
+
+
+def plan(**question: object) -> FitFacts:
+    answered = Answerer(CATALOG, CALIBRATION).answer(question).facts
+    assert answered is not None
+    return answered
+
+
+def test_mixed_cards_get_their_layers_and_only_the_engine_that_can() -> None:
+    one = plan(model="llama-3.3-70b", gpus=["rtx-4090", "rtx-3060", "rtx-3060"], quant="q3-k-m", workload="CHAT")
+    assert one.runs
+    found = commands(one)
+    assert {each.tool for each in found} == {Tool.LLAMA_SERVER, Tool.LLAMA_DOCKER}
+    layers = [load.layers for load in one.devices]
+    assert layers[0] > layers[1]
+    assert sum(layers) == one.estimate.placement.gpu_layers
+    for each in found:
+        check_recorded(each)
+        assert flags_of(each, "-ts") == ",".join(map(str, layers))
+        assert "RTX 4090" in each.text.splitlines()[0]
+    equal = plan(model="llama-3.3-70b", gpus=["rtx-3090", "rtx-3090"], quant="q4-k-m", workload="CHAT")
+    assert not any(line.startswith("# layers") for each in commands(equal) for line in each.text.splitlines())
+    assert flags_of(commands(equal)[0], "-sm") == "layer"
+
+
+def test_a_draft_model_is_in_the_command_or_there_is_none() -> None:
+    draft = {"model": "qwen3-0.6b", "quant": "q8-0", "tokens": 5, "acceptance_rate": 0.7}
+    one = plan(model="qwen3-32b", gpus=["rtx-3090", "rtx-3090"], quant="q4-k-m", draft=draft)
+    found = commands(one)
+    assert {each.tool for each in found} == {Tool.LLAMA_SERVER, Tool.LLAMA_DOCKER}
+    for each in found:
+        check_recorded(each)
+        assert flags_of(each, "-hfd") == f"{CATALOG.models['qwen3-0.6b']['gguf_repo']}:Q8_0"
+        assert flags_of(each, "--spec-draft-n-max") == "5"
+        assert flags_of(each, "-devd") == "CUDA0"
+    alone = commands(plan(model="qwen3-8b", gpu="rtx-3090", quant="q4-k-m", draft=draft))
+    assert all("-devd" not in each.text for each in alone)
+    checkpoint = draft | {"quant": "bf16-safetensors"}
+    served = commands(plan(model="qwen3-8b", gpu="h100-sxm5-80-gb", quant="bf16-safetensors", draft=checkpoint))
+    assert {each.tool for each in served} == {Tool.VLLM, Tool.VLLM_DOCKER}
+    for each in served:
+        check_recorded(each)
+        told = json.loads(flags_of(each, "--speculative-config") or "")
+        assert told == {"method": "draft_model", "model": "Qwen/Qwen3-0.6B", "num_speculative_tokens": 5}
+    apple = plan(model="qwen3-8b", gpu="apple-m3-max-40c-128gb", quant="mlx-4bit", draft=draft | {"quant": "mlx-4bit"})
+    assert apple.runs
+    assert commands(apple) == ()
+    assert gaps_of(apple) == {Tool.MLX: CommandGap.DRAFT_OR_PROJECTOR}
+
+
+def test_vllm_has_no_command_for_cards_that_its_heads_do_not_divide_by() -> None:
+    for count, heads_divide in ((2, True), (3, False), (4, True)):
+        one = plan(model="qwen3-8b", gpu="h100-sxm5-80-gb", gpu_count=count, quant="bf16-safetensors")
+        assert one.runs
+        found = commands(one)
+        assert bool(found) == heads_divide
+        for each in found:
+            check_recorded(each)
+            assert flags_of(each, "--tensor-parallel-size") == str(count)
+    # A draft is split as the model is: 14 heads do not go on four cards.
+    draft = {"model": "qwen2.5-0.5b-instruct", "quant": "bf16-safetensors", "tokens": 4, "acceptance_rate": 0.6}
+    setup = {"model": "qwen2.5-7b-instruct", "gpu": "h100-sxm5-80-gb", "quant": "bf16-safetensors", "draft": draft}
+    assert commands(plan(**setup, gpu_count=2))
+    assert commands(plan(**setup, gpu_count=4)) == ()
+    assert set(gaps_of(plan(**setup, gpu_count=4)).values()) == {CommandGap.HEADS}
+
+
+def test_the_projector_of_a_repository_is_loaded_only_when_it_is_in_the_plan() -> None:
+    text = plan(model="gemma-3-12b", gpu="rtx-3090", quant="q4-k-m")
+    images = plan(model="gemma-3-12b", gpu="rtx-3090", quant="q4-k-m", vision=True, projector_bytes=854_200_224)
+    assert "--no-mmproj" in commands(text)[0].text
+    assert "mmproj" not in commands(images)[0].text
+    assert {each.tool for each in commands(images)} == {Tool.LLAMA_SERVER, Tool.LLAMA_DOCKER}
+    local = replace(images, gguf_repository=None)
+    assert commands(local) == ()
+    unnamed = [each for each in missing_commands(local) if each.tool in (Tool.LLAMA_SERVER, Tool.LLAMA_DOCKER)]
+    assert [each.gap for each in unnamed] == [CommandGap.DRAFT_OR_PROJECTOR] * 2
+    assert all("vision projector of Gemma 3 12B" in each.message for each in unnamed)
+    assert "mmproj" not in commands(replace(text, gguf_repository=None))[0].text
+    assert "mmproj" not in commands(plan(model="qwen3-8b", gpu="rtx-3090", quant="q4-k-m"))[0].text
+    for one in (text, images):
+        for each in commands(one):
+            check_recorded(each)
+
+
+def test_every_command_of_random_fits_has_recorded_flags_and_agrees_with_its_plan() -> None:
+    pick = random.Random(7)
+    models = [slug for slug, entry in sorted(CATALOG.models.items()) if not specs.missing_facts(entry)]
+    gpus = [slug for slug, entry in sorted(CATALOG.gpus.items()) if not specs.missing_facts(entry)]
+    quants = sorted(CATALOG.quants)
+    seen, met = 0, set()
+    for _ in range(1500):
+        try:
+            one = facts(
+                pick.choice(models), pick.choice(gpus), pick.choice(quants), pick.choice(sorted(CATALOG.workloads))
+            )
+        except EstimatorError:
+            continue
+        found, gaps = commands(one), gaps_of(one)
+        assert bool(found) <= one.runs
+        # Each tool has a command or a reason, and never both.
+        assert len(gaps) + len(found) == len({*gaps, *(each.tool for each in found)})
+        assert (set(gaps.values()) == {CommandGap.NOTHING_RUNS}) == (not one.runs)
+        met |= set(gaps.values())
+        for command in found:
+            seen += 1
+            check_recorded(command)
+            assert command.text.isascii()
+            if command.tool in (Tool.LLAMA_SERVER, Tool.LLAMA_DOCKER):
+                assert flags_of(command, "-ngl") == str(one.estimate.placement.gpu_layers)
+                assert (flags_of(command, "--n-cpu-moe") or "0") == str(one.estimate.placement.cpu_moe_layers)
+                assert flags_of(command, "-c") == str(one.estimate.context_tokens)
+        if one.runs and one.quant.format is QuantFormat.GGUF:
+            assert found, (one.model.slug, one.accelerator.slug, one.quant.slug)
+    assert seen > 500
+    assert met >= {
+        CommandGap.NOTHING_RUNS,
+        CommandGap.NO_WEIGHTS,
+        CommandGap.MODEL,
+        CommandGap.PLATFORM,
+        CommandGap.PLACEMENT,
+    }
+
+
+def test_a_plan_that_a_tool_cannot_be_told_says_which_part() -> None:
+    one = facts("qwen3-8b", "rtx-4090", "q4-k-m")
+    assert gaps_of(one) == {}
+    quantized = gaps_of(changed(one, kv_cache_type=CacheType.Q8_0))
+    assert quantized == {Tool.LM_STUDIO: CommandGap.KV_CACHE_TYPE}
+    many = gaps_of(changed(one, batch=4))
+    assert many == {Tool.OLLAMA: CommandGap.STREAMS, Tool.LM_STUDIO: CommandGap.STREAMS}
+    for each in missing_commands(changed(one, batch=4)):
+        assert each.tool is not None
+        assert each.message == f"{each.tool.value} is started for one stream, not 4."

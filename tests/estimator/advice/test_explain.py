@@ -1,0 +1,100 @@
+"""Texts say what the numbers say, for every kind of fit."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from estimator.advice import explain
+from estimator.advice.breakdown import terms
+from estimator.advice.commands import commands
+from estimator.advice.explain import LimitCode
+from estimator.advice.fit_facts import duration, gib, pace, tokens
+from estimator.placement.layer_sums import model_tables
+from estimator.types import OperatingMode, Status
+from tests.support import answers as support
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0, "0.00 GiB"), (3 * 2**30, "3.00 GiB"), (35.2 * 2**30, "35.2 GiB"), (664 * 2**30, "664 GiB")],
+)
+def test_bytes_read_well(value: float, text: str) -> None:
+    assert gib(value) == text
+
+
+def test_times_paces_and_counts_read_well() -> None:
+    assert [duration(each) for each in (3.2, 999.4, 999.6, 12_903, 120_000, 900_000)] == [
+        "3 ms", "999 ms", "1.0 s", "12.9 s", "120 s", "15 min",
+    ]  # fmt: skip
+    assert (pace(15.04), pace(123.6), tokens(8_000), tokens(131_072)) == ("15.0 tok/s", "124 tok/s", "8,000", "128K")
+
+
+def test_the_seed_pairing_has_every_text() -> None:
+    one = support.facts_of("kimi-linear-48b-a3b", support.CATALOG.resolve_gpu("V100 32GB"), "q4-k-m")
+    parts = terms(one.model, one.request, support.CALIBRATION, one.workload)
+    assert parts.full_bytes == one.estimate.memory.total_bytes
+    assert explain.headline(one).startswith("Yes")
+    assert "Kimi Linear" in explain.summary(one, parts)
+    assert "free of" in explain.capacity_message(one, parts)
+    found = explain.faq(one, parts, one, "use IQ4_XS instead of Q4_K_M: 1 tok/s")
+    assert len(found) == 7
+    assert all(each.question.endswith("?") and each.answer.endswith(".") for each in found)
+
+
+def test_no_text_contradicts_its_numbers() -> None:
+    for one in support.random_facts(700, seed=11):
+        parts = terms(one.model, one.request, support.CALIBRATION, one.workload)
+        status, memory = one.estimate.status, one.estimate.memory
+        head, text, capacity = explain.headline(one), explain.summary(one, parts), explain.capacity_message(one, parts)
+        limits = {limit.code: limit for limit in explain.limits(one, parts)}
+        assert head.startswith("Yes") == one.runs
+        if "room to spare" in head:
+            assert memory.total_bytes <= 0.9 * memory.usable_bytes
+        elif head == "Yes: it fits":
+            assert memory.total_bytes > 0.9 * memory.usable_bytes
+        assert ("Expect" in text) == (one.estimate.decode is not None) == one.runs
+        if one.estimate.decode is not None:
+            assert pace(one.estimate.decode.value) in text
+        assert ("over what" in capacity) == (parts.over_bytes > 0)
+        assert (parts.over_bytes > 0) == (status in (Status.FITS_WITH_OFFLOAD, Status.DOES_NOT_FIT))
+        assert bool(commands(one)) <= one.runs
+        if parts.over_bytes:
+            assert next(iter(limits)) is LimitCode.MEMORY_CAPACITY
+        else:
+            assert parts.full_bytes == memory.total_bytes
+        if status is Status.FITS:
+            assert LimitCode.MEMORY_CAPACITY not in limits
+        if status is not Status.FITS_WITH_OFFLOAD:
+            assert "system memory takes" not in " ".join(limit.message for limit in limits.values())
+        assert all(0 <= limit.share <= 1 for limit in limits.values())
+        for question in explain.faq(one, parts, one if one.runs else None):
+            assert not re.search(r"\bnan\b|\binf\b|None tok|\{", question.answer)
+
+
+def test_shares_of_time_add_up() -> None:
+    for one in support.random_facts(200, seed=5):
+        parts = terms(one.model, one.request, support.CALIBRATION, one.workload)
+        decode = (
+            parts.decode_weights, parts.decode_kv_cache, parts.decode_compute, parts.decode_host, parts.decode_fixed,
+        )  # fmt: skip
+        prefill = (parts.prefill_compute, parts.prefill_weights, parts.prefill_host, parts.prefill_fixed)
+        for shares, known in ((decode, one.estimate.decode), (prefill, one.estimate.prefill)):
+            assert all(share >= 0 for share in shares)
+            assert sum(shares) == pytest.approx(0.0 if known is None else 1.0, abs=1e-9)
+
+
+def test_score_parts_make_the_score() -> None:
+    for one in support.random_facts(300, seed=9):
+        bits = float(model_tables(one.model, (one.quant,)).bits_per_weight[0])
+        parts = explain.score_parts(one, bits)
+        assert bool(parts) == one.runs
+        total = 100 * sum(part.value * part.weight for part in parts)
+        # A score is stated to a hundredth.
+        if one.estimate.status is Status.FITS:
+            assert one.estimate.score == pytest.approx(total, abs=0.0051)
+        assert one.estimate.score <= total + 0.0051
+        for mode in OperatingMode:
+            weights = [part.weight for part in explain.score_parts(one, bits, mode)]
+            assert not weights or sum(weights) == pytest.approx(1.0)

@@ -1,0 +1,115 @@
+"""Which engine runs a format where, and how much memory it gets."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from estimator.placement.hardware import backends_of, choose_engine, runs_natively, usable_bytes
+from estimator.types import Accelerator, Backend, Engine, Quant, QuantFormat
+
+GIB = 1024**3
+
+
+def device(**facts: object) -> Accelerator:
+    """A bare device with CUDA; ``facts`` replace its fields."""
+    plain = Accelerator(
+        slug="card", name="Card", vendor="nvidia", architecture="Any", kind="consumer", memory_bytes=24 * GIB,
+        usable_fraction=None, unified_memory=False, bandwidth_bytes_s=1e12, matrix_flops=1e14, int8_ops=None,
+        fp8_flops=None, fp4_flops=None, fp32_flops=None, compute_units=100, compute_capability=8.6, gfx_target=None,
+        pcie_bytes_s=None, link_bytes_s=None, tdp_w=None, msrp_usd=None, backends=(Backend.CUDA, Backend.VULKAN),
+        engines=(),
+    )  # fmt: skip
+    return replace(plain, **facts)  # type: ignore[arg-type]
+
+
+def quant(format_: QuantFormat, *, moe_only: bool = False) -> Quant:
+    """A quant of a format; only the format decides what runs it."""
+    return Quant("q", "Q", format_, None, 4.0, 4.0, None, None, None, None, moe_only=moe_only)
+
+
+AMD = (Backend.ROCM, Backend.VULKAN)
+
+
+@pytest.mark.parametrize(
+    ("card", "format_", "expected"),
+    [
+        (device(), QuantFormat.GGUF, (Engine.LLAMA_CPP, Backend.CUDA)),
+        (device(), QuantFormat.AWQ, (Engine.VLLM, Backend.CUDA)),
+        (device(compute_capability=7.0), QuantFormat.AWQ, None),
+        (device(compute_capability=7.5), QuantFormat.FP8, (Engine.VLLM, Backend.CUDA)),
+        (device(compute_capability=7.5), QuantFormat.NVFP4, None),
+        (device(compute_capability=None), QuantFormat.NVFP4, None),
+        (device(), QuantFormat.MLX, None),
+        (device(backends=AMD, gfx_target="gfx1100"), QuantFormat.GGUF, (Engine.LLAMA_CPP, Backend.ROCM)),
+        (device(backends=AMD, gfx_target="gfx1010"), QuantFormat.GGUF, (Engine.LLAMA_CPP, Backend.VULKAN)),
+        (device(backends=AMD, gfx_target="gfx1100"), QuantFormat.FP8, None),
+        (device(backends=AMD, gfx_target="gfx942"), QuantFormat.FP8, (Engine.VLLM, Backend.ROCM)),
+        (device(backends=(Backend.SYCL, Backend.VULKAN)), QuantFormat.GGUF, (Engine.LLAMA_CPP, Backend.SYCL)),
+        (device(backends=(Backend.METAL,)), QuantFormat.MLX, (Engine.MLX, Backend.METAL)),
+        (device(backends=(Backend.METAL,)), QuantFormat.GGUF, (Engine.LLAMA_CPP, Backend.METAL)),
+        (device(backends=(Backend.CPU,)), QuantFormat.GGUF, (Engine.LLAMA_CPP, Backend.CPU)),
+        (device(backends=()), QuantFormat.GGUF, None),
+    ],
+)
+def test_the_first_rule_that_covers_a_device_wins(
+    card: Accelerator, format_: QuantFormat, expected: tuple[Engine, Backend] | None
+) -> None:
+    assert choose_engine("LlamaForCausalLM", card, quant(format_)) == expected
+
+
+def test_a_request_narrows_the_choice() -> None:
+    gguf = quant(QuantFormat.GGUF)
+    assert choose_engine("X", device(), gguf, backend=Backend.VULKAN) == (Engine.LLAMA_CPP, Backend.VULKAN)
+    assert choose_engine("X", device(), gguf, Engine.OLLAMA) == (Engine.OLLAMA, Backend.CUDA)
+    assert choose_engine("X", device(), gguf, Engine.VLLM) is None
+    assert choose_engine("X", device(), gguf, backend=Backend.METAL) is None
+
+
+def test_an_unsupported_architecture_runs_elsewhere_only() -> None:
+    assert choose_engine("MiniMaxM1ForCausalLM", device(), quant(QuantFormat.GGUF)) is None
+    assert choose_engine("MiniMaxM1ForCausalLM", device(), quant(QuantFormat.AWQ)) == (Engine.VLLM, Backend.CUDA)
+
+
+def test_a_front_may_run_what_its_engine_does_not() -> None:
+    gguf, vision = quant(QuantFormat.GGUF), "MllamaForConditionalGeneration"
+    assert choose_engine(vision, device(), gguf) is None
+    assert choose_engine(vision, device(), gguf, Engine.OLLAMA) == (Engine.OLLAMA, Backend.CUDA)
+
+
+def test_expert_formats_need_experts() -> None:
+    mxfp4 = quant(QuantFormat.GGUF, moe_only=True)
+    assert choose_engine("X", device(), mxfp4, is_moe=True) is not None
+    assert choose_engine("X", device(), mxfp4, is_moe=False) is None
+
+
+def test_native_arithmetic_starts_later_than_storage() -> None:
+    fp8, nvfp4 = quant(QuantFormat.FP8), quant(QuantFormat.NVFP4)
+    assert not runs_natively(device(compute_capability=8.6), fp8)
+    assert runs_natively(device(compute_capability=8.9), fp8)
+    assert not runs_natively(device(compute_capability=9.0), nvfp4)
+    assert runs_natively(device(compute_capability=12.0), nvfp4)
+    assert runs_natively(device(backends=AMD, gfx_target="gfx942"), fp8)
+    assert not runs_natively(device(), quant(QuantFormat.AWQ))
+
+
+def test_backends_are_listed_best_first() -> None:
+    assert backends_of(device(backends=AMD, gfx_target="gfx1100")) == (Backend.ROCM, Backend.VULKAN)
+    assert backends_of(device(), Engine.MLX) == ()
+
+
+def test_usable_memory_is_the_measured_limit_then_the_default_share_then_all() -> None:
+    assert usable_bytes(device()) == 24 * GIB
+    shared = device(unified_memory=True, usable_fraction=0.75)
+    assert usable_bytes(shared) == 18 * GIB
+    assert usable_bytes(replace(shared, usable_bytes=20 * GIB)) == 20 * GIB
+    assert usable_bytes(device(memory_bytes=None)) is None
+    assert usable_bytes(replace(shared, memory_bytes=None), 64 * GIB) == 48 * GIB
+
+
+def test_a_processor_leaves_the_operating_system_its_memory() -> None:
+    processor = device(kind="cpu", unified_memory=True, memory_bytes=None, backends=(Backend.CPU,))
+    assert usable_bytes(processor, 64 * GIB) == 60 * GIB
+    assert usable_bytes(processor, 2 * GIB) == 0
+    assert usable_bytes(processor) is None

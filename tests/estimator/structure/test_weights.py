@@ -1,0 +1,112 @@
+"""Tensors and recipes against parameter counts, the engine's own plan of 2,109 files, and published file sizes."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import pytest
+
+from api.file_sizes import compared_files
+from db.entries import specs
+from db.entries.files import load_catalog
+from db.entries.measurements import memory_rows
+from estimator.structure.architecture import ModelArchitecture
+from estimator.structure.quantization import BLOCKS, index_tensors, tensor_bytes, tensor_types
+from estimator.structure.tensors import EXPERT_CLASSES, Inventory, inventory
+from estimator.structure.weights import weight_table
+from estimator.types import EstimatorError, Quant, QuantFormat
+
+CATALOG = load_catalog()
+ESTIMABLE = [slug for slug, entry in CATALOG.models.items() if not specs.missing_facts(entry)]
+
+
+def gguf(file_type: str, imatrix: bool = False) -> Quant:
+    return Quant(file_type, file_type, QuantFormat.GGUF, file_type, 4.0, None, None, None, None, None, imatrix)
+
+
+@cache
+def model_of(slug: str) -> tuple[ModelArchitecture, Inventory]:
+    model = specs.architecture(CATALOG.models[slug])
+    return model, inventory(model)
+
+
+def test_every_model_but_the_thin_ones_has_an_inventory_of_its_parameter_count() -> None:
+    wrong = []
+    for slug in ESTIMABLE:
+        model, tensors = model_of(slug)
+        stored = sum(
+            int(e) for e, layer in zip(tensors.elements, tensors.layer, strict=True) if layer >= model.n_layers
+        )
+        if abs(tensors.parameters - stored - model.total_parameters) > 1e-3 * model.total_parameters:
+            wrong.append(slug)
+    assert len(ESTIMABLE) == len(CATALOG.models) - 3
+    assert wrong == []
+
+
+def test_the_quantizers_own_plan_is_reproduced() -> None:
+    """Bytes that llama.cpp's own rules give, by model, file type, with and without importance matrix."""
+    errors = []
+    for row in memory_rows("predicted-sizes"):
+        model, tensors = model_of(row["model_slug"])
+        types = tensor_types(index_tensors(model, tensors), row["ftype"], imatrix=bool(row["imatrix"]))
+        computed = int(tensor_bytes(tensors, types).sum())
+        errors.append(abs(computed - row["tensor_bytes"]) / row["tensor_bytes"])
+    assert len(errors) > 2000
+    assert max(errors) < 5e-4
+
+
+def test_published_file_sizes(capsys: pytest.CaptureFixture[str]) -> None:
+    """Median within 0.3 % over every size of a standard name; 90th percentile 1.5 % where the mix is standard too."""
+    files = compared_files(CATALOG, memory_rows("gguf-sizes"))
+    errors = np.abs([each.error for each in files])
+    standard = np.abs([each.error for each in files if not each.own_mix])
+    with capsys.disabled():
+        print(f"\n{'files':20} number  median error  largest")
+        for name, values in (("all", errors), ("without own mixes", standard)):
+            tail = f"90th percentile {np.quantile(values, 0.9):.3%}"
+            print(f"{name:20} {len(values):6}  {np.median(values):11.3%}  {values.max():8.3%}  {tail}")
+    assert len(errors) > 150
+    assert float(np.median(errors)) < 0.003
+    assert len(standard) > 140
+    assert float(np.quantile(standard, 0.9)) < 0.015
+
+
+def test_experts_that_were_trained_in_mxfp4_keep_it_in_every_file() -> None:
+    """gpt-oss: files of every name differ by their attention and tables alone; a card says 12.04 GB of Q6_K."""
+    model, tensors = model_of("gpt-oss-20b")
+    names = ("Q2_K", "Q4_K_M", "Q6_K", "Q8_0", "MXFP4_MOE", "F16")
+    table = weight_table(model, tuple(gguf(name, imatrix=True) for name in names))
+    assert (table.experts == table.experts[0]).all()
+    assert table.experts[0].sum() == model_experts(tensors) * 17 // 32
+    assert table.file[names.index("Q6_K")] == pytest.approx(12.04e9, rel=1e-3)
+
+
+def model_experts(tensors: Inventory) -> int:
+    return int(tensors.elements[np.isin(tensors.cls, EXPERT_CLASSES)].sum())
+
+
+@pytest.mark.parametrize("slug", ["llama-3.1-8b", "qwen3-30b-a3b", "gemma-3-27b", "kimi-linear-48b-a3b"])
+def test_parts_add_up_and_wider_types_are_larger(slug: str) -> None:
+    model, tensors = model_of(slug)
+    order = ("IQ1_S", "IQ2_XXS", "Q2_K", "Q3_K_M", "Q4_K_M", "Q5_K_M", "Q6_K", "Q8_0", "F16")
+    table = weight_table(model, tuple(gguf(name) for name in order))
+    assert (np.diff(table.file) > 0).all()
+    tied = table.embedding if model.tied_embeddings else 0
+    parts = table.layers.sum(1) + table.experts.sum(1) + table.embedding + table.output - tied + table.lookup
+    metadata = table.file - parts - table.stored
+    assert (metadata == metadata[0]).all()
+    assert 0 < metadata[0] < 20e6
+    assert table.parameters == tensors.parameters
+
+
+def test_an_unknown_file_type_is_refused_by_name() -> None:
+    model, tensors = model_of("llama-3.1-8b")
+    with pytest.raises(EstimatorError, match="Q9_Z"):
+        tensor_types(index_tensors(model, tensors), "Q9_Z", imatrix=False)
+
+
+def test_block_sizes_are_those_of_ggml() -> None:
+    assert BLOCKS["Q4_K"] == (256, 144)
+    assert BLOCKS["Q8_0"] == (32, 34)
+    assert BLOCKS["MXFP4"] == (32, 17)

@@ -1,0 +1,53 @@
+"""The fingerprint of the code that computes fits: a change of any formula recomputes everything, other changes nothing."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+from functools import cache
+from pathlib import Path
+
+import estimator
+
+#: The module whose import closure is the kernel.
+GRID = "estimator.grid"
+
+
+def kernel_files() -> list[Path]:
+    """Source files of every module that the grid imports, itself included; function-level imports count."""
+    pending, modules = [GRID], dict[str, Path]()
+    while pending:
+        name = pending.pop()
+        path = _source(name)
+        if name in modules or path is None:
+            continue
+        modules[name] = path
+        pending.append(name.rpartition(".")[0])
+        for node in ast.walk(ast.parse(path.read_bytes())):
+            if isinstance(node, ast.Import):
+                pending += [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                pending += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return sorted(modules.values())
+
+
+@cache
+def kernel_version() -> str:
+    """Hash of the kernel's files and their places."""
+    root = _root()
+    digest = hashlib.blake2b(digest_size=16)
+    for path in kernel_files():
+        digest.update(str(path.relative_to(root)).encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
+def _source(name: str) -> Path | None:
+    """The file of a module of the estimator; None for other packages' modules and for names inside a module."""
+    if name.partition(".")[0] != "estimator":
+        return None
+    place = _root().joinpath(*name.split("."))
+    return next((path for path in (place.with_suffix(".py"), place / "__init__.py") if path.is_file()), None)
+
+
+def _root() -> Path:
+    return Path(str(estimator.__file__)).parents[1]
