@@ -1,4 +1,4 @@
-"""The benchmarks' own HTTP client: it counts answers, and says so when there are none or bad ones."""
+"""The HTTP client of the benchmarks counts answers and reports failed answers."""
 
 from __future__ import annotations
 
