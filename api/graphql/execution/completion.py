@@ -7,7 +7,7 @@ compiled from source text: one function that reads the attributes, checks their 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from operator import attrgetter
 from typing import Any, TypeAlias
@@ -38,7 +38,6 @@ _WRONG = {
     "Date": "type(v) is not str",
 }
 _readers: dict[type, Mapping[str, Complete]] = {}
-_inline: dict[type, Inline] = {}
 _constant: set[type] = set()
 
 
@@ -56,9 +55,6 @@ class Completer:
     names: Mapping[int, str] | None = None
     #: Of what may be None: the function for what is not.
     present: Complete | None = None
-    #: Of an object: what it is made of, and whether it may be None.
-    parts: tuple[Entry, ...] | None = None
-    nullable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,37 +66,9 @@ class Entry:
     completer: Completer
 
 
-@dataclass(frozen=True, slots=True)
-class Inline:
-    """Expressions that read attributes of an object ``o`` for which ``condition`` holds, after the lines of ``prelude``.
-
-    ``names`` are those that the expressions use. An attribute of ``nested`` is an object that need not be made.
-    """
-
-    condition: str
-    prelude: tuple[str, ...]
-    expressions: Mapping[str, str]
-    names: Mapping[str, Any]
-    nested: Mapping[str, Nested] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Nested:
-    """Expressions for the attributes of an object, after the lines of ``prelude``; None where ``present`` does not hold."""
-
-    present: str
-    prelude: tuple[str, ...]
-    expressions: Mapping[str, str]
-
-
-def read_by(kind: type, readers: Mapping[str, Complete], inline: Inline | None = None) -> None:
-    """Let attributes of ``kind``, which must not be changed once made, be read by functions of the object.
-
-    The expressions of ``inline`` give what the functions give, without a call.
-    """
+def read_by(kind: type, readers: Mapping[str, Complete]) -> None:
+    """Read attributes of ``kind``, whose objects never change, with functions of the object."""
     _readers[kind] = readers
-    if inline is not None:
-        _inline[kind] = inline
 
 
 def reader_of(kind: type, attribute: str) -> Complete:
@@ -147,9 +115,7 @@ def of_nullable(inner: Completer) -> Completer:
     call = inner.call
     wrong = None if inner.wrong is None else f"v is not None and ({inner.wrong})"
     present = None if wrong is not None else call
-    return Completer(
-        lambda value: None if value is None else call(value), wrong, present=present, parts=inner.parts, nullable=True
-    )
+    return Completer(lambda value: None if value is None else call(value), wrong, present=present)
 
 
 def of_list(item: Completer) -> Completer:
@@ -174,46 +140,17 @@ def of_constant(answer: str) -> Completer:
 
 def of_object(kind: type, entries: Iterable[Entry]) -> Completer:
     """Completer of objects that are exactly of type ``kind``."""
-    kept, inline = tuple(entries), _inline.get(kind)
-    names: dict[str, Any] = {"kind": kind}
-    lines = ["if type(v) is not kind: raise NotPlainError", "o = v"]
-    if inline is not None:
-        names |= inline.names
-        lines += [f"if {inline.condition}:", *_indented([*inline.prelude, *_body(kind, kept, names, inline)])]
-    complete = _compiled([*lines, *_body(kind, kept, names)], names)
-    return Completer(_remembering(complete) if kind in _constant else complete, parts=kept)
-
-
-def _body(kind: type, entries: Iterable[Entry], names: dict[str, Any], inline: Inline | None = None) -> list[str]:
-    """Lines that read and complete every entry of object ``o`` and return the answer; fills in ``names``."""
     readers = _readers.get(kind, {})
-    lines, parts = [], []
+    names: dict[str, Any] = {"kind": kind}
+    lines, parts = ["if type(v) is not kind: raise NotPlainError", "o = v"], []
     for number, entry in enumerate(entries):
-        place, expression = str(number), None if inline is None else inline.expressions.get(entry.attribute)
-        nested = None if inline is None else inline.nested.get(entry.attribute)
-        if nested is not None and (unmade := _unmade(entry.completer, names, place, nested)) is not None:
-            lines += unmade
-        else:
-            if expression is None:
-                names[f"_r{place}"] = readers.get(entry.attribute)
-                expression = f"_r{place}(o)" if entry.attribute in readers else f"o.{entry.attribute}"
-            lines += [f"v = {expression}", *_completed(entry.completer, names, place)]
+        place = str(number)
+        names[f"_r{place}"] = readers.get(entry.attribute)
+        value = f"_r{place}(o)" if entry.attribute in readers else f"o.{entry.attribute}"
+        lines += [f"v = {value}", *_completed(entry.completer, names, place)]
         parts.append(f"{entry.name!r}: _v{place}")
-    return [*lines, f"return {{{', '.join(parts)}}}"]
-
-
-def _unmade(completer: Completer, names: dict[str, Any], place: str, nested: Nested) -> list[str] | None:
-    """Lines that complete an object's parts without the object; None where a part has no expression."""
-    if completer.parts is None or any(part.attribute not in nested.expressions for part in completer.parts):
-        return None
-    lines, parts = list(nested.prelude), []
-    for number, part in enumerate(completer.parts):
-        own = f"{place}_{number}"
-        lines += [f"v = {nested.expressions[part.attribute]}", *_completed(part.completer, names, own)]
-        parts.append(f"{part.name!r}: _v{own}")
-    lines.append(f"_v{place} = {{{', '.join(parts)}}}")
-    absent = f"_v{place} = None" if completer.nullable else "raise NotPlainError"
-    return [f"if {nested.present}:", *_indented(lines), "else:", f"    {absent}"]
+    complete = _compiled([*lines, f"return {{{', '.join(parts)}}}"], names)
+    return Completer(_remembering(complete) if kind in _constant else complete)
 
 
 def _completed(completer: Completer, names: dict[str, Any], place: str) -> list[str]:
@@ -229,10 +166,6 @@ def _completed(completer: Completer, names: dict[str, Any], place: str) -> list[
         names[f"_p{place}"] = completer.present
         return [f"_v{place} = None if v is None else _p{place}(v)"]
     return [f"_v{place} = _c{place}(v)"]
-
-
-def _indented(lines: Iterable[str]) -> list[str]:
-    return [f"    {line}" for line in lines]
 
 
 def _remembering(complete: Complete) -> Complete:
