@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from graphql import GraphQLField, GraphQLObjectType
 from strawberry.schema.schema_converter import GraphQLCoreConverter
 
-from api.graphql.core.errors import ApiError, code_of
+from api.errors import ApiError
+from api.graphql.core.errors import code_of
 from api.graphql.execution.calls import WATCH
 from api.observe.metrics import Metrics
 from workers import tracing

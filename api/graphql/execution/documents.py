@@ -31,9 +31,11 @@ from graphql import (
 from graphql.language.parser import Parser
 from strawberry.schema.schema import validate_document
 
-from api.graphql.core.errors import ApiError, LimitExceededError, bad_input
-from api.graphql.execution.limits import CostWalker, FieldCost, QueryLimits, check_shape
+from api.errors import ApiError, LimitExceededError, bad_input
+from api.graphql.core.errors import graphql_error
+from api.graphql.execution.limits import CostWalker, FieldCost, check_shape
 from api.graphql.execution.plain import Plans
+from api.settings import QueryLimits
 
 #: Longest document text kept in the cache, characters; longer ones are prepared anew each time.
 _MAX_CACHED_TEXT = 20_000
@@ -128,8 +130,10 @@ class Documents:
         try:
             document = self._parse(text)
             check_shape(document, self.limits)
-        except (GraphQLSyntaxError, ApiError) as error:
+        except GraphQLSyntaxError as error:
             return PreparedDocument(None, [error])
+        except ApiError as error:
+            return PreparedDocument(None, [graphql_error(error)])
         errors = validate_document(self._schema, document, self._rules)
         if errors:
             return PreparedDocument(None, errors)

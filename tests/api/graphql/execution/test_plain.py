@@ -21,9 +21,9 @@ from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 from api.graphql.context import RequestContext
 from api.graphql.core.scalars import SCALARS, Int64
 from api.graphql.execution.completion import Entry, never_changes, of_object, of_scalar
-from api.graphql.execution.limits import QueryLimits
 from api.graphql.execution.plain import PlainExecutor, Plans
 from api.graphql.schema import FitSchema, build_schema
+from api.settings import QueryLimits
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
