@@ -14,7 +14,6 @@ from functools import lru_cache
 from typing import Any, TypeVar
 
 from api.answers import what_if as extras
-from api.answers.errors import ErrorCode, QuestionError
 from api.answers.facts import facts_of_plan
 from api.answers.model_files import (
     CUSTOM,
@@ -26,6 +25,7 @@ from api.answers.model_files import (
     stored_quant,
 )
 from api.answers.own_hardware import accelerator_of_facts, host_with
+from api.errors import ErrorCode, QuestionError
 from api.observations import age_years
 from db.entries import specs
 from db.entries.files import Catalog, UnknownNameError
@@ -449,6 +449,3 @@ def _choice(question: Mapping[str, Any], key: str, kind: type[E_]) -> E_ | None:
                 return member
     allowed = ", ".join(member.value for member in kind)
     raise QuestionError(ErrorCode.BAD_USER_INPUT, f"{key!r} must be one of {allowed}, not {value!r}", key)
-
-
-__all__ = ["Answer", "Answerer", "ErrorCode", "QuestionError", "as_json"]

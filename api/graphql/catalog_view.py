@@ -12,13 +12,13 @@ from functools import cached_property
 from typing import Any
 
 from api.answers.questions import Answerer
+from api.errors import ApiError, ErrorCode, NotFoundError
 from api.graphql.catalog.engines import Engine, engine_from_entry
 from api.graphql.catalog.gpus import Gpu, gpu_from_entry
 from api.graphql.catalog.hosts import Host, host_from_entry
 from api.graphql.catalog.models import Model, model_from_entry
 from api.graphql.catalog.quants import Quant, quant_from_entry
 from api.graphql.catalog.workloads import Workload, workload_from_entry
-from api.graphql.core.errors import ApiError, ErrorCode, NotFoundError
 from db.entries import specs
 from db.entries.files import Catalog, UnknownNameError
 from db.fits.generations import Generation

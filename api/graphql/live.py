@@ -9,11 +9,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from api.errors import ApiError, ErrorCode
 from api.graphql.catalog.gpus import Gpu
 from api.graphql.catalog.models import Model
 from api.graphql.catalog.quants import Quant
 from api.graphql.catalog_view import CatalogView
-from api.graphql.core.errors import ApiError, ErrorCode
 from db.fits.reads import SLOTS, FitCell, FitKey
 from estimator.estimate import cell_of
 from estimator.grid import FitBlock, evaluate_block

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import strawberry
 
+from api.errors import ApiError, ErrorCode, LimitExceededError
 from api.graphql.catalog import catalog as catalog_lists
 from api.graphql.catalog.catalog import Catalog
 from api.graphql.catalog.engines import Engine
@@ -22,7 +23,6 @@ from api.graphql.choices.recommendations import Recommendation, RecommendationIn
 from api.graphql.choices.setups import SetupQueries
 from api.graphql.core.arguments import After, Before, First, Last
 from api.graphql.core.enums import OperatingMode, WorkloadKind
-from api.graphql.core.errors import ApiError, ErrorCode, LimitExceededError
 from api.graphql.core.ids import decode_id
 from api.graphql.core.node import Node
 from api.graphql.fits.comparisons import Comparison, ComparisonMatrix, compare, compare_all

@@ -16,8 +16,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from api.answers.remote import RemoteFiles
+from api.errors import ApiError, ErrorCode
 from api.graphql.catalog_view import CatalogView
-from api.graphql.core.errors import ApiError, ErrorCode
 from api.graphql.live import LiveFits
 from api.graphql.transport.auth import Operators
 from api.graphql.transport.cache import CountCache, ResponseCache

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.graphql.core.errors import ApiError, ErrorCode
+from api.errors import ApiError, ErrorCode
 from api.graphql.transport.auth import Operators, Scope
 from api.observe.metrics import CONTENT_TYPE, Metrics
 

@@ -20,7 +20,7 @@ from prometheus_client.registry import Collector
 from redis.exceptions import RedisError
 from sqlalchemy import event
 
-from api.graphql.core.errors import ApiError
+from api.errors import ApiError
 from api.graphql.transport.redis_link import redis_client
 from db.fits.generations import Generation
 from db.runs.store import RunRow, page_runs

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from starlette.datastructures import QueryParams
 
 from api.answers.story import Answers
+from api.errors import ApiError, ErrorCode, NotFoundError
 from api.graphql.catalog.gpus import Gpu
 from api.graphql.catalog.models import Model
 from api.graphql.catalog_view import CatalogView
 from api.graphql.context import RequestContext
-from api.graphql.core.errors import ApiError, ErrorCode, NotFoundError
 from api.graphql.fits.queries import best_of
 from api.graphql.fits.types import Fit
 from db.fits import reads

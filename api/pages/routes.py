@@ -20,8 +20,8 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from api.answers.story import CARD_HEIGHT, CARD_WIDTH, Answers
+from api.errors import ApiError, ErrorCode, NotFoundError
 from api.graphql.context import RequestContext
-from api.graphql.core.errors import ApiError, ErrorCode, NotFoundError
 from api.graphql.services import Services
 from api.pages.cards import THEMES, badge, card
 from api.pages.pairs import MAX_ADDRESS_CHARACTERS, SEPARATOR, Pair, load_pair

@@ -23,7 +23,7 @@ from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.graphql.core.errors import ApiError
+from api.errors import ApiError
 from api.graphql.schema import FitSchema, build_schema
 from api.graphql.services import Services
 from api.graphql.transport.http import EVENT_STREAM, GraphQLEndpoint, encode

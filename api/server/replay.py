@@ -15,7 +15,7 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.graphql.core.errors import ApiError
+from api.errors import ApiError
 from api.graphql.services import Services
 
 #: Longest body that is looked at, bytes.

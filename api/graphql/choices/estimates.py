@@ -12,8 +12,9 @@ import strawberry
 from strawberry.scalars import JSON
 from strawberry.utils.str_converters import to_camel_case
 
-from api.answers.questions import Answer, QuestionError
+from api.answers.questions import Answer
 from api.answers.story import PlanAnswers
+from api.errors import ApiError, ErrorCode, LimitExceededError, NotFoundError, QuestionError
 from api.graphql.catalog.engines import Engine
 from api.graphql.catalog.gpus import Gpu
 from api.graphql.catalog.models import Model
@@ -29,7 +30,7 @@ from api.graphql.choices.extras import (
 )
 from api.graphql.choices.fetches import Fetched, fetch
 from api.graphql.core.enums import BackendKind, CacheType, EngineKind, FitStatus, OperatingMode, WorkloadKind
-from api.graphql.core.errors import ApiError, ErrorCode, LimitExceededError, NotFoundError, UserError
+from api.graphql.core.errors import UserError
 from api.graphql.core.scalars import Int64
 from api.graphql.fits.changes import FitAdvice, advice_of
 from api.graphql.fits.texts import (
@@ -274,11 +275,10 @@ async def estimate_one(context: RequestContext, question: EstimateInput) -> Esti
     try:
         return _answer(context.view, question, fetched)
     except QuestionError as error:
-        code = ErrorCode(error.code.value)
-        if code is ErrorCode.NOT_FOUND and error.field:
+        if error.code is ErrorCode.NOT_FOUND and error.field:
             raise NotFoundError(error.field, _name_in(error, question), error.suggestions) from error
         details: dict[str, Any] = {"field": to_camel_case(error.field)} if error.field else {}
-        raise ApiError(code, _spelled(str(error)), **details) from error
+        raise ApiError(error.code, _spelled(str(error)), **details) from error
 
 
 #: Keys of a question that the schema spells in another way.
@@ -319,7 +319,7 @@ def _result(view: CatalogView, question: EstimateInput, fetched: dict[str, Fetch
         return EstimateResult(
             estimate=None,
             error=UserError(
-                code=ErrorCode(error.code.value),
+                code=error.code,
                 message=_spelled(str(error)),
                 field=to_camel_case(error.field) if error.field else None,
                 suggestions=list(error.suggestions),

@@ -6,10 +6,9 @@ import asyncio
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from api.answers.errors import ErrorCode, QuestionError
 from api.answers.model_files import ModelSource, source_of_address
 from api.answers.remote import FIELD
-from api.graphql.core.errors import LimitExceededError
+from api.errors import ErrorCode, LimitExceededError, QuestionError
 from db.imports.errors import ImportFactsError
 from estimator.types import EstimatorError
 

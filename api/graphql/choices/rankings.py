@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import strawberry
 
+from api.errors import LimitExceededError, NotFoundError, bad_input
 from api.graphql.catalog.models import Benchmark, Model
 from api.graphql.core.enums import WorkloadKind
-from api.graphql.core.errors import LimitExceededError, NotFoundError, bad_input
 from api.graphql.fits.types import Fit, fit_from_cell
 from db.entries.aliases import near_names
 from db.fits import reads

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import strawberry
 
+from api.errors import LimitExceededError, bad_input
 from api.graphql.catalog.gpus import Gpu
 from api.graphql.catalog.models import Model
 from api.graphql.catalog_view import CatalogView
 from api.graphql.choices.targets import RecommendationTarget, serving_flags, target_of
 from api.graphql.core.described import describe
 from api.graphql.core.enums import FitSource, OperatingMode, Vendor, WorkloadKind
-from api.graphql.core.errors import LimitExceededError, bad_input
 from api.graphql.core.inputs import check_set
 from api.graphql.fits.types import Fit, fit_from_cell
 from api.graphql.live import block_cell, require_facts

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import strawberry
 
 from api.answers.facts import facts_of_plan
+from api.errors import ApiError, ErrorCode, LimitExceededError, bad_input
 from api.graphql.catalog.gpus import Gpu
 from api.graphql.catalog.models import Model
 from api.graphql.catalog.quants import Quant
 from api.graphql.choices.estimates import Estimate, estimate_of_plan
 from api.graphql.choices.targets import RecommendationTarget, block_for_users, target_of
 from api.graphql.core.enums import FitStatus, WorkloadKind
-from api.graphql.core.errors import ApiError, ErrorCode, LimitExceededError, bad_input
 from api.graphql.fits.types import Fit, fit_from_cell
 from api.graphql.live import require_facts
 from db.fits import reads

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import strawberry
 
+from api.errors import bad_input
 from api.graphql.catalog.gpus import Gpu
 from api.graphql.catalog.models import Model
 from api.graphql.catalog.quants import Quant
-from api.graphql.core.errors import bad_input
 from api.graphql.fits.inputs import within_reach
 from estimator.advice.fit_facts import request_of
 from estimator.estimate import sweep

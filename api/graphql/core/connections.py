@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 import strawberry
 
-from api.graphql.core.errors import LimitExceededError, bad_input
+from api.errors import LimitExceededError, bad_input
 from api.graphql.core.ids import Cursor, decode_cursor, encode_cursor
-from api.graphql.execution.limits import QueryLimits
+from api.settings import QueryLimits
 
 T = TypeVar("T")
 C = TypeVar("C", bound="Connection[Any]")

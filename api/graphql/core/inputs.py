@@ -9,7 +9,7 @@ from typing import TypeVar
 import strawberry
 from strawberry.utils.str_converters import to_camel_case
 
-from api.graphql.core.errors import LimitExceededError, bad_input
+from api.errors import LimitExceededError, bad_input
 from api.graphql.core.scalars import Date, Int64, date_bounds
 
 #: Most members of one `in` set, and longest text of one search.

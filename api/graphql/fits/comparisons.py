@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import strawberry
 
+from api.errors import ApiError, ErrorCode, LimitExceededError, bad_input
 from api.graphql.catalog.workloads import Workload
 from api.graphql.core.described import describe
-from api.graphql.core.errors import ApiError, ErrorCode, LimitExceededError, bad_input
 from api.graphql.fits.queries import find_fit, fit_among
 from api.graphql.fits.types import Fit, headroom_bytes
 from db.fits.cells import SpeedFigures

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, TypeVar
 
 import strawberry
 
+from api.errors import ApiError, bad_input
 from api.graphql.catalog.gpus import Gpu, GpuFilter, select_gpus
 from api.graphql.catalog.models import Model, ModelFilter, select_models
 from api.graphql.core.described import describe
 from api.graphql.core.enums import EngineKind, FitStatus, Grade, OrderDirection, WorkloadKind
-from api.graphql.core.errors import ApiError, bad_input
 from api.graphql.core.inputs import FloatRange, IntRange, StringSet, check_range, check_set
 from api.graphql.core.orders import MAX_ORDER_TERMS
 from db.fits.by_unpacking import PACKED

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from strawberry.dataloader import DataLoader
 
+from api.errors import LimitExceededError
 from api.graphql.core.enums import FitSource
-from api.graphql.core.errors import LimitExceededError
 from api.graphql.fits.inputs import too_wide_for
 from api.graphql.fits.types import Fit, fit_from_cell
 from api.graphql.live import unsupported_cell

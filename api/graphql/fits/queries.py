@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from api.errors import bad_input
 from api.graphql.catalog.engines import Engine
 from api.graphql.catalog.gpus import Gpu
 from api.graphql.catalog.hosts import Host
@@ -14,7 +15,6 @@ from api.graphql.catalog.quants import Quant
 from api.graphql.catalog.workloads import Workload
 from api.graphql.core.connections import Page, connect, keyset_page_of
 from api.graphql.core.enums import FitSource
-from api.graphql.core.errors import bad_input
 from api.graphql.core.ids import Cursor, decode_cursor, encode_cursor, signature
 from api.graphql.fits.inputs import FitFilter, FitOrder, store_order, store_query, too_wide_for
 from api.graphql.fits.types import Fit, FitConnection, fit_from_cell

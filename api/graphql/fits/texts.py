@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import strawberry
 
+from api.errors import bad_input
 from api.graphql.core.described import describe
 from api.graphql.core.enums import EngineKind, OperatingMode
-from api.graphql.core.errors import bad_input
 from estimator.advice.commands import CommandGap
 from estimator.advice.commands import MissingCommand as NoCommand
 from estimator.advice.explain import LimitCode

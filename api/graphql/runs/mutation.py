@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import strawberry
 from strawberry.scalars import JSON
 
+from api.errors import ErrorCode
 from api.graphql.catalog.gpus import Gpu, gpu_from_entry
 from api.graphql.catalog.models import Model, model_from_entry
-from api.graphql.core.errors import ErrorCode, UserError
+from api.graphql.core.errors import UserError
 from api.graphql.runs.runs import Run, run_from_row, run_number
 from api.graphql.transport.auth import Operator, Scope
 from db.entries import specs

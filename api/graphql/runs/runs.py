@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import strawberry
 
+from api.errors import bad_input
 from api.graphql.core.connections import Connection, connect, keyset_page_of
 from api.graphql.core.described import describe
 from api.graphql.core.enums import OrderDirection
-from api.graphql.core.errors import bad_input
 from api.graphql.core.ids import Cursor, decode_cursor, decode_id, encode_cursor, encode_id, signature
 from api.graphql.core.inputs import DateTimeRange, StringSet, check_set, folded, moment
 from api.graphql.core.node import Node

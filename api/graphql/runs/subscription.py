@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import strawberry
 
+from api.errors import ApiError, ErrorCode, NotFoundError
 from api.graphql.core.enums import WorkloadKind
-from api.graphql.core.errors import ApiError, ErrorCode, NotFoundError
 from api.graphql.fits.queries import find_fit
 from api.graphql.runs.runs import FINAL, Run, find_run, run_number
 

@@ -17,8 +17,9 @@ from strawberry.http import GraphQLHTTPResponse
 from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
 from strawberry.types import ExecutionResult
 
+from api.errors import ApiError, LimitExceededError, bad_input
 from api.graphql.context import RequestContext
-from api.graphql.core.errors import ApiError, LimitExceededError, bad_input, format_error
+from api.graphql.core.errors import format_error
 from api.graphql.schema import FitSchema
 from api.graphql.services import Services
 from api.graphql.transport.http import bearer_of, client_of, late_body, refusal

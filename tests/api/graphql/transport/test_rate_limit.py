@@ -6,7 +6,7 @@ import httpx
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from api.graphql.core.errors import LimitExceededError
+from api.errors import LimitExceededError
 from api.graphql.transport.auth import new_token
 from api.graphql.transport.rate_limit import RateLimiter
 from api.graphql.transport.redis_link import redis_client
