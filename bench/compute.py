@@ -17,11 +17,11 @@ import numpy as np
 from db.entries import specs
 from db.entries.files import load_catalog
 from estimator.calibration.coefficients import Calibration
-from estimator.calibration.intervals import DEPTH_SCALE_TOKENS
 from estimator.estimate import estimate
 from estimator.grid import FitBlock, evaluate_block, fleet_of
 from estimator.placement.demand import needs, situation_of
 from estimator.placement.layer_sums import model_tables
+from estimator.speed.coefficients import DEPTH_SCALE_TOKENS
 from estimator.speed.roofline import (
     ATTEND_FLOPS_PER_UNIT_CLOCK,
     EXPERT_LAYER_S,
