@@ -6,7 +6,7 @@ from functools import cached_property
 
 from api.answers.story import Answers
 from api.graphql.catalog_view import CatalogView
-from api.graphql.execution.plain import Coroutine, Plans
+from api.graphql.execution.core_internals import Coroutine
 from api.graphql.fits.loaders import Loaders
 from api.graphql.fits.types import Fit
 from api.graphql.services import Services
@@ -36,8 +36,7 @@ class RequestContext:
         self.cost = 0
         #: Whether the answer may be given again to the same question while nothing new is published.
         self.keep = True
-        self.plans: Plans | None = None
-        #: Coroutines of resolvers, to be closed when nobody awaits them.
+        #: Coroutines of the executor, to be closed when nobody awaits them.
         self.begun: list[Coroutine] = []
 
     @property

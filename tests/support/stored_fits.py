@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from sqlalchemy import text
 
-from bench.support.synthetic import synthetic_block
 from db.fits import reads
 from db.fits.by_unpacking import PACKED
 from db.fits.cells import FitKey, StoredCell
@@ -25,6 +24,7 @@ from db.runs.store import now
 from db.session import async_engine, make_engine, writing
 from estimator.grid import FitBlock
 from estimator.types import STATUSES, Engine
+from tests.support.synthetic import synthetic_block
 
 MODELS, GPUS, QUANTS = 4, 11, 6
 #: A GPU without a known arithmetic peak: it has a decode speed, and neither prefill nor latency.

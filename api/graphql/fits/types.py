@@ -21,7 +21,7 @@ from api.graphql.core.enums import BackendKind, Evidence, FitSource, FitStatus, 
 from api.graphql.core.ids import encode_id
 from api.graphql.core.node import Node
 from api.graphql.core.scalars import Int64
-from api.graphql.execution.completion import Inline, Nested, never_changes, read_by
+from api.graphql.execution.completion import never_changes, read_by
 from api.graphql.fits.changes import FitAdvice, advice_of
 from api.graphql.fits.texts import (
     FitCommand,
@@ -39,9 +39,7 @@ from api.graphql.fits.texts import (
     score_parts_of,
     serving_of,
 )
-from db.fits.cells import SpeedFigures, StoredCell, decode_value, figures_of, prefill_value, ranges, total_bytes
-from db.fits.layout import FLAG_BITS, RECOMMENDED_BIT, STATUS_MASK
-from db.fits.packing import LAST_RUNNING_STATUS
+from db.fits.cells import SpeedFigures, figures_of
 from db.fits.reads import AnyCell
 from estimator import types as domain
 from estimator import verdict
@@ -392,71 +390,5 @@ _READERS: dict[str, Callable[[Fit], Any]] = {
     "score": lambda fit: fit.cell.score,
     "grade": lambda fit: _grade(fit.cell.score),
 }
-#: The same from a stored row ``r`` of ``CELL_COLUMNS``; ``x`` are the flags of its workload.
-_EXPRESSIONS = {
-    "id": "id_of(w, r[1], r[2], r[3], r[0])",
-    "model": "w.model_by_id[r[1]]",
-    "gpu": "w.gpu_by_id[r[2]]",
-    "quant": "w.quant_by_id[r[3]]",
-    "workload": "w.workloads[r[0]]",
-    "status": f"STATUSES[x & {STATUS_MASK}]",
-    "recommended": f"x & {RECOMMENDED_BIT} != 0",
-    "memory": f"memory_of(c.memory_bytes) if x & {STATUS_MASK} != UNSUPPORTED else None",
-    "decode": "speed_of(c.decode_figures)",
-    "prefill": "speed_of(c.prefill_figures)",
-    "ttft_ms": "c.ttft_ms",
-    "safe_context_tokens": "r[7]",
-    "context_tokens": "w.workloads[r[0]].context_tokens",
-    "score": "r[8] / 100.0",
-    "grade": "grade(r[8] / 100.0)",
-}
-
-
-#: Whether a stored row's workload runs.
-_RUNS = f"x & {STATUS_MASK} <= {LAST_RUNNING_STATUS}"
-
-
-def _nested_speed(value: str, place: int, known: str) -> Nested:
-    """A speed whose value ``value`` reads where ``known`` holds, the first or second of a row's ranges."""
-    return Nested(
-        known,
-        (f"s = {value}(r)",),
-        {
-            "tokens_per_second": "s",
-            "low": f"s * ranges(r)[{2 + 2 * place}]",
-            "high": f"s * ranges(r)[{3 + 2 * place}]",
-            "evidence": f"EVIDENCES[ranges(r)[{place}]]",
-        },
-    )
-
-
-read_by(
-    Fit,
-    _READERS,
-    Inline(
-        "type(o.cell) is StoredCell",
-        ("c = o.cell", "r = c.row", "w = o.view", f"x = r[4] >> {FLAG_BITS} * r[0]"),
-        _EXPRESSIONS,
-        {
-            "StoredCell": StoredCell,
-            "STATUSES": domain.STATUSES,
-            "UNSUPPORTED": domain.STATUSES.index(domain.Status.UNSUPPORTED),
-            "id_of": _id_of,
-            "memory_of": FitMemory.of_figures,
-            "speed_of": SpeedEstimate.of_figures,
-            "grade": _grade,
-            "decode_value": decode_value,
-            "prefill_value": prefill_value,
-            "ranges": ranges,
-            "EVIDENCES": domain.EVIDENCES,
-            "total_bytes": total_bytes,
-        },
-        # Most queries want one figure of these.
-        {
-            "decode": _nested_speed("decode_value", 0, _RUNS),
-            "prefill": _nested_speed("prefill_value", 1, f"{_RUNS} and prefill_value(r)"),
-            "memory": Nested(f"x & {STATUS_MASK} != UNSUPPORTED", (), {"total_bytes": "total_bytes(r)"}),
-        },
-    ),
-)
+read_by(Fit, _READERS)
 never_changes(Model, Gpu, Quant, Workload, Engine)
