@@ -46,7 +46,7 @@ from api.graphql.fits.texts import (
     serving_of,
 )
 from api.graphql.fits.types import FitMemory, FitPlacement, SpeedEstimate
-from estimator.advice.fit_facts import FitFacts
+from estimator.fit_facts import FitFacts
 
 if TYPE_CHECKING:
     from api.graphql.catalog_view import CatalogView

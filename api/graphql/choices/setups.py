@@ -21,8 +21,8 @@ from api.graphql.live import require_facts
 from db.fits import reads
 from db.fits.reads import FitField, FitOrder, FitQuery
 from estimator.advice.commands import commands
-from estimator.advice.fit_facts import FitFacts, request_of
 from estimator.estimate import cell_of
+from estimator.fit_facts import FitFacts, request_of
 from estimator.judgement import recommend
 from estimator.types import STATUSES, EstimatorError, Status
 

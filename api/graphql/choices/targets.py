@@ -13,8 +13,8 @@ from api.graphql.catalog.gpus import Gpu
 from api.graphql.catalog.models import Model
 from api.graphql.catalog.quants import Quant
 from api.graphql.fits.inputs import within_reach
-from estimator.advice.fit_facts import request_of
 from estimator.estimate import sweep
+from estimator.fit_facts import request_of
 from estimator.grid import FitBlock
 from estimator.judgement import recommend
 from estimator.judgement.serving import MAX_STREAMS

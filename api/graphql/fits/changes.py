@@ -15,8 +15,8 @@ from api.graphql.catalog.quants import Quant
 from api.graphql.core.described import describe
 from api.graphql.core.enums import CacheType, FitStatus
 from api.graphql.core.scalars import Int64
-from estimator.advice.advice import Advice, AdviceCode
-from estimator.advice.fit_facts import FitFacts
+from estimator.advice.changes import Advice, AdviceCode
+from estimator.fit_facts import FitFacts
 from estimator.types import EstimateRequest
 
 if TYPE_CHECKING:
