@@ -30,7 +30,7 @@ from bench.support import postgraphile
 from bench.support.clients import Sent, generator, requests_per_s
 from bench.support.queries import COMPARISON, NESTED, NESTED_POSTGRAPHILE, posts
 from bench.support.serving import DATABASE_VARIABLE, api_argv, published_database, published_sqlite, serving
-from db.fits.reads import fetch_pairs
+from db.fits.by_key import fetch_pairs
 
 ROUNDS = 5
 SECONDS = 3.0

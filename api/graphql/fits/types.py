@@ -39,10 +39,18 @@ from api.graphql.fits.texts import (
     score_parts_of,
     serving_of,
 )
-from db.fits.cells import SpeedFigures, StoredCell, decode_value, figures_of, prefill_value, ranges, total_bytes
+from db.fits.cells import (
+    AnyCell,
+    SpeedFigures,
+    StoredCell,
+    decode_value,
+    figures_of,
+    prefill_value,
+    ranges,
+    total_bytes,
+)
 from db.fits.layout import FLAG_BITS, RECOMMENDED_BIT, STATUS_MASK
 from db.fits.packing import LAST_RUNNING_STATUS
-from db.fits.reads import AnyCell
 from estimator import types as domain
 from estimator import verdict
 
