@@ -22,7 +22,7 @@ from api.graphql.catalog.workloads import Workload, workload_from_entry
 from db.entries import specs
 from db.entries.files import Catalog, UnknownNameError
 from db.fits.generations import Generation
-from db.fits.reads import SLOTS
+from db.fits.layout import SLOTS
 from estimator.calibration.coefficients import Calibration
 from estimator.structure.architecture import ModelArchitecture
 from estimator.structure.checkpoints import has_weights

@@ -14,7 +14,8 @@ from api.graphql.catalog.gpus import Gpu
 from api.graphql.catalog.models import Model
 from api.graphql.catalog.quants import Quant
 from api.graphql.catalog_view import CatalogView
-from db.fits.reads import SLOTS, FitCell, FitKey
+from db.fits.cells import FitCell, FitKey
+from db.fits.layout import SLOTS
 from estimator.estimate import cell_of
 from estimator.grid import FitBlock, evaluate_block
 from estimator.types import Backend, Engine, EstimatorError, MemoryParts, Placement, Status, Strategy, missing_fact

@@ -14,7 +14,7 @@ from api.graphql.catalog_view import CatalogView
 from api.graphql.context import RequestContext
 from api.graphql.fits.queries import best_of
 from api.graphql.fits.types import Fit
-from db.fits import reads
+from db.fits.layout import SLOTS
 from estimator.types import OperatingMode, Status, WorkloadKind
 
 SEPARATOR = "-on-"
@@ -112,7 +112,7 @@ async def load_pair(context: RequestContext, address: str, chosen: QueryParams) 
 async def _unpublished(context: RequestContext, model: Model, gpu: Gpu, quant: str) -> list[Fit]:
     from api.graphql.fits.queries import find_fit
 
-    found = [await find_fit(context, model, gpu, quant, kind) for kind in reads.SLOTS]
+    found = [await find_fit(context, model, gpu, quant, kind) for kind in SLOTS]
     return [fit for fit in found if fit is not None]
 
 

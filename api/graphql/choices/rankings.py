@@ -12,7 +12,8 @@ from api.graphql.core.enums import WorkloadKind
 from api.graphql.fits.types import Fit, fit_from_cell
 from db.entries.aliases import near_names
 from db.fits import reads
-from db.fits.reads import FitField, FitOrder, FitQuery
+from db.fits.layout import SLOTS
+from db.fits.query import FitField, FitOrder, FitQuery
 from estimator.judgement import recommend
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ async def _ranked(
     name = _benchmark_named(view, benchmark)
     query = FitQuery(
         gpu_ids=(view.gpu_ids[view.gpu(gpu).slug],),
-        workload_ids=(reads.SLOTS.index(workload),),
+        workload_ids=(SLOTS.index(workload),),
         recommended=True,
     )
     page = await reads.page_fits(

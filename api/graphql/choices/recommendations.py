@@ -22,7 +22,9 @@ from api.graphql.core.inputs import check_set
 from api.graphql.fits.types import Fit, fit_from_cell
 from api.graphql.live import block_cell, require_facts
 from db.fits import reads
-from db.fits.reads import FitField, FitKey, FitOrder, FitQuery
+from db.fits.cells import FitKey
+from db.fits.layout import SLOTS
+from db.fits.query import FitField, FitOrder, FitQuery
 from estimator import verdict
 from estimator.grid import FitBlock, evaluate_block
 from estimator.judgement import recommend
@@ -125,7 +127,7 @@ async def recommendations(
 async def _quants_of_pairing(
     context: RequestContext, model: Model, gpu: Gpu, asked: RecommendationInput, mode: OperatingMode
 ) -> list[_Choice]:
-    slot, target = reads.SLOTS.index(asked.workload), target_of(asked.target)
+    slot, target = SLOTS.index(asked.workload), target_of(asked.target)
     options = [fit for fit in await context.loaders.pairing(model, gpu, slot) if fit.status in _RUNNABLE]
     if any(fit.weights_known for fit in options):
         options = [fit for fit in options if fit.weights_known]
@@ -140,7 +142,7 @@ async def _models_for_gpu(
     view, target = context.view, target_of(asked.target)
     query = FitQuery(
         gpu_ids=(view.gpu_ids[gpu.slug],),
-        workload_ids=(reads.SLOTS.index(asked.workload),),
+        workload_ids=(SLOTS.index(asked.workload),),
         statuses=_RUNNABLE,
         decode_min=target.decode_tok_s,
         ttft_max_ms=target.ttft_ms,
@@ -180,7 +182,7 @@ async def _gpus_for_model(
     require_facts(model)
     gpus = [gpu for gpu in view.gpus if not gpu.missing_facts]
     block = await asyncio.to_thread(_block, view, model, gpus)
-    slot = reads.SLOTS.index(asked.workload)
+    slot = SLOTS.index(asked.workload)
     chosen = await asyncio.to_thread(_best_gpus, view, block, model, gpus, asked, mode)
     numbers = [
         FitKey(
@@ -221,7 +223,7 @@ def _best_gpus(
     asked: RecommendationInput,
     mode: OperatingMode,
 ) -> list[recommend.Choice]:
-    slot, target = reads.SLOTS.index(asked.workload), target_of(asked.target)
+    slot, target = SLOTS.index(asked.workload), target_of(asked.target)
     scores = recommend.mode_scores(block, [workload.spec for workload in view.workloads], mode)
     vendors = None if asked.vendors is None else frozenset(vendor.value for vendor in asked.vendors)
     return recommend.best_devices(

@@ -19,7 +19,8 @@ from api.graphql.core.enums import FitStatus, WorkloadKind
 from api.graphql.fits.types import Fit, fit_from_cell
 from api.graphql.live import require_facts
 from db.fits import reads
-from db.fits.reads import FitField, FitOrder, FitQuery
+from db.fits.layout import SLOTS
+from db.fits.query import FitField, FitOrder, FitQuery
 from estimator.advice.commands import commands
 from estimator.estimate import cell_of
 from estimator.fit_facts import FitFacts, request_of
@@ -162,7 +163,7 @@ def _size(context: RequestContext, first: int | None) -> int:
 async def _best_fits(context: RequestContext, gpu: Gpu, workload: WorkloadKind) -> dict[str, Fit]:
     """The recommended fit of each model that runs on an accelerator, by the model's slug."""
     view = context.view
-    query = FitQuery(gpu_ids=(view.gpu_ids[gpu.slug],), workload_ids=(reads.SLOTS.index(workload),), recommended=True)
+    query = FitQuery(gpu_ids=(view.gpu_ids[gpu.slug],), workload_ids=(SLOTS.index(workload),), recommended=True)
     page = await reads.page_fits(
         context.services.reads, context.generation, query, (FitOrder(FitField.SCORE),), limit=len(view.models)
     )
@@ -210,7 +211,7 @@ def _smallest(
     view, wanted = context.view, target_of(target)
     gpus = [gpu for gpu in view.gpus if not gpu.missing_facts]
     quants = view.precomputed_quants
-    use = view.workload_of_slot(reads.SLOTS.index(workload)).spec
+    use = view.workload_of_slot(SLOTS.index(workload)).spec
     try:
         blocks = {count: block_for_users(view, model, gpus, quants, use, wanted, count) for count in CARD_COUNTS}
     except EstimatorError as error:

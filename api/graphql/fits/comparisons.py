@@ -15,7 +15,7 @@ from api.graphql.core.described import describe
 from api.graphql.fits.queries import find_fit, fit_among
 from api.graphql.fits.types import Fit, headroom_bytes
 from db.fits.cells import SpeedFigures
-from db.fits.reads import SLOTS
+from db.fits.layout import SLOTS
 from estimator.types import Status, WorkloadKind
 
 if TYPE_CHECKING:

@@ -16,9 +16,9 @@ from api.graphql.core.enums import EngineKind, FitStatus, Grade, OrderDirection,
 from api.graphql.core.inputs import FloatRange, IntRange, StringSet, check_range, check_set
 from api.graphql.core.orders import MAX_ORDER_TERMS
 from db.fits.by_unpacking import PACKED
-from db.fits.query import NARROW_IDS, is_narrow
-from db.fits.reads import SLOTS, FitField, FitOwner, FitQuery
-from db.fits.reads import FitOrder as StoredOrder
+from db.fits.layout import SLOTS
+from db.fits.query import NARROW_IDS, FitField, FitOwner, FitQuery, is_narrow
+from db.fits.query import FitOrder as StoredOrder
 from estimator.verdict import GRADES
 
 if TYPE_CHECKING:

@@ -16,9 +16,10 @@ from api.graphql.core.enums import FitSource
 from api.graphql.fits.inputs import too_wide_for
 from api.graphql.fits.types import Fit, fit_from_cell
 from api.graphql.live import unsupported_cell
-from db.fits import reads
-from db.fits.query import NARROW_IDS, is_narrow
-from db.fits.reads import AnyCell, FitKey, FitOrder, FitOwner, FitPage, FitQuery
+from db.fits import by_key, reads
+from db.fits.cells import AnyCell, FitKey
+from db.fits.layout import SLOTS
+from db.fits.query import NARROW_IDS, FitOrder, FitOwner, FitPage, FitQuery, is_narrow
 from estimator.structure.weights import weight_table
 from estimator.types import Status
 
@@ -59,7 +60,7 @@ class _Source:
         wanted = None if None in slots else tuple(sorted(slot for slot in slots if slot is not None))
         view = self._view
         pairs = list(dict.fromkeys(pair for pair, _ in keys))
-        found = await reads.fetch_pairs(self._reads, view.published, pairs, wanted, view.quant_ranks)
+        found = await by_key.fetch_pairs(self._reads, view.published, pairs, wanted, view.quant_ranks)
         for pair, slot in keys:
             cells = found.get(pair, [])
             if wanted is None or len(wanted) > 1:
@@ -68,16 +69,14 @@ class _Source:
         return [[self.known[key] for key in group] for group in groups]
 
     async def cells(self, keys: list[FitKey]) -> list[tuple[AnyCell, ...]]:
-        found = await reads.fetch_fits(self._reads, self._view.published, keys)
-        return [
-            found.get(key) or tuple(unsupported_cell(key, slot) for slot in range(len(reads.SLOTS))) for key in keys
-        ]
+        found = await by_key.fetch_fits(self._reads, self._view.published, keys)
+        return [found.get(key) or tuple(unsupported_cell(key, slot) for slot in range(len(SLOTS))) for key in keys]
 
     async def sizes(self, keys: list[int]) -> list[list[tuple[Quant, int, int]]]:
         view = self._view
         if view.generation is None:
             return [self._computed_sizes(key) for key in keys]
-        found = await reads.model_quants(self._reads, view.generation, keys)
+        found = await by_key.model_quants(self._reads, view.generation, keys)
         rows = [found.get(key, []) for key in keys]
         return [
             sorted(

@@ -20,8 +20,9 @@ from api.graphql.fits.inputs import FitFilter, FitOrder, store_order, store_quer
 from api.graphql.fits.types import Fit, FitConnection, fit_from_cell
 from db.fits import reads
 from db.fits.cells import ENGINES
-from db.fits.reads import FitOrder as StoredOrder
-from db.fits.reads import FitOwner, FitPage, FitQuery
+from db.fits.layout import SLOTS
+from db.fits.query import FitOrder as StoredOrder
+from db.fits.query import FitOwner, FitPage, FitQuery
 from estimator.types import Status, WorkloadKind
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ async def find_fit(
 ) -> Fit | None:
     """The fit of a pairing in a named quantization, or in the best one; a live one when none is published."""
     wanted = None if quant is None else context.view.quant(quant)
-    options = await context.loaders.pairing(model, gpu, reads.SLOTS.index(workload))
+    options = await context.loaders.pairing(model, gpu, SLOTS.index(workload))
     found = fit_among(options, wanted)
     return found if found is not None or wanted is None else await _unpublished(context, model, gpu, wanted, workload)
 
@@ -65,7 +66,7 @@ def best_of(options: Sequence[Fit]) -> Fit | None:
 async def _unpublished(context: RequestContext, model: Model, gpu: Gpu, quant: Quant, workload: WorkloadKind) -> Fit:
     """A quantization without a row: not part of the runs, or without an engine there, which the live estimate says."""
     cells = await context.services.live.pairing(context.view, model, gpu, quant)
-    return fit_from_cell(context.view, cells[reads.SLOTS.index(workload)], FitSource.LIVE)
+    return fit_from_cell(context.view, cells[SLOTS.index(workload)], FitSource.LIVE)
 
 
 async def fit_by_key(context: RequestContext, key: tuple[str, ...]) -> Fit | None:
@@ -176,7 +177,7 @@ def _owner_of(view: CatalogView, one: Model | Gpu | Quant | Engine | Workload) -
         return FitOwner.QUANT, view.quant_ids.get(one.slug, 0), f"quant {one.slug}"
     if isinstance(one, Engine):
         return FitOwner.ENGINE, ENGINES.index(one.kind), f"engine {one.slug}"
-    return FitOwner.WORKLOAD, reads.SLOTS.index(one.kind), f"workload {one.slug}"
+    return FitOwner.WORKLOAD, SLOTS.index(one.kind), f"workload {one.slug}"
 
 
 _NOTHING = FitPage(cells=[], cursors=[], has_next=False, has_previous=False)

@@ -39,8 +39,7 @@ from api.graphql.fits.texts import (
     score_parts_of,
     serving_of,
 )
-from db.fits.cells import SpeedFigures, figures_of
-from db.fits.reads import AnyCell
+from db.fits.cells import AnyCell, SpeedFigures, figures_of
 from estimator import types as domain
 from estimator import verdict
 
