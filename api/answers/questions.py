@@ -25,6 +25,7 @@ from api.answers.model_files import (
     stored_quant,
 )
 from api.answers.own_hardware import accelerator_of_facts, host_with
+from api.catalog.view import CatalogView
 from api.errors import ErrorCode, QuestionError
 from api.observations import age_years
 from db.entries import specs
@@ -449,3 +450,8 @@ def _choice(question: Mapping[str, Any], key: str, kind: type[E_]) -> E_ | None:
                 return member
     allowed = ", ".join(member.value for member in kind)
     raise QuestionError(ErrorCode.BAD_USER_INPUT, f"{key!r} must be one of {allowed}, not {value!r}", key)
+
+
+def answerer_of(view: CatalogView) -> Answerer:
+    """The answerer over a view's catalog; made once by ``view.derived(answerer_of)``."""
+    return Answerer(view.catalog, view.calibration)

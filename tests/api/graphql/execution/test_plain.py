@@ -266,7 +266,7 @@ async def test_random_queries_answer_the_same_on_both_paths(app: Starlette, batc
         answers = []
         # The second run compiles the whole query, the third has it compiled.
         for made in (general, plain, plain, plain):
-            context = RequestContext(services, await services.view(), "r")
+            context = RequestContext(services, await services.state.view(), "r")
             result = await made.execute(text, context_value=context)
             answers.append((result.data, [error.formatted for error in result.errors or []]))
         assert answers[1:] == [answers[0]] * 3, text
@@ -286,7 +286,7 @@ async def test_of_several_failures_the_first_is_the_same_after_a_dropped_attempt
     for executor in (StrawberryGraphQLCoreExecutionContext, PlainExecutor):
         made = build_schema(executor=executor).configure(GENEROUS)
         for _ in range(4):
-            result = await made.execute(text, context_value=RequestContext(services, await services.view(), "r"))
+            result = await made.execute(text, context_value=RequestContext(services, await services.state.view(), "r"))
             paths.append([error.formatted["path"] for error in result.errors or []])
     assert paths[1:] == paths[:1] * 7
     assert paths[0][0][4] != 0
