@@ -25,10 +25,12 @@ from api.answers.model_files import (
     stored_quant,
 )
 from api.answers.own_hardware import accelerator_of_facts, host_with
+from api.catalog.view import CatalogView
 from api.errors import ErrorCode, QuestionError
 from api.observations import age_years
 from db.entries import specs
-from db.entries.files import Catalog, UnknownNameError
+from db.entries.aliases import UnknownNameError
+from db.entries.files import Catalog
 from db.imports.errors import ImportFactsError
 from estimator.advice.commands import commands, missing_commands
 from estimator.calibration.coefficients import Calibration
@@ -449,3 +451,8 @@ def _choice(question: Mapping[str, Any], key: str, kind: type[E_]) -> E_ | None:
                 return member
     allowed = ", ".join(member.value for member in kind)
     raise QuestionError(ErrorCode.BAD_USER_INPUT, f"{key!r} must be one of {allowed}, not {value!r}", key)
+
+
+def answerer_of(view: CatalogView) -> Answerer:
+    """The answerer over a view's catalog; made once by ``view.derived(answerer_of)``."""
+    return Answerer(view.catalog, view.calibration)

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.errors import ApiError, ErrorCode
-from api.graphql.transport.auth import Operators, Scope
+from api.graphql.services.auth import Operators, Scope
 from api.observe.metrics import CONTENT_TYPE, Metrics
 
 _STATUS = {ErrorCode.UNAUTHENTICATED: 401, ErrorCode.FORBIDDEN: 403}

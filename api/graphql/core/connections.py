@@ -95,6 +95,16 @@ def page_of(
     return Page(size, last is not None, after, before)
 
 
+def checked_size(limits: QueryLimits, first: int | None) -> int:
+    """Items of a short list, 10 when left out. Raises ``BAD_USER_INPUT`` or ``LIMIT_EXCEEDED``."""
+    size = 10 if first is None else first
+    if size < 0:
+        raise bad_input(f"first must be 0 or more, not {size}.", field="first")
+    if size > limits.page_size:
+        raise LimitExceededError("first", size, limits.page_size)
+    return size
+
+
 def keyset_page_of(
     limits: QueryLimits, first: int | None, after: str | None, last: int | None, before: str | None
 ) -> Page:

@@ -24,9 +24,9 @@ from api.graphql.context import RequestContext
 from api.graphql.core.errors import format_error, graphql_error
 from api.graphql.execution.documents import PreparedDocument
 from api.graphql.schema import FitSchema
-from api.graphql.services import Services
-from api.graphql.transport.cache import CachedResponse
-from api.graphql.transport.rate_limit import retry_after_s
+from api.graphql.services.cache import CachedResponse
+from api.graphql.services.rate_limit import retry_after_s
+from api.graphql.services.services import Services
 from api.graphql.transport.requests import (
     JSON,
     RESPONSE_JSON,
@@ -89,7 +89,7 @@ class GraphQLEndpoint:
         bearer = bearer_of(request)
         client = client_of(request, self._services, bearer)
         await self._services.rates.admit(client)
-        view = await self._services.view()
+        view = await self._services.state.view()
         context = RequestContext(self._services, view, request_id, _base_url(request), bearer, client)
         prepared = self._schema.documents.prepare(asked.query)
         # Some clients accept JSON and streams for every operation and leave the choice to the server.

@@ -13,7 +13,7 @@ import pytest_asyncio
 
 from api.errors import ApiError, ErrorCode
 from api.graphql.core.ids import encode_id
-from api.graphql.transport.auth import Operators, Scope, new_token
+from api.graphql.services.auth import Operators, Scope, new_token
 from api.server.app import create_app
 from api.settings import ApiSettings
 from db.entries.files import Catalog

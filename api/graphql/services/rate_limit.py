@@ -12,7 +12,7 @@ from hashlib import blake2s
 from typing import Protocol
 
 from api.errors import LimitExceededError
-from api.graphql.transport.redis_link import REDIS_FAULTS, Breaker
+from api.graphql.services.redis_link import REDIS_FAULTS, Breaker
 
 _WINDOW_S = 60
 
