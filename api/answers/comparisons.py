@@ -12,8 +12,8 @@ from api.catalog.fits import FitRecord
 from api.catalog.records import GpuRecord, ModelRecord, QuantRecord
 from api.errors import ApiError, ErrorCode
 from db.fits.cells import AnyCell, SpeedFigures
-from db.fits.reads import SLOTS
-from estimator.advice.fit_facts import RUNNING
+from db.fits.layout import SLOTS
+from estimator.fit_facts import RUNNING
 from estimator.types import WorkloadKind
 
 

@@ -13,9 +13,9 @@ from api.answers.questions import commands_json, figures_json
 from api.errors import ErrorCode, QuestionError
 from db.entries import specs
 from db.entries.files import Catalog, UnknownNameError
-from estimator.advice.fit_facts import FitFacts, request_of
 from estimator.calibration.coefficients import Calibration
 from estimator.estimate import cell_of, require_facts
+from estimator.fit_facts import FitFacts, request_of
 from estimator.grid import FitBlock, evaluate_block
 from estimator.structure.architecture import ModelArchitecture
 from estimator.types import Accelerator, Estimate, EstimatorError, Host, MissingFactError, Quant, Workload

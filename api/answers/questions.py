@@ -32,9 +32,9 @@ from db.entries import specs
 from db.entries.files import Catalog, UnknownNameError
 from db.imports.errors import ImportFactsError
 from estimator.advice.commands import commands, missing_commands
-from estimator.advice.fit_facts import DraftFacts, FitFacts
 from estimator.calibration.coefficients import Calibration
 from estimator.estimate import estimate
+from estimator.fit_facts import DraftFacts, FitFacts
 from estimator.speed.mixed_gpus import DeviceLoad
 from estimator.speed.speculative import Draft, Speculation
 from estimator.structure.architecture import ModelArchitecture

@@ -8,7 +8,8 @@ from api.catalog.records import BenchmarkResult, GpuRecord, ModelRecord
 from api.catalog.view import CatalogView
 from api.errors import NotFoundError
 from db.entries.aliases import near_names
-from db.fits.reads import SLOTS, FitField, FitOrder, FitQuery
+from db.fits.layout import SLOTS
+from db.fits.query import FitField, FitOrder, FitQuery
 from estimator.judgement import recommend
 from estimator.types import WorkloadKind
 

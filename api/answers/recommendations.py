@@ -15,10 +15,11 @@ from api.catalog.fits import FitRecord
 from api.catalog.live import block_cell, require_facts
 from api.catalog.records import GpuRecord, ModelRecord
 from api.catalog.view import CatalogView
-from db.fits.cells import AnyCell
-from db.fits.reads import SLOTS, FitField, FitKey, FitOrder, FitQuery
+from db.fits.cells import AnyCell, FitKey
+from db.fits.layout import SLOTS
+from db.fits.query import FitField, FitOrder, FitQuery
 from estimator import verdict
-from estimator.advice.fit_facts import RUNNING
+from estimator.fit_facts import RUNNING
 from estimator.grid import FitBlock, evaluate_block
 from estimator.judgement import recommend
 from estimator.judgement.recommend import Aim

@@ -11,8 +11,8 @@ from api.catalog.records import GpuRecord, ModelRecord, QuantRecord
 from api.catalog.view import CatalogView
 from api.errors import ApiError, ErrorCode
 from estimator.advice.commands import commands
-from estimator.advice.fit_facts import FitFacts, request_of
 from estimator.estimate import cell_of
+from estimator.fit_facts import FitFacts, request_of
 from estimator.judgement import recommend
 from estimator.types import STATUSES, EstimatorError, Status, WorkloadKind
 

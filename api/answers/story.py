@@ -15,11 +15,11 @@ from api.answers.facts import facts_of_plan
 from api.catalog.fits import FitRecord
 from api.catalog.view import CatalogView
 from db.entries import specs
-from estimator.advice import advice as advising
+from estimator.advice import changes as advising
 from estimator.advice import commands as starting
 from estimator.advice import explain
 from estimator.advice.breakdown import Terms, terms
-from estimator.advice.fit_facts import FitFacts, request_of
+from estimator.fit_facts import FitFacts, request_of
 from estimator.judgement.serving import Serving, serving
 from estimator.placement.layer_sums import model_tables
 from estimator.structure.checkpoints import has_weights

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from api.catalog.records import GpuRecord, ModelRecord, QuantRecord
 from api.catalog.view import CatalogView
-from estimator.advice.fit_facts import request_of
 from estimator.estimate import sweep
+from estimator.fit_facts import request_of
 from estimator.grid import FitBlock
 from estimator.judgement import recommend
 from estimator.types import Workload

@@ -10,10 +10,11 @@ from api.catalog.live import LiveFits, unsupported_cell
 from api.catalog.records import GpuRecord, ModelRecord, QuantRecord
 from api.catalog.view import CatalogView
 from api.errors import ApiError, LimitExceededError, bad_input
-from db.fits import reads
+from db.fits import by_key, reads
 from db.fits.by_unpacking import PACKED
-from db.fits.query import NARROW_IDS, is_narrow
-from db.fits.reads import SLOTS, AnyCell, FitKey, FitOrder, FitOwner, FitPage, FitQuery
+from db.fits.cells import AnyCell, FitKey
+from db.fits.layout import SLOTS
+from db.fits.query import NARROW_IDS, FitOrder, FitOwner, FitPage, FitQuery, is_narrow
 from db.reading import Reader
 from estimator.structure.weights import weight_table
 from estimator.types import Status, WorkloadKind
@@ -52,7 +53,7 @@ class BatchedReads:
         wanted = None if None in slots else tuple(sorted(slot for slot in slots if slot is not None))
         view = self._view
         pairs = list(dict.fromkeys(pair for pair, _ in keys))
-        read = await reads.fetch_pairs(self._reader, view.published, pairs, wanted, view.quant_ranks)
+        read = await by_key.fetch_pairs(self._reader, view.published, pairs, wanted, view.quant_ranks)
         for pair, slot in keys:
             cells: Sequence[AnyCell] = read.get(pair, [])
             if wanted is None or len(wanted) > 1:
@@ -62,7 +63,7 @@ class BatchedReads:
 
     async def cells(self, keys: list[FitKey]) -> list[tuple[AnyCell, ...]]:
         """Cells of each fit, by slot; a fit without a row is unsupported."""
-        read = await reads.fetch_fits(self._reader, self._view.published, keys)
+        read = await by_key.fetch_fits(self._reader, self._view.published, keys)
         return [read.get(key) or tuple(unsupported_cell(key, slot) for slot in range(len(SLOTS))) for key in keys]
 
     async def sizes(self, model_ids: list[int]) -> list[list[Size]]:
@@ -70,7 +71,7 @@ class BatchedReads:
         view = self._view
         if view.generation is None:
             return [self._computed_sizes(number) for number in model_ids]
-        read = await reads.model_quants(self._reader, view.generation, model_ids)
+        read = await by_key.model_quants(self._reader, view.generation, model_ids)
         ranks = view.quant_ranks
         return [
             [

@@ -12,7 +12,8 @@ import numpy as np
 from api.catalog.records import GpuRecord, ModelRecord, QuantRecord
 from api.catalog.view import CatalogView
 from api.errors import ApiError, ErrorCode
-from db.fits.reads import SLOTS, FitCell, FitKey
+from db.fits.cells import FitCell, FitKey
+from db.fits.layout import SLOTS
 from estimator.estimate import cell_of
 from estimator.grid import FitBlock, evaluate_block
 from estimator.types import Backend, Engine, EstimatorError, MemoryParts, Placement, Status, Strategy, missing_fact

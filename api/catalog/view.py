@@ -25,7 +25,7 @@ from api.errors import ApiError, ErrorCode, NotFoundError
 from db.entries import specs
 from db.entries.files import Catalog, Entry, UnknownNameError
 from db.fits.generations import Generation
-from db.fits.reads import SLOTS
+from db.fits.layout import SLOTS
 from estimator.calibration.coefficients import Calibration
 from estimator.structure.architecture import ModelArchitecture
 from estimator.structure.checkpoints import has_weights

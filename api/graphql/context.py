@@ -8,11 +8,10 @@ from api.answers.story import Answers
 from api.catalog.fits import FitRecord
 from api.catalog.view import CatalogView
 from api.graphql.catalog.faces import Faces
-from api.graphql.execution.plain import Coroutine, Plans
+from api.graphql.execution.core_internals import Coroutine
 from api.graphql.loaders import Loaders
 from api.graphql.services.services import Services
-from db.fits.cells import AnyCell
-from db.fits.reads import FitKey
+from db.fits.cells import AnyCell, FitKey
 
 
 class RequestContext:
@@ -38,8 +37,7 @@ class RequestContext:
         self.cost = 0
         #: Whether the response may be reused for the same request until the next publication.
         self.keep = True
-        self.plans: Plans | None = None
-        #: Coroutines of resolvers, to be closed when nobody awaits them.
+        #: Coroutines of the executor, to be closed when nobody awaits them.
         self.begun: list[Coroutine] = []
 
     @cached_property

@@ -10,7 +10,8 @@ from functools import cached_property
 from strawberry.dataloader import DataLoader
 
 from api.catalog.fit_reads import FitReads, PairKey, Size, TopKey
-from db.fits.reads import AnyCell, FitKey, FitPage
+from db.fits.cells import AnyCell, FitKey
+from db.fits.query import FitPage
 
 
 class Loaders(FitReads):

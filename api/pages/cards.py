@@ -9,7 +9,7 @@ from api.catalog.fits import FitRecord
 from api.pages.pairs import Pair
 from api.pages.result import badge_text, badge_value
 from api.pages.wording import TONES, context_words, decode_words, ttft_words
-from estimator.advice.fit_facts import gib
+from estimator.advice.amounts import gib
 
 THEMES = ("auto", "light", "dark")
 #: White text on these has a contrast of at least 4.5 to 1.

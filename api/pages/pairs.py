@@ -11,7 +11,7 @@ from api.catalog.fits import FitRecord
 from api.catalog.records import GpuRecord, ModelRecord
 from api.catalog.view import CatalogView
 from api.errors import ApiError, ErrorCode, NotFoundError
-from db.fits.reads import SLOTS
+from db.fits.layout import SLOTS
 from estimator.types import OperatingMode, WorkloadKind
 
 SEPARATOR = "-on-"

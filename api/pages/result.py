@@ -25,9 +25,9 @@ from api.pages.wording import (
     signed,
     ttft_words,
 )
-from estimator.advice.advice import Advice, AdviceCode
+from estimator.advice.amounts import duration, gib, pace
+from estimator.advice.changes import Advice, AdviceCode
 from estimator.advice.explain import Question
-from estimator.advice.fit_facts import duration, gib, pace
 from estimator.types import STATUSES, Evidence, OperatingMode, Strategy
 from estimator.verdict import MODE_WEIGHTS, PART_NAMES, STATUS_CAPS, STATUS_KNEES, ScorePart, grade
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from api.catalog.fits import FitRecord
+from estimator.advice.amounts import duration, gib, pace
 from estimator.advice.explain import LimitCode
-from estimator.advice.fit_facts import duration, gib, pace
 from estimator.types import OperatingMode, Status
 
 STATUS_WORDS = {

@@ -23,8 +23,9 @@ from api.graphql.core.ids import Cursor, encode_cursor, encode_id
 from api.graphql.services.services import Services
 from api.settings import ApiSettings
 from bench.support.queries import PAGE
-from db.fits.query import FitField, FitOrder, FitQuery
-from db.fits.reads import SLOTS, FitOwner, tops_statement
+from db.fits.layout import SLOTS
+from db.fits.query import FitField, FitOrder, FitOwner, FitQuery
+from db.fits.reads import tops_statement
 from db.reading import PostgresReader
 from db.session import async_engine
 from estimator.types import STATUSES, WorkloadKind

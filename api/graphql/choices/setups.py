@@ -22,7 +22,7 @@ from api.graphql.core.connections import checked_size
 from api.graphql.core.enums import FitStatus, WorkloadKind
 from api.graphql.fits.plans import Estimate, estimate_of_plan
 from api.graphql.fits.types import Fit, fits_of_cells
-from estimator.advice.fit_facts import FitFacts
+from estimator.fit_facts import FitFacts
 from estimator.judgement import recommend
 
 

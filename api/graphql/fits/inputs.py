@@ -18,9 +18,9 @@ from api.graphql.core.described import describe
 from api.graphql.core.enums import EngineKind, FitStatus, Grade, OrderDirection, WorkloadKind
 from api.graphql.core.inputs import FloatRange, IntRange, StringSet, check_range, check_set, within_reach
 from api.graphql.core.orders import MAX_ORDER_TERMS
-from db.fits.query import NARROW_IDS
-from db.fits.reads import SLOTS, FitField, FitQuery
-from db.fits.reads import FitOrder as StoredOrder
+from db.fits.layout import SLOTS
+from db.fits.query import NARROW_IDS, FitField, FitQuery
+from db.fits.query import FitOrder as StoredOrder
 from estimator.verdict import GRADES
 
 T = TypeVar("T", Model, Gpu)

@@ -24,8 +24,9 @@ from api.graphql.fits.inputs import FitFilter, FitOrder, store_order, store_quer
 from api.graphql.fits.types import FitConnection, fits_of_cells
 from db.fits import reads
 from db.fits.cells import ENGINES
-from db.fits.reads import FitOrder as StoredOrder
-from db.fits.reads import FitOwner, FitPage, FitQuery
+from db.fits.layout import SLOTS
+from db.fits.query import FitOrder as StoredOrder
+from db.fits.query import FitOwner, FitPage, FitQuery
 
 #: Types whose objects own fits.
 Owner: TypeAlias = Model | Gpu | Quant | Engine | Workload | Host
@@ -130,7 +131,7 @@ def _owner_of(view: CatalogView, owner: Model | Gpu | Quant | Engine | Workload)
         return FitOwner.QUANT, view.quant_ids.get(owner.slug, 0), f"quant {owner.slug}"
     if isinstance(owner, Engine):
         return FitOwner.ENGINE, ENGINES.index(owner.kind), f"engine {owner.slug}"
-    return FitOwner.WORKLOAD, reads.SLOTS.index(owner.kind), f"workload {owner.slug}"
+    return FitOwner.WORKLOAD, SLOTS.index(owner.kind), f"workload {owner.slug}"
 
 
 async def _page(

@@ -34,8 +34,8 @@ from api.graphql.fits.texts import (
     score_parts_of,
     serving_of,
 )
-from estimator.advice.advice import Advice, AdviceCode
-from estimator.advice.fit_facts import FitFacts
+from estimator.advice.changes import Advice, AdviceCode
+from estimator.fit_facts import FitFacts
 from estimator.types import EstimateRequest
 
 T_ = TypeVar("T_")

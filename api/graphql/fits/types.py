@@ -41,7 +41,7 @@ from api.graphql.fits.texts import (
     score_parts_of,
     serving_of,
 )
-from db.fits.reads import AnyCell
+from db.fits.cells import AnyCell
 from estimator import types as domain
 from estimator import verdict
 

@@ -214,7 +214,7 @@ async def test_every_resolver_with_work_is_timed(settings: ApiSettings) -> None:
             for kind in core.type_map.values()
             if isinstance(kind, GraphQLObjectType)
             for name, field in kind.fields.items()
-            if field.resolve is not None and field.resolve.__module__ == "api.observe.operations"
+            if field.resolve is not None and field.resolve.__module__ == "api.graphql.execution.observer"
         }
         assert {f"Query.{name}" for name in core.query_type.fields} <= watched
         assert {"Model.fits", "Gpu.fits", "Fit.quantOptions", "Fit.measurements"} <= watched

@@ -71,7 +71,9 @@ async def desk(
 
 
 @pytest.mark.parametrize(
-    ("token", "code"), [(None, "UNAUTHENTICATED"), ("wrong", "UNAUTHENTICATED"), (READER, "FORBIDDEN")]
+    ("token", "code"),
+    [(None, "UNAUTHENTICATED"), ("wrong", "UNAUTHENTICATED"), (READER, "FORBIDDEN")],
+    ids=["none", "wrong", "another-scope"],
 )
 async def test_a_change_needs_a_token_with_its_scope(
     desk: Desk, catalog: Catalog, token: str | None, code: str

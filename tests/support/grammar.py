@@ -1,4 +1,4 @@
-"""Random requests from a schema: most are valid, all argument types are filled, and hostile values are everywhere."""
+"""Random requests from a schema: half are valid, half contain hostile values; all argument types occur."""
 
 from __future__ import annotations
 
@@ -28,32 +28,15 @@ TEXTS = (
     "\\", "%00", "Σ", "ſ", "İ",
 )  # fmt: skip
 INTEGERS = (
-    0,
-    1,
-    2,
-    3,
-    5,
-    20,
-    50,
-    100,
-    101,
-    -1,
-    -(2**31),
-    2**31 - 1,
-    2**31,
-    2**53,
-    2**63 - 1,
-    2**63,
-    -(2**63) - 1,
-    10**30,
-)
+    0, 1, 2, 3, 5, 20, 50, 100, 101, -1, -(2**31), 2**31 - 1, 2**31, 2**53, 2**63 - 1, 2**63, -(2**63) - 1, 10**30,
+)  # fmt: skip
 FLOATS = (0.0, -0.0, 0.5, 1.0, 25.0, -1.0, 1e-320, 1e15, 1e308, -1e308, 3.4028236e38)
 _MOST_FIELDS = 5
 
 
 @dataclass(slots=True)
 class _Document:
-    """What is being written."""
+    """Variables, fragments and field count of the document in progress."""
 
     variables: dict[str, tuple[str, Any]] = field(default_factory=dict)
     fragments: list[str] = field(default_factory=list)
@@ -61,7 +44,7 @@ class _Document:
 
 
 class Grammar:
-    """Writes requests; ``names`` are texts that mean something, by the name of the argument or input field."""
+    """Writes requests; ``names`` holds known slugs and ids by the name of the argument or input field."""
 
     def __init__(self, schema: GraphQLSchema, seed: int, names: Mapping[str, Sequence[str]]) -> None:
         self._schema = schema
@@ -70,9 +53,8 @@ class Grammar:
         self._hostility = 1.0
 
     def request(self) -> dict[str, Any]:
-        """One request body."""
         chance, document = self._chance, _Document()
-        # Half of the requests are sound, so that what lies behind the checks is reached too.
+        # Half of the requests are valid, so that the code behind the checks runs too.
         self._hostility = 0.0 if chance.random() < 0.5 else 1.0
         roots = {"query": self._schema.query_type, "mutation": self._schema.mutation_type}
         kind = "mutation" if chance.random() < 0.06 else "query"
@@ -84,10 +66,10 @@ class Grammar:
         variables = {
             name: value for name, (_, value) in document.variables.items() if chance.random() > 0.03 * self._hostility
         }
-        asked: dict[str, Any] = {"query": self._damaged(text), "variables": variables}
+        request: dict[str, Any] = {"query": self._damaged(text), "variables": variables}
         if chance.random() < 0.1 * self._hostility:
-            asked["operationName"] = chance.choice(["Fuzz", "Fuzz", "Other", None, ""])
-        return asked
+            request["operationName"] = chance.choice(["Fuzz", "Fuzz", "Other", None, ""])
+        return request
 
     def _damaged(self, text: str) -> str:
         chance = self._chance
@@ -103,7 +85,7 @@ class Grammar:
 
     def _selection(self, kind: GraphQLObjectType | GraphQLInterfaceType, depth: int, document: _Document) -> str:
         chance = self._chance
-        leaves = [name for name, each in kind.fields.items() if is_leaf_type(get_named_type(each.type))]
+        leaves = [name for name, node in kind.fields.items() if is_leaf_type(get_named_type(node.type))]
         others = [name for name in kind.fields if name not in leaves]
         names = chance.sample(leaves, min(len(leaves), chance.randint(1, _MOST_FIELDS)))
         if depth and others:
@@ -123,18 +105,18 @@ class Grammar:
         return f"{{ ... {self._directive(document)} {text} }}" if chance.random() < 0.05 else text
 
     def _field(self, kind: Any, name: str, depth: int, document: _Document) -> str:
-        chance, found = self._chance, kind.fields[name]
+        chance, node = self._chance, kind.fields[name]
         document.fields += 1
-        # A page has one end, and a cursor that nobody gave out belongs to no list.
-        unsound = () if self._hostility else ("after", "before", chance.choice(("first", "last")))
+        # A valid page starts from one end, and its cursor comes from an answer.
+        invalid = () if self._hostility else ("after", "before", chance.choice(("first", "last")))
         arguments = [
-            f"{argument}: {self._argument(argument, each.type, document)}"
-            for argument, each in found.args.items()
-            if isinstance(each.type, GraphQLNonNull) or (chance.random() < 0.35 and argument not in unsound)
+            f"{name_of}: {self._argument(name_of, argument.type, document)}"
+            for name_of, argument in node.args.items()
+            if isinstance(argument.type, GraphQLNonNull) or (chance.random() < 0.35 and name_of not in invalid)
         ]
         alias = f"a{document.fields}: " if arguments or chance.random() < 0.15 else ""
         text = f"{alias}{name}{'(' + ', '.join(arguments) + ')' if arguments else ''} {self._directive(document)}"
-        inner = get_named_type(found.type)
+        inner = get_named_type(node.type)
         if isinstance(inner, GraphQLObjectType | GraphQLInterfaceType):
             return f"{text} {self._selection(inner, max(depth - 1, 0), document)}"
         return f"{text} {{ __typename }}" if isinstance(inner, GraphQLUnionType) else text
@@ -157,7 +139,7 @@ class Grammar:
         return _literal(value, kind)
 
     def _value(self, name: str, kind: Any, depth: int) -> Any:
-        """A value that JSON can hold; mostly of the type, sometimes of none."""
+        """A JSON value, usually of the type of the argument."""
         chance = self._chance
         if isinstance(kind, GraphQLNonNull):
             return self._value(name, kind.of_type, depth) if chance.random() > 0.01 * self._hostility else None
@@ -169,8 +151,8 @@ class Grammar:
         if isinstance(kind, GraphQLInputObjectType):
             chosen = [
                 key
-                for key, each in kind.fields.items()
-                if isinstance(each.type, GraphQLNonNull) or chance.random() < (0.3 if depth < 2 else 0.1)
+                for key, item in kind.fields.items()
+                if isinstance(item.type, GraphQLNonNull) or chance.random() < (0.3 if depth < 2 else 0.1)
             ]
             return {key: self._value(key, kind.fields[key].type, depth + 1) for key in chosen}
         if isinstance(kind, GraphQLEnumType):
@@ -182,22 +164,17 @@ class Grammar:
         if kind.name in ("Int", "Int64"):
             return chance.choice(INTEGERS) if chance.random() < 0.3 * self._hostility else chance.randint(0, 20)
         if kind.name == "Float":
-            return (
-                chance.choice([*FLOATS, *INTEGERS])
-                if chance.random() < 0.4 * self._hostility
-                else chance.uniform(0, 100)
-            )
+            hostile = chance.random() < 0.4 * self._hostility
+            return chance.choice([*FLOATS, *INTEGERS]) if hostile else chance.uniform(0, 100)
         if kind.name == "Boolean":
             return chance.random() < 0.5
         if kind.name == "Date":
-            return chance.choice(
-                TEXTS if chance.random() < 0.3 * self._hostility else ("2024", "2024-05", "2024-05-06")
-            )
+            hostile = chance.random() < 0.3 * self._hostility
+            return chance.choice(TEXTS if hostile else ("2024", "2024-05", "2024-05-06"))
         if kind.name == "DateTime":
-            sound = ("2024-05-06T07:08:09", "2030-01-01T00:00:00+14:00", "2026-11-23T12:00:00.000001Z")
-            return chance.choice(
-                (*TEXTS, "0001-01-01T00:00:00+10:00") if chance.random() < 0.3 * self._hostility else sound
-            )
+            valid = ("2024-05-06T07:08:09", "2030-01-01T00:00:00+14:00", "2026-11-23T12:00:00.000001Z")
+            hostile = chance.random() < 0.3 * self._hostility
+            return chance.choice((*TEXTS, "0001-01-01T00:00:00+10:00") if hostile else valid)
         if kind.name == "JSON":
             return chance.choice([{}, {"slug": "x"}, [], None, "x", 1, {"a": {"b": [{"c": None}] * 50}}])
         known = self._names.get(name) or self._names["*"]
@@ -211,23 +188,18 @@ def _literal(value: Any, kind: Any) -> str:
         return value
     if isinstance(value, list):
         item = inner.of_type if isinstance(inner, GraphQLList) else inner
-        return f"[{', '.join(_literal(each, item) for each in value)}]"
+        return f"[{', '.join(_literal(element, item) for element in value)}]"
     if isinstance(value, dict):
         fields = inner.fields if isinstance(inner, GraphQLInputObjectType) else {}
-        return (
-            "{"
-            + ", ".join(
-                f"{key}: {_literal(each, fields[key].type if key in fields else None)}" for key, each in value.items()
-            )
-            + "}"
-        )
+        types = {key: item.type for key, item in fields.items()}
+        return f"{{{', '.join(f'{key}: {_literal(element, types.get(key))}' for key, element in value.items())}}}"
     return json.dumps(value)
 
 
 def names_of(
     models: Sequence[str], gpus: Sequence[str], quants: Sequence[str], ids: Sequence[str]
 ) -> dict[str, Sequence[str]]:
-    """Texts that mean something, by the name of the argument."""
+    """Known slugs and ids by the name of the argument."""
     every = [*models[:5], *gpus[:5], *quants[:5], *ids]
     return {
         "*": every, "model": models, "models": models, "slug": [*models, *gpus, *quants], "gpu": gpus, "gpus": gpus,
