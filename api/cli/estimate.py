@@ -20,8 +20,8 @@ from api.answers.model_files import (
     source_of_address,
     source_of_file,
 )
+from api.answers.output import as_json as answer_json
 from api.answers.questions import Answerer
-from api.answers.questions import as_json as answer_json
 from api.answers.remote import RemoteFiles
 from api.errors import ErrorCode, QuestionError
 from api.settings import get_api_settings

@@ -25,13 +25,10 @@ MAX_NODES = 100
 
 @strawberry.type(description="Things by their global ids.")
 class NodeQueries:
-    """Fields of the root of all queries."""
-
     @strawberry.field(description="The thing with a global id; null when it has left the catalog.")
     async def node(
         self, info: strawberry.Info, id: Annotated[strawberry.ID, strawberry.argument(description="Global id.")]
     ) -> Node | None:
-        """One node."""
         found: Node | None = await _node(info, str(id))
         return found
 
@@ -39,7 +36,6 @@ class NodeQueries:
     async def nodes(
         self, info: strawberry.Info, ids: Annotated[list[strawberry.ID], strawberry.argument(description="Global ids.")]
     ) -> list[Node | None]:
-        """Several nodes."""
         if len(ids) > MAX_NODES:
             raise LimitExceededError("ids", len(ids), MAX_NODES)
         # Side by side, so that what they read goes together.
@@ -48,8 +44,6 @@ class NodeQueries:
 
 @strawberry.type(description="Measurements.")
 class MeasurementQueries:
-    """Fields of the root of all queries."""
-
     measurements = measurements_field(
         "Published measurements of what is in the catalog; default order: that of the catalog's files.", lambda _: None
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from prometheus_client import (
     CollectorRegistry,
@@ -22,11 +22,9 @@ from sqlalchemy import event
 
 from api.errors import ApiError
 from api.graphql.services.redis_link import redis_client
+from api.graphql.services.services import Services
 from db.fits.generations import Generation
 from db.runs.store import RunRow, page_runs
-
-if TYPE_CHECKING:
-    from api.graphql.services.services import Services
 
 # The time at which each series began doubles the exposition, and nothing reads it.
 disable_created_metrics()  # type: ignore[no-untyped-call]

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from starlette.middleware import Middleware
 from starlette.routing import Route
 
+from api.graphql.schema import FitSchema
 from api.graphql.services.services import Services
 from api.observe.endpoint import metrics_view
 from api.observe.metrics import Metrics
@@ -15,9 +14,6 @@ from api.observe.operations import OperationObserver
 from api.settings import ApiSettings
 from workers import tracing
 from workers.signals import observe_tasks
-
-if TYPE_CHECKING:
-    from api.graphql.schema import FitSchema
 
 
 class Observation:

@@ -9,6 +9,7 @@ import orjson
 
 from api.answers.story import Answers, pair_slug
 from api.catalog.fits import FitRecord
+from api.pages.numbers import demo, memory_bar, numbers
 from api.pages.pairs import Pair
 from api.pages.wording import (
     LIMIT_WORDS,
@@ -18,7 +19,7 @@ from api.pages.wording import (
     TONES,
     context_words,
     decode_words,
-    fit_words,
+    first_upper,
     percent,
     quality_words,
     short_fit_words,
@@ -28,15 +29,9 @@ from api.pages.wording import (
 from estimator.advice.amounts import duration, gib, pace
 from estimator.advice.changes import Advice, AdviceCode
 from estimator.advice.explain import Question
-from estimator.types import STATUSES, Evidence, OperatingMode, Strategy
+from estimator.types import STATUSES, OperatingMode
 from estimator.verdict import MODE_WEIGHTS, PART_NAMES, STATUS_CAPS, STATUS_KNEES, ScorePart, grade
 
-_EVIDENCE = {
-    Evidence.MEASURED: "measured",
-    Evidence.CALIBRATED: "calibrated",
-    Evidence.EXTRAPOLATED: "extrapolated",
-}
-_BAR = 1000.0
 _MAX_ADVICE = 6
 
 
@@ -54,7 +49,7 @@ def result_page(pair: Pair, base_url: str) -> dict[str, Any]:
         "workload_name": fit.workload.name,
         "headline": answers.headline,
         "summary": answers.summary,
-        "capacity": _first_upper(answers.capacity_message),
+        "capacity": first_upper(answers.capacity_message),
         "grade": grade(answers.mode_score(pair.mode)),
         "tone": TONES[fit.cell.status],
         "path": page_path,
@@ -62,10 +57,10 @@ def result_page(pair: Pair, base_url: str) -> dict[str, Any]:
         "oembed_url": oembed_url(base_url, answers, "json"),
         "oembed_xml_url": oembed_url(base_url, answers, "xml"),
         "structured_data": structured_data(faq),
-        "numbers": _numbers(fit, answers),
-        "memory": _memory(fit, answers.facts.memory_name),
+        "numbers": numbers(fit, answers),
+        "memory": memory_bar(fit, answers.facts.memory_name),
         "usable": gib(fit.estimate.memory.usable_bytes) if fit.is_supported else "–",
-        "demo": _demo(fit),
+        "demo": demo(fit),
         "limits": [_limit(limit) for limit in answers.limits],
         "advice": [_advice(pair, one) for one in answers.advice[:_MAX_ADVICE]],
         "workloads": [_workload_row(pair, each) for each in pair.workloads],
@@ -153,114 +148,17 @@ def graphql_query(fit: FitRecord) -> str:
     )
 
 
-def _numbers(fit: FitRecord, answers: Answers) -> list[tuple[str, str, str]]:
-    estimate = fit.estimate
-    rows = [("Fit", fit_words(fit), "")]
-    if estimate.decode is not None:
-        decode = estimate.decode
-        rows.append(
-            ("Decode", decode_words(fit), f"{pace(decode.low)} to {pace(decode.high)}, {_EVIDENCE[decode.evidence]}")
-        )
-    if estimate.ttft_ms is not None:
-        prompt = fit.workload.spec.prompt_tokens
-        rows.append(("First token after", ttft_words(fit), f"for a prompt of {prompt:,} tokens"))
-    elif estimate.decode is not None:
-        rows.append(("First token after", "unknown", "the catalog has no arithmetic rate of this device"))
-    if estimate.prefill is not None:
-        rows.append(("Reading the prompt", pace(estimate.prefill.value), ""))
-    if estimate.decode is not None:
-        rows.append(
-            ("Safe context", f"{estimate.safe_context_tokens:,}", f"tokens; {estimate.context_tokens:,} are planned")
-        )
-    if fit.is_supported:
-        memory = estimate.memory
-        memory_name = _first_upper(answers.facts.memory_name)
-        share = memory.total_bytes / max(memory.usable_bytes, 1)
-        rows.append(
-            (
-                memory_name,
-                f"{gib(memory.total_bytes)} / {gib(memory.usable_bytes)}",
-                f"{percent(share)} of what is usable" if share < 10 else f"{share:,.0f} times what is usable",
-            )
-        )
-        if memory_name == "Device memory" and memory.host_bytes:
-            rows.append(("System memory", gib(memory.host_bytes), ""))
-    if estimate.decode is not None:
-        rows.append(("Offload", percent(estimate.placement.offload_fraction), _placement_words(fit)))
-    return rows
-
-
-def _placement_words(fit: FitRecord) -> str:
-    placement = fit.cell.placement
-    if placement.strategy is Strategy.EXPERT_OFFLOAD:
-        return f"experts of {placement.cpu_moe_layers} layers in system memory"
-    if placement.strategy is Strategy.LAYER_OFFLOAD:
-        return f"{placement.gpu_layers} layers on the device"
-    if placement.strategy is Strategy.CPU_ONLY:
-        return "runs on the CPU"
-    return "everything on the device"
-
-
 def _part_value(fit: FitRecord, part: ScorePart) -> str:
     if part.name == "ttft" and fit.cell.ttft_ms is None:
         return f"unknown, counted as {percent(part.value)}"
     return percent(part.value)
 
 
-def _memory(fit: FitRecord, held_in: str) -> dict[str, Any] | None:
-    if not fit.is_supported:
-        return None
-    memory = fit.estimate.memory
-    total, usable = memory.total_bytes, memory.usable_bytes
-    scale = _BAR / max(total, usable, 1)
-    parts, x = [], 0.0
-    for key, name, count in (
-        ("weights", "Weights", memory.weights_bytes),
-        ("cache", "KV cache and state", memory.kv_cache_bytes),
-        ("compute", "Compute buffers", memory.compute_bytes),
-        ("overhead", "Engine and driver", memory.overhead_bytes),
-    ):
-        width = count * scale
-        parts.append(
-            {"key": key, "name": name, "bytes": count, "text": gib(count), "x": f"{x:.1f}", "width": f"{width:.1f}"}
-        )
-        x += width
-    return {
-        "parts": parts,
-        "usable_x": f"{min(usable * scale, _BAR - 2):.1f}",
-        "label": f"{gib(total)} of {gib(usable)} usable"
-        if total <= usable
-        else f"{gib(total)} needed, {gib(usable)} usable",
-        "caption": f"{_first_upper(held_in)} for {fit.estimate.context_tokens:,} tokens of context",
-        "total": gib(total),
-        "total_name": "Total on the device" if held_in == "device memory" else "Total",
-        "host_name": "System memory" if held_in == "device memory" else "Further buffers",
-        "total_bytes": total,
-        "host": gib(memory.host_bytes),
-        "host_bytes": memory.host_bytes,
-    }
-
-
-def _demo(fit: FitRecord) -> dict[str, Any] | None:
-    decode, ttft_ms = fit.estimate.decode, fit.estimate.ttft_ms
-    if decode is None or ttft_ms is None:
-        return None
-    answer_tokens = fit.workload.spec.output_tokens
-    speed = decode.value
-    return {
-        "wait": duration(ttft_ms),
-        "pace": pace(speed),
-        "answer": f"an answer of {answer_tokens:,} tokens takes {duration(answer_tokens / speed * 1000)} more.",
-        "ttft_ms": f"{ttft_ms:.0f}",
-        "tok_s": f"{speed:.2f}",
-    }
-
-
 def _limit(limit: Any) -> dict[str, str]:
     return {
         "name": LIMIT_WORDS[limit.code],
         "share": percent(limit.share),
-        "message": _first_upper(limit.message) + ".",
+        "message": first_upper(limit.message) + ".",
     }
 
 
@@ -282,7 +180,7 @@ def _advice(pair: Pair, one: Advice) -> dict[str, str]:
         # These two have a page of their own: everything else of them is as it is here.
         fit, request = pair.chosen, one.request
         href = _page_path(fit.model.slug, request.accelerator.slug, request.quant.slug, pair)
-    return {"what": _first_upper(what), "effect": effect, "gain": gain, "href": href}
+    return {"what": first_upper(what), "effect": effect, "gain": gain, "href": href}
 
 
 def _workload_row(pair: Pair, fit: FitRecord) -> dict[str, Any]:
@@ -402,7 +300,3 @@ def _page_path(model: str, gpu: str, quant: str, pair: Pair, workload: str | Non
     if pair.mode is not OperatingMode.BALANCED:
         chosen["mode"] = pair.mode.value
     return f"/can/{pair_slug(model, gpu)}?{urlencode(chosen)}"
-
-
-def _first_upper(text: str) -> str:
-    return text[:1].upper() + text[1:]

@@ -86,3 +86,8 @@ def quality_words(bits_per_weight: float) -> str:
     """How close to the original weights a quantization stays, by its bits per weight."""
     levels = ((7.5, "very high"), (5.4, "high"), (4.2, "good"), (3.2, "medium"), (2.4, "low"))
     return next((word for least, word in levels if bits_per_weight >= least), "very low")
+
+
+def first_upper(text: str) -> str:
+    """A text with its first letter in upper case."""
+    return text[:1].upper() + text[1:]

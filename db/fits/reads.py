@@ -16,16 +16,7 @@ from db.fits.conditions import conditions
 from db.fits.generations import Generation
 from db.fits.joins import with_shared
 from db.fits.orders import cursor_of, row_rank
-from db.fits.query import (
-    FitCursor,
-    FitOrder,
-    FitOwner,
-    FitPage,
-    FitQuery,
-    is_narrow,
-    normal,
-    slots_of,
-)
+from db.fits.query import FitCursor, FitOrder, FitOwner, FitPage, FitQuery, is_narrow, normal, slots_of
 from db.reading import Reader, Row, int_array, rows_at
 
 #: SQLite joins at most 500 SELECTs in one compound statement.

@@ -13,8 +13,6 @@ from estimator.types import QuantFormat
 
 @strawberry.type(description="An inference engine.")
 class Engine(Node):
-    """Facts of one engine."""
-
     slug: str = strawberry.field(description="Name in URLs and arguments, such as `llama.cpp`.")
     name: str = strawberry.field(description="Display name.")
     aliases: list[str] = strawberry.field(description="Other names that arguments accept.")

@@ -18,8 +18,6 @@ from db.entries import specs
 
 @strawberry.type(description="An accelerator: a graphics card, a system on a chip, or a processor.")
 class Gpu(Node):
-    """Facts of one accelerator in base units; unknown ones are null."""
-
     slug: str = strawberry.field(description="Name in URLs and arguments, such as `rtx-4090`.")
     name: str = strawberry.field(description="Display name.")
     aliases: list[str] = strawberry.field(description="Other names that arguments accept.")
@@ -69,7 +67,6 @@ class Gpu(Node):
 
     @strawberry.field(description="Engines that run on it.")
     def engines(self, info: strawberry.Info) -> list[Engine]:
-        """Engines by the catalog."""
         engines: list[Engine] = info.context.faces.engines_of(self.slug)
         return engines
 

@@ -12,8 +12,6 @@ from api.graphql.core.scalars import Int64
 
 @strawberry.type(description="A host profile: where offloaded weights live and run.")
 class Host(Node):
-    """Memory and processor of a typical machine of a class."""
-
     slug: str = strawberry.field(description="Name in arguments, such as `desktop-ddr5-5600-64gb`.")
     name: str = strawberry.field(description="Display name.")
     aliases: list[str] = strawberry.field(description="Other names that arguments accept.")

@@ -31,8 +31,6 @@ from api.graphql.core.inputs import (
 
 @strawberry.input(description="Which models. All given parts must hold.")
 class ModelFilter:
-    """Typed conditions on models."""
-
     search: str | None = strawberry.field(
         default=None,
         description="Words of a name or alias; forgives typing errors; blank: any. At most 200 characters.",
@@ -85,8 +83,6 @@ describe(
 
 @strawberry.input(description="One term of an order of models.")
 class ModelOrder:
-    """Field and direction."""
-
     field: ModelOrderField = strawberry.field(description="What to order by.")
     direction: OrderDirection = strawberry.field(
         default=OrderDirection.ASC, description="Direction; ascending when left out."
@@ -95,22 +91,16 @@ class ModelOrder:
 
 @strawberry.input(description="A set of makers.")
 class VendorSet:
-    """Matches any member."""
-
     in_: list[Vendor] = strawberry.field(name="in", description="Makers allowed; an empty list matches nothing.")
 
 
 @strawberry.input(description="A set of sorts of product.")
 class GpuKindSet:
-    """Matches any member."""
-
     in_: list[GpuKind] = strawberry.field(name="in", description="Sorts allowed; an empty list matches nothing.")
 
 
 @strawberry.input(description="A set of compute interfaces.")
 class BackendSet:
-    """Matches any member."""
-
     in_: list[BackendKind] = strawberry.field(
         name="in", description="Interfaces allowed; an empty list matches nothing."
     )
@@ -118,8 +108,6 @@ class BackendSet:
 
 @strawberry.input(description="Which accelerators. All given parts must hold.")
 class GpuFilter:
-    """Typed conditions on accelerators."""
-
     search: str | None = strawberry.field(
         default=None,
         description="Words of a name or alias; forgives typing errors; blank: any. At most 200 characters.",
@@ -179,8 +167,6 @@ describe(
 
 @strawberry.input(description="One term of an order of accelerators.")
 class GpuOrder:
-    """Field and direction."""
-
     field: GpuOrderField = strawberry.field(description="What to order by.")
     direction: OrderDirection = strawberry.field(
         default=OrderDirection.ASC, description="Direction; ascending when left out."

@@ -49,8 +49,6 @@ describe(
     description="Which measurements. All given parts must hold; what a source does not state matches nothing."
 )
 class MeasurementFilter:
-    """Typed conditions on measurements."""
-
     model: StringSet | None = strawberry.field(default=None, description="Models, by slug or alias.")
     gpu: StringSet | None = strawberry.field(default=None, description="Accelerators, by slug or alias.")
     quant: StringSet | None = strawberry.field(default=None, description="Quantizations, by slug or alias.")
@@ -99,8 +97,6 @@ describe(
 
 @strawberry.input(description="One term of an order of measurements.")
 class MeasurementOrder:
-    """Field and direction."""
-
     field: MeasurementOrderField = strawberry.field(description="What to order by.")
     direction: OrderDirection = strawberry.field(
         default=OrderDirection.DESC, description="Direction; descending when left out."

@@ -40,8 +40,6 @@ Orders = Annotated[
 
 @strawberry.type(description="A speed that somebody measured and published.")
 class Measurement(Node):
-    """One row of the measured tables, with its conditions as far as they were stated."""
-
     slug: strawberry.Private[str]
     model_slug: strawberry.Private[str]
     gpu_slug: strawberry.Private[str]
@@ -65,19 +63,16 @@ class Measurement(Node):
 
     @strawberry.field(description="The model.")
     def model(self, info: strawberry.Info) -> Model:
-        """Model of the configuration."""
         model: Model = info.context.faces.by_slug("model", self.model_slug)
         return model
 
     @strawberry.field(description="The accelerator, or one of several equal ones.")
     def gpu(self, info: strawberry.Info) -> Gpu:
-        """Accelerator of the configuration."""
         gpu: Gpu = info.context.faces.by_slug("gpu", self.gpu_slug)
         return gpu
 
     @strawberry.field(description="The quantization.")
     def quant(self, info: strawberry.Info) -> Quant:
-        """Quantization of the configuration."""
         quant: Quant = info.context.faces.by_slug("quant", self.quant_slug)
         return quant
 

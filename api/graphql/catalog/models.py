@@ -18,8 +18,6 @@ from db.entries import specs
 
 @strawberry.type(description="How a mixture-of-experts model routes tokens.")
 class MixtureOfExperts:
-    """Counts of routed and shared experts."""
-
     expert_count: int = strawberry.field(description="Routed experts per layer.")
     experts_per_token: int | None = strawberry.field(
         description="Routed experts that run for each token; null when unknown."
@@ -30,8 +28,6 @@ class MixtureOfExperts:
 
 @strawberry.type(description="How a model attends.")
 class Attention:
-    """Kinds of layers, as the catalog states them."""
-
     kind: str | None = strawberry.field(description="Kind of attention, in words.")
     layer_pattern: str | None = strawberry.field(
         description="One letter a layer: F full, S sliding window, C chunked, I indexed, L linear, M Mamba, "
@@ -46,8 +42,6 @@ class Attention:
 
 @strawberry.type(description="A published benchmark result of a model.")
 class Benchmark:
-    """A number with its source."""
-
     name: str = strawberry.field(description="Name of the benchmark.")
     value: float | None = strawberry.field(description="Result as published, mostly percent; null when not a number.")
     setting: str | None = strawberry.field(description="Conditions, such as the number of shots.")
@@ -61,8 +55,6 @@ class Benchmark:
 
 @strawberry.type(description="An open-weight language model.")
 class Model(Node):
-    """Facts of one model; unknown ones are null."""
-
     slug: str = strawberry.field(description="Name in URLs and arguments, such as `kimi-linear-48b-a3b`.")
     name: str = strawberry.field(description="Display name.")
     aliases: list[str] = strawberry.field(description="Other names that arguments accept.")
@@ -107,7 +99,6 @@ class Model(Node):
 
     @strawberry.field(description="Quantizations that the model's weights can be had in, with exact sizes.")
     async def quants(self, info: strawberry.Info) -> list[ModelQuant]:
-        """Sizes from the tensor inventory."""
         if self.missing_facts:
             return []
         context = info.context
@@ -125,8 +116,6 @@ class Model(Node):
 
 @strawberry.type(description="A model in one quantization.")
 class ModelQuant:
-    """Sizes, from the model's tensors and the quantization's recipe."""
-
     quant: Quant = strawberry.field(description="The quantization.")
     model: Model = strawberry.field(description="The model.")
     file_size_bytes: Int64 = strawberry.field(description="Size of the file or files to download, bytes.")

@@ -12,8 +12,6 @@ from estimator.types import QuantFormat
 
 @strawberry.type(description="One way to store weights: a llama.cpp file type or a pre-quantized checkpoint format.")
 class Quant(Node):
-    """Facts of one quantization."""
-
     slug: str = strawberry.field(description="Name in URLs and arguments, such as `q4_k_m`.")
     name: str = strawberry.field(description="Display name, such as `Q4_K_M`.")
     aliases: list[str] = strawberry.field(description="Other names that arguments accept.")

@@ -23,11 +23,8 @@ Slug = Annotated[str, strawberry.argument(description="Slug or alias.")]
 
 @strawberry.type(description="Entities of the catalog.")
 class CatalogQueries:
-    """Fields of the root of all queries."""
-
     @strawberry.field(description="One model.")
     def model(self, info: strawberry.Info, slug: Slug) -> Model | None:
-        """Model by slug or alias."""
         model: Model = info.context.faces.of(info.context.view.model(slug))
         return model
 
@@ -45,12 +42,10 @@ class CatalogQueries:
         last: Last = None,
         before: Before = None,
     ) -> ModelConnection:
-        """One page of models."""
         return _page_models(info.context, filter, order_by, (first, after, last, before))
 
     @strawberry.field(description="One accelerator.")
     def gpu(self, info: strawberry.Info, slug: Slug) -> Gpu | None:
-        """Accelerator by slug or alias."""
         gpu: Gpu = info.context.faces.of(info.context.view.gpu(slug))
         return gpu
 
@@ -68,33 +63,27 @@ class CatalogQueries:
         last: Last = None,
         before: Before = None,
     ) -> GpuConnection:
-        """One page of accelerators."""
         return _page_gpus(info.context, filter, order_by, (first, after, last, before))
 
     @strawberry.field(description="One quantization.")
     def quant(self, info: strawberry.Info, slug: Slug) -> Quant | None:
-        """Quantization by slug or alias."""
         quant: Quant = info.context.faces.of(info.context.view.quant(slug))
         return quant
 
     @strawberry.field(description="All quantizations, a closed list of a few dozen; fewest bits first.")
     def quants(self, info: strawberry.Info) -> list[Quant]:
-        """Closed list."""
         return list(info.context.faces.quants)
 
     @strawberry.field(description="The workloads that every pairing is computed for, a closed list of five.")
     def workloads(self, info: strawberry.Info) -> list[Workload]:
-        """Closed list."""
         return list(info.context.faces.workloads)
 
     @strawberry.field(description="All engines, a closed list.")
     def engines(self, info: strawberry.Info) -> list[Engine]:
-        """Closed list."""
         return list(info.context.faces.engines)
 
     @strawberry.field(description="All host profiles, a closed list.")
     def hosts(self, info: strawberry.Info) -> list[Host]:
-        """Closed list."""
         return list(info.context.faces.hosts)
 
 

@@ -12,8 +12,6 @@ from estimator.types import WorkloadKind
 
 @strawberry.type(description="A use with stated lengths and thresholds, which every pairing is computed for.")
 class Workload(Node):
-    """Lengths in tokens, thresholds in tokens per second and milliseconds."""
-
     slug: str = strawberry.field(description="Name in URLs, such as `agentic-coding`.")
     name: str = strawberry.field(description="Display name.")
     kind: WorkloadKind = strawberry.field(description="Name in arguments and filters.")

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import strawberry
 from strawberry.utils.str_converters import to_camel_case
 
-from api.answers.fetches import Fetched, sources_of_addresses
+from api.answers.model_files import Fetched, sources_of_addresses
 from api.answers.questions import answerer_of
 from api.errors import ApiError, ErrorCode, LimitExceededError, NotFoundError, QuestionError
 from api.graphql.catalog.faces import Faces
@@ -24,8 +24,6 @@ from api.graphql.fits.plans import Estimate, estimate_of_plan
 
 @strawberry.type(description="Result of one input of a batch: an estimate or an error, never both.")
 class EstimateResult:
-    """Results come in the order of the inputs."""
-
     estimate: Estimate | None = strawberry.field(description="The estimate; null when there is an error.")
     error: UserError | None = strawberry.field(description="Why there is no estimate; null when there is one.")
 
@@ -118,15 +116,12 @@ def _answer(faces: Faces, question: EstimateInput, sources: dict[str, Fetched]) 
 
 @strawberry.type(description="Estimates.")
 class EstimateQueries:
-    """Fields of the root of all queries."""
-
     @strawberry.field(description="Answer to a question with any lengths and settings, computed at once.")
     async def estimate(
         self,
         info: strawberry.Info,
         input: Annotated[EstimateInput, strawberry.argument(description="The question.")],
     ) -> Estimate:
-        """One estimate."""
         return await estimate_one(info.context, input)
 
     @strawberry.field(description="Answers to up to 1,000 questions, in their order; a bad one fails alone.")
@@ -135,5 +130,4 @@ class EstimateQueries:
         info: strawberry.Info,
         inputs: Annotated[list[EstimateInput], strawberry.argument(description="The questions.")],
     ) -> list[EstimateResult]:
-        """A batch of estimates."""
         return await estimate_many(info.context, inputs)

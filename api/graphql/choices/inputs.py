@@ -33,8 +33,6 @@ class DraftInput:
 
 @strawberry.input(description="One question. What is left out is chosen as an engine would choose it.")
 class EstimateInput:
-    """The keys of the command line's batch mode, in camel case."""
-
     quant: str | None = strawberry.field(
         default=None,
         description="Quantization, by slug or alias; may be left out for a GGUF file, which states its own.",
@@ -125,8 +123,6 @@ class EstimateInput:
 
 @strawberry.input(description="What a recommendation must reach. What is left out asks for nothing.")
 class RecommendationTarget:
-    """Thresholds."""
-
     decode_tokens_per_second: float | None = strawberry.field(
         default=None, description="Least decode speed, tokens per second; with `users` that of each."
     )
@@ -183,8 +179,6 @@ describe(
     "(which quantizations?)."
 )
 class RecommendationInput:
-    """At least one of model and gpu."""
-
     model: str | None = strawberry.field(default=None, description="Model, by slug or alias.")
     gpu: str | None = strawberry.field(default=None, description="Accelerator, by slug or alias.")
     workload: WorkloadKind = strawberry.field(default=WorkloadKind.CODING, description="The workload.")

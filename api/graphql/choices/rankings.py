@@ -29,8 +29,6 @@ class RankedModel:
 
 @strawberry.type(description="Rankings by published quality.")
 class RankingQueries:
-    """Fields of the root of all queries."""
-
     @strawberry.field(
         description="Models that run on an accelerator, by a published benchmark: best result first, then models without "
         "one, by score. At most 100."
@@ -49,7 +47,6 @@ class RankingQueries:
         workload: Workload = WorkloadKind.CODING,
         first: Annotated[int | None, strawberry.argument(description="Most items, 0 to 100; 10 when left out.")] = None,
     ) -> list[RankedModel]:
-        """Ranked models."""
         context: RequestContext = info.context
         size = checked_size(context.services.limits, first)
         ranked = await ranked_models(

@@ -19,8 +19,6 @@ from estimator.types import OperatingMode
 
 @strawberry.type(description="One recommendation.")
 class Recommendation:
-    """A fit with its place and its score in the mode asked for."""
-
     rank: int = strawberry.field(description="Place, from 1.")
     fit: Fit = strawberry.field(description="The fit.")
     score: float = strawberry.field(description="Score in the operating mode, 0 to 100.")
@@ -28,8 +26,6 @@ class Recommendation:
 
 @strawberry.type(description="Recommendations.")
 class RecommendationQueries:
-    """Fields of the root of all queries."""
-
     @strawberry.field(
         description="What to choose, best first: accelerators for a model, models for an accelerator, or quantizations "
         "for a pairing. At most 100. Accelerators are all of the catalog with the facts that an estimate needs, laptops, "
@@ -48,7 +44,6 @@ class RecommendationQueries:
         ),
         first: Annotated[int | None, strawberry.argument(description="Most items, 0 to 100; 10 when left out.")] = None,
     ) -> list[Recommendation]:
-        """Ranked choices."""
         return await _recommendations(info.context, for_, mode or OperatingMode.BALANCED, first)
 
 

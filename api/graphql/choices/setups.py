@@ -49,7 +49,6 @@ class Setup:
 
     @strawberry.field(description="The setup as an estimate: its memory, limits, advice and commands.")
     def estimate(self) -> Estimate:
-        """The whole plan."""
         return estimate_of_plan(self.faces, self.plan)
 
 
@@ -68,8 +67,6 @@ class UpgradeGain:
 
 @strawberry.type(description="Models of one grade on an accelerator.")
 class Tier:
-    """Best first."""
-
     grade: str = strawberry.field(description="S from 90, A 80, B 65, C 50, D 30, else F.")
     fits: list[Fit] = strawberry.field(description="The best fit of each model of this grade.")
 
@@ -79,8 +76,6 @@ _First = Annotated[int | None, strawberry.argument(description="Most items, 0 to
 
 @strawberry.type(description="Questions before a purchase.")
 class SetupQueries:
-    """Fields of the root of all queries."""
-
     @strawberry.field(
         description="Setups without offload that reach a target, one an accelerator, cheapest first: the fewest of 1, 2, 4 "
         "and 8, in the quantization with most bits of those that can be started (`commands`). At most 100."
@@ -99,7 +94,6 @@ class SetupQueries:
         ] = None,
         first: _First = None,
     ) -> list[Setup]:
-        """Searched live over the whole catalog."""
         context: RequestContext = info.context
         size, view = checked_size(context.services.limits, first), context.view
         record = view.model(model)
@@ -117,7 +111,6 @@ class SetupQueries:
         workload: Workload = WorkloadKind.CODING,
         first: _First = None,
     ) -> list[UpgradeGain]:
-        """From the published fits."""
         context: RequestContext = info.context
         size, kind = checked_size(context.services.limits, first), workload or WorkloadKind.CODING
         before = await recommended_fits(context.loaders, context.view.gpu(present), kind)
@@ -133,7 +126,6 @@ class SetupQueries:
         gpu: Annotated[str, strawberry.argument(description="Accelerator, by slug or alias.")],
         workload: Workload = WorkloadKind.CODING,
     ) -> list[Tier]:
-        """From the published fits."""
         context: RequestContext = info.context
         best = await recommended_fits(context.loaders, context.view.gpu(gpu), workload or WorkloadKind.CODING)
         fits = fits_of_cells(context.faces, [fit.cell for fit in best])

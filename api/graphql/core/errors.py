@@ -39,8 +39,6 @@ describe(
 
 @strawberry.type(description="One thing that was wrong with an input, as data: the other parts of the answer stand.")
 class UserError:
-    """Error as data, used by mutation payloads and batch estimates."""
-
     code: ErrorCode = strawberry.field(description="Why there is no answer.")
     message: str = strawberry.field(description="One sentence: what was wrong and what is allowed.")
     field: str | None = strawberry.field(description="The input field at fault, when one is.")

@@ -36,8 +36,6 @@ describe(
 
 @strawberry.type(description="One measure over all columns of a comparison.")
 class ComparisonRow:
-    """Values in the order of the columns."""
-
     measure: Measure = strawberry.field(description="What is measured.")
     unit: str = strawberry.field(description="Unit of the values.")
     higher_is_better: bool = strawberry.field(description="Direction of the measure.")
@@ -55,8 +53,6 @@ class ComparisonRow:
 
 @strawberry.type(description="Fits side by side.")
 class Comparison:
-    """Columns in the order that was asked for."""
-
     workload: Workload = strawberry.field(description="The workload of every column.")
     columns: list[Fit | None] = strawberry.field(
         description="One fit a column, in the order asked for; null when facts are missing for an estimate."
@@ -69,8 +65,6 @@ class Comparison:
 
 @strawberry.type(description="Several models on several accelerators: one comparison a model.")
 class ComparisonMatrix:
-    """Rows are models, columns are accelerators."""
-
     comparisons: list[Comparison] = strawberry.field(description="One comparison a model, in the order asked for.")
 
 

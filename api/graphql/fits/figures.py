@@ -20,8 +20,6 @@ from estimator.types import Evidence, Strategy
 
 @strawberry.type(description="Memory of a load, exact bytes. The device parts add up to the total.")
 class FitMemory:
-    """Parts of device memory, what there is, and host memory."""
-
     weights_bytes: Int64 = strawberry.field(description="Weights on the device, bytes.")
     kv_cache_bytes: Int64 = strawberry.field(description="KV cache and recurrent state on the device, bytes.")
     compute_bytes: Int64 = strawberry.field(description="Compute buffers on the device, bytes.")
@@ -82,8 +80,6 @@ read_by(FitMemory, _MEMORY_READERS)
 
 @strawberry.type(description="What sits where.")
 class FitPlacement:
-    """Layers and experts on the device and on the host."""
-
     strategy: Strategy = strawberry.field(description="Kind of placement.")
     gpu_layers: int = strawberry.field(
         description="Layers on the device, counted as llama.cpp's `-ngl`: with the output layer."
@@ -104,8 +100,6 @@ class FitPlacement:
 
 @strawberry.type(description="A speed with the range that holds for 80 % of measured cases.")
 class SpeedEstimate:
-    """Tokens per second."""
-
     tokens_per_second: float = strawberry.field(description="Best estimate, tokens per second.")
     low: float = strawberry.field(description="Lower end of the range, tokens per second.")
     high: float = strawberry.field(description="Upper end of the range, tokens per second.")
@@ -128,8 +122,6 @@ class SpeedEstimate:
 
 @strawberry.type(description="What one of several accelerators holds. The parts of all add up to those of the load.")
 class EstimateDevice:
-    """Bytes of one device, in the order of the question."""
-
     gpu: Gpu | None = strawberry.field(description="The accelerator; null for one that the question brought along.")
     layers: int = strawberry.field(description="Layers on it, the output layer among them: a part of `--tensor-split`.")
     weights_bytes: Int64 = strawberry.field(description="Weights, bytes.")

@@ -30,8 +30,6 @@ C = TypeVar("C", ModelFilter, GpuFilter)
 
 @strawberry.input(description="A set of workloads.")
 class WorkloadSet:
-    """Matches any member."""
-
     in_: list[WorkloadKind] = strawberry.field(
         name="in", description="Workloads allowed; an empty list matches nothing."
     )
@@ -39,15 +37,11 @@ class WorkloadSet:
 
 @strawberry.input(description="A set of outcomes.")
 class FitStatusSet:
-    """Matches any member."""
-
     in_: list[FitStatus] = strawberry.field(name="in", description="Outcomes allowed; an empty list matches nothing.")
 
 
 @strawberry.input(description="A set of engines.")
 class EngineSet:
-    """Matches any member."""
-
     in_: list[EngineKind] = strawberry.field(name="in", description="Engines allowed; an empty list matches nothing.")
 
 
@@ -56,8 +50,6 @@ class EngineSet:
     "they are stored packed. Time to the first token comes nearest to the first, `status` and `gpuMatches` to the second."
 )
 class FitFilter:
-    """Typed conditions on fits and on what they are about."""
-
     model: StringSet | None = strawberry.field(default=None, description="Models, by slug or alias.")
     gpu: StringSet | None = strawberry.field(default=None, description="Accelerators, by slug or alias.")
     quant: StringSet | None = strawberry.field(default=None, description="Quantizations, by slug or alias.")
@@ -111,8 +103,6 @@ describe(
 
 @strawberry.input(description="One term of an order of fits.")
 class FitOrder:
-    """Field and direction."""
-
     field: FitOrderField = strawberry.field(description="What to order by.")
     direction: OrderDirection = strawberry.field(
         default=OrderDirection.DESC, description="Direction; descending when left out."

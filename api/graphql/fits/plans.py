@@ -46,8 +46,6 @@ Mode = Annotated[OperatingMode, strawberry.argument(description="How the terms a
 
 @strawberry.type(description="The answer to one question.")
 class Estimate:
-    """Same numbers as a fit's, for the lengths and settings of the question."""
-
     model: Model | None = strawberry.field(description="The model; null for one that the question brought along.")
     gpu: Gpu | None = strawberry.field(
         description="The accelerator, or the first of several; null for one that the question brought along."
@@ -85,27 +83,22 @@ class Estimate:
 
     @strawberry.field(description="The verdict in a few words.")
     def headline(self) -> str:
-        """Verdict."""
         return self.answers.headline
 
     @strawberry.field(description="The verdict in one or two sentences, with the numbers.")
     async def summary(self) -> str:
-        """Verdict with numbers."""
         return await asyncio.to_thread(lambda: self.answers.summary)
 
     @strawberry.field(description=f"How much memory is missing or left, in words{_PLAIN_ONLY}")
     async def capacity_message(self) -> str | None:
-        """Memory in words."""
         return await self._told(lambda answers: answers.capacity_message)
 
     @strawberry.field(description=f"What binds this setup, each with its share of the memory or the time{_PLAIN_ONLY}")
     async def limits(self) -> list[FitLimit] | None:
-        """Limits."""
         return await self._told(limits_of)
 
     @strawberry.field(description="The terms that made the score; empty without a workload, or when nothing runs.")
     async def score_parts(self, mode: Mode = OperatingMode.BALANCED) -> list[FitScorePart]:
-        """Terms of the score."""
         return await asyncio.to_thread(score_parts_of, self.answers, mode)
 
     @strawberry.field(
@@ -121,7 +114,6 @@ class Estimate:
             float | None, strawberry.argument(description="Most design power of the accelerators, watts.")
         ] = None,
     ) -> list[FitAdvice] | None:
-        """Advice."""
         return await self._told(lambda answers: advice_of(answers, self.faces, budget_usd, max_power_watts))
 
     @strawberry.field(
@@ -129,19 +121,16 @@ class Estimate:
         f"without a workload{_PLAIN_ONLY}"
     )
     async def serving(self) -> FitServing | None:
-        """Concurrency."""
         return await self._told(serving_of)
 
     @strawberry.field(
         description="Commands that start this very plan; empty when nothing runs or no engine can be told."
     )
     def commands(self) -> list[FitCommand]:
-        """Commands."""
         return commands_of(self.answers)
 
     @strawberry.field(description="Tools of the engine that have no command for this plan, and why. At most 4.")
     def missing_commands(self) -> list[MissingCommand]:
-        """Reasons."""
         return missing_from(self.answers.missing_commands)
 
     async def _told(self, read: Callable[[PlanAnswers], T_]) -> T_ | None:
@@ -187,8 +176,6 @@ class FitGain:
     "after the change. What stays as it is, is null."
 )
 class FitChange:
-    """Only what differs from the present setup."""
-
     quant: Quant | None = strawberry.field(description="The quantization.")
     gpu: Gpu | None = strawberry.field(description="The accelerator.")
     gpu_count: int | None = strawberry.field(description="How many of the accelerator.")
@@ -204,8 +191,6 @@ class FitChange:
 
 @strawberry.type(description="One change that helps.")
 class FitAdvice:
-    """Code, sentence, change, computed gain, and the setup after it."""
-
     code: AdviceCode = strawberry.field(description="Kind of change.")
     message: str = strawberry.field(description="One sentence: what to change, and what it brings.")
     gain: FitGain = strawberry.field(description="What it gains.")
@@ -216,7 +201,6 @@ class FitAdvice:
 
     @strawberry.field(description="The setup after the change: its numbers, commands and limits.")
     def estimate(self) -> Estimate:
-        """Setup after the change."""
         return estimate_of_plan(self.faces, self.answers.after(self.made))
 
 

@@ -28,8 +28,6 @@ QuantName = Annotated[
 
 @strawberry.type(description="Fits.")
 class FitQueries:
-    """Fields of the root of all queries."""
-
     @strawberry.field(description="One model on one accelerator; computed live when it is not published yet.")
     async def fit(
         self,
@@ -39,7 +37,6 @@ class FitQueries:
         quant: QuantName = None,
         workload: Workload = WorkloadKind.CODING,
     ) -> Fit | None:
-        """One fit."""
         return await find_fit(info.context, model, gpu, quant, workload or WorkloadKind.CODING)
 
     @strawberry.field(description="All published fits; default order: score, best first.")
@@ -56,7 +53,6 @@ class FitQueries:
         last: Last = None,
         before: Before = None,
     ) -> FitConnection:
-        """One page of fits."""
         return await all_fits(info.context, filter, order_by, (first, after, last, before))
 
     @strawberry.field(description="One model on several accelerators, side by side.")
@@ -68,7 +64,6 @@ class FitQueries:
         quant: QuantName = None,
         workload: Workload = WorkloadKind.CODING,
     ) -> Comparison:
-        """Columns are accelerators."""
         view = info.context.view
         record = view.model(model)
         return await compare(
@@ -89,7 +84,6 @@ class FitQueries:
         quant: QuantName = None,
         workload: Workload = WorkloadKind.CODING,
     ) -> ComparisonMatrix:
-        """Rows are models, columns are accelerators."""
         view = info.context.view
         rows, columns = [view.model(name) for name in models], [view.gpu(name) for name in gpus]
         return await compare_all(info.context, rows, columns, quant, workload or WorkloadKind.CODING)
@@ -104,7 +98,6 @@ class FitQueries:
         models: Annotated[list[str], strawberry.argument(description="Models, by slug or alias; 1 to 50.")],
         workload: Workload = WorkloadKind.CODING,
     ) -> Comparison:
-        """Columns are models."""
         view = info.context.view
         record = view.gpu(gpu)
         return await compare(

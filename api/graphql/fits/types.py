@@ -49,8 +49,6 @@ from estimator.types import OperatingMode
 
 @strawberry.type(description="One model on one accelerator in one quantization for one workload.")
 class Fit(Node):
-    """Numbers of a pairing; text about it is derived from them when asked for."""
-
     model: Model = strawberry.field(description="The model.")
     gpu: Gpu = strawberry.field(description="The accelerator.")
     quant: Quant = strawberry.field(description="The quantization.")
@@ -103,19 +101,16 @@ class Fit(Node):
 
     @strawberry.field(description="The verdict in a few words.")
     async def headline(self, info: strawberry.Info) -> str:
-        """Verdict."""
         answers = info.context.answers(self.cell)
         return await asyncio.to_thread(lambda: answers.headline)
 
     @strawberry.field(description="The verdict in one or two sentences, with the numbers.")
     async def summary(self, info: strawberry.Info) -> str:
-        """Verdict with numbers."""
         answers = info.context.answers(self.cell)
         return await asyncio.to_thread(lambda: answers.summary)
 
     @strawberry.field(description="How much memory is missing or left, in words.")
     async def capacity_message(self, info: strawberry.Info) -> str:
-        """Memory in words."""
         answers = info.context.answers(self.cell)
         return await asyncio.to_thread(lambda: answers.capacity_message)
 
@@ -127,7 +122,6 @@ class Fit(Node):
             OperatingMode.BALANCED
         ),
     ) -> list[FitScorePart]:
-        """Terms of the score."""
         return await asyncio.to_thread(score_parts_of, info.context.answers(self.cell), mode)
 
     @strawberry.field(description="The score in an operating mode, 0 to 100. A mode never changes the fit itself.")
@@ -136,12 +130,10 @@ class Fit(Node):
         info: strawberry.Info,
         mode: Annotated[OperatingMode, strawberry.argument(description="How the terms are weighed.")],
     ) -> float:
-        """Score in a mode."""
         return await asyncio.to_thread(info.context.answers(self.cell).mode_score, mode)
 
     @strawberry.field(description="What binds this setup, each with its share of the memory or the time.")
     async def limits(self, info: strawberry.Info) -> list[FitLimit]:
-        """Limits."""
         return await asyncio.to_thread(limits_of, info.context.answers(self.cell))
 
     @strawberry.field(
@@ -162,7 +154,6 @@ class Fit(Node):
             float | None, strawberry.argument(description="Most design power of the accelerators, watts.")
         ] = None,
     ) -> list[FitAdvice]:
-        """Advice."""
         return await asyncio.to_thread(
             advice_of, info.context.answers(self.cell), self.faces, budget_usd, max_power_watts
         )
@@ -171,22 +162,18 @@ class Fit(Node):
         description="How many streams it serves at once at the workload's comfortable speed; null when not even one."
     )
     async def serving(self, info: strawberry.Info) -> FitServing | None:
-        """Concurrency."""
         return await asyncio.to_thread(serving_of, info.context.answers(self.cell))
 
     @strawberry.field(description="Commands that start this very plan; empty when nothing runs.")
     async def commands(self, info: strawberry.Info) -> list[FitCommand]:
-        """Commands."""
         return await asyncio.to_thread(commands_of, info.context.answers(self.cell))
 
     @strawberry.field(description="Tools of the engine that have no command for this plan, and why. At most 4.")
     async def missing_commands(self, info: strawberry.Info) -> list[MissingCommand]:
-        """Reasons."""
         return await asyncio.to_thread(lambda: missing_from(info.context.answers(self.cell).missing_commands))
 
     @strawberry.field(description="Questions that people ask about this pairing, answered from the numbers.")
     async def faq(self, info: strawberry.Info) -> list[FitQuestion]:
-        """Questions and answers."""
         context: RequestContext = info.context
         options = context.loaders.quant_options_of(self.cell)
         options = options if isinstance(options, list) else await options
@@ -195,7 +182,6 @@ class Fit(Node):
 
     @strawberry.field(description="A live card of this fit for another page.")
     def embed(self, info: strawberry.Info) -> FitEmbed:
-        """Card."""
         return embed_of(info.context.answers(self.cell), info.context.base_url)
 
     measurements = measurements_field(
@@ -205,7 +191,6 @@ class Fit(Node):
 
     @strawberry.field(description="The same pairing and quantization for every workload.")
     async def workloads(self, info: strawberry.Info) -> list[Fit]:
-        """One fit a workload."""
         return fits_of_cells(self.faces, await info.context.loaders.workloads_of(self.cell))
 
     @strawberry.field(description="The same pairing and workload in every quantization that runs, fewest bits first.")

@@ -39,7 +39,6 @@ class Catalog:
 
     @strawberry.field(description="The newest run; null when there was none.")
     async def last_run(self, info: strawberry.Info) -> Run | None:
-        """Newest run."""
         return await newest_run(info.context)
 
 

@@ -31,40 +31,30 @@ _CLIENT_KEY = "Key of the client's choice, sent back unchanged. Repeating a muta
 
 @strawberry.input(description="A model to add or replace.")
 class UpsertModelInput:
-    """The entry as a catalog file has it."""
-
     entry: JSON = strawberry.field(description="The whole entry, with the keys of a file under db/catalog/models.")
     client_mutation_id: str | None = strawberry.field(default=None, description=_CLIENT_KEY)
 
 
 @strawberry.input(description="An accelerator to add or replace.")
 class UpsertGpuInput:
-    """The entry as a catalog file has it."""
-
     entry: JSON = strawberry.field(description="The whole entry, with the keys of a file under db/catalog/gpus.")
     client_mutation_id: str | None = strawberry.field(default=None, description=_CLIENT_KEY)
 
 
 @strawberry.input(description="What to recompute.")
 class RecomputeInput:
-    """All, or what changed."""
-
     everything: bool = strawberry.field(default=False, description="Every block, changed or not.")
     client_mutation_id: str | None = strawberry.field(default=None, description=_CLIENT_KEY)
 
 
 @strawberry.input(description="Which run to stop.")
 class CancelRunInput:
-    """A run by id."""
-
     id: strawberry.ID = strawberry.field(description="Global id of the run.")
     client_mutation_id: str | None = strawberry.field(default=None, description=_CLIENT_KEY)
 
 
 @strawberry.type(description="Outcome of `upsertModel`.")
 class UpsertModelPayload:
-    """The model as it will be, and the run that publishes it."""
-
     model: Model | None = strawberry.field(description="The model; null when there are errors.")
     run: Run | None = strawberry.field(
         description="The run that publishes it; null when nothing changed or there are errors.",
@@ -75,8 +65,6 @@ class UpsertModelPayload:
 
 @strawberry.type(description="Outcome of `upsertGpu`.")
 class UpsertGpuPayload:
-    """The accelerator as it will be, and the run that publishes it."""
-
     gpu: Gpu | None = strawberry.field(description="The accelerator; null when there are errors.")
     run: Run | None = strawberry.field(
         description="The run that publishes it; null when nothing changed or there are errors.",
@@ -87,8 +75,6 @@ class UpsertGpuPayload:
 
 @strawberry.type(description="Outcome of `recompute`.")
 class RecomputePayload:
-    """The run."""
-
     run: Run | None = strawberry.field(
         description="The run that was started, or the one under way; null when nothing changed.",
     )
@@ -98,8 +84,6 @@ class RecomputePayload:
 
 @strawberry.type(description="Outcome of `cancelRun`.")
 class CancelRunPayload:
-    """The run after the request."""
-
     run: Run | None = strawberry.field(description="The run; null when there is none of this id.")
     errors: list[UserError] = strawberry.field(description="Why it was not stopped; empty when it was.")
     client_mutation_id: str | None = strawberry.field(description="The client's key.")
@@ -107,13 +91,10 @@ class CancelRunPayload:
 
 @strawberry.type(description="Everything that operators can change. Each field needs a bearer token.")
 class Mutation:
-    """Roots of changes."""
-
     @strawberry.mutation(description="Add or replace a model and publish its fits. Needs the scope `catalog`.")
     async def upsert_model(
         self, info: strawberry.Info, input: Annotated[UpsertModelInput, strawberry.argument(description="The model.")]
     ) -> UpsertModelPayload:
-        """Validate, store, recompute one block."""
         operator = _operator(info, Scope.CATALOG)
         entry, errors = checked_entry("model", input.entry)
         if errors:
@@ -128,7 +109,6 @@ class Mutation:
         info: strawberry.Info,
         input: Annotated[UpsertGpuInput, strawberry.argument(description="The accelerator.")],
     ) -> UpsertGpuPayload:
-        """Validate, store, recompute its cells."""
         operator = _operator(info, Scope.CATALOG)
         entry, errors = checked_entry("gpu", input.entry)
         if errors:
@@ -152,7 +132,6 @@ class Mutation:
     async def cancel_run(
         self, info: strawberry.Info, input: Annotated[CancelRunInput, strawberry.argument(description="The run.")]
     ) -> CancelRunPayload:
-        """Stop a run."""
         from workers.runs import cancel_run
 
         _operator(info, Scope.RUNS)

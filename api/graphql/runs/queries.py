@@ -13,11 +13,8 @@ from api.graphql.runs.runs import Run, RunConnection, RunFilter, RunOrder, find_
 
 @strawberry.type(description="Runs and the catalog's state.")
 class RunQueries:
-    """Fields of the root of all queries."""
-
     @strawberry.field(description="State of the catalog: revision, generation, counts.")
     def catalog(self, info: strawberry.Info) -> Catalog:
-        """Catalog state."""
         return catalog_state(info.context)
 
     @strawberry.field(description="One run; null when there is none of this id.")
@@ -26,7 +23,6 @@ class RunQueries:
         info: strawberry.Info,
         id: Annotated[strawberry.ID, strawberry.argument(description="Global id of the run.")],
     ) -> Run | None:
-        """One run."""
         return await find_run(info.context, run_number(str(id)))
 
     @strawberry.field(description="Runs; default order: newest first.")
@@ -42,5 +38,4 @@ class RunQueries:
         last: Last = None,
         before: Before = None,
     ) -> RunConnection:
-        """One page of runs."""
         return await page_runs(info.context, filter, order_by, (first, after, last, before))

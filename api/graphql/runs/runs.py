@@ -57,8 +57,6 @@ describe(
 
 @strawberry.type(description="One recompute: what changed in the catalog, as blocks, published as one generation.")
 class Run(Node):
-    """Progress and outcome."""
-
     state: RunState = strawberry.field(description="Where it stands.")
     cause: str = strawberry.field(description="Who or what started it.")
     revision: str = strawberry.field(description="Catalog revision that it computes.")
@@ -84,15 +82,11 @@ class RunConnection(Connection[Run]):
 
 @strawberry.input(description="A set of states of runs.")
 class RunStateSet:
-    """Matches any member."""
-
     in_: list[RunState] = strawberry.field(name="in", description="States allowed; an empty list matches nothing.")
 
 
 @strawberry.input(description="Which runs. All given parts must hold.")
 class RunFilter:
-    """Typed conditions on runs."""
-
     state: RunStateSet | None = strawberry.field(default=None, description="Where a run stands.")
     cause: StringSet | None = strawberry.field(default=None, description="Who or what started it.")
     created_at: DateTimeRange | None = strawberry.field(default=None, description="When it was planned.")
@@ -109,8 +103,6 @@ describe(RunOrderField, "RunOrderField", "What runs can be ordered by.", {"CREAT
 
 @strawberry.input(description="One term of an order of runs.")
 class RunOrder:
-    """Field and direction."""
-
     field: RunOrderField = strawberry.field(description="What to order by.")
     direction: OrderDirection = strawberry.field(
         default=OrderDirection.DESC, description="Direction; descending, the newest first, when left out."

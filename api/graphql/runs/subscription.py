@@ -111,8 +111,6 @@ _TEXT = [
 
 @strawberry.type(description="One token of a demonstration stream.")
 class Token:
-    """Text with its place and time."""
-
     index: int = strawberry.field(description="Place in the stream, from 0.")
     text: str = strawberry.field(description="Text of the token, with its leading space.")
     at_ms: float = strawberry.field(description="Estimated time since the prompt was sent, milliseconds.")
@@ -120,15 +118,12 @@ class Token:
 
 @strawberry.type(description="Everything that can be followed, over graphql-transport-ws or server-sent events.")
 class Subscription:
-    """Roots of streams."""
-
     @strawberry.subscription(description="A run whenever its progress changes; ends with the run.")
     async def run_progress(
         self,
         info: strawberry.Info,
         id: Annotated[strawberry.ID, strawberry.argument(description="Global id of the run.")],
     ) -> AsyncGenerator[Run, None]:
-        """Follow a run."""
         number = run_number(str(id))
         seen: tuple[object, ...] | None = None
         while True:
@@ -159,7 +154,6 @@ class Subscription:
             ),
         ] = None,
     ) -> AsyncGenerator[Token, None]:
-        """Tokens at pace."""
         first_ms, step_ms = await _pace(info.context, model, gpu, quant)
         started = asyncio.get_running_loop().time()
         words = itertools.islice(itertools.cycle(_TEXT), MAX_TOKENS)

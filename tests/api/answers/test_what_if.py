@@ -9,7 +9,8 @@ import orjson
 import pytest
 from typer.testing import CliRunner
 
-from api.answers.questions import Answerer, as_json
+from api.answers.output import as_json
+from api.answers.questions import Answerer
 from api.cli.app import app
 from api.errors import QuestionError
 from db.entries import specs
