@@ -13,7 +13,7 @@ from api.graphql.execution.field_costs import FIELD_COSTS, VOLATILE_TYPES
 from api.graphql.execution.limits import FieldCost, QueryLimits, check_shape
 from api.graphql.schema import schema
 
-CORE = schema._schema
+CORE = schema.core
 
 
 def documents(**limits: int) -> Documents:
