@@ -1,6 +1,6 @@
 """Random requests against a running server: `python -m bench.fuzz [DOCUMENTS] [SEED]`.
 
-``bench.support.grammar`` writes requests from the schema. The bench sends them over several connections to one API process
+``tests.support.grammar`` writes requests from the schema. The bench sends them over several connections to one API process
 over PostgreSQL with the whole table. No answer may be 5xx or INTERNAL, and the log may hold no trace. The bench sends as many
 requests again and compares the memory after the second half with the memory after the first half, which filled the caches:
 the ratio may be 1.1 at most. The bench reads memory at rest, after the server has returned freed memory to the system.
@@ -21,9 +21,9 @@ from graphql import build_schema
 
 from api.graphql.core.ids import encode_id
 from api.server.malloc import EVERY_S
-from bench.support.grammar import Grammar, names_of
 from bench.support.serving import Server, api_argv, published_database, start_server
 from db.entries.files import load_catalog
+from tests.support.grammar import Grammar, names_of
 
 DOCUMENTS = 20_000
 CONNECTIONS = 8

@@ -21,10 +21,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from bench.support.clients import Sent
 from bench.support.queries import COMPARISON, NESTED
 from bench.support.serving import Repeated, api_argv, published_database, start_server
 from db.entries.files import load_catalog
+from tests.support.load_clients import Sent
 
 SECONDS, CLIENTS = 60.0, 64
 QUIET_S = 20.0

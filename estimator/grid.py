@@ -13,13 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from estimator import verdict
-from estimator.calibration.coefficients import Calibration, Setup, SpeedCoefficients
+from estimator.calibration.coefficients import Calibration, Setup
 from estimator.memo import kept_within
 from estimator.placement.demand import Needs, Situation, needs, situation_of
 from estimator.placement.hardware import ENGINE_RULES, choose_engine, usable_bytes
 from estimator.placement.layer_sums import ModelTables, model_tables
 from estimator.placement.memory import VLLM_MEMORY_FRACTION, overhead_bytes
 from estimator.placement.search import Placed, Plan, Rig, plan
+from estimator.speed.coefficients import SpeedCoefficients
 from estimator.speed.throughput import Pace, pace
 from estimator.structure.architecture import ModelArchitecture
 from estimator.structure.checkpoints import has_weights

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from estimator.calibration.coefficients import CALIBRATED, Calibration, SpeedCoefficients
+from estimator.calibration.coefficients import Calibration
 from estimator.estimate import (
     cell_of,
     overrides_of,
@@ -28,6 +28,7 @@ from estimator.placement.hardware import choose_engine
 from estimator.placement.layer_split import compute_of_cards
 from estimator.placement.layer_sums import ModelTables, model_tables
 from estimator.placement.search import Placed, Plan, Rig, plan
+from estimator.speed.coefficients import CALIBRATED, SpeedCoefficients
 from estimator.speed.mixed_gpus import (
     DeviceLoad,
     Layout,
@@ -37,9 +38,10 @@ from estimator.speed.mixed_gpus import (
     shared_pace,
     shared_prefill_seconds,
 )
-from estimator.speed.roofline import DecodeWork, decode_seconds
+from estimator.speed.roofline import decode_seconds
 from estimator.speed.speculative import Draft, Speculation, check_work, expected_tokens, require_draft
-from estimator.speed.throughput import Pace, decode_work, pace, prefill_work
+from estimator.speed.throughput import Pace, pace
+from estimator.speed.work import DecodeWork, decode_work, prefill_work
 from estimator.structure.architecture import ModelArchitecture
 from estimator.types import (
     Accelerator,

@@ -14,7 +14,6 @@ from functools import lru_cache
 from typing import Any, TypeVar
 
 from api.answers import what_if as extras
-from api.answers.errors import ErrorCode, QuestionError
 from api.answers.facts import facts_of_plan
 from api.answers.model_files import (
     CUSTOM,
@@ -26,14 +25,17 @@ from api.answers.model_files import (
     stored_quant,
 )
 from api.answers.own_hardware import accelerator_of_facts, host_with
+from api.catalog.view import CatalogView
+from api.errors import ErrorCode, QuestionError
 from api.observations import age_years
 from db.entries import specs
-from db.entries.files import Catalog, UnknownNameError
+from db.entries.aliases import UnknownNameError
+from db.entries.files import Catalog
 from db.imports.errors import ImportFactsError
 from estimator.advice.commands import commands, missing_commands
-from estimator.advice.fit_facts import DraftFacts, FitFacts
 from estimator.calibration.coefficients import Calibration
 from estimator.estimate import estimate
+from estimator.fit_facts import DraftFacts, FitFacts
 from estimator.speed.mixed_gpus import DeviceLoad
 from estimator.speed.speculative import Draft, Speculation
 from estimator.structure.architecture import ModelArchitecture
@@ -451,4 +453,6 @@ def _choice(question: Mapping[str, Any], key: str, kind: type[E_]) -> E_ | None:
     raise QuestionError(ErrorCode.BAD_USER_INPUT, f"{key!r} must be one of {allowed}, not {value!r}", key)
 
 
-__all__ = ["Answer", "Answerer", "ErrorCode", "QuestionError", "as_json"]
+def answerer_of(view: CatalogView) -> Answerer:
+    """The answerer over a view's catalog; made once by ``view.derived(answerer_of)``."""
+    return Answerer(view.catalog, view.calibration)

@@ -11,14 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from estimator.calibration.coefficients import Calibration, SpeedCoefficients
+from estimator.calibration.coefficients import Calibration
 from estimator.estimate import overrides_of, require_facts, situation_of_request
 from estimator.grid import fleet_of, require_engine
 from estimator.placement.demand import needs
 from estimator.placement.layer_sums import model_tables
 from estimator.placement.search import plan
-from estimator.speed.roofline import DecodeWork, PrefillWork, decode_seconds, prefill_seconds
-from estimator.speed.throughput import decode_work, prefill_work
+from estimator.speed.coefficients import SpeedCoefficients
+from estimator.speed.roofline import decode_seconds, prefill_seconds
+from estimator.speed.work import DecodeWork, PrefillWork, decode_work, prefill_work
 from estimator.structure.architecture import ModelArchitecture
 from estimator.types import EstimateRequest, EstimatorError, Workload
 

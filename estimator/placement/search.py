@@ -20,8 +20,7 @@ from estimator.placement.demand import Needs
 from estimator.placement.hardware import HOST_RESERVE_BYTES
 from estimator.placement.layer_split import Parts, compute_of_cards
 from estimator.placement.layer_sums import ModelTables
-from estimator.placement.memory import PIPELINE_COPIES, offload_compute_bytes
-from estimator.speed.multi_gpu import cache_copies
+from estimator.placement.memory import PIPELINE_COPIES, cache_copies, offload_compute_bytes
 from estimator.structure.architecture import ModelArchitecture
 from estimator.structure.kv_cache import pad
 from estimator.types import STRATEGIES, Backend, Engine, Host, Strategy

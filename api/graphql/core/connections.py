@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 import strawberry
 
-from api.graphql.core.errors import LimitExceededError, bad_input
+from api.errors import LimitExceededError, bad_input
 from api.graphql.core.ids import Cursor, decode_cursor, encode_cursor
-from api.graphql.execution.limits import QueryLimits
+from api.settings import QueryLimits
 
 T = TypeVar("T")
 C = TypeVar("C", bound="Connection[Any]")
@@ -93,6 +93,16 @@ def page_of(
             name, size, limits.page_size, f"{name} is {size}; a page has at most {limits.page_size} items."
         )
     return Page(size, last is not None, after, before)
+
+
+def checked_size(limits: QueryLimits, first: int | None) -> int:
+    """Items of a short list, 10 when left out. Raises ``BAD_USER_INPUT`` or ``LIMIT_EXCEEDED``."""
+    size = 10 if first is None else first
+    if size < 0:
+        raise bad_input(f"first must be 0 or more, not {size}.", field="first")
+    if size > limits.page_size:
+        raise LimitExceededError("first", size, limits.page_size)
+    return size
 
 
 def keyset_page_of(

@@ -9,13 +9,14 @@ from typing import TypeVar
 import strawberry
 from strawberry.utils.str_converters import to_camel_case
 
-from api.graphql.core.errors import LimitExceededError, bad_input
+from api.errors import LimitExceededError, bad_input
 from api.graphql.core.scalars import Date, Int64, date_bounds
 
 #: Most members of one `in` set, and longest text of one search.
 MAX_SET = 500
 MAX_TEXT = 200
 T = TypeVar("T")
+_FAR = 1e15
 
 
 @strawberry.input(description="A closed range of whole numbers; a missing end is open. A null value matches no range.")
@@ -92,6 +93,11 @@ def in_range(value: float | None, wanted: Range | None) -> bool:
     if value is None:
         return False
     return (wanted.min is None or value >= wanted.min) and (wanted.max is None or value <= wanted.max)
+
+
+def within_reach(value: float | None) -> float | None:
+    """A number within what 32-bit floats can be compared with: no estimate comes near the ends."""
+    return None if value is None else min(max(value, -_FAR), _FAR)
 
 
 def check_range(attribute: str, wanted: Range | None) -> None:

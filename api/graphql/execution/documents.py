@@ -26,11 +26,13 @@ from graphql import (
     visit,
 )
 
-from api.graphql.core.errors import ApiError, LimitExceededError, bad_input
+from api.errors import ApiError, LimitExceededError, bad_input
+from api.graphql.core.errors import graphql_error
 from api.graphql.execution.compiled import CompiledDocument
 from api.graphql.execution.core_internals import LeanParser
-from api.graphql.execution.limits import CostWalker, FieldCost, QueryLimits, check_shape
+from api.graphql.execution.limits import CostWalker, FieldCost, check_shape
 from api.graphql.execution.strawberry_internals import validate_document
+from api.settings import QueryLimits
 
 #: Longest document text kept in the cache, characters; longer ones are prepared anew each time.
 _MAX_CACHED_TEXT = 20_000
@@ -123,8 +125,10 @@ class Documents:
         try:
             document = self._parse(text)
             check_shape(document, self.limits)
-        except (GraphQLSyntaxError, ApiError) as error:
+        except GraphQLSyntaxError as error:
             return PreparedDocument(None, [error])
+        except ApiError as error:
+            return PreparedDocument(None, [graphql_error(error)])
         errors = validate_document(self._schema, document, self._rules)
         if errors:
             return PreparedDocument(None, errors)

@@ -37,25 +37,9 @@ from graphql import (
     get_named_type,
 )
 
-from api.graphql.core.errors import LimitExceededError
+from api.errors import LimitExceededError
 from api.graphql.execution.limits_introspection import VALUES_PER_POINT, introspection_lengths
-
-
-@dataclass(frozen=True, slots=True)
-class QueryLimits:
-    """The maximum of each measure of a document."""
-
-    tokens: int = 2000
-    depth: int = 16
-    aliases: int = 200
-    fields: int = 1000
-    repeated_fields: int = 25
-    directives: int = 50
-    fragments: int = 100
-    variable_values: int = 20_000
-    cost: int = 50_000
-    page_size: int = 100
-    default_page_size: int = 20
+from api.settings import QueryLimits
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import strawberry
 
+from api.answers.story import Answers, PlanAnswers
+from api.catalog.fits import FitRecord
+from api.errors import bad_input
 from api.graphql.core.described import describe
-from api.graphql.core.enums import EngineKind, OperatingMode
-from api.graphql.core.errors import bad_input
+from api.graphql.core.enums import EngineKind
 from estimator.advice.commands import CommandGap
 from estimator.advice.commands import MissingCommand as NoCommand
 from estimator.advice.explain import LimitCode
 from estimator.judgement.serving import Serving
-
-if TYPE_CHECKING:
-    from api.answers.story import Answers, PlanAnswers
-    from api.graphql.fits.types import Fit
+from estimator.types import OperatingMode
 
 describe(
     LimitCode,
@@ -182,7 +181,7 @@ def missing_from(found: Sequence[NoCommand]) -> list[MissingCommand]:
     ]
 
 
-def faq_of(answers: Answers, best: Fit | None) -> list[FitQuestion]:
+def faq_of(answers: Answers, best: FitRecord | None) -> list[FitQuestion]:
     """Questions about the pairing; ``best`` is the recommended quantization's fit."""
     return [FitQuestion(question=one.question, answer=one.answer) for one in answers.faq(best)]
 

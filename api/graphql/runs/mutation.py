@@ -5,25 +5,24 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import strawberry
 from strawberry.scalars import JSON
 
-from api.graphql.catalog.gpus import Gpu, gpu_from_entry
-from api.graphql.catalog.models import Model, model_from_entry
-from api.graphql.core.errors import ErrorCode, UserError
+from api.catalog.records import gpu_record, model_record
+from api.errors import ErrorCode
+from api.graphql.catalog.gpus import Gpu, gpu_of
+from api.graphql.catalog.models import Model, model_of
+from api.graphql.context import RequestContext
+from api.graphql.core.errors import UserError
 from api.graphql.runs.runs import Run, run_from_row, run_number
-from api.graphql.transport.auth import Operator, Scope
-from db.entries import specs
+from api.graphql.services.auth import Operator, Scope
 from db.entries.check import shape_faults
 from db.entries.files import DIRECTORIES, Catalog, Entry, revision_of
 from db.entries.rules import RULES
 from db.runs import store
 from db.runs.store import RunRow
-
-if TYPE_CHECKING:
-    from api.graphql.context import RequestContext
 
 logger = logging.getLogger("fitgraph.api")
 
@@ -120,7 +119,7 @@ class Mutation:
         if errors:
             return UpsertModelPayload(model=None, run=None, errors=errors, client_mutation_id=input.client_mutation_id)
         run, errors = await _start(info.context, operator, ("model", entry))
-        model = None if errors else model_from_entry(entry, specs.missing_facts(entry), specs.unverified_fields(entry))
+        model = None if errors else model_of(model_record(entry))
         return UpsertModelPayload(model=model, run=run, errors=errors, client_mutation_id=input.client_mutation_id)
 
     @strawberry.mutation(description="Add or replace an accelerator and publish its fits. Needs the scope `catalog`.")
@@ -135,10 +134,7 @@ class Mutation:
         if errors:
             return UpsertGpuPayload(gpu=None, run=None, errors=errors, client_mutation_id=input.client_mutation_id)
         run, errors = await _start(info.context, operator, ("gpu", entry))
-        gpu = None
-        if not errors:
-            missing, unverified = specs.missing_facts(entry), specs.unverified_fields(entry)
-            gpu = gpu_from_entry(entry, specs.accelerator(entry), missing, unverified)
+        gpu = None if errors else gpu_of(gpu_record(entry))
         return UpsertGpuPayload(gpu=gpu, run=run, errors=errors, client_mutation_id=input.client_mutation_id)
 
     @strawberry.mutation(description="Start a run over what changed, or over everything. Needs the scope `runs`.")
@@ -163,7 +159,7 @@ class Mutation:
         context: RequestContext = info.context
         number = run_number(str(input.id))
         stopped = await asyncio.to_thread(cancel_run, context.services.settings, number)
-        async with context.services.connection() as connection:
+        async with context.services.state.connection() as connection:
             row = await store.get_run(connection, number)
         errors = [] if stopped else [_refusal(row)]
         run = None if row is None else run_from_row(row)
@@ -203,7 +199,7 @@ async def _start(
         cause = f"{operator.name}: upsert {change[0]} {change[1]['slug']}"
     row, busy = await asyncio.to_thread(_start_run, context, catalog, cause, everything)
     if row is not None:
-        context.services.expect_publication()
+        context.services.state.expect_publication()
     if busy and change is not None:
         message = "Another run is under way; repeat this when it has ended."
         return None, [UserError(code=ErrorCode.UNAVAILABLE, message=message, field=None, suggestions=[])]

@@ -5,17 +5,15 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import AsyncGenerator
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import strawberry
 
-from api.graphql.core.enums import WorkloadKind
-from api.graphql.core.errors import ApiError, ErrorCode, NotFoundError
+from api.errors import ApiError, ErrorCode, NotFoundError
+from api.graphql.context import RequestContext
 from api.graphql.fits.queries import find_fit
 from api.graphql.runs.runs import FINAL, Run, find_run, run_number
-
-if TYPE_CHECKING:
-    from api.graphql.context import RequestContext
+from estimator.types import WorkloadKind
 
 #: Seconds between looks at a run, and tokens that one stream sends at most.
 POLL_S = 0.25
@@ -181,8 +179,7 @@ async def _pace(context: RequestContext, model: str, gpu: str, quant: str | None
 
     Raises ``UNSUPPORTED`` for a pairing that cannot run, ``MISSING_FACT`` for one whose first token nobody can tell.
     """
-    view = context.view
-    fit = await find_fit(context, view.model(model), view.gpu(gpu), quant, WorkloadKind.CODING)
+    fit = await find_fit(context, model, gpu, quant, WorkloadKind.CODING)
     if fit is None or fit.decode is None:
         raise ApiError(ErrorCode.UNSUPPORTED, "This pairing cannot run, so that it has no pace.")
     if fit.ttft_ms is None:

@@ -18,9 +18,9 @@ from api.graphql.context import RequestContext
 from api.graphql.core.ids import encode_id
 from api.graphql.core.scalars import SCALARS, Int64
 from api.graphql.execution.core_internals import ClosingExecutor
-from api.graphql.execution.limits import QueryLimits
 from api.graphql.execution.strawberry_internals import StrawberryExecutor
 from api.graphql.schema import FitSchema, build_schema
+from api.settings import QueryLimits
 from tests.api.graphql.execution.random_queries import Writer
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

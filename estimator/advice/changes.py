@@ -13,9 +13,10 @@ from enum import StrEnum
 
 import numpy as np
 
-from estimator.advice.fit_facts import RUNNING, FitFacts, cache_type, gib, pace
+from estimator.advice.amounts import gib, pace
 from estimator.calibration.coefficients import Calibration
 from estimator.estimate import cell_of, estimate, situation_of_request, sweep
+from estimator.fit_facts import RUNNING, FitFacts, cache_type
 from estimator.grid import FitBlock
 from estimator.placement.hardware import can_replace
 from estimator.types import (

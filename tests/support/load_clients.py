@@ -85,7 +85,15 @@ def _own(port: int, requests: Sequence[Sent], connections: int, seconds: float) 
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "requests.json"
         file.write_text(json.dumps([asdict(each) for each in requests]))
-        argv = [sys.executable, "-m", "bench.support.clients", str(port), str(file), str(connections), str(seconds)]
+        argv = [
+            sys.executable,
+            "-m",
+            "tests.support.load_clients",
+            str(port),
+            str(file),
+            str(connections),
+            str(seconds),
+        ]
         done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=seconds + 60)
     if done.returncode:
         raise RuntimeError(f"the client on port {port} failed: {done.stderr.strip()[-500:]}")

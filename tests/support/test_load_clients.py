@@ -8,8 +8,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from bench.support import clients
-from bench.support.clients import Sent
+from tests.support import load_clients
+from tests.support.load_clients import Sent
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -40,10 +40,10 @@ def port() -> Iterator[int]:
 
 
 def test_answers_are_counted_on_the_loop_that_benchmarks_use(port: int) -> None:
-    rate = clients._own(port, [Sent("POST", "/", "a"), Sent("POST", "/", "b")], connections=2, seconds=1.0)
+    rate = load_clients._own(port, [Sent("POST", "/", "a"), Sent("POST", "/", "b")], connections=2, seconds=1.0)
     assert 0 < rate <= _Handler.seen / 1.0
 
 
 def test_an_answer_that_is_no_success_is_told(port: int) -> None:
     with pytest.raises(RuntimeError, match="500"):
-        clients._own(port, [Sent("POST", "/", "fail")], connections=2, seconds=0.5)
+        load_clients._own(port, [Sent("POST", "/", "fail")], connections=2, seconds=0.5)

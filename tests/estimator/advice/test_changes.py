@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from estimator.advice.advice import (
+from estimator.advice.changes import (
     CONTEXT_STEP_TOKENS,
     Advice,
     AdviceCode,
@@ -21,8 +21,8 @@ from estimator.advice.advice import (
     upgrades,
     worth_buying,
 )
-from estimator.advice.fit_facts import FitFacts
 from estimator.estimate import estimate
+from estimator.fit_facts import FitFacts
 from estimator.types import STATUSES, Estimate, EstimateRequest, EstimatorError, Status
 from tests.support import answers as support
 
