@@ -22,7 +22,8 @@ from estimator.estimate import (
     situation_of_request,
     thresholds_of,
 )
-from estimator.grid import ENGINES, Fleet, Overrides, assemble, fleet_of, require_engine
+from estimator.fleet import Fleet, Overrides, fleet_of, require_engine
+from estimator.grid import assemble
 from estimator.placement.demand import Needs, needs
 from estimator.placement.hardware import choose_engine
 from estimator.placement.layer_split import compute_of_cards
@@ -45,6 +46,7 @@ from estimator.speed.throughput import Pace, pace
 from estimator.speed.work import DecodeWork, decode_work, prefill_work
 from estimator.structure.architecture import ModelArchitecture
 from estimator.types import (
+    ENGINES,
     Accelerator,
     Engine,
     Estimate,
@@ -237,15 +239,15 @@ class _Setup:
             if device not in known:
                 assert request.host is not None
                 own = fleet_of(model.architecture, model.is_moe, (device,), (request.quant,), request.host, alone)
-                setup = own.setup if self.mixed else self.fleet.setup
+                choices = own.choices if self.mixed else self.fleet.choices
                 flash = request.flash_attention is not False
-                known[device] = calibration.table(model, setup, request.build_age_years, flash_attention=flash)
+                known[device] = calibration.table(model, choices, request.build_age_years, flash_attention=flash)
         return tuple(known[device] for device in self.devices if device in known)
 
     def _plan_on(self, rig: Rig, gpu_layers: int | None, cpu_moe_layers: int | None) -> Placements:
-        setup = self.fleet.setup
+        choices = self.fleet.choices
         return place(
-            self.model, self.tables, self.need, rig, self.fleet.available, setup.engine, setup.backend,
+            self.model, self.tables, self.need, rig, self.fleet.available, choices.engine, choices.backend,
             gpu_layers, cpu_moe_layers,
         )  # fmt: skip
 
@@ -254,7 +256,7 @@ class _Setup:
 
     def answer(self, draft: Draft | None, load: _DraftLoad | None) -> Outcome:
         """The estimate with what each device holds and what the draft does."""
-        lays_out = len(self.devices) > 1 and ENGINES[int(self.fleet.setup.engine[0, 0])] is not Engine.VLLM
+        lays_out = len(self.devices) > 1 and ENGINES[int(self.fleet.choices.engine[0, 0])] is not Engine.VLLM
         if lays_out and (part := self._part()) is not None:
             self.layout = layout(self.model, self.tables, self.need, part, self._free())
         speculation: list[Speculation] = []
