@@ -10,8 +10,8 @@ import strawberry
 from api.graphql.core.described import describe
 from api.graphql.core.enums import EngineKind, OperatingMode
 from api.graphql.core.errors import bad_input
-from estimator.advice.commands import CommandGap
-from estimator.advice.commands import MissingCommand as NoCommand
+from estimator.advice.command import CommandGap
+from estimator.advice.command import MissingCommand as NoCommand
 from estimator.advice.explain import LimitCode
 from estimator.judgement.serving import Serving
 
