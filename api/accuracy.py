@@ -21,9 +21,10 @@ from db.entries.measurements import speed_rows
 from estimator.accuracy import crossval
 from estimator.accuracy.fitting import Observation, fit
 from estimator.accuracy.spread import fit_spread, spread
-from estimator.calibration.coefficients import DEFAULT_PATH, PER_WEIGHT_TERMS, Calibration
+from estimator.calibration.coefficients import DEFAULT_PATH, Calibration
 from estimator.calibration.effects import DECODE_FACTORS, PREFILL_FACTORS
 from estimator.calibration.intervals import DEPTH
+from estimator.calibration.term_logs import PER_WEIGHT_TERMS
 from estimator.speed.roofline import DECODE_TERMS
 
 FAILED = 1
@@ -125,7 +126,7 @@ def shipped_terms(kind: str, measured: Sequence[MeasuredRow]) -> crossval.Shippe
             key = (row.accelerator.slug, row.backend, row.engine, row.quant.slug, row.model.is_moe)
             if key not in memo:
                 asked = (row.accelerator, row.backend, row.engine, row.quant, row.model.is_moe)
-                memo[key] = math.exp(calibration.evening(*asked))
+                memo[key] = math.exp(calibration.terms.evening(*asked))
             terms = tuple(
                 seconds * memo[key] if term in PER_WEIGHT_TERMS else seconds
                 for term, seconds in zip(DECODE_TERMS, row.observation.terms, strict=True)

@@ -10,8 +10,9 @@ from db.entries import specs
 from db.entries.files import Catalog
 from estimator.advice import explain
 from estimator.advice.breakdown import terms
-from estimator.advice.changes import Advice, Options, advice
+from estimator.advice.changes import Advice, advice
 from estimator.advice.explain import Limit
+from estimator.advice.upgrades import Options
 from estimator.calibration.coefficients import Calibration
 from estimator.structure.checkpoints import has_weights
 

@@ -12,8 +12,8 @@ from api.catalog.fits import FitRecord
 from api.errors import bad_input
 from api.graphql.core.described import describe
 from api.graphql.core.enums import EngineKind
-from estimator.advice.commands import CommandGap
-from estimator.advice.commands import MissingCommand as NoCommand
+from estimator.advice.command import CommandGap
+from estimator.advice.command import MissingCommand as NoCommand
 from estimator.advice.explain import LimitCode
 from estimator.judgement.serving import Serving
 from estimator.types import OperatingMode

@@ -15,8 +15,8 @@ from db.entries import specs
 from db.entries.files import load_catalog
 from db.entries.measurements import speed_rows
 from estimator.accuracy.fitting import Fit, fit
-from estimator.calibration.coefficients import STRATA, Calibration
-from estimator.calibration.intervals import DEPTH
+from estimator.calibration.coefficients import Calibration
+from estimator.calibration.intervals import DEPTH, STRATA
 from estimator.estimate import estimate
 from estimator.types import Backend, Engine, EstimateRequest, Status, UnsupportedError
 
