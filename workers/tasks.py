@@ -6,11 +6,8 @@ import logging
 from typing import Any
 
 from db.settings import get_settings
+from workers import runs
 from workers.app import app
-from workers.blocks import compute_one, is_quick
-from workers.messages import COMPUTE_BLOCK, PUBLISH_RUN, sweep
-from workers.publishing import drop_old, fold_parts, publish_one
-from workers.runs import start_run
 
 logger = logging.getLogger("fitgraph.workers")
 #: Seconds before a block that failed is tried again, and the most tries of a message (a block counts its own).
@@ -19,15 +16,17 @@ MAX_RETRIES = 5
 PUBLISH_TIME_LIMIT_S = 3600
 
 
-@app.task(name=COMPUTE_BLOCK, bind=True, max_retries=MAX_RETRIES, default_retry_delay=RETRY_DELAY_S, acks_late=True)
+@app.task(
+    name="fitgraph.compute_block", bind=True, max_retries=MAX_RETRIES, default_retry_delay=RETRY_DELAY_S, acks_late=True
+)
 def compute_block(self: Any, run_id: int, block_id: int) -> None:
     """Compute and store one block of a run."""
     settings = get_settings()
     try:
-        ready = compute_one(settings, run_id, block_id)
-        if ready and is_quick(settings, run_id):
-            # A message would take longer than the publication.
-            publish_one(settings, run_id)
+        ready = runs.compute_one(settings, run_id, block_id)
+        if ready and runs.is_quick(settings, run_id):
+            # Not worth another message, and the time for it.
+            runs.publish_one(settings, run_id)
             return
     except Exception as error:
         raise self.retry(exc=error) from error
@@ -36,7 +35,7 @@ def compute_block(self: Any, run_id: int, block_id: int) -> None:
 
 
 @app.task(
-    name=PUBLISH_RUN,
+    name="fitgraph.publish_run",
     bind=True,
     max_retries=MAX_RETRIES,
     default_retry_delay=RETRY_DELAY_S,
@@ -46,7 +45,7 @@ def compute_block(self: Any, run_id: int, block_id: int) -> None:
 def publish_run(self: Any, run_id: int) -> None:
     """Publish a run whose blocks are all done."""
     try:
-        publish_one(get_settings(), run_id)
+        runs.publish_one(get_settings(), run_id)
     except Exception as error:
         raise self.retry(exc=error) from error
 
@@ -61,13 +60,13 @@ def refresh_catalog() -> None:
     except CatalogError as error:
         logger.error("the catalog files have faults; the last good revision stays: %s", error)
         return
-    start_run(get_settings(), catalog, cause="scheduled refresh")
+    runs.start_run(get_settings(), catalog, cause="scheduled refresh")
 
 
 @app.task(name="fitgraph.sweep_runs", max_retries=0, default_retry_delay=RETRY_DELAY_S)
 def sweep_runs() -> None:
     """Wake an active run that no message is left for, drop generations past their grace, fold parts of updates."""
     settings = get_settings()
-    sweep(settings)
-    drop_old(settings)
-    fold_parts(settings)
+    runs.sweep(settings)
+    runs.drop_old(settings)
+    runs.fold_parts(settings)

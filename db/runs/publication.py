@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, delete, func, insert, or_, select, text, update
 
-from db.entries.store import apply_staged, drop_staged, entity_table, ids_of
+from db.entries.store import apply_staged, entity_table, ids_of
 from db.fits import write_postgres, write_sqlite
 from db.fits.generations import Generation, current_generation_sync
 from db.fits.layout import (
@@ -281,9 +281,3 @@ def _estimated(connection: Connection, kind: str) -> int:
     table = entity_table(kind)
     query = select(func.count()).select_from(table).where(table.c.live, table.c.estimated)
     return int(connection.execute(query).scalar_one())
-
-
-def discard(connection: Connection, run_id: int) -> None:
-    """Drop what a run staged: entries and rows."""
-    drop_staged(connection, run_id)
-    drop_storage(connection, storage_name(run_id))

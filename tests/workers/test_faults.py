@@ -19,14 +19,12 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 from bench.chaos.states import computed_alone, difference
 from db.entries.files import Catalog
 from db.outages import is_outage
-from db.runs.store import RunState, active_run, blocks_of, free_blocks, get_run_sync
+from db.runs.store import RunState, active_run, blocks_of
 from db.session import sync_engine, upgrade_database
 from db.settings import Settings
-from workers import publishing, runs
+from workers import runs
 from workers.app import app
-from workers.blocks import compute_one
-from workers.publishing import publish_one
-from workers.runs import run_in_process, start_run
+from workers.runs import publish_one, run_in_process, start_run
 
 ROOT = Path(__file__).parents[2]
 
@@ -71,15 +69,15 @@ def test_a_publication_that_failed_is_tried_again_at_once(
     assert started.run is not None
     engine = sync_engine(settings.resolved_database_url)
     with engine.connect() as connection:
-        waiting = free_blocks(connection, started.run.id)
+        waiting = runs.free_blocks(connection, started.run.id)
     for block in waiting:
-        compute_one(settings, started.run.id, block)
+        runs.compute_one(settings, started.run.id, block)
 
     def fail(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as broken:
-        broken.setattr(publishing, "publish", fail)
+        broken.setattr(runs, "publish", fail)
         with pytest.raises(OSError, match="No space"):
             publish_one(settings, started.run.id)
     with engine.connect() as connection:
@@ -89,7 +87,7 @@ def test_a_publication_that_failed_is_tried_again_at_once(
     assert "No space" in (seen.error or "")
     assert publish_one(settings, started.run.id)
     with engine.connect() as connection:
-        last = get_run_sync(connection, started.run.id)
+        last = runs.get_run_sync(connection, started.run.id)
     assert last is not None
     assert (last.state, last.error) == (RunState.PUBLISHED, None)
 

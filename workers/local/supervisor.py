@@ -178,9 +178,8 @@ def _care(
     on_ready: Callable[[Settings], None] | None,
     api_address: tuple[str, int] | None,
 ) -> None:
-    """Run the caller's first steps beside the supervision, then a sweep every few seconds."""
-    from workers.messages import sweep
-    from workers.publishing import drop_old
+    """What runs beside the supervision: the caller's first steps, then a sweep every few seconds."""
+    from workers.runs import drop_old, sweep
 
     try:
         if api_address is not None:
