@@ -26,11 +26,11 @@ from api.answers.model_files import (
     stored_quant,
 )
 from api.answers.own_hardware import accelerator_of_facts, host_with
-from api.observations import age_years
 from db.entries import specs
 from db.entries.files import Catalog, UnknownNameError
 from db.imports.errors import ImportFactsError
 from estimator.advice.commands import commands, missing_commands
+from estimator.calibration.build_age import age_years
 from estimator.calibration.coefficients import Calibration
 from estimator.estimate import estimate
 from estimator.fit_facts import DraftFacts, FitFacts
