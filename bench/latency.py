@@ -24,7 +24,7 @@ from typing import Any
 
 import orjson
 
-from api.graphql.transport.auth import Scope, new_token
+from api.graphql.services.auth import Scope, new_token
 from db.entries import specs
 from db.entries.files import Catalog, load_catalog
 from db.runs.store import RunState

@@ -13,7 +13,7 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from api.cli.app import app
-from api.graphql.core.errors import ErrorCode
+from api.errors import ErrorCode
 from api.settings import settings_markdown
 
 ROOT = Path(__file__).resolve().parents[1]

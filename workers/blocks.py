@@ -8,11 +8,9 @@ import time
 
 from sqlalchemy import select
 
+from db.fits.layout import storage_name
 from db.outages import is_outage
-from db.runs.publication import (
-    storage_name,
-    write_block,
-)
+from db.runs.publication import write_block
 from db.runs.store import (
     BlockRow,
     claim_block,

@@ -6,10 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from sqlalchemy import text
 
-from db.fits.layout import index_statements
-from db.runs.publication import (
-    storage_name,
-)
+from db.fits.layout import index_statements, storage_name
 from db.runs.store import (
     hold_publication,
 )

@@ -10,16 +10,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from db.entries.store import drop_staged
 from db.fits.generations import current_generation_sync
-from db.runs.publication import (
-    carry_over,
-    drop_storage,
-    drop_unread,
-    fold_one,
-    has_unread,
-    prepare,
-    publish,
-    storage_name,
-)
+from db.fits.layout import drop_storage, storage_name
+from db.runs.publication import carry_over, drop_unread, fold_one, has_unread, prepare, publish
 from db.runs.store import (
     RunState,
     blocks_of,

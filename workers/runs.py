@@ -13,11 +13,8 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 
 from db.entries.files import Catalog
 from db.entries.store import ids_of, stage_entries
+from db.fits.layout import create_storage, storage_name
 from db.outages import is_outage
-from db.runs.publication import (
-    create_storage,
-    storage_name,
-)
 from db.runs.store import (
     RunRow,
     RunState,

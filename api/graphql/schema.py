@@ -20,6 +20,7 @@ from strawberry.schema.config import StrawberryConfig
 from strawberry.types import ExecutionContext, ExecutionResult
 from strawberry.types.execution import PreExecutionError
 
+from api.errors import ApiError, ErrorCode, LimitExceededError, too_slow
 from api.graphql.catalog.engines import Engine
 from api.graphql.catalog.gpus import Gpu
 from api.graphql.catalog.hosts import Host
@@ -27,13 +28,12 @@ from api.graphql.catalog.models import Model
 from api.graphql.catalog.quants import Quant
 from api.graphql.catalog.workloads import Workload
 from api.graphql.context import RequestContext
-from api.graphql.core.errors import ApiError, ErrorCode, LimitExceededError, code_of, log_fault, too_slow
+from api.graphql.core.errors import code_of, graphql_error, log_fault
 from api.graphql.core.scalars import SCALARS
 from api.graphql.execution.compiled import run_query
 from api.graphql.execution.core_internals import ClosingExecutor, close_unstarted, mend
 from api.graphql.execution.documents import Documents
 from api.graphql.execution.field_costs import FIELD_COSTS, VOLATILE_TYPES
-from api.graphql.execution.limits import QueryLimits
 from api.graphql.execution.limits_variables import check_variables
 from api.graphql.execution.observer import Observer, watch_resolvers
 from api.graphql.execution.strawberry_internals import PreparedSchema, StrawberryExecutor
@@ -42,7 +42,7 @@ from api.graphql.query import Query
 from api.graphql.runs.mutation import Mutation
 from api.graphql.runs.runs import Run
 from api.graphql.runs.subscription import Subscription
-from api.settings import ApiSettings
+from api.settings import ApiSettings, QueryLimits
 
 _SUGGESTION = re.compile(r" ?Did you mean [^?]*\?")
 
@@ -80,7 +80,7 @@ class FitSchema(PreparedSchema):
             check_variables(context.variables, self.documents.limits.variable_values)
             cost = self.documents.cost(prepared, operation, context.variables or {})
         except ApiError as error:
-            return _with_codes([error])
+            return _with_codes([graphql_error(error)])
         if isinstance(context.context, RequestContext):
             context.context.cost = cost
         return []
@@ -88,7 +88,7 @@ class FitSchema(PreparedSchema):
     @staticmethod
     def remove_field_suggestion(error: GraphQLError) -> None:
         """Take near names of the schema out of a message, wherever graphql-core put them; names of entities stay."""
-        if not isinstance(error.original_error or error, ApiError):
+        if not isinstance(error.original_error, ApiError):
             error.message = _SUGGESTION.sub("", error.message)
 
     async def execute(self, query: str | None, *args: Any, **kwargs: Any) -> Any:
@@ -171,10 +171,10 @@ class FitSchema(PreparedSchema):
                 async with asyncio.timeout(None if self._kind(query, name) == "subscription" else timeout):
                     first = await anext(results, None)
             except LimitExceededError as error:
-                yield PreExecutionError(data=None, errors=[error])
+                yield PreExecutionError(data=None, errors=[graphql_error(error)])
                 return
             except TimeoutError:
-                yield PreExecutionError(data=None, errors=[too_slow(timeout)])
+                yield PreExecutionError(data=None, errors=[graphql_error(too_slow(timeout))])
                 return
             await rates.pay(context.client, context.cost)
             if first is not None:

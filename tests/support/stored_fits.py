@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy import text
 
-from db.fits import reads
+from db.fits import by_key
 from db.fits.by_unpacking import PACKED
 from db.fits.cells import FitKey, StoredCell
 from db.fits.generations import Generation
@@ -84,7 +84,7 @@ def all_keys() -> list[FitKey]:
 
 
 async def all_cells(reader: Reader) -> list[StoredCell]:
-    found = await reads.fetch_fits(reader, GENERATION, all_keys())
+    found = await by_key.fetch_fits(reader, GENERATION, all_keys())
     return [cell for cells in found.values() for cell in cells]
 
 

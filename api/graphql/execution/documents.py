@@ -26,11 +26,13 @@ from graphql import (
     visit,
 )
 
-from api.graphql.core.errors import ApiError, LimitExceededError, bad_input
+from api.errors import ApiError, LimitExceededError, bad_input
+from api.graphql.core.errors import graphql_error
 from api.graphql.execution.compiled import CompiledDocument
 from api.graphql.execution.core_internals import LeanParser
-from api.graphql.execution.limits import CostWalker, FieldCost, QueryLimits, check_shape
+from api.graphql.execution.limits import CostWalker, FieldCost, check_shape
 from api.graphql.execution.strawberry_internals import validate_document
+from api.settings import QueryLimits
 
 #: Longest document text kept in the cache, characters; longer ones are prepared anew each time.
 _MAX_CACHED_TEXT = 20_000
@@ -73,14 +75,14 @@ class Documents:
         self,
         schema: GraphQLSchema,
         limits: QueryLimits,
-        prices: Mapping[str, FieldCost],
+        field_costs: Mapping[str, FieldCost],
         volatile_types: frozenset[str],
         size: int = 512,
         *,
         introspection: bool = True,
     ) -> None:
         self._schema = schema
-        self._prices = prices
+        self._field_costs = field_costs
         self._volatile_types = volatile_types
         self._size = size
         self._rules = (*specified_rules, *(() if introspection else (NoSchemaIntrospectionCustomRule,)))
@@ -110,7 +112,9 @@ class Documents:
         cost = prepared.costs.get(id(operation))
         if cost is None:
             watched = _Watched(variables)
-            cost = CostWalker(self._schema, prepared.document, watched, self._prices, self.limits).operation(operation)
+            cost = CostWalker(self._schema, prepared.document, watched, self._field_costs, self.limits).operation(
+                operation
+            )
             if not watched.read:
                 prepared.costs[id(operation)] = cost
         if cost > self.limits.cost:
@@ -121,8 +125,10 @@ class Documents:
         try:
             document = self._parse(text)
             check_shape(document, self.limits)
-        except (GraphQLSyntaxError, ApiError) as error:
+        except GraphQLSyntaxError as error:
             return PreparedDocument(None, [error])
+        except ApiError as error:
+            return PreparedDocument(None, [graphql_error(error)])
         errors = validate_document(self._schema, document, self._rules)
         if errors:
             return PreparedDocument(None, errors)

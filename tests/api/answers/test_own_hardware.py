@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from api.answers.output import as_json
 from api.answers.own_hardware import accelerator_of_facts
-from api.answers.questions import Answerer, QuestionError, as_json
+from api.answers.questions import Answerer
+from api.errors import QuestionError
 from db.entries import specs
 from db.entries.files import load_catalog
 from estimator.calibration.coefficients import Calibration

@@ -18,9 +18,9 @@ from api.graphql.context import RequestContext
 from api.graphql.core.ids import encode_id
 from api.graphql.core.scalars import SCALARS, Int64
 from api.graphql.execution.core_internals import ClosingExecutor
-from api.graphql.execution.limits import QueryLimits
 from api.graphql.execution.strawberry_internals import StrawberryExecutor
 from api.graphql.schema import FitSchema, build_schema
+from api.settings import QueryLimits
 from tests.api.graphql.execution.random_queries import Writer
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -144,7 +144,7 @@ async def test_random_queries_answer_the_same_on_both_paths(app: Starlette, batc
         answers = []
         # The first run compiles the query, the second has it compiled.
         for made in (general, compiling, compiling):
-            context = RequestContext(services, await services.view(), "r")
+            context = RequestContext(services, await services.state.view(), "r")
             result = await made.execute(text, context_value=context)
             answers.append((result.data, [error.formatted for error in result.errors or []]))
         assert answers[1:] == [answers[0]] * 2, text
@@ -165,7 +165,7 @@ async def test_of_several_failures_the_first_is_the_same_after_a_dropped_attempt
     for executor in (StrawberryExecutor, ClosingExecutor):
         made = build_schema(executor=executor).configure(GENEROUS)
         for _ in range(4):
-            result = await made.execute(text, context_value=RequestContext(services, await services.view(), "r"))
+            result = await made.execute(text, context_value=RequestContext(services, await services.state.view(), "r"))
             paths.append([error.formatted["path"] for error in result.errors or []])
     assert paths[1:] == paths[:1] * 7
     assert paths[0][0][4] != 0
@@ -311,7 +311,7 @@ async def test_conditional_and_observed_queries_never_reach_graphql_core(
 
 
 async def run_in(schema: FitSchema, services: Any, text: str, variables: dict[str, Any]) -> Any:
-    context = RequestContext(services, await services.view(), "r")
+    context = RequestContext(services, await services.state.view(), "r")
     return await schema.execute(text, variable_values=variables, context_value=context)
 
 

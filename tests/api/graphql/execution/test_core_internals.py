@@ -14,8 +14,8 @@ import strawberry
 
 from api.graphql.execution import core_internals, strawberry_internals
 from api.graphql.execution.core_internals import ClosingExecutor
-from api.graphql.execution.limits import QueryLimits
 from api.graphql.schema import FitSchema
+from api.settings import QueryLimits
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

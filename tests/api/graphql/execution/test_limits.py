@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 from graphql import parse
 
-from api.graphql.core.errors import ApiError, LimitExceededError
+from api.errors import ApiError, LimitExceededError
 from api.graphql.execution.documents import Documents
 from api.graphql.execution.field_costs import FIELD_COSTS, VOLATILE_TYPES
-from api.graphql.execution.limits import FieldCost, QueryLimits, check_shape
+from api.graphql.execution.limits import FieldCost, check_shape
 from api.graphql.schema import schema
+from api.settings import QueryLimits
 
-CORE = schema._schema
+CORE = schema.core
 
 
 def documents(**limits: int) -> Documents:
@@ -24,7 +25,7 @@ def refusal(text: str, **limits: int) -> dict[str, Any]:
     """Extensions of the error that a document is refused with."""
     prepared = documents(**limits).prepare(text)
     assert len(prepared.errors) == 1
-    assert isinstance(prepared.errors[0], LimitExceededError)
+    assert isinstance(prepared.errors[0].original_error, LimitExceededError)
     return dict(prepared.errors[0].extensions or {})
 
 

@@ -11,9 +11,9 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from api.graphql.core.errors import ApiError, ErrorCode
+from api.errors import ApiError, ErrorCode
 from api.graphql.core.ids import encode_id
-from api.graphql.transport.auth import Operators, Scope, new_token
+from api.graphql.services.auth import Operators, Scope, new_token
 from api.server.app import create_app
 from api.settings import ApiSettings
 from db.entries.files import Catalog

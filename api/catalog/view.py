@@ -1,42 +1,47 @@
 """The catalog as one request sees it: immutable, in memory, built once a generation.
 
-Models, accelerators, quantizations, workloads and engines are few hundred entries; serving them from here leaves the
-database to the fits. Before the first generation the bundled catalog files stand in, so that the service answers from
-its first second.
+Models, accelerators, quantizations, workloads and engines are a few hundred entries. The database has only the fits to
+serve. The bundled catalog files replace the database until the first generation is published.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
-from api.answers.questions import Answerer
-from api.graphql.catalog.engines import Engine, engine_from_entry
-from api.graphql.catalog.gpus import Gpu, gpu_from_entry
-from api.graphql.catalog.hosts import Host, host_from_entry
-from api.graphql.catalog.models import Model, model_from_entry
-from api.graphql.catalog.quants import Quant, quant_from_entry
-from api.graphql.catalog.workloads import Workload, workload_from_entry
-from api.graphql.core.errors import ApiError, ErrorCode, NotFoundError
+from api.catalog.records import (
+    GpuRecord,
+    HostRecord,
+    ModelRecord,
+    QuantRecord,
+    Record,
+    WorkloadRecord,
+    engine_record,
+    gpu_record,
+    model_record,
+)
+from api.errors import ApiError, ErrorCode, NotFoundError
 from db.entries import specs
-from db.entries.files import Catalog, UnknownNameError
+from db.entries.aliases import UnknownNameError
+from db.entries.files import Catalog, Entry
 from db.fits.generations import Generation
-from db.fits.reads import SLOTS
+from db.fits.layout import SLOTS
 from estimator.calibration.coefficients import Calibration
 from estimator.structure.architecture import ModelArchitecture
 from estimator.structure.checkpoints import has_weights
 from estimator.structure.weights import weight_table
-from estimator.types import Host as HostSpec
+from estimator.types import Host, WorkloadKind
 
 Ids = Mapping[str, int]
+T = TypeVar("T")
 
 
 class CatalogView:
     """All entities of one catalog state, by slug, by database id and in slug order.
 
-    ``ids`` maps kind -> slug -> id of the database; without a database the position in slug order stands in. ``hashes``
-    maps kind -> slug -> hash of the entry. What ``previous`` made of the same entry object is taken over.
+    ``ids`` maps kind -> slug -> id of the database; without a database the position in slug order replaces it. ``hashes``
+    maps kind -> slug -> hash of the entry. A record of ``previous`` is kept while its entry is the same object.
     """
 
     def __init__(
@@ -57,16 +62,20 @@ class CatalogView:
         self.model_ids = _ids(ids.get("model"), catalog.models)
         self.gpu_ids = _ids(ids.get("gpu"), catalog.gpus)
         self.quant_ids = _ids(ids.get("quant"), catalog.quants)
-        self.models: list[Model] = [
-            _kept(previous, "model", slug, catalog.models[slug], _model) for slug in sorted(self.model_ids)
+        self.models: list[ModelRecord] = [
+            _kept(previous, "model", catalog.models[slug], model_record) for slug in sorted(self.model_ids)
         ]
-        self.gpus: list[Gpu] = [_kept(previous, "gpu", slug, catalog.gpus[slug], _gpu) for slug in sorted(self.gpu_ids)]
-        quants = [quant_from_entry(entry, specs.quant(entry)) for entry in catalog.quants.values()]
-        self.quants: list[Quant] = sorted(quants, key=lambda quant: (quant.nominal_bits, quant.slug))
-        self.precomputed_quants = [quant for quant in self.quants if specs.is_precomputed(catalog.quants[quant.slug])]
-        self.workloads: list[Workload] = _workloads(catalog)
-        self.engines: list[Engine] = [engine_from_entry(entry, catalog.engines) for entry in catalog.engines.values()]
-        self.hosts: list[Host] = [host_from_entry(entry, specs.host(entry)) for entry in catalog.hosts.values()]
+        self.gpus: list[GpuRecord] = [
+            _kept(previous, "gpu", catalog.gpus[slug], gpu_record) for slug in sorted(self.gpu_ids)
+        ]
+        quants = [QuantRecord(entry, specs.quant(entry)) for entry in catalog.quants.values()]
+        self.quants: list[QuantRecord] = sorted(quants, key=lambda quant: (quant.spec.nominal_bits, quant.slug))
+        self.precomputed_quants = [quant for quant in self.quants if quant.is_precomputed]
+        workloads = [WorkloadRecord(entry, specs.workload(entry)) for entry in catalog.workloads.values()]
+        #: In the order of the fit table's slots.
+        self.workloads = sorted(workloads, key=lambda workload: SLOTS.index(workload.spec.kind))
+        self.engines = [engine_record(entry, catalog.engines) for entry in catalog.engines.values()]
+        self.hosts = [HostRecord(entry, specs.host(entry)) for entry in catalog.hosts.values()]
         self.model_by_id = {self.model_ids[model.slug]: model for model in self.models}
         self.gpu_by_id = {self.gpu_ids[gpu.slug]: gpu for gpu in self.gpus}
         self.quant_by_id = {self.quant_ids[quant.slug]: quant for quant in self.quants if quant.slug in self.quant_ids}
@@ -74,12 +83,15 @@ class CatalogView:
         #: Places of the quantizations, fewest bits first, by id.
         self.quant_ranks = {number: self.quants.index(quant) for number, quant in self.quant_by_id.items()}
         #: Known prices of the accelerators, US dollars, by id.
-        self.prices = {number: gpu.price_usd for number, gpu in self.gpu_by_id.items() if gpu.price_usd is not None}
-        #: Filters and orders of fits that were turned into queries of the store.
-        self.selections: dict[tuple[int, int], Any] = {}
+        self.prices = {
+            number: gpu.accelerator.msrp_usd
+            for number, gpu in self.gpu_by_id.items()
+            if gpu.accelerator.msrp_usd is not None
+        }
+        self._derived: dict[Callable[[CatalogView], Any], Any] = {}
         self._architectures: dict[str, ModelArchitecture] = _kept_architectures(previous, catalog)
         self._bits: dict[str, dict[str, float]] = {}
-        self._by_slug: dict[str, dict[str, Any]] = {
+        self._by_slug: dict[str, dict[str, Record]] = {
             "model": {model.slug: model for model in self.models},
             "gpu": {gpu.slug: gpu for gpu in self.gpus},
             "quant": {quant.slug: quant for quant in self.quants},
@@ -87,6 +99,13 @@ class CatalogView:
             "host": {host.slug: host for host in self.hosts},
             "engine": {engine.slug: engine for engine in self.engines},
         }
+
+    def derived(self, make: Callable[[CatalogView], T]) -> T:
+        """The result of ``make`` for this view, made once."""
+        known: T | None = self._derived.get(make)
+        if known is None:
+            known = self._derived[make] = make(self)
+        return known
 
     @property
     def published(self) -> Generation:
@@ -100,32 +119,32 @@ class CatalogView:
 
     @property
     def state(self) -> str:
-        """What cursors belong to: the generation, or the revision before the first one."""
+        """The state that cursors belong to: the generation, or the revision before the first one."""
         return f"g{self.generation.id}" if self.generation is not None else f"r{self.revision[:16]}"
 
     @cached_property
     def identity(self) -> str:
-        """What whole responses belong to: unlike a generation's number, it is another one in another database."""
+        """The state that whole responses belong to: unlike a generation's number, it differs between databases."""
         generation = self.generation
         return self.state if generation is None else f"{self.state} {generation.revision} {generation.published_at}"
 
-    def model(self, text: str) -> Model:
+    def model(self, text: str) -> ModelRecord:
         """Model by slug or alias. Raises :class:`NotFoundError`."""
-        found: Model = self._resolve("model", text)
-        return found
+        model: ModelRecord = self._resolve("model", text)
+        return model
 
-    def gpu(self, text: str) -> Gpu:
+    def gpu(self, text: str) -> GpuRecord:
         """Accelerator by slug or alias. Raises :class:`NotFoundError`."""
-        found: Gpu = self._resolve("gpu", text)
-        return found
+        gpu: GpuRecord = self._resolve("gpu", text)
+        return gpu
 
-    def quant(self, text: str) -> Quant:
+    def quant(self, text: str) -> QuantRecord:
         """Quantization by slug or alias. Raises :class:`NotFoundError`."""
-        found: Quant = self._resolve("quant", text)
-        return found
+        quant: QuantRecord = self._resolve("quant", text)
+        return quant
 
     def by_slug(self, kind: str, slug: str) -> Any:
-        """Entity by exact slug; None when there is none."""
+        """Record by exact slug; None for an unknown one."""
         return self._by_slug[kind].get(slug)
 
     def id_of(self, kind: str, text: str) -> int:
@@ -133,43 +152,34 @@ class CatalogView:
         ids = {"model": self.model_ids, "gpu": self.gpu_ids, "quant": self.quant_ids}[kind]
         return ids[self._resolve(kind, text).slug]
 
-    def workload_of_slot(self, slot: int) -> Workload:
-        """Workload of a slot of the fit table."""
-        return self.workloads[slot]
+    def workload_of(self, kind: WorkloadKind) -> WorkloadRecord:
+        """The workload of a kind."""
+        return self.workloads[SLOTS.index(kind)]
 
-    def engines_of(self, gpu: Gpu) -> list[Engine]:
-        """Engines that drive one of the accelerator's interfaces, by the catalog."""
-        return [self.engine_by_kind[kind] for kind in gpu.accelerator.engines if kind in self.engine_by_kind]
-
-    def architecture(self, model: Model) -> ModelArchitecture:
+    def architecture(self, model: ModelRecord) -> ModelArchitecture:
         """Architecture of a model. Raises :class:`MissingFactError`."""
         known = self._architectures.get(model.slug)
         if known is None:
             known = self._architectures[model.slug] = specs.architecture(model.entry)
         return known
 
-    def bits_per_weight(self, model: Model, quant: Quant) -> float:
-        """Bits per weight that a quantization comes to over the tensors of a model."""
+    def bits_per_weight(self, model: ModelRecord, quant: QuantRecord) -> float:
+        """Bits per weight of a model's tensors in a quantization."""
         known = self._bits.get(model.slug)
         if known is None:
-            found = weight_table(self.architecture(model), [each.spec for each in self.quants]).bits_per_weight
-            known = {each.slug: float(bits) for each, bits in zip(self.quants, found, strict=True)}
+            table = weight_table(self.architecture(model), [quant.spec for quant in self.quants])
+            known = {quant.slug: float(bits) for quant, bits in zip(self.quants, table.bits_per_weight, strict=True)}
             self._bits[model.slug] = known
         return known[quant.slug]
 
-    def weights_known(self, model: Model, quant: Quant) -> bool:
-        """Whether weights of a model in a quantization are known to be had."""
+    def weights_known(self, model: ModelRecord, quant: QuantRecord) -> bool:
+        """Whether weights of a model in a quantization are known to exist."""
         return has_weights(quant.spec, self.architecture(model))
 
     @cached_property
-    def host(self) -> HostSpec:
+    def host(self) -> Host:
         """The host that pairings are computed with."""
         return specs.host(self.catalog.hosts[self.catalog.default_host])
-
-    @cached_property
-    def answerer(self) -> Answerer:
-        """Answers free questions over this catalog."""
-        return Answerer(self.catalog, self.calibration)
 
     def _resolve(self, kind: str, text: str) -> Any:
         exact = self._by_slug[kind].get(text)
@@ -187,12 +197,12 @@ def _ids(known: Ids | None, entries: Mapping[str, Any]) -> dict[str, int]:
     return {slug: number for number, slug in enumerate(sorted(entries), 1)}
 
 
-def _kept(
-    previous: CatalogView | None, kind: str, slug: str, entry: dict[str, Any], make: Callable[[dict[str, Any]], Any]
-) -> Any:
-    """The entity of an entry: that of ``previous`` when it holds the very same entry."""
-    if previous is not None and previous.catalog.entries(kind).get(slug) is entry:
-        return previous.by_slug(kind, slug) or make(entry)
+def _kept(previous: CatalogView | None, kind: str, entry: Entry, make: Callable[[Entry], T]) -> T:
+    """The record of an entry: that of ``previous`` when it has the same entry object."""
+    known = None if previous is None else previous.by_slug(kind, entry["slug"])
+    if known is not None and known.entry is entry:
+        record: T = known
+        return record
     return make(entry)
 
 
@@ -200,24 +210,7 @@ def _kept_architectures(previous: CatalogView | None, catalog: Catalog) -> dict[
     if previous is None:
         return {}
     return {
-        slug: known
-        for slug, known in previous._architectures.items()
+        slug: architecture
+        for slug, architecture in previous._architectures.items()
         if catalog.models.get(slug) is previous.catalog.models[slug]
     }
-
-
-def _model(entry: Mapping[str, Any]) -> Model:
-    return model_from_entry(entry, specs.missing_facts(entry), specs.unverified_fields(entry))
-
-
-def _gpu(entry: Mapping[str, Any]) -> Gpu:
-    return gpu_from_entry(entry, specs.accelerator(entry), specs.missing_facts(entry), specs.unverified_fields(entry))
-
-
-def _workloads(catalog: Catalog) -> list[Workload]:
-    """Workloads in the order of the fit table's slots."""
-    found = {}
-    for entry in catalog.workloads.values():
-        workload = workload_from_entry(entry, specs.workload(entry))
-        found[workload.kind] = workload
-    return [found[kind] for kind in SLOTS]

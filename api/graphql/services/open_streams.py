@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from api.graphql.core.errors import LimitExceededError
+from api.errors import LimitExceededError
 
 
 class OpenStreams:

@@ -15,8 +15,8 @@ from hashlib import blake2s
 
 from redis.asyncio import Redis
 
-from api.graphql.transport.cache import CachedResponse, Key
-from api.graphql.transport.redis_link import REDIS_FAULTS, Breaker
+from api.graphql.services.cache import CachedResponse, Key
+from api.graphql.services.redis_link import REDIS_FAULTS, Breaker
 
 #: Longest wait for another process that computes the same response, seconds: it may have died.
 WAIT_S = 2.0

@@ -6,10 +6,10 @@ import httpx
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from api.graphql.core.errors import LimitExceededError
-from api.graphql.transport.auth import new_token
-from api.graphql.transport.rate_limit import RateLimiter
-from api.graphql.transport.redis_link import redis_client
+from api.errors import LimitExceededError
+from api.graphql.services.auth import new_token
+from api.graphql.services.rate_limit import RateLimiter
+from api.graphql.services.redis_link import redis_client
 from api.server.app import create_app
 from api.settings import ApiSettings
 
@@ -45,7 +45,7 @@ class Gone:
 
 @pytest.fixture(autouse=True)
 def _noon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("api.graphql.transport.rate_limit.time.time", lambda: 1_000_000.0)
+    monkeypatch.setattr("api.graphql.services.rate_limit.time.time", lambda: 1_000_000.0)
 
 
 async def test_clients_have_points_of_their_own() -> None:
@@ -66,7 +66,7 @@ async def test_a_new_minute_has_new_points(monkeypatch: pytest.MonkeyPatch) -> N
     await limiter.admit("a")
     with pytest.raises(LimitExceededError):
         await limiter.admit("a")
-    monkeypatch.setattr("api.graphql.transport.rate_limit.time.time", lambda: 1_000_060.0)
+    monkeypatch.setattr("api.graphql.services.rate_limit.time.time", lambda: 1_000_060.0)
     await limiter.admit("a")
 
 

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from api.graphql.transport.cache import CachedResponse, CountCache, ResponseCache
+from api.graphql.services.cache import CachedResponse, CountCache, ResponseCache
 
 
 def response(size: int, *, keep: bool = True) -> CachedResponse:

@@ -1,4 +1,4 @@
-"""What the server keeps between requests: database engine, catalog views, documents, live fits, caches."""
+"""The newest catalog view of one server process, and its reads of the database."""
 
 from __future__ import annotations
 
@@ -7,35 +7,25 @@ import logging
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from hashlib import blake2s
-from pathlib import Path
 from typing import Any
 
 import psycopg
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from api.answers.remote import RemoteFiles
-from api.graphql.catalog_view import CatalogView
-from api.graphql.core.errors import ApiError, ErrorCode
-from api.graphql.live import LiveFits
-from api.graphql.transport.auth import Operators
-from api.graphql.transport.cache import CountCache, ResponseCache
-from api.graphql.transport.open_streams import OpenStreams
-from api.graphql.transport.rate_limit import RateLimiter
-from api.graphql.transport.redis_link import redis_client
-from api.graphql.transport.shared_cache import SharedResponses
-from api.settings import ApiSettings
+from api.catalog.live import LiveFits
+from api.catalog.view import CatalogView
+from api.errors import ApiError, ErrorCode
 from db.entries import store
 from db.entries.files import Catalog, load_catalog
 from db.fits import generations
 from db.fits.generations import Generation
-from db.reading import Listener, Parameters, PostgresReader, Reader, Row, reader_of
+from db.reading import Listener, Parameters, PostgresReader, Row, reader_of
 from estimator.calibration.coefficients import Calibration
 
 logger = logging.getLogger("fitgraph.api")
 
-#: Seconds for which a server trusts what it last read of the published generation.
+#: Seconds for which a server trusts its last read of the published generation.
 _FRESH_S = 0.1
 #: The same after this server started a run, and for how long.
 _EXPECTING_S = 0.01
@@ -43,37 +33,26 @@ _EXPECTED_S = 10.0
 _ENTITY_KINDS = ("model", "gpu", "quant", "workload", "engine", "host")
 
 
-class Services:
-    """Shared state of one server process. Everything here is safe for concurrent requests on one event loop."""
+class CatalogState:
+    """Views, live fits and the database, shared by concurrent requests on one event loop.
 
-    def __init__(self, settings: ApiSettings, engine: AsyncEngine, catalog: Catalog | None = None) -> None:
-        self.settings = settings
-        self.limits = settings.query_limits()
+    It is the :class:`db.reading.Reader` of fits. A statement raises ``UNAVAILABLE`` when the database does not answer.
+    """
+
+    def __init__(self, engine: AsyncEngine, catalog: Catalog | None = None) -> None:
         self.engine = engine
         self.calibration = Calibration.load()
         self.live = LiveFits()
-        self._shared = shared_responses(settings)
-        self.responses = ResponseCache(settings.response_cache_bytes, self._shared)
-        self.counts = CountCache()
         self._reader = reader_of(engine)
-        self.operators = Operators(settings.tokens)
-        self._redis = redis_client(settings.resolved_redis_url) if settings.rate_limit_points else None
-        self.rates = RateLimiter(self._redis, settings.rate_limit_points)
-        self.remote = RemoteFiles(settings.remote_hosts, settings.remote_max_bytes, settings.remote_timeout_s)
-        self.streams = OpenStreams(settings.websocket_connections, settings.websocket_connections_per_client)
-        self._files: Catalog | None = catalog
+        self._files = catalog
         self._view: CatalogView | None = None
         self._checked_at = self._expected_until = float("-inf")
         self._refreshing = asyncio.Lock()
 
     async def close(self) -> None:
-        """Give connections back."""
+        """Close the connections."""
         await self._reader.close()
         await self.engine.dispose()
-        if self._redis is not None:
-            await self._redis.aclose()
-        if self._shared is not None:
-            await self._shared.close()
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[AsyncConnection]:
@@ -84,11 +63,6 @@ class Services:
         except (SQLAlchemyError, OSError, TimeoutError) as error:
             logger.exception("database failed")
             raise ApiError(ErrorCode.UNAVAILABLE, "The database does not answer; try again later.") from error
-
-    @property
-    def reads(self) -> Reader:
-        """Reads of fits. A statement raises :class:`ApiError` ``UNAVAILABLE`` when the database does not answer."""
-        return self
 
     def watch_reads(self, listener: Listener) -> None:
         """Tell ``listener`` of each statement that goes around the engine, whose events tell of all others."""
@@ -110,7 +84,7 @@ class Services:
 
     @property
     def fresh_view(self) -> CatalogView | None:
-        """The view that this moment's requests see; None when the database must be asked first."""
+        """The view of requests at this moment; None when the database must be asked first."""
         return None if self._is_stale() else self._view
 
     async def view(self) -> CatalogView:
@@ -145,9 +119,9 @@ class Services:
 
     async def _refreshed(self, known: CatalogView | None) -> CatalogView:
         if known is not None and known.generation is not None:
-            # One short look, many times a second: the whole row is read only when there is something new.
-            found = await self.rows(generations.NEWEST, {})
-            if found[0][0] == known.generation.id:
+            # One short statement, many times a second: the whole row is read only for a new generation.
+            rows = await self.rows(generations.NEWEST, {})
+            if rows[0][0] == known.generation.id:
                 return known
         async with self.connection() as connection:
             generation = await generations.current_generation(connection)
@@ -196,31 +170,3 @@ class Services:
         else:
             rows = list((await store.rows_by_ids(connection, kind, changed)).values())
         return {row.slug: row.entry for row in rows}
-
-
-def shared_responses(settings: ApiSettings) -> SharedResponses | None:
-    """Responses shared with other servers, when there is a Redis for them.
-
-    Servers of other code or with other limits answer otherwise, so that they share nothing with this one.
-    """
-    if not settings.response_cache_url:
-        return None
-    namespace = f"{code_digest()} {settings.query_limits()} {settings.max_estimates} {settings.max_comparison}"
-    return SharedResponses(
-        redis_client(settings.response_cache_url),
-        namespace,
-        ttl_s=settings.response_cache_ttl_s,
-        value_bytes=settings.response_cache_value_bytes,
-        lease_s=settings.request_timeout_s + 1,
-    )
-
-
-def code_digest() -> str:
-    """Hash of the code and constants that answers come from."""
-    digest = blake2s(digest_size=16)
-    root = Path(__file__).parents[2]
-    for room in ("api", "db", "estimator"):
-        for path in sorted((root / room).rglob("*")):
-            if path.suffix == ".py" or path.name == "calibration.json":
-                digest.update(path.read_bytes())
-    return digest.hexdigest()

@@ -1,4 +1,4 @@
-"""Fits that no run has published yet, computed for one request by the code that the runs use."""
+"""Fits that no run has published: computed for one request by the code that the runs use."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from api.graphql.catalog.gpus import Gpu
-from api.graphql.catalog.models import Model
-from api.graphql.catalog.quants import Quant
-from api.graphql.catalog_view import CatalogView
-from api.graphql.core.errors import ApiError, ErrorCode
-from db.fits.reads import SLOTS, FitCell, FitKey
+from api.catalog.records import GpuRecord, ModelRecord, QuantRecord
+from api.catalog.view import CatalogView
+from api.errors import ApiError, ErrorCode
+from db.fits.cells import FitCell, FitKey
+from db.fits.layout import SLOTS
 from estimator.estimate import cell_of
 from estimator.grid import FitBlock, evaluate_block
 from estimator.types import Backend, Engine, EstimatorError, MemoryParts, Placement, Status, Strategy, missing_fact
@@ -29,22 +28,27 @@ class LiveFits:
     def __init__(self) -> None:
         self._kept: OrderedDict[tuple[str, str, str, str], asyncio.Future[list[FitCell]]] = OrderedDict()
 
-    async def pairing(self, view: CatalogView, model: Model, gpu: Gpu, quant: Quant | None = None) -> list[FitCell]:
-        """Every precomputed quantization, or the given one, by every workload; what no engine runs is marked so.
+    async def pairing(
+        self, view: CatalogView, model: ModelRecord, gpu: GpuRecord, quant: QuantRecord | None = None
+    ) -> list[FitCell]:
+        """Cells of every precomputed quantization, or of the given one, by every workload.
 
-        Raises :class:`ApiError` ``MISSING_FACT`` when the catalog is too thin for either.
+        The status of a quantization without an engine is ``UNSUPPORTED``. Raises ``MISSING_FACT`` for an entity that
+        lacks a fact.
         """
         require_facts(model, gpu)
         if quant is None:
             return await self._cells(view, model, gpu, view.precomputed_quants)
         if quant not in view.precomputed_quants:
-            # Not part of any comparison, and so never the recommended one.
+            # A quantization outside the runs is never the recommended one.
             cells = await self._cells(view, model, gpu, [quant])
             return [dataclasses.replace(cell, recommended=False) for cell in cells]
         cells = await self._cells(view, model, gpu, view.precomputed_quants)
         return [cell for cell in cells if cell.key.quant_id == view.quant_ids[quant.slug]]
 
-    async def _cells(self, view: CatalogView, model: Model, gpu: Gpu, quants: Sequence[Quant]) -> list[FitCell]:
+    async def _cells(
+        self, view: CatalogView, model: ModelRecord, gpu: GpuRecord, quants: Sequence[QuantRecord]
+    ) -> list[FitCell]:
         key = (view.state, model.slug, gpu.slug, "" if len(quants) > 1 else quants[0].slug)
         waiting = self._kept.get(key)
         if waiting is None:
@@ -61,7 +65,9 @@ class LiveFits:
                 self._kept.pop(key, None)
 
 
-def pairing_cells(view: CatalogView, model: Model, gpu: Gpu, quants: Sequence[Quant]) -> list[FitCell]:
+def pairing_cells(
+    view: CatalogView, model: ModelRecord, gpu: GpuRecord, quants: Sequence[QuantRecord]
+) -> list[FitCell]:
     """Cells of one pairing: the quantizations by all workloads."""
     block = evaluate_block(
         view.architecture(model),
@@ -84,29 +90,29 @@ def block_cell(view: CatalogView, block: FitBlock, key: FitKey, at: tuple[int, i
     g, q, slot = at
     if not block.available[g, q]:
         return unsupported_cell(key, slot)
-    found = cell_of(block, g, q, slot, view.workloads[slot].context_tokens)
-    assert found.engine is not None
-    assert found.backend is not None
+    estimate = cell_of(block, g, q, slot, view.workloads[slot].spec.context_tokens)
+    assert estimate.engine is not None
+    assert estimate.backend is not None
     return FitCell(
         key=key,
         workload_id=slot,
         generation=0,
-        status=found.status,
+        status=estimate.status,
         recommended=bool(np.asarray(block.recommended)[at]),
-        engine=found.engine,
-        backend=found.backend,
-        placement=found.placement,
-        memory=found.memory,
-        decode=found.decode,
-        prefill=found.prefill,
-        ttft_ms=found.ttft_ms,
-        safe_context_tokens=found.safe_context_tokens,
-        score=found.score,
+        engine=estimate.engine,
+        backend=estimate.backend,
+        placement=estimate.placement,
+        memory=estimate.memory,
+        decode=estimate.decode,
+        prefill=estimate.prefill,
+        ttft_ms=estimate.ttft_ms,
+        safe_context_tokens=estimate.safe_context_tokens,
+        score=estimate.score,
     )
 
 
 def unsupported_cell(key: FitKey, slot: int) -> FitCell:
-    """The answer for a quantization that no engine runs on the hardware."""
+    """The cell of a quantization without an engine on the accelerator."""
     return FitCell(
         key=key,
         workload_id=slot,
@@ -125,13 +131,13 @@ def unsupported_cell(key: FitKey, slot: int) -> FitCell:
     )
 
 
-def require_facts(*things: Model | Gpu) -> None:
-    """Raise ``MISSING_FACT`` when the catalog is too thin for one of them."""
-    for thing in things:
-        if thing.missing_facts:
+def require_facts(*entities: ModelRecord | GpuRecord) -> None:
+    """Raise ``MISSING_FACT`` for the first entity that lacks a fact."""
+    for entity in entities:
+        if entity.missing_facts:
             raise ApiError(
                 ErrorCode.MISSING_FACT,
-                missing_fact(thing.name, thing.missing_facts[0]),
-                name=thing.slug,
-                field=thing.missing_facts[0],
+                missing_fact(entity.name, entity.missing_facts[0]),
+                name=entity.slug,
+                field=entity.missing_facts[0],
             )

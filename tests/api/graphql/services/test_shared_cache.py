@@ -15,9 +15,9 @@ import pytest
 import redis
 from starlette.applications import Starlette
 
-from api.graphql.transport.cache import CachedResponse
-from api.graphql.transport.redis_link import redis_client
-from api.graphql.transport.shared_cache import SharedResponses
+from api.graphql.services.cache import CachedResponse
+from api.graphql.services.redis_link import redis_client
+from api.graphql.services.shared_cache import SharedResponses
 from api.server.app import create_app
 from api.settings import ApiSettings
 from db.settings import Settings
@@ -139,7 +139,7 @@ async def test_volatile_answers_and_mutations_are_not_shared(
 async def test_other_limits_variables_and_generations_have_other_names(settings: ApiSettings, broker: Broker) -> None:
     async with server(settings, broker) as (_, one), server(settings, broker, max_cost=40_000) as (_, two):
         shared = [app.state.services._shared for app in (one, two)]
-        view = await one.state.services.view()
+        view = await one.state.services.state.view()
         assert view.identity.startswith("g1 ")
         assert view.generation.revision in view.identity
         names = {each.name_of((view.identity, "{ a }", "")) for each in shared}
@@ -162,7 +162,7 @@ async def test_an_odd_value_is_computed_anew(
 async def test_the_lock_of_a_dead_server_holds_nobody_up_for_long(
     broker: Broker, store: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("api.graphql.transport.shared_cache.WAIT_S", 0.05)
+    monkeypatch.setattr("api.graphql.services.shared_cache.WAIT_S", 0.05)
     shared = SharedResponses(redis_client(f"unix://{broker.socket}"), "n", ttl_s=5, value_bytes=100, lease_s=60)
     name = shared.name_of(("k",))
     store.set(f"{name}:lock", "dead")

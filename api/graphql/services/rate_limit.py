@@ -11,8 +11,8 @@ from collections.abc import Awaitable
 from hashlib import blake2s
 from typing import Protocol
 
-from api.graphql.core.errors import LimitExceededError
-from api.graphql.transport.redis_link import REDIS_FAULTS, Breaker
+from api.errors import LimitExceededError
+from api.graphql.services.redis_link import REDIS_FAULTS, Breaker
 
 _WINDOW_S = 60
 

@@ -1,22 +1,14 @@
-"""The catalog's state, and paging over its lists."""
+"""The catalog's state: counts, and the run that published it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated
 
 import strawberry
 
-from api.graphql.catalog.gpus import Gpu, GpuConnection, GpuFilter, GpuOrder, select_gpus
-from api.graphql.catalog.models import Model, ModelConnection, ModelFilter, ModelOrder, select_models
-from api.graphql.core.connections import page_of, slice_page
-from api.graphql.core.orders import ordered, signature_of
+from api.graphql.context import RequestContext
 from api.graphql.core.scalars import Int64
-
-if TYPE_CHECKING:
-    from api.graphql.context import RequestContext
-    from api.graphql.runs.runs import Run
+from api.graphql.runs.runs import Run, newest_run
 
 
 @strawberry.type(description="What is in the catalog and what is published of it.")
@@ -46,10 +38,7 @@ class Catalog:
     )
 
     @strawberry.field(description="The newest run; null when there was none.")
-    async def last_run(self, info: strawberry.Info) -> Annotated[Run, strawberry.lazy("api.graphql.runs.runs")] | None:
-        """Newest run."""
-        from api.graphql.runs.runs import newest_run
-
+    async def last_run(self, info: strawberry.Info) -> Run | None:
         return await newest_run(info.context)
 
 
@@ -71,38 +60,4 @@ def catalog_state(context: RequestContext) -> Catalog:
         estimable_model_count=sum(not model.missing_facts for model in view.models),
         estimable_gpu_count=sum(not gpu.missing_facts for gpu in view.gpus),
         unsupported_count=Int64(0 if generation is None else generation.unsupported_cells),
-    )
-
-
-def page_models(
-    context: RequestContext,
-    wanted: ModelFilter | None,
-    order_by: Sequence[ModelOrder] | None,
-    paging: tuple[int | None, str | None, int | None, str | None],
-) -> ModelConnection:
-    """One page of models."""
-    chosen: list[Model] = ordered(select_models(context.view.models, wanted), order_by)
-    return slice_page(
-        ModelConnection,
-        chosen,
-        page_of(context.services.limits, *paging),
-        context.view.state,
-        signature_of("models", wanted, order_by),
-    )
-
-
-def page_gpus(
-    context: RequestContext,
-    wanted: GpuFilter | None,
-    order_by: Sequence[GpuOrder] | None,
-    paging: tuple[int | None, str | None, int | None, str | None],
-) -> GpuConnection:
-    """One page of accelerators."""
-    chosen: list[Gpu] = ordered(select_gpus(context.view.gpus, wanted), order_by)
-    return slice_page(
-        GpuConnection,
-        chosen,
-        page_of(context.services.limits, *paging),
-        context.view.state,
-        signature_of("gpus", wanted, order_by),
     )

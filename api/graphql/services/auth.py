@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from api.graphql.core.errors import ApiError, ErrorCode
+from api.errors import ApiError, ErrorCode
 
 
 class Scope(StrEnum):
