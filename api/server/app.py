@@ -90,7 +90,19 @@ def create_app(settings: ApiSettings | None = None, catalog: Catalog | None = No
         routes.append(Route("/explorer", explorer_page))
     if observation is not None:
         routes.extend(observation.routes)
-    middleware = [
+    app = Starlette(routes=routes, middleware=_middleware(settings, services, graphql, observation), lifespan=lifespan)
+    app.state.services = services
+    app.state.schema = schema
+    return app
+
+
+def _middleware(
+    settings: ApiSettings,
+    services: Services,
+    graphql: Callable[[Request], Awaitable[Response]],
+    observation: Observation | None,
+) -> list[Middleware]:
+    return [
         Middleware(RequestIdMiddleware),
         *(observation.middleware if observation is not None else ()),
         Middleware(HotAnswers, services=services, path="/graphql", endpoint=graphql),
@@ -104,10 +116,6 @@ def create_app(settings: ApiSettings | None = None, catalog: Catalog | None = No
         ),
         Middleware(GZipMiddleware, minimum_size=_GZIP_FROM_BYTES, compresslevel=4),
     ]
-    app = Starlette(routes=routes, middleware=middleware, lifespan=lifespan)
-    app.state.services = services
-    app.state.schema = schema
-    return app
 
 
 def _observation(settings: ApiSettings, services: Services, schema: FitSchema) -> Observation | None:
@@ -122,7 +130,7 @@ def _observation(settings: ApiSettings, services: Services, schema: FitSchema) -
 def _prepare_for_operators(settings: ApiSettings) -> None:
     """Load the task queue now: the first mutation need not wait for it. Servers without operators never need it."""
     if settings.tokens:
-        importlib.import_module("workers.tasks")
+        importlib.import_module("workers.app")
 
 
 class RequestIdMiddleware:

@@ -188,7 +188,8 @@ async def _start(
 def _start_run(context: RequestContext, catalog: Catalog, cause: str, everything: bool) -> tuple[RunRow | None, bool]:
     from kombu.exceptions import OperationalError
 
-    from workers.runs import start_run, wake_workers
+    from workers.queue import wake_workers
+    from workers.runs import start_run
 
     settings = context.services.settings
     started = start_run(settings, catalog, cause=cause, everything=everything, enqueue=False)
