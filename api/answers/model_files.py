@@ -1,6 +1,6 @@
 """Models that a question brings along as a file: a GGUF header, a ``config.json``, a checkpoint's index.
 
-A file is read no further than its header. What it holds is a structure, and for GGUF the exact bytes of its tensors.
+Only the header of a file is read: the structure of the model and, for GGUF, the exact bytes of its tensors.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a question may bring along instead of a name: an accelerator's facts, another host.
+"""Hardware that a question describes instead of naming it: an accelerator's facts, another host.
 
 The facts pass the same strict shapes as the catalog's files and go through the same bridge, so that a custom thing with
 a catalog entry's facts gets that entry's numbers.
@@ -20,7 +20,7 @@ from estimator.types import Accelerator, Host
 
 _GIB = 1024**3
 _EMPTY_LISTS = ("aliases", "uncertain", "recalled")
-#: What a question need not say about an accelerator of its own.
+#: Values of the facts that a question may leave out.
 _DEFAULTS: dict[str, Any] = {
     "slug": CUSTOM,
     "name": "custom accelerator",

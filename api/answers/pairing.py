@@ -53,7 +53,7 @@ class Pairing:
 
     @property
     def facts(self) -> FitFacts:
-        """What the commands of the chosen answer are made of."""
+        """The facts that the commands of the chosen answer use."""
         request = request_of(self.quants[self.chosen_quant], self.accelerator, self.host)
         workload = self.workloads[self.chosen_workload]
         return facts_of_plan(self.entry, self.model_slug, self.model, request, self.chosen, workload)

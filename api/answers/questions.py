@@ -59,7 +59,7 @@ class Answer:
     gpu_slug: str
     quant_slug: str
     estimate: Estimate
-    #: What texts, advice and commands are made of.
+    #: The facts that texts, advice and commands use.
     facts: FitFacts
     devices: tuple[DeviceLoad, ...] = ()
     speculation: Speculation | None = None

@@ -1,4 +1,4 @@
-"""What the result page shows, as plain values in the order of its blocks; the template only lays them out."""
+"""Values of the result page, in the order of its blocks; the template only lays them out."""
 
 from __future__ import annotations
 
@@ -211,7 +211,7 @@ def _quant_row(pair: Pair, fit: FitRecord, answers: Answers) -> dict[str, Any]:
 
 
 def _unpublished(pair: Pair) -> str:
-    """What it means that some quantizations of the table are marked; empty when none is."""
+    """The meaning of the mark of some quantizations; empty when none has it."""
     if all(fit.weights_known for fit in pair.options):
         return ""
     names = f"published weights of {pair.chosen.model.name} are known"

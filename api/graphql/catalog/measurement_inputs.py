@@ -31,7 +31,7 @@ Test: TypeAlias = Callable[[Any], bool]
 
 
 class MeasurementPhase(Enum):
-    """What a speed is of; the values are those of the measured tables."""
+    """Kinds of a speed; the values are those of the measured tables."""
 
     DECODE = "decode"
     PREFILL = "prefill"
@@ -40,7 +40,7 @@ class MeasurementPhase(Enum):
 describe(
     MeasurementPhase,
     "MeasurementPhase",
-    "What a measured speed is of.",
+    "Kind of a measured speed.",
     {"DECODE": "Tokens of the answer.", "PREFILL": "Tokens of the prompt."},
 )
 
@@ -52,7 +52,7 @@ class MeasurementFilter:
     model: StringSet | None = strawberry.field(default=None, description="Models, by slug or alias.")
     gpu: StringSet | None = strawberry.field(default=None, description="Accelerators, by slug or alias.")
     quant: StringSet | None = strawberry.field(default=None, description="Quantizations, by slug or alias.")
-    phase: MeasurementPhase | None = strawberry.field(default=None, description="What the speed is of.")
+    phase: MeasurementPhase | None = strawberry.field(default=None, description="Kind of the speed.")
     engine: StringSet | None = strawberry.field(
         default=None, description="Engines as their sources name them, such as `llama.cpp`."
     )
@@ -86,7 +86,7 @@ class MeasurementOrderField(Enum):
 describe(
     MeasurementOrderField,
     "MeasurementOrderField",
-    "What measurements can be ordered by.",
+    "Sort keys of measurements.",
     {
         "TOKENS_PER_SECOND": "Measured speed.",
         "DEPTH": "Tokens already in context.",
@@ -97,7 +97,7 @@ describe(
 
 @strawberry.input(description="One term of an order of measurements.")
 class MeasurementOrder:
-    field: MeasurementOrderField = strawberry.field(description="What to order by.")
+    field: MeasurementOrderField = strawberry.field(description="Sort key.")
     direction: OrderDirection = strawberry.field(
         default=OrderDirection.DESC, description="Direction; descending when left out."
     )

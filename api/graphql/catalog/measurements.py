@@ -44,7 +44,7 @@ class Measurement(Node):
     model_slug: strawberry.Private[str]
     gpu_slug: strawberry.Private[str]
     quant_slug: strawberry.Private[str]
-    phase: str = strawberry.field(description="What was measured: `decode` or `prefill`.")
+    phase: str = strawberry.field(description="Kind of the speed: `decode` or `prefill`.")
     tokens_per_second: float = strawberry.field(description="Measured speed, tokens per second.")
     engine: str | None = strawberry.field(description="Engine as its source names it.")
     backend: str | None = strawberry.field(description="Compute interface as its source names it.")
@@ -59,7 +59,7 @@ class Measurement(Node):
     )
     date: str | None = strawberry.field(description="When it was measured or published, as its source says.")
     source_url: str = strawberry.field(description="Where it was published.")
-    note: str | None = strawberry.field(description="What else the source says.")
+    note: str | None = strawberry.field(description="Further remarks of the source.")
 
     @strawberry.field(description="The model.")
     def model(self, info: strawberry.Info) -> Model:

@@ -1,4 +1,4 @@
-"""What a fit means in words: verdict, limits, advice, commands, questions. Derived from its numbers, never stored."""
+"""Texts of a fit: verdict, limits, commands, questions. They are derived from its numbers and never stored."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from estimator.judgement.serving import Serving
 describe(
     LimitCode,
     "LimitCode",
-    "What binds a setup.",
+    "Limit of a setup.",
     {
         "ENGINE_SUPPORT": "No engine runs it.",
         "MEMORY_CAPACITY": "Device memory is too small, or nearly so.",
@@ -56,14 +56,14 @@ describe(
 class FitScorePart:
     """The score is the sum of value times weight, times 100, bent under the cap of the status."""
 
-    name: str = strawberry.field(description="What it rates: decode, ttft, context, quality or headroom.")
+    name: str = strawberry.field(description="Name of the term: decode, ttft, context, quality or headroom.")
     value: float = strawberry.field(description="0 to 1.")
     weight: float = strawberry.field(description="Share of the score; weights add up to 1.")
 
 
 @strawberry.type(description="One thing that binds a setup.")
 class FitLimit:
-    code: LimitCode = strawberry.field(description="What binds.")
+    code: LimitCode = strawberry.field(description="Kind of the limit.")
     share: float = strawberry.field(description="Share of the memory or the time that the message names, 0 to 1.")
     message: str = strawberry.field(description="One sentence with the numbers.")
 
@@ -71,13 +71,15 @@ class FitLimit:
 @strawberry.type(description="How to start this very plan.")
 class FitCommand:
     engine: EngineKind = strawberry.field(description="The engine that it starts.")
-    tool: str = strawberry.field(description="What it starts the engine with, such as `llama-server`.")
+    tool: str = strawberry.field(description="Tool that starts the engine, such as `llama-server`.")
     text: str = strawberry.field(description="The command.")
 
 
 @strawberry.type(description="A way to start an engine that cannot be told this plan.")
 class MissingCommand:
-    tool: str | None = strawberry.field(description="What has no command, such as `LM Studio`; null: nothing has one.")
+    tool: str | None = strawberry.field(
+        description="Tool without a command, such as `LM Studio`; null when no tool has one."
+    )
     reason: CommandGap = strawberry.field(description="Why.")
     message: str = strawberry.field(description="One sentence that says why.")
 
@@ -147,7 +149,7 @@ def serving_of(answers: PlanAnswers) -> FitServing | None:
 
 
 def limits_of(answers: PlanAnswers) -> list[FitLimit]:
-    """What binds, largest share first."""
+    """Limits, largest share first."""
     return [FitLimit(code=one.code, share=one.share, message=one.message) for one in answers.limits]
 
 

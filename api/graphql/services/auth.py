@@ -13,7 +13,7 @@ from api.errors import ApiError, ErrorCode
 
 
 class Scope(StrEnum):
-    """What a token allows."""
+    """Operations that a token allows."""
 
     CATALOG = "catalog"
     RUNS = "runs"

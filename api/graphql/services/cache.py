@@ -31,7 +31,7 @@ Compute = Callable[[], Awaitable[CachedResponse]]
 
 
 class SecondLevel(Protocol):
-    """What is asked for a response that this process does not have."""
+    """A further cache, for a response that this process does not have."""
 
     hits: int
 
