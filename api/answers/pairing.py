@@ -12,7 +12,8 @@ from api.answers.model_files import CUSTOM, ModelSource, is_model_file, quant_of
 from api.answers.output import commands_json, figures_json
 from api.errors import ErrorCode, QuestionError
 from db.entries import specs
-from db.entries.files import Catalog, UnknownNameError
+from db.entries.aliases import UnknownNameError
+from db.entries.files import Catalog
 from estimator.calibration.coefficients import Calibration
 from estimator.estimate import cell_of, require_facts
 from estimator.fit_facts import FitFacts, request_of

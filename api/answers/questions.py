@@ -27,7 +27,8 @@ from api.answers.own_hardware import accelerator_of_facts, host_with
 from api.catalog.view import CatalogView
 from api.errors import ErrorCode, QuestionError
 from db.entries import specs
-from db.entries.files import Catalog, UnknownNameError
+from db.entries.aliases import UnknownNameError
+from db.entries.files import Catalog
 from db.imports.errors import ImportFactsError
 from estimator.calibration.coefficients import Calibration
 from estimator.estimate import estimate

@@ -23,7 +23,8 @@ from api.catalog.records import (
 )
 from api.errors import ApiError, ErrorCode, NotFoundError
 from db.entries import specs
-from db.entries.files import Catalog, Entry, UnknownNameError
+from db.entries.aliases import UnknownNameError
+from db.entries.files import Catalog, Entry
 from db.fits.generations import Generation
 from db.fits.layout import SLOTS
 from estimator.calibration.coefficients import Calibration

@@ -16,7 +16,7 @@ from estimator.estimate import overrides_of, require_facts, situation_of_request
 from estimator.grid import fleet_of, require_engine
 from estimator.placement.demand import needs
 from estimator.placement.layer_sums import model_tables
-from estimator.placement.search import plan
+from estimator.placement.search import place
 from estimator.speed.coefficients import SpeedCoefficients
 from estimator.speed.roofline import decode_seconds, prefill_seconds
 from estimator.speed.work import DecodeWork, PrefillWork, decode_work, prefill_work
@@ -81,9 +81,9 @@ def terms(
     tables = model_tables(model, quants)
     need = needs(model, (situation_of_request(request, workload),))
     everything = replace(rig, usable=np.full_like(rig.usable, _UNLIMITED_BYTES))
-    full = plan(model, tables, need, everything, fleet.available, setup.engine, setup.backend)
+    full = place(model, tables, need, everything, fleet.available, setup.engine, setup.backend)
     split = overrides.gpu_layers, overrides.cpu_moe_layers
-    found = plan(model, tables, need, rig, fleet.available, setup.engine, setup.backend, *split)
+    found = place(model, tables, need, rig, fleet.available, setup.engine, setup.backend, *split)
     placed = found.split or found.whole
     decode, prefill = (0.0,) * 5, (0.0,) * 4
     if placed is not None:

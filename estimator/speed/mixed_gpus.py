@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from estimator.placement.demand import Needs
 from estimator.placement.layer_sums import ModelTables
-from estimator.placement.search import Placed, Rig
+from estimator.placement.placements import Placed, Rig
 from estimator.speed.coefficients import CALIBRATED, SpeedCoefficients
 from estimator.speed.multi_gpu import hop_seconds, line_seconds, ranges_of
 from estimator.speed.roofline import decode_seconds, prefill_seconds, stepped

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from estimator.placement.demand import Needs
 from estimator.placement.layer_sums import ModelTables
-from estimator.placement.search import Placed, Rig
+from estimator.placement.placements import Placed, Rig
 from estimator.speed.coefficients import CALIBRATED, SpeedCoefficients, depth_log
 from estimator.speed.multi_gpu import on_several, ranges_of
 from estimator.speed.roofline import decode_seconds, prefill_seconds
@@ -22,7 +22,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """Speeds of the cells of one :class:`~estimator.placement.search.Placed`, tok/s and milliseconds; they broadcast to it.
+    """Speeds of the cells of one :class:`~estimator.placement.placements.Placed`, tok/s and milliseconds; they broadcast to it.
 
     ``*_low`` and ``*_high`` are logs of factors on tok/s. Unknown prefill speeds and TTFT are 0.
     """

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from estimator.placement.demand import Needs
 from estimator.placement.layer_sums import ModelTables
-from estimator.placement.search import Placed, Rig
+from estimator.placement.placements import Placed, Rig
 from estimator.structure.architecture import ModelArchitecture
 from estimator.structure.kv_cache import kv_heads
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import strawberry
 
 from api.catalog.records import EngineRecord, texts_of
-from api.graphql.core.enums import BackendKind, EngineKind, QuantFormat
+from api.graphql.core.enums import BackendKind, EngineKind
 from api.graphql.core.ids import encode_id
 from api.graphql.core.node import Node
+from estimator.types import QuantFormat
 
 
 @strawberry.type(description="An inference engine.")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import strawberry
 
 from api.catalog.records import QuantRecord
-from api.graphql.core.enums import QuantFormat
 from api.graphql.core.ids import encode_id
 from api.graphql.core.node import Node
+from estimator.types import QuantFormat
 
 
 @strawberry.type(description="One way to store weights: a llama.cpp file type or a pre-quantized checkpoint format.")

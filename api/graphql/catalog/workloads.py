@@ -5,9 +5,9 @@ from __future__ import annotations
 import strawberry
 
 from api.catalog.records import WorkloadRecord
-from api.graphql.core.enums import WorkloadKind
 from api.graphql.core.ids import encode_id
 from api.graphql.core.node import Node
+from estimator.types import WorkloadKind
 
 
 @strawberry.type(description="A use with stated lengths and thresholds, which every pairing is computed for.")

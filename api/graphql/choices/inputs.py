@@ -9,11 +9,12 @@ from strawberry.scalars import JSON
 
 from api.errors import bad_input
 from api.graphql.core.described import describe
-from api.graphql.core.enums import BackendKind, CacheType, EngineKind, Vendor, WorkloadKind
+from api.graphql.core.enums import BackendKind, EngineKind, Vendor
 from api.graphql.core.inputs import within_reach
 from api.graphql.core.scalars import Int64
 from estimator.judgement import recommend
 from estimator.judgement.serving import MAX_STREAMS
+from estimator.types import CacheType, WorkloadKind
 
 
 @strawberry.input(

@@ -28,11 +28,11 @@ from api.graphql.choices.types import (
 from api.graphql.context import RequestContext
 from api.graphql.core.arguments import Workload
 from api.graphql.core.connections import checked_size
-from api.graphql.core.enums import OperatingMode, WorkloadKind
 from api.graphql.core.inputs import check_set
 from api.graphql.fits.plans import Estimate
 from api.graphql.fits.types import fit_of, fits_of_cells
 from estimator.judgement import recommend
+from estimator.types import OperatingMode, WorkloadKind
 
 First10 = Annotated[int | None, strawberry.argument(description="Most items, 0 to 100; 10 when left out.")]
 

@@ -6,7 +6,7 @@ from typing import Annotated, TypeAlias
 
 import strawberry
 
-from api.graphql.core.enums import WorkloadKind
+from estimator.types import WorkloadKind
 
 First: TypeAlias = Annotated[
     int | None, strawberry.argument(description="Items on the page from the start, 0 to 100; 20 when left out.")

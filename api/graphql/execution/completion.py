@@ -120,19 +120,25 @@ def of_scalar(kind: str) -> Completer:
 def of_enum(kind: GraphQLEnumType) -> Completer:
     """Completer of an enum."""
 
-    def name_of(value: Any) -> str:
+    names: dict[Any, str] = {}
+
+    def complete(value: Any, _attempt: Attempt | None = None) -> str:
+        try:
+            return names[value]
+        except (KeyError, TypeError):
+            pass
         try:
             name = kind.coerce_output_value(value)
         except Exception as error:
             raise NotPlainError from error
         if not isinstance(name, str):
             raise NotPlainError
+        names[value] = name
         return name
 
     # Members of an enum are the same objects for ever: their ids find their names without hashing them.
     members = [value.value for value in kind.values.values()]
-    by_id = {id(member): name_of(member) for member in members if isinstance(member, Enum)}
-    return Completer(lambda v, _a: by_id.get(id(v)) or name_of(v), names=by_id)
+    return Completer(complete, names={id(each): complete(each) for each in members if isinstance(each, Enum)})
 
 
 def of_nullable(inner: Completer) -> Completer:

@@ -75,14 +75,14 @@ class Documents:
         self,
         schema: GraphQLSchema,
         limits: QueryLimits,
-        prices: Mapping[str, FieldCost],
+        field_costs: Mapping[str, FieldCost],
         volatile_types: frozenset[str],
         size: int = 512,
         *,
         introspection: bool = True,
     ) -> None:
         self._schema = schema
-        self._prices = prices
+        self._field_costs = field_costs
         self._volatile_types = volatile_types
         self._size = size
         self._rules = (*specified_rules, *(() if introspection else (NoSchemaIntrospectionCustomRule,)))
@@ -112,7 +112,9 @@ class Documents:
         cost = prepared.costs.get(id(operation))
         if cost is None:
             watched = _Watched(variables)
-            cost = CostWalker(self._schema, prepared.document, watched, self._prices, self.limits).operation(operation)
+            cost = CostWalker(self._schema, prepared.document, watched, self._field_costs, self.limits).operation(
+                operation
+            )
             if not watched.read:
                 prepared.costs[id(operation)] = cost
         if cost > self.limits.cost:

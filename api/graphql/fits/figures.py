@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import strawberry
 
 from api.graphql.catalog.gpus import Gpu
-from api.graphql.core.enums import Evidence, Strategy
 from api.graphql.core.scalars import Int64
 from api.graphql.execution.completion import read_by
 from db.fits.cells import SpeedFigures, figures_of
 from estimator import types as domain
 from estimator.speed.mixed_gpus import DeviceLoad
 from estimator.speed.speculative import Speculation
+from estimator.types import Evidence, Strategy
 
 
 @strawberry.type(description="Memory of a load, exact bytes. The device parts add up to the total.")

@@ -15,12 +15,13 @@ from api.graphql.catalog.gpus import Gpu
 from api.graphql.catalog.inputs import GpuFilter, ModelFilter, select_gpus, select_models
 from api.graphql.catalog.models import Model
 from api.graphql.core.described import describe
-from api.graphql.core.enums import EngineKind, FitStatus, Grade, OrderDirection, WorkloadKind
+from api.graphql.core.enums import EngineKind, FitStatus, Grade, OrderDirection
 from api.graphql.core.inputs import FloatRange, IntRange, StringSet, check_range, check_set, within_reach
 from api.graphql.core.orders import MAX_ORDER_TERMS
 from db.fits.layout import SLOTS
 from db.fits.query import NARROW_IDS, FitField, FitQuery
 from db.fits.query import FitOrder as StoredOrder
+from estimator.types import WorkloadKind
 from estimator.verdict import GRADES
 
 T = TypeVar("T", Model, Gpu)

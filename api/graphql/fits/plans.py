@@ -19,7 +19,7 @@ from api.graphql.catalog.models import Model
 from api.graphql.catalog.quants import Quant
 from api.graphql.catalog.workloads import Workload
 from api.graphql.core.described import describe
-from api.graphql.core.enums import BackendKind, CacheType, FitStatus, OperatingMode
+from api.graphql.core.enums import BackendKind, FitStatus
 from api.graphql.core.scalars import Int64
 from api.graphql.fits.figures import EstimateDevice, EstimateSpeculation, FitMemory, FitPlacement, SpeedEstimate
 from api.graphql.fits.texts import (
@@ -36,7 +36,7 @@ from api.graphql.fits.texts import (
 )
 from estimator.advice.changes import Advice, AdviceCode
 from estimator.fit_facts import FitFacts
-from estimator.types import EstimateRequest
+from estimator.types import CacheType, EstimateRequest, OperatingMode
 
 T_ = TypeVar("T_")
 #: The estimator states these only for the model alone on one kind of accelerator.

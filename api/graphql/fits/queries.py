@@ -15,11 +15,11 @@ from api.graphql.catalog.workloads import Workload as WorkloadType
 from api.graphql.context import RequestContext
 from api.graphql.core.arguments import After, Before, First, Last, Workload
 from api.graphql.core.described import extend
-from api.graphql.core.enums import WorkloadKind
 from api.graphql.fits.comparisons import Comparison, ComparisonMatrix, compare, compare_all
 from api.graphql.fits.inputs import FitFilter, FitOrder
 from api.graphql.fits.pages import all_fits, fits_of
 from api.graphql.fits.types import Fit, FitConnection, fit_of
+from estimator.types import WorkloadKind
 
 QuantName = Annotated[
     str | None, strawberry.argument(description="Quantization, by slug or alias; the recommended one when left out.")

@@ -11,11 +11,12 @@ from api.answers.story import Answers, PlanAnswers
 from api.catalog.fits import FitRecord
 from api.errors import bad_input
 from api.graphql.core.described import describe
-from api.graphql.core.enums import EngineKind, OperatingMode
+from api.graphql.core.enums import EngineKind
 from estimator.advice.commands import CommandGap
 from estimator.advice.commands import MissingCommand as NoCommand
 from estimator.advice.explain import LimitCode
 from estimator.judgement.serving import Serving
+from estimator.types import OperatingMode
 
 describe(
     LimitCode,

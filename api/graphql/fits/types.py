@@ -19,7 +19,7 @@ from api.graphql.catalog.quants import Quant
 from api.graphql.catalog.workloads import Workload
 from api.graphql.context import RequestContext
 from api.graphql.core.connections import Connection
-from api.graphql.core.enums import BackendKind, FitSource, FitStatus, OperatingMode
+from api.graphql.core.enums import BackendKind, FitSource, FitStatus
 from api.graphql.core.ids import encode_id
 from api.graphql.core.node import Node
 from api.graphql.execution.completion import never_changes, read_by
@@ -44,6 +44,7 @@ from api.graphql.fits.texts import (
 from db.fits.cells import AnyCell
 from estimator import types as domain
 from estimator import verdict
+from estimator.types import OperatingMode
 
 
 @strawberry.type(description="One model on one accelerator in one quantization for one workload.")

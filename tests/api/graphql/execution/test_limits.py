@@ -14,7 +14,7 @@ from api.graphql.execution.limits import FieldCost, check_shape
 from api.graphql.schema import schema
 from api.settings import QueryLimits
 
-CORE = schema._schema
+CORE = schema.core
 
 
 def documents(**limits: int) -> Documents:
