@@ -59,10 +59,10 @@ def accelerator_of_facts(facts: Any) -> Accelerator:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])[:80]
         raise ImportFactsError(f"gpu_facts: {where}: {first['msg']}", "gpu_facts") from None
-    found = specs.accelerator(entry)
-    if not found.backends:
+    accelerator = specs.accelerator(entry)
+    if not accelerator.backends:
         raise ImportFactsError("'engines' must name an interface that an engine drives, such as cuda", "engines")
-    return found
+    return accelerator
 
 
 def host_with(host: Host, memory_gb: float | None, bandwidth_gbps: float | None) -> Host:

@@ -143,12 +143,12 @@ class CatalogState:
         hashes = {kind: await store.live_hashes(connection, kind) for kind in _ENTITY_KINDS}
         before = {} if known is None else known.hashes
         entries: dict[str, dict[str, Any]] = {}
-        for kind, found in hashes.items():
+        for kind, rows in hashes.items():
             same = before.get(kind, {})
-            changed = [number for number, slug, digest in found if same.get(slug) != digest]
-            fresh = await self._fresh(connection, kind, changed, len(found))
+            changed = [number for number, slug, digest in rows if same.get(slug) != digest]
+            fresh = await self._fresh(connection, kind, changed, len(rows))
             kept = {} if known is None else known.catalog.entries(kind)
-            entries[kind] = {slug: fresh[slug] if slug in fresh else kept[slug] for _, slug, _ in found}
+            entries[kind] = {slug: fresh[slug] if slug in fresh else kept[slug] for _, slug, _ in rows}
         catalog = Catalog(
             models=entries["model"],
             gpus=entries["gpu"],
@@ -158,8 +158,8 @@ class CatalogState:
             hosts=entries["host"],
             revision=generation.revision,
         )
-        ids = {kind: {slug: number for number, slug, _ in found} for kind, found in hashes.items()}
-        digests = {kind: {slug: digest for _, slug, digest in found} for kind, found in hashes.items()}
+        ids = {kind: {slug: number for number, slug, _ in rows} for kind, rows in hashes.items()}
+        digests = {kind: {slug: digest for _, slug, digest in rows} for kind, rows in hashes.items()}
         return await asyncio.to_thread(self._made, catalog, generation, self.calibration, ids, digests, known)
 
     def _made(self, *arguments: Any) -> CatalogView:

@@ -27,8 +27,8 @@ class NodeQueries:
     async def node(
         self, info: strawberry.Info, id: Annotated[strawberry.ID, strawberry.argument(description="Global id.")]
     ) -> Node | None:
-        found: Node | None = await _node(info, str(id))
-        return found
+        node: Node | None = await _node(info, str(id))
+        return node
 
     @strawberry.field(description="Things with global ids, in the order asked for; at most 100.")
     async def nodes(

@@ -137,21 +137,21 @@ def select_measurements(view: CatalogView, measurements: Sequence[T], wanted: Me
     if wanted.date is not None:
         dates = wanted.date
         check_dates("date", dates)
-        tests.append(lambda one: in_dates(one.date, dates))
+        tests.append(lambda measurement: in_dates(measurement.date, dates))
     if wanted.source is not None:
         check_set("source", wanted.source, MAX_TEXT)
         part = wanted.source.casefold()
-        tests.append(lambda one: part in one.source_url.casefold())
-    return [one for one in measurements if all(test(one) for test in tests)]
+        tests.append(lambda measurement: part in measurement.source_url.casefold())
+    return [measurement for measurement in measurements if all(test(measurement) for test in tests)]
 
 
 def _one_of(attribute: str, members: frozenset[object]) -> Test:
-    return lambda one: getattr(one, attribute) in members
+    return lambda measurement: getattr(measurement, attribute) in members
 
 
 def _named(attribute: str, members: frozenset[str]) -> Test:
-    return lambda one: (getattr(one, attribute) or "").casefold() in members
+    return lambda measurement: (getattr(measurement, attribute) or "").casefold() in members
 
 
 def _within(attribute: str, bounds: FloatRange | IntRange) -> Test:
-    return lambda one: in_range(getattr(one, attribute), bounds)
+    return lambda measurement: in_range(getattr(measurement, attribute), bounds)

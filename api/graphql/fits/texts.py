@@ -107,7 +107,7 @@ class FitServing:
     joules_per_token: float | None = strawberry.field(
         description="Energy of a token at the accelerator's design power, joules; null when that is unknown."
     )
-    found: strawberry.Private[Serving]
+    serving: strawberry.Private[Serving]
 
     @strawberry.field(
         description="Cost of a million tokens with every stream busy, US dollars: energy at design power, and over `years` "
@@ -132,26 +132,26 @@ class FitServing:
             )
         if years is not None and not 0.1 <= years <= 20:
             raise bad_input(f"years must be 0.1 to 20, not {years:g}.", field="years")
-        return self.found.usd_per_million_tokens(electricity_usd_per_kwh, years)
+        return self.serving.usd_per_million_tokens(electricity_usd_per_kwh, years)
 
 
 def serving_of(answers: PlanAnswers) -> FitServing | None:
     """The streams that a setup serves; None when not even one is served comfortably."""
-    found = answers.serving
-    if found is None:
+    serving = answers.serving
+    if serving is None:
         return None
     return FitServing(
-        streams=found.streams,
-        tokens_per_second_each=found.tok_s_each,
-        tokens_per_second_total=found.tok_s_total,
-        joules_per_token=found.joules_per_token,
-        found=found,
+        streams=serving.streams,
+        tokens_per_second_each=serving.tok_s_each,
+        tokens_per_second_total=serving.tok_s_total,
+        joules_per_token=serving.joules_per_token,
+        serving=serving,
     )
 
 
 def limits_of(answers: PlanAnswers) -> list[FitLimit]:
     """Limits, largest share first."""
-    return [FitLimit(code=one.code, share=one.share, message=one.message) for one in answers.limits]
+    return [FitLimit(code=limit.code, share=limit.share, message=limit.message) for limit in answers.limits]
 
 
 def score_parts_of(answers: PlanAnswers, mode: OperatingMode) -> list[FitScorePart]:
@@ -161,20 +161,24 @@ def score_parts_of(answers: PlanAnswers, mode: OperatingMode) -> list[FitScorePa
 
 def commands_of(answers: PlanAnswers) -> list[FitCommand]:
     """Commands that start the plan; none when nothing runs."""
-    return [FitCommand(engine=one.engine, tool=one.tool.value, text=one.text) for one in answers.commands]
+    return [
+        FitCommand(engine=command.engine, tool=command.tool.value, text=command.text) for command in answers.commands
+    ]
 
 
-def missing_from(found: Sequence[NoCommand]) -> list[MissingCommand]:
+def missing_from(commands: Sequence[NoCommand]) -> list[MissingCommand]:
     """The GraphQL objects of missing commands."""
     return [
-        MissingCommand(tool=None if one.tool is None else one.tool.value, reason=one.gap, message=one.message)
-        for one in found
+        MissingCommand(
+            tool=None if command.tool is None else command.tool.value, reason=command.gap, message=command.message
+        )
+        for command in commands
     ]
 
 
 def faq_of(answers: Answers, best: FitRecord | None) -> list[FitQuestion]:
     """Questions about the pairing; ``best`` is the recommended quantization's fit."""
-    return [FitQuestion(question=one.question, answer=one.answer) for one in answers.faq(best)]
+    return [FitQuestion(question=entry.question, answer=entry.answer) for entry in answers.faq(best)]
 
 
 def embed_of(answers: Answers, base_url: str) -> FitEmbed:

@@ -150,12 +150,12 @@ def checked_entry(kind: str, given: Any) -> tuple[Entry, list[UserError]]:
     if not isinstance(given, dict) or not isinstance(given.get("slug"), str):
         return {}, [_user_error("entry", "The entry must be an object with a slug.")]
     name = given["slug"]
-    found = [
+    faults = [
         (fault.field, fault.message) for fault in shape_faults(kind, f"{DIRECTORIES[kind]}/{name}.json", name, given)
     ]
-    if not found:
-        found = [fault for rule in RULES[kind] for fault in rule(given)]
-    return given, [_user_error(f"entry.{field}", message) for field, message in found]
+    if not faults:
+        faults = [fault for rule in RULES[kind] for fault in rule(given)]
+    return given, [_user_error(f"entry.{field}", message) for field, message in faults]
 
 
 def changed_catalog(catalog: Catalog, kind: str, entry: Entry) -> Catalog:
