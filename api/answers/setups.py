@@ -27,7 +27,7 @@ class Setup:
 
     gpu: GpuRecord
     quant: QuantRecord
-    found: recommend.Setup
+    choice: recommend.Setup
     plan: FitFacts
 
 
@@ -37,7 +37,7 @@ class UpgradeGain:
 
     before: FitRecord | None
     after: FitRecord
-    found: recommend.Upgrade
+    choice: recommend.Upgrade
 
 
 def smallest_setups(

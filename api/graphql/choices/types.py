@@ -90,12 +90,12 @@ def gain_of(faces: Faces, gain: answers.UpgradeGain) -> UpgradeGain:
     before = gain.before
     return UpgradeGain(
         model=faces.of(gain.after.model),
-        score_before=gain.found.before,
-        score_after=gain.found.after,
+        score_before=gain.choice.before,
+        score_after=gain.choice.after,
         status_before=None if before is None else before.cell.status,
         status_after=gain.after.cell.status,
-        newly_runs=gain.found.newly_runs,
-        leaves_offload=gain.found.leaves_offload,
+        newly_runs=gain.choice.newly_runs,
+        leaves_offload=gain.choice.leaves_offload,
     )
 
 
@@ -106,9 +106,9 @@ def setup_of(faces: Faces, setup: answers.Setup) -> Setup:
     return Setup(
         gpu=faces.of(setup.gpu),
         quant=faces.of(setup.quant),
-        gpu_count=setup.found.count,
-        price_usd=setup.found.price_usd,
-        power_watts=setup.found.power_w,
+        gpu_count=setup.choice.count,
+        price_usd=setup.choice.price_usd,
+        power_watts=setup.choice.power_w,
         users=setup.plan.request.batch,
         decode_tokens_per_second=estimate.decode.value,
         ttft_ms=estimate.ttft_ms,
