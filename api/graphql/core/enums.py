@@ -11,22 +11,7 @@ from estimator.types import Engine as EngineKind
 from estimator.types import Status as FitStatus
 from estimator.verdict import GRADES
 
-__all__ = [
-    "BackendKind",
-    "CacheType",
-    "EngineKind",
-    "Evidence",
-    "FitSource",
-    "FitStatus",
-    "GpuKind",
-    "Grade",
-    "OperatingMode",
-    "OrderDirection",
-    "QuantFormat",
-    "Strategy",
-    "Vendor",
-    "WorkloadKind",
-]
+__all__ = ["BackendKind", "EngineKind", "FitSource", "FitStatus", "GpuKind", "Grade", "OrderDirection", "Vendor"]
 
 
 describe(
