@@ -78,7 +78,7 @@ class PlanAnswers:
 
     @cached_property
     def limits(self) -> tuple[explain.Limit, ...]:
-        """What binds the setup."""
+        """The limits of the setup."""
         return explain.limits(self.facts, self.terms)
 
     @cached_property
@@ -93,7 +93,7 @@ class PlanAnswers:
 
     @cached_property
     def advice(self) -> tuple[advising.Advice, ...]:
-        """What to change, best first, with computed gains."""
+        """Changes that help, best first, with computed gains."""
         return advising.advice(self.facts, self._view.calibration, self.options)
 
     def advice_within(self, budget_usd: float | None, max_power_w: float | None) -> tuple[advising.Advice, ...]:

@@ -24,6 +24,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.errors import ApiError
+from api.graphql.catalog.faces import Faces
 from api.graphql.schema import FitSchema, build_schema
 from api.graphql.services.services import Services
 from api.graphql.transport.http import EVENT_STREAM, GraphQLEndpoint, encode
@@ -52,6 +53,7 @@ def create_app(settings: ApiSettings | None = None, catalog: Catalog | None = No
     settings = settings or get_api_settings()
     engine = async_engine(settings.resolved_database_url)
     services = Services(settings, engine, catalog)
+    services.state.derived.append(Faces)
     schema = build_schema(settings)
     observation = _observation(settings, services, schema)
     streams = stream_view(schema, services)
