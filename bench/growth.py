@@ -15,10 +15,10 @@ import tempfile
 from pathlib import Path
 
 from db.entries.files import DIRECTORIES, Catalog, load_catalog, revision_of
-from db.entries.store import catalog_state_sync
+from db.runs.catalog_state import catalog_state
 from db.session import database_size_bytes, sync_engine, upgrade_database
 from db.settings import Settings
-from workers.runs import run_in_process
+from tests.support.runs import run_in_process
 
 FACTORS = (1, 3, 10)
 #: Accelerators per run: a tenth of the catalog, so that the bench takes minutes.
@@ -52,7 +52,7 @@ def measure(factor: int) -> None:
         upgrade_database(url)
         run = run_in_process(settings, catalog)
         with sync_engine(url).connect() as connection:
-            generation = catalog_state_sync(connection).generation
+            generation = catalog_state(connection).generation
             size = database_size_bytes(connection)
         sync_engine(url).dispose()
     if run is None or generation is None or not run.seconds:

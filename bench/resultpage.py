@@ -22,7 +22,7 @@ from api.settings import ApiSettings
 from db.entries.files import load_catalog
 from db.session import upgrade_database
 from tests.api.conftest import GPUS, MODELS, part_of
-from workers.runs import run_in_process
+from tests.support.runs import run_in_process
 
 QUANTS = ("q4-k-m", "q8-0", "q6-k", "q3-k-m")
 LIMIT = 3.0

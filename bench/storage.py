@@ -20,10 +20,10 @@ from pathlib import Path
 
 from sqlalchemy import Engine, text
 
-from db.entries.store import catalog_state_sync
 from db.fits.generations import Generation
 from db.fits.layout import FIT_COLUMNS, create_storage, drop_storage, index_statements
 from db.fits.write_sqlite import insert_sql
+from db.runs.catalog_state import catalog_state
 from db.session import database_size_bytes, driver_connection, make_engine, writing
 
 WORKERS = 2
@@ -141,7 +141,7 @@ def _timed(work: Callable[[], None]) -> float:
 
 def _published(engine: Engine) -> tuple[Generation, int]:
     with engine.connect() as connection:
-        generation = catalog_state_sync(connection).generation
+        generation = catalog_state(connection).generation
         if generation is None:
             raise RuntimeError("the run published nothing")
         return generation, database_size_bytes(connection)

@@ -17,9 +17,9 @@ from db.entries.files import Catalog
 from db.session import sync_engine, upgrade_database
 from db.settings import Settings
 from tests.support.metrics import samples
+from tests.support.runs import run_in_process
 from tests.support.servers import Collector, api_server
 from workers.local.supervisor import Supervisor, environment
-from workers.runs import run_in_process
 
 pytestmark = pytest.mark.broker
 

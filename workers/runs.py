@@ -14,23 +14,19 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 from db.entries.files import Catalog
 from db.entries.store import ids_of, stage_entries
 from db.fits.layout import create_storage, storage_name
-from db.outages import is_outage
 from db.runs.store import (
     RunRow,
     RunState,
     active_run,
     end_run,
-    free_blocks,
     get_run_sync,
     now,
-    open_blocks,
 )
 from db.session import sync_engine, writing
 from db.settings import Settings
 from db.tables import Run, RunBlock, table_of
-from workers.blocks import OUTAGE_PAUSE_S, compute_one
 from workers.plan import Plan, plan_run
-from workers.publish import discard, publish_one
+from workers.publish import discard
 from workers.queue import sweep, wake_workers
 
 logger = logging.getLogger("fitgraph.workers")
@@ -163,34 +159,3 @@ def wait_for_run(
             with contextlib.suppress(OperationalError):
                 sweep(settings)
         time.sleep(poll_s)
-
-
-def run_in_process(
-    settings: Settings, catalog: Catalog, *, cause: str = "operator", everything: bool = False
-) -> RunRow | None:
-    """A whole run in this process, without a broker; one that was interrupted goes on. None when nothing changed.
-
-    An outage of the database ends it with that error; the run stays active, and the next call goes on with it.
-    """
-    result = start_run(settings, catalog, cause=cause, everything=everything, enqueue=False)
-    if result.run is None:
-        return None
-    engine = sync_engine(settings.resolved_database_url)
-    while True:
-        with engine.connect() as connection:
-            free = free_blocks(connection, result.run.id)
-            waiting = open_blocks(connection, result.run.id)
-        for block_id in free:
-            try:
-                compute_one(settings, result.run.id, block_id)
-            except Exception as error:
-                if is_outage(error):
-                    raise
-        if not waiting:
-            break
-        if not free:
-            # Leased by a process that may have died: its leases run out.
-            time.sleep(OUTAGE_PAUSE_S)
-    publish_one(settings, result.run.id)
-    with engine.connect() as connection:
-        return get_run_sync(connection, result.run.id)

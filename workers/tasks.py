@@ -56,7 +56,8 @@ def publish_run(self: Any, run_id: int) -> None:
 @app.task(name="fitgraph.refresh_catalog", max_retries=0, default_retry_delay=RETRY_DELAY_S)
 def refresh_catalog() -> None:
     """Read the catalog files and start a run for what changed. A faulty catalog changes nothing."""
-    from db.entries.files import CatalogError, load_checked_catalog
+    from db.entries.check import load_checked_catalog
+    from db.entries.files import CatalogError
 
     try:
         catalog = load_checked_catalog()

@@ -10,7 +10,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 
 from api.cli.exit_codes import FAILED, NO_ANSWER
-from db.entries.files import Catalog, check_catalog, load_catalog
+from db.entries.check import check_catalog
+from db.entries.files import Catalog, load_catalog
 from db.runs.store import RunRow, RunState
 from db.settings import Settings, get_settings
 
@@ -68,13 +69,13 @@ def status_command() -> int:
     """Print counts and size of the database. Returns 0."""
     from sqlalchemy.engine import make_url
 
-    from db.entries.store import catalog_state_sync
+    from db.runs.catalog_state import catalog_state
     from db.session import database_size_bytes, sync_engine, upgrade_database
 
     settings = get_settings()
     upgrade_database(settings.resolved_database_url)
     with sync_engine(settings.resolved_database_url).connect() as connection:
-        state = catalog_state_sync(connection)
+        state = catalog_state(connection)
         size = database_size_bytes(connection)
     generation = state.generation
     print(f"database    {make_url(settings.resolved_database_url).render_as_string(hide_password=True)}")

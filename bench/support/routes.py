@@ -23,9 +23,9 @@ from api.graphql.core.ids import Cursor, encode_cursor, encode_id
 from api.graphql.services.services import Services
 from api.settings import ApiSettings
 from bench.support.queries import PAGE
+from db.fits.by_index import tops_statement
 from db.fits.layout import SLOTS
-from db.fits.query import FitField, FitOrder, FitOwner, FitQuery
-from db.fits.reads import tops_statement
+from db.fits.query import FitField, FitOrder, FitOwner, FitQuery, Window
 from db.reading import PostgresReader
 from db.session import async_engine
 from estimator.types import STATUSES, WorkloadKind
@@ -57,7 +57,9 @@ class Routes:
         assert isinstance(reader, PostgresReader)
         self.reader = reader
         self.state = view.state
-        statement = tops_statement(view.generation.table, FitOwner.MODEL, FitQuery(workload_ids=(_SLOT,)), _ORDER, PAGE)
+        statement = tops_statement(
+            view.generation.table, FitOwner.MODEL, FitQuery(model_ids=(0,), workload_ids=(_SLOT,)), Window(_ORDER, PAGE)
+        )
         self.statement = statement.replace(":generation", str(view.generation.id))
         self.models = {model.slug: (view.model_ids[model.slug], model.name) for model in view.models}
         self.gpus = {

@@ -20,7 +20,7 @@ from db.entries.files import load_catalog
 from db.session import sync_engine, upgrade_database
 from db.settings import Settings
 from tests.support.postgres import EmbeddedPostgres
-from workers.runs import run_in_process
+from tests.support.runs import run_in_process
 
 START_TIMEOUT_S = 60.0
 #: Name databases that hold a published run already, so that a bench need not compute one.

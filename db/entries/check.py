@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from db.entries.aliases import AliasIndex
-from db.entries.files import DIRECTORIES, Entry, Fault, read_entities
+from db.entries.files import CATALOG_ROOT, DIRECTORIES, Catalog, CatalogError, Entry, Fault, load_catalog, read_entities
 from db.entries.measurements import check_measurements
 from db.entries.rules import RULES, directory_rules, set_rules
 from db.entries.schema import EngineFile, GpuFile, HostFile, QuantFile, WorkloadFile
@@ -21,8 +21,17 @@ SHAPES: dict[str, type[BaseModel]] = {
 }  # fmt: skip
 
 
-def check(root: Path) -> list[Fault]:
-    """Every fault of the catalog under ``root``, sorted by file."""
+def load_checked_catalog(root: Path | None = None) -> Catalog:
+    """The catalog, only if it has no fault: what may be written to a database. Raises :class:`CatalogError`."""
+    faults = check_catalog(root)
+    if faults:
+        raise CatalogError(faults)
+    return load_catalog(root)
+
+
+def check_catalog(root: Path | None = None) -> list[Fault]:
+    """Apply the schema and every rule to all files; returns all faults, sorted by file."""
+    root = CATALOG_ROOT if root is None else root
     faults: list[Fault] = []
     sound: dict[str, dict[str, Entry]] = {}
     named: dict[str, set[str]] = {}

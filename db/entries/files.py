@@ -1,7 +1,7 @@
 """The catalog files as one frozen snapshot: fast to load, content-addressed, names resolved.
 
 Loading parses and indexes; it checks only what every reader relies on (valid JSON, a slug that is the file's name, no
-slug twice). :func:`check_catalog` applies the strict schema and every rule, and collects all faults.
+slug twice). :mod:`db.entries.check` applies the strict schema and every rule, and collects all faults.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 import orjson
 
-from db.entries.aliases import AliasIndex, UnknownNameError
+from db.entries.aliases import AliasIndex
 
 CATALOG_ROOT = Path(__file__).parents[1] / "catalog"
 #: Kind of entity -> directory of its files.
@@ -86,14 +86,6 @@ class Catalog:
     def resolve_workload(self, text: str) -> str:
         """Slug of a workload."""
         return self.resolve("workload", text)
-
-    def resolve_engine(self, text: str) -> str:
-        """Slug of an engine."""
-        return self.resolve("engine", text)
-
-    def resolve_host(self, text: str) -> str:
-        """Slug of a host profile."""
-        return self.resolve("host", text)
 
     @cached_property
     def default_host(self) -> str:
@@ -168,24 +160,3 @@ def revision_of(found: dict[str, dict[str, Entry]]) -> str:
     digest = hashlib.blake2b(digest_size=16)
     digest.update(orjson.dumps(found, option=orjson.OPT_SORT_KEYS))
     return digest.hexdigest()
-
-
-def check_catalog(root: Path | None = None) -> list[Fault]:
-    """Apply the schema and every rule to all files; returns all faults, sorted by file."""
-    from db.entries.check import check
-
-    return check(CATALOG_ROOT if root is None else root)
-
-
-def load_checked_catalog(root: Path | None = None) -> Catalog:
-    """The catalog, only if it has no fault: what may be written to a database. Raises :class:`CatalogError`."""
-    faults = check_catalog(root)
-    if faults:
-        raise CatalogError(faults)
-    return load_catalog(root)
-
-
-__all__ = [
-    "CATALOG_ROOT", "DIRECTORIES", "Catalog", "CatalogError", "Entry", "Fault", "UnknownNameError", "check_catalog",
-    "entity_files", "load_catalog", "load_checked_catalog", "read_entities", "revision_of",
-]  # fmt: skip

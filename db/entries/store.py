@@ -8,12 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, Table, func, select, update
+from sqlalchemy import Connection, Table, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.entries import specs
-from db.fits.generations import Generation, current_generation, current_generation_sync
-from db.runs.store import RunRow, page_runs, page_runs_sync
 from db.tables import ENTITY_TABLES, StagedEntry, table_of
 from estimator.types import EstimatorError
 
@@ -44,21 +42,6 @@ class CatalogRow:
     entry: dict[str, Any]
     estimated: bool
     missing_fact: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class CatalogState:
-    """What is published: revision, generation and counts; ``last_run`` is the newest run of any state."""
-
-    revision: str
-    generation: Generation | None
-    models: int
-    gpus: int
-    quants: int
-    workloads: int
-    engines: int
-    hosts: int
-    last_run: RunRow | None
 
 
 def entity_table(kind: str) -> Table:
@@ -249,51 +232,9 @@ async def rows_by_ids(connection: AsyncConnection, kind: str, ids: Iterable[int]
     return {row[0]: _row(kind, row) for row in found}
 
 
-async def rows_by_slugs(connection: AsyncConnection, kind: str, slugs: Iterable[str]) -> dict[str, CatalogRow]:
-    """Live entities by slug."""
-    table = entity_table(kind)
-    found = await connection.execute(_row_columns(table).where(table.c.live, table.c.slug.in_(list(slugs))))
-    return {row[1]: _row(kind, row) for row in found}
-
-
 def _row_columns(table: Table) -> Any:
     return select(table.c.id, table.c.slug, table.c.name, table.c.entry, table.c.estimated, table.c.missing_fact)
 
 
 def _row(kind: str, row: Any) -> CatalogRow:
     return CatalogRow(row[0], row[1], row[2], kind, row[3], bool(row[4]), row[5])
-
-
-def _counts() -> Any:
-    tables = [entity_table(kind) for kind in KINDS]
-    return select(*(select(func.count()).select_from(table).where(table.c.live).scalar_subquery() for table in tables))
-
-
-async def catalog_state(connection: AsyncConnection) -> CatalogState:
-    """What is published, in three small statements."""
-    generation = await current_generation(connection)
-    counts = (await connection.execute(_counts())).one()
-    runs = await page_runs(connection, limit=1)
-    return _state(generation, counts, runs)
-
-
-def catalog_state_sync(connection: Connection) -> CatalogState:
-    """``catalog_state`` for the command line."""
-    return _state(
-        current_generation_sync(connection), connection.execute(_counts()).one(), page_runs_sync(connection, limit=1)
-    )
-
-
-def _state(generation: Generation | None, counts: Any, runs: list[RunRow]) -> CatalogState:
-    by_kind = dict(zip(KINDS, counts, strict=True))
-    return CatalogState(
-        revision="" if generation is None else generation.revision,
-        generation=generation,
-        models=by_kind["model"],
-        gpus=by_kind["gpu"],
-        quants=by_kind["quant"],
-        workloads=by_kind["workload"],
-        engines=by_kind["engine"],
-        hosts=by_kind["host"],
-        last_run=runs[0] if runs else None,
-    )

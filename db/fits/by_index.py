@@ -6,29 +6,57 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
-from db.fits.conditions import centi_from, centi_to, conditions, known_quants
-from db.fits.joins import cell_columns
-from db.fits.layout import (
-    MODEL_DECODE_SHIFT,
-    SCORE_STEP,
-    checked,
-    decode_bucket,
-    model_decode_bucket,
-    model_score_bucket,
-    runs,
-    score_bucket,
+from db.fits.conditions import (
+    Condition,
+    all_of,
+    centi_from,
+    centi_to,
+    conditions,
+    known_quants,
+    running,
+    speed_bound,
 )
-from db.fits.orders import ABSENT, CONSTANTS, PLACES, beyond, figure, key_terms, leads_by_model, order_terms
-from db.fits.packing import float_bits
-from db.fits.query import ALL_SLOTS, NOT_RUNNING, FitCursor, FitField, FitOrder, FitQuery, is_narrow, rests, slots_of
+from db.fits.generations import Generation
+from db.fits.joins import cell_columns, with_shared
+from db.fits.layout import SCORE_STEP, Indexed, checked
+from db.fits.orders import (
+    ABSENT,
+    PLACES,
+    SLOT_PLACE,
+    Term,
+    beyond,
+    figure,
+    figures_of,
+    key_terms,
+    leads_by_model,
+    order_by,
+    order_terms,
+)
+from db.fits.query import (
+    ALL_SLOTS,
+    NOT_RUNNING,
+    FitField,
+    FitOrder,
+    FitOwner,
+    FitQuery,
+    Lists,
+    Window,
+    is_narrow,
+    rests,
+    slots_of,
+)
+from db.reading import Reader, Row, int_array, rows_at
 from estimator.types import STATUSES
 
 #: Rows of an index that a page's filter is tried on before the table is read through instead. SQLite counts them first, at
 #: every page.
 WALKED_ROWS: Mapping[str, int] = {"postgresql": 20_000, "sqlite": 8_000}
+#: SQLite joins at most 500 SELECTs in one compound statement.
+_COMPOUND_LIMIT = 400
+_BUCKETS = frozenset((Indexed.DECODE, Indexed.SCORE, Indexed.MODEL_DECODE, Indexed.MODEL_SCORE))
 
 
 def parts(query: FitQuery, order: Sequence[FitOrder], dialect: str) -> list[FitQuery]:
@@ -49,67 +77,34 @@ def parts(query: FitQuery, order: Sequence[FitOrder], dialect: str) -> list[FitQ
     return found
 
 
-def sources_of(
-    table: str,
-    query: FitQuery,
-    order: Sequence[FitOrder],
-    slot: int,
-    limit: int,
-    *,
-    cursor: FitCursor | None = None,
-    backwards: bool = False,
-    dialect: str = "sqlite",
-    walked: bool = False,
-) -> list[str]:
-    """SELECTs whose rows together hold the first ``limit`` cells of workload ``slot`` after ``cursor``.
-
-    With ``walked`` they read no further than ``WALKED_ROWS`` of an index, and may lack some: ``falls_short`` tells.
-    """
-    asked = parts(query, order, dialect)
-    if walked and apart(order):
-        # Where the part in which the page begins does not fill it, the table is read through anyway.
-        asked = asked[-1:] if _begins_at_rest(order, cursor, backwards) else asked[:1]
-    made = [
-        page_source(table, part, order, slot, limit, cursor=cursor, backwards=backwards, dialect=dialect, walked=walked)
-        for part in asked
-    ]
-    if len(made) < 2 or not apart(order):
-        return made
-    # What runs comes wholly before the rest, which is read only for what the first lacks.
-    lead, rest = made[::-1] if backwards else made
-    if dialect == "postgresql":
-        rest = f"SELECT * FROM ({rest}) r WHERE (SELECT count(*) FROM lead) < {int(limit)}"
-        return [f"(WITH lead AS MATERIALIZED ({lead}) SELECT * FROM lead UNION ALL ({rest}))"]
-    rest = rest.removesuffix(f"LIMIT {int(limit)}") + f"LIMIT (SELECT {int(limit)} - count(*) FROM lead)"
-    return [f"WITH lead AS ({lead}) SELECT * FROM lead UNION ALL SELECT * FROM ({rest})"]
-
-
 def is_walked(query: FitQuery, order: Sequence[FitOrder], dialect: str, rows: int) -> bool:
     """Whether the rows of an index are tried on a filter that next to nothing may pass: SQLite would try all of them."""
     if dialect != "sqlite" or rows <= WALKED_ROWS[dialect] or is_narrow(query):
         return False
-    leads = order_terms(query, order, 0, by_model=False)[0][0]
+    indexed = order_terms(query, order, 0, by_model=False)[0].indexed
     bounded = replace(query, workload_ids=ALL_SLOTS, decode_min=None, decode_max=None)
-    if leads == score_bucket(0, "f."):
+    if indexed is Indexed.SCORE:
         bounded = replace(query, workload_ids=ALL_SLOTS, score_min=None, score_max=None)
-    elif leads != decode_bucket(0, "f."):
+    elif indexed is not Indexed.DECODE:
         return False
     return not bounded.is_everything and not rests(query)
 
 
-def falls_short(rows: Sequence[Sequence[Any]], query: FitQuery, order: Sequence[FitOrder], limit: int) -> bool:
+def falls_short(rows: Sequence[Row], query: FitQuery, window: Window) -> bool:
     """Whether walks may have ended before they met what belongs on the page: one of them has found less than a page."""
     # Of an order that mixes what runs with what does not, both were walked.
-    mixed, asked = not apart(order), parts(query, order, "sqlite")
+    mixed, asked = not apart(window.order), parts(query, window.order, "sqlite")
     counts = {(slot, mixed and rests(part)): 0 for slot in slots_of(query) for part in asked}
     for row in rows:
-        counts[row[0], mixed and not row[PLACES[FitField.DECODE]]] += 1
-    return any(count < limit for count in counts.values())
+        counts[row[SLOT_PLACE], mixed and not row[PLACES[FitField.DECODE]]] += 1
+    return any(count < window.rows for count in counts.values())
 
 
-def _begins_at_rest(order: Sequence[FitOrder], cursor: FitCursor | None, backwards: bool) -> bool:
+def _begins_at_rest(window: Window) -> bool:
     """Whether a page in an order that is ``apart`` begins among what does not run: at its cursor, or at the end."""
-    return backwards if cursor is None else not cursor[[each.field for each in order].index(FitField.DECODE)]
+    if window.cursor is None:
+        return window.backwards
+    return not window.cursor[[term.field for term in window.order].index(FitField.DECODE)]
 
 
 def apart(order: Sequence[FitOrder]) -> bool:
@@ -117,109 +112,207 @@ def apart(order: Sequence[FitOrder]) -> bool:
     return order[0].field is FitField.DECODE or list(order[:2]) == [FitOrder(FitField.SCORE), FitOrder(FitField.DECODE)]
 
 
-def page_source(
-    table: str,
-    query: FitQuery,
-    order: Sequence[FitOrder],
-    slot: int,
-    limit: int,
-    *,
-    cursor: FitCursor | None = None,
-    backwards: bool = False,
-    dialect: str = "sqlite",
-    walked: bool = False,
-) -> str:
-    """SELECT of the first ``limit`` cells of workload ``slot`` after ``cursor`` (before it, nearest first, when
-    ``backwards``), with the columns that ``with_shared`` joins the rest to.
-
-    With ``walked``, SQLite reads no further than ``WALKED_ROWS`` of the index and the bucket, or the model, where these end.
-    """
-    by_model = leads_by_model(query, order, dialect)
-    terms = order_terms(query, order, slot, by_model)
-    ordered_by_index = terms[0][0] in (
-        decode_bucket(slot, "f."),
-        score_bucket(slot, "f."),
-        model_decode_bucket(slot, "f."),
-        model_score_bucket(slot, "f."),
-    )
-    where = conditions(query, slot, "+" if ordered_by_index and dialect == "sqlite" else "")
-    if cursor is not None:
-        # Before other bounds on that side, for SQLite lets the walk begin at the first of them.
-        where += beyond(terms, order, cursor, slot, backwards)
-    if by_model and terms[0][0] == model_decode_bucket(slot, "f."):
-        where += [
-            f"{terms[0][0]} {sign} {float_bits(bound) >> MODEL_DECODE_SHIFT}"
-            for bound, sign in ((query.decode_min, ">="), (query.decode_max, "<="))
-            if bound is not None
+async def indexed_rows(
+    reader: Reader, generation: Generation, lists: Lists
+) -> tuple[dict[int, list[Row]], dict[int, FitQuery]]:
+    """Rows of the window of each list, and the queries of those lists whose walks ended before their window was full."""
+    window, groups = lists.window, lists.grouped(())
+    numbers = list(lists.queries)
+    walked = {
+        number: query
+        for number, query in lists.queries.items()
+        if is_walked(query, window.order, reader.dialect, generation.rows)
+    }
+    step = max(_COMPOUND_LIMIT // max(len(slots_of(query)) for query in lists.queries.values()), 1)
+    for start in range(0, len(numbers), step):
+        sources = [
+            source
+            for number in numbers[start : start + step]
+            for slot in slots_of(lists.queries[number])
+            for source in sources_of(
+                Selection(generation.table, reader.dialect, lists.queries[number], window, slot, number in walked)
+            )
         ]
-    if terms[0][0] == score_bucket(slot, "f."):
-        # The same bounds on what is indexed let a walk start and stop there.
-        if query.score_min is not None:
-            where.append(f"{terms[0][0]} >= {max(centi_from(query.score_min), 0) * SCORE_STEP}")
-        if query.score_max is not None:
-            where.append(f"{terms[0][0]} < {(centi_to(query.score_max) + 1) * SCORE_STEP}")
-    if ordered_by_index:
-        # The index covers what runs.
-        where.append(runs(slot, "f."))
-        if dialect == "sqlite":
-            # Always true; makes SQLite take the index for the order.
-            where.append(f"{terms[0][0]} >= 0")
-    elif dialect == "sqlite" and not is_narrow(query) and terms[0][0] in CONSTANTS:
-        # The same for the key: for one to three rows SQLite would rather read the table through and sort.
-        where.append("f.model_id >= 0")
-    where += known_quants(table, query)
-    wanted = f"SELECT {cell_columns(slot)} "
-    ends = [
-        (column, "DESC" if descending != backwards else "ASC")
-        for column, descending in terms
-        if column not in CONSTANTS
+        for row in await rows_at(reader, generation.id, _union(generation.table, sources)):
+            groups[lists.list_of(row)].append(row)
+    short = {number: query for number, query in walked.items() if falls_short(groups[number], query, window)}
+    return groups, short
+
+
+async def ranked_rows(reader: Reader, generation: Generation, query: FitQuery, window: Window) -> Sequence[Row]:
+    """Rows of the window of each of several quants of a narrow query, with one read of the rows."""
+    sources = [best_of_quants(generation.table, query, window, slot) for slot in slots_of(query)]
+    return await rows_at(reader, generation.id, _union(generation.table, sources))
+
+
+async def lateral_rows(
+    reader: Reader, generation: Generation, owner: FitOwner, owners: Sequence[int], query: FitQuery, window: Window
+) -> Sequence[Row]:
+    """Rows of the window of each of ``owners``, on PostgreSQL."""
+    statement = tops_statement(generation.table, owner, owner.only(query, 0), window)
+    return await rows_at(reader, generation.id, statement, {"k0": int_array(owners)})
+
+
+@lru_cache(maxsize=512)
+def tops_statement(table: str, owner: FitOwner, query: FitQuery, window: Window) -> str:
+    """PostgreSQL's statement for the window of each of the ids ``:k0``; ``query`` is that of any one of them."""
+    sources = [
+        source
+        for slot in slots_of(query)
+        for source in sources_of(Selection(table, "postgresql", query, window, slot, owner=owner))
     ]
-    source, ordered = checked(table), ", ".join(" ".join(each) for each in ends)
-    if walked and dialect == "sqlite" and (ordered_by_index or ends[0][0] == "f.model_id"):
-        bucket, direction = ends[0]
-        limits = [each for each in where if each.startswith((bucket, runs(slot, "f.")))]
-        last = (
-            f"(SELECT {bucket} FROM {source} f WHERE {' AND '.join(limits)} ORDER BY {bucket} {direction} "
-            f"LIMIT 1 OFFSET {WALKED_ROWS[dialect]})"
-        )
-        sign, end = (">=", 0) if direction == "DESC" else ("<=", ABSENT)
+    union = " UNION ALL ".join(f"({source})" for source in sources)
+    return with_shared(table, f"SELECT s.* FROM unnest(CAST(:k0 AS int[])) AS k(c0) CROSS JOIN LATERAL ({union}) s")
+
+
+def _union(table: str, sources: Sequence[str]) -> str:
+    return with_shared(
+        table, " UNION ALL ".join(f"SELECT * FROM ({source}) s{number}" for number, source in enumerate(sources))
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Cells of one workload that a SELECT answers, in the order and direction of its window.
+
+    With ``walked``, SQLite reads no further than ``WALKED_ROWS`` of the index and the bucket, or the model, where these
+    end. With ``owner``, PostgreSQL answers for the id ``k.c0`` of an outer row.
+    """
+
+    table: str
+    dialect: str
+    query: FitQuery
+    window: Window
+    slot: int
+    walked: bool = False
+    owner: FitOwner | None = None
+
+    @property
+    def by_model(self) -> bool:
+        """Whether an index of one model gives the order."""
+        return leads_by_model(self.query, self.window.order, self.dialect)
+
+    @property
+    def terms(self) -> list[Term]:
+        """Terms of the ORDER BY."""
+        return order_terms(self.query, self.window.order, self.slot, self.by_model)
+
+
+def sources_of(selection: Selection) -> list[str]:
+    """SELECTs whose rows together hold the window of a workload; of walks some may lack: ``falls_short`` tells."""
+    window, order = selection.window, selection.window.order
+    asked = parts(selection.query, order, selection.dialect)
+    if selection.walked and apart(order):
+        # Where the part in which the page begins does not fill it, the table is read through anyway.
+        asked = asked[-1:] if _begins_at_rest(window) else asked[:1]
+    if len(asked) < 2 or not apart(order):
+        return [page_source(replace(selection, query=part)) for part in asked]
+    # The part that runs comes wholly before the rest, which is read only for the rows that the first lacks.
+    lead, rest = (replace(selection, query=part) for part in (asked[::-1] if window.backwards else asked))
+    if selection.dialect == "postgresql":
+        second = f"SELECT * FROM ({page_source(rest)}) r WHERE (SELECT count(*) FROM lead) < {window.rows}"
+        return [f"(WITH lead AS MATERIALIZED ({page_source(lead)}) SELECT * FROM lead UNION ALL ({second}))"]
+    second = page_source(rest, limit=f"(SELECT {window.rows} - count(*) FROM lead)")
+    return [f"WITH lead AS ({page_source(lead)}) SELECT * FROM lead UNION ALL SELECT * FROM ({second})"]
+
+
+def page_source(selection: Selection, limit: str | None = None) -> str:
+    """SELECT of the first cells of the window, nearest first, with the columns that ``with_shared`` joins the rest to."""
+    terms, window, dialect = selection.terms, selection.window, selection.dialect
+    by_bucket = terms[0].indexed in _BUCKETS
+    where = _where(selection, terms, by_bucket=by_bucket)
+    lead = next(term for term in terms if term.constant is None)
+    if selection.walked and dialect == "sqlite" and (by_bucket or lead.indexed is Indexed.MODEL):
         # First, for SQLite lets the walk end at the first of several bounds on that side, and tries the others row by row.
-        where.insert(0, f"{bucket} {sign} coalesce({last}, {end})")
-    whole = f"{wanted} FROM {source} f WHERE {' AND '.join(where)} ORDER BY {ordered} LIMIT {int(limit)}"
-    if dialect != "postgresql" or not ordered_by_index or by_model:
-        return whole
-    bounds = [each for each in where if each.startswith((ends[0][0], runs(slot, "f.")))]
-    loose = [each for each in where if each not in bounds]
-    if len(loose) <= 1:
-        return whole
-    # A filter that almost nothing passes would walk the whole index, row by row: after so many, read the table through.
-    # A bucket is walked to its end, for it is not in order within.
-    nearest = (
-        f"SELECT f.*, {ends[0][0]} AS bucket FROM {source} f WHERE {' AND '.join(bounds)} "
-        f"ORDER BY {' '.join(ends[0])} FETCH FIRST {WALKED_ROWS[dialect]} ROWS WITH TIES"
-    )
-    near = ", ".join([f"f.bucket {ends[0][1]}", *(" ".join(each) for each in ends[1:])])
-    far = ", ".join([f"({ends[0][0]} + 0) {ends[0][1]}", *(" ".join(each) for each in ends[1:])])
-    found = "(SELECT count(*) FROM head)"
+        where.insert(0, _end_of_walk(selection, lead, where))
+    bounded = [condition for condition in where if condition.limits in (lead.indexed, Indexed.RUNS)]
+    if dialect == "postgresql" and by_bucket and not selection.by_model and len(where) - len(bounded) > 1:
+        return _walk_or_read(selection, terms, where)
     return (
-        f"(WITH head AS MATERIALIZED ({wanted} FROM ({nearest}) f WHERE {' AND '.join(loose)} ORDER BY {near} "
-        f"LIMIT {int(limit)}) SELECT * FROM head WHERE {found} >= {int(limit)} UNION ALL ({wanted} FROM {source} f "
-        f"WHERE {' AND '.join(where)} AND {found} < {int(limit)} ORDER BY {far} LIMIT {int(limit)}))"
+        f"SELECT {cell_columns(selection.slot)}  FROM {checked(selection.table)} f WHERE {all_of(where)} "
+        f"ORDER BY {order_by(terms, window)} LIMIT {limit or window.rows}"
     )
 
 
-def best_of_quants(
-    table: str, query: FitQuery, order: Sequence[FitOrder], slot: int, limit: int, *, backwards: bool = False
-) -> str:
-    """SELECT of the first ``limit`` cells of workload ``slot`` of each quant, or of the last, with one read of the rows.
+def _where(selection: Selection, terms: Sequence[Term], *, by_bucket: bool) -> list[Condition]:
+    query, slot, window, sqlite = selection.query, selection.slot, selection.window, selection.dialect == "sqlite"
+    where = conditions(query, slot, "+" if by_bucket and sqlite else "", owner=selection.owner)
+    if window.cursor is not None:
+        # Before other bounds on that side, for SQLite lets the walk begin at the first of them.
+        where += beyond(terms, window, window.cursor, slot)
+    where += _bounds_of_bucket(query, terms[0], slot)
+    if by_bucket:
+        # The index covers what runs.
+        where.append(running(slot))
+        if sqlite:
+            # Always true; makes SQLite take the index for the order.
+            where.append(Condition(f"{terms[0].column} >= 0", terms[0].indexed))
+    elif sqlite and not is_narrow(query) and terms[0].constant is not None:
+        # The same for the key: for one to three rows SQLite would rather read the table through and sort.
+        where.append(Condition("f.model_id >= 0", Indexed.MODEL))
+    return where + known_quants(selection.table, query)
+
+
+def _bounds_of_bucket(query: FitQuery, lead: Term, slot: int) -> list[Condition]:
+    """Bounds of the filter on what is indexed, which let a walk start and stop there."""
+    if lead.indexed is Indexed.MODEL_DECODE:
+        bounds = ((query.decode_min, ">="), (query.decode_max, "<="))
+        return [speed_bound(lead.indexed, slot, sign, bound) for bound, sign in bounds if bound is not None]
+    where = []
+    if lead.indexed is Indexed.SCORE and query.score_min is not None:
+        least = max(centi_from(query.score_min), 0) * SCORE_STEP
+        where.append(Condition(f"{lead.column} >= {least}", lead.indexed))
+    if lead.indexed is Indexed.SCORE and query.score_max is not None:
+        where.append(Condition(f"{lead.column} < {(centi_to(query.score_max) + 1) * SCORE_STEP}", lead.indexed))
+    return where
+
+
+def _end_of_walk(selection: Selection, lead: Term, where: Sequence[Condition]) -> Condition:
+    """Bound at the value of the index that SQLite's walk ends with."""
+    direction = selection.window.direction(lead.descending)
+    limits = [condition for condition in where if condition.limits in (lead.indexed, Indexed.RUNS)]
+    last = (
+        f"(SELECT {lead.column} FROM {checked(selection.table)} f WHERE {all_of(limits)} "
+        f"ORDER BY {lead.column} {direction} LIMIT 1 OFFSET {WALKED_ROWS[selection.dialect]})"
+    )
+    sign, end = (">=", 0) if direction == "DESC" else ("<=", ABSENT)
+    return Condition(f"{lead.column} {sign} coalesce({last}, {end})", lead.indexed)
+
+
+def _walk_or_read(selection: Selection, terms: Sequence[Term], where: Sequence[Condition]) -> str:
+    """PostgreSQL's SELECT that walks so many rows of the index, and reads the table through where these do not fill the page.
+
+    A filter that almost nothing passes would walk the whole index, row by row. A bucket is walked to its end, for it is
+    not in order within.
+    """
+    window, source = selection.window, checked(selection.table)
+    wanted, rows = f"SELECT {cell_columns(selection.slot)} ", window.rows
+    lead, *others = terms
+    bounds = [condition for condition in where if condition.limits in (lead.indexed, Indexed.RUNS)]
+    loose = [condition for condition in where if condition not in bounds]
+    nearest = (
+        f"SELECT f.*, {lead.column} AS bucket FROM {source} f WHERE {all_of(bounds)} "
+        f"ORDER BY {order_by([lead], window)} FETCH FIRST {WALKED_ROWS[selection.dialect]} ROWS WITH TIES"
+    )
+    near = order_by([lead._replace(column="f.bucket"), *others], window)
+    far = order_by([lead._replace(column=f"({lead.column} + 0)"), *others], window)
+    count = "(SELECT count(*) FROM head)"
+    return (
+        f"(WITH head AS MATERIALIZED ({wanted} FROM ({nearest}) f WHERE {all_of(loose)} ORDER BY {near} "
+        f"LIMIT {rows}) SELECT * FROM head WHERE {count} >= {rows} UNION ALL ({wanted} FROM {source} f "
+        f"WHERE {all_of(where)} AND {count} < {rows} ORDER BY {far} LIMIT {rows}))"
+    )
+
+
+def best_of_quants(table: str, query: FitQuery, window: Window, slot: int) -> str:
+    """SELECT of the window of workload ``slot`` of each quant, with one read of the rows.
 
     No index leads to the rows of a quant: fit for narrow queries only.
     """
-    fields = [(figure(each, slot), each.descending) for each in order if each.field is not FitField.KEY]
-    terms = [*fields, *key_terms(order)]
-    ordered = ", ".join(f"{column} {'DESC' if descending != backwards else 'ASC'}" for column, descending in terms)
+    figures = [Term(figure(term, slot), term.descending) for term in figures_of(window.order)]
+    ordered = order_by([*figures, *key_terms(window.order)], window)
     ranked = (
         f"SELECT f.*, row_number() OVER (PARTITION BY f.quant_id ORDER BY {ordered}) AS place FROM {checked(table)} f"
     )
-    where = " AND ".join(conditions(query, slot))
-    return f"SELECT {cell_columns(slot)} FROM ({ranked} WHERE {where}) f WHERE f.place <= {int(limit)}"
+    where = all_of(conditions(query, slot))
+    return f"SELECT {cell_columns(slot)} FROM ({ranked} WHERE {where}) f WHERE f.place <= {window.rows}"

@@ -16,12 +16,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from db.fits.by_key import fetch_fits
 from db.fits.cells import FitKey
-from db.fits.conditions import conditions
+from db.fits.conditions import Condition, all_of, conditions, shared_and_own
 from db.fits.generations import Generation
 from db.fits.layout import ENGINE_MASK, ENGINE_SHIFT, FLAG_BITS, PLAN_BYTES, SLOT_COUNT, STATUS_MASK, checked
+from db.fits.orders import figures_of, key_descends
 from db.fits.packing import LAST_RUNNING_STATUS, OVERHEAD_EXPLICIT, OVERHEAD_OF_ROW, PLAN_CELL, REST
-from db.fits.query import ABSENT_AT_ZERO, FitCursor, FitField, FitOrder, FitOwner, FitQuery, is_narrow, slots_of
+from db.fits.query import (
+    ABSENT_AT_ZERO,
+    FitCursor,
+    FitField,
+    FitOrder,
+    FitOwner,
+    FitPage,
+    FitQuery,
+    Window,
+    is_narrow,
+    slots_of,
+)
 from db.reading import Reader, Row, rows_at
 from estimator.types import STATUSES, Status
 
@@ -66,24 +79,42 @@ def is_packed(order: Sequence[FitOrder]) -> bool:
     return any(each.field in PACKED for each in order)
 
 
-async def packed_places(
+async def packed_pages(
     reader: Reader,
     generation: Generation,
     query: FitQuery,
-    order: Sequence[FitOrder],
-    limit: int,
+    window: Window,
     prices: Prices,
     *,
     owner: FitOwner | None = None,
     owners: Sequence[int] = (0,),
-    cursor: FitCursor | None = None,
-    backwards: bool = False,
-) -> dict[int, list[Place]]:
-    """The first ``limit`` fits after ``cursor`` of each of ``owners`` (of all, without a kind of owner), in order.
+) -> dict[int, FitPage]:
+    """The window of the fits of each of ``owners`` (of all, without a kind of owner).
 
-    With ``backwards``, the last ones before it, last first. Raises ValueError for a query that is not narrow, and for a
-    cursor of another order.
+    Raises ValueError for a query that is not narrow, and for a cursor of another order.
     """
+    places = await _places(reader, generation, query, window, prices, owner, owners)
+    kept = {number: found[: window.size] for number, found in places.items()}
+    rows = await fetch_fits(reader, generation, [place.key for found in kept.values() for place in found])
+    return {
+        number: window.page(
+            [(rows[place.key][place.slot], place.cursor) for place in found], more=len(places[number]) > window.size
+        )
+        for number, found in kept.items()
+    }
+
+
+async def _places(
+    reader: Reader,
+    generation: Generation,
+    query: FitQuery,
+    window: Window,
+    prices: Prices,
+    owner: FitOwner | None,
+    owners: Sequence[int],
+) -> dict[int, list[Place]]:
+    """The first fits of each of ``owners`` in the direction of the window, one beyond the page where there is one."""
+    order, cursor, backwards, limit = window.order, window.cursor, window.backwards, window.rows
     if not is_narrow(query):
         raise ValueError("an order by packed figures needs a query of few models or accelerators")
     start = None if cursor is None else _checked(cursor, order)
@@ -121,12 +152,12 @@ def _statement(
     dialect: str, table: str, query: FitQuery, slots: Sequence[int], columns: Sequence[FitField], *, with_plans: bool
 ) -> str:
     """SELECT of model, quant, what passes of their rows (records one after another), and their plans if these are asked for."""
-    found = [conditions(query, slot, indexed=False) for slot in slots]
-    shared = [each for each in found[0] if all(each in other for other in found[1:])]
-    own = [" AND ".join(each for each in one if each not in shared) or "1 = 1" for one in found]
+    shared, alternatives = shared_and_own([conditions(query, slot, indexed=False) for slot in slots])
+    own = [all_of(conditions) or "1 = 1" for conditions in alternatives]
     # One bit for each workload that passes.
     passes = " + ".join(f"CASE WHEN {each} THEN {1 << slot} ELSE 0 END" for slot, each in zip(slots, own, strict=True))
-    where = " AND ".join(shared) if "1 = 1" in own else " AND ".join([*shared, f"({' OR '.join(own)})"])
+    either = [Condition(f"({' OR '.join(own)})")] if all(alternatives) else []
+    where = all_of([*shared, *either])
     numbers = ["f.gpu_id", "f.flags", "f.plan", passes, *(f"f.{name}" for name in _names(columns))]
     if dialect == "postgresql":
         record = " || ".join([*(f"int4send({each})" for each in numbers), "f.rest"])
@@ -220,8 +251,8 @@ def _cents(gpu: Array, prices: Prices) -> Array:
 
 def _descending(order: Sequence[FitOrder]) -> list[bool]:
     """Whether each part of a cursor descends: the terms, then model, gpu, quant and workload."""
-    key = bool(order) and order[-1].field is FitField.KEY and order[-1].descending
-    return [*(each.descending for each in order if each.field is not FitField.KEY), key, key, key, False]
+    key = [key_descends(order)] * len(FitKey._fields)
+    return [*(term.descending for term in figures_of(order)), *key, False]
 
 
 def _directed(parts: Sequence[Array], order: Sequence[FitOrder], *, backwards: bool) -> list[Array]:

@@ -5,81 +5,134 @@ Ids and stored numbers stand in the text as integers (converted here, never text
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 from db.fits.cells import ENGINES
 from db.fits.layout import (
-    BUCKET_SHIFT,
     FLAG_BITS,
     STATUS_MASK,
+    Indexed,
     checked,
-    decode_bucket,
     engine_of_row,
     recommended_mask,
-    runs,
     visible,
 )
 from db.fits.packing import float_bits
-from db.fits.query import NOT_RUNNING, FitQuery, is_narrow
+from db.fits.query import NOT_RUNNING, FitOwner, FitQuery, is_narrow
 from estimator.types import STATUSES
 
 _RUNNING = frozenset(STATUSES) - NOT_RUNNING
 
 
-def conditions(query: FitQuery, slot: int, guard: str = "", *, indexed: bool = True) -> list[str]:
-    """SQL conditions of the filter on workload ``slot`` of row ``f``, the visibility included.
+class Condition(NamedTuple):
+    """SQL condition on a row ``f``, and the part of an index that it limits."""
+
+    sql: str
+    limits: Indexed | None = None
+
+
+def all_of(conditions: Iterable[Condition]) -> str:
+    """SQL that holds where all of ``conditions`` do."""
+    return " AND ".join(condition.sql for condition in conditions)
+
+
+def shared_and_own(alternatives: Sequence[list[Condition]]) -> tuple[list[Condition], list[list[Condition]]]:
+    """Conditions that all alternatives share, and those that each has besides."""
+    shared = [condition for condition in alternatives[0] if all(condition in other for other in alternatives[1:])]
+    return shared, [[condition for condition in own if condition not in shared] for own in alternatives]
+
+
+def running(slot: int) -> Condition:
+    """The workload runs at all."""
+    return Condition(Indexed.RUNS.column(slot, "f."), Indexed.RUNS)
+
+
+def conditions(
+    query: FitQuery, slot: int, guard: str = "", *, indexed: bool = True, owner: FitOwner | None = None
+) -> list[Condition]:
+    """Conditions of the filter on workload ``slot`` of row ``f``, the visibility included.
 
     ``guard`` is put before the id columns of a filter that is not narrow: "+" keeps SQLite from starting with them.
-    ``indexed`` repeats a bound on the speed for its index.
+    ``indexed`` repeats a bound on the speed for its index. The ids of ``owner`` are those of the outer row ``k.c0``.
     """
-    found, narrow = [visible()], is_narrow(query)
-    guard = "" if narrow else guard
-    for column, ids in (("model_id", query.model_ids), ("gpu_id", query.gpu_ids), ("quant_id", query.quant_ids)):
+    guard = "" if is_narrow(query) else guard
+    return [
+        Condition(visible()),
+        *_of_ids(query, guard, owner),
+        *_of_outcome(query, slot),
+        *_of_speed(query, slot, indexed=indexed and not is_narrow(query)),
+        *(Condition(sql) for sql in _of_figures(query, slot)),
+    ]
+
+
+def _of_ids(query: FitQuery, guard: str, owner: FitOwner | None) -> Iterator[Condition]:
+    engines = None if query.engines is None else [ENGINES.index(engine) for engine in query.engines]
+    for kind, column, ids, limits in (
+        (FitOwner.MODEL, f"{guard}f.model_id", query.model_ids, Indexed.MODEL),
+        (FitOwner.GPU, f"{guard}f.gpu_id", query.gpu_ids, None),
+        (FitOwner.QUANT, f"{guard}f.quant_id", query.quant_ids, None),
+        (FitOwner.ENGINE, engine_of_row(), engines, None),
+    ):
         if ids is not None:
-            found.append(f"{guard}f.{column} IN ({_integers(ids)})" if ids else "1 = 0")
-    if query.engines is not None:
-        codes = [ENGINES.index(engine) for engine in query.engines]
-        found.append(f"{engine_of_row()} IN ({_integers(codes)})" if codes else "1 = 0")
+            yield Condition(f"{column} = k.c0", limits) if kind is owner else _among(column, ids, limits)
+
+
+def _among(column: str, ids: Sequence[int], limits: Indexed | None = None) -> Condition:
+    return Condition(f"{column} IN ({_integers(ids)})", limits) if ids else Condition("1 = 0")
+
+
+def _of_outcome(query: FitQuery, slot: int) -> Iterator[Condition]:
     if query.statuses is not None and set(query.statuses) == _RUNNING:
-        found.append(runs(slot, "f."))
+        yield running(slot)
     elif query.statuses is not None and set(query.statuses) == NOT_RUNNING:
-        found.append(f"f.decode_{slot} = 0")
+        yield Condition(f"f.decode_{slot} = 0")
     elif query.statuses is not None:
         codes = [STATUSES.index(status) for status in query.statuses]
-        status = f"((f.flags >> {FLAG_BITS * slot}) & {STATUS_MASK})"
-        found.append(f"{status} IN ({_integers(codes)})" if codes else "1 = 0")
+        yield _among(f"((f.flags >> {FLAG_BITS * slot}) & {STATUS_MASK})", codes)
     if query.recommended is not None:
-        found.append(f"(f.flags & {recommended_mask(slot)}) {'!=' if query.recommended else '='} 0")
+        yield Condition(f"(f.flags & {recommended_mask(slot)}) {'!=' if query.recommended else '='} 0")
+
+
+def _of_speed(query: FitQuery, slot: int, *, indexed: bool) -> Iterator[Condition]:
     if query.decode_min is not None or query.decode_max is not None:
         # Zero is stored where nothing runs: no speed is not a low one.
-        found.append(runs(slot, "f."))
+        yield running(slot)
     for bound, sign in ((query.decode_min, ">="), (query.decode_max, "<=")):
         if bound is not None:
-            found.append(f"f.decode_{slot} {sign} {float_bits(bound)}")
-            if indexed and not narrow:
-                # The same bound on what is indexed lets a scan stop there.
-                found.append(f"{decode_bucket(slot, 'f.')} {sign} {float_bits(bound) >> BUCKET_SHIFT}")
+            yield Condition(f"f.decode_{slot} {sign} {float_bits(bound)}")
+            if indexed:
+                # The same bound on the indexed expression lets a scan stop there.
+                yield speed_bound(Indexed.DECODE, slot, sign, bound)
+
+
+def speed_bound(bucket: Indexed, slot: int, sign: str, tok_s: float) -> Condition:
+    """A bound on the speed, tokens per second, as a bound on the bucket that is indexed."""
+    return Condition(f"{bucket.column(slot, 'f.')} {sign} {bucket.of_speed(float_bits(tok_s))}", bucket)
+
+
+def _of_figures(query: FitQuery, slot: int) -> Iterator[str]:
     # Zero is stored where there is no latency, which is not a low one.
     if query.ttft_min_ms is not None:
-        found.append(f"f.ttft_{slot} >= {max(float_bits(query.ttft_min_ms), 1)}")
+        yield f"f.ttft_{slot} >= {max(float_bits(query.ttft_min_ms), 1)}"
     if query.ttft_max_ms is not None:
-        found.append(f"f.ttft_{slot} BETWEEN 1 AND {float_bits(query.ttft_max_ms)}")
+        yield f"f.ttft_{slot} BETWEEN 1 AND {float_bits(query.ttft_max_ms)}"
     if query.score_min is not None:
-        found.append(f"f.score_{slot} >= {centi_from(query.score_min)}")
+        yield f"f.score_{slot} >= {centi_from(query.score_min)}"
     if query.score_max is not None:
-        found.append(f"f.score_{slot} <= {centi_to(query.score_max)}")
+        yield f"f.score_{slot} <= {centi_to(query.score_max)}"
     if query.safe_context_min is not None:
-        found.append(f"f.safe_{slot} >= {int(query.safe_context_min)}")
+        yield f"f.safe_{slot} >= {int(query.safe_context_min)}"
     if query.safe_context_max is not None:
-        found.append(f"f.safe_{slot} <= {int(query.safe_context_max)}")
-    return found
+        yield f"f.safe_{slot} <= {int(query.safe_context_max)}"
 
 
-def known_quants(table: str, query: FitQuery) -> list[str]:
+def known_quants(table: str, query: FitQuery) -> list[Condition]:
     """Condition that spares a look through the whole table for a quant without any row."""
     if not query.quant_ids or query.model_ids is not None:
         return []
-    return [f"EXISTS (SELECT 1 FROM {checked(table)}_quant x WHERE x.quant_id IN ({_integers(query.quant_ids)}))"]
+    quants = f"SELECT 1 FROM {checked(table)}_quant x WHERE x.quant_id IN ({_integers(query.quant_ids)})"
+    return [Condition(f"EXISTS ({quants})")]
 
 
 def _integers(values: Iterable[int]) -> str:

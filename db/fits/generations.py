@@ -52,12 +52,6 @@ def current_generation_sync(connection: Connection) -> Generation | None:
     return generation_of(connection.execute(_current()).mappings().first())
 
 
-async def generation_by_id(connection: AsyncConnection, generation_id: int) -> Generation | None:
-    """A state that is still readable; None once it was dropped."""
-    found = await connection.execute(select(_TABLE).where(_TABLE.c.id == generation_id, _TABLE.c.layout == LAYOUT))
-    return generation_of(found.mappings().first())
-
-
 def generation_of(row: RowMapping | None) -> Generation | None:
     """A row of the table as a value."""
     if row is None:

@@ -10,6 +10,7 @@ alone, and the placement plans and speed bands that its rows share, lives once i
 from __future__ import annotations
 
 import re
+from enum import StrEnum
 
 from sqlalchemy import BigInteger, Column, Connection, Integer, LargeBinary, MetaData, SmallInteger, Table, text
 from sqlalchemy.schema import CreateTable
@@ -41,6 +42,41 @@ MODEL_SCORE_SHIFT = 6
 PLAN_BYTES = 200
 BAND_BYTES = 96
 _NAME = re.compile(r"fit_[0-9]+\Z")
+
+
+class Indexed(StrEnum):
+    """The leading expressions of the indexes, and the predicate of those that hold only what runs."""
+
+    DECODE = "decode"
+    #: Tens of thousands of fits share the best score, so the speed splits them.
+    SCORE = "score"
+    MODEL_DECODE = "model decode"
+    MODEL_SCORE = "model score"
+    MODEL = "model"
+    RUNS = "runs"
+
+    def column(self, slot: int, alias: str = "") -> str:
+        """SQL expression that the index holds; for ``RUNS``, its predicate."""
+        decode, score = f"{alias}decode_{slot}", f"{alias}score_{slot}"
+        return {
+            Indexed.DECODE: f"({decode} >> {BUCKET_SHIFT})",
+            Indexed.SCORE: f"({score} * {SCORE_STEP} + ({decode} >> {SCORE_SHIFT}))",
+            Indexed.MODEL_DECODE: f"({decode} >> {MODEL_DECODE_SHIFT})",
+            Indexed.MODEL_SCORE: f"({score} >> {MODEL_SCORE_SHIFT})",
+            Indexed.MODEL: f"{alias}model_id",
+            Indexed.RUNS: f"{decode} > 0",
+        }[self]
+
+    def of_speed(self, decode_bits: int) -> int:
+        """Value of ``DECODE`` or ``MODEL_DECODE`` for a stored speed."""
+        return decode_bits >> (BUCKET_SHIFT if self is Indexed.DECODE else MODEL_DECODE_SHIFT)
+
+    def of_score(self, score_centi: int, decode_bits: int) -> int:
+        """Value of ``SCORE`` or ``MODEL_SCORE`` for a stored score and speed."""
+        if self is Indexed.SCORE:
+            return score_centi * SCORE_STEP + (decode_bits >> SCORE_SHIFT)
+        return score_centi >> MODEL_SCORE_SHIFT
+
 
 HOT_FIELDS = ("decode", "ttft", "safe", "score")
 FIT_COLUMNS: tuple[str, ...] = (
@@ -151,12 +187,24 @@ def index_statements(name: str, dialect: str) -> list[str]:
     for slot in range(SLOT_COUNT):
         best = f" WHERE (flags & {recommended_mask(slot)}) != 0"
         # Where nothing runs, speed and score are zero: no order needs an index there.
-        made.append((f"{name}_decode_{slot}", decode_bucket(slot), f" WHERE {runs(slot)}"))
-        made.append((f"{name}_score_{slot}", score_bucket(slot), f" WHERE {runs(slot)}"))
+        made.append((f"{name}_decode_{slot}", Indexed.DECODE.column(slot), f" WHERE {Indexed.RUNS.column(slot)}"))
+        made.append((f"{name}_score_{slot}", Indexed.SCORE.column(slot), f" WHERE {Indexed.RUNS.column(slot)}"))
         made.append((f"{name}_best_{slot}", f"gpu_id, score_{slot}", best))
         if has_model_indexes(dialect):
-            made.append((f"{name}_md_{slot}", f"model_id, {model_decode_bucket(slot)}", f" WHERE {runs(slot)}"))
-            made.append((f"{name}_ms_{slot}", f"model_id, {model_score_bucket(slot)}", f" WHERE {runs(slot)}"))
+            made.append(
+                (
+                    f"{name}_md_{slot}",
+                    f"model_id, {Indexed.MODEL_DECODE.column(slot)}",
+                    f" WHERE {Indexed.RUNS.column(slot)}",
+                )
+            )
+            made.append(
+                (
+                    f"{name}_ms_{slot}",
+                    f"model_id, {Indexed.MODEL_SCORE.column(slot)}",
+                    f" WHERE {Indexed.RUNS.column(slot)}",
+                )
+            )
     indexes = [
         f"CREATE INDEX IF NOT EXISTS {index} ON {name} ({columns}){full}{predicate}"
         for index, columns, predicate in made
@@ -170,8 +218,8 @@ def _statistics_statements(name: str) -> list[str]:
         (f"{name}_{label}_{slot}", expression)
         for slot in range(SLOT_COUNT)
         for label, expression in (
-            ("xd", decode_bucket(slot)),
-            ("xs", score_bucket(slot)),
+            ("xd", Indexed.DECODE.column(slot)),
+            ("xs", Indexed.SCORE.column(slot)),
             ("xf", f"((flags >> {FLAG_BITS * slot}) & {STATUS_MASK})"),
             ("xr", f"(flags & {recommended_mask(slot)})"),
         )
@@ -179,34 +227,9 @@ def _statistics_statements(name: str) -> list[str]:
     return [f"CREATE STATISTICS IF NOT EXISTS {each} ON {expression} FROM {name}" for each, expression in made]
 
 
-def runs(slot: int, alias: str = "") -> str:
-    """SQL condition: the workload runs at all."""
-    return f"{alias}decode_{slot} > 0"
-
-
-def decode_bucket(slot: int, alias: str = "") -> str:
-    """Indexed form of a decode speed: its upper bits."""
-    return f"({alias}decode_{slot} >> {BUCKET_SHIFT})"
-
-
-def score_bucket(slot: int, alias: str = "") -> str:
-    """Indexed form of (score, decode speed): tens of thousands of fits share the best score, so speed splits them."""
-    return f"({alias}score_{slot} * {SCORE_STEP} + ({alias}decode_{slot} >> {SCORE_SHIFT}))"
-
-
 def has_model_indexes(dialect: str) -> bool:
     """Whether the fits of one model have indexes of their own; SQLite, which stores every key whole, does without."""
     return dialect == "postgresql"
-
-
-def model_decode_bucket(slot: int, alias: str = "") -> str:
-    """Decode speed as it is indexed within a model."""
-    return f"({alias}decode_{slot} >> {MODEL_DECODE_SHIFT})"
-
-
-def model_score_bucket(slot: int, alias: str = "") -> str:
-    """Score as it is indexed within a model."""
-    return f"({alias}score_{slot} >> {MODEL_SCORE_SHIFT})"
 
 
 def recommended_mask(slot: int) -> int:

@@ -7,30 +7,53 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from operator import itemgetter
-from typing import Any
+from typing import Any, NamedTuple
 
-from db.fits.layout import (
-    BUCKET_SHIFT,
-    MODEL_DECODE_SHIFT,
-    MODEL_SCORE_SHIFT,
-    SCORE_SHIFT,
-    SCORE_STEP,
-    decode_bucket,
-    has_model_indexes,
-    model_decode_bucket,
-    model_score_bucket,
-    score_bucket,
+from db.fits.cells import CELL_COLUMNS, StoredCell
+from db.fits.conditions import Condition
+from db.fits.layout import Indexed, has_model_indexes
+from db.fits.query import (
+    ABSENT_AT_ZERO,
+    FitCursor,
+    FitField,
+    FitOrder,
+    FitPage,
+    FitQuery,
+    Window,
+    is_few,
+    is_narrow,
+    rests,
 )
-from db.fits.query import ABSENT_AT_ZERO, FitCursor, FitField, FitOrder, FitQuery, is_few, is_narrow, rests
+from db.reading import Row
 
 #: Speeds and latencies are zero where there are none, and come last in both directions: as this, the largest, if they ascend.
 ABSENT = (1 << 31) - 1
-#: Stand in conditions for a figure that is the same in every row of a part; an ORDER BY leaves them out.
-CONSTANTS = frozenset(("0", str(ABSENT)))
-_KEY = ("f.model_id", "f.gpu_id", "f.quant_id")
+_KEY = ("model_id", "gpu_id", "quant_id")
 _ZERO_AT_REST = frozenset((FitField.DECODE, FitField.SCORE, FitField.TTFT))
+#: Place of the workload among ``CELL_COLUMNS``.
+SLOT_PLACE = CELL_COLUMNS.index("slot")
+_KEY_PLACES = tuple(CELL_COLUMNS.index(column) for column in _KEY)
 #: Places of the orders' figures among ``CELL_COLUMNS``.
-PLACES = {FitField.DECODE: 5, FitField.TTFT: 6, FitField.SAFE_CONTEXT: 7, FitField.SCORE: 8}
+PLACES = {
+    field: CELL_COLUMNS.index(field.value)
+    for field in (FitField.DECODE, FitField.TTFT, FitField.SAFE_CONTEXT, FitField.SCORE)
+}
+
+
+class Term(NamedTuple):
+    """Term of an ORDER BY: what an index holds, the figure of a field, a part of the key, or the same in every row."""
+
+    column: str
+    descending: bool
+    indexed: Indexed | None = None
+    field: FitField | None = None
+    #: Value of all rows, which conditions compare with; an ORDER BY leaves the term out.
+    constant: int | None = None
+
+
+def order_by(terms: Sequence[Term], window: Window) -> str:
+    """The terms as ORDER BY has them, in the direction of the window."""
+    return ", ".join(f"{term.column} {window.direction(term.descending)}" for term in terms if term.constant is None)
 
 
 def leads_by_model(query: FitQuery, order: Sequence[FitOrder], dialect: str) -> bool:
@@ -47,120 +70,136 @@ def leads_by_model(query: FitQuery, order: Sequence[FitOrder], dialect: str) -> 
 
 def order_terms(
     query: FitQuery, order: Sequence[FitOrder], slot: int, by_model: bool, *, by_index: bool = True
-) -> list[tuple[str, bool]]:
-    """ORDER BY columns and whether each descends, written so that the fitting index is used and no other.
+) -> list[Term]:
+    """Terms of the ORDER BY, written so that the fitting index is used and no other.
 
     Without ``by_index`` the order is that of the figures alone, which no index leads to.
     """
-    best_of_gpu = is_narrow(query) and query.model_ids is None and query.recommended is True
-    given = [each for each in order if each.field is not FitField.KEY]
-    fields = [(each.field, each.descending) for each in given]
-    terms: list[tuple[str, bool]] = []
-    if by_model:
-        field, descending = fields[0]
-        bucket = model_decode_bucket if field is FitField.DECODE else model_score_bucket
-        terms.append((bucket(slot, "f."), descending))
-    elif fields and by_index and not is_narrow(query):
-        (first, descending), rest = fields[0], fields[1:2]
-        if first is FitField.DECODE:
-            terms.append((decode_bucket(slot, "f."), descending))
-        elif first is FitField.SCORE and rest == [(FitField.DECODE, descending)]:
-            terms.append((score_bucket(slot, "f."), descending))
+    given = figures_of(order)
     if rests(query):
-        terms = [
-            (str(_placed(each, 0)) if each.field in _ZERO_AT_REST else figure(each, slot), each.descending)
-            for each in given
-        ]
-        return terms + key_terms(order)
-    terms += [(figure(each, slot), each.descending) for each in given]
-    if best_of_gpu and not by_model and terms and not terms[0][0].startswith("f.score"):
-        terms[0] = (f"({terms[0][0]} + 0)", terms[0][1])
+        return [_resting(term, slot) for term in given] + key_terms(order)
+    terms = [_figure_term(term, slot) for term in given]
+    indexed = _indexed(query, given, by_model, by_index=by_index)
+    if indexed is not None:
+        terms.insert(0, Term(indexed.column(slot, "f."), given[0].descending, indexed))
+    best_of_gpu = is_narrow(query) and query.model_ids is None and query.recommended is True
+    if best_of_gpu and not by_model and terms and terms[0].field is not FitField.SCORE:
+        terms[0] = terms[0]._replace(column=f"({terms[0].column} + 0)")
     return terms + key_terms(order)
 
 
-def figure(each: FitOrder, slot: int) -> str:
-    """What a term sorts by: its column, or ``_placed`` of it."""
-    column = f"f.{each.field.value}_{slot}"
-    return column if each.descending or each.field not in ABSENT_AT_ZERO else f"(({column} - 1) & {ABSENT})"
+def _indexed(query: FitQuery, given: Sequence[FitOrder], by_model: bool, *, by_index: bool) -> Indexed | None:
+    """What the index that gives the order leads with."""
+    if by_model:
+        return Indexed.MODEL_DECODE if given[0].field is FitField.DECODE else Indexed.MODEL_SCORE
+    if not given or not by_index or is_narrow(query):
+        return None
+    if given[0].field is FitField.DECODE:
+        return Indexed.DECODE
+    split = FitOrder(FitField.DECODE, given[0].descending)
+    return Indexed.SCORE if given[0].field is FitField.SCORE and list(given[1:2]) == [split] else None
 
 
-def _placed(each: FitOrder, value: int) -> int:
+def figures_of(order: Sequence[FitOrder]) -> list[FitOrder]:
+    """The order without the key."""
+    return [term for term in order if term.field is not FitField.KEY]
+
+
+def _figure_term(term: FitOrder, slot: int) -> Term:
+    return Term(figure(term, slot), term.descending, field=term.field)
+
+
+def _resting(term: FitOrder, slot: int) -> Term:
+    if term.field not in _ZERO_AT_REST:
+        return _figure_term(term, slot)
+    constant = _placed(term, 0)
+    return Term(str(constant), term.descending, field=term.field, constant=constant)
+
+
+def figure(term: FitOrder, slot: int) -> str:
+    """SQL that a term sorts by: its column, or ``_placed`` of it."""
+    column = f"f.{term.field.value}_{slot}"
+    return column if term.descending or term.field not in ABSENT_AT_ZERO else f"(({column} - 1) & {ABSENT})"
+
+
+def _placed(term: FitOrder, value: int) -> int:
     """A figure as its term sorts by it: 0 goes round to ``ABSENT`` where that is none and figures ascend."""
-    return value if each.descending or each.field not in ABSENT_AT_ZERO else (value - 1) & ABSENT
+    return value if term.descending or term.field not in ABSENT_AT_ZERO else (value - 1) & ABSENT
 
 
-def key_terms(order: Sequence[FitOrder]) -> list[tuple[str, bool]]:
+def key_terms(order: Sequence[FitOrder]) -> list[Term]:
     """Model, gpu and quant as the terms that end every order."""
-    return [(column, _key_descends(order)) for column in _KEY]
+    limits = (Indexed.MODEL, None, None)
+    return [Term(f"f.{column}", key_descends(order), indexed) for column, indexed in zip(_KEY, limits, strict=True)]
 
 
-def _key_descends(order: Sequence[FitOrder]) -> bool:
+def key_descends(order: Sequence[FitOrder]) -> bool:
     return bool(order) and order[-1].field is FitField.KEY and order[-1].descending
 
 
 def row_rank(order: Sequence[FitOrder]) -> Callable[[Sequence[Any]], tuple[int, ...]]:
     """Sort key of rows in the column order of ``CELL_COLUMNS``: what descends is negated."""
-    terms = [(PLACES[each.field], each) for each in order if each.field is not FitField.KEY]
-    key = -1 if _key_descends(order) else 1
+    terms = [(PLACES[term.field], term) for term in figures_of(order)]
+    model, gpu, quant = _KEY_PLACES
+    key = -1 if key_descends(order) else 1
 
     def rank(row: Sequence[Any]) -> tuple[int, ...]:
-        figures = [-row[place] if each.descending else _placed(each, row[place]) for place, each in terms]
-        return (*figures, key * row[1], key * row[2], key * row[3], row[0])
+        figures = [-row[place] if term.descending else _placed(term, row[place]) for place, term in terms]
+        return (*figures, key * row[model], key * row[gpu], key * row[quant], row[SLOT_PLACE])
 
     return rank
 
 
 def cursor_of(order: Sequence[FitOrder]) -> Callable[[Sequence[Any]], FitCursor]:
     """Function that gives the cursor of a row in the column order of ``CELL_COLUMNS``."""
-    places = [*(PLACES[each.field] for each in order if each.field is not FitField.KEY), 1, 2, 3, 0]
-    return itemgetter(*places)
+    places = [PLACES[term.field] for term in figures_of(order)] + [*_KEY_PLACES, SLOT_PLACE]
+    cursor: Callable[[Sequence[Any]], FitCursor] = itemgetter(*places)
+    return cursor
 
 
-def beyond(
-    terms: Sequence[tuple[str, bool]], order: Sequence[FitOrder], cursor: FitCursor, slot: int, backwards: bool
-) -> list[str]:
-    """Conditions "comes after the cursor" (before it, when ``backwards``) in the order of ``terms`` and then slots."""
-    values = _cursor_values(terms, order, cursor, slot)
-    later = slot < cursor[-1] if backwards else slot > cursor[-1]
-    (column, descending), value = terms[-1], values[-1]
-    strict = "<" if descending != backwards else ">"
-    found = f"{column} {strict}{'=' if later else ''} {value}"
-    for (column, descending), value in list(zip(terms, values, strict=True))[-2::-1]:
-        strict = "<" if descending != backwards else ">"
-        found = f"({column} {strict} {value} OR ({column} = {value} AND {found}))"
-    # The bound on the first column alone is what an index can start from. What all rows have is none.
-    at = next(at for at, (column, _) in enumerate(terms) if column != str(values[at]))
-    (column, descending), value = terms[at], values[at]
-    return [f"{column} {'<=' if descending != backwards else '>='} {value}", found]
+def page_of(rows: Sequence[Row], generation: int, window: Window) -> FitPage:
+    """Page of the rows that hold it and, where there is more, at least one row beyond."""
+    ranked, place = sorted(rows, key=row_rank(window.order), reverse=window.backwards), cursor_of(window.order)
+    places = [(StoredCell(row, generation), place(row)) for row in ranked[: window.size]]
+    return window.page(places, more=len(ranked) > window.size)
 
 
-def within(
-    terms: Sequence[tuple[str, bool]], order: Sequence[FitOrder], bound: FitCursor, slot: int, backwards: bool
-) -> list[str]:
-    """Conditions "is the row of ``bound`` or comes before it" (after it, when ``backwards``)."""
-    (column, descending), (value, *_) = terms[0], _cursor_values(terms, order, bound, slot)
-    _, later = beyond(terms, order, bound, slot, backwards)
-    return [f"{column} {'>=' if descending != backwards else '<='} {value}", f"NOT {later}"]
+def beyond(terms: Sequence[Term], window: Window, cursor: FitCursor, slot: int) -> list[Condition]:
+    """Conditions "comes after the cursor" (before it, when backwards) in the order of ``terms`` and then slots."""
+    values = _cursor_values(terms, window.order, cursor, slot)
+    later = slot < cursor[-1] if window.backwards else slot > cursor[-1]
+    signs = ["<" if term.descending != window.backwards else ">" for term in terms]
+    sql = f"{terms[-1].column} {signs[-1]}{'=' if later else ''} {values[-1]}"
+    for term, sign, value in list(zip(terms, signs, values, strict=True))[-2::-1]:
+        sql = f"({term.column} {sign} {value} OR ({term.column} = {value} AND {sql}))"
+    # The bound on the first column alone is what an index can start from. A constant of all rows is none.
+    at = next(at for at, term in enumerate(terms) if term.constant != values[at])
+    return [Condition(f"{terms[at].column} {signs[at]}= {values[at]}", terms[at].indexed), Condition(sql)]
 
 
-def _cursor_values(
-    terms: Sequence[tuple[str, bool]], order: Sequence[FitOrder], cursor: FitCursor, slot: int
-) -> list[int]:
-    given = [each for each in order if each.field is not FitField.KEY]
+def within(terms: Sequence[Term], window: Window, bound: FitCursor, slot: int) -> list[Condition]:
+    """Conditions "is the row of ``bound`` or comes before it" (after it, when backwards)."""
+    term, (value, *_) = terms[0], _cursor_values(terms, window.order, bound, slot)
+    _, later = beyond(terms, window, bound, slot)
+    sign = ">=" if term.descending != window.backwards else "<="
+    return [Condition(f"{term.column} {sign} {value}", term.indexed), Condition(f"NOT {later.sql}")]
+
+
+def _cursor_values(terms: Sequence[Term], order: Sequence[FitOrder], cursor: FitCursor, slot: int) -> list[int]:
+    given = figures_of(order)
     if len(cursor) != len(given) + len(_KEY) + 1 or not all(
-        isinstance(each, int) and 0 <= each < 1 << 31 for each in cursor
+        isinstance(value, int) and 0 <= value < 1 << 31 for value in cursor
     ):
         raise ValueError("the cursor does not belong to this order")
-    by_field = {each.field.value: value for each, value in zip(given, cursor, strict=False)}
-    values = [_placed(each, value) for each, value in zip(given, cursor, strict=False)]
+    by_field = {term.field: value for term, value in zip(given, cursor, strict=False)}
+    values = [_placed(term, value) for term, value in zip(given, cursor, strict=False)]
     # The bits of no speed, as of a bucket: above those of all speeds where these ascend.
-    speed = by_field.get("decode", 0)
-    if not speed and not terms[0][1]:
+    speed = by_field.get(FitField.DECODE, 0)
+    if not speed and not terms[0].descending:
         speed = ABSENT
-    if terms[0][0].endswith(f">> {SCORE_SHIFT}))"):
-        values.insert(0, by_field["score"] * SCORE_STEP + (speed >> SCORE_SHIFT))
-    else:
-        for field, shift in (("decode", BUCKET_SHIFT), ("decode", MODEL_DECODE_SHIFT), ("score", MODEL_SCORE_SHIFT)):
-            if terms[0][0].endswith(f".{field}_{slot} >> {shift})"):
-                values.insert(0, (speed if field == "decode" else by_field[field]) >> shift)
+    indexed = terms[0].indexed
+    if indexed in (Indexed.DECODE, Indexed.MODEL_DECODE):
+        values.insert(0, indexed.of_speed(speed))
+    elif indexed in (Indexed.SCORE, Indexed.MODEL_SCORE):
+        values.insert(0, indexed.of_score(by_field[FitField.SCORE], speed))
     return values + list(cursor[len(given) : len(given) + len(_KEY)])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from operator import itemgetter
@@ -10,6 +10,7 @@ from typing import Any
 
 from db.fits.cells import ENGINES, StoredCell
 from db.fits.layout import ENGINE_MASK, ENGINE_SHIFT, SLOT_COUNT, engine_of_row
+from db.reading import Row
 from estimator.types import Engine, Status
 
 #: Values of the orders, then model, gpu, quant and workload slot of the row that a page ended with.
@@ -81,6 +82,51 @@ class FitPage:
     cursors: list[FitCursor]
     has_next: bool
     has_previous: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A page of an order: its size in cells, the cursor that it comes after, or before when ``backwards``."""
+
+    order: tuple[FitOrder, ...]
+    size: int
+    cursor: FitCursor | None = None
+    backwards: bool = False
+
+    @property
+    def rows(self) -> int:
+        """Rows to read: one beyond the page tells whether there are more."""
+        return self.size + 1
+
+    def page(self, places: Sequence[tuple[StoredCell, FitCursor]], *, more: bool) -> FitPage:
+        """Page of cells and cursors that come in its direction; ``more``: others come after them."""
+        kept, behind = places[::-1] if self.backwards else places, self.cursor is not None
+        return FitPage(
+            cells=[cell for cell, _ in kept],
+            cursors=[cursor for _, cursor in kept],
+            has_next=behind if self.backwards else more,
+            has_previous=more if self.backwards else behind,
+        )
+
+    def direction(self, descending: bool) -> str:
+        """SQL direction of a term that descends or ascends on the page."""
+        return "DESC" if descending != self.backwards else "ASC"
+
+
+@dataclass(frozen=True, slots=True)
+class Lists:
+    """Lists that are read together, one window of each: their queries, and the number of the list that holds a row."""
+
+    queries: Mapping[int, FitQuery]
+    window: Window
+    list_of: Callable[[Sequence[Any]], int]
+
+    def grouped(self, rows: Sequence[Row]) -> dict[int, list[Row]]:
+        """The rows of each list."""
+        groups: dict[int, list[Row]] = {number: [] for number in self.queries}
+        for row in rows:
+            groups[self.list_of(row)].append(row)
+        return groups
 
 
 class FitOwner(StrEnum):

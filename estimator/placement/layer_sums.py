@@ -123,8 +123,3 @@ def _multiplied_parameters(model: ModelArchitecture) -> float:
     """Parameters in a matrix product for one token: the active ones, without an input table of its own."""
     table = 0 if model.tied_embeddings else model.hidden * model.vocab
     return float(max(model.active_parameters - table, 1))
-
-
-def parameters_read(model: ModelArchitecture) -> float:
-    """Parameters that one decoded token reads: the naive count that peers multiply with."""
-    return _multiplied_parameters(model)

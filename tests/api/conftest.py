@@ -21,7 +21,7 @@ from db.entries.files import Catalog, load_catalog, revision_of
 from db.fits.generations import NEWEST
 from db.session import sync_engine, upgrade_database
 from tests.support.postgres import EmbeddedPostgres
-from workers.runs import run_in_process
+from tests.support.runs import run_in_process
 
 MODELS = ("kimi-linear-48b-a3b", "llama-3.1-8b", "qwen3-30b-a3b", "llama-2-7b")
 GPUS = ("rtx-4090", "rtx-3090", "tesla-v100-sxm2-32-gb", "apple-m3-max-30c-36gb", "rx-7900-xtx")

@@ -15,8 +15,8 @@ import pytest
 from db.entries.files import load_catalog
 from db.session import upgrade_database
 from tests.api.conftest import GPUS, MODELS, part_of
+from tests.support.runs import run_in_process
 from tests.support.servers import ApiServer, api_server
-from workers.runs import run_in_process
 
 from api.settings import ApiSettings  # isort: skip
 

@@ -13,7 +13,7 @@ from db.fits.generations import Generation, current_generation_sync
 from db.runs.store import RunState
 from db.session import sync_engine, upgrade_database
 from db.settings import Settings
-from workers.runs import run_in_process
+from tests.support.runs import run_in_process
 
 Key = tuple[str, str, str]
 Rows = dict[Key, tuple[Any, ...]]

@@ -22,11 +22,12 @@ from db.runs.store import RunState, active_run, blocks_of, free_blocks, get_run_
 from db.session import sync_engine, upgrade_database
 from db.settings import Settings
 from tests.support.published_rows import computed_alone, difference
+from tests.support.runs import run_in_process
 from workers import publish, runs
 from workers.app import app
 from workers.blocks import compute_one
 from workers.publish import publish_one
-from workers.runs import run_in_process, start_run
+from workers.runs import start_run
 
 ROOT = Path(__file__).parents[2]
 

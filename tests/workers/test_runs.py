@@ -10,19 +10,21 @@ import pytest
 from sqlalchemy import Connection, text
 
 from db.entries.files import Catalog, CatalogError
-from db.entries.store import catalog_state_sync, ids_of
+from db.entries.store import ids_of
 from db.fits.generations import Generation, current_generation_sync
 from db.fits.layout import SLOT_COUNT
 from db.fits.parts import parts_of
+from db.runs.catalog_state import catalog_state
 from db.runs.publication import fold_one, prepare
 from db.runs.store import RunState, failed_blocks_sync, free_blocks, get_run_sync, page_runs_sync
 from db.session import sync_engine, upgrade_database, writing
 from db.settings import Settings
+from tests.support.runs import run_in_process
 from workers import blocks, compute, runs, tasks
 from workers.blocks import compute_one
 from workers.plan import plan_run
 from workers.publish import drop_old, fold_parts, publish_one
-from workers.runs import cancel_run, run_in_process, start_run
+from workers.runs import cancel_run, start_run
 
 Edit = Callable[..., Catalog]
 _DATA = (
@@ -88,7 +90,7 @@ def test_first_run_publishes_every_pairing(settings: Settings, small_catalog: Ca
     assert len(rows_by_slug(connection)) == seen.rows == seen.cells // SLOT_COUNT
     product = seen.models * seen.gpus * seen.quants * SLOT_COUNT
     assert seen.cells + seen.unsupported_cells == product == run.cells_total
-    state = catalog_state_sync(connection)
+    state = catalog_state(connection)
     assert (state.models, state.gpus, state.quants) == tuple(
         len(each) for each in (small_catalog.models, small_catalog.gpus, small_catalog.quants)
     )
@@ -460,7 +462,7 @@ def test_the_scheduled_refresh_recomputes_what_changed_and_nothing_else(
         connection.rollback()
         return [run.cause for run in page_runs_sync(connection)]
 
-    monkeypatch.setattr("db.entries.files.load_checked_catalog", read)
+    monkeypatch.setattr("db.entries.check.load_checked_catalog", read)
     monkeypatch.setattr(tasks, "get_settings", lambda: settings)
     monkeypatch.setattr(runs, "wake_workers", lambda _settings, run_id: woken.append(run_id))
     before = asked()

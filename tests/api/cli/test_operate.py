@@ -10,7 +10,8 @@ from api.cli import operate
 from db.entries.files import Catalog
 from db.session import sync_engine, upgrade_database
 from db.settings import Settings
-from workers.runs import run_in_process, start_run
+from tests.support.runs import run_in_process
+from workers.runs import start_run
 
 
 def test_history_names_causes_whole_and_a_run_can_be_cancelled(

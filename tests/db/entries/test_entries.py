@@ -10,15 +10,8 @@ import pytest
 
 from db.entries import specs
 from db.entries.aliases import AliasIndex, UnknownNameError
-from db.entries.files import (
-    CATALOG_ROOT,
-    DIRECTORIES,
-    Catalog,
-    CatalogError,
-    check_catalog,
-    load_catalog,
-    load_checked_catalog,
-)
+from db.entries.check import check_catalog, load_checked_catalog
+from db.entries.files import CATALOG_ROOT, DIRECTORIES, Catalog, CatalogError, load_catalog
 from db.entries.measurements import MATCHES, MAX_FILE_BYTES, memory_rows, speed_rows
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from db.fits import by_index, by_scan, conditions, layout, orders, reads
+from db.fits import by_index, by_scan, layout, reads
 from db.fits import query as fit_query
 from db.fits.query import FitField, FitOrder, FitOwner, FitQuery
 from db.reading import Reader
@@ -26,7 +26,7 @@ async def test_a_walk_that_ends_within_a_bucket_takes_all_of_it(
     monkeypatch.setattr(fit_query, "NARROW_IDS", 0)
     monkeypatch.setattr(by_index, "WALKED_ROWS", dict.fromkeys(by_index.WALKED_ROWS, 10))
     # Everything that runs is in one bucket: of a full table, tens of thousands of rows may be.
-    for module in (conditions, orders, layout):
+    for module in (layout,):
         monkeypatch.setattr(module, "BUCKET_SHIFT", 30)
     query, order = (
         FitQuery(workload_ids=(1,), safe_context_min=1, score_min=1.0),

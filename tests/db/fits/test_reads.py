@@ -204,7 +204,7 @@ async def test_first_and_last_pages_of_every_kind_of_owner(
     monkeypatch.setattr(fit_query, "NARROW_IDS", rng.choice([0, 24]))
     monkeypatch.setattr(by_index, "WALKED_ROWS", dict.fromkeys(by_index.WALKED_ROWS, rng.choice([1, 20_000])))
     monkeypatch.setattr(by_scan, "SAMPLED_ROWS", rng.choice([20, 150, 50_000]))
-    reads.tops_statement.cache_clear()
+    by_index.tops_statement.cache_clear()
     cells = await all_cells(reader)
     query, order = random_query(rng)
     ids = {FitOwner.WORKLOAD: range(SLOT_COUNT), FitOwner.ENGINE: range(len(Engine))}.get(owner, range(1, 13))

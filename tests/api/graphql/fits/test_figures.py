@@ -14,7 +14,7 @@ from api.settings import ApiSettings
 from db.entries.files import load_catalog
 from db.session import upgrade_database
 from tests.api.conftest import Ask, asker, client_of, part_of
-from workers.runs import run_in_process
+from tests.support.runs import run_in_process
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

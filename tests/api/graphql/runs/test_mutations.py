@@ -19,9 +19,9 @@ from api.settings import ApiSettings
 from db.entries.files import Catalog
 from db.runs.store import free_blocks
 from db.session import sync_engine, upgrade_database
+from tests.support.runs import run_in_process
 from workers.blocks import compute_one
 from workers.publish import publish_one
-from workers.runs import run_in_process
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -1,0 +1,40 @@
+"""The published state of the catalog in a few figures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, func, select
+
+from db.entries.store import KINDS, entity_table
+from db.fits.generations import Generation, current_generation_sync
+from db.runs.store import RunRow, page_runs_sync
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogState:
+    """Published revision, generation and counts; ``last_run`` is the newest run of any state."""
+
+    revision: str
+    generation: Generation | None
+    models: int
+    gpus: int
+    quants: int
+    workloads: int
+    engines: int
+    hosts: int
+    last_run: RunRow | None
+
+
+def catalog_state(connection: Connection) -> CatalogState:
+    """The published state, in three small statements."""
+    generation, tables = current_generation_sync(connection), [entity_table(kind) for kind in KINDS]
+    query = select(*(select(func.count()).select_from(table).where(table.c.live).scalar_subquery() for table in tables))
+    counts = {f"{kind}s": count for kind, count in zip(KINDS, connection.execute(query).one(), strict=True)}
+    runs = page_runs_sync(connection, limit=1)
+    return CatalogState(
+        revision="" if generation is None else generation.revision,
+        generation=generation,
+        last_run=runs[0] if runs else None,
+        **counts,
+    )
