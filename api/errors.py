@@ -39,8 +39,6 @@ class ApiError(Exception):
 
 
 class LimitExceededError(ApiError):
-    """A request exceeds a limit."""
-
     def __init__(self, limit: str, value: float, maximum: float, message: str | None = None) -> None:
         text = message or f"The limit on {limit} is {maximum}; this request has {value}."
         super().__init__(ErrorCode.LIMIT_EXCEEDED, text, limit=limit, value=value, maximum=maximum)

@@ -137,7 +137,6 @@ class ApiSettings(Settings):
     )
 
     def query_limits(self) -> QueryLimits:
-        """The limits of a document."""
         return QueryLimits(
             tokens=self.max_tokens,
             depth=self.max_depth,

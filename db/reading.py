@@ -51,7 +51,6 @@ class EngineReader:
         return self._engine.dialect.name
 
     async def rows(self, statement: str, parameters: Parameters) -> Sequence[Row]:
-        """All rows of a SELECT."""
         async with self._engine.connect() as connection:
             return (await connection.execute(text(statement), parameters)).all()
 
@@ -82,7 +81,6 @@ class PostgresReader:
         return "postgresql"
 
     async def rows(self, statement: str, parameters: Parameters) -> Sequence[Row]:
-        """All rows of a SELECT."""
         began = time.perf_counter()
         text = bound(statement, parameters)
         try:

@@ -47,8 +47,6 @@ def _entry() -> Any:
 
 
 class Model(Entity, table=True):
-    """A language model."""
-
     family: str | None = Field(default=None, index=True)
     publisher: str | None = Field(default=None, index=True)
     license: str | None = None
@@ -61,8 +59,6 @@ class Model(Entity, table=True):
 
 
 class Gpu(Entity, table=True):
-    """An accelerator."""
-
     vendor: str | None = Field(default=None, index=True)
     kind: str | None = None
     architecture: str | None = None
@@ -87,8 +83,6 @@ class Workload(Entity, table=True):
 
 
 class EngineRow(Entity, table=True):
-    """An inference engine."""
-
     __tablename__ = "engine"
     entry: dict[str, Any] = Field(default_factory=dict, sa_column=_entry())
 

@@ -20,7 +20,6 @@ class JsonFormatter(logging.Formatter):
     """Records as JSON: time (ISO 8601, UTC), level, logger, message, request and trace id, `extra`, and the exception."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """One line."""
         line: dict[str, object] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),

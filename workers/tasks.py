@@ -23,7 +23,6 @@ PUBLISH_TIME_LIMIT_S = 3600
     name="fitgraph.compute_block", bind=True, max_retries=MAX_RETRIES, default_retry_delay=RETRY_DELAY_S, acks_late=True
 )
 def compute_block(self: Any, run_id: int, block_id: int) -> None:
-    """Compute and store one block of a run."""
     settings = get_settings()
     try:
         ready = compute_one(settings, run_id, block_id)

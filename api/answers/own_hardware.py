@@ -72,9 +72,3 @@ def host_with(host: Host, memory_gb: float | None, bandwidth_gbps: float | None)
     if bandwidth_gbps is not None:
         host = replace(host, slug=CUSTOM, bandwidth_bytes_s=bandwidth_gbps * 1e9)
     return host
-
-
-__all__ = [
-    "accelerator_of_facts",
-    "host_with",
-]

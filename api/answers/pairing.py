@@ -44,12 +44,10 @@ class Pairing:
     chosen_workload: int
 
     def estimate(self, quant: int, workload: int) -> Estimate:
-        """The estimate of one cell."""
         return cell_of(self.block, 0, quant, workload, self.workloads[workload].context_tokens, self.host)
 
     @property
     def chosen(self) -> Estimate:
-        """The estimate that was asked for."""
         return self.estimate(self.chosen_quant, self.chosen_workload)
 
     @property

@@ -41,7 +41,6 @@ class PlanAnswers:
 
     @property
     def view(self) -> CatalogView:
-        """The catalog that it is of."""
         return self._view
 
     @property
@@ -78,7 +77,6 @@ class PlanAnswers:
 
     @cached_property
     def limits(self) -> tuple[explain.Limit, ...]:
-        """The limits of the setup."""
         return explain.limits(self.facts, self.terms)
 
     @cached_property

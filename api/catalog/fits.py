@@ -21,22 +21,18 @@ class FitRecord:
 
     @property
     def model(self) -> ModelRecord:
-        """The model."""
         return self.view.model_by_id[self.cell.key.model_id]
 
     @property
     def gpu(self) -> GpuRecord:
-        """The accelerator."""
         return self.view.gpu_by_id[self.cell.key.gpu_id]
 
     @property
     def quant(self) -> QuantRecord:
-        """The quantization."""
         return self.view.quant_by_id[self.cell.key.quant_id]
 
     @property
     def workload(self) -> WorkloadRecord:
-        """The workload."""
         return self.view.workloads[self.cell.workload_id]
 
     @property

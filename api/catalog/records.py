@@ -24,7 +24,6 @@ class Record:
 
     @property
     def name(self) -> str:
-        """Display name."""
         return str(self.entry["name"])
 
     @property
@@ -34,7 +33,6 @@ class Record:
 
     @property
     def sources(self) -> list[str]:
-        """Sources of the facts."""
         return texts_of(self.entry.get("source"))
 
 
@@ -79,8 +77,6 @@ class GpuRecord(Record):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class QuantRecord(Record):
-    """A quantization."""
-
     spec: domain.Quant
 
     @property
@@ -91,8 +87,6 @@ class QuantRecord(Record):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class WorkloadRecord(Record):
-    """A workload."""
-
     spec: domain.Workload
 
 
@@ -106,20 +100,16 @@ class EngineRecord(Record):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HostRecord(Record):
-    """A host profile."""
-
     spec: domain.Host
 
 
 def texts_of(value: Any) -> list[str]:
-    """A text or a list of texts as a list."""
     if value is None:
         return []
     return [value] if isinstance(value, str) else [str(part) for part in value]
 
 
 def model_record(entry: Entry) -> ModelRecord:
-    """The model of a catalog entry."""
     return ModelRecord(entry, tuple(specs.missing_facts(entry)))
 
 

@@ -52,7 +52,6 @@ class CatalogState:
         self._refreshing = asyncio.Lock()
 
     async def close(self) -> None:
-        """Close the connections."""
         await self._reader.close()
         await self.engine.dispose()
 
@@ -77,7 +76,6 @@ class CatalogState:
         return self._reader.dialect
 
     async def rows(self, statement: str, parameters: Parameters) -> Sequence[Row]:
-        """All rows of a SELECT."""
         try:
             return await self._reader.rows(statement, parameters)
         except (SQLAlchemyError, psycopg.Error, OSError, TimeoutError) as error:

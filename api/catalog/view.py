@@ -152,7 +152,6 @@ class CatalogView:
         return ids[self._resolve(kind, text).slug]
 
     def workload_of(self, kind: WorkloadKind) -> WorkloadRecord:
-        """The workload of a kind."""
         return self.workloads[SLOTS.index(kind)]
 
     def architecture(self, model: ModelRecord) -> ModelArchitecture:

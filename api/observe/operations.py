@@ -39,7 +39,6 @@ class OperationObserver:
         self._metrics = metrics
 
     def watch(self, type_name: str, field_name: str) -> ResolverWatch:
-        """The watch of one resolver."""
         return ResolverWatch(self._metrics, type_name, field_name)
 
     async def execute(self, kind: str, name: str | None, context: Any, run: Callable[[], Awaitable[Any]]) -> Any:

@@ -19,7 +19,6 @@ _CHARACTER_WIDTH = 6.6
 
 
 def card(pair: Pair, base_url: str) -> dict[str, Any]:
-    """Values of the card."""
     fit = pair.chosen
     answers, estimate = Answers(fit), fit.estimate
     numbers = [("Decode", decode_words(fit)), ("First token", ttft_words(fit))]

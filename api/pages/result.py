@@ -120,7 +120,6 @@ def structured_data(faq: tuple[Question, ...]) -> str:
 
 
 def badge_text(fit: FitRecord) -> str:
-    """The badge as words."""
     return f"{fit.model.name} on {fit.gpu.name}: {badge_value(fit)}"
 
 

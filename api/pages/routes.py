@@ -56,8 +56,6 @@ _STATUS_OF = {
 
 
 def routes(state: CatalogState, settings: ApiSettings) -> list[Route]:
-    """The routes of the pages."""
-
     def page(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
         return _page(handler, state, settings.public_url)
 

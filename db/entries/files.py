@@ -84,7 +84,6 @@ class Catalog:
         return self.resolve("quant", text)
 
     def resolve_workload(self, text: str) -> str:
-        """Slug of a workload."""
         return self.resolve("workload", text)
 
     @cached_property

@@ -277,7 +277,6 @@ def quality_order_is_a_ranking(quants: Mapping[str, Entry]) -> Iterator[tuple[st
 
 
 def workload_kinds_are_distinct(workloads: Mapping[str, Entry]) -> Iterator[tuple[str, str, str]]:
-    """One workload a kind."""
     seen: dict[str, str] = {}
     for slug, entry in workloads.items():
         if entry["kind"] in seen:

@@ -24,7 +24,6 @@ def family_directory(family: str) -> str:
 
 
 def patterns_cover_the_layers(entry: Entry) -> Iterator[Finding]:
-    """Layer patterns have one letter a layer."""
     for field, pattern in (
         ("attention.layer_pattern", entry["attention"]["layer_pattern"]),
         ("mlp_pattern", entry["mlp_pattern"]),

@@ -156,8 +156,6 @@ class UnsupportedArchitecture(Shape):
 
 
 class EngineFile(Shape):
-    """An inference engine."""
-
     slug: Slug
     name: Name
     aliases: list[Name]

@@ -28,8 +28,6 @@ class KindOverride(Shape):
 
 
 class LayerOverride(Shape):
-    """What one layer has of its own."""
-
     intermediate_size: Parts | None = None
     n_kv_heads: Parts | None = None
 
@@ -233,8 +231,6 @@ class CheckpointRepo(Shape):
 
 
 class ModelFile(Shape):
-    """A language model."""
-
     slug: Slug
     name: Name
     aliases: list[Name]

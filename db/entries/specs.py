@@ -114,7 +114,6 @@ def _cache_bytes(entry: Entry) -> int | None:
 
 
 def quant(entry: Entry) -> Quant:
-    """A quantization."""
     return Quant(
         slug=entry["slug"],
         name=entry["name"],
@@ -132,7 +131,6 @@ def quant(entry: Entry) -> Quant:
 
 
 def workload(entry: Entry) -> Workload:
-    """A workload."""
     return Workload(
         slug=entry["slug"],
         name=entry["name"],
@@ -248,9 +246,3 @@ def unverified_fields(entry: Entry) -> tuple[str, ...]:
 def _field_of(note: str) -> str:
     """The key that a note such as "boost_mhz/fp32_tflops (unpublished)" is about."""
     return note.split(" ", 1)[0].split("(", 1)[0].split("/", 1)[0].rstrip(":,")
-
-
-__all__ = [
-    "accelerator", "architecture", "engine_for", "fingerprint", "host", "is_precomputed", "missing_facts", "quant",
-    "unverified_fields", "workload",
-]  # fmt: skip

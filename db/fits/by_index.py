@@ -194,7 +194,6 @@ class Selection:
 
     @property
     def terms(self) -> list[Term]:
-        """Terms of the ORDER BY."""
         return order_terms(self.query, self.window.order, self.slot, self.by_model)
 
 

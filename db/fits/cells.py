@@ -69,7 +69,6 @@ class FitCell:
 
     @property
     def quant_id(self) -> int:
-        """Id of the quant."""
         return self.key.quant_id
 
     @property
@@ -119,12 +118,10 @@ class StoredCell:
 
     @property
     def key(self) -> FitKey:
-        """The pairing."""
         return FitKey(self.row[1], self.row[2], self.row[3])
 
     @property
     def quant_id(self) -> int:
-        """Id of the quant."""
         return int(self.row[3])
 
     @property
@@ -134,7 +131,6 @@ class StoredCell:
 
     @property
     def status(self) -> Status:
-        """Outcome."""
         row = self.row
         found: Status = STATUSES[row[4] >> (FLAG_BITS * row[0]) & STATUS_MASK]
         return found
@@ -147,7 +143,6 @@ class StoredCell:
 
     @property
     def engine(self) -> Engine:
-        """Engine of the numbers."""
         found: Engine = ENGINES[self.row[4] >> ENGINE_SHIFT & ENGINE_MASK]
         return found
 
@@ -165,7 +160,6 @@ class StoredCell:
 
     @property
     def memory(self) -> MemoryParts:
-        """Parts of the load."""
         return MemoryParts(*self.memory_bytes)  # type: ignore[arg-type]
 
     @property
@@ -266,7 +260,6 @@ AnyCell: TypeAlias = FitCell | StoredCell
 
 
 def figures_of(speed: Speed) -> SpeedFigures:
-    """The fields of a speed."""
     return speed.value, speed.low, speed.high, speed.evidence
 
 

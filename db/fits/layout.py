@@ -98,7 +98,6 @@ GPU_COLUMNS = ("gpu_id", "engine", "born", "usable_bytes", "capacity_bytes")
 
 
 def storage_name(run_id: int) -> str:
-    """Name of the storage that a run fills."""
     return f"fit_{run_id}"
 
 

@@ -122,7 +122,6 @@ class Lists:
     list_of: Callable[[Sequence[Any]], int]
 
     def grouped(self, rows: Sequence[Row]) -> dict[int, list[Row]]:
-        """The rows of each list."""
         groups: dict[int, list[Row]] = {number: [] for number in self.queries}
         for row in rows:
             groups[self.list_of(row)].append(row)

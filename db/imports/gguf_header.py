@@ -73,7 +73,6 @@ class GgufHeader:
 
     @property
     def tensor_bytes(self) -> int:
-        """Bytes of all tensors together."""
         return sum(tensor.size_bytes for tensor in self.tensors)
 
     @property
@@ -270,6 +269,3 @@ def _bounded(value: int, limit: int, what: str) -> int:
     if value > limit:
         raise ImportFactsError(f"the header claims {value:,} {what}; at most {limit:,} are read", what)
     return int(value)
-
-
-__all__ = ["GgufHeader", "TensorInfo", "compact_gguf", "parse_gguf"]

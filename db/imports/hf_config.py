@@ -291,6 +291,3 @@ def _native_type(config: Mapping[str, Any], values: Mapping[str, Any]) -> str:
         return str(quantized["quant_method"])[:32].upper()
     named = values.get("dtype") or values.get("torch_dtype") or config.get("torch_dtype")
     return {"bfloat16": "BF16", "float16": "F16", "float32": "F32"}.get(str(named), "BF16")
-
-
-__all__ = ["facts_from_config", "facts_from_config_text", "with_counts"]

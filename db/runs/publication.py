@@ -16,7 +16,6 @@ from db.fits.layout import (
     QUANT_COLUMNS,
     SLOT_COUNT,
     checked,
-    create_storage,
     drop_companions,
     drop_storage,
     storage_name,
@@ -31,17 +30,6 @@ _GENERATION, _RUN = table_of(GenerationTable), table_of(Run)
 _INPUT, _REVISION = table_of(PublishedInput), table_of(CatalogRevision)
 #: Ids of one IN list.
 _PORTION = 500
-
-__all__ = [
-    "carry_over",
-    "create_storage",
-    "drop_storage",
-    "drop_unread",
-    "has_unread",
-    "publish",
-    "storage_name",
-    "write_block",
-]
 
 
 def write_block(connection: Connection, table: str, block: PackedBlock) -> None:

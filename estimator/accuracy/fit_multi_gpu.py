@@ -76,7 +76,6 @@ class Shared:
 
     @property
     def count(self) -> int:
-        """GPUs."""
         return self.request.gpu_count
 
     @property

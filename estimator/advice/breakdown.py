@@ -145,6 +145,3 @@ def _parts(whole: float, remaining: list[float]) -> list[float]:
     taken.append(max(remaining[-1], 0.0))
     total = sum(taken)
     return [each / total if total > 0 else 0.0 for each in taken]
-
-
-__all__ = ["Terms", "terms"]

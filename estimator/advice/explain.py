@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from estimator import verdict
-from estimator.advice.amounts import GIB, duration, gib, pace, tokens
+from estimator.advice.amounts import GIB, duration, gib, pace
 from estimator.advice.breakdown import Terms
-from estimator.fit_facts import FitFacts, request_of
+from estimator.fit_facts import FitFacts
 from estimator.types import Evidence, OperatingMode, Status, Strategy, Workload
 
 #: A share of time or memory from which a term is worth naming.
@@ -334,19 +334,3 @@ def _percent(share: float) -> str:
 def _sentence(text: str) -> str:
     text = text[:1].upper() + text[1:]
     return text if text.endswith(".") else text + "."
-
-
-__all__ = [
-    "FitFacts",
-    "Limit",
-    "LimitCode",
-    "Question",
-    "capacity_message",
-    "faq",
-    "headline",
-    "limits",
-    "request_of",
-    "score_parts",
-    "summary",
-    "tokens",
-]

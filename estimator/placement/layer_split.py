@@ -150,6 +150,3 @@ def _least(holds: Callable[[Ints], NDArray[np.bool_]], low: Ints, high: Ints) ->
         high = np.where(open_ & good, middle, high)
         low = np.where(open_ & ~good, middle + 1, low)
     return low
-
-
-__all__ = ["Parts", "compute_of_cards", "reached"]

@@ -120,7 +120,6 @@ class SplitLoad:
         return np.where(offloads, safe, safe_context_on_cards(pairs, self.p, self.s, safe))
 
     def take(self, cells: Bools) -> SplitLoad:
-        """The load of some of the cells."""
         return SplitLoad(*(getattr(self, name)[cells] for name in self.__slots__))
 
 

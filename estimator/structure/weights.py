@@ -185,8 +185,4 @@ def _sum_up(model: ModelArchitecture, index: TensorIndex, sizes: Ints, metadata:
 
 
 def expert_layers(model: ModelArchitecture) -> int:
-    """Layers with routed experts."""
     return sum(layer.feed_forward is FeedForward.EXPERTS for layer in model.layers)
-
-
-__all__ = ["WeightTable", "checkpoint_bytes", "expert_layers", "weight_table"]

@@ -93,7 +93,6 @@ def _page_models(
     order_by: Sequence[ModelOrder] | None,
     paging: Paging,
 ) -> ModelConnection:
-    """One page of models."""
     chosen: list[Model] = ordered(select_models(context.faces.models, wanted), order_by)
     return slice_page(
         ModelConnection,
@@ -110,7 +109,6 @@ def _page_gpus(
     order_by: Sequence[GpuOrder] | None,
     paging: Paging,
 ) -> GpuConnection:
-    """One page of accelerators."""
     chosen: list[Gpu] = ordered(select_gpus(context.faces.gpus, wanted), order_by)
     return slice_page(
         GpuConnection,

@@ -153,8 +153,6 @@ def target_of(wanted: RecommendationTarget | None) -> recommend.Target:
 
 
 class RecommendationAim(Enum):
-    """Orders of recommendations."""
-
     SCORE = recommend.Aim.SCORE
     FASTEST = recommend.Aim.FASTEST
     CHEAPEST = recommend.Aim.CHEAPEST

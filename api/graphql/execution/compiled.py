@@ -115,7 +115,6 @@ class _Compiler:
         self._schema, self._selections = schema, selections
 
     def root(self, kind: GraphQLObjectType) -> Completer:
-        """Completer of the root value."""
         return of_object(None, self._entries(kind, self._selections.of_root(kind)))
 
     def _entries(self, kind: GraphQLObjectType, fields: dict[str, Details]) -> list[Entry]:

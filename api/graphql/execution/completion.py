@@ -118,8 +118,6 @@ def of_scalar(kind: str) -> Completer:
 
 
 def of_enum(kind: GraphQLEnumType) -> Completer:
-    """Completer of an enum."""
-
     names: dict[Any, str] = {}
 
     def complete(value: Any, _attempt: Attempt | None = None) -> str:
@@ -150,7 +148,6 @@ def of_nullable(inner: Completer) -> Completer:
 
 
 def of_list(item: Completer) -> Completer:
-    """Completer of a list."""
     call, calls = item.call, item.calls
     if item.wrong is not None:
         check = ["items = v", "for v in items:", f"    if {item.wrong}: raise NotPlainError", "return items[:]"]

@@ -16,8 +16,6 @@ _WATCH = "fitgraph-watch"
 
 
 class ResolverWatch(Protocol):
-    """Watches one resolver."""
-
     def span(self) -> AbstractContextManager[Any]:
         """Open while an asynchronous resolver is awaited."""
 
@@ -39,7 +37,6 @@ class Observer(Protocol):
 
 
 def watch_resolvers(schema: GraphQLSchema, observer: Observer) -> None:
-    """Have every resolver with work watched."""
     for kind in schema.type_map.values():
         if isinstance(kind, GraphQLObjectType) and not kind.name.startswith("__"):
             for name, field in kind.fields.items():

@@ -28,7 +28,6 @@ class PreparedSchema(Schema):
 
     @property
     def core(self) -> GraphQLSchema:
-        """The schema of graphql-core."""
         return self._schema
 
     def prepare_operation(self, context: ExecutionContext) -> list[GraphQLError]:

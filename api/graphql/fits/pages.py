@@ -84,7 +84,6 @@ def selection_of(faces: Faces, wanted: FitFilter | None, order_by: Sequence[FitO
 async def all_fits(
     context: RequestContext, wanted: FitFilter | None, order_by: Sequence[FitOrder] | None, paging: Paging
 ) -> FitConnection:
-    """One page of all fits."""
     selection = selection_of(context.faces, wanted, order_by)
     page = keyset_page_of(context.services.limits, *paging)
     return await _page(context, selection, lambda: selection.query, page, "all")

@@ -155,7 +155,6 @@ def limits_of(answers: PlanAnswers) -> list[FitLimit]:
 
 
 def score_parts_of(answers: PlanAnswers, mode: OperatingMode) -> list[FitScorePart]:
-    """The terms of the score in a mode."""
     return [FitScorePart(name=part.name, value=part.value, weight=part.weight) for part in answers.score_parts(mode)]
 
 

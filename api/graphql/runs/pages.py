@@ -18,14 +18,12 @@ _STATE = "runs"
 
 
 async def find_run(context: RequestContext, number: int) -> Run | None:
-    """A run by number."""
     async with context.services.state.connection() as connection:
         row = await store.get_run(connection, number)
     return None if row is None else run_from_row(row)
 
 
 async def newest_run(context: RequestContext) -> Run | None:
-    """The newest run."""
     async with context.services.state.connection() as connection:
         rows = await store.page_runs(connection, limit=1)
     return run_from_row(rows[0]) if rows else None

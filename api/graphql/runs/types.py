@@ -21,8 +21,6 @@ _NUMBER = re.compile(r"[0-9]{1,9}\Z")
 
 
 class RunState(Enum):
-    """States of a run."""
-
     PENDING = "PENDING"
     RUNNING = "RUNNING"
     PUBLISHING = "PUBLISHING"
@@ -78,7 +76,6 @@ FINAL = frozenset({RunState.PUBLISHED, RunState.PARTIAL, RunState.FAILED, RunSta
 
 
 def run_from_row(row: RunRow) -> Run:
-    """The run of a stored row."""
     return Run(
         id=strawberry.ID(encode_id("Run", str(row.id))),
         state=RunState[row.state.name],

@@ -36,7 +36,6 @@ class Services:
         self.streams = OpenStreams(settings.websocket_connections, settings.websocket_connections_per_client)
 
     async def close(self) -> None:
-        """Close the connections."""
         await self.state.close()
         if self._redis is not None:
             await self._redis.aclose()

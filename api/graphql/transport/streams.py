@@ -147,5 +147,4 @@ def _with_body(request: Request, body: bytes) -> Request:
 
 
 def stream_view(schema: FitSchema, services: Services) -> StreamView:
-    """The view of one application."""
     return StreamView(schema, services)
