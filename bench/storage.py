@@ -22,7 +22,7 @@ from sqlalchemy import Engine, text
 
 from db.fits.generations import Generation
 from db.fits.layout import FIT_COLUMNS, create_storage, drop_storage, index_statements
-from db.fits.write_sqlite import insert_sql
+from db.fits.writes import insert_sql
 from db.runs.catalog_state import catalog_state
 from db.session import database_size_bytes, driver_connection, make_engine, writing
 

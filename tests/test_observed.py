@@ -82,6 +82,12 @@ def test_one_trace_from_the_request_to_the_database(tmp_path: Path, small_catalo
         tasks = json_lines(settings.state_dir / "logs" / "worker.log")
     sync_engine(settings.resolved_database_url).dispose()
 
+    check_spans(collector)
+    check_logs(log, tasks, token)
+    check_metrics(found)
+
+
+def check_spans(collector: Any) -> None:
     ours = {
         name: [span for span in collector.of(name) if span.trace_id == TRACE]
         for name in ("fitgraph-api", "fitgraph-worker")
@@ -104,6 +110,8 @@ def test_one_trace_from_the_request_to_the_database(tmp_path: Path, small_catalo
         assert all(span.parent_id in by_id for span in statements)
     assert any("UPDATE run_block" in span.attributes.get("db.query.text", "") for span in ours["fitgraph-worker"])
 
+
+def check_logs(log: list[dict[str, Any]], tasks: list[dict[str, Any]], token: str) -> None:
     (line,) = [line for line in log if line.get("request_id") == "recompute-1" and line["logger"] == "fitgraph.access"]
     assert (line["method"], line["path"], line["status"], line["level"]) == ("POST", "/graphql", 200, "info")
     assert token not in json.dumps(log)
@@ -111,6 +119,8 @@ def test_one_trace_from_the_request_to_the_database(tmp_path: Path, small_catalo
     assert len(done) == 2
     assert {(line["request_id"], line["trace_id"]) for line in done} == {("recompute-1", TRACE)}
 
+
+def check_metrics(found: dict[Any, float]) -> None:
     assert found["fitgraph_graphql_operations_total", ("ok", "http")] >= 2
     assert found["fitgraph_http_requests_total", ("graphql", "POST", "200")] >= 2
     assert found["fitgraph_resolver_seconds_count", ("Mutation.recompute",)] == 1

@@ -9,8 +9,8 @@ import time
 from sqlalchemy import select
 
 from db.fits.layout import storage_name
+from db.fits.writes import write_block
 from db.outages import is_outage
-from db.runs.publication import write_block
 from db.runs.store import (
     BlockRow,
     claim_block,

@@ -8,7 +8,6 @@ from typing import Any
 from sqlalchemy import Connection, and_, delete, func, insert, or_, select, text, update
 
 from db.entries.store import apply_staged, entity_table, ids_of
-from db.fits import write_postgres, write_sqlite
 from db.fits.generations import Generation, current_generation_sync
 from db.fits.layout import (
     FIT_COLUMNS,
@@ -20,7 +19,6 @@ from db.fits.layout import (
     drop_storage,
     storage_name,
 )
-from db.fits.packing import PackedBlock
 from db.fits.parts import attach, fold, has_parts, parts_of
 from db.runs.store import BlockRow, blocks_of, now
 from db.tables import CatalogRevision, PublishedInput, Run, table_of
@@ -30,12 +28,6 @@ _GENERATION, _RUN = table_of(GenerationTable), table_of(Run)
 _INPUT, _REVISION = table_of(PublishedInput), table_of(CatalogRevision)
 #: Ids of one IN list.
 _PORTION = 500
-
-
-def write_block(connection: Connection, table: str, block: PackedBlock) -> None:
-    """Store packed rows by the fastest way of the database, inside the caller's transaction."""
-    store = write_sqlite if connection.dialect.name == "sqlite" else write_postgres
-    store.write_block(connection, table, block)
 
 
 def carry_over(connection: Connection, source: Generation, target: str, model_ids: list[int]) -> None:

@@ -18,8 +18,8 @@ from db.fits.generations import Generation
 from db.fits.layout import SLOT_COUNT, create_storage, index_statements
 from db.fits.packing import concatenate, pack_model
 from db.fits.query import FitField, FitOrder, FitQuery
+from db.fits.writes import write_block
 from db.reading import Reader, reader_of
-from db.runs.publication import write_block
 from db.runs.store import now
 from db.session import async_engine, make_engine, writing
 from estimator.grid import FitBlock

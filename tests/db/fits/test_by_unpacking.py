@@ -15,8 +15,8 @@ from db.fits.cells import StoredCell
 from db.fits.layout import SLOT_COUNT
 from db.fits.packing import pack_model
 from db.fits.query import FitField, FitOrder, FitOwner, FitQuery, normal
+from db.fits.writes import write_block
 from db.reading import Reader
-from db.runs.publication import write_block
 from db.session import make_engine, writing
 from estimator.grid import FitBlock
 from estimator.types import STATUSES, Engine, Status

@@ -1,7 +1,11 @@
-"""Bulk writes of fits into PostgreSQL: binary COPY whose bytes NumPy lays out, inside the caller's transaction."""
+"""Bulk writes of fits, inside the caller's transaction.
+
+PostgreSQL takes a binary COPY whose bytes NumPy lays out; SQLite takes prepared statements fed from whole columns.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -42,9 +46,24 @@ def copy_bytes(block: PackedBlock) -> memoryview:
 
 
 def write_block(connection: Connection, table: str, block: PackedBlock) -> None:
-    """COPY the rows of ``block`` into storage ``table``."""
-    cursor = driver_connection(connection).cursor()
-    name = checked(table)
+    """Store the rows of ``block`` in storage ``table``."""
+    write = _write_sqlite if connection.dialect.name == "sqlite" else _write_postgres
+    write(driver_connection(connection).cursor(), checked(table), block)
+
+
+def _write_sqlite(cursor: Any, name: str, block: PackedBlock) -> None:
+    rows = zip(*(block.fits[column].tolist() for column in FIT_COLUMNS), strict=True)
+    cursor.executemany(insert_sql(name, FIT_COLUMNS), rows)
+    cursor.executemany(insert_sql(f"{name}_quant", QUANT_COLUMNS), block.quants)
+    cursor.executemany(insert_sql(f"{name}_gpu", GPU_COLUMNS, "INSERT OR IGNORE"), block.gpus)
+
+
+def insert_sql(table: str, columns: Sequence[str], verb: str = "INSERT") -> str:
+    """INSERT statement with one placeholder a column."""
+    return f"{verb} INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"
+
+
+def _write_postgres(cursor: Any, name: str, block: PackedBlock) -> None:
     with cursor.copy(f"COPY {name} ({', '.join(FIT_COLUMNS)}) FROM STDIN (FORMAT binary)") as copy:
         copy.write(_SIGNATURE)
         copy.write(copy_bytes(block))
