@@ -25,7 +25,7 @@ from api.settings import ApiSettings
 from db.entries.files import load_catalog
 from db.session import upgrade_database
 from estimator.calibration.coefficients import Calibration
-from tests.support.gguf import llama
+from tests.support.gguf_files.files import llama
 
 BUDGET_S = 0.005
 ASKED = 60

@@ -23,7 +23,7 @@ from db.entries.files import load_catalog
 from db.imports.errors import ImportFactsError
 from estimator.calibration.coefficients import Calibration
 from tests.api.answers.test_own_hardware import LLAMA
-from tests.support.gguf import llama
+from tests.support.gguf_files.files import llama
 
 CATALOG = load_catalog()
 ANSWERER = Answerer(CATALOG, Calibration.load())

@@ -16,7 +16,7 @@ from api.answers.remote import RemoteFiles, is_public
 from api.errors import ErrorCode, QuestionError
 from db.imports.errors import ImportFactsError
 from tests.api.answers.test_own_hardware import LLAMA
-from tests.support.gguf import llama
+from tests.support.gguf_files.files import llama
 from tests.support.remote import file_server, trust
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

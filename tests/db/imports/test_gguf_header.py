@@ -14,7 +14,7 @@ from db.imports.errors import ImportFactsError
 from db.imports.gguf_facts import facts_from_gguf
 from db.imports.gguf_header import compact_gguf, parse_gguf
 from estimator.structure.architecture import architecture_from_facts
-from tests.support.gguf import header, llama, pair, tensor, text
+from tests.support.gguf_files.files import header, llama, pair, tensor, text
 
 
 def test_a_header_is_read_to_the_byte() -> None:

@@ -22,8 +22,8 @@ from estimator.structure.quantization import index_tensors, tensor_bytes, tensor
 from estimator.structure.tensors import inventory
 from estimator.structure.weights import METADATA_BYTES_PER_TOKEN, weight_table
 from estimator.types import CacheType, Quant, QuantFormat
-from tests.support.engine import MIB, load, quantize
-from tests.support.gguf_models import FOR_BUFFERS, FOR_RECIPES, small_models
+from tests.support.gguf_files.engine import MIB, load, quantize
+from tests.support.gguf_files.models import FOR_BUFFERS, FOR_RECIPES, small_models
 
 MODELS = {model.name: model for model in small_models(FOR_BUFFERS)}
 

@@ -15,8 +15,8 @@ import gguf
 
 from estimator.structure.quantization import DEFAULT_TYPE, TYPES, index_tensors, tensor_bytes, tensor_types
 from estimator.structure.tensors import TensorClass, inventory
-from tests.support.engine import planned_types, quantize
-from tests.support.gguf_models import FOR_RECIPES, EngineModel, odd_models, small_models
+from tests.support.gguf_files.engine import planned_types, quantize
+from tests.support.gguf_files.models import FOR_RECIPES, EngineModel, odd_models, small_models
 
 MODELS = {model.name: model for model in (*small_models(FOR_RECIPES), *odd_models())}
 #: File types that need no importance matrix, and so can be written without one.
