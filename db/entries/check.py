@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from db.entries.aliases import AliasIndex
+from db.entries.capability import check_capability
 from db.entries.files import DIRECTORIES, Entry, Fault, read_entities
 from db.entries.measurements import check_measurements
 from db.entries.rules import RULES, directory_rules, set_rules
@@ -41,6 +42,7 @@ def check(root: Path) -> list[Fault]:
             faults += found
         faults += _check_set(kind, directory, sound[kind], files, complete=bool(sound[kind]))
     faults += check_measurements(root, named)
+    faults += check_capability(root, named)
     return sorted(set(faults))
 
 
