@@ -181,6 +181,19 @@ def catalog_find(
     raise typer.Exit(find_command(text))
 
 
+@catalog_app.command("capability", epilog="Example: `fitgraph catalog capability --json`")
+def catalog_capability(
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list.")] = False,
+    accuracy: Annotated[bool, typer.Option("--accuracy", help="Print how well capability is known instead.")] = False,
+) -> None:
+    """List what every model can do by kind of work, with 80 % intervals and evidence."""
+    from api.cli import judgement
+
+    if accuracy:
+        raise typer.Exit(judgement.accuracy_command("capability", as_json=as_json))
+    raise typer.Exit(judgement.capability_command(as_json=as_json))
+
+
 @db_app.command("upgrade")
 def db_upgrade() -> None:
     """Create the database or bring its tables to the newest shape."""
@@ -233,10 +246,11 @@ def calibrate(
         bool, typer.Option("--check", help="Fail when the committed constants are not reproduced.")
     ] = False,
 ) -> None:
-    """Fit the open constants of the estimator on the measurements and write calibration.json."""
+    """Fit the open constants of the estimator on the measurements, and those of the judgement; write the data files."""
     from api.accuracy import calibrate_command
+    from api.cli.judgement import calibrate_judgement
 
-    raise typer.Exit(calibrate_command(check=check))
+    raise typer.Exit(max(calibrate_command(check=check), calibrate_judgement(check=check)))
 
 
 @app.command(epilog="Example: `fitgraph validate --output docs/validation.md`")
