@@ -12,6 +12,7 @@ from db.entries.aliases import AliasIndex
 from db.entries.capability import check_capability
 from db.entries.files import DIRECTORIES, Entry, Fault, read_entities
 from db.entries.measurements import check_measurements
+from db.entries.quality import check_quality
 from db.entries.rules import RULES, directory_rules, set_rules
 from db.entries.schema import EngineFile, GpuFile, HostFile, QuantFile, WorkloadFile
 from db.entries.schema_models import ModelFile
@@ -43,6 +44,7 @@ def check(root: Path) -> list[Fault]:
         faults += _check_set(kind, directory, sound[kind], files, complete=bool(sound[kind]))
     faults += check_measurements(root, named)
     faults += check_capability(root, named)
+    faults += check_quality(root, named)
     return sorted(set(faults))
 
 

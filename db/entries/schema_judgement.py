@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from db.entries.schema import Count, Date, Name, Shape, Slug, Text
+from db.entries.schema import Count, Date, Name, Positive, Shape, Slug, Text
 
 Kind = Literal["general", "coding", "agentic", "reasoning", "long_context"]
 Percent = Annotated[float, Field(ge=0, le=100)]
@@ -70,3 +70,53 @@ class ResultSource(Shape):
     url: Text
     licence: Name | None
     notes: Text | None
+
+
+class MeasuredLoss(Shape):
+    """What measured losses of weights and of caches share."""
+
+    model_slug: Slug | None
+    model_name: Name
+    publisher: Name | None
+    total_b: Positive | None
+    metric: Name
+    value: float
+    baseline_value: float | None
+    dataset: Text | None
+    context_tokens: Count | None
+    date: Annotated[str, Field(pattern=r"^\d{4}(?:-\d{2})?(?:\.\.\d{4}-\d{2})?$")] | None
+    engine: Text | None
+    source: Text
+    note: Text | None
+    suspect: Text | None
+
+
+class QuantLossRow(MeasuredLoss):
+    """Loss of a quantization. ``family`` and ``type`` name its form; ``pure``: all tensors in one type."""
+
+    active_b: Positive | None
+    quant: Name
+    family: Slug | None
+    type: Name | None
+    pure: bool
+    bits_per_weight: Annotated[float, Field(gt=0.5, le=40)] | None
+    imatrix: bool | None
+    baseline_quant: Name | None
+
+    @model_validator(mode="after")
+    def _form(self) -> QuantLossRow:
+        if (self.family is None) != (self.type is None):
+            raise ValueError("family and type must both be set, or both null")
+        if self.metric.startswith("kld") and self.value < 0 and self.suspect is None:
+            raise ValueError("a divergence cannot be negative; set suspect to the reason")
+        return self
+
+
+class CacheLossRow(MeasuredLoss):
+    """Loss of a KV-cache type."""
+
+    weights_quant: Name | None
+    k_type: Name
+    v_type: Name
+    bits_per_value: Positive | None
+    baseline_kv: Name | None
