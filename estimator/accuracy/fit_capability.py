@@ -23,11 +23,12 @@ from estimator.accuracy.capability_cells import Benchmark, Cell
 from estimator.calibration.capability_prior import (
     KIND_TERMS,
     KINDS,
+    MEAN_SLOPE,
     SHARED_TERMS,
     ModelTraits,
     kind_terms,
     shared_terms,
-)
+)  # fmt: skip
 
 Floats = NDArray[np.float64]
 
@@ -56,8 +57,6 @@ _KIND_TERM_SPREAD, _KIND_GROUP_SPREAD = 0.3, 0.12
 #: Slopes: spread around 1 for a benchmark alone, around the mean of its releases for one of several.
 _SLOPE_SPREAD, _RELEASE_SLOPE_SPREAD, _LEAST_SLOPE = 0.3, 0.12, 0.35
 _SERIES_WEIGHT = 10.0
-#: Mean slope over the cells: it fixes the unit of the trait, which the data leave open.
-MEAN_SLOPE = 0.75
 _THINKING_GAIN_SPREAD = 0.6
 _NOISE, _NOISE_WEIGHT, _LEAST_NOISE = 0.06, 4.0, 0.01
 #: Degrees of freedom of the residuals, and the squared residual beyond which an outlier loses no more weight.

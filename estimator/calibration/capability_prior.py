@@ -9,6 +9,8 @@ from typing import Literal
 
 KINDS: tuple[str, ...] = ("general", "coding", "agentic", "reasoning", "long_context")
 Thinking = Literal["never", "hybrid", "always"]
+#: Mean slope of log odds in the trait over all scores: it fixes the trait's unit, which the data leave open.
+MEAN_SLOPE = 0.75
 #: Dates are counted in years from here.
 REFERENCE_YEAR = 2025.0
 #: Size of a model of middle size, billions of parameters; logarithms are taken relative to it.
