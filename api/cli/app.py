@@ -194,6 +194,20 @@ def catalog_capability(
     raise typer.Exit(judgement.capability_command(as_json=as_json))
 
 
+@catalog_app.command("loss", epilog="Examples: `fitgraph catalog loss`, `fitgraph catalog loss 'Qwen3 32B'`")
+def catalog_loss(
+    model: Annotated[str | None, typer.Argument(help="Model; default: models of several sizes.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list.")] = False,
+    accuracy: Annotated[bool, typer.Option("--accuracy", help="Print how well loss is known instead.")] = False,
+) -> None:
+    """List what every quantization costs: divergence, and points of capability."""
+    from api.cli import judgement
+
+    if accuracy:
+        raise typer.Exit(judgement.accuracy_command("loss", as_json=as_json))
+    raise typer.Exit(judgement.loss_command(model, as_json=as_json))
+
+
 @db_app.command("upgrade")
 def db_upgrade() -> None:
     """Create the database or bring its tables to the newest shape."""

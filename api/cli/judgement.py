@@ -13,11 +13,15 @@ from rich.console import Console
 from rich.table import Table
 
 from db.entries import capability as capability_entries
-from db.entries.files import CATALOG_ROOT, load_catalog
-from estimator.calibration.capability_prior import KINDS
+from db.entries import quality as quality_entries
+from db.entries import specs
+from db.entries.files import CATALOG_ROOT, UnknownNameError, load_catalog
+from estimator.calibration.capability_prior import KINDS, REFERENCE_YEAR, ModelTraits
 from estimator.judgement import capability as capability_table
+from estimator.judgement import loss as loss_table
 
 FAILED = 1
+NO_ANSWER = 3
 
 
 def capability_command(*, as_json: bool) -> int:
@@ -57,6 +61,62 @@ def _capability_json(capability: capability_table.Capability) -> dict[str, Any]:
 def _capability_text(capability: capability_table.Capability) -> str:
     mark = {"MEASURED": " ", "INHERITED": "°", "PREDICTED": "*"}[capability.evidence.value]
     return f"{capability.value:.0f} ({capability.low:.0f}-{capability.high:.0f}){mark}"
+
+
+#: Sizes of models that losses are listed for: total and active billions of parameters.
+SIZES: Mapping[str, tuple[float, float]] = {
+    "1B": (1, 1), "8B": (8, 8), "30B": (30, 30), "120B": (120, 120), "30B-A3B": (30, 3), "120B-A10B": (120, 10),
+}  # fmt: skip
+
+
+def loss_command(model: str | None, *, as_json: bool) -> int:
+    """List the loss of every quantization: of one model, or of models of several sizes. Returns 0, or 3: no such model."""
+    catalog, table = load_catalog(), loss_table.LossTable.load()
+    if model is None:
+        models = {name: ModelTraits("", total, active, REFERENCE_YEAR) for name, (total, active) in SIZES.items()}
+    else:
+        try:
+            slug = catalog.resolve_model(model)
+        except UnknownNameError as error:
+            print(f"fitgraph: {error}", file=sys.stderr)
+            return NO_ANSWER
+        models = {slug: capability_entries.model_traits(catalog)[slug]}
+    quants = {slug: specs.quant(entry) for slug, entry in catalog.quants.items()}
+    losses = {name: table.divergences(traits, [(quant, None) for quant in quants.values()])
+              for name, traits in models.items()}  # fmt: skip
+    if as_json:
+        print(orjson.dumps(_loss_rows(list(quants), losses), option=orjson.OPT_INDENT_2).decode())
+        return 0
+    shown = Table("Quantization", box=None, pad_edge=False)
+    for name in models:
+        shown.add_column(name, justify="right", no_wrap=True)
+    for q, slug in enumerate(quants):
+        shown.add_row(slug, *(_loss_text(losses[name][q]) for name in models))
+    console = Console()
+    (console if console.is_terminal else Console(width=160)).print(shown)
+    print("divergence in nats a token; points of capability lost in general / reasoning work")
+    return 0
+
+
+def _loss_rows(quants: list[str], losses: Mapping[str, list[loss_table.Divergence]]) -> list[dict[str, Any]]:
+    return [
+        {
+            "model": name,
+            "quant": quants[q],
+            "divergence_nats": each.nats,
+            "low": each.low,
+            "high": each.high,
+            "evidence": each.evidence.value,
+            "points": {kind: loss_table.capability_loss(kind, each).points for kind in KINDS},
+        }
+        for name, found in losses.items()
+        for q, each in enumerate(found)
+    ]
+
+
+def _loss_text(divergence: loss_table.Divergence) -> str:
+    general, reasoning = (loss_table.capability_loss(kind, divergence).points for kind in ("general", "reasoning"))
+    return f"{divergence.nats:.4f} {general:5.1f} / {reasoning:4.1f}"
 
 
 def accuracy_command(part: str, *, as_json: bool) -> int:
@@ -123,8 +183,21 @@ def _fit_capability() -> Mapping[str, Any]:
     )
 
 
+def _fit_loss() -> Mapping[str, Any]:
+    from estimator.accuracy.loss_data import loss_data
+    from estimator.accuracy.loss_rows import cache_rows, loss_rows
+
+    models = capability_entries.model_traits(load_catalog())
+    return loss_data(
+        loss_rows(quality_entries.quant_loss_rows(), models),
+        cache_rows(quality_entries.cache_loss_rows(), models),
+        files_hash(CATALOG_ROOT / quality_entries.DIRECTORY),
+    )
+
+
 _DATA_FILES: dict[str, _DataFile] = {
     "capability": _DataFile(
         capability_table.DEFAULT_PATH, _fit_capability, lambda: capability_table.CapabilityTable.load().accuracy
     ),
+    "loss": _DataFile(loss_table.DEFAULT_PATH, _fit_loss, lambda: loss_table.LossTable.load().accuracy),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,7 @@ from api.cli import judgement
 from db.entries.files import CATALOG_ROOT
 from estimator.calibration.capability_prior import KINDS
 from estimator.judgement.capability import CapabilityTable
+from estimator.judgement.loss import LossTable
 
 
 def test_every_model_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
@@ -38,3 +40,29 @@ def test_accuracy_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_the_committed_capabilities_were_fitted_on_the_committed_results() -> None:
     assert CapabilityTable.load().data_hash == judgement.files_hash(CATALOG_ROOT / "capability")
+
+
+def test_losses_are_listed_by_size_and_by_model(capsys: pytest.CaptureFixture[str]) -> None:
+    assert judgement.loss_command(None, as_json=True) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert len(rows) == len(judgement.SIZES) * 38
+    assert judgement.loss_command("Qwen3 32B", as_json=False) == 0
+    assert "q4-k-m" in capsys.readouterr().out
+    assert judgement.loss_command("no such model at all", as_json=True) == judgement.NO_ANSWER
+
+
+def test_the_committed_laws_were_fitted_on_the_committed_rows() -> None:
+    assert LossTable.load().data_hash == judgement.files_hash(CATALOG_ROOT / "quality")
+
+
+def test_a_fit_that_is_not_reproduced_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "some.json"
+    data_file = judgement._DataFile(path, lambda: {"b": 1, "a": 2}, dict)
+    monkeypatch.setattr(judgement, "_DATA_FILES", {"some": data_file})
+    assert judgement.calibrate_judgement(check=False) == 0
+    assert judgement.calibrate_judgement(check=True) == 0
+    path.write_text("{}\n")
+    assert judgement.calibrate_judgement(check=True) == judgement.FAILED
+    assert "some.json is not reproduced" in capsys.readouterr().err
