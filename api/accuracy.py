@@ -20,9 +20,10 @@ from db.entries.files import Catalog, load_catalog
 from db.entries.measurements import speed_rows
 from estimator.accuracy import crossval
 from estimator.accuracy.fitting import Observation, fit
+from estimator.accuracy.spread import fit_spread, spread
 from estimator.calibration.coefficients import DEFAULT_PATH, PER_WEIGHT_TERMS, Calibration
 from estimator.calibration.effects import DECODE_FACTORS, PREFILL_FACTORS
-from estimator.calibration.intervals import DEPTH, fit_spread, spread
+from estimator.calibration.intervals import DEPTH
 from estimator.speed.roofline import DECODE_TERMS
 
 FAILED = 1

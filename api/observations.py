@@ -31,10 +31,10 @@ from estimator.speed.roofline import (
     LAYER_S,
     TOKEN_S,
     UNPACK_UNIT_CLOCKS,
-    PrefillWork,
     expert_thinness,
     prefill_terms,
 )
+from estimator.speed.work import PrefillWork
 from estimator.structure.architecture import ModelArchitecture
 from estimator.types import Accelerator, Backend, Engine, MissingFactError, Quant
 

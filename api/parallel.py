@@ -21,9 +21,10 @@ from api.offload import solve
 from db.entries import specs
 from db.entries.files import Catalog
 from estimator.calibration.coefficients import Calibration
-from estimator.calibration.intervals import DEPTH, depth_log
+from estimator.calibration.intervals import DEPTH
 from estimator.estimate import estimate
 from estimator.placement.layer_sums import model_tables
+from estimator.speed.coefficients import depth_log
 from estimator.speed.multi_gpu import MODES
 from estimator.types import Backend, CacheType, Engine, EstimateRequest, EstimatorError, Host, QuantFormat, Status
 

@@ -24,9 +24,9 @@ from db.entries.files import load_catalog
 from db.entries.measurements import speed_rows
 from estimator.accuracy import crossval
 from estimator.accuracy.fitting import Observation
+from estimator.accuracy.spread import spread
 from estimator.calibration.coefficients import Calibration
 from estimator.calibration.effects import family_of, quant_class
-from estimator.calibration.intervals import spread
 
 DEFAULT_REPORT = Path("docs/validation.md")
 #: A group of rows smaller than this is not shown on its own line.

@@ -13,13 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from estimator import verdict
-from estimator.calibration.coefficients import Calibration, Setup, SpeedCoefficients
+from estimator.calibration.coefficients import Calibration, Setup
 from estimator.memo import kept_within
 from estimator.placement.demand import Needs, Situation, needs, situation_of
 from estimator.placement.hardware import ENGINE_RULES, choose_engine, usable_bytes
 from estimator.placement.layer_sums import ModelTables, model_tables
 from estimator.placement.memory import VLLM_MEMORY_FRACTION, overhead_bytes
-from estimator.placement.search import Placed, Plan, Rig, plan
+from estimator.placement.placements import Placed, Placements, Rig
+from estimator.placement.search import place
+from estimator.speed.coefficients import SpeedCoefficients
 from estimator.speed.throughput import Pace, pace
 from estimator.structure.architecture import ModelArchitecture
 from estimator.structure.checkpoints import has_weights
@@ -151,7 +153,7 @@ def evaluate(
     setup, rig = fleet.setup, fleet.rig
     tables, need = model_tables(model, quants), needs(model, situations)
     split = overrides.gpu_layers, overrides.cpu_moe_layers
-    placed = plan(model, tables, need, rig, fleet.available, setup.engine, setup.backend, *split)
+    placed = place(model, tables, need, rig, fleet.available, setup.engine, setup.backend, *split)
     # Workloads all use flash attention; a question that turns it off is a situation of its own.
     flash = all(one.flash_attention for one in situations)
     coefficients = calibration.table(model, setup, overrides.build_age_years, flash_attention=flash)
@@ -327,7 +329,7 @@ def assemble(
     tables: ModelTables,
     need: Needs,
     fleet: Fleet,
-    placed: Plan,
+    placed: Placements,
     coefficients: SpeedCoefficients,
     thresholds: Thresholds,
     pace_of: Callable[..., Pace] = pace,

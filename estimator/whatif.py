@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from estimator.calibration.coefficients import CALIBRATED, Calibration, SpeedCoefficients
+from estimator.calibration.coefficients import Calibration
 from estimator.estimate import (
     cell_of,
     overrides_of,
@@ -27,7 +27,9 @@ from estimator.placement.demand import Needs, needs
 from estimator.placement.hardware import choose_engine
 from estimator.placement.layer_split import compute_of_cards
 from estimator.placement.layer_sums import ModelTables, model_tables
-from estimator.placement.search import Placed, Plan, Rig, plan
+from estimator.placement.placements import Placed, Placements, Rig
+from estimator.placement.search import place
+from estimator.speed.coefficients import CALIBRATED, SpeedCoefficients
 from estimator.speed.mixed_gpus import (
     DeviceLoad,
     Layout,
@@ -37,9 +39,10 @@ from estimator.speed.mixed_gpus import (
     shared_pace,
     shared_prefill_seconds,
 )
-from estimator.speed.roofline import DecodeWork, decode_seconds
+from estimator.speed.roofline import decode_seconds
 from estimator.speed.speculative import Draft, Speculation, check_work, expected_tokens, require_draft
-from estimator.speed.throughput import Pace, decode_work, pace, prefill_work
+from estimator.speed.throughput import Pace, pace
+from estimator.speed.work import DecodeWork, decode_work, prefill_work
 from estimator.structure.architecture import ModelArchitecture
 from estimator.types import (
     Accelerator,
@@ -204,7 +207,7 @@ class _Setup:
         self.layout: Layout | None = None
 
     @property
-    def whole(self) -> Plan:
+    def whole(self) -> Placements:
         """The plan with unlimited room: what holding everything on the device takes."""
         rig = replace(self.fleet.rig, usable=np.full_like(self.fleet.rig.usable, float(2**50)), cards=None)
         return self._plan_on(rig, None, None)
@@ -239,14 +242,14 @@ class _Setup:
                 known[device] = calibration.table(model, setup, request.build_age_years, flash_attention=flash)
         return tuple(known[device] for device in self.devices if device in known)
 
-    def _plan_on(self, rig: Rig, gpu_layers: int | None, cpu_moe_layers: int | None) -> Plan:
+    def _plan_on(self, rig: Rig, gpu_layers: int | None, cpu_moe_layers: int | None) -> Placements:
         setup = self.fleet.setup
-        return plan(
+        return place(
             self.model, self.tables, self.need, rig, self.fleet.available, setup.engine, setup.backend,
             gpu_layers, cpu_moe_layers,
         )  # fmt: skip
 
-    def _planned(self, overrides: Overrides) -> Plan:
+    def _planned(self, overrides: Overrides) -> Placements:
         return self._plan_on(self.fleet.rig, overrides.gpu_layers, overrides.cpu_moe_layers)
 
     def answer(self, draft: Draft | None, load: _DraftLoad | None) -> Outcome:

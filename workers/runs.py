@@ -19,20 +19,9 @@ from sqlalchemy.exc import IntegrityError, OperationalError, SQLAlchemyError
 from db.entries.files import Catalog
 from db.entries.store import drop_staged, ids_of, stage_entries
 from db.fits.generations import current_generation_sync
-from db.fits.layout import index_statements
+from db.fits.layout import create_storage, drop_storage, index_statements, storage_name
 from db.outages import is_outage
-from db.runs.publication import (
-    carry_over,
-    create_storage,
-    drop_storage,
-    drop_unread,
-    fold_one,
-    has_unread,
-    prepare,
-    publish,
-    storage_name,
-    write_block,
-)
+from db.runs.publication import carry_over, drop_unread, fold_one, has_unread, prepare, publish, write_block
 from db.runs.store import (
     BlockRow,
     RunRow,

@@ -9,8 +9,8 @@ from api.answers.pairing import Pairing
 from db.entries import specs
 from db.entries.files import Catalog
 from estimator.advice import explain
-from estimator.advice.advice import Advice, Options, advice
 from estimator.advice.breakdown import terms
+from estimator.advice.changes import Advice, Options, advice
 from estimator.advice.explain import Limit
 from estimator.calibration.coefficients import Calibration
 from estimator.structure.checkpoints import has_weights

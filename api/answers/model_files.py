@@ -8,13 +8,14 @@ from __future__ import annotations
 import asyncio
 import binascii
 from base64 import b64decode
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from api.answers.remote import FIELD as URL_FIELD
 from api.answers.remote import RemoteFiles
+from api.errors import ErrorCode, LimitExceededError, QuestionError
 from db.entries.files import Catalog
 from db.imports.errors import ImportFactsError
 from db.imports.gguf_facts import facts_from_gguf
@@ -22,12 +23,16 @@ from db.imports.gguf_header import MAGIC, MAX_HEADER_BYTES, compact_gguf, parse_
 from db.imports.hf_config import MAX_CONFIG_BYTES, facts_from_config, facts_from_config_text
 from db.imports.safetensors_header import CheckpointSize, size_of_header, size_of_index
 from estimator.structure.architecture import ModelArchitecture, architecture_from_facts
-from estimator.types import Quant, QuantFormat, StoredLayers, StoredQuant
+from estimator.types import EstimatorError, Quant, QuantFormat, StoredLayers, StoredQuant
 
 #: Slug of everything that is not in the catalog.
 CUSTOM = "custom"
 #: Most characters of base64 in one question: what a request of the default size holds beside the rest of it.
 MAX_PASTED_CHARACTERS = 1_000_000
+
+
+#: Different addresses of one request.
+MAX_ADDRESSES = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +42,10 @@ class ModelSource:
     model: ModelArchitecture
     stored: StoredLayers | None = None
     file_type: str | None = None
+
+
+#: The model of an address, or the reason for none.
+Fetched: TypeAlias = ModelSource | QuestionError
 
 
 def source_of_config(config: Any) -> ModelSource:
@@ -129,6 +138,25 @@ async def source_of_address(address: str, files: RemoteFiles) -> ModelSource:
         return await asyncio.to_thread(source_of_bytes, data)
     except ImportFactsError as error:
         raise ImportFactsError(str(error), URL_FIELD) from None
+
+
+async def sources_of_addresses(addresses: Iterable[str], files: RemoteFiles) -> dict[str, Fetched]:
+    """The model of each address. Raises :class:`LimitExceededError` for more than ``MAX_ADDRESSES`` of them."""
+    wanted = list(dict.fromkeys(addresses))
+    if len(wanted) > MAX_ADDRESSES:
+        raise LimitExceededError("addresses", len(wanted), MAX_ADDRESSES)
+    return dict(zip(wanted, await asyncio.gather(*(_source(address, files) for address in wanted)), strict=True))
+
+
+async def _source(address: str, files: RemoteFiles) -> Fetched:
+    try:
+        return await source_of_address(address, files)
+    except QuestionError as error:
+        return error
+    except ImportFactsError as error:
+        return QuestionError(ErrorCode.BAD_USER_INPUT, str(error), error.field)
+    except EstimatorError as error:
+        return QuestionError(ErrorCode.BAD_USER_INPUT, str(error), URL_FIELD)
 
 
 def size_of_checkpoint(index: Any) -> CheckpointSize:

@@ -9,12 +9,14 @@ from typing import Any
 
 from api.answers.facts import facts_of_plan
 from api.answers.model_files import CUSTOM, ModelSource, is_model_file, quant_of_file, source_of_file, stored_quant
-from api.answers.questions import ErrorCode, QuestionError, commands_json, figures_json
+from api.answers.output import commands_json, figures_json
+from api.errors import ErrorCode, QuestionError
 from db.entries import specs
-from db.entries.files import Catalog, UnknownNameError
-from estimator.advice.fit_facts import FitFacts, request_of
+from db.entries.aliases import UnknownNameError
+from db.entries.files import Catalog
 from estimator.calibration.coefficients import Calibration
 from estimator.estimate import cell_of, require_facts
+from estimator.fit_facts import FitFacts, request_of
 from estimator.grid import FitBlock, evaluate_block
 from estimator.structure.architecture import ModelArchitecture
 from estimator.types import Accelerator, Estimate, EstimatorError, Host, MissingFactError, Quant, Workload

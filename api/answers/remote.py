@@ -17,7 +17,7 @@ from urllib.parse import urljoin, urlsplit
 
 import h11
 
-from api.answers.errors import ErrorCode, QuestionError
+from api.errors import ErrorCode, QuestionError
 
 FIELD = "model_url"
 MAX_ADDRESS_CHARACTERS = 2_048

@@ -20,9 +20,10 @@ from api.answers.model_files import (
     source_of_address,
     source_of_file,
 )
-from api.answers.questions import Answerer, ErrorCode, QuestionError
-from api.answers.questions import as_json as answer_json
+from api.answers.output import as_json as answer_json
+from api.answers.questions import Answerer
 from api.answers.remote import RemoteFiles
+from api.errors import ErrorCode, QuestionError
 from api.settings import get_api_settings
 from db.entries.files import load_catalog
 from db.imports.errors import ImportFactsError

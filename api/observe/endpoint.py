@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.graphql.core.errors import ApiError, ErrorCode
-from api.graphql.transport.auth import Operators, Scope
+from api.errors import ApiError, ErrorCode
+from api.graphql.services.auth import Operators, Scope
 from api.observe.metrics import CONTENT_TYPE, Metrics
 
 _STATUS = {ErrorCode.UNAUTHENTICATED: 401, ErrorCode.FORBIDDEN: 403}

@@ -8,7 +8,8 @@ from urllib.parse import urlencode
 import orjson
 
 from api.answers.story import Answers, pair_slug
-from api.graphql.fits.types import Fit
+from api.catalog.fits import FitRecord
+from api.pages.numbers import demo, memory_bar, numbers
 from api.pages.pairs import Pair
 from api.pages.wording import (
     LIMIT_WORDS,
@@ -18,35 +19,28 @@ from api.pages.wording import (
     TONES,
     context_words,
     decode_words,
-    fit_words,
+    first_upper,
     percent,
     quality_words,
     short_fit_words,
     signed,
     ttft_words,
 )
-from estimator.advice.advice import Advice, AdviceCode
+from estimator.advice.amounts import duration, gib, pace
+from estimator.advice.changes import Advice, AdviceCode
 from estimator.advice.explain import Question
-from estimator.advice.fit_facts import duration, gib, pace
-from estimator.types import STATUSES, Evidence, OperatingMode, Strategy
+from estimator.types import STATUSES, OperatingMode
 from estimator.verdict import MODE_WEIGHTS, PART_NAMES, STATUS_CAPS, STATUS_KNEES, ScorePart, grade
 
-_EVIDENCE = {
-    Evidence.MEASURED: "measured",
-    Evidence.CALIBRATED: "calibrated",
-    Evidence.EXTRAPOLATED: "extrapolated",
-}
-_BAR = 1000.0
 _MAX_ADVICE = 6
 
 
 def result_page(pair: Pair, base_url: str) -> dict[str, Any]:
     """Values of the result page. ``base_url`` is scheme and host without a closing slash."""
     fit = pair.chosen
-    answers = Answers(pair.view, fit)
-    by_quant = [Answers(pair.view, option) for option in pair.options]
-    best = pair.best
-    faq = answers.faq(best)
+    answers = Answers(fit)
+    by_quant = [Answers(option) for option in pair.options]
+    faq = answers.faq(pair.best)
     page_path = f"/can/{pair_slug(fit.model.slug, fit.gpu.slug)}"
     return {
         "model_name": fit.model.name,
@@ -55,18 +49,18 @@ def result_page(pair: Pair, base_url: str) -> dict[str, Any]:
         "workload_name": fit.workload.name,
         "headline": answers.headline,
         "summary": answers.summary,
-        "capacity": _first_upper(answers.capacity_message),
+        "capacity": first_upper(answers.capacity_message),
         "grade": grade(answers.mode_score(pair.mode)),
-        "tone": TONES[fit.status],
+        "tone": TONES[fit.cell.status],
         "path": page_path,
         "canonical_url": base_url + page_path,
         "oembed_url": oembed_url(base_url, answers, "json"),
         "oembed_xml_url": oembed_url(base_url, answers, "xml"),
         "structured_data": structured_data(faq),
-        "numbers": _numbers(fit, answers),
-        "memory": _memory(fit, answers.facts.memory_name),
-        "usable": gib(int(fit.memory.usable_bytes)) if fit.memory else "–",
-        "demo": _demo(fit),
+        "numbers": numbers(fit, answers),
+        "memory": memory_bar(fit, answers.facts.memory_name),
+        "usable": gib(fit.estimate.memory.usable_bytes) if fit.is_supported else "–",
+        "demo": demo(fit),
         "limits": [_limit(limit) for limit in answers.limits],
         "advice": [_advice(pair, one) for one in answers.advice[:_MAX_ADVICE]],
         "workloads": [_workload_row(pair, each) for each in pair.workloads],
@@ -94,7 +88,7 @@ def result_page(pair: Pair, base_url: str) -> dict[str, Any]:
     }
 
 
-def _by_bits(options: list[Fit], by_quant: list[Answers]) -> list[tuple[Fit, Answers]]:
+def _by_bits(options: list[FitRecord], by_quant: list[Answers]) -> list[tuple[FitRecord, Answers]]:
     """Quantizations from the fewest bits per weight of this model to the most."""
     return sorted(zip(options, by_quant, strict=True), key=lambda each: (each[1].bits_per_weight, each[0].quant.slug))
 
@@ -123,19 +117,19 @@ def structured_data(faq: tuple[Question, ...]) -> str:
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def badge_text(fit: Fit) -> str:
+def badge_text(fit: FitRecord) -> str:
     """The badge as words."""
     return f"{fit.model.name} on {fit.gpu.name}: {badge_value(fit)}"
 
 
-def badge_value(fit: Fit) -> str:
+def badge_value(fit: FitRecord) -> str:
     """The right half of the badge: grade and speed, or the status when nothing runs."""
-    if fit.decode is None:
-        return STATUS_WORDS[fit.status]
-    return f"{fit.grade} · {decode_words(fit)} · {fit.quant.name}"
+    if fit.estimate.decode is None:
+        return STATUS_WORDS[fit.cell.status]
+    return f"{fit.estimate.grade} · {decode_words(fit)} · {fit.quant.name}"
 
 
-def graphql_query(fit: Fit) -> str:
+def graphql_query(fit: FitRecord) -> str:
     """The query that answers with this page's numbers."""
     workload = fit.workload.slug.replace("-", "_").upper()
     arguments = f'model: "{fit.model.slug}", gpu: "{fit.gpu.slug}", quant: "{fit.quant.slug}", workload: {workload}'
@@ -154,108 +148,17 @@ def graphql_query(fit: Fit) -> str:
     )
 
 
-def _numbers(fit: Fit, answers: Answers) -> list[tuple[str, str, str]]:
-    memory, placement = fit.memory, fit.placement
-    rows = [("Fit", fit_words(fit), "")]
-    memory_name = _first_upper(answers.facts.memory_name)
-    if fit.decode is not None:
-        low, high = pace(fit.decode.low), pace(fit.decode.high)
-        rows.append(("Decode", decode_words(fit), f"{low} to {high}, {_EVIDENCE[Evidence(fit.decode.evidence)]}"))
-    if fit.ttft_ms is not None:
-        prompt = fit.workload.spec.prompt_tokens
-        rows.append(("First token after", ttft_words(fit), f"for a prompt of {prompt:,} tokens"))
-    elif fit.decode is not None:
-        rows.append(("First token after", "unknown", "the catalog has no arithmetic rate of this device"))
-    if fit.prefill is not None:
-        rows.append(("Reading the prompt", pace(fit.prefill.tokens_per_second), ""))
-    if fit.decode is not None:
-        rows.append(("Safe context", f"{fit.safe_context_tokens:,}", f"tokens; {fit.context_tokens:,} are planned"))
-    if memory is not None:
-        share = int(memory.total_bytes) / max(int(memory.usable_bytes), 1)
-        rows.append(
-            (
-                memory_name,
-                f"{gib(int(memory.total_bytes))} / {gib(int(memory.usable_bytes))}",
-                f"{percent(share)} of what is usable" if share < 10 else f"{share:,.0f} times what is usable",
-            )
-        )
-        if memory_name == "Device memory" and int(memory.host_bytes):
-            rows.append(("System memory", gib(int(memory.host_bytes)), ""))
-    if fit.decode is not None:
-        rows.append(("Offload", percent(placement.offload_fraction), _placement_words(fit)))
-    return rows
-
-
-def _placement_words(fit: Fit) -> str:
-    placement = fit.placement
-    if placement.strategy is Strategy.EXPERT_OFFLOAD:
-        return f"experts of {placement.cpu_moe_layers} layers in system memory"
-    if placement.strategy is Strategy.LAYER_OFFLOAD:
-        return f"{placement.gpu_layers} layers on the device"
-    if placement.strategy is Strategy.CPU_ONLY:
-        return "runs on the CPU"
-    return "everything on the device"
-
-
-def _part_value(fit: Fit, part: ScorePart) -> str:
-    if part.name == "ttft" and fit.ttft_ms is None:
+def _part_value(fit: FitRecord, part: ScorePart) -> str:
+    if part.name == "ttft" and fit.cell.ttft_ms is None:
         return f"unknown, counted as {percent(part.value)}"
     return percent(part.value)
-
-
-def _memory(fit: Fit, held_in: str) -> dict[str, Any] | None:
-    memory = fit.memory
-    if memory is None:
-        return None
-    total, usable = int(memory.total_bytes), int(memory.usable_bytes)
-    scale = _BAR / max(total, usable, 1)
-    parts, x = [], 0.0
-    for key, name, count in (
-        ("weights", "Weights", int(memory.weights_bytes)),
-        ("cache", "KV cache and state", int(memory.kv_cache_bytes)),
-        ("compute", "Compute buffers", int(memory.compute_bytes)),
-        ("overhead", "Engine and driver", int(memory.overhead_bytes)),
-    ):
-        width = count * scale
-        parts.append(
-            {"key": key, "name": name, "bytes": count, "text": gib(count), "x": f"{x:.1f}", "width": f"{width:.1f}"}
-        )
-        x += width
-    return {
-        "parts": parts,
-        "usable_x": f"{min(usable * scale, _BAR - 2):.1f}",
-        "label": f"{gib(total)} of {gib(usable)} usable"
-        if total <= usable
-        else f"{gib(total)} needed, {gib(usable)} usable",
-        "caption": f"{_first_upper(held_in)} for {fit.context_tokens:,} tokens of context",
-        "total": gib(total),
-        "total_name": "Total on the device" if held_in == "device memory" else "Total",
-        "host_name": "System memory" if held_in == "device memory" else "Further buffers",
-        "total_bytes": total,
-        "host": gib(int(memory.host_bytes)),
-        "host_bytes": int(memory.host_bytes),
-    }
-
-
-def _demo(fit: Fit) -> dict[str, Any] | None:
-    if fit.decode is None or fit.ttft_ms is None:
-        return None
-    answer_tokens = fit.workload.spec.output_tokens
-    speed = fit.decode.tokens_per_second
-    return {
-        "wait": duration(fit.ttft_ms),
-        "pace": pace(speed),
-        "answer": f"an answer of {answer_tokens:,} tokens takes {duration(answer_tokens / speed * 1000)} more.",
-        "ttft_ms": f"{fit.ttft_ms:.0f}",
-        "tok_s": f"{speed:.2f}",
-    }
 
 
 def _limit(limit: Any) -> dict[str, str]:
     return {
         "name": LIMIT_WORDS[limit.code],
         "share": percent(limit.share),
-        "message": _first_upper(limit.message) + ".",
+        "message": first_upper(limit.message) + ".",
     }
 
 
@@ -277,10 +180,10 @@ def _advice(pair: Pair, one: Advice) -> dict[str, str]:
         # These two have a page of their own: everything else of them is as it is here.
         fit, request = pair.chosen, one.request
         href = _page_path(fit.model.slug, request.accelerator.slug, request.quant.slug, pair)
-    return {"what": _first_upper(what), "effect": effect, "gain": gain, "href": href}
+    return {"what": first_upper(what), "effect": effect, "gain": gain, "href": href}
 
 
-def _workload_row(pair: Pair, fit: Fit) -> dict[str, Any]:
+def _workload_row(pair: Pair, fit: FitRecord) -> dict[str, Any]:
     return {
         "slug": fit.workload.slug,
         "name": fit.workload.name,
@@ -292,17 +195,17 @@ def _workload_row(pair: Pair, fit: Fit) -> dict[str, Any]:
     }
 
 
-def _quant_row(pair: Pair, fit: Fit, answers: Answers) -> dict[str, Any]:
+def _quant_row(pair: Pair, fit: FitRecord, answers: Answers) -> dict[str, Any]:
     return {
         "slug": fit.quant.slug,
         "name": fit.quant.name,
         "href": _link(pair, fit),
         "chosen": fit.quant is pair.chosen.quant,
-        "recommended": fit.recommended,
+        "recommended": fit.cell.recommended,
         "published": fit.weights_known,
         "bits": f"{answers.bits_per_weight:.2f}",
         "quality": quality_words(answers.bits_per_weight),
-        "memory": gib(int(fit.memory.total_bytes)) if fit.memory else "–",
+        "memory": gib(fit.estimate.memory.total_bytes) if fit.is_supported else "–",
         **_row(fit),
     }
 
@@ -318,8 +221,13 @@ def _unpublished(pair: Pair) -> str:
     return f"“No known weights” marks quantizations in which no {names}{chosen}."
 
 
-def _row(fit: Fit) -> dict[str, str]:
-    return {"grade": fit.grade, "status": short_fit_words(fit), "tone": TONES[fit.status], "decode": decode_words(fit)}
+def _row(fit: FitRecord) -> dict[str, str]:
+    return {
+        "grade": fit.estimate.grade,
+        "status": short_fit_words(fit),
+        "tone": TONES[fit.cell.status],
+        "decode": decode_words(fit),
+    }
 
 
 def _mode_row(pair: Pair, mode: OperatingMode, answers: Answers, by_quant: list[Answers]) -> dict[str, Any]:
@@ -377,12 +285,12 @@ def _no_commands(answers: Answers) -> list[str]:
 
 def _provenance(pair: Pair) -> str:
     fit = pair.chosen
-    if fit.generation is None:
+    if not fit.is_published:
         return f"Computed for this request from catalog {pair.view.revision[:12]}."
-    return f"Generation {fit.generation} of catalog {pair.view.revision[:12]}."
+    return f"Generation {fit.cell.generation} of catalog {pair.view.revision[:12]}."
 
 
-def _link(pair: Pair, fit: Fit) -> str:
+def _link(pair: Pair, fit: FitRecord) -> str:
     return _page_path(fit.model.slug, fit.gpu.slug, fit.quant.slug, pair, fit.workload.slug)
 
 
@@ -392,7 +300,3 @@ def _page_path(model: str, gpu: str, quant: str, pair: Pair, workload: str | Non
     if pair.mode is not OperatingMode.BALANCED:
         chosen["mode"] = pair.mode.value
     return f"/can/{pair_slug(model, gpu)}?{urlencode(chosen)}"
-
-
-def _first_upper(text: str) -> str:
-    return text[:1].upper() + text[1:]

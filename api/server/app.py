@@ -23,9 +23,9 @@ from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.graphql.core.errors import ApiError
+from api.errors import ApiError
 from api.graphql.schema import FitSchema, build_schema
-from api.graphql.services import Services
+from api.graphql.services.services import Services
 from api.graphql.transport.http import EVENT_STREAM, GraphQLEndpoint, encode
 from api.graphql.transport.requests import header_of, negotiate
 from api.graphql.transport.streams import stream_view
@@ -67,7 +67,7 @@ def create_app(settings: ApiSettings | None = None, catalog: Catalog | None = No
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         # The first request need not wait for the catalog; without a database the server starts and says so.
         with suppress(ApiError):
-            await services.view()
+            await services.state.view()
         preparing = asyncio.create_task(asyncio.to_thread(_prepare_for_operators, settings))
         giving_back = asyncio.create_task(give_back())
         yield
@@ -85,7 +85,7 @@ def create_app(settings: ApiSettings | None = None, catalog: Catalog | None = No
         Route("/", landing_page),
         Mount("/static", StaticFiles(directory=STATIC)),
     ]
-    routes.extend(page_routes())
+    routes.extend(page_routes(services.state, settings))
     if settings.explorer:
         routes.append(Route("/explorer", explorer_page))
     if observation is not None:
@@ -158,9 +158,9 @@ def _readiness(services: Services) -> Callable[[Request], Awaitable[Response]]:
     async def ready(_: Request) -> Response:
         """The database answers; says what is published."""
         try:
-            async with services.connection() as connection:
+            async with services.state.connection() as connection:
                 await connection.execute(text("SELECT 1"))
-            view = await services.view()
+            view = await services.state.view()
         except ApiError as error:
             return Response(
                 orjson.dumps({"status": "unavailable", "reason": error.message}), 503, media_type="application/json"

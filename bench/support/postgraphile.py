@@ -21,9 +21,8 @@ from api.graphql.catalog.quants import quant_from_entry
 from bench.support.serving import serving
 from db.entries import specs
 from db.fits.generations import current_generation_sync
-from db.fits.layout import BAND_BYTES, FLAG_BITS, PLAN_BYTES, RECOMMENDED_BIT, SLOT_COUNT, STATUS_MASK
+from db.fits.layout import BAND_BYTES, FLAG_BITS, PLAN_BYTES, RECOMMENDED_BIT, SLOT_COUNT, SLOTS, STATUS_MASK
 from db.fits.packing import OVERHEAD_EXPLICIT, OVERHEAD_OF_ROW
-from db.fits.reads import SLOTS
 from estimator.types import STATUSES, WorkloadKind
 from estimator.verdict import GRADES
 

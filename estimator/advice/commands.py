@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from estimator.advice.fit_facts import DraftFacts, FitFacts, cache_type
+from estimator.fit_facts import DraftFacts, FitFacts, cache_type
 from estimator.placement.hardware import choose_engine
 from estimator.structure.architecture import ModelArchitecture
 from estimator.structure.checkpoints import is_repository, vllm_source

@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock
@@ -34,14 +34,14 @@ from estimator.calibration.effects import (
 )
 from estimator.calibration.intervals import DEPTH, names_of
 from estimator.speed.arithmetic import LLAMA_CPP_STEP_TOKENS, matrix_peak, power_log, step_tokens, weight_peak
-from estimator.speed.multi_gpu import PIPELINED_BACKENDS, TENSOR_PARALLEL_ENGINES, is_linked, parallel_of, peer_bytes_s
+from estimator.speed.coefficients import CALIBRATED, Parallel, SpeedCoefficients
+from estimator.speed.multi_gpu import PIPELINED_BACKENDS, TENSOR_PARALLEL_ENGINES, is_linked, peer_bytes_s
 from estimator.speed.roofline import DECODE_TERMS, PREFILL_TERMS, UNPACK_UNIT_CLOCKS
 from estimator.structure.architecture import ModelArchitecture
 from estimator.types import EVIDENCES, Accelerator, Backend, Engine, Evidence, Quant
 
 DEFAULT_PATH = Path(__file__).with_name("calibration.json")
 _MEASURED = EVIDENCES.index(Evidence.MEASURED)
-CALIBRATED = EVIDENCES.index(Evidence.CALIBRATED)
 _EXTRAPOLATED = EVIDENCES.index(Evidence.EXTRAPOLATED)
 _ENGINES, _BACKENDS = tuple(Engine), tuple(Backend)
 #: Bits per weight of whole files of the K types and the plain ones, medians over models from 2 B parameters. Other types
@@ -78,75 +78,6 @@ _OF_ONE_GPU: tuple[tuple[int, str, str], ...] = (
 _KEPT_PAIRS = 150_000
 #: Classes of accelerators and quants whose coefficients are kept; the catalog has some thousand.
 _KEPT_CLASSES = 16_384
-
-
-@dataclass(frozen=True, slots=True)
-class SpeedCoefficients:
-    """What the speed model needs of a device, a quant and a model: numbers, or arrays of one common shape.
-
-    Each term has a coefficient on its ideal seconds; ``*_overall`` multiply the whole time on the device, and
-    ``*_shift`` are the logs of what rows of the very configuration have added to them; ``host*`` and ``link`` are those
-    of system memory (layers, experts, and fixed per layer) and the link. ``*_low`` and ``*_high``
-    are logs of the ends of a range of tok/s at an empty context (``offload_*`` where weights are in system memory);
-    deeper ones widen it by ``*_depth`` (:mod:`estimator.calibration.intervals`). ``parallel`` are the constants of several devices,
-    ``tensor_parallel`` and ``pipelines`` tell how they share the model, ``linked`` over which link, and ``seen`` whether
-    the device was measured. ``step_tokens`` are the prompt tokens that a pair's engine takes at a time by default.
-    """
-
-    bandwidth_bytes_s: Any
-    peak_flops: Any
-    attention_peak_flops: Any
-    step_tokens: Any
-    unit_clocks_s: Any
-    dense: Any
-    routed: Any
-    cache: Any
-    attend: Any
-    unpack: Any
-    layer: Any
-    expert_layer: Any
-    token: Any
-    decode_overall: Any
-    linear: Any
-    attention: Any
-    read: Any
-    step: Any
-    thinness: Any
-    prefill_overall: Any
-    decode_shift: Any
-    prefill_shift: Any
-    host: Any
-    host_layer: Any
-    host_expert: Any
-    host_expert_layer: Any
-    link: Any
-    default_link_bytes_s: Any
-    ttft_fixed_s: Any
-    offload_low: Any
-    offload_high: Any
-    decode_low: Any
-    decode_high: Any
-    prefill_low: Any
-    prefill_high: Any
-    decode_depth: Any
-    prefill_depth: Any
-    decode_evidence: Any
-    prefill_evidence: Any
-    parallel: Any
-    tensor_parallel: Any
-    pipelines: Any
-    peer_bytes_s: Any
-    linked: Any
-    seen: Any
-
-    def take(self, pairs: NDArray[np.int64]) -> SpeedCoefficients:
-        """The coefficients of cells, gathered by index of their pair."""
-        return SpeedCoefficients(
-            *(value if np.ndim(value) == 0 else value[pairs] for value in (getattr(self, name) for name in _FIELDS))
-        )
-
-
-_FIELDS = tuple(each.name for each in fields(SpeedCoefficients))
 
 
 @dataclass(frozen=True, eq=False)
@@ -274,7 +205,7 @@ class Calibration:
             default_link_bytes_s=float(offload["default_link_bytes_s"]),
             ttft_fixed_s=float(self.data["ttft_fixed_s"]),
             **known,
-            parallel=parallel_of(self.data["parallel"]),
+            parallel=_parallel(self.data["parallel"]),
             tensor_parallel=_among(setup.engine, _ENGINES, TENSOR_PARALLEL_ENGINES),
             pipelines=_among(setup.backend, _BACKENDS, PIPELINED_BACKENDS),
             peer_bytes_s=np.repeat([peer_bytes_s(gpu, float(offload["default_link_bytes_s"])) for gpu in gpus], size),
@@ -464,6 +395,13 @@ class Calibration:
             f"{kind}_depth": slopes[stratum],
             f"{kind}_evidence": _EVIDENCE_OF[stratum],
         }
+
+
+def _parallel(data: Mapping[str, Any]) -> Parallel:
+    """The constants of the ``parallel`` part of ``calibration.json``."""
+    ranges = {name: (float(low), float(high)) for name, (low, high) in data["ranges"].items()}
+    hop, total, total_bytes, unpipelined = (float(data[name]) for name in ("hop", "sum", "sum_bytes", "unpipelined"))
+    return Parallel(hop, total, total_bytes, unpipelined, ranges)
 
 
 def _among(codes: NDArray[np.uint8], known: Sequence[Any], wanted: frozenset[Any]) -> NDArray[np.bool_]:

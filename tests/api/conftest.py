@@ -172,7 +172,7 @@ def counted_statements(app: Starlette) -> Iterator[list[str]]:
         if statement != "BEGIN" and "generation.fit_table" not in statement and statement != NEWEST:
             found.append(statement)
 
-    engine = app.state.services.engine.sync_engine
+    engine = app.state.services.state.engine.sync_engine
     event.listen(engine, "before_cursor_execute", note)
     try:
         yield found

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import Any, TypeAlias, TypeVar
 
 import strawberry
 
+from api.catalog.view import CatalogView
 from api.graphql.core.described import describe
 from api.graphql.core.enums import OrderDirection
 from api.graphql.core.inputs import (
@@ -24,9 +25,9 @@ from api.graphql.core.inputs import (
     in_range,
 )
 
-if TYPE_CHECKING:
-    from api.graphql.catalog.measurements import Measurement
-    from api.graphql.catalog_view import CatalogView
+T = TypeVar("T")
+#: Whether a measurement passes.
+Test: TypeAlias = Callable[[Any], bool]
 
 
 class MeasurementPhase(Enum):
@@ -48,8 +49,6 @@ describe(
     description="Which measurements. All given parts must hold; what a source does not state matches nothing."
 )
 class MeasurementFilter:
-    """Typed conditions on measurements."""
-
     model: StringSet | None = strawberry.field(default=None, description="Models, by slug or alias.")
     gpu: StringSet | None = strawberry.field(default=None, description="Accelerators, by slug or alias.")
     quant: StringSet | None = strawberry.field(default=None, description="Quantizations, by slug or alias.")
@@ -98,8 +97,6 @@ describe(
 
 @strawberry.input(description="One term of an order of measurements.")
 class MeasurementOrder:
-    """Field and direction."""
-
     field: MeasurementOrderField = strawberry.field(description="What to order by.")
     direction: OrderDirection = strawberry.field(
         default=OrderDirection.DESC, description="Direction; descending when left out."
@@ -111,13 +108,11 @@ _RANGED = ("tokens_per_second", "depth_tokens", "prompt_tokens", "gpu_count", "b
 _NAMED = ("engine", "backend")
 
 
-def select_measurements(
-    view: CatalogView, measurements: Sequence[Measurement], wanted: MeasurementFilter | None
-) -> list[Measurement]:
+def select_measurements(view: CatalogView, measurements: Sequence[T], wanted: MeasurementFilter | None) -> list[T]:
     """Measurements that pass a filter, in the given order. Raises for unknown names and ranges the wrong way round."""
     if wanted is None:
         return list(measurements)
-    tests: list[Callable[[Measurement], bool]] = []
+    tests: list[Test] = []
     for attribute, names, resolve in (
         ("model_slug", wanted.model, view.model),
         ("gpu_slug", wanted.gpu, view.gpu),
@@ -150,13 +145,13 @@ def select_measurements(
     return [one for one in measurements if all(test(one) for test in tests)]
 
 
-def _one_of(attribute: str, members: frozenset[object]) -> Callable[[Measurement], bool]:
+def _one_of(attribute: str, members: frozenset[object]) -> Test:
     return lambda one: getattr(one, attribute) in members
 
 
-def _named(attribute: str, members: frozenset[str]) -> Callable[[Measurement], bool]:
+def _named(attribute: str, members: frozenset[str]) -> Test:
     return lambda one: (getattr(one, attribute) or "").casefold() in members
 
 
-def _within(attribute: str, bounds: FloatRange | IntRange) -> Callable[[Measurement], bool]:
+def _within(attribute: str, bounds: FloatRange | IntRange) -> Test:
     return lambda one: in_range(getattr(one, attribute), bounds)

@@ -7,25 +7,22 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from hashlib import blake2s
 from sys import intern
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 import orjson
 import strawberry
 
+from api.catalog.view import CatalogView
+from api.graphql.catalog.gpus import Gpu
 from api.graphql.catalog.measurement_inputs import MeasurementFilter, MeasurementOrder, select_measurements
+from api.graphql.catalog.models import Model
+from api.graphql.catalog.quants import Quant
 from api.graphql.core.arguments import After, Before, First, Last
 from api.graphql.core.connections import Connection, page_of, slice_page
 from api.graphql.core.ids import encode_id
 from api.graphql.core.node import Node
 from api.graphql.core.orders import ordered, signature_of
 from db.entries.measurements import speed_rows
-
-if TYPE_CHECKING:
-    from api.graphql.catalog.gpus import Gpu
-    from api.graphql.catalog.models import Model
-    from api.graphql.catalog.quants import Quant
-    from api.graphql.catalog_view import CatalogView
-    from api.graphql.context import RequestContext
 
 Key = tuple[str, str, str]
 #: Which measurements, in which order.
@@ -43,8 +40,6 @@ Orders = Annotated[
 
 @strawberry.type(description="A speed that somebody measured and published.")
 class Measurement(Node):
-    """One row of the measured tables, with its conditions as far as they were stated."""
-
     slug: strawberry.Private[str]
     model_slug: strawberry.Private[str]
     gpu_slug: strawberry.Private[str]
@@ -67,22 +62,19 @@ class Measurement(Node):
     note: str | None = strawberry.field(description="What else the source says.")
 
     @strawberry.field(description="The model.")
-    def model(self, info: strawberry.Info) -> Annotated[Model, strawberry.lazy("api.graphql.catalog.models")]:
-        """Model of the configuration."""
-        found: Model = info.context.view.by_slug("model", self.model_slug)
-        return found
+    def model(self, info: strawberry.Info) -> Model:
+        model: Model = info.context.faces.by_slug("model", self.model_slug)
+        return model
 
     @strawberry.field(description="The accelerator, or one of several equal ones.")
-    def gpu(self, info: strawberry.Info) -> Annotated[Gpu, strawberry.lazy("api.graphql.catalog.gpus")]:
-        """Accelerator of the configuration."""
-        found: Gpu = info.context.view.by_slug("gpu", self.gpu_slug)
-        return found
+    def gpu(self, info: strawberry.Info) -> Gpu:
+        gpu: Gpu = info.context.faces.by_slug("gpu", self.gpu_slug)
+        return gpu
 
     @strawberry.field(description="The quantization.")
-    def quant(self, info: strawberry.Info) -> Annotated[Quant, strawberry.lazy("api.graphql.catalog.quants")]:
-        """Quantization of the configuration."""
-        found: Quant = info.context.view.by_slug("quant", self.quant_slug)
-        return found
+    def quant(self, info: strawberry.Info) -> Quant:
+        quant: Quant = info.context.faces.by_slug("quant", self.quant_slug)
+        return quant
 
 
 @strawberry.type(description="One page of measurements.")
@@ -90,7 +82,7 @@ class MeasurementConnection(Connection[Measurement]):
     """Page of measurements."""
 
 
-def page_measurements(context: RequestContext, key: Key | None, asked: Asked, paging: Paging) -> MeasurementConnection:
+def page_measurements(context: Any, key: Key | None, asked: Asked, paging: Paging) -> MeasurementConnection:
     """One page of the measurements of a model, accelerator and quantization, or of all in the catalog.
 
     Without an order as the catalog's files have them.

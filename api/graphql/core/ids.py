@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from api.graphql.core.errors import ApiError, ErrorCode, bad_input
+from api.errors import ApiError, ErrorCode, bad_input
 
 _CHECK_BYTES = 6
 _NODE, _CURSOR = b"fit.node", b"fit.cur"

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import strawberry
 
+from api.answers.story import Answers, PlanAnswers
+from api.catalog.fits import FitRecord
+from api.errors import bad_input
 from api.graphql.core.described import describe
-from api.graphql.core.enums import EngineKind, OperatingMode
-from api.graphql.core.errors import bad_input
+from api.graphql.core.enums import EngineKind
 from estimator.advice.commands import CommandGap
 from estimator.advice.commands import MissingCommand as NoCommand
 from estimator.advice.explain import LimitCode
 from estimator.judgement.serving import Serving
-
-if TYPE_CHECKING:
-    from api.answers.story import Answers, PlanAnswers
-    from api.graphql.fits.types import Fit
+from estimator.types import OperatingMode
 
 describe(
     LimitCode,
@@ -65,8 +64,6 @@ class FitScorePart:
 
 @strawberry.type(description="One thing that binds a setup.")
 class FitLimit:
-    """Code, share and a sentence."""
-
     code: LimitCode = strawberry.field(description="What binds.")
     share: float = strawberry.field(description="Share of the memory or the time that the message names, 0 to 1.")
     message: str = strawberry.field(description="One sentence with the numbers.")
@@ -74,8 +71,6 @@ class FitLimit:
 
 @strawberry.type(description="How to start this very plan.")
 class FitCommand:
-    """A command for a POSIX shell."""
-
     engine: EngineKind = strawberry.field(description="The engine that it starts.")
     tool: str = strawberry.field(description="What it starts the engine with, such as `llama-server`.")
     text: str = strawberry.field(description="The command.")
@@ -83,8 +78,6 @@ class FitCommand:
 
 @strawberry.type(description="A way to start an engine that cannot be told this plan.")
 class MissingCommand:
-    """Tool and reason."""
-
     tool: str | None = strawberry.field(description="What has no command, such as `LM Studio`; null: nothing has one.")
     reason: CommandGap = strawberry.field(description="Why.")
     message: str = strawberry.field(description="One sentence that says why.")
@@ -92,16 +85,12 @@ class MissingCommand:
 
 @strawberry.type(description="A question that people ask about a pairing.")
 class FitQuestion:
-    """Question and answer in plain text."""
-
     question: str = strawberry.field(description="The question.")
     answer: str = strawberry.field(description="The answer, from the numbers.")
 
 
 @strawberry.type(description="A live card to put into another page.")
 class FitEmbed:
-    """Address and snippet."""
-
     url: str = strawberry.field(description="Address of the card.")
     html: str = strawberry.field(description="Snippet to paste into a page.")
 
@@ -135,7 +124,6 @@ class FitServing:
             ),
         ] = None,
     ) -> float | None:
-        """Running cost."""
         if not 0 <= electricity_usd_per_kwh <= 10:
             raise bad_input(
                 f"electricityUsdPerKwh must be 0 to 10, not {electricity_usd_per_kwh:g}.", field="electricityUsdPerKwh"
@@ -182,7 +170,7 @@ def missing_from(found: Sequence[NoCommand]) -> list[MissingCommand]:
     ]
 
 
-def faq_of(answers: Answers, best: Fit | None) -> list[FitQuestion]:
+def faq_of(answers: Answers, best: FitRecord | None) -> list[FitQuestion]:
     """Questions about the pairing; ``best`` is the recommended quantization's fit."""
     return [FitQuestion(question=one.question, answer=one.answer) for one in answers.faq(best)]
 

@@ -5,25 +5,24 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import strawberry
 from strawberry.scalars import JSON
 
-from api.graphql.catalog.gpus import Gpu, gpu_from_entry
-from api.graphql.catalog.models import Model, model_from_entry
-from api.graphql.core.errors import ErrorCode, UserError
+from api.catalog.records import gpu_record, model_record
+from api.errors import ErrorCode
+from api.graphql.catalog.gpus import Gpu, gpu_of
+from api.graphql.catalog.models import Model, model_of
+from api.graphql.context import RequestContext
+from api.graphql.core.errors import UserError
 from api.graphql.runs.runs import Run, run_from_row, run_number
-from api.graphql.transport.auth import Operator, Scope
-from db.entries import specs
+from api.graphql.services.auth import Operator, Scope
 from db.entries.check import shape_faults
 from db.entries.files import DIRECTORIES, Catalog, Entry, revision_of
 from db.entries.rules import RULES
 from db.runs import store
 from db.runs.store import RunRow
-
-if TYPE_CHECKING:
-    from api.graphql.context import RequestContext
 
 logger = logging.getLogger("fitgraph.api")
 
@@ -32,40 +31,30 @@ _CLIENT_KEY = "Key of the client's choice, sent back unchanged. Repeating a muta
 
 @strawberry.input(description="A model to add or replace.")
 class UpsertModelInput:
-    """The entry as a catalog file has it."""
-
     entry: JSON = strawberry.field(description="The whole entry, with the keys of a file under db/catalog/models.")
     client_mutation_id: str | None = strawberry.field(default=None, description=_CLIENT_KEY)
 
 
 @strawberry.input(description="An accelerator to add or replace.")
 class UpsertGpuInput:
-    """The entry as a catalog file has it."""
-
     entry: JSON = strawberry.field(description="The whole entry, with the keys of a file under db/catalog/gpus.")
     client_mutation_id: str | None = strawberry.field(default=None, description=_CLIENT_KEY)
 
 
 @strawberry.input(description="What to recompute.")
 class RecomputeInput:
-    """All, or what changed."""
-
     everything: bool = strawberry.field(default=False, description="Every block, changed or not.")
     client_mutation_id: str | None = strawberry.field(default=None, description=_CLIENT_KEY)
 
 
 @strawberry.input(description="Which run to stop.")
 class CancelRunInput:
-    """A run by id."""
-
     id: strawberry.ID = strawberry.field(description="Global id of the run.")
     client_mutation_id: str | None = strawberry.field(default=None, description=_CLIENT_KEY)
 
 
 @strawberry.type(description="Outcome of `upsertModel`.")
 class UpsertModelPayload:
-    """The model as it will be, and the run that publishes it."""
-
     model: Model | None = strawberry.field(description="The model; null when there are errors.")
     run: Run | None = strawberry.field(
         description="The run that publishes it; null when nothing changed or there are errors.",
@@ -76,8 +65,6 @@ class UpsertModelPayload:
 
 @strawberry.type(description="Outcome of `upsertGpu`.")
 class UpsertGpuPayload:
-    """The accelerator as it will be, and the run that publishes it."""
-
     gpu: Gpu | None = strawberry.field(description="The accelerator; null when there are errors.")
     run: Run | None = strawberry.field(
         description="The run that publishes it; null when nothing changed or there are errors.",
@@ -88,8 +75,6 @@ class UpsertGpuPayload:
 
 @strawberry.type(description="Outcome of `recompute`.")
 class RecomputePayload:
-    """The run."""
-
     run: Run | None = strawberry.field(
         description="The run that was started, or the one under way; null when nothing changed.",
     )
@@ -99,8 +84,6 @@ class RecomputePayload:
 
 @strawberry.type(description="Outcome of `cancelRun`.")
 class CancelRunPayload:
-    """The run after the request."""
-
     run: Run | None = strawberry.field(description="The run; null when there is none of this id.")
     errors: list[UserError] = strawberry.field(description="Why it was not stopped; empty when it was.")
     client_mutation_id: str | None = strawberry.field(description="The client's key.")
@@ -108,19 +91,16 @@ class CancelRunPayload:
 
 @strawberry.type(description="Everything that operators can change. Each field needs a bearer token.")
 class Mutation:
-    """Roots of changes."""
-
     @strawberry.mutation(description="Add or replace a model and publish its fits. Needs the scope `catalog`.")
     async def upsert_model(
         self, info: strawberry.Info, input: Annotated[UpsertModelInput, strawberry.argument(description="The model.")]
     ) -> UpsertModelPayload:
-        """Validate, store, recompute one block."""
         operator = _operator(info, Scope.CATALOG)
         entry, errors = checked_entry("model", input.entry)
         if errors:
             return UpsertModelPayload(model=None, run=None, errors=errors, client_mutation_id=input.client_mutation_id)
         run, errors = await _start(info.context, operator, ("model", entry))
-        model = None if errors else model_from_entry(entry, specs.missing_facts(entry), specs.unverified_fields(entry))
+        model = None if errors else model_of(model_record(entry))
         return UpsertModelPayload(model=model, run=run, errors=errors, client_mutation_id=input.client_mutation_id)
 
     @strawberry.mutation(description="Add or replace an accelerator and publish its fits. Needs the scope `catalog`.")
@@ -129,16 +109,12 @@ class Mutation:
         info: strawberry.Info,
         input: Annotated[UpsertGpuInput, strawberry.argument(description="The accelerator.")],
     ) -> UpsertGpuPayload:
-        """Validate, store, recompute its cells."""
         operator = _operator(info, Scope.CATALOG)
         entry, errors = checked_entry("gpu", input.entry)
         if errors:
             return UpsertGpuPayload(gpu=None, run=None, errors=errors, client_mutation_id=input.client_mutation_id)
         run, errors = await _start(info.context, operator, ("gpu", entry))
-        gpu = None
-        if not errors:
-            missing, unverified = specs.missing_facts(entry), specs.unverified_fields(entry)
-            gpu = gpu_from_entry(entry, specs.accelerator(entry), missing, unverified)
+        gpu = None if errors else gpu_of(gpu_record(entry))
         return UpsertGpuPayload(gpu=gpu, run=run, errors=errors, client_mutation_id=input.client_mutation_id)
 
     @strawberry.mutation(description="Start a run over what changed, or over everything. Needs the scope `runs`.")
@@ -156,14 +132,13 @@ class Mutation:
     async def cancel_run(
         self, info: strawberry.Info, input: Annotated[CancelRunInput, strawberry.argument(description="The run.")]
     ) -> CancelRunPayload:
-        """Stop a run."""
         from workers.runs import cancel_run
 
         _operator(info, Scope.RUNS)
         context: RequestContext = info.context
         number = run_number(str(input.id))
         stopped = await asyncio.to_thread(cancel_run, context.services.settings, number)
-        async with context.services.connection() as connection:
+        async with context.services.state.connection() as connection:
             row = await store.get_run(connection, number)
         errors = [] if stopped else [_refusal(row)]
         run = None if row is None else run_from_row(row)
@@ -203,7 +178,7 @@ async def _start(
         cause = f"{operator.name}: upsert {change[0]} {change[1]['slug']}"
     row, busy = await asyncio.to_thread(_start_run, context, catalog, cause, everything)
     if row is not None:
-        context.services.expect_publication()
+        context.services.state.expect_publication()
     if busy and change is not None:
         message = "Another run is under way; repeat this when it has ended."
         return None, [UserError(code=ErrorCode.UNAVAILABLE, message=message, field=None, suggestions=[])]

@@ -6,14 +6,15 @@ import re
 from collections.abc import Sequence
 from datetime import datetime
 from enum import Enum
-from typing import TYPE_CHECKING
 
 import strawberry
 
+from api.errors import bad_input
+from api.graphql.context import RequestContext
+from api.graphql.core.arguments import Paging
 from api.graphql.core.connections import Connection, connect, keyset_page_of
 from api.graphql.core.described import describe
 from api.graphql.core.enums import OrderDirection
-from api.graphql.core.errors import bad_input
 from api.graphql.core.ids import Cursor, decode_cursor, decode_id, encode_cursor, encode_id, signature
 from api.graphql.core.inputs import DateTimeRange, StringSet, check_set, folded, moment
 from api.graphql.core.node import Node
@@ -21,10 +22,6 @@ from api.graphql.core.orders import MAX_ORDER_TERMS
 from api.graphql.core.scalars import Int64
 from db.runs import store
 from db.runs.store import RunRow
-
-if TYPE_CHECKING:
-    from api.graphql.context import RequestContext
-
 
 #: The database holds no larger one.
 _NUMBER = re.compile(r"[0-9]{1,9}\Z")
@@ -60,8 +57,6 @@ describe(
 
 @strawberry.type(description="One recompute: what changed in the catalog, as blocks, published as one generation.")
 class Run(Node):
-    """Progress and outcome."""
-
     state: RunState = strawberry.field(description="Where it stands.")
     cause: str = strawberry.field(description="Who or what started it.")
     revision: str = strawberry.field(description="Catalog revision that it computes.")
@@ -87,15 +82,11 @@ class RunConnection(Connection[Run]):
 
 @strawberry.input(description="A set of states of runs.")
 class RunStateSet:
-    """Matches any member."""
-
     in_: list[RunState] = strawberry.field(name="in", description="States allowed; an empty list matches nothing.")
 
 
 @strawberry.input(description="Which runs. All given parts must hold.")
 class RunFilter:
-    """Typed conditions on runs."""
-
     state: RunStateSet | None = strawberry.field(default=None, description="Where a run stands.")
     cause: StringSet | None = strawberry.field(default=None, description="Who or what started it.")
     created_at: DateTimeRange | None = strawberry.field(default=None, description="When it was planned.")
@@ -112,8 +103,6 @@ describe(RunOrderField, "RunOrderField", "What runs can be ordered by.", {"CREAT
 
 @strawberry.input(description="One term of an order of runs.")
 class RunOrder:
-    """Field and direction."""
-
     field: RunOrderField = strawberry.field(description="What to order by.")
     direction: OrderDirection = strawberry.field(
         default=OrderDirection.DESC, description="Direction; descending, the newest first, when left out."
@@ -159,14 +148,14 @@ def run_number(text: str) -> int:
 
 async def find_run(context: RequestContext, number: int) -> Run | None:
     """A run by number."""
-    async with context.services.connection() as connection:
+    async with context.services.state.connection() as connection:
         row = await store.get_run(connection, number)
     return None if row is None else run_from_row(row)
 
 
 async def newest_run(context: RequestContext) -> Run | None:
     """The newest run."""
-    async with context.services.connection() as connection:
+    async with context.services.state.connection() as connection:
         rows = await store.page_runs(connection, limit=1)
     return run_from_row(rows[0]) if rows else None
 
@@ -200,7 +189,7 @@ async def page_runs(
     context: RequestContext,
     wanted: RunFilter | None,
     order_by: Sequence[RunOrder] | None,
-    paging: tuple[int | None, str | None, int | None, str | None],
+    paging: Paging,
 ) -> RunConnection:
     """One page of runs, newest first unless asked otherwise."""
     page = keyset_page_of(context.services.limits, *paging)
@@ -214,7 +203,7 @@ async def page_runs(
         if len(key) != 1 or type(key[0]) is not int or not 0 <= key[0] < 1 << 31:
             raise bad_input("This cursor does not belong to this list.")
         place = key[0]
-    async with context.services.connection() as connection:
+    async with context.services.state.connection() as connection:
         rows = await store.page_runs(
             connection, after=place, limit=page.size + 1, query=query, ascending=ascending != page.backward
         )
@@ -223,7 +212,7 @@ async def page_runs(
         shown.reverse()
 
     async def count() -> int:
-        async with context.services.connection() as connection:
+        async with context.services.state.connection() as connection:
             return await store.count_runs(connection, query)
 
     return connect(

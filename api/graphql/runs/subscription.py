@@ -5,17 +5,15 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import AsyncGenerator
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import strawberry
 
-from api.graphql.core.enums import WorkloadKind
-from api.graphql.core.errors import ApiError, ErrorCode, NotFoundError
+from api.errors import ApiError, ErrorCode, NotFoundError
+from api.graphql.context import RequestContext
 from api.graphql.fits.queries import find_fit
 from api.graphql.runs.runs import FINAL, Run, find_run, run_number
-
-if TYPE_CHECKING:
-    from api.graphql.context import RequestContext
+from estimator.types import WorkloadKind
 
 #: Seconds between looks at a run, and tokens that one stream sends at most.
 POLL_S = 0.25
@@ -113,8 +111,6 @@ _TEXT = [
 
 @strawberry.type(description="One token of a demonstration stream.")
 class Token:
-    """Text with its place and time."""
-
     index: int = strawberry.field(description="Place in the stream, from 0.")
     text: str = strawberry.field(description="Text of the token, with its leading space.")
     at_ms: float = strawberry.field(description="Estimated time since the prompt was sent, milliseconds.")
@@ -122,15 +118,12 @@ class Token:
 
 @strawberry.type(description="Everything that can be followed, over graphql-transport-ws or server-sent events.")
 class Subscription:
-    """Roots of streams."""
-
     @strawberry.subscription(description="A run whenever its progress changes; ends with the run.")
     async def run_progress(
         self,
         info: strawberry.Info,
         id: Annotated[strawberry.ID, strawberry.argument(description="Global id of the run.")],
     ) -> AsyncGenerator[Run, None]:
-        """Follow a run."""
         number = run_number(str(id))
         seen: tuple[object, ...] | None = None
         while True:
@@ -161,7 +154,6 @@ class Subscription:
             ),
         ] = None,
     ) -> AsyncGenerator[Token, None]:
-        """Tokens at pace."""
         first_ms, step_ms = await _pace(info.context, model, gpu, quant)
         started = asyncio.get_running_loop().time()
         words = itertools.islice(itertools.cycle(_TEXT), MAX_TOKENS)
@@ -181,8 +173,7 @@ async def _pace(context: RequestContext, model: str, gpu: str, quant: str | None
 
     Raises ``UNSUPPORTED`` for a pairing that cannot run, ``MISSING_FACT`` for one whose first token nobody can tell.
     """
-    view = context.view
-    fit = await find_fit(context, view.model(model), view.gpu(gpu), quant, WorkloadKind.CODING)
+    fit = await find_fit(context, model, gpu, quant, WorkloadKind.CODING)
     if fit is None or fit.decode is None:
         raise ApiError(ErrorCode.UNSUPPORTED, "This pairing cannot run, so that it has no pace.")
     if fit.ttft_ms is None:

@@ -12,9 +12,11 @@ from db.entries import specs
 from db.entries.files import load_catalog
 from estimator.accuracy import crossval
 from estimator.accuracy.fitting import PRIOR_SPREAD, Fitter, Observation, effect_names, fit, prior_spread, weights
+from estimator.accuracy.spread import fit_spread, spread
 from estimator.calibration.coefficients import GRAPHS_AGE_YEARS, Calibration, Setup
 from estimator.calibration.effects import DECODE_FACTORS, factor_values, family_of, unit_clocks_s
-from estimator.calibration.intervals import DEPTH, depth_log, fit_spread, spread
+from estimator.calibration.intervals import DEPTH
+from estimator.speed.coefficients import depth_log
 from estimator.speed.roofline import DECODE_TERMS
 from estimator.structure.architecture import HYPER_CONNECTED_LAUNCHES
 from estimator.types import Accelerator, Backend, Engine, Quant, QuantFormat

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from api.answers.questions import Answerer, QuestionError
+from api.answers.questions import Answerer
+from api.errors import QuestionError
 from db.entries import specs
 from db.entries.files import Catalog
 from estimator.calibration.coefficients import Calibration

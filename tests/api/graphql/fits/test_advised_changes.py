@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from api.answers.questions import Answerer
-from estimator.advice.advice import Advice, AdviceCode, advice
-from estimator.advice.fit_facts import FitFacts, gib, pace
+from estimator.advice.amounts import gib, pace
+from estimator.advice.changes import Advice, AdviceCode, advice
 from estimator.estimate import estimate
+from estimator.fit_facts import FitFacts
 from estimator.types import EstimateRequest, EstimatorError
 from tests.support import answers as support
 

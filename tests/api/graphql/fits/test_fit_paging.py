@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from api.graphql.fits import inputs
+from api.catalog import fit_reads
 from db.fits import query as fit_query
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -156,7 +156,7 @@ async def test_orders_by_what_has_no_column(data: Any, field: str, direction: st
 async def test_orders_by_what_has_no_column_need_few_models_or_accelerators(
     ask: Any, field: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (fit_query, inputs):
+    for module in (fit_query, fit_reads):
         monkeypatch.setattr(module, "NARROW_IDS", 3)
     order = f"orderBy: [{{field: {field}}}]"
 

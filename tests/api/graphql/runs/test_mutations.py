@@ -11,9 +11,9 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from api.graphql.core.errors import ApiError, ErrorCode
+from api.errors import ApiError, ErrorCode
 from api.graphql.core.ids import encode_id
-from api.graphql.transport.auth import Operators, Scope, new_token
+from api.graphql.services.auth import Operators, Scope, new_token
 from api.server.app import create_app
 from api.settings import ApiSettings
 from db.entries.files import Catalog
@@ -71,7 +71,9 @@ async def desk(
 
 
 @pytest.mark.parametrize(
-    ("token", "code"), [(None, "UNAUTHENTICATED"), ("wrong", "UNAUTHENTICATED"), (READER, "FORBIDDEN")]
+    ("token", "code"),
+    [(None, "UNAUTHENTICATED"), ("wrong", "UNAUTHENTICATED"), (READER, "FORBIDDEN")],
+    ids=["none", "wrong", "another-scope"],
 )
 async def test_a_change_needs_a_token_with_its_scope(
     desk: Desk, catalog: Catalog, token: str | None, code: str

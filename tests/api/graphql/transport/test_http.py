@@ -348,8 +348,8 @@ async def test_without_the_database_the_catalog_is_still_served(
         raise OSError("connection refused")
 
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
-        await services.view()
-        engine = services.engine
+        await services.state.view()
+        engine = services.state.engine
         down = SimpleNamespace(connect=refuse, dialect=engine.dialect)
         monkeypatch.setattr(services, "engine", down)
         monkeypatch.setattr(services, "_reader", EngineReader(cast(AsyncEngine, down)))
