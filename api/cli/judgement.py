@@ -173,7 +173,7 @@ class _DataFile:
 
 
 def _fit_capability() -> Mapping[str, Any]:
-    from estimator.accuracy.capability_data import capability_data
+    from estimator.accuracy.capability.data import capability_data
 
     return capability_data(
         capability_entries.results(),
@@ -184,8 +184,8 @@ def _fit_capability() -> Mapping[str, Any]:
 
 
 def _fit_loss() -> Mapping[str, Any]:
-    from estimator.accuracy.loss_data import loss_data
-    from estimator.accuracy.loss_rows import cache_rows, loss_rows
+    from estimator.accuracy.loss.data import loss_data
+    from estimator.accuracy.loss.rows import cache_rows, loss_rows
 
     models = capability_entries.model_traits(load_catalog())
     return loss_data(

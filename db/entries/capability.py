@@ -16,7 +16,7 @@ from pydantic import BaseModel, ValidationError
 
 from db.entries.files import CATALOG_ROOT, Catalog, Entry, Fault
 from db.entries.schema_judgement import BenchmarkFile, PostTraining, ResultRow, ResultSource
-from estimator.accuracy.capability_cells import Benchmark, Result
+from estimator.accuracy.capability.cells import Benchmark, Result
 from estimator.calibration.capability_prior import DEFAULT_CONTEXT, REFERENCE_YEAR, ModelTraits
 
 DIRECTORY = "capability"

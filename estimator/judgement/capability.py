@@ -15,6 +15,8 @@ from estimator.calibration.capability_prior import KINDS, ModelTraits, kind_prio
 DEFAULT_PATH = Path(__file__).parents[1] / "calibration" / "capability.json"
 #: Points of the scale for a trait of 0, and for one unit of it, which moves the log odds of a score by 0.75 on average.
 CENTRE_POINTS, POINTS_PER_UNIT = 55.0, 10.0
+#: The intervals of models with fewer own scores are as careful as those of models that were left out of the fit.
+LEAST_SCORES = 8
 #: Normal quantile of an interval of 80 %.
 _QUANTILE = 1.2816
 #: Trait that a model without any published score is expected to lack against what its facts predict. An assumption, not
@@ -71,7 +73,8 @@ class CapabilityTable:
         }
 
     def _fitted(self, row: Mapping[str, Any], k: int) -> Capability:
-        half = _QUANTILE * self._factors["measured"][k] * row["sd"][k]
+        stratum = "measured" if sum(row["scores"]) >= LEAST_SCORES else "model left out"
+        half = _QUANTILE * self._factors[stratum][k] * row["sd"][k]
         scores = row["scores"][k]
         return _capability(
             row["trait"][k],

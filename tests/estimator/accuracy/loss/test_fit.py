@@ -11,9 +11,9 @@ import pytest
 from db.entries.capability import model_traits
 from db.entries.files import load_catalog
 from db.entries.quality import cache_loss_rows, quant_loss_rows
-from estimator.accuracy.fit_loss import fit_divergence
-from estimator.accuracy.loss_data import loss_data
-from estimator.accuracy.loss_rows import LossRow, cache_rows, loss_rows
+from estimator.accuracy.loss.data import loss_data
+from estimator.accuracy.loss.fit import fit_divergence
+from estimator.accuracy.loss.rows import LossRow, cache_rows, loss_rows
 from estimator.calibration.capability_prior import ModelTraits
 from estimator.calibration.divergence import QuantForm
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from estimator.accuracy.loss_rows import CacheRow, LossRow
+from estimator.accuracy.loss.rows import CacheRow, LossRow
 from estimator.calibration.divergence import REFERENCE_BITS, cache_terms, divergence_terms
 
 Floats = NDArray[np.float64]

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from estimator.accuracy.capability_cells import Benchmark, Cell, Result, cells_of
-from estimator.accuracy.capability_data import capability_data
-from estimator.accuracy.fit_capability import fit_capability
+from estimator.accuracy.capability.cells import Benchmark, Cell, Result, cells_of
+from estimator.accuracy.capability.data import capability_data
+from estimator.accuracy.capability.fit import fit_capability
 from estimator.calibration.capability_prior import KINDS, ModelTraits
 
 BENCHMARKS = {

@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from estimator.accuracy.capability_cells import Benchmark, Cell, Result, cells_of
-from estimator.accuracy.crossval_capability import CrossValidation, cross_validate
-from estimator.accuracy.fit_capability import (
+from estimator.accuracy.capability.cells import Benchmark, Cell, Result, cells_of
+from estimator.accuracy.capability.crossval import CrossValidation, cross_validate
+from estimator.accuracy.capability.fit import (
     EFFECTS,
     ITERATIONS,
     MODES,

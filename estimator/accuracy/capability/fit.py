@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from estimator.accuracy.capability_cells import Benchmark, Cell
+from estimator.accuracy.capability.cells import Benchmark, Cell
 from estimator.calibration.capability_prior import (
     KIND_TERMS,
     KINDS,

@@ -102,10 +102,12 @@ def _cell(key: tuple[str, str, str, str], log_odds: float, benchmark: Benchmark,
     thinking = model.thinking if model else "never"
     if mode == "base":
         return replace(cell, base=float(model is None or not model.base))
+    if thinking != "never" and mode == "plain":
+        return replace(cell, plain=1.0)
     if thinking == "always" or mode == "thinking":
         return replace(cell, thinks=1.0)
     if thinking == "hybrid" and mode == "unstated":
         return replace(
             cell, thinks=UNSTATED_THINKS, plain=1.0 - UNSTATED_THINKS, variance=variance + _UNSTATED_VARIANCE
         )
-    return replace(cell, plain=float(thinking == "hybrid"))
+    return cell

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from estimator.accuracy.fit_loss import expected, expected_cache, fit_cache, fit_divergence
-from estimator.accuracy.loss_rows import CacheRow, LossRow
+from estimator.accuracy.loss.fit import expected, expected_cache, fit_cache, fit_divergence
+from estimator.accuracy.loss.rows import CacheRow, LossRow
 from estimator.calibration.divergence import ZONES, divergence_terms, log_divergence, zone_of
 
 COVERAGE = 0.8
