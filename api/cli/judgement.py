@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from pathlib import Path
 from typing import Any
 
@@ -159,11 +159,25 @@ def data_text(data: Mapping[str, Any]) -> str:
     return orjson.dumps(data, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS).decode() + "\n"
 
 
-def files_hash(directory: Path) -> str:
-    """Hash of the content and names of all files below a directory."""
+def capability_hash() -> str:
+    """Hash of all that the capability fit reads: results, benchmarks, and facts of the models with results."""
+    return _facts_hash(capability_entries.DIRECTORY, {row["model_slug"] for row in capability_entries.result_rows()})
+
+
+def loss_hash() -> str:
+    """Hash of all that the laws of divergence read: measured rows, and facts of the measured models."""
+    rows = (*quality_entries.quant_loss_rows(), *quality_entries.cache_loss_rows())
+    return _facts_hash(quality_entries.DIRECTORY, {row["model_slug"] for row in rows})
+
+
+def _facts_hash(directory: str, slugs: Set[str | None]) -> str:
     digest = hashlib.blake2b(digest_size=16)
-    for path in sorted(each for each in directory.rglob("*") if each.is_file()):
-        digest.update(str(path.relative_to(directory)).encode() + b"\0" + path.read_bytes() + b"\0")
+    root = CATALOG_ROOT / directory
+    for path in sorted(each for each in root.rglob("*") if each.is_file()):
+        digest.update(str(path.relative_to(root)).encode() + b"\0" + path.read_bytes() + b"\0")
+    for slug, traits in capability_entries.model_traits(load_catalog()).items():
+        if slug in slugs:
+            digest.update(repr(traits).encode())
     return digest.hexdigest()
 
 
@@ -179,7 +193,7 @@ def _fit_capability() -> Mapping[str, Any]:
         capability_entries.results(),
         capability_entries.benchmarks(),
         capability_entries.model_traits(load_catalog()),
-        files_hash(CATALOG_ROOT / capability_entries.DIRECTORY),
+        capability_hash(),
     )
 
 
@@ -191,7 +205,7 @@ def _fit_loss() -> Mapping[str, Any]:
     return loss_data(
         loss_rows(quality_entries.quant_loss_rows(), models),
         cache_rows(quality_entries.cache_loss_rows(), models),
-        files_hash(CATALOG_ROOT / quality_entries.DIRECTORY),
+        loss_hash(),
     )
 
 

@@ -92,7 +92,8 @@ def _halves(
     of_first, of_second = Counter(cell.model for cell in first), Counter(cell.model for cell in second)
     of_kind = Counter((cell.model, benchmarks[cell.benchmark].kind) for cell in second)
     both = [slug for slug in rich if min(of_first[slug], of_second[slug]) >= _LEAST_OF_HALF]
-    figures, factors = {}, []
+    figures: dict[str, Any] = {}
+    factors: list[float] = []
     for k, kind in enumerate(KINDS):
         slugs = [slug for slug in both if kind == "general" or of_kind[slug, kind]]
         expected, found = (np.array([part.trait(slug, k) for slug in slugs]) for part in (one, other))

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from api.cli import judgement
-from db.entries.files import CATALOG_ROOT
 from estimator.calibration.capability_prior import KINDS
 from estimator.judgement.capability import CapabilityTable
 from estimator.judgement.loss import LossTable
@@ -39,7 +38,7 @@ def test_accuracy_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_the_committed_capabilities_were_fitted_on_the_committed_results() -> None:
-    assert CapabilityTable.load().data_hash == judgement.files_hash(CATALOG_ROOT / "capability")
+    assert CapabilityTable.load().data_hash == judgement.capability_hash()
 
 
 def test_losses_are_listed_by_size_and_by_model(capsys: pytest.CaptureFixture[str]) -> None:
@@ -52,7 +51,7 @@ def test_losses_are_listed_by_size_and_by_model(capsys: pytest.CaptureFixture[st
 
 
 def test_the_committed_laws_were_fitted_on_the_committed_rows() -> None:
-    assert LossTable.load().data_hash == judgement.files_hash(CATALOG_ROOT / "quality")
+    assert LossTable.load().data_hash == judgement.loss_hash()
 
 
 def test_a_fit_that_is_not_reproduced_is_named(
@@ -66,3 +65,15 @@ def test_a_fit_that_is_not_reproduced_is_named(
     path.write_text("{}\n")
     assert judgement.calibrate_judgement(check=True) == judgement.FAILED
     assert "some.json is not reproduced" in capsys.readouterr().err
+
+
+def test_the_page_states_the_figures_of_the_fits() -> None:
+    page = (Path(__file__).parents[3] / "docs/explanation/judgement.md").read_text()
+    capability, loss = CapabilityTable.load().accuracy, LossTable.load().accuracy
+    for stratum in ("other benchmarks", "model left out", "family left out"):
+        for figure in ("spearman", "coverage"):
+            assert " | ".join(f"{capability[stratum][kind][figure]:.2f}" for kind in KINDS) in page
+    for stratum in ("model left out", "publisher left out", "one row as anchor"):
+        row = loss[stratum]
+        figures = " | ".join(f"{row[figure]:.2f}" for figure in ("median_abs_ln", "within_twice", "coverage"))
+        assert f"| {stratum} | {figures} |" in page
