@@ -21,6 +21,8 @@ from estimator.calibration.capability_prior import DEFAULT_CONTEXT, REFERENCE_YE
 
 DIRECTORY = "capability"
 MAX_FILE_BYTES = 1_500_000
+#: Parts of a native type's name, and bits per weight with scales; a checkpoint with 4-bit experts is known by them.
+_NATIVE_BITS = (("fp4", 4.2), ("int4", 4.5), ("fp8", 8.0), ("ternary", 2.0))
 _LISTS: Mapping[str, type[BaseModel]] = {
     "benchmarks": BenchmarkFile, "post-training": PostTraining, "sources": ResultSource,
 }  # fmt: skip
@@ -86,6 +88,7 @@ def traits_of(entry: Entry, training: Entry, undated: float = REFERENCE_YEAR) ->
         vision="image" in entry["modalities"],
         base=training.get("tuning") == "base",
         parent=training.get("parent") or "",
+        native_bits=next((bits for part, bits in _NATIVE_BITS if part in entry["native_dtype"].lower()), 16.0),
     )
 
 

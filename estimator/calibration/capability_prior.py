@@ -31,6 +31,7 @@ class ModelTraits:
     """Facts of a model that its expected capability depends on. Sizes in billions; ``released`` in years, as 2025.25.
 
     ``thinking``: whether the model writes its reasoning never, on request (``hybrid``) or always.
+    ``native_bits``: bits per weight that most of the weights were trained in; a wider quantization loses nothing.
     """
 
     slug: str
@@ -45,6 +46,7 @@ class ModelTraits:
     vision: bool = False
     base: bool = False
     parent: str = ""
+    native_bits: float = 16.0
 
 
 def shared_terms(model: ModelTraits) -> tuple[float, ...]:

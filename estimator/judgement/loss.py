@@ -111,7 +111,7 @@ class LossTable:
         return found
 
     def divergence(self, model: ModelTraits, quant: Quant, bits: float | None = None) -> Divergence:
-        """Divergence of one quantization alone; 0 for 16 bits and more."""
+        """Divergence of one quantization alone; 0 for 16 bits, and from the bits that the model was trained in."""
         form = form_of(quant)
         return (
             NO_LOSS
@@ -136,6 +136,8 @@ class LossTable:
         return self._typical_bits.get(form.type, quant.nominal_bits)
 
     def _divergence(self, model: ModelTraits, form: QuantForm, bits: float) -> Divergence:
+        if bits >= model.native_bits:
+            return NO_LOSS
         known = self._measured.get(model.slug, ())
         if form.type in known:
             stratum, evidence = "measured", LossEvidence.MEASURED

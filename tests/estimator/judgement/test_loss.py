@@ -50,7 +50,7 @@ def test_every_quantization_has_a_loss_for_every_model(
         for (quant, _), loss in zip(asked, table.divergences(model, asked), strict=True):
             if form_of(quant) is None:
                 assert loss == NO_LOSS
-            else:
+            elif loss != NO_LOSS or model.native_bits == 16.0:
                 assert 0 < loss.low < loss.nats < loss.high < 60
 
 
@@ -125,3 +125,14 @@ def test_cache_types(table: LossTable, models: dict[str, ModelTraits]) -> None:
     assert fragile.evidence is LossEvidence.ANCHORED
     both = table.divergence(model, specs.quant(load_catalog().quants["q4-k-m"])).plus(fragile)
     assert both.nats > fragile.nats
+
+
+def test_a_type_as_wide_as_the_native_one_loses_nothing(
+    table: LossTable, models: dict[str, ModelTraits], quants: dict[str, Quant]
+) -> None:
+    assert table.divergence(models["gpt-oss-20b"], quants["mxfp4"]) == NO_LOSS
+    assert table.divergence(models["deepseek-v3"], quants["fp8"]) == NO_LOSS
+    assert table.divergence(models["deepseek-v3"], quants["q8-0"]) == NO_LOSS
+    assert table.divergence(models["deepseek-v3"], quants["q4-k-m"]).nats > 0
+    assert table.divergence(models["kimi-k2-thinking"], quants["q2-k"]).nats > 0
+    assert table.divergence(models["qwen3-8b"], quants["q8-0"]).nats > 0
