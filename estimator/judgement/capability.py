@@ -1,4 +1,4 @@
-"""How good a model's answers are, by kind of work, on one scale from about 0 to 100, with an interval of 80 %."""
+"""How good a model's answers are, by kind of work, on one scale from 0 to 100, with an interval of 80 %."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from estimator.calibration.capability_prior import KINDS, ModelTraits, kind_prio
 
 DEFAULT_PATH = Path(__file__).parents[1] / "calibration" / "capability.json"
 #: Points of the scale for a trait of 0, and for one unit of it, which moves the log odds of a score by 0.75 on average.
-CENTRE_POINTS, POINTS_PER_UNIT = 55.0, 10.0
+CENTRE_POINTS, POINTS_PER_UNIT = 54.0, 9.0
 #: The intervals of models with fewer own scores are as careful as those of models that were left out of the fit.
 LEAST_SCORES = 8
 #: Normal quantile of an interval of 80 %.

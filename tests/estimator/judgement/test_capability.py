@@ -32,7 +32,7 @@ def test_every_model_has_every_kind_with_an_interval(known: dict[str, dict[str, 
     for kinds in known.values():
         assert tuple(kinds) == KINDS
         for capability in kinds.values():
-            assert -5 < capability.low < capability.value < capability.high < 105
+            assert 0 < capability.low < capability.value < capability.high < 100
             assert (capability.evidence is CapabilityEvidence.MEASURED) == (capability.scores > 0)
 
 
