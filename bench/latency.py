@@ -30,8 +30,8 @@ from db.entries.files import Catalog, load_catalog
 from db.runs.store import RunState
 from db.session import sync_engine, upgrade_database
 from db.settings import Settings
+from tests.support.postgres import EmbeddedPostgres
 from workers.app import app
-from workers.local.postgres import EmbeddedPostgres
 from workers.local.supervisor import Supervisor
 from workers.runs import start_run, wait_for_run
 

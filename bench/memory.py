@@ -21,7 +21,7 @@ from pathlib import Path
 from bench.growth import GPUS, multiplied
 from db.entries.files import load_catalog
 from db.settings import Settings
-from workers.local.postgres import EmbeddedPostgres
+from tests.support.postgres import EmbeddedPostgres
 from workers.local.supervisor import environment
 
 FACTOR = 10

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from api.answers import what_if
 from api.errors import ErrorCode, QuestionError
-from api.observations import age_years
+from estimator.calibration.build_age import age_years
 from estimator.types import Engine
 
 #: Largest value accepted per numeric key: far above any real setup, low enough that no arithmetic overflows.

@@ -1,6 +1,6 @@
 """Models that a question brings along as a file: a GGUF header, a ``config.json``, a checkpoint's index.
 
-A file is read no further than its header. What it holds is a structure, and for GGUF the exact bytes of its tensors.
+Only the header of a file is read: the structure of the model and, for GGUF, the exact bytes of its tensors.
 """
 
 from __future__ import annotations
@@ -83,8 +83,8 @@ def source_of_bytes(data: bytes, *, must_be_gguf: bool = False) -> ModelSource:
         ImportFactsError: the bytes are none of the two, or more than a header is missing.
     """
     if must_be_gguf or data[:4] == MAGIC:
-        found = facts_from_gguf(data, CUSTOM)
-        return ModelSource(architecture_from_facts(found.facts), found.stored, found.file_type)
+        gguf = facts_from_gguf(data, CUSTOM)
+        return ModelSource(architecture_from_facts(gguf.facts), gguf.stored, gguf.file_type)
     return ModelSource(architecture_from_facts(facts_from_config_text(data, CUSTOM)))
 
 
@@ -196,5 +196,5 @@ def quant_of_file(source: ModelSource, catalog: Catalog) -> str | None:
 
 
 def _stored(quant: Quant, total_bytes: int | None = None, by_layer: StoredLayers | None = None) -> Quant:
-    known = {each.name: getattr(quant, each.name) for each in fields(Quant)}
+    known = {field.name: getattr(quant, field.name) for field in fields(Quant)}
     return StoredQuant(**known, total_bytes=total_bytes, by_layer=by_layer)

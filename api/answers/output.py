@@ -16,25 +16,29 @@ from estimator.types import Estimate, Speed
 def as_json(answer: Answer) -> dict[str, Any]:
     """The output object of one answer."""
     memory = answer.estimate.memory
-    found = figures_json(answer.model_slug, answer.gpu_slug, answer.quant_slug, answer.estimate)
+    output = figures_json(answer.model_slug, answer.gpu_slug, answer.quant_slug, answer.estimate)
     if memory.draft_bytes or memory.projector_bytes != 0:
-        found["memory"] |= {"draft_bytes": memory.draft_bytes, "projector_bytes": memory.projector_bytes}
+        output["memory"] |= {"draft_bytes": memory.draft_bytes, "projector_bytes": memory.projector_bytes}
     if answer.devices:
-        found["devices"] = [_device(load) for load in answer.devices]
+        output["devices"] = [_device(load) for load in answer.devices]
     if answer.speculation is not None:
-        found["speculation"] = _speculation(answer.speculation)
+        output["speculation"] = _speculation(answer.speculation)
     if answer.notes:
-        found["notes"] = list(answer.notes)
-    return found | commands_json(answer.facts)
+        output["notes"] = list(answer.notes)
+    return output | commands_json(answer.facts)
 
 
 def commands_json(facts: FitFacts) -> dict[str, Any]:
     """The commands of a plan, and the reasons for missing ones."""
     return {
-        "commands": [{"tool": each.tool.value, "text": each.text} for each in commands(facts)],
+        "commands": [{"tool": command.tool.value, "text": command.text} for command in commands(facts)],
         "missing_commands": [
-            {"tool": None if each.tool is None else each.tool.value, "reason": each.gap.value, "message": each.message}
-            for each in missing_commands(facts)
+            {
+                "tool": None if command.tool is None else command.tool.value,
+                "reason": command.gap.value,
+                "message": command.message,
+            }
+            for command in missing_commands(facts)
         ],
     }
 
@@ -74,7 +78,7 @@ def figures_json(model_slug: str, gpu_slug: str, quant_slug: str, result: Estima
 
 
 def _device(load: DeviceLoad) -> dict[str, Any]:
-    parts = {each.name: getattr(load, each.name) for each in fields(load) if each.name != "accelerator"}
+    parts = {part.name: getattr(load, part.name) for part in fields(load) if part.name != "accelerator"}
     return {"gpu": load.accelerator.slug, **parts}
 
 

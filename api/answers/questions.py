@@ -60,7 +60,7 @@ class Answer:
     gpu_slug: str
     quant_slug: str
     estimate: Estimate
-    #: What texts, advice and commands are made of.
+    #: The facts that texts, advice and commands use.
     facts: FitFacts
     devices: tuple[DeviceLoad, ...] = ()
     speculation: Speculation | None = None
@@ -151,19 +151,19 @@ class Answerer:
         entry = self._catalog.models.get(slugs[0])
         draft = extras.draft_of(question, self._model_named, self._quant_named)
         projector = extras.projector_of(question, entry, None if entry is None else specs.projector_bytes(entry))
-        found = what_if(model, request, Extras(devices, draft, projector), self._calibration, workload)
+        result = what_if(model, request, Extras(devices, draft, projector), self._calibration, workload)
         notes = (extras.UNKNOWN_PROJECTOR,) if projector is None else ()
         if devices:
             request = replace(request, accelerator=devices[0], gpu_count=len(devices))
         beside = None if draft is None else self._draft_facts(question["draft"]["model"], draft)
         facts = replace(
-            facts_of_plan(self._catalog.models.get(slugs[0]), slugs[0], model, request, found.estimate, workload),
+            facts_of_plan(self._catalog.models.get(slugs[0]), slugs[0], model, request, result.estimate, workload),
             vision=projector != 0,
             accelerators=devices,
-            devices=found.devices,
+            devices=result.devices,
             draft=beside,
         )
-        return Answer(*slugs, request.quant.slug, found.estimate, facts, found.devices, found.speculation, notes)
+        return Answer(*slugs, request.quant.slug, result.estimate, facts, result.devices, result.speculation, notes)
 
     def _draft_facts(self, name: str, draft: Draft) -> DraftFacts:
         entry = self._catalog.models[self._resolved("model", name)]

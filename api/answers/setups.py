@@ -1,20 +1,21 @@
-"""Questions before a purchase: the smallest setup that reaches a target, and the gains of an upgrade."""
+"""Questions before a purchase: setups that serve users or reach a target, and the gains of an upgrade."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from api.answers.facts import facts_of_plan
-from api.answers.users import block_for_users
 from api.catalog.fits import FitRecord
 from api.catalog.records import GpuRecord, ModelRecord, QuantRecord
 from api.catalog.view import CatalogView
 from api.errors import ApiError, ErrorCode
 from estimator.advice.commands import commands
-from estimator.estimate import cell_of
+from estimator.estimate import cell_of, sweep
 from estimator.fit_facts import FitFacts, request_of
+from estimator.grid import FitBlock
 from estimator.judgement import recommend
-from estimator.types import STATUSES, EstimatorError, Status, WorkloadKind
+from estimator.types import STATUSES, EstimatorError, Status, Workload, WorkloadKind
 
 #: Numbers of equal accelerators that are tried.
 CARD_COUNTS = (1, 2, 4, 8)
@@ -27,7 +28,7 @@ class Setup:
 
     gpu: GpuRecord
     quant: QuantRecord
-    found: recommend.Setup
+    choice: recommend.Setup
     plan: FitFacts
 
 
@@ -37,7 +38,36 @@ class UpgradeGain:
 
     before: FitRecord | None
     after: FitRecord
-    found: recommend.Upgrade
+    choice: recommend.Upgrade
+
+
+def block_for_users(
+    view: CatalogView,
+    model: ModelRecord,
+    gpus: Sequence[GpuRecord],
+    quants: Sequence[QuantRecord],
+    workload: Workload,
+    target: recommend.Target,
+    count: int = 1,
+) -> FitBlock:
+    """Estimates of ``count`` of each accelerator with the target's users as the batch, shape (gpus, quants, 1)."""
+    devices, specs = tuple(gpu.accelerator for gpu in gpus), tuple(quant.spec for quant in quants)
+    request = replace(request_of(specs[0], devices[0], view.host), gpu_count=count, batch=target.users or 1)
+    return sweep(view.architecture(model), request, devices, specs, view.calibration, workload)
+
+
+def serving_flags(
+    view: CatalogView,
+    model: ModelRecord,
+    gpus: Sequence[GpuRecord],
+    quants: Sequence[QuantRecord],
+    workload: Workload,
+    target: recommend.Target,
+) -> recommend.Flags | None:
+    """Whether each accelerator and quantization serves the target's users, shape (gpus, quants); None without users."""
+    if target.users is None:
+        return None
+    return recommend.serves(block_for_users(view, model, gpus, quants, workload, target), 0, target, workload)
 
 
 def smallest_setups(

@@ -19,6 +19,8 @@ from estimator.advice import changes as advising
 from estimator.advice import commands as starting
 from estimator.advice import explain
 from estimator.advice.breakdown import Terms, terms
+from estimator.advice.command import Command, MissingCommand
+from estimator.advice.upgrades import Options
 from estimator.fit_facts import FitFacts, request_of
 from estimator.judgement.serving import Serving, serving
 from estimator.placement.layer_sums import model_tables
@@ -76,14 +78,14 @@ class PlanAnswers:
 
     @cached_property
     def limits(self) -> tuple[explain.Limit, ...]:
-        """What binds the setup."""
+        """The limits of the setup."""
         return explain.limits(self.facts, self.terms)
 
     @cached_property
-    def options(self) -> advising.Options:
+    def options(self) -> Options:
         """Everything of the catalog that may be advised."""
         view, model = self._view, self.facts.model
-        return advising.Options(
+        return Options(
             quants=tuple(quant.spec for quant in view.precomputed_quants if has_weights(quant.spec, model)),
             accelerators=tuple(gpu.accelerator for gpu in view.gpus if not gpu.missing_facts),
             hosts=tuple(specs.host(entry) for entry in view.catalog.hosts.values()),
@@ -91,7 +93,7 @@ class PlanAnswers:
 
     @cached_property
     def advice(self) -> tuple[advising.Advice, ...]:
-        """What to change, best first, with computed gains."""
+        """Changes that help, best first, with computed gains."""
         return advising.advice(self.facts, self._view.calibration, self.options)
 
     def advice_within(self, budget_usd: float | None, max_power_w: float | None) -> tuple[advising.Advice, ...]:
@@ -113,12 +115,12 @@ class PlanAnswers:
         return serving(self.facts, self._view.calibration)
 
     @cached_property
-    def commands(self) -> tuple[starting.Command, ...]:
+    def commands(self) -> tuple[Command, ...]:
         """How to start it; empty when nothing runs."""
         return starting.commands(self.facts)
 
     @cached_property
-    def missing_commands(self) -> tuple[starting.MissingCommand, ...]:
+    def missing_commands(self) -> tuple[MissingCommand, ...]:
         """The tools that have no command for it, and why."""
         return starting.missing_commands(self.facts)
 

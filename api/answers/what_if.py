@@ -1,4 +1,4 @@
-"""What a question may have beyond one model on one kind of accelerator: mixed cards, a draft model, a vision projector."""
+"""Questions beyond one model on one kind of accelerator: mixed cards, a draft model, a vision projector."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from db.entries.files import Entry
 from estimator import types as domain
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Record:
     """One entity. Two records are equal only when they are the same object."""
 

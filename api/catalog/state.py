@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -43,6 +43,8 @@ class CatalogState:
         self.engine = engine
         self.calibration = Calibration.load()
         self.live = LiveFits()
+        #: Makers of objects that each new view holds before a request sees it.
+        self.derived: list[Callable[[CatalogView], object]] = []
         self._reader = reader_of(engine)
         self._files = catalog
         self._view: CatalogView | None = None
@@ -129,7 +131,7 @@ class CatalogState:
                 if known is not None and known.generation is None:
                     return known
                 files = self._files if self._files is not None else await asyncio.to_thread(load_catalog)
-                return await asyncio.to_thread(CatalogView, files, None, self.calibration)
+                return await asyncio.to_thread(self._made, files, None, self.calibration)
             if known is not None and known.generation is not None and known.generation.id == generation.id:
                 return known
             return await self._load(connection, generation, known)
@@ -141,12 +143,12 @@ class CatalogState:
         hashes = {kind: await store.live_hashes(connection, kind) for kind in _ENTITY_KINDS}
         before = {} if known is None else known.hashes
         entries: dict[str, dict[str, Any]] = {}
-        for kind, found in hashes.items():
+        for kind, rows in hashes.items():
             same = before.get(kind, {})
-            changed = [number for number, slug, digest in found if same.get(slug) != digest]
-            fresh = await self._fresh(connection, kind, changed, len(found))
+            changed = [number for number, slug, digest in rows if same.get(slug) != digest]
+            fresh = await self._fresh(connection, kind, changed, len(rows))
             kept = {} if known is None else known.catalog.entries(kind)
-            entries[kind] = {slug: fresh[slug] if slug in fresh else kept[slug] for _, slug, _ in found}
+            entries[kind] = {slug: fresh[slug] if slug in fresh else kept[slug] for _, slug, _ in rows}
         catalog = Catalog(
             models=entries["model"],
             gpus=entries["gpu"],
@@ -156,9 +158,15 @@ class CatalogState:
             hosts=entries["host"],
             revision=generation.revision,
         )
-        ids = {kind: {slug: number for number, slug, _ in found} for kind, found in hashes.items()}
-        digests = {kind: {slug: digest for _, slug, digest in found} for kind, found in hashes.items()}
-        return await asyncio.to_thread(CatalogView, catalog, generation, self.calibration, ids, digests, known)
+        ids = {kind: {slug: number for number, slug, _ in rows} for kind, rows in hashes.items()}
+        digests = {kind: {slug: digest for _, slug, digest in rows} for kind, rows in hashes.items()}
+        return await asyncio.to_thread(self._made, catalog, generation, self.calibration, ids, digests, known)
+
+    def _made(self, *arguments: Any) -> CatalogView:
+        view = CatalogView(*arguments)
+        for make in self.derived:
+            view.derived(make)
+        return view
 
     async def _fresh(
         self, connection: AsyncConnection, kind: str, changed: list[int], count: int

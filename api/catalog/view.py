@@ -79,7 +79,6 @@ class CatalogView:
         self.model_by_id = {self.model_ids[model.slug]: model for model in self.models}
         self.gpu_by_id = {self.gpu_ids[gpu.slug]: gpu for gpu in self.gpus}
         self.quant_by_id = {self.quant_ids[quant.slug]: quant for quant in self.quants if quant.slug in self.quant_ids}
-        self.engine_by_kind = {engine.kind: engine for engine in self.engines}
         #: Places of the quantizations, fewest bits first, by id.
         self.quant_ranks = {number: self.quants.index(quant) for number, quant in self.quant_by_id.items()}
         #: Known prices of the accelerators, US dollars, by id.

@@ -12,6 +12,7 @@ import orjson
 from rich.console import Console
 from rich.table import Table
 
+from api.cli.exit_codes import FAILED, NO_ANSWER
 from db.entries import capability as capability_entries
 from db.entries import quality as quality_entries
 from db.entries import specs
@@ -19,9 +20,6 @@ from db.entries.files import CATALOG_ROOT, UnknownNameError, load_catalog
 from estimator.calibration.capability_prior import KINDS, REFERENCE_YEAR, ModelTraits
 from estimator.judgement import capability as capability_table
 from estimator.judgement import loss as loss_table
-
-FAILED = 1
-NO_ANSWER = 3
 
 
 def capability_command(*, as_json: bool) -> int:

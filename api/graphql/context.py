@@ -1,4 +1,4 @@
-"""What one operation carries: the catalog state it sees, its reads, its caller."""
+"""The context of one operation: its catalog state, its reads, its caller."""
 
 from __future__ import annotations
 

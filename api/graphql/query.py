@@ -10,15 +10,13 @@ import strawberry
 from api.errors import ApiError, ErrorCode, LimitExceededError
 from api.graphql.catalog.measurements import find_measurement, measurements_field
 from api.graphql.catalog.queries import CatalogQueries
-from api.graphql.choices.estimates import EstimateQueries
-from api.graphql.choices.rankings import RankingQueries
-from api.graphql.choices.recommendations import RecommendationQueries
-from api.graphql.choices.setups import SetupQueries
+from api.graphql.choices.queries import ChoiceQueries, PurchaseQueries
 from api.graphql.core.ids import decode_id
 from api.graphql.core.node import Node
 from api.graphql.fits.queries import FitQueries, fit_by_key
+from api.graphql.runs.pages import find_run
 from api.graphql.runs.queries import RunQueries
-from api.graphql.runs.runs import find_run, run_number
+from api.graphql.runs.types import run_number
 
 MAX_NODES = 100
 
@@ -29,8 +27,8 @@ class NodeQueries:
     async def node(
         self, info: strawberry.Info, id: Annotated[strawberry.ID, strawberry.argument(description="Global id.")]
     ) -> Node | None:
-        found: Node | None = await _node(info, str(id))
-        return found
+        node: Node | None = await _node(info, str(id))
+        return node
 
     @strawberry.field(description="Things with global ids, in the order asked for; at most 100.")
     async def nodes(
@@ -51,13 +49,11 @@ class MeasurementQueries:
 
 @strawberry.type(description="Everything that can be read.")
 class Query(
-    SetupQueries,
-    RankingQueries,
+    PurchaseQueries,
     NodeQueries,
     CatalogQueries,
     FitQueries,
-    RecommendationQueries,
-    EstimateQueries,
+    ChoiceQueries,
     MeasurementQueries,
     RunQueries,
 ):

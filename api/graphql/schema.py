@@ -39,9 +39,9 @@ from api.graphql.execution.observer import Observer, watch_resolvers
 from api.graphql.execution.strawberry_internals import PreparedSchema, StrawberryExecutor
 from api.graphql.fits.types import Fit
 from api.graphql.query import Query
-from api.graphql.runs.mutation import Mutation
-from api.graphql.runs.runs import Run
-from api.graphql.runs.subscription import Subscription
+from api.graphql.runs.mutations import Mutation
+from api.graphql.runs.subscriptions import Subscription
+from api.graphql.runs.types import Run
 from api.settings import ApiSettings, QueryLimits
 
 _SUGGESTION = re.compile(r" ?Did you mean [^?]*\?")

@@ -17,7 +17,7 @@ from workers.signals import observe_tasks
 
 
 class Observation:
-    """What one application is observed with, and the routes and middleware for it."""
+    """Metrics and traces of one application, with their routes and middleware."""
 
     def __init__(self, settings: ApiSettings, services: Services, schema: FitSchema) -> None:
         tracing.start_tracing(settings, "api")

@@ -19,7 +19,7 @@ _CHARACTER_WIDTH = 6.6
 
 
 def card(pair: Pair, base_url: str) -> dict[str, Any]:
-    """What the card shows."""
+    """Values of the card."""
     fit = pair.chosen
     answers, estimate = Answers(fit), fit.estimate
     numbers = [("Decode", decode_words(fit)), ("First token", ttft_words(fit))]
@@ -41,7 +41,7 @@ def card(pair: Pair, base_url: str) -> dict[str, Any]:
 
 
 def badge(fit: FitRecord) -> dict[str, Any]:
-    """What the badge shows, with the widths of its two halves in pixels."""
+    """Values of the badge, with the widths of its two halves in pixels."""
     label, value = f"{fit.model.name} on {fit.gpu.name}", badge_value(fit)
     left, right = (round(len(text) * _CHARACTER_WIDTH) + 12 for text in (label, value))
     return {

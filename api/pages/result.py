@@ -1,4 +1,4 @@
-"""What the result page shows, as plain values in the order of its blocks; the template only lays them out."""
+"""Values of the result page, in the order of its blocks; the template only lays them out."""
 
 from __future__ import annotations
 
@@ -62,9 +62,9 @@ def result_page(pair: Pair, base_url: str) -> dict[str, Any]:
         "usable": gib(fit.estimate.memory.usable_bytes) if fit.is_supported else "–",
         "demo": demo(fit),
         "limits": [_limit(limit) for limit in answers.limits],
-        "advice": [_advice(pair, one) for one in answers.advice[:_MAX_ADVICE]],
-        "workloads": [_workload_row(pair, each) for each in pair.workloads],
-        "quants": [_quant_row(pair, each, own) for each, own in _by_bits(pair.options, by_quant)],
+        "advice": [_advice(pair, advice) for advice in answers.advice[:_MAX_ADVICE]],
+        "workloads": [_workload_row(pair, row) for row in pair.workloads],
+        "quants": [_quant_row(pair, option, own) for option, own in _by_bits(pair.options, by_quant)],
         "unpublished": _unpublished(pair),
         "modes": [_mode_row(pair, mode, answers, by_quant) for mode in OperatingMode],
         "serving": _serving(answers, pair.mode),
@@ -90,7 +90,9 @@ def result_page(pair: Pair, base_url: str) -> dict[str, Any]:
 
 def _by_bits(options: list[FitRecord], by_quant: list[Answers]) -> list[tuple[FitRecord, Answers]]:
     """Quantizations from the fewest bits per weight of this model to the most."""
-    return sorted(zip(options, by_quant, strict=True), key=lambda each: (each[1].bits_per_weight, each[0].quant.slug))
+    return sorted(
+        zip(options, by_quant, strict=True), key=lambda option: (option[1].bits_per_weight, option[0].quant.slug)
+    )
 
 
 def oembed_url(base_url: str, answers: Answers, form: str) -> str:
@@ -106,10 +108,10 @@ def structured_data(faq: tuple[Question, ...]) -> str:
         "mainEntity": [
             {
                 "@type": "Question",
-                "name": each.question,
-                "acceptedAnswer": {"@type": "Answer", "text": each.answer},
+                "name": entry.question,
+                "acceptedAnswer": {"@type": "Answer", "text": entry.answer},
             }
-            for each in faq
+            for entry in faq
         ],
     }
     text = orjson.dumps(document).decode()
@@ -162,23 +164,23 @@ def _limit(limit: Any) -> dict[str, str]:
     }
 
 
-def _advice(pair: Pair, one: Advice) -> dict[str, str]:
-    what, _, effect = one.message.partition(": ")
+def _advice(pair: Pair, advice: Advice) -> dict[str, str]:
+    what, _, effect = advice.message.partition(": ")
     gain = ""
-    if one.code is not AdviceCode.NOTHING_NEEDED:
+    if advice.code is not AdviceCode.NOTHING_NEEDED:
         parts = []
-        if one.gain.decode_tok_s is not None:
-            parts.append(f"{signed(one.gain.decode_tok_s, 1)} tok/s")
-        if one.gain.ttft_ms is not None:
-            sign = "+" if one.gain.ttft_ms >= 0 else "−"
-            parts.append(f"first token {sign}{duration(abs(one.gain.ttft_ms))}")
-        points = signed(one.gain.score)
+        if advice.gain.decode_tok_s is not None:
+            parts.append(f"{signed(advice.gain.decode_tok_s, 1)} tok/s")
+        if advice.gain.ttft_ms is not None:
+            sign = "+" if advice.gain.ttft_ms >= 0 else "−"
+            parts.append(f"first token {sign}{duration(abs(advice.gain.ttft_ms))}")
+        points = signed(advice.gain.score)
         parts.append(f"{points} {'point' if points[1:] == '1' else 'points'}")
         gain = ", ".join(parts)
     href = ""
-    if one.code in (AdviceCode.OTHER_QUANT, AdviceCode.GPU_UPGRADE):
+    if advice.code in (AdviceCode.OTHER_QUANT, AdviceCode.GPU_UPGRADE):
         # These two have a page of their own: everything else of them is as it is here.
-        fit, request = pair.chosen, one.request
+        fit, request = pair.chosen, advice.request
         href = _page_path(fit.model.slug, request.accelerator.slug, request.quant.slug, pair)
     return {"what": first_upper(what), "effect": effect, "gain": gain, "href": href}
 
@@ -211,7 +213,7 @@ def _quant_row(pair: Pair, fit: FitRecord, answers: Answers) -> dict[str, Any]:
 
 
 def _unpublished(pair: Pair) -> str:
-    """What it means that some quantizations of the table are marked; empty when none is."""
+    """The meaning of the mark of some quantizations; empty when none has it."""
     if all(fit.weights_known for fit in pair.options):
         return ""
     names = f"published weights of {pair.chosen.model.name} are known"
@@ -232,9 +234,9 @@ def _row(fit: FitRecord) -> dict[str, str]:
 
 def _mode_row(pair: Pair, mode: OperatingMode, answers: Answers, by_quant: list[Answers]) -> dict[str, Any]:
     name, weighs = MODE_WORDS[mode]
-    running = [each for each in by_quant if each.facts.runs]
-    running = [each for each in running if each.facts.has_weights] or running
-    best = max(running, key=lambda each: (each.mode_score(mode), each.bits_per_weight), default=None)
+    running = [option for option in by_quant if option.facts.runs]
+    running = [option for option in running if option.facts.has_weights] or running
+    best = max(running, key=lambda option: (option.mode_score(mode), option.bits_per_weight), default=None)
     weights = ", ".join(
         f"{PART_WORDS[part]} {percent(weight)}" for part, weight in zip(PART_NAMES, MODE_WEIGHTS[mode], strict=True)
     )
@@ -253,14 +255,14 @@ def _serving(answers: Answers, mode: OperatingMode) -> str:
     if mode not in (OperatingMode.LIGHT_API, OperatingMode.SCALE_OUT):
         return ""
     workload = answers.facts.workload_name
-    found = answers.serving
-    if found is None:
+    serving = answers.serving
+    if serving is None:
         return f"This setup does not reach the comfortable speed of {workload} even for one caller."
-    energy = "" if found.joules_per_token is None else f", {found.joules_per_token:.2g} J a token at design power"
-    callers = "one caller" if found.streams == 1 else f"{found.streams:,} callers at once"
+    energy = "" if serving.joules_per_token is None else f", {serving.joules_per_token:.2g} J a token at design power"
+    callers = "one caller" if serving.streams == 1 else f"{serving.streams:,} callers at once"
     return (
-        f"It serves {callers} at {pace(found.asked_tok_s)} or more each for {workload}: {pace(found.tok_s_each)} each, "
-        f"{pace(found.tok_s_total)} together{energy}."
+        f"It serves {callers} at {pace(serving.asked_tok_s)} or more each for {workload}: {pace(serving.tok_s_each)} each, "
+        f"{pace(serving.tok_s_total)} together{energy}."
     )
 
 
@@ -278,8 +280,8 @@ def _capped(answers: Answers, mode: OperatingMode) -> str:
 def _no_commands(answers: Answers) -> list[str]:
     """Why tools have no command: a sentence each, those with the same reason together."""
     tools: dict[str, list[str]] = {}
-    for each in answers.missing_commands:
-        tools.setdefault(each.message, []).extend([] if each.tool is None else [each.tool.value])
+    for command in answers.missing_commands:
+        tools.setdefault(command.message, []).extend([] if command.tool is None else [command.tool.value])
     return [f"No command for {', '.join(names)}: {text}" if names else text for text, names in tools.items()]
 
 

@@ -24,6 +24,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.errors import ApiError
+from api.graphql.catalog.faces import Faces
 from api.graphql.schema import FitSchema, build_schema
 from api.graphql.services.services import Services
 from api.graphql.transport.http import EVENT_STREAM, GraphQLEndpoint, encode
@@ -52,6 +53,7 @@ def create_app(settings: ApiSettings | None = None, catalog: Catalog | None = No
     settings = settings or get_api_settings()
     engine = async_engine(settings.resolved_database_url)
     services = Services(settings, engine, catalog)
+    services.state.derived.append(Faces)
     schema = build_schema(settings)
     observation = _observation(settings, services, schema)
     streams = stream_view(schema, services)
@@ -90,7 +92,19 @@ def create_app(settings: ApiSettings | None = None, catalog: Catalog | None = No
         routes.append(Route("/explorer", explorer_page))
     if observation is not None:
         routes.extend(observation.routes)
-    middleware = [
+    app = Starlette(routes=routes, middleware=_middleware(settings, services, graphql, observation), lifespan=lifespan)
+    app.state.services = services
+    app.state.schema = schema
+    return app
+
+
+def _middleware(
+    settings: ApiSettings,
+    services: Services,
+    graphql: Callable[[Request], Awaitable[Response]],
+    observation: Observation | None,
+) -> list[Middleware]:
+    return [
         Middleware(RequestIdMiddleware),
         *(observation.middleware if observation is not None else ()),
         Middleware(HotAnswers, services=services, path="/graphql", endpoint=graphql),
@@ -104,10 +118,6 @@ def create_app(settings: ApiSettings | None = None, catalog: Catalog | None = No
         ),
         Middleware(GZipMiddleware, minimum_size=_GZIP_FROM_BYTES, compresslevel=4),
     ]
-    app = Starlette(routes=routes, middleware=middleware, lifespan=lifespan)
-    app.state.services = services
-    app.state.schema = schema
-    return app
 
 
 def _observation(settings: ApiSettings, services: Services, schema: FitSchema) -> Observation | None:
@@ -122,7 +132,7 @@ def _observation(settings: ApiSettings, services: Services, schema: FitSchema) -
 def _prepare_for_operators(settings: ApiSettings) -> None:
     """Load the task queue now: the first mutation need not wait for it. Servers without operators never need it."""
     if settings.tokens:
-        importlib.import_module("workers.tasks")
+        importlib.import_module("workers.app")
 
 
 class RequestIdMiddleware:

@@ -22,11 +22,12 @@ from pathlib import Path
 from sqlalchemy.exc import SQLAlchemyError
 
 from bench.chaos.cluster import Cluster, cluster, is_alive, kill
-from bench.chaos.states import Readers, States, difference
+from bench.chaos.states import Readers, States
 from db.entries.files import Catalog
 from db.runs.store import RunState, page_runs_sync
 from db.session import sync_engine
 from db.settings import get_settings
+from tests.support.published_rows import difference
 from workers.runs import start_run
 
 TIMES = 20

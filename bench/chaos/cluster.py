@@ -20,9 +20,9 @@ from db.fits.generations import current_generation_sync
 from db.runs.store import active_run
 from db.session import sync_engine, upgrade_database
 from db.settings import Settings
+from tests.support.postgres import EmbeddedPostgres
 from workers.app import app
 from workers.local.broker import Broker
-from workers.local.postgres import EmbeddedPostgres
 from workers.local.processes import FIRST_PAUSE_S, Child
 from workers.local.supervisor import environment, worker_argv
 

@@ -14,29 +14,31 @@ from enum import StrEnum
 import numpy as np
 
 from estimator.advice.amounts import gib, pace
+from estimator.advice.gains import (
+    MIN_SPEED_GAIN,
+    MIN_UPGRADE_GAIN,
+    Gain,
+    gain_of,
+    headroom,
+    improves,
+    meets_use,
+    worth_buying,
+)
+from estimator.advice.upgrades import Options, cell_estimate, request_alone, upgrades
 from estimator.calibration.coefficients import Calibration
-from estimator.estimate import cell_of, estimate, situation_of_request, sweep
+from estimator.estimate import estimate, situation_of_request, sweep
 from estimator.fit_facts import RUNNING, FitFacts, cache_type
-from estimator.grid import FitBlock
-from estimator.placement.hardware import can_replace
 from estimator.types import (
     STATUSES,
-    Accelerator,
     CacheType,
     Engine,
     Estimate,
     EstimateRequest,
     EstimatorError,
-    Host,
     Quant,
     Status,
 )
 
-#: A gain below these is not worth a change.
-MIN_SPEED_GAIN = 1.05
-MIN_SCORE_GAIN = 1.0
-#: A gain below this is not worth another accelerator.
-MIN_UPGRADE_GAIN = 5.0
 #: Contexts are advised in whole steps of this many tokens.
 CONTEXT_STEP_TOKENS = 1000
 #: Headroom below which freeing memory is a gain of its own.
@@ -56,26 +58,6 @@ class AdviceCode(StrEnum):
     NOTHING_NEEDED = "NOTHING_NEEDED"
 
 
-class UpgradeGoal(StrEnum):
-    """What a named upgrade is the best in."""
-
-    CHEAPEST = "cheapest at its launch price"
-    SAME_VENDOR = "smallest of the same vendor"
-    LEAST_POWER = "lowest power"
-
-
-@dataclass(frozen=True, slots=True)
-class Gain:
-    """Changed minus present; None where one of the two does not run. ``score`` in points, ``status_after`` new."""
-
-    status_after: Status
-    decode_tok_s: float | None
-    ttft_ms: float | None
-    safe_context_tokens: int | None
-    headroom_bytes: int
-    score: float
-
-
 @dataclass(frozen=True, slots=True)
 class Advice:
     """One change with its computed gain, the changed request and its estimate."""
@@ -85,17 +67,6 @@ class Advice:
     gain: Gain
     request: EstimateRequest
     after: Estimate
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What may be advised: quants, accelerators and hosts to choose from, and the buyer's limits."""
-
-    quants: tuple[Quant, ...] = ()
-    accelerators: tuple[Accelerator, ...] = ()
-    hosts: tuple[Host, ...] = ()
-    budget_usd: float | None = None
-    max_power_w: float | None = None
 
 
 def advice(facts: FitFacts, calibration: Calibration, options: Options) -> tuple[Advice, ...]:
@@ -123,42 +94,6 @@ def _rank(one: Advice) -> tuple[int, float, int]:
     )
 
 
-def gain_of(before: Estimate, after: Estimate) -> Gain:
-    """The difference of two estimates."""
-    both = before.decode is not None and after.decode is not None
-    return Gain(
-        status_after=after.status,
-        decode_tok_s=after.decode.value - before.decode.value if both and after.decode and before.decode else None,
-        ttft_ms=after.ttft_ms - before.ttft_ms if after.ttft_ms is not None and before.ttft_ms is not None else None,
-        safe_context_tokens=after.safe_context_tokens - before.safe_context_tokens if both else None,
-        headroom_bytes=headroom(after) - headroom(before),
-        score=after.score - before.score,
-    )
-
-
-def headroom(one: Estimate) -> int:
-    """Free device memory, bytes; negative when the load does not fit."""
-    return one.memory.usable_bytes - one.memory.total_bytes
-
-
-def improves(before: Estimate, after: Estimate) -> bool:
-    """Whether a change is worth advising: it runs where nothing ran, or its score is higher by a point or more.
-
-    The score already holds what the use needs: a speed beyond comfort or a context beyond need adds nothing to it.
-    """
-    if after.status not in RUNNING:
-        return False
-    if before.status not in RUNNING:
-        return True
-    return after.score >= before.score + MIN_SCORE_GAIN
-
-
-def worth_buying(before: Estimate, after: Estimate) -> bool:
-    """Whether another accelerator, or one more, is worth advising: it runs where nothing ran, or scores clearly higher."""
-    runs = before.status in RUNNING
-    return improves(before, after) and (not runs or after.score >= before.score + MIN_UPGRADE_GAIN)
-
-
 def best_quant(facts: FitFacts, calibration: Calibration, quants: Sequence[Quant]) -> tuple[Quant, Estimate] | None:
     """The quant of ``quants`` with the highest score in this setup, the wider one on a tie; None when none runs."""
     if not quants:
@@ -170,7 +105,7 @@ def best_quant(facts: FitFacts, calibration: Calibration, quants: Sequence[Quant
         return None
     rank = np.where(runs, block.score[0, :, 0].astype(np.float64) + block.bits_per_weight * 1e-9, -1.0)
     q = int(rank.argmax())
-    return quants[q], _cell(facts, block, request, 0, q)
+    return quants[q], cell_estimate(facts, block, request, 0, q)
 
 
 def _other_quant(facts: FitFacts, calibration: Calibration, options: Options) -> Iterator[Advice]:
@@ -309,84 +244,13 @@ def _best_upgrades(facts: FitFacts, calibration: Calibration, options: Options) 
     found = upgrades(facts, calibration, options)
     out: dict[str, Advice] = {}
     for goal, (device, after) in found.items():
-        request = replace(_alone(facts), accelerator=device)
+        request = replace(request_alone(facts), accelerator=device)
         price = f", ${device.msrp_usd:,.0f} at launch" if device.msrp_usd is not None else ""
         one = "one " if facts.request.gpu_count > 1 else ""
         text = f"change to {one}{device.name} ({goal.value}{price})"
         if device.slug not in out:
             out[device.slug] = _made(facts, AdviceCode.GPU_UPGRADE, text, request, after)
     return tuple(sorted(out.values(), key=_rank))
-
-
-def meets_use(facts: FitFacts, one: Estimate) -> bool:
-    """Whether everything sits on the device and speed and wait are within what the use calls comfortable."""
-    if one.status not in (Status.FITS, Status.FITS_TIGHTLY) or one.decode is None or one.ttft_ms is None:
-        return False
-    if facts.workload is None:
-        return True
-    comfortable = one.decode.value >= facts.workload.comfortable_decode_tok_s
-    return comfortable and one.ttft_ms <= facts.workload.patience_ttft_ms
-
-
-def upgrades(
-    facts: FitFacts, calibration: Calibration, options: Options
-) -> dict[UpgradeGoal, tuple[Accelerator, Estimate]]:
-    """Per goal the best of ``options.accelerators``: it meets the use, is worth buying, and respects the limits.
-
-    Searched are those that can take the present one's place (:func:`estimator.placement.hardware.can_replace`).
-
-    Cheapest by launch price; same vendor by memory, then by name; least power by design power. Devices whose price or
-    power is unknown never win by it.
-    """
-    present = facts.accelerator
-    devices = tuple(each for each in options.accelerators if each.slug != present.slug and can_replace(present, each))
-    devices = tuple(each for each in devices if each.bandwidth_bytes_s is not None and each.memory_bytes is not None)
-    devices = tuple(each for each in devices if each.matrix_flops is not None or each.fp32_flops is not None)
-    if not devices:
-        return {}
-    request = _alone(facts)
-    block = sweep(facts.model, request, devices, (facts.quant,), calibration, facts.workload)
-    good: list[tuple[Accelerator, Estimate]] = []
-    for g in np.flatnonzero(block.available[:, 0] & (block.status[:, 0, 0] <= STATUSES.index(Status.FITS_TIGHTLY))):
-        device = devices[int(g)]
-        if not _affordable(device, options):
-            continue
-        after = _cell(facts, block, replace(request, accelerator=device), int(g), 0)
-        if meets_use(facts, after) and worth_buying(facts.estimate, after):
-            good.append((device, after))
-    out: dict[UpgradeGoal, tuple[Accelerator, Estimate]] = {}
-    priced = [each for each in good if each[0].msrp_usd is not None]
-    powered = [each for each in good if each[0].tdp_w is not None]
-    own = [each for each in good if each[0].vendor == facts.accelerator.vendor]
-    if priced:
-        out[UpgradeGoal.CHEAPEST] = min(
-            priced, key=lambda each: (each[0].msrp_usd or 0.0, -each[1].score, each[0].slug)
-        )
-    if own:
-        out[UpgradeGoal.SAME_VENDOR] = min(
-            own, key=lambda each: (each[0].memory_bytes or 0, each[0].bandwidth_bytes_s or 0.0, each[0].slug)
-        )
-    if powered:
-        out[UpgradeGoal.LEAST_POWER] = min(
-            powered, key=lambda each: (each[0].tdp_w or 0.0, -each[1].score, each[0].slug)
-        )
-    return out
-
-
-def _alone(facts: FitFacts) -> EstimateRequest:
-    """The request for one device, free to be planned anew."""
-    return replace(facts.request, gpu_layers=None, cpu_moe_layers=None, backend=None, gpu_count=1)
-
-
-def _affordable(device: Accelerator, options: Options) -> bool:
-    if options.budget_usd is not None and (device.msrp_usd is None or device.msrp_usd > options.budget_usd):
-        return False
-    return options.max_power_w is None or (device.tdp_w is not None and device.tdp_w <= options.max_power_w)
-
-
-def _cell(facts: FitFacts, block: FitBlock, request: EstimateRequest, g: int, q: int) -> Estimate:
-    context = situation_of_request(request, facts.workload).context_tokens
-    return cell_of(block, g, q, 0, context, request.host)
 
 
 def _try(facts: FitFacts, calibration: Calibration, request: EstimateRequest) -> Estimate | None:

@@ -1,7 +1,24 @@
-"""Names of the effects on the width of a range (:mod:`estimator.accuracy.spread` fits them)."""
+"""Prediction intervals of pairs by how well each is known (:mod:`estimator.accuracy.spread` fits their widths)."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from estimator.calibration.effects import engine_factor
+from estimator.placement.engines import EngineChoices
+from estimator.speed.coefficients import CALIBRATED
+from estimator.types import BACKENDS, ENGINES, EVIDENCES, Evidence
+
+#: How well a case is known, best first; each has its own range.
+STRATA: tuple[str, ...] = ("measured", "gpu", "family", "none")
+_EVIDENCE_OF = np.array(
+    [EVIDENCES.index(Evidence.MEASURED), CALIBRATED, CALIBRATED, EVIDENCES.index(Evidence.EXTRAPOLATED)], dtype=np.uint8
+)
 #: The slope on the depth of the context.
 DEPTH = "depth"
 
@@ -14,3 +31,42 @@ def names_of(is_moe: bool, backend: str, engine: str | None) -> tuple[str, ...]:
     if engine is not None:
         found += ["engine", f"engine:{engine}"]
     return tuple(found)
+
+
+def range_ends(stated_ranges: Mapping[str, Any], choices: EngineChoices) -> NDArray[np.float64]:
+    """Log ends of the range of each pair in each stratum, shape (2, strata, pairs)."""
+    out = np.zeros((2, len(STRATA), choices.engine.size))
+    codes = list(zip(choices.engine.ravel().tolist(), choices.backend.ravel().tolist(), strict=True))
+    for k, stratum in enumerate(STRATA):
+        stated = stated_ranges[stratum]
+        size = {
+            (engine, backend): math.exp(
+                sum(
+                    stated["spread"].get(name, 0.0)
+                    for name in names_of(
+                        choices.is_moe,
+                        BACKENDS[backend].value,
+                        engine_factor(choices.software or ENGINES[engine].value),
+                    )
+                )
+            )
+            for engine, backend in set(codes)
+            if engine < len(ENGINES)
+        }
+        sizes = np.array([size.get(code, 1.0) for code in codes])
+        out[0, k], out[1, k] = stated["low"] * sizes, stated["high"] * sizes
+    return out
+
+
+def range_fields(
+    kind: str, stated_ranges: Mapping[str, Any], ranges: NDArray[np.float64], stratum: NDArray[np.int64]
+) -> dict[str, Any]:
+    """Fields of :class:`SpeedCoefficients` that tell the ranges of pairs by their ``stratum``."""
+    pairs = np.arange(len(stratum))
+    slopes = np.array([float(stated_ranges[name]["spread"][DEPTH]) for name in STRATA])
+    return {
+        f"{kind}_low": ranges[0, stratum, pairs],
+        f"{kind}_high": ranges[1, stratum, pairs],
+        f"{kind}_depth": slopes[stratum],
+        f"{kind}_evidence": _EVIDENCE_OF[stratum],
+    }

@@ -20,7 +20,7 @@ from api.settings import ApiSettings
 from db.entries.files import Catalog, load_catalog, revision_of
 from db.fits.generations import NEWEST
 from db.session import sync_engine, upgrade_database
-from workers.local.postgres import EmbeddedPostgres
+from tests.support.postgres import EmbeddedPostgres
 from workers.runs import run_in_process
 
 MODELS = ("kimi-linear-48b-a3b", "llama-3.1-8b", "qwen3-30b-a3b", "llama-2-7b")

@@ -8,7 +8,7 @@ from functools import cache
 
 from db.entries import specs
 from db.entries.files import load_catalog
-from estimator.advice.changes import Options
+from estimator.advice.upgrades import Options
 from estimator.calibration.coefficients import Calibration
 from estimator.estimate import estimate
 from estimator.fit_facts import FitFacts, request_of

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from estimator.calibration.coefficients import Calibration
-from estimator.grid import FitBlock, fleet_of
+from estimator.fleet import fleet_of
+from estimator.grid import FitBlock
 from estimator.placement.demand import needs, situation_of
 from estimator.placement.layer_sums import model_tables
 from estimator.speed.coefficients import DEPTH_SCALE_TOKENS, SpeedCoefficients
@@ -60,7 +61,7 @@ class PlainLoop:
         tables = model_tables(model, inputs.quants)
         need = needs(model, tuple(situation_of(workload) for workload in inputs.workloads))
         self.model, self.workloads, self.quant_count = model, inputs.workloads, len(inputs.quants)
-        self.coefficients = _by_pair(inputs.calibration.table(model, fleet.setup), fleet.available.size)
+        self.coefficients = _by_pair(inputs.calibration.table(model, fleet.choices), fleet.available.size)
         self.usable = fleet.rig.usable.ravel().tolist()
         self.kv, self.kv_read = need.kv_last[:, -1].tolist(), need.read_last[:, -1].tolist()
         self.depth = [situation.depth_tokens for situation in need.situations]

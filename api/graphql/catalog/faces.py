@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
 
 from api.catalog.records import Record
 from api.catalog.view import CatalogView
@@ -13,14 +15,19 @@ from api.graphql.catalog.models import Model, model_of
 from api.graphql.catalog.quants import Quant, quant_of
 from api.graphql.catalog.workloads import workload_of
 
+R = TypeVar("R", bound=Record)
+F = TypeVar("F")
+#: Objects of models and accelerators. A view keeps the records of unchanged entries, and so their objects.
+_FACES: WeakKeyDictionary[Record, Any] = WeakKeyDictionary()
+
 
 class Faces:
     """GraphQL objects by slug, by record and, for the readers of fits, by database id."""
 
     def __init__(self, view: CatalogView) -> None:
         self.view = view
-        self.models = [model_of(record) for record in view.models]
-        self.gpus = [gpu_of(record) for record in view.gpus]
+        self.models = [_kept(record, model_of) for record in view.models]
+        self.gpus = [_kept(record, gpu_of) for record in view.gpus]
         self.quants = [quant_of(record) for record in view.quants]
         self.workloads = [workload_of(record) for record in view.workloads]
         self.engines = [engine_of(record) for record in view.engines]
@@ -60,3 +67,10 @@ class Faces:
         """Engines that drive one of an accelerator's interfaces, by the catalog."""
         kinds = self.view.by_slug("gpu", gpu).accelerator.engines
         return [self.engine_by_kind[kind] for kind in kinds if kind in self.engine_by_kind]
+
+
+def _kept(record: R, make: Callable[[R], F]) -> F:
+    face: F | None = _FACES.get(record)
+    if face is None:
+        face = _FACES[record] = make(record)
+    return face

@@ -60,7 +60,7 @@ class Gpu(Node):
         description="Facts typed from general knowledge or disputed between sources: check before relying."
     )
     sources: list[str] = strawberry.field(description="Where the facts come from.")
-    note: str | None = strawberry.field(description="What else one should know; null for nothing.")
+    note: str | None = strawberry.field(description="Further remarks; null for none.")
     missing_facts: list[str] = strawberry.field(
         description="Facts that an estimate needs and that nobody has published; empty when estimates can be made."
     )

@@ -69,7 +69,7 @@ class ModelOrderField(Enum):
 describe(
     ModelOrderField,
     "ModelOrderField",
-    "What models can be ordered by.",
+    "Sort keys of models.",
     {
         "NAME": "Display name.",
         "SLUG": "Slug.",
@@ -83,7 +83,7 @@ describe(
 
 @strawberry.input(description="One term of an order of models.")
 class ModelOrder:
-    field: ModelOrderField = strawberry.field(description="What to order by.")
+    field: ModelOrderField = strawberry.field(description="Sort key.")
     direction: OrderDirection = strawberry.field(
         default=OrderDirection.ASC, description="Direction; ascending when left out."
     )
@@ -151,7 +151,7 @@ class GpuOrderField(Enum):
 describe(
     GpuOrderField,
     "GpuOrderField",
-    "What accelerators can be ordered by.",
+    "Sort keys of accelerators.",
     {
         "NAME": "Display name.",
         "SLUG": "Slug.",
@@ -167,7 +167,7 @@ describe(
 
 @strawberry.input(description="One term of an order of accelerators.")
 class GpuOrder:
-    field: GpuOrderField = strawberry.field(description="What to order by.")
+    field: GpuOrderField = strawberry.field(description="Sort key.")
     direction: OrderDirection = strawberry.field(
         default=OrderDirection.ASC, description="Direction; ascending when left out."
     )

@@ -44,7 +44,7 @@ class Measurement(Node):
     model_slug: strawberry.Private[str]
     gpu_slug: strawberry.Private[str]
     quant_slug: strawberry.Private[str]
-    phase: str = strawberry.field(description="What was measured: `decode` or `prefill`.")
+    phase: str = strawberry.field(description="Kind of the speed: `decode` or `prefill`.")
     tokens_per_second: float = strawberry.field(description="Measured speed, tokens per second.")
     engine: str | None = strawberry.field(description="Engine as its source names it.")
     backend: str | None = strawberry.field(description="Compute interface as its source names it.")
@@ -59,7 +59,7 @@ class Measurement(Node):
     )
     date: str | None = strawberry.field(description="When it was measured or published, as its source says.")
     source_url: str = strawberry.field(description="Where it was published.")
-    note: str | None = strawberry.field(description="What else the source says.")
+    note: str | None = strawberry.field(description="Further remarks of the source.")
 
     @strawberry.field(description="The model.")
     def model(self, info: strawberry.Info) -> Model:
@@ -91,9 +91,9 @@ def page_measurements(context: Any, key: Key | None, asked: Asked, paging: Pagin
     view = context.view
     page = page_of(context.services.limits, *paging)
     every = measured_in(view) if key is None else measured().get(key, [])
-    found = ordered(select_measurements(view, every, wanted), order_by)
+    chosen = ordered(select_measurements(view, every, wanted), order_by)
     mark = "measurements" if key is None else "measurements:" + "/".join(key)
-    return slice_page(MeasurementConnection, found, page, view.state, signature_of(mark, wanted, order_by))
+    return slice_page(MeasurementConnection, chosen, page, view.state, signature_of(mark, wanted, order_by))
 
 
 def measurements_field(description: str, key_of: Callable[[Any], Key | None]) -> Any:
@@ -117,30 +117,32 @@ def measurements_field(description: str, key_of: Callable[[Any], Key | None]) ->
 
 def find_measurement(view: CatalogView, slug: str) -> Measurement | None:
     """A measurement by the key of its id; None when it, or what it is of, has left the catalog."""
-    found = _by_slug().get(slug)
-    return found if found is not None and _is_in(view, found) else None
+    measurement = _by_slug().get(slug)
+    return measurement if measurement is not None and _is_in(view, measurement) else None
 
 
 def measured_in(view: CatalogView) -> list[Measurement]:
     """Measurements whose model, accelerator and quantization are in the catalog."""
-    return [one for one in _by_slug().values() if _is_in(view, one)]
+    return [measurement for measurement in _by_slug().values() if _is_in(view, measurement)]
 
 
-def _is_in(view: CatalogView, one: Measurement) -> bool:
+def _is_in(view: CatalogView, measurement: Measurement) -> bool:
     return (
-        view.by_slug("model", one.model_slug) is not None
-        and view.by_slug("gpu", one.gpu_slug) is not None
-        and view.by_slug("quant", one.quant_slug) is not None
+        view.by_slug("model", measurement.model_slug) is not None
+        and view.by_slug("gpu", measurement.gpu_slug) is not None
+        and view.by_slug("quant", measurement.quant_slug) is not None
     )
 
 
 @lru_cache(maxsize=1)
 def measured() -> Mapping[Key, list[Measurement]]:
     """All rows whose model, accelerator and quantization have a name in the catalog, by their slugs."""
-    found: dict[Key, list[Measurement]] = {}
-    for one in _by_slug().values():
-        found.setdefault((one.model_slug, one.gpu_slug, one.quant_slug), []).append(one)
-    return found
+    by_key: dict[Key, list[Measurement]] = {}
+    for measurement in _by_slug().values():
+        by_key.setdefault((measurement.model_slug, measurement.gpu_slug, measurement.quant_slug), []).append(
+            measurement
+        )
+    return by_key
 
 
 @lru_cache(maxsize=1)
@@ -148,12 +150,12 @@ def _by_slug() -> Mapping[str, Measurement]:
     rows = (
         row for row in speed_rows() if None not in (row.get("model_slug"), row.get("gpu_slug"), row.get("quant_slug"))
     )
-    found: dict[str, Measurement] = {}
+    by_slug: dict[str, Measurement] = {}
     for row in rows:
-        one = _measurement(row)
+        measurement = _measurement(row)
         # Rows that say the same in every key are one measurement.
-        found.setdefault(one.slug, one)
-    return found
+        by_slug.setdefault(measurement.slug, measurement)
+    return by_slug
 
 
 def _measurement(row: Mapping[str, Any]) -> Measurement:

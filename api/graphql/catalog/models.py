@@ -65,7 +65,7 @@ class Model(Node):
     hugging_face_repository: str | None = strawberry.field(description="Repository of the original weights.")
     gguf_repository: str | None = strawberry.field(description="Repository of GGUF files, where one is known.")
     ollama_tag: str | None = strawberry.field(description="Tag in Ollama's library, where one is known.")
-    modalities: list[str] = strawberry.field(description="What the model reads, such as `text` and `image`.")
+    modalities: list[str] = strawberry.field(description="Inputs that the model reads, such as `text` and `image`.")
     parameter_count: Int64 | None = strawberry.field(
         description="Parameters of the checkpoint, exact where it is known."
     )
@@ -92,7 +92,7 @@ class Model(Node):
         "before relying."
     )
     sources: list[str] = strawberry.field(description="Where the facts come from.")
-    note: str | None = strawberry.field(description="What else one should know; null for nothing.")
+    note: str | None = strawberry.field(description="Further remarks; null for none.")
     missing_facts: list[str] = strawberry.field(
         description="Facts that an estimate needs and that nobody has published; empty when estimates can be made."
     )

@@ -6,9 +6,8 @@ import asyncio
 import re
 from collections.abc import Sequence
 from dataclasses import fields
-from typing import Annotated, Any
+from typing import Any
 
-import strawberry
 from strawberry.utils.str_converters import to_camel_case
 
 from api.answers.model_files import Fetched, sources_of_addresses
@@ -16,17 +15,11 @@ from api.answers.questions import answerer_of
 from api.errors import ApiError, ErrorCode, LimitExceededError, NotFoundError, QuestionError
 from api.graphql.catalog.faces import Faces
 from api.graphql.choices.inputs import DraftInput, EstimateInput
+from api.graphql.choices.types import EstimateResult
 from api.graphql.context import RequestContext
 from api.graphql.core.errors import UserError
 from api.graphql.fits.figures import EstimateDevice, EstimateSpeculation
 from api.graphql.fits.plans import Estimate, estimate_of_plan
-
-
-@strawberry.type(description="Result of one input of a batch: an estimate or an error, never both.")
-class EstimateResult:
-    estimate: Estimate | None = strawberry.field(description="The estimate; null when there is an error.")
-    error: UserError | None = strawberry.field(description="Why there is no estimate; null when there is one.")
-
 
 #: Batches above this size run in a thread, so that other requests are served meanwhile.
 _INLINE = 8
@@ -112,22 +105,3 @@ def _answer(faces: Faces, question: EstimateInput, sources: dict[str, Fetched]) 
     estimate.speculation = None if answer.speculation is None else EstimateSpeculation.of(answer.speculation)
     estimate.notes = list(answer.notes)
     return estimate
-
-
-@strawberry.type(description="Estimates.")
-class EstimateQueries:
-    @strawberry.field(description="Answer to a question with any lengths and settings, computed at once.")
-    async def estimate(
-        self,
-        info: strawberry.Info,
-        input: Annotated[EstimateInput, strawberry.argument(description="The question.")],
-    ) -> Estimate:
-        return await estimate_one(info.context, input)
-
-    @strawberry.field(description="Answers to up to 1,000 questions, in their order; a bad one fails alone.")
-    async def estimates(
-        self,
-        info: strawberry.Info,
-        inputs: Annotated[list[EstimateInput], strawberry.argument(description="The questions.")],
-    ) -> list[EstimateResult]:
-        return await estimate_many(info.context, inputs)

@@ -31,7 +31,7 @@ class DraftInput:
     )
 
 
-@strawberry.input(description="One question. What is left out is chosen as an engine would choose it.")
+@strawberry.input(description="One question. A setting that is left out is chosen as an engine would choose it.")
 class EstimateInput:
     quant: str | None = strawberry.field(
         default=None,
@@ -121,7 +121,9 @@ class EstimateInput:
     )
 
 
-@strawberry.input(description="What a recommendation must reach. What is left out asks for nothing.")
+@strawberry.input(
+    description="Thresholds that a recommendation must reach. A field that is left out sets no threshold."
+)
 class RecommendationTarget:
     decode_tokens_per_second: float | None = strawberry.field(
         default=None, description="Least decode speed, tokens per second; with `users` that of each."
@@ -151,7 +153,7 @@ def target_of(wanted: RecommendationTarget | None) -> recommend.Target:
 
 
 class RecommendationAim(Enum):
-    """What comes first."""
+    """Orders of recommendations."""
 
     SCORE = recommend.Aim.SCORE
     FASTEST = recommend.Aim.FASTEST
@@ -162,7 +164,7 @@ class RecommendationAim(Enum):
 describe(
     RecommendationAim,
     "RecommendationAim",
-    "What comes first.",
+    "Order of recommendations.",
     {
         "SCORE": "The highest score in the operating mode.",
         "FASTEST": "The highest decode speed.",
@@ -175,14 +177,16 @@ describe(
 
 
 @strawberry.input(
-    description="What to recommend for: a model (which accelerators?), an accelerator (which models?), or both "
+    description="Subject of a recommendation: a model (which accelerators?), an accelerator (which models?), or both "
     "(which quantizations?)."
 )
 class RecommendationInput:
     model: str | None = strawberry.field(default=None, description="Model, by slug or alias.")
     gpu: str | None = strawberry.field(default=None, description="Accelerator, by slug or alias.")
     workload: WorkloadKind = strawberry.field(default=WorkloadKind.CODING, description="The workload.")
-    aim: RecommendationAim = strawberry.field(default=RecommendationAim.SCORE, description="What comes first.")
+    aim: RecommendationAim = strawberry.field(
+        default=RecommendationAim.SCORE, description="Order of the recommendations."
+    )
     budget_usd: float | None = strawberry.field(
         default=None, description="Highest price at launch, US dollars; unknown prices do not meet it."
     )
@@ -192,4 +196,6 @@ class RecommendationInput:
     vendors: list[Vendor] | None = strawberry.field(
         default=None, description="Makers to choose from; all when left out."
     )
-    target: RecommendationTarget | None = strawberry.field(default=None, description="What must be reached.")
+    target: RecommendationTarget | None = strawberry.field(
+        default=None, description="Thresholds that a choice must reach."
+    )

@@ -23,7 +23,7 @@ MAX_LENGTH = 1024
 
 @dataclass(frozen=True, slots=True)
 class NodeId:
-    """What an id says: the type's name and the parts of its key."""
+    """Content of an id: the type's name and the parts of its key."""
 
     kind: str
     key: tuple[str, ...]

@@ -20,7 +20,7 @@ from estimator.types import WorkloadKind
 describe(
     Measure,
     "ComparisonMeasure",
-    "What a row of a comparison measures.",
+    "Measure of a row of a comparison.",
     {
         "SCORE": "Score, 0 to 100; more is better.",
         "DECODE": "Decode speed, tokens per second; more is better.",
@@ -36,7 +36,7 @@ describe(
 
 @strawberry.type(description="One measure over all columns of a comparison.")
 class ComparisonRow:
-    measure: Measure = strawberry.field(description="What is measured.")
+    measure: Measure = strawberry.field(description="Measure of the row.")
     unit: str = strawberry.field(description="Unit of the values.")
     higher_is_better: bool = strawberry.field(description="Direction of the measure.")
     values: list[float | None] = strawberry.field(

@@ -25,8 +25,8 @@ class FitMemory:
     compute_bytes: Int64 = strawberry.field(description="Compute buffers on the device, bytes.")
     overhead_bytes: Int64 = strawberry.field(description="Runtime context of the engine and its backend, bytes.")
     total_bytes: Int64 = strawberry.field(description="Sum of the parts, bytes.")
-    usable_bytes: Int64 = strawberry.field(description="What the platform lets a load use, bytes.")
-    capacity_bytes: Int64 = strawberry.field(description="What the device has, bytes.")
+    usable_bytes: Int64 = strawberry.field(description="Memory that the platform lets a load use, bytes.")
+    capacity_bytes: Int64 = strawberry.field(description="Memory of the device, bytes.")
     headroom_bytes: Int64 = strawberry.field(
         description="Usable less total, bytes; negative when the load is too large."
     )
@@ -78,7 +78,7 @@ _MEMORY_READERS: dict[str, Callable[[FitMemory], Any]] = {
 read_by(FitMemory, _MEMORY_READERS)
 
 
-@strawberry.type(description="What sits where.")
+@strawberry.type(description="Layers and experts on the device and on the host.")
 class FitPlacement:
     strategy: Strategy = strawberry.field(description="Kind of placement.")
     gpu_layers: int = strawberry.field(
@@ -120,7 +120,7 @@ class SpeedEstimate:
         return made
 
 
-@strawberry.type(description="What one of several accelerators holds. The parts of all add up to those of the load.")
+@strawberry.type(description="Load of one of several accelerators. The parts of all add up to those of the whole load.")
 class EstimateDevice:
     gpu: Gpu | None = strawberry.field(description="The accelerator; null for one that the question brought along.")
     layers: int = strawberry.field(description="Layers on it, the output layer among them: a part of `--tensor-split`.")
@@ -131,7 +131,7 @@ class EstimateDevice:
         description="Runtime context, bytes; on the first device a draft model and a vision projector too."
     )
     total_bytes: Int64 = strawberry.field(description="Sum of the four parts, bytes.")
-    usable_bytes: Int64 = strawberry.field(description="What the platform lets a load use, bytes.")
+    usable_bytes: Int64 = strawberry.field(description="Memory that the platform lets a load use, bytes.")
 
     @classmethod
     def of(cls, load: DeviceLoad, gpu: Gpu | None) -> EstimateDevice:
@@ -148,7 +148,7 @@ class EstimateDevice:
         )
 
 
-@strawberry.type(description="What a draft model does to the decode speed.")
+@strawberry.type(description="Effect of a draft model on the decode speed.")
 class EstimateSpeculation:
     """Formula: Leviathan et al., "Fast Inference from Transformers via Speculative Decoding", ICML 2023."""
 

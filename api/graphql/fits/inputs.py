@@ -87,7 +87,7 @@ class FitOrderField(Enum):
 describe(
     FitOrderField,
     "FitOrderField",
-    "What fits can be ordered by. `PREFILL`, `MEMORY` and `PRICE` need a filter (or an owner of the list) that leaves at most "
+    "Sort keys of fits. `PREFILL`, `MEMORY` and `PRICE` need a filter (or an owner of the list) that leaves at most "
     f"{NARROW_IDS} models or accelerators; fits without the figure come last in both directions.",
     {
         "SCORE": "Score.",
@@ -103,7 +103,7 @@ describe(
 
 @strawberry.input(description="One term of an order of fits.")
 class FitOrder:
-    field: FitOrderField = strawberry.field(description="What to order by.")
+    field: FitOrderField = strawberry.field(description="Sort key.")
     direction: OrderDirection = strawberry.field(
         default=OrderDirection.DESC, description="Direction; descending when left out."
     )

@@ -39,7 +39,7 @@ from estimator.fit_facts import FitFacts
 from estimator.types import CacheType, EstimateRequest, OperatingMode
 
 T_ = TypeVar("T_")
-#: What the estimator tells of one kind of accelerator with the model alone on it.
+#: The estimator states these only for the model alone on one kind of accelerator.
 _PLAIN_ONLY = "; null for accelerators that differ, a draft model or a vision projector."
 Mode = Annotated[OperatingMode, strawberry.argument(description="How the terms are weighed.")]
 
@@ -56,7 +56,7 @@ class Estimate:
     status: FitStatus = strawberry.field(description="Outcome.")
     file_size_bytes: Int64 = strawberry.field(description="Size of the weights file, bytes.")
     memory: FitMemory = strawberry.field(description="Memory of the load.")
-    placement: FitPlacement = strawberry.field(description="What sits where.")
+    placement: FitPlacement = strawberry.field(description="Layers and experts on the device and on the host.")
     decode: SpeedEstimate | None = strawberry.field(
         description="Speed of answer tokens of one sequence; null when it cannot run."
     )
@@ -71,12 +71,12 @@ class Estimate:
     score: float = strawberry.field(description="0 to 100.")
     grade: str = strawberry.field(description="Letter of the score.")
     devices: list[EstimateDevice] = strawberry.field(
-        description="What each of several accelerators holds; empty for one, or when nothing runs."
+        description="Load of each of several accelerators; empty for one, or when nothing runs."
     )
     speculation: EstimateSpeculation | None = strawberry.field(
-        description="What the draft model does; null without one, or when nothing runs."
+        description="Effect of the draft model; null without one, or when nothing runs."
     )
-    notes: list[str] = strawberry.field(description="What the numbers leave out, in words; empty for nothing.")
+    notes: list[str] = strawberry.field(description="Parts that the numbers leave out, in words; empty for none.")
     workload: Workload | None = strawberry.field(description="The workload asked about; null for none.")
     answers: strawberry.Private[PlanAnswers]
     faces: strawberry.Private[Faces]
@@ -93,7 +93,7 @@ class Estimate:
     async def capacity_message(self) -> str | None:
         return await self._told(lambda answers: answers.capacity_message)
 
-    @strawberry.field(description=f"What binds this setup, each with its share of the memory or the time{_PLAIN_ONLY}")
+    @strawberry.field(description=f"Limits of this setup, each with its share of the memory or the time{_PLAIN_ONLY}")
     async def limits(self) -> list[FitLimit] | None:
         return await self._told(limits_of)
 
@@ -134,7 +134,7 @@ class Estimate:
         return missing_from(self.answers.missing_commands)
 
     async def _told(self, read: Callable[[PlanAnswers], T_]) -> T_ | None:
-        """What the terms of the plan tell, read in a thread; None where they are not told apart."""
+        """A text of the plan, made in a thread; None where the estimator does not separate the terms."""
         if not self.answers.facts.is_plain:
             return None
         return await asyncio.to_thread(read, self.answers)
@@ -157,7 +157,7 @@ describe(
 )
 
 
-@strawberry.type(description="What a change gains: changed less present; null where one of the two does not run.")
+@strawberry.type(description="Gain of a change: changed less present; null where one of the two does not run.")
 class FitGain:
     """Computed by the estimator on the changed setup."""
 
@@ -172,8 +172,8 @@ class FitGain:
 
 
 @strawberry.type(
-    description="What to change, in the names of `EstimateInput`: the question of this setup with these put in is the setup "
-    "after the change. What stays as it is, is null."
+    description="A change in the names of `EstimateInput`: the question of this setup with these values is the setup after "
+    "the change. Unchanged fields are null."
 )
 class FitChange:
     quant: Quant | None = strawberry.field(description="The quantization.")
@@ -193,8 +193,8 @@ class FitChange:
 class FitAdvice:
     code: AdviceCode = strawberry.field(description="Kind of change.")
     message: str = strawberry.field(description="One sentence: what to change, and what it brings.")
-    gain: FitGain = strawberry.field(description="What it gains.")
-    change: FitChange | None = strawberry.field(description="What to change; null when nothing is.")
+    gain: FitGain = strawberry.field(description="Gain of the change.")
+    change: FitChange | None = strawberry.field(description="The change; null for none.")
     made: strawberry.Private[Advice]
     answers: strawberry.Private[PlanAnswers]
     faces: strawberry.Private[Faces]

@@ -71,7 +71,7 @@ class Fit(Node):
         "format that anybody can make from the published model."
     )
     memory: FitMemory | None = strawberry.field(description="Memory of the load; null when no engine runs it.")
-    placement: FitPlacement = strawberry.field(description="What sits where.")
+    placement: FitPlacement = strawberry.field(description="Layers and experts on the device and on the host.")
     decode: SpeedEstimate | None = strawberry.field(description="Speed of answer tokens; null when it cannot run.")
     prefill: SpeedEstimate | None = strawberry.field(
         description="Speed of reading the prompt; null when it cannot run, or the accelerator's arithmetic peak is unknown."
@@ -132,7 +132,7 @@ class Fit(Node):
     ) -> float:
         return await asyncio.to_thread(info.context.answers(self.cell).mode_score, mode)
 
-    @strawberry.field(description="What binds this setup, each with its share of the memory or the time.")
+    @strawberry.field(description="Limits of this setup, each with its share of the memory or the time.")
     async def limits(self, info: strawberry.Info) -> list[FitLimit]:
         return await asyncio.to_thread(limits_of, info.context.answers(self.cell))
 
@@ -246,7 +246,7 @@ def _runs(fit: Fit) -> bool:
     return fit.cell.status is not domain.Status.UNSUPPORTED
 
 
-#: What each figure of a fit is read from.
+#: Readers of the figures of a fit.
 _READERS: dict[str, Callable[[Fit], Any]] = {
     "id": lambda fit: _id_of(fit.faces, *fit.cell.key, fit.cell.workload_id),
     "model": lambda fit: fit.faces.model_by_id[fit.cell.key.model_id],

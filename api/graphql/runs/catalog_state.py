@@ -8,10 +8,11 @@ import strawberry
 
 from api.graphql.context import RequestContext
 from api.graphql.core.scalars import Int64
-from api.graphql.runs.runs import Run, newest_run
+from api.graphql.runs.pages import newest_run
+from api.graphql.runs.types import Run
 
 
-@strawberry.type(description="What is in the catalog and what is published of it.")
+@strawberry.type(description="State of the catalog and of its publication.")
 class Catalog:
     """Counts are of the state that this operation sees."""
 

@@ -8,7 +8,9 @@ import strawberry
 
 from api.graphql.core.arguments import After, Before, First, Last
 from api.graphql.runs.catalog_state import Catalog, catalog_state
-from api.graphql.runs.runs import Run, RunConnection, RunFilter, RunOrder, find_run, page_runs, run_number
+from api.graphql.runs.inputs import RunFilter, RunOrder
+from api.graphql.runs.pages import find_run, page_runs
+from api.graphql.runs.types import Run, RunConnection, run_number
 
 
 @strawberry.type(description="Runs and the catalog's state.")

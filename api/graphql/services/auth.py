@@ -13,7 +13,7 @@ from api.errors import ApiError, ErrorCode
 
 
 class Scope(StrEnum):
-    """What a token allows."""
+    """Operations that a token allows."""
 
     CATALOG = "catalog"
     RUNS = "runs"
@@ -40,27 +40,27 @@ class Operators:
 
     def find(self, token: str | None) -> Operator | None:
         """The operator of a token; None for none or an unknown one."""
-        found: Operator | None = None
+        holder: Operator | None = None
         if token is not None:
             digest = token_hash(token)
             for operator, known in self._known:
                 # Every hash is compared, so that the time tells nothing about which one matches.
                 if hmac.compare_digest(digest, known):
-                    found = operator
-        return found
+                    holder = operator
+        return holder
 
     def require(self, token: str | None, scope: Scope) -> Operator:
         """The operator of a token with a scope. Raises ``UNAUTHENTICATED`` or ``FORBIDDEN``."""
-        found = self.find(token)
-        if found is None:
+        holder = self.find(token)
+        if holder is None:
             raise ApiError(
                 ErrorCode.UNAUTHENTICATED, "This operation needs a valid bearer token in the Authorization header."
             )
-        if scope not in found.scopes:
+        if scope not in holder.scopes:
             raise ApiError(
-                ErrorCode.FORBIDDEN, f"The token of {found.name} lacks the scope {scope.value!r}.", scope=scope.value
+                ErrorCode.FORBIDDEN, f"The token of {holder.name} lacks the scope {scope.value!r}.", scope=scope.value
             )
-        return found
+        return holder
 
 
 def token_hash(token: str) -> str:

@@ -31,7 +31,7 @@ Compute = Callable[[], Awaitable[CachedResponse]]
 
 
 class SecondLevel(Protocol):
-    """What is asked for a response that this process does not have."""
+    """A further cache, for a response that this process does not have."""
 
     hits: int
 
@@ -64,17 +64,17 @@ class ResponseCache:
 
     def get(self, key: Key) -> CachedResponse | None:
         """The kept response, or None."""
-        found = self._kept.get(key)
-        if found is not None:
+        response = self._kept.get(key)
+        if response is not None:
             self._kept.move_to_end(key)
             self.hits += 1
-        return found
+        return response
 
     async def get_or_compute(self, key: Key, compute: Compute) -> CachedResponse:
         """The kept response, the one that is being computed, or a new one."""
-        found = self.get(key)
-        if found is not None:
-            return found
+        response = self.get(key)
+        if response is not None:
+            return response
         running = self._running.get(key)
         if running is not None:
             self.joined += 1
@@ -117,10 +117,10 @@ class CountCache:
 
     async def get(self, key: Hashable, count: Callable[[], Coroutine[Any, Any, int]]) -> int:
         """The kept total, the one that is being counted, or a new one. A failure is not kept."""
-        found = self._kept.get(key)
-        if found is not None:
+        total = self._kept.get(key)
+        if total is not None:
             self._kept.move_to_end(key)
-            return found
+            return total
         running = self._running.get(key)
         if running is None:
             running = self._running[key] = asyncio.ensure_future(count())

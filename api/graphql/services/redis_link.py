@@ -12,7 +12,7 @@ from redis.exceptions import RedisError
 
 logger = logging.getLogger("fitgraph.api")
 
-#: What talking to Redis may raise.
+#: Exceptions of a Redis client.
 REDIS_FAULTS = (RedisError, OSError, TimeoutError)
 #: Longest wait for an answer, and how long Redis is left alone after it failed, seconds.
 ANSWER_WITHIN_S = 0.5

@@ -1,4 +1,4 @@
-"""Whole responses shared by several server processes, in Redis. What is missing is computed by one of them.
+"""Whole responses shared by several server processes, in Redis. One process computes a missing response.
 
 A response is kept under a hash of all that it depends on, for a bounded time and up to a bounded size. Redis is a help
 and never a need: when it is away, slow or holds something odd, the response is computed here, and Redis is left alone
@@ -74,7 +74,7 @@ class SharedResponses:
         await self._client.aclose()
 
     async def _wait_for(self, name: str) -> CachedResponse | None:
-        """What the process that holds the lock keeps; None when it keeps nothing, or takes too long."""
+        """The response that the holder of the lock stores; None when it stores none, or takes too long."""
         deadline, pause = time.monotonic() + WAIT_S, _FIRST_LOOK_S
         while time.monotonic() < deadline:
             await asyncio.sleep(pause)

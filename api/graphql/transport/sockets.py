@@ -73,7 +73,7 @@ class SocketHandler(BaseGraphQLTransportWSHandler[RequestContext, None]):
 
 
 def _fault_of(message: dict[str, Any]) -> str | None:
-    """What is wrong with the shape of a message; None when nothing is."""
+    """The fault in the shape of a message; None for none."""
     kind = message.get("type")
     if not isinstance(kind, str):
         return "type must be a text"

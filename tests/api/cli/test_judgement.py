@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from api.cli import judgement
+from api.cli.exit_codes import FAILED, NO_ANSWER
 from estimator.calibration.capability_prior import KINDS
 from estimator.judgement.capability import CapabilityTable
 from estimator.judgement.loss import LossTable
@@ -47,7 +48,7 @@ def test_losses_are_listed_by_size_and_by_model(capsys: pytest.CaptureFixture[st
     assert len(rows) == len(judgement.SIZES) * 38
     assert judgement.loss_command("Qwen3 32B", as_json=False) == 0
     assert "q4-k-m" in capsys.readouterr().out
-    assert judgement.loss_command("no such model at all", as_json=True) == judgement.NO_ANSWER
+    assert judgement.loss_command("no such model at all", as_json=True) == NO_ANSWER
 
 
 def test_the_committed_laws_were_fitted_on_the_committed_rows() -> None:
@@ -63,7 +64,7 @@ def test_a_fit_that_is_not_reproduced_is_named(
     assert judgement.calibrate_judgement(check=False) == 0
     assert judgement.calibrate_judgement(check=True) == 0
     path.write_text("{}\n")
-    assert judgement.calibrate_judgement(check=True) == judgement.FAILED
+    assert judgement.calibrate_judgement(check=True) == FAILED
     assert "some.json is not reproduced" in capsys.readouterr().err
 
 

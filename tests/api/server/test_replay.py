@@ -106,7 +106,7 @@ async def test_an_answer_pushed_out_while_it_is_looked_up_is_still_given(
         layer._used = 0
         return await view()
 
-    monkeypatch.setattr(hot_app.state.services, "view", crowded)
-    monkeypatch.setattr(type(hot_app.state.services), "fresh_view", None)
+    monkeypatch.setattr(hot_app.state.services.state, "view", crowded)
+    monkeypatch.setattr(type(hot_app.state.services.state), "fresh_view", None)
     second = await post(hot_app)
     assert (second.status_code, second.content) == (200, first.content)

@@ -348,7 +348,7 @@ async def test_a_fault_outside_graphql_says_nothing(settings: ApiSettings, monke
         raise RuntimeError("postgresql://user:secret@host/db")
 
     app = create_app(settings)
-    monkeypatch.setattr(app.state.services, "view", fail)
+    monkeypatch.setattr(app.state.services.state, "view", fail)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
         for path in (

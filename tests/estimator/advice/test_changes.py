@@ -6,21 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from estimator.advice.changes import (
-    CONTEXT_STEP_TOKENS,
-    Advice,
-    AdviceCode,
-    Options,
-    UpgradeGoal,
-    advice,
-    best_quant,
-    headroom,
-    improves,
-    least_context_tokens,
-    meets_use,
-    upgrades,
-    worth_buying,
-)
+from estimator.advice.changes import CONTEXT_STEP_TOKENS, Advice, AdviceCode, advice, best_quant, least_context_tokens
+from estimator.advice.gains import headroom, improves, meets_use, worth_buying
+from estimator.advice.upgrades import Options, UpgradeGoal, upgrades
 from estimator.estimate import estimate
 from estimator.fit_facts import FitFacts
 from estimator.types import STATUSES, Estimate, EstimateRequest, EstimatorError, Status

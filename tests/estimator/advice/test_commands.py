@@ -15,7 +15,8 @@ from api.answers.questions import Answerer
 from db.entries import specs
 from db.entries.files import load_catalog
 from db.entries.specs import checkpoint_repository
-from estimator.advice.commands import Command, CommandGap, Tool, commands, missing_commands
+from estimator.advice.command import Command, CommandGap, Tool
+from estimator.advice.commands import commands, missing_commands
 from estimator.calibration.coefficients import Calibration
 from estimator.estimate import estimate
 from estimator.fit_facts import FitFacts, request_of

@@ -19,7 +19,9 @@ from api.settings import ApiSettings
 from db.entries.files import Catalog
 from db.runs.store import free_blocks
 from db.session import sync_engine, upgrade_database
-from workers.runs import compute_one, publish_one, run_in_process
+from workers.blocks import compute_one
+from workers.publish import publish_one
+from workers.runs import run_in_process
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -60,7 +62,7 @@ async def desk(
     tmp_path_factory: pytest.TempPathFactory, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Desk]:
     """A fresh desk; the broker is not there, as after a restart."""
-    monkeypatch.setattr("workers.runs.wake_workers", lambda *_: 0)
+    monkeypatch.setattr("workers.queue.wake_workers", lambda *_: 0)
     settings = ApiSettings(state_dir=tmp_path_factory.mktemp("desk"), tokens=(ALL_SETTING, READER_SETTING))
     upgrade_database(settings.resolved_database_url)
     assert run_in_process(settings, catalog) is not None

@@ -1,32 +1,27 @@
-"""`fitgraph calibrate`: fit the open constants on the measurements, cross-validate, write calibration.json."""
+"""The calibration: the open constants fitted on measured rows, with their cross-validation."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
-import sys
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import orjson
 
-from api.observations import MeasuredRow, Observer
-from db.entries.files import Catalog, load_catalog
-from db.entries.measurements import speed_rows
 from estimator.accuracy import crossval
+from estimator.accuracy.fit_multi_gpu import FIRST, fit_parallel
+from estimator.accuracy.fit_offload import fit_offload
 from estimator.accuracy.fitting import Observation, fit
+from estimator.accuracy.observations import Entities, MeasuredRow, observe
 from estimator.accuracy.spread import fit_spread, spread
-from estimator.calibration.coefficients import DEFAULT_PATH, PER_WEIGHT_TERMS, Calibration
+from estimator.calibration.coefficients import Calibration
 from estimator.calibration.effects import DECODE_FACTORS, PREFILL_FACTORS
 from estimator.calibration.intervals import DEPTH
+from estimator.calibration.term_logs import PER_WEIGHT_TERMS
 from estimator.speed.roofline import DECODE_TERMS
 
-FAILED = 1
 #: First guess of each term's own level, log; the prior is wide, so this only says where to start.
 STARTS: Mapping[str, Mapping[str, float]] = {
     "decode": {"dense": math.log(1.35), "routed": math.log(2.0), "cache": math.log(2.0), "attend": math.log(0.1)},
@@ -40,24 +35,10 @@ LINK_COEFFICIENT = 1.35
 _SMALL_EFFECT = 5e-4
 
 
-def data_hash(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Hash of the measured rows that a calibration was fitted on."""
-    return hashlib.sha256(b"\n".join(orjson.dumps(row, option=orjson.OPT_SORT_KEYS) for row in rows)).hexdigest()
-
-
-def calibrate(catalog: Catalog, say: Callable[[str], None] = print) -> dict[str, Any]:
-    """The whole calibration as the JSON object of ``calibration.json``; reproducible to the digit."""
-    from api.offload import fit_offload
-    from api.parallel import FIRST, fit_parallel
-
-    rows = list(speed_rows())
-    measured = Observer(catalog).observe(rows)
-    result: dict[str, Any] = {
-        "data_hash": data_hash(rows),
-        "rows": len(rows),
-        "reference": "fitted by `fitgraph calibrate` on db/catalog/measurements/speed",
-        "ttft_fixed_s": TTFT_FIXED_S,
-    }
+def calibrate(entities: Entities, rows: Sequence[Mapping[str, Any]], say: Callable[[str], None]) -> dict[str, Any]:
+    """The constants of ``calibration.json``, reproducible to the digit; ``say`` receives a line about each error."""
+    measured = observe(entities, rows)
+    result: dict[str, Any] = {"rows": len(rows), "ttft_fixed_s": TTFT_FIXED_S}
     for kind in ("decode", "prefill"):
         own = [each for each in measured if each.kind == kind]
         result[kind] = _fit_kind(kind, own, say)
@@ -72,8 +53,8 @@ def calibrate(catalog: Catalog, say: Callable[[str], None] = print) -> dict[str,
         "default_link_bytes_s": DEFAULT_LINK_BYTES_S,
     }
     result["parallel"] = FIRST
-    result["offload"].update(fit_offload(catalog, rows, result, say))
-    result["parallel"] = fit_parallel(catalog, rows, result, say)
+    result["offload"].update(fit_offload(entities, rows, result, say))
+    result["parallel"] = fit_parallel(entities, rows, result, say)
     return result
 
 
@@ -125,7 +106,7 @@ def shipped_terms(kind: str, measured: Sequence[MeasuredRow]) -> crossval.Shippe
             key = (row.accelerator.slug, row.backend, row.engine, row.quant.slug, row.model.is_moe)
             if key not in memo:
                 asked = (row.accelerator, row.backend, row.engine, row.quant, row.model.is_moe)
-                memo[key] = math.exp(calibration.evening(*asked))
+                memo[key] = math.exp(calibration.terms.evening(*asked))
             terms = tuple(
                 seconds * memo[key] if term in PER_WEIGHT_TERMS else seconds
                 for term, seconds in zip(DECODE_TERMS, row.observation.terms, strict=True)
@@ -188,24 +169,3 @@ def _ranges(
             wider = {"low": range_[0], "high": range_[1], "spread": effects, "tail": tail}
         out[stratum] = wider
     return out
-
-
-def calibrate_command(*, check: bool, path: Path = DEFAULT_PATH) -> int:
-    """Fit and write, or with ``check`` compare with the committed file. Returns 1 when it is not reproduced."""
-    result = calibrate(load_catalog())
-    text = json.dumps(result, indent=1, sort_keys=True) + "\n"
-    if check:
-        same = path.read_text() == text
-        print("reproduced to the digit" if same else f"{path.name} differs from what the measurements give")
-        return 0 if same else FAILED
-    path.write_text(text)
-    print(f"wrote {path.name}: {len(text):,} bytes", file=sys.stderr)
-    return 0
-
-
-def validate_command(output: Path | None) -> int:
-    """Write the validation report. Returns 0."""
-    from api.validation import write_report
-
-    write_report(output)
-    return 0

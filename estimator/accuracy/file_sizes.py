@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from db.entries import specs
-from db.entries.files import Catalog
-from db.entries.measurements import memory_rows
+from estimator.accuracy.observations import Entities
 from estimator.structure.quantization import DEFAULT_TYPE
 from estimator.structure.weights import weight_table
 from estimator.types import Quant, QuantFormat
@@ -48,26 +46,25 @@ def has_own_mix(row: Mapping[str, Any]) -> bool:
     return "unsloth" in row["source"] or "--tensor-type" in str(row.get("note"))
 
 
-def why_not(catalog: Catalog, row: Mapping[str, Any]) -> str | None:
+def why_not(entities: Entities, row: Mapping[str, Any]) -> str | None:
     """Why a printed size is compared with nothing; None when it is."""
-    if row.get("model_slug") not in catalog.models:
+    if row.get("model_slug") not in entities.models:
         return "no catalog entity for its model"
     if row["quant"] not in DEFAULT_TYPE:
         return "a name that is none of the quantizer's"
-    if specs.missing_facts(catalog.models[row["model_slug"]]):
+    if entities.models[row["model_slug"]] is None:
         return "the model's structure is unknown"
     return None
 
 
-def compared_files(catalog: Catalog, rows: Iterable[Mapping[str, Any]]) -> list[ComparedFile]:
+def compared_files(entities: Entities, rows: Iterable[Mapping[str, Any]]) -> list[ComparedFile]:
     """Every printed size that can be compared; published files are made with an importance matrix."""
     found = []
     for row in rows:
-        if why_not(catalog, row) is not None:
+        if why_not(entities, row) is not None or (model := entities.models[row["model_slug"]]) is None:
             continue
         name = row["quant"]
         quant = Quant(name, name, QuantFormat.GGUF, name, 4.0, None, None, None, None, None, True)
-        model = specs.architecture(catalog.models[row["model_slug"]])
         found.append(
             ComparedFile(
                 row["model"],
@@ -86,12 +83,10 @@ def _publisher(source: str) -> str:
     return path.split("/")[0] if path else "a table of llama-bench"
 
 
-def report(catalog: Catalog) -> str:
-    """The section of the validation report."""
-    rows = list(memory_rows("gguf-sizes"))
-    files = compared_files(catalog, rows)
-    reasons = Counter(reason for row in rows if (reason := why_not(catalog, row)) is not None)
-    planned = sum(1 for _ in memory_rows("predicted-sizes"))
+def section(entities: Entities, rows: Sequence[Mapping[str, Any]], planned: int) -> str:
+    """The section of the validation report; ``planned`` counts the files of the quantizer's own plan."""
+    files = compared_files(entities, rows)
+    reasons = Counter(reason for row in rows if (reason := why_not(entities, row)) is not None)
     lines = [
         "## Sizes of GGUF files",
         "",

@@ -13,12 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from db.entries import specs
-from db.entries.files import Catalog
+from estimator.accuracy.observations import Entities
 from estimator.calibration.coefficients import Calibration
 from estimator.estimate import estimate
 from estimator.structure.architecture import ModelArchitecture
-from estimator.types import Backend, Engine, EstimateRequest, EstimatorError, Host, Status
+from estimator.types import Backend, Engine, EstimateRequest, EstimatorError, Status
 
 Floats = NDArray[np.float64]
 
@@ -42,9 +41,8 @@ class Stated:
     """A row with the placement that it states; layers as llama.cpp counts them."""
 
     row: Mapping[str, Any]
-    gpu_layers: int | None
-    cpu_moe_layers: int | None
-    host: Host
+    model: ModelArchitecture
+    request: EstimateRequest
 
 
 def stated_placement(text: str, n_layers: int) -> tuple[int | None, int | None] | None:
@@ -65,7 +63,7 @@ def stated_placement(text: str, n_layers: int) -> tuple[int | None, int | None] 
     return None
 
 
-def stated_rows(catalog: Catalog, rows: Sequence[Mapping[str, Any]]) -> list[Stated]:
+def stated_rows(entities: Entities, rows: Sequence[Mapping[str, Any]]) -> list[Stated]:
     """Decode rows on one GPU, of llama.cpp, that state which weights were in system memory."""
     out = []
     for row in rows:
@@ -75,33 +73,33 @@ def stated_rows(catalog: Catalog, rows: Sequence[Mapping[str, Any]]) -> list[Sta
             continue
         if not all(row.get(key) for key in ("gpu_slug", "model_slug", "quant_slug")):
             continue
-        text = str(row["offload"])
-        placed = stated_placement(text, int(catalog.models[row["model_slug"]]["n_layers"]))
-        if placed is not None:
-            slug = next((slug for mark, slug in _HOSTS if mark in text), catalog.default_host)
-            out.append(Stated(row, *placed, specs.host(catalog.hosts[slug])))
+        text, model = str(row["offload"]), entities.models[row["model_slug"]]
+        placement = None if model is None else stated_placement(text, model.n_layers)
+        if model is not None and placement is not None:
+            out.append(Stated(row, model, _request(entities, row, *placement)))
     return out
 
 
-def decode_seconds_of(catalog: Catalog, calibration: Calibration, stated: Stated) -> float | None:
+def _request(
+    entities: Entities, row: Mapping[str, Any], gpu_layers: int | None, cpu_moe_layers: int | None
+) -> EstimateRequest:
+    stated_hosts = (entities.hosts[slug] for mark, slug in _HOSTS if mark in str(row["offload"]))
+    return EstimateRequest(
+        quant=entities.quants[row["quant_slug"]],
+        accelerator=entities.accelerators[row["gpu_slug"]],
+        host=next(stated_hosts, entities.default_host),
+        backend=_BACKENDS.get(str(row.get("backend") or "")),
+        depth_tokens=int(row.get("depth") or 0),
+        output_tokens=int(row.get("n_gen") or 128),
+        gpu_layers=gpu_layers,
+        cpu_moe_layers=cpu_moe_layers,
+    )
+
+
+def decode_seconds_of(calibration: Calibration, stated: Stated) -> float | None:
     """Seconds per token under the stated placement, None when it is no offload or cannot be estimated."""
-    row = stated.row
-    model: ModelArchitecture = specs.architecture(catalog.models[row["model_slug"]])
     try:
-        answer = estimate(
-            model,
-            EstimateRequest(
-                quant=specs.quant(catalog.quants[row["quant_slug"]]),
-                accelerator=specs.accelerator(catalog.gpus[row["gpu_slug"]]),
-                host=stated.host,
-                backend=_BACKENDS.get(str(row.get("backend") or "")),
-                depth_tokens=int(row.get("depth") or 0),
-                output_tokens=int(row.get("n_gen") or 128),
-                gpu_layers=stated.gpu_layers,
-                cpu_moe_layers=stated.cpu_moe_layers,
-            ),
-            calibration,
-        )
+        answer = estimate(stated.model, stated.request, calibration)
     except EstimatorError:
         return None
     if answer.status is not Status.FITS_WITH_OFFLOAD or answer.decode is None:
@@ -109,7 +107,7 @@ def decode_seconds_of(catalog: Catalog, calibration: Calibration, stated: Stated
     return 1.0 / answer.decode.value
 
 
-def design(catalog: Catalog, rows: Sequence[Stated], result: Mapping[str, Any]) -> tuple[list[Stated], Floats, Floats]:
+def design(rows: Sequence[Stated], result: Mapping[str, Any]) -> tuple[list[Stated], Floats, Floats]:
     """Rows that could be estimated, their seconds without system memory (rows,), and seconds per unit of each constant
     (rows, constants)."""
     zeros = {**result["offload"], **dict.fromkeys(STARTS, 0.0)}
@@ -117,10 +115,10 @@ def design(catalog: Catalog, rows: Sequence[Stated], result: Mapping[str, Any]) 
     variants += [Calibration({**result, "offload": {**zeros, name: 1.0}}, name) for name in STARTS]
     kept: list[Stated] = []
     seconds: list[list[float]] = []
-    for each in rows:
-        values = [decode_seconds_of(catalog, variant, each) for variant in variants]
+    for row in rows:
+        values = [decode_seconds_of(variant, row) for variant in variants]
         if all(value is not None for value in values):
-            kept.append(each)
+            kept.append(row)
             seconds.append([float(value) for value in values if value is not None])
     table = np.array(seconds).reshape(len(kept), len(STARTS) + 1)
     return kept, table[:, 0], table[:, 1:] - table[:, :1]
@@ -146,10 +144,10 @@ def solve(
 
 
 def fit_offload(
-    catalog: Catalog, rows: Sequence[Mapping[str, Any]], result: Mapping[str, Any], say: Callable[[str], None]
+    entities: Entities, rows: Sequence[Mapping[str, Any]], result: Mapping[str, Any], say: Callable[[str], None]
 ) -> dict[str, Any]:
     """The constants of system memory with their error by (GPU, model, quant) group, each left out in turn."""
-    kept, device, unit = design(catalog, stated_rows(catalog, rows), result)
+    kept, device, unit = design(stated_rows(entities, rows), result)
     if not kept:
         return {}
     measured = np.array([1.0 / float(each.row["tok_s"]) for each in kept])

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from api.verdicts import PLACEMENTS, context_of, placement_of, verdicts
-from db.entries.files import load_catalog
 from db.entries.measurements import speed_rows
+from estimator.accuracy.verdicts import PLACEMENTS, context_of, placement_of, verdicts
 from estimator.calibration.coefficients import Calibration
+from tests.support.entities import ENTITIES
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def test_a_stated_context_is_read() -> None:
 
 
 def test_verdicts_agree_with_what_engines_did() -> None:
-    counts = verdicts(load_catalog(), Calibration.load(), list(speed_rows()))
+    counts = verdicts(ENTITIES, Calibration.load(), list(speed_rows()))
 
     def share(placement: str, *wanted: str) -> float:
         total: Any = sum(counts[placement, verdict] for verdict in ("fits", "margin", "not"))

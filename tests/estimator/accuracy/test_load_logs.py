@@ -5,12 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from api.load_logs import CACHE, PARTLY, WHOLE, compare_llama, compare_vllm, report, why_not
-from db.entries.files import load_catalog
 from db.entries.measurements import memory_rows
+from estimator.accuracy.load_logs import CACHE, PARTLY, WHOLE, compare_llama, compare_vllm, section, why_not
+from tests.support.entities import ENTITIES
 
-CATALOG = load_catalog()
-COMPARED = [*compare_llama(CATALOG), *compare_vllm(CATALOG)]
+COMPARED = [
+    *compare_llama(ENTITIES, memory_rows("llama-logs")),
+    *compare_vllm(ENTITIES, memory_rows("vllm-logs")),
+]
 
 
 @pytest.mark.parametrize(
@@ -34,9 +36,9 @@ def test_loads_take_what_their_logs_state(quantity: str, logs: int, median: floa
 
 def test_rows_are_left_out_by_what_they_state_and_the_report_counts_them() -> None:
     rows = list(memory_rows("llama-logs"))
-    reasons = [why_not(CATALOG, row) for row in rows]
+    reasons = [why_not(ENTITIES, row) for row in rows]
     assert sum(reason is not None for reason in reasons) == 11
-    text = report(CATALOG)
+    text = section(ENTITIES, rows, memory_rows("vllm-logs"))
     assert f"{len(rows)} llama.cpp logs" in text
     for reason in {reason for reason in reasons if reason}:
         assert f"- {reasons.count(reason)}: {reason}" in text
@@ -44,5 +46,5 @@ def test_rows_are_left_out_by_what_they_state_and_the_report_counts_them() -> No
 
 def test_a_wrong_length_would_show() -> None:
     row = next(row for row in memory_rows("llama-logs") if row["model"] == "Qwen3-32B")
-    (cache, *_) = compare_llama(CATALOG, [{**row, "n_ctx": 2 * row["n_ctx"]}])
+    (cache, *_) = compare_llama(ENTITIES, [{**row, "n_ctx": 2 * row["n_ctx"]}])
     assert cache.error == pytest.approx(1.0, abs=1e-6)

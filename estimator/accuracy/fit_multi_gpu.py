@@ -16,17 +16,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from api.observations import CLEARLY_FITS, age_years, is_unrecorded, micro_batch_of
-from api.offload import solve
-from db.entries import specs
-from db.entries.files import Catalog
+from estimator.accuracy.fit_offload import solve
+from estimator.accuracy.observations import CLEARLY_FITS, Entities, is_unrecorded, micro_batch_of
+from estimator.calibration.build_age import age_years
 from estimator.calibration.coefficients import Calibration
 from estimator.calibration.intervals import DEPTH
 from estimator.estimate import estimate
 from estimator.placement.layer_sums import model_tables
 from estimator.speed.coefficients import depth_log
 from estimator.speed.multi_gpu import MODES
-from estimator.types import Backend, CacheType, Engine, EstimateRequest, EstimatorError, Host, QuantFormat, Status
+from estimator.structure.architecture import ModelArchitecture
+from estimator.types import Backend, CacheType, Engine, EstimateRequest, EstimatorError, QuantFormat, Status
 
 Floats = NDArray[np.float64]
 
@@ -71,9 +71,13 @@ class Shared:
 
     row: Mapping[str, Any]
     mode: str
-    count: int
-    cache: CacheType
+    model: ModelArchitecture
     request: EstimateRequest
+
+    @property
+    def count(self) -> int:
+        """GPUs."""
+        return self.request.gpu_count
 
     @property
     def kind(self) -> str:
@@ -110,19 +114,18 @@ def why_not(row: Mapping[str, Any]) -> str | None:
     return None
 
 
-def shared_rows(catalog: Catalog, rows: Sequence[Mapping[str, Any]]) -> list[Shared]:
+def shared_rows(entities: Entities, rows: Sequence[Mapping[str, Any]]) -> list[Shared]:
     """The usable rows on several GPUs, in order."""
-    host = specs.host(catalog.hosts[catalog.default_host])
-    wanted = (row for row in rows if (row.get("gpu_count") or 1) > 1 and why_not(row) is None)
-    return [_shared(catalog, row, host) for row in wanted]
+    usable = (row for row in rows if (row.get("gpu_count") or 1) > 1 and why_not(row) is None)
+    return [_shared(entities, row, model) for row in usable if (model := entities.models[row["model_slug"]])]
 
 
-def _shared(catalog: Catalog, row: Mapping[str, Any], host: Host) -> Shared:
+def _shared(entities: Entities, row: Mapping[str, Any], model: ModelArchitecture) -> Shared:
     note = str(row.get("source_note") or "")
     engine = str(row["engine"])
     cache, micro, swept = _CACHE.search(note), micro_batch_of(row), _SWEPT_CONTEXT.search(note)
     cache_type = _CACHE_TYPES[cache.group(1).casefold()] if cache else CacheType.F16
-    quant = specs.quant(catalog.quants[row["quant_slug"]])
+    quant = entities.quants[row["quant_slug"]]
     prefill = row["kind"] == "prefill"
     depth = int(row.get("depth") or 0)
     if swept:
@@ -130,9 +133,9 @@ def _shared(catalog: Catalog, row: Mapping[str, Any], host: Host) -> Shared:
         depth = 0 if prefill else int(swept.group(1))
     request = EstimateRequest(
         quant=quant,
-        accelerator=specs.accelerator(catalog.gpus[row["gpu_slug"]]),
+        accelerator=entities.accelerators[row["gpu_slug"]],
         gpu_count=int(row["gpu_count"]),
-        host=host,
+        host=entities.default_host,
         engine=Engine.LLAMA_CPP if quant.format is QuantFormat.GGUF else Engine.VLLM,
         software=None if engine in {each.value for each in Engine} else engine,
         backend=_BACKENDS.get(str(row.get("backend") or "")),
@@ -143,17 +146,16 @@ def _shared(catalog: Catalog, row: Mapping[str, Any], host: Host) -> Shared:
         output_tokens=int(row.get("n_gen") or 128),
         micro_batch_tokens=micro,
     )
-    return Shared(row, "tensor" if engine in _TENSOR_ENGINES else "layers", request.gpu_count, cache_type, request)
+    return Shared(row, "tensor" if engine in _TENSOR_ENGINES else "layers", model, request)
 
 
-def seconds_of(catalog: Catalog, calibration: Calibration, shared: Shared) -> float | None:
+def seconds_of(calibration: Calibration, shared: Shared) -> float | None:
     """Seconds per token, or of the prompt; None when the estimator says that not everything fits on the GPUs.
 
     A row that does not say whether weights were offloaded counts when they clearly fit, as on one GPU.
     """
-    row, request = shared.row, shared.request
-    model = specs.architecture(catalog.models[row["model_slug"]])
-    if is_unrecorded(row):
+    model, request = shared.model, shared.request
+    if is_unrecorded(shared.row):
         device = float(model_tables(model, (request.quant,)).device[0])
         memory = request.accelerator.memory_bytes
         if memory is None or device > CLEARLY_FITS * memory * shared.count:
@@ -179,7 +181,7 @@ class Fitted:
     by_gpu: Floats
 
 
-def fit_kind(catalog: Catalog, rows: Sequence[Shared], result: Mapping[str, Any], kind: str) -> Fitted:
+def fit_kind(rows: Sequence[Shared], result: Mapping[str, Any], kind: str) -> Fitted:
     """Fit the constants of one kind of speed; those of the other kind stay as ``result`` has them."""
     starts = STARTS[kind]
     known = {**result["parallel"], **dict.fromkeys(starts, 0.0)}
@@ -187,10 +189,10 @@ def fit_kind(catalog: Catalog, rows: Sequence[Shared], result: Mapping[str, Any]
     variants += [Calibration({**result, "parallel": {**known, name: 1.0}}, name) for name in starts]
     kept: list[Shared] = []
     seconds: list[list[float]] = []
-    for each in rows:
-        values = [seconds_of(catalog, variant, each) for variant in variants] if each.kind == kind else [None]
+    for row in rows:
+        values = [seconds_of(variant, row) for variant in variants] if row.kind == kind else [None]
         if all(value is not None for value in values):
-            kept.append(each)
+            kept.append(row)
             seconds.append([float(value) for value in values if value is not None])
     table = np.array(seconds).reshape(len(kept), len(variants))
     fixed, unit = table[:, 0], table[:, 1:] - table[:, :1]
@@ -217,16 +219,16 @@ def _group(each: Shared) -> tuple[Any, ...]:
 
 
 def fit_parallel(
-    catalog: Catalog, rows: Sequence[Mapping[str, Any]], result: Mapping[str, Any], say: Callable[[str], None]
+    entities: Entities, rows: Sequence[Mapping[str, Any]], result: Mapping[str, Any], say: Callable[[str], None]
 ) -> dict[str, Any]:
     """The ``parallel`` part of the calibration: constants, ranges and errors by kind and mode."""
-    shared = shared_rows(catalog, rows)
+    shared = shared_rows(entities, rows)
     out: dict[str, Any] = {**result["parallel"], "errors": {}}
     # Each kind is fitted with the constants of the other, which are guesses the first time.
     for kind in STARTS:
-        out |= fit_kind(catalog, shared, {**result, "parallel": out}, kind).constants
+        out |= fit_kind(shared, {**result, "parallel": out}, kind).constants
     for kind in STARTS:
-        found = fit_kind(catalog, shared, {**result, "parallel": out}, kind)
+        found = fit_kind(shared, {**result, "parallel": out}, kind)
         out |= found.constants
         modes = np.array([each.mode for each in found.rows])
         residual = found.by_model / _widths(found.rows, float(result[kind]["ranges"]["none"]["spread"][DEPTH]))
@@ -293,38 +295,3 @@ def _errors(found: Fitted, mask: Any) -> dict[str, Any]:
         errors = np.abs(np.expm1(residual))
         out[name] = {"median": round(float(np.median(errors)), 4), "p90": round(float(np.quantile(errors, 0.9)), 4)}
     return out
-
-
-_NAMES = {
-    "decode layers": "decode, layers split",
-    "decode tensor": "decode, tensor parallel",
-    "prefill layers": "prefill, layers split",
-    "prefill tensor": "prefill, tensor parallel",
-}
-
-
-def several_section(calibration: Calibration, rows: Sequence[Mapping[str, Any]]) -> str:
-    """The part of the validation report about several GPUs."""
-    data = calibration.data["parallel"]
-    several = [row for row in rows if (row.get("gpu_count") or 1) > 1]
-    reasons = Counter(reason for row in several if (reason := why_not(row)) is not None)
-    lines = [
-        "## Several GPUs",
-        "",
-        f"{len(several):,} rows ran on several GPUs. Their constants are fitted over the calibrated speed of one GPU and "
-        "left out by model and by GPU. *Inside* is the share of rows in a range that was set without their model. Nothing "
-        "is left to test prefill under tensor parallel on another computer: one rig measured it. No row states more than "
-        "one stream at a time, so speeds at larger batches follow from the terms alone.",
-        "",
-        "| speed | rows | GPUs | models | median and 90th percentile, model left out | GPU left out | inside |",
-        "|---|---:|---:|---:|---:|---:|---:|",
-    ]
-    for key, name in _NAMES.items():
-        found = data["errors"][key]
-        by_model, by_gpu = (f"{found[scheme]['median']:.1%}, {found[scheme]['p90']:.1%}" for scheme in ("model", "gpu"))
-        inside = "" if found["inside"] is None else f"{found['inside']:.1%}"
-        counts = f"{found['rows']:,} | {found['gpus']} | {found['models']}"
-        lines.append(f"| {name} | {counts} | {by_model} | {by_gpu if found['gpus'] > 1 else ''} | {inside} |")
-    lines += ["", "Left out, by what the row states:", ""]
-    lines += [f"- {count:,}: {reason}" for reason, count in reasons.most_common()]
-    return "\n".join([*lines, ""])

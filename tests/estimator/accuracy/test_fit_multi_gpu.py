@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from api.parallel import FIRST, fit_parallel, range_of, shared_rows, why_not
-from db.entries.files import load_catalog
 from db.entries.measurements import speed_rows
+from estimator.accuracy.fit_multi_gpu import FIRST, fit_parallel, range_of, shared_rows, why_not
 from estimator.calibration.coefficients import Calibration
 from estimator.types import CacheType
+from tests.support.entities import ENTITIES
 
 ROW: dict[str, Any] = {
     "gpu_slug": "rtx-3090", "model_slug": "llama-3.1-8b", "quant_slug": "q4-k-m", "engine": "llama.cpp", "gpu_count": 2,
@@ -44,7 +44,7 @@ def test_rows_are_left_out_by_what_they_state(change: dict[str, Any], reason: st
 def test_a_row_is_asked_about_as_it_ran() -> None:
     stated = {"source_note": "llama-bench log; n_ubatch=2048", "kind": "prefill", "n_prompt": 2048, "depth": 16384}
     swept = {"engine": "vllm", "quant_slug": "fp8", "source_note": "run_id kvsweep/Model/c8192/fp8; kv fp8; tp=2 pp=1"}
-    first, second = shared_rows(load_catalog(), [{**ROW, **stated}, {**ROW, **swept}, {**ROW, "gpu_count": 1}])
+    first, second = shared_rows(ENTITIES, [{**ROW, **stated}, {**ROW, **swept}, {**ROW, "gpu_count": 1}])
     assert (first.mode, first.count, first.tokens) == ("layers", 2, 2048)
     assert (first.request.micro_batch_tokens, first.request.depth_tokens) == (2048, 16384)
     assert (second.mode, second.request.depth_tokens) == ("tensor", 8192)
@@ -53,7 +53,7 @@ def test_a_row_is_asked_about_as_it_ran() -> None:
 
 def test_the_committed_constants_are_what_the_rows_give() -> None:
     committed = Calibration.load().data
-    found = fit_parallel(load_catalog(), list(speed_rows()), {**committed, "parallel": FIRST}, lambda _: None)
+    found = fit_parallel(ENTITIES, list(speed_rows()), {**committed, "parallel": FIRST}, lambda _: None)
     assert {**found, "ranges": {name: list(ends) for name, ends in found["ranges"].items()}} == committed["parallel"]
     for name in ("decode layers", "decode tensor"):
         assert found["errors"][name]["model"]["median"] < 0.15
@@ -61,9 +61,7 @@ def test_the_committed_constants_are_what_the_rows_give() -> None:
 
 
 def test_a_range_is_chosen_by_the_models_that_were_left_out() -> None:
-    rows = shared_rows(
-        load_catalog(), [{**ROW, "model_slug": slug} for slug in ("llama-3.1-8b", "qwen3-8b", "qwen3-14b")]
-    )
+    rows = shared_rows(ENTITIES, [{**ROW, "model_slug": slug} for slug in ("llama-3.1-8b", "qwen3-8b", "qwen3-14b")])
     rng = np.random.default_rng(5)
     many = [rows[index % 3] for index in range(600)]
     residual = rng.normal(0.0, 0.1, 600)

@@ -10,14 +10,12 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-from db.entries import specs
-from db.entries.files import Catalog
 from estimator.accuracy.fitting import Observation
+from estimator.calibration.build_age import age_years
 from estimator.calibration.coefficients import GRAPHS_AGE_YEARS
 from estimator.calibration.effects import factor_values, stack_of, unit_clocks_s
 from estimator.placement.demand import Situation, needs
@@ -36,12 +34,8 @@ from estimator.speed.roofline import (
 )
 from estimator.speed.work import PrefillWork
 from estimator.structure.architecture import ModelArchitecture
-from estimator.types import Accelerator, Backend, Engine, MissingFactError, Quant
+from estimator.types import Accelerator, Backend, Engine, Host, Quant
 
-#: Builds are dated in years before this month; an estimate is for a build of this date.
-REFERENCE_YEAR = 2026 + 9 / 12
-#: Age given to a row that states no date.
-UNDATED_AGE_YEARS = 0.5
 #: Share of the stated bandwidth that no decode row can need: overclocked memory reaches a tenth more.
 MOST_OF_BANDWIDTH = 1.1
 #: Lengths of a row that states none: llama-bench's own.
@@ -62,6 +56,17 @@ _WIDE_HOST = re.compile(r"znver[45]|sapphirerapids|Ryzen \d 9\d{3}|Ryzen AI 9")
 _WIDER_LIMIT = "2024-09"
 #: A row that does not say whether weights were offloaded counts when they fill no more of the memory than this.
 CLEARLY_FITS = 0.72
+
+
+@dataclass(frozen=True, slots=True)
+class Entities:
+    """Catalog entities by slug, as the estimator reads them; a model is None while a fact of its structure is unknown."""
+
+    models: Mapping[str, ModelArchitecture | None]
+    accelerators: Mapping[str, Accelerator]
+    quants: Mapping[str, Quant]
+    hosts: Mapping[str, Host]
+    default_host: Host
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,68 +109,59 @@ def is_unrecorded(row: Mapping[str, Any]) -> bool:
     return str(row.get("offload") or "").startswith("unknown")
 
 
-class Observer:
-    """Turns rows into observations over one catalog."""
+def observe(entities: Entities, rows: Sequence[Mapping[str, Any]]) -> list[MeasuredRow]:
+    """The usable rows, in order."""
+    usable = (row for row in rows if why_left_out(row) is None)
+    return [measured for row in usable if (measured := _observed(entities, row)) is not None]
 
-    def __init__(self, catalog: Catalog) -> None:
-        self.model = lru_cache(maxsize=None)(lambda slug: specs.architecture(catalog.models[slug]))
-        self.accelerator = lru_cache(maxsize=None)(lambda slug: specs.accelerator(catalog.gpus[slug]))
-        self.quant = lru_cache(maxsize=None)(lambda slug: specs.quant(catalog.quants[slug]))
 
-    def observe(self, rows: Sequence[Mapping[str, Any]]) -> list[MeasuredRow]:
-        """The usable rows, in order."""
-        return [found for row in rows if why_left_out(row) is None and (found := self._one(row)) is not None]
-
-    def _one(self, row: Mapping[str, Any]) -> MeasuredRow | None:
-        accelerator = self.accelerator(row["gpu_slug"])
-        quant = self.quant(row["quant_slug"])
-        try:
-            model = self.model(row["model_slug"])
-        except MissingFactError:
-            return None
-        if accelerator.bandwidth_bytes_s is None or math.isnan(matrix_peak(accelerator)):
-            return None
-        if not _may_fit(row, accelerator, model, quant):
-            return None
-        backend = backend_of(row, accelerator)
-        engine = str(row.get("engine") or Engine.LLAMA_CPP.value)
-        engine = _SAME_ENGINE.get(engine, engine)
-        decode = row["kind"] == "decode"
-        scale = _weight_scale(row, model, quant)
-        terms, slopes = (
-            (_decode_terms(row, accelerator, model, quant, scale), {})
-            if decode
-            else _prefill_terms(row, accelerator, model, quant, scale, backend, engine)
-        )
-        if decode and sum(terms[: DECODE_TERMS.index("attend")]) * float(row["tok_s"]) > MOST_OF_BANDWIDTH:
-            # What it reads takes longer than it states: other weights, or drafted tokens.
-            return None
-        age = age_years(row.get("date"))
-        tokens = 1.0 if decode else float(row.get("n_prompt") or DEFAULT_PROMPT_TOKENS)
-        observation = Observation(
-            terms=terms,
-            log_seconds=math.log(tokens / float(row["tok_s"])),
-            factors=factor_values(
-                accelerator,
-                backend,
-                engine,
-                quant,
-                model.is_moe,
-                model.architecture,
-                model.slug,
-                # Prefill rows without it differ more by build than by this: nothing to learn.
-                flash_attention=row.get("flash_attn") is not False or not decode,
-                cuda_graphs=age <= GRAPHS_AGE_YEARS,
-                stated=stated_of(row, engine, backend),
-            ),
-            age_years=age,
-            gpu=accelerator.slug,
-            model=model.slug,
-            depth_tokens=float(row.get("depth") or 0),
-            slopes=slopes,
-            stack=stack_of(engine, backend.value),
-        )
-        return MeasuredRow(row, row["kind"], accelerator, model, quant, backend, engine, observation)
+def _observed(entities: Entities, row: Mapping[str, Any]) -> MeasuredRow | None:
+    accelerator = entities.accelerators[row["gpu_slug"]]
+    quant = entities.quants[row["quant_slug"]]
+    model = entities.models[row["model_slug"]]
+    if model is None or accelerator.bandwidth_bytes_s is None or math.isnan(matrix_peak(accelerator)):
+        return None
+    if not _may_fit(row, accelerator, model, quant):
+        return None
+    backend = backend_of(row, accelerator)
+    engine = str(row.get("engine") or Engine.LLAMA_CPP.value)
+    engine = _SAME_ENGINE.get(engine, engine)
+    decode = row["kind"] == "decode"
+    scale = _weight_scale(row, model, quant)
+    terms, slopes = (
+        (_decode_terms(row, accelerator, model, quant, scale), {})
+        if decode
+        else _prefill_terms(row, accelerator, model, quant, scale, backend, engine)
+    )
+    if decode and sum(terms[: DECODE_TERMS.index("attend")]) * float(row["tok_s"]) > MOST_OF_BANDWIDTH:
+        # What it reads takes longer than it states: other weights, or drafted tokens.
+        return None
+    age = age_years(row.get("date"))
+    tokens = 1.0 if decode else float(row.get("n_prompt") or DEFAULT_PROMPT_TOKENS)
+    observation = Observation(
+        terms=terms,
+        log_seconds=math.log(tokens / float(row["tok_s"])),
+        factors=factor_values(
+            accelerator,
+            backend,
+            engine,
+            quant,
+            model.is_moe,
+            model.architecture,
+            model.slug,
+            # Prefill rows without it differ more by build than by this: nothing to learn.
+            flash_attention=row.get("flash_attn") is not False or not decode,
+            cuda_graphs=age <= GRAPHS_AGE_YEARS,
+            stated=stated_of(row, engine, backend),
+        ),
+        age_years=age,
+        gpu=accelerator.slug,
+        model=model.slug,
+        depth_tokens=float(row.get("depth") or 0),
+        slopes=slopes,
+        stack=stack_of(engine, backend.value),
+    )
+    return MeasuredRow(row, row["kind"], accelerator, model, quant, backend, engine, observation)
 
 
 def backend_of(row: Mapping[str, Any], accelerator: Accelerator) -> Backend:
@@ -175,14 +171,6 @@ def backend_of(row: Mapping[str, Any], accelerator: Accelerator) -> Backend:
         return stated
     known = backends_of(accelerator)
     return known[0] if known else Backend.VULKAN
-
-
-def age_years(date: str | None) -> float:
-    """Years between a row's date (``YYYY``, ``YYYY-MM`` or longer) and the reference month, at least 0."""
-    if not date:
-        return UNDATED_AGE_YEARS
-    month = int(date[5:7]) if len(date) >= 7 else 6
-    return round(max(0.0, REFERENCE_YEAR - (int(date[:4]) + (month - 1) / 12)), 4)
 
 
 def stated_of(row: Mapping[str, Any], engine: str, backend: Backend) -> frozenset[str]:

@@ -7,20 +7,18 @@ are none of the catalog's. A log that states a part only is compared by that par
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from db.entries import specs
-from db.entries.files import Catalog
-from db.entries.measurements import memory_rows
+from estimator.accuracy.observations import Entities
 from estimator.placement.layer_sums import model_tables
 from estimator.placement.memory import VLLM_MEMORY_FRACTION, compute_bytes, split_compute_bytes
 from estimator.structure.architecture import ModelArchitecture
 from estimator.structure.kv_cache import cache_shape
-from estimator.types import CacheType, Quant
+from estimator.types import CacheType
 
 MIB, GIB = 1024**2, 1024**3
 #: Servers of this build and later (April 2026) reserve logits of one token a slot, older ones of a whole micro-batch.
@@ -47,27 +45,26 @@ class Compared:
         return self.estimated / self.stated - 1.0
 
 
-def why_not(catalog: Catalog, row: Mapping[str, Any]) -> str | None:
+def why_not(entities: Entities, row: Mapping[str, Any]) -> str | None:
     """Why a llama.cpp log is compared with nothing; None when it is."""
     types = {each.value for each in CacheType}
     if row.get("fork"):
         return "a fork of the engine with buffers of its own"
-    if row.get("model_slug") not in catalog.models:
+    if row.get("model_slug") not in entities.models:
         return "the model is not named, or the catalog has none of its name"
-    if specs.missing_facts(catalog.models[row["model_slug"]]):
+    if entities.models[row["model_slug"]] is None:
         return "the model's structure is unknown"
     if row.get("kv_type_k") not in types or row.get("kv_type_k") != row.get("kv_type_v"):
         return "cache types that differ, or that the catalog does not have"
     return None
 
 
-def compare_llama(catalog: Catalog, rows: Iterable[Mapping[str, Any]] | None = None) -> list[Compared]:
+def compare_llama(entities: Entities, rows: Iterable[Mapping[str, Any]]) -> list[Compared]:
     """Cache with state, and stated parts together, of every llama.cpp log that names its model."""
     out: list[Compared] = []
-    for row in memory_rows("llama-logs") if rows is None else rows:
-        if why_not(catalog, row) is None:
-            model = specs.architecture(catalog.models[row["model_slug"]])
-            out += [each for each in (_cache(model, row), _total(catalog, model, row)) if each is not None]
+    for row in rows:
+        if why_not(entities, row) is None and (model := entities.models[row["model_slug"]]) is not None:
+            out += [part for part in (_cache(model, row), _total(entities, model, row)) if part is not None]
     return out
 
 
@@ -93,13 +90,13 @@ def _cache_bytes(model: ModelArchitecture, row: Mapping[str, Any], *, with_state
     return kept + (states * sequences_of_state * (1 + snapshots) if with_state else 0.0)
 
 
-def _total(catalog: Catalog, model: ModelArchitecture, row: Mapping[str, Any]) -> Compared | None:
+def _total(entities: Entities, model: ModelArchitecture, row: Mapping[str, Any]) -> Compared | None:
     """Everything on devices that the log states, when its weights are there and its quant is named."""
     weights = _sum(row.get("model_buffer_mib"))
     slug = row.get("quant_slug") or ("mxfp4" if str(row["quant"]).startswith("MXFP4 -ncmoe") else None)
     if not weights or slug is None or row.get("n_gpu_layers") != "all":
         return None
-    quant: Quant = specs.quant(catalog.quants[slug])
+    quant = entities.quants[slug]
     tables = model_tables(model, (quant,))
     moved = _EXPERTS_MOVED.search(str(row["quant"]))
     estimated = float(tables.device[0]) - (float(tables.host_experts[0, int(moved[1])]) if moved else 0.0)
@@ -149,14 +146,14 @@ def _sum(buffers: Mapping[str, Any] | None, *, every: bool = False) -> float:
     return float(sum((buffers or {})[name] for name in names if every or not _HOST.search(name)))
 
 
-def compare_vllm(catalog: Catalog, rows: Iterable[Mapping[str, Any]] | None = None) -> list[Compared]:
+def compare_vllm(entities: Entities, rows: Iterable[Mapping[str, Any]]) -> list[Compared]:
     """vLLM's logs: weights of BF16 checkpoints, the pool that is left, and the tokens that a stated pool holds."""
     out: list[Compared] = []
-    bf16 = specs.quant(catalog.quants["bf16-safetensors"])
-    for row in memory_rows("vllm-logs") if rows is None else rows:
-        if not row.get("model_slug") or row["model_slug"] not in catalog.models:
+    bf16 = entities.quants["bf16-safetensors"]
+    for row in rows:
+        model, name = entities.models.get(row.get("model_slug") or ""), str(row["model"])
+        if model is None:
             continue
-        model, name = specs.architecture(catalog.models[row["model_slug"]]), str(row["model"])
         ranks = int(found[1]) if (found := re.search(r"TP(\d+)", name)) else 1
         pool = float(row.get("kv_cache_gib") or 0.0) * GIB
         weights = row.get("weights_gib") or row.get("model_loading_gib")
@@ -182,11 +179,10 @@ def compare_vllm(catalog: Catalog, rows: Iterable[Mapping[str, Any]] | None = No
     return out
 
 
-def report(catalog: Catalog) -> str:
-    """The section of the validation report: every comparison, and its summary."""
-    rows = list(memory_rows("llama-logs"))
-    compared = [*compare_llama(catalog, rows), *compare_vllm(catalog)]
-    reasons = [reason for row in rows if (reason := why_not(catalog, row)) is not None]
+def section(entities: Entities, rows: Sequence[Mapping[str, Any]], vllm_rows: Iterable[Mapping[str, Any]]) -> str:
+    """The section of the validation report."""
+    compared = [*compare_llama(entities, rows), *compare_vllm(entities, vllm_rows)]
+    reasons = [reason for row in rows if (reason := why_not(entities, row)) is not None]
     lines = ["## Memory of loads", "", "| quantity | logs | median error | 90th percentile |", "|---|---:|---:|---:|"]
     for quantity in dict.fromkeys(each.quantity for each in compared):
         errors = np.abs([each.error for each in compared if each.quantity == quantity])
@@ -194,6 +190,3 @@ def report(catalog: Catalog) -> str:
     lines += ["", f"{len(rows)} llama.cpp logs; left out, by what the row states:", ""]
     lines += [f"- {reasons.count(reason)}: {reason}" for reason in dict.fromkeys(reasons)]
     return "\n".join([*lines, ""])
-
-
-__all__ = ["CACHE", "PARTLY", "WHOLE", "Compared", "compare_llama", "compare_vllm", "report", "why_not"]

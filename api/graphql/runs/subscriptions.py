@@ -12,7 +12,8 @@ import strawberry
 from api.errors import ApiError, ErrorCode, NotFoundError
 from api.graphql.context import RequestContext
 from api.graphql.fits.queries import find_fit
-from api.graphql.runs.runs import FINAL, Run, find_run, run_number
+from api.graphql.runs.pages import find_run
+from api.graphql.runs.types import FINAL, Run, run_number
 from estimator.types import WorkloadKind
 
 #: Seconds between looks at a run, and tokens that one stream sends at most.

@@ -11,9 +11,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from api.observations import is_unrecorded
-from db.entries import specs
-from db.entries.files import Catalog
+from estimator.accuracy.observations import Entities, is_unrecorded
 from estimator.calibration.coefficients import Calibration
 from estimator.estimate import estimate
 from estimator.types import Estimate, EstimateRequest, EstimatorError, Status
@@ -49,10 +47,11 @@ def context_of(row: Mapping[str, Any]) -> int | None:
     return int(found.group(1)) * 1024 if found else None
 
 
-def verdicts(catalog: Catalog, calibration: Calibration, rows: Sequence[Mapping[str, Any]]) -> Counter[tuple[str, str]]:
+def verdicts(
+    entities: Entities, calibration: Calibration, rows: Sequence[Mapping[str, Any]]
+) -> Counter[tuple[str, str]]:
     """Distinct loads by (placement, verdict); verdicts: ``fits``, ``margin`` (fits, but leaves less than llama.cpp's own
     fitting keeps free) and ``not``."""
-    host = specs.host(catalog.hosts[catalog.default_host])
     counts: Counter[tuple[str, str]] = Counter()
     seen: set[tuple[Any, ...]] = set()
     for row in rows:
@@ -62,18 +61,19 @@ def verdicts(catalog: Catalog, calibration: Calibration, rows: Sequence[Mapping[
             continue
         placement, context, depth = placement_of(row), context_of(row), int(row.get("depth") or 0)
         key = (row["gpu_slug"], row["model_slug"], row["quant_slug"], depth, context, placement)
-        if key in seen:
+        model = entities.models[row["model_slug"]]
+        if model is None or key in seen:
             continue
         seen.add(key)
         request = EstimateRequest(
-            quant=specs.quant(catalog.quants[row["quant_slug"]]),
-            accelerator=specs.accelerator(catalog.gpus[row["gpu_slug"]]),
-            host=host,
+            quant=entities.quants[row["quant_slug"]],
+            accelerator=entities.accelerators[row["gpu_slug"]],
+            host=entities.default_host,
             depth_tokens=depth,
             context_tokens=None if context is None else max(context, depth),
         )
         try:
-            answer = estimate(specs.architecture(catalog.models[row["model_slug"]]), request, calibration)
+            answer = estimate(model, request, calibration)
         except EstimatorError:
             continue
         counts[placement, _verdict(answer)] += 1
@@ -87,9 +87,9 @@ def _verdict(answer: Estimate) -> str:
     return "fits" if spare >= ENGINE_MARGIN_BYTES else "margin"
 
 
-def verdict_section(catalog: Catalog, calibration: Calibration, rows: Sequence[Mapping[str, Any]]) -> str:
+def verdict_section(entities: Entities, calibration: Calibration, rows: Sequence[Mapping[str, Any]]) -> str:
     """The part of the validation report about verdicts."""
-    counts = verdicts(catalog, calibration, rows)
+    counts = verdicts(entities, calibration, rows)
     lines = [
         "## Verdicts",
         "",

@@ -1,67 +1,81 @@
-"""`fitgraph validate`: errors against every measured row, by stratum, beside peers' formulas, as a report with plots.
-
-Speed errors are out of sample: each row is predicted by constants fitted without its (GPU, model) group, and in further
-tables without its whole GPU or its whole model. An error is |estimate / measured - 1| of tokens per second.
-"""
+"""The validation report: errors against every measured row, by stratum, beside the formulas of other calculators."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from api import file_sizes, load_logs
-from api.accuracy import FACTORS, STARTS, new_of, shipped_terms, strata_residuals
-from api.observations import CLEARLY_FITS, MOST_OF_BANDWIDTH, MeasuredRow, Observer, why_left_out
-from api.parallel import several_section
-from api.peers import PEERS
-from api.verdicts import verdict_section
-from db.entries.files import load_catalog
-from db.entries.measurements import speed_rows
-from estimator.accuracy import crossval
+from estimator.accuracy import crossval, file_sizes, fit_multi_gpu, load_logs
+from estimator.accuracy.baselines import BASELINES
+from estimator.accuracy.calibrate import FACTORS, STARTS, new_of, shipped_terms, strata_residuals
 from estimator.accuracy.fitting import Observation
+from estimator.accuracy.observations import (
+    CLEARLY_FITS,
+    MOST_OF_BANDWIDTH,
+    Entities,
+    MeasuredRow,
+    observe,
+    why_left_out,
+)
 from estimator.accuracy.spread import spread
+from estimator.accuracy.verdicts import verdict_section
 from estimator.calibration.coefficients import Calibration
 from estimator.calibration.effects import family_of, quant_class
 
-DEFAULT_REPORT = Path("docs/validation.md")
+Floats = NDArray[np.float64]
+Row = Mapping[str, Any]
+
 #: A group of rows smaller than this is not shown on its own line.
 MINIMUM_ROWS = 15
 _DEPTHS = ((0, "up to 1K"), (1024, "1K to 8K"), (8192, "8K to 32K"), (32768, "32K and more"))
 
 
-def write_report(output: Path | None) -> Path:
-    """Compute everything and write the report and its plots; prints the head of it."""
-    path = output or DEFAULT_REPORT
-    catalog, calibration = load_catalog(), Calibration.load()
-    rows = list(speed_rows())
-    measured = Observer(catalog).observe(rows)
-    parts = [_head(rows, measured, calibration)]
-    plots: dict[str, tuple[Sequence[MeasuredRow], Any]] = {}
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The report in Markdown, its first section, and by kind of speed the rows with their residuals, left out by pair.
+
+    A residual is the log of measured over predicted seconds.
+    """
+
+    text: str
+    head: str
+    residuals: Mapping[str, tuple[Sequence[MeasuredRow], Floats]]
+
+
+def report(
+    entities: Entities,
+    calibration: Calibration,
+    rows: Sequence[Row],
+    memory_rows: Callable[[str], Iterable[Row]],
+) -> Report:
+    """Judge ``calibration`` by the speed ``rows``, and memory by the tables that ``memory_rows`` reads by name."""
+    measured = observe(entities, rows)
+    head = _head(rows, measured, calibration)
+    sections = [head]
+    by_kind: dict[str, tuple[Sequence[MeasuredRow], Floats]] = {}
     for kind in ("decode", "prefill"):
-        own = [each for each in measured if each.kind == kind]
-        observations = [each.observation for each in own]
-        shipped = shipped_terms(kind, own)
+        of_kind = [row for row in measured if row.kind == kind]
+        observations = [row.observation for row in of_kind]
+        shipped = shipped_terms(kind, of_kind)
         residuals = {
             scheme: crossval.cross_validate(observations, FACTORS[kind], STARTS[kind], scheme, shipped)
             for scheme in ("pair", "gpu", "family")
         }
-        plots[kind] = (own, residuals["pair"])
-        parts += [_kind_section(kind, own, residuals, calibration)]
-    parts.append(several_section(calibration, rows))
-    parts.append(verdict_section(catalog, calibration, rows))
-    parts.append(load_logs.report(catalog))
-    parts.append(file_sizes.report(catalog))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("\n".join(parts))
-    _draw(path, plots)
-    print(parts[0])
-    print(f"wrote {path}")
-    return path
+        by_kind[kind] = of_kind, residuals["pair"]
+        sections.append(_kind_section(kind, of_kind, residuals, calibration))
+    sections += [
+        _multi_gpu_section(calibration, rows),
+        verdict_section(entities, calibration, rows),
+        load_logs.section(entities, list(memory_rows("llama-logs")), memory_rows("vllm-logs")),
+        file_sizes.section(entities, list(memory_rows("gguf-sizes")), sum(1 for _ in memory_rows("predicted-sizes"))),
+    ]
+    return Report("\n".join(sections), head, by_kind)
 
 
 def _head(rows: Sequence[Mapping[str, Any]], measured: Sequence[MeasuredRow], calibration: Calibration) -> str:
@@ -70,7 +84,9 @@ def _head(rows: Sequence[Mapping[str, Any]], measured: Sequence[MeasuredRow], ca
         "# Validation",
         "",
         "Written by `fitgraph validate`; every number here is printed by that command. "
-        + __doc__.split("\n\n")[1].strip().replace("\n", " "),
+        "Speed errors are out of sample: each row is predicted by constants fitted without its (GPU, model) group, and in "
+        "further tables without its whole GPU or its whole model. An error is |estimate / measured - 1| of tokens per "
+        "second.",
         "",
         f"{len(rows):,} measured rows; {len(measured):,} calibrate single-GPU speed. Left out, by what the row states:",
         "",
@@ -114,7 +130,7 @@ def _kind_section(
         f"| **fitgraph**, left out by pair | {len(errors):,} | {np.median(errors):.1%} | {np.quantile(errors, 0.9):.1%} |"
     )
     if kind == "decode":
-        for name, formula in PEERS.items():
+        for name, formula in BASELINES.items():
             values = [(formula(each), each.tok_s) for each in measured]
             peer = np.array([abs(value / tok_s - 1.0) for value, tok_s in values if value is not None])
             lines.append(f"| {name} | {len(peer):,} | {np.median(peer):.1%} | {np.quantile(peer, 0.9):.1%} |")
@@ -222,33 +238,37 @@ def _rows_of(observations: Sequence[Observation]) -> list[tuple[str, Any]]:
     return found
 
 
-def _draw(path: Path, plots: Mapping[str, tuple[Sequence[MeasuredRow], Any]]) -> None:
-    import matplotlib as mpl
+_SPEED_NAMES = {
+    "decode layers": "decode, layers split",
+    "decode tensor": "decode, tensor parallel",
+    "prefill layers": "prefill, layers split",
+    "prefill tensor": "prefill, tensor parallel",
+}
 
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt
 
-    for kind, (measured, residual) in plots.items():
-        tok_s = np.array([each.tok_s for each in measured])
-        estimated = tok_s * np.exp(residual)
-        figure, axes = plt.subplots(1, 3, figsize=(15, 4.6))
-        moe = np.array([each.model.is_moe for each in measured])
-        for mask, name, colour in ((~moe, "dense", "#2563eb"), (moe, "mixture of experts", "#d97706")):
-            axes[0].loglog(tok_s[mask], estimated[mask], ".", ms=3, alpha=0.5, label=name, color=colour)
-        ends = [tok_s.min(), tok_s.max()]
-        axes[0].loglog(ends, ends, "k-", lw=0.8)
-        axes[0].set(xlabel="measured tok/s", ylabel="estimated tok/s (left out by pair)", title=f"{kind} speed")
-        axes[0].legend()
-        families: dict[str, list[float]] = defaultdict(list)
-        for each, value in zip(measured, residual, strict=True):
-            families[family_of(each.accelerator)].append(abs(float(np.expm1(value))))
-        names = sorted(name for name, values in families.items() if len(values) >= MINIMUM_ROWS)
-        axes[1].barh(names, [float(np.median(families[name])) * 100 for name in names], color="#2563eb")
-        axes[1].set(xlabel="median error, %", title="error by hardware family")
-        shares = np.linspace(0.1, 0.95, 18)
-        held = np.sort(np.abs(residual))
-        axes[2].plot(shares * 100, [float(np.expm1(held[int(share * (len(held) - 1))])) * 100 for share in shares])
-        axes[2].set(xlabel="share of rows, %", ylabel="error below, %", title="error distribution")
-        figure.tight_layout()
-        figure.savefig(path.with_name(f"validation-{kind}.png"), dpi=80)
-        plt.close(figure)
+def _multi_gpu_section(calibration: Calibration, rows: Sequence[Mapping[str, Any]]) -> str:
+    data = calibration.data["parallel"]
+    several = [row for row in rows if (row.get("gpu_count") or 1) > 1]
+    reasons = Counter(reason for row in several if (reason := fit_multi_gpu.why_not(row)) is not None)
+    lines = [
+        "## Several GPUs",
+        "",
+        f"{len(several):,} rows ran on several GPUs. Their constants are fitted over the calibrated speed of one GPU and "
+        "left out by model and by GPU. *Inside* is the share of rows in a range that was set without their model. Nothing "
+        "is left to test prefill under tensor parallel on another computer: one rig measured it. No row states more than "
+        "one stream at a time, so speeds at larger batches follow from the terms alone.",
+        "",
+        "| speed | rows | GPUs | models | median and 90th percentile, model left out | GPU left out | inside |",
+        "|---|---:|---:|---:|---:|---:|---:|",
+    ]
+    for key, name in _SPEED_NAMES.items():
+        errors = data["errors"][key]
+        by_model, by_gpu = (
+            f"{errors[scheme]['median']:.1%}, {errors[scheme]['p90']:.1%}" for scheme in ("model", "gpu")
+        )
+        inside = "" if errors["inside"] is None else f"{errors['inside']:.1%}"
+        counts = f"{errors['rows']:,} | {errors['gpus']} | {errors['models']}"
+        lines.append(f"| {name} | {counts} | {by_model} | {by_gpu if errors['gpus'] > 1 else ''} | {inside} |")
+    lines += ["", "Left out, by what the row states:", ""]
+    lines += [f"- {count:,}: {reason}" for reason, count in reasons.most_common()]
+    return "\n".join([*lines, ""])

@@ -1,10 +1,10 @@
-"""Published formulas of other calculators, on the same rows, for the validation report."""
+"""Published formulas of other calculators, for the validation report."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from api.observations import MeasuredRow
+from estimator.accuracy.observations import MeasuredRow
 from estimator.placement.layer_sums import model_tables
 
 #: Gigabytes per billion parameters that the seed page used, by quant (reconstructed from its stored pages).
@@ -44,7 +44,7 @@ def seed_page(case: MeasuredRow) -> float | None:
     return (0.6 if case.model.is_moe else 0.81) * _bandwidth(case) / weights
 
 
-PEERS: Mapping[str, Callable[[MeasuredRow], float | None]] = {
+BASELINES: Mapping[str, Callable[[MeasuredRow], float | None]] = {
     "bandwidth / active bytes": naive,
     "0.55 x bandwidth / active bytes at nominal bits": nominal_bits,
     "0.7 x bandwidth / (1.1 x weights + 0.5 GB)": padded_weights,

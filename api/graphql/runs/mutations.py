@@ -1,4 +1,4 @@
-"""What operators may change: entries of the catalog, and runs. Each takes one input and returns one payload."""
+"""Changes by operators: entries of the catalog, and runs. Each takes one input and returns one payload."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from api.graphql.catalog.gpus import Gpu, gpu_of
 from api.graphql.catalog.models import Model, model_of
 from api.graphql.context import RequestContext
 from api.graphql.core.errors import UserError
-from api.graphql.runs.runs import Run, run_from_row, run_number
+from api.graphql.runs.types import Run, run_from_row, run_number
 from api.graphql.services.auth import Operator, Scope
 from db.entries.check import shape_faults
 from db.entries.files import DIRECTORIES, Catalog, Entry, revision_of
@@ -41,7 +41,7 @@ class UpsertGpuInput:
     client_mutation_id: str | None = strawberry.field(default=None, description=_CLIENT_KEY)
 
 
-@strawberry.input(description="What to recompute.")
+@strawberry.input(description="Scope of a run.")
 class RecomputeInput:
     everything: bool = strawberry.field(default=False, description="Every block, changed or not.")
     client_mutation_id: str | None = strawberry.field(default=None, description=_CLIENT_KEY)
@@ -59,7 +59,7 @@ class UpsertModelPayload:
     run: Run | None = strawberry.field(
         description="The run that publishes it; null when nothing changed or there are errors.",
     )
-    errors: list[UserError] = strawberry.field(description="What was wrong with the input; empty for nothing.")
+    errors: list[UserError] = strawberry.field(description="Errors of the input; empty for none.")
     client_mutation_id: str | None = strawberry.field(description="The client's key.")
 
 
@@ -69,7 +69,7 @@ class UpsertGpuPayload:
     run: Run | None = strawberry.field(
         description="The run that publishes it; null when nothing changed or there are errors.",
     )
-    errors: list[UserError] = strawberry.field(description="What was wrong with the input; empty for nothing.")
+    errors: list[UserError] = strawberry.field(description="Errors of the input; empty for none.")
     client_mutation_id: str | None = strawberry.field(description="The client's key.")
 
 
@@ -121,7 +121,7 @@ class Mutation:
     async def recompute(
         self,
         info: strawberry.Info,
-        input: Annotated[RecomputeInput, strawberry.argument(description="What to recompute.")],
+        input: Annotated[RecomputeInput, strawberry.argument(description="Scope of a run.")],
     ) -> RecomputePayload:
         """Start a run; one that is under way is returned instead."""
         operator = _operator(info, Scope.RUNS)
@@ -150,12 +150,12 @@ def checked_entry(kind: str, given: Any) -> tuple[Entry, list[UserError]]:
     if not isinstance(given, dict) or not isinstance(given.get("slug"), str):
         return {}, [_user_error("entry", "The entry must be an object with a slug.")]
     name = given["slug"]
-    found = [
+    faults = [
         (fault.field, fault.message) for fault in shape_faults(kind, f"{DIRECTORIES[kind]}/{name}.json", name, given)
     ]
-    if not found:
-        found = [fault for rule in RULES[kind] for fault in rule(given)]
-    return given, [_user_error(f"entry.{field}", message) for field, message in found]
+    if not faults:
+        faults = [fault for rule in RULES[kind] for fault in rule(given)]
+    return given, [_user_error(f"entry.{field}", message) for field, message in faults]
 
 
 def changed_catalog(catalog: Catalog, kind: str, entry: Entry) -> Catalog:
@@ -188,7 +188,8 @@ async def _start(
 def _start_run(context: RequestContext, catalog: Catalog, cause: str, everything: bool) -> tuple[RunRow | None, bool]:
     from kombu.exceptions import OperationalError
 
-    from workers.runs import start_run, wake_workers
+    from workers.queue import wake_workers
+    from workers.runs import start_run
 
     settings = context.services.settings
     started = start_run(settings, catalog, cause=cause, everything=everything, enqueue=False)
