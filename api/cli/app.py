@@ -178,6 +178,33 @@ def catalog_find(
     raise typer.Exit(find_command(text))
 
 
+@catalog_app.command("capability", epilog="Example: `fitgraph catalog capability --json`")
+def catalog_capability(
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list.")] = False,
+    accuracy: Annotated[bool, typer.Option("--accuracy", help="Print how well capability is known instead.")] = False,
+) -> None:
+    """List what every model can do by kind of work, with 80 % intervals and evidence."""
+    from api.cli import judgement
+
+    if accuracy:
+        raise typer.Exit(judgement.accuracy_command("capability", as_json=as_json))
+    raise typer.Exit(judgement.capability_command(as_json=as_json))
+
+
+@catalog_app.command("loss", epilog="Examples: `fitgraph catalog loss`, `fitgraph catalog loss 'Qwen3 32B'`")
+def catalog_loss(
+    model: Annotated[str | None, typer.Argument(help="Model; default: models of several sizes.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list.")] = False,
+    accuracy: Annotated[bool, typer.Option("--accuracy", help="Print how well loss is known instead.")] = False,
+) -> None:
+    """List what every quantization costs: divergence, and points of capability."""
+    from api.cli import judgement
+
+    if accuracy:
+        raise typer.Exit(judgement.accuracy_command("loss", as_json=as_json))
+    raise typer.Exit(judgement.loss_command(model, as_json=as_json))
+
+
 @db_app.command("upgrade")
 def db_upgrade() -> None:
     """Create the database or bring its tables to the newest shape."""
@@ -230,10 +257,11 @@ def calibrate(
         bool, typer.Option("--check", help="Fail when the committed constants are not reproduced.")
     ] = False,
 ) -> None:
-    """Fit the open constants of the estimator on the measurements and write calibration.json."""
+    """Fit the open constants of the estimator on the measurements, and those of the judgement; write the data files."""
     from api.cli.calibrate import calibrate_command
+    from api.cli.judgement import calibrate_judgement
 
-    raise typer.Exit(calibrate_command(check=check))
+    raise typer.Exit(max(calibrate_command(check=check), calibrate_judgement(check=check)))
 
 
 @app.command(epilog="Example: `fitgraph validate --output docs/validation.md`")

@@ -9,8 +9,10 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from db.entries.aliases import AliasIndex
+from db.entries.capability import check_capability
 from db.entries.files import CATALOG_ROOT, DIRECTORIES, Catalog, CatalogError, Entry, Fault, load_catalog, read_entities
 from db.entries.measurements import check_measurements
+from db.entries.quality import check_quality
 from db.entries.rules import RULES, directory_rules, set_rules
 from db.entries.schema import EngineFile, GpuFile, HostFile, QuantFile, WorkloadFile
 from db.entries.schema_models import ModelFile
@@ -50,6 +52,8 @@ def check_catalog(root: Path | None = None) -> list[Fault]:
             faults += found
         faults += _check_set(kind, directory, sound[kind], files, complete=bool(sound[kind]))
     faults += check_measurements(root, named)
+    faults += check_capability(root, named)
+    faults += check_quality(root, named)
     return sorted(set(faults))
 
 

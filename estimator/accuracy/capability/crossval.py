@@ -1,0 +1,120 @@
+"""How well capability is known: traits of models left out, of halves of their benchmarks, and the width of intervals."""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.stats import spearmanr
+
+from estimator.accuracy.capability.cells import Benchmark, Cell
+from estimator.accuracy.capability.fit import SPREAD, CapabilityFit, fit_capability
+from estimator.calibration.capability_prior import KINDS, ModelTraits, kind_prior, shared_prior
+
+FOLDS = 10
+_FOLD_ITERATIONS = 6
+#: Models with fewer cells have no trait of their own to compare with.
+LEAST_CELLS = 8
+_LEAST_OF_KIND: Mapping[str, int] = {
+    "general": 1, "coding": 3, "agentic": 3, "reasoning": 3, "long_context": 1,
+}  # fmt: skip
+_LEAST_OF_HALF = 4
+_LEAST_MODELS = 40
+COVERAGE = 0.8
+_NORMAL_QUANTILE = 1.2816
+
+Models = Mapping[str, ModelTraits]
+Benchmarks = Mapping[str, Benchmark]
+
+
+class CrossValidation(NamedTuple):
+    """Printed figures, and by stratum and kind the factor on the standard deviation of an interval."""
+
+    figures: dict[str, Any]
+    factors: dict[str, list[float]]
+
+
+def cross_validate(
+    fit: CapabilityFit, cells: Sequence[Cell], benchmarks: Benchmarks, models: Models
+) -> CrossValidation:
+    """Refit without models, without families and without halves of the benchmarks."""
+    own = fit_capability(cells, benchmarks, models, start=fit, iterations=0, results_only=True)
+    count = Counter(cell.model for cell in cells)
+    of_kind = Counter((cell.model, benchmarks[cell.benchmark].kind) for cell in cells)
+    rich = [slug for slug in fit.models if slug in models and count[slug] >= LEAST_CELLS]
+    figures: dict[str, Any] = {"cells": len(cells), "models": len(set(fit.models) & set(models))}
+    factors: dict[str, list[float]] = {}
+    for stratum, group in (("model left out", lambda m: m.slug), ("family left out", lambda m: m.family)):
+        priors = _priors_left_out(fit, cells, benchmarks, models, group)
+        figures[stratum] = {}
+        factors[stratum] = []
+        for k, kind in enumerate(KINDS):
+            slugs = [slug for slug in rich if of_kind[slug, kind] >= _LEAST_OF_KIND[kind]]
+            expected = np.array([priors[slug][k] for slug in slugs])
+            found = np.array([own.trait(slug, k)[0] for slug in slugs])
+            spread = np.full(len(slugs), math.hypot(SPREAD["shared"], SPREAD[kind]))
+            figures[stratum][kind], factor = _compare(slugs, expected, found, spread)
+            factors[stratum].append(factor)
+    figures["other benchmarks"], factors["measured"] = _halves(fit, cells, benchmarks, models, rich)
+    return CrossValidation(figures, factors)
+
+
+def _priors_left_out(
+    fit: CapabilityFit, cells: Sequence[Cell], benchmarks: Benchmarks, models: Models,
+    group: Callable[[ModelTraits], str],
+) -> dict[str, list[float]]:  # fmt: skip
+    """Expected traits of every model by fits that have not seen its group."""
+    fold = {slug: zlib.crc32(group(model).encode()) % FOLDS for slug, model in models.items()}
+    priors: dict[str, list[float]] = {}
+    for left in range(FOLDS):
+        kept = [cell for cell in cells if fold.get(cell.model) != left]
+        part = fit_capability(kept, benchmarks, models, start=fit, iterations=_FOLD_ITERATIONS)
+        for slug, model in models.items():
+            if fold[slug] == left:
+                shared = shared_prior(model, part.shared_terms)
+                priors[slug] = [shared + kind_prior(model, terms) for terms in part.kind_terms]
+    return priors
+
+
+def _halves(
+    fit: CapabilityFit, cells: Sequence[Cell], benchmarks: Benchmarks, models: Models, rich: Sequence[str]
+) -> tuple[dict[str, Any], list[float]]:
+    """Traits from one half of each model's benchmark families against those from the other half alone."""
+    half = [zlib.crc32(f"{benchmarks[cell.benchmark].family} {cell.model}".encode()) >> 3 & 1 for cell in cells]
+    first = [cell for cell, side in zip(cells, half, strict=True) if side]
+    second = [cell for cell, side in zip(cells, half, strict=True) if not side]
+    one = fit_capability(first, benchmarks, models, start=fit, iterations=0)
+    other = fit_capability(second, benchmarks, models, start=fit, iterations=0, results_only=True)
+    of_first, of_second = Counter(cell.model for cell in first), Counter(cell.model for cell in second)
+    of_kind = Counter((cell.model, benchmarks[cell.benchmark].kind) for cell in second)
+    both = [slug for slug in rich if min(of_first[slug], of_second[slug]) >= _LEAST_OF_HALF]
+    figures: dict[str, Any] = {}
+    factors: list[float] = []
+    for k, kind in enumerate(KINDS):
+        slugs = [slug for slug in both if kind == "general" or of_kind[slug, kind]]
+        expected, found = (np.array([part.trait(slug, k) for slug in slugs]) for part in (one, other))
+        spread = np.sqrt(expected[:, 1] + found[:, 1])
+        figures[kind], factor = _compare(slugs, expected[:, 0], found[:, 0], spread)
+        # Few models have scores of a rare kind; general work lends it its factor.
+        factors.append(factor if len(slugs) >= _LEAST_MODELS or not factors else factors[0])
+    return figures, factors
+
+
+def _compare(slugs: Sequence[str], expected: Any, found: Any, spread: Any) -> tuple[dict[str, Any], float]:
+    """Figures of one comparison, and the factor on ``spread`` at which 80 % of the errors lie inside.
+
+    Coverage is that of intervals whose factor comes from the other half of the models."""
+    needed = np.abs(found - expected) / (spread * _NORMAL_QUANTILE)
+    side = np.array([zlib.crc32(slug.encode()) >> 5 & 1 for slug in slugs], dtype=bool)
+    inside = sum(int((needed[side == s] <= np.quantile(needed[side != s], COVERAGE)).sum()) for s in (False, True))
+    figures = {
+        "models": len(slugs),
+        "spearman": round(float(spearmanr(expected, found)[0]), 3),
+        "rmse": round(float(np.sqrt(np.mean((found - expected) ** 2))), 3),
+        "coverage": round(inside / len(slugs), 3),
+    }
+    return figures, float(np.quantile(needed, COVERAGE))

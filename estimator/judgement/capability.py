@@ -1,0 +1,111 @@
+"""How good a model's answers are, by kind of work, on one scale from 0 to 100, with an interval of 80 %."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from estimator.calibration.capability_prior import KINDS, ModelTraits, kind_prior, shared_prior
+
+DEFAULT_PATH = Path(__file__).parents[1] / "calibration" / "capability.json"
+#: Points of the scale for a trait of 0, and for one unit of it, which moves the log odds of a score by 0.75 on average.
+CENTRE_POINTS, POINTS_PER_UNIT = 54.0, 9.0
+#: The intervals of models with fewer own scores are as careful as those of models that were left out of the fit.
+LEAST_SCORES = 8
+#: Normal quantile of an interval of 80 %.
+_QUANTILE = 1.2816
+#: Trait that a model without any published score is expected to lack against what its facts predict. An assumption, not
+#: a fit: publishers and leaderboards show the better models first.
+UNLISTED_TRAIT = 0.2
+
+
+class CapabilityEvidence(Enum):
+    """Where a capability comes from: own scores of this kind, relatives' scores, or facts of the model alone."""
+
+    MEASURED = "MEASURED"
+    INHERITED = "INHERITED"
+    PREDICTED = "PREDICTED"
+
+
+@dataclass(frozen=True, slots=True)
+class Capability:
+    """Points of the capability scale; ``low`` and ``high`` hold the true value four times in five.
+
+    ``plain`` is the value with thinking switched off, of models that offer both; ``scores`` counts own results.
+    """
+
+    value: float
+    low: float
+    high: float
+    evidence: CapabilityEvidence
+    scores: int = 0
+    plain: float | None = None
+
+
+class CapabilityTable:
+    """Fitted capabilities by model and kind; any other model is predicted from its facts."""
+
+    def __init__(self, data: Mapping[str, Any]) -> None:
+        self._models: Mapping[str, Any] = data["models"]
+        self._prior: Mapping[str, Mapping[str, float]] = data["prior"]
+        self._spread: Mapping[str, float] = data["spread"]
+        self._factors: Mapping[str, Sequence[float]] = data["interval_factors"]
+        self.data_hash: str = data["data_hash"]
+        self.accuracy: Mapping[str, Any] = data["accuracy"]
+        self.benchmarks: Mapping[str, Mapping[str, float]] = data["benchmarks"]
+
+    @classmethod
+    @lru_cache(maxsize=4)
+    def load(cls, path: Path = DEFAULT_PATH) -> CapabilityTable:
+        """The table of a data file."""
+        return cls(json.loads(path.read_text(encoding="utf-8")))
+
+    def of(self, model: ModelTraits) -> dict[str, Capability]:
+        """Capability by kind."""
+        row = self._models.get(model.slug)
+        return {
+            kind: self._predicted(model, k) if row is None else self._fitted(row, k) for k, kind in enumerate(KINDS)
+        }
+
+    def _fitted(self, row: Mapping[str, Any], k: int) -> Capability:
+        stratum = "measured" if sum(row["scores"]) >= LEAST_SCORES else "model left out"
+        half = _QUANTILE * self._factors[stratum][k] * row["sd"][k]
+        scores = row["scores"][k]
+        return _capability(
+            row["trait"][k],
+            half,
+            CapabilityEvidence.MEASURED if scores else CapabilityEvidence.PREDICTED,
+            scores,
+            row["plain"][k] if "plain" in row else None,
+        )
+
+    def _predicted(self, model: ModelTraits, k: int) -> Capability:
+        kind = KINDS[k]
+        trait = shared_prior(model, self._prior["shared"]) + kind_prior(model, self._prior[kind]) - UNLISTED_TRAIT
+        related = f"family:{model.family}" in self._prior["shared"]
+        half = _QUANTILE * self._factors["model left out" if related else "family left out"][k] * self._spread[kind]
+        inherited = model.parent in self._models
+        return _capability(trait, half, CapabilityEvidence.INHERITED if inherited else CapabilityEvidence.PREDICTED)
+
+
+def _capability(
+    trait: float, half: float, evidence: CapabilityEvidence, scores: int = 0, plain: float | None = None
+) -> Capability:
+    return Capability(
+        round(points(trait), 1),
+        round(points(trait - half), 1),
+        round(points(trait + half), 1),
+        evidence,
+        scores,
+        None if plain is None else round(points(plain), 1),
+    )
+
+
+def points(trait: float) -> float:
+    """The scale of a latent trait."""
+    return CENTRE_POINTS + POINTS_PER_UNIT * trait

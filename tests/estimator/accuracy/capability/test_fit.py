@@ -1,0 +1,99 @@
+"""The latent fit recovers known traits, tells modes and measurers apart, and gives the same numbers twice."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy.stats import spearmanr
+
+from estimator.accuracy.capability.cells import Benchmark, Cell, Result, cells_of
+from estimator.accuracy.capability.data import capability_data
+from estimator.accuracy.capability.fit import fit_capability
+from estimator.calibration.capability_prior import KINDS, ModelTraits
+
+BENCHMARKS = {
+    f"{kind}-{n}": Benchmark(
+        f"{kind}-{n}", f"{kind} {n}", kind, f"{kind}-{n % 3}", "percent", 25.0 * (n % 2), 100.0, 500
+    )
+    for kind in KINDS
+    for n in range(4)
+}
+MODELS = {
+    f"model-{n:02d}": ModelTraits(
+        f"model-{n:02d}", size, size, 2024.0 + n / 20, f"family-{n % 8}", f"maker-{n % 5}",
+        thinking="hybrid" if n % 3 == 0 else "never", specialty="coder" if n % 7 == 0 else "",
+    )
+    for n, size in enumerate(np.geomspace(0.5, 200, 40).round(2).tolist())
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def results() -> tuple[list[Result], dict[str, float]]:
+    random = np.random.default_rng(7)
+    traits, rows = {}, []
+    for slug, model in MODELS.items():
+        trait = 0.45 * math.log(model.total_b / 14) + (model.released - 2025) + random.normal(0, 0.25)
+        traits[slug] = trait
+        for n, (name, benchmark) in enumerate(BENCHMARKS.items()):
+            if random.random() < 0.4:
+                continue
+            assert benchmark.chance is not None
+            plain = model.thinking == "hybrid" and random.random() < 0.5
+            vendor = random.random() < 0.3
+            odds = (0.6 + 0.1 * (n % 4)) * (trait - 0.5 * plain + 0.2 * vendor) - 0.2 * (n % 5) + random.normal(0, 0.15)
+            value = benchmark.chance + (100 - benchmark.chance) / (1 + math.exp(-odds))
+            mode = ("plain" if plain else "thinking") if model.thinking == "hybrid" else "plain"
+            rows.append(Result(slug, name, mode, "vendor" if vendor else "independent", value))
+    return rows, traits
+
+
+def test_known_traits_are_recovered(results: tuple[list[Result], dict[str, float]]) -> None:
+    rows, traits = results
+    fit = fit_capability(cells_of(rows, BENCHMARKS, MODELS), BENCHMARKS, MODELS, iterations=25)
+    found = [fit.trait(slug, 0)[0] for slug in fit.models]
+    assert spearmanr(found, [traits[slug] for slug in fit.models])[0] > 0.97
+    assert fit.modes["plain"].mean() < -0.2
+    assert fit.modes["vendor"].mean() > 0.0
+    assert all(fit.trait(slug, k)[1] > 0 for slug in fit.models for k in range(len(KINDS)))
+
+
+def test_a_vendor_result_alone_moves_less_than_an_independent_one(
+    results: tuple[list[Result], dict[str, float]],
+) -> None:
+    rows, _ = results
+    cells = cells_of(rows, BENCHMARKS, MODELS)
+    fit = fit_capability(cells, BENCHMARKS, MODELS, iterations=15)
+    slug = fit.models[10]
+    rest = [cell for cell in cells if cell.model != slug]
+    trait = {}
+    for measured_by in ("vendor", "independent"):
+        one = cells_of([Result(slug, "general-0", "plain", measured_by, 95.0)], BENCHMARKS, MODELS)
+        again = fit_capability([*rest, *one], BENCHMARKS, MODELS, start=fit, iterations=0)
+        trait[measured_by] = again.trait(slug, 0)[0]
+    assert trait["vendor"] < trait["independent"]
+
+
+def test_the_same_rows_give_the_same_file(results: tuple[list[Result], dict[str, float]]) -> None:
+    rows, _ = results
+    once = capability_data(rows, BENCHMARKS, MODELS, "hash", iterations=4)
+    assert once == capability_data(list(reversed(rows)), BENCHMARKS, MODELS, "hash", iterations=4)
+    assert once["data_hash"] == "hash"
+    assert set(once["models"]) == set(MODELS)
+
+
+def test_scores_at_chance_and_at_the_ceiling_weigh_little() -> None:
+    benchmark = next(iter(BENCHMARKS))
+
+    def cell(value: float) -> Cell:
+        return cells_of([Result("model-00", benchmark, "plain", "independent", value)], BENCHMARKS, MODELS)[0]
+
+    assert cell(100.0).variance > 10 * cell(60.0).variance
+    assert cell(0.0).variance > 10 * cell(60.0).variance
+    assert math.isfinite(cell(100.0).log_odds)
+
+
+def test_a_score_of_the_base_model_is_not_counted_for_the_chat_model_too() -> None:
+    rows = [Result("model-01", "general-0", mode, "vendor", 61.0) for mode in ("base", "plain")]
+    assert [cell.base for cell in cells_of(rows, BENCHMARKS, MODELS)] == [1.0]

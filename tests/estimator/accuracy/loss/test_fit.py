@@ -1,0 +1,62 @@
+"""The laws of divergence recover what made the rows, and the same rows give the same file."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from db.entries.capability import model_traits
+from db.entries.files import load_catalog
+from db.entries.quality import cache_loss_rows, quant_loss_rows
+from estimator.accuracy.loss.data import loss_data
+from estimator.accuracy.loss.fit import fit_divergence
+from estimator.accuracy.loss.rows import LossRow, cache_rows, loss_rows
+from estimator.calibration.capability_prior import ModelTraits
+from estimator.calibration.divergence import QuantForm
+
+
+@pytest.fixture(scope="module")
+def models() -> dict[str, ModelTraits]:
+    return model_traits(load_catalog())
+
+
+def test_a_made_law_is_recovered() -> None:
+    random = np.random.default_rng(3)
+    rows = []
+    for n in range(24):
+        size = float(2.0 ** (n % 8))
+        model = ModelTraits(f"m{n}", size, size, 2025.0, publisher=f"p{n % 4}")
+        level = -2.5 + random.normal(0, 0.2) - 0.35 * math.log(size / 8)
+        for bits in (2.5, 3.5, 4.5, 5.5, 6.5, 8.5):
+            log = level - 1.1 * (bits - 4) + 0.08 * (bits - 4) ** 2 + random.normal(0, 0.05)
+            rows.append(LossRow(model, QuantForm("k-quant", f"Q{bits}"), bits, False, False, "wikitext", False, log))
+    law = fit_divergence(rows)
+    assert law["bits"] + law["bits|family:k-quant"] == pytest.approx(-1.1, abs=0.15)
+    assert law["size"] == pytest.approx(-0.35, abs=0.1)
+
+
+def test_suspect_rows_do_not_enter(models: dict[str, ModelTraits]) -> None:
+    raw = list(quant_loss_rows())
+    rows = loss_rows(raw, models)
+    assert 1200 < len(rows) < len(raw)
+    assert {row.model.slug for row in rows} & {"gemma-4-31b", "kimi-k2-thinking"} == set()
+    assert loss_rows([row for row in raw if row["suspect"] is not None], models) == []
+
+
+def test_a_divergence_is_not_counted_again_from_its_perplexity(models: dict[str, ModelTraits]) -> None:
+    row: dict[str, Any] = next(row for row in quant_loss_rows() if row["suspect"] is None and row["family"]
+                               and row["metric"] == "kld_mean" and (row["bits_per_weight"] or 9) < 4)  # fmt: skip
+    perplexity = row | {"metric": "ppl", "value": 7.0, "baseline_value": 6.0}
+    assert len(loss_rows([row, perplexity], models)) == 1
+    assert len(loss_rows([perplexity], models)) == 1
+
+
+def test_the_same_rows_give_the_same_file(models: dict[str, ModelTraits]) -> None:
+    kept = ("qwen3.5-4b", "llama-3-8b", "gemma-2-9b", "glm-4.5-air")
+    raw = [row for row in quant_loss_rows() if row["model_slug"] in kept]
+    cache = cache_rows(cache_loss_rows(), models)
+    once = loss_data(loss_rows(raw, models), cache, "hash")
+    assert once == loss_data(loss_rows(list(reversed(raw)), models), cache, "hash")
