@@ -78,8 +78,8 @@ def _known(names: list[str | None], types: list[str | None]) -> str | None:
     for model_type in types:
         entry = table()["types"].get(model_type, {})
         inner = table()["types"].get(entry.get("text"), {})
-        for candidate in (MODEL_TYPES.get(str(model_type)), entry.get("class"), inner.get("class")):
-            spelled = OTHER_NAMES.get(str(candidate), str(candidate))
+        for named in (MODEL_TYPES.get(str(model_type)), entry.get("class"), inner.get("class")):
+            spelled = OTHER_NAMES.get(str(named), str(named))
             if spelled in FAMILIES:
                 return spelled
     return None

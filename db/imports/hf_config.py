@@ -31,7 +31,12 @@ def facts_from_config_text(text: bytes | str, slug: str = "custom") -> dict[str,
     Raises:
         ImportFactsError: the text is no configuration that can be read.
     """
-    return facts_from_config(json_object(text, "config.json", MAX_CONFIG_BYTES, constants=True), slug)
+    return facts_from_config(config_of_text(text), slug)
+
+
+def config_of_text(text: bytes | str) -> dict[str, Any]:
+    """The parsed text of a ``config.json``; Python's ``Infinity`` is read. Raises :class:`ImportFactsError`."""
+    return json_object(text, "config.json", MAX_CONFIG_BYTES, constants=True)
 
 
 def facts_from_config(config: Mapping[str, Any], slug: str = "custom") -> dict[str, Any]:
@@ -46,8 +51,7 @@ def facts_from_config(config: Mapping[str, Any], slug: str = "custom") -> dict[s
     facts = _facts(section, slug)
     layer_facts(section.values, section.name, facts)
     facts["extra_params"] += extra_parameters(section.values, section.family, section.name, facts)
-    checkpoint = checkpoint_format(config, section.values)
-    facts["native_dtype"], facts["native_quant"] = checkpoint.label, checkpoint.quant
+    facts["native_dtype"] = checkpoint_format(config, section.values).label
     require_all_read(section.values)
     facts["class_defaults"] = sorted(section.values.from_class - _NO_SIZE)
     return with_counts(facts)
