@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 
 from pydantic import Field
 from pydantic_core import PydanticUndefined
 
-from api.graphql.execution.limits import QueryLimits
 from db.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class QueryLimits:
+    """The maximum of each measure of a document."""
+
+    tokens: int = 2000
+    depth: int = 16
+    aliases: int = 200
+    fields: int = 1000
+    repeated_fields: int = 25
+    directives: int = 50
+    fragments: int = 100
+    variable_values: int = 20_000
+    cost: int = 50_000
+    page_size: int = 100
+    default_page_size: int = 20
+
 
 _LIMITS = QueryLimits()
 

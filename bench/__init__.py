@@ -1,1 +1,1 @@
-"""Side-by-side benchmarks; each prints ratios measured in one run."""
+"""Benchmarks that compare two ways side by side; each prints ratios of one run."""

@@ -1,11 +1,10 @@
-"""Every benchmark, one after the other: `python -m bench`. Each prints its ratio."""
+"""Run every benchmark in sequence: `python -m bench`."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 
-#: Modules with a command line of their own, in order.
 BENCHMARKS: tuple[tuple[str, ...], ...] = (
     ("bench.compute",),
     ("bench.whatif",),
@@ -21,7 +20,7 @@ BENCHMARKS: tuple[tuple[str, ...], ...] = (
 
 
 def main() -> int:
-    """Run all; returns 1 when one of them failed."""
+    """Returns 1 when a benchmark failed."""
     failed = 0
     for module, *arguments in BENCHMARKS:
         print(f"== {module} {' '.join(arguments)}".rstrip(), flush=True)

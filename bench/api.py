@@ -27,10 +27,10 @@ from urllib.request import Request, urlopen
 
 from bench.pages import SQL_BAR_MS, page_times, statements_of
 from bench.support import postgraphile
-from bench.support.clients import Sent, generator, requests_per_s
 from bench.support.queries import COMPARISON, NESTED, NESTED_POSTGRAPHILE, posts
 from bench.support.serving import DATABASE_VARIABLE, api_argv, published_database, published_sqlite, serving
-from db.fits.reads import fetch_pairs
+from db.fits.by_key import fetch_pairs
+from tests.support.load_clients import Sent, generator, requests_per_s
 
 ROUNDS = 5
 SECONDS = 3.0

@@ -1,9 +1,9 @@
 """Random requests against a running server: `python -m bench.fuzz [DOCUMENTS] [SEED]`.
 
-Requests are written from the schema (``bench.support.grammar``) and sent over several connections to one API process over
-PostgreSQL with the whole table. Nothing may answer 5xx or INTERNAL, write a trace to the log, or leave memory behind:
-after as many other requests, which fill the caches, memory must be back within 10 % when all have been sent. Both are
-taken at rest, when the server has given back what it freed; what it takes at its start and half-way is printed beside.
+``tests.support.grammar`` writes requests from the schema. The bench sends them over several connections to one API process
+over PostgreSQL with the whole table. No answer may be 5xx or INTERNAL, and the log may hold no trace. The bench sends as many
+requests again and compares the memory after the second half with the memory after the first half, which filled the caches:
+the ratio may be 1.1 at most. The bench reads memory at rest, after the server has returned freed memory to the system.
 """
 
 from __future__ import annotations
@@ -15,42 +15,40 @@ import tempfile
 import time
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import httpx
 from graphql import build_schema
 
 from api.graphql.core.ids import encode_id
 from api.server.malloc import EVERY_S
-from bench.support.grammar import Grammar, names_of
 from bench.support.serving import Server, api_argv, published_database, start_server
 from db.entries.files import load_catalog
+from tests.support.grammar import Grammar, names_of
 
 DOCUMENTS = 20_000
 CONNECTIONS = 8
 MEMORY_BAR = 1.1
-#: Two rounds of giving freed memory back.
+#: Two rounds in which the server returns freed memory.
 REST_S = 2.2 * EVERY_S
 _FAULTS = ("fault at", "exception was never retrieved")
 
 
 class Findings:
-    """What went wrong, and what came out."""
+    """Wrong answers, counts of error codes, and the slowest answer."""
 
     def __init__(self) -> None:
         self.wrong: list[str] = []
         self.codes: Counter[str] = Counter()
         self.slowest: tuple[float, str] = (0.0, "")
 
-    def judge(self, asked: dict[str, Any], status: int, text: str, seconds: float) -> None:
-        """Note one answer."""
-        self.slowest = max(self.slowest, (seconds, json.dumps(asked)))
+    def judge(self, request: str, status: int, text: str, seconds: float) -> None:
+        self.slowest = max(self.slowest, (seconds, request))
         try:
             answer = json.loads(text)
         except ValueError:
             answer = None
         if status >= 500 or not isinstance(answer, dict):
-            self.wrong.append(f"{status} {text[:300]} for {json.dumps(asked)[:3000]}")
+            self.wrong.append(f"{status} {text[:300]} for {request[:3000]}")
             return
         errors = answer.get("errors") or []
         self.codes["answered" if not errors else "partly answered" if answer.get("data") else "refused"] += 1
@@ -58,49 +56,45 @@ class Findings:
             code = (error.get("extensions") or {}).get("code", "none")
             self.codes[code] += 1
             if code in ("INTERNAL", "none", "UNAVAILABLE"):
-                self.wrong.append(f"{code}: {error} for {json.dumps(asked)[:3000]}")
+                self.wrong.append(f"{code}: {error} for {request[:3000]}")
 
 
 async def send(server: Server, grammar: Grammar, count: int, findings: Findings) -> None:
-    """Send ``count`` requests over several connections."""
     left = iter(range(count))
-
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}", timeout=60) as client:
 
-        async def one() -> None:
+        async def connection() -> None:
             for _ in left:
-                asked = grammar.request()
+                request = json.dumps(grammar.request())
                 began = time.perf_counter()
-                found = await client.post(
-                    "/graphql", content=json.dumps(asked), headers={"content-type": "application/json"}
-                )
-                findings.judge(asked, found.status_code, found.text, time.perf_counter() - began)
+                answer = await client.post("/graphql", content=request, headers={"content-type": "application/json"})
+                findings.judge(request, answer.status_code, answer.text, time.perf_counter() - began)
 
-        await asyncio.gather(*(one() for _ in range(CONNECTIONS)))
+        await asyncio.gather(*(connection() for _ in range(CONNECTIONS)))
 
 
 def traces_in(log: str) -> list[str]:
-    """Traces of a log, and lines that tell of a fault without one."""
-    found: list[list[str]] = []
+    """Traces of a log, and lines that report a fault without a trace."""
+    traces: list[list[str]] = []
     inside = False
     for line in log.splitlines():
         if line.startswith("Traceback"):
-            found.append([])
+            traces.append([])
             inside = True
         elif any(fault in line for fault in _FAULTS):
-            found.append([line])
+            traces.append([line])
             inside = False
         if inside:
-            found[-1].append(line)
+            traces[-1].append(line)
             inside = line.startswith((" ", "Traceback"))
-    return ["\n".join(lines) for lines in found]
+    return ["\n".join(lines) for lines in traces]
 
 
 def main(arguments: list[str]) -> int:
-    """Run. Returns 1 when something was found."""
-    count, seed = (int(each) for each in [*arguments, *(str(DOCUMENTS), "1")[len(arguments) :]])
+    """Returns 1 when an answer, the log or the memory breaks a bar."""
+    count, seed = map(int, [*arguments, *(str(DOCUMENTS), "1")[len(arguments) :]])
     catalog = load_catalog()
-    models, gpus, quants = (sorted(found) for found in (catalog.models, catalog.gpus, catalog.quants))
+    models, gpus, quants = map(sorted, (catalog.models, catalog.gpus, catalog.quants))
     ids = [
         encode_id("Model", models[0]),
         encode_id("Fit", models[0], gpus[0], quants[0], "coding"),
@@ -136,7 +130,7 @@ def main(arguments: list[str]) -> int:
     print(f"  answers: {dict(findings.codes.most_common())}")
     print(f"  server errors: {len(findings.wrong)} (bar: 0), traces in the log: {len(traces)} (bar: 0)")
     print(f"  slowest answer: {findings.slowest[0]:.2f} s for {findings.slowest[1][:300]}")
-    taken = " -> ".join(f"{each / 1e6:.0f}" for each in (start, half, before, after))
+    taken = " -> ".join(f"{size / 1e6:.0f}" for size in (start, half, before, after))
     print(f"  memory at the start, after {count // 2:,}, {count:,} and {2 * count:,} requests: {taken} MB")
     growth = after / before
     print(f"  memory after over before: {growth:.3f} (bar: at most {MEMORY_BAR})")

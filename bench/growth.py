@@ -1,7 +1,7 @@
-"""How time, memory and disk of a full run grow with the catalog: `python -m bench.growth [FACTOR ...]`.
+"""Growth of time, memory and disk of a full run with the catalog: `python -m bench.growth [FACTOR ...]`.
 
-The bundled catalog is multiplied (every model again under new slugs) and computed against a few accelerators, in one
-process a factor on SQLite. Prints seconds, cells a second, peak memory of the process and bytes a cell.
+The bench multiplies the bundled catalog (every model again under new slugs) and computes it against a few accelerators on
+SQLite, in one process for each factor. It prints seconds, cells per second, peak memory of the process and bytes per cell.
 """
 
 from __future__ import annotations
@@ -21,21 +21,17 @@ from db.settings import Settings
 from workers.runs import run_in_process
 
 FACTORS = (1, 3, 10)
-#: Accelerators per run; a tenth of the catalog keeps the bench to minutes, and blocks as large as they are.
+#: Accelerators per run: a tenth of the catalog, so that the bench takes minutes.
 GPUS = 40
 
 
 def multiplied(catalog: Catalog, factor: int, gpus: int | None = None) -> Catalog:
-    """``catalog`` with every model ``factor`` times, the copies under slugs of their own, and its first ``gpus`` GPUs."""
+    """``catalog`` with every model ``factor`` times under slugs of their own, and ``gpus`` of its GPUs, evenly spread."""
     models = dict(catalog.models)
     for copy in range(2, factor + 1):
         for slug, entry in catalog.models.items():
-            models[f"{slug}-{copy}"] = {
-                **entry,
-                "slug": f"{slug}-{copy}",
-                "name": f"{entry['name']} ({copy})",
-                "aliases": [],
-            }
+            new = f"{slug}-{copy}"
+            models[new] = {**entry, "slug": new, "name": f"{entry['name']} ({copy})", "aliases": []}
     step = 1 if gpus is None else max(1, len(catalog.gpus) // gpus)
     kept = dict(list(catalog.gpus.items())[::step][:gpus])
     return rebuilt(dataclasses.replace(catalog, models=dict(sorted(models.items())), gpus=kept))
@@ -43,12 +39,11 @@ def multiplied(catalog: Catalog, factor: int, gpus: int | None = None) -> Catalo
 
 def rebuilt(catalog: Catalog) -> Catalog:
     """``catalog`` with the revision of its content."""
-    found = {directory: getattr(catalog, directory) for directory in DIRECTORIES.values()}
-    return Catalog(**found, revision=revision_of(found))
+    entries = {directory: getattr(catalog, directory) for directory in DIRECTORIES.values()}
+    return Catalog(**entries, revision=revision_of(entries))
 
 
 def measure(factor: int) -> None:
-    """One run of the multiplied catalog in this process."""
     catalog = multiplied(load_catalog(), factor, GPUS)
     idle_mib = _peak_mib()
     with tempfile.TemporaryDirectory(prefix="fitgraph-growth-") as folder:
@@ -76,12 +71,12 @@ def _peak_mib() -> float:
 
 
 def main(arguments: list[str]) -> int:
-    """Measure each factor in a process of its own. Returns 1 when one failed."""
+    """Measure each factor in a process of its own. Returns 1 when a process failed."""
     if os.environ.get("FITGRAPH_GROWTH_FACTOR"):
         measure(int(os.environ["FITGRAPH_GROWTH_FACTOR"]))
         return 0
     failed = 0
-    for factor in [int(each) for each in arguments] or FACTORS:
+    for factor in list(map(int, arguments)) or FACTORS:
         environment = {**os.environ, "FITGRAPH_GROWTH_FACTOR": str(factor), "FITGRAPH_DATABASE_URL": ""}
         failed += subprocess.run([sys.executable, "-m", "bench.growth"], env=environment, check=False).returncode != 0
     return 1 if failed else 0

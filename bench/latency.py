@@ -1,9 +1,9 @@
-"""One new model, from the mutation to its fit: `python -m bench.latency [--times N]`.
+"""Time from the mutation that adds a model to its published fit: `python -m bench.latency [--times N]`.
 
-PostgreSQL, two worker processes, one API server, the whole catalog published by them. Then models are added one after
-the other by `upsertModel`, while a client asks through GraphQL for one fit of the model until it is a published one.
-Prints median and 95th percentile, in seconds and as a share of the full recompute measured in the same run. Exits with
-1 when the 95th percentile exceeds a second or 2 % of the full recompute.
+PostgreSQL, two worker processes and one API server publish the whole catalog. The bench then adds models in sequence by
+`upsertModel`. A client asks through GraphQL for one fit of the model until the fit is published. The bench prints median and
+95th percentile, in seconds and as a share of the full recompute of the same run. It exits with 1 when the 95th percentile
+exceeds a second or 2 % of the full recompute.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from typing import Any
 
 import orjson
 
-from api.graphql.transport.auth import Scope, new_token
+from api.graphql.services.auth import Scope, new_token
 from db.entries import specs
 from db.entries.files import Catalog, load_catalog
 from db.runs.store import RunState
 from db.session import sync_engine, upgrade_database
 from db.settings import Settings
+from tests.support.postgres import EmbeddedPostgres
 from workers.app import app
-from workers.local.postgres import EmbeddedPostgres
 from workers.local.supervisor import Supervisor
 from workers.runs import start_run, wait_for_run
 
@@ -40,7 +40,7 @@ WORKERS = 2
 BAR_S, BAR_SHARE = 1.0, 0.02
 PATIENCE_S = 30.0
 START_TIMEOUT_S = 60.0
-#: Between two looks of the client, and the longest pause before the next model.
+#: Seconds between two requests of the client, and the longest pause before the next model.
 LOOK_S, PAUSE_S = 0.02, 0.5
 _UPSERT = "mutation M($entry: JSON!) { upsertModel(input: {entry: $entry}) { run { id } errors { message } } }"
 _FIT = (
@@ -49,14 +49,13 @@ _FIT = (
 
 
 class Client:
-    """One kept connection to the API."""
+    """One persistent connection to the API."""
 
     def __init__(self, port: int, token: str) -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
         self._headers = {"content-type": "application/json", "authorization": f"Bearer {token}"}
 
     def ask(self, query: str, variables: dict[str, Any]) -> dict[str, Any]:
-        """The whole answer to a document."""
         self._connection.request(
             "POST", "/graphql", orjson.dumps({"query": query, "variables": variables}), self._headers
         )
@@ -66,7 +65,7 @@ class Client:
 
 @contextlib.contextmanager
 def installation() -> Iterator[tuple[Settings, Client]]:
-    """PostgreSQL, broker, workers and API."""
+    """Settings of, and a client to, an installation of PostgreSQL, broker, workers and API."""
     token, allowed = new_token("bench", (Scope.CATALOG, Scope.RUNS))
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fglatency-")))
@@ -94,7 +93,7 @@ def installation() -> Iterator[tuple[Settings, Client]]:
 
 
 def full_recompute(settings: Settings, catalog: Catalog) -> float:
-    """Seconds from the start of a run over everything to its publication, with the workers up."""
+    """Seconds from the start of a full run to its publication, with idle workers."""
     began = time.perf_counter()
     started = start_run(settings, catalog, everything=True)
     if started.run is None:
@@ -106,13 +105,13 @@ def full_recompute(settings: Settings, catalog: Catalog) -> float:
 
 
 def one_model(client: Client, entry: dict[str, Any], gpu: str) -> tuple[float, float]:
-    """Seconds from sending the mutation, and from its answer, to the first published fit of the model."""
+    """Seconds from the request of the mutation, and from its answer, to the first published fit of the model."""
     sent = time.perf_counter()
-    said = client.ask(_UPSERT, {"entry": entry})
+    answer = client.ask(_UPSERT, {"entry": entry})
     accepted = time.perf_counter()
-    payload = (said.get("data") or {}).get("upsertModel") or {}
+    payload = (answer.get("data") or {}).get("upsertModel") or {}
     if payload.get("errors") or not payload.get("run"):
-        raise RuntimeError(f"the model was not accepted: {said}")
+        raise RuntimeError(f"the model was not accepted: {answer}")
     while time.perf_counter() - accepted < PATIENCE_S:
         fit = (client.ask(_FIT, {"model": entry["slug"], "gpu": gpu}).get("data") or {}).get("fit")
         if fit is not None and fit["source"] == "PUBLISHED":
@@ -123,23 +122,23 @@ def one_model(client: Client, entry: dict[str, Any], gpu: str) -> tuple[float, f
 
 
 def main() -> int:
-    """Measure and print. Returns 1 when a bar is missed."""
+    """Returns 1 when a bar is missed."""
     parser = argparse.ArgumentParser(prog="python -m bench.latency")
     parser.add_argument("--times", type=int, default=TIMES, help=f"models to add (default {TIMES})")
-    parser.add_argument("--seed", type=int, default=1, help="of the choice of models and pauses")
-    asked = parser.parse_args()
-    chance, catalog = random.Random(asked.seed), load_catalog()
+    parser.add_argument("--seed", type=int, default=1, help="seed of the choice of models and pauses")
+    arguments = parser.parse_args()
+    chance, catalog = random.Random(arguments.seed), load_catalog()
     known = [entry for entry in catalog.models.values() if not specs.missing_facts(entry)]
     with installation() as (settings, client):
         full_s = full_recompute(settings, catalog)
         taken = []
-        for at in range(asked.times):
+        for at in range(arguments.times):
             entry = {**chance.choice(known), "slug": f"new-model-{at}", "name": f"New model {at}", "aliases": []}
             taken.append(one_model(client, entry, "rtx-4090"))
             time.sleep(chance.uniform(0.0, PAUSE_S))
     print(f"full recompute with {WORKERS} workers, PostgreSQL: {full_s:.1f} s; one new model, {len(taken)} times:")
     for at, label in enumerate(("sent to visible", "accepted to visible")):
-        seconds = sorted(each[at] for each in taken)
+        seconds = sorted(times[at] for times in taken)
         middle, late = statistics.median(seconds), seconds[max(0, -(-len(seconds) * 95 // 100) - 1)]
         print(
             f"  {label:20} p50 {middle:.3f} s = {middle / full_s:.2%}, p95 {late:.3f} s = {late / full_s:.2%} of it"

@@ -1,8 +1,8 @@
-"""Mixed queries of many clients while everything is recomputed: `python -m bench.load [SECONDS] [CLIENTS]`.
+"""Mixed queries of many clients during full recomputes: `python -m bench.load [SECONDS] [CLIENTS]`.
 
-One API process over PostgreSQL with the whole table. The clients first ask for a while with nothing else going on, then
-for the given time while full recomputes with two workers run one after the other and publish. Every answer must be
-without errors and of one generation throughout; its 99th percentile must stay below ten times that of the quiet time.
+One API process serves the whole table from PostgreSQL. The clients first ask while nothing else runs. Then they ask for the
+given time while two workers run and publish full recomputes in sequence. Every answer must have no errors and one
+generation. The 99th percentile of the latency must stay below ten times that of the quiet time.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from bench.support.clients import Sent
 from bench.support.queries import COMPARISON, NESTED
 from bench.support.serving import Repeated, api_argv, published_database, start_server
 from db.entries.files import load_catalog
+from tests.support.load_clients import Sent
 
 SECONDS, CLIENTS = 60.0, 64
 QUIET_S = 20.0
@@ -42,27 +42,22 @@ _SEARCH = """query Search($s: String!) { models(filter: {search: $s}, first: 10)
 
 @functools.cache
 def _slugs() -> tuple[list[str], list[str]]:
-    """Of models and accelerators: read once, before the first client connects, since reading holds up all clients."""
+    """Slugs of models and accelerators; read before the first client connects, because the read blocks all clients."""
     catalog = load_catalog()
     return sorted(catalog.models), sorted(catalog.gpus)
 
 
 def questions(seed: int) -> Iterator[bytes]:
-    """Endless requests of one client."""
+    """Endless requests of one client, as bytes of HTTP."""
     chance, (models, gpus) = random.Random(seed), _slugs()
     while True:
         model, gpu = chance.choice(models), chance.choice(gpus)
         least = chance.choice([5, 10, 20, 40])
+        fast_chat = {"workload": {"in": ["CHAT"]}, "decodeTokensPerSecond": {"min": least}}
         query, variables = chance.choice(
             (
                 (NESTED, {"model": model}),
-                (
-                    _TOP,
-                    {
-                        "f": {"workload": {"in": ["CHAT"]}, "decodeTokensPerSecond": {"min": least}},
-                        "o": [{"field": "SCORE"}],
-                    },
-                ),
+                (_TOP, {"f": fast_chat, "o": [{"field": "SCORE"}]}),
                 (_ONE, {"m": chance.choice(models[:40]), "g": gpu}),
                 (_GPU, {"g": gpu}),
                 (_SEARCH, {"s": chance.choice(["llama", "qwen 3", "mistral", "gema", "phi", "deepseek"])}),
@@ -73,7 +68,7 @@ def questions(seed: int) -> Iterator[bytes]:
 
 
 class Watch:
-    """What the clients saw."""
+    """Latencies, faults and generations of the answers."""
 
     def __init__(self) -> None:
         self.seconds: list[float] = []
@@ -81,7 +76,6 @@ class Watch:
         self.generations: set[int] = set()
 
     def judge(self, status: int, body: bytes, seconds: float) -> None:
-        """Note one answer."""
         self.seconds.append(seconds)
         try:
             answer = json.loads(body)
@@ -89,16 +83,15 @@ class Watch:
             self.wrong.append(f"{status} {body[:300]!r}")
             return
         kinds = {error["extensions"]["code"] for error in answer.get("errors", [])}
-        # A model or accelerator without the facts for an estimate is an answer of its own.
+        # A model or accelerator may lack facts: this is an answer and not a fault.
         if status != 200 or kinds - {"MISSING_FACT"}:
             self.wrong.append(f"{status} {body[:300]!r}")
-        found = set(_generations(answer.get("data"))) | {answer["extensions"]["generation"]}
-        if len(found) > 1:
-            self.wrong.append(f"generations {found} in one answer: {body[:300]!r}")
-        self.generations |= found
+        generations = set(_generations(answer.get("data"))) | {answer["extensions"]["generation"]}
+        if len(generations) > 1:
+            self.wrong.append(f"generations {generations} in one answer: {body[:300]!r}")
+        self.generations |= generations
 
     def p99_ms(self) -> float:
-        """The latency that one in a hundred exceeds."""
         return sorted(self.seconds)[int(len(self.seconds) * 0.99)] * 1e3
 
 
@@ -108,23 +101,23 @@ def _generations(data: Any) -> Iterator[int]:
             yield data["generation"]
         data = list(data.values())
     if isinstance(data, list):
-        for each in data:
-            yield from _generations(each)
+        for value in data:
+            yield from _generations(value)
 
 
 async def client(port: int, seed: int, until: float, watch: Watch) -> None:
-    """Ask over one connection until the time is up."""
+    """Ask over one connection until ``until`` (of ``time.perf_counter``)."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    for asked in questions(seed):
+    for request in questions(seed):
         if time.perf_counter() > until:
             break
         began = time.perf_counter()
-        writer.write(asked)
+        writer.write(request)
         head = (await reader.readuntil(b"\r\n\r\n")).lower()
         length = int(head.split(b"content-length:", 1)[1].split(b"\r\n", 1)[0])
         body = await reader.readexactly(length)
         watch.judge(int(head.split(b" ", 2)[1]), body, time.perf_counter() - began)
-        # Each client thinks for a moment, as people and pages do.
+        # A client pauses between questions, as people and pages do.
         await asyncio.sleep(0.1)
     writer.close()
 
@@ -136,7 +129,7 @@ async def _all(port: int, clients: int, seconds: float, watch: Watch) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Run. Returns 1 when a bar was missed."""
+    """Returns 1 when a bar was missed."""
     import uvloop
 
     seconds = float(arguments[0]) if arguments else SECONDS

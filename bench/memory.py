@@ -1,9 +1,9 @@
-"""Peak memory of workers as the catalog grows: `python -m bench.memory [FACTOR]`.
+"""Peak memory of workers with a growing catalog: `python -m bench.memory [FACTOR]`.
 
-The bundled catalog and one with FACTOR times its models are computed side by side in one run of the bench, each by two
-Celery worker processes of its own on SQLite or PostgreSQL, against a few accelerators. Of every worker process the
-largest resident memory is read from the kernel while it lives. Prints both peaks and their ratio; exits with 1 when the
-larger catalog takes over 20 % more.
+One run of the bench computes the bundled catalog and one with FACTOR times its models, each with two Celery worker processes
+of its own on SQLite or PostgreSQL, against a few accelerators. The kernel gives the resident memory of every worker process
+while the process lives. The bench prints both peaks and their ratio. It exits with 1 when the larger catalog takes over 20 %
+more.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pathlib import Path
 from bench.growth import GPUS, multiplied
 from db.entries.files import load_catalog
 from db.settings import Settings
-from workers.local.postgres import EmbeddedPostgres
+from tests.support.postgres import EmbeddedPostgres
 from workers.local.supervisor import environment
 
 FACTOR = 10
@@ -48,7 +48,7 @@ print(run.cells_done, watch.peak_bytes)
 
 
 class Watch:
-    """Largest resident memory of any process of a worker's pool, and of its main process, while the watch lasts."""
+    """Largest resident memory, bytes, of any process of a worker (main process and pool) while the watch lasts."""
 
     def __init__(self, pid: int) -> None:
         self._pid = pid
@@ -70,18 +70,14 @@ class Watch:
 
 
 def children_of(pid: int) -> list[int]:
-    """Ids of the processes that ``pid`` started."""
     with contextlib.suppress(OSError):
-        return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        return list(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
     listed = subprocess.run(["ps", "-e", "-o", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
     return [int(child) for child, parent in map(str.split, listed.splitlines()) if int(parent) == pid]
 
 
 def peak_of(pid: int) -> int:
-    """Largest private resident memory that a process had so far, bytes; 0 when it is gone.
-
-    Pages of files, such as a mapped database, belong to the kernel's cache and are not counted.
-    """
+    """Private resident memory of a process, bytes, without pages of mapped files; 0 when the process has ended."""
     with contextlib.suppress(OSError):
         for line in Path(f"/proc/{pid}/status").read_text().splitlines():
             if line.startswith("RssAnon:"):
@@ -108,14 +104,14 @@ def measure(database: str, factor: int) -> tuple[int, int]:
 
 
 def main() -> int:
-    """Measure both catalogs and print the ratio. Returns 1 when the bar is missed."""
+    """Returns 1 when the bar is missed."""
     parser = argparse.ArgumentParser(prog="python -m bench.memory")
     parser.add_argument("factor", nargs="?", type=int, default=FACTOR, help=f"times the models (default {FACTOR})")
     parser.add_argument("--database", choices=("sqlite", "postgres"), action="append", help="default: both")
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     missed = 0
-    for database in asked.database or ["sqlite", "postgres"]:
-        (small_cells, small), (large_cells, large) = measure(database, 1), measure(database, asked.factor)
+    for database in arguments.database or ["sqlite", "postgres"]:
+        (small_cells, small), (large_cells, large) = measure(database, 1), measure(database, arguments.factor)
         ratio = large / small
         print(
             f"{database}: peak of a worker process {small / 2**20:.0f} MiB at {small_cells:,} cells, "

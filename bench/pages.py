@@ -1,4 +1,4 @@
-"""Statements of the store taken apart: their text, their plan and their time on the driver alone."""
+"""Statements of page reads: their text, their plan and their time on the database driver alone."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _CODING = {"workload_ids": (1,)}
 
 
 class Statements:
-    """Statements that reads of the store would run on one database, and one plain connection to run them on."""
+    """The statements that reads run on one database, and one plain connection that runs them."""
 
     def __init__(self, url: str) -> None:
         engine = make_engine(url)
@@ -52,70 +52,64 @@ class Statements:
             self._cursor = self._connection.cursor(binary=True)
 
     def ids(self, kind: str) -> dict[str, int]:
-        """Ids by slug."""
         return self._ids[kind]
 
     def of(self, read: Callable[[Reader], Awaitable[Any]]) -> tuple[str, Any]:
-        """Text and parameters of the one statement that ``read`` runs; a second one would be a miss of its index."""
-        found: list[tuple[str, Any]] = []
+        """Text and parameters of the one statement that ``read`` runs; a second statement would be a miss of its index."""
+        statements: list[tuple[str, Any]] = []
         outer = self
 
         class Noting:
-            """Answers, and keeps what it is asked."""
-
             @property
             def dialect(self) -> str:
                 return outer.dialect
 
             async def rows(self, statement: str, parameters: Any) -> Sequence[Any]:
-                found.append((statement, parameters))
+                statements.append((statement, parameters))
                 return outer.rows(statement, parameters)
 
         async def run() -> None:
             await read(Noting())
 
         asyncio.run(run())
-        (only,) = found
-        return only
+        (statement,) = statements
+        return statement
 
     def rows(self, statement: str, parameters: Any = None) -> list[Any]:
-        """All rows of a statement."""
         if self.dialect == "postgresql":
             self._cursor.execute(bound(statement, parameters or {}), parameters or {}, prepare=True)
         else:
             self._cursor.execute(statement, parameters or {})
-        found: list[Any] = self._cursor.fetchall()
-        return found
+        rows: list[Any] = self._cursor.fetchall()
+        return rows
 
     def timed_ms(self, statement: str, parameters: Any) -> float:
-        """Milliseconds from sending a statement to having its last row."""
+        """Milliseconds from the request to the last row."""
         began = time.perf_counter()
         self.rows(statement, parameters)
         return (time.perf_counter() - began) * 1e3
 
     def plan(self, statement: str, parameters: Any) -> str:
-        """What EXPLAIN says."""
-        asked = "EXPLAIN " if self.dialect == "postgresql" else "EXPLAIN QUERY PLAN "
-        return "\n".join(" ".join(map(str, row)) for row in self.rows(asked + statement, parameters))
+        """The text of EXPLAIN."""
+        explain = "EXPLAIN " if self.dialect == "postgresql" else "EXPLAIN QUERY PLAN "
+        return "\n".join(" ".join(map(str, row)) for row in self.rows(explain + statement, parameters))
 
     def close(self) -> None:
-        """End the connection."""
         self._connection.close()
 
 
 @contextmanager
 def statements_of(url: str) -> Iterator[Statements]:
-    """Statements of a published database."""
-    made = Statements(url)
+    statements = Statements(url)
     try:
-        yield made
+        yield statements
     finally:
-        made.close()
+        statements.close()
 
 
-def filters(made: Statements) -> dict[str, FitQuery]:
-    """What the pages are filtered by."""
-    quants, gpus = made.ids("quant"), made.ids("gpu")
+def filters(statements: Statements) -> dict[str, FitQuery]:
+    """Filters of the measured pages, by name."""
+    quants, gpus = statements.ids("quant"), statements.ids("gpu")
     some = tuple(
         sorted(number for slug, number in gpus.items() if slug.startswith(("rtx-", "h100", "a100", "instinct")))
     )
@@ -131,15 +125,15 @@ def filters(made: Statements) -> dict[str, FitQuery]:
     }
 
 
-def page_times(made: Statements) -> Iterator[tuple[str, float, bool]]:
-    """Of each filter: its name, the median milliseconds of its first page, and whether an index gives the order."""
-    for name, query in filters(made).items():
+def page_times(statements: Statements) -> Iterator[tuple[str, float, bool]]:
+    """The name of each filter, the median milliseconds of its first page, and whether an index gives the order."""
+    for name, query in filters(statements).items():
 
         def read(reader: Reader, query: FitQuery = query) -> Awaitable[Any]:
-            return page_fits(reader, made.generation, query, _DECODE)
+            return page_fits(reader, statements.generation, query, _DECODE)
 
-        statement, parameters = made.of(read)
+        statement, parameters = statements.of(read)
         for _ in range(6):
-            made.rows(statement, parameters)
-        times = [made.timed_ms(statement, parameters) for _ in range(CALLS)]
-        yield name, statistics.median(times), "_decode_" in made.plan(statement, parameters)
+            statements.rows(statement, parameters)
+        times = [statements.timed_ms(statement, parameters) for _ in range(CALLS)]
+        yield name, statistics.median(times), "_decode_" in statements.plan(statement, parameters)

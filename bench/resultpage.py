@@ -1,8 +1,8 @@
-"""The result page against the GraphQL query that it links to, and its weight: `python -m bench.resultpage`.
+"""The result page against the GraphQL query of its link, and the weight of the page: `python -m bench.resultpage`.
 
-Both answer for the same pairings of a small published catalog, each pairing and quantization once, so that no whole
-response is reused; alternating, in CPU time, until the first byte of the body. The weight is page, style and script, without
-the font.
+The page and the query answer in turn for the same pairings of a small published catalog, each pairing and quantization once,
+so that the server reuses no whole response. The bench measures CPU time until the first byte of the body. The weight is that
+of page, style and script, without the font.
 """
 
 from __future__ import annotations
@@ -42,7 +42,6 @@ async def first_byte(client: httpx.AsyncClient, method: str, path: str, **option
 
 
 async def measure() -> None:
-    """Publish, ask, print."""
     with tempfile.TemporaryDirectory() as folder:
         settings = ApiSettings(state_dir=Path(folder))
         catalog = part_of(load_catalog(), MODELS, GPUS)
@@ -74,16 +73,11 @@ async def measure() -> None:
 
 
 def _query_of(page: str) -> str:
-    found = re.search(r"(\{\s*fit\(model:.*?)</", page, re.S)
-    if found is None:
+    query = re.search(r"(\{\s*fit\(model:.*?)</", page, re.S)
+    if query is None:
         raise SystemExit("the page shows no query")
-    return unescape(found.group(1))
-
-
-def main() -> None:
-    """Measure and print."""
-    asyncio.run(measure())
+    return unescape(query[1])
 
 
 if __name__ == "__main__":
-    main()
+    asyncio.run(measure())

@@ -83,7 +83,7 @@ def bench_sqlite() -> None:
 
 def bench_postgres() -> None:
     """The whole first run on PostgreSQL, and a server-side COPY with the indexes there, or made after it."""
-    from workers.local.postgres import EmbeddedPostgres
+    from tests.support.postgres import EmbeddedPostgres
 
     with EmbeddedPostgres(durable=True) as server, _folder() as folder:
         run_s = _timed_run(folder, server.url())

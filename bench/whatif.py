@@ -1,8 +1,8 @@
-"""Free questions, one process: each kind against the plain catalog question, and a batch against one by one.
+"""Free questions in one process: `python -m bench.whatif`.
 
-`python -m bench.whatif`. Prints the median of each kind as a share of the 5 ms that an answer may take, its ratio to the
-plain question, and the ratio of 1,000 questions in one request to 1,000 requests. CPU time, so that a busy machine
-hardly moves it; nothing is asked twice.
+The bench prints the median CPU time of each kind of question as a share of the 5 ms that an answer may take, and its ratio to
+a plain question of the catalog. It also prints the ratio of 1,000 requests with one question to one request with 1,000. No
+question is asked twice.
 """
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ MANY = "query($q: [EstimateInput!]!) { estimates(inputs: $q) { error { code } es
 
 
 def kinds() -> dict[str, Callable[[], dict[str, Any]]]:
-    """Questions by kind; each call makes a new one."""
+    """Makers of questions by kind; each call makes a new question."""
 
     def plain(**changes: Any) -> dict[str, Any]:
-        asked = {"model": "qwen3-32b", "gpu": "rtx-3090", "quant": "q4-k-m", "context_tokens": next(_NUMBER), **changes}
-        return {key: value for key, value in asked.items() if value is not None}
+        base = {"model": "qwen3-32b", "gpu": "rtx-3090", "quant": "q4-k-m", "context_tokens": next(_NUMBER)}
+        return {key: value for key, value in (base | changes).items() if value is not None}
 
     mixed = {"gpu": None, "gpus": ["rtx-3090", "rtx-4060-ti-16-gb"]}
     draft = {"model": "qwen3-0.6b", "quant": "q8-0", "tokens": 4, "acceptance_rate": 0.6}
@@ -81,7 +81,7 @@ def measure(answerer: Answerer) -> Iterator[tuple[str, float]]:
 
 
 async def batch() -> float:
-    """CPU seconds of a question in a request of its own over that in a batch of 1,000."""
+    """The CPU time of a question in a request of its own over that in a batch of 1,000."""
     with tempfile.TemporaryDirectory() as folder:
         settings = ApiSettings(state_dir=Path(folder))
         upgrade_database(settings.resolved_database_url)
@@ -97,7 +97,7 @@ async def batch() -> float:
                 response = await client.post("/graphql", json={"query": MANY, "variables": {"q": questions}})
                 spent = time.process_time() - began
                 answers = response.json()["data"]["estimates"]
-                if len(answers) != number or any(each["error"] for each in answers):
+                if len(answers) != number or any(answer["error"] for answer in answers):
                     raise SystemExit(f"the batch was refused: {response.text[:300]}")
                 return spent
 
@@ -110,10 +110,9 @@ async def batch() -> float:
 
 
 def main() -> None:
-    """Measure and print."""
-    found = dict(measure(Answerer(load_catalog(), Calibration.load())))
-    for name, seconds in found.items():
-        share, ratio = seconds / BUDGET_S, seconds / found["catalog"]
+    seconds_by_kind = dict(measure(Answerer(load_catalog(), Calibration.load())))
+    for name, seconds in seconds_by_kind.items():
+        share, ratio = seconds / BUDGET_S, seconds / seconds_by_kind["catalog"]
         print(f"{name:22} {share:6.0%} of {BUDGET_S * 1000:.0f} ms, {ratio:5.1f} times the catalog's")
     print(f"one by one over batch: {asyncio.run(batch()):.1f} times the CPU time")
 

@@ -9,11 +9,14 @@ import numpy as np
 
 from estimator import verdict
 from estimator.calibration.coefficients import Calibration
-from estimator.grid import BACKENDS, ENGINES, FitBlock, Overrides, Thresholds, evaluate, require_engine
+from estimator.fleet import Overrides, require_engine
+from estimator.grid import FitBlock, Thresholds, evaluate
 from estimator.placement.demand import Situation
 from estimator.speed.arithmetic import LLAMA_CPP_STEP_TOKENS
 from estimator.structure.architecture import ModelArchitecture
 from estimator.types import (
+    BACKENDS,
+    ENGINES,
     EVIDENCES,
     STATUSES,
     STRATEGIES,

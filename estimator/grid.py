@@ -6,30 +6,25 @@ Shapes: G accelerators, Q quants, S situations (workloads). Cells where no engin
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from estimator import verdict
-from estimator.calibration.coefficients import Calibration, Setup, SpeedCoefficients
-from estimator.memo import kept_within
+from estimator.calibration.coefficients import Calibration
+from estimator.fleet import NO_OVERRIDES, Fleet, Overrides, fleet_of
 from estimator.placement.demand import Needs, Situation, needs, situation_of
-from estimator.placement.hardware import ENGINE_RULES, choose_engine, usable_bytes
 from estimator.placement.layer_sums import ModelTables, model_tables
-from estimator.placement.memory import VLLM_MEMORY_FRACTION, overhead_bytes
-from estimator.placement.search import Placed, Plan, Rig, plan
+from estimator.placement.placements import Placed, Placements
+from estimator.placement.search import place
+from estimator.speed.coefficients import SpeedCoefficients
 from estimator.speed.throughput import Pace, pace
 from estimator.structure.architecture import ModelArchitecture
 from estimator.structure.checkpoints import has_weights
-from estimator.types import Accelerator, Backend, Engine, Host, Quant, QuantFormat, UnsupportedError, Workload
+from estimator.types import Accelerator, Host, Quant, Workload
 
-ENGINES: tuple[Engine, ...] = tuple(Engine)
-BACKENDS: tuple[Backend, ...] = tuple(Backend)
-NO_ENGINE = 255
-_ENGINE_CODE = {engine: code for code, engine in enumerate(ENGINES)}
-_BACKEND_CODE = {backend: code for code, backend in enumerate(BACKENDS)}
 #: Columns that only running cells have, with how they are kept.
 _COLUMNS: dict[str, Any] = {
     "decode_tok_s": np.float32,
@@ -96,24 +91,6 @@ class Thresholds:
     context_tokens: NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True)
-class Overrides:
-    """What a single question may fix; None leaves the choice to the planner."""
-
-    gpu_count: int = 1
-    gpu_layers: int | None = None
-    cpu_moe_layers: int | None = None
-    engine: Engine | None = None
-    backend: Backend | None = None
-    software: str | None = None
-    build_age_years: float = 0.0
-    #: Device memory that something beside the model takes: a draft model, a vision projector.
-    reserved_bytes: int = 0
-
-
-NO_OVERRIDES = Overrides()
-
-
 def evaluate_block(
     model: ModelArchitecture,
     gpus: Sequence[Accelerator],
@@ -148,178 +125,14 @@ def evaluate(
 ) -> FitBlock:
     """The kernel behind blocks and single questions."""
     fleet = fleet_of(model.architecture, model.is_moe, gpus, quants, host, overrides)
-    setup, rig = fleet.setup, fleet.rig
+    choices, rig = fleet.choices, fleet.rig
     tables, need = model_tables(model, quants), needs(model, situations)
     split = overrides.gpu_layers, overrides.cpu_moe_layers
-    placed = plan(model, tables, need, rig, fleet.available, setup.engine, setup.backend, *split)
+    placed = place(model, tables, need, rig, fleet.available, choices.engine, choices.backend, *split)
     # Workloads all use flash attention; a question that turns it off is a situation of its own.
     flash = all(one.flash_attention for one in situations)
-    coefficients = calibration.table(model, setup, overrides.build_age_years, flash_attention=flash)
+    coefficients = calibration.table(model, choices, overrides.build_age_years, flash_attention=flash)
     return assemble(model, tables, need, fleet, placed, coefficients, thresholds)
-
-
-@dataclass(frozen=True, slots=True)
-class Fleet:
-    """What a list of accelerators and quants brings before any model but its kind is known; ``available`` (G, Q)."""
-
-    setup: Setup
-    available: NDArray[np.bool_]
-    rig: Rig
-
-
-def fleet_of(
-    architecture: str,
-    is_moe: bool,
-    gpus: tuple[Accelerator, ...],
-    quants: tuple[Quant, ...],
-    host: Host,
-    overrides: Overrides = NO_OVERRIDES,
-) -> Fleet:
-    """Engines, memory and links of every (gpu, quant); kept for the next call with the same arguments."""
-    kind = is_moe, _named(architecture)
-    asked = gpus, quants, host, replace(overrides, build_age_years=0.0)
-    recent = _recent.get(kind)
-    # Blocks of one run pass the very same lists, and hashing hundreds of accelerators takes longer than comparing.
-    if recent is None or asked[0] is not recent[0][0] or asked != recent[0]:
-        recent = _recent[kind] = asked, _fleet(*kind, *asked)
-    return recent[1]
-
-
-#: What the last call for a kind of model was asked, and its answer.
-_recent: dict[tuple[bool, str], tuple[tuple[Any, ...], Fleet]] = {}
-
-
-@kept_within(4 << 20)
-def _fleet(
-    is_moe: bool,
-    architecture: str,
-    gpus: tuple[Accelerator, ...],
-    quants: tuple[Quant, ...],
-    host: Host,
-    overrides: Overrides,
-) -> Fleet:
-    asked = overrides.engine, overrides.backend
-    setup = _setup(architecture, is_moe, gpus, quants, *asked, overrides.software)
-    return Fleet(setup, setup.engine != NO_ENGINE, _rig(setup, host, overrides))
-
-
-@kept_within(1 << 20)
-def _setup(
-    architecture: str,
-    is_moe: bool,
-    gpus: tuple[Accelerator, ...],
-    quants: tuple[Quant, ...],
-    engine: Engine | None,
-    backend: Backend | None,
-    software: str | None,
-) -> Setup:
-    # Its coefficients are kept by its identity: what changes memory alone, as the number of cards, shares them.
-    return Setup(gpus, quants, *_engines(architecture, is_moe, gpus, quants, engine, backend), is_moe, software)
-
-
-def _named(architecture: str) -> str:
-    """The architecture, when a rule names it; few are named, and all others share one table."""
-    return architecture if any(architecture in rule.unsupported_architectures for rule in ENGINE_RULES) else ""
-
-
-def engines(
-    architecture: str,
-    is_moe: bool,
-    gpus: tuple[Accelerator, ...],
-    quants: tuple[Quant, ...],
-    overrides: Overrides = NO_OVERRIDES,
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Engine and backend code of every (gpu, quant), 255 where none runs; shapes (G, Q)."""
-    return _engines(_named(architecture), is_moe, gpus, quants, overrides.engine, overrides.backend)
-
-
-@kept_within(1 << 20)
-def _engines(
-    architecture: str,
-    is_moe: bool,
-    gpus: tuple[Accelerator, ...],
-    quants: tuple[Quant, ...],
-    engine: Engine | None,
-    backend: Backend | None,
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    engines = np.full((len(gpus), len(quants)), NO_ENGINE, dtype=np.uint8)
-    backends = np.full_like(engines, NO_ENGINE)
-    for g, gpu in enumerate(gpus):
-        for q, quant in enumerate(quants):
-            choice = choose_engine(architecture, gpu, quant, engine, backend, is_moe=is_moe)
-            if choice is not None:
-                engines[g, q], backends[g, q] = _ENGINE_CODE[choice[0]], _BACKEND_CODE[choice[1]]
-    return engines, backends
-
-
-def require_engine(model: ModelArchitecture, gpu: Accelerator, quant: Quant, overrides: Overrides) -> None:
-    """Raise :class:`UnsupportedError` when no engine runs ``quant`` of ``model`` on ``gpu`` as asked."""
-    engine, _ = engines(model.architecture, model.is_moe, (gpu,), (quant,), overrides)
-    if engine[0, 0] == NO_ENGINE:
-        asked = " ".join(str(part.value) for part in (overrides.engine, overrides.backend) if part)
-        raise UnsupportedError(
-            f"{'no engine' if not asked else asked + ' does not'} "
-            f"{'runs' if not asked else 'run'} {quant.name} ({quant.format.value}) on {gpu.name}; "
-            f"its backends are {', '.join(each.value for each in gpu.backends) or 'none that an engine drives'}"
-        )
-
-
-def _rig(setup: Setup, host: Host, overrides: Overrides) -> Rig:
-    gpus, engine, backend, count = setup.gpus, setup.engine, setup.backend, overrides.gpu_count
-    static = _static_rig(gpus, host)
-    vllm = engine == _ENGINE_CODE[Engine.VLLM]
-    usable = np.where(vllm, static.capacity[:, None] * VLLM_MEMORY_FRACTION, static.usable[:, None])
-    overhead = np.zeros(engine.shape)
-    for e_code, b_code in {(int(e), int(b)) for e, b in zip(engine.flat, backend.flat, strict=True) if e != NO_ENGINE}:
-        mask = (engine == e_code) & (backend == b_code)
-        overhead += mask * _overheads(gpus, ENGINES[e_code], BACKENDS[b_code])[:, None]
-    cards = None
-    if count > 1:
-        cards = np.repeat((np.floor(usable) - overhead)[None], count, axis=0)
-        cards[0] -= overrides.reserved_bytes
-    return Rig(
-        usable=np.floor(usable * count),
-        capacity=static.capacity * count,
-        overhead=overhead * count + overrides.reserved_bytes,
-        offloads=static.offloads,
-        link_bytes_s=static.link,
-        count=count,
-        host=host,
-        cards=cards,
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class _StaticRig:
-    usable: NDArray[np.float64]
-    capacity: NDArray[np.float64]
-    offloads: NDArray[np.bool_]
-    link: NDArray[np.float64]
-
-
-@kept_within(1 << 20)
-def _static_rig(gpus: tuple[Accelerator, ...], host: Host) -> _StaticRig:
-    usable, capacity = [], []
-    for gpu in gpus:
-        own = usable_bytes(gpu, host.memory_bytes)
-        usable.append(float(own if own is not None else host.memory_bytes))
-        capacity.append(float(gpu.memory_bytes if gpu.memory_bytes is not None else host.memory_bytes))
-    return _StaticRig(
-        np.array(usable),
-        np.array(capacity),
-        np.array([not gpu.unified_memory and Backend.CPU not in gpu.backends[:1] for gpu in gpus]),
-        np.array([gpu.pcie_bytes_s or 0.0 for gpu in gpus]),
-    )
-
-
-@kept_within(1 << 19)
-def _overheads(gpus: tuple[Accelerator, ...], engine: Engine, backend: Backend) -> NDArray[np.float64]:
-    return np.array([float(overhead_bytes(gpu, engine, backend)) for gpu in gpus])
-
-
-def is_vllm(quant: Quant) -> bool:
-    """Whether a quant is a checkpoint that vLLM serves."""
-    return quant.format not in (QuantFormat.GGUF, QuantFormat.MLX)
 
 
 def assemble(
@@ -327,7 +140,7 @@ def assemble(
     tables: ModelTables,
     need: Needs,
     fleet: Fleet,
-    placed: Plan,
+    placed: Placements,
     coefficients: SpeedCoefficients,
     thresholds: Thresholds,
     pace_of: Callable[..., Pace] = pace,
@@ -336,7 +149,7 @@ def assemble(
 
     ``pace_of`` stands in for :func:`estimator.speed.throughput.pace` where several kinds of devices, or a draft, share the work.
     """
-    rig, setup = fleet.rig, fleet.setup
+    rig, choices = fleet.rig, fleet.choices
     count, width = placed.status.shape
     columns = {name: np.zeros((count, width), dtype=dtype) for name, dtype in _COLUMNS.items()}
     for part in (placed.whole, placed.split):
@@ -352,14 +165,14 @@ def assemble(
     def grid(values: NDArray[Any]) -> NDArray[Any]:
         return values.reshape(count, *fleet.available.shape).transpose(1, 2, 0)
 
-    known = np.array([has_weights(quant, model) for quant in setup.quants])
+    known = np.array([has_weights(quant, model) for quant in choices.quants])
     score, status = grid(columns["score"]), grid(placed.status)
     return FitBlock(
         available=fleet.available,
-        engine=setup.engine,
-        backend=setup.backend,
+        engine=choices.engine,
+        backend=choices.backend,
         usable_bytes=rig.usable.astype(np.int64),
-        capacity_bytes=np.broadcast_to(rig.capacity[:, None], setup.engine.shape).astype(np.int64),
+        capacity_bytes=np.broadcast_to(rig.capacity[:, None], choices.engine.shape).astype(np.int64),
         file_size_bytes=tables.weights.file,
         model_weights_bytes=tables.weights.file - tables.weights.stored,
         bits_per_weight=tables.bits_per_weight,
@@ -429,21 +242,3 @@ def _recommended(score: NDArray[Any], eligible: NDArray[np.bool_], bits: NDArray
     out = np.zeros(score.shape, dtype=np.bool_)
     np.put_along_axis(out, best, np.take_along_axis(rank, best, axis=1) >= 0, axis=1)
     return out
-
-
-__all__ = [
-    "BACKENDS",
-    "ENGINES",
-    "NO_ENGINE",
-    "FitBlock",
-    "Fleet",
-    "Overrides",
-    "Thresholds",
-    "assemble",
-    "engines",
-    "evaluate",
-    "evaluate_block",
-    "fleet_of",
-    "require_engine",
-    "to_choose",
-]

@@ -111,6 +111,8 @@ class Strategy(StrEnum):
 
 STATUSES: tuple[Status, ...] = tuple(Status)
 EVIDENCES: tuple[Evidence, ...] = tuple(Evidence)
+ENGINES: tuple[Engine, ...] = tuple(Engine)
+BACKENDS: tuple[Backend, ...] = tuple(Backend)
 STRATEGIES: tuple[Strategy, ...] = tuple(Strategy)
 
 

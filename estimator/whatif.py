@@ -1,7 +1,7 @@
 """A question that the grid has no cell for: several or mixed accelerators, a draft model, a vision projector.
 
-The plan, the terms and the scores are those of the grid; what is added is a split over devices that differ, memory that
-something beside the model takes, and the time of a step with a draft.
+Placement, terms and scores are those of the grid. This module adds a split over devices that differ, memory of a draft
+or projector, and the time of a step with a draft.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from estimator.calibration.coefficients import CALIBRATED, Calibration, SpeedCoefficients
+from estimator.calibration.coefficients import Calibration
 from estimator.estimate import (
     cell_of,
     overrides_of,
@@ -22,12 +22,15 @@ from estimator.estimate import (
     situation_of_request,
     thresholds_of,
 )
-from estimator.grid import ENGINES, Fleet, Overrides, assemble, fleet_of, require_engine
+from estimator.fleet import Fleet, Overrides, fleet_of, require_engine
+from estimator.grid import assemble
 from estimator.placement.demand import Needs, needs
 from estimator.placement.hardware import choose_engine
 from estimator.placement.layer_split import compute_of_cards
 from estimator.placement.layer_sums import ModelTables, model_tables
-from estimator.placement.search import Placed, Plan, Rig, plan
+from estimator.placement.placements import Placed, Placements, Rig
+from estimator.placement.search import place
+from estimator.speed.coefficients import CALIBRATED, SpeedCoefficients
 from estimator.speed.mixed_gpus import (
     DeviceLoad,
     Layout,
@@ -37,11 +40,13 @@ from estimator.speed.mixed_gpus import (
     shared_pace,
     shared_prefill_seconds,
 )
-from estimator.speed.roofline import DecodeWork, decode_seconds
+from estimator.speed.roofline import decode_seconds
 from estimator.speed.speculative import Draft, Speculation, check_work, expected_tokens, require_draft
-from estimator.speed.throughput import Pace, decode_work, pace, prefill_work
+from estimator.speed.throughput import Pace, pace
+from estimator.speed.work import DecodeWork, decode_work, prefill_work
 from estimator.structure.architecture import ModelArchitecture
 from estimator.types import (
+    ENGINES,
     Accelerator,
     Engine,
     Estimate,
@@ -108,12 +113,12 @@ def what_if(
         require_draft(model, extras.draft, request.batch)
         draft_load = _draft_load(extras.draft, request, calibration, workload)
     draft_bytes = draft_load.bytes if draft_load else 0
-    setup = _Setup(model, request, devices, calibration, workload, draft_bytes, extras.projector_bytes or 0)
-    outcome = setup.answer(extras.draft, draft_load)
+    load = _ModelOnDevices(model, request, devices, calibration, workload, draft_bytes, extras.projector_bytes or 0)
+    outcome = load.answer(extras.draft, draft_load)
     memory = outcome.estimate.memory
     memory = replace(
         memory,
-        overhead_bytes=memory.overhead_bytes - setup.reserved,
+        overhead_bytes=memory.overhead_bytes - load.reserved,
         draft_bytes=draft_bytes,
         projector_bytes=extras.projector_bytes,
     )
@@ -165,20 +170,20 @@ def _draft_load(
         require_engine(draft.model, own.accelerator, own.quant, overrides_of(own))
     except UnsupportedError as error:
         raise UnsupportedError(f"the draft: {error}") from None
-    setup = _Setup(draft.model, own, (own.accelerator,), calibration, workload, 0, 0)
-    need, placed = setup.need, setup.plan.whole
-    held = setup.plan if placed is not None else setup.whole
+    load = _ModelOnDevices(draft.model, own, (own.accelerator,), calibration, workload, 0, 0)
+    need, placed = load.need, load.placements.whole
+    held = load.placements if placed is not None else load.whole
     memory_bytes = int(held.weights[0, 0] + held.kv_cache[0, 0] + held.compute[0, 0])
     growth = float(need.full_last[0, draft.model.n_layers])
     if placed is None:
         return _DraftLoad(memory_bytes, growth, None, 0.0)
-    speeds = pace(draft.model, setup.tables, need, setup.fleet.rig, placed, setup.coefs[0])
+    speeds = pace(draft.model, load.tables, need, load.fleet.rig, placed, load.coefs[0])
     token_s, prefill_tok_s = 1.0 / float(speeds.decode_tok_s.flat[0]), float(speeds.prefill_tok_s.flat[0])
     prompt = need.situations[0].prompt_tokens
     return _DraftLoad(memory_bytes, growth, token_s, prompt / prefill_tok_s if prefill_tok_s > 0 else 0.0)
 
 
-class _Setup:
+class _ModelOnDevices:
     """One model on a list of devices, at size one."""
 
     def __init__(
@@ -200,14 +205,14 @@ class _Setup:
         self.mixed = len(set(devices)) > 1
         self.fleet, self.rigs = self._fleet()
         self.coefs = self._coefficients(calibration)
-        self.plan = self._planned(self.overrides)
+        self.placements = self._place(self.fleet.rig, self.overrides.gpu_layers, self.overrides.cpu_moe_layers)
         self.layout: Layout | None = None
 
     @property
-    def whole(self) -> Plan:
-        """The plan with unlimited room: what holding everything on the device takes."""
+    def whole(self) -> Placements:
+        """The placements with unlimited room: the bytes of everything on the device."""
         rig = replace(self.fleet.rig, usable=np.full_like(self.fleet.rig.usable, float(2**50)), cards=None)
-        return self._plan_on(rig, None, None)
+        return self._place(rig, None, None)
 
     def _fleet(self) -> tuple[Fleet, tuple[Rig, ...]]:
         """The devices together, and each alone."""
@@ -234,24 +239,21 @@ class _Setup:
             if device not in known:
                 assert request.host is not None
                 own = fleet_of(model.architecture, model.is_moe, (device,), (request.quant,), request.host, alone)
-                setup = own.setup if self.mixed else self.fleet.setup
+                choices = own.choices if self.mixed else self.fleet.choices
                 flash = request.flash_attention is not False
-                known[device] = calibration.table(model, setup, request.build_age_years, flash_attention=flash)
+                known[device] = calibration.table(model, choices, request.build_age_years, flash_attention=flash)
         return tuple(known[device] for device in self.devices if device in known)
 
-    def _plan_on(self, rig: Rig, gpu_layers: int | None, cpu_moe_layers: int | None) -> Plan:
-        setup = self.fleet.setup
-        return plan(
-            self.model, self.tables, self.need, rig, self.fleet.available, setup.engine, setup.backend,
+    def _place(self, rig: Rig, gpu_layers: int | None, cpu_moe_layers: int | None) -> Placements:
+        choices = self.fleet.choices
+        return place(
+            self.model, self.tables, self.need, rig, self.fleet.available, choices.engine, choices.backend,
             gpu_layers, cpu_moe_layers,
         )  # fmt: skip
 
-    def _planned(self, overrides: Overrides) -> Plan:
-        return self._plan_on(self.fleet.rig, overrides.gpu_layers, overrides.cpu_moe_layers)
-
     def answer(self, draft: Draft | None, load: _DraftLoad | None) -> Outcome:
         """The estimate with what each device holds and what the draft does."""
-        lays_out = len(self.devices) > 1 and ENGINES[int(self.fleet.setup.engine[0, 0])] is not Engine.VLLM
+        lays_out = len(self.devices) > 1 and ENGINES[int(self.fleet.choices.engine[0, 0])] is not Engine.VLLM
         if lays_out and (part := self._part()) is not None:
             self.layout = layout(self.model, self.tables, self.need, part, self._free())
         speculation: list[Speculation] = []
@@ -276,7 +278,7 @@ class _Setup:
             return _drafted(speeds, found, load.prefill_s)
 
         block = assemble(
-            self.model, self.tables, self.need, self.fleet, self.plan, self.coefs[0],
+            self.model, self.tables, self.need, self.fleet, self.placements, self.coefs[0],
             thresholds_of(self.workload, self.situation), pace_of,
         )  # fmt: skip
         estimate = cell_of(block, 0, 0, 0, self.situation.context_tokens, self.request.host)
@@ -288,14 +290,14 @@ class _Setup:
         return Outcome(self._with_context(estimate, load), loads, speculation[0] if speculation else None)
 
     def _part(self) -> Placed | None:
-        return self.plan.split or self.plan.whole
+        return self.placements.split or self.placements.whole
 
     def _computes(self) -> Any:
         """Compute buffer of each device; the first one also holds room for weights that are copied over."""
         part = self._part()
         pipelined = part is not None and bool(np.asarray(part.pipelined).flat[0])
         each = compute_of_cards(self.need, len(self.devices), pipelined=pipelined)[:, 0].copy()
-        each[0] += float(self.plan.compute[0, 0]) - each.sum()
+        each[0] += float(self.placements.compute[0, 0]) - each.sum()
         return each
 
     def _overheads(self) -> Any:
@@ -391,6 +393,3 @@ def _does_not_run(estimate: Estimate) -> Estimate:
         estimate, status=Status.DOES_NOT_FIT, decode=None, prefill=None, ttft_ms=None, safe_context_tokens=0, score=0.0,
         grade="F",
     )  # fmt: skip
-
-
-__all__ = ["Extras", "Outcome", "what_if"]

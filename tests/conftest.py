@@ -13,7 +13,7 @@ import pytest
 from db.entries.files import DIRECTORIES, Catalog, load_catalog, revision_of
 from db.session import sync_engine, upgrade_database
 from db.settings import Settings
-from workers.local.postgres import EmbeddedPostgres
+from tests.support.postgres import EmbeddedPostgres
 
 _number = itertools.count(1)
 MODELS = ("llama-3-8b", "qwen3-30b-a3b", "gemma-3-27b", "deepseek-v3")

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from api.graphql.transport.auth import Scope, new_token
+from api.graphql.services.auth import Scope, new_token
 from db.entries.files import Catalog
 from db.session import sync_engine, upgrade_database
 from db.settings import Settings

@@ -8,6 +8,9 @@ from typing import Any
 from db.settings import get_settings
 from workers import runs
 from workers.app import app
+from workers.blocks import compute_one, is_quick
+from workers.publish import drop_old, fold_parts, publish_one
+from workers.queue import sweep
 
 logger = logging.getLogger("fitgraph.workers")
 #: Seconds before a block that failed is tried again, and the most tries of a message (a block counts its own).
@@ -23,10 +26,10 @@ def compute_block(self: Any, run_id: int, block_id: int) -> None:
     """Compute and store one block of a run."""
     settings = get_settings()
     try:
-        ready = runs.compute_one(settings, run_id, block_id)
-        if ready and runs.is_quick(settings, run_id):
+        ready = compute_one(settings, run_id, block_id)
+        if ready and is_quick(settings, run_id):
             # Not worth another message, and the time for it.
-            runs.publish_one(settings, run_id)
+            publish_one(settings, run_id)
             return
     except Exception as error:
         raise self.retry(exc=error) from error
@@ -45,7 +48,7 @@ def compute_block(self: Any, run_id: int, block_id: int) -> None:
 def publish_run(self: Any, run_id: int) -> None:
     """Publish a run whose blocks are all done."""
     try:
-        runs.publish_one(get_settings(), run_id)
+        publish_one(get_settings(), run_id)
     except Exception as error:
         raise self.retry(exc=error) from error
 
@@ -67,6 +70,6 @@ def refresh_catalog() -> None:
 def sweep_runs() -> None:
     """Wake an active run that no message is left for, drop generations past their grace, fold parts of updates."""
     settings = get_settings()
-    runs.sweep(settings)
-    runs.drop_old(settings)
-    runs.fold_parts(settings)
+    sweep(settings)
+    drop_old(settings)
+    fold_parts(settings)

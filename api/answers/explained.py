@@ -9,9 +9,10 @@ from api.answers.pairing import Pairing
 from db.entries import specs
 from db.entries.files import Catalog
 from estimator.advice import explain
-from estimator.advice.advice import Advice, Options, advice
 from estimator.advice.breakdown import terms
+from estimator.advice.changes import Advice, advice
 from estimator.advice.explain import Limit
+from estimator.advice.upgrades import Options
 from estimator.calibration.coefficients import Calibration
 from estimator.structure.checkpoints import has_weights
 
@@ -33,22 +34,23 @@ class Explained:
             "summary": self.summary,
             "capacity_message": self.capacity,
             "limits": [
-                {"code": one.code.value, "share": round(one.share, 4), "message": one.message} for one in self.limits
+                {"code": limit.code.value, "share": round(limit.share, 4), "message": limit.message}
+                for limit in self.limits
             ],
             "advice": [
                 {
-                    "code": one.code.value,
-                    "message": one.message,
+                    "code": advice.code.value,
+                    "message": advice.message,
                     "gain": {
-                        "status_after": one.gain.status_after.value,
-                        "decode_tok_s": one.gain.decode_tok_s,
-                        "ttft_ms": one.gain.ttft_ms,
-                        "safe_context_tokens": one.gain.safe_context_tokens,
-                        "headroom_bytes": one.gain.headroom_bytes,
-                        "score": round(one.gain.score, 2),
+                        "status_after": advice.gain.status_after.value,
+                        "decode_tok_s": advice.gain.decode_tok_s,
+                        "ttft_ms": advice.gain.ttft_ms,
+                        "safe_context_tokens": advice.gain.safe_context_tokens,
+                        "headroom_bytes": advice.gain.headroom_bytes,
+                        "score": round(advice.gain.score, 2),
                     },
                 }
-                for one in self.advice
+                for advice in self.advice
             ],
         }
 
@@ -56,7 +58,7 @@ class Explained:
 def explained(pairing: Pairing, catalog: Catalog, calibration: Calibration) -> Explained:
     """The chosen answer of a pairing in words; advised is what the catalog has."""
     facts = pairing.facts
-    found = terms(facts.model, facts.request, calibration, facts.workload)
+    times = terms(facts.model, facts.request, calibration, facts.workload)
     options = Options(
         quants=tuple(quant for quant in pairing.quants if has_weights(quant, pairing.model)),
         accelerators=tuple(
@@ -66,8 +68,8 @@ def explained(pairing: Pairing, catalog: Catalog, calibration: Calibration) -> E
     )
     return Explained(
         explain.headline(facts),
-        explain.summary(facts, found),
-        explain.capacity_message(facts, found),
-        explain.limits(facts, found),
+        explain.summary(facts, times),
+        explain.capacity_message(facts, times),
+        explain.limits(facts, times),
         advice(facts, calibration, options),
     )

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from db.entries import specs
-from estimator.advice.fit_facts import FitFacts
+from estimator.fit_facts import FitFacts
 from estimator.structure.architecture import ModelArchitecture
 from estimator.types import Estimate, EstimateRequest, Workload
 

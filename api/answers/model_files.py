@@ -1,6 +1,6 @@
 """Models that a question brings along as a file: a GGUF header, a ``config.json``, a checkpoint's index.
 
-A file is read no further than its header. What it holds is a structure, and for GGUF the exact bytes of its tensors.
+Only the header of a file is read: the structure of the model and, for GGUF, the exact bytes of its tensors.
 """
 
 from __future__ import annotations
@@ -8,13 +8,14 @@ from __future__ import annotations
 import asyncio
 import binascii
 from base64 import b64decode
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from api.answers.remote import FIELD as URL_FIELD
 from api.answers.remote import RemoteFiles
+from api.errors import ErrorCode, LimitExceededError, QuestionError
 from db.entries.files import Catalog
 from db.imports.errors import ImportFactsError
 from db.imports.gguf_facts import facts_from_gguf
@@ -23,7 +24,7 @@ from db.imports.hf_config import MAX_CONFIG_BYTES, config_of_text, facts_from_co
 from db.imports.quantization_config import CheckpointFormat, checkpoint_format
 from db.imports.safetensors_header import CheckpointSize, size_of_header, size_of_index
 from estimator.structure.architecture import ModelArchitecture, architecture_from_facts
-from estimator.types import Quant, QuantFormat, StoredLayers, StoredQuant
+from estimator.types import EstimatorError, Quant, QuantFormat, StoredLayers, StoredQuant
 
 #: Slug of everything that is not in the catalog.
 CUSTOM = "custom"
@@ -31,6 +32,10 @@ CUSTOM = "custom"
 DEFAULTS_NOTE = "The configuration does not state these keys; they have the default of its class: "
 #: Most characters of base64 in one question: what a request of the default size holds beside the rest of it.
 MAX_PASTED_CHARACTERS = 1_000_000
+
+
+#: Different addresses of one request.
+MAX_ADDRESSES = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +48,10 @@ class ModelSource:
     file_type: str | None = None
     checkpoint: CheckpointFormat | None = None
     notes: tuple[str, ...] = ()
+
+
+#: The model of an address, or the reason for none.
+Fetched: TypeAlias = ModelSource | QuestionError
 
 
 def source_of_config(config: Any) -> ModelSource:
@@ -82,8 +91,8 @@ def source_of_bytes(data: bytes, *, must_be_gguf: bool = False) -> ModelSource:
         ImportFactsError: the bytes are none of the two, or more than a header is missing.
     """
     if must_be_gguf or data[:4] == MAGIC:
-        found = facts_from_gguf(data, CUSTOM)
-        return ModelSource(architecture_from_facts(found.facts), found.stored, found.file_type)
+        gguf = facts_from_gguf(data, CUSTOM)
+        return ModelSource(architecture_from_facts(gguf.facts), gguf.stored, gguf.file_type)
     if not data:
         raise ImportFactsError("the file is empty: neither a GGUF file nor a config.json", "model")
     return source_of_config(config_of_text(data))
@@ -139,6 +148,25 @@ async def source_of_address(address: str, files: RemoteFiles) -> ModelSource:
         return await asyncio.to_thread(source_of_bytes, data)
     except ImportFactsError as error:
         raise ImportFactsError(str(error), URL_FIELD) from None
+
+
+async def sources_of_addresses(addresses: Iterable[str], files: RemoteFiles) -> dict[str, Fetched]:
+    """The model of each address. Raises :class:`LimitExceededError` for more than ``MAX_ADDRESSES`` of them."""
+    wanted = list(dict.fromkeys(addresses))
+    if len(wanted) > MAX_ADDRESSES:
+        raise LimitExceededError("addresses", len(wanted), MAX_ADDRESSES)
+    return dict(zip(wanted, await asyncio.gather(*(_source(address, files) for address in wanted)), strict=True))
+
+
+async def _source(address: str, files: RemoteFiles) -> Fetched:
+    try:
+        return await source_of_address(address, files)
+    except QuestionError as error:
+        return error
+    except ImportFactsError as error:
+        return QuestionError(ErrorCode.BAD_USER_INPUT, str(error), error.field)
+    except EstimatorError as error:
+        return QuestionError(ErrorCode.BAD_USER_INPUT, str(error), URL_FIELD)
 
 
 def size_of_checkpoint(index: Any) -> CheckpointSize:

@@ -1,4 +1,4 @@
-"""What a question may bring along instead of a name: an accelerator's facts, another host.
+"""Hardware that a question describes instead of naming it: an accelerator's facts, another host.
 
 The facts pass the same strict shapes as the catalog's files and go through the same bridge, so that a custom thing with
 a catalog entry's facts gets that entry's numbers.
@@ -20,7 +20,7 @@ from estimator.types import Accelerator, Host
 
 _GIB = 1024**3
 _EMPTY_LISTS = ("aliases", "uncertain", "recalled")
-#: What a question need not say about an accelerator of its own.
+#: Values of the facts that a question may leave out.
 _DEFAULTS: dict[str, Any] = {
     "slug": CUSTOM,
     "name": "custom accelerator",
@@ -59,10 +59,10 @@ def accelerator_of_facts(facts: Any) -> Accelerator:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])[:80]
         raise ImportFactsError(f"gpu_facts: {where}: {first['msg']}", "gpu_facts") from None
-    found = specs.accelerator(entry)
-    if not found.backends:
+    accelerator = specs.accelerator(entry)
+    if not accelerator.backends:
         raise ImportFactsError("'engines' must name an interface that an engine drives, such as cuda", "engines")
-    return found
+    return accelerator
 
 
 def host_with(host: Host, memory_gb: float | None, bandwidth_gbps: float | None) -> Host:

@@ -9,12 +9,14 @@ from typing import Any
 
 from api.answers.facts import facts_of_plan
 from api.answers.model_files import CUSTOM, ModelSource, is_model_file, quant_of_file, source_of_file, stored_quant
-from api.answers.questions import ErrorCode, QuestionError, commands_json, figures_json
+from api.answers.output import commands_json, figures_json
+from api.errors import ErrorCode, QuestionError
 from db.entries import specs
-from db.entries.files import Catalog, UnknownNameError
-from estimator.advice.fit_facts import FitFacts, request_of
+from db.entries.aliases import UnknownNameError
+from db.entries.files import Catalog
 from estimator.calibration.coefficients import Calibration
 from estimator.estimate import cell_of, require_facts
+from estimator.fit_facts import FitFacts, request_of
 from estimator.grid import FitBlock, evaluate_block
 from estimator.structure.architecture import ModelArchitecture
 from estimator.types import Accelerator, Estimate, EstimatorError, Host, MissingFactError, Quant, Workload
@@ -52,7 +54,7 @@ class Pairing:
 
     @property
     def facts(self) -> FitFacts:
-        """What the commands of the chosen answer are made of."""
+        """The facts that the commands of the chosen answer use."""
         request = request_of(self.quants[self.chosen_quant], self.accelerator, self.host)
         workload = self.workloads[self.chosen_workload]
         return facts_of_plan(self.entry, self.model_slug, self.model, request, self.chosen, workload)
@@ -113,16 +115,16 @@ def estimate_pairing(
         require_facts(accelerator)
         custom = model_slug == CUSTOM
         source = source_of_file(Path(model)) if custom else ModelSource(specs.architecture(catalog.models[model_slug]))
-        quants = tuple(stored_quant(each, source) for each in quants)
+        quants = tuple(stored_quant(quant, source) for quant in quants)
         if quant_slug is None:
             own = quant_of_file(source, catalog)
-            quant_slug = own if any(each.slug == own for each in quants) else None
+            quant_slug = own if any(quant.slug == own for quant in quants) else None
         block = evaluate_block(source.model, (accelerator,), quants, workloads, host, calibration)
     except MissingFactError as error:
         raise QuestionError(ErrorCode.MISSING_FACT, str(error), error.field_name) from error
     except EstimatorError as error:
         raise QuestionError(ErrorCode.BAD_USER_INPUT, str(error)) from error
-    w = next(index for index, each in enumerate(workloads) if each.slug == workload_slug)
+    w = next(index for index, workload in enumerate(workloads) if workload.slug == workload_slug)
     pairing = Pairing(
         model_slug,
         Path(model).name if custom else str(catalog.models[model_slug]["name"]),
@@ -151,7 +153,7 @@ def _with_quant(pairing: Pairing, slug: str | None) -> Pairing:
         best = pairing.recommended(pairing.chosen_workload)
         chosen = runnable[-1] if best is None else best
     else:
-        chosen = next(index for index, each in enumerate(pairing.quants) if each.slug == slug)
+        chosen = next(index for index, quant in enumerate(pairing.quants) if quant.slug == slug)
         if chosen not in runnable:
             allowed = ", ".join(pairing.quants[q].slug for q in runnable)
             raise QuestionError(

@@ -17,7 +17,7 @@ from urllib.parse import urljoin, urlsplit
 
 import h11
 
-from api.answers.errors import ErrorCode, QuestionError
+from api.errors import ErrorCode, QuestionError
 
 FIELD = "model_url"
 MAX_ADDRESS_CHARACTERS = 2_048
@@ -52,7 +52,7 @@ class RemoteFiles:
     ) -> None:
         """``private`` allows addresses of private networks and of this machine, ``tls`` replaces the system's trust:
         both for servers of one's own."""
-        self._hosts = frozenset(_host_and_port(each) for each in hosts)
+        self._hosts = frozenset(_host_and_port(host) for host in hosts)
         self._max_bytes = max_bytes
         self._timeout_s = timeout_s
         self._tls = tls
@@ -71,10 +71,10 @@ class RemoteFiles:
         try:
             async with self._turn, asyncio.timeout(self._timeout_s):
                 for _ in range(MAX_REDIRECTS + 1):
-                    found = await self._get(target, enough)
-                    if isinstance(found, bytes):
-                        return found
-                    address = urljoin(address, found)
+                    answer = await self._get(target, enough)
+                    if isinstance(answer, bytes):
+                        return answer
+                    address = urljoin(address, answer)
                     target = self._allowed(address)
         except TimeoutError:
             raise _failed(f"{target.host} took longer than {self._timeout_s:g} seconds") from None
@@ -88,7 +88,7 @@ class RemoteFiles:
             raise _refused("remote files are switched off here; an operator lists hosts in FITGRAPH_REMOTE_HOSTS")
         if len(address) > MAX_ADDRESS_CHARACTERS:
             raise _refused(f"an address may have {MAX_ADDRESS_CHARACTERS:,} characters, not {len(address):,}")
-        if not address.isascii() or any(ord(each) <= 32 or ord(each) == 127 for each in address):
+        if not address.isascii() or any(ord(character) <= 32 or ord(character) == 127 for character in address):
             raise _refused("an address has printable ASCII characters only")
         try:
             parts = urlsplit(address)
@@ -156,10 +156,10 @@ class RemoteFiles:
         """The first address of a host, when all of them may be connected to."""
         loop = asyncio.get_running_loop()
         try:
-            found = await loop.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
+            entries = await loop.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
         except OSError:
             raise _failed(f"the host {target.host} is not known to the name server") from None
-        addresses = [str(each[4][0]) for each in found]
+        addresses = [str(entry[4][0]) for entry in entries]
         if not self._private and not all(map(is_public, addresses)):
             raise _refused(f"{target.host} leads into a private network, which is not allowed")
         return addresses[0]
@@ -168,15 +168,15 @@ class RemoteFiles:
 def is_public(address: str) -> bool:
     """Whether an IP address is one of the public internet."""
     try:
-        found = ipaddress.ip_address(address)
+        number = ipaddress.ip_address(address)
     except ValueError:
         return False
-    if isinstance(found, ipaddress.IPv6Address):
-        if found.ipv4_mapped is not None:
-            return is_public(str(found.ipv4_mapped))
-        if any(found in network for network in _TRANSLATED):
+    if isinstance(number, ipaddress.IPv6Address):
+        if number.ipv4_mapped is not None:
+            return is_public(str(number.ipv4_mapped))
+        if any(number in network for network in _TRANSLATED):
             return False
-    return found.is_global and not found.is_multicast
+    return number.is_global and not number.is_multicast
 
 
 def _location(response: h11.Response, target: _Target) -> str | None:

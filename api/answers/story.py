@@ -1,6 +1,6 @@
-"""What one fit means and what to do about it: the one bridge from a fit to the estimator's texts.
+"""Texts, advice and commands of one fit, derived from its numbers at their first use.
 
-GraphQL and the pages both read from here, so they say the same. Everything is derived when it is asked for.
+GraphQL and the pages both read them here, so that both give the same text.
 """
 
 from __future__ import annotations
@@ -8,30 +8,28 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import cached_property
 from html import escape
-from typing import TYPE_CHECKING
 from urllib.parse import quote as url_quote
 from urllib.parse import urlencode
 
 from api.answers.facts import facts_of_plan
+from api.catalog.fits import FitRecord
+from api.catalog.view import CatalogView
 from db.entries import specs
-from estimator.advice import advice as advising
+from estimator.advice import changes as advising
 from estimator.advice import commands as starting
 from estimator.advice import explain
 from estimator.advice.breakdown import Terms, terms
-from estimator.advice.fit_facts import FitFacts, request_of
+from estimator.advice.command import Command, MissingCommand
+from estimator.advice.upgrades import Options
+from estimator.fit_facts import FitFacts, request_of
 from estimator.judgement.serving import Serving, serving
 from estimator.placement.layer_sums import model_tables
 from estimator.structure.checkpoints import has_weights
-from estimator.types import STATUSES, Estimate, EstimatorError, MemoryParts, OperatingMode, Placement, Speed, Status
+from estimator.types import STATUSES, EstimatorError, OperatingMode, Status
 from estimator.verdict import ScorePart, capped
-
-if TYPE_CHECKING:
-    from api.graphql.catalog_view import CatalogView
-    from api.graphql.fits.types import Fit, SpeedEstimate
 
 #: Size of the card that other pages embed, CSS pixels.
 CARD_WIDTH, CARD_HEIGHT = 400, 180
-_NO_MEMORY = MemoryParts(0, 0, 0, 0, 0, 0, 0, 0)
 
 
 class PlanAnswers:
@@ -80,14 +78,14 @@ class PlanAnswers:
 
     @cached_property
     def limits(self) -> tuple[explain.Limit, ...]:
-        """What binds the setup."""
+        """The limits of the setup."""
         return explain.limits(self.facts, self.terms)
 
     @cached_property
-    def options(self) -> advising.Options:
+    def options(self) -> Options:
         """Everything of the catalog that may be advised."""
         view, model = self._view, self.facts.model
-        return advising.Options(
+        return Options(
             quants=tuple(quant.spec for quant in view.precomputed_quants if has_weights(quant.spec, model)),
             accelerators=tuple(gpu.accelerator for gpu in view.gpus if not gpu.missing_facts),
             hosts=tuple(specs.host(entry) for entry in view.catalog.hosts.values()),
@@ -95,7 +93,7 @@ class PlanAnswers:
 
     @cached_property
     def advice(self) -> tuple[advising.Advice, ...]:
-        """What to change, best first, with computed gains."""
+        """Changes that help, best first, with computed gains."""
         return advising.advice(self.facts, self._view.calibration, self.options)
 
     def advice_within(self, budget_usd: float | None, max_power_w: float | None) -> tuple[advising.Advice, ...]:
@@ -117,12 +115,12 @@ class PlanAnswers:
         return serving(self.facts, self._view.calibration)
 
     @cached_property
-    def commands(self) -> tuple[starting.Command, ...]:
+    def commands(self) -> tuple[Command, ...]:
         """How to start it; empty when nothing runs."""
         return starting.commands(self.facts)
 
     @cached_property
-    def missing_commands(self) -> tuple[starting.MissingCommand, ...]:
+    def missing_commands(self) -> tuple[MissingCommand, ...]:
         """The tools that have no command for it, and why."""
         return starting.missing_commands(self.facts)
 
@@ -143,24 +141,23 @@ class PlanAnswers:
 
 
 class Answers(PlanAnswers):
-    """Those of a fit, which has questions of its own and a card."""
+    """Those of a fit, with its questions and its card."""
 
-    def __init__(self, view: CatalogView, fit: Fit) -> None:
-        self._view = view
-        self._fit = fit
+    def __init__(self, fit: FitRecord) -> None:
+        self._view = fit.view
+        self.fit = fit
 
     @cached_property
     def facts(self) -> FitFacts:
-        """The fit in the estimator's words. Raises :class:`MissingFactError` for a model that is too thin."""
-        view, fit = self._view, self._fit
+        """The fit in the estimator's words. Raises :class:`MissingFactError` for a model that lacks a fact."""
+        view, fit = self._view, self.fit
         request = request_of(fit.quant.spec, fit.gpu.accelerator, view.host)
-        return facts_of_plan(
-            fit.model.entry, fit.model.slug, view.architecture(fit.model), request, _estimate_of(fit), fit.workload.spec
-        )
+        model, workload = fit.model, fit.workload.spec
+        return facts_of_plan(model.entry, model.slug, view.architecture(model), request, fit.estimate, workload)
 
-    def faq(self, best: Fit | None) -> tuple[explain.Question, ...]:
+    def faq(self, best: FitRecord | None) -> tuple[explain.Question, ...]:
         """Questions about the pairing; ``best`` is the recommended fit of the same pairing and workload."""
-        recommended = Answers(self._view, best).facts if best is not None and best.recommended else None
+        recommended = None if best is None else Answers(best).facts
         first = self.advice[0].message if self.advice else None
         return explain.faq(self.facts, self.terms, recommended, first)
 
@@ -174,7 +171,7 @@ class Answers(PlanAnswers):
 
     def embed_html(self, base_url: str) -> str:
         """The frame to paste into another page; ``base_url`` is scheme and host without a closing slash."""
-        title = escape(f"{self._fit.model.name} on {self._fit.gpu.name}: fit", quote=True)
+        title = escape(f"{self.fit.model.name} on {self.fit.gpu.name}: fit", quote=True)
         source = escape(base_url + self.embed_path(), quote=True)
         return (
             f'<iframe src="{source}" width="{CARD_WIDTH}" height="{CARD_HEIGHT}" title="{title}" loading="lazy" '
@@ -183,10 +180,10 @@ class Answers(PlanAnswers):
 
     @property
     def _pair_slug(self) -> str:
-        return pair_slug(self._fit.model.slug, self._fit.gpu.slug)
+        return pair_slug(self.fit.model.slug, self.fit.gpu.slug)
 
     def _selection(self, theme: str | None) -> str:
-        chosen = {"quant": self._fit.quant.slug, "workload": self._fit.workload.slug}
+        chosen = {"quant": self.fit.quant.slug, "workload": self.fit.workload.slug}
         if theme is not None:
             chosen["theme"] = theme
         return urlencode(chosen)
@@ -195,40 +192,3 @@ class Answers(PlanAnswers):
 def pair_slug(model: str, gpu: str) -> str:
     """``{model}-on-{gpu}`` of two slugs, as the pages' addresses have it."""
     return f"{url_quote(model, safe='')}-on-{url_quote(gpu, safe='')}"
-
-
-def _estimate_of(fit: Fit) -> Estimate:
-    memory, placement = fit.memory, fit.placement
-    parts = _NO_MEMORY
-    if memory is not None:
-        parts = MemoryParts(
-            weights_bytes=int(memory.weights_bytes),
-            kv_cache_bytes=int(memory.kv_cache_bytes),
-            compute_bytes=int(memory.compute_bytes),
-            overhead_bytes=int(memory.overhead_bytes),
-            total_bytes=int(memory.total_bytes),
-            usable_bytes=int(memory.usable_bytes),
-            capacity_bytes=int(memory.capacity_bytes),
-            host_bytes=int(memory.host_bytes),
-        )
-    return Estimate(
-        status=fit.status,
-        engine=None if fit.engine is None else fit.engine.kind,
-        backend=fit.backend,
-        file_size_bytes=0,
-        memory=parts,
-        placement=Placement(
-            placement.strategy, placement.gpu_layers, placement.cpu_moe_layers, placement.offload_fraction
-        ),
-        decode=_speed(fit.decode),
-        prefill=_speed(fit.prefill),
-        ttft_ms=fit.ttft_ms,
-        safe_context_tokens=fit.safe_context_tokens,
-        context_tokens=fit.context_tokens,
-        score=fit.score,
-        grade=fit.grade,
-    )
-
-
-def _speed(speed: SpeedEstimate | None) -> Speed | None:
-    return None if speed is None else Speed(speed.tokens_per_second, speed.low, speed.high, speed.evidence)

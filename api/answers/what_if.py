@@ -1,11 +1,11 @@
-"""What a question may have beyond one model on one kind of accelerator: mixed cards, a draft model, a vision projector."""
+"""Questions beyond one model on one kind of accelerator: mixed cards, a draft model, a vision projector."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from api.answers.errors import ErrorCode, QuestionError
+from api.errors import ErrorCode, QuestionError
 from estimator.speed.speculative import MAX_DRAFT_TOKENS, Draft
 from estimator.structure.architecture import ModelArchitecture
 from estimator.types import Accelerator, Quant

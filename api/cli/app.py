@@ -24,9 +24,6 @@ db_app = typer.Typer(no_args_is_help=True, help="Create, upgrade and inspect the
 app.add_typer(catalog_app, name="catalog")
 app.add_typer(db_app, name="db")
 
-FAILED = 1
-NO_ANSWER = 3
-
 
 @app.command(epilog="Example: `fitgraph up --port 8080`")
 def up(
@@ -234,7 +231,7 @@ def calibrate(
     ] = False,
 ) -> None:
     """Fit the open constants of the estimator on the measurements and write calibration.json."""
-    from api.accuracy import calibrate_command
+    from api.cli.calibrate import calibrate_command
 
     raise typer.Exit(calibrate_command(check=check))
 
@@ -244,7 +241,7 @@ def validate(
     output: Annotated[Path | None, typer.Option(help="Where the report goes; its plots go beside it.")] = None,
 ) -> None:
     """Compare estimates with every measured row, beside peers' formulas, and write the report."""
-    from api.accuracy import validate_command
+    from api.cli.validate import validate_command
 
     raise typer.Exit(validate_command(output))
 

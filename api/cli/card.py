@@ -12,7 +12,7 @@ from api.answers.explained import Explained
 from api.answers.pairing import Pairing
 from api.answers.questions import Answer
 from estimator.advice.commands import commands, missing_commands
-from estimator.advice.fit_facts import FitFacts
+from estimator.fit_facts import FitFacts
 from estimator.types import Estimate, MemoryParts, Speed, Status
 
 GIB = 1024**3

@@ -20,9 +20,11 @@ from api.answers.model_files import (
     source_of_address,
     source_of_file,
 )
-from api.answers.questions import Answerer, ErrorCode, QuestionError
-from api.answers.questions import as_json as answer_json
+from api.answers.output import as_json as answer_json
+from api.answers.questions import Answerer
 from api.answers.remote import RemoteFiles
+from api.cli.exit_codes import NO_ANSWER
+from api.errors import ErrorCode, QuestionError
 from api.settings import get_api_settings
 from db.entries.files import load_catalog
 from db.imports.errors import ImportFactsError
@@ -32,7 +34,6 @@ from estimator.structure.checkpoints import has_weights
 if TYPE_CHECKING:
     from api.answers.pairing import Pairing
 
-NO_ANSWER = 3
 #: Longest accepted line: a question is a few hundred bytes, and may bring a model's configuration or header along.
 MAX_LINE_BYTES = 1_100_000
 _FLUSH_EVERY = 256

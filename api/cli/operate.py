@@ -9,12 +9,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from api.cli.exit_codes import FAILED, NO_ANSWER
 from db.entries.files import Catalog, check_catalog, load_catalog
 from db.runs.store import RunRow, RunState
 from db.settings import Settings, get_settings
 
-FAILED = 1
-NO_ANSWER = 3
 _GOOD_STATES = frozenset({RunState.PUBLISHED})
 
 

@@ -1,16 +1,17 @@
-"""What one operation carries: the catalog state it sees, its loaders, its caller."""
+"""The context of one operation: its catalog state, its reads, its caller."""
 
 from __future__ import annotations
 
 from functools import cached_property
 
 from api.answers.story import Answers
-from api.graphql.catalog_view import CatalogView
-from api.graphql.execution.plain import Coroutine, Plans
-from api.graphql.fits.loaders import Loaders
-from api.graphql.fits.types import Fit
-from api.graphql.services import Services
-from db.fits.generations import Generation
+from api.catalog.fits import FitRecord
+from api.catalog.view import CatalogView
+from api.graphql.catalog.faces import Faces
+from api.graphql.execution.core_internals import Coroutine
+from api.graphql.loaders import Loaders
+from api.graphql.services.services import Services
+from db.fits.cells import AnyCell, FitKey
 
 
 class RequestContext:
@@ -30,47 +31,43 @@ class RequestContext:
         self.request_id = request_id
         self.base_url = services.settings.public_url.rstrip("/") or base_url
         self.token = token
-        #: Whom the rate limit counts for.
+        #: The client whose points the rate limit counts.
         self.client = client
-        self._answers: dict[str, Answers] = {}
+        self._answers: dict[tuple[FitKey, int], Answers] = {}
         self.cost = 0
-        #: Whether the answer may be given again to the same question while nothing new is published.
+        #: Whether the response may be reused for the same request until the next publication.
         self.keep = True
-        self.plans: Plans | None = None
-        #: Coroutines of resolvers, to be closed when nobody awaits them.
+        #: Coroutines of the executor, to be closed when nobody awaits them.
         self.begun: list[Coroutine] = []
 
-    @property
-    def catalog(self) -> CatalogView:
-        """The catalog that this operation sees."""
-        return self.view
-
-    @property
-    def generation(self) -> Generation:
-        """The published generation. Raises ``UNAVAILABLE`` before the first one."""
-        return self.view.published
+    @cached_property
+    def faces(self) -> Faces:
+        """GraphQL objects of the catalog's entities."""
+        return self.view.derived(Faces)
 
     @cached_property
     def loaders(self) -> Loaders:
-        """Loaders of this operation."""
-        return Loaders(self.services, self.view)
+        """Reads of fits."""
+        state = self.services.state
+        return Loaders(state, state.live, self.view)
 
     def forget(self) -> None:
-        """Drop what was read, so that the operation can be run from the start.
+        """Drop the results of reads, so that the operation can be run again from the start.
 
-        What is known already comes sooner than what is read: of several fields that fail, another one would be the first.
+        A kept result is ready before a read one: of several fields that fail, another one would be the first.
         """
         self.__dict__.pop("loaders", None)
         self._answers.clear()
 
-    def answers(self, fit: Fit) -> Answers:
-        """What a fit means; the texts of one fit share what they are derived from."""
-        known = self._answers.get(fit.id)
-        if known is None:
-            known = self._answers[fit.id] = Answers(self.view, fit)
-        return known
+    def answers(self, cell: AnyCell) -> Answers:
+        """Texts and advice of a fit; all fields of one fit share them."""
+        key = (cell.key, cell.workload_id)
+        answers = self._answers.get(key)
+        if answers is None:
+            answers = self._answers[key] = Answers(FitRecord(self.view, cell))
+        return answers
 
     async def renewed(self) -> RequestContext:
         """A fresh context for another operation of the same connection."""
-        view = await self.services.view()
+        view = await self.services.state.view()
         return RequestContext(self.services, view, self.request_id, self.base_url, self.token, self.client)

@@ -7,24 +7,20 @@ import re
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import strawberry
 from graphql import (
-    DocumentNode,
     GraphQLError,
     GraphQLInputObjectType,
     GraphQLObjectType,
-    OperationDefinitionNode,
-    OperationType,
     Undefined,
 )
-from graphql.execution.values import get_variable_values
+from graphql.execution import get_variable_values
 from strawberry.schema.config import StrawberryConfig
-from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 from strawberry.types import ExecutionContext, ExecutionResult
 from strawberry.types.execution import PreExecutionError
 
+from api.errors import ApiError, ErrorCode, LimitExceededError, too_slow
 from api.graphql.catalog.engines import Engine
 from api.graphql.catalog.gpus import Gpu
 from api.graphql.catalog.hosts import Host
@@ -32,31 +28,27 @@ from api.graphql.catalog.models import Model
 from api.graphql.catalog.quants import Quant
 from api.graphql.catalog.workloads import Workload
 from api.graphql.context import RequestContext
-from api.graphql.core.errors import ApiError, ErrorCode, LimitExceededError, code_of, log_fault, too_slow
+from api.graphql.core.errors import code_of, graphql_error, log_fault
 from api.graphql.core.scalars import SCALARS
-from api.graphql.execution import patches
+from api.graphql.execution.compiled import run_query
+from api.graphql.execution.core_internals import ClosingExecutor, close_unstarted, mend
 from api.graphql.execution.documents import Documents
-from api.graphql.execution.field_costs import PRICES, VOLATILE_TYPES
-from api.graphql.execution.limits import QueryLimits
+from api.graphql.execution.field_costs import FIELD_COSTS, VOLATILE_TYPES
 from api.graphql.execution.limits_variables import check_variables
-from api.graphql.execution.plain import PlainExecutor, close_unstarted
-from api.graphql.execution.whole import Finish, compile_query, run_query
+from api.graphql.execution.observer import Observer, watch_resolvers
+from api.graphql.execution.strawberry_internals import PreparedSchema, StrawberryExecutor
 from api.graphql.fits.types import Fit
 from api.graphql.query import Query
-from api.graphql.runs.mutation import Mutation
-from api.graphql.runs.runs import Run
-from api.graphql.runs.subscription import Subscription
-from api.settings import ApiSettings
-
-if TYPE_CHECKING:
-    from api.observe.operations import Observer
-
+from api.graphql.runs.mutations import Mutation
+from api.graphql.runs.subscriptions import Subscription
+from api.graphql.runs.types import Run
+from api.settings import ApiSettings, QueryLimits
 
 _SUGGESTION = re.compile(r" ?Did you mean [^?]*\?")
 
 
-class FitSchema(strawberry.Schema):
-    """Strawberry's schema with our own preparation of documents in place of parse and validation per request."""
+class FitSchema(PreparedSchema):
+    """The schema with prepared documents and compiled queries."""
 
     documents: Documents
     #: Set when operations are observed.
@@ -65,16 +57,20 @@ class FitSchema(strawberry.Schema):
     def configure(self, limits: QueryLimits, cache_size: int = 512, *, introspection: bool = True) -> FitSchema:
         """Set the limits of documents; empties the cache of prepared ones."""
         self.documents = Documents(
-            self._schema, limits, PRICES, VOLATILE_TYPES, cache_size, introspection=introspection
+            self.core, limits, FIELD_COSTS, VOLATILE_TYPES, cache_size, introspection=introspection
         )
         return self
 
-    async def _prepare_operation_async(
-        self, context: ExecutionContext, extensions_runner: Any
-    ) -> PreExecutionError | None:
+    def observe(self, observer: Observer) -> None:
+        """Have operations and resolvers observed."""
+        self.observer = observer
+        watch_resolvers(self.core, observer)
+
+    def prepare_operation(self, context: ExecutionContext) -> list[GraphQLError]:
+        """Prepare the document and the operation that ``context`` names."""
         prepared = self.documents.prepare(context.query or "")
         if prepared.errors:
-            return _refused(context, prepared.errors)
+            return _with_codes(prepared.errors)
         context.graphql_document = prepared.document
         try:
             operation = prepared.operation(context.operation_name)
@@ -84,27 +80,30 @@ class FitSchema(strawberry.Schema):
             check_variables(context.variables, self.documents.limits.variable_values)
             cost = self.documents.cost(prepared, operation, context.variables or {})
         except ApiError as error:
-            return _refused(context, [error])
+            return _with_codes([graphql_error(error)])
         if isinstance(context.context, RequestContext):
             context.context.cost = cost
-            context.context.plans = prepared.plans
-        return None
+        return []
 
     @staticmethod
     def remove_field_suggestion(error: GraphQLError) -> None:
         """Take near names of the schema out of a message, wherever graphql-core put them; names of entities stay."""
-        if not isinstance(error.original_error or error, ApiError):
+        if not isinstance(error.original_error, ApiError):
             error.message = _SUGGESTION.sub("", error.message)
 
     async def execute(self, query: str | None, *args: Any, **kwargs: Any) -> Any:
         """Run an operation that has one answer."""
-        if self.observer is None and (answered := await self._compiled(query or "", *args, **kwargs)) is not None:
-            return answered
-        run = super().execute
+        if self.observer is None:
+            return await self._execute(query or "", *args, **kwargs)
+        name, context = kwargs.get("operation_name"), kwargs.get("context_value")
+        kind = self._kind(query or "", name)
+        return await self.observer.execute(kind, name, context, lambda: self._execute(query or "", *args, **kwargs))
+
+    async def _execute(self, query: str, *args: Any, **kwargs: Any) -> Any:
+        if (result := await self._compiled(query, *args, **kwargs)) is not None:
+            return result
         try:
-            if self.observer is None:
-                return await run(query, *args, **kwargs)
-            return await self.observer.execute(query, kwargs, lambda: run(query, *args, **kwargs))
+            return await super().execute(query, *args, **kwargs)
         finally:
             close_unstarted(getattr(kwargs.get("context_value"), "begun", []))
 
@@ -117,44 +116,39 @@ class FitSchema(strawberry.Schema):
         operation_name: str | None = None,
         **_options: Any,
     ) -> ExecutionResult | None:
-        """The answer of a query that is compiled as a whole; None when it must be run the general way."""
+        """The answer of a compiled query; None when graphql-core must run it."""
         prepared = self.documents.prepare(query)
-        plans = prepared.plans
-        if plans is None or prepared.errors or type(context_value) is not RequestContext:
+        if prepared.compiled is None or not issubclass(self.execution_context_class, ClosingExecutor):
             return None
         try:
             operation = prepared.operation(operation_name)
-            known = plans.queries.get(id(operation), 0)
-            if known == 0 or known is None:
-                # Compiling costs more than one run: it is done for what comes again.
-                plans.queries.setdefault(id(operation), 1)
-                return None
             check_variables(variable_values, self.documents.limits.variable_values)
-            variables = get_variable_values(self._schema, operation.variable_definitions or (), variable_values or {})
+            variables = get_variable_values(self.core, operation.variable_definitions or (), variable_values or {})
             if isinstance(variables, list):
                 return None
-            context_value.cost = self.documents.cost(prepared, operation, variable_values or {})
-            context_value.plans = plans
-            if known == 1:
-                known = plans.queries[id(operation)] = self._compile(prepared.document, operation, variable_values)
-            if known is None or isinstance(known, int):
+            cost = self.documents.cost(prepared, operation, variable_values or {})
+            compiled = prepared.compiled.query(operation, variables)
+            if compiled is None:
                 return None
-            data = await run_query(known, root_value, context_value, variables)
+            data = await run_query(compiled, root_value, context_value, variables)
         except Exception:
-            # Whatever it was, the general way meets it again and says so.
-            context_value.forget()
+            # Whatever it was, graphql-core meets it again and says so.
+            if isinstance(context_value, RequestContext):
+                context_value.forget()
             return None
+        if isinstance(context_value, RequestContext):
+            context_value.cost = cost
         return ExecutionResult(data=data, errors=None, extensions={})
 
-    def _compile(
-        self, document: DocumentNode | None, operation: OperationDefinitionNode, variables: dict[str, Any] | None
-    ) -> Finish | None:
-        if self.execution_context_class is not PlainExecutor or operation.operation is not OperationType.QUERY:
-            return None
-        assert document is not None
-        name = operation.name.value if operation.name is not None else None
-        built = PlainExecutor.build(self._schema, document, raw_variable_values=variables, operation_name=name)
-        return compile_query(built) if isinstance(built, PlainExecutor) else None
+    def _kind(self, query: str, name: str | None) -> str:
+        """Type of the operation to run, or ``refused``."""
+        prepared = self.documents.prepare(query)
+        if prepared.errors:
+            return "refused"
+        try:
+            return str(prepared.operation(name).operation.value)
+        except ApiError:
+            return "refused"
 
     async def stream(self, query: str | None, *args: Any, **kwargs: Any) -> Any:
         """Run over a streaming transport; each operation is pinned to the state at its own start."""
@@ -174,26 +168,19 @@ class FitSchema(strawberry.Schema):
         async with aclosing(results):
             try:
                 await rates.admit(context.client)
-                async with asyncio.timeout(None if self._is_subscription(query, name) else timeout):
+                async with asyncio.timeout(None if self._kind(query, name) == "subscription" else timeout):
                     first = await anext(results, None)
             except LimitExceededError as error:
-                yield PreExecutionError(data=None, errors=[error])
+                yield PreExecutionError(data=None, errors=[graphql_error(error)])
                 return
             except TimeoutError:
-                yield PreExecutionError(data=None, errors=[too_slow(timeout)])
+                yield PreExecutionError(data=None, errors=[graphql_error(too_slow(timeout))])
                 return
             await rates.pay(context.client, context.cost)
             if first is not None:
                 yield first
             async for result in results:
                 yield result
-
-    def _is_subscription(self, query: str, name: str | None) -> bool:
-        try:
-            prepared = self.documents.prepare(query)
-            return not prepared.errors and prepared.operation(name).operation is OperationType.SUBSCRIPTION
-        except ApiError:
-            return False
 
     def process_errors(self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None) -> None:
         """Log faults of the server; errors of clients are theirs."""
@@ -202,16 +189,15 @@ class FitSchema(strawberry.Schema):
             log_fault(error, getattr(context, "request_id", None))
 
 
-def _refused(context: ExecutionContext, errors: list[GraphQLError]) -> PreExecutionError:
+def _with_codes(errors: list[GraphQLError]) -> list[GraphQLError]:
     for error in errors:
         # Websockets send these as they are, so that they must carry their code themselves.
         error.extensions = {"code": code_of(error), **(error.extensions or {})}
-    context.pre_execution_errors = errors
-    return PreExecutionError(data=None, errors=errors)
+    return errors
 
 
 def build_schema(
-    settings: ApiSettings | None = None, executor: type[StrawberryGraphQLCoreExecutionContext] = PlainExecutor
+    settings: ApiSettings | None = None, executor: type[StrawberryExecutor] = ClosingExecutor
 ) -> FitSchema:
     """A schema with the limits of the settings, or default ones."""
     built = FitSchema(
@@ -232,7 +218,7 @@ def build_schema(
 
 def _omit_null_defaults(built: FitSchema) -> None:
     """Print `first: Int` and not `first: Int = null`: what is left out reaches a resolver as its own default."""
-    for kind in built._schema.type_map.values():
+    for kind in built.core.type_map.values():
         if isinstance(kind, GraphQLInputObjectType):
             for entry in kind.fields.values():
                 if entry.default_value is None:
@@ -244,7 +230,7 @@ def _omit_null_defaults(built: FitSchema) -> None:
                         argument.default_value = Undefined
 
 
-patches.apply()
+mend()
 schema = build_schema()
 
 

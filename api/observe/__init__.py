@@ -1,1 +1,1 @@
-"""What operators see of a server: logs, traces and metrics. Each is off unless configured, and then costs nothing."""
+"""Logs, traces and metrics of a server. Each is off by default, and costs nothing while it is off."""

@@ -8,12 +8,12 @@ from collections.abc import Awaitable, Callable
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.graphql.core.errors import ApiError, ErrorCode
-from api.graphql.transport.auth import Operators, Scope
+from api.errors import ApiError, ErrorCode
+from api.graphql.services.auth import Operators, Scope
 from api.observe.metrics import CONTENT_TYPE, Metrics
 
 _STATUS = {ErrorCode.UNAUTHENTICATED: 401, ErrorCode.FORBIDDEN: 403}
-#: What a proxy adds: with one of them, the address of the connection says nothing about who asks.
+#: Headers that a proxy adds: with one of them, the address of the connection is not that of the client.
 _PROXY_HEADERS = ("forwarded", "x-forwarded-for", "x-real-ip")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from prometheus_client import (
     CollectorRegistry,
@@ -20,13 +20,11 @@ from prometheus_client.registry import Collector
 from redis.exceptions import RedisError
 from sqlalchemy import event
 
-from api.graphql.core.errors import ApiError
-from api.graphql.transport.redis_link import redis_client
+from api.errors import ApiError
+from api.graphql.services.redis_link import redis_client
+from api.graphql.services.services import Services
 from db.fits.generations import Generation
 from db.runs.store import RunRow, page_runs
-
-if TYPE_CHECKING:
-    from api.graphql.services import Services
 
 # The time at which each series began doubles the exposition, and nothing reads it.
 disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -77,7 +75,7 @@ class Metrics:
         self._watch_sql()
 
     def _watch_sql(self) -> None:
-        engine = self._services.engine.sync_engine
+        engine = self._services.state.engine.sync_engine
 
         def before(
             _connection: Any, _cursor: Any, _statement: str, _parameters: Any, context: Any, _many: bool
@@ -89,7 +87,7 @@ class Metrics:
 
         event.listen(engine, "before_cursor_execute", before)
         event.listen(engine, "after_cursor_execute", after)
-        self._services.watch_reads(lambda _statement, seconds: self.sql_seconds.observe(seconds))
+        self._services.state.watch_reads(lambda _statement, seconds: self.sql_seconds.observe(seconds))
 
     async def render(self) -> bytes:
         """The exposition. A broker or database that does not answer is a value of 0, never an error."""
@@ -115,9 +113,9 @@ class Metrics:
 
     async def _ask_database(self) -> None:
         try:
-            async with self._services.connection() as connection:
+            async with self._services.state.connection() as connection:
                 runs = await page_runs(connection, limit=1)
-            view = await self._services.view()
+            view = await self._services.state.view()
         except ApiError:
             self.up.labels("database").set(0)
             return

@@ -3,44 +3,53 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from inspect import isawaitable
-from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
-from graphql import GraphQLField, GraphQLObjectType
-from strawberry.schema.schema_converter import GraphQLCoreConverter
-
-from api.graphql.core.errors import ApiError, code_of
-from api.graphql.execution.calls import WATCH
+from api.graphql.core.errors import code_of
 from api.observe.metrics import Metrics
 from workers import tracing
-
-if TYPE_CHECKING:
-    from api.graphql.schema import FitSchema
 
 _ROOTS = ("Query", "Mutation")
 
 
-class Observer:
-    """Watches the operations of one schema."""
+class ResolverWatch:
+    """Times one resolver, and gives it a span when it is one of a root."""
 
-    def __init__(self, schema: FitSchema, metrics: Metrics | None) -> None:
-        self._schema = schema
+    def __init__(self, metrics: Metrics | None, type_name: str, field_name: str) -> None:
+        self._label = f"{type_name}.{field_name}"
+        self._timer = None if metrics is None else metrics.resolver_seconds.labels(self._label)
+        # A span for each nested resolver would be hundreds a request: the roots have theirs, and statements their own.
+        self._traced = type_name in _ROOTS
+
+    def span(self) -> AbstractContextManager[Any]:
+        """Open while an asynchronous resolver is awaited."""
+        return tracing.span(self._label) if self._traced else nullcontext()
+
+    def took(self, seconds: float) -> None:
+        """Count a call."""
+        if self._timer is not None:
+            self._timer.observe(seconds)
+
+
+class OperationObserver:
+    """Counts operations and gives each a span."""
+
+    def __init__(self, metrics: Metrics | None) -> None:
         self._metrics = metrics
-        for kind in schema._schema.type_map.values():
-            if isinstance(kind, GraphQLObjectType) and not kind.name.startswith("__"):
-                for name, field in kind.fields.items():
-                    self._watch(kind.name, name, field)
 
-    async def execute(self, query: str | None, options: dict[str, Any], run: Callable[[], Awaitable[Any]]) -> Any:
+    def watch(self, type_name: str, field_name: str) -> ResolverWatch:
+        """The watch of one resolver."""
+        return ResolverWatch(self._metrics, type_name, field_name)
+
+    async def execute(self, kind: str, name: str | None, context: Any, run: Callable[[], Awaitable[Any]]) -> Any:
         """Run an operation that has one answer."""
-        kind = self._kind(query, options.get("operation_name"))
         attributes = {"graphql.operation.type": kind}
-        if options.get("operation_name"):
-            attributes["graphql.operation.name"] = str(options["operation_name"])[:100]
+        if name:
+            attributes["graphql.operation.name"] = str(name)[:100]
         with tracing.span(f"graphql {kind}", attributes):
             result = await run()
-        self._count("http", result, options.get("context_value"))
+        self._count("http", result, context)
         return result
 
     async def stream(self, results: Any, context: Any) -> AsyncGenerator[Any, None]:
@@ -52,15 +61,6 @@ class Observer:
         finally:
             await results.aclose()
 
-    def _kind(self, query: str | None, name: str | None) -> str:
-        prepared = self._schema.documents.prepare(query or "")
-        if prepared.errors:
-            return "refused"
-        try:
-            return str(prepared.operation(name).operation.value)
-        except ApiError:
-            return "refused"
-
     def _count(self, transport: str, result: Any, context: Any) -> None:
         if self._metrics is None:
             return
@@ -70,44 +70,3 @@ class Observer:
         self._metrics.cost.observe(getattr(context, "cost", 0))
         for error in errors:
             self._metrics.errors.labels(code_of(error)).inc()
-
-    def _watch(self, type_name: str, name: str, field: GraphQLField) -> None:
-        definition = (field.extensions or {}).get(GraphQLCoreConverter.DEFINITION_BACKREF)
-        resolve = field.resolve
-        if definition is None or definition.is_basic_field or resolve is None:
-            return
-        label = f"{type_name}.{name}"
-        timer = None if self._metrics is None else self._metrics.resolver_seconds.labels(label)
-        # A span for each nested resolver would be hundreds a request: the roots have theirs, and statements their own.
-        traced = type_name in _ROOTS
-
-        async def later(waiting: Awaitable[Any], started: float) -> Any:
-            try:
-                if not traced:
-                    return await waiting
-                with tracing.span(label):
-                    return await waiting
-            finally:
-                if timer is not None:
-                    timer.observe(perf_counter() - started)
-
-        def watched(run: Callable[[], Any]) -> Any:
-            started = perf_counter()
-            try:
-                found = run()
-            except BaseException:
-                if timer is not None:
-                    timer.observe(perf_counter() - started)
-                raise
-            if isawaitable(found):
-                return later(found, started)
-            if timer is not None:
-                timer.observe(perf_counter() - started)
-            return found
-
-        def timed(source: Any, info: Any, **arguments: Any) -> Any:
-            return watched(lambda: resolve(source, info, **arguments))
-
-        # The executor calls simple resolvers without going through `resolve`.
-        field.extensions = {**(field.extensions or {}), WATCH: watched}
-        field.resolve = timed

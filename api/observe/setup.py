@@ -2,35 +2,31 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from starlette.middleware import Middleware
 from starlette.routing import Route
 
-from api.graphql.services import Services
+from api.graphql.schema import FitSchema
+from api.graphql.services.services import Services
 from api.observe.endpoint import metrics_view
 from api.observe.metrics import Metrics
 from api.observe.middleware import ObserveMiddleware
-from api.observe.operations import Observer
+from api.observe.operations import OperationObserver
 from api.settings import ApiSettings
 from workers import tracing
 from workers.signals import observe_tasks
 
-if TYPE_CHECKING:
-    from api.graphql.schema import FitSchema
-
 
 class Observation:
-    """What one application is observed with, and the routes and middleware for it."""
+    """Metrics and traces of one application, with their routes and middleware."""
 
     def __init__(self, settings: ApiSettings, services: Services, schema: FitSchema) -> None:
         tracing.start_tracing(settings, "api")
         observe_tasks(settings)
         if tracing.is_on():
-            services.watch_reads(lambda statement, seconds: tracing.record("postgresql", statement, seconds))
+            services.state.watch_reads(lambda statement, seconds: tracing.record("postgresql", statement, seconds))
         self.metrics = Metrics(services) if settings.metrics else None
         if self.metrics is not None or tracing.is_on():
-            schema.observer = Observer(schema, self.metrics)
+            schema.observe(OperationObserver(self.metrics))
         self.middleware = [Middleware(ObserveMiddleware, self.metrics, log=settings.log_format == "json")]
         self.routes: list[Route] = []
         if self.metrics is not None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from api.answers.story import Answers
-from api.graphql.fits.types import Fit
+from api.catalog.fits import FitRecord
 from api.pages.pairs import Pair
 from api.pages.result import badge_text, badge_value
 from api.pages.wording import TONES, context_words, decode_words, ttft_words
-from estimator.advice.fit_facts import gib
+from estimator.advice.amounts import gib
 
 THEMES = ("auto", "light", "dark")
 #: White text on these has a contrast of at least 4.5 to 1.
@@ -19,15 +19,13 @@ _CHARACTER_WIDTH = 6.6
 
 
 def card(pair: Pair, base_url: str) -> dict[str, Any]:
-    """What the card shows."""
+    """Values of the card."""
     fit = pair.chosen
-    answers = Answers(pair.view, fit)
-    memory = fit.memory
+    answers, estimate = Answers(fit), fit.estimate
     numbers = [("Decode", decode_words(fit)), ("First token", ttft_words(fit))]
-    if memory is not None:
-        numbers.append(
-            ("Memory", f"{gib(int(memory.total_bytes)).removesuffix(' GiB')} / {gib(int(memory.usable_bytes))}")
-        )
+    if fit.is_supported:
+        total, usable = estimate.memory.total_bytes, estimate.memory.usable_bytes
+        numbers.append(("Memory", f"{gib(total).removesuffix(' GiB')} / {gib(usable)}"))
     numbers.append(("Context", context_words(fit)))
     return {
         "model_name": fit.model.name,
@@ -35,15 +33,15 @@ def card(pair: Pair, base_url: str) -> dict[str, Any]:
         "quant_name": fit.quant.name,
         "workload_name": fit.workload.name,
         "headline": answers.headline,
-        "grade": fit.grade,
-        "tone": TONES[fit.status],
+        "grade": estimate.grade,
+        "tone": TONES[estimate.status],
         "numbers": numbers,
         "page_url": base_url + answers.page_path(),
     }
 
 
-def badge(fit: Fit) -> dict[str, Any]:
-    """What the badge shows, with the widths of its two halves in pixels."""
+def badge(fit: FitRecord) -> dict[str, Any]:
+    """Values of the badge, with the widths of its two halves in pixels."""
     label, value = f"{fit.model.name} on {fit.gpu.name}", badge_value(fit)
     left, right = (round(len(text) * _CHARACTER_WIDTH) + 12 for text in (label, value))
     return {
@@ -53,5 +51,5 @@ def badge(fit: Fit) -> dict[str, Any]:
         "left": left,
         "right": right,
         "width": left + right,
-        "colour": _COLOURS[TONES[fit.status]],
+        "colour": _COLOURS[TONES[fit.cell.status]],
     }

@@ -23,7 +23,7 @@ HEADERS = {
     "Cache-Control": "no-cache",
 }
 
-#: What the explorer opens with: the whole first screen about one pairing.
+#: The first document of the explorer: everything about one pairing.
 EXAMPLE_QUERY = """\
 # Does Kimi Linear 48B A3B fit a V100 with 32 GB, how fast, with how much context?
 query FirstScreen($model: String = "kimi-linear-48b-a3b", $gpu: String = "V100 32GB") {

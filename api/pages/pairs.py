@@ -6,16 +6,13 @@ from dataclasses import dataclass
 
 from starlette.datastructures import QueryParams
 
-from api.answers.story import Answers
-from api.graphql.catalog.gpus import Gpu
-from api.graphql.catalog.models import Model
-from api.graphql.catalog_view import CatalogView
-from api.graphql.context import RequestContext
-from api.graphql.core.errors import ApiError, ErrorCode, NotFoundError
-from api.graphql.fits.queries import best_of
-from api.graphql.fits.types import Fit
-from db.fits import reads
-from estimator.types import OperatingMode, Status, WorkloadKind
+from api.catalog.fit_reads import FitReads
+from api.catalog.fits import FitRecord
+from api.catalog.records import GpuRecord, ModelRecord
+from api.catalog.view import CatalogView
+from api.errors import ApiError, ErrorCode, NotFoundError
+from db.fits.layout import SLOTS
+from estimator.types import OperatingMode, WorkloadKind
 
 SEPARATOR = "-on-"
 #: Longest accepted part of an address; real ones have at most 70 characters.
@@ -24,32 +21,32 @@ MAX_ADDRESS_CHARACTERS = 200
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Everything that a page about one pairing shows: the chosen fit and its siblings, all of one generation."""
+    """The fits of a page about one pairing, all of one generation."""
 
     view: CatalogView
-    chosen: Fit
-    fits: tuple[Fit, ...]
+    chosen: FitRecord
+    fits: list[FitRecord]
     mode: OperatingMode
 
     @property
-    def workloads(self) -> list[Fit]:
+    def workloads(self) -> list[FitRecord]:
         """The chosen quantization in every workload, in their order."""
         own = [fit for fit in self.fits if fit.quant is self.chosen.quant]
-        return sorted(own, key=lambda fit: self.view.workloads.index(fit.workload))
+        return sorted(own, key=lambda fit: fit.cell.workload_id)
 
     @property
-    def options(self) -> list[Fit]:
+    def options(self) -> list[FitRecord]:
         """The chosen workload in every quantization that an engine runs, fewest bits first; the chosen one always."""
         own = [fit for fit in self.fits if fit.workload is self.chosen.workload]
-        return [fit for fit in own if fit.status is not Status.UNSUPPORTED or fit.quant is self.chosen.quant]
+        return [fit for fit in own if fit.is_supported or fit.quant is self.chosen.quant]
 
     @property
-    def best(self) -> Fit | None:
+    def best(self) -> FitRecord | None:
         """The recommended quantization for the chosen workload; None when nothing runs."""
-        return next((fit for fit in self.options if fit.recommended), None)
+        return next((fit for fit in self.options if fit.cell.recommended), None)
 
 
-def resolve_pair(view: CatalogView, address: str) -> tuple[Model, Gpu]:
+def resolve_pair(view: CatalogView, address: str) -> tuple[ModelRecord, GpuRecord]:
     """Model and accelerator of ``{model}-on-{gpu}``; either may be an alias with dashes for blanks.
 
     Raises:
@@ -72,48 +69,37 @@ def resolve_pair(view: CatalogView, address: str) -> tuple[Model, Gpu]:
     raise problem
 
 
-def _named(view: CatalogView, model: str, gpu: str) -> tuple[Model, Gpu]:
+def _named(view: CatalogView, model: str, gpu: str) -> tuple[ModelRecord, GpuRecord]:
     try:
-        found = view.model(model)
+        record = view.model(model)
     except NotFoundError:
-        found = view.model(model.replace("-", " "))
+        record = view.model(model.replace("-", " "))
     try:
-        return found, view.gpu(gpu)
+        return record, view.gpu(gpu)
     except NotFoundError:
-        return found, view.gpu(gpu.replace("-", " "))
+        return record, view.gpu(gpu.replace("-", " "))
 
 
-async def load_pair(context: RequestContext, address: str, chosen: QueryParams) -> Pair:
-    """The pair of an address with what its query string chose.
+async def load_pair(reads: FitReads, address: str, chosen: QueryParams) -> Pair:
+    """The pair of an address and its query string.
 
     Raises:
         ApiError: a name or a choice is unknown, a fact is missing, or the database does not answer.
     """
-    view = context.view
+    view = reads.view
     model, gpu = resolve_pair(view, address)
-    workload = _workload(view, chosen.get("workload"))
+    slot = SLOTS.index(_workload(view, chosen.get("workload")))
     mode = _mode(chosen.get("mode"))
-    fits = await context.loaders.pairing(model, gpu, None)
-    wanted = chosen.get("quant")
-    if wanted:
-        quant = view.quant(wanted)
-        if not any(fit.quant is quant for fit in fits):
-            fits = [*fits, *await _unpublished(context, model, gpu, wanted)]
-        picked = next(fit for fit in fits if fit.quant is quant and fit.workload.kind is workload)
-    else:
-        best = best_of([fit for fit in fits if fit.workload.kind is workload])
-        if best is None:
-            raise ApiError(ErrorCode.UNSUPPORTED, f"no engine runs {model.name} on {gpu.name} in any quantization")
-        picked = best
-    order = {quant.slug: number for number, quant in enumerate(view.quants)}
-    return Pair(view, picked, tuple(sorted(fits, key=lambda fit: order[fit.quant.slug])), mode)
-
-
-async def _unpublished(context: RequestContext, model: Model, gpu: Gpu, quant: str) -> list[Fit]:
-    from api.graphql.fits.queries import find_fit
-
-    found = [await find_fit(context, model, gpu, quant, kind) for kind in reads.SLOTS]
-    return [fit for fit in found if fit is not None]
+    cells = await reads.pairing(model, gpu, None)
+    quant = view.quant(chosen["quant"]) if chosen.get("quant") else None
+    if quant is not None and all(cell.quant_id != view.quant_ids[quant.slug] for cell in cells):
+        cells = [*cells, *await reads.live(model, gpu, quant)]
+    cell = reads.chosen([cell for cell in cells if cell.workload_id == slot], quant)
+    if cell is None:
+        raise ApiError(ErrorCode.UNSUPPORTED, f"no engine runs {model.name} on {gpu.name} in any quantization")
+    order = {view.quant_ids[quant.slug]: number for number, quant in enumerate(view.quants)}
+    fits = [FitRecord(view, cell) for cell in sorted(cells, key=lambda cell: order[cell.quant_id])]
+    return Pair(view, next(fit for fit in fits if fit.cell is cell), fits, mode)
 
 
 def _workload(view: CatalogView, text: str | None) -> WorkloadKind:
@@ -121,7 +107,7 @@ def _workload(view: CatalogView, text: str | None) -> WorkloadKind:
         return WorkloadKind.CODING
     for workload in view.workloads:
         if workload.slug == text:
-            return WorkloadKind(workload.spec.kind)
+            return workload.spec.kind
     allowed = ", ".join(workload.slug for workload in view.workloads)
     raise ApiError(ErrorCode.BAD_USER_INPUT, f"'workload' must be one of {allowed}")
 
@@ -134,8 +120,3 @@ def _mode(text: str | None) -> OperatingMode:
     except ValueError:
         allowed = ", ".join(mode.value for mode in OperatingMode)
         raise ApiError(ErrorCode.BAD_USER_INPUT, f"'mode' must be one of {allowed}") from None
-
-
-def answers_of(pair: Pair) -> Answers:
-    """Texts and advice of the chosen fit."""
-    return Answers(pair.view, pair.chosen)

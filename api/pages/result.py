@@ -1,4 +1,4 @@
-"""What the result page shows, as plain values in the order of its blocks; the template only lays them out."""
+"""Values of the result page, in the order of its blocks; the template only lays them out."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from urllib.parse import urlencode
 import orjson
 
 from api.answers.story import Answers, pair_slug
-from api.graphql.fits.types import Fit
+from api.catalog.fits import FitRecord
+from api.pages.numbers import demo, memory_bar, numbers
 from api.pages.pairs import Pair
 from api.pages.wording import (
     LIMIT_WORDS,
@@ -18,35 +19,28 @@ from api.pages.wording import (
     TONES,
     context_words,
     decode_words,
-    fit_words,
+    first_upper,
     percent,
     quality_words,
     short_fit_words,
     signed,
     ttft_words,
 )
-from estimator.advice.advice import Advice, AdviceCode
+from estimator.advice.amounts import duration, gib, pace
+from estimator.advice.changes import Advice, AdviceCode
 from estimator.advice.explain import Question
-from estimator.advice.fit_facts import duration, gib, pace
-from estimator.types import STATUSES, Evidence, OperatingMode, Strategy
+from estimator.types import STATUSES, OperatingMode
 from estimator.verdict import MODE_WEIGHTS, PART_NAMES, STATUS_CAPS, STATUS_KNEES, ScorePart, grade
 
-_EVIDENCE = {
-    Evidence.MEASURED: "measured",
-    Evidence.CALIBRATED: "calibrated",
-    Evidence.EXTRAPOLATED: "extrapolated",
-}
-_BAR = 1000.0
 _MAX_ADVICE = 6
 
 
 def result_page(pair: Pair, base_url: str) -> dict[str, Any]:
     """Values of the result page. ``base_url`` is scheme and host without a closing slash."""
     fit = pair.chosen
-    answers = Answers(pair.view, fit)
-    by_quant = [Answers(pair.view, option) for option in pair.options]
-    best = pair.best
-    faq = answers.faq(best)
+    answers = Answers(fit)
+    by_quant = [Answers(option) for option in pair.options]
+    faq = answers.faq(pair.best)
     page_path = f"/can/{pair_slug(fit.model.slug, fit.gpu.slug)}"
     return {
         "model_name": fit.model.name,
@@ -55,22 +49,22 @@ def result_page(pair: Pair, base_url: str) -> dict[str, Any]:
         "workload_name": fit.workload.name,
         "headline": answers.headline,
         "summary": answers.summary,
-        "capacity": _first_upper(answers.capacity_message),
+        "capacity": first_upper(answers.capacity_message),
         "grade": grade(answers.mode_score(pair.mode)),
-        "tone": TONES[fit.status],
+        "tone": TONES[fit.cell.status],
         "path": page_path,
         "canonical_url": base_url + page_path,
         "oembed_url": oembed_url(base_url, answers, "json"),
         "oembed_xml_url": oembed_url(base_url, answers, "xml"),
         "structured_data": structured_data(faq),
-        "numbers": _numbers(fit, answers),
-        "memory": _memory(fit, answers.facts.memory_name),
-        "usable": gib(int(fit.memory.usable_bytes)) if fit.memory else "–",
-        "demo": _demo(fit),
+        "numbers": numbers(fit, answers),
+        "memory": memory_bar(fit, answers.facts.memory_name),
+        "usable": gib(fit.estimate.memory.usable_bytes) if fit.is_supported else "–",
+        "demo": demo(fit),
         "limits": [_limit(limit) for limit in answers.limits],
-        "advice": [_advice(pair, one) for one in answers.advice[:_MAX_ADVICE]],
-        "workloads": [_workload_row(pair, each) for each in pair.workloads],
-        "quants": [_quant_row(pair, each, own) for each, own in _by_bits(pair.options, by_quant)],
+        "advice": [_advice(pair, advice) for advice in answers.advice[:_MAX_ADVICE]],
+        "workloads": [_workload_row(pair, row) for row in pair.workloads],
+        "quants": [_quant_row(pair, option, own) for option, own in _by_bits(pair.options, by_quant)],
         "unpublished": _unpublished(pair),
         "modes": [_mode_row(pair, mode, answers, by_quant) for mode in OperatingMode],
         "serving": _serving(answers, pair.mode),
@@ -94,9 +88,11 @@ def result_page(pair: Pair, base_url: str) -> dict[str, Any]:
     }
 
 
-def _by_bits(options: list[Fit], by_quant: list[Answers]) -> list[tuple[Fit, Answers]]:
+def _by_bits(options: list[FitRecord], by_quant: list[Answers]) -> list[tuple[FitRecord, Answers]]:
     """Quantizations from the fewest bits per weight of this model to the most."""
-    return sorted(zip(options, by_quant, strict=True), key=lambda each: (each[1].bits_per_weight, each[0].quant.slug))
+    return sorted(
+        zip(options, by_quant, strict=True), key=lambda option: (option[1].bits_per_weight, option[0].quant.slug)
+    )
 
 
 def oembed_url(base_url: str, answers: Answers, form: str) -> str:
@@ -112,10 +108,10 @@ def structured_data(faq: tuple[Question, ...]) -> str:
         "mainEntity": [
             {
                 "@type": "Question",
-                "name": each.question,
-                "acceptedAnswer": {"@type": "Answer", "text": each.answer},
+                "name": entry.question,
+                "acceptedAnswer": {"@type": "Answer", "text": entry.answer},
             }
-            for each in faq
+            for entry in faq
         ],
     }
     text = orjson.dumps(document).decode()
@@ -123,19 +119,19 @@ def structured_data(faq: tuple[Question, ...]) -> str:
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def badge_text(fit: Fit) -> str:
+def badge_text(fit: FitRecord) -> str:
     """The badge as words."""
     return f"{fit.model.name} on {fit.gpu.name}: {badge_value(fit)}"
 
 
-def badge_value(fit: Fit) -> str:
+def badge_value(fit: FitRecord) -> str:
     """The right half of the badge: grade and speed, or the status when nothing runs."""
-    if fit.decode is None:
-        return STATUS_WORDS[fit.status]
-    return f"{fit.grade} · {decode_words(fit)} · {fit.quant.name}"
+    if fit.estimate.decode is None:
+        return STATUS_WORDS[fit.cell.status]
+    return f"{fit.estimate.grade} · {decode_words(fit)} · {fit.quant.name}"
 
 
-def graphql_query(fit: Fit) -> str:
+def graphql_query(fit: FitRecord) -> str:
     """The query that answers with this page's numbers."""
     workload = fit.workload.slug.replace("-", "_").upper()
     arguments = f'model: "{fit.model.slug}", gpu: "{fit.gpu.slug}", quant: "{fit.quant.slug}", workload: {workload}'
@@ -154,133 +150,42 @@ def graphql_query(fit: Fit) -> str:
     )
 
 
-def _numbers(fit: Fit, answers: Answers) -> list[tuple[str, str, str]]:
-    memory, placement = fit.memory, fit.placement
-    rows = [("Fit", fit_words(fit), "")]
-    memory_name = _first_upper(answers.facts.memory_name)
-    if fit.decode is not None:
-        low, high = pace(fit.decode.low), pace(fit.decode.high)
-        rows.append(("Decode", decode_words(fit), f"{low} to {high}, {_EVIDENCE[Evidence(fit.decode.evidence)]}"))
-    if fit.ttft_ms is not None:
-        prompt = fit.workload.spec.prompt_tokens
-        rows.append(("First token after", ttft_words(fit), f"for a prompt of {prompt:,} tokens"))
-    elif fit.decode is not None:
-        rows.append(("First token after", "unknown", "the catalog has no arithmetic rate of this device"))
-    if fit.prefill is not None:
-        rows.append(("Reading the prompt", pace(fit.prefill.tokens_per_second), ""))
-    if fit.decode is not None:
-        rows.append(("Safe context", f"{fit.safe_context_tokens:,}", f"tokens; {fit.context_tokens:,} are planned"))
-    if memory is not None:
-        share = int(memory.total_bytes) / max(int(memory.usable_bytes), 1)
-        rows.append(
-            (
-                memory_name,
-                f"{gib(int(memory.total_bytes))} / {gib(int(memory.usable_bytes))}",
-                f"{percent(share)} of what is usable" if share < 10 else f"{share:,.0f} times what is usable",
-            )
-        )
-        if memory_name == "Device memory" and int(memory.host_bytes):
-            rows.append(("System memory", gib(int(memory.host_bytes)), ""))
-    if fit.decode is not None:
-        rows.append(("Offload", percent(placement.offload_fraction), _placement_words(fit)))
-    return rows
-
-
-def _placement_words(fit: Fit) -> str:
-    placement = fit.placement
-    if placement.strategy is Strategy.EXPERT_OFFLOAD:
-        return f"experts of {placement.cpu_moe_layers} layers in system memory"
-    if placement.strategy is Strategy.LAYER_OFFLOAD:
-        return f"{placement.gpu_layers} layers on the device"
-    if placement.strategy is Strategy.CPU_ONLY:
-        return "runs on the CPU"
-    return "everything on the device"
-
-
-def _part_value(fit: Fit, part: ScorePart) -> str:
-    if part.name == "ttft" and fit.ttft_ms is None:
+def _part_value(fit: FitRecord, part: ScorePart) -> str:
+    if part.name == "ttft" and fit.cell.ttft_ms is None:
         return f"unknown, counted as {percent(part.value)}"
     return percent(part.value)
-
-
-def _memory(fit: Fit, held_in: str) -> dict[str, Any] | None:
-    memory = fit.memory
-    if memory is None:
-        return None
-    total, usable = int(memory.total_bytes), int(memory.usable_bytes)
-    scale = _BAR / max(total, usable, 1)
-    parts, x = [], 0.0
-    for key, name, count in (
-        ("weights", "Weights", int(memory.weights_bytes)),
-        ("cache", "KV cache and state", int(memory.kv_cache_bytes)),
-        ("compute", "Compute buffers", int(memory.compute_bytes)),
-        ("overhead", "Engine and driver", int(memory.overhead_bytes)),
-    ):
-        width = count * scale
-        parts.append(
-            {"key": key, "name": name, "bytes": count, "text": gib(count), "x": f"{x:.1f}", "width": f"{width:.1f}"}
-        )
-        x += width
-    return {
-        "parts": parts,
-        "usable_x": f"{min(usable * scale, _BAR - 2):.1f}",
-        "label": f"{gib(total)} of {gib(usable)} usable"
-        if total <= usable
-        else f"{gib(total)} needed, {gib(usable)} usable",
-        "caption": f"{_first_upper(held_in)} for {fit.context_tokens:,} tokens of context",
-        "total": gib(total),
-        "total_name": "Total on the device" if held_in == "device memory" else "Total",
-        "host_name": "System memory" if held_in == "device memory" else "Further buffers",
-        "total_bytes": total,
-        "host": gib(int(memory.host_bytes)),
-        "host_bytes": int(memory.host_bytes),
-    }
-
-
-def _demo(fit: Fit) -> dict[str, Any] | None:
-    if fit.decode is None or fit.ttft_ms is None:
-        return None
-    answer_tokens = fit.workload.spec.output_tokens
-    speed = fit.decode.tokens_per_second
-    return {
-        "wait": duration(fit.ttft_ms),
-        "pace": pace(speed),
-        "answer": f"an answer of {answer_tokens:,} tokens takes {duration(answer_tokens / speed * 1000)} more.",
-        "ttft_ms": f"{fit.ttft_ms:.0f}",
-        "tok_s": f"{speed:.2f}",
-    }
 
 
 def _limit(limit: Any) -> dict[str, str]:
     return {
         "name": LIMIT_WORDS[limit.code],
         "share": percent(limit.share),
-        "message": _first_upper(limit.message) + ".",
+        "message": first_upper(limit.message) + ".",
     }
 
 
-def _advice(pair: Pair, one: Advice) -> dict[str, str]:
-    what, _, effect = one.message.partition(": ")
+def _advice(pair: Pair, advice: Advice) -> dict[str, str]:
+    what, _, effect = advice.message.partition(": ")
     gain = ""
-    if one.code is not AdviceCode.NOTHING_NEEDED:
+    if advice.code is not AdviceCode.NOTHING_NEEDED:
         parts = []
-        if one.gain.decode_tok_s is not None:
-            parts.append(f"{signed(one.gain.decode_tok_s, 1)} tok/s")
-        if one.gain.ttft_ms is not None:
-            sign = "+" if one.gain.ttft_ms >= 0 else "−"
-            parts.append(f"first token {sign}{duration(abs(one.gain.ttft_ms))}")
-        points = signed(one.gain.score)
+        if advice.gain.decode_tok_s is not None:
+            parts.append(f"{signed(advice.gain.decode_tok_s, 1)} tok/s")
+        if advice.gain.ttft_ms is not None:
+            sign = "+" if advice.gain.ttft_ms >= 0 else "−"
+            parts.append(f"first token {sign}{duration(abs(advice.gain.ttft_ms))}")
+        points = signed(advice.gain.score)
         parts.append(f"{points} {'point' if points[1:] == '1' else 'points'}")
         gain = ", ".join(parts)
     href = ""
-    if one.code in (AdviceCode.OTHER_QUANT, AdviceCode.GPU_UPGRADE):
+    if advice.code in (AdviceCode.OTHER_QUANT, AdviceCode.GPU_UPGRADE):
         # These two have a page of their own: everything else of them is as it is here.
-        fit, request = pair.chosen, one.request
+        fit, request = pair.chosen, advice.request
         href = _page_path(fit.model.slug, request.accelerator.slug, request.quant.slug, pair)
-    return {"what": _first_upper(what), "effect": effect, "gain": gain, "href": href}
+    return {"what": first_upper(what), "effect": effect, "gain": gain, "href": href}
 
 
-def _workload_row(pair: Pair, fit: Fit) -> dict[str, Any]:
+def _workload_row(pair: Pair, fit: FitRecord) -> dict[str, Any]:
     return {
         "slug": fit.workload.slug,
         "name": fit.workload.name,
@@ -292,23 +197,23 @@ def _workload_row(pair: Pair, fit: Fit) -> dict[str, Any]:
     }
 
 
-def _quant_row(pair: Pair, fit: Fit, answers: Answers) -> dict[str, Any]:
+def _quant_row(pair: Pair, fit: FitRecord, answers: Answers) -> dict[str, Any]:
     return {
         "slug": fit.quant.slug,
         "name": fit.quant.name,
         "href": _link(pair, fit),
         "chosen": fit.quant is pair.chosen.quant,
-        "recommended": fit.recommended,
+        "recommended": fit.cell.recommended,
         "published": fit.weights_known,
         "bits": f"{answers.bits_per_weight:.2f}",
         "quality": quality_words(answers.bits_per_weight),
-        "memory": gib(int(fit.memory.total_bytes)) if fit.memory else "–",
+        "memory": gib(fit.estimate.memory.total_bytes) if fit.is_supported else "–",
         **_row(fit),
     }
 
 
 def _unpublished(pair: Pair) -> str:
-    """What it means that some quantizations of the table are marked; empty when none is."""
+    """The meaning of the mark of some quantizations; empty when none has it."""
     if all(fit.weights_known for fit in pair.options):
         return ""
     names = f"published weights of {pair.chosen.model.name} are known"
@@ -318,15 +223,20 @@ def _unpublished(pair: Pair) -> str:
     return f"“No known weights” marks quantizations in which no {names}{chosen}."
 
 
-def _row(fit: Fit) -> dict[str, str]:
-    return {"grade": fit.grade, "status": short_fit_words(fit), "tone": TONES[fit.status], "decode": decode_words(fit)}
+def _row(fit: FitRecord) -> dict[str, str]:
+    return {
+        "grade": fit.estimate.grade,
+        "status": short_fit_words(fit),
+        "tone": TONES[fit.cell.status],
+        "decode": decode_words(fit),
+    }
 
 
 def _mode_row(pair: Pair, mode: OperatingMode, answers: Answers, by_quant: list[Answers]) -> dict[str, Any]:
     name, weighs = MODE_WORDS[mode]
-    running = [each for each in by_quant if each.facts.runs]
-    running = [each for each in running if each.facts.has_weights] or running
-    best = max(running, key=lambda each: (each.mode_score(mode), each.bits_per_weight), default=None)
+    running = [option for option in by_quant if option.facts.runs]
+    running = [option for option in running if option.facts.has_weights] or running
+    best = max(running, key=lambda option: (option.mode_score(mode), option.bits_per_weight), default=None)
     weights = ", ".join(
         f"{PART_WORDS[part]} {percent(weight)}" for part, weight in zip(PART_NAMES, MODE_WEIGHTS[mode], strict=True)
     )
@@ -345,14 +255,14 @@ def _serving(answers: Answers, mode: OperatingMode) -> str:
     if mode not in (OperatingMode.LIGHT_API, OperatingMode.SCALE_OUT):
         return ""
     workload = answers.facts.workload_name
-    found = answers.serving
-    if found is None:
+    serving = answers.serving
+    if serving is None:
         return f"This setup does not reach the comfortable speed of {workload} even for one caller."
-    energy = "" if found.joules_per_token is None else f", {found.joules_per_token:.2g} J a token at design power"
-    callers = "one caller" if found.streams == 1 else f"{found.streams:,} callers at once"
+    energy = "" if serving.joules_per_token is None else f", {serving.joules_per_token:.2g} J a token at design power"
+    callers = "one caller" if serving.streams == 1 else f"{serving.streams:,} callers at once"
     return (
-        f"It serves {callers} at {pace(found.asked_tok_s)} or more each for {workload}: {pace(found.tok_s_each)} each, "
-        f"{pace(found.tok_s_total)} together{energy}."
+        f"It serves {callers} at {pace(serving.asked_tok_s)} or more each for {workload}: {pace(serving.tok_s_each)} each, "
+        f"{pace(serving.tok_s_total)} together{energy}."
     )
 
 
@@ -370,19 +280,19 @@ def _capped(answers: Answers, mode: OperatingMode) -> str:
 def _no_commands(answers: Answers) -> list[str]:
     """Why tools have no command: a sentence each, those with the same reason together."""
     tools: dict[str, list[str]] = {}
-    for each in answers.missing_commands:
-        tools.setdefault(each.message, []).extend([] if each.tool is None else [each.tool.value])
+    for command in answers.missing_commands:
+        tools.setdefault(command.message, []).extend([] if command.tool is None else [command.tool.value])
     return [f"No command for {', '.join(names)}: {text}" if names else text for text, names in tools.items()]
 
 
 def _provenance(pair: Pair) -> str:
     fit = pair.chosen
-    if fit.generation is None:
+    if not fit.is_published:
         return f"Computed for this request from catalog {pair.view.revision[:12]}."
-    return f"Generation {fit.generation} of catalog {pair.view.revision[:12]}."
+    return f"Generation {fit.cell.generation} of catalog {pair.view.revision[:12]}."
 
 
-def _link(pair: Pair, fit: Fit) -> str:
+def _link(pair: Pair, fit: FitRecord) -> str:
     return _page_path(fit.model.slug, fit.gpu.slug, fit.quant.slug, pair, fit.workload.slug)
 
 
@@ -392,7 +302,3 @@ def _page_path(model: str, gpu: str, quant: str, pair: Pair, workload: str | Non
     if pair.mode is not OperatingMode.BALANCED:
         chosen["mode"] = pair.mode.value
     return f"/can/{pair_slug(model, gpu)}?{urlencode(chosen)}"
-
-
-def _first_upper(text: str) -> str:
-    return text[:1].upper() + text[1:]

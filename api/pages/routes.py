@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Awaitable, Callable
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 from urllib.parse import parse_qs, urlsplit
 from xml.etree import ElementTree
 
@@ -20,12 +20,14 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from api.answers.story import CARD_HEIGHT, CARD_WIDTH, Answers
-from api.graphql.context import RequestContext
-from api.graphql.core.errors import ApiError, ErrorCode, NotFoundError
-from api.graphql.services import Services
+from api.catalog.fit_reads import FitReads
+from api.catalog.state import CatalogState
+from api.catalog.view import CatalogView
+from api.errors import ApiError, ErrorCode, NotFoundError
 from api.pages.cards import THEMES, badge, card
 from api.pages.pairs import MAX_ADDRESS_CHARACTERS, SEPARATOR, Pair, load_pair
 from api.pages.result import result_page
+from api.settings import ApiSettings
 
 TEMPLATES = Path(__file__).parent / "templates"
 #: Seconds for which a page may be shown again without asking; its ETag changes with the generation.
@@ -42,6 +44,8 @@ PAGE_POLICY = (
 #: The card has no script and may stand in any page's frame.
 CARD_POLICY = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors *"
 BADGE_POLICY = "default-src 'none'; style-src 'none'; frame-ancestors *"
+#: Answers a request with reads of the newest view; the text is scheme and host for links.
+Handler: TypeAlias = Callable[[Request, FitReads, str], Awaitable[Response]]
 _STATUS_OF = {
     ErrorCode.NOT_FOUND: 404,
     ErrorCode.BAD_USER_INPUT: 400,
@@ -51,14 +55,18 @@ _STATUS_OF = {
 }
 
 
-def routes() -> list[Route]:
-    """The routes to mount; they need ``app.state.services``."""
+def routes(state: CatalogState, settings: ApiSettings) -> list[Route]:
+    """The routes of the pages."""
+
+    def page(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
+        return _page(handler, state, settings.public_url)
+
     return [
-        Route("/can", _page(_choose), methods=["GET"]),
-        Route("/can/{address:path}", _page(_result), methods=["GET"]),
-        Route("/embed/{address:path}.svg", _page(_badge), methods=["GET"]),
-        Route("/embed/{address:path}", _page(_card), methods=["GET"]),
-        Route("/oembed", _page(_oembed), methods=["GET"]),
+        Route("/can", page(_choose), methods=["GET"]),
+        Route("/can/{address:path}", page(_result), methods=["GET"]),
+        Route("/embed/{address:path}.svg", page(_badge), methods=["GET"]),
+        Route("/embed/{address:path}", page(_card), methods=["GET"]),
+        Route("/oembed", page(_oembed), methods=["GET"]),
     ]
 
 
@@ -75,17 +83,16 @@ def environment() -> Environment:
     )
 
 
-def _page(
-    handler: Callable[[Request, RequestContext], Awaitable[Response]],
-) -> Callable[[Request], Awaitable[Response]]:
+def _page(handler: Handler, state: CatalogState, public_url: str) -> Callable[[Request], Awaitable[Response]]:
     async def answer(request: Request) -> Response:
-        services: Services = request.app.state.services
+        # Links begin with the configured public address, else with that of the request.
+        base_url = (public_url or str(request.base_url)).rstrip("/")
         try:
-            context = RequestContext(services, await services.view(), getattr(request.state, "request_id", ""))
-            tag = _tag(context, request)
+            view = await state.view()
+            tag = _tag(view, base_url, request)
             if request.headers.get("if-none-match") == tag:
                 return Response(status_code=304, headers={"ETag": tag, "Cache-Control": f"public, max-age={MAX_AGE_S}"})
-            response = await handler(request, context)
+            response = await handler(request, FitReads(state, state.live, view), base_url)
         except ApiError as error:
             return _message(error)
         response.headers["ETag"] = tag
@@ -95,36 +102,35 @@ def _page(
     return answer
 
 
-async def _choose(request: Request, context: RequestContext) -> Response:
+async def _choose(request: Request, reads: FitReads, base_url: str) -> Response:
     """A form for a pairing; with both names given, the way to its page."""
     model, gpu = (request.query_params.get(name, "").strip()[:MAX_ADDRESS_CHARACTERS] for name in ("model", "gpu"))
     if model and gpu:
-        found = f"/can/{context.view.model(model).slug}{SEPARATOR}{context.view.gpu(gpu).slug}"
-        return RedirectResponse(found, 303, headers=dict(_COMMON))
-    values = {"models": [each.name for each in context.view.models], "gpus": [each.name for each in context.view.gpus]}
+        path = f"/can/{reads.view.model(model).slug}{SEPARATOR}{reads.view.gpu(gpu).slug}"
+        return RedirectResponse(path, 303, headers=dict(_COMMON))
+    values = {"models": [model.name for model in reads.view.models], "gpus": [gpu.name for gpu in reads.view.gpus]}
     text = environment().get_template("choose.html").render(p=values)
     return Response(text, media_type="text/html", headers={**_COMMON, "Content-Security-Policy": PAGE_POLICY})
 
 
-async def _result(request: Request, context: RequestContext) -> Response:
-    pair = await load_pair(context, request.path_params["address"], request.query_params)
-    base = base_url(request)
-    text = await asyncio.to_thread(_rendered_result, pair, base)
+async def _result(request: Request, reads: FitReads, base_url: str) -> Response:
+    pair = await load_pair(reads, request.path_params["address"], request.query_params)
+    text = await asyncio.to_thread(_rendered_result, pair, base_url)
     return Response(text, media_type="text/html", headers={**_COMMON, "Content-Security-Policy": PAGE_POLICY})
 
 
-def _rendered_result(pair: Pair, base: str) -> str:
-    values = result_page(pair, base)
+def _rendered_result(pair: Pair, base_url: str) -> str:
+    values = result_page(pair, base_url)
     values["structured_data"] = Markup(values["structured_data"])
     return environment().get_template("can.html").render(p=values)
 
 
-async def _card(request: Request, context: RequestContext) -> Response:
-    pair = await load_pair(context, request.path_params["address"], request.query_params)
+async def _card(request: Request, reads: FitReads, base_url: str) -> Response:
+    pair = await load_pair(reads, request.path_params["address"], request.query_params)
     theme = request.query_params.get("theme", "auto")
     if theme not in THEMES:
         raise ApiError(ErrorCode.BAD_USER_INPUT, f"'theme' must be one of {', '.join(THEMES)}")
-    text = environment().get_template("card.html").render(c=card(pair, base_url(request)), theme=theme)
+    text = environment().get_template("card.html").render(c=card(pair, base_url), theme=theme)
     return Response(
         text,
         media_type="text/html",
@@ -136,8 +142,8 @@ async def _card(request: Request, context: RequestContext) -> Response:
     )
 
 
-async def _badge(request: Request, context: RequestContext) -> Response:
-    pair = await load_pair(context, request.path_params["address"], request.query_params)
+async def _badge(request: Request, reads: FitReads, base_url: str) -> Response:
+    pair = await load_pair(reads, request.path_params["address"], request.query_params)
     text = environment().get_template("badge.svg").render(b=badge(pair.chosen))
     headers = {
         "X-Content-Type-Options": "nosniff",
@@ -147,22 +153,21 @@ async def _badge(request: Request, context: RequestContext) -> Response:
     return Response(text, media_type="image/svg+xml", headers=headers)
 
 
-async def _oembed(request: Request, context: RequestContext) -> Response:
+async def _oembed(request: Request, reads: FitReads, base_url: str) -> Response:
     """oEmbed 1.0 of a result page or card: ``/oembed?url=...``, as JSON or XML."""
     form = request.query_params.get("format", "json")
     if form not in ("json", "xml"):
         return Response("format must be json or xml", 501, media_type="text/plain")
     address, chosen = _embedded_address(request.query_params.get("url", ""))
-    pair = await load_pair(context, address, chosen)
-    answers = Answers(pair.view, pair.chosen)
-    base = base_url(request)
+    pair = await load_pair(reads, address, chosen)
+    answers = Answers(pair.chosen)
     document = {
         "version": "1.0",
         "type": "rich",
         "provider_name": "fitgraph",
-        "provider_url": base,
+        "provider_url": base_url,
         "title": f"{pair.chosen.model.name} on {pair.chosen.gpu.name}: {answers.headline}",
-        "html": answers.embed_html(base),
+        "html": answers.embed_html(base_url),
         "width": CARD_WIDTH,
         "height": CARD_HEIGHT,
         "cache_age": MAX_AGE_S,
@@ -192,15 +197,9 @@ def _embedded_address(url: str) -> tuple[str, QueryParams]:
     raise ApiError(ErrorCode.BAD_USER_INPUT, "'url' must be the address of a result page or of a card")
 
 
-def base_url(request: Request) -> str:
-    """Scheme and host that links start with: the configured public address, else that of the request."""
-    services: Services = request.app.state.services
-    return (services.settings.public_url or str(request.base_url)).rstrip("/")
-
-
-def _tag(context: RequestContext, request: Request) -> str:
-    """Changes with the published state and the address, not with anything else."""
-    text = f"{context.view.state}|{context.view.revision}|{base_url(request)}|{request.url.path}?{request.url.query}"
+def _tag(view: CatalogView, base_url: str, request: Request) -> str:
+    """Entity tag of the published state and the address."""
+    text = f"{view.state}|{view.revision}|{base_url}|{request.url.path}?{request.url.query}"
     return f'W/"{hashlib.blake2s(text.encode(), digest_size=12).hexdigest()}"'
 
 
@@ -209,12 +208,8 @@ def _message(error: ApiError) -> Response:
     titles = {404: "Not in the catalog", 400: "This address is not right", 422: "No answer", 503: "Not available now"}
     links = []
     if isinstance(error, NotFoundError):
-        links = [(each, f"/can/{each}") for each in _suggestions(error) if SEPARATOR in each]
+        links = [(name, f"/can/{name}") for name in error.extensions["suggestions"] if SEPARATOR in name]
     values = {"title": titles[status], "text": error.message, "links": links}
     text = environment().get_template("message.html").render(m=values)
     headers = {**_COMMON, "Content-Security-Policy": PAGE_POLICY, "Cache-Control": "no-store"}
     return Response(text, status, media_type="text/html", headers=headers)
-
-
-def _suggestions(error: Any) -> list[str]:
-    return [str(each) for each in (error.extensions or {}).get("suggestions", ())]

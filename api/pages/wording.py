@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from api.graphql.fits.types import Fit
+from api.catalog.fits import FitRecord
+from estimator.advice.amounts import duration, gib, pace
 from estimator.advice.explain import LimitCode
-from estimator.advice.fit_facts import duration, gib, pace
 from estimator.types import OperatingMode, Status
 
 STATUS_WORDS = {
@@ -40,19 +40,19 @@ LIMIT_WORDS = {
 PART_WORDS = {"decode": "speed", "ttft": "wait", "context": "context", "quality": "quality", "headroom": "headroom"}
 
 
-def fit_words(fit: Fit) -> str:
+def fit_words(fit: FitRecord) -> str:
     """The status of a fit, with the system memory that its offload needs."""
-    text = STATUS_WORDS[fit.status]
-    if fit.status is Status.FITS_WITH_OFFLOAD and fit.memory is not None:
-        return f"{text} ({gib(int(fit.memory.host_bytes))} of system memory)"
+    text = STATUS_WORDS[fit.cell.status]
+    if fit.cell.status is Status.FITS_WITH_OFFLOAD:
+        return f"{text} ({gib(fit.estimate.memory.host_bytes)} of system memory)"
     return text
 
 
-def short_fit_words(fit: Fit) -> str:
+def short_fit_words(fit: FitRecord) -> str:
     """The status as a table has room for it."""
-    if fit.status is Status.FITS_WITH_OFFLOAD and fit.memory is not None:
-        return f"offloads {gib(int(fit.memory.host_bytes))}"
-    return STATUS_WORDS[fit.status]
+    if fit.cell.status is Status.FITS_WITH_OFFLOAD:
+        return f"offloads {gib(fit.estimate.memory.host_bytes)}"
+    return STATUS_WORDS[fit.cell.status]
 
 
 def percent(share: float) -> str:
@@ -65,22 +65,29 @@ def signed(value: float, decimals: int = 0) -> str:
     return f"{value:+,.{decimals}f}".replace("-", "−")
 
 
-def decode_words(fit: Fit) -> str:
+def decode_words(fit: FitRecord) -> str:
     """Decode speed or a dash."""
-    return pace(fit.decode.tokens_per_second) if fit.decode is not None else "–"
+    decode = fit.estimate.decode
+    return "–" if decode is None else pace(decode.value)
 
 
-def ttft_words(fit: Fit) -> str:
+def ttft_words(fit: FitRecord) -> str:
     """Time to first token or a dash."""
-    return duration(fit.ttft_ms) if fit.ttft_ms is not None else "–"
+    ttft_ms = fit.cell.ttft_ms
+    return "–" if ttft_ms is None else duration(ttft_ms)
 
 
-def context_words(fit: Fit) -> str:
+def context_words(fit: FitRecord) -> str:
     """Safe context in tokens or a dash when nothing runs."""
-    return f"{fit.safe_context_tokens:,}" if fit.decode is not None else "–"
+    return f"{fit.cell.safe_context_tokens:,}" if fit.estimate.decode is not None else "–"
 
 
 def quality_words(bits_per_weight: float) -> str:
     """How close to the original weights a quantization stays, by its bits per weight."""
     levels = ((7.5, "very high"), (5.4, "high"), (4.2, "good"), (3.2, "medium"), (2.4, "low"))
     return next((word for least, word in levels if bits_per_weight >= least), "very low")
+
+
+def first_upper(text: str) -> str:
+    """A text with its first letter in upper case."""
+    return text[:1].upper() + text[1:]

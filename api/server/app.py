@@ -23,9 +23,10 @@ from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.graphql.core.errors import ApiError
+from api.errors import ApiError
+from api.graphql.catalog.faces import Faces
 from api.graphql.schema import FitSchema, build_schema
-from api.graphql.services import Services
+from api.graphql.services.services import Services
 from api.graphql.transport.http import EVENT_STREAM, GraphQLEndpoint, encode
 from api.graphql.transport.requests import header_of, negotiate
 from api.graphql.transport.streams import stream_view
@@ -52,6 +53,7 @@ def create_app(settings: ApiSettings | None = None, catalog: Catalog | None = No
     settings = settings or get_api_settings()
     engine = async_engine(settings.resolved_database_url)
     services = Services(settings, engine, catalog)
+    services.state.derived.append(Faces)
     schema = build_schema(settings)
     observation = _observation(settings, services, schema)
     streams = stream_view(schema, services)
@@ -67,7 +69,7 @@ def create_app(settings: ApiSettings | None = None, catalog: Catalog | None = No
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         # The first request need not wait for the catalog; without a database the server starts and says so.
         with suppress(ApiError):
-            await services.view()
+            await services.state.view()
         preparing = asyncio.create_task(asyncio.to_thread(_prepare_for_operators, settings))
         giving_back = asyncio.create_task(give_back())
         yield
@@ -85,12 +87,24 @@ def create_app(settings: ApiSettings | None = None, catalog: Catalog | None = No
         Route("/", landing_page),
         Mount("/static", StaticFiles(directory=STATIC)),
     ]
-    routes.extend(page_routes())
+    routes.extend(page_routes(services.state, settings))
     if settings.explorer:
         routes.append(Route("/explorer", explorer_page))
     if observation is not None:
         routes.extend(observation.routes)
-    middleware = [
+    app = Starlette(routes=routes, middleware=_middleware(settings, services, graphql, observation), lifespan=lifespan)
+    app.state.services = services
+    app.state.schema = schema
+    return app
+
+
+def _middleware(
+    settings: ApiSettings,
+    services: Services,
+    graphql: Callable[[Request], Awaitable[Response]],
+    observation: Observation | None,
+) -> list[Middleware]:
+    return [
         Middleware(RequestIdMiddleware),
         *(observation.middleware if observation is not None else ()),
         Middleware(HotAnswers, services=services, path="/graphql", endpoint=graphql),
@@ -104,10 +118,6 @@ def create_app(settings: ApiSettings | None = None, catalog: Catalog | None = No
         ),
         Middleware(GZipMiddleware, minimum_size=_GZIP_FROM_BYTES, compresslevel=4),
     ]
-    app = Starlette(routes=routes, middleware=middleware, lifespan=lifespan)
-    app.state.services = services
-    app.state.schema = schema
-    return app
 
 
 def _observation(settings: ApiSettings, services: Services, schema: FitSchema) -> Observation | None:
@@ -122,7 +132,7 @@ def _observation(settings: ApiSettings, services: Services, schema: FitSchema) -
 def _prepare_for_operators(settings: ApiSettings) -> None:
     """Load the task queue now: the first mutation need not wait for it. Servers without operators never need it."""
     if settings.tokens:
-        importlib.import_module("workers.tasks")
+        importlib.import_module("workers.app")
 
 
 class RequestIdMiddleware:
@@ -158,9 +168,9 @@ def _readiness(services: Services) -> Callable[[Request], Awaitable[Response]]:
     async def ready(_: Request) -> Response:
         """The database answers; says what is published."""
         try:
-            async with services.connection() as connection:
+            async with services.state.connection() as connection:
                 await connection.execute(text("SELECT 1"))
-            view = await services.view()
+            view = await services.state.view()
         except ApiError as error:
             return Response(
                 orjson.dumps({"status": "unavailable", "reason": error.message}), 503, media_type="application/json"

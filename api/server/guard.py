@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import orjson
 
-from api.graphql.core.errors import LimitExceededError
+from api.errors import LimitExceededError
 from api.settings import ApiSettings
 
 if TYPE_CHECKING or sys.platform != "win32":
@@ -169,7 +169,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._refused = True
         self._stop_reading_timer()
         if self.cycle is None or self.cycle.response_complete:
-            error: Any = LimitExceededError(limit, value, maximum).formatted
+            error = LimitExceededError(limit, value, maximum).formatted
             body = orjson.dumps({"errors": [error]})
             head = f"HTTP/1.1 {status} ".encode() + _REASONS[status]
             fields = b"content-type: application/json; charset=utf-8\r\nconnection: close\r\ncontent-length: "

@@ -15,8 +15,8 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.graphql.core.errors import ApiError
-from api.graphql.services import Services
+from api.errors import ApiError
+from api.graphql.services.services import Services
 
 #: Longest body that is looked at, bytes.
 MAX_BODY = 32_768
@@ -101,10 +101,10 @@ class HotAnswers:
         return messages, None
 
     async def _identity(self) -> str | None:
-        view = self._services.fresh_view
+        view = self._services.state.fresh_view
         if view is None:
             with suppress(ApiError):
-                view = await self._services.view()
+                view = await self._services.state.view()
         return None if view is None else view.identity
 
     def _remembering(self, scope: Scope, key: tuple[Any, ...], send: Send) -> Send:

@@ -1,10 +1,10 @@
-"""Faults in mid-run: `python -m bench.chaos [--times N] [--seed N] [--minutes N] [FAULT ...]`.
+"""Faults during runs: `python -m bench.chaos [--times N] [--seed N] [--minutes N] [FAULT ...]`.
 
-An installation (PostgreSQL or SQLite, broker, two workers, API) publishes a small catalog in states that differ in every
-row or in a few, again and again, and each run is hurt once at a random moment. Two clients read without pause, through
-SQL and through GraphQL. After each fault the run must end, and the published table must equal, row for row, the one
-that a single process computed without faults; every read must be one whole state. Exits with 1 when anything was lost,
-doubled or mixed, or when a fault ran fewer times than asked for.
+An installation (PostgreSQL or SQLite, broker, two workers, API) publishes a small catalog repeatedly, in states that differ in
+every row or in a few rows. Each run suffers one fault at a random moment. Two clients read without pause, one through SQL and
+one through GraphQL. After each fault the run must end, and the published table must equal, row for row, the table that a
+single process computed without faults. Every read must be one whole state. The bench exits with 1 when a row was lost,
+doubled or mixed, or when a fault ran fewer times than requested.
 """
 
 from __future__ import annotations
@@ -22,27 +22,28 @@ from pathlib import Path
 from sqlalchemy.exc import SQLAlchemyError
 
 from bench.chaos.cluster import Cluster, cluster, is_alive, kill
-from bench.chaos.states import Readers, States, difference
+from bench.chaos.states import Readers, States
 from db.entries.files import Catalog
 from db.runs.store import RunState, page_runs_sync
 from db.session import sync_engine
 from db.settings import get_settings
+from tests.support.published_rows import difference
 from workers.runs import start_run
 
 TIMES = 20
 MINUTES = 15.0
-#: A run that has not ended after this is lost.
+#: A run is lost when it has not ended after this time.
 PATIENCE_S = 60.0
 WARM_UPS = 3
 
 
 @dataclass
 class Fault:
-    """One kind of fault: where it runs, and what hurts a run; ``around`` replaces the plain start of a run."""
+    """One kind of fault. ``inject`` strikes a started run; ``begin`` replaces the plain start of a run."""
 
     name: str
     database: str
-    hurt: Callable[[Cluster, random.Random], None] | None = None
+    inject: Callable[[Cluster, random.Random], None] | None = None
     small_disk: bool = False
     begin: Callable[[Cluster, States, random.Random, float], set[str]] | None = None
     ends: RunState = RunState.PUBLISHED
@@ -50,7 +51,7 @@ class Fault:
 
 @dataclass
 class Outcome:
-    """What one fault did over all its times."""
+    """Counts of one fault over all its repeats."""
 
     times: int = 0
     struck: int = 0
@@ -72,7 +73,7 @@ def restart_database(installation: Cluster, chance: random.Random) -> None:
 
 
 def fill_disk(installation: Cluster, chance: random.Random) -> None:
-    """Fill the disk to a random last bit for a while."""
+    """Fill the disk for a moment, but for a random rest."""
     disk = installation.disk
     if disk is not None:
         disk.fill(chance.choice((0, 0, 1 << 16, 1 << 20)))
@@ -82,7 +83,7 @@ def fill_disk(installation: Cluster, chance: random.Random) -> None:
 
 
 def kill_starter(installation: Cluster, states: States, chance: random.Random, usual_s: float) -> set[str]:
-    """kill -9 of the process that starts the run, somewhere between its first statement and its last message."""
+    """SIGKILL of the process that starts the run, at any moment from its first statement to its last message."""
     catalog = states.following()
     operator = installation.operators.begin(catalog)
     time.sleep(chance.uniform(0.0, 0.3))
@@ -90,20 +91,20 @@ def kill_starter(installation: Cluster, states: States, chance: random.Random, u
     time.sleep(0.05)
     active, revision = installation.state()
     if not active and revision != catalog.revision:
-        # It died before the run was recorded: nothing happened, and the operator starts again.
+        # The process ended before it recorded the run: the operator starts again.
         begin(installation, catalog)
     return {catalog.revision}
 
 
 def two_operators(installation: Cluster, states: States, chance: random.Random, usual_s: float) -> set[str]:
-    """Two processes start runs at once, of one state or of two."""
+    """Two processes start runs at once, of one state or of two states."""
     first = states.following()
     second = first if chance.random() < 0.5 else states.following()
     started = []
     for catalog in (first, second):
         started.append(installation.operators.begin(catalog))
         time.sleep(chance.choice((0.0, 0.0, chance.uniform(0.0, usual_s))))
-    # The later one may find the earlier one's run at work, or ended.
+    # The second operator may meet an active or an ended run of the first.
     deadline = time.monotonic() + PATIENCE_S
     while any(is_alive(operator) for operator in started) and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -111,7 +112,7 @@ def two_operators(installation: Cluster, states: States, chance: random.Random, 
 
 
 def poison(installation: Cluster, states: States, chance: random.Random, usual_s: float) -> set[str]:
-    """A block that fails at every try; the rows that it had stay served."""
+    """A block fails at every try; its earlier rows stay served."""
     catalog = states.poisoned(installation.state()[1])
     begin(installation, catalog)
     return {catalog.revision}
@@ -121,8 +122,10 @@ FAULTS = (
     Fault("kill-pool-process", "postgres", Cluster.kill_pool_process),
     Fault("kill-worker", "postgres", Cluster.kill_worker),
     Fault("kill-starter", "postgres", begin=kill_starter),
-    Fault("restart-broker", "postgres", lambda made, _: made.restart_broker(lose_data=False)),
-    Fault("restart-broker-losing-data", "postgres", lambda made, _: made.restart_broker(lose_data=True)),
+    Fault("restart-broker", "postgres", lambda installation, _: installation.restart_broker(lose_data=False)),
+    Fault(
+        "restart-broker-losing-data", "postgres", lambda installation, _: installation.restart_broker(lose_data=True)
+    ),
     Fault("restart-database", "postgres", restart_database),
     Fault("two-operators", "postgres", begin=two_operators),
     Fault("poison-block", "postgres", begin=poison, ends=RunState.PARTIAL),
@@ -133,13 +136,13 @@ FAULTS = (
 
 
 def begin(installation: Cluster, catalog: Catalog) -> None:
-    """Start a run, again and again while the database does not answer."""
+    """Start a run; try again while the database does not answer."""
     deadline = time.monotonic() + PATIENCE_S
     while True:
         try:
-            found = start_run(installation.settings, catalog, cause="chaos")
-            if found.run is not None and found.run.revision != catalog.revision:
-                raise RuntimeError(f"run {found.run.id} of another catalog is at work: the last round has not ended")
+            run = start_run(installation.settings, catalog, cause="chaos").run
+            if run is not None and run.revision != catalog.revision:
+                raise RuntimeError(f"run {run.id} of another catalog is active: the last round has not ended")
             return
         except SQLAlchemyError:
             if time.monotonic() > deadline:
@@ -148,7 +151,7 @@ def begin(installation: Cluster, catalog: Catalog) -> None:
 
 
 def settled(installation: Cluster, revisions: set[str]) -> bool:
-    """Wait until no run is active and one of ``revisions`` is published; False when that takes too long."""
+    """Wait until no run is active. Returns whether one of ``revisions`` is published within ``PATIENCE_S``."""
     deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
         with contextlib.suppress(SQLAlchemyError):
@@ -160,9 +163,9 @@ def settled(installation: Cluster, revisions: set[str]) -> bool:
 
 
 def once(
-    fault: Fault, installation: Cluster, states: States, chance: random.Random, usual_s: float, into: Outcome
+    fault: Fault, installation: Cluster, states: States, chance: random.Random, usual_s: float, outcome: Outcome
 ) -> None:
-    """One run with one fault, and the comparison after it."""
+    """One run with one fault, then the comparison of the table; counts go into ``outcome``."""
     began = time.monotonic()
     if fault.begin is not None:
         revisions = fault.begin(installation, states, chance, usual_s)
@@ -170,59 +173,59 @@ def once(
         catalog = states.following()
         revisions = {catalog.revision}
         begin(installation, catalog)
-    if fault.hurt is not None:
+    if fault.inject is not None:
         time.sleep(chance.uniform(0.0, usual_s))
-        into.struck += installation.state()[0]
-        fault.hurt(installation, chance)
+        outcome.struck += installation.state()[0]
+        fault.inject(installation, chance)
     else:
-        into.struck += 1
+        outcome.struck += 1
     ended = settled(installation, revisions)
-    into.times += 1
-    into.seconds.append(time.monotonic() - began)
+    outcome.times += 1
+    outcome.seconds.append(time.monotonic() - began)
     with sync_engine(installation.url).connect() as connection:
         run = page_runs_sync(connection, limit=1)[0]
         connection.rollback()
         revision = installation.state()[1]
-        found = difference(connection, states.expected[revision])
+        rows = difference(connection, states.expected[revision])
     if not ended or run.state is not fault.ends:
-        into.lost += 1
-        into.notes.append(f"run {run.id} is {run.state.value}: {run.blocks_done} of {run.blocks_total}; {run.error}")
-    into.lost += found.lost
-    into.doubled += found.doubled
-    if found:
-        into.notes.append(f"run {run.id} ({run.cause}, {run.state.value}): {found}")
+        outcome.lost += 1
+        outcome.notes.append(f"run {run.id} is {run.state.value}: {run.blocks_done} of {run.blocks_total}; {run.error}")
+    outcome.lost += rows.lost
+    outcome.doubled += rows.doubled
+    if rows:
+        outcome.notes.append(f"run {run.id} ({run.cause}, {run.state.value}): {rows}")
 
 
 def suffer(faults: list[Fault], states: States, times: int, seed: int, deadline: float) -> dict[str, Outcome]:
-    """All faults that share an installation, one after the other."""
+    """All faults that share an installation, in sequence."""
     outcomes: dict[str, Outcome] = {}
     with cluster(faults[0].database, small_disk=faults[0].small_disk) as installation:
         usual_s = usual(installation, states)
         address = f"http://127.0.0.1:{installation.port}/graphql"
         for fault in faults:
-            into = outcomes[fault.name] = Outcome()
+            outcome = outcomes[fault.name] = Outcome()
             chance = random.Random(f"{seed} {fault.name}")
             with Readers(installation.url, address, states, seed) as readers:
                 for _ in range(times):
-                    if time.monotonic() > deadline or into.lost or into.doubled:
+                    if time.monotonic() > deadline or outcome.lost or outcome.doubled:
                         break
-                    once(fault, installation, states, chance, usual_s, into)
-            into.mixed, into.reads = readers.counts["mixed"], readers.counts["reads"]
-            into.notes += readers.examples[:3]
-            print(row(fault.name, into), flush=True)
-            for note in into.notes[:5]:
+                    once(fault, installation, states, chance, usual_s, outcome)
+            outcome.mixed, outcome.reads = readers.counts["mixed"], readers.counts["reads"]
+            outcome.notes += readers.examples[:3]
+            print(row(fault.name, outcome), flush=True)
+            for note in outcome.notes[:5]:
                 print(f"    {note}", flush=True)
     return outcomes
 
 
 def usual(installation: Cluster, states: States) -> float:
-    """Seconds that an undisturbed run takes; the first publishes the first state."""
+    """Median seconds of a run without a fault; the first run publishes everything and does not count."""
     taken = []
     for _ in range(WARM_UPS):
         began, catalog = time.monotonic(), states.following()
         begin(installation, catalog)
         if not settled(installation, {catalog.revision}):
-            raise RuntimeError(f"an undisturbed run was not published; logs are in {installation.folder}")
+            raise RuntimeError(f"a run without a fault was not published; logs are in {installation.folder}")
         taken.append(time.monotonic() - began)
     return statistics.median(taken[1:])
 
@@ -235,31 +238,31 @@ def row(name: str, outcome: Outcome) -> str:
 
 
 def grouped(faults: list[Fault]) -> Iterator[list[Fault]]:
-    """Faults by the installation that they run on."""
-    for key in dict.fromkeys((each.database, each.small_disk) for each in faults):
-        yield [each for each in faults if (each.database, each.small_disk) == key]
+    """Faults in groups that share an installation."""
+    for key in dict.fromkeys((fault.database, fault.small_disk) for fault in faults):
+        yield [fault for fault in faults if (fault.database, fault.small_disk) == key]
 
 
 def main() -> int:
-    """Run the faults that are named, or all. Returns 1 when one of them lost, doubled or mixed something."""
+    """Returns 1 when a fault lost, doubled or mixed rows, or ran fewer times than requested."""
     names = [fault.name for fault in FAULTS]
     parser = argparse.ArgumentParser(
         prog="python -m bench.chaos", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("faults", nargs="*", metavar="FAULT", help=f"of {', '.join(names)}; default: all")
+    parser.add_argument("faults", nargs="*", metavar="FAULT", help=f"one of {', '.join(names)}; default: all")
     parser.add_argument("--times", type=int, default=TIMES, help=f"repeats of each fault (default {TIMES})")
-    parser.add_argument("--seed", type=int, default=random.randrange(1 << 31), help="of the random moments")
+    parser.add_argument("--seed", type=int, default=random.randrange(1 << 31), help="seed of the random moments")
     parser.add_argument("--minutes", type=float, default=MINUTES, help=f"longest duration (default {MINUTES:g})")
-    asked = parser.parse_args()
-    unknown = [name for name in asked.faults if name not in names]
+    arguments = parser.parse_args()
+    unknown = [name for name in arguments.faults if name not in names]
     if unknown:
         parser.error(f"there is no fault {unknown[0]!r}; there are {', '.join(names)}")
     get_settings.cache_clear()
-    deadline = time.monotonic() + asked.minutes * 60
-    chosen = [fault for fault in FAULTS if not asked.faults or fault.name in asked.faults]
+    deadline = time.monotonic() + arguments.minutes * 60
+    chosen = [fault for fault in FAULTS if not arguments.faults or fault.name in arguments.faults]
     outcomes: dict[str, Outcome] = {}
     print(
-        f"seed {asked.seed}, {asked.times} times each; reads are of two clients, seconds the median of a run with its fault"
+        f"seed {arguments.seed}, {arguments.times} times each; reads: of two clients; seconds: median of a run with its fault"
     )
     print(
         f"{'fault':<28}{'times':>5} {'struck':>6} {'lost':>5} {'doubled':>7} {'mixed':>6} {'reads':>7} {'seconds':>10}"
@@ -268,15 +271,15 @@ def main() -> int:
         states = States(Path(folder))
         for group in grouped(chosen):
             try:
-                outcomes |= suffer(group, states, asked.times, asked.seed, deadline)
+                outcomes |= suffer(group, states, arguments.times, arguments.seed, deadline)
             except PermissionError as error:
                 for fault in group:
                     print(f"{fault.name:<28} not run: {error}", flush=True)
-    bad = [name for name, each in outcomes.items() if each.lost or each.doubled or each.mixed]
-    short = [name for name, each in outcomes.items() if each.times < asked.times]
-    for names, what in ((bad, "lost, doubled or mixed something"), (short, "ran fewer times than asked for")):
+    bad = [name for name, outcome in outcomes.items() if outcome.lost or outcome.doubled or outcome.mixed]
+    short = [name for name, outcome in outcomes.items() if outcome.times < arguments.times]
+    for names, verdict in ((bad, "lost, doubled or mixed rows"), (short, "ran fewer times than requested")):
         if names:
-            print(f"{', '.join(names)}: {what}")
+            print(f"{', '.join(names)}: {verdict}")
     return 1 if bad or short or not outcomes else 0
 
 

@@ -1,4 +1,4 @@
-"""A whole installation for the chaos bench: database, broker, two workers and an API, kept alive as an init system would."""
+"""An installation for the chaos bench: database, broker, two workers and an API, restarted as an init system would."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from db.fits.generations import current_generation_sync
 from db.runs.store import active_run
 from db.session import sync_engine, upgrade_database
 from db.settings import Settings
+from tests.support.postgres import EmbeddedPostgres
 from workers.app import app
 from workers.local.broker import Broker
-from workers.local.postgres import EmbeddedPostgres
 from workers.local.processes import FIRST_PAUSE_S, Child
 from workers.local.supervisor import environment, worker_argv
 
@@ -30,13 +30,13 @@ WORKERS = 2
 LEASE_S = 2.0
 SWEEP_S = 0.5
 GRACE_S = 10.0
-#: Room on a disk that is to be filled, beside what the installation itself takes.
+#: Size of the small disk: room for the installation and its runs.
 DISK_BYTES = {"sqlite": 256 << 20, "postgres": 1 << 30}
 START_TIMEOUT_S = 60.0
 
 
 class SmallDisk:
-    """A file system in memory that can be filled to its last byte; only root may mount one."""
+    """A file system in memory that can be filled to its last byte; the mount needs root."""
 
     def __init__(self, size_bytes: int) -> None:
         self.path = Path(tempfile.mkdtemp(prefix="fgdisk-"))
@@ -51,23 +51,20 @@ class SmallDisk:
             raise PermissionError(f"no small file system can be mounted: {mounted.stderr.strip()}")
 
     def fill(self, spare_bytes: int) -> None:
-        """Take every byte but ``spare_bytes``."""
         free = os.statvfs(self.path).f_bavail * os.statvfs(self.path).f_frsize - spare_bytes
         with (self.path / "filler").open("wb", buffering=0) as filler, contextlib.suppress(OSError):
             os.posix_fallocate(filler.fileno(), 0, max(free, 1))
 
     def free(self) -> None:
-        """Give the space back."""
         (self.path / "filler").unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Unmount."""
         subprocess.run(["umount", "-l", str(self.path)], capture_output=True, check=False)
         self.path.rmdir()
 
 
 class Cluster:
-    """Everything of one installation. Processes that die are started again by a caretaker thread."""
+    """The processes of one installation. A caretaker thread restarts processes that end."""
 
     def __init__(self, database: str, folder: Path, server: EmbeddedPostgres | None, disk: SmallDisk | None) -> None:
         self.server, self.disk, self.folder = server, disk, folder
@@ -98,11 +95,11 @@ class Cluster:
 
     @property
     def children(self) -> list[Child]:
-        """What the caretaker keeps alive."""
+        """The processes that the caretaker restarts."""
         return [self.broker.child, *self.workers, self.api]
 
     def start(self) -> None:
-        """Start everything and wait until the API listens."""
+        """Start every process and wait until the API listens."""
         self.broker.start()
         for child in (*self.workers, self.api):
             child.start()
@@ -117,7 +114,6 @@ class Cluster:
             time.sleep(0.05)
 
     def stop(self) -> None:
-        """End everything."""
         self._caring.set()
         if self._caretaker.is_alive():
             self._caretaker.join()
@@ -133,31 +129,28 @@ class Cluster:
         app._pool = None
 
     def revive_database(self) -> None:
-        """Start a PostgreSQL that crashed, as an init system would."""
         if self.server is not None and not self.server.alive:
             self.server.start()
 
     def pool_processes(self) -> list[int]:
-        """Ids of the processes that compute."""
+        """Ids of the pool processes of both workers."""
         mains = {child.process.pid for child in self.workers if child.process is not None}
         listed = subprocess.run(["ps", "-e", "-o", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
         return [int(pid) for pid, parent in map(str.split, listed.splitlines()) if int(parent) in mains]
 
     def kill_pool_process(self, chance: random.Random) -> None:
-        """kill -9 of one process that computes."""
-        found = self.pool_processes()
-        if found:
-            kill(chance.choice(found))
+        if pids := self.pool_processes():
+            kill(chance.choice(pids))
 
     def kill_worker(self, chance: random.Random) -> None:
-        """kill -9 of a whole worker, its pool included."""
+        """SIGKILL of a worker with its pool."""
         worker = chance.choice([child for child in self.workers if child.alive] or self.workers)
         if worker.process is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(worker.process.pid, signal.SIGKILL)
 
     def restart_broker(self, *, lose_data: bool) -> None:
-        """kill -9 of the broker, which comes back with its data or without."""
+        """SIGKILL of the broker; the caretaker restarts the broker with or without its data."""
         if self.broker.child.process is not None:
             kill(self.broker.child.process.pid)
             self.broker.child.process.wait()
@@ -167,16 +160,16 @@ class Cluster:
                     part.unlink()
 
     def state(self) -> tuple[bool, str]:
-        """Whether a run is active, and the revision that is published."""
+        """Whether a run is active, and the published revision."""
         with sync_engine(self.url).connect() as connection:
-            # In this order: a run that ends between the two looks has published before the second.
+            # In this order: a run that ends between the two reads has published before the second read.
             run, seen = active_run(connection), current_generation_sync(connection)
         return run is not None, "" if seen is None else seen.revision
 
     def _care(self) -> None:
         while not self._caring.wait(0.05):
             for child in self.children:
-                # An init system with a constant pause: the bench kills oftener than any installation would see.
+                # A constant pause: the bench kills more often than faults occur in an installation.
                 child.pause_s = FIRST_PAUSE_S
                 with contextlib.suppress(OSError):
                     child.check()
@@ -184,7 +177,7 @@ class Cluster:
 
 @contextlib.contextmanager
 def cluster(database: str, *, small_disk: bool) -> Iterator[Cluster]:
-    """A running installation on ``sqlite`` or ``postgres``, on a disk of its own that can be filled when asked for."""
+    """A running installation on ``sqlite`` or ``postgres``; with ``small_disk`` on a disk that can be filled."""
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fgchaos-")))
         disk = SmallDisk(DISK_BYTES[database]) if small_disk else None
@@ -194,20 +187,19 @@ def cluster(database: str, *, small_disk: bool) -> Iterator[Cluster]:
         if database == "postgres":
             parent = None if disk is None else disk.path
             server = stack.enter_context(EmbeddedPostgres(durable=True, parent=parent))
-        made = Cluster(database, folder, server, disk)
-        stack.callback(made.stop)
-        made.start()
-        yield made
+        installation = Cluster(database, folder, server, disk)
+        stack.callback(installation.stop)
+        installation.start()
+        yield installation
 
 
 def kill(pid: int) -> None:
-    """SIGKILL to a process that may have ended already."""
+    """Send SIGKILL to a process that may have ended."""
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
 
 
 def is_alive(pid: int) -> bool:
-    """Whether a process still runs."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -1,7 +1,7 @@
-"""Operators that can be killed: `python -m bench.chaos.operator` reads a line, forks a process that starts a run, says its id.
+"""Operators that can be killed: `python -m bench.chaos.operator` forks a process for each line and prints its id.
 
-A line is the number of a pickled catalog. Everything is imported before the forks, so that what is killed is the start
-of the run, not the start of Python.
+A line is the number of a pickled catalog. The process starts a run of the catalog. The parent imports every module before the
+forks, so that a kill strikes the start of the run and not the start of Python.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from workers.local.supervisor import environment
 
 
 class Operators:
-    """The process that forks operators, seen from the bench."""
+    """The handle of the process that forks operators."""
 
     def __init__(self, settings: Settings, folder: Path) -> None:
         self._folder = folder
@@ -34,18 +34,17 @@ class Operators:
         )
 
     def begin(self, catalog: object) -> int:
-        """Let an operator start a run of ``catalog``; returns the id of its process."""
+        """Start a run of ``catalog`` by an operator. Returns the id of the operator's process."""
         self._count += 1
         (self._folder / f"catalog-{self._count}").write_bytes(pickle.dumps(catalog))
         stdin, stdout = self._process.stdin, self._process.stdout
         if stdin is None or stdout is None:
-            raise RuntimeError("the operators' process has no pipes")
+            raise RuntimeError("the process of the operators has no pipes")
         stdin.write(f"{self._count}\n")
         stdin.flush()
         return int(stdout.readline())
 
     def close(self) -> None:
-        """End the process."""
         self._process.kill()
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
@@ -54,7 +53,6 @@ class Operators:
 
 
 def main(folder: Path) -> None:
-    """Fork one operator a line."""
     from db.settings import get_settings
     from workers.runs import start_run
 

@@ -1,4 +1,4 @@
-"""Catalog states that the chaos bench publishes in turn, what each must look like, and clients that read all through."""
+"""Catalog states that the chaos bench publishes in turn, their expected rows, and clients that read during the faults."""
 
 from __future__ import annotations
 
@@ -16,35 +16,23 @@ from typing import Any
 
 import numpy as np
 import orjson
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from bench.growth import rebuilt
 from db.entries.files import Catalog, load_catalog
-from db.fits.generations import Generation, current_generation_sync
-from db.runs.store import RunState
-from db.session import make_engine, sync_engine, upgrade_database
-from db.settings import Settings
-from workers.runs import run_in_process
-
-Key = tuple[str, str, str]
-Rows = dict[Key, tuple[Any, ...]]
+from db.fits.generations import current_generation_sync
+from db.session import make_engine
+from tests.support.published_rows import VISIBLE, Key, computed_alone
 
 MODELS = 10
 GPUS = 16
-#: Everything that a generation shows of a pairing: its own columns and what it shares with others.
-_SHOWN = (
-    "f.flags, f.decode_0, f.decode_1, f.decode_4, f.ttft_1, f.safe_2, f.score_0, f.score_3, f.rest, "
-    "substr(q.plans, f.plan * 200 + 1, 200), substr(q.bands, f.band * 96 + 1, 96), q.file_size_bytes, q.weights_bytes, "
-    "u.usable_bytes, u.capacity_bytes"
-)
-_VISIBLE = "f.born <= :g AND (f.died = 0 OR f.died > :g)"
 
 
 class States:
-    """A small catalog in four states, each of them computed once by one process without faults.
+    """A small catalog in four states, each computed once by one process without faults.
 
-    From one to the next, in turn, every accelerator changes (a rebuild) or a single one (an update in place).
+    From one state to the next either every accelerator changes (a rebuild) or a single accelerator (an update in place).
     """
 
     def __init__(self, folder: Path) -> None:
@@ -62,17 +50,18 @@ class States:
             )
             for by, of_one in factors
         ]
-        self.expected = {each.revision: computed_alone(each, folder / str(at)) for at, each in enumerate(self.catalogs)}
+        self.expected = {
+            state.revision: computed_alone(state, folder / str(at)) for at, state in enumerate(self.catalogs)
+        }
         self._turn, self._poison = itertools.count(1), itertools.cycle(self.models)
 
     def following(self) -> Catalog:
-        """The next state in turn."""
         return self.catalogs[next(self._turn) % len(self.catalogs)]
 
     def poisoned(self, served: str) -> Catalog:
-        """The next state with one model whose block fails at every try, and the rows that must be served then.
+        """The next state with one model whose block fails at every try: its weights exceed the range of a row.
 
-        The model's vocabulary makes its weights larger than a row can hold.
+        The expected rows of the state are the new rows of the other models and the old rows of this model.
         """
         healthy = self.following()
         poison = next(self._poison)
@@ -85,7 +74,7 @@ class States:
 
 
 def _spread(entries: Mapping[str, Any], count: int) -> list[tuple[str, Any]]:
-    """``count`` entries, evenly spread, of those that can be estimated."""
+    """``count`` entries with all facts that an estimate needs, evenly spread."""
     from db.entries import specs
 
     known = [(slug, entry) for slug, entry in entries.items() if not specs.missing_facts(entry)]
@@ -93,64 +82,12 @@ def _spread(entries: Mapping[str, Any], count: int) -> list[tuple[str, Any]]:
 
 
 def _at(entry: dict[str, Any], factor: float) -> dict[str, Any]:
-    """An accelerator with ``factor`` times its bandwidth."""
+    """The accelerator with ``factor`` times its bandwidth."""
     return {**entry, "bandwidth_gbps": entry["bandwidth_gbps"] * factor}
 
 
-def computed_alone(catalog: Catalog, folder: Path) -> Rows:
-    """The rows of ``catalog`` computed from nothing by this process alone."""
-    settings = Settings(state_dir=folder, database_url="", redis_url="")
-    upgrade_database(settings.resolved_database_url)
-    run = run_in_process(settings, catalog)
-    if run is None or run.state is not RunState.PUBLISHED:
-        raise RuntimeError(f"the reference was not published: {run}")
-    engine = sync_engine(settings.resolved_database_url)
-    with engine.connect() as connection:
-        seen = current_generation_sync(connection)
-        rows = {} if seen is None else dict(shown(connection, seen))
-    engine.dispose()
-    return rows
-
-
-def shown(connection: Connection, seen: Generation) -> list[tuple[Key, tuple[Any, ...]]]:
-    """Every visible row of a generation by the slugs of its pairing; a doubled row appears twice."""
-    found = connection.execute(
-        text(
-            f"SELECT m.slug, g.slug, n.slug, {_SHOWN} FROM {seen.table} f JOIN model m ON m.id = f.model_id "
-            f"JOIN gpu g ON g.id = f.gpu_id JOIN quant n ON n.id = f.quant_id JOIN {seen.table}_quant q "
-            "ON q.model_id = f.model_id AND q.quant_id = f.quant_id AND q.born = f.born "
-            f"JOIN {seen.table}_gpu u ON u.gpu_id = f.gpu_id AND u.engine = ((f.flags >> 20) & 7) AND u.born = f.born "
-            f"WHERE {_VISIBLE}"
-        ),
-        {"g": seen.id},
-    ).all()
-    return [((row[0], row[1], row[2]), tuple(row[3:])) for row in found]
-
-
-@dataclasses.dataclass
-class Difference:
-    """How a published table differs from the one computed alone."""
-
-    lost: int = 0
-    doubled: int = 0
-
-    def __bool__(self) -> bool:
-        return bool(self.lost or self.doubled)
-
-
-def difference(connection: Connection, expected: Rows) -> Difference:
-    """Compare the newest generation with ``expected``, row for row: wrong or missing rows are lost."""
-    seen = current_generation_sync(connection)
-    if seen is None:
-        return Difference(lost=len(expected))
-    rows = shown(connection, seen)
-    unique = dict(rows)
-    wrong = sum(unique.get(key) != row for key, row in expected.items()) + len(unique.keys() - expected.keys())
-    return Difference(lost=wrong + abs(seen.rows - len(expected)), doubled=len(rows) - len(unique))
-
-
 class Readers:
-    """Two clients that read without pause, one by SQL and one by GraphQL, each whole states in several steps."""
+    """Two clients, one by SQL and one by GraphQL, that read whole states in several steps without pause."""
 
     def __init__(self, url: str, address: str, states: States, seed: int) -> None:
         self.url, self.address, self.states = url, address, states
@@ -158,7 +95,7 @@ class Readers:
         self.examples: list[str] = []
         self._random = random.Random(seed)
         self._stopping = threading.Event()
-        self._threads = [threading.Thread(target=each, daemon=True) for each in (self._by_sql, self._by_graphql)]
+        self._threads = [threading.Thread(target=loop, daemon=True) for loop in (self._by_sql, self._by_graphql)]
 
     def __enter__(self) -> Readers:
         for thread in self._threads:
@@ -180,39 +117,39 @@ class Readers:
         engine.dispose()
 
     def _read_sql(self, engine: Engine) -> tuple[str, dict[Key, Any]]:
-        """One generation, model by model, each in a transaction of its own with pauses between."""
+        """Revision and decode speeds of one generation; each model in its own transaction, with pauses between."""
         with engine.connect() as connection:
-            seen = current_generation_sync(connection)
-        if seen is None:
+            generation = current_generation_sync(connection)
+        if generation is None:
             return "", {}
-        found: dict[Key, Any] = {}
+        decodes: dict[Key, Any] = {}
         for model in self.states.models:
             with engine.connect() as connection:
                 rows = connection.execute(
                     text(
-                        f"SELECT g.slug, n.slug, f.decode_0 FROM {seen.table} f JOIN gpu g ON g.id = f.gpu_id "
-                        f"JOIN quant n ON n.id = f.quant_id JOIN model m ON m.id = f.model_id WHERE m.slug = :m AND {_VISIBLE}"
+                        f"SELECT g.slug, n.slug, f.decode_0 FROM {generation.table} f JOIN gpu g ON g.id = f.gpu_id "
+                        f"JOIN quant n ON n.id = f.quant_id JOIN model m ON m.id = f.model_id WHERE m.slug = :m AND {VISIBLE}"
                     ),
-                    {"m": model, "g": seen.id},
+                    {"m": model, "g": generation.id},
                 ).all()
             for gpu, quant, decode in rows:
                 key = (model, gpu, quant)
-                found[key] = decode if key not in found else "doubled"
+                decodes[key] = decode if key not in decodes else "doubled"
             time.sleep(self._random.uniform(0, 0.01))
-        return seen.revision, found
+        return generation.revision, decodes
 
-    def _judge(self, client: str, revision: str, found: dict[Key, Any]) -> None:
+    def _judge(self, client: str, revision: str, decodes: dict[Key, Any]) -> None:
         if not revision:
             return
         expected = self.states.expected.get(revision)
         self.counts["reads"] += 1
         wanted = None if expected is None else {key: row[1] for key, row in expected.items()}
-        if found != wanted:
-            self._mixed(f"{client}: {len(found)} rows of revision {revision[:12]} are not those of that state")
+        if decodes != wanted:
+            self._mixed(f"{client}: {len(decodes)} rows of revision {revision[:12]} are not those of that state")
 
-    def _mixed(self, what: str) -> None:
+    def _mixed(self, example: str) -> None:
         self.counts["mixed"] += 1
-        self.examples.append(what)
+        self.examples.append(example)
 
     def _by_graphql(self) -> None:
         while not self._stopping.wait(0.05):
@@ -222,7 +159,7 @@ class Readers:
                 self.counts["interrupted"] += 1
 
     def _read_graphql(self, models: list[str]) -> None:
-        """The fits of some models in one request, each field of it another statement."""
+        """Read the fits of some models in one request; each field needs its own statement."""
         fields = " ".join(
             f'm{at}: fits(filter: {{model: {{in: ["{slug}"]}}, workload: {{in: [CHAT]}}}}, first: 100) '
             "{ edges { node { source model { slug } gpu { slug } quant { slug } decode { tokensPerSecond } } } }"
@@ -231,11 +168,11 @@ class Readers:
         body = orjson.dumps({"query": f"{{ catalog {{ revision }} {fields} }}"})
         request = urllib.request.Request(self.address, body, {"content-type": "application/json"})
         with urllib.request.urlopen(request, timeout=10) as answer:
-            said = orjson.loads(answer.read())
-        if said.get("errors") or not said.get("data"):
+            response = orjson.loads(answer.read())
+        if response.get("errors") or not response.get("data"):
             self.counts["interrupted"] += 1
             return
-        data = said["data"]
+        data = response["data"]
         expected = self.states.expected.get(data["catalog"]["revision"])
         nodes = [edge["node"] for at in range(len(models)) for edge in data[f"m{at}"]["edges"]]
         self.counts["reads"] += 1

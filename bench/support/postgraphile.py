@@ -17,13 +17,11 @@ from typing import Any
 
 from sqlalchemy import create_engine, make_url, text
 
-from api.graphql.catalog.quants import quant_from_entry
 from bench.support.serving import serving
 from db.entries import specs
 from db.fits.generations import current_generation_sync
-from db.fits.layout import BAND_BYTES, FLAG_BITS, PLAN_BYTES, RECOMMENDED_BIT, SLOT_COUNT, STATUS_MASK
+from db.fits.layout import BAND_BYTES, FLAG_BITS, PLAN_BYTES, RECOMMENDED_BIT, SLOT_COUNT, SLOTS, STATUS_MASK
 from db.fits.packing import OVERHEAD_EXPLICIT, OVERHEAD_OF_ROW
-from db.fits.reads import SLOTS
 from estimator.types import STATUSES, WorkloadKind
 from estimator.verdict import GRADES
 
@@ -164,8 +162,8 @@ def _gpu(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _quant(entry: Mapping[str, Any]) -> dict[str, Any]:
-    found = quant_from_entry(entry, specs.quant(entry))
-    return {"name": found.name, "nominal_bits": found.nominal_bits}
+    spec = specs.quant(entry)
+    return {"name": spec.name, "nominal_bits": spec.nominal_bits}
 
 
 def _unsigned(blob: str, at: int, size: int) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from bench.support.clients import Sent
+from tests.support.load_clients import Sent
 
 #: Fits on the nested page.
 PAGE = 20

@@ -12,10 +12,11 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from db.fits import by_key
 from db.fits import reads as fit_store
+from db.fits.cells import FitKey
 from db.fits.generations import current_generation
-from db.fits.query import FitField, FitOrder, FitQuery
-from db.fits.reads import FitKey, FitOwner
+from db.fits.query import FitField, FitOrder, FitOwner, FitQuery
 from db.reading import Reader, reader_of
 from db.session import async_engine
 from db.settings import get_settings
@@ -37,9 +38,9 @@ def reads(reader: Reader, generation: Any) -> dict[str, Callable[[int], Awaitabl
         return fit_store.top_fits(reader, generation, owner, ids, FitQuery(workload_ids=(1,), **query), order, 3)
 
     return {
-        "one pairing and quant, 5 workloads": lambda i: fit_store.fetch_fits(reader, generation, [FitKey(i + 1, 5, 3)]),
-        "one pairing, every quant": lambda i: fit_store.fetch_pairs(reader, generation, [(i + 1, 7)]),
-        "20 pairings, every quant, 1 workload": lambda i: fit_store.fetch_pairs(
+        "one pairing and quant, 5 workloads": lambda i: by_key.fetch_fits(reader, generation, [FitKey(i + 1, 5, 3)]),
+        "one pairing, every quant": lambda i: by_key.fetch_pairs(reader, generation, [(i + 1, 7)]),
+        "20 pairings, every quant, 1 workload": lambda i: by_key.fetch_pairs(
             reader, generation, [(i + 1, gpu) for gpu in range(1, 21)], [1]
         ),
         "fastest 20 of all": lambda i: page(_DECODE, workload_ids=(i % 5,)),
@@ -56,7 +57,7 @@ def reads(reader: Reader, generation: Any) -> dict[str, Callable[[int], Awaitabl
         "20 of a gpu by latency": lambda i: page(_TTFT, gpu_ids=(i + 1,), workload_ids=(1,)),
         "20 models, 3 fastest each": lambda i: top(FitOwner.MODEL, 20, _DECODE, i),
         "20 gpus, 3 best recommended each": lambda i: top(FitOwner.GPU, 20, _SCORE, i, recommended=True),
-        "sizes of 20 models": lambda i: fit_store.model_quants(reader, generation, range(i + 1, i + 21)),
+        "sizes of 20 models": lambda i: by_key.model_quants(reader, generation, range(i + 1, i + 21)),
         "count of a model": lambda i: fit_store.count_fits(
             reader, generation, FitQuery(model_ids=(i + 1,), workload_ids=(1,), decode_min=20.0)
         ),

@@ -20,11 +20,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from api.graphql.core.ids import Cursor, encode_cursor, encode_id
-from api.graphql.services import Services
+from api.graphql.services.services import Services
 from api.settings import ApiSettings
 from bench.support.queries import PAGE
-from db.fits.query import FitField, FitOrder, FitQuery
-from db.fits.reads import SLOTS, FitOwner, tops_statement
+from db.fits.layout import SLOTS
+from db.fits.query import FitField, FitOrder, FitOwner, FitQuery
+from db.fits.reads import tops_statement
 from db.reading import PostgresReader
 from db.session import async_engine
 from estimator.types import STATUSES, WorkloadKind
@@ -49,10 +50,10 @@ class Routes:
 
     async def start(self) -> None:
         """Read the catalog."""
-        self.view = view = await self.services.view()
+        self.view = view = await self.services.state.view()
         if view.generation is None:
             raise RuntimeError("nothing is published")
-        reader = self.services._reader
+        reader = self.services.state._reader
         assert isinstance(reader, PostgresReader)
         self.reader = reader
         self.state = view.state
@@ -63,16 +64,16 @@ class Routes:
             number: {
                 "slug": gpu.slug,
                 "name": gpu.name,
-                "memoryBytes": gpu.memory_bytes,
-                "bandwidthBytesPerSecond": gpu.bandwidth_bytes_per_second,
+                "memoryBytes": gpu.accelerator.memory_bytes,
+                "bandwidthBytesPerSecond": gpu.accelerator.bandwidth_bytes_s,
             }
             for number, gpu in view.gpu_by_id.items()
         }
         self.quants = {
-            number: {"slug": quant.slug, "name": quant.name, "nominalBits": quant.nominal_bits}
+            number: {"slug": quant.slug, "name": quant.name, "nominalBits": quant.spec.nominal_bits}
             for number, quant in view.quant_by_id.items()
         }
-        self.workload = view.workload_of_slot(_SLOT)
+        self.workload = view.workloads[_SLOT]
 
     async def fits(self, request: Request) -> Response:
         """The answer of the nested query."""
@@ -126,7 +127,7 @@ class Routes:
             "recommended": flags >> 4 * _SLOT & 8 != 0,
             "ttftMs": latency,
             "safeContextTokens": safe,
-            "contextTokens": workload.context_tokens,
+            "contextTokens": workload.spec.context_tokens,
             "decode": speed,
             "memory": {"totalBytes": total} if status.name != "UNSUPPORTED" else None,
             "gpu": gpu,

@@ -19,7 +19,7 @@ from urllib.request import urlopen
 from db.entries.files import load_catalog
 from db.session import sync_engine, upgrade_database
 from db.settings import Settings
-from workers.local.postgres import EmbeddedPostgres
+from tests.support.postgres import EmbeddedPostgres
 from workers.runs import run_in_process
 
 START_TIMEOUT_S = 60.0

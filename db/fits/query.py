@@ -8,7 +8,7 @@ from enum import StrEnum
 from operator import itemgetter
 from typing import Any
 
-from db.fits.cells import ENGINES
+from db.fits.cells import ENGINES, StoredCell
 from db.fits.layout import ENGINE_MASK, ENGINE_SHIFT, SLOT_COUNT, engine_of_row
 from estimator.types import Engine, Status
 
@@ -71,6 +71,16 @@ class FitQuery:
     def is_everything(self) -> bool:
         """Whether nothing but the workload is asked for, so that counters answer a count."""
         return self == FitQuery(workload_ids=self.workload_ids)
+
+
+@dataclass(frozen=True, slots=True)
+class FitPage:
+    """Cells in order with the cursor of each; the flags say truly whether there is more on either side."""
+
+    cells: list[StoredCell]
+    cursors: list[FitCursor]
+    has_next: bool
+    has_previous: bool
 
 
 class FitOwner(StrEnum):

@@ -2,118 +2,25 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
-from operator import itemgetter
 from typing import Any
 
 from db.fits.by_index import best_of_quants, falls_short, is_walked, parts, sources_of
+from db.fits.by_key import fetch_fits
 from db.fits.by_scan import is_scanned, scanned_rows
 from db.fits.by_unpacking import Place, Prices, is_packed, packed_places
-from db.fits.cells import AnyCell, FitCell, FitKey, StoredCell
+from db.fits.cells import StoredCell
 from db.fits.conditions import conditions
 from db.fits.generations import Generation
-from db.fits.joins import shared_columns, shared_joins, with_shared
-from db.fits.layout import SLOT_COUNT, SLOTS, visible
+from db.fits.joins import with_shared
 from db.fits.orders import cursor_of, row_rank
-from db.fits.packing import BAND_CELL, BAND_CELLS_AT, PLAN_CELL
-from db.fits.query import ALL_SLOTS, FitCursor, FitField, FitOrder, FitOwner, FitQuery, is_narrow, normal, slots_of
+from db.fits.query import FitCursor, FitOrder, FitOwner, FitPage, FitQuery, is_narrow, normal, slots_of
 from db.reading import Reader, Row, int_array, rows_at
 
-__all__ = [
-    "SLOTS",
-    "AnyCell",
-    "FitCell",
-    "FitCursor",
-    "FitField",
-    "FitKey",
-    "FitOrder",
-    "FitOwner",
-    "FitPage",
-    "FitQuery",
-    "ModelQuant",
-    "StoredCell",
-    "count_fits",
-    "fetch_fits",
-    "fetch_pairs",
-    "model_quants",
-    "page_fits",
-    "top_fits",
-]
 #: SQLite joins at most 500 SELECTs in one compound statement.
 _COMPOUND_LIMIT = 400
-_FULL_ROW = (
-    "f.model_id, f.gpu_id, f.quant_id, f.flags, f.rest, "
-    + ", ".join(f"f.{field}_{slot}" for slot in range(SLOT_COUNT) for field in ("decode", "ttft", "safe", "score"))
-)  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class FitPage:
-    """Cells in order with the cursor of each; the flags say truly whether there is more on either side."""
-
-    cells: list[StoredCell]
-    cursors: list[FitCursor]
-    has_next: bool
-    has_previous: bool
-
-
-@dataclass(frozen=True, slots=True)
-class ModelQuant:
-    """What depends on (model, quant) alone: bytes of the file, and of the weights once loaded."""
-
-    model_id: int
-    quant_id: int
-    file_size_bytes: int
-    weights_bytes: int
-
-
-async def fetch_fits(
-    reader: Reader, generation: Generation, keys: Sequence[FitKey]
-) -> dict[FitKey, tuple[StoredCell, ...]]:
-    """All workloads, by slot, of each pairing; a pairing that no engine can run is absent."""
-    if not keys:
-        return {}
-    source, parameters = _keys(reader, [tuple(key) for key in dict.fromkeys(keys)], 3)
-    match = "f.model_id = k.c0 AND f.gpu_id = k.c1 AND f.quant_id = k.c2"
-    rows = await _full_rows(reader, generation, source, match, parameters)
-    return {FitKey(*row[:3]): tuple(_cells(row, generation.id, ALL_SLOTS)) for row in rows}
-
-
-async def fetch_pairs(
-    reader: Reader,
-    generation: Generation,
-    pairs: Sequence[tuple[int, int]],
-    workload_ids: Sequence[int] | None = None,
-    quant_ranks: Mapping[int, int] | None = None,
-) -> dict[tuple[int, int], list[StoredCell]]:
-    """Cells of every quant of each (model, gpu), of the given workloads or of all.
-
-    Quants come in the order of their ids, or of the ranks that ``quant_ranks`` gives these; each in the order of slots.
-    """
-    if not pairs:
-        return {}
-    source, parameters = _keys(reader, list(dict.fromkeys(pairs)), 2)
-    match = "f.model_id = k.c0 AND f.gpu_id = k.c1"
-    slots = ALL_SLOTS if workload_ids is None else tuple(workload_ids)
-    found: dict[tuple[int, int], list[StoredCell]] = {pair: [] for pair in pairs}
-
-    def ordered(rows: Sequence[Row], place: int) -> list[Row]:
-        ranks = quant_ranks
-        return sorted(rows, key=itemgetter(place) if ranks is None else lambda row: ranks[row[place]])
-
-    if len(slots) == 1:
-        # The columns of one workload are those of a cell already.
-        rows = await rows_at(reader, generation.id, _cell_rows(generation.table, source, match, slots[0]), parameters)
-        for row in ordered(rows, 3):
-            found[row[1], row[2]].append(StoredCell(row, generation.id))
-        return found
-    rows = await _full_rows(reader, generation, source, match, parameters)
-    for row in ordered(rows, 2):
-        found[row[0], row[1]].extend(_cells(row, generation.id, slots))
-    return found
 
 
 async def page_fits(
@@ -267,22 +174,6 @@ async def count_fits(reader: Reader, generation: Generation, query: FitQuery) ->
     return int(row[0] or 0)
 
 
-async def model_quants(reader: Reader, generation: Generation, model_ids: Sequence[int]) -> dict[int, list[ModelQuant]]:
-    """Sizes of every quant of each model that some engine can run, by quant id."""
-    found: dict[int, dict[int, ModelQuant]] = {model_id: {} for model_id in model_ids}
-    if not found:
-        return {}
-    source, parameters = _keys(reader, [(model_id,) for model_id in found], 1)
-    statement = (
-        f"SELECT f.model_id, f.quant_id, f.file_size_bytes, f.weights_bytes FROM {source} "
-        f"CROSS JOIN {generation.table}_quant f WHERE f.model_id = k.c0 AND {visible()} "
-        "ORDER BY f.model_id, f.quant_id, f.born"
-    )
-    for row in await rows_at(reader, generation.id, statement, parameters):
-        found[row[0]][row[1]] = ModelQuant(*row)
-    return {model_id: list(quants.values()) for model_id, quants in found.items()}
-
-
 def _union(generation: Generation, sources: Sequence[str]) -> str:
     union = " UNION ALL ".join(f"SELECT * FROM ({source}) s{number}" for number, source in enumerate(sources))
     return with_shared(generation.table, union)
@@ -374,47 +265,3 @@ async def _packed_pages(
             has_previous=more if backwards else beyond,
         )
     return pages
-
-
-def _keys(reader: Reader, keys: Sequence[tuple[int, ...]], width: int) -> tuple[str, dict[str, Any]]:
-    """A table expression ``k`` with integer columns c0, c1, ... and the parameters that fill it."""
-    names = [f"c{number}" for number in range(width)]
-    if reader.dialect == "postgresql":
-        arrays = ", ".join(f"CAST(:k{number} AS int[])" for number in range(width))
-        parameters: dict[str, Any] = {f"k{number}": int_array(key[number] for key in keys) for number in range(width)}
-        return f"unnest({arrays}) AS k({', '.join(names)})", parameters
-    columns = ", ".join(f"json_extract(value, '$[{number}]') AS c{number}" for number in range(width))
-    return f"(SELECT {columns} FROM json_each(:keys)) k", {"keys": json.dumps(keys)}
-
-
-async def _full_rows(
-    reader: Reader, generation: Generation, source: str, match: str, parameters: dict[str, Any]
-) -> Sequence[Row]:
-    # CROSS JOIN keeps SQLite from turning the loops around: the keys lead, the index follows.
-    statement = (
-        f"SELECT {_FULL_ROW}, {shared_columns('f', None)} FROM {source} CROSS JOIN {generation.table} f "
-        f"{shared_joins(generation.table, 'f')} WHERE {match} AND {visible()}"
-    )
-    return await rows_at(reader, generation.id, statement, parameters)
-
-
-def _cell_rows(table: str, source: str, match: str, slot: int) -> str:
-    """Statement for the cells of one workload, in the order of ``CELL_COLUMNS``."""
-    figures = ", ".join(f"f.{name}_{slot}" for name in ("decode", "ttft", "safe", "score"))
-    return (
-        f"SELECT {slot}, f.model_id, f.gpu_id, f.quant_id, f.flags, {figures}, f.rest, {shared_columns('f', slot)} "
-        f"FROM {source} CROSS JOIN {table} f {shared_joins(table, 'f')} WHERE {match} AND {visible()}"
-    )
-
-
-def _cells(row: Row, generation: int, slots: Sequence[int]) -> list[StoredCell]:
-    model_id, gpu_id, quant_id, flags, rest = row[:5]
-    plans, bands, *memory = row[5 + 4 * SLOT_COUNT :]
-    size = PLAN_CELL.itemsize
-    cells = []
-    for slot in slots:
-        figures, plan = row[5 + 4 * slot : 9 + 4 * slot], plans[slot * size : slot * size + size]
-        band = bands[: BAND_CELLS_AT + (slot + 1) * BAND_CELL.itemsize]
-        known = (slot, model_id, gpu_id, quant_id, flags, *figures, rest, plan, band, *memory)
-        cells.append(StoredCell(known, generation))
-    return cells

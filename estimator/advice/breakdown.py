@@ -11,14 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from estimator.calibration.coefficients import Calibration, SpeedCoefficients
+from estimator.calibration.coefficients import Calibration
 from estimator.estimate import overrides_of, require_facts, situation_of_request
-from estimator.grid import fleet_of, require_engine
+from estimator.fleet import fleet_of, require_engine
 from estimator.placement.demand import needs
 from estimator.placement.layer_sums import model_tables
-from estimator.placement.search import plan
-from estimator.speed.roofline import DecodeWork, PrefillWork, decode_seconds, prefill_seconds
-from estimator.speed.throughput import decode_work, prefill_work
+from estimator.placement.search import place
+from estimator.speed.coefficients import SpeedCoefficients
+from estimator.speed.roofline import decode_seconds, prefill_seconds
+from estimator.speed.work import DecodeWork, PrefillWork, decode_work, prefill_work
 from estimator.structure.architecture import ModelArchitecture
 from estimator.types import EstimateRequest, EstimatorError, Workload
 
@@ -76,18 +77,18 @@ def terms(
     overrides = overrides_of(request)
     require_engine(model, request.accelerator, request.quant, overrides)
     fleet = fleet_of(model.architecture, model.is_moe, gpus, quants, request.host, overrides)
-    rig, setup = fleet.rig, fleet.setup
+    rig, choices = fleet.rig, fleet.choices
     tables = model_tables(model, quants)
     need = needs(model, (situation_of_request(request, workload),))
     everything = replace(rig, usable=np.full_like(rig.usable, _UNLIMITED_BYTES))
-    full = plan(model, tables, need, everything, fleet.available, setup.engine, setup.backend)
+    full = place(model, tables, need, everything, fleet.available, choices.engine, choices.backend)
     split = overrides.gpu_layers, overrides.cpu_moe_layers
-    found = plan(model, tables, need, rig, fleet.available, setup.engine, setup.backend, *split)
+    found = place(model, tables, need, rig, fleet.available, choices.engine, choices.backend, *split)
     placed = found.split or found.whole
     decode, prefill = (0.0,) * 5, (0.0,) * 4
     if placed is not None:
         flash = request.flash_attention is not False
-        coefficients = calibration.table(model, setup, request.build_age_years, flash_attention=flash)
+        coefficients = calibration.table(model, choices, request.build_age_years, flash_attention=flash)
         decode = _decode_shares(decode_work(model, tables, need, rig, placed), coefficients)
         prefill = _prefill_shares(prefill_work(model, tables, need, rig, placed), coefficients)
     at = (0, 0)

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from estimator import verdict
+from estimator.advice.amounts import GIB, duration, gib, pace, tokens
 from estimator.advice.breakdown import Terms
-from estimator.advice.fit_facts import GIB, FitFacts, duration, gib, pace, request_of, tokens
+from estimator.fit_facts import FitFacts, request_of
 from estimator.types import Evidence, OperatingMode, Status, Strategy, Workload
 
 #: A share of time or memory from which a term is worth naming.

@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock
@@ -17,157 +17,36 @@ import numpy as np
 from numpy.typing import NDArray
 
 from estimator.calibration.effects import (
-    DECODE_FACTORS,
     NO_FLASH_FACTORS,
     NO_GRAPH_FAMILIES,
-    OVERALL_FACTORS,
-    PREFILL_FACTORS,
-    SLOPES,
-    chip_of,
     effect_name,
     engine_factor,
     factor_values,
     family_of,
-    quant_class,
     stack_of,
     unit_clocks_s,
 )
-from estimator.calibration.intervals import DEPTH, names_of
-from estimator.speed.arithmetic import LLAMA_CPP_STEP_TOKENS, matrix_peak, power_log, step_tokens, weight_peak
-from estimator.speed.multi_gpu import PIPELINED_BACKENDS, TENSOR_PARALLEL_ENGINES, is_linked, parallel_of, peer_bytes_s
-from estimator.speed.roofline import DECODE_TERMS, PREFILL_TERMS, UNPACK_UNIT_CLOCKS
+from estimator.calibration.intervals import STRATA, range_ends, range_fields
+from estimator.calibration.term_logs import TermLogs, sum_effects
+from estimator.placement.engines import EngineChoices
+from estimator.speed.arithmetic import LLAMA_CPP_STEP_TOKENS, matrix_peak, step_tokens, weight_peak
+from estimator.speed.coefficients import Parallel, SpeedCoefficients
+from estimator.speed.multi_gpu import PIPELINED_BACKENDS, TENSOR_PARALLEL_ENGINES, is_linked, peer_bytes_s
+from estimator.speed.roofline import DECODE_TERMS, PREFILL_TERMS
 from estimator.structure.architecture import ModelArchitecture
-from estimator.types import EVIDENCES, Accelerator, Backend, Engine, Evidence, Quant
+from estimator.types import BACKENDS, ENGINES, Accelerator, Backend, Engine
 
 DEFAULT_PATH = Path(__file__).with_name("calibration.json")
-_MEASURED = EVIDENCES.index(Evidence.MEASURED)
-CALIBRATED = EVIDENCES.index(Evidence.CALIBRATED)
-_EXTRAPOLATED = EVIDENCES.index(Evidence.EXTRAPOLATED)
-_ENGINES, _BACKENDS = tuple(Engine), tuple(Backend)
-#: Bits per weight of whole files of the K types and the plain ones, medians over models from 2 B parameters. Other types
-#: have kernels of another kind, which are slower on some backends and measured so.
-TYPICAL_BITS: Mapping[str, float] = {
-    "Q2_K": 3.01, "Q3_K_S": 3.52, "Q3_K_M": 3.92, "Q3_K_L": 4.26, "Q4_K_S": 4.60, "Q4_K_M": 4.87, "Q5_K_S": 5.53,
-    "Q5_K_M": 5.69, "Q6_K": 6.56, "Q8_0": 8.50, "F16": 16.0,
-}  # fmt: skip
-#: An evened file type is at least this power of its share of the bits quicker per weight than the next wider one.
-EVEN_POWER = 0.35
 #: Builds older than this lack CUDA graphs, years before the reference date: llama.cpp got them in May 2024, so that a
 #: build of June has them and one that states only May counts as without.
 GRAPHS_AGE_YEARS = 2.35
-PER_WEIGHT_TERMS = ("dense", "routed", "unpack")
-#: How well a case is known, best first; each has its own range.
-STRATA: tuple[str, ...] = ("measured", "gpu", "family", "none")
-_EVIDENCE_OF = np.array([_MEASURED, CALIBRATED, CALIBRATED, _EXTRAPOLATED], dtype=np.uint8)
-_MODEL_FACTORS = ("architecture", "architecture|vendor", "model")
-_EVEN_ORDER: tuple[str, ...] = tuple(sorted(TYPICAL_BITS, key=lambda name: -TYPICAL_BITS[name]))
-_PER_WEIGHT = [DECODE_TERMS.index(term) for term in PER_WEIGHT_TERMS]
-_OF_POWER = [len(DECODE_TERMS) + PREFILL_TERMS.index(term) for term in SLOPES["power"]]
-#: Terms with an effect of the very GPU: place among the logs, kind, name.
-_OF_ONE_GPU: tuple[tuple[int, str, str], ...] = (
-    *((k, "decode", term) for k, term in enumerate(DECODE_TERMS) if "gpu" in DECODE_FACTORS[term]),
-    *(
-        (len(DECODE_TERMS) + k, "prefill", term)
-        for k, term in enumerate(PREFILL_TERMS)
-        if "gpu" in PREFILL_FACTORS[term]
-    ),
-    (-2, "decode", "whole"),
-    (-1, "prefill", "whole"),
-)
-#: Pairs of the setups whose coefficients are kept, about half a kilobyte each: ten times the whole catalog.
+#: Pairs of the engine choices whose coefficients are kept, about half a kilobyte each: ten times the whole catalog.
 _KEPT_PAIRS = 150_000
-#: Classes of accelerators and quants whose coefficients are kept; the catalog has some thousand.
-_KEPT_CLASSES = 16_384
-
-
-@dataclass(frozen=True, slots=True)
-class SpeedCoefficients:
-    """What the speed model needs of a device, a quant and a model: numbers, or arrays of one common shape.
-
-    Each term has a coefficient on its ideal seconds; ``*_overall`` multiply the whole time on the device, and
-    ``*_shift`` are the logs of what rows of the very configuration have added to them; ``host*`` and ``link`` are those
-    of system memory (layers, experts, and fixed per layer) and the link. ``*_low`` and ``*_high``
-    are logs of the ends of a range of tok/s at an empty context (``offload_*`` where weights are in system memory);
-    deeper ones widen it by ``*_depth`` (:mod:`estimator.calibration.intervals`). ``parallel`` are the constants of several devices,
-    ``tensor_parallel`` and ``pipelines`` tell how they share the model, ``linked`` over which link, and ``seen`` whether
-    the device was measured. ``step_tokens`` are the prompt tokens that a pair's engine takes at a time by default.
-    """
-
-    bandwidth_bytes_s: Any
-    peak_flops: Any
-    attention_peak_flops: Any
-    step_tokens: Any
-    unit_clocks_s: Any
-    dense: Any
-    routed: Any
-    cache: Any
-    attend: Any
-    unpack: Any
-    layer: Any
-    expert_layer: Any
-    token: Any
-    decode_overall: Any
-    linear: Any
-    attention: Any
-    read: Any
-    step: Any
-    thinness: Any
-    prefill_overall: Any
-    decode_shift: Any
-    prefill_shift: Any
-    host: Any
-    host_layer: Any
-    host_expert: Any
-    host_expert_layer: Any
-    link: Any
-    default_link_bytes_s: Any
-    ttft_fixed_s: Any
-    offload_low: Any
-    offload_high: Any
-    decode_low: Any
-    decode_high: Any
-    prefill_low: Any
-    prefill_high: Any
-    decode_depth: Any
-    prefill_depth: Any
-    decode_evidence: Any
-    prefill_evidence: Any
-    parallel: Any
-    tensor_parallel: Any
-    pipelines: Any
-    peer_bytes_s: Any
-    linked: Any
-    seen: Any
-
-    def take(self, pairs: NDArray[np.int64]) -> SpeedCoefficients:
-        """The coefficients of cells, gathered by index of their pair."""
-        return SpeedCoefficients(
-            *(value if np.ndim(value) == 0 else value[pairs] for value in (getattr(self, name) for name in _FIELDS))
-        )
-
-
-_FIELDS = tuple(each.name for each in fields(SpeedCoefficients))
-
-
-@dataclass(frozen=True, eq=False)
-class Setup:
-    """Accelerators and quants with the engine and backend of each pair, codes of shape (G, Q), 255 where none runs.
-
-    Compared by identity: what is derived from one is kept for as long as it is asked about.
-    ``software`` names a fork or front with a pace of its own.
-    """
-
-    gpus: tuple[Accelerator, ...]
-    quants: tuple[Quant, ...]
-    engine: NDArray[np.uint8]
-    backend: NDArray[np.uint8]
-    is_moe: bool
-    software: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class _Base:
-    """Coefficients of a setup before any model is looked at.
+    """Coefficients of engine choices before any model is looked at.
 
     ``vendor`` is the index of each accelerator's vendor, ``stratum`` by kind that of each pair, ``ranges`` by kind the
     log ends of the range that a pair would have in each stratum, shape (2, strata, pairs); ``places`` are the indices of
@@ -190,10 +69,10 @@ class Calibration:
         self.version = version
         self._decode: dict[str, float] = data["decode"]["effects"]
         self._prefill: dict[str, float] = data["prefill"]["effects"]
-        # A setup that nobody holds is never asked about again.
-        self._bases: WeakKeyDictionary[Setup, _Base] = WeakKeyDictionary()
+        # Choices that nobody holds are never asked about again.
+        self._bases: WeakKeyDictionary[EngineChoices, _Base] = WeakKeyDictionary()
         self._lock = Lock()
-        self._classes: dict[Any, NDArray[np.float64]] = {}
+        self.terms = TermLogs(self._decode, self._prefill)
 
     @classmethod
     def load(cls, path: Path | None = None) -> Calibration:
@@ -201,21 +80,26 @@ class Calibration:
         return _load(path or DEFAULT_PATH)
 
     def table(
-        self, model: ModelArchitecture, setup: Setup, build_age_years: float = 0.0, *, flash_attention: bool = True
+        self,
+        model: ModelArchitecture,
+        choices: EngineChoices,
+        build_age_years: float = 0.0,
+        *,
+        flash_attention: bool = True,
     ) -> SpeedCoefficients:
-        """Coefficients of one model on every pair of ``setup``: numbers, or arrays of shape (pairs,), GPU first.
+        """Coefficients of one model on every pair of ``choices``: numbers, or arrays of shape (pairs,), GPU first.
 
         ``build_age_years`` is 0 for a current build.
         """
-        base = self._bases.get(setup) or self._keep(setup, self._base(setup))
-        found = self._with_model(model, setup, base)
+        base = self._bases.get(choices) or self._keep(choices, self._base(choices))
+        found = self._with_model(model, choices, base)
         if not flash_attention:
-            found = replace(found, cache=found.cache * self._without_flash(setup))
-        return self._aged(found, setup, build_age_years) if build_age_years else found
+            found = replace(found, cache=found.cache * self._without_flash(choices))
+        return self._aged(found, choices, build_age_years) if build_age_years else found
 
-    def _keep(self, setup: Setup, base: _Base) -> _Base:
+    def _keep(self, choices: EngineChoices, base: _Base) -> _Base:
         with self._lock:
-            self._bases[setup] = base
+            self._bases[choices] = base
             kept = list(self._bases)
             pairs = sum(each.engine.size for each in kept)
             for oldest in kept[:-1]:
@@ -225,61 +109,32 @@ class Calibration:
                 self._bases.pop(oldest, None)
         return base
 
-    def _base(self, setup: Setup) -> _Base:
-        gpus, quants = setup.gpus, setup.quants
-        logs = np.zeros((len(gpus), len(quants), len(DECODE_TERMS) + len(PREFILL_TERMS) + 2))
-        peak = np.repeat([[matrix_peak(gpu)] for gpu in gpus], len(quants), axis=1)
-        step = np.full(peak.shape, float(LLAMA_CPP_STEP_TOKENS))
-        for g, gpu in enumerate(gpus):
-            memo: dict[Any, NDArray[np.float64]] = {}
-            codes = zip(setup.engine[g].tolist(), setup.backend[g].tolist(), quants, strict=True)
-            for q, (engine, backend, quant) in enumerate(codes):
-                if engine >= len(_ENGINES):
-                    continue
-                key = (engine, backend, quant.slug)
-                if key not in memo:
-                    name = setup.software or _ENGINES[engine].value
-                    memo[key] = self._logs(gpu, _BACKENDS[backend], name, quant, setup.is_moe)
-                logs[g, q] = memo[key]
-                peak[g, q] = weight_peak(gpu, _BACKENDS[backend], quant)
-                step[g, q] = step_tokens(gpu, setup.software or _ENGINES[engine].value)
-        n, size = len(DECODE_TERMS), len(quants)
-        values = np.ascontiguousarray(np.exp(logs).reshape(-1, logs.shape[2]).T)
+    def _base(self, choices: EngineChoices) -> _Base:
+        gpus, size = choices.gpus, len(choices.quants)
         strata = {kind: np.repeat(self._stratum(kind, gpus), size) for kind in ("decode", "prefill")}
-        ranges = {kind: self._ranges(kind, setup) for kind in strata}
+        ranges = {kind: range_ends(self.data[kind]["ranges"], choices) for kind in strata}
         known: dict[str, Any] = {}
         for kind, stratum in strata.items():
-            known |= self._range_fields(kind, ranges[kind], stratum)
-        offload = self.data["offload"]
+            known |= range_fields(kind, self.data[kind]["ranges"], ranges[kind], stratum)
+        default_link_bytes_s = float(self.data["offload"]["default_link_bytes_s"])
         table = SpeedCoefficients(
             bandwidth_bytes_s=np.repeat([gpu.bandwidth_bytes_s or math.nan for gpu in gpus], size),
-            peak_flops=peak.ravel(),
             attention_peak_flops=np.repeat([matrix_peak(gpu) for gpu in gpus], size),
-            step_tokens=step.ravel(),
             unit_clocks_s=np.repeat([unit_clocks_s(gpu) for gpu in gpus], size),
-            **{term: values[k] for k, term in enumerate(DECODE_TERMS)},
-            **{term: values[n + k] for k, term in enumerate(PREFILL_TERMS)},
-            decode_overall=values[-2],
-            prefill_overall=values[-1],
-            decode_shift=np.zeros(peak.size),
-            prefill_shift=np.zeros(peak.size),
+            decode_shift=np.zeros(len(gpus) * size),
+            prefill_shift=np.zeros(len(gpus) * size),
             thinness=float(self._prefill.get("thinness", 0.0)),
-            host=float(offload["host"]),
-            host_layer=float(offload["host_layer"]),
-            host_expert=float(offload["host_expert"]),
-            host_expert_layer=float(offload["host_expert_layer"]),
-            link=float(offload["link"]),
-            offload_low=math.log(offload["low"]),
-            offload_high=math.log(offload["high"]),
-            default_link_bytes_s=float(offload["default_link_bytes_s"]),
+            default_link_bytes_s=default_link_bytes_s,
             ttft_fixed_s=float(self.data["ttft_fixed_s"]),
-            **known,
-            parallel=parallel_of(self.data["parallel"]),
-            tensor_parallel=_among(setup.engine, _ENGINES, TENSOR_PARALLEL_ENGINES),
-            pipelines=_among(setup.backend, _BACKENDS, PIPELINED_BACKENDS),
-            peer_bytes_s=np.repeat([peer_bytes_s(gpu, float(offload["default_link_bytes_s"])) for gpu in gpus], size),
+            parallel=_parallel(self.data["parallel"]),
+            tensor_parallel=_among(choices.engine, ENGINES, TENSOR_PARALLEL_ENGINES),
+            pipelines=_among(choices.backend, BACKENDS, PIPELINED_BACKENDS),
+            peer_bytes_s=np.repeat([peer_bytes_s(gpu, default_link_bytes_s) for gpu in gpus], size),
             linked=np.repeat([is_linked(gpu) for gpu in gpus], size),
             seen=strata["decode"] <= STRATA.index("gpu"),
+            **known,
+            **self._of_pairs(choices),
+            **self._of_offload(),
         )
         vendors = tuple(sorted({gpu.vendor for gpu in gpus}))
         places: dict[str, list[int]] = {}
@@ -288,69 +143,34 @@ class Calibration:
         vendor = np.array([vendors.index(gpu.vendor) for gpu in gpus])
         return _Base(table, vendors, vendor, strata, ranges, places)
 
-    def _logs(self, gpu: Accelerator, backend: Backend, engine: str, quant: Quant, is_moe: bool) -> NDArray[np.float64]:
-        """Logs of the coefficients of the decode terms, the prefill terms and both overall ones, shape (14,)."""
-        out = self._class_logs(gpu, backend, engine, quant, is_moe).copy()
-        out[_PER_WEIGHT] += self.evening(gpu, backend, engine, quant, is_moe)
-        out[_OF_POWER] += self._prefill.get("power", 0.0) * power_log(gpu, weight_peak(gpu, backend, quant))
-        for index, effects, term in _OF_ONE_GPU:
-            known = self._decode if effects == "decode" else self._prefill
-            out[index] += known.get(effect_name(term, "gpu", gpu.slug), 0.0)
-            out[index] += known.get(effect_name(term, "chip", chip_of(gpu)), 0.0)
-        return out
+    def _of_pairs(self, choices: EngineChoices) -> dict[str, NDArray[np.float64]]:
+        """Fields that differ by pair: the coefficients of terms, the peak, the tokens of a step; shape (pairs,)."""
+        gpus, quants = choices.gpus, choices.quants
+        logs = np.zeros((len(gpus), len(quants), len(DECODE_TERMS) + len(PREFILL_TERMS) + 2))
+        peak = np.repeat([[matrix_peak(gpu)] for gpu in gpus], len(quants), axis=1)
+        step = np.full(peak.shape, float(LLAMA_CPP_STEP_TOKENS))
+        for g, gpu in enumerate(gpus):
+            memo: dict[Any, NDArray[np.float64]] = {}
+            codes = zip(choices.engine[g].tolist(), choices.backend[g].tolist(), quants, strict=True)
+            for q, (engine, backend, quant) in enumerate(codes):
+                if engine >= len(ENGINES):
+                    continue
+                key = (engine, backend, quant.slug)
+                name = choices.software or ENGINES[engine].value
+                if key not in memo:
+                    memo[key] = self.terms.of_pair(gpu, BACKENDS[backend], name, quant, choices.is_moe)
+                logs[g, q] = memo[key]
+                peak[g, q] = weight_peak(gpu, BACKENDS[backend], quant)
+                step[g, q] = step_tokens(gpu, name)
+        values = np.ascontiguousarray(np.exp(logs).reshape(-1, logs.shape[2]).T)
+        names = (*DECODE_TERMS, *PREFILL_TERMS, "decode_overall", "prefill_overall")
+        return {"peak_flops": peak.ravel(), "step_tokens": step.ravel(), **dict(zip(names, values, strict=True))}
 
-    def _class_logs(
-        self, gpu: Accelerator, backend: Backend, engine: str, quant: Quant, is_moe: bool
-    ) -> NDArray[np.float64]:
-        """The part of ``_logs`` that GPUs of a family and quants of a class share."""
-        key = (family_of(gpu), gpu.vendor, backend, engine, quant_class(quant), is_moe)
-        found = self._classes.get(key)
-        if found is None:
-            self._make_room()
-            values = factor_values(gpu, backend, engine, quant, is_moe, "", "") | {"gpu": None, "chip": None}
-            logs = [_sum(self._decode, term, DECODE_FACTORS[term], values) for term in DECODE_TERMS]
-            logs += [_sum(self._prefill, term, PREFILL_FACTORS[term], values) for term in PREFILL_TERMS]
-            own = tuple(factor for factor in OVERALL_FACTORS if factor not in _MODEL_FACTORS)
-            logs += [_sum(effects, "whole", own, values) for effects in (self._decode, self._prefill)]
-            found = self._classes[key] = np.array(logs)
-        return found
-
-    def _make_room(self) -> None:
-        """Forget what was kept before callers' own accelerators fill the memory."""
-        if len(self._classes) >= _KEPT_CLASSES:
-            self._classes.clear()
-
-    def evening(self, gpu: Accelerator, backend: Backend, engine: str, quant: Quant, is_moe: bool) -> float:
-        """What a file type's log cost per weight is lowered by, so that no wider file type is quicker to read.
-
-        Types of one kind differ by what they read; a wider one that came out quicker did so by scatter of thin data.
-        """
-        own = TYPICAL_BITS.get(quant.file_type or "")
-        if own is None or gpu.bandwidth_bytes_s is None:
-            return 0.0
-        clocks = unit_clocks_s(gpu)
-        key = ("evening", family_of(gpu), gpu.vendor, gpu.slug, gpu.bandwidth_bytes_s, clocks, backend, engine, is_moe)
-        found = self._classes.get(key)
-        if found is None:
-            self._make_room()
-            found = self._classes[key] = self._evenings(gpu, backend, engine, quant, is_moe)
-        return float(found[_EVEN_ORDER.index(str(quant.file_type))])
-
-    def _evenings(
-        self, gpu: Accelerator, backend: Backend, engine: str, quant: Quant, is_moe: bool
-    ) -> NDArray[np.float64]:
-        lowest, wider_bits, out = math.inf, math.inf, []
-        dense, unpack = DECODE_TERMS.index("routed" if is_moe else "dense"), DECODE_TERMS.index("unpack")
-        clocks = unit_clocks_s(gpu)
-        for name in _EVEN_ORDER:
-            bits = TYPICAL_BITS[name]
-            logs = self._class_logs(gpu, backend, engine, replace(quant, file_type=name), is_moe)
-            read = math.exp(logs[dense]) * bits / 8.0 / gpu.bandwidth_bytes_s  # type: ignore[operator]
-            mine = read + math.exp(logs[unpack]) * UNPACK_UNIT_CLOCKS / clocks
-            bound = lowest * min(bits / wider_bits, 1.0) ** EVEN_POWER if lowest < math.inf else mine
-            lowest, wider_bits = min(mine, bound), bits
-            out.append(math.log(lowest / mine))
-        return np.array(out)
+    def _of_offload(self) -> dict[str, float]:
+        offload = self.data["offload"]
+        names = ("host", "host_layer", "host_expert", "host_expert_layer", "link")
+        ends = {f"offload_{end}": math.log(offload[end]) for end in ("low", "high")}
+        return {name: float(offload[name]) for name in names} | ends
 
     def _stratum(self, kind: str, gpus: Sequence[Accelerator]) -> NDArray[np.int64]:
         seen = self.data[kind]["seen"]
@@ -358,9 +178,9 @@ class Calibration:
             [1 if gpu.slug in seen["gpu"] else 2 if family_of(gpu) in seen["family"] else 3 for gpu in gpus]
         )
 
-    def _with_model(self, model: ModelArchitecture, setup: Setup, base: _Base) -> SpeedCoefficients:
+    def _with_model(self, model: ModelArchitecture, choices: EngineChoices, base: _Base) -> SpeedCoefficients:
         changes: dict[str, Any] = {}
-        size = len(setup.quants)
+        size = len(choices.quants)
         for kind, effects in (("decode", self._decode), ("prefill", self._prefill)):
             shared = effects.get(effect_name("whole", "architecture", model.architecture), 0.0)
             shared += effects.get(effect_name("whole", "model", model.slug), 0.0)
@@ -373,9 +193,11 @@ class Calibration:
             if rows:
                 stratum, own = base.stratum[kind].copy(), np.zeros(len(logs))
                 for g in rows:
-                    self._as_measured(setup, g, measured[setup.gpus[g].slug], own, stratum)
+                    self._as_measured(choices, g, measured[choices.gpus[g].slug], own, stratum)
                 logs += own
-                changes |= self._range_fields(kind, base.ranges[kind], stratum) | {f"{kind}_shift": own}
+                changes |= range_fields(kind, self.data[kind]["ranges"], base.ranges[kind], stratum) | {
+                    f"{kind}_shift": own
+                }
             changes[f"{kind}_overall"] = getattr(base.table, f"{kind}_overall") * np.exp(logs)
         if model.launches_per_layer != 1.0:
             changes["layer"] = base.table.layer * model.launches_per_layer
@@ -383,37 +205,41 @@ class Calibration:
 
     @staticmethod
     def _as_measured(
-        setup: Setup, g: int, measured: Mapping[str, Any], shift: NDArray[np.float64], stratum: NDArray[np.int64]
+        choices: EngineChoices,
+        g: int,
+        measured: Mapping[str, Any],
+        shift: NDArray[np.float64],
+        stratum: NDArray[np.int64],
     ) -> None:
         """Let the pairs of accelerator ``g`` know what its rows with the same engine and backend have shown."""
-        size = len(setup.quants)
-        codes = zip(setup.engine[g].tolist(), setup.backend[g].tolist(), setup.quants, strict=True)
+        size = len(choices.quants)
+        codes = zip(choices.engine[g].tolist(), choices.backend[g].tolist(), choices.quants, strict=True)
         for pair, (engine, backend, quant) in enumerate(codes, start=g * size):
-            if engine >= len(_ENGINES):
+            if engine >= len(ENGINES):
                 continue
-            found = measured.get(stack_of(setup.software or _ENGINES[engine].value, _BACKENDS[backend].value))
+            found = measured.get(stack_of(choices.software or ENGINES[engine].value, BACKENDS[backend].value))
             if found is not None:
                 shift[pair] += found[0]
                 stratum[pair] = STRATA.index("measured" if quant.slug in found[1] else "gpu")
 
-    def _without_flash(self, setup: Setup) -> NDArray[np.float64]:
+    def _without_flash(self, choices: EngineChoices) -> NDArray[np.float64]:
         """How much longer reads of the cache take without flash attention, shape (pairs,); 1 where no engine runs."""
-        out = np.ones(setup.backend.shape)
-        for g, gpu in enumerate(setup.gpus):
-            for q, quant in enumerate(setup.quants):
-                if setup.backend[g, q] < len(_BACKENDS):
-                    backend = _BACKENDS[setup.backend[g, q]]
-                    values = factor_values(gpu, backend, "", quant, setup.is_moe, "", "", flash_attention=False)
-                    out[g, q] = math.exp(_sum(self._decode, "cache", NO_FLASH_FACTORS, values))
+        out = np.ones(choices.backend.shape)
+        for g, gpu in enumerate(choices.gpus):
+            for q, quant in enumerate(choices.quants):
+                if choices.backend[g, q] < len(BACKENDS):
+                    backend = BACKENDS[choices.backend[g, q]]
+                    values = factor_values(gpu, backend, "", quant, choices.is_moe, "", "", flash_attention=False)
+                    out[g, q] = math.exp(sum_effects(self._decode, "cache", NO_FLASH_FACTORS, values))
         return out.ravel()
 
-    def _aged(self, table: SpeedCoefficients, setup: Setup, years: float) -> SpeedCoefficients:
+    def _aged(self, table: SpeedCoefficients, choices: EngineChoices, years: float) -> SpeedCoefficients:
         """The coefficients of a build of ``years`` ago: engines have become faster, by backend."""
-        names = [each.value for each in _BACKENDS]
-        backend = setup.backend.ravel()
+        names = [each.value for each in BACKENDS]
+        backend = choices.backend.ravel()
         changes: dict[str, Any] = {}
         if years > GRAPHS_AGE_YEARS:
-            without = self._without_graphs(setup)
+            without = self._without_graphs(choices)
             for term in ("layer", "expert_layer"):
                 cost = self._decode.get(effect_name(term, "no-graphs", "yes"), 0.0)
                 changes[term] = getattr(table, term) * np.exp(cost * without)
@@ -424,60 +250,24 @@ class Calibration:
         return replace(table, **changes)
 
     @staticmethod
-    def _without_graphs(setup: Setup) -> NDArray[np.bool_]:
+    def _without_graphs(choices: EngineChoices) -> NDArray[np.bool_]:
         """Pairs that have lost CUDA graphs in a build from before llama.cpp had them, shape (pairs,)."""
-        lost = np.array([family_of(gpu) not in NO_GRAPH_FAMILIES for gpu in setup.gpus])
-        own = np.isin(setup.engine, [_ENGINES.index(each) for each in Engine if engine_factor(each.value) is None])
-        runs = own & (setup.backend == _BACKENDS.index(Backend.CUDA)) & (setup.software is None)
+        lost = np.array([family_of(gpu) not in NO_GRAPH_FAMILIES for gpu in choices.gpus])
+        own = np.isin(choices.engine, [ENGINES.index(each) for each in Engine if engine_factor(each.value) is None])
+        runs = own & (choices.backend == BACKENDS.index(Backend.CUDA)) & (choices.software is None)
         return np.asarray((runs & lost[:, None]).ravel())
 
-    def _ranges(self, kind: str, setup: Setup) -> NDArray[np.float64]:
-        """Log ends of the range of each pair in each stratum, shape (2, strata, pairs)."""
-        out = np.zeros((2, len(STRATA), setup.engine.size))
-        codes = list(zip(setup.engine.ravel().tolist(), setup.backend.ravel().tolist(), strict=True))
-        for k, stratum in enumerate(STRATA):
-            stated = self.data[kind]["ranges"][stratum]
-            size = {
-                (engine, backend): math.exp(
-                    sum(
-                        stated["spread"].get(name, 0.0)
-                        for name in names_of(
-                            setup.is_moe,
-                            _BACKENDS[backend].value,
-                            engine_factor(setup.software or _ENGINES[engine].value),
-                        )
-                    )
-                )
-                for engine, backend in set(codes)
-                if engine < len(_ENGINES)
-            }
-            sizes = np.array([size.get(code, 1.0) for code in codes])
-            out[0, k], out[1, k] = stated["low"] * sizes, stated["high"] * sizes
-        return out
 
-    def _range_fields(self, kind: str, ranges: NDArray[np.float64], stratum: NDArray[np.int64]) -> dict[str, Any]:
-        pairs = np.arange(len(stratum))
-        slopes = np.array([float(self.data[kind]["ranges"][name]["spread"][DEPTH]) for name in STRATA])
-        return {
-            f"{kind}_low": ranges[0, stratum, pairs],
-            f"{kind}_high": ranges[1, stratum, pairs],
-            f"{kind}_depth": slopes[stratum],
-            f"{kind}_evidence": _EVIDENCE_OF[stratum],
-        }
+def _parallel(data: Mapping[str, Any]) -> Parallel:
+    """The constants of the ``parallel`` part of ``calibration.json``."""
+    ranges = {name: (float(low), float(high)) for name, (low, high) in data["ranges"].items()}
+    hop, total, total_bytes, unpipelined = (float(data[name]) for name in ("hop", "sum", "sum_bytes", "unpipelined"))
+    return Parallel(hop, total, total_bytes, unpipelined, ranges)
 
 
 def _among(codes: NDArray[np.uint8], known: Sequence[Any], wanted: frozenset[Any]) -> NDArray[np.bool_]:
     """Which pairs have one of the ``wanted``; ``codes`` index ``known``."""
     return np.isin(codes.ravel(), [known.index(each) for each in wanted])
-
-
-def _sum(effects: Mapping[str, float], term: str, factors: Sequence[str], values: Mapping[str, str | None]) -> float:
-    total = 0.0
-    for factor in factors:
-        value = values.get(factor)
-        if value is not None:
-            total += effects.get(effect_name(term, factor, value), 0.0)
-    return total
 
 
 @lru_cache(maxsize=8)

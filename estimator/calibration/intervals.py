@@ -1,38 +1,26 @@
-"""How wide a range is: the size that errors of a kind of case seldom exceed, by what is known of it beforehand.
-
-The log of the size is a sum of effects (mixture of experts, backend, an engine other than llama.cpp) and of a slope on
-the depth of the context. It is the quantile of absolute errors that a range should hold, so that dividing errors by it
-makes cases of all kinds comparable, and one pair of ends per stratum holds its share of each kind (quantile regression:
-Koenker and Bassett, Econometrica 46, 1978).
-"""
+"""Prediction intervals of pairs by how well each is known (:mod:`estimator.accuracy.spread` fits their widths)."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from estimator.accuracy.fitting import Observation
+from estimator.calibration.effects import engine_factor
+from estimator.placement.engines import EngineChoices
+from estimator.speed.coefficients import CALIBRATED
+from estimator.types import BACKENDS, ENGINES, EVIDENCES, Evidence
 
-Floats = NDArray[np.float64]
-
-#: Depth at which the slope has reached log 2, tokens.
-DEPTH_SCALE_TOKENS = 4096.0
+#: How well a case is known, best first; each has its own range.
+STRATA: tuple[str, ...] = ("measured", "gpu", "family", "none")
+_EVIDENCE_OF = np.array(
+    [EVIDENCES.index(Evidence.MEASURED), CALIBRATED, CALIBRATED, EVIDENCES.index(Evidence.EXTRAPOLATED)], dtype=np.uint8
+)
+#: The slope on the depth of the context.
 DEPTH = "depth"
-#: Errors below this do not count as smaller, log seconds.
-_LEAST_ERROR = 0.02
-#: Share of errors below the size.
-_SHARE = 0.8
-#: Ridge on every effect but the level, where all rows together weigh 1.
-_RIDGE = 1e-3
-#: A (GPU, model) of n rows weighs n to this power: a range is asked to hold rows, but rows of one pair err alike.
-_GROUP_POWER = 0.85
-#: Residuals below this (log) count as this in the weights of the iteration, which smooths the corner of the loss.
-_CORNER = 0.05
-_ROUNDS, _SETTLED = 100, 1e-5
 
 
 def names_of(is_moe: bool, backend: str, engine: str | None) -> tuple[str, ...]:
@@ -45,45 +33,40 @@ def names_of(is_moe: bool, backend: str, engine: str | None) -> tuple[str, ...]:
     return tuple(found)
 
 
-def depth_log(depth_tokens: Any) -> Any:
-    """What the depth slope multiplies, 0 at an empty context; elementwise."""
-    return np.log1p(np.maximum(depth_tokens, 0.0) / DEPTH_SCALE_TOKENS)
+def range_ends(stated_ranges: Mapping[str, Any], choices: EngineChoices) -> NDArray[np.float64]:
+    """Log ends of the range of each pair in each stratum, shape (2, strata, pairs)."""
+    out = np.zeros((2, len(STRATA), choices.engine.size))
+    codes = list(zip(choices.engine.ravel().tolist(), choices.backend.ravel().tolist(), strict=True))
+    for k, stratum in enumerate(STRATA):
+        stated = stated_ranges[stratum]
+        size = {
+            (engine, backend): math.exp(
+                sum(
+                    stated["spread"].get(name, 0.0)
+                    for name in names_of(
+                        choices.is_moe,
+                        BACKENDS[backend].value,
+                        engine_factor(choices.software or ENGINES[engine].value),
+                    )
+                )
+            )
+            for engine, backend in set(codes)
+            if engine < len(ENGINES)
+        }
+        sizes = np.array([size.get(code, 1.0) for code in codes])
+        out[0, k], out[1, k] = stated["low"] * sizes, stated["high"] * sizes
+    return out
 
 
-def fit_spread(observations: Sequence[Observation], residual: Floats) -> dict[str, float]:
-    """Effects on the log of the size of an error: quantile regression of log errors by iterated least squares."""
-    names = sorted({name for each in observations for name in _names(each)})
-    column = {name: index + 2 for index, name in enumerate(names)}
-    design = np.zeros((len(observations), len(names) + 2))
-    design[:, 0] = 1.0
-    design[:, 1] = depth_log(np.array([each.depth_tokens for each in observations]))
-    for row, each in enumerate(observations):
-        design[row, [column[name] for name in _names(each)]] = 1.0
-    counts = Counter((each.gpu, each.model) for each in observations)
-    weight = np.array([counts[each.gpu, each.model] ** (_GROUP_POWER - 1.0) for each in observations])
-    weight /= weight.sum()
-    penalty = np.diag([0.0] + [_RIDGE] * (design.shape[1] - 1))
-    target = np.log(np.abs(residual) + _LEAST_ERROR)
-    solved: Floats = np.zeros(design.shape[1])
-    solved[0] = np.quantile(target, _SHARE)
-    for _ in range(_ROUNDS):
-        over = target - design @ solved
-        pull = weight * np.where(over > 0, _SHARE, 1.0 - _SHARE) / np.maximum(np.abs(over), _CORNER)
-        normal = design.T @ (design * pull[:, None]) + penalty
-        before, solved = solved, np.asarray(np.linalg.solve(normal, design.T @ (pull * target)), dtype=np.float64)
-        if np.abs(solved - before).max() < _SETTLED:
-            break
-    # A deeper context never makes an estimate surer.
-    effects = {DEPTH: max(float(solved[1]), 0.0)} | dict(zip(names, solved[2:].tolist(), strict=True))
-    return {name: round(value, 4) for name, value in effects.items()}
-
-
-def spread(observations: Sequence[Observation], effects: Mapping[str, float]) -> Floats:
-    """Size of the errors of each observation, relative to one without effects."""
-    logs = [sum(effects.get(name, 0.0) for name in _names(each)) for each in observations]
-    depth = depth_log(np.array([each.depth_tokens for each in observations]))
-    return np.asarray(np.exp(np.array(logs) + effects.get(DEPTH, 0.0) * depth))
-
-
-def _names(each: Observation) -> tuple[str, ...]:
-    return names_of(each.factors.get("moe") is not None, str(each.factors.get("backend")), each.factors.get("engine"))
+def range_fields(
+    kind: str, stated_ranges: Mapping[str, Any], ranges: NDArray[np.float64], stratum: NDArray[np.int64]
+) -> dict[str, Any]:
+    """Fields of :class:`SpeedCoefficients` that tell the ranges of pairs by their ``stratum``."""
+    pairs = np.arange(len(stratum))
+    slopes = np.array([float(stated_ranges[name]["spread"][DEPTH]) for name in STRATA])
+    return {
+        f"{kind}_low": ranges[0, stratum, pairs],
+        f"{kind}_high": ranges[1, stratum, pairs],
+        f"{kind}_depth": slopes[stratum],
+        f"{kind}_evidence": _EVIDENCE_OF[stratum],
+    }

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from estimator.advice.fit_facts import FitFacts
 from estimator.calibration.coefficients import Calibration
 from estimator.estimate import estimate
+from estimator.fit_facts import FitFacts
 from estimator.types import Estimate, EstimatorError, Status
 
 #: No setup is asked about more streams than this.

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from estimator.structure.architecture import ModelArchitecture
-from estimator.structure.kv_cache import CacheShape, pad
+from estimator.structure.kv_cache import CacheShape, kv_heads, pad
 from estimator.structure.tensors import FUSED_GATE_UP
 from estimator.types import Accelerator, Backend, CacheType, Engine
 
@@ -189,3 +189,8 @@ def overhead_bytes(accelerator: Accelerator, engine: Engine, backend: Backend) -
     if backend is Backend.ROCM:
         return ROCM_RUNTIME_BYTES
     return 0 if backend is Backend.CPU else OTHER_RUNTIME_BYTES
+
+
+def cache_copies(model: ModelArchitecture, count: int, tensor_parallel: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """How often ``count`` devices together keep each key and value: tensor parallel beyond the KV heads repeats them."""
+    return np.where(tensor_parallel, count / min(count, kv_heads(model)), 1.0)

@@ -13,13 +13,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from estimator.calibration.coefficients import CALIBRATED, SpeedCoefficients
 from estimator.placement.demand import Needs
 from estimator.placement.layer_sums import ModelTables
-from estimator.placement.search import Placed, Rig
+from estimator.placement.placements import Placed, Rig
+from estimator.speed.coefficients import CALIBRATED, SpeedCoefficients
 from estimator.speed.multi_gpu import hop_seconds, line_seconds, ranges_of
-from estimator.speed.roofline import DecodeWork, PrefillWork, decode_seconds, prefill_seconds, stepped
+from estimator.speed.roofline import decode_seconds, prefill_seconds, stepped
 from estimator.speed.throughput import Pace, widths
+from estimator.speed.work import DecodeWork, PrefillWork
 from estimator.structure.architecture import FeedForward, ModelArchitecture
 from estimator.types import Accelerator
 

@@ -9,19 +9,15 @@ share, and twice a layer the devices add up their partial sums over the link bet
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from estimator.structure.architecture import ModelArchitecture
+from estimator.speed.coefficients import SpeedCoefficients
+from estimator.speed.work import DecodeWork, PrefillWork
 from estimator.types import Accelerator, Backend, Engine
-
-if TYPE_CHECKING:
-    from estimator.calibration.coefficients import SpeedCoefficients
-    from estimator.speed.roofline import DecodeWork, PrefillWork
 
 Floats = NDArray[np.float64]
 
@@ -42,28 +38,6 @@ TENSOR_PARALLEL_ENGINES = frozenset({Engine.VLLM})
 MODES: tuple[str, ...] = ("layers", "tensor")
 
 
-@dataclass(frozen=True, slots=True)
-class Parallel:
-    """Fitted constants. ``hop`` and ``sum`` multiply their nominal seconds, ``sum_bytes`` the bytes of a sum over the
-    peak of PCIe; ``unpipelined`` is the share of a prompt's time that the assembly line does not cut (0 to 1).
-
-    ``ranges``: kind and mode (``decode layers``) -> multipliers of tok/s.
-    """
-
-    hop: float
-    sum: float
-    sum_bytes: float
-    unpipelined: float
-    ranges: Mapping[str, tuple[float, float]]
-
-
-def parallel_of(data: Mapping[str, Any]) -> Parallel:
-    """The constants of the ``parallel`` part of ``calibration.json``."""
-    ranges = {name: (float(low), float(high)) for name, (low, high) in data["ranges"].items()}
-    hop, total, total_bytes, unpipelined = (float(data[name]) for name in ("hop", "sum", "sum_bytes", "unpipelined"))
-    return Parallel(hop, total, total_bytes, unpipelined, ranges)
-
-
 def is_linked(accelerator: Accelerator) -> bool:
     """Whether several of these are taken to talk over the vendor's own link: in servers, not in other computers.
 
@@ -76,16 +50,6 @@ def peer_bytes_s(accelerator: Accelerator, default_bytes_s: float) -> float:
     """Peak bandwidth between devices in one direction, bytes/s."""
     linked = accelerator.link_bytes_s if is_linked(accelerator) else None
     return linked or accelerator.pcie_bytes_s or default_bytes_s
-
-
-def kv_heads(model: ModelArchitecture) -> int:
-    """Heads over which a cache can be cut; latent attention keeps one row for all of them."""
-    return 1 if model.latent else max([1, *(layer.kv_heads for layer in model.layers)])
-
-
-def cache_copies(model: ModelArchitecture, count: int, tensor_parallel: NDArray[np.bool_]) -> Floats:
-    """How often ``count`` devices together keep each key and value: tensor parallel beyond the KV heads repeats them."""
-    return np.where(tensor_parallel, count / min(count, kv_heads(model)), 1.0)
 
 
 def decode_shares(work: DecodeWork, coef: SpeedCoefficients) -> tuple[Floats, Floats]:

@@ -7,16 +7,15 @@ synchronisation, at a nominal scale stated here). Every function is elementwise 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from estimator.speed.coefficients import SpeedCoefficients
 from estimator.speed.multi_gpu import decode_exchange_seconds, decode_shares, prefill_seconds_of
-
-if TYPE_CHECKING:
-    from estimator.calibration.coefficients import SpeedCoefficients
+from estimator.speed.work import DecodeWork, PrefillWork
 
 Floats = NDArray[np.float64]
 
@@ -35,58 +34,6 @@ OFFLOAD_COPY_TOKENS = 32
 FULL_TOKENS_PER_EXPERT = 128.0
 DECODE_TERMS: tuple[str, ...] = ("dense", "routed", "cache", "attend", "unpack", "layer", "expert_layer", "token")
 PREFILL_TERMS: tuple[str, ...] = ("linear", "attention", "read", "step")
-
-
-@dataclass(frozen=True, slots=True)
-class DecodeWork:
-    """What one decode step reads and computes, arrays of shape (cells,); bytes per step of all streams together."""
-
-    dense_bytes: Floats
-    routed_bytes: Floats
-    kv_bytes: Floats
-    host_dense_bytes: Floats
-    host_routed_bytes: Floats
-    host_kv_bytes: Floats
-    layers: Floats
-    host_layers: Floats
-    expert_layers: Floats
-    host_expert_layers: Floats
-    batch: Floats
-    expert_count: Floats
-    experts_per_token: Floats
-    depth_tokens: Floats
-    attention_flops: Floats
-    flops: Floats
-    gpu_count: Floats
-    link_bytes_s: Floats
-    host_bandwidth_bytes_s: Floats
-    hidden: Floats
-    kv_heads: Floats
-
-
-@dataclass(frozen=True, slots=True)
-class PrefillWork:
-    """What a prompt reads and computes, arrays of shape (cells,); a micro-batch of 0 is the engine's own."""
-
-    prompt_tokens: Floats
-    depth_tokens: Floats
-    micro_batch_tokens: Floats
-    flops_per_token: Floats
-    attention_flops_per_pair: Floats
-    weight_bytes: Floats
-    dense_bytes: Floats
-    routed_total_bytes: Floats
-    host_weight_bytes: Floats
-    layers: Floats
-    expert_layers: Floats
-    expert_count: Floats
-    experts_per_token: Floats
-    link_bytes_s: Floats
-    host_bandwidth_bytes_s: Floats
-    gpu_count: Floats
-    hidden: Floats
-    #: Whether several devices may work on micro-batches at once: their copies of the inputs have room.
-    pipelined: Any = True
 
 
 def distinct_experts(tokens: Floats, count: Floats, per_token: Floats) -> Floats:

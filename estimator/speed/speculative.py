@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from estimator.speed.roofline import DecodeWork
+from estimator.speed.work import DecodeWork
 from estimator.structure.architecture import ModelArchitecture
 from estimator.types import EstimatorError, Quant
 

@@ -242,15 +242,12 @@ def architecture_from_facts(facts: Mapping[str, Any]) -> ModelArchitecture:
         sinks=attention.get("sinks") or False,
         norm_bias=bool((facts.get("norms") or {}).get("bias")),
         final_norms=int((facts.get("norms") or {}).get("final", 1)),
-        indexer_heads=int((attention.get("indexer") or {}).get("index_n_heads") or attention.get("index_n_heads") or 0),
-        indexer_dim=int((attention.get("indexer") or {}).get("index_head_dim") or attention.get("index_head_dim") or 0),
-        indexer_topk=int((attention.get("indexer") or {}).get("index_topk") or attention.get("index_topk") or 0),
+        indexer_heads=_of_indexer(attention, "index_n_heads"),
+        indexer_dim=_of_indexer(attention, "index_head_dim"),
+        indexer_topk=_of_indexer(attention, "index_topk"),
         compress_ratios=tuple(int(ratio) for ratio in attention.get("compress_ratios") or ()),
         residual_streams=int(attention.get("hc_mult") or 1),
-        extras=tuple(
-            ExtraParameters(str(extra["name"]), int(extra["params"]), bool(extra.get("lookup")))
-            for extra in facts.get("extra_params") or ()
-        ),
+        extras=_extras(facts),
         mtp_parameters=int((facts.get("mtp") or {}).get("params") or 0),
         stored_mtp_layers=int((facts.get("mtp") or {}).get("n_layers") or 0)
         if facts["architecture"] in MTP_STORED_ARCHITECTURES
@@ -268,6 +265,17 @@ def _need(slug: str, name: str, value: Any) -> Any:
     if value is None:
         raise MissingFactError(slug, name)
     return value
+
+
+def _extras(facts: Mapping[str, Any]) -> tuple[ExtraParameters, ...]:
+    return tuple(
+        ExtraParameters(str(extra["name"]), int(extra["params"]), bool(extra.get("lookup")))
+        for extra in facts.get("extra_params") or ()
+    )
+
+
+def _of_indexer(attention: Mapping[str, Any], name: str) -> int:
+    return int((attention.get("indexer") or {}).get(name) or attention.get(name) or 0)
 
 
 def _layer(slug: str, facts: Mapping[str, Any], index: int) -> Layer:

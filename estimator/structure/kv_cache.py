@@ -104,3 +104,8 @@ def _state_bytes(model: ModelArchitecture, layer: Layer) -> float:
     if layer.mixer is Mixer.SHORT_CONV:
         return 4.0 * (model.short_conv_kernel - 1) * model.hidden
     return 0.0
+
+
+def kv_heads(model: ModelArchitecture) -> int:
+    """Heads over which a cache can be cut; latent attention keeps one row for all of them."""
+    return 1 if model.latent else max([1, *(layer.kv_heads for layer in model.layers)])

@@ -1,4 +1,4 @@
-"""Pages through the fits of a model, best first: a typed client of the fitgraph API in one file.
+"""Page through the fits of a model, best first: a typed client of the fitgraph API in one file.
 
 python fits.py URL MODEL [--workload CODING] [--most 20]
 """
@@ -9,6 +9,7 @@ import argparse
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import httpx
@@ -40,7 +41,7 @@ query Fits($model: String!, $workload: WorkloadKind!, $first: Int!, $after: Stri
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """Tokens per second, and the range that holds 80 % of measured values."""
+    """Tokens per second; ``low`` and ``high`` are the 80 % prediction interval."""
 
     tokens_per_second: float
     low: float
@@ -49,7 +50,7 @@ class Speed:
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """One model on one accelerator in one quantization; ``decode`` is None where nothing is known."""
+    """One model on one accelerator in one quantization; a figure is None where the API has none."""
 
     gpu: str
     quant: str
@@ -61,7 +62,7 @@ class Fit:
 
 
 class FitgraphError(Exception):
-    """The API refused: ``code`` is stable, the message is for people."""
+    """An error of the API; ``code`` is stable, the message is for people."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(f"{code}: {message}")
@@ -69,7 +70,7 @@ class FitgraphError(Exception):
 
 
 class Fitgraph:
-    """A connection to one server; use it as a context manager."""
+    """A connection to one server, as a context manager."""
 
     def __init__(self, url: str, timeout_s: float = 30.0) -> None:
         self._http = httpx.Client(
@@ -83,7 +84,7 @@ class Fitgraph:
         self._http.close()
 
     def ask(self, query: str, variables: dict[str, Any]) -> dict[str, Any]:
-        """Data of one operation. Raises FitgraphError when the answer has errors."""
+        """The data of one operation. Raises FitgraphError when the answer has errors."""
         answer = self._http.post("/graphql", json={"query": query, "variables": variables}).json()
         for error in answer.get("errors", ()):
             raise FitgraphError(error.get("extensions", {}).get("code", "UNKNOWN"), error["message"])
@@ -91,16 +92,16 @@ class Fitgraph:
         return data
 
     def fits(self, model: str, workload: str = "CODING", page: int = 50) -> Iterator[Fit]:
-        """Every fit of a model, best score first, page by page. Raises FitgraphError, LookupError for an unknown model."""
+        """Every fit of a model, best score first. Raises FitgraphError, or LookupError for an unknown model."""
         after: str | None = None
         while True:
             variables = {"model": model, "workload": workload, "first": page, "after": after}
-            found = self.ask(FITS, variables)["model"]
-            if found is None:
+            owner = self.ask(FITS, variables)["model"]
+            if owner is None:
                 raise LookupError(f"no model is called {model!r}")
-            yield from map(_fit, found["fits"]["nodes"])
-            after = found["fits"]["pageInfo"]["endCursor"]
-            if not found["fits"]["pageInfo"]["hasNextPage"]:
+            yield from map(_fit, owner["fits"]["nodes"])
+            after = owner["fits"]["pageInfo"]["endCursor"]
+            if not owner["fits"]["pageInfo"]["hasNextPage"]:
                 return
 
 
@@ -118,16 +119,16 @@ def _fit(node: dict[str, Any]) -> Fit:
 
 
 def main() -> int:
-    """Print the best fits. Returns 1 when the API refused."""
+    """Print the best fits. Returns 1 after an error of the API."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("url")
     parser.add_argument("model")
     parser.add_argument("--workload", default="CODING")
     parser.add_argument("--most", type=int, default=20)
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     try:
-        with Fitgraph(asked.url) as api:
-            for _, fit in zip(range(asked.most), api.fits(asked.model, asked.workload), strict=False):
+        with Fitgraph(arguments.url) as api:
+            for fit in islice(api.fits(arguments.model, arguments.workload), arguments.most):
                 speed = "" if fit.decode is None else f"{fit.decode.tokens_per_second:7.1f} tok/s"
                 print(f"{fit.grade} {speed:>14}  {fit.gpu}, {fit.quant} ({fit.status})")
     except (FitgraphError, LookupError, httpx.HTTPError) as error:

@@ -20,7 +20,7 @@ from api.settings import ApiSettings
 from db.entries.files import Catalog, load_catalog, revision_of
 from db.fits.generations import NEWEST
 from db.session import sync_engine, upgrade_database
-from workers.local.postgres import EmbeddedPostgres
+from tests.support.postgres import EmbeddedPostgres
 from workers.runs import run_in_process
 
 MODELS = ("kimi-linear-48b-a3b", "llama-3.1-8b", "qwen3-30b-a3b", "llama-2-7b")
@@ -172,7 +172,7 @@ def counted_statements(app: Starlette) -> Iterator[list[str]]:
         if statement != "BEGIN" and "generation.fit_table" not in statement and statement != NEWEST:
             found.append(statement)
 
-    engine = app.state.services.engine.sync_engine
+    engine = app.state.services.state.engine.sync_engine
     event.listen(engine, "before_cursor_execute", note)
     try:
         yield found

@@ -1,4 +1,4 @@
-// Apollo Client: normalised cache, Relay pagination, automatic persisted queries, subscriptions over a websocket.
+// Apollo Client: normalized cache, Relay pagination, automatic persisted queries, subscriptions over a websocket.
 import { createHash } from "node:crypto";
 import { ApolloClient, ApolloLink, HttpLink, InMemoryCache, gql } from "@apollo/client";
 import { PersistedQueryLink } from "@apollo/client/link/persisted-queries";

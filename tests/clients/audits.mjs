@@ -1,4 +1,4 @@
-// GraphQL over HTTP: every audit of graphql-http, warnings count as failures.
+// GraphQL over HTTP: every audit of graphql-http; a warning is a failure.
 import { auditServer } from "graphql-http";
 import { assert, http } from "./common.mjs";
 

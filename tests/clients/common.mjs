@@ -1,4 +1,4 @@
-// What every client script shares: the server under test, and checks that say what was wrong.
+// Shared by the client scripts: the server under test, and checks that name the fault.
 import assert from "node:assert/strict";
 
 export { assert };

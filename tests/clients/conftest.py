@@ -1,4 +1,4 @@
-"""A served API over the small published catalog, and the GraphQL clients of npm in a folder of their own."""
+"""A served API over the small published catalog, and a folder with the GraphQL clients from npm."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from workers.runs import run_in_process
 from api.settings import ApiSettings  # isort: skip
 
 HERE = Path(__file__).parent
-#: Where the packages are kept between runs, one folder for each lock file.
+#: Cache of the npm packages, one folder for each lock file.
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "fitgraph-clients"
 INSTALL_TIMEOUT_S = 240
 OLDEST_NODE = 20
@@ -42,7 +42,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
 
 @pytest.fixture(scope="session")
 def packages() -> Path:
-    """A folder with the locked packages installed and a copy of the scripts; skips where node or npm cannot do it."""
+    """A folder with the locked packages; skips the test where node or npm is missing, too old or fails."""
     if shutil.which("node") is None or shutil.which("npm") is None:
         pytest.skip("node and npm are not installed")
     version = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True).stdout.strip()
@@ -73,7 +73,7 @@ def _install(folder: Path) -> None:
 
 @pytest.fixture(scope="session")
 def node(packages: Path, tmp_path_factory: pytest.TempPathFactory) -> Node:
-    """Runs a command of the installed packages over a fresh copy of the scripts, and returns what it prints."""
+    """A function that runs a command of the packages over a fresh copy of the scripts and returns its output."""
     work = tmp_path_factory.mktemp("node")
     shutil.copytree(HERE, work, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
     (work / "node_modules").symlink_to(packages / "node_modules")

@@ -1,4 +1,4 @@
-"""Clients that frontend teams use, run against the served API. They need node and npm; README says how."""
+"""GraphQL clients of frontend teams against the served API. The tests need node and npm (see README)."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ def test_generated_types_are_strict(node: Node) -> None:
 
 def test_the_typed_python_example(served: ApiServer) -> None:
     example = Path(__file__).parents[2] / "examples" / "python" / "fits.py"
-    found = _python(str(example), served.url, "Llama 3.1 8B", "--most", "60")
-    assert found.returncode == 0, found.stderr
-    lines = found.stdout.splitlines()
+    printed = _python(str(example), served.url, "Llama 3.1 8B", "--most", "60")
+    assert printed.returncode == 0, printed.stderr
+    lines = printed.stdout.splitlines()
     assert len(lines) == 60
     assert "tok/s" in lines[0]
     grades = [line[0] for line in lines]

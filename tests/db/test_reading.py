@@ -10,7 +10,7 @@ from psycopg_pool import PoolTimeout
 
 from db import reading
 from db.reading import PostgresReader
-from workers.local.postgres import EmbeddedPostgres
+from tests.support.postgres import EmbeddedPostgres
 
 pytestmark = [pytest.mark.postgres, pytest.mark.asyncio]
 

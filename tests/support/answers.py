@@ -8,10 +8,10 @@ from functools import cache
 
 from db.entries import specs
 from db.entries.files import load_catalog
-from estimator.advice.advice import Options
-from estimator.advice.fit_facts import FitFacts, request_of
+from estimator.advice.upgrades import Options
 from estimator.calibration.coefficients import Calibration
 from estimator.estimate import estimate
+from estimator.fit_facts import FitFacts, request_of
 from estimator.structure.architecture import ModelArchitecture
 from estimator.types import Accelerator, EstimatorError, Host, Quant, Workload
 

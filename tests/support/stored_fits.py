@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy import text
 
-from bench.support.synthetic import synthetic_block
-from db.fits import reads
+from db.fits import by_key
 from db.fits.by_unpacking import PACKED
 from db.fits.cells import FitKey, StoredCell
 from db.fits.generations import Generation
@@ -25,6 +24,7 @@ from db.runs.store import now
 from db.session import async_engine, make_engine, writing
 from estimator.grid import FitBlock
 from estimator.types import STATUSES, Engine
+from tests.support.synthetic import synthetic_block
 
 MODELS, GPUS, QUANTS = 4, 11, 6
 #: A GPU without a known arithmetic peak: it has a decode speed, and neither prefill nor latency.
@@ -84,7 +84,7 @@ def all_keys() -> list[FitKey]:
 
 
 async def all_cells(reader: Reader) -> list[StoredCell]:
-    found = await reads.fetch_fits(reader, GENERATION, all_keys())
+    found = await by_key.fetch_fits(reader, GENERATION, all_keys())
     return [cell for cells in found.values() for cell in cells]
 
 

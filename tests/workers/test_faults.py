@@ -16,15 +16,17 @@ import pytest
 from sqlalchemy import event
 from sqlalchemy.exc import IntegrityError, OperationalError
 
-from bench.chaos.states import computed_alone, difference
 from db.entries.files import Catalog
 from db.outages import is_outage
-from db.runs.store import RunState, active_run, blocks_of
+from db.runs.store import RunState, active_run, blocks_of, free_blocks, get_run_sync
 from db.session import sync_engine, upgrade_database
 from db.settings import Settings
-from workers import runs
+from tests.support.published_rows import computed_alone, difference
+from workers import publish, runs
 from workers.app import app
-from workers.runs import publish_one, run_in_process, start_run
+from workers.blocks import compute_one
+from workers.publish import publish_one
+from workers.runs import run_in_process, start_run
 
 ROOT = Path(__file__).parents[2]
 
@@ -69,15 +71,15 @@ def test_a_publication_that_failed_is_tried_again_at_once(
     assert started.run is not None
     engine = sync_engine(settings.resolved_database_url)
     with engine.connect() as connection:
-        waiting = runs.free_blocks(connection, started.run.id)
+        waiting = free_blocks(connection, started.run.id)
     for block in waiting:
-        runs.compute_one(settings, started.run.id, block)
+        compute_one(settings, started.run.id, block)
 
     def fail(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as broken:
-        broken.setattr(runs, "publish", fail)
+        broken.setattr(publish, "publish", fail)
         with pytest.raises(OSError, match="No space"):
             publish_one(settings, started.run.id)
     with engine.connect() as connection:
@@ -87,7 +89,7 @@ def test_a_publication_that_failed_is_tried_again_at_once(
     assert "No space" in (seen.error or "")
     assert publish_one(settings, started.run.id)
     with engine.connect() as connection:
-        last = runs.get_run_sync(connection, started.run.id)
+        last = get_run_sync(connection, started.run.id)
     assert last is not None
     assert (last.state, last.error) == (RunState.PUBLISHED, None)
 

@@ -19,9 +19,9 @@ from db.entries.files import Catalog
 from db.runs.store import RunRow, RunState
 from db.session import sync_engine, upgrade_database
 from db.settings import Settings
+from tests.support.postgres import EmbeddedPostgres
 from workers.app import app
 from workers.local.broker import Broker, BrokerUnavailableError
-from workers.local.postgres import EmbeddedPostgres
 from workers.local.processes import Child
 from workers.local.supervisor import Supervisor
 from workers.runs import run_in_process, start_run, wait_for_run

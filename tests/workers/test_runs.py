@@ -18,9 +18,11 @@ from db.runs.publication import fold_one, prepare
 from db.runs.store import RunState, failed_blocks_sync, free_blocks, get_run_sync, page_runs_sync
 from db.session import sync_engine, upgrade_database, writing
 from db.settings import Settings
-from workers import compute, runs, tasks
+from workers import blocks, compute, runs, tasks
+from workers.blocks import compute_one
 from workers.plan import plan_run
-from workers.runs import cancel_run, compute_one, drop_old, publish_one, run_in_process, start_run
+from workers.publish import drop_old, fold_parts, publish_one
+from workers.runs import cancel_run, run_in_process, start_run
 
 Edit = Callable[..., Catalog]
 _DATA = (
@@ -147,7 +149,7 @@ def test_an_update_is_a_part_until_it_is_folded(
     run_in_process(settings, without(small_catalog, "models", "llama-3-8b"))
     live = generation_of(connection).table
     connection.rollback()
-    assert not runs.fold_parts(settings)
+    assert not fold_parts(settings)
     run_in_process(settings, small_catalog)
     slower = edited(small_catalog, "gpus", "rtx-3060-12-gb", bandwidth_gbps=100.0)
     run_in_process(settings, slower)
@@ -156,7 +158,7 @@ def test_an_update_is_a_part_until_it_is_folded(
     assert len(parts_of(connection, live)) == 2
     assert rows_by_slug(connection) == expected
     # Too early, and too few of them.
-    assert not runs.fold_parts(settings)
+    assert not fold_parts(settings)
     with writing(connection.engine) as write:
         assert fold_one(write, quiet_s=0.0, most=8)
     assert len(parts_of(connection, live)) == 1
@@ -358,7 +360,7 @@ def test_a_worker_that_lost_its_lease_stores_nothing(
     block = free_blocks(connection, result.run.id)[0]
     connection.rollback()
     short = settings.model_copy(update={"lease_s": 1e-6})
-    honest = runs.compute_rows
+    honest = blocks.compute_rows
     calls: list[int] = []
 
     def overtaken(*arguments: Any) -> Any:
@@ -368,7 +370,7 @@ def test_a_worker_that_lost_its_lease_stores_nothing(
             compute_one(settings, result.run.id, block)  # type: ignore[union-attr]
         return honest(*arguments)
 
-    monkeypatch.setattr(runs, "compute_rows", overtaken)
+    monkeypatch.setattr(blocks, "compute_rows", overtaken)
     compute_one(short, result.run.id, block)
     assert len(calls) == 2
     for rest in free_blocks(connection, result.run.id):

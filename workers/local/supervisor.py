@@ -179,7 +179,8 @@ def _care(
     api_address: tuple[str, int] | None,
 ) -> None:
     """What runs beside the supervision: the caller's first steps, then a sweep every few seconds."""
-    from workers.runs import drop_old, sweep
+    from workers.publish import drop_old
+    from workers.queue import sweep
 
     try:
         if api_address is not None:

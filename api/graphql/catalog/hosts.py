@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import strawberry
 
-from api.graphql.catalog.models import as_texts
-from api.graphql.core.arguments import fits_field
+from api.catalog.records import HostRecord
 from api.graphql.core.ids import encode_id
 from api.graphql.core.node import Node
 from api.graphql.core.scalars import Int64
-from estimator import types as domain
 
 
 @strawberry.type(description="A host profile: where offloaded weights live and run.")
 class Host(Node):
-    """Memory and processor of a typical machine of a class."""
-
     slug: str = strawberry.field(description="Name in arguments, such as `desktop-ddr5-5600-64gb`.")
     name: str = strawberry.field(description="Display name.")
     aliases: list[str] = strawberry.field(description="Other names that arguments accept.")
@@ -31,23 +24,19 @@ class Host(Node):
     default: bool = strawberry.field(description="Whether published fits are computed with it.")
     sources: list[str] = strawberry.field(description="Where the facts come from.")
 
-    fits = fits_field(
-        "Published fits that were computed with this host: all with the default one, else none; default order: "
-        "score, best first."
-    )
 
-
-def host_from_entry(entry: Mapping[str, Any], spec: domain.Host) -> Host:
-    """The host profile of a catalog entry."""
+def host_of(record: HostRecord) -> Host:
+    """The GraphQL object of a host profile."""
+    spec = record.spec
     return Host(
         id=strawberry.ID(encode_id("Host", spec.slug)),
         slug=spec.slug,
         name=spec.name,
-        aliases=list(entry.get("aliases") or ()),
+        aliases=record.aliases,
         memory_bytes=Int64(spec.memory_bytes),
         bandwidth_bytes_per_second=spec.bandwidth_bytes_s,
         flops_per_second=spec.flops,
         cores=spec.cores,
-        default=bool(entry.get("default")),
-        sources=as_texts(entry.get("source")),
+        default=bool(record.entry.get("default")),
+        sources=record.sources,
     )

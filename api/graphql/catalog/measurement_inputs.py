@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import Any, TypeAlias, TypeVar
 
 import strawberry
 
+from api.catalog.view import CatalogView
 from api.graphql.core.described import describe
 from api.graphql.core.enums import OrderDirection
 from api.graphql.core.inputs import (
@@ -24,13 +25,13 @@ from api.graphql.core.inputs import (
     in_range,
 )
 
-if TYPE_CHECKING:
-    from api.graphql.catalog.measurements import Measurement
-    from api.graphql.catalog_view import CatalogView
+T = TypeVar("T")
+#: Whether a measurement passes.
+Test: TypeAlias = Callable[[Any], bool]
 
 
 class MeasurementPhase(Enum):
-    """What a speed is of; the values are those of the measured tables."""
+    """Kinds of a speed; the values are those of the measured tables."""
 
     DECODE = "decode"
     PREFILL = "prefill"
@@ -39,7 +40,7 @@ class MeasurementPhase(Enum):
 describe(
     MeasurementPhase,
     "MeasurementPhase",
-    "What a measured speed is of.",
+    "Kind of a measured speed.",
     {"DECODE": "Tokens of the answer.", "PREFILL": "Tokens of the prompt."},
 )
 
@@ -48,12 +49,10 @@ describe(
     description="Which measurements. All given parts must hold; what a source does not state matches nothing."
 )
 class MeasurementFilter:
-    """Typed conditions on measurements."""
-
     model: StringSet | None = strawberry.field(default=None, description="Models, by slug or alias.")
     gpu: StringSet | None = strawberry.field(default=None, description="Accelerators, by slug or alias.")
     quant: StringSet | None = strawberry.field(default=None, description="Quantizations, by slug or alias.")
-    phase: MeasurementPhase | None = strawberry.field(default=None, description="What the speed is of.")
+    phase: MeasurementPhase | None = strawberry.field(default=None, description="Kind of the speed.")
     engine: StringSet | None = strawberry.field(
         default=None, description="Engines as their sources name them, such as `llama.cpp`."
     )
@@ -87,7 +86,7 @@ class MeasurementOrderField(Enum):
 describe(
     MeasurementOrderField,
     "MeasurementOrderField",
-    "What measurements can be ordered by.",
+    "Sort keys of measurements.",
     {
         "TOKENS_PER_SECOND": "Measured speed.",
         "DEPTH": "Tokens already in context.",
@@ -98,9 +97,7 @@ describe(
 
 @strawberry.input(description="One term of an order of measurements.")
 class MeasurementOrder:
-    """Field and direction."""
-
-    field: MeasurementOrderField = strawberry.field(description="What to order by.")
+    field: MeasurementOrderField = strawberry.field(description="Sort key.")
     direction: OrderDirection = strawberry.field(
         default=OrderDirection.DESC, description="Direction; descending when left out."
     )
@@ -111,13 +108,11 @@ _RANGED = ("tokens_per_second", "depth_tokens", "prompt_tokens", "gpu_count", "b
 _NAMED = ("engine", "backend")
 
 
-def select_measurements(
-    view: CatalogView, measurements: Sequence[Measurement], wanted: MeasurementFilter | None
-) -> list[Measurement]:
+def select_measurements(view: CatalogView, measurements: Sequence[T], wanted: MeasurementFilter | None) -> list[T]:
     """Measurements that pass a filter, in the given order. Raises for unknown names and ranges the wrong way round."""
     if wanted is None:
         return list(measurements)
-    tests: list[Callable[[Measurement], bool]] = []
+    tests: list[Test] = []
     for attribute, names, resolve in (
         ("model_slug", wanted.model, view.model),
         ("gpu_slug", wanted.gpu, view.gpu),
@@ -142,21 +137,21 @@ def select_measurements(
     if wanted.date is not None:
         dates = wanted.date
         check_dates("date", dates)
-        tests.append(lambda one: in_dates(one.date, dates))
+        tests.append(lambda measurement: in_dates(measurement.date, dates))
     if wanted.source is not None:
         check_set("source", wanted.source, MAX_TEXT)
         part = wanted.source.casefold()
-        tests.append(lambda one: part in one.source_url.casefold())
-    return [one for one in measurements if all(test(one) for test in tests)]
+        tests.append(lambda measurement: part in measurement.source_url.casefold())
+    return [measurement for measurement in measurements if all(test(measurement) for test in tests)]
 
 
-def _one_of(attribute: str, members: frozenset[object]) -> Callable[[Measurement], bool]:
-    return lambda one: getattr(one, attribute) in members
+def _one_of(attribute: str, members: frozenset[object]) -> Test:
+    return lambda measurement: getattr(measurement, attribute) in members
 
 
-def _named(attribute: str, members: frozenset[str]) -> Callable[[Measurement], bool]:
-    return lambda one: (getattr(one, attribute) or "").casefold() in members
+def _named(attribute: str, members: frozenset[str]) -> Test:
+    return lambda measurement: (getattr(measurement, attribute) or "").casefold() in members
 
 
-def _within(attribute: str, bounds: FloatRange | IntRange) -> Callable[[Measurement], bool]:
-    return lambda one: in_range(getattr(one, attribute), bounds)
+def _within(attribute: str, bounds: FloatRange | IntRange) -> Test:
+    return lambda measurement: in_range(getattr(measurement, attribute), bounds)

@@ -7,25 +7,22 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from hashlib import blake2s
 from sys import intern
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 import orjson
 import strawberry
 
+from api.catalog.view import CatalogView
+from api.graphql.catalog.gpus import Gpu
 from api.graphql.catalog.measurement_inputs import MeasurementFilter, MeasurementOrder, select_measurements
+from api.graphql.catalog.models import Model
+from api.graphql.catalog.quants import Quant
 from api.graphql.core.arguments import After, Before, First, Last
 from api.graphql.core.connections import Connection, page_of, slice_page
 from api.graphql.core.ids import encode_id
 from api.graphql.core.node import Node
 from api.graphql.core.orders import ordered, signature_of
 from db.entries.measurements import speed_rows
-
-if TYPE_CHECKING:
-    from api.graphql.catalog.gpus import Gpu
-    from api.graphql.catalog.models import Model
-    from api.graphql.catalog.quants import Quant
-    from api.graphql.catalog_view import CatalogView
-    from api.graphql.context import RequestContext
 
 Key = tuple[str, str, str]
 #: Which measurements, in which order.
@@ -43,13 +40,11 @@ Orders = Annotated[
 
 @strawberry.type(description="A speed that somebody measured and published.")
 class Measurement(Node):
-    """One row of the measured tables, with its conditions as far as they were stated."""
-
     slug: strawberry.Private[str]
     model_slug: strawberry.Private[str]
     gpu_slug: strawberry.Private[str]
     quant_slug: strawberry.Private[str]
-    phase: str = strawberry.field(description="What was measured: `decode` or `prefill`.")
+    phase: str = strawberry.field(description="Kind of the speed: `decode` or `prefill`.")
     tokens_per_second: float = strawberry.field(description="Measured speed, tokens per second.")
     engine: str | None = strawberry.field(description="Engine as its source names it.")
     backend: str | None = strawberry.field(description="Compute interface as its source names it.")
@@ -64,25 +59,22 @@ class Measurement(Node):
     )
     date: str | None = strawberry.field(description="When it was measured or published, as its source says.")
     source_url: str = strawberry.field(description="Where it was published.")
-    note: str | None = strawberry.field(description="What else the source says.")
+    note: str | None = strawberry.field(description="Further remarks of the source.")
 
     @strawberry.field(description="The model.")
-    def model(self, info: strawberry.Info) -> Annotated[Model, strawberry.lazy("api.graphql.catalog.models")]:
-        """Model of the configuration."""
-        found: Model = info.context.view.by_slug("model", self.model_slug)
-        return found
+    def model(self, info: strawberry.Info) -> Model:
+        model: Model = info.context.faces.by_slug("model", self.model_slug)
+        return model
 
     @strawberry.field(description="The accelerator, or one of several equal ones.")
-    def gpu(self, info: strawberry.Info) -> Annotated[Gpu, strawberry.lazy("api.graphql.catalog.gpus")]:
-        """Accelerator of the configuration."""
-        found: Gpu = info.context.view.by_slug("gpu", self.gpu_slug)
-        return found
+    def gpu(self, info: strawberry.Info) -> Gpu:
+        gpu: Gpu = info.context.faces.by_slug("gpu", self.gpu_slug)
+        return gpu
 
     @strawberry.field(description="The quantization.")
-    def quant(self, info: strawberry.Info) -> Annotated[Quant, strawberry.lazy("api.graphql.catalog.quants")]:
-        """Quantization of the configuration."""
-        found: Quant = info.context.view.by_slug("quant", self.quant_slug)
-        return found
+    def quant(self, info: strawberry.Info) -> Quant:
+        quant: Quant = info.context.faces.by_slug("quant", self.quant_slug)
+        return quant
 
 
 @strawberry.type(description="One page of measurements.")
@@ -90,7 +82,7 @@ class MeasurementConnection(Connection[Measurement]):
     """Page of measurements."""
 
 
-def page_measurements(context: RequestContext, key: Key | None, asked: Asked, paging: Paging) -> MeasurementConnection:
+def page_measurements(context: Any, key: Key | None, asked: Asked, paging: Paging) -> MeasurementConnection:
     """One page of the measurements of a model, accelerator and quantization, or of all in the catalog.
 
     Without an order as the catalog's files have them.
@@ -99,9 +91,9 @@ def page_measurements(context: RequestContext, key: Key | None, asked: Asked, pa
     view = context.view
     page = page_of(context.services.limits, *paging)
     every = measured_in(view) if key is None else measured().get(key, [])
-    found = ordered(select_measurements(view, every, wanted), order_by)
+    chosen = ordered(select_measurements(view, every, wanted), order_by)
     mark = "measurements" if key is None else "measurements:" + "/".join(key)
-    return slice_page(MeasurementConnection, found, page, view.state, signature_of(mark, wanted, order_by))
+    return slice_page(MeasurementConnection, chosen, page, view.state, signature_of(mark, wanted, order_by))
 
 
 def measurements_field(description: str, key_of: Callable[[Any], Key | None]) -> Any:
@@ -125,30 +117,32 @@ def measurements_field(description: str, key_of: Callable[[Any], Key | None]) ->
 
 def find_measurement(view: CatalogView, slug: str) -> Measurement | None:
     """A measurement by the key of its id; None when it, or what it is of, has left the catalog."""
-    found = _by_slug().get(slug)
-    return found if found is not None and _is_in(view, found) else None
+    measurement = _by_slug().get(slug)
+    return measurement if measurement is not None and _is_in(view, measurement) else None
 
 
 def measured_in(view: CatalogView) -> list[Measurement]:
     """Measurements whose model, accelerator and quantization are in the catalog."""
-    return [one for one in _by_slug().values() if _is_in(view, one)]
+    return [measurement for measurement in _by_slug().values() if _is_in(view, measurement)]
 
 
-def _is_in(view: CatalogView, one: Measurement) -> bool:
+def _is_in(view: CatalogView, measurement: Measurement) -> bool:
     return (
-        view.by_slug("model", one.model_slug) is not None
-        and view.by_slug("gpu", one.gpu_slug) is not None
-        and view.by_slug("quant", one.quant_slug) is not None
+        view.by_slug("model", measurement.model_slug) is not None
+        and view.by_slug("gpu", measurement.gpu_slug) is not None
+        and view.by_slug("quant", measurement.quant_slug) is not None
     )
 
 
 @lru_cache(maxsize=1)
 def measured() -> Mapping[Key, list[Measurement]]:
     """All rows whose model, accelerator and quantization have a name in the catalog, by their slugs."""
-    found: dict[Key, list[Measurement]] = {}
-    for one in _by_slug().values():
-        found.setdefault((one.model_slug, one.gpu_slug, one.quant_slug), []).append(one)
-    return found
+    by_key: dict[Key, list[Measurement]] = {}
+    for measurement in _by_slug().values():
+        by_key.setdefault((measurement.model_slug, measurement.gpu_slug, measurement.quant_slug), []).append(
+            measurement
+        )
+    return by_key
 
 
 @lru_cache(maxsize=1)
@@ -156,12 +150,12 @@ def _by_slug() -> Mapping[str, Measurement]:
     rows = (
         row for row in speed_rows() if None not in (row.get("model_slug"), row.get("gpu_slug"), row.get("quant_slug"))
     )
-    found: dict[str, Measurement] = {}
+    by_slug: dict[str, Measurement] = {}
     for row in rows:
-        one = _measurement(row)
+        measurement = _measurement(row)
         # Rows that say the same in every key are one measurement.
-        found.setdefault(one.slug, one)
-    return found
+        by_slug.setdefault(measurement.slug, measurement)
+    return by_slug
 
 
 def _measurement(row: Mapping[str, Any]) -> Measurement:

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import strawberry
 
-from api.graphql.catalog.models import as_texts
-from api.graphql.core.arguments import fits_field
-from api.graphql.core.enums import WorkloadKind
+from api.catalog.records import WorkloadRecord
 from api.graphql.core.ids import encode_id
 from api.graphql.core.node import Node
-from estimator import types as domain
+from estimator.types import WorkloadKind
 
 
 @strawberry.type(description="A use with stated lengths and thresholds, which every pairing is computed for.")
 class Workload(Node):
-    """Lengths in tokens, thresholds in tokens per second and milliseconds."""
-
     slug: str = strawberry.field(description="Name in URLs, such as `agentic-coding`.")
     name: str = strawberry.field(description="Display name.")
     kind: WorkloadKind = strawberry.field(description="Name in arguments and filters.")
@@ -34,13 +27,11 @@ class Workload(Node):
     )
     patience_ms: float = strawberry.field(description="Longest pleasant wait for the first token, milliseconds.")
     sources: list[str] = strawberry.field(description="Where the lengths come from.")
-    spec: strawberry.Private[domain.Workload]
-
-    fits = fits_field("Published fits of this workload; default order: score, best first.")
 
 
-def workload_from_entry(entry: Mapping[str, Any], spec: domain.Workload) -> Workload:
-    """The workload of a catalog entry."""
+def workload_of(record: WorkloadRecord) -> Workload:
+    """The GraphQL object of a workload."""
+    spec = record.spec
     return Workload(
         id=strawberry.ID(encode_id("Workload", spec.slug)),
         slug=spec.slug,
@@ -53,6 +44,5 @@ def workload_from_entry(entry: Mapping[str, Any], spec: domain.Workload) -> Work
         comfortable_tokens_per_second=spec.comfortable_decode_tok_s,
         minimum_tokens_per_second=spec.minimum_decode_tok_s,
         patience_ms=spec.patience_ttft_ms,
-        sources=as_texts(entry.get("source")),
-        spec=spec,
+        sources=record.sources,
     )

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 import strawberry
 
-from api.graphql.core.errors import LimitExceededError, bad_input
+from api.errors import LimitExceededError, bad_input
 from api.graphql.core.ids import Cursor, decode_cursor, encode_cursor
-from api.graphql.execution.limits import QueryLimits
+from api.settings import QueryLimits
 
 T = TypeVar("T")
 C = TypeVar("C", bound="Connection[Any]")
@@ -20,8 +20,6 @@ Cursors: TypeAlias = Callable[[], Callable[[int], str]]
 
 @strawberry.type(description="Where a page lies in its list.")
 class PageInfo:
-    """Relay's page information, honest in both directions."""
-
     has_next_page: bool = strawberry.field(description="Whether items follow this page.")
     has_previous_page: bool = strawberry.field(description="Whether items precede this page.")
     start_cursor: str | None = strawberry.field(description="Cursor of the first item; null on an empty page.")
@@ -30,16 +28,12 @@ class PageInfo:
 
 @strawberry.type(description="One item of a page with its place in the list.")
 class Edge(Generic[T]):
-    """A node and its cursor."""
-
     cursor: str = strawberry.field(description="Opaque place of the item, valid within a generation.")
     node: T = strawberry.field(description="The item.")
 
 
 @strawberry.type(description="One page of an ordered list.")
 class Connection(Generic[T]):
-    """Edges, the same items as plain nodes, and page information."""
-
     edges: list[Edge[T]] = strawberry.field(description="Items of this page with their cursors.")
     nodes: list[T] = strawberry.field(description="Items of this page.")
     page_info: PageInfo = strawberry.field(description="Where this page lies in the list.")
@@ -63,7 +57,6 @@ class Connection(Generic[T]):
 
     @strawberry.field(description="Number of items in the whole list. Counted only when asked for.")
     async def total_count(self) -> int:
-        """Count on demand."""
         return await self.counter()
 
 
@@ -93,6 +86,16 @@ def page_of(
             name, size, limits.page_size, f"{name} is {size}; a page has at most {limits.page_size} items."
         )
     return Page(size, last is not None, after, before)
+
+
+def checked_size(limits: QueryLimits, first: int | None) -> int:
+    """Items of a short list, 10 when left out. Raises ``BAD_USER_INPUT`` or ``LIMIT_EXCEEDED``."""
+    size = 10 if first is None else first
+    if size < 0:
+        raise bad_input(f"first must be 0 or more, not {size}.", field="first")
+    if size > limits.page_size:
+        raise LimitExceededError("first", size, limits.page_size)
+    return size
 
 
 def keyset_page_of(

@@ -1,9 +1,10 @@
-"""Enums of Python made enums of GraphQL, with a description for every value."""
+"""Python enums as GraphQL enums, and fields that another module adds to a type."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import Enum
+from typing import Any
 
 import strawberry
 
@@ -13,3 +14,10 @@ def describe(kind: type[Enum], name: str, description: str, values: Mapping[str,
     definition = strawberry.enum(kind, name=name, description=description).__strawberry_definition__  # type: ignore[attr-defined]
     for value in definition.values:
         value.description = values[value.name]
+
+
+def extend(owner: type, name: str, field: Any) -> None:
+    """Add a field to a GraphQL type, as its last one. The resolver's types may be built on the owner."""
+    field.python_name = name
+    field.origin = owner
+    owner.__strawberry_definition__.fields.append(field)  # type: ignore[attr-defined]

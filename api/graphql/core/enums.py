@@ -11,22 +11,7 @@ from estimator.types import Engine as EngineKind
 from estimator.types import Status as FitStatus
 from estimator.verdict import GRADES
 
-__all__ = [
-    "BackendKind",
-    "CacheType",
-    "EngineKind",
-    "Evidence",
-    "FitSource",
-    "FitStatus",
-    "GpuKind",
-    "Grade",
-    "OperatingMode",
-    "OrderDirection",
-    "QuantFormat",
-    "Strategy",
-    "Vendor",
-    "WorkloadKind",
-]
+__all__ = ["BackendKind", "EngineKind", "FitSource", "FitStatus", "GpuKind", "Grade", "OrderDirection", "Vendor"]
 
 
 describe(
@@ -67,7 +52,7 @@ describe(
 describe(
     Strategy,
     "PlacementStrategy",
-    "What sits where.",
+    "Kind of placement.",
     {
         "ALL_GPU": "All layers on the device.",
         "EXPERT_OFFLOAD": "Routed experts of some layers in host memory, everything else on the device.",
@@ -214,7 +199,7 @@ describe(
 
 
 class GpuKind(StrEnum):
-    """What sort of product an accelerator is."""
+    """Sorts of product."""
 
     CONSUMER = "consumer"
     WORKSTATION = "workstation"
@@ -229,7 +214,7 @@ class GpuKind(StrEnum):
 describe(
     GpuKind,
     "GpuKind",
-    "What sort of product an accelerator is.",
+    "Sort of product of an accelerator.",
     {
         "CONSUMER": "Desktop graphics card.",
         "WORKSTATION": "Professional graphics card.",

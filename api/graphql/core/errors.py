@@ -1,38 +1,20 @@
-"""Errors that a client can act on, and the mask over those that it cannot.
+"""Errors in GraphQL's form. An :class:`ApiError` keeps its text; every other exception is a fault of the server.
 
-Every error that leaves carries ``extensions.code``, one of :class:`ErrorCode`. Anything raised that is not ours is a
-fault of the server: it is logged with the request's id and leaves as ``INTERNAL`` without its text.
+Every error in a response carries ``extensions.code``. A fault is logged with the request's id, and the response has
+``INTERNAL`` without the fault's text.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from enum import Enum
-from typing import Any
 
 import strawberry
 from graphql import GraphQLError, GraphQLFormattedError
 
+from api.errors import ApiError, ErrorCode
 from api.graphql.core.described import describe
 
 logger = logging.getLogger("fitgraph.graphql")
-
-
-class ErrorCode(Enum):
-    """Closed set of ``extensions.code`` and ``UserError.code``."""
-
-    NOT_FOUND = "NOT_FOUND"
-    BAD_USER_INPUT = "BAD_USER_INPUT"
-    LIMIT_EXCEEDED = "LIMIT_EXCEEDED"
-    UNAUTHENTICATED = "UNAUTHENTICATED"
-    FORBIDDEN = "FORBIDDEN"
-    STALE_CURSOR = "STALE_CURSOR"
-    UNAVAILABLE = "UNAVAILABLE"
-    PERSISTED_QUERY_NOT_FOUND = "PERSISTED_QUERY_NOT_FOUND"
-    MISSING_FACT = "MISSING_FACT"
-    UNSUPPORTED = "UNSUPPORTED"
-    INTERNAL = "INTERNAL"
 
 
 describe(
@@ -55,57 +37,19 @@ describe(
 )
 
 
-class ApiError(GraphQLError):
-    """An error meant for the client: its message and details leave as they are."""
-
-    def __init__(self, code: ErrorCode, message: str, **details: Any) -> None:
-        self.code = code
-        super().__init__(message, extensions={"code": code.value, **details})
-
-
-class LimitExceededError(ApiError):
-    """A limit was passed. Names the limit, what was asked and what is allowed."""
-
-    def __init__(self, limit: str, value: float, maximum: float, message: str | None = None) -> None:
-        text = message or f"The limit on {limit} is {maximum}; this request has {value}."
-        super().__init__(ErrorCode.LIMIT_EXCEEDED, text, limit=limit, value=value, maximum=maximum)
-
-
-def too_slow(maximum_s: float) -> ApiError:
-    """An operation was stopped when its time was over."""
-    message = f"The operation took longer than {maximum_s:g} seconds."
-    return ApiError(ErrorCode.UNAVAILABLE, message, limit="seconds", value=maximum_s, maximum=maximum_s)
-
-
-class NotFoundError(ApiError):
-    """No entity has the name; ``suggestions`` are the nearest names there are."""
-
-    def __init__(self, kind: str, text: str, suggestions: Sequence[str] = ()) -> None:
-        hint = f" Did you mean {_listing(suggestions)}?" if suggestions else ""
-        super().__init__(
-            ErrorCode.NOT_FOUND,
-            f"No {kind} is called {_shorten(text)!r}.{hint}",
-            kind=kind,
-            name=_shorten(text),
-            suggestions=list(suggestions),
-        )
-
-
-def bad_input(message: str, **details: Any) -> ApiError:
-    """An argument that is not allowed; the message says what is."""
-    return ApiError(ErrorCode.BAD_USER_INPUT, message, **details)
-
-
 @strawberry.type(description="One thing that was wrong with an input, as data: the other parts of the answer stand.")
 class UserError:
-    """Error as data, used by mutation payloads and batch estimates."""
-
     code: ErrorCode = strawberry.field(description="Why there is no answer.")
     message: str = strawberry.field(description="One sentence: what was wrong and what is allowed.")
     field: str | None = strawberry.field(description="The input field at fault, when one is.")
     suggestions: list[str] = strawberry.field(
         description="Nearest names that exist, best first; empty when none is near."
     )
+
+
+def graphql_error(error: ApiError) -> GraphQLError:
+    """The error as graphql-core lists it; message and extensions stay."""
+    return GraphQLError(error.message, extensions=error.extensions, original_error=error)
 
 
 def format_error(error: GraphQLError, request_id: str | None) -> GraphQLFormattedError:
@@ -155,13 +99,4 @@ def _internal(error: GraphQLError, request_id: str | None) -> GraphQLFormattedEr
 
 
 def _is_syntax(origin: Exception) -> bool:
-    return isinstance(origin, GraphQLError) and not isinstance(origin, ApiError) and origin.original_error is None
-
-
-def _listing(names: Sequence[str]) -> str:
-    quoted = [repr(name) for name in names]
-    return quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} or {quoted[-1]}"
-
-
-def _shorten(text: str, limit: int = 120) -> str:
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+    return isinstance(origin, GraphQLError) and origin.original_error is None

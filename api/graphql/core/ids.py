@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from api.graphql.core.errors import ApiError, ErrorCode, bad_input
+from api.errors import ApiError, ErrorCode, bad_input
 
 _CHECK_BYTES = 6
 _NODE, _CURSOR = b"fit.node", b"fit.cur"
@@ -23,7 +23,7 @@ MAX_LENGTH = 1024
 
 @dataclass(frozen=True, slots=True)
 class NodeId:
-    """What an id says: the type's name and the parts of its key."""
+    """Content of an id: the type's name and the parts of its key."""
 
     kind: str
     key: tuple[str, ...]

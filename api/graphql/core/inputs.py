@@ -9,19 +9,18 @@ from typing import TypeVar
 import strawberry
 from strawberry.utils.str_converters import to_camel_case
 
-from api.graphql.core.errors import LimitExceededError, bad_input
+from api.errors import LimitExceededError, bad_input
 from api.graphql.core.scalars import Date, Int64, date_bounds
 
 #: Most members of one `in` set, and longest text of one search.
 MAX_SET = 500
 MAX_TEXT = 200
 T = TypeVar("T")
+_FAR = 1e15
 
 
 @strawberry.input(description="A closed range of whole numbers; a missing end is open. A null value matches no range.")
 class IntRange:
-    """``min`` and ``max`` are part of the range."""
-
     min: int | None = strawberry.field(
         default=None, description="Smallest value allowed, in the unit of what is compared."
     )
@@ -34,8 +33,6 @@ class IntRange:
     description="A closed range of 64-bit whole numbers; a missing end is open. A null value matches no range."
 )
 class Int64Range:
-    """``min`` and ``max`` are part of the range."""
-
     min: Int64 | None = strawberry.field(
         default=None, description="Smallest value allowed, in the unit of what is compared."
     )
@@ -46,8 +43,6 @@ class Int64Range:
 
 @strawberry.input(description="A closed range of numbers; a missing end is open. A null value matches no range.")
 class FloatRange:
-    """``min`` and ``max`` are part of the range."""
-
     min: float | None = strawberry.field(
         default=None, description="Smallest value allowed, in the unit of what is compared."
     )
@@ -61,24 +56,18 @@ class FloatRange:
     "month or year lies in the range when one of its days does; a null value matches no range."
 )
 class DateRange:
-    """``min`` and ``max`` are part of the range."""
-
     min: Date | None = strawberry.field(default=None, description="First date allowed.")
     max: Date | None = strawberry.field(default=None, description="Last date allowed.")
 
 
 @strawberry.input(description="A closed range of moments; a missing end is open. A time without a zone is UTC.")
 class DateTimeRange:
-    """``min`` and ``max`` are part of the range."""
-
     min: datetime | None = strawberry.field(default=None, description="First moment allowed.")
     max: datetime | None = strawberry.field(default=None, description="Last moment allowed.")
 
 
 @strawberry.input(description="A set of texts, compared without regard to case. At most 500 members.")
 class StringSet:
-    """Matches any member."""
-
     in_: list[str] = strawberry.field(name="in", description="Values allowed; an empty list matches nothing.")
 
 
@@ -92,6 +81,11 @@ def in_range(value: float | None, wanted: Range | None) -> bool:
     if value is None:
         return False
     return (wanted.min is None or value >= wanted.min) and (wanted.max is None or value <= wanted.max)
+
+
+def within_reach(value: float | None) -> float | None:
+    """A number within what 32-bit floats can be compared with: no estimate comes near the ends."""
+    return None if value is None else min(max(value, -_FAR), _FAR)
 
 
 def check_range(attribute: str, wanted: Range | None) -> None:

@@ -7,6 +7,4 @@ import strawberry
 
 @strawberry.interface(description="A thing with a global id, which `node(id:)` reads back.")
 class Node:
-    """Implemented by models, GPUs, quants, workloads, engines, hosts, fits and runs."""
-
     id: strawberry.ID = strawberry.field(description="Opaque global id; stable for the same thing for ever.")

@@ -6,8 +6,8 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
+from api.errors import bad_input
 from api.graphql.core.enums import OrderDirection
-from api.graphql.core.errors import bad_input
 from api.graphql.core.ids import signature
 from api.graphql.core.inputs import check_set
 from api.graphql.core.scalars import date_bounds

@@ -1,15 +1,17 @@
-"""Functions that complete plain values, written out as Python for each selection.
+"""Functions that complete the values of a selection, written out as Python.
 
-A completer takes a value exactly as its GraphQL type promises it, or raises :class:`NotPlainError`. Those of objects are
-compiled from source text: one function that reads the attributes, checks their types in place and builds the answer.
+A completer takes a value exactly as its GraphQL type promises it, or raises :class:`NotPlainError`. A completer of objects
+is compiled from source text: it reads the attributes, checks their types in place and builds the answer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from operator import attrgetter
+from functools import lru_cache
+from types import CoroutineType
 from typing import Any, TypeAlias
 
 from graphql import (
@@ -18,18 +20,16 @@ from graphql import (
     GraphQLFloat,
     GraphQLID,
     GraphQLInt,
-    GraphQLScalarType,
     GraphQLString,
 )
+from graphql.execution.values import VariableValues
 
-Complete: TypeAlias = Callable[[Any], Any]
-#: Completed objects that one selection of a document keeps, once it has met so many: most documents come once.
+#: Completed objects that one selection keeps, once it has met so many: most documents come once.
 _KEPT = 128
 _MET = 256
-_WHOLE = "type(v) is not int or not -2147483648 <= v <= 2147483647"
-#: Scalars by name: when a value ``v`` is not exactly one. Comparisons with NaN are false.
+#: Scalars by name: the condition under which a value ``v`` is not exactly one. Comparisons with NaN are false.
 _WRONG = {
-    GraphQLInt.name: _WHOLE,
+    GraphQLInt.name: "type(v) is not int or not -2147483648 <= v <= 2147483647",
     GraphQLFloat.name: "type(v) is not float or not -1.8e308 < v < 1.8e308",
     GraphQLString.name: "type(v) is not str",
     GraphQLID.name: "type(v) is not str",
@@ -37,18 +37,47 @@ _WRONG = {
     "Int64": "type(v) is not int",
     "Date": "type(v) is not str",
 }
-_readers: dict[type, Mapping[str, Complete]] = {}
-_inline: dict[type, Inline] = {}
+_readers: dict[type, Mapping[str, Callable[[Any], Any]]] = {}
 _constant: set[type] = set()
 
 
 class NotPlainError(Exception):
-    """A value that only the general path may complete."""
+    """A value, or a field, that only graphql-core may complete."""
+
+
+class CallInfo:
+    """The part of a resolver's ``info`` that is known here; to ask for more ends the attempt."""
+
+    __slots__ = ("context",)
+
+    def __init__(self, context: Any) -> None:
+        self.context = context
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One run of a compiled query."""
+
+    info: CallInfo
+    variables: VariableValues
+    #: Every coroutine, to be closed when nobody awaits it.
+    begun: list[Any] = field(default_factory=list)
+    #: Functions that report how long a resolver took, called when the attempt succeeds.
+    reports: list[Callable[[], None]] = field(default_factory=list)
+
+    def noted(self, coroutine: Coroutine[Any, Any, Any]) -> Coroutine[Any, Any, Any]:
+        """``coroutine``, remembered in ``begun``."""
+        self.begun.append(coroutine)
+        return coroutine
+
+
+#: Completes a value: the answer, or a coroutine that gives it.
+Complete: TypeAlias = Callable[[Any, Attempt], Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Completer:
-    """A completion as a function, and where it changes nothing, as the condition under which ``v`` is not plain."""
+    """A completion as a function, and for a leaf its source: the answer is ``v`` unless ``wrong`` holds."""
 
     call: Complete
     wrong: str | None = None
@@ -56,74 +85,44 @@ class Completer:
     names: Mapping[int, str] | None = None
     #: Of what may be None: the function for what is not.
     present: Complete | None = None
-    #: Of an object: what it is made of, and whether it may be None.
-    parts: tuple[Entry, ...] | None = None
-    nullable: bool = False
+    #: Whether resolvers are called, so that the answer depends on the request and may be a coroutine.
+    calls: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One entry of a completed object: its name in the answer, the attribute it is read from, its completion."""
+    """One entry of a completed object. Without an attribute, the completer takes the object itself."""
 
     name: str
-    attribute: str
+    attribute: str | None
     completer: Completer
 
 
-@dataclass(frozen=True, slots=True)
-class Inline:
-    """Expressions that read attributes of an object ``o`` for which ``condition`` holds, after the lines of ``prelude``.
-
-    ``names`` are those that the expressions use. An attribute of ``nested`` is an object that need not be made.
-    """
-
-    condition: str
-    prelude: tuple[str, ...]
-    expressions: Mapping[str, str]
-    names: Mapping[str, Any]
-    nested: Mapping[str, Nested] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Nested:
-    """Expressions for the attributes of an object, after the lines of ``prelude``; None where ``present`` does not hold."""
-
-    present: str
-    prelude: tuple[str, ...]
-    expressions: Mapping[str, str]
-
-
-def read_by(kind: type, readers: Mapping[str, Complete], inline: Inline | None = None) -> None:
-    """Let attributes of ``kind``, which must not be changed once made, be read by functions of the object.
-
-    The expressions of ``inline`` give what the functions give, without a call.
-    """
+def read_by(kind: type, readers: Mapping[str, Callable[[Any], Any]]) -> None:
+    """Read attributes of ``kind``, whose objects never change, with functions of the object."""
     _readers[kind] = readers
-    if inline is not None:
-        _inline[kind] = inline
-
-
-def reader_of(kind: type, attribute: str) -> Complete:
-    """Function that reads an attribute of objects of ``kind``."""
-    return _readers.get(kind, {}).get(attribute) or attrgetter(attribute)
 
 
 def never_changes(*kinds: type) -> None:
-    """Say that objects of these types stay as they are, so that they are completed once a selection."""
+    """Say that objects of these types never change, so that a selection completes each of them once."""
     _constant.update(kinds)
 
 
-def of_scalar(kind: GraphQLScalarType) -> Completer | None:
-    """Completer of a scalar: exact types only."""
-    wrong = _WRONG.get(kind.name)
-    return None if wrong is None else Completer(_compiled([f"if {wrong}: raise NotPlainError", "return v"], {}), wrong)
+@lru_cache(maxsize=len(_WRONG))
+def of_scalar(kind: str) -> Completer:
+    """Completer of a scalar by its name: exact types only."""
+    wrong = _WRONG.get(kind)
+    if wrong is None:
+        raise NotPlainError(kind)
+    return Completer(_compiled([f"if {wrong}: raise NotPlainError", "return v"], {}), wrong)
 
 
 def of_enum(kind: GraphQLEnumType) -> Completer:
     """Completer of an enum."""
+
     names: dict[Any, str] = {}
 
-    def complete(value: Any) -> str:
+    def complete(value: Any, _attempt: Attempt | None = None) -> str:
         try:
             return names[value]
         except (KeyError, TypeError):
@@ -137,9 +136,9 @@ def of_enum(kind: GraphQLEnumType) -> Completer:
         names[value] = name
         return name
 
+    # Members of an enum are the same objects for ever: their ids find their names without hashing them.
     members = [value.value for value in kind.values.values()]
-    by_id = {id(member): complete(member) for member in members if isinstance(member, Enum)}
-    return Completer(complete, names=by_id)
+    return Completer(complete, names={id(each): complete(each) for each in members if isinstance(each, Enum)})
 
 
 def of_nullable(inner: Completer) -> Completer:
@@ -147,73 +146,70 @@ def of_nullable(inner: Completer) -> Completer:
     call = inner.call
     wrong = None if inner.wrong is None else f"v is not None and ({inner.wrong})"
     present = None if wrong is not None else call
-    return Completer(
-        lambda value: None if value is None else call(value), wrong, present=present, parts=inner.parts, nullable=True
-    )
+    return Completer(lambda v, a: None if v is None else call(v, a), wrong, present=present, calls=inner.calls)
 
 
 def of_list(item: Completer) -> Completer:
     """Completer of a list."""
-    call = item.call
+    call, calls = item.call, item.calls
     if item.wrong is not None:
         check = ["items = v", "for v in items:", f"    if {item.wrong}: raise NotPlainError", "return items[:]"]
         return Completer(_compiled(["if type(v) is not list: raise NotPlainError", *check], {}))
 
-    def complete(value: Any) -> list[Any]:
+    def complete(value: Any, attempt: Attempt) -> Any:
         if type(value) is not list:
             raise NotPlainError
-        return [call(one) for one in value]
+        answers = [call(item, attempt) for item in value]
+        if calls and (places := [n for n, answer in enumerate(answers) if type(answer) is CoroutineType]):
+            return together(answers, places, attempt)
+        return answers
 
-    return Completer(complete)
+    return Completer(complete, calls=calls)
 
 
-def of_constant(answer: str) -> Completer:
+def of_text(answer: str) -> Completer:
     """Completer that gives the same text for every value."""
-    return Completer(lambda _value: answer)
+    return Completer(lambda _value, _attempt: answer)
 
 
-def of_object(kind: type, entries: Iterable[Entry]) -> Completer:
-    """Completer of objects that are exactly of type ``kind``."""
-    kept, inline = tuple(entries), _inline.get(kind)
-    names: dict[str, Any] = {"kind": kind}
-    lines = ["if type(v) is not kind: raise NotPlainError", "o = v"]
-    if inline is not None:
-        names |= inline.names
-        lines += [f"if {inline.condition}:", *_indented([*inline.prelude, *_body(kind, kept, names, inline)])]
-    complete = _compiled([*lines, *_body(kind, kept, names)], names)
-    return Completer(_remembering(complete) if kind in _constant else complete, parts=kept)
+def of_any(by_class: Mapping[type, Completer]) -> Completer:
+    """Completer of an abstract type: objects of several classes."""
+
+    def complete(value: Any, attempt: Attempt) -> Any:
+        completer = by_class.get(type(value))
+        if completer is None:
+            raise NotPlainError
+        return completer.call(value, attempt)
+
+    return Completer(complete, calls=any(completer.calls for completer in by_class.values()))
 
 
-def _body(kind: type, entries: Iterable[Entry], names: dict[str, Any], inline: Inline | None = None) -> list[str]:
-    """Lines that read and complete every entry of object ``o`` and return the answer; fills in ``names``."""
-    readers = _readers.get(kind, {})
-    lines, parts = [], []
+def of_object(kind: type | None, entries: Iterable[Entry]) -> Completer:
+    """Completer of objects that are exactly of type ``kind``; None stands for the root, whatever it is."""
+    readers = {} if kind is None else _readers.get(kind, {})
+    names: dict[str, Any] = {"kind": kind, "together": together, "CoroutineType": CoroutineType}
+    lines = ["o = v"] if kind is None else ["if type(v) is not kind: raise NotPlainError", "o = v"]
+    parts, calls = [], False
     for number, entry in enumerate(entries):
-        place, expression = str(number), None if inline is None else inline.expressions.get(entry.attribute)
-        nested = None if inline is None else inline.nested.get(entry.attribute)
-        if nested is not None and (unmade := _unmade(entry.completer, names, place, nested)) is not None:
-            lines += unmade
+        place = str(number)
+        if entry.attribute is None:
+            lines.append("v = o")
+        elif entry.attribute in readers:
+            names[f"_r{place}"] = readers[entry.attribute]
+            lines.append(f"v = _r{place}(o)")
         else:
-            if expression is None:
-                names[f"_r{place}"] = readers.get(entry.attribute)
-                expression = f"_r{place}(o)" if entry.attribute in readers else f"o.{entry.attribute}"
-            lines += [f"v = {expression}", *_completed(entry.completer, names, place)]
+            lines.append(f"v = o.{entry.attribute}")
+        lines += _completed(entry.completer, names, place)
+        if entry.completer.calls:
+            calls = True
+            lines.append(f"if type(_v{place}) is CoroutineType: w.append({entry.name!r})")
         parts.append(f"{entry.name!r}: _v{place}")
-    return [*lines, f"return {{{', '.join(parts)}}}"]
-
-
-def _unmade(completer: Completer, names: dict[str, Any], place: str, nested: Nested) -> list[str] | None:
-    """Lines that complete an object's parts without the object; None where a part has no expression."""
-    if completer.parts is None or any(part.attribute not in nested.expressions for part in completer.parts):
-        return None
-    lines, parts = list(nested.prelude), []
-    for number, part in enumerate(completer.parts):
-        own = f"{place}_{number}"
-        lines += [f"v = {nested.expressions[part.attribute]}", *_completed(part.completer, names, own)]
-        parts.append(f"{part.name!r}: _v{own}")
-    lines.append(f"_v{place} = {{{', '.join(parts)}}}")
-    absent = f"_v{place} = None" if completer.nullable else "raise NotPlainError"
-    return [f"if {nested.present}:", *_indented(lines), "else:", f"    {absent}"]
+    answer = f"{{{', '.join(parts)}}}"
+    if calls:
+        lines = ["w = []", *lines, f"answers = {answer}", "return together(answers, w, a) if w else answers"]
+        return Completer(_compiled(lines, names), calls=True)
+    complete = _compiled([*lines, f"return {answer}"], names)
+    return Completer(_remembering(complete) if kind in _constant else complete)
 
 
 def _completed(completer: Completer, names: dict[str, Any], place: str) -> list[str]:
@@ -222,44 +218,56 @@ def _completed(completer: Completer, names: dict[str, Any], place: str) -> list[
     if completer.wrong is not None:
         return [f"if {completer.wrong}: raise NotPlainError", f"_v{place} = v"]
     if completer.names is not None:
-        # Members of an enum are the same objects for ever: their ids find their names without hashing them.
         names[f"_n{place}"] = completer.names
-        return [f"_v{place} = _n{place}.get(id(v)) or _c{place}(v)"]
+        return [f"_v{place} = _n{place}.get(id(v)) or _c{place}(v, a)"]
     if completer.present is not None:
         names[f"_p{place}"] = completer.present
-        return [f"_v{place} = None if v is None else _p{place}(v)"]
-    return [f"_v{place} = _c{place}(v)"]
+        return [f"_v{place} = None if v is None else _p{place}(v, a)"]
+    return [f"_v{place} = _c{place}(v, a)"]
 
 
-def _indented(lines: Iterable[str]) -> list[str]:
-    return [f"    {line}" for line in lines]
+def together(answers: Any, keys: list[Any], attempt: Attempt) -> Coroutine[Any, Any, Any]:
+    """Await the coroutines that an object or a list holds side by side, so that loaders batch their reads."""
+    return attempt.noted(_gathered(answers, keys))
+
+
+async def _gathered(answers: Any, keys: list[Any]) -> Any:
+    if len(keys) == 1:
+        answers[keys[0]] = await answers[keys[0]]
+        return answers
+    found = await asyncio.gather(*(answers[key] for key in keys), return_exceptions=True)
+    for key, answer in zip(keys, found, strict=True):
+        if isinstance(answer, BaseException):
+            raise answer
+        answers[key] = answer
+    return answers
 
 
 def _remembering(complete: Complete) -> Complete:
     kept: dict[int, tuple[Any, Any]] = {}
     met = 0
 
-    def complete_once(value: Any) -> Any:
+    def complete_once(value: Any, attempt: Attempt) -> Any:
         nonlocal met
         found = kept.get(id(value))
         if found is not None and found[0] is value:
             return found[1]
-        made = complete(value)
+        answer = complete(value, attempt)
         if met < _MET:
             met += 1
-            return made
+            return answer
         if len(kept) >= _KEPT:
             kept.clear()
         # The object is kept with its answer, so that its id stays its own.
-        kept[id(value)] = (value, made)
-        return made
+        kept[id(value)] = (value, answer)
+        return answer
 
     return complete_once
 
 
 def _compiled(lines: Iterable[str], names: Mapping[str, Any]) -> Complete:
-    """A function of ``v`` with the given body. Only names of Python attributes and quoted texts come from a schema."""
+    """A function of ``v`` and attempt ``a``. Only names of Python attributes and quoted texts come from a schema."""
     namespace: dict[str, Any] = {**names, "NotPlainError": NotPlainError}
-    exec("def complete(v):\n" + "\n".join(f"    {line}" for line in lines), namespace)
+    exec("def complete(v, a):\n" + "\n".join(f"    {line}" for line in lines), namespace)
     function: Complete = namespace["complete"]
     return function

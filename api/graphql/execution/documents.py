@@ -14,12 +14,9 @@ from graphql import (
     GraphQLError,
     GraphQLSchema,
     GraphQLSyntaxError,
-    Location,
     NoSchemaIntrospectionCustomRule,
     OperationDefinitionNode,
     OperationType,
-    Token,
-    TokenKind,
     TypeInfo,
     TypeInfoVisitor,
     VariableNode,
@@ -28,12 +25,14 @@ from graphql import (
     specified_rules,
     visit,
 )
-from graphql.language.parser import Parser
-from strawberry.schema.schema import validate_document
 
-from api.graphql.core.errors import ApiError, LimitExceededError, bad_input
-from api.graphql.execution.limits import CostWalker, FieldCost, QueryLimits, check_shape
-from api.graphql.execution.plain import Plans
+from api.errors import ApiError, LimitExceededError, bad_input
+from api.graphql.core.errors import graphql_error
+from api.graphql.execution.compiled import CompiledDocument
+from api.graphql.execution.core_internals import LeanParser
+from api.graphql.execution.limits import CostWalker, FieldCost, check_shape
+from api.graphql.execution.strawberry_internals import validate_document
+from api.settings import QueryLimits
 
 #: Longest document text kept in the cache, characters; longer ones are prepared anew each time.
 _MAX_CACHED_TEXT = 20_000
@@ -47,14 +46,10 @@ class PreparedDocument:
     errors: list[GraphQLError] = field(default_factory=list)
     #: False when the answer may change within a generation (progress of runs, state of the catalog).
     cacheable: bool = False
-    #: Compiled selections of the document; None when directives make them depend on variables.
-    plans: Plans | None = None
+    #: Its compiled queries; None when it has errors.
+    compiled: CompiledDocument | None = None
     #: Costs of operations that no variable changes, by the id of their node.
     costs: dict[int, int] = field(default_factory=dict)
-
-    def plans_of_queries(self) -> list[Any]:
-        """What is known of the operations as wholes: how often one was met, its function, or None."""
-        return [] if self.plans is None else list(self.plans.queries.values())
 
     def operation(self, name: str | None) -> OperationDefinitionNode:
         """The operation to run. Raises ``BAD_USER_INPUT`` when the name does not settle it."""
@@ -80,14 +75,14 @@ class Documents:
         self,
         schema: GraphQLSchema,
         limits: QueryLimits,
-        prices: Mapping[str, FieldCost],
+        field_costs: Mapping[str, FieldCost],
         volatile_types: frozenset[str],
         size: int = 512,
         *,
         introspection: bool = True,
     ) -> None:
         self._schema = schema
-        self._prices = prices
+        self._field_costs = field_costs
         self._volatile_types = volatile_types
         self._size = size
         self._rules = (*specified_rules, *(() if introspection else (NoSchemaIntrospectionCustomRule,)))
@@ -117,7 +112,9 @@ class Documents:
         cost = prepared.costs.get(id(operation))
         if cost is None:
             watched = _Watched(variables)
-            cost = CostWalker(self._schema, prepared.document, watched, self._prices, self.limits).operation(operation)
+            cost = CostWalker(self._schema, prepared.document, watched, self._field_costs, self.limits).operation(
+                operation
+            )
             if not watched.read:
                 prepared.costs[id(operation)] = cost
         if cost > self.limits.cost:
@@ -128,17 +125,20 @@ class Documents:
         try:
             document = self._parse(text)
             check_shape(document, self.limits)
-        except (GraphQLSyntaxError, ApiError) as error:
+        except GraphQLSyntaxError as error:
             return PreparedDocument(None, [error])
+        except ApiError as error:
+            return PreparedDocument(None, [graphql_error(error)])
         errors = validate_document(self._schema, document, self._rules)
         if errors:
             return PreparedDocument(None, errors)
         finder = _Finder(TypeInfo(self._schema), self._volatile_types)
         visit(document, TypeInfoVisitor(finder.types, finder))
-        return PreparedDocument(document, [], not finder.volatile, None if finder.conditional else Plans())
+        compiled = CompiledDocument(self._schema, document, frozenset(finder.conditions))
+        return PreparedDocument(document, [], not finder.volatile, compiled)
 
     def _parse(self, text: str) -> DocumentNode:
-        parser = _Parser(text, max_tokens=self.limits.tokens)
+        parser = LeanParser(text, max_tokens=self.limits.tokens)
         try:
             return parser.parse_document()
         except GraphQLSyntaxError as error:
@@ -156,29 +156,6 @@ class Documents:
             ) from error
         finally:
             parser.unlink()
-
-
-class _Parser(Parser):
-    """Parses into nodes that know their place but no token: tokens are half of a tree's memory, and chained in cycles."""
-
-    def loc(self, start_token: Token) -> Location | None:
-        found = super().loc(start_token)
-        if found is not None:
-            found.start_token = found.end_token = _NO_TOKEN
-        return found
-
-    def unlink(self) -> None:
-        """Undo the links back through what was read, so that it goes without the garbage collector."""
-        token = self._lexer.token
-        # The parser may have looked further.
-        while token.next is not None:
-            token = token.next
-        while token.prev is not None:
-            before, token.prev = token.prev, None
-            token = before
-
-
-_NO_TOKEN = Token(TokenKind.SOF, 0, 0, 0, 0)
 
 
 class _Watched(Mapping[str, Any]):
@@ -202,13 +179,13 @@ class _Watched(Mapping[str, Any]):
 
 
 class _Finder(Visitor):
-    """Looks for what makes an answer change within a generation, and for directives that depend on variables."""
+    """Finds types whose answers change within a generation, and the variables in directives."""
 
     def __init__(self, types: TypeInfo, volatile: frozenset[str]) -> None:
         super().__init__()
         self.types = types
         self.volatile = False
-        self.conditional = False
+        self.conditions: set[str] = set()
         self._types = volatile
 
     def enter_operation_definition(self, node: OperationDefinitionNode, *_args: Any) -> None:
@@ -224,5 +201,5 @@ class _Finder(Visitor):
             self.volatile = True
 
     def enter_directive(self, node: DirectiveNode, *_args: Any) -> None:
-        # What is written into the document leaves the same fields out every time.
-        self.conditional |= any(isinstance(each.value, VariableNode) for each in node.arguments or ())
+        values = [argument.value for argument in node.arguments or ()]
+        self.conditions |= {value.name.value for value in values if isinstance(value, VariableNode)}

@@ -20,7 +20,7 @@ _ADVICE = FieldCost(surcharge=400, items=6)
 _QUANTS = 30
 _WORKLOADS = 5
 
-PRICES: dict[str, FieldCost] = {
+FIELD_COSTS: dict[str, FieldCost] = {
     "Query.models": _PAGE,
     "Query.gpus": _PAGE,
     "Query.fits": _PAGE,

@@ -37,30 +37,14 @@ from graphql import (
     get_named_type,
 )
 
-from api.graphql.core.errors import LimitExceededError
+from api.errors import LimitExceededError
 from api.graphql.execution.limits_introspection import VALUES_PER_POINT, introspection_lengths
-
-
-@dataclass(frozen=True, slots=True)
-class QueryLimits:
-    """The maximum of each measure of a document."""
-
-    tokens: int = 2000
-    depth: int = 16
-    aliases: int = 200
-    fields: int = 1000
-    repeated_fields: int = 25
-    directives: int = 50
-    fragments: int = 100
-    variable_values: int = 20_000
-    cost: int = 50_000
-    page_size: int = 100
-    default_page_size: int = 20
+from api.settings import QueryLimits
 
 
 @dataclass(frozen=True, slots=True)
 class FieldCost:
-    """Price of one field: ``surcharge`` for work behind it, and how many items its subtree is answered for."""
+    """Cost of one field: ``surcharge`` for work behind it, and how many items its subtree is answered for."""
 
     surcharge: int = 0
     items: int = 1
@@ -162,19 +146,19 @@ class _ShapeWalker:
 
 
 class CostWalker:
-    """Prices a validated operation with its variables. Fragments are priced once each."""
+    """Adds up the cost of a validated operation with its variables. Each fragment is measured once."""
 
     def __init__(
         self,
         schema: GraphQLSchema,
         document: DocumentNode,
         variables: Mapping[str, Any],
-        prices: Mapping[str, FieldCost],
+        field_costs: Mapping[str, FieldCost],
         limits: QueryLimits,
     ) -> None:
         self._schema = schema
         self._variables = variables
-        self._prices = prices
+        self._field_costs = field_costs
         self._limits = limits
         self._fragments = {d.name.value: d for d in document.definitions if isinstance(d, FragmentDefinitionNode)}
         self._known: dict[str, int] = {}
@@ -219,13 +203,13 @@ class CostWalker:
         if not isinstance(parent, GraphQLObjectType | GraphQLInterfaceType):
             return 1
         definition = parent.fields[name]
-        price = self._prices.get(f"{parent.name}.{name}")
+        field_cost = self._field_costs.get(f"{parent.name}.{name}")
         inner = 0
         if field.selection_set is not None:
             inner = self._selections(field.selection_set, get_named_type(definition.type))
-        if price is None:
+        if field_cost is None:
             return 1 + inner
-        return 1 + (price.surcharge + inner) * self._items(field, price)
+        return 1 + (field_cost.surcharge + inner) * self._items(field, field_cost)
 
     def _introspection(self, field: FieldNode) -> int:
         self._lengths = self._lengths or introspection_lengths(self._schema)
@@ -257,20 +241,20 @@ class CostWalker:
                 total += 1 + inner_values * self._lengths.get(f"{parent.name}.{selection.name.value}", 1)
         return total
 
-    def _items(self, field: FieldNode, price: FieldCost) -> int:
-        if price.page:
+    def _items(self, field: FieldNode, field_cost: FieldCost) -> int:
+        if field_cost.page:
             for argument in field.arguments or ():
                 if argument.name.value in ("first", "last"):
                     value = self._value(argument.value)
                     if isinstance(value, int) and not isinstance(value, bool):
                         return max(1, min(value, self._limits.page_size))
             return self._limits.default_page_size
-        if price.list_argument is not None:
+        if field_cost.list_argument is not None:
             for argument in field.arguments or ():
-                if argument.name.value == price.list_argument:
+                if argument.name.value == field_cost.list_argument:
                     value = self._value(argument.value)
-                    return max(1, value) if isinstance(value, int) else price.items
-        return price.items
+                    return max(1, value) if isinstance(value, int) else field_cost.items
+        return field_cost.items
 
     def _value(self, node: Any) -> int | None:
         """An integer literal, the length of a list literal, or the same of a variable."""

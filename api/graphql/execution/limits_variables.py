@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from api.graphql.core.errors import LimitExceededError
+from api.errors import LimitExceededError
 
 
 def check_variables(variables: Any, maximum: int) -> None:

@@ -3,46 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from enum import Enum
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import strawberry
 
+from api.answers import comparisons as answers
+from api.answers.comparisons import Measure
+from api.catalog.records import GpuRecord, ModelRecord
+from api.errors import LimitExceededError, bad_input
 from api.graphql.catalog.workloads import Workload
+from api.graphql.context import RequestContext
 from api.graphql.core.described import describe
-from api.graphql.core.errors import ApiError, ErrorCode, LimitExceededError, bad_input
-from api.graphql.fits.queries import find_fit, fit_among
-from api.graphql.fits.types import Fit, headroom_bytes
-from db.fits.cells import SpeedFigures
-from db.fits.reads import SLOTS
-from estimator.types import Status, WorkloadKind
-
-if TYPE_CHECKING:
-    from api.graphql.catalog.gpus import Gpu
-    from api.graphql.catalog.models import Model
-    from api.graphql.context import RequestContext
-
-_RUNNABLE = (Status.FITS, Status.FITS_TIGHTLY, Status.FITS_WITH_OFFLOAD)
-
-
-class ComparisonMeasure(Enum):
-    """Measures, each with its better direction."""
-
-    SCORE = "score"
-    DECODE = "decode"
-    PREFILL = "prefill"
-    TTFT = "ttft"
-    SAFE_CONTEXT = "safe_context"
-    HEADROOM = "headroom"
-    PRICE = "price"
-    POWER = "power"
-
+from api.graphql.fits.types import Fit, fit_of
+from estimator.types import WorkloadKind
 
 describe(
-    ComparisonMeasure,
+    Measure,
     "ComparisonMeasure",
-    "What a row of a comparison measures.",
+    "Measure of a row of a comparison.",
     {
         "SCORE": "Score, 0 to 100; more is better.",
         "DECODE": "Decode speed, tokens per second; more is better.",
@@ -58,9 +36,7 @@ describe(
 
 @strawberry.type(description="One measure over all columns of a comparison.")
 class ComparisonRow:
-    """Values in the order of the columns."""
-
-    measure: ComparisonMeasure = strawberry.field(description="What is measured.")
+    measure: Measure = strawberry.field(description="Measure of the row.")
     unit: str = strawberry.field(description="Unit of the values.")
     higher_is_better: bool = strawberry.field(description="Direction of the measure.")
     values: list[float | None] = strawberry.field(
@@ -77,8 +53,6 @@ class ComparisonRow:
 
 @strawberry.type(description="Fits side by side.")
 class Comparison:
-    """Columns in the order that was asked for."""
-
     workload: Workload = strawberry.field(description="The workload of every column.")
     columns: list[Fit | None] = strawberry.field(
         description="One fit a column, in the order asked for; null when facts are missing for an estimate."
@@ -91,31 +65,17 @@ class Comparison:
 
 @strawberry.type(description="Several models on several accelerators: one comparison a model.")
 class ComparisonMatrix:
-    """Rows are models, columns are accelerators."""
-
     comparisons: list[Comparison] = strawberry.field(description="One comparison a model, in the order asked for.")
 
 
-def _value(figures: SpeedFigures | None) -> float | None:
-    return None if figures is None else figures[0]
-
-
-_MEASURES: tuple[tuple[ComparisonMeasure, str, bool, Callable[[Fit], float | None]], ...] = (
-    (ComparisonMeasure.SCORE, "points", True, lambda fit: fit.cell.score),
-    (ComparisonMeasure.DECODE, "tokens per second", True, lambda fit: _value(fit.cell.decode_figures)),
-    (ComparisonMeasure.PREFILL, "tokens per second", True, lambda fit: _value(fit.cell.prefill_figures)),
-    (ComparisonMeasure.TTFT, "milliseconds", False, lambda fit: fit.cell.ttft_ms),
-    (ComparisonMeasure.SAFE_CONTEXT, "tokens", True, lambda fit: float(fit.cell.safe_context_tokens)),
-    (ComparisonMeasure.HEADROOM, "bytes", True, lambda fit: float(headroom_bytes(fit.cell.memory_bytes))),
-    (ComparisonMeasure.PRICE, "US dollars", False, lambda fit: fit.gpu.price_usd),
-    (ComparisonMeasure.POWER, "watts", False, lambda fit: fit.gpu.power_watts),
-)
-
-
 async def compare_all(
-    context: RequestContext, models: Sequence[Model], gpus: Sequence[Gpu], quant: str | None, workload: WorkloadKind
+    context: RequestContext,
+    models: Sequence[ModelRecord],
+    gpus: Sequence[GpuRecord],
+    quant: str | None,
+    workload: WorkloadKind,
 ) -> ComparisonMatrix:
-    """One comparison a model over the same accelerators; the rows of all are read in one statement."""
+    """One comparison a model over the same accelerators; one statement reads the rows of all."""
     check_columns(context, len(models) * len(gpus))
     comparisons = await asyncio.gather(
         *(compare(context, [(model, gpu) for gpu in gpus], quant, workload) for model in models)
@@ -125,38 +85,32 @@ async def compare_all(
 
 async def compare(
     context: RequestContext,
-    pairs: Sequence[tuple[Model, Gpu]],
+    pairs: Sequence[tuple[ModelRecord, GpuRecord]],
     quant: str | None,
     workload: WorkloadKind,
 ) -> Comparison:
-    """Fits of the given pairings side by side; their rows are read in one statement."""
+    """Fits of the given pairings side by side."""
     check_columns(context, len(pairs))
-    wanted = None if quant is None else context.view.quant(quant)
-    published = await context.loaders.published(pairs, SLOTS.index(workload))
-    fits = [fit_among(options, wanted) for options in published]
-    missing = [place for place, fit in enumerate(fits) if fit is None]
-    computed = await asyncio.gather(*(_column(context, *pairs[place], quant, workload) for place in missing))
-    for place, fit in zip(missing, computed, strict=True):
-        fits[place] = fit
-    running = [fit if fit is not None and fit.cell.status in _RUNNABLE else None for fit in fits]
-    rows = [_row(measure, unit, higher, read, running) for measure, unit, higher, read in _MEASURES]
+    faces, view = context.faces, context.view
+    record = None if quant is None else view.quant(quant)
+    comparison = await answers.compare(context.loaders, pairs, record, workload)
+    rows = [
+        ComparisonRow(
+            measure=row.measure,
+            unit=row.unit,
+            higher_is_better=row.higher_is_better,
+            values=row.values,
+            deltas=row.deltas,
+            winner=row.winner,
+        )
+        for row in comparison.rows
+    ]
     return Comparison(
-        workload=next(found for found in context.view.workloads if found.kind is workload),
-        columns=fits,
+        workload=faces.of(view.workload_of(workload)),
+        columns=[None if cell is None else fit_of(faces, cell) for cell in comparison.columns],
         rows=rows,
         winner=rows[0].winner,
     )
-
-
-async def _column(
-    context: RequestContext, model: Model, gpu: Gpu, quant: str | None, workload: WorkloadKind
-) -> Fit | None:
-    try:
-        return await find_fit(context, model, gpu, quant, workload)
-    except ApiError as error:
-        if error.code is ErrorCode.MISSING_FACT:
-            return None
-        raise
 
 
 def check_columns(context: RequestContext, count: int) -> None:
@@ -166,23 +120,3 @@ def check_columns(context: RequestContext, count: int) -> None:
         raise LimitExceededError("comparison columns", count, maximum)
     if count == 0:
         raise bad_input("A comparison needs at least one name.")
-
-
-def _row(
-    measure: ComparisonMeasure,
-    unit: str,
-    higher: bool,
-    read: Callable[[Fit], float | None],
-    fits: Sequence[Fit | None],
-) -> ComparisonRow:
-    values = [None if fit is None else read(fit) for fit in fits]
-    known = [(index, value) for index, value in enumerate(values) if value is not None]
-    if not known:
-        return ComparisonRow(
-            measure=measure, unit=unit, higher_is_better=higher, values=values, deltas=[None] * len(values), winner=None
-        )
-    winner, best = max(known, key=lambda pair: pair[1] if higher else -pair[1])
-    deltas = [None if value is None or best == 0 else round(value / best - 1, 6) for value in values]
-    return ComparisonRow(
-        measure=measure, unit=unit, higher_is_better=higher, values=values, deltas=deltas, winner=winner
-    )

@@ -4,35 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import strawberry
 
-from api.graphql.catalog.gpus import Gpu, GpuFilter, select_gpus
-from api.graphql.catalog.models import Model, ModelFilter, select_models
+from api.catalog.view import CatalogView
+from api.errors import bad_input
+from api.graphql.catalog.faces import Faces
+from api.graphql.catalog.gpus import Gpu
+from api.graphql.catalog.inputs import GpuFilter, ModelFilter, select_gpus, select_models
+from api.graphql.catalog.models import Model
 from api.graphql.core.described import describe
-from api.graphql.core.enums import EngineKind, FitStatus, Grade, OrderDirection, WorkloadKind
-from api.graphql.core.errors import ApiError, bad_input
-from api.graphql.core.inputs import FloatRange, IntRange, StringSet, check_range, check_set
+from api.graphql.core.enums import EngineKind, FitStatus, Grade, OrderDirection
+from api.graphql.core.inputs import FloatRange, IntRange, StringSet, check_range, check_set, within_reach
 from api.graphql.core.orders import MAX_ORDER_TERMS
-from db.fits.by_unpacking import PACKED
-from db.fits.query import NARROW_IDS, is_narrow
-from db.fits.reads import SLOTS, FitField, FitOwner, FitQuery
-from db.fits.reads import FitOrder as StoredOrder
+from db.fits.layout import SLOTS
+from db.fits.query import NARROW_IDS, FitField, FitQuery
+from db.fits.query import FitOrder as StoredOrder
+from estimator.types import WorkloadKind
 from estimator.verdict import GRADES
-
-if TYPE_CHECKING:
-    from api.graphql.catalog_view import CatalogView
 
 T = TypeVar("T", Model, Gpu)
 C = TypeVar("C", ModelFilter, GpuFilter)
-_FAR = 1e15
 
 
 @strawberry.input(description="A set of workloads.")
 class WorkloadSet:
-    """Matches any member."""
-
     in_: list[WorkloadKind] = strawberry.field(
         name="in", description="Workloads allowed; an empty list matches nothing."
     )
@@ -40,15 +37,11 @@ class WorkloadSet:
 
 @strawberry.input(description="A set of outcomes.")
 class FitStatusSet:
-    """Matches any member."""
-
     in_: list[FitStatus] = strawberry.field(name="in", description="Outcomes allowed; an empty list matches nothing.")
 
 
 @strawberry.input(description="A set of engines.")
 class EngineSet:
-    """Matches any member."""
-
     in_: list[EngineKind] = strawberry.field(name="in", description="Engines allowed; an empty list matches nothing.")
 
 
@@ -57,8 +50,6 @@ class EngineSet:
     "they are stored packed. Time to the first token comes nearest to the first, `status` and `gpuMatches` to the second."
 )
 class FitFilter:
-    """Typed conditions on fits and on what they are about."""
-
     model: StringSet | None = strawberry.field(default=None, description="Models, by slug or alias.")
     gpu: StringSet | None = strawberry.field(default=None, description="Accelerators, by slug or alias.")
     quant: StringSet | None = strawberry.field(default=None, description="Quantizations, by slug or alias.")
@@ -96,7 +87,7 @@ class FitOrderField(Enum):
 describe(
     FitOrderField,
     "FitOrderField",
-    "What fits can be ordered by. `PREFILL`, `MEMORY` and `PRICE` need a filter (or an owner of the list) that leaves at most "
+    "Sort keys of fits. `PREFILL`, `MEMORY` and `PRICE` need a filter (or an owner of the list) that leaves at most "
     f"{NARROW_IDS} models or accelerators; fits without the figure come last in both directions.",
     {
         "SCORE": "Score.",
@@ -112,18 +103,17 @@ describe(
 
 @strawberry.input(description="One term of an order of fits.")
 class FitOrder:
-    """Field and direction."""
-
-    field: FitOrderField = strawberry.field(description="What to order by.")
+    field: FitOrderField = strawberry.field(description="Sort key.")
     direction: OrderDirection = strawberry.field(
         default=OrderDirection.DESC, description="Direction; descending when left out."
     )
 
 
-def store_query(view: CatalogView, wanted: FitFilter | None) -> FitQuery:
+def store_query(faces: Faces, wanted: FitFilter | None) -> FitQuery:
     """The store's query for a filter. Raises for unknown names and ranges the wrong way round."""
     if wanted is None:
         return FitQuery()
+    view = faces.view
     for name, bounds in (
         ("decode_tokens_per_second", wanted.decode_tokens_per_second),
         ("ttft_ms", wanted.ttft_ms),
@@ -135,9 +125,9 @@ def store_query(view: CatalogView, wanted: FitFilter | None) -> FitQuery:
     context, score = wanted.safe_context_tokens or IntRange(), _bounded(wanted.score)
     return FitQuery(
         model_ids=_ids(
-            view, "model", wanted.model, _matching(view.models, wanted.model_matches, select_models, view.model_ids)
+            view, "model", wanted.model, _matching(faces.models, wanted.model_matches, select_models, view.model_ids)
         ),
-        gpu_ids=_ids(view, "gpu", wanted.gpu, _matching(view.gpus, wanted.gpu_matches, select_gpus, view.gpu_ids)),
+        gpu_ids=_ids(view, "gpu", wanted.gpu, _matching(faces.gpus, wanted.gpu_matches, select_gpus, view.gpu_ids)),
         quant_ids=_ids(view, "quant", wanted.quant, None),
         workload_ids=_workloads(wanted.workload),
         engines=None if wanted.engine is None else tuple(dict.fromkeys(wanted.engine.in_)),
@@ -152,11 +142,6 @@ def store_query(view: CatalogView, wanted: FitFilter | None) -> FitQuery:
         safe_context_min=context.min,
         safe_context_max=context.max,
     )
-
-
-def within_reach(value: float | None) -> float | None:
-    """A number within what 32-bit floats can be compared with: no estimate comes near the ends."""
-    return None if value is None else min(max(value, -_FAR), _FAR)
 
 
 def _score_from(bound: float | None, grade: Grade | None) -> float | None:
@@ -183,21 +168,6 @@ def store_order(wanted: Sequence[FitOrder] | None) -> tuple[StoredOrder, ...]:
     if len({term.field for term in terms}) < len(terms):
         raise bad_input("orderBy names a field twice.", field="orderBy")
     return terms
-
-
-def too_wide_for(order: Sequence[StoredOrder], query: FitQuery, owner: FitOwner | None = None) -> ApiError | None:
-    """``BAD_USER_INPUT`` for an order that only few models or accelerators can have, and a query of more; else None.
-
-    ``owner`` is the kind of owners of several lists that are read together.
-    """
-    field = next((each.field for each in order if each.field in PACKED), None)
-    if field is None or is_narrow(query):
-        return None
-    name = FitOrderField(field).name
-    message = f"An order by {name} needs a filter that leaves at most {NARROW_IDS} models or accelerators"
-    owned = {FitOwner.MODEL: query.model_ids, FitOwner.GPU: query.gpu_ids}.get(owner) if owner else None
-    together = "" if owned is None else f", or fits of at most {NARROW_IDS} of them at once, not of {len(owned)}"
-    return bad_input(f"{message}{together}.", field="orderBy", order=name, maximum=NARROW_IDS)
 
 
 def _workloads(wanted: WorkloadSet | None) -> tuple[int, ...]:

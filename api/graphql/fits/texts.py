@@ -1,28 +1,27 @@
-"""What a fit means in words: verdict, limits, advice, commands, questions. Derived from its numbers, never stored."""
+"""Texts of a fit: verdict, limits, commands, questions. They are derived from its numbers and never stored."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import strawberry
 
+from api.answers.story import Answers, PlanAnswers
+from api.catalog.fits import FitRecord
+from api.errors import bad_input
 from api.graphql.core.described import describe
-from api.graphql.core.enums import EngineKind, OperatingMode
-from api.graphql.core.errors import bad_input
-from estimator.advice.commands import CommandGap
-from estimator.advice.commands import MissingCommand as NoCommand
+from api.graphql.core.enums import EngineKind
+from estimator.advice.command import CommandGap
+from estimator.advice.command import MissingCommand as NoCommand
 from estimator.advice.explain import LimitCode
 from estimator.judgement.serving import Serving
-
-if TYPE_CHECKING:
-    from api.answers.story import Answers, PlanAnswers
-    from api.graphql.fits.types import Fit
+from estimator.types import OperatingMode
 
 describe(
     LimitCode,
     "LimitCode",
-    "What binds a setup.",
+    "Limit of a setup.",
     {
         "ENGINE_SUPPORT": "No engine runs it.",
         "MEMORY_CAPACITY": "Device memory is too small, or nearly so.",
@@ -58,50 +57,42 @@ describe(
 class FitScorePart:
     """The score is the sum of value times weight, times 100, bent under the cap of the status."""
 
-    name: str = strawberry.field(description="What it rates: decode, ttft, context, quality or headroom.")
+    name: str = strawberry.field(description="Name of the term: decode, ttft, context, quality or headroom.")
     value: float = strawberry.field(description="0 to 1.")
     weight: float = strawberry.field(description="Share of the score; weights add up to 1.")
 
 
 @strawberry.type(description="One thing that binds a setup.")
 class FitLimit:
-    """Code, share and a sentence."""
-
-    code: LimitCode = strawberry.field(description="What binds.")
+    code: LimitCode = strawberry.field(description="Kind of the limit.")
     share: float = strawberry.field(description="Share of the memory or the time that the message names, 0 to 1.")
     message: str = strawberry.field(description="One sentence with the numbers.")
 
 
 @strawberry.type(description="How to start this very plan.")
 class FitCommand:
-    """A command for a POSIX shell."""
-
     engine: EngineKind = strawberry.field(description="The engine that it starts.")
-    tool: str = strawberry.field(description="What it starts the engine with, such as `llama-server`.")
+    tool: str = strawberry.field(description="Tool that starts the engine, such as `llama-server`.")
     text: str = strawberry.field(description="The command.")
 
 
 @strawberry.type(description="A way to start an engine that cannot be told this plan.")
 class MissingCommand:
-    """Tool and reason."""
-
-    tool: str | None = strawberry.field(description="What has no command, such as `LM Studio`; null: nothing has one.")
+    tool: str | None = strawberry.field(
+        description="Tool without a command, such as `LM Studio`; null when no tool has one."
+    )
     reason: CommandGap = strawberry.field(description="Why.")
     message: str = strawberry.field(description="One sentence that says why.")
 
 
 @strawberry.type(description="A question that people ask about a pairing.")
 class FitQuestion:
-    """Question and answer in plain text."""
-
     question: str = strawberry.field(description="The question.")
     answer: str = strawberry.field(description="The answer, from the numbers.")
 
 
 @strawberry.type(description="A live card to put into another page.")
 class FitEmbed:
-    """Address and snippet."""
-
     url: str = strawberry.field(description="Address of the card.")
     html: str = strawberry.field(description="Snippet to paste into a page.")
 
@@ -116,7 +107,7 @@ class FitServing:
     joules_per_token: float | None = strawberry.field(
         description="Energy of a token at the accelerator's design power, joules; null when that is unknown."
     )
-    found: strawberry.Private[Serving]
+    serving: strawberry.Private[Serving]
 
     @strawberry.field(
         description="Cost of a million tokens with every stream busy, US dollars: energy at design power, and over `years` "
@@ -135,33 +126,32 @@ class FitServing:
             ),
         ] = None,
     ) -> float | None:
-        """Running cost."""
         if not 0 <= electricity_usd_per_kwh <= 10:
             raise bad_input(
                 f"electricityUsdPerKwh must be 0 to 10, not {electricity_usd_per_kwh:g}.", field="electricityUsdPerKwh"
             )
         if years is not None and not 0.1 <= years <= 20:
             raise bad_input(f"years must be 0.1 to 20, not {years:g}.", field="years")
-        return self.found.usd_per_million_tokens(electricity_usd_per_kwh, years)
+        return self.serving.usd_per_million_tokens(electricity_usd_per_kwh, years)
 
 
 def serving_of(answers: PlanAnswers) -> FitServing | None:
     """The streams that a setup serves; None when not even one is served comfortably."""
-    found = answers.serving
-    if found is None:
+    serving = answers.serving
+    if serving is None:
         return None
     return FitServing(
-        streams=found.streams,
-        tokens_per_second_each=found.tok_s_each,
-        tokens_per_second_total=found.tok_s_total,
-        joules_per_token=found.joules_per_token,
-        found=found,
+        streams=serving.streams,
+        tokens_per_second_each=serving.tok_s_each,
+        tokens_per_second_total=serving.tok_s_total,
+        joules_per_token=serving.joules_per_token,
+        serving=serving,
     )
 
 
 def limits_of(answers: PlanAnswers) -> list[FitLimit]:
-    """What binds, largest share first."""
-    return [FitLimit(code=one.code, share=one.share, message=one.message) for one in answers.limits]
+    """Limits, largest share first."""
+    return [FitLimit(code=limit.code, share=limit.share, message=limit.message) for limit in answers.limits]
 
 
 def score_parts_of(answers: PlanAnswers, mode: OperatingMode) -> list[FitScorePart]:
@@ -171,20 +161,24 @@ def score_parts_of(answers: PlanAnswers, mode: OperatingMode) -> list[FitScorePa
 
 def commands_of(answers: PlanAnswers) -> list[FitCommand]:
     """Commands that start the plan; none when nothing runs."""
-    return [FitCommand(engine=one.engine, tool=one.tool.value, text=one.text) for one in answers.commands]
-
-
-def missing_from(found: Sequence[NoCommand]) -> list[MissingCommand]:
-    """The GraphQL objects of missing commands."""
     return [
-        MissingCommand(tool=None if one.tool is None else one.tool.value, reason=one.gap, message=one.message)
-        for one in found
+        FitCommand(engine=command.engine, tool=command.tool.value, text=command.text) for command in answers.commands
     ]
 
 
-def faq_of(answers: Answers, best: Fit | None) -> list[FitQuestion]:
+def missing_from(commands: Sequence[NoCommand]) -> list[MissingCommand]:
+    """The GraphQL objects of missing commands."""
+    return [
+        MissingCommand(
+            tool=None if command.tool is None else command.tool.value, reason=command.gap, message=command.message
+        )
+        for command in commands
+    ]
+
+
+def faq_of(answers: Answers, best: FitRecord | None) -> list[FitQuestion]:
     """Questions about the pairing; ``best`` is the recommended quantization's fit."""
-    return [FitQuestion(question=one.question, answer=one.answer) for one in answers.faq(best)]
+    return [FitQuestion(question=entry.question, answer=entry.answer) for entry in answers.faq(best)]
 
 
 def embed_of(answers: Answers, base_url: str) -> FitEmbed:

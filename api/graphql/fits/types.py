@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from dataclasses import astuple, fields
+from collections.abc import Awaitable, Callable, Iterable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any
 
 import strawberry
 
+from api.catalog.fits import FitRecord
 from api.graphql.catalog.engines import Engine
+from api.graphql.catalog.faces import Faces
 from api.graphql.catalog.gpus import Gpu
 from api.graphql.catalog.measurements import measurements_field
 from api.graphql.catalog.models import Model
 from api.graphql.catalog.quants import Quant
 from api.graphql.catalog.workloads import Workload
+from api.graphql.context import RequestContext
 from api.graphql.core.connections import Connection
-from api.graphql.core.enums import BackendKind, Evidence, FitSource, FitStatus, OperatingMode, Strategy
+from api.graphql.core.enums import BackendKind, FitSource, FitStatus
 from api.graphql.core.ids import encode_id
 from api.graphql.core.node import Node
-from api.graphql.core.scalars import Int64
-from api.graphql.execution.completion import Inline, Nested, never_changes, read_by
-from api.graphql.fits.changes import FitAdvice, advice_of
+from api.graphql.execution.completion import never_changes, read_by
+from api.graphql.fits.figures import FitMemory, FitPlacement, SpeedEstimate
+from api.graphql.fits.plans import FitAdvice, advice_of
 from api.graphql.fits.texts import (
     FitCommand,
     FitEmbed,
@@ -39,135 +41,14 @@ from api.graphql.fits.texts import (
     score_parts_of,
     serving_of,
 )
-from db.fits.cells import SpeedFigures, StoredCell, decode_value, figures_of, prefill_value, ranges, total_bytes
-from db.fits.layout import FLAG_BITS, RECOMMENDED_BIT, STATUS_MASK
-from db.fits.packing import LAST_RUNNING_STATUS
-from db.fits.reads import AnyCell
+from db.fits.cells import AnyCell
 from estimator import types as domain
 from estimator import verdict
-
-if TYPE_CHECKING:
-    from api.answers.story import Answers
-    from api.graphql.catalog_view import CatalogView
-
-
-@strawberry.type(description="Memory of a load, exact bytes. The device parts add up to the total.")
-class FitMemory:
-    """Parts of device memory, what there is, and host memory."""
-
-    weights_bytes: Int64 = strawberry.field(description="Weights on the device, bytes.")
-    kv_cache_bytes: Int64 = strawberry.field(description="KV cache and recurrent state on the device, bytes.")
-    compute_bytes: Int64 = strawberry.field(description="Compute buffers on the device, bytes.")
-    overhead_bytes: Int64 = strawberry.field(description="Runtime context of the engine and its backend, bytes.")
-    total_bytes: Int64 = strawberry.field(description="Sum of the parts, bytes.")
-    usable_bytes: Int64 = strawberry.field(description="What the platform lets a load use, bytes.")
-    capacity_bytes: Int64 = strawberry.field(description="What the device has, bytes.")
-    headroom_bytes: Int64 = strawberry.field(
-        description="Usable less total, bytes; negative when the load is too large."
-    )
-    host_bytes: Int64 = strawberry.field(description="Host memory that the load needs, bytes.")
-    draft_bytes: Int64 = strawberry.field(
-        description="Weights, cache and buffers of a draft model, bytes; 0 without one."
-    )
-    projector_bytes: Int64 | None = strawberry.field(
-        description="A vision projector, bytes; 0 when none is loaded, null when its size is not known: it is then not in the "
-        "total."
-    )
-
-    figures: strawberry.Private[tuple[int | None, ...]]
-
-    if not TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> Any:
-            """A part is read from the figures of the load."""
-            read = _MEMORY_READERS.get(name)
-            if read is None:
-                raise AttributeError(name)
-            return read(self)
-
-    @classmethod
-    def of(cls, parts: domain.MemoryParts) -> FitMemory:
-        """The GraphQL object of the parts of a load."""
-        return cls.of_figures(astuple(parts))
-
-    @classmethod
-    def of_figures(cls, figures: tuple[int | None, ...]) -> FitMemory:
-        """The GraphQL object of the fields of ``MemoryParts``, in their order."""
-        made = cls.__new__(cls)
-        made.figures = figures
-        return made
-
-
-def _figure(place: int) -> Callable[[FitMemory], Any]:
-    return lambda memory: memory.figures[place]
-
-
-_PARTS = [each.name for each in fields(domain.MemoryParts)]
-_USABLE, _TOTAL = _PARTS.index("usable_bytes"), _PARTS.index("total_bytes")
-
-
-def headroom_bytes(figures: Sequence[int | None]) -> int:
-    """Usable less total memory of the fields of ``MemoryParts``, bytes."""
-    return (figures[_USABLE] or 0) - (figures[_TOTAL] or 0)
-
-
-_MEMORY_READERS: dict[str, Callable[[FitMemory], Any]] = {
-    **{name: _figure(place) for place, name in enumerate(_PARTS)},
-    "headroom_bytes": lambda memory: headroom_bytes(memory.figures),
-}
-read_by(FitMemory, _MEMORY_READERS)
-
-
-@strawberry.type(description="What sits where.")
-class FitPlacement:
-    """Layers and experts on the device and on the host."""
-
-    strategy: Strategy = strawberry.field(description="Kind of placement.")
-    gpu_layers: int = strawberry.field(
-        description="Layers on the device, counted as llama.cpp's `-ngl`: with the output layer."
-    )
-    cpu_moe_layers: int = strawberry.field(description="Layers whose routed experts lie in host memory.")
-    offload_fraction: float = strawberry.field(description="Share of the weights in host memory, 0 to 1.")
-
-    @classmethod
-    def of(cls, placement: domain.Placement) -> FitPlacement:
-        """The GraphQL object of a placement."""
-        return cls(
-            strategy=placement.strategy,
-            gpu_layers=placement.gpu_layers,
-            cpu_moe_layers=placement.cpu_moe_layers,
-            offload_fraction=placement.offload_fraction,
-        )
-
-
-@strawberry.type(description="A speed with the range that holds for 80 % of measured cases.")
-class SpeedEstimate:
-    """Tokens per second."""
-
-    tokens_per_second: float = strawberry.field(description="Best estimate, tokens per second.")
-    low: float = strawberry.field(description="Lower end of the range, tokens per second.")
-    high: float = strawberry.field(description="Upper end of the range, tokens per second.")
-    evidence: Evidence = strawberry.field(description="Where the estimate comes from.")
-
-    @classmethod
-    def of(cls, speed: domain.Speed | None) -> SpeedEstimate | None:
-        """The GraphQL object of a speed; None stays None."""
-        return cls.of_figures(None if speed is None else figures_of(speed))
-
-    @classmethod
-    def of_figures(cls, figures: SpeedFigures | None) -> SpeedEstimate | None:
-        """The GraphQL object of the fields of ``Speed``, in their order."""
-        if figures is None:
-            return None
-        made = cls.__new__(cls)
-        made.tokens_per_second, made.low, made.high, made.evidence = figures
-        return made
+from estimator.types import OperatingMode
 
 
 @strawberry.type(description="One model on one accelerator in one quantization for one workload.")
 class Fit(Node):
-    """Numbers of a pairing; text about it is derived from them when asked for."""
-
     model: Model = strawberry.field(description="The model.")
     gpu: Gpu = strawberry.field(description="The accelerator.")
     quant: Quant = strawberry.field(description="The quantization.")
@@ -190,7 +71,7 @@ class Fit(Node):
         "format that anybody can make from the published model."
     )
     memory: FitMemory | None = strawberry.field(description="Memory of the load; null when no engine runs it.")
-    placement: FitPlacement = strawberry.field(description="What sits where.")
+    placement: FitPlacement = strawberry.field(description="Layers and experts on the device and on the host.")
     decode: SpeedEstimate | None = strawberry.field(description="Speed of answer tokens; null when it cannot run.")
     prefill: SpeedEstimate | None = strawberry.field(
         description="Speed of reading the prompt; null when it cannot run, or the accelerator's arithmetic peak is unknown."
@@ -205,7 +86,7 @@ class Fit(Node):
     score: float = strawberry.field(description="0 to 100: what the workload needs, weighed as `scoreParts` says.")
     grade: str = strawberry.field(description="Letter of the score: S from 90, A 80, B 65, C 50, D 30, else F.")
     cell: strawberry.Private[AnyCell]
-    view: strawberry.Private[Any]
+    faces: strawberry.Private[Faces]
 
     if not TYPE_CHECKING:
 
@@ -220,20 +101,17 @@ class Fit(Node):
 
     @strawberry.field(description="The verdict in a few words.")
     async def headline(self, info: strawberry.Info) -> str:
-        """Verdict."""
-        answers = _answers(info, self)
+        answers = info.context.answers(self.cell)
         return await asyncio.to_thread(lambda: answers.headline)
 
     @strawberry.field(description="The verdict in one or two sentences, with the numbers.")
     async def summary(self, info: strawberry.Info) -> str:
-        """Verdict with numbers."""
-        answers = _answers(info, self)
+        answers = info.context.answers(self.cell)
         return await asyncio.to_thread(lambda: answers.summary)
 
     @strawberry.field(description="How much memory is missing or left, in words.")
     async def capacity_message(self, info: strawberry.Info) -> str:
-        """Memory in words."""
-        answers = _answers(info, self)
+        answers = info.context.answers(self.cell)
         return await asyncio.to_thread(lambda: answers.capacity_message)
 
     @strawberry.field(description="The terms that made the score; empty when nothing runs.")
@@ -244,8 +122,7 @@ class Fit(Node):
             OperatingMode.BALANCED
         ),
     ) -> list[FitScorePart]:
-        """Terms of the score."""
-        return await asyncio.to_thread(score_parts_of, _answers(info, self), mode)
+        return await asyncio.to_thread(score_parts_of, info.context.answers(self.cell), mode)
 
     @strawberry.field(description="The score in an operating mode, 0 to 100. A mode never changes the fit itself.")
     async def mode_score(
@@ -253,13 +130,11 @@ class Fit(Node):
         info: strawberry.Info,
         mode: Annotated[OperatingMode, strawberry.argument(description="How the terms are weighed.")],
     ) -> float:
-        """Score in a mode."""
-        return await asyncio.to_thread(_answers(info, self).mode_score, mode)
+        return await asyncio.to_thread(info.context.answers(self.cell).mode_score, mode)
 
-    @strawberry.field(description="What binds this setup, each with its share of the memory or the time.")
+    @strawberry.field(description="Limits of this setup, each with its share of the memory or the time.")
     async def limits(self, info: strawberry.Info) -> list[FitLimit]:
-        """Limits."""
-        return await asyncio.to_thread(limits_of, _answers(info, self))
+        return await asyncio.to_thread(limits_of, info.context.answers(self.cell))
 
     @strawberry.field(
         description="Changes that help, best first, each with its computed gain. Searched: every precomputed "
@@ -279,38 +154,35 @@ class Fit(Node):
             float | None, strawberry.argument(description="Most design power of the accelerators, watts.")
         ] = None,
     ) -> list[FitAdvice]:
-        """Advice."""
-        return await asyncio.to_thread(advice_of, _answers(info, self), budget_usd, max_power_watts)
+        return await asyncio.to_thread(
+            advice_of, info.context.answers(self.cell), self.faces, budget_usd, max_power_watts
+        )
 
     @strawberry.field(
         description="How many streams it serves at once at the workload's comfortable speed; null when not even one."
     )
     async def serving(self, info: strawberry.Info) -> FitServing | None:
-        """Concurrency."""
-        return await asyncio.to_thread(serving_of, _answers(info, self))
+        return await asyncio.to_thread(serving_of, info.context.answers(self.cell))
 
     @strawberry.field(description="Commands that start this very plan; empty when nothing runs.")
     async def commands(self, info: strawberry.Info) -> list[FitCommand]:
-        """Commands."""
-        return await asyncio.to_thread(commands_of, _answers(info, self))
+        return await asyncio.to_thread(commands_of, info.context.answers(self.cell))
 
     @strawberry.field(description="Tools of the engine that have no command for this plan, and why. At most 4.")
     async def missing_commands(self, info: strawberry.Info) -> list[MissingCommand]:
-        """Reasons."""
-        return await asyncio.to_thread(lambda: missing_from(_answers(info, self).missing_commands))
+        return await asyncio.to_thread(lambda: missing_from(info.context.answers(self.cell).missing_commands))
 
     @strawberry.field(description="Questions that people ask about this pairing, answered from the numbers.")
     async def faq(self, info: strawberry.Info) -> list[FitQuestion]:
-        """Questions and answers."""
-        options = info.context.loaders.quant_options_of(self)
+        context: RequestContext = info.context
+        options = context.loaders.quant_options_of(self.cell)
         options = options if isinstance(options, list) else await options
-        best = next((fit for fit in options if fit.recommended), None)
-        return await asyncio.to_thread(faq_of, _answers(info, self), best)
+        best = next((FitRecord(context.view, cell) for cell in options if cell.recommended), None)
+        return await asyncio.to_thread(faq_of, context.answers(self.cell), best)
 
     @strawberry.field(description="A live card of this fit for another page.")
     def embed(self, info: strawberry.Info) -> FitEmbed:
-        """Card."""
-        return embed_of(_answers(info, self), info.context.base_url)
+        return embed_of(info.context.answers(self.cell), info.context.base_url)
 
     measurements = measurements_field(
         "Published measurements of this model, accelerator and quantization.",
@@ -318,21 +190,21 @@ class Fit(Node):
     )
 
     @strawberry.field(description="The same pairing and quantization for every workload.")
-    async def workloads(self, info: strawberry.Info) -> list[Annotated[Fit, strawberry.lazy("api.graphql.fits.types")]]:
-        """One fit a workload."""
-        fits: list[Fit] = await info.context.loaders.workloads_of(self)
-        return fits
+    async def workloads(self, info: strawberry.Info) -> list[Fit]:
+        return fits_of_cells(self.faces, await info.context.loaders.workloads_of(self.cell))
 
     @strawberry.field(description="The same pairing and workload in every quantization that runs, fewest bits first.")
-    def quant_options(self, info: strawberry.Info) -> list[Annotated[Fit, strawberry.lazy("api.graphql.fits.types")]]:
+    def quant_options(self, info: strawberry.Info) -> list[Fit]:
         """One fit a quantization; a list, or what awaits one."""
-        fits: list[Fit] = info.context.loaders.quant_options_of(self)
-        return fits
+        context: RequestContext = info.context
+        options = context.loaders.quant_options_of(self.cell)
+        if isinstance(options, list):
+            return fits_of_cells(self.faces, options)
+        return _later(self.faces, options)  # type: ignore[return-value]
 
 
-def _answers(info: strawberry.Info, fit: Fit) -> Answers:
-    found: Answers = info.context.answers(fit)
-    return found
+async def _later(faces: Faces, cells: Awaitable[list[AnyCell]]) -> list[Fit]:
+    return fits_of_cells(faces, await cells)
 
 
 @strawberry.type(description="One page of fits.")
@@ -340,11 +212,16 @@ class FitConnection(Connection[Fit]):
     """Page of fits."""
 
 
-def fit_from_cell(view: CatalogView, cell: AnyCell, source: FitSource = FitSource.PUBLISHED) -> Fit:
-    """The fit of one stored or live cell."""
+def fit_of(faces: Faces, cell: AnyCell) -> Fit:
+    """The GraphQL object of one stored or live cell."""
     fit = Fit.__new__(Fit)
-    fit.cell, fit.view, fit.source = cell, view, source
+    fit.cell, fit.faces = cell, faces
     return fit
+
+
+def fits_of_cells(faces: Faces, cells: Iterable[AnyCell]) -> list[Fit]:
+    """The GraphQL objects of several cells."""
+    return [fit_of(faces, cell) for cell in cells]
 
 
 @lru_cache(maxsize=16_384)
@@ -352,12 +229,12 @@ def _sealed(model: str, gpu: str, quant: str, workload: str) -> strawberry.ID:
     return strawberry.ID(encode_id("Fit", model, gpu, quant, workload))
 
 
-def _id_of(view: CatalogView, model_id: int, gpu_id: int, quant_id: int, slot: int) -> strawberry.ID:
+def _id_of(faces: Faces, model_id: int, gpu_id: int, quant_id: int, slot: int) -> strawberry.ID:
     return _sealed(
-        view.model_by_id[model_id].slug,
-        view.gpu_by_id[gpu_id].slug,
-        view.quant_by_id[quant_id].slug,
-        view.workloads[slot].slug,
+        faces.model_by_id[model_id].slug,
+        faces.gpu_by_id[gpu_id].slug,
+        faces.quant_by_id[quant_id].slug,
+        faces.workloads[slot].slug,
     )
 
 
@@ -369,19 +246,20 @@ def _runs(fit: Fit) -> bool:
     return fit.cell.status is not domain.Status.UNSUPPORTED
 
 
-#: What each figure of a fit is read from.
+#: Readers of the figures of a fit.
 _READERS: dict[str, Callable[[Fit], Any]] = {
-    "id": lambda fit: _id_of(fit.view, *fit.cell.key, fit.cell.workload_id),
-    "model": lambda fit: fit.view.model_by_id[fit.cell.key.model_id],
-    "gpu": lambda fit: fit.view.gpu_by_id[fit.cell.key.gpu_id],
-    "quant": lambda fit: fit.view.quant_by_id[fit.cell.key.quant_id],
-    "workload": lambda fit: fit.view.workload_of_slot(fit.cell.workload_id),
-    "engine": lambda fit: fit.view.engine_by_kind.get(fit.cell.engine) if _runs(fit) else None,
+    "id": lambda fit: _id_of(fit.faces, *fit.cell.key, fit.cell.workload_id),
+    "model": lambda fit: fit.faces.model_by_id[fit.cell.key.model_id],
+    "gpu": lambda fit: fit.faces.gpu_by_id[fit.cell.key.gpu_id],
+    "quant": lambda fit: fit.faces.quant_by_id[fit.cell.key.quant_id],
+    "workload": lambda fit: fit.faces.workloads[fit.cell.workload_id],
+    "engine": lambda fit: fit.faces.engine_by_kind.get(fit.cell.engine) if _runs(fit) else None,
     "backend": lambda fit: fit.cell.backend if _runs(fit) else None,
-    "generation": lambda fit: fit.cell.generation if fit.source is FitSource.PUBLISHED else None,
+    "generation": lambda fit: fit.cell.generation or None,
+    "source": lambda fit: FitSource.PUBLISHED if fit.cell.generation else FitSource.LIVE,
     "status": lambda fit: fit.cell.status,
     "recommended": lambda fit: fit.cell.recommended,
-    "weights_known": lambda fit: fit.view.weights_known(fit.model, fit.quant),
+    "weights_known": lambda fit: FitRecord(fit.faces.view, fit.cell).weights_known,
     "memory": lambda fit: FitMemory.of_figures(fit.cell.memory_bytes) if _runs(fit) else None,
     "placement": lambda fit: FitPlacement.of(fit.cell.placement),
     "decode": lambda fit: SpeedEstimate.of_figures(fit.cell.decode_figures),
@@ -392,71 +270,5 @@ _READERS: dict[str, Callable[[Fit], Any]] = {
     "score": lambda fit: fit.cell.score,
     "grade": lambda fit: _grade(fit.cell.score),
 }
-#: The same from a stored row ``r`` of ``CELL_COLUMNS``; ``x`` are the flags of its workload.
-_EXPRESSIONS = {
-    "id": "id_of(w, r[1], r[2], r[3], r[0])",
-    "model": "w.model_by_id[r[1]]",
-    "gpu": "w.gpu_by_id[r[2]]",
-    "quant": "w.quant_by_id[r[3]]",
-    "workload": "w.workloads[r[0]]",
-    "status": f"STATUSES[x & {STATUS_MASK}]",
-    "recommended": f"x & {RECOMMENDED_BIT} != 0",
-    "memory": f"memory_of(c.memory_bytes) if x & {STATUS_MASK} != UNSUPPORTED else None",
-    "decode": "speed_of(c.decode_figures)",
-    "prefill": "speed_of(c.prefill_figures)",
-    "ttft_ms": "c.ttft_ms",
-    "safe_context_tokens": "r[7]",
-    "context_tokens": "w.workloads[r[0]].context_tokens",
-    "score": "r[8] / 100.0",
-    "grade": "grade(r[8] / 100.0)",
-}
-
-
-#: Whether a stored row's workload runs.
-_RUNS = f"x & {STATUS_MASK} <= {LAST_RUNNING_STATUS}"
-
-
-def _nested_speed(value: str, place: int, known: str) -> Nested:
-    """A speed whose value ``value`` reads where ``known`` holds, the first or second of a row's ranges."""
-    return Nested(
-        known,
-        (f"s = {value}(r)",),
-        {
-            "tokens_per_second": "s",
-            "low": f"s * ranges(r)[{2 + 2 * place}]",
-            "high": f"s * ranges(r)[{3 + 2 * place}]",
-            "evidence": f"EVIDENCES[ranges(r)[{place}]]",
-        },
-    )
-
-
-read_by(
-    Fit,
-    _READERS,
-    Inline(
-        "type(o.cell) is StoredCell",
-        ("c = o.cell", "r = c.row", "w = o.view", f"x = r[4] >> {FLAG_BITS} * r[0]"),
-        _EXPRESSIONS,
-        {
-            "StoredCell": StoredCell,
-            "STATUSES": domain.STATUSES,
-            "UNSUPPORTED": domain.STATUSES.index(domain.Status.UNSUPPORTED),
-            "id_of": _id_of,
-            "memory_of": FitMemory.of_figures,
-            "speed_of": SpeedEstimate.of_figures,
-            "grade": _grade,
-            "decode_value": decode_value,
-            "prefill_value": prefill_value,
-            "ranges": ranges,
-            "EVIDENCES": domain.EVIDENCES,
-            "total_bytes": total_bytes,
-        },
-        # Most queries want one figure of these.
-        {
-            "decode": _nested_speed("decode_value", 0, _RUNS),
-            "prefill": _nested_speed("prefill_value", 1, f"{_RUNS} and prefill_value(r)"),
-            "memory": Nested(f"x & {STATUS_MASK} != UNSUPPORTED", (), {"total_bytes": "total_bytes(r)"}),
-        },
-    ),
-)
+read_by(Fit, _READERS)
 never_changes(Model, Gpu, Quant, Workload, Engine)

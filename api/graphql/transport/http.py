@@ -19,13 +19,14 @@ from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import RedirectResponse, Response
 from strawberry.types.graphql import OperationType as StrawberryOperation
 
+from api.errors import ApiError, ErrorCode, LimitExceededError, bad_input, too_slow
 from api.graphql.context import RequestContext
-from api.graphql.core.errors import ApiError, ErrorCode, LimitExceededError, bad_input, format_error, too_slow
+from api.graphql.core.errors import format_error, graphql_error
 from api.graphql.execution.documents import PreparedDocument
 from api.graphql.schema import FitSchema
-from api.graphql.services import Services
-from api.graphql.transport.cache import CachedResponse
-from api.graphql.transport.rate_limit import retry_after_s
+from api.graphql.services.cache import CachedResponse
+from api.graphql.services.rate_limit import retry_after_s
+from api.graphql.services.services import Services
 from api.graphql.transport.requests import (
     JSON,
     RESPONSE_JSON,
@@ -88,7 +89,7 @@ class GraphQLEndpoint:
         bearer = bearer_of(request)
         client = client_of(request, self._services, bearer)
         await self._services.rates.admit(client)
-        view = await self._services.view()
+        view = await self._services.state.view()
         context = RequestContext(self._services, view, request_id, _base_url(request), bearer, client)
         prepared = self._schema.documents.prepare(asked.query)
         # Some clients accept JSON and streams for every operation and leave the choice to the server.
@@ -126,7 +127,9 @@ class GraphQLEndpoint:
                     allowed_operation_types=_ALLOWED[request.method],
                 )
         except TimeoutError:
-            return CachedResponse(_body(None, [too_slow(timeout)], context, with_data=False), 503, keep=False)
+            return CachedResponse(
+                _body(None, [graphql_error(too_slow(timeout))], context, with_data=False), 503, keep=False
+            )
         await self._services.rates.pay(context.client, context.cost)
         errors = result.errors or []
         refused = result.data is None and all(error.path is None for error in errors) and bool(errors)
@@ -200,7 +203,7 @@ def refusal(
     status: int, error: ApiError, media: str, request_id: str, headers: dict[str, str] | None = None
 ) -> Response:
     """The answer to a request that is not run."""
-    body = encode({"errors": [format_error(error, request_id)]})
+    body = encode({"errors": [error.formatted]})
     own = {"Cache-Control": "no-store", "X-Request-Id": request_id, **(headers or {})}
     return Response(body, status, own, f"{media}; charset=utf-8")
 

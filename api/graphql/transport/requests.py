@@ -12,7 +12,7 @@ import orjson
 from starlette.requests import Request
 from starlette.types import Scope
 
-from api.graphql.core.errors import ApiError, ErrorCode, LimitExceededError, bad_input
+from api.errors import ApiError, ErrorCode, LimitExceededError, bad_input
 
 JSON = "application/json"
 RESPONSE_JSON = "application/graphql-response+json"

@@ -9,8 +9,9 @@ from strawberry.asgi import ASGIWebSocketAdapter
 from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import BaseGraphQLTransportWSHandler
 from strawberry.subscriptions.protocols.graphql_transport_ws.types import Message, SubscribeMessage
 
+from api.errors import LimitExceededError
 from api.graphql.context import RequestContext
-from api.graphql.core.errors import LimitExceededError
+from api.graphql.core.errors import graphql_error
 
 #: A close frame has 125 bytes, two of them for the code.
 MAX_REASON_BYTES = 123
@@ -61,7 +62,7 @@ class SocketHandler(BaseGraphQLTransportWSHandler[RequestContext, None]):
         full = maximum is not None and running >= maximum and message["id"] not in self.operations
         if maximum is not None and full and self.connection_acknowledged:
             error = LimitExceededError("subscriptions per connection", running + 1, maximum)
-            await self.send_message({"id": message["id"], "type": "error", "payload": [error.formatted]})
+            await self.send_message({"id": message["id"], "type": "error", "payload": [graphql_error(error).formatted]})
             return
         await super().handle_subscribe(message)
 
@@ -72,7 +73,7 @@ class SocketHandler(BaseGraphQLTransportWSHandler[RequestContext, None]):
 
 
 def _fault_of(message: dict[str, Any]) -> str | None:
-    """What is wrong with the shape of a message; None when nothing is."""
+    """The fault in the shape of a message; None for none."""
     kind = message.get("type")
     if not isinstance(kind, str):
         return "type must be a text"

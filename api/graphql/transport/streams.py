@@ -17,12 +17,13 @@ from strawberry.http import GraphQLHTTPResponse
 from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
 from strawberry.types import ExecutionResult
 
+from api.errors import ApiError, LimitExceededError, bad_input
 from api.graphql.context import RequestContext
-from api.graphql.core.errors import ApiError, LimitExceededError, bad_input, format_error
+from api.graphql.core.errors import format_error
 from api.graphql.schema import FitSchema
-from api.graphql.services import Services
+from api.graphql.services.open_streams import OpenStreams
+from api.graphql.services.services import Services
 from api.graphql.transport.http import bearer_of, client_of, late_body, refusal
-from api.graphql.transport.open_streams import OpenStreams
 from api.graphql.transport.requests import JSON, GraphQLRequest, RefusedRequestError, read_request
 from api.graphql.transport.sockets import MAX_REASON_BYTES, SocketAdapter, SocketHandler
 
@@ -83,7 +84,7 @@ class StreamView(GraphQL[RequestContext, None]):
         """Context of a connection; each of its operations gets a renewed one."""
         del response
         base_url = f"{request.url.scheme.replace('ws', 'http')}://{request.url.netloc}"
-        view, request_id = await self.services.view(), request.state.request_id
+        view, request_id = await self.services.state.view(), request.state.request_id
         client = client_of(request, self.services)
         return RequestContext(self.services, view, request_id, base_url, bearer_of(request), client)
 

@@ -14,9 +14,11 @@ from typing import Any
 import pytest
 
 from api.answers.model_files import is_model_file, source_of_file, source_of_pasted
+from api.answers.output import as_json
 from api.answers.pairing import estimate_pairing
-from api.answers.questions import Answerer, QuestionError, as_json
+from api.answers.questions import Answerer
 from api.cli import estimate
+from api.errors import QuestionError
 from db.entries.files import load_catalog
 from db.imports.errors import ImportFactsError
 from estimator.calibration.coefficients import Calibration

@@ -6,12 +6,14 @@ from typing import Any
 
 import pytest
 
+from api.answers.output import as_json
 from api.answers.own_hardware import accelerator_of_facts
-from api.answers.questions import Answerer, QuestionError, as_json
+from api.answers.questions import Answerer
+from api.errors import QuestionError
 from db.entries import specs
 from db.entries.files import load_catalog
-from estimator.advice.fit_facts import request_of
 from estimator.calibration.coefficients import Calibration
+from estimator.fit_facts import request_of
 from estimator.grid import evaluate_block
 
 CATALOG = load_catalog()

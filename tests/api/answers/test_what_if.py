@@ -9,8 +9,10 @@ import orjson
 import pytest
 from typer.testing import CliRunner
 
-from api.answers.questions import Answerer, QuestionError, as_json
+from api.answers.output import as_json
+from api.answers.questions import Answerer
 from api.cli.app import app
+from api.errors import QuestionError
 from db.entries import specs
 from db.entries.files import Catalog, load_catalog
 from estimator.calibration.coefficients import Calibration

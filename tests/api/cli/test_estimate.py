@@ -9,8 +9,9 @@ import pytest
 from rich.console import Console
 
 from api.answers.explained import explained
+from api.answers.output import as_json
 from api.answers.pairing import estimate_pairing
-from api.answers.questions import Answerer, as_json
+from api.answers.questions import Answerer
 from api.cli.card import render_card
 from db.entries.files import Catalog
 from estimator.calibration.coefficients import Calibration

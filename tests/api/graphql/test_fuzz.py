@@ -11,8 +11,8 @@ import pytest
 from starlette.applications import Starlette
 
 from api.graphql.core.ids import encode_id
-from bench.support.grammar import Grammar, names_of
 from tests.api.conftest import GPUS, MODELS
+from tests.support.grammar import Grammar, names_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -11,7 +11,7 @@ import pytest_asyncio
 from graphql import Token
 
 from api.graphql.execution.documents import Documents
-from api.graphql.execution.field_costs import PRICES, VOLATILE_TYPES
+from api.graphql.execution.field_costs import FIELD_COSTS, VOLATILE_TYPES
 from api.graphql.fits.types import Fit
 from api.graphql.schema import build_schema
 from api.server.app import create_app
@@ -63,7 +63,7 @@ async def test_a_repeated_query_leaves_no_rows(uncached: httpx.AsyncClient, name
 @pytest.mark.parametrize("text", ["{ nothing }", "{ models { nodes { slug }", "{ " + "a: " * 3 + "quants { slug } }"])
 async def test_a_refused_document_is_kept_without_the_stack_it_was_refused_in(text: str) -> None:
     schema = build_schema()
-    documents = Documents(schema._schema, schema.documents.limits, PRICES, VOLATILE_TYPES)
+    documents = Documents(schema._schema, schema.documents.limits, FIELD_COSTS, VOLATILE_TYPES)
     errors = documents.prepare(text).errors
     assert errors
     assert errors is documents.prepare(text).errors
@@ -74,7 +74,7 @@ async def test_a_refused_document_is_kept_without_the_stack_it_was_refused_in(te
 @pytest.mark.parametrize("text", ["{ gpus { totalCount } }", "{ nothing }", "{ models { nodes { slug }"])
 async def test_a_prepared_document_keeps_no_tokens_and_leaves_none_to_the_collector(text: str) -> None:
     schema = build_schema()
-    documents = Documents(schema._schema, schema.documents.limits, PRICES, VOLATILE_TYPES)
+    documents = Documents(schema._schema, schema.documents.limits, FIELD_COSTS, VOLATILE_TYPES)
     gc.collect()
     before = {id(each) for each in gc.get_objects() if isinstance(each, Token)}
     gc.disable()

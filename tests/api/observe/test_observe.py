@@ -18,7 +18,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from starlette.applications import Starlette
 
-from api.graphql.transport.auth import Scope, new_token
+from api.graphql.services.auth import Scope, new_token
 from api.server.app import create_app
 from api.settings import ApiSettings
 from tests.support.metrics import samples
@@ -81,7 +81,7 @@ assert app.state.schema.observer is None
 assert "ObserveMiddleware" not in [each.cls.__name__ for each in app.user_middleware]
 fields = app.state.schema._schema.query_type.fields.values()
 assert not [field for field in fields if "observe" in field.resolve.__module__]
-assert not app.state.services.engine.sync_engine.dispatch.after_cursor_execute
+assert not app.state.services.state.engine.sync_engine.dispatch.after_cursor_execute
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -214,7 +214,7 @@ async def test_every_resolver_with_work_is_timed(settings: ApiSettings) -> None:
             for kind in core.type_map.values()
             if isinstance(kind, GraphQLObjectType)
             for name, field in kind.fields.items()
-            if field.resolve is not None and field.resolve.__module__ == "api.observe.operations"
+            if field.resolve is not None and field.resolve.__module__ == "api.graphql.execution.observer"
         }
         assert {f"Query.{name}" for name in core.query_type.fields} <= watched
         assert {"Model.fits", "Gpu.fits", "Fit.quantOptions", "Fit.measurements"} <= watched

@@ -213,9 +213,9 @@ async def test_nothing_that_a_caller_sends_comes_back_unescaped(client: httpx.As
 
 
 async def test_a_hostile_name_in_the_catalog_is_only_text(client: httpx.AsyncClient, app: Starlette) -> None:
-    view = await app.state.services.view()
-    model = view.model("llama-3.1-8b")
-    before, model.name = model.name, '</script><script>alert(1)</script>"&'
+    view = await app.state.services.state.view()
+    entry = view.catalog.models["llama-3.1-8b"]
+    before, entry["name"] = entry["name"], '</script><script>alert(1)</script>"&'
     try:
         for path in ("/can/llama-3.1-8b-on-rtx-4090?mode=interactive", "/embed/llama-3.1-8b-on-rtx-4090?theme=dark"):
             text = await page(client, path)
@@ -225,7 +225,7 @@ async def test_a_hostile_name_in_the_catalog_is_only_text(client: httpx.AsyncCli
         badge = await page(client, "/embed/llama-3.1-8b-on-rtx-4090.svg?workload=chat")
         assert "alert" in (ElementTree.fromstring(badge).get("aria-label") or "")
     finally:
-        model.name = before
+        entry["name"] = before
 
 
 async def test_an_unchanged_page_is_not_sent_again(client: httpx.AsyncClient) -> None:
@@ -323,7 +323,7 @@ async def test_an_accelerator_that_no_engine_runs_on_is_told_of_in_words(gpu: st
 
 
 async def test_every_pairing_of_the_catalog_has_an_address(app: Starlette) -> None:
-    view = await app.state.services.view()
+    view = await app.state.services.state.view()
     for model in view.models:
         for gpu in view.gpus:
             assert resolve_pair(view, f"{model.slug}-on-{gpu.slug}") == (model, gpu)

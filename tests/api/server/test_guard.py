@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from importlib.metadata import version
 from typing import Any
 
 import pytest
 import uvicorn
 import websockets
 from graphql import get_introspection_query
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.server import ServerState
 
 from api import settings as settings_module
 from api.cli.launch import serve_api
@@ -224,3 +228,20 @@ async def test_a_large_message(server: ApiServer) -> None:
         await socket.send(json.dumps({"type": "connection_init", "payload": {"x": "y" * 3000}}))
         await socket.wait_closed()
         assert socket.close_code == 1009
+
+
+def test_uvicorn_has_what_the_guard_overrides() -> None:
+    """The guard was written against uvicorn 0.54.0; pyproject.toml keeps newer minor versions out until they are read."""
+    installed = version("uvicorn")
+    config = uvicorn.Config(lambda: None, http=HttpToolsProtocol)
+    protocol = HttpToolsProtocol(config, ServerState(), {}, asyncio.new_event_loop())
+    names = (
+        "_start_asgi_task", "connections", "cycle", "flow", "handle_websocket_upgrade", "headers", "on_body",
+        "on_headers_complete", "on_message_begin", "on_message_complete", "parser", "pause_writing", "resume_writing",
+        "timeout_keep_alive", "timeout_keep_alive_handler", "timeout_keep_alive_task", "transport",
+    )  # fmt: skip
+    missing = [name for name in names if not hasattr(protocol, name)]
+    protocol.loop.close()
+    assert not missing, f"uvicorn {installed} lacks {missing}; api/server/guard.py was read against 0.54.0"
+    parameters = set(inspect.signature(RequestResponseCycle.__init__).parameters)
+    assert {"flow", "message_event"} <= parameters, f"uvicorn {installed}: api/server/guard.py was read against 0.54.0"

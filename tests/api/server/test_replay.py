@@ -84,7 +84,7 @@ async def test_answers_of_a_passed_generation_and_errors_are_not_kept(
         await post(hot_app, {"query": "{ catalog { generation lastRun { id } } }"})
     served = len(reached)
     await post(hot_app)
-    view = hot_app.state.services.fresh_view or await hot_app.state.services.view()
+    view = hot_app.state.services.state.fresh_view or await hot_app.state.services.state.view()
     monkeypatch.setitem(vars(view), "identity", "another")
     await post(hot_app)
     assert len(reached) >= served + 2
@@ -95,7 +95,7 @@ async def test_an_answer_pushed_out_while_it_is_looked_up_is_still_given(
     hot_app: Starlette, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = await post(hot_app)
-    view = hot_app.state.services.view
+    view = hot_app.state.services.state.view
 
     async def crowded() -> Any:
         # Everything that is kept goes, as it does when other requests fill the memory in the meantime.
@@ -106,7 +106,7 @@ async def test_an_answer_pushed_out_while_it_is_looked_up_is_still_given(
         layer._used = 0
         return await view()
 
-    monkeypatch.setattr(hot_app.state.services, "view", crowded)
-    monkeypatch.setattr(type(hot_app.state.services), "fresh_view", None)
+    monkeypatch.setattr(hot_app.state.services.state, "view", crowded)
+    monkeypatch.setattr(type(hot_app.state.services.state), "fresh_view", None)
     second = await post(hot_app)
     assert (second.status_code, second.content) == (200, first.content)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from api.graphql.execution.limits import QueryLimits
-from api.settings import ApiSettings, settings_markdown
+from api.settings import ApiSettings, QueryLimits, settings_markdown
 
 
 def test_every_setting_is_described_and_in_the_reference() -> None:

@@ -16,10 +16,10 @@ from httpx_ws import AsyncWebSocketSession, HTTPXWSException, WebSocketDisconnec
 from httpx_ws.transport import ASGIWebSocketTransport
 
 from api.graphql.core.ids import _CURSOR, _open, _seal, encode_id
-from api.graphql.transport.rate_limit import RateLimiter
+from api.graphql.services.rate_limit import RateLimiter
 from api.server.app import create_app
 from api.settings import ApiSettings
-from tests.api.graphql.transport.test_rate_limit import Memory
+from tests.api.graphql.services.test_rate_limit import Memory
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -348,7 +348,7 @@ async def test_a_fault_outside_graphql_says_nothing(settings: ApiSettings, monke
         raise RuntimeError("postgresql://user:secret@host/db")
 
     app = create_app(settings)
-    monkeypatch.setattr(app.state.services, "view", fail)
+    monkeypatch.setattr(app.state.services.state, "view", fail)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
         for path in (

@@ -1,4 +1,4 @@
-// Checked by tsc --strict: the generated types know nullability, enums and nested shapes.
+// Input of tsc --strict: the generated types have nullability, enums and nested shapes.
 import { graphql } from "./generated/index.js";
 import type { ResultOf, TypedDocumentNode } from "@graphql-typed-document-node/core";
 

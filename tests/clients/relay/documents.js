@@ -1,4 +1,4 @@
-// Compiled by relay-compiler: a connection, pagination and refetching by node, which ask most of a schema.
+// Input of relay-compiler: a connection, pagination and refetch by node.
 graphql`
   fragment documents_fits on Model
   @argumentDefinitions(count: { type: "Int", defaultValue: 3 }, cursor: { type: "String" })

@@ -1,4 +1,4 @@
-// relay-runtime with the artifacts of relay-compiler: fetch, paginate, refetch by global id.
+// relay-runtime with the artifacts of relay-compiler: fetch, page, refetch by global id.
 import relay from "relay-runtime";
 import { assert, http, run } from "../common.mjs";
 

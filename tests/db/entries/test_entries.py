@@ -9,13 +9,12 @@ from typing import Any
 import pytest
 
 from db.entries import specs
-from db.entries.aliases import AliasIndex
+from db.entries.aliases import AliasIndex, UnknownNameError
 from db.entries.files import (
     CATALOG_ROOT,
     DIRECTORIES,
     Catalog,
     CatalogError,
-    UnknownNameError,
     check_catalog,
     load_catalog,
     load_checked_catalog,

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from db.fits import reads
+from db.fits import by_key, reads
 from db.fits.by_unpacking import PACKED
 from db.fits.cells import StoredCell
 from db.fits.layout import SLOT_COUNT
@@ -152,7 +152,7 @@ async def test_rows_of_one_quantization_that_several_updates_published(empty_dat
             write_block(sync, GENERATION.table, block)
         engine.dispose()
         pairs = [(1, gpu) for gpu in [*range(1, GPUS + 1), *later]]
-        found = await reads.fetch_pairs(reader, GENERATION, pairs)
+        found = await by_key.fetch_pairs(reader, GENERATION, pairs)
         cells = [cell for of_it in found.values() for cell in of_it]
         shared = {cell.quant_id for cell in cells if cell.key.gpu_id > GPUS} & {
             cell.quant_id for cell in cells if cell.key.gpu_id <= GPUS

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from db.fits import by_index, by_scan, reads
+from db.fits import by_index, by_key, by_scan, reads
 from db.fits import query as fit_query
 from db.fits.cells import FitKey, StoredCell
 from db.fits.layout import SLOT_COUNT
@@ -38,7 +38,7 @@ from tests.support.stored_fits import (
 
 
 async def test_every_figure_comes_back(reader: Reader) -> None:
-    found = await reads.fetch_fits(reader, GENERATION, all_keys())
+    found = await by_key.fetch_fits(reader, GENERATION, all_keys())
     assert set(found) == set(all_keys())
     for key, cells in found.items():
         block, place = BLOCKS[key.model_id], (key.gpu_id - 1, key.quant_id - 1)
@@ -73,12 +73,12 @@ async def test_every_figure_comes_back(reader: Reader) -> None:
 
 async def test_a_pairing_without_an_engine_is_absent(reader: Reader) -> None:
     gpu, quant = (int(each[0]) + 1 for each in np.nonzero(~BLOCKS[1].available))
-    assert await reads.fetch_fits(reader, GENERATION, [FitKey(1, gpu, quant), FitKey(99, 1, 1)]) == {}
-    assert await reads.fetch_fits(reader, GENERATION, []) == {}
+    assert await by_key.fetch_fits(reader, GENERATION, [FitKey(1, gpu, quant), FitKey(99, 1, 1)]) == {}
+    assert await by_key.fetch_fits(reader, GENERATION, []) == {}
 
 
 async def test_pairs_hold_every_quant_of_the_workloads_asked_for(reader: Reader) -> None:
-    found = await reads.fetch_pairs(reader, GENERATION, [(1, 2), (3, 4), (99, 1)], workload_ids=[1, 3])
+    found = await by_key.fetch_pairs(reader, GENERATION, [(1, 2), (3, 4), (99, 1)], workload_ids=[1, 3])
     cells = await all_cells(reader)
     for pair, part in found.items():
         expected = [cell for cell in cells if cell.key[:2] == pair and cell.workload_id in (1, 3)]
@@ -88,12 +88,12 @@ async def test_pairs_hold_every_quant_of_the_workloads_asked_for(reader: Reader)
 
 @pytest.mark.parametrize("slots", [[2], [1, 3]])
 async def test_quants_of_a_pair_come_by_id_or_by_rank(reader: Reader, slots: list[int]) -> None:
-    plain = (await reads.fetch_pairs(reader, GENERATION, [(1, 2)], slots))[1, 2]
+    plain = (await by_key.fetch_pairs(reader, GENERATION, [(1, 2)], slots))[1, 2]
     places = [(cell.quant_id, cell.workload_id) for cell in plain]
     assert len(places) > len(slots)
     assert places == sorted(places)
     ranks = {cell.quant_id: -cell.quant_id for cell in plain}
-    ranked = (await reads.fetch_pairs(reader, GENERATION, [(1, 2)], slots, ranks))[1, 2]
+    ranked = (await by_key.fetch_pairs(reader, GENERATION, [(1, 2)], slots, ranks))[1, 2]
     assert [(cell.quant_id, cell.workload_id) for cell in ranked] == sorted(places, key=lambda at: (-at[0], at[1]))
 
 
@@ -219,7 +219,7 @@ async def test_first_and_last_pages_of_every_kind_of_owner(
 
 
 async def test_sizes_of_models(reader: Reader) -> None:
-    found = await reads.model_quants(reader, GENERATION, [1, 2, 99])
+    found = await by_key.model_quants(reader, GENERATION, [1, 2, 99])
     assert [each.quant_id for each in found[1]] == (np.flatnonzero(BLOCKS[1].available.any(axis=0)) + 1).tolist()
     for model in (1, 2):
         for each in found[model]:

@@ -12,9 +12,12 @@ from db.entries import specs
 from db.entries.files import load_catalog
 from estimator.accuracy import crossval
 from estimator.accuracy.fitting import PRIOR_SPREAD, Fitter, Observation, effect_names, fit, prior_spread, weights
-from estimator.calibration.coefficients import GRAPHS_AGE_YEARS, Calibration, Setup
+from estimator.accuracy.spread import fit_spread, spread
+from estimator.calibration.coefficients import GRAPHS_AGE_YEARS, Calibration
 from estimator.calibration.effects import DECODE_FACTORS, factor_values, family_of, unit_clocks_s
-from estimator.calibration.intervals import DEPTH, depth_log, fit_spread, spread
+from estimator.calibration.intervals import DEPTH
+from estimator.placement.engines import EngineChoices
+from estimator.speed.coefficients import depth_log
 from estimator.speed.roofline import DECODE_TERMS
 from estimator.structure.architecture import HYPER_CONNECTED_LAUNCHES
 from estimator.types import Accelerator, Backend, Engine, Quant, QuantFormat
@@ -222,7 +225,7 @@ def test_builds_from_before_cuda_graphs_pay_for_each_layer() -> None:
     model = specs.architecture(load_catalog().models["llama-3.2-1b"])
     gpus = accelerator("ada"), accelerator("pascal", "Pascal", compute_capability=6.1)
     code = np.zeros((2, 1), dtype=np.uint8)
-    setup = Setup(
+    setup = EngineChoices(
         gpus, (QUANT,), code + list(Engine).index(Engine.LLAMA_CPP), code + list(Backend).index(Backend.CUDA), False
     )
     now, old = (calibration.table(model, setup, years).layer for years in (0.0, GRAPHS_AGE_YEARS + 0.1))
@@ -235,6 +238,6 @@ def test_hyper_connections_cost_launches() -> None:
     assert model.residual_streams == 4
     assert model.launches_per_layer == HYPER_CONNECTED_LAUNCHES
     plain = replace(model, slug="plain", residual_streams=1)
-    setup = Setup((accelerator("ada"),), (QUANT,), *(np.zeros((1, 1), dtype=np.uint8) for _ in range(2)), True)
+    setup = EngineChoices((accelerator("ada"),), (QUANT,), *(np.zeros((1, 1), dtype=np.uint8) for _ in range(2)), True)
     table = Calibration.load().table
     assert table(model, setup).layer == pytest.approx(HYPER_CONNECTED_LAUNCHES * table(plain, setup).layer)

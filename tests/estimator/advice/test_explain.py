@@ -7,10 +7,10 @@ import re
 import pytest
 
 from estimator.advice import explain
+from estimator.advice.amounts import duration, gib, pace, tokens
 from estimator.advice.breakdown import terms
 from estimator.advice.commands import commands
 from estimator.advice.explain import LimitCode
-from estimator.advice.fit_facts import duration, gib, pace, tokens
 from estimator.placement.layer_sums import model_tables
 from estimator.types import OperatingMode, Status
 from tests.support import answers as support

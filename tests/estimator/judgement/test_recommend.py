@@ -112,8 +112,8 @@ def test_best_devices_equal_brute_force(aim: Aim) -> None:
 
 
 def test_the_smallest_setup_reaches_its_target_with_the_fewest_cards() -> None:
-    from estimator.advice.fit_facts import request_of
     from estimator.estimate import sweep
+    from estimator.fit_facts import request_of
 
     model = support.architecture("llama-3.3-70b")
     use = support.workload("chat")

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from estimator.advice.fit_facts import FitFacts
 from estimator.estimate import estimate
+from estimator.fit_facts import FitFacts
 from estimator.judgement.serving import MAX_STREAMS, serving
 from estimator.types import Status
 from tests.support import answers as support

@@ -13,8 +13,9 @@ from db.entries import specs
 from db.entries.files import load_catalog
 from estimator.calibration.coefficients import Calibration
 from estimator.calibration.effects import chip_of
-from estimator.calibration.intervals import DEPTH, depth_log
+from estimator.calibration.intervals import DEPTH
 from estimator.estimate import estimate
+from estimator.speed.coefficients import depth_log
 from estimator.speed.multi_gpu import HOP_S, is_linked, peer_bytes_s
 from estimator.types import Accelerator, Backend, Estimate, EstimateRequest, Evidence, Status
 

@@ -11,15 +11,17 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from api.graphql.core.errors import ApiError, ErrorCode
+from api.errors import ApiError, ErrorCode
 from api.graphql.core.ids import encode_id
-from api.graphql.transport.auth import Operators, Scope, new_token
+from api.graphql.services.auth import Operators, Scope, new_token
 from api.server.app import create_app
 from api.settings import ApiSettings
 from db.entries.files import Catalog
 from db.runs.store import free_blocks
 from db.session import sync_engine, upgrade_database
-from workers.runs import compute_one, publish_one, run_in_process
+from workers.blocks import compute_one
+from workers.publish import publish_one
+from workers.runs import run_in_process
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -60,7 +62,7 @@ async def desk(
     tmp_path_factory: pytest.TempPathFactory, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Desk]:
     """A fresh desk; the broker is not there, as after a restart."""
-    monkeypatch.setattr("workers.runs.wake_workers", lambda *_: 0)
+    monkeypatch.setattr("workers.queue.wake_workers", lambda *_: 0)
     settings = ApiSettings(state_dir=tmp_path_factory.mktemp("desk"), tokens=(ALL_SETTING, READER_SETTING))
     upgrade_database(settings.resolved_database_url)
     assert run_in_process(settings, catalog) is not None
@@ -71,7 +73,9 @@ async def desk(
 
 
 @pytest.mark.parametrize(
-    ("token", "code"), [(None, "UNAUTHENTICATED"), ("wrong", "UNAUTHENTICATED"), (READER, "FORBIDDEN")]
+    ("token", "code"),
+    [(None, "UNAUTHENTICATED"), ("wrong", "UNAUTHENTICATED"), (READER, "FORBIDDEN")],
+    ids=["none", "wrong", "another-scope"],
 )
 async def test_a_change_needs_a_token_with_its_scope(
     desk: Desk, catalog: Catalog, token: str | None, code: str

@@ -241,7 +241,7 @@ async def test_a_fault_of_the_server_is_masked_and_logged(
     def fail(*_: Any) -> None:
         raise RuntimeError("postgresql://user:secret@host/db")
 
-    monkeypatch.setattr("api.graphql.catalog.catalog.page_models", fail)
+    monkeypatch.setattr("api.graphql.catalog.queries._page_models", fail)
     response = await post(client, {"query": "{ models { totalCount } }"}, headers={"x-request-id": "fault-1"})
     assert response.status_code == 200
     error = response.json()["errors"][0]
@@ -348,12 +348,12 @@ async def test_without_the_database_the_catalog_is_still_served(
         raise OSError("connection refused")
 
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
-        await services.view()
-        engine = services.engine
+        await services.state.view()
+        engine = services.state.engine
         down = SimpleNamespace(connect=refuse, dialect=engine.dialect)
-        monkeypatch.setattr(services, "engine", down)
-        monkeypatch.setattr(services, "_reader", EngineReader(cast(AsyncEngine, down)))
-        monkeypatch.setattr(services, "_checked_at", float("-inf"))
+        monkeypatch.setattr(services.state, "engine", down)
+        monkeypatch.setattr(services.state, "_reader", EngineReader(cast(AsyncEngine, down)))
+        monkeypatch.setattr(services.state, "_checked_at", float("-inf"))
         query = '{ gpu(slug: "rtx-4090") { name } fits { totalCount } }'
         found = (await post(client, {"query": query})).json()
         assert found["errors"][0]["extensions"]["code"] == "UNAVAILABLE"

@@ -38,7 +38,7 @@ Browser = Callable[[], AbstractAsyncContextManager[httpx.AsyncClient]]
 @pytest.fixture
 def browser(settings: ApiSettings, monkeypatch: pytest.MonkeyPatch) -> Browser:
     """Opens a client whose streams do not wait. Opened inside the test: its task group must not outlive its task."""
-    monkeypatch.setattr("api.graphql.runs.subscription._wait", _no_wait)
+    monkeypatch.setattr("api.graphql.runs.subscriptions._wait", _no_wait)
     return lambda: client_with(settings, websocket_connections=2, subscriptions_per_connection=2)
 
 

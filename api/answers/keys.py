@@ -1,0 +1,145 @@
+"""Keys of a question, and the checks of their values."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any, TypeVar
+
+from api.answers import what_if
+from api.errors import ErrorCode, QuestionError
+from estimator.calibration.build_age import age_years
+from estimator.types import Engine
+
+#: Largest value accepted per numeric key: far above any real setup, low enough that no arithmetic overflows.
+LIMITS: dict[str, tuple[int, int]] = {
+    "gpu_count": (1, 1024),
+    "prompt_tokens": (1, 16_777_216),
+    "output_tokens": (1, 16_777_216),
+    "depth": (0, 16_777_216),
+    "context_tokens": (1, 16_777_216),
+    "batch": (1, 4096),
+    "micro_batch": (1, 65_536),
+    "gpu_layers": (0, 100_000),
+    "cpu_moe_layers": (0, 100_000),
+}
+KEYS: tuple[str, ...] = (
+    "model", "gpu", "quant", "gpu_count", "host", "engine", "backend", "prompt_tokens", "output_tokens", "depth",
+    "context_tokens", "kv_cache_type", "flash_attention", "batch", "micro_batch", "gpu_layers", "cpu_moe_layers",
+    "build_date",
+    "workload", "model_config", "model_gguf", "model_url", "model_index", "gpu_facts", "host_memory_gb",
+    "host_bandwidth_gbps", *what_if.KEYS,
+)  # fmt: skip
+#: Keys that stand in for a name, by the name that they stand in for.
+INSTEAD_OF: dict[str, tuple[str, ...]] = {
+    "model": ("model_config", "model_gguf", "model_url"),
+    "gpu": ("gpu_facts",),
+}
+E_ = TypeVar("E_", bound=StrEnum)
+
+
+def text(question: Mapping[str, Any], key: str) -> str:
+    """The name under a key that must be there."""
+    value = question.get(key)
+    if value is None:
+        instead = "".join(f" or {other!r}" for other in INSTEAD_OF.get(key, ()))
+        raise QuestionError(ErrorCode.BAD_USER_INPUT, f"give {key!r} (a slug or an alias){instead}", key)
+    if not isinstance(value, str) or not value.strip():
+        raise QuestionError(
+            ErrorCode.BAD_USER_INPUT, f"{key!r} must be a non-empty name (a slug or an alias), not {value!r}", key
+        )
+    return value
+
+
+def integer(question: Mapping[str, Any], key: str) -> int | None:
+    """A whole number within its limits; None for none."""
+    value = question.get(key)
+    if value is None:
+        return None
+    low, high = LIMITS[key]
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise QuestionError(
+            ErrorCode.BAD_USER_INPUT, f"{key!r} must be an integer from {low} to {high}, not {value!r}", key
+        )
+    return value
+
+
+def number(question: Mapping[str, Any], key: str, low: float, high: float) -> float | None:
+    """A number from ``low`` to ``high``; None for none."""
+    value = question.get(key)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+        raise QuestionError(
+            ErrorCode.BAD_USER_INPUT, f"{key!r} must be a number from {low} to {high}, not {value!r}", key
+        )
+    return float(value)
+
+
+def stands_in(question: Mapping[str, Any], name: str) -> str | None:
+    """The key that replaces a name; None for the name itself. Two of them are an error."""
+    given = [key for key in (name, *INSTEAD_OF[name]) if question.get(key) is not None]
+    if len(given) > 1:
+        both = " or ".join(repr(key) for key in given)
+        raise QuestionError(ErrorCode.BAD_USER_INPUT, f"give {both}, not both", given[1])
+    return given[0] if given and given[0] != name else None
+
+
+def boolean(question: Mapping[str, Any], key: str) -> bool | None:
+    """True or false; None for none."""
+    value = question.get(key)
+    if value is None or isinstance(value, bool):
+        return value
+    raise QuestionError(ErrorCode.BAD_USER_INPUT, f"{key!r} must be true or false, not {value!r}", key)
+
+
+#: Forks and fronts whose measured speed differs from their engine's, by their names in benchmarks.
+SOFTWARE: Mapping[str, tuple[Engine, str | None]] = {
+    "llamafile": (Engine.LLAMA_CPP, "llamafile (LocalScore)"),
+    "localscore": (Engine.LLAMA_CPP, "llamafile (LocalScore)"),
+    "llamafile (localscore)": (Engine.LLAMA_CPP, "llamafile (LocalScore)"),
+    "ik_llama.cpp": (Engine.LLAMA_CPP, "ik_llama.cpp"),
+    "lm-studio": (Engine.LLAMA_CPP, "lm-studio"),
+    "docker-model-runner": (Engine.LLAMA_CPP, None),
+    "mlx-lm": (Engine.MLX, None),
+    "mlx-vlm": (Engine.MLX, "mlx-vlm"),
+    "omlx": (Engine.MLX, "omlx"),
+    "vllm-mlx": (Engine.MLX, "vllm-mlx"),
+}
+
+
+def engine(question: Mapping[str, Any]) -> tuple[Engine | None, str | None]:
+    """The engine, and the fork or front whose speed differs from the engine's; None for none."""
+    named = question.get("engine")
+    if isinstance(named, str) and named.strip().casefold() in SOFTWARE:
+        return SOFTWARE[named.strip().casefold()]
+    return choice(question, "engine", Engine), None
+
+
+def age(question: Mapping[str, Any]) -> float:
+    """Years since the stated build date, 0 when none is stated."""
+    date = question.get("build_date")
+    if date is None:
+        return 0.0
+    if not isinstance(date, str) or not re.fullmatch(r"20\d\d(-(0[1-9]|1[0-2])(-\d\d)?)?", date):
+        raise QuestionError(
+            ErrorCode.BAD_USER_INPUT,
+            f"'build_date' must be a date as 2025-06 or 2025-06-30, not {date!r}",
+            "build_date",
+        )
+    return age_years(date)
+
+
+def choice(question: Mapping[str, Any], key: str, kind: type[E_]) -> E_ | None:
+    """The member of an enum, by value or name without regard to case; None for none."""
+    value = question.get(key)
+    if value is None:
+        return None
+    if isinstance(value, str):
+        folded = value.strip().casefold()
+        for member in kind:
+            if folded in (member.value.casefold(), member.name.casefold()):
+                return member
+    allowed = ", ".join(member.value for member in kind)
+    raise QuestionError(ErrorCode.BAD_USER_INPUT, f"{key!r} must be one of {allowed}, not {value!r}", key)

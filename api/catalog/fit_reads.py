@@ -1,0 +1,234 @@
+"""Reads of fits of one generation as cells, with live cells for pairings that it does not have."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine, Hashable, Iterable, Sequence
+from typing import Any, TypeAlias, TypeVar
+
+from api.catalog.fits import best_of
+from api.catalog.live import LiveFits, unsupported_cell
+from api.catalog.records import GpuRecord, ModelRecord, QuantRecord
+from api.catalog.view import CatalogView
+from api.errors import ApiError, LimitExceededError, bad_input
+from db.fits import by_key, reads
+from db.fits.by_unpacking import PACKED
+from db.fits.cells import AnyCell, FitKey
+from db.fits.layout import SLOTS
+from db.fits.query import NARROW_IDS, FitOrder, FitOwner, FitPage, FitQuery, is_narrow
+from db.reading import Reader
+from estimator.structure.weights import weight_table
+from estimator.types import Status, WorkloadKind
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+#: Most quantizations whose fits are read at once by a query of many models and accelerators.
+MANY_QUANTS = 5
+Pair: TypeAlias = tuple[int, int]
+#: Ids of model and accelerator, and the slot of a workload or None for all.
+PairKey: TypeAlias = tuple[Pair, int | None]
+#: An owner's id, kind of owner, query, order, size of the page, whether it is the last page.
+TopKey: TypeAlias = tuple[int, FitOwner, FitQuery, tuple[FitOrder, ...], int, bool]
+#: Quantization, bytes of the file, bytes of the weights.
+Size: TypeAlias = tuple[QuantRecord, int, int]
+NO_FITS = FitPage(cells=[], cursors=[], has_next=False, has_previous=False)
+
+
+class BatchedReads:
+    """Statements for many keys at once.
+
+    It refers neither to :class:`FitReads` nor to a request: a cycle of references would keep every row of a request until
+    the garbage collector runs.
+    """
+
+    def __init__(self, reader: Reader, view: CatalogView) -> None:
+        self._reader = reader
+        self._view = view
+        #: Cells of the pairings that were read.
+        self.known: dict[PairKey, list[AnyCell]] = {}
+
+    async def pairs(self, groups: Sequence[tuple[PairKey, ...]]) -> list[list[list[AnyCell]]]:
+        """Cells of each pairing of each group, fewest bits first."""
+        keys = list(dict.fromkeys(key for group in groups for key in group))
+        slots = {slot for _, slot in keys}
+        wanted = None if None in slots else tuple(sorted(slot for slot in slots if slot is not None))
+        view = self._view
+        pairs = list(dict.fromkeys(pair for pair, _ in keys))
+        read = await by_key.fetch_pairs(self._reader, view.published, pairs, wanted, view.quant_ranks)
+        for pair, slot in keys:
+            cells: Sequence[AnyCell] = read.get(pair, [])
+            if wanted is None or len(wanted) > 1:
+                cells = [cell for cell in cells if slot is None or cell.workload_id == slot]
+            self.known[pair, slot] = list(cells)
+        return [[self.known[key] for key in group] for group in groups]
+
+    async def cells(self, keys: list[FitKey]) -> list[tuple[AnyCell, ...]]:
+        """Cells of each fit, by slot; a fit without a row is unsupported."""
+        read = await by_key.fetch_fits(self._reader, self._view.published, keys)
+        return [read.get(key) or tuple(unsupported_cell(key, slot) for slot in range(len(SLOTS))) for key in keys]
+
+    async def sizes(self, model_ids: list[int]) -> list[list[Size]]:
+        """Sizes of each model in every quantization, fewest bits first: published ones, else computed."""
+        view = self._view
+        if view.generation is None:
+            return [self._computed_sizes(number) for number in model_ids]
+        read = await by_key.model_quants(self._reader, view.generation, model_ids)
+        ranks = view.quant_ranks
+        return [
+            [
+                (view.quant_by_id[row.quant_id], row.file_size_bytes, row.weights_bytes)
+                for row in sorted(read.get(number, []), key=lambda row: ranks[row.quant_id])
+            ]
+            for number in model_ids
+        ]
+
+    def _computed_sizes(self, model_id: int) -> list[Size]:
+        view = self._view
+        table = weight_table(view.architecture(view.model_by_id[model_id]), [quant.spec for quant in view.quants])
+        return [
+            (quant, int(table.file[row]), int(table.file[row] - table.stored[row]))
+            for row, quant in enumerate(view.quants)
+        ]
+
+    async def tops(self, keys: list[TopKey]) -> list[FitPage | Exception]:
+        """First or last page of each owner; an exception is the answer of its key alone."""
+        answers: dict[TopKey, FitPage | Exception] = {}
+        view = self._view
+        for shared, ids in _grouped((key[1:], key[0]) for key in keys).items():
+            owner, query, order, size, backwards = shared
+            refused: Exception | None = too_wide_for(order, owner.among(query, tuple(set(ids))), owner)
+            if owner is FitOwner.QUANT and len(set(ids)) > MANY_QUANTS and not is_narrow(query):
+                refused = refused or _too_many_quants(len(set(ids)))
+            if refused is not None:
+                answers |= dict.fromkeys(((number, *shared) for number in ids), refused)
+                continue
+            pages = await reads.top_fits(
+                self._reader, view.published, owner, ids, query, order, size, backwards=backwards, prices=view.prices
+            )
+            for number in ids:
+                answers[(number, *shared)] = pages.get(number, NO_FITS)
+        return [answers[key] for key in keys]
+
+
+class FitReads:
+    """Fits of one catalog view. A subclass may read the keys of several callers in one statement."""
+
+    def __init__(self, reader: Reader, live: LiveFits, view: CatalogView) -> None:
+        self.view = view
+        self.reader = reader
+        self._live = live
+        self._batched = BatchedReads(reader, view)
+
+    async def _load_pairs(self, keys: tuple[PairKey, ...]) -> list[list[AnyCell]]:
+        return (await self._batched.pairs([keys]))[0]
+
+    async def _load_cells(self, keys: list[FitKey]) -> list[tuple[AnyCell, ...]]:
+        return await self._batched.cells(keys)
+
+    async def published(self, pairs: Sequence[tuple[ModelRecord, GpuRecord]], slot: int | None) -> list[list[AnyCell]]:
+        """Published cells of each pairing, for one workload or all, fewest bits first."""
+        view = self.view
+        if view.generation is None:
+            return [[] for _ in pairs]
+        keys = tuple(((view.model_ids[model.slug], view.gpu_ids[gpu.slug]), slot) for model, gpu in pairs)
+        known = self._batched.known
+        if any(key not in known for key in keys):
+            return await self._load_pairs(keys)
+        return [known[key] for key in keys]
+
+    async def pairing(self, model: ModelRecord, gpu: GpuRecord, slot: int | None) -> list[AnyCell]:
+        """Cells of a pairing, for one workload or all, fewest bits first; live ones when none are published."""
+        (cells,) = await self.published([(model, gpu)], slot)
+        if cells:
+            return cells
+        live = await self._live.pairing(self.view, model, gpu)
+        return [cell for cell in live if slot is None or cell.workload_id == slot]
+
+    async def live(self, model: ModelRecord, gpu: GpuRecord, quant: QuantRecord) -> list[AnyCell]:
+        """Live cells of a quantization, by slot."""
+        return list(await self._live.pairing(self.view, model, gpu, quant))
+
+    async def fit(
+        self, model: ModelRecord, gpu: GpuRecord, quant: QuantRecord | None, workload: WorkloadKind
+    ) -> AnyCell | None:
+        """The cell of a pairing in a quantization, or in the best one; a live one when none is published."""
+        slot = SLOTS.index(workload)
+        cell = self.chosen(await self.pairing(model, gpu, slot), quant)
+        if cell is None and quant is not None:
+            # The runs leave the quantization out, or no engine runs it: the live cell has the status.
+            return (await self.live(model, gpu, quant))[slot]
+        return cell
+
+    def chosen(self, cells: Sequence[AnyCell], quant: QuantRecord | None) -> AnyCell | None:
+        """The cell in a quantization, or in the best one, among those of a pairing and workload."""
+        if quant is None:
+            return best_of(self.view, cells)
+        number = self.view.quant_ids.get(quant.slug)
+        return next((cell for cell in cells if cell.quant_id == number), None)
+
+    async def workloads_of(self, cell: AnyCell) -> Sequence[AnyCell]:
+        """Cells of the same pairing and quantization, by slot."""
+        key = cell.key
+        if cell.generation:
+            return (await self._load_cells([key]))[0]
+        view = self.view
+        return await self.live(
+            view.model_by_id[key.model_id], view.gpu_by_id[key.gpu_id], view.quant_by_id[key.quant_id]
+        )
+
+    def quant_options_of(self, cell: AnyCell) -> list[AnyCell] | Coroutine[Any, Any, list[AnyCell]]:
+        """Cells of the same pairing and workload that an engine runs, fewest bits first.
+
+        A list when the pairing was read before, else an awaitable.
+        """
+        key, slot = cell.key, cell.workload_id
+        known = self._batched.known.get(((key.model_id, key.gpu_id), slot))
+        return _supported(known) if cell.generation and known else self._options_of(key, slot)
+
+    async def _options_of(self, key: FitKey, slot: int) -> list[AnyCell]:
+        model, gpu = self.view.model_by_id[key.model_id], self.view.gpu_by_id[key.gpu_id]
+        return _supported(await self.pairing(model, gpu, slot))
+
+    async def cells(self, keys: list[FitKey]) -> list[tuple[AnyCell, ...]]:
+        """Published cells of each fit, by slot; a fit without a row is unsupported."""
+        return await self._load_cells(keys)
+
+    async def page(self, query: FitQuery, order: Sequence[FitOrder], limit: int, **paging: Any) -> FitPage:
+        """One page of published cells; ``paging`` is that of :func:`db.fits.reads.page_fits`."""
+        return await reads.page_fits(
+            self.reader, self.view.published, query, order, limit=limit, prices=self.view.prices, **paging
+        )
+
+
+def too_wide_for(order: Sequence[FitOrder], query: FitQuery, owner: FitOwner | None = None) -> ApiError | None:
+    """``BAD_USER_INPUT`` for an order that needs few models or accelerators, and a query of more; else None.
+
+    ``owner`` is the kind of owners of several lists that are read together.
+    """
+    field = next((term.field for term in order if term.field in PACKED), None)
+    if field is None or is_narrow(query):
+        return None
+    message = f"An order by {field.name} needs a filter that leaves at most {NARROW_IDS} models or accelerators"
+    owned = {FitOwner.MODEL: query.model_ids, FitOwner.GPU: query.gpu_ids}.get(owner) if owner else None
+    together = "" if owned is None else f", or fits of at most {NARROW_IDS} of them at once, not of {len(owned)}"
+    return bad_input(f"{message}{together}.", field="orderBy", order=field.name, maximum=NARROW_IDS)
+
+
+def _too_many_quants(quants: int) -> LimitExceededError:
+    """No index leads to the fits of a quantization: the read of each walks through those of all others."""
+    return LimitExceededError(
+        "quantizations with fits",
+        quants,
+        MANY_QUANTS,
+        f"Fits of {quants} quantizations at once need a filter that leaves at most {NARROW_IDS} models or accelerators.",
+    )
+
+
+def _grouped(pairs: Iterable[tuple[K, V]]) -> dict[K, list[V]]:
+    groups: dict[K, list[V]] = {}
+    for key, value in pairs:
+        groups.setdefault(key, []).append(value)
+    return groups
+
+
+def _supported(cells: Iterable[AnyCell]) -> list[AnyCell]:
+    return [cell for cell in cells if cell.status is not Status.UNSUPPORTED]

@@ -1,0 +1,95 @@
+"""A fit as a plain record: a cell with the entities of its catalog view."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+
+from api.catalog.records import GpuRecord, ModelRecord, QuantRecord, WorkloadRecord
+from api.catalog.view import CatalogView
+from db.fits.cells import AnyCell
+from estimator.types import Estimate, Status
+from estimator.verdict import grade
+
+
+class FitRecord:
+    """One model on one accelerator in one quantization for one workload."""
+
+    def __init__(self, view: CatalogView, cell: AnyCell) -> None:
+        self.view = view
+        self.cell = cell
+
+    @property
+    def model(self) -> ModelRecord:
+        """The model."""
+        return self.view.model_by_id[self.cell.key.model_id]
+
+    @property
+    def gpu(self) -> GpuRecord:
+        """The accelerator."""
+        return self.view.gpu_by_id[self.cell.key.gpu_id]
+
+    @property
+    def quant(self) -> QuantRecord:
+        """The quantization."""
+        return self.view.quant_by_id[self.cell.key.quant_id]
+
+    @property
+    def workload(self) -> WorkloadRecord:
+        """The workload."""
+        return self.view.workloads[self.cell.workload_id]
+
+    @property
+    def is_supported(self) -> bool:
+        """Whether an engine runs the quantization on the accelerator."""
+        return self.cell.status is not Status.UNSUPPORTED
+
+    @property
+    def is_published(self) -> bool:
+        """Whether the cell is of a generation, and not computed for one request."""
+        return self.cell.generation > 0
+
+    @property
+    def weights_known(self) -> bool:
+        """Whether weights of the model in the quantization are known to exist."""
+        return self.view.weights_known(self.model, self.quant)
+
+    @property
+    def bits_per_weight(self) -> float:
+        """Bits per weight of the model's tensors in the quantization."""
+        return self.view.bits_per_weight(self.model, self.quant)
+
+    @cached_property
+    def estimate(self) -> Estimate:
+        """The numbers as the estimator states them; the size of the file is left out."""
+        cell, supported = self.cell, self.is_supported
+        return Estimate(
+            status=cell.status,
+            engine=cell.engine if supported else None,
+            backend=cell.backend if supported else None,
+            file_size_bytes=0,
+            memory=cell.memory,
+            placement=cell.placement,
+            decode=cell.decode,
+            prefill=cell.prefill,
+            ttft_ms=cell.ttft_ms,
+            safe_context_tokens=cell.safe_context_tokens,
+            context_tokens=self.workload.spec.context_tokens,
+            score=cell.score,
+            grade=grade(cell.score),
+        )
+
+
+def best_of(view: CatalogView, cells: Sequence[AnyCell]) -> AnyCell | None:
+    """The recommended cell of a pairing and workload; where nothing runs, the one that needs the least memory."""
+    if not cells:
+        return None
+    for cell in cells:
+        if cell.recommended:
+            return cell
+    placed = [cell for cell in cells if cell.status is not Status.UNSUPPORTED]
+    if placed:
+        return min(
+            placed, key=lambda cell: (-cell.score, cell.memory.total_bytes, view.quant_by_id[cell.quant_id].slug)
+        )
+    return cells[0]

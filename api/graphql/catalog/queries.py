@@ -1,0 +1,121 @@
+"""Roots of the catalog's entities."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import strawberry
+
+from api.graphql.catalog.engines import Engine
+from api.graphql.catalog.gpus import Gpu, GpuConnection
+from api.graphql.catalog.hosts import Host
+from api.graphql.catalog.inputs import GpuFilter, GpuOrder, ModelFilter, ModelOrder, select_gpus, select_models
+from api.graphql.catalog.models import Model, ModelConnection
+from api.graphql.catalog.quants import Quant
+from api.graphql.catalog.workloads import Workload
+from api.graphql.core.arguments import After, Before, First, Last, Paging
+from api.graphql.core.connections import page_of, slice_page
+from api.graphql.core.orders import ordered, signature_of
+
+Slug = Annotated[str, strawberry.argument(description="Slug or alias.")]
+
+
+@strawberry.type(description="Entities of the catalog.")
+class CatalogQueries:
+    @strawberry.field(description="One model.")
+    def model(self, info: strawberry.Info, slug: Slug) -> Model | None:
+        model: Model = info.context.faces.of(info.context.view.model(slug))
+        return model
+
+    @strawberry.field(description="Models; default order: slug, with a search best match first.")
+    def models(
+        self,
+        info: strawberry.Info,
+        filter: Annotated[ModelFilter | None, strawberry.argument(description="Which models.")] = None,
+        order_by: Annotated[
+            list[ModelOrder] | None,
+            strawberry.argument(description="Terms of the order, most important first; at most 3."),
+        ] = None,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+    ) -> ModelConnection:
+        return _page_models(info.context, filter, order_by, (first, after, last, before))
+
+    @strawberry.field(description="One accelerator.")
+    def gpu(self, info: strawberry.Info, slug: Slug) -> Gpu | None:
+        gpu: Gpu = info.context.faces.of(info.context.view.gpu(slug))
+        return gpu
+
+    @strawberry.field(description="Accelerators; default order: slug, with a search best match first.")
+    def gpus(
+        self,
+        info: strawberry.Info,
+        filter: Annotated[GpuFilter | None, strawberry.argument(description="Which accelerators.")] = None,
+        order_by: Annotated[
+            list[GpuOrder] | None,
+            strawberry.argument(description="Terms of the order, most important first; at most 3."),
+        ] = None,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+    ) -> GpuConnection:
+        return _page_gpus(info.context, filter, order_by, (first, after, last, before))
+
+    @strawberry.field(description="One quantization.")
+    def quant(self, info: strawberry.Info, slug: Slug) -> Quant | None:
+        quant: Quant = info.context.faces.of(info.context.view.quant(slug))
+        return quant
+
+    @strawberry.field(description="All quantizations, a closed list of a few dozen; fewest bits first.")
+    def quants(self, info: strawberry.Info) -> list[Quant]:
+        return list(info.context.faces.quants)
+
+    @strawberry.field(description="The workloads that every pairing is computed for, a closed list of five.")
+    def workloads(self, info: strawberry.Info) -> list[Workload]:
+        return list(info.context.faces.workloads)
+
+    @strawberry.field(description="All engines, a closed list.")
+    def engines(self, info: strawberry.Info) -> list[Engine]:
+        return list(info.context.faces.engines)
+
+    @strawberry.field(description="All host profiles, a closed list.")
+    def hosts(self, info: strawberry.Info) -> list[Host]:
+        return list(info.context.faces.hosts)
+
+
+def _page_models(
+    context: Any,
+    wanted: ModelFilter | None,
+    order_by: Sequence[ModelOrder] | None,
+    paging: Paging,
+) -> ModelConnection:
+    """One page of models."""
+    chosen: list[Model] = ordered(select_models(context.faces.models, wanted), order_by)
+    return slice_page(
+        ModelConnection,
+        chosen,
+        page_of(context.services.limits, *paging),
+        context.view.state,
+        signature_of("models", wanted, order_by),
+    )
+
+
+def _page_gpus(
+    context: Any,
+    wanted: GpuFilter | None,
+    order_by: Sequence[GpuOrder] | None,
+    paging: Paging,
+) -> GpuConnection:
+    """One page of accelerators."""
+    chosen: list[Gpu] = ordered(select_gpus(context.faces.gpus, wanted), order_by)
+    return slice_page(
+        GpuConnection,
+        chosen,
+        page_of(context.services.limits, *paging),
+        context.view.state,
+        signature_of("gpus", wanted, order_by),
+    )

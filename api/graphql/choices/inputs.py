@@ -1,0 +1,201 @@
+"""Inputs of estimates, recommendations and setups."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+import strawberry
+from strawberry.scalars import JSON
+
+from api.errors import bad_input
+from api.graphql.core.described import describe
+from api.graphql.core.enums import BackendKind, EngineKind, Vendor
+from api.graphql.core.inputs import within_reach
+from api.graphql.core.scalars import Int64
+from estimator.judgement import recommend
+from estimator.judgement.serving import MAX_STREAMS
+from estimator.types import CacheType, WorkloadKind
+
+
+@strawberry.input(
+    description="Speculative decoding: a small model of the same vocabulary drafts tokens, the model checks them at once."
+)
+class DraftInput:
+    """All four are needed: acceptance depends on both models and the text, and nobody can know it for you."""
+
+    model: str = strawberry.field(description="Draft model, by slug or alias.")
+    quant: str = strawberry.field(description="Quantization of the draft model, by slug or alias.")
+    tokens: int = strawberry.field(description="Tokens that are drafted before each check, 1 to 64.")
+    acceptance_rate: float = strawberry.field(
+        description="Share of drafted tokens that the model accepts, 0 to 1: measure it, engines print it."
+    )
+
+
+@strawberry.input(description="One question. A setting that is left out is chosen as an engine would choose it.")
+class EstimateInput:
+    quant: str | None = strawberry.field(
+        default=None,
+        description="Quantization, by slug or alias; may be left out for a GGUF file, which states its own.",
+    )
+    model: str | None = strawberry.field(
+        default=None,
+        description="Model, by slug or alias; or give one of `modelConfig`, `modelGguf` and `modelUrl` in its place.",
+    )
+    gpu: str | None = strawberry.field(
+        default=None, description="Accelerator, by slug or alias; or give `gpuFacts` in its place."
+    )
+    model_config: JSON | None = strawberry.field(
+        default=None, description="A model of one's own: the content of its `config.json`, as published with weights."
+    )
+    model_gguf: str | None = strawberry.field(
+        default=None,
+        description="A model of one's own: the header of a GGUF file in base64, at most 1,000,000 characters; the "
+        "tokenizer may be left out of it, as `fitgraph gguf-header FILE` does. The weights are then the file's own, "
+        "tensor by tensor, unless another quantization is asked for.",
+    )
+    model_url: str | None = strawberry.field(
+        default=None,
+        description="A model of one's own: https address of a GGUF file or a `config.json` on a host that this server's "
+        "operator has listed. No more than the header is read.",
+    )
+    model_index: JSON | None = strawberry.field(
+        default=None,
+        description="Beside the model: its checkpoint's `model.safetensors.index.json`, or the header of its only "
+        "safetensors file. The weights then have the bytes that it states, as AWQ, GPTQ or FP8 files really do.",
+    )
+    gpu_facts: JSON | None = strawberry.field(
+        default=None,
+        description="An accelerator of one's own: facts in the keys and units of a catalog file; at least `memory_gb`, "
+        "`bandwidth_gbps` and `engines`.",
+    )
+    gpus: list[str] | None = strawberry.field(
+        default=None,
+        description="Several accelerators, equal or not, by slug or alias, in place of `gpu` and `gpuCount`; at most 64. "
+        "Layers are spread over them in this order, by memory.",
+    )
+    draft: DraftInput | None = strawberry.field(
+        default=None, description="A draft model for speculative decoding, held whole on the first accelerator."
+    )
+    vision: bool | None = strawberry.field(
+        default=None, description="Whether the model's vision projector is loaded too; false when left out."
+    )
+    projector_bytes: Int64 | None = strawberry.field(
+        default=None, description="Size of the vision projector's file, bytes; that of the catalog when left out."
+    )
+    workload: WorkloadKind | None = strawberry.field(
+        default=None, description="Workload whose lengths and thresholds count where the question gives none."
+    )
+    host_memory_gb: float | None = strawberry.field(default=None, description="Memory of the host, GiB.")
+    host_bandwidth_gbps: float | None = strawberry.field(
+        default=None, description="Memory bandwidth of the host, 10^9 bytes per second."
+    )
+    gpu_count: int | None = strawberry.field(
+        default=None, description="Equal accelerators; 1 when left out. Those that share the host's memory: 1 only."
+    )
+    host: str | None = strawberry.field(default=None, description="Host profile, by slug or alias.")
+    engine: EngineKind | None = strawberry.field(default=None, description="Engine; the best one when left out.")
+    backend: BackendKind | None = strawberry.field(default=None, description="Interface; the best one when left out.")
+    prompt_tokens: int | None = strawberry.field(default=None, description="Tokens of the prompt; 512 when left out.")
+    output_tokens: int | None = strawberry.field(default=None, description="Tokens of the answer; 128 when left out.")
+    depth: int | None = strawberry.field(default=None, description="Tokens already in context; 0 when left out.")
+    context_tokens: int | None = strawberry.field(
+        default=None, description="Tokens that the KV cache is allocated for; depth, prompt and output when left out."
+    )
+    kv_cache_type: CacheType | None = strawberry.field(
+        default=None, description="Element type of the KV cache; F16 when left out."
+    )
+    flash_attention: bool | None = strawberry.field(
+        default=None, description="Whether flash attention is on; true when left out."
+    )
+    batch: int | None = strawberry.field(default=None, description="Sequences at once; 1 when left out.")
+    micro_batch: int | None = strawberry.field(
+        default=None,
+        description="Prompt tokens per step. Left out, speeds are at the engine's own: 512 for llama.cpp, 2,048 for MLX, "
+        "2,048 or 8,192 for vLLM by memory; buffers are those of 512.",
+    )
+    gpu_layers: int | None = strawberry.field(
+        default=None, description="Layers on the device, as llama.cpp's `-ngl`; the best number when left out."
+    )
+    cpu_moe_layers: int | None = strawberry.field(
+        default=None, description="Layers whose experts stay on the host; the best number when left out."
+    )
+
+
+@strawberry.input(
+    description="Thresholds that a recommendation must reach. A field that is left out sets no threshold."
+)
+class RecommendationTarget:
+    decode_tokens_per_second: float | None = strawberry.field(
+        default=None, description="Least decode speed, tokens per second; with `users` that of each."
+    )
+    ttft_ms: float | None = strawberry.field(default=None, description="Longest time to the first token, milliseconds.")
+    safe_context_tokens: int | None = strawberry.field(
+        default=None, description="Least safe context, tokens; with `users` that of each."
+    )
+    bits_per_weight: float | None = strawberry.field(
+        default=None, description="Least bits per weight of the quantization, on average over the model's weights."
+    )
+    users: int | None = strawberry.field(
+        default=None,
+        description=f"Users that are answered at once, 1 to {MAX_STREAMS:,}, each with the workload's context and with "
+        "everything on the accelerator: each at the speed asked for, or at the workload's comfortable speed.",
+    )
+
+
+def target_of(wanted: RecommendationTarget | None) -> recommend.Target:
+    """The estimator's target. Raises ``BAD_USER_INPUT`` for a number of users out of range."""
+    if wanted is None:
+        return recommend.Target()
+    if wanted.users is not None and not 1 <= wanted.users <= MAX_STREAMS:
+        raise bad_input(f"users must be 1 to {MAX_STREAMS:,}, not {wanted.users:,}.", field="users")
+    decode, wait, bits = map(within_reach, (wanted.decode_tokens_per_second, wanted.ttft_ms, wanted.bits_per_weight))
+    return recommend.Target(decode, wait, wanted.safe_context_tokens, bits, wanted.users)
+
+
+class RecommendationAim(Enum):
+    """Orders of recommendations."""
+
+    SCORE = recommend.Aim.SCORE
+    FASTEST = recommend.Aim.FASTEST
+    CHEAPEST = recommend.Aim.CHEAPEST
+    EFFICIENT = recommend.Aim.EFFICIENT
+
+
+describe(
+    RecommendationAim,
+    "RecommendationAim",
+    "Order of recommendations.",
+    {
+        "SCORE": "The highest score in the operating mode.",
+        "FASTEST": "The highest decode speed.",
+        "CHEAPEST": "The lowest price at launch; accelerators of unknown price are left out. On one "
+        "accelerator: the highest score.",
+        "EFFICIENT": "The highest decode speed per watt of board power; accelerators of unknown power are left out. On one "
+        "accelerator: the highest decode speed.",
+    },
+)
+
+
+@strawberry.input(
+    description="Subject of a recommendation: a model (which accelerators?), an accelerator (which models?), or both "
+    "(which quantizations?)."
+)
+class RecommendationInput:
+    model: str | None = strawberry.field(default=None, description="Model, by slug or alias.")
+    gpu: str | None = strawberry.field(default=None, description="Accelerator, by slug or alias.")
+    workload: WorkloadKind = strawberry.field(default=WorkloadKind.CODING, description="The workload.")
+    aim: RecommendationAim = strawberry.field(
+        default=RecommendationAim.SCORE, description="Order of the recommendations."
+    )
+    budget_usd: float | None = strawberry.field(
+        default=None, description="Highest price at launch, US dollars; unknown prices do not meet it."
+    )
+    max_power_watts: float | None = strawberry.field(
+        default=None, description="Highest board power, watts; unknown powers do not meet it."
+    )
+    vendors: list[Vendor] | None = strawberry.field(
+        default=None, description="Makers to choose from; all when left out."
+    )
+    target: RecommendationTarget | None = strawberry.field(
+        default=None, description="Thresholds that a choice must reach."
+    )

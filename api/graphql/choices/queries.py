@@ -1,0 +1,200 @@
+"""Roots of choices: setups, rankings, recommendations, estimates."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+import strawberry
+
+from api.answers import recommendations as answers
+from api.answers.rankings import ranked_models, recommended_fits
+from api.answers.setups import smallest_setups, upgrade_gains
+from api.catalog.live import require_facts
+from api.errors import bad_input
+from api.graphql.catalog.models import Benchmark
+from api.graphql.choices.estimates import estimate_many, estimate_one
+from api.graphql.choices.inputs import EstimateInput, RecommendationInput, RecommendationTarget, target_of
+from api.graphql.choices.types import (
+    EstimateResult,
+    RankedModel,
+    Recommendation,
+    Setup,
+    Tier,
+    UpgradeGain,
+    gain_of,
+    setup_of,
+)
+from api.graphql.context import RequestContext
+from api.graphql.core.arguments import Workload
+from api.graphql.core.connections import checked_size
+from api.graphql.core.inputs import check_set
+from api.graphql.fits.plans import Estimate
+from api.graphql.fits.types import fit_of, fits_of_cells
+from estimator.judgement import recommend
+from estimator.types import OperatingMode, WorkloadKind
+
+First10 = Annotated[int | None, strawberry.argument(description="Most items, 0 to 100; 10 when left out.")]
+
+
+@strawberry.type(description="Questions before a purchase, and rankings.")
+class PurchaseQueries:
+    """Fields of the root of all queries."""
+
+    @strawberry.field(
+        description="Setups without offload that reach a target, one an accelerator, cheapest first: the fewest of 1, 2, 4 "
+        "and 8, in the quantization with most bits of those that can be started (`commands`). At most 100."
+    )
+    async def smallest_setups(
+        self,
+        info: strawberry.Info,
+        model: Annotated[str, strawberry.argument(description="Model, by slug or alias.")],
+        target: Annotated[
+            RecommendationTarget, strawberry.argument(description="Thresholds that a choice must reach.")
+        ],
+        workload: Workload = WorkloadKind.CODING,
+        budget_usd: Annotated[
+            float | None, strawberry.argument(description="Most for all accelerators together, US dollars.")
+        ] = None,
+        max_power_watts: Annotated[
+            float | None, strawberry.argument(description="Most design power of all together, watts.")
+        ] = None,
+        first: First10 = None,
+    ) -> list[Setup]:
+        context: RequestContext = info.context
+        size, view = checked_size(context.services.limits, first), context.view
+        record = view.model(model)
+        require_facts(record)
+        buyer, kind = recommend.Buyer(budget_usd, max_power_watts), workload or WorkloadKind.CODING
+        setups = await asyncio.to_thread(smallest_setups, view, record, target_of(target), kind, buyer, size)
+        return [setup_of(context.faces, setup) for setup in setups]
+
+    @strawberry.field(description="Models that gain from another accelerator: those that newly run first. At most 100.")
+    async def upgrade_gains(
+        self,
+        info: strawberry.Info,
+        present: Annotated[str, strawberry.argument(description="Present accelerator, by slug or alias.")],
+        other: Annotated[str, strawberry.argument(description="The other accelerator, by slug or alias.")],
+        workload: Workload = WorkloadKind.CODING,
+        first: First10 = None,
+    ) -> list[UpgradeGain]:
+        context: RequestContext = info.context
+        size, kind = checked_size(context.services.limits, first), workload or WorkloadKind.CODING
+        before = await recommended_fits(context.loaders, context.view.gpu(present), kind)
+        after = await recommended_fits(context.loaders, context.view.gpu(other), kind)
+        return [gain_of(context.faces, gain) for gain in upgrade_gains(before, after)[:size]]
+
+    @strawberry.field(
+        description="Every model that runs on an accelerator, once, by grade of its best quantization. At most 6 tiers."
+    )
+    async def tier_list(
+        self,
+        info: strawberry.Info,
+        gpu: Annotated[str, strawberry.argument(description="Accelerator, by slug or alias.")],
+        workload: Workload = WorkloadKind.CODING,
+    ) -> list[Tier]:
+        context: RequestContext = info.context
+        best = await recommended_fits(context.loaders, context.view.gpu(gpu), workload or WorkloadKind.CODING)
+        fits = fits_of_cells(context.faces, [fit.cell for fit in best])
+        tiers = recommend.tiers([fit.cell.score for fit in best])
+        return [Tier(grade=letter, fits=[fits[place] for place in places]) for letter, places in tiers.items()]
+
+    @strawberry.field(
+        description="Models that run on an accelerator, by a published benchmark: best result first, then models without "
+        "one, by score. At most 100."
+    )
+    async def ranked_models(
+        self,
+        info: strawberry.Info,
+        gpu: Annotated[str, strawberry.argument(description="Accelerator, by slug or alias.")],
+        benchmark: Annotated[
+            str, strawberry.argument(description="Name of a benchmark in the catalog, such as `MMLU-Pro`.")
+        ],
+        setting: Annotated[
+            str | None,
+            strawberry.argument(description="Only results of this setting, such as `5-shot`; others count as unknown."),
+        ] = None,
+        workload: Workload = WorkloadKind.CODING,
+        first: First10 = None,
+    ) -> list[RankedModel]:
+        context: RequestContext = info.context
+        size = checked_size(context.services.limits, first)
+        ranked = await ranked_models(
+            context.loaders, context.view.gpu(gpu), benchmark, setting, workload or WorkloadKind.CODING
+        )
+        return [
+            RankedModel(
+                rank=place,
+                fit=fit_of(context.faces, fit.cell),
+                quality=None if result is None else Benchmark.of(result),
+            )
+            for place, (fit, result) in enumerate(ranked[:size], 1)
+        ]
+
+
+@strawberry.type(description="Recommendations and estimates.")
+class ChoiceQueries:
+    """Fields of the root of all queries."""
+
+    @strawberry.field(
+        description="Choices, best first: accelerators for a model, models for an accelerator, or quantizations "
+        "for a pairing. At most 100. Accelerators are all of the catalog with the facts that an estimate needs, laptops, "
+        "boards and server parts too; `fit.gpu.kind` tells them apart. Quantizations are those in which weights are known to "
+        "be had (`fit.weightsKnown`); all that run where a pairing has none of those."
+    )
+    async def recommendations(
+        self,
+        info: strawberry.Info,
+        for_: Annotated[
+            RecommendationInput,
+            strawberry.argument(name="for", description="Subject and limits."),
+        ],
+        mode: Annotated[OperatingMode | None, strawberry.argument(description="How scores are weighed.")] = (
+            OperatingMode.BALANCED
+        ),
+        first: First10 = None,
+    ) -> list[Recommendation]:
+        return await _recommendations(info.context, for_, mode or OperatingMode.BALANCED, first)
+
+    @strawberry.field(description="Answer to a question with any lengths and settings, computed at once.")
+    async def estimate(
+        self,
+        info: strawberry.Info,
+        input: Annotated[EstimateInput, strawberry.argument(description="The question.")],
+    ) -> Estimate:
+        return await estimate_one(info.context, input)
+
+    @strawberry.field(description="Answers to up to 1,000 questions, in their order; a bad one fails alone.")
+    async def estimates(
+        self,
+        info: strawberry.Info,
+        inputs: Annotated[list[EstimateInput], strawberry.argument(description="The questions.")],
+    ) -> list[EstimateResult]:
+        return await estimate_many(info.context, inputs)
+
+
+async def _recommendations(
+    context: RequestContext, asked: RecommendationInput, mode: OperatingMode, first: int | None
+) -> list[Recommendation]:
+    size = checked_size(context.services.limits, first)
+    vendors = None
+    if asked.vendors is not None:
+        check_set("vendors", asked.vendors)
+        vendors = frozenset(vendor.value for vendor in asked.vendors)
+    view, reads = context.view, context.loaders
+    model = None if asked.model is None else view.model(asked.model)
+    gpu = None if asked.gpu is None else view.gpu(asked.gpu)
+    buyer = recommend.Buyer(asked.budget_usd, asked.max_power_watts, vendors)
+    question = answers.Question(asked.workload, asked.aim.value, mode, buyer, target_of(asked.target))
+    if model is not None and gpu is not None:
+        choices = await answers.recommended_quants(reads, model, gpu, question)
+    elif model is not None:
+        choices = await answers.recommended_gpus(reads, model, question, size)
+    elif gpu is not None:
+        choices = await answers.recommended_models(reads, gpu, question)
+    else:
+        raise bad_input("Name a model, an accelerator, or both.", field="for")
+    return [
+        Recommendation(rank=place, fit=fit_of(context.faces, choice.fit.cell), score=choice.score)
+        for place, choice in enumerate(choices[:size], 1)
+    ]

@@ -1,0 +1,118 @@
+"""Types of estimates, recommendations, rankings and setups."""
+
+from __future__ import annotations
+
+import strawberry
+
+from api.answers import setups as answers
+from api.graphql.catalog.faces import Faces
+from api.graphql.catalog.gpus import Gpu
+from api.graphql.catalog.models import Benchmark, Model
+from api.graphql.catalog.quants import Quant
+from api.graphql.core.enums import FitStatus
+from api.graphql.core.errors import UserError
+from api.graphql.fits.plans import Estimate, estimate_of_plan
+from api.graphql.fits.types import Fit
+from estimator.fit_facts import FitFacts
+
+
+@strawberry.type(description="Result of one input of a batch: an estimate or an error, never both.")
+class EstimateResult:
+    estimate: Estimate | None = strawberry.field(description="The estimate; null when there is an error.")
+    error: UserError | None = strawberry.field(description="Why there is no estimate; null when there is one.")
+
+
+@strawberry.type(description="One recommendation.")
+class Recommendation:
+    rank: int = strawberry.field(description="Place, from 1.")
+    fit: Fit = strawberry.field(description="The fit.")
+    score: float = strawberry.field(description="Score in the operating mode, 0 to 100.")
+
+
+@strawberry.type(description="A model that runs on the accelerator, with what was published of its quality.")
+class RankedModel:
+    """Place by quality where it is known; models without a figure follow those with one, by score."""
+
+    rank: int = strawberry.field(description="Place, from 1.")
+    fit: Fit = strawberry.field(description="The model's recommended quantization there.")
+    quality: Benchmark | None = strawberry.field(
+        description="The published result, with its setting and source; null when none is known. Results of different "
+        "settings, and of base and tuned models, do not compare well."
+    )
+
+
+@strawberry.type(description="Equal accelerators that hold a model whole and reach a target.")
+class Setup:
+    """The fewest of one accelerator, with the widest quantization that does it."""
+
+    gpu: Gpu = strawberry.field(description="The accelerator.")
+    quant: Quant = strawberry.field(
+        description="The quantization with most bits that reaches the target and can be started."
+    )
+    gpu_count: int = strawberry.field(description="How many of them.")
+    price_usd: float | None = strawberry.field(description="Launch price of all, US dollars; null when unknown.")
+    power_watts: float | None = strawberry.field(description="Design power of all, watts; null when unknown.")
+    users: int = strawberry.field(description="Users that are answered at once: those of the target, or 1.")
+    decode_tokens_per_second: float = strawberry.field(description="Decode speed of each user, tokens per second.")
+    ttft_ms: float | None = strawberry.field(
+        description="Time to the first token of one prompt, milliseconds; null when unknown."
+    )
+    safe_context_tokens: int = strawberry.field(description="Longest context of each user that fits, tokens.")
+    plan: strawberry.Private[FitFacts]
+    faces: strawberry.Private[Faces]
+
+    @strawberry.field(description="The setup as an estimate: its memory, limits, advice and commands.")
+    def estimate(self) -> Estimate:
+        return estimate_of_plan(self.faces, self.plan)
+
+
+@strawberry.type(description="Gain of another accelerator for one model; each side in its best quantization.")
+class UpgradeGain:
+    """Scores are 0 where the model does not run."""
+
+    model: Model = strawberry.field(description="The model.")
+    score_before: float = strawberry.field(description="Score on the present accelerator, 0 to 100.")
+    score_after: float = strawberry.field(description="Score on the other one, 0 to 100.")
+    status_before: FitStatus | None = strawberry.field(description="Outcome before; null when nothing runs.")
+    status_after: FitStatus = strawberry.field(description="Outcome after.")
+    newly_runs: bool = strawberry.field(description="Whether the model did not run before.")
+    leaves_offload: bool = strawberry.field(description="Whether it needed host memory before and no longer does.")
+
+
+@strawberry.type(description="Models of one grade on an accelerator.")
+class Tier:
+    grade: str = strawberry.field(description="S from 90, A 80, B 65, C 50, D 30, else F.")
+    fits: list[Fit] = strawberry.field(description="The best fit of each model of this grade.")
+
+
+def gain_of(faces: Faces, gain: answers.UpgradeGain) -> UpgradeGain:
+    """The GraphQL object of a gain."""
+    before = gain.before
+    return UpgradeGain(
+        model=faces.of(gain.after.model),
+        score_before=gain.choice.before,
+        score_after=gain.choice.after,
+        status_before=None if before is None else before.cell.status,
+        status_after=gain.after.cell.status,
+        newly_runs=gain.choice.newly_runs,
+        leaves_offload=gain.choice.leaves_offload,
+    )
+
+
+def setup_of(faces: Faces, setup: answers.Setup) -> Setup:
+    """The GraphQL object of a setup."""
+    estimate = setup.plan.estimate
+    assert estimate.decode is not None
+    return Setup(
+        gpu=faces.of(setup.gpu),
+        quant=faces.of(setup.quant),
+        gpu_count=setup.choice.count,
+        price_usd=setup.choice.price_usd,
+        power_watts=setup.choice.power_w,
+        users=setup.plan.request.batch,
+        decode_tokens_per_second=estimate.decode.value,
+        ttft_ms=estimate.ttft_ms,
+        safe_context_tokens=estimate.safe_context_tokens,
+        plan=setup.plan,
+        faces=faces,
+    )

@@ -1,0 +1,174 @@
+"""Numbers of a load: memory, placement, speeds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import astuple, fields
+from typing import TYPE_CHECKING, Any
+
+import strawberry
+
+from api.graphql.catalog.gpus import Gpu
+from api.graphql.core.scalars import Int64
+from api.graphql.execution.completion import read_by
+from db.fits.cells import SpeedFigures, figures_of
+from estimator import types as domain
+from estimator.speed.mixed_gpus import DeviceLoad
+from estimator.speed.speculative import Speculation
+from estimator.types import Evidence, Strategy
+
+
+@strawberry.type(description="Memory of a load, exact bytes. The device parts add up to the total.")
+class FitMemory:
+    weights_bytes: Int64 = strawberry.field(description="Weights on the device, bytes.")
+    kv_cache_bytes: Int64 = strawberry.field(description="KV cache and recurrent state on the device, bytes.")
+    compute_bytes: Int64 = strawberry.field(description="Compute buffers on the device, bytes.")
+    overhead_bytes: Int64 = strawberry.field(description="Runtime context of the engine and its backend, bytes.")
+    total_bytes: Int64 = strawberry.field(description="Sum of the parts, bytes.")
+    usable_bytes: Int64 = strawberry.field(description="Memory that the platform lets a load use, bytes.")
+    capacity_bytes: Int64 = strawberry.field(description="Memory of the device, bytes.")
+    headroom_bytes: Int64 = strawberry.field(
+        description="Usable less total, bytes; negative when the load is too large."
+    )
+    host_bytes: Int64 = strawberry.field(description="Host memory that the load needs, bytes.")
+    draft_bytes: Int64 = strawberry.field(
+        description="Weights, cache and buffers of a draft model, bytes; 0 without one."
+    )
+    projector_bytes: Int64 | None = strawberry.field(
+        description="A vision projector, bytes; 0 when none is loaded, null when its size is not known: it is then not in the "
+        "total."
+    )
+
+    figures: strawberry.Private[tuple[int | None, ...]]
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """A part is read from the figures of the load."""
+            read = _MEMORY_READERS.get(name)
+            if read is None:
+                raise AttributeError(name)
+            return read(self)
+
+    @classmethod
+    def of(cls, parts: domain.MemoryParts) -> FitMemory:
+        """The GraphQL object of the parts of a load."""
+        return cls.of_figures(astuple(parts))
+
+    @classmethod
+    def of_figures(cls, figures: tuple[int | None, ...]) -> FitMemory:
+        """The GraphQL object of the fields of ``MemoryParts``, in their order."""
+        made = cls.__new__(cls)
+        made.figures = figures
+        return made
+
+
+def _figure(place: int) -> Callable[[FitMemory], Any]:
+    return lambda memory: memory.figures[place]
+
+
+_PARTS = [each.name for each in fields(domain.MemoryParts)]
+_USABLE, _TOTAL = _PARTS.index("usable_bytes"), _PARTS.index("total_bytes")
+
+
+_MEMORY_READERS: dict[str, Callable[[FitMemory], Any]] = {
+    **{name: _figure(place) for place, name in enumerate(_PARTS)},
+    "headroom_bytes": lambda memory: (memory.figures[_USABLE] or 0) - (memory.figures[_TOTAL] or 0),
+}
+read_by(FitMemory, _MEMORY_READERS)
+
+
+@strawberry.type(description="Layers and experts on the device and on the host.")
+class FitPlacement:
+    strategy: Strategy = strawberry.field(description="Kind of placement.")
+    gpu_layers: int = strawberry.field(
+        description="Layers on the device, counted as llama.cpp's `-ngl`: with the output layer."
+    )
+    cpu_moe_layers: int = strawberry.field(description="Layers whose routed experts lie in host memory.")
+    offload_fraction: float = strawberry.field(description="Share of the weights in host memory, 0 to 1.")
+
+    @classmethod
+    def of(cls, placement: domain.Placement) -> FitPlacement:
+        """The GraphQL object of a placement."""
+        return cls(
+            strategy=placement.strategy,
+            gpu_layers=placement.gpu_layers,
+            cpu_moe_layers=placement.cpu_moe_layers,
+            offload_fraction=placement.offload_fraction,
+        )
+
+
+@strawberry.type(description="A speed with the range that holds for 80 % of measured cases.")
+class SpeedEstimate:
+    tokens_per_second: float = strawberry.field(description="Best estimate, tokens per second.")
+    low: float = strawberry.field(description="Lower end of the range, tokens per second.")
+    high: float = strawberry.field(description="Upper end of the range, tokens per second.")
+    evidence: Evidence = strawberry.field(description="Where the estimate comes from.")
+
+    @classmethod
+    def of(cls, speed: domain.Speed | None) -> SpeedEstimate | None:
+        """The GraphQL object of a speed; None stays None."""
+        return cls.of_figures(None if speed is None else figures_of(speed))
+
+    @classmethod
+    def of_figures(cls, figures: SpeedFigures | None) -> SpeedEstimate | None:
+        """The GraphQL object of the fields of ``Speed``, in their order."""
+        if figures is None:
+            return None
+        made = cls.__new__(cls)
+        made.tokens_per_second, made.low, made.high, made.evidence = figures
+        return made
+
+
+@strawberry.type(description="Load of one of several accelerators. The parts of all add up to those of the whole load.")
+class EstimateDevice:
+    gpu: Gpu | None = strawberry.field(description="The accelerator; null for one that the question brought along.")
+    layers: int = strawberry.field(description="Layers on it, the output layer among them: a part of `--tensor-split`.")
+    weights_bytes: Int64 = strawberry.field(description="Weights, bytes.")
+    kv_cache_bytes: Int64 = strawberry.field(description="KV cache and recurrent state, bytes.")
+    compute_bytes: Int64 = strawberry.field(description="Compute buffers, bytes.")
+    overhead_bytes: Int64 = strawberry.field(
+        description="Runtime context, bytes; on the first device a draft model and a vision projector too."
+    )
+    total_bytes: Int64 = strawberry.field(description="Sum of the four parts, bytes.")
+    usable_bytes: Int64 = strawberry.field(description="Memory that the platform lets a load use, bytes.")
+
+    @classmethod
+    def of(cls, load: DeviceLoad, gpu: Gpu | None) -> EstimateDevice:
+        """The GraphQL object of the load of one device."""
+        return cls(
+            gpu=gpu,
+            layers=load.layers,
+            weights_bytes=Int64(load.weights_bytes),
+            kv_cache_bytes=Int64(load.kv_cache_bytes),
+            compute_bytes=Int64(load.compute_bytes),
+            overhead_bytes=Int64(load.overhead_bytes),
+            total_bytes=Int64(load.total_bytes),
+            usable_bytes=Int64(load.usable_bytes),
+        )
+
+
+@strawberry.type(description="Effect of a draft model on the decode speed.")
+class EstimateSpeculation:
+    """Formula: Leviathan et al., "Fast Inference from Transformers via Speculative Decoding", ICML 2023."""
+
+    tokens_per_step: float = strawberry.field(
+        description="Tokens that one check is expected to yield: (1 - a^(g+1)) / (1 - a) for a share a of g drafted ones."
+    )
+    speedup: float = strawberry.field(
+        description="Decode speed with the draft over that without; below 1 it slows down."
+    )
+    plain_tokens_per_second: float = strawberry.field(description="Decode speed without the draft, tokens per second.")
+    draft_tokens_per_second: float = strawberry.field(description="Speed of the draft model alone, tokens per second.")
+    check_ms: float = strawberry.field(description="Time of one check of all drafted tokens, milliseconds.")
+
+    @classmethod
+    def of(cls, speculation: Speculation) -> EstimateSpeculation:
+        """The GraphQL object of the gain of a draft model."""
+        return cls(
+            tokens_per_step=speculation.tokens_per_step,
+            speedup=speculation.speedup,
+            plain_tokens_per_second=1.0 / speculation.plain_token_s,
+            draft_tokens_per_second=1.0 / speculation.draft_token_s,
+            check_ms=speculation.check_s * 1000.0,
+        )

@@ -1,0 +1,190 @@
+"""Pages of fits: of all, and of an owner such as a model or an accelerator."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+from api.catalog.fit_reads import NO_FITS, too_wide_for
+from api.catalog.view import CatalogView
+from api.errors import bad_input
+from api.graphql.catalog.engines import Engine
+from api.graphql.catalog.faces import Faces
+from api.graphql.catalog.gpus import Gpu
+from api.graphql.catalog.hosts import Host
+from api.graphql.catalog.models import Model
+from api.graphql.catalog.quants import Quant
+from api.graphql.catalog.workloads import Workload
+from api.graphql.context import RequestContext
+from api.graphql.core.arguments import Paging
+from api.graphql.core.connections import Page, connect, keyset_page_of
+from api.graphql.core.ids import Cursor, decode_cursor, encode_cursor, signature
+from api.graphql.fits.inputs import FitFilter, FitOrder, store_order, store_query
+from api.graphql.fits.types import FitConnection, fits_of_cells
+from db.fits import reads
+from db.fits.cells import ENGINES
+from db.fits.layout import SLOTS
+from db.fits.query import FitOrder as StoredOrder
+from db.fits.query import FitOwner, FitPage, FitQuery
+
+#: Types whose objects own fits.
+Owner: TypeAlias = Model | Gpu | Quant | Engine | Workload | Host
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Selection:
+    """A filter and an order, as the client gave them and as the store has them; ``mark`` is their signature."""
+
+    wanted: FitFilter | None
+    order_by: Sequence[FitOrder] | None
+    query: FitQuery
+    order: tuple[StoredOrder, ...]
+    mark: str
+    #: The query without its owners of a kind: for pages of one of them.
+    of_any: dict[FitOwner, FitQuery] = dataclasses.field(default_factory=dict)
+
+    def of(self, owner: FitOwner) -> FitQuery:
+        """The query without its condition on owners of this kind."""
+        known = self.of_any.get(owner)
+        if known is None:
+            known = self.of_any[owner] = owner.only(self.query, 0)
+        return known
+
+    def sealed(self, owner: str) -> str:
+        """Signature of one list's cursors."""
+        return signature("fits", owner, self.mark)
+
+
+#: Most selections of a catalog view.
+_KEPT_SELECTIONS = 512
+
+
+def _selections(_: CatalogView) -> dict[tuple[int, int], Selection]:
+    """Selections of a view, by the ids of their arguments: a document has the same argument objects every time."""
+    return {}
+
+
+def selection_of(faces: Faces, wanted: FitFilter | None, order_by: Sequence[FitOrder] | None) -> Selection:
+    """The selection of two arguments, made once for arguments that a document holds."""
+    selections = faces.view.derived(_selections)
+    key = (id(wanted), id(order_by))
+    known = selections.get(key)
+    if known is not None and known.wanted is wanted and known.order_by is order_by:
+        return known
+    query, order = store_query(faces, wanted), store_order(order_by)
+    condition: Any = None if wanted is None else dataclasses.asdict(wanted)
+    mark = signature(condition, [(term.field.value, term.descending) for term in order])
+    if len(selections) >= _KEPT_SELECTIONS:
+        selections.clear()
+    selection = selections[key] = Selection(wanted, order_by, query, order, mark)
+    return selection
+
+
+async def all_fits(
+    context: RequestContext, wanted: FitFilter | None, order_by: Sequence[FitOrder] | None, paging: Paging
+) -> FitConnection:
+    """One page of all fits."""
+    selection = selection_of(context.faces, wanted, order_by)
+    page = keyset_page_of(context.services.limits, *paging)
+    return await _page(context, selection, lambda: selection.query, page, "all")
+
+
+async def fits_of(
+    context: RequestContext,
+    owner: Owner,
+    wanted: FitFilter | None,
+    order_by: Sequence[FitOrder] | None,
+    paging: Paging,
+) -> FitConnection:
+    """One page of an owner's fits. Pages without a cursor are read together, for all owners of a kind."""
+    selection, view = selection_of(context.faces, wanted, order_by), context.view
+    page = keyset_page_of(context.services.limits, *paging)
+    if isinstance(owner, Host):
+        # All published fits are computed with the default host.
+        kind, number, mark, allowed = None, 0, f"host {owner.slug}", owner.default
+    else:
+        kind, number, mark = _owner_of(view, owner)
+        is_front = isinstance(owner, Engine) and owner.front_of is not None
+        allowed = kind.allowed(selection.query, number) and not is_front
+
+    def own() -> FitQuery:
+        if not allowed:
+            return dataclasses.replace(selection.query, model_ids=())
+        return selection.query if kind is None else kind.only(selection.query, number)
+
+    if not allowed:
+        return _connection(context, NO_FITS, selection, mark, own)
+    if kind is None or page.after is not None or page.before is not None:
+        return await _page(context, selection, own, page, mark)
+    key = (number, kind, selection.of(kind), selection.order, page.size, page.backward)
+    return _connection(context, await context.loaders.top_fits(key), selection, mark, own)
+
+
+def _owner_of(view: CatalogView, owner: Model | Gpu | Quant | Engine | Workload) -> tuple[FitOwner, int, str]:
+    """Kind, number and mark of an owner; a quantization outside the runs has a number without rows."""
+    if isinstance(owner, Model):
+        return FitOwner.MODEL, view.model_ids[owner.slug], owner.slug
+    if isinstance(owner, Gpu):
+        return FitOwner.GPU, view.gpu_ids[owner.slug], owner.slug
+    if isinstance(owner, Quant):
+        return FitOwner.QUANT, view.quant_ids.get(owner.slug, 0), f"quant {owner.slug}"
+    if isinstance(owner, Engine):
+        return FitOwner.ENGINE, ENGINES.index(owner.kind), f"engine {owner.slug}"
+    return FitOwner.WORKLOAD, SLOTS.index(owner.kind), f"workload {owner.slug}"
+
+
+async def _page(
+    context: RequestContext, selection: Selection, query: Callable[[], FitQuery], page: Page, owner: str
+) -> FitConnection:
+    cursor = page.before if page.backward else page.after
+    place = None if cursor is None else _place(decode_cursor(cursor, context.view.state, selection.sealed(owner)))
+    asked = query()
+    if (refused := too_wide_for(selection.order, asked)) is not None:
+        raise refused
+    try:
+        fits = await context.loaders.page(
+            asked,
+            selection.order,
+            page.size,
+            after=None if page.backward else place,
+            before=place if page.backward else None,
+            backwards=page.backward,
+        )
+    except ValueError as error:
+        if place is None:
+            raise
+        # The checksum is right and the key is wrong: the client made this cursor.
+        raise bad_input("This cursor does not belong to this list.") from error
+    return _connection(context, fits, selection, owner, query)
+
+
+def _connection(
+    context: RequestContext, page: FitPage, selection: Selection, owner: str, query: Callable[[], FitQuery]
+) -> FitConnection:
+    view, services = context.view, context.services
+
+    async def count() -> int:
+        generation, asked = view.published, query()
+        return await services.counts.get(
+            (generation.id, asked), lambda: reads.count_fits(services.state, generation, asked)
+        )
+
+    def cursors() -> Callable[[int], str]:
+        mark = selection.sealed(owner)
+        return lambda place: encode_cursor(Cursor(view.state, mark, tuple(page.cursors[place])))
+
+    return connect(
+        FitConnection,
+        fits_of_cells(context.faces, page.cells),
+        cursors,
+        has_next=page.has_next,
+        has_previous=page.has_previous,
+        counter=count,
+    )
+
+
+def _place(key: tuple[Any, ...]) -> tuple[int, ...]:
+    if not all(isinstance(part, int) and not isinstance(part, bool) for part in key):
+        raise bad_input("This cursor is not one that this service gave out.")
+    return key

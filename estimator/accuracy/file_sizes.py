@@ -1,0 +1,148 @@
+"""Estimated sizes of GGUF files against those that publishers print on model cards.
+
+A file's name tells its size where its publisher lets the quantizer decide: the types of the tensors follow from the name
+then. Some publishers choose types of their own under the same names; rows whose source says so are shown apart. Rows are
+left out by what they state alone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from estimator.accuracy.observations import Entities
+from estimator.structure.quantization import DEFAULT_TYPE
+from estimator.structure.weights import weight_table
+from estimator.types import Quant, QuantFormat
+
+_UNITS = {"GB": 1e9, "GiB": 2**30, "MB": 1e6, "MiB": 2**20}
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedFile:
+    """A file's printed size, bytes; ``own_mix`` when its publisher chooses the types of tensors."""
+
+    model: str
+    name: str
+    publisher: str
+    stated_bytes: float
+    estimated_bytes: float
+    own_mix: bool
+
+    @property
+    def error(self) -> float:
+        """Relative error of the estimate."""
+        return self.estimated_bytes / self.stated_bytes - 1.0
+
+
+def has_own_mix(row: Mapping[str, Any]) -> bool:
+    """Whether a publisher gives tensors other types than the quantizer does under the same name, as the row states it:
+    unsloth does in general (its "dynamic" files), others where their card says so."""
+    return "unsloth" in row["source"] or "--tensor-type" in str(row.get("note"))
+
+
+def why_not(entities: Entities, row: Mapping[str, Any]) -> str | None:
+    """Why a printed size is compared with nothing; None when it is."""
+    if row.get("model_slug") not in entities.models:
+        return "no catalog entity for its model"
+    if row["quant"] not in DEFAULT_TYPE:
+        return "a name that is none of the quantizer's"
+    if entities.models[row["model_slug"]] is None:
+        return "the model's structure is unknown"
+    return None
+
+
+def compared_files(entities: Entities, rows: Iterable[Mapping[str, Any]]) -> list[ComparedFile]:
+    """Every printed size that can be compared; published files are made with an importance matrix."""
+    found = []
+    for row in rows:
+        if why_not(entities, row) is not None or (model := entities.models[row["model_slug"]]) is None:
+            continue
+        name = row["quant"]
+        quant = Quant(name, name, QuantFormat.GGUF, name, 4.0, None, None, None, None, None, True)
+        found.append(
+            ComparedFile(
+                row["model"],
+                name,
+                _publisher(row["source"]),
+                float(row["size"].replace(",", "")) * _UNITS[row["unit"]],
+                float(weight_table(model, (quant,)).file[0]),
+                has_own_mix(row),
+            )
+        )
+    return found
+
+
+def _publisher(source: str) -> str:
+    _, _, path = source.partition("huggingface.co/")
+    return path.split("/")[0] if path else "a table of llama-bench"
+
+
+def section(entities: Entities, rows: Sequence[Mapping[str, Any]], planned: int) -> str:
+    """The section of the validation report; ``planned`` counts the files of the quantizer's own plan."""
+    files = compared_files(entities, rows)
+    reasons = Counter(reason for row in rows if (reason := why_not(entities, row)) is not None)
+    lines = [
+        "## Sizes of GGUF files",
+        "",
+        "Sizes that cards print, against the size that a file of that name has when llama.cpp's quantizer chooses the types "
+        f"of its tensors. The quantizer's own plan of {planned:,} files is reproduced tensor by tensor (in the tests); what is "
+        "left is what publishers do. A publisher's own mix is marked by what its source states, never by its error. No name "
+        "tells such a mix: a question with the file's header (`modelGguf`) has its very bytes, and a table of each "
+        "publisher's types would carry the rest.",
+        "",
+        "| files | number | median error | 90th percentile | largest |",
+        "|---|---:|---:|---:|---:|",
+        _line("all", files),
+        _line("types chosen by the quantizer", [each for each in files if not each.own_mix]),
+        _line("types chosen by the publisher, as its source says", [each for each in files if each.own_mix]),
+        "",
+        _spread(files),
+        "",
+        "| furthest off | file | publisher | printed | estimated | error |",
+        "|---|---|---|---:|---:|---:|",
+        *(
+            f"| {each.model} | {each.name} | {each.publisher} | {each.stated_bytes / 1e9:.2f} GB | "
+            f"{each.estimated_bytes / 1e9:.2f} GB | {each.error:+.1%} |"
+            for each in sorted(files, key=lambda each: -abs(each.error))[:12]
+        ),
+        "",
+        "Left out, by what the row states:",
+        "",
+        *(f"- {count}: {reason}" for reason, count in reasons.most_common()),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _line(name: str, files: list[ComparedFile]) -> str:
+    errors = np.abs([each.error for each in files])
+    tail = f"{np.quantile(errors, 0.9):.2%} | {errors.max():.1%}"
+    return f"| {name} | {len(files)} | {np.median(errors):.2%} | {tail} |"
+
+
+def _spread(files: list[ComparedFile]) -> str:
+    """What sizes of one name say about each other: the noise of the rows themselves."""
+    by_name: dict[tuple[float, str], list[ComparedFile]] = {}
+    for each in files:
+        by_name.setdefault((each.estimated_bytes, each.name), []).append(each)
+    apart = [
+        abs(math.log(one.stated_bytes / other.stated_bytes))
+        for group in by_name.values()
+        for index, one in enumerate(group)
+        for other in group[:index]
+        if one.publisher != other.publisher
+    ]
+    if not apart:
+        return "No file of these has been printed by two publishers."
+    share = np.mean(np.expm1(apart) > 0.015)
+    return (
+        f"The noise of the rows: {len(apart)} pairs of files have the same model structure and name and another publisher; "
+        f"they differ by {np.expm1(np.median(apart)):.2%} in the median and {np.expm1(np.quantile(apart, 0.9)):.2%} at the "
+        f"90th percentile, {share:.0%} of them by more than 1.5 %."
+    )

@@ -1,0 +1,297 @@
+"""Constants of several GPUs on one model: fitted on rows that ran so, over the calibrated speed of one GPU.
+
+Seconds are linear in these constants, so each row is estimated once with all of them 0 and once per constant. A row is
+left out for what it states itself, never for its error.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from estimator.accuracy.fit_offload import solve
+from estimator.accuracy.observations import CLEARLY_FITS, Entities, is_unrecorded, micro_batch_of
+from estimator.calibration.build_age import age_years
+from estimator.calibration.coefficients import Calibration
+from estimator.calibration.intervals import DEPTH
+from estimator.estimate import estimate
+from estimator.placement.layer_sums import model_tables
+from estimator.speed.coefficients import depth_log
+from estimator.speed.multi_gpu import MODES
+from estimator.structure.architecture import ModelArchitecture
+from estimator.types import Backend, CacheType, Engine, EstimateRequest, EstimatorError, QuantFormat, Status
+
+Floats = NDArray[np.float64]
+
+#: Constants by kind of speed, in fitting order, with their first guess.
+STARTS: Mapping[str, Mapping[str, float]] = {
+    "decode": {"hop": 0.5, "sum": 4.0},
+    "prefill": {"unpipelined": 0.4, "sum_bytes": 1.3},
+}
+#: The ``parallel`` part before anything is fitted.
+FIRST: Mapping[str, Any] = {
+    **{name: value for starts in STARTS.values() for name, value in starts.items()},
+    "ranges": {f"{kind} {mode}": (0.7, 1.4) for kind in STARTS for mode in MODES},
+}
+#: A (GPU, model, count) group of n rows counts as n to this power.
+GROUP_POWER = 0.5
+#: Fewer rows than this make no range of their own; the wider of the kind's two is taken.
+MINIMUM_ROWS = 40
+#: Shares of rows left outside a range on each side, of which the one is taken that holds 80 % of the rows of left-out
+#: models best.
+TAILS = (0.1, 0.09, 0.08, 0.07, 0.06, 0.05, 0.04)
+COVERAGE = 0.8
+#: With fewer models than this, leaving one out says nothing about coverage.
+MINIMUM_MODELS = 3
+#: llama.cpp cut every matrix by rows over several GPUs before this year, and whole layers from then on.
+LAYER_SPLIT_YEAR = 2024
+_BACKENDS = {backend.value: backend for backend in Backend}
+_TENSOR_ENGINES = frozenset({"vllm", "mlc-llm"})
+_LAYER_ENGINES = frozenset({"llama.cpp", "ik_llama.cpp", "ollama"})
+_TENSOR_DEGREE = re.compile(r"\btp=(\d+)")
+_CACHE = re.compile(r"\b(?:ctk=|kv )([a-z0-9_]+)")
+_SWEPT_CONTEXT = re.compile(r"run_id kvsweep/[^;]*/c(\d+)/")
+#: What a row calls its cache type; ``auto`` is 16 bits.
+_CACHE_TYPES: Mapping[str, CacheType] = {
+    "auto": CacheType.F16, "none": CacheType.F16, "f16": CacheType.F16, "fp16": CacheType.F16,
+    "bfloat16": CacheType.F16, "q8_0": CacheType.Q8_0, "fp8": CacheType.FP8, "fp8_e4m3": CacheType.FP8,
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """A row on several GPUs with what it states; ``mode`` is one of :data:`estimator.speed.multi_gpu.MODES`."""
+
+    row: Mapping[str, Any]
+    mode: str
+    model: ModelArchitecture
+    request: EstimateRequest
+
+    @property
+    def count(self) -> int:
+        """GPUs."""
+        return self.request.gpu_count
+
+    @property
+    def kind(self) -> str:
+        """``decode`` or ``prefill``."""
+        return str(self.row["kind"])
+
+    @property
+    def tokens(self) -> int:
+        """Tokens whose time is meant: the prompt, or one."""
+        return 1 if self.kind == "decode" else int(self.row.get("n_prompt") or 512)
+
+
+def why_not(row: Mapping[str, Any]) -> str | None:
+    """The stated rule by which a row on several GPUs does not count, or None when it does."""
+    for key in ("gpu_slug", "model_slug", "quant_slug"):
+        if not row.get(key):
+            return f"no catalog entity for its {key.removesuffix('_slug')}"
+    note = str(row.get("source_note") or "")
+    cache = _CACHE.search(note)
+    if row.get("suspect"):
+        return "its table states a reason to doubt it"
+    if row.get("offload") and not is_unrecorded(row):
+        return "weights in system memory"
+    if row.get("engine") not in _TENSOR_ENGINES | _LAYER_ENGINES:
+        return "an engine that the estimator does not know"
+    if row["engine"] in _LAYER_ENGINES and _TENSOR_DEGREE.search(note):
+        return "llama.cpp asked to cut every matrix, which is not its default"
+    if row["engine"] in _LAYER_ENGINES and str(row.get("date") or "9999") < str(LAYER_SPLIT_YEAR):
+        return f"llama.cpp before {LAYER_SPLIT_YEAR}, which cut every matrix by rows"
+    if cache and cache.group(1).casefold() not in _CACHE_TYPES:
+        return "a KV cache type that the estimator does not know"
+    if row["kind"] == "prefill" and not row.get("n_prompt") and not _SWEPT_CONTEXT.search(note):
+        return "prefill of an unstated prompt"
+    return None
+
+
+def shared_rows(entities: Entities, rows: Sequence[Mapping[str, Any]]) -> list[Shared]:
+    """The usable rows on several GPUs, in order."""
+    usable = (row for row in rows if (row.get("gpu_count") or 1) > 1 and why_not(row) is None)
+    return [_shared(entities, row, model) for row in usable if (model := entities.models[row["model_slug"]])]
+
+
+def _shared(entities: Entities, row: Mapping[str, Any], model: ModelArchitecture) -> Shared:
+    note = str(row.get("source_note") or "")
+    engine = str(row["engine"])
+    cache, micro, swept = _CACHE.search(note), micro_batch_of(row), _SWEPT_CONTEXT.search(note)
+    cache_type = _CACHE_TYPES[cache.group(1).casefold()] if cache else CacheType.F16
+    quant = entities.quants[row["quant_slug"]]
+    prefill = row["kind"] == "prefill"
+    depth = int(row.get("depth") or 0)
+    if swept:
+        row = {**row, "n_prompt": int(swept.group(1))} if prefill else row
+        depth = 0 if prefill else int(swept.group(1))
+    request = EstimateRequest(
+        quant=quant,
+        accelerator=entities.accelerators[row["gpu_slug"]],
+        gpu_count=int(row["gpu_count"]),
+        host=entities.default_host,
+        engine=Engine.LLAMA_CPP if quant.format is QuantFormat.GGUF else Engine.VLLM,
+        software=None if engine in {each.value for each in Engine} else engine,
+        backend=_BACKENDS.get(str(row.get("backend") or "")),
+        build_age_years=age_years(row.get("date")),
+        kv_cache_type=cache_type,
+        depth_tokens=depth,
+        prompt_tokens=int(row["n_prompt"]) if prefill else None,
+        output_tokens=int(row.get("n_gen") or 128),
+        micro_batch_tokens=micro,
+    )
+    return Shared(row, "tensor" if engine in _TENSOR_ENGINES else "layers", model, request)
+
+
+def seconds_of(calibration: Calibration, shared: Shared) -> float | None:
+    """Seconds per token, or of the prompt; None when the estimator says that not everything fits on the GPUs.
+
+    A row that does not say whether weights were offloaded counts when they clearly fit, as on one GPU.
+    """
+    model, request = shared.model, shared.request
+    if is_unrecorded(shared.row):
+        device = float(model_tables(model, (request.quant,)).device[0])
+        memory = request.accelerator.memory_bytes
+        if memory is None or device > CLEARLY_FITS * memory * shared.count:
+            return None
+    try:
+        answer = estimate(model, request, calibration)
+    except EstimatorError:
+        return None
+    speed = answer.decode if shared.kind == "decode" else answer.prefill
+    if answer.status not in (Status.FITS, Status.FITS_TIGHTLY) or speed is None:
+        return None
+    return shared.tokens / speed.value
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """Constants by name, and for each usable row the log residual (measured over estimated seconds) when its model
+    (``by_model``) or its GPU (``by_gpu``) was left out."""
+
+    constants: dict[str, float]
+    rows: list[Shared]
+    by_model: Floats
+    by_gpu: Floats
+
+
+def fit_kind(rows: Sequence[Shared], result: Mapping[str, Any], kind: str) -> Fitted:
+    """Fit the constants of one kind of speed; those of the other kind stay as ``result`` has them."""
+    starts = STARTS[kind]
+    known = {**result["parallel"], **dict.fromkeys(starts, 0.0)}
+    variants = [Calibration({**result, "parallel": known}, "none")]
+    variants += [Calibration({**result, "parallel": {**known, name: 1.0}}, name) for name in starts]
+    kept: list[Shared] = []
+    seconds: list[list[float]] = []
+    for row in rows:
+        values = [seconds_of(variant, row) for variant in variants] if row.kind == kind else [None]
+        if all(value is not None for value in values):
+            kept.append(row)
+            seconds.append([float(value) for value in values if value is not None])
+    table = np.array(seconds).reshape(len(kept), len(variants))
+    fixed, unit = table[:, 0], table[:, 1:] - table[:, :1]
+    measured = np.array([each.tokens / float(each.row["tok_s"]) for each in kept])
+    groups = Counter(_group(each) for each in kept)
+    weight = np.array([groups[_group(each)] ** (GROUP_POWER - 1.0) for each in kept])
+
+    def left_out(key: str) -> Floats:
+        residual = np.zeros(len(kept))
+        names = np.array([each.row[key] for each in kept])
+        for name in sorted(set(names.tolist())):
+            held = names == name
+            found = solve(fixed[~held], unit[~held], measured[~held], weight[~held], starts)
+            residual[held] = np.log(measured[held]) - np.log(fixed[held] + unit[held] @ found)
+        return residual
+
+    found = solve(fixed, unit, measured, weight, starts)
+    constants = {name: round(float(value), 4) for name, value in zip(starts, found, strict=True)}
+    return Fitted(constants, kept, left_out("model_slug"), left_out("gpu_slug"))
+
+
+def _group(each: Shared) -> tuple[Any, ...]:
+    return each.row["gpu_slug"], each.row["model_slug"], each.count
+
+
+def fit_parallel(
+    entities: Entities, rows: Sequence[Mapping[str, Any]], result: Mapping[str, Any], say: Callable[[str], None]
+) -> dict[str, Any]:
+    """The ``parallel`` part of the calibration: constants, ranges and errors by kind and mode."""
+    shared = shared_rows(entities, rows)
+    out: dict[str, Any] = {**result["parallel"], "errors": {}}
+    # Each kind is fitted with the constants of the other, which are guesses the first time.
+    for kind in STARTS:
+        out |= fit_kind(shared, {**result, "parallel": out}, kind).constants
+    for kind in STARTS:
+        found = fit_kind(shared, {**result, "parallel": out}, kind)
+        out |= found.constants
+        modes = np.array([each.mode for each in found.rows])
+        residual = found.by_model / _widths(found.rows, float(result[kind]["ranges"]["none"]["spread"][DEPTH]))
+        widest = range_of(found.rows, residual)
+        for mode in MODES:
+            mask = modes == mode
+            rows_of = [each for each, wanted in zip(found.rows, mask, strict=True) if wanted]
+            own = range_of(rows_of, residual[mask]) if mask.sum() >= MINIMUM_ROWS else widest
+            out["ranges"] = {**out["ranges"], f"{kind} {mode}": own[0]}
+            out["errors"] |= {
+                f"{kind} {mode}": {**_errors(found, mask), "inside": own[1] if own is not widest else None}
+            }
+            say(f"parallel {kind} {mode}: {found.constants} {out['errors'][f'{kind} {mode}']} range {own[0]}")
+    return out
+
+
+def _widths(rows: Sequence[Shared], slope: float) -> Floats:
+    """How many times wider a range is at the depth of each row than at an empty context, as the estimator widens it."""
+    depths = [
+        (each.request.depth_tokens or 0) + ((each.request.output_tokens or 0) / 2.0 if each.kind == "decode" else 0.0)
+        for each in rows
+    ]
+    return np.asarray(np.exp(slope * depth_log(np.array(depths))))
+
+
+def range_of(rows: Sequence[Shared], residual: Floats) -> tuple[tuple[float, float], float | None]:
+    """Multipliers of tok/s at an empty context, and the share of rows inside a range that was set without their model.
+
+    Of ``TAILS`` the one whose share comes nearest to ``COVERAGE``: a few models spread less than further ones will.
+    """
+    names = np.array([each.row["model_slug"] for each in rows])
+    models = sorted(set(names.tolist()))
+    if len(models) < MINIMUM_MODELS:
+        return _multipliers(residual, TAILS[0]), None
+    shares = {tail: _held_share(names, models, residual, tail) for tail in TAILS}
+    best = min(TAILS, key=lambda tail: (abs(shares[tail] - COVERAGE), -tail))
+    return _multipliers(residual, best), shares[best]
+
+
+def _held_share(names: NDArray[np.str_], models: Sequence[str], residual: Floats, tail: float) -> float:
+    """Share of rows inside a range that was set without the rows of their model."""
+    inside = np.zeros(len(residual), dtype=np.bool_)
+    for name in models:
+        held = names == name
+        low, high = _multipliers(residual[~held], tail)
+        ratio = np.exp(-residual[held])
+        inside[held] = (ratio >= low) & (ratio <= high)
+    return round(float(inside.mean()), 4)
+
+
+def _multipliers(residual: Floats, tail: float) -> tuple[float, float]:
+    slow, fast = np.quantile(residual, 1.0 - tail), np.quantile(residual, tail)
+    return round(min(math.exp(-slow), 1.0), 4), round(max(math.exp(-fast), 1.0), 4)
+
+
+def _errors(found: Fitted, mask: Any) -> dict[str, Any]:
+    rows = [each for each, wanted in zip(found.rows, mask, strict=True) if wanted]
+    if not rows:
+        return {"rows": 0}
+    out: dict[str, Any] = {"rows": len(rows), "groups": len({_group(each) for each in rows})}
+    out["gpus"] = len({each.row["gpu_slug"] for each in rows})
+    out["models"] = len({each.row["model_slug"] for each in rows})
+    for name, residual in (("model", found.by_model[mask]), ("gpu", found.by_gpu[mask])):
+        errors = np.abs(np.expm1(residual))
+        out[name] = {"median": round(float(np.median(errors)), 4), "p90": round(float(np.quantile(errors, 0.9)), 4)}
+    return out

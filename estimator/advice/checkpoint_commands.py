@@ -1,0 +1,120 @@
+"""Start commands of the tools that read checkpoints: vLLM, MLX."""
+
+from __future__ import annotations
+
+import json
+
+from estimator.advice.command import (
+    PORT,
+    Command,
+    CommandGap,
+    NoCommandError,
+    Tool,
+    check_cache,
+    check_plain,
+    no_weights,
+    shell_line,
+)
+from estimator.fit_facts import FitFacts, cache_type
+from estimator.structure.architecture import ModelArchitecture
+from estimator.structure.checkpoints import is_repository, vllm_source
+from estimator.types import Backend, CacheType, Engine, QuantFormat
+
+#: vLLM's own default share of the device memory, which the memory model assumes too.
+VLLM_MEMORY_FRACTION = 0.9
+VLLM_IMAGE = "vllm/vllm-openai:latest"
+
+
+def _vllm_draft(facts: FitFacts) -> list[str]:
+    """The draft model as vLLM is told of it."""
+    if facts.draft is None:
+        return []
+    beside, draft = facts.draft, facts.draft.draft
+    source = vllm_source(draft.quant, draft.model, beside.checkpoint_repository, beside.hf_repository)
+    if source is None or len(source) > 1:
+        # A format that vLLM makes itself would need a flag that its draft does not take.
+        raise NoCommandError(
+            CommandGap.DRAFT_OR_PROJECTOR, f"No {draft.quant.name} checkpoint of {draft.model.slug} is known to vLLM."
+        )
+    config = {"method": "draft_model", "model": source[0], "num_speculative_tokens": draft.tokens}
+    return ["--speculative-config", json.dumps(config)]
+
+
+def _heads_divide(model: ModelArchitecture, count: int) -> bool:
+    """Whether vLLM starts with this tensor parallel size: it refuses heads that do not divide (vllm issue 2652)."""
+    return all(layer.heads % count == 0 for layer in model.layers if layer.has_attention)
+
+
+def _vllm_arguments(facts: FitFacts) -> list[str]:
+    request, draft = facts.request, _vllm_draft(facts)
+    source = vllm_source(facts.quant, facts.model, facts.checkpoint_repository, facts.hf_repository)
+    if source is None:
+        raise no_weights(facts)
+    if facts.is_mixed:
+        raise NoCommandError(
+            CommandGap.MIXED_ACCELERATORS, "vLLM splits a model evenly: accelerators that differ cannot share it."
+        )
+    for model in [facts.model, *([facts.draft.draft.model] if facts.draft else [])]:
+        if not _heads_divide(model, request.gpu_count):
+            raise NoCommandError(
+                CommandGap.HEADS,
+                f"vLLM cannot split {model.slug} over {request.gpu_count} accelerators: its attention heads do not divide.",
+            )
+    flags = []
+    flags += ["--max-model-len", str(facts.estimate.context_tokens)]
+    flags += ["--gpu-memory-utilization", f"{VLLM_MEMORY_FRACTION:.2f}", "--max-num-seqs", str(request.batch)]
+    if request.gpu_count > 1:
+        flags += ["--tensor-parallel-size", str(request.gpu_count)]
+    cache = cache_type(request)
+    if cache is CacheType.FP8:
+        flags += ["--kv-cache-dtype", "fp8"]
+    else:
+        check_cache("vLLM", facts, CacheType.F16, CacheType.BF16)
+    return [*source, *flags, *draft]
+
+
+def vllm(facts: FitFacts) -> Command:
+    return Command(Engine.VLLM, Tool.VLLM, shell_line(["vllm", "serve", *_vllm_arguments(facts), "--port", "8000"]))
+
+
+def vllm_docker(facts: FitFacts) -> Command:
+    arguments = _vllm_arguments(facts)
+    if facts.estimate.backend is not Backend.CUDA:
+        raise NoCommandError(CommandGap.PLATFORM, "vLLM's published container is for CUDA.")
+    run = ["docker", "run", "--rm", "--gpus", "all", "--ipc=host", "-v", "hf-cache:/root/.cache/huggingface"]
+    return Command(Engine.VLLM, Tool.VLLM_DOCKER, shell_line([*run, "-p", "8000:8000", VLLM_IMAGE, *arguments]))
+
+
+def mlx(facts: FitFacts) -> Command:
+    """Quantize the published checkpoint once, then serve it; the cache grows with the prompt, so no length is set."""
+    request, quant = facts.request, facts.quant
+    check_plain(Tool.MLX, facts)
+    check_cache(Tool.MLX.value, facts, CacheType.F16, CacheType.BF16)
+    if facts.hf_repository is None or not is_repository(facts.hf_repository):
+        raise NoCommandError(
+            CommandGap.NO_WEIGHTS,
+            f"No published checkpoint of {facts.model_name} to convert or serve is recorded here.",
+        )
+    served = facts.hf_repository
+    lines = []
+    if quant.format is QuantFormat.MLX:
+        bits = int(quant.weight_bits or quant.nominal_bits)
+        served = f"./{facts.model.slug}-mlx-{bits}bit"
+        convert = [
+            "mlx_lm.convert",
+            "--hf-path",
+            facts.hf_repository,
+            "--mlx-path",
+            served,
+            "-q",
+            "--q-bits",
+            str(bits),
+        ]
+        if quant.group_size:
+            convert += ["--q-group-size", str(quant.group_size)]
+        lines.append(shell_line(convert))
+    serve = ["mlx_lm.server", "--model", served, "--port", str(PORT)]
+    if request.batch > 1:
+        serve += ["--decode-concurrency", str(request.batch)]
+    lines.append(shell_line(serve))
+    return Command(Engine.MLX, Tool.MLX, "\n".join(lines))

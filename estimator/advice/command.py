@@ -1,0 +1,136 @@
+"""A start command, the tools that have one, and the reasons for which a tool has none."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from enum import StrEnum
+
+from estimator.fit_facts import FitFacts, cache_type
+from estimator.structure.checkpoints import is_repository
+from estimator.types import CacheType, Engine, Quant, Strategy
+
+#: What `llama_max_devices` gives (src/llama.cpp).
+LLAMA_MAX_DEVICES = 16
+PORT = 8080
+
+
+class Tool(StrEnum):
+    """What a command starts."""
+
+    LLAMA_SERVER = "llama-server"
+    LLAMA_DOCKER = "llama.cpp in Docker"
+    OLLAMA = "Ollama"
+    LM_STUDIO = "LM Studio"
+    VLLM = "vLLM"
+    VLLM_DOCKER = "vLLM in Docker"
+    MLX = "MLX"
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One way to start the plan: ``text`` is what to paste into a POSIX shell."""
+
+    engine: Engine
+    tool: Tool
+    text: str
+
+
+class CommandGap(StrEnum):
+    """Why a tool has no command for a plan."""
+
+    NOTHING_RUNS = "nothing_runs"
+    NO_WEIGHTS = "no_weights"
+    MODEL = "model"
+    PLATFORM = "platform"
+    PLACEMENT = "placement"
+    KV_CACHE_TYPE = "kv_cache_type"
+    STREAMS = "streams"
+    DRAFT_OR_PROJECTOR = "draft_or_projector"
+    MIXED_ACCELERATORS = "mixed_accelerators"
+    HEADS = "heads"
+    ACCELERATORS = "accelerators"
+
+
+@dataclass(frozen=True, slots=True)
+class MissingCommand:
+    """A tool without a command for the plan; ``tool`` is None when it is so for every one."""
+
+    tool: Tool | None
+    gap: CommandGap
+    message: str
+
+
+class NoCommandError(Exception):
+    """The plan cannot be told to a tool."""
+
+    def __init__(self, gap: CommandGap, message: str) -> None:
+        super().__init__(message)
+        self.gap = gap
+
+
+def quant_tag(quant: Quant) -> str:
+    """The tag of a GGUF quantization in a repository, for example ``Q4_K_M``."""
+    return quant.file_type or quant.name
+
+
+def check_plain(tool: Tool, facts: FitFacts) -> None:
+    """Refuse what only an engine's own command line can say."""
+    if facts.draft is not None or facts.vision:
+        extra = "a vision projector" if facts.draft is None else "a draft model"
+        raise NoCommandError(CommandGap.DRAFT_OR_PROJECTOR, f"{tool.value} cannot be told of {extra}.")
+    if facts.is_mixed:
+        raise NoCommandError(
+            CommandGap.MIXED_ACCELERATORS, f"{tool.value} cannot be told how accelerators that differ share the layers."
+        )
+
+
+def check_count(name: str, facts: FitFacts) -> None:
+    if facts.request.gpu_count > LLAMA_MAX_DEVICES:
+        raise NoCommandError(
+            CommandGap.ACCELERATORS,
+            f"{name} splits a model over {LLAMA_MAX_DEVICES} accelerators at most, not {facts.request.gpu_count:,}.",
+        )
+
+
+def check_layers(tool: Tool, facts: FitFacts) -> None:
+    """Refuse what tools that count layers and serve one stream cannot do."""
+    check_count(tool.value, facts)
+    if facts.estimate.placement.strategy is Strategy.EXPERT_OFFLOAD:
+        raise NoCommandError(CommandGap.PLACEMENT, f"{tool.value} offloads whole layers, not experts alone.")
+    if facts.request.batch > 1:
+        raise NoCommandError(CommandGap.STREAMS, f"{tool.value} is started for one stream, not {facts.request.batch}.")
+    check_plain(tool, facts)
+    if not is_repository(facts.gguf_repository):
+        raise no_weights(facts)
+
+
+def check_cache(name: str, facts: FitFacts, *allowed: CacheType) -> None:
+    cache = cache_type(facts.request)
+    if cache not in allowed:
+        raise NoCommandError(CommandGap.KV_CACHE_TYPE, f"{name} cannot be told to keep a {cache.value} KV cache.")
+
+
+def no_weights(facts: FitFacts) -> NoCommandError:
+    return NoCommandError(
+        CommandGap.NO_WEIGHTS,
+        f"No published {facts.quant.name} weights of {facts.model_name} are recorded here: a command without them would "
+        "not run.",
+    )
+
+
+def shell_line(words: list[str]) -> str:
+    """Words as one shell line, broken before each flag where it grows long."""
+    quoted = [shlex.quote(word) for word in words]
+    line = " ".join(quoted)
+    if len(line) <= 88:
+        return line
+    lines, current = [], quoted[0]
+    for word in quoted[1:]:
+        if word.startswith("-") and len(current) + len(word) > 72:
+            lines.append(current)
+            current = "  " + word
+        else:
+            current += " " + word
+    lines.append(current)
+    return " \\\n".join(lines)

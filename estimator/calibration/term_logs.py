@@ -1,0 +1,140 @@
+"""Logs of the coefficients of every term, as sums of effects, for a device, engine and quant."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from estimator.calibration.effects import (
+    DECODE_FACTORS,
+    OVERALL_FACTORS,
+    PREFILL_FACTORS,
+    SLOPES,
+    chip_of,
+    effect_name,
+    factor_values,
+    family_of,
+    quant_class,
+    unit_clocks_s,
+)
+from estimator.speed.arithmetic import power_log, weight_peak
+from estimator.speed.roofline import DECODE_TERMS, PREFILL_TERMS, UNPACK_UNIT_CLOCKS
+from estimator.types import Accelerator, Backend, Quant
+
+#: Bits per weight of whole files of the K types and the plain ones, medians over models from 2 B parameters. Other types
+#: have kernels of another kind, which are slower on some backends and measured so.
+TYPICAL_BITS: Mapping[str, float] = {
+    "Q2_K": 3.01, "Q3_K_S": 3.52, "Q3_K_M": 3.92, "Q3_K_L": 4.26, "Q4_K_S": 4.60, "Q4_K_M": 4.87, "Q5_K_S": 5.53,
+    "Q5_K_M": 5.69, "Q6_K": 6.56, "Q8_0": 8.50, "F16": 16.0,
+}  # fmt: skip
+#: An evened file type is at least this power of its share of the bits quicker per weight than the next wider one.
+EVEN_POWER = 0.35
+PER_WEIGHT_TERMS = ("dense", "routed", "unpack")
+_MODEL_FACTORS = ("architecture", "architecture|vendor", "model")
+_EVEN_ORDER: tuple[str, ...] = tuple(sorted(TYPICAL_BITS, key=lambda name: -TYPICAL_BITS[name]))
+_PER_WEIGHT = [DECODE_TERMS.index(term) for term in PER_WEIGHT_TERMS]
+_OF_POWER = [len(DECODE_TERMS) + PREFILL_TERMS.index(term) for term in SLOPES["power"]]
+#: Terms with an effect of the very GPU: place among the logs, kind, name.
+_OF_ONE_GPU: tuple[tuple[int, str, str], ...] = (
+    *((k, "decode", term) for k, term in enumerate(DECODE_TERMS) if "gpu" in DECODE_FACTORS[term]),
+    *(
+        (len(DECODE_TERMS) + k, "prefill", term)
+        for k, term in enumerate(PREFILL_TERMS)
+        if "gpu" in PREFILL_FACTORS[term]
+    ),
+    (-2, "decode", "whole"),
+    (-1, "prefill", "whole"),
+)
+#: Classes of accelerators and quants whose coefficients are kept; the catalog has some thousand.
+_KEPT_CLASSES = 16_384
+
+
+class TermLogs:
+    """Sums of the effects ``decode`` and ``prefill``."""
+
+    def __init__(self, decode: Mapping[str, float], prefill: Mapping[str, float]) -> None:
+        self._decode, self._prefill = decode, prefill
+        self._classes: dict[Any, NDArray[np.float64]] = {}
+
+    def of_pair(
+        self, gpu: Accelerator, backend: Backend, engine: str, quant: Quant, is_moe: bool
+    ) -> NDArray[np.float64]:
+        """Logs of the coefficients of the decode terms, the prefill terms and both overall ones, shape (14,)."""
+        out = self._class_logs(gpu, backend, engine, quant, is_moe).copy()
+        out[_PER_WEIGHT] += self.evening(gpu, backend, engine, quant, is_moe)
+        out[_OF_POWER] += self._prefill.get("power", 0.0) * power_log(gpu, weight_peak(gpu, backend, quant))
+        for index, effects, term in _OF_ONE_GPU:
+            known = self._decode if effects == "decode" else self._prefill
+            out[index] += known.get(effect_name(term, "gpu", gpu.slug), 0.0)
+            out[index] += known.get(effect_name(term, "chip", chip_of(gpu)), 0.0)
+        return out
+
+    def _class_logs(
+        self, gpu: Accelerator, backend: Backend, engine: str, quant: Quant, is_moe: bool
+    ) -> NDArray[np.float64]:
+        """The part of the logs that GPUs of a family and quants of a class share."""
+        key = (family_of(gpu), gpu.vendor, backend, engine, quant_class(quant), is_moe)
+        found = self._classes.get(key)
+        if found is None:
+            self._make_room()
+            values = factor_values(gpu, backend, engine, quant, is_moe, "", "") | {"gpu": None, "chip": None}
+            logs = [sum_effects(self._decode, term, DECODE_FACTORS[term], values) for term in DECODE_TERMS]
+            logs += [sum_effects(self._prefill, term, PREFILL_FACTORS[term], values) for term in PREFILL_TERMS]
+            own = tuple(factor for factor in OVERALL_FACTORS if factor not in _MODEL_FACTORS)
+            logs += [sum_effects(effects, "whole", own, values) for effects in (self._decode, self._prefill)]
+            found = self._classes[key] = np.array(logs)
+        return found
+
+    def _make_room(self) -> None:
+        """Forget what was kept before callers' own accelerators fill the memory."""
+        if len(self._classes) >= _KEPT_CLASSES:
+            self._classes.clear()
+
+    def evening(self, gpu: Accelerator, backend: Backend, engine: str, quant: Quant, is_moe: bool) -> float:
+        """What a file type's log cost per weight is lowered by, so that no wider file type is quicker to read.
+
+        Types of one kind differ by what they read; a wider one that came out quicker did so by scatter of thin data.
+        """
+        own = TYPICAL_BITS.get(quant.file_type or "")
+        if own is None or gpu.bandwidth_bytes_s is None:
+            return 0.0
+        clocks = unit_clocks_s(gpu)
+        key = ("evening", family_of(gpu), gpu.vendor, gpu.slug, gpu.bandwidth_bytes_s, clocks, backend, engine, is_moe)
+        found = self._classes.get(key)
+        if found is None:
+            self._make_room()
+            found = self._classes[key] = self._evenings(gpu, backend, engine, quant, is_moe)
+        return float(found[_EVEN_ORDER.index(str(quant.file_type))])
+
+    def _evenings(
+        self, gpu: Accelerator, backend: Backend, engine: str, quant: Quant, is_moe: bool
+    ) -> NDArray[np.float64]:
+        lowest, wider_bits, out = math.inf, math.inf, []
+        dense, unpack = DECODE_TERMS.index("routed" if is_moe else "dense"), DECODE_TERMS.index("unpack")
+        clocks = unit_clocks_s(gpu)
+        for name in _EVEN_ORDER:
+            bits = TYPICAL_BITS[name]
+            logs = self._class_logs(gpu, backend, engine, replace(quant, file_type=name), is_moe)
+            read = math.exp(logs[dense]) * bits / 8.0 / gpu.bandwidth_bytes_s  # type: ignore[operator]
+            mine = read + math.exp(logs[unpack]) * UNPACK_UNIT_CLOCKS / clocks
+            bound = lowest * min(bits / wider_bits, 1.0) ** EVEN_POWER if lowest < math.inf else mine
+            lowest, wider_bits = min(mine, bound), bits
+            out.append(math.log(lowest / mine))
+        return np.array(out)
+
+
+def sum_effects(
+    effects: Mapping[str, float], term: str, factors: Sequence[str], values: Mapping[str, str | None]
+) -> float:
+    """Sum of the effects of a term that apply, by the ``values`` of its ``factors``."""
+    total = 0.0
+    for factor in factors:
+        value = values.get(factor)
+        if value is not None:
+            total += effects.get(effect_name(term, factor, value), 0.0)
+    return total

@@ -1,0 +1,145 @@
+"""A list of accelerators and quants as one block sees it: engines, memory and links."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from estimator.memo import kept_within
+from estimator.placement.engines import NO_ENGINE, EngineChoices, engine_choices, named_architecture
+from estimator.placement.hardware import choose_engine, usable_bytes
+from estimator.placement.memory import VLLM_MEMORY_FRACTION, overhead_bytes
+from estimator.placement.placements import Rig
+from estimator.structure.architecture import ModelArchitecture
+from estimator.types import BACKENDS, ENGINES, Accelerator, Backend, Engine, Host, Quant, UnsupportedError
+
+
+@dataclass(frozen=True, slots=True)
+class Overrides:
+    """Choices that a single question may fix; None leaves them to the estimator."""
+
+    gpu_count: int = 1
+    gpu_layers: int | None = None
+    cpu_moe_layers: int | None = None
+    engine: Engine | None = None
+    backend: Backend | None = None
+    software: str | None = None
+    build_age_years: float = 0.0
+    #: Device memory that something beside the model takes: a draft model, a vision projector.
+    reserved_bytes: int = 0
+
+
+NO_OVERRIDES = Overrides()
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """Facts of accelerators and quants for all models of a kind; ``available`` (G, Q)."""
+
+    choices: EngineChoices
+    available: NDArray[np.bool_]
+    rig: Rig
+
+
+def fleet_of(
+    architecture: str,
+    is_moe: bool,
+    gpus: tuple[Accelerator, ...],
+    quants: tuple[Quant, ...],
+    host: Host,
+    overrides: Overrides = NO_OVERRIDES,
+) -> Fleet:
+    """Engines, memory and links of every (gpu, quant); kept for the next call with the same arguments."""
+    kind = is_moe, named_architecture(architecture)
+    asked = gpus, quants, host, replace(overrides, build_age_years=0.0)
+    recent = _recent.get(kind)
+    # Blocks of one run pass the very same lists, and hashing hundreds of accelerators takes longer than comparing.
+    if recent is None or asked[0] is not recent[0][0] or asked != recent[0]:
+        recent = _recent[kind] = asked, _fleet(*kind, *asked)
+    return recent[1]
+
+
+#: What the last call for a kind of model was asked, and its answer.
+_recent: dict[tuple[bool, str], tuple[tuple[Any, ...], Fleet]] = {}
+
+
+@kept_within(4 << 20)
+def _fleet(
+    is_moe: bool,
+    architecture: str,
+    gpus: tuple[Accelerator, ...],
+    quants: tuple[Quant, ...],
+    host: Host,
+    overrides: Overrides,
+) -> Fleet:
+    asked = overrides.engine, overrides.backend
+    choices = engine_choices(architecture, is_moe, gpus, quants, *asked, overrides.software)
+    return Fleet(choices, choices.engine != NO_ENGINE, _rig(choices, host, overrides))
+
+
+def _rig(choices: EngineChoices, host: Host, overrides: Overrides) -> Rig:
+    gpus, engine, backend, count = choices.gpus, choices.engine, choices.backend, overrides.gpu_count
+    static = _static_rig(gpus, host)
+    vllm = engine == ENGINES.index(Engine.VLLM)
+    usable = np.where(vllm, static.capacity[:, None] * VLLM_MEMORY_FRACTION, static.usable[:, None])
+    overhead = np.zeros(engine.shape)
+    for e_code, b_code in {(int(e), int(b)) for e, b in zip(engine.flat, backend.flat, strict=True) if e != NO_ENGINE}:
+        mask = (engine == e_code) & (backend == b_code)
+        overhead += mask * _overheads(gpus, ENGINES[e_code], BACKENDS[b_code])[:, None]
+    cards = None
+    if count > 1:
+        cards = np.repeat((np.floor(usable) - overhead)[None], count, axis=0)
+        cards[0] -= overrides.reserved_bytes
+    return Rig(
+        usable=np.floor(usable * count),
+        capacity=static.capacity * count,
+        overhead=overhead * count + overrides.reserved_bytes,
+        offloads=static.offloads,
+        link_bytes_s=static.link,
+        count=count,
+        host=host,
+        cards=cards,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _StaticRig:
+    usable: NDArray[np.float64]
+    capacity: NDArray[np.float64]
+    offloads: NDArray[np.bool_]
+    link: NDArray[np.float64]
+
+
+@kept_within(1 << 20)
+def _static_rig(gpus: tuple[Accelerator, ...], host: Host) -> _StaticRig:
+    usable, capacity = [], []
+    for gpu in gpus:
+        own = usable_bytes(gpu, host.memory_bytes)
+        usable.append(float(own if own is not None else host.memory_bytes))
+        capacity.append(float(gpu.memory_bytes if gpu.memory_bytes is not None else host.memory_bytes))
+    return _StaticRig(
+        np.array(usable),
+        np.array(capacity),
+        np.array([not gpu.unified_memory and Backend.CPU not in gpu.backends[:1] for gpu in gpus]),
+        np.array([gpu.pcie_bytes_s or 0.0 for gpu in gpus]),
+    )
+
+
+@kept_within(1 << 19)
+def _overheads(gpus: tuple[Accelerator, ...], engine: Engine, backend: Backend) -> NDArray[np.float64]:
+    return np.array([float(overhead_bytes(gpu, engine, backend)) for gpu in gpus])
+
+
+def require_engine(model: ModelArchitecture, gpu: Accelerator, quant: Quant, overrides: Overrides) -> None:
+    """Raise :class:`UnsupportedError` when no engine runs ``quant`` of ``model`` on ``gpu`` as asked."""
+    choice = choose_engine(model.architecture, gpu, quant, overrides.engine, overrides.backend, is_moe=model.is_moe)
+    if choice is None:
+        asked = " ".join(str(part.value) for part in (overrides.engine, overrides.backend) if part)
+        raise UnsupportedError(
+            f"{'no engine' if not asked else asked + ' does not'} "
+            f"{'runs' if not asked else 'run'} {quant.name} ({quant.format.value}) on {gpu.name}; "
+            f"its backends are {', '.join(backend.value for backend in gpu.backends) or 'none that an engine drives'}"
+        )

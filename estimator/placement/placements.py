@@ -1,0 +1,91 @@
+"""The hardware that a model is placed on, and where its layers and experts sit.
+
+Shapes: S situations, G GPUs, Q quants, P pairs (every GPU with every quant, GPU first).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from estimator.placement.demand import Needs
+from estimator.placement.layer_split import compute_of_cards
+from estimator.types import Host
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Rig:
+    """The hardware side: ``usable``, ``overhead`` (G, Q) and ``capacity`` (G,) bytes of ``count`` devices together.
+
+    ``cards`` (count, G, Q): memory of each of several beside its overhead; a layer sits on one of them. None: one pool.
+    """
+
+    usable: Floats
+    capacity: Floats
+    overhead: Floats
+    offloads: NDArray[np.bool_]
+    link_bytes_s: Floats
+    count: int
+    host: Host
+    cards: Floats | None = None
+
+    def free(self, need: Needs, p: Ints, s: Ints, moved: Floats | None = None, *, pipelined: bool = False) -> Floats:
+        """Bytes of each card for weights and cache, (cards, cells); the first one copies weights that are ``moved``."""
+        assert self.cards is not None
+        free = self.cards.reshape(self.count, -1)[:, p] - compute_of_cards(need, self.count, pipelined=pipelined)[:, s]
+        if moved is not None:
+            free[0] -= moved
+        return free
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """Cells that run under one kind of placement, and how.
+
+    Everything broadcasts together. Whole loads: ``p``, ``g``, ``q`` (pairs,), ``s`` (S, 1), the split is one number, and
+    ``runs`` (S, pairs) tells which cells run. Split loads: every array is of shape (cells,), and ``runs`` is None.
+    ``kept`` layers and the experts of ``moved`` others: on the device; ``weights`` device bytes. ``pipelined``: several
+    devices have room to work on micro-batches at once.
+    """
+
+    p: Ints
+    g: Ints
+    q: Ints
+    s: Ints
+    kept: Any
+    moved: Any
+    output_on_gpu: Any
+    weights: Floats
+    on_host: Any
+    total: Floats
+    usable: Floats
+    safe_context: Floats
+    runs: NDArray[np.bool_] | None
+    pipelined: Any = True
+
+
+@dataclass(frozen=True, slots=True)
+class Placements:
+    """Placement of every cell, arrays (S, P); ``whole`` loads on the device and ``split`` ones (None: there are none).
+
+    ``weights`` to ``host`` are bytes; cells where nothing runs hold the bytes that everything would take.
+    """
+
+    status: NDArray[np.uint8]
+    strategy: NDArray[np.uint8]
+    gpu_layers: NDArray[np.uint16]
+    cpu_moe_layers: NDArray[np.uint16]
+    weights: Ints
+    kv_cache: Ints
+    compute: Ints
+    overhead: Ints
+    host: Ints
+    offload_fraction: NDArray[np.float32]
+    whole: Placed | None
+    split: Placed | None

@@ -1,0 +1,139 @@
+"""Loads that keep every weight and the whole cache on the devices."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from estimator.placement.layer_split import Parts
+from estimator.placement.pairs import Pairs
+from estimator.placement.placements import Placed, Placements
+from estimator.placement.safe_context import held_cache, safe_context, safe_context_on_cards
+from estimator.types import STRATEGIES, Strategy
+from estimator.verdict import DOES_NOT_FIT, FITS, FITS_TIGHTLY, TIGHT_HEADROOM_FRACTION
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+#: Share of pairs below which those that hold the model are gathered.
+_FEW = 0.7
+_ALL_GPU, _CPU_ONLY, _NOTHING = map(STRATEGIES.index, (Strategy.ALL_GPU, Strategy.CPU_ONLY, Strategy.NONE))
+#: By whether everything fits, and does so tightly or on a CPU: the sum of both.
+_STATUS_OF = np.array([DOES_NOT_FIT, FITS, FITS_TIGHTLY], dtype=np.uint8)
+_STRATEGY_OF = np.array([_NOTHING, _ALL_GPU, _CPU_ONLY], dtype=np.uint8)
+
+
+@dataclass(frozen=True, slots=True)
+class WholeLoad:
+    """Bytes that everything would take in each cell, (S, P), and where it fits.
+
+    ``held``: all but the compute buffers. ``pipelined``: devices have room for copies of the inputs.
+    """
+
+    fits: Bools
+    pipelined: Bools
+    kv_cache: Floats
+    held: Floats
+    compute: Floats
+    compute_host: Floats
+    total: Floats
+    room: Floats
+
+    @classmethod
+    def of(cls, pairs: Pairs) -> WholeLoad:
+        """The load of each pair of a model in each situation."""
+        need, usable = pairs.need, pairs.usable
+        kv_cache = held_cache(need.kv_last[:, -1, None], need.fixed_last[:, -1, None], pairs.copies)
+        held = pairs.device + pairs.overhead + kv_cache
+        compute = pairs.compute()
+        fits = pairs.available & (usable - held - compute >= 0)
+        pipelined, by_cards, lean = fits, pairs.by_cards, pairs.lean[:, None]
+        if by_cards.any():
+            # Copies of the inputs on every card are the first to give way, then layers.
+            pipelined = fits & (~by_cards | _on_cards(pairs, fits & by_cards, pipelined=True))
+            without = by_cards & ~pipelined & pairs.available & (usable - held - lean >= 0)
+            fits = pipelined | _on_cards(pairs, without, pipelined=False)
+            compute = np.where(by_cards & ~pipelined, lean, compute)
+        compute = np.broadcast_to(compute, fits.shape)
+        compute_host = pairs.compute_host(np.arange(len(fits))[:, None], pipelined)
+        total = held + compute
+        return cls(fits, pipelined, kv_cache, held, compute, compute_host, total, usable - total)
+
+    def placements(self, pairs: Pairs) -> Placements:
+        """Everything on the devices where it fits, nothing elsewhere."""
+        fits, on_cpu, shape = self.fits, pairs.on_cpu, self.fits.shape
+
+        def filled(values: Any) -> Ints:
+            out = np.empty(shape, dtype=np.int64)
+            out[...] = values
+            return out
+
+        tight = self.room < TIGHT_HEADROOM_FRACTION * pairs.usable
+        table = np.where(pairs.in_one_pool, 0.0, pairs.tables.table[pairs.q])
+        return Placements(
+            status=_STATUS_OF[fits.view(np.uint8) + (fits & tight)],
+            strategy=_STRATEGY_OF[fits.view(np.uint8) + (fits & on_cpu)],
+            gpu_layers=(fits & ~on_cpu) * np.uint16(pairs.model.n_layers + 1),
+            cpu_moe_layers=np.zeros(shape, dtype=np.uint16),
+            weights=filled(pairs.device),
+            kv_cache=filled(self.kv_cache),
+            compute=filled(self.compute),
+            overhead=np.broadcast_to(pairs.overhead.astype(np.int64), shape),
+            host=filled(table + pairs.llama * self.compute_host),
+            offload_fraction=np.zeros(shape, dtype=np.float32),
+            whole=None,
+            split=None,
+        )
+
+    def placed(self, pairs: Pairs, runs: Bools) -> Placed | None:
+        """The cells of ``runs`` (S, P); None when there are none."""
+        holding = np.flatnonzero(runs.any(axis=0))
+        if not len(holding):
+            return None
+        # Where few pairs hold the model, gathering them is quicker than asking all.
+        few = len(holding) < _FEW * runs.shape[1]
+        p, at = (holding, holding) if few else (np.arange(runs.shape[1]), slice(None))
+        return Placed(
+            p=p,
+            g=pairs.g[at],
+            q=pairs.q[at],
+            s=np.arange(len(runs))[:, None],
+            kept=np.asarray(pairs.model.n_layers),
+            moved=np.asarray(0),
+            output_on_gpu=np.asarray(True),
+            # vLLM also keeps the input table on the device; a prompt looks up rows of it and reads none of the rest.
+            weights=pairs.tables.device[pairs.q[at]],
+            on_host=np.asarray(0.0),
+            total=self.total[:, at],
+            usable=pairs.usable[at],
+            safe_context=self._safe_context(pairs, runs, p, at),
+            runs=runs[:, at],
+            pipelined=True if pairs.rig.cards is None else self.pipelined[:, at],
+        )
+
+    def _safe_context(self, pairs: Pairs, runs: Bools, p: Ints, at: Any) -> Floats:
+        model, need, by_cards = pairs.model, pairs.need, pairs.by_cards
+        compute = np.where(by_cards, pairs.lean[:, None], self.compute)[:, at]
+        room = pairs.usable[at] - self.held[:, at] - compute
+        situations = np.arange(len(runs))[:, None]
+        copies = None if pairs.copies is None else pairs.copies[at]
+        safe = safe_context(model, need, situations, model.n_layers, room, pairs.vllm[at], copies=copies)
+        if not by_cards.any():
+            return safe
+        limited = np.broadcast_to(safe, room.shape).copy()
+        s_at, p_at = np.nonzero(runs[:, at] & by_cards[at])
+        limited[s_at, p_at] = safe_context_on_cards(pairs, p[p_at], s_at, limited[s_at, p_at])
+        return limited
+
+
+def _on_cards(pairs: Pairs, asked: Bools, *, pipelined: bool) -> Bools:
+    """Cells of ``asked`` that have every layer whole on one of the cards."""
+    s, p = np.nonzero(asked)
+    parts = Parts.of(pairs.tables, pairs.need, pairs.q[p], s)
+    held = np.zeros_like(asked)
+    held[s, p] = parts.most_layers(pairs.rig.free(pairs.need, p, s, pipelined=pipelined)) == parts.all - 1
+    return held

@@ -1,0 +1,105 @@
+"""Coefficients of the speed model, as plain numbers and arrays; the calibration fills them in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from estimator.types import EVIDENCES, Evidence
+
+CALIBRATED = EVIDENCES.index(Evidence.CALIBRATED)
+#: Depth at which the slope has reached log 2, tokens.
+DEPTH_SCALE_TOKENS = 4096.0
+
+
+@dataclass(frozen=True, slots=True)
+class Parallel:
+    """Fitted constants. ``hop`` and ``sum`` multiply their nominal seconds, ``sum_bytes`` the bytes of a sum over the
+    peak of PCIe; ``unpipelined`` is the share of a prompt's time that the assembly line does not cut (0 to 1).
+
+    ``ranges``: kind and mode (``decode layers``) -> multipliers of tok/s.
+    """
+
+    hop: float
+    sum: float
+    sum_bytes: float
+    unpipelined: float
+    ranges: Mapping[str, tuple[float, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class SpeedCoefficients:
+    """What the speed model needs of a device, a quant and a model: numbers, or arrays of one common shape.
+
+    Each term has a coefficient on its ideal seconds; ``*_overall`` multiply the whole time on the device, and
+    ``*_shift`` are the logs of what rows of the very configuration have added to them; ``host*`` and ``link`` are those
+    of system memory (layers, experts, and fixed per layer) and the link. ``*_low`` and ``*_high``
+    are logs of the ends of a range of tok/s at an empty context (``offload_*`` where weights are in system memory);
+    deeper ones widen it by ``*_depth`` (:mod:`estimator.calibration.intervals`). ``parallel`` are the constants of several devices,
+    ``tensor_parallel`` and ``pipelines`` tell how they share the model, ``linked`` over which link, and ``seen`` whether
+    the device was measured. ``step_tokens`` are the prompt tokens that a pair's engine takes at a time by default.
+    """
+
+    bandwidth_bytes_s: Any
+    peak_flops: Any
+    attention_peak_flops: Any
+    step_tokens: Any
+    unit_clocks_s: Any
+    dense: Any
+    routed: Any
+    cache: Any
+    attend: Any
+    unpack: Any
+    layer: Any
+    expert_layer: Any
+    token: Any
+    decode_overall: Any
+    linear: Any
+    attention: Any
+    read: Any
+    step: Any
+    thinness: Any
+    prefill_overall: Any
+    decode_shift: Any
+    prefill_shift: Any
+    host: Any
+    host_layer: Any
+    host_expert: Any
+    host_expert_layer: Any
+    link: Any
+    default_link_bytes_s: Any
+    ttft_fixed_s: Any
+    offload_low: Any
+    offload_high: Any
+    decode_low: Any
+    decode_high: Any
+    prefill_low: Any
+    prefill_high: Any
+    decode_depth: Any
+    prefill_depth: Any
+    decode_evidence: Any
+    prefill_evidence: Any
+    parallel: Any
+    tensor_parallel: Any
+    pipelines: Any
+    peer_bytes_s: Any
+    linked: Any
+    seen: Any
+
+    def take(self, pairs: NDArray[np.int64]) -> SpeedCoefficients:
+        """The coefficients of cells, gathered by index of their pair."""
+        return SpeedCoefficients(
+            *(value if np.ndim(value) == 0 else value[pairs] for value in (getattr(self, name) for name in _FIELDS))
+        )
+
+
+_FIELDS = tuple(each.name for each in fields(SpeedCoefficients))
+
+
+def depth_log(depth_tokens: Any) -> Any:
+    """What the depth slope multiplies, 0 at an empty context; elementwise."""
+    return np.log1p(np.maximum(depth_tokens, 0.0) / DEPTH_SCALE_TOKENS)

@@ -1,0 +1,126 @@
+"""The committed calibration belongs to the committed measurements, and its own figures keep what is promised."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from api.cli.calibrate import data_hash
+from db.entries.measurements import speed_rows
+from estimator.accuracy.calibrate import FACTORS, STARTS, shipped_terms
+from estimator.accuracy.fitting import Fit, fit
+from estimator.accuracy.observations import MeasuredRow, micro_batch_of, observe, stated_of
+from estimator.calibration.coefficients import STRATA, Calibration
+from estimator.calibration.intervals import DEPTH
+from estimator.estimate import estimate
+from estimator.types import Engine, EstimateRequest, Status, UnsupportedError
+from tests.support.entities import ENTITIES
+
+
+@pytest.fixture(scope="module")
+def rows() -> list[dict[str, Any]]:
+    return list(speed_rows())
+
+
+@pytest.fixture(scope="module")
+def calibration() -> Calibration:
+    return Calibration.load()
+
+
+def test_the_calibration_was_fitted_on_the_committed_rows(rows: list[dict[str, Any]], calibration: Calibration) -> None:
+    assert calibration.data["data_hash"] == data_hash(rows)
+    assert calibration.data["rows"] == len(rows)
+
+
+def test_fitting_a_subset_twice_gives_the_same_constants(rows: list[dict[str, Any]]) -> None:
+    measured = [each for each in observe(ENTITIES, rows[::25]) if each.kind == "decode"]
+    observations = [each.observation for each in measured]
+    first = fit(observations, FACTORS["decode"], STARTS["decode"])
+    assert fit(observations, FACTORS["decode"], STARTS["decode"]).effects == first.effects
+
+
+@pytest.mark.parametrize("kind", ["decode", "prefill"])
+def test_every_stratum_has_a_range_around_the_estimate(calibration: Calibration, kind: str) -> None:
+    ranges = calibration.data[kind]["ranges"]
+    assert set(ranges) == set(STRATA)
+    for stratum in STRATA:
+        assert ranges[stratum]["low"] < 0 < ranges[stratum]["high"]
+        assert ranges[stratum]["spread"][DEPTH] >= 0
+    width = [ranges[stratum]["high"] - ranges[stratum]["low"] for stratum in STRATA]
+    assert width == sorted(width)
+
+
+@pytest.mark.parametrize(
+    ("kind", "scheme", "median", "p90"),
+    [
+        ("decode", "pair", 0.10, 0.27),
+        ("decode", "gpu", 0.15, 0.40),
+        ("decode", "pair moe", 0.12, 0.30),
+        ("prefill", "pair", 0.20, 0.60),
+    ],
+)
+def test_cross_validated_errors_stay_within_what_is_promised(
+    calibration: Calibration, kind: str, scheme: str, median: float, p90: float
+) -> None:
+    summary = calibration.data[kind]["cross_validation"][scheme]
+    assert summary["median"] < median
+    assert summary["p90"] < p90
+
+
+def shift_of(calibration: Calibration, each: MeasuredRow) -> float:
+    """What rows of the model, accelerator, engine and backend of this one have shown."""
+    of_gpu = calibration.data[each.kind]["measured"][each.model.slug][each.accelerator.slug]
+    return float(of_gpu[each.observation.stack][0])
+
+
+def test_slow_hosts_of_localscore_do_not_slow_the_estimates_of_their_gpus(
+    rows: list[dict[str, Any]], calibration: Calibration
+) -> None:
+    """An H100 that only such hosts measured with this model was once said to be as slow as they are."""
+    wide = [each for each in observe(ENTITIES, rows) if each.kind == "decode" and each.observation.factors["wide-host"]]
+    assert len(wide) > 10
+    shifts = [shift_of(calibration, each) for each in wide]
+    assert np.median(np.abs(shifts)) < 0.2
+    assert calibration.data["decode"]["effects"]["whole/wide-host:yes"] > 0
+
+
+@pytest.mark.parametrize("kind", ["decode", "prefill"])
+def test_the_estimator_answers_what_was_fitted(rows: list[dict[str, Any]], calibration: Calibration, kind: str) -> None:
+    engines = {engine.value: engine for engine in Engine}
+    plain = [row for row in rows if row.get("quant_match") == "exact" and row["kind"] == kind][::20]
+    # What slowed a row by its options is known of no estimate.
+    chosen = [
+        each
+        for each in observe(ENTITIES, plain)
+        if each.engine in engines and not stated_of(each.row, each.engine, each.backend)
+    ]
+    effects = calibration.data[kind]["effects"]
+    fitted = Fit(effects, FACTORS[kind]).predict(list(shipped_terms(kind, chosen)(range(len(chosen)), effects)))
+    compared = 0
+    for each, log_seconds in zip(chosen, fitted, strict=True):
+        shift = shift_of(calibration, each)
+        tokens = 1 if kind == "decode" else int(each.row.get("n_prompt") or 512)
+        request = EstimateRequest(
+            quant=each.quant,
+            accelerator=each.accelerator,
+            host=ENTITIES.default_host,
+            engine=engines[each.engine],
+            backend=each.backend,
+            build_age_years=each.observation.age_years,
+            depth_tokens=int(each.row.get("depth") or 0),
+            prompt_tokens=tokens if kind == "prefill" else None,
+            output_tokens=int(each.row.get("n_gen") or 128),
+            flash_attention=each.row.get("flash_attn") is not False,
+            micro_batch_tokens=micro_batch_of(each.row),
+        )
+        try:
+            answer = estimate(each.model, request, calibration)
+        except UnsupportedError:
+            continue
+        speed = answer.decode if kind == "decode" else answer.prefill
+        if speed is not None and answer.status is not Status.FITS_WITH_OFFLOAD:
+            compared += 1
+            assert speed.value == pytest.approx(tokens / float(np.exp(log_seconds + shift)), rel=0.01)
+    assert compared > 30

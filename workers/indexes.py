@@ -1,0 +1,43 @@
+"""Indexes of a freshly loaded storage."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+from sqlalchemy import text
+
+from db.fits.layout import index_statements, storage_name
+from db.runs.store import (
+    hold_publication,
+)
+from db.session import make_engine, writing
+from db.settings import Settings
+
+#: Index builds at a time on PostgreSQL; each has a server process of its own.
+INDEX_BUILDERS = 2
+
+
+def build_indexes(settings: Settings, run_id: int, token: str) -> bool:
+    """Index a loaded storage, on PostgreSQL two indexes at a time. False when the publication was lost meanwhile."""
+    engine, table = make_engine(settings.resolved_database_url, sorting=True), storage_name(run_id)
+
+    def build(statement: str) -> bool:
+        with writing(engine) as connection:
+            held = hold_publication(connection, run_id, token, settings.lease_s)
+        if held:
+            with writing(engine) as connection:
+                connection.execute(text(statement))
+        return held
+
+    statements = index_statements(table, engine.dialect.name)
+    try:
+        if engine.dialect.name == "sqlite":
+            return all(build(statement) for statement in statements)
+        with ThreadPoolExecutor(INDEX_BUILDERS) as pool:
+            held = all(pool.map(build, statements))
+        with writing(engine) as connection:
+            for suffix in ("", "_quant", "_gpu"):
+                connection.execute(text(f"ANALYZE {table}{suffix}"))
+        return held
+    finally:
+        engine.dispose()

@@ -1,0 +1,103 @@
+"""Publication of a run whose blocks are done, and removal of the generations before it."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+
+from sqlalchemy import Connection, select
+from sqlalchemy.exc import SQLAlchemyError
+
+from db.entries.store import drop_staged
+from db.fits.generations import current_generation_sync
+from db.fits.layout import drop_storage, storage_name
+from db.runs.publication import carry_over, drop_unread, fold_one, has_unread, prepare, publish
+from db.runs.store import (
+    RunState,
+    blocks_of,
+    claim_publication,
+    end_run,
+    give_back_publication,
+    hold_publication,
+)
+from db.session import sync_engine, writing
+from db.settings import Settings
+from db.tables import Run, table_of
+from workers.indexes import build_indexes
+from workers.leases import held_publication
+
+_RUN = table_of(Run)
+#: Updates stay parts of the live storage until nothing was published for so long, or there are more than this.
+QUIET_S, MOST_PARTS = 10.0, 8
+
+
+def publish_one(settings: Settings, run_id: int) -> bool:
+    """Publish a run whose blocks are all done or set aside. False when it is not ready, or not ours to publish."""
+    engine, token = sync_engine(settings.resolved_database_url), secrets.token_hex(8)
+    with writing(engine) as connection:
+        if not claim_publication(connection, run_id, token, settings.lease_s):
+            return False
+    try:
+        if not _publish_claimed(settings, run_id, token):
+            return False
+    except Exception as error:
+        with contextlib.suppress(SQLAlchemyError), writing(engine) as connection:
+            give_back_publication(connection, run_id, token, f"{type(error).__name__}: {error}")
+        raise
+    drop_old(settings)
+    return True
+
+
+def _publish_claimed(settings: Settings, run_id: int, token: str) -> bool:
+    engine = sync_engine(settings.resolved_database_url)
+    with writing(engine) as connection:
+        if not hold_publication(connection, run_id, token, settings.lease_s):
+            return False
+        run = connection.execute(select(_RUN).where(_RUN.c.id == run_id)).one()
+        done, failed = blocks_of(connection, run_id, "done"), blocks_of(connection, run_id, "failed")
+        current = current_generation_sync(connection)
+        if failed and not done:
+            end_run(connection, run_id, RunState.FAILED, f"every block failed; the first: {failed[0].error}")
+            discard(connection, run_id)
+            return True
+        if run.rebuild and failed and current is not None:
+            models = [model for block in failed for model in block.model_ids]
+            carry_over(connection, current, storage_name(run_id), models)
+    if run.rebuild:
+        with held_publication(settings, run_id, token):
+            built = build_indexes(settings, run_id, token)
+        if not built:
+            return False
+    elif current is not None:
+        with writing(engine) as connection:
+            prepare(connection, run_id)
+    with writing(engine) as connection:
+        if not hold_publication(connection, run_id, token, settings.lease_s):
+            return False
+        publish(connection, run_id)
+        state = RunState.PARTIAL if failed else RunState.PUBLISHED
+        error = f"{len(failed)} blocks were set aside; the first: {failed[0].error}" if failed else None
+        end_run(connection, run_id, state, error)
+    return True
+
+
+def discard(connection: Connection, run_id: int) -> None:
+    """Drop what a run staged."""
+    drop_staged(connection, run_id)
+    drop_storage(connection, storage_name(run_id))
+
+
+def drop_old(settings: Settings) -> int:
+    """Drop generations past their grace. Returns how many."""
+    engine = sync_engine(settings.resolved_database_url)
+    with engine.connect() as connection:
+        if not has_unread(connection, settings.generation_grace_s):
+            return 0
+    with writing(engine) as connection:
+        return drop_unread(connection, settings.generation_grace_s)
+
+
+def fold_parts(settings: Settings) -> bool:
+    """Move a part that an update left beside the live storage into it, when nobody seems to wait. False: nothing to do."""
+    with writing(sync_engine(settings.resolved_database_url)) as connection:
+        return fold_one(connection, quiet_s=QUIET_S, most=MOST_PARTS)
