@@ -9,7 +9,7 @@ import asyncio
 import binascii
 from base64 import b64decode
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -20,13 +20,16 @@ from db.entries.files import Catalog
 from db.imports.errors import ImportFactsError
 from db.imports.gguf_facts import facts_from_gguf
 from db.imports.gguf_header import MAGIC, MAX_HEADER_BYTES, compact_gguf, parse_gguf
-from db.imports.hf_config import MAX_CONFIG_BYTES, facts_from_config, facts_from_config_text
+from db.imports.hf_config import MAX_CONFIG_BYTES, config_of_text, facts_from_config
+from db.imports.quantization_config import CheckpointFormat, checkpoint_format
 from db.imports.safetensors_header import CheckpointSize, size_of_header, size_of_index
 from estimator.structure.architecture import ModelArchitecture, architecture_from_facts
 from estimator.types import EstimatorError, Quant, QuantFormat, StoredLayers, StoredQuant
 
 #: Slug of everything that is not in the catalog.
 CUSTOM = "custom"
+#: Begins the note that names the keys whose value is the default of the model's class.
+DEFAULTS_NOTE = "The configuration does not state these keys; they have the default of its class: "
 #: Most characters of base64 in one question: what a request of the default size holds beside the rest of it.
 MAX_PASTED_CHARACTERS = 1_000_000
 
@@ -37,11 +40,14 @@ MAX_ADDRESSES = 8
 
 @dataclass(frozen=True, slots=True)
 class ModelSource:
-    """A model that is not in the catalog. ``stored`` and ``file_type`` are those of a GGUF file, else None."""
+    """A model that is not in the catalog. ``stored`` and ``file_type`` are those of a GGUF file, else None;
+    ``checkpoint`` is the format of a configuration's own checkpoint. ``notes`` say what the file left open."""
 
     model: ModelArchitecture
     stored: StoredLayers | None = None
     file_type: str | None = None
+    checkpoint: CheckpointFormat | None = None
+    notes: tuple[str, ...] = ()
 
 
 #: The model of an address, or the reason for none.
@@ -52,7 +58,9 @@ def source_of_config(config: Any) -> ModelSource:
     """The model of a parsed ``config.json``. Raises :class:`ImportFactsError`."""
     if not isinstance(config, Mapping):
         raise ImportFactsError("a model's configuration must be a JSON object", "model_config")
-    return ModelSource(architecture_from_facts(facts_from_config(config, CUSTOM)))
+    facts = facts_from_config(config, CUSTOM)
+    notes = (DEFAULTS_NOTE + ", ".join(facts["class_defaults"]),) if facts["class_defaults"] else ()
+    return ModelSource(architecture_from_facts(facts), checkpoint=checkpoint_format(config, config), notes=notes)
 
 
 def source_of_pasted(text: Any) -> ModelSource:
@@ -85,7 +93,9 @@ def source_of_bytes(data: bytes, *, must_be_gguf: bool = False) -> ModelSource:
     if must_be_gguf or data[:4] == MAGIC:
         gguf = facts_from_gguf(data, CUSTOM)
         return ModelSource(architecture_from_facts(gguf.facts), gguf.stored, gguf.file_type)
-    return ModelSource(architecture_from_facts(facts_from_config_text(data, CUSTOM)))
+    if not data:
+        raise ImportFactsError("the file is empty: neither a GGUF file nor a config.json", "model")
+    return source_of_config(config_of_text(data))
 
 
 def source_of_file(path: Path) -> ModelSource:
@@ -175,9 +185,21 @@ def size_of_checkpoint(index: Any) -> CheckpointSize:
 
 def stored_quant(quant: Quant, source: ModelSource) -> Quant:
     """``quant`` with the bytes of the file when it is the file's own, else as it is."""
+    own = source.checkpoint
+    if own is not None and own.is_quantized and quant.slug == own.quant:
+        return _stored(_with_bits(quant, own), kept_parts=own.kept_parts, expert_bits=own.expert_bits)
     if source.stored is None or quant.file_type != source.file_type:
         return quant
     return _stored(quant, by_layer=source.stored)
+
+
+def _with_bits(quant: Quant, own: CheckpointFormat) -> Quant:
+    """``quant`` with the bits and groups that the configuration states."""
+    if own.bits is None:
+        return quant
+    return replace(
+        quant, weight_bits=own.bits, group_size=own.group_size, scale_bits=own.scale_bits, zero_bits=own.zero_bits
+    )
 
 
 def checkpoint_quant(quant: Quant, index: Any) -> Quant:
@@ -189,12 +211,24 @@ def checkpoint_quant(quant: Quant, index: Any) -> Quant:
 
 
 def quant_of_file(source: ModelSource, catalog: Catalog) -> str | None:
-    """Slug of the catalog's quantization that a GGUF file states; None when it states none that the catalog has."""
+    """Slug of the catalog's quantization that the file itself is in; None when the catalog has none for it.
+
+    Raises:
+        ImportFactsError: the file states a format that is not in the catalog.
+    """
+    own = source.checkpoint
+    if own is not None and own.is_quantized:
+        if own.quant is None:
+            raise ImportFactsError(
+                f"the checkpoint is in {own.label}, which is not estimated; state a quantization to estimate the model in",
+                "quant",
+            )
+        return own.quant if own.quant in catalog.quants else None
     if source.file_type is None:
         return None
     return next((slug for slug, entry in catalog.quants.items() if entry["file_type"] == source.file_type), None)
 
 
-def _stored(quant: Quant, total_bytes: int | None = None, by_layer: StoredLayers | None = None) -> Quant:
+def _stored(quant: Quant, **stored: Any) -> Quant:
     known = {field.name: getattr(quant, field.name) for field in fields(Quant)}
-    return StoredQuant(**known, total_bytes=total_bytes, by_layer=by_layer)
+    return StoredQuant(**known, **stored)

@@ -103,7 +103,8 @@ class Answerer:
             gpu_slug, accelerator = self._accelerator_of(question, devices)
             request = self._request(question, accelerator, quant, self._host_of(question))
             if extras.has_extras(question):
-                return self._with_extras(question, (model_slug, gpu_slug), source.model, request, devices, workload)
+                found = self._with_extras(question, (model_slug, gpu_slug), source.model, request, devices, workload)
+                return replace(found, notes=(*found.notes, *source.notes))
             result = estimate(source.model, request, self._calibration, workload)
         except MissingFactError as error:
             raise QuestionError(ErrorCode.MISSING_FACT, str(error), error.field_name) from error
@@ -115,7 +116,7 @@ class Answerer:
             raise QuestionError(ErrorCode.BAD_USER_INPUT, str(error)) from error
         entry = self._catalog.models.get(model_slug)
         facts = facts_of_plan(entry, model_slug, source.model, request, result, workload)
-        return Answer(model_slug, gpu_slug, quant.slug, result, facts)
+        return Answer(model_slug, gpu_slug, quant.slug, result, facts, notes=source.notes)
 
     def _model_of(self, question: Mapping[str, Any], brought: ModelSource | None) -> tuple[str, ModelSource]:
         given = keys.stands_in(question, "model")
@@ -132,11 +133,18 @@ class Answerer:
 
     def _quant_of(self, question: Mapping[str, Any], source: ModelSource) -> Quant:
         """The quantization, with the bytes of the file that the question brings along."""
-        slug = quant_of_file(source, self._catalog) if question.get("quant") is None else None
+        slug = self._own_quant(source) if question.get("quant") is None else None
         quant = self._quant(slug or self._resolved("quant", keys.text(question, "quant")))
         if question.get("model_index") is not None:
             return checkpoint_quant(quant, question["model_index"])
         return stored_quant(quant, source)
+
+    def _own_quant(self, source: ModelSource) -> str | None:
+        """Slug of the quantization that the file is in; a plain checkpoint is in 16 bits."""
+        slug = quant_of_file(source, self._catalog)
+        if slug is None and source.checkpoint is not None:
+            return source.checkpoint.quant
+        return slug
 
     def _with_extras(
         self,

@@ -21,8 +21,12 @@ class ImportFactsError(EstimatorError):
         super().__init__(message)
 
 
-def json_object(text: bytes | str, what: str, limit: int = MAX_JSON_BYTES) -> dict[str, Any]:
+def json_object(
+    text: bytes | str, what: str, limit: int = MAX_JSON_BYTES, *, constants: bool = False
+) -> dict[str, Any]:
     """Parse a JSON object strictly: no duplicate keys, no NaN, bounded in size and depth.
+
+    ``constants``: ``Infinity`` and ``-Infinity`` are read, which Python's own writer leaves in a configuration.
 
     Raises:
         ImportFactsError: the text is none of that.
@@ -30,7 +34,7 @@ def json_object(text: bytes | str, what: str, limit: int = MAX_JSON_BYTES) -> di
     if len(text) > limit:
         raise ImportFactsError(f"{what}: {len(text):,} bytes; at most {limit:,} are read")
     try:
-        parsed = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
+        parsed = json.loads(text, object_pairs_hook=_unique, parse_constant=_infinity if constants else _no_constant)
     except ImportFactsError:
         raise
     except RecursionError:
@@ -51,6 +55,10 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
                 raise ImportFactsError(f"the key {key[:80]!r} is there twice; a key may be there once", key[:80])
             seen.add(key)
     return out
+
+
+def _infinity(name: str) -> Any:
+    return _no_constant(name) if name == "NaN" else float(name)
 
 
 def _no_constant(name: str) -> Any:

@@ -5,14 +5,18 @@ Source: the ``modeling_*`` modules of the transformers library, as the catalog's
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
 class Family:
     """Traits of one architecture. ``window_every`` n: layer n, 2n, ... attend to everything, the others to the window;
     0: windows only where the configuration lists them; -1: every layer has the window that the configuration gives.
-    ``optional_qk_norm`` is what ``use_qk_norm`` switches on.
+    ``optional_qk_norm`` is what ``use_qk_norm`` switches on. ``bias_keys`` switch the biases of query, key, value and
+    output on, ``all_bias_keys`` also those of the feed-forward part. ``layers`` is the letter of every layer where no key
+    lists them, ``state_space`` the Mamba version. ``head_bias``: the output head has a bias; ``position_offset``: learned
+    positions, so many more than the context has; ``ffn_factor``: intermediate size over hidden size where no key gives it;
+    ``doubled_ffn``: the key counts gate and up together.
     """
 
     qk_norm: str = "none"
@@ -33,6 +37,19 @@ class Family:
     window_every: int = 0
     mla: bool = False
     linear: str | None = None
+    bias_keys: tuple[str, ...] = ()
+    all_bias_keys: tuple[str, ...] = ()
+    layers: str | None = None
+    state_space: int = 0
+    head_bias: bool = False
+    position_offset: int | None = None
+    ffn_factor: int | None = None
+    doubled_ffn: bool = False
+    final_norms: int = 1
+    shared_experts: int = 0
+    chunk_every: int = 0
+    full_rank_gate: bool = False
+    full_rank_decay: bool = False
 
 
 _PLAIN = Family()
@@ -40,67 +57,206 @@ _BIASED = Family(qkv_bias=True)
 _NORMED = Family(qk_norm="per_head")
 _LATENT = Family(mla=True, router_bias=True)
 _GEMMA3 = Family(qk_norm="per_head", norms=4, tied=True, window_every=6)
+_OLD = Family(
+    qkv_bias=True, o_bias=True, gated_mlp=False, mlp_bias=True, norm_type="LayerNorm", norm_bias=True, ffn_factor=4
+)  # fmt: skip
+_GPT2 = replace(_OLD, tied=True, position_offset=0)
+_GPTJ = replace(_OLD, qkv_bias=False, o_bias=False, norms=1, head_bias=True)
 _DELTA = Family(qk_norm="per_head", output_gate="q_doubled", shared_gate=True, linear="GatedDeltaNet")
 
 #: ``architectures[0]`` -> traits.
 FAMILIES: dict[str, Family] = {
+    "AfmoeForCausalLM": Family(qk_norm="per_head", norms=4, output_gate="full", router_bias=True, window_every=4),
+    "ApertusForCausalLM": Family(qk_norm="per_head", gated_mlp=False),
     "ArceeForCausalLM": Family(gated_mlp=False),
+    "BaichuanForCausalLM": _PLAIN,
+    "BailingHybridForCausalLM": Family(
+        mla=True, output_gate="per_head", router_bias=True, linear="KDA", full_rank_gate=True, full_rank_decay=True
+    ),
     "BailingMoeForCausalLM": _PLAIN,
     "BailingMoeV2ForCausalLM": Family(qk_norm="per_head", router_bias=True),
+    "BambaForCausalLM": Family(state_space=2),
+    "BitNetForCausalLM": Family(tied=True),
+    "BloomForCausalLM": replace(_OLD, tied=True),
+    "ChatGLMModel": Family(all_bias_keys=("add_bias_linear",)),
+    "CodeGenForCausalLM": _GPTJ,
     "Cohere2ForCausalLM": Family(norm_type="LayerNorm (no bias)", norms=1, tied=True, window_every=4),
     "CohereForCausalLM": Family(optional_qk_norm="full", norm_type="LayerNorm (no bias)", norms=1, tied=True),
+    "CwmForCausalLM": Family(window_every=4),
+    "DbrxForCausalLM": Family(norm_type="LayerNorm (no bias)"),
+    "DeciLMForCausalLM": _PLAIN,
     "DeepseekForCausalLM": _PLAIN,
     "DeepseekV2ForCausalLM": Family(mla=True),
+    "DeepseekV32ForCausalLM": _LATENT,
     "DeepseekV3ForCausalLM": _LATENT,
+    "DeepseekV4ForCausalLM": Family(router_bias=True),
     "Dots1ForCausalLM": Family(qk_norm="per_head", router_bias=True),
-    "Ernie4_5ForCausalLM": _PLAIN,
     "Ernie4_5_MoeForCausalLM": Family(router_bias=True),
+    "Ernie4_5ForCausalLM": _PLAIN,
+    "Exaone4_5_ForConditionalGeneration": Family(qk_norm="per_head", window_every=4),
     "Exaone4ForCausalLM": Family(qk_norm="per_head", window_every=4),
+    "ExaoneForCausalLM": _PLAIN,
+    "ExaoneMoEForCausalLM": Family(qk_norm="per_head", router_bias=True, window_every=4),
+    "FalconForCausalLM": Family(
+        gated_mlp=False, norm_type="LayerNorm", norm_bias=True, tied=True, all_bias_keys=("bias",), ffn_factor=4
+    ),
+    "FalconH1ForCausalLM": Family(layers="P", state_space=2),
+    "FalconMambaForCausalLM": Family(norms=1, layers="M", state_space=1),
     "Gemma2ForCausalLM": Family(norms=4, tied=True, window_every=2),
     "Gemma3ForCausalLM": _GEMMA3,
     "Gemma3ForConditionalGeneration": _GEMMA3,
+    "Gemma3nForConditionalGeneration": Family(qk_norm="per_head", norms=4, tied=True, window_every=5),
+    "Gemma4ForConditionalGeneration": replace(_GEMMA3),
+    "Gemma4UnifiedForConditionalGeneration": replace(_GEMMA3),
     "GemmaForCausalLM": Family(tied=True),
     "Glm4ForCausalLM": Family(norms=4),
     "Glm4MoeForCausalLM": Family(qkv_bias=True, router_bias=True),
+    "Glm4MoeLiteForCausalLM": _LATENT,
     "GlmForCausalLM": _BIASED,
+    "GlmMoeDsaForCausalLM": _LATENT,
+    "GPT2LMHeadModel": _GPT2,
+    "GPTBigCodeForCausalLM": _GPT2,
+    "GPTJForCausalLM": _GPTJ,
+    "GPTNeoForCausalLM": replace(_GPT2, qkv_bias=False),
+    "GPTNeoXForCausalLM": replace(_OLD, qkv_bias=False, o_bias=False, bias_keys=("attention_bias",)),
     "GptOssForCausalLM": Family(
         qkv_bias=True, o_bias=True, sinks=True, router_bias=True, expert_bias=True, window_every=2
     ),
     "GraniteForCausalLM": _PLAIN,
     "GraniteMoeForCausalLM": _PLAIN,
+    "GraniteMoeHybridForCausalLM": Family(tied=True, state_space=2),
+    "GraniteMoeSharedForCausalLM": Family(tied=True),
     "HunYuanDenseV1ForCausalLM": _NORMED,
     "HunYuanMoEV1ForCausalLM": _NORMED,
+    "HYV3ForCausalLM": Family(qk_norm="per_head", router_bias=True),
     "InternLM2ForCausalLM": _PLAIN,
     "InternLM3ForCausalLM": _PLAIN,
+    "InternLMForCausalLM": Family(bias_keys=("bias",)),
+    "JambaForCausalLM": Family(state_space=1),
     "KimiK25ForConditionalGeneration": _LATENT,
+    "KimiK3ForConditionalGeneration": Family(mla=True, router_bias=True, linear="KDA", full_rank_gate=True),
     "KimiLinearForCausalLM": Family(mla=True, router_bias=True, linear="KDA"),
+    "KimiVLForConditionalGeneration": _LATENT,
+    "Lfm2ForCausalLM": Family(qk_norm="per_head", tied=True),
+    "Lfm2MoeForCausalLM": Family(qk_norm="per_head", tied=True, router_bias=True),
+    "Llama4ForConditionalGeneration": Family(optional_qk_norm="none", shared_experts=1, chunk_every=4),
     "LlamaForCausalLM": _PLAIN,
+    "Mamba2ForCausalLM": Family(norms=1, layers="M", state_space=2),
+    "MambaForCausalLM": Family(norms=1, layers="M", state_space=1, tied=True),
     "MiMoForCausalLM": _BIASED,
+    "MiMoV2FlashForCausalLM": Family(router_bias=True),
+    "MiniCPM3ForCausalLM": Family(mla=True),
+    "MiniCPMForCausalLM": Family(tied=True),
+    "MiniMaxM1ForCausalLM": Family(linear="lightning"),
     "MiniMaxM2ForCausalLM": Family(qk_norm="full", router_bias=True),
+    "MiniMaxM3ForCausalLM": Family(qk_norm="per_head", router_bias=True),
+    "MiniMaxText01ForCausalLM": Family(linear="lightning"),
     "Ministral3ForCausalLM": _PLAIN,
     "Mistral3ForConditionalGeneration": _PLAIN,
     "MistralForCausalLM": Family(window_every=-1),
     "MixtralForCausalLM": _PLAIN,
+    "MllamaForConditionalGeneration": _PLAIN,
+    "MolmoForCausalLM": Family(qkv_bias=True, doubled_ffn=True),
+    "MptForCausalLM": Family(gated_mlp=False, norm_type="LayerNorm (no bias)", tied=True, ffn_factor=4),
+    "NemotronForCausalLM": Family(gated_mlp=False, norm_type="LayerNorm1P", norm_bias=True),
+    "NemotronHForCausalLM": Family(gated_mlp=False, norms=1, router_bias=True, state_space=2),
     "Olmo2ForCausalLM": Family(qk_norm="full"),
     "Olmo3ForCausalLM": Family(qk_norm="full", window_every=4),
     "OlmoeForCausalLM": Family(qk_norm="full"),
+    "OlmoForCausalLM": Family(norm_type="LayerNorm (no weight)", norms=0, final_norms=0),
+    "OPTForCausalLM": replace(_GPT2, position_offset=2),
+    "OrionForCausalLM": Family(norm_type="LayerNorm", norm_bias=True),
+    "PanguEmbeddedForCausalLM": Family(bias_keys=("bias",)),
     "Phi3ForCausalLM": _PLAIN,
+    "PhiForCausalLM": replace(_OLD, norms=1, head_bias=True),
+    "PhiMoEForCausalLM": Family(norm_type="LayerNorm", norm_bias=True, bias_keys=("attention_bias",)),
+    "Qwen2_5_VLForConditionalGeneration": _BIASED,
     "Qwen2ForCausalLM": _BIASED,
     "Qwen2MoeForCausalLM": Family(qkv_bias=True, shared_gate=True),
-    "Qwen2_5_VLForConditionalGeneration": _BIASED,
+    "Qwen2VLForConditionalGeneration": _BIASED,
+    "Qwen3_5ForConditionalGeneration": _DELTA,
+    "Qwen3_5MoeForConditionalGeneration": _DELTA,
     "Qwen3ForCausalLM": _NORMED,
     "Qwen3MoeForCausalLM": _NORMED,
     "Qwen3NextForCausalLM": _DELTA,
     "Qwen3VLForConditionalGeneration": _NORMED,
     "Qwen3VLMoeForConditionalGeneration": _NORMED,
-    "Qwen3_5ForConditionalGeneration": _DELTA,
-    "Qwen3_5MoeForConditionalGeneration": _DELTA,
+    "QWenLMHeadModel": Family(qkv_bias=True, doubled_ffn=True),
+    "SarvamMoEForCausalLM": Family(qk_norm="per_head", router_bias=True),
     "SeedOssForCausalLM": _BIASED,
     "SmolLM3ForCausalLM": Family(tied=True),
     "SolarForCausalLM": _PLAIN,
+    "SolarOpenForCausalLM": Family(router_bias=True),
     "StableLmForCausalLM": Family(norm_type="LayerNorm", norm_bias=True),
     "Starcoder2ForCausalLM": Family(
         qkv_bias=True, o_bias=True, gated_mlp=False, mlp_bias=True, norm_type="LayerNorm", norm_bias=True, tied=True,
         window_every=-1,
     ),
+    "Step3p5ForCausalLM": Family(qk_norm="per_head", output_gate="per_head", router_bias=True, window_every=4),
+    "Step3p7FlashForCausalLM": Family(qk_norm="per_head", output_gate="per_head", router_bias=True, window_every=4),
 }  # fmt: skip
+
+#: Other names of the same classes.
+OTHER_NAMES: dict[str, str] = {
+    "BaiChuanForCausalLM": "BaichuanForCausalLM",
+    "ChatGLMForConditionalGeneration": "ChatGLMModel",
+    "DeepseekOCR2ForCausalLM": "DeepseekV2ForCausalLM",
+    "DeepseekOCRForCausalLM": "DeepseekV2ForCausalLM",
+    "DeepseekVLV2ForCausalLM": "DeepseekV2ForCausalLM",
+    "ExaoneMoeForCausalLM": "ExaoneMoEForCausalLM",
+    "Exaone4_5ForConditionalGeneration": "Exaone4_5_ForConditionalGeneration",
+    "Gemma3nForCausalLM": "Gemma3nForConditionalGeneration",
+    "Gemma4ForCausalLM": "Gemma4ForConditionalGeneration",
+    "Gemma4UnifiedForCausalLM": "Gemma4UnifiedForConditionalGeneration",
+    "GPTRefactForCausalLM": "GPTBigCodeForCausalLM",
+    "HunYuanMoeV1ForCausalLM": "HunYuanMoEV1ForCausalLM",
+    "Kimi_K25ForConditionalGeneration": "KimiK25ForConditionalGeneration",
+    "Llama4ForCausalLM": "Llama4ForConditionalGeneration",
+    "Llama": "LlamaForCausalLM",
+    "LlavaForCausalLM": "LlamaForCausalLM",
+    "MiniMaxForCausalLM": "MiniMaxText01ForCausalLM",
+    "MiniMaxM3SparseForConditionalGeneration": "MiniMaxM3ForCausalLM",
+    "MiniMaxM3VLForCausalLM": "MiniMaxM3ForCausalLM",
+    "MixFormerSequentialForCausalLM": "PhiForCausalLM",
+    "MllamaForCausalLM": "MllamaForConditionalGeneration",
+    "MPTForCausalLM": "MptForCausalLM",
+    "Phi3VForCausalLM": "Phi3ForCausalLM",
+    "Phi4MMForCausalLM": "Phi3ForCausalLM",
+    "Phi4MultimodalForCausalLM": "Phi3ForCausalLM",
+    "PhimoeForCausalLM": "PhiMoEForCausalLM",
+    "Qwen3_5ForCausalLM": "Qwen3_5ForConditionalGeneration",
+    "Qwen3_5MoeForCausalLM": "Qwen3_5MoeForConditionalGeneration",
+    "RWForCausalLM": "FalconForCausalLM",
+    "Step3p7ForConditionalGeneration": "Step3p7FlashForCausalLM",
+}
+
+#: Model types that the library does not have, or whose class is that of a wrapper -> class.
+MODEL_TYPES: dict[str, str] = {
+    "baichuan": "BaichuanForCausalLM",
+    "chatglm": "ChatGLMModel",
+    "deci": "DeciLMForCausalLM",
+    "deepseek": "DeepseekForCausalLM",
+    "gemma3_text": "Gemma3ForCausalLM",
+    "gpt-sw3": "GPT2LMHeadModel",
+    "internlm": "InternLMForCausalLM",
+    "internlm2": "InternLM2ForCausalLM",
+    "kimi_k2": "DeepseekV3ForCausalLM",
+    "llama4_text": "Llama4ForConditionalGeneration",
+    "mimo": "MiMoForCausalLM",
+    "minicpm": "MiniCPMForCausalLM",
+    "minimax_m1": "MiniMaxM1ForCausalLM",
+    "minimax_text_01": "MiniMaxText01ForCausalLM",
+    "mllama_text_model": "MllamaForConditionalGeneration",
+    "nemotron-nas": "DeciLMForCausalLM",
+    "orion": "OrionForCausalLM",
+    "phi-msft": "PhiForCausalLM",
+    "phi3_v": "Phi3ForCausalLM",
+    "phi4mm": "Phi3ForCausalLM",
+    "qwen": "QWenLMHeadModel",
+    "qwen2_vl_text": "Qwen2VLForConditionalGeneration",
+    "qwen2_5_vl_text": "Qwen2_5_VLForConditionalGeneration",
+    "qwen3_vl_text": "Qwen3VLForConditionalGeneration",
+    "qwen3_vl_moe_text": "Qwen3VLMoeForConditionalGeneration",
+    "solar": "SolarForCausalLM",
+    "step3p5": "Step3p5ForCausalLM",
+}

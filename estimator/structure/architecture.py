@@ -119,6 +119,7 @@ class Layer:
     has_value_projection: bool
     ffn_width: int
     norms: int
+    has_indexer: bool
 
     @property
     def has_attention(self) -> bool:
@@ -161,8 +162,9 @@ class ModelArchitecture:
     output_bias: bool
     qk_norm: str
     output_gate: str | None
-    sinks: bool
+    sinks: bool | str
     norm_bias: bool
+    final_norms: int
     indexer_heads: int
     indexer_dim: int
     indexer_topk: int
@@ -237,8 +239,9 @@ def architecture_from_facts(facts: Mapping[str, Any]) -> ModelArchitecture:
         output_bias=bool(attention.get("o_bias")),
         qk_norm=str(attention.get("qk_norm") or "none"),
         output_gate=attention.get("output_gate"),
-        sinks=bool(attention.get("sinks")),
+        sinks=attention.get("sinks") or False,
         norm_bias=bool((facts.get("norms") or {}).get("bias")),
+        final_norms=int((facts.get("norms") or {}).get("final", 1)),
         indexer_heads=_of_indexer(attention, "index_n_heads"),
         indexer_dim=_of_indexer(attention, "index_head_dim"),
         indexer_topk=_of_indexer(attention, "index_topk"),
@@ -313,6 +316,7 @@ def _layer(slug: str, facts: Mapping[str, Any], index: int) -> Layer:
         has_value_projection=attends and (keeps or not shares) and not values.get("k_eq_v"),
         ffn_width=width,
         norms=int(norms[index]) if isinstance(norms, str) else int(norms),
+        has_indexer=bool(values.get("has_indexer", True)),
     )
 
 

@@ -82,7 +82,7 @@ def inventory(model: ModelArchitecture) -> Inventory:
         parts.append(kinds[layer])
     layer_of = np.repeat(np.arange(-1, model.n_layers), [len(part) for part in parts])
     rest = _rows(_stored_mtp(model, norm)) if model.stored_mtp_layers else _rows([])
-    last = [_kept(-1, norm)]
+    last = [_kept(-1, norm)] if model.final_norms else []
     if not model.tied_embeddings:
         last.append(Tensor(TensorClass.OUTPUT, -1, hidden, hidden * model.vocab))
     for extra in model.extras:
@@ -171,7 +171,7 @@ def _grouped(model: ModelArchitecture, layer: Layer, index: int) -> Iterator[Ten
         yield _kept(index, 2 * layer.key_dim if layer.has_key_projection else layer.key_dim)
     elif model.qk_norm == "full":
         yield _kept(index, query + key)
-    if model.sinks:
+    if model.sinks and (model.sinks != "swa_only_bias" or layer.window is not None):
         yield _kept(index, layer.heads)
 
 
@@ -199,7 +199,7 @@ def _latent(model: ModelArchitecture, layer: Layer, index: int) -> Iterator[Tens
         yield _matrix(TensorClass.OTHER, index, hidden, heads * mla.value_dim)
     elif model.output_gate == "per_head":
         yield _matrix(TensorClass.OTHER, index, hidden, heads)
-    if model.indexer_heads:
+    if model.indexer_heads and layer.has_indexer:
         yield _matrix(TensorClass.OTHER, index, mla.q_rank or hidden, model.indexer_heads * model.indexer_dim)
         yield _matrix(TensorClass.OTHER, index, hidden, model.indexer_dim)
         yield _matrix(TensorClass.OTHER, index, hidden, model.indexer_heads)
@@ -209,13 +209,13 @@ def _latent(model: ModelArchitecture, layer: Layer, index: int) -> Iterator[Tens
 def _compressed(model: ModelArchitecture, layer: Layer, index: int) -> Iterator[Tensor]:
     """Compressed shared-KV attention: structure known by its totals only, so it is one tensor of the right size."""
     attention_layers = sum(1 for each in model.layers if each.has_attention)
-    share = _unstructured_parameters(model) // attention_layers
+    share = unstructured_parameters(model) // attention_layers
     yield _matrix(TensorClass.OTHER, index, model.hidden, share // model.hidden)
     yield _kept(index, share % model.hidden)
 
 
 @lru_cache(maxsize=64)
-def _unstructured_parameters(model: ModelArchitecture) -> int:
+def unstructured_parameters(model: ModelArchitecture) -> int:
     """Parameters that the rest of the structure does not account for."""
     experts = model.experts
     known = model.hidden * model.vocab * (1 if model.tied_embeddings else 2) + model.hidden

@@ -35,6 +35,15 @@ _LEFT_IN_16_BITS = (
     TensorClass.OUTPUT,
     TensorClass.LOOKUP,
 )
+#: Parts of a model that a checkpoint may leave in 16 bits, by the classes of their tensors.
+_PARTS = {
+    "attention": (
+        TensorClass.ATTN_Q, TensorClass.ATTN_K, TensorClass.ATTN_V, TensorClass.ATTN_OUTPUT, TensorClass.PER_HEAD,
+        TensorClass.OTHER,
+    ),
+    "dense": (TensorClass.FFN_UP, TensorClass.FFN_GATE, TensorClass.FFN_DOWN),
+    "experts": EXPERT_CLASSES,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +154,13 @@ def checkpoint_bytes(index: TensorIndex, quant: Quant) -> Ints:
     else:
         left = is_class[list(_LEFT_IN_16_BITS)].any(axis=0)
     elements = index.inventory.elements
+    if isinstance(quant, StoredQuant):
+        for part in quant.kept_parts:
+            left = left | is_class[list(_PARTS[part])].any(axis=0)
+        if quant.expert_bits is not None:
+            routed = is_class[list(EXPERT_CLASSES)].any(axis=0)
+            rest = np.where(left, elements * 2, np.ceil(elements * (bits / 8.0)))
+            return np.where(routed, np.ceil(elements * (quant.expert_bits / 8.0)), rest).astype(np.int64)
     return np.where(left, elements * 2, np.ceil(elements * (bits / 8.0))).astype(np.int64)
 
 

@@ -1,0 +1,111 @@
+"""Keys of a configuration under common names, and the defaults of the configuration class for keys that are absent."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+#: Keys that name one thing in several ways -> the name that the reader asks for.
+COMMON_NAMES: dict[str, str] = {
+    "n_embd": "hidden_size", "n_embed": "hidden_size", "d_model": "hidden_size",
+    "n_layer": "num_hidden_layers", "n_layers": "num_hidden_layers", "num_layers": "num_hidden_layers",
+    "n_head": "num_attention_heads", "n_heads": "num_attention_heads", "num_heads": "num_attention_heads",
+    "num_kv_heads": "num_key_value_heads", "n_head_kv": "num_key_value_heads", "n_kv_heads": "num_key_value_heads",
+    "attention_head_dim": "head_dim", "kv_channels": "head_dim",
+    "n_positions": "max_position_embeddings", "max_sequence_length": "max_position_embeddings",
+    "max_seq_len": "max_position_embeddings", "seq_length": "max_position_embeddings",
+    "model_max_length": "max_position_embeddings", "n_ctx": "max_position_embeddings",
+    "n_inner": "intermediate_size", "ffn_hidden_size": "intermediate_size", "ffn_dim": "intermediate_size",
+    "padded_vocab_size": "vocab_size", "tie_embedding": "tie_word_embeddings", "weight_tying": "tie_word_embeddings",
+    "n_routed_experts": "num_experts", "num_local_experts": "num_experts", "moe_num_experts": "num_experts",
+    "num_experts_per_token": "num_experts_per_tok", "experts_per_token": "num_experts_per_tok",
+    "moe_k": "num_experts_per_tok", "moe_topk": "num_experts_per_tok", "top_k_experts": "num_experts_per_tok",
+    "moe_top_k": "num_experts_per_tok",
+    "n_shared_experts": "num_shared_experts", "num_shared_expert": "num_shared_experts",
+    "moe_num_shared_experts": "num_shared_experts",
+    "expert_ffn_hidden_size": "moe_intermediate_size",
+    "share_expert_dim": "shared_expert_intermediate_size", "shared_intermediate_size": "shared_expert_intermediate_size",
+    "moe_shared_expert_intermediate_size": "shared_expert_intermediate_size",
+    "num_dense_layers": "first_k_dense_replace",
+    "qkv_bias": "attention_bias", "use_qkv_bias": "attention_bias", "add_qkv_bias": "attention_bias",
+    "layers_block_type": "hybrid_override_pattern",
+    "mamba_d_state": "ssm_state_size", "state_size": "ssm_state_size",
+    "mamba_d_conv": "conv_kernel", "mamba_n_groups": "n_groups",
+    "mamba_n_heads": "mamba_num_heads", "mamba_d_head": "mamba_head_dim",
+    "mamba_dt_rank": "time_step_rank", "mamba_expand": "expand",
+}  # fmt: skip
+#: Sizes that differ between any two models of a class.
+ESSENTIAL = frozenset({"hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size"})
+#: Keys under which a configuration of several parts keeps that of its language model.
+TEXT_SECTIONS = ("text_config", "language_config", "llm_config", "thinker_config")
+
+
+@cache
+def table() -> dict[str, Any]:
+    """The stored defaults: ``types`` by model type, and ``refused`` with the kind of each that is no decoder."""
+    return dict(json.loads(Path(__file__).with_suffix(".json").read_bytes()))
+
+
+@cache
+def type_of_class() -> dict[str, str]:
+    """Name of a modelling class -> its model type."""
+    return {entry["class"]: name for name, entry in reversed(table()["types"].items()) if "class" in entry}
+
+
+class ConfigValues(Mapping[str, Any]):
+    """A configuration under common names. A key that is absent takes the class's default; null stays null.
+
+    ``read`` are the keys that were asked for, ``from_class`` those of them that a default answered.
+    """
+
+    def __init__(self, own: Mapping[str, Any], model_type: str | None, *, type_is_stated: bool = True) -> None:
+        entry = table()["types"].get(model_type, {})
+        self.own = _renamed(own)
+        defaults = _renamed(entry.get("defaults", {}))
+        # A configuration that names no type must give the sizes that tell one model of a class from another.
+        self._defaults = {key: value for key, value in defaults.items() if type_is_stated or key not in ESSENTIAL}
+        self.read: set[str] = set()
+        self.from_class: set[str] = set()
+
+    def __getitem__(self, key: str) -> Any:
+        self.read.add(key)
+        if key in self.own:
+            return self.own[key]
+        value = self._defaults[key]
+        if value is not None:
+            self.from_class.add(key)
+        return value
+
+    def __iter__(self) -> Iterator[str]:
+        return iter({**self._defaults, **self.own})
+
+    def __len__(self) -> int:
+        return len({**self._defaults, **self.own})
+
+    def default(self, key: str) -> Any:
+        """The class's default of ``key``; None when it has none."""
+        return self._defaults.get(key)
+
+
+def _renamed(values: Mapping[str, Any]) -> dict[str, Any]:
+    renamed: dict[str, Any] = {}
+    for key, value in values.items():
+        name = COMMON_NAMES.get(key, key)
+        if name == key or (name not in values and renamed.get(name) is None):
+            renamed[name] = _scalar(value) if name in _ONE_VALUE else value
+    return renamed
+
+
+_ONE_VALUE = frozenset(
+    {"num_experts_per_tok", "num_shared_experts", "moe_intermediate_size", "num_experts", "intermediate_size"}
+)
+
+
+def _scalar(value: Any) -> Any:
+    """The value of a list with one equal value a layer; anything else as it is."""
+    if isinstance(value, list) and value and all(each == value[0] for each in value):
+        return value[0]
+    return value
