@@ -26,10 +26,6 @@ ENGINES: tuple[Engine, ...] = tuple(Engine)
 BACKENDS: tuple[Backend, ...] = tuple(Backend)
 #: ``PLAN_CELL``: each part of the memory, six bytes, is read as its lower four and its upper two.
 _PLAN = struct.Struct("<BBHHf" + "IH" * 5)
-#: The same without what adds nothing to the total.
-_TOTAL = struct.Struct("<xB8x" + "IH" * 3 + "6x" + "IH")
-#: Of ``REST``: the overhead's lower four bytes and its upper one.
-_OVERHEAD = struct.Struct("<IB")
 _BAND = struct.Struct("<BBffff")
 _FLOAT = struct.Struct("<f")
 _INT = struct.Struct("<i")
@@ -241,18 +237,6 @@ def prefill_value(row: Sequence[Any]) -> float:
 def ranges(row: Sequence[Any]) -> tuple[int, int, float, float, float, float]:
     """Of decode and of prefill of a stored row: place of the evidence; then low and high of each, over the value."""
     return _BAND.unpack_from(row[11], BAND_CELLS_AT + row[0] * BAND_CELL.itemsize)
-
-
-def total_bytes(row: Sequence[Any]) -> int:
-    """Total of a stored row's memory, as in ``StoredCell.memory_bytes``, bytes."""
-    mode, weights, more_weights, cache, more_cache, compute, more_compute, extra, more_extra = _TOTAL.unpack(row[10])
-    total: int = weights + cache + compute + (more_weights + more_cache + more_compute << 32)
-    if mode == OVERHEAD_NONE:
-        return total
-    if mode == OVERHEAD_OF_ROW:
-        extra, more_extra = _OVERHEAD.unpack_from(row[9], _REST_OVERHEAD_AT)
-    total += extra + (more_extra << 32)
-    return total
 
 
 #: A fit as readers see it: computed for one request, or stored.
