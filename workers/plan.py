@@ -23,8 +23,6 @@ MODEL_COST_CELLS = 10_000
 #: Above this share of all cells a fresh storage with its indexes built at the end is the cheaper way.
 REBUILD_SHARE = 0.3
 _INPUT = table_of(PublishedInput)
-#: The entity id of the one input of kind ``common``.
-COMMON_ID = 0
 
 
 @dataclass(frozen=True, slots=True)
