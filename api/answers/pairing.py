@@ -95,10 +95,10 @@ def estimate_pairing(
         QuestionError: a name is unknown, a fact is missing, or no engine runs the quant there.
     """
     try:
-        model_slug = CUSTOM if is_model_file(model) else catalog.resolve_model(model)
-        gpu_slug = catalog.resolve_gpu(gpu)
-        quant_slug = catalog.resolve_quant(quant) if quant else None
-        workload_slug = catalog.resolve_workload(workload)
+        model_slug = CUSTOM if is_model_file(model) else catalog.resolve("model", model)
+        gpu_slug = catalog.resolve("gpu", gpu)
+        quant_slug = catalog.resolve("quant", quant) if quant else None
+        workload_slug = catalog.resolve("workload", workload)
     except UnknownNameError as error:
         raise QuestionError(ErrorCode.NOT_FOUND, str(error), error.kind, tuple(error.suggestions)) from error
     quants = tuple(

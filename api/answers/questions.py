@@ -240,7 +240,7 @@ class Answerer:
 
     def _resolve(self, kind: str, text: str) -> str:
         try:
-            return str(getattr(self._catalog, f"resolve_{kind}")(text))
+            return self._catalog.resolve(kind, text)
         except UnknownNameError as error:
             raise QuestionError(ErrorCode.NOT_FOUND, str(error), kind, tuple(error.suggestions)) from error
 

@@ -75,7 +75,7 @@ def loss_command(model: str | None, *, as_json: bool) -> int:
         models = {name: ModelTraits("", total, active, REFERENCE_YEAR) for name, (total, active) in SIZES.items()}
     else:
         try:
-            slug = catalog.resolve_model(model)
+            slug = catalog.resolve("model", model)
         except UnknownNameError as error:
             print(f"fitgraph: {error}", file=sys.stderr)
             return NO_ANSWER

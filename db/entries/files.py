@@ -71,21 +71,6 @@ class Catalog:
         entries = self.entries(kind)
         return text if text in entries else self._index(kind).resolve(text)
 
-    def resolve_model(self, text: str) -> str:
-        """Slug of a model from its slug, name, repository or an alias."""
-        return self.resolve("model", text)
-
-    def resolve_gpu(self, text: str) -> str:
-        """Slug of an accelerator from its slug, name or an alias."""
-        return self.resolve("gpu", text)
-
-    def resolve_quant(self, text: str) -> str:
-        """Slug of a quantization from its slug, name, file type or an alias."""
-        return self.resolve("quant", text)
-
-    def resolve_workload(self, text: str) -> str:
-        return self.resolve("workload", text)
-
     @cached_property
     def default_host(self) -> str:
         """Slug of the host profile that is assumed when none is named."""

@@ -62,7 +62,7 @@ def test_every_entry_has_a_source(catalog: Catalog) -> None:
     ],
 )
 def test_accelerator_names_resolve(catalog: Catalog, text: str, slug: str) -> None:
-    assert catalog.resolve_gpu(text) == slug
+    assert catalog.resolve("gpu", text) == slug
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_accelerator_names_resolve(catalog: Catalog, text: str, slug: str) -> No
     ],
 )
 def test_model_names_resolve(catalog: Catalog, text: str, slug: str) -> None:
-    assert catalog.resolve_model(text) == slug
+    assert catalog.resolve("model", text) == slug
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_model_names_resolve(catalog: Catalog, text: str, slug: str) -> None:
      ("MXFP4_MOE", "mxfp4"), ("fp16", "f16"), ("MLX Q4", "mlx-4bit")],
 )  # fmt: skip
 def test_quant_names_resolve(catalog: Catalog, text: str, slug: str) -> None:
-    assert catalog.resolve_quant(text) == slug
+    assert catalog.resolve("quant", text) == slug
 
 
 def test_every_own_name_resolves_to_its_entry(catalog: Catalog) -> None:
@@ -100,7 +100,7 @@ def test_every_own_name_resolves_to_its_entry(catalog: Catalog) -> None:
 
 def test_an_unknown_name_suggests_the_nearest(catalog: Catalog) -> None:
     with pytest.raises(UnknownNameError, match="no gpu is called 'RTX 4091'") as caught:
-        catalog.resolve_gpu("RTX 4091")
+        catalog.resolve("gpu", "RTX 4091")
     assert "rtx-4090" in caught.value.suggestions
     assert 1 <= len(caught.value.suggestions) <= 5
 
@@ -213,7 +213,7 @@ def test_names_of_measured_accelerators_resolve_alike(catalog: Catalog) -> None:
     for row in speed_rows():
         if row["gpu_slug"] is None or row["gpu_match"] == "assumed":
             continue
-        expected, resolved = (catalog.gpus[slug] for slug in (row["gpu_slug"], catalog.resolve_gpu(row["gpu"])))
+        expected, resolved = (catalog.gpus[slug] for slug in (row["gpu_slug"], catalog.resolve("gpu", row["gpu"])))
         if row["gpu"] == "NVIDIA RTX A5000" and row["vram_gb"] == 16:
             continue  # the row's memory says that it is the laptop part, the name does not
         assert expected["architecture"] == resolved["architecture"], row["gpu"]

@@ -32,7 +32,7 @@ def test_times_paces_and_counts_read_well() -> None:
 
 
 def test_the_seed_pairing_has_every_text() -> None:
-    one = support.facts_of("kimi-linear-48b-a3b", support.CATALOG.resolve_gpu("V100 32GB"), "q4-k-m")
+    one = support.facts_of("kimi-linear-48b-a3b", support.CATALOG.resolve("gpu", "V100 32GB"), "q4-k-m")
     parts = terms(one.model, one.request, support.CALIBRATION, one.workload)
     assert parts.full_bytes == one.estimate.memory.total_bytes
     assert explain.headline(one).startswith("Yes")
