@@ -29,16 +29,13 @@ def name_of(path: Path) -> str:
 
 
 def imports_of(path: Path) -> Iterator[str]:
-    """Modules of ours that a file imports anywhere in it, but types that it also names in ``strawberry.lazy``."""
-    text = path.read_text()
-    for node in ast.walk(ast.parse(text)):
+    """Modules of ours that a file imports anywhere in it."""
+    for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: imports are absolute"
             module = node.module or ""
-            if f'strawberry.lazy("{module}")' in text and node.col_offset:
-                continue
             names = [f"{module}.{alias.name}" for alias in node.names]
             names = [name if name in modules() else module for name in names]
         else:
