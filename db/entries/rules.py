@@ -25,6 +25,8 @@ GIB = 1024**3
 #: Bandwidth may differ from bus width x data rate by rounding and by binning of HBM parts.
 _BANDWIDTH_TOLERANCE = 0.03
 _ROUNDING = 0.005
+_PEAK_TOLERANCE = 0.05
+_DUAL_ISSUE = ("RDNA 3", "RDNA 4", "CDNA 3", "CDNA 4")
 
 
 def directory_rules(kind: str, file: Path) -> tuple[Rule, ...]:
@@ -121,6 +123,19 @@ def peaks_are_ordered(entry: Entry) -> Iterator[Finding]:
             yield (
                 faster,
                 f"{entry[faster]} is below {slower} {entry[slower]}; check for sparsity or another accumulator",
+            )
+
+
+def shader_peak_follows_from_clock(entry: Entry) -> Iterator[Finding]:
+    """FP32 peak = cores x clock x 2, x 4 where a core issues two fused operations (RDNA 3 on) or the maker counts so."""
+    cores, clock, peak = entry["shader_cores"], entry["boost_mhz"], entry["fp32_tflops"]
+    if cores and clock and peak:
+        operations = 4 if str(entry["architecture"]).startswith(_DUAL_ISSUE) else 2
+        expected = cores * clock * operations / 1e6
+        if abs(peak - expected) > _PEAK_TOLERANCE * expected:
+            yield (
+                "fp32_tflops",
+                f"{peak} TFLOPS is not {cores} cores x {clock} MHz x {operations} = {expected:.4g}; correct one of the three",
             )
 
 
@@ -257,7 +272,8 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "gpu": (
         bandwidth_follows_from_bus, memory_is_known_or_shared, driver_memory_is_near_nominal,
         usable_memory_is_within_memory, platform_limit_needs_unified_memory, target_matches_vendor,
-        interfaces_match_vendor, peaks_are_ordered, integer_peak_states_its_path, certainty_lists_name_fields,
+        interfaces_match_vendor, peaks_are_ordered, shader_peak_follows_from_clock, integer_peak_states_its_path,
+        certainty_lists_name_fields,
     ),
     "quant": (format_states_its_size, groups_state_their_scale, quality_has_a_source),
     "workload": (lengths_fit_the_context, minimum_is_below_comfortable),

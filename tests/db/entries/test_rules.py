@@ -48,6 +48,7 @@ BREAKING: dict[str, tuple[str, str, Change, str]] = {
     "target_matches_vendor": ("gpu", "rtx-4090", put("gfx_target", "gfx1100"), "gfx_target"),
     "interfaces_match_vendor": ("gpu", "rtx-4090", put("engines", ["rocm"]), "engines"),
     "peaks_are_ordered": ("gpu", "rtx-4090", put("fp8_tflops", 100.0), "fp8_tflops"),
+    "shader_peak_follows_from_clock": ("gpu", "radeon-890m", put("fp32_tflops", 5.94), "fp32_tflops"),
     "integer_peak_states_its_path": ("gpu", "rtx-4090", put("int8_path", None), "int8_path"),
     "certainty_lists_name_fields": ("gpu", "rtx-4090", put("recalled", ["speed of light"]), "recalled"),
     "format_states_its_size": ("quant", "q4-k-m", put("file_type", "Q4_K_X"), "file_type"),
