@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from db.entries.rules_models import MODEL_RULES, family_directory
 from estimator.placement.hardware import ENGINE_RULES
-from estimator.structure.quantization import DEFAULT_TYPE
+from estimator.structure.quantization import FILE_TYPES
 
 Entry = Mapping[str, Any]
 Finding = tuple[str, str]
@@ -157,10 +156,10 @@ def certainty_lists_name_fields(entry: Entry) -> Iterator[Finding]:
 def format_states_its_size(entry: Entry) -> Iterator[Finding]:
     """A GGUF quant names a file type of the quantizer, any other format its bits."""
     if entry["format"] == "gguf":
-        if entry["file_type"] not in DEFAULT_TYPE:
+        if entry["file_type"] not in FILE_TYPES:
             yield (
                 "file_type",
-                f"{entry['file_type']!r} is no file type of llama.cpp; known are {', '.join(DEFAULT_TYPE)}",
+                f"{entry['file_type']!r} is no file type of llama.cpp; known are {', '.join(FILE_TYPES)}",
             )
         if entry["weight_bits"] is not None:
             yield "weight_bits", "a GGUF quant takes its bits from the file type's recipe; set weight_bits to null"
@@ -282,16 +281,6 @@ RULES: dict[str, tuple[Rule, ...]] = {
 }  # fmt: skip
 
 
-def quality_order_is_a_ranking(quants: Mapping[str, Entry]) -> Iterator[tuple[str, str, str]]:
-    """Every quant has its own rank, and within a format more bits rank higher."""
-    ranked = sorted(quants.values(), key=lambda entry: int(entry["quality_order"]))
-    for lower, higher in pairwise(ranked):
-        if lower["quality_order"] == higher["quality_order"]:
-            yield higher["slug"], "quality_order", f"{lower['slug']} has the same rank; give every quant its own"
-        if lower["nominal_bits"] > higher["nominal_bits"]:
-            yield higher["slug"], "quality_order", f"{lower['slug']} has more bits and ranks lower; exchange both ranks"
-
-
 def workload_kinds_are_distinct(workloads: Mapping[str, Entry]) -> Iterator[tuple[str, str, str]]:
     seen: dict[str, str] = {}
     for slug, entry in workloads.items():
@@ -322,7 +311,6 @@ def set_rules(kind: str) -> tuple[SetRule, ...]:
     """Rules over all entities of a kind."""
     return {
         "model": (tags_belong_to_one_model,),
-        "quant": (quality_order_is_a_ranking,),
         "workload": (workload_kinds_are_distinct,),
         "host": (one_host_is_the_default,),
     }.get(kind, ())

@@ -109,15 +109,6 @@ def test_a_file_in_the_wrong_place_is_found(catalog: Catalog) -> None:
     assert [field for rule in rules for field, _ in rule(model)] == ["family"]
 
 
-def test_quality_ranks_are_distinct_and_ordered(catalog: Catalog) -> None:
-    quants = {slug: dict(catalog.quants[slug]) for slug in ("q4-k-m", "q8-0")}
-    assert list(catalog_rules.quality_order_is_a_ranking(quants)) == []
-    quants["q4-k-m"]["quality_order"], quants["q8-0"]["quality_order"] = 9, 3
-    assert [slug for slug, _, _ in catalog_rules.quality_order_is_a_ranking(quants)] == ["q4-k-m"]
-    quants["q8-0"]["quality_order"] = 9
-    assert list(catalog_rules.quality_order_is_a_ranking(quants))
-
-
 def test_a_workload_kind_is_defined_once(catalog: Catalog) -> None:
     twice = {"chat": catalog.workloads["chat"], "talk": catalog.workloads["chat"]}
     assert [slug for slug, _, _ in catalog_rules.workload_kinds_are_distinct(twice)] == ["talk"]
