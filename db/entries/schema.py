@@ -105,7 +105,6 @@ class QuantFile(Shape):
     moe_only: bool
     quality_loss: NotNegative | None
     quality_source: Text | None
-    quality_order: Count
     precomputed: bool
     notes: Text | None
     source: Sources
