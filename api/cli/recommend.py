@@ -12,9 +12,9 @@ import orjson
 from rich.console import Console
 from rich.table import Table
 
-from api.answers.machine import Machine, machine_of, resolved
-from api.answers.reasons import seconds_text
-from api.answers.worth import Choice, Recommended, Wanted, recommended_models
+from api.answers.choices.machine import Machine, machine_of, resolved
+from api.answers.choices.models import Choice, Recommended, Wanted, recommended_models
+from api.answers.choices.reasons import seconds_text
 from api.cli.exit_codes import NO_ANSWER
 from api.errors import ErrorCode, QuestionError
 from db.entries import specs

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from api.answers.reasons import Standing, reason, seconds_text
+from api.answers.choices.reasons import Standing, reason, seconds_text
 
 PICK = Standing("Good 30B", "Q4_K_M", False, 75.0, 80.0)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from api.answers.machine import machine_of
+from api.answers.choices.machine import machine_of
 from api.errors import ErrorCode, QuestionError
 from db.entries.files import load_catalog
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from api.answers.machine import Machine
-from api.answers.reasons import Standing, reason
+from api.answers.choices.machine import Machine
+from api.answers.choices.reasons import Standing, reason
 from db.entries import specs
 from db.entries.files import Catalog, Entry
 from db.entries.traits import model_traits
