@@ -196,6 +196,8 @@ def minimum_is_below_comfortable(entry: Entry) -> Iterator[Finding]:
     """The bearable speed is at most the comfortable one."""
     if entry["minimum_decode_tok_s"] > entry["comfortable_decode_tok_s"]:
         yield "minimum_decode_tok_s", "it is above comfortable_decode_tok_s; exchange or correct both"
+    if entry["usable_ttft_ms"] < entry["patience_ttft_ms"]:
+        yield "usable_ttft_ms", "it is below patience_ttft_ms; exchange or correct both"
 
 
 def engine_rules_agree(entry: Entry) -> Iterator[Finding]:
@@ -294,6 +296,12 @@ def one_host_is_the_default(hosts: Mapping[str, Entry]) -> Iterator[tuple[str, s
     defaults = [slug for slug, entry in hosts.items() if entry["default"]]
     for slug in defaults[1:] or ([] if defaults else list(hosts)[:1]):
         yield slug, "default", f"{len(defaults)} profiles are the default; exactly one must be"
+    of_kind: dict[str, str] = {}
+    for slug, entry in hosts.items():
+        for kind in entry["assumed_for"]:
+            if kind in of_kind:
+                yield slug, "assumed_for", f"{of_kind[kind]} is assumed for {kind} too; one profile must be"
+            of_kind.setdefault(kind, slug)
 
 
 def tags_belong_to_one_model(models: Mapping[str, Entry]) -> Iterator[tuple[str, str, str]]:
