@@ -14,7 +14,7 @@ from functools import cached_property
 
 from db.entries.names.meanings import AmbiguousNameError, Meaning, UnknownNameError, taken_as
 from db.entries.names.spelling import MAX_NAME_CHARACTERS, corrections, nearest, segments, triples
-from db.entries.names.words import NOISE, Entry, beside, is_quantity, key, own_names, tags, words
+from db.entries.names.words import NOISE, Entry, beside, is_quantity, key, own_names, tags, telling, words
 
 _MAX_CORRECTED = 4
 
@@ -51,6 +51,9 @@ class _Fits:
     @property
     def slugs(self) -> tuple[str, ...]:
         return (*self.full, *self.partial)
+
+
+_NOTHING = _Fits((), (), ())
 
 
 class NameIndex:
@@ -130,8 +133,10 @@ class NameIndex:
         return meaning
 
     def _choice(self, text: str, fits: _Fits, *, whole: bool) -> Meaning | None:
-        if len(fits.own) == 1:
+        if len(fits.own) == 1 and (self.kind != "model" or len(fits.slugs) == 1):
             return Meaning(fits.own[0])
+        if len(fits.own) == 1:
+            return self._stated(text, fits.own[0], fits, open_=False)
         if len(fits.full) == 1:
             return self._stated(text, fits.full[0], fits, open_=False)
         if whole and not fits.full:
@@ -149,16 +154,17 @@ class NameIndex:
 
     def _fits(self, asked: frozenset[str]) -> _Fits:
         """Entities with a name that has all of ``asked``; facts of the entity may stand beside its name."""
-        telling = asked - self._noise
-        if not telling or all(is_quantity(word) for word in telling) or not telling <= self._vocabulary:
-            return _Fits((), (), ())
-        if self.kind == "model" and not any(word.isalpha() for word in telling):
-            return _Fits((), (), ())
-        places = set.intersection(*(self._places[word] for word in telling))
+        wanted = asked - self._noise
+        naming = {word for word in wanted if not is_quantity(word)}
+        if not naming or not wanted <= self._vocabulary:
+            return _NOTHING
+        if self.kind == "model" and not any(word.isalpha() for word in naming):
+            return _NOTHING
+        places = set.intersection(*(self._places[word] for word in wanted))
         missing: dict[str, tuple[int, bool]] = {}
         for place in places:
             name = self._names[place]
-            if not (telling & name.words) - {word for word in telling if is_quantity(word)}:
+            if not naming & name.words:
                 continue
             short = (len(name.words - asked), not name.own)
             missing[name.slug] = min(missing.get(name.slug, short), short)
@@ -168,16 +174,18 @@ class NameIndex:
         return _Fits(own, full, tuple(slug for slug in ranked if missing[slug][0] > 0))
 
     def _repaired(self, text: str, asked: list[str]) -> Meaning | None:
-        """The meaning of a text with a typing error, a missing gap, or a dash for a point; stated as such."""
-        fits: dict[str, int] = {}
+        """The meaning of a text with a typing error, a missing gap or unit, or a dash for a point; stated as such."""
+        best: dict[str, None] = {}
+        others: dict[str, None] = {}
         for variant in self._repairs(asked):
-            for slug in self._fits(frozenset(variant)).full or self._fits(frozenset(variant)).partial:
-                fits.setdefault(slug, len(fits))
-        if not fits:
+            near = self._fits(frozenset(variant))
+            best.update(dict.fromkeys(near.own or near.full or near.partial))
+            others.update(dict.fromkeys(near.slugs))
+        if not best:
             return None
-        if len(fits) > 1:
-            raise AmbiguousNameError(self.kind, text, tuple(fits))
-        return self._stated(text, next(iter(fits)), _Fits((), (), ()), open_=True)
+        if len(best) > 1:
+            raise AmbiguousNameError(self.kind, text, tuple(best))
+        return self._stated(text, next(iter(best)), _Fits((), (), tuple(others)), open_=True)
 
     def _repairs(self, asked: list[str]) -> Iterator[list[str]]:
         """Readings of the words in which each is known."""
@@ -189,6 +197,8 @@ class NameIndex:
             pointed = f"{word}.{asked[at + 1]}" if pair.isdigit() else ""
             if pointed in self._vocabulary and pointed:
                 options, at = [[pointed]], at + 1
+            elif self.kind == "gpu" and at == len(asked) - 1 > 0 and f"{word}gb" in self._vocabulary:
+                options = [[f"{word}gb"]]
             elif word in self._vocabulary:
                 options = [[word]]
             elif pair and pair in self._vocabulary:
@@ -210,7 +220,7 @@ class NameIndex:
             own = {*own_names(self.kind, entry), *tags(self.kind, entry)}
             for name in {*own, *(entry.get("aliases") or ())}:
                 tail = name.rsplit("/", 1)[-1] if self.kind == "model" else name
-                names.add(_Name(slug, frozenset(words(self.kind, tail)) - self._noise, name in own))
+                names.add(_Name(slug, telling(self.kind, words(self.kind, tail)), name in own))
         return sorted(names, key=lambda name: (name.slug, sorted(name.words)))
 
     @cached_property

@@ -17,6 +17,8 @@ class UnknownNameError(KeyError):
         self.kind = kind
         self.text = text
         self.suggestions = tuple(suggestions)
+        #: Why no entity is meant, where it is not that none has the name.
+        self.reason = reason
         shown = shortened(text)
         hint = f"; did you mean {' or '.join(self.suggestions)}?" if self.suggestions else ""
         self.message = f"no {kind} is called {shown!r}{hint}" if reason is None else reason

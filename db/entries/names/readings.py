@@ -10,13 +10,16 @@ from dataclasses import dataclass
 QuantOf = Callable[[str], str | None]
 
 _ADDRESS = re.compile(
-    r"^(?:ollama\s+(?:run|pull)\s+)?(?:https?://)?(?:(?:hf\.co|huggingface\.co|ollama\.com/library|ollama\.com)/)?", re.I
+    r"^(?:ollama\s+(?:run|pull)\s+)?(?:https?://)?(?:(?:hf\.co|huggingface\.co|ollama\.com/library|ollama\.com)/)?",
+    re.I,
 )
 _FILE_END = re.compile(r"(?:-\d{5}-of-\d{5})?\.(?:gguf|safetensors)$", re.I)
 _GAP = re.compile(r"[\s_:/-]+|(?<!\d)\.|\.(?!\d)")
 #: Container formats and makers' marks at the end of a repository's name; they are no quantization by themselves.
 _FORMATS = frozenset({"gguf", "mlx", "i1", "imat", "imatrix", "ud", "quantized", "quants"})
 _MOST_PARTS = 5
+#: Forms of a GGUF file type and of other quantizations; one of them that no entry has is not part of the model's name.
+_QUANT_FORM = re.compile(r"(?:ud )?(?:iq|tq|q)\d(?: [\dksmlxnr]\w{0,2}){0,3}$", re.I)
 _OWNER = re.compile(r"^[A-Za-z0-9.-]+_(?=[A-Za-z])")
 
 _TIMES = r"[x×*]"
@@ -25,7 +28,9 @@ _COUNTS = {"single": 1, "dual": 2, "two": 2, "double": 2, "twin": 2, "pair of": 
 _LEADING = re.compile(rf"^\(?(\d{{1,4}})\s*{_TIMES}\s*\)?\s*(?=\S)", re.I)
 _LEADING_WORD = re.compile(rf"^(?:a\s+)?({'|'.join(_COUNTS)})\s+", re.I)
 _LEADING_PLURAL = re.compile(r"^(\d{1,2})\s+(?=\S.*s$)", re.I)
-_TRAILING = re.compile(rf"(?:\s*\(\s*{_TIMES}?\s*(\d{{1,4}})\s*{_TIMES}?\s*\)|(?:\s+|(?<=\d)){_TIMES}\s*(\d{{1,4}}))$", re.I)
+_TRAILING = re.compile(
+    rf"(?:\s*\(\s*{_TIMES}?\s*(\d{{1,4}})\s*{_TIMES}?\s*\)|(?:\s+|(?<=\d)){_TIMES}\s*(\d{{1,4}}))$", re.I
+)
 _PLURAL = re.compile(r"(?<=\d)s$|(?<=\w\w)(?<!s)s$", re.I)
 _DRIVER = re.compile(r"\((?:radv|llvm|navi|vega|polaris|amd|mesa|drm)[^)]*\)|\bradv\b.*$", re.I)
 _TARGET = re.compile(r"\bgfx[0-9a-f]{3,4}\b", re.I)
@@ -39,11 +44,15 @@ _APPLE_CHIP = re.compile(r"(?<![^\W_])[ma]\d{1,2}(?![^\W_])", re.I)
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A part of a text that may be a name. ``whole``: it is an identifier, which leaves nothing out."""
+    """A part of a text that may be a name. ``whole``: it is an identifier, which leaves nothing out.
+
+    ``unknown_quant`` is what the text states in the place of a quantization and the catalog does not have.
+    """
 
     name: str
     count: int | None = None
     quant: str | None = None
+    unknown_quant: str | None = None
     whole: bool = False
 
 
@@ -63,19 +72,22 @@ def model_readings(text: str, quant_of: QuantOf) -> Iterator[Reading]:
 
 def _peeled(name: str, quant_of: QuantOf, *, mlx: bool, whole: bool) -> Iterator[Reading]:
     quant: str | None = None
+    unknown: str | None = None
     yield Reading(name, whole=whole)
     while True:
         ends = [match.start() for match in _GAP.finditer(name)][-_MOST_PARTS:]
         for end in ends:
             tail = _GAP.sub(" ", name[end:]).strip()
             own = quant_of(f"MLX {tail}" if mlx and tail.casefold().endswith("bit") and tail[0].isdigit() else tail)
-            if own is not None or tail.casefold() in _FORMATS:
+            form = own is None and quant is None and _QUANT_FORM.match(tail) is not None
+            if own is not None or form or tail.casefold() in _FORMATS:
                 quant = quant or own
+                unknown = unknown or (name[end + 1 :] if form else None)
                 name = name[:end]
                 break
         else:
             return
-        yield Reading(name, quant=quant, whole=whole)
+        yield Reading(name, quant=quant, unknown_quant=unknown, whole=whole)
 
 
 def gpu_readings(text: str) -> Iterator[Reading]:
@@ -85,9 +97,8 @@ def gpu_readings(text: str) -> Iterator[Reading]:
     without_driver = _DRIVER.sub(" ", names[0]).strip()
     if without_driver != names[0]:
         names.append(without_driver)
-    for name in tuple(names):
-        if _APPLE_CHIP.search(name) and _COMPUTER.search(name):
-            names.append(_COMPUTER.sub(" ", name).strip())
+    if _APPLE_CHIP.search(text):
+        names.append(_COMPUTER.sub(" ", text).strip())
     for name in names:
         yield Reading(name)
         yield from _counted(name)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import lru_cache
 
 from db.entries.names.index import NameIndex
-from db.entries.names.meanings import AmbiguousNameError, Meaning, UnknownNameError, taken_as
+from db.entries.names.meanings import AmbiguousNameError, Meaning, UnknownNameError, shortened, taken_as
 from db.entries.names.readings import Reading, gpu_readings, model_readings, target_of
 from db.entries.names.spelling import MAX_NAME_CHARACTERS
 from db.entries.names.words import Entry
@@ -46,12 +46,22 @@ class Resolver:
                 several = several or AmbiguousNameError(kind, text, error.suggestions)
                 continue
             if meaning is not None:
-                return replace(meaning, count=reading.count, quant=reading.quant)
+                return self._completed(kind, text, meaning, reading)
         if several is not None:
             raise several
         if kind == "gpu" and (target := target_of(text)) is not None:
             return self._of_target(text, target)
         raise UnknownNameError(kind, text, index.suggest(text))
+
+    def _completed(self, kind: str, text: str, meaning: Meaning, reading: Reading) -> Meaning:
+        """The meaning of a part of ``text`` as that of the whole."""
+        note = meaning.note
+        if note is not None:
+            note = taken_as(text, str(self._entries[kind][meaning.slug]["name"]), meaning.choices)
+        if reading.unknown_quant is not None:
+            missing = f"The quantization {reading.unknown_quant} of {shortened(text)!r} is not in the catalog."
+            note = missing if note is None else f"{note} {missing}"
+        return replace(meaning, note=note, count=reading.count, quant=reading.quant)
 
     def _readings(self, kind: str, text: str) -> Iterable[Reading]:
         if kind == "model":

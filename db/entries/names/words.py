@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 Entry = Mapping[str, Any]
@@ -26,7 +26,12 @@ _GPU_WORD = re.compile(
 _MODEL_WORD = re.compile(
     rf"{_START}[ae]?{_NUMBER}[bmtk](?![^\W_])|{_START}\d+x\d+(?:\.\d+)?b(?![^\W_])|{_NUMBER}|{_LETTERS}|\+"
 )
-_SYNONYMS = {"mobile": "laptop", "notebook": "laptop", "plus": "+", "v": ""}
+_SYNONYMS: Mapping[str, Mapping[str, str]] = {
+    "gpu": {"mobile": "laptop", "notebook": "laptop", "ws": "workstation"},
+    "model": {"plus": "+", "v": ""},
+}
+#: Words of product lines that a model number makes needless: "4090" is the RTX 4090.
+_LINES = frozenset({"rtx", "gtx", "rx"})
 
 #: Words that a name may have or lack without being another name.
 NOISE: Mapping[str, frozenset[str]] = {
@@ -41,7 +46,7 @@ NOISE: Mapping[str, frozenset[str]] = {
         {"instruct", "it", "chat", "hf", "base", "latest", "qat", "model", "the", "llm", "language", "preview"}
     ),
 }  # fmt: skip
-_VENDOR_WORDS = NOISE["gpu"] - {"rtx", "gtx", "rx", "edition", "oam", "vf"}
+_VENDOR_WORDS = NOISE["gpu"] - _LINES - {"edition", "oam", "vf"}
 
 
 def words(kind: str, text: str) -> list[str]:
@@ -51,7 +56,14 @@ def words(kind: str, text: str) -> list[str]:
         found = [_gpu_word(match) for match in _GPU_WORD.finditer(folded)]
     else:
         found = [_trimmed(match.group()) for match in _MODEL_WORD.finditer(folded)]
-    return [word for word in (_SYNONYMS.get(word, word) for word in found) if word]
+    synonyms = _SYNONYMS.get(kind, {})
+    return [word for word in (synonyms.get(word, word) for word in found) if word]
+
+
+def telling(kind: str, known: Iterable[str]) -> frozenset[str]:
+    """The words of an entity's name that tell it from others."""
+    kept = frozenset(known) - NOISE.get(kind, frozenset())
+    return kept if any(word[0].isdigit() for word in kept) else kept | (frozenset(known) & _LINES)
 
 
 def _gpu_word(match: re.Match[str]) -> str:
