@@ -173,7 +173,10 @@ class Accelerator:
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """The computer around the accelerator: where offloaded weights live and run."""
+    """The computer around the accelerator: where offloaded weights live and run.
+
+    ``assumed_for`` are kinds of accelerators that sit in such a computer where a question names none.
+    """
 
     slug: str
     name: str
@@ -181,6 +184,7 @@ class Host:
     bandwidth_bytes_s: float
     flops: float
     cores: int
+    assumed_for: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
