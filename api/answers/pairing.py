@@ -43,6 +43,8 @@ class Pairing:
     block: FitBlock
     chosen_quant: int
     chosen_workload: int
+    #: What a file left open.
+    notes: tuple[str, ...]
 
     def estimate(self, quant: int, workload: int) -> Estimate:
         return cell_of(self.block, 0, quant, workload, self.workloads[workload].context_tokens)
@@ -81,6 +83,8 @@ class Pairing:
             | {"weights_known": bool(self.block.has_weights[q])}
             for q in self.runnable()
         }
+        if self.notes:
+            answer["notes"] = list(self.notes)
         return answer
 
     def _figures(self, quant: int, workload: int) -> dict[str, Any]:
@@ -138,6 +142,7 @@ def estimate_pairing(
         block,
         0,
         w,
+        source.notes,
     )
     return _with_quant(pairing, quant_slug)
 

@@ -107,7 +107,6 @@ class QuantFile(Shape):
     moe_only: bool
     quality_loss: NotNegative | None
     quality_source: Text | None
-    quality_order: Count
     precomputed: bool
     notes: Text | None
     source: Sources
@@ -118,6 +117,8 @@ class WorkloadRationale(Shape):
 
     lengths: Text
     thresholds: Text
+    thinking: Text
+    usable: Text
 
 
 class WorkloadFile(Shape):
@@ -129,11 +130,15 @@ class WorkloadFile(Shape):
     kind: Literal["chat", "coding", "agentic-coding", "reasoning", "rag"]
     prompt_tokens: Count
     output_tokens: Count
+    answer_tokens: Count
+    thinking_tokens: Count
     context_tokens: Count
     decode_depth_tokens: Annotated[int, Field(ge=0)]
     comfortable_decode_tok_s: Positive
     minimum_decode_tok_s: Positive
     patience_ttft_ms: Positive
+    usable_ttft_ms: Positive
+    usable_answer_s: Positive
     rationale: WorkloadRationale
     source: Sources
 
