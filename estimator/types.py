@@ -173,10 +173,7 @@ class Accelerator:
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """The computer around the accelerator: where offloaded weights live and run.
-
-    ``assumed_for`` are kinds of accelerators that sit in such a computer where a question names none.
-    """
+    """The computer around an accelerator, of the kinds ``assumed_for`` where none is named: there offloaded weights run."""
 
     slug: str
     name: str
