@@ -74,7 +74,7 @@ def pairing_cells(
         (gpu.accelerator,),
         tuple(quant.spec for quant in quants),
         tuple(workload.spec for workload in view.workloads),
-        view.host,
+        (view.host_of(gpu),),
         view.calibration,
     )
     model_id, gpu_id = view.model_ids[model.slug], view.gpu_ids[gpu.slug]
