@@ -217,6 +217,7 @@ class Answerer:
     ) -> EstimateRequest:
         context = keys.integer(question, "context_tokens")
         engine, software = keys.engine(question)
+        limit_mb = keys.integer(question, "wired_limit_mb")
         return EstimateRequest(
             quant=quant,
             accelerator=accelerator,
@@ -236,6 +237,7 @@ class Answerer:
             micro_batch_tokens=keys.integer(question, "micro_batch"),
             gpu_layers=keys.integer(question, "gpu_layers"),
             cpu_moe_layers=keys.integer(question, "cpu_moe_layers"),
+            wired_limit_bytes=None if limit_mb is None else limit_mb * 1024**2,
         )
 
     def _resolve(self, kind: str, text: str) -> str:

@@ -11,20 +11,19 @@ from html import escape
 from urllib.parse import quote as url_quote
 from urllib.parse import urlencode
 
+from api.answers.advised import options_of
 from api.answers.facts import facts_of_plan
 from api.catalog.fits import FitRecord
 from api.catalog.view import CatalogView
-from db.entries import specs
 from estimator.advice import changes as advising
 from estimator.advice import commands as starting
 from estimator.advice import explain
 from estimator.advice.breakdown import Terms, terms
 from estimator.advice.command import Command, MissingCommand
-from estimator.advice.upgrades import Options
+from estimator.advice.options import Options
 from estimator.fit_facts import FitFacts, request_of
 from estimator.judgement.serving import Serving, serving
 from estimator.placement.layer_sums import model_tables
-from estimator.structure.checkpoints import has_weights
 from estimator.types import STATUSES, EstimatorError, OperatingMode, Status
 from estimator.verdict import ScorePart, capped
 
@@ -73,7 +72,8 @@ class PlanAnswers:
         """How far from the memory limit."""
         if self.terms is None:
             return f"no engine runs {self.facts.quant.name} on {self.facts.device_name}"
-        return explain.capacity_message(self.facts, self.terms)
+        runs = self.facts.runs or advising.some_quant_runs(self.facts, self._view.calibration, self.options)
+        return explain.capacity_message(self.facts, self.terms, some_quant_runs=runs)
 
     @cached_property
     def limits(self) -> tuple[explain.Limit, ...]:
@@ -82,12 +82,7 @@ class PlanAnswers:
     @cached_property
     def options(self) -> Options:
         """Everything of the catalog that may be advised."""
-        view, model = self._view, self.facts.model
-        return Options(
-            quants=tuple(quant.spec for quant in view.precomputed_quants if has_weights(quant.spec, model)),
-            accelerators=tuple(gpu.accelerator for gpu in view.gpus if not gpu.missing_facts),
-            hosts=tuple(specs.host(entry) for entry in view.catalog.hosts.values()),
-        )
+        return options_of(self._view, self.facts)
 
     @cached_property
     def advice(self) -> tuple[advising.Advice, ...]:
@@ -104,8 +99,8 @@ class PlanAnswers:
     def after(self, change: advising.Advice) -> FitFacts:
         """The plan after an advised change."""
         facts = self.facts
-        entry = self._view.catalog.models.get(facts.model.slug)
-        return facts_of_plan(entry, facts.model.slug, facts.model, change.request, change.after, facts.workload)
+        entry = self._view.catalog.models.get(change.model.slug)
+        return facts_of_plan(entry, change.model.slug, change.model, change.request, change.after, facts.workload)
 
     @cached_property
     def serving(self) -> Serving | None:
