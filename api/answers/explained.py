@@ -63,7 +63,9 @@ def explained(pairing: Pairing, catalog: Catalog, calibration: Calibration) -> E
     return Explained(
         explain.headline(facts),
         explain.summary(facts, times),
-        explain.capacity_message(facts, times, some_quant_runs=facts.runs or some_quant_runs(facts, calibration, options)),
+        explain.capacity_message(
+            facts, times, some_quant_runs=facts.runs or some_quant_runs(facts, calibration, options)
+        ),
         explain.limits(facts, times),
         advice(facts, calibration, options),
     )

@@ -21,6 +21,7 @@ from estimator.advice import explain
 from estimator.advice.breakdown import Terms, terms
 from estimator.advice.command import Command, MissingCommand
 from estimator.advice.options import Options
+from estimator.advice.search import Advice
 from estimator.fit_facts import FitFacts, request_of
 from estimator.judgement.serving import Serving, serving
 from estimator.placement.layer_sums import model_tables
@@ -85,18 +86,18 @@ class PlanAnswers:
         return options_of(self._view, self.facts)
 
     @cached_property
-    def advice(self) -> tuple[advising.Advice, ...]:
+    def advice(self) -> tuple[Advice, ...]:
         """Changes that help, best first, with computed gains."""
         return advising.advice(self.facts, self._view.calibration, self.options)
 
-    def advice_within(self, budget_usd: float | None, max_power_w: float | None) -> tuple[advising.Advice, ...]:
+    def advice_within(self, budget_usd: float | None, max_power_w: float | None) -> tuple[Advice, ...]:
         """Advice whose purchases keep to a buyer's limits; what costs nothing is not limited."""
         if budget_usd is None and max_power_w is None:
             return self.advice
         options = replace(self.options, budget_usd=budget_usd, max_power_w=max_power_w)
         return advising.advice(self.facts, self._view.calibration, options)
 
-    def after(self, change: advising.Advice) -> FitFacts:
+    def after(self, change: Advice) -> FitFacts:
         """The plan after an advised change."""
         facts = self.facts
         entry = self._view.catalog.models.get(change.model.slug)

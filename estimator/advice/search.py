@@ -150,9 +150,7 @@ class Search:
         if not quants:
             return None
         try:
-            return sweep(
-                model, request, (request.accelerator,), tuple(quants), self.calibration, self.facts.workload
-            )
+            return sweep(model, request, (request.accelerator,), tuple(quants), self.calibration, self.facts.workload)
         except EstimatorError:
             return None
 
@@ -183,7 +181,7 @@ def _best(tried: Sequence[Tried]) -> Tried | None:
     usable = [each for each in tried if each.standing.usable] or tried
     most = max(each.standing.worth_points for each in usable)
     as_good = [each for each in usable if each.standing.worth_points >= most - _AS_GOOD_POINTS]
-    return max(as_good, key=lambda each: (each.estimate.decode.value if each.estimate.decode else 0.0))
+    return max(as_good, key=lambda each: each.estimate.decode.value if each.estimate.decode else 0.0)
 
 
 def effect(before: Estimate, after: Estimate) -> str:
