@@ -42,6 +42,8 @@ class Pairing:
     block: FitBlock
     chosen_quant: int
     chosen_workload: int
+    #: What a file left open.
+    notes: tuple[str, ...]
 
     def estimate(self, quant: int, workload: int) -> Estimate:
         return cell_of(self.block, 0, quant, workload, self.workloads[workload].context_tokens, self.host)
@@ -80,6 +82,8 @@ class Pairing:
             | {"weights_known": bool(self.block.has_weights[q])}
             for q in self.runnable()
         }
+        if self.notes:
+            answer["notes"] = list(self.notes)
         return answer
 
     def _figures(self, quant: int, workload: int) -> dict[str, Any]:
@@ -137,6 +141,7 @@ def estimate_pairing(
         block,
         0,
         w,
+        source.notes,
     )
     return _with_quant(pairing, quant_slug)
 

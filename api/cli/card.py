@@ -38,7 +38,7 @@ def render_card(pairing: Pairing, told: Explained, console: Console | None = Non
     verdict = (
         f"[bold {colour}]{told.headline}[/] · {status} · grade [bold]{chosen.grade}[/] ({chosen.score:.0f} of 100)"
     )
-    out.print(Panel(Group(verdict, _facts(chosen)), title=title, expand=False))
+    out.print(Panel(Group(verdict, _facts(chosen), *map(Text, pairing.notes)), title=title, expand=False))
     out.print(
         _table(
             "Workload",
@@ -73,8 +73,7 @@ def render_answer(answer: Answer, console: Console | None = None) -> None:
     status = one.status.value.replace("_", " ").lower()
     verdict = f"[bold {colour}]{status}[/] · grade [bold]{one.grade}[/] ({one.score:.0f} of 100)"
     title = f"{answer.model_slug} · {answer.quant_slug} on {answer.facts.device_name}"
-    notes = [Text(note) for note in answer.notes]
-    out.print(Panel(Group(verdict, _facts(one), *notes), title=title, expand=False))
+    out.print(Panel(Group(verdict, _facts(one), *map(Text, answer.notes)), title=title, expand=False))
     if answer.devices:
         table = Table("Device", "Layers", "Weights", "KV cache", "Compute", "Overhead", "Total", "Usable")
         for load in answer.devices:

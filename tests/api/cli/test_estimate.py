@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ from api.answers.output import as_json
 from api.answers.pairing import estimate_pairing
 from api.answers.questions import Answerer
 from api.cli.card import render_card
+from api.cli.estimate import run_extras
 from db.entries.files import Catalog
 from estimator.calibration.coefficients import Calibration
 
@@ -255,3 +258,22 @@ async def test_the_command_line_explains_a_pairing_as_the_api_does(
     assert fit["headline"] in text
     assert fit["limits"][0]["message"] in text
     assert fit["advice"][0]["message"] in text
+
+
+async def test_every_face_says_what_a_configuration_left_to_its_class(
+    data: Any, catalog: Catalog, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = {"model_type": "mistral", "hidden_size": 1024, "num_hidden_layers": 4, "vocab_size": 32000}
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(config))
+    asked = {"modelConfig": config, "gpu": "rtx-3090", "quant": "q4-k-m"}
+    notes = (await data("query($q: EstimateInput!) { estimate(input: $q) { notes } }", q=asked))["estimate"]["notes"]
+    assert any("num_key_value_heads" in note for note in notes)
+    calibration = Calibration.load()
+    pairing = estimate_pairing(catalog, calibration, str(path), "rtx-3090", "q4-k-m", "coding")
+    assert pairing.to_json()["notes"] == notes
+    out = Console(record=True, width=2000, file=io.StringIO())
+    render_card(pairing, explained(pairing, catalog, calibration), out)
+    assert all(note in out.export_text(clear=False) for note in notes)
+    assert run_extras(str(path), "rtx-3090", "q4-k-m", "coding", {"batch": 2}, as_json=True) == 0
+    assert json.loads(capsys.readouterr().out)["notes"] == notes
