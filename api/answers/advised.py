@@ -7,8 +7,8 @@ from functools import partial
 
 from api.catalog.view import CatalogView
 from db.entries import specs
-from db.entries.capability import model_traits
 from db.entries.files import Catalog
+from db.entries.traits import model_traits
 from estimator.advice.options import Candidate, Options
 from estimator.fit_facts import FitFacts
 from estimator.judgement.capability import CapabilityEvidence, CapabilityTable

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from functools import cache, partial
 
 from db.entries import specs
-from db.entries.capability import model_traits
 from db.entries.files import load_catalog
+from db.entries.traits import model_traits
 from estimator.advice.options import Candidate, Options
 from estimator.calibration.coefficients import Calibration
 from estimator.estimate import estimate
