@@ -9,9 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
+from db.entries.market import COMPUTER_RULES, PRICE_RULES
 from db.entries.rules_models import MODEL_RULES, family_directory
+from db.entries.schema import AcceleratorKind
 from estimator.placement.hardware import ENGINE_RULES
 from estimator.structure.quantization import FILE_TYPES
 
@@ -24,6 +26,8 @@ GIB = 1024**3
 #: Bandwidth may differ from bus width x data rate by rounding and by binning of HBM parts.
 _BANDWIDTH_TOLERANCE = 0.03
 _ROUNDING = 0.005
+#: The field that names the folder of an entity's file, by kind.
+_FOLDER_OF = {"gpu": "vendor", "model": "family", "computer": "maker"}
 _PEAK_TOLERANCE = 0.05
 _DUAL_ISSUE = ("RDNA 3", "RDNA 4", "CDNA 3", "CDNA 4")
 
@@ -36,9 +40,11 @@ def directory_rules(kind: str, file: Path) -> tuple[Rule, ...]:
             yield "slug", f"the slug is {entry['slug']!r}; it must be the file's name, {file.stem!r}"
 
     def file_is_in_its_directory(entry: Entry) -> Iterator[Finding]:
-        wanted = {"gpu": entry.get("vendor"), "model": family_directory(str(entry.get("family")))}.get(kind)
-        if wanted is not None and file.parent.name != wanted:
-            field = "vendor" if kind == "gpu" else "family"
+        field = _FOLDER_OF.get(kind)
+        if field is None:
+            return
+        wanted = family_directory(str(entry[field])) if kind == "model" else entry[field]
+        if file.parent.name != wanted:
             yield (
                 field,
                 f"{field} {entry[field]!r} belongs in {wanted!r}, not {file.parent.name!r}; move the file",
@@ -280,6 +286,8 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "workload": (lengths_fit_the_context, minimum_is_below_comfortable),
     "engine": (engine_rules_agree, unsupported_architectures_agree),
     "host": (host_bandwidth_follows, host_compute_follows),
+    "computer": COMPUTER_RULES,
+    "price": PRICE_RULES,
 }  # fmt: skip
 
 
@@ -291,17 +299,15 @@ def workload_kinds_are_distinct(workloads: Mapping[str, Entry]) -> Iterator[tupl
         seen.setdefault(entry["kind"], slug)
 
 
-def one_host_is_the_default(hosts: Mapping[str, Entry]) -> Iterator[tuple[str, str, str]]:
-    """Exactly one host profile is assumed when none is named."""
+def hosts_are_assumed_for_all(hosts: Mapping[str, Entry]) -> Iterator[tuple[str, str, str]]:
+    """Exactly one host profile is the default, and every kind of accelerator has one that is assumed for it."""
     defaults = [slug for slug, entry in hosts.items() if entry["default"]]
     for slug in defaults[1:] or ([] if defaults else list(hosts)[:1]):
         yield slug, "default", f"{len(defaults)} profiles are the default; exactly one must be"
-    of_kind: dict[str, str] = {}
-    for slug, entry in hosts.items():
-        for kind in entry["assumed_for"]:
-            if kind in of_kind:
-                yield slug, "assumed_for", f"{of_kind[kind]} is assumed for {kind} too; one profile must be"
-            of_kind.setdefault(kind, slug)
+    of_kinds = {kind for entry in hosts.values() for kind in entry["assumed_for"]}
+    for kind in get_args(AcceleratorKind):
+        if defaults and kind not in of_kinds:
+            yield defaults[0], "assumed_for", f"no profile is assumed for accelerators of kind {kind}; one must be"
 
 
 def tags_belong_to_one_model(models: Mapping[str, Entry]) -> Iterator[tuple[str, str, str]]:
@@ -320,5 +326,5 @@ def set_rules(kind: str) -> tuple[SetRule, ...]:
     return {
         "model": (tags_belong_to_one_model,),
         "workload": (workload_kinds_are_distinct,),
-        "host": (one_host_is_the_default,),
+        "host": (hosts_are_assumed_for_all,),
     }.get(kind, ())
