@@ -152,8 +152,11 @@ def sweep(
     quants: tuple[Quant, ...],
     calibration: Calibration,
     workload: Workload | None = None,
+    hosts: Sequence[Host] | None = None,
 ) -> FitBlock:
     """One request on many devices and quants at once, shape (devices, quants, 1); its own device and quant are ignored.
+
+    ``hosts`` has the computer around each device; None: all sit in that of the request.
 
     Raises:
         EstimatorError: the request names no host, or a memory limit that an accelerator does not have.
@@ -165,7 +168,8 @@ def sweep(
     thresholds = thresholds_of(workload, situation)
     if request.wired_limit_bytes is not None:
         gpus = tuple(with_wired_limit(gpu, request.wired_limit_bytes) for gpu in gpus)
-    return evaluate(model, gpus, quants, (situation,), thresholds, request.host, calibration, overrides)
+    around = (request.host,) * len(gpus) if hosts is None else tuple(hosts)
+    return evaluate(model, gpus, quants, (situation,), thresholds, around, calibration, overrides)
 
 
 def thresholds_of(workload: Workload | None, situation: Situation) -> Thresholds:

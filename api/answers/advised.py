@@ -38,6 +38,7 @@ def _for_model(catalog: Options, facts: FitFacts, quants: Iterable[Quant]) -> Op
     return Options(
         quants=tuple(quant for quant in quants if has_weights(quant, facts.model)),
         accelerators=catalog.accelerators,
+        hosts=catalog.hosts,
         models=catalog.models,
         all_quants=catalog.all_quants,
         present=own,
@@ -60,6 +61,7 @@ def _of_catalog(catalog: Catalog, architecture: Callable[[str], ModelArchitectur
         accelerators=tuple(
             specs.accelerator(entry) for entry in catalog.gpus.values() if not specs.missing_facts(entry)
         ),
+        hosts=tuple(specs.host(entry) for entry in catalog.hosts.values()),
         models=tuple(models),
         all_quants=tuple(specs.quant(entry) for entry in catalog.quants.values() if specs.is_precomputed(entry)),
     )

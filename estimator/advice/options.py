@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from estimator.calibration.capability_prior import ModelTraits
 from estimator.structure.architecture import ModelArchitecture
-from estimator.types import Accelerator, Quant
+from estimator.types import Accelerator, Host, Quant
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +25,14 @@ class Candidate:
 class Options:
     """Quants, models and accelerators to choose from, and the buyer's limits.
 
+    ``hosts`` are the profiles of the computers around accelerators; none: every accelerator is put into the present one.
     ``quants`` are those in which weights of the present model are known to be had, ``all_quants`` those of any model.
     ``present`` is the present model, None where no catalog describes it.
     """
 
     quants: tuple[Quant, ...] = ()
     accelerators: tuple[Accelerator, ...] = ()
+    hosts: tuple[Host, ...] = ()
     models: tuple[Candidate, ...] = ()
     all_quants: tuple[Quant, ...] = ()
     present: Candidate | None = None

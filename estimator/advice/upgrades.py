@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from enum import StrEnum
 
@@ -15,7 +15,8 @@ from estimator.advice.search import Advice, AdviceCode, Search, Tried
 from estimator.estimate import cell_of, situation_of_request, sweep
 from estimator.fit_facts import FitFacts
 from estimator.placement.hardware import can_replace
-from estimator.types import STATUSES, Accelerator, EstimateRequest, Status
+from estimator.placement.hosts import host_for
+from estimator.types import STATUSES, Accelerator, EstimateRequest, Host, Status
 
 #: Sizes of system memory that are tried, in multiples of the present one.
 _LARGER_HOSTS = (2, 4)
@@ -125,12 +126,13 @@ def _worth_buying(search: Search) -> list[tuple[Accelerator, Tried]]:
     if not devices:
         return []
     request = _request_alone(facts)
-    block = sweep(facts.model, request, devices, (facts.quant,), search.calibration, facts.workload)
+    hosts = _hosts(facts, devices, search.options.hosts)
+    block = sweep(facts.model, request, devices, (facts.quant,), search.calibration, facts.workload, hosts)
     context = situation_of_request(request, facts.workload).context_tokens
     good: list[tuple[Accelerator, Tried]] = []
     for g in np.flatnonzero(block.available[:, 0] & (block.status[:, 0, 0] <= STATUSES.index(Status.FITS_TIGHTLY))):
-        changed = replace(request, accelerator=devices[int(g)])
-        after = cell_of(block, int(g), 0, 0, context, request.host)
+        changed = replace(request, accelerator=devices[int(g)], host=hosts[int(g)])
+        after = cell_of(block, int(g), 0, 0, context, changed.host)
         tried = Tried(changed, after, search.standing(changed, after))
         good_enough = tried.standing.usable and tried.standing.charge_points <= _BOUGHT_CHARGE_POINTS
         if good_enough and improves(search.present, tried.standing, SWITCHING_POINTS):
@@ -143,6 +145,15 @@ def _request_alone(facts: FitFacts) -> EstimateRequest:
     return replace(
         facts.request, gpu_layers=None, cpu_moe_layers=None, backend=None, gpu_count=1, wired_limit_bytes=None
     )
+
+
+def _hosts(facts: FitFacts, devices: Sequence[Accelerator], profiles: Sequence[Host]) -> list[Host]:
+    """The computer around each device: its usual one, unless the present setup has a computer of its own."""
+    present = facts.request.host
+    assert present is not None
+    if not profiles or present != host_for(facts.accelerator, profiles):
+        return [present] * len(devices)
+    return [host_for(device, profiles) for device in devices]
 
 
 def _affordable(device: Accelerator, options: Options) -> bool:

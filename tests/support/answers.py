@@ -14,12 +14,14 @@ from estimator.calibration.coefficients import Calibration
 from estimator.estimate import estimate
 from estimator.fit_facts import FitFacts, request_of
 from estimator.judgement.capability import CapabilityEvidence, CapabilityTable
+from estimator.placement.hosts import host_for
 from estimator.structure.architecture import ModelArchitecture
 from estimator.types import Accelerator, EstimatorError, Host, Quant, Workload
 
 CATALOG = load_catalog()
 CALIBRATION = Calibration.load()
 HOST: Host = specs.host(CATALOG.hosts[CATALOG.default_host])
+HOSTS: tuple[Host, ...] = tuple(specs.host(entry) for entry in CATALOG.hosts.values())
 TRAITS = model_traits(CATALOG)
 MODELS = sorted(slug for slug, entry in CATALOG.models.items() if not specs.missing_facts(entry))
 GPUS = sorted(slug for slug, entry in CATALOG.gpus.items() if not specs.missing_facts(entry))
@@ -54,7 +56,7 @@ def workload(slug: str) -> Workload:
 def facts_of(model: str, gpu: str, quant_slug: str, use: str = "coding") -> FitFacts:
     """The fit of four slugs. Raises :class:`EstimatorError` where there is none."""
     entry = CATALOG.models[model]
-    request = request_of(quant(quant_slug), accelerator(gpu), HOST)
+    request = request_of(quant(quant_slug), accelerator(gpu), host_for(accelerator(gpu), HOSTS))
     answer = estimate(architecture(model), request, CALIBRATION, workload(use))
     return FitFacts(
         architecture(model),
@@ -86,7 +88,7 @@ def everything(model: str | None = None) -> Options:
     models = {slug: candidate(slug) for slug in MODELS}
     quants = tuple(map(quant, QUANTS))
     own = models[model] if model is not None else None
-    return Options(quants, tuple(map(accelerator, GPUS)), tuple(models.values()), quants, own)
+    return Options(quants, tuple(map(accelerator, GPUS)), HOSTS, tuple(models.values()), quants, own)
 
 
 @cache
@@ -100,3 +102,7 @@ def candidate(slug: str) -> Candidate:
         frozenset(kind for kind, known in kinds.items() if known.evidence is CapabilityEvidence.MEASURED),
         partial(architecture, slug),
     )
+
+
+#: The computers around the accelerators of :func:`everything`.
+ALL_HOSTS = tuple(host_for(accelerator(slug), HOSTS) for slug in GPUS)
