@@ -36,7 +36,7 @@ def test_the_advised_context_is_the_longest_with_a_better_status() -> None:
                 longest = context
         assert advised.request.context_tokens == longest
         seen += 1
-    assert seen > 1
+    assert seen > 0
 
 
 def test_a_split_by_hand_is_compared_with_the_searched_one() -> None:
