@@ -89,10 +89,13 @@ def cancel(run: Annotated[int, typer.Argument(help="Number of the run, as `fitgr
     epilog="Examples: `fitgraph estimate 'Kimi Linear 48B A3B' 'V100 32GB' --quant Q4_K_M`, "
     "`fitgraph estimate 'Qwen3 32B' 'RTX 3090' --also 'RTX 4060 Ti 16GB'`, "
     "`fitgraph estimate 'Llama 3.3 70B' 'RTX 3090' --count 2 --context 32000 --kv-cache Q8_0`, "
+    "`fitgraph estimate ./config.json 'RTX 3090' --index ./model.safetensors.index.json`, "
     "`fitgraph estimate --batch questions.jsonl > answers.jsonl`"
 )
 def estimate(
-    model: Annotated[str | None, typer.Argument(help="Model: slug, name or alias.")] = None,
+    model: Annotated[
+        str | None, typer.Argument(help="Model: slug, name or alias, or a config.json or GGUF file.")
+    ] = None,
     gpu: Annotated[str | None, typer.Argument(help="Accelerator: slug, name or alias.")] = None,
     quant: Annotated[str | None, typer.Option(help="Quantization; default: the best one for the workload.")] = None,
     workload: Annotated[str, typer.Option(help="chat, coding, agentic-coding, reasoning or rag.")] = "coding",
@@ -112,17 +115,24 @@ def estimate(
     draft_tokens: Annotated[int | None, typer.Option(help="Tokens drafted before each check.")] = None,
     acceptance: Annotated[float | None, typer.Option(help="Share of drafted tokens that are accepted, 0 to 1.")] = None,
     vision: Annotated[bool, typer.Option("--vision", help="Count the model's vision projector.")] = False,
+    index: Annotated[
+        Path | None,
+        typer.Option(
+            help="The checkpoint's model.safetensors.index.json, or its only file: the bytes are then its own."
+        ),
+    ] = None,
     batch: Annotated[
         Path | None, typer.Option(help="Read questions as JSON Lines from a file, or - for standard input.")
     ] = None,
 ) -> None:
     """Estimate from the catalog files alone: no database, no server."""
     from api.cli import estimate
+    from api.cli.batch import run_batch
 
     if batch is not None:
         if model is not None or gpu is not None:
             raise typer.BadParameter("--batch reads model and gpu from its lines; give no MODEL and GPU beside it")
-        raise typer.Exit(estimate.run_batch(batch, sys.stdout.buffer))
+        raise typer.Exit(run_batch(batch, sys.stdout.buffer))
     if model is None or gpu is None:
         raise typer.BadParameter("give MODEL and GPU, or --batch FILE")
     drafted = (draft, draft_quant, draft_tokens, acceptance)
@@ -137,6 +147,7 @@ def estimate(
         "host_memory_gb": host_memory_gb,
         "host_bandwidth_gbps": host_bandwidth_gbps,
         "vision": vision or None,
+        "model_index": index,
     }
     if draft is not None:
         extra["draft"] = dict(zip(("model", "quant", "tokens", "acceptance_rate"), drafted, strict=True))
