@@ -161,6 +161,36 @@ def estimate(
     raise typer.Exit(estimate.run_one(model, gpu, quant, workload, as_json=as_json))
 
 
+@app.command(
+    epilog="Examples: `fitgraph recommend --gpu 'RTX 4090' --workload coding`, "
+    "`fitgraph recommend --gpu 'RTX 3090' --count 2 --host-memory-gb 128 --json`"
+)
+def recommend(
+    gpu: Annotated[list[str] | None, typer.Option(help="Accelerator of the machine; may be repeated.")] = None,
+    count: Annotated[int, typer.Option(help="How many of each.", min=1, max=16)] = 1,
+    host: Annotated[str | None, typer.Option(help="The computer around it, by slug or alias.")] = None,
+    host_memory_gb: Annotated[float | None, typer.Option(help="System memory, GiB.", min=0.5, max=65_536)] = None,
+    workload: Annotated[str, typer.Option(help="chat, coding, agentic-coding, reasoning or rag.")] = "coding",
+    mode: Annotated[str, typer.Option(help="balanced, interactive, light-api or scale-out.")] = "balanced",
+    users: Annotated[int | None, typer.Option(help="People answered at once.", min=1, max=1024)] = None,
+    family: Annotated[str | None, typer.Option(help="Only models of this family.")] = None,
+    license: Annotated[str | None, typer.Option(help="Only models of this licence.")] = None,
+    kind: Annotated[str | None, typer.Option(help="Only models of a kind: base, chat, reasoning or coder.")] = None,
+    released_from: Annotated[str | None, typer.Option(help="Only models from this month on, as 2025-06.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    number: Annotated[int, typer.Option("-n", help="Most entries.", min=1, max=1000)] = 10,
+) -> None:
+    """Recommend models for a machine, from the catalog files alone."""
+    from api.cli import recommend
+
+    if not gpu:
+        raise typer.BadParameter("name the machine's accelerator with --gpu")
+    asked = recommend.Asked(
+        gpu, count, host, host_memory_gb, workload, mode, users, family, license, kind, released_from
+    )  # fmt: skip
+    raise typer.Exit(recommend.recommend_command(asked, number, as_json=as_json))
+
+
 @app.command("gguf-header", epilog="Example: `fitgraph gguf-header ./model-Q4_K_M.gguf`")
 def gguf_header(file: Annotated[Path, typer.Argument(help="A local GGUF file.")]) -> None:
     """Print the header of a GGUF file without its tokenizer, in base64: what `modelGguf` takes."""

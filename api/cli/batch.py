@@ -21,7 +21,7 @@ from api.json_input import parse_json
 from api.settings import get_api_settings
 from db.entries.files import load_catalog
 from db.imports.errors import ImportFactsError
-from db.imports.safetensors_header import MAX_INDEX_BYTES
+from db.imports.hub.safetensors import MAX_INDEX_BYTES
 from estimator.calibration.coefficients import Calibration
 
 #: Longest accepted line: a question is a few hundred bytes, and may bring a configuration, a header or an index along.

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from db.entries.rules_models import MODEL_RULES, family_directory
 from estimator.placement.hardware import ENGINE_RULES
-from estimator.structure.quantization import DEFAULT_TYPE
+from estimator.structure.quantization import FILE_TYPES
 
 Entry = Mapping[str, Any]
 Finding = tuple[str, str]
@@ -25,6 +24,8 @@ GIB = 1024**3
 #: Bandwidth may differ from bus width x data rate by rounding and by binning of HBM parts.
 _BANDWIDTH_TOLERANCE = 0.03
 _ROUNDING = 0.005
+_PEAK_TOLERANCE = 0.05
+_DUAL_ISSUE = ("RDNA 3", "RDNA 4", "CDNA 3", "CDNA 4")
 
 
 def directory_rules(kind: str, file: Path) -> tuple[Rule, ...]:
@@ -124,6 +125,19 @@ def peaks_are_ordered(entry: Entry) -> Iterator[Finding]:
             )
 
 
+def shader_peak_follows_from_clock(entry: Entry) -> Iterator[Finding]:
+    """FP32 peak = cores x clock x 2, x 4 where a core issues two fused operations (RDNA 3 on) or the maker counts so."""
+    cores, clock, peak = entry["shader_cores"], entry["boost_mhz"], entry["fp32_tflops"]
+    if cores and clock and peak:
+        operations = 4 if str(entry["architecture"]).startswith(_DUAL_ISSUE) else 2
+        expected = cores * clock * operations / 1e6
+        if abs(peak - expected) > _PEAK_TOLERANCE * expected:
+            yield (
+                "fp32_tflops",
+                f"{peak} TFLOPS is not {cores} cores x {clock} MHz x {operations} = {expected:.4g}; correct one of the three",
+            )
+
+
 def integer_peak_states_its_path(entry: Entry) -> Iterator[Finding]:
     """An INT8 peak says whether matrix units or dot-product instructions reach it."""
     if entry["int8_tops"] is not None and entry["int8_path"] is None:
@@ -142,10 +156,10 @@ def certainty_lists_name_fields(entry: Entry) -> Iterator[Finding]:
 def format_states_its_size(entry: Entry) -> Iterator[Finding]:
     """A GGUF quant names a file type of the quantizer, any other format its bits."""
     if entry["format"] == "gguf":
-        if entry["file_type"] not in DEFAULT_TYPE:
+        if entry["file_type"] not in FILE_TYPES:
             yield (
                 "file_type",
-                f"{entry['file_type']!r} is no file type of llama.cpp; known are {', '.join(DEFAULT_TYPE)}",
+                f"{entry['file_type']!r} is no file type of llama.cpp; known are {', '.join(FILE_TYPES)}",
             )
         if entry["weight_bits"] is not None:
             yield "weight_bits", "a GGUF quant takes its bits from the file type's recipe; set weight_bits to null"
@@ -182,6 +196,8 @@ def minimum_is_below_comfortable(entry: Entry) -> Iterator[Finding]:
     """The bearable speed is at most the comfortable one."""
     if entry["minimum_decode_tok_s"] > entry["comfortable_decode_tok_s"]:
         yield "minimum_decode_tok_s", "it is above comfortable_decode_tok_s; exchange or correct both"
+    if entry["usable_ttft_ms"] < entry["patience_ttft_ms"]:
+        yield "usable_ttft_ms", "it is below patience_ttft_ms; exchange or correct both"
 
 
 def engine_rules_agree(entry: Entry) -> Iterator[Finding]:
@@ -257,23 +273,14 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "gpu": (
         bandwidth_follows_from_bus, memory_is_known_or_shared, driver_memory_is_near_nominal,
         usable_memory_is_within_memory, platform_limit_needs_unified_memory, target_matches_vendor,
-        interfaces_match_vendor, peaks_are_ordered, integer_peak_states_its_path, certainty_lists_name_fields,
+        interfaces_match_vendor, peaks_are_ordered, shader_peak_follows_from_clock, integer_peak_states_its_path,
+        certainty_lists_name_fields,
     ),
     "quant": (format_states_its_size, groups_state_their_scale, quality_has_a_source),
     "workload": (lengths_fit_the_context, minimum_is_below_comfortable),
     "engine": (engine_rules_agree, unsupported_architectures_agree),
     "host": (host_bandwidth_follows, host_compute_follows),
 }  # fmt: skip
-
-
-def quality_order_is_a_ranking(quants: Mapping[str, Entry]) -> Iterator[tuple[str, str, str]]:
-    """Every quant has its own rank, and within a format more bits rank higher."""
-    ranked = sorted(quants.values(), key=lambda entry: int(entry["quality_order"]))
-    for lower, higher in pairwise(ranked):
-        if lower["quality_order"] == higher["quality_order"]:
-            yield higher["slug"], "quality_order", f"{lower['slug']} has the same rank; give every quant its own"
-        if lower["nominal_bits"] > higher["nominal_bits"]:
-            yield higher["slug"], "quality_order", f"{lower['slug']} has more bits and ranks lower; exchange both ranks"
 
 
 def workload_kinds_are_distinct(workloads: Mapping[str, Entry]) -> Iterator[tuple[str, str, str]]:
@@ -289,6 +296,12 @@ def one_host_is_the_default(hosts: Mapping[str, Entry]) -> Iterator[tuple[str, s
     defaults = [slug for slug, entry in hosts.items() if entry["default"]]
     for slug in defaults[1:] or ([] if defaults else list(hosts)[:1]):
         yield slug, "default", f"{len(defaults)} profiles are the default; exactly one must be"
+    of_kind: dict[str, str] = {}
+    for slug, entry in hosts.items():
+        for kind in entry["assumed_for"]:
+            if kind in of_kind:
+                yield slug, "assumed_for", f"{of_kind[kind]} is assumed for {kind} too; one profile must be"
+            of_kind.setdefault(kind, slug)
 
 
 def tags_belong_to_one_model(models: Mapping[str, Entry]) -> Iterator[tuple[str, str, str]]:
@@ -306,7 +319,6 @@ def set_rules(kind: str) -> tuple[SetRule, ...]:
     """Rules over all entities of a kind."""
     return {
         "model": (tags_belong_to_one_model,),
-        "quant": (quality_order_is_a_ranking,),
         "workload": (workload_kinds_are_distinct,),
         "host": (one_host_is_the_default,),
     }.get(kind, ())

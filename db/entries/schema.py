@@ -105,7 +105,6 @@ class QuantFile(Shape):
     moe_only: bool
     quality_loss: NotNegative | None
     quality_source: Text | None
-    quality_order: Count
     precomputed: bool
     notes: Text | None
     source: Sources
@@ -116,6 +115,8 @@ class WorkloadRationale(Shape):
 
     lengths: Text
     thresholds: Text
+    thinking: Text
+    usable: Text
 
 
 class WorkloadFile(Shape):
@@ -127,11 +128,15 @@ class WorkloadFile(Shape):
     kind: Literal["chat", "coding", "agentic-coding", "reasoning", "rag"]
     prompt_tokens: Count
     output_tokens: Count
+    answer_tokens: Count
+    thinking_tokens: Count
     context_tokens: Count
     decode_depth_tokens: Annotated[int, Field(ge=0)]
     comfortable_decode_tok_s: Positive
     minimum_decode_tok_s: Positive
     patience_ttft_ms: Positive
+    usable_ttft_ms: Positive
+    usable_answer_s: Positive
     rationale: WorkloadRationale
     source: Sources
 
@@ -174,6 +179,7 @@ class HostFile(Shape):
     name: Name
     aliases: list[Name]
     default: bool
+    assumed_for: list[Literal["consumer", "workstation", "datacenter", "laptop", "soc", "integrated", "cpu"]]
     memory_gb: Annotated[float, Field(gt=0, le=65_536)]
     memory_channels: Count
     memory_data_rate_mt_s: Annotated[int, Field(ge=800, le=20_000)]

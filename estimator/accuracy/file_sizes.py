@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from estimator.accuracy.observations import Entities
-from estimator.structure.quantization import DEFAULT_TYPE
+from estimator.structure.quantization import FILE_TYPES
 from estimator.structure.weights import weight_table
 from estimator.types import Quant, QuantFormat
 
@@ -50,7 +50,7 @@ def why_not(entities: Entities, row: Mapping[str, Any]) -> str | None:
     """Why a printed size is compared with nothing; None when it is."""
     if row.get("model_slug") not in entities.models:
         return "no catalog entity for its model"
-    if row["quant"] not in DEFAULT_TYPE:
+    if row["quant"] not in FILE_TYPES:
         return "a name that is none of the quantizer's"
     if entities.models[row["model_slug"]] is None:
         return "the model's structure is unknown"

@@ -11,6 +11,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from estimator.calibration.capability_prior import MEAN_SLOPE, ModelTraits
 from estimator.calibration.divergence import (
     CACHE_BITS,
@@ -152,13 +155,14 @@ class LossTable:
 
 def capability_loss(kind: str, divergence: Divergence) -> CapabilityLoss:
     """Points that a model in the middle of a benchmark loses for work of ``kind``."""
-    return CapabilityLoss(*(_points(kind, nats) for nats in (divergence.nats, divergence.low, divergence.high)))
+    points = lost_points(kind, np.array([divergence.nats, divergence.low, divergence.high]))
+    return CapabilityLoss(*map(float, points))
 
 
-def _points(kind: str, nats: float) -> float:
-    """The fall of the log odds of a score of one half above chance, on the scale of capability."""
-    left = math.exp(-RETENTION_PER_NAT[kind] * nats)
-    return POINTS_PER_UNIT / MEAN_SLOPE * math.log((2.0 - left) / left)
+def lost_points(kind: str, nats: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The fall of the log odds of a score of one half above chance after each of ``nats``, on the scale of capability."""
+    left = np.exp(-RETENTION_PER_NAT[kind] * nats)
+    return np.asarray(POINTS_PER_UNIT / MEAN_SLOPE * np.log((2.0 - left) / left))
 
 
 def _interval(log: float, half: float, evidence: LossEvidence) -> Divergence:

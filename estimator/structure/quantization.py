@@ -1,7 +1,7 @@
-"""Block formats and the recipes that give each tensor its type.
+"""The recipes that give each tensor of a GGUF file its type.
 
-Block sizes are those of ggml (``ggml_type_size``); the recipes are the rules of llama.cpp's quantizer
-(``llama_tensor_get_type``), stated as data: a default type per file type and overrides by tensor class and layer.
+They are the rules of llama.cpp's quantizer (``llama_tensor_get_type``), stated as data: a default type per file type and
+overrides by tensor class and layer.
 """
 
 from __future__ import annotations
@@ -13,24 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from estimator.structure.architecture import ModelArchitecture
+from estimator.structure.block_types import CODE, fit_to_rows
 from estimator.structure.tensors import EXPERT_CLASSES, Inventory, TensorClass
 from estimator.types import EstimatorError
-
-#: ggml type -> (elements per block, bytes per block).
-BLOCKS: dict[str, tuple[int, int]] = {
-    "F32": (1, 4), "F16": (1, 2), "BF16": (1, 2), "Q4_0": (32, 18), "Q4_1": (32, 20), "Q5_0": (32, 22),
-    "Q5_1": (32, 24), "Q8_0": (32, 34), "Q2_K": (256, 84), "Q3_K": (256, 110), "Q4_K": (256, 144),
-    "Q5_K": (256, 176), "Q6_K": (256, 210), "IQ2_XXS": (256, 66), "IQ2_XS": (256, 74), "IQ3_XXS": (256, 98),
-    "IQ1_S": (256, 50), "IQ4_NL": (32, 18), "IQ3_S": (256, 110), "IQ2_S": (256, 82), "IQ4_XS": (256, 136),
-    "IQ1_M": (256, 56), "TQ1_0": (256, 54), "TQ2_0": (256, 66), "MXFP4": (32, 17), "NVFP4": (64, 36),
-}  # fmt: skip
-TYPES: tuple[str, ...] = tuple(BLOCKS)
-_CODE = {name: code for code, name in enumerate(TYPES)}
-_BLOCK = np.array([BLOCKS[name][0] for name in TYPES], dtype=np.int64)
-_BYTES = np.array([BLOCKS[name][1] for name in TYPES], dtype=np.int64)
-#: Block sizes are powers of two.
-_LAST_OF_BLOCK = _BLOCK - 1
-_BLOCK_SHIFT = np.array([int(size).bit_length() - 1 for size in _BLOCK], dtype=np.int64)
 
 #: File type -> type of every tensor that no rule names.
 DEFAULT_TYPE: dict[str, str] = {
@@ -39,25 +24,21 @@ DEFAULT_TYPE: dict[str, str] = {
     "Q4_K_S": "Q4_K", "Q4_K_M": "Q4_K", "Q5_K_S": "Q5_K", "Q5_K_M": "Q5_K", "Q6_K": "Q6_K", "IQ1_S": "IQ1_S",
     "IQ1_M": "IQ1_M", "IQ2_XXS": "IQ2_XXS", "IQ2_XS": "IQ2_XS", "IQ2_S": "IQ2_XS", "IQ2_M": "IQ2_S",
     "IQ3_XXS": "IQ3_XXS", "IQ3_XS": "IQ3_S", "IQ3_S": "IQ3_S", "IQ3_M": "IQ3_S", "IQ4_XS": "IQ4_XS",
-    "IQ4_NL": "IQ4_NL", "MXFP4_MOE": "Q8_0",
+    "IQ4_NL": "IQ4_NL", "MXFP4_MOE": "Q8_0", "TQ1_0": "TQ1_0", "TQ2_0": "TQ2_0", "Q1_0": "Q1_0", "Q2_0": "Q2_0",
 }  # fmt: skip
+#: File types of publishers that keep the token embedding and the output in Q8_0 -> the recipe of the other tensors.
+#: bartowski's cards: "Uses Q8_0 for embed and output weights".
+WIDE_TABLES: dict[str, str] = {
+    "Q2_K_L": "Q2_K", "Q3_K_XL": "Q3_K_L", "Q4_K_L": "Q4_K_M", "Q5_K_L": "Q5_K_M", "Q6_K_L": "Q6_K",
+}  # fmt: skip
+#: File types whose tensors' types are known.
+FILE_TYPES: tuple[str, ...] = (*DEFAULT_TYPE, *WIDE_TABLES)
 _LOW_IQ = frozenset({"IQ1_S", "IQ1_M", "IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ2_M", "IQ3_XXS"})
 _IQ1 = frozenset({"IQ1_S", "IQ1_M"})
 _IQ12_SMALL = frozenset({"IQ1_S", "IQ1_M", "IQ2_XXS", "IQ2_XS"})
 _IQ12 = _IQ12_SMALL | frozenset({"IQ2_S", "IQ2_M"})
 _FOUR_BITS_OR_LESS = frozenset({"Q2_K", "Q3_K", "Q4_K", "IQ3_XXS", "IQ3_S", "IQ4_XS", "IQ4_NL"})
 _IQ2_WIDE = frozenset({"IQ2_S", "IQ2_M"})
-#: When a row is no multiple of 256, the quantizer falls back to a type with 32-element blocks.
-_FALLBACK = {
-    "Q2_K": "Q4_0", "Q3_K": "Q4_0", "Q4_K": "Q5_0", "Q5_K": "Q5_1", "Q6_K": "Q8_0",
-    "TQ1_0": "Q4_0", "TQ2_0": "Q4_0",
-}  # fmt: skip
-_FALLBACK_CODE = np.array(
-    [
-        _CODE[_FALLBACK.get(name, "IQ4_NL" if name.startswith("IQ") and BLOCKS[name][0] == 256 else name)]
-        for name in TYPES
-    ]
-)
 _UP = [TensorClass.FFN_UP, TensorClass.FFN_GATE, TensorClass.EXPERT_UP, TensorClass.EXPERT_GATE]
 _CLASSES = np.arange(max(TensorClass) + 1)[:, None]
 #: Architectures that llama.cpp calls "70B" when they have 80 layers: their attn_v is promoted.
@@ -136,25 +117,24 @@ def tensor_types(index: TensorIndex, file_type: str, *, imatrix: bool) -> NDArra
     Raises:
         EstimatorError: the file type is none that llama.cpp writes.
     """
-    if file_type not in DEFAULT_TYPE:
-        raise EstimatorError(f"unknown GGUF file type {file_type!r}; known are {', '.join(DEFAULT_TYPE)}")
+    if file_type not in FILE_TYPES:
+        raise EstimatorError(f"unknown GGUF file type {file_type!r}; known are {', '.join(FILE_TYPES)}")
     is_class = index.is_class
-    types = np.full(is_class.shape[1], _CODE[DEFAULT_TYPE[file_type]], dtype=np.int64)
+    wide_tables, file_type = file_type in WIDE_TABLES, WIDE_TABLES.get(file_type, file_type)
+    types = np.full(is_class.shape[1], CODE[DEFAULT_TYPE[file_type]], dtype=np.int64)
     if file_type in ("F16", "BF16", "F32"):
-        types[is_class[TensorClass.KEPT]] = _CODE["F32"]
+        types[is_class[TensorClass.KEPT]] = CODE["F32"]
         return types
     if file_type == "MXFP4_MOE":
-        types[is_class[[*EXPERT_CLASSES, TensorClass.PER_HEAD]].any(axis=0)] = _CODE["MXFP4"]
+        types[is_class[[*EXPERT_CLASSES, TensorClass.PER_HEAD]].any(axis=0)] = CODE["MXFP4"]
     else:
         _apply_recipe(types, index, file_type, imatrix)
     _apply_output(types, index, file_type)
-    rows = index.inventory.row
-    short = (rows & _LAST_OF_BLOCK[types]) != 0
-    if short.any():
-        types[short] = _FALLBACK_CODE[types[short]]
-        types[(rows & _LAST_OF_BLOCK[types]) != 0] = _CODE["F16"]
-    types[is_class[TensorClass.KEPT]] = _CODE["F32"]
-    types[is_class[TensorClass.HALF]] = _CODE["F16"]
+    if wide_tables:
+        types[is_class[[TensorClass.EMBEDDING, TensorClass.OUTPUT]].any(axis=0)] = CODE["Q8_0"]
+    fit_to_rows(types, index.inventory.row)
+    types[is_class[TensorClass.KEPT]] = CODE["F32"]
+    types[is_class[TensorClass.HALF]] = CODE["F16"]
     return types
 
 
@@ -166,18 +146,20 @@ def _apply_output(types: NDArray[np.int64], index: TensorIndex, file_type: str) 
     default = DEFAULT_TYPE[file_type]
     if not index.tied:
         if file_type in _IQ12_SMALL:
-            types[table] = _CODE["Q2_K"]
+            types[table] = CODE["Q2_K"]
         elif file_type in _IQ2_WIDE or file_type == "IQ3_XXS":
-            types[table] = _CODE["IQ3_S"]
+            types[table] = CODE["IQ3_S"]
+        elif file_type in ("TQ1_0", "TQ2_0"):
+            types[table] = CODE["Q4_K"]
         else:
-            types[table] = _CODE[default]
+            types[table] = CODE[default]
     wide = default == "Q8_0" or bool((index.inventory.row[output] % 256 != 0).any())
     if wide:
-        types[output] = _CODE["Q8_0"]
+        types[output] = CODE["Q8_0"]
     elif file_type in _LOW_IQ:
-        types[output] = _CODE["Q5_K"]
+        types[output] = CODE["Q5_K"]
     else:
-        types[output] = _CODE["Q6_K"]
+        types[output] = CODE["Q6_K"]
 
 
 def _apply_recipe(types: NDArray[np.int64], index: TensorIndex, file_type: str, imatrix: bool) -> None:
@@ -187,7 +169,7 @@ def _apply_recipe(types: NDArray[np.int64], index: TensorIndex, file_type: str, 
     eighth = (index.running_down < n // 8) if file_type in _IQ12 else (i < n // 8)
 
     def put(mask: NDArray[np.bool_], name: str) -> None:
-        types[mask] = _CODE[name]
+        types[mask] = CODE[name]
 
     if file_type == "Q2_K":
         put(value, "Q4_K" if group >= 4 else "Q3_K")
@@ -221,7 +203,7 @@ def _apply_recipe(types: NDArray[np.int64], index: TensorIndex, file_type: str, 
     elif file_type.startswith("IQ"):
         _apply_iq(put, types, index, file_type, imatrix, value, down, output, eighth)
     if index.is_70b and file_type not in _IQ12:
-        low = value & ((types == _CODE["Q3_K"]) | (types == _CODE["Q4_K"]))
+        low = value & ((types == CODE["Q3_K"]) | (types == CODE["Q4_K"]))
         put(low, "Q5_K")
     if index.n_experts == 8:
         _apply_eight_experts(put, index, file_type, value, output)
@@ -288,8 +270,3 @@ def _apply_iq(
         put(value, "Q4_K" if grouped or index.n_experts >= 4 else "IQ3_S")
         put(down & eighth, "IQ3_S")
         put(output, "IQ3_S")
-
-
-def tensor_bytes(tensors: Inventory, types: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Bytes of every tensor, of the shape of ``types`` (..., tensors): whole blocks along the rows."""
-    return ((tensors.elements + _LAST_OF_BLOCK[types]) >> _BLOCK_SHIFT[types]) * _BYTES[types]

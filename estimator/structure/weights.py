@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from estimator.structure.architecture import FeedForward, ModelArchitecture
-from estimator.structure.quantization import TYPES, TensorIndex, index_tensors, tensor_bytes, tensor_types
+from estimator.structure.block_types import TYPES, tensor_bytes
+from estimator.structure.quantization import TensorIndex, index_tensors, tensor_types
 from estimator.structure.tensors import EXPERT_CLASSES, TensorClass, inventory
 from estimator.types import EstimatorError, Quant, QuantFormat, StoredQuant
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from db.imports.errors import ImportFactsError
-from db.imports.safetensors_header import (
+from db.imports.hub.safetensors import (
     MAX_HEADER_BYTES,
     MAX_INDEX_BYTES,
     CheckpointSize,

@@ -48,6 +48,7 @@ BREAKING: dict[str, tuple[str, str, Change, str]] = {
     "target_matches_vendor": ("gpu", "rtx-4090", put("gfx_target", "gfx1100"), "gfx_target"),
     "interfaces_match_vendor": ("gpu", "rtx-4090", put("engines", ["rocm"]), "engines"),
     "peaks_are_ordered": ("gpu", "rtx-4090", put("fp8_tflops", 100.0), "fp8_tflops"),
+    "shader_peak_follows_from_clock": ("gpu", "radeon-890m", put("fp32_tflops", 5.94), "fp32_tflops"),
     "integer_peak_states_its_path": ("gpu", "rtx-4090", put("int8_path", None), "int8_path"),
     "certainty_lists_name_fields": ("gpu", "rtx-4090", put("recalled", ["speed of light"]), "recalled"),
     "format_states_its_size": ("quant", "q4-k-m", put("file_type", "Q4_K_X"), "file_type"),
@@ -106,15 +107,6 @@ def test_a_file_in_the_wrong_place_is_found(catalog: Catalog) -> None:
     model = catalog.models["qwen3-8b"]
     rules = catalog_rules.directory_rules("model", Path("models/qwen2/qwen3-8b.json"))
     assert [field for rule in rules for field, _ in rule(model)] == ["family"]
-
-
-def test_quality_ranks_are_distinct_and_ordered(catalog: Catalog) -> None:
-    quants = {slug: dict(catalog.quants[slug]) for slug in ("q4-k-m", "q8-0")}
-    assert list(catalog_rules.quality_order_is_a_ranking(quants)) == []
-    quants["q4-k-m"]["quality_order"], quants["q8-0"]["quality_order"] = 9, 3
-    assert [slug for slug, _, _ in catalog_rules.quality_order_is_a_ranking(quants)] == ["q4-k-m"]
-    quants["q8-0"]["quality_order"] = 9
-    assert list(catalog_rules.quality_order_is_a_ranking(quants))
 
 
 def test_a_workload_kind_is_defined_once(catalog: Catalog) -> None:

@@ -7,8 +7,8 @@ import math
 import pytest
 
 from db.entries import specs
-from db.entries.capability import model_traits
 from db.entries.files import load_catalog
+from db.entries.traits import model_traits
 from estimator.calibration.capability_prior import KINDS, REFERENCE_YEAR, ModelTraits
 from estimator.calibration.divergence import form_of
 from estimator.judgement.loss import NO_LOSS, LossEvidence, LossTable, capability_loss

@@ -17,8 +17,9 @@ pytest.importorskip("llama_cpp", reason="the engine is not installed; `make engi
 pytest.importorskip("gguf", reason="the engine's file library is not installed; `make engine-test` builds it")
 
 from estimator.placement.memory import compute_bytes
+from estimator.structure.block_types import tensor_bytes
 from estimator.structure.kv_cache import cache_shape
-from estimator.structure.quantization import index_tensors, tensor_bytes, tensor_types
+from estimator.structure.quantization import index_tensors, tensor_types
 from estimator.structure.tensors import inventory
 from estimator.structure.weights import METADATA_BYTES_PER_TOKEN, weight_table
 from estimator.types import CacheType, Quant, QuantFormat

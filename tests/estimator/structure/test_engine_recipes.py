@@ -13,7 +13,8 @@ pytest.importorskip("gguf", reason="the engine's file library is not installed; 
 
 import gguf
 
-from estimator.structure.quantization import DEFAULT_TYPE, TYPES, index_tensors, tensor_bytes, tensor_types
+from estimator.structure.block_types import TYPES, tensor_bytes
+from estimator.structure.quantization import DEFAULT_TYPE, index_tensors, tensor_types
 from estimator.structure.tensors import TensorClass, inventory
 from tests.support.gguf_files.engine import planned_types, quantize
 from tests.support.gguf_files.models import FOR_RECIPES, EngineModel, odd_models, small_models

@@ -11,7 +11,8 @@ from db.entries import specs
 from db.entries.files import load_catalog
 from db.entries.measurements import memory_rows
 from estimator.structure.architecture import ModelArchitecture
-from estimator.structure.quantization import BLOCKS, index_tensors, tensor_bytes, tensor_types
+from estimator.structure.block_types import BLOCKS, tensor_bytes
+from estimator.structure.quantization import index_tensors, tensor_types
 from estimator.structure.tensors import EXPERT_CLASSES, Inventory, inventory
 from estimator.structure.weights import weight_table
 from estimator.types import EstimatorError, Quant, QuantFormat
@@ -93,3 +94,19 @@ def test_block_sizes_are_those_of_ggml() -> None:
     assert BLOCKS["Q4_K"] == (256, 144)
     assert BLOCKS["Q8_0"] == (32, 34)
     assert BLOCKS["MXFP4"] == (32, 17)
+
+
+@pytest.mark.parametrize(
+    ("slug", "name", "stated_bytes"),
+    [
+        ("qwen2.5-32b", "Q2_K_L", 13.07e9),
+        ("qwen2.5-32b", "Q3_K_XL", 17.93e9),
+        ("qwen2.5-32b", "Q4_K_L", 20.43e9),
+        ("qwen2.5-32b", "Q5_K_L", 23.74e9),
+        ("phi-4-mini-instruct", "Q6_K_L", 3_304_470_912),
+    ],
+)
+def test_wide_tables_are_as_large_as_their_cards_say(slug: str, name: str, stated_bytes: float) -> None:
+    """bartowski's cards of Qwen2.5-32B-Instruct and Phi-4-mini-instruct."""
+    model, _ = model_of(slug)
+    assert weight_table(model, (gguf(name, imatrix=True),)).file[0] == pytest.approx(stated_bytes, rel=5e-3)

@@ -6,15 +6,15 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from db.imports.class_defaults import ConfigValues
-from db.imports.config_attention import attention, flag, head_dims, key_heads
-from db.imports.config_experts import experts
-from db.imports.config_extras import extra_parameters, layer_facts
-from db.imports.config_layers import block_count, feed_forwards, mixers
-from db.imports.config_section import Section, language_model
 from db.imports.errors import MAX_PARAMETERS, ImportFactsError, json_object, needed, whole
-from db.imports.quantization_config import checkpoint_format
-from db.imports.unread_keys import require_all_read
+from db.imports.hub.attention import attention, flag, head_dims, key_heads
+from db.imports.hub.class_defaults import ConfigValues
+from db.imports.hub.experts import experts
+from db.imports.hub.extras import extra_parameters, layer_facts
+from db.imports.hub.layers import block_count, feed_forwards, mixers
+from db.imports.hub.quantization import checkpoint_format
+from db.imports.hub.section import Section, language_model
+from db.imports.hub.unread_keys import require_all_read
 from estimator.structure.architecture import FeedForward, ModelArchitecture, architecture_from_facts
 from estimator.structure.tensors import EXPERT_CLASSES, inventory, unstructured_parameters
 from estimator.types import EstimatorError, MissingFactError

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from db.imports.class_defaults import TEXT_SECTIONS
+from db.imports.hub.class_defaults import TEXT_SECTIONS
 
 _PLAIN = {"bfloat16": "BF16", "float16": "FP16", "half": "FP16", "float32": "F32"}
 #: One module of each part, as the usual names and those of wrapped models write it: ignore lists are matched with them.

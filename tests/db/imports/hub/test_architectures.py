@@ -10,7 +10,7 @@ import pytest
 from db.entries import specs
 from db.entries.files import load_catalog
 from db.imports.errors import ImportFactsError
-from db.imports.hf_config import facts_from_config
+from db.imports.hub.config import facts_from_config
 from estimator.structure.architecture import architecture_from_facts
 from estimator.structure.kv_cache import cache_shape
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from api.answers.setups import serving_flags
+from api.answers.choices.setups import serving_flags
 from api.catalog.fit_reads import FitReads
 from api.catalog.fits import FitRecord
 from api.catalog.live import block_cell, require_facts

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from db.imports.errors import ImportFactsError, needed, whole
-from db.imports.gguf_header import GgufHeader, parse_gguf
-from db.imports.hf_config import with_counts
+from db.imports.gguf.header import GgufHeader, parse_gguf
+from db.imports.hub.config import with_counts
 from estimator.types import StoredLayers
 
 _WIDTH, _HEADS, _LAYERS, _EXPERTS = 4_194_304, 65_536, 1_000, 65_536

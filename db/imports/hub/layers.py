@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from db.imports.errors import ImportFactsError, needed, whole
-from db.imports.families import Family
+from db.imports.hub.families import Family
 
 MAX_LAYERS = 1_000
 _LETTERS = {

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from db.imports.errors import ImportFactsError
-from db.imports.safetensors_header import parse_index, parse_safetensors
+from db.imports.hub.safetensors import parse_index, parse_safetensors
 
 
 def file_of(header: Any) -> bytes:

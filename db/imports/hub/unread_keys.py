@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from db.imports.class_defaults import ConfigValues
 from db.imports.errors import ImportFactsError
+from db.imports.hub.class_defaults import ConfigValues
 
 #: Words that a key about the structure has.
 _STRUCTURE = re.compile(

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from db.imports.errors import ImportFactsError
-from db.imports.gguf_facts import facts_from_gguf
-from db.imports.gguf_header import compact_gguf, parse_gguf
+from db.imports.gguf.facts import facts_from_gguf
+from db.imports.gguf.header import compact_gguf, parse_gguf
 from estimator.structure.architecture import architecture_from_facts
 from tests.support.gguf_files.files import header, llama, pair, tensor, text
 

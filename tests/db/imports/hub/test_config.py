@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from db.entries import specs
 from db.entries.files import load_catalog
 from db.imports.errors import ImportFactsError
-from db.imports.families import FAMILIES
-from db.imports.hf_config import MAX_CONFIG_BYTES, facts_from_config, facts_from_config_text
+from db.imports.hub.config import MAX_CONFIG_BYTES, facts_from_config, facts_from_config_text
+from db.imports.hub.families import FAMILIES
 from estimator.structure.architecture import architecture_from_facts
 from estimator.structure.tensors import inventory
 

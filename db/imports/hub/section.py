@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from db.imports.class_defaults import TEXT_SECTIONS, ConfigValues, table, type_of_class
 from db.imports.errors import ImportFactsError
-from db.imports.families import FAMILIES, MODEL_TYPES, OTHER_NAMES, Family
+from db.imports.hub.class_defaults import TEXT_SECTIONS, ConfigValues, table, type_of_class
+from db.imports.hub.families import FAMILIES, MODEL_TYPES, OTHER_NAMES, Family
 
 #: Heads other than that of a language model, by the end of a class's name.
 _OTHER_HEADS = {

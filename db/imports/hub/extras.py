@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from db.imports.errors import ImportFactsError, needed, whole
-from db.imports.families import Family
+from db.imports.hub.families import Family
 
 _WIDTH, _LAYERS, _HEADS = 4_194_304, 1_000, 65_536
 

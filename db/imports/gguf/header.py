@@ -11,7 +11,7 @@ from math import prod
 from typing import Any
 
 from db.imports.errors import MAX_PARAMETERS, ImportFactsError
-from estimator.structure.quantization import BLOCKS
+from estimator.structure.block_types import BLOCKS
 
 MAGIC = b"GGUF"
 VERSIONS = (2, 3)
