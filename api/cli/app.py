@@ -246,6 +246,30 @@ def catalog_loss(
     raise typer.Exit(judgement.loss_command(model, as_json=as_json))
 
 
+@catalog_app.command(
+    "prices", epilog="Examples: `fitgraph catalog prices`, `fitgraph catalog prices 'RTX 3090' --json`"
+)
+def catalog_prices(
+    product: Annotated[str | None, typer.Argument(help="Accelerator or computer; default: the newest of all.")] = None,
+    region: Annotated[str, typer.Option(help="Region whose prices are preferred.")] = "US",
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list.")] = False,
+) -> None:
+    """List dated prices: the newest of each kind, or every price of one product."""
+    from api.cli.market import prices_command
+
+    raise typer.Exit(prices_command(product, region, as_json=as_json))
+
+
+@catalog_app.command("computers", epilog="Example: `fitgraph catalog computers --json`")
+def catalog_computers(
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list.")] = False,
+) -> None:
+    """List computers that one can buy: accelerator or places for cards, memory, power supply, price."""
+    from api.cli.market import computers_command
+
+    raise typer.Exit(computers_command(as_json=as_json))
+
+
 @db_app.command("upgrade")
 def db_upgrade() -> None:
     """Create the database or bring its tables to the newest shape."""

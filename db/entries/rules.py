@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from db.entries.market import COMPUTER_RULES, PRICE_RULES
 from db.entries.rules_models import MODEL_RULES, family_directory
 from estimator.placement.hardware import ENGINE_RULES
 from estimator.structure.quantization import FILE_TYPES
@@ -24,6 +25,8 @@ GIB = 1024**3
 #: Bandwidth may differ from bus width x data rate by rounding and by binning of HBM parts.
 _BANDWIDTH_TOLERANCE = 0.03
 _ROUNDING = 0.005
+#: The field that names the folder of an entity's file, by kind.
+_FOLDER_OF = {"gpu": "vendor", "model": "family", "computer": "maker"}
 _PEAK_TOLERANCE = 0.05
 _DUAL_ISSUE = ("RDNA 3", "RDNA 4", "CDNA 3", "CDNA 4")
 
@@ -36,9 +39,11 @@ def directory_rules(kind: str, file: Path) -> tuple[Rule, ...]:
             yield "slug", f"the slug is {entry['slug']!r}; it must be the file's name, {file.stem!r}"
 
     def file_is_in_its_directory(entry: Entry) -> Iterator[Finding]:
-        wanted = {"gpu": entry.get("vendor"), "model": family_directory(str(entry.get("family")))}.get(kind)
-        if wanted is not None and file.parent.name != wanted:
-            field = "vendor" if kind == "gpu" else "family"
+        field = _FOLDER_OF.get(kind)
+        if field is None:
+            return
+        wanted = family_directory(str(entry[field])) if kind == "model" else entry[field]
+        if file.parent.name != wanted:
             yield (
                 field,
                 f"{field} {entry[field]!r} belongs in {wanted!r}, not {file.parent.name!r}; move the file",
@@ -280,6 +285,8 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "workload": (lengths_fit_the_context, minimum_is_below_comfortable),
     "engine": (engine_rules_agree, unsupported_architectures_agree),
     "host": (host_bandwidth_follows, host_compute_follows),
+    "computer": COMPUTER_RULES,
+    "price": PRICE_RULES,
 }  # fmt: skip
 
 
