@@ -117,9 +117,7 @@ def estimate(
     vision: Annotated[bool, typer.Option("--vision", help="Count the model's vision projector.")] = False,
     index: Annotated[
         Path | None,
-        typer.Option(
-            help="The checkpoint's model.safetensors.index.json, or its only file: the bytes are then its own."
-        ),
+        typer.Option(help="The checkpoint's model.safetensors.index.json or only file: it has these bytes."),
     ] = None,
     batch: Annotated[
         Path | None, typer.Option(help="Read questions as JSON Lines from a file, or - for standard input.")
@@ -135,9 +133,6 @@ def estimate(
         raise typer.Exit(run_batch(batch, sys.stdout.buffer))
     if model is None or gpu is None:
         raise typer.BadParameter("give MODEL and GPU, or --batch FILE")
-    drafted = (draft, draft_quant, draft_tokens, acceptance)
-    if any(each is not None for each in drafted) and None in drafted:
-        raise typer.BadParameter("a draft needs --draft, --draft-quant, --draft-tokens and --acceptance")
     extra: dict[str, object] = {
         "gpu_count": count,
         "context_tokens": context,
@@ -148,17 +143,24 @@ def estimate(
         "host_bandwidth_gbps": host_bandwidth_gbps,
         "vision": vision or None,
         "model_index": index,
+        "draft": _draft(draft, draft_quant, draft_tokens, acceptance),
+        "gpus": [gpu, *also] if also else None,
     }
-    if draft is not None:
-        extra["draft"] = dict(zip(("model", "quant", "tokens", "acceptance_rate"), drafted, strict=True))
-    if also:
-        if count is not None:
-            raise typer.BadParameter("--count is of equal accelerators; with --also name each one")
-        extra["gpus"] = [gpu, *also]
+    if also and count is not None:
+        raise typer.BadParameter("--count is of equal accelerators; with --also name each one")
     extra = {key: value for key, value in extra.items() if value is not None}
     if extra:
         raise typer.Exit(estimate.run_extras(model, gpu, quant, workload, extra, as_json=as_json))
     raise typer.Exit(estimate.run_one(model, gpu, quant, workload, as_json=as_json))
+
+
+def _draft(*given: object) -> dict[str, object] | None:
+    """The draft of a question: all four of its options, or none."""
+    if all(option is None for option in given):
+        return None
+    if None in given:
+        raise typer.BadParameter("a draft needs --draft, --draft-quant, --draft-tokens and --acceptance")
+    return dict(zip(("model", "quant", "tokens", "acceptance_rate"), given, strict=True))
 
 
 @app.command(
