@@ -173,7 +173,7 @@ class Accelerator:
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """The computer around the accelerator: where offloaded weights live and run."""
+    """The computer around an accelerator, of the kinds ``assumed_for`` where none is named: there offloaded weights run."""
 
     slug: str
     name: str
@@ -181,6 +181,7 @@ class Host:
     bandwidth_bytes_s: float
     flops: float
     cores: int
+    assumed_for: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

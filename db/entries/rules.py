@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from db.entries.market import COMPUTER_RULES, PRICE_RULES
 from db.entries.rules_models import MODEL_RULES, family_directory
+from db.entries.schema import AcceleratorKind
 from estimator.placement.hardware import ENGINE_RULES
 from estimator.structure.quantization import FILE_TYPES
 
@@ -298,17 +299,15 @@ def workload_kinds_are_distinct(workloads: Mapping[str, Entry]) -> Iterator[tupl
         seen.setdefault(entry["kind"], slug)
 
 
-def one_host_is_the_default(hosts: Mapping[str, Entry]) -> Iterator[tuple[str, str, str]]:
-    """Exactly one host profile is assumed when none is named."""
+def hosts_are_assumed_for_all(hosts: Mapping[str, Entry]) -> Iterator[tuple[str, str, str]]:
+    """Exactly one host profile is the default, and every kind of accelerator has one that is assumed for it."""
     defaults = [slug for slug, entry in hosts.items() if entry["default"]]
     for slug in defaults[1:] or ([] if defaults else list(hosts)[:1]):
         yield slug, "default", f"{len(defaults)} profiles are the default; exactly one must be"
-    of_kind: dict[str, str] = {}
-    for slug, entry in hosts.items():
-        for kind in entry["assumed_for"]:
-            if kind in of_kind:
-                yield slug, "assumed_for", f"{of_kind[kind]} is assumed for {kind} too; one profile must be"
-            of_kind.setdefault(kind, slug)
+    of_kinds = {kind for entry in hosts.values() for kind in entry["assumed_for"]}
+    for kind in get_args(AcceleratorKind):
+        if defaults and kind not in of_kinds:
+            yield defaults[0], "assumed_for", f"no profile is assumed for accelerators of kind {kind}; one must be"
 
 
 def tags_belong_to_one_model(models: Mapping[str, Entry]) -> Iterator[tuple[str, str, str]]:
@@ -327,5 +326,5 @@ def set_rules(kind: str) -> tuple[SetRule, ...]:
     return {
         "model": (tags_belong_to_one_model,),
         "workload": (workload_kinds_are_distinct,),
-        "host": (one_host_is_the_default,),
+        "host": (hosts_are_assumed_for_all,),
     }.get(kind, ())

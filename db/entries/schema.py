@@ -19,6 +19,8 @@ Date = Annotated[str, Field(pattern=DATE_PATTERN)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(gt=0)]
+#: Sorts of accelerators.
+AcceleratorKind = Literal["consumer", "workstation", "datacenter", "laptop", "soc", "integrated", "cpu"]
 Sources = Annotated[list[Text], Field(min_length=1)]
 
 
@@ -39,7 +41,7 @@ class GpuFile(Shape):
     generation_year: Annotated[int, Field(ge=2010, le=2035)] | None
     release_date: Date | None
     release_date_kind: Text | None
-    kind: Literal["consumer", "workstation", "datacenter", "laptop", "soc", "integrated", "cpu"]
+    kind: AcceleratorKind
     memory_gb: Annotated[float, Field(gt=0, le=4096)] | None
     memory_sizes_gb: list[Count] | None
     memory_bytes: Annotated[int, Field(gt=2**30, le=2**42)] | None
@@ -179,7 +181,7 @@ class HostFile(Shape):
     name: Name
     aliases: list[Name]
     default: bool
-    assumed_for: list[Literal["consumer", "workstation", "datacenter", "laptop", "soc", "integrated", "cpu"]]
+    assumed_for: list[AcceleratorKind]
     memory_gb: Annotated[float, Field(gt=0, le=65_536)]
     memory_channels: Count
     memory_data_rate_mt_s: Annotated[int, Field(ge=800, le=20_000)]

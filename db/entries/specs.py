@@ -158,6 +158,7 @@ def host(entry: Entry) -> Host:
         bandwidth_bytes_s=float(entry["bandwidth_gbps"]) * 1e9,
         flops=float(entry["fp32_gflops"]) * 1e9,
         cores=entry["cores"],
+        assumed_for=tuple(entry["assumed_for"]),
     )
 
 

@@ -11,6 +11,7 @@ from db.entries import specs
 from db.entries.aliases import UnknownNameError
 from db.entries.files import Catalog
 from estimator.estimate import require_company, require_facts
+from estimator.placement.hosts import host_for
 from estimator.types import Accelerator, EstimatorError, Host, MissingFactError, UnsupportedError
 
 MAX_DEVICES = 16
@@ -51,12 +52,6 @@ def resolved(catalog: Catalog, kind: str, text: str) -> str:
         raise QuestionError(ErrorCode.NOT_FOUND, str(error), kind, tuple(error.suggestions)) from error
 
 
-def host_for(catalog: Catalog, accelerator: Accelerator) -> Host:
-    """The computer that an accelerator of this kind is assumed to sit in: a laptop's is a laptop."""
-    fitting = (slug for slug, entry in catalog.hosts.items() if accelerator.kind in entry["assumed_for"])
-    return specs.host(catalog.hosts[next(fitting, catalog.default_host)])
-
-
 def machine_of(
     catalog: Catalog, gpus: Sequence[str], count: int, host: str | None = None, host_memory_gb: float | None = None
 ) -> Machine:
@@ -81,6 +76,8 @@ def machine_of(
     except EstimatorError as error:
         raise QuestionError(ErrorCode.BAD_USER_INPUT, str(error), "gpu") from error
     around = (
-        host_for(catalog, devices[0]) if host is None else specs.host(catalog.hosts[resolved(catalog, "host", host)])
+        host_for(devices[0], [specs.host(entry) for entry in catalog.hosts.values()])
+        if host is None
+        else specs.host(catalog.hosts[resolved(catalog, "host", host)])
     )
     return Machine(devices, host_with(around, host_memory_gb, None))

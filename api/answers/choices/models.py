@@ -138,7 +138,7 @@ def _candidates(
         except EstimatorError:
             continue
         block = evaluate(
-            model, machine.devices[:1], quants, (situation,), thresholds, machine.host, calibration, overrides
+            model, machine.devices[:1], quants, (situation,), thresholds, (machine.host,), calibration, overrides
         )
         yield _Candidate(entry, traits[slug], block)
 

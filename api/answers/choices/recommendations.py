@@ -123,7 +123,7 @@ def _block(view: CatalogView, model: ModelRecord, gpus: Sequence[GpuRecord]) -> 
         tuple(gpu.accelerator for gpu in gpus),
         tuple(quant.spec for quant in view.precomputed_quants),
         tuple(workload.spec for workload in view.workloads),
-        view.host,
+        tuple(view.host_of(gpu) for gpu in gpus),
         view.calibration,
     )
 

@@ -52,8 +52,9 @@ def block_for_users(
 ) -> FitBlock:
     """Estimates of ``count`` of each accelerator with the target's users as the batch, shape (gpus, quants, 1)."""
     devices, specs = tuple(gpu.accelerator for gpu in gpus), tuple(quant.spec for quant in quants)
-    request = replace(request_of(specs[0], devices[0], view.host), gpu_count=count, batch=target.users or 1)
-    return sweep(view.architecture(model), request, devices, specs, view.calibration, workload)
+    hosts = tuple(view.host_of(gpu) for gpu in gpus)
+    request = replace(request_of(specs[0], devices[0], hosts[0]), gpu_count=count, batch=target.users or 1)
+    return sweep(view.architecture(model), request, devices, specs, view.calibration, workload, hosts)
 
 
 def serving_flags(
@@ -93,9 +94,9 @@ def smallest_setups(
     architecture = view.architecture(model)
 
     def plan(count: int, g: int, q: int) -> FitFacts:
-        request = request_of(quants[q].spec, devices[g], view.host)
+        request = request_of(quants[q].spec, devices[g], view.host_of(gpus[g]))
         request = replace(request, gpu_count=count, batch=target.users or 1)
-        estimate = cell_of(blocks[count], g, q, 0, use.context_tokens, view.host)
+        estimate = cell_of(blocks[count], g, q, 0, use.context_tokens)
         return facts_of_plan(model.entry, model.slug, architecture, request, estimate, use)
 
     def startable(count: int, g: int, q: int) -> bool:

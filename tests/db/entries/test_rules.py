@@ -122,9 +122,12 @@ def test_a_tag_belongs_to_one_model(catalog: Catalog) -> None:
     assert [field for _, field, _ in catalog_rules.tags_belong_to_one_model(twice)] == ["ollama_tag", "hf_repo"]
 
 
-def test_one_host_is_the_default(catalog: Catalog) -> None:
-    assert list(catalog_rules.one_host_is_the_default(catalog.hosts)) == []
+def test_one_host_is_the_default_and_every_kind_has_one(catalog: Catalog) -> None:
+    assert list(catalog_rules.hosts_are_assumed_for_all(catalog.hosts)) == []
     none = {slug: {**entry, "default": False} for slug, entry in catalog.hosts.items()}
-    assert len(list(catalog_rules.one_host_is_the_default(none))) == 1
+    assert len(list(catalog_rules.hosts_are_assumed_for_all(none))) == 1
     both = {slug: {**entry, "default": True} for slug, entry in catalog.hosts.items()}
-    assert len(list(catalog_rules.one_host_is_the_default(both))) == len(both) - 1
+    assert len(list(catalog_rules.hosts_are_assumed_for_all(both))) == len(both) - 1
+    no_laptop = {slug: entry for slug, entry in catalog.hosts.items() if "laptop" not in entry["assumed_for"]}
+    faults = [message for _, field, message in catalog_rules.hosts_are_assumed_for_all(no_laptop)]
+    assert [message.split(";")[0].rsplit(" ", 1)[1] for message in faults] == ["laptop", "soc", "integrated"]
