@@ -35,7 +35,7 @@ def facts_from_config_text(text: bytes | str, slug: str = "custom") -> dict[str,
 
 
 def config_of_text(text: bytes | str) -> dict[str, Any]:
-    """The parsed text of a ``config.json``; Python's ``Infinity`` is read. Raises :class:`ImportFactsError`."""
+    """The parsed text of a ``config.json``; Python's ``Infinity`` and ``NaN`` are read. Raises :class:`ImportFactsError`."""
     return json_object(text, "config.json", MAX_CONFIG_BYTES, constants=True)
 
 

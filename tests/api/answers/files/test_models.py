@@ -1,0 +1,178 @@
+"""Models that a question brings along: read exactly, and refused with a typed error whatever is wrong in them."""
+
+from __future__ import annotations
+
+import copy
+import json
+import random
+import struct
+import tracemalloc
+from base64 import b64encode
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from api.answers.files.models import is_model_file, source_of_file, source_of_pasted
+from api.answers.output import as_json
+from api.answers.pairing import estimate_pairing
+from api.answers.questions import Answerer
+from api.cli import estimate
+from api.errors import QuestionError
+from db.entries.files import load_catalog
+from db.imports.errors import ImportFactsError
+from estimator.calibration.coefficients import Calibration
+from tests.api.answers.test_own_hardware import LLAMA
+from tests.support.gguf_files.files import llama
+
+CATALOG = load_catalog()
+ANSWERER = Answerer(CATALOG, Calibration.load())
+INDEX: dict[str, Any] = {"metadata": {"total_size": 5_730_000_000}, "weight_map": {"a": "1.safetensors"}}
+
+
+def pasted(data: bytes) -> str:
+    return b64encode(data).decode()
+
+
+def answer(**question: Any) -> dict[str, Any]:
+    return as_json(ANSWERER.answer({"gpu": "rtx-3090", **question}))
+
+
+def test_a_pasted_header_has_the_bytes_of_its_tensors() -> None:
+    data = llama(4)
+    found = answer(model_gguf=pasted(data))
+    stored = source_of_pasted(pasted(data)).stored
+    assert stored is not None
+    assert (found["model"], found["quant"], found["status"]) == ("custom", "q4-k-m", "FITS")
+    assert found["file_size_bytes"] == stored.file
+    assert found["memory"]["weights_bytes"] == sum(stored.layers) + stored.output
+    assert answer(model_gguf=pasted(data), quant="Q4_K_M") == found
+
+
+def test_another_quantization_of_a_file_follows_the_recipe() -> None:
+    data = llama(4)
+    assert (
+        answer(model_gguf=pasted(data), quant="Q8_0")["file_size_bytes"]
+        > answer(model_gguf=pasted(data))["file_size_bytes"]
+    )
+
+
+def test_a_file_without_a_known_type_needs_a_quantization() -> None:
+    data = pasted(llama(2, **{"general.file_type": 1024}))
+    with pytest.raises(QuestionError, match="'quant'"):
+        answer(model_gguf=data)
+    assert answer(model_gguf=data, quant="Q4_K_M")["status"] == "FITS"
+
+
+@pytest.mark.parametrize(
+    ("question", "match"),
+    [
+        ({"model_gguf": 7}, "base64"),
+        ({"model_gguf": "not base64!"}, "not valid base64"),
+        ({"model_gguf": "A" * 1_000_001}, "at most 1,000,000"),
+        ({"model_gguf": pasted(b"{}")}, "the magic"),
+        ({"model_gguf": pasted(llama(1)[:400])}, "give more of the file"),
+        ({"model_gguf": pasted(llama(1)), "model": "llama-3.1-8b"}, "not both"),
+        ({"model_gguf": pasted(llama(1)), "model_config": LLAMA}, "not both"),
+        ({"model_url": "https://example.org/a.gguf"}, "fetched"),
+        ({"model": "llama-3.1-8b", "quant": "awq-int4", "model_index": []}, "JSON object"),
+        ({"model": "llama-3.1-8b", "quant": "awq-int4", "model_index": {"weight_map": {}}}, "weight_map"),
+        ({"model": "llama-3.1-8b", "quant": "q4-k-m", "model_index": INDEX}, "GGUF"),
+        ({"model": "llama-3.1-70b", "quant": "awq-int4", "model_index": INDEX}, "belong together"),
+        ({"model": "llama-3.1-8b"}, "quant"),
+    ],
+)
+def test_a_mistake_is_a_typed_error(question: dict[str, Any], match: str) -> None:
+    with pytest.raises(QuestionError, match=match):
+        answer(**question)
+
+
+def test_a_local_file_is_read_by_its_content(tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(LLAMA))
+    assert is_model_file(str(path))
+    assert source_of_file(path).model.total_parameters == 8_030_261_248
+    assert not is_model_file(str(tmp_path / "absent.json"))
+    assert not is_model_file("llama-3.1-8b")
+    (tmp_path / "bad.gguf").write_bytes(b"GGUF\0\0")
+    for bad in ("bad.gguf", "absent.gguf", "."):
+        with pytest.raises(ImportFactsError):
+            source_of_file(tmp_path / bad)
+
+
+def test_a_local_gguf_file_is_estimated_as_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "tiny.gguf"
+    path.write_bytes(llama(4) + b"\0" * 1000)
+    pairing = estimate_pairing(CATALOG, Calibration.load(), str(path), "rtx-3090", None, "chat")
+    assert pairing.quants[pairing.chosen_quant].slug == "q4-k-m"
+    assert pairing.chosen.file_size_bytes == answer(model_gguf=pasted(llama(4)))["file_size_bytes"]
+    assert estimate.print_header(path) == 0
+    assert answer(model_gguf=capsys.readouterr().out.strip())["memory"] == answer(model_gguf=pasted(llama(4)))["memory"]
+    assert estimate.print_header(tmp_path / "absent.gguf") == 3
+
+
+def broken(rng: random.Random, good: bytes) -> bytes:
+    data = bytearray(good)
+    for _ in range(rng.randint(1, 4)):
+        at = rng.randrange(len(data))
+        action = rng.randrange(4)
+        if action == 0:
+            data[at] = rng.randrange(256)
+        elif action == 1:
+            data[at : at + 8] = struct.pack("<Q", rng.choice([0, 1, 2**31, 2**32 - 1, 2**63, 2**64 - 1]))
+        elif action == 2:
+            del data[at : at + rng.randint(1, 40)]
+        else:
+            data[at:at] = bytes(data[at : at + rng.randint(1, 40)])
+    return bytes(data)
+
+
+def odd(rng: random.Random, good: Any) -> Any:
+    """``good`` with some values replaced, left out, or nested where they do not belong."""
+    data = copy.deepcopy(good)
+    values: tuple[Any, ...] = (
+        None, -1, 0, 1, 7, 2**31, 2**63, 10**30, 1.5, float("inf"), "x", "", [], {}, True, ["LlamaForCausalLM"], {"a": {}},
+    )  # fmt: skip
+    for _ in range(rng.randint(1, 3)):
+        place = data
+        key = rng.choice(list(place))
+        while isinstance(place[key], dict) and place[key] and rng.random() < 0.7:
+            place = place[key]
+            key = rng.choice(list(place))
+        action = rng.randrange(3)
+        if action == 0:
+            place[key] = rng.choice(values)
+        elif action == 1:
+            place.pop(key)
+        else:
+            place[rng.choice(("num_local_experts", "layer_types", "sliding_window", "text_config", "kv_lora_rank"))] = (
+                rng.choice(values)
+            )
+        if not data:
+            return data
+    return data
+
+
+def test_ten_thousand_broken_questions_get_answers_or_typed_errors() -> None:
+    rng, refused = random.Random(11), 0
+    good = llama(1)
+    tracemalloc.start()
+    for number in range(10_000):
+        kind = number % 5
+        if kind < 3:
+            question: dict[str, Any] = {"model_gguf": pasted(broken(rng, good))}
+        elif kind == 3:
+            question = {"model_config": odd(rng, LLAMA), "quant": "q4-k-m"}
+        else:
+            question = {"model": "llama-3.1-8b", "quant": "awq-int4", "model_index": odd(rng, INDEX)}
+        try:
+            found = answer(**question)
+        except QuestionError:
+            refused += 1
+            continue
+        assert found["memory"]["weights_bytes"] >= 0
+        assert found["file_size_bytes"] > 0
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert 5_000 < refused < 10_000
+    assert peak < 256 * 1024 * 1024
