@@ -20,7 +20,7 @@ from estimator.estimate import thresholds_of
 from estimator.fleet import Overrides
 from estimator.grid import FitBlock, evaluate
 from estimator.judgement.capability import Capability
-from estimator.judgement.choice import CHARGES
+from estimator.judgement.choice import CHARGES, customary
 from estimator.judgement.loss import CapabilityLoss
 from estimator.judgement.setups import Pace, Setups, usable_setups
 from estimator.judgement.worth import THINKING, WorthTable, worth_table
@@ -64,7 +64,8 @@ class Worth:
 
 @dataclass(frozen=True, slots=True)
 class Recommended:
-    """One model in the setup that is best for the mode. ``rating`` is the worth's lower end less the charge for time."""
+    """One model in the setup that is best for the mode. ``rating`` is the lower end of its
+    worth less the charges."""
 
     model: Entry
     quant: Quant
@@ -164,7 +165,8 @@ class _Judged:
     def choice(self) -> Choice:
         """The ranked list and the pick."""
         recency = np.array([each.traits.released for each in self.candidates])
-        order = [int(n) for n in self.setups.best(recency)]
+        custom = np.array([customary(quant) for quant in self.quants])
+        order = [int(n) for n in self.setups.best(recency, custom)]
         pick = next((n for n in order if self.setups.frontier[n]), None)
         entries = tuple(self._recommended(n, pick) for n in order)
         return Choice(entries, None if pick is None else entries[order.index(pick)])
@@ -182,9 +184,9 @@ class _Judged:
             engine=ENGINES[int(self.candidates[m].block.engine[0, q])],
             thinks=way == THINKING,
             capability=capability,
-            loss=CapabilityLoss(float(table.loss[m, q]), float(table.loss_low[m, q]), float(table.loss_high[m, q])),
+            loss=CapabilityLoss(*(float(values[at]) for values in (table.loss, table.loss_low, table.loss_high))),
             worth=Worth(float(table.value[at]), float(table.low[at]), float(table.high[at])),
-            rating=float(setups.charged[n]),
+            rating=float(setups.rating[n]),
             decode_tok_s=float(self.pace.decode_tok_s[m, q]),
             ttft_ms=float(self.pace.ttft_ms[m, q]),
             answer_s=float(setups.seconds[n]),
@@ -216,8 +218,10 @@ def _pace(candidates: Sequence[_Candidate], *, whole: bool) -> Pace:
         return np.array([getattr(each.block, name)[0, :, 0] for each in candidates])
 
     known = np.array([each.block.available[0] & each.block.has_weights for each in candidates])
+    status = figures("status")
     return Pace(
-        runs=known & (figures("status") <= worst),
+        runs=known & (status <= worst),
+        tight=status == verdict.FITS_TIGHTLY,
         decode_tok_s=figures("decode_tok_s").astype(np.float64),
         ttft_ms=figures("ttft_ms").astype(np.float64),
         bits_per_weight=np.array([each.block.bits_per_weight for each in candidates]),
