@@ -15,10 +15,10 @@ from api.answers import keys
 from api.answers import what_if as extras
 from api.answers.choices.machine import host_with
 from api.answers.facts import facts_of_plan
-from api.answers.model_files import (
+from api.answers.files.checkpoints import checkpoint_quant
+from api.answers.files.models import (
     CUSTOM,
     ModelSource,
-    checkpoint_quant,
     quant_of_file,
     source_of_config,
     source_of_pasted,
@@ -221,6 +221,7 @@ class Answerer:
     ) -> EstimateRequest:
         context = keys.integer(question, "context_tokens")
         engine, software = keys.engine(question)
+        limit_mb = keys.integer(question, "wired_limit_mb")
         return EstimateRequest(
             quant=quant,
             accelerator=accelerator,
@@ -240,6 +241,7 @@ class Answerer:
             micro_batch_tokens=keys.integer(question, "micro_batch"),
             gpu_layers=keys.integer(question, "gpu_layers"),
             cpu_moe_layers=keys.integer(question, "cpu_moe_layers"),
+            wired_limit_bytes=None if limit_mb is None else limit_mb * 1024**2,
         )
 
     def _resolve(self, kind: str, text: str) -> str:
