@@ -13,6 +13,7 @@ from typing import Any
 
 from api.answers import keys
 from api.answers import what_if as extras
+from api.answers.choices.machine import host_with
 from api.answers.facts import facts_of_plan
 from api.answers.files.checkpoints import checkpoint_quant
 from api.answers.files.models import (
@@ -23,7 +24,7 @@ from api.answers.files.models import (
     source_of_pasted,
     stored_quant,
 )
-from api.answers.own_hardware import accelerator_of_facts, host_with
+from api.answers.own_hardware import accelerator_of_facts
 from api.catalog.view import CatalogView
 from api.errors import ErrorCode, QuestionError
 from db.entries import specs
