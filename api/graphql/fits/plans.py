@@ -263,12 +263,12 @@ def _change_of(faces: Faces, facts: FitFacts, advice: Advice) -> FitChange | Non
 
 def _left_out(before: EstimateRequest, after: EstimateRequest, *, splits: bool) -> list[str]:
     names = ["backend"] if splits else ["gpu_layers", "cpu_moe_layers", "backend"]
-    found = [name for name in names if getattr(before, name) is not None and getattr(after, name) is None]
+    left_out = [name for name in names if getattr(before, name) is not None and getattr(after, name) is None]
     if before.accelerator.slug == CUSTOM and after.accelerator.slug != CUSTOM:
-        found.append("gpu_facts")
+        left_out.append("gpu_facts")
     if before.host is not None and before.host != after.host and before.host.slug == CUSTOM:
-        found += ["host_memory_gb", "host_bandwidth_gbps"]
-    return [to_camel_case(name) for name in found]
+        left_out += ["host_memory_gb", "host_bandwidth_gbps"]
+    return [to_camel_case(name) for name in left_out]
 
 
 def estimate_of_plan(faces: Faces, facts: FitFacts) -> Estimate:
