@@ -163,7 +163,7 @@ def _statement(
     where = all_of([*shared, *either])
     numbers = ["f.gpu_id", "f.flags", "f.plan", passes, *(f"f.{name}" for name in _names(columns))]
     if dialect == "postgresql":
-        record = " || ".join([*(f"int4send({condition})" for condition in numbers), "f.rest"])
+        record = " || ".join([*(f"int4send({column})" for column in numbers), "f.rest"])
         records = f"string_agg({record}, CAST('' AS bytea))"
     else:
         # SQLite joins texts alone.
