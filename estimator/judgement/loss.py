@@ -36,6 +36,9 @@ RETENTION_PER_NAT: Mapping[str, float] = {
     "general": 0.44, "coding": 0.9, "agentic": 1.1, "reasoning": 1.1, "long_context": 0.8,
 }  # fmt: skip
 
+#: Share of the work that a model is given and solves, above chance: people give it what it mostly manages. An assumption.
+SOLVED_SHARE = 0.75
+
 
 class LossEvidence(Enum):
     """MEASURED: this model in this type. ANCHORED: this model in another type. PREDICTED: other models alone."""
@@ -154,15 +157,16 @@ class LossTable:
 
 
 def capability_loss(kind: str, divergence: Divergence) -> CapabilityLoss:
-    """Points that a model in the middle of a benchmark loses for work of ``kind``."""
+    """Points that a model loses for work of ``kind``."""
     points = lost_points(kind, np.array([divergence.nats, divergence.low, divergence.high]))
     return CapabilityLoss(*map(float, points))
 
 
 def lost_points(kind: str, nats: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The fall of the log odds of a score of one half above chance after each of ``nats``, on the scale of capability."""
+    """Points of the scale of capability after each of ``nats``: the fall of the log odds of work that is mostly solved."""
     left = np.exp(-RETENTION_PER_NAT[kind] * nats)
-    return np.asarray(POINTS_PER_UNIT / MEAN_SLOPE * np.log((2.0 - left) / left))
+    odds = (1.0 - SOLVED_SHARE * left) / (left * (1.0 - SOLVED_SHARE))
+    return np.asarray(POINTS_PER_UNIT / MEAN_SLOPE * np.log(odds))
 
 
 def _interval(log: float, half: float, evidence: LossEvidence) -> Divergence:
