@@ -21,7 +21,8 @@ from db.entries import specs
 from db.entries.files import Catalog, load_catalog
 from estimator.calibration.coefficients import Calibration
 from estimator.judgement.buying import Offer, Part, Terms
-from estimator.judgement.purchases import Purchase, Rental, needs_of
+from estimator.judgement.needs import needs_of
+from estimator.judgement.purchases import Purchase, Rental
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,9 @@ from estimator.judgement import purchases as domain
 from estimator.judgement.buying import Offer, Terms, Ware, break_even_months, is_card, offers, running_usd_an_hour
 from estimator.judgement.capability import CapabilityTable
 from estimator.judgement.market import Price, PriceKind, newest, price_of_card
-from estimator.judgement.purchases import NEAR, Miss, Need, Needs, Purchase, Purchases, Subject
+from estimator.judgement.needs import NEAR, Miss, Need, Needs
+from estimator.judgement.offer_setups import Subject
+from estimator.judgement.purchases import Purchase, Purchases
 from estimator.judgement.worth import KIND_OF_WORKLOAD, ways
 from estimator.structure.architecture import ModelArchitecture
 from estimator.types import EstimatorError, OperatingMode, WorkloadKind

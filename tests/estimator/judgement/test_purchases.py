@@ -11,17 +11,9 @@ from db.entries import market, specs
 from db.entries.traits import model_traits
 from estimator.calibration.coefficients import Calibration
 from estimator.judgement.buying import Terms, Ware, offers
-from estimator.judgement.purchases import (
-    NEAR,
-    NOTICEABLE_POINTS,
-    Need,
-    Needs,
-    Purchase,
-    Purchases,
-    Subject,
-    needs_of,
-    purchases,
-)
+from estimator.judgement.needs import NEAR, Need, Needs, needs_of
+from estimator.judgement.offer_setups import Subject
+from estimator.judgement.purchases import Purchase, Purchases, purchases
 from tests.support.answers import CATALOG, HOSTS, architecture, workload
 
 GPUS = ("rtx-3090", "rtx-2060", "rtx-3060-12-gb", "rtx-5090", "rtx-pro-6000-blackwell-workstation-edition",
@@ -44,18 +36,6 @@ def found(models: tuple[str, ...], needs: Needs, terms: Terms) -> Purchases:
 
 
 CODING = needs_of(workload("coding"))
-
-
-def test_defaults_are_those_of_the_workload() -> None:
-    use = workload("coding")
-    assert (CODING.workload, CODING.users, CODING.loss_points) == (use, 1, NOTICEABLE_POINTS)
-    asked = needs_of(use, decode_tok_s=20.0, ttft_ms=1000.0, context_tokens=4000, loss_points=0.5, users=3)
-    assert (asked.workload.minimum_decode_tok_s, asked.workload.usable_ttft_ms, asked.workload.context_tokens) == (
-        20.0,
-        1000.0,
-        4000,
-    )
-    assert (asked.users, asked.loss_points) == (3, 0.5)
 
 
 @pytest.mark.parametrize("users", [1, 20])

@@ -9,7 +9,7 @@ import pytest
 from api.answers.choices.purchases import purchases, rent_or_buy, terms_of, why_missed, why_unpriced
 from api.errors import QuestionError
 from estimator.calibration.coefficients import Calibration
-from estimator.judgement.purchases import needs_of
+from estimator.judgement.needs import needs_of
 from tests.support.answers import CATALOG, workload
 
 CALIBRATION = Calibration.load()
