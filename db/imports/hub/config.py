@@ -15,7 +15,12 @@ from db.imports.hub.layers import block_count, feed_forwards, mixers
 from db.imports.hub.quantization import checkpoint_format
 from db.imports.hub.section import Section, language_model
 from db.imports.hub.unread_keys import require_all_read
-from estimator.structure.architecture import FeedForward, ModelArchitecture, architecture_from_facts
+from estimator.structure.architecture import (
+    MTP_STORED_ARCHITECTURES,
+    FeedForward,
+    ModelArchitecture,
+    architecture_from_facts,
+)
 from estimator.structure.tensors import EXPERT_CLASSES, inventory, unstructured_parameters
 from estimator.types import EstimatorError, MissingFactError
 
@@ -54,7 +59,21 @@ def facts_from_config(config: Mapping[str, Any], slug: str = "custom") -> dict[s
     facts["native_dtype"] = checkpoint_format(config, section.values).label
     require_all_read(section.values)
     facts["class_defaults"] = sorted(section.values.from_class - _NO_SIZE)
-    return with_counts(facts)
+    facts = with_counts(facts)
+    facts["mtp"] = _prediction_heads(section.values, facts)
+    return facts
+
+
+def _prediction_heads(values: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[str, int] | None:
+    """Layers that predict further tokens, where a GGUF file stores them: each is like the last layer, with norms of both
+    inputs and of its output, their projection, and an embedding and a head of its own (``glm4-moe.cpp`` of llama.cpp)."""
+    count = whole(values, "num_nextn_predict_layers", 0, 8, 0) or 0
+    if not count or facts["architecture"] not in MTP_STORED_ARCHITECTURES:
+        return None
+    model = architecture_from_facts(facts)
+    hidden = model.hidden
+    layer = _loaded_parameters(model, first_layer=model.n_layers - 1)
+    return {"n_layers": count, "params": count * (layer + 2 * hidden * hidden + 3 * hidden + 2 * hidden * model.vocab)}
 
 
 #: Keys whose default says nothing about the size or the speed.
@@ -168,10 +187,16 @@ def with_counts(facts: dict[str, Any]) -> dict[str, Any]:
         ) from error
     except EstimatorError as error:
         raise ImportFactsError(str(error)) from error
-    total = inventory(model).parameters
+    total = _loaded_parameters(model)
     facts["params_computed"] = {"text_total": total, "text_active": total - _idle_parameters(model)}
     facts["params_exact_checkpoint"] = total
     return facts
+
+
+def _loaded_parameters(model: ModelArchitecture, *, first_layer: int = -1) -> int:
+    """Parameters of the layers from ``first_layer``; -1 counts those outside the layers, too."""
+    tensors = inventory(model)
+    return int(tensors.elements[(first_layer <= tensors.layer) & (tensors.layer < model.n_layers)].sum())
 
 
 def _idle_parameters(model: ModelArchitecture) -> int:

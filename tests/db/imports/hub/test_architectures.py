@@ -13,6 +13,7 @@ from db.imports.errors import ImportFactsError
 from db.imports.hub.config import facts_from_config
 from estimator.structure.architecture import architecture_from_facts
 from estimator.structure.kv_cache import cache_shape
+from estimator.structure.weights import weight_table
 
 CATALOG = load_catalog()
 
@@ -276,3 +277,17 @@ def test_a_catalog_model_comes_out_of_its_own_keys(slug: str) -> None:
 def test_what_generates_no_text_is_refused_as_what_it_is(config: dict[str, Any], match: str) -> None:
     with pytest.raises(ImportFactsError, match=match):
         facts_from_config(config)
+
+
+def test_prediction_heads_are_stored_and_not_counted() -> None:
+    config = _sizes(
+        5120, 92, 96, 8, 151552, model_type="glm4_moe", head_dim=128, intermediate_size=12288, attention_bias=True,
+        use_qk_norm=True, num_nextn_predict_layers=1, **_moe(160, 8, 1536, 1, 3),
+    )  # fmt: skip
+    catalog = CATALOG.models["glm-4.5"]
+    own = facts_from_config(config)
+    assert own["mtp"] == {"n_layers": 1, "params": catalog["mtp"]["params"]}
+    assert own["params_computed"]["text_total"] == catalog["params_computed"]["text_total"]
+    quants = [specs.quant(CATALOG.quants["q4-k-m"])]
+    tables = [weight_table(architecture_from_facts(facts), quants) for facts in (own, catalog)]
+    assert tables[0].file[0] == tables[1].file[0] == 216_180_680_384
