@@ -123,9 +123,9 @@ def _common(values: Mapping[str, Any], tensors: Tensors, pattern: str) -> dict[s
     names = ("attention.key_length_mla", "attention.key_length")
     key = whole(values, names, 1, WIDTH, max(hidden // heads, 1)) or 1
     value = whole(values, ("attention.value_length_mla", "attention.value_length"), 1, WIDTH, key)
-    output = tensors.first("attn_output.weight")
-    if is_latent and output is not None:
-        value = output[0] // heads
+    if is_latent:
+        attending = next(shapes for shapes in tensors.layers if "attn_kv_a_mqa.weight" in shapes)
+        value = attending.get("attn_output.weight", (heads * key,))[0] // heads
     return {
         **common,
         "n_heads": heads,
@@ -173,7 +173,7 @@ def _attention(
     shared = whole(values, "attention.shared_kv_layers", 0, len(pattern), 0)
     if shared:
         facts |= {"kv_shared_layers": shared, "kv_shared_keeps_weights": "attn_k.weight" in tensors.layers[-1]}
-    return facts | compressed(values, len(pattern))
+    return facts | compressed(values, tensors)
 
 
 def _with_rest(facts: dict[str, Any], tensors: Tensors) -> dict[str, Any]:
@@ -184,7 +184,7 @@ def _with_rest(facts: dict[str, Any], tensors: Tensors) -> dict[str, Any]:
     """
     table = tensors.model.get("per_layer_token_embd.weight")
     if table is not None:
-        entry = {"name": "per-layer embedding table (lookup)", "params": table[0] * table[1], "lookup": True}
+        entry = {"name": "per-layer embedding table (lookup)", "params": table[0] * table[1], "lookup_row": table[0]}
         facts["extra_params"] = [entry]
     if "compress_ratios" in facts["attention"]:
         facts["attention_parameters"] = 0
