@@ -33,8 +33,8 @@ class TimeCharge:
 
 #: Judgements, not measurements. Nine points are about the step from a model to one of twice its size and date.
 CHARGES: Mapping[OperatingMode, TimeCharge] = {
-    OperatingMode.BALANCED: TimeCharge(0.4, 4.0),
-    OperatingMode.INTERACTIVE: TimeCharge(2.0, 8.0),
+    OperatingMode.BALANCED: TimeCharge(0.4, 3.0),
+    OperatingMode.INTERACTIVE: TimeCharge(1.5, 5.0),
     OperatingMode.LIGHT_API: TimeCharge(1.0, 3.0, users=4),
     OperatingMode.SCALE_OUT: TimeCharge(2.5, 4.0, users=32),
 }
