@@ -184,6 +184,18 @@ class Host:
 
 
 @dataclass(frozen=True, slots=True)
+class PartBits:
+    """Bits of a weight with its scales, by the part of a model: token embedding, output, layers of a dense model, what a
+    layer has beside its routed experts, and those."""
+
+    embedding: float
+    output: float
+    dense: float
+    beside_experts: float
+    experts: float
+
+
+@dataclass(frozen=True, slots=True)
 class Quant:
     """One way to store weights: a llama.cpp file type, or a pre-quantized checkpoint format.
 
@@ -205,6 +217,8 @@ class Quant:
     imatrix: bool = False
     #: Written only for mixture-of-experts models (llama.cpp's MXFP4_MOE).
     moe_only: bool = False
+    #: Instead of a recipe or one number of bits, where a format gives the parts of a model bits of their own.
+    part_bits: PartBits | None = None
 
 
 @dataclass(frozen=True, slots=True)

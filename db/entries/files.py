@@ -16,6 +16,7 @@ from typing import Any
 import orjson
 
 from db.entries.aliases import AliasIndex
+from db.entries.quant_names import QuantNames
 
 CATALOG_ROOT = Path(__file__).parents[1] / "catalog"
 #: Kind of entity -> directory of its files.
@@ -68,13 +69,30 @@ class Catalog:
 
     def resolve(self, kind: str, text: str) -> str:
         """Slug of the entity of ``kind`` called ``text``. Raises :class:`UnknownNameError`."""
+        if kind == "quant":
+            return self.resolve_quant(text)
         entries = self.entries(kind)
         return text if text in entries else self._index(kind).resolve(text)
+
+    def resolve_quant(self, text: str, engine: str | None = None) -> str:
+        """Slug of the quantization called ``text``, of a format that ``engine`` loads where several have that name.
+
+        Raises:
+            UnknownNameError: no quantization is called so.
+        """
+        if text in self.quants and engine is None:
+            return text
+        rules = self.engines[engine]["rules"] if engine in self.engines else ()
+        return self._quant_names.resolve(text, {format_ for rule in rules for format_ in rule["formats"]})
 
     @cached_property
     def default_host(self) -> str:
         """Slug of the host profile that is assumed when none is named."""
         return next(slug for slug, entry in self.hosts.items() if entry["default"])
+
+    @cached_property
+    def _quant_names(self) -> QuantNames:
+        return QuantNames(self.quants)
 
     @cached_property
     def _indexes(self) -> dict[str, AliasIndex]:

@@ -137,11 +137,20 @@ class ExtraParameters:
 
 
 @dataclass(frozen=True, slots=True)
+class PublishedFile:
+    """What a published file of the quantization ``quant`` holds at least and at most, bytes: sizes are printed rounded."""
+
+    quant: str
+    low_bytes: int
+    high_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class ModelArchitecture:
     """Everything of a model that memory, speed and the choice of a quantization depend on.
 
     ``has_original`` says that the repository of the model itself is known, ``checkpoints`` are the slugs of the
-    quantizations that have a known one of their own.
+    quantizations that have a known one of their own. ``published_files`` have sizes that no recipe tells.
     """
 
     slug: str
@@ -179,6 +188,7 @@ class ModelArchitecture:
     vision_parameters: int
     has_original: bool
     checkpoints: tuple[str, ...]
+    published_files: tuple[PublishedFile, ...]
 
     @property
     def launches_per_layer(self) -> float:
@@ -258,6 +268,7 @@ def architecture_from_facts(facts: Mapping[str, Any]) -> ModelArchitecture:
         vision_parameters=int(facts.get("params_vision_and_other") or 0),
         has_original=facts.get("hf_repo") is not None,
         checkpoints=tuple(sorted(facts.get("checkpoint_repos") or ())),
+        published_files=_published_files(facts),
     )
 
 
@@ -271,6 +282,14 @@ def _extras(facts: Mapping[str, Any]) -> tuple[ExtraParameters, ...]:
     return tuple(
         ExtraParameters(str(extra["name"]), int(extra["params"]), bool(extra.get("lookup")))
         for extra in facts.get("extra_params") or ()
+    )
+
+
+def _published_files(facts: Mapping[str, Any]) -> tuple[PublishedFile, ...]:
+    return tuple(
+        PublishedFile(quant, size - published["rounding_bytes"], size + published["rounding_bytes"])
+        for published in facts.get("published_files") or ()
+        for quant, size in published["bytes"].items()
     )
 
 
