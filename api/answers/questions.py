@@ -134,10 +134,14 @@ class Answerer:
     def _quant_of(self, question: Mapping[str, Any], source: ModelSource) -> Quant:
         """The quantization, with the bytes of the file that the question brings along."""
         slug = self._own_quant(source) if question.get("quant") is None else None
-        quant = self._quant(slug or self._resolved("quant", keys.text(question, "quant")))
+        quant = self._quant(slug or self._resolved_quant(question))
         if question.get("model_index") is not None:
             return checkpoint_quant(quant, question["model_index"])
         return stored_quant(quant, source)
+
+    def _resolved_quant(self, question: Mapping[str, Any]) -> str:
+        engine, _ = keys.engine(question)
+        return self._resolved("quant", keys.text(question, "quant"), engine)
 
     def _own_quant(self, source: ModelSource) -> str | None:
         """Slug of the quantization that the file is in; a plain checkpoint is in 16 bits."""
@@ -238,9 +242,9 @@ class Answerer:
             cpu_moe_layers=keys.integer(question, "cpu_moe_layers"),
         )
 
-    def _resolve(self, kind: str, text: str) -> str:
+    def _resolve(self, kind: str, text: str, engine: str | None = None) -> str:
         try:
-            return self._catalog.resolve(kind, text)
+            return self._catalog.resolve_quant(text, engine) if kind == "quant" else self._catalog.resolve(kind, text)
         except UnknownNameError as error:
             raise QuestionError(ErrorCode.NOT_FOUND, str(error), kind, tuple(error.suggestions)) from error
 
