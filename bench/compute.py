@@ -15,6 +15,7 @@ from db.entries.files import load_catalog
 from estimator.calibration.coefficients import Calibration
 from estimator.estimate import estimate
 from estimator.grid import FitBlock, evaluate_block
+from estimator.placement.hosts import host_for
 from estimator.structure.architecture import ModelArchitecture
 from estimator.types import EstimateRequest, UnsupportedError
 from tests.support.plain_loop import Inputs, PlainLoop, require_agreement
@@ -43,16 +44,18 @@ def looped(model: ModelArchitecture, inputs: Inputs, block: FitBlock) -> tuple[i
 def main() -> None:
     """Run both and print the ratio."""
     catalog = load_catalog()
+    gpus = tuple(specs.accelerator(entry) for entry in catalog.gpus.values() if not specs.missing_facts(entry))
+    profiles = [specs.host(entry) for entry in catalog.hosts.values()]
     inputs = Inputs(
-        tuple(specs.accelerator(entry) for entry in catalog.gpus.values() if not specs.missing_facts(entry)),
+        gpus,
         tuple(specs.quant(entry) for entry in catalog.quants.values() if specs.is_precomputed(entry)),
         tuple(specs.workload(entry) for entry in catalog.workloads.values()),
-        specs.host(catalog.hosts[catalog.default_host]),
+        tuple(host_for(gpu, profiles) for gpu in gpus),
         Calibration.load(),
     )
     entries = [entry for entry in catalog.models.values() if not specs.missing_facts(entry)]
     models = [specs.architecture(entry) for entry in entries]
-    shared = (inputs.gpus, inputs.quants, inputs.workloads, inputs.host, inputs.calibration)
+    shared = (inputs.gpus, inputs.quants, inputs.workloads, inputs.hosts, inputs.calibration)
     blocks = {}
     began = time.perf_counter()
     cells = 0
@@ -76,10 +79,10 @@ def _question_rate(model: ModelArchitecture, inputs: Inputs) -> float:
     """Cells per second when the same kernel is asked for one cell at a time, as a script would."""
     asked = 0
     began = time.perf_counter()
-    for gpu in inputs.gpus[::GPU_STEP]:
+    for gpu, host in tuple(zip(inputs.gpus, inputs.hosts, strict=True))[::GPU_STEP]:
         for quant in inputs.quants:
             for workload in inputs.workloads:
-                request = EstimateRequest(quant=quant, accelerator=gpu, host=inputs.host)
+                request = EstimateRequest(quant=quant, accelerator=gpu, host=host)
                 try:
                     estimate(model, request, inputs.calibration, workload)
                 except UnsupportedError:

@@ -94,6 +94,20 @@ class HostRow(Entity, table=True):
     entry: dict[str, Any] = Field(default_factory=dict, sa_column=_entry())
 
 
+class ComputerRow(Entity, table=True):
+    """A computer that one can buy."""
+
+    __tablename__ = "computer"
+    entry: dict[str, Any] = Field(default_factory=dict, sa_column=_entry())
+
+
+class PriceRow(Entity, table=True):
+    """The dated prices of one accelerator or computer."""
+
+    __tablename__ = "price"
+    entry: dict[str, Any] = Field(default_factory=dict, sa_column=_entry())
+
+
 class StagedEntry(Base, table=True):
     """A changed entry that the publication of a run makes live; ``entry`` None takes the entity out of the catalog."""
 
@@ -195,6 +209,8 @@ ENTITY_TABLES: dict[str, type[Entity]] = {
     "workload": Workload,
     "engine": EngineRow,
     "host": HostRow,
+    "computer": ComputerRow,
+    "price": PriceRow,
 }
 
 

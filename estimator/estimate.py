@@ -151,8 +151,11 @@ def sweep(
     quants: tuple[Quant, ...],
     calibration: Calibration,
     workload: Workload | None = None,
+    hosts: Sequence[Host] | None = None,
 ) -> FitBlock:
     """One request on many devices and quants at once, shape (devices, quants, 1); its own device and quant are ignored.
+
+    ``hosts`` has the computer around each device; None: all sit in that of the request.
 
     Raises:
         EstimatorError: the request names no host.
@@ -162,7 +165,8 @@ def sweep(
     situation = situation_of_request(request, workload)
     overrides = overrides_of(request)
     thresholds = thresholds_of(workload, situation)
-    return evaluate(model, gpus, quants, (situation,), thresholds, request.host, calibration, overrides)
+    around = (request.host,) * len(gpus) if hosts is None else tuple(hosts)
+    return evaluate(model, gpus, quants, (situation,), thresholds, around, calibration, overrides)
 
 
 def thresholds_of(workload: Workload | None, situation: Situation) -> Thresholds:

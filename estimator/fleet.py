@@ -49,12 +49,12 @@ def fleet_of(
     is_moe: bool,
     gpus: tuple[Accelerator, ...],
     quants: tuple[Quant, ...],
-    host: Host,
+    hosts: tuple[Host, ...],
     overrides: Overrides = NO_OVERRIDES,
 ) -> Fleet:
-    """Engines, memory and links of every (gpu, quant); kept for the next call with the same arguments."""
+    """Engines, memory and links of every (gpu, quant), ``hosts`` one a gpu; kept for the next call with the same arguments."""
     kind = is_moe, named_architecture(architecture)
-    asked = gpus, quants, host, replace(overrides, build_age_years=0.0)
+    asked = gpus, quants, hosts, replace(overrides, build_age_years=0.0)
     recent = _recent.get(kind)
     # Blocks of one run pass the very same lists, and hashing hundreds of accelerators takes longer than comparing.
     if recent is None or asked[0] is not recent[0][0] or asked != recent[0]:
@@ -72,17 +72,17 @@ def _fleet(
     architecture: str,
     gpus: tuple[Accelerator, ...],
     quants: tuple[Quant, ...],
-    host: Host,
+    hosts: tuple[Host, ...],
     overrides: Overrides,
 ) -> Fleet:
     asked = overrides.engine, overrides.backend
     choices = engine_choices(architecture, is_moe, gpus, quants, *asked, overrides.software)
-    return Fleet(choices, choices.engine != NO_ENGINE, _rig(choices, host, overrides))
+    return Fleet(choices, choices.engine != NO_ENGINE, _rig(choices, hosts, overrides))
 
 
-def _rig(choices: EngineChoices, host: Host, overrides: Overrides) -> Rig:
+def _rig(choices: EngineChoices, hosts: tuple[Host, ...], overrides: Overrides) -> Rig:
     gpus, engine, backend, count = choices.gpus, choices.engine, choices.backend, overrides.gpu_count
-    static = _static_rig(gpus, host)
+    static = _static_rig(gpus, hosts)
     vllm = engine == ENGINES.index(Engine.VLLM)
     usable = np.where(vllm, static.capacity[:, None] * VLLM_MEMORY_FRACTION, static.usable[:, None])
     overhead = np.zeros(engine.shape)
@@ -100,7 +100,8 @@ def _rig(choices: EngineChoices, host: Host, overrides: Overrides) -> Rig:
         offloads=static.offloads,
         link_bytes_s=static.link,
         count=count,
-        host=host,
+        host_memory_bytes=static.host_memory,
+        host_bandwidth_bytes_s=static.host_bandwidth,
         cards=cards,
     )
 
@@ -111,12 +112,14 @@ class _StaticRig:
     capacity: NDArray[np.float64]
     offloads: NDArray[np.bool_]
     link: NDArray[np.float64]
+    host_memory: NDArray[np.float64]
+    host_bandwidth: NDArray[np.float64]
 
 
 @kept_within(1 << 20)
-def _static_rig(gpus: tuple[Accelerator, ...], host: Host) -> _StaticRig:
+def _static_rig(gpus: tuple[Accelerator, ...], hosts: tuple[Host, ...]) -> _StaticRig:
     usable, capacity = [], []
-    for gpu in gpus:
+    for gpu, host in zip(gpus, hosts, strict=True):
         own = usable_bytes(gpu, host.memory_bytes)
         usable.append(float(own if own is not None else host.memory_bytes))
         capacity.append(float(gpu.memory_bytes if gpu.memory_bytes is not None else host.memory_bytes))
@@ -125,6 +128,8 @@ def _static_rig(gpus: tuple[Accelerator, ...], host: Host) -> _StaticRig:
         np.array(capacity),
         np.array([not gpu.unified_memory and Backend.CPU not in gpu.backends[:1] for gpu in gpus]),
         np.array([gpu.pcie_bytes_s or 0.0 for gpu in gpus]),
+        np.array([float(host.memory_bytes) for host in hosts]),
+        np.array([host.bandwidth_bytes_s for host in hosts]),
     )
 
 

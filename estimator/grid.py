@@ -96,10 +96,10 @@ def evaluate_block(
     gpus: Sequence[Accelerator],
     quants: Sequence[Quant],
     workloads: Sequence[Workload],
-    host: Host,
+    hosts: Sequence[Host],
     calibration: Calibration,
 ) -> FitBlock:
-    """Every pairing of one model.
+    """Every pairing of one model; ``hosts`` has the computer around each accelerator.
 
     Raises:
         EstimatorError: a quant states no bits or an unknown file type.
@@ -110,7 +110,7 @@ def evaluate_block(
         np.array([float(workload.context_tokens) for workload in workloads]),
     )
     situations = tuple(situation_of(workload) for workload in workloads)
-    return evaluate(model, tuple(gpus), tuple(quants), situations, thresholds, host, calibration)
+    return evaluate(model, tuple(gpus), tuple(quants), situations, thresholds, tuple(hosts), calibration)
 
 
 def evaluate(
@@ -119,12 +119,12 @@ def evaluate(
     quants: tuple[Quant, ...],
     situations: tuple[Situation, ...],
     thresholds: Thresholds,
-    host: Host,
+    hosts: tuple[Host, ...],
     calibration: Calibration,
     overrides: Overrides = NO_OVERRIDES,
 ) -> FitBlock:
     """The kernel behind blocks and single questions."""
-    fleet = fleet_of(model.architecture, model.is_moe, gpus, quants, host, overrides)
+    fleet = fleet_of(model.architecture, model.is_moe, gpus, quants, hosts, overrides)
     choices, rig = fleet.choices, fleet.rig
     tables, need = model_tables(model, quants), needs(model, situations)
     split = overrides.gpu_layers, overrides.cpu_moe_layers

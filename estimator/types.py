@@ -173,7 +173,7 @@ class Accelerator:
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """The computer around the accelerator: where offloaded weights live and run."""
+    """The computer around an accelerator, of the kinds ``assumed_for`` where none is named: there offloaded weights run."""
 
     slug: str
     name: str
@@ -181,6 +181,7 @@ class Host:
     bandwidth_bytes_s: float
     flops: float
     cores: int
+    assumed_for: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,9 +257,11 @@ class StoredQuant(Quant):
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """A use with stated lengths (tokens) and thresholds (tok/s, milliseconds).
+    """A use with stated lengths (tokens) and thresholds (tok/s, milliseconds, seconds).
 
     ``context_tokens`` is what is allocated; decode is stated at ``decode_depth_tokens`` tokens already in context.
+    ``answer_tokens`` are read by the user; a thinking model writes ``thinking_tokens`` before them. Nobody waits longer
+    than ``usable_ttft_ms`` for the first token, or ``usable_answer_s`` for the last.
     """
 
     slug: str
@@ -266,11 +269,15 @@ class Workload:
     kind: WorkloadKind
     prompt_tokens: int
     output_tokens: int
+    answer_tokens: int
+    thinking_tokens: int
     context_tokens: int
     decode_depth_tokens: int
     comfortable_decode_tok_s: float
     minimum_decode_tok_s: float
     patience_ttft_ms: float
+    usable_ttft_ms: float
+    usable_answer_s: float
 
 
 @dataclass(frozen=True, slots=True)

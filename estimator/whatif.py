@@ -221,7 +221,7 @@ class _ModelOnDevices:
         assert host is not None
 
         def fleet(device: Accelerator, overrides: Overrides) -> Fleet:
-            return fleet_of(model.architecture, model.is_moe, (device,), (request.quant,), host, overrides)
+            return fleet_of(model.architecture, model.is_moe, (device,), (request.quant,), (host,), overrides)
 
         alone = replace(self.overrides, gpu_count=1, reserved_bytes=0)
         rigs = tuple(fleet(device, alone).rig for device in self.devices)
@@ -238,7 +238,7 @@ class _ModelOnDevices:
         for device in self.devices if self.mixed else self.devices[:1]:
             if device not in known:
                 assert request.host is not None
-                own = fleet_of(model.architecture, model.is_moe, (device,), (request.quant,), request.host, alone)
+                own = fleet_of(model.architecture, model.is_moe, (device,), (request.quant,), (request.host,), alone)
                 choices = own.choices if self.mixed else self.fleet.choices
                 flash = request.flash_attention is not False
                 known[device] = calibration.table(model, choices, request.build_age_years, flash_attention=flash)

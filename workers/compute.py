@@ -15,19 +15,20 @@ from db.fits.packing import PackedBlock, concatenate, pack_model
 from estimator.calibration.coefficients import Calibration
 from estimator.grid import evaluate_block
 from estimator.placement.demand import needs
+from estimator.placement.hosts import host_for
 from estimator.placement.layer_sums import forget_models
 from estimator.structure.architecture import ModelArchitecture
-from estimator.types import Accelerator, Host, Quant, Workload
+from estimator.types import Accelerator, EstimatorError, Host, Quant, Workload
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What every block of a run shares: all GPUs, quants and workloads, by id."""
+    """What every block of a run shares: all GPUs with their hosts, quants and workloads, by id."""
 
     gpus: dict[int, Accelerator]
     quants: dict[int, Quant]
     workloads: tuple[Workload, ...]
-    host: Host
+    hosts: dict[int, Host]
     calibration: Calibration
 
 
@@ -38,7 +39,7 @@ class CatalogGapError(LookupError):
 def load_setting(connection: Connection, run_id: int) -> Setting:
     """Read what the blocks of a run share.
 
-    Raises CatalogGapError when a workload or the default host is missing.
+    Raises CatalogGapError when a workload, or the host of a kind of GPUs, is missing.
     """
     parsed = {kind: _parsed(connection, run_id, kind) for kind in _PARSERS}
     workloads = {each.kind: each for each in parsed["workload"].values()}
@@ -47,14 +48,16 @@ def load_setting(connection: Connection, run_id: int) -> Setting:
         raise CatalogGapError(
             f"the catalog has no workload of kind {', '.join(missing)}; every fit row holds all kinds"
         )
-    hosts = [entry for entry in entries_of_run(connection, run_id, "host").values() if entry["default"]]
-    if not hosts:
-        raise CatalogGapError('the catalog has no default host; mark one host file with "default": true')
+    profiles = [specs.host(entry) for entry in entries_of_run(connection, run_id, "host").values()]
+    try:
+        hosts = {key: host_for(gpu, profiles) for key, gpu in parsed["gpu"].items()}
+    except EstimatorError as error:
+        raise CatalogGapError(f'{error}; name the kind in "assumed_for" of a host file') from error
     return Setting(
         gpus=parsed["gpu"],
         quants=parsed["quant"],
         workloads=tuple(workloads[kind] for kind in SLOTS),
-        host=specs.host(hosts[0]),
+        hosts=hosts,
         calibration=Calibration.load(),
     )
 
@@ -104,10 +107,11 @@ def compute_rows(
     """Evaluate ``models`` against all GPUs, or those of ``gpu_ids``, and pack the rows of ``generation``."""
     chosen = tuple(setting.gpus) if gpu_ids is None else tuple(key for key in gpu_ids if key in setting.gpus)
     gpus = tuple(setting.gpus[key] for key in chosen)
+    hosts = tuple(setting.hosts[key] for key in chosen)
     quant_ids, quants = tuple(setting.quants), tuple(setting.quants.values())
     packed = []
     for model_id, model in models.items():
-        block = evaluate_block(model, gpus, quants, setting.workloads, setting.host, setting.calibration)
+        block = evaluate_block(model, gpus, quants, setting.workloads, hosts, setting.calibration)
         packed.append(pack_model(model_id, chosen, quant_ids, block, generation))
     # No other block has these models: what is kept of them would only grow with the catalog.
     forget_models()

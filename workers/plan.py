@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
+from db.entries import specs
 from db.entries.files import Catalog
 from db.entries.store import KINDS, entity_table, entity_values, entry_hash, stored_hashes
 from db.fits.generations import current_generation_sync
@@ -16,6 +17,7 @@ from db.fits.layout import LAYOUT, SLOT_COUNT, SLOTS
 from db.runs.store import page_runs_sync
 from db.tables import PublishedInput, table_of
 from estimator.calibration.coefficients import Calibration
+from estimator.placement.hosts import host_for
 from workers.kernel import kernel_version
 
 #: A model costs a worker at least as much as this many cells, however few GPUs it is computed for.
@@ -115,13 +117,20 @@ def _current_inputs(
 ) -> dict[str, dict[str, str]]:
     """Fingerprints by slug of the estimated models and GPUs, and one of all that every fit depends on."""
     prints = {kind: _fingerprints(connection, kind, changed[kind]) for kind in ("model", "gpu", "quant", "workload")}
-    host = catalog.hosts[catalog.default_host]
-    parts = [kernel_version(), Calibration.load().version, str(LAYOUT), entity_values("host", host)["fingerprint"]]
+    parts = [kernel_version(), Calibration.load().version, str(LAYOUT)]
     parts += sorted(catalog.engines)
     for kind in ("quant", "workload"):
         parts += [f"{slug}={value}" for slug, value in sorted(prints[kind].items())]
     common = hashlib.blake2b("\n".join(parts).encode(), digest_size=16).hexdigest()
-    return {"model": prints["model"], "gpu": prints["gpu"], "common": {"common": common}}
+    gpus = {slug: _with_host(catalog, slug, value) for slug, value in prints["gpu"].items()}
+    return {"model": prints["model"], "gpu": gpus, "common": {"common": common}}
+
+
+def _with_host(catalog: Catalog, gpu: str, fingerprint: str) -> str:
+    """Fingerprint of a GPU together with the computer that it is computed in."""
+    profiles = [specs.host(entry) for entry in catalog.hosts.values()]
+    host = specs.fingerprint(host_for(specs.accelerator(catalog.gpus[gpu]), profiles))
+    return hashlib.blake2b(f"{fingerprint}\n{host}".encode(), digest_size=16).hexdigest()
 
 
 def _fingerprints(connection: Connection, kind: str, changed: Mapping[str, dict[str, Any] | None]) -> dict[str, str]:
@@ -169,7 +178,7 @@ def _catalog_reasons(changed: Mapping[str, Mapping[str, dict[str, Any] | None]])
 def _why_everything(first: bool, asked: bool) -> str:
     if first:
         return "nothing is published yet"
-    return "everything was asked for" if asked else "a quant, workload, host, engine, calibration or formula changed"
+    return "everything was asked for" if asked else "a quant, workload, engine, calibration or formula changed"
 
 
 def _last_pace(connection: Connection) -> float | None:

@@ -18,11 +18,11 @@ from api.answers.remote import RemoteFiles
 from api.errors import ErrorCode, LimitExceededError, QuestionError
 from db.entries.files import Catalog
 from db.imports.errors import ImportFactsError
-from db.imports.gguf_facts import facts_from_gguf
-from db.imports.gguf_header import MAGIC, MAX_HEADER_BYTES, compact_gguf, parse_gguf
-from db.imports.hf_config import MAX_CONFIG_BYTES, config_of_text, facts_from_config
-from db.imports.quantization_config import CheckpointFormat, checkpoint_format
-from db.imports.safetensors_header import CheckpointSize, size_of_header, size_of_index
+from db.imports.gguf.facts import facts_from_gguf
+from db.imports.gguf.header import MAGIC, MAX_HEADER_BYTES, compact_gguf, parse_gguf
+from db.imports.hub.config import MAX_CONFIG_BYTES, config_of_text, facts_from_config
+from db.imports.hub.quantization import CheckpointFormat, checkpoint_format
+from db.imports.hub.safetensors import CheckpointSize, size_of_header, size_of_index
 from estimator.structure.architecture import ModelArchitecture, architecture_from_facts
 from estimator.types import EstimatorError, Quant, QuantFormat, StoredLayers, StoredQuant
 

@@ -18,6 +18,7 @@ from estimator.calibration.coefficients import Calibration
 from estimator.estimate import cell_of, require_facts
 from estimator.fit_facts import FitFacts, request_of
 from estimator.grid import FitBlock, evaluate_block
+from estimator.placement.hosts import host_for
 from estimator.structure.architecture import ModelArchitecture
 from estimator.types import Accelerator, Estimate, EstimatorError, Host, MissingFactError, Quant, Workload
 
@@ -46,7 +47,7 @@ class Pairing:
     notes: tuple[str, ...]
 
     def estimate(self, quant: int, workload: int) -> Estimate:
-        return cell_of(self.block, 0, quant, workload, self.workloads[workload].context_tokens, self.host)
+        return cell_of(self.block, 0, quant, workload, self.workloads[workload].context_tokens)
 
     @property
     def chosen(self) -> Estimate:
@@ -111,8 +112,8 @@ def estimate_pairing(
         if entry.get("precomputed", True) or slug == quant_slug
     )
     workloads = tuple(specs.workload(entry) for entry in catalog.workloads.values())
-    host = specs.host(next(entry for entry in catalog.hosts.values() if entry.get("default")))
     accelerator = specs.accelerator(catalog.gpus[gpu_slug])
+    host = host_for(accelerator, [specs.host(entry) for entry in catalog.hosts.values()])
     try:
         require_facts(accelerator)
         custom = model_slug == CUSTOM
@@ -121,7 +122,7 @@ def estimate_pairing(
         if quant_slug is None:
             own = quant_of_file(source, catalog)
             quant_slug = own if any(quant.slug == own for quant in quants) else None
-        block = evaluate_block(source.model, (accelerator,), quants, workloads, host, calibration)
+        block = evaluate_block(source.model, (accelerator,), quants, workloads, (host,), calibration)
     except MissingFactError as error:
         raise QuestionError(ErrorCode.MISSING_FACT, str(error), error.field_name) from error
     except EstimatorError as error:

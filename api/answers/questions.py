@@ -33,6 +33,7 @@ from db.imports.errors import ImportFactsError
 from estimator.calibration.coefficients import Calibration
 from estimator.estimate import estimate
 from estimator.fit_facts import DraftFacts, FitFacts
+from estimator.placement.hosts import host_for
 from estimator.speed.mixed_gpus import DeviceLoad
 from estimator.speed.speculative import Draft, Speculation
 from estimator.structure.architecture import ModelArchitecture
@@ -81,7 +82,7 @@ class Answerer:
         )
         self._quant: Callable[[str], Quant] = lru_cache(maxsize=None)(lambda slug: specs.quant(catalog.quants[slug]))
         self._host: Callable[[str], Host] = lru_cache(maxsize=None)(lambda slug: specs.host(catalog.hosts[slug]))
-        self._default_host = next(slug for slug, entry in catalog.hosts.items() if entry.get("default"))
+        self._profiles = [specs.host(entry) for entry in catalog.hosts.values()]
         self._resolved = lru_cache(maxsize=8192)(self._resolve)
 
     def answer(self, question: Mapping[str, Any], brought: ModelSource | None = None) -> Answer:
@@ -101,7 +102,7 @@ class Answerer:
             quant = self._quant_of(question, source)
             devices = extras.devices_of(question, self._gpu_named)
             gpu_slug, accelerator = self._accelerator_of(question, devices)
-            request = self._request(question, accelerator, quant, self._host_of(question))
+            request = self._request(question, accelerator, quant, self._host_of(question, accelerator))
             if extras.has_extras(question):
                 found = self._with_extras(question, (model_slug, gpu_slug), source.model, request, devices, workload)
                 return replace(found, notes=(*found.notes, *source.notes))
@@ -202,9 +203,11 @@ class Answerer:
         slug = self._resolved("gpu", keys.text(question, "gpu"))
         return slug, self._accelerator(slug)
 
-    def _host_of(self, question: Mapping[str, Any]) -> Host:
-        named = question.get("host") is not None
-        host = self._host(self._resolved("host", keys.text(question, "host")) if named else self._default_host)
+    def _host_of(self, question: Mapping[str, Any], accelerator: Accelerator) -> Host:
+        if question.get("host") is not None:
+            host = self._host(self._resolved("host", keys.text(question, "host")))
+        else:
+            host = host_for(accelerator, self._profiles)
         return host_with(
             host,
             keys.number(question, "host_memory_gb", 0.5, 65_536),

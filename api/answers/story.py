@@ -149,7 +149,7 @@ class Answers(PlanAnswers):
     def facts(self) -> FitFacts:
         """The fit in the estimator's words. Raises :class:`MissingFactError` for a model that lacks a fact."""
         view, fit = self._view, self.fit
-        request = request_of(fit.quant.spec, fit.gpu.accelerator, view.host)
+        request = request_of(fit.quant.spec, fit.gpu.accelerator, view.host_of(fit.gpu))
         model, workload = fit.model, fit.workload.spec
         return facts_of_plan(model.entry, model.slug, view.architecture(model), request, fit.estimate, workload)
 

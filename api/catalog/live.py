@@ -44,7 +44,7 @@ class LiveFits:
             cells = await self._cells(view, model, gpu, [quant])
             return [dataclasses.replace(cell, recommended=False) for cell in cells]
         cells = await self._cells(view, model, gpu, view.precomputed_quants)
-        return [cell for cell in cells if cell.key.quant_id == view.quant_ids[quant.slug]]
+        return [cell for cell in cells if cell.quant_id == view.quant_ids[quant.slug]]
 
     async def _cells(
         self, view: CatalogView, model: ModelRecord, gpu: GpuRecord, quants: Sequence[QuantRecord]
@@ -74,7 +74,7 @@ def pairing_cells(
         (gpu.accelerator,),
         tuple(quant.spec for quant in quants),
         tuple(workload.spec for workload in view.workloads),
-        view.host,
+        (view.host_of(gpu),),
         view.calibration,
     )
     model_id, gpu_id = view.model_ids[model.slug], view.gpu_ids[gpu.slug]

@@ -30,7 +30,7 @@ _FRESH_S = 0.1
 #: The same after this server started a run, and for how long.
 _EXPECTING_S = 0.01
 _EXPECTED_S = 10.0
-_ENTITY_KINDS = ("model", "gpu", "quant", "workload", "engine", "host")
+_ENTITY_KINDS = ("model", "gpu", "quant", "workload", "engine", "host", "computer", "price")
 
 
 class CatalogState:
@@ -154,6 +154,8 @@ class CatalogState:
             workloads=entries["workload"],
             engines=entries["engine"],
             hosts=entries["host"],
+            computers=entries["computer"],
+            prices=entries["price"],
             revision=generation.revision,
         )
         ids = {kind: {slug: number for number, slug, _ in rows} for kind, rows in hashes.items()}

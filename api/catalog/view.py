@@ -28,6 +28,7 @@ from db.entries.files import Catalog, Entry
 from db.fits.generations import Generation
 from db.fits.layout import SLOTS
 from estimator.calibration.coefficients import Calibration
+from estimator.placement.hosts import host_for
 from estimator.structure.architecture import ModelArchitecture
 from estimator.structure.checkpoints import has_weights
 from estimator.structure.weights import weight_table
@@ -174,10 +175,9 @@ class CatalogView:
         """Whether weights of a model in a quantization are known to exist."""
         return has_weights(quant.spec, self.architecture(model))
 
-    @cached_property
-    def host(self) -> Host:
-        """The host that pairings are computed with."""
-        return specs.host(self.catalog.hosts[self.catalog.default_host])
+    def host_of(self, gpu: GpuRecord) -> Host:
+        """The computer that pairings of an accelerator are computed in."""
+        return host_for(gpu.accelerator, [host.spec for host in self.hosts])
 
     def _resolve(self, kind: str, text: str) -> Any:
         exact = self._by_slug[kind].get(text)

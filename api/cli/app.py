@@ -150,6 +150,36 @@ def estimate(
     raise typer.Exit(estimate.run_one(model, gpu, quant, workload, as_json=as_json))
 
 
+@app.command(
+    epilog="Examples: `fitgraph recommend --gpu 'RTX 4090' --workload coding`, "
+    "`fitgraph recommend --gpu 'RTX 3090' --count 2 --host-memory-gb 128 --json`"
+)
+def recommend(
+    gpu: Annotated[list[str] | None, typer.Option(help="Accelerator of the machine; may be repeated.")] = None,
+    count: Annotated[int, typer.Option(help="How many of each.", min=1, max=16)] = 1,
+    host: Annotated[str | None, typer.Option(help="The computer around it, by slug or alias.")] = None,
+    host_memory_gb: Annotated[float | None, typer.Option(help="System memory, GiB.", min=0.5, max=65_536)] = None,
+    workload: Annotated[str, typer.Option(help="chat, coding, agentic-coding, reasoning or rag.")] = "coding",
+    mode: Annotated[str, typer.Option(help="balanced, interactive, light-api or scale-out.")] = "balanced",
+    users: Annotated[int | None, typer.Option(help="People answered at once.", min=1, max=1024)] = None,
+    family: Annotated[str | None, typer.Option(help="Only models of this family.")] = None,
+    license: Annotated[str | None, typer.Option(help="Only models of this licence.")] = None,
+    kind: Annotated[str | None, typer.Option(help="Only models of a kind: base, chat, reasoning or coder.")] = None,
+    released_from: Annotated[str | None, typer.Option(help="Only models from this month on, as 2025-06.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    number: Annotated[int, typer.Option("-n", help="Most entries.", min=1, max=1000)] = 10,
+) -> None:
+    """Recommend models for a machine, from the catalog files alone."""
+    from api.cli import recommend
+
+    if not gpu:
+        raise typer.BadParameter("name the machine's accelerator with --gpu")
+    asked = recommend.Asked(
+        gpu, count, host, host_memory_gb, workload, mode, users, family, license, kind, released_from
+    )  # fmt: skip
+    raise typer.Exit(recommend.recommend_command(asked, number, as_json=as_json))
+
+
 @app.command("gguf-header", epilog="Example: `fitgraph gguf-header ./model-Q4_K_M.gguf`")
 def gguf_header(file: Annotated[Path, typer.Argument(help="A local GGUF file.")]) -> None:
     """Print the header of a GGUF file without its tokenizer, in base64: what `modelGguf` takes."""
@@ -203,6 +233,30 @@ def catalog_loss(
     if accuracy:
         raise typer.Exit(judgement.accuracy_command("loss", as_json=as_json))
     raise typer.Exit(judgement.loss_command(model, as_json=as_json))
+
+
+@catalog_app.command(
+    "prices", epilog="Examples: `fitgraph catalog prices`, `fitgraph catalog prices 'RTX 3090' --json`"
+)
+def catalog_prices(
+    product: Annotated[str | None, typer.Argument(help="Accelerator or computer; default: the newest of all.")] = None,
+    region: Annotated[str, typer.Option(help="Region whose prices are preferred.")] = "US",
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list.")] = False,
+) -> None:
+    """List dated prices: the newest of each kind, or every price of one product."""
+    from api.cli.market import prices_command
+
+    raise typer.Exit(prices_command(product, region, as_json=as_json))
+
+
+@catalog_app.command("computers", epilog="Example: `fitgraph catalog computers --json`")
+def catalog_computers(
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list.")] = False,
+) -> None:
+    """List computers that one can buy: accelerator or places for cards, memory, power supply, price."""
+    from api.cli.market import computers_command
+
+    raise typer.Exit(computers_command(as_json=as_json))
 
 
 @db_app.command("upgrade")

@@ -18,6 +18,8 @@ from db.entries import quality as quality_entries
 from db.entries import specs
 from db.entries.aliases import UnknownNameError
 from db.entries.files import CATALOG_ROOT, load_catalog
+from db.entries.traits import DIRECTORY as CAPABILITY_DIRECTORY
+from db.entries.traits import model_traits
 from estimator.calibration.capability_prior import KINDS, REFERENCE_YEAR, ModelTraits
 from estimator.judgement import capability as capability_table
 from estimator.judgement import loss as loss_table
@@ -26,7 +28,7 @@ from estimator.judgement import loss as loss_table
 def capability_command(*, as_json: bool) -> int:
     """List every model's capability by kind, best general first. Returns 0."""
     table = capability_table.CapabilityTable.load()
-    models = capability_entries.model_traits(load_catalog())
+    models = model_traits(load_catalog())
     known = {slug: table.of(model) for slug, model in models.items()}
     order = sorted(known, key=lambda slug: (-known[slug]["general"].value, slug))
     if as_json:
@@ -79,7 +81,7 @@ def loss_command(model: str | None, *, as_json: bool) -> int:
         except UnknownNameError as error:
             print(f"fitgraph: {error}", file=sys.stderr)
             return NO_ANSWER
-        models = {slug: capability_entries.model_traits(catalog)[slug]}
+        models = {slug: model_traits(catalog)[slug]}
     quants = {slug: specs.quant(entry) for slug, entry in catalog.quants.items()}
     losses = {name: table.divergences(traits, [(quant, None) for quant in quants.values()])
               for name, traits in models.items()}  # fmt: skip
@@ -160,7 +162,7 @@ def data_text(data: Mapping[str, Any]) -> str:
 
 def capability_hash() -> str:
     """Hash of all that the capability fit reads: results, benchmarks, and facts of the models with results."""
-    return _facts_hash(capability_entries.DIRECTORY, {row["model_slug"] for row in capability_entries.result_rows()})
+    return _facts_hash(CAPABILITY_DIRECTORY, {row["model_slug"] for row in capability_entries.result_rows()})
 
 
 def loss_hash() -> str:
@@ -174,7 +176,7 @@ def _facts_hash(directory: str, slugs: Set[str | None]) -> str:
     root = CATALOG_ROOT / directory
     for path in sorted(each for each in root.rglob("*") if each.is_file()):
         digest.update(str(path.relative_to(root)).encode() + b"\0" + path.read_bytes() + b"\0")
-    for slug, traits in capability_entries.model_traits(load_catalog()).items():
+    for slug, traits in model_traits(load_catalog()).items():
         if slug in slugs:
             digest.update(repr(traits).encode())
     return digest.hexdigest()
@@ -191,7 +193,7 @@ def _fit_capability() -> Mapping[str, Any]:
     return capability_data(
         capability_entries.results(),
         capability_entries.benchmarks(),
-        capability_entries.model_traits(load_catalog()),
+        model_traits(load_catalog()),
         capability_hash(),
     )
 
@@ -200,7 +202,7 @@ def _fit_loss() -> Mapping[str, Any]:
     from estimator.accuracy.loss.data import loss_data
     from estimator.accuracy.loss.rows import cache_rows, loss_rows
 
-    models = capability_entries.model_traits(load_catalog())
+    models = model_traits(load_catalog())
     return loss_data(
         loss_rows(quality_entries.quant_loss_rows(), models),
         cache_rows(quality_entries.cache_loss_rows(), models),

@@ -29,7 +29,8 @@ def check_command(root: Path | None) -> int:
     catalog = load_catalog(root)
     print(
         f"catalog {catalog.revision[:12]} is sound: {len(catalog.models)} models, {len(catalog.gpus)} accelerators, "
-        f"{len(catalog.quants)} quants, {len(catalog.workloads)} workloads, {len(catalog.hosts)} hosts"
+        f"{len(catalog.quants)} quants, {len(catalog.workloads)} workloads, {len(catalog.hosts)} hosts, "
+        f"{len(catalog.computers)} computers, {len(catalog.prices)} price lists"
     )
     return 0
 

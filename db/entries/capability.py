@@ -14,15 +14,12 @@ from typing import Any
 import orjson
 from pydantic import BaseModel, ValidationError
 
-from db.entries.files import CATALOG_ROOT, Catalog, Entry, Fault
+from db.entries.files import CATALOG_ROOT, Entry, Fault
 from db.entries.schema_judgement import BenchmarkFile, PostTraining, ResultRow, ResultSource
+from db.entries.traits import DIRECTORY, judgement_entries
 from estimator.accuracy.capability.cells import Benchmark, Result
-from estimator.calibration.capability_prior import DEFAULT_CONTEXT, REFERENCE_YEAR, ModelTraits
 
-DIRECTORY = "capability"
 MAX_FILE_BYTES = 1_500_000
-#: Parts of a native type's name, and bits per weight with scales; a checkpoint with 4-bit experts is known by them.
-_NATIVE_BITS = (("fp4", 4.2), ("int4", 4.5), ("fp8", 8.0), ("ternary", 2.0))
 _LISTS: Mapping[str, type[BaseModel]] = {
     "benchmarks": BenchmarkFile, "post-training": PostTraining, "sources": ResultSource,
 }  # fmt: skip
@@ -30,7 +27,7 @@ _LISTS: Mapping[str, type[BaseModel]] = {
 
 def benchmark_entries(root: Path | None = None) -> list[Entry]:
     """Benchmarks as their file states them, in slug order."""
-    return _entries(root, "benchmarks")
+    return judgement_entries(root, "benchmarks")
 
 
 def result_rows(root: Path | None = None) -> Iterator[Entry]:
@@ -55,63 +52,8 @@ def results(root: Path | None = None) -> list[Result]:
     ]  # fmt: skip
 
 
-def model_traits(catalog: Catalog, root: Path | None = None) -> dict[str, ModelTraits]:
-    """Size, date and post-training of every model; an undated one has the date of its family's newest."""
-    training = {entry["slug"]: entry for entry in _entries(root, "post-training")}
-    newest: dict[str, float] = {}
-    for entry in catalog.models.values():
-        if entry["release_date"]:
-            newest[entry["family"]] = max(newest.get(entry["family"], 0.0), _year(entry["release_date"]))
-    return {
-        slug: traits_of(entry, training.get(slug, {}), newest.get(entry["family"], REFERENCE_YEAR))
-        for slug, entry in catalog.models.items()
-    }
-
-
-def traits_of(entry: Entry, training: Entry, undated: float = REFERENCE_YEAR) -> ModelTraits:
-    """The facts of one model file that its expected capability depends on."""
-    computed = entry.get("params_computed") or {}
-    total = entry["params_total_b"] or (computed.get("text_total") or entry["params_exact_checkpoint"] or 0) / 1e9
-    active = entry["params_active_b"] or (computed.get("text_active") or 0) / 1e9 * bool(entry["moe"])
-    if not active:
-        active = _active_b(entry) if entry["moe"] else total
-    return ModelTraits(
-        slug=entry["slug"],
-        total_b=float(total),
-        active_b=float(active),
-        released=_year(entry["release_date"]) if entry["release_date"] else undated,
-        family=entry["family"],
-        publisher=entry["publisher"],
-        context_tokens=entry["context_length"] or DEFAULT_CONTEXT,
-        thinking=training.get("thinking", "never"),
-        specialty=training.get("specialty") or "",
-        vision="image" in entry["modalities"],
-        base=training.get("tuning") == "base",
-        parent=training.get("parent") or "",
-        native_bits=next((bits for part, bits in _NATIVE_BITS if part in entry["native_dtype"].lower()), 16.0),
-    )
-
-
-def _active_b(entry: Entry) -> float:
-    """Billions of active parameters from the shapes: routed and shared experts, attention, embedding."""
-    experts, hidden = entry["moe"], entry["hidden_size"]
-    used = experts["experts_per_token"] + experts["n_shared_experts"]
-    per_layer = 3 * used * experts["moe_intermediate_size"] * hidden + 4 * hidden * hidden
-    return float(entry["n_layers"] * per_layer + entry["vocab_size"] * hidden) / 1e9
-
-
-def _year(date: str) -> float:
-    year, *rest = date.split("-")
-    return int(year) + ((int(rest[0]) - 1) / 12 if rest else 0.5)
-
-
 def _name_outside(name: str) -> str:
     return "other:" + re.sub(r"[^a-z0-9]+", "-", name.lower())
-
-
-def _entries(root: Path | None, name: str) -> list[Entry]:
-    entries: list[Entry] = orjson.loads(((root or CATALOG_ROOT) / DIRECTORY / f"{name}.json").read_bytes())
-    return entries
 
 
 def _result_files(root: Path) -> list[Path]:
@@ -127,7 +69,7 @@ def check_capability(root: Path, slugs: Mapping[str, Set[str]]) -> list[Fault]:
     for name, shape in _LISTS.items():
         file = f"{DIRECTORY}/{name}.json"
         try:
-            entries = _entries(root, name)
+            entries = judgement_entries(root, name)
         except (OSError, orjson.JSONDecodeError) as error:
             faults.append(Fault(file, "-", "-", f"the file cannot be read ({error}); it must be a JSON list"))
             continue

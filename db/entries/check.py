@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from db.entries.aliases import AliasIndex
 from db.entries.capability import check_capability
 from db.entries.files import CATALOG_ROOT, DIRECTORIES, Catalog, CatalogError, Entry, Fault, load_catalog, read_entities
+from db.entries.market import ComputerFile, PriceFile
 from db.entries.measurements import check_measurements
 from db.entries.quality import check_quality
 from db.entries.quant_names import QuantNames
@@ -20,7 +21,7 @@ from db.entries.schema_models import ModelFile
 
 SHAPES: dict[str, type[BaseModel]] = {
     "model": ModelFile, "gpu": GpuFile, "quant": QuantFile, "workload": WorkloadFile, "engine": EngineFile,
-    "host": HostFile,
+    "host": HostFile, "computer": ComputerFile, "price": PriceFile,
 }  # fmt: skip
 
 
@@ -38,6 +39,7 @@ def check_catalog(root: Path | None = None) -> list[Fault]:
     faults: list[Fault] = []
     sound: dict[str, dict[str, Entry]] = {}
     named: dict[str, set[str]] = {}
+    places: dict[tuple[str, str], Path] = {}
     for kind, directory in DIRECTORIES.items():
         files: dict[str, Path] = {}
         sound[kind] = {}
@@ -49,9 +51,10 @@ def check_catalog(root: Path | None = None) -> list[Fault]:
                 found = _check_entity(kind, relative, parsed, files)
                 if not found:
                     sound[kind][path.stem] = parsed
-                    files[path.stem] = relative
+                    files[path.stem] = places[kind, path.stem] = relative
             faults += found
         faults += _check_set(kind, directory, sound[kind], files, complete=bool(sound[kind]))
+    faults += _unknown_names(sound, named, places)
     faults += check_measurements(root, named)
     faults += check_capability(root, named)
     faults += check_quality(root, named)
@@ -88,6 +91,19 @@ def _message(found: Mapping[str, Any]) -> str:
     if found["type"] == "missing":
         return "the key is missing; add it, with null when the fact is unknown"
     return f"{found['msg']}; the file has {found['input']!r:.80}"
+
+
+def _unknown_names(
+    entries: Mapping[str, Mapping[str, Entry]], named: Mapping[str, Set[str]], files: Mapping[tuple[str, str], Path]
+) -> list[Fault]:
+    """Names of other entities that computers and price lists give and that the catalog does not have."""
+    return [
+        Fault(str(files[kind, slug]), slug, field, f"the catalog has no {field} {entry[field]!r}; correct the slug")
+        for kind in ("computer", "price")
+        for slug, entry in entries[kind].items()
+        for field in ("gpu", "host", "computer")
+        if entry.get(field) is not None and entry[field] not in named.get(field, ())
+    ]
 
 
 def _check_set(

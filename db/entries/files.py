@@ -22,6 +22,7 @@ CATALOG_ROOT = Path(__file__).parents[1] / "catalog"
 #: Kind of entity -> directory of its files.
 DIRECTORIES: dict[str, str] = {
     "model": "models", "gpu": "gpus", "quant": "quants", "workload": "workloads", "engine": "engines", "host": "hosts",
+    "computer": "computers", "price": "prices",
 }  # fmt: skip
 
 Entry = dict[str, Any]
@@ -60,10 +61,12 @@ class Catalog:
     workloads: dict[str, Entry]
     engines: dict[str, Entry]
     hosts: dict[str, Entry]
+    computers: dict[str, Entry]
+    prices: dict[str, Entry]
     revision: str
 
     def entries(self, kind: str) -> dict[str, Entry]:
-        """Entries of one kind: model, gpu, quant, workload, engine or host."""
+        """Entries of one kind of :data:`DIRECTORIES`."""
         found: dict[str, Entry] = getattr(self, DIRECTORIES[kind])
         return found
 

@@ -9,9 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
+from db.entries.market import COMPUTER_RULES, PRICE_RULES
 from db.entries.rules_models import MODEL_RULES, family_directory
+from db.entries.schema import AcceleratorKind
 from estimator.placement.hardware import ENGINE_RULES
 from estimator.structure.quantization import FILE_TYPES
 
@@ -24,6 +26,10 @@ GIB = 1024**3
 #: Bandwidth may differ from bus width x data rate by rounding and by binning of HBM parts.
 _BANDWIDTH_TOLERANCE = 0.03
 _ROUNDING = 0.005
+#: The field that names the folder of an entity's file, by kind.
+_FOLDER_OF = {"gpu": "vendor", "model": "family", "computer": "maker"}
+_PEAK_TOLERANCE = 0.05
+_DUAL_ISSUE = ("RDNA 3", "RDNA 4", "CDNA 3", "CDNA 4")
 
 
 def directory_rules(kind: str, file: Path) -> tuple[Rule, ...]:
@@ -34,9 +40,11 @@ def directory_rules(kind: str, file: Path) -> tuple[Rule, ...]:
             yield "slug", f"the slug is {entry['slug']!r}; it must be the file's name, {file.stem!r}"
 
     def file_is_in_its_directory(entry: Entry) -> Iterator[Finding]:
-        wanted = {"gpu": entry.get("vendor"), "model": family_directory(str(entry.get("family")))}.get(kind)
-        if wanted is not None and file.parent.name != wanted:
-            field = "vendor" if kind == "gpu" else "family"
+        field = _FOLDER_OF.get(kind)
+        if field is None:
+            return
+        wanted = family_directory(str(entry[field])) if kind == "model" else entry[field]
+        if file.parent.name != wanted:
             yield (
                 field,
                 f"{field} {entry[field]!r} belongs in {wanted!r}, not {file.parent.name!r}; move the file",
@@ -123,6 +131,19 @@ def peaks_are_ordered(entry: Entry) -> Iterator[Finding]:
             )
 
 
+def shader_peak_follows_from_clock(entry: Entry) -> Iterator[Finding]:
+    """FP32 peak = cores x clock x 2, x 4 where a core issues two fused operations (RDNA 3 on) or the maker counts so."""
+    cores, clock, peak = entry["shader_cores"], entry["boost_mhz"], entry["fp32_tflops"]
+    if cores and clock and peak:
+        operations = 4 if str(entry["architecture"]).startswith(_DUAL_ISSUE) else 2
+        expected = cores * clock * operations / 1e6
+        if abs(peak - expected) > _PEAK_TOLERANCE * expected:
+            yield (
+                "fp32_tflops",
+                f"{peak} TFLOPS is not {cores} cores x {clock} MHz x {operations} = {expected:.4g}; correct one of the three",
+            )
+
+
 def integer_peak_states_its_path(entry: Entry) -> Iterator[Finding]:
     """An INT8 peak says whether matrix units or dot-product instructions reach it."""
     if entry["int8_tops"] is not None and entry["int8_path"] is None:
@@ -184,6 +205,8 @@ def minimum_is_below_comfortable(entry: Entry) -> Iterator[Finding]:
     """The bearable speed is at most the comfortable one."""
     if entry["minimum_decode_tok_s"] > entry["comfortable_decode_tok_s"]:
         yield "minimum_decode_tok_s", "it is above comfortable_decode_tok_s; exchange or correct both"
+    if entry["usable_ttft_ms"] < entry["patience_ttft_ms"]:
+        yield "usable_ttft_ms", "it is below patience_ttft_ms; exchange or correct both"
 
 
 def engine_rules_agree(entry: Entry) -> Iterator[Finding]:
@@ -259,12 +282,15 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "gpu": (
         bandwidth_follows_from_bus, memory_is_known_or_shared, driver_memory_is_near_nominal,
         usable_memory_is_within_memory, platform_limit_needs_unified_memory, target_matches_vendor,
-        interfaces_match_vendor, peaks_are_ordered, integer_peak_states_its_path, certainty_lists_name_fields,
+        interfaces_match_vendor, peaks_are_ordered, shader_peak_follows_from_clock, integer_peak_states_its_path,
+        certainty_lists_name_fields,
     ),
     "quant": (format_states_its_size, groups_state_their_scale, quality_has_a_source),
     "workload": (lengths_fit_the_context, minimum_is_below_comfortable),
     "engine": (engine_rules_agree, unsupported_architectures_agree),
     "host": (host_bandwidth_follows, host_compute_follows),
+    "computer": COMPUTER_RULES,
+    "price": PRICE_RULES,
 }  # fmt: skip
 
 
@@ -276,11 +302,15 @@ def workload_kinds_are_distinct(workloads: Mapping[str, Entry]) -> Iterator[tupl
         seen.setdefault(entry["kind"], slug)
 
 
-def one_host_is_the_default(hosts: Mapping[str, Entry]) -> Iterator[tuple[str, str, str]]:
-    """Exactly one host profile is assumed when none is named."""
+def hosts_are_assumed_for_all(hosts: Mapping[str, Entry]) -> Iterator[tuple[str, str, str]]:
+    """Exactly one host profile is the default, and every kind of accelerator has one that is assumed for it."""
     defaults = [slug for slug, entry in hosts.items() if entry["default"]]
     for slug in defaults[1:] or ([] if defaults else list(hosts)[:1]):
         yield slug, "default", f"{len(defaults)} profiles are the default; exactly one must be"
+    of_kinds = {kind for entry in hosts.values() for kind in entry["assumed_for"]}
+    for kind in get_args(AcceleratorKind):
+        if defaults and kind not in of_kinds:
+            yield defaults[0], "assumed_for", f"no profile is assumed for accelerators of kind {kind}; one must be"
 
 
 def tags_belong_to_one_model(models: Mapping[str, Entry]) -> Iterator[tuple[str, str, str]]:
@@ -299,5 +329,5 @@ def set_rules(kind: str) -> tuple[SetRule, ...]:
     return {
         "model": (tags_belong_to_one_model,),
         "workload": (workload_kinds_are_distinct,),
-        "host": (one_host_is_the_default,),
+        "host": (hosts_are_assumed_for_all,),
     }.get(kind, ())

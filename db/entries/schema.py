@@ -19,6 +19,8 @@ Date = Annotated[str, Field(pattern=DATE_PATTERN)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(gt=0)]
+#: Sorts of accelerators.
+AcceleratorKind = Literal["consumer", "workstation", "datacenter", "laptop", "soc", "integrated", "cpu"]
 Sources = Annotated[list[Text], Field(min_length=1)]
 
 
@@ -39,7 +41,7 @@ class GpuFile(Shape):
     generation_year: Annotated[int, Field(ge=2010, le=2035)] | None
     release_date: Date | None
     release_date_kind: Text | None
-    kind: Literal["consumer", "workstation", "datacenter", "laptop", "soc", "integrated", "cpu"]
+    kind: AcceleratorKind
     memory_gb: Annotated[float, Field(gt=0, le=4096)] | None
     memory_sizes_gb: list[Count] | None
     memory_bytes: Annotated[int, Field(gt=2**30, le=2**42)] | None
@@ -129,6 +131,8 @@ class WorkloadRationale(Shape):
 
     lengths: Text
     thresholds: Text
+    thinking: Text
+    usable: Text
 
 
 class WorkloadFile(Shape):
@@ -140,11 +144,15 @@ class WorkloadFile(Shape):
     kind: Literal["chat", "coding", "agentic-coding", "reasoning", "rag"]
     prompt_tokens: Count
     output_tokens: Count
+    answer_tokens: Count
+    thinking_tokens: Count
     context_tokens: Count
     decode_depth_tokens: Annotated[int, Field(ge=0)]
     comfortable_decode_tok_s: Positive
     minimum_decode_tok_s: Positive
     patience_ttft_ms: Positive
+    usable_ttft_ms: Positive
+    usable_answer_s: Positive
     rationale: WorkloadRationale
     source: Sources
 
@@ -187,6 +195,7 @@ class HostFile(Shape):
     name: Name
     aliases: list[Name]
     default: bool
+    assumed_for: list[AcceleratorKind]
     memory_gb: Annotated[float, Field(gt=0, le=65_536)]
     memory_channels: Count
     memory_data_rate_mt_s: Annotated[int, Field(ge=800, le=20_000)]

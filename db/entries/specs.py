@@ -139,11 +139,15 @@ def workload(entry: Entry) -> Workload:
         kind=WorkloadKind(entry["kind"]),
         prompt_tokens=entry["prompt_tokens"],
         output_tokens=entry["output_tokens"],
+        answer_tokens=entry["answer_tokens"],
+        thinking_tokens=entry["thinking_tokens"],
         context_tokens=entry["context_tokens"],
         decode_depth_tokens=entry["decode_depth_tokens"],
         comfortable_decode_tok_s=entry["comfortable_decode_tok_s"],
         minimum_decode_tok_s=entry["minimum_decode_tok_s"],
         patience_ttft_ms=entry["patience_ttft_ms"],
+        usable_ttft_ms=entry["usable_ttft_ms"],
+        usable_answer_s=entry["usable_answer_s"],
     )
 
 
@@ -156,6 +160,7 @@ def host(entry: Entry) -> Host:
         bandwidth_bytes_s=float(entry["bandwidth_gbps"]) * 1e9,
         flops=float(entry["fp32_gflops"]) * 1e9,
         cores=entry["cores"],
+        assumed_for=tuple(entry["assumed_for"]),
     )
 
 

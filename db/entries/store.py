@@ -28,6 +28,8 @@ _COLUMNS: dict[str, tuple[str, ...]] = {
     "workload": (),
     "engine": (),
     "host": (),
+    "computer": (),
+    "price": (),
 }  # fmt: skip
 
 

@@ -59,12 +59,13 @@ _COMPOUND_LIMIT = 400
 _BUCKETS = frozenset((Indexed.DECODE, Indexed.SCORE, Indexed.MODEL_DECODE, Indexed.MODEL_SCORE))
 
 
-def parts(query: FitQuery, order: Sequence[FitOrder], dialect: str) -> list[FitQuery]:
+@lru_cache(maxsize=512)
+def parts(query: FitQuery, order: tuple[FitOrder, ...], dialect: str) -> tuple[FitQuery, ...]:
     """``query`` as one or two disjoint ones: what runs and what does not, when an index of what runs gives the order."""
     if not order or order[0].field not in (FitField.DECODE, FitField.SCORE):
-        return [query]
+        return (query,)
     if is_narrow(query) and not leads_by_model(query, order, dialect):
-        return [query]
+        return (query,)
     given = STATUSES if query.statuses is None else query.statuses
     running = tuple(status for status in given if status not in NOT_RUNNING)
     resting = tuple(status for status in given if status in NOT_RUNNING)
@@ -74,7 +75,7 @@ def parts(query: FitQuery, order: Sequence[FitOrder], dialect: str) -> list[FitQ
     scoreless = query.score_min is None or query.score_min <= 0
     if resting and not query.recommended and scoreless and all(bound is None for bound in bounds):
         found.append(replace(query, statuses=resting))
-    return found
+    return tuple(found)
 
 
 def is_walked(query: FitQuery, order: Sequence[FitOrder], dialect: str, rows: int) -> bool:

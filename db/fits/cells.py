@@ -64,6 +64,14 @@ class FitCell:
     score: float
 
     @property
+    def model_id(self) -> int:
+        return self.key.model_id
+
+    @property
+    def gpu_id(self) -> int:
+        return self.key.gpu_id
+
+    @property
     def quant_id(self) -> int:
         return self.key.quant_id
 
@@ -117,8 +125,19 @@ class StoredCell:
         return FitKey(self.row[1], self.row[2], self.row[3])
 
     @property
+    def model_id(self) -> int:
+        number: int = self.row[1]
+        return number
+
+    @property
+    def gpu_id(self) -> int:
+        number: int = self.row[2]
+        return number
+
+    @property
     def quant_id(self) -> int:
-        return int(self.row[3])
+        number: int = self.row[3]
+        return number
 
     @property
     def workload_id(self) -> int:

@@ -23,6 +23,8 @@ class CatalogState:
     workloads: int
     engines: int
     hosts: int
+    computers: int
+    prices: int
     last_run: RunRow | None
 
 

@@ -76,7 +76,7 @@ def terms(
     gpus, quants = (request.accelerator,), (request.quant,)
     overrides = overrides_of(request)
     require_engine(model, request.accelerator, request.quant, overrides)
-    fleet = fleet_of(model.architecture, model.is_moe, gpus, quants, request.host, overrides)
+    fleet = fleet_of(model.architecture, model.is_moe, gpus, quants, (request.host,), overrides)
     rig, choices = fleet.rig, fleet.choices
     tables = model_tables(model, quants)
     need = needs(model, (situation_of_request(request, workload),))

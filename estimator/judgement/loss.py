@@ -11,6 +11,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from estimator.calibration.capability_prior import MEAN_SLOPE, ModelTraits
 from estimator.calibration.divergence import (
     CACHE_BITS,
@@ -32,6 +35,9 @@ DEFAULT_PATH = Path(__file__).parents[1] / "calibration" / "loss.json"
 RETENTION_PER_NAT: Mapping[str, float] = {
     "general": 0.44, "coding": 0.9, "agentic": 1.1, "reasoning": 1.1, "long_context": 0.8,
 }  # fmt: skip
+
+#: Share of the work that a model is given and solves, above chance: people give it what it mostly manages. An assumption.
+SOLVED_SHARE = 0.75
 
 
 class LossEvidence(Enum):
@@ -151,14 +157,16 @@ class LossTable:
 
 
 def capability_loss(kind: str, divergence: Divergence) -> CapabilityLoss:
-    """Points that a model in the middle of a benchmark loses for work of ``kind``."""
-    return CapabilityLoss(*(_points(kind, nats) for nats in (divergence.nats, divergence.low, divergence.high)))
+    """Points that a model loses for work of ``kind``."""
+    points = lost_points(kind, np.array([divergence.nats, divergence.low, divergence.high]))
+    return CapabilityLoss(*map(float, points))
 
 
-def _points(kind: str, nats: float) -> float:
-    """The fall of the log odds of a score of one half above chance, on the scale of capability."""
-    left = math.exp(-RETENTION_PER_NAT[kind] * nats)
-    return POINTS_PER_UNIT / MEAN_SLOPE * math.log((2.0 - left) / left)
+def lost_points(kind: str, nats: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Points of the scale of capability after each of ``nats``: the fall of the log odds of work that is mostly solved."""
+    left = np.exp(-RETENTION_PER_NAT[kind] * nats)
+    odds = (1.0 - SOLVED_SHARE * left) / (left * (1.0 - SOLVED_SHARE))
+    return np.asarray(POINTS_PER_UNIT / MEAN_SLOPE * np.log(odds))
 
 
 def _interval(log: float, half: float, evidence: LossEvidence) -> Divergence:

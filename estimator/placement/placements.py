@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from estimator.placement.demand import Needs
 from estimator.placement.layer_split import compute_of_cards
-from estimator.types import Host
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -23,6 +22,7 @@ Ints = NDArray[np.int64]
 class Rig:
     """The hardware side: ``usable``, ``overhead`` (G, Q) and ``capacity`` (G,) bytes of ``count`` devices together.
 
+    ``host_memory_bytes`` and ``host_bandwidth_bytes_s`` (G,) are those of the computer around each device.
     ``cards`` (count, G, Q): memory of each of several beside its overhead; a layer sits on one of them. None: one pool.
     """
 
@@ -32,7 +32,8 @@ class Rig:
     offloads: NDArray[np.bool_]
     link_bytes_s: Floats
     count: int
-    host: Host
+    host_memory_bytes: Floats
+    host_bandwidth_bytes_s: Floats
     cards: Floats | None = None
 
     def free(self, need: Needs, p: Ints, s: Ints, moved: Floats | None = None, *, pipelined: bool = False) -> Floats:

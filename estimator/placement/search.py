@@ -46,7 +46,7 @@ def place(
         candidates, whole = np.broadcast_to(movable, load.fits.shape), load.fits & ~movable
     else:
         # System memory has to hold the rest: most of the largest models end here.
-        host_room = rig.host.memory_bytes - HOST_RESERVE_BYTES - tables.table[pairs.q] - load.compute_host
+        host_room = rig.host_memory_bytes[pairs.g] - HOST_RESERVE_BYTES - tables.table[pairs.q] - load.compute_host
         candidates, whole = movable & ~load.fits & (load.room + host_room >= 0), load.fits
     placed_split = None
     index = np.flatnonzero(candidates)

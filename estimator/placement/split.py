@@ -67,7 +67,8 @@ class SplitLoad:
         if forced and rig.cards is not None:
             parts = Parts.of(pairs.tables, pairs.need, pairs.q[self.p], self.s)
             runs &= parts.reached(self.moved, rig.free(pairs.need, self.p, self.s, self.copies)) > self.kept
-        return np.asarray(runs & (~self.offloads | (self.host <= rig.host.memory_bytes - HOST_RESERVE_BYTES)))
+        host_room = rig.host_memory_bytes[pairs.g[self.p]] - HOST_RESERVE_BYTES
+        return np.asarray(runs & (~self.offloads | (self.host <= host_room)))
 
     def write(self, pairs: Pairs, out: Placements, runs: Bools, *, forced: bool) -> None:
         """Write the load into ``out``: a forced one into every cell, another where it runs."""

@@ -233,6 +233,7 @@ def joint_rig(rigs: Sequence[Rig], reserved_bytes: int) -> Rig:
         offloads=np.all([each.offloads for each in rigs], axis=0),
         link_bytes_s=rigs[0].link_bytes_s,
         count=len(rigs),
-        host=rigs[0].host,
+        host_memory_bytes=rigs[0].host_memory_bytes,
+        host_bandwidth_bytes_s=rigs[0].host_bandwidth_bytes_s,
         cards=cards,
     )

@@ -120,7 +120,7 @@ def decode_work(model: ModelArchitecture, tables: ModelTables, need: Needs, rig:
         flops=np.asarray(tables.flops_per_token),
         gpu_count=np.asarray(float(rig.count)),
         link_bytes_s=rig.link_bytes_s[placed.g],
-        host_bandwidth_bytes_s=np.asarray(rig.host.bandwidth_bytes_s),
+        host_bandwidth_bytes_s=rig.host_bandwidth_bytes_s[placed.g],
         hidden=np.asarray(float(model.hidden)),
         kv_heads=np.asarray(float(kv_heads(model))),
     )
@@ -148,7 +148,7 @@ def prefill_work(model: ModelArchitecture, tables: ModelTables, need: Needs, rig
         expert_count=np.asarray(float(experts.count if experts else 0)),
         experts_per_token=np.asarray(float(experts.per_token if experts else 0)),
         link_bytes_s=rig.link_bytes_s[placed.g],
-        host_bandwidth_bytes_s=np.asarray(rig.host.bandwidth_bytes_s),
+        host_bandwidth_bytes_s=rig.host_bandwidth_bytes_s[placed.g],
         gpu_count=np.asarray(float(rig.count)),
         hidden=np.asarray(float(model.hidden)),
         pipelined=placed.pipelined,

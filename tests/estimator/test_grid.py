@@ -43,7 +43,9 @@ RUNNING = verdict.DOES_NOT_FIT
 
 
 def block_of(model: str, gpus: tuple[Accelerator, ...] = GPUS) -> FitBlock:
-    return evaluate_block(specs.architecture(CATALOG.models[model]), gpus, QUANTS, WORKLOADS, HOST, CALIBRATION)
+    return evaluate_block(
+        specs.architecture(CATALOG.models[model]), gpus, QUANTS, WORKLOADS, (HOST,) * len(gpus), CALIBRATION
+    )
 
 
 def accelerator(slug: str) -> Accelerator:
@@ -167,7 +169,7 @@ def test_the_scalar_path_agrees_with_the_grid(model: str, slug: str, quant: int,
         return
     one = WORKLOADS[workload]
     alone = evaluate_block(
-        specs.architecture(CATALOG.models[model]), (GPUS[g],), (QUANTS[quant],), (one,), HOST, CALIBRATION
+        specs.architecture(CATALOG.models[model]), (GPUS[g],), (QUANTS[quant],), (one,), (HOST,), CALIBRATION
     )
     for name in ("status", "strategy", "gpu_layers", "weights_bytes", "kv_cache_bytes", "compute_bytes", "host_bytes"):
         assert getattr(alone, name)[0, 0, 0] == getattr(block, name)[g, quant, workload], name
@@ -270,7 +272,7 @@ def test_what_is_kept_of_setups_is_bounded_and_changes_nothing(monkeypatch: pyte
     model = specs.architecture(CATALOG.models["llama-3.1-8b"])
     for _ in range(2):
         for start, found in zip(range(0, 12, 3), expected, strict=True):
-            block = evaluate_block(model, GPUS[start : start + 3], QUANTS, WORKLOADS, HOST, made)
+            block = evaluate_block(model, GPUS[start : start + 3], QUANTS, WORKLOADS, (HOST,) * 3, made)
             np.testing.assert_array_equal(block.decode_tok_s, found)
             assert len(made._bases) == 1
 

@@ -84,6 +84,6 @@ def test_sums_of_every_model_in_every_quant_do_not_add_up(monkeypatch: pytest.Mo
     for slug in sorted(catalog.models)[:40]:
         model = specs.architecture(catalog.models[slug]) if not specs.missing_facts(catalog.models[slug]) else None
         if model is not None:
-            evaluate_block(model, GPUS[:1], QUANTS, WORKLOADS, HOST, CALIBRATION)
+            evaluate_block(model, GPUS[:1], QUANTS, WORKLOADS, (HOST,), CALIBRATION)
             assert kept.used_bytes <= 1 << 20
     assert len(kept) > 1

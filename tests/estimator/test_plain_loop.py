@@ -7,26 +7,23 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from db.entries import specs
-from db.entries.files import load_catalog
-from estimator.calibration.coefficients import Calibration
 from estimator.grid import evaluate_block
+from tests.support import answers as support
 from tests.support.plain_loop import FIGURES, Inputs, PlainLoop, require_agreement
 
-CATALOG = load_catalog()
 INPUTS = Inputs(
-    tuple(specs.accelerator(entry) for entry in CATALOG.gpus.values() if not specs.missing_facts(entry)),
-    tuple(specs.quant(entry) for entry in CATALOG.quants.values() if specs.is_precomputed(entry)),
-    tuple(specs.workload(entry) for entry in CATALOG.workloads.values()),
-    specs.host(CATALOG.hosts[CATALOG.default_host]),
-    Calibration.load(),
+    tuple(map(support.accelerator, support.GPUS)),
+    tuple(map(support.quant, support.QUANTS)),
+    tuple(map(support.workload, support.WORKLOADS)),
+    support.ALL_HOSTS,
+    support.CALIBRATION,
 )
 
 
 @pytest.mark.parametrize("slug", ["llama-3.1-8b", "qwen3-30b-a3b", "gemma-3-12b", "llama-3.2-1b", "gpt-oss-20b"])
 def test_a_block_agrees_with_the_plain_loop(slug: str) -> None:
-    model = specs.architecture(CATALOG.models[slug])
-    block = evaluate_block(model, INPUTS.gpus, INPUTS.quants, INPUTS.workloads, INPUTS.host, INPUTS.calibration)
+    model = support.architecture(slug)
+    block = evaluate_block(model, INPUTS.gpus, INPUTS.quants, INPUTS.workloads, INPUTS.hosts, INPUTS.calibration)
     loop = PlainLoop(model, INPUTS, block)
     rows = loop.rows()
     assert len(rows) > 5_000

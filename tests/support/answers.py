@@ -12,6 +12,7 @@ from estimator.advice.upgrades import Options
 from estimator.calibration.coefficients import Calibration
 from estimator.estimate import estimate
 from estimator.fit_facts import FitFacts, request_of
+from estimator.placement.hosts import host_for
 from estimator.structure.architecture import ModelArchitecture
 from estimator.types import Accelerator, EstimatorError, Host, Quant, Workload
 
@@ -52,7 +53,7 @@ def workload(slug: str) -> Workload:
 def facts_of(model: str, gpu: str, quant_slug: str, use: str = "coding") -> FitFacts:
     """The fit of four slugs. Raises :class:`EstimatorError` where there is none."""
     entry = CATALOG.models[model]
-    request = request_of(quant(quant_slug), accelerator(gpu), HOST)
+    request = request_of(quant(quant_slug), accelerator(gpu), host_for(accelerator(gpu), HOSTS))
     answer = estimate(architecture(model), request, CALIBRATION, workload(use))
     return FitFacts(
         architecture(model),
@@ -82,3 +83,7 @@ def random_facts(count: int, seed: int) -> Iterator[FitFacts]:
 def everything() -> Options:
     """All quants, accelerators and hosts of the catalog."""
     return Options(tuple(map(quant, QUANTS)), tuple(map(accelerator, GPUS)), HOSTS)
+
+
+#: The computers around the accelerators of :func:`everything`.
+ALL_HOSTS = tuple(host_for(accelerator(slug), HOSTS) for slug in GPUS)

@@ -49,7 +49,7 @@ class Inputs:
     gpus: tuple[Accelerator, ...]
     quants: tuple[Quant, ...]
     workloads: tuple[Workload, ...]
-    host: Host
+    hosts: tuple[Host, ...]
     calibration: Calibration
 
 
@@ -57,7 +57,7 @@ class PlainLoop:
     """The cells of one block: ``cells`` are indices (gpu, quant, workload), shape (N, 3)."""
 
     def __init__(self, model: ModelArchitecture, inputs: Inputs, block: FitBlock) -> None:
-        fleet = fleet_of(model.architecture, model.is_moe, inputs.gpus, inputs.quants, inputs.host)
+        fleet = fleet_of(model.architecture, model.is_moe, inputs.gpus, inputs.quants, inputs.hosts)
         tables = model_tables(model, inputs.quants)
         need = needs(model, tuple(situation_of(workload) for workload in inputs.workloads))
         self.model, self.workloads, self.quant_count = model, inputs.workloads, len(inputs.quants)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import strawberry
 
 from api.catalog.records import HostRecord
+from api.graphql.core.enums import GpuKind
 from api.graphql.core.ids import encode_id
 from api.graphql.core.node import Node
 from api.graphql.core.scalars import Int64
@@ -21,7 +22,11 @@ class Host(Node):
         description="FP32 peak of all cores, floating point operations per second."
     )
     cores: int = strawberry.field(description="Processor cores.")
-    default: bool = strawberry.field(description="Whether published fits are computed with it.")
+    default: bool = strawberry.field(description="Whether it is assumed where nothing is known of the computer.")
+    assumed_for: list[GpuKind] = strawberry.field(
+        description="Sorts of accelerators whose published fits are computed in it. One that shares the computer's memory "
+        "and states its size is its own host; of several hosts for a sort, the one with the nearest memory bandwidth."
+    )
     sources: list[str] = strawberry.field(description="Where the facts come from.")
 
 
@@ -37,6 +42,7 @@ def host_of(record: HostRecord) -> Host:
         bandwidth_bytes_per_second=spec.bandwidth_bytes_s,
         flops_per_second=spec.flops,
         cores=spec.cores,
-        default=bool(record.entry.get("default")),
+        default=bool(record.entry["default"]),
+        assumed_for=[GpuKind(kind) for kind in spec.assumed_for],
         sources=record.sources,
     )

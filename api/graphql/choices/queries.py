@@ -7,9 +7,9 @@ from typing import Annotated
 
 import strawberry
 
-from api.answers import recommendations as answers
-from api.answers.rankings import ranked_models, recommended_fits
-from api.answers.setups import smallest_setups, upgrade_gains
+from api.answers.choices import recommendations as answers
+from api.answers.choices.rankings import ranked_models, recommended_fits
+from api.answers.choices.setups import smallest_setups, upgrade_gains
 from api.catalog.live import require_facts
 from api.errors import bad_input
 from api.graphql.catalog.models import Benchmark

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import strawberry
 
-from api.answers import setups as answers
+from api.answers.choices import setups as answers
 from api.graphql.catalog.faces import Faces
 from api.graphql.catalog.gpus import Gpu
 from api.graphql.catalog.models import Benchmark, Model

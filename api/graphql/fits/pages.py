@@ -100,24 +100,28 @@ async def fits_of(
     selection, view = selection_of(context.faces, wanted, order_by), context.view
     page = keyset_page_of(context.services.limits, *paging)
     if isinstance(owner, Host):
-        # All published fits are computed with the default host.
-        kind, number, mark, allowed = None, 0, f"host {owner.slug}", owner.default
-    else:
-        kind, number, mark = _owner_of(view, owner)
-        is_front = isinstance(owner, Engine) and owner.front_of is not None
-        allowed = kind.allowed(selection.query, number) and not is_front
+        on_host = _on_host(view, owner, selection.query)
+        return await _page(context, selection, lambda: on_host, page, f"host {owner.slug}")
+    kind, number, mark = _owner_of(view, owner)
+    is_front = isinstance(owner, Engine) and owner.front_of is not None
+    allowed = kind.allowed(selection.query, number) and not is_front
 
     def own() -> FitQuery:
-        if not allowed:
-            return dataclasses.replace(selection.query, model_ids=())
-        return selection.query if kind is None else kind.only(selection.query, number)
+        return kind.only(selection.query, number) if allowed else dataclasses.replace(selection.query, model_ids=())
 
     if not allowed:
         return _connection(context, NO_FITS, selection, mark, own)
-    if kind is None or page.after is not None or page.before is not None:
+    if page.after is not None or page.before is not None:
         return await _page(context, selection, own, page, mark)
     key = (number, kind, selection.of(kind), selection.order, page.size, page.backward)
     return _connection(context, await context.loaders.top_fits(key), selection, mark, own)
+
+
+def _on_host(view: CatalogView, host: Host, query: FitQuery) -> FitQuery:
+    """``query`` of the accelerators whose fits are computed in this computer."""
+    own = tuple(view.gpu_ids[gpu.slug] for gpu in view.gpus if view.host_of(gpu).slug == host.slug)
+    asked = own if query.gpu_ids is None else tuple(number for number in query.gpu_ids if number in own)
+    return dataclasses.replace(query, gpu_ids=asked)
 
 
 def _owner_of(view: CatalogView, owner: Model | Gpu | Quant | Engine | Workload) -> tuple[FitOwner, int, str]:

@@ -157,8 +157,7 @@ _OWNERS: dict[type, str] = {
     "first. Of more than 5 quantizations at once only with a filter that leaves at most 24 models or accelerators.",
     WorkloadType: "Published fits of this workload; default order: score, best first.",
     Engine: "Published fits whose numbers are of this engine, none for a front; default order: score, best first.",
-    Host: "Published fits that were computed with this host: all with the default one, else none; default order: "
-    "score, best first.",
+    Host: "Published fits of the accelerators that are assumed to sit in this computer; default order: score, best first.",
 }
 for _owner, _description in _OWNERS.items():
     extend(_owner, "fits", _fits_field(_description))

@@ -229,12 +229,12 @@ def _sealed(model: str, gpu: str, quant: str, workload: str) -> strawberry.ID:
     return strawberry.ID(encode_id("Fit", model, gpu, quant, workload))
 
 
-def _id_of(faces: Faces, model_id: int, gpu_id: int, quant_id: int, slot: int) -> strawberry.ID:
+def _id_of(faces: Faces, cell: AnyCell) -> strawberry.ID:
     return _sealed(
-        faces.model_by_id[model_id].slug,
-        faces.gpu_by_id[gpu_id].slug,
-        faces.quant_by_id[quant_id].slug,
-        faces.workloads[slot].slug,
+        faces.model_by_id[cell.model_id].slug,
+        faces.gpu_by_id[cell.gpu_id].slug,
+        faces.quant_by_id[cell.quant_id].slug,
+        faces.workloads[cell.workload_id].slug,
     )
 
 
@@ -248,10 +248,10 @@ def _runs(fit: Fit) -> bool:
 
 #: Readers of the figures of a fit.
 _READERS: dict[str, Callable[[Fit], Any]] = {
-    "id": lambda fit: _id_of(fit.faces, *fit.cell.key, fit.cell.workload_id),
-    "model": lambda fit: fit.faces.model_by_id[fit.cell.key.model_id],
-    "gpu": lambda fit: fit.faces.gpu_by_id[fit.cell.key.gpu_id],
-    "quant": lambda fit: fit.faces.quant_by_id[fit.cell.key.quant_id],
+    "id": lambda fit: _id_of(fit.faces, fit.cell),
+    "model": lambda fit: fit.faces.model_by_id[fit.cell.model_id],
+    "gpu": lambda fit: fit.faces.gpu_by_id[fit.cell.gpu_id],
+    "quant": lambda fit: fit.faces.quant_by_id[fit.cell.quant_id],
     "workload": lambda fit: fit.faces.workloads[fit.cell.workload_id],
     "engine": lambda fit: fit.faces.engine_by_kind.get(fit.cell.engine) if _runs(fit) else None,
     "backend": lambda fit: fit.cell.backend if _runs(fit) else None,

@@ -75,7 +75,7 @@ def test_a_workload_gives_its_lengths_and_is_the_published_cell() -> None:
     host = specs.host(CATALOG.hosts[CATALOG.default_host])
     assert request_of(quant, gpu, host).context_tokens is None
     for slug, entry in CATALOG.workloads.items():
-        block = evaluate_block(model, (gpu,), (quant,), (specs.workload(entry),), host, Calibration.load())
+        block = evaluate_block(model, (gpu,), (quant,), (specs.workload(entry),), (host,), Calibration.load())
         found = answer(model="qwen3-30b-a3b", gpu="rtx-4060", workload=slug)
         assert found["context_tokens"] == entry["context_tokens"]
         assert found["decode_tok_s"]["value"] == pytest.approx(float(block.decode_tok_s[0, 0, 0]), abs=1e-3)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from db.entries.capability import benchmark_entries, benchmarks, check_capability, model_traits, result_rows, results
-from db.entries.files import CATALOG_ROOT, load_catalog
+from db.entries.capability import benchmark_entries, benchmarks, check_capability, result_rows, results
+from db.entries.files import CATALOG_ROOT
 from estimator.calibration.capability_prior import KINDS
 
 SLUGS = {"model": {path.stem for path in (CATALOG_ROOT / "models").rglob("*.json")}}
@@ -40,16 +40,6 @@ def test_every_row_has_a_source_and_every_benchmark_a_kind() -> None:
 def test_one_name_and_version_is_one_benchmark() -> None:
     named = [(entry["name"].casefold(), entry["version"]) for entry in benchmark_entries()]
     assert len(set(named)) == len(named)
-
-
-def test_every_model_has_traits() -> None:
-    traits = model_traits(load_catalog())
-    assert len(traits) == 336
-    assert all(model.total_b >= model.active_b > 0 for model in traits.values())
-    assert all(2023 <= model.released < 2030 for model in traits.values())
-    assert traits["qwen3-32b"].thinking == "hybrid"
-    assert traits["deepseek-r1"].thinking == "always"
-    assert traits["qwen2.5-coder-32b"].specialty == "coder"
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 from db.entries import specs
 from db.entries.aliases import AliasIndex, UnknownNameError
 from db.entries.check import check_catalog, load_checked_catalog
-from db.entries.files import CATALOG_ROOT, DIRECTORIES, Catalog, CatalogError, load_catalog
+from db.entries.files import CATALOG_ROOT, DIRECTORIES, Catalog, CatalogError, entity_files, load_catalog
 from db.entries.measurements import MATCHES, MAX_FILE_BYTES, memory_rows, speed_rows
 
 
@@ -39,7 +39,8 @@ def test_no_file_is_too_large() -> None:
 def test_every_entry_has_a_source(catalog: Catalog) -> None:
     for kind in DIRECTORIES:
         for slug, entry in catalog.entries(kind).items():
-            assert entry["source"], slug
+            sources = [row["source"] for row in entry["prices"]] if kind == "price" else [entry["source"]]
+            assert all(sources), slug
 
 
 @pytest.mark.parametrize(
@@ -144,7 +145,9 @@ def small_catalog(target: Path) -> Path:
     wanted = [
         "gpus/nvidia/rtx-4090.json", "models/qwen3/qwen3-8b.json", "models/mixtral/mixtral-8x7b.json",
         "quants/q4-k-m.json", "quants/awq-int4.json", "workloads/chat.json", "engines/vllm.json",
-        "hosts/desktop-ddr5-5600-64gb.json",
+        *(f"hosts/{path.name}" for path in entity_files(CATALOG_ROOT, "host")),
+        "computers/generic/desktop-1-card-650w-32gb.json",
+        "prices/gpus/rtx-4090.json",
     ]  # fmt: skip
     for name in wanted:
         (target / name).parent.mkdir(parents=True, exist_ok=True)

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from db.entries import rules as catalog_rules
-from db.entries import rules_models
 from db.entries.files import Catalog, load_catalog
 
 Change = Callable[[dict[str, Any]], None]
@@ -48,6 +47,7 @@ BREAKING: dict[str, tuple[str, str, Change, str]] = {
     "target_matches_vendor": ("gpu", "rtx-4090", put("gfx_target", "gfx1100"), "gfx_target"),
     "interfaces_match_vendor": ("gpu", "rtx-4090", put("engines", ["rocm"]), "engines"),
     "peaks_are_ordered": ("gpu", "rtx-4090", put("fp8_tflops", 100.0), "fp8_tflops"),
+    "shader_peak_follows_from_clock": ("gpu", "radeon-890m", put("fp32_tflops", 5.94), "fp32_tflops"),
     "integer_peak_states_its_path": ("gpu", "rtx-4090", put("int8_path", None), "int8_path"),
     "certainty_lists_name_fields": ("gpu", "rtx-4090", put("recalled", ["speed of light"]), "recalled"),
     "format_states_its_size": ("quant", "q4-k-m", put("file_type", "Q4_K_X"), "file_type"),
@@ -61,6 +61,9 @@ BREAKING: dict[str, tuple[str, str, Change, str]] = {
     ),
     "host_bandwidth_follows": ("host", "desktop-ddr5-5600-64gb", put("bandwidth_gbps", 200.0), "bandwidth_gbps"),
     "host_compute_follows": ("host", "desktop-ddr5-5600-64gb", put("cores", 64), "fp32_gflops"),
+    "takes_cards_or_has_an_accelerator": ("computer", "nvidia-dgx-spark", put("card_places", 2), "card_places"),
+    "price_list_is_of_one_product": ("price", "rtx-3090", put("gpu", "rtx-4090"), "gpu"),
+    "prices_are_of_the_products_kind": ("price", "rtx-3090", lambda entry: put("usd_low", 1e6)(entry["prices"][0]), "prices.0.usd"),
     "patterns_cover_the_layers": ("model", "qwen3-8b", put("n_layers", 30), "attention.layer_pattern"),
     "per_layer_lists_cover_the_layers": ("model", "qwen3-8b", put("norms.per_layer", "22"), "norms.per_layer"),
     "heads_divide": ("model", "qwen3-8b", put("n_kv_heads", 5), "n_kv_heads"),
@@ -86,7 +89,7 @@ def test_every_rule_has_an_example() -> None:
 @pytest.mark.parametrize("name", sorted(BREAKING))
 def test_a_broken_entry_is_found(catalog: Catalog, name: str) -> None:
     kind, slug, change, field = BREAKING[name]
-    rule = getattr(catalog_rules, name, None) or getattr(rules_models, name)
+    rule = next(rule for rule in catalog_rules.RULES[kind] if rule.__name__ == name)
     entry = copy.deepcopy(catalog.entries(kind)[slug])
     assert list(rule(entry)) == []
     change(entry)
@@ -119,9 +122,12 @@ def test_a_tag_belongs_to_one_model(catalog: Catalog) -> None:
     assert [field for _, field, _ in catalog_rules.tags_belong_to_one_model(twice)] == ["ollama_tag", "hf_repo"]
 
 
-def test_one_host_is_the_default(catalog: Catalog) -> None:
-    assert list(catalog_rules.one_host_is_the_default(catalog.hosts)) == []
+def test_one_host_is_the_default_and_every_kind_has_one(catalog: Catalog) -> None:
+    assert list(catalog_rules.hosts_are_assumed_for_all(catalog.hosts)) == []
     none = {slug: {**entry, "default": False} for slug, entry in catalog.hosts.items()}
-    assert len(list(catalog_rules.one_host_is_the_default(none))) == 1
+    assert len(list(catalog_rules.hosts_are_assumed_for_all(none))) == 1
     both = {slug: {**entry, "default": True} for slug, entry in catalog.hosts.items()}
-    assert len(list(catalog_rules.one_host_is_the_default(both))) == len(both) - 1
+    assert len(list(catalog_rules.hosts_are_assumed_for_all(both))) == len(both) - 1
+    no_laptop = {slug: entry for slug, entry in catalog.hosts.items() if "laptop" not in entry["assumed_for"]}
+    faults = [message for _, field, message in catalog_rules.hosts_are_assumed_for_all(no_laptop)]
+    assert [message.split(";")[0].rsplit(" ", 1)[1] for message in faults] == ["laptop", "soc", "integrated"]

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from db.entries.capability import model_traits
 from db.entries.files import load_catalog
+from db.entries.traits import model_traits
 from estimator.calibration.capability_prior import KINDS, ModelTraits
 from estimator.judgement.capability import Capability, CapabilityEvidence, CapabilityTable
 

@@ -31,7 +31,12 @@ _RUNNING = [STATUSES.index(status) for status in (Status.FITS, Status.FITS_TIGHT
 
 def block_of(model: str) -> FitBlock:
     return evaluate_block(
-        support.architecture(model), OPTIONS.accelerators, OPTIONS.quants, WORKLOADS, support.HOST, support.CALIBRATION
+        support.architecture(model),
+        OPTIONS.accelerators,
+        OPTIONS.quants,
+        WORKLOADS,
+        support.ALL_HOSTS,
+        support.CALIBRATION,
     )
 
 

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from db.entries.capability import model_traits
 from db.entries.files import load_catalog
 from db.entries.quality import cache_loss_rows, quant_loss_rows
+from db.entries.traits import model_traits
 from estimator.accuracy.loss.data import loss_data
 from estimator.accuracy.loss.fit import fit_divergence
 from estimator.accuracy.loss.rows import LossRow, cache_rows, loss_rows

@@ -1,0 +1,83 @@
+"""The machine that a question is about: its accelerators and the computer around them, from catalog names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from api.answers.own_hardware import host_with
+from api.errors import ErrorCode, QuestionError
+from db.entries import specs
+from db.entries.aliases import UnknownNameError
+from db.entries.files import Catalog
+from estimator.estimate import require_company, require_facts
+from estimator.placement.hosts import host_for
+from estimator.types import Accelerator, EstimatorError, Host, MissingFactError, UnsupportedError
+
+MAX_DEVICES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """Accelerators, equal or not, in one computer."""
+
+    devices: tuple[Accelerator, ...]
+    host: Host
+
+    @property
+    def name(self) -> str:
+        """As people say it: "2 x RTX 3090"."""
+        counts: dict[str, int] = {}
+        for device in self.devices:
+            counts[device.name] = counts.get(device.name, 0) + 1
+        return " + ".join(name if count == 1 else f"{count} x {name}" for name, count in counts.items())
+
+    @property
+    def description(self) -> str:
+        """The name with the computer around it; one with unified memory is that computer."""
+        return f"{self.name} in {self.host.name}" if self.devices[0].has_own_memory else self.name
+
+    @property
+    def price_usd(self) -> float | None:
+        """Launch price of all accelerators; None when one is unknown."""
+        prices = [device.msrp_usd for device in self.devices]
+        return None if None in prices else sum(price for price in prices if price is not None)
+
+
+def resolved(catalog: Catalog, kind: str, text: str) -> str:
+    """Slug of a name. Raises :class:`QuestionError`."""
+    try:
+        return catalog.resolve(kind, text)
+    except UnknownNameError as error:
+        raise QuestionError(ErrorCode.NOT_FOUND, str(error), kind, tuple(error.suggestions)) from error
+
+
+def machine_of(
+    catalog: Catalog, gpus: Sequence[str], count: int, host: str | None = None, host_memory_gb: float | None = None
+) -> Machine:
+    """The machine with ``count`` of each named accelerator.
+
+    Raises:
+        QuestionError: a name is unknown, or there is no such machine.
+    """
+    named = [specs.accelerator(catalog.gpus[resolved(catalog, "gpu", gpu)]) for gpu in gpus]
+    devices = tuple(device for device in named for _ in range(count))
+    if not 1 <= len(devices) <= MAX_DEVICES:
+        raise QuestionError(ErrorCode.BAD_USER_INPUT, f"a machine has 1 to {MAX_DEVICES} accelerators", "gpu")
+    try:
+        for device in named:
+            require_facts(device)
+        if len(devices) > 1:
+            require_company(devices)
+    except MissingFactError as error:
+        raise QuestionError(ErrorCode.MISSING_FACT, str(error), error.field_name) from error
+    except UnsupportedError as error:
+        raise QuestionError(ErrorCode.UNSUPPORTED, str(error), "gpu") from error
+    except EstimatorError as error:
+        raise QuestionError(ErrorCode.BAD_USER_INPUT, str(error), "gpu") from error
+    around = (
+        host_for(devices[0], [specs.host(entry) for entry in catalog.hosts.values()])
+        if host is None
+        else specs.host(catalog.hosts[resolved(catalog, "host", host)])
+    )
+    return Machine(devices, host_with(around, host_memory_gb, None))

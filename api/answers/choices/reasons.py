@@ -1,0 +1,58 @@
+"""One sentence on why a setup stands where it stands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+#: Times that differ by less than this factor are called the same.
+_SAME_TIME = 1.1
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A setup as a sentence speaks of it. ``plain_of_two``: it could think, and does not."""
+
+    model: str
+    quant: str
+    plain_of_two: bool
+    worth: float
+    seconds: float
+
+    @property
+    def name(self) -> str:
+        """The model with its quantization."""
+        return f"{self.model} in {self.quant}{' without thinking' if self.plain_of_two else ''}"
+
+
+def reason(one: Standing, pick: Standing | None, beaten_by: Standing | None) -> str:
+    """Why ``one`` stands where it stands, beside the pick and the setup that beats it in worth and time."""
+    if one == pick:
+        thinking = ", without thinking" if one.plain_of_two else ""
+        return (
+            f"Best answers for their time here: worth {one.worth:.1f} points in {seconds_text(one.seconds)}{thinking}."
+        )
+    if beaten_by is not None:
+        gain, faster = beaten_by.worth - one.worth, one.seconds / beaten_by.seconds
+        if faster < _SAME_TIME:
+            return f"{beaten_by.name} answers as fast and better by {gain:.1f} points."
+        return f"{beaten_by.name} answers {_times(faster)} as fast and {_better(gain)}."
+    assert pick is not None
+    gain = one.worth - pick.worth
+    if gain > 0:
+        return f"Better than {pick.model} by {gain:.1f} points, for {_times(one.seconds / pick.seconds)} the time."
+    return f"Answers {_times(pick.seconds / one.seconds)} as fast as {pick.model}, for {-gain:.1f} points less."
+
+
+def seconds_text(seconds: float) -> str:
+    """A time as people say it."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.1f} min"
+
+
+def _times(factor: float) -> str:
+    return f"{factor:.1f} times"
+
+
+def _better(gain: float) -> str:
+    return f"better by {gain:.1f} points" if gain >= 0.05 else "no worse"

@@ -1,0 +1,123 @@
+"""Questions before a purchase: setups that serve users or reach a target, and the gains of an upgrade."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from api.answers.facts import facts_of_plan
+from api.catalog.fits import FitRecord
+from api.catalog.records import GpuRecord, ModelRecord, QuantRecord
+from api.catalog.view import CatalogView
+from api.errors import ApiError, ErrorCode
+from estimator.advice.commands import commands
+from estimator.estimate import cell_of, sweep
+from estimator.fit_facts import FitFacts, request_of
+from estimator.grid import FitBlock
+from estimator.judgement import recommend
+from estimator.types import STATUSES, EstimatorError, Status, Workload, WorkloadKind
+
+#: Numbers of equal accelerators that are tried.
+CARD_COUNTS = (1, 2, 4, 8)
+_NONE = STATUSES.index(Status.DOES_NOT_FIT)
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """Equal accelerators with a quantization, and the plan on them."""
+
+    gpu: GpuRecord
+    quant: QuantRecord
+    choice: recommend.Setup
+    plan: FitFacts
+
+
+@dataclass(frozen=True, slots=True)
+class UpgradeGain:
+    """One model on both accelerators; ``before`` is None when it does not run on the present one."""
+
+    before: FitRecord | None
+    after: FitRecord
+    choice: recommend.Upgrade
+
+
+def block_for_users(
+    view: CatalogView,
+    model: ModelRecord,
+    gpus: Sequence[GpuRecord],
+    quants: Sequence[QuantRecord],
+    workload: Workload,
+    target: recommend.Target,
+    count: int = 1,
+) -> FitBlock:
+    """Estimates of ``count`` of each accelerator with the target's users as the batch, shape (gpus, quants, 1)."""
+    devices, specs = tuple(gpu.accelerator for gpu in gpus), tuple(quant.spec for quant in quants)
+    hosts = tuple(view.host_of(gpu) for gpu in gpus)
+    request = replace(request_of(specs[0], devices[0], hosts[0]), gpu_count=count, batch=target.users or 1)
+    return sweep(view.architecture(model), request, devices, specs, view.calibration, workload, hosts)
+
+
+def serving_flags(
+    view: CatalogView,
+    model: ModelRecord,
+    gpus: Sequence[GpuRecord],
+    quants: Sequence[QuantRecord],
+    workload: Workload,
+    target: recommend.Target,
+) -> recommend.Flags | None:
+    """Whether each accelerator and quantization serves the target's users, shape (gpus, quants); None without users."""
+    if target.users is None:
+        return None
+    return recommend.serves(block_for_users(view, model, gpus, quants, workload, target), 0, target, workload)
+
+
+def smallest_setups(
+    view: CatalogView,
+    model: ModelRecord,
+    target: recommend.Target,
+    workload: WorkloadKind,
+    buyer: recommend.Buyer,
+    size: int,
+) -> list[Setup]:
+    """Setups without offload that reach a target, one an accelerator, cheapest first; takes up to a second.
+
+    Raises ``UNSUPPORTED`` for settings that no engine has.
+    """
+    gpus = [gpu for gpu in view.gpus if not gpu.missing_facts]
+    quants = view.precomputed_quants
+    use = view.workload_of(workload).spec
+    try:
+        blocks = {count: block_for_users(view, model, gpus, quants, use, target, count) for count in CARD_COUNTS}
+    except EstimatorError as error:
+        raise ApiError(ErrorCode.UNSUPPORTED, str(error)) from error
+    devices = [gpu.accelerator for gpu in gpus]
+    architecture = view.architecture(model)
+
+    def plan(count: int, g: int, q: int) -> FitFacts:
+        request = request_of(quants[q].spec, devices[g], view.host_of(gpus[g]))
+        request = replace(request, gpu_count=count, batch=target.users or 1)
+        estimate = cell_of(blocks[count], g, q, 0, use.context_tokens)
+        return facts_of_plan(model.entry, model.slug, architecture, request, estimate, use)
+
+    def startable(count: int, g: int, q: int) -> bool:
+        return bool(commands(plan(count, g, q)))
+
+    setups = recommend.smallest_setups(blocks, 0, devices, target.for_each_user(use), buyer, startable)[:size]
+    return [
+        Setup(gpus[setup.gpu], quants[setup.quant], setup, plan(setup.count, setup.gpu, setup.quant))
+        for setup in setups
+    ]
+
+
+def upgrade_gains(before: list[FitRecord], after: list[FitRecord]) -> list[UpgradeGain]:
+    """Models that gain from the other accelerator: those that newly run first. Both lists hold a fit a model."""
+    present = {fit.model: fit for fit in before}
+    news = sorted(after, key=lambda fit: fit.model.slug)
+    olds = [present.get(fit.model) for fit in news]
+    gains = recommend.upgrade_gains(
+        [0.0 if old is None else old.cell.score for old in olds],
+        [new.cell.score for new in news],
+        [_NONE if old is None else STATUSES.index(old.cell.status) for old in olds],
+        [STATUSES.index(new.cell.status) for new in news],
+    )
+    return [UpgradeGain(olds[gain.index], news[gain.index], gain) for gain in gains]

@@ -1,0 +1,162 @@
+"""`fitgraph recommend`: models for a machine, as a table or one JSON object."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, TypeVar
+
+import orjson
+from rich.console import Console
+from rich.table import Table
+
+from api.answers.choices.machine import Machine, machine_of, resolved
+from api.answers.choices.models import Choice, Recommended, Wanted, recommended_models
+from api.answers.choices.reasons import seconds_text
+from api.cli.exit_codes import NO_ANSWER
+from api.errors import ErrorCode, QuestionError
+from db.entries import specs
+from db.entries.files import load_catalog
+from estimator.calibration.coefficients import Calibration
+from estimator.judgement.capability import Capability
+from estimator.types import ENGINE_NAMES, OperatingMode, Workload
+
+Member = TypeVar("Member", bound=StrEnum)
+
+
+class ModelKind(StrEnum):
+    """Kinds of models that can be asked for."""
+
+    BASE = "base"
+    CHAT = "chat"
+    REASONING = "reasoning"
+    CODER = "coder"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The command line's words."""
+
+    gpus: Sequence[str]
+    count: int
+    host: str | None
+    host_memory_gb: float | None
+    workload: str
+    mode: str
+    users: int | None
+    family: str | None
+    license: str | None
+    kind: str | None
+    released_from: str | None
+
+
+def recommend_command(asked: Asked, number: int, *, as_json: bool) -> int:
+    """Print the best ``number`` models for a machine. Returns 0, or 3 when there is no answer."""
+    catalog = load_catalog()
+    try:
+        machine = machine_of(catalog, asked.gpus, asked.count, asked.host, asked.host_memory_gb)
+        workload = specs.workload(catalog.workloads[resolved(catalog, "workload", asked.workload)])
+        mode = _member(OperatingMode, "mode", asked.mode)
+        kind = None if asked.kind is None else _member(ModelKind, "kind", asked.kind).value
+    except QuestionError as error:
+        print(f"fitgraph: {error}", file=sys.stderr)
+        return NO_ANSWER
+    wanted = Wanted(asked.family, asked.license, kind, asked.released_from)
+    choice = recommended_models(catalog, Calibration.load(), machine, workload, mode, wanted, asked.users)
+    if as_json:
+        answer = _answer_json(machine, workload, mode, choice, number)
+        print(orjson.dumps(answer, option=orjson.OPT_INDENT_2).decode())
+    else:
+        _print_table(machine, workload, mode, choice, number)
+    return 0
+
+
+def _member(enum: type[Member], name: str, text: str) -> Member:
+    try:
+        return enum(text.casefold())
+    except ValueError:
+        allowed = ", ".join(member.value for member in enum)
+        raise QuestionError(ErrorCode.BAD_USER_INPUT, f"--{name} is {text!r}; allowed are {allowed}", name) from None
+
+
+def _answer_json(
+    machine: Machine, workload: Workload, mode: OperatingMode, choice: Choice, number: int
+) -> dict[str, Any]:
+    rows = [_row_json(machine, rank, entry) for rank, entry in enumerate(choice.entries, 1)]
+    pick = None if choice.pick is None else rows[choice.entries.index(choice.pick)]
+    return {
+        "machine": machine.name,
+        "host": machine.host.slug,
+        "workload": workload.slug,
+        "mode": mode.value,
+        "usable_models": len(rows),
+        "pick": pick,
+        "recommendations": rows[:number],
+    }
+
+
+def _row_json(machine: Machine, rank: int, entry: Recommended) -> dict[str, Any]:
+    capability, loss, worth = entry.capability, entry.loss, entry.worth
+    return {
+        "rank": rank,
+        "model": entry.model["slug"],
+        "gpu": machine.devices[0].slug,
+        "gpu_count": len(machine.devices),
+        "quant": entry.quant.slug,
+        "engine": entry.engine.value,
+        "thinking": entry.thinks,
+        "capability": {
+            "value": capability.value,
+            "low": capability.low,
+            "high": capability.high,
+            "evidence": capability.evidence.value,
+        },
+        "loss": round(loss.points, 3),
+        "worth": {name: round(getattr(worth, name), 2) for name in ("value", "low", "high")},
+        "rating": round(entry.rating, 2),
+        "decode_tok_s": round(entry.decode_tok_s, 2),
+        "ttft_ms": round(entry.ttft_ms, 1),
+        "answer_s": round(entry.answer_s, 2),
+        "price_usd": machine.price_usd,
+        "on_frontier": entry.on_frontier,
+        "reason": entry.reason,
+    }
+
+
+def _print_table(machine: Machine, workload: Workload, mode: OperatingMode, choice: Choice, number: int) -> None:
+    console = Console()
+    console = console if console.is_terminal else Console(width=180)
+    if choice.pick is None:
+        console.print(f"{machine.name}: no model of the catalog is usable for {workload.name}.")
+        return
+    shown = Table(box=None, pad_edge=False)
+    for name in ("", "Model", "Quantization", "Engine"):
+        shown.add_column(name, no_wrap=True)
+    for name in ("Capability", "Loss", "tok/s", "Answer"):
+        shown.add_column(name, justify="right", no_wrap=True)
+    shown.add_column("Why")
+    for rank, entry in enumerate(choice.entries[:number], 1):
+        shown.add_row(
+            f"{rank}{'*' if entry is choice.pick else ''}",
+            entry.model["name"],
+            entry.quant.name,
+            ENGINE_NAMES[entry.engine],
+            _capability_text(entry.capability),
+            f"{entry.loss.points:.1f}",
+            f"{entry.decode_tok_s:.0f}",
+            seconds_text(entry.answer_s),
+            entry.reason,
+        )
+    console.print(f"{machine.description}: {workload.name}, {mode.value}")
+    console.print(shown)
+    console.print(
+        f"* the pick; {len(choice.entries)} models are usable. Capability: points with an interval of 80 %, ° inherited "
+        "from relatives,\n~ predicted, no own result. Ranked by the lower end of the interval less the loss and a charge for time."
+    )
+
+
+def _capability_text(capability: Capability) -> str:
+    mark = {"MEASURED": " ", "INHERITED": "°", "PREDICTED": "~"}[capability.evidence.value]
+    return f"{capability.value:.0f} ({capability.low:.0f}-{capability.high:.0f}){mark}"

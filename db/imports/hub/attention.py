@@ -1,0 +1,188 @@
+"""Attention, linear attention and state spaces that a configuration describes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from db.imports.errors import ImportFactsError, needed, whole
+from db.imports.hub.families import Family
+
+_WIDTH, _HEADS, _LAYERS = 4_194_304, 65_536, 1_000
+
+
+def attention(
+    values: Mapping[str, Any], family: Family, name: str, pattern: str, window: int | None, sizes: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The ``attention`` facts; ``sizes`` has hidden size, heads and key heads.
+
+    Raises:
+        ImportFactsError: a value is missing or out of range.
+    """
+    latent = _is_latent(values, family)
+    bias = any(values.get(key) is True for key in (*family.bias_keys, *family.all_bias_keys))
+    facts: dict[str, Any] = {
+        "kind": "MLA" if latent else "GQA",
+        "layer_pattern": pattern,
+        "sliding_window": window if "S" in pattern else None,
+        "chunk_size": whole(values, "attention_chunk_size", 1, 1 << 31) if "C" in pattern else None,
+        "qk_norm": _qk_norm(values, family),
+        "qkv_bias": bias or flag(values, "attention_bias", family.qkv_bias),
+        "o_bias": bias
+        or family.o_bias
+        or flag(values, "attention_out_bias")
+        or (flag(values, "attention_bias") and name in _OUTPUT_BIASED),
+        "output_gate": family.output_gate,
+        "sinks": family.sinks,
+    }
+    if values.get("mla_use_output_gate") is True:
+        facts["output_gate"] = "full"
+    if latent:
+        facts["mla"] = {
+            "q_lora_rank": whole(values, "q_lora_rank", 1, _WIDTH),
+            "kv_lora_rank": needed(values, "kv_lora_rank", 1, _WIDTH),
+            "qk_nope_head_dim": needed(values, "qk_nope_head_dim", 1, _WIDTH),
+            "qk_rope_head_dim": needed(values, "qk_rope_head_dim", 0, _WIDTH),
+            "v_head_dim": needed(values, "v_head_dim", 1, _WIDTH),
+        }
+    if values.get("index_topk") is not None:
+        facts["indexer"] = {
+            "index_n_heads": needed(values, "index_n_heads", 1, _HEADS),
+            "index_head_dim": needed(values, "index_head_dim", 1, _WIDTH),
+            "index_topk": needed(values, "index_topk", 1, 1 << 31),
+        }
+    if "L" in pattern:
+        facts["linear"] = _linear(values, family, sizes)
+    if "M" in pattern or "P" in pattern:
+        facts["ssm"] = _state_space(values, family, int(sizes["hidden_size"]))
+    if "V" in pattern:
+        facts["short_conv"] = {"kind": "gated short convolution", "kernel": needed(values, "conv_L_cache", 1, 64)}
+    return facts
+
+
+#: Classes whose ``attention_bias`` is of the output projection too.
+_OUTPUT_BIASED = frozenset({
+    "LlamaForCausalLM", "PhiMoEForCausalLM", "GPTNeoXForCausalLM", "ApertusForCausalLM", "SmolLM3ForCausalLM",
+    "GraniteForCausalLM", "GraniteMoeForCausalLM", "GraniteMoeSharedForCausalLM", "GraniteMoeHybridForCausalLM",
+    "OlmoForCausalLM", "Olmo2ForCausalLM", "Olmo3ForCausalLM", "OlmoeForCausalLM", "Qwen3ForCausalLM",
+    "Qwen3MoeForCausalLM", "Qwen3VLForConditionalGeneration", "Qwen3VLMoeForConditionalGeneration",
+    "Qwen3NextForCausalLM", "Qwen3_5ForConditionalGeneration", "Qwen3_5MoeForConditionalGeneration",
+    "GemmaForCausalLM", "Gemma2ForCausalLM", "Gemma3ForCausalLM", "Gemma3ForConditionalGeneration",
+    "CohereForCausalLM", "Cohere2ForCausalLM", "HunYuanDenseV1ForCausalLM", "HunYuanMoEV1ForCausalLM",
+    "Llama4ForConditionalGeneration", "ArceeForCausalLM", "NemotronForCausalLM", "NemotronHForCausalLM",
+    "Dots1ForCausalLM", "BitNetForCausalLM",
+})  # fmt: skip
+
+
+def head_dims(values: Mapping[str, Any], facts: Mapping[str, Any], has_attention: bool) -> tuple[int, int]:
+    """Elements of a key and of a value head."""
+    mla = facts["attention"].get("mla")
+    if mla:
+        return mla["qk_nope_head_dim"] + mla["qk_rope_head_dim"], mla["v_head_dim"]
+    given = whole(values, "head_dim", 1, _WIDTH)
+    if given is None:
+        if not has_attention:
+            return 0, 0
+        if facts["hidden_size"] % facts["n_heads"]:
+            raise ImportFactsError("'head_dim' is missing and 'hidden_size' is no multiple of the heads", "head_dim")
+        given = facts["hidden_size"] // facts["n_heads"]
+    return given, whole(values, "v_head_dim", 0, _WIDTH, given) or given
+
+
+def key_heads(values: Mapping[str, Any], name: str, heads: int) -> int:
+    """Key and value heads; families of multi-query attention state them in keys of their own."""
+    attn = values.get("attn_config")
+    if isinstance(attn, Mapping):
+        return whole(attn, "kv_n_heads", 1, _HEADS, heads) or heads
+    if name == "FalconForCausalLM":
+        if values.get("new_decoder_architecture") is True:
+            return whole(values, "num_key_value_heads", 1, _HEADS, heads) or heads
+        return 1 if flag(values, "multi_query", True) else heads
+    if name == "GPTBigCodeForCausalLM":
+        return 1 if flag(values, "multi_query", True) else heads
+    if values.get("multi_query_attention") is True:
+        return needed(values, "multi_query_group_num", 1, _HEADS)
+    return whole(values, "num_key_value_heads", 1, _HEADS, heads) or heads
+
+
+def flag(values: Mapping[str, Any], name: str, default: bool = False) -> bool:
+    """A switch; anything that is no boolean counts as absent."""
+    value = values.get(name)
+    return value if isinstance(value, bool) else default
+
+
+def _is_latent(values: Mapping[str, Any], family: Family) -> bool:
+    if values.get("use_mla") is False or (values.get("qk_nope_head_dim") == 0 and values.get("kv_lora_rank") is None):
+        return False
+    return family.mla or values.get("kv_lora_rank") is not None
+
+
+def _qk_norm(values: Mapping[str, Any], family: Family) -> str:
+    if family.qk_norm == "none":
+        return family.optional_qk_norm if flag(values, "use_qk_norm") or flag(values, "qk_layernorm") else "none"
+    return "none" if values.get("use_qk_norm") is False and family.qk_norm == "per_head" else family.qk_norm
+
+
+def _linear(values: Mapping[str, Any], family: Family, sizes: Mapping[str, Any]) -> dict[str, Any]:
+    linear = values.get("linear_attn_config")
+    if family.linear == "lightning":
+        head = whole(values, "head_dim", 1, _WIDTH, int(sizes["hidden_size"]) // int(sizes["n_heads"]))
+        return {"kind": "LightningAttention", "n_heads": sizes["n_heads"], "head_dim": head}
+    if family.linear == "KDA":
+        if isinstance(linear, Mapping):
+            heads, head = needed(linear, "num_heads", 1, _HEADS), needed(linear, "head_dim", 1, _WIDTH)
+            kernel = needed(linear, "short_conv_kernel_size", 1, 64)
+        elif values.get("layer_group_size") is not None:
+            heads, head = int(sizes["n_heads"]), needed(values, "head_dim", 1, _WIDTH)
+            kernel = whole(values, "short_conv_kernel_size", 1, 64, 4) or 4
+        else:
+            raise ImportFactsError(
+                "'linear_attn_config' is missing; it lists heads and full layers", "linear_attn_config"
+            )
+        full = {"full_rank_gate": family.full_rank_gate or _full_rank(values, linear)}
+        full["full_rank_decay"] = family.full_rank_decay
+        return {"kind": "KDA", "n_heads": heads, "head_dim": head, "conv_kernel": kernel, **full}
+    return {
+        "kind": family.linear or "GatedDeltaNet",
+        "n_key_heads": needed(values, "linear_num_key_heads", 1, _HEADS),
+        "n_value_heads": needed(values, "linear_num_value_heads", 1, _HEADS),
+        "key_head_dim": needed(values, "linear_key_head_dim", 1, _WIDTH),
+        "value_head_dim": needed(values, "linear_value_head_dim", 1, _WIDTH),
+        "conv_kernel": needed(values, "linear_conv_kernel_dim", 1, 64),
+    }
+
+
+def _full_rank(values: Mapping[str, Any], linear: Any) -> bool:
+    """Whether the gate of the linear layers is one full matrix: a model with a gated latent attention has that."""
+    own = isinstance(linear, Mapping) and linear.get("use_full_rank_gate") is True
+    return own or values.get("mla_use_output_gate") is True
+
+
+def _state_space(values: Mapping[str, Any], family: Family, hidden: int) -> dict[str, Any]:
+    expand = whole(values, "expand", 1, 64, 2) or 2
+    facts: dict[str, Any] = {
+        "kind": f"Mamba{family.state_space or 2}",
+        "d_state": needed(values, "ssm_state_size", 1, _WIDTH),
+        "conv_kernel": needed(values, "conv_kernel", 1, 64),
+    }
+    if family.state_space == 1:
+        rank = values.get("time_step_rank")
+        inner = whole(values, "mamba_inner_size", 1, _WIDTH, expand * hidden)
+        rank = math.ceil(hidden / 16) if rank in (None, "auto") else needed(values, "time_step_rank", 1, _WIDTH)
+        return {**facts, "d_inner": inner, "dt_rank": rank}
+    heads = needed(values, ("mamba_num_heads", "num_attention_heads"), 1, _HEADS)
+    head = values.get("mamba_head_dim") if "mamba_head_dim" in values else values.get("head_dim")
+    inner = whole(values, "mamba_d_ssm", 1, _WIDTH)
+    if isinstance(head, int) and not isinstance(head, bool):
+        head = needed({"mamba_head_dim": head}, "mamba_head_dim", 1, _WIDTH)
+        inner = inner or heads * head
+    inner = inner or expand * hidden
+    return {
+        **facts,
+        "d_inner": inner,
+        "n_heads": heads,
+        "head_dim": inner // heads,
+        "n_groups": needed(values, "n_groups", 1, _HEADS),
+        "gated_norm": flag(values, "mamba_rms_norm", True),
+    }

@@ -1,0 +1,66 @@
+"""The mixture of experts that a configuration describes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from db.imports.errors import ImportFactsError, needed, whole
+from db.imports.hub.families import Family
+
+_WIDTH, _EXPERTS = 4_194_304, 65_536
+
+
+def experts(values: Mapping[str, Any], family: Family, name: str) -> dict[str, Any] | None:
+    """Facts of the experts; None for a dense model.
+
+    Raises:
+        ImportFactsError: a size is missing or out of range.
+    """
+    ffn = values.get("ffn_config")
+    if isinstance(ffn, Mapping):
+        values = {**values, **_of_ffn(ffn)}
+    count = whole(values, "num_experts", 0, _EXPERTS)
+    if not count or count < 2 or values.get("enable_moe_block") is False:
+        return None
+    width = needed(values, ("moe_intermediate_size", "intermediate_size"), 1, _WIDTH)
+    shared = whole(values, "num_shared_experts", 0, 1024, family.shared_experts) or 0
+    shared_width = whole(values, "shared_expert_intermediate_size", 0, _WIDTH)
+    if values.get("use_shared_expert") is False:
+        shared_width = shared = 0
+    if shared_width:
+        shared = max(shared, 1)
+    per_token = needed(values, "num_experts_per_tok", 1, _EXPERTS)
+    if per_token > count:
+        raise ImportFactsError(
+            f"'num_experts_per_tok' is {per_token}, but there are {count} experts", "num_experts_per_tok"
+        )
+    bias = values.get("use_expert_bias") if family.router_bias else values.get("moe_router_enable_expert_bias")
+    moe = {
+        "n_experts": count,
+        "experts_per_token": per_token,
+        "n_shared_experts": shared,
+        "moe_intermediate_size": width,
+        "shared_intermediate_size": (shared_width or shared * width) if shared else None,
+        "first_k_dense": whole(values, "first_k_dense_replace", 0, 1_000, 0),
+        "router_bias": family.router_bias if bias is None else bool(bias),
+        "shared_gate": family.shared_gate and shared > 0,
+    }
+    latent = whole(values, ("moe_latent_size", "routed_expert_hidden_size"), 1, _WIDTH)
+    if latent:
+        moe["latent_size"] = latent
+    if name.startswith("Gemma4"):
+        moe["dense_parallel"] = True
+    if family.expert_bias:
+        # Biases of gate, up and down of one expert.
+        moe["expert_bias_params"] = 2 * width + needed(values, "hidden_size", 8, _WIDTH)
+    return moe
+
+
+def _of_ffn(ffn: Mapping[str, Any]) -> dict[str, Any]:
+    """DBRX's ``ffn_config``."""
+    return {
+        "num_experts": ffn.get("moe_num_experts"),
+        "num_experts_per_tok": ffn.get("moe_top_k"),
+        "moe_intermediate_size": ffn.get("ffn_hidden_size"),
+    }

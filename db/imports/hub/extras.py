@@ -1,0 +1,239 @@
+"""Parameters and layer facts that one architecture has beside the common structure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from db.imports.errors import ImportFactsError, needed, whole
+from db.imports.hub.families import Family
+
+_WIDTH, _LAYERS, _HEADS = 4_194_304, 1_000, 65_536
+
+
+def extra_parameters(
+    values: Mapping[str, Any], family: Family, name: str, facts: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """Tensors outside the layers' common structure, as ``extra_params`` of a catalog entry."""
+    extras: list[tuple[str, int]] = []
+    hidden, layers, vocab = facts["hidden_size"], facts["n_layers"], facts["vocab_size"]
+    if family.position_offset is not None:
+        positions = needed(values, "max_position_embeddings", 1, 1 << 31)
+        extras.append(("learned positions", (positions + family.position_offset) * hidden))
+    if (family.head_bias or values.get("lm_head_bias") is True) and not facts["tie_word_embeddings"]:
+        extras.append(("output bias", vocab))
+    if name == "BloomForCausalLM":
+        extras.append(("norm of the embedding", 2 * hidden))
+    elif name == "ApertusForCausalLM":
+        extras.append(("two parameters of each layer's activation", 2 * layers))
+    elif name == "BitNetForCausalLM":
+        extras.append(("norms inside attention and feed-forward", layers * (hidden + facts["intermediate_size"])))
+    elif name == "MolmoForCausalLM":
+        extras.append(("added vocabulary", 128 * hidden))
+    elif name == "MiniMaxM3ForCausalLM":
+        extras += _sparse_index(values, layers, hidden)
+    elif name == "MllamaForConditionalGeneration":
+        cross = facts["attention"]["layer_pattern"].count("X")
+        extras.append(("8 rows of the embedding", 8 * hidden))
+        extras.append(("norms and gates of cross attention", cross * (2 * facts["head_dim_k"] + 2)))
+    elif name == "Gemma3nForConditionalGeneration":
+        extras += _altup(values, layers, hidden)
+    elif name.startswith("Gemma4"):
+        extras.append(("layer scalars", layers))
+        if facts["moe"]:
+            extras.append(("router scales", layers * (hidden + facts["moe"]["n_experts"])))
+    if facts["moe"] and values.get("latent_moe_use_norm") is True:
+        extras.append(
+            ("norms of the latent experts", facts["mlp_pattern"].count("E") * facts["moe"].get("latent_size", 0))
+        )
+    extra = [{"name": label, "params": count} for label, count in extras]
+    if name.startswith(("Gemma3n", "Gemma4")):
+        extra = _per_layer_embeddings(values, layers, hidden) + extra
+    return extra
+
+
+def _per_layer_embeddings(values: Mapping[str, Any], layers: int, hidden: int) -> list[dict[str, Any]]:
+    width = whole(values, "hidden_size_per_layer_input", 0, _WIDTH, 0) or 0
+    if not width:
+        return []
+    rows = needed(values, "vocab_size_per_layer_input", 1, _WIDTH)
+    return [
+        {"name": "per-layer embedding table (lookup)", "params": rows * layers * width, "lookup": True},
+        {"name": "projection of the embedding to every layer", "params": hidden * layers * width + width},
+        {"name": "gate, projection and norm of each layer", "params": layers * (2 * hidden * width + hidden)},
+    ]
+
+
+def _altup(values: Mapping[str, Any], layers: int, hidden: int) -> list[tuple[str, int]]:
+    """LAuReL and AltUp of Gemma 3n."""
+    rank = needed(values, "laurel_rank", 1, _WIDTH)
+    inputs = needed(values, "altup_num_inputs", 1, 64)
+    return [
+        ("laurel", layers * (2 * hidden * rank + hidden)),
+        ("AltUp of the layers", layers * (inputs**2 + inputs**3 + hidden * (inputs + 2))),
+        ("AltUp projections", 2 * (inputs - 1) * hidden * hidden),
+    ]
+
+
+def _sparse_index(values: Mapping[str, Any], layers: int, hidden: int) -> list[tuple[str, int]]:
+    """Query and key projection, and both head norms, of the block index of MiniMax M3."""
+    sparse = values.get("sparse_attention_config")
+    if not isinstance(sparse, Mapping):
+        return []
+    heads = needed(sparse, "sparse_num_index_heads", 1, _HEADS)
+    width = needed(sparse, "sparse_index_dim", 1, _WIDTH)
+    listed = sparse.get("sparse_attention_freq")
+    indexed = sum(1 for flag in listed[:layers] if flag == 1) if isinstance(listed, list) else layers
+    return [("block index", indexed * ((heads + 1) * width * hidden + 2 * width))]
+
+
+def layer_facts(values: Mapping[str, Any], name: str, facts: dict[str, Any]) -> None:
+    """Add what differs from layer to layer to ``facts["attention"]``."""
+    attention = facts["attention"]
+    layers = facts["n_layers"]
+    if name == "DeciLMForCausalLM":
+        _blocks_of_search(values, facts)
+    elif name.startswith("Gemma4"):
+        _gemma4(values, facts)
+    elif name == "MiMoV2FlashForCausalLM":
+        attention["swa"] = {
+            "n_heads": whole(values, "swa_num_attention_heads", 1, _HEADS, facts["n_heads"]),
+            "n_kv_heads": whole(values, "swa_num_key_value_heads", 1, _HEADS, facts["n_kv_heads"]),
+            "head_dim_k": whole(values, "swa_head_dim", 1, _WIDTH, facts["head_dim_k"]),
+            "head_dim_v": whole(values, "swa_v_head_dim", 1, _WIDTH, facts["head_dim_v"]),
+        }
+        attention["sinks"] = "swa_only_bias" if values.get("add_swa_attention_sink_bias") is not False else False
+    elif name.startswith("Step3p"):
+        other = values.get("attention_other_setting")
+        other = other if isinstance(other, Mapping) else {}
+        attention["swa"] = {
+            "n_heads": whole(other, "num_attention_heads", 1, _HEADS, facts["n_heads"] * 3 // 2),
+            "n_kv_heads": whole(other, "num_attention_groups", 1, _HEADS, facts["n_kv_heads"]),
+        }
+    elif name == "DeepseekV4ForCausalLM" and facts["moe"]:
+        _compressed(values, facts)
+    if name.startswith(("Gemma3n", "Gemma4")) and (shared := whole(values, "num_kv_shared_layers", 0, layers, 0)):
+        attention["kv_shared_layers"] = shared
+        attention["kv_shared_keeps_weights"] = True
+    kinds = values.get("indexer_types")
+    if isinstance(kinds, list) and "shared" in kinds[:layers] and "per_layer" not in attention:
+        attention["per_layer"] = [{"has_indexer": kind != "shared"} for kind in kinds[:layers]]
+
+
+def _gemma4(values: Mapping[str, Any], facts: dict[str, Any]) -> None:
+    equal = values.get("attention_k_eq_v") is True
+    own = whole(values, "num_global_key_value_heads", 1, _HEADS)
+    width = whole(values, "global_head_dim", 1, _WIDTH, facts["head_dim_k"])
+    facts["attention"]["full"] = {
+        "n_kv_heads": own if equal and own else facts["n_kv_heads"],
+        "head_dim_k": width,
+        "head_dim_v": width,
+        "k_eq_v": equal,
+    }
+    if facts["moe"]:
+        facts["norms"]["per_layer"] = 7
+    shared = whole(values, "num_kv_shared_layers", 0, facts["n_layers"], 0) or 0
+    if values.get("use_double_wide_mlp") is True and shared:
+        wide = {"intermediate_size": 2 * facts["intermediate_size"]}
+        facts["attention"]["per_layer"] = [{}] * (facts["n_layers"] - shared) + [wide] * shared
+
+
+def _blocks_of_search(values: Mapping[str, Any], facts: dict[str, Any]) -> None:
+    """Layers of a model that architecture search made: parts left out, replaced or of another width."""
+    blocks = values.get("block_configs")
+    layers, hidden = facts["n_layers"], facts["hidden_size"]
+    if not isinstance(blocks, list) or len(blocks) != layers:
+        raise ImportFactsError(f"'block_configs' must describe each of the {layers} layers", "block_configs")
+    mixers, parts, own, norms, replaced = "", "", [], "", 0
+    for block in blocks:
+        attention, ffn = (_part(block, key) for key in ("attention", "ffn"))
+        has_attention = not attention.get("no_op") and not attention.get("replace_with_linear")
+        has_ffn = not ffn.get("no_op") and not ffn.get("replace_with_linear")
+        replaced += bool(attention.get("replace_with_linear")) + bool(ffn.get("replace_with_linear"))
+        mixers += "F" if has_attention else "N"
+        parts += "D" if has_ffn else "N"
+        norms += str((not attention.get("no_op")) + (not ffn.get("no_op")))
+        layer: dict[str, Any] = {}
+        if has_attention:
+            group = whole(attention, "n_heads_in_group", 1, _HEADS)
+            own_heads = facts["n_heads"] // group if group else facts["n_kv_heads"]
+            layer["n_kv_heads"] = whole(attention, "num_key_value_heads", 1, _HEADS, own_heads)
+        if has_ffn:
+            layer["intermediate_size"] = whole(ffn, "intermediate_size", 1, _WIDTH) or _of_multiple(ffn, hidden)
+        own.append(layer)
+    facts["mlp_pattern"], facts["norms"]["per_layer"] = parts, norms
+    facts["attention"] |= {"layer_pattern": mixers, "per_layer": own}
+    first = next((layer["n_kv_heads"] for layer in own if "n_kv_heads" in layer), facts["n_heads"])
+    facts["n_kv_heads"] = first
+    if replaced:
+        facts["extra_params"].append({"name": "linear layers in place of parts", "params": replaced * hidden**2})
+
+
+def _part(block: Any, key: str) -> Mapping[str, Any]:
+    part = block.get(key) if isinstance(block, Mapping) else None
+    if not isinstance(part, Mapping):
+        raise ImportFactsError(f"every entry of 'block_configs' must have {key!r}", "block_configs")
+    return part
+
+
+def _of_multiple(ffn: Mapping[str, Any], hidden: int) -> int:
+    """Intermediate size of a factor: two thirds of it, rounded up to a multiple of 256."""
+    factor = ffn.get("ffn_mult")
+    if isinstance(factor, bool) or not isinstance(factor, int | float) or not 0 < factor <= 64:
+        raise ImportFactsError("'ffn_mult' must be a number from 0 to 64", "block_configs")
+    return math.ceil(int(2 * factor * hidden / 3) / 256) * 256
+
+
+def _compressed(values: Mapping[str, Any], facts: dict[str, Any]) -> None:
+    """Compressed attention of DeepSeek V4: one key head, K equals V, and a compressor in most layers."""
+    layers = facts["n_layers"]
+    ratios = values.get("compress_ratios")
+    kinds = values.get("layer_types")
+    if ratios is None and isinstance(kinds, list):
+        rates = {"compressed_sparse_attention": 4, "heavily_compressed_attention": 128}
+        ratios = [rates.get(str(kind), 0) for kind in kinds]
+    if ratios is None:
+        # The class's own list: two layers of 128, then 4 and 128 in turn.
+        ratios = [128 if index < 2 or index % 2 == 0 else 4 for index in range(layers)]
+    if not isinstance(ratios, list) or len(ratios) < layers:
+        raise ImportFactsError(f"'compress_ratios' must list one for each of the {layers} layers", "compress_ratios")
+    if not all(type(ratio) is int and 0 <= ratio <= 1 << 20 for ratio in ratios):
+        raise ImportFactsError("'compress_ratios' must hold integers", "compress_ratios")
+    ratios = ratios[:layers]
+    streams = whole(values, "hc_mult", 1, 64, 1) or 1
+    attention = facts["attention"]
+    index = attention.pop("indexer", {})
+    attention |= {"compress_ratios": ratios, "hc_mult": streams, **index}
+    attention["layer_pattern"] = "F" * layers
+    attention["sliding_window"] = whole(values, "sliding_window", 1, 1 << 31, 128)
+    facts["head_dim_v"], facts["n_kv_heads"] = facts["head_dim_k"], 1
+    facts["mlp_pattern"] = "E" * layers
+    total = sum(_compressed_layer(values, facts, index, ratio, streams) for ratio in ratios)
+    # Layers that route by a table of token hashes have no router bias.
+    total -= (whole(values, ("num_hash_layers", "num_hash_moe_layers"), 0, layers, 0) or 0) * facts["moe"]["n_experts"]
+    facts["extra_params"] += [
+        {"name": "head of the residual streams", "params": streams**2 * facts["hidden_size"] + streams + 1},
+        {"name": "rest of the attention", "params": total % layers},
+    ]
+    facts["attention_parameters"] = total - total % layers
+
+
+def _compressed_layer(
+    values: Mapping[str, Any], facts: Mapping[str, Any], index: Mapping[str, int], ratio: int, streams: int
+) -> int:
+    hidden, heads, width = int(facts["hidden_size"]), int(facts["n_heads"]), int(facts["head_dim_k"])
+    query = needed(values, "q_lora_rank", 1, _WIDTH)
+    groups = needed(values, "o_groups", 1, _HEADS)
+    output = groups * needed(values, "o_lora_rank", 1, _WIDTH)
+    mixed = streams * streams + 2 * streams
+    size = heads + hidden * query + query + query * heads * width + hidden * width + width
+    size += output * (heads * width // groups) + output * hidden
+    size += 2 * (mixed * streams * hidden + mixed + 3)
+    if ratio:
+        doubled = 2 if ratio < 16 else 1
+        size += doubled * width * (2 * hidden + ratio) + width
+        if doubled == 2:
+            inner, rows = index.get("index_head_dim", 0), index.get("index_n_heads", 0)
+            size += 2 * inner * (2 * hidden + ratio) + inner + rows * inner * query + rows * hidden
+    return size

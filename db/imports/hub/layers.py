@@ -1,0 +1,232 @@
+"""One letter a layer for its token mixer and for its feed-forward part, from the keys that list or space them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from db.imports.errors import ImportFactsError, needed, whole
+from db.imports.hub.families import Family
+
+MAX_LAYERS = 1_000
+_LETTERS = {
+    "full_attention": "F",
+    "attention": "F",
+    "sliding_attention": "S",
+    "chunked_attention": "C",
+    "linear_attention": "L",
+    "mamba": "M",
+    "mamba2": "M",
+    "conv": "V",
+    "hybrid": "P",
+    "compressed_sparse_attention": "F",
+    "heavily_compressed_attention": "F",
+    "deepseek_sparse_attention": "F",
+    "minimax_m3_sparse": "F",
+}
+#: A block of Nemotron-H has one part: letters of ``hybrid_override_pattern`` and words of ``layers_block_type``.
+_BLOCKS = {
+    "M": "MN", "*": "FN", "-": "ND", "E": "NE", "mamba": "MN", "attention": "FN", "mlp": "ND", "moe": "NE",
+}  # fmt: skip
+
+
+def block_count(values: Mapping[str, Any]) -> int:
+    """Layers of the model, counted where only their list is given."""
+    blocks = values.get("hybrid_override_pattern")
+    if blocks is not None and (values.get("num_hidden_layers") is None or isinstance(blocks, list)):
+        return len(_list(values, "hybrid_override_pattern", None))
+    return needed(values, "num_hidden_layers", 1, MAX_LAYERS)
+
+
+def mixers(values: Mapping[str, Any], family: Family, layers: int, window: int | None) -> str:
+    """One letter a layer: as listed, else by the family's rule."""
+    for key, read in _LISTS.items():
+        if values.get(key) is not None:
+            pattern = read(values, layers)
+            if pattern is not None:
+                return _with_window(pattern, window, key)
+    if family.layers is not None:
+        return family.layers * layers
+    if family.linear is not None:
+        every = whole(values, ("full_attention_interval", "layer_group_size"), 1, MAX_LAYERS, 4) or 4
+        return "".join("F" if (index + 1) % every == 0 else "L" for index in range(layers))
+    if family.chunk_every and values.get("attention_chunk_size") is not None:
+        every = whole(values, "no_rope_layer_interval", 1, MAX_LAYERS, family.chunk_every) or family.chunk_every
+        return "".join("F" if (index + 1) % every == 0 else "C" for index in range(layers))
+    return _windows(values, family, layers, window)
+
+
+def _with_window(pattern: str, window: int | None, key: str) -> str:
+    if "S" in pattern and window is None:
+        raise ImportFactsError(f"'sliding_window' is missing, but {key!r} lists sliding layers", "sliding_window")
+    return pattern
+
+
+def _windows(values: Mapping[str, Any], family: Family, layers: int, window: int | None) -> str:
+    if window is None or values.get("use_sliding_window") is False:
+        return "F" * layers
+    if values.get("use_sliding_window") is True and values.get("max_window_layers") is not None:
+        first = whole(values, "max_window_layers", 0, MAX_LAYERS, layers) or 0
+        return "".join("F" if index < first else "S" for index in range(layers))
+    if family.window_every == -1:
+        return "S" * layers
+    spacing = values.get("sliding_window_pattern")
+    if isinstance(spacing, str) and spacing and set(spacing) <= {"L", "G"}:
+        return "".join("S" if spacing[index % len(spacing)] == "L" else "F" for index in range(layers))
+    every = whole(values, "sliding_window_pattern", 1, MAX_LAYERS, family.window_every) or 0
+    if every <= 0:
+        return "F" * layers
+    return "".join("F" if (index + 1) % every == 0 else "S" for index in range(layers))
+
+
+def _list(values: Mapping[str, Any], key: str, layers: int | None) -> list[Any]:
+    """A list with one entry a layer; entries beyond the layers are those of prediction heads."""
+    listed = values.get(key)
+    listed = list(listed) if isinstance(listed, str) else listed
+    if not isinstance(listed, list) or (layers is not None and len(listed) < layers) or len(listed) > MAX_LAYERS:
+        raise ImportFactsError(f"{key!r} must list one kind for each of the {layers or ''} layers", key)
+    return listed if layers is None else listed[:layers]
+
+
+def _of_types(values: Mapping[str, Any], layers: int) -> str:
+    listed = values["layer_types"]
+    if not isinstance(listed, list) or len(listed) != layers:
+        raise ImportFactsError(f"'layer_types' must list one kind for each of the {layers} layers", "layer_types")
+    letters = [_LETTERS.get(kind) if isinstance(kind, str) else None for kind in listed]
+    if None in letters:
+        allowed = ", ".join(_LETTERS)
+        raise ImportFactsError(
+            f"'layer_types' may hold {allowed}; not {listed[letters.index(None)]!r:.60}", "layer_types"
+        )
+    return "".join(letter for letter in letters if letter)
+
+
+def _of_blocks(values: Mapping[str, Any], layers: int) -> str:
+    return "".join(pair[0] for pair in _blocks(values, layers))
+
+
+def _blocks(values: Mapping[str, Any], layers: int) -> list[str]:
+    listed = _list(values, "hybrid_override_pattern", layers)
+    pairs = [_BLOCKS.get(kind) if isinstance(kind, str) else None for kind in listed]
+    if None in pairs:
+        raise ImportFactsError(
+            f"'hybrid_override_pattern' may hold {', '.join(_BLOCKS)}; not {listed[pairs.index(None)]!r:.60}",
+            "hybrid_override_pattern",
+        )
+    return [pair for pair in pairs if pair]
+
+
+def _flags(key: str, on: str, off: str) -> Callable[[Mapping[str, Any], int], str]:
+    def read(values: Mapping[str, Any], layers: int) -> str:
+        listed = _list(values, key, layers)
+        if not all(isinstance(flag, int) and flag in (0, 1) for flag in listed):
+            raise ImportFactsError(f"{key!r} must hold 0 or 1 for each of the {layers} layers", key)
+        return "".join(on if flag else off for flag in listed)
+
+    return read
+
+
+def _at(key: str, inside: str, outside: str, first: int = 0) -> Callable[[Mapping[str, Any], int], str | None]:
+    """Layers whose numbers ``key`` lists, counted from ``first``."""
+
+    def read(values: Mapping[str, Any], layers: int) -> str | None:
+        named = values[key]
+        if not isinstance(named, list):
+            raise ImportFactsError(f"{key!r} must list layers from {first} to {layers - 1 + first}", key)
+        if not all(type(number) is int and first <= number < layers + first for number in named):
+            raise ImportFactsError(f"{key!r} must list layers from {first} to {layers - 1 + first}", key)
+        chosen = set(named)
+        return "".join(inside if index + first in chosen else outside for index in range(layers))
+
+    return read
+
+
+def _of_linear(values: Mapping[str, Any], layers: int) -> str | None:
+    linear = values["linear_attn_config"]
+    if not isinstance(linear, Mapping):
+        return None
+    key = "linear_attn_config"
+    full = linear.get("full_attn_layers")
+    try:
+        return _at("full_attn_layers", "F", "L", first=1)({"full_attn_layers": full}, layers)
+    except ImportFactsError:
+        raise ImportFactsError(f"'{key}.full_attn_layers' must list layers from 1 to {layers}", key) from None
+
+
+def _spaced(values: Mapping[str, Any], layers: int) -> str:
+    period = needed(values, "attn_layer_period", 1, MAX_LAYERS)
+    offset = whole(values, "attn_layer_offset", 0, MAX_LAYERS, 0)
+    return "".join("F" if index % period == offset else "M" for index in range(layers))
+
+
+def _of_alternation(values: Mapping[str, Any], layers: int) -> str | None:
+    """GPT-Neo's ``attention_types``: kinds, and how often they repeat."""
+    kinds: list[str] = []
+    for part in values["attention_types"] if isinstance(values["attention_types"], list) else ():
+        if not (isinstance(part, list) and len(part) == 2 and isinstance(part[0], list) and type(part[1]) is int):
+            return None
+        kinds += [str(kind) for kind in part[0] * min(max(part[1], 0), MAX_LAYERS)]
+    if len(kinds) != layers or not set(kinds) <= {"global", "local"}:
+        raise ImportFactsError(f"'attention_types' must make {layers} layers, each global or local", "attention_types")
+    return "".join("S" if kind == "local" else "F" for kind in kinds)
+
+
+#: Keys that list the layers, in the order of precedence.
+_LISTS: dict[str, Callable[[Mapping[str, Any], int], str | None]] = {
+    "hybrid_override_pattern": _of_blocks,
+    "layer_types": _of_types,
+    "hybrid_layer_pattern": _flags("hybrid_layer_pattern", "S", "F"),
+    "attn_type_list": _flags("attn_type_list", "F", "L"),
+    "linear_attn_config": _of_linear,
+    "full_attn_idxs": _at("full_attn_idxs", "F", "V"),
+    "attn_layer_indices": _at("attn_layer_indices", "F", "M"),
+    "cross_attention_layers": _at("cross_attention_layers", "X", "F"),
+    "no_rope_layers": lambda values, layers: (
+        _flags("no_rope_layers", "C", "F")(values, layers)
+        if values["no_rope_layers"] and values.get("attention_chunk_size") is not None
+        else None
+    ),
+    "attn_layer_period": _spaced,
+    "attention_types": _of_alternation,
+}
+
+
+def feed_forwards(values: Mapping[str, Any], layers: int, *, has_experts: bool) -> str:
+    """One letter a layer: D dense, E experts, N none."""
+    if values.get("hybrid_override_pattern") is not None:
+        return "".join(pair[1] for pair in _blocks(values, layers))
+    if not has_experts:
+        return "D" * layers
+    if values.get("mlp_layer_types") is not None:
+        listed = _list(values, "mlp_layer_types", layers)
+        if not all(kind in ("dense", "sparse", "moe", "hash_moe") for kind in listed if isinstance(kind, str)):
+            raise ImportFactsError("'mlp_layer_types' may hold dense, sparse, moe, hash_moe", "mlp_layer_types")
+        return "".join("D" if kind == "dense" else "E" for kind in listed)
+    for key in ("is_moe_layer", "moe_layer_freq"):
+        if isinstance(values.get(key), list):
+            return _flags(key, "E", "D")(values, layers)
+    named = values.get("moe_layers_enum") or values.get("moe_layers")
+    if isinstance(named, str):
+        named = [int(number) for number in named.split(",") if number.strip().isdigit()]
+    if named:
+        return _at("moe_layers", "E", "D")({"moe_layers": named}, layers) or ""
+    return _by_rule(values, layers)
+
+
+def _by_rule(values: Mapping[str, Any], layers: int) -> str:
+    first = whole(values, "first_k_dense_replace", 0, MAX_LAYERS, 0) or 0
+    step = whole(values, ("decoder_sparse_step", "moe_layer_interval", "interleave_moe_layer_step"), 1, MAX_LAYERS, 1)
+    start = whole(values, "moe_layer_start_index", 0, MAX_LAYERS, 0) or 0
+    end = whole(values, "moe_layer_end_index", -1, MAX_LAYERS, -1)
+    last = layers - 1 if end is None or end < 0 else end
+    period = whole(values, ("expert_layer_period", "moe_layer_freq"), 1, MAX_LAYERS, 1) or 1
+    offset = whole(values, "expert_layer_offset", 0, MAX_LAYERS, 0) or 0
+    only = values.get("mlp_only_layers")
+    dense = {number for number in only if isinstance(number, int)} if isinstance(only, list) else set()
+    return "".join(
+        "E"
+        if first <= index and start <= index <= last and index not in dense
+        and (index + 1) % (step or 1) == 0 and index % period == offset % period
+        else "D"
+        for index in range(layers)
+    )  # fmt: skip

@@ -1,0 +1,153 @@
+"""The part of a configuration that describes the language model: its class, traits and values."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from db.imports.errors import ImportFactsError
+from db.imports.hub.class_defaults import TEXT_SECTIONS, ConfigValues, table, type_of_class
+from db.imports.hub.families import FAMILIES, MODEL_TYPES, OTHER_NAMES, Family
+
+#: Heads other than that of a language model, by the end of a class's name.
+_OTHER_HEADS = {
+    "ForMaskedLM": "encoder",
+    "ForSequenceClassification": "classifier",
+    "ForTokenClassification": "classifier",
+    "ForQuestionAnswering": "classifier",
+    "ForCTC": "speech model",
+    "ForSpeechSeq2Seq": "speech model",
+    "ForImageClassification": "image model",
+    "ForRewardModel": "reward model",
+}
+#: Classes of one vision-language project that wrap a language model: ``LlavaQwen2ForCausalLM``.
+_WRAPPER = re.compile(r"(?:Llava|Mini_Gemini|Bunny|Cambrian|TinyLlava)(\w+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """The language model of a configuration: class name, traits, values, and the model types around it."""
+
+    name: str
+    family: Family
+    values: ConfigValues
+
+
+def language_model(config: Mapping[str, Any]) -> Section:
+    """The section of ``config`` that describes the language model.
+
+    Raises:
+        ImportFactsError: the class is none that can be read, or is no decoder.
+    """
+    outer_name, outer_type = _class_name(config), _text(config.get("model_type"))
+    _require_decoder(outer_name, outer_type)
+    text: Mapping[str, Any] = config
+    while section := next((text[key] for key in TEXT_SECTIONS if isinstance(text.get(key), Mapping)), None):
+        text = section
+    own_type = outer_type if text is config else _text(text.get("model_type"))
+    names = [outer_name] if text is config else [outer_name, _class_name(text)]
+    types = [own_type, outer_type]
+    name = _known(names, types)
+    if name is None:
+        _refuse(outer_name, outer_type)
+    values = ConfigValues(_values(config, text), _type(name, types, names), type_is_stated=any(types))
+    return Section(name, FAMILIES[name], values)
+
+
+def _values(config: Mapping[str, Any], text: Mapping[str, Any]) -> Mapping[str, Any]:
+    if text is config:
+        return {key: value for key, value in config.items() if not isinstance(value, Mapping) or key in _NESTED}
+    own = {key: value for key, value in text.items() if not isinstance(value, Mapping) or key in _NESTED}
+    for key in ("tie_word_embeddings", "dtype", "torch_dtype"):
+        if own.get(key) is None and config.get(key) is not None:
+            own[key] = config[key]
+    return own
+
+
+_NESTED = frozenset({"linear_attn_config", "attn_config", "ffn_config", "sparse_attention_config", "compress_rates"})
+
+
+def _known(names: list[str | None], types: list[str | None]) -> str | None:
+    """The first class that can be read: as named, as spelled otherwise, as the model type names it."""
+    for name in names:
+        for candidate in _spellings(name):
+            if candidate in FAMILIES:
+                return candidate
+    for model_type in types:
+        entry = table()["types"].get(model_type, {})
+        inner = table()["types"].get(entry.get("text"), {})
+        for named in (MODEL_TYPES.get(str(model_type)), entry.get("class"), inner.get("class")):
+            spelled = OTHER_NAMES.get(str(named), str(named))
+            if spelled in FAMILIES:
+                return spelled
+    return None
+
+
+def _spellings(name: str | None) -> list[str]:
+    if name is None:
+        return []
+    wrapped = _WRAPPER.fullmatch(name)
+    names = [name, OTHER_NAMES.get(name, name)]
+    if wrapped:
+        names.append(wrapped.group(1))
+    names += [_BY_CASE.get(each.casefold(), each) for each in list(names)]
+    return names
+
+
+_BY_CASE = {name.casefold(): name for name in FAMILIES}
+
+
+def _type(name: str, types: list[str | None], names: list[str | None]) -> str | None:
+    """The model type whose class gives the defaults."""
+    known = table()["types"]
+    for model_type in types:
+        if model_type in known:
+            return str(known[model_type].get("text", model_type))
+    for each in (name, *names):
+        model_type = type_of_class().get(str(each))
+        if model_type:
+            return str(known[model_type].get("text", model_type))
+    return next((key for key, value in MODEL_TYPES.items() if value == name and key in known), None)
+
+
+def _class_name(config: Mapping[str, Any]) -> str | None:
+    names = config.get("architectures")
+    if names is None or (isinstance(names, list) and not names):
+        return None
+    if not isinstance(names, list) or not isinstance(names[0], str):
+        raise ImportFactsError(
+            "'architectures' must be a list with one name, such as [\"LlamaForCausalLM\"]", "architectures"
+        )
+    return names[0]
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _require_decoder(name: str | None, model_type: str | None) -> None:
+    kind = table()["refused"].get(model_type)
+    if name is not None:
+        kind = next((what for end, what in _OTHER_HEADS.items() if name.endswith(end)), kind)
+        kind = None if name in FAMILIES else kind
+    if kind is None:
+        return
+    shown = name or model_type
+    raise ImportFactsError(
+        f"{shown!r:.80} is {'an' if kind[0] in 'aei' else 'a'} {kind}; only models that generate text token by token "
+        "are estimated",
+        "architectures",
+    )
+
+
+def _refuse(name: str | None, model_type: str | None) -> NoReturn:
+    if name is None and model_type is None:
+        raise ImportFactsError(
+            "'architectures' must be a list with one name, such as [\"LlamaForCausalLM\"]", "architectures"
+        )
+    known = ", ".join(sorted(FAMILIES))
+    raise ImportFactsError(
+        f"the architecture {name or model_type!r:.80} is not known; known are {known}", "architectures"
+    )

@@ -1,0 +1,113 @@
+"""What the answers of a setup are worth: capability of the model less what its quantization and KV cache lose.
+
+Points of the capability scale, with an interval of 80 %. Setups are rated by its lower end, so that a model without own
+results does not pass a measured one on an optimistic prediction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from estimator.calibration.capability_prior import ModelTraits
+from estimator.judgement.capability import Capability, CapabilityTable
+from estimator.judgement.loss import RETENTION_PER_NAT, LossTable, lost_points
+from estimator.types import CacheType, Quant, WorkloadKind
+
+Floats = NDArray[np.float64]
+
+#: The kind of capability that a workload asks for.
+KIND_OF_WORKLOAD: Mapping[WorkloadKind, str] = {
+    WorkloadKind.CHAT: "general",
+    WorkloadKind.CODING: "coding",
+    WorkloadKind.AGENTIC_CODING: "agentic",
+    WorkloadKind.REASONING: "reasoning",
+    WorkloadKind.RAG: "long_context",
+}
+#: Kind of work whose loss any long output has: thinking multiplies the errors of a quantization.
+LONG_OUTPUT = "reasoning"
+#: Ways to answer, in the order of the second axis of worth: at once, or after thinking.
+PLAIN, THINKING = 0, 1
+
+
+def ways(model: ModelTraits, capability: Capability) -> tuple[Capability | None, Capability | None]:
+    """Capability of answers at once and after thinking; None for a way that the model does not have.
+
+    The plain answers of a model that offers both are None where nothing is known of them.
+    """
+    if model.thinking == "never":
+        return capability, None
+    if model.thinking == "always" or capability.plain is None:
+        return None, capability
+    shift = capability.plain - capability.value
+    plain = Capability(
+        capability.plain, capability.low + shift, capability.high + shift, capability.evidence, capability.scores
+    )
+    return plain, capability
+
+
+@dataclass(frozen=True, slots=True)
+class WorthTable:
+    """Worth of one kind of work: arrays (models, ways, quants), NaN for a way that a model does not have.
+
+    ``capabilities`` has one pair of ways a model.
+    """
+
+    value: Floats
+    low: Floats
+    high: Floats
+    capabilities: Sequence[tuple[Capability | None, Capability | None]]
+    loss: Floats
+    loss_low: Floats
+    loss_high: Floats
+
+
+def worth_table(
+    workload: WorkloadKind,
+    models: Sequence[ModelTraits],
+    quants: Sequence[Quant],
+    bits: Floats,
+    cache: CacheType = CacheType.F16,
+) -> WorthTable:
+    """Worth of every model in every quantization; ``bits`` (models, quants) are those of whole files per weight."""
+    kind = KIND_OF_WORKLOAD[workload]
+    fitted = CapabilityTable.load()
+    pairs = [ways(model, fitted.of(model)[kind]) for model in models]
+    known = np.array(
+        [[(each.value, each.low, each.high) if each else (np.nan,) * 3 for each in pair] for pair in pairs]
+    ).reshape(len(pairs), 2, 3, 1)
+    capability, least, most = known[:, :, 0], known[:, :, 1], known[:, :, 2]
+    long_output = max(kind, LONG_OUTPUT, key=RETENTION_PER_NAT.__getitem__)
+    loss, loss_low, loss_high = (
+        np.stack([lost_points(kind, nats), lost_points(long_output, nats)], axis=1)
+        for nats in _nats(models, quants, bits, cache)
+    )
+    # Both parts are uncertain on their own, so their half widths add in squares.
+    value = capability - loss
+    return WorthTable(
+        value=value,
+        low=value - np.hypot(capability - least, loss_high - loss),
+        high=value + np.hypot(most - capability, loss - loss_low),
+        capabilities=pairs,
+        loss=loss,
+        loss_low=loss_low,
+        loss_high=loss_high,
+    )
+
+
+def _nats(
+    models: Sequence[ModelTraits], quants: Sequence[Quant], bits: Floats, cache: CacheType
+) -> tuple[Floats, Floats, Floats]:
+    """Divergence of weights and cache, and the ends of its interval; (models, quants)."""
+    losses = LossTable.load()
+    nats = np.empty((3, len(models), len(quants)))
+    for m, model in enumerate(models):
+        cached = losses.cache_divergence(model, cache)
+        own = losses.divergences(model, list(zip(quants, map(float, bits[m]), strict=True)))
+        for q, divergence in enumerate(own):
+            both = divergence.plus(cached)
+            nats[:, m, q] = both.nats, both.low, both.high
+    return nats[0], nats[1], nats[2]

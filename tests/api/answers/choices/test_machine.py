@@ -1,0 +1,43 @@
+"""Machines from names: counts, computers around them, and what no machine has."""
+
+from __future__ import annotations
+
+import pytest
+
+from api.answers.choices.machine import machine_of
+from api.errors import ErrorCode, QuestionError
+from db.entries.files import load_catalog
+
+CATALOG = load_catalog()
+GIB = 1024**3
+
+
+def test_a_laptop_has_the_host_of_a_laptop() -> None:
+    laptop = machine_of(CATALOG, ["RTX 4060 Laptop"], 1)
+    assert laptop.host.slug == "laptop-ddr5-5600-32gb"
+    assert machine_of(CATALOG, ["RTX 4090"], 1).host.slug == CATALOG.default_host
+
+
+def test_system_memory_is_that_of_the_question() -> None:
+    machine = machine_of(CATALOG, ["RTX 4090"], 1, host_memory_gb=128.0)
+    assert machine.host.memory_bytes == 128 * GIB
+
+
+def test_several_cards_have_the_price_of_all() -> None:
+    machine = machine_of(CATALOG, ["RTX 3090"], 2)
+    assert machine.name == "2 x GeForce RTX 3090"
+    assert machine.price_usd == 2 * CATALOG.gpus["rtx-3090"]["msrp_usd"]
+
+
+@pytest.mark.parametrize(
+    ("gpus", "count", "code"),
+    [
+        (["no such card"], 1, ErrorCode.NOT_FOUND),
+        (["RTX 4090"], 17, ErrorCode.BAD_USER_INPUT),
+        (["apple-m4-max-40c-128gb"], 2, ErrorCode.UNSUPPORTED),
+    ],
+)
+def test_what_is_no_machine_is_refused(gpus: list[str], count: int, code: ErrorCode) -> None:
+    with pytest.raises(QuestionError) as error:
+        machine_of(CATALOG, gpus, count)
+    assert error.value.code is code

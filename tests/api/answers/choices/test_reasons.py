@@ -1,0 +1,29 @@
+"""Sentences on why a setup stands where it stands."""
+
+from __future__ import annotations
+
+from api.answers.choices.reasons import Standing, reason, seconds_text
+
+PICK = Standing("Good 30B", "Q4_K_M", False, 75.0, 80.0)
+
+
+def test_the_pick_says_what_it_is_worth() -> None:
+    assert reason(PICK, PICK, None) == "Best answers for their time here: worth 75.0 points in 80 s."
+
+
+def test_what_is_beaten_names_what_beats_it() -> None:
+    slow = Standing("Old 30B", "Q4_K_M", False, 70.0, 160.0)
+    assert reason(slow, PICK, PICK) == "Good 30B in Q4_K_M answers 2.0 times as fast and better by 5.0 points."
+    alike = Standing("Old 30B", "Q4_K_M", False, 70.0, 82.0)
+    assert reason(alike, PICK, PICK) == "Good 30B in Q4_K_M answers as fast and better by 5.0 points."
+
+
+def test_what_is_on_the_frontier_is_compared_with_the_pick() -> None:
+    small = Standing("Small 4B", "Q6_K", True, 60.0, 20.0)
+    assert reason(small, PICK, None) == "Answers 4.0 times as fast as Good 30B, for 15.0 points less."
+    large = Standing("Large 200B", "Q2_K", False, 77.0, 240.0)
+    assert reason(large, PICK, None) == "Better than Good 30B by 2.0 points, for 3.0 times the time."
+
+
+def test_times_are_in_the_unit_that_people_use() -> None:
+    assert [seconds_text(seconds) for seconds in (0.42, 42.4, 150)] == ["0.4 s", "42 s", "2.5 min"]

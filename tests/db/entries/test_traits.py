@@ -1,0 +1,16 @@
+"""Facts of models that their expected capability depends on."""
+
+from __future__ import annotations
+
+from db.entries.files import load_catalog
+from db.entries.traits import model_traits
+
+
+def test_every_model_has_traits() -> None:
+    traits = model_traits(load_catalog())
+    assert len(traits) == 336
+    assert all(model.total_b >= model.active_b > 0 for model in traits.values())
+    assert all(2023 <= model.released < 2030 for model in traits.values())
+    assert traits["qwen3-32b"].thinking == "hybrid"
+    assert traits["deepseek-r1"].thinking == "always"
+    assert traits["qwen2.5-coder-32b"].specialty == "coder"

@@ -1,0 +1,37 @@
+"""Time to a whole answer, and whether it is in time."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from db.entries import specs
+from db.entries.files import load_catalog
+from estimator.judgement.answer_time import answer_seconds, comfortable_seconds, is_usable, written_tokens
+from estimator.types import Workload
+
+WORKLOADS = {slug: specs.workload(entry) for slug, entry in load_catalog().workloads.items()}
+
+
+def test_an_answer_is_the_first_token_and_all_that_follow() -> None:
+    assert answer_seconds(2000.0, 20.0, 1000) == pytest.approx(52.0)
+
+
+def test_an_unknown_speed_or_wait_never_ends() -> None:
+    assert answer_seconds(np.array([0.0, 100.0]), np.array([20.0, 0.0]), 10).tolist() == [np.inf, np.inf]
+
+
+def test_thinking_comes_on_top_of_the_answer() -> None:
+    coding = WORKLOADS["coding"]
+    assert written_tokens(coding, True) - written_tokens(coding, False) == coding.thinking_tokens > 0
+
+
+@pytest.mark.parametrize("workload", WORKLOADS.values(), ids=WORKLOADS)
+def test_the_comfortable_answer_is_usable_and_more_of_anything_bad_ends_that(workload: Workload) -> None:
+    seconds = comfortable_seconds(workload)
+    assert seconds < workload.usable_answer_s
+    good = workload.patience_ttft_ms, workload.comfortable_decode_tok_s, seconds
+    assert is_usable(workload, *good)
+    assert not is_usable(workload, workload.usable_ttft_ms * 1.01, *good[1:])
+    assert not is_usable(workload, good[0], workload.minimum_decode_tok_s * 0.99, seconds)
+    assert not is_usable(workload, *good[:2], workload.usable_answer_s * 1.01)

@@ -1,0 +1,77 @@
+"""The frontier against brute force, charges for time, and the order's ties."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from db.entries import specs
+from db.entries.files import load_catalog
+from estimator.judgement.choice import CHARGES, charged, customary, frontier, needlessly_wide, ranked
+from estimator.types import OperatingMode
+
+
+def dominated(worth: list[float], seconds: list[float], n: int) -> bool:
+    return any(
+        worth[i] >= worth[n] and seconds[i] <= seconds[n] and (worth[i] > worth[n] or seconds[i] < seconds[n])
+        for i in range(len(worth))
+    )
+
+
+def test_the_frontier_is_what_brute_force_finds() -> None:
+    rng = np.random.default_rng(3)
+    for size in [0, 1, 2, *rng.integers(3, 40, 500)]:
+        # Coarse values, so that ties are common.
+        worth, seconds = rng.integers(0, 12, size) / 2.0, rng.integers(1, 12, size) / 2.0
+        brute = [not dominated(worth.tolist(), seconds.tolist(), n) for n in range(size)]
+        assert frontier(worth, seconds).tolist() == brute
+
+
+@pytest.mark.parametrize("mode", OperatingMode)
+def test_time_is_charged_without_a_jump_and_never_pays(mode: OperatingMode) -> None:
+    seconds = np.geomspace(0.1, 1000, 400)
+    rating = charged(np.zeros(400), seconds, 40.0, mode)
+    assert (np.diff(rating) < 0).all()
+    assert charged(np.array([50.0]), np.array([40.0]), 40.0, mode)[0] == 50.0
+    assert charged(np.array([50.0]), np.array([80.0]), 40.0, mode)[0] == 50.0 - CHARGES[mode].beyond
+
+
+def test_the_best_rated_lies_on_the_frontier() -> None:
+    rng = np.random.default_rng(5)
+    for mode in OperatingMode:
+        worth, seconds = rng.normal(60, 8, 200), rng.lognormal(3, 1, 200)
+        best = int(charged(worth, seconds, 40.0, mode).argmax())
+        assert frontier(worth, seconds)[best]
+
+
+def test_modes_pick_differently_where_the_frontier_allows_it() -> None:
+    worth, seconds = np.array([74.0, 66.0, 60.0]), np.array([90.0, 45.0, 12.0])
+    picks = {mode: int(charged(worth, seconds, 45.0, mode).argmax()) for mode in OperatingMode}
+    assert picks[OperatingMode.BALANCED] == 0
+    assert picks[OperatingMode.INTERACTIVE] == 0
+    worth[0] = 72.0
+    picks = {mode: int(charged(worth, seconds, 45.0, mode).argmax()) for mode in OperatingMode}
+    assert picks[OperatingMode.BALANCED] == 0
+    assert picks[OperatingMode.INTERACTIVE] == 1
+
+
+def test_wide_weights_yield_to_wide_ones_that_are_noticeably_faster() -> None:
+    bits = np.array([[16.0, 8.5, 6.6], [16.0, 8.5, 4.8]])
+    speed = np.array([[20.0, 36.0, 45.0], [20.0, 22.0, 40.0]])
+    every = np.ones((2, 3), dtype=np.bool_)
+    assert needlessly_wide(bits, speed, every).tolist() == [[True, False, False], [False, False, False]]
+    every[0, 1] = False
+    assert not needlessly_wide(bits, speed, every).any()
+
+
+def test_every_quantization_of_the_catalog_is_more_or_less_customary() -> None:
+    custom = {slug: customary(specs.quant(entry)) for slug, entry in load_catalog().quants.items()}
+    assert custom["q4-k-m"] > custom["q4-0"] > custom["iq4-xs"] > custom["f16"]
+
+
+def test_ties_end_with_the_tie_breaks() -> None:
+    same = np.zeros(4)
+    assert ranked(same, same, same, np.array([1.0, 4.0, 3.0, 2.0])).tolist() == [1, 2, 3, 0]
+    assert ranked(np.array([1.0, 2.0]), same[:2], same[:2]).tolist() == [1, 0]
+    assert ranked(same[:2], np.array([1.0, 2.0]), same[:2]).tolist() == [1, 0]
+    assert ranked(same[:2], same[:2], np.array([2.0, 1.0])).tolist() == [1, 0]
