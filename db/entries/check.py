@@ -13,8 +13,8 @@ from db.entries.capability import check_capability
 from db.entries.files import CATALOG_ROOT, DIRECTORIES, Catalog, CatalogError, Entry, Fault, load_catalog, read_entities
 from db.entries.market import ComputerFile, PriceFile
 from db.entries.measurements import check_measurements
+from db.entries.names.quants import QuantNames
 from db.entries.quality import check_quality
-from db.entries.quant_names import QuantNames
 from db.entries.rules import RULES, directory_rules, set_rules
 from db.entries.schema import EngineFile, GpuFile, HostFile, QuantFile, WorkloadFile
 from db.entries.schema_models import ModelFile

@@ -16,7 +16,7 @@ from typing import Any
 import orjson
 
 from db.entries.aliases import AliasIndex
-from db.entries.quant_names import QuantNames
+from db.entries.names.quants import QuantNames
 
 CATALOG_ROOT = Path(__file__).parents[1] / "catalog"
 #: Kind of entity -> directory of its files.

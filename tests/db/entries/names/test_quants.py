@@ -8,7 +8,7 @@ import pytest
 
 from db.entries.aliases import UnknownNameError
 from db.entries.files import load_catalog
-from db.entries.quant_names import QuantNames
+from db.entries.names.quants import QuantNames
 
 CATALOG = load_catalog()
 
