@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from api.answers.model_files import CUSTOM
+from api.answers.files.models import CUSTOM
 from db.entries import specs
 from db.entries.schema import GpuFile
 from db.imports.errors import ImportFactsError

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from api.answers.facts import facts_of_plan
-from api.answers.model_files import CUSTOM, ModelSource, is_model_file, quant_of_file, source_of_file, stored_quant
+from api.answers.files.models import CUSTOM, ModelSource, is_model_file, quant_of_file, source_of_file, stored_quant
 from api.answers.output import commands_json, figures_json
 from api.errors import ErrorCode, QuestionError
 from db.entries import specs

@@ -14,10 +14,10 @@ from typing import Any
 from api.answers import keys
 from api.answers import what_if as extras
 from api.answers.facts import facts_of_plan
-from api.answers.model_files import (
+from api.answers.files.checkpoints import checkpoint_quant
+from api.answers.files.models import (
     CUSTOM,
     ModelSource,
-    checkpoint_quant,
     quant_of_file,
     source_of_config,
     source_of_pasted,

@@ -80,13 +80,14 @@ class ShortConv(Shape):
 
 
 class Indexer(Shape):
-    """The token selector of sparse attention."""
+    """The token selector of sparse attention. ``layers`` has an ``f`` for a layer with one of its own and an ``s`` for one
+    that shares that of an earlier layer."""
 
     kind: Name
     index_n_heads: Count
     index_head_dim: Dimension
     index_topk: Count
-    layers: Text | None = None
+    layers: Annotated[str, Field(pattern=r"^[fs]+$")] | None = None
 
 
 class SparseIndex(Shape):
@@ -143,7 +144,6 @@ class Mlp(Shape):
 
     gated: bool
     bias: bool
-    act_params: Parts | None = None
     sub_norm: bool | None = None
 
 

@@ -335,7 +335,7 @@ def _layer(slug: str, facts: Mapping[str, Any], index: int) -> Layer:
         has_value_projection=attends and (keeps or not shares) and not values.get("k_eq_v"),
         ffn_width=width,
         norms=int(norms[index]) if isinstance(norms, str) else int(norms),
-        has_indexer=bool(values.get("has_indexer", True)),
+        has_indexer=(attention.get("indexer") or {}).get("layers", "f" * (index + 1))[index] == "f",
     )
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, TypeVar
 import strawberry
 from strawberry.utils.str_converters import to_camel_case
 
-from api.answers.model_files import CUSTOM
+from api.answers.files.models import CUSTOM
 from api.answers.story import PlanAnswers
 from api.graphql.catalog.engines import Engine
 from api.graphql.catalog.faces import Faces
