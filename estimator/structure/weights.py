@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from estimator.structure.architecture import FeedForward, ModelArchitecture
 from estimator.structure.block_types import BLOCKS, TYPES, tensor_bytes
 from estimator.structure.quantization import TensorIndex, index_tensors, tensor_types
+from estimator.structure.stored import StoredQuant
 from estimator.structure.tensors import EXPERT_CLASSES, TensorClass, inventory
-from estimator.types import EstimatorError, PartBits, Quant, QuantFormat, StoredQuant
+from estimator.types import EstimatorError, PartBits, Quant, QuantFormat
 
 Ints = NDArray[np.int64]
 
