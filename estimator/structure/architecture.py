@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from estimator.structure.published import PublishedFile, published_files
 from estimator.types import EstimatorError, MissingFactError
 
 
@@ -137,15 +138,6 @@ class ExtraParameters:
 
 
 @dataclass(frozen=True, slots=True)
-class PublishedFile:
-    """What a published file of the quantization ``quant`` holds at least and at most, bytes: sizes are printed rounded."""
-
-    quant: str
-    low_bytes: int
-    high_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
 class ModelArchitecture:
     """Everything of a model that memory, speed and the choice of a quantization depend on.
 
@@ -268,7 +260,7 @@ def architecture_from_facts(facts: Mapping[str, Any]) -> ModelArchitecture:
         vision_parameters=int(facts.get("params_vision_and_other") or 0),
         has_original=facts.get("hf_repo") is not None,
         checkpoints=tuple(sorted(facts.get("checkpoint_repos") or ())),
-        published_files=_published_files(facts),
+        published_files=published_files(facts),
     )
 
 
@@ -282,14 +274,6 @@ def _extras(facts: Mapping[str, Any]) -> tuple[ExtraParameters, ...]:
     return tuple(
         ExtraParameters(str(extra["name"]), int(extra["params"]), bool(extra.get("lookup")))
         for extra in facts.get("extra_params") or ()
-    )
-
-
-def _published_files(facts: Mapping[str, Any]) -> tuple[PublishedFile, ...]:
-    return tuple(
-        PublishedFile(quant, size - published["rounding_bytes"], size + published["rounding_bytes"])
-        for published in facts.get("published_files") or ()
-        for quant, size in published["bytes"].items()
     )
 
 
