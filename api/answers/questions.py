@@ -13,6 +13,7 @@ from typing import Any
 
 from api.answers import keys
 from api.answers import what_if as extras
+from api.answers.choices.machine import host_with
 from api.answers.facts import facts_of_plan
 from api.answers.files.checkpoints import checkpoint_quant
 from api.answers.files.models import (
@@ -23,7 +24,7 @@ from api.answers.files.models import (
     source_of_pasted,
     stored_quant,
 )
-from api.answers.own_hardware import accelerator_of_facts, host_with
+from api.answers.own_hardware import accelerator_of_facts
 from api.catalog.view import CatalogView
 from api.errors import ErrorCode, QuestionError
 from db.entries import specs
@@ -224,6 +225,7 @@ class Answerer:
     ) -> EstimateRequest:
         context = keys.integer(question, "context_tokens")
         engine, software = keys.engine(question)
+        limit_mb = keys.integer(question, "wired_limit_mb")
         return EstimateRequest(
             quant=quant,
             accelerator=accelerator,
@@ -243,6 +245,7 @@ class Answerer:
             micro_batch_tokens=keys.integer(question, "micro_batch"),
             gpu_layers=keys.integer(question, "gpu_layers"),
             cpu_moe_layers=keys.integer(question, "cpu_moe_layers"),
+            wired_limit_bytes=None if limit_mb is None else limit_mb * 1024**2,
         )
 
     def _resolve(self, kind: str, text: str, engine: str | None = None) -> str:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from api.answers.own_hardware import host_with
 from api.errors import ErrorCode, QuestionError
 from db.entries import specs
 from db.entries.aliases import UnknownNameError
@@ -15,6 +14,8 @@ from estimator.placement.hosts import host_for
 from estimator.types import Accelerator, EstimatorError, Host, MissingFactError, UnsupportedError
 
 MAX_DEVICES = 16
+#: Slug of a host that a question changes.
+CUSTOM_HOST = "custom"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,13 @@ class Machine:
         return f"{self.name} in {self.host.name}" if self.devices[0].has_own_memory else self.name
 
     @property
+    def memory_bytes(self) -> int:
+        """All memory that weights could lie in: that of the accelerators, and of the computer beside cards."""
+        own = sum(device.memory_bytes or 0 for device in self.devices if device.has_own_memory)
+        shared = max(self.devices[0].memory_bytes or 0, self.host.memory_bytes)
+        return own + self.host.memory_bytes if own else shared
+
+    @property
     def price_usd(self) -> float | None:
         """Launch price of all accelerators; None when one is unknown."""
         prices = [device.msrp_usd for device in self.devices]
@@ -50,6 +58,15 @@ def resolved(catalog: Catalog, kind: str, text: str) -> str:
         return catalog.resolve(kind, text)
     except UnknownNameError as error:
         raise QuestionError(ErrorCode.NOT_FOUND, str(error), kind, tuple(error.suggestions)) from error
+
+
+def host_with(host: Host, memory_gb: float | None, bandwidth_gbps: float | None) -> Host:
+    """``host`` with another memory size (GiB) or memory bandwidth (10^9 bytes per second)."""
+    if memory_gb is not None:
+        host = replace(host, slug=CUSTOM_HOST, memory_bytes=round(memory_gb * specs.GIB))
+    if bandwidth_gbps is not None:
+        host = replace(host, slug=CUSTOM_HOST, bandwidth_bytes_s=bandwidth_gbps * 1e9)
+    return host
 
 
 def machine_of(

@@ -389,4 +389,4 @@ async def test_an_advised_change_leads_to_the_page_that_holds_what_was_promised(
                 assert ("mode=interactive" in href) == ("mode=interactive" in start)
                 assert ("workload=rag" in href) == ("workload=rag" in start)
                 followed.add(what.split()[0])
-    assert followed == {"Use", "Change"}
+    assert followed == {"Use", "Run"}
