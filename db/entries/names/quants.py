@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping
-from typing import Any
 
-from db.entries.aliases import MAX_NAME_CHARACTERS, AliasClash, UnknownNameError, fold, near_names
-
-Entry = Mapping[str, Any]
+from db.entries.names.index import AliasClash, near_names
+from db.entries.names.meanings import UnknownNameError
+from db.entries.names.spelling import MAX_NAME_CHARACTERS
+from db.entries.names.words import Entry, key
 
 #: What people write around the name of a quantization: the kind of file, and the file's own name before it.
 _KIND_OF_FILE = re.compile(r"^gguf[-_: ]+|[-_: ]+gguf$", re.IGNORECASE)
@@ -34,7 +34,7 @@ class QuantNames:
                     self._claim(name, slug)
 
     def _claim(self, name: str, slug: str) -> None:
-        slugs = self._slugs.setdefault(fold("quant", name), [])
+        slugs = self._slugs.setdefault(key("quant", name), [])
         same = next((other for other in slugs if self._format(other) == self._format(slug)), slug)
         if same != slug:
             self.clashes.append(AliasClash(name, same, slug))
@@ -44,6 +44,11 @@ class QuantNames:
     def _format(self, slug: str) -> str:
         return str(self._entries[slug]["format"])
 
+    def exact(self, text: str) -> str | None:
+        """Slug of the quantization with exactly this name; None when none has it."""
+        slugs = self._slugs.get(key("quant", text)) if len(text) <= MAX_NAME_CHARACTERS else None
+        return slugs[0] if slugs else None
+
     def resolve(self, text: str, formats: Collection[str] | None = None) -> str:
         """Slug of the quantization called ``text``, of one of ``formats`` where it is there in several.
 
@@ -51,10 +56,9 @@ class QuantNames:
             UnknownNameError: none is called so; with the nearest names.
         """
         for name in _readings(text):
-            slugs = self._slugs.get(fold("quant", name))
-            if slugs:
+            if slugs := self._slugs.get(key("quant", name)):
                 return next((slug for slug in slugs if formats and self._format(slug) in formats), slugs[0])
-        names = near_names("quant", text, (str(entry["name"]) for entry in self._entries.values()))
+        names = near_names("quant", text, [str(entry["name"]) for entry in self._entries.values()])
         raise UnknownNameError("quant", text, names)
 
 

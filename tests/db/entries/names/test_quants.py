@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from db.entries.aliases import UnknownNameError
 from db.entries.files import load_catalog
+from db.entries.names.meanings import UnknownNameError
 from db.entries.names.quants import QuantNames
 
 CATALOG = load_catalog()
@@ -29,7 +29,7 @@ CATALOG = load_catalog()
     ],
 )
 def test_the_engine_decides_what_a_shared_name_means(text: str, engine: str | None, slug: str) -> None:
-    assert CATALOG.resolve_quant(text, engine) == slug
+    assert CATALOG.resolve("quant", text, engine) == slug
 
 
 def test_every_alias_resolves_to_its_entry_on_an_engine_that_loads_it() -> None:
@@ -40,9 +40,9 @@ def test_every_alias_resolves_to_its_entry_on_an_engine_that_loads_it() -> None:
 
 
 def test_a_dynamic_type_is_never_the_plain_one() -> None:
-    assert CATALOG.resolve_quant("UD-IQ1_S") == "ud-iq1-s"
+    assert CATALOG.resolve("quant", "UD-IQ1_S") == "ud-iq1-s"
     with pytest.raises(UnknownNameError) as caught:
-        CATALOG.resolve_quant("UD-IQ1_XXS")
+        CATALOG.resolve("quant", "UD-IQ1_XXS")
     assert any(name.startswith("UD-IQ1") for name in caught.value.suggestions)
 
 
