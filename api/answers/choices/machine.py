@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 from api.errors import ErrorCode, QuestionError
 from db.entries import specs
-from db.entries.aliases import UnknownNameError
 from db.entries.files import Catalog
+from db.entries.names.meanings import Meaning, UnknownNameError
 from estimator.estimate import require_company
 from estimator.placement.hosts import host_for
 from estimator.types import Accelerator, EstimatorError, Host, MissingFactError, UnsupportedError
@@ -54,8 +54,13 @@ class Machine:
 
 def resolved(catalog: Catalog, kind: str, text: str) -> str:
     """Slug of a name. Raises :class:`QuestionError`."""
+    return meant(catalog, kind, text).slug
+
+
+def meant(catalog: Catalog, kind: str, text: str) -> Meaning:
+    """Meaning of a name. Raises :class:`QuestionError`."""
     try:
-        return catalog.resolve(kind, text)
+        return catalog.meaning(kind, text)
     except UnknownNameError as error:
         raise QuestionError(ErrorCode.NOT_FOUND, str(error), kind, tuple(error.suggestions)) from error
 
@@ -77,7 +82,8 @@ def machine_of(
     Raises:
         QuestionError: a name is unknown, or there is no such machine.
     """
-    entries = [catalog.gpus[resolved(catalog, "gpu", gpu)] for gpu in gpus]
+    meanings = [meant(catalog, "gpu", gpu) for gpu in gpus]
+    entries = [catalog.gpus[meaning.slug] for meaning in meanings for _ in range(meaning.count or 1)]
     named = [specs.accelerator(entry) for entry in entries]
     devices = tuple(device for device in named for _ in range(count))
     if not 1 <= len(devices) <= MAX_DEVICES:
