@@ -325,6 +325,8 @@ class EstimateRequest:
     micro_batch_tokens: int | None = None
     gpu_layers: int | None = None
     cpu_moe_layers: int | None = None
+    # GPU memory limit of macOS that was set by hand (`iogpu.wired_limit_mb`); None means the default.
+    wired_limit_bytes: int | None = None
     # A fork or front of the engine with a pace of its own (``ik_llama.cpp``); None means the engine itself.
     software: str | None = None
     # Age of the engine's build in years; 0 means a current one.
