@@ -6,7 +6,7 @@ structure are told apart by their class, their context, and the repository that 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
@@ -106,7 +106,7 @@ def _corrections(calibration: Calibration, slug: str) -> tuple[Any, ...]:
     return tuple(known)
 
 
-def _context(source: ModelSource, entries: list[Mapping[str, Any]]) -> tuple[int | None, tuple[str, ...]]:
+def _context(source: ModelSource, entries: Sequence[Mapping[str, Any]]) -> tuple[int | None, tuple[str, ...]]:
     """The context to use, and a remark where the file and the catalog differ."""
     own, lengths = source.model.context_tokens, {entry["context_length"] for entry in entries} - {None}
     if own is None or _CONTEXT in source.defaults:
