@@ -12,8 +12,8 @@ from api.answers.files.models import CUSTOM, ModelSource, is_model_file, quant_o
 from api.answers.output import commands_json, figures_json
 from api.errors import ErrorCode, QuestionError
 from db.entries import specs
-from db.entries.aliases import UnknownNameError
 from db.entries.files import Catalog
+from db.entries.names.meanings import Meaning, UnknownNameError
 from estimator.calibration.coefficients import Calibration
 from estimator.estimate import cell_of, require_facts
 from estimator.fit_facts import FitFacts, request_of
@@ -96,13 +96,16 @@ def estimate_pairing(
 ) -> Pairing:
     """Estimate a pairing for every quant and workload. ``model`` may be the path of a ``config.json`` or GGUF file.
 
+    The answer is of one accelerator, whatever count ``gpu`` states.
+
     Raises:
         QuestionError: a name is unknown, a fact is missing, or no engine runs the quant there.
     """
     try:
-        model_slug = CUSTOM if is_model_file(model) else catalog.resolve("model", model)
-        gpu_slug = catalog.resolve("gpu", gpu)
-        quant_slug = catalog.resolve("quant", quant) if quant else None
+        named = Meaning(CUSTOM) if is_model_file(model) else catalog.meaning("model", model)
+        on = catalog.meaning("gpu", gpu)
+        model_slug, gpu_slug = named.slug, on.slug
+        quant_slug = catalog.resolve("quant", quant) if quant else named.quant
         workload_slug = catalog.resolve("workload", workload)
     except UnknownNameError as error:
         raise QuestionError(ErrorCode.NOT_FOUND, str(error), error.kind, tuple(error.suggestions)) from error
@@ -142,7 +145,7 @@ def estimate_pairing(
         block,
         0,
         w,
-        source.notes,
+        (*(note for note in (named.note, on.note) if note is not None), *source.notes),
     )
     return _with_quant(pairing, quant_slug)
 

@@ -49,6 +49,7 @@ def result_page(pair: Pair, base_url: str) -> dict[str, Any]:
         "workload_name": fit.workload.name,
         "headline": answers.headline,
         "summary": answers.summary,
+        "notes": pair.notes,
         "capacity": first_upper(answers.capacity_message),
         "grade": grade(answers.mode_score(pair.mode)),
         "tone": TONES[fit.cell.status],

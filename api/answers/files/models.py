@@ -24,7 +24,8 @@ from db.imports.gguf.header import MAGIC, MAX_HEADER_BYTES, compact_gguf, parse_
 from db.imports.hub.config import MAX_CONFIG_BYTES, config_of_text, facts_from_config
 from db.imports.hub.quantization import CheckpointFormat, checkpoint_format
 from estimator.structure.architecture import ModelArchitecture, architecture_from_facts
-from estimator.types import EstimatorError, Quant, StoredLayers
+from estimator.structure.stored import StoredLayers
+from estimator.types import EstimatorError, Quant
 
 #: Slug of everything that is not in the catalog.
 CUSTOM = "custom"

@@ -35,7 +35,8 @@ from api.graphql.fits.texts import (
 )
 from estimator.advice.search import Advice, AdviceCode
 from estimator.fit_facts import FitFacts
-from estimator.types import CacheType, EstimateRequest, OperatingMode, StoredQuant
+from estimator.structure.stored import StoredQuant
+from estimator.types import CacheType, EstimateRequest, OperatingMode
 
 T_ = TypeVar("T_")
 #: The estimator states these only for the model alone on one kind of accelerator.

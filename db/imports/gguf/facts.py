@@ -13,7 +13,7 @@ from db.imports.gguf.layers import HEADS, LAYERS, WIDTH, feed_forwards, mixers, 
 from db.imports.gguf.parts import compressed, experts, gate_of_output, latent, linear, qk_norm, sinks, state_space
 from db.imports.gguf.tensors import EXPERT_PART, Tensors, placed, tensors_of
 from db.imports.hub.config import with_counts
-from estimator.types import StoredLayers
+from estimator.structure.stored import StoredLayers
 
 
 @dataclass(frozen=True, slots=True)

@@ -326,7 +326,8 @@ async def test_every_pairing_of_the_catalog_has_an_address(app: Starlette) -> No
     view = await app.state.services.state.view()
     for model in view.models:
         for gpu in view.gpus:
-            assert resolve_pair(view, f"{model.slug}-on-{gpu.slug}") == (model, gpu)
+            named, on = resolve_pair(view, f"{model.slug}-on-{gpu.slug}")
+            assert (named.slug, on.slug) == (model.slug, gpu.slug)
 
 
 async def test_headings_tables_and_fields_are_marked_up(client: httpx.AsyncClient) -> None:
