@@ -302,10 +302,9 @@ def _layer(slug: str, facts: Mapping[str, Any], index: int) -> Layer:
         window = int(_need(slug, "attention.sliding_window", window))
         window = None if facts["architecture"] in WINDOW_NOT_READ else window
     norms = (facts.get("norms") or {}).get("per_layer", 2)
+    width = 0
     if feed_forward is FeedForward.DENSE:
         width = int(_need(slug, "intermediate_size", values.get("intermediate_size")))
-    else:
-        width = int(values.get("intermediate_size") or 0)
     return Layer(
         mixer=mixer,
         feed_forward=feed_forward,
