@@ -26,6 +26,7 @@ from api.cli.batch import error_json
 from api.cli.exit_codes import NO_ANSWER
 from api.errors import ErrorCode, QuestionError
 from db.entries.files import load_catalog
+from db.entries.names.meanings import UnknownNameError
 from db.imports.errors import ImportFactsError
 from estimator.calibration.coefficients import Calibration
 from estimator.structure.checkpoints import has_weights
@@ -41,6 +42,9 @@ def run_one(model: str, gpu: str, quant: str | None, workload: str, *, as_json: 
     from api.cli.card import render_card
 
     catalog, calibration = load_catalog(), Calibration.load()
+    with suppress(UnknownNameError):
+        if (catalog.meaning("gpu", gpu).count or 1) > 1:
+            return run_extras(model, gpu, quant, workload, {}, as_json=as_json)
     try:
         pairing = estimate_pairing(catalog, calibration, model, gpu, quant, workload)
     except QuestionError as error:

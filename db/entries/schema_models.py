@@ -229,6 +229,19 @@ class CheckpointRepo(Shape):
     source: Text
 
 
+class PublishedFiles(Shape):
+    """Sizes of a publisher's GGUF files, bytes by slug of the quantization, where no recipe tells them.
+
+    A size is printed to ``rounding_bytes`` up or down; the parts of a split file are added up.
+    """
+
+    repo: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")]
+    as_of: Date
+    rounding_bytes: Annotated[int, Field(ge=0)]
+    bytes: dict[Slug, Count]
+    source: Text
+
+
 class ModelFile(Shape):
     slug: Slug
     name: Name
@@ -286,3 +299,4 @@ class ModelFile(Shape):
     lm_head_bias: bool | None = None
     # By slug of the quantization that the checkpoint is in.
     checkpoint_repos: dict[Slug, CheckpointRepo] | None = None
+    published_files: list[PublishedFiles] | None = None

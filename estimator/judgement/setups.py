@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from estimator.judgement.answer_time import answer_seconds, comfortable_seconds, is_usable, written_tokens
+from estimator.calibration.capability_prior import ModelTraits
+from estimator.judgement.answer_time import answer_seconds, comfortable_seconds, is_usable, wait_ms, written_tokens
 from estimator.judgement.choice import charged, frontier, needlessly_wide, ranked
-from estimator.judgement.worth import PLAIN, THINKING, WorthTable
+from estimator.judgement.worth import PLAIN, THINKING, WorthTable, capabilities
 from estimator.types import OperatingMode, Workload
 
 Floats = NDArray[np.float64]
@@ -22,11 +24,14 @@ ALIKE_POINTS = 0.3
 #: What a memory filled to the last twentieth costs: one more program, or a longer prompt, and the model does not run.
 TIGHT_POINTS = 2.0
 
+#: No answer takes less.
+LEAST_SECONDS = 0.5
+
 
 @dataclass(frozen=True, slots=True)
 class Pace:
     """What a machine does: arrays (models, quants). ``runs`` are the pairings that may be chosen at all, ``tight`` those
-    that leave next to no memory free."""
+    that leave next to no memory free. A ``ttft_ms`` of 0 is unknown."""
 
     runs: Flags
     tight: Flags
@@ -81,12 +86,22 @@ class Setups:
         return None if len(at) == 0 else int(at[self.rating[at].argmax()])
 
 
+def most(workload: Workload, models: Sequence[ModelTraits], mode: OperatingMode) -> tuple[Floats, Floats]:
+    """What each model can reach at most: rating without loss in no time worth speaking of, and worth without loss."""
+    ways_of = capabilities(workload.kind, models)
+    known = np.array([[(np.nan,) * 2 if each is None else (each.low, each.value) for each in pair] for pair in ways_of])
+    known = known.reshape(-1, 2, 2)
+    soonest = np.full(2, LEAST_SECONDS)
+    rating = charged(known[:, :, 0], soonest, comfortable_seconds(workload), mode)
+    return np.nanmax(rating, axis=1, initial=-np.inf), np.nanmax(known[:, :, 1], axis=1, initial=-np.inf)
+
+
 def usable_setups(table: WorthTable, pace: Pace, workload: Workload, mode: OperatingMode) -> Setups:
     """Flatten what is usable, and judge it."""
     tokens = np.array([written_tokens(workload, way == THINKING) for way in (PLAIN, THINKING)], dtype=np.float64)
-    decode, ttft = pace.decode_tok_s[:, None, :], pace.ttft_ms[:, None, :]
-    seconds = answer_seconds(ttft, decode, tokens[None, :, None])
-    usable = is_usable(workload, ttft, decode, seconds) & pace.runs[:, None, :] & np.isfinite(table.value)
+    decode, wait = pace.decode_tok_s[:, None, :], wait_ms(workload, pace.ttft_ms)[:, None, :]
+    seconds = answer_seconds(wait, decode, tokens[None, :, None])
+    usable = is_usable(workload, wait, decode, seconds) & pace.runs[:, None, :] & np.isfinite(table.value)
     model, way, quant = np.nonzero(usable)
     worth, time = table.value[usable], seconds[usable]
     low = table.low[usable] - TIGHT_POINTS * pace.tight[model, quant]

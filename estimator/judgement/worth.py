@@ -49,6 +49,14 @@ def ways(model: ModelTraits, capability: Capability) -> tuple[Capability | None,
     return plain, capability
 
 
+def capabilities(
+    workload: WorkloadKind, models: Sequence[ModelTraits]
+) -> list[tuple[Capability | None, Capability | None]]:
+    """The ways of each model, for the kind of work that a workload asks for."""
+    kind, table = KIND_OF_WORKLOAD[workload], CapabilityTable.load()
+    return [ways(model, table.of(model)[kind]) for model in models]
+
+
 @dataclass(frozen=True, slots=True)
 class WorthTable:
     """Worth of one kind of work: arrays (models, ways, quants), NaN for a way that a model does not have.
@@ -73,9 +81,7 @@ def worth_table(
     cache: CacheType = CacheType.F16,
 ) -> WorthTable:
     """Worth of every model in every quantization; ``bits`` (models, quants) are those of whole files per weight."""
-    kind = KIND_OF_WORKLOAD[workload]
-    fitted = CapabilityTable.load()
-    pairs = [ways(model, fitted.of(model)[kind]) for model in models]
+    kind, pairs = KIND_OF_WORKLOAD[workload], capabilities(workload, models)
     known = np.array(
         [[(each.value, each.low, each.high) if each else (np.nan,) * 3 for each in pair] for pair in pairs]
     ).reshape(len(pairs), 2, 3, 1)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from estimator.structure.published import PublishedFile, published_files
 from estimator.types import EstimatorError, MissingFactError
 
 
@@ -143,7 +144,7 @@ class ModelArchitecture:
     """Everything of a model that memory, speed and the choice of a quantization depend on.
 
     ``has_original`` says that the repository of the model itself is known, ``checkpoints`` are the slugs of the
-    quantizations that have a known one of their own.
+    quantizations that have a known one of their own. ``published_files`` have sizes that no recipe tells.
     """
 
     slug: str
@@ -181,6 +182,7 @@ class ModelArchitecture:
     vision_parameters: int
     has_original: bool
     checkpoints: tuple[str, ...]
+    published_files: tuple[PublishedFile, ...]
 
     @property
     def launches_per_layer(self) -> float:
@@ -260,6 +262,7 @@ def architecture_from_facts(facts: Mapping[str, Any]) -> ModelArchitecture:
         vision_parameters=int(facts.get("params_vision_and_other") or 0),
         has_original=facts.get("hf_repo") is not None,
         checkpoints=tuple(sorted(facts.get("checkpoint_repos") or ())),
+        published_files=published_files(facts),
     )
 
 
@@ -301,10 +304,9 @@ def _layer(slug: str, facts: Mapping[str, Any], index: int) -> Layer:
         window = int(_need(slug, "attention.sliding_window", window))
         window = None if facts["architecture"] in WINDOW_NOT_READ else window
     norms = (facts.get("norms") or {}).get("per_layer", 2)
+    width = 0
     if feed_forward is FeedForward.DENSE:
         width = int(_need(slug, "intermediate_size", values.get("intermediate_size")))
-    else:
-        width = int(values.get("intermediate_size") or 0)
     return Layer(
         mixer=mixer,
         feed_forward=feed_forward,

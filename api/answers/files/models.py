@@ -25,7 +25,8 @@ from db.imports.gguf.split import names_of_parts
 from db.imports.hub.config import MAX_CONFIG_BYTES, config_of_text, facts_from_config
 from db.imports.hub.quantization import CheckpointFormat, checkpoint_format
 from estimator.structure.architecture import ModelArchitecture, architecture_from_facts
-from estimator.types import EstimatorError, Quant, StoredLayers
+from estimator.structure.stored import StoredLayers
+from estimator.types import EstimatorError, Quant
 
 #: Slug of everything that is not in the catalog.
 CUSTOM = "custom"
@@ -41,14 +42,27 @@ MAX_ADDRESSES = 8
 
 @dataclass(frozen=True, slots=True)
 class ModelSource:
-    """A model that is not in the catalog. ``stored`` and ``file_type`` are those of a GGUF file, else None;
-    ``checkpoint`` is the format of a configuration's own checkpoint. ``notes`` say what the file left open."""
+    """The model of a file. ``stored`` and ``file_type`` are those of a GGUF file, else None; ``checkpoint`` is the format
+    of a configuration's own checkpoint, ``repository`` the one that the file names. ``defaults`` are keys that the file
+    left to its class, ``remarks`` say what else was not read from it."""
 
     model: ModelArchitecture
     stored: StoredLayers | None = None
     file_type: str | None = None
     checkpoint: CheckpointFormat | None = None
-    notes: tuple[str, ...] = ()
+    repository: str | None = None
+    defaults: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def is_quantized(self) -> bool:
+        """Whether the file states a format of its own for the weights."""
+        return self.stored is not None or (self.checkpoint is not None and self.checkpoint.is_quantized)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What an answer says of the file."""
+        return ((DEFAULTS_NOTE + ", ".join(self.defaults),) if self.defaults else ()) + self.remarks
 
 
 #: The model of an address, or the reason for none.
@@ -67,8 +81,13 @@ def source_of_config(config: Any) -> ModelSource:
             "model_config",
         )
     facts = facts_from_config(config, CUSTOM)
-    notes = (DEFAULTS_NOTE + ", ".join(facts["class_defaults"]),) if facts["class_defaults"] else ()
-    return ModelSource(architecture_from_facts(facts), checkpoint=checkpoint_format(config, config), notes=notes)
+    repository = config.get("_name_or_path")
+    return ModelSource(
+        architecture_from_facts(facts),
+        checkpoint=checkpoint_format(config, config),
+        repository=repository if isinstance(repository, str) else None,
+        defaults=tuple(facts["class_defaults"]),
+    )
 
 
 def source_of_pasted(text: Any) -> ModelSource:

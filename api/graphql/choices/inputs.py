@@ -122,6 +122,11 @@ class EstimateInput:
     cpu_moe_layers: int | None = strawberry.field(
         default=None, description="Layers whose experts stay on the host; the best number when left out."
     )
+    wired_limit_mb: int | None = strawberry.field(
+        default=None,
+        description="GPU memory limit of a Mac that was set with `sudo sysctl iogpu.wired_limit_mb=N`, MiB; the default of "
+        "macOS when left out.",
+    )
 
 
 @strawberry.input(

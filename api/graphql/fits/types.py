@@ -137,12 +137,12 @@ class Fit(Node):
         return await asyncio.to_thread(limits_of, info.context.answers(self.cell))
 
     @strawberry.field(
-        description="Changes that help, best first, each with its computed gain. Searched: every precomputed "
-        "quantization in which weights are known to be had, the best split, an 8-bit KV cache, contexts in steps of 1,000 "
-        "tokens, the catalog's hosts, one more of the same accelerator where a computer has room, and as upgrades one "
-        "accelerator that can take the present one's place: consumer and workstation cards always, server parts only for a "
-        "server part, processors only for a processor, laptops, boards and integrated ones only for such a computer, and where "
-        "that gains 5 points or more."
+        description="Changes that help, each with its computed gain, in the order in which to try them. What is free comes "
+        "first: flash attention, the best split, larger steps of prompt reading, an 8-bit KV cache, the GPU memory limit of "
+        "macOS, every precomputed quantization in which weights are known to be had, contexts in steps of 1,000 tokens. Then "
+        "the model that is worth most on this machine. Then hardware, where the use is not comfortable yet: more host memory, "
+        "one more of the same accelerator, or another of the machine's class (cards for a card, computers for what is built "
+        "into one). A free change gains at least 1 point of rating, another model or hardware 4, or makes usable what was not."
     )
     async def advice(
         self,
