@@ -85,14 +85,14 @@ class PostgresReader:
         began = time.perf_counter()
         text = bound(statement, tuple(parameters))
         try:
-            found = await self._fetch(text, parameters)
+            answer = await self._fetch(text, parameters)
         except (PoolTimeout, psycopg.errors.QueryCanceled):
             raise
         except psycopg.OperationalError:
-            found = await self._fetch(text, parameters)
+            answer = await self._fetch(text, parameters)
         for listener in self.listeners:
             listener(statement, time.perf_counter() - began)
-        return found
+        return answer
 
     async def close(self) -> None:
         """Give the connections back."""

@@ -24,6 +24,7 @@ from api.answers.files.models import (
     source_of_pasted,
     stored_quant,
 )
+from api.answers.files.recognition import recognised
 from api.answers.own_hardware import accelerator_of_facts
 from api.catalog.view import CatalogView
 from api.errors import ErrorCode, QuestionError
@@ -123,11 +124,11 @@ class Answerer:
     def _model_of(self, question: Mapping[str, Any], brought: ModelSource | None) -> tuple[str, ModelSource]:
         given = keys.stands_in(question, "model")
         if given == "model_config":
-            return CUSTOM, source_of_config(question[given])
-        if given == "model_gguf":
-            return CUSTOM, source_of_pasted(question[given])
+            brought = source_of_config(question[given])
+        elif given == "model_gguf":
+            brought = source_of_pasted(question[given])
         if brought is not None:
-            return CUSTOM, brought
+            return CUSTOM, recognised(brought, self._catalog, self._calibration, self._architecture)
         if given == "model_url":
             raise QuestionError(ErrorCode.UNSUPPORTED, "no file is fetched here", given)
         slug = self._resolved("model", keys.text(question, "model"))
@@ -135,16 +136,18 @@ class Answerer:
 
     def _quant_of(self, question: Mapping[str, Any], source: ModelSource) -> Quant:
         """The quantization, with the bytes of the file that the question brings along."""
-        slug = (self._own_quant(source) or self._quant_in_name(question)) if question.get("quant") is None else None
-        quant = self._quant(slug or self._resolved("quant", keys.text(question, "quant")))
+        slug = self._own_quant(source) if question.get("quant") is None else None
+        quant = self._quant(slug or self._asked_quant(question))
         if question.get("model_index") is not None:
             return checkpoint_quant(quant, question["model_index"])
         return stored_quant(quant, source)
 
-    def _quant_in_name(self, question: Mapping[str, Any]) -> str | None:
-        """Slug of the quantization that the model's name states, as that of a file does."""
-        name = question.get("model")
-        return self._meant("model", name).quant if isinstance(name, str) and name.strip() else None
+    def _asked_quant(self, question: Mapping[str, Any]) -> str:
+        """Slug of the quantization that is asked for, else of that which the model's name states, as that of a file does."""
+        model = question.get("model")
+        is_stated = question.get("quant") is None and isinstance(model, str) and model.strip()
+        stated = self._meant("model", str(model)).quant if is_stated else None
+        return self._meant("quant", stated or keys.text(question, "quant"), keys.engine(question)[0]).slug
 
     def _own_quant(self, source: ModelSource) -> str | None:
         """Slug of the quantization that the file is in; a plain checkpoint is in 16 bits."""
@@ -165,7 +168,8 @@ class Answerer:
         """The answer to a question with several accelerators, a draft or a projector."""
         entry = self._catalog.models.get(slugs[0])
         draft = extras.draft_of(question, self._model_named, self._quant_named)
-        projector = extras.projector_of(question, entry, None if entry is None else specs.projector_bytes(entry))
+        known = model.vision_parameters * 2 or None if entry is None else specs.projector_bytes(entry)
+        projector = extras.projector_of(question, entry, known)
         result = what_if(model, request, Extras(devices, draft, projector), self._calibration, workload)
         notes = (extras.UNKNOWN_PROJECTOR,) if projector is None else ()
         if devices:
@@ -278,9 +282,9 @@ class Answerer:
     def _resolved(self, kind: str, text: str) -> str:
         return self._meant(kind, text).slug
 
-    def _meant(self, kind: str, text: str) -> Meaning:
+    def _meant(self, kind: str, text: str, engine: str | None = None) -> Meaning:
         try:
-            return self._catalog.meaning(kind, text)
+            return self._catalog.meaning(kind, text, engine)
         except UnknownNameError as error:
             raise QuestionError(ErrorCode.NOT_FOUND, str(error), kind, tuple(error.suggestions)) from error
 

@@ -201,6 +201,42 @@ def gguf_header(file: Annotated[Path, typer.Argument(help="A local GGUF file.")]
     raise typer.Exit(estimate.print_header(file))
 
 
+@app.command(
+    epilog="Examples: `fitgraph buy 'Qwen3 32B' --users 20`, `fitgraph buy --budget-usd 2500 --min-tok-s 20`, "
+    "`fitgraph buy 'gpt-oss 120B' --vendor apple`, `fitgraph buy --gpu 'H100 PCIe' --hours-a-month 100`"
+)
+def buy(
+    models: Annotated[list[str] | None, typer.Argument(help="Models, any of which will do; default: the best.")] = None,
+    gpu: Annotated[str | None, typer.Option(help="Instead of a model: this accelerator, bought or rented.")] = None,
+    workload: Annotated[str, typer.Option(help="chat, coding, agentic-coding, reasoning or rag.")] = "coding",
+    budget_usd: Annotated[float | None, typer.Option(help="Most that may be paid, US dollars.", min=1)] = None,
+    min_tok_s: Annotated[
+        float | None, typer.Option(help="Least decode speed; default: the workload's.", min=0.1)
+    ] = None,
+    max_ttft_ms: Annotated[float | None, typer.Option(help="Longest wait; default: the workload's.", min=1)] = None,
+    max_loss: Annotated[float | None, typer.Option(help="Points that the quantization may cost.", min=0.01)] = None,
+    context: Annotated[int | None, typer.Option(help="Tokens of context; default: the workload's.", min=1)] = None,
+    users: Annotated[int | None, typer.Option(help="Users that are answered at once.", min=1, max=1024)] = None,
+    cards: Annotated[int | None, typer.Option(help="Most cards in a computer; default 2.", min=1, max=8)] = None,
+    computer: Annotated[str | None, typer.Option(help="Computer that you have and that takes the cards.")] = None,
+    vendor: Annotated[list[str] | None, typer.Option(help="Maker of the accelerator; may be repeated.")] = None,
+    new_only: Annotated[bool, typer.Option("--new-only", help="Leave used hardware out.")] = False,
+    region: Annotated[str, typer.Option(help="Region whose prices are preferred.")] = "US",
+    hours_a_month: Annotated[float | None, typer.Option(help="Hours of use, to compare with rent.", min=0.1)] = None,
+    electricity_usd_per_kwh: Annotated[float | None, typer.Option(help="Price of electricity.", min=0)] = None,
+    number: Annotated[int, typer.Option("-n", help="How many of each list.", min=1, max=1000)] = 10,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the answer as one JSON object.")] = False,
+) -> None:
+    """What to buy or rent, with dated prices; from the catalog files alone."""
+    from api.cli.buy import Asked, buy_command
+
+    asked = Asked(
+        models or (), gpu, workload, budget_usd, min_tok_s, max_ttft_ms, max_loss, context, users, cards, computer,
+        vendor or (), new_only, region, hours_a_month, electricity_usd_per_kwh,
+    )  # fmt: skip
+    raise typer.Exit(buy_command(asked, number, as_json=as_json))
+
+
 @catalog_app.command("check")
 def catalog_check(
     root: Annotated[Path | None, typer.Argument(help="Folder of catalog files; default: the bundled one.")] = None,

@@ -71,17 +71,20 @@ class Catalog:
         found: dict[str, Entry] = getattr(self, DIRECTORIES[kind])
         return found
 
-    def resolve(self, kind: str, text: str) -> str:
+    def resolve(self, kind: str, text: str, engine: str | None = None) -> str:
         """Slug of the one entity of ``kind`` called ``text``. Raises :class:`UnknownNameError`, for a count above one too."""
-        meaning = self.meaning(kind, text)
+        meaning = self.meaning(kind, text, engine)
         if (meaning.count or 1) > 1:
             reason = f"{text!r} names {meaning.count} accelerators, and one is expected here"
             raise UnknownNameError(kind, text, (meaning.slug,), reason)
         return meaning.slug
 
-    def meaning(self, kind: str, text: str) -> Meaning:
-        """The entity of ``kind`` called ``text``, with what else the text states. Raises :class:`UnknownNameError`."""
-        return self.resolver.meaning(kind, text)
+    def meaning(self, kind: str, text: str, engine: str | None = None) -> Meaning:
+        """The entity of ``kind`` called ``text``, with what else the text states. Raises :class:`UnknownNameError`.
+
+        ``engine`` decides which file a quantization's name means that several formats share.
+        """
+        return self.resolver.meaning(kind, text, engine)
 
     @cached_property
     def resolver(self) -> Resolver:

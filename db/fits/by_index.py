@@ -69,13 +69,13 @@ def parts(query: FitQuery, order: tuple[FitOrder, ...], dialect: str) -> tuple[F
     given = STATUSES if query.statuses is None else query.statuses
     running = tuple(status for status in given if status not in NOT_RUNNING)
     resting = tuple(status for status in given if status in NOT_RUNNING)
-    found = [replace(query, statuses=running)] if running else []
+    queries = [replace(query, statuses=running)] if running else []
     # Where nothing runs there is nothing to recommend, no speed and no latency, and the score is zero.
     bounds = (query.decode_min, query.decode_max, query.ttft_min_ms, query.ttft_max_ms)
     scoreless = query.score_min is None or query.score_min <= 0
     if resting and not query.recommended and scoreless and all(bound is None for bound in bounds):
-        found.append(replace(query, statuses=resting))
-    return tuple(found)
+        queries.append(replace(query, statuses=resting))
+    return tuple(queries)
 
 
 def is_walked(query: FitQuery, order: Sequence[FitOrder], dialect: str, rows: int) -> bool:

@@ -190,14 +190,14 @@ def normal(order: Sequence[FitOrder]) -> tuple[FitOrder, ...]:
 
     A score that ends the order is followed by the decode speed, which splits the many equal scores.
     """
-    found: dict[FitField, FitOrder] = {}
-    for each in order:
-        found.setdefault(each.field, each)
-        if each.field is FitField.KEY:
+    terms: dict[FitField, FitOrder] = {}
+    for term in order:
+        terms.setdefault(term.field, term)
+        if term.field is FitField.KEY:
             break
-    if list(found) == [FitField.SCORE]:
-        found[FitField.DECODE] = FitOrder(FitField.DECODE, found[FitField.SCORE].descending)
-    return tuple(found.values())
+    if list(terms) == [FitField.SCORE]:
+        terms[FitField.DECODE] = FitOrder(FitField.DECODE, terms[FitField.SCORE].descending)
+    return tuple(terms.values())
 
 
 def slots_of(query: FitQuery) -> tuple[int, ...]:

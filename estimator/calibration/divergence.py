@@ -64,6 +64,8 @@ def form_of(quant: Quant) -> QuantForm | None:
         return QuantForm("mxfp4", "MXFP4")
     if name in _LEGACY:
         return QuantForm("legacy", name)
+    if name.startswith("UD-"):
+        return QuantForm("unsloth-dynamic", name)
     return QuantForm("i-quant" if name.startswith("IQ") else "k-quant", name)
 
 

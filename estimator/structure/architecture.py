@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from estimator.structure.published import PublishedFile, published_files
 from estimator.types import EstimatorError, MissingFactError
 
 
@@ -39,8 +40,9 @@ class FeedForward(StrEnum):
 
 
 ATTENTION_MIXERS = frozenset({Mixer.FULL, Mixer.SLIDING, Mixer.CHUNKED, Mixer.INDEXED, Mixer.PARALLEL})
-#: Architectures whose GGUF files carry the MTP layers, which llama.cpp skips at load.
-MTP_STORED_ARCHITECTURES = frozenset({"Glm4MoeForCausalLM"})
+#: Architectures whose GGUF files carry the MTP layers, which llama.cpp skips at load (glm4-moe.cpp, glm5next.cpp; 340.98 GB
+#: of unsloth/GLM-5.3-Flash-GGUF in Q8_0 are those of 320.8 B parameters, 7.4 B of them in the MTP layer).
+MTP_STORED_ARCHITECTURES = frozenset({"Glm4MoeForCausalLM", "Glm5NextForConditionalGeneration"})
 WINDOWED_MIXERS = frozenset({Mixer.SLIDING, Mixer.CHUNKED})
 #: Architectures whose window llama.cpp does not read, so that it keeps every cell (src/models/llama.cpp, starcoder2.cpp).
 WINDOW_NOT_READ = frozenset({"MistralForCausalLM", "Starcoder2ForCausalLM"})
@@ -129,11 +131,12 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class ExtraParameters:
-    """Parameters outside the common structure; a lookup table is read one row a token and never multiplied."""
+    """Parameters outside the common structure. A lookup table is read a row of ``lookup_row`` elements at a time and never
+    multiplied; None: no such table."""
 
     name: str
     elements: int
-    is_lookup: bool
+    lookup_row: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +144,7 @@ class ModelArchitecture:
     """Everything of a model that memory, speed and the choice of a quantization depend on.
 
     ``has_original`` says that the repository of the model itself is known, ``checkpoints`` are the slugs of the
-    quantizations that have a known one of their own.
+    quantizations that have a known one of their own. ``published_files`` have sizes that no recipe tells.
     """
 
     slug: str
@@ -179,6 +182,7 @@ class ModelArchitecture:
     vision_parameters: int
     has_original: bool
     checkpoints: tuple[str, ...]
+    published_files: tuple[PublishedFile, ...]
 
     @property
     def launches_per_layer(self) -> float:
@@ -258,6 +262,7 @@ def architecture_from_facts(facts: Mapping[str, Any]) -> ModelArchitecture:
         vision_parameters=int(facts.get("params_vision_and_other") or 0),
         has_original=facts.get("hf_repo") is not None,
         checkpoints=tuple(sorted(facts.get("checkpoint_repos") or ())),
+        published_files=published_files(facts),
     )
 
 
@@ -269,7 +274,7 @@ def _need(slug: str, name: str, value: Any) -> Any:
 
 def _extras(facts: Mapping[str, Any]) -> tuple[ExtraParameters, ...]:
     return tuple(
-        ExtraParameters(str(extra["name"]), int(extra["params"]), bool(extra.get("lookup")))
+        ExtraParameters(str(extra["name"]), int(extra["params"]), extra.get("lookup_row"))
         for extra in facts.get("extra_params") or ()
     )
 
@@ -299,10 +304,9 @@ def _layer(slug: str, facts: Mapping[str, Any], index: int) -> Layer:
         window = int(_need(slug, "attention.sliding_window", window))
         window = None if facts["architecture"] in WINDOW_NOT_READ else window
     norms = (facts.get("norms") or {}).get("per_layer", 2)
+    width = 0
     if feed_forward is FeedForward.DENSE:
         width = int(_need(slug, "intermediate_size", values.get("intermediate_size")))
-    else:
-        width = int(values.get("intermediate_size") or 0)
     return Layer(
         mixer=mixer,
         feed_forward=feed_forward,

@@ -17,7 +17,8 @@ from db.imports.hub.safetensors import (
     size_of_header,
     size_of_index,
 )
-from estimator.types import Quant, QuantFormat, StoredQuant
+from estimator.structure.stored import StoredQuant
+from estimator.types import Quant, QuantFormat
 
 FIELD = "model_index"
 

@@ -116,11 +116,11 @@ class GraphQLEndpoint:
             asked.operation_name or "",
             _canonical(asked.variables),
         )
-        found = await self._services.responses.get_or_compute(key, lambda: self._run(request, asked, context, media))
-        if found.keep:
+        response = await self._services.responses.get_or_compute(key, lambda: self._run(request, asked, context, media))
+        if response.keep:
             request.state.kept_for = view.identity
-        max_age = self._settings.response_max_age_s if request.method == "GET" and found.keep else None
-        return _response(found, media, request, request_id, max_age)
+        max_age = self._settings.response_max_age_s if request.method == "GET" and response.keep else None
+        return _response(response, media, request, request_id, max_age)
 
     async def _run(
         self, request: Request, asked: GraphQLRequest, context: RequestContext, media: str
@@ -190,16 +190,16 @@ def _status(errors: list[GraphQLError], refused: bool, media: str) -> int:
     return 400 if media == RESPONSE_JSON else 200
 
 
-def _response(found: CachedResponse, media: str, request: Request, request_id: str, max_age: int | None) -> Response:
+def _response(cached: CachedResponse, media: str, request: Request, request_id: str, max_age: int | None) -> Response:
     # The middleware adds that origins differ, and encodings of what is long enough for one.
     headers = {"Vary": "Accept", "X-Request-Id": request_id}
     if max_age is not None:
-        headers |= {"ETag": found.etag, "Cache-Control": f"public, max-age={max_age}"}
-        if _matches(request.headers.get("if-none-match"), found.etag):
+        headers |= {"ETag": cached.etag, "Cache-Control": f"public, max-age={max_age}"}
+        if _matches(request.headers.get("if-none-match"), cached.etag):
             return Response(status_code=304, headers=headers | {"Vary": "Accept, Accept-Encoding"})
     else:
         headers["Cache-Control"] = "no-store"
-    return Response(found.body, found.status, headers, f"{media}; charset=utf-8")
+    return Response(cached.body, cached.status, headers, f"{media}; charset=utf-8")
 
 
 def _matches(header: str | None, etag: str) -> bool:

@@ -116,8 +116,8 @@ def header_of(scope: Scope, name: bytes) -> str:
     """The first header of a lower-case name, or nothing: read straight from the connection, several times a request."""
     for key, value in scope["headers"]:
         if key == name:
-            found: str = value.decode("latin-1")
-            return found
+            text: str = value.decode("latin-1")
+            return text
     return ""
 
 
@@ -175,8 +175,8 @@ def _typed(parsed: dict[str, Any]) -> GraphQLRequest:
 
 def _document_hash(extensions: Any) -> str | None:
     asked = extensions.get("persistedQuery") if isinstance(extensions, dict) else None
-    found = asked.get("sha256Hash") if isinstance(asked, dict) else None
-    return found.lower() if isinstance(found, str) and len(found) == 64 else None
+    digest = asked.get("sha256Hash") if isinstance(asked, dict) else None
+    return digest.lower() if isinstance(digest, str) and len(digest) == 64 else None
 
 
 @lru_cache(maxsize=256)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 from db.entries.names.derivatives import Derivative
 from db.entries.names.index import NameIndex
 from db.entries.names.meanings import AmbiguousNameError, Meaning, UnknownNameError, shortened, taken_as
+from db.entries.names.quants import QuantNames
 from db.entries.names.readings import Reading, gpu_readings, model_readings, target_of
 from db.entries.names.spelling import MAX_NAME_CHARACTERS
 from db.entries.names.words import Entry, key
@@ -32,18 +33,30 @@ class Resolver:
         self._indexes: dict[str, NameIndex] = {}
         self._kept = lru_cache(maxsize=_KEPT)(self._meaning)
 
-    def meaning(self, kind: str, text: str) -> Meaning:
+    def meaning(self, kind: str, text: str, engine: str | None = None) -> Meaning:
         """The entity of ``kind`` that ``text`` names, with the count or quantization that the text states.
+
+        ``engine`` decides which file a quantization's name means that several formats share.
 
         Raises:
             UnknownNameError: no entity has the name; with the nearest names.
             AmbiguousNameError: several have it, and no rule prefers one.
         """
+        if kind == "quant":
+            return Meaning(self._quants.resolve(text, self._formats_of(engine)))
         if text in self._entries[kind]:
             return Meaning(text)
         if len(text) > MAX_NAME_CHARACTERS:
             raise UnknownNameError(kind, text)
         return self._kept(kind, text)
+
+    @cached_property
+    def _quants(self) -> QuantNames:
+        return QuantNames(self._entries["quant"])
+
+    def _formats_of(self, engine: str | None) -> frozenset[str]:
+        entry = self._entries["engine"].get(engine or "") or {}
+        return frozenset(format_ for rule in entry.get("rules", ()) for format_ in rule["formats"])
 
     def _meaning(self, kind: str, text: str) -> Meaning:
         readings = list(self._readings(kind, text))
@@ -103,7 +116,7 @@ class Resolver:
 
     def _readings(self, kind: str, text: str) -> Iterable[Reading]:
         if kind == "model":
-            return model_readings(text, self._index("quant").exact)
+            return model_readings(text, self._quants.exact)
         return gpu_readings(text) if kind == "gpu" else (Reading(text),)
 
     def _of_target(self, kind: str, text: str, reading: Reading) -> Meaning | None:

@@ -99,8 +99,6 @@ def own_names(kind: str, entry: Entry) -> list[str]:
     if kind == "model":
         repository = str(entry.get("hf_repo") or "")
         names += [repository, repository.rsplit("/", 1)[-1]] if repository else []
-    if kind == "quant" and entry.get("file_type"):
-        names.append(entry["file_type"])
     return [str(name) for name in names]
 
 

