@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from estimator import verdict
+from estimator.calibration.scale import KIND_OF_WORKLOAD, RETENTION_PER_NAT, retained_share
 from estimator.grid import FitBlock, to_choose
 from estimator.types import Accelerator, OperatingMode, Workload
 
@@ -83,13 +84,14 @@ def mode_scores(block: FitBlock, workloads: Sequence[Workload], mode: OperatingM
     comfortable = np.array([each.comfortable_decode_tok_s for each in workloads])
     patience = np.array([each.patience_ttft_ms for each in workloads])
     context = np.array([float(each.context_tokens) for each in workloads])
+    retention = np.array([RETENTION_PER_NAT[KIND_OF_WORKLOAD[each.kind]] for each in workloads])
     total = (block.weights_bytes + block.kv_cache_bytes + block.compute_bytes + block.overhead_bytes).astype(np.float64)
     usable = block.usable_bytes.astype(np.float64)[:, :, None]
     parts = (
         verdict.decode_part(block.decode_tok_s.astype(np.float64), comfortable),
         verdict.ttft_part(block.ttft_ms.astype(np.float64), patience),
         verdict.context_part(block.safe_context_tokens.astype(np.float64), context),
-        verdict.quality_part(block.bits_per_weight)[None, :, None],
+        retained_share(retention, block.divergence_nats),
         verdict.headroom_part(total, usable, block.offload_fraction),
     )
     return np.where(runs(block), verdict.score(parts, block.status, mode), 0.0)

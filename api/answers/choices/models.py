@@ -16,12 +16,12 @@ from db.entries.traits import model_traits
 from estimator import verdict
 from estimator.calibration.capability_prior import ModelTraits
 from estimator.calibration.coefficients import Calibration
+from estimator.calibration.loss import CapabilityLoss
 from estimator.estimate import thresholds_of
 from estimator.fleet import Overrides
 from estimator.grid import FitBlock, evaluate
 from estimator.judgement.capability import Capability
 from estimator.judgement.choice import CHARGES
-from estimator.judgement.loss import CapabilityLoss
 from estimator.judgement.setups import Pace, Setups, usable_setups
 from estimator.judgement.worth import THINKING, WorthTable, worth_table
 from estimator.placement.demand import Situation

@@ -9,9 +9,10 @@ import pytest
 
 from api.cli import judgement
 from api.cli.exit_codes import FAILED, NO_ANSWER
-from estimator.calibration.capability_prior import KINDS
+from db.entries.files import load_catalog
+from estimator.calibration.loss import LossTable
+from estimator.calibration.scale import KINDS
 from estimator.judgement.capability import CapabilityTable
-from estimator.judgement.loss import LossTable
 
 
 def test_every_model_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
@@ -45,7 +46,7 @@ def test_the_committed_capabilities_were_fitted_on_the_committed_results() -> No
 def test_losses_are_listed_by_size_and_by_model(capsys: pytest.CaptureFixture[str]) -> None:
     assert judgement.loss_command(None, as_json=True) == 0
     rows = json.loads(capsys.readouterr().out)
-    assert len(rows) == len(judgement.SIZES) * 38
+    assert len(rows) == len(judgement.SIZES) * len(load_catalog().quants)
     assert judgement.loss_command("Qwen3 32B", as_json=False) == 0
     assert "q4-k-m" in capsys.readouterr().out
     assert judgement.loss_command("no such model at all", as_json=True) == NO_ANSWER
