@@ -88,7 +88,7 @@ def test_shares_of_time_add_up() -> None:
 def test_score_parts_make_the_score() -> None:
     for one in support.random_facts(300, seed=9):
         bits = float(model_tables(one.model, (one.quant,)).bits_per_weight[0])
-        parts = explain.score_parts(one, bits)
+        parts = explain.score_parts(one, support.CALIBRATION.losses.divergence(one.model, one.quant, bits))
         assert bool(parts) == one.runs
         total = 100 * sum(part.value * part.weight for part in parts)
         # A score is stated to a hundredth.
