@@ -45,13 +45,13 @@ class LimitExceededError(ApiError):
 
 
 class NotFoundError(ApiError):
-    """No entity has the name; ``suggestions`` are the nearest existing names, best first."""
+    """No single entity has the name, for ``reason`` if given; ``suggestions`` are the nearest names, best first."""
 
-    def __init__(self, kind: str, text: str, suggestions: Sequence[str] = ()) -> None:
+    def __init__(self, kind: str, text: str, suggestions: Sequence[str] = (), reason: str | None = None) -> None:
         hint = f" Did you mean {_listing(suggestions)}?" if suggestions else ""
         super().__init__(
             ErrorCode.NOT_FOUND,
-            f"No {kind} is called {_shorten(text)!r}.{hint}",
+            reason or f"No {kind} is called {_shorten(text)!r}.{hint}",
             kind=kind,
             name=_shorten(text),
             suggestions=list(suggestions),

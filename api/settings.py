@@ -60,7 +60,12 @@ class ApiSettings(Settings):
         default=("*",),
         description='Origins whose pages may read answers, as JSON: ["https://example.org"]; ["*"] is all.',
     )
-    max_request_bytes: int = Field(default=1_048_576, ge=1024, description="Largest request body, bytes.")
+    max_request_bytes: int = Field(
+        default=100_663_296,
+        ge=1024,
+        description="Largest request body, bytes. The index of the largest checkpoints has 65 MB; of bodies above 1 MiB a "
+        "server process reads and answers two at a time.",
+    )
     max_tokens: int = Field(default=_LIMITS.tokens, ge=100, description="Most lexical tokens of a document.")
     max_depth: int = Field(default=_LIMITS.depth, ge=3, description="Deepest nesting of fields, fragments expanded.")
     max_aliases: int = Field(default=_LIMITS.aliases, ge=1, description="Most aliases, fragments expanded.")

@@ -64,8 +64,8 @@ def answer(port: int, sent: Sent) -> Any:
         headers={"Content-Type": "application/json", "Accept": "application/json"},
         method=sent.method,
     )
-    with urlopen(asked, timeout=60) as found:
-        parsed = json.loads(found.read())
+    with urlopen(asked, timeout=60) as response:
+        parsed = json.loads(response.read())
     if "errors" in parsed:
         raise RuntimeError(f"{sent.path} answers {str(parsed['errors'])[:500]}")
     return parsed["data"]
@@ -79,7 +79,7 @@ def in_turns(sides: Mapping[str, tuple[int, Sequence[Sent]]]) -> dict[str, float
     for _ in range(ROUNDS):
         for name, (port, requests) in sides.items():
             rates[name].append(requests_per_s(port, requests, connections=CONNECTIONS, seconds=SECONDS))
-    return {name: statistics.median(found) for name, found in rates.items()}
+    return {name: statistics.median(measured) for name, measured in rates.items()}
 
 
 def bench_nested(url: str, folder: Path, report: Report) -> None:
@@ -171,11 +171,11 @@ def bench_pages(url: str, report: Report) -> None:
 def _models(url: str) -> list[str]:
     """Slugs of models that fill a page."""
     with statements_of(url) as made:
-        found = made.rows(
+        slugs = made.rows(
             f"SELECT m.slug FROM model m JOIN {made.generation.table} f ON f.model_id = m.id WHERE f.decode_1 > 0 "
             "GROUP BY m.slug HAVING count(*) > 100 ORDER BY m.slug"
         )
-    return [row[0] for row in found][:: max(1, len(found) // MODELS)][:MODELS]
+    return [row[0] for row in slugs][:: max(1, len(slugs) // MODELS)][:MODELS]
 
 
 def _environment(url: str, folder: Path, **settings: str) -> dict[str, str]:
@@ -198,7 +198,7 @@ def _check_peer(own: Any, other: Any) -> None:
             and (mine["status"], mine["grade"]) == (its["status"], its["grade"])
             and mine["decode"]["tokensPerSecond"] == its["decodeTokS"]
         )
-        tied = [each for each in theirs if each["gpu"]["slug"] == mine["gpu"]["slug"]]
+        tied = [node for node in theirs if node["gpu"]["slug"] == mine["gpu"]["slug"]]
         if not same or (mine["gpu"] == its["gpu"] and mine["memory"]["totalBytes"] != int(its["totalBytes"])):
             raise RuntimeError(f"the API and PostGraphile differ: {mine} and {its} ({len(tied)} of this accelerator)")
 

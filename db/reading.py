@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Protocol, TypeAlias
 from weakref import WeakKeyDictionary
 
@@ -82,16 +83,16 @@ class PostgresReader:
 
     async def rows(self, statement: str, parameters: Parameters) -> Sequence[Row]:
         began = time.perf_counter()
-        text = bound(statement, parameters)
+        text = bound(statement, tuple(parameters))
         try:
-            found = await self._fetch(text, parameters)
+            answer = await self._fetch(text, parameters)
         except (PoolTimeout, psycopg.errors.QueryCanceled):
             raise
         except psycopg.OperationalError:
-            found = await self._fetch(text, parameters)
+            answer = await self._fetch(text, parameters)
         for listener in self.listeners:
             listener(statement, time.perf_counter() - began)
-        return found
+        return answer
 
     async def close(self) -> None:
         """Give the connections back."""
@@ -140,7 +141,12 @@ async def rows_at(
     reader: Reader, generation: int, statement: str, parameters: Parameters | None = None
 ) -> Sequence[Row]:
     """Run a statement at a generation, whose number goes into the text: what the planner cannot see it guesses wrong."""
-    return await reader.rows(statement.replace(":generation", str(int(generation))), parameters or {})
+    return await reader.rows(_at_generation(statement, int(generation)), parameters or {})
+
+
+@lru_cache(maxsize=1024)
+def _at_generation(statement: str, generation: int) -> str:
+    return statement.replace(":generation", str(generation))
 
 
 def reader_of(engine: AsyncEngine, *, size: int = 10) -> EngineReader | PostgresReader:
@@ -150,9 +156,10 @@ def reader_of(engine: AsyncEngine, *, size: int = 10) -> EngineReader | Postgres
     return PostgresReader(engine.url.render_as_string(hide_password=False), size)
 
 
-def bound(statement: str, parameters: Parameters) -> bytes:
-    """``statement`` with its parameters as psycopg names them."""
-    for name in parameters:
+@lru_cache(maxsize=1024)
+def bound(statement: str, names: tuple[str, ...]) -> bytes:
+    """``statement`` with its parameters as psycopg names them. An equal object each time: the driver looks it up by hash."""
+    for name in names:
         statement = statement.replace(f":{name}", f"%({name})s")
     return statement.encode()
 

@@ -216,7 +216,7 @@ ENTITY_TABLES: dict[str, type[Entity]] = {
 
 def table_of(entity: type[SQLModel]) -> Table:
     """The SQLAlchemy table of a class, for statements that need no objects."""
-    found = entity.__table__  # type: ignore[attr-defined]
-    if not isinstance(found, Table):
+    table = entity.__table__  # type: ignore[attr-defined]
+    if not isinstance(table, Table):
         raise TypeError(f"{entity.__name__} is not a table")
-    return found
+    return table

@@ -13,6 +13,7 @@ from estimator.calibration.scale import KIND_OF_WORKLOAD, RETENTION_PER_NAT
 from estimator.fleet import Overrides, require_engine
 from estimator.grid import FitBlock, Thresholds, evaluate
 from estimator.placement.demand import Situation
+from estimator.placement.hardware import with_wired_limit
 from estimator.speed.arithmetic import LLAMA_CPP_STEP_TOKENS
 from estimator.structure.architecture import ModelArchitecture
 from estimator.types import (
@@ -160,13 +161,15 @@ def sweep(
     ``hosts`` has the computer around each device; None: all sit in that of the request.
 
     Raises:
-        EstimatorError: the request names no host.
+        EstimatorError: the request names no host, or a memory limit that an accelerator does not have.
     """
     if request.host is None:
         raise EstimatorError("an estimate needs a host: the memory and bandwidth that offloaded weights would use")
     situation = situation_of_request(request, workload)
     overrides = overrides_of(request)
     thresholds = thresholds_of(workload, situation)
+    if request.wired_limit_bytes is not None:
+        gpus = tuple(with_wired_limit(gpu, request.wired_limit_bytes) for gpu in gpus)
     around = (request.host,) * len(gpus) if hosts is None else tuple(hosts)
     return evaluate(model, gpus, quants, (situation,), thresholds, around, calibration, overrides)
 

@@ -185,6 +185,18 @@ class Host:
 
 
 @dataclass(frozen=True, slots=True)
+class PartBits:
+    """Bits of a weight with its scales, by the part of a model: token embedding, output, layers of a dense model, what a
+    layer has beside its routed experts, and those."""
+
+    embedding: float
+    output: float
+    dense: float
+    beside_experts: float
+    experts: float
+
+
+@dataclass(frozen=True, slots=True)
 class Quant:
     """One way to store weights: a llama.cpp file type, or a pre-quantized checkpoint format.
 
@@ -206,39 +218,8 @@ class Quant:
     imatrix: bool = False
     #: Written only for mixture-of-experts models (llama.cpp's MXFP4_MOE).
     moe_only: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class StoredLayers:
-    """Bytes of the tensors of one very file, as :class:`estimator.structure.weights.WeightTable` tells them apart.
-
-    ``layers`` and ``experts`` have one entry a layer; ``output`` is what lies outside of layers, without the embedding.
-    """
-
-    file: int
-    layers: tuple[int, ...]
-    experts: tuple[int, ...]
-    embedding: int
-    output: int
-    lookup: int
-    stored: int
-    largest_tensor: int
-
-
-@dataclass(frozen=True, slots=True)
-class StoredQuant(Quant):
-    """The quantization of one very file: bytes as stored instead of a recipe's.
-
-    ``by_layer`` is known from a header; ``total_bytes`` alone from a checkpoint's index, and is then spread over the
-    layers as the format's recipe spreads its own.
-    """
-
-    total_bytes: int | None = None
-    by_layer: StoredLayers | None = None
-    #: Parts that the checkpoint leaves in 16 bits: attention, dense, experts.
-    kept_parts: frozenset[str] = frozenset()
-    #: Bits of a routed expert's weights with their scales, where they differ from the rest.
-    expert_bits: float | None = None
+    #: Instead of a recipe or one number of bits, where a format gives the parts of a model bits of their own.
+    part_bits: PartBits | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,6 +306,8 @@ class EstimateRequest:
     micro_batch_tokens: int | None = None
     gpu_layers: int | None = None
     cpu_moe_layers: int | None = None
+    # GPU memory limit of macOS that was set by hand (`iogpu.wired_limit_mb`); None means the default.
+    wired_limit_bytes: int | None = None
     # A fork or front of the engine with a pace of its own (``ik_llama.cpp``); None means the engine itself.
     software: str | None = None
     # Age of the engine's build in years; 0 means a current one.

@@ -25,7 +25,7 @@ from estimator.estimate import (
 from estimator.fleet import Fleet, Overrides, fleet_of, require_engine
 from estimator.grid import assemble
 from estimator.placement.demand import Needs, needs
-from estimator.placement.hardware import choose_engine
+from estimator.placement.hardware import choose_engine, with_wired_limit
 from estimator.placement.layer_split import compute_of_cards
 from estimator.placement.layer_sums import ModelTables, model_tables
 from estimator.placement.placements import Placed, Placements, Rig
@@ -102,6 +102,7 @@ def what_if(
     require_sound(request)
     for device in devices:
         require_facts(device)
+    devices = tuple(with_wired_limit(device, request.wired_limit_bytes) for device in devices)
     kinds = tuple(dict.fromkeys(devices))
     request = replace(request, accelerator=devices[0], gpu_count=len(devices))
     if len(devices) > 1:

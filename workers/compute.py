@@ -42,7 +42,7 @@ def load_setting(connection: Connection, run_id: int) -> Setting:
     Raises CatalogGapError when a workload, or the host of a kind of GPUs, is missing.
     """
     parsed = {kind: _parsed(connection, run_id, kind) for kind in _PARSERS}
-    workloads = {each.kind: each for each in parsed["workload"].values()}
+    workloads = {workload.kind: workload for workload in parsed["workload"].values()}
     missing = [kind.value for kind in SLOTS if kind not in workloads]
     if missing:
         raise CatalogGapError(

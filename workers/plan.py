@@ -103,13 +103,16 @@ def _all_values(catalog: Catalog, kind: str) -> list[dict[str, Any]]:
 
 def _changed(catalog: Catalog, connection: Connection, kind: str) -> dict[str, dict[str, Any] | None]:
     known, entries = stored_hashes(connection, kind), catalog.entries(kind)
-    found: dict[str, dict[str, Any] | None] = {slug: None for slug in known if slug not in entries}
+    changed: dict[str, dict[str, Any] | None] = {slug: None for slug in known if slug not in entries}
     for slug, entry in entries.items():
         if known.get(slug) != entry_hash(entry):
-            found[slug] = entity_values(kind, entry)
+            changed[slug] = entity_values(kind, entry)
             if kind == "workload":
-                found[slug] = {**entity_values(kind, entry), "slot": [str(each) for each in SLOTS].index(entry["kind"])}
-    return found
+                changed[slug] = {
+                    **entity_values(kind, entry),
+                    "slot": [str(each) for each in SLOTS].index(entry["kind"]),
+                }
+    return changed
 
 
 def _current_inputs(
@@ -136,23 +139,23 @@ def _with_host(catalog: Catalog, gpu: str, fingerprint: str) -> str:
 def _fingerprints(connection: Connection, kind: str, changed: Mapping[str, dict[str, Any] | None]) -> dict[str, str]:
     table = entity_table(kind)
     query = select(table.c.slug, table.c.fingerprint).where(table.c.live, table.c.estimated)
-    found = {row[0]: row[1] for row in connection.execute(query) if row[0] not in changed}
-    found |= {
+    fingerprints = {row[0]: row[1] for row in connection.execute(query) if row[0] not in changed}
+    fingerprints |= {
         slug: values["fingerprint"] for slug, values in changed.items() if values is not None and values["estimated"]
     }
-    return dict(sorted(found.items()))
+    return dict(sorted(fingerprints.items()))
 
 
 def _published_inputs(connection: Connection) -> dict[str, dict[str, str]]:
-    found: dict[str, dict[str, str]] = {"model": {}, "gpu": {}}
-    for kind in found:
+    inputs: dict[str, dict[str, str]] = {"model": {}, "gpu": {}}
+    for kind in inputs:
         table = entity_table(kind)
         query = select(table.c.slug, _INPUT.c.fingerprint).where(
             _INPUT.c.kind == kind, _INPUT.c.entity_id == table.c.id
         )
-        found[kind] = {row[0]: row[1] for row in connection.execute(query)}
+        inputs[kind] = {row[0]: row[1] for row in connection.execute(query)}
     common = connection.execute(select(_INPUT.c.fingerprint).where(_INPUT.c.kind == "common")).scalar()
-    return found | ({"common": {"common": common}} if common else {})
+    return inputs | ({"common": {"common": common}} if common else {})
 
 
 def _blocks(

@@ -5,16 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from api.answers.advised import options_of_catalog
 from api.answers.pairing import Pairing
-from db.entries import specs
 from db.entries.files import Catalog
 from estimator.advice import explain
 from estimator.advice.breakdown import terms
-from estimator.advice.changes import Advice, advice
+from estimator.advice.changes import advice, some_quant_runs
 from estimator.advice.explain import Limit
-from estimator.advice.upgrades import Options
+from estimator.advice.search import Advice
 from estimator.calibration.coefficients import Calibration
-from estimator.structure.checkpoints import has_weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +47,7 @@ class Explained:
                         "safe_context_tokens": advice.gain.safe_context_tokens,
                         "headroom_bytes": advice.gain.headroom_bytes,
                         "score": round(advice.gain.score, 2),
+                        "rating_points": advice.gain.rating_points,
                     },
                 }
                 for advice in self.advice
@@ -59,17 +59,13 @@ def explained(pairing: Pairing, catalog: Catalog, calibration: Calibration) -> E
     """The chosen answer of a pairing in words; advised is what the catalog has."""
     facts = pairing.facts
     times = terms(facts.model, facts.request, calibration, facts.workload)
-    options = Options(
-        quants=tuple(quant for quant in pairing.quants if has_weights(quant, pairing.model)),
-        accelerators=tuple(
-            specs.accelerator(entry) for entry in catalog.gpus.values() if not specs.missing_facts(entry)
-        ),
-        hosts=tuple(specs.host(entry) for entry in catalog.hosts.values()),
-    )
+    options = options_of_catalog(catalog, facts, pairing.quants)
     return Explained(
         explain.headline(facts),
         explain.summary(facts, times),
-        explain.capacity_message(facts, times),
+        explain.capacity_message(
+            facts, times, some_quant_runs=facts.runs or some_quant_runs(facts, calibration, options)
+        ),
         explain.limits(facts, times),
         advice(facts, calibration, options),
     )

@@ -23,11 +23,12 @@ LIMITS: dict[str, tuple[int, int]] = {
     "micro_batch": (1, 65_536),
     "gpu_layers": (0, 100_000),
     "cpu_moe_layers": (0, 100_000),
+    "wired_limit_mb": (1, 16_777_216),
 }
 KEYS: tuple[str, ...] = (
     "model", "gpu", "quant", "gpu_count", "host", "engine", "backend", "prompt_tokens", "output_tokens", "depth",
     "context_tokens", "kv_cache_type", "flash_attention", "batch", "micro_batch", "gpu_layers", "cpu_moe_layers",
-    "build_date",
+    "build_date", "wired_limit_mb",
     "workload", "model_config", "model_gguf", "model_url", "model_index", "gpu_facts", "host_memory_gb",
     "host_bandwidth_gbps", *what_if.KEYS,
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Hardware that a question describes instead of naming it: an accelerator's facts, another host.
+"""Hardware that a question describes instead of naming it: an accelerator's facts.
 
 The facts pass the same strict shapes as the catalog's files and go through the same bridge, so that a custom thing with
 a catalog entry's facts gets that entry's numbers.
@@ -7,18 +7,16 @@ a catalog entry's facts gets that entry's numbers.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from pydantic import ValidationError
 
-from api.answers.model_files import CUSTOM
+from api.answers.files.models import CUSTOM
 from db.entries import specs
 from db.entries.schema import GpuFile
 from db.imports.errors import ImportFactsError
-from estimator.types import Accelerator, Host
+from estimator.types import Accelerator
 
-_GIB = 1024**3
 _EMPTY_LISTS = ("aliases", "uncertain", "recalled")
 #: Values of the facts that a question may leave out.
 _DEFAULTS: dict[str, Any] = {
@@ -63,12 +61,3 @@ def accelerator_of_facts(facts: Any) -> Accelerator:
     if not accelerator.backends:
         raise ImportFactsError("'engines' must name an interface that an engine drives, such as cuda", "engines")
     return accelerator
-
-
-def host_with(host: Host, memory_gb: float | None, bandwidth_gbps: float | None) -> Host:
-    """``host`` with another memory size (GiB) or memory bandwidth (10^9 bytes per second)."""
-    if memory_gb is not None:
-        host = replace(host, slug=CUSTOM, memory_bytes=round(memory_gb * _GIB))
-    if bandwidth_gbps is not None:
-        host = replace(host, slug=CUSTOM, bandwidth_bytes_s=bandwidth_gbps * 1e9)
-    return host

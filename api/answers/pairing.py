@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from api.answers.facts import facts_of_plan
-from api.answers.model_files import CUSTOM, ModelSource, is_model_file, quant_of_file, source_of_file, stored_quant
+from api.answers.files.models import CUSTOM, ModelSource, is_model_file, quant_of_file, source_of_file, stored_quant
+from api.answers.files.recognition import recognised
 from api.answers.output import commands_json, figures_json
 from api.errors import ErrorCode, QuestionError
 from db.entries import specs
-from db.entries.aliases import UnknownNameError
 from db.entries.files import Catalog
+from db.entries.names.meanings import Meaning, UnknownNameError
 from estimator.calibration.coefficients import Calibration
 from estimator.estimate import cell_of, require_facts
 from estimator.fit_facts import FitFacts, request_of
@@ -96,13 +97,16 @@ def estimate_pairing(
 ) -> Pairing:
     """Estimate a pairing for every quant and workload. ``model`` may be the path of a ``config.json`` or GGUF file.
 
+    The answer is of one accelerator, whatever count ``gpu`` states.
+
     Raises:
         QuestionError: a name is unknown, a fact is missing, or no engine runs the quant there.
     """
     try:
-        model_slug = CUSTOM if is_model_file(model) else catalog.resolve("model", model)
-        gpu_slug = catalog.resolve("gpu", gpu)
-        quant_slug = catalog.resolve("quant", quant) if quant else None
+        named = Meaning(CUSTOM) if is_model_file(model) else catalog.meaning("model", model)
+        on = catalog.meaning("gpu", gpu)
+        model_slug, gpu_slug = named.slug, on.slug
+        quant_slug = catalog.resolve("quant", quant) if quant else named.quant
         workload_slug = catalog.resolve("workload", workload)
     except UnknownNameError as error:
         raise QuestionError(ErrorCode.NOT_FOUND, str(error), error.kind, tuple(error.suggestions)) from error
@@ -117,7 +121,7 @@ def estimate_pairing(
     try:
         require_facts(accelerator)
         custom = model_slug == CUSTOM
-        source = source_of_file(Path(model)) if custom else ModelSource(specs.architecture(catalog.models[model_slug]))
+        source = _source(catalog, calibration, model, model_slug)
         quants = tuple(stored_quant(quant, source) for quant in quants)
         if quant_slug is None:
             own = quant_of_file(source, catalog)
@@ -142,9 +146,18 @@ def estimate_pairing(
         block,
         0,
         w,
-        source.notes,
+        (*(note for note in (named.note, on.note) if note is not None), *source.notes),
     )
     return _with_quant(pairing, quant_slug)
+
+
+def _source(catalog: Catalog, calibration: Calibration, model: str, slug: str) -> ModelSource:
+    def architecture(slug: str) -> ModelArchitecture:
+        return specs.architecture(catalog.models[slug])
+
+    if slug != CUSTOM:
+        return ModelSource(architecture(slug))
+    return recognised(source_of_file(Path(model)), catalog, calibration, architecture)
 
 
 def _with_quant(pairing: Pairing, slug: str | None) -> Pairing:

@@ -13,22 +13,24 @@ from typing import Any
 
 from api.answers import keys
 from api.answers import what_if as extras
+from api.answers.choices.machine import host_with
 from api.answers.facts import facts_of_plan
-from api.answers.model_files import (
+from api.answers.files.checkpoints import checkpoint_quant
+from api.answers.files.models import (
     CUSTOM,
     ModelSource,
-    checkpoint_quant,
     quant_of_file,
     source_of_config,
     source_of_pasted,
     stored_quant,
 )
-from api.answers.own_hardware import accelerator_of_facts, host_with
+from api.answers.files.recognition import recognised
+from api.answers.own_hardware import accelerator_of_facts
 from api.catalog.view import CatalogView
 from api.errors import ErrorCode, QuestionError
 from db.entries import specs
-from db.entries.aliases import UnknownNameError
 from db.entries.files import Catalog
+from db.entries.names.meanings import Meaning, UnknownNameError
 from db.imports.errors import ImportFactsError
 from estimator.calibration.coefficients import Calibration
 from estimator.estimate import estimate
@@ -83,7 +85,6 @@ class Answerer:
         self._quant: Callable[[str], Quant] = lru_cache(maxsize=None)(lambda slug: specs.quant(catalog.quants[slug]))
         self._host: Callable[[str], Host] = lru_cache(maxsize=None)(lambda slug: specs.host(catalog.hosts[slug]))
         self._profiles = [specs.host(entry) for entry in catalog.hosts.values()]
-        self._resolved = lru_cache(maxsize=8192)(self._resolve)
 
     def answer(self, question: Mapping[str, Any], brought: ModelSource | None = None) -> Answer:
         """Estimate one question; ``brought`` is the model of a local file, or what its ``model_url`` led to.
@@ -100,12 +101,12 @@ class Answerer:
         try:
             model_slug, source = self._model_of(question, brought)
             quant = self._quant_of(question, source)
-            devices = extras.devices_of(question, self._gpu_named)
+            devices = extras.devices_of(question, self._gpus_named)
             gpu_slug, accelerator = self._accelerator_of(question, devices)
             request = self._request(question, accelerator, quant, self._host_of(question, accelerator))
             if extras.has_extras(question):
                 found = self._with_extras(question, (model_slug, gpu_slug), source.model, request, devices, workload)
-                return replace(found, notes=(*found.notes, *source.notes))
+                return replace(found, notes=(*self._name_notes(question), *found.notes, *source.notes))
             result = estimate(source.model, request, self._calibration, workload)
         except MissingFactError as error:
             raise QuestionError(ErrorCode.MISSING_FACT, str(error), error.field_name) from error
@@ -117,16 +118,17 @@ class Answerer:
             raise QuestionError(ErrorCode.BAD_USER_INPUT, str(error)) from error
         entry = self._catalog.models.get(model_slug)
         facts = facts_of_plan(entry, model_slug, source.model, request, result, workload)
-        return Answer(model_slug, gpu_slug, quant.slug, result, facts, notes=source.notes)
+        notes = (*self._name_notes(question), *source.notes)
+        return Answer(model_slug, gpu_slug, quant.slug, result, facts, notes=notes)
 
     def _model_of(self, question: Mapping[str, Any], brought: ModelSource | None) -> tuple[str, ModelSource]:
         given = keys.stands_in(question, "model")
         if given == "model_config":
-            return CUSTOM, source_of_config(question[given])
-        if given == "model_gguf":
-            return CUSTOM, source_of_pasted(question[given])
+            brought = source_of_config(question[given])
+        elif given == "model_gguf":
+            brought = source_of_pasted(question[given])
         if brought is not None:
-            return CUSTOM, brought
+            return CUSTOM, recognised(brought, self._catalog, self._calibration, self._architecture)
         if given == "model_url":
             raise QuestionError(ErrorCode.UNSUPPORTED, "no file is fetched here", given)
         slug = self._resolved("model", keys.text(question, "model"))
@@ -135,10 +137,17 @@ class Answerer:
     def _quant_of(self, question: Mapping[str, Any], source: ModelSource) -> Quant:
         """The quantization, with the bytes of the file that the question brings along."""
         slug = self._own_quant(source) if question.get("quant") is None else None
-        quant = self._quant(slug or self._resolved("quant", keys.text(question, "quant")))
+        quant = self._quant(slug or self._asked_quant(question))
         if question.get("model_index") is not None:
             return checkpoint_quant(quant, question["model_index"])
         return stored_quant(quant, source)
+
+    def _asked_quant(self, question: Mapping[str, Any]) -> str:
+        """Slug of the quantization that is asked for, else of that which the model's name states, as that of a file does."""
+        model = question.get("model")
+        is_stated = question.get("quant") is None and isinstance(model, str) and model.strip()
+        stated = self._meant("model", str(model)).quant if is_stated else None
+        return self._meant("quant", stated or keys.text(question, "quant"), keys.engine(question)[0]).slug
 
     def _own_quant(self, source: ModelSource) -> str | None:
         """Slug of the quantization that the file is in; a plain checkpoint is in 16 bits."""
@@ -159,7 +168,8 @@ class Answerer:
         """The answer to a question with several accelerators, a draft or a projector."""
         entry = self._catalog.models.get(slugs[0])
         draft = extras.draft_of(question, self._model_named, self._quant_named)
-        projector = extras.projector_of(question, entry, None if entry is None else specs.projector_bytes(entry))
+        known = model.vision_parameters * 2 or None if entry is None else specs.projector_bytes(entry)
+        projector = extras.projector_of(question, entry, known)
         result = what_if(model, request, Extras(devices, draft, projector), self._calibration, workload)
         notes = (extras.UNKNOWN_PROJECTOR,) if projector is None else ()
         if devices:
@@ -185,8 +195,9 @@ class Answerer:
     def _quant_named(self, text: str) -> Quant:
         return self._quant(self._resolved("quant", text))
 
-    def _gpu_named(self, text: str) -> Accelerator:
-        return self._accelerator(self._resolved("gpu", text))
+    def _gpus_named(self, text: str) -> tuple[Accelerator, ...]:
+        meaning = self._meant("gpu", text)
+        return (self._accelerator(meaning.slug),) * (meaning.count or 1)
 
     def _accelerator_of(self, question: Mapping[str, Any], devices: tuple[Accelerator, ...]) -> tuple[str, Accelerator]:
         if devices:
@@ -219,11 +230,13 @@ class Answerer:
         self, question: Mapping[str, Any], accelerator: Accelerator, quant: Quant, host: Host
     ) -> EstimateRequest:
         context = keys.integer(question, "context_tokens")
+        count = keys.integer(question, "gpu_count")
         engine, software = keys.engine(question)
+        limit_mb = keys.integer(question, "wired_limit_mb")
         return EstimateRequest(
             quant=quant,
             accelerator=accelerator,
-            gpu_count=keys.integer(question, "gpu_count") or 1,
+            gpu_count=self._count(question, count),
             host=host,
             engine=engine,
             software=software,
@@ -239,11 +252,39 @@ class Answerer:
             micro_batch_tokens=keys.integer(question, "micro_batch"),
             gpu_layers=keys.integer(question, "gpu_layers"),
             cpu_moe_layers=keys.integer(question, "cpu_moe_layers"),
+            wired_limit_bytes=None if limit_mb is None else limit_mb * 1024**2,
         )
 
-    def _resolve(self, kind: str, text: str) -> str:
+    def _count(self, question: Mapping[str, Any], given: int | None) -> int:
+        """How many accelerators: as ``gpu_count`` or the name says. Raises :class:`QuestionError` when both differ."""
+        name = question.get("gpu")
+        stated = self._meant("gpu", name).count if isinstance(name, str) else None
+        if given is not None and stated is not None and given != stated:
+            raise QuestionError(
+                ErrorCode.BAD_USER_INPUT, f"'gpu' names {stated} accelerators and 'gpu_count' is {given}", "gpu_count"
+            )
+        return given or stated or 1
+
+    def _name_notes(self, question: Mapping[str, Any]) -> tuple[str, ...]:
+        """Which entities the names of a question were taken as, where they left something open."""
+        draft = question.get("draft") or {}
+        named = [(kind, question.get(kind)) for kind in ("model", "gpu", "quant", "host", "workload")]
+        named += [("gpu", name) for name in question.get("gpus") or ()]
+        named += [(kind, draft.get(kind)) for kind in ("model", "quant")]
+        meanings = [(kind, self._meant(kind, name)) for kind, name in named if isinstance(name, str)]
+        notes = [meaning.note for _, meaning in meanings if meaning.note is not None]
+        stated = next((meaning.quant for kind, meaning in meanings if kind == "model"), None)
+        chosen = next((meaning.slug for kind, meaning in meanings if kind == "quant"), None)
+        if question.get("model") is not None and stated is not None and chosen not in (None, stated):
+            notes.append(f"The model's name states {stated}; the estimate is in {chosen}, as asked.")
+        return tuple(dict.fromkeys(notes))
+
+    def _resolved(self, kind: str, text: str) -> str:
+        return self._meant(kind, text).slug
+
+    def _meant(self, kind: str, text: str, engine: str | None = None) -> Meaning:
         try:
-            return self._catalog.resolve(kind, text)
+            return self._catalog.meaning(kind, text, engine)
         except UnknownNameError as error:
             raise QuestionError(ErrorCode.NOT_FOUND, str(error), kind, tuple(error.suggestions)) from error
 

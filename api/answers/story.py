@@ -11,22 +11,22 @@ from html import escape
 from urllib.parse import quote as url_quote
 from urllib.parse import urlencode
 
+from api.answers.advised import options_of
 from api.answers.facts import facts_of_plan
 from api.catalog.fits import FitRecord
 from api.catalog.view import CatalogView
-from db.entries import specs
 from estimator.advice import changes as advising
 from estimator.advice import commands as starting
 from estimator.advice import explain
 from estimator.advice.breakdown import Terms, terms
 from estimator.advice.command import Command, MissingCommand
-from estimator.advice.upgrades import Options
+from estimator.advice.options import Options
+from estimator.advice.search import Advice
 from estimator.calibration.loss import CapabilityLoss, Divergence, capability_loss
 from estimator.calibration.scale import KIND_OF_WORKLOAD
 from estimator.fit_facts import FitFacts, cache_type, request_of
 from estimator.judgement.serving import Serving, serving
 from estimator.placement.layer_sums import model_tables
-from estimator.structure.checkpoints import has_weights
 from estimator.types import STATUSES, EstimatorError, OperatingMode, Status, WorkloadKind
 from estimator.verdict import ScorePart, capped
 
@@ -75,7 +75,8 @@ class PlanAnswers:
         """How far from the memory limit."""
         if self.terms is None:
             return f"no engine runs {self.facts.quant.name} on {self.facts.device_name}"
-        return explain.capacity_message(self.facts, self.terms)
+        runs = self.facts.runs or advising.some_quant_runs(self.facts, self._view.calibration, self.options)
+        return explain.capacity_message(self.facts, self.terms, some_quant_runs=runs)
 
     @cached_property
     def limits(self) -> tuple[explain.Limit, ...]:
@@ -84,30 +85,25 @@ class PlanAnswers:
     @cached_property
     def options(self) -> Options:
         """Everything of the catalog that may be advised."""
-        view, model = self._view, self.facts.model
-        return Options(
-            quants=tuple(quant.spec for quant in view.precomputed_quants if has_weights(quant.spec, model)),
-            accelerators=tuple(gpu.accelerator for gpu in view.gpus if not gpu.missing_facts),
-            hosts=tuple(specs.host(entry) for entry in view.catalog.hosts.values()),
-        )
+        return options_of(self._view, self.facts)
 
     @cached_property
-    def advice(self) -> tuple[advising.Advice, ...]:
+    def advice(self) -> tuple[Advice, ...]:
         """Changes that help, best first, with computed gains."""
         return advising.advice(self.facts, self._view.calibration, self.options)
 
-    def advice_within(self, budget_usd: float | None, max_power_w: float | None) -> tuple[advising.Advice, ...]:
+    def advice_within(self, budget_usd: float | None, max_power_w: float | None) -> tuple[Advice, ...]:
         """Advice whose purchases keep to a buyer's limits; what costs nothing is not limited."""
         if budget_usd is None and max_power_w is None:
             return self.advice
         options = replace(self.options, budget_usd=budget_usd, max_power_w=max_power_w)
         return advising.advice(self.facts, self._view.calibration, options)
 
-    def after(self, change: advising.Advice) -> FitFacts:
+    def after(self, change: Advice) -> FitFacts:
         """The plan after an advised change."""
         facts = self.facts
-        entry = self._view.catalog.models.get(facts.model.slug)
-        return facts_of_plan(entry, facts.model.slug, facts.model, change.request, change.after, facts.workload)
+        entry = self._view.catalog.models.get(change.model.slug)
+        return facts_of_plan(entry, change.model.slug, change.model, change.request, change.after, facts.workload)
 
     @cached_property
     def serving(self) -> Serving | None:

@@ -18,7 +18,7 @@ MAX_PROJECTOR_BYTES = 10**12
 #: Name to thing, by a catalog's own rules; raises :class:`QuestionError` for a name that it does not have.
 ModelOf = Callable[[str], ModelArchitecture]
 QuantOf = Callable[[str], Quant]
-GpuOf = Callable[[str], Accelerator]
+GpusOf = Callable[[str], tuple[Accelerator, ...]]
 
 UNKNOWN_PROJECTOR = (
     "The size of this model's vision projector is not known; it is not in the total. Give projector_bytes to count it."
@@ -30,7 +30,7 @@ def has_extras(question: Mapping[str, Any]) -> bool:
     return any(question.get(key) is not None for key in KEYS)
 
 
-def devices_of(question: Mapping[str, Any], gpu_of: GpuOf) -> tuple[Accelerator, ...]:
+def devices_of(question: Mapping[str, Any], gpus_of: GpusOf) -> tuple[Accelerator, ...]:
     """The accelerators of ``gpus``; none when it is left out. Raises :class:`QuestionError`."""
     names = question.get("gpus")
     if names is None:
@@ -41,7 +41,10 @@ def devices_of(question: Mapping[str, Any], gpu_of: GpuOf) -> tuple[Accelerator,
         raise _bad(f"'gpus' must be a list of 1 to {MAX_DEVICES} accelerators", "gpus")
     if not all(isinstance(name, str) and name.strip() for name in names):
         raise _bad("'gpus' must list names (slugs or aliases)", "gpus")
-    return tuple(gpu_of(name) for name in names)
+    devices = tuple(device for name in names for device in gpus_of(name))
+    if len(devices) > MAX_DEVICES:
+        raise _bad(f"'gpus' names {len(devices)} accelerators; at most {MAX_DEVICES} are estimated together", "gpus")
+    return devices
 
 
 def draft_of(question: Mapping[str, Any], model_of: ModelOf, quant_of: QuantOf) -> Draft | None:

@@ -95,7 +95,7 @@ class BatchedReads:
         view = self._view
         for shared, ids in _grouped((key[1:], key[0]) for key in keys).items():
             owner, query, order, size, backwards = shared
-            refused: Exception | None = too_wide_for(order, owner.among(query, tuple(set(ids))), owner)
+            refused: Exception | None = too_wide_for(order, query, owner, ids)
             if owner is FitOwner.QUANT and len(set(ids)) > MANY_QUANTS and not is_narrow(query):
                 refused = refused or _too_many_quants(len(set(ids)))
             if refused is not None:
@@ -199,13 +199,19 @@ class FitReads:
         )
 
 
-def too_wide_for(order: Sequence[FitOrder], query: FitQuery, owner: FitOwner | None = None) -> ApiError | None:
+def too_wide_for(
+    order: Sequence[FitOrder], query: FitQuery, owner: FitOwner | None = None, ids: Iterable[int] = ()
+) -> ApiError | None:
     """``BAD_USER_INPUT`` for an order that needs few models or accelerators, and a query of more; else None.
 
-    ``owner`` is the kind of owners of several lists that are read together.
+    ``owner`` is the kind of owners of several lists that are read together, ``ids`` are these owners.
     """
     field = next((term.field for term in order if term.field in PACKED), None)
-    if field is None or is_narrow(query):
+    if field is None:
+        return None
+    if owner is not None:
+        query = owner.among(query, tuple(set(ids)))
+    if is_narrow(query):
         return None
     message = f"An order by {field.name} needs a filter that leaves at most {NARROW_IDS} models or accelerators"
     owned = {FitOwner.MODEL: query.model_ids, FitOwner.GPU: query.gpu_ids}.get(owner) if owner else None

@@ -23,15 +23,15 @@ class FitRecord:
 
     @property
     def model(self) -> ModelRecord:
-        return self.view.model_by_id[self.cell.key.model_id]
+        return self.view.model_by_id[self.cell.model_id]
 
     @property
     def gpu(self) -> GpuRecord:
-        return self.view.gpu_by_id[self.cell.key.gpu_id]
+        return self.view.gpu_by_id[self.cell.gpu_id]
 
     @property
     def quant(self) -> QuantRecord:
-        return self.view.quant_by_id[self.cell.key.quant_id]
+        return self.view.quant_by_id[self.cell.quant_id]
 
     @property
     def workload(self) -> WorkloadRecord:

@@ -44,7 +44,7 @@ class LiveFits:
             cells = await self._cells(view, model, gpu, [quant])
             return [dataclasses.replace(cell, recommended=False) for cell in cells]
         cells = await self._cells(view, model, gpu, view.precomputed_quants)
-        return [cell for cell in cells if cell.key.quant_id == view.quant_ids[quant.slug]]
+        return [cell for cell in cells if cell.quant_id == view.quant_ids[quant.slug]]
 
     async def _cells(
         self, view: CatalogView, model: ModelRecord, gpu: GpuRecord, quants: Sequence[QuantRecord]

@@ -6,6 +6,8 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 
+from db.entries.names.spelling import distance
+
 _TOKEN = re.compile(r"[a-z]+|\d+(?:\.\d+)?")
 
 
@@ -53,21 +55,3 @@ def _word(word: str, other: str) -> float:
     if allowed and distance(word, other, allowed) <= allowed:
         return 0.6
     return 0.0
-
-
-@lru_cache(maxsize=16_384)
-def distance(left: str, right: str, limit: int) -> int:
-    """Insertions, deletions, changes and swaps of neighbours between two words; above ``limit`` inexact."""
-    if abs(len(left) - len(right)) > limit:
-        return limit + 1
-    before: list[int] = []
-    row = list(range(len(right) + 1))
-    for i, a in enumerate(left, 1):
-        older, before, row = before, row, [i] + [0] * len(right)
-        for j, b in enumerate(right, 1):
-            row[j] = min(before[j] + 1, row[j - 1] + 1, before[j - 1] + (a != b))
-            if i > 1 and j > 1 and a == right[j - 2] and left[i - 2] == b:
-                row[j] = min(row[j], older[j - 2] + 1)
-        if min(row) > limit:
-            return limit + 1
-    return row[-1]

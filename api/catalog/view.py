@@ -23,8 +23,8 @@ from api.catalog.records import (
 )
 from api.errors import ApiError, ErrorCode, NotFoundError
 from db.entries import specs
-from db.entries.aliases import UnknownNameError
 from db.entries.files import Catalog, Entry
+from db.entries.names.meanings import Meaning, UnknownNameError
 from db.fits.generations import Generation
 from db.fits.layout import SLOTS
 from estimator.calibration.coefficients import Calibration
@@ -145,6 +145,11 @@ class CatalogView:
         quant: QuantRecord = self._resolve("quant", text)
         return quant
 
+    def meaning(self, kind: str, text: str) -> Meaning:
+        """The entity called ``text``, with what else the text states. Raises :class:`NotFoundError`."""
+        self._resolve(kind, text)
+        return self.catalog.meaning(kind, text)
+
     def by_slug(self, kind: str, slug: str) -> Any:
         """Record by exact slug; None for an unknown one."""
         return self._by_slug[kind].get(slug)
@@ -198,7 +203,7 @@ class CatalogView:
         try:
             return self._by_slug[kind][self.catalog.resolve(kind, text)]
         except UnknownNameError as error:
-            raise NotFoundError(kind, text, tuple(error.suggestions)) from error
+            raise NotFoundError(kind, text, error.suggestions, error.reason) from error
 
 
 def _ids(known: Ids | None, entries: Mapping[str, Any]) -> dict[str, int]:

@@ -89,10 +89,13 @@ def cancel(run: Annotated[int, typer.Argument(help="Number of the run, as `fitgr
     epilog="Examples: `fitgraph estimate 'Kimi Linear 48B A3B' 'V100 32GB' --quant Q4_K_M`, "
     "`fitgraph estimate 'Qwen3 32B' 'RTX 3090' --also 'RTX 4060 Ti 16GB'`, "
     "`fitgraph estimate 'Llama 3.3 70B' 'RTX 3090' --count 2 --context 32000 --kv-cache Q8_0`, "
+    "`fitgraph estimate ./config.json 'RTX 3090' --index ./model.safetensors.index.json`, "
     "`fitgraph estimate --batch questions.jsonl > answers.jsonl`"
 )
 def estimate(
-    model: Annotated[str | None, typer.Argument(help="Model: slug, name or alias.")] = None,
+    model: Annotated[
+        str | None, typer.Argument(help="Model: slug, name or alias, or a config.json or GGUF file.")
+    ] = None,
     gpu: Annotated[str | None, typer.Argument(help="Accelerator: slug, name or alias.")] = None,
     quant: Annotated[str | None, typer.Option(help="Quantization; default: the best one for the workload.")] = None,
     workload: Annotated[str, typer.Option(help="chat, coding, agentic-coding, reasoning or rag.")] = "coding",
@@ -112,22 +115,24 @@ def estimate(
     draft_tokens: Annotated[int | None, typer.Option(help="Tokens drafted before each check.")] = None,
     acceptance: Annotated[float | None, typer.Option(help="Share of drafted tokens that are accepted, 0 to 1.")] = None,
     vision: Annotated[bool, typer.Option("--vision", help="Count the model's vision projector.")] = False,
+    index: Annotated[
+        Path | None,
+        typer.Option(help="The checkpoint's model.safetensors.index.json or only file: it has these bytes."),
+    ] = None,
     batch: Annotated[
         Path | None, typer.Option(help="Read questions as JSON Lines from a file, or - for standard input.")
     ] = None,
 ) -> None:
     """Estimate from the catalog files alone: no database, no server."""
     from api.cli import estimate
+    from api.cli.batch import run_batch
 
     if batch is not None:
         if model is not None or gpu is not None:
             raise typer.BadParameter("--batch reads model and gpu from its lines; give no MODEL and GPU beside it")
-        raise typer.Exit(estimate.run_batch(batch, sys.stdout.buffer))
+        raise typer.Exit(run_batch(batch, sys.stdout.buffer))
     if model is None or gpu is None:
         raise typer.BadParameter("give MODEL and GPU, or --batch FILE")
-    drafted = (draft, draft_quant, draft_tokens, acceptance)
-    if any(each is not None for each in drafted) and None in drafted:
-        raise typer.BadParameter("a draft needs --draft, --draft-quant, --draft-tokens and --acceptance")
     extra: dict[str, object] = {
         "gpu_count": count,
         "context_tokens": context,
@@ -137,17 +142,25 @@ def estimate(
         "host_memory_gb": host_memory_gb,
         "host_bandwidth_gbps": host_bandwidth_gbps,
         "vision": vision or None,
+        "model_index": index,
+        "draft": _draft(draft, draft_quant, draft_tokens, acceptance),
+        "gpus": [gpu, *also] if also else None,
     }
-    if draft is not None:
-        extra["draft"] = dict(zip(("model", "quant", "tokens", "acceptance_rate"), drafted, strict=True))
-    if also:
-        if count is not None:
-            raise typer.BadParameter("--count is of equal accelerators; with --also name each one")
-        extra["gpus"] = [gpu, *also]
+    if also and count is not None:
+        raise typer.BadParameter("--count is of equal accelerators; with --also name each one")
     extra = {key: value for key, value in extra.items() if value is not None}
     if extra:
         raise typer.Exit(estimate.run_extras(model, gpu, quant, workload, extra, as_json=as_json))
     raise typer.Exit(estimate.run_one(model, gpu, quant, workload, as_json=as_json))
+
+
+def _draft(*given: object) -> dict[str, object] | None:
+    """The draft of a question: all four of its options, or none."""
+    if all(option is None for option in given):
+        return None
+    if None in given:
+        raise typer.BadParameter("a draft needs --draft, --draft-quant, --draft-tokens and --acceptance")
+    return dict(zip(("model", "quant", "tokens", "acceptance_rate"), given, strict=True))
 
 
 @app.command(
@@ -186,6 +199,42 @@ def gguf_header(file: Annotated[Path, typer.Argument(help="A local GGUF file.")]
     from api.cli import estimate
 
     raise typer.Exit(estimate.print_header(file))
+
+
+@app.command(
+    epilog="Examples: `fitgraph buy 'Qwen3 32B' --users 20`, `fitgraph buy --budget-usd 2500 --min-tok-s 20`, "
+    "`fitgraph buy 'gpt-oss 120B' --vendor apple`, `fitgraph buy --gpu 'H100 PCIe' --hours-a-month 100`"
+)
+def buy(
+    models: Annotated[list[str] | None, typer.Argument(help="Models, any of which will do; default: the best.")] = None,
+    gpu: Annotated[str | None, typer.Option(help="Instead of a model: this accelerator, bought or rented.")] = None,
+    workload: Annotated[str, typer.Option(help="chat, coding, agentic-coding, reasoning or rag.")] = "coding",
+    budget_usd: Annotated[float | None, typer.Option(help="Most that may be paid, US dollars.", min=1)] = None,
+    min_tok_s: Annotated[
+        float | None, typer.Option(help="Least decode speed; default: the workload's.", min=0.1)
+    ] = None,
+    max_ttft_ms: Annotated[float | None, typer.Option(help="Longest wait; default: the workload's.", min=1)] = None,
+    max_loss: Annotated[float | None, typer.Option(help="Points that the quantization may cost.", min=0.01)] = None,
+    context: Annotated[int | None, typer.Option(help="Tokens of context; default: the workload's.", min=1)] = None,
+    users: Annotated[int | None, typer.Option(help="Users that are answered at once.", min=1, max=1024)] = None,
+    cards: Annotated[int | None, typer.Option(help="Most cards in a computer; default 2.", min=1, max=8)] = None,
+    computer: Annotated[str | None, typer.Option(help="Computer that you have and that takes the cards.")] = None,
+    vendor: Annotated[list[str] | None, typer.Option(help="Maker of the accelerator; may be repeated.")] = None,
+    new_only: Annotated[bool, typer.Option("--new-only", help="Leave used hardware out.")] = False,
+    region: Annotated[str, typer.Option(help="Region whose prices are preferred.")] = "US",
+    hours_a_month: Annotated[float | None, typer.Option(help="Hours of use, to compare with rent.", min=0.1)] = None,
+    electricity_usd_per_kwh: Annotated[float | None, typer.Option(help="Price of electricity.", min=0)] = None,
+    number: Annotated[int, typer.Option("-n", help="How many of each list.", min=1, max=1000)] = 10,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the answer as one JSON object.")] = False,
+) -> None:
+    """What to buy or rent, with dated prices; from the catalog files alone."""
+    from api.cli.buy import Asked, buy_command
+
+    asked = Asked(
+        models or (), gpu, workload, budget_usd, min_tok_s, max_ttft_ms, max_loss, context, users, cards, computer,
+        vendor or (), new_only, region, hours_a_month, electricity_usd_per_kwh,
+    )  # fmt: skip
+    raise typer.Exit(buy_command(asked, number, as_json=as_json))
 
 
 @catalog_app.command("check")

@@ -16,8 +16,8 @@ from api.cli.exit_codes import FAILED, NO_ANSWER
 from db.entries import capability as capability_entries
 from db.entries import quality as quality_entries
 from db.entries import specs
-from db.entries.aliases import UnknownNameError
 from db.entries.files import CATALOG_ROOT, load_catalog
+from db.entries.names.meanings import UnknownNameError
 from db.entries.traits import DIRECTORY as CAPABILITY_DIRECTORY
 from db.entries.traits import model_traits
 from estimator.calibration import loss as loss_table

@@ -11,8 +11,8 @@ from rich.table import Table
 
 from api.cli.exit_codes import NO_ANSWER
 from db.entries import market
-from db.entries.aliases import UnknownNameError
 from db.entries.files import Catalog, load_catalog
+from db.entries.names.meanings import UnknownNameError
 from estimator.judgement.market import Computer, Price, PriceKind, newest
 
 

@@ -9,11 +9,9 @@ from enum import StrEnum
 from typing import Any, TypeVar
 
 import orjson
-from rich.console import Console
-from rich.table import Table
 
 from api.answers.choices.machine import Machine, machine_of, resolved
-from api.answers.choices.models import Choice, Recommended, Wanted, recommended_models
+from api.answers.choices.models import Choice, Question, Recommended, Wanted, recommended_models
 from api.answers.choices.reasons import seconds_text
 from api.cli.exit_codes import NO_ANSWER
 from api.errors import ErrorCode, QuestionError
@@ -21,7 +19,7 @@ from db.entries import specs
 from db.entries.files import load_catalog
 from estimator.calibration.coefficients import Calibration
 from estimator.judgement.capability import Capability
-from estimator.types import ENGINE_NAMES, OperatingMode, Workload
+from estimator.types import ENGINE_NAMES, OperatingMode
 
 Member = TypeVar("Member", bound=StrEnum)
 
@@ -64,12 +62,13 @@ def recommend_command(asked: Asked, number: int, *, as_json: bool) -> int:
         print(f"fitgraph: {error}", file=sys.stderr)
         return NO_ANSWER
     wanted = Wanted(asked.family, asked.license, kind, asked.released_from)
-    choice = recommended_models(catalog, Calibration.load(), machine, workload, mode, wanted, asked.users)
+    question = Question(machine, workload, mode, wanted, asked.users)
+    choice = recommended_models(catalog, Calibration.load(), question, number)
     if as_json:
-        answer = _answer_json(machine, workload, mode, choice, number)
+        answer = _answer_json(question, choice)
         print(orjson.dumps(answer, option=orjson.OPT_INDENT_2).decode())
     else:
-        _print_table(machine, workload, mode, choice, number)
+        _print_table(question, choice)
     return 0
 
 
@@ -81,55 +80,55 @@ def _member(enum: type[Member], name: str, text: str) -> Member:
         raise QuestionError(ErrorCode.BAD_USER_INPUT, f"--{name} is {text!r}; allowed are {allowed}", name) from None
 
 
-def _answer_json(
-    machine: Machine, workload: Workload, mode: OperatingMode, choice: Choice, number: int
-) -> dict[str, Any]:
-    rows = [_row_json(machine, rank, entry) for rank, entry in enumerate(choice.entries, 1)]
-    pick = None if choice.pick is None else rows[choice.entries.index(choice.pick)]
+def _answer_json(question: Question, choice: Choice) -> dict[str, Any]:
+    machine = question.machine
+    rows = [_row_json(machine, entry) for entry in choice.entries]
     return {
         "machine": machine.name,
         "host": machine.host.slug,
-        "workload": workload.slug,
-        "mode": mode.value,
-        "usable_models": len(rows),
-        "pick": pick,
-        "recommendations": rows[:number],
+        "workload": question.workload.slug,
+        "mode": question.mode.value,
+        "pick": None if choice.pick is None else _row_json(machine, choice.pick),
+        "recommendations": [{"rank": rank} | row for rank, row in enumerate(rows, 1)],
     }
 
 
-def _row_json(machine: Machine, rank: int, entry: Recommended) -> dict[str, Any]:
-    capability, loss, worth = entry.capability, entry.loss, entry.worth
+def _row_json(machine: Machine, entry: Recommended) -> dict[str, Any]:
+    judgement = entry.judgement
+    capability = judgement.capability
     return {
-        "rank": rank,
         "model": entry.model["slug"],
         "gpu": machine.devices[0].slug,
         "gpu_count": len(machine.devices),
         "quant": entry.quant.slug,
         "engine": entry.engine.value,
-        "thinking": entry.thinks,
+        "thinking": judgement.thinks,
         "capability": {
             "value": capability.value,
             "low": capability.low,
             "high": capability.high,
             "evidence": capability.evidence.value,
         },
-        "loss": round(loss.points, 3),
-        "worth": {name: round(getattr(worth, name), 2) for name in ("value", "low", "high")},
-        "rating": round(entry.rating, 2),
-        "decode_tok_s": round(entry.decode_tok_s, 2),
-        "ttft_ms": round(entry.ttft_ms, 1),
-        "answer_s": round(entry.answer_s, 2),
+        "loss": round(judgement.loss.points, 3),
+        "worth": {name: round(getattr(judgement.worth, name), 2) for name in ("value", "low", "high")},
+        "rating": round(judgement.rating, 2),
+        "decode_tok_s": round(judgement.decode_tok_s, 2),
+        "ttft_ms": None if judgement.ttft_ms is None else round(judgement.ttft_ms, 1),
+        "answer_s": round(judgement.answer_s, 2),
         "price_usd": machine.price_usd,
-        "on_frontier": entry.on_frontier,
-        "reason": entry.reason,
+        "on_frontier": judgement.on_frontier,
+        "reason": judgement.reason,
     }
 
 
-def _print_table(machine: Machine, workload: Workload, mode: OperatingMode, choice: Choice, number: int) -> None:
+def _print_table(question: Question, choice: Choice) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
     console = Console()
     console = console if console.is_terminal else Console(width=180)
     if choice.pick is None:
-        console.print(f"{machine.name}: no model of the catalog is usable for {workload.name}.")
+        console.print(f"{question.machine.name}: no model of the catalog is usable for {question.workload.name}.")
         return
     shown = Table(box=None, pad_edge=False)
     for name in ("", "Model", "Quantization", "Engine"):
@@ -137,23 +136,24 @@ def _print_table(machine: Machine, workload: Workload, mode: OperatingMode, choi
     for name in ("Capability", "Loss", "tok/s", "Answer"):
         shown.add_column(name, justify="right", no_wrap=True)
     shown.add_column("Why")
-    for rank, entry in enumerate(choice.entries[:number], 1):
+    for rank, entry in enumerate(choice.entries, 1):
+        judgement = entry.judgement
         shown.add_row(
-            f"{rank}{'*' if entry is choice.pick else ''}",
+            f"{rank}{'*' if entry.model is choice.pick.model else ''}",
             entry.model["name"],
             entry.quant.name,
             ENGINE_NAMES[entry.engine],
-            _capability_text(entry.capability),
-            f"{entry.loss.points:.1f}",
-            f"{entry.decode_tok_s:.0f}",
-            seconds_text(entry.answer_s),
-            entry.reason,
+            _capability_text(judgement.capability),
+            f"{judgement.loss.points:.1f}",
+            f"{judgement.decode_tok_s:.0f}",
+            seconds_text(judgement.answer_s),
+            judgement.reason,
         )
-    console.print(f"{machine.description}: {workload.name}, {mode.value}")
+    console.print(f"{question.machine.description}: {question.workload.name}, {question.mode.value}")
     console.print(shown)
     console.print(
-        f"* the pick; {len(choice.entries)} models are usable. Capability: points with an interval of 80 %, ° inherited "
-        "from relatives,\n~ predicted, no own result. Ranked by the lower end of the interval less the loss and a charge for time."
+        "* the pick. Capability: points with an interval of 80 %, ° inherited from relatives, ~ predicted, no own result.\n"
+        "Ranked by the lower end of what is left after the loss, less a charge for time."
     )
 
 

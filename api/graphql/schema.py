@@ -77,7 +77,7 @@ class FitSchema(PreparedSchema):
             kind = operation.operation.name
             if kind not in {allowed.name for allowed in context.allowed_operations}:
                 raise ApiError(ErrorCode.BAD_USER_INPUT, f"A {kind.lower()} cannot be run over this transport.")
-            check_variables(context.variables, self.documents.limits.variable_values)
+            check_variables(self.core, operation, context.variables, self.documents.limits.variable_values)
             cost = self.documents.cost(prepared, operation, context.variables or {})
         except ApiError as error:
             return _with_codes([graphql_error(error)])
@@ -122,7 +122,7 @@ class FitSchema(PreparedSchema):
             return None
         try:
             operation = prepared.operation(operation_name)
-            check_variables(variable_values, self.documents.limits.variable_values)
+            check_variables(self.core, operation, variable_values, self.documents.limits.variable_values)
             variables = get_variable_values(self.core, operation.variable_definitions or (), variable_values or {})
             if isinstance(variables, list):
                 return None

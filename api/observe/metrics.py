@@ -133,17 +133,17 @@ class _Kept(Collector):
     def collect(self) -> Iterator[Metric]:
         """Caches, sockets, the newest run and the published generation, as of this scrape."""
         cache, generation, run = self._services.responses, self._metrics.generation, self._metrics.run
-        found = CounterMetricFamily(
+        family = CounterMetricFamily(
             "fitgraph_response_cache",
             "Look-ups of whole responses: hit (in process), shared_hit (in Redis), joined (computed for another "
             "request at the time), miss.",
             labels=["outcome"],
         )
-        found.add_metric(["hit"], cache.hits)
-        found.add_metric(["joined"], cache.joined)
-        found.add_metric(["miss"], cache.misses - cache.shared_hits)
-        found.add_metric(["shared_hit"], cache.shared_hits)
-        yield found
+        family.add_metric(["hit"], cache.hits)
+        family.add_metric(["joined"], cache.joined)
+        family.add_metric(["miss"], cache.misses - cache.shared_hits)
+        family.add_metric(["shared_hit"], cache.shared_hits)
+        yield family
         yield GaugeMetricFamily("fitgraph_response_cache_bytes", "Memory of kept responses.", cache.used_bytes)
         yield GaugeMetricFamily("fitgraph_streams", "Open websockets and event streams.", self._services.streams.count)
         if generation is not None:

@@ -81,7 +81,7 @@ class ObserveMiddleware:
 
 def endpoint_of(scope: Scope) -> str:
     """Name of what answered: of a closed set, whatever paths are asked for."""
-    found = scope.get("endpoint")
-    if found is None:
+    endpoint = scope.get("endpoint")
+    if endpoint is None:
         return "none"
-    return str(getattr(found, "__name__", type(found).__name__)).strip("_").lower()
+    return str(getattr(endpoint, "__name__", type(endpoint).__name__)).strip("_").lower()

@@ -8,9 +8,9 @@ from starlette.datastructures import QueryParams
 
 from api.catalog.fit_reads import FitReads
 from api.catalog.fits import FitRecord
-from api.catalog.records import GpuRecord, ModelRecord
 from api.catalog.view import CatalogView
 from api.errors import ApiError, ErrorCode, NotFoundError
+from db.entries.names.meanings import Meaning
 from db.fits.layout import SLOTS
 from estimator.types import OperatingMode, WorkloadKind
 
@@ -27,6 +27,8 @@ class Pair:
     chosen: FitRecord
     fits: list[FitRecord]
     mode: OperatingMode
+    #: Which entity a name of the address was taken as, where it left something open.
+    notes: tuple[str, ...] = ()
 
     @property
     def workloads(self) -> list[FitRecord]:
@@ -46,7 +48,7 @@ class Pair:
         return next((fit for fit in self.options if fit.cell.recommended), None)
 
 
-def resolve_pair(view: CatalogView, address: str) -> tuple[ModelRecord, GpuRecord]:
+def resolve_pair(view: CatalogView, address: str) -> tuple[Meaning, Meaning]:
     """Model and accelerator of ``{model}-on-{gpu}``; either may be an alias with dashes for blanks.
 
     Raises:
@@ -62,22 +64,11 @@ def resolve_pair(view: CatalogView, address: str) -> tuple[ModelRecord, GpuRecor
     problem: NotFoundError | None = None
     for cut in cuts:
         try:
-            return _named(view, address[:cut], address[cut + len(SEPARATOR) :])
+            return view.meaning("model", address[:cut]), view.meaning("gpu", address[cut + len(SEPARATOR) :])
         except NotFoundError as error:
             problem = problem or error
     assert problem is not None
     raise problem
-
-
-def _named(view: CatalogView, model: str, gpu: str) -> tuple[ModelRecord, GpuRecord]:
-    try:
-        record = view.model(model)
-    except NotFoundError:
-        record = view.model(model.replace("-", " "))
-    try:
-        return record, view.gpu(gpu)
-    except NotFoundError:
-        return record, view.gpu(gpu.replace("-", " "))
 
 
 async def load_pair(reads: FitReads, address: str, chosen: QueryParams) -> Pair:
@@ -87,11 +78,13 @@ async def load_pair(reads: FitReads, address: str, chosen: QueryParams) -> Pair:
         ApiError: a name or a choice is unknown, a fact is missing, or the database does not answer.
     """
     view = reads.view
-    model, gpu = resolve_pair(view, address)
+    named, on = resolve_pair(view, address)
+    model, gpu = view.model(named.slug), view.gpu(on.slug)
     slot = SLOTS.index(_workload(view, chosen.get("workload")))
     mode = _mode(chosen.get("mode"))
     cells = await reads.pairing(model, gpu, None)
-    quant = view.quant(chosen["quant"]) if chosen.get("quant") else None
+    asked = chosen.get("quant") or named.quant
+    quant = view.quant(asked) if asked else None
     if quant is not None and all(cell.quant_id != view.quant_ids[quant.slug] for cell in cells):
         cells = [*cells, *await reads.live(model, gpu, quant)]
     cell = reads.chosen([cell for cell in cells if cell.workload_id == slot], quant)
@@ -99,7 +92,8 @@ async def load_pair(reads: FitReads, address: str, chosen: QueryParams) -> Pair:
         raise ApiError(ErrorCode.UNSUPPORTED, f"no engine runs {model.name} on {gpu.name} in any quantization")
     order = {view.quant_ids[quant.slug]: number for number, quant in enumerate(view.quants)}
     fits = [FitRecord(view, cell) for cell in sorted(cells, key=lambda cell: order[cell.quant_id])]
-    return Pair(view, next(fit for fit in fits if fit.cell is cell), fits, mode)
+    notes = tuple(note for note in (named.note, on.note) if note is not None)
+    return Pair(view, next(fit for fit in fits if fit.cell is cell), fits, mode, notes)
 
 
 def _workload(view: CatalogView, text: str | None) -> WorkloadKind:

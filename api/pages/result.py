@@ -27,8 +27,8 @@ from api.pages.wording import (
     ttft_words,
 )
 from estimator.advice.amounts import duration, gib, pace
-from estimator.advice.changes import Advice, AdviceCode
 from estimator.advice.explain import Question
+from estimator.advice.search import Advice, AdviceCode
 from estimator.types import STATUSES, OperatingMode
 from estimator.verdict import MODE_WEIGHTS, PART_NAMES, STATUS_CAPS, STATUS_KNEES, ScorePart, grade
 
@@ -49,6 +49,7 @@ def result_page(pair: Pair, base_url: str) -> dict[str, Any]:
         "workload_name": fit.workload.name,
         "headline": answers.headline,
         "summary": answers.summary,
+        "notes": pair.notes,
         "capacity": first_upper(answers.capacity_message),
         "grade": grade(answers.mode_score(pair.mode)),
         "tone": TONES[fit.cell.status],
@@ -177,10 +178,10 @@ def _advice(pair: Pair, advice: Advice) -> dict[str, str]:
         parts.append(f"{points} {'point' if points[1:] == '1' else 'points'}")
         gain = ", ".join(parts)
     href = ""
-    if advice.code in (AdviceCode.OTHER_QUANT, AdviceCode.GPU_UPGRADE):
-        # These two have a page of their own: everything else of them is as it is here.
-        fit, request = pair.chosen, advice.request
-        href = _page_path(fit.model.slug, request.accelerator.slug, request.quant.slug, pair)
+    if advice.code in (AdviceCode.OTHER_QUANT, AdviceCode.OTHER_MODEL, AdviceCode.GPU_UPGRADE):
+        # These have a page of their own: everything else of them is as it is here.
+        request = advice.request
+        href = _page_path(advice.model.slug, request.accelerator.slug, request.quant.slug, pair)
     return {"what": first_upper(what), "effect": effect, "gain": gain, "href": href}
 
 

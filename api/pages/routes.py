@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeAlias
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 from xml.etree import ElementTree
 
 import orjson
@@ -104,7 +104,10 @@ async def _choose(request: Request, reads: FitReads, base_url: str) -> Response:
     """A form for a pairing; with both names given, the way to its page."""
     model, gpu = (request.query_params.get(name, "").strip()[:MAX_ADDRESS_CHARACTERS] for name in ("model", "gpu"))
     if model and gpu:
-        path = f"/can/{reads.view.model(model).slug}{SEPARATOR}{reads.view.gpu(gpu).slug}"
+        named, on = reads.view.meaning("model", model), reads.view.meaning("gpu", gpu)
+        # An address that keeps the names as typed says on its page what they were taken as.
+        stated = named.note or on.note or named.quant
+        path = f"/can/{quote(model if stated else named.slug)}{SEPARATOR}{quote(gpu if stated else on.slug)}"
         return RedirectResponse(path, 303, headers=dict(_COMMON))
     values = {"models": [model.name for model in reads.view.models], "gpus": [gpu.name for gpu in reads.view.gpus]}
     text = environment().get_template("choose.html").render(p=values)

@@ -34,11 +34,11 @@ def use_one_arena() -> bool:
 def trimmer() -> Callable[[int], int] | None:
     """glibc's ``malloc_trim``; None under another C library."""
     try:
-        found = ctypes.CDLL(None).malloc_trim
+        trim = ctypes.CDLL(None).malloc_trim
     except (AttributeError, OSError, TypeError):
         return None
-    found.argtypes, found.restype = [ctypes.c_size_t], ctypes.c_int
-    return found
+    trim.argtypes, trim.restype = [ctypes.c_size_t], ctypes.c_int
+    return trim
 
 
 async def give_back(every_s: float = EVERY_S, trim: Callable[[int], int] | None = None) -> None:

@@ -67,16 +67,16 @@ class HotAnswers:
             await self._app(scope, _again(messages, receive), send)
             return
         key = (scope["scheme"], scope["query_string"], body, *seen)
-        found = self._kept.get(key)
+        answer = self._kept.get(key)
         # A generation that is gone has another identity: its answers are never met again, and age out.
-        if found is not None and found[0]["identity"] == await self._identity():
+        if answer is not None and answer[0]["identity"] == await self._identity():
             # Others may have pushed it out while the identity was read.
             if key in self._kept:
                 self._kept.move_to_end(key)
             self._services.responses.hits += 1
             scope["endpoint"] = self._endpoint
-            await send({**found[0], "headers": list(found[0]["headers"])})
-            await send({"type": "http.response.body", "body": found[1]})
+            await send({**answer[0], "headers": list(answer[0]["headers"])})
+            await send({"type": "http.response.body", "body": answer[1]})
             return
         await self._app(scope, _again(messages, receive), self._remembering(scope, key, send))
 

@@ -57,8 +57,8 @@ def install(folder: Path) -> None:
 
 def version(folder: Path) -> str:
     """What was installed."""
-    found = json.loads((folder / "node_modules/postgraphile/package.json").read_text())
-    return f"PostGraphile {found['version']}"
+    package = json.loads((folder / "node_modules/postgraphile/package.json").read_text())
+    return f"PostGraphile {package['version']}"
 
 
 def unpack(url: str) -> int:
@@ -72,8 +72,8 @@ def unpack(url: str) -> int:
             for statement in _statements(generation.table, generation.id):
                 connection.execute(text(statement))
             for kind, columns in (("gpu", _gpu), ("quant", _quant)):
-                found = connection.execute(text(f"SELECT id, slug, entry FROM {kind}")).all()
-                rows = [{"id": number, "slug": slug, **columns(entry)} for number, slug, entry in found]
+                entities = connection.execute(text(f"SELECT id, slug, entry FROM {kind}")).all()
+                rows = [{"id": number, "slug": slug, **columns(entry)} for number, slug, entry in entities]
                 names = ", ".join(rows[0])
                 values = ", ".join(f":{name}" for name in rows[0])
                 connection.execute(text(f"INSERT INTO {SCHEMA}.{kind} ({names}) VALUES ({values})"), rows)
@@ -99,8 +99,8 @@ def peer(folder: Path, url: str) -> Iterator[tuple[int, int]]:
     entry = json.loads((package / "package.json").read_text())["bin"]
     argv = [str(folder / "node_modules/node/bin/node"), str(package / entry), "--config", str(config)]
     environment = {"NODE_ENV": "production", "GRAPHILE_ENV": "production"}
-    with serving(argv, "/graphql", environment, port_variable="PEER_PORT") as found:
-        yield found
+    with serving(argv, "/graphql", environment, port_variable="PEER_PORT") as server:
+        yield server
 
 
 def _statements(table: str, generation: int) -> list[str]:

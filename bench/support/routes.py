@@ -92,8 +92,8 @@ class Routes:
     async def body(self, slug: str) -> bytes:
         """JSON of one model."""
         number, name = self.models[slug]
-        found = await self.reader.rows(self.statement, {"k0": [number]})
-        rows = sorted(found, key=lambda row: (-row[5], row[2], row[3]))
+        rows_read = await self.reader.rows(self.statement, {"k0": [number]})
+        rows = sorted(rows_read, key=lambda row: (-row[5], row[2], row[3]))
         nodes = [self.node(slug, row) for row in rows[:PAGE]]
         cursor = None
         if nodes:

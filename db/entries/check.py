@@ -8,11 +8,12 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from db.entries.aliases import AliasIndex
 from db.entries.capability import check_capability
 from db.entries.files import CATALOG_ROOT, DIRECTORIES, Catalog, CatalogError, Entry, Fault, load_catalog, read_entities
 from db.entries.market import ComputerFile, PriceFile
 from db.entries.measurements import check_measurements
+from db.entries.names.index import NameIndex
+from db.entries.names.quants import QuantNames
 from db.entries.quality import check_quality
 from db.entries.rules import RULES, directory_rules, set_rules
 from db.entries.schema import EngineFile, GpuFile, HostFile, QuantFile, WorkloadFile
@@ -113,7 +114,7 @@ def _check_set(
     faults = [
         Fault(str(files[clash.loser]), clash.loser, "aliases",
               f"the name {clash.name!r} already means {clash.winner}; list it as an alias in exactly one of both files")
-        for clash in AliasIndex(kind, entries).clashes
+        for clash in (QuantNames(entries) if kind == "quant" else NameIndex(kind, entries)).clashes
     ]  # fmt: skip
     for rule in set_rules(kind):
         faults += [Fault(str(files[slug]), slug, field, message) for slug, field, message in rule(entries)]

@@ -15,7 +15,8 @@ from typing import Any
 
 import orjson
 
-from db.entries.aliases import AliasIndex
+from db.entries.names.meanings import Meaning, UnknownNameError
+from db.entries.names.resolver import Resolver
 
 CATALOG_ROOT = Path(__file__).parents[1] / "catalog"
 #: Kind of entity -> directory of its files.
@@ -69,24 +70,30 @@ class Catalog:
         found: dict[str, Entry] = getattr(self, DIRECTORIES[kind])
         return found
 
-    def resolve(self, kind: str, text: str) -> str:
-        """Slug of the entity of ``kind`` called ``text``. Raises :class:`UnknownNameError`."""
-        entries = self.entries(kind)
-        return text if text in entries else self._index(kind).resolve(text)
+    def resolve(self, kind: str, text: str, engine: str | None = None) -> str:
+        """Slug of the one entity of ``kind`` called ``text``. Raises :class:`UnknownNameError`, for a count above one too."""
+        meaning = self.meaning(kind, text, engine)
+        if (meaning.count or 1) > 1:
+            reason = f"{text!r} names {meaning.count} accelerators, and one is expected here"
+            raise UnknownNameError(kind, text, (meaning.slug,), reason)
+        return meaning.slug
+
+    def meaning(self, kind: str, text: str, engine: str | None = None) -> Meaning:
+        """The entity of ``kind`` called ``text``, with what else the text states. Raises :class:`UnknownNameError`.
+
+        ``engine`` decides which file a quantization's name means that several formats share.
+        """
+        return self.resolver.meaning(kind, text, engine)
+
+    @cached_property
+    def resolver(self) -> Resolver:
+        """The names of all kinds."""
+        return Resolver({kind: self.entries(kind) for kind in DIRECTORIES})
 
     @cached_property
     def default_host(self) -> str:
         """Slug of the host profile that is assumed when none is named."""
         return next(slug for slug, entry in self.hosts.items() if entry["default"])
-
-    @cached_property
-    def _indexes(self) -> dict[str, AliasIndex]:
-        return {}
-
-    def _index(self, kind: str) -> AliasIndex:
-        if kind not in self._indexes:
-            self._indexes[kind] = AliasIndex(kind, self.entries(kind))
-        return self._indexes[kind]
 
 
 def entity_files(root: Path, kind: str) -> list[Path]:

@@ -160,8 +160,11 @@ def certainty_lists_name_fields(entry: Entry) -> Iterator[Finding]:
 
 
 def format_states_its_size(entry: Entry) -> Iterator[Finding]:
-    """A GGUF quant names a file type of the quantizer, any other format its bits."""
-    if entry["format"] == "gguf":
+    """A GGUF quant names a file type of the quantizer, any other format its bits; either may state them by part."""
+    if entry["part_bits"] is not None:
+        if entry["weight_bits"] is not None or entry["file_type"] in FILE_TYPES:
+            yield "part_bits", "bits by part stand instead of a recipe or of weight_bits; state one of them"
+    elif entry["format"] == "gguf":
         if entry["file_type"] not in FILE_TYPES:
             yield (
                 "file_type",

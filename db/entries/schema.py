@@ -90,6 +90,19 @@ class GpuFile(Shape):
     source: Sources
 
 
+QuantBits = Annotated[float, Field(ge=1, le=32)]
+
+
+class QuantPartBits(Shape):
+    """Bits of a weight with its scales, by the part of a model."""
+
+    embedding: QuantBits
+    output: QuantBits
+    dense: QuantBits
+    beside_experts: QuantBits
+    experts: QuantBits
+
+
 class QuantFile(Shape):
     """A way to store weights; ``quality_loss`` is the relative rise of perplexity of Llama 3 8B."""
 
@@ -98,8 +111,9 @@ class QuantFile(Shape):
     aliases: list[Name]
     format: Literal["gguf", "safetensors", "awq", "gptq", "fp8", "nvfp4", "mxfp4", "mlx"]
     file_type: Name | None
-    nominal_bits: Annotated[float, Field(ge=1, le=32)]
-    weight_bits: Annotated[float, Field(ge=1, le=32)] | None
+    nominal_bits: QuantBits
+    weight_bits: QuantBits | None
+    part_bits: QuantPartBits | None
     group_size: Count | None
     scale_bits: Positive | None
     zero_bits: Positive | None

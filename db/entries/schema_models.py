@@ -80,13 +80,14 @@ class ShortConv(Shape):
 
 
 class Indexer(Shape):
-    """The token selector of sparse attention."""
+    """The token selector of sparse attention. ``layers`` has an ``f`` for a layer with one of its own and an ``s`` for one
+    that shares that of an earlier layer."""
 
     kind: Name
     index_n_heads: Count
     index_head_dim: Dimension
     index_topk: Count
-    layers: Text | None = None
+    layers: Annotated[str, Field(pattern=r"^[fs]+$")] | None = None
 
 
 class SparseIndex(Shape):
@@ -143,7 +144,6 @@ class Mlp(Shape):
 
     gated: bool
     bias: bool
-    act_params: Parts | None = None
     sub_norm: bool | None = None
 
 
@@ -230,6 +230,19 @@ class CheckpointRepo(Shape):
     source: Text
 
 
+class PublishedFiles(Shape):
+    """Sizes of a publisher's GGUF files, bytes by slug of the quantization, where no recipe tells them.
+
+    A size is printed to ``rounding_bytes`` up or down; the parts of a split file are added up.
+    """
+
+    repo: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")]
+    as_of: Date
+    rounding_bytes: Annotated[int, Field(ge=0)]
+    bytes: dict[Slug, Count]
+    source: Text
+
+
 class ModelFile(Shape):
     slug: Slug
     name: Name
@@ -287,3 +300,4 @@ class ModelFile(Shape):
     lm_head_bias: bool | None = None
     # By slug of the quantization that the checkpoint is in.
     checkpoint_repos: dict[Slug, CheckpointRepo] | None = None
+    published_files: list[PublishedFiles] | None = None

@@ -18,6 +18,7 @@ from estimator.types import (
     EstimatorError,
     Host,
     MissingFactError,
+    PartBits,
     Quant,
     QuantFormat,
     Workload,
@@ -127,6 +128,7 @@ def quant(entry: Entry) -> Quant:
         quality_loss=entry["quality_loss"],
         imatrix=entry["imatrix"],
         moe_only=entry["moe_only"],
+        part_bits=PartBits(**entry["part_bits"]) if entry["part_bits"] else None,
     )
 
 

@@ -59,22 +59,23 @@ _COMPOUND_LIMIT = 400
 _BUCKETS = frozenset((Indexed.DECODE, Indexed.SCORE, Indexed.MODEL_DECODE, Indexed.MODEL_SCORE))
 
 
-def parts(query: FitQuery, order: Sequence[FitOrder], dialect: str) -> list[FitQuery]:
+@lru_cache(maxsize=512)
+def parts(query: FitQuery, order: tuple[FitOrder, ...], dialect: str) -> tuple[FitQuery, ...]:
     """``query`` as one or two disjoint ones: what runs and what does not, when an index of what runs gives the order."""
     if not order or order[0].field not in (FitField.DECODE, FitField.SCORE):
-        return [query]
+        return (query,)
     if is_narrow(query) and not leads_by_model(query, order, dialect):
-        return [query]
+        return (query,)
     given = STATUSES if query.statuses is None else query.statuses
     running = tuple(status for status in given if status not in NOT_RUNNING)
     resting = tuple(status for status in given if status in NOT_RUNNING)
-    found = [replace(query, statuses=running)] if running else []
+    queries = [replace(query, statuses=running)] if running else []
     # Where nothing runs there is nothing to recommend, no speed and no latency, and the score is zero.
     bounds = (query.decode_min, query.decode_max, query.ttft_min_ms, query.ttft_max_ms)
     scoreless = query.score_min is None or query.score_min <= 0
     if resting and not query.recommended and scoreless and all(bound is None for bound in bounds):
-        found.append(replace(query, statuses=resting))
-    return found
+        queries.append(replace(query, statuses=resting))
+    return tuple(queries)
 
 
 def is_walked(query: FitQuery, order: Sequence[FitOrder], dialect: str, rows: int) -> bool:

@@ -60,7 +60,7 @@ async def fetch_pairs(
     source, parameters = _keys(reader, list(dict.fromkeys(pairs)), 2)
     match = "f.model_id = k.c0 AND f.gpu_id = k.c1"
     slots = ALL_SLOTS if workload_ids is None else tuple(workload_ids)
-    found: dict[tuple[int, int], list[StoredCell]] = {pair: [] for pair in pairs}
+    cells: dict[tuple[int, int], list[StoredCell]] = {pair: [] for pair in pairs}
 
     def ordered(rows: Sequence[Row], place: int) -> list[Row]:
         ranks = quant_ranks
@@ -70,28 +70,28 @@ async def fetch_pairs(
         # The columns of one workload are those of a cell already.
         rows = await rows_at(reader, generation.id, _cell_rows(generation.table, source, match, slots[0]), parameters)
         for row in ordered(rows, 3):
-            found[row[1], row[2]].append(StoredCell(row, generation.id))
-        return found
+            cells[row[1], row[2]].append(StoredCell(row, generation.id))
+        return cells
     rows = await _full_rows(reader, generation, source, match, parameters)
     for row in ordered(rows, 2):
-        found[row[0], row[1]].extend(_cells(row, generation.id, slots))
-    return found
+        cells[row[0], row[1]].extend(_cells(row, generation.id, slots))
+    return cells
 
 
 async def model_quants(reader: Reader, generation: Generation, model_ids: Sequence[int]) -> dict[int, list[ModelQuant]]:
     """Sizes of every quant of each model that some engine can run, by quant id."""
-    found: dict[int, dict[int, ModelQuant]] = {model_id: {} for model_id in model_ids}
-    if not found:
+    by_model: dict[int, dict[int, ModelQuant]] = {model_id: {} for model_id in model_ids}
+    if not by_model:
         return {}
-    source, parameters = _keys(reader, [(model_id,) for model_id in found], 1)
+    source, parameters = _keys(reader, [(model_id,) for model_id in by_model], 1)
     statement = (
         f"SELECT f.model_id, f.quant_id, f.file_size_bytes, f.weights_bytes FROM {source} "
         f"CROSS JOIN {generation.table}_quant f WHERE f.model_id = k.c0 AND {visible()} "
         "ORDER BY f.model_id, f.quant_id, f.born"
     )
     for row in await rows_at(reader, generation.id, statement, parameters):
-        found[row[0]][row[1]] = ModelQuant(*row)
-    return {model_id: list(quants.values()) for model_id, quants in found.items()}
+        by_model[row[0]][row[1]] = ModelQuant(*row)
+    return {model_id: list(quants.values()) for model_id, quants in by_model.items()}
 
 
 def _keys(reader: Reader, keys: Sequence[tuple[int, ...]], width: int) -> tuple[str, dict[str, Any]]:

@@ -76,7 +76,7 @@ class _Read:
 
 def is_packed(order: Sequence[FitOrder]) -> bool:
     """Whether a term of the order has no column."""
-    return any(each.field in PACKED for each in order)
+    return any(term.field in PACKED for term in order)
 
 
 async def packed_pages(
@@ -94,13 +94,14 @@ async def packed_pages(
     Raises ValueError for a query that is not narrow, and for a cursor of another order.
     """
     places = await _places(reader, generation, query, window, prices, owner, owners)
-    kept = {number: found[: window.size] for number, found in places.items()}
-    rows = await fetch_fits(reader, generation, [place.key for found in kept.values() for place in found])
+    kept = {number: places_kept[: window.size] for number, places_kept in places.items()}
+    rows = await fetch_fits(reader, generation, [place.key for places_kept in kept.values() for place in places_kept])
     return {
         number: window.page(
-            [(rows[place.key][place.slot], place.cursor) for place in found], more=len(places[number]) > window.size
+            [(rows[place.key][place.slot], place.cursor) for place in places_kept],
+            more=len(places[number]) > window.size,
         )
-        for number, found in kept.items()
+        for number, places_kept in kept.items()
     }
 
 
@@ -120,15 +121,15 @@ async def _places(
     start = None if cursor is None else _checked(cursor, order)
     slots = slots_of(query)
     if not slots:
-        return {each: [] for each in owners}
-    columns = tuple(each.field for each in order if each.field not in PACKED and each.field is not FitField.KEY)
-    with_plans = any(each.field is FitField.MEMORY for each in order)
+        return {number: [] for number in owners}
+    columns = tuple(number.field for number in order if number.field not in PACKED and number.field is not FitField.KEY)
+    with_plans = any(number.field is FitField.MEMORY for number in order)
     statement = _statement(reader.dialect, generation.table, query, slots, columns, with_plans=with_plans)
     rows = await rows_at(reader, generation.id, statement)
 
     def find() -> dict[int, list[Place]]:
         read = _read(rows, columns, with_plans=with_plans)
-        best: dict[int, list[tuple[Array, Array]]] = {each: [] for each in owners}
+        best: dict[int, list[tuple[Array, Array]]] = {number: [] for number in owners}
         # A workload at a time: memory for one of them, and the few that are left are sorted together.
         for slot in slots:
             at = np.flatnonzero(read.records["passes"] >> slot & 1)
@@ -138,11 +139,11 @@ async def _places(
             if start is not None:
                 passing = _after(keys, _directed([np.array([part]) for part in start], order, backwards=backwards))
             ids = None if owner is None else _owner_of(owner, read, at, parts)
-            for each in owners:
-                own = passing if ids is None else passing & (ids == each)
+            for number in owners:
+                own = passing if ids is None else passing & (ids == number)
                 chosen = _first(keys, np.flatnonzero(own), limit)
-                best[each].append((_taken(keys, chosen), _taken(parts, chosen)))
-        return {each: _merged(found, limit) for each, found in best.items()}
+                best[number].append((_taken(keys, chosen), _taken(parts, chosen)))
+        return {number: _merged(entries, limit) for number, entries in best.items()}
 
     # Tens of milliseconds for many rows, in which others are answered.
     return await asyncio.to_thread(find)
@@ -155,12 +156,14 @@ def _statement(
     shared, alternatives = shared_and_own([conditions(query, slot, indexed=False) for slot in slots])
     own = [all_of(conditions) or "1 = 1" for conditions in alternatives]
     # One bit for each workload that passes.
-    passes = " + ".join(f"CASE WHEN {each} THEN {1 << slot} ELSE 0 END" for slot, each in zip(slots, own, strict=True))
+    passes = " + ".join(
+        f"CASE WHEN {condition} THEN {1 << slot} ELSE 0 END" for slot, condition in zip(slots, own, strict=True)
+    )
     either = [Condition(f"({' OR '.join(own)})")] if all(alternatives) else []
     where = all_of([*shared, *either])
     numbers = ["f.gpu_id", "f.flags", "f.plan", passes, *(f"f.{name}" for name in _names(columns))]
     if dialect == "postgresql":
-        record = " || ".join([*(f"int4send({each})" for each in numbers), "f.rest"])
+        record = " || ".join([*(f"int4send({column})" for column in numbers), "f.rest"])
         records = f"string_agg({record}, CAST('' AS bytea))"
     else:
         # SQLite joins texts alone.
@@ -203,20 +206,20 @@ def _parts(read: _Read, at: Array, slot: int, order: Sequence[FitOrder], prices:
     """Parts of the cursors of one workload's cells in the rows ``at``."""
     records = read.records[at]
     gpu, status = records["gpu"].astype(np.int64), records["flags"] >> FLAG_BITS * slot & STATUS_MASK
-    found: list[Array] = []
-    for each in order:
-        if each.field is FitField.PREFILL:
+    columns: list[Array] = []
+    for term in order:
+        if term.field is FitField.PREFILL:
             bits = np.ascontiguousarray(records["rest"]["prefill"][:, slot]).view("<i4")
-            found.append(np.where((status <= LAST_RUNNING_STATUS) & (bits > 0), bits, _NONE))
-        elif each.field is FitField.MEMORY:
-            found.append(np.where(status == _UNSUPPORTED, _NONE, _totals(read, at, slot)))
-        elif each.field is FitField.PRICE:
-            found.append(_cents(gpu, prices))
-        elif each.field is not FitField.KEY:
-            values = records[f"{each.field.value}_{slot}"]
-            found.append(np.where(values == 0, _NONE, values) if each.field in ABSENT_AT_ZERO else values)
-    found += [read.model[at], gpu, read.quant[at], np.full(len(at), slot)]
-    return [part.astype(np.int64) for part in found]
+            columns.append(np.where((status <= LAST_RUNNING_STATUS) & (bits > 0), bits, _NONE))
+        elif term.field is FitField.MEMORY:
+            columns.append(np.where(status == _UNSUPPORTED, _NONE, _totals(read, at, slot)))
+        elif term.field is FitField.PRICE:
+            columns.append(_cents(gpu, prices))
+        elif term.field is not FitField.KEY:
+            values = records[f"{term.field.value}_{slot}"]
+            columns.append(np.where(values == 0, _NONE, values) if term.field in ABSENT_AT_ZERO else values)
+    columns += [read.model[at], gpu, read.quant[at], np.full(len(at), slot)]
+    return [part.astype(np.int64) for part in columns]
 
 
 def _totals(read: _Read, at: Array, slot: int) -> Array:
@@ -257,19 +260,19 @@ def _descending(order: Sequence[FitOrder]) -> list[bool]:
 
 def _directed(parts: Sequence[Array], order: Sequence[FitOrder], *, backwards: bool) -> list[Array]:
     """Sort keys that ascend in the direction of the walk, most important first; the last four are unique together."""
-    found = []
+    directed = []
     for values, descending in zip(parts, _descending(order), strict=True):
         placed = np.where(values == _NONE, _LAST, -values if descending else values)
-        found.append(-placed if backwards else placed)
-    return found
+        directed.append(-placed if backwards else placed)
+    return directed
 
 
 def _after(keys: Sequence[Array], start: Sequence[Array]) -> Array:
     """Which cells come after a cursor."""
-    found = np.zeros(len(keys[-1]), dtype=bool)
+    after = np.zeros(len(keys[-1]), dtype=bool)
     for values, value in list(zip(keys, start, strict=True))[::-1]:
-        found = (values > value) | ((values == value) & found)
-    return found
+        after = (values > value) | ((values == value) & after)
+    return after
 
 
 def _first(keys: Sequence[Array], among: Array, limit: int) -> Array:
@@ -282,19 +285,19 @@ def _first(keys: Sequence[Array], among: Array, limit: int) -> Array:
 
 
 def _taken(columns: Sequence[Array], chosen: Array) -> Array:
-    return np.stack([each[chosen] for each in columns])
+    return np.stack([column[chosen] for column in columns])
 
 
-def _merged(found: Sequence[tuple[Array, Array]], limit: int) -> list[Place]:
+def _merged(halves: Sequence[tuple[Array, Array]], limit: int) -> list[Place]:
     """The first of what was found of each workload: their sort keys and their parts."""
-    keys, parts = (np.concatenate(each, axis=1) for each in zip(*found, strict=True))
+    keys, parts = (np.concatenate(arrays, axis=1) for arrays in zip(*halves, strict=True))
     chosen = parts[:, np.lexsort(keys[::-1])[:limit]].T.tolist()
     return [Place(FitKey(*part[-4:-1]), part[-1], tuple(part)) for part in chosen]
 
 
 def _checked(cursor: FitCursor, order: Sequence[FitOrder]) -> FitCursor:
     if len(cursor) != len(_descending(order)) or not all(
-        isinstance(each, int) and _NONE <= each < 1 << 62 for each in cursor
+        isinstance(part, int) and _NONE <= part < 1 << 62 for part in cursor
     ):
         raise ValueError("the cursor does not belong to this order")
     return cursor

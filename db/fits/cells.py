@@ -64,6 +64,14 @@ class FitCell:
     score: float
 
     @property
+    def model_id(self) -> int:
+        return self.key.model_id
+
+    @property
+    def gpu_id(self) -> int:
+        return self.key.gpu_id
+
+    @property
     def quant_id(self) -> int:
         return self.key.quant_id
 
@@ -117,8 +125,19 @@ class StoredCell:
         return FitKey(self.row[1], self.row[2], self.row[3])
 
     @property
+    def model_id(self) -> int:
+        number: int = self.row[1]
+        return number
+
+    @property
+    def gpu_id(self) -> int:
+        number: int = self.row[2]
+        return number
+
+    @property
     def quant_id(self) -> int:
-        return int(self.row[3])
+        number: int = self.row[3]
+        return number
 
     @property
     def workload_id(self) -> int:
@@ -128,8 +147,8 @@ class StoredCell:
     @property
     def status(self) -> Status:
         row = self.row
-        found: Status = STATUSES[row[4] >> (FLAG_BITS * row[0]) & STATUS_MASK]
-        return found
+        outcome: Status = STATUSES[row[4] >> (FLAG_BITS * row[0]) & STATUS_MASK]
+        return outcome
 
     @property
     def recommended(self) -> bool:
@@ -139,14 +158,14 @@ class StoredCell:
 
     @property
     def engine(self) -> Engine:
-        found: Engine = ENGINES[self.row[4] >> ENGINE_SHIFT & ENGINE_MASK]
-        return found
+        kind: Engine = ENGINES[self.row[4] >> ENGINE_SHIFT & ENGINE_MASK]
+        return kind
 
     @property
     def backend(self) -> Backend:
         """Interface that the engine uses."""
-        found: Backend = BACKENDS[self.row[11][0]]
-        return found
+        interface: Backend = BACKENDS[self.row[11][0]]
+        return interface
 
     @property
     def placement(self) -> Placement:
@@ -162,13 +181,13 @@ class StoredCell:
     def memory_bytes(self) -> tuple[int | None, ...]:
         """Figures of ``memory`` in the order of its fields."""
         row = self.row
-        found = _PLAN.unpack(row[10])
-        weights, kv_cache = found[5] + (found[6] << 32), found[7] + (found[8] << 32)
-        compute, host = found[9] + (found[10] << 32), found[11] + (found[12] << 32)
-        if found[1] == OVERHEAD_OF_ROW:
+        plan = _PLAN.unpack(row[10])
+        weights, kv_cache = plan[5] + (plan[6] << 32), plan[7] + (plan[8] << 32)
+        compute, host = plan[9] + (plan[10] << 32), plan[11] + (plan[12] << 32)
+        if plan[1] == OVERHEAD_OF_ROW:
             overhead = int.from_bytes(row[9][_REST_OVERHEAD_AT:], "little")
         else:
-            overhead = 0 if found[1] == OVERHEAD_NONE else found[13] + (found[14] << 32)
+            overhead = 0 if plan[1] == OVERHEAD_NONE else plan[13] + (plan[14] << 32)
         total = weights + kv_cache + compute + overhead
         # Published fits are of the model alone: no draft, no projector.
         return weights, kv_cache, compute, overhead, total, row[12], row[13], host, 0, 0

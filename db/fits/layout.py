@@ -223,7 +223,9 @@ def _statistics_statements(name: str) -> list[str]:
             ("xr", f"(flags & {recommended_mask(slot)})"),
         )
     ]
-    return [f"CREATE STATISTICS IF NOT EXISTS {each} ON {expression} FROM {name}" for each, expression in made]
+    return [
+        f"CREATE STATISTICS IF NOT EXISTS {statistics} ON {expression} FROM {name}" for statistics, expression in made
+    ]
 
 
 def has_model_indexes(dialect: str) -> bool:

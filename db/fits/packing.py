@@ -133,10 +133,10 @@ def concatenate(blocks: Sequence[PackedBlock]) -> PackedBlock:
     if not blocks:
         return PackedBlock(np.zeros(0, dtype=FIT_DTYPE), [], [], 0)
     return PackedBlock(
-        np.concatenate([each.fits for each in blocks]),
-        [row for each in blocks for row in each.quants],
-        list(dict.fromkeys(row for each in blocks for row in each.gpus)),
-        sum(each.unsupported_cells for each in blocks),
+        np.concatenate([block.fits for block in blocks]),
+        [row for block in blocks for row in block.quants],
+        list(dict.fromkeys(row for block in blocks for row in block.gpus)),
+        sum(block.unsupported_cells for block in blocks),
     )
 
 

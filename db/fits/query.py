@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from operator import itemgetter
@@ -122,10 +122,17 @@ class Lists:
     list_of: Callable[[Sequence[Any]], int]
 
     def grouped(self, rows: Sequence[Row]) -> dict[int, list[Row]]:
-        groups: dict[int, list[Row]] = {number: [] for number in self.queries}
-        for row in rows:
-            groups[self.list_of(row)].append(row)
-        return groups
+        return grouped(self.queries, self.list_of, rows)
+
+
+def grouped(
+    numbers: Iterable[int], list_of: Callable[[Sequence[Any]], int], rows: Iterable[Row]
+) -> dict[int, list[Row]]:
+    """Rows by the number of the list that holds them; a list without rows is there too."""
+    groups: dict[int, list[Row]] = {number: [] for number in numbers}
+    for row in rows:
+        groups[list_of(row)].append(row)
+    return groups
 
 
 class FitOwner(StrEnum):
@@ -149,9 +156,9 @@ class FitOwner(StrEnum):
     def among(self, query: FitQuery, owners: tuple[int, ...]) -> FitQuery:
         """``query`` of these owners alone, whatever it said of owners of this kind."""
         if self is FitOwner.MODEL:
-            return replace(query, model_ids=owners)
+            return query if query.model_ids == owners else replace(query, model_ids=owners)
         if self is FitOwner.GPU:
-            return replace(query, gpu_ids=owners)
+            return query if query.gpu_ids == owners else replace(query, gpu_ids=owners)
         if self is FitOwner.QUANT:
             return replace(query, quant_ids=owners)
         if self is FitOwner.ENGINE:
@@ -183,14 +190,14 @@ def normal(order: Sequence[FitOrder]) -> tuple[FitOrder, ...]:
 
     A score that ends the order is followed by the decode speed, which splits the many equal scores.
     """
-    found: dict[FitField, FitOrder] = {}
-    for each in order:
-        found.setdefault(each.field, each)
-        if each.field is FitField.KEY:
+    terms: dict[FitField, FitOrder] = {}
+    for term in order:
+        terms.setdefault(term.field, term)
+        if term.field is FitField.KEY:
             break
-    if list(found) == [FitField.SCORE]:
-        found[FitField.DECODE] = FitOrder(FitField.DECODE, found[FitField.SCORE].descending)
-    return tuple(found.values())
+    if list(terms) == [FitField.SCORE]:
+        terms[FitField.DECODE] = FitOrder(FitField.DECODE, terms[FitField.SCORE].descending)
+    return tuple(terms.values())
 
 
 def slots_of(query: FitQuery) -> tuple[int, ...]:

@@ -19,6 +19,7 @@ from db.fits.query import (
     FitQuery,
     Lists,
     Window,
+    grouped,
     is_narrow,
     normal,
     slots_of,
@@ -109,18 +110,20 @@ async def top_fits(
 ) -> dict[int, FitPage]:
     """First page, or the last one, of the fits of each of ``ids``, whatever ``query`` says of the owner."""
     owners, window = tuple(dict.fromkeys(ids)), Window(normal(order), limit, backwards=backwards)
-    together, any_one = owner.among(query, owners), owner.only(query, 0)
-    way = way_of(reader.dialect, any_one, window.order, owner, len(owners) if slots_of(query) else 0)
+    way = way_of(reader.dialect, owner.only(query, 0), window.order, owner, len(owners) if slots_of(query) else 0)
     if way is Way.BY_UNPACKING:
+        together = owner.among(query, owners)
         return await packed_pages(reader, generation, together, window, prices or {}, owner=owner, owners=owners)
-    lists = Lists({number: owner.only(query, number) for number in owners}, window, owner.reader())
     if way is Way.NOTHING:
-        groups = lists.grouped(())
+        groups = grouped(owners, owner.reader(), ())
     elif way is Way.BY_RANK:
-        groups = lists.grouped(await ranked_rows(reader, generation, together, window))
+        rows = await ranked_rows(reader, generation, owner.among(query, owners), window)
+        groups = grouped(owners, owner.reader(), rows)
     elif way is Way.BY_LATERAL_INDEX:
-        groups = lists.grouped(await lateral_rows(reader, generation, owner, owners, query, window))
+        rows = await lateral_rows(reader, generation, owner, owners, query, window)
+        groups = grouped(owners, owner.reader(), rows)
     else:
+        lists = Lists({number: owner.only(query, number) for number in owners}, window, owner.reader())
         groups = await (_scanned if way is Way.BY_SCAN else _indexed)(reader, generation, lists)
     return {number: page_of(rows, generation.id, window) for number, rows in groups.items()}
 

@@ -8,8 +8,6 @@ from typing import Any
 
 from estimator.types import EstimatorError
 
-#: Largest accepted JSON text: real configurations have a few kB, tensor indices a few MB.
-MAX_JSON_BYTES = 32 * 1024 * 1024
 MAX_PARAMETERS = 10**14
 
 
@@ -21,12 +19,10 @@ class ImportFactsError(EstimatorError):
         super().__init__(message)
 
 
-def json_object(
-    text: bytes | str, what: str, limit: int = MAX_JSON_BYTES, *, constants: bool = False
-) -> dict[str, Any]:
-    """Parse a JSON object strictly: no duplicate keys, no NaN, bounded in size and depth.
+def json_object(text: bytes | str, what: str, limit: int, *, constants: bool = False) -> dict[str, Any]:
+    """Parse a JSON object strictly: no duplicate keys, bounded in size and depth.
 
-    ``constants``: ``Infinity`` and ``-Infinity`` are read, which Python's own writer leaves in a configuration.
+    ``constants``: ``Infinity``, ``-Infinity`` and ``NaN`` are read, which Python's own writer leaves in a configuration.
 
     Raises:
         ImportFactsError: the text is none of that.
@@ -34,7 +30,7 @@ def json_object(
     if len(text) > limit:
         raise ImportFactsError(f"{what}: {len(text):,} bytes; at most {limit:,} are read")
     try:
-        parsed = json.loads(text, object_pairs_hook=_unique, parse_constant=_infinity if constants else _no_constant)
+        parsed = json.loads(text, object_pairs_hook=_unique, parse_constant=float if constants else _no_constant)
     except ImportFactsError:
         raise
     except RecursionError:
@@ -55,10 +51,6 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
                 raise ImportFactsError(f"the key {key[:80]!r} is there twice; a key may be there once", key[:80])
             seen.add(key)
     return out
-
-
-def _infinity(name: str) -> Any:
-    return _no_constant(name) if name == "NaN" else float(name)
 
 
 def _no_constant(name: str) -> Any:

@@ -168,10 +168,10 @@ def _replace(connection: Connection, live: str, stage: str, generation: int, don
     """End the life of the rows that blocks computed anew, bring in the new ones, and return how many more there are."""
     gained = 0
     for block in done:
-        models = ", ".join(str(int(each)) for each in block.model_ids)
+        models = ", ".join(str(int(number)) for number in block.model_ids)
         scope = f"model_id IN ({models})"
         if block.gpu_ids is not None:
-            scope += f" AND gpu_id IN ({', '.join(str(int(each)) for each in block.gpu_ids)})"
+            scope += f" AND gpu_id IN ({', '.join(str(int(number)) for number in block.gpu_ids)})"
         elif not _end(connection, f"{checked(live)}_quant", scope, generation):
             # New models: there are no rows to end, and no lock to wait for.
             continue
@@ -210,7 +210,7 @@ def _retire_gone(connection: Connection, live: str, generation: int) -> int:
             )
         ]
         for suffix in suffixes if gone else ():
-            ids = ", ".join(str(each) for each in gone)
+            ids = ", ".join(str(number) for number in gone)
             ended = _end(connection, f"{checked(live)}{suffix}", f"{kind}_id IN ({ids})", generation)
             count += 0 if suffix else ended
     return count
@@ -236,8 +236,8 @@ def _record_inputs(connection: Connection, inputs: dict[str, dict[str, str]], fa
             for slug, value in inputs[kind].items()
             if kind != "model" or ids[slug] not in out_of_date
         }
-    found = connection.execute(select(_INPUT.c.kind, _INPUT.c.entity_id, _INPUT.c.fingerprint))
-    known = {(row[0], row[1]): row[2] for row in found}
+    stored = connection.execute(select(_INPUT.c.kind, _INPUT.c.entity_id, _INPUT.c.fingerprint))
+    known = {(row[0], row[1]): row[2] for row in stored}
     # An update of one model writes one row.
     for kind in ("common", "model", "gpu"):
         stale = [key[1] for key, value in known.items() if key[0] == kind and wanted.get(key) != value]

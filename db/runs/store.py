@@ -156,16 +156,16 @@ class RunQuery:
 
     def conditions(self) -> list[Any]:
         """Conditions on the rows of runs."""
-        found: list[Any] = []
+        terms: list[Any] = []
         if self.states is not None:
-            found.append(_RUN.c.state.in_([state.value for state in self.states]))
+            terms.append(_RUN.c.state.in_([state.value for state in self.states]))
         if self.causes is not None:
-            found.append(func.lower(_RUN.c.cause).in_(self.causes))
+            terms.append(func.lower(_RUN.c.cause).in_(self.causes))
         if self.created_from is not None:
-            found.append(_RUN.c.created_at >= self.created_from.astimezone(UTC))
+            terms.append(_RUN.c.created_at >= self.created_from.astimezone(UTC))
         if self.created_to is not None:
-            found.append(_RUN.c.created_at <= self.created_to.astimezone(UTC))
-        return found
+            terms.append(_RUN.c.created_at <= self.created_to.astimezone(UTC))
+        return terms
 
 
 _ALL = RunQuery()

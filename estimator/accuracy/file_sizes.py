@@ -10,15 +10,13 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from estimator.accuracy.observations import Entities
-from estimator.structure.quantization import FILE_TYPES
 from estimator.structure.weights import weight_table
-from estimator.types import Quant, QuantFormat
 
 _UNITS = {"GB": 1e9, "GiB": 2**30, "MB": 1e6, "MiB": 2**20}
 
@@ -50,8 +48,8 @@ def why_not(entities: Entities, row: Mapping[str, Any]) -> str | None:
     """Why a printed size is compared with nothing; None when it is."""
     if row.get("model_slug") not in entities.models:
         return "no catalog entity for its model"
-    if row["quant"] not in FILE_TYPES:
-        return "a name that is none of the quantizer's"
+    if row.get("quant_slug") not in entities.quants:
+        return "no catalog entity for its quantization"
     if entities.models[row["model_slug"]] is None:
         return "the model's structure is unknown"
     return None
@@ -63,12 +61,11 @@ def compared_files(entities: Entities, rows: Iterable[Mapping[str, Any]]) -> lis
     for row in rows:
         if why_not(entities, row) is not None or (model := entities.models[row["model_slug"]]) is None:
             continue
-        name = row["quant"]
-        quant = Quant(name, name, QuantFormat.GGUF, name, 4.0, None, None, None, None, None, True)
+        quant = replace(entities.quants[row["quant_slug"]], imatrix=True)
         found.append(
             ComparedFile(
                 row["model"],
-                name,
+                row["quant"],
                 _publisher(row["source"]),
                 float(row["size"].replace(",", "")) * _UNITS[row["unit"]],
                 float(weight_table(model, (quant,)).file[0]),
@@ -93,8 +90,8 @@ def section(entities: Entities, rows: Sequence[Mapping[str, Any]], planned: int)
         "Sizes that cards print, against the size that a file of that name has when llama.cpp's quantizer chooses the types "
         f"of its tensors. The quantizer's own plan of {planned:,} files is reproduced tensor by tensor (in the tests); what is "
         "left is what publishers do. A publisher's own mix is marked by what its source states, never by its error. No name "
-        "tells such a mix: a question with the file's header (`modelGguf`) has its very bytes, and a table of each "
-        "publisher's types would carry the rest.",
+        "tells such a mix: a model has the published sizes of such files where they are known, and a question with the "
+        "file's header (`modelGguf`) has its very bytes.",
         "",
         "| files | number | median error | 90th percentile | largest |",
         "|---|---:|---:|---:|---:|",

@@ -15,6 +15,7 @@ from estimator.calibration.coefficients import Calibration
 from estimator.estimate import overrides_of, require_facts, situation_of_request
 from estimator.fleet import fleet_of, require_engine
 from estimator.placement.demand import needs
+from estimator.placement.hardware import with_wired_limit
 from estimator.placement.layer_sums import model_tables
 from estimator.placement.search import place
 from estimator.speed.coefficients import SpeedCoefficients
@@ -73,7 +74,7 @@ def terms(
     require_facts(request.accelerator)
     if request.host is None:
         raise EstimatorError("an estimate needs a host: the memory and bandwidth that offloaded weights would use")
-    gpus, quants = (request.accelerator,), (request.quant,)
+    gpus, quants = (with_wired_limit(request.accelerator, request.wired_limit_bytes),), (request.quant,)
     overrides = overrides_of(request)
     require_engine(model, request.accelerator, request.quant, overrides)
     fleet = fleet_of(model.architecture, model.is_moe, gpus, quants, (request.host,), overrides)

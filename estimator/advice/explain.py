@@ -109,10 +109,14 @@ def _host_clause(facts: FitFacts) -> str:
     return f", and {gib(host.memory_bytes)} of system memory does not hold the rest"
 
 
-def capacity_message(facts: FitFacts, terms: Terms) -> str:
-    """How far from the memory limit: ``3.2 GiB over``, or how much stays free."""
+def capacity_message(facts: FitFacts, terms: Terms, *, some_quant_runs: bool) -> str:
+    """How far from the memory limit: ``3.2 GiB over``, or how much stays free.
+
+    ``some_quant_runs``: whether any quantization of the model runs in this setup.
+    """
     if terms.over_bytes > 0:
-        repair = "kept in system memory" if facts.runs else "needs a smaller quantization or more memory"
+        smaller = "a smaller quantization" if some_quant_runs else "a smaller model"
+        repair = "kept in system memory" if facts.runs else f"needs {smaller} or more memory"
         return f"{gib(terms.over_bytes)} over what {facts.device_name} can hold: {repair}"
     free = max(facts.estimate.memory.usable_bytes - facts.estimate.memory.total_bytes, 0)
     return f"{gib(free)} free of {gib(facts.estimate.memory.usable_bytes)} usable"

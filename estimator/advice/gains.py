@@ -1,22 +1,41 @@
-"""The gain of a change: the difference of two estimates, and whether it is worth the change."""
+"""What a setup is worth before and after a change, and whether people notice the difference.
+
+Setups are rated as in a choice of the balanced mode: worth of the answers less charges for time and for a full memory.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from estimator.fit_facts import RUNNING, FitFacts
-from estimator.types import Estimate, Status
+import numpy as np
 
-#: A gain below these is not worth a change.
-MIN_SPEED_GAIN = 1.05
-MIN_SCORE_GAIN = 1.0
-#: A gain below this is not worth another accelerator.
-MIN_UPGRADE_GAIN = 5.0
+from estimator.calibration.capability_prior import ModelTraits
+from estimator.estimate import situation_of_request, thresholds_of
+from estimator.fit_facts import RUNNING, FitFacts, cache_type
+from estimator.judgement.answer_time import answer_seconds, comfortable_seconds, is_usable, written_tokens
+from estimator.judgement.choice import charged, customary
+from estimator.judgement.setups import TIGHT_POINTS, Pace, usable_setups
+from estimator.judgement.worth import THINKING, WorthTable, worth_table
+from estimator.placement.layer_sums import model_tables
+from estimator.structure.architecture import ModelArchitecture
+from estimator.structure.training import REFERENCE_YEAR
+from estimator.types import Estimate, EstimateRequest, OperatingMode, Status, Workload, WorkloadKind
+
+#: Points of rating below which nobody notices a change: a sixth less to wait, or the step from Q4_K_M to Q3_K_M at 8B.
+NOTICEABLE_POINTS = 1.0
+#: What another model or other hardware must bring, because it costs effort or money: half the wait.
+SWITCHING_POINTS = 4.0
+#: Stands for an unknown wait, which is not charged, milliseconds.
+_UNKNOWN_TTFT_MS = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
 class Gain:
-    """Changed minus present; None where one of the two does not run. ``score`` in points, ``status_after`` new."""
+    """Changed minus present; None where one of the two does not run. ``score`` in points, ``status_after`` new.
+
+    ``rating_points`` is the difference of ratings, None where the present setup does not run or a capability is unknown.
+    """
 
     status_after: Status
     decode_tok_s: float | None
@@ -24,9 +43,121 @@ class Gain:
     safe_context_tokens: int | None
     headroom_bytes: int
     score: float
+    rating_points: float | None = None
 
 
-def gain_of(before: Estimate, after: Estimate) -> Gain:
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """One setup for one use: ``worth_points`` of its answers, and its ``rating_points`` with the charges."""
+
+    runs: bool
+    usable: bool
+    worth_points: float = 0.0
+    rating_points: float = 0.0
+
+
+DOES_NOT_RUN = Standing(runs=False, usable=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """A changed request with its estimate and standing."""
+
+    request: EstimateRequest
+    estimate: Estimate
+    standing: Standing
+
+
+def use_of(facts: FitFacts) -> Workload:
+    """The workload of a fit; a free question asks for its own lengths, at the thresholds of any question, and for no least
+    speed."""
+    if facts.workload is not None:
+        return facts.workload
+    situation = situation_of_request(facts.request)
+    asked = thresholds_of(None, situation)
+    return Workload(
+        slug="",
+        name=facts.workload_name,
+        kind=WorkloadKind.CHAT,
+        prompt_tokens=situation.prompt_tokens,
+        output_tokens=situation.output_tokens,
+        answer_tokens=situation.output_tokens,
+        thinking_tokens=0,
+        context_tokens=situation.context_tokens,
+        decode_depth_tokens=int(situation.depth_tokens),
+        comfortable_decode_tok_s=float(asked.comfortable_decode_tok_s[0]),
+        minimum_decode_tok_s=0.0,
+        patience_ttft_ms=float(asked.patience_ttft_ms[0]),
+        usable_ttft_ms=float("inf"),
+        usable_answer_s=float("inf"),
+    )
+
+
+def standing(
+    use: Workload, model: ModelArchitecture, traits: ModelTraits, request: EstimateRequest, estimate: Estimate
+) -> Standing:
+    """What ``estimate``, the answer to ``request``, is worth in the better way to answer."""
+    if estimate.status not in RUNNING or estimate.decode is None:
+        return DOES_NOT_RUN
+    table = _worth(use, model, traits, [request])
+    ttft, decode = estimate.ttft_ms or _UNKNOWN_TTFT_MS, estimate.decode.value
+    ways = []
+    for way in map(int, np.flatnonzero(np.isfinite(table.value[0, :, 0]))):
+        seconds = answer_seconds(ttft, decode, written_tokens(use, way == THINKING))
+        low = table.low[0, way, 0] - TIGHT_POINTS * (estimate.status is Status.FITS_TIGHTLY)
+        rating = float(charged(low, seconds, comfortable_seconds(use), OperatingMode.BALANCED))
+        usable = bool(is_usable(use, ttft, decode, seconds))
+        ways.append(Standing(True, usable, float(table.value[0, way, 0]), rating))
+    return max(ways, key=lambda way: (way.usable, way.rating_points))
+
+
+def best_of(
+    use: Workload, model: ModelArchitecture, traits: ModelTraits, answers: Sequence[tuple[EstimateRequest, Estimate]]
+) -> Tried | None:
+    """The answer that a choice takes among quantizations of one model, or the best rated where none is usable."""
+    if not answers:
+        return None
+    table = _worth(use, model, traits, [request for request, _ in answers])
+    estimates = [estimate for _, estimate in answers]
+    pace = Pace(
+        runs=np.array([[estimate.decode is not None for estimate in estimates]]),
+        tight=np.array([[estimate.status is Status.FITS_TIGHTLY for estimate in estimates]]),
+        decode_tok_s=np.array([[estimate.decode.value if estimate.decode else 0.0 for estimate in estimates]]),
+        ttft_ms=np.array([[estimate.ttft_ms or _UNKNOWN_TTFT_MS for estimate in estimates]]),
+        bits_per_weight=_bits(model, [request for request, _ in answers]),
+    )
+    setups = usable_setups(table, pace, use, OperatingMode.BALANCED)
+    custom = np.array([customary(request.quant) for request, _ in answers])
+    for n in setups.best(np.zeros(1), custom):
+        request, estimate = answers[int(setups.quant[n])]
+        return Tried(request, estimate, standing(use, model, traits, request, estimate))
+    tried = [Tried(request, estimate, standing(use, model, traits, request, estimate)) for request, estimate in answers]
+    return max(tried, key=lambda each: each.standing.rating_points)
+
+
+def _worth(
+    use: Workload, model: ModelArchitecture, traits: ModelTraits, requests: Sequence[EstimateRequest]
+) -> WorthTable:
+    """Worth of one model in the quantizations of ``requests``, which share a cache type."""
+    quants = [request.quant for request in requests]
+    return worth_table(use.kind, [traits], quants, _bits(model, requests), cache_type(requests[0]))
+
+
+def _bits(
+    model: ModelArchitecture, requests: Sequence[EstimateRequest]
+) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+    return model_tables(model, tuple(request.quant for request in requests)).bits_per_weight[None, :]
+
+
+def traits_of_architecture(model: ModelArchitecture, request: EstimateRequest) -> ModelTraits:
+    """Size alone, of a model that no catalog describes."""
+    tables = model_tables(model, (request.quant,))
+    total = float(tables.weights.file[0]) * 8.0 / float(tables.bits_per_weight[0])
+    active = float(tables.flops_per_token) / 2.0
+    return ModelTraits(model.slug, total / 1e9, max(active, 1.0) / 1e9, REFERENCE_YEAR)
+
+
+def gain_of(before: Estimate, after: Estimate, rating_points: float | None = None) -> Gain:
     """The difference of two estimates."""
     both = before.decode is not None and after.decode is not None
     return Gain(
@@ -36,37 +167,34 @@ def gain_of(before: Estimate, after: Estimate) -> Gain:
         safe_context_tokens=after.safe_context_tokens - before.safe_context_tokens if both else None,
         headroom_bytes=headroom(after) - headroom(before),
         score=after.score - before.score,
+        rating_points=rating_points,
     )
 
 
-def headroom(one: Estimate) -> int:
+def headroom(estimate: Estimate) -> int:
     """Free device memory, bytes; negative when the load does not fit."""
-    return one.memory.usable_bytes - one.memory.total_bytes
+    return estimate.memory.usable_bytes - estimate.memory.total_bytes
 
 
-def improves(before: Estimate, after: Estimate) -> bool:
-    """Whether a change is worth advising: it runs where nothing ran, or its score is higher by a point or more.
+def improves(before: Standing, after: Standing, least_points: float = NOTICEABLE_POINTS) -> bool:
+    """Whether a change is worth advising: what did not run runs, what was too slow is usable, or the rating grows enough.
 
-    The score already holds what the use needs: a speed beyond comfort or a context beyond need adds nothing to it.
+    A setup that is usable is not exchanged for answers that are worse by more than :data:`SWITCHING_POINTS`.
     """
-    if after.status not in RUNNING:
+    if not after.runs or (before.usable and not after.usable):
         return False
-    if before.status not in RUNNING:
+    if not before.runs or (after.usable and not before.usable):
         return True
-    return after.score >= before.score + MIN_SCORE_GAIN
+    if after.worth_points < before.worth_points - SWITCHING_POINTS:
+        return False
+    return after.rating_points >= before.rating_points + least_points
 
 
-def worth_buying(before: Estimate, after: Estimate) -> bool:
-    """Whether another accelerator, or one more, is worth advising: it runs where nothing ran, or scores clearly higher."""
-    runs = before.status in RUNNING
-    return improves(before, after) and (not runs or after.score >= before.score + MIN_UPGRADE_GAIN)
-
-
-def meets_use(facts: FitFacts, one: Estimate) -> bool:
-    """Whether everything sits on the device and speed and wait are within what the use calls comfortable."""
-    if one.status not in (Status.FITS, Status.FITS_TIGHTLY) or one.decode is None or one.ttft_ms is None:
+def meets_use(facts: FitFacts, estimate: Estimate) -> bool:
+    """Whether speed and wait are within what the use calls comfortable."""
+    if estimate.status not in RUNNING or estimate.decode is None or estimate.ttft_ms is None:
         return False
     if facts.workload is None:
         return True
-    comfortable = one.decode.value >= facts.workload.comfortable_decode_tok_s
-    return comfortable and one.ttft_ms <= facts.workload.patience_ttft_ms
+    comfortable = estimate.decode.value >= facts.workload.comfortable_decode_tok_s
+    return comfortable and estimate.ttft_ms <= facts.workload.patience_ttft_ms

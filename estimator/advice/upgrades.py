@@ -1,19 +1,29 @@
-"""Accelerators that are worth buying in place of the present one."""
+"""Hardware that is worth buying, of the class of the present machine."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from enum import StrEnum
 
 import numpy as np
 
-from estimator.advice.gains import meets_use, worth_buying
-from estimator.calibration.coefficients import Calibration
+from estimator.advice.amounts import gib
+from estimator.advice.gains import SWITCHING_POINTS, Tried, improves, meets_use
+from estimator.advice.options import Options
+from estimator.advice.search import Advice, AdviceCode, Search
 from estimator.estimate import cell_of, situation_of_request, sweep
 from estimator.fit_facts import FitFacts
-from estimator.grid import FitBlock
 from estimator.placement.hardware import can_replace
-from estimator.types import STATUSES, Accelerator, Estimate, EstimateRequest, Host, Quant, Status
+from estimator.placement.hosts import host_for
+from estimator.types import STATUSES, Accelerator, Estimate, EstimateRequest, Host, Status, Workload
+
+#: Sizes of system memory that are tried, in multiples of the present one.
+_LARGER_HOSTS = (2, 4)
+
+
+#: Hardware that is bought for a use may leave so many times the comfortable wait, and the inverse of the speed.
+_BOUGHT_FACTOR = 1.4
 
 
 class UpgradeGoal(StrEnum):
@@ -24,73 +34,137 @@ class UpgradeGoal(StrEnum):
     LEAST_POWER = "lowest power"
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What may be advised: quants, accelerators and hosts to choose from, and the buyer's limits."""
-
-    quants: tuple[Quant, ...] = ()
-    accelerators: tuple[Accelerator, ...] = ()
-    hosts: tuple[Host, ...] = ()
-    budget_usd: float | None = None
-    max_power_w: float | None = None
+def hardware(search: Search) -> list[Advice]:
+    """More system memory, one more accelerator, or others in its place; nothing where the use is comfortable already."""
+    if meets_use(search.facts, search.facts.estimate):
+        return []
+    return [*_more_host_memory(search), *_second_gpu(search), *_best_upgrades(search)]
 
 
-def upgrades(
-    facts: FitFacts, calibration: Calibration, options: Options
-) -> dict[UpgradeGoal, tuple[Accelerator, Estimate]]:
-    """Per goal the best of ``options.accelerators``: it meets the use, is worth buying, and respects the limits.
+def _more_host_memory(search: Search) -> Iterator[Advice]:
+    """The least system memory that helps enough; processor and bandwidth stay."""
+    request, host = search.facts.request, search.facts.request.host
+    if host is None or search.facts.accelerator.unified_memory:
+        return
+    for times in _LARGER_HOSTS:
+        memory_bytes = times * host.memory_bytes
+        tried = search.better(replace(request, host=replace(host, memory_bytes=memory_bytes)), SWITCHING_POINTS)
+        if tried is not None:
+            yield search.advice(AdviceCode.MORE_HOST_MEMORY, f"use {gib(memory_bytes)} of system memory", tried)
+            return
+
+
+def _second_gpu(search: Search) -> Iterator[Advice]:
+    facts, options, device = search.facts, search.options, search.facts.accelerator
+    if device.comes_alone:
+        return
+    if options.budget_usd is not None and (device.msrp_usd is None or device.msrp_usd > options.budget_usd):
+        return
+    count = facts.request.gpu_count
+    if options.max_power_w is not None and (device.tdp_w is None or device.tdp_w * (count + 1) > options.max_power_w):
+        return
+    tried = search.better(replace(facts.request, gpu_count=count + 1), SWITCHING_POINTS)
+    if tried is not None:
+        text = f"add a {'second' if count == 1 else 'further'} {device.name}"
+        yield search.advice(AdviceCode.SECOND_GPU, text, tried)
+
+
+def _best_upgrades(search: Search) -> Iterator[Advice]:
+    """Per goal the best accelerator; one that is the best in several is named once."""
+    named: set[str] = set()
+    for goal, (device, tried) in upgrades(search).items():
+        if device.slug in named:
+            continue
+        named.add(device.slug)
+        price = f", ${device.msrp_usd:,.0f} at launch" if device.msrp_usd is not None else ""
+        one = "one " if search.facts.request.gpu_count > 1 else ""
+        text = f"change to {one}{device.name} ({goal.value}{price})"
+        yield search.advice(AdviceCode.GPU_UPGRADE, text, tried)
+
+
+def upgrades(search: Search) -> dict[UpgradeGoal, tuple[Accelerator, Tried]]:
+    """Per goal the best accelerator that holds everything, is worth buying for the use, and keeps to the limits.
 
     Searched are those that can take the present one's place (:func:`estimator.placement.hardware.can_replace`).
 
     Cheapest by launch price; same vendor by memory, then by name; least power by design power. Devices whose price or
     power is unknown never win by it.
     """
-    present = facts.accelerator
-    devices = tuple(each for each in options.accelerators if each.slug != present.slug and can_replace(present, each))
-    devices = tuple(each for each in devices if each.bandwidth_bytes_s is not None and each.memory_bytes is not None)
-    devices = tuple(each for each in devices if each.matrix_flops is not None or each.fp32_flops is not None)
-    if not devices:
-        return {}
-    request = request_alone(facts)
-    block = sweep(facts.model, request, devices, (facts.quant,), calibration, facts.workload)
-    good: list[tuple[Accelerator, Estimate]] = []
-    for g in np.flatnonzero(block.available[:, 0] & (block.status[:, 0, 0] <= STATUSES.index(Status.FITS_TIGHTLY))):
-        device = devices[int(g)]
-        if not _affordable(device, options):
-            continue
-        after = cell_estimate(facts, block, replace(request, accelerator=device), int(g), 0)
-        if meets_use(facts, after) and worth_buying(facts.estimate, after):
-            good.append((device, after))
-    out: dict[UpgradeGoal, tuple[Accelerator, Estimate]] = {}
+    good = _worth_buying(search)
+    out: dict[UpgradeGoal, tuple[Accelerator, Tried]] = {}
     priced = [each for each in good if each[0].msrp_usd is not None]
     powered = [each for each in good if each[0].tdp_w is not None]
-    own = [each for each in good if each[0].vendor == facts.accelerator.vendor]
+    own = [each for each in good if each[0].vendor == search.facts.accelerator.vendor]
     if priced:
-        out[UpgradeGoal.CHEAPEST] = min(
-            priced, key=lambda each: (each[0].msrp_usd or 0.0, -each[1].score, each[0].slug)
-        )
+        out[UpgradeGoal.CHEAPEST] = min(priced, key=lambda each: (each[0].msrp_usd or 0.0, *_rest(each)))
     if own:
         out[UpgradeGoal.SAME_VENDOR] = min(
             own, key=lambda each: (each[0].memory_bytes or 0, each[0].bandwidth_bytes_s or 0.0, each[0].slug)
         )
     if powered:
-        out[UpgradeGoal.LEAST_POWER] = min(
-            powered, key=lambda each: (each[0].tdp_w or 0.0, -each[1].score, each[0].slug)
-        )
+        out[UpgradeGoal.LEAST_POWER] = min(powered, key=lambda each: (each[0].tdp_w or 0.0, *_rest(each)))
     return out
 
 
-def request_alone(facts: FitFacts) -> EstimateRequest:
+def _rest(upgrade: tuple[Accelerator, Tried]) -> tuple[float, str]:
+    device, tried = upgrade
+    return -tried.standing.rating_points, device.slug
+
+
+def _worth_buying(search: Search) -> list[tuple[Accelerator, Tried]]:
+    facts, present = search.facts, search.facts.accelerator
+    devices = tuple(
+        device
+        for device in search.options.accelerators
+        if device.slug != present.slug
+        and can_replace(present, device)
+        and device.bandwidth_bytes_s is not None
+        and device.memory_bytes is not None
+        and (device.matrix_flops is not None or device.fp32_flops is not None)
+        and _affordable(device, search.options)
+    )
+    if not devices:
+        return []
+    request = _request_alone(facts)
+    hosts = _hosts(facts, devices, search.options.hosts)
+    block = sweep(facts.model, request, devices, (facts.quant,), search.calibration, facts.workload, hosts)
+    context = situation_of_request(request, facts.workload).context_tokens
+    good: list[tuple[Accelerator, Tried]] = []
+    for g in np.flatnonzero(block.available[:, 0] & (block.status[:, 0, 0] <= STATUSES.index(Status.FITS_TIGHTLY))):
+        changed = replace(request, accelerator=devices[int(g)], host=hosts[int(g)])
+        after = cell_of(block, int(g), 0, 0, context, changed.host)
+        tried = Tried(changed, after, search.standing(changed, after))
+        if _nearly_comfortable(search.use, after) and improves(search.present, tried.standing, SWITCHING_POINTS):
+            good.append((devices[int(g)], tried))
+    return good
+
+
+def _nearly_comfortable(use: Workload, after: Estimate) -> bool:
+    decode, ttft = after.decode, after.ttft_ms
+    if decode is None or ttft is None:
+        return False
+    return (
+        decode.value * _BOUGHT_FACTOR >= use.comfortable_decode_tok_s and ttft <= _BOUGHT_FACTOR * use.patience_ttft_ms
+    )
+
+
+def _request_alone(facts: FitFacts) -> EstimateRequest:
     """The request for one device, free to be planned anew."""
-    return replace(facts.request, gpu_layers=None, cpu_moe_layers=None, backend=None, gpu_count=1)
+    return replace(
+        facts.request, gpu_layers=None, cpu_moe_layers=None, backend=None, gpu_count=1, wired_limit_bytes=None
+    )
+
+
+def _hosts(facts: FitFacts, devices: Sequence[Accelerator], profiles: Sequence[Host]) -> list[Host]:
+    """The computer around each device: its usual one, unless the present setup has a computer of its own."""
+    present = facts.request.host
+    assert present is not None
+    if not profiles or present != host_for(facts.accelerator, profiles):
+        return [present] * len(devices)
+    return [host_for(device, profiles) for device in devices]
 
 
 def _affordable(device: Accelerator, options: Options) -> bool:
     if options.budget_usd is not None and (device.msrp_usd is None or device.msrp_usd > options.budget_usd):
         return False
     return options.max_power_w is None or (device.tdp_w is not None and device.tdp_w <= options.max_power_w)
-
-
-def cell_estimate(facts: FitFacts, block: FitBlock, request: EstimateRequest, g: int, q: int) -> Estimate:
-    context = situation_of_request(request, facts.workload).context_tokens
-    return cell_of(block, g, q, 0, context, request.host)

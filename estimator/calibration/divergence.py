@@ -71,6 +71,8 @@ def family_of_type(name: str) -> str:
         return "mlx"
     if name in _LEGACY:
         return "legacy"
+    if name.startswith("UD-"):
+        return "unsloth-dynamic"
     return "i-quant" if name.startswith("IQ") else "k-quant"
 
 

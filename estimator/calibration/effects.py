@@ -66,7 +66,7 @@ def quant_class(quant: Quant) -> str:
             return "f16"
         bits = f"{quant.nominal_bits:g}" if quant.format is QuantFormat.MLX else ""
         return f"{quant.format.value}{bits}"
-    kind = quant.file_type or ""
+    kind = (quant.file_type or "").removeprefix("UD-")
     for start, name in _CLASS_BY_START:
         if kind.startswith(start):
             return name
@@ -76,7 +76,7 @@ def quant_class(quant: Quant) -> str:
 _CLASS_BY_START = (
     ("F16", "f16"), ("BF16", "f16"), ("F32", "f16"), ("Q8", "q8"), ("Q6", "q6"), ("Q5", "q5"), ("Q4_0", "q40"),
     ("Q4_1", "q40"), ("Q4", "q4k"), ("IQ4", "iq4"), ("Q3", "q3"), ("Q2", "q2"), ("IQ3", "iq3"), ("IQ2", "iq2"),
-    ("IQ1", "iq1"), ("MXFP4", "mxfp4"),
+    ("IQ1", "iq1"), ("MXFP4", "mxfp4"), ("TQ2", "q2"), ("TQ1", "iq1"), ("Q1", "iq1"), ("IQ5", "q5"), ("IQ6", "q6"),
 )  # fmt: skip
 
 #: Factors of the computer that a prebuilt engine ran on; none is known of an estimate, which is for the usual one.

@@ -212,13 +212,13 @@ def nats_of(
 
 
 def capability_loss(kind: str, divergence: Divergence) -> CapabilityLoss:
-    """Points that a model in the middle of a benchmark loses for work of ``kind``."""
+    """Points that a model loses for work of ``kind``."""
     points = lost_points(kind, np.array([divergence.nats, divergence.low, divergence.high]))
     return CapabilityLoss(*map(float, points))
 
 
 def lost_points(kind: str, nats: Floats) -> Floats:
-    """The fall of the log odds of a score of one half above chance after each of ``nats``, on the scale of capability."""
+    """Points of the scale of capability after each of ``nats``."""
     return points_lost(retained_share(RETENTION_PER_NAT[kind], nats))
 
 

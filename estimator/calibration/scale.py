@@ -32,6 +32,9 @@ RETENTION_PER_NAT: Mapping[str, float] = {
     "general": 0.44, "coding": 0.9, "agentic": 1.1, "reasoning": 1.1, "long_context": 0.8,
 }  # fmt: skip
 
+#: Share of the work that a model is given and solves, above chance: people give it what it mostly manages. An assumption.
+SOLVED_SHARE = 0.75
+
 
 def retained_share(retention_per_nat: Floats, nats: Floats) -> Floats:
     """Share of a score above chance that is left after a divergence of ``nats``."""
@@ -39,5 +42,6 @@ def retained_share(retention_per_nat: Floats, nats: Floats) -> Floats:
 
 
 def points_lost(retained: Floats) -> NDArray[np.float64]:
-    """Points by which the log odds of a score of one half above chance fall when the share ``retained`` of it is left."""
-    return np.asarray(POINTS_PER_UNIT / MEAN_SLOPE * np.log((2.0 - retained) / retained))
+    """Points by which the log odds of work that is mostly solved fall when the share ``retained`` of it is left."""
+    odds = (1.0 - SOLVED_SHARE * retained) / (retained * (1.0 - SOLVED_SHARE))
+    return np.asarray(POINTS_PER_UNIT / MEAN_SLOPE * np.log(odds))

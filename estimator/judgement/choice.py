@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from estimator.types import OperatingMode
+from estimator.calibration.divergence import form_of
+from estimator.types import OperatingMode, Quant
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -32,8 +33,8 @@ class TimeCharge:
 
 #: Judgements, not measurements. Nine points are about the step from a model to one of twice its size and date.
 CHARGES: Mapping[OperatingMode, TimeCharge] = {
-    OperatingMode.BALANCED: TimeCharge(0.4, 2.0),
-    OperatingMode.INTERACTIVE: TimeCharge(2.0, 5.0),
+    OperatingMode.BALANCED: TimeCharge(0.4, 3.0),
+    OperatingMode.INTERACTIVE: TimeCharge(1.5, 5.0),
     OperatingMode.LIGHT_API: TimeCharge(1.0, 3.0, users=4),
     OperatingMode.SCALE_OUT: TimeCharge(2.5, 4.0, users=32),
 }
@@ -41,6 +42,16 @@ CHARGES: Mapping[OperatingMode, TimeCharge] = {
 WIDE_BITS = 8.0
 #: How much faster they must be.
 NOTICEABLY_FASTER = 1.15
+
+
+#: Families of formats by how customary they are: what publishers offer first and most users run comes first.
+_CUSTOM = ("k-quant", "mlx", "fp8", "mxfp4", "legacy", "int4-group", "i-quant", "nvfp4", "int8")
+
+
+def customary(quant: Quant) -> float:
+    """How customary a quantization is, more being more; 16 bits are last."""
+    form = form_of(quant)
+    return 0.0 if form is None else float(len(_CUSTOM) - _CUSTOM.index(form.family))
 
 
 def charged(worth: Floats, seconds: Floats, comfortable_s: float, mode: OperatingMode) -> Floats:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from estimator.judgement.answer_time import answer_seconds, comfortable_seconds, is_usable, written_tokens
+from estimator.calibration.capability_prior import ModelTraits
+from estimator.judgement.answer_time import answer_seconds, comfortable_seconds, is_usable, wait_ms, written_tokens
 from estimator.judgement.choice import charged, frontier, needlessly_wide, ranked
-from estimator.judgement.worth import PLAIN, THINKING, WorthTable
+from estimator.judgement.worth import PLAIN, THINKING, WorthTable, capabilities
 from estimator.types import OperatingMode, Workload
 
 Floats = NDArray[np.float64]
@@ -17,11 +19,22 @@ Flags = NDArray[np.bool_]
 Ints = NDArray[np.int64]
 
 
+#: Setups of one model whose ratings differ by less are called alike.
+ALIKE_POINTS = 0.3
+#: What a memory filled to the last twentieth costs: one more program, or a longer prompt, and the model does not run.
+TIGHT_POINTS = 2.0
+
+#: No answer takes less.
+LEAST_SECONDS = 0.5
+
+
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """What a machine does: arrays (models, quants). ``runs`` are the pairings that may be chosen at all."""
+    """What a machine does: arrays (models, quants). ``runs`` are the pairings that may be chosen at all, ``tight`` those
+    that leave next to no memory free. A ``ttft_ms`` of 0 is unknown."""
 
     runs: Flags
+    tight: Flags
     decode_tok_s: Floats
     ttft_ms: Floats
     bits_per_weight: Floats
@@ -31,52 +44,75 @@ class Pace:
 class Setups:
     """Usable setups, arrays (N,): positions of model, way and quant, worth in points, time in seconds.
 
-    ``frontier`` tells which no other one beats in both worth and time. ``charged`` is the lower end of worth less the
-    charge for time, by which setups are ranked; those that are not ``sensible`` are never chosen.
+    ``frontier`` tells which no other one beats in both worth and time. ``rating`` is the lower end of worth less the charges
+    for time and for a memory that is full; those that are not ``sensible`` are never chosen.
     """
 
     model: Ints
     way: Ints
     quant: Ints
     worth: Floats
-    low: Floats
     seconds: Floats
     frontier: Flags
-    charged: Floats
+    rating: Floats
     sensible: Flags
 
-    def best(self, recency: Floats) -> Ints:
-        """Positions of one setup a model, best first; ``recency`` (models,) breaks ties."""
-        order = ranked(self.charged, self.worth, self.seconds, recency[self.model])
+    def best(self, recency: Floats, custom: Floats) -> Ints:
+        """Positions of one setup a model, best first.
+
+        Of the setups of a model that are rated alike, one on the frontier is taken, then the most customary quantization
+        (``custom``, one value a quant). ``recency`` (models,) breaks ties of models.
+        """
+        order = ranked(self.rating, self.worth, self.seconds, recency[self.model])
         order = order[self.sensible[order]]
+        models, first = np.unique(self.model[order], return_index=True)
+        best = np.full(int(self.model.max(initial=-1)) + 1, -1)
+        best[models] = order[first]
+        top = best[self.model]
+        alike = self.sensible & (self.rating >= self.rating[top] - ALIKE_POINTS) & (self.way == self.way[top])
+        order = np.lexsort((-self.rating, -custom[self.quant], ~self.frontier, ~alike))
         _, first = np.unique(self.model[order], return_index=True)
-        return np.asarray(order[np.sort(first)])
+        chosen = order[first]
+        chosen = chosen[self.sensible[chosen]]
+        return chosen[
+            ranked(self.rating[chosen], self.worth[chosen], self.seconds[chosen], recency[self.model[chosen]])
+        ]
 
     def dominator(self, n: int) -> int | None:
         """The best ranked setup that is at least as good and as fast as ``n``, and better in one; None on the frontier."""
         better = (self.worth >= self.worth[n]) & (self.seconds <= self.seconds[n])
         better &= (self.worth > self.worth[n]) | (self.seconds < self.seconds[n])
         at = np.flatnonzero(better)
-        return None if len(at) == 0 else int(at[self.charged[at].argmax()])
+        return None if len(at) == 0 else int(at[self.rating[at].argmax()])
+
+
+def most(workload: Workload, models: Sequence[ModelTraits], mode: OperatingMode) -> tuple[Floats, Floats]:
+    """What each model can reach at most: rating without loss in no time worth speaking of, and worth without loss."""
+    ways_of = capabilities(workload.kind, models)
+    known = np.array([[(np.nan,) * 2 if each is None else (each.low, each.value) for each in pair] for pair in ways_of])
+    known = known.reshape(-1, 2, 2)
+    soonest = np.full(2, LEAST_SECONDS)
+    rating = charged(known[:, :, 0], soonest, comfortable_seconds(workload), mode)
+    return np.nanmax(rating, axis=1, initial=-np.inf), np.nanmax(known[:, :, 1], axis=1, initial=-np.inf)
 
 
 def usable_setups(table: WorthTable, pace: Pace, workload: Workload, mode: OperatingMode) -> Setups:
     """Flatten what is usable, and judge it."""
     tokens = np.array([written_tokens(workload, way == THINKING) for way in (PLAIN, THINKING)], dtype=np.float64)
-    decode, ttft = pace.decode_tok_s[:, None, :], pace.ttft_ms[:, None, :]
-    seconds = answer_seconds(ttft, decode, tokens[None, :, None])
-    usable = is_usable(workload, ttft, decode, seconds) & pace.runs[:, None, :] & np.isfinite(table.value)
+    decode, wait = pace.decode_tok_s[:, None, :], wait_ms(workload, pace.ttft_ms)[:, None, :]
+    seconds = answer_seconds(wait, decode, tokens[None, :, None])
+    usable = is_usable(workload, wait, decode, seconds) & pace.runs[:, None, :] & np.isfinite(table.value)
     model, way, quant = np.nonzero(usable)
-    worth, low, time = table.value[usable], table.low[usable], seconds[usable]
+    worth, time = table.value[usable], seconds[usable]
+    low = table.low[usable] - TIGHT_POINTS * pace.tight[model, quant]
     wide = needlessly_wide(pace.bits_per_weight, pace.decode_tok_s, np.asarray(usable.any(axis=1)))
     return Setups(
         model=model,
         way=way,
         quant=quant,
         worth=worth,
-        low=low,
         seconds=time,
         frontier=frontier(worth, time),
-        charged=charged(low, time, comfortable_seconds(workload), mode),
+        rating=charged(low, time, comfortable_seconds(workload), mode),
         sensible=~wide[model, quant],
     )

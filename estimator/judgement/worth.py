@@ -1,6 +1,6 @@
 """What the answers of a setup are worth: capability of the model less what its quantization and KV cache lose.
 
-Points of the capability scale, with an interval of 80 %. Setups are ranked by its lower end, so that a model without own
+Points of the capability scale, with an interval of 80 %. Setups are rated by its lower end, so that a model without own
 results does not pass a measured one on an optimistic prediction.
 """
 
@@ -14,12 +14,14 @@ from numpy.typing import NDArray
 
 from estimator.calibration.capability_prior import ModelTraits
 from estimator.calibration.loss import LossTable, lost_points
-from estimator.calibration.scale import KIND_OF_WORKLOAD
+from estimator.calibration.scale import KIND_OF_WORKLOAD, RETENTION_PER_NAT
 from estimator.judgement.capability import Capability, CapabilityTable
 from estimator.types import CacheType, Quant, WorkloadKind
 
 Floats = NDArray[np.float64]
 
+#: Kind of work whose loss any long output has: thinking multiplies the errors of a quantization.
+LONG_OUTPUT = "reasoning"
 #: Ways to answer, in the order of the second axis of worth: at once, or after thinking.
 PLAIN, THINKING = 0, 1
 
@@ -40,11 +42,19 @@ def ways(model: ModelTraits, capability: Capability) -> tuple[Capability | None,
     return plain, capability
 
 
+def capabilities(
+    workload: WorkloadKind, models: Sequence[ModelTraits]
+) -> list[tuple[Capability | None, Capability | None]]:
+    """The ways of each model, for the kind of work that a workload asks for."""
+    kind, table = KIND_OF_WORKLOAD[workload], CapabilityTable.load()
+    return [ways(model, table.of(model)[kind]) for model in models]
+
+
 @dataclass(frozen=True, slots=True)
 class WorthTable:
     """Worth of one kind of work: arrays (models, ways, quants), NaN for a way that a model does not have.
 
-    ``capabilities`` has one pair of ways a model; ``loss``, ``loss_low`` and ``loss_high`` are arrays (models, quants).
+    ``capabilities`` has one pair of ways a model.
     """
 
     value: Floats
@@ -64,18 +74,27 @@ def worth_table(
     cache: CacheType = CacheType.F16,
 ) -> WorthTable:
     """Worth of every model in every quantization; ``bits`` (models, quants) are those of whole files per weight."""
-    kind = KIND_OF_WORKLOAD[workload]
-    table = CapabilityTable.load()
-    pairs = [ways(model, table.of(model)[kind]) for model in models]
+    kind, pairs = KIND_OF_WORKLOAD[workload], capabilities(workload, models)
     known = np.array(
         [[(each.value, each.low, each.high) if each else (np.nan,) * 3 for each in pair] for pair in pairs]
     ).reshape(len(pairs), 2, 3, 1)
-    loss, loss_low, loss_high = (lost_points(kind, nats) for nats in _nats(models, quants, bits, cache))
+    capability, least, most = known[:, :, 0], known[:, :, 1], known[:, :, 2]
+    long_output = max(kind, LONG_OUTPUT, key=RETENTION_PER_NAT.__getitem__)
+    loss, loss_low, loss_high = (
+        np.stack([lost_points(kind, nats), lost_points(long_output, nats)], axis=1)
+        for nats in _nats(models, quants, bits, cache)
+    )
     # Both parts are uncertain on their own, so their half widths add in squares.
-    value = known[:, :, 0] - loss[:, None]
-    below = np.hypot(known[:, :, 0] - known[:, :, 1], (loss_high - loss)[:, None])
-    above = np.hypot(known[:, :, 2] - known[:, :, 0], (loss - loss_low)[:, None])
-    return WorthTable(value, value - below, value + above, pairs, loss, loss_low, loss_high)
+    value = capability - loss
+    return WorthTable(
+        value=value,
+        low=value - np.hypot(capability - least, loss_high - loss),
+        high=value + np.hypot(most - capability, loss - loss_low),
+        capabilities=pairs,
+        loss=loss,
+        loss_low=loss_low,
+        loss_high=loss_high,
+    )
 
 
 def _nats(

@@ -6,9 +6,9 @@ files of the catalog state the same rules with their sources; the catalog check 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from estimator.types import Accelerator, Backend, Engine, Quant, QuantFormat
+from estimator.types import Accelerator, Backend, Engine, EstimatorError, Quant, QuantFormat
 
 #: AMD targets that llama.cpp's ROCm builds cover; others run through Vulkan.
 LLAMA_CPP_ROCM_TARGETS = frozenset(
@@ -160,15 +160,18 @@ def is_card(accelerator: Accelerator) -> bool:
 
 
 def can_replace(present: Accelerator, other: Accelerator) -> bool:
-    """Whether ``other`` can be bought to take the place of ``present``.
+    """Whether ``other`` can take the place of ``present`` in a machine of the same class.
 
-    A card can always be bought. A server part only takes the place of a server part, a processor that of a processor,
-    and what is built into a computer (laptop, board, integrated) only that of such a computer as a whole.
+    A card takes the place of a card, or joins a processor or a server. A server part only takes the place of a server
+    part, a processor that of a processor. What is built into a computer (laptop, board, integrated) is replaced with the
+    whole computer: a Mac or another board by a board, a laptop by either.
     """
     if is_card(other):
-        return True
-    if other.kind in _BUILT_IN:
+        return present.kind not in _BUILT_IN
+    if other.kind == "soc":
         return present.kind in _BUILT_IN
+    if other.kind in _BUILT_IN:
+        return present.kind in ("laptop", "integrated")
     return other.kind in ("datacenter", "cpu") and other.kind == present.kind
 
 
@@ -191,3 +194,36 @@ def usable_bytes(accelerator: Accelerator, host_memory_bytes: int | None = None)
     if memory is None:
         return None
     return memory if fraction is None else int(memory * fraction)
+
+
+def largest_wired_limit_bytes(accelerator: Accelerator) -> int | None:
+    """The GPU memory limit of a Mac that leaves macOS its part; None where it is no more than the default.
+
+    macOS 14 and later take it as ``iogpu.wired_limit_mb``, in whole MiB.
+    """
+    if not _has_wired_limit(accelerator) or accelerator.memory_bytes is None:
+        return None
+    limit = accelerator.memory_bytes - HOST_RESERVE_BYTES
+    return limit if limit > (usable_bytes(accelerator) or 0) else None
+
+
+def with_wired_limit(accelerator: Accelerator, limit_bytes: int | None) -> Accelerator:
+    """The accelerator with a GPU memory limit that was set by hand; None leaves the default.
+
+    Raises:
+        EstimatorError: the accelerator has no such limit, or less memory.
+    """
+    if limit_bytes is None:
+        return accelerator
+    if not _has_wired_limit(accelerator):
+        raise EstimatorError(f"a wired limit is a setting of macOS; {accelerator.name} is no GPU of a Mac")
+    if accelerator.memory_bytes is not None and not 0 < limit_bytes <= accelerator.memory_bytes:
+        raise EstimatorError(
+            f"a wired limit is above 0 and at most the memory of the Mac, {accelerator.memory_bytes // 1024**2:,} MiB, "
+            f"not {limit_bytes // 1024**2:,} MiB"
+        )
+    return replace(accelerator, usable_bytes=limit_bytes)
+
+
+def _has_wired_limit(accelerator: Accelerator) -> bool:
+    return accelerator.unified_memory and Backend.METAL in accelerator.backends

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from estimator.structure.published import PublishedFile, published_files
 from estimator.structure.training import REFERENCE_YEAR, native_bits, sizes_b, year_of
 from estimator.types import EstimatorError, MissingFactError
 
@@ -142,7 +143,7 @@ class ModelArchitecture:
     """Everything of a model that memory, speed and the choice of a quantization depend on.
 
     ``has_original`` says that the repository of the model itself is known, ``checkpoints`` are the slugs of the
-    quantizations that have a known one of their own.
+    quantizations that have a known one of their own. ``published_files`` have sizes that no recipe tells.
     """
 
     slug: str
@@ -186,6 +187,7 @@ class ModelArchitecture:
     total_b: float
     active_b: float
     native_bits: float
+    published_files: tuple[PublishedFile, ...]
 
     @property
     def launches_per_layer(self) -> float:
@@ -271,6 +273,7 @@ def architecture_from_facts(facts: Mapping[str, Any]) -> ModelArchitecture:
         total_b=total_b,
         active_b=active_b,
         native_bits=native_bits(str(facts.get("native_dtype") or "")),
+        published_files=published_files(facts),
     )
 
 
@@ -312,10 +315,9 @@ def _layer(slug: str, facts: Mapping[str, Any], index: int) -> Layer:
         window = int(_need(slug, "attention.sliding_window", window))
         window = None if facts["architecture"] in WINDOW_NOT_READ else window
     norms = (facts.get("norms") or {}).get("per_layer", 2)
+    width = 0
     if feed_forward is FeedForward.DENSE:
         width = int(_need(slug, "intermediate_size", values.get("intermediate_size")))
-    else:
-        width = int(values.get("intermediate_size") or 0)
     return Layer(
         mixer=mixer,
         feed_forward=feed_forward,
@@ -329,7 +331,7 @@ def _layer(slug: str, facts: Mapping[str, Any], index: int) -> Layer:
         has_value_projection=attends and (keeps or not shares) and not values.get("k_eq_v"),
         ffn_width=width,
         norms=int(norms[index]) if isinstance(norms, str) else int(norms),
-        has_indexer=bool(values.get("has_indexer", True)),
+        has_indexer=(attention.get("indexer") or {}).get("layers", "f" * (index + 1))[index] == "f",
     )
 
 

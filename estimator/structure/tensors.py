@@ -87,6 +87,8 @@ def inventory(model: ModelArchitecture) -> Inventory:
         last.append(Tensor(TensorClass.OUTPUT, -1, hidden, hidden * model.vocab))
     for extra in model.extras:
         last += _extra_tensors(model, extra)
+    if model.compress_ratios:
+        last.append(_kept(-1, unstructured_parameters(model) % _attending(model)))
     table = np.concatenate([*parts, rest, _rows(last)])
     table[: len(layer_of), 1] = layer_of
     return Inventory(*np.ascontiguousarray(table.T))
@@ -208,10 +210,13 @@ def _latent(model: ModelArchitecture, layer: Layer, index: int) -> Iterator[Tens
 
 def _compressed(model: ModelArchitecture, layer: Layer, index: int) -> Iterator[Tensor]:
     """Compressed shared-KV attention: structure known by its totals only, so it is one tensor of the right size."""
-    attention_layers = sum(1 for each in model.layers if each.has_attention)
-    share = unstructured_parameters(model) // attention_layers
+    share = unstructured_parameters(model) // _attending(model)
     yield _matrix(TensorClass.OTHER, index, model.hidden, share // model.hidden)
     yield _kept(index, share % model.hidden)
+
+
+def _attending(model: ModelArchitecture) -> int:
+    return sum(1 for layer in model.layers if layer.has_attention)
 
 
 @lru_cache(maxsize=64)

@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from estimator.structure.architecture import FeedForward, ModelArchitecture
-from estimator.structure.block_types import TYPES, tensor_bytes
+from estimator.structure.block_types import BLOCKS, TYPES, tensor_bytes
 from estimator.structure.quantization import TensorIndex, index_tensors, tensor_types
+from estimator.structure.stored import StoredQuant
 from estimator.structure.tensors import EXPERT_CLASSES, TensorClass, inventory
-from estimator.types import EstimatorError, Quant, QuantFormat, StoredQuant
+from estimator.types import EstimatorError, PartBits, Quant, QuantFormat
 
 Ints = NDArray[np.int64]
 
@@ -89,22 +90,28 @@ def weight_table(model: ModelArchitecture, quants: Sequence[Quant]) -> WeightTab
     index = index_tensors(model, tensors)
     sizes = np.empty((len(quants), len(tensors.cls)), dtype=np.int64)
     metadata = np.zeros(len(quants), dtype=np.int64)
-    files = [row for row, quant in enumerate(quants) if quant.format is QuantFormat.GGUF]
-    types = []
+    types, recipes = [], []
     for row, quant in enumerate(quants):
+        if quant.format is QuantFormat.GGUF:
+            metadata[row] = METADATA_BYTES_PER_TOKEN * model.vocab
         if quant.format is not QuantFormat.GGUF:
             sizes[row] = checkpoint_bytes(index, quant)
+        elif quant.part_bits is not None:
+            sizes[row] = part_bytes(model, index, quant.part_bits, native_experts=quant.format is QuantFormat.GGUF)
         elif quant.file_type is None:
             raise EstimatorError(f"{quant.slug}: a GGUF quant needs a file_type")
         else:
+            recipes.append(row)
             types.append(file_types(model, index, quant.file_type, imatrix=quant.imatrix))
-    if files:
-        sizes[files] = tensor_bytes(tensors, np.stack(types))
-        metadata[files] = METADATA_BYTES_PER_TOKEN * model.vocab
+    if recipes:
+        sizes[recipes] = tensor_bytes(tensors, np.stack(types))
     table = _sum_up(model, index, sizes, metadata)
+    published = {file.quant: file for file in model.published_files}
     for row, quant in enumerate(quants):
         if isinstance(quant, StoredQuant):
             _as_stored(model, table, row, quant)
+        elif (file := published.get(quant.slug)) is not None:
+            _rescale(table, row, min(max(int(table.file[row]), file.low_bytes), file.high_bytes))
     return table
 
 
@@ -127,10 +134,17 @@ def _as_stored(model: ModelArchitecture, table: WeightTable, row: int, quant: St
                 f"the checkpoint has {quant.total_bytes:,} bytes, where this model in {quant.name} has about "
                 f"{int(table.file[row]):,}: they do not belong together"
             )
-        for part in (table.layers, table.experts):
-            part[row] = np.rint(part[row] * share).astype(np.int64)
-        table.largest_tensor[row] = int(np.ceil(table.largest_tensor[row] * share))
-        table.file[row] = quant.total_bytes
+        _rescale(table, row, quant.total_bytes)
+
+
+def _rescale(table: WeightTable, row: int, total_bytes: int) -> None:
+    """Let a file have ``total_bytes``; its layers make the difference."""
+    inside = int(table.layers[row].sum() + table.experts[row].sum())
+    share = (total_bytes - (int(table.file[row]) - inside)) / max(inside, 1)
+    for part in (table.layers, table.experts):
+        part[row] = np.rint(part[row] * share).astype(np.int64)
+    table.largest_tensor[row] = int(np.ceil(table.largest_tensor[row] * share))
+    table.file[row] = total_bytes
 
 
 def file_types(model: ModelArchitecture, index: TensorIndex, file_type: str, *, imatrix: bool) -> Ints:
@@ -139,6 +153,20 @@ def file_types(model: ModelArchitecture, index: TensorIndex, file_type: str, *, 
     if native := NATIVE_EXPERT_TYPES.get(model.architecture):
         types[index.is_class[list(EXPERT_CLASSES)].any(axis=0)] = TYPES.index(native)
     return types
+
+
+def part_bytes(model: ModelArchitecture, index: TensorIndex, bits: PartBits, *, native_experts: bool) -> Ints:
+    """Bytes per tensor of a file whose parts have bits of their own; what no format quantizes keeps its type."""
+    is_class, elements = index.is_class, index.inventory.elements
+    native = NATIVE_EXPERT_TYPES.get(model.architecture) if native_experts else None
+    block, block_bytes = BLOCKS[native] if native else (1, bits.experts / 8.0)
+    of_tensor = np.full(len(elements), bits.beside_experts if index.is_moe else bits.dense)
+    of_tensor[is_class[list(EXPERT_CLASSES)].any(axis=0)] = block_bytes * 8.0 / block
+    of_tensor[is_class[[TensorClass.EMBEDDING, TensorClass.LOOKUP]].any(axis=0)] = bits.embedding
+    of_tensor[is_class[TensorClass.OUTPUT]] = bits.output
+    of_tensor[is_class[TensorClass.KEPT]] = 32.0
+    of_tensor[is_class[TensorClass.HALF]] = 16.0
+    return np.ceil(elements * (of_tensor / 8.0)).astype(np.int64)
 
 
 def checkpoint_bytes(index: TensorIndex, quant: Quant) -> Ints:

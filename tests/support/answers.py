@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, partial
 
 from db.entries import specs
 from db.entries.files import load_catalog
-from estimator.advice.upgrades import Options
+from db.entries.traits import model_traits
+from estimator.advice.options import Candidate, Options
 from estimator.calibration.coefficients import Calibration
 from estimator.estimate import estimate
 from estimator.fit_facts import FitFacts, request_of
+from estimator.judgement.capability import CapabilityTable
 from estimator.placement.hosts import host_for
 from estimator.structure.architecture import ModelArchitecture
 from estimator.types import Accelerator, EstimatorError, Host, Quant, Workload
@@ -20,6 +22,7 @@ CATALOG = load_catalog()
 CALIBRATION = Calibration.load()
 HOST: Host = specs.host(CATALOG.hosts[CATALOG.default_host])
 HOSTS: tuple[Host, ...] = tuple(specs.host(entry) for entry in CATALOG.hosts.values())
+TRAITS = model_traits(CATALOG)
 MODELS = sorted(slug for slug, entry in CATALOG.models.items() if not specs.missing_facts(entry))
 GPUS = sorted(slug for slug, entry in CATALOG.gpus.items() if not specs.missing_facts(entry))
 QUANTS = sorted(slug for slug, entry in CATALOG.quants.items() if specs.is_precomputed(entry))
@@ -80,9 +83,19 @@ def random_facts(count: int, seed: int) -> Iterator[FitFacts]:
 
 
 @cache
-def everything() -> Options:
-    """All quants, accelerators and hosts of the catalog."""
-    return Options(tuple(map(quant, QUANTS)), tuple(map(accelerator, GPUS)), HOSTS)
+def everything(model: str | None = None) -> Options:
+    """All quants, models and accelerators of the catalog, for a present model that it describes or not."""
+    models = {slug: candidate(slug) for slug in MODELS}
+    quants = tuple(map(quant, QUANTS))
+    own = models[model] if model is not None else None
+    return Options(quants, tuple(map(accelerator, GPUS)), HOSTS, tuple(models.values()), quants, own)
+
+
+@cache
+def candidate(slug: str) -> Candidate:
+    """A catalog model as one that may be advised."""
+    capability = CapabilityTable.load().of(TRAITS[slug])
+    return Candidate(CATALOG.models[slug]["name"], TRAITS[slug], capability, partial(architecture, slug))
 
 
 #: The computers around the accelerators of :func:`everything`.

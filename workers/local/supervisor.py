@@ -164,12 +164,12 @@ def _stopping_on_signals(stopping: threading.Event) -> Iterator[None]:
     def stop(_signal: int, _frame: FrameType | None) -> None:
         stopping.set()
 
-    before = {each: signal.signal(each, stop) for each in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _care(

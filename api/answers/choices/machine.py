@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from api.answers.own_hardware import host_with
 from api.errors import ErrorCode, QuestionError
 from db.entries import specs
-from db.entries.aliases import UnknownNameError
 from db.entries.files import Catalog
-from estimator.estimate import require_company, require_facts
+from db.entries.names.meanings import Meaning, UnknownNameError
+from estimator.estimate import require_company
 from estimator.placement.hosts import host_for
 from estimator.types import Accelerator, EstimatorError, Host, MissingFactError, UnsupportedError
 
 MAX_DEVICES = 16
+#: Slug of a host that a question changes.
+CUSTOM_HOST = "custom"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,13 @@ class Machine:
         return f"{self.name} in {self.host.name}" if self.devices[0].has_own_memory else self.name
 
     @property
+    def memory_bytes(self) -> int:
+        """All memory that weights could lie in: that of the accelerators, and of the computer beside cards."""
+        own = sum(device.memory_bytes or 0 for device in self.devices if device.has_own_memory)
+        shared = max(self.devices[0].memory_bytes or 0, self.host.memory_bytes)
+        return own + self.host.memory_bytes if own else shared
+
+    @property
     def price_usd(self) -> float | None:
         """Launch price of all accelerators; None when one is unknown."""
         prices = [device.msrp_usd for device in self.devices]
@@ -46,10 +54,24 @@ class Machine:
 
 def resolved(catalog: Catalog, kind: str, text: str) -> str:
     """Slug of a name. Raises :class:`QuestionError`."""
+    return meant(catalog, kind, text).slug
+
+
+def meant(catalog: Catalog, kind: str, text: str) -> Meaning:
+    """Meaning of a name. Raises :class:`QuestionError`."""
     try:
-        return catalog.resolve(kind, text)
+        return catalog.meaning(kind, text)
     except UnknownNameError as error:
         raise QuestionError(ErrorCode.NOT_FOUND, str(error), kind, tuple(error.suggestions)) from error
+
+
+def host_with(host: Host, memory_gb: float | None, bandwidth_gbps: float | None) -> Host:
+    """``host`` with another memory size (GiB) or memory bandwidth (10^9 bytes per second)."""
+    if memory_gb is not None:
+        host = replace(host, slug=CUSTOM_HOST, memory_bytes=round(memory_gb * specs.GIB))
+    if bandwidth_gbps is not None:
+        host = replace(host, slug=CUSTOM_HOST, bandwidth_bytes_s=bandwidth_gbps * 1e9)
+    return host
 
 
 def machine_of(
@@ -60,13 +82,16 @@ def machine_of(
     Raises:
         QuestionError: a name is unknown, or there is no such machine.
     """
-    named = [specs.accelerator(catalog.gpus[resolved(catalog, "gpu", gpu)]) for gpu in gpus]
+    meanings = [meant(catalog, "gpu", gpu) for gpu in gpus]
+    entries = [catalog.gpus[meaning.slug] for meaning in meanings for _ in range(meaning.count or 1)]
+    named = [specs.accelerator(entry) for entry in entries]
     devices = tuple(device for device in named for _ in range(count))
     if not 1 <= len(devices) <= MAX_DEVICES:
         raise QuestionError(ErrorCode.BAD_USER_INPUT, f"a machine has 1 to {MAX_DEVICES} accelerators", "gpu")
     try:
-        for device in named:
-            require_facts(device)
+        for entry in entries:
+            for fact in specs.missing_facts(entry):
+                raise MissingFactError(entry["name"], fact)
         if len(devices) > 1:
             require_company(devices)
     except MissingFactError as error:

@@ -1,31 +1,35 @@
-"""Models for a machine from the catalog files alone: every one evaluated, judged and ranked."""
+"""Models for a machine from the catalog files alone: laid out, judged and ranked."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from api.answers.choices.judged import Judged, Judgement
 from api.answers.choices.machine import Machine
-from api.answers.choices.reasons import Standing, reason
 from db.entries import specs
 from db.entries.files import Catalog, Entry
 from db.entries.traits import model_traits
 from estimator import verdict
 from estimator.calibration.capability_prior import ModelTraits
 from estimator.calibration.coefficients import Calibration
-from estimator.calibration.loss import CapabilityLoss
 from estimator.estimate import thresholds_of
 from estimator.fleet import Overrides
 from estimator.grid import FitBlock, evaluate
-from estimator.judgement.capability import Capability
 from estimator.judgement.choice import CHARGES
-from estimator.judgement.setups import Pace, Setups, usable_setups
-from estimator.judgement.worth import THINKING, WorthTable, worth_table
-from estimator.placement.demand import Situation
+from estimator.judgement.setups import Pace, most
+from estimator.placement.demand import situation_of
+from estimator.placement.hardware import choose_engine
 from estimator.types import ENGINES, Engine, EstimatorError, OperatingMode, Quant, Workload
+
+#: A file takes at least this share of its quantization's nominal bits for every weight, so larger models are not laid out.
+LEAST_SHARE = 0.7
+#: Models that are laid out at least, beyond those that are asked for.
+LEAST_EVALUATED = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,36 +58,18 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Worth:
-    """Points of capability that are left, and their interval of 80 %."""
-
-    value: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True, slots=True)
 class Recommended:
-    """One model in the setup that is best for the mode. ``rating`` is the worth's lower end less the charge for time."""
+    """One model in the setup that is best for the mode."""
 
     model: Entry
     quant: Quant
     engine: Engine
-    thinks: bool
-    capability: Capability
-    loss: CapabilityLoss
-    worth: Worth
-    rating: float
-    decode_tok_s: float
-    ttft_ms: float
-    answer_s: float
-    on_frontier: bool
-    reason: str
+    judgement: Judgement
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Models in rank order, and the one to take: the best ranked on the frontier; None when nothing is usable."""
+    """The best ranked models, and the one to take; None when nothing is usable."""
 
     entries: tuple[Recommended, ...]
     pick: Recommended | None
@@ -91,134 +77,143 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
+    """A model and the most that it can be: rating on a machine that needs no time, worth without any loss."""
+
     entry: Entry
     traits: ModelTraits
+    most_rating: float
+    most_worth: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Evaluated:
+    candidate: _Candidate
     block: FitBlock
 
 
-def recommended_models(
-    catalog: Catalog,
-    calibration: Calibration,
-    machine: Machine,
-    workload: Workload,
-    mode: OperatingMode,
-    wanted: Wanted,
-    users: int | None = None,
-) -> Choice:
-    """Every wanted model that is usable on the machine, best first."""
-    quants = tuple(specs.quant(entry) for entry in catalog.quants.values() if specs.is_precomputed(entry))
-    users = users or CHARGES[mode].users
-    candidates = list(_candidates(catalog, calibration, machine, quants, workload, wanted, users))
-    if not candidates:
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What models are recommended for; ``users`` None are those of the mode."""
+
+    machine: Machine
+    workload: Workload
+    mode: OperatingMode
+    wanted: Wanted = Wanted()
+    users: int | None = None
+
+    @property
+    def streams(self) -> int:
+        """Users that are answered at once."""
+        return self.users or CHARGES[self.mode].users
+
+
+def recommended_models(catalog: Catalog, calibration: Calibration, question: Question, first: int) -> Choice:
+    """The ``first`` models that are best on the machine, out of all that are wanted.
+
+    Models are laid out in the order of what they can be at most, until no other can come among the first or beat one.
+    """
+    machine = question.machine
+    quants = _quants(catalog, machine)
+    candidates = _candidates(catalog, quants, question)
+    evaluate_model = _evaluator(quants, calibration, question)
+    evaluated: list[_Evaluated] = []
+    done, stop = 0, LEAST_EVALUATED + first
+    while True:
+        for candidate in candidates[done:stop]:
+            with suppress(EstimatorError):
+                evaluated.append(_Evaluated(candidate, evaluate_model(candidate.entry)))
+        done, stop = min(stop, len(candidates)), 2 * stop
+        judged = _judged(evaluated, quants, question)
+        if done == len(candidates) or (judged is not None and _is_final(judged, candidates[done:], first)):
+            break
+    if judged is None or judged.pick is None:
         return Choice((), None)
-    return _Judged(candidates, quants, workload, mode, whole=users > 1).choice()
+
+    def recommended(n: int) -> Recommended:
+        judgement = judged.judgement(n)
+        one = evaluated[judgement.model]
+        engine = ENGINES[int(one.block.engine[0, judgement.quant])]
+        return Recommended(one.candidate.entry, quants[judgement.quant], engine, judgement)
+
+    return Choice(tuple(map(recommended, judged.order[:first])), recommended(judged.pick))
 
 
-def _candidates(
-    catalog: Catalog,
-    calibration: Calibration,
-    machine: Machine,
-    quants: tuple[Quant, ...],
-    workload: Workload,
-    wanted: Wanted,
-    users: int,
-) -> Iterator[_Candidate]:
-    traits = model_traits(catalog)
-    situation = Situation(
-        workload.prompt_tokens, workload.output_tokens, workload.context_tokens, workload.decode_depth_tokens,
-        batch=users,
-    )  # fmt: skip
+def _quants(catalog: Catalog, machine: Machine) -> tuple[Quant, ...]:
+    """Quantizations that an engine runs on the machine's first accelerator."""
+    every = (specs.quant(entry) for entry in catalog.quants.values() if specs.is_precomputed(entry))
+    return tuple(quant for quant in every if choose_engine("", machine.devices[0], quant))
+
+
+def _candidates(catalog: Catalog, quants: Sequence[Quant], question: Question) -> list[_Candidate]:
+    """Wanted models that the machine's memory could hold, those that can be best first."""
+    least_bytes_per_weight = LEAST_SHARE * min(quant.nominal_bits for quant in quants) / 8
+    traits = {
+        slug: own
+        for slug, own in model_traits(catalog).items()
+        if question.wanted.takes(catalog.models[slug], own)
+        and own.total_b * 1e9 * least_bytes_per_weight <= question.machine.memory_bytes
+    }
+    bounds = most(question.workload, list(traits.values()), question.mode)
+    found = [
+        _Candidate(catalog.models[slug], own, float(rating), float(worth))
+        for (slug, own), rating, worth in zip(traits.items(), *bounds, strict=True)
+    ]
+    return sorted(found, key=lambda candidate: -candidate.most_rating)
+
+
+def _evaluator(quants: tuple[Quant, ...], calibration: Calibration, question: Question) -> Callable[[Entry], FitBlock]:
+    """How a model is laid out on the machine: a block of one accelerator and situation."""
+    machine, workload = question.machine, question.workload
+    situation = replace(situation_of(workload), batch=question.streams)
     thresholds = thresholds_of(workload, situation)
     overrides = Overrides(gpu_count=len(machine.devices))
-    for slug, entry in catalog.models.items():
-        if not wanted.takes(entry, traits[slug]):
-            continue
-        try:
-            model = specs.architecture(entry)
-        except EstimatorError:
-            continue
-        block = evaluate(
-            model, machine.devices[:1], quants, (situation,), thresholds, (machine.host,), calibration, overrides
-        )
-        yield _Candidate(entry, traits[slug], block)
 
-
-class _Judged:
-    """Candidates of one machine with the worth of their setups."""
-
-    def __init__(
-        self,
-        candidates: Sequence[_Candidate],
-        quants: Sequence[Quant],
-        workload: Workload,
-        mode: OperatingMode,
-        *,
-        whole: bool,
-    ) -> None:
-        self.candidates, self.quants = candidates, quants
-        self.pace = _pace(candidates, whole=whole)
-        traits = [each.traits for each in candidates]
-        self.table: WorthTable = worth_table(workload.kind, traits, quants, self.pace.bits_per_weight)
-        self.setups: Setups = usable_setups(self.table, self.pace, workload, mode)
-
-    def choice(self) -> Choice:
-        """The ranked list and the pick."""
-        recency = np.array([each.traits.released for each in self.candidates])
-        order = [int(n) for n in self.setups.best(recency)]
-        pick = next((n for n in order if self.setups.frontier[n]), None)
-        entries = tuple(self._recommended(n, pick) for n in order)
-        return Choice(entries, None if pick is None else entries[order.index(pick)])
-
-    def _recommended(self, n: int, pick: int | None) -> Recommended:
-        setups, table = self.setups, self.table
-        m, way, q = int(setups.model[n]), int(setups.way[n]), int(setups.quant[n])
-        at = m, way, q
-        capability = table.capabilities[m][way]
-        assert capability is not None
-        beaten_by = None if setups.frontier[n] else setups.dominator(n)
-        return Recommended(
-            model=self.candidates[m].entry,
-            quant=self.quants[q],
-            engine=ENGINES[int(self.candidates[m].block.engine[0, q])],
-            thinks=way == THINKING,
-            capability=capability,
-            loss=CapabilityLoss(float(table.loss[m, q]), float(table.loss_low[m, q]), float(table.loss_high[m, q])),
-            worth=Worth(float(table.value[at]), float(table.low[at]), float(table.high[at])),
-            rating=float(setups.charged[n]),
-            decode_tok_s=float(self.pace.decode_tok_s[m, q]),
-            ttft_ms=float(self.pace.ttft_ms[m, q]),
-            answer_s=float(setups.seconds[n]),
-            on_frontier=bool(setups.frontier[n]),
-            reason=reason(
-                self._standing(n),
-                None if pick is None else self._standing(pick),
-                None if beaten_by is None else self._standing(beaten_by),
-            ),
+    def evaluate_model(entry: Entry) -> FitBlock:
+        return evaluate(
+            specs.architecture(entry),
+            machine.devices[:1],
+            quants,
+            (situation,),
+            thresholds,
+            (machine.host,),
+            calibration,
+            overrides,
         )
 
-    def _standing(self, n: int) -> Standing:
-        setups = self.setups
-        m = int(setups.model[n])
-        return Standing(
-            model=str(self.candidates[m].entry["name"]),
-            quant=self.quants[int(setups.quant[n])].name,
-            plain_of_two=setups.way[n] != THINKING and self.candidates[m].traits.thinking != "never",
-            worth=float(setups.worth[n]),
-            seconds=float(setups.seconds[n]),
-        )
+    return evaluate_model
 
 
-def _pace(candidates: Sequence[_Candidate], *, whole: bool) -> Pace:
+def _judged(evaluated: Sequence[_Evaluated], quants: Sequence[Quant], question: Question) -> Judged | None:
+    if not evaluated:
+        return None
+    pace = _pace([each.block for each in evaluated], whole=question.streams > 1)
+    names = [str(each.candidate.entry["name"]) for each in evaluated]
+    traits = [each.candidate.traits for each in evaluated]
+    return Judged(names, traits, quants, pace, question.workload, question.mode)
+
+
+def _is_final(judged: Judged, others: Sequence[_Candidate], first: int) -> bool:
+    """Whether none of ``others`` can come among the first, or beat one of them in worth and time."""
+    if len(judged.order) < first:
+        return False
+    best = judged.order[:first] + ([] if judged.pick is None else [judged.pick])
+    least_rating, least_worth = judged.setups.rating[best].min(), judged.setups.worth[best].min()
+    return all(other.most_rating < least_rating and other.most_worth < least_worth for other in others)
+
+
+def _pace(blocks: Sequence[FitBlock], *, whole: bool) -> Pace:
     """Arrays (models, quants); setups that serve several users hold everything on the devices."""
     worst = verdict.FITS_TIGHTLY if whole else verdict.FITS_WITH_OFFLOAD
 
     def figures(name: str) -> Any:
-        return np.array([getattr(each.block, name)[0, :, 0] for each in candidates])
+        return np.array([getattr(block, name)[0, :, 0] for block in blocks])
 
-    known = np.array([each.block.available[0] & each.block.has_weights for each in candidates])
+    known = np.array([block.available[0] & block.has_weights for block in blocks])
+    status = figures("status")
     return Pace(
-        runs=known & (figures("status") <= worst),
+        runs=known & (status <= worst),
+        tight=status == verdict.FITS_TIGHTLY,
         decode_tok_s=figures("decode_tok_s").astype(np.float64),
         ttft_ms=figures("ttft_ms").astype(np.float64),
-        bits_per_weight=np.array([each.block.bits_per_weight for each in candidates]),
+        bits_per_weight=np.array([block.bits_per_weight for block in blocks]),
     )

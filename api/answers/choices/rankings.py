@@ -7,7 +7,7 @@ from api.catalog.fits import FitRecord
 from api.catalog.records import BenchmarkResult, GpuRecord, ModelRecord
 from api.catalog.view import CatalogView
 from api.errors import NotFoundError
-from db.entries.aliases import near_names
+from db.entries.names.index import near_names
 from db.fits.layout import SLOTS
 from db.fits.query import FitField, FitOrder, FitQuery
 from estimator.judgement import recommend

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import Any
 
 import strawberry
 
+from api.catalog.records import Record
 from api.catalog.search import relevance
+from api.graphql.catalog.faces import Faces
 from api.graphql.catalog.gpus import Gpu
 from api.graphql.catalog.models import Model
 from api.graphql.core.described import describe
@@ -35,7 +37,9 @@ class ModelFilter:
         default=None,
         description="Words of a name or alias; forgives typing errors; blank: any. At most 200 characters.",
     )
-    slug: StringSet | None = strawberry.field(default=None, description="Slugs.")
+    slug: StringSet | None = strawberry.field(
+        default=None, description="Models, by slug or alias; an unknown name is an error."
+    )
     family: StringSet | None = strawberry.field(default=None, description="Families.")
     publisher: StringSet | None = strawberry.field(default=None, description="Publishers.")
     license: StringSet | None = strawberry.field(default=None, description="Licence identifiers.")
@@ -112,7 +116,9 @@ class GpuFilter:
         default=None,
         description="Words of a name or alias; forgives typing errors; blank: any. At most 200 characters.",
     )
-    slug: StringSet | None = strawberry.field(default=None, description="Slugs.")
+    slug: StringSet | None = strawberry.field(
+        default=None, description="Accelerators, by slug or alias; an unknown name is an error."
+    )
     vendor: VendorSet | None = strawberry.field(default=None, description="Makers.")
     architecture: StringSet | None = strawberry.field(default=None, description="Hardware generations.")
     kind: GpuKindSet | None = strawberry.field(default=None, description="Sorts of product.")
@@ -173,10 +179,6 @@ class GpuOrder:
     )
 
 
-def _slug_of(model: Model) -> list[str]:
-    return [model.slug]
-
-
 def _family_of(model: Model) -> list[str]:
     return [model.family] if model.family else []
 
@@ -193,10 +195,11 @@ def _modalities_of(model: Model) -> list[str]:
     return model.modalities
 
 
-def select_models(models: Sequence[Model], wanted: ModelFilter | None) -> list[Model]:
-    """Models that pass a filter, in the given order; with ``search``, best match first."""
+def select_models(faces: Faces, wanted: ModelFilter | None) -> list[Model]:
+    """Models that pass a filter, in slug order; with ``search``, best match first. Raises for an unknown name."""
     if wanted is None:
-        return list(models)
+        return list(faces.models)
+    slugs = _slugs(wanted.slug, faces.view.model)
     check_range("parameter_count", wanted.parameter_count)
     check_range("active_parameter_count", wanted.active_parameter_count)
     check_range("context_tokens", wanted.context_tokens)
@@ -204,7 +207,6 @@ def select_models(models: Sequence[Model], wanted: ModelFilter | None) -> list[M
     active = [
         (members, read)
         for read, wanted_set in (
-            (_slug_of, wanted.slug),
             (_family_of, wanted.family),
             (_publisher_of, wanted.publisher),
             (_license_of, wanted.license),
@@ -214,8 +216,9 @@ def select_models(models: Sequence[Model], wanted: ModelFilter | None) -> list[M
     ]
     chosen = [
         model
-        for model in models
-        if all(any(value.casefold() in members for value in read(model)) for members, read in active)
+        for model in faces.models
+        if (slugs is None or model.slug in slugs)
+        and all(any(value.casefold() in members for value in read(model)) for members, read in active)
         and in_range(model.parameter_count, wanted.parameter_count)
         and in_range(model.active_parameter_count, wanted.active_parameter_count)
         and in_range(model.context_tokens, wanted.context_tokens)
@@ -231,10 +234,10 @@ def select_models(models: Sequence[Model], wanted: ModelFilter | None) -> list[M
 _RANGED = ("memory_bytes", "bandwidth_bytes_per_second", "matrix_flops_per_second", "power_watts", "price_usd")
 
 
-def select_gpus(gpus: Sequence[Gpu], wanted: GpuFilter | None) -> list[Gpu]:
-    """Accelerators that pass a filter, in the given order; with ``search``, best match first."""
+def select_gpus(faces: Faces, wanted: GpuFilter | None) -> list[Gpu]:
+    """Accelerators that pass a filter, in slug order; with ``search``, best match first. Raises for an unknown name."""
     if wanted is None:
-        return list(gpus)
+        return list(faces.gpus)
     ranges = [(attribute, getattr(wanted, attribute)) for attribute in _RANGED]
     for attribute, bounds in ranges:
         check_range(attribute, bounds)
@@ -242,10 +245,10 @@ def select_gpus(gpus: Sequence[Gpu], wanted: GpuFilter | None) -> list[Gpu]:
     for members in (wanted.vendor, wanted.kind, wanted.backend):
         if members is not None:
             check_set("in", members.in_)
-    slugs, architectures = folded(wanted.slug), folded(wanted.architecture)
+    slugs, architectures = _slugs(wanted.slug, faces.view.gpu), folded(wanted.architecture)
     chosen = [
         gpu
-        for gpu in gpus
+        for gpu in faces.gpus
         if (slugs is None or gpu.slug in slugs)
         and (architectures is None or (gpu.architecture or "").casefold() in architectures)
         and (wanted.vendor is None or gpu.vendor in wanted.vendor.in_)
@@ -257,6 +260,14 @@ def select_gpus(gpus: Sequence[Gpu], wanted: GpuFilter | None) -> list[Gpu]:
         and wanted.estimable in (None, not gpu.missing_facts)
     ]
     return _by_relevance(chosen, wanted.search)
+
+
+def _slugs(names: StringSet | None, record_of: Callable[[str], Record]) -> frozenset[str] | None:
+    """Slugs of named entities; None for no set."""
+    if names is None:
+        return None
+    check_set("in", names.in_)
+    return frozenset(record_of(text).slug for text in names.in_)
 
 
 def _by_relevance(items: Sequence[Any], text: str | None) -> list[Any]:

@@ -93,7 +93,7 @@ def _page_models(
     order_by: Sequence[ModelOrder] | None,
     paging: Paging,
 ) -> ModelConnection:
-    chosen: list[Model] = ordered(select_models(context.faces.models, wanted), order_by)
+    chosen: list[Model] = ordered(select_models(context.faces, wanted), order_by)
     return slice_page(
         ModelConnection,
         chosen,
@@ -109,7 +109,7 @@ def _page_gpus(
     order_by: Sequence[GpuOrder] | None,
     paging: Paging,
 ) -> GpuConnection:
-    chosen: list[Gpu] = ordered(select_gpus(context.faces.gpus, wanted), order_by)
+    chosen: list[Gpu] = ordered(select_gpus(context.faces, wanted), order_by)
     return slice_page(
         GpuConnection,
         chosen,

@@ -10,7 +10,7 @@ from typing import Any
 
 from strawberry.utils.str_converters import to_camel_case
 
-from api.answers.model_files import Fetched, sources_of_addresses
+from api.answers.files.models import Fetched, sources_of_addresses
 from api.answers.questions import answerer_of
 from api.errors import ApiError, ErrorCode, LimitExceededError, NotFoundError, QuestionError
 from api.graphql.catalog.faces import Faces
@@ -21,7 +21,7 @@ from api.graphql.core.errors import UserError
 from api.graphql.fits.figures import EstimateDevice, EstimateSpeculation
 from api.graphql.fits.plans import Estimate, estimate_of_plan
 
-#: Batches above this size run in a thread, so that other requests are served meanwhile.
+#: Batches above this size run in a thread, as a file does, so that other requests are served meanwhile.
 _INLINE = 8
 
 
@@ -29,7 +29,9 @@ async def estimate_one(context: RequestContext, question: EstimateInput) -> Esti
     """Answer one question. Raises :class:`ApiError` for one that has no answer."""
     sources = await _fetched(context, [question])
     try:
-        return _answer(context.faces, question, sources)
+        if question.model_config is None and question.model_gguf is None and question.model_index is None:
+            return _answer(context.faces, question, sources)
+        return await asyncio.to_thread(_answer, context.faces, question, sources)
     except QuestionError as error:
         if error.code is ErrorCode.NOT_FOUND and error.field:
             raise NotFoundError(error.field, _name_in(error, question), error.suggestions) from error

@@ -45,7 +45,9 @@ class EstimateInput:
         default=None, description="Accelerator, by slug or alias; or give `gpuFacts` in its place."
     )
     model_config: JSON | None = strawberry.field(
-        default=None, description="A model of one's own: the content of its `config.json`, as published with weights."
+        default=None,
+        description="A model of one's own: the content of its `config.json`, as published with weights; or its text, which "
+        "may have `Infinity` and `NaN` as Python writes them. At most 8 MiB.",
     )
     model_gguf: str | None = strawberry.field(
         default=None,
@@ -60,8 +62,9 @@ class EstimateInput:
     )
     model_index: JSON | None = strawberry.field(
         default=None,
-        description="Beside the model: its checkpoint's `model.safetensors.index.json`, or the header of its only "
-        "safetensors file. The weights then have the bytes that it states, as AWQ, GPTQ or FP8 files really do.",
+        description="Beside the model: its checkpoint's `model.safetensors.index.json` or the text of it, or the header of "
+        "its only safetensors file. At most 600,000 tensors. The weights then have the bytes that it states, as AWQ, GPTQ "
+        "or FP8 files really do.",
     )
     gpu_facts: JSON | None = strawberry.field(
         default=None,
@@ -118,6 +121,11 @@ class EstimateInput:
     )
     cpu_moe_layers: int | None = strawberry.field(
         default=None, description="Layers whose experts stay on the host; the best number when left out."
+    )
+    wired_limit_mb: int | None = strawberry.field(
+        default=None,
+        description="GPU memory limit of a Mac that was set with `sudo sysctl iogpu.wired_limit_mb=N`, MiB; the default of "
+        "macOS when left out.",
     )
 
 

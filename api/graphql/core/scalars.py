@@ -8,6 +8,7 @@ from typing import Any, NewType
 
 import strawberry
 from graphql import GraphQLError
+from graphql.pyutils import inspect
 from strawberry.types.scalar import ScalarDefinition
 
 Int64 = NewType("Int64", int)
@@ -20,15 +21,15 @@ _DATE = re.compile(r"\d{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|3[01]))?)?\Z", re.AS
 def _int64(value: Any) -> int:
     whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
     if isinstance(value, bool) or not whole:
-        raise GraphQLError(f"Int64 must be a whole number, not {value!r}.")
+        raise GraphQLError(f"Int64 must be a whole number, not {inspect(value)}.")
     if not -_MAX - 1 <= value <= _MAX:
-        raise GraphQLError(f"Int64 must lie between -2^63 and 2^63 - 1, not {value!r}.")
+        raise GraphQLError(f"Int64 must lie between -2^63 and 2^63 - 1, not {inspect(value)}.")
     return int(value)
 
 
 def _date(value: Any) -> str:
     if not isinstance(value, str) or not _DATE.match(value):
-        raise GraphQLError(f"Date must be YYYY, YYYY-MM or YYYY-MM-DD, not {str(value)[:40]!r}.")
+        raise GraphQLError(f"Date must be YYYY, YYYY-MM or YYYY-MM-DD, not {inspect(value)}.")
     try:
         date.fromisoformat((value + "-01-01")[:10])
     except ValueError as error:

@@ -156,13 +156,13 @@ class _Compiler:
             if info_name is not None:
                 arguments[info_name] = attempt.info
             started = perf_counter()
-            found = function(value, **arguments)
-            if type(found) is CoroutineType:
-                attempt.begun.append(found)
-                return attempt.noted(_finished(found, complete, attempt, watch, started))
+            answer = function(value, **arguments)
+            if type(answer) is CoroutineType:
+                attempt.begun.append(answer)
+                return attempt.noted(_finished(answer, complete, attempt, watch, started))
             if watch is not None:
                 attempt.reports.append(partial(watch.took, perf_counter() - started))
-            return complete(found, attempt)
+            return complete(answer, attempt)
 
         return call
 
@@ -180,7 +180,10 @@ class _Compiler:
             return of_list(self._completer(kind.of_type, details))
         if isinstance(kind, GraphQLInterfaceType | GraphQLUnionType):
             return of_any(
-                {class_of(each): self._object(each, details) for each in self._schema.get_possible_types(kind)}
+                {
+                    class_of(possible): self._object(possible, details)
+                    for possible in self._schema.get_possible_types(kind)
+                }
             )
         return self._object(kind, details)
 

@@ -136,7 +136,7 @@ def of_enum(kind: GraphQLEnumType) -> Completer:
 
     # Members of an enum are the same objects for ever: their ids find their names without hashing them.
     members = [value.value for value in kind.values.values()]
-    return Completer(complete, names={id(each): complete(each) for each in members if isinstance(each, Enum)})
+    return Completer(complete, names={id(member): complete(member) for member in members if isinstance(member, Enum)})
 
 
 def of_nullable(inner: Completer) -> Completer:
@@ -232,8 +232,8 @@ async def _gathered(answers: Any, keys: list[Any]) -> Any:
     if len(keys) == 1:
         answers[keys[0]] = await answers[keys[0]]
         return answers
-    found = await asyncio.gather(*(answers[key] for key in keys), return_exceptions=True)
-    for key, answer in zip(keys, found, strict=True):
+    results = await asyncio.gather(*(answers[key] for key in keys), return_exceptions=True)
+    for key, answer in zip(keys, results, strict=True):
         if isinstance(answer, BaseException):
             raise answer
         answers[key] = answer
@@ -246,9 +246,9 @@ def _remembering(complete: Complete) -> Complete:
 
     def complete_once(value: Any, attempt: Attempt) -> Any:
         nonlocal met
-        found = kept.get(id(value))
-        if found is not None and found[0] is value:
-            return found[1]
+        remembered = kept.get(id(value))
+        if remembered is not None and remembered[0] is value:
+            return remembered[1]
         answer = complete(value, attempt)
         if met < _MET:
             met += 1

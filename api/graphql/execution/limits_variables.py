@@ -2,22 +2,59 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
+
+from graphql import (
+    GraphQLInputObjectType,
+    GraphQLList,
+    GraphQLSchema,
+    OperationDefinitionNode,
+    get_nullable_type,
+    is_leaf_type,
+    type_from_ast,
+)
 
 from api.errors import LimitExceededError
 
 
-def check_variables(variables: Any, maximum: int) -> None:
-    """Raise :class:`LimitExceededError` when objects, lists and plain values together are more than ``maximum``."""
-    count = 0
-    pending = [variables]
-    while pending:
-        value = pending.pop()
-        if isinstance(value, dict):
-            pending.extend(value.values())
-            count += len(value)
-        elif isinstance(value, list):
-            pending.extend(value)
-            count += len(value)
-        if count > maximum:
-            raise LimitExceededError("variable values", count, maximum)
+def check_variables(
+    schema: GraphQLSchema, operation: OperationDefinitionNode, variables: Mapping[str, Any] | None, maximum: int
+) -> None:
+    """Count objects, lists and plain values together; one where a scalar is declared, such as a model's configuration.
+
+    Raises:
+        LimitExceededError: there are more than ``maximum``.
+    """
+    given = variables or {}
+    pending: list[tuple[Any, Any]] = []
+    if any(isinstance(value, dict | list) for value in given.values()):
+        declared = {
+            definition.variable.name.value: type_from_ast(schema, definition.type)
+            for definition in operation.variable_definitions or ()
+        }
+        pending = [(value, declared.get(name)) for name, value in given.items()]
+    count = len(given)
+    while pending and count <= maximum:
+        held = _values_in(*pending.pop())
+        pending.extend(held)
+        count += len(held)
+    if count > maximum:
+        raise LimitExceededError("variable values", count, maximum)
+
+
+def _values_in(value: Any, declared: Any) -> list[tuple[Any, Any]]:
+    """What ``value`` holds, each with its declared type; nothing in a scalar, which is checked as a whole."""
+    kind = get_nullable_type(declared)
+    if is_leaf_type(kind):
+        return []
+    if isinstance(value, list):
+        inner = kind.of_type if isinstance(kind, GraphQLList) else None
+        return [(item, inner) for item in value]
+    if not isinstance(value, dict):
+        return []
+    kind = get_nullable_type(kind.of_type) if isinstance(kind, GraphQLList) else kind
+    if is_leaf_type(kind):
+        return []
+    fields = kind.fields if isinstance(kind, GraphQLInputObjectType) else {}
+    return [(item, fields[key].type if key in fields else None) for key, item in value.items()]

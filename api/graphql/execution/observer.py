@@ -69,15 +69,15 @@ def _watched(resolve: Callable[..., Any], watch: ResolverWatch) -> Callable[...,
     def timed(source: Any, info: Any, **arguments: Any) -> Any:
         started = perf_counter()
         try:
-            found = resolve(source, info, **arguments)
+            result = resolve(source, info, **arguments)
         except BaseException:
             watch.took(perf_counter() - started)
             raise
-        if isawaitable(found):
+        if isawaitable(result):
             # The executor sees the outer coroutine only.
-            getattr(info.context, "begun", []).append(found)
-            return later(found, started)
+            getattr(info.context, "begun", []).append(result)
+            return later(result, started)
         watch.took(perf_counter() - started)
-        return found
+        return result
 
     return timed

@@ -125,9 +125,9 @@ def store_query(faces: Faces, wanted: FitFilter | None) -> FitQuery:
     context, score = wanted.safe_context_tokens or IntRange(), _bounded(wanted.score)
     return FitQuery(
         model_ids=_ids(
-            view, "model", wanted.model, _matching(faces.models, wanted.model_matches, select_models, view.model_ids)
+            view, "model", wanted.model, _matching(faces, wanted.model_matches, select_models, view.model_ids)
         ),
-        gpu_ids=_ids(view, "gpu", wanted.gpu, _matching(faces.gpus, wanted.gpu_matches, select_gpus, view.gpu_ids)),
+        gpu_ids=_ids(view, "gpu", wanted.gpu, _matching(faces, wanted.gpu_matches, select_gpus, view.gpu_ids)),
         quant_ids=_ids(view, "quant", wanted.quant, None),
         workload_ids=_workloads(wanted.workload),
         engines=None if wanted.engine is None else tuple(dict.fromkeys(wanted.engine.in_)),
@@ -177,15 +177,15 @@ def _workloads(wanted: WorkloadSet | None) -> tuple[int, ...]:
 
 
 def _matching(
-    items: Sequence[T],
+    faces: Faces,
     condition: C | None,
-    select: Callable[[Sequence[T], C | None], list[T]],
+    select: Callable[[Faces, C | None], list[T]],
     ids: Mapping[str, int],
 ) -> frozenset[int] | None:
-    """Ids of the items that pass a condition; None for no condition."""
+    """Ids of the entities that pass a condition; None for no condition."""
     if condition is None:
         return None
-    return frozenset(ids[item.slug] for item in select(items, condition))
+    return frozenset(ids[item.slug] for item in select(faces, condition))
 
 
 def _ids(

@@ -9,12 +9,11 @@ from typing import Annotated, Any, TypeVar
 import strawberry
 from strawberry.utils.str_converters import to_camel_case
 
-from api.answers.model_files import CUSTOM
+from api.answers.files.models import CUSTOM
 from api.answers.story import PlanAnswers
 from api.graphql.catalog.engines import Engine
 from api.graphql.catalog.faces import Faces
 from api.graphql.catalog.gpus import Gpu
-from api.graphql.catalog.hosts import Host
 from api.graphql.catalog.models import Model
 from api.graphql.catalog.quants import Quant
 from api.graphql.catalog.workloads import Workload
@@ -34,8 +33,9 @@ from api.graphql.fits.texts import (
     score_parts_of,
     serving_of,
 )
-from estimator.advice.changes import Advice, AdviceCode
+from estimator.advice.search import Advice, AdviceCode
 from estimator.fit_facts import FitFacts
+from estimator.structure.stored import StoredQuant
 from estimator.types import CacheType, EstimateRequest, OperatingMode
 
 T_ = TypeVar("T_")
@@ -145,11 +145,15 @@ describe(
     "AdviceCode",
     "Kind of change.",
     {
-        "OTHER_QUANT": "Another quantization.",
+        "FLASH_ATTENTION": "Flash attention on.",
         "PLANNED_OFFLOAD": "Another split between device and host.",
+        "LARGER_MICRO_BATCH": "More prompt tokens a step, so that weights in host memory are copied over less often.",
         "QUANTIZED_KV_CACHE": "A quantized KV cache.",
+        "WIRED_LIMIT": "A higher GPU memory limit of macOS.",
+        "OTHER_QUANT": "Another quantization.",
         "LESS_CONTEXT": "A shorter context.",
-        "MORE_HOST_MEMORY": "More or faster host memory.",
+        "OTHER_MODEL": "Another model, smaller or larger.",
+        "MORE_HOST_MEMORY": "More host memory.",
         "SECOND_GPU": "A second accelerator of the same kind.",
         "GPU_UPGRADE": "Another accelerator.",
         "NOTHING_NEEDED": "The setup meets its use; no change helps.",
@@ -169,6 +173,11 @@ class FitGain:
     safe_context_tokens: int | None = strawberry.field(description="Difference in safe context, tokens.")
     headroom_bytes: Int64 = strawberry.field(description="Difference in free device memory, bytes.")
     score: float = strawberry.field(description="Difference in score, points.")
+    rating_points: float | None = strawberry.field(
+        description="Difference in rating on the scale of capability: how good the answers are, less charges for time and "
+        "for a full memory, as in recommendations of the balanced mode; null where the present setup does not run or the "
+        "capability of its model is unknown."
+    )
 
 
 @strawberry.type(
@@ -176,16 +185,19 @@ class FitGain:
     "the change. Unchanged fields are null."
 )
 class FitChange:
+    model: Model | None = strawberry.field(description="The model.")
     quant: Quant | None = strawberry.field(description="The quantization.")
     gpu: Gpu | None = strawberry.field(description="The accelerator.")
     gpu_count: int | None = strawberry.field(description="How many of the accelerator.")
-    host: Host | None = strawberry.field(description="The host profile.")
+    host_memory_gb: float | None = strawberry.field(description="Memory of the host, GiB.")
     kv_cache_type: CacheType | None = strawberry.field(description="Element type of the KV cache.")
     context_tokens: int | None = strawberry.field(description="Context to allocate, tokens.")
+    micro_batch: int | None = strawberry.field(description="Prompt tokens a step, as llama.cpp's `-ub`.")
+    wired_limit_mb: int | None = strawberry.field(description="GPU memory limit of a Mac, MiB.")
     gpu_layers: int | None = strawberry.field(description="Layers on the device, as llama.cpp's `-ngl`.")
     cpu_moe_layers: int | None = strawberry.field(description="Layers whose experts stay on the host.")
     left_out: list[str] = strawberry.field(
-        description="Fields of `EstimateInput` that the question had and no longer has; empty for a published fit."
+        description="Fields of `EstimateInput` that the new question must not have; empty for a published fit."
     )
 
 
@@ -219,6 +231,7 @@ def advice_of(
                 safe_context_tokens=advice.gain.safe_context_tokens,
                 headroom_bytes=Int64(advice.gain.headroom_bytes),
                 score=advice.gain.score,
+                rating_points=advice.gain.rating_points,
             ),
             change=_change_of(faces, answers.facts, advice),
             made=advice,
@@ -248,27 +261,42 @@ def _change_of(faces: Faces, facts: FitFacts, advice: Advice) -> FitChange | Non
     unlisted = bool(facts.accelerators) and (gpu is not None or gpu_count is not None)
     if unlisted:
         gpu, gpu_count = faces.by_slug("gpu", after.accelerator.slug), after.gpu_count
+    same_model = advice.model is facts.model
+    limit, memory = changed("wired_limit_bytes"), None if after.host == before.host else after.host
     return FitChange(
+        model=None if same_model else faces.by_slug("model", advice.model.slug),
         quant=named("quant", "quant"),
         gpu=gpu,
         gpu_count=gpu_count,
-        host=named("host", "host"),
+        host_memory_gb=None if memory is None else memory.memory_bytes / 1024**3,
         kv_cache_type=changed("kv_cache_type"),
         context_tokens=changed("context_tokens"),
+        micro_batch=changed("micro_batch_tokens"),
+        wired_limit_mb=None if limit is None else limit // 1024**2,
         gpu_layers=placement.gpu_layers if splits else None,
         cpu_moe_layers=placement.cpu_moe_layers if splits else None,
-        left_out=[*_left_out(before, after, splits=splits), *(["gpus"] if unlisted else [])],
+        left_out=[
+            *([] if same_model else _model_files(facts)),
+            *_left_out(before, after, splits=splits),
+            *(["gpus"] if unlisted else []),
+        ],
     )
 
 
+def _model_files(facts: FitFacts) -> list[str]:
+    """Fields that may stand for a model of one's own, or for its files."""
+    named = ["modelConfig", "modelGguf", "modelUrl"] if facts.model.slug == CUSTOM else []
+    return [*named, "modelIndex"] if isinstance(facts.quant, StoredQuant) else named
+
+
 def _left_out(before: EstimateRequest, after: EstimateRequest, *, splits: bool) -> list[str]:
-    names = ["backend"] if splits else ["gpu_layers", "cpu_moe_layers", "backend"]
+    names = ["flash_attention", "backend", "wired_limit_bytes"]
+    if not splits:
+        names = ["gpu_layers", "cpu_moe_layers", *names]
     found = [name for name in names if getattr(before, name) is not None and getattr(after, name) is None]
     if before.accelerator.slug == CUSTOM and after.accelerator.slug != CUSTOM:
         found.append("gpu_facts")
-    if before.host is not None and before.host != after.host and before.host.slug == CUSTOM:
-        found += ["host_memory_gb", "host_bandwidth_gbps"]
-    return [to_camel_case(name) for name in found]
+    return [to_camel_case("wired_limit_mb" if name == "wired_limit_bytes" else name) for name in found]
 
 
 def estimate_of_plan(faces: Faces, facts: FitFacts) -> Estimate:

@@ -137,12 +137,12 @@ class Fit(Node):
         return await asyncio.to_thread(limits_of, info.context.answers(self.cell))
 
     @strawberry.field(
-        description="Changes that help, best first, each with its computed gain. Searched: every precomputed "
-        "quantization in which weights are known to be had, the best split, an 8-bit KV cache, contexts in steps of 1,000 "
-        "tokens, the catalog's hosts, one more of the same accelerator where a computer has room, and as upgrades one "
-        "accelerator that can take the present one's place: consumer and workstation cards always, server parts only for a "
-        "server part, processors only for a processor, laptops, boards and integrated ones only for such a computer, and where "
-        "that gains 5 points or more."
+        description="Changes that help, each with its computed gain, in the order in which to try them. What is free comes "
+        "first: flash attention, the best split, larger steps of prompt reading, an 8-bit KV cache, the GPU memory limit of "
+        "macOS, every precomputed quantization in which weights are known to be had, contexts in steps of 1,000 tokens. Then "
+        "the model that is worth most on this machine. Then hardware, where the use is not comfortable yet: more host memory, "
+        "one more of the same accelerator, or another of the machine's class (cards for a card, computers for what is built "
+        "into one). A free change gains at least 1 point of rating, another model or hardware 4, or makes usable what was not."
     )
     async def advice(
         self,
@@ -229,12 +229,12 @@ def _sealed(model: str, gpu: str, quant: str, workload: str) -> strawberry.ID:
     return strawberry.ID(encode_id("Fit", model, gpu, quant, workload))
 
 
-def _id_of(faces: Faces, model_id: int, gpu_id: int, quant_id: int, slot: int) -> strawberry.ID:
+def _id_of(faces: Faces, cell: AnyCell) -> strawberry.ID:
     return _sealed(
-        faces.model_by_id[model_id].slug,
-        faces.gpu_by_id[gpu_id].slug,
-        faces.quant_by_id[quant_id].slug,
-        faces.workloads[slot].slug,
+        faces.model_by_id[cell.model_id].slug,
+        faces.gpu_by_id[cell.gpu_id].slug,
+        faces.quant_by_id[cell.quant_id].slug,
+        faces.workloads[cell.workload_id].slug,
     )
 
 
@@ -248,10 +248,10 @@ def _runs(fit: Fit) -> bool:
 
 #: Readers of the figures of a fit.
 _READERS: dict[str, Callable[[Fit], Any]] = {
-    "id": lambda fit: _id_of(fit.faces, *fit.cell.key, fit.cell.workload_id),
-    "model": lambda fit: fit.faces.model_by_id[fit.cell.key.model_id],
-    "gpu": lambda fit: fit.faces.gpu_by_id[fit.cell.key.gpu_id],
-    "quant": lambda fit: fit.faces.quant_by_id[fit.cell.key.quant_id],
+    "id": lambda fit: _id_of(fit.faces, fit.cell),
+    "model": lambda fit: fit.faces.model_by_id[fit.cell.model_id],
+    "gpu": lambda fit: fit.faces.gpu_by_id[fit.cell.gpu_id],
+    "quant": lambda fit: fit.faces.quant_by_id[fit.cell.quant_id],
     "workload": lambda fit: fit.faces.workloads[fit.cell.workload_id],
     "engine": lambda fit: fit.faces.engine_by_kind.get(fit.cell.engine) if _runs(fit) else None,
     "backend": lambda fit: fit.cell.backend if _runs(fit) else None,

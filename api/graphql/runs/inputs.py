@@ -59,7 +59,7 @@ def query_of(wanted: RunFilter | None) -> store.RunQuery:
     if first is not None and last is not None and first > last:
         raise bad_input(f"createdAt: min {first} is later than max {last}.", field="createdAt")
     # PostgreSQL holds no text with a zero character, and does not take one either.
-    texts = None if causes is None else frozenset(each for each in causes if "\0" not in each)
+    texts = None if causes is None else frozenset(text for text in causes if "\0" not in text)
     return store.RunQuery(states, texts, first, last)
 
 

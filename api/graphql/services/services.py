@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from api.answers.remote import RemoteFiles
+from api.answers.files.remote import RemoteFiles
 from api.catalog.state import CatalogState
 from api.graphql.services.auth import Operators
 from api.graphql.services.cache import CountCache, ResponseCache

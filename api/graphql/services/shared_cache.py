@@ -45,15 +45,15 @@ class SharedResponses:
         name = self.name_of(key)
         token = secrets.token_hex(8)
         try:
-            found = _decoded(await self._client.get(name))
-            if found is None and not await self._client.set(_lock(name), token, nx=True, px=self._lease_ms):
-                found = await self._wait_for(name)
+            shared = _decoded(await self._client.get(name))
+            if shared is None and not await self._client.set(_lock(name), token, nx=True, px=self._lease_ms):
+                shared = await self._wait_for(name)
         except REDIS_FAULTS as error:
             self._breaker.trip(error)
             return await compute()
-        if found is not None:
+        if shared is not None:
             self.hits += 1
-            return found
+            return shared
         response: CachedResponse | None = None
         try:
             response = await compute()

@@ -11,6 +11,7 @@ import asyncio
 import logging
 import re
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from typing import Any
 
 import orjson
@@ -44,6 +45,8 @@ _ALLOWED = {"GET": {StrawberryOperation.QUERY}, "POST": {StrawberryOperation.QUE
 
 
 EVENT_STREAM = "text/event-stream"
+#: Large bodies that are read or answered at a time: each may take several times its size in memory.
+_LARGE_BODIES = 2
 _HOST = re.compile(r"[A-Za-z0-9.-]+(:[0-9]{1,5})?")
 #: Answers a request that was read, as a stream.
 Stream = Callable[[Request, GraphQLRequest], Awaitable[Response]]
@@ -58,6 +61,7 @@ class GraphQLEndpoint:
         self._stream = stream
         self._services = services
         self._settings = services.settings
+        self._large_bodies = asyncio.Semaphore(_LARGE_BODIES)
         self._persisted = PersistedDocuments(services.settings.document_cache)
 
     async def handle(self, request: Request) -> Response:
@@ -69,10 +73,15 @@ class GraphQLEndpoint:
         if request.method == "GET" and not request.query_params and "text/html" in header_of(request.scope, b"accept"):
             return RedirectResponse("/explorer" if self._settings.explorer else "/", status_code=303)
         try:
-            async with asyncio.timeout(self._settings.request_timeout_s):
-                received = await read_request(request, self._settings.max_request_bytes)
-            asked = self._persisted.resolve(received)
-            return await self._answer(request, asked, media, request_id)
+            async with AsyncExitStack() as turns:
+                async with asyncio.timeout(self._settings.request_timeout_s):
+                    received = await read_request(
+                        request,
+                        self._settings.max_request_bytes,
+                        lambda: turns.enter_async_context(self._large_bodies),
+                    )
+                asked = self._persisted.resolve(received)
+                return await self._answer(request, asked, media, request_id)
         except RefusedRequestError as refused:
             return refusal(refused.status, refused.error, media, request_id, refused.headers)
         except LimitExceededError as error:
@@ -97,7 +106,7 @@ class GraphQLEndpoint:
         if stream is not None and not prepared.errors and _is_subscription(prepared, asked):
             return await stream(request, asked)
         self._check_method(request, prepared, asked)
-        if not prepared.cacheable or not self._settings.response_cache_bytes:
+        if not prepared.cacheable or asked.is_large or not self._settings.response_cache_bytes:
             return _response(await self._run(request, asked, context, media), media, request, request_id, None)
         key = (
             view.identity,
@@ -107,11 +116,11 @@ class GraphQLEndpoint:
             asked.operation_name or "",
             _canonical(asked.variables),
         )
-        found = await self._services.responses.get_or_compute(key, lambda: self._run(request, asked, context, media))
-        if found.keep:
+        response = await self._services.responses.get_or_compute(key, lambda: self._run(request, asked, context, media))
+        if response.keep:
             request.state.kept_for = view.identity
-        max_age = self._settings.response_max_age_s if request.method == "GET" and found.keep else None
-        return _response(found, media, request, request_id, max_age)
+        max_age = self._settings.response_max_age_s if request.method == "GET" and response.keep else None
+        return _response(response, media, request, request_id, max_age)
 
     async def _run(
         self, request: Request, asked: GraphQLRequest, context: RequestContext, media: str
@@ -181,16 +190,16 @@ def _status(errors: list[GraphQLError], refused: bool, media: str) -> int:
     return 400 if media == RESPONSE_JSON else 200
 
 
-def _response(found: CachedResponse, media: str, request: Request, request_id: str, max_age: int | None) -> Response:
+def _response(cached: CachedResponse, media: str, request: Request, request_id: str, max_age: int | None) -> Response:
     # The middleware adds that origins differ, and encodings of what is long enough for one.
     headers = {"Vary": "Accept", "X-Request-Id": request_id}
     if max_age is not None:
-        headers |= {"ETag": found.etag, "Cache-Control": f"public, max-age={max_age}"}
-        if _matches(request.headers.get("if-none-match"), found.etag):
+        headers |= {"ETag": cached.etag, "Cache-Control": f"public, max-age={max_age}"}
+        if _matches(request.headers.get("if-none-match"), cached.etag):
             return Response(status_code=304, headers=headers | {"Vary": "Accept, Accept-Encoding"})
     else:
         headers["Cache-Control"] = "no-store"
-    return Response(found.body, found.status, headers, f"{media}; charset=utf-8")
+    return Response(cached.body, cached.status, headers, f"{media}; charset=utf-8")
 
 
 def _matches(header: str | None, etag: str) -> bool:

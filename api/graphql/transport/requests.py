@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -13,11 +14,16 @@ from starlette.requests import Request
 from starlette.types import Scope
 
 from api.errors import ApiError, ErrorCode, LimitExceededError, bad_input
+from api.json_input import parse_json
 
 JSON = "application/json"
 RESPONSE_JSON = "application/graphql-response+json"
 #: Longest document that is kept under its hash.
 MAX_PERSISTED_CHARACTERS = 20_000
+#: A longer body waits for its turn, and its answer is not kept.
+LARGE_BODY_BYTES = 1_048_576
+#: Waits until one more large body may be read.
+Turn = Callable[[], Awaitable[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +35,7 @@ class GraphQLRequest:
     operation_name: str | None
     #: SHA-256 of the document, when the client asks for it by hash (automatic persisted queries).
     document_hash: str | None = None
+    is_large: bool = False
 
 
 class RefusedRequestError(Exception):
@@ -58,7 +65,7 @@ class PersistedDocuments:
             if text is None:
                 raise RefusedRequestError(200, ApiError(ErrorCode.PERSISTED_QUERY_NOT_FOUND, "PersistedQueryNotFound"))
             self._kept.move_to_end(wanted)
-            return GraphQLRequest(text, asked.variables, asked.operation_name, wanted)
+            return replace(asked, query=text)
         if hashlib.sha256(asked.query.encode()).hexdigest() != wanted:
             raise RefusedRequestError(400, bad_input("The hash is not that of the document."))
         if len(asked.query) <= MAX_PERSISTED_CHARACTERS:
@@ -68,8 +75,12 @@ class PersistedDocuments:
         return asked
 
 
-async def read_request(request: Request, maximum_bytes: int) -> GraphQLRequest:
-    """The checked request of a GET or POST. Raises :class:`RefusedRequestError` 400, 413 or 415."""
+async def read_request(request: Request, maximum_bytes: int, turn: Turn | None = None) -> GraphQLRequest:
+    """The checked request of a GET or POST; without ``turn`` no large one is read.
+
+    Raises:
+        RefusedRequestError: 400, 413 or 415.
+    """
     if request.method == "GET":
         return parse_parameters(dict(request.query_params))
     content = header_of(request.scope, b"content-type").split(";")
@@ -77,10 +88,11 @@ async def read_request(request: Request, maximum_bytes: int) -> GraphQLRequest:
         raise RefusedRequestError(415, bad_input(f"Send the request as {JSON}."))
     if any(part.strip().lower().startswith("charset=") and "utf-8" not in part.lower() for part in content[1:]):
         raise RefusedRequestError(415, bad_input("Send the request in UTF-8."))
-    return parse_body(await read_limited(request, maximum_bytes))
+    body = await read_limited(request, maximum_bytes if turn else min(maximum_bytes, LARGE_BODY_BYTES), turn)
+    return replace(parse_body(body), is_large=len(body) > LARGE_BODY_BYTES)
 
 
-async def read_limited(request: Request, maximum: int) -> bytes:
+async def read_limited(request: Request, maximum: int, turn: Turn | None = None) -> bytes:
     """The body of a request. Raises :class:`RefusedRequestError` 413 as soon as it is known to be too large."""
     declared = header_of(request.scope, b"content-length")
     size = int(declared) if declared.isdigit() else 0
@@ -91,6 +103,9 @@ async def read_limited(request: Request, maximum: int) -> bytes:
             received += len(chunk)
             if received > maximum:
                 break
+            if turn is not None and max(size, received) > LARGE_BODY_BYTES:
+                await turn()
+                turn = None
             chunks.append(chunk)
     if max(size, received) > maximum:
         raise RefusedRequestError(413, LimitExceededError("request bytes", max(size, received), maximum))
@@ -101,16 +116,16 @@ def header_of(scope: Scope, name: bytes) -> str:
     """The first header of a lower-case name, or nothing: read straight from the connection, several times a request."""
     for key, value in scope["headers"]:
         if key == name:
-            found: str = value.decode("latin-1")
-            return found
+            text: str = value.decode("latin-1")
+            return text
     return ""
 
 
 def parse_body(body: bytes) -> GraphQLRequest:
     """A POST body. Raises :class:`RefusedRequestError` 400 for anything but one well-typed request."""
     try:
-        parsed = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
+        parsed = parse_json(body)
+    except ValueError as error:
         raise RefusedRequestError(400, bad_input(f"The body is not valid JSON: {error}.")) from error
     if isinstance(parsed, list) and parsed:
         raise RefusedRequestError(
@@ -160,8 +175,8 @@ def _typed(parsed: dict[str, Any]) -> GraphQLRequest:
 
 def _document_hash(extensions: Any) -> str | None:
     asked = extensions.get("persistedQuery") if isinstance(extensions, dict) else None
-    found = asked.get("sha256Hash") if isinstance(asked, dict) else None
-    return found.lower() if isinstance(found, str) and len(found) == 64 else None
+    digest = asked.get("sha256Hash") if isinstance(asked, dict) else None
+    return digest.lower() if isinstance(digest, str) and len(digest) == 64 else None
 
 
 @lru_cache(maxsize=256)

@@ -2,62 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from db.imports.errors import ImportFactsError, needed, whole
+from db.imports.gguf.architectures import ARCHITECTURES, FILE_TYPES, Architecture
 from db.imports.gguf.header import GgufHeader, parse_gguf
+from db.imports.gguf.layers import HEADS, LAYERS, WIDTH, feed_forwards, mixers, norms, numbers, own_values
+from db.imports.gguf.parts import compressed, experts, gate_of_output, latent, linear, qk_norm, sinks, state_space
+from db.imports.gguf.tensors import EXPERT_PART, Tensors, placed, tensors_of
 from db.imports.hub.config import with_counts
-from estimator.types import StoredLayers
-
-_WIDTH, _HEADS, _LAYERS, _EXPERTS = 4_194_304, 65_536, 1_000, 65_536
-_BLOCK = re.compile(r"blk\.(\d{1,4})\.(.+)")
-#: ``general.architecture`` -> (architecture class, layer n, 2n, ... attends to everything; 0: no window).
-ARCHITECTURES: dict[str, tuple[str, int]] = {
-    "llama": ("LlamaForCausalLM", 0),
-    "mistral3": ("Mistral3ForConditionalGeneration", 0),
-    "qwen2": ("Qwen2ForCausalLM", 0),
-    "qwen2moe": ("Qwen2MoeForCausalLM", 0),
-    "qwen3": ("Qwen3ForCausalLM", 0),
-    "qwen3moe": ("Qwen3MoeForCausalLM", 0),
-    "gemma": ("GemmaForCausalLM", 0),
-    "gemma2": ("Gemma2ForCausalLM", 2),
-    "gemma3": ("Gemma3ForCausalLM", 6),
-    "phi3": ("Phi3ForCausalLM", 0),
-    "command-r": ("CohereForCausalLM", 0),
-    "cohere2": ("Cohere2ForCausalLM", 4),
-    "deepseek2": ("DeepseekV2ForCausalLM", 0),
-    "glm4": ("Glm4ForCausalLM", 0),
-    "glm4moe": ("Glm4MoeForCausalLM", 0),
-    "gpt-oss": ("GptOssForCausalLM", 2),
-    "granite": ("GraniteForCausalLM", 0),
-    "granitemoe": ("GraniteMoeForCausalLM", 0),
-    "olmo2": ("Olmo2ForCausalLM", 0),
-    "olmoe": ("OlmoeForCausalLM", 0),
-    "starcoder2": ("Starcoder2ForCausalLM", 0),
-    "smollm3": ("SmolLM3ForCausalLM", 0),
-    "exaone4": ("Exaone4ForCausalLM", 4),
-    "seed_oss": ("SeedOssForCausalLM", 0),
-    "minimax-m2": ("MiniMaxM2ForCausalLM", 0),
-    "dots1": ("Dots1ForCausalLM", 0),
-    "ernie4_5": ("Ernie4_5ForCausalLM", 0),
-    "ernie4_5-moe": ("Ernie4_5_MoeForCausalLM", 0),
-    "hunyuan-moe": ("HunYuanMoEV1ForCausalLM", 0),
-    "hunyuan-dense": ("HunYuanDenseV1ForCausalLM", 0),
-    "internlm2": ("InternLM2ForCausalLM", 0),
-}
-
-
-#: ``general.file_type`` -> name of the file type (``llama_ftype``).
-FILE_TYPES: dict[int, str] = {
-    0: "F32", 1: "F16", 2: "Q4_0", 3: "Q4_1", 7: "Q8_0", 8: "Q5_0", 9: "Q5_1", 10: "Q2_K", 11: "Q3_K_S", 12: "Q3_K_M",
-    13: "Q3_K_L", 14: "Q4_K_S", 15: "Q4_K_M", 16: "Q5_K_S", 17: "Q5_K_M", 18: "Q6_K", 19: "IQ2_XXS", 20: "IQ2_XS",
-    21: "Q2_K_S", 22: "IQ3_XS", 23: "IQ3_XXS", 24: "IQ1_S", 25: "IQ4_NL", 26: "IQ3_S", 27: "IQ3_M", 28: "IQ2_S",
-    29: "IQ2_M", 30: "IQ4_XS", 31: "IQ1_M", 32: "BF16", 38: "MXFP4_MOE",
-}  # fmt: skip
-_EXPERT_PART = re.compile(r"ffn_(up|gate|down|gate_up)_exps\.weight")
+from estimator.structure.stored import StoredLayers
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,188 +36,193 @@ def facts_from_gguf(data: bytes, slug: str = "custom") -> GgufFacts:
         ImportFactsError: the header cannot be read, or its architecture is not one that can be described.
     """
     header = parse_gguf(data)
-    values = header.metadata
-    kind = values.get("general.architecture")
+    kind = header.metadata.get("general.architecture")
     if not isinstance(kind, str) or kind not in ARCHITECTURES:
         known = ", ".join(sorted(ARCHITECTURES))
         raise ImportFactsError(f"the architecture {kind!r:.80} is not read; these are: {known}", "general.architecture")
+    _require_all_tensors(header)
+    values = {key.removeprefix(f"{kind}."): value for key, value in header.metadata.items()}
+    predicted = whole(values, "nextn_predict_layers", 0, 8, 0) or 0
+    layers = needed(values, "block_count", 1, LAYERS) - predicted
+    if layers < 1:
+        raise ImportFactsError("'block_count' must be above 'nextn_predict_layers'", "block_count")
+    tensors = tensors_of(header, layers)
+    facts = _with_rest(_facts(values, ARCHITECTURES[kind], tensors, slug), tensors)
+    file_type = FILE_TYPES.get(whole(values, "general.file_type", 0, 1 << 32, -1) or 0)
+    stored = _stored(header, layers)
+    return GgufFacts(facts, header.tensor_bytes, header.header_bytes, _main_type(header), file_type, stored)
+
+
+def _require_all_tensors(header: GgufHeader) -> None:
     if not header.tensors:
         raise ImportFactsError("the header describes no tensors; is it the first part of a split file?", "tensors")
-    parts = whole(values, "split.count", 0, 65_535, 0) or 0
+    parts = whole(header.metadata, "split.count", 0, 65_535, 0) or 0
     if parts > 1:
         raise ImportFactsError(f"the file is one of {parts} parts; a header must describe all tensors", "split.count")
-    facts = with_counts(_facts(header, kind, slug))
-    file_type = FILE_TYPES.get(whole(values, "general.file_type", 0, 1 << 32, -1) or 0)
-    stored = _stored(header, int(facts["n_layers"]))
-    return GgufFacts(facts, header.tensor_bytes, header.header_bytes, _main_type(header), file_type, stored)
 
 
 def _stored(header: GgufHeader, layers: int) -> StoredLayers:
     """Bytes of the file's tensors by layer; what prediction heads hold beyond the layers is stored and never loaded."""
-    own, experts, largest = [0] * layers, [0] * layers, 0
+    own, routed, largest = [0] * layers, [0] * layers, 0
     embedding = lookup = output = stored = 0
-    for tensor in header.tensors:
-        found = _BLOCK.fullmatch(tensor.name)
-        if found is None:
-            if tensor.name == "token_embd.weight":
+    for tensor, layer, part in placed(header):
+        if layer is None:
+            if part == "token_embd.weight":
                 embedding += tensor.size_bytes
-            elif tensor.name == "per_layer_token_embd.weight":
+            elif part == "per_layer_token_embd.weight":
                 lookup += tensor.size_bytes
             else:
                 output += tensor.size_bytes
-        elif int(found.group(1)) >= layers:
+        elif layer >= layers:
             stored += tensor.size_bytes
         else:
-            place = experts if _EXPERT_PART.fullmatch(found.group(2)) else own
-            place[int(found.group(1))] += tensor.size_bytes
+            place = routed if EXPERT_PART.fullmatch(part) else own
+            place[layer] += tensor.size_bytes
             largest = max(largest, tensor.size_bytes)
     file = header.header_bytes + header.tensor_bytes
-    return StoredLayers(file, tuple(own), tuple(experts), embedding, output, lookup, stored, largest)
+    return StoredLayers(file, tuple(own), tuple(routed), embedding, output, lookup, stored, largest)
 
 
-def _facts(header: GgufHeader, kind: str, slug: str) -> dict[str, Any]:
-    name, every = ARCHITECTURES[kind]
-    values = {key.removeprefix(f"{kind}."): value for key, value in header.metadata.items()}
-    tensors = {tensor.name for tensor in header.tensors}
-    layers = needed(values, "block_count", 1, _LAYERS) - (whole(values, "nextn_predict_layers", 0, 8, 0) or 0)
-    if layers < 1:
-        raise ImportFactsError("'block_count' must be above 'nextn_predict_layers'", "block_count")
-    hidden = needed(values, "embedding_length", 8, _WIDTH)
-    heads = _per_layer_maximum(values, "attention.head_count", None)
-    moe, mlp_pattern = _experts(values, tensors, layers, hidden)
-    latent = whole(values, "attention.kv_lora_rank", 1, _WIDTH) is not None
-    key_dim = whole(values, ("attention.key_length_mla", "attention.key_length"), 1, _WIDTH, max(hidden // heads, 1))
-    window = whole(values, "attention.sliding_window", 0, 1 << 31) or None
-    pattern = (
-        "F" * layers
-        if window is None or every == 0
-        else "".join("F" if (index + 1) % every == 0 else "S" for index in range(layers))
-    )
-    blocks = _block_parts(tensors)
-    return {
+def _facts(values: Mapping[str, Any], architecture: Architecture, tensors: Tensors, slug: str) -> dict[str, Any]:
+    pattern, parts = mixers(values, architecture, tensors), feed_forwards(tensors)
+    common = _common(values, tensors, pattern)
+    facts: dict[str, Any] = {
         "slug": slug,
-        "name": str(header.metadata.get("general.name") or slug)[:200],
-        "architecture": name,
-        "hidden_size": hidden,
-        "n_layers": layers,
-        "n_heads": heads,
-        "n_kv_heads": heads if latent else _per_layer_maximum(values, "attention.head_count_kv", heads),
-        "head_dim_k": key_dim,
-        "head_dim_v": whole(values, ("attention.value_length_mla", "attention.value_length"), 1, _WIDTH, key_dim),
-        "intermediate_size": _per_layer_maximum(values, "feed_forward_length", 0, high=_WIDTH) or None,
-        "vocab_size": _vocabulary(header),
+        "name": str(values.get("general.name") or slug)[:200],
+        "architecture": architecture.name,
+        "n_layers": len(tensors.layers),
+        **common,
+        "vocab_size": _vocabulary(tensors),
         "context_length": whole(values, "context_length", 1, 1 << 31),
-        "tie_word_embeddings": "output.weight" not in tensors,
-        "attention": {
-            "kind": "MLA" if latent else "GQA",
-            "layer_pattern": pattern,
-            "sliding_window": window if "S" in pattern else None,
-            "chunk_size": None,
-            "qk_norm": _qk_norm(header, key_dim or 0),
-            "qkv_bias": "attn_q.bias" in blocks or "attn_qkv.bias" in blocks,
-            "o_bias": "attn_output.bias" in blocks,
-            "output_gate": None,
-            "sinks": "attn_sinks.weight" in blocks or "attn_sinks" in blocks,
-            **({"mla": _latent(values, key_dim or 0)} if latent else {}),
-        },
-        "mlp": {"gated": _gated(blocks, moe), "bias": "ffn_up.bias" in blocks},
+        "tie_word_embeddings": "output.weight" not in tensors.model,
+        "attention": _attention(values, architecture, tensors, pattern, common),
+        "mlp": {"gated": _gated(tensors), "bias": tensors.any_layer("ffn_up.bias")},
         "norms": {
-            "type": "LayerNorm" if "attn_norm.bias" in blocks else "RMSNorm",
-            "per_layer": sum(1 for part in blocks if part.endswith("norm.weight") and _is_layer_norm(part)),
-            "bias": "attn_norm.bias" in blocks,
-            "final": 1,
+            "type": "LayerNorm" if tensors.any_layer("attn_norm.bias") else "RMSNorm",
+            "per_layer": norms(tensors),
+            "bias": tensors.any_layer("attn_norm.bias"),
+            "final": int(any(name in tensors.model for name in ("output_norm.weight", "token_embd_norm.weight"))),
         },
-        "moe": moe,
-        "mlp_pattern": mlp_pattern,
-        "mtp": None,
+        "moe": experts(values, tensors, common["hidden_size"]) if "E" in parts else None,
+        "mlp_pattern": parts,
+        "mtp": {"params": tensors.beyond, "n_layers": whole(values, "nextn_predict_layers", 0, 8)}
+        if tensors.beyond
+        else None,
         "extra_params": [],
         "native_dtype": "",
     }
+    return facts
 
 
-def _experts(
-    values: Mapping[str, Any], tensors: set[str], layers: int, hidden: int
-) -> tuple[dict[str, Any] | None, str]:
-    count = whole(values, "expert_count", 0, _EXPERTS, 0) or 0
-    if count < 2:
-        return None, "D" * layers
-    pattern = "".join("E" if f"blk.{index}.ffn_gate_inp.weight" in tensors else "D" for index in range(layers))
-    width = whole(values, "expert_feed_forward_length", 1, _WIDTH) or _per_layer_maximum(
-        values, "feed_forward_length", None, high=_WIDTH
-    )
-    per_token = needed(values, "expert_used_count", 1, count)
-    blocks = _block_parts(tensors)
-    shared = "ffn_up_shexp.weight" in blocks
-    shared_count = whole(values, "expert_shared_count", 0, 1024, 1 if shared else 0) or (1 if shared else 0)
-    shared_width = whole(values, "expert_shared_feed_forward_length", 1, _WIDTH) or width * shared_count
+def _common(values: Mapping[str, Any], tensors: Tensors, pattern: str) -> dict[str, Any]:
+    """Sizes of the layers; where layers differ, the largest."""
+    layers = len(tensors.layers)
+    hidden = needed(values, "embedding_length", 8, WIDTH)
+    widths = [shapes["ffn_down.weight"][0] for shapes in tensors.layers if "ffn_down.weight" in shapes]
+    width = max(widths, default=0) or max(numbers(values, "feed_forward_length", layers, 0, WIDTH))
+    common = {"hidden_size": hidden, "intermediate_size": width or None}
+    if not any(letter in "FSCPL" for letter in pattern):
+        return {**common, "n_heads": 0, "n_kv_heads": 0, "head_dim_k": 0, "head_dim_v": 0}
+    heads = max(numbers(values, "attention.head_count", layers, 0)) or needed({}, "attention.head_count", 1, HEADS)
+    key_heads = max(numbers(values, "attention.head_count_kv", layers, heads)) or heads
+    is_latent = tensors.any_layer("attn_kv_a_mqa.weight")
+    names = ("attention.key_length_mla", "attention.key_length")
+    key = whole(values, names, 1, WIDTH, max(hidden // heads, 1)) or 1
+    value = whole(values, ("attention.value_length_mla", "attention.value_length"), 1, WIDTH, key)
+    output = tensors.first("attn_output.weight")
+    if is_latent and output is not None:
+        value = output[0] // heads
     return {
-        "n_experts": count,
-        "experts_per_token": per_token,
-        "n_shared_experts": shared_count if shared else 0,
-        "moe_intermediate_size": width,
-        "shared_intermediate_size": shared_width if shared else None,
-        "first_k_dense": whole(values, "leading_dense_block_count", 0, _LAYERS, 0),
-        "router_bias": "exp_probs_b.bias" in blocks or "ffn_gate_inp.bias" in blocks,
-        "shared_gate": "ffn_gate_inp_shexp.weight" in blocks,
-        "expert_bias_params": 2 * width + hidden if "ffn_up_exps.bias" in blocks else 0,
-    }, pattern
-
-
-def _latent(values: Mapping[str, Any], key_dim: int) -> dict[str, Any]:
-    rope = needed(values, "rope.dimension_count", 1, _WIDTH)
-    rank = needed(values, "attention.kv_lora_rank", 1, _WIDTH)
-    # Files from before the per-head lengths were stored give key_length without MLA's compression.
-    nope = key_dim - rope if key_dim > rope else 0
-    if nope < 1:
-        raise ImportFactsError(
-            "'attention.key_length_mla' must be larger than 'rope.dimension_count'", "key_length_mla"
-        )
-    return {
-        "q_lora_rank": whole(values, "attention.q_lora_rank", 1, _WIDTH),
-        "kv_lora_rank": rank,
-        "qk_nope_head_dim": nope,
-        "qk_rope_head_dim": rope,
-        "v_head_dim": needed(values, ("attention.value_length_mla", "attention.value_length"), 1, _WIDTH),
+        **common,
+        "n_heads": heads,
+        "n_kv_heads": heads if is_latent else key_heads,
+        "head_dim_k": key,
+        "head_dim_v": value,
     }
 
 
-def _vocabulary(header: GgufHeader) -> int:
-    for tensor in header.tensors:
-        if tensor.name == "token_embd.weight" and len(tensor.dimensions) == 2 and tensor.dimensions[1] <= _WIDTH:
-            return tensor.dimensions[1]
+def _attention(
+    values: Mapping[str, Any], architecture: Architecture, tensors: Tensors, pattern: str, common: Mapping[str, Any]
+) -> dict[str, Any]:
+    is_latent = tensors.any_layer("attn_kv_a_mqa.weight")
+    facts: dict[str, Any] = {
+        "kind": "MLA" if is_latent else "GQA",
+        "layer_pattern": pattern,
+        "sliding_window": whole(values, "attention.sliding_window", 1, 1 << 31) if "S" in pattern else None,
+        "chunk_size": architecture.chunk if "C" in pattern else None,
+        "qk_norm": qk_norm(tensors, common["head_dim_k"]),
+        "qkv_bias": tensors.any_layer("attn_q.bias", "attn_qkv.bias"),
+        "o_bias": tensors.any_layer("attn_output.bias"),
+        "output_gate": gate_of_output(tensors, pattern, common),
+        "sinks": sinks(tensors, pattern),
+    }
+    own = own_values(values, tensors, pattern, common)
+    if any(own):
+        facts["per_layer"] = own
+    if is_latent:
+        facts["mla"] = latent(values, tensors, common)
+    if "L" in pattern:
+        facts["linear"] = linear(values, tensors, common["n_heads"])
+    if "M" in pattern or "P" in pattern:
+        facts["ssm"] = state_space(values, tensors)
+    if "V" in pattern:
+        facts["short_conv"] = {
+            "kind": "gated short convolution", "kernel": needed(values, "shortconv.l_cache", 1, 64),
+        }  # fmt: skip
+    if values.get("attention.indexer.top_k") is not None:
+        facts["indexer"] = {
+            "index_n_heads": needed(values, "attention.indexer.head_count", 1, HEADS),
+            "index_head_dim": needed(values, "attention.indexer.key_length", 1, WIDTH),
+            "index_topk": needed(values, "attention.indexer.top_k", 1, 1 << 31),
+            "layers": "".join("f" if "indexer.attn_k.weight" in shapes else "s" for shapes in tensors.layers),
+        }
+    shared = whole(values, "attention.shared_kv_layers", 0, len(pattern), 0)
+    if shared:
+        facts |= {"kv_shared_layers": shared, "kv_shared_keeps_weights": "attn_k.weight" in tensors.layers[-1]}
+    return facts | compressed(values, len(pattern))
+
+
+def _with_rest(facts: dict[str, Any], tensors: Tensors) -> dict[str, Any]:
+    """``facts`` with the parameters of tensors outside the common structure, so that all of them are counted.
+
+    Raises:
+        ImportFactsError: the structure needs tensors that are not there.
+    """
+    table = tensors.model.get("per_layer_token_embd.weight")
+    if table is not None:
+        entry = {"name": "per-layer embedding table (lookup)", "params": table[0] * table[1], "lookup": True}
+        facts["extra_params"] = [entry]
+    if "compress_ratios" in facts["attention"]:
+        facts["attention_parameters"] = 0
+    counted = with_counts(dict(facts))["params_exact_checkpoint"]
+    rest = tensors.parameters - counted
+    if rest < 0:
+        raise ImportFactsError(
+            f"the tensors have {-rest:,} parameters fewer than the layers need; the header must describe all tensors",
+            "tensors",
+        )
+    if "compress_ratios" in facts["attention"]:
+        facts["attention_parameters"] = rest
+    elif rest:
+        facts["extra_params"] = [
+            *facts["extra_params"],
+            {"name": "tensors beyond the common structure", "params": rest},
+        ]
+    return with_counts(facts)
+
+
+def _vocabulary(tensors: Tensors) -> int:
+    shape = tensors.model.get("token_embd.weight", ())
+    if len(shape) == 2 and shape[1] <= WIDTH:
+        return shape[1]
     raise ImportFactsError("there is no token embedding 'token_embd.weight' with two dimensions", "tensors")
 
 
-def _block_parts(tensors: set[str]) -> set[str]:
-    """Names inside the layers, without the layer's number."""
-    return {found.group(2) for found in map(_BLOCK.fullmatch, tensors) if found}
-
-
-def _qk_norm(header: GgufHeader, key_dim: int) -> str:
-    for tensor in header.tensors:
-        if tensor.name.endswith("attn_q_norm.weight"):
-            return "per_head" if tensor.elements == key_dim else "full"
-    return "none"
-
-
-def _is_layer_norm(part: str) -> bool:
-    return not any(word in part for word in ("attn_q_norm", "attn_k_norm", "attn_q_a_norm", "attn_kv_a_norm"))
-
-
-def _gated(blocks: set[str], moe: Mapping[str, Any] | None) -> bool:
-    fused = "ffn_up.weight" in blocks and "ffn_gate.weight" not in blocks and "attn_qkv.weight" in blocks
-    return fused or "ffn_gate.weight" in blocks or (moe is not None and "ffn_gate_exps.weight" in blocks)
-
-
-def _per_layer_maximum(values: Mapping[str, Any], name: str, default: int | None, high: int = _HEADS) -> int:
-    """A value that may be one number or a list with one a layer; its largest."""
-    value = values.get(name)
-    if isinstance(value, list):
-        found = [whole({name: each}, name, 0, high) or 0 for each in value]
-        return max(found, default=0) or needed({}, name, 1, high)
-    if default is None:
-        return needed(values, name, 1, high)
-    return whole(values, name, 0, high, default) or default
+def _gated(tensors: Tensors) -> bool:
+    if tensors.any_layer("ffn_gate.weight", "ffn_gate_exps.weight", "ffn_gate_up_exps.weight"):
+        return True
+    up, down = tensors.first("ffn_up.weight"), tensors.first("ffn_down.weight")
+    return up is not None and down is not None and up[-1] == 2 * down[0]
 
 
 def _main_type(header: GgufHeader) -> str:

@@ -35,7 +35,7 @@ def facts_from_config_text(text: bytes | str, slug: str = "custom") -> dict[str,
 
 
 def config_of_text(text: bytes | str) -> dict[str, Any]:
-    """The parsed text of a ``config.json``; Python's ``Infinity`` is read. Raises :class:`ImportFactsError`."""
+    """The parsed text of a ``config.json``; Python's ``Infinity`` and ``NaN`` are read. Raises :class:`ImportFactsError`."""
     return json_object(text, "config.json", MAX_CONFIG_BYTES, constants=True)
 
 
@@ -175,14 +175,15 @@ def with_counts(facts: dict[str, Any]) -> dict[str, Any]:
 
 
 def _idle_parameters(model: ModelArchitecture) -> int:
-    """Parameters of the routed experts that a token does not visit."""
+    """Parameters that a token does not use: those of the routed experts that it does not visit, and tables of rows."""
+    lookups = sum(extra.elements for extra in model.extras if extra.is_lookup)
     if model.experts is None:
-        return 0
+        return lookups
     tensors = inventory(model)
     routed = sum(int(tensors.elements[tensors.cls == cls].sum()) for cls in EXPERT_CLASSES)
     idle = model.experts.count - model.experts.per_token
     layers = sum(layer.feed_forward is FeedForward.EXPERTS for layer in model.layers)
-    return routed * idle // model.experts.count + model.experts.bias_elements * idle * layers
+    return lookups + routed * idle // model.experts.count + model.experts.bias_elements * idle * layers
 
 
 def _require_possible(facts: Mapping[str, Any]) -> None:

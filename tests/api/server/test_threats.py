@@ -238,7 +238,14 @@ async def test_oversized_variables(client: httpx.AsyncClient) -> None:
     assert (await limit_of(client, "{ __typename }", wide))[0] == "variable values"
     search = "query($s: String) { models(filter: {search: $s}) { totalCount } }"
     assert await limit_of(client, search, {"s": "x" * 100_000}) == ("search length", 100_000, 200)
-    large = await client.post("/graphql", json={"query": "{ __typename }", "variables": {"x": "y" * 1_100_000}})
+    configuration = {"q": {"modelConfig": {"ignore": ["x"] * 50_000}, "gpu": "rtx-3090", "quant": "q4-k-m"}}
+    estimate = "query($q: EstimateInput!) { estimate(input: $q) { status } }"
+    assert (await ask(client, estimate, configuration))["errors"][0]["extensions"]["field"] == "architectures"
+
+
+async def test_an_oversized_body(settings: ApiSettings) -> None:
+    async with client_with(settings, max_request_bytes=1_000_000) as client:
+        large = await client.post("/graphql", json={"query": "{ __typename }", "variables": {"x": "y" * 1_100_000}})
     assert large.status_code == 413
     assert large.json()["errors"][0]["extensions"]["limit"] == "request bytes"
 

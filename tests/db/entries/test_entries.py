@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from db.entries import specs
-from db.entries.aliases import AliasIndex, UnknownNameError
 from db.entries.check import check_catalog, load_checked_catalog
 from db.entries.files import CATALOG_ROOT, DIRECTORIES, Catalog, CatalogError, entity_files, load_catalog
 from db.entries.measurements import MATCHES, MAX_FILE_BYTES, memory_rows, speed_rows
@@ -41,91 +39,6 @@ def test_every_entry_has_a_source(catalog: Catalog) -> None:
         for slug, entry in catalog.entries(kind).items():
             sources = [row["source"] for row in entry["prices"]] if kind == "price" else [entry["source"]]
             assert all(sources), slug
-
-
-@pytest.mark.parametrize(
-    ("text", "slug"),
-    [
-        ("RTX 4090", "rtx-4090"),
-        ("rtx-4090", "rtx-4090"),
-        ("NVIDIA GeForce RTX 4090", "rtx-4090"),
-        ("4090", "rtx-4090"),
-        ("RTX 4090 24GB", "rtx-4090"),
-        ("rtx 4060 ti 16 gb", "rtx-4060-ti-16-gb"),
-        ("RTX 4070 Laptop GPU", "rtx-4070-laptop"),
-        ("RTX 4070 Mobile", "rtx-4070-laptop"),
-        ("NVIDIA V100 32GB", "tesla-v100-sxm2-32-gb"),
-        ("NVIDIA A100 80GB PCIe", "a100-pcie-80-gb"),
-        ("AMD Radeon(TM) RX 7900 XTX", "rx-7900-xtx"),
-        ("Apple M1 Max (24-core GPU) 32GB", "apple-m1-max-24c-32gb"),
-        ("M2 Ultra", "apple-m2-ultra-76c-192gb"),
-        ("Intel Arc A770", "arc-a770-16-gb"),
-    ],
-)
-def test_accelerator_names_resolve(catalog: Catalog, text: str, slug: str) -> None:
-    assert catalog.resolve("gpu", text) == slug
-
-
-@pytest.mark.parametrize(
-    ("text", "slug"),
-    [
-        ("Kimi Linear 48B A3B", "kimi-linear-48b-a3b"),
-        ("moonshotai/Kimi-Linear-48B-A3B-Instruct", "kimi-linear-48b-a3b"),
-        ("Qwen2.5-7B-Instruct", "qwen2.5-7b"),
-        ("qwen 2.5 7b", "qwen2.5-7b"),
-        ("llama3.1:8b", "llama-3.1-8b"),
-        ("gemma-4-12B-it-QAT", "gemma-4-12b"),
-        ("internlm2_5-20b-chat", "internlm2.5-20b"),
-        ("mistralai_Ministral-3-3B-Instruct-2512", "ministral-3-3b"),
-    ],
-)
-def test_model_names_resolve(catalog: Catalog, text: str, slug: str) -> None:
-    assert catalog.resolve("model", text) == slug
-
-
-@pytest.mark.parametrize(
-    ("text", "slug"),
-    [("Q4_K_M", "q4-k-m"), ("q4_k_m", "q4-k-m"), ("Q4KM", "q4-k-m"), ("IQ4_XS", "iq4-xs"), ("AWQ", "awq-int4"),
-     ("MXFP4_MOE", "mxfp4"), ("fp16", "f16"), ("MLX Q4", "mlx-4bit")],
-)  # fmt: skip
-def test_quant_names_resolve(catalog: Catalog, text: str, slug: str) -> None:
-    assert catalog.resolve("quant", text) == slug
-
-
-def test_every_own_name_resolves_to_its_entry(catalog: Catalog) -> None:
-    for kind in DIRECTORIES:
-        for slug, entry in catalog.entries(kind).items():
-            for name in (slug, slug.upper(), entry["name"], *entry["aliases"]):
-                assert catalog.resolve(kind, name) == slug, name
-
-
-def test_an_unknown_name_suggests_the_nearest(catalog: Catalog) -> None:
-    with pytest.raises(UnknownNameError, match="no gpu is called 'RTX 4091'") as caught:
-        catalog.resolve("gpu", "RTX 4091")
-    assert "rtx-4090" in caught.value.suggestions
-    assert 1 <= len(caught.value.suggestions) <= 5
-
-
-@pytest.mark.parametrize("text", ["", " ", "-it" * 50_000, "\x00", "🙂", "é" * 300])
-def test_odd_names_are_refused_quickly(catalog: Catalog, text: str) -> None:
-    for kind in DIRECTORIES:
-        with pytest.raises(UnknownNameError) as caught:
-            catalog.resolve(kind, text)
-        assert len(str(caught.value)) < 1500
-
-
-def test_a_shared_name_is_a_clash_unless_one_file_lists_it() -> None:
-    entries: dict[str, dict[str, Any]] = {
-        "card-8-gb": {"slug": "card-8-gb", "name": "Card", "aliases": [], "memory_gb": 8.0, "vendor": "amd"},
-        "card-16-gb": {"slug": "card-16-gb", "name": "Card", "aliases": [], "memory_gb": 16.0, "vendor": "amd"},
-    }
-    assert [clash.name for clash in AliasIndex("gpu", entries).clashes] == ["Card"]
-    entries["card-16-gb"]["aliases"] = ["Card"]
-    index = AliasIndex("gpu", entries)
-    assert index.clashes == []
-    assert index.resolve("AMD card") == "card-16-gb"
-    entries["card-8-gb"]["aliases"] = ["card"]
-    assert len(AliasIndex("gpu", entries).clashes) == 1
 
 
 def test_the_revision_follows_facts_and_not_formatting(tmp_path: Path) -> None:

@@ -1,37 +1,66 @@
-"""Advice: every promised gain is what an estimate of the changed setup gives, and no alternative was missed."""
+"""Advice: every promised gain is what an estimate of the changed setup gives, and nothing is worse after it."""
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 
 import pytest
 
-from estimator.advice.changes import CONTEXT_STEP_TOKENS, Advice, AdviceCode, advice, best_quant, least_context_tokens
-from estimator.advice.gains import headroom, improves, meets_use, worth_buying
-from estimator.advice.upgrades import Options, UpgradeGoal, upgrades
+from estimator.advice.changes import advice
+from estimator.advice.gains import NOTICEABLE_POINTS, SWITCHING_POINTS, headroom, improves, meets_use
+from estimator.advice.options import Options
+from estimator.advice.search import Advice, AdviceCode, Search
 from estimator.estimate import estimate
 from estimator.fit_facts import FitFacts
+from estimator.structure.architecture import ModelArchitecture
+from estimator.structure.checkpoints import has_weights
 from estimator.types import STATUSES, Estimate, EstimateRequest, EstimatorError, Status
 from tests.support import answers as support
 
+FREE = (
+    AdviceCode.FLASH_ATTENTION, AdviceCode.PLANNED_OFFLOAD, AdviceCode.LARGER_MICRO_BATCH,
+    AdviceCode.QUANTIZED_KV_CACHE, AdviceCode.WIRED_LIMIT, AdviceCode.OTHER_QUANT, AdviceCode.LESS_CONTEXT,
+)  # fmt: skip
+HARDWARE = (AdviceCode.MORE_HOST_MEMORY, AdviceCode.SECOND_GPU, AdviceCode.GPU_UPGRADE)
 
-def ask(facts: FitFacts, request: EstimateRequest) -> Estimate | None:
+
+def ask(facts: FitFacts, request: EstimateRequest, model: ModelArchitecture | None = None) -> Estimate | None:
     try:
-        return estimate(facts.model, request, support.CALIBRATION, facts.workload)
+        return estimate(model or facts.model, request, support.CALIBRATION, facts.workload)
     except EstimatorError:
         return None
 
 
 def found_for(facts: FitFacts, options: Options | None = None) -> tuple[Advice, ...]:
-    return advice(facts, support.CALIBRATION, options or support.everything())
+    return advice(facts, support.CALIBRATION, options or support.everything(facts.model.slug))
 
 
-def test_every_promise_is_kept_by_an_estimate_of_the_changed_setup() -> None:
+@pytest.fixture(scope="module")
+def advised() -> list[tuple[FitFacts, tuple[Advice, ...]]]:
+    """Advice of random setups: pairings of the catalog, some with settings that a user fixed."""
+    pick = random.Random(21)
+    setups = []
+    for facts in support.random_facts(90, seed=21):
+        changed = pick.choice([
+            {}, {}, {"flash_attention": False}, {"gpu_layers": 3}, {"context_tokens": 48_000},
+        ])  # fmt: skip
+        request = replace(facts.request, **changed)
+        answer = ask(facts, request)
+        if answer is not None:
+            facts = replace(facts, request=request, estimate=answer)
+        setups.append((facts, found_for(facts)))
+    return setups
+
+
+def test_every_promise_is_kept_by_an_estimate_of_the_changed_setup(
+    advised: list[tuple[FitFacts, tuple[Advice, ...]]],
+) -> None:
     kinds = set()
-    for one in support.random_facts(150, seed=21):
-        for each in found_for(one):
+    for one, changes in advised:
+        for each in changes:
             kinds.add(each.code)
-            again = ask(one, each.request)
+            again = ask(one, each.request, each.model)
             assert again is not None
             assert again.status is each.gain.status_after
             assert again.score - one.estimate.score == pytest.approx(each.gain.score, abs=1e-4)
@@ -41,144 +70,46 @@ def test_every_promise_is_kept_by_an_estimate_of_the_changed_setup() -> None:
                 assert one.estimate.decode is not None
                 change = again.decode.value - one.estimate.decode.value
                 assert change == pytest.approx(each.gain.decode_tok_s, rel=1e-5, abs=1e-4)
-            if each.code not in (AdviceCode.NOTHING_NEEDED, AdviceCode.LESS_CONTEXT):
-                assert improves(one.estimate, again)
     assert kinds >= {
-        AdviceCode.OTHER_QUANT,
-        AdviceCode.QUANTIZED_KV_CACHE,
-        AdviceCode.LESS_CONTEXT,
-        AdviceCode.MORE_HOST_MEMORY,
-        AdviceCode.SECOND_GPU,
-        AdviceCode.GPU_UPGRADE,
-        AdviceCode.NOTHING_NEEDED,
-    }
+        *FREE[:2], AdviceCode.QUANTIZED_KV_CACHE, AdviceCode.OTHER_QUANT, AdviceCode.LESS_CONTEXT,
+        AdviceCode.OTHER_MODEL, *HARDWARE, AdviceCode.NOTHING_NEEDED,
+    }  # fmt: skip
 
 
-def test_the_best_quant_is_the_best_of_all_one_by_one() -> None:
-    quants = support.everything().quants
-    for one in support.random_facts(60, seed=3):
-        answers = [(quant, ask(one, replace(one.request, quant=quant))) for quant in quants]
-        running = [(quant, each) for quant, each in answers if each is not None and each.decode is not None]
-        found = best_quant(one, support.CALIBRATION, quants)
-        assert (found is None) == (not running)
-        if found is not None:
-            assert found[1].score == pytest.approx(max(each.score for _, each in running), abs=1e-4)
-            advised = [each for each in found_for(one) if each.code is AdviceCode.OTHER_QUANT]
-            if found[0].slug == one.quant.slug:
-                assert not advised
+def test_no_change_makes_a_setup_worse_or_gains_less_than_one_notices(
+    advised: list[tuple[FitFacts, tuple[Advice, ...]]],
+) -> None:
+    for one, changes in advised:
+        before = Search(one, support.CALIBRATION, support.everything(one.model.slug)).present
+        for each in changes:
+            if each.code is AdviceCode.NOTHING_NEEDED:
+                assert len(changes) == 1
+                continue
+            least = NOTICEABLE_POINTS if each.code in FREE else SWITCHING_POINTS
+            assert each.standing.runs
+            assert each.standing.usable >= before.usable
+            if before.usable or (before.runs and not each.standing.usable):
+                assert each.gain.rating_points is not None
+                assert each.gain.rating_points >= least, each.message
+                assert each.standing.worth_points >= before.worth_points - SWITCHING_POINTS
 
 
-def test_the_advised_context_is_the_longest_with_a_better_status() -> None:
-    seen = 0
-    for one in support.random_facts(400, seed=8):
-        advised = [each for each in found_for(one, Options()) if each.code is AdviceCode.LESS_CONTEXT]
-        if one.estimate.status is Status.FITS:
-            assert not advised
-            continue
-        now = STATUSES.index(one.estimate.status)
-        longest = None
-        for context in range(least_context_tokens(one), one.estimate.context_tokens, CONTEXT_STEP_TOKENS):
-            tried = ask(one, replace(one.request, context_tokens=context))
-            if tried is not None and STATUSES.index(tried.status) < now:
-                longest = context
-        assert [each.request.context_tokens for each in advised] == ([longest] if longest else [])
-        seen += bool(advised)
-    assert seen > 5
+def test_what_is_free_comes_first_and_hardware_last(advised: list[tuple[FitFacts, tuple[Advice, ...]]]) -> None:
+    groups = [FREE, (AdviceCode.OTHER_MODEL,), (*HARDWARE, AdviceCode.NOTHING_NEEDED)]
+    for _, changes in advised:
+        order = [next(g for g, codes in enumerate(groups) if each.code in codes) for each in changes]
+        assert order == sorted(order)
+        for g in range(len(groups)):
+            own = [each.standing for each, at in zip(changes, order, strict=True) if at == g]
+            assert own == sorted(own, key=lambda each: (not each.usable, -round(each.rating_points, 2)))
 
 
-_CARDS = {"consumer", "workstation"}
-_BUILT_IN = {"laptop", "soc", "integrated"}
-#: Kinds that may be advised in place of each kind.
-IN_PLACE_OF = {
-    **dict.fromkeys(_CARDS, _CARDS),
-    **dict.fromkeys(_BUILT_IN, _CARDS | _BUILT_IN),
-    "datacenter": {*_CARDS, "datacenter"},
-    "cpu": {*_CARDS, "cpu"},
-}
-
-
-def test_only_what_can_be_put_there_or_bought_is_advised() -> None:
-    """Every accelerator of the catalog once, with a model that asks for more than most of them have."""
-    assert {support.accelerator(slug).kind for slug in support.GPUS} == set(IN_PLACE_OF)
-    named = dict.fromkeys(IN_PLACE_OF, 0)
-    for slug in support.GPUS:
-        present = support.accelerator(slug)
-        one = support.facts_of("qwen3-32b", slug, "q4-k-m", "coding")
-        for each in found_for(one):
-            if each.code is AdviceCode.GPU_UPGRADE:
-                assert each.request.accelerator.kind in IN_PLACE_OF[present.kind], (slug, each.message)
-                named[present.kind] += 1
-            if each.code is AdviceCode.SECOND_GPU:
-                assert present.kind in {*_CARDS, "datacenter"}, slug
-    assert min(named[kind] for kind in ("consumer", "workstation", "laptop", "soc", "datacenter", "cpu")) > 0, named
-
-
-def test_upgrades_are_the_best_of_all_one_by_one() -> None:
-    devices = support.everything().accelerators
-    checked = 0
-    for one in support.random_facts(30, seed=13):
+def test_nothing_is_advised_against_the_verdict(advised: list[tuple[FitFacts, tuple[Advice, ...]]]) -> None:
+    for one, changes in advised:
         if meets_use(one, one.estimate):
-            continue
-        found = upgrades(one, support.CALIBRATION, support.everything())
-        good = []
-        for device in devices:
-            if device.slug == one.accelerator.slug or device.memory_bytes is None:
-                continue
-            if device.kind not in IN_PLACE_OF[one.accelerator.kind]:
-                continue
-            tried = ask(one, replace(one.request, accelerator=device))
-            if tried is not None and meets_use(one, tried) and worth_buying(one.estimate, tried):
-                good.append(device)
-        prices = [device.msrp_usd for device in good if device.msrp_usd is not None]
-        powers = [device.tdp_w for device in good if device.tdp_w is not None]
-        own = [device.memory_bytes for device in good if device.vendor == one.accelerator.vendor]
-        assert (UpgradeGoal.CHEAPEST in found) == bool(prices)
-        assert (UpgradeGoal.LEAST_POWER in found) == bool(powers)
-        assert (UpgradeGoal.SAME_VENDOR in found) == bool(own)
-        if prices:
-            assert found[UpgradeGoal.CHEAPEST][0].msrp_usd == min(prices)
-        if powers:
-            assert found[UpgradeGoal.LEAST_POWER][0].tdp_w == min(powers)
-        if own:
-            assert found[UpgradeGoal.SAME_VENDOR][0].memory_bytes == min(own)
-        checked += bool(good)
-    assert checked > 5
-
-
-def test_no_accelerator_is_advised_for_a_few_points() -> None:
-    for one in support.random_facts(120, seed=19):
-        for each in found_for(one, support.everything()):
-            bought = each.code in (AdviceCode.GPU_UPGRADE, AdviceCode.SECOND_GPU)
-            if bought and one.estimate.status in (Status.FITS, Status.FITS_TIGHTLY):
-                assert each.gain.score >= 5.0, each.message
-
-
-def test_a_buyers_limits_hold() -> None:
-    everything = support.everything()
-    options = Options(accelerators=everything.accelerators, budget_usd=1200.0, max_power_w=300.0)
-    for one in support.random_facts(120, seed=17):
-        for each in found_for(one, options):
-            device = each.request.accelerator
-            if each.code is AdviceCode.GPU_UPGRADE:
-                assert device.msrp_usd is not None
-                assert device.tdp_w is not None
-                assert device.msrp_usd <= 1200
-                assert device.tdp_w <= 300
-            if each.code is AdviceCode.SECOND_GPU:
-                assert device.msrp_usd is not None
-                assert device.msrp_usd <= 1200
-
-
-def test_a_split_by_hand_is_compared_with_the_searched_one() -> None:
-    one = support.facts_of("llama-3.3-70b", "rtx-4090", "q4-k-m")
-    request = replace(one.request, gpu_layers=5)
-    forced = ask(one, request)
-    assert forced is not None
-    found = found_for(replace(one, request=request, estimate=forced), Options())
-    planned = [each for each in found if each.code is AdviceCode.PLANNED_OFFLOAD]
-    assert len(planned) == 1
-    assert f"-ngl {one.estimate.placement.gpu_layers}" in planned[0].message
-    assert planned[0].after == one.estimate
+            assert not [each for each in changes if each.code in HARDWARE]
+        elif changes and changes[0].code is AdviceCode.NOTHING_NEEDED:
+            assert "comfortably" not in changes[0].message
 
 
 def test_nothing_is_needed_where_everything_is_met() -> None:
@@ -188,7 +119,44 @@ def test_nothing_is_needed_where_everything_is_met() -> None:
     assert meets_use(one, one.estimate)
 
 
-def test_order_is_by_what_runs_then_by_score() -> None:
-    for one in support.random_facts(80, seed=29):
-        scores = [round(each.after.score, 1) for each in found_for(one)]
-        assert scores == sorted(scores, reverse=True)
+def test_a_smaller_model_is_advised_where_the_present_one_is_too_slow() -> None:
+    one = support.facts_of("llama-3.3-70b", "rtx-4090", "f16", "coding")
+    (other,) = [each for each in found_for(one) if each.code is AdviceCode.OTHER_MODEL]
+    assert support.TRAITS[other.model.slug].total_b < support.TRAITS[one.model.slug].total_b
+    assert other.standing.usable
+
+
+def test_the_other_model_is_the_best_of_all() -> None:
+    """Against the worth of every model in every quantization, without the bounds that spare most of them."""
+    one = support.facts_of("llama-3.1-8b", "apple-m4-10c-16gb", "f16", "chat")
+    search = Search(one, support.CALIBRATION, support.everything(one.model.slug))
+    best = 0.0
+    for candidate in search.options.models:
+        if candidate.traits.base:
+            continue
+        quants = [each for each in search.options.all_quants if has_weights(each, candidate.architecture())]
+        tried = search.best_quant_of(candidate, quants)
+        if tried is not None and tried.standing.usable and candidate.traits.slug != one.model.slug:
+            best = max(best, tried.standing.rating_points)
+    (other,) = [each for each in found_for(one) if each.code is AdviceCode.OTHER_MODEL]
+    assert other.standing.rating_points == pytest.approx(best)
+
+
+def test_the_present_quant_is_kept_unless_another_is_noticeably_better() -> None:
+    quants = support.everything().quants
+    for one in support.random_facts(12, seed=3):
+        search = Search(one, support.CALIBRATION, support.everything(one.model.slug))
+        answers = [ask(one, replace(one.request, quant=quant)) for quant in quants]
+        best = search.best_quant(quants)
+        assert (best is None) == (not any(each is not None and each.decode is not None for each in answers))
+        if best is not None and not improves(search.present, best.standing):
+            assert not [each for each in found_for(one) if each.code is AdviceCode.OTHER_QUANT]
+
+
+def test_status_is_never_worse_than_before_for_the_same_model(
+    advised: list[tuple[FitFacts, tuple[Advice, ...]]],
+) -> None:
+    for one, changes in advised:
+        for each in changes:
+            if each.code in (*FREE, *HARDWARE) and one.estimate.status is Status.DOES_NOT_FIT:
+                assert STATUSES.index(each.after.status) < STATUSES.index(Status.DOES_NOT_FIT)

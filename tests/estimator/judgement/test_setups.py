@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,8 @@ from db.entries import specs
 from db.entries.files import load_catalog
 from db.entries.traits import model_traits
 from estimator.judgement.answer_time import written_tokens
-from estimator.judgement.setups import Pace, usable_setups
+from estimator.judgement.choice import customary
+from estimator.judgement.setups import ALIKE_POINTS, TIGHT_POINTS, Pace, usable_setups
 from estimator.judgement.worth import THINKING, worth_table
 from estimator.types import OperatingMode, WorkloadKind
 
@@ -19,6 +22,7 @@ QUANTS = [specs.quant(CATALOG.quants[slug]) for slug in ("f16", "q8-0", "q6-k", 
 BITS = np.tile([16.0, 8.5, 6.6, 4.85, 3.0], (len(TRAITS), 1))
 WORTHS = {kind: worth_table(kind, TRAITS, QUANTS, BITS) for kind in WorkloadKind}
 WORKLOADS = {specs.workload(entry).kind: specs.workload(entry) for entry in CATALOG.workloads.values()}
+CUSTOM = np.array([customary(quant) for quant in QUANTS])
 RECENCY = np.array([each.released for each in TRAITS])
 
 
@@ -30,7 +34,8 @@ def random_pace(rng: np.random.Generator) -> Pace:
     decode = np.round(bandwidth / (active * BITS / 8.0), 0)
     wait = np.round(rng.lognormal(1, 1) * 1000 * active / bandwidth * 30, -2) + 100
     fits = (total * BITS / 8.0 < memory) & (decode > 0)
-    return Pace(fits, decode, np.broadcast_to(wait, decode.shape), BITS)
+    tight = fits & (rng.random(decode.shape) < 0.1)
+    return Pace(fits, tight, decode, np.broadcast_to(wait, decode.shape), BITS)
 
 
 def test_setups_of_500_random_machines_agree_with_brute_force() -> None:
@@ -58,9 +63,9 @@ def test_setups_of_500_random_machines_agree_with_brute_force() -> None:
         for n in range(len(keys)):
             better = (worth >= worth[n]) & (time <= time[n]) & ((worth > worth[n]) | (time < time[n]))
             assert setups.frontier[n] == (not better.any())
-        best = setups.best(RECENCY)
+        best = setups.best(RECENCY, CUSTOM)
         assert sorted(setups.model[best]) == sorted(set(setups.model[setups.sensible].tolist()))
-        assert (np.diff(setups.charged[best]) <= 0).all()
+        assert (np.diff(setups.rating[best]) <= 0).all()
 
 
 @pytest.mark.parametrize("mode", OperatingMode)
@@ -69,7 +74,7 @@ def test_sixteen_bits_are_never_chosen_beside_faster_eight(mode: OperatingMode) 
     for _ in range(50):
         pace = random_pace(rng)
         setups = usable_setups(WORTHS[WorkloadKind.CODING], pace, WORKLOADS[WorkloadKind.CODING], mode)
-        for n in setups.best(RECENCY):
+        for n in setups.best(RECENCY, CUSTOM):
             if setups.quant[n] == 0:
                 m = setups.model[n]
                 assert not pace.runs[m, 1] or pace.decode_tok_s[m, 1] < 1.15 * pace.decode_tok_s[m, 0]
@@ -85,3 +90,33 @@ def test_the_dominator_beats_what_it_dominates() -> None:
         if other is not None:
             assert setups.worth[other] >= setups.worth[n]
             assert setups.seconds[other] <= setups.seconds[n]
+
+
+def test_a_full_memory_is_charged() -> None:
+    pace = random_pace(np.random.default_rng(4))
+    workload = WORKLOADS[WorkloadKind.CHAT]
+    loose = usable_setups(
+        WORTHS[workload.kind], replace(pace, tight=pace.tight & False), workload, OperatingMode.BALANCED
+    )
+    full = usable_setups(
+        WORTHS[workload.kind], replace(pace, tight=pace.tight | True), workload, OperatingMode.BALANCED
+    )
+    assert loose.rating - full.rating == pytest.approx(TIGHT_POINTS)
+
+
+def test_of_setups_that_are_rated_alike_the_customary_one_is_taken() -> None:
+    """Brute force over the setups of each model."""
+    rng = np.random.default_rng(9)
+    for _ in range(20):
+        pace, workload = random_pace(rng), WORKLOADS[WorkloadKind.RAG]
+        setups = usable_setups(WORTHS[workload.kind], pace, workload, OperatingMode.BALANCED)
+        for n in setups.best(RECENCY, CUSTOM):
+            own = [i for i in range(len(setups.model)) if setups.model[i] == setups.model[n] and setups.sensible[i]]
+            top = max(own, key=lambda i: setups.rating[i])
+            assert setups.way[n] == setups.way[top]
+            assert setups.rating[n] >= setups.rating[top] - ALIKE_POINTS
+            for i in own:
+                if setups.way[i] == setups.way[n] and setups.rating[i] >= setups.rating[top] - ALIKE_POINTS:
+                    assert setups.frontier[n] >= setups.frontier[i]
+                    if setups.frontier[n] == setups.frontier[i]:
+                        assert CUSTOM[setups.quant[n]] >= CUSTOM[setups.quant[i]]

@@ -40,12 +40,18 @@ def test_loss_is_taken_off_and_widens_the_interval() -> None:
     divergence = LossTable.load().divergence(TRAITS[0], QUANTS[3], 3.0)
     loss = capability_loss("coding", divergence)
     worth = table()
-    assert worth.loss[0, 3] == pytest.approx(loss.points)
-    assert worth.value[0, THINKING, 0] - worth.value[0, THINKING, 3] == pytest.approx(loss.points)
+    assert worth.loss[0, PLAIN, 3] == pytest.approx(loss.points)
+    assert worth.value[0, PLAIN, 0] - worth.value[0, PLAIN, 3] == pytest.approx(loss.points)
     assert (
         worth.value[0, THINKING, 3] - worth.low[0, THINKING, 3]
         > worth.value[0, THINKING, 0] - worth.low[0, THINKING, 0]
     )
+
+
+def test_thinking_multiplies_the_loss_up_to_that_of_long_outputs() -> None:
+    chat, reasoning = table(WorkloadKind.CHAT), table(WorkloadKind.REASONING)
+    assert (chat.loss[:, THINKING, 3] > chat.loss[:, PLAIN, 3]).all()
+    assert chat.loss[:, THINKING].tolist() == reasoning.loss[:, PLAIN].tolist() == reasoning.loss[:, THINKING].tolist()
 
 
 def test_fewer_bits_are_worth_less() -> None:

@@ -6,8 +6,16 @@ from dataclasses import replace
 
 import pytest
 
-from estimator.placement.hardware import backends_of, choose_engine, runs_natively, usable_bytes
-from estimator.types import Accelerator, Backend, Engine, Quant, QuantFormat
+from estimator.placement.hardware import (
+    backends_of,
+    can_replace,
+    choose_engine,
+    largest_wired_limit_bytes,
+    runs_natively,
+    usable_bytes,
+    with_wired_limit,
+)
+from estimator.types import Accelerator, Backend, Engine, EstimatorError, Quant, QuantFormat
 
 GIB = 1024**3
 
@@ -113,3 +121,31 @@ def test_a_processor_leaves_the_operating_system_its_memory() -> None:
     assert usable_bytes(processor, 64 * GIB) == 60 * GIB
     assert usable_bytes(processor, 2 * GIB) == 0
     assert usable_bytes(processor) is None
+
+
+def test_a_wired_limit_is_a_setting_of_macs_within_their_memory() -> None:
+    card = device()
+    mac = device(
+        memory_bytes=16 * GIB, usable_fraction=0.75, unified_memory=True, backends=(Backend.METAL,), kind="soc"
+    )
+    mac = replace(mac, usable_bytes=11 * GIB)
+    limit = largest_wired_limit_bytes(mac)
+    assert limit == 12 * GIB
+    assert usable_bytes(with_wired_limit(mac, limit)) == limit
+    assert largest_wired_limit_bytes(card) is None
+    assert with_wired_limit(card, None) is card
+    with pytest.raises(EstimatorError, match="setting of macOS"):
+        with_wired_limit(card, limit)
+    with pytest.raises(EstimatorError, match="at most the memory of the Mac"):
+        with_wired_limit(mac, 17 * GIB)
+
+
+def test_no_card_takes_the_place_of_what_is_built_into_a_computer() -> None:
+    card = device(pcie_bytes_s=32e9)
+    built_in = {kind: device(kind=kind) for kind in ("laptop", "soc", "integrated")}
+    assert can_replace(device(), card)
+    assert can_replace(device(kind="cpu"), card)
+    assert not any(can_replace(present, card) for present in built_in.values())
+    assert not any(can_replace(device(), other) for other in built_in.values())
+    assert can_replace(built_in["laptop"], built_in["soc"])
+    assert not can_replace(built_in["soc"], built_in["laptop"])

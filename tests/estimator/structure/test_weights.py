@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -12,7 +13,8 @@ from db.entries.files import load_catalog
 from db.entries.measurements import memory_rows
 from estimator.structure.architecture import ModelArchitecture
 from estimator.structure.block_types import BLOCKS, tensor_bytes
-from estimator.structure.quantization import index_tensors, tensor_types
+from estimator.structure.published import PublishedFile
+from estimator.structure.quantization import WIDE_TABLES, index_tensors, tensor_types
 from estimator.structure.tensors import EXPERT_CLASSES, Inventory, inventory
 from estimator.structure.weights import weight_table
 from estimator.types import EstimatorError, Quant, QuantFormat
@@ -110,3 +112,51 @@ def test_wide_tables_are_as_large_as_their_cards_say(slug: str, name: str, state
     """bartowski's cards of Qwen2.5-32B-Instruct and Phi-4-mini-instruct."""
     model, _ = model_of(slug)
     assert weight_table(model, (gguf(name, imatrix=True),)).file[0] == pytest.approx(stated_bytes, rel=5e-3)
+
+
+def quant_of(slug: str) -> Quant:
+    return specs.quant(CATALOG.quants[slug])
+
+
+def test_a_published_size_is_met_and_its_layers_make_the_difference() -> None:
+    """Sizes of unsloth/Qwen3.8-27B-GGUF, revision 4ca72078."""
+    model, _ = model_of("qwen3.8-27b")
+    quants = tuple(quant_of(slug) for slug in ("ud-iq1-s", "ud-q4-k-xl", "ud-q8-k-xl"))
+    known = weight_table(model, quants)
+    assert known.file.tolist() == [6_192_222_208, 17_559_178_144, 31_457_991_680]
+    unknown = weight_table(replace(model, published_files=()), quants)
+    assert (known.embedding == unknown.embedding).all()
+    assert (known.output == unknown.output).all()
+    moved = (known.layers.sum(1) - unknown.layers.sum(1)) - (known.file - unknown.file)
+    assert (np.abs(moved) <= model.n_layers).all()
+
+
+def test_a_rounded_size_bounds_the_estimate() -> None:
+    model, _ = model_of("qwen3-8b")
+    quant = quant_of("ud-q4-k-xl")
+    alone = int(weight_table(replace(model, published_files=()), (quant,)).file[0])
+    for low, high, expected in ((1, alone + 5, alone), (alone + 7, alone + 9, alone + 7), (1, alone - 7, alone - 7)):
+        bounded = replace(model, published_files=(PublishedFile(quant.slug, low, high),))
+        assert weight_table(bounded, (quant,)).file[0] == expected
+
+
+def test_published_sizes_are_of_files_without_a_recipe_and_of_their_model() -> None:
+    """Experts trained in 4 bits are not widened, and short rows take wider types: both move sizes by up to twice."""
+    far = []
+    for slug, entry in CATALOG.models.items():
+        if not entry.get("published_files") or specs.missing_facts(entry):
+            continue
+        model, _ = model_of(slug)
+        quants = tuple(quant_of(file.quant) for file in model.published_files)
+        assert all(quant.part_bits or quant.file_type in WIDE_TABLES for quant in quants), slug
+        estimated = weight_table(replace(model, published_files=()), quants).file
+        for file, size in zip(model.published_files, estimated, strict=True):
+            if not file.low_bytes / 2.1 < size < file.high_bytes * 2.1:
+                far.append((slug, file.quant, size / file.low_bytes))
+    assert far == []
+
+
+def test_experts_that_were_trained_in_mxfp4_keep_it_in_dynamic_files() -> None:
+    model, tensors = model_of("gpt-oss-20b")
+    table = weight_table(replace(model, published_files=()), (quant_of("ud-q4-k-xl"),))
+    assert table.experts.sum() == pytest.approx(model_experts(tensors) * 17 / 32, rel=1e-6)

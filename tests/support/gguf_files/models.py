@@ -1,12 +1,11 @@
 """Small models of many architectures: their facts as the catalog states them, and the GGUF files that hold them.
 
-Names and shapes of tensors are those that llama.cpp's loader asks for (its ``load_arch_tensors``), which refuses a file
-with one too many, one too few or one of another shape; so the file is right when it loads, whatever the estimator says.
+llama.cpp's loader refuses a file with a tensor too many, too few or of another shape; so the names and shapes of
+``shapes.py`` are right when a file loads, whatever the estimator says.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,17 +14,11 @@ import gguf
 import numpy as np
 
 from estimator.structure.architecture import ModelArchitecture, architecture_from_facts
+from tests.support.gguf_files.shapes import metadata, tensors
 
-#: A tensor: name and shape, row length first (ggml's order).
 Shapes = dict[str, tuple[int, ...]]
 HEAD_DIM, EXPERT_WIDTH = 64, 256
 _MLA = {"q_lora_rank": None, "kv_lora_rank": 256, "qk_nope_head_dim": 64, "qk_rope_head_dim": 32, "v_head_dim": 64}
-_FUSED_QKV = {"Phi3ForCausalLM"}
-_NORMS = {
-    "GptOssForCausalLM": ("attn_norm", "post_attention_norm"),
-    "Qwen3NextForCausalLM": ("attn_norm", "post_attention_norm"),
-    "Qwen3_5ForConditionalGeneration": ("attn_norm", "post_attention_norm"),
-}
 
 
 @dataclass(frozen=True)
@@ -118,212 +111,8 @@ def facts(
 
 def engine_model(model: dict[str, Any], arch: str, **keys: Any) -> EngineModel:
     """The GGUF file of ``model``; ``keys`` are metadata beyond what its sizes give."""
-    attention = model["attention"]
-    pattern, mla = attention["layer_pattern"], attention.get("mla")
-    sizes: dict[str, Any] = {
-        "embedding_length": model["hidden_size"], "block_count": model["n_layers"], "feed_forward_length": model[
-            "intermediate_size"], "attention.layer_norm_rms_epsilon": 1e-5,
-    }  # fmt: skip
-    if set(pattern) - set("M") or arch == "granitehybrid":
-        kv_heads = 1 if mla else model["n_kv_heads"]
-        sparse = arch in ("granitehybrid", "kimi-linear", "lfm2")
-        heads = [kv_heads if letter == "F" else 0 for letter in pattern] if sparse else kv_heads
-        key_dim = mla["kv_lora_rank"] + mla["qk_rope_head_dim"] if mla else model["head_dim_k"]
-        sizes |= {
-            "attention.head_count": model["n_heads"], "attention.head_count_kv": heads,
-            "attention.key_length": key_dim, "attention.value_length": mla["kv_lora_rank"] if mla else model["head_dim_v"],
-            "rope.dimension_count": mla["qk_rope_head_dim"] if mla else model["head_dim_k"],
-        }  # fmt: skip
-    if mla:
-        sizes |= {
-            "attention.kv_lora_rank": mla["kv_lora_rank"],
-            "attention.key_length_mla": mla["qk_nope_head_dim"] + mla["qk_rope_head_dim"],
-            "attention.value_length_mla": mla["v_head_dim"],
-        }
-        if mla["q_lora_rank"]:
-            sizes["attention.q_lora_rank"] = mla["q_lora_rank"]
-    if attention["sliding_window"]:
-        sizes["attention.sliding_window"] = attention["sliding_window"]
-        sizes["attention.sliding_window_pattern"] = [letter == "S" for letter in pattern]
-    if "E" in model["mlp_pattern"]:
-        moe = model["moe"]
-        sizes |= {"expert_count": moe["n_experts"], "expert_used_count": moe["experts_per_token"]}
-        if arch not in ("llama", "granitehybrid"):
-            sizes["expert_feed_forward_length"] = moe["moe_intermediate_size"]
-    if ssm := attention.get("ssm"):
-        sizes |= {
-            "ssm.conv_kernel": ssm["conv_kernel"], "ssm.inner_size": ssm["d_inner"], "ssm.state_size": ssm["d_state"],
-            "ssm.time_step_rank": ssm.get("dt_rank") or ssm["n_heads"],
-        }  # fmt: skip
-        if "n_groups" in ssm:
-            sizes["ssm.group_count"] = ssm["n_groups"]
-    if linear := attention.get("linear"):
-        sizes["ssm.conv_kernel"] = linear["conv_kernel"]
-        if linear["kind"] == "KDA":
-            sizes["kda.head_dim"] = linear["head_dim"]
-        else:
-            sizes |= {
-                "ssm.inner_size": linear["n_value_heads"] * linear["value_head_dim"],
-                "ssm.state_size": linear["key_head_dim"], "ssm.time_step_rank": linear["n_value_heads"],
-                "ssm.group_count": linear["n_key_heads"], "attention.recurrent_layers": [each == "L" for each in pattern],
-            }  # fmt: skip
-    if conv := attention.get("short_conv"):
-        sizes["shortconv.l_cache"] = conv["kernel"]
-    return EngineModel(model["slug"], model, arch, {**sizes, **keys}, dict(_tensors(model, arch)))
-
-
-def _tensors(model: dict[str, Any], arch: str) -> Iterator[tuple[str, tuple[int, ...]]]:
-    hidden = model["hidden_size"]
-    yield "token_embd.weight", (hidden, model["vocab_size"])
-    for index in range(model["n_layers"]):
-        for part, shape in _layer(model, arch, index):
-            yield f"blk.{index}.{part}", shape
-    yield ("token_embd_norm.weight" if arch == "lfm2" else "output_norm.weight"), (hidden,)
-    if not model["tie_word_embeddings"]:
-        yield "output.weight", (hidden, model["vocab_size"])
-
-
-def _layer(model: dict[str, Any], arch: str, index: int) -> Iterator[tuple[str, tuple[int, ...]]]:
-    hidden, attention = model["hidden_size"], model["attention"]
-    four = ("attn_norm", "post_attention_norm", "ffn_norm", "post_ffw_norm")
-    count = model["norms"]["per_layer"]
-    names = four if count == 4 else _NORMS.get(model["architecture"], ("attn_norm", "ffn_norm"))[:count]
-    for name in names:
-        yield (name if (arch, name) == ("falcon-h1", "ffn_norm") else f"{name}.weight"), (hidden,)
-    letter = attention["layer_pattern"][index]
-    if letter in "MP":
-        yield from _state_space(hidden, attention["ssm"])
-    if letter == "L":
-        linear = attention["linear"]
-        yield from (_kda(hidden, linear) if linear["kind"] == "KDA" else _delta_net(hidden, linear, arch))
-    elif letter == "V":
-        yield "shortconv.in_proj.weight", (hidden, 3 * hidden)
-        yield "shortconv.conv.weight", (attention["short_conv"]["kernel"], hidden)
-        yield "shortconv.out_proj.weight", (hidden, hidden)
-    elif letter in "FSCP":
-        yield from (_latent(model) if attention.get("mla") else _grouped(model))
-    if model["mlp_pattern"][index] == "D":
-        yield from _feed_forward(hidden, model["intermediate_size"], "", fused=arch == "phi3")
-    elif model["mlp_pattern"][index] == "E":
-        yield from _experts(hidden, model["moe"], arch)
-
-
-def _grouped(model: dict[str, Any]) -> Iterator[tuple[str, tuple[int, ...]]]:
-    hidden, attention, dim = model["hidden_size"], model["attention"], model["head_dim_k"]
-    query, key = model["n_heads"] * dim, model["n_kv_heads"] * dim
-    wide = query * (2 if attention.get("output_gate") == "q_doubled" else 1)
-    if model["architecture"] in _FUSED_QKV:
-        yield "attn_qkv.weight", (hidden, query + 2 * key)
-    else:
-        for name, width in (("q", wide), ("k", key), ("v", key)):
-            yield f"attn_{name}.weight", (hidden, width)
-            if attention.get("qkv_bias"):
-                yield f"attn_{name}.bias", (width,)
-    yield "attn_output.weight", (query, hidden)
-    if attention.get("o_bias"):
-        yield "attn_output.bias", (hidden,)
-    if attention["qk_norm"] == "per_head":
-        yield "attn_q_norm.weight", (dim,)
-        yield "attn_k_norm.weight", (dim,)
-    if attention.get("sinks"):
-        yield "attn_sinks.weight", (model["n_heads"],)
-
-
-def _latent(model: dict[str, Any]) -> Iterator[tuple[str, tuple[int, ...]]]:
-    hidden, heads, mla = model["hidden_size"], model["n_heads"], model["attention"]["mla"]
-    rank, nope, rope, value = (mla[k] for k in ("kv_lora_rank", "qk_nope_head_dim", "qk_rope_head_dim", "v_head_dim"))
-    if mla["q_lora_rank"]:
-        yield "attn_q_a.weight", (hidden, mla["q_lora_rank"])
-        yield "attn_q_a_norm.weight", (mla["q_lora_rank"],)
-        yield "attn_q_b.weight", (mla["q_lora_rank"], heads * (nope + rope))
-    else:
-        yield "attn_q.weight", (hidden, heads * (nope + rope))
-    yield "attn_kv_a_mqa.weight", (hidden, rank + rope)
-    yield "attn_kv_a_norm.weight", (rank,)
-    yield "attn_k_b.weight", (nope, rank, heads)
-    yield "attn_v_b.weight", (rank, value, heads)
-    yield "attn_output.weight", (heads * value, hidden)
-
-
-def _state_space(hidden: int, ssm: dict[str, Any]) -> Iterator[tuple[str, tuple[int, ...]]]:
-    inner, state, kernel = ssm["d_inner"], ssm["d_state"], ssm["conv_kernel"]
-    if ssm["kind"] == "Mamba1":
-        rank = ssm["dt_rank"]
-        yield "ssm_in.weight", (hidden, 2 * inner)
-        yield "ssm_conv1d.weight", (kernel, inner)
-        yield "ssm_conv1d.bias", (inner,)
-        yield "ssm_x.weight", (inner, rank + 2 * state)
-        yield "ssm_dt.weight", (rank, inner)
-        yield "ssm_dt.bias", (inner,)
-        yield "ssm_a", (state, inner)
-        yield "ssm_d", (inner,)
-    else:
-        heads, groups = ssm["n_heads"], 2 * ssm["n_groups"] * state
-        yield "ssm_in.weight", (hidden, 2 * inner + groups + heads)
-        yield "ssm_conv1d.weight", (kernel, inner + groups)
-        yield "ssm_conv1d.bias", (inner + groups,)
-        yield "ssm_dt.bias", (heads,)
-        yield "ssm_a", (1, heads)
-        yield "ssm_d", (1, heads)
-        yield "ssm_norm.weight", (inner // ssm["n_groups"], ssm["n_groups"])
-    yield "ssm_out.weight", (inner, hidden)
-
-
-def _delta_net(hidden: int, linear: dict[str, Any], arch: str) -> Iterator[tuple[str, tuple[int, ...]]]:
-    key, heads = linear["n_key_heads"] * linear["key_head_dim"], linear["n_value_heads"]
-    value = heads * linear["value_head_dim"]
-    yield "attn_qkv.weight", (hidden, 2 * key + value)
-    yield "attn_gate.weight", (hidden, value)
-    yield "ssm_conv1d.weight", (linear["conv_kernel"], 2 * key + value)
-    yield "ssm_dt.bias", (heads,)
-    yield "ssm_a", (heads,)
-    if arch == "qwen3next":
-        yield "ssm_ba.weight", (hidden, 2 * heads)
-    else:
-        yield "ssm_alpha.weight", (hidden, heads)
-        yield "ssm_beta.weight", (hidden, heads)
-    yield "ssm_norm.weight", (linear["value_head_dim"],)
-    yield "ssm_out.weight", (value, hidden)
-
-
-def _kda(hidden: int, linear: dict[str, Any]) -> Iterator[tuple[str, tuple[int, ...]]]:
-    dim, heads, kernel = linear["head_dim"], linear["n_heads"], linear["conv_kernel"]
-    wide = heads * dim
-    for name in "qkv":
-        yield f"attn_{name}.weight", (hidden, wide)
-        yield f"ssm_conv1d_{name}.weight", (kernel, 1, wide)
-    for name in "fg":
-        yield f"ssm_{name}_a.weight", (hidden, dim)
-        yield f"ssm_{name}_b.weight", (dim, wide)
-    yield "ssm_beta.weight", (hidden, heads)
-    yield "ssm_a", (1, heads)
-    yield "ssm_dt.bias", (wide,)
-    yield "ssm_norm.weight", (dim,)
-    yield "attn_output.weight", (wide, hidden)
-
-
-def _feed_forward(
-    hidden: int, width: int, suffix: str, *, fused: bool = False
-) -> Iterator[tuple[str, tuple[int, ...]]]:
-    if not fused:
-        yield f"ffn_gate{suffix}.weight", (hidden, width)
-    yield f"ffn_up{suffix}.weight", (hidden, width * (2 if fused else 1))
-    yield f"ffn_down{suffix}.weight", (width, hidden)
-
-
-def _experts(hidden: int, moe: dict[str, Any], arch: str) -> Iterator[tuple[str, tuple[int, ...]]]:
-    count, width = moe["n_experts"], moe["moe_intermediate_size"]
-    yield "ffn_gate_inp.weight", (hidden, count)
-    for name, shape in _feed_forward(hidden, width, "_exps"):
-        yield name, (*shape, count)
-        if moe.get("expert_bias_params"):
-            yield name.replace(".weight", ".bias"), (shape[1], count)
-    if moe["router_bias"]:
-        yield ("ffn_gate_inp.bias" if arch == "gpt-oss" else "exp_probs_b.bias"), (count,)
-    if moe["shared_intermediate_size"]:
-        yield from _feed_forward(hidden, moe["shared_intermediate_size"], "_shexp")
-    if moe.get("shared_gate"):
-        yield "ffn_gate_inp_shexp.weight", (hidden,)
+    shapes = dict(tensors(model, arch))
+    return EngineModel(model["slug"], model, arch, {**metadata(model, arch), **keys}, shapes)
 
 
 def small_models(size: Size) -> tuple[EngineModel, ...]:

@@ -90,7 +90,7 @@ async def test_a_custom_model_and_card_are_estimated(data: Any, ask: Any) -> Non
 
 
 async def test_a_fit_tells_how_many_it_serves_and_advises_within_a_budget(data: Any) -> None:
-    query = """query($budget: Float) { fit(model: "qwen3-30b-a3b", gpu: "rtx-3090", quant: "q8-0", workload: RAG) {
+    query = """query($budget: Float) { fit(model: "qwen3-30b-a3b", gpu: "rtx-3090", quant: "f16", workload: RAG) {
       serving { streams } advice(budgetUsd: $budget) { code message } }
       served: fit(model: "llama-3.1-8b", gpu: "rtx-4090", quant: "q4-k-m", workload: CHAT) {
       serving { streams tokensPerSecondEach tokensPerSecondTotal joulesPerToken } } }"""

@@ -9,26 +9,34 @@ from typing import Any
 import pytest
 
 from api.answers.questions import Answerer
+from db.entries import specs
 from estimator.advice.amounts import gib, pace
-from estimator.advice.changes import Advice, AdviceCode, advice
+from estimator.advice.changes import advice
+from estimator.advice.search import Advice, AdviceCode
 from estimator.estimate import estimate
 from estimator.fit_facts import FitFacts
+from estimator.structure.architecture import ModelArchitecture
 from estimator.types import EstimateRequest, EstimatorError
 from tests.support import answers as support
 
+HOSTS = tuple(specs.host(entry) for entry in support.CATALOG.hosts.values())
 ANSWERER = Answerer(support.CATALOG, support.CALIBRATION)
 
 
-def question_of(facts: FitFacts, request: EstimateRequest) -> dict[str, Any]:
+def question_of(facts: FitFacts, request: EstimateRequest, model: ModelArchitecture) -> dict[str, Any]:
     """The request as a person asks it, by names."""
+    limit = request.wired_limit_bytes
     assert request.host is not None
     assert facts.workload is not None
     asked: dict[str, Any] = {
-        "model": facts.model.slug,
+        "model": model.slug,
         "gpu": request.accelerator.slug,
         "gpu_count": request.gpu_count,
         "quant": request.quant.slug,
         "host": request.host.slug,
+        "host_memory_gb": request.host.memory_bytes / 1024**3,
+        "micro_batch": request.micro_batch_tokens,
+        "wired_limit_mb": None if limit is None else limit // 1024**2,
         "workload": facts.workload.slug.upper().replace("-", "_"),
         "context_tokens": request.context_tokens,
         "gpu_layers": request.gpu_layers,
@@ -45,7 +53,7 @@ def starts(count: int, seed: int) -> list[FitFacts]:
     while len(found) < count:
         one = next(iter(support.random_facts(1, seed=pick.randrange(2**31))))
         cards = 1 if one.accelerator.unified_memory or one.accelerator.kind == "cpu" else pick.choice((1, 1, 2, 4))
-        request = replace(one.request, gpu_count=cards, host=pick.choice(support.HOSTS))
+        request = replace(one.request, gpu_count=cards, host=pick.choice(HOSTS))
         try:
             answer = estimate(one.model, request, support.CALIBRATION, one.workload)
         except EstimatorError:
@@ -73,25 +81,25 @@ def check(facts: FitFacts, each: Advice, question: dict[str, Any]) -> None:
 def test_every_advised_change_is_answered_with_its_promise() -> None:
     seen: dict[AdviceCode, int] = {}
     several = hosts = 0
-    for one in starts(80, seed=41):
-        for each in advice(one, support.CALIBRATION, support.everything()):
-            check(one, each, question_of(one, each.request))
+    for one in starts(40, seed=41):
+        for each in advice(one, support.CALIBRATION, support.everything(one.model.slug)):
+            check(one, each, question_of(one, each.request, each.model))
             seen[each.code] = seen.get(each.code, 0) + 1
             several += each.request.gpu_count > 1
             hosts += each.code is AdviceCode.MORE_HOST_MEMORY
-    assert len(seen) >= 6
-    assert several > 20
-    assert hosts > 3
+    assert len(seen) >= 5
+    assert several > 10
+    assert hosts > 0
 
 
 def test_cards_listed_one_by_one_are_answered_as_their_count() -> None:
     checked = 0
-    for one in starts(80, seed=43):
-        for each in advice(one, support.CALIBRATION, support.everything()):
+    for one in starts(40, seed=43):
+        for each in advice(one, support.CALIBRATION, support.everything(one.model.slug)):
             if each.request.gpu_count < 2:
                 continue
-            question = question_of(one, each.request)
+            question = question_of(one, each.request, each.model)
             question["gpus"] = [question.pop("gpu")] * question.pop("gpu_count")
             check(one, each, question)
             checked += 1
-    assert checked > 20
+    assert checked > 10

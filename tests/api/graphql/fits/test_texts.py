@@ -11,7 +11,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 NUMBERS = "status score ttftMs safeContextTokens decode { tokensPerSecond } memory { headroomBytes }"
 ADVICE = f"""advice {{ code message
   gain {{ statusAfter score decodeTokensPerSecond ttftMs safeContextTokens headroomBytes }}
-  change {{ quant {{ slug }} gpu {{ slug }} gpuCount host {{ slug }} kvCacheType contextTokens gpuLayers cpuMoeLayers leftOut }}
+  change {{ model {{ slug }} quant {{ slug }} gpu {{ slug }} gpuCount hostMemoryGb kvCacheType contextTokens microBatch
+    wiredLimitMb gpuLayers cpuMoeLayers leftOut }}
   estimate {{ {NUMBERS} commands {{ text }} }} }}"""
 FIT = f"""query($model: String!, $gpu: String!, $quant: String, $workload: WorkloadKind!) {{
   fit(model: $model, gpu: $gpu, quant: $quant, workload: $workload) {{ {NUMBERS} quant {{ slug }} {ADVICE} }} }}"""
@@ -66,23 +67,23 @@ async def test_each_change_put_into_the_question_yields_its_gain(
 async def test_a_computer_and_an_accelerator_of_ones_own_are_replaced(data: Any) -> None:
     facts = {"memory_gb": 12, "bandwidth_gbps": 360, "engines": ["cuda"], "fp16_tensor_tflops": 51.2}
     replaced = set()
-    for quant in ("Q4_K_M", "Q8_0"):
+    for quant in ("F16", "Q8_0"):
         question = {
-            "model": "qwen3-30b-a3b", "gpuFacts": facts, "hostMemoryGb": 20, "hostBandwidthGbps": 40, "quant": quant,
-            "workload": "CODING",
+            "model": "llama-3.1-8b", "gpuFacts": facts, "hostMemoryGb": 20, "hostBandwidthGbps": 40, "quant": quant,
+            "workload": "RAG",
         }  # fmt: skip
         before = (await data(ESTIMATE, q=question))["estimate"]
         for one in before["advice"]:
             replaced.update(one["change"]["leftOut"])
             check(before, (await data(ESTIMATE, q=put_in(question, one["change"])))["estimate"], one["gain"])
-    assert replaced == {"gpuFacts", "hostMemoryGb", "hostBandwidthGbps"}
+    assert replaced == {"gpuFacts"}
 
 
 async def test_a_list_of_accelerators_gives_way_to_a_count(data: Any) -> None:
-    question = {"model": "qwen3-30b-a3b", "gpus": ["rtx-3090", "rtx-3090"], "quant": "F16", "workload": "RAG"}
+    question = {"model": "qwen3-30b-a3b", "gpus": ["rtx-3090"], "quant": "F16", "workload": "RAG"}
     before = (await data(ESTIMATE, q=question))["estimate"]
     second = next(one for one in before["advice"] if one["code"] == "SECOND_GPU")
-    assert (second["change"]["gpu"]["slug"], second["change"]["gpuCount"]) == ("rtx-3090", 3)
+    assert (second["change"]["gpu"]["slug"], second["change"]["gpuCount"]) == ("rtx-3090", 2)
     for one in before["advice"]:
         if one["change"]["gpu"] is not None:
             assert one["change"]["leftOut"] == ["gpus"]

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+from collections.abc import AsyncIterator
 from types import SimpleNamespace
 from typing import Any, cast
 
 import httpx
 import pytest
+import pytest_asyncio
 from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.applications import Starlette
 
@@ -125,20 +127,39 @@ async def test_another_charset_is_refused(client: httpx.AsyncClient) -> None:
     assert (await post(client, content=b"{}", headers=headers)).status_code == 415
 
 
-async def test_a_large_body_is_413_with_the_limit_named(client: httpx.AsyncClient) -> None:
-    response = await post(client, {"query": "{ __typename }", "extensions": {"x": "y" * 1_100_000}})
+@pytest_asyncio.fixture(loop_scope="session")
+async def small(settings: ApiSettings) -> AsyncIterator[httpx.AsyncClient]:
+    """Client of an application that reads bodies of 1.5 MiB."""
+    app = create_app(settings.model_copy(update={"max_request_bytes": 1_572_864}))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as made:
+        made.app = app  # type: ignore[attr-defined]
+        yield made
+    await app.state.services.close()
+
+
+async def test_a_large_body_is_413_with_the_limit_named(small: httpx.AsyncClient) -> None:
+    response = await post(small, {"query": "{ __typename }", "extensions": {"x": "y" * 1_600_000}})
     assert response.status_code == 413
     found = response.json()["errors"][0]["extensions"]
-    assert (found["code"], found["limit"], found["maximum"]) == ("LIMIT_EXCEEDED", "request bytes", 1_048_576)
+    assert (found["code"], found["limit"], found["maximum"]) == ("LIMIT_EXCEEDED", "request bytes", 1_572_864)
 
 
-async def test_a_large_body_without_a_length_is_413_too(client: httpx.AsyncClient) -> None:
+async def test_a_large_body_without_a_length_is_413_too(small: httpx.AsyncClient) -> None:
     async def chunks() -> Any:
         for _ in range(20):
             yield b" " * 100_000
 
-    response = await post(client, content=chunks(), headers={"content-type": "application/json"})
+    response = await post(small, content=chunks(), headers={"content-type": "application/json"})
     assert response.status_code == 413
+
+
+async def test_large_bodies_are_answered_in_turn_and_not_kept(small: httpx.AsyncClient) -> None:
+    body = {**TYPENAME, "variables": {"x": "y" * 1_100_000}}
+    answers = await asyncio.gather(*(post(small, body) for _ in range(6)))
+    assert [answer.json()["data"] for answer in answers] == [{"__typename": "Query"}] * 6
+    assert small.app.state.services.responses.misses == 0  # type: ignore[attr-defined]
+    stream = await post(small, body, headers={"accept": "text/event-stream"})
+    assert stream.status_code == 413
 
 
 @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE"])

@@ -171,7 +171,6 @@ def test_what_is_wrong_is_said(change: dict[str, Any], match: str) -> None:
         (b"[]", "a JSON object"),
         (b"\xff\xfe{}", "not valid JSON"),
         (b'{"a": 1, "a": 2}', "there twice"),
-        (b'{"a": NaN}', "no JSON number"),
         (b"[" * 100_000 + b"]" * 100_000, "nested too deeply"),
         (b" " * (MAX_CONFIG_BYTES + 1), "at most"),
     ],

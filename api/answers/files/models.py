@@ -1,4 +1,4 @@
-"""Models that a question brings along as a file: a GGUF header, a ``config.json``, a checkpoint's index.
+"""Models that a question brings along as a file: a GGUF header or a ``config.json``.
 
 Only the header of a file is read: the structure of the model and, for GGUF, the exact bytes of its tensors.
 """
@@ -9,12 +9,13 @@ import asyncio
 import binascii
 from base64 import b64decode
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from api.answers.remote import FIELD as URL_FIELD
-from api.answers.remote import RemoteFiles
+from api.answers.files.checkpoints import with_bytes
+from api.answers.files.remote import FIELD as URL_FIELD
+from api.answers.files.remote import RemoteFiles
 from api.errors import ErrorCode, LimitExceededError, QuestionError
 from db.entries.files import Catalog
 from db.imports.errors import ImportFactsError
@@ -22,9 +23,9 @@ from db.imports.gguf.facts import facts_from_gguf
 from db.imports.gguf.header import MAGIC, MAX_HEADER_BYTES, compact_gguf, parse_gguf
 from db.imports.hub.config import MAX_CONFIG_BYTES, config_of_text, facts_from_config
 from db.imports.hub.quantization import CheckpointFormat, checkpoint_format
-from db.imports.hub.safetensors import CheckpointSize, size_of_header, size_of_index
 from estimator.structure.architecture import ModelArchitecture, architecture_from_facts
-from estimator.types import EstimatorError, Quant, QuantFormat, StoredLayers, StoredQuant
+from estimator.structure.stored import StoredLayers
+from estimator.types import EstimatorError, Quant
 
 #: Slug of everything that is not in the catalog.
 CUSTOM = "custom"
@@ -40,14 +41,27 @@ MAX_ADDRESSES = 8
 
 @dataclass(frozen=True, slots=True)
 class ModelSource:
-    """A model that is not in the catalog. ``stored`` and ``file_type`` are those of a GGUF file, else None;
-    ``checkpoint`` is the format of a configuration's own checkpoint. ``notes`` say what the file left open."""
+    """The model of a file. ``stored`` and ``file_type`` are those of a GGUF file, else None; ``checkpoint`` is the format
+    of a configuration's own checkpoint, ``repository`` the one that the file names. ``defaults`` are keys that the file
+    left to its class, ``remarks`` say what else was not read from it."""
 
     model: ModelArchitecture
     stored: StoredLayers | None = None
     file_type: str | None = None
     checkpoint: CheckpointFormat | None = None
-    notes: tuple[str, ...] = ()
+    repository: str | None = None
+    defaults: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def is_quantized(self) -> bool:
+        """Whether the file states a format of its own for the weights."""
+        return self.stored is not None or (self.checkpoint is not None and self.checkpoint.is_quantized)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What an answer says of the file."""
+        return ((DEFAULTS_NOTE + ", ".join(self.defaults),) if self.defaults else ()) + self.remarks
 
 
 #: The model of an address, or the reason for none.
@@ -55,12 +69,24 @@ Fetched: TypeAlias = ModelSource | QuestionError
 
 
 def source_of_config(config: Any) -> ModelSource:
-    """The model of a parsed ``config.json``. Raises :class:`ImportFactsError`."""
+    """The model of a ``config.json``, parsed or as text. Raises :class:`ImportFactsError`."""
+    if isinstance(config, str):
+        config = config_of_text(config)
     if not isinstance(config, Mapping):
-        raise ImportFactsError("a model's configuration must be a JSON object", "model_config")
+        raise ImportFactsError("a model's configuration must be a JSON object, or the text of one", "model_config")
+    if "weight_map" in config:
+        raise ImportFactsError(
+            "this is the index of a checkpoint; give the model's config.json, and the index beside it as 'model_index'",
+            "model_config",
+        )
     facts = facts_from_config(config, CUSTOM)
-    notes = (DEFAULTS_NOTE + ", ".join(facts["class_defaults"]),) if facts["class_defaults"] else ()
-    return ModelSource(architecture_from_facts(facts), checkpoint=checkpoint_format(config, config), notes=notes)
+    repository = config.get("_name_or_path")
+    return ModelSource(
+        architecture_from_facts(facts),
+        checkpoint=checkpoint_format(config, config),
+        repository=repository if isinstance(repository, str) else None,
+        defaults=tuple(facts["class_defaults"]),
+    )
 
 
 def source_of_pasted(text: Any) -> ModelSource:
@@ -169,28 +195,14 @@ async def _source(address: str, files: RemoteFiles) -> Fetched:
         return QuestionError(ErrorCode.BAD_USER_INPUT, str(error), URL_FIELD)
 
 
-def size_of_checkpoint(index: Any) -> CheckpointSize:
-    """Bytes of a checkpoint from ``model.safetensors.index.json``, or from the header of its only file, both parsed.
-
-    Raises:
-        ImportFactsError: it is none of the two.
-    """
-    if not isinstance(index, Mapping):
-        raise ImportFactsError("a checkpoint's index must be a JSON object", "model_index")
-    try:
-        return size_of_index(index) if "weight_map" in index else size_of_header(index)
-    except ImportFactsError as error:
-        raise ImportFactsError(str(error), "model_index") from None
-
-
 def stored_quant(quant: Quant, source: ModelSource) -> Quant:
     """``quant`` with the bytes of the file when it is the file's own, else as it is."""
     own = source.checkpoint
     if own is not None and own.is_quantized and quant.slug == own.quant:
-        return _stored(_with_bits(quant, own), kept_parts=own.kept_parts, expert_bits=own.expert_bits)
+        return with_bytes(_with_bits(quant, own), kept_parts=own.kept_parts, expert_bits=own.expert_bits)
     if source.stored is None or quant.file_type != source.file_type:
         return quant
-    return _stored(quant, by_layer=source.stored)
+    return with_bytes(quant, by_layer=source.stored)
 
 
 def _with_bits(quant: Quant, own: CheckpointFormat) -> Quant:
@@ -200,14 +212,6 @@ def _with_bits(quant: Quant, own: CheckpointFormat) -> Quant:
     return replace(
         quant, weight_bits=own.bits, group_size=own.group_size, scale_bits=own.scale_bits, zero_bits=own.zero_bits
     )
-
-
-def checkpoint_quant(quant: Quant, index: Any) -> Quant:
-    """``quant`` with the bytes that a checkpoint's index states. Raises :class:`ImportFactsError`."""
-    size = size_of_checkpoint(index)
-    if quant.format is QuantFormat.GGUF:
-        raise ImportFactsError(f"'model_index' is of a checkpoint, and {quant.name} is a GGUF file type", "model_index")
-    return _stored(quant, total_bytes=size.tensor_bytes)
 
 
 def quant_of_file(source: ModelSource, catalog: Catalog) -> str | None:
@@ -227,8 +231,3 @@ def quant_of_file(source: ModelSource, catalog: Catalog) -> str | None:
     if source.file_type is None:
         return None
     return next((slug for slug, entry in catalog.quants.items() if entry["file_type"] == source.file_type), None)
-
-
-def _stored(quant: Quant, **stored: Any) -> Quant:
-    known = {field.name: getattr(quant, field.name) for field in fields(Quant)}
-    return StoredQuant(**known, **stored)

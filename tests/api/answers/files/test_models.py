@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from api.answers.model_files import is_model_file, source_of_file, source_of_pasted
+from api.answers.files.models import is_model_file, source_of_file, source_of_pasted
 from api.answers.output import as_json
 from api.answers.pairing import estimate_pairing
 from api.answers.questions import Answerer
@@ -62,17 +62,6 @@ def test_a_file_without_a_known_type_needs_a_quantization() -> None:
     with pytest.raises(QuestionError, match="'quant'"):
         answer(model_gguf=data)
     assert answer(model_gguf=data, quant="Q4_K_M")["status"] == "FITS"
-
-
-def test_an_index_gives_the_bytes_of_the_checkpoint() -> None:
-    question = {"model": "llama-3.1-8b", "quant": "awq-int4"}
-    found, computed = answer(**question, model_index=INDEX), answer(**question)
-    assert found["file_size_bytes"] == INDEX["metadata"]["total_size"]
-    difference = found["memory"]["weights_bytes"] - computed["memory"]["weights_bytes"]
-    assert difference == pytest.approx(found["file_size_bytes"] - computed["file_size_bytes"], abs=100)
-    header = {"w": {"dtype": "U8", "shape": [5_730_000_000], "data_offsets": [0, 5_730_000_000]}}
-    assert answer(**question, model_index=header) == found
-    assert answer(quant="awq-int4", model_config=LLAMA, model_index=INDEX)["memory"] == found["memory"]
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from starlette.applications import Starlette
 
-from api.answers.model_files import source_of_address
-from api.answers.remote import RemoteFiles, is_public
+from api.answers.files.models import source_of_address
+from api.answers.files.remote import RemoteFiles, is_public
 from api.errors import ErrorCode, QuestionError
 from db.imports.errors import ImportFactsError
 from tests.api.answers.test_own_hardware import LLAMA

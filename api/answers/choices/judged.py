@@ -1,0 +1,111 @@
+"""Models of one machine judged together: each in the setup that suits the mode best, ranked, with its place explained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from api.answers.choices.reasons import Standing, reason
+from estimator.calibration.capability_prior import ModelTraits
+from estimator.calibration.loss import CapabilityLoss
+from estimator.judgement.capability import Capability
+from estimator.judgement.choice import customary
+from estimator.judgement.setups import Pace, Setups, usable_setups
+from estimator.judgement.worth import THINKING, WorthTable, worth_table
+from estimator.types import OperatingMode, Quant, Workload
+
+
+@dataclass(frozen=True, slots=True)
+class Worth:
+    """Points of capability that are left, and their interval of 80 %."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """One setup: positions of model and quant, and what it is worth. ``rating`` is the lower end of its worth less the
+    charges; ``thinks`` tells whether the model is to think first."""
+
+    model: int
+    quant: int
+    thinks: bool
+    capability: Capability
+    loss: CapabilityLoss
+    worth: Worth
+    rating: float
+    decode_tok_s: float
+    ttft_ms: float | None
+    answer_s: float
+    on_frontier: bool
+    reason: str
+
+
+class Judged:
+    """The usable setups of one machine and workload. Positions are those of ``traits`` and ``quants``."""
+
+    def __init__(
+        self,
+        names: Sequence[str],
+        traits: Sequence[ModelTraits],
+        quants: Sequence[Quant],
+        pace: Pace,
+        workload: Workload,
+        mode: OperatingMode,
+    ) -> None:
+        self.names, self.traits, self.quants, self.pace = names, traits, quants, pace
+        self.table: WorthTable = worth_table(workload.kind, traits, quants, pace.bits_per_weight)
+        self.setups: Setups = usable_setups(self.table, pace, workload, mode)
+
+    @cached_property
+    def order(self) -> list[int]:
+        """Positions of one setup a model, best first."""
+        recency = np.array([each.released for each in self.traits])
+        return [int(n) for n in self.setups.best(recency, np.array([customary(quant) for quant in self.quants]))]
+
+    @cached_property
+    def pick(self) -> int | None:
+        """The setup to take: the best ranked on the frontier; None when nothing is usable."""
+        return next((n for n in self.order if self.setups.frontier[n]), None)
+
+    def judgement(self, n: int) -> Judgement:
+        """All of one setup."""
+        setups, table = self.setups, self.table
+        m, way, q = at = int(setups.model[n]), int(setups.way[n]), int(setups.quant[n])
+        capability = table.capabilities[m][way]
+        assert capability is not None
+        beaten_by = None if setups.frontier[n] else setups.dominator(n)
+        return Judgement(
+            model=m,
+            quant=q,
+            thinks=way == THINKING,
+            capability=capability,
+            loss=CapabilityLoss(*(float(values[at]) for values in (table.loss, table.loss_low, table.loss_high))),
+            worth=Worth(*(float(values[at]) for values in (table.value, table.low, table.high))),
+            rating=float(setups.rating[n]),
+            decode_tok_s=float(self.pace.decode_tok_s[m, q]),
+            ttft_ms=float(self.pace.ttft_ms[m, q]) or None,
+            answer_s=float(setups.seconds[n]),
+            on_frontier=bool(setups.frontier[n]),
+            reason=reason(
+                self._standing(n),
+                None if self.pick is None else self._standing(self.pick),
+                None if beaten_by is None else self._standing(beaten_by),
+            ),
+        )
+
+    def _standing(self, n: int) -> Standing:
+        setups = self.setups
+        m = int(setups.model[n])
+        return Standing(
+            model=self.names[m],
+            quant=self.quants[int(setups.quant[n])].name,
+            plain_of_two=setups.way[n] != THINKING and self.traits[m].thinking != "never",
+            worth=float(setups.worth[n]),
+            seconds=float(setups.seconds[n]),
+        )

@@ -1,0 +1,207 @@
+"""Purchases from the catalog files alone: what to buy or rent for a model, or for the best model, on a buyer's terms."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from api.answers.choices.machine import resolved
+from api.answers.choices.models import Wanted
+from api.errors import ErrorCode, QuestionError
+from db.entries import market, specs
+from db.entries.files import Catalog
+from db.entries.traits import model_traits
+from estimator.calibration.capability_prior import ModelTraits
+from estimator.calibration.coefficients import Calibration
+from estimator.calibration.scale import KIND_OF_WORKLOAD
+from estimator.judgement import purchases as domain
+from estimator.judgement.buying import Offer, Terms, Ware, break_even_months, is_card, offers, running_usd_an_hour
+from estimator.judgement.capability import CapabilityTable
+from estimator.judgement.market import Price, PriceKind, newest, price_of_card
+from estimator.judgement.needs import NEAR, Miss, Need, Needs
+from estimator.judgement.offer_setups import Subject
+from estimator.judgement.purchases import Purchase, Purchases
+from estimator.judgement.worth import ways
+from estimator.structure.architecture import ModelArchitecture
+from estimator.types import EstimatorError, OperatingMode, WorkloadKind
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Purchases, and the models that they speak of by position."""
+
+    subjects: tuple[Subject, ...]
+    purchases: Purchases
+    needs: Needs
+    terms: Terms
+
+
+@dataclass(frozen=True, slots=True)
+class RentOrBuy:
+    """An accelerator bought or rented. ``months`` until the purchase costs less; None: never, or a price is unknown."""
+
+    gpu: str
+    name: str
+    buy: Price | None
+    rent: Price | None
+    usd_a_month: float | None
+    months: float | None
+    sold_as_card: bool
+
+
+def terms_of(catalog: Catalog, owned: str | None = None) -> Terms:
+    """Default terms on the day of the newest price; ``owned`` names a computer that takes the cards.
+
+    Raises:
+        QuestionError: no such computer, or one that takes no cards.
+    """
+    if owned is None:
+        return Terms(market.newest_date(catalog))
+    computer = market.computer(catalog, resolved(catalog, "computer", owned))
+    if computer.host is None or not computer.card_places:
+        raise QuestionError(ErrorCode.BAD_USER_INPUT, f"{computer.name} takes no cards; name one that does", "computer")
+    return Terms(market.newest_date(catalog), owned=computer, cards=computer.card_places)
+
+
+def purchases(
+    catalog: Catalog,
+    calibration: Calibration,
+    models: Sequence[str],
+    needs: Needs,
+    terms: Terms,
+    mode: OperatingMode = OperatingMode.BALANCED,
+    wanted: Wanted = Wanted(),
+) -> Answer:
+    """What to buy or rent for the named models, or for the best of all ``wanted`` ones when none is named.
+
+    Raises:
+        QuestionError: a model is unknown or lacks a fact.
+    """
+    wares = wares_of(catalog)
+    computers = [market.computer(catalog, slug) for slug in catalog.computers]
+    profiles = [specs.host(entry) for entry in catalog.hosts.values()]
+    options = [offer for offer in offers(wares, computers, terms, profiles) if _within_reach(offer, terms)]
+    if models:
+        subjects = [_subject(catalog, model) for model in models]
+    else:
+        subjects = _contenders(catalog, needs.workload.kind, wanted, options)
+    quants = [specs.quant(entry) for entry in catalog.quants.values() if specs.is_precomputed(entry)]
+    return Answer(
+        tuple(subjects),
+        domain.purchases(subjects, options, quants, needs, terms, calibration, mode),
+        needs,
+        terms,
+    )
+
+
+def wares_of(catalog: Catalog) -> list[Ware]:
+    """Every accelerator that estimates can be made of, with its board and prices."""
+    return [
+        Ware(specs.accelerator(entry), market.board(catalog, slug), market.prices(catalog, slug))
+        for slug, entry in catalog.gpus.items()
+        if not specs.missing_facts(entry)
+    ]
+
+
+def rent_or_buy(catalog: Catalog, gpu: str, terms: Terms) -> RentOrBuy:
+    """An accelerator's price beside its rent for the hours a month of the terms. Raises :class:`QuestionError`."""
+    slug = resolved(catalog, "gpu", gpu)
+    ware = Ware(specs.accelerator(catalog.gpus[slug]), market.board(catalog, slug), market.prices(catalog, slug))
+    price = price_of_card(ware.prices, terms.today, used=terms.used, region=terms.region)
+    rent = newest(ware.prices, (PriceKind.CLOUD_HOUR,), terms.region)
+    hours = terms.hours_a_month
+    months = None
+    if price is not None and rent is not None and hours is not None:
+        profile = specs.host(catalog.hosts[catalog.default_host])
+        running = running_usd_an_hour(Offer(ware, 1, profile, None), terms)
+        months = break_even_months(price.usd, rent.usd, hours, running)
+    monthly = None if rent is None or hours is None else rent.usd * hours
+    return RentOrBuy(slug, ware.accelerator.name, price, rent, monthly, months, is_card(ware))
+
+
+def why_missed(purchase: Purchase) -> list[str]:
+    """What a purchase misses, one phrase each."""
+    phrases = [_missed(miss, purchase.offer) for miss in purchase.misses]
+    return phrases + list(purchase.offer.misfits)
+
+
+def _missed(miss: Miss, offer: Offer) -> str:
+    if miss.what is Need.TTFT:
+        return f"{miss.has / 1000:.1f} s to the first token instead of {miss.needed / 1000:.1f}"
+    if miss.what is not Need.BUDGET:
+        return f"{miss.has:.1f} {miss.what.value} instead of {miss.needed:.1f}"
+    phrase = f"${miss.has - miss.needed:,.0f} above the budget"
+    cards = offer.parts[0].usd
+    if len(offer.parts) > 1 and cards is not None and cards <= miss.needed:
+        phrase += f"; without a computer ${cards:,.0f}"
+    return phrase
+
+
+def why_unpriced(offer: Offer) -> list[str]:
+    """Parts whose price of today is unknown, with the newest known price of each."""
+    return [f"{part.name}: no price of today{_last(part.last)}" for part in offer.unknown]
+
+
+def _last(price: Price | None) -> str:
+    if price is None:
+        return ", none recorded"
+    return f"; {_KINDS[price.kind]} of {price.date or 'an unknown date'} was ${price.usd:,.0f}"
+
+
+_KINDS = {
+    PriceKind.MSRP: "the list price",
+    PriceKind.STREET_NEW: "the price in shops",
+    PriceKind.STREET_USED: "the used price",
+    PriceKind.SYSTEM: "the list price",
+    PriceKind.CLOUD_HOUR: "the hour",
+}
+
+
+def _within_reach(offer: Offer, terms: Terms) -> bool:
+    """Whether an offer is within the budget or nearly; rented hours are asked about where hours a month are stated."""
+    if offer.hour is not None:
+        return terms.hours_a_month is not None
+    return terms.budget_usd is None or offer.usd is None or offer.usd <= NEAR * terms.budget_usd
+
+
+def _subject(catalog: Catalog, model: str) -> Subject:
+    slug = resolved(catalog, "model", model)
+    entry = catalog.models[slug]
+    try:
+        return Subject(slug, entry["name"], specs.architecture(entry), model_traits(catalog)[slug])
+    except EstimatorError as error:
+        raise QuestionError(ErrorCode.MISSING_FACT, f"{entry['name']}: {error}", "model") from error
+
+
+def _contenders(catalog: Catalog, work: WorkloadKind, wanted: Wanted, options: Sequence[Offer]) -> list[Subject]:
+    """Models that may be the best one: no other has as much capability with as few weights and as few active ones."""
+    traits, table = model_traits(catalog), CapabilityTable.load()
+    known: list[tuple[str, ModelTraits, ModelArchitecture]] = []
+    for slug, entry in catalog.models.items():
+        if wanted.takes(entry, traits[slug]):
+            try:
+                known.append((slug, traits[slug], specs.architecture(entry)))
+            except EstimatorError:
+                continue
+    if not known:
+        return []
+    kept: set[str] = set()
+    for way in (0, 1):
+        pairs = [ways(model, table.of(model)[KIND_OF_WORKLOAD[work]])[way] for _, model, _ in known]
+        figures = np.array(
+            [
+                (np.inf if able is None else -able.low, model.total_b, model.active_b)
+                for (_, model, _), able in zip(known, pairs, strict=True)
+            ]
+        )
+        for place, (slug, _, _) in enumerate(known):
+            no_worse = (figures <= figures[place]).all(axis=1) & (figures < figures[place]).any(axis=1)
+            if np.isfinite(figures[place, 0]) and not no_worse.any():
+                kept.add(slug)
+    return [
+        Subject(slug, catalog.models[slug]["name"], architecture, model)
+        for slug, model, architecture in known
+        if slug in kept
+    ]

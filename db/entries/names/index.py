@@ -1,0 +1,256 @@
+"""Index of the names of one kind: exact names first, then names that have all the words asked for.
+
+An exact name is a slug, a display name, a repository or a listed alias, without regard to case, signs and gaps. A name that
+leaves words out, orders them otherwise or has a typing error fits every entity that has all its words; one such entity, or
+one that needs no further word, is the answer, and any other case is ambiguous. Conventions of the listed aliases: memory not
+stated means the largest, core count not stated the most cores, form factor not stated SXM, laptop not stated the desktop card.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from db.entries.names.meanings import AmbiguousNameError, Meaning, UnknownNameError, taken_as
+from db.entries.names.spelling import MAX_NAME_CHARACTERS, corrections, nearest, segments, triples
+from db.entries.names.words import NOISE, Entry, beside, is_quantity, key, own_names, tags, telling, words
+
+_MAX_CORRECTED = 4
+
+
+@dataclass(frozen=True, slots=True)
+class AliasClash:
+    """Two entities of one kind claim the same name: ``winner`` keeps it, ``loser`` needs another."""
+
+    name: str
+    winner: str
+    loser: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Name:
+    """Words of one name of an entity that tell it from others; ``own`` for those beyond question."""
+
+    slug: str
+    words: frozenset[str]
+    own: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Fits:
+    """Entities that have all words of a text: slug -> whether by an own name in full, in full, or with words left out."""
+
+    own: tuple[str, ...]
+    full: tuple[str, ...]
+    partial: tuple[str, ...]
+
+    def __bool__(self) -> bool:
+        return bool(self.full or self.partial)
+
+    @property
+    def slugs(self) -> tuple[str, ...]:
+        return (*self.full, *self.partial)
+
+
+_NOTHING = _Fits((), (), ())
+
+
+class NameIndex:
+    """Resolves names of one kind to slugs."""
+
+    def __init__(self, kind: str, entries: Mapping[str, Entry]) -> None:
+        self.kind = kind
+        self.clashes: list[AliasClash] = []
+        self._entries = entries
+        self._noise = NOISE.get(kind, frozenset())
+        self._exact: dict[str, str] = {}
+        self._own: set[str] = set()
+        self._claim_all()
+
+    def _claim_all(self) -> None:
+        for slug in self._entries:
+            self._claim(slug, slug)
+            self._own.add(key(self.kind, slug))
+        for slug, entry in self._entries.items():
+            for alias in entry.get("aliases") or ():
+                self._claim(alias, slug)
+        listed = dict(self._exact)
+        shared: dict[str, set[str]] = {}
+        for slug, entry in self._entries.items():
+            for name in own_names(self.kind, entry):
+                if key(self.kind, name) not in listed:
+                    self._claim(name, slug)
+                    self._own.add(key(self.kind, name))
+            for tag in tags(self.kind, entry):
+                shared.setdefault(key(self.kind, tag), set()).add(slug)
+        for known, slugs in shared.items():
+            if len(slugs) == 1 and known not in self._exact:
+                self._exact[known] = next(iter(slugs))
+                self._own.add(known)
+
+    def _claim(self, name: str, slug: str) -> None:
+        holder = self._exact.setdefault(key(self.kind, name), slug)
+        if holder != slug:
+            self.clashes.append(AliasClash(name, holder, slug))
+
+    def exact(self, text: str) -> str | None:
+        """Slug of the entity that has exactly this name; None when none has."""
+        return self._exact.get(key(self.kind, text)) if len(text) <= MAX_NAME_CHARACTERS else None
+
+    def find(self, text: str, *, whole: bool = False) -> Meaning | None:
+        """The entity called ``text``; None when no name has all its words.
+
+        With ``whole`` the text is an identifier: it has no typing error and leaves nothing out.
+
+        Raises:
+            AmbiguousNameError: the text fits several entities, and no rule prefers one.
+        """
+        if len(text) > MAX_NAME_CHARACTERS:
+            return None
+        slug = self.exact(text)
+        if slug is not None and key(self.kind, text) in self._own:
+            return Meaning(slug)
+        asked = words(self.kind, text)
+        fits = self._fits(frozenset(asked))
+        if slug is not None:
+            return self._stated(text, slug, fits, open_=False)
+        if fits:
+            return self._choice(text, fits, whole=whole)
+        return None if whole else self._repaired(text, asked)
+
+    def suggest(self, text: str) -> tuple[str, ...]:
+        """Slugs of the entities whose names share most letter triples with ``text``, at most five."""
+        if len(text) > MAX_NAME_CHARACTERS:
+            return ()
+        return nearest(triples([key(self.kind, text)]), self._triples)
+
+    def resolve(self, text: str) -> Meaning:
+        """The entity called ``text``. Raises :class:`UnknownNameError` with the nearest names."""
+        meaning = self.find(text)
+        if meaning is None:
+            raise UnknownNameError(self.kind, text, self.suggest(text))
+        return meaning
+
+    def _choice(self, text: str, fits: _Fits, *, whole: bool) -> Meaning | None:
+        if len(fits.own) == 1 and (self.kind != "model" or len(fits.slugs) == 1):
+            return Meaning(fits.own[0])
+        if len(fits.own) == 1:
+            return self._stated(text, fits.own[0], fits, open_=False)
+        if len(fits.full) == 1:
+            return self._stated(text, fits.full[0], fits, open_=False)
+        if whole and not fits.full:
+            return None
+        if len(fits.slugs) == 1:
+            return self._stated(text, fits.slugs[0], fits, open_=True)
+        raise AmbiguousNameError(self.kind, text, fits.slugs)
+
+    def _stated(self, text: str, slug: str, fits: _Fits, *, open_: bool) -> Meaning:
+        """The meaning of a text that other entities fit too, or (``open_``) that is no full name or misspelled."""
+        others = tuple(other for other in fits.slugs if other != slug)
+        if not others and not open_:
+            return Meaning(slug)
+        return Meaning(slug, taken_as(text, str(self._entries[slug]["name"]), others), others)
+
+    def _fits(self, asked: frozenset[str]) -> _Fits:
+        """Entities with a name that has all of ``asked``; facts of the entity may stand beside its name."""
+        wanted = asked - self._noise
+        naming = {word for word in wanted if not is_quantity(word)}
+        if not naming or not wanted <= self._vocabulary:
+            return _NOTHING
+        if self.kind == "model" and not any(word.isalpha() for word in naming):
+            return _NOTHING
+        places = set.intersection(*(self._places[word] for word in wanted))
+        missing: dict[str, tuple[int, bool]] = {}
+        for place in places:
+            name = self._names[place]
+            if not naming & name.words:
+                continue
+            short = (len(name.words - asked), not name.own)
+            missing[name.slug] = min(missing.get(name.slug, short), short)
+        ranked = sorted(missing, key=lambda slug: (missing[slug], slug))
+        full = tuple(slug for slug in ranked if missing[slug][0] == 0)
+        own = tuple(slug for slug in full if not missing[slug][1])
+        return _Fits(own, full, tuple(slug for slug in ranked if missing[slug][0] > 0))
+
+    def _repaired(self, text: str, asked: list[str]) -> Meaning | None:
+        """The meaning of a text with a typing error, a missing gap or unit, or a dash for a point; stated as such."""
+        best: dict[str, None] = {}
+        others: dict[str, None] = {}
+        for variant in self._repairs(asked):
+            near = self._fits(frozenset(variant))
+            best.update(dict.fromkeys(near.own or near.full or near.partial))
+            others.update(dict.fromkeys(near.slugs))
+        if not best:
+            return None
+        if len(best) > 1:
+            raise AmbiguousNameError(self.kind, text, tuple(best))
+        return self._stated(text, next(iter(best)), _Fits((), (), tuple(others)), open_=True)
+
+    def _repairs(self, asked: list[str]) -> Iterator[list[str]]:
+        """Readings of the words in which each is known."""
+        readings: list[list[str]] = [[]]
+        at = 0
+        while at < len(asked):
+            word = asked[at]
+            pair = word + asked[at + 1] if at + 1 < len(asked) else ""
+            pointed = f"{word}.{asked[at + 1]}" if pair.isdigit() else ""
+            if pointed in self._vocabulary and pointed:
+                options, at = [[pointed]], at + 1
+            elif self.kind == "gpu" and at == len(asked) - 1 > 0 and f"{word}gb" in self._vocabulary:
+                options = [[f"{word}gb"]]
+            elif word in self._vocabulary:
+                options = [[word]]
+            elif pair and pair in self._vocabulary:
+                options, at = [[pair]], at + 1
+            elif not word.isalpha():
+                return
+            elif parts := segments(word, self._vocabulary):
+                options = [parts]
+            else:
+                options = [[known] for known in corrections(word, self._alphabetic)[:_MAX_CORRECTED]]
+            readings = [[*reading, *option] for reading in readings for option in options]
+            at += 1
+        yield from readings
+
+    @cached_property
+    def _names(self) -> list[_Name]:
+        names: set[_Name] = set()
+        for slug, entry in self._entries.items():
+            own = {*own_names(self.kind, entry), *tags(self.kind, entry)}
+            for name in {*own, *(entry.get("aliases") or ())}:
+                tail = name.rsplit("/", 1)[-1] if self.kind == "model" else name
+                names.add(_Name(slug, telling(self.kind, words(self.kind, tail)), name in own))
+        return sorted(names, key=lambda name: (name.slug, sorted(name.words)))
+
+    @cached_property
+    def _places(self) -> dict[str, set[int]]:
+        """Word -> places of the names that have it, or may have it beside them."""
+        facts = {slug: beside(self.kind, entry) for slug, entry in self._entries.items()}
+        places: dict[str, set[int]] = {}
+        for place, name in enumerate(self._names):
+            for word in name.words | facts[name.slug]:
+                places.setdefault(word, set()).add(place)
+        return places
+
+    @cached_property
+    def _vocabulary(self) -> frozenset[str]:
+        return self._noise | self._places.keys()
+
+    @cached_property
+    def _alphabetic(self) -> tuple[str, ...]:
+        return tuple(sorted(word for word in self._vocabulary if word.isalpha()))
+
+    @cached_property
+    def _triples(self) -> dict[str, frozenset[str]]:
+        return {
+            slug: triples([key(self.kind, slug), key(self.kind, str(entry["name"]))])
+            for slug, entry in self._entries.items()
+        }
+
+
+def near_names(kind: str, text: str, names: Mapping[str, object] | list[str]) -> tuple[str, ...]:
+    """Those of ``names`` that share most letter triples with ``text``, at most five; none for a text too long for a name."""
+    if len(text) > MAX_NAME_CHARACTERS:
+        return ()
+    return nearest(triples([key(kind, text)]), {name: triples([key(kind, name)]) for name in names})

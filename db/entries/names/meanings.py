@@ -1,0 +1,67 @@
+"""Answers to a name: what it means and what it was taken as, or why it means nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from db.entries.names.spelling import MAX_NAME_CHARACTERS
+
+MAX_CHOICES = 8
+
+
+class UnknownNameError(KeyError):
+    """A name that no entity has, or that several have. ``suggestions`` are slugs, best first."""
+
+    def __init__(self, kind: str, text: str, suggestions: Sequence[str] = (), reason: str | None = None) -> None:
+        self.kind = kind
+        self.text = text
+        self.suggestions = tuple(suggestions)
+        #: Why no entity is meant, where it is not that none has the name.
+        self.reason = reason
+        shown = shortened(text)
+        hint = f"; did you mean {' or '.join(self.suggestions)}?" if self.suggestions else ""
+        self.message = f"no {kind} is called {shown!r}{hint}" if reason is None else reason
+        super().__init__(self.message)
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class AmbiguousNameError(UnknownNameError):
+    """A name that several entities have, without a rule that prefers one. ``suggestions`` are the slugs."""
+
+    def __init__(self, kind: str, text: str, choices: Sequence[str]) -> None:
+        listed = choices[:MAX_CHOICES]
+        rest = f" and {len(choices) - len(listed)} more" if len(choices) > len(listed) else ""
+        reason = f"{shortened(text)!r} fits several entries: {', '.join(listed)}{rest}; name one of them"
+        super().__init__(kind, text, listed, reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """The entity that a text names.
+
+    ``note`` says what the text was taken as where it left something open or had a typing error; ``choices`` are slugs of the
+    others that it fits. ``count`` is the number of accelerators that the text states, ``quant`` the quantization in the
+    name of a model's file or repository.
+    """
+
+    slug: str
+    note: str | None = None
+    choices: tuple[str, ...] = ()
+    count: int | None = None
+    quant: str | None = None
+
+
+def taken_as(text: str, name: str, others: Sequence[str]) -> str:
+    """The sentence that states a choice."""
+    listed = list(others[:MAX_CHOICES])
+    rest = f" and {len(others) - len(listed)} more" if len(others) > len(listed) else ""
+    also = f"; it also fits {', '.join(listed)}{rest}" if listed else ""
+    return f"{shortened(text)!r} is taken as {name}{also}."
+
+
+def shortened(text: str) -> str:
+    """A text for a message: at most a name's length."""
+    return text if len(text) <= MAX_NAME_CHARACTERS else f"{text[:MAX_NAME_CHARACTERS]}..."

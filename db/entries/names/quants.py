@@ -1,0 +1,79 @@
+"""Names of quantizations: one name may mean a file of each format, and the engine decides which.
+
+"BF16" is a GGUF file for llama.cpp and the checkpoint itself for vLLM; "8-bit" is MLX's on MLX. A name that no
+quantization has is refused with those nearest to it and never read as another.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+
+from db.entries.names.index import AliasClash, near_names
+from db.entries.names.meanings import UnknownNameError
+from db.entries.names.spelling import MAX_NAME_CHARACTERS
+from db.entries.names.words import Entry, key
+
+#: What people write around the name of a quantization: the kind of file, and the file's own name before it.
+_KIND_OF_FILE = re.compile(r"^gguf[-_: ]+|[-_: ]+gguf$", re.IGNORECASE)
+_FILE_NAME = re.compile(r"^.*?[-.](?P<name>(?:UD-)?[A-Z]+\d*(?:_[A-Z0-9]+)*)(?:-\d{5}-of-\d{5})?\.gguf$", re.IGNORECASE)
+#: Formats in the order of preference where no engine is stated.
+_FORMATS = ("gguf", "safetensors", "fp8", "nvfp4", "mxfp4", "awq", "gptq", "mlx")
+
+
+class QuantNames:
+    """Resolves names of quantizations to slugs."""
+
+    def __init__(self, entries: Mapping[str, Entry]) -> None:
+        self.clashes: list[AliasClash] = []
+        self._entries = entries
+        self._slugs: dict[str, list[str]] = {}
+        for strength in (_own_names, _listed_names):
+            for slug, entry in sorted(entries.items(), key=lambda item: _FORMATS.index(item[1]["format"])):
+                for name in strength(entry):
+                    self._claim(name, slug)
+
+    def _claim(self, name: str, slug: str) -> None:
+        slugs = self._slugs.setdefault(key("quant", name), [])
+        same = next((other for other in slugs if self._format(other) == self._format(slug)), slug)
+        if same != slug:
+            self.clashes.append(AliasClash(name, same, slug))
+        elif slug not in slugs:
+            slugs.append(slug)
+
+    def _format(self, slug: str) -> str:
+        return str(self._entries[slug]["format"])
+
+    def exact(self, text: str) -> str | None:
+        """Slug of the quantization with exactly this name; None when none has it."""
+        slugs = self._slugs.get(key("quant", text)) if len(text) <= MAX_NAME_CHARACTERS else None
+        return slugs[0] if slugs else None
+
+    def resolve(self, text: str, formats: Collection[str] | None = None) -> str:
+        """Slug of the quantization called ``text``, of one of ``formats`` where it is there in several.
+
+        Raises:
+            UnknownNameError: none is called so; with the nearest names.
+        """
+        for name in _readings(text):
+            if slugs := self._slugs.get(key("quant", name)):
+                return next((slug for slug in slugs if formats and self._format(slug) in formats), slugs[0])
+        names = near_names("quant", text, [str(entry["name"]) for entry in self._entries.values()])
+        raise UnknownNameError("quant", text, names)
+
+
+def _own_names(entry: Entry) -> list[str]:
+    return [str(entry[key]) for key in ("slug", "name", "file_type") if entry.get(key)]
+
+
+def _listed_names(entry: Entry) -> list[str]:
+    return [str(alias) for alias in entry.get("aliases") or ()]
+
+
+def _readings(text: str) -> Iterator[str]:
+    if len(text) > MAX_NAME_CHARACTERS:
+        return
+    yield text
+    yield _KIND_OF_FILE.sub("", text.strip())
+    if (file := _FILE_NAME.match(text.strip())) is not None:
+        yield file["name"]

@@ -1,0 +1,126 @@
+"""Readings of a text that is more than a name: a file, a repository, a registry's tag, a number of accelerators."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+#: Name of a quantization -> its slug, or None.
+QuantOf = Callable[[str], str | None]
+
+_ADDRESS = re.compile(
+    r"^(?:ollama\s+(?:run|pull)\s+)?(?:https?://)?(?:(?:hf\.co|huggingface\.co|ollama\.com/library|ollama\.com)/)?",
+    re.I,
+)
+_FILE_END = re.compile(r"(?:-\d{5}-of-\d{5})?\.(?:gguf|safetensors)$", re.I)
+_GAP = re.compile(r"[\s_:/-]+|(?<!\d)\.|\.(?!\d)")
+#: Container formats and makers' marks at the end of a repository's name; they are no quantization by themselves.
+_FORMATS = frozenset({"gguf", "mlx", "i1", "imat", "imatrix", "ud", "quantized", "quants"})
+_MOST_PARTS = 5
+#: Forms of a GGUF file type and of other quantizations; one of them that no entry has is not part of the model's name.
+_QUANT_FORM = re.compile(r"(?:ud )?(?:iq|tq|q)\d(?: [\dksmlxnr]\w{0,2}){0,3}$", re.I)
+_OWNER = re.compile(r"^[A-Za-z0-9.-]+_(?=[A-Za-z])")
+
+_TIMES = r"[x×*]"
+_COUNTS = {"single": 1, "dual": 2, "two": 2, "double": 2, "twin": 2, "pair of": 2, "triple": 3, "three": 3, "quad": 4,
+           "four": 4, "eight": 8}  # fmt: skip
+_LEADING = re.compile(rf"^\(?(\d{{1,4}})\s*{_TIMES}\s*\)?\s*(?=\S)", re.I)
+_LEADING_WORD = re.compile(rf"^(?:a\s+)?({'|'.join(_COUNTS)})\s+", re.I)
+_LEADING_PLURAL = re.compile(r"^(\d{1,2})\s+(?=\S.*s$)", re.I)
+_TRAILING = re.compile(
+    rf"(?:\s*\(\s*{_TIMES}?\s*(\d{{1,4}})\s*{_TIMES}?\s*\)|(?:\s+|(?<=\d)){_TIMES}\s*(\d{{1,4}}))$", re.I
+)
+_PLURAL = re.compile(r"(?<=\d)s$|(?<=\w\w)(?<!s)s$", re.I)
+_DRIVER = re.compile(r"\((?:radv|llvm|navi|vega|polaris|amd|mesa|drm)[^)]*\)|\bradv\b.*$", re.I)
+_TARGET = re.compile(r"\bgfx[0-9a-f]{3,4}\b", re.I)
+_COMPUTER = re.compile(
+    r"\b(?:apple\s+)?(?:macbook(?:\s+(?:pro|air|neo))?|mac\s*-?\s*(?:mini|studio|pro)|imac(?:\s+pro)?|ipad(?:\s+(?:pro|air))?)"
+    r"(?:\s+1\d(?:[\s-]*inch|\")?)?(?![^\W_])",
+    re.I,
+)
+_APPLE_CHIP = re.compile(r"(?<![^\W_])[ma]\d{1,2}(?![^\W_])", re.I)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A part of a text that may be a name. ``whole``: it is an identifier, which leaves nothing out.
+
+    ``unknown_quant`` is what the text states in the place of a quantization and the catalog does not have.
+    """
+
+    name: str
+    count: int | None = None
+    quant: str | None = None
+    unknown_quant: str | None = None
+    whole: bool = False
+
+
+def model_readings(text: str, quant_of: QuantOf) -> Iterator[Reading]:
+    """The text; then without address, owner and file type; then without the quantizations at its end, one by one."""
+    yield Reading(text)
+    path = _ADDRESS.sub("", text.strip())
+    name = _FILE_END.sub("", path.rsplit("/", 1)[-1])
+    whole = "/" in path or name != path.rsplit("/", 1)[-1]
+    seen = {text}
+    for bare in dict.fromkeys((path if path.count("/") == 1 else name, name, _OWNER.sub("", name))):
+        for reading in _peeled(bare, quant_of, mlx="mlx" in path.casefold(), whole=whole):
+            if reading.name not in seen:
+                seen.add(reading.name)
+                yield reading
+
+
+def _peeled(name: str, quant_of: QuantOf, *, mlx: bool, whole: bool) -> Iterator[Reading]:
+    quant: str | None = None
+    unknown: str | None = None
+    yield Reading(name, whole=whole)
+    while True:
+        ends = [match.start() for match in _GAP.finditer(name)][-_MOST_PARTS:]
+        for end in ends:
+            tail = _GAP.sub(" ", name[end:]).strip()
+            own = quant_of(f"MLX {tail}" if mlx and tail.casefold().endswith("bit") and tail[0].isdigit() else tail)
+            form = own is None and quant is None and _QUANT_FORM.match(tail) is not None
+            if own is not None or form or tail.casefold() in _FORMATS:
+                quant = quant or own
+                unknown = unknown or (name[end + 1 :] if form else None)
+                name = name[:end]
+                break
+        else:
+            return
+        yield Reading(name, quant=quant, unknown_quant=unknown, whole=whole)
+
+
+def gpu_readings(text: str) -> Iterator[Reading]:
+    """The text; without the driver's remarks; without the computer around an Apple chip; each with a count split off."""
+    yield Reading(text)
+    names = [text.strip()]
+    without_driver = _DRIVER.sub(" ", names[0]).strip()
+    if without_driver != names[0]:
+        names.append(without_driver)
+    if _APPLE_CHIP.search(text):
+        names.append(_COMPUTER.sub(" ", text).strip())
+    for name in names:
+        yield Reading(name)
+        yield from _counted(name)
+
+
+def target_of(text: str) -> str | None:
+    """The compiler target that a driver's device string states, as ``gfx1151``."""
+    match = _TARGET.search(text)
+    return None if match is None else match.group().casefold()
+
+
+def _counted(text: str) -> Iterator[Reading]:
+    """The name without the count that it states, in singular too."""
+    count, rest = None, text
+    for pattern in (_LEADING, _LEADING_WORD, _LEADING_PLURAL, _TRAILING):
+        match = pattern.search(text)
+        if match is not None:
+            stated = next(group for group in match.groups() if group)
+            count = _COUNTS.get(stated.casefold()) or int(stated)
+            rest = (text[: match.start()] + text[match.end() :]).strip()
+            break
+    singular = _PLURAL.sub("", rest)
+    for name in dict.fromkeys((rest, singular)):
+        if name and name != text and count != 0:
+            yield Reading(name, count=count)

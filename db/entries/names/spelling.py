@@ -1,0 +1,79 @@
+"""Likeness of words and names: typing errors within a word, shared letter triples between names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+
+#: Names are short; longer texts are not looked at.
+MAX_NAME_CHARACTERS = 200
+MAX_SUGGESTIONS = 5
+_NEAR_ENOUGH = 0.3
+_FALLBACK_SUGGESTIONS = 3
+_SHORTEST = 3
+_LONG = 8
+
+
+@lru_cache(maxsize=16_384)
+def distance(left: str, right: str, limit: int) -> int:
+    """Insertions, deletions, changes and swaps of neighbours between two words; above ``limit`` inexact."""
+    if abs(len(left) - len(right)) > limit:
+        return limit + 1
+    before: list[int] = []
+    row = list(range(len(right) + 1))
+    for i, a in enumerate(left, 1):
+        older, before, row = before, row, [i] + [0] * len(right)
+        for j, b in enumerate(right, 1):
+            row[j] = min(before[j] + 1, row[j - 1] + 1, before[j - 1] + (a != b))
+            if i > 1 and j > 1 and a == right[j - 2] and left[i - 2] == b:
+                row[j] = min(row[j], older[j - 2] + 1)
+        if min(row) > limit:
+            return limit + 1
+    return row[-1]
+
+
+def corrections(word: str, vocabulary: Iterable[str]) -> list[str]:
+    """The nearest words that ``word`` may be a typing error of: same first letter or length, one error (two from eight on)."""
+    if len(word) < _SHORTEST:
+        return []
+    limit = 2 if len(word) >= _LONG else 1
+    near: dict[int, list[str]] = {}
+    for known in vocabulary:
+        if len(known) < _SHORTEST or (min(len(known), len(word)) == _SHORTEST and known[0] != word[0]):
+            continue
+        errors = distance(word, known, limit)
+        if errors <= limit:
+            near.setdefault(errors, []).append(known)
+    return sorted(near[min(near)]) if near else []
+
+
+def segments(word: str, vocabulary: frozenset[str]) -> list[str] | None:
+    """Known words that ``word`` is written from without a gap, longest first; None when it is not made of them."""
+    for end in range(len(word), 1, -1):
+        head, rest = word[:end], word[end:]
+        if head in vocabulary:
+            tail = segments(rest, vocabulary) if rest else []
+            if tail is not None:
+                return [head, *tail]
+    return None
+
+
+def triples(keys: Iterable[str]) -> frozenset[str]:
+    """Runs of three letters in folded names, ends included."""
+    padded = [f"  {key} " for key in keys]
+    return frozenset(text[at : at + 3] for text in padded for at in range(len(text) - 2))
+
+
+def nearest(asked: frozenset[str], known: Mapping[str, frozenset[str]]) -> tuple[str, ...]:
+    """The names that share most triples with ``asked``, best first, at most five; the best three when none is near."""
+    scored = sorted(
+        ((_likeness(asked, own), name) for name, own in known.items()),
+        key=lambda pair: (-pair[0], len(pair[1]), pair[1]),
+    )
+    near = tuple(name for score, name in scored[:MAX_SUGGESTIONS] if score >= _NEAR_ENOUGH)
+    return near or tuple(name for score, name in scored[:_FALLBACK_SUGGESTIONS] if score > 0)
+
+
+def _likeness(asked: frozenset[str], known: frozenset[str]) -> float:
+    shared = len(asked & known)
+    return 2.0 * shared / (len(asked) + len(known)) if shared else 0.0

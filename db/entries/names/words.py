@@ -1,0 +1,123 @@
+"""Words of a name: letters and numbers apart, a quantity with its unit as one word.
+
+"RTX4090" and "rtx-4090" are the words ``rtx 4090``; "Qwen3-30B-A3B" is ``qwen 3 30b a3b``; "16 GB" is ``16gb``. Numbers are
+never corrected: a size, a version or a model number is the same or another one.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+Entry = Mapping[str, Any]
+
+_MARKS = re.compile(r"\((?:tm|r|c)\)|[™®©]")
+_NUMBER = r"\d+(?:\.\d+)*"
+_LETTERS = r"[^\W\d_]+"
+_START = r"(?<![^\W_.])"  # no letter, digit or point before
+_GPU_WORD = re.compile(
+    rf"{_START}(?P<memory>\d+(?:\.\d+)?)[\s-]*(?:gib|gb|g)(?![^\W_])"
+    rf"|{_START}(?P<cores>\d+)[\s-]*(?:cores?|c)(?![^\W_])"
+    rf"|(?P<type>(?:hbm|gddr|lpddr|ddr)\d[a-z]*)"
+    rf"|{_NUMBER}|{_LETTERS}"
+)
+_MODEL_WORD = re.compile(
+    rf"{_START}[ae]?{_NUMBER}[bmtk](?![^\W_])|{_START}\d+x\d+(?:\.\d+)?b(?![^\W_])|{_NUMBER}|{_LETTERS}|\+"
+)
+_SYNONYMS: Mapping[str, Mapping[str, str]] = {
+    "gpu": {"mobile": "laptop", "notebook": "laptop", "ws": "workstation"},
+    "model": {"plus": "+", "v": ""},
+}
+#: Words of product lines that a model number makes needless: "4090" is the RTX 4090.
+_LINES = frozenset({"rtx", "gtx", "rx"})
+
+#: Words that a name may have or lack without being another name.
+NOISE: Mapping[str, frozenset[str]] = {
+    "gpu": frozenset(
+        {
+            "nvidia", "amd", "ati", "intel", "apple", "google", "aws", "huawei", "qualcomm", "geforce", "radeon", "tesla",
+            "instinct", "gpu", "graphics", "generation", "card", "video", "series", "vram", "memory", "ram", "rtx", "gtx",
+            "rx", "corporation", "inc", "the", "oam", "vf", "edition",
+        }
+    ),
+    "model": frozenset(
+        {"instruct", "it", "chat", "hf", "base", "latest", "qat", "model", "the", "llm", "language", "preview"}
+    ),
+}  # fmt: skip
+_VENDOR_WORDS = NOISE["gpu"] - _LINES - {"edition", "oam", "vf"}
+
+
+def words(kind: str, text: str) -> list[str]:
+    """Words of a name in their order, lower case, without signs."""
+    folded = _MARKS.sub(" ", unicodedata.normalize("NFKC", text).casefold())
+    if kind == "gpu":
+        found = [_gpu_word(match) for match in _GPU_WORD.finditer(folded)]
+    else:
+        found = [_trimmed(match.group()) for match in _MODEL_WORD.finditer(folded)]
+    synonyms = _SYNONYMS.get(kind, {})
+    return [word for word in (synonyms.get(word, word) for word in found) if word]
+
+
+def telling(kind: str, known: Iterable[str]) -> frozenset[str]:
+    """The words of an entity's name that tell it from others."""
+    kept = frozenset(known) - NOISE.get(kind, frozenset())
+    return kept if any(word[0].isdigit() for word in kept) else kept | (frozenset(known) & _LINES)
+
+
+def _gpu_word(match: re.Match[str]) -> str:
+    if match["memory"]:
+        return f"{float(match['memory']):g}gb"
+    if match["cores"]:
+        return f"{match['cores']}core"
+    return _trimmed(match.group())
+
+
+def _trimmed(word: str) -> str:
+    """A version without a zero at its end: "4.0" is "4"."""
+    return word.removesuffix(".0") if word.endswith(".0") else word
+
+
+def key(kind: str, text: str) -> str:
+    """The comparison form of a whole name: its words without gaps; of an accelerator without vendor words."""
+    kept = words(kind, text)
+    if kind == "gpu":
+        return "".join(word for word in kept if word not in _VENDOR_WORDS)
+    joined = "".join(kept)
+    return joined.replace(".", "") if kind == "quant" else joined
+
+
+def is_quantity(word: str) -> bool:
+    """Whether a word is an amount of memory or of cores, which names nothing by itself."""
+    return word[0].isdigit() and word.endswith(("gb", "core"))
+
+
+def own_names(kind: str, entry: Entry) -> list[str]:
+    """Names that belong to an entity without question: its slug, display name, repository, tag and file type."""
+    names = [entry["slug"], entry["name"]]
+    if kind == "model":
+        repository = str(entry.get("hf_repo") or "")
+        names += [repository, repository.rsplit("/", 1)[-1]] if repository else []
+    return [str(name) for name in names]
+
+
+def tags(kind: str, entry: Entry) -> list[str]:
+    """Names that a registry gives to an entity; two entities may have had the same one."""
+    tag = str(entry.get("ollama_tag") or "") if kind == "model" else ""
+    return [tag] if tag else []
+
+
+def beside(kind: str, entry: Entry) -> frozenset[str]:
+    """Words that may stand beside an entity's name because they are facts of it: publisher, memory, architecture."""
+    if kind == "model":
+        owner = str(entry.get("hf_repo") or "").split("/")[0]
+        return frozenset(words(kind, f"{owner} {entry.get('publisher') or ''}"))
+    if kind == "gpu":
+        facts = [str(entry.get("architecture") or ""), str(entry.get("memory_type") or "")]
+        if entry.get("memory_gb") is not None:
+            facts.append(f"{entry['memory_gb']:g} GB")
+        if entry.get("kind") in ("consumer", "workstation"):
+            facts.append("desktop")
+        return frozenset(words(kind, " ".join(facts)))
+    return frozenset()

@@ -1,0 +1,25 @@
+"""Sizes of files that publishers print, where no recipe tells them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedFile:
+    """What a published file of the quantization ``quant`` holds at least and at most, bytes: sizes are printed rounded."""
+
+    quant: str
+    low_bytes: int
+    high_bytes: int
+
+
+def published_files(facts: Mapping[str, Any]) -> tuple[PublishedFile, ...]:
+    """Published sizes of a model, from its catalog entry's facts."""
+    return tuple(
+        PublishedFile(quant, size - published["rounding_bytes"], size + published["rounding_bytes"])
+        for published in facts.get("published_files") or ()
+        for quant, size in published["bytes"].items()
+    )

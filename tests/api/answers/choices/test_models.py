@@ -1,0 +1,58 @@
+"""The search for the best models: it leaves out nothing that belongs among the first."""
+
+from __future__ import annotations
+
+import pytest
+
+from api.answers.choices.machine import machine_of
+from api.answers.choices.models import Choice, Question, Wanted, recommended_models
+from db.entries import specs
+from db.entries.files import load_catalog
+from db.entries.traits import model_traits
+from estimator.calibration.coefficients import Calibration
+from estimator.types import OperatingMode
+
+CATALOG, CALIBRATION = load_catalog(), Calibration.load()
+
+
+def choice(gpu: str, workload: str, mode: OperatingMode, first: int, wanted: Wanted = Wanted()) -> Choice:
+    use = specs.workload(CATALOG.workloads[workload])
+    return recommended_models(CATALOG, CALIBRATION, Question(machine_of(CATALOG, [gpu], 1), use, mode, wanted), first)
+
+
+@pytest.mark.parametrize(
+    ("gpu", "workload", "mode"),
+    [
+        ("RTX 4060 Ti 8GB", "chat", OperatingMode.BALANCED),
+        ("M4 16GB", "reasoning", OperatingMode.INTERACTIVE),
+        ("RTX 4090", "rag", OperatingMode.SCALE_OUT),
+    ],
+)
+def test_the_first_are_those_of_all(gpu: str, workload: str, mode: OperatingMode) -> None:
+    few, every = choice(gpu, workload, mode, 4), choice(gpu, workload, mode, 1000)
+    assert len(every.entries) > 20
+
+    def essence(found: Choice) -> list[tuple[str, str, str]]:
+        return [(entry.model["slug"], entry.quant.slug, entry.judgement.reason) for entry in found.entries[:4]]
+
+    assert essence(few) == essence(every)
+    assert few.pick is not None
+    assert every.pick is not None
+    assert few.pick.model == every.pick.model
+
+
+def test_filters_take_what_was_asked_for() -> None:
+    traits = model_traits(CATALOG)
+    gpu, mode = "RTX 4060 Ti 8GB", OperatingMode.BALANCED
+    coders = choice(gpu, "coding", mode, 50, Wanted(kind="coder")).entries
+    assert coders
+    assert all(traits[entry.model["slug"]].specialty == "coder" for entry in coders)
+    assert all(
+        traits[entry.model["slug"]].base for entry in choice(gpu, "coding", mode, 5, Wanted(kind="base")).entries
+    )
+    new = choice(gpu, "chat", mode, 5, Wanted(license="apache-2.0", released_from="2026-01")).entries
+    assert new
+    for entry in new:
+        assert entry.model["license"] == "apache-2.0"
+        assert entry.model["release_date"] >= "2026-01"
+    assert choice(gpu, "chat", mode, 5, Wanted(family="no such family")) == Choice((), None)

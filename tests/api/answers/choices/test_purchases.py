@@ -1,0 +1,56 @@
+"""Purchases from catalog names, and the phrases that explain them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from api.answers.choices.purchases import purchases, rent_or_buy, terms_of, why_missed, why_unpriced
+from api.errors import QuestionError
+from estimator.calibration.coefficients import Calibration
+from estimator.judgement.needs import needs_of
+from tests.support.answers import CATALOG, workload
+
+CALIBRATION = Calibration.load()
+APPLE = frozenset({"apple"})
+
+
+def test_a_mac_for_a_large_mixture_of_experts() -> None:
+    terms = replace(terms_of(CATALOG), vendors=APPLE)
+    answer = purchases(CATALOG, CALIBRATION, ["gpt-oss 120B"], needs_of(workload("chat")), terms)
+    first = answer.purchases.meeting[0]
+    assert first.offer.computer is not None
+    assert first.offer.computer.slug == "mac-studio-m5-max-40c-128gb"
+    assert {p.offer.ware.accelerator.vendor for p in (*answer.purchases.meeting, *answer.purchases.unpriced)} == APPLE
+    withdrawn = next(p for p in answer.purchases.unpriced if p.offer.computer and p.offer.computer.discontinued)
+    assert "no price of today" in why_unpriced(withdrawn.offer)[0]
+
+
+def test_the_best_model_within_a_budget() -> None:
+    terms = replace(terms_of(CATALOG), budget_usd=2500.0, vendors=APPLE)
+    answer = purchases(CATALOG, CALIBRATION, [], needs_of(workload("chat")), terms)
+    assert len(answer.subjects) > 10
+    assert all(p.offer.usd is not None and p.offer.usd <= 2500 for p in answer.purchases.meeting)
+    over = next(p for p in answer.purchases.near if p.offer.usd is not None and p.offer.usd > 2500)
+    assert "above the budget" in " ".join(why_missed(over))
+
+
+def test_rent_or_buy_at_the_hours_stated() -> None:
+    told = rent_or_buy(CATALOG, "H100 PCIe", replace(terms_of(CATALOG), hours_a_month=100.0))
+    assert told.buy is not None
+    assert told.rent is not None
+    assert told.usd_a_month == pytest.approx(100 * told.rent.usd)
+    assert told.months == pytest.approx(told.buy.usd / told.usd_a_month)
+    module = rent_or_buy(CATALOG, "H100 SXM5", terms_of(CATALOG))
+    assert (module.sold_as_card, module.usd_a_month, module.months) == (False, None, None)
+
+
+@pytest.mark.parametrize(
+    ("models", "owned", "field"),
+    [(["no such model"], None, "model"), ([], "nvidia-dgx-spark", "computer"), ([], "no such", "computer")],
+)
+def test_bad_names_are_refused(models: list[str], owned: str | None, field: str) -> None:
+    with pytest.raises(QuestionError) as error:
+        purchases(CATALOG, CALIBRATION, models, needs_of(workload("chat")), terms_of(CATALOG, owned))
+    assert error.value.field == field

@@ -1,0 +1,56 @@
+"""Names of quantizations: by engine, by file name, and never another type."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from db.entries.files import load_catalog
+from db.entries.names.meanings import UnknownNameError
+from db.entries.names.quants import QuantNames
+
+CATALOG = load_catalog()
+
+
+@pytest.mark.parametrize(
+    ("text", "engine", "slug"),
+    [
+        ("BF16", None, "bf16"),
+        ("BF16", "llama.cpp", "bf16"),
+        ("BF16", "vllm", "bf16-safetensors"),
+        ("fp16", "vllm", "bf16-safetensors"),
+        ("Q4_K_M", "vllm", "q4-k-m"),
+        ("GGUF-Q6_K", None, "q6-k"),
+        ("Q8_0 GGUF", None, "q8-0"),
+        ("Qwen3-8B-UD-Q4_K_XL.gguf", None, "ud-q4-k-xl"),
+        ("GLM-5-UD-IQ1_S-00001-of-00006.gguf", None, "ud-iq1-s"),
+        ("Q4_K_XL", None, "ud-q4-k-xl"),
+    ],
+)
+def test_the_engine_decides_what_a_shared_name_means(text: str, engine: str | None, slug: str) -> None:
+    assert CATALOG.resolve("quant", text, engine) == slug
+
+
+def test_every_alias_resolves_to_its_entry_on_an_engine_that_loads_it() -> None:
+    for slug, entry in CATALOG.quants.items():
+        names = QuantNames(CATALOG.quants)
+        for alias in entry["aliases"]:
+            assert names.resolve(alias, {entry["format"]}) == slug, alias
+
+
+def test_a_dynamic_type_is_never_the_plain_one() -> None:
+    assert CATALOG.resolve("quant", "UD-IQ1_S") == "ud-iq1-s"
+    with pytest.raises(UnknownNameError) as caught:
+        CATALOG.resolve("quant", "UD-IQ1_XXS")
+    assert any(name.startswith("UD-IQ1") for name in caught.value.suggestions)
+
+
+def test_a_name_may_be_shared_by_formats_and_not_within_one() -> None:
+    entries: dict[str, dict[str, Any]] = {
+        "a": {"slug": "a", "name": "A", "aliases": ["16-bit"], "format": "gguf"},
+        "b": {"slug": "b", "name": "B", "aliases": ["16-bit"], "format": "mlx"},
+    }
+    assert QuantNames(entries).clashes == []
+    entries["c"] = {"slug": "c", "name": "C", "aliases": ["16 bit"], "format": "mlx"}
+    assert [(clash.winner, clash.loser) for clash in QuantNames(entries).clashes] == [("b", "c")]

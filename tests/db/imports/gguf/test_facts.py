@@ -1,0 +1,168 @@
+"""Facts from GGUF headers: every architecture of the catalog that llama.cpp loads, and the sizes of a file by layer."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+import pytest
+
+from db.entries import specs
+from db.entries.files import load_catalog
+from db.imports.errors import ImportFactsError
+from db.imports.gguf.architectures import ARCHITECTURES
+from db.imports.gguf.facts import facts_from_gguf
+from db.imports.gguf.header import parse_gguf
+from db.imports.hub.config import facts_from_config
+from db.imports.hub.families import FAMILIES, OTHER_NAMES
+from estimator.placement.hardware import LLAMA_CPP_UNSUPPORTED
+from estimator.structure.architecture import ModelArchitecture, architecture_from_facts
+from estimator.structure.kv_cache import cache_shape
+from estimator.structure.tensors import inventory
+from estimator.types import MissingFactError
+from tests.support.gguf_files.files import header, llama, tensor
+from tests.support.gguf_files.shapes import converted_to, header_of
+
+CATALOG = load_catalog()
+LOADED = {
+    name: list(entries)
+    for name, entries in groupby(
+        sorted(CATALOG.models.values(), key=lambda entry: entry["architecture"]),
+        key=lambda entry: entry["architecture"],
+    )
+    if name not in LLAMA_CPP_UNSUPPORTED and OTHER_NAMES.get(name, name) in FAMILIES
+}
+
+
+@pytest.mark.parametrize("name", LOADED)
+def test_a_catalog_model_comes_out_of_its_own_header(name: str) -> None:
+    compared = 0
+    for entry in LOADED[name]:
+        try:
+            catalog = specs.architecture(entry)
+        except MissingFactError:
+            continue
+        _assert_equal(architecture_from_facts(facts_from_gguf(header_of(entry)).facts), catalog)
+        compared += 1
+    assert compared
+
+
+def _assert_equal(own: ModelArchitecture, catalog: ModelArchitecture) -> None:
+    assert own.total_parameters == catalog.total_parameters == _trunk_parameters(catalog) == _trunk_parameters(own)
+    assert own.active_parameters == catalog.active_parameters
+    for part in (
+        "feed_forward",
+        "window",
+        "heads",
+        "kv_heads",
+        "key_dim",
+        "value_dim",
+        "ffn_width",
+        "norms",
+        "shares_kv",
+    ):
+        of_layers = [[getattr(layer, part) for layer in model.layers] for model in (own, catalog)]
+        assert of_layers[0] == of_layers[1], part
+    assert [layer.has_attention for layer in own.layers] == [layer.has_attention for layer in catalog.layers]
+    shapes = cache_shape(own), cache_shape(catalog)
+    for part in ("full_elements", "window_elements", "window_tokens", "state_bytes"):
+        assert np.array_equal(*(getattr(shape, part) for shape in shapes)), part
+
+
+def _trunk_parameters(model: ModelArchitecture) -> int:
+    tensors = inventory(model)
+    return int(tensors.elements[tensors.layer < model.n_layers].sum())
+
+
+def _old(model_type: str, **keys: Any) -> dict[str, Any]:
+    sizes = {"hidden_size": 256, "num_hidden_layers": 3, "num_attention_heads": 4, "vocab_size": 500}
+    return {"model_type": model_type, **sizes, "intermediate_size": 640, **keys}
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        _old("baichuan", architectures=["BaichuanForCausalLM"]),
+        _old("bloom"),
+        _old("chatglm", architectures=["ChatGLMModel"], add_qkv_bias=True, multi_query_attention=True,
+             multi_query_group_num=2, kv_channels=64, padded_vocab_size=500, ffn_hidden_size=640),
+        _old("falcon", new_decoder_architecture=True, num_kv_heads=2),
+        _old("gpt2", n_positions=128),
+        _old("gpt_bigcode", n_positions=128),
+        _old("gpt_neox"),
+        _old("mamba2", state_size=16, num_heads=8, head_dim=64, n_groups=1, conv_kernel=4, expand=2),
+        _old("mpt"),
+        _old("olmo"),
+        _old("olmo2"),
+        _old("orion", architectures=["OrionForCausalLM"]),
+        _old("phi"),
+        _old("qwen", architectures=["QWenLMHeadModel"], intermediate_size=1280),
+        _old("stablelm", use_qkv_bias=True),
+    ],
+    ids=lambda config: config["model_type"],
+)  # fmt: skip
+def test_an_older_model_comes_out_of_its_own_header(config: dict[str, Any]) -> None:
+    facts = facts_from_config(config)
+    own = architecture_from_facts(facts_from_gguf(header_of(facts)).facts)
+    _assert_equal(own, architecture_from_facts(facts))
+
+
+def test_every_architecture_has_a_class_that_configurations_have() -> None:
+    assert {kind.name for kind in ARCHITECTURES.values()} <= FAMILIES.keys()
+    assert {converted_to(name) for name in LOADED} <= ARCHITECTURES.keys()
+
+
+def test_facts_have_the_parameters_of_the_tensors() -> None:
+    data = llama()
+    found = facts_from_gguf(data)
+    header_ = parse_gguf(data)
+    assert found.facts["params_computed"]["text_total"] == header_.parameters
+    assert found.tensor_bytes == header_.tensor_bytes
+    assert found.main_type == "Q4_K"
+    assert not found.facts["tie_word_embeddings"]
+    model = architecture_from_facts(found.facts)
+    assert model.layers[0].kv_heads == 2
+    assert model.context_tokens == 4096
+
+
+def test_a_file_knows_its_bytes_by_layer() -> None:
+    found = facts_from_gguf(llama(3))
+    stored = found.stored
+    assert found.file_type == "Q4_K_M"
+    assert len(stored.layers) == 3
+    assert len(set(stored.layers)) == 1
+    assert stored.experts == (0, 0, 0)
+    assert sum(stored.layers) + stored.embedding + stored.output == found.tensor_bytes
+    assert stored.largest_tensor == 512 * 1024 // 256 * 144
+
+
+def test_experts_and_prediction_heads_are_told_apart() -> None:
+    extra = [
+        tensor("blk.0.ffn_gate_inp.weight", [512, 8], 0),
+        tensor("blk.0.ffn_up_exps.weight", [512, 256, 8]),
+        tensor("blk.0.ffn_gate_exps.weight", [512, 256, 8]),
+        tensor("blk.0.ffn_down_exps.weight", [256, 512, 8]),
+        tensor("blk.1.attn_norm.weight", [512], 0),
+    ]
+    pairs = {
+        "general.architecture": "qwen3moe", "qwen3moe.block_count": 2, "qwen3moe.nextn_predict_layers": 1,
+        "qwen3moe.embedding_length": 512, "qwen3moe.attention.head_count": 8, "qwen3moe.expert_count": 8,
+        "qwen3moe.expert_used_count": 2, "qwen3moe.expert_feed_forward_length": 256,
+    }  # fmt: skip
+    found = facts_from_gguf(header(pairs, [tensor("token_embd.weight", [512, 1000]), *extra]))
+    assert found.stored.experts == (3 * 512 * 256 * 8 // 256 * 144,)
+    assert found.stored.stored == 512 * 4
+    assert found.file_type is None
+
+
+def test_key_heads_that_contradict_the_tensors_are_refused() -> None:
+    with pytest.raises(ImportFactsError, match="has 128 rows, but the metadata state 4 key heads of 64"):
+        facts_from_gguf(llama(1, **{"llama.attention.head_count_kv": 4}))
+
+
+def test_tensors_that_are_missing_are_not_made_up() -> None:
+    whole = llama(2)
+    cut = whole.replace(b"blk.1.ffn_gate.weight", b"blk.7.ffn_gate.weight")
+    with pytest.raises(ImportFactsError, match="524,288 parameters fewer than the layers need"):
+        facts_from_gguf(cut)

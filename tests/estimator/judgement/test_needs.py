@@ -1,0 +1,26 @@
+"""Needs: those of the workload where nothing else is asked."""
+
+from __future__ import annotations
+
+import pytest
+
+from estimator.judgement.needs import NOTICEABLE_POINTS, Miss, Need, needs_of
+from tests.support.answers import workload
+
+
+def test_defaults_are_those_of_the_workload() -> None:
+    use = workload("coding")
+    plain = needs_of(use)
+    assert (plain.workload, plain.users, plain.loss_points) == (use, 1, NOTICEABLE_POINTS)
+    asked = needs_of(use, decode_tok_s=20.0, ttft_ms=1000.0, context_tokens=4000, loss_points=0.5, users=3)
+    assert (asked.workload.minimum_decode_tok_s, asked.workload.usable_ttft_ms, asked.workload.context_tokens) == (
+        20.0,
+        1000.0,
+        4000,
+    )
+    assert (asked.users, asked.loss_points) == (3, 0.5)
+
+
+@pytest.mark.parametrize(("needed", "has", "factor"), [(20.0, 10.0, 2.0), (2500.0, 5000.0, 2.0), (1.0, 1.0, 1.0)])
+def test_the_factor_of_a_miss_is_above_one_either_way(needed: float, has: float, factor: float) -> None:
+    assert Miss(Need.DECODE, needed, has).factor == factor
