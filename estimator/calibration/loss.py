@@ -197,7 +197,7 @@ class LossTable:
             return [(0.0, -math.inf)]
         rows = [(0.0, self._law.get(f"type:{form.type}", 0.0))]
         for name, bits in self._typical_bits.items():
-            offered = name in FILE_TYPES or name.startswith("MLX")
+            offered = name in FILE_TYPES or name.startswith(("MLX", "UD-"))
             if offered and family_of_type(name) == form.family and bits > typical:
                 rows.append((bits - typical, self._law.get(f"type:{name}", 0.0)))
         return rows
