@@ -49,9 +49,9 @@ _CUSTOM = ("k-quant", "mlx", "fp8", "mxfp4", "legacy", "int4-group", "i-quant", 
 
 
 def customary(quant: Quant) -> float:
-    """How customary a quantization is, more being more; 16 bits are last."""
+    """How customary a quantization is, more being more; 16 bits, and families that are not listed, are last."""
     form = form_of(quant)
-    return 0.0 if form is None else float(len(_CUSTOM) - _CUSTOM.index(form.family))
+    return float(len(_CUSTOM) - _CUSTOM.index(form.family)) if form is not None and form.family in _CUSTOM else 0.0
 
 
 def charged(worth: Floats, seconds: Floats, comfortable_s: float, mode: OperatingMode) -> Floats:
