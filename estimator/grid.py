@@ -159,7 +159,7 @@ def assemble(
     rig, choices = fleet.rig, fleet.choices
     count, width = placed.status.shape
     caches = [situation.cache for situation in need.situations]
-    nats = nats_of(losses, model, choices.quants, tables.bits_per_weight, caches)
+    nats = nats_of(losses, model.training, choices.quants, tables.bits_per_weight, caches)
     quality = retained_share(thresholds.retention_per_nat, nats).astype(np.float32)
     columns = {name: np.zeros((count, width), dtype=dtype) for name, dtype in _COLUMNS.items()}
     for part in (placed.whole, placed.split):

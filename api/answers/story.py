@@ -129,8 +129,8 @@ class PlanAnswers:
     def divergence(self) -> Divergence:
         """Divergence of the quantization and the KV cache from the original weights."""
         losses, facts = self._view.calibration.losses, self.facts
-        weights = losses.divergence(facts.model, facts.quant, self.bits_per_weight)
-        return weights.plus(losses.cache_divergence(facts.model, cache_type(facts.request)))
+        weights = losses.divergence(facts.model.training, facts.quant, self.bits_per_weight)
+        return weights.plus(losses.cache_divergence(facts.model.training, cache_type(facts.request)))
 
     @property
     def loss(self) -> CapabilityLoss:

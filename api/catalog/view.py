@@ -207,7 +207,7 @@ class CatalogView:
         known = self._divergences.get(model.slug)
         if known is None:
             asked = [(each.spec, self.bits_per_weight(model, each)) for each in self.quants]
-            found = self.calibration.losses.divergences(self.architecture(model), asked)
+            found = self.calibration.losses.divergences(self.architecture(model).training, asked)
             known = {each.slug: divergence for each, divergence in zip(self.quants, found, strict=True)}
             self._divergences[model.slug] = known
         return known[quant.slug]

@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 from estimator.structure.published import PublishedFile, published_files
-from estimator.structure.training import REFERENCE_YEAR, native_bits, sizes_b, year_of
+from estimator.structure.training import Training, training_of
 from estimator.types import EstimatorError, MissingFactError
 
 
@@ -183,12 +183,7 @@ class ModelArchitecture:
     vision_parameters: int
     has_original: bool
     checkpoints: tuple[str, ...]
-    #: As :class:`estimator.structure.training.TrainedModel` says.
-    publisher: str
-    released: float
-    total_b: float
-    active_b: float
-    native_bits: float
+    training: Training
     published_files: tuple[PublishedFile, ...]
 
     @property
@@ -231,7 +226,6 @@ def architecture_from_facts(facts: Mapping[str, Any]) -> ModelArchitecture:
     counts = facts.get("params_computed") or {}
     experts = _experts(slug, facts) if "E" in mlp_pattern else None
     layers = tuple(_layer(slug, facts, index) for index in range(n_layers))
-    total_b, active_b = sizes_b(facts)
     return ModelArchitecture(
         slug=slug,
         architecture=str(facts["architecture"]),
@@ -270,11 +264,7 @@ def architecture_from_facts(facts: Mapping[str, Any]) -> ModelArchitecture:
         vision_parameters=int(facts.get("params_vision_and_other") or 0),
         has_original=facts.get("hf_repo") is not None,
         checkpoints=tuple(sorted(facts.get("checkpoint_repos") or ())),
-        publisher=str(facts.get("publisher") or ""),
-        released=year_of(facts["release_date"]) if facts.get("release_date") else REFERENCE_YEAR,
-        total_b=total_b,
-        active_b=active_b,
-        native_bits=native_bits(str(facts.get("native_dtype") or "")),
+        training=training_of(facts),
         published_files=published_files(facts),
     )
 

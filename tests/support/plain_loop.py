@@ -73,7 +73,9 @@ class PlainLoop:
         losses = inputs.calibration.losses
         nats = [
             each.nats
-            for each in losses.divergences(model, list(zip(inputs.quants, tables.bits_per_weight, strict=True)))
+            for each in losses.divergences(
+                model.training, list(zip(inputs.quants, tables.bits_per_weight, strict=True))
+            )
         ]
         kept = [RETENTION_PER_NAT[KIND_OF_WORKLOAD[workload.kind]] for workload in inputs.workloads]
         self.quality = [[math.exp(-each * lost) for each in kept] for lost in nats]

@@ -89,7 +89,7 @@ def test_shares_of_time_add_up() -> None:
 def test_score_parts_make_the_score() -> None:
     for one in support.random_facts(300, seed=9):
         bits = float(model_tables(one.model, (one.quant,)).bits_per_weight[0])
-        divergence = support.CALIBRATION.losses.divergence(one.model, one.quant, bits)
+        divergence = support.CALIBRATION.losses.divergence(one.model.training, one.quant, bits)
         parts = explain.score_parts(one, divergence)
         assert bool(parts) == one.runs
         total = 100 * sum(part.value * part.weight for part in parts)
