@@ -29,32 +29,7 @@ class TrainedModel(Protocol):
     @property
     def active_b(self) -> float: ...
     @property
-    @dataclass(frozen=True, slots=True)
-class Training:
-    """A :class:`TrainedModel` of facts."""
-
-    slug: str
-    publisher: str
-    released: float
-    total_b: float
-    active_b: float
-    native_bits: float
-
-
-def training_of(facts: Mapping[str, Any]) -> Training:
-    """The training of a model's facts; an unknown publisher is empty."""
-    total, active = sizes_b(facts)
-    return Training(
-        slug=str(facts["slug"]),
-        publisher=str(facts.get("publisher") or ""),
-        released=year_of(facts["release_date"]) if facts.get("release_date") else REFERENCE_YEAR,
-        total_b=total,
-        active_b=active,
-        native_bits=native_bits(str(facts.get("native_dtype") or "")),
-    )
-
-
-def native_bits(self) -> float: ...
+    def native_bits(self) -> float: ...
 
 
 @dataclass(frozen=True, slots=True)
