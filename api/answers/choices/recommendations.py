@@ -101,7 +101,7 @@ async def recommended_models(reads: FitReads, gpu: GpuRecord, question: Question
     wanted = np.array(
         [question.wanted.takes(model.entry, traits) for model, traits in zip(view.models, paces.traits, strict=True)]
     )
-    bought = recommend.affordable([gpu.accelerator], question.buyer)[0]
+    bought = recommend.affordable([gpu.accelerator], question.buyer, _known([gpu.accelerator.msrp_usd]))[0]
     pace = _limited(own, question, wanted[:, None] & bought)
     judged = await asyncio.to_thread(_judge_models, view, paces, pace, question)
     places = _by_aim(judged, question.aim, None)
@@ -115,8 +115,8 @@ async def recommended_gpus(reads: FitReads, model: ModelRecord, question: Questi
     paces = await _paces(view)
     own = await paces.of(reads, model, question.slot, question.users)
     devices = [gpu.accelerator for gpu in view.gpus]
-    good = recommend.affordable(devices, question.buyer)
     price, power = _known([device.msrp_usd for device in devices]), _known([device.tdp_w for device in devices])
+    good = recommend.affordable(devices, question.buyer, price)
     if question.aim is Aim.CHEAPEST:
         good &= np.isfinite(price)
     if question.aim is Aim.EFFICIENT:
@@ -141,7 +141,7 @@ async def recommended_quants(
     paces = await _paces(view)
     own = await paces.of(reads, model, question.slot, question.users)
     machine = view.gpus.index(gpu)
-    bought = recommend.affordable([gpu.accelerator], question.buyer)[0]
+    bought = recommend.affordable([gpu.accelerator], question.buyer, _known([gpu.accelerator.msrp_usd]))[0]
     pace = _limited(own, question, (np.arange(len(view.gpus)) == machine)[:, None] & bought)
     judged = await asyncio.to_thread(_judge_one, view, paces, model, [model.name] * len(view.gpus), pace, question)
     setups = judged.setups
