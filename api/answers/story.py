@@ -20,10 +20,12 @@ from estimator.advice import commands as starting
 from estimator.advice import explain
 from estimator.advice.breakdown import Terms, terms
 from estimator.advice.command import Command, MissingCommand
+from estimator.advice.gains import traits_of_architecture
 from estimator.advice.options import Options
 from estimator.advice.search import Advice
 from estimator.fit_facts import FitFacts, request_of
-from estimator.judgement.serving import Serving, serving
+from estimator.judgement.answer_time import written_tokens
+from estimator.judgement.serving.curve import Serving, by_engine, serving
 from estimator.placement.layer_sums import model_tables
 from estimator.types import STATUSES, EstimatorError, OperatingMode, Status
 from estimator.verdict import ScorePart, capped
@@ -105,8 +107,23 @@ class PlanAnswers:
 
     @cached_property
     def serving(self) -> Serving | None:
-        """How many streams the setup serves at the workload's comfortable speed; None when not even one."""
-        return serving(self.facts, self._view.calibration)
+        """The setup as a server; None without a workload, or when not even one stream is whole on the device."""
+        return serving(self.facts, self._view.calibration, self._written_tokens)
+
+    @cached_property
+    def serving_engines(self) -> list[Serving]:
+        """The servers of all engines that run the model here, each in its best quantization, best first."""
+        facts, own = self.facts, self.options.present
+        traits = traits_of_architecture(facts.model, facts.request) if own is None else own.traits
+        return by_engine(facts, self._view.calibration, traits, self.options.quants, self._written_tokens)
+
+    @property
+    def _written_tokens(self) -> int | None:
+        """Tokens of an answer of the workload; a model that always thinks writes its thoughts, too."""
+        workload, own = self.facts.workload, self.options.present
+        if workload is None:
+            return None
+        return written_tokens(workload, own is not None and own.traits.thinking == "always")
 
     @cached_property
     def commands(self) -> tuple[Command, ...]:

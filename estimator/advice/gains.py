@@ -89,6 +89,7 @@ def use_of(facts: FitFacts) -> Workload:
         patience_ttft_ms=float(asked.patience_ttft_ms[0]),
         usable_ttft_ms=float("inf"),
         usable_answer_s=float("inf"),
+        think_s=0.0,
     )
 
 
