@@ -135,10 +135,9 @@ def _rates(pace: ServerPace) -> Floats:
 
 def _shares(people: int, think_s: float, pace: ServerPace) -> Floats:
     """Share of the time with 0, 1, ... ``people`` requests present."""
-    rates = _rates(pace)
     present = np.arange(1, people + 1)
     arriving = (people - present + 1) / max(think_s, 1e-9)
-    leaving = rates[np.minimum(present, pace.most_streams) - 1]
+    leaving = _rates(pace)[np.minimum(present, pace.most_streams) - 1]
     logs = np.concatenate(([0.0], np.cumsum(np.log(arriving) - np.log(leaving))))
-    share = np.exp(logs - logs.max())
-    return share / share.sum()
+    share: Floats = np.exp(logs - logs.max())
+    return np.asarray(share / share.sum())
