@@ -22,9 +22,11 @@ MAX_POINTS = 50
 
 @strawberry.type(description="Cost of a million tokens of answers, US dollars; null for what is unknown.")
 class ServingCost:
-    purchase_usd: float | None = strawberry.field(description="Purchase of the computer over its hours of use.")
-    energy_usd: float | None = strawberry.field(description="Energy while it works.")
-    total_usd: float | None = strawberry.field(description="Both together; null when one is unknown.")
+    purchase_usd: float | None = strawberry.field(
+        description="Purchase of the computer over its hours of use, US dollars."
+    )
+    energy_usd: float | None = strawberry.field(description="Energy while it works, US dollars.")
+    total_usd: float | None = strawberry.field(description="Both together, US dollars; null when one is unknown.")
 
 
 @strawberry.type(
@@ -38,11 +40,11 @@ class ServingPoint:
     tokens_per_second: float = strawberry.field(
         description="Speed of an answer that one person sees, tokens per second."
     )
-    busy_tokens_per_second: float = strawberry.field(description="The same in a busy moment.")
+    busy_tokens_per_second: float = strawberry.field(description="The same in a busy moment, tokens per second.")
     ttft_ms: float = strawberry.field(
         description="Time to the first token, milliseconds; waiting for a place included."
     )
-    busy_ttft_ms: float = strawberry.field(description="The same in a busy moment.")
+    busy_ttft_ms: float = strawberry.field(description="The same in a busy moment, milliseconds.")
     tokens_per_second_total: float = strawberry.field(description="Answer tokens of all people, tokens per second.")
     working_share: float = strawberry.field(description="Share of the time in which anybody is answered, 0 to 1.")
     load: strawberry.Private[Load]
