@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from estimator.calibration.capability_prior import ModelTraits
 from estimator.calibration.coefficients import Calibration
+from estimator.calibration.loss import capability_loss
+from estimator.calibration.scale import KIND_OF_WORKLOAD
 from estimator.estimate import situation_of_request, sweep
 from estimator.fit_facts import FitFacts
 from estimator.grid import FitBlock
 from estimator.judgement.serving.queueing import Load, ServerPace, load_of, people_served
-from estimator.judgement.worth import PLAIN, worth_table
 from estimator.placement.layer_sums import model_tables
 from estimator.structure.architecture import ModelArchitecture
 from estimator.types import ENGINES, STATUSES, Engine, EstimateRequest, EstimatorError, Quant, Status, Workload
@@ -99,7 +99,6 @@ def serving(facts: FitFacts, calibration: Calibration, output_tokens: int | None
 def by_engine(
     facts: FitFacts,
     calibration: Calibration,
-    traits: ModelTraits,
     quants: Sequence[Quant],
     output_tokens: int | None = None,
 ) -> list[Serving]:
@@ -110,8 +109,14 @@ def by_engine(
     if facts.workload is None or not quants:
         return []
     bits = model_tables(facts.model, tuple(quants)).bits_per_weight
-    loss = worth_table(facts.workload.kind, [traits], quants, bits[None, :]).loss[0, PLAIN]
-    kept = tuple(quant for quant, points in zip(quants, loss, strict=True) if points <= MOST_LOSS_POINTS)
+    asked = list(zip(quants, map(float, bits), strict=True))
+    divergences = calibration.losses.divergences(facts.model.training, asked)
+    kind = KIND_OF_WORKLOAD[facts.workload.kind]
+    kept = tuple(
+        quant
+        for quant, divergence in zip(quants, divergences, strict=True)
+        if capability_loss(kind, divergence).points <= MOST_LOSS_POINTS
+    )
     search = _Search(facts, calibration, facts.workload, kept)
     best: dict[Engine, tuple[Serving, _Column]] = {}
     for column in search.columns():

@@ -6,6 +6,8 @@ from dataclasses import replace
 
 import pytest
 
+from estimator.calibration.loss import capability_loss
+from estimator.calibration.scale import KIND_OF_WORKLOAD
 from estimator.estimate import estimate
 from estimator.fit_facts import FitFacts
 from estimator.judgement.serving.curve import (
@@ -17,7 +19,6 @@ from estimator.judgement.serving.curve import (
     expected_context_tokens,
     serving,
 )
-from estimator.judgement.worth import PLAIN, worth_table
 from estimator.placement.layer_sums import model_tables
 from estimator.types import Engine, Estimate, EstimatorError, Status
 from tests.support import answers as support
@@ -97,7 +98,7 @@ def test_streams_and_people_have_what_the_workload_calls_comfortable(
 def test_a_free_question_and_an_offloaded_model_serve_nobody() -> None:
     facts = support.facts_of("qwen3-8b", "rtx-3090", "q4-k-m")
     assert serving(replace(facts, workload=None), support.CALIBRATION) is None
-    assert by_engine(replace(facts, workload=None), support.CALIBRATION, support.TRAITS["qwen3-8b"], ()) == []
+    assert by_engine(replace(facts, workload=None), support.CALIBRATION, ()) == []
     assert serving(support.facts_of("llama-3.3-70b", "rtx-4090", "q4-k-m"), support.CALIBRATION) is None
 
 
@@ -118,15 +119,15 @@ def test_the_best_engine_comes_first_in_a_quantization_that_loses_little() -> No
     quants = support.everything().quants
     for slugs in (("llama-3.1-8b", "rtx-4090", "q4-k-m", "chat"), ("qwen3-30b-a3b", "rtx-5090", "q4-k-m", "rag")):
         facts = support.facts_of(*slugs)
-        traits = support.TRAITS[slugs[0]]
-        found = by_engine(facts, support.CALIBRATION, traits, quants)
+        found = by_engine(facts, support.CALIBRATION, quants)
         assert len({server.engine for server in found}) == len(found) >= 1
         assert [server.people for server in found] == sorted((server.people for server in found), reverse=True)
         assert facts.workload is not None
         for server in found:
-            bits = model_tables(facts.model, (server.quant,)).bits_per_weight[None, :]
-            table = worth_table(facts.workload.kind, [traits], [server.quant], bits)
-            assert table.loss[0, PLAIN, 0] <= MOST_LOSS_POINTS
+            bits = float(model_tables(facts.model, (server.quant,)).bits_per_weight[0])
+            divergence = support.CALIBRATION.losses.divergence(facts.model.training, server.quant, bits)
+            kind = KIND_OF_WORKLOAD[facts.workload.kind]
+            assert capability_loss(kind, divergence).points <= MOST_LOSS_POINTS
             alone = serving(replace(facts, request=replace(facts.request, quant=server.quant)), support.CALIBRATION)
             assert alone is not None
             assert (alone.people, alone.streams) == (server.people, server.streams)
