@@ -17,7 +17,7 @@ from api.catalog.fit_reads import FitReads
 from api.catalog.records import GpuRecord, ModelRecord
 from api.catalog.view import CatalogView
 from db.entries.traits import model_traits
-from db.fits.figures import Figures, fetch_figures
+from db.fits.by_key import Figures, fetch_figures
 from db.fits.query import FitOwner
 from estimator import verdict
 from estimator.calibration.capability_prior import ModelTraits
