@@ -15,6 +15,7 @@ from db.imports.hub.layers import block_count, feed_forwards, mixers
 from db.imports.hub.quantization import checkpoint_format
 from db.imports.hub.section import Section, language_model
 from db.imports.hub.unread_keys import require_all_read
+from db.imports.hub.vision import vision_parameters
 from estimator.structure.architecture import (
     MTP_STORED_ARCHITECTURES,
     FeedForward,
@@ -61,6 +62,7 @@ def facts_from_config(config: Mapping[str, Any], slug: str = "custom") -> dict[s
     facts["class_defaults"] = sorted(section.values.from_class - _NO_SIZE)
     facts = with_counts(facts)
     facts["mtp"] = _prediction_heads(section.values, facts)
+    facts["params_vision_and_other"] = vision_parameters(config, facts["hidden_size"])
     return facts
 
 
