@@ -14,8 +14,8 @@ from rich.table import Table
 from api.answers.choices import purchases as answers
 from api.answers.choices.machine import resolved
 from api.answers.choices.reasons import seconds_text
+from api.cli.choices.market import price_json
 from api.cli.exit_codes import NO_ANSWER
-from api.cli.market import price_json
 from api.errors import QuestionError
 from db.entries import specs
 from db.entries.files import Catalog, load_catalog
