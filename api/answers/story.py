@@ -22,10 +22,13 @@ from estimator.advice.breakdown import Terms, terms
 from estimator.advice.command import Command, MissingCommand
 from estimator.advice.options import Options
 from estimator.advice.search import Advice
-from estimator.fit_facts import FitFacts, request_of
-from estimator.judgement.serving import Serving, serving
+from estimator.calibration.loss import CapabilityLoss, Divergence, capability_loss
+from estimator.calibration.scale import KIND_OF_WORKLOAD
+from estimator.fit_facts import FitFacts, cache_type, request_of
+from estimator.judgement.answer_time import written_tokens
+from estimator.judgement.serving.curve import Serving, by_engine, serving
 from estimator.placement.layer_sums import model_tables
-from estimator.types import STATUSES, EstimatorError, OperatingMode, Status
+from estimator.types import STATUSES, EstimatorError, OperatingMode, Status, WorkloadKind
 from estimator.verdict import ScorePart, capped
 
 #: Size of the card that other pages embed, CSS pixels.
@@ -105,8 +108,21 @@ class PlanAnswers:
 
     @cached_property
     def serving(self) -> Serving | None:
-        """How many streams the setup serves at the workload's comfortable speed; None when not even one."""
-        return serving(self.facts, self._view.calibration)
+        """The setup as a server; None without a workload, or when not even one stream is whole on the device."""
+        return serving(self.facts, self._view.calibration, self._written_tokens)
+
+    @cached_property
+    def serving_engines(self) -> list[Serving]:
+        """The servers of all engines that run the model here, each in its best quantization, best first."""
+        return by_engine(self.facts, self._view.calibration, self.options.quants, self._written_tokens)
+
+    @property
+    def _written_tokens(self) -> int | None:
+        """Tokens of an answer of the workload; a model that always thinks writes its thoughts, too."""
+        workload, own = self.facts.workload, self.options.present
+        if workload is None:
+            return None
+        return written_tokens(workload, own is not None and own.traits.thinking == "always")
 
     @cached_property
     def commands(self) -> tuple[Command, ...]:
@@ -123,9 +139,22 @@ class PlanAnswers:
         """Bits per weight of the file, measured over all its tensors."""
         return float(model_tables(self.facts.model, (self.facts.quant,)).bits_per_weight[0])
 
+    @cached_property
+    def divergence(self) -> Divergence:
+        """Divergence of the quantization and the KV cache from the original weights."""
+        losses, facts = self._view.calibration.losses, self.facts
+        weights = losses.divergence(facts.model.training, facts.quant, self.bits_per_weight)
+        return weights.plus(losses.cache_divergence(facts.model.training, cache_type(facts.request)))
+
+    @property
+    def loss(self) -> CapabilityLoss:
+        """Points of capability that the quantization and the KV cache cost, for the workload or for coding."""
+        workload = self.facts.workload
+        return capability_loss(KIND_OF_WORKLOAD[workload.kind if workload else WorkloadKind.CODING], self.divergence)
+
     def score_parts(self, mode: OperatingMode = OperatingMode.BALANCED) -> tuple[ScorePart, ...]:
         """The parts of the score with the weights of a mode; empty when nothing runs."""
-        return explain.score_parts(self.facts, self.bits_per_weight, mode)
+        return explain.score_parts(self.facts, self.divergence, mode)
 
     def mode_score(self, mode: OperatingMode) -> float:
         """The score, 0..100, that a mode gives; the fit itself is the same in every mode."""

@@ -20,8 +20,8 @@ from api.pages.wording import (
     context_words,
     decode_words,
     first_upper,
+    loss_words,
     percent,
-    quality_words,
     short_fit_words,
     signed,
     ttft_words,
@@ -206,7 +206,7 @@ def _quant_row(pair: Pair, fit: FitRecord, answers: Answers) -> dict[str, Any]:
         "recommended": fit.cell.recommended,
         "published": fit.weights_known,
         "bits": f"{answers.bits_per_weight:.2f}",
-        "quality": quality_words(answers.bits_per_weight),
+        "loss": loss_words(answers.loss),
         "memory": gib(fit.estimate.memory.total_bytes) if fit.is_supported else "–",
         **_row(fit),
     }
@@ -256,13 +256,13 @@ def _serving(answers: Answers, mode: OperatingMode) -> str:
         return ""
     workload = answers.facts.workload_name
     serving = answers.serving
-    if serving is None:
-        return f"This setup does not reach the comfortable speed of {workload} even for one caller."
-    energy = "" if serving.joules_per_token is None else f", {serving.joules_per_token:.2g} J a token at design power"
-    callers = "one caller" if serving.streams == 1 else f"{serving.streams:,} callers at once"
+    if serving is None or serving.people == 0:
+        return f"This setup does not serve even one person comfortably for {workload}."
+    people = "one person" if serving.people == 1 else f"{serving.people:,} people"
+    load = serving.load(serving.people)
     return (
-        f"It serves {callers} at {pace(serving.asked_tok_s)} or more each for {workload}: {pace(serving.tok_s_each)} each, "
-        f"{pace(serving.tok_s_total)} together{energy}."
+        f"It serves {people} for {workload}: in busy moments {pace(load.busy_decode_tok_s)} each and the first token after "
+        f"{duration(load.busy_ttft_s * 1000.0)}, {pace(load.total_tok_s)} together on average."
     )
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from estimator.calibration.capability_prior import REFERENCE_YEAR, ModelTraits
+from estimator.calibration.capability_prior import ModelTraits
 from estimator.estimate import situation_of_request, thresholds_of
 from estimator.fit_facts import RUNNING, FitFacts, cache_type
 from estimator.judgement.answer_time import answer_seconds, comfortable_seconds, is_usable, written_tokens
@@ -89,6 +89,7 @@ def use_of(facts: FitFacts) -> Workload:
         patience_ttft_ms=float(asked.patience_ttft_ms[0]),
         usable_ttft_ms=float("inf"),
         usable_answer_s=float("inf"),
+        think_s=0.0,
     )
 
 
@@ -148,12 +149,10 @@ def _bits(
     return model_tables(model, tuple(request.quant for request in requests)).bits_per_weight[None, :]
 
 
-def traits_of_architecture(model: ModelArchitecture, request: EstimateRequest) -> ModelTraits:
-    """Size alone, of a model that no catalog describes."""
-    tables = model_tables(model, (request.quant,))
-    total = float(tables.weights.file[0]) * 8.0 / float(tables.bits_per_weight[0])
-    active = float(tables.flops_per_token) / 2.0
-    return ModelTraits(model.slug, total / 1e9, max(active, 1.0) / 1e9, REFERENCE_YEAR)
+def traits_of_architecture(model: ModelArchitecture) -> ModelTraits:
+    """Size and date alone, of a model that no catalog describes."""
+    own = model.training
+    return ModelTraits(model.slug, own.total_b, own.active_b, own.released, native_bits=own.native_bits)
 
 
 def gain_of(before: Estimate, after: Estimate, rating_points: float | None = None) -> Gain:

@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 from estimator.structure.published import PublishedFile, published_files
+from estimator.structure.training import Training, training_of
 from estimator.types import EstimatorError, MissingFactError
 
 
@@ -64,7 +65,7 @@ class LatentAttention:
 
 @dataclass(frozen=True, slots=True)
 class LinearAttention:
-    """Linear attention with a constant state: a gated delta net, KDA or lightning attention."""
+    """Linear attention with a constant state: a gated delta net, KDA, lightning attention or RWKV's time mix."""
 
     kind: str
     key_heads: int
@@ -143,6 +144,8 @@ class ExtraParameters:
 class ModelArchitecture:
     """Everything of a model that memory, speed and the choice of a quantization depend on.
 
+    ``embedding_dim`` is the width of a token's embedding, which a projection widens to ``hidden`` where they differ.
+
     ``has_original`` says that the repository of the model itself is known, ``checkpoints`` are the slugs of the
     quantizations that have a known one of their own. ``published_files`` have sizes that no recipe tells.
     """
@@ -150,6 +153,7 @@ class ModelArchitecture:
     slug: str
     architecture: str
     hidden: int
+    embedding_dim: int
     vocab: int
     tied_embeddings: bool
     context_tokens: int | None
@@ -182,6 +186,7 @@ class ModelArchitecture:
     vision_parameters: int
     has_original: bool
     checkpoints: tuple[str, ...]
+    training: Training
     published_files: tuple[PublishedFile, ...]
 
     @property
@@ -221,13 +226,14 @@ def architecture_from_facts(facts: Mapping[str, Any]) -> ModelArchitecture:
             f"{slug}: n_layers is {n_layers}, but attention.layer_pattern has {len(pattern)} letters and mlp_pattern "
             f"has {len(mlp_pattern)}; each must have one letter a layer."
         )
-    counts = facts.get("params_computed") or {}
+    counts, mtp = facts.get("params_computed") or {}, facts.get("mtp") or {}
     experts = _experts(slug, facts) if "E" in mlp_pattern else None
     layers = tuple(_layer(slug, facts, index) for index in range(n_layers))
     return ModelArchitecture(
         slug=slug,
         architecture=str(facts["architecture"]),
         hidden=int(_need(slug, "hidden_size", facts.get("hidden_size"))),
+        embedding_dim=int(facts.get("embedding_size") or facts["hidden_size"]),
         vocab=int(_need(slug, "vocab_size", facts.get("vocab_size"))),
         tied_embeddings=bool(facts.get("tie_word_embeddings")),
         context_tokens=None if facts.get("context_length") is None else int(facts["context_length"]),
@@ -252,16 +258,15 @@ def architecture_from_facts(facts: Mapping[str, Any]) -> ModelArchitecture:
         compress_ratios=tuple(int(ratio) for ratio in attention.get("compress_ratios") or ()),
         residual_streams=int(attention.get("hc_mult") or 1),
         extras=_extras(facts),
-        mtp_parameters=int((facts.get("mtp") or {}).get("params") or 0),
-        stored_mtp_layers=int((facts.get("mtp") or {}).get("n_layers") or 0)
-        if facts["architecture"] in MTP_STORED_ARCHITECTURES
-        else 0,
+        mtp_parameters=int(mtp.get("params") or 0),
+        stored_mtp_layers=int(mtp.get("n_layers") or 0) * (facts["architecture"] in MTP_STORED_ARCHITECTURES),
         native_dtype=str(facts.get("native_dtype") or ""),
         total_parameters=int(_need(slug, "params_computed.text_total", counts.get("text_total"))),
         active_parameters=int(_need(slug, "params_computed.text_active", counts.get("text_active"))),
         vision_parameters=int(facts.get("params_vision_and_other") or 0),
         has_original=facts.get("hf_repo") is not None,
         checkpoints=tuple(sorted(facts.get("checkpoint_repos") or ())),
+        training=training_of(facts),
         published_files=published_files(facts),
     )
 

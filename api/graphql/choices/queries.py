@@ -3,35 +3,38 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated
+from typing import Annotated, Any, cast
 
 import strawberry
 
 from api.answers.choices import recommendations as answers
 from api.answers.choices.rankings import ranked_models, recommended_fits
-from api.answers.choices.setups import smallest_setups, upgrade_gains
+from api.answers.choices.setups import CARD_COUNTS, smallest_setups, upgrade_gains
 from api.catalog.live import require_facts
 from api.errors import bad_input
 from api.graphql.catalog.models import Benchmark
 from api.graphql.choices.estimates import estimate_many, estimate_one
-from api.graphql.choices.inputs import EstimateInput, RecommendationInput, RecommendationTarget, target_of
+from api.graphql.choices.inputs import EstimateInput, RecommendationInput, RecommendationTarget, target_of, wanted_of
 from api.graphql.choices.types import (
     EstimateResult,
     RankedModel,
-    Recommendation,
+    RecommendationConnection,
     Setup,
     Tier,
     UpgradeGain,
     gain_of,
+    recommendation_of,
     setup_of,
 )
 from api.graphql.context import RequestContext
-from api.graphql.core.arguments import Workload
-from api.graphql.core.connections import checked_size
+from api.graphql.core.arguments import After, Before, First, Last, Paging, Workload
+from api.graphql.core.connections import checked_size, page_of, slice_page
+from api.graphql.core.ids import signature
 from api.graphql.core.inputs import check_set
 from api.graphql.fits.plans import Estimate
 from api.graphql.fits.types import fit_of, fits_of_cells
 from estimator.judgement import recommend
+from estimator.judgement.buying import DESKTOP_CARDS
 from estimator.types import OperatingMode, WorkloadKind
 
 First10 = Annotated[int | None, strawberry.argument(description="Most items, 0 to 100; 10 when left out.")]
@@ -43,7 +46,8 @@ class PurchaseQueries:
 
     @strawberry.field(
         description="Setups without offload that reach a target, one an accelerator, cheapest first: the fewest of 1, 2, 4 "
-        "and 8, in the quantization with most bits of those that can be started (`commands`). At most 100."
+        "and 8, in the quantization with most bits of those that can be started (`commands`). At most 100. `purchases` also "
+        "prices the computer, and tells near misses and rents."
     )
     async def smallest_setups(
         self,
@@ -54,19 +58,31 @@ class PurchaseQueries:
         ],
         workload: Workload = WorkloadKind.CODING,
         budget_usd: Annotated[
-            float | None, strawberry.argument(description="Most for all accelerators together, US dollars.")
+            float | None,
+            strawberry.argument(description="Most for all accelerators together at prices of today, US dollars."),
         ] = None,
         max_power_watts: Annotated[
             float | None, strawberry.argument(description="Most design power of all together, watts.")
+        ] = None,
+        cards: Annotated[
+            int | None,
+            strawberry.argument(
+                description=f"Most cards in a computer, 1 to {CARD_COUNTS[-1]}; {DESKTOP_CARDS} when left out. Modules "
+                "of servers are not bound by it."
+            ),
         ] = None,
         first: First10 = None,
     ) -> list[Setup]:
         context: RequestContext = info.context
         size, view = checked_size(context.services.limits, first), context.view
+        if cards is not None and not 1 <= cards <= CARD_COUNTS[-1]:
+            raise bad_input(f"cards must be 1 to {CARD_COUNTS[-1]}, not {cards}.", field="cards")
         record = view.model(model)
         require_facts(record)
         buyer, kind = recommend.Buyer(budget_usd, max_power_watts), workload or WorkloadKind.CODING
-        setups = await asyncio.to_thread(smallest_setups, view, record, target_of(target), kind, buyer, size)
+        setups = await asyncio.to_thread(
+            smallest_setups, view, record, target_of(target), kind, buyer, size, cards or DESKTOP_CARDS
+        )
         return [setup_of(context.faces, setup) for setup in setups]
 
     @strawberry.field(description="Models that gain from another accelerator: those that newly run first. At most 100.")
@@ -137,10 +153,12 @@ class ChoiceQueries:
     """Fields of the root of all queries."""
 
     @strawberry.field(
-        description="Choices, best first: accelerators for a model, models for an accelerator, or quantizations "
-        "for a pairing. At most 100. Accelerators are all of the catalog with the facts that an estimate needs, laptops, "
-        "boards and server parts too; `fit.gpu.kind` tells them apart. Quantizations are those in which weights are known to "
-        "be had (`fit.weightsKnown`); all that run where a pairing has none of those."
+        description="Usable setups, best first: accelerators for a model, models for an accelerator, or quantizations "
+        "for a pairing. Usable is what meets the workload's bounds on speed, first token and whole answer. Accelerators are "
+        "all of the catalog with the facts that an estimate needs, laptops, boards and server parts too; `fit.gpu.kind` tells "
+        "them apart. Quantizations are those in which weights are known to be had (`fit.weightsKnown`); all that run where "
+        "a pairing has none of those. The modes LIGHT_API and SCALE_OUT judge 4 and 32 users at once with everything on the "
+        "accelerator, unless the target names their number."
     )
     async def recommendations(
         self,
@@ -149,12 +167,16 @@ class ChoiceQueries:
             RecommendationInput,
             strawberry.argument(name="for", description="Subject and limits."),
         ],
-        mode: Annotated[OperatingMode | None, strawberry.argument(description="How scores are weighed.")] = (
+        mode: Annotated[OperatingMode | None, strawberry.argument(description="How time is charged.")] = (
             OperatingMode.BALANCED
         ),
-        first: First10 = None,
-    ) -> list[Recommendation]:
-        return await _recommendations(info.context, for_, mode or OperatingMode.BALANCED, first)
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+    ) -> RecommendationConnection:
+        paging = first, after, last, before
+        return await _recommendations(info.context, for_, mode or OperatingMode.BALANCED, paging)
 
     @strawberry.field(description="Answer to a question with any lengths and settings, computed at once.")
     async def estimate(
@@ -174,9 +196,26 @@ class ChoiceQueries:
 
 
 async def _recommendations(
-    context: RequestContext, asked: RecommendationInput, mode: OperatingMode, first: int | None
-) -> list[Recommendation]:
-    size = checked_size(context.services.limits, first)
+    context: RequestContext, asked: RecommendationInput, mode: OperatingMode, paging: Paging
+) -> RecommendationConnection:
+    page = page_of(context.services.limits, *paging)
+    listed = await _listed(context, asked, mode)
+    sealed = signature("recommendations", strawberry.asdict(asked), mode.value)
+    connection = slice_page(RecommendationConnection, listed.choices, page, context.view.state, sealed)
+    shown: list[answers.Choice] = list(cast(Any, connection.nodes))
+    picked = [] if listed.pick is None else [listed.pick]
+    cells = await listed.cells(context.loaders, [*shown, *picked])
+    made = [
+        recommendation_of(context.faces, choice, listed.rank(choice), listed.judgement(choice), cell)
+        for choice, cell in zip([*shown, *picked], cells, strict=True)
+    ]
+    connection.nodes[:] = made[: len(shown)]
+    connection.pick = made[-1] if picked else None
+    return connection
+
+
+async def _listed(context: RequestContext, asked: RecommendationInput, mode: OperatingMode) -> answers.Recommendations:
+    """The whole list that is asked for."""
     vendors = None
     if asked.vendors is not None:
         check_set("vendors", asked.vendors)
@@ -185,16 +224,12 @@ async def _recommendations(
     model = None if asked.model is None else view.model(asked.model)
     gpu = None if asked.gpu is None else view.gpu(asked.gpu)
     buyer = recommend.Buyer(asked.budget_usd, asked.max_power_watts, vendors)
-    question = answers.Question(asked.workload, asked.aim.value, mode, buyer, target_of(asked.target))
+    target, wanted = target_of(asked.target), wanted_of(asked)
+    question = answers.Question(asked.workload, asked.aim.value, mode, buyer, target, wanted)
     if model is not None and gpu is not None:
-        choices = await answers.recommended_quants(reads, model, gpu, question)
-    elif model is not None:
-        choices = await answers.recommended_gpus(reads, model, question, size)
-    elif gpu is not None:
-        choices = await answers.recommended_models(reads, gpu, question)
-    else:
-        raise bad_input("Name a model, an accelerator, or both.", field="for")
-    return [
-        Recommendation(rank=place, fit=fit_of(context.faces, choice.fit.cell), score=choice.score)
-        for place, choice in enumerate(choices[:size], 1)
-    ]
+        return await answers.recommended_quants(reads, model, gpu, question)
+    if model is not None:
+        return await answers.recommended_gpus(reads, model, question)
+    if gpu is not None:
+        return await answers.recommended_models(reads, gpu, question)
+    raise bad_input("Name a model, an accelerator, or both.", field="for")
