@@ -30,7 +30,7 @@ def extra_parameters(
     elif name == "BitNetForCausalLM":
         extras.append(("norms inside attention and feed-forward", layers * (hidden + facts["intermediate_size"])))
     elif name == "MolmoForCausalLM":
-        extras.append(("added vocabulary", 128 * hidden))
+        extras.append(("added vocabulary", (whole(values, "additional_vocab_size", 0, _WIDTH, 128) or 0) * hidden))
     elif name == "MiniMaxM3ForCausalLM":
         extras += _sparse_index(values, layers, hidden)
     elif name == "MllamaForConditionalGeneration":

@@ -122,6 +122,13 @@ def test_a_context_that_differs_is_said_and_used() -> None:
     assert "max_position_embeddings" not in notes
 
 
+def test_contexts_that_differ_within_a_file_are_said() -> None:
+    config = config_of(CATALOG.models["qwen3-32b"])
+    _, notes = carried(config | {"seq_length": 8192})
+    assert "(max_position_embeddings 40,960, seq_length 8,192): 40,960 tokens are used" in notes
+    assert "contexts that differ" not in carried(config | {"seq_length": 40_960})[1]
+
+
 def test_a_model_that_differs_in_one_size_is_not_recognised() -> None:
     slug, notes = carried(config_of(CATALOG.models["qwen3-32b"]) | {"intermediate_size": 25_856})
     assert (slug, notes) == ("custom", "")
