@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 from api.catalog.records import (
+    ComputerRecord,
     GpuRecord,
     HostRecord,
     ModelRecord,
@@ -22,12 +23,14 @@ from api.catalog.records import (
     model_record,
 )
 from api.errors import ApiError, ErrorCode, NotFoundError
-from db.entries import specs
+from db.entries import market, specs
 from db.entries.files import Catalog, Entry
 from db.entries.names.meanings import Meaning, UnknownNameError
 from db.fits.generations import Generation
 from db.fits.layout import SLOTS
 from estimator.calibration.coefficients import Calibration
+from estimator.calibration.loss import Divergence
+from estimator.judgement.market import Board, Price
 from estimator.placement.hosts import host_for
 from estimator.structure.architecture import ModelArchitecture
 from estimator.structure.checkpoints import has_weights
@@ -77,6 +80,9 @@ class CatalogView:
         self.workloads = sorted(workloads, key=lambda workload: SLOTS.index(workload.spec.kind))
         self.engines = [engine_record(entry, catalog.engines) for entry in catalog.engines.values()]
         self.hosts = [HostRecord(entry, specs.host(entry)) for entry in catalog.hosts.values()]
+        self.computers = [
+            ComputerRecord(entry, market.computer(catalog, slug)) for slug, entry in catalog.computers.items()
+        ]
         self.model_by_id = {self.model_ids[model.slug]: model for model in self.models}
         self.gpu_by_id = {self.gpu_ids[gpu.slug]: gpu for gpu in self.gpus}
         self.quant_by_id = {self.quant_ids[quant.slug]: quant for quant in self.quants if quant.slug in self.quant_ids}
@@ -91,6 +97,7 @@ class CatalogView:
         self._derived: dict[Callable[[CatalogView], Any], Any] = {}
         self._architectures: dict[str, ModelArchitecture] = _kept_architectures(previous, catalog)
         self._bits: dict[str, dict[str, float]] = {}
+        self._divergences: dict[str, dict[str, Divergence]] = {}
         self._by_slug: dict[str, dict[str, Record]] = {
             "model": {model.slug: model for model in self.models},
             "gpu": {gpu.slug: gpu for gpu in self.gpus},
@@ -98,6 +105,7 @@ class CatalogView:
             "workload": {workload.slug: workload for workload in self.workloads},
             "host": {host.slug: host for host in self.hosts},
             "engine": {engine.slug: engine for engine in self.engines},
+            "computer": {computer.slug: computer for computer in self.computers},
         }
 
     def derived(self, make: Callable[[CatalogView], T]) -> T:
@@ -148,6 +156,24 @@ class CatalogView:
         self._resolve(kind, text)
         return self.catalog.meaning(kind, text)
 
+    def computer(self, text: str) -> ComputerRecord:
+        """Computer by slug or alias. Raises :class:`NotFoundError`."""
+        computer: ComputerRecord = self._resolve("computer", text)
+        return computer
+
+    def price_list(self, slug: str) -> tuple[Price, ...]:
+        """Dated prices of an accelerator or a computer, by exact slug."""
+        return market.prices(self.catalog, slug)
+
+    def board(self, gpu: GpuRecord) -> Board | None:
+        """Reference board of an accelerator; None where nothing is recorded."""
+        return market.board(self.catalog, gpu.slug)
+
+    @cached_property
+    def today(self) -> str:
+        """Date of the newest price: the day that prices are told for."""
+        return market.newest_date(self.catalog)
+
     def by_slug(self, kind: str, slug: str) -> Any:
         """Record by exact slug; None for an unknown one."""
         return self._by_slug[kind].get(slug)
@@ -174,6 +200,16 @@ class CatalogView:
             table = weight_table(self.architecture(model), [quant.spec for quant in self.quants])
             known = {quant.slug: float(bits) for quant, bits in zip(self.quants, table.bits_per_weight, strict=True)}
             self._bits[model.slug] = known
+        return known[quant.slug]
+
+    def divergence(self, model: ModelRecord, quant: QuantRecord) -> Divergence:
+        """Divergence of a quantization from a model's original weights."""
+        known = self._divergences.get(model.slug)
+        if known is None:
+            asked = [(each.spec, self.bits_per_weight(model, each)) for each in self.quants]
+            found = self.calibration.losses.divergences(self.architecture(model).training, asked)
+            known = {each.slug: divergence for each, divergence in zip(self.quants, found, strict=True)}
+            self._divergences[model.slug] = known
         return known[quant.slug]
 
     def weights_known(self, model: ModelRecord, quant: QuantRecord) -> bool:
