@@ -57,6 +57,7 @@ def recognised(
         known[0] if source.stored is None else own,
         slug=known[0].slug if agree else own.slug,
         architecture=known[0].architecture,
+        training=known[0].training,
         context_tokens=context,
         native_dtype=own.native_dtype if source.is_quantized else known[0].native_dtype,
         vision_parameters=alone.vision_parameters,

@@ -40,7 +40,7 @@ _HARMLESS = re.compile(
         r"(type|org|old|original|unpadded)_vocab_size|(embd_layer|sparse)(_config)?|skip_bias_add.*|alibi_.*",
         r".*(dtype|impl|implementation|version|name|path|type|offload|fusion|overlap|fused|checkpointing)",
         r".*(sharded|lora_alpha)|quant.*|kda_layers|(ffn_)?inter_padding_size|full_attn_mod|pad_head_dim",
-        r"sparse_(block_size|topk_blocks|init_block|local_block)|tie_encoder_decoder|attn_res_block_size",
+        r"sparse_(block_size|topk_blocks|init_block|local_block)|tie_encoder_decoder|attn_res_block_size|indexer_compress_ratio",
         r"block_(size|multiple_of|norm_eps)",
     ))
 )  # fmt: skip
