@@ -61,6 +61,7 @@ _OF_MAMBA = frozenset({
     "expand", "mamba_head_dim", "mamba_num_heads", "ssm_state_size", "conv_kernel", "mamba_inner_size",
     "time_step_rank",
 })  # fmt: skip
+_OF_ATTENTION = frozenset({"num_attention_heads", "num_key_value_heads", "head_dim"})
 _OF_LISTED_LAYERS = frozenset({
     "full_attention_interval", "layer_types", "first_k_dense_replace", "moe_layer_freq", "sliding_window_pattern",
 })  # fmt: skip
@@ -102,6 +103,7 @@ def beside_the_point(facts: Mapping[str, Any], own: Mapping[str, Any]) -> frozen
     keys |= _OF_DENSE if "D" not in parts or "dense_intermediate_size" in own else frozenset()
     keys |= _OF_WINDOW if "S" not in pattern else frozenset()
     keys |= _OF_MAMBA if set(pattern) & set("MP") else frozenset()
+    keys |= frozenset() if set(pattern) & set("FSCIPX") else _OF_ATTENTION
     keys |= frozenset({"index_topk_freq"}) if "indexer_types" in own else frozenset()
     return keys | (_OF_LATENT if attention.get("mla") or attention.get("compress_ratios") else frozenset())
 
