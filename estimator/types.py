@@ -17,10 +17,20 @@ class Engine(StrEnum):
     VLLM = "vllm"
     MLX = "mlx"
     OLLAMA = "ollama"
+    IK_LLAMA_CPP = "ik_llama.cpp"
+    SGLANG = "sglang"
 
 
 #: As their makers write them.
-ENGINE_NAMES = {Engine.LLAMA_CPP: "llama.cpp", Engine.VLLM: "vLLM", Engine.MLX: "MLX", Engine.OLLAMA: "Ollama"}
+ENGINE_NAMES = {
+    Engine.LLAMA_CPP: "llama.cpp", Engine.VLLM: "vLLM", Engine.MLX: "MLX", Engine.OLLAMA: "Ollama",
+    Engine.IK_LLAMA_CPP: "ik_llama.cpp", Engine.SGLANG: "SGLang",
+}  # fmt: skip
+
+
+#: Engines that serve checkpoints, take a fixed share of the memory and split a model evenly. SGLang's memory is taken as
+#: vLLM's.
+SERVERS = (Engine.VLLM, Engine.SGLANG)
 
 
 class Backend(StrEnum):
@@ -45,6 +55,16 @@ class QuantFormat(StrEnum):
     NVFP4 = "nvfp4"
     MXFP4 = "mxfp4"
     MLX = "mlx"
+    INT8 = "int8"
+    BITSANDBYTES = "bitsandbytes"
+    FP8_FP4 = "fp8-fp4"
+    EXL2 = "exl2"
+    EXL3 = "exl3"
+    IK_GGUF = "ik-gguf"
+
+
+#: Formats of files that llama.cpp or its forks read.
+GGUF_FORMATS = (QuantFormat.GGUF, QuantFormat.IK_GGUF)
 
 
 class CacheType(StrEnum):
