@@ -11,7 +11,7 @@ from db.entries.files import Catalog
 from db.entries.traits import model_traits
 from estimator.advice.options import Candidate, Options
 from estimator.fit_facts import FitFacts
-from estimator.judgement.capability import CapabilityEvidence, CapabilityTable
+from estimator.judgement.capability import CapabilityTable
 from estimator.structure.architecture import ModelArchitecture
 from estimator.structure.checkpoints import has_weights
 from estimator.types import Quant
@@ -53,10 +53,7 @@ def _of_catalog(catalog: Catalog, architecture: Callable[[str], ModelArchitectur
         entry = catalog.models[slug]
         if specs.missing_facts(entry):
             continue
-        kinds = table.of(traits)
-        measured = frozenset(kind for kind, known in kinds.items() if known.evidence is CapabilityEvidence.MEASURED)
-        values = {kind: known.value for kind, known in kinds.items()}
-        models.append(Candidate(entry["name"], traits, values, measured, partial(architecture, slug)))
+        models.append(Candidate(entry["name"], traits, table.of(traits), partial(architecture, slug)))
     return Options(
         accelerators=tuple(
             specs.accelerator(entry) for entry in catalog.gpus.values() if not specs.missing_facts(entry)

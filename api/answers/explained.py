@@ -47,7 +47,7 @@ class Explained:
                         "safe_context_tokens": advice.gain.safe_context_tokens,
                         "headroom_bytes": advice.gain.headroom_bytes,
                         "score": round(advice.gain.score, 2),
-                        "worth_points": advice.gain.worth_points,
+                        "rating_points": advice.gain.rating_points,
                     },
                 }
                 for advice in self.advice

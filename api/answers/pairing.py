@@ -9,6 +9,7 @@ from typing import Any
 
 from api.answers.facts import facts_of_plan
 from api.answers.files.models import CUSTOM, ModelSource, is_model_file, quant_of_file, source_of_file, stored_quant
+from api.answers.files.recognition import recognised
 from api.answers.output import commands_json, figures_json
 from api.errors import ErrorCode, QuestionError
 from db.entries import specs
@@ -120,7 +121,7 @@ def estimate_pairing(
     try:
         require_facts(accelerator)
         custom = model_slug == CUSTOM
-        source = source_of_file(Path(model)) if custom else ModelSource(specs.architecture(catalog.models[model_slug]))
+        source = _source(catalog, calibration, model, model_slug)
         quants = tuple(stored_quant(quant, source) for quant in quants)
         if quant_slug is None:
             own = quant_of_file(source, catalog)
@@ -148,6 +149,15 @@ def estimate_pairing(
         (*(note for note in (named.note, on.note) if note is not None), *source.notes),
     )
     return _with_quant(pairing, quant_slug)
+
+
+def _source(catalog: Catalog, calibration: Calibration, model: str, slug: str) -> ModelSource:
+    def architecture(slug: str) -> ModelArchitecture:
+        return specs.architecture(catalog.models[slug])
+
+    if slug != CUSTOM:
+        return ModelSource(architecture(slug))
+    return recognised(source_of_file(Path(model)), catalog, calibration, architecture)
 
 
 def _with_quant(pairing: Pairing, slug: str | None) -> Pairing:

@@ -24,6 +24,7 @@ from api.answers.files.models import (
     source_of_pasted,
     stored_quant,
 )
+from api.answers.files.recognition import recognised
 from api.answers.own_hardware import accelerator_of_facts
 from api.catalog.view import CatalogView
 from api.errors import ErrorCode, QuestionError
@@ -123,11 +124,11 @@ class Answerer:
     def _model_of(self, question: Mapping[str, Any], brought: ModelSource | None) -> tuple[str, ModelSource]:
         given = keys.stands_in(question, "model")
         if given == "model_config":
-            return CUSTOM, source_of_config(question[given])
-        if given == "model_gguf":
-            return CUSTOM, source_of_pasted(question[given])
+            brought = source_of_config(question[given])
+        elif given == "model_gguf":
+            brought = source_of_pasted(question[given])
         if brought is not None:
-            return CUSTOM, brought
+            return CUSTOM, recognised(brought, self._catalog, self._calibration, self._architecture)
         if given == "model_url":
             raise QuestionError(ErrorCode.UNSUPPORTED, "no file is fetched here", given)
         slug = self._resolved("model", keys.text(question, "model"))
@@ -167,7 +168,8 @@ class Answerer:
         """The answer to a question with several accelerators, a draft or a projector."""
         entry = self._catalog.models.get(slugs[0])
         draft = extras.draft_of(question, self._model_named, self._quant_named)
-        projector = extras.projector_of(question, entry, None if entry is None else specs.projector_bytes(entry))
+        known = model.vision_parameters * 2 or None if entry is None else specs.projector_bytes(entry)
+        projector = extras.projector_of(question, entry, known)
         result = what_if(model, request, Extras(devices, draft, projector), self._calibration, workload)
         notes = (extras.UNKNOWN_PROJECTOR,) if projector is None else ()
         if devices:

@@ -9,6 +9,7 @@ from typing import Any
 from db.entries import specs
 from db.entries.files import Entry
 from estimator import types as domain
+from estimator.judgement.market import Computer
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
@@ -101,6 +102,13 @@ class EngineRecord(Record):
 @dataclass(frozen=True, slots=True, eq=False)
 class HostRecord(Record):
     spec: domain.Host
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ComputerRecord(Record):
+    """A computer that one can buy."""
+
+    spec: Computer
 
 
 def texts_of(value: Any) -> list[str]:

@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 from api.catalog.records import (
+    ComputerRecord,
     GpuRecord,
     HostRecord,
     ModelRecord,
@@ -22,12 +23,13 @@ from api.catalog.records import (
     model_record,
 )
 from api.errors import ApiError, ErrorCode, NotFoundError
-from db.entries import specs
+from db.entries import market, specs
 from db.entries.files import Catalog, Entry
 from db.entries.names.meanings import Meaning, UnknownNameError
 from db.fits.generations import Generation
 from db.fits.layout import SLOTS
 from estimator.calibration.coefficients import Calibration
+from estimator.judgement.market import Board, Price
 from estimator.placement.hosts import host_for
 from estimator.structure.architecture import ModelArchitecture
 from estimator.structure.checkpoints import has_weights
@@ -77,6 +79,9 @@ class CatalogView:
         self.workloads = sorted(workloads, key=lambda workload: SLOTS.index(workload.spec.kind))
         self.engines = [engine_record(entry, catalog.engines) for entry in catalog.engines.values()]
         self.hosts = [HostRecord(entry, specs.host(entry)) for entry in catalog.hosts.values()]
+        self.computers = [
+            ComputerRecord(entry, market.computer(catalog, slug)) for slug, entry in catalog.computers.items()
+        ]
         self.model_by_id = {self.model_ids[model.slug]: model for model in self.models}
         self.gpu_by_id = {self.gpu_ids[gpu.slug]: gpu for gpu in self.gpus}
         self.quant_by_id = {self.quant_ids[quant.slug]: quant for quant in self.quants if quant.slug in self.quant_ids}
@@ -98,6 +103,7 @@ class CatalogView:
             "workload": {workload.slug: workload for workload in self.workloads},
             "host": {host.slug: host for host in self.hosts},
             "engine": {engine.slug: engine for engine in self.engines},
+            "computer": {computer.slug: computer for computer in self.computers},
         }
 
     def derived(self, make: Callable[[CatalogView], T]) -> T:
@@ -147,6 +153,24 @@ class CatalogView:
         """The entity called ``text``, with what else the text states. Raises :class:`NotFoundError`."""
         self._resolve(kind, text)
         return self.catalog.meaning(kind, text)
+
+    def computer(self, text: str) -> ComputerRecord:
+        """Computer by slug or alias. Raises :class:`NotFoundError`."""
+        computer: ComputerRecord = self._resolve("computer", text)
+        return computer
+
+    def price_list(self, slug: str) -> tuple[Price, ...]:
+        """Dated prices of an accelerator or a computer, by exact slug."""
+        return market.prices(self.catalog, slug)
+
+    def board(self, gpu: GpuRecord) -> Board | None:
+        """Reference board of an accelerator; None where nothing is recorded."""
+        return market.board(self.catalog, gpu.slug)
+
+    @cached_property
+    def today(self) -> str:
+        """Date of the newest price: the day that prices are told for."""
+        return market.newest_date(self.catalog)
 
     def by_slug(self, kind: str, slug: str) -> Any:
         """Record by exact slug; None for an unknown one."""

@@ -113,7 +113,7 @@ def _row_json(machine: Machine, entry: Recommended) -> dict[str, Any]:
         "worth": {name: round(getattr(judgement.worth, name), 2) for name in ("value", "low", "high")},
         "rating": round(judgement.rating, 2),
         "decode_tok_s": round(judgement.decode_tok_s, 2),
-        "ttft_ms": round(judgement.ttft_ms, 1),
+        "ttft_ms": None if judgement.ttft_ms is None else round(judgement.ttft_ms, 1),
         "answer_s": round(judgement.answer_s, 2),
         "price_usd": machine.price_usd,
         "on_frontier": judgement.on_frontier,

@@ -10,6 +10,7 @@ import strawberry
 from api.errors import ApiError, ErrorCode, LimitExceededError
 from api.graphql.catalog.measurements import find_measurement, measurements_field
 from api.graphql.catalog.queries import CatalogQueries
+from api.graphql.choices.buying import BuyingQueries
 from api.graphql.choices.queries import ChoiceQueries, PurchaseQueries
 from api.graphql.core.ids import decode_id
 from api.graphql.core.node import Node
@@ -50,6 +51,7 @@ class MeasurementQueries:
 @strawberry.type(description="Everything that can be read.")
 class Query(
     PurchaseQueries,
+    BuyingQueries,
     NodeQueries,
     CatalogQueries,
     FitQueries,
@@ -68,6 +70,6 @@ async def _node(info: strawberry.Info, text: str) -> Any:
         return await find_run(info.context, run_number(text))
     if node.kind == "Measurement":
         return find_measurement(info.context.view, node.key[0])
-    if node.kind not in ("Model", "Gpu", "Quant", "Workload", "Engine", "Host"):
+    if node.kind not in ("Model", "Gpu", "Quant", "Workload", "Engine", "Host", "Computer"):
         raise ApiError(ErrorCode.BAD_USER_INPUT, "This id is not one that this service gave out.")
     return info.context.faces.by_slug(node.kind.lower(), node.key[0])

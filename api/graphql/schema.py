@@ -21,6 +21,7 @@ from strawberry.types import ExecutionContext, ExecutionResult
 from strawberry.types.execution import PreExecutionError
 
 from api.errors import ApiError, ErrorCode, LimitExceededError, too_slow
+from api.graphql.catalog.computers import Computer
 from api.graphql.catalog.engines import Engine
 from api.graphql.catalog.gpus import Gpu
 from api.graphql.catalog.hosts import Host
@@ -205,7 +206,7 @@ def build_schema(
         mutation=Mutation,
         subscription=Subscription,
         execution_context_class=executor,
-        types=[Model, Gpu, Quant, Workload, Engine, Host, Fit, Run],
+        types=[Model, Gpu, Quant, Workload, Engine, Host, Computer, Fit, Run],
         config=StrawberryConfig(
             scalar_map=SCALARS, disable_field_suggestions=settings is not None and not settings.suggestions
         ),

@@ -5,7 +5,7 @@ Optional keys are absent where the architecture has no such part; present keys a
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -136,7 +136,6 @@ class Attention(Shape):
     qk_rope_head_dim: Dimension | None = None
     positions_verified: bool | None = None
     # Defaults of an unpublished configuration class, kept as found until its facts are known.
-    class_defaults: dict[str, Any] | None = None
 
 
 class Mlp(Shape):
@@ -183,11 +182,11 @@ class Mtp(Shape):
 
 
 class ExtraParameters(Shape):
-    """Parameters outside the common structure."""
+    """Parameters outside the common structure; ``lookup_row`` is the row length of a table that is only looked up."""
 
     name: Name
     params: Parts
-    lookup: bool | None = None
+    lookup_row: Dimension | None = None
 
 
 class ParametersComputed(Shape):

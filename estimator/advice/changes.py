@@ -8,10 +8,10 @@ gives exactly the numbers promised.
 from __future__ import annotations
 
 from estimator.advice.free_changes import free_changes
-from estimator.advice.gains import meets_use
+from estimator.advice.gains import Tried, meets_use
 from estimator.advice.options import Options
 from estimator.advice.other_models import other_model
-from estimator.advice.search import Advice, AdviceCode, Search, Tried
+from estimator.advice.search import Advice, AdviceCode, Search
 from estimator.advice.upgrades import hardware
 from estimator.calibration.coefficients import Calibration
 from estimator.fit_facts import FitFacts
@@ -38,7 +38,7 @@ def some_quant_runs(facts: FitFacts, calibration: Calibration, options: Options)
 
 
 def _rank(change: Advice) -> tuple[bool, float, int]:
-    return not change.standing.usable, -round(change.standing.worth_points, 2), tuple(AdviceCode).index(change.code)
+    return not change.standing.usable, -round(change.standing.rating_points, 2), tuple(AdviceCode).index(change.code)
 
 
 def _nothing_needed(search: Search) -> Advice:

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from estimator.advice.amounts import duration
-from estimator.advice.gains import SWITCHING_POINTS, improves
-from estimator.advice.search import Advice, AdviceCode, Search, Tried
+from estimator.advice.gains import SWITCHING_POINTS, Tried, improves, meets_use
+from estimator.advice.search import Advice, AdviceCode, Search
 from estimator.estimate import situation_of_request
 from estimator.fit_facts import FitFacts, cache_type
 from estimator.placement.hardware import largest_wired_limit_bytes
@@ -53,7 +53,7 @@ def _planned_offload(search: Search) -> Iterator[Advice]:
 def _larger_micro_batch(search: Search) -> Iterator[Advice]:
     """More prompt tokens a step: weights in system memory are copied over once a step."""
     facts = search.facts
-    waits = search.present.charge_points > 0 and facts.estimate.placement.offload_fraction > 0
+    waits = facts.estimate.placement.offload_fraction > 0 and not meets_use(facts, facts.estimate)
     if facts.estimate.engine not in (Engine.LLAMA_CPP, Engine.OLLAMA) or not waits:
         return
     prompt = situation_of_request(facts.request, facts.workload).prompt_tokens
@@ -61,7 +61,7 @@ def _larger_micro_batch(search: Search) -> Iterator[Advice]:
     tried = [each for size in larger if (each := search.better(replace(facts.request, micro_batch_tokens=size)))]
     if not tried:
         return
-    best = max(tried, key=lambda each: each.standing.worth_points)
+    best = max(tried, key=lambda each: each.standing.rating_points)
     size, wait = best.request.micro_batch_tokens, best.estimate.ttft_ms
     first = "" if wait is None else f", first token after {duration(wait)}"
     yield search.advice(AdviceCode.LARGER_MICRO_BATCH, f"read prompts with -b {size} -ub {size}{first}", best)
@@ -102,7 +102,7 @@ def _other_quant(search: Search) -> Iterator[Advice]:
     best, present = search.best_quant(search.options.quants), search.facts.quant
     if best is None or best.request.quant.slug == present.slug or not improves(search.present, best.standing):
         return
-    if search.present.runs and best.standing.quality_points < search.present.quality_points - SWITCHING_POINTS:
+    if search.present.runs and best.standing.worth_points < search.present.worth_points - SWITCHING_POINTS:
         # Speed that costs so much of the answers is no speed; a smaller model has both.
         return
     text = f"use {best.request.quant.name} instead of {present.name}"

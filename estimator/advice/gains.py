@@ -1,43 +1,39 @@
-"""The worth of a setup before and after a change, and whether people notice the difference.
+"""What a setup is worth before and after a change, and whether people notice the difference.
 
-Worth is counted in points of the capability scale: how good the answers are, less a charge for the wait beyond comfort.
+Setups are rated as in a choice of the balanced mode: worth of the answers less charges for time and for a full memory.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from estimator.calibration.capability_prior import REFERENCE_YEAR, ModelTraits
 from estimator.estimate import situation_of_request, thresholds_of
 from estimator.fit_facts import RUNNING, FitFacts, cache_type
-from estimator.judgement.loss import LossTable, capability_loss
+from estimator.judgement.answer_time import answer_seconds, comfortable_seconds, is_usable, written_tokens
+from estimator.judgement.choice import charged, customary
+from estimator.judgement.setups import TIGHT_POINTS, Pace, usable_setups
+from estimator.judgement.worth import THINKING, WorthTable, worth_table
 from estimator.placement.layer_sums import model_tables
 from estimator.structure.architecture import ModelArchitecture
-from estimator.types import Estimate, EstimateRequest, Status, Workload, WorkloadKind
+from estimator.types import Estimate, EstimateRequest, OperatingMode, Status, Workload, WorkloadKind
 
-#: Points of worth below which nobody notices a change: a sixth less to wait, or the step from Q4_K_M to Q3_K_M at 8B.
+#: Points of rating below which nobody notices a change: a sixth less to wait, or the step from Q4_K_M to Q3_K_M at 8B.
 NOTICEABLE_POINTS = 1.0
 #: What another model or other hardware must bring, because it costs effort or money: half the wait.
-SWITCHING_POINTS = 4.5
-#: Charge for an answer that takes twice the comfortable time. An assumption: half a unit of the capability scale.
-POINTS_PER_DOUBLING = 4.5
-#: Kind of capability that each workload asks for.
-CAPABILITY_KINDS: Mapping[WorkloadKind, str] = {
-    WorkloadKind.CHAT: "general",
-    WorkloadKind.CODING: "coding",
-    WorkloadKind.AGENTIC_CODING: "agentic",
-    WorkloadKind.REASONING: "reasoning",
-    WorkloadKind.RAG: "long_context",
-}
+SWITCHING_POINTS = 4.0
+#: Stands for an unknown wait, which is not charged, milliseconds.
+_UNKNOWN_TTFT_MS = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
 class Gain:
     """Changed minus present; None where one of the two does not run. ``score`` in points, ``status_after`` new.
 
-    ``worth_points`` is the difference of worth, None where the present setup does not run or a capability is unknown.
+    ``rating_points`` is the difference of ratings, None where the present setup does not run or a capability is unknown.
     """
 
     status_after: Status
@@ -46,43 +42,110 @@ class Gain:
     safe_context_tokens: int | None
     headroom_bytes: int
     score: float
-    worth_points: float | None = None
+    rating_points: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """One setup for one use: ``quality_points`` of its answers, ``charge_points`` for the wait beyond comfort."""
+    """One setup for one use: ``worth_points`` of its answers, and its ``rating_points`` with the charges."""
 
     runs: bool
     usable: bool
-    quality_points: float = 0.0
-    charge_points: float = 0.0
-
-    @property
-    def worth_points(self) -> float:
-        """Quality less charge."""
-        return self.quality_points - self.charge_points
+    worth_points: float = 0.0
+    rating_points: float = 0.0
 
 
 DOES_NOT_RUN = Standing(runs=False, usable=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """A changed request with its estimate and standing."""
+
+    request: EstimateRequest
+    estimate: Estimate
+    standing: Standing
+
+
+def use_of(facts: FitFacts) -> Workload:
+    """The workload of a fit; a free question asks for its own lengths, at the thresholds of any question, and for no least
+    speed."""
+    if facts.workload is not None:
+        return facts.workload
+    situation = situation_of_request(facts.request)
+    asked = thresholds_of(None, situation)
+    return Workload(
+        slug="",
+        name=facts.workload_name,
+        kind=WorkloadKind.CHAT,
+        prompt_tokens=situation.prompt_tokens,
+        output_tokens=situation.output_tokens,
+        answer_tokens=situation.output_tokens,
+        thinking_tokens=0,
+        context_tokens=situation.context_tokens,
+        decode_depth_tokens=int(situation.depth_tokens),
+        comfortable_decode_tok_s=float(asked.comfortable_decode_tok_s[0]),
+        minimum_decode_tok_s=0.0,
+        patience_ttft_ms=float(asked.patience_ttft_ms[0]),
+        usable_ttft_ms=float("inf"),
+        usable_answer_s=float("inf"),
+    )
+
+
 def standing(
-    request: EstimateRequest, estimate: Estimate, workload: Workload | None, quality_points: float
+    use: Workload, model: ModelArchitecture, traits: ModelTraits, request: EstimateRequest, estimate: Estimate
 ) -> Standing:
-    """What ``estimate``, the answer to ``request``, is worth; ``quality_points`` are those of model, quant and cache."""
+    """What ``estimate``, the answer to ``request``, is worth in the better way to answer."""
     if estimate.status not in RUNNING or estimate.decode is None:
         return DOES_NOT_RUN
-    situation = situation_of_request(request, workload)
-    asked = thresholds_of(workload, situation)
-    comfortable_s = float(asked.patience_ttft_ms[0]) / 1000 + situation.output_tokens / float(
-        asked.comfortable_decode_tok_s[0]
+    table = _worth(use, model, traits, [request])
+    ttft, decode = estimate.ttft_ms or _UNKNOWN_TTFT_MS, estimate.decode.value
+    ways = []
+    for way in map(int, np.flatnonzero(np.isfinite(table.value[0, :, 0]))):
+        seconds = answer_seconds(ttft, decode, written_tokens(use, way == THINKING))
+        low = table.low[0, way, 0] - TIGHT_POINTS * (estimate.status is Status.FITS_TIGHTLY)
+        rating = float(charged(low, seconds, comfortable_seconds(use), OperatingMode.BALANCED))
+        usable = bool(is_usable(use, ttft, decode, seconds))
+        ways.append(Standing(True, usable, float(table.value[0, way, 0]), rating))
+    return max(ways, key=lambda way: (way.usable, way.rating_points))
+
+
+def best_of(
+    use: Workload, model: ModelArchitecture, traits: ModelTraits, answers: Sequence[tuple[EstimateRequest, Estimate]]
+) -> Tried | None:
+    """The answer that a choice takes among quantizations of one model, or the best rated where none is usable."""
+    if not answers:
+        return None
+    table = _worth(use, model, traits, [request for request, _ in answers])
+    estimates = [estimate for _, estimate in answers]
+    pace = Pace(
+        runs=np.array([[estimate.decode is not None for estimate in estimates]]),
+        tight=np.array([[estimate.status is Status.FITS_TIGHTLY for estimate in estimates]]),
+        decode_tok_s=np.array([[estimate.decode.value if estimate.decode else 0.0 for estimate in estimates]]),
+        ttft_ms=np.array([[estimate.ttft_ms or _UNKNOWN_TTFT_MS for estimate in estimates]]),
+        bits_per_weight=_bits(model, [request for request, _ in answers]),
     )
-    # A wait that is not known is not charged.
-    answer_s = (estimate.ttft_ms or 0.0) / 1000 + situation.output_tokens / estimate.decode.value
-    usable = workload is None or estimate.decode.value >= workload.minimum_decode_tok_s
-    charge = POINTS_PER_DOUBLING * math.log2(max(answer_s / comfortable_s, 1.0))
-    return Standing(True, usable, quality_points, charge)
+    setups = usable_setups(table, pace, use, OperatingMode.BALANCED)
+    custom = np.array([customary(request.quant) for request, _ in answers])
+    for n in setups.best(np.zeros(1), custom):
+        request, estimate = answers[int(setups.quant[n])]
+        return Tried(request, estimate, standing(use, model, traits, request, estimate))
+    tried = [Tried(request, estimate, standing(use, model, traits, request, estimate)) for request, estimate in answers]
+    return max(tried, key=lambda each: each.standing.rating_points)
+
+
+def _worth(
+    use: Workload, model: ModelArchitecture, traits: ModelTraits, requests: Sequence[EstimateRequest]
+) -> WorthTable:
+    """Worth of one model in the quantizations of ``requests``, which share a cache type."""
+    quants = [request.quant for request in requests]
+    return worth_table(use.kind, [traits], quants, _bits(model, requests), cache_type(requests[0]))
+
+
+def _bits(
+    model: ModelArchitecture, requests: Sequence[EstimateRequest]
+) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+    return model_tables(model, tuple(request.quant for request in requests)).bits_per_weight[None, :]
 
 
 def traits_of_architecture(model: ModelArchitecture, request: EstimateRequest) -> ModelTraits:
@@ -93,20 +156,7 @@ def traits_of_architecture(model: ModelArchitecture, request: EstimateRequest) -
     return ModelTraits(model.slug, total / 1e9, max(active, 1.0) / 1e9, REFERENCE_YEAR)
 
 
-def loss_points(model: ModelArchitecture, traits: ModelTraits, request: EstimateRequest, kind: str) -> float:
-    """Points of capability that the quantization and the cache type of ``request`` cost."""
-    table, quant = LossTable.load(), request.quant
-    bits = float(model_tables(model, (quant,)).bits_per_weight[0])
-    divergence = table.divergence(traits, quant, bits).plus(table.cache_divergence(traits, cache_type(request)))
-    return capability_loss(kind, divergence).points
-
-
-def capability_kind(workload: Workload | None) -> str:
-    """The kind of capability that a use asks for; general without one."""
-    return "general" if workload is None else CAPABILITY_KINDS[workload.kind]
-
-
-def gain_of(before: Estimate, after: Estimate, worth_points: float | None = None) -> Gain:
+def gain_of(before: Estimate, after: Estimate, rating_points: float | None = None) -> Gain:
     """The difference of two estimates."""
     both = before.decode is not None and after.decode is not None
     return Gain(
@@ -116,7 +166,7 @@ def gain_of(before: Estimate, after: Estimate, worth_points: float | None = None
         safe_context_tokens=after.safe_context_tokens - before.safe_context_tokens if both else None,
         headroom_bytes=headroom(after) - headroom(before),
         score=after.score - before.score,
-        worth_points=worth_points,
+        rating_points=rating_points,
     )
 
 
@@ -126,7 +176,7 @@ def headroom(estimate: Estimate) -> int:
 
 
 def improves(before: Standing, after: Standing, least_points: float = NOTICEABLE_POINTS) -> bool:
-    """Whether a change is worth advising: what did not run runs, what was too slow is usable, or worth grows enough.
+    """Whether a change is worth advising: what did not run runs, what was too slow is usable, or the rating grows enough.
 
     A setup that is usable is not exchanged for answers that are worse by more than :data:`SWITCHING_POINTS`.
     """
@@ -134,9 +184,9 @@ def improves(before: Standing, after: Standing, least_points: float = NOTICEABLE
         return False
     if not before.runs or (after.usable and not before.usable):
         return True
-    if after.quality_points < before.quality_points - SWITCHING_POINTS:
+    if after.worth_points < before.worth_points - SWITCHING_POINTS:
         return False
-    return after.worth_points >= before.worth_points + least_points
+    return after.rating_points >= before.rating_points + least_points
 
 
 def meets_use(facts: FitFacts, estimate: Estimate) -> bool:

@@ -6,18 +6,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from estimator.calibration.capability_prior import ModelTraits
+from estimator.judgement.capability import Capability
 from estimator.structure.architecture import ModelArchitecture
 from estimator.types import Accelerator, Host, Quant
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A model with its capability by kind of work; ``measured`` are the kinds that published results of its own tell."""
+    """A model with its capability by kind of work."""
 
     name: str
     traits: ModelTraits
-    capability: Mapping[str, float]
-    measured: frozenset[str]
+    capability: Mapping[str, Capability]
     architecture: Callable[[], ModelArchitecture]
 
 

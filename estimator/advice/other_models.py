@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
-from estimator.advice.gains import SWITCHING_POINTS, Standing, improves
+import numpy as np
+
+from estimator.advice.gains import SWITCHING_POINTS, Tried, improves
 from estimator.advice.options import Candidate
-from estimator.advice.search import Advice, AdviceCode, Search, Tried
+from estimator.advice.search import Advice, AdviceCode, Search
+from estimator.judgement.answer_time import comfortable_seconds, written_tokens
+from estimator.judgement.choice import charged
+from estimator.judgement.worth import THINKING, ways
 from estimator.placement.hardware import HOST_RESERVE_BYTES
 from estimator.structure.checkpoints import has_weights
+from estimator.types import OperatingMode
 
+#: No answer takes less time.
+_SHORTEST_ANSWER_S = 0.3
+#: Share of a model's active weights that every token reads; the embedding is not.
+_LEAST_READ_SHARE = 0.6
+_MODE = OperatingMode.BALANCED
 #: Fewest bits per weight of any file, so that what is too large for the machine is not tried.
 _FEWEST_BITS = 2.0
 
@@ -20,43 +32,51 @@ def other_model(search: Search) -> Iterator[Advice]:
     Candidates are tried from the most capable down, until none that is left can be worth more than the best.
     """
     # An unknown capability is compared with nothing: then another model must run where this one does not, or is too slow.
-    known = search.capability_points is not None
-    if search.present.usable and not known:
+    if search.present.usable and search.options.present is None:
         return
     best: tuple[Candidate, Tried] | None = None
-    for candidate in _by_capability(search):
-        most = candidate.capability[search.kind]
-        if best is not None and most <= best[1].standing.worth_points:
-            break
-        if search.present.usable and most < search.present.worth_points + SWITCHING_POINTS:
+    for most, candidate in _by_capability(search):
+        least = best[1].standing.rating_points if best is not None else -math.inf
+        if search.present.usable:
+            least = max(least, search.present.rating_points + SWITCHING_POINTS)
+        if most <= least:
             break
         if candidate.traits.slug == search.facts.model.slug or not _may_run(search, candidate):
             continue
         architecture = candidate.architecture()
         quants = [quant for quant in search.options.all_quants if has_weights(quant, architecture)]
         tried = search.best_quant_of(candidate, quants)
-        if tried is None or not tried.standing.usable:
-            continue
-        if best is None or tried.standing.worth_points > best[1].standing.worth_points:
+        if tried is not None and tried.standing.usable and tried.standing.rating_points > least:
             best = candidate, tried
-    if best is None or not improves(search.present, _compared(best[1].standing, search), SWITCHING_POINTS):
-        return
-    candidate, tried = best
-    text = f"run {candidate.name} in {tried.request.quant.name}{_capabilities(search, candidate)}"
-    yield search.advice(AdviceCode.OTHER_MODEL, text, tried, candidate.architecture())
+    if best is not None and improves(search.present, best[1].standing, SWITCHING_POINTS):
+        candidate, tried = best
+        text = f"run {candidate.name} in {tried.request.quant.name}{_capabilities(search, candidate)}"
+        yield search.advice(AdviceCode.OTHER_MODEL, text, tried, candidate.architecture())
 
 
-def _compared(after: Standing, search: Search) -> Standing:
-    """The standing beside that of a present model of unknown capability, whose quality counts as 0."""
-    if search.capability_points is not None:
-        return after
-    return Standing(after.runs, after.usable, search.present.quality_points, after.charge_points)
+def _by_capability(search: Search) -> list[tuple[float, Candidate]]:
+    """Finished models with the highest rating that a usable setup of each could have, highest first."""
+    rated = []
+    for candidate in search.options.models:
+        if not candidate.traits.base:
+            most = _highest_rating(search, candidate)
+            if most is not None:
+                rated.append((most, candidate))
+    return sorted(rated, key=lambda each: (-each[0], each[1].traits.slug))
 
 
-def _by_capability(search: Search) -> list[Candidate]:
-    """Finished models with results of their own in this work, the most capable first."""
-    fit = [model for model in search.options.models if search.kind in model.measured and not model.traits.base]
-    return sorted(fit, key=lambda model: (-model.capability[search.kind], model.traits.slug))
+def _highest_rating(search: Search, candidate: Candidate) -> float | None:
+    """The rating with nothing lost and each token at the pace of memory; None where that is not usable."""
+    use, request = search.use, search.facts.request
+    read = candidate.traits.active_b * 1e9 * _FEWEST_BITS / 8 * _LEAST_READ_SHARE
+    token_s = read / ((request.accelerator.bandwidth_bytes_s or math.inf) * request.gpu_count)
+    ratings = []
+    for way, capability in enumerate(ways(candidate.traits, candidate.capability[search.kind])):
+        seconds = max(_SHORTEST_ANSWER_S, token_s * written_tokens(use, way == THINKING))
+        if capability is not None and seconds <= use.usable_answer_s:
+            least = np.array(seconds)
+            ratings.append(float(charged(np.array(capability.low), least, comfortable_seconds(use), _MODE)))
+    return max(ratings) if ratings and token_s * use.minimum_decode_tok_s <= 1.0 else None
 
 
 def _may_run(search: Search, candidate: Candidate) -> bool:
@@ -77,6 +97,7 @@ def _may_run(search: Search, candidate: Candidate) -> bool:
 
 
 def _capabilities(search: Search, candidate: Candidate) -> str:
-    now, present = candidate.capability[search.kind], search.capability_points
-    work = search.kind.replace("_", " ")
-    return f" ({work} {now:.0f} points" + (")" if present is None else f", {search.facts.model_name} {present:.0f})")
+    work, own = search.kind.replace("_", " "), search.options.present
+    after = candidate.capability[search.kind].value
+    before = "" if own is None else f", {own.name} {own.capability[search.kind].value:.0f}"
+    return f" ({work} {after:.0f} points{before})"

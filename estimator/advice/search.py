@@ -1,4 +1,4 @@
-"""The present setup, estimates of changed ones, and what each is worth."""
+"""The present setup, estimates of changed ones, and where each stands."""
 
 from __future__ import annotations
 
@@ -14,24 +14,25 @@ from estimator.advice.gains import (
     NOTICEABLE_POINTS,
     Gain,
     Standing,
-    capability_kind,
+    Tried,
+    best_of,
     gain_of,
     headroom,
     improves,
-    loss_points,
     standing,
     traits_of_architecture,
+    use_of,
 )
 from estimator.advice.options import Candidate, Options
+from estimator.calibration.capability_prior import ModelTraits
 from estimator.calibration.coefficients import Calibration
 from estimator.estimate import cell_of, estimate, situation_of_request, sweep
 from estimator.fit_facts import FitFacts
 from estimator.grid import FitBlock
+from estimator.judgement.worth import KIND_OF_WORKLOAD
 from estimator.structure.architecture import ModelArchitecture
 from estimator.types import STATUSES, Estimate, EstimateRequest, EstimatorError, Quant, Status
 
-#: Quants whose worth differs less from the best are as good: the fastest of them is taken.
-_AS_GOOD_POINTS = 0.3 * NOTICEABLE_POINTS
 _NOT_ROOMY = (Status.FITS_TIGHTLY, Status.FITS_WITH_OFFLOAD, Status.DOES_NOT_FIT)
 
 
@@ -68,43 +69,24 @@ class Advice:
     standing: Standing
 
 
-@dataclass(frozen=True, slots=True)
-class Tried:
-    """A changed request with its estimate and worth."""
-
-    request: EstimateRequest
-    estimate: Estimate
-    standing: Standing
-
-
 class Search:
     """Changes of one setup, each answered by the estimator."""
 
     def __init__(self, facts: FitFacts, calibration: Calibration, options: Options) -> None:
         self.facts, self.calibration, self.options = facts, calibration, options
-        self.kind = capability_kind(facts.workload)
+        self.use = use_of(facts)
+        self.kind = KIND_OF_WORKLOAD[self.use.kind]
         own = options.present
         self._traits = traits_of_architecture(facts.model, facts.request) if own is None else own.traits
-        self._losses: dict[tuple[str, str | None], float] = {}
-
-    @cached_property
-    def capability_points(self) -> float | None:
-        """Capability of the present model in this work; None where it is unknown."""
-        return None if self.options.present is None else self.options.present.capability[self.kind]
 
     @cached_property
     def present(self) -> Standing:
-        """What the present setup is worth."""
+        """Where the present setup stands."""
         return self.standing(self.facts.request, self.facts.estimate)
 
     def standing(self, request: EstimateRequest, after: Estimate) -> Standing:
-        """What the present model is worth in a changed setup."""
-        cache = request.kv_cache_type
-        key = request.quant.slug, None if cache is None else cache.value
-        if key not in self._losses:
-            self._losses[key] = loss_points(self.facts.model, self._traits, request, self.kind)
-        quality = (self.capability_points or 0.0) - self._losses[key]
-        return standing(request, after, self.facts.workload, quality)
+        """Where the present model stands in a changed setup."""
+        return standing(self.use, self.facts.model, self._traits, request, after)
 
     def tried(self, request: EstimateRequest) -> Tried | None:
         """The estimate of a changed request of the present model; None when it has none."""
@@ -120,32 +102,21 @@ class Search:
         return tried if tried is not None and improves(self.present, tried.standing, least_points) else None
 
     def best_quant(self, quants: Sequence[Quant]) -> Tried | None:
-        """The quant with the highest worth in this setup, the fastest of those as good; None when none runs."""
-        request = replace(self.facts.request, gpu_layers=None, cpu_moe_layers=None)
-        block = self.swept(self.facts.model, request, quants)
-        if block is None:
-            return None
-        return _best([
-            Tried(changed, after, self.standing(changed, after))
-            for changed, after in self._running(block, request, quants)
-        ])  # fmt: skip
+        """The quant to choose in this setup; None when none runs."""
+        return self._best(self.facts.model, self._traits, quants)
 
     def best_quant_of(self, candidate: Candidate, quants: Sequence[Quant]) -> Tried | None:
         """The same for another model in place of the present one."""
-        model, request = candidate.architecture(), replace(self.facts.request, gpu_layers=None, cpu_moe_layers=None)
-        block = self.swept(model, request, quants)
+        return self._best(candidate.architecture(), candidate.traits, quants)
+
+    def _best(self, model: ModelArchitecture, traits: ModelTraits, quants: Sequence[Quant]) -> Tried | None:
+        request = replace(self.facts.request, gpu_layers=None, cpu_moe_layers=None)
+        block = self._swept(model, request, quants)
         if block is None:
             return None
-        capability = candidate.capability[self.kind]
-        return _best([
-            Tried(changed, after, standing(
-                changed, after, self.facts.workload,
-                capability - loss_points(model, candidate.traits, changed, self.kind),
-            ))
-            for changed, after in self._running(block, request, quants)
-        ])  # fmt: skip
+        return best_of(self.use, model, traits, self._running(block, request, quants))
 
-    def swept(self, model: ModelArchitecture, request: EstimateRequest, quants: Sequence[Quant]) -> FitBlock | None:
+    def _swept(self, model: ModelArchitecture, request: EstimateRequest, quants: Sequence[Quant]) -> FitBlock | None:
         """All ``quants`` of ``model`` on the request's accelerator; None for settings that no engine has."""
         if not quants:
             return None
@@ -167,21 +138,12 @@ class Search:
     def advice(self, code: AdviceCode, text: str, tried: Tried, model: ModelArchitecture | None = None) -> Advice:
         """One advice; ``text`` says what to change, and the effect follows in numbers."""
         before, after = self.facts.estimate, tried.estimate
-        known = self.present.runs and (model is None or self.capability_points is not None)
-        gained = tried.standing.worth_points - self.present.worth_points if known else None
+        known = self.present.runs and (model is None or self.options.present is not None)
+        gained = tried.standing.rating_points - self.present.rating_points if known else None
         return Advice(
             code, f"{text}: {effect(before, after)}", gain_of(before, after, gained), tried.request, after,
             model or self.facts.model, tried.standing,
         )  # fmt: skip
-
-
-def _best(tried: Sequence[Tried]) -> Tried | None:
-    if not tried:
-        return None
-    usable = [each for each in tried if each.standing.usable] or tried
-    most = max(each.standing.worth_points for each in usable)
-    as_good = [each for each in usable if each.standing.worth_points >= most - _AS_GOOD_POINTS]
-    return max(as_good, key=lambda each: each.estimate.decode.value if each.estimate.decode else 0.0)
 
 
 def effect(before: Estimate, after: Estimate) -> str:

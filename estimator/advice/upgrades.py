@@ -9,21 +9,21 @@ from enum import StrEnum
 import numpy as np
 
 from estimator.advice.amounts import gib
-from estimator.advice.gains import SWITCHING_POINTS, improves, meets_use
+from estimator.advice.gains import SWITCHING_POINTS, Tried, improves, meets_use
 from estimator.advice.options import Options
-from estimator.advice.search import Advice, AdviceCode, Search, Tried
+from estimator.advice.search import Advice, AdviceCode, Search
 from estimator.estimate import cell_of, situation_of_request, sweep
 from estimator.fit_facts import FitFacts
 from estimator.placement.hardware import can_replace
 from estimator.placement.hosts import host_for
-from estimator.types import STATUSES, Accelerator, EstimateRequest, Host, Status
+from estimator.types import STATUSES, Accelerator, Estimate, EstimateRequest, Host, Status, Workload
 
 #: Sizes of system memory that are tried, in multiples of the present one.
 _LARGER_HOSTS = (2, 4)
 
 
-#: Hardware that is bought for a use may leave a wait of 1.4 times the comfortable one.
-_BOUGHT_CHARGE_POINTS = SWITCHING_POINTS / 2
+#: Hardware that is bought for a use may leave so many times the comfortable wait, and the inverse of the speed.
+_BOUGHT_FACTOR = 1.4
 
 
 class UpgradeGoal(StrEnum):
@@ -108,7 +108,7 @@ def upgrades(search: Search) -> dict[UpgradeGoal, tuple[Accelerator, Tried]]:
 
 def _rest(upgrade: tuple[Accelerator, Tried]) -> tuple[float, str]:
     device, tried = upgrade
-    return -tried.standing.worth_points, device.slug
+    return -tried.standing.rating_points, device.slug
 
 
 def _worth_buying(search: Search) -> list[tuple[Accelerator, Tried]]:
@@ -134,10 +134,18 @@ def _worth_buying(search: Search) -> list[tuple[Accelerator, Tried]]:
         changed = replace(request, accelerator=devices[int(g)], host=hosts[int(g)])
         after = cell_of(block, int(g), 0, 0, context, changed.host)
         tried = Tried(changed, after, search.standing(changed, after))
-        good_enough = tried.standing.usable and tried.standing.charge_points <= _BOUGHT_CHARGE_POINTS
-        if good_enough and improves(search.present, tried.standing, SWITCHING_POINTS):
+        if _nearly_comfortable(search.use, after) and improves(search.present, tried.standing, SWITCHING_POINTS):
             good.append((devices[int(g)], tried))
     return good
+
+
+def _nearly_comfortable(use: Workload, after: Estimate) -> bool:
+    decode, ttft = after.decode, after.ttft_ms
+    if decode is None or ttft is None:
+        return False
+    return (
+        decode.value * _BOUGHT_FACTOR >= use.comfortable_decode_tok_s and ttft <= _BOUGHT_FACTOR * use.patience_ttft_ms
+    )
 
 
 def _request_alone(facts: FitFacts) -> EstimateRequest:

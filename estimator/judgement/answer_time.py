@@ -17,11 +17,15 @@ def written_tokens(workload: Workload, thinks: bool) -> int:
     return workload.answer_tokens + (workload.thinking_tokens if thinks else 0)
 
 
-def answer_seconds(ttft_ms: Floats, decode_tok_s: Floats, tokens: Floats) -> Floats:
-    """Seconds until the last of ``tokens``; infinite where the speed or the wait is unknown (0)."""
-    known = (np.asarray(decode_tok_s) > 0) & (np.asarray(ttft_ms) > 0)
-    seconds = np.asarray(ttft_ms, np.float64) / 1000.0 + tokens / np.maximum(decode_tok_s, 1e-9)
-    return np.where(known, seconds, np.inf)
+def wait_ms(workload: Workload, ttft_ms: Floats) -> Floats:
+    """Wait for the first token; where it is unknown (0), the longest that is usable, so that it is not praised for speed."""
+    return np.where(np.asarray(ttft_ms) > 0, ttft_ms, workload.usable_ttft_ms)
+
+
+def answer_seconds(wait_ms: Floats, decode_tok_s: Floats, tokens: Floats) -> Floats:
+    """Seconds until the last of ``tokens``; infinite where nothing runs (a speed of 0)."""
+    speed = np.asarray(decode_tok_s, np.float64)
+    return np.where(speed > 0, np.asarray(wait_ms) / 1000.0 + tokens / np.maximum(speed, 1e-9), np.inf)
 
 
 def comfortable_seconds(workload: Workload) -> float:
@@ -29,10 +33,10 @@ def comfortable_seconds(workload: Workload) -> float:
     return workload.patience_ttft_ms / 1000.0 + workload.output_tokens / workload.comfortable_decode_tok_s
 
 
-def is_usable(workload: Workload, ttft_ms: Floats, decode_tok_s: Floats, seconds: Floats) -> NDArray[np.bool_]:
+def is_usable(workload: Workload, wait_ms: Floats, decode_tok_s: Floats, seconds: Floats) -> NDArray[np.bool_]:
     """Whether speed, first wait and whole answer are within what the workload allows at worst."""
     return np.asarray(
         (np.asarray(decode_tok_s) >= workload.minimum_decode_tok_s)
-        & (np.asarray(ttft_ms) <= workload.usable_ttft_ms)
+        & (np.asarray(wait_ms) <= workload.usable_ttft_ms)
         & (np.asarray(seconds) <= workload.usable_answer_s)
     )

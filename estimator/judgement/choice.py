@@ -33,8 +33,8 @@ class TimeCharge:
 
 #: Judgements, not measurements. Nine points are about the step from a model to one of twice its size and date.
 CHARGES: Mapping[OperatingMode, TimeCharge] = {
-    OperatingMode.BALANCED: TimeCharge(0.4, 4.0),
-    OperatingMode.INTERACTIVE: TimeCharge(2.0, 8.0),
+    OperatingMode.BALANCED: TimeCharge(0.4, 3.0),
+    OperatingMode.INTERACTIVE: TimeCharge(1.5, 5.0),
     OperatingMode.LIGHT_API: TimeCharge(1.0, 3.0, users=4),
     OperatingMode.SCALE_OUT: TimeCharge(2.5, 4.0, users=32),
 }
@@ -49,9 +49,9 @@ _CUSTOM = ("k-quant", "mlx", "fp8", "mxfp4", "legacy", "int4-group", "i-quant", 
 
 
 def customary(quant: Quant) -> float:
-    """How customary a quantization is, more being more; 16 bits are last."""
+    """How customary a quantization is, more being more; 16 bits, and families that are not listed, are last."""
     form = form_of(quant)
-    return 0.0 if form is None else float(len(_CUSTOM) - _CUSTOM.index(form.family))
+    return float(len(_CUSTOM) - _CUSTOM.index(form.family)) if form is not None and form.family in _CUSTOM else 0.0
 
 
 def charged(worth: Floats, seconds: Floats, comfortable_s: float, mode: OperatingMode) -> Floats:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from estimator.calibration.capability_prior import ModelTraits
-from estimator.judgement.answer_time import answer_seconds, comfortable_seconds, is_usable, written_tokens
+from estimator.judgement.answer_time import answer_seconds, comfortable_seconds, is_usable, wait_ms, written_tokens
 from estimator.judgement.choice import charged, frontier, needlessly_wide, ranked
 from estimator.judgement.worth import PLAIN, THINKING, WorthTable, capabilities
 from estimator.types import OperatingMode, Workload
@@ -31,7 +31,7 @@ LEAST_SECONDS = 0.5
 @dataclass(frozen=True, slots=True)
 class Pace:
     """What a machine does: arrays (models, quants). ``runs`` are the pairings that may be chosen at all, ``tight`` those
-    that leave next to no memory free."""
+    that leave next to no memory free. A ``ttft_ms`` of 0 is unknown."""
 
     runs: Flags
     tight: Flags
@@ -99,9 +99,9 @@ def most(workload: Workload, models: Sequence[ModelTraits], mode: OperatingMode)
 def usable_setups(table: WorthTable, pace: Pace, workload: Workload, mode: OperatingMode) -> Setups:
     """Flatten what is usable, and judge it."""
     tokens = np.array([written_tokens(workload, way == THINKING) for way in (PLAIN, THINKING)], dtype=np.float64)
-    decode, ttft = pace.decode_tok_s[:, None, :], pace.ttft_ms[:, None, :]
-    seconds = answer_seconds(ttft, decode, tokens[None, :, None])
-    usable = is_usable(workload, ttft, decode, seconds) & pace.runs[:, None, :] & np.isfinite(table.value)
+    decode, wait = pace.decode_tok_s[:, None, :], wait_ms(workload, pace.ttft_ms)[:, None, :]
+    seconds = answer_seconds(wait, decode, tokens[None, :, None])
+    usable = is_usable(workload, wait, decode, seconds) & pace.runs[:, None, :] & np.isfinite(table.value)
     model, way, quant = np.nonzero(usable)
     worth, time = table.value[usable], seconds[usable]
     low = table.low[usable] - TIGHT_POINTS * pace.tight[model, quant]

@@ -40,8 +40,9 @@ class FeedForward(StrEnum):
 
 
 ATTENTION_MIXERS = frozenset({Mixer.FULL, Mixer.SLIDING, Mixer.CHUNKED, Mixer.INDEXED, Mixer.PARALLEL})
-#: Architectures whose GGUF files carry the MTP layers, which llama.cpp skips at load.
-MTP_STORED_ARCHITECTURES = frozenset({"Glm4MoeForCausalLM"})
+#: Architectures whose GGUF files carry the MTP layers, which llama.cpp skips at load (glm4-moe.cpp, glm5next.cpp; 340.98 GB
+#: of unsloth/GLM-5.3-Flash-GGUF in Q8_0 are those of 320.8 B parameters, 7.4 B of them in the MTP layer).
+MTP_STORED_ARCHITECTURES = frozenset({"Glm4MoeForCausalLM", "Glm5NextForConditionalGeneration"})
 WINDOWED_MIXERS = frozenset({Mixer.SLIDING, Mixer.CHUNKED})
 #: Architectures whose window llama.cpp does not read, so that it keeps every cell (src/models/llama.cpp, starcoder2.cpp).
 WINDOW_NOT_READ = frozenset({"MistralForCausalLM", "Starcoder2ForCausalLM"})
@@ -130,11 +131,12 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class ExtraParameters:
-    """Parameters outside the common structure; a lookup table is read one row a token and never multiplied."""
+    """Parameters outside the common structure. A lookup table is read a row of ``lookup_row`` elements at a time and never
+    multiplied; None: no such table."""
 
     name: str
     elements: int
-    is_lookup: bool
+    lookup_row: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,7 +274,7 @@ def _need(slug: str, name: str, value: Any) -> Any:
 
 def _extras(facts: Mapping[str, Any]) -> tuple[ExtraParameters, ...]:
     return tuple(
-        ExtraParameters(str(extra["name"]), int(extra["params"]), bool(extra.get("lookup")))
+        ExtraParameters(str(extra["name"]), int(extra["params"]), extra.get("lookup_row"))
         for extra in facts.get("extra_params") or ()
     )
 
@@ -302,10 +304,9 @@ def _layer(slug: str, facts: Mapping[str, Any], index: int) -> Layer:
         window = int(_need(slug, "attention.sliding_window", window))
         window = None if facts["architecture"] in WINDOW_NOT_READ else window
     norms = (facts.get("norms") or {}).get("per_layer", 2)
+    width = 0
     if feed_forward is FeedForward.DENSE:
         width = int(_need(slug, "intermediate_size", values.get("intermediate_size")))
-    else:
-        width = int(values.get("intermediate_size") or 0)
     return Layer(
         mixer=mixer,
         feed_forward=feed_forward,

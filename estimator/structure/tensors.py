@@ -40,8 +40,6 @@ class TensorClass(IntEnum):
     LOOKUP = 14  # per-layer embedding tables: read one row a token, kept in system memory
 
 
-#: Elements that a per-layer embedding has a multiple of.
-_LOOKUP_WIDTH = 256
 EXPERT_CLASSES = (TensorClass.EXPERT_DOWN, TensorClass.EXPERT_UP, TensorClass.EXPERT_GATE)
 
 
@@ -328,11 +326,8 @@ def _experts(model: ModelArchitecture, index: int) -> Iterator[Tensor]:
 
 
 def _extra_tensors(model: ModelArchitecture, extra: ExtraParameters) -> Iterator[Tensor]:
-    if extra.is_lookup:
-        # One row a token holds the embeddings of every layer; the table may leave out tokens at the vocabulary's end
-        # (Gemma 3n: 262,144 of 262,400), so its rows are the multiple of the common head size that comes nearest.
-        row = max(1, round(extra.elements / model.vocab / _LOOKUP_WIDTH)) * _LOOKUP_WIDTH
-        yield Tensor(TensorClass.LOOKUP, -1, row, extra.elements)
+    if extra.lookup_row:
+        yield Tensor(TensorClass.LOOKUP, -1, extra.lookup_row, extra.elements)
     elif extra.elements >= model.hidden * 1024:
         yield Tensor(TensorClass.HALF, -1, model.hidden, extra.elements)
     else:

@@ -241,7 +241,7 @@ def test_streams_that_take_turns_get_no_less_together_than_one_alone(slug: str) 
 
 def test_the_thin_entities_name_the_missing_fact() -> None:
     with pytest.raises(MissingFactError, match="which kind of attention") as thin:
-        specs.architecture(CATALOG.models["qwen3.8-flash-next"])
+        specs.architecture(CATALOG.models["llama-3.1-nemotron-ultra-253b"])
     assert thin.value.field_name == "attention.layer_pattern"
     unknown = replace(accelerator("rtx-4090"), bandwidth_bytes_s=None)
     request = EstimateRequest(quant=QUANTS[0], accelerator=unknown, host=HOST)

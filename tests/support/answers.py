@@ -13,7 +13,7 @@ from estimator.advice.options import Candidate, Options
 from estimator.calibration.coefficients import Calibration
 from estimator.estimate import estimate
 from estimator.fit_facts import FitFacts, request_of
-from estimator.judgement.capability import CapabilityEvidence, CapabilityTable
+from estimator.judgement.capability import CapabilityTable
 from estimator.placement.hosts import host_for
 from estimator.structure.architecture import ModelArchitecture
 from estimator.types import Accelerator, EstimatorError, Host, Quant, Workload
@@ -94,14 +94,8 @@ def everything(model: str | None = None) -> Options:
 @cache
 def candidate(slug: str) -> Candidate:
     """A catalog model as one that may be advised."""
-    kinds = CapabilityTable.load().of(TRAITS[slug])
-    return Candidate(
-        CATALOG.models[slug]["name"],
-        TRAITS[slug],
-        {kind: known.value for kind, known in kinds.items()},
-        frozenset(kind for kind, known in kinds.items() if known.evidence is CapabilityEvidence.MEASURED),
-        partial(architecture, slug),
-    )
+    capability = CapabilityTable.load().of(TRAITS[slug])
+    return Candidate(CATALOG.models[slug]["name"], TRAITS[slug], capability, partial(architecture, slug))
 
 
 #: The computers around the accelerators of :func:`everything`.

@@ -40,7 +40,7 @@ class Judgement:
     worth: Worth
     rating: float
     decode_tok_s: float
-    ttft_ms: float
+    ttft_ms: float | None
     answer_s: float
     on_frontier: bool
     reason: str
@@ -89,7 +89,7 @@ class Judged:
             worth=Worth(*(float(values[at]) for values in (table.value, table.low, table.high))),
             rating=float(setups.rating[n]),
             decode_tok_s=float(self.pace.decode_tok_s[m, q]),
-            ttft_ms=float(self.pace.ttft_ms[m, q]),
+            ttft_ms=float(self.pace.ttft_ms[m, q]) or None,
             answer_s=float(setups.seconds[n]),
             on_frontier=bool(setups.frontier[n]),
             reason=reason(

@@ -9,7 +9,7 @@ from api.errors import ErrorCode, QuestionError
 from db.entries import specs
 from db.entries.files import Catalog
 from db.entries.names.meanings import Meaning, UnknownNameError
-from estimator.estimate import require_company, require_facts
+from estimator.estimate import require_company
 from estimator.placement.hosts import host_for
 from estimator.types import Accelerator, EstimatorError, Host, MissingFactError, UnsupportedError
 
@@ -83,13 +83,15 @@ def machine_of(
         QuestionError: a name is unknown, or there is no such machine.
     """
     meanings = [meant(catalog, "gpu", gpu) for gpu in gpus]
-    named = [specs.accelerator(catalog.gpus[meaning.slug]) for meaning in meanings for _ in range(meaning.count or 1)]
+    entries = [catalog.gpus[meaning.slug] for meaning in meanings for _ in range(meaning.count or 1)]
+    named = [specs.accelerator(entry) for entry in entries]
     devices = tuple(device for device in named for _ in range(count))
     if not 1 <= len(devices) <= MAX_DEVICES:
         raise QuestionError(ErrorCode.BAD_USER_INPUT, f"a machine has 1 to {MAX_DEVICES} accelerators", "gpu")
     try:
-        for device in named:
-            require_facts(device)
+        for entry in entries:
+            for fact in specs.missing_facts(entry):
+                raise MissingFactError(entry["name"], fact)
         if len(devices) > 1:
             require_company(devices)
     except MissingFactError as error:

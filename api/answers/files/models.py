@@ -21,6 +21,7 @@ from db.entries.files import Catalog
 from db.imports.errors import ImportFactsError
 from db.imports.gguf.facts import facts_from_gguf
 from db.imports.gguf.header import MAGIC, MAX_HEADER_BYTES, compact_gguf, parse_gguf
+from db.imports.gguf.split import names_of_parts
 from db.imports.hub.config import MAX_CONFIG_BYTES, config_of_text, facts_from_config
 from db.imports.hub.quantization import CheckpointFormat, checkpoint_format
 from estimator.structure.architecture import ModelArchitecture, architecture_from_facts
@@ -41,14 +42,27 @@ MAX_ADDRESSES = 8
 
 @dataclass(frozen=True, slots=True)
 class ModelSource:
-    """A model that is not in the catalog. ``stored`` and ``file_type`` are those of a GGUF file, else None;
-    ``checkpoint`` is the format of a configuration's own checkpoint. ``notes`` say what the file left open."""
+    """The model of a file. ``stored`` and ``file_type`` are those of a GGUF file, else None; ``checkpoint`` is the format
+    of a configuration's own checkpoint, ``repository`` the one that the file names. ``defaults`` are keys that the file
+    left to its class, ``remarks`` say what else was not read from it."""
 
     model: ModelArchitecture
     stored: StoredLayers | None = None
     file_type: str | None = None
     checkpoint: CheckpointFormat | None = None
-    notes: tuple[str, ...] = ()
+    repository: str | None = None
+    defaults: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def is_quantized(self) -> bool:
+        """Whether the file states a format of its own for the weights."""
+        return self.stored is not None or (self.checkpoint is not None and self.checkpoint.is_quantized)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What an answer says of the file."""
+        return ((DEFAULTS_NOTE + ", ".join(self.defaults),) if self.defaults else ()) + self.remarks
 
 
 #: The model of an address, or the reason for none.
@@ -67,8 +81,13 @@ def source_of_config(config: Any) -> ModelSource:
             "model_config",
         )
     facts = facts_from_config(config, CUSTOM)
-    notes = (DEFAULTS_NOTE + ", ".join(facts["class_defaults"]),) if facts["class_defaults"] else ()
-    return ModelSource(architecture_from_facts(facts), checkpoint=checkpoint_format(config, config), notes=notes)
+    repository = config.get("_name_or_path")
+    return ModelSource(
+        architecture_from_facts(facts),
+        checkpoint=checkpoint_format(config, config),
+        repository=repository if isinstance(repository, str) else None,
+        defaults=tuple(facts["class_defaults"]),
+    )
 
 
 def source_of_pasted(text: Any) -> ModelSource:
@@ -92,14 +111,15 @@ def source_of_pasted(text: Any) -> ModelSource:
         raise ImportFactsError(str(error), field) from None
 
 
-def source_of_bytes(data: bytes, *, must_be_gguf: bool = False) -> ModelSource:
-    """The model that the first bytes of a GGUF file or a ``config.json`` describe.
+def source_of_bytes(data: bytes, *parts: bytes, must_be_gguf: bool = False) -> ModelSource:
+    """The model that the first bytes of a GGUF file or a ``config.json`` describe; ``parts`` are those of the other parts
+    of a split GGUF file.
 
     Raises:
         ImportFactsError: the bytes are none of the two, or more than a header is missing.
     """
     if must_be_gguf or data[:4] == MAGIC:
-        gguf = facts_from_gguf(data, CUSTOM)
+        gguf = facts_from_gguf(data, *parts, slug=CUSTOM)
         return ModelSource(architecture_from_facts(gguf.facts), gguf.stored, gguf.file_type)
     if not data:
         raise ImportFactsError("the file is empty: neither a GGUF file nor a config.json", "model")
@@ -107,8 +127,14 @@ def source_of_bytes(data: bytes, *, must_be_gguf: bool = False) -> ModelSource:
 
 
 def source_of_file(path: Path) -> ModelSource:
-    """The model of a local ``config.json`` or GGUF file. Raises :class:`ImportFactsError`."""
-    return source_of_bytes(read_start(path))
+    """The model of a local ``config.json`` or GGUF file, or of a part of a split one beside the others.
+
+    Raises:
+        ImportFactsError: a file cannot be read, or is none of these.
+    """
+    is_gguf = path.suffix == ".gguf"
+    names = names_of_parts(str(path)) if is_gguf else [str(path)]
+    return source_of_bytes(*(read_start(Path(name)) for name in names), must_be_gguf=is_gguf)
 
 
 def read_start(path: Path) -> bytes:
@@ -151,9 +177,13 @@ async def source_of_address(address: str, files: RemoteFiles) -> ModelSource:
     async def enough(data: bytes) -> bool:
         return await asyncio.to_thread(complete, data)
 
-    data = await files.read(address, enough)
     try:
-        return await asyncio.to_thread(source_of_bytes, data)
+        first, *others = names_of_parts(address)
+        parts = [await files.read(first, enough)]
+        # A name alone is no reason to read up to a hundred files.
+        if others and parts[0][:4] == MAGIC and parse_gguf(parts[0]).metadata.get("split.count") == 1 + len(others):
+            parts += [await files.read(part, enough) for part in others]
+        return await asyncio.to_thread(source_of_bytes, *parts)
     except ImportFactsError as error:
         raise ImportFactsError(str(error), URL_FIELD) from None
 

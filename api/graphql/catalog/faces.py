@@ -8,6 +8,7 @@ from weakref import WeakKeyDictionary
 
 from api.catalog.records import Record
 from api.catalog.view import CatalogView
+from api.graphql.catalog.computers import computer_of
 from api.graphql.catalog.engines import Engine, engine_of
 from api.graphql.catalog.gpus import Gpu, gpu_of
 from api.graphql.catalog.hosts import host_of
@@ -32,6 +33,7 @@ class Faces:
         self.workloads = [workload_of(record) for record in view.workloads]
         self.engines = [engine_of(record) for record in view.engines]
         self.hosts = [host_of(record) for record in view.hosts]
+        self.computers = [computer_of(record) for record in view.computers]
         self._by_slug: dict[str, dict[str, Any]] = {
             "model": {model.slug: model for model in self.models},
             "gpu": {gpu.slug: gpu for gpu in self.gpus},
@@ -39,6 +41,7 @@ class Faces:
             "workload": {workload.slug: workload for workload in self.workloads},
             "engine": {engine.slug: engine for engine in self.engines},
             "host": {host.slug: host for host in self.hosts},
+            "computer": {computer.slug: computer for computer in self.computers},
         }
         self._of: dict[Record, Any] = {
             record: face

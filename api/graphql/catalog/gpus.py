@@ -8,12 +8,14 @@ import strawberry
 
 from api.catalog.records import GpuRecord
 from api.graphql.catalog.engines import Engine
+from api.graphql.catalog.prices import Board, Kinds, Price, Region, Used, board_of, price_face, prices_of
 from api.graphql.core.connections import Connection
 from api.graphql.core.enums import BackendKind, GpuKind, Vendor
 from api.graphql.core.ids import encode_id
 from api.graphql.core.node import Node
 from api.graphql.core.scalars import Date, Int64
 from db.entries import specs
+from estimator.judgement.market import price_of_card
 
 
 @strawberry.type(description="An accelerator: a graphics card, a system on a chip, or a processor.")
@@ -54,7 +56,9 @@ class Gpu(Node):
         description="Peak of the link to other cards of its kind, bytes per second; null for none or unknown."
     )
     power_watts: float | None = strawberry.field(description="Board power limit, watts.")
-    price_usd: float | None = strawberry.field(description="List price at launch, US dollars; null when unknown.")
+    price_usd: float | None = strawberry.field(
+        description="List price at launch, US dollars; null when unknown. `currentPrice` is what one costs today."
+    )
     backends: list[BackendKind] = strawberry.field(description="Interfaces that engines can drive it through.")
     unverified_facts: list[str] = strawberry.field(
         description="Facts typed from general knowledge or disputed between sources: check before relying."
@@ -69,6 +73,24 @@ class Gpu(Node):
     def engines(self, info: strawberry.Info) -> list[Engine]:
         engines: list[Engine] = info.context.faces.engines_of(self.slug)
         return engines
+
+    @strawberry.field(description="The vendor's reference board; null where nothing is recorded.")
+    def board(self, info: strawberry.Info) -> Board | None:
+        view = info.context.view
+        return board_of(view.board(view.by_slug("gpu", self.slug)))
+
+    @strawberry.field(description="Every dated price that is recorded, suspect ones too.")
+    def prices(self, info: strawberry.Info, kinds: Kinds = None) -> list[Price]:
+        return prices_of(info.context.view.price_list(self.slug), kinds)
+
+    @strawberry.field(
+        description="What one card costs: the cheaper of its newest street prices, else a list price of the last two years; "
+        "null when no price of today is known."
+    )
+    def current_price(self, info: strawberry.Info, used: Used = True, region: Region = "US") -> Price | None:
+        view = info.context.view
+        price = price_of_card(view.price_list(self.slug), view.today, used=used is not False, region=region or "US")
+        return None if price is None else price_face(price)
 
 
 @strawberry.type(description="One page of accelerators.")

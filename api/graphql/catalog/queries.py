@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import strawberry
 
+from api.graphql.catalog.computers import Computer, ComputerConnection
 from api.graphql.catalog.engines import Engine
 from api.graphql.catalog.gpus import Gpu, GpuConnection
 from api.graphql.catalog.hosts import Host
@@ -16,6 +17,7 @@ from api.graphql.catalog.quants import Quant
 from api.graphql.catalog.workloads import Workload
 from api.graphql.core.arguments import After, Before, First, Last, Paging
 from api.graphql.core.connections import page_of, slice_page
+from api.graphql.core.ids import signature
 from api.graphql.core.orders import ordered, signature_of
 
 Slug = Annotated[str, strawberry.argument(description="Slug or alias.")]
@@ -85,6 +87,34 @@ class CatalogQueries:
     @strawberry.field(description="All host profiles, a closed list.")
     def hosts(self, info: strawberry.Info) -> list[Host]:
         return list(info.context.faces.hosts)
+
+    @strawberry.field(description="One computer.")
+    def computer(self, info: strawberry.Info, slug: Slug) -> Computer | None:
+        computer: Computer = info.context.faces.by_slug("computer", info.context.view.computer(slug).slug)
+        return computer
+
+    @strawberry.field(description="Computers that one can buy, by slug.")
+    def computers(
+        self,
+        info: strawberry.Info,
+        gpu: Annotated[
+            str | None, strawberry.argument(description="Only those with this accelerator built in, by slug or alias.")
+        ] = None,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+    ) -> ComputerConnection:
+        return _page_computers(info.context, gpu, (first, after, last, before))
+
+
+def _page_computers(context: Any, gpu: str | None, paging: Paging) -> ComputerConnection:
+    computers: list[Computer] = context.faces.computers
+    if gpu is not None:
+        slug = context.view.gpu(gpu).slug
+        computers = [computer for computer in computers if computer.gpu_slug == slug]
+    page = page_of(context.services.limits, *paging)
+    return slice_page(ComputerConnection, computers, page, context.view.state, signature("computers", gpu))
 
 
 def _page_models(

@@ -173,9 +173,10 @@ class FitGain:
     safe_context_tokens: int | None = strawberry.field(description="Difference in safe context, tokens.")
     headroom_bytes: Int64 = strawberry.field(description="Difference in free device memory, bytes.")
     score: float = strawberry.field(description="Difference in score, points.")
-    worth_points: float | None = strawberry.field(
-        description="Difference in worth on the scale of capability: how good the answers are, less a charge for the wait "
-        "beyond comfort; null where the present setup does not run or its model's capability is unknown."
+    rating_points: float | None = strawberry.field(
+        description="Difference in rating on the scale of capability: how good the answers are, less charges for time and "
+        "for a full memory, as in recommendations of the balanced mode; null where the present setup does not run or the "
+        "capability of its model is unknown."
     )
 
 
@@ -230,7 +231,7 @@ def advice_of(
                 safe_context_tokens=advice.gain.safe_context_tokens,
                 headroom_bytes=Int64(advice.gain.headroom_bytes),
                 score=advice.gain.score,
-                worth_points=advice.gain.worth_points,
+                rating_points=advice.gain.rating_points,
             ),
             change=_change_of(faces, answers.facts, advice),
             made=advice,

@@ -142,7 +142,7 @@ class Fit(Node):
         "macOS, every precomputed quantization in which weights are known to be had, contexts in steps of 1,000 tokens. Then "
         "the model that is worth most on this machine. Then hardware, where the use is not comfortable yet: more host memory, "
         "one more of the same accelerator, or another of the machine's class (cards for a card, computers for what is built "
-        "into one). A free change gains at least 1 point of worth, another model or hardware 4.5, or makes usable what was not."
+        "into one). A free change gains at least 1 point of rating, another model or hardware 4, or makes usable what was not."
     )
     async def advice(
         self,

@@ -11,6 +11,7 @@ from db.imports.gguf.architectures import ARCHITECTURES, FILE_TYPES, Architectur
 from db.imports.gguf.header import GgufHeader, parse_gguf
 from db.imports.gguf.layers import HEADS, LAYERS, WIDTH, feed_forwards, mixers, norms, numbers, own_values
 from db.imports.gguf.parts import compressed, experts, gate_of_output, latent, linear, qk_norm, sinks, state_space
+from db.imports.gguf.split import joined
 from db.imports.gguf.tensors import EXPERT_PART, Tensors, placed, tensors_of
 from db.imports.hub.config import with_counts
 from estimator.structure.stored import StoredLayers
@@ -29,18 +30,19 @@ class GgufFacts:
     stored: StoredLayers
 
 
-def facts_from_gguf(data: bytes, slug: str = "custom") -> GgufFacts:
-    """Facts from the first bytes of a GGUF file (the whole header).
+def facts_from_gguf(*parts: bytes, slug: str = "custom") -> GgufFacts:
+    """Facts from the first bytes of a GGUF file (the whole header), or of each part of a split file.
 
     Raises:
         ImportFactsError: the header cannot be read, or its architecture is not one that can be described.
     """
-    header = parse_gguf(data)
+    header = joined([parse_gguf(part) for part in parts])
     kind = header.metadata.get("general.architecture")
     if not isinstance(kind, str) or kind not in ARCHITECTURES:
         known = ", ".join(sorted(ARCHITECTURES))
         raise ImportFactsError(f"the architecture {kind!r:.80} is not read; these are: {known}", "general.architecture")
-    _require_all_tensors(header)
+    if not header.tensors:
+        raise ImportFactsError("the header describes no tensors", "tensors")
     values = {key.removeprefix(f"{kind}."): value for key, value in header.metadata.items()}
     predicted = whole(values, "nextn_predict_layers", 0, 8, 0) or 0
     layers = needed(values, "block_count", 1, LAYERS) - predicted
@@ -51,14 +53,6 @@ def facts_from_gguf(data: bytes, slug: str = "custom") -> GgufFacts:
     file_type = FILE_TYPES.get(whole(values, "general.file_type", 0, 1 << 32, -1) or 0)
     stored = _stored(header, layers)
     return GgufFacts(facts, header.tensor_bytes, header.header_bytes, _main_type(header), file_type, stored)
-
-
-def _require_all_tensors(header: GgufHeader) -> None:
-    if not header.tensors:
-        raise ImportFactsError("the header describes no tensors; is it the first part of a split file?", "tensors")
-    parts = whole(header.metadata, "split.count", 0, 65_535, 0) or 0
-    if parts > 1:
-        raise ImportFactsError(f"the file is one of {parts} parts; a header must describe all tensors", "split.count")
 
 
 def _stored(header: GgufHeader, layers: int) -> StoredLayers:
@@ -129,9 +123,9 @@ def _common(values: Mapping[str, Any], tensors: Tensors, pattern: str) -> dict[s
     names = ("attention.key_length_mla", "attention.key_length")
     key = whole(values, names, 1, WIDTH, max(hidden // heads, 1)) or 1
     value = whole(values, ("attention.value_length_mla", "attention.value_length"), 1, WIDTH, key)
-    output = tensors.first("attn_output.weight")
-    if is_latent and output is not None:
-        value = output[0] // heads
+    if is_latent:
+        attending = next(shapes for shapes in tensors.layers if "attn_kv_a_mqa.weight" in shapes)
+        value = attending.get("attn_output.weight", (heads * key,))[0] // heads
     return {
         **common,
         "n_heads": heads,
@@ -179,7 +173,7 @@ def _attention(
     shared = whole(values, "attention.shared_kv_layers", 0, len(pattern), 0)
     if shared:
         facts |= {"kv_shared_layers": shared, "kv_shared_keeps_weights": "attn_k.weight" in tensors.layers[-1]}
-    return facts | compressed(values, len(pattern))
+    return facts | compressed(values, tensors)
 
 
 def _with_rest(facts: dict[str, Any], tensors: Tensors) -> dict[str, Any]:
@@ -190,7 +184,7 @@ def _with_rest(facts: dict[str, Any], tensors: Tensors) -> dict[str, Any]:
     """
     table = tensors.model.get("per_layer_token_embd.weight")
     if table is not None:
-        entry = {"name": "per-layer embedding table (lookup)", "params": table[0] * table[1], "lookup": True}
+        entry = {"name": "per-layer embedding table (lookup)", "params": table[0] * table[1], "lookup_row": table[0]}
         facts["extra_params"] = [entry]
     if "compress_ratios" in facts["attention"]:
         facts["attention_parameters"] = 0

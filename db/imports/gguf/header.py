@@ -112,6 +112,8 @@ def parse_gguf(data: bytes) -> GgufHeader:
     Raises:
         ImportFactsError: the bytes are not a GGUF header, are cut off, or claim more than any real file holds.
     """
+    if not data:
+        raise ImportFactsError("the GGUF file is empty; was its download cut off?", "length")
     if len(data) > MAX_HEADER_BYTES:
         data = data[:MAX_HEADER_BYTES]
     reader = _Reader(data)
@@ -154,7 +156,7 @@ class _Reader:
     def skip(self, count: int, what: str) -> None:
         if count > self._end - self.position:
             raise ImportFactsError(
-                f"the header ends at byte {self._end:,} in the middle of {what}; give more of the file", "length"
+                f"the GGUF header ends at byte {self._end:,} in the middle of {what}; give more of the file", "length"
             )
         self.position += count
 

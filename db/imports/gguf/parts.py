@@ -143,14 +143,14 @@ def sinks(tensors: Tensors, pattern: str) -> bool | str:
     return "swa_only_bias" if having == {"S"} and "F" in pattern else bool(having)
 
 
-def compressed(values: Mapping[str, Any], layers: int) -> dict[str, Any]:
+def compressed(values: Mapping[str, Any], tensors: Tensors) -> dict[str, Any]:
     """Facts of compressed attention and of several residual streams (DeepSeek V4); empty without them."""
     facts: dict[str, Any] = {}
     streams = whole(values, "hyper_connection.count", 1, 64, 1) or 1
     if streams > 1:
         facts["hc_mult"] = streams
-    ratios = values.get("attention.compress_ratios")
-    if ratios is None:
+    ratios, layers = values.get("attention.compress_ratios"), len(tensors.layers)
+    if ratios is None or not tensors.any_layer("attn_kv.weight"):
         return facts
     if not isinstance(ratios, list) or len(ratios) < layers or not all(0 <= ratio <= 1 << 20 for ratio in ratios):
         raise ImportFactsError(

@@ -133,6 +133,9 @@ def _linear(values: Mapping[str, Any], family: Family, sizes: Mapping[str, Any])
         if isinstance(linear, Mapping):
             heads, head = needed(linear, "num_heads", 1, _HEADS), needed(linear, "head_dim", 1, _WIDTH)
             kernel = needed(linear, "short_conv_kernel_size", 1, 64)
+        elif values.get("linear_num_heads") is not None:
+            heads, head = needed(values, "linear_num_heads", 1, _HEADS), needed(values, "linear_head_dim", 1, _WIDTH)
+            kernel = needed(values, "linear_conv_kernel_dim", 1, 64)
         elif values.get("layer_group_size") is not None:
             heads, head = int(sizes["n_heads"]), needed(values, "head_dim", 1, _WIDTH)
             kernel = whole(values, "short_conv_kernel_size", 1, 64, 4) or 4

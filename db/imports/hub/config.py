@@ -15,7 +15,12 @@ from db.imports.hub.layers import block_count, feed_forwards, mixers
 from db.imports.hub.quantization import checkpoint_format
 from db.imports.hub.section import Section, language_model
 from db.imports.hub.unread_keys import require_all_read
-from estimator.structure.architecture import FeedForward, ModelArchitecture, architecture_from_facts
+from estimator.structure.architecture import (
+    MTP_STORED_ARCHITECTURES,
+    FeedForward,
+    ModelArchitecture,
+    architecture_from_facts,
+)
 from estimator.structure.tensors import EXPERT_CLASSES, inventory, unstructured_parameters
 from estimator.types import EstimatorError, MissingFactError
 
@@ -54,7 +59,23 @@ def facts_from_config(config: Mapping[str, Any], slug: str = "custom") -> dict[s
     facts["native_dtype"] = checkpoint_format(config, section.values).label
     require_all_read(section.values)
     facts["class_defaults"] = sorted(section.values.from_class - _NO_SIZE)
-    return with_counts(facts)
+    facts = with_counts(facts)
+    facts["mtp"] = _prediction_heads(section.values, facts)
+    return facts
+
+
+def _prediction_heads(values: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[str, int] | None:
+    """Layers that predict further tokens, where a GGUF file stores them: each is like the last layer that attends, with
+    norms of both inputs and of its output and their projection; those of GLM-4.5 have an embedding and a head of their own
+    (``glm4-moe.cpp`` and ``glm5next.cpp`` of llama.cpp)."""
+    count = whole(values, "num_nextn_predict_layers", 0, 8, 0) or 0
+    if not count or facts["architecture"] not in MTP_STORED_ARCHITECTURES:
+        return None
+    model = architecture_from_facts(facts)
+    hidden = model.hidden
+    layer = _parameters(model, max(index for index, layer in enumerate(model.layers) if layer.has_attention))
+    copies = 2 * hidden * model.vocab if facts["architecture"] == "Glm4MoeForCausalLM" else 0
+    return {"n_layers": count, "params": count * (layer + 2 * hidden * hidden + 3 * hidden + copies)}
 
 
 #: Keys whose default says nothing about the size or the speed.
@@ -100,7 +121,7 @@ def _facts(section: Section, slug: str) -> dict[str, Any]:
 def _mlp_pattern(section: Section, layers: int, *, has_experts: bool) -> str:
     if section.family.layers == "M":
         return "N" * layers
-    return feed_forwards(section.values, layers, has_experts=has_experts)
+    return feed_forwards(section.values, section.family, layers, has_experts=has_experts)
 
 
 def _mlp_bias(section: Section) -> bool:
@@ -168,15 +189,22 @@ def with_counts(facts: dict[str, Any]) -> dict[str, Any]:
         ) from error
     except EstimatorError as error:
         raise ImportFactsError(str(error)) from error
-    total = inventory(model).parameters
+    total = _parameters(model)
     facts["params_computed"] = {"text_total": total, "text_active": total - _idle_parameters(model)}
     facts["params_exact_checkpoint"] = total
     return facts
 
 
+def _parameters(model: ModelArchitecture, layer: int | None = None) -> int:
+    """Parameters of one layer, or of all that is loaded."""
+    tensors = inventory(model)
+    chosen = tensors.layer < model.n_layers if layer is None else tensors.layer == layer
+    return int(tensors.elements[chosen].sum())
+
+
 def _idle_parameters(model: ModelArchitecture) -> int:
     """Parameters that a token does not use: those of the routed experts that it does not visit, and tables of rows."""
-    lookups = sum(extra.elements for extra in model.extras if extra.is_lookup)
+    lookups = sum(extra.elements for extra in model.extras if extra.lookup_row)
     if model.experts is None:
         return lookups
     tensors = inventory(model)

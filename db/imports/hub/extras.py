@@ -8,6 +8,7 @@ from typing import Any
 
 from db.imports.errors import ImportFactsError, needed, whole
 from db.imports.hub.families import Family
+from db.imports.hub.residual_streams import stream_parameters
 
 _WIDTH, _LAYERS, _HEADS = 4_194_304, 1_000, 65_536
 
@@ -48,9 +49,15 @@ def extra_parameters(
             ("norms of the latent experts", facts["mlp_pattern"].count("E") * facts["moe"].get("latent_size", 0))
         )
     extra = [{"name": label, "params": count} for label, count in extras]
+    if name in _STREAMS:
+        extra += stream_parameters(values, name, facts)
     if name.startswith(("Gemma3n", "Gemma4")):
         extra = _per_layer_embeddings(values, layers, hidden) + extra
     return extra
+
+
+#: Classes with several residual streams, and the key of their number.
+_STREAMS = {"Glm5NextForConditionalGeneration": "hc_mult", "Qwen4ExpForConditionalGeneration": "hc_count"}
 
 
 def _per_layer_embeddings(values: Mapping[str, Any], layers: int, hidden: int) -> list[dict[str, Any]]:
@@ -59,7 +66,7 @@ def _per_layer_embeddings(values: Mapping[str, Any], layers: int, hidden: int) -
         return []
     rows = needed(values, "vocab_size_per_layer_input", 1, _WIDTH)
     return [
-        {"name": "per-layer embedding table (lookup)", "params": rows * layers * width, "lookup": True},
+        {"name": "per-layer embedding table (lookup)", "params": rows * layers * width, "lookup_row": layers * width},
         {"name": "projection of the embedding to every layer", "params": hidden * layers * width + width},
         {"name": "gate, projection and norm of each layer", "params": layers * (2 * hidden * width + hidden)},
     ]
@@ -113,6 +120,8 @@ def layer_facts(values: Mapping[str, Any], name: str, facts: dict[str, Any]) -> 
         }
     elif name == "DeepseekV4ForCausalLM" and facts["moe"]:
         _compressed(values, facts)
+    elif name in _STREAMS:
+        attention["hc_mult"] = needed(values, _STREAMS[name], 1, 64)
     if name.startswith(("Gemma3n", "Gemma4")) and (shared := whole(values, "num_kv_shared_layers", 0, layers, 0)):
         attention["kv_shared_layers"] = shared
         attention["kv_shared_keeps_weights"] = True

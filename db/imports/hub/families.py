@@ -16,7 +16,8 @@ class Family:
     output on, ``all_bias_keys`` also those of the feed-forward part. ``layers`` is the letter of every layer where no key
     lists them, ``state_space`` the Mamba version. ``head_bias``: the output head has a bias; ``position_offset``: learned
     positions, so many more than the context has; ``ffn_factor``: intermediate size over hidden size where no key gives it;
-    ``doubled_ffn``: the key counts gate and up together.
+    ``doubled_ffn``: the key counts gate and up together; ``dense_layers``: layers before the first with experts where no
+    key says so.
     """
 
     qk_norm: str = "none"
@@ -48,6 +49,7 @@ class Family:
     final_norms: int = 1
     shared_experts: int = 0
     chunk_every: int = 0
+    dense_layers: int = 0
     full_rank_gate: bool = False
     full_rank_decay: bool = False
 
@@ -112,6 +114,7 @@ FAMILIES: dict[str, Family] = {
     "Glm4ForCausalLM": Family(norms=4),
     "Glm4MoeForCausalLM": Family(qkv_bias=True, router_bias=True),
     "Glm4MoeLiteForCausalLM": _LATENT,
+    "Glm5NextForConditionalGeneration": replace(_LATENT, linear="KDA", dense_layers=3),
     "GlmForCausalLM": _BIASED,
     "GlmMoeDsaForCausalLM": _LATENT,
     "GPT2LMHeadModel": _GPT2,
@@ -181,6 +184,7 @@ FAMILIES: dict[str, Family] = {
     "Qwen3NextForCausalLM": _DELTA,
     "Qwen3VLForConditionalGeneration": _NORMED,
     "Qwen3VLMoeForConditionalGeneration": _NORMED,
+    "Qwen4ExpForConditionalGeneration": replace(_DELTA, norms=0, final_norms=0),
     "QWenLMHeadModel": Family(qkv_bias=True, doubled_ffn=True),
     "SarvamMoEForCausalLM": Family(qk_norm="per_head", router_bias=True),
     "SeedOssForCausalLM": _BIASED,
@@ -227,6 +231,7 @@ OTHER_NAMES: dict[str, str] = {
     "PhimoeForCausalLM": "PhiMoEForCausalLM",
     "Qwen3_5ForCausalLM": "Qwen3_5ForConditionalGeneration",
     "Qwen3_5MoeForCausalLM": "Qwen3_5MoeForConditionalGeneration",
+    "Qwen4ExpForCausalLM": "Qwen4ExpForConditionalGeneration",
     "RWForCausalLM": "FalconForCausalLM",
     "Step3p7ForConditionalGeneration": "Step3p7FlashForCausalLM",
 }
@@ -254,6 +259,7 @@ MODEL_TYPES: dict[str, str] = {
     "phi3_v": "Phi3ForCausalLM",
     "phi4mm": "Phi3ForCausalLM",
     "qwen": "QWenLMHeadModel",
+    "qwen3_8_flash_next": "Qwen4ExpForConditionalGeneration",
     "qwen2_vl_text": "Qwen2VLForConditionalGeneration",
     "qwen2_5_vl_text": "Qwen2_5_VLForConditionalGeneration",
     "qwen3_vl_text": "Qwen3VLForConditionalGeneration",

@@ -22,6 +22,7 @@ _LETTERS = {
     "compressed_sparse_attention": "F",
     "heavily_compressed_attention": "F",
     "deepseek_sparse_attention": "F",
+    "indexed_attention": "F",
     "minimax_m3_sparse": "F",
 }
 #: A block of Nemotron-H has one part: letters of ``hybrid_override_pattern`` and words of ``layers_block_type``.
@@ -147,8 +148,12 @@ def _of_linear(values: Mapping[str, Any], layers: int) -> str | None:
         return None
     key = "linear_attn_config"
     full = linear.get("full_attn_layers")
+    if full is None:
+        return None
+    others = linear.get("kda_layers")
+    first = 0 if isinstance(full, list) and isinstance(others, list) and 0 in (*full, *others) else 1
     try:
-        return _at("full_attn_layers", "F", "L", first=1)({"full_attn_layers": full}, layers)
+        return _at("full_attn_layers", "F", "L", first=first)({"full_attn_layers": full}, layers)
     except ImportFactsError:
         raise ImportFactsError(f"'{key}.full_attn_layers' must list layers from 1 to {layers}", key) from None
 
@@ -191,7 +196,7 @@ _LISTS: dict[str, Callable[[Mapping[str, Any], int], str | None]] = {
 }
 
 
-def feed_forwards(values: Mapping[str, Any], layers: int, *, has_experts: bool) -> str:
+def feed_forwards(values: Mapping[str, Any], family: Family, layers: int, *, has_experts: bool) -> str:
     """One letter a layer: D dense, E experts, N none."""
     if values.get("hybrid_override_pattern") is not None:
         return "".join(pair[1] for pair in _blocks(values, layers))
@@ -210,11 +215,11 @@ def feed_forwards(values: Mapping[str, Any], layers: int, *, has_experts: bool) 
         named = [int(number) for number in named.split(",") if number.strip().isdigit()]
     if named:
         return _at("moe_layers", "E", "D")({"moe_layers": named}, layers) or ""
-    return _by_rule(values, layers)
+    return _by_rule(values, family, layers)
 
 
-def _by_rule(values: Mapping[str, Any], layers: int) -> str:
-    first = whole(values, "first_k_dense_replace", 0, MAX_LAYERS, 0) or 0
+def _by_rule(values: Mapping[str, Any], family: Family, layers: int) -> str:
+    first = whole(values, "first_k_dense_replace", 0, MAX_LAYERS, family.dense_layers) or 0
     step = whole(values, ("decoder_sparse_step", "moe_layer_interval", "interleave_moe_layer_step"), 1, MAX_LAYERS, 1)
     start = whole(values, "moe_layer_start_index", 0, MAX_LAYERS, 0) or 0
     end = whole(values, "moe_layer_end_index", -1, MAX_LAYERS, -1)

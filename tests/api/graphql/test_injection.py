@@ -52,6 +52,7 @@ PARENTS = {
     "Workload": "workloads { %s }",
     "Engine": "engines { %s }",
     "Host": "hosts { %s }",
+    "Computer": 'computer(slug: "nvidia-dgx-spark") { %s }',
     "Fit": 'fit(model: "llama-2-7b", gpu: "rtx-4090", quant: "Q4_K_M") { %s }',
 }
 EXPECTED = {"BAD_USER_INPUT", "NOT_FOUND", "LIMIT_EXCEEDED", "MISSING_FACT", "UNSUPPORTED", "STALE_CURSOR"}

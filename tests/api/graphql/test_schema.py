@@ -250,7 +250,7 @@ def test_every_major_thing_is_a_node() -> None:
     node = CORE.type_map["Node"]
     assert isinstance(node, GraphQLInterfaceType)
     found = {kind.name for kind in CORE.get_possible_types(node)}
-    assert found == {"Model", "Gpu", "Quant", "Workload", "Engine", "Host", "Fit", "Run", "Measurement"}
+    assert found == {"Model", "Gpu", "Quant", "Workload", "Engine", "Host", "Computer", "Fit", "Run", "Measurement"}
 
 
 #: Endings of names of numbers, and what their description must say.

@@ -147,9 +147,7 @@ def test_memory_tables_are_complete() -> None:
 
 def test_thin_entities_say_what_is_missing(catalog: Catalog) -> None:
     missing = {slug: specs.missing_facts(entry) for slug, entry in catalog.models.items()}
-    assert {slug for slug, facts in missing.items() if facts} == {
-        "llama-3.1-nemotron-ultra-253b", "qwen3.8-flash-next", "glm-5.3-flash",
-    }  # fmt: skip
+    assert {slug for slug, facts in missing.items() if facts} == {"llama-3.1-nemotron-ultra-253b"}
     assert "bandwidth_gbps" in specs.missing_facts(catalog.gpus["ascend-910b"])
     assert specs.missing_facts(catalog.gpus["rtx-4090"]) == ()
 

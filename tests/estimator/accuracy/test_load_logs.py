@@ -37,7 +37,7 @@ def test_loads_take_what_their_logs_state(quantity: str, logs: int, median: floa
 def test_rows_are_left_out_by_what_they_state_and_the_report_counts_them() -> None:
     rows = list(memory_rows("llama-logs"))
     reasons = [why_not(ENTITIES, row) for row in rows]
-    assert sum(reason is not None for reason in reasons) == 11
+    assert sum(reason is not None for reason in reasons) == 10
     text = section(ENTITIES, rows, memory_rows("vllm-logs"))
     assert f"{len(rows)} llama.cpp logs" in text
     for reason in {reason for reason in reasons if reason}:

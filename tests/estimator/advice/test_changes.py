@@ -89,9 +89,9 @@ def test_no_change_makes_a_setup_worse_or_gains_less_than_one_notices(
             assert each.standing.runs
             assert each.standing.usable >= before.usable
             if before.usable or (before.runs and not each.standing.usable):
-                assert each.gain.worth_points is not None
-                assert each.gain.worth_points >= least, each.message
-                assert each.standing.quality_points >= before.quality_points - SWITCHING_POINTS
+                assert each.gain.rating_points is not None
+                assert each.gain.rating_points >= least, each.message
+                assert each.standing.worth_points >= before.worth_points - SWITCHING_POINTS
 
 
 def test_what_is_free_comes_first_and_hardware_last(advised: list[tuple[FitFacts, tuple[Advice, ...]]]) -> None:
@@ -101,7 +101,7 @@ def test_what_is_free_comes_first_and_hardware_last(advised: list[tuple[FitFacts
         assert order == sorted(order)
         for g in range(len(groups)):
             own = [each.standing for each, at in zip(changes, order, strict=True) if at == g]
-            assert own == sorted(own, key=lambda each: (not each.usable, -round(each.worth_points, 2)))
+            assert own == sorted(own, key=lambda each: (not each.usable, -round(each.rating_points, 2)))
 
 
 def test_nothing_is_advised_against_the_verdict(advised: list[tuple[FitFacts, tuple[Advice, ...]]]) -> None:
@@ -132,14 +132,14 @@ def test_the_other_model_is_the_best_of_all() -> None:
     search = Search(one, support.CALIBRATION, support.everything(one.model.slug))
     best = 0.0
     for candidate in search.options.models:
-        if search.kind not in candidate.measured or candidate.traits.base:
+        if candidate.traits.base:
             continue
         quants = [each for each in search.options.all_quants if has_weights(each, candidate.architecture())]
         tried = search.best_quant_of(candidate, quants)
         if tried is not None and tried.standing.usable and candidate.traits.slug != one.model.slug:
-            best = max(best, tried.standing.worth_points)
+            best = max(best, tried.standing.rating_points)
     (other,) = [each for each in found_for(one) if each.code is AdviceCode.OTHER_MODEL]
-    assert other.standing.worth_points == pytest.approx(best)
+    assert other.standing.rating_points == pytest.approx(best)
 
 
 def test_the_present_quant_is_kept_unless_another_is_noticeably_better() -> None:

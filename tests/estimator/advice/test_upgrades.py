@@ -62,8 +62,9 @@ def test_upgrades_are_the_best_of_all_one_by_one() -> None:
             if tried is None or tried.status not in (Status.FITS, Status.FITS_TIGHTLY):
                 continue
             after = search.standing(request, tried)
-            good_enough = after.usable and after.charge_points <= SWITCHING_POINTS / 2
-            if good_enough and improves(search.present, after, SWITCHING_POINTS):
+            near = tried.decode is not None and tried.decode.value * 1.4 >= search.use.comfortable_decode_tok_s
+            near &= tried.ttft_ms is not None and tried.ttft_ms <= 1.4 * search.use.patience_ttft_ms
+            if near and improves(search.present, after, SWITCHING_POINTS):
                 good.append(device)
         prices = [device.msrp_usd for device in good if device.msrp_usd is not None]
         powers = [device.tdp_w for device in good if device.tdp_w is not None]

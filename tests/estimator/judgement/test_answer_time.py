@@ -7,7 +7,7 @@ import pytest
 
 from db.entries import specs
 from db.entries.files import load_catalog
-from estimator.judgement.answer_time import answer_seconds, comfortable_seconds, is_usable, written_tokens
+from estimator.judgement.answer_time import answer_seconds, comfortable_seconds, is_usable, wait_ms, written_tokens
 from estimator.types import Workload
 
 WORKLOADS = {slug: specs.workload(entry) for slug, entry in load_catalog().workloads.items()}
@@ -17,8 +17,13 @@ def test_an_answer_is_the_first_token_and_all_that_follow() -> None:
     assert answer_seconds(2000.0, 20.0, 1000) == pytest.approx(52.0)
 
 
-def test_an_unknown_speed_or_wait_never_ends() -> None:
-    assert answer_seconds(np.array([0.0, 100.0]), np.array([20.0, 0.0]), 10).tolist() == [np.inf, np.inf]
+def test_what_does_not_run_never_answers() -> None:
+    assert answer_seconds(100.0, np.array([0.0, 20.0]), 10).tolist() == [np.inf, 0.6]
+
+
+def test_an_unknown_wait_counts_as_the_longest_usable_one() -> None:
+    chat = WORKLOADS["chat"]
+    assert wait_ms(chat, np.array([0.0, 100.0])).tolist() == [chat.usable_ttft_ms, 100.0]
 
 
 def test_thinking_comes_on_top_of_the_answer() -> None:

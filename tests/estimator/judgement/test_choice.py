@@ -45,11 +45,7 @@ def test_the_best_rated_lies_on_the_frontier() -> None:
 
 
 def test_modes_pick_differently_where_the_frontier_allows_it() -> None:
-    worth, seconds = np.array([74.0, 66.0, 60.0]), np.array([90.0, 45.0, 12.0])
-    picks = {mode: int(charged(worth, seconds, 45.0, mode).argmax()) for mode in OperatingMode}
-    assert picks[OperatingMode.BALANCED] == 0
-    assert picks[OperatingMode.INTERACTIVE] == 0
-    worth[0] = 72.0
+    worth, seconds = np.array([70.0, 66.0, 58.0]), np.array([90.0, 45.0, 12.0])
     picks = {mode: int(charged(worth, seconds, 45.0, mode).argmax()) for mode in OperatingMode}
     assert picks[OperatingMode.BALANCED] == 0
     assert picks[OperatingMode.INTERACTIVE] == 1
@@ -66,7 +62,7 @@ def test_wide_weights_yield_to_wide_ones_that_are_noticeably_faster() -> None:
 
 def test_every_quantization_of_the_catalog_is_more_or_less_customary() -> None:
     custom = {slug: customary(specs.quant(entry)) for slug, entry in load_catalog().quants.items()}
-    assert custom["q4-k-m"] > custom["q4-0"] > custom["iq4-xs"] > custom["f16"]
+    assert custom["q4-k-m"] > custom["q4-0"] > custom["iq4-xs"] > custom["f16"] == 0
 
 
 def test_ties_end_with_the_tie_breaks() -> None:

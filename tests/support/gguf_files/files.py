@@ -38,7 +38,23 @@ def header(pairs: dict[str, Any], tensors: list[bytes], version: int = 3) -> byt
 
 def llama(layers: int = 2, tokens: int = 50, **extra: Any) -> bytes:
     """A Llama-like model: hidden 512, 8 heads of 64 with 2 for keys, feed-forward 1024, 1,000 tokens; Q4_K_M."""
-    pairs = {
+    return header({**_llama_pairs(layers, tokens), **extra}, _llama_tensors(layers))
+
+
+def llama_parts(layers: int, count: int) -> list[bytes]:
+    """The headers of :func:`llama` split into ``count`` parts, of which only the first has the metadata."""
+    tensors = _llama_tensors(layers)
+    size = -(-len(tensors) // count)
+    parts = []
+    for number in range(count):
+        split = {"split.no": number, "split.count": count, "split.tensors.count": len(tensors)}
+        pairs = {**_llama_pairs(layers, 50), **split} if number == 0 else split
+        parts.append(header(pairs, tensors[number * size : (number + 1) * size]))
+    return parts
+
+
+def _llama_pairs(layers: int, tokens: int) -> dict[str, Any]:
+    return {
         "general.architecture": "llama",
         "general.name": "Tiny",
         "general.file_type": 15,
@@ -50,8 +66,10 @@ def llama(layers: int = 2, tokens: int = 50, **extra: Any) -> bytes:
         "llama.context_length": 4096,
         "llama.rope.freq_base": 10000.0,
         "tokenizer.ggml.tokens": [f"t{index}" for index in range(tokens)],
-        **extra,
     }
+
+
+def _llama_tensors(layers: int) -> list[bytes]:
     tensors = [tensor("token_embd.weight", [512, 1000], 14), tensor("output_norm.weight", [512], 0)]
     for index in range(layers):
         at = f"blk.{index}."
@@ -66,4 +84,4 @@ def llama(layers: int = 2, tokens: int = 50, **extra: Any) -> bytes:
             tensor(at + "ffn_up.weight", [512, 1024]),
             tensor(at + "ffn_down.weight", [1024, 512]),
         ]
-    return header(pairs, [*tensors, tensor("output.weight", [512, 1000], 14)])
+    return [*tensors, tensor("output.weight", [512, 1000], 14)]

@@ -30,7 +30,7 @@ _FOUR = ("attn_norm", "post_attention_norm", "ffn_norm", "post_ffw_norm")
 _SEVEN = (*_FOUR, "pre_ffw_norm_2", "post_ffw_norm_1", "post_ffw_norm_2")
 _LISTED_HEADS = {
     "deci", "granitehybrid", "jamba", "kimi-k3", "kimi-linear", "bailingmoe3", "lfm2", "lfm2moe", "nemotron_h",
-    "nemotron_h_moe", "mimo2", "step35", "gemma4",
+    "nemotron_h_moe", "mimo2", "step35", "gemma4", "glm5next",
 }  # fmt: skip
 
 
@@ -149,7 +149,9 @@ def _of_mixers(model: dict[str, Any]) -> dict[str, Any]:
             "attention.indexer.key_length": index["index_head_dim"], "attention.indexer.top_k": index["index_topk"],
         }  # fmt: skip
     if ratios := attention.get("compress_ratios"):
-        keys |= {"attention.compress_ratios": ratios, "hyper_connection.count": attention["hc_mult"]}
+        keys["attention.compress_ratios"] = ratios
+    if streams := attention.get("hc_mult"):
+        keys["hyper_connection.count"] = streams
     return keys
 
 
@@ -177,14 +179,14 @@ def tensors(model: dict[str, Any], arch: str) -> Named:
         yield from _norm(model, name)
     if not model["tie_word_embeddings"]:
         yield "output.weight", (hidden, vocabulary)
-    if streams := model["attention"].get("hc_mult"):
+    streams = model["attention"].get("hc_mult")
+    if streams and model["attention"].get("compress_ratios"):
         yield "output_hc_fn.weight", (streams * hidden, streams)
         yield "output_hc_base.weight", (streams,)
         yield "output_hc_scale.weight", (1,)
     for extra in model.get("extra_params") or ():
-        if extra.get("lookup"):
-            rows = vocabulary if extra["params"] % vocabulary == 0 else 262_144
-            yield "per_layer_token_embd.weight", (extra["params"] // rows, rows)
+        if row := extra.get("lookup_row"):
+            yield "per_layer_token_embd.weight", (row, extra["params"] // row)
         else:
             yield f"extra.{extra['name']}"[:60], (extra["params"],)
 

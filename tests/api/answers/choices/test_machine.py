@@ -34,6 +34,7 @@ def test_several_cards_have_the_price_of_all() -> None:
     [
         (["no such card"], 1, ErrorCode.NOT_FOUND),
         (["RTX 4090"], 17, ErrorCode.BAD_USER_INPUT),
+        (["huawei-ascend-910b"], 1, ErrorCode.MISSING_FACT),
         (["apple-m4-max-40c-128gb"], 2, ErrorCode.UNSUPPORTED),
     ],
 )

@@ -23,7 +23,7 @@ from db.entries.files import load_catalog
 from db.imports.errors import ImportFactsError
 from estimator.calibration.coefficients import Calibration
 from tests.api.answers.test_own_hardware import LLAMA
-from tests.support.gguf_files.files import llama
+from tests.support.gguf_files.files import llama, llama_parts
 
 CATALOG = load_catalog()
 ANSWERER = Answerer(CATALOG, Calibration.load())
@@ -109,6 +109,24 @@ def test_a_local_gguf_file_is_estimated_as_it_is(tmp_path: Path, capsys: pytest.
     assert estimate.print_header(path) == 0
     assert answer(model_gguf=capsys.readouterr().out.strip())["memory"] == answer(model_gguf=pasted(llama(4)))["memory"]
     assert estimate.print_header(tmp_path / "absent.gguf") == 3
+
+
+def test_a_local_file_of_several_parts_is_read_wholly(tmp_path: Path) -> None:
+    paths = [tmp_path / f"tiny-0000{number}-of-00002.gguf" for number in (1, 2)]
+    for path, part in zip(paths, llama_parts(4, 2), strict=True):
+        path.write_bytes(part)
+    assert source_of_file(paths[1]).model == source_of_file(paths[0]).model
+    assert source_of_file(paths[0]).model.total_parameters == source_of_pasted(pasted(llama(4))).model.total_parameters
+    paths[1].unlink()
+    with pytest.raises(ImportFactsError, match="cannot read tiny-00002"):
+        source_of_file(paths[0])
+
+
+def test_an_empty_gguf_file_is_named_as_one(tmp_path: Path) -> None:
+    path = tmp_path / "download.gguf"
+    path.write_bytes(b"")
+    with pytest.raises(ImportFactsError, match="the GGUF file is empty"):
+        source_of_file(path)
 
 
 def broken(rng: random.Random, good: bytes) -> bytes:

@@ -16,7 +16,7 @@ from api.answers.files.remote import RemoteFiles, is_public
 from api.errors import ErrorCode, QuestionError
 from db.imports.errors import ImportFactsError
 from tests.api.answers.test_own_hardware import LLAMA
-from tests.support.gguf_files.files import llama
+from tests.support.gguf_files.files import llama, llama_parts
 from tests.support.remote import file_server, trust
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -30,6 +30,8 @@ def server() -> Iterator[tuple[str, Asked]]:
         "/tiny.gguf": MODEL + b"\0" * 5_000_000,
         "/config.json": json.dumps(LLAMA).encode(),
         "/page.html": b"<html>",
+        **{f"/tiny-0000{number}-of-00003.gguf": part for number, part in enumerate(llama_parts(4, 3), 1)},
+        "/other-00001-of-00090.gguf": MODEL,
     }
     with file_server(files) as running:
         yield running
@@ -64,6 +66,18 @@ async def test_a_header_is_read_and_no_more(server: tuple[str, Asked]) -> None:
     data = await reader(host).read(f"https://{host}/tiny.gguf", enough)
     assert seen == sorted(seen)
     assert 1_000_000 < len(data) < 2_200_000
+
+
+async def test_all_parts_of_a_split_file_are_read(server: tuple[str, Asked]) -> None:
+    host, asked = server
+    found = await source_of_address(f"https://{host}/tiny-00001-of-00003.gguf", reader(host))
+    assert (
+        found.model.total_parameters
+        == (await source_of_address(f"https://{host}/tiny.gguf", reader(host))).model.total_parameters
+    )
+    before = len(asked)
+    await source_of_address(f"https://{host}/other-00001-of-00090.gguf", reader(host))
+    assert len(asked) == before + 1
 
 
 @pytest.mark.parametrize("path", ["config.json", "to/config.json", "to/to/config.json", "whole/config.json"])

@@ -87,7 +87,7 @@ def test_every_advised_change_is_answered_with_its_promise() -> None:
             seen[each.code] = seen.get(each.code, 0) + 1
             several += each.request.gpu_count > 1
             hosts += each.code is AdviceCode.MORE_HOST_MEMORY
-    assert len(seen) >= 6
+    assert len(seen) >= 5
     assert several > 10
     assert hosts > 0
 

@@ -28,7 +28,7 @@ def test_a_header_is_read_to_the_byte() -> None:
 @pytest.mark.parametrize(
     ("data", "match"),
     [
-        (b"", "ends at byte 0"),
+        (b"", "the GGUF file is empty"),
         (b"GGML" + b"\0" * 60, "must begin with"),
         (b"GGUF" + struct.pack("<IQQ", 1, 0, 0), "version 1"),
         (b"GGUF" + struct.pack("<IQQ", 3, 0, 2**63), "metadata pairs"),
@@ -49,7 +49,7 @@ def test_a_header_is_read_to_the_byte() -> None:
         (header({"general.architecture": "mambo"}, [tensor("t", [256])]), "is not read"),
         (header({"general.architecture": "llama"}, []), "describes no tensors"),
         (header({"general.architecture": "llama"}, [tensor("t", [256])]), "block_count"),
-        (llama(1, **{"split.count": 3}), "one of 3 parts"),
+        (llama(1, **{"split.count": 3}), "has 3 parts, and parts 2, 3 are missing"),
     ],
 )
 def test_what_is_wrong_is_said(data: bytes, match: str) -> None:

@@ -13,6 +13,7 @@ from db.imports.errors import ImportFactsError
 from db.imports.hub.config import facts_from_config
 from estimator.structure.architecture import architecture_from_facts
 from estimator.structure.kv_cache import cache_shape
+from estimator.structure.weights import weight_table
 
 CATALOG = load_catalog()
 
@@ -194,6 +195,13 @@ CONFIGS: dict[str, dict[str, Any]] = {
             attention_chunk_size=8192,
         ),
     },
+    "glm-5.3-flash": {
+        "architectures": ["Glm5NextForConditionalGeneration"], "model_type": "glm5_next",
+        "text_config": _sizes(
+            4096, 45, 64, 64, 154880, model_type="glm5_next_text", index_kpool=4, mlp_layer_types=None,
+            linear_attn_config={"num_heads": 64, "head_dim": 128, "short_conv_kernel_size": 4, "kda_layers": [0, 1, 2]},
+        ),
+    },
     "mimo-v2-flash": _sizes(
         4096, 48, 64, 4, 152576, model_type="mimo_v2_flash", head_dim=192, v_head_dim=128, intermediate_size=16384,
         sliding_window=128, swa_num_attention_heads=64, swa_num_key_value_heads=8, swa_head_dim=192, swa_v_head_dim=128,
@@ -233,6 +241,15 @@ CONFIGS: dict[str, dict[str, Any]] = {
         4096, 32, 32, 8, 32064, model_type="phimoe", intermediate_size=6400, attention_bias=True, lm_head_bias=True,
         num_local_experts=16, num_experts_per_tok=2, sliding_window=None,
     ),
+    "qwen3.8-flash-next": {
+        "model_type": "qwen4_exp",
+        "text_config": _sizes(
+            2560, 48, 24, 2, 248320, model_type="qwen4_exp_text", moe_intermediate_size=640,
+            shared_expert_intermediate_size=640, linear_num_value_heads=48, indexer_n_heads=4, indexer_kv_heads=1,
+            indexer_head_dim=128, indexer_budget=2048, indexer_compress_ratio=4, ple_layer_ids=[2], eos_token_id=248044,
+            layer_types=["linear_attention", "linear_attention", "linear_attention", _FULL] * 12,
+        ),
+    },
     "solar-open-100b": _sizes(
         4096, 48, 64, 8, 196608, model_type="solar_open", head_dim=128, n_routed_experts=128, num_experts_per_tok=8,
         moe_intermediate_size=1280, n_shared_experts=1, first_k_dense_replace=0,
@@ -276,3 +293,17 @@ def test_a_catalog_model_comes_out_of_its_own_keys(slug: str) -> None:
 def test_what_generates_no_text_is_refused_as_what_it_is(config: dict[str, Any], match: str) -> None:
     with pytest.raises(ImportFactsError, match=match):
         facts_from_config(config)
+
+
+def test_prediction_heads_are_stored_and_not_counted() -> None:
+    config = _sizes(
+        5120, 92, 96, 8, 151552, model_type="glm4_moe", head_dim=128, intermediate_size=12288, attention_bias=True,
+        use_qk_norm=True, num_nextn_predict_layers=1, **_moe(160, 8, 1536, 1, 3),
+    )  # fmt: skip
+    catalog = CATALOG.models["glm-4.5"]
+    own = facts_from_config(config)
+    assert own["mtp"] == {"n_layers": 1, "params": catalog["mtp"]["params"]}
+    assert own["params_computed"]["text_total"] == catalog["params_computed"]["text_total"]
+    quants = [specs.quant(CATALOG.quants["q4-k-m"])]
+    tables = [weight_table(architecture_from_facts(facts), quants) for facts in (own, catalog)]
+    assert tables[0].file[0] == tables[1].file[0] == 216_180_680_384

@@ -1,0 +1,121 @@
+"""The model of the catalog that a file describes: recognised by its structure, whatever the file is called.
+
+A recognised model is answered as the catalog answers it, with what was measured of that model. Models that share a
+structure are told apart by their class, their context, and the repository that the file names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields, replace
+from typing import Any
+
+from api.answers.files.models import ModelSource
+from db.entries.files import Catalog
+from estimator.calibration.coefficients import Calibration
+from estimator.calibration.effects import effect_name
+from estimator.structure.architecture import ModelArchitecture
+
+_CONTEXT = "max_position_embeddings"
+#: What a file need not say, or says in other words: two models that differ in nothing else are one.
+_BESIDE_STRUCTURE = frozenset({
+    "slug", "architecture", "layers", "context_tokens", "norm_bias", "final_norms", "compress_ratios", "extras",
+    "mtp_parameters", "stored_mtp_layers", "native_dtype", "active_parameters", "vision_parameters", "has_original",
+    "checkpoints",
+})  # fmt: skip
+_STRUCTURE = tuple(field.name for field in fields(ModelArchitecture) if field.name not in _BESIDE_STRUCTURE)
+
+
+def recognised(
+    source: ModelSource,
+    catalog: Catalog,
+    calibration: Calibration,
+    architecture: Callable[[str], ModelArchitecture],
+) -> ModelSource:
+    """``source`` as the catalog has it, with remarks on what was carried over; itself when the catalog has no such model.
+
+    ``architecture`` gives the structure of a model of the catalog by its slug.
+    """
+    own = source.model
+    same = _closest(source, [slug for slug in _alike(catalog, own) if _is_same(architecture(slug), own)], catalog)
+    if not same:
+        return source
+    entries = [catalog.models[slug] for slug in same]
+    names = _listed([str(entry["name"]) for entry in entries])
+    corrections = [_corrections(calibration, slug) for slug in same]
+    agree = all(each == corrections[0] for each in corrections)
+    if not agree:
+        remark = f"The structure is that of {names} in the catalog, whose measured speeds differ: none is carried over."
+    elif any(corrections[0]):
+        remark = f"The structure is that of {names} in the catalog: the speeds carry what was measured of it."
+    else:
+        remark = f"The structure is that of {names} in the catalog."
+    known = [architecture(slug) for slug in same]
+    context, said = _context(source, entries)
+    # The tensors of a GGUF file are its own.
+    model = replace(
+        known[0] if source.stored is None else own,
+        slug=known[0].slug if agree else own.slug,
+        architecture=known[0].architecture,
+        context_tokens=context,
+        native_dtype=own.native_dtype if source.is_quantized else known[0].native_dtype,
+        vision_parameters=known[0].vision_parameters if len(known) == 1 else own.vision_parameters,
+        has_original=all(model.has_original for model in known),
+        checkpoints=tuple(sorted(set.intersection(*(set(model.checkpoints) for model in known)))),
+    )
+    defaults = tuple(key for key in source.defaults if key != _CONTEXT or context == own.context_tokens)
+    return replace(source, model=model, defaults=defaults, remarks=(*source.remarks, remark, *said))
+
+
+def _alike(catalog: Catalog, own: ModelArchitecture) -> list[str]:
+    sizes = (own.hidden, own.n_layers, own.vocab)
+    return [
+        slug
+        for slug, entry in catalog.models.items()
+        if (entry["hidden_size"], entry["n_layers"], entry["vocab_size"]) == sizes
+    ]
+
+
+def _is_same(known: ModelArchitecture, own: ModelArchitecture) -> bool:
+    return (
+        all(getattr(known, name) == getattr(own, name) for name in _STRUCTURE)
+        and [replace(layer, norms=0) for layer in known.layers] == [replace(layer, norms=0) for layer in own.layers]
+        and known.compress_ratios[: known.n_layers] == own.compress_ratios[: own.n_layers]
+    )
+
+
+def _closest(source: ModelSource, slugs: list[str], catalog: Catalog) -> list[str]:
+    """Those of one structure that agree with the file in the most telling of its other facts."""
+    repository = (source.repository or "").casefold()
+    tests: tuple[Callable[[Mapping[str, Any]], bool], ...] = (
+        lambda entry: bool(repository) and repository == str(entry["hf_repo"]).casefold(),
+        lambda entry: entry["architecture"] == source.model.architecture,
+        lambda entry: _CONTEXT not in source.defaults and entry["context_length"] == source.model.context_tokens,
+    )
+    for test in tests:
+        slugs = [slug for slug in slugs if test(catalog.models[slug])] or slugs
+    return slugs
+
+
+def _corrections(calibration: Calibration, slug: str) -> tuple[Any, ...]:
+    """What the calibration knows of a model beside its structure."""
+    known: list[Any] = []
+    for kind in ("decode", "prefill"):
+        data = calibration.data[kind]
+        known += [data["effects"].get(effect_name("whole", "model", slug), 0.0), data["measured"].get(slug)]
+    return tuple(known)
+
+
+def _context(source: ModelSource, entries: Sequence[Mapping[str, Any]]) -> tuple[int | None, tuple[str, ...]]:
+    """The context to use, and a remark where the file and the catalog differ."""
+    own, lengths = source.model.context_tokens, {entry["context_length"] for entry in entries} - {None}
+    if own is None or _CONTEXT in source.defaults:
+        return (lengths.pop() if len(lengths) == 1 else own), ()
+    if not lengths - {own}:
+        return own, ()
+    shown = _listed(sorted(f"{length:,}" for length in lengths))
+    return own, (f"The file states a context of {own:,} tokens, the catalog {shown}: that of the file is used.",)
+
+
+def _listed(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else ", ".join(names[:-1]) + " and " + names[-1]

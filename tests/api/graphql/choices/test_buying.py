@@ -1,0 +1,124 @@
+"""Computers, prices and purchases through GraphQL."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+PURCHASE = """{ name gpu { slug } gpuCount computer { slug cardPlaces } priceUsd parts { name count price { usd date source }
+  lastPrice { usd } } model { slug } quant { slug } decodeTokensPerSecond ttftMs lossPoints answerSeconds misses
+  unknownPrices }"""
+PURCHASES = (
+    "query($for: PurchaseInput!, $buyer: BuyerInput, $first: Int) { purchases(for: $for, buyer: $buyer, first: $first) "
+    f"{{ pricesUntil meeting {PURCHASE} nearMisses {PURCHASE} unpriced {PURCHASE} "
+    f"rentals {{ purchase {PURCHASE} usdPerHour usdPerMonth breakEvenMonths price {{ usd }} }} }} }}"
+)
+
+
+async def test_prices_and_board_of_an_accelerator(data: Any) -> None:
+    found = (
+        await data(
+            """{ gpu(slug: "rtx-4090") { board { form slots powerSupplyWatts } prices { kind usd date source suspect }
+            hours: prices(kinds: [CLOUD_HOUR]) { kind } currentPrice { kind usd }
+            newPrice: currentPrice(used: false) { kind } } }"""
+        )
+    )["gpu"]
+    assert found["board"] == {"form": "CARD", "slots": 3, "powerSupplyWatts": 850}
+    assert all(price["source"] for price in found["prices"])
+    assert any(price["suspect"] for price in found["prices"])
+    assert {price["kind"] for price in found["hours"]} == {"CLOUD_HOUR"}
+    assert found["newPrice"] == {"kind": "STREET_NEW"}
+    sound = [price["usd"] for price in found["prices"] if not price["suspect"]]
+    assert found["currentPrice"]["usd"] in sound
+    dates = [price["date"] or "" for price in found["prices"]]
+    assert dates == sorted(dates, reverse=True)
+
+
+async def test_computers_are_pages_and_nodes(data: Any) -> None:
+    query = """query($a: String) { computers(first: 50, after: $a)
+      { totalCount nodes { id slug } pageInfo { hasNextPage endCursor } } }"""
+    page, slugs = (await data(query))["computers"], []
+    while True:
+        slugs += [node["slug"] for node in page["nodes"]]
+        if not page["pageInfo"]["hasNextPage"]:
+            break
+        page = (await data(query, a=page["pageInfo"]["endCursor"]))["computers"]
+    assert slugs == sorted(slugs)
+    assert len(slugs) == page["totalCount"]
+    one = page["nodes"][0]
+    again = await data("query($id: ID!) { node(id: $id) { ... on Computer { slug } } }", id=one["id"])
+    assert again["node"]["slug"] == one["slug"]
+
+
+async def test_a_computer_has_its_accelerator_or_its_host(data: Any) -> None:
+    found = await data(
+        """{ studio: computer(slug: "mac-studio-m5-max-40c-128gb") { memoryBytes form host { slug } currentPrice { usd kind } }
+        desktop: computer(slug: "desktop-2-cards-1500w-64gb") { gpu { slug } host { slug } cardPlaces powerSupplyWatts }
+        gone: computer(slug: "mac-studio-m4-max-40c-128gb") { discontinued currentPrice { usd } prices { usd } }
+        some: computers(gpu: "rtx-4090") { totalCount } }"""
+    )
+    assert found["studio"]["currentPrice"] == {"usd": 5099, "kind": "SYSTEM"}
+    assert found["desktop"] == {
+        "gpu": None, "host": {"slug": "desktop-ddr5-5600-64gb"}, "cardPlaces": 2, "powerSupplyWatts": 1500,
+    }  # fmt: skip
+    assert found["gone"]["currentPrice"] is None
+    assert found["gone"]["prices"]
+    assert found["some"]["totalCount"] == 0
+
+
+async def test_purchases_meet_the_need_at_dated_prices(data: Any) -> None:
+    asked = {"models": ["llama-3.1-8b"], "workload": "CHAT", "decodeTokensPerSecond": 20}
+    found = (await data(PURCHASES, **{"for": asked, "buyer": {"budgetUsd": 5000, "hoursPerMonth": 100}}))["purchases"]
+    assert found["meeting"]
+    for purchase in found["meeting"]:
+        assert purchase["priceUsd"] <= 5000
+        assert purchase["priceUsd"] == pytest.approx(
+            sum(part["count"] * part["price"]["usd"] for part in purchase["parts"])
+        )
+        assert purchase["decodeTokensPerSecond"] >= 20
+        assert purchase["lossPoints"] <= 1
+        assert purchase["misses"] == purchase["unknownPrices"] == []
+    assert all(purchase["unknownPrices"] and purchase["priceUsd"] is None for purchase in found["unpriced"])
+    assert all(purchase["misses"] for purchase in found["nearMisses"])
+    first = found["meeting"][0]["priceUsd"]
+    for rental in found["rentals"]:
+        assert rental["usdPerMonth"] == pytest.approx(100 * rental["usdPerHour"])
+        assert rental["breakEvenMonths"] == pytest.approx(first / rental["usdPerMonth"])
+
+
+async def test_lists_are_shortened(data: Any) -> None:
+    found = (await data(PURCHASES, **{"for": {"models": ["llama-3.1-8b"]}, "first": 1}))["purchases"]
+    assert [len(found[name]) for name in ("meeting", "unpriced")] == [1, 1]
+
+
+async def test_rent_or_buy(data: Any) -> None:
+    query = """query($buyer: BuyerInput) { rentOrBuy(gpu: "rtx-4090", buyer: $buyer)
+      { gpu { slug } soldAsCard price { usd } hour { usd } usdPerMonth breakEvenMonths } }"""
+    found = (await data(query, buyer={"hoursPerMonth": 50}))["rentOrBuy"]
+    assert found["usdPerMonth"] == pytest.approx(50 * found["hour"]["usd"])
+    assert found["breakEvenMonths"] == pytest.approx(found["price"]["usd"] / found["usdPerMonth"])
+    assert found["soldAsCard"] is True
+
+
+@pytest.mark.parametrize(
+    ("asked", "buyer", "code"),
+    [
+        ({"models": ["nothing"]}, {}, "NOT_FOUND"),
+        ({"users": 0}, {}, "BAD_USER_INPUT"),
+        ({"decodeTokensPerSecond": -1}, {}, "BAD_USER_INPUT"),
+        ({"models": ["llama-3.1-8b"] * 21}, {}, "LIMIT_EXCEEDED"),
+        ({}, {"computer": "nothing at all"}, "NOT_FOUND"),
+        ({}, {"computer": "nvidia-dgx-spark"}, "BAD_USER_INPUT"),
+        ({}, {"cards": 9}, "BAD_USER_INPUT"),
+        ({}, {"hoursPerMonth": 800}, "BAD_USER_INPUT"),
+        ({}, {"budgetUsd": 0}, "BAD_USER_INPUT"),
+    ],
+)
+async def test_bad_questions_are_typed_errors(
+    ask: Any, asked: dict[str, Any], buyer: dict[str, Any], code: str
+) -> None:
+    answer = await ask(PURCHASES, **{"for": asked, "buyer": buyer})
+    assert answer["errors"][0]["extensions"]["code"] == code
