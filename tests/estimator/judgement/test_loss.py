@@ -71,7 +71,7 @@ def test_fewer_bits_of_one_family_never_lose_less(
             if form is not None:
                 by_family.setdefault(form.family, []).append((float(width), loss.nats))
         for rows in by_family.values():
-            nats = [loss for _, loss in sorted(rows, reverse=True)]
+            nats = [loss for _, loss in sorted(rows, key=lambda row: (-row[0], row[1]))]
             assert nats == sorted(nats), slug
 
 

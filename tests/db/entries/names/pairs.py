@@ -90,7 +90,7 @@ SmolLM3 | 4090 super | ~smollm3-3b | ?
 hunyuan a13b | gaudi 3 | hunyuan-a13b | gaudi-3-128-gb
 Qwen3-32B-abliterated | trainium2 | ? | trainium2
 someone/Qwen3-32B-merged-GGUF | tpu v5e | ? | tpu-v5e
-unsloth/Qwen3-14B-bnb-4bit | snapdragon x elite | ? | snapdragon-x-elite
+unsloth/Qwen3-14B-bnb-4bit | snapdragon x elite | qwen3-14b | snapdragon-x-elite
 gpt 4 | 24gb | ? | ?
 claude | geforce rtx | ? | ?
 32b | cpu | ? | ?
