@@ -9,6 +9,7 @@ import numpy as np
 
 from estimator import verdict
 from estimator.calibration.coefficients import Calibration
+from estimator.calibration.scale import KIND_OF_WORKLOAD, RETENTION_PER_NAT
 from estimator.fleet import Overrides, require_engine
 from estimator.grid import FitBlock, Thresholds, evaluate
 from estimator.placement.demand import Situation
@@ -35,6 +36,7 @@ from estimator.types import (
     Status,
     UnsupportedError,
     Workload,
+    WorkloadKind,
 )
 
 #: What a question that does not say is asked about: llama-bench's own lengths.
@@ -178,6 +180,7 @@ def thresholds_of(workload: Workload | None, situation: Situation) -> Thresholds
         np.array([workload.comfortable_decode_tok_s if workload else _COMFORTABLE_DECODE_TOK_S]),
         np.array([workload.patience_ttft_ms if workload else _PATIENCE_TTFT_MS]),
         np.array([float(workload.context_tokens if workload else situation.context_tokens)]),
+        np.array([RETENTION_PER_NAT[KIND_OF_WORKLOAD[workload.kind if workload else WorkloadKind.CODING]]]),
     )
 
 

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from estimator import verdict
 from estimator.calibration.coefficients import Calibration
+from estimator.calibration.loss import LossTable, nats_of
+from estimator.calibration.scale import KIND_OF_WORKLOAD, RETENTION_PER_NAT, retained_share
 from estimator.fleet import NO_OVERRIDES, Fleet, Overrides, fleet_of
 from estimator.placement.demand import Needs, Situation, needs, situation_of
 from estimator.placement.layer_sums import ModelTables, model_tables
@@ -46,7 +48,8 @@ class FitBlock:
     """Results of one model: arrays of shape (G, Q, S) unless said; 0 where nothing runs.
 
     ``available``, ``engine``, ``backend`` (G, Q); ``usable_bytes``, ``capacity_bytes`` (G, Q); ``file_size_bytes``,
-    ``model_weights_bytes``, ``bits_per_weight``, ``has_weights`` (Q,). Codes index the tuples of :mod:`estimator.types`.
+    ``model_weights_bytes``, ``bits_per_weight``, ``has_weights`` (Q,); ``divergence_nats`` (Q, S). Codes index the tuples of
+    :mod:`estimator.types`.
     """
 
     available: NDArray[np.bool_]
@@ -57,6 +60,7 @@ class FitBlock:
     file_size_bytes: NDArray[np.int64]
     model_weights_bytes: NDArray[np.int64]
     bits_per_weight: NDArray[np.float64]
+    divergence_nats: NDArray[np.float64]
     has_weights: NDArray[np.bool_]
     status: NDArray[np.uint8]
     strategy: NDArray[np.uint8]
@@ -84,11 +88,12 @@ class FitBlock:
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """What the situations ask for, arrays of shape (S,): tok/s, ms, tokens."""
+    """What the situations ask for, arrays of shape (S,): tok/s, ms, tokens, and what is left of a score after a nat."""
 
     comfortable_decode_tok_s: NDArray[np.float64]
     patience_ttft_ms: NDArray[np.float64]
     context_tokens: NDArray[np.float64]
+    retention_per_nat: NDArray[np.float64]
 
 
 def evaluate_block(
@@ -108,6 +113,7 @@ def evaluate_block(
         np.array([workload.comfortable_decode_tok_s for workload in workloads]),
         np.array([workload.patience_ttft_ms for workload in workloads]),
         np.array([float(workload.context_tokens) for workload in workloads]),
+        np.array([RETENTION_PER_NAT[KIND_OF_WORKLOAD[workload.kind]] for workload in workloads]),
     )
     situations = tuple(situation_of(workload) for workload in workloads)
     return evaluate(model, tuple(gpus), tuple(quants), situations, thresholds, tuple(hosts), calibration)
@@ -132,7 +138,7 @@ def evaluate(
     # Workloads all use flash attention; a question that turns it off is a situation of its own.
     flash = all(one.flash_attention for one in situations)
     coefficients = calibration.table(model, choices, overrides.build_age_years, flash_attention=flash)
-    return assemble(model, tables, need, fleet, placed, coefficients, thresholds)
+    return assemble(model, tables, need, fleet, placed, coefficients, thresholds, calibration.losses)
 
 
 def assemble(
@@ -143,6 +149,7 @@ def assemble(
     placed: Placements,
     coefficients: SpeedCoefficients,
     thresholds: Thresholds,
+    losses: LossTable,
     pace_of: Callable[..., Pace] = pace,
 ) -> FitBlock:
     """Speeds and scores of what runs, written into whole arrays: loads on the device first, split ones over them.
@@ -151,6 +158,9 @@ def assemble(
     """
     rig, choices = fleet.rig, fleet.choices
     count, width = placed.status.shape
+    caches = [situation.cache for situation in need.situations]
+    nats = nats_of(losses, model.training, choices.quants, tables.bits_per_weight, caches)
+    quality = retained_share(thresholds.retention_per_nat, nats).astype(np.float32)
     columns = {name: np.zeros((count, width), dtype=dtype) for name, dtype in _COLUMNS.items()}
     for part in (placed.whole, placed.split):
         if part is not None:
@@ -158,7 +168,7 @@ def assemble(
             cells = slice(None) if all_pairs else part.s * width + part.p
             status = placed.status if all_pairs else placed.status.ravel()[cells]
             speeds = pace_of(model, tables, need, rig, part, coefficients if all_pairs else coefficients.take(part.p))
-            for name, values in _values(part, status, speeds, tables, thresholds):
+            for name, values in _values(part, status, speeds, quality, thresholds):
                 running = values if part.runs is None else values * part.runs
                 (columns[name] if all_pairs else columns[name].ravel())[cells] = running
 
@@ -176,6 +186,7 @@ def assemble(
         file_size_bytes=tables.weights.file,
         model_weights_bytes=tables.weights.file - tables.weights.stored,
         bits_per_weight=tables.bits_per_weight,
+        divergence_nats=nats,
         has_weights=known,
         status=status,
         strategy=grid(placed.strategy),
@@ -193,9 +204,9 @@ def assemble(
 
 
 def _values(
-    part: Placed, status: NDArray[np.uint8], speeds: Pace, tables: ModelTables, thresholds: Thresholds
+    part: Placed, status: NDArray[np.uint8], speeds: Pace, quality: NDArray[np.float32], thresholds: Thresholds
 ) -> Iterator[tuple[str, Any]]:
-    """Every column of the cells of ``part``.
+    """Every column of the cells of ``part``; ``quality`` (Q, S).
 
     Ranges and scores are made of the published float32 speeds, and scores are stored to a hundredth: so a live fit and
     a published one are ranked by the same numbers.
@@ -220,7 +231,7 @@ def _values(
         verdict.decode_part(decode, wanted[0]),
         verdict.ttft_part(ttft, wanted[1]),
         verdict.context_part(part.safe_context.astype(np.float32), wanted[2]),
-        verdict.quality_part(tables.bits_per_weight).astype(np.float32)[part.q],
+        quality[part.q, part.s],
         verdict.headroom_part(part.total, part.usable, part.on_host).astype(np.float32),
     )
     yield "score", verdict.score(parts, status).round(2)

@@ -71,11 +71,6 @@ def context_part(safe_context_tokens: Floats, needed_tokens: Floats) -> Floats:
     return np.clip(safe_context_tokens / needed_tokens, 0.0, 1.0)
 
 
-def quality_part(bits_per_weight: Floats) -> Floats:
-    """1 - 2^-(b - 2): one more bit per weight halves what is lost; 0 at two bits, near 1 from 8 bits up."""
-    return np.clip(1.0 - np.exp2(2.0 - bits_per_weight), 0.0, 1.0)
-
-
 def headroom_part(total_bytes: Floats, usable_bytes: Floats, offload_fraction: Floats) -> Floats:
     """1 from a tenth of the usable memory left free, 0 at none, and 0 beside weights that had to leave the device."""
     part = np.clip((usable_bytes - total_bytes) / (0.1 * np.maximum(usable_bytes, 1.0)), 0.0, 1.0)

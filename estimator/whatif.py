@@ -206,7 +206,7 @@ class _ModelOnDevices:
         self.overrides = replace(overrides_of(request), reserved_bytes=self.reserved)
         self.mixed = len(set(devices)) > 1
         self.fleet, self.rigs = self._fleet()
-        self.coefs = self._coefficients(calibration)
+        self.coefs, self.losses = self._coefficients(calibration), calibration.losses
         self.placements = self._place(self.fleet.rig, self.overrides.gpu_layers, self.overrides.cpu_moe_layers)
         self.layout: Layout | None = None
 
@@ -281,7 +281,7 @@ class _ModelOnDevices:
 
         block = assemble(
             self.model, self.tables, self.need, self.fleet, self.placements, self.coefs[0],
-            thresholds_of(self.workload, self.situation), pace_of,
+            thresholds_of(self.workload, self.situation), self.losses, pace_of,
         )  # fmt: skip
         estimate = cell_of(block, 0, 0, 0, self.situation.context_tokens, self.request.host)
         if (load is not None and load.token_s is None) or (lays_out and self.layout is None):

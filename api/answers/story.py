@@ -22,10 +22,12 @@ from estimator.advice.breakdown import Terms, terms
 from estimator.advice.command import Command, MissingCommand
 from estimator.advice.options import Options
 from estimator.advice.search import Advice
-from estimator.fit_facts import FitFacts, request_of
+from estimator.calibration.loss import CapabilityLoss, Divergence, capability_loss
+from estimator.calibration.scale import KIND_OF_WORKLOAD
+from estimator.fit_facts import FitFacts, cache_type, request_of
 from estimator.judgement.serving import Serving, serving
 from estimator.placement.layer_sums import model_tables
-from estimator.types import STATUSES, EstimatorError, OperatingMode, Status
+from estimator.types import STATUSES, EstimatorError, OperatingMode, Status, WorkloadKind
 from estimator.verdict import ScorePart, capped
 
 #: Size of the card that other pages embed, CSS pixels.
@@ -123,9 +125,22 @@ class PlanAnswers:
         """Bits per weight of the file, measured over all its tensors."""
         return float(model_tables(self.facts.model, (self.facts.quant,)).bits_per_weight[0])
 
+    @cached_property
+    def divergence(self) -> Divergence:
+        """Divergence of the quantization and the KV cache from the original weights."""
+        losses, facts = self._view.calibration.losses, self.facts
+        weights = losses.divergence(facts.model.training, facts.quant, self.bits_per_weight)
+        return weights.plus(losses.cache_divergence(facts.model.training, cache_type(facts.request)))
+
+    @property
+    def loss(self) -> CapabilityLoss:
+        """Points of capability that the quantization and the KV cache cost, for the workload or for coding."""
+        workload = self.facts.workload
+        return capability_loss(KIND_OF_WORKLOAD[workload.kind if workload else WorkloadKind.CODING], self.divergence)
+
     def score_parts(self, mode: OperatingMode = OperatingMode.BALANCED) -> tuple[ScorePart, ...]:
         """The parts of the score with the weights of a mode; empty when nothing runs."""
-        return explain.score_parts(self.facts, self.bits_per_weight, mode)
+        return explain.score_parts(self.facts, self.divergence, mode)
 
     def mode_score(self, mode: OperatingMode) -> float:
         """The score, 0..100, that a mode gives; the fit itself is the same in every mode."""

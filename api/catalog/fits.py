@@ -8,6 +8,8 @@ from functools import cached_property
 from api.catalog.records import GpuRecord, ModelRecord, QuantRecord, WorkloadRecord
 from api.catalog.view import CatalogView
 from db.fits.cells import AnyCell
+from estimator.calibration.loss import Divergence
+from estimator.calibration.scale import KIND_OF_WORKLOAD, RETENTION_PER_NAT, retained_share
 from estimator.types import Estimate, Status
 from estimator.verdict import grade
 
@@ -54,6 +56,17 @@ class FitRecord:
     def bits_per_weight(self) -> float:
         """Bits per weight of the model's tensors in the quantization."""
         return self.view.bits_per_weight(self.model, self.quant)
+
+    @property
+    def divergence(self) -> Divergence:
+        """Divergence of the quantization from the original weights."""
+        return self.view.divergence(self.model, self.quant)
+
+    @property
+    def retained_share(self) -> float:
+        """Share of a score above chance that the quantization leaves of the model's for this workload."""
+        kind = KIND_OF_WORKLOAD[self.workload.spec.kind]
+        return float(retained_share(RETENTION_PER_NAT[kind], self.divergence.nats))
 
     @cached_property
     def estimate(self) -> Estimate:

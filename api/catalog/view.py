@@ -29,6 +29,7 @@ from db.entries.names.meanings import Meaning, UnknownNameError
 from db.fits.generations import Generation
 from db.fits.layout import SLOTS
 from estimator.calibration.coefficients import Calibration
+from estimator.calibration.loss import Divergence
 from estimator.judgement.market import Board, Price
 from estimator.placement.hosts import host_for
 from estimator.structure.architecture import ModelArchitecture
@@ -96,6 +97,7 @@ class CatalogView:
         self._derived: dict[Callable[[CatalogView], Any], Any] = {}
         self._architectures: dict[str, ModelArchitecture] = _kept_architectures(previous, catalog)
         self._bits: dict[str, dict[str, float]] = {}
+        self._divergences: dict[str, dict[str, Divergence]] = {}
         self._by_slug: dict[str, dict[str, Record]] = {
             "model": {model.slug: model for model in self.models},
             "gpu": {gpu.slug: gpu for gpu in self.gpus},
@@ -198,6 +200,16 @@ class CatalogView:
             table = weight_table(self.architecture(model), [quant.spec for quant in self.quants])
             known = {quant.slug: float(bits) for quant, bits in zip(self.quants, table.bits_per_weight, strict=True)}
             self._bits[model.slug] = known
+        return known[quant.slug]
+
+    def divergence(self, model: ModelRecord, quant: QuantRecord) -> Divergence:
+        """Divergence of a quantization from a model's original weights."""
+        known = self._divergences.get(model.slug)
+        if known is None:
+            asked = [(each.spec, self.bits_per_weight(model, each)) for each in self.quants]
+            found = self.calibration.losses.divergences(self.architecture(model).training, asked)
+            known = {each.slug: divergence for each, divergence in zip(self.quants, found, strict=True)}
+            self._divergences[model.slug] = known
         return known[quant.slug]
 
     def weights_known(self, model: ModelRecord, quant: QuantRecord) -> bool:

@@ -20,9 +20,11 @@ from db.entries.files import CATALOG_ROOT, load_catalog
 from db.entries.names.meanings import UnknownNameError
 from db.entries.traits import DIRECTORY as CAPABILITY_DIRECTORY
 from db.entries.traits import model_traits
-from estimator.calibration.capability_prior import KINDS, REFERENCE_YEAR, ModelTraits
+from estimator.calibration import loss as loss_table
+from estimator.calibration.capability_prior import ModelTraits
+from estimator.calibration.scale import KINDS
 from estimator.judgement import capability as capability_table
-from estimator.judgement import loss as loss_table
+from estimator.structure.training import REFERENCE_YEAR
 
 
 def capability_command(*, as_json: bool) -> int:

@@ -20,8 +20,8 @@ from api.pages.wording import (
     context_words,
     decode_words,
     first_upper,
+    loss_words,
     percent,
-    quality_words,
     short_fit_words,
     signed,
     ttft_words,
@@ -206,7 +206,7 @@ def _quant_row(pair: Pair, fit: FitRecord, answers: Answers) -> dict[str, Any]:
         "recommended": fit.cell.recommended,
         "published": fit.weights_known,
         "bits": f"{answers.bits_per_weight:.2f}",
-        "quality": quality_words(answers.bits_per_weight),
+        "loss": loss_words(answers.loss),
         "memory": gib(fit.estimate.memory.total_bytes) if fit.is_supported else "–",
         **_row(fit),
     }

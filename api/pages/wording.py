@@ -5,6 +5,7 @@ from __future__ import annotations
 from api.catalog.fits import FitRecord
 from estimator.advice.amounts import duration, gib, pace
 from estimator.advice.explain import LimitCode
+from estimator.calibration.loss import CapabilityLoss
 from estimator.types import OperatingMode, Status
 
 STATUS_WORDS = {
@@ -82,10 +83,14 @@ def context_words(fit: FitRecord) -> str:
     return f"{fit.cell.safe_context_tokens:,}" if fit.estimate.decode is not None else "–"
 
 
-def quality_words(bits_per_weight: float) -> str:
-    """How close to the original weights a quantization stays, by its bits per weight."""
-    levels = ((7.5, "very high"), (5.4, "high"), (4.2, "good"), (3.2, "medium"), (2.4, "low"))
-    return next((word for least, word in levels if bits_per_weight >= least), "very low")
+#: Words for a loss of fewer points of capability; a score of one half falls by about 2 % of the benchmark a point.
+LOSS_WORDS = ((0.3, "unnoticeable"), (1.0, "slight"), (2.5, "noticeable"), (6.0, "large"))
+
+
+def loss_words(loss: CapabilityLoss) -> str:
+    """Points of capability that a quantization costs, with a word for them."""
+    word = next((word for limit, word in LOSS_WORDS if loss.points < limit), "ruinous")
+    return f"{word} ({loss.points:.1f})"
 
 
 def first_upper(text: str) -> str:

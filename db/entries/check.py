@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from db.entries.capability import check_capability
+from db.entries.derivatives import check_derivatives
 from db.entries.files import CATALOG_ROOT, DIRECTORIES, Catalog, CatalogError, Entry, Fault, load_catalog, read_entities
 from db.entries.market import ComputerFile, PriceFile
 from db.entries.measurements import check_measurements
@@ -58,6 +59,7 @@ def check_catalog(root: Path | None = None) -> list[Fault]:
     faults += check_measurements(root, named)
     faults += check_capability(root, named)
     faults += check_quality(root, named)
+    faults += check_derivatives(root, sound["model"], sound["quant"])
     return sorted(set(faults))
 
 

@@ -7,12 +7,11 @@ from pathlib import Path
 import orjson
 
 from db.entries.files import CATALOG_ROOT, Catalog, Entry
-from estimator.calibration.capability_prior import DEFAULT_CONTEXT, REFERENCE_YEAR, ModelTraits
+from estimator.calibration.capability_prior import DEFAULT_CONTEXT, ModelTraits
+from estimator.structure.training import REFERENCE_YEAR, native_bits, sizes_b, year_of
 
 #: Folder of benchmarks, results and post-training in the catalog.
 DIRECTORY = "capability"
-#: Parts of a native type's name, and bits per weight with scales; a checkpoint with 4-bit experts is known by them.
-_NATIVE_BITS = (("fp4", 4.2), ("int4", 4.5), ("fp8", 8.0), ("ternary", 2.0))
 
 
 def model_traits(catalog: Catalog, root: Path | None = None) -> dict[str, ModelTraits]:
@@ -21,7 +20,7 @@ def model_traits(catalog: Catalog, root: Path | None = None) -> dict[str, ModelT
     newest: dict[str, float] = {}
     for entry in catalog.models.values():
         if entry["release_date"]:
-            newest[entry["family"]] = max(newest.get(entry["family"], 0.0), _year(entry["release_date"]))
+            newest[entry["family"]] = max(newest.get(entry["family"], 0.0), year_of(entry["release_date"]))
     return {
         slug: traits_of(entry, training.get(slug, {}), newest.get(entry["family"], REFERENCE_YEAR))
         for slug, entry in catalog.models.items()
@@ -30,16 +29,12 @@ def model_traits(catalog: Catalog, root: Path | None = None) -> dict[str, ModelT
 
 def traits_of(entry: Entry, training: Entry, undated: float = REFERENCE_YEAR) -> ModelTraits:
     """The facts of one model file that its expected capability depends on."""
-    computed = entry.get("params_computed") or {}
-    total = entry["params_total_b"] or (computed.get("text_total") or entry["params_exact_checkpoint"] or 0) / 1e9
-    active = entry["params_active_b"] or (computed.get("text_active") or 0) / 1e9 * bool(entry["moe"])
-    if not active:
-        active = _active_b(entry) if entry["moe"] else total
+    total, active = sizes_b(entry)
     return ModelTraits(
         slug=entry["slug"],
-        total_b=float(total),
-        active_b=float(active),
-        released=_year(entry["release_date"]) if entry["release_date"] else undated,
+        total_b=total,
+        active_b=active,
+        released=year_of(entry["release_date"]) if entry["release_date"] else undated,
         family=entry["family"],
         publisher=entry["publisher"],
         context_tokens=entry["context_length"] or DEFAULT_CONTEXT,
@@ -48,21 +43,8 @@ def traits_of(entry: Entry, training: Entry, undated: float = REFERENCE_YEAR) ->
         vision="image" in entry["modalities"],
         base=training.get("tuning") == "base",
         parent=training.get("parent") or "",
-        native_bits=next((bits for part, bits in _NATIVE_BITS if part in entry["native_dtype"].lower()), 16.0),
+        native_bits=native_bits(entry["native_dtype"]),
     )
-
-
-def _active_b(entry: Entry) -> float:
-    """Billions of active parameters from the shapes: routed and shared experts, attention, embedding."""
-    experts, hidden = entry["moe"], entry["hidden_size"]
-    used = experts["experts_per_token"] + experts["n_shared_experts"]
-    per_layer = 3 * used * experts["moe_intermediate_size"] * hidden + 4 * hidden * hidden
-    return float(entry["n_layers"] * per_layer + entry["vocab_size"] * hidden) / 1e9
-
-
-def _year(date: str) -> float:
-    year, *rest = date.split("-")
-    return int(year) + ((int(rest[0]) - 1) / 12 if rest else 0.5)
 
 
 def judgement_entries(root: Path | None, name: str) -> list[Entry]:

@@ -11,6 +11,8 @@ from enum import StrEnum
 from estimator import verdict
 from estimator.advice.amounts import GIB, duration, gib, pace
 from estimator.advice.breakdown import Terms
+from estimator.calibration.loss import Divergence
+from estimator.calibration.scale import KIND_OF_WORKLOAD, RETENTION_PER_NAT, retained_share
 from estimator.fit_facts import FitFacts
 from estimator.types import Evidence, OperatingMode, Status, Strategy, Workload
 
@@ -225,7 +227,7 @@ def _time_limits(facts: FitFacts, terms: Terms) -> list[Limit]:
 
 
 def score_parts(
-    facts: FitFacts, bits_per_weight: float, mode: OperatingMode = OperatingMode.BALANCED
+    facts: FitFacts, divergence: Divergence, mode: OperatingMode = OperatingMode.BALANCED
 ) -> tuple[verdict.ScorePart, ...]:
     """The parts that made the score of a fit that runs, with the weights of ``mode``; empty when nothing runs."""
     one, workload = facts.estimate, facts.workload
@@ -236,7 +238,7 @@ def score_parts(
         verdict.decode_part(one.decode.value, workload.comfortable_decode_tok_s),
         verdict.ttft_part(one.ttft_ms or 0.0, workload.patience_ttft_ms),
         verdict.context_part(float(one.safe_context_tokens), float(workload.context_tokens)),
-        verdict.quality_part(bits_per_weight),
+        retained_share(RETENTION_PER_NAT[KIND_OF_WORKLOAD[workload.kind]], divergence.nats),
         verdict.headroom_part(memory.total_bytes, memory.usable_bytes, one.placement.offload_fraction),
     )
     return tuple(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from estimator.calibration.capability_prior import REFERENCE_YEAR, ModelTraits
+from estimator.calibration.capability_prior import ModelTraits
 from estimator.estimate import situation_of_request, thresholds_of
 from estimator.fit_facts import RUNNING, FitFacts, cache_type
 from estimator.judgement.answer_time import answer_seconds, comfortable_seconds, is_usable, written_tokens
@@ -19,6 +19,7 @@ from estimator.judgement.setups import TIGHT_POINTS, Pace, usable_setups
 from estimator.judgement.worth import THINKING, WorthTable, worth_table
 from estimator.placement.layer_sums import model_tables
 from estimator.structure.architecture import ModelArchitecture
+from estimator.structure.training import REFERENCE_YEAR
 from estimator.types import Estimate, EstimateRequest, OperatingMode, Status, Workload, WorkloadKind
 
 #: Points of rating below which nobody notices a change: a sixth less to wait, or the step from Q4_K_M to Q3_K_M at 8B.

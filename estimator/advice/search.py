@@ -26,10 +26,10 @@ from estimator.advice.gains import (
 from estimator.advice.options import Candidate, Options
 from estimator.calibration.capability_prior import ModelTraits
 from estimator.calibration.coefficients import Calibration
+from estimator.calibration.scale import KIND_OF_WORKLOAD
 from estimator.estimate import cell_of, estimate, situation_of_request, sweep
 from estimator.fit_facts import FitFacts
 from estimator.grid import FitBlock
-from estimator.judgement.worth import KIND_OF_WORKLOAD
 from estimator.structure.architecture import ModelArchitecture
 from estimator.types import STATUSES, Estimate, EstimateRequest, EstimatorError, Quant, Status
 

@@ -7,12 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-KINDS: tuple[str, ...] = ("general", "coding", "agentic", "reasoning", "long_context")
+from estimator.structure.training import REFERENCE_YEAR
+
 Thinking = Literal["never", "hybrid", "always"]
-#: Mean slope of log odds in the trait over all scores: it fixes the trait's unit, which the data leave open.
-MEAN_SLOPE = 0.75
-#: Dates are counted in years from here.
-REFERENCE_YEAR = 2025.0
 #: Size of a model of middle size, billions of parameters; logarithms are taken relative to it.
 REFERENCE_B = 14.0
 #: Context of a model whose own is unknown, tokens.

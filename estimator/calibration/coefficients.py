@@ -27,6 +27,8 @@ from estimator.calibration.effects import (
     unit_clocks_s,
 )
 from estimator.calibration.intervals import STRATA, range_ends, range_fields
+from estimator.calibration.loss import DEFAULT_PATH as LOSS_PATH
+from estimator.calibration.loss import LossTable
 from estimator.calibration.term_logs import TermLogs, sum_effects
 from estimator.placement.engines import EngineChoices
 from estimator.speed.arithmetic import LLAMA_CPP_STEP_TOKENS, matrix_peak, step_tokens, weight_peak
@@ -64,8 +66,10 @@ class _Base:
 class Calibration:
     """Effects, ranges and measured configurations; see :mod:`estimator.calibration.effects` for how they combine."""
 
-    def __init__(self, data: Mapping[str, Any], version: str) -> None:
+    def __init__(self, data: Mapping[str, Any], version: str, losses: LossTable | None = None) -> None:
         self.data = data
+        #: Laws of what a quantization costs; the bundled ones by default.
+        self.losses = LossTable.load() if losses is None else losses
         self.version = version
         self._decode: dict[str, float] = data["decode"]["effects"]
         self._prefill: dict[str, float] = data["prefill"]["effects"]
@@ -273,4 +277,5 @@ def _among(codes: NDArray[np.uint8], known: Sequence[Any], wanted: frozenset[Any
 @lru_cache(maxsize=8)
 def _load(path: Path) -> Calibration:
     raw = path.read_bytes()
-    return Calibration(json.loads(raw), hashlib.sha256(raw).hexdigest())
+    version = hashlib.sha256(raw + LOSS_PATH.read_bytes()).hexdigest()
+    return Calibration(json.loads(raw), version)

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from estimator.calibration.capability_prior import REFERENCE_YEAR, ModelTraits
+from estimator.structure.training import REFERENCE_YEAR, TrainedModel
 from estimator.types import CacheType, Quant, QuantFormat
 
 #: Bits per weight that the law is centred on.
@@ -67,24 +67,28 @@ def form_of(quant: Quant) -> QuantForm | None:
     name = (quant.file_type or "").upper()
     if quant.format is QuantFormat.SAFETENSORS or name in _LOSSLESS:
         return None
-    return _form_of_file(_INTERLEAVED.sub("", name))
-
-
-def _form_of_file(name: str) -> QuantForm:
-    if name.startswith("UD-"):
-        return QuantForm("unsloth-dynamic", name)
+    name = _INTERLEAVED.sub("", name)
     if name.startswith("MXFP4"):
         return QuantForm("mxfp4", "MXFP4")
+    return QuantForm(family_of_type(name), name)
+
+
+def family_of_type(name: str) -> str:
+    """Family of a type of llama.cpp, its forks or MLX, by its name."""
+    if name.startswith("MLX"):
+        return "mlx"
     if name in _LEGACY:
-        return QuantForm("legacy", name)
+        return "legacy"
+    if name.startswith("UD-"):
+        return "unsloth-dynamic"
     if name.endswith("_KT"):
-        return QuantForm("trellis", name)
+        return "trellis"
     if name.startswith("IQ"):
-        return QuantForm("ik-quant" if _OF_FORK.search(name) else "i-quant", name)
-    return QuantForm("k-quant", name)
+        return "ik-quant" if _OF_FORK.search(name) else "i-quant"
+    return "k-quant"
 
 
-def divergence_terms(model: ModelTraits, form: QuantForm, bits: float) -> dict[str, float]:
+def divergence_terms(model: TrainedModel, form: QuantForm, bits: float) -> dict[str, float]:
     """Values by the name of their coefficient; the log of the divergence is the sum of the products."""
     b = min(max(bits, LEAST_BITS), MOST_BITS) - REFERENCE_BITS
     effective = model.total_b**TOTAL_POWER * model.active_b ** (1.0 - TOTAL_POWER)
@@ -112,7 +116,7 @@ def zone_of(bits: float) -> int:
     return sum(bits >= end for end in ZONES)
 
 
-def cache_terms(model: ModelTraits, bits: float, *, floating: bool = False) -> dict[str, float]:
+def cache_terms(model: TrainedModel, bits: float, *, floating: bool = False) -> dict[str, float]:
     """Terms of the log divergence of a cache that holds keys and values in ``bits`` each."""
     return {
         "level": 1.0,

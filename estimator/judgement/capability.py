@@ -10,11 +10,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from estimator.calibration.capability_prior import KINDS, ModelTraits, kind_prior, shared_prior
+from estimator.calibration.capability_prior import ModelTraits, kind_prior, shared_prior
+from estimator.calibration.scale import CENTRE_POINTS, KINDS, POINTS_PER_UNIT
 
 DEFAULT_PATH = Path(__file__).parents[1] / "calibration" / "capability.json"
-#: Points of the scale for a trait of 0, and for one unit of it, which moves the log odds of a score by 0.75 on average.
-CENTRE_POINTS, POINTS_PER_UNIT = 54.0, 9.0
 #: The intervals of models with fewer own scores are as careful as those of models that were left out of the fit.
 LEAST_SCORES = 8
 #: Normal quantile of an interval of 80 %.

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from estimator import verdict
+from estimator.calibration.scale import KIND_OF_WORKLOAD, RETENTION_PER_NAT, retained_share
 from estimator.grid import FitBlock, to_choose
 from estimator.types import Accelerator, OperatingMode, Workload
 
@@ -83,13 +84,14 @@ def mode_scores(block: FitBlock, workloads: Sequence[Workload], mode: OperatingM
     comfortable = np.array([each.comfortable_decode_tok_s for each in workloads])
     patience = np.array([each.patience_ttft_ms for each in workloads])
     context = np.array([float(each.context_tokens) for each in workloads])
+    retention = np.array([RETENTION_PER_NAT[KIND_OF_WORKLOAD[each.kind]] for each in workloads])
     total = (block.weights_bytes + block.kv_cache_bytes + block.compute_bytes + block.overhead_bytes).astype(np.float64)
     usable = block.usable_bytes.astype(np.float64)[:, :, None]
     parts = (
         verdict.decode_part(block.decode_tok_s.astype(np.float64), comfortable),
         verdict.ttft_part(block.ttft_ms.astype(np.float64), patience),
         verdict.context_part(block.safe_context_tokens.astype(np.float64), context),
-        verdict.quality_part(block.bits_per_weight)[None, :, None],
+        retained_share(retention, block.divergence_nats),
         verdict.headroom_part(total, usable, block.offload_fraction),
     )
     return np.where(runs(block), verdict.score(parts, block.status, mode), 0.0)
@@ -126,7 +128,7 @@ def best_devices(
     model at all; CHEAPEST and EFFICIENT leave out devices whose price or power is unknown.
     """
     good = choices(block)[:, :, workload] & reaches(block, workload, target or Target())
-    good &= affordable(devices, buyer or Buyer())[:, None]
+    good &= affordable(devices, buyer or Buyer(), _known([device.msrp_usd for device in devices]))[:, None]
     if serving is not None:
         good &= serving
     price = _known([device.msrp_usd for device in devices])
@@ -178,11 +180,11 @@ def fits_whole(block: FitBlock, workload: int) -> Flags:
     return np.asarray(block.available & (block.status[:, :, workload] <= verdict.FITS_TIGHTLY))
 
 
-def affordable(devices: Sequence[Accelerator], buyer: Buyer, count: int = 1) -> Flags:
-    """Devices of which ``count`` are within a buyer's limits, shape (G,)."""
+def affordable(devices: Sequence[Accelerator], buyer: Buyer, costs: Floats, count: int = 1) -> Flags:
+    """Devices of which ``count``, at ``costs`` (G,) together, are within a buyer's limits, shape (G,)."""
     good = np.ones(len(devices), dtype=np.bool_)
     if buyer.budget_usd is not None:
-        good &= count * _known([device.msrp_usd for device in devices]) <= buyer.budget_usd
+        good &= costs <= buyer.budget_usd
     if buyer.max_power_w is not None:
         good &= count * _known([device.tdp_w for device in devices]) <= buyer.max_power_w
     if buyer.vendors is not None:
@@ -208,31 +210,34 @@ def smallest_setups(
     target: Target,
     buyer: Buyer | None = None,
     startable: Callable[[int, int, int], bool] | None = None,
+    *,
+    prices: Sequence[float | None],
+    most: Sequence[int],
 ) -> list[Setup]:
     """Setups without offload that reach a target, one a device, smallest first.
 
     ``blocks`` maps a number of cards to the grid computed with it, and with the target's users as its batch; ``target`` is
     that of each user. ``startable`` tells of a number of cards, a device and a quant whether there is a way to start it;
-    what has none is no setup. Of each device the fewest cards that reach the target, in the quant with most bits; devices
-    in order of launch price of all cards (unknown last), then power of all cards (unknown last), then memory, then slug.
+    what has none is no setup. Of each device the fewest cards that reach the target, in the quant with most bits, and at most
+    ``most`` of it. Devices are in order of the price of all cards (``prices`` has that of one; unknown last), then power of
+    all cards (unknown last), then memory, then slug.
     """
     found: dict[int, Setup] = {}
+    costs = _known(prices)
     for count in sorted(blocks):
         block = blocks[count]
-        good = (
-            fits_whole(block, workload)
-            & reaches(block, workload, target)
-            & affordable(devices, buyer or Buyer(), count)[:, None]
-        )
+        good = fits_whole(block, workload) & reaches(block, workload, target)
+        good &= affordable(devices, buyer or Buyer(), count * costs, count)[:, None]
         widest_first = np.argsort(-block.bits_per_weight, kind="stable")
         for g in map(int, np.flatnonzero(good.any(axis=1))):
             device = devices[g]
-            if g in found or (count > 1 and device.comes_alone):
+            if g in found or (count > 1 and device.comes_alone) or count > most[g]:
                 continue
             reaching = [int(q) for q in widest_first if good[g, q]]
             q = next((q for q in reaching if startable is None or startable(count, g, q)), None)
             if q is not None:
-                price = None if device.msrp_usd is None else count * device.msrp_usd
+                one = prices[g]
+                price = None if one is None else count * one
                 power = None if device.tdp_w is None else count * device.tdp_w
                 found[g] = Setup(g, q, count, price, power)
 

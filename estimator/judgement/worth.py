@@ -6,27 +6,20 @@ results does not pass a measured one on an optimistic prediction.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from estimator.calibration.capability_prior import ModelTraits
+from estimator.calibration.loss import LossTable, lost_points
+from estimator.calibration.scale import KIND_OF_WORKLOAD, RETENTION_PER_NAT
 from estimator.judgement.capability import Capability, CapabilityTable
-from estimator.judgement.loss import RETENTION_PER_NAT, LossTable, lost_points
 from estimator.types import CacheType, Quant, WorkloadKind
 
 Floats = NDArray[np.float64]
 
-#: The kind of capability that a workload asks for.
-KIND_OF_WORKLOAD: Mapping[WorkloadKind, str] = {
-    WorkloadKind.CHAT: "general",
-    WorkloadKind.CODING: "coding",
-    WorkloadKind.AGENTIC_CODING: "agentic",
-    WorkloadKind.REASONING: "reasoning",
-    WorkloadKind.RAG: "long_context",
-}
 #: Kind of work whose loss any long output has: thinking multiplies the errors of a quantization.
 LONG_OUTPUT = "reasoning"
 #: Ways to answer, in the order of the second axis of worth: at once, or after thinking.

@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 from estimator.structure.published import PublishedFile, published_files
+from estimator.structure.training import Training, training_of
 from estimator.types import EstimatorError, MissingFactError
 
 
@@ -182,6 +183,7 @@ class ModelArchitecture:
     vision_parameters: int
     has_original: bool
     checkpoints: tuple[str, ...]
+    training: Training
     published_files: tuple[PublishedFile, ...]
 
     @property
@@ -221,7 +223,7 @@ def architecture_from_facts(facts: Mapping[str, Any]) -> ModelArchitecture:
             f"{slug}: n_layers is {n_layers}, but attention.layer_pattern has {len(pattern)} letters and mlp_pattern "
             f"has {len(mlp_pattern)}; each must have one letter a layer."
         )
-    counts = facts.get("params_computed") or {}
+    counts, mtp = facts.get("params_computed") or {}, facts.get("mtp") or {}
     experts = _experts(slug, facts) if "E" in mlp_pattern else None
     layers = tuple(_layer(slug, facts, index) for index in range(n_layers))
     return ModelArchitecture(
@@ -252,16 +254,15 @@ def architecture_from_facts(facts: Mapping[str, Any]) -> ModelArchitecture:
         compress_ratios=tuple(int(ratio) for ratio in attention.get("compress_ratios") or ()),
         residual_streams=int(attention.get("hc_mult") or 1),
         extras=_extras(facts),
-        mtp_parameters=int((facts.get("mtp") or {}).get("params") or 0),
-        stored_mtp_layers=int((facts.get("mtp") or {}).get("n_layers") or 0)
-        if facts["architecture"] in MTP_STORED_ARCHITECTURES
-        else 0,
+        mtp_parameters=int(mtp.get("params") or 0),
+        stored_mtp_layers=int(mtp.get("n_layers") or 0) * (facts["architecture"] in MTP_STORED_ARCHITECTURES),
         native_dtype=str(facts.get("native_dtype") or ""),
         total_parameters=int(_need(slug, "params_computed.text_total", counts.get("text_total"))),
         active_parameters=int(_need(slug, "params_computed.text_active", counts.get("text_active"))),
         vision_parameters=int(facts.get("params_vision_and_other") or 0),
         has_original=facts.get("hf_repo") is not None,
         checkpoints=tuple(sorted(facts.get("checkpoint_repos") or ())),
+        training=training_of(facts),
         published_files=published_files(facts),
     )
 

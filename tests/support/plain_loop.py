@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from estimator.calibration.coefficients import Calibration
+from estimator.calibration.scale import KIND_OF_WORKLOAD, RETENTION_PER_NAT
 from estimator.fleet import fleet_of
 from estimator.grid import FitBlock
 from estimator.placement.demand import needs, situation_of
@@ -69,7 +70,15 @@ class PlainLoop:
         self.weights, self.experts = tables.device.tolist(), tables.host_experts[:, -1].tolist()
         self.attention_flops, self.flops = tables.attention_flops_per_token_pair, tables.flops_per_token
         self.expert_layers = float(tables.expert_layers_first[-1])
-        self.quality = [_unit(1.0 - 2.0 ** (2.0 - bits)) for bits in tables.bits_per_weight.tolist()]
+        losses = inputs.calibration.losses
+        nats = [
+            each.nats
+            for each in losses.divergences(
+                model.training, list(zip(inputs.quants, tables.bits_per_weight, strict=True))
+            )
+        ]
+        kept = [RETENTION_PER_NAT[KIND_OF_WORKLOAD[workload.kind]] for workload in inputs.workloads]
+        self.quality = [[math.exp(-each * lost) for each in kept] for lost in nats]
         whole = ((block.status == FITS) | (block.status == FITS_TIGHTLY)) & (block.offload_fraction == 0)
         self.cells = np.argwhere(whole)
         bytes_without_cache = block.weights_bytes + block.compute_bytes + block.overhead_bytes
@@ -99,7 +108,7 @@ class PlainLoop:
             _unit(1.0 + math.log2(decode_tok_s / workload.comfortable_decode_tok_s) / 4.0),
             _unit(1.0 - math.log2(ttft_ms / workload.patience_ttft_ms) / 4.0) if ttft_ms else 0.0,
             min(safe_context / workload.context_tokens, 1.0),
-            self.quality[q],
+            self.quality[q][s],
             _unit(room / (0.1 * usable)),
         )
         return (

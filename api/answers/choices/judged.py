@@ -10,9 +10,9 @@ import numpy as np
 
 from api.answers.choices.reasons import Standing, reason
 from estimator.calibration.capability_prior import ModelTraits
+from estimator.calibration.loss import CapabilityLoss
 from estimator.judgement.capability import Capability
 from estimator.judgement.choice import customary
-from estimator.judgement.loss import CapabilityLoss
 from estimator.judgement.setups import Pace, Setups, usable_setups
 from estimator.judgement.worth import THINKING, WorthTable, worth_table
 from estimator.types import OperatingMode, Quant, Workload

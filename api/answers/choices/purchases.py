@@ -15,14 +15,15 @@ from db.entries.files import Catalog
 from db.entries.traits import model_traits
 from estimator.calibration.capability_prior import ModelTraits
 from estimator.calibration.coefficients import Calibration
+from estimator.calibration.scale import KIND_OF_WORKLOAD
 from estimator.judgement import purchases as domain
 from estimator.judgement.buying import Offer, Terms, Ware, break_even_months, is_card, offers, running_usd_an_hour
 from estimator.judgement.capability import CapabilityTable
-from estimator.judgement.market import Price, PriceKind, newest, price_of_card
+from estimator.judgement.market import Price, PriceKind, newest, price_of_card, price_of_computer
 from estimator.judgement.needs import NEAR, Miss, Need, Needs
 from estimator.judgement.offer_setups import Subject
 from estimator.judgement.purchases import Purchase, Purchases
-from estimator.judgement.worth import KIND_OF_WORKLOAD, ways
+from estimator.judgement.worth import ways
 from estimator.structure.architecture import ModelArchitecture
 from estimator.types import EstimatorError, OperatingMode, WorkloadKind
 
@@ -156,6 +157,16 @@ _KINDS = {
     PriceKind.SYSTEM: "the list price",
     PriceKind.CLOUD_HOUR: "the hour",
 }
+
+
+def price_of(catalog: Catalog, gpu: str, terms: Terms) -> Price | None:
+    """Price today of one accelerator: of a card, or of the cheapest computer that it is built into."""
+    card = price_of_card(market.prices(catalog, gpu), terms.today, used=terms.used, region=terms.region)
+    if card is not None:
+        return card
+    computers = [market.computer(catalog, slug) for slug, entry in catalog.computers.items() if entry["gpu"] == gpu]
+    prices = [price_of_computer(computer, terms.today, used=terms.used, region=terms.region) for computer in computers]
+    return min((price for price in prices if price is not None), key=lambda price: price.usd, default=None)
 
 
 def _within_reach(offer: Offer, terms: Terms) -> bool:

@@ -198,7 +198,7 @@ def _mode_scores(fits: Sequence[FitRecord], mode: OperatingMode) -> list[float]:
         verdict.decode_part(figures(_pace), workload.comfortable_decode_tok_s),
         verdict.ttft_part(figures(lambda fit: fit.cell.ttft_ms or 0.0), workload.patience_ttft_ms),
         verdict.context_part(figures(lambda fit: fit.cell.safe_context_tokens), float(workload.context_tokens)),
-        verdict.quality_part(figures(lambda fit: fit.bits_per_weight)),
+        figures(lambda fit: fit.retained_share),
         verdict.headroom_part(
             figures(lambda fit: fit.cell.memory.total_bytes),
             figures(lambda fit: fit.cell.memory.usable_bytes),

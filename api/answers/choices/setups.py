@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from api.answers.choices.purchases import price_of, terms_of
 from api.answers.facts import facts_of_plan
 from api.catalog.fits import FitRecord
 from api.catalog.records import GpuRecord, ModelRecord, QuantRecord
@@ -15,6 +16,7 @@ from estimator.estimate import cell_of, sweep
 from estimator.fit_facts import FitFacts, request_of
 from estimator.grid import FitBlock
 from estimator.judgement import recommend
+from estimator.judgement.buying import DESKTOP_CARDS, Ware, is_card
 from estimator.types import STATUSES, EstimatorError, Status, Workload, WorkloadKind
 
 #: Numbers of equal accelerators that are tried.
@@ -78,8 +80,11 @@ def smallest_setups(
     workload: WorkloadKind,
     buyer: recommend.Buyer,
     size: int,
+    cards: int = DESKTOP_CARDS,
 ) -> list[Setup]:
-    """Setups without offload that reach a target, one an accelerator, cheapest first; takes up to a second.
+    """Setups without offload that reach a target, one an accelerator, cheapest today first; takes up to a second.
+
+    A computer takes ``cards`` cards; what is no card comes in a server with up to eight.
 
     Raises ``UNSUPPORTED`` for settings that no engine has.
     """
@@ -102,11 +107,29 @@ def smallest_setups(
     def startable(count: int, g: int, q: int) -> bool:
         return bool(commands(plan(count, g, q)))
 
-    setups = recommend.smallest_setups(blocks, 0, devices, target.for_each_user(use), buyer, startable)[:size]
+    prices = view.derived(_prices)
+    wares = [Ware(gpu.accelerator, view.board(gpu), ()) for gpu in gpus]
+    setups = recommend.smallest_setups(
+        blocks,
+        0,
+        devices,
+        target.for_each_user(use),
+        buyer,
+        startable,
+        prices=[prices[device.slug] for device in devices],
+        most=[cards if is_card(ware) else CARD_COUNTS[-1] for ware in wares],
+    )[:size]
     return [
         Setup(gpus[setup.gpu], quants[setup.quant], setup, plan(setup.count, setup.gpu, setup.quant))
         for setup in setups
     ]
+
+
+def _prices(view: CatalogView) -> dict[str, float | None]:
+    """Price today of one of each accelerator, US dollars."""
+    terms = terms_of(view.catalog)
+    prices = {gpu.slug: price_of(view.catalog, gpu.slug, terms) for gpu in view.gpus}
+    return {slug: None if price is None else price.usd for slug, price in prices.items()}
 
 
 def upgrade_gains(before: list[FitRecord], after: list[FitRecord]) -> list[UpgradeGain]:

@@ -9,7 +9,7 @@ import strawberry
 
 from api.answers.choices import recommendations as answers
 from api.answers.choices.rankings import ranked_models, recommended_fits
-from api.answers.choices.setups import smallest_setups, upgrade_gains
+from api.answers.choices.setups import CARD_COUNTS, smallest_setups, upgrade_gains
 from api.catalog.live import require_facts
 from api.errors import bad_input
 from api.graphql.catalog.models import Benchmark
@@ -32,6 +32,7 @@ from api.graphql.core.inputs import check_set
 from api.graphql.fits.plans import Estimate
 from api.graphql.fits.types import fit_of, fits_of_cells
 from estimator.judgement import recommend
+from estimator.judgement.buying import DESKTOP_CARDS
 from estimator.types import OperatingMode, WorkloadKind
 
 First10 = Annotated[int | None, strawberry.argument(description="Most items, 0 to 100; 10 when left out.")]
@@ -43,7 +44,8 @@ class PurchaseQueries:
 
     @strawberry.field(
         description="Setups without offload that reach a target, one an accelerator, cheapest first: the fewest of 1, 2, 4 "
-        "and 8, in the quantization with most bits of those that can be started (`commands`). At most 100."
+        "and 8, in the quantization with most bits of those that can be started (`commands`). At most 100. `purchases` also "
+        "prices the computer, and tells near misses and rents."
     )
     async def smallest_setups(
         self,
@@ -54,19 +56,31 @@ class PurchaseQueries:
         ],
         workload: Workload = WorkloadKind.CODING,
         budget_usd: Annotated[
-            float | None, strawberry.argument(description="Most for all accelerators together, US dollars.")
+            float | None,
+            strawberry.argument(description="Most for all accelerators together at prices of today, US dollars."),
         ] = None,
         max_power_watts: Annotated[
             float | None, strawberry.argument(description="Most design power of all together, watts.")
+        ] = None,
+        cards: Annotated[
+            int | None,
+            strawberry.argument(
+                description=f"Most cards in a computer, 1 to {CARD_COUNTS[-1]}; {DESKTOP_CARDS} when left out. Modules "
+                "of servers are not bound by it."
+            ),
         ] = None,
         first: First10 = None,
     ) -> list[Setup]:
         context: RequestContext = info.context
         size, view = checked_size(context.services.limits, first), context.view
+        if cards is not None and not 1 <= cards <= CARD_COUNTS[-1]:
+            raise bad_input(f"cards must be 1 to {CARD_COUNTS[-1]}, not {cards}.", field="cards")
         record = view.model(model)
         require_facts(record)
         buyer, kind = recommend.Buyer(budget_usd, max_power_watts), workload or WorkloadKind.CODING
-        setups = await asyncio.to_thread(smallest_setups, view, record, target_of(target), kind, buyer, size)
+        setups = await asyncio.to_thread(
+            smallest_setups, view, record, target_of(target), kind, buyer, size, cards or DESKTOP_CARDS
+        )
         return [setup_of(context.faces, setup) for setup in setups]
 
     @strawberry.field(description="Models that gain from another accelerator: those that newly run first. At most 100.")

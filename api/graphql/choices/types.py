@@ -50,7 +50,9 @@ class Setup:
         description="The quantization with most bits that reaches the target and can be started."
     )
     gpu_count: int = strawberry.field(description="How many of them.")
-    price_usd: float | None = strawberry.field(description="Launch price of all, US dollars; null when unknown.")
+    price_usd: float | None = strawberry.field(
+        description="Price of all today, US dollars, or of the computer that has it built in; null when unknown."
+    )
     power_watts: float | None = strawberry.field(description="Design power of all, watts; null when unknown.")
     users: int = strawberry.field(description="Users that are answered at once: those of the target, or 1.")
     decode_tokens_per_second: float = strawberry.field(description="Decode speed of each user, tokens per second.")

@@ -98,10 +98,10 @@ class NameIndex:
         """Slug of the entity that has exactly this name; None when none has."""
         return self._exact.get(key(self.kind, text)) if len(text) <= MAX_NAME_CHARACTERS else None
 
-    def find(self, text: str, *, whole: bool = False) -> Meaning | None:
+    def find(self, text: str, *, whole: bool = False, said: str | None = None) -> Meaning | None:
         """The entity called ``text``; None when no name has all its words.
 
-        With ``whole`` the text is an identifier: it has no typing error and leaves nothing out.
+        With ``whole`` the text is an identifier, which leaves nothing out. Messages quote ``said``, of which the text is a part.
 
         Raises:
             AmbiguousNameError: the text fits several entities, and no rule prefers one.
@@ -114,10 +114,8 @@ class NameIndex:
         asked = words(self.kind, text)
         fits = self._fits(frozenset(asked))
         if slug is not None:
-            return self._stated(text, slug, fits, open_=False)
-        if fits:
-            return self._choice(text, fits, whole=whole)
-        return None if whole else self._repaired(text, asked)
+            return self._stated(said or text, slug, fits, open_=False)
+        return self._choice(said or text, fits, whole=whole) if fits else None
 
     def suggest(self, text: str) -> tuple[str, ...]:
         """Slugs of the entities whose names share most letter triples with ``text``, at most five."""
@@ -127,7 +125,7 @@ class NameIndex:
 
     def resolve(self, text: str) -> Meaning:
         """The entity called ``text``. Raises :class:`UnknownNameError` with the nearest names."""
-        meaning = self.find(text)
+        meaning = self.find(text) or self.repaired(text)
         if meaning is None:
             raise UnknownNameError(self.kind, text, self.suggest(text))
         return meaning
@@ -173,19 +171,25 @@ class NameIndex:
         own = tuple(slug for slug in full if not missing[slug][1])
         return _Fits(own, full, tuple(slug for slug in ranked if missing[slug][0] > 0))
 
-    def _repaired(self, text: str, asked: list[str]) -> Meaning | None:
-        """The meaning of a text with a typing error, a missing gap or unit, or a dash for a point; stated as such."""
+    def repaired(self, text: str, *, said: str | None = None) -> Meaning | None:
+        """The meaning of a text with a typing error, a missing gap or unit, or a dash for a point; stated as such.
+
+        Raises:
+            AmbiguousNameError: the text may be several names.
+        """
+        if len(text) > MAX_NAME_CHARACTERS:
+            return None
         best: dict[str, None] = {}
         others: dict[str, None] = {}
-        for variant in self._repairs(asked):
+        for variant in self._repairs(words(self.kind, text)):
             near = self._fits(frozenset(variant))
             best.update(dict.fromkeys(near.own or near.full or near.partial))
             others.update(dict.fromkeys(near.slugs))
         if not best:
             return None
         if len(best) > 1:
-            raise AmbiguousNameError(self.kind, text, tuple(best))
-        return self._stated(text, next(iter(best)), _Fits((), (), tuple(others)), open_=True)
+            raise AmbiguousNameError(self.kind, said or text, tuple(best))
+        return self._stated(said or text, next(iter(best)), _Fits((), (), tuple(others)), open_=True)
 
     def _repairs(self, asked: list[str]) -> Iterator[list[str]]:
         """Readings of the words in which each is known."""

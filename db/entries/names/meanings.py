@@ -36,6 +36,8 @@ class AmbiguousNameError(UnknownNameError):
         rest = f" and {len(choices) - len(listed)} more" if len(choices) > len(listed) else ""
         reason = f"{shortened(text)!r} fits several entries: {', '.join(listed)}{rest}; name one of them"
         super().__init__(kind, text, listed, reason)
+        #: All slugs that have the name; ``suggestions`` are the first of them.
+        self.choices = tuple(choices)
 
 
 @dataclass(frozen=True, slots=True)

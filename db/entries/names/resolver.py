@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, lru_cache
 
+from db.entries.names.derivatives import Derivative
 from db.entries.names.index import NameIndex
 from db.entries.names.meanings import AmbiguousNameError, Meaning, UnknownNameError, shortened, taken_as
 from db.entries.names.quants import QuantNames
 from db.entries.names.readings import Reading, gpu_readings, model_readings, target_of
 from db.entries.names.spelling import MAX_NAME_CHARACTERS
-from db.entries.names.words import Entry
+from db.entries.names.words import Entry, key
 
 _KEPT = 4096
+Find = Callable[[str, str, Reading], Meaning | None]
 
 
 class Resolver:
-    """Names of all kinds of one catalog. ``entries`` maps kind -> slug -> entry."""
+    """Names of all kinds of one catalog.
 
-    def __init__(self, entries: Mapping[str, Mapping[str, Entry]]) -> None:
+    ``entries`` maps kind -> slug -> entry. ``derivatives`` reads the derivatives by folded name; it is called for a model's
+    name that no entity has.
+    """
+
+    def __init__(
+        self, entries: Mapping[str, Mapping[str, Entry]], derivatives: Callable[[], Mapping[str, Derivative]]
+    ) -> None:
         self._entries = entries
+        self._derivatives = derivatives
         self._indexes: dict[str, NameIndex] = {}
         self._kept = lru_cache(maxsize=_KEPT)(self._meaning)
 
@@ -50,47 +59,84 @@ class Resolver:
         return frozenset(format_ for rule in entry.get("rules", ()) for format_ in rule["formats"])
 
     def _meaning(self, kind: str, text: str) -> Meaning:
-        index = self._index(kind)
-        several: AmbiguousNameError | None = None
-        for reading in self._readings(kind, text):
-            try:
-                meaning = index.find(reading.name, whole=reading.whole)
-            except AmbiguousNameError as error:
-                several = several or AmbiguousNameError(kind, text, error.suggestions)
-                continue
-            if meaning is not None:
-                return self._completed(kind, text, meaning, reading)
-        if several is not None:
-            raise several
-        if kind == "gpu" and (target := target_of(text)) is not None:
-            return self._of_target(text, target)
-        raise UnknownNameError(kind, text, index.suggest(text))
+        readings = list(self._readings(kind, text))
+        for ways in self._ways(kind, readings):
+            several: AmbiguousNameError | None = None
+            for find, tried in ways:
+                for reading in tried:
+                    try:
+                        meaning = find(kind, text, reading)
+                    except AmbiguousNameError as error:
+                        several = several or error
+                        continue
+                    if meaning is not None:
+                        return _completed(text, meaning, reading)
+            if several is not None:
+                raise several
+        raise UnknownNameError(kind, text, self._index(kind).suggest(text))
 
-    def _completed(self, kind: str, text: str, meaning: Meaning, reading: Reading) -> Meaning:
-        """The meaning of a part of ``text`` as that of the whole."""
-        note = meaning.note
-        if note is not None:
-            note = taken_as(text, str(self._entries[kind][meaning.slug]["name"]), meaning.choices)
-        if reading.unknown_quant is not None:
-            missing = f"The quantization {reading.unknown_quant} of {shortened(text)!r} is not in the catalog."
-            note = missing if note is None else f"{note} {missing}"
-        return replace(meaning, note=note, count=reading.count, quant=reading.quant)
+    def _ways(self, kind: str, readings: Sequence[Reading]) -> list[list[tuple[Find, Sequence[Reading]]]]:
+        """What is tried in turn: names in full or in part, then typing errors, then what a name is only a part of."""
+        loose = [reading for reading in readings if not reading.whole]
+        repaired: list[tuple[Find, Sequence[Reading]]] = [(self._repaired, loose)]
+        if kind == "model":
+            return [[(self._found, readings), (self._derived, readings)], repaired]
+        if kind == "gpu":
+            whole = [replace(readings[0], whole=True)]
+            named: list[tuple[Find, Sequence[Reading]]] = [(self._found, readings), (self._of_computer, whole)]
+            return [named, repaired, [(self._of_computer, readings[:1]), (self._of_target, readings[:1])]]
+        return [[(self._found, readings)], repaired]
+
+    def _found(self, kind: str, text: str, reading: Reading) -> Meaning | None:
+        return self._index(kind).find(reading.name, whole=reading.whole, said=text)
+
+    def _repaired(self, kind: str, text: str, reading: Reading) -> Meaning | None:
+        return self._index(kind).repaired(reading.name, said=text)
+
+    def _derived(self, kind: str, text: str, reading: Reading) -> Meaning | None:
+        """The base of a derivative."""
+        derivative = self._derivatives().get(key(kind, reading.name))
+        base = None if derivative is None else self._entries["model"].get(derivative.base)
+        if derivative is None or base is None:
+            return None
+        how = "which its name states" if derivative.named else "which has the same shape"
+        note = f"{derivative.repository} is estimated as {base['name']}, {how}."
+        return Meaning(derivative.base, note, quant=derivative.format)
+
+    def _of_computer(self, kind: str, text: str, reading: Reading) -> Meaning | None:
+        """The accelerator that is built into a computer."""
+        meaning = self._index("computer").find(reading.name, whole=reading.whole, said=text)
+        if meaning is None:
+            return None
+        computer = self._entries["computer"][meaning.slug]
+        if computer["gpu"] is None:
+            reason = f"the catalog has no accelerator of {computer['name']}"
+            raise UnknownNameError(kind, text, self._index(kind).suggest(text), reason)
+        return Meaning(computer["gpu"], f"{shortened(text)!r} is taken as the accelerator of {computer['name']}.")
 
     def _readings(self, kind: str, text: str) -> Iterable[Reading]:
         if kind == "model":
             return model_readings(text, self._quants.exact)
         return gpu_readings(text) if kind == "gpu" else (Reading(text),)
 
-    def _of_target(self, text: str, target: str) -> Meaning:
-        """The accelerator with a compiler target that a device string states instead of a name."""
-        slugs = sorted(slug for slug, entry in self._entries["gpu"].items() if entry.get("gfx_target") == target)
-        if not slugs:
-            raise UnknownNameError("gpu", text)
+    def _of_target(self, kind: str, text: str, reading: Reading) -> Meaning | None:
+        """The accelerator of a device string of which only the compiler target tells it."""
+        target, gpus = target_of(reading.name), self._entries[kind]
+        slugs = sorted(slug for slug, entry in gpus.items() if target and entry.get("gfx_target") == target)
         if len(slugs) > 1:
-            raise AmbiguousNameError("gpu", text, slugs)
-        return Meaning(slugs[0], taken_as(text, str(self._entries["gpu"][slugs[0]]["name"]), ()))
+            raise AmbiguousNameError(kind, text, slugs)
+        return Meaning(slugs[0], taken_as(text, str(gpus[slugs[0]]["name"]), ())) if slugs else None
 
     def _index(self, kind: str) -> NameIndex:
         if kind not in self._indexes:
             self._indexes[kind] = NameIndex(kind, self._entries[kind])
         return self._indexes[kind]
+
+
+def _completed(text: str, meaning: Meaning, reading: Reading) -> Meaning:
+    """The meaning of a part of ``text`` with what the rest states."""
+    note = meaning.note
+    if reading.unknown_quant is not None:
+        missing = f"The quantization {reading.unknown_quant} of {shortened(text)!r} is not in the catalog."
+        note = missing if note is None else f"{note} {missing}"
+    return replace(meaning, note=note, count=reading.count, quant=reading.quant or meaning.quant)

@@ -13,7 +13,8 @@ from scipy.stats import spearmanr
 
 from estimator.accuracy.capability.cells import Benchmark, Cell
 from estimator.accuracy.capability.fit import SPREAD, CapabilityFit, fit_capability
-from estimator.calibration.capability_prior import KINDS, ModelTraits, kind_prior, shared_prior
+from estimator.calibration.capability_prior import ModelTraits, kind_prior, shared_prior
+from estimator.calibration.scale import KINDS
 
 FOLDS = 10
 _FOLD_ITERATIONS = 6

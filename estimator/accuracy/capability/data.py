@@ -17,7 +17,8 @@ from estimator.accuracy.capability.fit import (
     CapabilityFit,
     fit_capability,
 )  # fmt: skip
-from estimator.calibration.capability_prior import KINDS, ModelTraits
+from estimator.calibration.capability_prior import ModelTraits
+from estimator.calibration.scale import KINDS
 
 _DIGITS = 4
 

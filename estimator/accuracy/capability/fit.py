@@ -22,13 +22,12 @@ from numpy.typing import NDArray
 from estimator.accuracy.capability.cells import Benchmark, Cell
 from estimator.calibration.capability_prior import (
     KIND_TERMS,
-    KINDS,
-    MEAN_SLOPE,
     SHARED_TERMS,
     ModelTraits,
     kind_terms,
     shared_terms,
 )  # fmt: skip
+from estimator.calibration.scale import KINDS, MEAN_SLOPE
 
 Floats = NDArray[np.float64]
 

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from estimator.calibration.capability_prior import REFERENCE_YEAR, ModelTraits
+from estimator.calibration.capability_prior import ModelTraits
 from estimator.calibration.divergence import CACHE_BITS, QuantForm
+from estimator.structure.training import REFERENCE_YEAR
 
 #: Perplexity tells divergence only where it rises by more than its own noise, and not near 8 bits.
 _LEAST_PERPLEXITY_RISE, _MOST_PERPLEXITY_BITS = 0.004, 5.3

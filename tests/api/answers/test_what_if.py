@@ -251,3 +251,32 @@ def test_the_command_line_takes_a_file_with_extras(tmp_path: Path) -> None:
     found, named = orjson.loads(text), answer(gpus=["rtx-3090"] * 2, workload="coding")
     assert found["devices"] == named["devices"]
     assert run(str(path), "RTX 3090", "--also", "RTX 3090")[0] == 0
+
+
+def test_a_count_in_a_name_is_that_many_accelerators() -> None:
+    assert answer(gpu="2x 3090", workload="coding") == answer(gpu="rtx-3090", gpu_count=2, workload="coding")
+    devices = answer(gpus=["2x 3090", "rtx 4090"], workload="coding")["devices"]
+    assert [device["gpu"] for device in devices] == ["rtx-3090", "rtx-3090", "rtx-4090"]
+    with pytest.raises(QuestionError, match="'gpu' names 2 accelerators and 'gpu_count' is 4"):
+        answer(gpu="2x 3090", gpu_count=4)
+    with pytest.raises(QuestionError, match="'gpus' names 200 accelerators"):
+        answer(gpus=["100x 3090", "100x 4090"])
+
+
+def test_a_quantization_in_a_name_is_that_of_the_answer() -> None:
+    file = "Llama-3.1-8B-Instruct-Q5_K_M.gguf"
+    assert answer(model=file, quant=None, gpu="rtx 3090")["quant"] == "q5-k-m"
+    other = answer(model=file, quant="Q8_0", gpu="rtx 3090")
+    assert other["quant"] == "q8-0"
+    assert other["notes"] == ["The model's name states q5-k-m; the estimate is in q8-0, as asked."]
+
+
+def test_an_answer_states_what_a_name_was_taken_as() -> None:
+    assert answer(gpu="rtx 3090").get("notes") is None
+    assert answer(gpu="v100 32gb")["notes"] == [
+        "'v100 32gb' is taken as Tesla V100 SXM2 32 GB; it also fits tesla-v100-pcie-32-gb, tesla-v100s-pcie-32-gb, "
+        "tesla-v100-sxm3-32-gb."
+    ]
+    with pytest.raises(QuestionError, match="'rtx 6000' fits several entries") as caught:
+        answer(gpu="rtx 6000")
+    assert "rtx-6000-ada-generation" in caught.value.suggestions

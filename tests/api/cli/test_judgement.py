@@ -10,9 +10,9 @@ import pytest
 from api.cli import judgement
 from api.cli.exit_codes import FAILED, NO_ANSWER
 from db.entries.files import load_catalog
-from estimator.calibration.capability_prior import KINDS
+from estimator.calibration.loss import LossTable
+from estimator.calibration.scale import KINDS
 from estimator.judgement.capability import CapabilityTable
-from estimator.judgement.loss import LossTable
 
 
 def test_every_model_is_listed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -157,6 +157,18 @@ async def test_a_format_that_nobody_publishes_has_no_command_and_says_why(client
     assert "No engine runs this plan" not in text
 
 
+async def test_a_page_states_what_its_address_was_taken_as(client: httpx.AsyncClient) -> None:
+    text = await page(client, "/can/Llama-3.1-8B-Instruct-Q5_K_M.gguf-on-rxt-4090")
+    assert "&#39;rxt-4090&#39; is taken as GeForce RTX 4090." in text
+    assert 'value="q5-k-m" selected' in text
+    assert "is taken as" not in await page(client, SEED)
+    several = await client.get("/can/llama-3.1-8b-on-2x-3090")
+    assert several.status_code == 404
+    assert "names 2 accelerators" in several.text
+    chosen = await client.get("/can", params={"model": "lama 3.1 8b", "gpu": "rtx 3090"})
+    assert chosen.headers["location"] == "/can/lama%203.1%208b-on-rtx%203090"
+
+
 async def test_the_page_is_small(client: httpx.AsyncClient) -> None:
     parts = [await client.get(path) for path in (SEED, "/static/page.css", "/static/page.js")]
     assert [part.status_code for part in parts] == [200, 200, 200]

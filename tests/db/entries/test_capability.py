@@ -10,7 +10,7 @@ import pytest
 
 from db.entries.capability import benchmark_entries, benchmarks, check_capability, result_rows, results
 from db.entries.files import CATALOG_ROOT
-from estimator.calibration.capability_prior import KINDS
+from estimator.calibration.scale import KINDS
 
 SLUGS = {"model": {path.stem for path in (CATALOG_ROOT / "models").rglob("*.json")}}
 

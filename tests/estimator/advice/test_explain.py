@@ -89,7 +89,8 @@ def test_shares_of_time_add_up() -> None:
 def test_score_parts_make_the_score() -> None:
     for one in support.random_facts(300, seed=9):
         bits = float(model_tables(one.model, (one.quant,)).bits_per_weight[0])
-        parts = explain.score_parts(one, bits)
+        divergence = support.CALIBRATION.losses.divergence(one.model.training, one.quant, bits)
+        parts = explain.score_parts(one, divergence)
         assert bool(parts) == one.runs
         total = 100 * sum(part.value * part.weight for part in parts)
         # A score is stated to a hundredth.
@@ -97,5 +98,5 @@ def test_score_parts_make_the_score() -> None:
             assert one.estimate.score == pytest.approx(total, abs=0.0051)
         assert one.estimate.score <= total + 0.0051
         for mode in OperatingMode:
-            weights = [part.weight for part in explain.score_parts(one, bits, mode)]
+            weights = [part.weight for part in explain.score_parts(one, divergence, mode)]
             assert not weights or sum(weights) == pytest.approx(1.0)

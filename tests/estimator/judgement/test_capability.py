@@ -8,7 +8,8 @@ import pytest
 
 from db.entries.files import load_catalog
 from db.entries.traits import model_traits
-from estimator.calibration.capability_prior import KINDS, ModelTraits
+from estimator.calibration.capability_prior import ModelTraits
+from estimator.calibration.scale import KINDS
 from estimator.judgement.capability import Capability, CapabilityEvidence, CapabilityTable
 
 

@@ -133,7 +133,12 @@ def test_the_smallest_setup_reaches_its_target_with_the_fewest_cards() -> None:
             model, replace(request, gpu_count=count), devices, OPTIONS.quants, support.CALIBRATION, use
         )
     target = Target(decode_tok_s=8.0)
-    found = smallest_setups(blocks, 0, devices, target)
+    known = [device.msrp_usd for device in devices]
+    found = smallest_setups(blocks, 0, devices, target, prices=known, most=[4] * 6)
+    most = [1] * 5 + [4]
+    few = {one.gpu for one in smallest_setups(blocks, 0, devices, target, prices=known, most=most)}
+    assert few == {one.gpu for one in found if one.count <= most[one.gpu]}
+    assert len(few) < len(found)
     assert found
     laptop = slugs.index("rtx-4090-laptop")
     several = blocks[4].status[laptop, :, 0] <= _RUNNING[1]
@@ -154,7 +159,9 @@ def test_the_smallest_setup_reaches_its_target_with_the_fewest_cards() -> None:
     def even(count: int, g: int, q: int) -> bool:
         return (count + q) % 2 == 0
 
-    some = {one.gpu: one for one in smallest_setups(blocks, 0, devices, target, startable=even)}
+    some = {
+        one.gpu: one for one in smallest_setups(blocks, 0, devices, target, startable=even, prices=known, most=[4] * 6)
+    }
     assert some
     for g in range(len(devices)):
         if g == laptop:

@@ -8,9 +8,10 @@ import pytest
 from db.entries import specs
 from db.entries.files import load_catalog
 from db.entries.traits import model_traits
+from estimator.calibration.loss import LossTable, capability_loss
+from estimator.calibration.scale import KIND_OF_WORKLOAD
 from estimator.judgement.capability import CapabilityTable
-from estimator.judgement.loss import LossTable, capability_loss
-from estimator.judgement.worth import KIND_OF_WORKLOAD, PLAIN, THINKING, WorthTable, worth_table
+from estimator.judgement.worth import PLAIN, THINKING, WorthTable, worth_table
 from estimator.types import CacheType, WorkloadKind
 
 SLUGS = ("qwen3-32b", "llama-3.1-8b", "deepseek-r1", "qwen3.5-9b")

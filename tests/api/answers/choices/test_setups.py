@@ -23,6 +23,18 @@ async def test_the_smallest_setups_reach_the_target_cheapest_first(data: Any) ->
     assert all(one["decodeTokensPerSecond"] >= 20 and one["safeContextTokens"] >= 8000 for one in found)
 
 
+async def test_a_desktop_takes_two_cards_unless_more_are_asked_for(data: Any) -> None:
+    query = """query($cards: Int) { smallestSetups(model: "llama-3.1-8b", cards: $cards, first: 20,
+      target: {users: 32, bitsPerWeight: 15}, workload: CHAT) { gpu { slug kind } gpuCount } }"""
+
+    async def counts(cards: int | None) -> list[int]:
+        found = (await data(query, cards=cards))["smallestSetups"]
+        return [one["gpuCount"] for one in found if one["gpu"]["kind"] in ("CONSUMER", "WORKSTATION")]
+
+    assert max(await counts(None)) <= 2
+    assert max(await counts(8)) > 2
+
+
 async def test_a_buyers_limits_count_all_cards(data: Any) -> None:
     target = {"decodeTokensPerSecond": 1}
     found = await data(SETUPS, model="kimi-linear-48b-a3b", target=target, budget=3500.0, watts=900.0)
@@ -63,6 +75,7 @@ async def test_a_tier_list_has_every_grade_and_each_model_once(data: Any) -> Non
         ('{ upgradeGains(present: "rtx-4090", other: "rtx-3090", first: -1) { newlyRuns } }', "BAD_USER_INPUT"),
         ('{ smallestSetups(model: "nothing", target: {}) { gpuCount } }', "NOT_FOUND"),
         ('{ smallestSetups(model: "llama-2-7b", target: {}, first: 1000) { gpuCount } }', "LIMIT_EXCEEDED"),
+        ('{ smallestSetups(model: "llama-2-7b", target: {}, cards: 9) { gpuCount } }', "BAD_USER_INPUT"),
         ('{ upgradeGains(present: "rtx-3090", other: "rtx-4090", first: 101) { newlyRuns } }', "LIMIT_EXCEEDED"),
     ],
 )

@@ -88,7 +88,9 @@ dbrx | 4090 48gb | dbrx-132b | rtx-4090-48-gb-modded
 smollm2 1.7b | rtx 4091 | smollm2-1.7b | ?
 SmolLM3 | 4090 super | ~smollm3-3b | ?
 hunyuan a13b | gaudi 3 | hunyuan-a13b | gaudi-3-128-gb
-Qwen3-32B-abliterated | trainium2 | ? | trainium2
+Qwen3-32B-merged-twice | trainium2 | ? | trainium2
+huihui-ai/Qwen3-32B-abliterated | framework desktop | ~qwen3-32b | ?
+Hermes-3-Llama-3.1-8B-Q4_K_M.gguf | GMKtec EVO-X2 128GB | ~llama-3.1-8b+q4-k-m | ~strix-halo-8060s-128gb
 someone/Qwen3-32B-merged-GGUF | tpu v5e | ? | tpu-v5e
 unsloth/Qwen3-14B-bnb-4bit | snapdragon x elite | qwen3-14b | snapdragon-x-elite
 gpt 4 | 24gb | ? | ?

@@ -11,7 +11,8 @@ from scipy.stats import spearmanr
 from estimator.accuracy.capability.cells import Benchmark, Cell, Result, cells_of
 from estimator.accuracy.capability.data import capability_data
 from estimator.accuracy.capability.fit import fit_capability
-from estimator.calibration.capability_prior import KINDS, ModelTraits
+from estimator.calibration.capability_prior import ModelTraits
+from estimator.calibration.scale import KINDS
 
 BENCHMARKS = {
     f"{kind}-{n}": Benchmark(

@@ -1,0 +1,42 @@
+"""Repositories of derivatives by name: read when a name is asked for that no entity has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import orjson
+
+from db.entries.names.words import key
+
+
+@dataclass(frozen=True, slots=True)
+class Derivative:
+    """A repository whose fits are those of ``base``, a slug. ``format`` is the slug of its quantization, None for 16 bits.
+
+    ``named``: its name states the base; else its dimensions and parameter count are those of the base.
+    """
+
+    repository: str
+    base: str
+    named: bool
+    format: str | None
+
+
+@lru_cache(maxsize=2)
+def derivatives_by_key(directory: Path) -> Mapping[str, Derivative]:
+    """Folded repository -> derivative, and folded name without the owner where all owners' ones are alike."""
+    known: dict[str, Derivative] = {}
+    tails: dict[str, Derivative | None] = {}
+    for path in sorted(directory.glob("*.jsonl")):
+        for line in path.read_bytes().splitlines():
+            row = orjson.loads(line)
+            derivative = Derivative(row["repository"], row["base"], row["known_by"] == "name", row["format"])
+            known[key("model", derivative.repository)] = derivative
+            tail = key("model", derivative.repository.split("/")[-1])
+            other = tails.setdefault(tail, derivative)
+            if other is not None and (other.base, other.format) != (derivative.base, derivative.format):
+                tails[tail] = None
+    return {tail: derivative for tail, derivative in tails.items() if derivative is not None} | known
