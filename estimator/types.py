@@ -248,7 +248,8 @@ class Workload:
 
     ``context_tokens`` is what is allocated; decode is stated at ``decode_depth_tokens`` tokens already in context.
     ``answer_tokens`` are read by the user; a thinking model writes ``thinking_tokens`` before them. Nobody waits longer
-    than ``usable_ttft_ms`` for the first token, or ``usable_answer_s`` for the last.
+    than ``usable_ttft_ms`` for the first token, or ``usable_answer_s`` for the last. ``think_s`` pass between an answer and
+    the next request of the same person.
     """
 
     slug: str
@@ -265,6 +266,7 @@ class Workload:
     patience_ttft_ms: float
     usable_ttft_ms: float
     usable_answer_s: float
+    think_s: float
 
 
 @dataclass(frozen=True, slots=True)

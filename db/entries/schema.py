@@ -136,6 +136,7 @@ class WorkloadRationale(Shape):
     thresholds: Text
     thinking: Text
     usable: Text
+    think: Text
 
 
 class WorkloadFile(Shape):
@@ -156,6 +157,7 @@ class WorkloadFile(Shape):
     patience_ttft_ms: Positive
     usable_ttft_ms: Positive
     usable_answer_s: Positive
+    think_s: Positive
     rationale: WorkloadRationale
     source: Sources
 

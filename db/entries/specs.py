@@ -149,6 +149,7 @@ def workload(entry: Entry) -> Workload:
         patience_ttft_ms=entry["patience_ttft_ms"],
         usable_ttft_ms=entry["usable_ttft_ms"],
         usable_answer_s=entry["usable_answer_s"],
+        think_s=entry["think_s"],
     )
 
 

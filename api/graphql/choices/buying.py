@@ -19,7 +19,7 @@ from api.graphql.core.enums import Vendor
 from api.graphql.core.inputs import MAX_TEXT, check_set, within_reach
 from estimator.judgement.buying import DESKTOP_CARDS, Terms
 from estimator.judgement.needs import NOTICEABLE_POINTS, Needs, needs_of
-from estimator.judgement.serving import MAX_STREAMS
+from estimator.judgement.serving.curve import MAX_STREAMS
 from estimator.types import OperatingMode, WorkloadKind
 
 #: Models that one question may name.

@@ -13,7 +13,7 @@ from api.graphql.core.enums import BackendKind, EngineKind, Vendor
 from api.graphql.core.inputs import within_reach
 from api.graphql.core.scalars import Int64
 from estimator.judgement import recommend
-from estimator.judgement.serving import MAX_STREAMS
+from estimator.judgement.serving.curve import MAX_STREAMS
 from estimator.types import CacheType, WorkloadKind
 
 

@@ -86,6 +86,9 @@ class Purchases:
     unpriced: list[Purchase] = strawberry.field(
         description="What meets the need at an unknown price, best value at the newest known price first."
     )
+    not_estimated: list[Computer] = strawberry.field(
+        description="Computers within the budget whose accelerator the catalog lacks: nothing can be said of them."
+    )
     rentals: list[Rental] = strawberry.field(description="By rent; empty unless hours a month are stated.")
 
 
@@ -101,6 +104,13 @@ class RentOrBuy:
     break_even_months: float | None = strawberry.field(
         description="Months after which the purchase has cost less; null when it never does, or a price is unknown."
     )
+    as_card: RentOrBuy | None = strawberry.field(
+        description="The same chip on a card that has a price; null for what has a price or is a card itself."
+    )
+
+
+def _same_chip(faces: Faces, told: answers.RentOrBuy | None) -> RentOrBuy | None:
+    return None if told is None else rent_or_buy_of(faces, told)
 
 
 def purchases_of(faces: Faces, answer: answers.Answer, size: int) -> Purchases:
@@ -115,6 +125,7 @@ def purchases_of(faces: Faces, answer: answers.Answer, size: int) -> Purchases:
         meeting=listed(found.meeting),
         near_misses=listed(found.near),
         unpriced=listed(found.unpriced),
+        not_estimated=[faces.by_slug("computer", computer.slug) for computer in answer.not_estimated[:size]],
         rentals=[_rental(faces, answer, rental) for rental in found.rentals[:size]],
     )
 
@@ -128,6 +139,7 @@ def rent_or_buy_of(faces: Faces, told: answers.RentOrBuy) -> RentOrBuy:
         hour=None if told.rent is None else price_face(told.rent),
         usd_per_month=told.usd_a_month,
         break_even_months=told.months,
+        as_card=_same_chip(faces, told.as_card),
     )
 
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from api.cli.market import computers_command, prices_command
+from api.cli.choices.market import computers_command, prices_command
 
 
 def test_prices_of_one_product_keep_the_suspect_ones(capsys: pytest.CaptureFixture[str]) -> None:

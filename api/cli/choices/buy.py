@@ -14,8 +14,8 @@ from rich.table import Table
 from api.answers.choices import purchases as answers
 from api.answers.choices.machine import resolved
 from api.answers.choices.reasons import seconds_text
+from api.cli.choices.market import price_json
 from api.cli.exit_codes import NO_ANSWER
-from api.cli.market import price_json
 from api.errors import QuestionError
 from db.entries import specs
 from db.entries.files import Catalog, load_catalog
@@ -105,6 +105,9 @@ def _answer_json(answer: answers.Answer, number: int) -> dict[str, Any]:
         "purchases": [_purchase_json(answer, purchase) for purchase in found.meeting[:number]],
         "near_misses": [_purchase_json(answer, purchase) for purchase in found.near[:number]],
         "unknown_prices": [_purchase_json(answer, purchase) for purchase in found.unpriced[:number]],
+        "not_estimated": [
+            {"slug": computer.slug, "name": computer.name, "gpu": computer.gpu} for computer in answer.not_estimated
+        ],
         "rentals": [_rental_json(answer, rental) for rental in found.rentals[:number]],
     }
 
@@ -167,6 +170,9 @@ def _print_answer(answer: answers.Answer, number: int) -> None:
         console.print(f"\nThat meet this at an unknown price ({len(found.unpriced)})")
         unknown = found.unpriced[:number]
         console.print(_table(answer, unknown, "Unknown", lambda p: "; ".join(answers.why_unpriced(p.offer))))
+    if answer.not_estimated:
+        names = ", ".join(computer.name for computer in answer.not_estimated)
+        console.print(f"\nNot estimated, since the catalog lacks the accelerator: {names}")
     if found.rentals:
         console.print("\nRent")
         console.print(_rental_table(answer, found.rentals[:number]))
@@ -242,17 +248,28 @@ def _months(months: float | None) -> str:
 
 def _rent_or_buy(told: answers.RentOrBuy, terms: Terms, *, as_json: bool) -> int:
     if as_json:
-        answer = {
-            "gpu": told.gpu,
-            "buy": None if told.buy is None else price_json(told.buy),
-            "rent": None if told.rent is None else price_json(told.rent),
-            "hours_a_month": terms.hours_a_month,
-            "rent_usd_a_month": told.usd_a_month,
-            "break_even_months": told.months,
-            "sold_as_card": told.sold_as_card,
-        }
-        print(orjson.dumps(answer, option=orjson.OPT_INDENT_2).decode())
+        print(orjson.dumps(_comparison_json(told, terms), option=orjson.OPT_INDENT_2).decode())
         return 0
+    _print_comparison(told, terms)
+    if told.as_card is not None:
+        _print_comparison(told.as_card, terms)
+    return 0
+
+
+def _comparison_json(told: answers.RentOrBuy, terms: Terms) -> dict[str, Any]:
+    return {
+        "gpu": told.gpu,
+        "buy": None if told.buy is None else price_json(told.buy),
+        "rent": None if told.rent is None else price_json(told.rent),
+        "hours_a_month": terms.hours_a_month,
+        "rent_usd_a_month": told.usd_a_month,
+        "break_even_months": told.months,
+        "sold_as_card": told.sold_as_card,
+        "as_card": None if told.as_card is None else _comparison_json(told.as_card, terms),
+    }
+
+
+def _print_comparison(told: answers.RentOrBuy, terms: Terms) -> None:
     print(told.name)
     for verb, price in (("buy", told.buy), ("rent", told.rent)):
         if price is None:
@@ -267,4 +284,3 @@ def _rent_or_buy(told: answers.RentOrBuy, terms: Terms, *, as_json: bool) -> int
     if told.usd_a_month is not None:
         print(f"  {terms.hours_a_month:g} hours a month cost ${told.usd_a_month:,.0f} in rent", end="")
         print("." if told.buy is None else f"; buying costs less after {_months(told.months)}.")
-    return 0
