@@ -23,13 +23,12 @@ class Engine(StrEnum):
 
 #: As their makers write them.
 ENGINE_NAMES = {
-    Engine.LLAMA_CPP: "llama.cpp", Engine.VLLM: "vLLM", Engine.MLX: "MLX", Engine.OLLAMA: "Ollama",
-    Engine.IK_LLAMA_CPP: "ik_llama.cpp", Engine.SGLANG: "SGLang",
-}  # fmt: skip
+    **{engine: engine.value for engine in Engine},
+    **{Engine.VLLM: "vLLM", Engine.MLX: "MLX", Engine.OLLAMA: "Ollama", Engine.SGLANG: "SGLang"},
+}
 
 
-#: Engines that serve checkpoints, take a fixed share of the memory and split a model evenly. SGLang's memory is taken as
-#: vLLM's.
+#: Engines that serve checkpoints from a fixed share of the memory and split a model evenly.
 SERVERS = (Engine.VLLM, Engine.SGLANG)
 
 
@@ -63,8 +62,7 @@ class QuantFormat(StrEnum):
     IK_GGUF = "ik-gguf"
 
 
-#: Formats of files that llama.cpp or its forks read.
-GGUF_FORMATS = (QuantFormat.GGUF, QuantFormat.IK_GGUF)
+GGUF_FORMATS = (QuantFormat.GGUF, QuantFormat.IK_GGUF)  # read by llama.cpp or its forks
 
 
 class CacheType(StrEnum):
@@ -206,8 +204,7 @@ class Host:
 
 @dataclass(frozen=True, slots=True)
 class PartBits:
-    """Bits of a weight with its scales, by the part of a model: token embedding, output, layers of a dense model, what a
-    layer has beside its routed experts, and those."""
+    """Bits of a weight with its scales: embedding, output, dense layers, beside routed experts, those."""
 
     embedding: float
     output: float
