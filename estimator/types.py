@@ -22,10 +22,8 @@ class Engine(StrEnum):
 
 
 #: As their makers write them.
-ENGINE_NAMES = {
-    **{engine: engine.value for engine in Engine},
-    **{Engine.VLLM: "vLLM", Engine.MLX: "MLX", Engine.OLLAMA: "Ollama", Engine.SGLANG: "SGLang"},
-}
+_MAKERS_NAMES = {Engine.VLLM: "vLLM", Engine.MLX: "MLX", Engine.OLLAMA: "Ollama", Engine.SGLANG: "SGLang"}
+ENGINE_NAMES = {engine: _MAKERS_NAMES.get(engine, engine.value) for engine in Engine}
 
 
 #: Engines that serve checkpoints from a fixed share of the memory and split a model evenly.
