@@ -16,7 +16,8 @@ from tests.db.imports.hub.test_architectures import CONFIGS
 #: Keys that a class writes beside those that say the same, and kinds of parts that a model does not have.
 SAID_ELSEWHERE = {
     "num_attention_heads", "num_key_value_heads", "head_dim", "max_position_embeddings", "intermediate_size", "n_layers",
-    "num_hidden_layers", "first_k_dense_replace", "num_hash_layers", "index_topk", "indexer_budget", "indexer_compress_ratio", "expand",
+    "num_hidden_layers", "first_k_dense_replace", "num_hash_layers", "index_topk", "indexer_budget",
+    "indexer_compress_ratio", "expand",
     "mamba_expand", "eos_token_id",
     "moe_intermediate_size", "n_shared_experts", "num_shared_experts", "sliding_window", "conv_dim", "n_groups",
     "clip_qkv", "block_multiple_of", "swa_num_attention_heads", "block_ff_dim", "hidden_size_per_layer_input",
