@@ -21,7 +21,7 @@ _CONTEXT = "max_position_embeddings"
 _BESIDE_STRUCTURE = frozenset({
     "slug", "architecture", "layers", "context_tokens", "norm_bias", "final_norms", "compress_ratios", "extras",
     "mtp_parameters", "stored_mtp_layers", "native_dtype", "active_parameters", "vision_parameters", "has_original",
-    "checkpoints",
+    "checkpoints", "published_files",
 })  # fmt: skip
 _STRUCTURE = tuple(field.name for field in fields(ModelArchitecture) if field.name not in _BESIDE_STRUCTURE)
 
@@ -60,6 +60,7 @@ def recognised(
         context_tokens=context,
         native_dtype=own.native_dtype if source.is_quantized else known[0].native_dtype,
         vision_parameters=known[0].vision_parameters if len(known) == 1 else own.vision_parameters,
+        published_files=known[0].published_files if len(known) == 1 else (),
         has_original=all(model.has_original for model in known),
         checkpoints=tuple(sorted(set.intersection(*(set(model.checkpoints) for model in known)))),
     )
