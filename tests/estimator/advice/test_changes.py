@@ -41,7 +41,7 @@ def advised() -> list[tuple[FitFacts, tuple[Advice, ...]]]:
     """Advice of random setups: pairings of the catalog, some with settings that a user fixed."""
     pick = random.Random(21)
     setups = []
-    for facts in support.random_facts(90, seed=21):
+    for facts in support.random_facts(70, seed=21):
         changed = pick.choice([
             {}, {}, {"flash_attention": False}, {"gpu_layers": 3}, {"context_tokens": 48_000},
         ])  # fmt: skip
