@@ -58,8 +58,12 @@ class Rental:
 
 @dataclass(frozen=True, slots=True)
 class Purchases:
-    """What meets the need, in order, without what costs more and is no better; near misses; unknown prices; rentals."""
+    """What meets the need, in order, without what costs more and is no better; near misses; unknown prices; rentals.
 
+    ``streams`` of the need's users are answered at once in a busy moment.
+    """
+
+    streams: int
     meeting: tuple[Purchase, ...]
     beaten: tuple[Purchase, ...]
     near: tuple[Purchase, ...]
@@ -87,15 +91,16 @@ def purchases(
         (purchase for purchase in bought if not purchase.meets and purchase.offer.usd is not None), key=_by_distance
     )
     unpriced = sorted((purchase for purchase in good if purchase.offer.usd is None), key=_by_last_price)
-    shown = {_cards(purchase) for purchase in meeting}
+    shown, met = ({_cards(purchase) for purchase in found} for found in (meeting, priced))
     rented = sorted(
         (purchase for purchase in judged if purchase.offer.hour is not None and purchase.meets),
         key=lambda purchase: (purchase.offer.usd_an_hour, -purchase.setup.rating),
     )
     return Purchases(
+        streams=judge.streams,
         meeting=tuple(meeting),
         beaten=tuple(purchase for purchase in _one_each(beaten) if _cards(purchase) not in shown),
-        near=tuple(purchase for purchase in _one_each(near) if _cards(purchase) not in shown),
+        near=tuple(purchase for purchase in _one_each(near) if _cards(purchase) not in met),
         unpriced=tuple(_one_each(unpriced)),
         rentals=tuple(_rentals(_frontier(rented)[0], meeting, terms)),
     )

@@ -94,6 +94,7 @@ def _answer_json(answer: answers.Answer, number: int) -> dict[str, Any]:
         "needs": {
             "workload": workload.slug,
             "users": answer.needs.users,
+            "streams": answer.purchases.streams,
             "decode_tok_s": workload.minimum_decode_tok_s,
             "ttft_ms": workload.usable_ttft_ms,
             "answer_s": workload.usable_answer_s,
@@ -105,6 +106,9 @@ def _answer_json(answer: answers.Answer, number: int) -> dict[str, Any]:
         "purchases": [_purchase_json(answer, purchase) for purchase in found.meeting[:number]],
         "near_misses": [_purchase_json(answer, purchase) for purchase in found.near[:number]],
         "unknown_prices": [_purchase_json(answer, purchase) for purchase in found.unpriced[:number]],
+        "not_estimated": [
+            {"slug": computer.slug, "name": computer.name, "gpu": computer.gpu} for computer in answer.not_estimated
+        ],
         "rentals": [_rental_json(answer, rental) for rental in found.rentals[:number]],
     }
 
@@ -167,6 +171,9 @@ def _print_answer(answer: answers.Answer, number: int) -> None:
         console.print(f"\nThat meet this at an unknown price ({len(found.unpriced)})")
         unknown = found.unpriced[:number]
         console.print(_table(answer, unknown, "Unknown", lambda p: "; ".join(answers.why_unpriced(p.offer))))
+    if answer.not_estimated:
+        names = ", ".join(computer.name for computer in answer.not_estimated)
+        console.print(f"\nNot estimated, since the catalog lacks the accelerator: {names}")
     if found.rentals:
         console.print("\nRent")
         console.print(_rental_table(answer, found.rentals[:number]))
@@ -175,7 +182,8 @@ def _print_answer(answer: answers.Answer, number: int) -> None:
 def _headline(answer: answers.Answer) -> str:
     workload, needs = answer.needs.workload, answer.needs
     names = ", ".join(subject.name for subject in answer.subjects) if len(answer.subjects) < 4 else "the best model"
-    users = "" if needs.users == 1 else f" for {needs.users} users at once"
+    streams = answer.purchases.streams
+    users = "" if needs.users == 1 else f" for {needs.users} users, {streams} of them at once in a busy moment"
     budget = "" if answer.terms.budget_usd is None else f", at most ${answer.terms.budget_usd:,.0f}"
     return (
         f"{names}{users}: {workload.name}, at least {workload.minimum_decode_tok_s:g} tok/s, first token within "
@@ -242,17 +250,28 @@ def _months(months: float | None) -> str:
 
 def _rent_or_buy(told: answers.RentOrBuy, terms: Terms, *, as_json: bool) -> int:
     if as_json:
-        answer = {
-            "gpu": told.gpu,
-            "buy": None if told.buy is None else price_json(told.buy),
-            "rent": None if told.rent is None else price_json(told.rent),
-            "hours_a_month": terms.hours_a_month,
-            "rent_usd_a_month": told.usd_a_month,
-            "break_even_months": told.months,
-            "sold_as_card": told.sold_as_card,
-        }
-        print(orjson.dumps(answer, option=orjson.OPT_INDENT_2).decode())
+        print(orjson.dumps(_comparison_json(told, terms), option=orjson.OPT_INDENT_2).decode())
         return 0
+    _print_comparison(told, terms)
+    if told.as_card is not None:
+        _print_comparison(told.as_card, terms)
+    return 0
+
+
+def _comparison_json(told: answers.RentOrBuy, terms: Terms) -> dict[str, Any]:
+    return {
+        "gpu": told.gpu,
+        "buy": None if told.buy is None else price_json(told.buy),
+        "rent": None if told.rent is None else price_json(told.rent),
+        "hours_a_month": terms.hours_a_month,
+        "rent_usd_a_month": told.usd_a_month,
+        "break_even_months": told.months,
+        "sold_as_card": told.sold_as_card,
+        "as_card": None if told.as_card is None else _comparison_json(told.as_card, terms),
+    }
+
+
+def _print_comparison(told: answers.RentOrBuy, terms: Terms) -> None:
     print(told.name)
     for verb, price in (("buy", told.buy), ("rent", told.rent)):
         if price is None:
@@ -267,4 +286,3 @@ def _rent_or_buy(told: answers.RentOrBuy, terms: Terms, *, as_json: bool) -> int
     if told.usd_a_month is not None:
         print(f"  {terms.hours_a_month:g} hours a month cost ${told.usd_a_month:,.0f} in rent", end="")
         print("." if told.buy is None else f"; buying costs less after {_months(told.months)}.")
-    return 0

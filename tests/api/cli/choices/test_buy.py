@@ -16,7 +16,9 @@ MODEL = ["buy", "Qwen3 32B", "--vendor", "apple", "--workload", "chat", "-n", "3
 def test_lists_as_json() -> None:
     result = RUNNER.invoke(app, [*MODEL, "--json"])
     answer = json.loads(result.stdout)
-    assert {"needs", "prices_of", "purchases", "near_misses", "unknown_prices", "rentals"} == set(answer)
+    assert {"needs", "prices_of", "purchases", "near_misses", "unknown_prices", "not_estimated", "rentals"} == set(
+        answer
+    )
     first = answer["purchases"][0]
     assert first["price_usd"] == pytest.approx(sum(part["count"] * part["price"]["usd"] for part in first["parts"]))
     assert all(part["price"]["date"] and part["price"]["source"] for part in first["parts"])
