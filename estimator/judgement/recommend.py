@@ -118,9 +118,9 @@ def smallest_setups(
 
     ``blocks`` maps a number of cards to the grid computed with it, and with the target's users as its batch; ``target`` is
     that of each user. ``startable`` tells of a number of cards, a device and a quant whether there is a way to start it;
-    what has none is no setup. Of each device the fewest cards that reach the target, in the widest quant that is not
-    needlessly so, and at most ``most`` of it. Devices are in order of the price of all cards (``prices`` has that of one; unknown last), then power of
-    all cards (unknown last), then memory, then slug.
+    what has none is no setup. Of each device the fewest cards that reach the target, at most ``most`` of it, in the widest
+    quant that is not needlessly so. Devices are in order of the price of all cards (``prices`` has that of one; unknown
+    last), then power of all cards (unknown last), then memory, then slug.
     """
     found: dict[int, Setup] = {}
     costs = _known(prices)

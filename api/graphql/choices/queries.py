@@ -86,7 +86,8 @@ class PurchaseQueries:
         return [setup_of(context.faces, setup) for setup in setups]
 
     @strawberry.field(
-        description="Models that gain from another accelerator, each in its best setup: those that become usable first. At most 100."
+        description="Models that gain from another accelerator, each in its best setup: those that become usable first. "
+        "At most 100."
     )
     async def upgrade_gains(
         self,
