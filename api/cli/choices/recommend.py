@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import orjson
 
 from api.answers.choices.machine import Machine, machine_of, resolved
-from api.answers.choices.models import Choice, Question, Recommended, Wanted, recommended_models
+from api.answers.choices.models import Choice, ModelKind, Question, Recommended, Wanted, recommended_models
 from api.answers.choices.reasons import seconds_text
 from api.cli.exit_codes import NO_ANSWER
 from api.errors import ErrorCode, QuestionError
@@ -22,15 +22,6 @@ from estimator.judgement.capability import Capability
 from estimator.types import ENGINE_NAMES, OperatingMode
 
 Member = TypeVar("Member", bound=StrEnum)
-
-
-class ModelKind(StrEnum):
-    """Kinds of models that can be asked for."""
-
-    BASE = "base"
-    CHAT = "chat"
-    REASONING = "reasoning"
-    CODER = "coder"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +48,7 @@ def recommend_command(asked: Asked, number: int, *, as_json: bool) -> int:
         machine = machine_of(catalog, asked.gpus, asked.count, asked.host, asked.host_memory_gb)
         workload = specs.workload(catalog.workloads[resolved(catalog, "workload", asked.workload)])
         mode = _member(OperatingMode, "mode", asked.mode)
-        kind = None if asked.kind is None else _member(ModelKind, "kind", asked.kind).value
+        kind = None if asked.kind is None else _member(ModelKind, "kind", asked.kind)
     except QuestionError as error:
         print(f"fitgraph: {error}", file=sys.stderr)
         return NO_ANSWER

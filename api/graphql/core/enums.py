@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import Enum, StrEnum
 
 from api.graphql.core.described import describe
+from estimator.judgement.capability import CapabilityEvidence
 from estimator.types import Backend as BackendKind
 from estimator.types import CacheType, Evidence, OperatingMode, QuantFormat, Strategy, WorkloadKind
 from estimator.types import Engine as EngineKind
@@ -47,6 +48,16 @@ describe(
         "backend.",
         "CALIBRATED": "Constants fitted on measurements of the same hardware family and engine.",
         "EXTRAPOLATED": "Constants of a neighbouring family: the range is wide.",
+    },
+)
+describe(
+    CapabilityEvidence,
+    "CapabilityEvidence",
+    "Where a capability comes from.",
+    {
+        "MEASURED": "Own published results of this kind of work.",
+        "INHERITED": "No own result, but results of the model that it was made from.",
+        "PREDICTED": "Facts of the model alone, and own results of other kinds of work where there are some.",
     },
 )
 describe(
