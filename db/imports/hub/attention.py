@@ -175,7 +175,8 @@ def _state_space(values: Mapping[str, Any], family: Family, hidden: int) -> dict
     }
     if family.state_space == 1:
         rank = values.get("time_step_rank")
-        inner = whole(values, "mamba_inner_size", 1, _WIDTH, expand * hidden)
+        own = ("mamba_inner_size", "intermediate_size") if family.layers == "M" else "mamba_inner_size"
+        inner = whole(values, own, 1, _WIDTH, expand * hidden)
         rank = math.ceil(hidden / 16) if rank in (None, "auto") else needed(values, "time_step_rank", 1, _WIDTH)
         return {**facts, "d_inner": inner, "dt_rank": rank}
     heads = needed(values, ("mamba_num_heads", "num_attention_heads"), 1, _HEADS)

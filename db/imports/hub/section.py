@@ -66,7 +66,9 @@ def _values(config: Mapping[str, Any], text: Mapping[str, Any]) -> Mapping[str, 
     return own
 
 
-_NESTED = frozenset({"linear_attn_config", "attn_config", "ffn_config", "sparse_attention_config", "compress_rates"})
+_NESTED = frozenset(
+    {"linear_attn_config", "attn_config", "ffn_config", "sparse_attention_config", "compress_rates", "per_layer_config"}
+)
 
 
 def _known(names: list[str | None], types: list[str | None]) -> str | None:
