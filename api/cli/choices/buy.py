@@ -94,6 +94,7 @@ def _answer_json(answer: answers.Answer, number: int) -> dict[str, Any]:
         "needs": {
             "workload": workload.slug,
             "users": answer.needs.users,
+            "streams": answer.purchases.streams,
             "decode_tok_s": workload.minimum_decode_tok_s,
             "ttft_ms": workload.usable_ttft_ms,
             "answer_s": workload.usable_answer_s,
@@ -181,7 +182,8 @@ def _print_answer(answer: answers.Answer, number: int) -> None:
 def _headline(answer: answers.Answer) -> str:
     workload, needs = answer.needs.workload, answer.needs
     names = ", ".join(subject.name for subject in answer.subjects) if len(answer.subjects) < 4 else "the best model"
-    users = "" if needs.users == 1 else f" for {needs.users} users at once"
+    streams = answer.purchases.streams
+    users = "" if needs.users == 1 else f" for {needs.users} users, {streams} of them at once in a busy moment"
     budget = "" if answer.terms.budget_usd is None else f", at most ${answer.terms.budget_usd:,.0f}"
     return (
         f"{names}{users}: {workload.name}, at least {workload.minimum_decode_tok_s:g} tok/s, first token within "

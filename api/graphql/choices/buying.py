@@ -71,7 +71,9 @@ class PurchaseInput:
         description=f"Most that the quantization may cost, points of capability; {NOTICEABLE_POINTS:g} when left out.",
     )
     users: int | None = strawberry.field(
-        default=None, description=f"Users that are answered at once, 1 to {MAX_STREAMS:,}; 1 when left out."
+        default=None,
+        description=f"People who think, ask and read, 1 to {MAX_STREAMS:,}; 1 when left out. So many streams as in a "
+        "busy moment are on the accelerators, each at the workload's comfortable speed or the one asked for.",
     )
 
 

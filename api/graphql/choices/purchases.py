@@ -48,7 +48,7 @@ class Purchase:
         description="Capability for the workload less the loss of the quantization, points of 100."
     )
     loss_points: float = strawberry.field(description="What the quantization costs, points of capability.")
-    decode_tokens_per_second: float = strawberry.field(description="Decode speed of each user, tokens per second.")
+    decode_tokens_per_second: float = strawberry.field(description="Decode speed of each stream, tokens per second.")
     ttft_ms: float = strawberry.field(description="Time to the first token of one prompt, milliseconds.")
     answer_seconds: float = strawberry.field(description="Time to a whole answer, thinking included, seconds.")
     offloaded_bytes: Int64 = strawberry.field(description="What lies in the memory of the computer, bytes.")
@@ -76,6 +76,7 @@ class Rental:
 )
 class Purchases:
     prices_until: Date = strawberry.field(description="Date of the newest price: the day that prices are told for.")
+    streams: int = strawberry.field(description="Users that are answered at once in a busy moment.")
     meeting: list[Purchase] = strawberry.field(
         description="What meets every need at a known price, best value first: rating of the setup less two points for each "
         "doubling of the price. What another beats in price, worth and time is left out."
@@ -122,6 +123,7 @@ def purchases_of(faces: Faces, answer: answers.Answer, size: int) -> Purchases:
     found = answer.purchases
     return Purchases(
         prices_until=Date(answer.terms.today),
+        streams=found.streams,
         meeting=listed(found.meeting),
         near_misses=listed(found.near),
         unpriced=listed(found.unpriced),

@@ -81,6 +81,8 @@ describe(
         "VLLM": "vLLM.",
         "MLX": "MLX (mlx-lm).",
         "OLLAMA": "Ollama, a front of llama.cpp that shares its physics.",
+        "IK_LLAMA_CPP": "ik_llama.cpp, a fork of llama.cpp with types of its own.",
+        "SGLANG": "SGLang.",
     },
 )
 describe(
@@ -109,6 +111,12 @@ describe(
         "NVFP4": "NVIDIA's 4-bit floating point, FP8 scales per 16 elements.",
         "MXFP4": "OCP microscaling 4-bit floating point, shared exponent per 32 elements.",
         "MLX": "MLX group quantization.",
+        "INT8": "8-bit integers, scales per channel, activations in INT8 too.",
+        "BITSANDBYTES": "bitsandbytes: NF4 in groups of 64, or INT8.",
+        "FP8_FP4": "Experts in 4-bit, everything else in 8-bit floating point.",
+        "EXL2": "ExLlamaV2.",
+        "EXL3": "ExLlamaV3.",
+        "IK_GGUF": "GGUF with types that ik_llama.cpp alone reads.",
     },
 )
 describe(

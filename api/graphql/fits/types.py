@@ -192,7 +192,10 @@ class Fit(Node):
     async def workloads(self, info: strawberry.Info) -> list[Fit]:
         return fits_of_cells(self.faces, await info.context.loaders.workloads_of(self.cell))
 
-    @strawberry.field(description="The same pairing and workload in every quantization that runs, fewest bits first.")
+    @strawberry.field(
+        description="The same pairing and workload in every quantization that an engine can load, fewest bits first; `status` says "
+        "which of them fit."
+    )
     def quant_options(self, info: strawberry.Info) -> list[Fit]:
         """One fit a quantization; a list, or what awaits one."""
         context: RequestContext = info.context

@@ -13,7 +13,7 @@ PURCHASE = """{ name gpu { slug } gpuCount computer { slug cardPlaces } priceUsd
   unknownPrices }"""
 PURCHASES = (
     "query($for: PurchaseInput!, $buyer: BuyerInput, $first: Int) { purchases(for: $for, buyer: $buyer, first: $first) "
-    f"{{ pricesUntil notEstimated {{ slug gpu {{ slug }} cardPlaces }} meeting {PURCHASE} nearMisses {PURCHASE} "
+    f"{{ pricesUntil streams notEstimated {{ slug gpu {{ slug }} cardPlaces }} meeting {PURCHASE} nearMisses {PURCHASE} "
     f"unpriced {PURCHASE} "
     f"rentals {{ purchase {PURCHASE} usdPerHour usdPerMonth breakEvenMonths price {{ usd }} }} }} }}"
 )
@@ -89,6 +89,7 @@ async def test_purchases_meet_the_need_at_dated_prices(data: Any) -> None:
         assert purchase["decodeTokensPerSecond"] >= 20
         assert purchase["lossPoints"] <= 1
         assert purchase["misses"] == purchase["unknownPrices"] == []
+    assert found["streams"] == 1
     assert all(purchase["unknownPrices"] and purchase["priceUsd"] is None for purchase in found["unpriced"])
     assert all(purchase["misses"] for purchase in found["nearMisses"])
     assert all(one["gpu"] is None and one["cardPlaces"] == 0 for one in found["notEstimated"])

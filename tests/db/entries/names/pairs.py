@@ -94,7 +94,7 @@ Qwen3-32B-merged-twice | trainium2 | ? | trainium2
 huihui-ai/Qwen3-32B-abliterated | framework desktop | ~qwen3-32b | ?
 Hermes-3-Llama-3.1-8B-Q4_K_M.gguf | GMKtec EVO-X2 128GB | ~llama-3.1-8b+q4-k-m | ~strix-halo-8060s-128gb
 someone/Qwen3-32B-merged-GGUF | tpu v5e | ? | tpu-v5e
-unsloth/Qwen3-14B-bnb-4bit | snapdragon x elite | ? | snapdragon-x-elite
+unsloth/Qwen3-14B-bnb-4bit | snapdragon x elite | qwen3-14b+bnb-nf4 | snapdragon-x-elite
 gpt 4 | 24gb | ? | ?
 claude | geforce rtx | ? | ?
 32b | cpu | ? | ?
