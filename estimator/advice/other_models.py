@@ -10,12 +10,13 @@ import numpy as np
 from estimator.advice.gains import SWITCHING_POINTS, Tried, improves
 from estimator.advice.options import Candidate
 from estimator.advice.search import Advice, AdviceCode, Search
-from estimator.judgement.answer_time import comfortable_seconds, written_tokens
-from estimator.judgement.choice import charged
+from estimator.judgement.answer_time import written_tokens
 from estimator.judgement.worth import THINKING, ways
 from estimator.placement.hardware import HOST_RESERVE_BYTES
+from estimator.quant_choice import charged
 from estimator.structure.checkpoints import has_weights
 from estimator.types import OperatingMode
+from estimator.usability import comfortable_seconds
 
 #: No answer takes less time.
 _SHORTEST_ANSWER_S = 0.3

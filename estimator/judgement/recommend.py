@@ -94,19 +94,12 @@ def mode_scores(block: FitBlock, workloads: Sequence[Workload], mode: OperatingM
         retained_share(retention, block.divergence_nats),
         verdict.headroom_part(total, usable, block.offload_fraction),
     )
-    return np.where(runs(block), verdict.score(parts, block.status, mode), 0.0)
+    return np.where(runs(block), verdict.score(parts, verdict.codes_of(block.score), mode), 0.0)
 
 
 def choices(block: FitBlock) -> Flags:
     """Cells that may be recommended: those that run, in weights that are known to be had where a pairing has any."""
     return to_choose(runs(block), block.has_weights)
-
-
-def best_quants(block: FitBlock, scores: Floats, workload: int) -> Ints:
-    """Best quant of each device, shape (G,): of :func:`choices`, highest score, then most bits; -1 where nothing runs."""
-    good = choices(block)[:, :, workload]
-    rank = np.where(good, scores[:, :, workload] + block.bits_per_weight[None, :] * 1e-9, -1.0)
-    return np.where(good.any(axis=1), rank.argmax(axis=1), -1)
 
 
 def best_devices(

@@ -205,8 +205,8 @@ def _mode_scores(fits: Sequence[FitRecord], mode: OperatingMode) -> list[float]:
             figures(lambda fit: fit.cell.placement.offload_fraction),
         ),
     )
-    status = np.array([STATUSES.index(fit.cell.status) for fit in fits])
-    return [float(score) for score in verdict.score(parts, status, mode)]
+    usable = verdict.codes_of(figures(lambda fit: fit.cell.score))
+    return [float(score) for score in verdict.score(parts, usable, mode)]
 
 
 def _pace(fit: FitRecord) -> float:

@@ -14,7 +14,6 @@ from estimator.judgement.recommend import (
     Buyer,
     Target,
     best_devices,
-    best_quants,
     mode_scores,
     rank_models,
     smallest_setups,
@@ -44,32 +43,6 @@ def cells(block: FitBlock, g: int, w: int) -> list[int]:
     """Quants that run there: those with known weights, or all where none of them has any."""
     running = [q for q in range(len(OPTIONS.quants)) if block.available[g, q] and block.status[g, q, w] in _RUNNING]
     return [q for q in running if block.has_weights[q]] or running
-
-
-def test_choices_equal_brute_force_in_five_hundred_cases() -> None:
-    pick = random.Random(4)
-    for _ in range(25):
-        block = block_of(pick.choice(support.MODELS))
-        for mode in OperatingMode:
-            scores = mode_scores(block, WORKLOADS, mode)
-            for w in range(len(WORKLOADS)):
-                found = best_quants(block, scores, w)
-                g = pick.randrange(len(OPTIONS.accelerators))
-                good = cells(block, g, w)
-                if not good:
-                    assert found[g] == -1
-                    continue
-                best = max(good, key=lambda q: scores[g, q, w] + block.bits_per_weight[q] * 1e-9)
-                assert found[g] == best
-
-
-def test_the_balanced_mode_is_the_stored_recommendation() -> None:
-    block = block_of("qwen3-30b-a3b")
-    scores = mode_scores(block, WORKLOADS, OperatingMode.BALANCED)
-    for w in range(len(WORKLOADS)):
-        found = best_quants(block, scores, w)
-        stored = np.where(block.recommended[:, :, w].any(1), block.recommended[:, :, w].argmax(1), -1)
-        assert (found == stored).all()
 
 
 def test_modes_rank_and_never_change_what_runs() -> None:
