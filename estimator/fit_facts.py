@@ -105,6 +105,12 @@ class FitFacts:
         return " + ".join(name if count == 1 else f"{count} x {name}" for name, count in counts.items())
 
     @property
+    def design_power_w(self) -> float | None:
+        """Design power of all accelerators, watts; None when one is unknown."""
+        powers = [device.tdp_w for device in self.accelerators or (self.accelerator,) * self.request.gpu_count]
+        return None if None in powers else sum(power for power in powers if power is not None)
+
+    @property
     def workload_name(self) -> str:
         """The workload as a sentence names it."""
         if self.workload is None:

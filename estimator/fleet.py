@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from estimator.memo import kept_within
 from estimator.placement.engines import NO_ENGINE, EngineChoices, engine_choices, named_architecture
-from estimator.placement.hardware import choose_engine, usable_bytes
+from estimator.placement.hardware import OTHER_LOADERS, choose_engine, usable_bytes
 from estimator.placement.memory import VLLM_MEMORY_FRACTION, overhead_bytes
 from estimator.placement.placements import Rig
 from estimator.structure.architecture import ModelArchitecture
-from estimator.types import BACKENDS, ENGINES, Accelerator, Backend, Engine, Host, Quant, UnsupportedError
+from estimator.types import BACKENDS, ENGINES, SERVERS, Accelerator, Backend, Engine, Host, Quant, UnsupportedError
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ def _fleet(
 def _rig(choices: EngineChoices, hosts: tuple[Host, ...], overrides: Overrides) -> Rig:
     gpus, engine, backend, count = choices.gpus, choices.engine, choices.backend, overrides.gpu_count
     static = _static_rig(gpus, hosts)
-    vllm = engine == ENGINES.index(Engine.VLLM)
+    vllm = np.isin(engine, [ENGINES.index(server) for server in SERVERS])
     usable = np.where(vllm, static.capacity[:, None] * VLLM_MEMORY_FRACTION, static.usable[:, None])
     overhead = np.zeros(engine.shape)
     for e_code, b_code in {(int(e), int(b)) for e, b in zip(engine.flat, backend.flat, strict=True) if e != NO_ENGINE}:
@@ -141,6 +141,8 @@ def _overheads(gpus: tuple[Accelerator, ...], engine: Engine, backend: Backend) 
 def require_engine(model: ModelArchitecture, gpu: Accelerator, quant: Quant, overrides: Overrides) -> None:
     """Raise :class:`UnsupportedError` when no engine runs ``quant`` of ``model`` on ``gpu`` as asked."""
     choice = choose_engine(model.architecture, gpu, quant, overrides.engine, overrides.backend, is_moe=model.is_moe)
+    if choice is None and (loader := OTHER_LOADERS.get(quant.format)) is not None:
+        raise UnsupportedError(f"{quant.name} is loaded by {loader} alone, which is none of the engines here")
     if choice is None:
         asked = " ".join(str(part.value) for part in (overrides.engine, overrides.backend) if part)
         raise UnsupportedError(

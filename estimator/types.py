@@ -17,10 +17,17 @@ class Engine(StrEnum):
     VLLM = "vllm"
     MLX = "mlx"
     OLLAMA = "ollama"
+    IK_LLAMA_CPP = "ik_llama.cpp"
+    SGLANG = "sglang"
 
 
 #: As their makers write them.
-ENGINE_NAMES = {Engine.LLAMA_CPP: "llama.cpp", Engine.VLLM: "vLLM", Engine.MLX: "MLX", Engine.OLLAMA: "Ollama"}
+_MAKERS_NAMES = {Engine.VLLM: "vLLM", Engine.MLX: "MLX", Engine.OLLAMA: "Ollama", Engine.SGLANG: "SGLang"}
+ENGINE_NAMES = {engine: _MAKERS_NAMES.get(engine, engine.value) for engine in Engine}
+
+
+#: Engines that serve checkpoints from a fixed share of the memory and split a model evenly.
+SERVERS = (Engine.VLLM, Engine.SGLANG)
 
 
 class Backend(StrEnum):
@@ -45,6 +52,15 @@ class QuantFormat(StrEnum):
     NVFP4 = "nvfp4"
     MXFP4 = "mxfp4"
     MLX = "mlx"
+    INT8 = "int8"
+    BITSANDBYTES = "bitsandbytes"
+    FP8_FP4 = "fp8-fp4"
+    EXL2 = "exl2"
+    EXL3 = "exl3"
+    IK_GGUF = "ik-gguf"
+
+
+GGUF_FORMATS = (QuantFormat.GGUF, QuantFormat.IK_GGUF)  # read by llama.cpp or its forks
 
 
 class CacheType(StrEnum):
@@ -186,8 +202,7 @@ class Host:
 
 @dataclass(frozen=True, slots=True)
 class PartBits:
-    """Bits of a weight with its scales, by the part of a model: token embedding, output, layers of a dense model, what a
-    layer has beside its routed experts, and those."""
+    """Bits of a weight with its scales: embedding, output, dense layers, beside routed experts, those."""
 
     embedding: float
     output: float
@@ -228,7 +243,8 @@ class Workload:
 
     ``context_tokens`` is what is allocated; decode is stated at ``decode_depth_tokens`` tokens already in context.
     ``answer_tokens`` are read by the user; a thinking model writes ``thinking_tokens`` before them. Nobody waits longer
-    than ``usable_ttft_ms`` for the first token, or ``usable_answer_s`` for the last.
+    than ``usable_ttft_ms`` for the first token, or ``usable_answer_s`` for the last. ``think_s`` pass between an answer and
+    the next request of the same person.
     """
 
     slug: str
@@ -245,6 +261,7 @@ class Workload:
     patience_ttft_ms: float
     usable_ttft_ms: float
     usable_answer_s: float
+    think_s: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,7 @@ FREE_USE = Workload(
     slug="", name="this setup", kind=WorkloadKind.CODING, prompt_tokens=512, output_tokens=128, answer_tokens=128,
     thinking_tokens=0, context_tokens=1, decode_depth_tokens=0, comfortable_decode_tok_s=20.0, minimum_decode_tok_s=8.0,
     patience_ttft_ms=5_000.0, usable_ttft_ms=20_000.0, usable_answer_s=300.0,
+    think_s=60.0,
 )  # fmt: skip
 _FIELDS = (
     "comfortable_decode_tok_s", "minimum_decode_tok_s", "patience_ttft_ms", "usable_ttft_ms", "usable_answer_s",

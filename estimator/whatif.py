@@ -47,6 +47,7 @@ from estimator.speed.work import DecodeWork, decode_work, prefill_work
 from estimator.structure.architecture import ModelArchitecture
 from estimator.types import (
     ENGINES,
+    SERVERS,
     Accelerator,
     Engine,
     Estimate,
@@ -143,7 +144,7 @@ def _on_all(model: ModelArchitecture, request: EstimateRequest, kinds: Sequence[
         if None in chosen:
             continue
         engine = chosen[0][0] if chosen[0] else None
-        if engine is not Engine.LLAMA_CPP and engine is not Engine.OLLAMA:
+        if engine not in (Engine.LLAMA_CPP, Engine.OLLAMA, Engine.IK_LLAMA_CPP):
             raise UnsupportedError(
                 f"{request.quant.name} runs on {names} with {engine.value if engine else 'no engine'}, which splits a model "
                 "evenly; accelerators that differ need a GGUF file type"
@@ -254,7 +255,7 @@ class _ModelOnDevices:
 
     def answer(self, draft: Draft | None, load: _DraftLoad | None) -> Outcome:
         """The estimate with what each device holds and what the draft does."""
-        lays_out = len(self.devices) > 1 and ENGINES[int(self.fleet.choices.engine[0, 0])] is not Engine.VLLM
+        lays_out = len(self.devices) > 1 and ENGINES[int(self.fleet.choices.engine[0, 0])] not in SERVERS
         if lays_out and (part := self._part()) is not None:
             self.layout = layout(self.model, self.tables, self.need, part, self._free())
         speculation: list[Speculation] = []

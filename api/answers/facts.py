@@ -32,7 +32,7 @@ def facts_of_plan(
         estimate,
         workload,
         hf_repository=entry["hf_repo"],
-        gguf_repository=entry["gguf_repo"],
+        gguf_repository=specs.gguf_repository(entry, request.quant),
         ollama_tag=entry["ollama_tag"],
         checkpoint_repository=specs.checkpoint_repository(entry, request.quant.slug),
         reads_images="image" in entry["modalities"],

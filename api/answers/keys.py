@@ -100,7 +100,6 @@ SOFTWARE: Mapping[str, tuple[Engine, str | None]] = {
     "llamafile": (Engine.LLAMA_CPP, "llamafile (LocalScore)"),
     "localscore": (Engine.LLAMA_CPP, "llamafile (LocalScore)"),
     "llamafile (localscore)": (Engine.LLAMA_CPP, "llamafile (LocalScore)"),
-    "ik_llama.cpp": (Engine.LLAMA_CPP, "ik_llama.cpp"),
     "lm-studio": (Engine.LLAMA_CPP, "lm-studio"),
     "docker-model-runner": (Engine.LLAMA_CPP, None),
     "mlx-lm": (Engine.MLX, None),

@@ -187,7 +187,7 @@ class Answerer:
     def _draft_facts(self, name: str, draft: Draft) -> DraftFacts:
         entry = self._catalog.models[self._resolved("model", name)]
         checkpoint = specs.checkpoint_repository(entry, draft.quant.slug)
-        return DraftFacts(draft, entry["hf_repo"], entry["gguf_repo"], checkpoint)
+        return DraftFacts(draft, entry["hf_repo"], specs.gguf_repository(entry, draft.quant), checkpoint)
 
     def _model_named(self, text: str) -> ModelArchitecture:
         return self._architecture(self._resolved("model", text))

@@ -25,7 +25,8 @@ from estimator.advice.search import Advice
 from estimator.calibration.loss import CapabilityLoss, Divergence, capability_loss
 from estimator.calibration.scale import KIND_OF_WORKLOAD
 from estimator.fit_facts import FitFacts, cache_type, request_of
-from estimator.judgement.serving import Serving, serving
+from estimator.judgement.answer_time import written_tokens
+from estimator.judgement.serving.curve import Serving, by_engine, serving
 from estimator.placement.layer_sums import model_tables
 from estimator.quant_choice import TIGHT_POINTS, charged
 from estimator.types import EstimatorError, OperatingMode, Status, WorkloadKind
@@ -109,8 +110,21 @@ class PlanAnswers:
 
     @cached_property
     def serving(self) -> Serving | None:
-        """How many streams the setup serves at the workload's comfortable speed; None when not even one."""
-        return serving(self.facts, self._view.calibration)
+        """The setup as a server; None without a workload, or when not even one stream is whole on the device."""
+        return serving(self.facts, self._view.calibration, self._written_tokens)
+
+    @cached_property
+    def serving_engines(self) -> list[Serving]:
+        """The servers of all engines that run the model here, each in its best quantization, best first."""
+        return by_engine(self.facts, self._view.calibration, self.options.quants, self._written_tokens)
+
+    @property
+    def _written_tokens(self) -> int | None:
+        """Tokens of an answer of the workload; a model that always thinks writes its thoughts, too."""
+        workload, own = self.facts.workload, self.options.present
+        if workload is None:
+            return None
+        return written_tokens(workload, own is not None and own.traits.thinking == "always")
 
     @cached_property
     def commands(self) -> tuple[Command, ...]:

@@ -12,6 +12,8 @@ from typing import Annotated
 
 import typer
 
+from api.cli.catalog import catalog_app
+
 app = typer.Typer(
     name="fitgraph",
     no_args_is_help=True,
@@ -19,7 +21,6 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     help="Does a language model fit an accelerator, how fast, with how much context, and what limits it.",
 )
-catalog_app = typer.Typer(no_args_is_help=True, help="Check and search the catalog files.")
 db_app = typer.Typer(no_args_is_help=True, help="Create, upgrade and inspect the database.")
 app.add_typer(catalog_app, name="catalog")
 app.add_typer(db_app, name="db")
@@ -183,7 +184,7 @@ def recommend(
     number: Annotated[int, typer.Option("-n", help="Most entries.", min=1, max=1000)] = 10,
 ) -> None:
     """Recommend models for a machine, from the catalog files alone."""
-    from api.cli import recommend
+    from api.cli.choices import recommend
 
     if not gpu:
         raise typer.BadParameter("name the machine's accelerator with --gpu")
@@ -191,6 +192,35 @@ def recommend(
         gpu, count, host, host_memory_gb, workload, mode, users, family, license, kind, released_from
     )  # fmt: skip
     raise typer.Exit(recommend.recommend_command(asked, number, as_json=as_json))
+
+
+@app.command(
+    epilog="Examples: `fitgraph serving 'Llama 3.1 8B' 'H100' --workload chat`, "
+    "`fitgraph serving 'Qwen3 32B' 'RTX 5090' --count 2 --system-price-usd 7000 --electricity-usd-per-kwh 0.3`"
+)
+def serving(
+    model: Annotated[str, typer.Argument(help="Model: slug, name or alias, or a config.json or GGUF file.")],
+    gpu: Annotated[str, typer.Argument(help="Accelerator: slug, name or alias.")],
+    quant: Annotated[str | None, typer.Option(help="Quantization; default: that which serves most people.")] = None,
+    count: Annotated[int, typer.Option(help="How many of GPU.", min=1, max=16)] = 1,
+    workload: Annotated[str, typer.Option(help="chat, coding, agentic-coding, reasoning or rag.")] = "chat",
+    people: Annotated[list[int] | None, typer.Option(help="People of a point; may be repeated.", min=1)] = None,
+    system_price_usd: Annotated[float | None, typer.Option(help="Price of the computer, US dollars.", min=0)] = None,
+    system_power_w: Annotated[
+        float | None, typer.Option(help="Power of the computer at work, watts; default: design power of GPU.", min=0)
+    ] = None,
+    electricity_usd_per_kwh: Annotated[float, typer.Option(help="Price of electricity.", min=0, max=10)] = 0.15,
+    years: Annotated[float, typer.Option(help="Years over which the price is spread.", min=0.1, max=20)] = 3.0,
+    utilisation: Annotated[float, typer.Option(help="Share of hours with people there.", min=0.001, max=1)] = 1.0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Tell how many people a setup serves: users against speed, first token and cost, and the best engine."""
+    from api.cli.choices.serving import Question, serving_command
+    from estimator.judgement.serving.cost import System
+
+    system = System(system_price_usd, system_power_w, electricity_usd_per_kwh, years, utilisation)
+    question = Question(model, gpu, quant, count, workload, tuple(people or ()), system)
+    raise typer.Exit(serving_command(question, as_json=as_json))
 
 
 @app.command("gguf-header", epilog="Example: `fitgraph gguf-header ./model-Q4_K_M.gguf`")
@@ -216,7 +246,7 @@ def buy(
     max_ttft_ms: Annotated[float | None, typer.Option(help="Longest wait; default: the workload's.", min=1)] = None,
     max_loss: Annotated[float | None, typer.Option(help="Points that the quantization may cost.", min=0.01)] = None,
     context: Annotated[int | None, typer.Option(help="Tokens of context; default: the workload's.", min=1)] = None,
-    users: Annotated[int | None, typer.Option(help="Users that are answered at once.", min=1, max=1024)] = None,
+    users: Annotated[int | None, typer.Option(help="People who think, ask and read.", min=1, max=1024)] = None,
     cards: Annotated[int | None, typer.Option(help="Most cards in a computer; default 2.", min=1, max=8)] = None,
     computer: Annotated[str | None, typer.Option(help="Computer that you have and that takes the cards.")] = None,
     vendor: Annotated[list[str] | None, typer.Option(help="Maker of the accelerator; may be repeated.")] = None,
@@ -228,84 +258,13 @@ def buy(
     as_json: Annotated[bool, typer.Option("--json", help="Print the answer as one JSON object.")] = False,
 ) -> None:
     """What to buy or rent, with dated prices; from the catalog files alone."""
-    from api.cli.buy import Asked, buy_command
+    from api.cli.choices.buy import Asked, buy_command
 
     asked = Asked(
         models or (), gpu, workload, budget_usd, min_tok_s, max_ttft_ms, max_loss, context, users, cards, computer,
         vendor or (), new_only, region, hours_a_month, electricity_usd_per_kwh,
     )  # fmt: skip
     raise typer.Exit(buy_command(asked, number, as_json=as_json))
-
-
-@catalog_app.command("check")
-def catalog_check(
-    root: Annotated[Path | None, typer.Argument(help="Folder of catalog files; default: the bundled one.")] = None,
-) -> None:
-    """Validate every catalog file; name file, entry and field of each fault."""
-    from api.cli.operate import check_command
-
-    raise typer.Exit(check_command(root))
-
-
-@catalog_app.command("find")
-def catalog_find(
-    text: Annotated[str, typer.Argument(help="Part of a name, a slug or an alias.")],
-) -> None:
-    """List models, accelerators and quantizations whose names contain a text."""
-    from api.cli.operate import find_command
-
-    raise typer.Exit(find_command(text))
-
-
-@catalog_app.command("capability", epilog="Example: `fitgraph catalog capability --json`")
-def catalog_capability(
-    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list.")] = False,
-    accuracy: Annotated[bool, typer.Option("--accuracy", help="Print how well capability is known instead.")] = False,
-) -> None:
-    """List what every model can do by kind of work, with 80 % intervals and evidence."""
-    from api.cli import judgement
-
-    if accuracy:
-        raise typer.Exit(judgement.accuracy_command("capability", as_json=as_json))
-    raise typer.Exit(judgement.capability_command(as_json=as_json))
-
-
-@catalog_app.command("loss", epilog="Examples: `fitgraph catalog loss`, `fitgraph catalog loss 'Qwen3 32B'`")
-def catalog_loss(
-    model: Annotated[str | None, typer.Argument(help="Model; default: models of several sizes.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list.")] = False,
-    accuracy: Annotated[bool, typer.Option("--accuracy", help="Print how well loss is known instead.")] = False,
-) -> None:
-    """List what every quantization costs: divergence, and points of capability."""
-    from api.cli import judgement
-
-    if accuracy:
-        raise typer.Exit(judgement.accuracy_command("loss", as_json=as_json))
-    raise typer.Exit(judgement.loss_command(model, as_json=as_json))
-
-
-@catalog_app.command(
-    "prices", epilog="Examples: `fitgraph catalog prices`, `fitgraph catalog prices 'RTX 3090' --json`"
-)
-def catalog_prices(
-    product: Annotated[str | None, typer.Argument(help="Accelerator or computer; default: the newest of all.")] = None,
-    region: Annotated[str, typer.Option(help="Region whose prices are preferred.")] = "US",
-    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list.")] = False,
-) -> None:
-    """List dated prices: the newest of each kind, or every price of one product."""
-    from api.cli.market import prices_command
-
-    raise typer.Exit(prices_command(product, region, as_json=as_json))
-
-
-@catalog_app.command("computers", epilog="Example: `fitgraph catalog computers --json`")
-def catalog_computers(
-    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list.")] = False,
-) -> None:
-    """List computers that one can buy: accelerator or places for cards, memory, power supply, price."""
-    from api.cli.market import computers_command
-
-    raise typer.Exit(computers_command(as_json=as_json))
 
 
 @db_app.command("upgrade")

@@ -273,13 +273,13 @@ def _serving(answers: Answers, mode: OperatingMode) -> str:
         return ""
     workload = answers.facts.workload_name
     serving = answers.serving
-    if serving is None:
-        return f"This setup does not reach the comfortable speed of {workload} even for one caller."
-    energy = "" if serving.joules_per_token is None else f", {serving.joules_per_token:.2g} J a token at design power"
-    callers = "one caller" if serving.streams == 1 else f"{serving.streams:,} callers at once"
+    if serving is None or serving.people == 0:
+        return f"This setup does not serve even one person comfortably for {workload}."
+    people = "one person" if serving.people == 1 else f"{serving.people:,} people"
+    load = serving.load(serving.people)
     return (
-        f"It serves {callers} at {pace(serving.asked_tok_s)} or more each for {workload}: {pace(serving.tok_s_each)} each, "
-        f"{pace(serving.tok_s_total)} together{energy}."
+        f"It serves {people} for {workload}: in busy moments {pace(load.busy_decode_tok_s)} each and the first token after "
+        f"{duration(load.busy_ttft_s * 1000.0)}, {pace(load.total_tok_s)} together on average."
     )
 
 

@@ -16,7 +16,6 @@ from sqlalchemy import text
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
-from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
@@ -32,6 +31,7 @@ from api.graphql.transport.requests import header_of, negotiate
 from api.graphql.transport.streams import stream_view
 from api.pages.explorer import STATIC, explorer_page, landing_page
 from api.pages.routes import routes as page_routes
+from api.server.compression import Compression
 from api.server.malloc import give_back
 from api.server.replay import HotAnswers
 from api.settings import ApiSettings, get_api_settings
@@ -60,6 +60,10 @@ def create_app(settings: ApiSettings | None = None, catalog: Catalog | None = No
     endpoint = GraphQLEndpoint(schema, services, streams.respond)
 
     async def graphql(request: Request) -> Response:
+        if request.method == "HEAD":
+            answer = await graphql(Request({**request.scope, "method": "GET"}, request.receive))
+            answer.body = b""
+            return answer
         accept = header_of(request.scope, b"accept")
         if EVENT_STREAM in accept and negotiate(accept) is None:
             return await streams.respond(request)
@@ -112,11 +116,12 @@ def _middleware(
             CORSMiddleware,
             allow_origins=list(settings.cors_origins),
             allow_methods=["GET", "POST"],
-            allow_headers=["content-type", "authorization", "x-request-id"],
-            expose_headers=["x-request-id", "etag"],
+            # Clients name themselves and their traces in headers of their own; none of them is trusted.
+            allow_headers=["*"],
+            expose_headers=["x-request-id", "etag", "retry-after"],
             max_age=3600,
         ),
-        Middleware(GZipMiddleware, minimum_size=_GZIP_FROM_BYTES, compresslevel=4),
+        Middleware(Compression, minimum_size=_GZIP_FROM_BYTES, compresslevel=4),
     ]
 
 

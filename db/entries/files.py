@@ -15,7 +15,6 @@ from typing import Any
 
 import orjson
 
-from db.entries.names.derivatives import derivatives_by_key
 from db.entries.names.meanings import Meaning, UnknownNameError
 from db.entries.names.resolver import Resolver
 
@@ -89,9 +88,7 @@ class Catalog:
     @cached_property
     def resolver(self) -> Resolver:
         """The names of all kinds."""
-        return Resolver(
-            {kind: self.entries(kind) for kind in DIRECTORIES}, lambda: derivatives_by_key(CATALOG_ROOT / "derivatives")
-        )
+        return Resolver({kind: self.entries(kind) for kind in DIRECTORIES}, CATALOG_ROOT)
 
     @cached_property
     def default_host(self) -> str:

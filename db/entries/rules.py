@@ -15,6 +15,7 @@ from db.entries.market import COMPUTER_RULES, PRICE_RULES
 from db.entries.rules_models import MODEL_RULES, family_directory
 from db.entries.schema import AcceleratorKind
 from estimator.placement.hardware import ENGINE_RULES
+from estimator.structure.ik_recipes import IK_TYPES
 from estimator.structure.quantization import FILE_TYPES
 
 Entry = Mapping[str, Any]
@@ -160,22 +161,20 @@ def certainty_lists_name_fields(entry: Entry) -> Iterator[Finding]:
 
 
 def format_states_its_size(entry: Entry) -> Iterator[Finding]:
-    """A GGUF quant names a file type of the quantizer, any other format its bits; either may state them by part."""
+    """A file for llama.cpp or its forks names a file type, any other format its bits; either may state them by part."""
+    recipes = {"gguf": FILE_TYPES, "ik-gguf": IK_TYPES}.get(entry["format"])
     if entry["part_bits"] is not None:
-        if entry["weight_bits"] is not None or entry["file_type"] in FILE_TYPES:
+        if entry["weight_bits"] is not None or entry["file_type"] in (recipes or ()):
             yield "part_bits", "bits by part stand instead of a recipe or of weight_bits; state one of them"
-    elif entry["format"] == "gguf":
-        if entry["file_type"] not in FILE_TYPES:
-            yield (
-                "file_type",
-                f"{entry['file_type']!r} is no file type of llama.cpp; known are {', '.join(FILE_TYPES)}",
-            )
+    elif recipes is not None:
+        if entry["file_type"] not in recipes:
+            yield "file_type", f"{entry['file_type']!r} is no file type of this format; known are {', '.join(recipes)}"
         if entry["weight_bits"] is not None:
-            yield "weight_bits", "a GGUF quant takes its bits from the file type's recipe; set weight_bits to null"
+            yield "weight_bits", "such a file takes its bits from the file type's recipe; set weight_bits to null"
     elif entry["weight_bits"] is None:
         yield "weight_bits", f"format {entry['format']!r} needs the bits of a weight"
-    if entry["format"] != "gguf" and entry["file_type"] is not None:
-        yield "file_type", "only GGUF quants have a file type; set it to null"
+    if recipes is None and entry["file_type"] is not None:
+        yield "file_type", "only files for llama.cpp and its forks have a file type; set it to null"
 
 
 def groups_state_their_scale(entry: Entry) -> Iterator[Finding]:

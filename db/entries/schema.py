@@ -109,7 +109,10 @@ class QuantFile(Shape):
     slug: Slug
     name: Name
     aliases: list[Name]
-    format: Literal["gguf", "safetensors", "awq", "gptq", "fp8", "nvfp4", "mxfp4", "mlx"]
+    format: Literal[
+        "gguf", "safetensors", "awq", "gptq", "fp8", "nvfp4", "mxfp4", "mlx", "int8", "bitsandbytes", "fp8-fp4", "exl2",
+        "exl3", "ik-gguf",
+    ]  # fmt: skip
     file_type: Name | None
     nominal_bits: QuantBits
     weight_bits: QuantBits | None
@@ -133,6 +136,7 @@ class WorkloadRationale(Shape):
     thresholds: Text
     thinking: Text
     usable: Text
+    think: Text
 
 
 class WorkloadFile(Shape):
@@ -153,6 +157,7 @@ class WorkloadFile(Shape):
     patience_ttft_ms: Positive
     usable_ttft_ms: Positive
     usable_answer_s: Positive
+    think_s: Positive
     rationale: WorkloadRationale
     source: Sources
 
@@ -177,7 +182,9 @@ class UnsupportedArchitecture(Shape):
 
 
 class EngineFile(Shape):
-    slug: Slug
+    """An engine and what it runs; its slug is the name by which speeds of it were measured."""
+
+    slug: Annotated[str, Field(pattern=r"^[a-z0-9]+(?:[._-][a-z0-9]+)*$", max_length=80)]
     name: Name
     aliases: list[Name]
     front_of: Slug | None

@@ -11,6 +11,7 @@ import orjson
 
 from estimator.placement.hardware import ENGINE_RULES, choose_engine
 from estimator.structure.architecture import ModelArchitecture, architecture_from_facts
+from estimator.structure.quantization import DEFAULT_TYPE
 from estimator.types import (
     Accelerator,
     Backend,
@@ -148,6 +149,7 @@ def workload(entry: Entry) -> Workload:
         patience_ttft_ms=entry["patience_ttft_ms"],
         usable_ttft_ms=entry["usable_ttft_ms"],
         usable_answer_s=entry["usable_answer_s"],
+        think_s=entry["think_s"],
     )
 
 
@@ -185,6 +187,17 @@ def checkpoint_repository(entry: Entry, quant_slug: str) -> str | None:
     """Repository of a model's checkpoint in a pre-quantized format; None when none is recorded."""
     found = (entry.get("checkpoint_repos") or {}).get(quant_slug)
     return None if found is None else str(found["repo"])
+
+
+def gguf_repository(entry: Entry, quantization: Quant) -> str | None:
+    """Repository with a GGUF file of a model in ``quantization``; None when none is known.
+
+    Any repository of such files has the quantizer's own types; those of publishers are where they are published.
+    """
+    for published in entry.get("published_files") or ():
+        if quantization.slug in published["bytes"]:
+            return str(published["repo"])
+    return entry["gguf_repo"] if quantization.file_type in DEFAULT_TYPE else None
 
 
 def fingerprint(obj: Accelerator | Quant | Workload | Host | ModelArchitecture) -> str:

@@ -1,4 +1,4 @@
-"""Fits of given pairings, and what depends on model and quant alone."""
+"""Fits of given pairings, what depends on model and quant alone, and the figures of all fits of one owner."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from db.fits.cells import FitKey, StoredCell
 from db.fits.generations import Generation
 from db.fits.joins import shared_columns, shared_joins
-from db.fits.layout import SLOT_COUNT, visible
+from db.fits.layout import FLAG_BITS, SLOT_COUNT, STATUS_MASK, checked, visible
 from db.fits.packing import BAND_CELL, BAND_CELLS_AT, PLAN_CELL
-from db.fits.query import ALL_SLOTS
+from db.fits.query import ALL_SLOTS, FitOwner
 from db.reading import Reader, Row, int_array, rows_at
 
 _FULL_ROW = (
@@ -30,6 +33,19 @@ class ModelQuant:
     quant_id: int
     file_size_bytes: int
     weights_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Fits that run, of one owner and workload, arrays (N,). ``other_id`` is the model of an accelerator's fit, and the
+    accelerator of a model's. A ``ttft_ms`` of 0 is unknown."""
+
+    other_id: NDArray[np.int64]
+    quant_id: NDArray[np.int64]
+    status: NDArray[np.uint8]
+    decode_tok_s: NDArray[np.float64]
+    ttft_ms: NDArray[np.float64]
+    safe_context_tokens: NDArray[np.int64]
 
 
 async def fetch_fits(
@@ -92,6 +108,26 @@ async def model_quants(reader: Reader, generation: Generation, model_ids: Sequen
     for row in await rows_at(reader, generation.id, statement, parameters):
         by_model[row[0]][row[1]] = ModelQuant(*row)
     return {model_id: list(quants.values()) for model_id, quants in by_model.items()}
+
+
+async def fetch_figures(reader: Reader, generation: Generation, owner: FitOwner, number: int, slot: int) -> Figures:
+    """Figures of the fits of one model or accelerator for one workload."""
+    other = FitOwner.MODEL if owner is FitOwner.GPU else FitOwner.GPU
+    statement = (
+        f"SELECT f.{other.value}, f.quant_id, f.flags, f.decode_{slot}, f.ttft_{slot}, f.safe_{slot} "
+        f"FROM {checked(generation.table)} f WHERE f.{owner.value} = :owner AND f.decode_{slot} > 0 AND {visible()}"
+    )
+    rows = await rows_at(reader, generation.id, statement, {"owner": number})
+    columns = np.array([tuple(row) for row in rows], dtype=np.int64).reshape(-1, 6).T
+    decode, ttft = (np.ascontiguousarray(columns[place].astype(np.int32)).view(np.float32) for place in (3, 4))
+    return Figures(
+        other_id=columns[0],
+        quant_id=columns[1],
+        status=(columns[2] >> FLAG_BITS * slot & STATUS_MASK).astype(np.uint8),
+        decode_tok_s=decode.astype(np.float64),
+        ttft_ms=ttft.astype(np.float64),
+        safe_context_tokens=columns[5],
+    )
 
 
 def _keys(reader: Reader, keys: Sequence[tuple[int, ...]], width: int) -> tuple[str, dict[str, Any]]:

@@ -45,32 +45,53 @@ def _heads_divide(model: ModelArchitecture, count: int) -> bool:
     return all(layer.heads % count == 0 for layer in model.layers if layer.has_attention)
 
 
-def _vllm_arguments(facts: FitFacts) -> list[str]:
-    request, draft = facts.request, _vllm_draft(facts)
+def _served(tool: Tool, facts: FitFacts) -> list[str]:
+    """The repository to serve, with the flag that makes its format; checks what both servers cannot do."""
     source = vllm_source(facts.quant, facts.model, facts.checkpoint_repository, facts.hf_repository)
     if source is None:
         raise no_weights(facts)
     if facts.is_mixed:
         raise NoCommandError(
-            CommandGap.MIXED_ACCELERATORS, "vLLM splits a model evenly: accelerators that differ cannot share it."
+            CommandGap.MIXED_ACCELERATORS,
+            f"{tool.value} splits a model evenly: accelerators that differ cannot share it.",
         )
     for model in [facts.model, *([facts.draft.draft.model] if facts.draft else [])]:
-        if not _heads_divide(model, request.gpu_count):
+        if not _heads_divide(model, facts.request.gpu_count):
             raise NoCommandError(
                 CommandGap.HEADS,
-                f"vLLM cannot split {model.slug} over {request.gpu_count} accelerators: its attention heads do not divide.",
+                f"{tool.value} cannot split {model.slug} over {facts.request.gpu_count} accelerators: its attention heads do "
+                "not divide.",
             )
-    flags = []
-    flags += ["--max-model-len", str(facts.estimate.context_tokens)]
+    if cache_type(facts.request) is not CacheType.FP8:
+        check_cache(tool.value, facts, CacheType.F16, CacheType.BF16)
+    return source
+
+
+def _vllm_arguments(facts: FitFacts) -> list[str]:
+    request, draft = facts.request, _vllm_draft(facts)
+    source = _served(Tool.VLLM, facts)
+    flags = ["--max-model-len", str(facts.estimate.context_tokens)]
     flags += ["--gpu-memory-utilization", f"{VLLM_MEMORY_FRACTION:.2f}", "--max-num-seqs", str(request.batch)]
     if request.gpu_count > 1:
         flags += ["--tensor-parallel-size", str(request.gpu_count)]
-    cache = cache_type(request)
-    if cache is CacheType.FP8:
+    if cache_type(request) is CacheType.FP8:
         flags += ["--kv-cache-dtype", "fp8"]
-    else:
-        check_cache("vLLM", facts, CacheType.F16, CacheType.BF16)
     return [*source, *flags, *draft]
+
+
+def sglang(facts: FitFacts) -> Command:
+    request = facts.request
+    if facts.draft is not None:
+        raise NoCommandError(CommandGap.DRAFT_OR_PROJECTOR, "No command of SGLang with a draft is recorded here.")
+    source, *made = _served(Tool.SGLANG, facts)
+    flags = ["--model-path", source, *made, "--context-length", str(facts.estimate.context_tokens)]
+    flags += ["--mem-fraction-static", f"{VLLM_MEMORY_FRACTION:.2f}", "--max-running-requests", str(request.batch)]
+    if request.gpu_count > 1:
+        flags += ["--tp-size", str(request.gpu_count)]
+    if cache_type(request) is CacheType.FP8:
+        flags += ["--kv-cache-dtype", "fp8_e4m3"]
+    start = ["python3", "-m", "sglang.launch_server", *flags, "--port", "30000"]
+    return Command(Engine.SGLANG, Tool.SGLANG, shell_line(start))
 
 
 def vllm(facts: FitFacts) -> Command:

@@ -24,6 +24,7 @@ class Tool(StrEnum):
     LM_STUDIO = "LM Studio"
     VLLM = "vLLM"
     VLLM_DOCKER = "vLLM in Docker"
+    SGLANG = "SGLang"
     MLX = "MLX"
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 
 from estimator.advice.checkpoint_commands import (
     mlx,
+    sglang,
     vllm,
     vllm_docker,
 )
@@ -27,13 +28,15 @@ from estimator.advice.gguf_commands import (
     ollama,
 )
 from estimator.fit_facts import FitFacts
-from estimator.types import Engine
+from estimator.types import ENGINE_NAMES, Engine
 
 #: Tools of each engine, the likeliest first.
 _TOOLS: dict[Engine, tuple[Tool, ...]] = {
     Engine.LLAMA_CPP: (Tool.LLAMA_SERVER, Tool.LLAMA_DOCKER, Tool.OLLAMA, Tool.LM_STUDIO),
     Engine.OLLAMA: (Tool.OLLAMA, Tool.LLAMA_SERVER, Tool.LLAMA_DOCKER, Tool.LM_STUDIO),
     Engine.VLLM: (Tool.VLLM, Tool.VLLM_DOCKER),
+    Engine.SGLANG: (Tool.SGLANG,),
+    Engine.IK_LLAMA_CPP: (),
     Engine.MLX: (Tool.MLX,),
 }
 
@@ -52,6 +55,9 @@ def _made(facts: FitFacts) -> Iterator[Command | MissingCommand]:
     if not facts.runs or facts.estimate.engine is None:
         yield MissingCommand(None, CommandGap.NOTHING_RUNS, "No engine runs this plan.")
         return
+    if not _TOOLS[facts.estimate.engine]:
+        name = ENGINE_NAMES[facts.estimate.engine]
+        yield MissingCommand(None, CommandGap.PLATFORM, f"No command of {name} is recorded here.")
     makers: dict[Tool, Callable[[FitFacts], Command]] = {
         Tool.LLAMA_SERVER: llama_server,
         Tool.LLAMA_DOCKER: llama_docker,
@@ -60,6 +66,7 @@ def _made(facts: FitFacts) -> Iterator[Command | MissingCommand]:
         Tool.VLLM: vllm,
         Tool.VLLM_DOCKER: vllm_docker,
         Tool.MLX: mlx,
+        Tool.SGLANG: sglang,
     }
     for tool in _TOOLS[facts.estimate.engine]:
         try:

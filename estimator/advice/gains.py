@@ -19,7 +19,6 @@ from estimator.judgement.worth import THINKING, WorthTable, worth_table
 from estimator.placement.layer_sums import model_tables
 from estimator.quant_choice import TIGHT_POINTS, charged, customary
 from estimator.structure.architecture import ModelArchitecture
-from estimator.structure.training import REFERENCE_YEAR
 from estimator.types import Estimate, EstimateRequest, OperatingMode, Status, Workload, WorkloadKind
 from estimator.usability import answer_seconds, comfortable_seconds, is_usable
 
@@ -91,6 +90,7 @@ def use_of(facts: FitFacts) -> Workload:
         patience_ttft_ms=float(asked.patience_ttft_ms[0]),
         usable_ttft_ms=float("inf"),
         usable_answer_s=float("inf"),
+        think_s=0.0,
     )
 
 
@@ -150,12 +150,10 @@ def _bits(
     return model_tables(model, tuple(request.quant for request in requests)).bits_per_weight[None, :]
 
 
-def traits_of_architecture(model: ModelArchitecture, request: EstimateRequest) -> ModelTraits:
-    """Size alone, of a model that no catalog describes."""
-    tables = model_tables(model, (request.quant,))
-    total = float(tables.weights.file[0]) * 8.0 / float(tables.bits_per_weight[0])
-    active = float(tables.flops_per_token) / 2.0
-    return ModelTraits(model.slug, total / 1e9, max(active, 1.0) / 1e9, REFERENCE_YEAR)
+def traits_of_architecture(model: ModelArchitecture) -> ModelTraits:
+    """Size and date alone, of a model that no catalog describes."""
+    own = model.training
+    return ModelTraits(model.slug, own.total_b, own.active_b, own.released, native_bits=own.native_bits)
 
 
 def gain_of(before: Estimate, after: Estimate, rating_points: float | None = None) -> Gain:

@@ -77,7 +77,7 @@ class Search:
         self.use = use_of(facts)
         self.kind = KIND_OF_WORKLOAD[self.use.kind]
         own = options.present
-        self._traits = traits_of_architecture(facts.model, facts.request) if own is None else own.traits
+        self._traits = traits_of_architecture(facts.model) if own is None else own.traits
 
     @cached_property
     def present(self) -> Standing:

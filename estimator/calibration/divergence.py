@@ -6,6 +6,7 @@ Measured on text of the kind of Wikipedia. Bits are those of the whole file per 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -21,7 +22,7 @@ REFERENCE_SIZE_B, TOTAL_POWER = 8.0, 0.2
 LEAST_BITS, MOST_BITS = 1.5, 8.6
 #: Zones of bits per weight with intervals of their own: ends of the first two.
 ZONES = (3.0, 5.3)
-_LEGACY = ("Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0")
+_LEGACY = ("Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q6_0", "Q8_0", "Q8_KV")
 _LOSSLESS = ("F32", "F16", "BF16")
 _FAMILY_OF_FORMAT: Mapping[QuantFormat, tuple[str, str]] = {
     QuantFormat.AWQ: ("int4-group", "W4G128"),
@@ -29,7 +30,14 @@ _FAMILY_OF_FORMAT: Mapping[QuantFormat, tuple[str, str]] = {
     QuantFormat.FP8: ("fp8", "FP8"),
     QuantFormat.NVFP4: ("nvfp4", "NVFP4"),
     QuantFormat.MXFP4: ("mxfp4", "MXFP4"),
+    QuantFormat.FP8_FP4: ("mxfp4", "MXFP4"),
+    QuantFormat.INT8: ("int8", "INT8"),
+    QuantFormat.BITSANDBYTES: ("int4-group", "W4G128"),
+    QuantFormat.EXL2: ("exl2", "EXL2"),
+    QuantFormat.EXL3: ("exl3", "EXL3"),
 }
+_INTERLEAVED = re.compile(r"_R(?:4|8|16)$")
+_OF_FORK = re.compile(r"_K(?:S|SS|L)?$")
 #: Bits of one cached element with its scales.
 CACHE_BITS: Mapping[CacheType, float] = {
     CacheType.Q8_0: 8.5, CacheType.FP8: 8.0, CacheType.Q5_1: 6.0, CacheType.Q5_0: 5.5, CacheType.Q4_1: 5.0,
@@ -49,31 +57,35 @@ class QuantForm:
 
 def form_of(quant: Quant) -> QuantForm | None:
     """Form of a catalog quantization; None for 16 bits and more, which lose nothing."""
-    if quant.format in _FAMILY_OF_FORMAT and not (quant.weight_bits or 4) > 6:
-        return QuantForm(*_FAMILY_OF_FORMAT[quant.format])
-    if quant.format is QuantFormat.FP8:
-        return QuantForm("fp8", "FP8")
-    if quant.format in (QuantFormat.AWQ, QuantFormat.GPTQ):
+    if quant.format in (QuantFormat.AWQ, QuantFormat.GPTQ, QuantFormat.BITSANDBYTES) and (quant.weight_bits or 4) > 6:
         return QuantForm("int8", "INT8")
+    if quant.format in _FAMILY_OF_FORMAT:
+        return QuantForm(*_FAMILY_OF_FORMAT[quant.format])
     if quant.format is QuantFormat.MLX:
-        return QuantForm("mlx", f"MLX{round(quant.nominal_bits)}")
+        kind = "OQ" if quant.part_bits is not None else f"MLX{round(quant.nominal_bits)}"
+        return QuantForm("mlx-mixed" if quant.part_bits is not None else "mlx", kind)
     name = (quant.file_type or "").upper()
     if quant.format is QuantFormat.SAFETENSORS or name in _LOSSLESS:
         return None
+    name = _INTERLEAVED.sub("", name)
     if name.startswith("MXFP4"):
         return QuantForm("mxfp4", "MXFP4")
     return QuantForm(family_of_type(name), name)
 
 
 def family_of_type(name: str) -> str:
-    """Family of a type of llama.cpp or MLX, by its name."""
+    """Family of a type of llama.cpp, its forks or MLX, by its name."""
     if name.startswith("MLX"):
         return "mlx"
     if name in _LEGACY:
         return "legacy"
     if name.startswith("UD-"):
         return "unsloth-dynamic"
-    return "i-quant" if name.startswith("IQ") else "k-quant"
+    if name.endswith("_KT"):
+        return "trellis"
+    if name.startswith("IQ"):
+        return "ik-quant" if _OF_FORK.search(name) else "i-quant"
+    return "k-quant"
 
 
 def divergence_terms(model: TrainedModel, form: QuantForm, bits: float) -> dict[str, float]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping
 
-from estimator.types import Accelerator, Backend, Engine, Quant, QuantFormat
+from estimator.types import GGUF_FORMATS, Accelerator, Backend, Engine, Quant, QuantFormat
 
 _BY_NAME = (
     ("gb10", "gb10"), ("dgx spark", "gb10"), ("strix halo", "strix-halo"), ("8060s", "strix-halo"),
@@ -61,7 +61,7 @@ def chip_of(accelerator: Accelerator) -> str:
 
 def quant_class(quant: Quant) -> str:
     """Kernel class of a quant: types whose kernels reach a similar share of the bandwidth."""
-    if quant.format is not QuantFormat.GGUF:
+    if quant.format not in GGUF_FORMATS:
         if quant.format is QuantFormat.SAFETENSORS:
             return "f16"
         bits = f"{quant.nominal_bits:g}" if quant.format is QuantFormat.MLX else ""
@@ -76,7 +76,7 @@ def quant_class(quant: Quant) -> str:
 _CLASS_BY_START = (
     ("F16", "f16"), ("BF16", "f16"), ("F32", "f16"), ("Q8", "q8"), ("Q6", "q6"), ("Q5", "q5"), ("Q4_0", "q40"),
     ("Q4_1", "q40"), ("Q4", "q4k"), ("IQ4", "iq4"), ("Q3", "q3"), ("Q2", "q2"), ("IQ3", "iq3"), ("IQ2", "iq2"),
-    ("IQ1", "iq1"), ("MXFP4", "mxfp4"), ("TQ2", "q2"), ("TQ1", "iq1"), ("Q1", "iq1"), ("IQ5", "q5"), ("IQ6", "q6"),
+    ("IQ1", "iq1"), ("MXFP4", "mxfp4"), ("TQ2", "q2"), ("TQ1", "iq1"), ("Q1", "iq1"), ("IQ5", "q5"), ("IQ6", "q6"), ("I2", "q2"),
 )  # fmt: skip
 
 #: Factors of the computer that a prebuilt engine ran on; none is known of an estimate, which is for the usual one.

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from enum import Enum
 
+from estimator.judgement.answer_time import written_tokens
 from estimator.types import Workload
 
 #: Points of capability that a quantization may cost unless a buyer says otherwise: a ninth of the step to a model of twice
@@ -12,15 +14,34 @@ from estimator.types import Workload
 NOTICEABLE_POINTS = 1.0
 #: A near miss is within this factor of every need, and of the budget.
 NEAR = 1.5
+#: Standard deviations above the mean that nine of ten values of a normal distribution lie below.
+_BUSY_DEVIATIONS = 1.2816
 
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """What a purchase is for. The workload's least speed, waits and context are the buyer's where they state them."""
+    """What a purchase is for. The workload's least speed, waits and context are the buyer's where they state them.
+
+    ``users`` think, ask and read, each for themselves.
+    """
 
     workload: Workload
     users: int = 1
     loss_points: float = NOTICEABLE_POINTS
+
+    def streams(self, thinks: bool) -> int:
+        """Users that are answered at once in a busy moment: nine moments of ten have no more.
+
+        Each is answered for a share of the time: that of an answer at the least speed after the comfortable wait, and the
+        time to the next question. Who is answered at a moment is then binomial, here by its normal approximation.
+        """
+        if self.users == 1:
+            return 1
+        workload = self.workload
+        answer_s = workload.patience_ttft_ms / 1000.0 + written_tokens(workload, thinks) / workload.minimum_decode_tok_s
+        share = answer_s / (answer_s + workload.think_s)
+        busy = self.users * share + _BUSY_DEVIATIONS * math.sqrt(self.users * share * (1.0 - share))
+        return min(self.users, max(1, math.ceil(busy)))
 
 
 def needs_of(
@@ -32,10 +53,15 @@ def needs_of(
     loss_points: float | None = None,
     users: int | None = None,
 ) -> Needs:
-    """Needs of a workload: its usable speed and waits, and no loss that one notices, where nothing else is asked."""
+    """Needs of a workload: its usable speed and waits, and no loss that one notices, where nothing else is asked.
+
+    Several users get the comfortable speed in a busy moment: at less, answers last longer and more of them are at once.
+    """
+    several = users is not None and users > 1
+    least = workload.comfortable_decode_tok_s if several else workload.minimum_decode_tok_s
     asked = replace(
         workload,
-        minimum_decode_tok_s=workload.minimum_decode_tok_s if decode_tok_s is None else decode_tok_s,
+        minimum_decode_tok_s=least if decode_tok_s is None else decode_tok_s,
         usable_ttft_ms=workload.usable_ttft_ms if ttft_ms is None else ttft_ms,
         context_tokens=workload.context_tokens if context_tokens is None else context_tokens,
     )

@@ -66,6 +66,7 @@ class OfferJudge:
         self.calibration, self.mode = calibration, mode
         self.recency = np.array([subject.traits.released for subject in subjects])
         self.custom = np.array([customary(quant) for quant in quants])
+        self.streams = needs.streams(thinks=any(subject.traits.thinking != "never" for subject in subjects))
         self._table: WorthTable | None = None
 
     def setups(self, offers: Sequence[Offer]) -> list[tuple[Offer, Setup, tuple[Miss, ...]]]:
@@ -88,7 +89,7 @@ class OfferJudge:
         devices, hosts = tuple(device for device, _ in machines), tuple(host for _, host in machines)
         situation = Situation(
             workload.prompt_tokens, workload.output_tokens, workload.context_tokens, workload.decode_depth_tokens,
-            batch=self.needs.users,
+            batch=self.streams,
         )  # fmt: skip
         overrides = Overrides(gpu_count=count)
         blocks: list[FitBlock | None] = []
@@ -106,7 +107,7 @@ class OfferJudge:
 
     def _best(self, blocks: Sequence[FitBlock | None], g: int) -> tuple[Setup, tuple[Miss, ...]] | None:
         """The best setup that meets the need, else the nearest of those that nearly do; None where nothing does."""
-        pace, table = _pace(blocks, g, len(self.quants), whole=self.needs.users > 1), self._worth(blocks)
+        pace, table = _pace(blocks, g, len(self.quants), whole=self.streams > 1), self._worth(blocks)
         for slack in (1.0, NEAR):
             allowed = np.where(table.loss <= self.needs.loss_points * slack, table.value, np.nan)
             found = usable_setups(replace(table, value=allowed), pace, _relaxed(self.needs.workload, slack), self.mode)

@@ -58,8 +58,12 @@ class Rental:
 
 @dataclass(frozen=True, slots=True)
 class Purchases:
-    """What meets the need, in order, without what costs more and is no better; near misses; unknown prices; rentals."""
+    """What meets the need, in order, without what costs more and is no better; near misses; unknown prices; rentals.
 
+    ``streams`` of the need's users are answered at once in a busy moment.
+    """
+
+    streams: int
     meeting: tuple[Purchase, ...]
     beaten: tuple[Purchase, ...]
     near: tuple[Purchase, ...]
@@ -93,6 +97,7 @@ def purchases(
         key=lambda purchase: (purchase.offer.usd_an_hour, -purchase.setup.rating),
     )
     return Purchases(
+        streams=judge.streams,
         meeting=tuple(meeting),
         beaten=tuple(purchase for purchase in _one_each(beaten) if _cards(purchase) not in shown),
         near=tuple(purchase for purchase in _one_each(near) if _cards(purchase) not in shown),

@@ -14,9 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from estimator import verdict
-from estimator.calibration.scale import KIND_OF_WORKLOAD, RETENTION_PER_NAT, retained_share
-from estimator.grid import FitBlock, to_choose
-from estimator.types import Accelerator, OperatingMode, Workload
+from estimator.grid import FitBlock
+from estimator.types import Accelerator, Workload
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -61,90 +60,6 @@ class Buyer:
     budget_usd: float | None = None
     max_power_w: float | None = None
     vendors: frozenset[str] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """One recommendation: positions in the block's device and quant axes, and its score in the mode asked for."""
-
-    gpu: int
-    quant: int
-    score: float
-
-
-def runs(block: FitBlock) -> Flags:
-    """Cells where an engine runs the model, with or without offload; shape (G, Q, S)."""
-    return np.asarray(block.available[:, :, None] & (block.status < verdict.DOES_NOT_FIT))
-
-
-def mode_scores(block: FitBlock, workloads: Sequence[Workload], mode: OperatingMode) -> Floats:
-    """Scores 0..100 in a mode, shape (G, Q, S); 0 where nothing runs. The fits are the same in every mode."""
-    if mode is OperatingMode.BALANCED:
-        return np.where(runs(block), block.score.astype(np.float64), 0.0)
-    comfortable = np.array([each.comfortable_decode_tok_s for each in workloads])
-    patience = np.array([each.patience_ttft_ms for each in workloads])
-    context = np.array([float(each.context_tokens) for each in workloads])
-    retention = np.array([RETENTION_PER_NAT[KIND_OF_WORKLOAD[each.kind]] for each in workloads])
-    total = (block.weights_bytes + block.kv_cache_bytes + block.compute_bytes + block.overhead_bytes).astype(np.float64)
-    usable = block.usable_bytes.astype(np.float64)[:, :, None]
-    parts = (
-        verdict.decode_part(block.decode_tok_s.astype(np.float64), comfortable),
-        verdict.ttft_part(block.ttft_ms.astype(np.float64), patience),
-        verdict.context_part(block.safe_context_tokens.astype(np.float64), context),
-        retained_share(retention, block.divergence_nats),
-        verdict.headroom_part(total, usable, block.offload_fraction),
-    )
-    return np.where(runs(block), verdict.score(parts, verdict.codes_of(block.score), mode), 0.0)
-
-
-def choices(block: FitBlock) -> Flags:
-    """Cells that may be recommended: those that run, in weights that are known to be had where a pairing has any."""
-    return to_choose(runs(block), block.has_weights)
-
-
-def best_devices(
-    block: FitBlock,
-    scores: Floats,
-    workload: int,
-    devices: Sequence[Accelerator],
-    aim: Aim = Aim.SCORE,
-    buyer: Buyer | None = None,
-    target: Target | None = None,
-    serving: Flags | None = None,
-) -> list[Choice]:
-    """Devices for a model, best first by ``aim``, each with its best quant of the :func:`choices` that reach ``target``.
-
-    ``serving`` (G, Q) are those that serve the target's users, as :func:`serves` finds them.
-
-    SCORE: score, then price; FASTEST: decode speed, then score; CHEAPEST: launch price, then score; EFFICIENT: decode
-    speed per watt of design power, then score. Ties end with the device's slug. Without a target a device must run the
-    model at all; CHEAPEST and EFFICIENT leave out devices whose price or power is unknown.
-    """
-    good = choices(block)[:, :, workload] & reaches(block, workload, target or Target())
-    good &= affordable(devices, buyer or Buyer(), _known([device.msrp_usd for device in devices]))[:, None]
-    if serving is not None:
-        good &= serving
-    price = _known([device.msrp_usd for device in devices])
-    power = _known([device.tdp_w for device in devices])
-    if aim is Aim.CHEAPEST:
-        good &= np.isfinite(price)[:, None]
-    if aim is Aim.EFFICIENT:
-        good &= np.isfinite(power)[:, None]
-    own = scores[:, :, workload]
-    speed = block.decode_tok_s[:, :, workload].astype(np.float64)
-    measure = speed if aim is Aim.FASTEST else speed / power[:, None] if aim is Aim.EFFICIENT else own
-    best = np.where(good, measure + own * 1e-9, -1.0).argmax(axis=1)
-    found = [Choice(int(g), int(best[g]), float(own[g, best[g]])) for g in np.flatnonzero(good.any(axis=1))]
-
-    def key(one: Choice) -> tuple[float, float, str]:
-        slug = devices[one.gpu].slug
-        if aim is Aim.CHEAPEST:
-            return float(price[one.gpu]), -one.score, slug
-        if aim is Aim.SCORE:
-            return -one.score, float(price[one.gpu]), slug
-        return -float(measure[one.gpu, one.quant]), -one.score, slug
-
-    return sorted(found, key=key)
 
 
 def reaches(block: FitBlock, workload: int, target: Target) -> Flags:

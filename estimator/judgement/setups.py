@@ -49,6 +49,7 @@ class Setups:
     way: Ints
     quant: Ints
     worth: Floats
+    decode_tok_s: Floats
     seconds: Floats
     frontier: Flags
     rating: Floats
@@ -108,6 +109,7 @@ def usable_setups(table: WorthTable, pace: Pace, workload: Workload, mode: Opera
         way=way,
         quant=quant,
         worth=worth,
+        decode_tok_s=pace.decode_tok_s[model, quant],
         seconds=time,
         frontier=frontier(worth, time),
         rating=charged(low, time, comfortable_seconds(workload), mode),

@@ -7,6 +7,7 @@ files of the catalog state the same rules with their sources; the catalog check 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 from estimator.types import Accelerator, Backend, Engine, EstimatorError, Quant, QuantFormat
 
@@ -22,6 +23,10 @@ VLLM_ROCM_TARGETS = frozenset(
 )
 #: AMD targets with FP8 matrix units: CDNA 3, CDNA 4, RDNA 4.
 FP8_ROCM_TARGETS = frozenset({"gfx942", "gfx950", "gfx1200", "gfx1201"})
+#: AMD parts that vLLM's recipe of gpt-oss names: MI300X, MI325X, MI355X and Radeon AI PRO R9700.
+MXFP4_ROCM_TARGETS = frozenset({"gfx942", "gfx950", "gfx1201"})
+#: AMD parts of SGLang's table: MI300X, MI325X, MI350X.
+SGLANG_ROCM_TARGETS = frozenset({"gfx942", "gfx950"})
 #: System memory that the operating system and programs keep, bytes.
 HOST_RESERVE_BYTES = 4 * 1024**3
 #: Architectures that neither llama.cpp nor its fronts can convert.
@@ -69,8 +74,14 @@ def _gguf(engine: Engine, backend: Backend, min_cc: float | None = None) -> Engi
         min_compute_capability=min_cc,
         gfx_targets=LLAMA_CPP_ROCM_TARGETS if backend is Backend.ROCM else None,
         unsupported_architectures=NO_GGUF if engine is Engine.OLLAMA else LLAMA_CPP_UNSUPPORTED,
-        only_on_request=engine is Engine.OLLAMA,
+        only_on_request=engine is not Engine.LLAMA_CPP,
     )
+
+
+def _ik(backend: Backend) -> tuple[EngineRule, EngineRule]:
+    """The fork reads plain files too, where it is asked for, and its own types as the only one."""
+    plain = _gguf(Engine.IK_LLAMA_CPP, backend)
+    return plain, replace(plain, formats=frozenset({QuantFormat.IK_GGUF}), only_on_request=False)
 
 
 def _vllm(
@@ -83,6 +94,10 @@ def _vllm(
     return EngineRule(Engine.VLLM, backend, frozenset(formats), min_cc, native_cc, gfx)
 
 
+def _sglang(backend: Backend, *formats: QuantFormat, **devices: Any) -> EngineRule:
+    return replace(_vllm(backend, *formats, **devices), engine=Engine.SGLANG, only_on_request=True)
+
+
 #: In order of preference. Sources are in the catalog's engine files.
 ENGINE_RULES: tuple[EngineRule, ...] = (
     _gguf(Engine.LLAMA_CPP, Backend.CUDA),
@@ -92,11 +107,13 @@ ENGINE_RULES: tuple[EngineRule, ...] = (
     _gguf(Engine.LLAMA_CPP, Backend.VULKAN),
     _gguf(Engine.LLAMA_CPP, Backend.CPU),
     _vllm(Backend.CUDA, QuantFormat.SAFETENSORS, min_cc=7.5),
-    _vllm(Backend.CUDA, QuantFormat.AWQ, QuantFormat.GPTQ, min_cc=7.5),
+    _vllm(Backend.CUDA, QuantFormat.AWQ, QuantFormat.GPTQ, QuantFormat.INT8, QuantFormat.BITSANDBYTES, min_cc=7.5),
     _vllm(Backend.CUDA, QuantFormat.FP8, min_cc=7.5, native_cc=8.9),
-    _vllm(Backend.CUDA, QuantFormat.NVFP4, min_cc=8.0, native_cc=10.0),
+    _vllm(Backend.CUDA, QuantFormat.NVFP4, QuantFormat.MXFP4, min_cc=8.0, native_cc=10.0),
+    _vllm(Backend.CUDA, QuantFormat.FP8_FP4, min_cc=9.0, native_cc=10.0),
     _vllm(Backend.ROCM, QuantFormat.SAFETENSORS, gfx=VLLM_ROCM_TARGETS),
     _vllm(Backend.ROCM, QuantFormat.FP8, gfx=FP8_ROCM_TARGETS),
+    _vllm(Backend.ROCM, QuantFormat.MXFP4, gfx=MXFP4_ROCM_TARGETS),
     _vllm(Backend.SYCL, QuantFormat.SAFETENSORS, QuantFormat.AWQ, QuantFormat.GPTQ),
     EngineRule(Engine.MLX, Backend.METAL, frozenset({QuantFormat.MLX, QuantFormat.SAFETENSORS})),
     _gguf(Engine.OLLAMA, Backend.CUDA, 5.0),
@@ -104,7 +121,19 @@ ENGINE_RULES: tuple[EngineRule, ...] = (
     _gguf(Engine.OLLAMA, Backend.METAL),
     _gguf(Engine.OLLAMA, Backend.VULKAN),
     _gguf(Engine.OLLAMA, Backend.CPU),
+    *_ik(Backend.CUDA),
+    *_ik(Backend.CPU),
+    _sglang(Backend.CUDA, QuantFormat.SAFETENSORS, QuantFormat.AWQ, QuantFormat.GPTQ, QuantFormat.INT8, min_cc=7.5),
+    _sglang(Backend.CUDA, QuantFormat.FP8, min_cc=8.0, native_cc=8.9),
+    _sglang(Backend.CUDA, QuantFormat.MXFP4, QuantFormat.FP8_FP4, min_cc=9.0, native_cc=10.0),
+    _sglang(Backend.CUDA, QuantFormat.NVFP4, min_cc=10.0, native_cc=10.0),
+    _sglang(Backend.ROCM, QuantFormat.SAFETENSORS, QuantFormat.FP8, QuantFormat.MXFP4, gfx=SGLANG_ROCM_TARGETS),
 )
+#: Formats that no engine here loads -> who does.
+OTHER_LOADERS: dict[QuantFormat, str] = {
+    QuantFormat.EXL2: "ExLlamaV2 (as in TabbyAPI)",
+    QuantFormat.EXL3: "ExLlamaV3 (as in TabbyAPI)",
+}
 
 
 def choose_engine(

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from estimator.structure.architecture import ModelArchitecture
 from estimator.structure.kv_cache import CacheShape, kv_heads, pad
 from estimator.structure.tensors import FUSED_GATE_UP
-from estimator.types import Accelerator, Backend, CacheType, Engine
+from estimator.types import SERVERS, Accelerator, Backend, CacheType, Engine
 
 MIB = 1024**2
 #: A bare CUDA context takes about 3 MiB per streaming multiprocessor; cuBLAS workspace, kernels and graphs the rest.
@@ -179,7 +179,7 @@ def vllm_activation_bytes(model: ModelArchitecture) -> float:
 
 def overhead_bytes(accelerator: Accelerator, engine: Engine, backend: Backend) -> int:
     """Runtime overhead outside the engine's buffers on one device."""
-    if engine is Engine.VLLM:
+    if engine in SERVERS:
         return VLLM_RUNTIME_BYTES
     if backend is Backend.CUDA:
         units = accelerator.compute_units or _DEFAULT_MULTIPROCESSORS

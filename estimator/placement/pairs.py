@@ -14,13 +14,13 @@ from estimator.placement.layer_sums import ModelTables
 from estimator.placement.memory import PIPELINE_COPIES, cache_copies
 from estimator.placement.placements import Rig
 from estimator.structure.architecture import ModelArchitecture
-from estimator.types import Backend, Engine
+from estimator.types import SERVERS, Backend, Engine
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
-_VLLM = tuple(Engine).index(Engine.VLLM)
+_SERVERS = [tuple(Engine).index(engine) for engine in SERVERS]
 _MLX = tuple(Engine).index(Engine.MLX)
 _METAL = tuple(Backend).index(Backend.METAL)
 _CPU = tuple(Backend).index(Backend.CPU)
@@ -77,7 +77,7 @@ class Pairs:
         """The pairs of ``available``, ``engine`` and ``backend``, each of shape (G, Q)."""
         g, q = pair_indices(*available.shape)
         available, engine, backend = available.ravel(), engine.ravel(), backend.ravel()
-        vllm, on_cpu = engine == _VLLM, backend == _CPU
+        vllm, on_cpu = np.isin(engine, _SERVERS), backend == _CPU
         llama = ~vllm & (engine != _MLX)
         in_one_pool = ~llama | (backend == _METAL) | on_cpu
         splits = llama & ~in_one_pool

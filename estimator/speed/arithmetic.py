@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 
-from estimator.types import Accelerator, Backend, Quant, QuantFormat
+from estimator.types import GGUF_FORMATS, Accelerator, Backend, Engine, Quant
 
 #: Scale of the arithmetic peak of Apple GPUs whose vendor states none: FLOPS per core. The family's effect corrects it.
 NOMINAL_FLOPS_PER_CORE = 2.5e11
@@ -27,6 +27,7 @@ NOMINAL_FLOPS_PER_W = 0.6e12
 LLAMA_CPP_STEP_TOKENS = 512
 _STEP_TOKENS = (("mlx", 2048), ("exllama", 2048))
 #: vLLM's `max_num_batched_tokens` of a server: more from 70 GiB on, the A100 excepted (vllm/engine/arg_utils.py).
+_SERVERS = (Engine.VLLM.value, Engine.SGLANG.value)
 _VLLM_STEP_TOKENS, _VLLM_LARGE_STEP_TOKENS, _VLLM_LARGE_BYTES = 2048, 8192, 70 << 30
 
 
@@ -46,10 +47,10 @@ def matrix_peak(accelerator: Accelerator) -> float:
 def weight_peak(accelerator: Accelerator, backend: Backend, quant: Quant) -> float:
     """Peak of the products with weights, FP16 FLOPS or what counts as such; NaN when no fact leads to one."""
     single = accelerator.matrix_flops
-    if single is not None and (quant.format is not QuantFormat.GGUF or quant.file_type == "BF16"):
+    if single is not None and (quant.format not in GGUF_FORMATS or quant.file_type == "BF16"):
         return single
     if (
-        quant.format is not QuantFormat.GGUF
+        quant.format not in GGUF_FORMATS
         or quant.file_type in _FLOAT_FILES
         or backend not in _INTEGER_BACKENDS
         or accelerator.int8_ops is None
@@ -75,7 +76,7 @@ def step_tokens(accelerator: Accelerator, engine: str) -> int:
     for part, tokens in _STEP_TOKENS:
         if part in engine:
             return tokens
-    if engine != "vllm":
+    if engine not in _SERVERS:
         return LLAMA_CPP_STEP_TOKENS
     large = (accelerator.memory_bytes or 0) >= _VLLM_LARGE_BYTES and "a100" not in accelerator.slug
     return _VLLM_LARGE_STEP_TOKENS if large else _VLLM_STEP_TOKENS

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from estimator.speed.coefficients import SpeedCoefficients
 from estimator.speed.work import DecodeWork, PrefillWork
-from estimator.types import Accelerator, Backend, Engine
+from estimator.types import SERVERS, Accelerator, Backend
 
 Floats = NDArray[np.float64]
 
@@ -33,7 +33,7 @@ ACTIVATION_BYTES = 2.0
 LINK_LOSS = 1.3
 #: Backends whose copies between devices can be queued, which llama.cpp's assembly line needs.
 PIPELINED_BACKENDS = frozenset({Backend.CUDA, Backend.ROCM})
-TENSOR_PARALLEL_ENGINES = frozenset({Engine.VLLM})
+TENSOR_PARALLEL_ENGINES = frozenset(SERVERS)
 #: The two ways, as ``calibration.json`` names them.
 MODES: tuple[str, ...] = ("layers", "tensor")
 

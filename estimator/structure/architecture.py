@@ -65,7 +65,7 @@ class LatentAttention:
 
 @dataclass(frozen=True, slots=True)
 class LinearAttention:
-    """Linear attention with a constant state: a gated delta net, KDA or lightning attention."""
+    """Linear attention with a constant state: a gated delta net, KDA, lightning attention or RWKV's time mix."""
 
     kind: str
     key_heads: int
@@ -144,6 +144,8 @@ class ExtraParameters:
 class ModelArchitecture:
     """Everything of a model that memory, speed and the choice of a quantization depend on.
 
+    ``embedding_dim`` is the width of a token's embedding, which a projection widens to ``hidden`` where they differ.
+
     ``has_original`` says that the repository of the model itself is known, ``checkpoints`` are the slugs of the
     quantizations that have a known one of their own. ``published_files`` have sizes that no recipe tells.
     """
@@ -151,6 +153,7 @@ class ModelArchitecture:
     slug: str
     architecture: str
     hidden: int
+    embedding_dim: int
     vocab: int
     tied_embeddings: bool
     context_tokens: int | None
@@ -230,6 +233,7 @@ def architecture_from_facts(facts: Mapping[str, Any]) -> ModelArchitecture:
         slug=slug,
         architecture=str(facts["architecture"]),
         hidden=int(_need(slug, "hidden_size", facts.get("hidden_size"))),
+        embedding_dim=int(facts.get("embedding_size") or facts["hidden_size"]),
         vocab=int(_need(slug, "vocab_size", facts.get("vocab_size"))),
         tied_embeddings=bool(facts.get("tie_word_embeddings")),
         context_tokens=None if facts.get("context_length") is None else int(facts["context_length"]),

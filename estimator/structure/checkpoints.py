@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from estimator.structure.architecture import ModelArchitecture
-from estimator.types import Quant, QuantFormat
+from estimator.types import GGUF_FORMATS, Quant, QuantFormat
 
 #: Names on the Hugging Face Hub; anything else is never put into a command.
 REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
@@ -18,7 +18,7 @@ def is_repository(name: str | None) -> bool:
 
 def has_weights(quant: Quant, model: ModelArchitecture) -> bool:
     """Whether weights in ``quant`` are known to be had: a published checkpoint, or a file that anybody can quantize."""
-    made_at_home = quant.format in (QuantFormat.GGUF, QuantFormat.MLX)
+    made_at_home = quant.format in (*GGUF_FORMATS, QuantFormat.MLX)
     return made_at_home or quant.slug in model.checkpoints or (model.has_original and _serves_original(quant, model))
 
 
@@ -45,6 +45,8 @@ def _serves_original(quant: Quant, model: ModelArchitecture) -> bool:
 def _is_native(quant: Quant, model: ModelArchitecture) -> bool:
     if quant.format is QuantFormat.SAFETENSORS:
         return _is_plain(model)
+    if quant.format is QuantFormat.FP8_FP4:
+        return model.native_dtype == "FP8 + FP4 experts"
     # "MXFP4 (experts) + BF16" is what the format means; "FP8 + FP4 experts" is smaller than FP8.
     first, _, rest = model.native_dtype.lower().partition(" ")
     return first == quant.format.value and (quant.format is not QuantFormat.FP8 or not rest)

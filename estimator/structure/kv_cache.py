@@ -91,6 +91,9 @@ def _state_bytes(model: ModelArchitecture, layer: Layer) -> float:
         linear = model.linear
         assert linear is not None
         key, value = linear.key_heads * linear.key_dim, linear.value_heads * linear.value_dim
+        if linear.kind.startswith("RWKV"):
+            # Two shifted tokens, and a matrix a head; the first kinds keep three numbers a channel in its place.
+            return 4.0 * (2 * model.hidden + value * (3 if linear.kind == "RWKV4" else linear.key_dim))
         if linear.kind == "KDA":
             conv = 3 * (linear.conv_kernel - 1) * value
         else:

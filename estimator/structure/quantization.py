@@ -63,7 +63,9 @@ class TensorIndex:
     n_experts: int
     tied: bool
     is_70b: bool
+    is_llama_8b_or_70b: bool
     is_moe: bool
+    vocab: int
 
 
 def index_tensors(model: ModelArchitecture, tensors: Inventory) -> TensorIndex:
@@ -102,11 +104,13 @@ def index_tensors(model: ModelArchitecture, tensors: Inventory) -> TensorIndex:
         n_experts=model.experts.count if model.experts else 0,
         tied=model.tied_embeddings,
         is_70b=model.n_layers == 80 and model.architecture in _LLAMA_LIKE,
+        is_llama_8b_or_70b=model.architecture == "LlamaForCausalLM" and model.n_layers in (32, 80),
         is_moe=model.is_moe,
+        vocab=model.vocab,
     )
 
 
-def _more(i: NDArray[np.int64], n: int) -> NDArray[np.bool_]:
+def more_bits(i: NDArray[np.int64], n: int) -> NDArray[np.bool_]:
     """Layers that a "more bits" rule promotes: the first and last eighth and every third between."""
     return np.asarray((i < n // 8) | (i >= 7 * n // 8) | ((i - n // 8) % 3 == 2))
 
@@ -132,10 +136,15 @@ def tensor_types(index: TensorIndex, file_type: str, *, imatrix: bool) -> NDArra
     _apply_output(types, index, file_type)
     if wide_tables:
         types[is_class[[TensorClass.EMBEDDING, TensorClass.OUTPUT]].any(axis=0)] = CODE["Q8_0"]
-    fit_to_rows(types, index.inventory.row)
-    types[is_class[TensorClass.KEPT]] = CODE["F32"]
-    types[is_class[TensorClass.HALF]] = CODE["F16"]
+    fit_and_keep(types, index)
     return types
+
+
+def fit_and_keep(types: NDArray[np.int64], index: TensorIndex) -> None:
+    """Fall back where a row is too short for a block, and put back the types of what no recipe quantizes."""
+    fit_to_rows(types, index.inventory.row)
+    types[index.is_class[TensorClass.KEPT]] = CODE["F32"]
+    types[index.is_class[TensorClass.HALF]] = CODE["F16"]
 
 
 def _apply_output(types: NDArray[np.int64], index: TensorIndex, file_type: str) -> None:
@@ -191,8 +200,8 @@ def _apply_recipe(types: NDArray[np.int64], index: TensorIndex, file_type: str, 
         put(value & (i < 4), "Q5_K")
         put(down & eighth, "Q5_K")
     elif file_type in ("Q4_K_M", "Q5_K_M"):
-        put(value & _more(i, index.n_value), "Q6_K")
-        put(down & _more(i, n), "Q6_K")
+        put(value & more_bits(i, index.n_value), "Q6_K")
+        put(down & more_bits(i, n), "Q6_K")
     elif file_type in ("Q4_0", "Q5_0") and imatrix:
         put(down & eighth, "Q4_1" if file_type == "Q4_0" else "Q5_1")
     elif file_type in ("IQ4_NL", "IQ4_XS"):
@@ -222,7 +231,7 @@ def _apply_eight_experts(
     if file_type == "Q3_K_L":
         put(output, "Q3_K")
     if file_type == "IQ3_M":
-        put(index.is_class[TensorClass.EXPERT_DOWN] & _more(index.ordinal, n), "Q4_K")
+        put(index.is_class[TensorClass.EXPERT_DOWN] & more_bits(index.ordinal, n), "Q4_K")
     if DEFAULT_TYPE[file_type] in _FOUR_BITS_OR_LESS and file_type not in ("Q2_K_S", "Q3_K_L"):
         put(output, "Q5_K")
 

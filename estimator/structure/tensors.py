@@ -73,7 +73,7 @@ def inventory(model: ModelArchitecture) -> Inventory:
     hidden = model.hidden
     norm = hidden * (2 if model.norm_bias else 1)
     kinds: dict[Layer, NDArray[np.int64]] = {}
-    parts = [_rows([Tensor(TensorClass.EMBEDDING, -1, hidden, hidden * model.vocab)])]
+    parts = [_rows([Tensor(TensorClass.EMBEDDING, -1, model.embedding_dim, model.embedding_dim * model.vocab)])]
     for layer in model.layers:
         if layer not in kinds:
             kinds[layer] = _rows(_layer_tensors(model, layer, 0, norm))
@@ -82,7 +82,7 @@ def inventory(model: ModelArchitecture) -> Inventory:
     rest = _rows(_stored_mtp(model, norm)) if model.stored_mtp_layers else _rows([])
     last = [_kept(-1, norm)] if model.final_norms else []
     if not model.tied_embeddings:
-        last.append(Tensor(TensorClass.OUTPUT, -1, hidden, hidden * model.vocab))
+        last.append(Tensor(TensorClass.OUTPUT, -1, model.embedding_dim, model.embedding_dim * model.vocab))
     for extra in model.extras:
         last += _extra_tensors(model, extra)
     if model.compress_ratios:
@@ -259,6 +259,14 @@ def _linear(model: ModelArchitecture, layer: Layer, index: int) -> Iterator[Tens
         yield _matrix(TensorClass.OTHER, index, hidden, linear.value_heads)  # beta
         yield _kept(index, linear.value_heads + value + linear.value_dim)  # a, dt, norm
         yield _matrix(TensorClass.ATTN_OUTPUT, index, value, hidden)
+    elif linear.kind.startswith("RWKV"):  # receptance, key, value, gate, output; receptance of the channel mix
+        for cls in (TensorClass.ATTN_Q, TensorClass.ATTN_K, TensorClass.ATTN_V):
+            yield _matrix(cls, index, hidden, value)
+        if linear.kind == "RWKV6":
+            yield _matrix(TensorClass.OTHER, index, hidden, value)
+        yield _matrix(TensorClass.ATTN_OUTPUT, index, value, hidden)
+        if linear.kind != "RWKV7":
+            yield _matrix(TensorClass.OTHER, index, hidden, hidden)
     else:  # lightning attention: fused qkv, output gate, norm (MiniMax-01, arXiv:2501.08313)
         yield _matrix(TensorClass.ATTN_V, index, hidden, 3 * value)
         yield _matrix(TensorClass.OTHER, index, hidden, value)

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from estimator.structure.architecture import FeedForward, ModelArchitecture
 from estimator.structure.block_types import BLOCKS, TYPES, tensor_bytes
+from estimator.structure.ik_recipes import IK_TYPES, ik_types
 from estimator.structure.quantization import TensorIndex, index_tensors, tensor_types
 from estimator.structure.stored import StoredQuant
 from estimator.structure.tensors import EXPERT_CLASSES, TensorClass, inventory
-from estimator.types import EstimatorError, PartBits, Quant, QuantFormat
+from estimator.types import GGUF_FORMATS, EstimatorError, PartBits, Quant, QuantFormat
 
 Ints = NDArray[np.int64]
 
@@ -92,12 +93,13 @@ def weight_table(model: ModelArchitecture, quants: Sequence[Quant]) -> WeightTab
     metadata = np.zeros(len(quants), dtype=np.int64)
     types, recipes = [], []
     for row, quant in enumerate(quants):
-        if quant.format is QuantFormat.GGUF:
+        is_gguf = quant.format in GGUF_FORMATS
+        if is_gguf:
             metadata[row] = METADATA_BYTES_PER_TOKEN * model.vocab
-        if quant.format is not QuantFormat.GGUF:
+        if quant.part_bits is not None:
+            sizes[row] = part_bytes(model, index, quant.part_bits, native_experts=is_gguf)
+        elif not is_gguf:
             sizes[row] = checkpoint_bytes(index, quant)
-        elif quant.part_bits is not None:
-            sizes[row] = part_bytes(model, index, quant.part_bits, native_experts=quant.format is QuantFormat.GGUF)
         elif quant.file_type is None:
             raise EstimatorError(f"{quant.slug}: a GGUF quant needs a file_type")
         else:
@@ -149,7 +151,8 @@ def _rescale(table: WeightTable, row: int, total_bytes: int) -> None:
 
 def file_types(model: ModelArchitecture, index: TensorIndex, file_type: str, *, imatrix: bool) -> Ints:
     """Type codes of a published file's tensors: the recipe's, but experts that were trained in a block type keep it."""
-    types = tensor_types(index, file_type, imatrix=imatrix)
+    of_fork = file_type in IK_TYPES
+    types = ik_types(index, file_type) if of_fork else tensor_types(index, file_type, imatrix=imatrix)
     if native := NATIVE_EXPERT_TYPES.get(model.architecture):
         types[index.is_class[list(EXPERT_CLASSES)].any(axis=0)] = TYPES.index(native)
     return types

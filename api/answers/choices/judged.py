@@ -13,7 +13,7 @@ from estimator.calibration.capability_prior import ModelTraits
 from estimator.calibration.loss import CapabilityLoss
 from estimator.judgement.capability import Capability
 from estimator.judgement.setups import Pace, Setups, usable_setups
-from estimator.judgement.worth import THINKING, WorthTable, worth_table
+from estimator.judgement.worth import THINKING, WorthTable
 from estimator.quant_choice import customary
 from estimator.types import OperatingMode, Quant, Workload
 
@@ -55,12 +55,12 @@ class Judged:
         traits: Sequence[ModelTraits],
         quants: Sequence[Quant],
         pace: Pace,
+        table: WorthTable,
         workload: Workload,
         mode: OperatingMode,
     ) -> None:
-        self.names, self.traits, self.quants, self.pace = names, traits, quants, pace
-        self.table: WorthTable = worth_table(workload.kind, traits, quants, pace.bits_per_weight)
-        self.setups: Setups = usable_setups(self.table, pace, workload, mode)
+        self.names, self.traits, self.quants, self.pace, self.table = names, traits, quants, pace, table
+        self.setups: Setups = usable_setups(table, pace, workload, mode)
 
     @cached_property
     def order(self) -> list[int]:

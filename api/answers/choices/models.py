@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from estimator.estimate import thresholds_of
 from estimator.fleet import Overrides
 from estimator.grid import FitBlock, evaluate
 from estimator.judgement.setups import Pace, most
+from estimator.judgement.worth import worth_table
 from estimator.placement.demand import situation_of
 from estimator.placement.hardware import choose_engine
 from estimator.quant_choice import CHARGES
@@ -32,25 +34,34 @@ LEAST_SHARE = 0.7
 LEAST_EVALUATED = 60
 
 
+class ModelKind(StrEnum):
+    """Kinds of models that can be asked for."""
+
+    BASE = "base"
+    CHAT = "chat"
+    REASONING = "reasoning"
+    CODER = "coder"
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which models may be recommended; None takes all. ``kind``: base, chat, reasoning or coder."""
+    """Which models may be recommended; None takes all, but for base models."""
 
     family: str | None = None
     license: str | None = None
-    kind: str | None = None
+    kind: ModelKind | None = None
     released_from: str | None = None
 
     def takes(self, entry: Entry, traits: ModelTraits) -> bool:
         """Whether a model passes; base models only when they are asked for, as they do not follow instructions."""
         kinds = {
-            "base": traits.base,
-            "chat": not traits.base,
-            "reasoning": not traits.base and traits.thinking != "never",
-            "coder": not traits.base and traits.specialty == "coder",
+            ModelKind.BASE: traits.base,
+            ModelKind.CHAT: not traits.base,
+            ModelKind.REASONING: not traits.base and traits.thinking != "never",
+            ModelKind.CODER: not traits.base and traits.specialty == "coder",
         }
         return (
-            kinds[self.kind or "chat"]
+            kinds[self.kind or ModelKind.CHAT]
             and (self.family is None or entry["family"].casefold() == self.family.casefold())
             and (self.license is None or (entry["license"] or "").casefold() == self.license.casefold())
             and (self.released_from is None or (entry["release_date"] or "") >= self.released_from)
@@ -189,7 +200,8 @@ def _judged(evaluated: Sequence[_Evaluated], quants: Sequence[Quant], question: 
     pace = _pace([each.block for each in evaluated], whole=question.streams > 1)
     names = [str(each.candidate.entry["name"]) for each in evaluated]
     traits = [each.candidate.traits for each in evaluated]
-    return Judged(names, traits, quants, pace, question.workload, question.mode)
+    table = worth_table(question.workload.kind, traits, quants, pace.bits_per_weight)
+    return Judged(names, traits, quants, pace, table, question.workload, question.mode)
 
 
 def _is_final(judged: Judged, others: Sequence[_Candidate], first: int) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from api.answers.choices.machine import resolved
 from api.answers.choices.models import Wanted
 from api.errors import ErrorCode, QuestionError
 from db.entries import market, specs
-from db.entries.files import Catalog
+from db.entries.files import Catalog, Entry
 from db.entries.traits import model_traits
 from estimator.calibration.capability_prior import ModelTraits
 from estimator.calibration.coefficients import Calibration
@@ -19,7 +19,7 @@ from estimator.calibration.scale import KIND_OF_WORKLOAD
 from estimator.judgement import purchases as domain
 from estimator.judgement.buying import Offer, Terms, Ware, break_even_months, is_card, offers, running_usd_an_hour
 from estimator.judgement.capability import CapabilityTable
-from estimator.judgement.market import Price, PriceKind, newest, price_of_card, price_of_computer
+from estimator.judgement.market import Computer, Price, PriceKind, newest, price_of_card, price_of_computer
 from estimator.judgement.needs import NEAR, Miss, Need, Needs
 from estimator.judgement.offer_setups import Subject
 from estimator.judgement.purchases import Purchase, Purchases
@@ -30,17 +30,24 @@ from estimator.types import EstimatorError, OperatingMode, WorkloadKind
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Purchases, and the models that they speak of by position."""
+    """Purchases, and the models that they speak of by position.
+
+    ``not_estimated`` are computers within the budget that nothing can be said of: their accelerator is not in the catalog.
+    """
 
     subjects: tuple[Subject, ...]
     purchases: Purchases
+    not_estimated: tuple[Computer, ...]
     needs: Needs
     terms: Terms
 
 
 @dataclass(frozen=True, slots=True)
 class RentOrBuy:
-    """An accelerator bought or rented. ``months`` until the purchase costs less; None: never, or a price is unknown."""
+    """An accelerator bought or rented. ``months`` until the purchase costs less; None: never, or a price is unknown.
+
+    ``as_card`` is the same chip on a card, for a module without a price.
+    """
 
     gpu: str
     name: str
@@ -49,6 +56,7 @@ class RentOrBuy:
     usd_a_month: float | None
     months: float | None
     sold_as_card: bool
+    as_card: RentOrBuy | None = None
 
 
 def terms_of(catalog: Catalog, owned: str | None = None) -> Terms:
@@ -91,9 +99,19 @@ def purchases(
     return Answer(
         tuple(subjects),
         domain.purchases(subjects, options, quants, needs, terms, calibration, mode),
+        tuple(computer for computer in computers if _is_unknown(catalog, computer, terms)),
         needs,
         terms,
     )
+
+
+def _is_unknown(catalog: Catalog, computer: Computer, terms: Terms) -> bool:
+    """Whether a computer within the budget has an accelerator that no estimate can be made of."""
+    built_in = None if computer.gpu is None else catalog.gpus.get(computer.gpu)
+    if computer.card_places or (built_in is not None and not specs.missing_facts(built_in)):
+        return False
+    price = price_of_computer(computer, terms.today, used=terms.used, region=terms.region)
+    return price is not None and (terms.budget_usd is None or price.usd <= terms.budget_usd)
 
 
 def wares_of(catalog: Catalog) -> list[Ware]:
@@ -108,6 +126,21 @@ def wares_of(catalog: Catalog) -> list[Ware]:
 def rent_or_buy(catalog: Catalog, gpu: str, terms: Terms) -> RentOrBuy:
     """An accelerator's price beside its rent for the hours a month of the terms. Raises :class:`QuestionError`."""
     slug = resolved(catalog, "gpu", gpu)
+    told = _rent_or_buy(catalog, slug, terms)
+    if told.buy is not None or told.sold_as_card:
+        return told
+    chip = _chip(catalog.gpus[slug])
+    cards = [_rent_or_buy(catalog, other, terms) for other, entry in catalog.gpus.items() if _chip(entry) == chip]
+    priced = [(card.buy.usd, card) for card in cards if card.sold_as_card and card.buy is not None]
+    return replace(told, as_card=min(priced, key=lambda pair: pair[0], default=(0.0, None))[1])
+
+
+def _chip(entry: Entry) -> tuple[str, str, str]:
+    """What accelerators of one chip share: maker, generation, and the first word of the name."""
+    return entry["vendor"], entry["architecture"], entry["name"].split()[0]
+
+
+def _rent_or_buy(catalog: Catalog, slug: str, terms: Terms) -> RentOrBuy:
     ware = Ware(specs.accelerator(catalog.gpus[slug]), market.board(catalog, slug), market.prices(catalog, slug))
     price = price_of_card(ware.prices, terms.today, used=terms.used, region=terms.region)
     rent = newest(ware.prices, (PriceKind.CLOUD_HOUR,), terms.region)

@@ -21,7 +21,7 @@ class Standing:
     @property
     def name(self) -> str:
         """The model with its quantization."""
-        return f"{self.model} in {self.quant}{' without thinking' if self.plain_of_two else ''}"
+        return f"{self.model} ({self.quant}{', without thinking' if self.plain_of_two else ''})"
 
 
 def reason(one: Standing, pick: Standing | None, beaten_by: Standing | None) -> str:

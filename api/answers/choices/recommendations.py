@@ -1,29 +1,33 @@
-"""Choices, best first: quantizations for a pairing, accelerators for a model, models for an accelerator."""
+"""Choices, best first: models for an accelerator, accelerators for a model, quantizations for a pairing."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
-from api.answers.choices.setups import serving_flags
+from api.answers.choices.judged import Judged, Judgement
+from api.answers.choices.models import Wanted
+from api.answers.choices.paces import OwnerPace, Paces, row_of
 from api.catalog.fit_reads import FitReads
-from api.catalog.fits import FitRecord
-from api.catalog.live import block_cell, require_facts
-from api.catalog.records import GpuRecord, ModelRecord
+from api.catalog.live import require_facts
+from api.catalog.records import GpuRecord, ModelRecord, QuantRecord
 from api.catalog.view import CatalogView
 from db.fits.cells import AnyCell, FitKey
 from db.fits.layout import SLOTS
-from db.fits.query import FitField, FitOrder, FitQuery
-from estimator import verdict
-from estimator.fit_facts import RUNNING
-from estimator.grid import FitBlock, evaluate_block
 from estimator.judgement import recommend
+from estimator.judgement.choice import frontier
 from estimator.judgement.recommend import Aim
-from estimator.types import STATUSES, OperatingMode, WorkloadKind
+from estimator.judgement.setups import Pace
+from estimator.quant_choice import CHARGES
+from estimator.types import OperatingMode, WorkloadKind
+
+Side: TypeAlias = ModelRecord | GpuRecord | QuantRecord
+Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,193 +39,197 @@ class Question:
     mode: OperatingMode
     buyer: recommend.Buyer
     target: recommend.Target
+    wanted: Wanted
 
     @property
     def slot(self) -> int:
         """Slot of the workload."""
         return SLOTS.index(self.workload)
 
+    @property
+    def users(self) -> int:
+        """Users that are answered at once: those of the target, else of the mode."""
+        return self.target.users or CHARGES[self.mode].users
+
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A fit and its score in the operating mode, 0 to 100."""
+    """One entry of the list; ``side`` is what was chosen, and ``place`` its position in what is judged."""
 
-    fit: FitRecord
-    score: float
+    side: Side
+    place: int
+    key: FitKey
 
-
-async def recommended_quants(reads: FitReads, model: ModelRecord, gpu: GpuRecord, question: Question) -> list[Choice]:
-    """Quantizations of a pairing; those with known weights, where one of them runs."""
-    cells = await reads.pairing(model, gpu, question.slot)
-    options = [FitRecord(reads.view, cell) for cell in cells if cell.status in RUNNING]
-    options = [fit for fit in options if fit.weights_known] or options
-    fits = [fit for fit in options if _qualifies(fit, question)]
-    return _ranked(await asyncio.to_thread(_scored, reads.view, fits, question), question.aim)
+    @property
+    def slug(self) -> str:
+        return self.side.slug
 
 
-async def recommended_models(reads: FitReads, gpu: GpuRecord, question: Question) -> list[Choice]:
-    """Every model that runs and reaches the target, once, in the quantization that is best by the aim."""
-    view, target = reads.view, question.target
-    query = FitQuery(
-        gpu_ids=(view.gpu_ids[gpu.slug],),
-        workload_ids=(question.slot,),
-        statuses=tuple(status for status in STATUSES if status in RUNNING),
-        decode_min=target.decode_tok_s,
-        ttft_max_ms=target.ttft_ms,
-        safe_context_min=target.context_tokens,
-    )
-    by_score = question.aim in (Aim.SCORE, Aim.CHEAPEST)
-    if by_score and question.mode is OperatingMode.BALANCED and target == recommend.Target():
-        query = replace(query, recommended=True)
-    fits = [fit for fit in await _fits(reads, query) if _qualifies(fit, question)]
-    if not query.recommended and not all(fit.weights_known for fit in fits):
-        # A recommended fit lacks known weights only where every fit that runs lacks them.
-        best = FitQuery(gpu_ids=query.gpu_ids, workload_ids=query.workload_ids, recommended=True)
-        without = {fit.model for fit in await _fits(reads, best) if not fit.weights_known}
-        fits = [fit for fit in fits if fit.weights_known or fit.model in without]
-    choices: dict[ModelRecord, Choice] = {}
-    for choice in _ranked(await asyncio.to_thread(_scored, view, fits, question), question.aim):
-        choices.setdefault(choice.fit.model, choice)
-    return list(choices.values())
+class Recommendations:
+    """A whole list in order. What an entry is worth, and why it stands there, is told of those that are asked about."""
 
+    def __init__(self, judged: Judged, choices: Sequence[Choice], on_frontier: Flags, slot: int) -> None:
+        self._judged, self._on_frontier, self._slot = judged, on_frontier, slot
+        self.choices = choices
+        self.pick = next((choice for choice in choices if on_frontier[choice.place]), None)
 
-async def _fits(reads: FitReads, query: FitQuery) -> list[FitRecord]:
-    view = reads.view
-    page = await reads.page(query, (FitOrder(FitField.SCORE),), len(view.models) * len(view.quants))
-    return [FitRecord(view, cell) for cell in page.cells]
+    def judgement(self, choice: Choice) -> Judgement:
+        """The worth of an entry."""
+        judgement = self._judged.judgement(choice.place)
+        return replace(judgement, on_frontier=bool(self._on_frontier[choice.place]))
 
+    def rank(self, choice: Choice) -> int:
+        """Place in the list, from 1."""
+        return self.choices.index(choice) + 1
 
-async def recommended_gpus(reads: FitReads, model: ModelRecord, question: Question, size: int) -> list[Choice]:
-    """At most ``size`` accelerators for a model, each in its best quantization, of all in the catalog."""
-    view, slot = reads.view, question.slot
-    require_facts(model)
-    gpus = [gpu for gpu in view.gpus if not gpu.missing_facts]
-    block = await asyncio.to_thread(_block, view, model, gpus)
-    chosen = (await asyncio.to_thread(_best_gpus, view, block, model, gpus, question))[:size]
-    keys = [
-        FitKey(
-            view.model_ids[model.slug],
-            view.gpu_ids[gpus[choice.gpu].slug],
-            view.quant_ids[view.precomputed_quants[choice.quant].slug],
-        )
-        for choice in chosen
-    ]
-    cells: list[AnyCell]
-    if view.generation is not None:
-        cells = [by_slot[slot] for by_slot in await reads.cells(keys)]
-    else:
-        cells = [
-            block_cell(view, block, key, (choice.gpu, choice.quant, slot))
-            for choice, key in zip(chosen, keys, strict=True)
+    async def cells(self, reads: FitReads, choices: Sequence[Choice]) -> list[AnyCell]:
+        """The fit of each of ``choices``: published, or live before the first publication."""
+        if reads.view.generation is not None:
+            return [by_slot[self._slot] for by_slot in await reads.cells([choice.key for choice in choices])]
+        view = reads.view
+        live = [
+            await reads.live(view.model_by_id[key.model_id], view.gpu_by_id[key.gpu_id], view.quant_by_id[key.quant_id])
+            for key in (choice.key for choice in choices)
         ]
-    return [Choice(FitRecord(view, cell), choice.score) for cell, choice in zip(cells, chosen, strict=True)]
+        return [by_slot[self._slot] for by_slot in live]
 
 
-def _block(view: CatalogView, model: ModelRecord, gpus: Sequence[GpuRecord]) -> FitBlock:
-    return evaluate_block(
-        view.architecture(model),
-        tuple(gpu.accelerator for gpu in gpus),
-        tuple(quant.spec for quant in view.precomputed_quants),
-        tuple(workload.spec for workload in view.workloads),
-        tuple(view.host_of(gpu) for gpu in gpus),
-        view.calibration,
+async def recommended_models(reads: FitReads, gpu: GpuRecord, question: Question) -> Recommendations:
+    """Every wanted model that is usable on an accelerator and reaches the target, once."""
+    view = reads.view
+    paces = await _paces(view)
+    own = await paces.of(reads, gpu, question.slot, question.users)
+    wanted = np.array(
+        [question.wanted.takes(model.entry, traits) for model, traits in zip(view.models, paces.traits, strict=True)]
     )
+    bought = recommend.affordable([gpu.accelerator], question.buyer, _known([gpu.accelerator.msrp_usd]))[0]
+    pace = _limited(own, question, wanted[:, None] & bought)
+    judged = await asyncio.to_thread(_judge_models, view, paces, pace, question)
+    places = _by_aim(judged, question.aim, None)
+    return _recommendations(view, judged, places, question, view.models, gpu=gpu)
 
 
-def _best_gpus(
-    view: CatalogView, block: FitBlock, model: ModelRecord, gpus: Sequence[GpuRecord], question: Question
-) -> list[recommend.Choice]:
-    slot, target = question.slot, question.target
-    scores = recommend.mode_scores(block, [workload.spec for workload in view.workloads], question.mode)
-    return recommend.best_devices(
-        block,
-        scores,
-        slot,
-        [gpu.accelerator for gpu in gpus],
-        question.aim,
-        question.buyer,
-        target,
-        serving_flags(view, model, gpus, view.precomputed_quants, view.workloads[slot].spec, target),
-    )
+async def recommended_gpus(reads: FitReads, model: ModelRecord, question: Question) -> Recommendations:
+    """Every accelerator of the catalog that a model is usable on within the limits, once."""
+    view = reads.view
+    require_facts(model)
+    paces = await _paces(view)
+    own = await paces.of(reads, model, question.slot, question.users)
+    devices = [gpu.accelerator for gpu in view.gpus]
+    price, power = _known([device.msrp_usd for device in devices]), _known([device.tdp_w for device in devices])
+    good = recommend.affordable(devices, question.buyer, price)
+    if question.aim is Aim.CHEAPEST:
+        good &= np.isfinite(price)
+    if question.aim is Aim.EFFICIENT:
+        good &= np.isfinite(power)
+    pace = _limited(own, question, good[:, None])
+    names = [gpu.accelerator.name for gpu in view.gpus]
+    judged = await asyncio.to_thread(_judge_one, view, paces, model, names, pace, question)
+    cost = price if question.aim is Aim.CHEAPEST else power
+    places = _by_aim(judged, question.aim, cost)
+    machines = judged.setups.model[places]
+    on_frontier = np.zeros(len(judged.setups.model), dtype=np.bool_)
+    on_frontier[places] = frontier(judged.setups.rating[places], price[machines])
+    return _recommendations(view, judged, places, question, view.gpus, model=model, on_frontier=on_frontier)
 
 
-def _qualifies(fit: FitRecord, question: Question) -> bool:
-    """Whether a fit runs, meets the buyer's limits, and reaches the target as far as a stored fit tells."""
-    cell, target, buyer = fit.cell, question.target, question.buyer
-    if cell.status not in RUNNING or cell.decode_figures is None:
-        return False
-    device = fit.gpu.accelerator
-    price, power = device.msrp_usd, device.tdp_w
-    return (
-        (target.decode_tok_s is None or _pace(fit) >= target.decode_tok_s)
-        and (target.ttft_ms is None or (cell.ttft_ms is not None and cell.ttft_ms <= target.ttft_ms))
-        and (target.context_tokens is None or cell.safe_context_tokens >= target.context_tokens)
-        and (buyer.budget_usd is None or (price is not None and price <= buyer.budget_usd))
-        and (buyer.max_power_w is None or (power is not None and power <= buyer.max_power_w))
-        and (buyer.vendors is None or device.vendor in buyer.vendors)
-    )
+async def recommended_quants(
+    reads: FitReads, model: ModelRecord, gpu: GpuRecord, question: Question
+) -> Recommendations:
+    """Quantizations of a pairing that are usable, those that are needlessly wide last."""
+    view = reads.view
+    require_facts(model, gpu)
+    paces = await _paces(view)
+    own = await paces.of(reads, model, question.slot, question.users)
+    machine = view.gpus.index(gpu)
+    bought = recommend.affordable([gpu.accelerator], question.buyer, _known([gpu.accelerator.msrp_usd]))[0]
+    pace = _limited(own, question, (np.arange(len(view.gpus)) == machine)[:, None] & bought)
+    judged = await asyncio.to_thread(_judge_one, view, paces, model, [model.name] * len(view.gpus), pace, question)
+    setups = judged.setups
+    key = setups.decode_tok_s if question.aim in (Aim.FASTEST, Aim.EFFICIENT) else setups.rating
+    order = np.lexsort((-setups.rating, -key, ~setups.sensible))
+    _, first = np.unique(setups.quant[order], return_index=True)
+    places = order[np.sort(first)]
+    return _recommendations(view, judged, places, question, view.precomputed_quants, model=model, gpu=gpu)
 
 
-def _scored(view: CatalogView, fits: Sequence[FitRecord], question: Question) -> list[Choice]:
-    """Fits of one accelerator and workload that reach the rest of the target, with their scores in the mode."""
-    least = question.target.bits_per_weight
+async def _paces(view: CatalogView) -> Paces:
+    return await asyncio.to_thread(view.derived, Paces)
+
+
+def _limited(own: OwnerPace, question: Question, allowed: Flags) -> Pace:
+    """The pace with only the pairings that are ``allowed`` and reach the target."""
+    target, pace = question.target, own.pace
+    runs = pace.runs & allowed
+    least = target.decode_tok_s
+    if question.users > 1:
+        runs = runs & own.whole
     if least is not None:
-        fits = [fit for fit in fits if fit.bits_per_weight >= least]
-    if question.target.users is not None:
-        fits = _serving(view, fits, question.target)
-    if question.mode is OperatingMode.BALANCED or not fits:
-        return [Choice(fit, fit.cell.score) for fit in fits]
-    return [Choice(fit, score) for fit, score in zip(fits, _mode_scores(fits, question.mode), strict=True)]
+        runs = runs & (pace.decode_tok_s >= least)
+    if target.ttft_ms is not None:
+        runs = runs & (pace.ttft_ms > 0) & (pace.ttft_ms <= target.ttft_ms)
+    if target.context_tokens is not None:
+        runs = runs & (own.safe_context_tokens >= target.context_tokens)
+    if target.bits_per_weight is not None:
+        runs = runs & (pace.bits_per_weight >= target.bits_per_weight)
+    return replace(pace, runs=runs)
 
 
-def _serving(view: CatalogView, fits: Sequence[FitRecord], target: recommend.Target) -> list[FitRecord]:
-    """Fits of one accelerator and workload that serve the target's users."""
-    by_model: dict[ModelRecord, list[FitRecord]] = {}
-    for fit in fits:
-        by_model.setdefault(fit.model, []).append(fit)
-    serving = []
-    for model, own in by_model.items():
-        flags = serving_flags(view, model, [own[0].gpu], [fit.quant for fit in own], own[0].workload.spec, target)
-        assert flags is not None
-        serving += [fit for fit, serves in zip(own, flags[0], strict=True) if serves]
-    return serving
+def _judge_models(view: CatalogView, paces: Paces, pace: Pace, question: Question) -> Judged:
+    names = [model.name for model in view.models]
+    return Judged(
+        names, paces.traits, [quant.spec for quant in view.precomputed_quants], pace, paces.table(question.slot),
+        view.workloads[question.slot].spec, question.mode,
+    )  # fmt: skip
 
 
-def _mode_scores(fits: Sequence[FitRecord], mode: OperatingMode) -> list[float]:
-    """Scores of fits of one workload, as :func:`estimator.judgement.recommend.mode_scores` of a grid."""
-    workload = fits[0].workload.spec
-
-    def figures(read: Callable[[FitRecord], float]) -> Any:
-        return np.array([read(fit) for fit in fits], dtype=np.float64)
-
-    parts = (
-        verdict.decode_part(figures(_pace), workload.comfortable_decode_tok_s),
-        verdict.ttft_part(figures(lambda fit: fit.cell.ttft_ms or 0.0), workload.patience_ttft_ms),
-        verdict.context_part(figures(lambda fit: fit.cell.safe_context_tokens), float(workload.context_tokens)),
-        figures(lambda fit: fit.retained_share),
-        verdict.headroom_part(
-            figures(lambda fit: fit.cell.memory.total_bytes),
-            figures(lambda fit: fit.cell.memory.usable_bytes),
-            figures(lambda fit: fit.cell.placement.offload_fraction),
-        ),
-    )
-    usable = verdict.codes_of(figures(lambda fit: fit.cell.score))
-    return [float(score) for score in verdict.score(parts, usable, mode)]
+def _judge_one(
+    view: CatalogView, paces: Paces, model: ModelRecord, names: Sequence[str], pace: Pace, question: Question
+) -> Judged:
+    """One model on every accelerator."""
+    place = view.models.index(model)
+    return Judged(
+        names, [paces.traits[place]] * len(names), [quant.spec for quant in view.precomputed_quants], pace,
+        row_of(paces.table(question.slot), place, len(names)), view.workloads[question.slot].spec, question.mode,
+    )  # fmt: skip
 
 
-def _pace(fit: FitRecord) -> float:
-    """Decode speed, tokens per second; 0 when nothing runs."""
-    figures = fit.cell.decode_figures
-    return 0.0 if figures is None else figures[0]
+def _by_aim(judged: Judged, aim: Aim, cost: NDArray[np.float64] | None) -> NDArray[np.int64]:
+    """Places of the best setup of each row, in the order of the aim; ``cost`` is a price or power a row."""
+    places = np.array(judged.order, dtype=np.int64)
+    setups = judged.setups
+    if aim is Aim.SCORE or (cost is None and aim is Aim.CHEAPEST):
+        return places
+    key = -setups.decode_tok_s[places]
+    if aim is Aim.CHEAPEST:
+        assert cost is not None
+        key = cost[setups.model[places]]
+    elif aim is Aim.EFFICIENT and cost is not None:
+        key = key / cost[setups.model[places]]
+    return places[np.argsort(key, kind="stable")]
 
 
-def _ranked(choices: Sequence[Choice], aim: Aim) -> list[Choice]:
-    """Best first by the aim, then by score, then by name. One accelerator has one price and one power."""
-    by_pace = aim in (Aim.FASTEST, Aim.EFFICIENT)
+def _recommendations(
+    view: CatalogView,
+    judged: Judged,
+    places: NDArray[np.int64],
+    question: Question,
+    sides: Sequence[Side],
+    model: ModelRecord | None = None,
+    gpu: GpuRecord | None = None,
+    on_frontier: Flags | None = None,
+) -> Recommendations:
+    setups = judged.setups
+    of_quants = model is not None and gpu is not None
+    choices = []
+    for n in map(int, places):
+        side = sides[int(setups.quant[n] if of_quants else setups.model[n])]
+        quant = view.precomputed_quants[int(setups.quant[n])]
+        key = FitKey(view.model_ids[(model or side).slug], view.gpu_ids[(gpu or side).slug], view.quant_ids[quant.slug])
+        choices.append(Choice(side, n, key))
+    return Recommendations(judged, choices, setups.frontier if on_frontier is None else on_frontier, question.slot)
 
-    def key(choice: Choice) -> tuple[Any, ...]:
-        fit = choice.fit
-        first = _pace(fit) if by_pace else choice.score
-        return -first, -choice.score, not fit.cell.recommended, fit.model.slug, fit.quant.slug
 
-    return sorted(choices, key=key)
+def _known(values: Sequence[float | None]) -> NDArray[np.float64]:
+    """Values with infinity for what is unknown."""
+    return np.array([np.inf if value is None else value for value in values], dtype=np.float64)

@@ -18,7 +18,7 @@ from db.imports.hub.safetensors import (
     size_of_index,
 )
 from estimator.structure.stored import StoredQuant
-from estimator.types import Quant, QuantFormat
+from estimator.types import GGUF_FORMATS, Quant
 
 FIELD = "model_index"
 
@@ -59,7 +59,7 @@ def size_of_file(path: Path) -> CheckpointSize:
 def checkpoint_quant(quant: Quant, index: Any) -> Quant:
     """``quant`` with the bytes that a checkpoint's index states. Raises :class:`ImportFactsError`."""
     size = size_of_checkpoint(index)
-    if quant.format is QuantFormat.GGUF:
+    if quant.format in GGUF_FORMATS:
         raise ImportFactsError(f"{FIELD!r} is of a checkpoint, and {quant.name} is a GGUF file type", FIELD)
     return with_bytes(quant, total_bytes=size.tensor_bytes)
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import strawberry
 
+from api.answers.choices.purchases import price_of
 from api.catalog.records import GpuRecord
 from api.graphql.catalog.engines import Engine
 from api.graphql.catalog.prices import Board, Kinds, Price, Region, Used, board_of, price_face, prices_of
@@ -15,7 +16,7 @@ from api.graphql.core.ids import encode_id
 from api.graphql.core.node import Node
 from api.graphql.core.scalars import Date, Int64
 from db.entries import specs
-from estimator.judgement.market import price_of_card
+from estimator.judgement.buying import Terms
 
 
 @strawberry.type(description="An accelerator: a graphics card, a system on a chip, or a processor.")
@@ -84,12 +85,13 @@ class Gpu(Node):
         return prices_of(info.context.view.price_list(self.slug), kinds)
 
     @strawberry.field(
-        description="What one card costs: the cheaper of its newest street prices, else a list price of the last two years; "
-        "null when no price of today is known."
+        description="What one costs: for a card the cheaper of its newest street prices, else a list price of the last two "
+        "years; else that of the cheapest computer that it is built into. Null when no price of today is known."
     )
     def current_price(self, info: strawberry.Info, used: Used = True, region: Region = "US") -> Price | None:
         view = info.context.view
-        price = price_of_card(view.price_list(self.slug), view.today, used=used is not False, region=region or "US")
+        terms = Terms(view.today, used=used is not False, region=region or "US")
+        price = price_of(view.catalog, self.slug, terms)
         return None if price is None else price_face(price)
 
 

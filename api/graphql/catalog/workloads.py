@@ -34,6 +34,9 @@ class Workload(Node):
     usable_answer_seconds: float = strawberry.field(
         description="Wait for the whole answer above which this use is given up, seconds."
     )
+    think_seconds: float = strawberry.field(
+        description="Time between an answer and the next request of the same person, seconds."
+    )
     sources: list[str] = strawberry.field(description="Where the lengths come from.")
 
 
@@ -56,5 +59,6 @@ def workload_of(record: WorkloadRecord) -> Workload:
         patience_ms=spec.patience_ttft_ms,
         usable_ttft_ms=spec.usable_ttft_ms,
         usable_answer_seconds=spec.usable_answer_s,
+        think_seconds=spec.think_s,
         sources=record.sources,
     )

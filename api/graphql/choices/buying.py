@@ -19,7 +19,7 @@ from api.graphql.core.enums import Vendor
 from api.graphql.core.inputs import MAX_TEXT, check_set, within_reach
 from estimator.judgement.buying import DESKTOP_CARDS, Terms
 from estimator.judgement.needs import NOTICEABLE_POINTS, Needs, needs_of
-from estimator.judgement.serving import MAX_STREAMS
+from estimator.judgement.serving.curve import MAX_STREAMS
 from estimator.types import OperatingMode, WorkloadKind
 
 #: Models that one question may name.
@@ -71,7 +71,9 @@ class PurchaseInput:
         description=f"Most that the quantization may cost, points of capability; {NOTICEABLE_POINTS:g} when left out.",
     )
     users: int | None = strawberry.field(
-        default=None, description=f"Users that are answered at once, 1 to {MAX_STREAMS:,}; 1 when left out."
+        default=None,
+        description=f"People who think, ask and read, 1 to {MAX_STREAMS:,}; 1 when left out. So many streams as in a "
+        "busy moment are on the accelerators, each at the workload's comfortable speed or the one asked for.",
     )
 
 

@@ -7,13 +7,14 @@ from enum import Enum
 import strawberry
 from strawberry.scalars import JSON
 
+from api.answers.choices.models import ModelKind, Wanted
 from api.errors import bad_input
 from api.graphql.core.described import describe
 from api.graphql.core.enums import BackendKind, EngineKind, Vendor
 from api.graphql.core.inputs import within_reach
 from api.graphql.core.scalars import Int64
 from estimator.judgement import recommend
-from estimator.judgement.serving import MAX_STREAMS
+from estimator.judgement.serving.curve import MAX_STREAMS
 from estimator.types import CacheType, WorkloadKind
 
 
@@ -160,6 +161,24 @@ def target_of(wanted: RecommendationTarget | None) -> recommend.Target:
     return recommend.Target(decode, wait, wanted.safe_context_tokens, bits, wanted.users)
 
 
+def wanted_of(asked: RecommendationInput) -> Wanted:
+    """Which models the input lets pass."""
+    return Wanted(asked.family, asked.license, asked.model_kind, asked.released_from)
+
+
+describe(
+    ModelKind,
+    "ModelKind",
+    "Kind of a model.",
+    {
+        "BASE": "A model before its post-training, which continues a text and follows no instructions.",
+        "CHAT": "Any model that follows instructions.",
+        "REASONING": "A model that can think before it answers.",
+        "CODER": "A model made for code.",
+    },
+)
+
+
 class RecommendationAim(Enum):
     SCORE = recommend.Aim.SCORE
     FASTEST = recommend.Aim.FASTEST
@@ -172,10 +191,10 @@ describe(
     "RecommendationAim",
     "Order of recommendations.",
     {
-        "SCORE": "The highest score in the operating mode.",
+        "SCORE": "The highest rating in the operating mode.",
         "FASTEST": "The highest decode speed.",
         "CHEAPEST": "The lowest price at launch; accelerators of unknown price are left out. On one "
-        "accelerator: the highest score.",
+        "accelerator: the highest rating.",
         "EFFICIENT": "The highest decode speed per watt of board power; accelerators of unknown power are left out. On one "
         "accelerator: the highest decode speed.",
     },
@@ -201,6 +220,16 @@ class RecommendationInput:
     )
     vendors: list[Vendor] | None = strawberry.field(
         default=None, description="Makers to choose from; all when left out."
+    )
+    family: str | None = strawberry.field(default=None, description="Only models of this family, such as `Qwen3`.")
+    license: str | None = strawberry.field(
+        default=None, description="Only models under this licence, such as `apache-2.0`."
+    )
+    model_kind: ModelKind | None = strawberry.field(
+        default=None, description="Only models of this kind; all but base models when left out."
+    )
+    released_from: str | None = strawberry.field(
+        default=None, description="Only models released in this month or later, such as `2025-06`."
     )
     target: RecommendationTarget | None = strawberry.field(
         default=None, description="Thresholds that a choice must reach."

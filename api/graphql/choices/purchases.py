@@ -48,7 +48,7 @@ class Purchase:
         description="Capability for the workload less the loss of the quantization, points of 100."
     )
     loss_points: float = strawberry.field(description="What the quantization costs, points of capability.")
-    decode_tokens_per_second: float = strawberry.field(description="Decode speed of each user, tokens per second.")
+    decode_tokens_per_second: float = strawberry.field(description="Decode speed of each stream, tokens per second.")
     ttft_ms: float = strawberry.field(description="Time to the first token of one prompt, milliseconds.")
     answer_seconds: float = strawberry.field(description="Time to a whole answer, thinking included, seconds.")
     offloaded_bytes: Int64 = strawberry.field(description="What lies in the memory of the computer, bytes.")
@@ -76,6 +76,7 @@ class Rental:
 )
 class Purchases:
     prices_until: Date = strawberry.field(description="Date of the newest price: the day that prices are told for.")
+    streams: int = strawberry.field(description="Users that are answered at once in a busy moment.")
     meeting: list[Purchase] = strawberry.field(
         description="What meets every need at a known price, best value first: rating of the setup less two points for each "
         "doubling of the price. What another beats in price, worth and time is left out."
@@ -85,6 +86,9 @@ class Purchases:
     )
     unpriced: list[Purchase] = strawberry.field(
         description="What meets the need at an unknown price, best value at the newest known price first."
+    )
+    not_estimated: list[Computer] = strawberry.field(
+        description="Computers within the budget whose accelerator the catalog lacks: nothing can be said of them."
     )
     rentals: list[Rental] = strawberry.field(description="By rent; empty unless hours a month are stated.")
 
@@ -101,6 +105,13 @@ class RentOrBuy:
     break_even_months: float | None = strawberry.field(
         description="Months after which the purchase has cost less; null when it never does, or a price is unknown."
     )
+    as_card: RentOrBuy | None = strawberry.field(
+        description="The same chip on a card that has a price; null for what has a price or is a card itself."
+    )
+
+
+def _same_chip(faces: Faces, told: answers.RentOrBuy | None) -> RentOrBuy | None:
+    return None if told is None else rent_or_buy_of(faces, told)
 
 
 def purchases_of(faces: Faces, answer: answers.Answer, size: int) -> Purchases:
@@ -112,9 +123,11 @@ def purchases_of(faces: Faces, answer: answers.Answer, size: int) -> Purchases:
     found = answer.purchases
     return Purchases(
         prices_until=Date(answer.terms.today),
+        streams=found.streams,
         meeting=listed(found.meeting),
         near_misses=listed(found.near),
         unpriced=listed(found.unpriced),
+        not_estimated=[faces.by_slug("computer", computer.slug) for computer in answer.not_estimated[:size]],
         rentals=[_rental(faces, answer, rental) for rental in found.rentals[:size]],
     )
 
@@ -128,6 +141,7 @@ def rent_or_buy_of(faces: Faces, told: answers.RentOrBuy) -> RentOrBuy:
         hour=None if told.rent is None else price_face(told.rent),
         usd_per_month=told.usd_a_month,
         break_even_months=told.months,
+        as_card=_same_chip(faces, told.as_card),
     )
 
 

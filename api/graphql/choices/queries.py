@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated
+from typing import Annotated, Any, cast
 
 import strawberry
 
@@ -14,20 +14,22 @@ from api.catalog.live import require_facts
 from api.errors import bad_input
 from api.graphql.catalog.models import Benchmark
 from api.graphql.choices.estimates import estimate_many, estimate_one
-from api.graphql.choices.inputs import EstimateInput, RecommendationInput, RecommendationTarget, target_of
+from api.graphql.choices.inputs import EstimateInput, RecommendationInput, RecommendationTarget, target_of, wanted_of
 from api.graphql.choices.types import (
     EstimateResult,
     RankedModel,
-    Recommendation,
+    RecommendationConnection,
     Setup,
     Tier,
     UpgradeGain,
     gain_of,
+    recommendation_of,
     setup_of,
 )
 from api.graphql.context import RequestContext
-from api.graphql.core.arguments import Workload
-from api.graphql.core.connections import checked_size
+from api.graphql.core.arguments import After, Before, First, Last, Paging, Workload
+from api.graphql.core.connections import checked_size, page_of, slice_page
+from api.graphql.core.ids import signature
 from api.graphql.core.inputs import check_set
 from api.graphql.fits.plans import Estimate
 from api.graphql.fits.types import fit_of, fits_of_cells
@@ -151,10 +153,12 @@ class ChoiceQueries:
     """Fields of the root of all queries."""
 
     @strawberry.field(
-        description="Choices, best first: accelerators for a model, models for an accelerator, or quantizations "
-        "for a pairing. At most 100. Accelerators are all of the catalog with the facts that an estimate needs, laptops, "
-        "boards and server parts too; `fit.gpu.kind` tells them apart. Quantizations are those in which weights are known to "
-        "be had (`fit.weightsKnown`); all that run where a pairing has none of those."
+        description="Usable setups, best first: accelerators for a model, models for an accelerator, or quantizations "
+        "for a pairing. Usable is what meets the workload's bounds on speed, first token and whole answer. Accelerators are "
+        "all of the catalog with the facts that an estimate needs, laptops, boards and server parts too; `fit.gpu.kind` tells "
+        "them apart. Quantizations are those in which weights are known to be had (`fit.weightsKnown`); all that run where "
+        "a pairing has none of those. The modes LIGHT_API and SCALE_OUT judge 4 and 32 users at once with everything on the "
+        "accelerator, unless the target names their number."
     )
     async def recommendations(
         self,
@@ -163,12 +167,16 @@ class ChoiceQueries:
             RecommendationInput,
             strawberry.argument(name="for", description="Subject and limits."),
         ],
-        mode: Annotated[OperatingMode | None, strawberry.argument(description="How scores are weighed.")] = (
+        mode: Annotated[OperatingMode | None, strawberry.argument(description="How time is charged.")] = (
             OperatingMode.BALANCED
         ),
-        first: First10 = None,
-    ) -> list[Recommendation]:
-        return await _recommendations(info.context, for_, mode or OperatingMode.BALANCED, first)
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+    ) -> RecommendationConnection:
+        paging = first, after, last, before
+        return await _recommendations(info.context, for_, mode or OperatingMode.BALANCED, paging)
 
     @strawberry.field(description="Answer to a question with any lengths and settings, computed at once.")
     async def estimate(
@@ -188,9 +196,26 @@ class ChoiceQueries:
 
 
 async def _recommendations(
-    context: RequestContext, asked: RecommendationInput, mode: OperatingMode, first: int | None
-) -> list[Recommendation]:
-    size = checked_size(context.services.limits, first)
+    context: RequestContext, asked: RecommendationInput, mode: OperatingMode, paging: Paging
+) -> RecommendationConnection:
+    page = page_of(context.services.limits, *paging)
+    listed = await _listed(context, asked, mode)
+    sealed = signature("recommendations", strawberry.asdict(asked), mode.value)
+    connection = slice_page(RecommendationConnection, listed.choices, page, context.view.state, sealed)
+    shown: list[answers.Choice] = list(cast(Any, connection.nodes))
+    picked = [] if listed.pick is None else [listed.pick]
+    cells = await listed.cells(context.loaders, [*shown, *picked])
+    made = [
+        recommendation_of(context.faces, choice, listed.rank(choice), listed.judgement(choice), cell)
+        for choice, cell in zip([*shown, *picked], cells, strict=True)
+    ]
+    connection.nodes[:] = made[: len(shown)]
+    connection.pick = made[-1] if picked else None
+    return connection
+
+
+async def _listed(context: RequestContext, asked: RecommendationInput, mode: OperatingMode) -> answers.Recommendations:
+    """The whole list that is asked for."""
     vendors = None
     if asked.vendors is not None:
         check_set("vendors", asked.vendors)
@@ -199,16 +224,12 @@ async def _recommendations(
     model = None if asked.model is None else view.model(asked.model)
     gpu = None if asked.gpu is None else view.gpu(asked.gpu)
     buyer = recommend.Buyer(asked.budget_usd, asked.max_power_watts, vendors)
-    question = answers.Question(asked.workload, asked.aim.value, mode, buyer, target_of(asked.target))
+    target, wanted = target_of(asked.target), wanted_of(asked)
+    question = answers.Question(asked.workload, asked.aim.value, mode, buyer, target, wanted)
     if model is not None and gpu is not None:
-        choices = await answers.recommended_quants(reads, model, gpu, question)
-    elif model is not None:
-        choices = await answers.recommended_gpus(reads, model, question, size)
-    elif gpu is not None:
-        choices = await answers.recommended_models(reads, gpu, question)
-    else:
-        raise bad_input("Name a model, an accelerator, or both.", field="for")
-    return [
-        Recommendation(rank=place, fit=fit_of(context.faces, choice.fit.cell), score=choice.score)
-        for place, choice in enumerate(choices[:size], 1)
-    ]
+        return await answers.recommended_quants(reads, model, gpu, question)
+    if model is not None:
+        return await answers.recommended_gpus(reads, model, question)
+    if gpu is not None:
+        return await answers.recommended_models(reads, gpu, question)
+    raise bad_input("Name a model, an accelerator, or both.", field="for")

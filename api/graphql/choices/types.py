@@ -5,15 +5,20 @@ from __future__ import annotations
 import strawberry
 
 from api.answers.choices import setups as answers
+from api.answers.choices.judged import Judgement
+from api.answers.choices.recommendations import Choice
 from api.graphql.catalog.faces import Faces
 from api.graphql.catalog.gpus import Gpu
 from api.graphql.catalog.models import Benchmark, Model
 from api.graphql.catalog.quants import Quant
+from api.graphql.core.connections import Connection
 from api.graphql.core.enums import FitStatus
 from api.graphql.core.errors import UserError
 from api.graphql.fits.plans import Estimate, estimate_of_plan
-from api.graphql.fits.types import Fit
+from api.graphql.fits.types import Fit, fit_of
+from db.fits.cells import AnyCell
 from estimator.fit_facts import FitFacts
+from estimator.judgement.capability import CapabilityEvidence
 
 
 @strawberry.type(description="Result of one input of a batch: an estimate or an error, never both.")
@@ -22,11 +27,94 @@ class EstimateResult:
     error: UserError | None = strawberry.field(description="Why there is no estimate; null when there is one.")
 
 
-@strawberry.type(description="One recommendation.")
+@strawberry.type(
+    description="How good a model's answers are for a kind of work, on one scale of points for all models."
+)
+class Capability:
+    """About 0 to 100; nine points multiply the odds of a right answer by two."""
+
+    value: float = strawberry.field(description="Best estimate, points.")
+    low: float = strawberry.field(description="Lower end of the interval that holds 80 % of cases, points.")
+    high: float = strawberry.field(description="Upper end of that interval, points.")
+    evidence: CapabilityEvidence = strawberry.field(description="Where the estimate comes from.")
+    results: int = strawberry.field(description="Published results of this kind of work that it rests on.")
+
+
+@strawberry.type(description="What a quantization costs a model, in points of capability.")
+class CapabilityLoss:
+    points: float = strawberry.field(description="Best estimate, points.")
+    low: float = strawberry.field(description="Lower end of the interval that holds 80 % of cases, points.")
+    high: float = strawberry.field(description="Upper end of that interval, points.")
+
+
+@strawberry.type(
+    description="What the answers of a setup are worth: capability of the model less loss of the quantization."
+)
+class Worth:
+    value: float = strawberry.field(description="Best estimate, points.")
+    low: float = strawberry.field(description="Lower end of the interval that holds 80 % of cases, points.")
+    high: float = strawberry.field(description="Upper end of that interval, points.")
+    capability: Capability = strawberry.field(description="The model's part.")
+    loss: CapabilityLoss = strawberry.field(description="The quantization's part.")
+
+
+@strawberry.type(description="One recommendation: a usable setup, and why it stands where it stands.")
 class Recommendation:
     rank: int = strawberry.field(description="Place, from 1.")
-    fit: Fit = strawberry.field(description="The fit.")
-    score: float = strawberry.field(description="Score in the operating mode, 0 to 100.")
+    fit: Fit = strawberry.field(description="The fit, of one user at a time.")
+    thinking: bool = strawberry.field(description="Whether the model is to think before it answers.")
+    worth: Worth = strawberry.field(description="What its answers are worth.")
+    rating: float = strawberry.field(
+        description="Lower end of the worth less charges for time and for a full memory, points: the order of the list."
+    )
+    tokens_per_second: float = strawberry.field(
+        description="Decode speed of each of the users that are answered at once, tokens per second."
+    )
+    answer_seconds: float = strawberry.field(
+        description="Time to a whole answer of the workload, thinking included, seconds."
+    )
+    on_frontier: bool = strawberry.field(
+        description="Whether no other setup is as good in worth and time and better in one; of accelerators, in rating and "
+        "price."
+    )
+    reason: str = strawberry.field(description="Why it stands there, in one sentence.")
+    slug: strawberry.Private[str]
+
+
+@strawberry.type(description="One page of recommendations, best first.")
+class RecommendationConnection(Connection[Recommendation]):
+    pick: Recommendation | None = strawberry.field(
+        description="The one to take: the first in order that is on the frontier; null when nothing is usable."
+    )
+
+
+def recommendation_of(faces: Faces, choice: Choice, rank: int, judgement: Judgement, cell: AnyCell) -> Recommendation:
+    """The GraphQL object of one entry."""
+    capability, loss, worth = judgement.capability, judgement.loss, judgement.worth
+    return Recommendation(
+        rank=rank,
+        fit=fit_of(faces, cell),
+        thinking=judgement.thinks,
+        worth=Worth(
+            value=worth.value,
+            low=worth.low,
+            high=worth.high,
+            capability=Capability(
+                value=capability.value,
+                low=capability.low,
+                high=capability.high,
+                evidence=capability.evidence,
+                results=capability.scores,
+            ),
+            loss=CapabilityLoss(points=loss.points, low=loss.low, high=loss.high),
+        ),
+        rating=judgement.rating,
+        tokens_per_second=judgement.decode_tok_s,
+        answer_seconds=judgement.answer_s,
+        on_frontier=judgement.on_frontier,
+        reason=judgement.reason,
+        slug=choice.slug,
+    )
 
 
 @strawberry.type(description="A model that runs on the accelerator, with what was published of its quality.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import Enum, StrEnum
 
 from api.graphql.core.described import describe
+from estimator.judgement.capability import CapabilityEvidence
 from estimator.types import Backend as BackendKind
 from estimator.types import CacheType, Evidence, OperatingMode, QuantFormat, Strategy, WorkloadKind
 from estimator.types import Engine as EngineKind
@@ -62,6 +63,16 @@ describe(
     },
 )
 describe(
+    CapabilityEvidence,
+    "CapabilityEvidence",
+    "Where a capability comes from.",
+    {
+        "MEASURED": "Own published results of this kind of work.",
+        "INHERITED": "No own result, but results of the model that it was made from.",
+        "PREDICTED": "Facts of the model alone, and own results of other kinds of work where there are some.",
+    },
+)
+describe(
     Strategy,
     "PlacementStrategy",
     "Kind of placement.",
@@ -82,6 +93,8 @@ describe(
         "VLLM": "vLLM.",
         "MLX": "MLX (mlx-lm).",
         "OLLAMA": "Ollama, a front of llama.cpp that shares its physics.",
+        "IK_LLAMA_CPP": "ik_llama.cpp, a fork of llama.cpp with types of its own.",
+        "SGLANG": "SGLang.",
     },
 )
 describe(
@@ -110,6 +123,12 @@ describe(
         "NVFP4": "NVIDIA's 4-bit floating point, FP8 scales per 16 elements.",
         "MXFP4": "OCP microscaling 4-bit floating point, shared exponent per 32 elements.",
         "MLX": "MLX group quantization.",
+        "INT8": "8-bit integers, scales per channel, activations in INT8 too.",
+        "BITSANDBYTES": "bitsandbytes: NF4 in groups of 64, or INT8.",
+        "FP8_FP4": "Experts in 4-bit, everything else in 8-bit floating point.",
+        "EXL2": "ExLlamaV2.",
+        "EXL3": "ExLlamaV3.",
+        "IK_GGUF": "GGUF with types that ik_llama.cpp alone reads.",
     },
 )
 describe(

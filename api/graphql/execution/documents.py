@@ -30,6 +30,7 @@ from api.errors import ApiError, LimitExceededError, bad_input
 from api.graphql.core.errors import graphql_error
 from api.graphql.execution.compiled import CompiledDocument
 from api.graphql.execution.core_internals import LeanParser
+from api.graphql.execution.finite import FiniteNumbersRule
 from api.graphql.execution.limits import CostWalker, FieldCost, check_shape
 from api.graphql.execution.strawberry_internals import validate_document
 from api.settings import QueryLimits
@@ -85,7 +86,11 @@ class Documents:
         self._field_costs = field_costs
         self._volatile_types = volatile_types
         self._size = size
-        self._rules = (*specified_rules, *(() if introspection else (NoSchemaIntrospectionCustomRule,)))
+        self._rules = (
+            *specified_rules,
+            FiniteNumbersRule,
+            *(() if introspection else (NoSchemaIntrospectionCustomRule,)),
+        )
         self._kept: OrderedDict[str, PreparedDocument] = OrderedDict()
         self.limits = limits
 

@@ -83,6 +83,8 @@ FIELD_COSTS: dict[str, FieldCost] = {
     "Fit.modeScore": _TEXT,
     "Fit.advice": _ADVICE,
     "Fit.serving": _SEARCH,
+    "FitServing.points": FieldCost(surcharge=20, items=12, list_argument="people"),
+    "FitServing.engines": FieldCost(surcharge=400, items=3),
     "Fit.faq": _SEARCH,
     "Fit.measurements": _PAGE,
     "Fit.workloads": FieldCost(surcharge=1, items=_WORKLOADS),

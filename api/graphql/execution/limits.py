@@ -6,7 +6,8 @@ aliases, directives, repeated fields) are checked before validation, whose overl
 needs types and page sizes, after it.
 
 The cost of an operation is the number of values that its answer may hold: each field counts once, times the page size
-or list length of every list above it, plus a surcharge where the database or the estimator works.
+or list length of every list above it, plus a surcharge where the database or the estimator works. The fields of a
+connection beside its rows (`totalCount`, `pageInfo`) count once a connection.
 """
 
 from __future__ import annotations
@@ -40,6 +41,9 @@ from graphql import (
 from api.errors import LimitExceededError
 from api.graphql.execution.limits_introspection import VALUES_PER_POINT, introspection_lengths
 from api.settings import QueryLimits
+
+#: Fields of a connection that hold its rows.
+_ROWS = frozenset({"nodes", "edges"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +165,8 @@ class CostWalker:
         self._field_costs = field_costs
         self._limits = limits
         self._fragments = {d.name.value: d for d in document.definitions if isinstance(d, FragmentDefinitionNode)}
-        self._known: dict[str, int] = {}
+        #: Costs of fragments, by name and by the rows of the connection that they are spread in.
+        self._known: dict[tuple[str, int], int] = {}
         self._lengths: Mapping[str, float] = {}
 
     def operation(self, operation: OperationDefinitionNode) -> int:
@@ -175,41 +180,44 @@ class CostWalker:
         self._defaults = defaults
         return max(1, self._selections(operation.selection_set, root))
 
-    def _selections(self, selection_set: SelectionSetNode, parent: GraphQLNamedType | None) -> int:
+    def _selections(self, selection_set: SelectionSetNode, parent: GraphQLNamedType | None, rows: int = 1) -> int:
+        """Cost of a selection; ``rows`` are those of the connection that ``parent`` is."""
         total = 0
         for selection in selection_set.selections:
             if isinstance(selection, FieldNode):
-                total += self._field(selection, parent)
+                total += self._field(selection, parent, rows if selection.name.value in _ROWS else 1)
             elif isinstance(selection, InlineFragmentNode):
                 condition = selection.type_condition
                 inner = self._schema.get_type(condition.name.value) if condition else parent
-                total += self._selections(selection.selection_set, inner)
+                total += self._selections(selection.selection_set, inner, rows)
             elif isinstance(selection, FragmentSpreadNode):
-                total += self._fragment(selection.name.value)
+                total += self._fragment(selection.name.value, rows)
         return total
 
-    def _fragment(self, name: str) -> int:
-        known = self._known.get(name)
+    def _fragment(self, name: str, rows: int) -> int:
+        known = self._known.get((name, rows))
         if known is None:
             definition = self._fragments[name]
             parent = self._schema.get_type(definition.type_condition.name.value)
-            known = self._known[name] = self._selections(definition.selection_set, parent)
+            known = self._known[name, rows] = self._selections(definition.selection_set, parent, rows)
         return known
 
-    def _field(self, field: FieldNode, parent: GraphQLNamedType | None) -> int:
+    def _field(self, field: FieldNode, parent: GraphQLNamedType | None, rows: int = 1) -> int:
         name = field.name.value
         if name.startswith("__"):
             return 1 if field.selection_set is None else self._introspection(field)
         if not isinstance(parent, GraphQLObjectType | GraphQLInterfaceType):
             return 1
         definition = parent.fields[name]
-        field_cost = self._field_costs.get(f"{parent.name}.{name}")
+        field_cost = self._field_costs.get(f"{parent.name}.{name}", _PLAIN)
+        kind = get_named_type(definition.type)
+        items = self._items(field, field_cost)
+        is_connection = isinstance(kind, GraphQLObjectType) and not _ROWS.isdisjoint(kind.fields)
         inner = 0
         if field.selection_set is not None:
-            inner = self._selections(field.selection_set, get_named_type(definition.type))
-        if field_cost is None:
-            return 1 + inner
-        return 1 + (field_cost.surcharge + inner) * self._items(field, field_cost)
+            inner = self._selections(field.selection_set, kind, items if is_connection else 1)
+        inner = inner if is_connection else inner * items
+        return (1 + field_cost.surcharge * items + inner) * rows
 
     def _introspection(self, field: FieldNode) -> int:
         self._lengths = self._lengths or introspection_lengths(self._schema)
@@ -269,6 +277,9 @@ class CostWalker:
         if isinstance(node, ListValueNode):
             return len(node.values)
         return None
+
+
+_PLAIN = FieldCost()
 
 
 def _refuse(limit: str, value: int, maximum: int) -> None:

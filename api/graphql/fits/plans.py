@@ -21,17 +21,16 @@ from api.graphql.core.described import describe
 from api.graphql.core.enums import BackendKind, FitStatus
 from api.graphql.core.scalars import Int64
 from api.graphql.fits.figures import EstimateDevice, EstimateSpeculation, FitMemory, FitPlacement, SpeedEstimate
+from api.graphql.fits.serving import FitServing, serving_of
 from api.graphql.fits.texts import (
     FitCommand,
     FitLimit,
     FitScorePart,
-    FitServing,
     MissingCommand,
     commands_of,
     limits_of,
     missing_from,
     score_parts_of,
-    serving_of,
 )
 from estimator.advice.search import Advice, AdviceCode
 from estimator.fit_facts import FitFacts
@@ -120,11 +119,11 @@ class Estimate:
         return await self._told(lambda answers: advice_of(answers, self.faces, budget_usd, max_power_watts))
 
     @strawberry.field(
-        description="How many streams it serves at once at the workload's comfortable speed; null when not even one and "
-        f"without a workload{_PLAIN_ONLY}"
+        description="The setup as a server for many people; null without a workload, and when not even one stream is whole on "
+        f"the accelerators{_PLAIN_ONLY}"
     )
     async def serving(self) -> FitServing | None:
-        return await self._told(serving_of)
+        return await self._told(lambda answers: serving_of(answers, self.faces))
 
     @strawberry.field(
         description="Commands that start this very plan; empty when nothing runs or no engine can be told."

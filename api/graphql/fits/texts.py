@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
 
 import strawberry
 
 from api.answers.story import Answers, PlanAnswers
 from api.catalog.fits import FitRecord
-from api.errors import bad_input
 from api.graphql.core.described import describe
 from api.graphql.core.enums import EngineKind
 from estimator.advice.command import CommandGap
 from estimator.advice.command import MissingCommand as NoCommand
 from estimator.advice.explain import LimitCode
-from estimator.judgement.serving import Serving
 from estimator.types import OperatingMode
 
 describe(
@@ -95,58 +92,6 @@ class FitQuestion:
 class FitEmbed:
     url: str = strawberry.field(description="Address of the card.")
     html: str = strawberry.field(description="Snippet to paste into a page.")
-
-
-@strawberry.type(description="How many streams a setup serves at once, each at the workload's comfortable speed.")
-class FitServing:
-    """The largest number that fits without offload; each stream has the workload's context."""
-
-    streams: int = strawberry.field(description="Streams at once.")
-    tokens_per_second_each: float = strawberry.field(description="Decode speed of each, tokens per second.")
-    tokens_per_second_total: float = strawberry.field(description="Decode speed of all together, tokens per second.")
-    joules_per_token: float | None = strawberry.field(
-        description="Energy of a token at the accelerator's design power, joules; null when that is unknown."
-    )
-    serving: strawberry.Private[Serving]
-
-    @strawberry.field(
-        description="Cost of a million tokens with every stream busy, US dollars: energy at design power, and over `years` "
-        "the accelerator's launch price. The rest of the computer is left out. Null when the power is unknown, or a price "
-        "that `years` asks about."
-    )
-    def cost_usd_per_million_tokens(
-        self,
-        electricity_usd_per_kwh: Annotated[
-            float, strawberry.argument(description="Price of electricity, US dollars per kWh, 0 to 10.")
-        ],
-        years: Annotated[
-            float | None,
-            strawberry.argument(
-                description="Years of full use that the purchase is spread over, 0.1 to 20; none: energy only."
-            ),
-        ] = None,
-    ) -> float | None:
-        if not 0 <= electricity_usd_per_kwh <= 10:
-            raise bad_input(
-                f"electricityUsdPerKwh must be 0 to 10, not {electricity_usd_per_kwh:g}.", field="electricityUsdPerKwh"
-            )
-        if years is not None and not 0.1 <= years <= 20:
-            raise bad_input(f"years must be 0.1 to 20, not {years:g}.", field="years")
-        return self.serving.usd_per_million_tokens(electricity_usd_per_kwh, years)
-
-
-def serving_of(answers: PlanAnswers) -> FitServing | None:
-    """The streams that a setup serves; None when not even one is served comfortably."""
-    serving = answers.serving
-    if serving is None:
-        return None
-    return FitServing(
-        streams=serving.streams,
-        tokens_per_second_each=serving.tok_s_each,
-        tokens_per_second_total=serving.tok_s_total,
-        joules_per_token=serving.joules_per_token,
-        serving=serving,
-    )
 
 
 def limits_of(answers: PlanAnswers) -> list[FitLimit]:

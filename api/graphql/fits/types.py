@@ -25,13 +25,13 @@ from api.graphql.core.node import Node
 from api.graphql.execution.completion import never_changes, read_by
 from api.graphql.fits.figures import FitMemory, FitPlacement, SpeedEstimate
 from api.graphql.fits.plans import FitAdvice, advice_of
+from api.graphql.fits.serving import FitServing, serving_of
 from api.graphql.fits.texts import (
     FitCommand,
     FitEmbed,
     FitLimit,
     FitQuestion,
     FitScorePart,
-    FitServing,
     MissingCommand,
     commands_of,
     embed_of,
@@ -39,7 +39,6 @@ from api.graphql.fits.texts import (
     limits_of,
     missing_from,
     score_parts_of,
-    serving_of,
 )
 from db.fits.cells import AnyCell
 from estimator import types as domain
@@ -162,10 +161,10 @@ class Fit(Node):
         )
 
     @strawberry.field(
-        description="How many streams it serves at once at the workload's comfortable speed; null when not even one."
+        description="The setup as a server for many people; null when not even one stream is whole on the accelerator."
     )
     async def serving(self, info: strawberry.Info) -> FitServing | None:
-        return await asyncio.to_thread(serving_of, info.context.answers(self.cell))
+        return await asyncio.to_thread(serving_of, info.context.answers(self.cell), self.faces)
 
     @strawberry.field(description="Commands that start this very plan; empty when nothing runs.")
     async def commands(self, info: strawberry.Info) -> list[FitCommand]:
@@ -196,7 +195,10 @@ class Fit(Node):
     async def workloads(self, info: strawberry.Info) -> list[Fit]:
         return fits_of_cells(self.faces, await info.context.loaders.workloads_of(self.cell))
 
-    @strawberry.field(description="The same pairing and workload in every quantization that runs, fewest bits first.")
+    @strawberry.field(
+        description="The same pairing and workload in every quantization that an engine can load, fewest bits first; `status` says "
+        "which of them fit."
+    )
     def quant_options(self, info: strawberry.Info) -> list[Fit]:
         """One fit a quantization; a list, or what awaits one."""
         context: RequestContext = info.context

@@ -88,6 +88,10 @@ async def read_request(request: Request, maximum_bytes: int, turn: Turn | None =
         raise RefusedRequestError(415, bad_input(f"Send the request as {JSON}."))
     if any(part.strip().lower().startswith("charset=") and "utf-8" not in part.lower() for part in content[1:]):
         raise RefusedRequestError(415, bad_input("Send the request in UTF-8."))
+    coding = header_of(request.scope, b"content-encoding").strip().lower()
+    if coding not in ("", "identity"):
+        fault = bad_input(f"The body is compressed with {coding[:40]!r}; send it without Content-Encoding.")
+        raise RefusedRequestError(415, fault, {"Accept-Encoding": "identity"})
     body = await read_limited(request, maximum_bytes if turn else min(maximum_bytes, LARGE_BODY_BYTES), turn)
     return replace(parse_body(body), is_large=len(body) > LARGE_BODY_BYTES)
 
@@ -151,8 +155,6 @@ def parse_parameters(parameters: dict[str, str]) -> GraphQLRequest:
                 raise RefusedRequestError(400, bad_input(f"{name} is not valid JSON: {error}.")) from error
         else:
             parsed.pop(name, None)
-    if parsed.get("operationName") == "":
-        parsed.pop("operationName")
     return _typed(parsed)
 
 
@@ -170,7 +172,8 @@ def _typed(parsed: dict[str, Any]) -> GraphQLRequest:
         raise RefusedRequestError(400, bad_input("`operationName` must be a text or null."))
     if not isinstance(extensions, dict | None):
         raise RefusedRequestError(400, bad_input("`extensions` must be an object or null."))
-    return GraphQLRequest(query, variables or {}, name, document_hash)
+    # Some clients send an empty name for none.
+    return GraphQLRequest(query, variables or {}, name or None, document_hash)
 
 
 def _document_hash(extensions: Any) -> str | None:

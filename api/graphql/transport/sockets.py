@@ -49,6 +49,9 @@ class SocketHandler(BaseGraphQLTransportWSHandler[RequestContext, None]):
                 _TOO_MANY, LimitExceededError("messages per minute", self._messages, maximum).message
             )
             return
+        if message["type"] == "connection_init" and message.get("payload") is None:
+            # graphql-ws accepts null as no payload.
+            message.pop("payload", None)
         fault = _fault_of(cast("dict[str, Any]", message))
         if fault is not None:
             await self.handle_invalid_message(fault)

@@ -14,9 +14,11 @@ from functools import cached_property
 
 from db.entries.names.meanings import AmbiguousNameError, Meaning, UnknownNameError, taken_as
 from db.entries.names.spelling import MAX_NAME_CHARACTERS, corrections, nearest, segments, triples
-from db.entries.names.words import NOISE, Entry, beside, is_quantity, key, own_names, tags, telling, words
+from db.entries.names.words import LINES, NOISE, Entry, beside, is_quantity, key, own_names, tags, telling, words
 
 _MAX_CORRECTED = 4
+#: A number of so few digits names no accelerator by itself.
+_SHORT_NUMBER = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,13 +158,13 @@ class NameIndex:
         naming = {word for word in wanted if not is_quantity(word)}
         if not naming or not wanted <= self._vocabulary:
             return _NOTHING
-        if self.kind == "model" and not any(word.isalpha() for word in naming):
+        if not any(word.isalpha() or (self.kind == "gpu" and len(word) > _SHORT_NUMBER) for word in naming):
             return _NOTHING
         places = set.intersection(*(self._places[word] for word in wanted))
         missing: dict[str, tuple[int, bool]] = {}
         for place in places:
             name = self._names[place]
-            if not naming & name.words:
+            if not naming & name.words or not asked & LINES <= self._lines.get(name.slug, LINES):
                 continue
             short = (len(name.words - asked), not name.own)
             missing[name.slug] = min(missing.get(name.slug, short), short)
@@ -236,6 +238,14 @@ class NameIndex:
             for word in name.words | facts[name.slug]:
                 places.setdefault(word, set()).add(place)
         return places
+
+    @cached_property
+    def _lines(self) -> dict[str, frozenset[str]]:
+        """The product lines that an accelerator's names state: an RTX is no GTX."""
+        if self.kind != "gpu":
+            return {}
+        names = {slug: [entry["name"], *(entry.get("aliases") or ())] for slug, entry in self._entries.items()}
+        return {slug: frozenset(words(self.kind, " ".join(texts))) & LINES for slug, texts in names.items()}
 
     @cached_property
     def _vocabulary(self) -> frozenset[str]:

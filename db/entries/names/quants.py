@@ -18,7 +18,10 @@ from db.entries.names.words import Entry, key
 _KIND_OF_FILE = re.compile(r"^gguf[-_: ]+|[-_: ]+gguf$", re.IGNORECASE)
 _FILE_NAME = re.compile(r"^.*?[-.](?P<name>(?:UD-)?[A-Z]+\d*(?:_[A-Z0-9]+)*)(?:-\d{5}-of-\d{5})?\.gguf$", re.IGNORECASE)
 #: Formats in the order of preference where no engine is stated.
-_FORMATS = ("gguf", "safetensors", "fp8", "nvfp4", "mxfp4", "awq", "gptq", "mlx")
+_FORMATS = (
+    "gguf", "safetensors", "fp8", "nvfp4", "mxfp4", "fp8-fp4", "awq", "gptq", "int8", "bitsandbytes", "mlx", "exl3", "exl2",
+    "ik-gguf",
+)  # fmt: skip
 
 
 class QuantNames:

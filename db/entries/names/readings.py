@@ -32,7 +32,9 @@ _TRAILING = re.compile(
     rf"(?:\s*\(\s*{_TIMES}?\s*(\d{{1,4}})\s*{_TIMES}?\s*\)|(?:\s+|(?<=\d)){_TIMES}\s*(\d{{1,4}}))$", re.I
 )
 _PLURAL = re.compile(r"(?<=\d)s$|(?<=\w\w)(?<!s)s$", re.I)
-_DRIVER = re.compile(r"\((?:radv|llvm|navi|vega|polaris|amd|mesa|drm)[^)]*\)|\bradv\b.*$", re.I)
+_DRIVER = re.compile(
+    r"\((?:radv|llvm|navi|vega|polaris|amd|mesa|drm)[^)]*\)|\bradv\b.*$|\s(?:w/|with)\s*radeon.*$", re.I
+)
 _TARGET = re.compile(r"\bgfx[0-9a-f]{3,4}\b", re.I)
 _COMPUTER = re.compile(
     r"\b(?:apple\s+)?(?:macbook(?:\s+(?:pro|air|neo))?|mac\s*-?\s*(?:mini|studio|pro)|imac(?:\s+pro)?|ipad(?:\s+(?:pro|air))?)"

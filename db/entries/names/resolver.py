@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, lru_cache
+from pathlib import Path
 
-from db.entries.names.derivatives import Derivative
+from db.entries.names.derivatives import derivatives_by_key
 from db.entries.names.index import NameIndex
 from db.entries.names.meanings import AmbiguousNameError, Meaning, UnknownNameError, shortened, taken_as
+from db.entries.names.processors import series_of
 from db.entries.names.quants import QuantNames
 from db.entries.names.readings import Reading, gpu_readings, model_readings, target_of
 from db.entries.names.spelling import MAX_NAME_CHARACTERS
@@ -21,15 +23,13 @@ Find = Callable[[str, str, Reading], Meaning | None]
 class Resolver:
     """Names of all kinds of one catalog.
 
-    ``entries`` maps kind -> slug -> entry. ``derivatives`` reads the derivatives by folded name; it is called for a model's
-    name that no entity has.
+    ``entries`` maps kind -> slug -> entry. The lists of derivatives and processors below ``root`` are read when a name is
+    asked for that no entity has.
     """
 
-    def __init__(
-        self, entries: Mapping[str, Mapping[str, Entry]], derivatives: Callable[[], Mapping[str, Derivative]]
-    ) -> None:
+    def __init__(self, entries: Mapping[str, Mapping[str, Entry]], root: Path) -> None:
         self._entries = entries
-        self._derivatives = derivatives
+        self._root = root
         self._indexes: dict[str, NameIndex] = {}
         self._kept = lru_cache(maxsize=_KEPT)(self._meaning)
 
@@ -83,7 +83,9 @@ class Resolver:
             return [[(self._found, readings), (self._derived, readings)], repaired]
         if kind == "gpu":
             whole = [replace(readings[0], whole=True)]
-            named: list[tuple[Find, Sequence[Reading]]] = [(self._found, readings), (self._of_computer, whole)]
+            named: list[tuple[Find, Sequence[Reading]]] = [
+                (self._found, readings), (self._of_computer, whole), (self._of_processor, readings)
+            ]  # fmt: skip
             return [named, repaired, [(self._of_computer, readings[:1]), (self._of_target, readings[:1])]]
         return [[(self._found, readings)], repaired]
 
@@ -95,7 +97,7 @@ class Resolver:
 
     def _derived(self, kind: str, text: str, reading: Reading) -> Meaning | None:
         """The base of a derivative."""
-        derivative = self._derivatives().get(key(kind, reading.name))
+        derivative = derivatives_by_key(self._root / "derivatives").get(key(kind, reading.name))
         base = None if derivative is None else self._entries["model"].get(derivative.base)
         if derivative is None or base is None:
             return None
@@ -118,6 +120,17 @@ class Resolver:
         if kind == "model":
             return model_readings(text, self._quants.exact)
         return gpu_readings(text) if kind == "gpu" else (Reading(text),)
+
+    def _of_processor(self, kind: str, text: str, reading: Reading) -> Meaning | None:
+        """The memory that a processor takes."""
+        file, gpus = self._root / "processors.jsonl", self._entries[kind]
+        known = [each for each in series_of(reading.name, file) if each.gpu in gpus]
+        if len(known) > 1:
+            raise AmbiguousNameError(kind, text, [each.gpu for each in known])
+        if not known:
+            return None
+        name = gpus[known[0].gpu]["name"]
+        return Meaning(known[0].gpu, f"{shortened(text)!r} is taken as {name}; the processor takes {known[0].memory}.")
 
     def _of_target(self, kind: str, text: str, reading: Reading) -> Meaning | None:
         """The accelerator of a device string of which only the compiler target tells it."""

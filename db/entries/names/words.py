@@ -31,7 +31,7 @@ _SYNONYMS: Mapping[str, Mapping[str, str]] = {
     "model": {"plus": "+", "v": ""},
 }
 #: Words of product lines that a model number makes needless: "4090" is the RTX 4090.
-_LINES = frozenset({"rtx", "gtx", "rx"})
+LINES = frozenset({"rtx", "gtx", "rx"})
 
 #: Words that a name may have or lack without being another name.
 NOISE: Mapping[str, frozenset[str]] = {
@@ -46,7 +46,7 @@ NOISE: Mapping[str, frozenset[str]] = {
         {"instruct", "it", "chat", "hf", "base", "latest", "qat", "model", "the", "llm", "language", "preview"}
     ),
 }  # fmt: skip
-_VENDOR_WORDS = NOISE["gpu"] - _LINES - {"edition", "oam", "vf"}
+_VENDOR_WORDS = NOISE["gpu"] - LINES - {"edition", "oam", "vf"}
 
 
 def words(kind: str, text: str) -> list[str]:
@@ -63,7 +63,7 @@ def words(kind: str, text: str) -> list[str]:
 def telling(kind: str, known: Iterable[str]) -> frozenset[str]:
     """The words of an entity's name that tell it from others."""
     kept = frozenset(known) - NOISE.get(kind, frozenset())
-    return kept if any(word[0].isdigit() for word in kept) else kept | (frozenset(known) & _LINES)
+    return kept if any(word[0].isdigit() for word in kept) else kept | (frozenset(known) & LINES)
 
 
 def _gpu_word(match: re.Match[str]) -> str:

@@ -104,6 +104,8 @@ ARCHITECTURES: dict[str, Architecture] = {
     "qwen3vl": Architecture("Qwen3VLForConditionalGeneration"),
     "qwen3vlmoe": Architecture("Qwen3VLMoeForConditionalGeneration"),
     "qwen4exp": Architecture("Qwen4ExpForConditionalGeneration"),
+    "rwkv6": Architecture("Rwkv6ForCausalLM"),
+    "rwkv7": Architecture("RWKV7ForCausalLM"),
     "seed_oss": Architecture("SeedOssForCausalLM"),
     "smollm3": Architecture("SmolLM3ForCausalLM"),
     "stablelm": Architecture("StableLmForCausalLM"),

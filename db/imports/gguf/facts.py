@@ -9,7 +9,7 @@ from typing import Any
 from db.imports.errors import ImportFactsError, needed, whole
 from db.imports.gguf.architectures import ARCHITECTURES, FILE_TYPES, Architecture
 from db.imports.gguf.header import GgufHeader, parse_gguf
-from db.imports.gguf.layers import HEADS, LAYERS, WIDTH, feed_forwards, mixers, norms, numbers, own_values
+from db.imports.gguf.layers import HEADS, LAYERS, WIDTH, feed_forwards, mixers, norms, numbers, own_values, width_of
 from db.imports.gguf.parts import compressed, experts, gate_of_output, latent, linear, qk_norm, sinks, state_space
 from db.imports.gguf.split import joined
 from db.imports.gguf.tensors import EXPERT_PART, Tensors, placed, tensors_of
@@ -112,10 +112,9 @@ def _common(values: Mapping[str, Any], tensors: Tensors, pattern: str) -> dict[s
     """Sizes of the layers; where layers differ, the largest."""
     layers = len(tensors.layers)
     hidden = needed(values, "embedding_length", 8, WIDTH)
-    widths = [shapes["ffn_down.weight"][0] for shapes in tensors.layers if "ffn_down.weight" in shapes]
-    width = max(widths, default=0) or max(numbers(values, "feed_forward_length", layers, 0, WIDTH))
+    width = max(map(width_of, tensors.layers)) or max(numbers(values, "feed_forward_length", layers, 0, WIDTH))
     common = {"hidden_size": hidden, "intermediate_size": width or None}
-    if not any(letter in "FSCPL" for letter in pattern):
+    if not any(letter in "FSCP" for letter in pattern):
         return {**common, "n_heads": 0, "n_kv_heads": 0, "head_dim_k": 0, "head_dim_v": 0}
     heads = max(numbers(values, "attention.head_count", layers, 0)) or needed({}, "attention.head_count", 1, HEADS)
     key_heads = max(numbers(values, "attention.head_count_kv", layers, heads)) or heads

@@ -12,7 +12,7 @@ from db.imports.gguf.tensors import Shapes, Tensors
 WIDTH, HEADS, LAYERS = 4_194_304, 65_536, 1_000
 _QUERY = ("attn_q.weight", "attn_qkv.weight", "attn_q_a.weight")
 #: Gates and convolutions that only linear attention has.
-_LINEAR = ("ssm_conv1d_q.weight", "ssm_beta.weight", "ssm_ba.weight", "ssm_alpha.weight")
+_LINEAR = ("ssm_conv1d_q.weight", "ssm_beta.weight", "ssm_ba.weight", "ssm_alpha.weight", "time_mix_key.weight")
 #: Norms on the width of the model.
 _NORMS = frozenset({
     "attn_norm", "attn_norm_2", "post_attention_norm", "ffn_norm", "post_ffw_norm", "pre_ffw_norm_2", "post_ffw_norm_1",
@@ -55,11 +55,16 @@ def _windows(values: Mapping[str, Any], architecture: Architecture, layers: int)
     return "".join("F" if every == 0 or (index + 1) % every == 0 else letter for index in range(layers))
 
 
+def width_of(shapes: Shapes) -> int:
+    """Width of a layer's dense feed-forward part; 0 without one."""
+    down = shapes.get("ffn_down.weight") or shapes.get("channel_mix_value.weight")
+    return down[0] if down else 0
+
+
 def feed_forwards(tensors: Tensors) -> str:
     """One letter a layer: E experts, D dense, N none."""
     return "".join(
-        "E" if "ffn_gate_inp.weight" in shapes else "D" if "ffn_down.weight" in shapes else "N"
-        for shapes in tensors.layers
+        "E" if "ffn_gate_inp.weight" in shapes else "D" if width_of(shapes) else "N" for shapes in tensors.layers
     )
 
 
@@ -101,8 +106,8 @@ def own_values(
     own: list[dict[str, Any]] = []
     for index, (shapes, letter) in enumerate(zip(tensors.layers, pattern, strict=True)):
         layer: dict[str, Any] = {}
-        if "ffn_down.weight" in shapes:
-            layer["intermediate_size"] = shapes["ffn_down.weight"][0]
+        if width := width_of(shapes):
+            layer["intermediate_size"] = width
         if letter in "FSCP":
             layer |= _attention(values, shapes, letter, common, heads[index], key_heads[index])
         own.append({key: value for key, value in layer.items() if usual.get(key) != value})

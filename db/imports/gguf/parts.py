@@ -68,6 +68,11 @@ def latent(values: Mapping[str, Any], tensors: Tensors, common: Mapping[str, Any
 
 def linear(values: Mapping[str, Any], tensors: Tensors, heads: int) -> dict[str, Any]:
     """Facts of the linear attention. Raises :class:`ImportFactsError`."""
+    time_mix = tensors.first("time_mix_key.weight")
+    if time_mix is not None:
+        head = needed(values, "wkv.head_size", 1, WIDTH)
+        kind = "RWKV7" if tensors.any_layer("time_mix_w0.weight") else "RWKV6"
+        return {"kind": kind, "n_heads": time_mix[-1] // head, "head_dim": head}
     kernel = needed(values, "ssm.conv_kernel", 1, 64)
     if tensors.any_layer("ssm_conv1d_q.weight"):
         return {

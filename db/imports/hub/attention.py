@@ -129,6 +129,10 @@ def _linear(values: Mapping[str, Any], family: Family, sizes: Mapping[str, Any])
     if family.linear == "lightning":
         head = whole(values, "head_dim", 1, _WIDTH, int(sizes["hidden_size"]) // int(sizes["n_heads"]))
         return {"kind": "LightningAttention", "n_heads": sizes["n_heads"], "head_dim": head}
+    if str(family.linear).startswith("RWKV"):
+        width = whole(values, "attention_hidden_size", 1, _WIDTH, int(sizes["hidden_size"])) or 1
+        head = whole(values, ("head_size", "head_dim"), 1, width, 64 if family.linear != "RWKV4" else 1) or 1
+        return {"kind": family.linear, "n_heads": width // head, "head_dim": head}
     if family.linear == "KDA":
         if isinstance(linear, Mapping):
             heads, head = needed(linear, "num_heads", 1, _HEADS), needed(linear, "head_dim", 1, _WIDTH)

@@ -15,6 +15,7 @@ from db.imports.hub.layers import block_count, feed_forwards, mixers
 from db.imports.hub.quantization import checkpoint_format
 from db.imports.hub.section import Section, language_model
 from db.imports.hub.unread_keys import require_all_read
+from db.imports.hub.vision import vision_parameters
 from estimator.structure.architecture import (
     MTP_STORED_ARCHITECTURES,
     FeedForward,
@@ -61,6 +62,7 @@ def facts_from_config(config: Mapping[str, Any], slug: str = "custom") -> dict[s
     facts["class_defaults"] = sorted(section.values.from_class - _NO_SIZE)
     facts = with_counts(facts)
     facts["mtp"] = _prediction_heads(section.values, facts)
+    facts["params_vision_and_other"] = vision_parameters(config, facts["hidden_size"])
     return facts
 
 
@@ -89,7 +91,7 @@ def _facts(section: Section, slug: str) -> dict[str, Any]:
     window = whole(values, "sliding_window", 0, 1 << 31) or whole(values, "window_size", 1, 1 << 31)
     pattern = mixers(values, family, layers, window)
     attends = any(letter in "FSCIPX" for letter in pattern)
-    heads = needed(values, "num_attention_heads", 1, _HEADS) if attends or "L" in pattern else 0
+    heads = needed(values, "num_attention_heads", 1, _HEADS) if attends else 0
     kv_heads = key_heads(values, name, heads) if attends else 0
     sizes = {"hidden_size": hidden, "n_heads": heads, "n_kv_heads": kv_heads}
     moe = experts(values, family, name)
@@ -100,6 +102,7 @@ def _facts(section: Section, slug: str) -> dict[str, Any]:
         "n_layers": layers,
         **sizes,
         "intermediate_size": _ffn_width(section, hidden),
+        "embedding_size": whole(values, "word_embed_proj_dim", 1, _WIDTH),
         "vocab_size": needed(values, "vocab_size", 1, _WIDTH),
         "context_length": whole(values, "max_position_embeddings", 1, 1 << 31),
         "tie_word_embeddings": flag(values, "tie_word_embeddings", family.tied),
@@ -107,7 +110,7 @@ def _facts(section: Section, slug: str) -> dict[str, Any]:
         "mlp": {"gated": family.gated_mlp, "bias": _mlp_bias(section)},
         "norms": {
             "type": family.norm_type, "per_layer": _norms(section), "bias": family.norm_bias,
-            "final": family.final_norms,
+            "final": 0 if values.get("do_layer_norm_before") is False else family.final_norms,
         },
         "moe": moe,
         "mlp_pattern": _mlp_pattern(section, layers, has_experts=moe is not None),
@@ -152,6 +155,8 @@ def _ffn_width(section: Section, hidden: int) -> int | None:
         width = whole(values, "shared_expert_intermediate_size", 1, _WIDTH, width)
     if width is None and family.ffn_factor:
         return (whole(values, "expansion_ratio", 1, 64, family.ffn_factor) or family.ffn_factor) * hidden
+    if width is None and section.name == "Rwkv6ForCausalLM":
+        return hidden * 7 // 64 * 32
     if section.name == "Lfm2ForCausalLM":
         return _adjusted(values, whole(values, "block_ff_dim", 1, _WIDTH, width))
     return width // 2 if family.doubled_ffn and width else width

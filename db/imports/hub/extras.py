@@ -32,6 +32,14 @@ def extra_parameters(
         extras.append(("norms inside attention and feed-forward", layers * (hidden + facts["intermediate_size"])))
     elif name == "MolmoForCausalLM":
         extras.append(("added vocabulary", 128 * hidden))
+    elif name == "OPTForCausalLM" and facts["embedding_size"] not in (None, hidden):
+        extras.append(("projections of the embedding", 2 * hidden * facts["embedding_size"]))
+    elif name == "YuanForCausalLM":
+        if values.get("use_moe") is True:
+            raise ImportFactsError("'use_moe' is not read for this architecture", "use_moe")
+        extras.append(("localized filtering", layers * (2 * hidden * hidden + hidden // 2 + 2 * hidden)))
+    elif family.linear is not None and family.linear.startswith("RWKV"):
+        extras += _time_mix(values, family.linear, layers, hidden)
     elif name == "MiniMaxM3ForCausalLM":
         extras += _sparse_index(values, layers, hidden)
     elif name == "MllamaForConditionalGeneration":
@@ -93,6 +101,24 @@ def _sparse_index(values: Mapping[str, Any], layers: int, hidden: int) -> list[t
     listed = sparse.get("sparse_attention_freq")
     indexed = sum(1 for flag in listed[:layers] if flag == 1) if isinstance(listed, list) else layers
     return [("block index", indexed * ((heads + 1) * width * hidden + 2 * width))]
+
+
+def _time_mix(values: Mapping[str, Any], kind: str, layers: int, hidden: int) -> list[tuple[str, int]]:
+    """Mixing, decay and low-rank matrices of RWKV (``modeling_rwkv`` of transformers; ``rwkv6.cpp`` and ``rwkv7.cpp`` of
+    llama.cpp and their converter), and the norm behind the embedding."""
+    norm = ("norm of the embedding", 2 * hidden)
+    if kind == "RWKV4":
+        width = whole(values, "attention_hidden_size", 1, _WIDTH, hidden) or hidden
+        return [("time mix", layers * (2 * width + 5 * hidden)), norm]
+    if kind == "RWKV6":
+        is_wide = hidden == 4096
+        mixed = whole(values, "lora_rank_tokenshift", 1, _WIDTH, 64 if is_wide else 32) or 0
+        decay = whole(values, "lora_rank_decay", 1, _WIDTH, 128 if is_wide else 64) or 0
+        return [("time mix", layers * hidden * (10 * mixed + 2 * decay + 16)), norm]
+    ranks = [needed(values, f"{part}_low_rank_dim", 1, _WIDTH) for part in ("decay", "a", "gate")]
+    first = needed(values, "v_low_rank_dim", 1, _WIDTH)
+    rest = layers * hidden * (2 * sum(ranks) + 14) + (layers - 1) * hidden * (2 * first + 1)
+    return [("time mix", rest), norm]
 
 
 def layer_facts(values: Mapping[str, Any], name: str, facts: dict[str, Any]) -> None:

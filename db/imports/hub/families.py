@@ -64,6 +64,7 @@ _OLD = Family(
 )  # fmt: skip
 _GPT2 = replace(_OLD, tied=True, position_offset=0)
 _GPTJ = replace(_OLD, qkv_bias=False, o_bias=False, norms=1, head_bias=True)
+_RWKV = Family(gated_mlp=False, norm_type="LayerNorm", norm_bias=True, layers="L")
 _DELTA = Family(qk_norm="per_head", output_gate="q_doubled", shared_gate=True, linear="GatedDeltaNet")
 
 #: ``architectures[0]`` -> traits.
@@ -186,6 +187,9 @@ FAMILIES: dict[str, Family] = {
     "Qwen3VLMoeForConditionalGeneration": _NORMED,
     "Qwen4ExpForConditionalGeneration": replace(_DELTA, norms=0, final_norms=0),
     "QWenLMHeadModel": Family(qkv_bias=True, doubled_ffn=True),
+    "Rwkv6ForCausalLM": replace(_RWKV, linear="RWKV6"),
+    "RWKV7ForCausalLM": replace(_RWKV, linear="RWKV7", ffn_factor=4),
+    "RwkvForCausalLM": replace(_RWKV, linear="RWKV4", ffn_factor=4),
     "SarvamMoEForCausalLM": Family(qk_norm="per_head", router_bias=True),
     "SeedOssForCausalLM": _BIASED,
     "SmolLM3ForCausalLM": Family(tied=True),
@@ -196,6 +200,7 @@ FAMILIES: dict[str, Family] = {
         qkv_bias=True, o_bias=True, gated_mlp=False, mlp_bias=True, norm_type="LayerNorm", norm_bias=True, tied=True,
         window_every=-1,
     ),
+    "YuanForCausalLM": Family(tied=True),
     "Step3p5ForCausalLM": Family(qk_norm="per_head", output_gate="per_head", router_bias=True, window_every=4),
     "Step3p7FlashForCausalLM": Family(qk_norm="per_head", output_gate="per_head", router_bias=True, window_every=4),
 }  # fmt: skip
@@ -264,6 +269,9 @@ MODEL_TYPES: dict[str, str] = {
     "qwen2_5_vl_text": "Qwen2_5_VLForConditionalGeneration",
     "qwen3_vl_text": "Qwen3VLForConditionalGeneration",
     "qwen3_vl_moe_text": "Qwen3VLMoeForConditionalGeneration",
+    "rwkv6": "Rwkv6ForCausalLM",
+    "rwkv7": "RWKV7ForCausalLM",
     "solar": "SolarForCausalLM",
     "step3p5": "Step3p5ForCausalLM",
+    "yuan": "YuanForCausalLM",
 }

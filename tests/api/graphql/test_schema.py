@@ -40,7 +40,7 @@ CONTRACT = {
         "fits": "FitConnection!",
         "compareGpus": "Comparison!",
         "compareModels": "Comparison!",
-        "recommendations": "[Recommendation!]!",
+        "recommendations": "RecommendationConnection!",
         "estimate": "Estimate!",
         "estimates": "[EstimateResult!]!",
         "catalog": "Catalog!",
@@ -129,7 +129,14 @@ ARGUMENTS = {
     },
     "Query.compareGpus": {"model": "String!", "gpus": "[String!]!", "quant": "String", "workload": "WorkloadKind"},
     "Query.compareModels": {"gpu": "String!", "models": "[String!]!", "workload": "WorkloadKind"},
-    "Query.recommendations": {"for": "RecommendationInput!", "mode": "OperatingMode", "first": "Int"},
+    "Query.recommendations": {
+        "for": "RecommendationInput!",
+        "mode": "OperatingMode",
+        "first": "Int",
+        "after": "String",
+        "last": "Int",
+        "before": "String",
+    },
     "Query.estimates": {"inputs": "[EstimateInput!]!"},
     "Mutation.upsertModel": {"input": "UpsertModelInput!"},
     "Subscription.decodeStream": {"model": "String!", "gpu": "String!", "quant": "String"},
@@ -309,4 +316,4 @@ def test_lists_of_things_are_connections_or_say_their_bound() -> None:
             met.add(name)
         else:
             assert re.search(r"closed list|at most \d+|up to [\d,]+", text, re.IGNORECASE), name
-    assert met == {"smallestSetups", "upgradeGains", "rankedModels", "recommendations"}
+    assert met == {"smallestSetups", "upgradeGains", "rankedModels"}

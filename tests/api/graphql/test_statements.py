@@ -72,10 +72,11 @@ QUERIES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
         {"m": FEW_MODELS, "g": FEW_GPUS},
         {"m": ALL_MODELS, "g": ALL_GPUS},
     ),
+    # Two accelerators that no other test asks about: what was read of one is kept.
     "recommendations": (
-        'query($n: Int) { recommendations(for: {gpu: "rtx-3090"}, first: $n) { score fit { ...F } } }',
-        {"n": 1},
-        {"n": 4},
+        "query($g: String!, $n: Int) { recommendations(for: {gpu: $g}, first: $n) { nodes { rating fit { ...F } } } }",
+        {"g": "rx-7900-xtx", "n": 1},
+        {"g": "apple-m3-max-30c-36gb", "n": 4},
     ),
     "tierList": (
         "query($g: String!) { tierList(gpu: $g) { grade fits { ...F } } }",

@@ -345,3 +345,20 @@ def test_a_plan_that_a_tool_cannot_be_told_says_which_part() -> None:
     for each in missing_commands(changed(one, batch=4)):
         assert each.tool is not None
         assert each.message == f"{each.tool.value} is started for one stream, not 4."
+
+
+def test_sglang_serves_the_native_checkpoint_of_gpt_oss() -> None:
+    one = changed(facts("gpt-oss-20b", "h100-sxm5-80-gb", "mxfp4-checkpoint"), engine=Engine.SGLANG)
+    (command,) = commands(one)
+    assert (command.engine, command.tool) == (Engine.SGLANG, Tool.SGLANG)
+    assert flags_of(command, "--model-path") == "openai/gpt-oss-20b"
+    check_recorded(command)
+    drafted = changed(one, gpu_count=3)
+    assert gaps_of(drafted) == {Tool.SGLANG: CommandGap.HEADS}
+
+
+def test_no_command_of_the_fork_is_made_up() -> None:
+    one = facts("llama-3.1-8b", "rtx-4090", "iq4-ks")
+    assert one.estimate.engine is Engine.IK_LLAMA_CPP
+    assert commands(one) == ()
+    assert [each.message for each in missing_commands(one)] == ["No command of ik_llama.cpp is recorded here."]

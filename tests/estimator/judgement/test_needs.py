@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from estimator.judgement.needs import NOTICEABLE_POINTS, Miss, Need, needs_of
+from estimator.judgement.serving.queueing import ServerPace, load_of
 from tests.support.answers import workload
 
 
@@ -19,6 +21,27 @@ def test_defaults_are_those_of_the_workload() -> None:
         4000,
     )
     assert (asked.users, asked.loss_points) == (3, 0.5)
+
+
+def test_several_users_get_the_comfortable_speed() -> None:
+    use = workload("chat")
+    assert needs_of(use, users=20).workload.minimum_decode_tok_s == use.comfortable_decode_tok_s
+    assert needs_of(use, users=20, decode_tok_s=8.0).workload.minimum_decode_tok_s == 8.0
+
+
+def test_busy_moments_are_those_of_the_queue() -> None:
+    """A server that is exactly as fast as the need asks for holds, in its busy moments, about the streams of the need."""
+    use = workload("chat")
+    for users in (2, 20, 200):
+        needs = needs_of(use, users=users)
+        streams = needs.streams(thinks=False)
+        speed = np.full(streams, use.comfortable_decode_tok_s)
+        pace = ServerPace(use.patience_ttft_ms / 1000 / streams, speed, use.answer_tokens)
+        busy = load_of(users, use.think_s, pace).busy_active_streams
+        assert streams == pytest.approx(busy, abs=1 + 0.1 * users)
+        assert streams <= users
+        assert needs.streams(thinks=True) > streams or users == 2
+    assert needs_of(use).streams(thinks=True) == 1
 
 
 @pytest.mark.parametrize(("needed", "has", "factor"), [(20.0, 10.0, 2.0), (2500.0, 5000.0, 2.0), (1.0, 1.0, 1.0)])

@@ -7,6 +7,8 @@ from dataclasses import replace
 import pytest
 
 from estimator.placement.hardware import (
+    ENGINE_RULES,
+    OTHER_LOADERS,
     backends_of,
     can_replace,
     choose_engine,
@@ -149,3 +151,24 @@ def test_no_card_takes_the_place_of_what_is_built_into_a_computer() -> None:
     assert not any(can_replace(device(), other) for other in built_in.values())
     assert can_replace(built_in["laptop"], built_in["soc"])
     assert not can_replace(built_in["soc"], built_in["laptop"])
+
+
+@pytest.mark.parametrize("engine", [Engine.VLLM, Engine.SGLANG])
+@pytest.mark.parametrize("format_", [QuantFormat.MXFP4, QuantFormat.FP8_FP4])
+def test_servers_run_native_four_bit_experts_from_hopper_on(engine: Engine, format_: QuantFormat) -> None:
+    hopper, turing = device(compute_capability=9.0), device(compute_capability=7.5)
+    assert choose_engine("any", hopper, quant(format_), engine) == (engine, Backend.CUDA)
+    assert choose_engine("any", turing, quant(format_), engine) is None
+
+
+def test_only_the_fork_reads_its_own_types() -> None:
+    ada = device(compute_capability=8.9)
+    assert choose_engine("any", ada, quant(QuantFormat.IK_GGUF)) == (Engine.IK_LLAMA_CPP, Backend.CUDA)
+    assert choose_engine("any", ada, quant(QuantFormat.IK_GGUF), Engine.LLAMA_CPP) is None
+    assert choose_engine("any", ada, quant(QuantFormat.GGUF)) == (Engine.LLAMA_CPP, Backend.CUDA)
+    assert choose_engine("any", ada, quant(QuantFormat.GGUF), Engine.IK_LLAMA_CPP) is not None
+
+
+def test_formats_without_an_engine_name_who_loads_them() -> None:
+    run_by_one = {format_ for rule in ENGINE_RULES for format_ in rule.formats}
+    assert OTHER_LOADERS.keys() == set(QuantFormat) - run_by_one

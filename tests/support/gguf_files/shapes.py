@@ -25,6 +25,8 @@ _NORMS = {
     "exaone4": ("post_attention_norm", "post_ffw_norm"),
     "dbrx": ("attn_norm", "attn_output_norm"),
     "falcon": ("attn_norm", "attn_norm_2"),
+    "rwkv6": ("attn_norm", "attn_norm_2"),
+    "rwkv7": ("attn_norm", "attn_norm_2"),
 }
 _FOUR = ("attn_norm", "post_attention_norm", "ffn_norm", "post_ffw_norm")
 _SEVEN = (*_FOUR, "pre_ffw_norm_2", "post_ffw_norm_1", "post_ffw_norm_2")
@@ -128,11 +130,13 @@ def _of_mixers(model: dict[str, Any]) -> dict[str, Any]:
         if "n_groups" in ssm:
             keys["ssm.group_count"] = ssm["n_groups"]
     if linear := attention.get("linear"):
-        keys["ssm.conv_kernel"] = linear["conv_kernel"]
-        if linear["kind"] == "KDA":
-            keys["kda.head_dim"] = linear["head_dim"]
+        if linear["kind"].startswith("RWKV"):
+            keys["wkv.head_size"] = linear["head_dim"]
+        elif linear["kind"] == "KDA":
+            keys |= {"ssm.conv_kernel": linear["conv_kernel"], "kda.head_dim": linear["head_dim"]}
         else:
             keys |= {
+                "ssm.conv_kernel": linear["conv_kernel"],
                 "ssm.inner_size": linear["n_value_heads"] * linear["value_head_dim"],
                 "ssm.state_size": linear["key_head_dim"], "ssm.time_step_rank": linear["n_value_heads"],
                 "ssm.group_count": linear["n_key_heads"],
@@ -187,6 +191,9 @@ def tensors(model: dict[str, Any], arch: str) -> Named:
     for extra in model.get("extra_params") or ():
         if row := extra.get("lookup_row"):
             yield "per_layer_token_embd.weight", (row, extra["params"] // row)
+        elif extra["name"] == "time mix" and arch == "rwkv7":
+            # The first decay of each layer tells RWKV 7 apart and is among the layers.
+            yield "extra.time mix", (extra["params"] - model["n_layers"] * hidden,)
         else:
             yield f"extra.{extra['name']}"[:60], (extra["params"],)
 
@@ -212,6 +219,9 @@ def _layer(model: dict[str, Any], arch: str, index: int) -> Named:
         yield from _state_space(hidden, attention["ssm"], arch)
     if letter == "L":
         linear = attention["linear"]
+        if linear["kind"].startswith("RWKV"):
+            yield from _rwkv(hidden, linear, model["intermediate_size"])
+            return
         yield from (_kda(hidden, linear) if linear["kind"] == "KDA" else _delta_net(hidden, linear, arch))
     elif letter == "V":
         yield "shortconv.in_proj.weight", (hidden, 3 * hidden)
@@ -376,6 +386,20 @@ def _kda(hidden: int, linear: dict[str, Any]) -> Named:
     yield "ssm_dt.bias", (wide,)
     yield "ssm_norm.weight", (dim,)
     yield "attn_output.weight", (wide, hidden)
+
+
+def _rwkv(hidden: int, linear: dict[str, Any], width: int) -> Named:
+    """The large matrices of RWKV; the rest is among the extra parameters."""
+    value = linear["n_heads"] * linear["head_dim"]
+    for name in ("receptance", "key", "value", *(("gate",) if linear["kind"] == "RWKV6" else ())):
+        yield f"time_mix_{name}.weight", (hidden, value)
+    yield "time_mix_output.weight", (value, hidden)
+    if linear["kind"] == "RWKV7":
+        yield "time_mix_w0.weight", (hidden,)
+    yield "channel_mix_key.weight", (hidden, width)
+    yield "channel_mix_value.weight", (width, hidden)
+    if linear["kind"] == "RWKV6":
+        yield "channel_mix_receptance.weight", (hidden, hidden)
 
 
 def _feed_forward(model: dict[str, Any], width: int, suffix: str, *, row: int = 0, fused: bool = False) -> Named:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from api.answers.choices.machine import machine_of
-from api.answers.choices.models import Choice, Question, Wanted, recommended_models
+from api.answers.choices.models import Choice, ModelKind, Question, Wanted, recommended_models
 from db.entries import specs
 from db.entries.files import load_catalog
 from db.entries.traits import model_traits
@@ -44,11 +44,12 @@ def test_the_first_are_those_of_all(gpu: str, workload: str, mode: OperatingMode
 def test_filters_take_what_was_asked_for() -> None:
     traits = model_traits(CATALOG)
     gpu, mode = "RTX 4060 Ti 8GB", OperatingMode.BALANCED
-    coders = choice(gpu, "coding", mode, 50, Wanted(kind="coder")).entries
+    coders = choice(gpu, "coding", mode, 50, Wanted(kind=ModelKind.CODER)).entries
     assert coders
     assert all(traits[entry.model["slug"]].specialty == "coder" for entry in coders)
     assert all(
-        traits[entry.model["slug"]].base for entry in choice(gpu, "coding", mode, 5, Wanted(kind="base")).entries
+        traits[entry.model["slug"]].base
+        for entry in choice(gpu, "coding", mode, 5, Wanted(kind=ModelKind.BASE)).entries
     )
     new = choice(gpu, "chat", mode, 5, Wanted(license="apache-2.0", released_from="2026-01")).entries
     assert new

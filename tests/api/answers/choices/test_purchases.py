@@ -44,6 +44,10 @@ def test_rent_or_buy_at_the_hours_stated() -> None:
     assert told.months == pytest.approx(told.buy.usd / told.usd_a_month)
     module = rent_or_buy(CATALOG, "H100 SXM5", terms_of(CATALOG))
     assert (module.sold_as_card, module.usd_a_month, module.months) == (False, None, None)
+    assert module.as_card is not None
+    assert module.as_card.buy is not None
+    assert module.as_card.sold_as_card
+    assert told.as_card is None
 
 
 @pytest.mark.parametrize(

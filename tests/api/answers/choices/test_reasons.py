@@ -13,9 +13,9 @@ def test_the_pick_says_what_it_is_worth() -> None:
 
 def test_what_is_beaten_names_what_beats_it() -> None:
     slow = Standing("Old 30B", "Q4_K_M", False, 70.0, 160.0)
-    assert reason(slow, PICK, PICK) == "Good 30B in Q4_K_M answers 2.0 times as fast and better by 5.0 points."
+    assert reason(slow, PICK, PICK) == "Good 30B (Q4_K_M) answers 2.0 times as fast and better by 5.0 points."
     alike = Standing("Old 30B", "Q4_K_M", False, 70.0, 82.0)
-    assert reason(alike, PICK, PICK) == "Good 30B in Q4_K_M answers as fast and better by 5.0 points."
+    assert reason(alike, PICK, PICK) == "Good 30B (Q4_K_M) answers as fast and better by 5.0 points."
 
 
 def test_what_is_on_the_frontier_is_compared_with_the_pick() -> None:

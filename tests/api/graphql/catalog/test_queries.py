@@ -216,7 +216,7 @@ async def test_closed_lists(data: Any) -> None:
         "RAG",
     ]
     engines = {engine["kind"]: engine for engine in found["engines"]}
-    assert set(engines) == {"LLAMA_CPP", "VLLM", "MLX", "OLLAMA"}
+    assert set(engines) == {"LLAMA_CPP", "VLLM", "MLX", "OLLAMA", "IK_LLAMA_CPP", "SGLANG"}
     assert engines["LLAMA_CPP"]["formats"] == ["GGUF"]
     assert engines["OLLAMA"]["frontOf"] == "LLAMA_CPP"
 

@@ -13,7 +13,8 @@ PURCHASE = """{ name gpu { slug } gpuCount computer { slug cardPlaces } priceUsd
   unknownPrices }"""
 PURCHASES = (
     "query($for: PurchaseInput!, $buyer: BuyerInput, $first: Int) { purchases(for: $for, buyer: $buyer, first: $first) "
-    f"{{ pricesUntil meeting {PURCHASE} nearMisses {PURCHASE} unpriced {PURCHASE} "
+    f"{{ pricesUntil streams notEstimated {{ slug gpu {{ slug }} cardPlaces }} meeting {PURCHASE} nearMisses {PURCHASE} "
+    f"unpriced {PURCHASE} "
     f"rentals {{ purchase {PURCHASE} usdPerHour usdPerMonth breakEvenMonths price {{ usd }} }} }} }}"
 )
 
@@ -35,6 +36,13 @@ async def test_prices_and_board_of_an_accelerator(data: Any) -> None:
     assert found["currentPrice"]["usd"] in sound
     dates = [price["date"] or "" for price in found["prices"]]
     assert dates == sorted(dates, reverse=True)
+
+
+async def test_the_price_of_a_built_in_accelerator_is_that_of_its_computer(data: Any) -> None:
+    query = """{ gpu(slug: "apple-m3-max-30c-36gb") { currentPrice { usd } prices { usd } }
+      rentOrBuy(gpu: "rtx-4090") { asCard { soldAsCard } } }"""
+    found = await data(query)
+    assert found == {"gpu": {"currentPrice": None, "prices": []}, "rentOrBuy": {"asCard": None}}
 
 
 async def test_computers_are_pages_and_nodes(data: Any) -> None:
@@ -81,8 +89,10 @@ async def test_purchases_meet_the_need_at_dated_prices(data: Any) -> None:
         assert purchase["decodeTokensPerSecond"] >= 20
         assert purchase["lossPoints"] <= 1
         assert purchase["misses"] == purchase["unknownPrices"] == []
+    assert found["streams"] == 1
     assert all(purchase["unknownPrices"] and purchase["priceUsd"] is None for purchase in found["unpriced"])
     assert all(purchase["misses"] for purchase in found["nearMisses"])
+    assert all(one["gpu"] is None and one["cardPlaces"] == 0 for one in found["notEstimated"])
     first = found["meeting"][0]["priceUsd"]
     for rental in found["rentals"]:
         assert rental["usdPerMonth"] == pytest.approx(100 * rental["usdPerHour"])

@@ -105,6 +105,17 @@ def test_a_page_multiplies_its_subtree() -> None:
     assert cost_of("{ models { nodes { slug } } }") == 1 + 20 * 3
 
 
+def test_totals_and_page_info_count_once_a_connection() -> None:
+    rows = cost_of("{ fits(first: 100) { nodes { score } } }")
+    text = "{ fits(first: 100) { nodes { score } totalCount pageInfo { hasNextPage } } }"
+    assert cost_of(text) == rows + (1 + 200) + 2
+    spread = "{ fits(first: 100) { ...P } } fragment P on FitConnection { nodes { score } ...Q } "
+    assert cost_of(spread + "fragment Q on FitConnection { totalCount pageInfo { hasNextPage } }") == cost_of(text)
+    # Once for each of the 20 connections.
+    nested = cost_of("{ models(first: 20) { nodes { fits(first: 20) { totalCount } } } }")
+    assert nested == 1 + 20 * (1 + 1 + (1 + 20 + 201))
+
+
 @pytest.mark.parametrize(("variables", "expected"), [({}, 16), ({"n": 10}, 31), ({"n": 1000}, 301)])
 def test_a_page_size_may_be_a_variable_with_a_default(variables: dict[str, int], expected: int) -> None:
     assert cost_of("query Q($n: Int = 5) { models(first: $n) { nodes { slug } } }", **variables) == expected

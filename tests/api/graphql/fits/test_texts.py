@@ -152,25 +152,3 @@ async def test_accelerators_that_differ_are_named_and_their_terms_are_not_told(d
     equal = (await data(TEXTS, q={**mixed, "gpus": ["rtx-3090", "rtx-3090"]}))["estimate"]
     assert "2 x GeForce RTX 3090" in equal["summary"]
     assert equal["limits"]
-
-
-COST = """query($price: Float!, $years: Float) { fit(model: "llama-3.1-8b", gpu: "rtx-4090", quant: "Q4_K_M", workload: CHAT) {
-  gpu { powerWatts priceUsd } serving { tokensPerSecondTotal costUsdPerMillionTokens(electricityUsdPerKwh: $price, years: $years)
-  } } }"""
-
-
-async def test_the_cost_of_serving_follows_from_power_price_and_throughput(data: Any) -> None:
-    fit = (await data(COST, price=0.25, years=4))["fit"]
-    seconds = 1e6 / fit["serving"]["tokensPerSecondTotal"]
-    energy = fit["gpu"]["powerWatts"] * seconds / 3.6e6 * 0.25
-    bought = fit["gpu"]["priceUsd"] * seconds / (4 * 365.25 * 86_400)
-    assert fit["serving"]["costUsdPerMillionTokens"] == pytest.approx(energy + bought)
-    free = (await data(COST, price=0.0))["fit"]["serving"]
-    assert free["costUsdPerMillionTokens"] == 0
-
-
-@pytest.mark.parametrize("variables", [{"price": -1}, {"price": 11}, {"price": 0.3, "years": 0}])
-async def test_a_cost_of_nonsense_is_refused(ask: Any, variables: dict[str, float]) -> None:
-    (error,) = (await ask(COST, **variables))["errors"]
-    assert error["extensions"]["code"] == "BAD_USER_INPUT"
-    assert error["extensions"]["field"] in ("electricityUsdPerKwh", "years")

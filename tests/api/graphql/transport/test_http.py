@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import hashlib
 import json
 from collections.abc import AsyncIterator
@@ -310,6 +311,58 @@ async def test_cors_lets_pages_read_but_never_with_credentials(client: httpx.Asy
     response = await post(client, TYPENAME, headers={"origin": "https://example.org"})
     assert response.headers["access-control-allow-origin"] == "*"
     assert "access-control-allow-credentials" not in response.headers
+
+
+async def test_a_preflight_allows_the_headers_of_any_client(client: httpx.AsyncClient) -> None:
+    asked = "apollographql-client-name,traceparent,if-none-match"
+    headers = {
+        "origin": "https://example.org",
+        "access-control-request-method": "POST",
+        "access-control-request-headers": asked,
+    }
+    response = await client.options("/graphql", headers=headers)
+    assert response.status_code == 200
+    assert set(asked.split(",")) <= {
+        name.strip() for name in response.headers["access-control-allow-headers"].split(",")
+    }
+    exposed = (await post(client, TYPENAME, headers=headers)).headers["access-control-expose-headers"]
+    assert {"etag", "retry-after"} <= {name.strip() for name in exposed.split(",")}
+
+
+async def test_head_answers_as_get_without_a_body(client: httpx.AsyncClient) -> None:
+    get, head = [await client.request(method, "/graphql", params=TYPENAME) for method in ("GET", "HEAD")]
+    assert (head.status_code, head.content) == (200, b"")
+    for name in ("content-type", "content-length", "etag", "cache-control"):
+        assert head.headers[name] == get.headers[name]
+    refused = await client.head("/graphql", params={"query": "mutation { recompute(input: {}) { errors { code } } }"})
+    assert (refused.status_code, refused.headers["allow"]) == (405, "POST")
+
+
+async def test_a_compressed_body_is_refused_by_name(client: httpx.AsyncClient) -> None:
+    headers = {"content-type": JSON, "content-encoding": "gzip"}
+    response = await post(client, content=gzip.compress(json.dumps(TYPENAME).encode()), headers=headers)
+    assert response.status_code == 415
+    assert "'gzip'" in response.json()["errors"][0]["message"]
+
+
+async def test_an_empty_operation_name_is_none(client: httpx.AsyncClient) -> None:
+    asked = {**TYPENAME, "operationName": ""}
+    for response in (await post(client, asked), await client.get("/graphql", params=asked)):
+        assert response.json()["data"] == {"__typename": "Query"}
+
+
+@pytest.mark.parametrize("number", ["1e400", "-1e400", "1" + "0" * 400])
+async def test_a_number_beyond_a_float_is_refused_as_literal_and_as_variable(
+    client: httpx.AsyncClient, number: str
+) -> None:
+    text = "query Q { fits(first: 1, filter: {score: {min: BOUND}}) { nodes { score } } }"
+    literal = await post(client, {"query": text.replace("BOUND", number)})
+    asked = json.dumps(text.replace("BOUND", "$n").replace("Q", "Q($n: Float)"))
+    body = f'{{"query": {asked}, "variables": {{"n": {number}}}}}'
+    variable = await post(client, content=body, headers={"content-type": JSON})
+    for response in (literal, variable):
+        assert response.json().get("data") is None
+        assert response.json()["errors"]
 
 
 async def test_long_answers_are_compressed(client: httpx.AsyncClient) -> None:

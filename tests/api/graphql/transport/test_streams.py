@@ -55,6 +55,12 @@ async def start(socket: AsyncWebSocketSession) -> None:
     assert await socket.receive_json() == {"type": "connection_ack"}
 
 
+async def test_a_connection_starts_with_a_null_payload(browser: Browser) -> None:
+    async with browser() as client, connect(client) as socket:
+        await socket.send_json({"type": "connection_init", "payload": None})
+        assert await socket.receive_json() == {"type": "connection_ack"}
+
+
 async def test_a_run_is_followed_to_its_end(browser: Browser) -> None:
     async with browser() as client:
         query = "subscription($id: ID!) { runProgress(id: $id) { state doneBlockCount blockCount } }"

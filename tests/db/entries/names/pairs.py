@@ -16,7 +16,8 @@ llama3.1:70b | 8x h100 | llama-3.1-70b | ~h100-sxm5-80-gb*8
 llama 3.1 8b | h100 x8 | llama-3.1-8b | ~h100-sxm5-80-gb*8
 Llama-3.3-70B-Instruct | dual 3090 | llama-3.3-70b | rtx-3090*2
 llama3 | rtx 3060 12gb | ? | rtx-3060-12-gb
-smollm | steam deck | ? | ?
+smollm | steam deck | ? | ~steam-deck-lcd
+llama3 | apple silicon | ? | ?
 coder qwen3 | mac studio | ? | ?
 Qwen3-Coder-30B-A3B-Instruct-Q4_K_M.gguf | macbook pro m3 max | qwen3-coder-30b-a3b+q4-k-m | ~apple-m3-max-40c-128gb
 Qwen2.5-7B-Instruct-Q8_0.gguf | RTX 3060 | qwen2.5-7b+q8-0 | ~rtx-3060-12-gb
@@ -87,12 +88,13 @@ solar | 3090 48gb | ? | ?
 dbrx | 4090 48gb | dbrx-132b | rtx-4090-48-gb-modded
 smollm2 1.7b | rtx 4091 | smollm2-1.7b | ?
 SmolLM3 | 4090 super | ~smollm3-3b | ?
+hunyuan a13b | rx 570 | hunyuan-a13b | ~rx-570-8-gb
 hunyuan a13b | gaudi 3 | hunyuan-a13b | gaudi-3-128-gb
 Qwen3-32B-merged-twice | trainium2 | ? | trainium2
 huihui-ai/Qwen3-32B-abliterated | framework desktop | ~qwen3-32b | ?
 Hermes-3-Llama-3.1-8B-Q4_K_M.gguf | GMKtec EVO-X2 128GB | ~llama-3.1-8b+q4-k-m | ~strix-halo-8060s-128gb
 someone/Qwen3-32B-merged-GGUF | tpu v5e | ? | tpu-v5e
-unsloth/Qwen3-14B-bnb-4bit | snapdragon x elite | ? | snapdragon-x-elite
+unsloth/Qwen3-14B-bnb-4bit | snapdragon x elite | qwen3-14b+bnb-nf4 | snapdragon-x-elite
 gpt 4 | 24gb | ? | ?
 claude | geforce rtx | ? | ?
 32b | cpu | ? | ?
@@ -108,5 +110,11 @@ ernie 300b | 100 | ~ernie-4.5-300b-a47b | ?
 deepseek | titan | ? | ?
 magistral | gtx 1070 laptop | ~magistral-small-24b | gtx-1070-laptop
 falcon h1 34b | 1080 | falcon-h1-34b | gtx-1080
+qwen3.6 27b | gtx 4090 | qwen3.6-27b | ?
+qwen3.6 35b | AMD Ryzen AI 9 HX 370 w/ Radeon 890M | qwen3.6-35b-a3b | radeon-890m
+gemma 3n e4b | Ryzen 7 7840HS | gemma-3n-e4b | radeon-780m
+phi-4 | ryzen 7 7800x3d | phi-4 | ~cpu-ddr5-5200-2ch
+phi-4 | i9-14900k | phi-4 | ?
+kimi k3 | 8x M5 Ultra | kimi-k3 | ~apple-m5-ultra-80c-512gb*8
 QWEN3_32B | rtx-4090 | qwen3-32b | rtx-4090
 """

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +22,9 @@ CATALOG = load_catalog()
         ("BF16", "llama.cpp", "bf16"),
         ("BF16", "vllm", "bf16-safetensors"),
         ("fp16", "vllm", "bf16-safetensors"),
+        ("MXFP4", "vllm", "mxfp4-checkpoint"),
+        ("BF16", "mlx", "bf16-safetensors"),
+        ("MXFP4", "sglang", "mxfp4-checkpoint"),
         ("Q4_K_M", "vllm", "q4-k-m"),
         ("GGUF-Q6_K", None, "q6-k"),
         ("Q8_0 GGUF", None, "q8-0"),
@@ -30,6 +35,12 @@ CATALOG = load_catalog()
 )
 def test_the_engine_decides_what_a_shared_name_means(text: str, engine: str | None, slug: str) -> None:
     assert CATALOG.resolve("quant", text, engine) == slug
+
+
+def test_the_names_that_people_use_most_have_entries_of_their_own() -> None:
+    named = json.loads((Path(__file__).parents[3] / "data" / "quant_names.json").read_text())["names"]
+    assert len(named) == 93
+    assert {name: CATALOG.resolve("quant", name) for name in named} == named
 
 
 def test_every_alias_resolves_to_its_entry_on_an_engine_that_loads_it() -> None:

@@ -98,6 +98,8 @@ def _old(model_type: str, **keys: Any) -> dict[str, Any]:
         _old("orion", architectures=["OrionForCausalLM"]),
         _old("phi"),
         _old("qwen", architectures=["QWenLMHeadModel"], intermediate_size=1280),
+        _old("rwkv6", head_size=64),
+        _old("rwkv7", head_dim=64, decay_low_rank_dim=32, a_low_rank_dim=32, v_low_rank_dim=16, gate_low_rank_dim=64),
         _old("stablelm", use_qkv_bias=True),
     ],
     ids=lambda config: config["model_type"],

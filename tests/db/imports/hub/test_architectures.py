@@ -307,3 +307,39 @@ def test_prediction_heads_are_stored_and_not_counted() -> None:
     quants = [specs.quant(CATALOG.quants["q4-k-m"])]
     tables = [weight_table(architecture_from_facts(facts), quants) for facts in (own, catalog)]
     assert tables[0].file[0] == tables[1].file[0] == 216_180_680_384
+
+
+@pytest.mark.parametrize(
+    ("config", "parameters", "state_bytes"),
+    [
+        # Counts of the library's own models (transformers 5.24), and of the published checkpoint of RWKV 7.
+        ({"model_type": "rwkv", "hidden_size": 768, "num_hidden_layers": 12, "vocab_size": 50277}, 169_342_464, 184_320),
+        (
+            {"model_type": "rwkv7", "hidden_size": 2048, "num_hidden_layers": 24, "vocab_size": 65536, "head_dim": 64,
+             "decay_low_rank_dim": 96, "a_low_rank_dim": 96, "v_low_rank_dim": 64, "gate_low_rank_dim": 256},
+            1_527_404_544, 24 * 4 * (2 * 2048 + 2048 * 64),
+        ),
+        (
+            {"model_type": "opt", "hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16,
+             "ffn_dim": 4096, "word_embed_proj_dim": 512, "do_layer_norm_before": False},
+            331_196_416, 0,
+        ),
+    ],
+    ids=lambda value: value["model_type"] if isinstance(value, dict) else None,
+)  # fmt: skip
+def test_older_kinds_of_models_have_their_parameters_and_state(
+    config: dict[str, Any], parameters: int, state_bytes: int
+) -> None:
+    facts = facts_from_config(config)
+    assert facts["params_computed"]["text_total"] == parameters
+    assert cache_shape(architecture_from_facts(facts)).state_bytes.sum() == state_bytes
+
+
+def test_yuan_filters_its_inputs_and_its_experts_are_not_read() -> None:
+    config = _sizes(2048, 24, 32, 32, 135040, model_type="yuan", intermediate_size=8192)
+    plain = facts_from_config({**config, "model_type": "llama", "tie_word_embeddings": True})
+    filtering = 24 * (2 * 2048 * 2048 + 1024 + 2 * 2048)
+    totals = [facts["params_computed"]["text_total"] for facts in (facts_from_config(config), plain)]
+    assert totals[0] - totals[1] == filtering
+    with pytest.raises(ImportFactsError, match="'use_moe'"):
+        facts_from_config({**config, "use_moe": True})

@@ -15,11 +15,8 @@ from db.imports.errors import ImportFactsError
 from db.imports.hub.config import MAX_CONFIG_BYTES, facts_from_config, facts_from_config_text
 from db.imports.hub.families import FAMILIES
 from estimator.structure.architecture import architecture_from_facts
-from estimator.structure.tensors import inventory
 
 CATALOG = load_catalog()
-#: Published GLM-4.5 files carry their MTP layer, which a configuration only counts.
-_WITH_STORED_MTP = "Glm4MoeForCausalLM"
 
 LLAMA: dict[str, Any] = {
     "architectures": ["LlamaForCausalLM"],
@@ -86,7 +83,7 @@ def config_of(entry: dict[str, Any]) -> dict[str, Any]:
 
 
 def _is_plain(entry: dict[str, Any]) -> bool:
-    """Whether the keys of every family describe the model: others are in ``test_config_architectures``."""
+    """Whether the keys of every family describe the model: others are in ``test_architectures``."""
     own = ("ssm", "short_conv", "full", "swa", "per_layer", "compress_ratios", "sparse_index", "indexer")
     if any(entry["attention"].get(part) for part in own) or set(entry["attention"]["layer_pattern"]) & set("CX"):
         return False
@@ -95,7 +92,7 @@ def _is_plain(entry: dict[str, Any]) -> bool:
 
 _OTHER_KEYS = (
     "Apertus", "BailingHybrid", "BitNet", "Dbrx", "Exaone4_5", "ExaoneMoE", "Gemma3n", "Gemma4", "GraniteMoeHybrid",
-    "KimiK3", "MiniMaxM1", "MiniMaxText", "Jamba", "Lfm2", "PhiMoE",
+    "KimiK3", "MiniMaxM1", "MiniMaxText", "Jamba", "Lfm2", "PhiMoE", "Qwen4Exp",
 )  # fmt: skip
 
 
@@ -115,12 +112,10 @@ def test_many_models_are_covered() -> None:
 def test_a_catalog_model_comes_out_of_its_configuration(slug: str) -> None:
     entry = CATALOG.models[slug]
     facts = facts_from_config(config_of(entry), slug)
-    own = specs.architecture(entry)
     assert facts["attention"]["layer_pattern"] == entry["attention"]["layer_pattern"]
     assert facts["mlp_pattern"] == entry["mlp_pattern"]
-    if entry["architecture"] != _WITH_STORED_MTP:
-        assert facts["params_computed"]["text_total"] == inventory(own).parameters
-        assert facts["params_computed"]["text_active"] == entry["params_computed"]["text_active"]
+    for part in ("text_total", "text_active"):
+        assert facts["params_computed"][part] == entry["params_computed"][part]
 
 
 def test_llama_8b_has_its_published_count() -> None:

@@ -1,0 +1,204 @@
+"""Paces and worths of a catalog view: what a choice among all models of an accelerator, or all accelerators of a model,
+compares. Both are made once and kept: worths for as long as the view, paces of the most recent owners."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from api.answers.choices.setups import block_for_users
+from api.catalog.fit_reads import FitReads
+from api.catalog.records import GpuRecord, ModelRecord
+from api.catalog.view import CatalogView
+from db.entries.traits import model_traits
+from db.fits.by_key import Figures, fetch_figures
+from db.fits.query import FitOwner
+from estimator import verdict
+from estimator.calibration.capability_prior import ModelTraits
+from estimator.grid import FitBlock
+from estimator.judgement import recommend
+from estimator.judgement.setups import Pace
+from estimator.judgement.worth import WorthTable, worth_table
+from estimator.structure.checkpoints import has_weights
+from estimator.structure.weights import weight_table
+from estimator.types import EstimatorError, Workload
+
+#: Owners whose paces are kept: about 100 kB each.
+_KEPT = 256
+Owner: TypeAlias = GpuRecord | ModelRecord
+Flags = NDArray[np.bool_]
+Columns: TypeAlias = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class OwnerPace:
+    """Arrays (others, quants): the other side is in the order of the view, quants are its precomputed ones.
+
+    ``whole`` are those that hold everything on the device.
+    """
+
+    pace: Pace
+    whole: Flags
+    safe_context_tokens: NDArray[np.int64]
+
+
+class Paces:
+    """What one view's choices compare; made once by ``view.derived(Paces)``."""
+
+    def __init__(self, view: CatalogView) -> None:
+        self._view = view
+        traits = model_traits(view.catalog)
+        #: In the order of the view's models.
+        self.traits: list[ModelTraits] = [traits[model.slug] for model in view.models]
+        quants = tuple(quant.spec for quant in view.precomputed_quants)
+        self.bits = np.full((len(view.models), len(quants)), np.nan)
+        self.known = np.zeros(self.bits.shape, dtype=np.bool_)
+        for place, model in enumerate(view.models):
+            if not model.missing_facts:
+                architecture = view.architecture(model)
+                self.bits[place] = weight_table(architecture, quants).bits_per_weight
+                self.known[place] = [has_weights(quant, architecture) for quant in quants]
+        self._tables: dict[int, WorthTable] = {}
+        self._kept: OrderedDict[tuple[str, str, int, int], OwnerPace] = OrderedDict()
+
+    def table(self, slot: int) -> WorthTable:
+        """Worth of every model in every quantization for a workload; NaN for models that lack a fact."""
+        known = self._tables.get(slot)
+        if known is None:
+            quants = [quant.spec for quant in self._view.precomputed_quants]
+            kind = self._view.workloads[slot].spec.kind
+            known = self._tables[slot] = worth_table(kind, self.traits, quants, self.bits)
+        return known
+
+    async def of(self, reads: FitReads, owner: Owner, slot: int, users: int) -> OwnerPace:
+        """The pace of an owner's fits: published ones, or computed for several users or before any publication."""
+        key = (type(owner).__name__, owner.slug, slot, users)
+        found = self._kept.get(key)
+        if found is None:
+            if users == 1 and reads.view.generation is not None:
+                found = await self._stored(reads, owner, slot)
+            else:
+                found = await asyncio.to_thread(self._computed, owner, self._view.workloads[slot].spec, users)
+            self._kept[key] = found
+            if len(self._kept) > _KEPT:
+                self._kept.popitem(last=False)
+        else:
+            self._kept.move_to_end(key)
+        return found
+
+    async def _stored(self, reads: FitReads, owner: Owner, slot: int) -> OwnerPace:
+        view = self._view
+        of_gpu = isinstance(owner, GpuRecord)
+        kind = FitOwner.GPU if of_gpu else FitOwner.MODEL
+        number = (view.gpu_ids if of_gpu else view.model_ids)[owner.slug]
+        figures = await fetch_figures(reads.reader, view.published, kind, number, slot)
+        return self._placed(owner, figures)
+
+    def _placed(self, owner: Owner, figures: Figures) -> OwnerPace:
+        """Figures written into arrays; what has no row does not run."""
+        view = self._view
+        of_gpu = isinstance(owner, GpuRecord)
+        others = view.models if of_gpu else view.gpus
+        ids = view.model_ids if of_gpu else view.gpu_ids
+        rows = _places({ids[other.slug]: place for place, other in enumerate(others)}, figures.other_id)
+        columns_at = _places(
+            {view.quant_ids[quant.slug]: place for place, quant in enumerate(view.precomputed_quants)}, figures.quant_id
+        )
+        at = (rows >= 0) & (columns_at >= 0)
+        shape = len(others), len(view.precomputed_quants)
+
+        columns = _columns(shape)
+        figures_by_name = {"runs": np.ones(len(rows), dtype=np.bool_), **_figures(figures)}
+        for name, column in columns.items():
+            column[rows[at], columns_at[at]] = figures_by_name[name][at]
+        return self._pace(owner, columns)
+
+    def _computed(self, owner: Owner, workload: Workload, users: int) -> OwnerPace:
+        view = self._view
+        others: Sequence[Any] = view.models if isinstance(owner, GpuRecord) else view.gpus
+        shape = len(others), len(view.precomputed_quants)
+        columns = _columns(shape)
+        complete = [place for place, other in enumerate(others) if not other.missing_facts]
+        target = recommend.Target(users=users)
+        if isinstance(owner, ModelRecord):
+            gpus = [others[place] for place in complete]
+            block = block_for_users(view, owner, gpus, view.precomputed_quants, workload, target)
+            _write(columns, complete, block)
+        elif not owner.missing_facts:
+            for place in complete:
+                try:
+                    block = block_for_users(view, others[place], [owner], view.precomputed_quants, workload, target)
+                except EstimatorError:
+                    continue
+                _write(columns, [place], block)
+        return self._pace(owner, columns)
+
+    def _pace(self, owner: Owner, columns: Columns) -> OwnerPace:
+        """With the weights that are known to be had, or with all that run where a pairing has none of those."""
+        runs, status = columns["runs"], columns["status"]
+        models = np.arange(len(runs)) if isinstance(owner, GpuRecord) else self._view.models.index(owner)
+        known = runs & self.known[models]
+        runs = known | (runs & ~known.any(axis=1, keepdims=True))
+        return OwnerPace(
+            Pace(
+                runs=runs,
+                tight=runs & (status == verdict.FITS_TIGHTLY),
+                decode_tok_s=columns["decode_tok_s"],
+                ttft_ms=columns["ttft_ms"],
+                bits_per_weight=np.broadcast_to(self.bits[models], runs.shape),
+            ),
+            whole=runs & (status <= verdict.FITS_TIGHTLY),
+            safe_context_tokens=columns["safe_context_tokens"],
+        )
+
+
+def _columns(shape: tuple[int, int]) -> Columns:
+    """Empty arrays (others, quants)."""
+    kinds = {"runs": np.bool_, "status": np.uint8, "safe_context_tokens": np.int64}
+    return {
+        name: np.zeros(shape, dtype=kinds.get(name, np.float64))
+        for name in ("runs", "status", "decode_tok_s", "ttft_ms", "safe_context_tokens")
+    }
+
+
+def _figures(figures: Figures | FitBlock) -> Columns:
+    """The columns that stored figures and computed blocks share."""
+    return {name: getattr(figures, name) for name in ("status", "decode_tok_s", "ttft_ms", "safe_context_tokens")}
+
+
+def _write(columns: Columns, places: Sequence[int], block: FitBlock) -> None:
+    """The rows of a block with one situation into rows ``places`` of the columns."""
+    for name, values in _figures(block).items():
+        columns[name][places] = values[:, :, 0]
+    columns["runs"][places] = block.available & (block.status[:, :, 0] < verdict.DOES_NOT_FIT)
+
+
+def _places(places: dict[int, int], ids: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Place of each id; -1 for one that has none."""
+    table = np.full(max([*places, *ids.tolist(), 0]) + 1, -1)
+    table[list(places)] = list(places.values())
+    return table[ids]
+
+
+def row_of(table: WorthTable, model: int, rows: int) -> WorthTable:
+    """The worth of one model, as that of each of ``rows`` machines."""
+
+    def spread(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.broadcast_to(values[model], (rows, *values.shape[1:]))
+
+    return replace(
+        table,
+        value=spread(table.value),
+        low=spread(table.low),
+        high=spread(table.high),
+        capabilities=[table.capabilities[model]] * rows,
+        loss=spread(table.loss),
+        loss_low=spread(table.loss_low),
+        loss_high=spread(table.loss_high),
+    )

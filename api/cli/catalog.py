@@ -1,0 +1,81 @@
+"""`fitgraph catalog`: check, search and list the catalog files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+catalog_app = typer.Typer(no_args_is_help=True, help="Check and search the catalog files.")
+
+
+@catalog_app.command("check")
+def catalog_check(
+    root: Annotated[Path | None, typer.Argument(help="Folder of catalog files; default: the bundled one.")] = None,
+) -> None:
+    """Validate every catalog file; name file, entry and field of each fault."""
+    from api.cli.operate import check_command
+
+    raise typer.Exit(check_command(root))
+
+
+@catalog_app.command("find")
+def catalog_find(
+    text: Annotated[str, typer.Argument(help="Part of a name, a slug or an alias.")],
+) -> None:
+    """List models, accelerators and quantizations whose names contain a text."""
+    from api.cli.operate import find_command
+
+    raise typer.Exit(find_command(text))
+
+
+@catalog_app.command("capability", epilog="Example: `fitgraph catalog capability --json`")
+def catalog_capability(
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list.")] = False,
+    accuracy: Annotated[bool, typer.Option("--accuracy", help="Print how well capability is known instead.")] = False,
+) -> None:
+    """List what every model can do by kind of work, with 80 % intervals and evidence."""
+    from api.cli import judgement
+
+    if accuracy:
+        raise typer.Exit(judgement.accuracy_command("capability", as_json=as_json))
+    raise typer.Exit(judgement.capability_command(as_json=as_json))
+
+
+@catalog_app.command("loss", epilog="Examples: `fitgraph catalog loss`, `fitgraph catalog loss 'Qwen3 32B'`")
+def catalog_loss(
+    model: Annotated[str | None, typer.Argument(help="Model; default: models of several sizes.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list.")] = False,
+    accuracy: Annotated[bool, typer.Option("--accuracy", help="Print how well loss is known instead.")] = False,
+) -> None:
+    """List what every quantization costs: divergence, and points of capability."""
+    from api.cli import judgement
+
+    if accuracy:
+        raise typer.Exit(judgement.accuracy_command("loss", as_json=as_json))
+    raise typer.Exit(judgement.loss_command(model, as_json=as_json))
+
+
+@catalog_app.command(
+    "prices", epilog="Examples: `fitgraph catalog prices`, `fitgraph catalog prices 'RTX 3090' --json`"
+)
+def catalog_prices(
+    product: Annotated[str | None, typer.Argument(help="Accelerator or computer; default: the newest of all.")] = None,
+    region: Annotated[str, typer.Option(help="Region whose prices are preferred.")] = "US",
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list.")] = False,
+) -> None:
+    """List dated prices: the newest of each kind, or every price of one product."""
+    from api.cli.choices.market import prices_command
+
+    raise typer.Exit(prices_command(product, region, as_json=as_json))
+
+
+@catalog_app.command("computers", epilog="Example: `fitgraph catalog computers --json`")
+def catalog_computers(
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list.")] = False,
+) -> None:
+    """List computers that one can buy: accelerator or places for cards, memory, power supply, price."""
+    from api.cli.choices.market import computers_command
+
+    raise typer.Exit(computers_command(as_json=as_json))

@@ -1,0 +1,153 @@
+"""`fitgraph recommend`: models for a machine, as a table or one JSON object."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, TypeVar
+
+import orjson
+
+from api.answers.choices.machine import Machine, machine_of, resolved
+from api.answers.choices.models import Choice, ModelKind, Question, Recommended, Wanted, recommended_models
+from api.answers.choices.reasons import seconds_text
+from api.cli.exit_codes import NO_ANSWER
+from api.errors import ErrorCode, QuestionError
+from db.entries import specs
+from db.entries.files import load_catalog
+from estimator.calibration.coefficients import Calibration
+from estimator.judgement.capability import Capability
+from estimator.types import ENGINE_NAMES, OperatingMode
+
+Member = TypeVar("Member", bound=StrEnum)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The command line's words."""
+
+    gpus: Sequence[str]
+    count: int
+    host: str | None
+    host_memory_gb: float | None
+    workload: str
+    mode: str
+    users: int | None
+    family: str | None
+    license: str | None
+    kind: str | None
+    released_from: str | None
+
+
+def recommend_command(asked: Asked, number: int, *, as_json: bool) -> int:
+    """Print the best ``number`` models for a machine. Returns 0, or 3 when there is no answer."""
+    catalog = load_catalog()
+    try:
+        machine = machine_of(catalog, asked.gpus, asked.count, asked.host, asked.host_memory_gb)
+        workload = specs.workload(catalog.workloads[resolved(catalog, "workload", asked.workload)])
+        mode = _member(OperatingMode, "mode", asked.mode)
+        kind = None if asked.kind is None else _member(ModelKind, "kind", asked.kind)
+    except QuestionError as error:
+        print(f"fitgraph: {error}", file=sys.stderr)
+        return NO_ANSWER
+    wanted = Wanted(asked.family, asked.license, kind, asked.released_from)
+    question = Question(machine, workload, mode, wanted, asked.users)
+    choice = recommended_models(catalog, Calibration.load(), question, number)
+    if as_json:
+        answer = _answer_json(question, choice)
+        print(orjson.dumps(answer, option=orjson.OPT_INDENT_2).decode())
+    else:
+        _print_table(question, choice)
+    return 0
+
+
+def _member(enum: type[Member], name: str, text: str) -> Member:
+    try:
+        return enum(text.casefold())
+    except ValueError:
+        allowed = ", ".join(member.value for member in enum)
+        raise QuestionError(ErrorCode.BAD_USER_INPUT, f"--{name} is {text!r}; allowed are {allowed}", name) from None
+
+
+def _answer_json(question: Question, choice: Choice) -> dict[str, Any]:
+    machine = question.machine
+    rows = [_row_json(machine, entry) for entry in choice.entries]
+    return {
+        "machine": machine.name,
+        "host": machine.host.slug,
+        "workload": question.workload.slug,
+        "mode": question.mode.value,
+        "pick": None if choice.pick is None else _row_json(machine, choice.pick),
+        "recommendations": [{"rank": rank} | row for rank, row in enumerate(rows, 1)],
+    }
+
+
+def _row_json(machine: Machine, entry: Recommended) -> dict[str, Any]:
+    judgement = entry.judgement
+    capability = judgement.capability
+    return {
+        "model": entry.model["slug"],
+        "gpu": machine.devices[0].slug,
+        "gpu_count": len(machine.devices),
+        "quant": entry.quant.slug,
+        "engine": entry.engine.value,
+        "thinking": judgement.thinks,
+        "capability": {
+            "value": capability.value,
+            "low": capability.low,
+            "high": capability.high,
+            "evidence": capability.evidence.value,
+        },
+        "loss": round(judgement.loss.points, 3),
+        "worth": {name: round(getattr(judgement.worth, name), 2) for name in ("value", "low", "high")},
+        "rating": round(judgement.rating, 2),
+        "decode_tok_s": round(judgement.decode_tok_s, 2),
+        "ttft_ms": None if judgement.ttft_ms is None else round(judgement.ttft_ms, 1),
+        "answer_s": round(judgement.answer_s, 2),
+        "price_usd": machine.price_usd,
+        "on_frontier": judgement.on_frontier,
+        "reason": judgement.reason,
+    }
+
+
+def _print_table(question: Question, choice: Choice) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    console = console if console.is_terminal else Console(width=180)
+    if choice.pick is None:
+        console.print(f"{question.machine.name}: no model of the catalog is usable for {question.workload.name}.")
+        return
+    shown = Table(box=None, pad_edge=False)
+    for name in ("", "Model", "Quantization", "Engine"):
+        shown.add_column(name, no_wrap=True)
+    for name in ("Capability", "Loss", "tok/s", "Answer"):
+        shown.add_column(name, justify="right", no_wrap=True)
+    shown.add_column("Why")
+    for rank, entry in enumerate(choice.entries, 1):
+        judgement = entry.judgement
+        shown.add_row(
+            f"{rank}{'*' if entry.model is choice.pick.model else ''}",
+            entry.model["name"],
+            entry.quant.name,
+            ENGINE_NAMES[entry.engine],
+            _capability_text(judgement.capability),
+            f"{judgement.loss.points:.1f}",
+            f"{judgement.decode_tok_s:.0f}",
+            seconds_text(judgement.answer_s),
+            judgement.reason,
+        )
+    console.print(f"{question.machine.description}: {question.workload.name}, {question.mode.value}")
+    console.print(shown)
+    console.print(
+        "* the pick. Capability: points with an interval of 80 %, ° inherited from relatives, ~ predicted, no own result.\n"
+        "Ranked by the lower end of what is left after the loss, less a charge for time."
+    )
+
+
+def _capability_text(capability: Capability) -> str:
+    mark = {"MEASURED": " ", "INHERITED": "°", "PREDICTED": "~"}[capability.evidence.value]
+    return f"{capability.value:.0f} ({capability.low:.0f}-{capability.high:.0f}){mark}"

@@ -1,0 +1,41 @@
+"""Processors by name: the memory that a series of them takes, as an accelerator entry of the catalog.
+
+``processors.jsonl`` has a line a series: ``pattern``, a regular expression for the whole name in lower case without maker,
+``gpu``, the slug of the memory's entry, and ``memory``, what the maker supports (general knowledge of its product pages).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import orjson
+
+_REMARKS = re.compile(
+    r"\((?:tm|r|c)\)|[™®©]|\b(?:amd|intel|cpu|processor|\d+[ -]core|with radeon.*|@.*)\b|@.*|\bw/.*", re.IGNORECASE
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """Processors whose names match ``pattern``; ``gpu`` is the slug of the entry of their memory."""
+
+    pattern: re.Pattern[str]
+    gpu: str
+    memory: str
+
+
+@lru_cache(maxsize=2)
+def series(file: Path) -> tuple[Series, ...]:
+    """All series of a file. Raises ``re.error`` for a malformed pattern."""
+    rows = map(orjson.loads, file.read_bytes().splitlines())
+    return tuple(Series(re.compile(row["pattern"]), row["gpu"], row["memory"]) for row in rows)
+
+
+def series_of(text: str, file: Path) -> Iterator[Series]:
+    """The series of a processor's name, several where it takes memory of either kind."""
+    name = " ".join(re.split(r"[\s_-]+", _REMARKS.sub(" ", text.casefold()).strip()))
+    return (each for each in series(file) if each.pattern.fullmatch(name))

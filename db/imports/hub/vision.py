@@ -1,0 +1,172 @@
+"""Parameters of the vision tower and its projector, from ``vision_config``.
+
+Source of the shapes and of the defaults: the ``modeling_*`` and ``configuration_*`` modules of transformers 5.24. A tower of
+another kind is not counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from db.imports.errors import needed, whole
+
+_WIDTH, _SIDE, _LAYERS = 1_048_576, 65_536, 1_000
+
+
+def vision_parameters(config: Mapping[str, Any], hidden: int) -> int | None:
+    """Parameters of the tower and of the projector to the language model's width ``hidden``; None when the
+    configuration has no tower, one of a kind that is not known, or another tower beside it.
+
+    Raises:
+        ImportFactsError: a size is missing or out of range.
+    """
+    vision = config.get("vision_config")
+    if not isinstance(vision, Mapping):
+        return None
+    for kind in (vision.get("model_type"), config.get("model_type")):
+        if isinstance(kind, str) and kind in _TOWERS:
+            defaults, count = _TOWERS[kind]
+            stated = {key: value for key, value in vision.items() if value is not None}
+            return count({**defaults, **stated}, config, hidden)
+    return None
+
+
+def _size(values: Mapping[str, Any], key: str, high: int = _WIDTH) -> int:
+    return needed(values, key, 1, high)
+
+
+def _patch(values: Mapping[str, Any], frames: int = 1) -> int:
+    """Weights of the convolution that makes a patch one vector."""
+    channels = whole(values, "in_channels", 1, 64, 3) or 3
+    return channels * frames * _size(values, "patch_size", _SIDE) ** 2 * _size(values, "hidden_size")
+
+
+def _blocks(
+    values: Mapping[str, Any], *, norm: int, gated: bool = False, biased: bool = True, depth: str = "depth"
+) -> int:
+    """Layers of attention and feed-forward; ``norm`` is 2 for norms with a bias, else 1."""
+    width, inner = _size(values, "hidden_size"), _size(values, "intermediate_size")
+    matrices = 4 * width * width + (3 if gated else 2) * width * inner
+    biases = 4 * width + (2 if gated else 1) * inner + width if biased else 0
+    return _size(values, depth, _LAYERS) * (matrices + biases + 2 * norm * width)
+
+
+def _merger(width: int, merged: int, out: int, norm: int) -> int:
+    """Norm, and two layers with biases from ``merged`` neighbouring patches to ``out``."""
+    inner = merged * width
+    return norm + inner * inner + inner + inner * out + out
+
+
+def _merged(values: Mapping[str, Any]) -> int:
+    return _size(values, "spatial_merge_size", 64) ** 2
+
+
+def _qwen2(values: Mapping[str, Any], _: Mapping[str, Any], hidden: int) -> int:
+    width = _size(values, "embed_dim")
+    own = {**values, "hidden_size": width, "intermediate_size": width * _size(values, "mlp_ratio", 64)}
+    return _patch(own, 2) + _blocks(own, norm=2) + _merger(width, _merged(values), hidden, 2 * width)
+
+
+def _qwen25(values: Mapping[str, Any], _: Mapping[str, Any], hidden: int) -> int:
+    width = _size(values, "hidden_size")
+    return _patch(values, 2) + _blocks(values, norm=1, gated=True) + _merger(width, _merged(values), hidden, width)
+
+
+def _qwen3(values: Mapping[str, Any], _: Mapping[str, Any], hidden: int) -> int:
+    width, merged = _size(values, "hidden_size"), _merged(values)
+    listed = values.get("deepstack_visual_indexes")
+    deep = len(listed) if isinstance(listed, list) else 0
+    positions = width * (1 + _size(values, "num_position_embeddings", 1 << 24))
+    mergers = _merger(width, merged, hidden, 2 * width) + deep * _merger(width, merged, hidden, 2 * merged * width)
+    return _patch(values, 2) + positions + _blocks(values, norm=2) + mergers
+
+
+def _gemma3(values: Mapping[str, Any], _: Mapping[str, Any], hidden: int) -> int:
+    width = _size(values, "hidden_size")
+    patches = (_size(values, "image_size", _SIDE) // _size(values, "patch_size", _SIDE)) ** 2
+    tower = _patch(values) + width * (1 + patches) + _blocks(values, norm=2, depth="num_hidden_layers") + 2 * width
+    return tower + width + width * hidden
+
+
+def _pixtral(values: Mapping[str, Any], config: Mapping[str, Any], hidden: int) -> int:
+    width = _size(values, "hidden_size")
+    blocks = _blocks(values, norm=1, gated=True, biased=False, depth="num_hidden_layers")
+    merged = (whole(config, "spatial_merge_size", 1, 64, 2) or 2) ** 2
+    biases = 2 * hidden if config.get("multimodal_projector_bias") is True else 0
+    return _patch(values) + width + blocks + width + merged * width * width + width * hidden + hidden * hidden + biases
+
+
+def _clip(values: Mapping[str, Any], _: Mapping[str, Any], hidden: int) -> int:
+    width = _size(values, "hidden_size")
+    patches = (_size(values, "image_size", _SIDE) // _size(values, "patch_size", _SIDE)) ** 2
+    tower = _patch(values) + width * (2 + patches) + _blocks(values, norm=2, depth="num_hidden_layers") + 4 * width
+    return tower + width * hidden + hidden * hidden + 2 * hidden
+
+
+def _llama4(values: Mapping[str, Any], _: Mapping[str, Any], hidden: int) -> int:
+    width = _size(values, "hidden_size")
+    patches = (_size(values, "image_size", _SIDE) // _size(values, "patch_size", _SIDE)) ** 2
+    tower = _patch(values) + width * (2 + patches) + _blocks(values, norm=2, depth="num_hidden_layers") + 4 * width
+    out = _size(values, "projector_output_dim")
+    adapter = _size(values, "intermediate_size") * _size(values, "projector_input_dim") + out * out
+    return tower + adapter + _size(values, "vision_output_dim") * hidden
+
+
+def _glm5(values: Mapping[str, Any], _: Mapping[str, Any], hidden: int) -> int:
+    width, heads = _size(values, "hidden_size"), _size(values, "num_heads")
+    inner = _size(values, "projection_intermediate_size")
+    blocks = _blocks(values, norm=1, gated=True) + _size(values, "depth", _LAYERS) * 2 * (width // heads)
+    merger = _merged(values) * width * hidden + hidden + hidden * hidden + 2 * hidden + 3 * hidden * inner
+    return _patch(values, 2) + width + blocks + width + merger
+
+
+def _gemma4(values: Mapping[str, Any], config: Mapping[str, Any], hidden: int) -> int | None:
+    if isinstance(config.get("audio_config"), Mapping):
+        return None
+    width, layers = _size(values, "hidden_size"), _size(values, "num_hidden_layers", _LAYERS)
+    blocks = _blocks(values, norm=2, gated=True, biased=False, depth="num_hidden_layers")
+    head_norms = layers * 2 * (width // _size(values, "num_attention_heads"))
+    positions = 2 * _size(values, "position_embedding_size", 1 << 24) * width
+    return _patch(values) + positions + blocks + head_norms + width * hidden
+
+
+_Count = Callable[[Mapping[str, Any], Mapping[str, Any], int], int | None]
+_QWEN2 = {"depth": 32, "embed_dim": 1280, "mlp_ratio": 4, "patch_size": 14, "spatial_merge_size": 2}
+_QWEN25 = {"depth": 32, "hidden_size": 3584, "intermediate_size": 3420, "patch_size": 14, "spatial_merge_size": 2}
+_QWEN3 = {
+    "depth": 27, "hidden_size": 1152, "intermediate_size": 4304, "patch_size": 16, "spatial_merge_size": 2,
+    "num_position_embeddings": 2304,
+}  # fmt: skip
+_QWEN3_VL = {**_QWEN3, "deepstack_visual_indexes": [8, 16, 24]}
+_SIGLIP = {"hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12, "image_size": 224, "patch_size": 16}
+_PIXTRAL = {"hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 24, "patch_size": 14}
+_CLIP = {"hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 24, "image_size": 336, "patch_size": 14}
+_LLAMA4 = {
+    "hidden_size": 768, "intermediate_size": 5632, "num_hidden_layers": 34, "image_size": 448, "patch_size": 14,
+    "vision_output_dim": 7680, "projector_input_dim": 4096, "projector_output_dim": 4096,
+}  # fmt: skip
+_GEMMA4 = {
+    "hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 16, "num_attention_heads": 12, "patch_size": 16,
+    "position_embedding_size": 10240,
+}  # fmt: skip
+_GLM5 = {
+    "depth": 24, "hidden_size": 1024, "intermediate_size": 4096, "num_heads": 16, "patch_size": 14,
+    "spatial_merge_size": 2, "projection_intermediate_size": 10240,
+}  # fmt: skip
+#: Model type of the tower, or of the whole model, -> defaults of its configuration, and its count.
+_TOWERS: dict[str, tuple[dict[str, Any], _Count]] = {
+    **dict.fromkeys(("qwen2_vl", "qwen2_vl_vision"), (_QWEN2, _qwen2)),
+    **dict.fromkeys(("qwen2_5_vl", "qwen2_5_vl_vision"), (_QWEN25, _qwen25)),
+    **dict.fromkeys(("qwen3_vl", "qwen3_vl_vision", "qwen3_vl_moe", "qwen3_vl_moe_vision"), (_QWEN3_VL, _qwen3)),
+    **dict.fromkeys(
+        ("qwen3_5", "qwen3_5_vision", "qwen3_5_moe", "qwen3_5_moe_vision", "qwen4_exp", "qwen4_exp_vision"),
+        (_QWEN3, _qwen3),
+    ),
+    "gemma3": (_SIGLIP, _gemma3),
+    "gemma4_vision": (_GEMMA4, _gemma4),
+    "mistral3": (_PIXTRAL, _pixtral),
+    "llava": (_CLIP, _clip),
+    **dict.fromkeys(("llama4", "llama4_vision_model"), (_LLAMA4, _llama4)),
+    **dict.fromkeys(("glm5_next", "glm5_next_vision"), (_GLM5, _glm5)),
+}

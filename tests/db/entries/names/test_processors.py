@@ -1,0 +1,53 @@
+"""Processors by name: the memory of their series, asked back where it is of either kind."""
+
+from __future__ import annotations
+
+import pytest
+
+from db.entries.files import CATALOG_ROOT, Catalog, load_catalog
+from db.entries.names.meanings import AmbiguousNameError, UnknownNameError
+from db.entries.names.processors import series
+
+
+@pytest.fixture(scope="module")
+def catalog() -> Catalog:
+    return load_catalog()
+
+
+@pytest.mark.parametrize(
+    ("text", "slug"),
+    [
+        ("ryzen 7 7800x3d", "cpu-ddr5-5200-2ch"),
+        ("AMD Ryzen 9 7950X 16-Core Processor", "cpu-ddr5-5200-2ch"),
+        ("Ryzen 9 9950X3D", "cpu-ddr5-5600-2ch"),
+        ("Ryzen 5 5600X", "cpu-ddr4-3200-2ch"),
+        ("AMD EPYC 9654 96-Core Processor", "cpu-epyc-ddr5-4800-12ch"),
+        ("EPYC 7763", "cpu-epyc-ddr4-3200-8ch"),
+        ("threadripper pro 7995wx", "cpu-ddr5-4800-8ch"),
+        ("Threadripper 7970X", "cpu-tr-ddr5-5200-4ch"),
+        ("Intel(R) Xeon(R) Gold 6248 CPU @ 2.50GHz", "cpu-ddr4-2666-6ch"),
+        ("Xeon E5-2680 v4", "cpu-ddr4-2400-4ch"),
+        ("Core Ultra 9 285K", "cpu-ddr5-6400-2ch"),
+    ],
+)
+def test_a_processor_is_its_memory(catalog: Catalog, text: str, slug: str) -> None:
+    meaning = catalog.meaning("gpu", text)
+    assert meaning.slug == slug
+    assert meaning.note is not None
+    assert "the processor takes" in meaning.note
+
+
+def test_memory_of_either_kind_is_asked_back(catalog: Catalog) -> None:
+    with pytest.raises(AmbiguousNameError) as caught:
+        catalog.resolve("gpu", "i9-14900K")
+    assert caught.value.suggestions == ("cpu-ddr4-3200-2ch", "cpu-ddr5-5600-2ch")
+
+
+@pytest.mark.parametrize("text", ["ryzen", "ryzen 7", "core i9", "epyc 1234", "i7-990x3"])
+def test_a_series_is_no_processor(catalog: Catalog, text: str) -> None:
+    with pytest.raises(UnknownNameError):
+        catalog.resolve("gpu", text)
+
+
+def test_every_series_names_an_entry(catalog: Catalog) -> None:
+    assert {each.gpu for each in series(CATALOG_ROOT / "processors.jsonl")} <= catalog.gpus.keys()

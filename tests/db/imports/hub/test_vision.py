@@ -1,0 +1,78 @@
+"""Vision towers: the parameters that a configuration describes are those of the published checkpoints."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from db.entries.files import load_catalog
+from db.imports.errors import ImportFactsError
+from db.imports.hub.config import facts_from_config
+from db.imports.hub.vision import vision_parameters
+from estimator.structure.architecture import architecture_from_facts
+
+CATALOG = load_catalog()
+_SIGLIP = {
+    "model_type": "siglip_vision_model", "hidden_size": 1152, "intermediate_size": 4304, "num_hidden_layers": 27,
+    "image_size": 896, "patch_size": 14,
+}  # fmt: skip
+_QWEN3_VL = {"depth": 24, "hidden_size": 1024, "intermediate_size": 4096}
+_LLAMA4 = {
+    "model_type": "llama4_vision_model", "hidden_size": 1408, "image_size": 336, "intermediate_size": 5632,
+    "num_hidden_layers": 34, "patch_size": 14, "vision_output_dim": 4096,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("slug", "model_type", "vision"),
+    [
+        ("gemma-3-4b", "gemma3", _SIGLIP),
+        ("gemma-3-27b", "gemma3", _SIGLIP),
+        ("glm-5.3-flash", "glm5_next", {}),
+        ("llama-4-scout", "llama4", _LLAMA4),
+        ("mistral-small-3.1-24b", "mistral3", {"model_type": "pixtral", "patch_size": 14}),
+        ("qwen2.5-vl-7b", "qwen2_5_vl", {"hidden_size": 1280}),
+        ("qwen2.5-vl-72b", "qwen2_5_vl", {"hidden_size": 1280, "intermediate_size": 3456}),
+        ("qwen3-vl-2b", "qwen3_vl", _QWEN3_VL),
+        ("qwen3-vl-30b-a3b", "qwen3_vl_moe", {}),
+        ("qwen3.5-0.8b", "qwen3_5", {"depth": 12, "hidden_size": 768, "intermediate_size": 3072}),
+        ("qwen3.5-397b-a17b", "qwen3_5_moe", {}),
+        ("qwen3.8-flash-next", "qwen4_exp", {"model_type": "qwen4_exp"}),
+    ],
+)
+def test_the_tower_of_a_catalog_model_is_that_of_its_checkpoint(
+    slug: str, model_type: str, vision: dict[str, Any]
+) -> None:
+    entry = CATALOG.models[slug]
+    config = {"model_type": model_type, "vision_config": vision}
+    assert vision_parameters(config, entry["hidden_size"]) == entry["params_vision_and_other"]
+
+
+def test_gemma_4_has_its_scalars_in_the_text_part() -> None:
+    vision = {
+        "model_type": "gemma4_vision", "hidden_size": 1152, "intermediate_size": 4304, "num_hidden_layers": 27,
+        "num_attention_heads": 16,
+    }  # fmt: skip
+    entry = CATALOG.models["gemma-4-31b"]
+    config = {"model_type": "gemma4", "vision_config": vision}
+    scalars = entry["n_layers"]
+    assert vision_parameters(config, 5376) == entry["params_vision_and_other"] + scalars
+    assert vision_parameters({**config, "audio_config": {}}, 5376) is None
+
+
+def test_a_configuration_brings_its_projector_along() -> None:
+    config = {
+        "model_type": "qwen2_5_vl", "hidden_size": 3584, "num_hidden_layers": 28, "num_attention_heads": 28,
+        "num_key_value_heads": 4, "intermediate_size": 18944, "vocab_size": 152064, "vision_config": {"hidden_size": 1280},
+    }  # fmt: skip
+    facts = facts_from_config(config)
+    assert facts["params_computed"]["text_total"] == 7_615_616_512
+    assert architecture_from_facts(facts).vision_parameters == 676_550_144
+
+
+def test_other_towers_are_not_known_and_broken_ones_are_refused() -> None:
+    assert vision_parameters({"model_type": "kimi_k25", "vision_config": {"vt_hidden_size": 1152}}, 7168) is None
+    assert vision_parameters({"model_type": "llama"}, 4096) is None
+    with pytest.raises(ImportFactsError, match="'depth' must be an integer"):
+        vision_parameters({"model_type": "qwen3_vl", "vision_config": {"depth": 10**9}}, 4096)
