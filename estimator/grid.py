@@ -19,7 +19,7 @@ from estimator.calibration.scale import KIND_OF_WORKLOAD, RETENTION_PER_NAT, poi
 from estimator.fleet import NO_OVERRIDES, Fleet, Overrides, fleet_of
 from estimator.placement.demand import Needs, Situation, needs, situation_of
 from estimator.placement.layer_sums import ModelTables, model_tables
-from estimator.placement.placements import Placed, Placements
+from estimator.placement.placements import Placed, Placements, Rig
 from estimator.placement.search import place
 from estimator.quant_choice import TIGHT_POINTS, best_quants, charged, customary, needlessly_wide
 from estimator.speed.coefficients import SpeedCoefficients
@@ -145,22 +145,12 @@ def assemble(
 
     ``pace_of`` stands in for :func:`estimator.speed.throughput.pace` where several kinds of devices, or a draft, share the work.
     """
-    rig, choices = fleet.rig, fleet.choices
-    count, width = placed.status.shape
+    rig, choices, count = fleet.rig, fleet.choices, len(placed.status)
     retention = np.array([RETENTION_PER_NAT[KIND_OF_WORKLOAD[kind]] for kind in thresholds.kinds])
     caches = [situation.cache for situation in need.situations]
     nats = nats_of(losses, model.training, choices.quants, tables.bits_per_weight, caches)
     retained = retained_share(retention, nats)
-    columns = {name: np.zeros((count, width), dtype=dtype) for name, dtype in _COLUMNS.items()}
-    for part in (placed.whole, placed.split):
-        if part is not None:
-            all_pairs = part.runs is not None and len(part.p) == width
-            cells = slice(None) if all_pairs else part.s * width + part.p
-            status = placed.status if all_pairs else placed.status.ravel()[cells]
-            speeds = pace_of(model, tables, need, rig, part, coefficients if all_pairs else coefficients.take(part.p))
-            for name, values in _values(part, status, speeds, retained, thresholds):
-                running = values if part.runs is None else values * part.runs
-                (columns[name] if all_pairs else columns[name].ravel())[cells] = running
+    columns = _columns(model, tables, need, rig, placed, coefficients, thresholds, retained, pace_of)
 
     def grid(values: NDArray[Any]) -> NDArray[Any]:
         return values.reshape(count, *fleet.available.shape).transpose(1, 2, 0)
@@ -196,6 +186,32 @@ def assemble(
         recommended=best_quants(rating, eligible, np.array([customary(quant) for quant in choices.quants])),
         **{name: grid(values) for name, values in columns.items()},
     )
+
+
+def _columns(
+    model: ModelArchitecture,
+    tables: ModelTables,
+    need: Needs,
+    rig: Rig,
+    placed: Placements,
+    coefficients: SpeedCoefficients,
+    thresholds: Thresholds,
+    retained: NDArray[np.float64],
+    pace_of: Callable[..., Pace],
+) -> dict[str, NDArray[Any]]:
+    """``_COLUMNS`` of all cells, (S, P); 0 where nothing runs."""
+    count, width = placed.status.shape
+    columns = {name: np.zeros((count, width), dtype=dtype) for name, dtype in _COLUMNS.items()}
+    for part in (placed.whole, placed.split):
+        if part is not None:
+            all_pairs = part.runs is not None and len(part.p) == width
+            cells = slice(None) if all_pairs else part.s * width + part.p
+            status = placed.status if all_pairs else placed.status.ravel()[cells]
+            speeds = pace_of(model, tables, need, rig, part, coefficients if all_pairs else coefficients.take(part.p))
+            for name, values in _values(part, status, speeds, retained, thresholds):
+                running = values if part.runs is None else values * part.runs
+                (columns[name] if all_pairs else columns[name].ravel())[cells] = running
+    return columns
 
 
 def _values(
