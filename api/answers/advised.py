@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 
 from api.catalog.view import CatalogView
 from db.entries import specs
 from db.entries.files import Catalog
 from db.entries.traits import model_traits
-from estimator.advice.options import Candidate, Options
+from estimator.advice.options import Candidate, ModelPool, Options
 from estimator.fit_facts import FitFacts
 from estimator.judgement.capability import CapabilityTable
 from estimator.structure.architecture import ModelArchitecture
@@ -19,8 +20,7 @@ from estimator.types import Quant
 
 def options_of(view: CatalogView, facts: FitFacts) -> Options:
     """Those of a view for one setup."""
-    catalog = view.derived(_of_view)
-    return _for_model(catalog, facts, (quant.spec for quant in view.precomputed_quants))
+    return _for_model(view.derived(_of_view), facts, (quant.spec for quant in view.precomputed_quants))
 
 
 def options_of_catalog(catalog: Catalog, facts: FitFacts, quants: Iterable[Quant]) -> Options:
@@ -28,37 +28,40 @@ def options_of_catalog(catalog: Catalog, facts: FitFacts, quants: Iterable[Quant
     return _for_model(_of_catalog(catalog, lambda slug: specs.architecture(catalog.models[slug])), facts, quants)
 
 
-def _of_view(view: CatalogView) -> Options:
+def _of_view(view: CatalogView) -> _Choices:
     records = {model.slug: model for model in view.models}
     return _of_catalog(view.catalog, lambda slug: view.architecture(records[slug]))
 
 
-def _for_model(catalog: Options, facts: FitFacts, quants: Iterable[Quant]) -> Options:
-    own = next((model for model in catalog.models if model.traits.slug == facts.model.slug), None)
-    return Options(
+@dataclass(frozen=True, slots=True)
+class _Choices:
+    """All that does not depend on the present model."""
+
+    options: Options
+    by_slug: Mapping[str, Candidate]
+
+
+def _for_model(choices: _Choices, facts: FitFacts, quants: Iterable[Quant]) -> Options:
+    return replace(
+        choices.options,
         quants=tuple(quant for quant in quants if has_weights(quant, facts.model)),
-        accelerators=catalog.accelerators,
-        hosts=catalog.hosts,
-        models=catalog.models,
-        all_quants=catalog.all_quants,
-        present=own,
+        present=choices.by_slug.get(facts.model.slug),
     )
 
 
-def _of_catalog(catalog: Catalog, architecture: Callable[[str], ModelArchitecture]) -> Options:
-    """All that does not depend on the present model."""
+def _of_catalog(catalog: Catalog, architecture: Callable[[str], ModelArchitecture]) -> _Choices:
     table = CapabilityTable.load()
-    models = []
-    for slug, traits in model_traits(catalog).items():
-        entry = catalog.models[slug]
-        if specs.missing_facts(entry):
-            continue
-        models.append(Candidate(entry["name"], traits, table.of(traits), partial(architecture, slug)))
-    return Options(
+    models = {
+        slug: Candidate(catalog.models[slug]["name"], traits, table.of(traits), partial(architecture, slug))
+        for slug, traits in model_traits(catalog).items()
+        if not specs.missing_facts(catalog.models[slug])
+    }
+    quants = tuple(specs.quant(entry) for entry in catalog.quants.values() if specs.is_precomputed(entry))
+    options = Options(
         accelerators=tuple(
             specs.accelerator(entry) for entry in catalog.gpus.values() if not specs.missing_facts(entry)
         ),
         hosts=tuple(specs.host(entry) for entry in catalog.hosts.values()),
-        models=tuple(models),
-        all_quants=tuple(specs.quant(entry) for entry in catalog.quants.values() if specs.is_precomputed(entry)),
+        models=ModelPool(tuple(models.values()), quants),
     )
+    return _Choices(options, models)

@@ -166,11 +166,13 @@ def _draft(*given: object) -> dict[str, object] | None:
 
 @app.command(
     epilog="Examples: `fitgraph recommend --gpu 'RTX 4090' --workload coding`, "
-    "`fitgraph recommend --gpu 'RTX 3090' --count 2 --host-memory-gb 128 --json`"
+    "`fitgraph recommend --gpu 'RTX 3090' --count 2 --host-memory-gb 128 --json`, "
+    "`fitgraph recommend --model 'Qwen3 32B' --budget-usd 2500 --min-tok-s 20`"
 )
 def recommend(
     gpu: Annotated[list[str] | None, typer.Option(help="Accelerator of the machine; may be repeated.")] = None,
-    count: Annotated[int, typer.Option(help="How many of each.", min=1, max=16)] = 1,
+    model: Annotated[str | None, typer.Option(help="Instead of a machine: the model to find machines for.")] = None,
+    count: Annotated[int, typer.Option(help="How many of each accelerator.", min=1, max=16)] = 1,
     host: Annotated[str | None, typer.Option(help="The computer around it, by slug or alias.")] = None,
     host_memory_gb: Annotated[float | None, typer.Option(help="System memory, GiB.", min=0.5, max=65_536)] = None,
     workload: Annotated[str, typer.Option(help="chat, coding, agentic-coding, reasoning or rag.")] = "coding",
@@ -180,17 +182,22 @@ def recommend(
     license: Annotated[str | None, typer.Option(help="Only models of this licence.")] = None,
     kind: Annotated[str | None, typer.Option(help="Only models of a kind: base, chat, reasoning or coder.")] = None,
     released_from: Annotated[str | None, typer.Option(help="Only models from this month on, as 2025-06.")] = None,
+    budget_usd: Annotated[float | None, typer.Option(help="With --model: most that may be paid.", min=1)] = None,
+    min_tok_s: Annotated[float | None, typer.Option(help="With --model: least decode speed.", min=0.1)] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     number: Annotated[int, typer.Option("-n", help="Most entries.", min=1, max=1000)] = 10,
 ) -> None:
-    """Recommend models for a machine, from the catalog files alone."""
-    from api.cli.choices import recommend
+    """Recommend models for a machine, or machines for a model, from the catalog files alone."""
+    from api.cli.choices import machines, recommend
 
-    if not gpu:
-        raise typer.BadParameter("name the machine's accelerator with --gpu")
+    if bool(gpu) == (model is not None):
+        raise typer.BadParameter("name the machine's accelerator with --gpu, or a model with --model")
+    if model is not None:
+        needs = machines.Asked(model, workload, mode, budget_usd, min_tok_s, users)
+        raise typer.Exit(machines.machines_command(needs, number, as_json=as_json))
     asked = recommend.Asked(
-        gpu, count, host, host_memory_gb, workload, mode, users, family, license, kind, released_from
-    )  # fmt: skip
+        gpu or (), count, host, host_memory_gb, workload, mode, users, family, license, kind, released_from
+    )
     raise typer.Exit(recommend.recommend_command(asked, number, as_json=as_json))
 
 

@@ -70,6 +70,11 @@ class NoCommandError(Exception):
         self.gap = gap
 
 
+def wired_limit_command(limit_bytes: int) -> str:
+    """The command that sets the memory limit of a Mac's GPU until the next start of macOS."""
+    return f"sudo sysctl iogpu.wired_limit_mb={limit_bytes // 1024**2}"
+
+
 def quant_tag(quant: Quant) -> str:
     """The tag of a GGUF quantization in a repository, for example ``Q4_K_M``."""
     return quant.file_type or quant.name

@@ -7,6 +7,7 @@ against recorded help texts.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from estimator.advice.checkpoint_commands import (
     mlx,
@@ -20,6 +21,7 @@ from estimator.advice.command import (
     MissingCommand,
     NoCommandError,
     Tool,
+    wired_limit_command,
 )
 from estimator.advice.gguf_commands import (
     llama_docker,
@@ -70,6 +72,12 @@ def _made(facts: FitFacts) -> Iterator[Command | MissingCommand]:
     }
     for tool in _TOOLS[facts.estimate.engine]:
         try:
-            yield makers[tool](facts)
+            yield _with_limit(facts, makers[tool](facts))
         except NoCommandError as reason:
             yield MissingCommand(tool, reason.gap, str(reason))
+
+
+def _with_limit(facts: FitFacts, command: Command) -> Command:
+    """The command after that which sets the memory limit of the plan."""
+    limit = facts.request.wired_limit_bytes
+    return command if limit is None else replace(command, text=f"{wired_limit_command(limit)}\n{command.text}")

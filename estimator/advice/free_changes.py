@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from estimator.advice.amounts import duration
+from estimator.advice.command import wired_limit_command
 from estimator.advice.gains import SWITCHING_POINTS, Tried, improves, meets_use
 from estimator.advice.search import Advice, AdviceCode, Search
 from estimator.estimate import situation_of_request
@@ -17,7 +18,6 @@ from estimator.types import STATUSES, CacheType, Engine, Status
 CONTEXT_STEP_TOKENS = 1000
 #: Prompt tokens a step that are tried in place of llama.cpp's 512.
 MICRO_BATCH_TOKENS = (1024, 2048, 4096)
-_MIB = 1024**2
 
 
 def free_changes(search: Search) -> list[Advice]:
@@ -91,11 +91,6 @@ def _wired_limit(search: Search) -> Iterator[Advice]:
     if tried is not None:
         text = f"raise the GPU's memory limit (until the next start of macOS) with `{wired_limit_command(limit)}`"
         yield search.advice(AdviceCode.WIRED_LIMIT, text, tried)
-
-
-def wired_limit_command(limit_bytes: int) -> str:
-    """The command of macOS that sets the limit."""
-    return f"sudo sysctl iogpu.wired_limit_mb={limit_bytes // _MIB}"
 
 
 def _other_quant(search: Search) -> Iterator[Advice]:

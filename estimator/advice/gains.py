@@ -100,15 +100,19 @@ def standing(
     """What ``estimate``, the answer to ``request``, is worth in the better way to answer."""
     if estimate.status not in RUNNING or estimate.decode is None:
         return DOES_NOT_RUN
-    table = _worth(use, model, traits, [request])
-    ttft, decode = estimate.ttft_ms or _UNKNOWN_TTFT_MS, estimate.decode.value
+    return _standing(use, _worth(use, model, traits, [request]), 0, estimate)
+
+
+def _standing(use: Workload, table: WorthTable, q: int, estimate: Estimate) -> Standing:
+    """That of an estimate of a model that runs; ``table`` has its quantization at ``q``."""
+    decode, ttft = estimate.decode.value if estimate.decode else 0.0, estimate.ttft_ms or _UNKNOWN_TTFT_MS
     ways = []
-    for way in map(int, np.flatnonzero(np.isfinite(table.value[0, :, 0]))):
+    for way in map(int, np.flatnonzero(np.isfinite(table.value[0, :, q]))):
         seconds = answer_seconds(ttft, decode, written_tokens(use, way == THINKING))
-        low = table.low[0, way, 0] - TIGHT_POINTS * (estimate.status is Status.FITS_TIGHTLY)
+        low = table.low[0, way, q] - TIGHT_POINTS * (estimate.status is Status.FITS_TIGHTLY)
         rating = float(charged(low, seconds, comfortable_seconds(use), OperatingMode.BALANCED))
         usable = bool(is_usable(use, ttft, decode, seconds))
-        ways.append(Standing(True, usable, float(table.value[0, way, 0]), rating))
+        ways.append(Standing(True, usable, float(table.value[0, way, q]), rating))
     return max(ways, key=lambda way: (way.usable, way.rating_points))
 
 
@@ -118,21 +122,21 @@ def best_of(
     """The answer that a choice takes among quantizations of one model, or the best rated where none is usable."""
     if not answers:
         return None
-    table = _worth(use, model, traits, [request for request, _ in answers])
-    estimates = [estimate for _, estimate in answers]
+    requests, estimates = zip(*answers, strict=True)
+    table = _worth(use, model, traits, requests)
     pace = Pace(
         runs=np.array([[estimate.decode is not None for estimate in estimates]]),
         tight=np.array([[estimate.status is Status.FITS_TIGHTLY for estimate in estimates]]),
         decode_tok_s=np.array([[estimate.decode.value if estimate.decode else 0.0 for estimate in estimates]]),
         ttft_ms=np.array([[estimate.ttft_ms or _UNKNOWN_TTFT_MS for estimate in estimates]]),
-        bits_per_weight=_bits(model, [request for request, _ in answers]),
+        bits_per_weight=_bits(model, requests),
     )
     setups = usable_setups(table, pace, use, OperatingMode.BALANCED)
-    custom = np.array([customary(request.quant) for request, _ in answers])
-    for n in setups.best(np.zeros(1), custom):
-        request, estimate = answers[int(setups.quant[n])]
-        return Tried(request, estimate, standing(use, model, traits, request, estimate))
-    tried = [Tried(request, estimate, standing(use, model, traits, request, estimate)) for request, estimate in answers]
+    custom = np.array([customary(request.quant) for request in requests])
+    chosen = [int(setups.quant[n]) for n in setups.best(np.zeros(1), custom)]
+    tried = [
+        Tried(requests[q], estimates[q], _standing(use, table, q, estimates[q])) for q in chosen or range(len(answers))
+    ]
     return max(tried, key=lambda each: each.standing.rating_points)
 
 

@@ -6,95 +6,102 @@ import math
 from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
 from estimator.advice.gains import SWITCHING_POINTS, Tried, improves
-from estimator.advice.options import Candidate
+from estimator.advice.options import Candidate, ModelPool
 from estimator.advice.search import Advice, AdviceCode, Search
 from estimator.judgement.answer_time import written_tokens
-from estimator.judgement.worth import THINKING, ways
+from estimator.judgement.worth import PLAIN, THINKING
 from estimator.placement.hardware import HOST_RESERVE_BYTES
 from estimator.quant_choice import charged
 from estimator.structure.checkpoints import has_weights
-from estimator.types import OperatingMode
-from estimator.usability import comfortable_seconds
+from estimator.types import Accelerator, OperatingMode, Quant
+from estimator.usability import comfortable_seconds, is_usable
 
-#: No answer takes less time.
-_SHORTEST_ANSWER_S = 0.3
-#: Share of a model's active weights that every token reads; the embedding is not.
-_LEAST_READ_SHARE = 0.6
-_MODE = OperatingMode.BALANCED
-#: Fewest bits per weight of any file, so that what is too large for the machine is not tried.
-_FEWEST_BITS = 2.0
+Floats = NDArray[np.float64]
+
+#: A file may have this share of the bytes that typical bits per weight make.
+_SMALLER = 0.9
+#: Billions of parameters of the input embedding at most, which is looked up and not read; at most half of a model.
+_EMBEDDING_B = 1.3
 
 
 def other_model(search: Search) -> Iterator[Advice]:
-    """The model with the highest worth here, where it is usable and beats the present setup by enough.
+    """The model with the highest rating here, where it is usable and beats the present setup by enough.
 
-    Candidates are tried from the most capable down, until none that is left can be worth more than the best.
+    Models are tried from the highest possible rating down, until none that is left can beat the best.
     """
+    pool, own = search.options.models, search.options.present
     # An unknown capability is compared with nothing: then another model must run where this one does not, or is too slow.
-    if search.present.usable and search.options.present is None:
+    if pool is None or (search.present.usable and own is None):
         return
+    least = search.present.rating_points + SWITCHING_POINTS if search.present.usable else -math.inf
     best: tuple[Candidate, Tried] | None = None
-    for most, candidate in _by_capability(search):
-        least = best[1].standing.rating_points if best is not None else -math.inf
-        if search.present.usable:
-            least = max(least, search.present.rating_points + SWITCHING_POINTS)
-        if most <= least:
+    bounds = _highest_ratings(search, pool)
+    for m in np.argsort(-bounds.max(axis=1), kind="stable"):
+        if bounds[m].max() <= least:
             break
-        if candidate.traits.slug == search.facts.model.slug or not _may_run(search, candidate):
+        candidate = pool.models[int(m)]
+        if candidate.traits.slug == search.facts.model.slug:
             continue
-        architecture = candidate.architecture()
-        quants = [quant for quant in search.options.all_quants if has_weights(quant, architecture)]
-        tried = search.best_quant_of(candidate, quants)
+        tried = search.best_quant_of(candidate, _published(candidate, pool, bounds[m] > least))
         if tried is not None and tried.standing.usable and tried.standing.rating_points > least:
-            best = candidate, tried
-    if best is not None and improves(search.present, best[1].standing, SWITCHING_POINTS):
-        candidate, tried = best
+            best, least = (candidate, tried), tried.standing.rating_points
+    if best is None:
+        return
+    candidate = best[0]
+    tried = search.best_quant_of(candidate, _published(candidate, pool, np.isfinite(pool.bits))) or best[1]
+    if improves(search.present, tried.standing, SWITCHING_POINTS):
         text = f"run {candidate.name} in {tried.request.quant.name}{_capabilities(search, candidate)}"
         yield search.advice(AdviceCode.OTHER_MODEL, text, tried, candidate.architecture())
 
 
-def _by_capability(search: Search) -> list[tuple[float, Candidate]]:
-    """Finished models with the highest rating that a usable setup of each could have, highest first."""
-    rated = []
-    for candidate in search.options.models:
-        if not candidate.traits.base:
-            most = _highest_rating(search, candidate)
-            if most is not None:
-                rated.append((most, candidate))
-    return sorted(rated, key=lambda each: (-each[0], each[1].traits.slug))
+def _published(candidate: Candidate, pool: ModelPool, kept: NDArray[np.bool_]) -> list[Quant]:
+    model = candidate.architecture()
+    return [quant for quant, wanted in zip(pool.quants, kept, strict=True) if wanted and has_weights(quant, model)]
 
 
-def _highest_rating(search: Search, candidate: Candidate) -> float | None:
-    """The rating with nothing lost and each token at the pace of memory; None where that is not usable."""
-    use, request = search.use, search.facts.request
-    read = candidate.traits.active_b * 1e9 * _FEWEST_BITS / 8 * _LEAST_READ_SHARE
-    token_s = read / ((request.accelerator.bandwidth_bytes_s or math.inf) * request.gpu_count)
-    ratings = []
-    for way, capability in enumerate(ways(candidate.traits, candidate.capability[search.kind])):
-        seconds = max(_SHORTEST_ANSWER_S, token_s * written_tokens(use, way == THINKING))
-        if capability is not None and seconds <= use.usable_answer_s:
-            least = np.array(seconds)
-            ratings.append(float(charged(np.array(capability.low), least, comfortable_seconds(use), _MODE)))
-    return max(ratings) if ratings and token_s * use.minimum_decode_tok_s <= 1.0 else None
+def _highest_ratings(search: Search, pool: ModelPool) -> Floats:
+    """The rating that no setup of a model in a quantization exceeds, (models, quants); -inf where none is usable.
+
+    Weights are read at the pace of memory and multiplied at the peak, as if nothing else took time or memory.
+    """
+    use, table = search.use, pool.most_worth(search.use.kind)
+    read_b = np.maximum(pool.active_b - _EMBEDDING_B, pool.active_b / 2)
+    token_s, fits = _token_seconds(search, pool, read_b)
+    ttft_ms = 2e12 * use.prompt_tokens * read_b[:, None] / _peak_flops(search) + np.zeros_like(token_s)
+    bounds = []
+    for way in (PLAIN, THINKING):
+        seconds = ttft_ms / 1000.0 + written_tokens(use, way == THINKING) * token_s
+        rating = charged(table.low[:, way], seconds, comfortable_seconds(use), OperatingMode.BALANCED)
+        usable = fits & is_usable(use, ttft_ms, 1.0 / token_s, seconds)
+        bounds.append(np.where(usable & np.isfinite(rating), rating, -np.inf))
+    return np.maximum(*bounds)
 
 
-def _may_run(search: Search, candidate: Candidate) -> bool:
-    """Whether the smallest file could be held and read fast enough by the machine's memory, as far as sizes tell."""
-    request, memory = search.facts.request, search.facts.estimate.memory
-    host = request.host
-    held = float(memory.usable_bytes)
-    whole = candidate.traits.total_b * 1e9 * _FEWEST_BITS / 8
-    if whole <= held:
-        return True
+def _token_seconds(search: Search, pool: ModelPool, read_b: Floats) -> tuple[Floats, NDArray[np.bool_]]:
+    """Least seconds a token, and whether the machine's memory holds the weights; (models, quants)."""
+    request, held = search.facts.request, float(search.facts.estimate.memory.usable_bytes)
+    bytes_per_b = pool.bits * 1e9 / 8 * _SMALLER
+    whole = pool.total_b[:, None] * bytes_per_b
+    bandwidth = (request.accelerator.bandwidth_bytes_s or math.inf) * request.gpu_count
+    token_s = read_b[:, None] * bytes_per_b / bandwidth
+    over, host = np.maximum(whole - held, 0.0), request.host
     if host is None or request.accelerator.unified_memory:
-        return False
-    if whole > held + host.memory_bytes - HOST_RESERVE_BYTES:
-        return False
-    workload, is_moe = search.facts.workload, candidate.traits.active_b < candidate.traits.total_b
+        return token_s, over <= 0
     # Every token reads all of a dense model, so also what the device cannot hold.
-    return is_moe or workload is None or whole - held <= host.bandwidth_bytes_s / workload.minimum_decode_tok_s
+    dense = pool.active_b >= pool.total_b
+    token_s = token_s + np.where(dense[:, None], over / host.bandwidth_bytes_s, 0.0)
+    return token_s, over <= host.memory_bytes - HOST_RESERVE_BYTES
+
+
+def _peak_flops(search: Search) -> float:
+    device: Accelerator = search.facts.accelerator
+    peaks = (
+        device.matrix_flops, device.half_flops, device.int8_ops, device.fp8_flops, device.fp4_flops, device.fp32_flops,
+    )  # fmt: skip
+    return max((peak for peak in peaks if peak is not None), default=math.inf) * search.facts.request.gpu_count
 
 
 def _capabilities(search: Search, candidate: Candidate) -> str:

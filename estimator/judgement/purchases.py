@@ -91,7 +91,7 @@ def purchases(
         (purchase for purchase in bought if not purchase.meets and purchase.offer.usd is not None), key=_by_distance
     )
     unpriced = sorted((purchase for purchase in good if purchase.offer.usd is None), key=_by_last_price)
-    shown = {_cards(purchase) for purchase in meeting}
+    shown, met = ({_cards(purchase) for purchase in found} for found in (meeting, priced))
     rented = sorted(
         (purchase for purchase in judged if purchase.offer.hour is not None and purchase.meets),
         key=lambda purchase: (purchase.offer.usd_an_hour, -purchase.setup.rating),
@@ -100,7 +100,7 @@ def purchases(
         streams=judge.streams,
         meeting=tuple(meeting),
         beaten=tuple(purchase for purchase in _one_each(beaten) if _cards(purchase) not in shown),
-        near=tuple(purchase for purchase in _one_each(near) if _cards(purchase) not in shown),
+        near=tuple(purchase for purchase in _one_each(near) if _cards(purchase) not in met),
         unpriced=tuple(_one_each(unpriced)),
         rentals=tuple(_rentals(_frontier(rented)[0], meeting, terms)),
     )

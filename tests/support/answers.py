@@ -9,7 +9,7 @@ from functools import cache, partial
 from db.entries import specs
 from db.entries.files import load_catalog
 from db.entries.traits import model_traits
-from estimator.advice.options import Candidate, Options
+from estimator.advice.options import Candidate, ModelPool, Options
 from estimator.calibration.coefficients import Calibration
 from estimator.estimate import estimate
 from estimator.fit_facts import FitFacts, request_of
@@ -85,10 +85,15 @@ def random_facts(count: int, seed: int) -> Iterator[FitFacts]:
 @cache
 def everything(model: str | None = None) -> Options:
     """All quants, models and accelerators of the catalog, for a present model that it describes or not."""
-    models = {slug: candidate(slug) for slug in MODELS}
     quants = tuple(map(quant, QUANTS))
-    own = models[model] if model is not None else None
-    return Options(quants, tuple(map(accelerator, GPUS)), HOSTS, tuple(models.values()), quants, own)
+    own = candidate(model) if model is not None else None
+    return Options(quants, tuple(map(accelerator, GPUS)), HOSTS, pool(), own)
+
+
+@cache
+def pool() -> ModelPool:
+    """All models of the catalog in all precomputed quants."""
+    return ModelPool(tuple(map(candidate, MODELS)), tuple(map(quant, QUANTS)))
 
 
 @cache

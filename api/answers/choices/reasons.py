@@ -43,6 +43,24 @@ def reason(one: Standing, pick: Standing | None, beaten_by: Standing | None) -> 
     return f"Answers {_times(pick.seconds / one.seconds)} as fast as {pick.model}, for {-gain:.1f} points less."
 
 
+def beside(
+    pick: str, seconds: tuple[float, float], lost: tuple[float, float], usd: tuple[float | None, float | None]
+) -> str:
+    """How a machine for a model compares with the ``pick``; each pair holds the pick's figure and the machine's own."""
+    faster = seconds[0] / seconds[1]
+    time = "as fast" if 1 / _SAME_TIME < faster < _SAME_TIME else f"{_times(faster)} as fast"
+    parts = [f"Answers {time} as {pick}"]
+    gain = lost[0] - lost[1]
+    if abs(gain) >= 0.05:
+        parts.append(f"{'better' if gain > 0 else 'worse'} by {abs(gain):.1f} points")
+    if usd[0] is not None and usd[1] is not None:
+        dearer = usd[1] - usd[0]
+        parts.append(
+            "at the same price" if round(dearer) == 0 else f"for ${abs(dearer):,.0f} {'more' if dearer > 0 else 'less'}"
+        )
+    return f"{', '.join(parts)}."
+
+
 def seconds_text(seconds: float) -> str:
     """A time as people say it."""
     if seconds < 10:

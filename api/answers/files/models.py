@@ -81,12 +81,17 @@ def source_of_config(config: Any) -> ModelSource:
             "model_config",
         )
     facts = facts_from_config(config, CUSTOM)
-    repository = config.get("_name_or_path")
+    repository, contexts = config.get("_name_or_path"), facts["contexts"]
+    stated = ", ".join(f"{key} {length:,}" for key, length in contexts.items())
+    used = facts["context_length"]
     return ModelSource(
         architecture_from_facts(facts),
         checkpoint=checkpoint_format(config, config),
         repository=repository if isinstance(repository, str) else None,
         defaults=tuple(facts["class_defaults"]),
+        remarks=(f"The file states contexts that differ ({stated}): {used:,} tokens are used.",)
+        if len(set(contexts.values())) > 1
+        else (),
     )
 
 

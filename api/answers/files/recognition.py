@@ -7,7 +7,7 @@ structure are told apart by their class, their context, and the repository that 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any
 
 from api.answers.files.models import ModelSource
@@ -17,13 +17,12 @@ from estimator.calibration.effects import effect_name
 from estimator.structure.architecture import ModelArchitecture
 
 _CONTEXT = "max_position_embeddings"
-#: What a file need not say, or says in other words: two models that differ in nothing else are one.
-_BESIDE_STRUCTURE = frozenset({
-    "slug", "architecture", "layers", "context_tokens", "norm_bias", "final_norms", "compress_ratios", "extras",
-    "mtp_parameters", "stored_mtp_layers", "native_dtype", "active_parameters", "vision_parameters", "has_original",
-    "checkpoints",
-})  # fmt: skip
-_STRUCTURE = tuple(field.name for field in fields(ModelArchitecture) if field.name not in _BESIDE_STRUCTURE)
+#: What makes the structure, beside the layers: two models that differ in nothing else are one.
+_STRUCTURE = (
+    "hidden", "vocab", "tied_embeddings", "latent", "linear", "state_space", "short_conv_kernel", "experts", "gated_mlp",
+    "mlp_bias", "qkv_bias", "output_bias", "qk_norm", "output_gate", "sinks", "indexer_heads", "indexer_dim",
+    "indexer_topk", "residual_streams", "total_parameters",
+)  # fmt: skip
 
 
 def recognised(
@@ -52,14 +51,17 @@ def recognised(
         remark = f"The structure is that of {names} in the catalog."
     known = [architecture(slug) for slug in same]
     context, said = _context(source, entries)
+    alone = known[0] if len(known) == 1 else own
     # The tensors of a GGUF file are its own.
     model = replace(
         known[0] if source.stored is None else own,
         slug=known[0].slug if agree else own.slug,
         architecture=known[0].architecture,
+        training=known[0].training,
         context_tokens=context,
         native_dtype=own.native_dtype if source.is_quantized else known[0].native_dtype,
-        vision_parameters=known[0].vision_parameters if len(known) == 1 else own.vision_parameters,
+        vision_parameters=alone.vision_parameters,
+        published_files=alone.published_files,
         has_original=all(model.has_original for model in known),
         checkpoints=tuple(sorted(set.intersection(*(set(model.checkpoints) for model in known)))),
     )

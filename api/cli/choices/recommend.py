@@ -13,12 +13,12 @@ import orjson
 from api.answers.choices.machine import Machine, machine_of, resolved
 from api.answers.choices.models import Choice, ModelKind, Question, Recommended, Wanted, recommended_models
 from api.answers.choices.reasons import seconds_text
+from api.cli.choices.capabilities import capability_json, capability_text
 from api.cli.exit_codes import NO_ANSWER
 from api.errors import ErrorCode, QuestionError
 from db.entries import specs
 from db.entries.files import load_catalog
 from estimator.calibration.coefficients import Calibration
-from estimator.judgement.capability import Capability
 from estimator.types import ENGINE_NAMES, OperatingMode
 
 Member = TypeVar("Member", bound=StrEnum)
@@ -47,8 +47,8 @@ def recommend_command(asked: Asked, number: int, *, as_json: bool) -> int:
     try:
         machine = machine_of(catalog, asked.gpus, asked.count, asked.host, asked.host_memory_gb)
         workload = specs.workload(catalog.workloads[resolved(catalog, "workload", asked.workload)])
-        mode = _member(OperatingMode, "mode", asked.mode)
-        kind = None if asked.kind is None else _member(ModelKind, "kind", asked.kind)
+        mode = member(OperatingMode, "mode", asked.mode)
+        kind = None if asked.kind is None else member(ModelKind, "kind", asked.kind)
     except QuestionError as error:
         print(f"fitgraph: {error}", file=sys.stderr)
         return NO_ANSWER
@@ -63,7 +63,8 @@ def recommend_command(asked: Asked, number: int, *, as_json: bool) -> int:
     return 0
 
 
-def _member(enum: type[Member], name: str, text: str) -> Member:
+def member(enum: type[Member], name: str, text: str) -> Member:
+    """The member of an enum that an option names. Raises :class:`QuestionError`."""
     try:
         return enum(text.casefold())
     except ValueError:
@@ -86,7 +87,6 @@ def _answer_json(question: Question, choice: Choice) -> dict[str, Any]:
 
 def _row_json(machine: Machine, entry: Recommended) -> dict[str, Any]:
     judgement = entry.judgement
-    capability = judgement.capability
     return {
         "model": entry.model["slug"],
         "gpu": machine.devices[0].slug,
@@ -94,12 +94,7 @@ def _row_json(machine: Machine, entry: Recommended) -> dict[str, Any]:
         "quant": entry.quant.slug,
         "engine": entry.engine.value,
         "thinking": judgement.thinks,
-        "capability": {
-            "value": capability.value,
-            "low": capability.low,
-            "high": capability.high,
-            "evidence": capability.evidence.value,
-        },
+        "capability": capability_json(judgement.capability),
         "loss": round(judgement.loss.points, 3),
         "worth": {name: round(getattr(judgement.worth, name), 2) for name in ("value", "low", "high")},
         "rating": round(judgement.rating, 2),
@@ -134,7 +129,7 @@ def _print_table(question: Question, choice: Choice) -> None:
             entry.model["name"],
             entry.quant.name,
             ENGINE_NAMES[entry.engine],
-            _capability_text(judgement.capability),
+            capability_text(judgement.capability),
             f"{judgement.loss.points:.1f}",
             f"{judgement.decode_tok_s:.0f}",
             seconds_text(judgement.answer_s),
@@ -146,8 +141,3 @@ def _print_table(question: Question, choice: Choice) -> None:
         "* the pick. Capability: points with an interval of 80 %, ° inherited from relatives, ~ predicted, no own result.\n"
         "Ranked by the lower end of what is left after the loss, less a charge for time."
     )
-
-
-def _capability_text(capability: Capability) -> str:
-    mark = {"MEASURED": " ", "INHERITED": "°", "PREDICTED": "~"}[capability.evidence.value]
-    return f"{capability.value:.0f} ({capability.low:.0f}-{capability.high:.0f}){mark}"

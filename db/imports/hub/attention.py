@@ -121,7 +121,7 @@ def _is_latent(values: Mapping[str, Any], family: Family) -> bool:
 def _qk_norm(values: Mapping[str, Any], family: Family) -> str:
     if family.qk_norm == "none":
         return family.optional_qk_norm if flag(values, "use_qk_norm") or flag(values, "qk_layernorm") else "none"
-    return "none" if values.get("use_qk_norm") is False and family.qk_norm == "per_head" else family.qk_norm
+    return "none" if values.get("use_qk_norm") is False else family.qk_norm
 
 
 def _linear(values: Mapping[str, Any], family: Family, sizes: Mapping[str, Any]) -> dict[str, Any]:
@@ -183,7 +183,9 @@ def _state_space(values: Mapping[str, Any], family: Family, hidden: int) -> dict
     inner = whole(values, "mamba_d_ssm", 1, _WIDTH)
     if isinstance(head, int) and not isinstance(head, bool):
         head = needed({"mamba_head_dim": head}, "mamba_head_dim", 1, _WIDTH)
-        inner = inner or heads * head
+        if inner not in (None, heads * head):
+            raise ImportFactsError(f"'mamba_d_ssm' must be {heads} heads of {head}, not {inner:,}", "mamba_d_ssm")
+        inner = heads * head
     inner = inner or expand * hidden
     return {
         **facts,

@@ -8,6 +8,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from db.imports.errors import ImportFactsError
+
 #: Keys that name one thing in several ways -> the name that the reader asks for.
 COMMON_NAMES: dict[str, str] = {
     "n_embd": "hidden_size", "n_embed": "hidden_size", "d_model": "hidden_size",
@@ -18,8 +20,10 @@ COMMON_NAMES: dict[str, str] = {
     "n_positions": "max_position_embeddings", "max_sequence_length": "max_position_embeddings",
     "max_seq_len": "max_position_embeddings", "seq_length": "max_position_embeddings",
     "model_max_length": "max_position_embeddings", "n_ctx": "max_position_embeddings",
+    "context_window_size": "max_position_embeddings", "sliding_window_size": "sliding_window",
     "n_inner": "intermediate_size", "ffn_hidden_size": "intermediate_size", "ffn_dim": "intermediate_size",
-    "padded_vocab_size": "vocab_size", "tie_embedding": "tie_word_embeddings", "weight_tying": "tie_word_embeddings",
+    "padded_vocab_size": "vocab_size", "embedding_size": "vocab_size",
+    "d_inner": "mamba_inner_size", "tie_embedding": "tie_word_embeddings", "weight_tying": "tie_word_embeddings",
     "n_routed_experts": "num_experts", "num_local_experts": "num_experts", "moe_num_experts": "num_experts",
     "num_experts_per_token": "num_experts_per_tok", "experts_per_token": "num_experts_per_tok",
     "moe_k": "num_experts_per_tok", "moe_topk": "num_experts_per_tok", "top_k_experts": "num_experts_per_tok",
@@ -37,6 +41,8 @@ COMMON_NAMES: dict[str, str] = {
     "mamba_n_heads": "mamba_num_heads", "mamba_d_head": "mamba_head_dim",
     "mamba_dt_rank": "time_step_rank", "mamba_expand": "expand",
 }  # fmt: skip
+#: The key of the context, which training and serving state in different lengths.
+CONTEXT = "max_position_embeddings"
 #: Sizes that differ between any two models of a class.
 ESSENTIAL = frozenset({"hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size"})
 #: Keys under which a configuration of several parts keeps that of its language model.
@@ -62,18 +68,25 @@ class ConfigValues(Mapping[str, Any]):
     """
 
     def __init__(self, own: Mapping[str, Any], model_type: str | None, *, type_is_stated: bool = True) -> None:
+        """Raises :class:`ImportFactsError` when two names of one thing have different values."""
         entry = table()["types"].get(model_type, {})
+        #: Lengths of context by the keys that state one.
+        self.contexts = {
+            key: value for key, value in own.items() if COMMON_NAMES.get(key, key) == CONTEXT and type(value) is int
+        }
         self.own = _renamed(own)
         defaults = _renamed(entry.get("defaults", {}))
         # A configuration that names no type must give the sizes that tell one model of a class from another.
         self._defaults = {key: value for key, value in defaults.items() if type_is_stated or key not in ESSENTIAL}
         self.read: set[str] = set()
         self.from_class: set[str] = set()
+        self._parts: dict[str, Part] = {}
 
     def __getitem__(self, key: str) -> Any:
         self.read.add(key)
         if key in self.own:
-            return self.own[key]
+            value = self.own[key]
+            return self._parts.setdefault(key, Part(value)) if isinstance(value, dict) else value
         value = self._defaults[key]
         if value is not None:
             self.from_class.add(key)
@@ -89,13 +102,40 @@ class ConfigValues(Mapping[str, Any]):
         """The class's default of ``key``; None when it has none."""
         return self._defaults.get(key)
 
+    def unread(self) -> Iterator[tuple[str, Any]]:
+        """Keys that nobody asked for, with their values; those of a part that was read as ``part.key``."""
+        for key, value in self.own.items():
+            if key not in self.read:
+                yield key, value
+        for name, part in self._parts.items():
+            for key, value in part.items():
+                if key not in part.read:
+                    yield f"{name}.{key}", value
+
+
+class Part(dict[str, Any]):
+    """A nested object that remembers the keys that were asked for."""
+
+    def __init__(self, own: Mapping[str, Any]) -> None:
+        super().__init__(own)
+        self.read: set[str] = set()
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """As of any mapping."""
+        self.read.add(key)
+        return super().get(key, default)
+
 
 def _renamed(values: Mapping[str, Any]) -> dict[str, Any]:
     renamed: dict[str, Any] = {}
     for key, value in values.items():
         name = COMMON_NAMES.get(key, key)
-        if name == key or (name not in values and renamed.get(name) is None):
-            renamed[name] = _scalar(value) if name in _ONE_VALUE else value
+        value = _scalar(value) if name in _ONE_VALUE else value
+        known = renamed.get(name)
+        if known is None or (name == CONTEXT and name == key):
+            renamed[name] = value
+        elif value is not None and value != known and name != CONTEXT:
+            raise ImportFactsError(f"{key!r} is {value!r:.60}, but another key for the same has {known!r:.60}", key)
     return renamed
 
 

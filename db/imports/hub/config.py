@@ -14,7 +14,7 @@ from db.imports.hub.extras import extra_parameters, layer_facts
 from db.imports.hub.layers import block_count, feed_forwards, mixers
 from db.imports.hub.quantization import checkpoint_format
 from db.imports.hub.section import Section, language_model
-from db.imports.hub.unread_keys import require_all_read
+from db.imports.hub.unread_keys import beside_the_point, require_all_read
 from db.imports.hub.vision import vision_parameters
 from estimator.structure.architecture import (
     MTP_STORED_ARCHITECTURES,
@@ -58,8 +58,9 @@ def facts_from_config(config: Mapping[str, Any], slug: str = "custom") -> dict[s
     layer_facts(section.values, section.name, facts)
     facts["extra_params"] += extra_parameters(section.values, section.family, section.name, facts)
     facts["native_dtype"] = checkpoint_format(config, section.values).label
-    require_all_read(section.values)
-    facts["class_defaults"] = sorted(section.values.from_class - _NO_SIZE)
+    require_all_read(section.values, facts)
+    facts["contexts"] = section.values.contexts
+    facts["class_defaults"] = sorted(section.values.from_class - _NO_SIZE - beside_the_point(facts, section.values.own))
     facts = with_counts(facts)
     facts["mtp"] = _prediction_heads(section.values, facts)
     facts["params_vision_and_other"] = vision_parameters(config, facts["hidden_size"])

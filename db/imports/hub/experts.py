@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,7 +20,7 @@ def experts(values: Mapping[str, Any], family: Family, name: str) -> dict[str, A
     """
     ffn = values.get("ffn_config")
     if isinstance(ffn, Mapping):
-        values = {**values, **_of_ffn(ffn)}
+        values = ChainMap(_of_ffn(ffn), values)  # type: ignore[arg-type]
     count = whole(values, "num_experts", 0, _EXPERTS)
     if not count or count < 2 or values.get("enable_moe_block") is False:
         return None
@@ -35,7 +36,8 @@ def experts(values: Mapping[str, Any], family: Family, name: str) -> dict[str, A
         raise ImportFactsError(
             f"'num_experts_per_tok' is {per_token}, but there are {count} experts", "num_experts_per_tok"
         )
-    bias = values.get("use_expert_bias") if family.router_bias else values.get("moe_router_enable_expert_bias")
+    own_bias, enabled = values.get("use_expert_bias"), values.get("moe_router_enable_expert_bias")
+    bias = own_bias if family.router_bias and own_bias is not None else enabled
     moe = {
         "n_experts": count,
         "experts_per_token": per_token,

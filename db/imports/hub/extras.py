@@ -31,7 +31,7 @@ def extra_parameters(
     elif name == "BitNetForCausalLM":
         extras.append(("norms inside attention and feed-forward", layers * (hidden + facts["intermediate_size"])))
     elif name == "MolmoForCausalLM":
-        extras.append(("added vocabulary", 128 * hidden))
+        extras.append(("added vocabulary", (whole(values, "additional_vocab_size", 0, _WIDTH, 128) or 0) * hidden))
     elif name == "OPTForCausalLM" and facts["embedding_size"] not in (None, hidden):
         extras.append(("projections of the embedding", 2 * hidden * facts["embedding_size"]))
     elif name == "YuanForCausalLM":

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from db.imports.errors import ImportFactsError, needed, whole
+from db.imports.hub.class_defaults import ConfigValues
 from db.imports.hub.families import Family
 
 MAX_LAYERS = 1_000
@@ -31,11 +32,14 @@ _BLOCKS = {
 }  # fmt: skip
 
 
-def block_count(values: Mapping[str, Any]) -> int:
+def block_count(values: ConfigValues) -> int:
     """Layers of the model, counted where only their list is given."""
     blocks = values.get("hybrid_override_pattern")
     if blocks is not None and (values.get("num_hidden_layers") is None or isinstance(blocks, list)):
-        return len(_list(values, "hybrid_override_pattern", None))
+        count = len(_list(values, "hybrid_override_pattern", None))
+        if values.own.get("num_hidden_layers") not in (None, count):
+            raise ImportFactsError(f"'num_hidden_layers' must be {count}, as many as are listed", "num_hidden_layers")
+        return count
     return needed(values, "num_hidden_layers", 1, MAX_LAYERS)
 
 

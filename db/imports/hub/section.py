@@ -57,16 +57,13 @@ def language_model(config: Mapping[str, Any]) -> Section:
 
 
 def _values(config: Mapping[str, Any], text: Mapping[str, Any]) -> Mapping[str, Any]:
+    own = dict(text)
     if text is config:
-        return {key: value for key, value in config.items() if not isinstance(value, Mapping) or key in _NESTED}
-    own = {key: value for key, value in text.items() if not isinstance(value, Mapping) or key in _NESTED}
+        return own
     for key in ("tie_word_embeddings", "dtype", "torch_dtype"):
         if own.get(key) is None and config.get(key) is not None:
             own[key] = config[key]
     return own
-
-
-_NESTED = frozenset({"linear_attn_config", "attn_config", "ffn_config", "sparse_attention_config", "compress_rates"})
 
 
 def _known(names: list[str | None], types: list[str | None]) -> str | None:

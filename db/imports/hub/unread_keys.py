@@ -3,62 +3,118 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from db.imports.errors import ImportFactsError
 from db.imports.hub.class_defaults import ConfigValues
 
-#: Words that a key about the structure has.
+#: Words of keys that hold a size, a count or a choice of layers.
 _STRUCTURE = re.compile(
-    r"(^|_)(hidden|intermediate|inner|ffn|mlp|head|heads|dim|dims|rank|experts?|layers?|lora|state|latent|kv|conv|kernel"
-    r"|mamba|ssm|embedding|width|blocks?|window|depth)(_|$)"
+    r"(^|_)(hidden|intermediate|inner|ffn|ff|mlp|heads?|dims?|ranks?|experts?|layers?|lora|states?|latents?|kv|conv|kernels?"
+    r"|mamba|ssm|moe|embeddings?|embed|embd|widths?|sizes?|blocks?|window|depth|channels?|streams|period|interval|pattern"
+    r"|ratios?|freq)(_|$)"
 )
-#: Words of keys that change neither sizes nor speed, or that describe parts that are not estimated.
-_OTHER = re.compile(
-    r"context_window|sliding_window_size|rope|rotary|token|dropout|_drop|init|_eps|epsilon|act($|_)|activation|loss|coef|scal|jitter|noise|clip|limit"
-    r"|score|scoring|norm_topk|n_group$|topk_group|topk_method|group_limited|temperature|cache|dtype|type$|impl"
-    r"|beam|return|output_|summary|vision|image|audio|video|speech|mm_|projector|tower|modal|pretraining|ep_size"
-    r"|nextn|mtp|num_hash|original_max|max_window|min_|max_|_freq|chunk|factor|multiplier|partial|bias|gate|flash|fused"
-    r"|kernels|proj_to|tokenizer|capacity|label|position|pos_|alibi|theta|logit|soft|interleave|offload|router|zero"
-    r"|version|name|path|compress_rope|sinkhorn|hc_|index_|altup|sparsity|time_step|use_|enable_|is_|has_|no_|apply_"
-    r"|add_|with_|skip_|share|attn_res|residual|padding|param_sink|chunk_size|lora_alpha|embd_layer|feature|mtp_|qk_head"
-    r"|special_|sep_|boi|eoi|block_length|mask|causal|scoring_func|seq|groups?_size|quant|query_pre_attn"
+#: Switches that add, drop or share parameters.
+_SWITCH = re.compile(
+    r"(^|_)(bias|sinks?|cross|learned|encoder|mqa|multi_query|(attn|attention)_output_gate|attention_layer_norm)(_|$)"
 )
+_HEAD_NORM = re.compile(r"(use_)?qk_(norm|layernorm|ln)")
+#: Nested objects that hold a part of the structure.
+_PART = re.compile(r"(attn|attention|ffn|mlp|moe|ssm|mamba|linear|conv|experts?|layers?|blocks?|router|hybrid)_.*")
+#: Keys with such words that change neither sizes nor speed, or that are of parts beside the language model.
+_HARMLESS = re.compile(
+    "|".join((
+        r".*_tokens?|.*tokens?_(id|index|idx|type|list|per).*|tokenizer.*",
+        r"(bos|eos|pad|unk|sep|cls|boi|eoi|mask)_.*", r".*(dropout|pdrop|_drop)(_.*)?", r".*(^|_)init.*",
+        r".*(eps|epsilon)(_.*)?", r".*(_act|_act_fn|activation.*)", r".*(loss|coef|jitter|noise|aux|grad).*",
+        r".*(scales?|scaling|scalar|multipliers?|temperature|softcap|logits?|clip|clamp|limit)(_.*)?", r".*rotary.*",
+        r".*rope_(theta|interleaved?|scaling|parameters|type|base|freq|local|pct|partial|dim|ratio)(_.*)?", r"no_rope_.*",
+        r".*(vision|visual|image|img|audio|video|speech|sound|projector|tower|talker|perceiver|resampler).*", r"mm_.*",
+        r"vit_.*|original_max.*|num_beam.*|num_return.*|return_.*|.*_length",
+        r"output_(attentions|hidden_states|router_logits|scores)",
+        r".*(chunk|batch|patch|merge|cache)_size.*", r"(pretraining|tensor_parallel|ep|tp|pp|sequence_parallel)_.*",
+        r".*parallel_size", r".*capacity.*", r"n_group|topk_group|group_(limited.*|norm_size)", r".*mtp.*|num_nextn.*",
+        r"(num|n)_(expert|limited)_groups?|moe_router_(group_topk|num_groups|topk_limited.*)", r".*label.*",
+        r"(summary|task|problem)_.*", r"dim_model_base|num_hash_layers|max_window_layers|.*_iters|mlp_expansion_factor",
+        r"(type|org|old|original|unpadded)_vocab_size|(embd_layer|sparse)(_config)?|skip_bias_add.*|alibi_.*",
+        r".*(dtype|impl|implementation|version|name|path|type|offload|fusion|overlap|fused|checkpointing)",
+        r".*(sharded|lora_alpha)|quant.*|kda_layers|(ffn_)?inter_padding_size|full_attn_mod|pad_head_dim",
+        r"sparse_(block_size|topk_blocks|init_block|local_block)|tie_encoder_decoder|attn_res_block_size|indexer_compress_ratio",
+        r"block_(size|multiple_of|norm_eps)",
+    ))
+)  # fmt: skip
+#: Switches that nothing reads because every model of their class has this value.
+_USUAL = {
+    "attn_output_gate": True, "use_routing_bias": True, "use_moe_router_bias": True, "no_bias": True,
+    "use_sparse_attention": True, "enable_bias": True,
+}  # fmt: skip
+#: Keys that say nothing in a model without the part that they describe.
+_OF_EXPERTS = frozenset({
+    "moe_intermediate_size", "num_experts_per_tok", "num_shared_experts", "shared_expert_intermediate_size",
+    "first_k_dense_replace", "mlp_only_layers", "moe_layer_end_index", "moe_layer_start_index", "moe_latent_size",
+    "num_experts", "moe_layer_freq",
+})  # fmt: skip
+_OF_WINDOW = frozenset({"sliding_window", "sliding_window_pattern", "sliding_window_size", "window_size"})
+_OF_DENSE = frozenset({"intermediate_size"})
+_OF_MAMBA = frozenset({
+    "expand", "mamba_head_dim", "mamba_num_heads", "ssm_state_size", "conv_kernel", "mamba_inner_size",
+    "time_step_rank",
+})  # fmt: skip
+_OF_ATTENTION = frozenset({"num_attention_heads", "num_key_value_heads", "head_dim"})
+_OF_LISTED_LAYERS = frozenset({
+    "full_attention_interval", "layer_types", "first_k_dense_replace", "moe_layer_freq", "sliding_window_pattern",
+})  # fmt: skip
+#: Keys of MLA that its heads replace, of an indexer, and of other spellings that a class writes beside its own.
+_OF_LATENT = frozenset({"head_dim", "num_key_value_heads", "qk_head_dim", "qk_rope_head_dim"})
+_BESIDE = frozenset({
+    "attention_chunk_size", "conv_dim", "layer_switch", "conv_dim_out", "block_dim", "block_ff_dim", "hidden_dim",
+    "num_heads_kv", "index_head_dim", "index_n_heads", "hidden_size_per_layer_input", "num_kv_shared_layers",
+    "n_embed_per_layer",
+})  # fmt: skip
 
 
-def require_all_read(values: ConfigValues) -> None:
+def require_all_read(values: ConfigValues, facts: Mapping[str, Any]) -> None:
     """Raise when a structural key was not read and its value is not that of the class's default.
 
     Raises:
         ImportFactsError: names the key.
     """
-    for key, value in values.own.items():
-        if key in values.read or not _matters(value) or _OTHER.search(key) or not _STRUCTURE.search(key):
+    without = beside_the_point(facts, values.own)
+    for key, value in values.unread():
+        name = key.rpartition(".")[2]
+        if value == values.default(key) or name in without or _HARMLESS.fullmatch(name):
             continue
-        if value == values.default(key) or key in _KNOWN:
+        if _HEAD_NORM.fullmatch(name) and value is (facts["attention"]["qk_norm"] != "none"):
             continue
-        raise ImportFactsError(
-            f"{key!r} is not read for this architecture and may change its sizes; leave it out to estimate without it",
-            key[:80],
-        )
+        if _matters(key, name, value, values.default(key)):
+            raise ImportFactsError(
+                f"{key[:80]!r} is not read for this architecture and may change its sizes; leave it out to estimate without it",
+                key[:80],
+            )
 
 
-#: Structural by name, but stated elsewhere or without an effect on sizes.
-_KNOWN = frozenset({
-    "head_dim", "intermediate_size", "hidden_size", "num_key_value_heads", "hidden_dim", "num_attention_heads",
-    "first_k_dense_replace", "moe_intermediate_size", "num_shared_experts", "num_experts_per_tok", "num_experts",
-    "shared_expert_intermediate_size", "qk_rope_head_dim", "qk_nope_head_dim", "v_head_dim", "q_lora_rank",
-    "num_logits_to_keep", "dim_model_base", "sliding_window", "conv_dim", "conv_dim_out", "block_dim", "block_ff_dim",
-    "block_norm_eps", "hidden_size_per_layer_input", "num_kv_shared_layers", "moe_layer_end_index",
-    "moe_layer_start_index", "expand", "mamba_head_dim", "n_embed_per_layer", "embedding_size", "ffn_inter_padding_size",
-    "inter_padding_size", "pad_head_dim", "block_multiple_of", "index_head_dim", "index_n_heads",
-    "embedding_fraction", "num_heads_kv", "mlp_only_layers", "moe_latent_size", "layer_types",
-})  # fmt: skip
+def beside_the_point(facts: Mapping[str, Any], own: Mapping[str, Any]) -> frozenset[str]:
+    """Keys about parts that the model of ``facts`` does not have, or that other keys of ``own`` say whole."""
+    attention = facts["attention"]
+    pattern, parts = attention["layer_pattern"], facts["mlp_pattern"]
+    keys = _BESIDE | _OF_LISTED_LAYERS
+    keys |= _OF_EXPERTS if "E" not in parts else frozenset()
+    keys |= _OF_DENSE if "D" not in parts or "dense_intermediate_size" in own else frozenset()
+    keys |= _OF_WINDOW if "S" not in pattern else frozenset()
+    keys |= _OF_MAMBA if set(pattern) & set("MP") else frozenset()
+    keys |= frozenset() if set(pattern) & set("FSCIPX") else _OF_ATTENTION
+    keys |= frozenset({"index_topk_freq"}) if "indexer_types" in own else frozenset()
+    return keys | (_OF_LATENT if attention.get("mla") or attention.get("compress_ratios") else frozenset())
 
 
-def _matters(value: Any) -> bool:
-    if isinstance(value, bool) or value is None:
-        return False
+def _matters(key: str, name: str, value: Any, default: Any) -> bool:
+    if isinstance(value, bool):
+        if name in _USUAL:
+            return value is not _USUAL[name]
+        return bool(_SWITCH.search(name) or _HEAD_NORM.fullmatch(name)) and value is not (default is True)
+    if isinstance(value, Mapping):
+        return bool(_PART.fullmatch(key)) and any(_matters(each, each, inner, None) for each, inner in value.items())
     if isinstance(value, int):
-        return value > 1
-    return isinstance(value, list) and bool(value)
+        return value > 1 and bool(_STRUCTURE.search(name))
+    return isinstance(value, list) and bool(value) and bool(_STRUCTURE.search(name))

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from estimator.advice.commands import commands
 from estimator.advice.free_changes import CONTEXT_STEP_TOKENS, free_changes, least_context_tokens
 from estimator.advice.gains import improves
 from estimator.advice.options import Options
@@ -77,6 +78,9 @@ def test_the_memory_limit_of_a_mac_is_raised_where_that_helps(gpu: str, raised: 
             assert (usable_bytes(device) or 0) < limit < device.memory_bytes
             assert f"sudo sysctl iogpu.wired_limit_mb={limit // 1024**2}`" in change.message
             assert change.after.memory.usable_bytes == limit
+            after = replace(one, request=change.request, estimate=change.after)
+            sets = f"sudo sysctl iogpu.wired_limit_mb={limit // 1024**2}\n"
+            assert all(command.text.startswith(sets) for command in commands(after))
             seen += 1
     assert bool(seen) == raised
 

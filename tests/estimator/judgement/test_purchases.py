@@ -82,12 +82,16 @@ def test_twenty_users_are_not_served_by_many_small_cards() -> None:
 
 
 def test_near_misses_are_near_and_say_what_they_miss() -> None:
-    needs = needs_of(workload("chat"), decode_tok_s=20.0)
-    near = found(("llama-3.3-70b",), needs, Terms(TODAY, budget_usd=3000.0)).near
+    needs = needs_of(workload("chat"), decode_tok_s=15.0)
+    answer = found(("llama-3.3-70b",), needs, Terms(TODAY, budget_usd=4500.0))
+    near = answer.near
+    assert answer.meeting
     assert near
     for purchase in near:
         assert purchase.misses or purchase.offer.misfits
         assert all(miss.factor <= NEAR * 1.0001 for miss in purchase.misses if miss.what is not Need.BUDGET)
+    met = {(p.offer.ware, p.offer.count) for p in (*answer.meeting, *answer.beaten)}
+    assert not met & {(purchase.offer.ware, purchase.offer.count) for purchase in near}
     distances = [purchase.distance for purchase in near]
     assert distances == sorted(distances)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from api.answers.choices.reasons import Standing, reason, seconds_text
+from api.answers.choices.reasons import Standing, beside, reason, seconds_text
 
 PICK = Standing("Good 30B", "Q4_K_M", False, 75.0, 80.0)
 
@@ -27,3 +27,15 @@ def test_what_is_on_the_frontier_is_compared_with_the_pick() -> None:
 
 def test_times_are_in_the_unit_that_people_use() -> None:
     assert [seconds_text(seconds) for seconds in (0.42, 42.4, 150)] == ["0.4 s", "42 s", "2.5 min"]
+
+
+def test_machines_are_compared_in_time_loss_and_price() -> None:
+    text = beside("Old card", (60.0, 30.0), (0.5, 0.2), (1000.0, 1800.0))
+    assert text == "Answers 2.0 times as fast as Old card, better by 0.3 points, for $800 more."
+    assert (
+        beside("Old card", (60.0, 61.0), (0.5, 0.5), (1000.0, 900.0)) == "Answers as fast as Old card, for $100 less."
+    )
+    assert (
+        beside("Old card", (60.0, 61.0), (0.5, 0.9), (None, 900.0))
+        == "Answers as fast as Old card, worse by 0.4 points."
+    )

@@ -81,7 +81,7 @@ def check(facts: FitFacts, each: Advice, question: dict[str, Any]) -> None:
 def test_every_advised_change_is_answered_with_its_promise() -> None:
     seen: dict[AdviceCode, int] = {}
     several = hosts = 0
-    for one in starts(40, seed=41):
+    for one in starts(30, seed=41):
         for each in advice(one, support.CALIBRATION, support.everything(one.model.slug)):
             check(one, each, question_of(one, each.request, each.model))
             seen[each.code] = seen.get(each.code, 0) + 1
@@ -94,7 +94,7 @@ def test_every_advised_change_is_answered_with_its_promise() -> None:
 
 def test_cards_listed_one_by_one_are_answered_as_their_count() -> None:
     checked = 0
-    for one in starts(40, seed=43):
+    for one in starts(30, seed=43):
         for each in advice(one, support.CALIBRATION, support.everything(one.model.slug)):
             if each.request.gpu_count < 2:
                 continue

@@ -91,7 +91,7 @@ def _old(model_type: str, **keys: Any) -> dict[str, Any]:
         _old("gpt2", n_positions=128),
         _old("gpt_bigcode", n_positions=128),
         _old("gpt_neox"),
-        _old("mamba2", state_size=16, num_heads=8, head_dim=64, n_groups=1, conv_kernel=4, expand=2),
+        _old("mamba2", state_size=16, num_attention_heads=8, head_dim=64, n_groups=1, conv_kernel=4, expand=2),
         _old("mpt"),
         _old("olmo"),
         _old("olmo2"),

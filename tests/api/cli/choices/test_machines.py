@@ -1,0 +1,52 @@
+"""`fitgraph recommend --model`: machines for a model."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from api.cli.app import app
+from api.cli.exit_codes import NO_ANSWER
+
+
+def answer(*words: str) -> dict[str, Any]:
+    result = CliRunner().invoke(app, ["recommend", "--model", *words, "--json"])
+    assert result.exit_code == 0, result.output
+    found: dict[str, Any] = json.loads(result.output)
+    return found
+
+
+def test_machines_are_within_the_limits_and_say_why() -> None:
+    found = answer("Qwen3 32B", "--budget-usd", "3000", "--min-tok-s", "20")
+    rows = found["recommendations"]
+    assert rows
+    assert found["pick"] == {key: value for key, value in rows[0].items() if key != "rank"}
+    for rank, row in enumerate(rows, 1):
+        assert row["rank"] == rank
+        assert row["price_usd"] <= 3000
+        assert row["decode_tok_s"] >= 20
+        assert set(row["capability"]) == {"value", "low", "high", "evidence"}
+        assert row["reason"].endswith(".")
+    for row in found["near_misses"]:
+        assert row["price_usd"] > 3000 or row["decode_tok_s"] < 20 or row["reason"]
+
+
+def test_the_table_names_the_pick() -> None:
+    result = CliRunner().invoke(app, ["recommend", "--model", "Llama 3.1 8B", "--workload", "chat", "-n", "2"])
+    assert result.exit_code == 0
+    assert "Best value here" in result.output
+
+
+@pytest.mark.parametrize("words", [["no such model"], ["Qwen3 32B", "--mode", "fast"]])
+def test_a_wrong_word_is_named(words: list[str]) -> None:
+    result = CliRunner().invoke(app, ["recommend", "--model", *words])
+    assert result.exit_code == NO_ANSWER
+    assert words[-1] in result.output
+
+
+def test_a_machine_or_a_model_is_asked_about() -> None:
+    for words in ([], ["--model", "Qwen3 32B", "--gpu", "RTX 4090"]):
+        assert CliRunner().invoke(app, ["recommend", *words]).exit_code == 2
