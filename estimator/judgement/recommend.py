@@ -1,7 +1,4 @@
-"""What to choose, from the arrays of the grid: quants for a pairing, models for a device, devices for a model.
-
-Pure functions: arrays in, indices out, best first. Each states its order in full, so that brute force can check it.
-"""
+"""Targets and limits of a choice, and the smallest setups that reach a target."""
 
 from __future__ import annotations
 
@@ -15,11 +12,11 @@ from numpy.typing import NDArray
 
 from estimator import verdict
 from estimator.grid import FitBlock
+from estimator.quant_choice import needlessly_wide
 from estimator.types import Accelerator, Workload
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
-Ints = NDArray[np.int64]
 
 
 class Aim(StrEnum):
@@ -78,11 +75,6 @@ def reaches(block: FitBlock, workload: int, target: Target) -> Flags:
     return good
 
 
-def serves(block: FitBlock, workload: int, target: Target, use: Workload) -> Flags:
-    """Cells of a block that was computed with the target's users as its batch and that serve them, shape (G, Q)."""
-    return fits_whole(block, workload) & reaches(block, workload, target.for_each_user(use))
-
-
 def fits_whole(block: FitBlock, workload: int) -> Flags:
     """Cells where everything is on the device, shape (G, Q)."""
     return np.asarray(block.available & (block.status[:, :, workload] <= verdict.FITS_TIGHTLY))
@@ -126,9 +118,9 @@ def smallest_setups(
 
     ``blocks`` maps a number of cards to the grid computed with it, and with the target's users as its batch; ``target`` is
     that of each user. ``startable`` tells of a number of cards, a device and a quant whether there is a way to start it;
-    what has none is no setup. Of each device the fewest cards that reach the target, in the quant with most bits, and at most
-    ``most`` of it. Devices are in order of the price of all cards (``prices`` has that of one; unknown last), then power of
-    all cards (unknown last), then memory, then slug.
+    what has none is no setup. Of each device the fewest cards that reach the target, at most ``most`` of it, in the widest
+    quant that is not needlessly so. Devices are in order of the price of all cards (``prices`` has that of one; unknown
+    last), then power of all cards (unknown last), then memory, then slug.
     """
     found: dict[int, Setup] = {}
     costs = _known(prices)
@@ -136,6 +128,8 @@ def smallest_setups(
         block = blocks[count]
         good = fits_whole(block, workload) & reaches(block, workload, target)
         good &= affordable(devices, buyer or Buyer(), count * costs, count)[:, None]
+        bits = np.broadcast_to(block.bits_per_weight, good.shape)
+        good &= ~needlessly_wide(bits, block.decode_tok_s[:, :, workload].astype(np.float64), good)
         widest_first = np.argsort(-block.bits_per_weight, kind="stable")
         for g in map(int, np.flatnonzero(good.any(axis=1))):
             device = devices[g]
@@ -160,70 +154,6 @@ def smallest_setups(
         )
 
     return sorted(found.values(), key=key)
-
-
-def rank_models(
-    scores: Sequence[float], qualities: Sequence[float | None], decode_tok_s: Sequence[float], slugs: Sequence[str]
-) -> list[int]:
-    """Order of models that run on a device: published quality first where known, then score, speed and slug.
-
-    ``qualities`` are values of one published benchmark; models without one come after those with one, because nothing
-    is known of them. A score of 0 means that nothing runs and leaves the model out.
-    """
-    kept = [index for index, score in enumerate(scores) if score > 0]
-
-    def key(index: int) -> tuple[bool, float, float, float, str]:
-        quality = qualities[index]
-        return (
-            quality is None,
-            -(quality or 0.0),
-            -scores[index],
-            -decode_tok_s[index],
-            slugs[index],
-        )
-
-    return sorted(kept, key=key)
-
-
-@dataclass(frozen=True, slots=True)
-class Upgrade:
-    """What changes for one model between two devices; scores are 0 where it does not run."""
-
-    index: int
-    before: float
-    after: float
-    newly_runs: bool
-    leaves_offload: bool
-
-
-def upgrade_gains(
-    before_scores: Sequence[float],
-    after_scores: Sequence[float],
-    before_status: Sequence[int],
-    after_status: Sequence[int],
-) -> list[Upgrade]:
-    """Models that gain from another device, those that newly run first, then those that leave offload, then by gain.
-
-    Statuses are codes of :data:`estimator.types.STATUSES`.
-    """
-    found = []
-    for index, (before, after) in enumerate(zip(before_scores, after_scores, strict=True)):
-        ran, runs_now = before_status[index] < verdict.DOES_NOT_FIT, after_status[index] < verdict.DOES_NOT_FIT
-        offloaded = before_status[index] == verdict.FITS_WITH_OFFLOAD
-        whole = after_status[index] in (verdict.FITS, verdict.FITS_TIGHTLY)
-        if runs_now and after > before:
-            found.append(Upgrade(index, before, after, not ran, ran and offloaded and whole))
-    return sorted(
-        found, key=lambda each: (not each.newly_runs, not each.leaves_offload, each.before - each.after, each.index)
-    )
-
-
-def tiers(scores: Sequence[float]) -> dict[str, list[int]]:
-    """Grade -> positions, best score first; every grade is there, also when empty."""
-    out: dict[str, list[int]] = {letter: [] for letter, _ in verdict.GRADES}
-    for index in sorted(range(len(scores)), key=lambda each: (-scores[each], each)):
-        out[verdict.grade(scores[index])].append(index)
-    return out
 
 
 def _known(values: Sequence[Any]) -> Floats:

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from estimator import verdict
 from estimator.judgement.recommend import (
     Target,
-    rank_models,
     smallest_setups,
-    tiers,
-    upgrade_gains,
 )
 from estimator.types import STATUSES, Status
 from tests.support import answers as support
@@ -78,24 +74,3 @@ def test_the_smallest_setup_reaches_its_target_with_the_fewest_cards() -> None:
         assert (g in some) == bool(ways)
         if ways:
             assert (some[g].count, some[g].quant) == (min(ways)[0], min(ways)[2])
-
-
-def test_models_rank_by_published_quality_and_unknown_ones_come_last() -> None:
-    order = rank_models([80.0, 90.0, 0.0, 70.0, 95.0], [50.0, 60.0, 99.0, 60.0, None], [1, 1, 1, 1, 1], list("abcde"))
-    assert order == [1, 3, 0, 4]
-
-
-def test_an_upgrade_lists_what_newly_runs_first() -> None:
-    fits, offload, none = verdict.FITS, verdict.FITS_WITH_OFFLOAD, verdict.DOES_NOT_FIT
-    found = upgrade_gains([50, 0, 40, 90], [60, 70, 95, 80], [offload, none, fits, fits], [fits, fits, fits, fits])
-    assert [each.index for each in found] == [1, 0, 2]
-    assert found[0].newly_runs
-    assert found[1].leaves_offload
-
-
-def test_a_tier_list_has_every_grade() -> None:
-    found = tiers([95.0, 20.0, 82.0, 91.0])
-    assert found["S"] == [0, 3]
-    assert found["A"] == [2]
-    assert found["F"] == [1]
-    assert set(found) == {letter for letter, _ in verdict.GRADES}
