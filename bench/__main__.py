@@ -16,6 +16,7 @@ BENCHMARKS: tuple[tuple[str, ...], ...] = (
     ("bench.api",),
     ("bench.load",),
     ("bench.fuzz",),
+    ("bench.files",),
 )
 
 

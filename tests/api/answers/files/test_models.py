@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import copy
 import json
-import random
-import struct
-import tracemalloc
 from base64 import b64encode
 from pathlib import Path
 from typing import Any
@@ -127,70 +123,3 @@ def test_an_empty_gguf_file_is_named_as_one(tmp_path: Path) -> None:
     path.write_bytes(b"")
     with pytest.raises(ImportFactsError, match="the GGUF file is empty"):
         source_of_file(path)
-
-
-def broken(rng: random.Random, good: bytes) -> bytes:
-    data = bytearray(good)
-    for _ in range(rng.randint(1, 4)):
-        at = rng.randrange(len(data))
-        action = rng.randrange(4)
-        if action == 0:
-            data[at] = rng.randrange(256)
-        elif action == 1:
-            data[at : at + 8] = struct.pack("<Q", rng.choice([0, 1, 2**31, 2**32 - 1, 2**63, 2**64 - 1]))
-        elif action == 2:
-            del data[at : at + rng.randint(1, 40)]
-        else:
-            data[at:at] = bytes(data[at : at + rng.randint(1, 40)])
-    return bytes(data)
-
-
-def odd(rng: random.Random, good: Any) -> Any:
-    """``good`` with some values replaced, left out, or nested where they do not belong."""
-    data = copy.deepcopy(good)
-    values: tuple[Any, ...] = (
-        None, -1, 0, 1, 7, 2**31, 2**63, 10**30, 1.5, float("inf"), "x", "", [], {}, True, ["LlamaForCausalLM"], {"a": {}},
-    )  # fmt: skip
-    for _ in range(rng.randint(1, 3)):
-        place = data
-        key = rng.choice(list(place))
-        while isinstance(place[key], dict) and place[key] and rng.random() < 0.7:
-            place = place[key]
-            key = rng.choice(list(place))
-        action = rng.randrange(3)
-        if action == 0:
-            place[key] = rng.choice(values)
-        elif action == 1:
-            place.pop(key)
-        else:
-            place[rng.choice(("num_local_experts", "layer_types", "sliding_window", "text_config", "kv_lora_rank"))] = (
-                rng.choice(values)
-            )
-        if not data:
-            return data
-    return data
-
-
-def test_ten_thousand_broken_questions_get_answers_or_typed_errors() -> None:
-    rng, refused = random.Random(11), 0
-    good = llama(1)
-    tracemalloc.start()
-    for number in range(10_000):
-        kind = number % 5
-        if kind < 3:
-            question: dict[str, Any] = {"model_gguf": pasted(broken(rng, good))}
-        elif kind == 3:
-            question = {"model_config": odd(rng, LLAMA), "quant": "q4-k-m"}
-        else:
-            question = {"model": "llama-3.1-8b", "quant": "awq-int4", "model_index": odd(rng, INDEX)}
-        try:
-            found = answer(**question)
-        except QuestionError:
-            refused += 1
-            continue
-        assert found["memory"]["weights_bytes"] >= 0
-        assert found["file_size_bytes"] > 0
-    _, peak = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert 5_000 < refused < 10_000
-    assert peak < 256 * 1024 * 1024
