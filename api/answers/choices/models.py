@@ -22,12 +22,12 @@ from estimator.estimate import thresholds_of
 from estimator.fit_facts import request_of
 from estimator.fleet import Overrides
 from estimator.grid import evaluate
-from estimator.judgement.choice import CHARGES
 from estimator.judgement.setups import Pace, most
 from estimator.judgement.worth import worth_table
 from estimator.placement.demand import situation_of
 from estimator.placement.hardware import choose_engine
 from estimator.placement.layer_sums import model_tables
+from estimator.quant_choice import CHARGES
 from estimator.structure.architecture import ModelArchitecture
 from estimator.structure.checkpoints import has_weights
 from estimator.types import ENGINES, STATUSES, Engine, EstimatorError, OperatingMode, Quant, Workload
