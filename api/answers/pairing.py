@@ -8,7 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from api.answers.facts import facts_of_plan
-from api.answers.files.models import CUSTOM, ModelSource, is_model_file, quant_of_file, source_of_file, stored_quant
+from api.answers.files.models import (
+    CUSTOM,
+    PLAIN,
+    ModelSource,
+    is_model_file,
+    quant_of_file,
+    source_of_file,
+    stored_quant,
+)
 from api.answers.files.recognition import recognised
 from api.answers.output import commands_json, figures_json
 from api.errors import ErrorCode, QuestionError
@@ -110,11 +118,6 @@ def estimate_pairing(
         workload_slug = catalog.resolve("workload", workload)
     except UnknownNameError as error:
         raise QuestionError(ErrorCode.NOT_FOUND, str(error), error.kind, tuple(error.suggestions)) from error
-    quants = tuple(
-        specs.quant(entry)
-        for slug, entry in catalog.quants.items()
-        if entry.get("precomputed", True) or slug == quant_slug
-    )
     workloads = tuple(specs.workload(entry) for entry in catalog.workloads.values())
     accelerator = specs.accelerator(catalog.gpus[gpu_slug])
     host = host_for(accelerator, [specs.host(entry) for entry in catalog.hosts.values()])
@@ -122,10 +125,12 @@ def estimate_pairing(
         require_facts(accelerator)
         custom = model_slug == CUSTOM
         source = _source(catalog, calibration, model, model_slug)
-        quants = tuple(stored_quant(quant, source) for quant in quants)
-        if quant_slug is None:
-            own = quant_of_file(source, catalog)
-            quant_slug = own if any(quant.slug == own for quant in quants) else None
+        own = quant_of_file(source, catalog) if quant_slug is None else None
+        quants = tuple(
+            stored_quant(specs.quant(entry), source)
+            for slug, entry in catalog.quants.items()
+            if entry.get("precomputed", True) or slug in (quant_slug, own)
+        )
         block = evaluate_block(source.model, (accelerator,), quants, workloads, (host,), calibration)
     except MissingFactError as error:
         raise QuestionError(ErrorCode.MISSING_FACT, str(error), error.field_name) from error
@@ -148,6 +153,8 @@ def estimate_pairing(
         w,
         (*(note for note in (named.note, on.note) if note is not None), *source.notes),
     )
+    if own is not None and (own != PLAIN or any(pairing.quants[q].slug == PLAIN for q in pairing.runnable())):
+        quant_slug = own
     return _with_quant(pairing, quant_slug)
 
 

@@ -136,7 +136,7 @@ class Answerer:
 
     def _quant_of(self, question: Mapping[str, Any], source: ModelSource) -> Quant:
         """The quantization, with the bytes of the file that the question brings along."""
-        slug = self._own_quant(source) if question.get("quant") is None else None
+        slug = quant_of_file(source, self._catalog) if question.get("quant") is None else None
         quant = self._quant(slug or self._asked_quant(question))
         if question.get("model_index") is not None:
             return checkpoint_quant(quant, question["model_index"])
@@ -148,13 +148,6 @@ class Answerer:
         is_stated = question.get("quant") is None and isinstance(model, str) and model.strip()
         stated = self._meant("model", str(model)).quant if is_stated else None
         return self._meant("quant", stated or keys.text(question, "quant"), keys.engine(question)[0]).slug
-
-    def _own_quant(self, source: ModelSource) -> str | None:
-        """Slug of the quantization that the file is in; a plain checkpoint is in 16 bits."""
-        slug = quant_of_file(source, self._catalog)
-        if slug is None and source.checkpoint is not None:
-            return source.checkpoint.quant
-        return slug
 
     def _with_extras(
         self,

@@ -54,6 +54,23 @@ def customary(quant: Quant) -> float:
     return float(len(_CUSTOM) - _CUSTOM.index(form.family)) if form is not None and form.family in _CUSTOM else 0.0
 
 
+#: Letters of tiers, and how many points below the best rating of a machine each ends: nine points are about the step to
+#: models of twice the size and date.
+TIERS: tuple[tuple[str, float], ...] = (
+    ("S", 3.0), ("A", 8.0), ("B", 14.0), ("C", 21.0), ("D", 30.0), ("F", np.inf),
+)  # fmt: skip
+
+
+def tiers(ratings: Floats) -> dict[str, list[int]]:
+    """Letter -> positions of ``ratings``, best first; every letter is there, also when empty."""
+    found: dict[str, list[int]] = {letter: [] for letter, _ in TIERS}
+    best = ratings.max(initial=-np.inf)
+    for place in np.argsort(-ratings, kind="stable"):
+        letter = next(letter for letter, ends in TIERS if best - ratings[place] <= ends)
+        found[letter].append(int(place))
+    return found
+
+
 def charged(worth: Floats, seconds: Floats, comfortable_s: float, mode: OperatingMode) -> Floats:
     """Worth less the charge for time: no setup gains by being slower or worse."""
     charge = CHARGES[mode]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,7 +49,14 @@ class Setup:
     ttft_ms: float
     answer_s: float
     host_bytes: int
+    offloads: bool
     rating: float
+
+
+#: A number of equal accelerators in a computer.
+Machine: TypeAlias = tuple[int, Accelerator, Host]
+#: A setup and what it misses.
+Found: TypeAlias = tuple[Setup, tuple[Miss, ...]]
 
 
 class OfferJudge:
@@ -70,18 +78,39 @@ class OfferJudge:
         self._table: WorthTable | None = None
 
     def setups(self, offers: Sequence[Offer]) -> list[tuple[Offer, Setup, tuple[Miss, ...]]]:
-        """Each offer on which a model comes near the need, with its best setup and what that misses."""
-        groups: dict[int, dict[tuple[Accelerator, Host], list[Offer]]] = {}
+        """Each offer on which a model comes near the need, with its best setup and what that misses.
+
+        The computer with most memory is asked about first: what is best there without host memory is best in the others,
+        and what comes near the need in none of its memory comes near it in no less.
+        """
+        roomiest: dict[tuple[int, Accelerator], Host] = {}
         for offer in offers:
-            groups.setdefault(offer.count, {}).setdefault((offer.ware.accelerator, offer.host), []).append(offer)
-        found = []
-        for count, machines in groups.items():
-            blocks = self._blocks(count, list(machines))
-            for g, alike in enumerate(machines.values()):
-                best = self._best(blocks, g)
-                if best is not None:
-                    found += [(offer, *best) for offer in alike]
-        return found
+            key = offer.count, offer.ware.accelerator
+            if key not in roomiest or offer.host.memory_bytes > roomiest[key].memory_bytes:
+                roomiest[key] = offer.host
+        best = self._on((*key, host) for key, host in roomiest.items())
+        smaller = []
+        for offer in offers:
+            count, accelerator = key = offer.count, offer.ware.accelerator
+            known = best[count, accelerator, roomiest[key]]
+            if known is None or not known[0].offloads:
+                best[count, accelerator, offer.host] = known
+            else:
+                smaller.append((count, accelerator, offer.host))
+        best |= self._on(machine for machine in dict.fromkeys(smaller) if machine not in best)
+        judged = ((offer, best[offer.count, offer.ware.accelerator, offer.host]) for offer in offers)
+        return [(offer, *found) for offer, found in judged if found is not None]
+
+    def _on(self, machines: Iterable[Machine]) -> dict[Machine, Found | None]:
+        """The best setup on each machine and what it misses; None where nothing comes near the need."""
+        groups: dict[int, list[tuple[Accelerator, Host]]] = {}
+        for count, accelerator, host in machines:
+            groups.setdefault(count, []).append((accelerator, host))
+        best: dict[Machine, Found | None] = {}
+        for count, alike in groups.items():
+            blocks = self._blocks(count, alike)
+            best |= {(count, *machine): self._best(blocks, g) for g, machine in enumerate(alike)}
+        return best
 
     def _blocks(self, count: int, machines: Sequence[tuple[Accelerator, Host]]) -> list[FitBlock | None]:
         """Estimates of each model on ``count`` of each accelerator in its host; None for a model without an estimate."""
@@ -105,7 +134,7 @@ class OfferJudge:
                 blocks.append(None)
         return blocks
 
-    def _best(self, blocks: Sequence[FitBlock | None], g: int) -> tuple[Setup, tuple[Miss, ...]] | None:
+    def _best(self, blocks: Sequence[FitBlock | None], g: int) -> Found | None:
         """The best setup that meets the need, else the nearest of those that nearly do; None where nothing does."""
         pace, table = _pace(blocks, g, len(self.quants), whole=self.streams > 1), self._worth(blocks)
         for slack in (1.0, NEAR):
@@ -147,6 +176,7 @@ class OfferJudge:
             ttft_ms=float(pace.ttft_ms[m, q]),
             answer_s=float(found.seconds[n]),
             host_bytes=int(block.host_bytes[g, q, 0]),
+            offloads=int(block.status[g, q, 0]) == verdict.FITS_WITH_OFFLOAD,
             rating=float(found.rating[n]),
         )
 

@@ -1,7 +1,4 @@
-"""What to choose, from the arrays of the grid: quants for a pairing, models for a device, devices for a model.
-
-Pure functions: arrays in, indices out, best first. Each states its order in full, so that brute force can check it.
-"""
+"""Targets and limits of a choice, and the smallest setups that reach a target."""
 
 from __future__ import annotations
 
@@ -14,13 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from estimator import verdict
-from estimator.calibration.scale import KIND_OF_WORKLOAD, RETENTION_PER_NAT, retained_share
-from estimator.grid import FitBlock, to_choose
-from estimator.types import Accelerator, OperatingMode, Workload
+from estimator.grid import FitBlock
+from estimator.judgement.choice import needlessly_wide
+from estimator.types import Accelerator, Workload
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
-Ints = NDArray[np.int64]
 
 
 class Aim(StrEnum):
@@ -63,97 +59,6 @@ class Buyer:
     vendors: frozenset[str] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """One recommendation: positions in the block's device and quant axes, and its score in the mode asked for."""
-
-    gpu: int
-    quant: int
-    score: float
-
-
-def runs(block: FitBlock) -> Flags:
-    """Cells where an engine runs the model, with or without offload; shape (G, Q, S)."""
-    return np.asarray(block.available[:, :, None] & (block.status < verdict.DOES_NOT_FIT))
-
-
-def mode_scores(block: FitBlock, workloads: Sequence[Workload], mode: OperatingMode) -> Floats:
-    """Scores 0..100 in a mode, shape (G, Q, S); 0 where nothing runs. The fits are the same in every mode."""
-    if mode is OperatingMode.BALANCED:
-        return np.where(runs(block), block.score.astype(np.float64), 0.0)
-    comfortable = np.array([each.comfortable_decode_tok_s for each in workloads])
-    patience = np.array([each.patience_ttft_ms for each in workloads])
-    context = np.array([float(each.context_tokens) for each in workloads])
-    retention = np.array([RETENTION_PER_NAT[KIND_OF_WORKLOAD[each.kind]] for each in workloads])
-    total = (block.weights_bytes + block.kv_cache_bytes + block.compute_bytes + block.overhead_bytes).astype(np.float64)
-    usable = block.usable_bytes.astype(np.float64)[:, :, None]
-    parts = (
-        verdict.decode_part(block.decode_tok_s.astype(np.float64), comfortable),
-        verdict.ttft_part(block.ttft_ms.astype(np.float64), patience),
-        verdict.context_part(block.safe_context_tokens.astype(np.float64), context),
-        retained_share(retention, block.divergence_nats),
-        verdict.headroom_part(total, usable, block.offload_fraction),
-    )
-    return np.where(runs(block), verdict.score(parts, block.status, mode), 0.0)
-
-
-def choices(block: FitBlock) -> Flags:
-    """Cells that may be recommended: those that run, in weights that are known to be had where a pairing has any."""
-    return to_choose(runs(block), block.has_weights)
-
-
-def best_quants(block: FitBlock, scores: Floats, workload: int) -> Ints:
-    """Best quant of each device, shape (G,): of :func:`choices`, highest score, then most bits; -1 where nothing runs."""
-    good = choices(block)[:, :, workload]
-    rank = np.where(good, scores[:, :, workload] + block.bits_per_weight[None, :] * 1e-9, -1.0)
-    return np.where(good.any(axis=1), rank.argmax(axis=1), -1)
-
-
-def best_devices(
-    block: FitBlock,
-    scores: Floats,
-    workload: int,
-    devices: Sequence[Accelerator],
-    aim: Aim = Aim.SCORE,
-    buyer: Buyer | None = None,
-    target: Target | None = None,
-    serving: Flags | None = None,
-) -> list[Choice]:
-    """Devices for a model, best first by ``aim``, each with its best quant of the :func:`choices` that reach ``target``.
-
-    ``serving`` (G, Q) are those that serve the target's users, as :func:`serves` finds them.
-
-    SCORE: score, then price; FASTEST: decode speed, then score; CHEAPEST: launch price, then score; EFFICIENT: decode
-    speed per watt of design power, then score. Ties end with the device's slug. Without a target a device must run the
-    model at all; CHEAPEST and EFFICIENT leave out devices whose price or power is unknown.
-    """
-    good = choices(block)[:, :, workload] & reaches(block, workload, target or Target())
-    good &= affordable(devices, buyer or Buyer(), _known([device.msrp_usd for device in devices]))[:, None]
-    if serving is not None:
-        good &= serving
-    price = _known([device.msrp_usd for device in devices])
-    power = _known([device.tdp_w for device in devices])
-    if aim is Aim.CHEAPEST:
-        good &= np.isfinite(price)[:, None]
-    if aim is Aim.EFFICIENT:
-        good &= np.isfinite(power)[:, None]
-    own = scores[:, :, workload]
-    speed = block.decode_tok_s[:, :, workload].astype(np.float64)
-    measure = speed if aim is Aim.FASTEST else speed / power[:, None] if aim is Aim.EFFICIENT else own
-    best = np.where(good, measure + own * 1e-9, -1.0).argmax(axis=1)
-    found = [Choice(int(g), int(best[g]), float(own[g, best[g]])) for g in np.flatnonzero(good.any(axis=1))]
-
-    def key(one: Choice) -> tuple[float, float, str]:
-        slug = devices[one.gpu].slug
-        if aim is Aim.CHEAPEST:
-            return float(price[one.gpu]), -one.score, slug
-        if aim is Aim.SCORE:
-            return -one.score, float(price[one.gpu]), slug
-        return -float(measure[one.gpu, one.quant]), -one.score, slug
-
-    return sorted(found, key=key)
-
-
 def reaches(block: FitBlock, workload: int, target: Target) -> Flags:
     """Cells that meet every part of a target, shape (G, Q)."""
     good = np.ones(block.available.shape, dtype=np.bool_)
@@ -168,11 +73,6 @@ def reaches(block: FitBlock, workload: int, target: Target) -> Flags:
     if target.bits_per_weight is not None:
         good &= block.bits_per_weight[None, :] >= target.bits_per_weight
     return good
-
-
-def serves(block: FitBlock, workload: int, target: Target, use: Workload) -> Flags:
-    """Cells of a block that was computed with the target's users as its batch and that serve them, shape (G, Q)."""
-    return fits_whole(block, workload) & reaches(block, workload, target.for_each_user(use))
 
 
 def fits_whole(block: FitBlock, workload: int) -> Flags:
@@ -218,9 +118,9 @@ def smallest_setups(
 
     ``blocks`` maps a number of cards to the grid computed with it, and with the target's users as its batch; ``target`` is
     that of each user. ``startable`` tells of a number of cards, a device and a quant whether there is a way to start it;
-    what has none is no setup. Of each device the fewest cards that reach the target, in the quant with most bits, and at most
-    ``most`` of it. Devices are in order of the price of all cards (``prices`` has that of one; unknown last), then power of
-    all cards (unknown last), then memory, then slug.
+    what has none is no setup. Of each device the fewest cards that reach the target, at most ``most`` of it, in the widest
+    quant that is not needlessly so. Devices are in order of the price of all cards (``prices`` has that of one; unknown
+    last), then power of all cards (unknown last), then memory, then slug.
     """
     found: dict[int, Setup] = {}
     costs = _known(prices)
@@ -228,6 +128,8 @@ def smallest_setups(
         block = blocks[count]
         good = fits_whole(block, workload) & reaches(block, workload, target)
         good &= affordable(devices, buyer or Buyer(), count * costs, count)[:, None]
+        bits = np.broadcast_to(block.bits_per_weight, good.shape)
+        good &= ~needlessly_wide(bits, block.decode_tok_s[:, :, workload].astype(np.float64), good)
         widest_first = np.argsort(-block.bits_per_weight, kind="stable")
         for g in map(int, np.flatnonzero(good.any(axis=1))):
             device = devices[g]
@@ -252,70 +154,6 @@ def smallest_setups(
         )
 
     return sorted(found.values(), key=key)
-
-
-def rank_models(
-    scores: Sequence[float], qualities: Sequence[float | None], decode_tok_s: Sequence[float], slugs: Sequence[str]
-) -> list[int]:
-    """Order of models that run on a device: published quality first where known, then score, speed and slug.
-
-    ``qualities`` are values of one published benchmark; models without one come after those with one, because nothing
-    is known of them. A score of 0 means that nothing runs and leaves the model out.
-    """
-    kept = [index for index, score in enumerate(scores) if score > 0]
-
-    def key(index: int) -> tuple[bool, float, float, float, str]:
-        quality = qualities[index]
-        return (
-            quality is None,
-            -(quality or 0.0),
-            -scores[index],
-            -decode_tok_s[index],
-            slugs[index],
-        )
-
-    return sorted(kept, key=key)
-
-
-@dataclass(frozen=True, slots=True)
-class Upgrade:
-    """What changes for one model between two devices; scores are 0 where it does not run."""
-
-    index: int
-    before: float
-    after: float
-    newly_runs: bool
-    leaves_offload: bool
-
-
-def upgrade_gains(
-    before_scores: Sequence[float],
-    after_scores: Sequence[float],
-    before_status: Sequence[int],
-    after_status: Sequence[int],
-) -> list[Upgrade]:
-    """Models that gain from another device, those that newly run first, then those that leave offload, then by gain.
-
-    Statuses are codes of :data:`estimator.types.STATUSES`.
-    """
-    found = []
-    for index, (before, after) in enumerate(zip(before_scores, after_scores, strict=True)):
-        ran, runs_now = before_status[index] < verdict.DOES_NOT_FIT, after_status[index] < verdict.DOES_NOT_FIT
-        offloaded = before_status[index] == verdict.FITS_WITH_OFFLOAD
-        whole = after_status[index] in (verdict.FITS, verdict.FITS_TIGHTLY)
-        if runs_now and after > before:
-            found.append(Upgrade(index, before, after, not ran, ran and offloaded and whole))
-    return sorted(
-        found, key=lambda each: (not each.newly_runs, not each.leaves_offload, each.before - each.after, each.index)
-    )
-
-
-def tiers(scores: Sequence[float]) -> dict[str, list[int]]:
-    """Grade -> positions, best score first; every grade is there, also when empty."""
-    out: dict[str, list[int]] = {letter: [] for letter, _ in verdict.GRADES}
-    for index in sorted(range(len(scores)), key=lambda each: (-scores[each], each)):
-        out[verdict.grade(scores[index])].append(index)
-    return out
 
 
 def _known(values: Sequence[Any]) -> Floats:

@@ -34,7 +34,5 @@ class StoredQuant(Quant):
 
     total_bytes: int | None = None
     by_layer: StoredLayers | None = None
-    #: Parts that the checkpoint leaves in 16 bits: attention, dense, experts.
-    kept_parts: frozenset[str] = frozenset()
-    #: Bits of a routed expert's weights with their scales, where they differ from the rest.
-    expert_bits: float | None = None
+    #: Bits of a weight with its scales of parts that differ from the rest: embedding, output, attention, dense, experts.
+    widths: tuple[tuple[str, float], ...] = ()

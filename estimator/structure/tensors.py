@@ -139,7 +139,7 @@ FUSED_QKV = frozenset({"Phi3ForCausalLM", "DbrxForCausalLM", "BailingMoeV2ForCau
 #: Architectures whose GGUF files fuse the two gates of a delta net into ``ssm_ba``.
 FUSED_ALPHA_BETA = frozenset({"Qwen3NextForCausalLM"})
 #: Architectures whose GGUF files fuse the gate and the up projection into ``ffn_up``.
-FUSED_GATE_UP = frozenset({"Phi3ForCausalLM", "Glm4ForCausalLM", "GlmForCausalLM"})
+FUSED_GATE_UP = frozenset({"Phi3ForCausalLM", "Glm4ForCausalLM", "Glm4vForConditionalGeneration", "GlmForCausalLM"})
 
 
 def _grouped(model: ModelArchitecture, layer: Layer, index: int) -> Iterator[Tensor]:

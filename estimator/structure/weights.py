@@ -38,8 +38,10 @@ _LEFT_IN_16_BITS = (
     TensorClass.OUTPUT,
     TensorClass.LOOKUP,
 )
-#: Parts of a model that a checkpoint may leave in 16 bits, by the classes of their tensors.
+#: Parts of a model that a checkpoint may store in bits of their own, by the classes of their tensors.
 _PARTS = {
+    "embedding": (TensorClass.EMBEDDING,),
+    "output": (TensorClass.OUTPUT,),
     "attention": (
         TensorClass.ATTN_Q, TensorClass.ATTN_K, TensorClass.ATTN_V, TensorClass.ATTN_OUTPUT, TensorClass.PER_HEAD,
         TensorClass.OTHER,
@@ -185,15 +187,11 @@ def checkpoint_bytes(index: TensorIndex, quant: Quant) -> Ints:
         left = ~is_class[list(EXPERT_CLASSES)].any(axis=0)
     else:
         left = is_class[list(_LEFT_IN_16_BITS)].any(axis=0)
-    elements = index.inventory.elements
+    of_tensor = np.where(left, 16.0, bits)
     if isinstance(quant, StoredQuant):
-        for part in quant.kept_parts:
-            left = left | is_class[list(_PARTS[part])].any(axis=0)
-        if quant.expert_bits is not None:
-            routed = is_class[list(EXPERT_CLASSES)].any(axis=0)
-            rest = np.where(left, elements * 2, np.ceil(elements * (bits / 8.0)))
-            return np.where(routed, np.ceil(elements * (quant.expert_bits / 8.0)), rest).astype(np.int64)
-    return np.where(left, elements * 2, np.ceil(elements * (bits / 8.0))).astype(np.int64)
+        for part, width in quant.widths:
+            of_tensor[is_class[list(_PARTS[part])].any(axis=0)] = width
+    return np.ceil(index.inventory.elements * (of_tensor / 8.0)).astype(np.int64)
 
 
 def _sum_up(model: ModelArchitecture, index: TensorIndex, sizes: Ints, metadata: Ints) -> WeightTable:

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,10 @@ from estimator.types import EstimatorError, Workload
 
 #: Owners whose paces are kept: about 100 kB each.
 _KEPT = 256
+#: Lists that are kept: up to half a megabyte each.
+_KEPT_LISTS = 48
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
 Owner: TypeAlias = GpuRecord | ModelRecord
 Flags = NDArray[np.bool_]
 Columns: TypeAlias = dict[str, NDArray[Any]]
@@ -46,6 +50,27 @@ class OwnerPace:
     pace: Pace
     whole: Flags
     safe_context_tokens: NDArray[np.int64]
+
+
+class Recent(Generic[K, V]):
+    """The values that were used last, at most ``most`` of them."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._kept: OrderedDict[K, V] = OrderedDict()
+
+    def get(self, key: K) -> V | None:
+        """The value of a key; None when it is not kept."""
+        found = self._kept.get(key)
+        if found is not None:
+            self._kept.move_to_end(key)
+        return found
+
+    def keep(self, key: K, value: V) -> None:
+        """Keep a value, and drop the one that was not used for longest."""
+        self._kept[key] = value
+        if len(self._kept) > self._most:
+            self._kept.popitem(last=False)
 
 
 class Paces:
@@ -65,7 +90,9 @@ class Paces:
                 self.bits[place] = weight_table(architecture, quants).bits_per_weight
                 self.known[place] = [has_weights(quant, architecture) for quant in quants]
         self._tables: dict[int, WorthTable] = {}
-        self._kept: OrderedDict[tuple[str, str, int, int], OwnerPace] = OrderedDict()
+        self._kept: Recent[tuple[str, str, int, int], OwnerPace] = Recent(_KEPT)
+        #: Whole lists that were made of these.
+        self.lists: Recent[Any, Any] = Recent(_KEPT_LISTS)
 
     def table(self, slot: int) -> WorthTable:
         """Worth of every model in every quantization for a workload; NaN for models that lack a fact."""
@@ -85,11 +112,7 @@ class Paces:
                 found = await self._stored(reads, owner, slot)
             else:
                 found = await asyncio.to_thread(self._computed, owner, self._view.workloads[slot].spec, users)
-            self._kept[key] = found
-            if len(self._kept) > _KEPT:
-                self._kept.popitem(last=False)
-        else:
-            self._kept.move_to_end(key)
+            self._kept.keep(key, found)
         return found
 
     async def _stored(self, reads: FitReads, owner: Owner, slot: int) -> OwnerPace:

@@ -1,42 +1,74 @@
-"""Models for an accelerator by a published benchmark; models without a result come last."""
+"""Models of an accelerator in other orders: by a published benchmark, by tiers, and by what another accelerator gains."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+import numpy as np
+
+from api.answers.choices.models import Wanted
+from api.answers.choices.recommendations import Choice, Question, Recommendations, recommendations
 from api.catalog.fit_reads import FitReads
-from api.catalog.fits import FitRecord
 from api.catalog.records import BenchmarkResult, GpuRecord, ModelRecord
 from api.catalog.view import CatalogView
 from api.errors import NotFoundError
 from db.entries.names.index import near_names
-from db.fits.layout import SLOTS
-from db.fits.query import FitField, FitOrder, FitQuery
+from estimator.judgement import choice as domain
 from estimator.judgement import recommend
-from estimator.types import WorkloadKind
+from estimator.types import OperatingMode, WorkloadKind
 
 
-async def recommended_fits(reads: FitReads, gpu: GpuRecord, workload: WorkloadKind) -> list[FitRecord]:
-    """The published recommended fit of each model that runs on an accelerator, best score first."""
-    view = reads.view
-    query = FitQuery(gpu_ids=(view.gpu_ids[gpu.slug],), workload_ids=(SLOTS.index(workload),), recommended=True)
-    page = await reads.page(query, (FitOrder(FitField.SCORE),), len(view.models))
-    return [FitRecord(view, cell) for cell in page.cells]
+@dataclass(frozen=True, slots=True)
+class UpgradeGain:
+    """One model on both accelerators; ``before`` is None when it is not usable on the present one."""
+
+    before: Choice | None
+    after: Choice
+    rating_before: float | None
+    rating_after: float
+    leaves_offload: bool
 
 
-async def ranked_models(
-    reads: FitReads, gpu: GpuRecord, benchmark: str, setting: str | None, workload: WorkloadKind
-) -> list[tuple[FitRecord, BenchmarkResult | None]]:
-    """Models that run, best result first, then those without a result of the setting, by score."""
-    name = _benchmark_named(reads.view, benchmark)
-    fits = await recommended_fits(reads, gpu, workload)
-    results = [_result(fit.model, name, setting) for fit in fits]
-    speeds = [fit.cell.decode_figures for fit in fits]
-    order = recommend.rank_models(
-        [fit.cell.score for fit in fits],
-        [None if result is None else result.value for result in results],
-        [0.0 if speed is None else speed[0] for speed in speeds],
-        [fit.model.slug for fit in fits],
+async def usable_models(reads: FitReads, gpu: GpuRecord, workload: WorkloadKind) -> Recommendations:
+    """Every model that is usable on an accelerator, in its best setup of the balanced mode, best first."""
+    question = Question(
+        workload, recommend.Aim.SCORE, OperatingMode.BALANCED, recommend.Buyer(), recommend.Target(), Wanted()
     )
-    return [(fits[place], results[place]) for place in order]
+    return await recommendations(reads, None, gpu, question)
+
+
+def tiers(listed: Recommendations) -> dict[str, list[Choice]]:
+    """Models by how far they are rated below the best of the accelerator, best first."""
+    ratings = np.array([listed.rating(choice) for choice in listed.choices])
+    return {letter: [listed.choices[place] for place in places] for letter, places in domain.tiers(ratings).items()}
+
+
+def by_benchmark(
+    listed: Recommendations, view: CatalogView, benchmark: str, setting: str | None
+) -> list[tuple[Choice, BenchmarkResult | None]]:
+    """Models, best result first, then those without a result of the setting in the order of the list."""
+    name = _benchmark_named(view, benchmark)
+    pairs = [(choice, _result(view.model_by_id[choice.key.model_id], name, setting)) for choice in listed.choices]
+    return sorted(pairs, key=lambda pair: float("inf") if pair[1] is None else -(pair[1].value or 0.0))
+
+
+def upgrade_gains(before: Recommendations, after: Recommendations) -> list[UpgradeGain]:
+    """Models that are rated higher on the other accelerator: those newly usable, then those that leave system memory,
+    then by gain."""
+    present = {choice.key.model_id: choice for choice in before.choices}
+    gains = []
+    for choice in after.choices:
+        old = present.get(choice.key.model_id)
+        was, now = None if old is None else before.rating(old), after.rating(choice)
+        if was is None or now > was:
+            leaves = old is not None and not before.is_whole(old) and after.is_whole(choice)
+            gains.append(UpgradeGain(old, choice, was, now, leaves))
+    return sorted(
+        gains,
+        key=lambda gain: (
+            gain.rating_before is not None, not gain.leaves_offload, (gain.rating_before or 0.0) - gain.rating_after,
+        ),
+    )  # fmt: skip
 
 
 def _benchmark_named(view: CatalogView, text: str) -> str:

@@ -17,6 +17,7 @@ from api.catalog.fit_reads import FitReads
 from api.catalog.live import require_facts
 from api.catalog.records import GpuRecord, ModelRecord, QuantRecord
 from api.catalog.view import CatalogView
+from api.errors import bad_input
 from db.fits.cells import AnyCell, FitKey
 from db.fits.layout import SLOTS
 from estimator.judgement import recommend
@@ -67,8 +68,8 @@ class Choice:
 class Recommendations:
     """A whole list in order. What an entry is worth, and why it stands there, is told of those that are asked about."""
 
-    def __init__(self, judged: Judged, choices: Sequence[Choice], on_frontier: Flags, slot: int) -> None:
-        self._judged, self._on_frontier, self._slot = judged, on_frontier, slot
+    def __init__(self, judged: Judged, choices: Sequence[Choice], on_frontier: Flags, whole: Flags, slot: int) -> None:
+        self._judged, self._on_frontier, self._whole, self._slot = judged, on_frontier, whole, slot
         self.choices = choices
         self.pick = next((choice for choice in choices if on_frontier[choice.place]), None)
 
@@ -76,6 +77,15 @@ class Recommendations:
         """The worth of an entry."""
         judgement = self._judged.judgement(choice.place)
         return replace(judgement, on_frontier=bool(self._on_frontier[choice.place]))
+
+    def rating(self, choice: Choice) -> float:
+        """The rating of an entry alone."""
+        return float(self._judged.setups.rating[choice.place])
+
+    def is_whole(self, choice: Choice) -> bool:
+        """Whether everything lies on the accelerator."""
+        setups = self._judged.setups
+        return bool(self._whole[setups.model[choice.place], setups.quant[choice.place]])
 
     def rank(self, choice: Choice) -> int:
         """Place in the list, from 1."""
@@ -93,10 +103,33 @@ class Recommendations:
         return [by_slot[self._slot] for by_slot in live]
 
 
-async def recommended_models(reads: FitReads, gpu: GpuRecord, question: Question) -> Recommendations:
+async def recommendations(
+    reads: FitReads, model: ModelRecord | None, gpu: GpuRecord | None, question: Question
+) -> Recommendations:
+    """The list for a model, an accelerator, or both; the most recent ones are kept, so that pages of one share it.
+
+    Raises ``BAD_USER_INPUT`` when neither is given.
+    """
+    if model is None and gpu is None:
+        raise bad_input("Name a model, an accelerator, or both.", field="for")
+    paces = await asyncio.to_thread(reads.view.derived, Paces)
+    key = model and model.slug, gpu and gpu.slug, question
+    kept = paces.lists.get(key)
+    if kept is None:
+        if model is None:
+            assert gpu is not None
+            kept = await _models(reads, paces, gpu, question)
+        elif gpu is None:
+            kept = await _gpus(reads, paces, model, question)
+        else:
+            kept = await _quants(reads, paces, model, gpu, question)
+        paces.lists.keep(key, kept)
+    return kept
+
+
+async def _models(reads: FitReads, paces: Paces, gpu: GpuRecord, question: Question) -> Recommendations:
     """Every wanted model that is usable on an accelerator and reaches the target, once."""
     view = reads.view
-    paces = await _paces(view)
     own = await paces.of(reads, gpu, question.slot, question.users)
     wanted = np.array(
         [question.wanted.takes(model.entry, traits) for model, traits in zip(view.models, paces.traits, strict=True)]
@@ -105,14 +138,13 @@ async def recommended_models(reads: FitReads, gpu: GpuRecord, question: Question
     pace = _limited(own, question, wanted[:, None] & bought)
     judged = await asyncio.to_thread(_judge_models, view, paces, pace, question)
     places = _by_aim(judged, question.aim, None)
-    return _recommendations(view, judged, places, question, view.models, gpu=gpu)
+    return _recommendations(view, judged, places, question, own.whole, view.models, gpu=gpu)
 
 
-async def recommended_gpus(reads: FitReads, model: ModelRecord, question: Question) -> Recommendations:
+async def _gpus(reads: FitReads, paces: Paces, model: ModelRecord, question: Question) -> Recommendations:
     """Every accelerator of the catalog that a model is usable on within the limits, once."""
     view = reads.view
     require_facts(model)
-    paces = await _paces(view)
     own = await paces.of(reads, model, question.slot, question.users)
     devices = [gpu.accelerator for gpu in view.gpus]
     price, power = _known([device.msrp_usd for device in devices]), _known([device.tdp_w for device in devices])
@@ -129,16 +161,15 @@ async def recommended_gpus(reads: FitReads, model: ModelRecord, question: Questi
     machines = judged.setups.model[places]
     on_frontier = np.zeros(len(judged.setups.model), dtype=np.bool_)
     on_frontier[places] = frontier(judged.setups.rating[places], price[machines])
-    return _recommendations(view, judged, places, question, view.gpus, model=model, on_frontier=on_frontier)
+    return _recommendations(view, judged, places, question, own.whole, view.gpus, model=model, on_frontier=on_frontier)
 
 
-async def recommended_quants(
-    reads: FitReads, model: ModelRecord, gpu: GpuRecord, question: Question
+async def _quants(
+    reads: FitReads, paces: Paces, model: ModelRecord, gpu: GpuRecord, question: Question
 ) -> Recommendations:
     """Quantizations of a pairing that are usable, those that are needlessly wide last."""
     view = reads.view
     require_facts(model, gpu)
-    paces = await _paces(view)
     own = await paces.of(reads, model, question.slot, question.users)
     machine = view.gpus.index(gpu)
     bought = recommend.affordable([gpu.accelerator], question.buyer, _known([gpu.accelerator.msrp_usd]))[0]
@@ -149,11 +180,7 @@ async def recommended_quants(
     order = np.lexsort((-setups.rating, -key, ~setups.sensible))
     _, first = np.unique(setups.quant[order], return_index=True)
     places = order[np.sort(first)]
-    return _recommendations(view, judged, places, question, view.precomputed_quants, model=model, gpu=gpu)
-
-
-async def _paces(view: CatalogView) -> Paces:
-    return await asyncio.to_thread(view.derived, Paces)
+    return _recommendations(view, judged, places, question, own.whole, view.precomputed_quants, model=model, gpu=gpu)
 
 
 def _limited(own: OwnerPace, question: Question, allowed: Flags) -> Pace:
@@ -213,6 +240,7 @@ def _recommendations(
     judged: Judged,
     places: NDArray[np.int64],
     question: Question,
+    whole: Flags,
     sides: Sequence[Side],
     model: ModelRecord | None = None,
     gpu: GpuRecord | None = None,
@@ -226,7 +254,8 @@ def _recommendations(
         quant = view.precomputed_quants[int(setups.quant[n])]
         key = FitKey(view.model_ids[(model or side).slug], view.gpu_ids[(gpu or side).slug], view.quant_ids[quant.slug])
         choices.append(Choice(side, n, key))
-    return Recommendations(judged, choices, setups.frontier if on_frontier is None else on_frontier, question.slot)
+    on_frontier = setups.frontier if on_frontier is None else on_frontier
+    return Recommendations(judged, choices, on_frontier, whole, question.slot)
 
 
 def _known(values: Sequence[float | None]) -> NDArray[np.float64]:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 
 from api.answers.choices.purchases import price_of, terms_of
 from api.answers.facts import facts_of_plan
-from api.catalog.fits import FitRecord
 from api.catalog.records import GpuRecord, ModelRecord, QuantRecord
 from api.catalog.view import CatalogView
 from api.errors import ApiError, ErrorCode
@@ -17,11 +16,10 @@ from estimator.fit_facts import FitFacts, request_of
 from estimator.grid import FitBlock
 from estimator.judgement import recommend
 from estimator.judgement.buying import DESKTOP_CARDS, Ware, is_card
-from estimator.types import STATUSES, EstimatorError, Status, Workload, WorkloadKind
+from estimator.types import EstimatorError, Workload, WorkloadKind
 
 #: Numbers of equal accelerators that are tried.
 CARD_COUNTS = (1, 2, 4, 8)
-_NONE = STATUSES.index(Status.DOES_NOT_FIT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,15 +30,6 @@ class Setup:
     quant: QuantRecord
     choice: recommend.Setup
     plan: FitFacts
-
-
-@dataclass(frozen=True, slots=True)
-class UpgradeGain:
-    """One model on both accelerators; ``before`` is None when it does not run on the present one."""
-
-    before: FitRecord | None
-    after: FitRecord
-    choice: recommend.Upgrade
 
 
 def block_for_users(
@@ -57,20 +46,6 @@ def block_for_users(
     hosts = tuple(view.host_of(gpu) for gpu in gpus)
     request = replace(request_of(specs[0], devices[0], hosts[0]), gpu_count=count, batch=target.users or 1)
     return sweep(view.architecture(model), request, devices, specs, view.calibration, workload, hosts)
-
-
-def serving_flags(
-    view: CatalogView,
-    model: ModelRecord,
-    gpus: Sequence[GpuRecord],
-    quants: Sequence[QuantRecord],
-    workload: Workload,
-    target: recommend.Target,
-) -> recommend.Flags | None:
-    """Whether each accelerator and quantization serves the target's users, shape (gpus, quants); None without users."""
-    if target.users is None:
-        return None
-    return recommend.serves(block_for_users(view, model, gpus, quants, workload, target), 0, target, workload)
 
 
 def smallest_setups(
@@ -130,17 +105,3 @@ def _prices(view: CatalogView) -> dict[str, float | None]:
     terms = terms_of(view.catalog)
     prices = {gpu.slug: price_of(view.catalog, gpu.slug, terms) for gpu in view.gpus}
     return {slug: None if price is None else price.usd for slug, price in prices.items()}
-
-
-def upgrade_gains(before: list[FitRecord], after: list[FitRecord]) -> list[UpgradeGain]:
-    """Models that gain from the other accelerator: those that newly run first. Both lists hold a fit a model."""
-    present = {fit.model: fit for fit in before}
-    news = sorted(after, key=lambda fit: fit.model.slug)
-    olds = [present.get(fit.model) for fit in news]
-    gains = recommend.upgrade_gains(
-        [0.0 if old is None else old.cell.score for old in olds],
-        [new.cell.score for new in news],
-        [_NONE if old is None else STATUSES.index(old.cell.status) for old in olds],
-        [STATUSES.index(new.cell.status) for new in news],
-    )
-    return [UpgradeGain(olds[gain.index], news[gain.index], gain) for gain in gains]

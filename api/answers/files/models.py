@@ -30,6 +30,8 @@ from estimator.types import EstimatorError, Quant
 
 #: Slug of everything that is not in the catalog.
 CUSTOM = "custom"
+#: Slug of a checkpoint in 16 bits, which every engine can convert where none serves it as it is.
+PLAIN = "bf16-safetensors"
 #: Begins the note that names the keys whose value is the default of the model's class.
 DEFAULTS_NOTE = "The configuration does not state these keys; they have the default of its class: "
 #: Most characters of base64 in one question: what a request of the default size holds beside the rest of it.
@@ -216,7 +218,7 @@ def stored_quant(quant: Quant, source: ModelSource) -> Quant:
     """``quant`` with the bytes of the file when it is the file's own, else as it is."""
     own = source.checkpoint
     if own is not None and own.is_quantized and quant.slug == own.quant:
-        return with_bytes(_with_bits(quant, own), kept_parts=own.kept_parts, expert_bits=own.expert_bits)
+        return with_bytes(_with_bits(quant, own), widths=own.widths)
     if source.stored is None or quant.file_type != source.file_type:
         return quant
     return with_bytes(quant, by_layer=source.stored)
@@ -232,14 +234,14 @@ def _with_bits(quant: Quant, own: CheckpointFormat) -> Quant:
 
 
 def quant_of_file(source: ModelSource, catalog: Catalog) -> str | None:
-    """Slug of the catalog's quantization that the file itself is in; None when the catalog has none for it.
+    """Slug of the catalog's quantization that the file itself is in, 16 bits included; None when it states none.
 
     Raises:
         ImportFactsError: the file states a format that is not in the catalog.
     """
     own = source.checkpoint
-    if own is not None and own.is_quantized:
-        if own.quant is None:
+    if own is not None:
+        if own.quant is None and own.is_quantized:
             raise ImportFactsError(
                 f"the checkpoint is in {own.label}, which is not estimated; state a quantization to estimate the model in",
                 "quant",

@@ -7,9 +7,9 @@ from typing import Annotated, Any, cast
 
 import strawberry
 
+from api.answers.choices import rankings
 from api.answers.choices import recommendations as answers
-from api.answers.choices.rankings import ranked_models, recommended_fits
-from api.answers.choices.setups import CARD_COUNTS, smallest_setups, upgrade_gains
+from api.answers.choices.setups import CARD_COUNTS, smallest_setups
 from api.catalog.live import require_facts
 from api.errors import bad_input
 from api.graphql.catalog.models import Benchmark
@@ -85,7 +85,10 @@ class PurchaseQueries:
         )
         return [setup_of(context.faces, setup) for setup in setups]
 
-    @strawberry.field(description="Models that gain from another accelerator: those that newly run first. At most 100.")
+    @strawberry.field(
+        description="Models that gain from another accelerator, each in its best setup: those that become usable first. "
+        "At most 100."
+    )
     async def upgrade_gains(
         self,
         info: strawberry.Info,
@@ -96,12 +99,21 @@ class PurchaseQueries:
     ) -> list[UpgradeGain]:
         context: RequestContext = info.context
         size, kind = checked_size(context.services.limits, first), workload or WorkloadKind.CODING
-        before = await recommended_fits(context.loaders, context.view.gpu(present), kind)
-        after = await recommended_fits(context.loaders, context.view.gpu(other), kind)
-        return [gain_of(context.faces, gain) for gain in upgrade_gains(before, after)[:size]]
+        before = await rankings.usable_models(context.loaders, context.view.gpu(present), kind)
+        after = await rankings.usable_models(context.loaders, context.view.gpu(other), kind)
+        gains = rankings.upgrade_gains(before, after)[:size]
+        olds = [gain.before for gain in gains if gain.before is not None]
+        old_cells = dict(
+            zip((old.key.model_id for old in olds), await before.cells(context.loaders, olds), strict=True)
+        )
+        cells = await after.cells(context.loaders, [gain.after for gain in gains])
+        return [
+            gain_of(context.faces, gain, old_cells.get(cell.model_id), cell)
+            for gain, cell in zip(gains, cells, strict=True)
+        ]
 
     @strawberry.field(
-        description="Every model that runs on an accelerator, once, by grade of its best quantization. At most 6 tiers."
+        description="Every model that is usable on an accelerator, once, by how far it is rated below the best. At most 6 tiers."
     )
     async def tier_list(
         self,
@@ -110,14 +122,17 @@ class PurchaseQueries:
         workload: Workload = WorkloadKind.CODING,
     ) -> list[Tier]:
         context: RequestContext = info.context
-        best = await recommended_fits(context.loaders, context.view.gpu(gpu), workload or WorkloadKind.CODING)
-        fits = fits_of_cells(context.faces, [fit.cell for fit in best])
-        tiers = recommend.tiers([fit.cell.score for fit in best])
-        return [Tier(grade=letter, fits=[fits[place] for place in places]) for letter, places in tiers.items()]
+        listed = await rankings.usable_models(context.loaders, context.view.gpu(gpu), workload or WorkloadKind.CODING)
+        cells = await listed.cells(context.loaders, listed.choices)
+        fits = {fit.cell.model_id: fit for fit in fits_of_cells(context.faces, cells)}
+        return [
+            Tier(grade=letter, fits=[fits[choice.key.model_id] for choice in choices])
+            for letter, choices in rankings.tiers(listed).items()
+        ]
 
     @strawberry.field(
-        description="Models that run on an accelerator, by a published benchmark: best result first, then models without "
-        "one, by score. At most 100."
+        description="Models that are usable on an accelerator, by a published benchmark: best result first, then models "
+        "without one, by rating. At most 100."
     )
     async def ranked_models(
         self,
@@ -135,16 +150,15 @@ class PurchaseQueries:
     ) -> list[RankedModel]:
         context: RequestContext = info.context
         size = checked_size(context.services.limits, first)
-        ranked = await ranked_models(
-            context.loaders, context.view.gpu(gpu), benchmark, setting, workload or WorkloadKind.CODING
-        )
+        view = context.view
+        listed = await rankings.usable_models(context.loaders, view.gpu(gpu), workload or WorkloadKind.CODING)
+        ranked = rankings.by_benchmark(listed, view, benchmark, setting)[:size]
+        cells = await listed.cells(context.loaders, [choice for choice, _ in ranked])
         return [
             RankedModel(
-                rank=place,
-                fit=fit_of(context.faces, fit.cell),
-                quality=None if result is None else Benchmark.of(result),
+                rank=place, fit=fit_of(context.faces, cell), quality=None if result is None else Benchmark.of(result)
             )
-            for place, (fit, result) in enumerate(ranked[:size], 1)
+            for place, ((_, result), cell) in enumerate(zip(ranked, cells, strict=True), 1)
         ]
 
 
@@ -226,10 +240,4 @@ async def _listed(context: RequestContext, asked: RecommendationInput, mode: Ope
     buyer = recommend.Buyer(asked.budget_usd, asked.max_power_watts, vendors)
     target, wanted = target_of(asked.target), wanted_of(asked)
     question = answers.Question(asked.workload, asked.aim.value, mode, buyer, target, wanted)
-    if model is not None and gpu is not None:
-        return await answers.recommended_quants(reads, model, gpu, question)
-    if model is not None:
-        return await answers.recommended_gpus(reads, model, question)
-    if gpu is not None:
-        return await answers.recommended_models(reads, gpu, question)
-    raise bad_input("Name a model, an accelerator, or both.", field="for")
+    return await answers.recommendations(reads, model, gpu, question)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import strawberry
 
+from api.answers.choices import rankings
 from api.answers.choices import setups as answers
 from api.answers.choices.judged import Judgement
 from api.answers.choices.recommendations import Choice
@@ -122,7 +123,7 @@ class RankedModel:
     """Place by quality where it is known; models without a figure follow those with one, by score."""
 
     rank: int = strawberry.field(description="Place, from 1.")
-    fit: Fit = strawberry.field(description="The model's recommended quantization there.")
+    fit: Fit = strawberry.field(description="The model in its best setup there.")
     quality: Benchmark | None = strawberry.field(
         description="The published result, with its setting and source; null when none is known. Results of different "
         "settings, and of base and tuned models, do not compare well."
@@ -135,7 +136,7 @@ class Setup:
 
     gpu: Gpu = strawberry.field(description="The accelerator.")
     quant: Quant = strawberry.field(
-        description="The quantization with most bits that reaches the target and can be started."
+        description="The widest quantization that reaches the target, can be started, and is not needlessly wide."
     )
     gpu_count: int = strawberry.field(description="How many of them.")
     price_usd: float | None = strawberry.field(
@@ -156,36 +157,39 @@ class Setup:
         return estimate_of_plan(self.faces, self.plan)
 
 
-@strawberry.type(description="Gain of another accelerator for one model; each side in its best quantization.")
+@strawberry.type(description="Gain of another accelerator for one model; each side in its best setup.")
 class UpgradeGain:
-    """Scores are 0 where the model does not run."""
+    """Ratings are those of recommendations in the balanced mode."""
 
     model: Model = strawberry.field(description="The model.")
-    score_before: float = strawberry.field(description="Score on the present accelerator, 0 to 100.")
-    score_after: float = strawberry.field(description="Score on the other one, 0 to 100.")
-    status_before: FitStatus | None = strawberry.field(description="Outcome before; null when nothing runs.")
+    rating_before: float | None = strawberry.field(
+        description="Rating on the present accelerator, points; null where it is not usable."
+    )
+    rating_after: float = strawberry.field(description="Rating on the other one, points.")
+    status_before: FitStatus | None = strawberry.field(description="Outcome before; null where it is not usable.")
     status_after: FitStatus = strawberry.field(description="Outcome after.")
-    newly_runs: bool = strawberry.field(description="Whether the model did not run before.")
+    newly_usable: bool = strawberry.field(description="Whether the model was not usable before.")
     leaves_offload: bool = strawberry.field(description="Whether it needed host memory before and no longer does.")
 
 
-@strawberry.type(description="Models of one grade on an accelerator.")
+@strawberry.type(description="Models of one tier on an accelerator.")
 class Tier:
-    grade: str = strawberry.field(description="S from 90, A 80, B 65, C 50, D 30, else F.")
-    fits: list[Fit] = strawberry.field(description="The best fit of each model of this grade.")
+    grade: str = strawberry.field(
+        description="By points below the best rating: S up to 3, A 8, B 14, C 21, D 30, F beyond."
+    )
+    fits: list[Fit] = strawberry.field(description="Each model of this tier in its best setup, best first.")
 
 
-def gain_of(faces: Faces, gain: answers.UpgradeGain) -> UpgradeGain:
+def gain_of(faces: Faces, gain: rankings.UpgradeGain, before: AnyCell | None, after: AnyCell) -> UpgradeGain:
     """The GraphQL object of a gain."""
-    before = gain.before
     return UpgradeGain(
-        model=faces.of(gain.after.model),
-        score_before=gain.choice.before,
-        score_after=gain.choice.after,
-        status_before=None if before is None else before.cell.status,
-        status_after=gain.after.cell.status,
-        newly_runs=gain.choice.newly_runs,
-        leaves_offload=gain.choice.leaves_offload,
+        model=faces.model_by_id[after.model_id],
+        rating_before=gain.rating_before,
+        rating_after=gain.rating_after,
+        status_before=None if before is None else before.status,
+        status_after=after.status,
+        newly_usable=gain.rating_before is None,
+        leaves_offload=gain.leaves_offload,
     )
 
 

@@ -95,15 +95,14 @@ def key_heads(values: Mapping[str, Any], name: str, heads: int) -> int:
     attn = values.get("attn_config")
     if isinstance(attn, Mapping):
         return whole(attn, "kv_n_heads", 1, _HEADS, heads) or heads
-    if name == "FalconForCausalLM":
-        if values.get("new_decoder_architecture") is True:
-            return whole(values, "num_key_value_heads", 1, _HEADS, heads) or heads
+    stated = whole(values, "num_key_value_heads", 1, _HEADS, heads) or heads
+    if name == "FalconForCausalLM" and values.get("new_decoder_architecture") is not True:
         return 1 if flag(values, "multi_query", True) else heads
     if name == "GPTBigCodeForCausalLM":
         return 1 if flag(values, "multi_query", True) else heads
     if values.get("multi_query_attention") is True:
         return needed(values, "multi_query_group_num", 1, _HEADS)
-    return whole(values, "num_key_value_heads", 1, _HEADS, heads) or heads
+    return stated
 
 
 def flag(values: Mapping[str, Any], name: str, default: bool = False) -> bool:
@@ -176,7 +175,8 @@ def _state_space(values: Mapping[str, Any], family: Family, hidden: int) -> dict
     }
     if family.state_space == 1:
         rank = values.get("time_step_rank")
-        inner = whole(values, "mamba_inner_size", 1, _WIDTH, expand * hidden)
+        own = ("mamba_inner_size", "intermediate_size") if family.layers == "M" else "mamba_inner_size"
+        inner = whole(values, own, 1, _WIDTH, expand * hidden)
         rank = math.ceil(hidden / 16) if rank in (None, "auto") else needed(values, "time_step_rank", 1, _WIDTH)
         return {**facts, "d_inner": inner, "dt_rank": rank}
     heads = needed(values, ("mamba_num_heads", "num_attention_heads"), 1, _HEADS)

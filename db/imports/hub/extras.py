@@ -132,7 +132,7 @@ def layer_facts(values: Mapping[str, Any], name: str, facts: dict[str, Any]) -> 
     elif name == "MiMoV2FlashForCausalLM":
         attention["swa"] = {
             "n_heads": whole(values, "swa_num_attention_heads", 1, _HEADS, facts["n_heads"]),
-            "n_kv_heads": whole(values, "swa_num_key_value_heads", 1, _HEADS, facts["n_kv_heads"]),
+            "n_kv_heads": whole(values, "swa_num_key_value_heads", 1, _HEADS, 2 * facts["n_kv_heads"]),
             "head_dim_k": whole(values, "swa_head_dim", 1, _WIDTH, facts["head_dim_k"]),
             "head_dim_v": whole(values, "swa_v_head_dim", 1, _WIDTH, facts["head_dim_v"]),
         }
@@ -151,6 +151,12 @@ def layer_facts(values: Mapping[str, Any], name: str, facts: dict[str, Any]) -> 
     if name.startswith(("Gemma3n", "Gemma4")) and (shared := whole(values, "num_kv_shared_layers", 0, layers, 0)):
         attention["kv_shared_layers"] = shared
         attention["kv_shared_keeps_weights"] = True
+    heads = values.get("num_attention_heads_per_layer")
+    if isinstance(heads, list) and len(heads) == layers:
+        attention["per_layer"] = [
+            {"n_heads": needed({"num_attention_heads_per_layer": count}, "num_attention_heads_per_layer", 1, _HEADS)}
+            for count in heads
+        ]
     kinds = values.get("indexer_types")
     if kinds is not None and "indexer" in attention:
         if (
@@ -167,7 +173,7 @@ def layer_facts(values: Mapping[str, Any], name: str, facts: dict[str, Any]) -> 
 def _gemma4(values: Mapping[str, Any], facts: dict[str, Any]) -> None:
     equal = values.get("attention_k_eq_v") is True
     own = whole(values, "num_global_key_value_heads", 1, _HEADS)
-    width = whole(values, "global_head_dim", 1, _WIDTH, facts["head_dim_k"])
+    width = whole(values, "global_head_dim", 1, _WIDTH) or _of_full_layers(values, facts)
     facts["attention"]["full"] = {
         "n_kv_heads": own if equal and own else facts["n_kv_heads"],
         "head_dim_k": width,
@@ -180,6 +186,13 @@ def _gemma4(values: Mapping[str, Any], facts: dict[str, Any]) -> None:
     if values.get("use_double_wide_mlp") is True and shared:
         wide = {"intermediate_size": 2 * facts["intermediate_size"]}
         facts["attention"]["per_layer"] = [{}] * (facts["n_layers"] - shared) + [wide] * shared
+
+
+def _of_full_layers(values: Mapping[str, Any], facts: Mapping[str, Any]) -> int:
+    """Head size of the layers that attend to everything: as ``per_layer_config`` states, else the class's 512."""
+    own = values.get("per_layer_config")
+    layer = own.get(str(facts["attention"]["layer_pattern"].find("F"))) if isinstance(own, Mapping) else None
+    return (whole(layer, "head_dim", 1, _WIDTH, 512) if isinstance(layer, Mapping) else 512) or 512
 
 
 def _blocks_of_search(values: Mapping[str, Any], facts: dict[str, Any]) -> None:
@@ -254,7 +267,10 @@ def _compressed(values: Mapping[str, Any], facts: dict[str, Any]) -> None:
     facts["mlp_pattern"] = "E" * layers
     total = sum(_compressed_layer(values, facts, index, ratio, streams) for ratio in ratios)
     # Layers that route by a table of token hashes have no router bias.
-    total -= (whole(values, ("num_hash_layers", "num_hash_moe_layers"), 0, layers, 0) or 0) * facts["moe"]["n_experts"]
+    kinds = values.get("mlp_layer_types")
+    listed = kinds[:layers].count("hash_moe") if isinstance(kinds, list) else 0
+    hashed = whole(values, ("num_hash_layers", "num_hash_moe_layers"), 0, layers, listed) or 0
+    total -= hashed * facts["moe"]["n_experts"]
     head = {"name": "head of the residual streams", "params": streams**2 * facts["hidden_size"] + streams + 1}
     facts["extra_params"].append(head)
     facts["attention_parameters"] = total

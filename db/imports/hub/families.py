@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 @dataclass(frozen=True, slots=True)
 class Family:
     """Traits of one architecture. ``window_every`` n: layer n, 2n, ... attend to everything, the others to the window;
-    0: windows only where the configuration lists them; -1: every layer has the window that the configuration gives.
+    0: windows only where the configuration lists them; ``last_is_full``: the last layer does in any
+    case; -1: every layer has the window that the configuration gives.
     ``optional_qk_norm`` is what ``use_qk_norm`` switches on. ``bias_keys`` switch the biases of query, key, value and
     output on, ``all_bias_keys`` also those of the feed-forward part. ``layers`` is the letter of every layer where no key
     lists them, ``state_space`` the Mamba version. ``head_bias``: the output head has a bias; ``position_offset``: learned
@@ -36,6 +37,7 @@ class Family:
     expert_bias: bool = False
     tied: bool = False
     window_every: int = 0
+    last_is_full: bool = False
     mla: bool = False
     linear: str | None = None
     bias_keys: tuple[str, ...] = ()
@@ -84,6 +86,7 @@ FAMILIES: dict[str, Family] = {
     "ChatGLMModel": Family(all_bias_keys=("add_bias_linear",)),
     "CodeGenForCausalLM": _GPTJ,
     "Cohere2ForCausalLM": Family(norm_type="LayerNorm (no bias)", norms=1, tied=True, window_every=4),
+    "Cohere2MoeForCausalLM": Family(norm_type="LayerNorm (no bias)", norms=1, tied=True, window_every=4),
     "CohereForCausalLM": Family(optional_qk_norm="full", norm_type="LayerNorm (no bias)", norms=1, tied=True),
     "CwmForCausalLM": Family(window_every=4),
     "DbrxForCausalLM": Family(norm_type="LayerNorm (no bias)"),
@@ -105,16 +108,18 @@ FAMILIES: dict[str, Family] = {
     ),
     "FalconH1ForCausalLM": Family(layers="P", state_space=2),
     "FalconMambaForCausalLM": Family(norms=1, layers="M", state_space=1),
+    "FlexOlmoForCausalLM": Family(qk_norm="full"),
     "Gemma2ForCausalLM": Family(norms=4, tied=True, window_every=2),
     "Gemma3ForCausalLM": _GEMMA3,
     "Gemma3ForConditionalGeneration": _GEMMA3,
     "Gemma3nForConditionalGeneration": Family(qk_norm="per_head", norms=4, tied=True, window_every=5),
-    "Gemma4ForConditionalGeneration": replace(_GEMMA3),
-    "Gemma4UnifiedForConditionalGeneration": replace(_GEMMA3),
+    "Gemma4ForConditionalGeneration": replace(_GEMMA3, last_is_full=True),
+    "Gemma4UnifiedForConditionalGeneration": replace(_GEMMA3, last_is_full=True),
     "GemmaForCausalLM": Family(tied=True),
     "Glm4ForCausalLM": Family(norms=4),
     "Glm4MoeForCausalLM": Family(qkv_bias=True, router_bias=True),
     "Glm4MoeLiteForCausalLM": _LATENT,
+    "Glm4vForConditionalGeneration": Family(qkv_bias=True, norms=4),
     "Glm5NextForConditionalGeneration": replace(_LATENT, linear="KDA", dense_layers=3),
     "GlmForCausalLM": _BIASED,
     "GlmMoeDsaForCausalLM": _LATENT,
@@ -130,23 +135,30 @@ FAMILIES: dict[str, Family] = {
     "GraniteMoeForCausalLM": _PLAIN,
     "GraniteMoeHybridForCausalLM": Family(tied=True, state_space=2),
     "GraniteMoeSharedForCausalLM": Family(tied=True),
+    "GraniteMoeSWAForCausalLM": Family(sinks=True),
+    "GraniteSWAForCausalLM": Family(sinks=True),
+    "HeliumForCausalLM": _PLAIN,
+    "HyperCLOVAXForCausalLM": Family(norms=4),
     "HunYuanDenseV1ForCausalLM": _NORMED,
     "HunYuanMoEV1ForCausalLM": _NORMED,
     "HYV3ForCausalLM": Family(qk_norm="per_head", router_bias=True),
     "InternLM2ForCausalLM": _PLAIN,
     "InternLM3ForCausalLM": _PLAIN,
     "InternLMForCausalLM": Family(bias_keys=("bias",)),
+    "Jais2ForCausalLM": replace(_OLD, ffn_factor=None),
     "JambaForCausalLM": Family(state_space=1),
     "KimiK25ForConditionalGeneration": _LATENT,
     "KimiK3ForConditionalGeneration": Family(mla=True, router_bias=True, linear="KDA", full_rank_gate=True),
     "KimiLinearForCausalLM": Family(mla=True, router_bias=True, linear="KDA"),
     "KimiVLForConditionalGeneration": _LATENT,
+    "LagunaForCausalLM": Family(qk_norm="per_head", output_gate="per_head", router_bias=True),
     "Lfm2ForCausalLM": Family(qk_norm="per_head", tied=True),
     "Lfm2MoeForCausalLM": Family(qk_norm="per_head", tied=True, router_bias=True),
     "Llama4ForConditionalGeneration": Family(optional_qk_norm="none", shared_experts=1, chunk_every=4),
     "LlamaForCausalLM": _PLAIN,
     "Mamba2ForCausalLM": Family(norms=1, layers="M", state_space=2),
     "MambaForCausalLM": Family(norms=1, layers="M", state_space=1, tied=True),
+    "MellumForCausalLM": _NORMED,
     "MiMoForCausalLM": _BIASED,
     "MiMoV2FlashForCausalLM": Family(router_bias=True),
     "MiniCPM3ForCausalLM": Family(mla=True),
@@ -157,11 +169,13 @@ FAMILIES: dict[str, Family] = {
     "MiniMaxText01ForCausalLM": Family(linear="lightning"),
     "Ministral3ForCausalLM": _PLAIN,
     "Mistral3ForConditionalGeneration": _PLAIN,
+    "Mistral4ForCausalLM": Family(mla=True),
     "MistralForCausalLM": Family(window_every=-1),
     "MixtralForCausalLM": _PLAIN,
     "MllamaForConditionalGeneration": _PLAIN,
     "MolmoForCausalLM": Family(qkv_bias=True, doubled_ffn=True),
     "MptForCausalLM": Family(gated_mlp=False, norm_type="LayerNorm (no bias)", tied=True, ffn_factor=4),
+    "NanoChatForCausalLM": Family(gated_mlp=False, norms=0, final_norms=0),
     "NemotronForCausalLM": Family(gated_mlp=False, norm_type="LayerNorm1P", norm_bias=True),
     "NemotronHForCausalLM": Family(gated_mlp=False, norms=1, router_bias=True, state_space=2),
     "Olmo2ForCausalLM": Family(qk_norm="full"),
@@ -200,6 +214,8 @@ FAMILIES: dict[str, Family] = {
         qkv_bias=True, o_bias=True, gated_mlp=False, mlp_bias=True, norm_type="LayerNorm", norm_bias=True, tied=True,
         window_every=-1,
     ),
+    "VaultGemmaForCausalLM": Family(tied=True, window_every=2),
+    "YoutuForCausalLM": Family(mla=True),
     "YuanForCausalLM": Family(tied=True),
     "Step3p5ForCausalLM": Family(qk_norm="per_head", output_gate="per_head", router_bias=True, window_every=4),
     "Step3p7FlashForCausalLM": Family(qk_norm="per_head", output_gate="per_head", router_bias=True, window_every=4),
@@ -248,6 +264,9 @@ MODEL_TYPES: dict[str, str] = {
     "deci": "DeciLMForCausalLM",
     "deepseek": "DeepseekForCausalLM",
     "gemma3_text": "Gemma3ForCausalLM",
+    "glm4v_moe_text": "Glm4MoeForCausalLM",
+    "glm4v_text": "Glm4vForConditionalGeneration",
+    "glm_ocr_text": "Glm4ForCausalLM",
     "gpt-sw3": "GPT2LMHeadModel",
     "internlm": "InternLMForCausalLM",
     "internlm2": "InternLM2ForCausalLM",
@@ -260,10 +279,13 @@ MODEL_TYPES: dict[str, str] = {
     "mllama_text_model": "MllamaForConditionalGeneration",
     "nemotron-nas": "DeciLMForCausalLM",
     "orion": "OrionForCausalLM",
+    "paddleocr_vl_text": "Ernie4_5ForCausalLM",
     "phi-msft": "PhiForCausalLM",
     "phi3_v": "Phi3ForCausalLM",
     "phi4mm": "Phi3ForCausalLM",
     "qwen": "QWenLMHeadModel",
+    "qwen2_5_omni_text": "Qwen2ForCausalLM",
+    "qwen3_omni_moe_text": "Qwen3MoeForCausalLM",
     "qwen3_8_flash_next": "Qwen4ExpForConditionalGeneration",
     "qwen2_vl_text": "Qwen2VLForConditionalGeneration",
     "qwen2_5_vl_text": "Qwen2_5_VLForConditionalGeneration",

@@ -29,6 +29,7 @@ _LETTERS = {
 #: A block of Nemotron-H has one part: letters of ``hybrid_override_pattern`` and words of ``layers_block_type``.
 _BLOCKS = {
     "M": "MN", "*": "FN", "-": "ND", "E": "NE", "mamba": "MN", "attention": "FN", "mlp": "ND", "moe": "NE",
+    "linear_attention": "MN", "full_attention": "FN",
 }  # fmt: skip
 
 
@@ -45,10 +46,13 @@ def block_count(values: ConfigValues) -> int:
 
 def mixers(values: Mapping[str, Any], family: Family, layers: int, window: int | None) -> str:
     """One letter a layer: as listed, else by the family's rule."""
+    values.get("sliding_window_pattern")  # Beside a list it says the same.
     for key, read in _LISTS.items():
         if values.get(key) is not None:
             pattern = read(values, layers)
             if pattern is not None:
+                # Newer releases of the library call a state space linear attention, too.
+                pattern = pattern.replace("L", "M") if family.state_space else pattern
                 return _with_window(pattern, window, key)
     if family.layers is not None:
         return family.layers * layers
@@ -81,7 +85,8 @@ def _windows(values: Mapping[str, Any], family: Family, layers: int, window: int
     every = whole(values, "sliding_window_pattern", 1, MAX_LAYERS, family.window_every) or 0
     if every <= 0:
         return "F" * layers
-    return "".join("F" if (index + 1) % every == 0 else "S" for index in range(layers))
+    full = {layers - 1} if family.last_is_full else set()
+    return "".join("F" if (index + 1) % every == 0 or index in full else "S" for index in range(layers))
 
 
 def _list(values: Mapping[str, Any], key: str, layers: int | None) -> list[Any]:

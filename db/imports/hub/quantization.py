@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from db.imports.hub.class_defaults import TEXT_SECTIONS
+from db.imports.hub.module_widths import (
+    SIXTEEN_BITS,
+    kept_parts,
+    widths_of_groups,
+    widths_of_mlx,
+    widths_of_modules,
+)
 
 _PLAIN = {"bfloat16": "BF16", "float16": "FP16", "half": "FP16", "float32": "F32"}
-#: One module of each part, as the usual names and those of wrapped models write it: ignore lists are matched with them.
-_MODULES = {
-    "attention": ("self_attn.q_proj", "self_attn.o_proj", "self_attn", "self_attn.kv_b_proj", "linear_attn.out_proj"),
-    "dense": ("mlp.up_proj", "mlp.gate_proj", "mlp", "shared_experts.up_proj"),
-    "experts": ("mlp.experts.0.up_proj", "mlp.experts", "block_sparse_moe.experts.0.w1"),
-}
-#: A layer in the middle: recipes often leave the first and the last ones alone.
-_PREFIXES = ("model.layers.11.", "model.language_model.layers.11.", "language_model.model.layers.11.")
-#: Entries of an ignore list that are looked at; the largest published lists have some ten thousand.
-_MAX_ENTRIES = 200_000
+#: Slug of the quantization that engines run a width as, bits of a weight with its scales.
+_SLUG_OF_WIDTH = {4.5: "nvfp4", 8.0: "fp8", 8.25: "fp8", 4.25: "mxfp4-checkpoint"}
+_MLX_BITS = (2, 3, 4, 5, 6, 8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +27,7 @@ class CheckpointFormat:
 
     ``label`` as a catalog entry writes it; ``quant`` is the slug of the catalog's quantization that engines run it as,
     None where the catalog has none. ``bits``, ``group_size``, ``scale_bits`` and ``zero_bits`` are the file's own, None
-    where they are those of that quantization; ``kept_parts`` stay in 16 bits.
+    where they are those of that quantization; ``widths`` are bits with scales of parts that differ from the rest.
     """
 
     label: str
@@ -38,8 +37,7 @@ class CheckpointFormat:
     group_size: int | None = None
     scale_bits: float | None = None
     zero_bits: float | None = None
-    kept_parts: frozenset[str] = frozenset()
-    expert_bits: float | None = None
+    widths: tuple[tuple[str, float], ...] = ()
 
 
 def checkpoint_format(config: Mapping[str, Any], values: Mapping[str, Any]) -> CheckpointFormat:
@@ -51,9 +49,9 @@ def checkpoint_format(config: Mapping[str, Any], values: Mapping[str, Any]) -> C
         return CheckpointFormat(label, None if label == "F32" else "bf16-safetensors", is_quantized=False)
     found = _of_method(stated)
     if found.label == "FP8" and "fp4" in str(config.get("expert_dtype") or values.get("expert_dtype")).lower():
-        # Experts in MXFP4: 4 bits and an 8-bit scale for each 32 weights.
-        return replace(found, label="FP8 + FP4 experts", expert_bits=4.25)
-    return replace(found, kept_parts=_kept(stated))
+        return replace(found, label="FP8 + FP4 experts", quant="fp8-fp4-experts")
+    kept = [(part, SIXTEEN_BITS) for part in sorted(kept_parts(stated))]
+    return replace(found, widths=(*found.widths, *kept))
 
 
 def _stated(config: Mapping[str, Any]) -> Mapping[str, Any] | None:
@@ -71,17 +69,17 @@ def _of_method(stated: Mapping[str, Any]) -> CheckpointFormat:
     algorithm = str(stated.get("quant_algo") or stated.get("format") or "").lower()[:32]
     bits = _number(stated, "bits", "w_bit")
     group = _number(stated, "group_size", "q_group_size")
-    if "mixed" in algorithm:
-        return CheckpointFormat(f"mixed ({method or algorithm})", None)
+    layers = stated.get("quantized_layers")
+    if isinstance(layers, Mapping) and layers:
+        return _mixed(method or algorithm, widths_of_modules(layers))
     if "nvfp4" in algorithm or method == "nvfp4":
         return CheckpointFormat("NVFP4", "nvfp4")
     if method in ("mxfp4", "gpt-oss-mxfp4") or "mxfp4" in algorithm:
-        return CheckpointFormat("MXFP4 (experts)", "mxfp4")
+        return CheckpointFormat("MXFP4 (experts)", "mxfp4-checkpoint")
     if method in ("fp8", "fbgemm-fp8") or algorithm in ("fp8", "float-quantized", "fp8_pb_wo"):
         return CheckpointFormat("FP8", "fp8")
     if method == "bitsandbytes":
-        kind = "NF4" if stated.get("load_in_4bit") is True else "INT8"
-        return CheckpointFormat(f"{kind} (bitsandbytes)", None)
+        return _bitsandbytes(stated)
     if method == "awq":
         return _integers("awq", bits or 4, group or 128, zero=stated.get("zero_point") is not False)
     if method in ("gptq", "auto-round", "autoround", "intel/auto-round"):
@@ -102,16 +100,36 @@ def _integers(method: str, bits: int, group: int | None, *, zero: bool) -> Check
     )  # fmt: skip
 
 
+def _bitsandbytes(stated: Mapping[str, Any]) -> CheckpointFormat:
+    if stated.get("load_in_4bit") is not True:
+        return CheckpointFormat("INT8 (bitsandbytes)", "bnb-int8")
+    kind = str(stated.get("bnb_4bit_quant_type") or "fp4").upper()[:8]
+    # A 32-bit scale for 64 weights; quantized itself to 8 bits and a 32-bit one for 256 of them.
+    scale = 8.125 if stated.get("bnb_4bit_use_double_quant") is True else 32.0
+    return CheckpointFormat(f"{kind} (bitsandbytes)", "bnb-nf4", bits=4.0, group_size=64, scale_bits=scale)
+
+
+def _mixed(method: str, widths: Mapping[str, float]) -> CheckpointFormat:
+    """Parts in formats of their own; engines run it as the narrowest of them."""
+    quantized = sorted({width for width in widths.values() if width < SIXTEEN_BITS})
+    if not quantized:
+        return CheckpointFormat(f"mixed ({method})", None)
+    slug = _SLUG_OF_WIDTH.get(quantized[0]) or ("gptq-int4" if quantized[0] < 5 else "gptq-int8")
+    shown = " + ".join(f"{width:g}" for width in quantized)
+    return CheckpointFormat(f"mixed {shown}-bit ({method})", slug, widths=tuple(sorted(widths.items())))
+
+
 def _mlx(stated: Mapping[str, Any], bits: int, group: int | None) -> CheckpointFormat:
-    own = [part for part in stated.values() if isinstance(part, Mapping) and part.get("bits") not in (None, bits)]
-    if own:
-        return CheckpointFormat(f"MLX mixed, {bits}-bit and others", None)
-    slug = {4: "mlx-4bit", 6: "mlx-6bit", 8: "mlx-8bit"}.get(bits)
-    if slug is None or group is None:
-        return CheckpointFormat(f"MLX {bits}-bit", slug)
+    mode = str(stated.get("mode") or "affine").lower()
+    if mode in ("mxfp4", "nvfp4", "mxfp8"):
+        return CheckpointFormat(f"MLX {mode.upper()}", f"mlx-{mode}")
+    group = group if group is not None and group > 0 else 64
+    widths = widths_of_mlx(stated, bits + 32.0 / group)
     return CheckpointFormat(
-        f"MLX {bits}-bit", slug, bits=float(bits), group_size=group, scale_bits=16.0, zero_bits=16.0
-    )
+        f"MLX mixed, {bits}-bit and others" if widths else f"MLX {bits}-bit",
+        f"mlx-{bits}bit" if bits in _MLX_BITS else None,
+        bits=float(bits), group_size=group, scale_bits=16.0, zero_bits=16.0, widths=tuple(sorted(widths.items())),
+    )  # fmt: skip
 
 
 def _of_groups(stated: Mapping[str, Any], method: str) -> CheckpointFormat:
@@ -123,45 +141,16 @@ def _of_groups(stated: Mapping[str, Any], method: str) -> CheckpointFormat:
         (_number(part, "num_bits"), str(part.get("type") or "int"), _number(part, "group_size")) for part in weights
     }
     if len(kinds) != 1:
-        return CheckpointFormat(f"mixed ({method})", None)
+        return _mixed(method, widths_of_groups(parts))
     bits, number, group = kinds.pop()
     if number == "float":
-        kind = {8: "FP8", 4: "NVFP4" if group in (16, None) else "MXFP4"}.get(bits or 0)
-        return CheckpointFormat(kind or f"FP{bits}", kind.lower() if kind else None)
-    found = _integers(method, bits or 4, group, zero=weights[0].get("symmetric") is False)
+        label, slug = {
+            8: ("FP8", "fp8"), 4: ("NVFP4", "nvfp4") if group in (16, None) else ("MXFP4", "mxfp4-checkpoint"),
+        }.get(bits or 0, (f"FP{bits}", None))  # fmt: skip
+        return CheckpointFormat(label, slug)
     if bits == 8 and any(isinstance(part.get("input_activations"), Mapping) for part in parts):
-        return replace(found, label=f"W8A8 ({method})")
-    return found
-
-
-def _kept(stated: Mapping[str, Any]) -> frozenset[str]:
-    """Parts that the ignore list leaves in 16 bits in a layer in the middle."""
-    listed: list[str] = []
-    for key in ("ignore", "modules_to_not_convert", "ignored_layers", "exclude_modules", "llm_int8_skip_modules"):
-        value = stated.get(key)
-        if isinstance(value, list):
-            listed += [entry for entry in value[:_MAX_ENTRIES] if isinstance(entry, str) and len(entry) < 400]
-    exact = set(listed)
-    patterns = [_pattern(entry) for entry in listed if "*" in entry or entry.startswith("re:")][:2_000]
-    kept = frozenset(part for part, modules in _MODULES.items() if _is_ignored(modules, exact, patterns))
-    # Something is quantized: where even experts seem left alone, they lie outside of the dense part (Gemma 4).
-    return kept - {"experts"} if kept == _MODULES.keys() else kept
-
-
-def _is_ignored(modules: Iterable[str], exact: set[str], patterns: list[re.Pattern[str]]) -> bool:
-    names = [prefix + module for prefix in _PREFIXES for module in modules]
-    return any(name in exact or any(pattern.fullmatch(name) for pattern in patterns) for name in names)
-
-
-def _pattern(entry: str) -> re.Pattern[str]:
-    """An entry with wildcards as an expression. Expressions are taken apart: only ``.*``, dots and choices of words."""
-    text = entry.removeprefix("re:").removesuffix("$").removeprefix("^")
-    if not entry.startswith("re:"):
-        return re.compile(".*".join(re.escape(piece) for piece in text.split("*")))
-    pieces = [re.escape(piece.replace("\\.", ".")) for piece in re.split(r"\.\*|\\d\+|\*", text)]
-    spelled = ".*".join(pieces)
-    spelled = re.sub(r"\\\(([\w\\|]+)\\\)", lambda found: "(" + found.group(1).replace("\\|", "|") + ")", spelled)
-    return re.compile(spelled)
+        return CheckpointFormat(f"W8A8 ({method})", "int8-w8a8")
+    return _integers(method, bits or 4, group, zero=weights[0].get("symmetric") is False)
 
 
 def _number(stated: Mapping[str, Any], *keys: str) -> int | None:

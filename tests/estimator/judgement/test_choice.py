@@ -7,7 +7,7 @@ import pytest
 
 from db.entries import specs
 from db.entries.files import load_catalog
-from estimator.judgement.choice import CHARGES, charged, customary, frontier, needlessly_wide, ranked
+from estimator.judgement.choice import CHARGES, charged, customary, frontier, needlessly_wide, ranked, tiers
 from estimator.types import OperatingMode
 
 
@@ -71,3 +71,9 @@ def test_ties_end_with_the_tie_breaks() -> None:
     assert ranked(np.array([1.0, 2.0]), same[:2], same[:2]).tolist() == [1, 0]
     assert ranked(same[:2], np.array([1.0, 2.0]), same[:2]).tolist() == [1, 0]
     assert ranked(same[:2], same[:2], np.array([2.0, 1.0])).tolist() == [1, 0]
+
+
+def test_tiers_count_from_the_best_and_have_every_letter() -> None:
+    found = tiers(np.array([70.0, 40.0, 72.0, 66.0, 71.0]))
+    assert found == {"S": [2, 4, 0], "A": [3], "B": [], "C": [], "D": [], "F": [1]}
+    assert set(tiers(np.array([]))) == set(found)

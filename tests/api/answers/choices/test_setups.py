@@ -44,39 +44,41 @@ async def test_a_buyers_limits_count_all_cards(data: Any) -> None:
     assert any(one["gpuCount"] > 1 for one in found["smallestSetups"]) or found["smallestSetups"]
 
 
-async def test_an_upgrade_tells_what_newly_runs(data: Any) -> None:
+async def test_an_upgrade_tells_what_becomes_usable(data: Any) -> None:
     query = """{ upgradeGains(present: "apple-m3-max-30c-36gb", other: "rtx-4090", first: 100) {
-      model { slug } scoreBefore scoreAfter statusBefore statusAfter newlyRuns leavesOffload } }"""
+      model { slug } ratingBefore ratingAfter statusBefore statusAfter newlyUsable leavesOffload } }"""
     found = (await data(query))["upgradeGains"]
+    assert found
     for one in found:
-        assert one["scoreAfter"] > one["scoreBefore"]
-        assert one["newlyRuns"] == (one["statusBefore"] in (None, "DOES_NOT_FIT", "UNSUPPORTED"))
-    flags = [one["newlyRuns"] for one in found]
+        assert one["newlyUsable"] == (one["ratingBefore"] is None) == (one["statusBefore"] is None)
+        if not one["newlyUsable"]:
+            assert one["ratingAfter"] > one["ratingBefore"]
+        assert one["statusAfter"] in ("FITS", "FITS_TIGHTLY", "FITS_WITH_OFFLOAD")
+    flags = [one["newlyUsable"] for one in found]
     assert flags == sorted(flags, reverse=True)
 
 
-async def test_a_tier_list_has_every_grade_and_each_model_once(data: Any) -> None:
-    query = '{ tierList(gpu: "rtx-4090", workload: CHAT) { grade fits { model { slug } grade score } } }'
-    found = (await data(query))["tierList"]
-    assert [tier["grade"] for tier in found] == list("SABCDF")
-    slugs = [fit["model"]["slug"] for tier in found for fit in tier["fits"]]
-    assert sorted(slugs) == ["kimi-linear-48b-a3b", "llama-2-7b", "llama-3.1-8b", "qwen3-30b-a3b"]
-    for tier in found:
-        assert all(fit["grade"] == tier["grade"] for fit in tier["fits"])
-        scores = [fit["score"] for fit in tier["fits"]]
-        assert scores == sorted(scores, reverse=True)
+async def test_a_tier_list_has_every_letter_and_each_usable_model_once(data: Any) -> None:
+    query = '{ tierList(gpu: "rtx-4090", workload: CHAT) { grade fits { model { slug } quant { slug } } } }'
+    tiers = (await data(query))["tierList"]
+    assert [tier["grade"] for tier in tiers] == list("SABCDF")
+    query = """{ recommendations(for: {gpu: "rtx-4090", workload: CHAT}, first: 100) {
+      nodes { rating fit { model { slug } quant { slug } } } } }"""
+    nodes = (await data(query))["recommendations"]["nodes"]
+    assert [fit for tier in tiers for fit in tier["fits"]] == [one["fit"] for one in nodes]
+    assert [one["fit"] for one in nodes if nodes[0]["rating"] - one["rating"] <= 3] == tiers[0]["fits"]
 
 
 @pytest.mark.parametrize(
     ("query", "code"),
     [
         ('{ tierList(gpu: "nothing") { grade } }', "NOT_FOUND"),
-        ('{ upgradeGains(present: "rtx-4090", other: "nothing") { newlyRuns } }', "NOT_FOUND"),
-        ('{ upgradeGains(present: "rtx-4090", other: "rtx-3090", first: -1) { newlyRuns } }', "BAD_USER_INPUT"),
+        ('{ upgradeGains(present: "rtx-4090", other: "nothing") { newlyUsable } }', "NOT_FOUND"),
+        ('{ upgradeGains(present: "rtx-4090", other: "rtx-3090", first: -1) { newlyUsable } }', "BAD_USER_INPUT"),
         ('{ smallestSetups(model: "nothing", target: {}) { gpuCount } }', "NOT_FOUND"),
         ('{ smallestSetups(model: "llama-2-7b", target: {}, first: 1000) { gpuCount } }', "LIMIT_EXCEEDED"),
         ('{ smallestSetups(model: "llama-2-7b", target: {}, cards: 9) { gpuCount } }', "BAD_USER_INPUT"),
-        ('{ upgradeGains(present: "rtx-3090", other: "rtx-4090", first: 101) { newlyRuns } }', "LIMIT_EXCEEDED"),
+        ('{ upgradeGains(present: "rtx-3090", other: "rtx-4090", first: 101) { newlyUsable } }', "LIMIT_EXCEEDED"),
     ],
 )
 async def test_mistakes_are_typed(ask: Any, query: str, code: str) -> None:

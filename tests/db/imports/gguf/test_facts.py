@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from itertools import groupby
 from typing import Any
 
@@ -22,7 +23,7 @@ from estimator.structure.kv_cache import cache_shape
 from estimator.structure.tensors import inventory
 from estimator.types import MissingFactError
 from tests.support.gguf_files.files import header, llama, tensor
-from tests.support.gguf_files.shapes import converted_to, header_of
+from tests.support.gguf_files.shapes import converted_to, header_of, metadata, tensors
 
 CATALOG = load_catalog()
 LOADED = {
@@ -168,3 +169,37 @@ def test_tensors_that_are_missing_are_not_made_up() -> None:
     cut = whole.replace(b"blk.1.ffn_gate.weight", b"blk.7.ffn_gate.weight")
     with pytest.raises(ImportFactsError, match="524,288 parameters fewer than the layers need"):
         facts_from_gguf(cut)
+
+
+def _broken(rng: random.Random, keys: dict[str, Any], named: list[tuple[str, tuple[int, ...]]]) -> None:
+    """Take away, change or rename a few of the keys and tensors."""
+    for _ in range(rng.randint(1, 3)):
+        action, key, at = rng.randrange(5), rng.choice(list(keys)), rng.randrange(len(named))
+        name, shape = named[at]
+        if action == 0 and len(keys) > 1:
+            del keys[key]
+        elif action == 1:
+            keys[key] = rng.choice([0, 1, 7, 64, 65535, 2**32 - 1, [0] * 3, [1] * 200, [64] * 200, 1.5, "x"])
+        elif action == 2:
+            named.pop(at)
+        elif action == 3:
+            named[at] = (name, (*shape[:-1], rng.choice([1, 3, 64, 100_000])))
+        else:
+            named[at] = (f"{name}.{at}", shape[:1])
+
+
+@pytest.mark.parametrize("name", LOADED)
+def test_a_broken_header_is_answered_or_a_typed_error(name: str) -> None:
+    rng, arch = random.Random(name), converted_to(name)
+    entry = min(
+        (each for each in LOADED[name] if not specs.missing_facts(each)), key=lambda each: int(each["n_layers"])
+    )
+    for _ in range(2):
+        keys, named = metadata(entry, arch), list(tensors(entry, arch))
+        _broken(rng, keys, named)
+        pairs = {"general.architecture": arch, **{f"{arch}.{key}": value for key, value in keys.items()}}
+        try:
+            facts = facts_from_gguf(header(pairs, [tensor(part, list(shape), 0) for part, shape in named])).facts
+        except ImportFactsError:
+            continue
+        assert cache_shape(architecture_from_facts(facts)).full_elements.min() >= 0

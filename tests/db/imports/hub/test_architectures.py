@@ -359,3 +359,48 @@ def test_lightning_attention_alone_has_its_own_heads() -> None:
     assert facts_from_config(config)["attention"]["linear"] == {
         "kind": "LightningAttention", "n_heads": 64, "head_dim": 128,
     }  # fmt: skip
+
+
+_SMALL = {
+    "hidden_size": 256, "num_hidden_layers": 8, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 64,
+    "intermediate_size": 640, "vocab_size": 1000,
+}  # fmt: skip
+_EIGHT = {"num_experts": 8, "num_experts_per_tok": 2, "moe_intermediate_size": 96}
+
+
+@pytest.mark.parametrize(
+    ("model_type", "keys", "parameters"),
+    [
+        ("cohere2_moe", {**_EIGHT, "moe_intermediate_size": 640}, 33_304_832),
+        ("flex_olmo", {**_EIGHT, "moe_intermediate_size": None}, 33_565_952),
+        ("gemma4_text", {"vocab_size_per_layer_input": 262144, "per_layer_config": {"5": {"head_dim": 512}}}, 546_970_888),
+        ("glm4v_text", {"tie_word_embeddings": True}, 5_773_568),
+        ("granite_swa", {"sliding_window": 128, "layer_types": [_SLIDING, _FULL] * 4}, 5_765_408),
+        ("helium", {}, 6_021_376),
+        ("hyperclovax", {}, 6_025_472),
+        ("jais2", {}, 4_728_320),
+        ("laguna", {**_EIGHT, "shared_expert_intermediate_size": 128, "num_attention_heads_per_layer": [4] * 8,
+                    "mlp_layer_types": ["dense", *["sparse"] * 7]}, 7_421_240),
+        ("mamba", {"state_size": 16, "conv_kernel": 4, "time_step_rank": 16}, 4_635_904),
+        ("mellum", _EIGHT, 6_825_216),
+        ("mimo_v2_flash", {**_EIGHT, "v_head_dim": 32, "sliding_window": 128, "mlp_layer_types": ["dense", *["sparse"] * 7],
+                           "layer_types": [_FULL, *[_SLIDING] * 4, _FULL, _SLIDING, _SLIDING]}, 6_625_616),
+        ("nanochat", {}, 4_706_304),
+        ("vaultgemma", {}, 5_765_376),
+        ("youtu", {**_mla(64, 32, 32, 16, 32), "tie_word_embeddings": True}, 4_848_640),
+    ],
+)  # fmt: skip
+def test_small_models_have_the_parameters_of_the_librarys_own(
+    model_type: str, keys: dict[str, Any], parameters: int
+) -> None:
+    """Counts of meta-device models of transformers 5.24, with the router biases that it keeps as buffers."""
+    facts = facts_from_config({"model_type": model_type, **_SMALL, **keys})
+    assert facts["params_computed"]["text_total"] == parameters
+
+
+def test_newer_names_of_state_space_layers_are_known() -> None:
+    older = dict(CONFIGS["nemotron-h-8b"])
+    words = {"M": "linear_attention", "-": "mlp", "*": "full_attention"}
+    newer = {**older, "layers_block_type": [words[letter] for letter in older.pop("hybrid_override_pattern")]}
+    del newer["hybrid_override_pattern"]
+    assert facts_from_config(newer)["attention"] == facts_from_config(CONFIGS["nemotron-h-8b"])["attention"]

@@ -21,16 +21,24 @@ _W8A8 = {"config_groups": {"g": {"weights": {"num_bits": 8, "type": "int"}, "inp
         ({"quant_method": "fp8", "weight_block_size": [128, 128]}, "FP8", "fp8"),
         ({"quant_method": "modelopt", "quant_algo": "NVFP4", **_NVFP4}, "NVFP4", "nvfp4"),
         ({"quant_method": "compressed-tensors", **_NVFP4}, "NVFP4", "nvfp4"),
-        ({"quant_method": "mxfp4"}, "MXFP4 (experts)", "mxfp4"),
+        ({"quant_method": "mxfp4"}, "MXFP4 (experts)", "mxfp4-checkpoint"),
         ({"quant_method": "awq", "bits": 4, "group_size": 128, "zero_point": True}, "INT4 (awq)", "awq-int4"),
         ({"quant_method": "gptq", "bits": 8, "group_size": 32, "sym": True}, "INT8 (gptq)", "gptq-int8"),
         ({"quant_method": "auto-round", "bits": 4, "group_size": 128, "sym": True}, "INT4 (auto-round)", "gptq-int4"),
         ({"quant_method": "compressed-tensors", **_W4A16}, "INT4 (compressed-tensors)", "gptq-int4"),
-        ({"quant_method": "compressed-tensors", **_W8A8}, "W8A8 (compressed-tensors)", "gptq-int8"),
-        ({"quant_method": "bitsandbytes", "load_in_4bit": True}, "NF4 (bitsandbytes)", None),
+        ({"quant_method": "compressed-tensors", **_W8A8}, "W8A8 (compressed-tensors)", "int8-w8a8"),
+        ({"quant_method": "bitsandbytes", "load_in_4bit": True}, "FP4 (bitsandbytes)", "bnb-nf4"),
+        (
+            {"quant_method": "bitsandbytes", "load_in_4bit": True, "bnb_4bit_quant_type": "nf4"},
+            "NF4 (bitsandbytes)",
+            "bnb-nf4",
+        ),
+        ({"quant_method": "bitsandbytes", "load_in_8bit": True}, "INT8 (bitsandbytes)", "bnb-int8"),
         ({"quant_algo": "MIXED_PRECISION", "quant_method": "modelopt"}, "mixed (modelopt)", None),
+        ({"bits": 3, "group_size": 64}, "MLX 3-bit", "mlx-3bit"),
+        ({"bits": 4, "group_size": 32, "mode": "mxfp4"}, "MLX MXFP4", "mlx-mxfp4"),
         ({"bits": 4, "group_size": 64}, "MLX 4-bit", "mlx-4bit"),
-        ({"bits": 4, "group_size": 64, "lm_head": {"bits": 6}}, "MLX mixed, 4-bit and others", None),
+        ({"bits": 4, "group_size": 64, "lm_head": {"bits": 6}}, "MLX mixed, 4-bit and others", "mlx-4bit"),
     ],
 )
 def test_a_format_is_known(stated: dict[str, Any], label: str, quant: str | None) -> None:
@@ -61,14 +69,47 @@ def test_bits_and_groups_are_the_files_own() -> None:
 )
 def test_parts_that_stay_in_16_bits(ignore: list[str], kept: set[str]) -> None:
     found = checkpoint_format({"quantization_config": {"quant_method": "modelopt", "ignore": ignore, **_NVFP4}}, {})
-    assert found.kept_parts == kept
+    assert dict(found.widths) == dict.fromkeys(kept, 16.0)
 
 
 def test_experts_in_four_bits_beside_eight() -> None:
     found = checkpoint_format({"expert_dtype": "fp4", "quantization_config": {"quant_method": "fp8"}}, {})
-    assert (found.label, found.quant, found.expert_bits) == ("FP8 + FP4 experts", "fp8", 4.25)
+    assert (found.label, found.quant) == ("FP8 + FP4 experts", "fp8-fp4-experts")
 
 
 def test_a_plain_checkpoint_has_16_bits() -> None:
     found = checkpoint_format({"torch_dtype": "float16"}, {})
     assert (found.label, found.quant, found.is_quantized) == ("FP16", "bf16-safetensors", False)
+
+
+def test_parts_of_a_mixed_checkpoint_have_their_own_bits() -> None:
+    """ModelOpt lists modules, compressed-tensors the targets of groups; what neither names stays in 16 bits."""
+    layers = {
+        f"model.language_model.layers.{layer}.{module}": {"quant_algo": algorithm}
+        for layer in range(20)
+        for module, algorithm in (("self_attn.q_proj", "FP8"), ("mlp.up_proj", "NVFP4"))
+    }
+    listed = {"quant_method": "modelopt", "quant_algo": "MIXED_PRECISION", "quantized_layers": layers}
+    found = checkpoint_format({"quantization_config": listed}, {})
+    assert (found.label, found.quant) == ("mixed 4.5 + 8-bit (modelopt)", "nvfp4")
+    assert dict(found.widths) == {"attention": 8.0, "dense": 4.5, "experts": 16.0}
+    groups = {
+        "a": {"targets": ["re:.*mlp.experts.*"], "weights": {"num_bits": 4, "type": "int", "group_size": 128}},
+        "b": {"targets": ["Linear"], "weights": {"num_bits": 8, "type": "float"}},
+    }
+    found = checkpoint_format(
+        {"compression_config": {"quant_method": "compressed-tensors", "config_groups": groups}}, {}
+    )
+    assert (found.label, found.quant) == ("mixed 4.125 + 8-bit (compressed-tensors)", "gptq-int4")
+    assert dict(found.widths) == {"attention": 8.0, "dense": 8.0, "experts": 4.125}
+
+
+def test_modules_of_an_mlx_model_are_averaged_by_part() -> None:
+    """Half of the layers widen one of three dense modules to 6 bits; the head has 6 too."""
+    own: dict[str, Any] = {
+        f"model.layers.{layer}.mlp.down_proj": {"bits": 6, "group_size": 64} for layer in range(0, 12, 2)
+    }
+    own |= {"model.layers.11.mlp.down_proj": False, "lm_head": {"bits": 6}}
+    found = checkpoint_format({"quantization": {"bits": 3, "group_size": 64, **own}}, {})
+    assert found.quant == "mlx-3bit"
+    assert dict(found.widths) == pytest.approx({"output": 6.5, "dense": (6 * 6.5 + 16.0 + 29 * 3.5) / 36})

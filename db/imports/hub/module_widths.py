@@ -1,0 +1,141 @@
+"""Bits of the parts of a checkpoint that its configuration sets apart: ignore lists, groups with targets, single modules."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+SIXTEEN_BITS = 16.0
+#: One module of each part, as the usual names write it: lists are matched with them.
+_MODULES = {
+    "attention": ("self_attn.q_proj", "self_attn.o_proj", "self_attn", "self_attn.kv_b_proj", "linear_attn.out_proj"),
+    "dense": ("mlp.up_proj", "mlp.gate_proj", "mlp", "shared_experts.up_proj"),
+    "experts": ("mlp.experts.0.up_proj", "mlp.experts", "block_sparse_moe.experts.0.w1"),
+}
+#: A layer in the middle: recipes often leave the first and the last ones alone.
+_LAYER = "layers.11."
+_PREFIXES = ("model.layers.11.", "model.language_model.layers.11.", "language_model.model.layers.11.")
+#: Entries of a list that are looked at; the largest published lists have some ten thousand.
+_MAX_ENTRIES = 200_000
+_IGNORED = ("ignore", "modules_to_not_convert", "ignored_layers", "exclude_modules", "llm_int8_skip_modules")
+#: Bits of a weight with its scales by the algorithm that ModelOpt names.
+_ALGORITHMS = {
+    "FP8": 8.0, "FP8_PB_WO": 8.0, "FP8_PER_CHANNEL_PER_TOKEN": 8.0, "INT8_SQ": 8.0, "MXFP8": 8.25, "NVFP4": 4.5,
+    "NVFP4_AWQ": 4.5, "W4A16_NVFP4": 4.5, "MXFP4": 4.25, "W4A16_AWQ": 4.125, "W4A8_AWQ": 4.125,
+}  # fmt: skip
+#: What belongs to a part of an MLX model, and the modules of it that a layer has.
+_MLX_PARTS = (
+    ("embedding", re.compile(r"(?:^|\.)embed_tokens$"), 0),
+    ("output", re.compile(r"(?:^|\.)lm_head$"), 0),
+    ("experts", re.compile(r"\.(?:switch_mlp|experts)\."), 3),
+    ("attention", re.compile(r"\.(?:self_attn|linear_attn|attention)\."), 4),
+    ("dense", re.compile(r"\.(?:mlp|feed_forward|shared_experts?)\."), 3),
+)  # fmt: skip
+_LAYER_NUMBER = re.compile(r"\.layers\.(\d{1,4})\.")
+
+
+def kept_parts(stated: Mapping[str, Any]) -> frozenset[str]:
+    """Parts that the ignore list leaves in 16 bits in a layer in the middle."""
+    listed: list[str] = []
+    for key in _IGNORED:
+        value = stated.get(key)
+        if isinstance(value, list):
+            listed += [entry for entry in value[:_MAX_ENTRIES] if isinstance(entry, str) and len(entry) < 400]
+    kept = frozenset(part for part, modules in _MODULES.items() if _is_listed(modules, listed))
+    # Something is quantized: where even experts seem left alone, they lie outside of the dense part (Gemma 4).
+    return kept - {"experts"} if kept == _MODULES.keys() else kept
+
+
+def widths_of_modules(layers: Mapping[str, Any]) -> dict[str, float]:
+    """Bits by part from ModelOpt's ``quantized_layers``; a part that it does not list stays in 16 bits."""
+    algorithms = {
+        name.split(_LAYER, 1)[1]: str(layer.get("quant_algo") or "").upper()
+        for name, layer in list(layers.items())[:_MAX_ENTRIES]
+        if isinstance(name, str) and _LAYER in name and isinstance(layer, Mapping)
+    }
+    widths = {}
+    for part, modules in _MODULES.items():
+        named = [algorithms[module] for module in modules if module in algorithms]
+        named += [algorithm for name, algorithm in algorithms.items() if name.startswith(f"{modules[2]}.")][:1]
+        widths[part] = _ALGORITHMS.get(named[0], SIXTEEN_BITS) if named else SIXTEEN_BITS
+    return widths
+
+
+def widths_of_groups(groups: Iterable[Mapping[str, Any]]) -> dict[str, float]:
+    """Bits by part from groups of compressed-tensors: each part takes those of the first group whose targets name it.
+
+    Groups whose targets name a class of modules hold what no other group does.
+    """
+    widths: dict[str, float] = {}
+    rest = SIXTEEN_BITS
+    for group in groups:
+        weights = group.get("weights")
+        targets = [target for target in group.get("targets") or () if isinstance(target, str) and len(target) < 400]
+        if not isinstance(weights, Mapping):
+            continue
+        bits = width_of_weights(weights)
+        if "Linear" in targets:
+            rest = bits
+        for part, modules in _MODULES.items():
+            if part not in widths and _is_listed(modules, targets):
+                widths[part] = bits
+    return {part: widths.get(part, rest) for part in _MODULES}
+
+
+def width_of_weights(weights: Mapping[str, Any]) -> float:
+    """Bits of a weight with its scale, from the arguments of a group of compressed-tensors or ModelOpt."""
+    bits, group = weights.get("num_bits"), weights.get("group_size")
+    if not isinstance(bits, int) or isinstance(bits, bool) or not 1 <= bits <= 16:
+        return SIXTEEN_BITS
+    if not isinstance(group, int) or group <= 0:
+        return bits + (0.5 if bits == 4 and weights.get("type") == "float" else 0.0)
+    scale = 8.0 if weights.get("type") == "float" else 16.0
+    return bits + scale / group
+
+
+def widths_of_mlx(stated: Mapping[str, Any], default: float) -> dict[str, float]:
+    """Bits by part of an MLX model with modules of their own: the average over the layers."""
+    own: dict[str, list[float]] = defaultdict(list)
+    last_layer = 0
+    for name, module in list(stated.items())[:_MAX_ENTRIES]:
+        width = _width_of_mlx(module)
+        part = next((part for part, pattern, _ in _MLX_PARTS if isinstance(name, str) and pattern.search(name)), None)
+        if width is not None and part is not None:
+            own[part].append(width)
+            layer = _LAYER_NUMBER.search(name)
+            last_layer = max(last_layer, int(layer.group(1)) if layer else 0)
+    widths = {}
+    for part, _, modules in _MLX_PARTS:
+        if own[part]:
+            count = max(modules * (last_layer + 1), len(own[part]))
+            widths[part] = (sum(own[part]) + default * (count - len(own[part]))) / count
+    return widths
+
+
+def _width_of_mlx(module: Any) -> float | None:
+    if module is False:
+        return SIXTEEN_BITS
+    if not isinstance(module, Mapping) or not isinstance(module.get("bits"), int):
+        return None
+    group = module.get("group_size")
+    return float(module["bits"]) + 32.0 / (group if isinstance(group, int) and group > 0 else 64)
+
+
+def _is_listed(modules: Iterable[str], listed: Iterable[str]) -> bool:
+    exact = set(listed)
+    patterns = [_pattern(entry) for entry in exact if "*" in entry or entry.startswith("re:")][:2_000]
+    names = [prefix + module for prefix in _PREFIXES for module in modules]
+    return any(name in exact or any(pattern.fullmatch(name) for pattern in patterns) for name in names)
+
+
+def _pattern(entry: str) -> re.Pattern[str]:
+    """An entry with wildcards as an expression. Expressions are taken apart: only ``.*``, dots and choices of words."""
+    text = entry.removeprefix("re:").removesuffix("$").removeprefix("^")
+    if not entry.startswith("re:"):
+        return re.compile(".*".join(re.escape(piece) for piece in text.split("*")))
+    pieces = [re.escape(piece.replace("\\.", ".")) for piece in re.split(r"\.\*|\\d\+|\*", text)]
+    spelled = ".*".join(pieces)
+    spelled = re.sub(r"\\\(([\w\\|]+)\\\)", lambda found: "(" + found.group(1).replace("\\|", "|") + ")", spelled)
+    return re.compile(spelled)
