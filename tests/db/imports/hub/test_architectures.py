@@ -371,6 +371,8 @@ _EIGHT = {"num_experts": 8, "num_experts_per_tok": 2, "moe_intermediate_size": 9
 @pytest.mark.parametrize(
     ("model_type", "keys", "parameters"),
     [
+        ("bamba", {"mamba_n_heads": 8, "mamba_d_head": 64, "mamba_n_groups": 1, "mamba_d_state": 256, "mamba_d_conv": 4,
+                   "attn_layer_indices": None}, 8_704_448),
         ("cohere2_moe", {**_EIGHT, "moe_intermediate_size": 640}, 33_304_832),
         ("flex_olmo", {**_EIGHT, "moe_intermediate_size": None}, 33_565_952),
         ("gemma4_text", {"vocab_size_per_layer_input": 262144, "per_layer_config": {"5": {"head_dim": 512}}}, 546_970_888),
