@@ -175,7 +175,9 @@ def _with_quant(pairing: Pairing, slug: str | None) -> Pairing:
         )
     if slug is None:
         best = pairing.recommended(pairing.chosen_workload)
-        chosen = runnable[-1] if best is None else best
+        chosen = (
+            max(runnable, key=lambda q: pairing.estimate(q, pairing.chosen_workload).score) if best is None else best
+        )
     else:
         chosen = next(index for index, quant in enumerate(pairing.quants) if quant.slug == slug)
         if chosen not in runnable:
