@@ -118,6 +118,6 @@ def beside(kind: str, entry: Entry) -> frozenset[str]:
         if entry.get("memory_gb") is not None:
             facts.append(f"{entry['memory_gb']:g} GB")
         if entry.get("kind") in ("consumer", "workstation"):
-            facts.append("desktop")
+            facts.append(f"desktop {entry['kind']}")
         return frozenset(words(kind, " ".join(facts)))
     return frozenset()

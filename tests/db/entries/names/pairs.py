@@ -115,6 +115,7 @@ qwen3.6 35b | AMD Ryzen AI 9 HX 370 w/ Radeon 890M | qwen3.6-35b-a3b | radeon-89
 gemma 3n e4b | Ryzen 7 7840HS | gemma-3n-e4b | radeon-780m
 phi-4 | ryzen 7 7800x3d | phi-4 | ~cpu-ddr5-5200-2ch
 phi-4 | i9-14900k | phi-4 | ?
+phi-4 | RTX PRO 4500 WS | phi-4 | rtx-pro-4500-blackwell
 kimi k3 | 8x M5 Ultra | kimi-k3 | ~apple-m5-ultra-80c-512gb*8
 QWEN3_32B | rtx-4090 | qwen3-32b | rtx-4090
 """
