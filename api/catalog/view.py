@@ -153,8 +153,10 @@ class CatalogView:
 
     def meaning(self, kind: str, text: str) -> Meaning:
         """The entity called ``text``, with what else the text states. Raises :class:`NotFoundError`."""
-        self._resolve(kind, text)
-        return self.catalog.meaning(kind, text)
+        try:
+            return self.catalog.meaning(kind, text)
+        except UnknownNameError as error:
+            raise NotFoundError(kind, text, error.suggestions, error.reason) from error
 
     def computer(self, text: str) -> ComputerRecord:
         """Computer by slug or alias. Raises :class:`NotFoundError`."""

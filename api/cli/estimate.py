@@ -82,7 +82,10 @@ def run_extras(model: str, gpu: str, quant: str | None, workload: str, extra: di
         answerer = Answerer(catalog, calibration)
         if quant is None and INDEX_FIELD not in extra:
             alone = estimate_pairing(catalog, calibration, model, gpu, None, workload)
-            stored = brought is not None and quant_of_file(brought, catalog) is not None
+            if brought is None:
+                stored = catalog.meaning("model", model).quant is not None
+            else:
+                stored = quant_of_file(brought, catalog) is not None
             question["quant"] = alone.quants[alone.chosen_quant].slug
             if not stored:
                 question["quant"] = _best_quant(answerer, question, brought, alone) or question["quant"]

@@ -64,11 +64,17 @@ def resolve_pair(view: CatalogView, address: str) -> tuple[Meaning, Meaning]:
     problem: NotFoundError | None = None
     for cut in cuts:
         try:
-            return view.meaning("model", address[:cut]), view.meaning("gpu", address[cut + len(SEPARATOR) :])
+            return _one(view, "model", address[:cut]), _one(view, "gpu", address[cut + len(SEPARATOR) :])
         except NotFoundError as error:
             problem = problem or error
     assert problem is not None
     raise problem
+
+
+def _one(view: CatalogView, kind: str, text: str) -> Meaning:
+    """The meaning of a name that states no number of accelerators: a page is of one."""
+    view.id_of(kind, text)
+    return view.meaning(kind, text)
 
 
 async def load_pair(reads: FitReads, address: str, chosen: QueryParams) -> Pair:

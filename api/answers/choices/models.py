@@ -21,11 +21,11 @@ from estimator.calibration.coefficients import Calibration
 from estimator.estimate import thresholds_of
 from estimator.fleet import Overrides
 from estimator.grid import FitBlock, evaluate
-from estimator.judgement.choice import CHARGES
 from estimator.judgement.setups import Pace, most
 from estimator.judgement.worth import worth_table
 from estimator.placement.demand import situation_of
 from estimator.placement.hardware import choose_engine
+from estimator.quant_choice import CHARGES
 from estimator.types import ENGINES, Engine, EstimatorError, OperatingMode, Quant, Workload
 
 #: A file takes at least this share of its quantization's nominal bits for every weight, so larger models are not laid out.

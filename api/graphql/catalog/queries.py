@@ -13,6 +13,7 @@ from api.graphql.catalog.gpus import Gpu, GpuConnection
 from api.graphql.catalog.hosts import Host
 from api.graphql.catalog.inputs import GpuFilter, GpuOrder, ModelFilter, ModelOrder, select_gpus, select_models
 from api.graphql.catalog.models import Model, ModelConnection
+from api.graphql.catalog.names import NamedKind, NameMeaning, TypedName, meaning_of
 from api.graphql.catalog.quants import Quant
 from api.graphql.catalog.workloads import Workload
 from api.graphql.core.arguments import After, Before, First, Last, Paging
@@ -20,7 +21,7 @@ from api.graphql.core.connections import page_of, slice_page
 from api.graphql.core.ids import signature
 from api.graphql.core.orders import ordered, signature_of
 
-Slug = Annotated[str, strawberry.argument(description="Slug or alias.")]
+Slug = Annotated[str, strawberry.argument(description="Slug, or a name as people type it.")]
 
 
 @strawberry.type(description="Entities of the catalog.")
@@ -29,6 +30,13 @@ class CatalogQueries:
     def model(self, info: strawberry.Info, slug: Slug) -> Model | None:
         model: Model = info.context.faces.of(info.context.view.model(slug))
         return model
+
+    @strawberry.field(
+        description="What a name means: the same resolver answers every argument that takes a name. An unknown name, and one "
+        "that fits several entities without a rule to prefer one, is an error with `suggestions`."
+    )
+    def name_meaning(self, info: strawberry.Info, kind: NamedKind, text: TypedName) -> NameMeaning | None:
+        return meaning_of(info.context.view, kind, text)
 
     @strawberry.field(description="Models; default order: slug, with a search best match first.")
     def models(

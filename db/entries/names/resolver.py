@@ -7,14 +7,14 @@ from dataclasses import replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 
-from db.entries.names.derivatives import derivatives_by_key
+from db.entries.names.derivatives import derivatives_by_key, plain
 from db.entries.names.index import NameIndex
 from db.entries.names.meanings import AmbiguousNameError, Meaning, UnknownNameError, shortened, taken_as
 from db.entries.names.processors import series_of
 from db.entries.names.quants import QuantNames
 from db.entries.names.readings import Reading, gpu_readings, model_readings, target_of
 from db.entries.names.spelling import MAX_NAME_CHARACTERS
-from db.entries.names.words import Entry, key
+from db.entries.names.words import Entry
 
 _KEPT = 4096
 Find = Callable[[str, str, Reading], Meaning | None]
@@ -97,7 +97,7 @@ class Resolver:
 
     def _derived(self, kind: str, text: str, reading: Reading) -> Meaning | None:
         """The base of a derivative."""
-        derivative = derivatives_by_key(self._root / "derivatives").get(key(kind, reading.name))
+        derivative = derivatives_by_key(self._root / "derivatives").get(plain(reading.name))
         base = None if derivative is None else self._entries["model"].get(derivative.base)
         if derivative is None or base is None:
             return None

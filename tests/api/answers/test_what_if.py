@@ -280,3 +280,12 @@ def test_an_answer_states_what_a_name_was_taken_as() -> None:
     with pytest.raises(QuestionError, match="'rtx 6000' fits several entries") as caught:
         answer(gpu="rtx 6000")
     assert "rtx-6000-ada-generation" in caught.value.suggestions
+
+
+def test_the_command_line_reads_counts_and_quantizations_in_names() -> None:
+    printed = CliRunner().invoke(app, ["estimate", "Llama-3.1-8B-Instruct-Q5_K_M.gguf", "2x 3090", "--json"])
+    assert printed.exit_code == 0, printed.output
+    found = orjson.loads(printed.stdout)
+    assert (found["quant"], found["gpu"]) == ("q5-k-m", "rtx-3090")
+    asked = answer(gpu="rtx-3090", gpu_count=2, quant="Q5_K_M", workload="coding")
+    assert found["decode_tok_s"] == asked["decode_tok_s"]

@@ -18,7 +18,7 @@ from estimator.judgement.capability import CapabilityTable
 def test_every_model_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert judgement.capability_command(as_json=True) == 0
     rows = json.loads(capsys.readouterr().out)
-    assert len({row["slug"] for row in rows}) == 336
+    assert {row["slug"] for row in rows} == load_catalog().models.keys()
     for row in rows:
         for kind in KINDS:
             assert {"value", "low", "high", "evidence"} <= set(row[kind])
@@ -28,7 +28,7 @@ def test_every_model_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
 def test_the_list_is_readable(capsys: pytest.CaptureFixture[str]) -> None:
     assert judgement.capability_command(as_json=False) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 338
+    assert len(lines) == len(load_catalog().models) + 2
     assert "long context" in lines[0]
 
 

@@ -293,3 +293,15 @@ async def test_a_set_of_slugs_takes_names_and_refuses_unknown_ones(ask: Any, dat
         answer = await ask(f'{{ {kind}(filter: {{slug: {{in: ["{name}"]}}}}) {{ nodes {{ slug }} }} }}')
         assert answer["errors"][0]["extensions"]["code"] == "NOT_FOUND"
         assert answer["errors"][0]["extensions"]["name"] == name
+
+
+async def test_a_name_says_what_it_means(ask: Any, data: Any) -> None:
+    fields = "{ slug note choices count quant }"
+    meant = await data(f'{{ nameMeaning(kind: GPU, text: "2x rxt 4090") {fields} }}')
+    assert meant["nameMeaning"] == {
+        "slug": "rtx-4090", "note": "'2x rxt 4090' is taken as GeForce RTX 4090.", "choices": [], "count": 2, "quant": None,
+    }  # fmt: skip
+    file = await data(f'{{ nameMeaning(kind: MODEL, text: "Llama-3.1-8B-Instruct-Q5_K_M.gguf") {fields} }}')
+    assert (file["nameMeaning"]["slug"], file["nameMeaning"]["quant"]) == ("llama-3.1-8b", "q5-k-m")
+    unknown = await ask(f'{{ nameMeaning(kind: GPU, text: "rtx 4091") {fields} }}')
+    assert unknown["errors"][0]["extensions"]["code"] == "NOT_FOUND"

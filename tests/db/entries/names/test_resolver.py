@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from db.entries.files import Catalog, load_catalog
+from db.entries.files import CATALOG_ROOT, Catalog, load_catalog
 from db.entries.names.meanings import UnknownNameError
 from tests.db.entries.names.pairs import PAIRS
 
@@ -65,3 +65,8 @@ def test_an_unknown_quantization_of_a_file_is_stated(catalog: Catalog) -> None:
     meaning = catalog.meaning("model", "Qwen3-8B-UD-Q9_K_XL.gguf")
     assert (meaning.slug, meaning.quant) == ("qwen3-8b", None)
     assert meaning.note == "The quantization UD-Q9_K_XL of 'Qwen3-8B-UD-Q9_K_XL.gguf' is not in the catalog."
+
+
+def test_five_thousand_names_of_models_resolve(catalog: Catalog) -> None:
+    lines = sum(len(path.read_bytes().splitlines()) for path in (CATALOG_ROOT / "derivatives").glob("*.jsonl"))
+    assert lines + len(catalog.models) > 5_000
