@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
-
 from estimator import verdict
 from estimator.calibration.coefficients import Calibration
-from estimator.calibration.scale import KIND_OF_WORKLOAD, RETENTION_PER_NAT
 from estimator.fleet import Overrides, require_engine
-from estimator.grid import FitBlock, Thresholds, evaluate
+from estimator.grid import FitBlock, evaluate
 from estimator.placement.demand import Situation
 from estimator.placement.hardware import with_wired_limit
 from estimator.speed.arithmetic import LLAMA_CPP_STEP_TOKENS
@@ -36,16 +33,13 @@ from estimator.types import (
     Status,
     UnsupportedError,
     Workload,
-    WorkloadKind,
 )
+from estimator.usability import FREE_USE, Thresholds
 
 #: What a question that does not say is asked about: llama-bench's own lengths.
 DEFAULT_PROMPT_TOKENS = 512
 DEFAULT_OUTPUT_TOKENS = 128
 DEFAULT_MICRO_BATCH_TOKENS = LLAMA_CPP_STEP_TOKENS
-#: Thresholds of a question without a workload: those of the coding workload's kind.
-_COMFORTABLE_DECODE_TOK_S = 20.0
-_PATIENCE_TTFT_MS = 5_000.0
 
 
 def require_facts(accelerator: Accelerator) -> None:
@@ -175,13 +169,9 @@ def sweep(
 
 
 def thresholds_of(workload: Workload | None, situation: Situation) -> Thresholds:
-    """What one question asks for: the workload's thresholds, else those of its kind that coding has."""
-    return Thresholds(
-        np.array([workload.comfortable_decode_tok_s if workload else _COMFORTABLE_DECODE_TOK_S]),
-        np.array([workload.patience_ttft_ms if workload else _PATIENCE_TTFT_MS]),
-        np.array([float(workload.context_tokens if workload else situation.context_tokens)]),
-        np.array([RETENTION_PER_NAT[KIND_OF_WORKLOAD[workload.kind if workload else WorkloadKind.CODING]]]),
-    )
+    """What one question asks for: the workload's thresholds, or those of a free question with its own lengths."""
+    free = replace(FREE_USE, context_tokens=situation.context_tokens, output_tokens=situation.output_tokens)
+    return Thresholds.of((workload or replace(free, answer_tokens=situation.output_tokens),))
 
 
 def cell_of(block: FitBlock, g: int, q: int, s: int, context_tokens: int, host: Host | None = None) -> Estimate:

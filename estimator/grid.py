@@ -15,17 +15,19 @@ from numpy.typing import NDArray
 from estimator import verdict
 from estimator.calibration.coefficients import Calibration
 from estimator.calibration.loss import LossTable, nats_of
-from estimator.calibration.scale import KIND_OF_WORKLOAD, RETENTION_PER_NAT, retained_share
+from estimator.calibration.scale import KIND_OF_WORKLOAD, RETENTION_PER_NAT, points_lost, retained_share
 from estimator.fleet import NO_OVERRIDES, Fleet, Overrides, fleet_of
 from estimator.placement.demand import Needs, Situation, needs, situation_of
 from estimator.placement.layer_sums import ModelTables, model_tables
-from estimator.placement.placements import Placed, Placements
+from estimator.placement.placements import Placed, Placements, Rig
 from estimator.placement.search import place
+from estimator.quant_choice import TIGHT_POINTS, best_quants, charged, customary, needlessly_wide
 from estimator.speed.coefficients import SpeedCoefficients
 from estimator.speed.throughput import Pace, pace
 from estimator.structure.architecture import ModelArchitecture
 from estimator.structure.checkpoints import has_weights
-from estimator.types import Accelerator, Host, Quant, Workload
+from estimator.types import Accelerator, Host, OperatingMode, Quant, Workload
+from estimator.usability import SLOWLY, Thresholds, answer_seconds, comfortable_seconds, usability, wait_ms
 
 #: Columns that only running cells have, with how they are kept.
 _COLUMNS: dict[str, Any] = {
@@ -40,6 +42,8 @@ _COLUMNS: dict[str, Any] = {
     "prefill_low_tok_s": np.float32,
     "prefill_high_tok_s": np.float32,
     "score": np.float32,
+    "usability": np.uint8,
+    "rating": np.float32,
 }
 
 
@@ -86,16 +90,6 @@ class FitBlock:
     recommended: NDArray[np.bool_]
 
 
-@dataclass(frozen=True, slots=True)
-class Thresholds:
-    """What the situations ask for, arrays of shape (S,): tok/s, ms, tokens, and what is left of a score after a nat."""
-
-    comfortable_decode_tok_s: NDArray[np.float64]
-    patience_ttft_ms: NDArray[np.float64]
-    context_tokens: NDArray[np.float64]
-    retention_per_nat: NDArray[np.float64]
-
-
 def evaluate_block(
     model: ModelArchitecture,
     gpus: Sequence[Accelerator],
@@ -109,12 +103,7 @@ def evaluate_block(
     Raises:
         EstimatorError: a quant states no bits or an unknown file type.
     """
-    thresholds = Thresholds(
-        np.array([workload.comfortable_decode_tok_s for workload in workloads]),
-        np.array([workload.patience_ttft_ms for workload in workloads]),
-        np.array([float(workload.context_tokens) for workload in workloads]),
-        np.array([RETENTION_PER_NAT[KIND_OF_WORKLOAD[workload.kind]] for workload in workloads]),
-    )
+    thresholds = Thresholds.of(workloads)
     situations = tuple(situation_of(workload) for workload in workloads)
     return evaluate(model, tuple(gpus), tuple(quants), situations, thresholds, tuple(hosts), calibration)
 
@@ -156,27 +145,23 @@ def assemble(
 
     ``pace_of`` stands in for :func:`estimator.speed.throughput.pace` where several kinds of devices, or a draft, share the work.
     """
-    rig, choices = fleet.rig, fleet.choices
-    count, width = placed.status.shape
+    rig, choices, count = fleet.rig, fleet.choices, len(placed.status)
+    retention = np.array([RETENTION_PER_NAT[KIND_OF_WORKLOAD[kind]] for kind in thresholds.kinds])
     caches = [situation.cache for situation in need.situations]
     nats = nats_of(losses, model.training, choices.quants, tables.bits_per_weight, caches)
-    quality = retained_share(thresholds.retention_per_nat, nats).astype(np.float32)
-    columns = {name: np.zeros((count, width), dtype=dtype) for name, dtype in _COLUMNS.items()}
-    for part in (placed.whole, placed.split):
-        if part is not None:
-            all_pairs = part.runs is not None and len(part.p) == width
-            cells = slice(None) if all_pairs else part.s * width + part.p
-            status = placed.status if all_pairs else placed.status.ravel()[cells]
-            speeds = pace_of(model, tables, need, rig, part, coefficients if all_pairs else coefficients.take(part.p))
-            for name, values in _values(part, status, speeds, quality, thresholds):
-                running = values if part.runs is None else values * part.runs
-                (columns[name] if all_pairs else columns[name].ravel())[cells] = running
+    retained = retained_share(retention, nats)
+    columns = _columns(model, tables, need, rig, placed, coefficients, thresholds, retained, pace_of)
 
     def grid(values: NDArray[Any]) -> NDArray[Any]:
         return values.reshape(count, *fleet.available.shape).transpose(1, 2, 0)
 
     known = np.array([has_weights(quant, model) for quant in choices.quants])
-    score, status = grid(columns["score"]), grid(placed.status)
+    usable = grid(columns.pop("usability")) <= SLOWLY
+    running, rating = grid(placed.status) < verdict.DOES_NOT_FIT, grid(columns.pop("rating"))
+    wide = needlessly_wide(
+        tables.bits_per_weight[None, :, None], grid(columns["decode_tok_s"]), running & known[None, :, None]
+    )
+    eligible = usable & to_choose(running, known) & ~wide
     return FitBlock(
         available=fleet.available,
         engine=choices.engine,
@@ -188,7 +173,7 @@ def assemble(
         bits_per_weight=tables.bits_per_weight,
         divergence_nats=nats,
         has_weights=known,
-        status=status,
+        status=grid(placed.status),
         strategy=grid(placed.strategy),
         gpu_layers=grid(placed.gpu_layers),
         cpu_moe_layers=grid(placed.cpu_moe_layers),
@@ -198,15 +183,41 @@ def assemble(
         overhead_bytes=grid(placed.overhead),
         host_bytes=grid(placed.host),
         offload_fraction=grid(placed.offload_fraction),
-        recommended=_recommended(score, to_choose(status < verdict.DOES_NOT_FIT, known), tables.bits_per_weight),
+        recommended=best_quants(rating, eligible, np.array([customary(quant) for quant in choices.quants])),
         **{name: grid(values) for name, values in columns.items()},
     )
 
 
+def _columns(
+    model: ModelArchitecture,
+    tables: ModelTables,
+    need: Needs,
+    rig: Rig,
+    placed: Placements,
+    coefficients: SpeedCoefficients,
+    thresholds: Thresholds,
+    retained: NDArray[np.float64],
+    pace_of: Callable[..., Pace],
+) -> dict[str, NDArray[Any]]:
+    """``_COLUMNS`` of all cells, (S, P); 0 where nothing runs."""
+    count, width = placed.status.shape
+    columns = {name: np.zeros((count, width), dtype=dtype) for name, dtype in _COLUMNS.items()}
+    for part in (placed.whole, placed.split):
+        if part is not None:
+            all_pairs = part.runs is not None and len(part.p) == width
+            cells = slice(None) if all_pairs else part.s * width + part.p
+            status = placed.status if all_pairs else placed.status.ravel()[cells]
+            speeds = pace_of(model, tables, need, rig, part, coefficients if all_pairs else coefficients.take(part.p))
+            for name, values in _values(part, status, speeds, retained, thresholds):
+                running = values if part.runs is None else values * part.runs
+                (columns[name] if all_pairs else columns[name].ravel())[cells] = running
+    return columns
+
+
 def _values(
-    part: Placed, status: NDArray[np.uint8], speeds: Pace, quality: NDArray[np.float32], thresholds: Thresholds
+    part: Placed, status: NDArray[np.uint8], speeds: Pace, retained: NDArray[np.float64], thresholds: Thresholds
 ) -> Iterator[tuple[str, Any]]:
-    """Every column of the cells of ``part``; ``quality`` (Q, S).
+    """Every column of the cells of ``part``; ``retained`` (Q, S) is what is left of a score after quantization.
 
     Ranges and scores are made of the published float32 speeds, and scores are stored to a hundredth: so a live fit and
     a published one are ranked by the same numbers.
@@ -223,18 +234,20 @@ def _values(
     for name, value in (("decode", decode), ("prefill", prefill)):
         for end in ("low", "high"):
             yield f"{name}_{end}_tok_s", value * np.exp(np.float32(getattr(speeds, f"{name}_{end}")))
-    wanted = [
-        asked.astype(np.float32)[part.s]
-        for asked in (thresholds.comfortable_decode_tok_s, thresholds.patience_ttft_ms, thresholds.context_tokens)
-    ]
+    use = thresholds.at(part.s)
+    seconds = answer_seconds(wait_ms(use, ttft), decode, use.answer_tokens)
+    usable = usability(use, ttft, decode, seconds)
     parts = (
-        verdict.decode_part(decode, wanted[0]),
-        verdict.ttft_part(ttft, wanted[1]),
-        verdict.context_part(part.safe_context.astype(np.float32), wanted[2]),
-        quality[part.q, part.s],
+        verdict.decode_part(decode, use.comfortable_decode_tok_s),
+        verdict.ttft_part(ttft, use.patience_ttft_ms),
+        verdict.context_part(part.safe_context.astype(np.float32), use.context_tokens),
+        retained.astype(np.float32)[part.q, part.s],
         verdict.headroom_part(part.total, part.usable, part.on_host).astype(np.float32),
     )
-    yield "score", verdict.score(parts, status).round(2)
+    yield "score", verdict.score(parts, usable).round(2)
+    yield "usability", usable
+    worth = -points_lost(retained)[part.q, part.s] - TIGHT_POINTS * (status == verdict.FITS_TIGHTLY)
+    yield "rating", charged(worth, seconds, comfortable_seconds(use), OperatingMode.BALANCED)
 
 
 def to_choose(running: NDArray[np.bool_], known: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -244,12 +257,3 @@ def to_choose(running: NDArray[np.bool_], known: NDArray[np.bool_]) -> NDArray[n
     """
     found = running & known[None, :, None]
     return found | (running & ~found.any(axis=1, keepdims=True))
-
-
-def _recommended(score: NDArray[Any], eligible: NDArray[np.bool_], bits: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """The eligible quant of each (gpu, situation) with the highest score; the wider one wins a tie; all (G, Q, S)."""
-    rank = np.where(eligible, score + bits[None, :, None] * 1e-9, -1.0)
-    best = rank.argmax(axis=1)[:, None, :]
-    out = np.zeros(score.shape, dtype=np.bool_)
-    np.put_along_axis(out, best, np.take_along_axis(rank, best, axis=1) >= 0, axis=1)
-    return out

@@ -1,8 +1,8 @@
-"""Score, grade and status words: a documented, monotone function of what the workload needs.
+"""Score and grade: a documented, monotone function of what the workload needs, in the band of the setup's usability.
 
-Every part lies in 0..1 and never falls when hardware gets better or the quant gets wider at equal speed. The score is
-the weighted mean of the parts times 100, capped by the status, so that a setup that barely works cannot be graded well.
-A cap bends and does not cut: setups of one status keep the order of their parts.
+Every part lies in 0..1 and never falls when hardware gets better or a quantization loses less at equal speed. The weighted
+mean of the parts gives the place within the band, so that word, grade and score always agree: S, A and B are a "Yes", C is
+"Yes, slowly", D is "Barely", F is "No".
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from estimator.types import STATUSES, OperatingMode, Status
+from estimator.usability import NO, USABILITIES, YES, Usability
 
 Floats: TypeAlias = Any  # a NumPy array of floats, or a float: every function broadcasts
 Codes: TypeAlias = NDArray[Any]
@@ -26,16 +27,11 @@ MODE_WEIGHTS: dict[OperatingMode, tuple[float, ...]] = {
     OperatingMode.LIGHT_API: (0.35, 0.20, 0.15, 0.15, 0.15),
     OperatingMode.SCALE_OUT: (0.30, 0.10, 0.15, 0.15, 0.30),
 }
-#: No score rises above the cap of its status, in the order of ``STATUSES``.
-STATUS_CAPS: tuple[float, ...] = (100.0, 89.0, 74.0, 0.0, 0.0)
-#: From here on a score rises slower, so that it reaches the cap with all parts at 1. Each is where the best grade under
-#: the cap begins, which so takes the same parts in every status.
-STATUS_KNEES: tuple[float, ...] = (100.0, 80.0, 65.0, 0.0, 0.0)
-_SLOPES = tuple(
-    1.0 if knee == 100.0 else (cap - knee) / (100.0 - knee) for cap, knee in zip(STATUS_CAPS, STATUS_KNEES, strict=True)
-)
 #: Letter and the score from which it is given.
 GRADES: tuple[tuple[str, float], ...] = (("S", 90.0), ("A", 80.0), ("B", 65.0), ("C", 50.0), ("D", 30.0), ("F", 0.0))
+#: Least and largest score of each of ``USABILITIES``; scores are stated to a hundredth.
+BANDS: tuple[tuple[float, float], ...] = ((65.0, 100.0), (50.0, 64.99), (30.0, 49.99), (0.0, 29.99))
+_LEAST, _MOST = (np.array(ends) for ends in zip(*BANDS, strict=True))
 #: A load whose free memory after everything is below this share of the usable memory fits tightly.
 TIGHT_HEADROOM_FRACTION = 0.05
 
@@ -78,20 +74,35 @@ def headroom_part(total_bytes: Floats, usable_bytes: Floats, offload_fraction: F
     return np.where(offloads, 0.0, part) if offloads.any() else part
 
 
-def score(parts: tuple[Floats, ...], status: Codes, mode: OperatingMode = OperatingMode.BALANCED) -> Floats:
-    """Scores 0..100 of broadcastable ``parts`` (order of ``PART_NAMES``), capped by status."""
+def score(parts: tuple[Floats, ...], usable: Codes, mode: OperatingMode = OperatingMode.BALANCED) -> Floats:
+    """Scores 0..100 of broadcastable ``parts`` (order of ``PART_NAMES``) in the bands of ``usable``."""
     weights = MODE_WEIGHTS[mode]
     total = parts[0] * weights[0]
     for part, weight in zip(parts[1:], weights[1:], strict=True):
         total = total + part * weight
-    return capped(total * 100.0, status)
+    return banded(total, usable)
 
 
-def capped(total: Floats, status: Codes | int) -> Floats:
-    """The score 0..100 of a weighted mean of parts times 100, in the status with code ``status``."""
+def banded(total: Floats, usable: Codes | int) -> Floats:
+    """The score of a weighted mean of parts, 0..1, in the band of a code of ``USABILITIES``.
+
+    Within "Yes" it is the mean in percent: there speed, wait and context count in full already.
+    """
     kind = np.result_type(total)
-    knees, slopes = (np.asarray(values, dtype=kind)[status] for values in (STATUS_KNEES, _SLOPES))
-    return np.asarray(np.minimum(total, knees) + np.maximum(total - knees, 0) * slopes, dtype=kind)
+    least, most = _LEAST.astype(kind)[usable], _MOST.astype(kind)[usable]
+    return np.where(
+        np.asarray(usable) == YES, np.clip(total * kind.type(100), least, most), least + (most - least) * total
+    )
+
+
+def codes_of(scores: Floats) -> Codes:
+    """Codes of ``USABILITIES`` of scores, by their bands."""
+    return np.asarray(NO - sum((np.asarray(scores) >= least).astype(np.uint8) for least, _ in BANDS[:NO]))
+
+
+def word_of(score: float) -> Usability:
+    """Usability of a score."""
+    return USABILITIES[int(codes_of(score))]
 
 
 def grade(value: float) -> str:

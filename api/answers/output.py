@@ -11,6 +11,7 @@ from estimator.fit_facts import FitFacts
 from estimator.speed.mixed_gpus import DeviceLoad
 from estimator.speed.speculative import Speculation
 from estimator.types import Estimate, Speed
+from estimator.verdict import word_of
 
 
 def as_json(answer: Answer) -> dict[str, Any]:
@@ -74,6 +75,7 @@ def figures_json(model_slug: str, gpu_slug: str, quant_slug: str, result: Estima
         "offload_fraction": round(result.placement.offload_fraction, 6),
         "score": round(result.score, 2),
         "grade": result.grade,
+        "usability": word_of(result.score).value,
     }
 
 

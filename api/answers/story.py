@@ -28,8 +28,10 @@ from estimator.fit_facts import FitFacts, cache_type, request_of
 from estimator.judgement.answer_time import written_tokens
 from estimator.judgement.serving.curve import Serving, by_engine, serving
 from estimator.placement.layer_sums import model_tables
-from estimator.types import STATUSES, EstimatorError, OperatingMode, Status, WorkloadKind
-from estimator.verdict import ScorePart, capped
+from estimator.quant_choice import TIGHT_POINTS, charged
+from estimator.types import EstimatorError, OperatingMode, Status, WorkloadKind
+from estimator.usability import FREE_USE, answer_seconds, comfortable_seconds, wait_ms
+from estimator.verdict import ScorePart, banded, codes_of
 
 #: Size of the card that other pages embed, CSS pixels.
 CARD_WIDTH, CARD_HEIGHT = 400, 180
@@ -157,10 +159,19 @@ class PlanAnswers:
         return explain.score_parts(self.facts, self.divergence, mode)
 
     def mode_score(self, mode: OperatingMode) -> float:
-        """The score, 0..100, that a mode gives; the fit itself is the same in every mode."""
-        parts = self.score_parts(mode)
-        total = 100.0 * sum(part.value * part.weight for part in parts)
-        return float(capped(total, STATUSES.index(self.facts.estimate.status)))
+        """The score, 0..100, that a mode gives; the fit itself, and its word, are the same in every mode."""
+        if not self.facts.runs:
+            return 0.0
+        total = sum(part.value * part.weight for part in self.score_parts(mode))
+        return float(banded(total, codes_of(self.facts.estimate.score)))
+
+    def rating(self, mode: OperatingMode) -> float:
+        """Loss and the charges for time and a full memory, in points less than 0, by which a mode chooses quantizations."""
+        one, use = self.facts.estimate, self.facts.workload or FREE_USE
+        speed = one.decode.value if one.decode is not None else 0.0
+        seconds = answer_seconds(wait_ms(use, one.ttft_ms or 0.0), speed, use.answer_tokens)
+        worth = -self.loss.points - TIGHT_POINTS * (one.status is Status.FITS_TIGHTLY)
+        return float(charged(worth, seconds, comfortable_seconds(use), mode))
 
 
 class Answers(PlanAnswers):

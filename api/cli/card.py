@@ -13,17 +13,13 @@ from api.answers.pairing import Pairing
 from api.answers.questions import Answer
 from estimator.advice.commands import commands, missing_commands
 from estimator.fit_facts import FitFacts
-from estimator.types import Estimate, MemoryParts, Speed, Status
+from estimator.types import Estimate, MemoryParts, Speed
+from estimator.usability import Usability
+from estimator.verdict import word_of
 
 GIB = 1024**3
 _MOST_ADVICE = 4
-_COLOURS = {
-    Status.FITS: "green",
-    Status.FITS_TIGHTLY: "yellow",
-    Status.FITS_WITH_OFFLOAD: "yellow",
-    Status.DOES_NOT_FIT: "red",
-    Status.UNSUPPORTED: "red",
-}
+_COLOURS = {Usability.YES: "green", Usability.SLOWLY: "yellow", Usability.BARELY: "red", Usability.NO: "red"}
 
 
 def render_card(pairing: Pairing, told: Explained, console: Console | None = None) -> None:
@@ -33,7 +29,7 @@ def render_card(pairing: Pairing, told: Explained, console: Console | None = Non
     workload = pairing.workloads[pairing.chosen_workload]
     quant = pairing.quants[pairing.chosen_quant]
     title = f"{pairing.model_name} · {quant.name} on {pairing.gpu_name} · {workload.name}"
-    colour = _COLOURS[chosen.status]
+    colour = _COLOURS[word_of(chosen.score)]
     status = chosen.status.value.replace("_", " ").lower()
     verdict = (
         f"[bold {colour}]{told.headline}[/] · {status} · grade [bold]{chosen.grade}[/] ({chosen.score:.0f} of 100)"
@@ -69,7 +65,7 @@ def render_answer(answer: Answer, console: Console | None = None) -> None:
     """Print one free estimate: verdict, memory, speeds, what each device holds and what a draft does."""
     out = console or Console()
     one = answer.estimate
-    colour = _COLOURS[one.status]
+    colour = _COLOURS[word_of(one.score)]
     status = one.status.value.replace("_", " ").lower()
     verdict = f"[bold {colour}]{status}[/] · grade [bold]{one.grade}[/] ({one.score:.0f} of 100)"
     title = f"{answer.model_slug} · {answer.quant_slug} on {answer.facts.device_name}"
@@ -149,7 +145,7 @@ def _table(name: str, rows: list[tuple[str, Estimate]]) -> Table:
     for label, one in rows:
         table.add_row(
             label,
-            f"[{_COLOURS[one.status]}]{one.status.value.replace('_', ' ').lower()}[/]",
+            f"[{_COLOURS[word_of(one.score)]}]{one.status.value.replace('_', ' ').lower()}[/]",
             _gib(one.memory.total_bytes),
             "-" if one.decode is None else f"{one.decode.value:,.1f}",
             "-" if one.ttft_ms is None else f"{one.ttft_ms / 1000:,.2f}",

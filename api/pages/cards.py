@@ -8,7 +8,7 @@ from api.answers.story import Answers
 from api.catalog.fits import FitRecord
 from api.pages.pairs import Pair
 from api.pages.result import badge_text, badge_value
-from api.pages.wording import TONES, context_words, decode_words, ttft_words
+from api.pages.wording import context_words, decode_words, tone, ttft_words
 from estimator.advice.amounts import gib
 
 THEMES = ("auto", "light", "dark")
@@ -33,7 +33,7 @@ def card(pair: Pair, base_url: str) -> dict[str, Any]:
         "workload_name": fit.workload.name,
         "headline": answers.headline,
         "grade": estimate.grade,
-        "tone": TONES[estimate.status],
+        "tone": tone(fit),
         "numbers": numbers,
         "page_url": base_url + answers.page_path(),
     }
@@ -50,5 +50,5 @@ def badge(fit: FitRecord) -> dict[str, Any]:
         "left": left,
         "right": right,
         "width": left + right,
-        "colour": _COLOURS[TONES[fit.cell.status]],
+        "colour": _COLOURS[tone(fit)],
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlencode
 
+import numpy as np
 import orjson
 
 from api.answers.story import Answers, pair_slug
@@ -16,7 +17,6 @@ from api.pages.wording import (
     MODE_WORDS,
     PART_WORDS,
     STATUS_WORDS,
-    TONES,
     context_words,
     decode_words,
     first_upper,
@@ -24,13 +24,16 @@ from api.pages.wording import (
     percent,
     short_fit_words,
     signed,
+    tone,
     ttft_words,
 )
 from estimator.advice.amounts import duration, gib, pace
-from estimator.advice.explain import Question
+from estimator.advice.explain import WORDS, Question
 from estimator.advice.search import Advice, AdviceCode
-from estimator.types import STATUSES, OperatingMode
-from estimator.verdict import MODE_WEIGHTS, PART_NAMES, STATUS_CAPS, STATUS_KNEES, ScorePart, grade
+from estimator.quant_choice import best_quants, customary, needlessly_wide
+from estimator.types import OperatingMode
+from estimator.usability import SLOWLY, USABILITIES
+from estimator.verdict import BANDS, MODE_WEIGHTS, PART_NAMES, ScorePart, codes_of, grade, word_of
 
 _MAX_ADVICE = 6
 
@@ -52,7 +55,7 @@ def result_page(pair: Pair, base_url: str) -> dict[str, Any]:
         "notes": pair.notes,
         "capacity": first_upper(answers.capacity_message),
         "grade": grade(answers.mode_score(pair.mode)),
-        "tone": TONES[fit.cell.status],
+        "tone": tone(fit),
         "path": page_path,
         "canonical_url": base_url + page_path,
         "oembed_url": oembed_url(base_url, answers, "json"),
@@ -75,7 +78,7 @@ def result_page(pair: Pair, base_url: str) -> dict[str, Any]:
             f"{PART_WORDS[part.name]} {_part_value(fit, part)} (weight {percent(part.weight)})"
             for part in answers.score_parts(pair.mode)
         ],
-        "capped": _capped(answers, pair.mode),
+        "banded": _banded(answers, pair.mode),
         "commands": answers.commands,
         "no_commands": _no_commands(answers),
         "faq": faq,
@@ -227,16 +230,30 @@ def _row(fit: FitRecord) -> dict[str, str]:
     return {
         "grade": fit.estimate.grade,
         "status": short_fit_words(fit),
-        "tone": TONES[fit.cell.status],
+        "tone": tone(fit),
         "decode": decode_words(fit),
     }
 
 
+def _best_in(mode: OperatingMode, options: list[Answers]) -> Answers | None:
+    """The usable quantization that a mode chooses, as runs choose the recommended one in the balanced mode."""
+    running = np.array([option.facts.runs for option in options])
+    known = running & np.array([option.facts.has_weights for option in options])
+    usable = codes_of(np.array([option.facts.estimate.score for option in options])) <= SLOWLY
+    speeds = (option.facts.estimate.decode for option in options)
+    decode = np.array([0.0 if speed is None else speed.value for speed in speeds])
+    bits = np.array([option.bits_per_weight for option in options])
+    wide = needlessly_wide(bits[None], decode[None], known[None])[0]
+    eligible = usable & (known if known.any() else running) & ~wide
+    ratings = np.array([option.rating(mode) for option in options])
+    custom = np.array([customary(option.facts.quant) for option in options])
+    best = best_quants(ratings[None, :, None], eligible[None, :, None], custom)[0, :, 0]
+    return options[int(best.argmax())] if best.any() else None
+
+
 def _mode_row(pair: Pair, mode: OperatingMode, answers: Answers, by_quant: list[Answers]) -> dict[str, Any]:
     name, weighs = MODE_WORDS[mode]
-    running = [option for option in by_quant if option.facts.runs]
-    running = [option for option in running if option.facts.has_weights] or running
-    best = max(running, key=lambda option: (option.mode_score(mode), option.bits_per_weight), default=None)
+    best = _best_in(mode, by_quant)
     weights = ", ".join(
         f"{PART_WORDS[part]} {percent(weight)}" for part, weight in zip(PART_NAMES, MODE_WEIGHTS[mode], strict=True)
     )
@@ -266,15 +283,16 @@ def _serving(answers: Answers, mode: OperatingMode) -> str:
     )
 
 
-def _capped(answers: Answers, mode: OperatingMode) -> str:
+def _banded(answers: Answers, mode: OperatingMode) -> str:
+    """Why the score is not the mean of its parts; empty where it is."""
+    if not answers.facts.runs:
+        return ""
     total = 100.0 * sum(part.value * part.weight for part in answers.score_parts(mode))
-    if total > answers.mode_score(mode) + 0.5:
-        status = STATUSES.index(answers.facts.estimate.status)
-        return (
-            f"The parts give {total:.0f}; above {STATUS_KNEES[status]:.0f}, what {STATUS_WORDS[STATUSES[status]]} gains less, "
-            f"up to {STATUS_CAPS[status]:.0f}."
-        )
-    return ""
+    if abs(total - answers.mode_score(mode)) < 0.5:
+        return ""
+    word = word_of(answers.facts.estimate.score)
+    least, most = BANDS[USABILITIES.index(word)]
+    return f"The parts give {total:.0f}; “{WORDS[word]}” has {least:.0f} to {most:.0f}."
 
 
 def _no_commands(answers: Answers) -> list[str]:

@@ -7,6 +7,8 @@ from estimator.advice.amounts import duration, gib, pace
 from estimator.advice.explain import LimitCode
 from estimator.calibration.loss import CapabilityLoss
 from estimator.types import OperatingMode, Status
+from estimator.usability import Usability
+from estimator.verdict import word_of
 
 STATUS_WORDS = {
     Status.FITS: "fits",
@@ -16,11 +18,10 @@ STATUS_WORDS = {
     Status.UNSUPPORTED: "not supported",
 }
 TONES = {
-    Status.FITS: "good",
-    Status.FITS_TIGHTLY: "fair",
-    Status.FITS_WITH_OFFLOAD: "fair",
-    Status.DOES_NOT_FIT: "bad",
-    Status.UNSUPPORTED: "bad",
+    Usability.YES: "good",
+    Usability.SLOWLY: "fair",
+    Usability.BARELY: "bad",
+    Usability.NO: "bad",
 }
 MODE_WORDS = {
     OperatingMode.BALANCED: ("Balanced", "some of everything"),
@@ -39,6 +40,11 @@ LIMIT_WORDS = {
     LimitCode.FIXED_COST: "Fixed cost per layer",
 }
 PART_WORDS = {"decode": "speed", "ttft": "wait", "context": "context", "quality": "quality", "headroom": "headroom"}
+
+
+def tone(fit: FitRecord) -> str:
+    """Colour of a fit, by whether it can be used."""
+    return TONES[word_of(fit.cell.score)]
 
 
 def fit_words(fit: FitRecord) -> str:

@@ -15,11 +15,19 @@ from estimator.calibration.loss import Divergence
 from estimator.calibration.scale import KIND_OF_WORKLOAD, RETENTION_PER_NAT, retained_share
 from estimator.fit_facts import FitFacts
 from estimator.types import Evidence, OperatingMode, Status, Strategy, Workload
+from estimator.usability import FREE_USE, Usability, answer_seconds, wait_ms
 
 #: A share of time or memory from which a term is worth naming.
 _NOTABLE_SHARE = 0.15
 #: Free share of the usable memory from which there is room to spare.
 _ROOM_TO_SPARE = 0.1
+#: Words of a verdict.
+WORDS = {
+    Usability.YES: "Yes",
+    Usability.SLOWLY: "Yes, slowly",
+    Usability.BARELY: "Barely",
+    Usability.NO: "No",
+}
 _EVIDENCE = {
     Evidence.MEASURED: "measured on this very setup",
     Evidence.CALIBRATED: "calibrated on the same hardware family",
@@ -58,19 +66,49 @@ class Question:
 
 
 def headline(facts: FitFacts) -> str:
-    """The verdict in a few words, by status, placement and free memory."""
-    strategy, memory = facts.estimate.placement.strategy, facts.estimate.memory
+    """The verdict in a few words: the word that the score stands for, and where it runs or what keeps it from a better one."""
+    status, strategy, memory = facts.estimate.status, facts.estimate.placement.strategy, facts.estimate.memory
+    if status is Status.UNSUPPORTED:
+        return "No: no engine runs it here"
+    if not facts.runs:
+        return "No: it does not fit"
+    word = verdict.word_of(facts.estimate.score)
+    if word is not Usability.YES:
+        return f"{WORDS[word]}: {'it runs, but ' if word is Usability.NO else ''}{_shortfall(facts, word)}"
+    if status is Status.FITS_WITH_OFFLOAD:
+        return (
+            f"Yes, with some of its {'experts' if strategy is Strategy.EXPERT_OFFLOAD else 'layers'} in system memory"
+        )
     roomy = memory.usable_bytes - memory.total_bytes >= _ROOM_TO_SPARE * memory.usable_bytes
-    texts = {
-        Status.FITS: "Yes: it fits with room to spare" if roomy else "Yes: it fits",
-        Status.FITS_TIGHTLY: "Yes, tightly: it fits with little memory left",
-        Status.FITS_WITH_OFFLOAD: "Yes, with some of its experts in system memory"
-        if strategy is Strategy.EXPERT_OFFLOAD
-        else "Yes, with some of its layers in system memory",
-        Status.DOES_NOT_FIT: "No: it does not fit",
-        Status.UNSUPPORTED: "No: no engine runs it here",
-    }
-    return texts[facts.estimate.status]
+    where = " with room to spare" if roomy else "" if status is Status.FITS else ", with little memory left"
+    return f"Yes: it fits{where}"
+
+
+def _shortfall(facts: FitFacts, word: Usability) -> str:
+    """What misses its bound by most: the comfortable one of a usable setup, else the usable one."""
+    one, use = facts.estimate, facts.workload or FREE_USE
+    speed = one.decode.value if one.decode is not None else 0.0
+    slowly = word is Usability.SLOWLY
+    least = use.comfortable_decode_tok_s if slowly else use.minimum_decode_tok_s
+    patience = use.patience_ttft_ms if slowly else use.usable_ttft_ms
+    bound = "comfortable" if slowly else f"the least that {facts.workload_name} can do with"
+    limit = "comfortable" if slowly else f"the most that {facts.workload_name} can do with"
+    wait = wait_ms(use, one.ttft_ms or 0.0)
+    seconds = float(answer_seconds(wait, speed, use.answer_tokens))
+    known = one.ttft_ms is not None
+    first = (
+        f"the first token takes {duration(float(wait))}, where {duration(patience)} is {limit}"
+        if known
+        else "the time to read the prompt is not known"
+    )
+    shortfalls = [
+        (least / max(speed, 1e-9), f"{pace(speed)}, where {pace(least)} is {bound}"),
+        (float(wait) / patience, first),
+    ]
+    if not slowly:
+        whole = f"an answer takes {duration(seconds * 1e3)}, where {duration(use.usable_answer_s * 1e3)} is {limit}"
+        shortfalls.append((seconds / use.usable_answer_s, whole))
+    return max(shortfalls)[1]
 
 
 def summary(facts: FitFacts, terms: Terms | None = None) -> str:
@@ -286,7 +324,9 @@ def faq(
 def _best_question(facts: FitFacts, best: FitFacts | None) -> Question:
     asked = f"What is the best quantization of {facts.model_name} for {facts.device_name}?"
     if best is None or not best.runs or best.estimate.decode is None:
-        return Question(asked, f"None: no quantization of it runs on {facts.device_name} for {facts.workload_name}.")
+        return Question(
+            asked, f"None: no quantization of it is usable on {facts.device_name} for {facts.workload_name}."
+        )
     one = best.estimate
     return Question(
         asked,
@@ -310,14 +350,13 @@ def _workload_question(facts: FitFacts, workload: Workload) -> Question:
     asked = f"Is {facts.device_name} good enough to use {facts.model_name} for {facts.workload_name}?"
     if one.decode is None or not facts.runs:
         return Question(asked, f"No: {facts.quant.name} does not run there with {one.context_tokens:,} tokens.")
-    speed, comfortable = one.decode.value, workload.comfortable_decode_tok_s
-    if speed >= comfortable:
-        how = f"faster than the {pace(comfortable)} that is comfortable"
-    elif speed >= workload.minimum_decode_tok_s:
-        how = f"usable, below the {pace(comfortable)} that is comfortable"
-    else:
-        how = f"too slow: {pace(workload.minimum_decode_tok_s)} is the least for this use"
-    return Question(asked, f"Grade {one.grade}: {pace(speed)}, {how}, with {one.context_tokens:,} tokens of context.")
+    word = verdict.word_of(one.score)
+    how = (
+        f"{pace(one.decode.value)}, faster than the {pace(workload.comfortable_decode_tok_s)} that is comfortable"
+        if word is Usability.YES
+        else _shortfall(facts, word)
+    )
+    return Question(asked, f"{WORDS[word]}: {how}. Grade {one.grade} with {one.context_tokens:,} tokens of context.")
 
 
 def _context_question(facts: FitFacts) -> Question:

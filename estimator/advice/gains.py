@@ -13,13 +13,14 @@ import numpy as np
 from estimator.calibration.capability_prior import ModelTraits
 from estimator.estimate import situation_of_request, thresholds_of
 from estimator.fit_facts import RUNNING, FitFacts, cache_type
-from estimator.judgement.answer_time import answer_seconds, comfortable_seconds, is_usable, written_tokens
-from estimator.judgement.choice import charged, customary
-from estimator.judgement.setups import TIGHT_POINTS, Pace, usable_setups
+from estimator.judgement.answer_time import written_tokens
+from estimator.judgement.setups import Pace, usable_setups
 from estimator.judgement.worth import THINKING, WorthTable, worth_table
 from estimator.placement.layer_sums import model_tables
+from estimator.quant_choice import TIGHT_POINTS, charged, customary
 from estimator.structure.architecture import ModelArchitecture
 from estimator.types import Estimate, EstimateRequest, OperatingMode, Status, Workload, WorkloadKind
+from estimator.usability import answer_seconds, comfortable_seconds, is_usable
 
 #: Points of rating below which nobody notices a change: a sixth less to wait, or the step from Q4_K_M to Q3_K_M at 8B.
 NOTICEABLE_POINTS = 1.0

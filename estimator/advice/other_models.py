@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 from estimator.advice.gains import SWITCHING_POINTS, Tried, improves
 from estimator.advice.options import Candidate, ModelPool
 from estimator.advice.search import Advice, AdviceCode, Search
-from estimator.judgement.answer_time import comfortable_seconds, is_usable, written_tokens
-from estimator.judgement.choice import charged
+from estimator.judgement.answer_time import written_tokens
 from estimator.judgement.worth import PLAIN, THINKING
 from estimator.placement.hardware import HOST_RESERVE_BYTES
+from estimator.quant_choice import charged
 from estimator.structure.checkpoints import has_weights
 from estimator.types import Accelerator, OperatingMode, Quant
+from estimator.usability import comfortable_seconds, is_usable
 
 Floats = NDArray[np.float64]
 

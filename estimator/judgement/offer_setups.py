@@ -16,11 +16,11 @@ from estimator.estimate import thresholds_of
 from estimator.fleet import Overrides
 from estimator.grid import FitBlock, evaluate
 from estimator.judgement.buying import Offer
-from estimator.judgement.choice import customary
 from estimator.judgement.needs import NEAR, Miss, Need, Needs
 from estimator.judgement.setups import Pace, Setups, usable_setups
 from estimator.judgement.worth import THINKING, WorthTable, worth_table
 from estimator.placement.demand import Situation
+from estimator.quant_choice import customary
 from estimator.structure.architecture import ModelArchitecture
 from estimator.types import ENGINES, Accelerator, Engine, EstimatorError, Host, OperatingMode, Quant, Workload
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from estimator import verdict
 from estimator.grid import FitBlock
-from estimator.judgement.choice import needlessly_wide
+from estimator.quant_choice import needlessly_wide
 from estimator.types import Accelerator, Workload
 
 Floats = NDArray[np.float64]

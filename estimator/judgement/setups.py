@@ -9,20 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from estimator.calibration.capability_prior import ModelTraits
-from estimator.judgement.answer_time import answer_seconds, comfortable_seconds, is_usable, wait_ms, written_tokens
-from estimator.judgement.choice import charged, frontier, needlessly_wide, ranked
+from estimator.judgement.answer_time import written_tokens
+from estimator.judgement.choice import frontier, ranked
 from estimator.judgement.worth import PLAIN, THINKING, WorthTable, capabilities
+from estimator.quant_choice import ALIKE_POINTS, TIGHT_POINTS, charged, needlessly_wide
 from estimator.types import OperatingMode, Workload
+from estimator.usability import answer_seconds, comfortable_seconds, is_usable, wait_ms
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 Ints = NDArray[np.int64]
 
-
-#: Setups of one model whose ratings differ by less are called alike.
-ALIKE_POINTS = 0.3
-#: What a memory filled to the last twentieth costs: one more program, or a longer prompt, and the model does not run.
-TIGHT_POINTS = 2.0
 
 #: No answer takes less.
 LEAST_SECONDS = 0.5

@@ -36,9 +36,8 @@ def ways(model: ModelTraits, capability: Capability) -> tuple[Capability | None,
     if model.thinking == "always" or capability.plain is None:
         return None, capability
     shift = capability.plain - capability.value
-    plain = Capability(
-        capability.plain, capability.low + shift, capability.high + shift, capability.evidence, capability.scores
-    )
+    low, high = round(capability.low + shift, 1), round(capability.high + shift, 1)
+    plain = Capability(capability.plain, low, high, capability.evidence, capability.scores)
     return plain, capability
 
 

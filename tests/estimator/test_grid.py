@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -15,10 +16,24 @@ from db.entries.files import load_catalog
 from estimator import verdict
 from estimator.calibration import coefficients
 from estimator.calibration.coefficients import Calibration
+from estimator.calibration.scale import KIND_OF_WORKLOAD, RETENTION_PER_NAT, points_lost
 from estimator.estimate import estimate, sweep
 from estimator.grid import FitBlock, evaluate_block, to_choose
 from estimator.placement.layer_sums import model_tables
-from estimator.types import STATUSES, Accelerator, Backend, EstimateRequest, MissingFactError, Quant, Status
+from estimator.quant_choice import ALIKE_POINTS, CHARGES, TIGHT_POINTS, customary
+from estimator.types import (
+    STATUSES,
+    Accelerator,
+    Backend,
+    EstimateRequest,
+    MissingFactError,
+    OperatingMode,
+    Quant,
+    Status,
+    Workload,
+)
+from estimator.usability import comfortable_seconds
+from estimator.verdict import FITS_TIGHTLY
 
 CATALOG = load_catalog()
 CALIBRATION = Calibration.load()
@@ -91,15 +106,35 @@ def test_offload_is_said_by_status_strategy_and_fraction_alike(model: str) -> No
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_the_best_quant_with_known_weights_is_recommended_and_the_best_of_all_where_there_is_none(model: str) -> None:
+def test_the_smallest_loss_that_time_allows_is_recommended(model: str) -> None:
     block = block_of(model)
     entry = CATALOG.models[model]
     for g, gpu in enumerate(GPUS):
-        for s in range(len(WORKLOADS)):
+        for s, use in enumerate(WORKLOADS):
             running = [q for q in range(len(QUANTS)) if block.available[g, q] and block.status[g, q, s] < 3]
-            had = [q for q in running if _can_be_had(QUANTS[q], entry)]
-            best = max(had or running, key=lambda q: (block.score[g, q, s], block.bits_per_weight[q]), default=None)
-            assert list(np.flatnonzero(block.recommended[g, :, s])) == ([] if best is None else [best]), gpu.slug
+            had = [q for q in running if _can_be_had(QUANTS[q], entry)] or running
+            fastest = max((block.decode_tok_s[g, q, s] for q in had if block.bits_per_weight[q] >= 8), default=0.0)
+            usable = [
+                q for q in had
+                if block.score[g, q, s] >= 50
+                and not (block.bits_per_weight[q] >= 8 and fastest >= 1.15 * block.decode_tok_s[g, q, s])
+            ]  # fmt: skip
+            ratings = {q: _rating(block, g, q, s, use) for q in usable}
+            best = max(ratings.values(), default=0.0)
+            alike = [q for q in usable if ratings[q] >= best - ALIKE_POINTS]
+            chosen = max(alike, key=lambda q: (customary(QUANTS[q]), ratings[q]), default=None)
+            assert list(np.flatnonzero(block.recommended[g, :, s])) == ([] if chosen is None else [chosen]), gpu.slug
+
+
+def _rating(block: FitBlock, g: int, q: int, s: int, use: Workload) -> float:
+    """Points of a quantization of a pairing, below zero: its loss, a full memory, and the time of an answer."""
+    left = math.exp(-RETENTION_PER_NAT[KIND_OF_WORKLOAD[use.kind]] * block.divergence_nats[q, s])
+    wait = float(block.ttft_ms[g, q, s]) or use.usable_ttft_ms
+    seconds = wait / 1000 + use.answer_tokens / float(block.decode_tok_s[g, q, s])
+    doublings = math.log2(seconds / comfortable_seconds(use))
+    charge = CHARGES[OperatingMode.BALANCED]
+    tight = TIGHT_POINTS if block.status[g, q, s] == FITS_TIGHTLY else 0.0
+    return -float(points_lost(left)) - tight - doublings * (charge.beyond if doublings > 0 else charge.within)
 
 
 def _can_be_had(quant: Quant, entry: dict[str, Any]) -> bool:

@@ -1,6 +1,8 @@
-"""Scores under their caps, and the quality that they weigh."""
+"""Scores in their bands, and the bits per weight of 16-bit files."""
 
 from __future__ import annotations
+
+import itertools
 
 import numpy as np
 import pytest
@@ -8,29 +10,29 @@ import pytest
 from db.entries import specs
 from db.entries.files import load_catalog
 from estimator.placement.layer_sums import model_tables
-from estimator.types import STATUSES, Status
-from estimator.verdict import GRADES, STATUS_CAPS, STATUS_KNEES, capped, grade
+from estimator.usability import USABILITIES, Usability
+from estimator.verdict import banded, grade, word_of
 
 CATALOG = load_catalog()
 
 
-@pytest.mark.parametrize("status", [Status.FITS, Status.FITS_TIGHTLY, Status.FITS_WITH_OFFLOAD])
-def test_a_cap_keeps_the_order_and_the_grades_below_it(status: Status) -> None:
-    code = STATUSES.index(status)
-    totals = np.arange(0.0, 100.1, 0.1)
-    scores = capped(totals, code)
-    assert (np.diff(scores) > 0).all()
-    assert scores[-1] == pytest.approx(STATUS_CAPS[code])
-    assert (scores <= totals + 1e-9).all()
-    best = next(letter for letter, least in GRADES if STATUS_CAPS[code] >= least)
-    assert status is Status.FITS or dict(GRADES)[best] == STATUS_KNEES[code]
-    for total, one in zip(totals, scores, strict=True):
-        assert grade(one) == (best if total >= STATUS_KNEES[code] else grade(total))
+LETTERS = {Usability.YES: "SAB", Usability.SLOWLY: "C", Usability.BARELY: "D", Usability.NO: "F"}
 
 
-@pytest.mark.parametrize("status", [Status.DOES_NOT_FIT, Status.UNSUPPORTED])
-def test_what_does_not_run_scores_nothing(status: Status) -> None:
-    assert (capped(np.array([0.0, 50.0, 100.0]), STATUSES.index(status)) == 0).all()
+@pytest.mark.parametrize("word", list(Usability))
+def test_a_band_keeps_the_order_and_has_letters_of_its_own(word: Usability) -> None:
+    totals = np.arange(0.0, 1.0001, 0.001)
+    scores = banded(totals, USABILITIES.index(word)).round(2)
+    assert (np.diff(scores) >= 0).all()
+    assert {grade(score) for score in scores} == set(LETTERS[word])
+    assert {word_of(score) for score in scores} == {word}
+
+
+def test_a_better_word_never_scores_less() -> None:
+    totals = np.arange(0.0, 1.0001, 0.01)
+    bands = [banded(totals, code) for code in range(len(USABILITIES))]
+    for better, worse in itertools.pairwise(bands):
+        assert better.min() > worse.max()
 
 
 def test_sixteen_bits_are_sixteen_bits_per_weight() -> None:

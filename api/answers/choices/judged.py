@@ -12,9 +12,9 @@ from api.answers.choices.reasons import Standing, reason
 from estimator.calibration.capability_prior import ModelTraits
 from estimator.calibration.loss import CapabilityLoss
 from estimator.judgement.capability import Capability
-from estimator.judgement.choice import customary
 from estimator.judgement.setups import Pace, Setups, usable_setups
 from estimator.judgement.worth import THINKING, WorthTable
+from estimator.quant_choice import customary
 from estimator.types import OperatingMode, Quant, Workload
 
 

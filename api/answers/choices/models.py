@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from api.answers.choices.judged import Judged, Judgement
 from api.answers.choices.machine import Machine
@@ -19,19 +19,26 @@ from estimator import verdict
 from estimator.calibration.capability_prior import ModelTraits
 from estimator.calibration.coefficients import Calibration
 from estimator.estimate import thresholds_of
+from estimator.fit_facts import request_of
 from estimator.fleet import Overrides
-from estimator.grid import FitBlock, evaluate
-from estimator.judgement.choice import CHARGES
+from estimator.grid import evaluate
 from estimator.judgement.setups import Pace, most
 from estimator.judgement.worth import worth_table
 from estimator.placement.demand import situation_of
 from estimator.placement.hardware import choose_engine
-from estimator.types import ENGINES, Engine, EstimatorError, OperatingMode, Quant, Workload
+from estimator.placement.layer_sums import model_tables
+from estimator.quant_choice import CHARGES
+from estimator.structure.architecture import ModelArchitecture
+from estimator.structure.checkpoints import has_weights
+from estimator.types import ENGINES, STATUSES, Engine, EstimatorError, OperatingMode, Quant, Workload
+from estimator.whatif import Extras, what_if
 
 #: A file takes at least this share of its quantization's nominal bits for every weight, so larger models are not laid out.
 LEAST_SHARE = 0.7
 #: Models that are laid out at least, beyond those that are asked for.
 LEAST_EVALUATED = 60
+#: The same for accelerators that differ, where a model takes longer.
+LEAST_MIXED = 15
 
 
 class ModelKind(StrEnum):
@@ -97,9 +104,21 @@ class _Candidate:
 
 
 @dataclass(frozen=True, slots=True)
+class _Laid:
+    """One model laid out on the machine, arrays (quants,); ``known`` are those that run in weights that can be had."""
+
+    known: NDArray[np.bool_]
+    engine: NDArray[np.uint8]
+    status: NDArray[np.uint8]
+    decode_tok_s: NDArray[np.float64]
+    ttft_ms: NDArray[np.float64]
+    bits_per_weight: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
 class _Evaluated:
     candidate: _Candidate
-    block: FitBlock
+    laid: _Laid
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +147,7 @@ def recommended_models(catalog: Catalog, calibration: Calibration, question: Que
     candidates = _candidates(catalog, quants, question)
     evaluate_model = _evaluator(quants, calibration, question)
     evaluated: list[_Evaluated] = []
-    done, stop = 0, LEAST_EVALUATED + first
+    done, stop = 0, first + (LEAST_EVALUATED if len(set(machine.devices)) == 1 else LEAST_MIXED)
     while True:
         for candidate in candidates[done:stop]:
             with suppress(EstimatorError):
@@ -143,16 +162,16 @@ def recommended_models(catalog: Catalog, calibration: Calibration, question: Que
     def recommended(n: int) -> Recommended:
         judgement = judged.judgement(n)
         one = evaluated[judgement.model]
-        engine = ENGINES[int(one.block.engine[0, judgement.quant])]
+        engine = ENGINES[int(one.laid.engine[judgement.quant])]
         return Recommended(one.candidate.entry, quants[judgement.quant], engine, judgement)
 
     return Choice(tuple(map(recommended, judged.order[:first])), recommended(judged.pick))
 
 
 def _quants(catalog: Catalog, machine: Machine) -> tuple[Quant, ...]:
-    """Quantizations that an engine runs on the machine's first accelerator."""
+    """Quantizations that an engine runs on each of the machine's accelerators."""
     every = (specs.quant(entry) for entry in catalog.quants.values() if specs.is_precomputed(entry))
-    return tuple(quant for quant in every if choose_engine("", machine.devices[0], quant))
+    return tuple(quant for quant in every if all(choose_engine("", device, quant) for device in set(machine.devices)))
 
 
 def _candidates(catalog: Catalog, quants: Sequence[Quant], question: Question) -> list[_Candidate]:
@@ -172,32 +191,63 @@ def _candidates(catalog: Catalog, quants: Sequence[Quant], question: Question) -
     return sorted(found, key=lambda candidate: -candidate.most_rating)
 
 
-def _evaluator(quants: tuple[Quant, ...], calibration: Calibration, question: Question) -> Callable[[Entry], FitBlock]:
-    """How a model is laid out on the machine: a block of one accelerator and situation."""
+def _evaluator(quants: tuple[Quant, ...], calibration: Calibration, question: Question) -> Callable[[Entry], _Laid]:
+    """How a model is laid out on the machine."""
     machine, workload = question.machine, question.workload
     situation = replace(situation_of(workload), batch=question.streams)
     thresholds = thresholds_of(workload, situation)
     overrides = Overrides(gpu_count=len(machine.devices))
 
-    def evaluate_model(entry: Entry) -> FitBlock:
-        return evaluate(
-            specs.architecture(entry),
-            machine.devices[:1],
-            quants,
-            (situation,),
-            thresholds,
-            (machine.host,),
-            calibration,
-            overrides,
+    def on_equals(entry: Entry) -> _Laid:
+        block = evaluate(
+            specs.architecture(entry), machine.devices[:1], quants, (situation,), thresholds, (machine.host,),
+            calibration, overrides,
+        )  # fmt: skip
+        return _Laid(
+            known=block.available[0] & block.has_weights,
+            engine=block.engine[0],
+            status=block.status[0, :, 0],
+            decode_tok_s=block.decode_tok_s[0, :, 0].astype(np.float64),
+            ttft_ms=block.ttft_ms[0, :, 0].astype(np.float64),
+            bits_per_weight=block.bits_per_weight,
         )
 
-    return evaluate_model
+    def on_mixed(entry: Entry) -> _Laid:
+        return _on_mixed(specs.architecture(entry), quants, calibration, question)
+
+    return on_equals if len(set(machine.devices)) == 1 else on_mixed
+
+
+def _on_mixed(
+    model: ModelArchitecture, quants: tuple[Quant, ...], calibration: Calibration, question: Question
+) -> _Laid:
+    """A model on accelerators that differ: one question a quantization, as the split depends on every device."""
+    machine, count = question.machine, len(quants)
+    laid = _Laid(
+        known=np.zeros(count, np.bool_),
+        engine=np.zeros(count, np.uint8),
+        status=np.full(count, verdict.DOES_NOT_FIT, np.uint8),
+        decode_tok_s=np.zeros(count),
+        ttft_ms=np.zeros(count),
+        bits_per_weight=model_tables(model, quants).bits_per_weight,
+    )
+    for q, quant in enumerate(quants):
+        if not has_weights(quant, model):
+            continue
+        request = replace(request_of(quant, machine.devices[0], machine.host), batch=question.streams)
+        with suppress(EstimatorError):
+            estimate = what_if(model, request, Extras(machine.devices), calibration, question.workload).estimate
+            if estimate.engine is not None and estimate.decode is not None:
+                laid.known[q] = True
+                laid.engine[q], laid.status[q] = ENGINES.index(estimate.engine), STATUSES.index(estimate.status)
+                laid.decode_tok_s[q], laid.ttft_ms[q] = estimate.decode.value, estimate.ttft_ms or 0.0
+    return laid
 
 
 def _judged(evaluated: Sequence[_Evaluated], quants: Sequence[Quant], question: Question) -> Judged | None:
     if not evaluated:
         return None
-    pace = _pace([each.block for each in evaluated], whole=question.streams > 1)
+    pace = _pace([each.laid for each in evaluated], whole=question.streams > 1)
     names = [str(each.candidate.entry["name"]) for each in evaluated]
     traits = [each.candidate.traits for each in evaluated]
     table = worth_table(question.workload.kind, traits, quants, pace.bits_per_weight)
@@ -213,19 +263,14 @@ def _is_final(judged: Judged, others: Sequence[_Candidate], first: int) -> bool:
     return all(other.most_rating < least_rating and other.most_worth < least_worth for other in others)
 
 
-def _pace(blocks: Sequence[FitBlock], *, whole: bool) -> Pace:
+def _pace(laid: Sequence[_Laid], *, whole: bool) -> Pace:
     """Arrays (models, quants); setups that serve several users hold everything on the devices."""
     worst = verdict.FITS_TIGHTLY if whole else verdict.FITS_WITH_OFFLOAD
-
-    def figures(name: str) -> Any:
-        return np.array([getattr(block, name)[0, :, 0] for block in blocks])
-
-    known = np.array([block.available[0] & block.has_weights for block in blocks])
-    status = figures("status")
+    status = np.array([each.status for each in laid])
     return Pace(
-        runs=known & (status <= worst),
+        runs=np.array([each.known for each in laid]) & (status <= worst),
         tight=status == verdict.FITS_TIGHTLY,
-        decode_tok_s=figures("decode_tok_s").astype(np.float64),
-        ttft_ms=figures("ttft_ms").astype(np.float64),
-        bits_per_weight=np.array([block.bits_per_weight for block in blocks]),
+        decode_tok_s=np.array([each.decode_tok_s for each in laid]),
+        ttft_ms=np.array([each.ttft_ms for each in laid]),
+        bits_per_weight=np.array([each.bits_per_weight for each in laid]),
     )

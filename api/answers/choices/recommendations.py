@@ -21,9 +21,10 @@ from api.errors import bad_input
 from db.fits.cells import AnyCell, FitKey
 from db.fits.layout import SLOTS
 from estimator.judgement import recommend
-from estimator.judgement.choice import CHARGES, frontier
+from estimator.judgement.choice import frontier
 from estimator.judgement.recommend import Aim
 from estimator.judgement.setups import Pace
+from estimator.quant_choice import CHARGES
 from estimator.types import OperatingMode, WorkloadKind
 
 Side: TypeAlias = ModelRecord | GpuRecord | QuantRecord

@@ -91,6 +91,7 @@ def _row_json(machine: Machine, entry: Recommended) -> dict[str, Any]:
         "model": entry.model["slug"],
         "gpu": machine.devices[0].slug,
         "gpu_count": len(machine.devices),
+        "gpus": [device.slug for device in machine.devices],
         "quant": entry.quant.slug,
         "engine": entry.engine.value,
         "thinking": judgement.thinks,

@@ -10,6 +10,7 @@ from estimator.types import Backend as BackendKind
 from estimator.types import CacheType, Evidence, OperatingMode, QuantFormat, Strategy, WorkloadKind
 from estimator.types import Engine as EngineKind
 from estimator.types import Status as FitStatus
+from estimator.usability import Usability
 from estimator.verdict import GRADES
 
 __all__ = ["BackendKind", "EngineKind", "FitSource", "FitStatus", "GpuKind", "Grade", "OrderDirection", "Vendor"]
@@ -37,6 +38,17 @@ describe(
         "FITS_WITH_OFFLOAD": "A part of the weights lies in host memory and runs, or is streamed, from there.",
         "DOES_NOT_FIT": "Device and host memory together are too small.",
         "UNSUPPORTED": "No engine runs this quantization of this model on this hardware.",
+    },
+)
+describe(
+    Usability,
+    "Usability",
+    "Whether a setup can be used for the workload, from best to worst.",
+    {
+        "YES": "Speed and first wait are comfortable. Grades S, A and B.",
+        "SLOWLY": "Speed, first wait and answer time are within what the workload allows at worst. Grade C.",
+        "BARELY": "It runs, and misses what the workload allows by less than a factor of four. Grade D.",
+        "NO": "It does not run, or is slower than that. Grade F.",
     },
 )
 describe(

@@ -36,6 +36,8 @@ from estimator.advice.search import Advice, AdviceCode
 from estimator.fit_facts import FitFacts
 from estimator.structure.stored import StoredQuant
 from estimator.types import CacheType, EstimateRequest, OperatingMode
+from estimator.usability import Usability
+from estimator.verdict import word_of
 
 T_ = TypeVar("T_")
 #: The estimator states these only for the model alone on one kind of accelerator.
@@ -69,6 +71,7 @@ class Estimate:
     context_tokens: int = strawberry.field(description="Context that was allocated, tokens.")
     score: float = strawberry.field(description="0 to 100.")
     grade: str = strawberry.field(description="Letter of the score.")
+    usability: Usability = strawberry.field(description="Whether the setup can be used for the workload.")
     devices: list[EstimateDevice] = strawberry.field(
         description="Load of each of several accelerators; empty for one, or when nothing runs."
     )
@@ -318,6 +321,7 @@ def estimate_of_plan(faces: Faces, facts: FitFacts) -> Estimate:
         context_tokens=estimate.context_tokens,
         score=estimate.score,
         grade=estimate.grade,
+        usability=word_of(estimate.score),
         devices=[],
         speculation=None,
         notes=[],

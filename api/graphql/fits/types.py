@@ -44,6 +44,7 @@ from db.fits.cells import AnyCell
 from estimator import types as domain
 from estimator import verdict
 from estimator.types import OperatingMode
+from estimator.usability import Usability
 
 
 @strawberry.type(description="One model on one accelerator in one quantization for one workload.")
@@ -62,8 +63,9 @@ class Fit(Node):
     )
     status: FitStatus = strawberry.field(description="Outcome.")
     recommended: bool = strawberry.field(
-        description="Whether this quantization scores best for the pairing and workload, of those that run and in which "
-        "weights are known to be had (`weightsKnown`); of all that run where there are none of those."
+        description="Whether this quantization is the best for the pairing and workload: the smallest loss that time allows, "
+        "of those that are usable and in which weights are known to be had (`weightsKnown`), or of all that run where there "
+        "are none of those. No quantization of a pairing is recommended where none is usable."
     )
     weights_known: bool = strawberry.field(
         description="Whether weights of the model in this quantization are known to be had: a published checkpoint, or a "
@@ -84,6 +86,7 @@ class Fit(Node):
     context_tokens: int = strawberry.field(description="Context that was allocated for these numbers, tokens.")
     score: float = strawberry.field(description="0 to 100: what the workload needs, weighed as `scoreParts` says.")
     grade: str = strawberry.field(description="Letter of the score: S from 90, A 80, B 65, C 50, D 30, else F.")
+    usability: Usability = strawberry.field(description="Whether the setup can be used for the workload.")
     cell: strawberry.Private[AnyCell]
     faces: strawberry.Private[Faces]
 
@@ -271,6 +274,7 @@ _READERS: dict[str, Callable[[Fit], Any]] = {
     "context_tokens": lambda fit: fit.workload.context_tokens,
     "score": lambda fit: fit.cell.score,
     "grade": lambda fit: _grade(fit.cell.score),
+    "usability": lambda fit: verdict.word_of(fit.cell.score),
 }
 read_by(Fit, _READERS)
 never_changes(Model, Gpu, Quant, Workload, Engine)

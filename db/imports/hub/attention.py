@@ -126,8 +126,9 @@ def _qk_norm(values: Mapping[str, Any], family: Family) -> str:
 def _linear(values: Mapping[str, Any], family: Family, sizes: Mapping[str, Any]) -> dict[str, Any]:
     linear = values.get("linear_attn_config")
     if family.linear == "lightning":
-        head = whole(values, "head_dim", 1, _WIDTH, int(sizes["hidden_size"]) // int(sizes["n_heads"]))
-        return {"kind": "LightningAttention", "n_heads": sizes["n_heads"], "head_dim": head}
+        heads = needed(values, "num_attention_heads", 1, _HEADS)
+        head = whole(values, "head_dim", 1, _WIDTH, int(sizes["hidden_size"]) // heads)
+        return {"kind": "LightningAttention", "n_heads": heads, "head_dim": head}
     if str(family.linear).startswith("RWKV"):
         width = whole(values, "attention_hidden_size", 1, _WIDTH, int(sizes["hidden_size"])) or 1
         head = whole(values, ("head_size", "head_dim"), 1, width, 64 if family.linear != "RWKV4" else 1) or 1
@@ -140,7 +141,7 @@ def _linear(values: Mapping[str, Any], family: Family, sizes: Mapping[str, Any])
             heads, head = needed(values, "linear_num_heads", 1, _HEADS), needed(values, "linear_head_dim", 1, _WIDTH)
             kernel = needed(values, "linear_conv_kernel_dim", 1, 64)
         elif values.get("layer_group_size") is not None:
-            heads, head = int(sizes["n_heads"]), needed(values, "head_dim", 1, _WIDTH)
+            heads, head = needed(values, "num_attention_heads", 1, _HEADS), needed(values, "head_dim", 1, _WIDTH)
             kernel = whole(values, "short_conv_kernel_size", 1, 64, 4) or 4
         else:
             raise ImportFactsError(

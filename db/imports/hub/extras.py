@@ -158,7 +158,15 @@ def layer_facts(values: Mapping[str, Any], name: str, facts: dict[str, Any]) -> 
             for count in heads
         ]
     kinds = values.get("indexer_types")
-    if isinstance(kinds, list) and "indexer" in attention:
+    if kinds is not None and "indexer" in attention:
+        if (
+            not isinstance(kinds, list)
+            or len(kinds) < layers
+            or not {"full", "shared"} >= {str(kind) for kind in kinds}
+        ):
+            raise ImportFactsError(
+                f"'indexer_types' must list full or shared for each of the {layers} layers", "indexer_types"
+            )
         attention["indexer"]["layers"] = "".join("s" if kind == "shared" else "f" for kind in kinds[:layers])
 
 

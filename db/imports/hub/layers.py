@@ -56,6 +56,8 @@ def mixers(values: Mapping[str, Any], family: Family, layers: int, window: int |
                 return _with_window(pattern, window, key)
     if family.layers is not None:
         return family.layers * layers
+    if family.state_space:
+        return "M" * layers
     if family.linear is not None:
         every = whole(values, ("full_attention_interval", "layer_group_size"), 1, MAX_LAYERS, 4) or 4
         return "".join("F" if (index + 1) % every == 0 else "L" for index in range(layers))

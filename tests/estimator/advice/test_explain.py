@@ -13,6 +13,8 @@ from estimator.advice.commands import commands
 from estimator.advice.explain import LimitCode
 from estimator.placement.layer_sums import model_tables
 from estimator.types import OperatingMode, Status
+from estimator.usability import USABILITIES
+from estimator.verdict import BANDS, word_of
 from tests.support import answers as support
 
 
@@ -50,7 +52,10 @@ def test_no_text_contradicts_its_numbers() -> None:
         head, text = explain.headline(one), explain.summary(one, parts)
         capacity = explain.capacity_message(one, parts, some_quant_runs=True)
         limits = {limit.code: limit for limit in explain.limits(one, parts)}
-        assert head.startswith("Yes") == one.runs
+        words = {"SAB": "Yes", "C": "Yes, slowly: ", "D": "Barely: ", "F": "No: "}
+        assert head.startswith(next(word for letters, word in words.items() if one.estimate.grade in letters))
+        assert ("slowly" in head) == (one.estimate.grade == "C")
+        assert ("it runs, but" in head) == (one.estimate.grade == "F" and one.runs)
         if "room to spare" in head:
             assert memory.total_bytes <= 0.9 * memory.usable_bytes
         elif head == "Yes: it fits":
@@ -94,9 +99,11 @@ def test_score_parts_make_the_score() -> None:
         assert bool(parts) == one.runs
         total = 100 * sum(part.value * part.weight for part in parts)
         # A score is stated to a hundredth.
-        if one.estimate.status is Status.FITS:
+        if one.estimate.grade in "SAB":
             assert one.estimate.score == pytest.approx(total, abs=0.0051)
-        assert one.estimate.score <= total + 0.0051
+        elif parts:
+            least, most = BANDS[USABILITIES.index(word_of(one.estimate.score))]
+            assert one.estimate.score == pytest.approx(least + (most - least) * total / 100, abs=0.0051)
         for mode in OperatingMode:
             weights = [part.weight for part in explain.score_parts(one, divergence, mode)]
             assert not weights or sum(weights) == pytest.approx(1.0)

@@ -7,7 +7,8 @@ import pytest
 
 from db.entries import specs
 from db.entries.files import load_catalog
-from estimator.judgement.choice import CHARGES, charged, customary, frontier, needlessly_wide, ranked, tiers
+from estimator.judgement.choice import frontier, ranked, tiers
+from estimator.quant_choice import CHARGES, charged, customary, needlessly_wide
 from estimator.types import OperatingMode
 
 

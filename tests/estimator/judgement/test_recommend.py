@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from estimator.grid import FitBlock, evaluate_block
 from estimator.judgement.recommend import (
     Target,
     smallest_setups,
@@ -13,25 +12,7 @@ from estimator.types import STATUSES, Status
 from tests.support import answers as support
 
 OPTIONS = support.everything()
-WORKLOADS = tuple(map(support.workload, support.WORKLOADS))
 _RUNNING = [STATUSES.index(status) for status in (Status.FITS, Status.FITS_TIGHTLY, Status.FITS_WITH_OFFLOAD)]
-
-
-def block_of(model: str) -> FitBlock:
-    return evaluate_block(
-        support.architecture(model),
-        OPTIONS.accelerators,
-        OPTIONS.quants,
-        WORKLOADS,
-        support.ALL_HOSTS,
-        support.CALIBRATION,
-    )
-
-
-def cells(block: FitBlock, g: int, w: int) -> list[int]:
-    """Quants that run there: those with known weights, or all where none of them has any."""
-    running = [q for q in range(len(OPTIONS.quants)) if block.available[g, q] and block.status[g, q, w] in _RUNNING]
-    return [q for q in running if block.has_weights[q]] or running
 
 
 def test_the_smallest_setup_reaches_its_target_with_the_fewest_cards() -> None:

@@ -11,9 +11,9 @@ from db.entries import specs
 from db.entries.files import load_catalog
 from db.entries.traits import model_traits
 from estimator.judgement.answer_time import written_tokens
-from estimator.judgement.choice import customary
-from estimator.judgement.setups import ALIKE_POINTS, TIGHT_POINTS, Pace, usable_setups
+from estimator.judgement.setups import Pace, usable_setups
 from estimator.judgement.worth import THINKING, worth_table
+from estimator.quant_choice import ALIKE_POINTS, TIGHT_POINTS, customary
 from estimator.types import OperatingMode, WorkloadKind
 
 CATALOG = load_catalog()

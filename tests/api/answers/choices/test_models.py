@@ -10,7 +10,7 @@ from db.entries import specs
 from db.entries.files import load_catalog
 from db.entries.traits import model_traits
 from estimator.calibration.coefficients import Calibration
-from estimator.types import OperatingMode
+from estimator.types import Engine, OperatingMode
 
 CATALOG, CALIBRATION = load_catalog(), Calibration.load()
 
@@ -57,3 +57,18 @@ def test_filters_take_what_was_asked_for() -> None:
         assert entry.model["license"] == "apache-2.0"
         assert entry.model["release_date"] >= "2026-01"
     assert choice(gpu, "chat", mode, 5, Wanted(family="no such family")) == Choice((), None)
+
+
+def test_accelerators_that_differ_are_laid_out_together() -> None:
+    """Two equal ones asked about as a list are the count; a smaller one beside a card is better than the card alone."""
+    use = specs.workload(CATALOG.workloads["chat"])
+
+    def best(*gpus: str) -> Choice:
+        machine = machine_of(CATALOG, gpus, 1)
+        return recommended_models(CATALOG, CALIBRATION, Question(machine, use, OperatingMode.BALANCED), 1)
+
+    alone, mixed = best("RTX 3060 12GB"), best("RTX 3060 12GB", "RTX 4060 Ti 16GB")
+    assert alone.pick is not None
+    assert mixed.pick is not None
+    assert mixed.pick.judgement.rating > alone.pick.judgement.rating
+    assert mixed.pick.engine is Engine.LLAMA_CPP

@@ -81,14 +81,15 @@ def check(facts: FitFacts, each: Advice, question: dict[str, Any]) -> None:
 def test_every_advised_change_is_answered_with_its_promise() -> None:
     seen: dict[AdviceCode, int] = {}
     several = hosts = 0
-    for one in starts(30, seed=41):
+    known = support.facts_of("qwen3-235b-a22b", "rtx-4090", "q2-k", "reasoning")
+    for one in (known, *starts(30, seed=41)):
         for each in advice(one, support.CALIBRATION, support.everything(one.model.slug)):
             check(one, each, question_of(one, each.request, each.model))
             seen[each.code] = seen.get(each.code, 0) + 1
             several += each.request.gpu_count > 1
             hosts += each.code is AdviceCode.MORE_HOST_MEMORY
-    assert len(seen) >= 5
-    assert several > 10
+    assert len(seen) >= 6
+    assert several > 5
     assert hosts > 0
 
 

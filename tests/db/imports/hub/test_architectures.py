@@ -345,6 +345,22 @@ def test_yuan_filters_its_inputs_and_its_experts_are_not_read() -> None:
         facts_from_config({**config, "use_moe": True})
 
 
+def test_an_indexer_lists_a_kind_for_each_layer() -> None:
+    config = CONFIGS["deepseek-v3.2"]
+    kinds = ["full", "shared"] * 31
+    assert facts_from_config({**config, "indexer_types": kinds})["attention"]["indexer"]["layers"] == ("fs" * 31)[:61]
+    for wrong in (kinds[:40], ["full_attention"] * 61, "full", {}):
+        with pytest.raises(ImportFactsError, match="indexer_types"):
+            facts_from_config({**config, "indexer_types": wrong})
+
+
+def test_lightning_attention_alone_has_its_own_heads() -> None:
+    config = {**CONFIGS["minimax-m1"], "num_hidden_layers": 1, "attn_type_list": [0]}
+    assert facts_from_config(config)["attention"]["linear"] == {
+        "kind": "LightningAttention", "n_heads": 64, "head_dim": 128,
+    }  # fmt: skip
+
+
 _SMALL = {
     "hidden_size": 256, "num_hidden_layers": 8, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 64,
     "intermediate_size": 640, "vocab_size": 1000,
@@ -355,6 +371,8 @@ _EIGHT = {"num_experts": 8, "num_experts_per_tok": 2, "moe_intermediate_size": 9
 @pytest.mark.parametrize(
     ("model_type", "keys", "parameters"),
     [
+        ("bamba", {"mamba_n_heads": 8, "mamba_d_head": 64, "mamba_n_groups": 1, "mamba_d_state": 256, "mamba_d_conv": 4,
+                   "attn_layer_indices": None}, 8_704_448),
         ("cohere2_moe", {**_EIGHT, "moe_intermediate_size": 640}, 33_304_832),
         ("flex_olmo", {**_EIGHT, "moe_intermediate_size": None}, 33_565_952),
         ("gemma4_text", {"vocab_size_per_layer_input": 262144, "per_layer_config": {"5": {"head_dim": 512}}}, 546_970_888),

@@ -7,8 +7,9 @@ import pytest
 
 from db.entries import specs
 from db.entries.files import load_catalog
-from estimator.judgement.answer_time import answer_seconds, comfortable_seconds, is_usable, wait_ms, written_tokens
+from estimator.judgement.answer_time import written_tokens
 from estimator.types import Workload
+from estimator.usability import answer_seconds, comfortable_seconds, is_usable, wait_ms
 
 WORKLOADS = {slug: specs.workload(entry) for slug, entry in load_catalog().workloads.items()}
 

@@ -1,0 +1,87 @@
+"""The choice among quantizations of a pairing: the smallest loss that time allows, and how customary a format is.
+
+Loss in points of capability, time in seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from estimator.calibration.divergence import form_of
+from estimator.types import OperatingMode, Quant
+
+Floats: TypeAlias = Any  # an array of floats, or a float: every function broadcasts
+Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class TimeCharge:
+    """Points of capability that a doubling of the time costs, within the comfortable time and beyond it.
+
+    ``users`` are answered at once.
+    """
+
+    within: float
+    beyond: float
+    users: int = 1
+
+
+#: Judgements, not measurements. Nine points are about the step from a model to one of twice its size and date.
+CHARGES: Mapping[OperatingMode, TimeCharge] = {
+    OperatingMode.BALANCED: TimeCharge(0.4, 3.0),
+    OperatingMode.INTERACTIVE: TimeCharge(1.5, 5.0),
+    OperatingMode.LIGHT_API: TimeCharge(1.0, 3.0, users=4),
+    OperatingMode.SCALE_OUT: TimeCharge(2.5, 4.0, users=32),
+}
+#: Weights of this many bits and more answer alike within the noise of any benchmark, so the faster ones are chosen.
+WIDE_BITS = 8.0
+#: How much faster they must be.
+NOTICEABLY_FASTER = 1.15
+#: Setups of one model whose ratings differ by less are called alike.
+ALIKE_POINTS = 0.3
+#: What a memory filled to the last twentieth costs: one more program, or a longer prompt, and the model does not run.
+TIGHT_POINTS = 2.0
+#: Below any rating.
+_NEVER = -1e9
+#: Families of formats by how customary they are: what publishers offer first and most users run comes first.
+_CUSTOM = ("k-quant", "mlx", "fp8", "mxfp4", "legacy", "int4-group", "i-quant", "nvfp4", "int8")
+
+
+def customary(quant: Quant) -> float:
+    """How customary a quantization is, more being more; 16 bits, and families that are not listed, are last."""
+    form = form_of(quant)
+    return float(len(_CUSTOM) - _CUSTOM.index(form.family)) if form is not None and form.family in _CUSTOM else 0.0
+
+
+def charged(worth: Floats, seconds: Floats, comfortable_s: Floats, mode: OperatingMode) -> NDArray[np.float64]:
+    """Worth less the charge for time: no setup gains by being slower or worse."""
+    charge = CHARGES[mode]
+    doublings = np.log2(np.maximum(seconds, 1e-3) / comfortable_s)
+    return np.asarray(worth - np.where(doublings > 0, charge.beyond, charge.within) * doublings)
+
+
+def needlessly_wide(bits: Floats, decode_tok_s: Floats, eligible: Flags) -> Flags:
+    """Cells (models or accelerators, quants, ...) of wide weights beside which other wide ones are noticeably faster."""
+    wide = eligible & (bits >= WIDE_BITS)
+    fastest = np.where(wide, decode_tok_s, 0.0).max(axis=1, keepdims=True, initial=0.0)
+    return np.asarray(wide & (fastest >= NOTICEABLY_FASTER * decode_tok_s))
+
+
+def best_quants(rating: Floats, eligible: Flags, custom: Floats) -> Flags:
+    """The chosen quantization of each (accelerator, situation) as a flag; all (G, Q, S), none where none is eligible.
+
+    Of the ``eligible`` ones that are rated alike the most customary one (``custom``, one value a quant), then the best
+    rated, then the first.
+    """
+    behind = np.where(eligible, rating, _NEVER).max(axis=1, keepdims=True) - rating
+    # Of what is alike, ratings differ by less than one.
+    rank = np.where(eligible & (behind <= ALIKE_POINTS), custom[None, :, None] - behind, _NEVER)
+    best = rank.argmax(axis=1)[:, None, :]
+    out = np.zeros(rank.shape, dtype=np.bool_)
+    np.put_along_axis(out, best, eligible.any(axis=1, keepdims=True), axis=1)
+    return out
