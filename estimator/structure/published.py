@@ -15,6 +15,11 @@ class PublishedFile:
     low_bytes: int
     high_bytes: int
 
+    def bytes_of(self, estimated_bytes: int) -> int:
+        """The estimate where the printed size leaves it open, else the middle of what was printed."""
+        is_open = self.low_bytes <= estimated_bytes <= self.high_bytes
+        return estimated_bytes if is_open else (self.low_bytes + self.high_bytes) // 2
+
 
 def published_files(facts: Mapping[str, Any]) -> tuple[PublishedFile, ...]:
     """Published sizes of a model, from its catalog entry's facts."""

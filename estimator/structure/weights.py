@@ -115,7 +115,7 @@ def weight_table(model: ModelArchitecture, quants: Sequence[Quant]) -> WeightTab
         if isinstance(quant, StoredQuant):
             _as_stored(model, table, row, quant)
         elif (file := published.get(quant.slug)) is not None:
-            _rescale(table, row, min(max(int(table.file[row]), file.low_bytes), file.high_bytes))
+            _rescale(table, row, file.bytes_of(int(table.file[row])))
     return table
 
 

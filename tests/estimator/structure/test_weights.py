@@ -136,7 +136,11 @@ def test_a_rounded_size_bounds_the_estimate() -> None:
     model, _ = model_of("qwen3-8b")
     quant = quant_of("ud-q4-k-xl")
     alone = int(weight_table(replace(model, published_files=()), (quant,)).file[0])
-    for low, high, expected in ((1, alone + 5, alone), (alone + 7, alone + 9, alone + 7), (1, alone - 7, alone - 7)):
+    for low, high, expected in (
+        (1, alone + 5, alone),
+        (alone + 7, alone + 9, alone + 8),
+        (alone - 7, alone - 7, alone - 7),
+    ):
         bounded = replace(model, published_files=(PublishedFile(quant.slug, low, high),))
         assert weight_table(bounded, (quant,)).file[0] == expected
 

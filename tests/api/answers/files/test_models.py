@@ -123,3 +123,25 @@ def test_an_empty_gguf_file_is_named_as_one(tmp_path: Path) -> None:
     path.write_bytes(b"")
     with pytest.raises(ImportFactsError, match="the GGUF file is empty"):
         source_of_file(path)
+
+
+@pytest.mark.parametrize(
+    ("stated", "gpu", "quant"),
+    [
+        ({}, "rtx-4090", "bf16-safetensors"),
+        ({"quantization_config": {"quant_method": "bitsandbytes", "load_in_4bit": True}}, "rtx-4090", "bnb-nf4"),
+        ({"quantization": {"bits": 3, "group_size": 64}}, "apple-m3-max-40c-64gb", "mlx-3bit"),
+    ],
+)
+def test_a_local_checkpoint_is_estimated_in_its_own_format(
+    tmp_path: Path, stated: dict[str, Any], gpu: str, quant: str
+) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(LLAMA | stated))
+    found = estimate_pairing(CATALOG, Calibration.load(), str(tmp_path / "config.json"), gpu, None, "coding")
+    assert found.quants[found.chosen_quant].slug == quant
+
+
+def test_sixteen_bits_that_nothing_serves_are_quantized(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(LLAMA))
+    found = estimate_pairing(CATALOG, Calibration.load(), str(tmp_path / "config.json"), "rx-6700-xt", None, "coding")
+    assert found.quants[found.chosen_quant].slug != "bf16-safetensors"
