@@ -100,8 +100,10 @@ async def fits_of(
     selection, view = selection_of(context.faces, wanted, order_by), context.view
     page = keyset_page_of(context.services.limits, *paging)
     if isinstance(owner, Host):
-        on_host = _on_host(view, owner, selection.query)
-        return await _page(context, selection, lambda: on_host, page, f"host {owner.slug}")
+        on_host, mark = _on_host(view, owner, selection.query), f"host {owner.slug}"
+        if not on_host.gpu_ids:
+            return _connection(context, NO_FITS, selection, mark, lambda: on_host)
+        return await _page(context, selection, lambda: on_host, page, mark)
     kind, number, mark = _owner_of(view, owner)
     is_front = isinstance(owner, Engine) and owner.front_of is not None
     allowed = kind.allowed(selection.query, number) and not is_front

@@ -80,8 +80,8 @@ QUERIES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     ),
     "tierList": (
         "query($g: String!) { tierList(gpu: $g) { grade fits { ...F } } }",
+        {"g": "rx-7900-xtx"},
         {"g": "apple-m3-max-30c-36gb"},
-        {"g": "rtx-4090"},
     ),
     "nodes": ("query($i: [ID!]!) { nodes(ids: $i) { id ... on Fit { ...F } } }", {"i": FIT_IDS[:1]}, {"i": FIT_IDS}),
     "runs": (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 from contextlib import AbstractContextManager, nullcontext
 from enum import Enum
@@ -133,6 +134,8 @@ async def test_odd_values_come_out_as_before(changes: dict[str, Any], query: str
     assert str(answers[0]) == str(answers[1])  # the order of keys too
 
 
+# The reference is graphql-core alone, which leaves coroutines unstarted when a sibling fails.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("batch", range(8))
 async def test_random_queries_answer_the_same_on_both_paths(app: Starlette, batch: int) -> None:
     services = app.state.services
@@ -154,6 +157,7 @@ async def test_random_queries_answer_the_same_on_both_paths(app: Starlette, batc
         compiled += prepared is not None and bool(prepared.queries)
     assert answered > 20
     assert compiled > 5
+    gc.collect()
 
 
 async def test_of_several_failures_the_first_is_the_same_after_a_dropped_attempt(app: Starlette) -> None:

@@ -50,6 +50,9 @@ def config_of(entry: dict[str, Any]) -> dict[str, Any]:
         "attention_bias": attention["qkv_bias"],
         "use_qk_norm": attention["qk_norm"] != "none" or None,
     }
+    if entry["model_type"] == "qwen":
+        # The key counts gate and up together.
+        config["intermediate_size"] *= 2
     if moe:
         config |= {
             "num_experts": moe["n_experts"],
