@@ -115,7 +115,11 @@ class Calibration:
 
     def _base(self, choices: EngineChoices) -> _Base:
         gpus, size = choices.gpus, len(choices.quants)
-        strata = {kind: np.repeat(self._stratum(kind, gpus), size) for kind in ("decode", "prefill")}
+        unfitted = np.isin(choices.engine.ravel(), self._unfitted(choices.software))
+        strata = {
+            kind: np.where(unfitted, STRATA.index("none"), np.repeat(self._stratum(kind, gpus), size))
+            for kind in ("decode", "prefill")
+        }
         ranges = {kind: range_ends(self.data[kind]["ranges"], choices) for kind in strata}
         known: dict[str, Any] = {}
         for kind, stratum in strata.items():
@@ -175,6 +179,13 @@ class Calibration:
         names = ("host", "host_layer", "host_expert", "host_expert_layer", "link")
         ends = {f"offload_{end}": math.log(offload[end]) for end in ("low", "high")}
         return {name: float(offload[name]) for name in names} | ends
+
+    def _unfitted(self, software: str | None) -> list[int]:
+        """Places of engines that no row was measured with: the rows of another engine do not calibrate them."""
+        names = [engine_factor(software or engine.value) for engine in ENGINES]
+        effects = self._decode.keys() | self._prefill.keys()
+        fitted = {name.partition("engine:")[2] for name in effects if "/engine:" in name}
+        return [place for place, name in enumerate(names) if name is not None and name not in fitted]
 
     def _stratum(self, kind: str, gpus: Sequence[Accelerator]) -> NDArray[np.int64]:
         seen = self.data[kind]["seen"]
