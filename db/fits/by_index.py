@@ -59,13 +59,17 @@ _COMPOUND_LIMIT = 400
 _BUCKETS = frozenset((Indexed.DECODE, Indexed.SCORE, Indexed.MODEL_DECODE, Indexed.MODEL_SCORE))
 
 
-@lru_cache(maxsize=512)
-def parts(query: FitQuery, order: tuple[FitOrder, ...], dialect: str) -> tuple[FitQuery, ...]:
+def parts(query: FitQuery, order: Sequence[FitOrder], dialect: str) -> tuple[FitQuery, ...]:
     """``query`` as one or two disjoint ones: what runs and what does not, when an index of what runs gives the order."""
     if not order or order[0].field not in (FitField.DECODE, FitField.SCORE):
         return (query,)
     if is_narrow(query) and not leads_by_model(query, order, dialect):
         return (query,)
+    return _running_and_resting(query)
+
+
+@lru_cache(maxsize=512)
+def _running_and_resting(query: FitQuery) -> tuple[FitQuery, ...]:
     given = STATUSES if query.statuses is None else query.statuses
     running = tuple(status for status in given if status not in NOT_RUNNING)
     resting = tuple(status for status in given if status in NOT_RUNNING)
