@@ -2,9 +2,10 @@
 
 ``thin`` has the keys of ``speed`` for hardware, engines and placements of which little is measured; ``serving`` has the
 speeds of many streams at once. Rows keep every key of their source. Resolved names are added: ``gpu_slug``,
-``model_slug``, ``quant_slug`` (null when the catalog has no such entity) and, in the speed tables, how sure each is (``gpu_match``, ``model_match``,
-``quant_match``): ``exact``, ``assumed`` (memory size, core count or form factor not stated), ``same-shapes`` (another
-model of the same architecture and size) or ``variant`` (a custom mix of the named quantization).
+``model_slug``, ``quant_slug`` (null when the catalog has no such entity) and how sure each is (``gpu_match``,
+``model_match``, ``quant_match``): ``exact``, ``assumed`` (memory size, core count or form factor not stated),
+``same-shapes`` (another model of the same architecture and size) or ``variant`` (a custom mix of the named
+quantization). The memory tables do not say how sure.
 """
 
 from __future__ import annotations
