@@ -58,7 +58,9 @@ def words(kind: str, text: str) -> list[str]:
     if kind == "gpu":
         found = [_gpu_word(match) for match in _GPU_WORD.finditer(folded)]
     else:
-        found = [_trimmed(match.group()) for match in _MODEL_WORD.finditer(_VERSION.sub("", _VISION.sub("vision", folded)))]
+        found = [
+            _trimmed(match.group()) for match in _MODEL_WORD.finditer(_VERSION.sub("", _VISION.sub("vision", folded)))
+        ]
     synonyms = _SYNONYMS.get(kind, {})
     return [word for word in (synonyms.get(word, word) for word in found) if word]
 
