@@ -14,12 +14,13 @@ import orjson
 class Derivative:
     """A repository whose fits are those of ``base``, a slug. ``format`` is the slug of its quantization, None for 16 bits.
 
-    ``named``: its name states the base; else its dimensions and parameter count are those of the base.
+    ``known_by``: ``name`` where its name states the base, ``shape`` where its dimensions and parameter count are those of the
+    base, ``text`` where the dimensions of its text model are.
     """
 
     repository: str
     base: str
-    named: bool
+    known_by: str
     format: str | None
 
 
@@ -39,7 +40,7 @@ def derivatives_by_key(directory: Path) -> Mapping[str, Derivative]:
     for path in sorted(directory.glob("*.jsonl")):
         for line in path.read_bytes().splitlines():
             row = orjson.loads(line)
-            derivative = Derivative(row["repository"], row["base"], row["known_by"] == "name", row["format"])
+            derivative = Derivative(row["repository"], row["base"], row["known_by"], row["format"])
             known[plain(derivative.repository)] = derivative
             tail = plain(derivative.repository.split("/")[-1])
             other = tails.setdefault(tail, derivative)
