@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from api.cli.choices.here import Asked
 
 EPILOG = (
     "Examples: `fitgraph here --workload chat`, `fitgraph here --gpu 'RTX 3090' --gpu 'RTX 3090' --json`, "
@@ -36,11 +39,31 @@ def here(
     number: Annotated[int, typer.Option("-n", help="Most models.", min=1, max=1000)] = 10,
 ) -> None:
     """Detect this machine and list the best models for it, with speed, memory and the command to start each."""
-    from api.cli.choices.here import Asked, Facts, here_command
+    from api.cli.choices.here import Asked, Facts
 
     facts = Facts(
         gpu or (), no_gpu, processor, host_memory_gb, memory_channels, memory_mt_s, free_memory_gb, wired_limit_mb,
         engine or (), system,
     )  # fmt: skip
-    asked = Asked(facts, workload, mode, users, recorded, record)
-    raise typer.Exit(here_command(asked, number, as_json=as_json))
+    raise typer.Exit(_answered(Asked(facts, workload, mode, users, recorded, record), number, as_json=as_json))
+
+
+def _answered(asked: Asked, number: int, *, as_json: bool) -> int:
+    """Print the best ``number`` models for this machine. Returns 0, or 3 when there is no answer."""
+    import orjson
+
+    from api.cli.choices.here import here as answer_here
+    from api.cli.choices.here_text import here_json, print_here
+    from api.cli.exit_codes import NO_ANSWER
+    from api.errors import QuestionError
+
+    try:
+        answer = answer_here(asked, number)
+    except QuestionError as error:
+        typer.echo(f"fitgraph: {error}", err=True)
+        return NO_ANSWER
+    if as_json:
+        typer.echo(orjson.dumps(here_json(answer), option=orjson.OPT_INDENT_2))
+    else:
+        print_here(answer)
+    return 0

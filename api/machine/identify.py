@@ -56,15 +56,16 @@ def identify(catalog: Catalog, description: Description, *, processor_alone: boo
             raise _unknown_card(catalog, gpu)
         else:
             notes.append(f"{gpu.name} is not in the catalog and is left out.")
+    processors = _of_processor(catalog, description)
     chosen = _together(known, notes)
     if chosen:
         devices = tuple(accelerator for _, accelerator in chosen)
         free = _free(description, chosen)
     else:
         board = None if processor_alone else _board(catalog, description)
-        devices = (board or _processor(catalog, description, notes),)
+        devices = (board or _processor(catalog, description, processors, notes),)
         free = description.memory.available_bytes
-    host = _host(catalog, description, devices[0])
+    host = _host(catalog, description, processors, devices[0])
     return Identified(Machine(devices, host), free, tuple(notes))
 
 
@@ -75,7 +76,7 @@ def stated(catalog: Catalog, description: Description, gpus: Sequence[str]) -> I
         QuestionError: a name is unknown, or there is no such machine.
     """
     machine = machine_of(catalog, gpus, 1)
-    host = _host(catalog, description, machine.devices[0])
+    host = _host(catalog, description, _of_processor(catalog, description), machine.devices[0])
     free = None if machine.devices[0].has_own_memory else description.memory.available_bytes
     return Identified(Machine(machine.devices, host), free, description.remarks)
 
@@ -187,7 +188,9 @@ def _board(catalog: Catalog, description: Description) -> Accelerator | None:
     return specs.accelerator(_nearest(entries, description.memory.total_bytes)) if entries else None
 
 
-def _processor(catalog: Catalog, description: Description, notes: list[str]) -> Accelerator:
+def _processor(
+    catalog: Catalog, description: Description, processors: Sequence[Entry], notes: list[str]
+) -> Accelerator:
     """The entry of the processor's memory, with its detected bandwidth."""
     if description.memory.total_bytes is None:
         raise QuestionError(
@@ -195,7 +198,7 @@ def _processor(catalog: Catalog, description: Description, notes: list[str]) -> 
             "neither a graphics processor nor the size of the memory could be read; state them with --gpu and --host-memory-gb",
             "gpu",
         )
-    bandwidth = _bandwidth_gbps(catalog, description)
+    bandwidth = _bandwidth_gbps(description, processors)
     if bandwidth is None:
         default = catalog.hosts[catalog.default_host]
         bandwidth = float(default["bandwidth_gbps"])
@@ -203,7 +206,7 @@ def _processor(catalog: Catalog, description: Description, notes: list[str]) -> 
             f"The memory of {description.processor or 'this processor'} could not be read: it is taken as that of "
             f"{default['name']}, {bandwidth:g} GB/s; state it with --memory-channels and --memory-mt-s."
         )
-    own = [entry for entry in _of_processor(catalog, description) if entry["kind"] == "cpu"]
+    own = [entry for entry in processors if entry["kind"] == "cpu"]
     every = [entry for entry in catalog.gpus.values() if entry["kind"] == "cpu" and entry["vendor"] == "generic"]
     nearest = min(own or every, key=lambda entry: abs(entry["bandwidth_gbps"] - bandwidth))
     return replace(specs.accelerator(nearest), bandwidth_bytes_s=bandwidth * 1e9)
@@ -216,21 +219,21 @@ def _of_processor(catalog: Catalog, description: Description) -> list[Entry]:
     return [entry for entry in entries if kind is None or (entry["memory_type"] or "").startswith(kind)] or entries
 
 
-def _bandwidth_gbps(catalog: Catalog, description: Description) -> float | None:
+def _bandwidth_gbps(description: Description, processors: Sequence[Entry]) -> float | None:
     """Bandwidth of the computer's memory: as detected, else that which the processor's maker supports where it is one."""
     if description.memory.bandwidth_gbps is not None:
         return description.memory.bandwidth_gbps
-    supported = {float(entry["bandwidth_gbps"]) for entry in _of_processor(catalog, description)}
+    supported = {float(entry["bandwidth_gbps"]) for entry in processors}
     return supported.pop() if len(supported) == 1 else None
 
 
-def _host(catalog: Catalog, description: Description, device: Accelerator) -> Host:
+def _host(catalog: Catalog, description: Description, processors: Sequence[Entry], device: Accelerator) -> Host:
     """The computer around a device: the profile of its kind with the detected memory."""
     host = host_for(device, [specs.host(entry) for entry in catalog.hosts.values()])
     if device.unified_memory and device.memory_bytes is not None:
         return host
     total = description.memory.total_bytes
-    bandwidth = _bandwidth_gbps(catalog, description)
+    bandwidth = _bandwidth_gbps(description, processors)
     if device.unified_memory and device.bandwidth_bytes_s is not None:
         bandwidth = device.bandwidth_bytes_s / 1e9
     return host_with(host, None if total is None else total / GIB, bandwidth)

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
-
-import orjson
 
 from api.answers.choices.machine import resolved
 from api.answers.choices.models import Choice, Question, recommended_models
 from api.answers.choices.plans import plan_of
-from api.cli.choices.recommend import member, row_json
-from api.cli.exit_codes import NO_ANSWER
+from api.cli.choices.recommend import member
 from api.errors import ErrorCode, QuestionError
 from api.machine.description import Description
 from api.machine.detect import describe, this_machine
@@ -87,22 +82,6 @@ class Here:
     question: Question
     choice: Choice
     rows: tuple[Row, ...]
-
-
-def here_command(asked: Asked, number: int, *, as_json: bool) -> int:
-    """Print the best ``number`` models for this machine. Returns 0, or 3 when there is no answer."""
-    from api.cli.choices.here_text import here_json, print_here
-
-    try:
-        answer = here(asked, number)
-    except QuestionError as error:
-        print(f"fitgraph: {error}", file=sys.stderr)
-        return NO_ANSWER
-    if as_json:
-        print(orjson.dumps(here_json(answer), option=orjson.OPT_INDENT_2).decode())
-    else:
-        print_here(answer)
-    return 0
 
 
 def here(asked: Asked, number: int) -> Here:
@@ -180,21 +159,3 @@ def row_of(plan: FitFacts, tools: Sequence[Tool]) -> Row:
     known = commands(plan)
     own = [command for command in known if command.tool in tools]
     return Row(plan, next(iter(own or known), None), bool(own))
-
-
-def model_row_json(answer: Here, at: int) -> dict[str, Any]:
-    """One model as an object: what ``fitgraph recommend`` says, and its memory and command."""
-    row, entry = answer.rows[at], answer.choice.entries[at]
-    memory, free = row.plan.estimate.memory, answer.identified.free_bytes
-    command = row.command
-    return {
-        "rank": at + 1,
-        **row_json(answer.question.machine, entry),
-        "memory_bytes": memory.total_bytes,
-        "usable_bytes": memory.usable_bytes,
-        "host_bytes": memory.host_bytes,
-        "fits_in_free_memory": None if free is None else memory.total_bytes <= free,
-        "command": None
-        if command is None
-        else {"tool": command.tool.value, "text": command.text, "installed": row.installed},
-    }

@@ -6,7 +6,8 @@ from typing import Any
 
 from api.answers.choices.reasons import seconds_text
 from api.cli.choices.capabilities import capability_text
-from api.cli.choices.here import Here, model_row_json
+from api.cli.choices.here import Here
+from api.cli.choices.recommend import row_json
 from api.machine.description import Description, Gpu, Surroundings
 from api.machine.text import GIB
 from estimator.types import ENGINE_NAMES
@@ -25,7 +26,25 @@ def here_json(answer: Here) -> dict[str, Any]:
         "notes": list(answer.identified.notes),
         "workload": question.workload.slug,
         "mode": question.mode.value,
-        "recommendations": [model_row_json(answer, at) for at in range(len(answer.rows))],
+        "recommendations": [_model_json(answer, at) for at in range(len(answer.rows))],
+    }
+
+
+def _model_json(answer: Here, at: int) -> dict[str, Any]:
+    """One model as an object: what ``fitgraph recommend`` says, and its memory and command."""
+    row, entry = answer.rows[at], answer.choice.entries[at]
+    memory, free = row.plan.estimate.memory, answer.identified.free_bytes
+    command = row.command
+    return {
+        "rank": at + 1,
+        **row_json(answer.question.machine, entry),
+        "memory_bytes": memory.total_bytes,
+        "usable_bytes": memory.usable_bytes,
+        "host_bytes": memory.host_bytes,
+        "fits_in_free_memory": None if free is None else memory.total_bytes <= free,
+        "command": None
+        if command is None
+        else {"tool": command.tool.value, "text": command.text, "installed": row.installed},
     }
 
 
