@@ -17,6 +17,7 @@ from db.entries.names.spelling import MAX_NAME_CHARACTERS
 from db.entries.names.words import Entry
 
 _KEPT = 4096
+_HOW = {"name": "which its name states", "card": "which its card states", "shape": "which has the same shape"}
 Find = Callable[[str, str, Reading], Meaning | None]
 
 
@@ -101,7 +102,7 @@ class Resolver:
         base = None if derivative is None else self._entries["model"].get(derivative.base)
         if derivative is None or base is None:
             return None
-        how = "which its name states" if derivative.named else "which has the same shape"
+        how = _HOW[derivative.known_by]
         note = f"{derivative.repository} is estimated as {base['name']}, {how}."
         return Meaning(derivative.base, note, quant=derivative.format)
 
