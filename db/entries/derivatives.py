@@ -1,9 +1,10 @@
 """Derivatives: fine-tunes, merges and re-quantized copies of a model, one line each, without cells of their own.
 
 ``derivatives/`` has one JSON Lines file a family. A line gives a repository the fits of its ``base``; ``known_by`` says
-whether its name states the base, or its card, or only its dimensions and parameter count are equal. ``format`` is the
-quantization that the repository holds, null for 16 bits, ``gguf`` for GGUF files of several types. ``date`` is the day on
-which the repository was created, ``revision`` the commit that an import read.
+whether its name states the base, or its card, only its dimensions and parameter count are equal, or (``text``) only the
+dimensions of its text model are, beside towers that no fit counts. ``format`` is the quantization that the repository holds,
+null for 16 bits, ``gguf`` for GGUF files of several types. ``date`` is the day on which the repository was created,
+``revision`` the commit that an import read.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ class DerivativeRow(Shape):
 
     repository: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$", max_length=200)]
     base: Slug
-    known_by: Literal["name", "shape", "card"]
+    known_by: Literal["name", "shape", "text", "card"]
     license: Name | None
     date: Date | None
     format: Slug | None

@@ -15,7 +15,8 @@ class Derivative:
     """A repository whose fits are those of ``base``, a slug. ``format`` is the slug of its quantization, None for 16 bits
     and for GGUF files of several types.
 
-    ``known_by``: its ``name`` or ``card`` states the base, or only its dimensions and count are those of it (``shape``).
+    ``known_by``: ``name`` or ``card`` where its name or card states the base, ``shape`` where its dimensions and parameter
+    count are those of the base, ``text`` where the dimensions of its text model are.
     """
 
     repository: str
