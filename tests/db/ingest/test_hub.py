@@ -16,8 +16,8 @@ from db.ingest.batch import import_sources
 from db.ingest.hub import Hub
 from db.ingest.snapshots import SourceError
 from db.ingest.sources import Source
-from tests.support.configs import LLAMA, LLAMA_PARAMETERS
-from tests.support.hub import LocalHub, Repository, local_hub
+from tests.support.hub_repositories.configs import LLAMA, LLAMA_PARAMETERS
+from tests.support.hub_repositories.server import LocalHub, Repository, local_hub
 
 pytest.importorskip("huggingface_hub", reason="the extra fitgraph[hub] is not installed")
 

@@ -13,7 +13,7 @@ from db.ingest.local import read_local
 from db.ingest.outcomes import assess
 from db.ingest.snapshots import CheckpointCount, SourceError
 from db.ingest.sources import Source, read_source, sources_of
-from tests.support.configs import LLAMA, LLAMA_PARAMETERS
+from tests.support.hub_repositories.configs import LLAMA, LLAMA_PARAMETERS
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from db.entries.files import Catalog, load_catalog
 from db.ingest.batch import assess_all
 from db.ingest.outcomes import Outcome, assess
 from db.ingest.snapshots import Card, CheckpointCount, Snapshot
-from tests.support.configs import LLAMA, LLAMA_PARAMETERS
+from tests.support.hub_repositories.configs import LLAMA, LLAMA_PARAMETERS
 
 DAY = "2026-11-29"
 

@@ -10,7 +10,7 @@ from db.entries.files import load_catalog
 from db.ingest.batch import assess_all
 from db.ingest.snapshots import Card, CheckpointCount, Snapshot
 from db.ingest.writing import SET_ASIDE, read_lines, write_outcomes
-from tests.support.configs import LLAMA, LLAMA_PARAMETERS
+from tests.support.hub_repositories.configs import LLAMA, LLAMA_PARAMETERS
 
 DAY = "2026-11-29"
 CATALOG = load_catalog()
