@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from api.cli.catalog import catalog_app
-from api.cli.here import EPILOG, here
+from api.cli.here.command import EPILOG, here
 
 app = typer.Typer(name="fitgraph", rich_markup_mode="markdown")
 db_app = typer.Typer(no_args_is_help=True, help="Create, upgrade and inspect the database.")
@@ -26,16 +26,20 @@ app.command("here", epilog=EPILOG)(here)
 @app.callback(invoke_without_command=True)
 def front(
     context: typer.Context,
-    version: Annotated[bool, typer.Option("--version", help="Print the version and the catalog's revision.")] = False,
+    show_version: Annotated[
+        bool, typer.Option("--version", help="Print the version and the catalog's revision.")
+    ] = False,
 ) -> None:
     """Does a language model fit an accelerator, how fast, with how much context, and what limits it.
 
     Without a command: the best models for this machine, as `fitgraph here` lists them.
     """
-    if version:
-        from api.cli.version import version_text
+    if show_version:
+        from importlib.metadata import version
 
-        typer.echo(version_text())
+        from db.entries.files import load_catalog
+
+        typer.echo(f"fitgraph {version('fitgraph')}, catalog {load_catalog().revision}")
         raise typer.Exit
     if context.invoked_subcommand is None:
         here()

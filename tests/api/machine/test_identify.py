@@ -16,7 +16,7 @@ from api.machine.text import GIB
 from db.entries.files import load_catalog
 
 CATALOG = load_catalog()
-RECORDINGS = Path(__file__).parents[2] / "data" / "machines"
+RECORDINGS = {path.stem: path for path in (Path(__file__).parents[2] / "data" / "machines").rglob("*.txt")}
 METAL, VM, CONTAINER, WSL = (
     Surroundings.METAL, Surroundings.VIRTUAL_MACHINE, Surroundings.CONTAINER, Surroundings.WSL
 )  # fmt: skip
@@ -77,7 +77,7 @@ MACHINES = {
 
 
 def description_of(name: str) -> Description:
-    return describe(RecordedMachine((RECORDINGS / f"{name}.txt").read_text()))
+    return describe(RecordedMachine(RECORDINGS[name].read_text()))
 
 
 def rounded(value: float | None, unit: float) -> float | None:
@@ -85,7 +85,7 @@ def rounded(value: float | None, unit: float) -> float | None:
 
 
 def test_every_recording_is_expected() -> None:
-    assert {path.stem for path in RECORDINGS.glob("*.txt")} == set(MACHINES)
+    assert set(RECORDINGS) == set(MACHINES)
 
 
 @pytest.mark.parametrize("name", sorted(MACHINES))

@@ -12,13 +12,11 @@ from typer.testing import CliRunner
 from api.cli.app import app
 from api.cli.exit_codes import NO_ANSWER
 
-MACHINES = Path(__file__).parents[3] / "data" / "machines"
+MACHINES = {path.stem: path for path in (Path(__file__).parents[3] / "data" / "machines").rglob("*.txt")}
 
 
 def answer(machine: str, *words: str, number: int = 3) -> dict[str, Any]:
-    result = CliRunner().invoke(
-        app, ["here", "--from", str(MACHINES / f"{machine}.txt"), "--json", "-n", str(number), *words]
-    )
+    result = CliRunner().invoke(app, ["here", "--from", str(MACHINES[machine]), "--json", "-n", str(number), *words])
     assert result.exit_code == 0, result.output
     told: dict[str, Any] = json.loads(result.stdout)
     return told

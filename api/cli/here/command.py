@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from api.cli.choices.here import Asked
+    from api.cli.here.answer import Asked
 
 EPILOG = (
     "Examples: `fitgraph here --workload chat`, `fitgraph here --gpu 'RTX 3090' --gpu 'RTX 3090' --json`, "
@@ -39,7 +39,7 @@ def here(
     number: Annotated[int, typer.Option("-n", help="Most models.", min=1, max=1000)] = 10,
 ) -> None:
     """Detect this machine and list the best models for it, with speed, memory and the command to start each."""
-    from api.cli.choices.here import Asked, Facts
+    from api.cli.here.answer import Asked, Facts
 
     facts = Facts(
         gpu or (), no_gpu, processor, host_memory_gb, memory_channels, memory_mt_s, free_memory_gb, wired_limit_mb,
@@ -52,9 +52,9 @@ def _answered(asked: Asked, number: int, *, as_json: bool) -> int:
     """Print the best ``number`` models for this machine. Returns 0, or 3 when there is no answer."""
     import orjson
 
-    from api.cli.choices.here import here as answer_here
-    from api.cli.choices.here_text import here_json, print_here
     from api.cli.exit_codes import NO_ANSWER
+    from api.cli.here.answer import here as answer_here
+    from api.cli.here.text import here_json, print_here
     from api.errors import QuestionError
 
     try:

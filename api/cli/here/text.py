@@ -6,8 +6,8 @@ from typing import Any
 
 from api.answers.choices.reasons import seconds_text
 from api.cli.choices.capabilities import capability_text
-from api.cli.choices.here import Here
 from api.cli.choices.recommend import row_json
+from api.cli.here.answer import Here
 from api.machine.description import Description, Gpu, Surroundings
 from api.machine.text import GIB
 from estimator.types import ENGINE_NAMES
