@@ -115,7 +115,8 @@ def error_page(error: ApiError, base_url: str, request: Request) -> Response:
     """The page of an error; names that may be meant are links."""
     status = _STATUS_OF.get(error.code, 400)
     kind, typed = str(error.extensions.get("kind", "")), str(error.extensions.get("name", ""))
-    names = [str(name) for name in error.extensions.get("suggestions") or getattr(error, "suggestions", ())]
+    suggestions: tuple[str, ...] = getattr(error, "suggestions", ())
+    names = [str(name) for name in error.extensions.get("suggestions", suggestions)]
     links = [(name, _repaired(request, typed, name) or _page_of(kind, name)) for name in names]
     values = {"title": _TITLES[status], "text": error.message, "links": links}
     response = html("message.html", values, base_url, request.url.path, status)
