@@ -237,7 +237,7 @@ def _leading(models: Mapping[str, ModelTraits], work: WorkloadKind) -> list[str]
     for way in (PLAIN, THINKING):
         lacking = np.array([np.inf if pair[way] is None else -pair[way].low for pair in pairs])
         figures = np.column_stack([lacking, sizes])
-        no_worse = (figures[None] <= figures[:, None]).all(axis=2)
-        better = (figures[None] < figures[:, None]).any(axis=2)
-        leading |= np.isfinite(lacking) & ~(no_worse & better).any(axis=1)
+        no_worse = np.all(figures[None] <= figures[:, None], axis=2)
+        better = np.any(figures[None] < figures[:, None], axis=2)
+        leading |= np.isfinite(lacking) & ~np.any(no_worse & better, axis=1)
     return [slug for slug, leads in zip(models, leading, strict=True) if leads]
