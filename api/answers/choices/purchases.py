@@ -235,7 +235,8 @@ def _leading(models: Mapping[str, ModelTraits], work: WorkloadKind) -> list[str]
     sizes = np.array([(traits.total_b, traits.active_b) for traits in models.values()]).reshape(-1, 2)
     leading = np.zeros(len(models), dtype=np.bool_)
     for way in (PLAIN, THINKING):
-        lacking = np.array([np.inf if pair[way] is None else -pair[way].low for pair in pairs])
+        able = [pair[way] for pair in pairs]
+        lacking = np.array([np.inf if capability is None else -capability.low for capability in able])
         figures = np.column_stack([lacking, sizes])
         no_worse = np.all(figures[None] <= figures[:, None], axis=2)
         better = np.any(figures[None] < figures[:, None], axis=2)
