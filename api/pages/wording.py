@@ -9,6 +9,7 @@ from api.catalog.fits import FitRecord
 from estimator.advice.amounts import duration, gib, pace
 from estimator.advice.explain import LimitCode
 from estimator.calibration.loss import CapabilityLoss
+from estimator.judgement.market import PriceKind
 from estimator.structure.context import METHOD_NAMES, context_extension
 from estimator.types import OperatingMode, Status
 from estimator.usability import Usability
@@ -153,3 +154,12 @@ def dollars(usd: float | None) -> str:
 def memory_gib(size: float | None) -> str:
     """Memory as datasheets state it; a dash for an unknown one."""
     return "–" if size is None else f"{size:g} GB"
+
+
+PRICE_KINDS = {
+    PriceKind.MSRP: "launch price",
+    PriceKind.STREET_NEW: "new",
+    PriceKind.STREET_USED: "used",
+    PriceKind.SYSTEM: "whole computer",
+    PriceKind.CLOUD_HOUR: "an hour, rented",
+}
