@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from db.imports.context import extension_of_gguf
 from db.imports.errors import ImportFactsError, needed, whole
 from db.imports.gguf.architectures import ARCHITECTURES, FILE_TYPES, Architecture
 from db.imports.gguf.header import GgufHeader, parse_gguf
@@ -14,7 +15,6 @@ from db.imports.gguf.parts import compressed, experts, gate_of_output, latent, l
 from db.imports.gguf.split import joined
 from db.imports.gguf.tensors import EXPERT_PART, Tensors, placed, tensors_of
 from db.imports.hub.config import extend_context, with_counts
-from db.imports.hub.context import extension_of_gguf
 from estimator.structure.stored import StoredLayers
 
 

@@ -6,10 +6,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from db.imports.context import extension_of_config
 from db.imports.errors import MAX_PARAMETERS, ImportFactsError, json_object, needed, whole
 from db.imports.hub.attention import attention, flag, head_dims, key_heads
 from db.imports.hub.class_defaults import ConfigValues
-from db.imports.hub.context import extension_of_config
 from db.imports.hub.experts import experts
 from db.imports.hub.extras import extra_parameters, layer_facts
 from db.imports.hub.layers import block_count, feed_forwards, mixers

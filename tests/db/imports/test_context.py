@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from db.imports.context import extension_of_gguf
 from db.imports.hub.config import facts_from_config
-from db.imports.hub.context import extension_of_gguf
 from estimator.structure.context import context_extension, native_context_tokens
 from tests.support.hub_repositories.configs import LLAMA
 
