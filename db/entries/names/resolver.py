@@ -19,6 +19,7 @@ from db.entries.names.words import Entry
 _KEPT = 4096
 _KNOWN_BY = {
     "name": "which its name states",
+    "card": "which its card states",
     "shape": "which has the same shape",
     "text": "whose shape its text model has; its towers are not counted",
 }
