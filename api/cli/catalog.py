@@ -105,8 +105,8 @@ def catalog_import(
     raise typer.Exit(import_command(sources, into, dry_run=dry_run, as_json=as_json))
 
 
-@catalog_app.command("cross-check")
-def catalog_cross_check(
+@catalog_app.command("compare")
+def catalog_compare(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Compare the catalog with two independent lists of facts; fail on a difference that nothing explains."""
