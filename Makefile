@@ -60,7 +60,7 @@ schema docs: $(VENV)/.run  ## rewrite the documents that the code generates
 lock:  ## resolve and pin every dependency with its hash
 	$(PIP) uv
 	$(BIN)/uv pip compile pyproject.toml --extra build --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet --upgrade -o requirements/run.txt
-	$(BIN)/uv pip compile pyproject.toml --extra build --extra test --extra calibrate --constraint requirements/run.txt --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet -o requirements/test.txt
+	$(BIN)/uv pip compile pyproject.toml --extra build --extra test --extra calibrate --extra mcp --constraint requirements/run.txt --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet -o requirements/test.txt
 	$(BIN)/uv pip compile pyproject.toml --extra build --extra test --extra engine --constraint requirements/test.txt --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet -o requirements/engine.txt
 
 clean:
