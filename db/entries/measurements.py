@@ -1,9 +1,11 @@
-"""Measured tables of the catalog: single-stream speeds and memory, as JSON Lines, one row a line.
+"""Measured tables of the catalog: speeds of one stream, speeds of servers, and memory, as JSON Lines, one row a line.
 
-Rows keep every key of their source. Resolved names are added: ``gpu_slug``, ``model_slug``, ``quant_slug`` (null when
-the catalog has no such entity) and, in the speed tables, how sure each is (``gpu_match``, ``model_match``,
-``quant_match``): ``exact``, ``assumed`` (memory size, core count or form factor not stated), ``same-shapes`` (another
-model of the same architecture and size) or ``variant`` (a custom mix of the named quantization).
+``thin`` has the keys of ``speed`` for hardware, engines and placements of which little is measured; ``serving`` has the
+speeds of many streams at once. Rows keep every key of their source. Resolved names are added: ``gpu_slug``,
+``model_slug``, ``quant_slug`` (null when the catalog has no such entity) and how sure each is (``gpu_match``,
+``model_match``, ``quant_match``): ``exact``, ``assumed`` (memory size, core count or form factor not stated),
+``same-shapes`` (another model of the same architecture and size) or ``variant`` (a custom mix of the named
+quantization). The memory tables do not say how sure.
 """
 
 from __future__ import annotations
@@ -23,11 +25,32 @@ MATCHES = ("exact", "assumed", "same-shapes", "variant")
 MAX_FILE_BYTES = 1_500_000
 _KINDS = ("gpu", "model", "quant")
 _SPEED_KINDS = ("decode", "prefill")
+#: Tables of speeds, and the keys of which a row of a server has one.
+_SPEED_TABLES = ("speed", "thin", "serving")
+SERVED_SPEEDS = (
+    "output_tok_s_total", "decode_tok_s_per_user", "tpot_ms", "itl_ms", "ttft_ms", "ttft_ms_median", "prefill_tok_s",
+    "total_tok_s", "total_tok_s_per_gpu", "output_tok_s_per_gpu", "latency_s", "e2e_ms", "request_throughput",
+    "tpot_ms_median",
+)  # fmt: skip
 
 
 def speed_rows(root: Path | None = None) -> Iterator[Row]:
-    """All measured speeds, files in name order."""
-    for path in sorted(((CATALOG_ROOT if root is None else root) / "measurements" / "speed").glob("*.jsonl")):
+    """All measured speeds of one stream on well-measured hardware, files in name order."""
+    return _table("speed", root)
+
+
+def thin_rows(root: Path | None = None) -> Iterator[Row]:
+    """Measured speeds of one stream where little is measured: several cards, system memory, processors, rare devices."""
+    return _table("thin", root)
+
+
+def serving_rows(root: Path | None = None) -> Iterator[Row]:
+    """Measured speeds of servers with a stated or unlimited number of streams."""
+    return _table("serving", root)
+
+
+def _table(table: str, root: Path | None) -> Iterator[Row]:
+    for path in sorted(((CATALOG_ROOT if root is None else root) / "measurements" / table).glob("*.jsonl")):
         yield from _rows(path)
 
 
@@ -55,7 +78,7 @@ def check_measurements(root: Path, slugs: Mapping[str, Set[str]]) -> list[Fault]
             except orjson.JSONDecodeError as error:
                 faults.append(Fault(file, entry, "-", f"the line is not valid JSON ({error}); repair it"))
                 continue
-            found = [*_unknown_names(row, slugs), *(_bad_values(row) if path.parent.name == "speed" else ())]
+            found = [*_unknown_names(row, slugs), *_bad_values(row, path.parent.name)]
             faults += [Fault(file, entry, field, message) for field, message in found]
     return faults
 
@@ -67,12 +90,14 @@ def _unknown_names(row: Mapping[str, Any], slugs: Mapping[str, Set[str]]) -> Ite
             yield f"{kind}_slug", f"the catalog has no {kind} {slug!r}; correct the slug, or set it to null"
 
 
-def _bad_values(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    if row.get("kind") not in _SPEED_KINDS:
-        yield "kind", f"{row.get('kind')!r} is none of {', '.join(_SPEED_KINDS)}"
-    speed = row.get("tok_s")
-    if not isinstance(speed, int | float) or speed <= 0:
-        yield "tok_s", f"{speed!r} is no speed; it must be above 0 tokens per second"
+def _bad_values(row: Mapping[str, Any], table: str) -> Iterator[tuple[str, str]]:
+    if table not in _SPEED_TABLES:
+        return
+    if table == "serving":
+        if not any(row.get(key) is not None for key in SERVED_SPEEDS):
+            yield "output_tok_s_total", f"a row of a server has one of {', '.join(SERVED_SPEEDS)}"
+    else:
+        yield from _bad_speed(row)
     if not row.get("source_url"):
         yield "source_url", "a measurement needs its source"
     for kind in _KINDS:
@@ -82,3 +107,11 @@ def _bad_values(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
                 f"{kind}_match",
                 f"{match!r} must be one of {', '.join(MATCHES)}, or null exactly when {kind}_slug is null",
             )
+
+
+def _bad_speed(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    if row.get("kind") not in _SPEED_KINDS:
+        yield "kind", f"{row.get('kind')!r} is none of {', '.join(_SPEED_KINDS)}"
+    speed = row.get("tok_s")
+    if not isinstance(speed, int | float) or speed <= 0:
+        yield "tok_s", f"{speed!r} is no speed; it must be above 0 tokens per second"

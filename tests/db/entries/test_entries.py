@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from db.entries import specs
 from db.entries.check import check_catalog, load_checked_catalog
 from db.entries.files import CATALOG_ROOT, DIRECTORIES, Catalog, CatalogError, entity_files, load_catalog
-from db.entries.measurements import MATCHES, MAX_FILE_BYTES, memory_rows, speed_rows
+from db.entries.measurements import MATCHES, MAX_FILE_BYTES, Row, memory_rows, serving_rows, speed_rows, thin_rows
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +27,7 @@ def test_every_file_is_an_entry(catalog: Catalog) -> None:
     for kind, directory in DIRECTORIES.items():
         files = {path.stem for path in (CATALOG_ROOT / directory).rglob("*.json")}
         assert set(catalog.entries(kind)) == files
-    assert len(catalog.models) >= 359
+    assert len(catalog.models) >= 383
     assert len(catalog.gpus) >= 495
 
 
@@ -99,16 +100,29 @@ def test_loading_refuses_what_it_cannot_index(tmp_path: Path) -> None:
         load_catalog(root)
 
 
-def test_measurements_refer_to_the_catalog(catalog: Catalog) -> None:
-    rows = list(speed_rows())
-    assert len(rows) == 7156
+@pytest.mark.parametrize(
+    ("table", "rows_of_table", "fully_named"),
+    [(speed_rows, 7156, 6000), (thin_rows, 2624, 1900), (serving_rows, 8817, 7500)],
+)
+def test_measurements_refer_to_the_catalog(
+    catalog: Catalog, table: Callable[[], Iterator[Row]], rows_of_table: int, fully_named: int
+) -> None:
+    rows = list(table())
+    assert len(rows) == rows_of_table
     for row in rows:
         for kind in ("gpu", "model", "quant"):
             slug = row[f"{kind}_slug"]
             assert slug is None or slug in catalog.entries(kind)
             assert (row[f"{kind}_match"] in MATCHES) == (slug is not None)
     resolved = [row for row in rows if row["gpu_slug"] and row["model_slug"] and row["quant_slug"]]
-    assert len(resolved) > 6000
+    assert len(resolved) > fully_named
+
+
+def test_a_row_of_a_server_has_a_speed(tmp_path: Path) -> None:
+    root = small_catalog(tmp_path)
+    (root / "measurements" / "serving").mkdir(parents=True)
+    (root / "measurements" / "serving" / "a.jsonl").write_text('{"gpu": "x", "source_url": "https://example.org"}')
+    assert "output_tok_s_total" in {fault.field for fault in check_catalog(root)}
 
 
 def test_measured_models_have_the_stated_size(catalog: Catalog) -> None:
