@@ -146,10 +146,10 @@ def _copy_table(reader: Connection, writer: Connection, table: Table) -> int:
         writer.execute(insert(table), [dict(zip(table.columns.keys(), row, strict=True)) for row in rows])
         count += len(rows)
     compared = 0
-    for rows, copies in zip_longest(_portions(reader, table), _portions(writer, table), fillvalue=[]):
+    for rows, copies in zip_longest(_portions(reader, table), _portions(writer, table)):
         if rows != copies:
             raise BackupError(f"the copy of {table.name} differs from its source within rows {compared:,} and after")
-        compared += len(rows)
+        compared += len(rows or ())
     return count
 
 
