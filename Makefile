@@ -25,7 +25,7 @@ run: $(VENV)/.run  ## set up, precompute everything, serve on 127.0.0.1:8000
 
 test: $(VENV)/.test  ## set up, lint, type-check and run every test
 	@$(MAKE) --no-print-directory lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 # Compiled here (about ten minutes on two cores), so it is no part of `make test`, which runs these tests once it is there.
 $(VENV)/.engine: requirements/engine.txt $(VENV)/.test
