@@ -367,11 +367,16 @@ def calibrate(
     check: Annotated[
         bool, typer.Option("--check", help="Fail when the committed constants are not reproduced.")
     ] = False,
+    streams: Annotated[
+        bool, typer.Option("--streams", help="Fit several streams at once alone, over the committed speed of one.")
+    ] = False,
 ) -> None:
     """Fit the open constants of the estimator on the measurements, and those of the judgement; write the data files."""
     from api.cli.calibrate import calibrate_command
     from api.cli.judgement import calibrate_judgement
 
+    if streams:
+        raise typer.Exit(calibrate_command(check=check, only_streams=True))
     raise typer.Exit(max(calibrate_command(check=check), calibrate_judgement(check=check)))
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from api.cli.calibrate import entities_of
 from db.entries.files import load_catalog
-from db.entries.measurements import memory_rows, speed_rows
+from db.entries.measurements import memory_rows, serving_rows, speed_rows
 from estimator.accuracy.report import MINIMUM_ROWS, Report, report
 from estimator.calibration.coefficients import Calibration
 from estimator.calibration.effects import family_of
@@ -20,7 +20,9 @@ DEFAULT_REPORT = Path("docs/validation.md")
 def validate_command(output: Path | None) -> int:
     """Write the report to ``output`` and its plots beside it; print its first section. Returns 0."""
     path = output or DEFAULT_REPORT
-    validation = report(entities_of(load_catalog()), Calibration.load(), list(speed_rows()), memory_rows)
+    validation = report(
+        entities_of(load_catalog()), Calibration.load(), list(speed_rows()), list(serving_rows()), memory_rows
+    )
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(validation.text)
     _draw(path, validation)
