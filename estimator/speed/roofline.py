@@ -124,7 +124,8 @@ def decode_seconds(work: DecodeWork, coef: SpeedCoefficients) -> Floats:
         one = (alone + context / work.batch + fixed) * coef.decode_overall
         products = product_seconds(work, coef, unpack * coef.unpack, share)
         # Without a known arithmetic peak nothing says how far streams may share a read: they take turns at the weights.
-        products = np.where(np.isfinite(products), products, (work.batch - 1.0) * alone * coef.decode_overall)
+        turns = np.maximum(work.batch * alone - weights * share, 0.0) * coef.decode_overall
+        products = np.where(np.isfinite(products), products, turns)
         together = step_seconds(work, coef, weights * share, context, fixed) + products
         device = np.where(work.batch > 1, np.maximum(together, np.maximum(one, floor)), device)
     return np.asarray(device + (host_dense + host_routed + crossings + between))
