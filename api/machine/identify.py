@@ -199,14 +199,15 @@ def _processor(
             "gpu",
         )
     bandwidth = _bandwidth_gbps(description, processors)
+    own = [entry for entry in processors if entry["kind"] == "cpu"]
     if bandwidth is None:
+        own = []
         default = catalog.hosts[catalog.default_host]
         bandwidth = float(default["bandwidth_gbps"])
         notes.append(
             f"The memory of {description.processor or 'this processor'} could not be read: it is taken as that of "
             f"{default['name']}, {bandwidth:g} GB/s; state it with --memory-channels and --memory-mt-s."
         )
-    own = [entry for entry in processors if entry["kind"] == "cpu"]
     every = [entry for entry in catalog.gpus.values() if entry["kind"] == "cpu" and entry["vendor"] == "generic"]
     nearest = min(own or every, key=lambda entry: abs(entry["bandwidth_gbps"] - bandwidth))
     return replace(specs.accelerator(nearest), bandwidth_bytes_s=bandwidth * 1e9)
