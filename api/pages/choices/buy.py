@@ -43,7 +43,7 @@ class Kept(Recent[Key, answers.Answer]):
 async def buy_page(request: Request, reads: FitReads, base_url: str) -> Response:
     values = await asyncio.to_thread(_values, reads.view, Asked(request))
     values["structured_data"] = breadcrumbs(base_url, ("fitgraph", "/"), ("Buy", "/buy"))
-    return html("buy.html", values, base_url, "/buy")
+    return html("choices/buy.html", values, base_url, "/buy")
 
 
 def _values(view: CatalogView, asked: Asked) -> dict[str, Any]:

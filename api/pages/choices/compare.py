@@ -57,7 +57,7 @@ async def compare_page(request: Request, reads: FitReads, base_url: str) -> Resp
         comparison = await compare(reads, Question(*slugs, workload=workload.spec.kind))
         values |= _shown(view, comparison, *slugs)
     values["structured_data"] = breadcrumbs(base_url, ("fitgraph", "/"), ("Compare", "/compare"))
-    return html("compare.html", values, base_url, "/compare")
+    return html("choices/compare.html", values, base_url, "/compare")
 
 
 def _shown(view: CatalogView, comparison: Comparison, models: list[str], gpus: list[str]) -> dict[str, Any]:

@@ -40,7 +40,7 @@ async def here_page(request: Request, reads: FitReads, base_url: str) -> Respons
     if question is not None:
         values |= _ranked(view, question, await _choice(reads, question))
     values["structured_data"] = breadcrumbs(base_url, ("fitgraph", "/"), ("This machine", "/here"))
-    return html("here.html", values, base_url, "/here")
+    return html("choices/here.html", values, base_url, "/here")
 
 
 def _form(view: CatalogView, asked: Asked) -> tuple[dict[str, Any], Question | None]:

@@ -66,7 +66,7 @@ async def serve_page(request: Request, reads: FitReads, base_url: str) -> Respon
     elif model is not None:
         values["machines"] = await _machines(reads, model, workload.spec, people)
     values["structured_data"] = breadcrumbs(base_url, ("fitgraph", "/"), ("Serve", "/serve"))
-    return html("serve.html", values, base_url, "/serve")
+    return html("choices/serve.html", values, base_url, "/serve")
 
 
 def _server(view: CatalogView, setup: dict[str, Any], quant: str, people: int) -> dict[str, Any]:
