@@ -32,15 +32,14 @@ Quant = Annotated[str | None, Field(description="Quantization, as Q4_K_M; defaul
 Workload = Annotated[str, Field(description="chat, coding, agentic-coding, reasoning or rag.")]
 
 
-def make_server(answers: Answers | None = None) -> MCPServer[Any]:
-    """The server with its five tools; the catalog is read once."""
-    told = answers or Answers()
-    server: MCPServer[Any] = MCPServer(
-        "fitgraph", instructions=INSTRUCTIONS, version=version("fitgraph"), log_level="WARNING"
-    )
+class Tools:
+    """The tools as an agent calls them."""
 
-    @server.tool(annotations=_READS)
+    def __init__(self, answers: Answers) -> None:
+        self._answers = answers
+
     def search(
+        self,
         text: Annotated[str, Field(description="Part of a name.", min_length=1, max_length=200)],
         kind: Annotated[
             Literal["model", "gpu", "quant", "computer"] | None, Field(description="Only this kind.")
@@ -48,15 +47,14 @@ def make_server(answers: Answers | None = None) -> MCPServer[Any]:
         limit: Annotated[int, Field(ge=1, le=MOST_LISTED)] = 8,
     ) -> CallToolResult:
         """Find models, accelerators, quantizations and computers by name."""
-        return _result(lambda: told.search(text, kind, limit))
+        return _result(lambda: self._answers.search(text, kind, limit))
 
-    @server.tool(annotations=_READS)
-    def fit(model: Model, gpu: Gpu, quant: Quant = None, workload: Workload = "coding") -> CallToolResult:
+    def fit(self, model: Model, gpu: Gpu, quant: Quant = None, workload: Workload = "coding") -> CallToolResult:
         """Tell whether a model fits an accelerator, how fast it runs, what it takes of the memory, and how to start it."""
-        return _result(lambda: told.fit(model, gpu, quant, workload))
+        return _result(lambda: self._answers.fit(model, gpu, quant, workload))
 
-    @server.tool(annotations=_READS)
     def recommend(
+        self,
         gpus: Annotated[
             list[Gpu], Field(description="The machine's accelerators; none: this machine.", max_length=16)
         ] = [],  # noqa: B006
@@ -67,19 +65,19 @@ def make_server(answers: Answers | None = None) -> MCPServer[Any]:
         limit: Annotated[int, Field(ge=1, le=MOST_LISTED)] = 5,
     ) -> CallToolResult:
         """List the best models for a machine, ranked by what is left of capability after loss and time, with commands."""
-        return _result(lambda: told.recommend(gpus, workload, mode, users, host_memory_gb, limit))
+        return _result(lambda: self._answers.recommend(gpus, workload, mode, users, host_memory_gb, limit))
 
-    @server.tool(annotations=_READS)
     def compare(
+        self,
         models: Annotated[list[Model], Field(description=f"1 to {MOST_COMPARED} models.")],
         gpus: Annotated[list[Gpu], Field(description=f"1 to {MOST_COMPARED} accelerators.")],
         workload: Workload = "coding",
     ) -> CallToolResult:
         """Compare models on accelerators: every pairing in its best quantization, and the best accelerator of each model."""
-        return _result(lambda: told.compare(models, gpus, workload))
+        return _result(lambda: self._answers.compare(models, gpus, workload))
 
-    @server.tool(annotations=_READS)
     def what_if(
+        self,
         model: Model,
         gpu: Gpu,
         quant: Annotated[str, Field(description="Quantization, as Q4_K_M.", min_length=1)],
@@ -99,9 +97,18 @@ def make_server(answers: Answers | None = None) -> MCPServer[Any]:
         }  # fmt: skip
         question = {"model": model, "gpu": gpu, "quant": quant, "workload": workload}
         return _result(
-            lambda: told.what_if(question, {key: value for key, value in change.items() if value is not None})
+            lambda: self._answers.what_if(question, {key: value for key, value in change.items() if value is not None})
         )
 
+
+def make_server(answers: Answers | None = None) -> MCPServer[Any]:
+    """The server with its five tools; the catalog is read once."""
+    tools = Tools(answers or Answers())
+    server: MCPServer[Any] = MCPServer(
+        "fitgraph", instructions=INSTRUCTIONS, version=version("fitgraph"), log_level="WARNING"
+    )
+    for tool in (tools.search, tools.fit, tools.recommend, tools.compare, tools.what_if):
+        server.add_tool(tool, annotations=_READS)
     return server
 
 

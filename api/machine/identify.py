@@ -56,8 +56,8 @@ def identify(catalog: Catalog, description: Description, *, processor_alone: boo
             raise _unknown_card(catalog, gpu)
         else:
             notes.append(f"{gpu.name} is not in the catalog and is left out.")
-    processors = _of_processor(catalog, description)
     chosen = _together(known, notes)
+    processors = _of_processor(catalog, description)
     if chosen:
         devices = tuple(accelerator for _, accelerator in chosen)
         free = _free(description, chosen)
@@ -214,7 +214,12 @@ def _processor(
 
 
 def _of_processor(catalog: Catalog, description: Description) -> list[Entry]:
-    """Entries of the memory that the processor takes, of the detected type where it is known."""
+    """Entries of the memory that the processor takes, of the detected type where it is known.
+
+    None where width and data rate are detected: nothing is left to learn, and the look-up takes a quarter of a second.
+    """
+    if description.memory.bandwidth_gbps is not None:
+        return []
     entries = [] if description.processor is None else _meant(catalog, description.processor)
     kind = description.memory.type
     return [entry for entry in entries if kind is None or (entry["memory_type"] or "").startswith(kind)] or entries
