@@ -177,7 +177,11 @@ class NameIndex:
                 continue
             # A number among the facts, as in "RDNA 2", says nothing without the word before it.
             of_facts = wanted - name.words
-            if self.kind == "gpu" and of_facts and all(word[0].isdigit() and not is_quantity(word) for word in of_facts):
+            if (
+                self.kind == "gpu"
+                and of_facts
+                and all(word[0].isdigit() and not is_quantity(word) for word in of_facts)
+            ):
                 continue
             short = (len(name.words - asked), not name.own)
             missing[name.slug] = min(missing.get(name.slug, short), short)

@@ -19,7 +19,9 @@ _GAP = re.compile(r"[\s_:/-]+|(?<!\d)\.|\.(?!\d)")
 _FORMATS = frozenset({"gguf", "mlx", "i1", "imat", "imatrix", "ud", "quantized", "quants"})
 _MOST_PARTS = 5
 #: Forms of a GGUF file type and of other quantizations; one of them that no entry has is not part of the model's name.
-_QUANT_FORM = re.compile(r"(?:ud )?(?:iq|tq|q)\d(?: [\dksmlxnr]\w{0,2}){0,3}$", re.I)
+_QUANT_FORM = re.compile(
+    r"(?:(?:ud )?(?:iq|tq|q)\d(?: [\dksmlxnr]\w{0,2}){0,3}|\d{1,2}(?:\.\d+)?[ -]?(?:bits?|bpw))$", re.I
+)
 _OWNER = re.compile(r"^[A-Za-z0-9.-]+_(?=[A-Za-z])")
 
 _TIMES = r"[x×*]"
@@ -94,7 +96,7 @@ def _peeled(name: str, quant_of: QuantOf, *, mlx: bool, whole: bool) -> Iterator
         ends = [match.start() for match in _GAP.finditer(name)][-_MOST_PARTS:]
         for end in ends:
             tail = _GAP.sub(" ", name[end:]).strip()
-            own = quant_of(f"MLX {tail}" if mlx and tail.casefold().endswith("bit") and tail[0].isdigit() else tail)
+            own = (quant_of(f"MLX {tail}") if mlx else None) or quant_of(tail)
             form = own is None and quant is None and _QUANT_FORM.match(tail) is not None
             if own is not None or form or tail.casefold() in _FORMATS:
                 quant = quant or own

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 
 from db.entries.names.derivatives import Derivative, derivatives_by_key, derivatives_by_word, plain
@@ -171,7 +171,8 @@ class Resolver:
 
     def _readings(self, kind: str, text: str) -> Iterable[Reading]:
         if kind == "model":
-            return model_readings(text, self._quants.exact)
+            is_checkpoint = "/" in text and "gguf" not in text.casefold()
+            return model_readings(text, partial(self._quants.exact, checkpoint=is_checkpoint))
         return gpu_readings(text) if kind == "gpu" else (Reading(text),)
 
     def _of_product(self, kind: str, text: str, reading: Reading) -> Meaning | None:

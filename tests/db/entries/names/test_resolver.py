@@ -135,5 +135,7 @@ def test_a_line_states_the_format_of_its_repository(catalog: Catalog) -> None:
 
 
 def test_a_measured_mix_says_its_bits_and_the_nearest_type(catalog: Catalog) -> None:
-    with pytest.raises(UnknownNameError, match=r"no recipe of 'smol-IQ2_KS' is known: files of GLM-4.6.* bits a weight"):
+    with pytest.raises(
+        UnknownNameError, match=r"no recipe of 'smol-IQ2_KS' is known: files of GLM-4.6.* bits a weight"
+    ):
         catalog.meaning("quant", "smol-IQ2_KS")
