@@ -15,8 +15,8 @@ import orjson
 from api.cli.exit_codes import FAILED, NO_ANSWER
 from db.entries.files import CATALOG_ROOT, CatalogError, load_catalog
 from db.ingest.batch import import_sources
-from db.ingest.differences import Change, differences
 from db.ingest.outcomes import Outcome
+from db.ingest.review.differences import Change, differences
 from db.ingest.snapshots import SourceError
 from db.ingest.sources import sources_of
 from db.ingest.writing import write_checked, write_outcomes
@@ -101,7 +101,7 @@ def _value(value: Any) -> str:
 
 def cross_check_command(*, as_json: bool) -> int:
     """Compare the bundled catalog with independent lists. Returns 1 when a difference is unexplained, else 0."""
-    from db.ingest.crosscheck import cross_check
+    from db.ingest.review.crosscheck import cross_check
 
     verdict = cross_check(load_catalog())
     if as_json:
@@ -125,7 +125,7 @@ def cross_check_command(*, as_json: bool) -> int:
 
 def diff_command(before: str, after: str, *, as_json: bool) -> int:
     """Print what differs between two states of the catalog. Returns 0, or 3 when one cannot be read."""
-    from db.ingest.states import state_named
+    from db.ingest.review.states import state_named
 
     url = get_settings().resolved_database_url
     try:
@@ -143,8 +143,8 @@ def diff_command(before: str, after: str, *, as_json: bool) -> int:
 
 def stale_command(least: int, *, as_json: bool) -> int:
     """Print facts that need a look, and names that were asked for and not found. Returns 0."""
-    from db.ingest.missed import missed_names
-    from db.ingest.stale import stale_facts
+    from db.ingest.review.missed import missed_names
+    from db.ingest.review.stale import stale_facts
     from db.session import sync_engine
 
     facts = list(stale_facts(load_catalog()))

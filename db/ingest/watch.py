@@ -18,9 +18,9 @@ from db.entries.derivatives import DIRECTORY as DERIVATIVES
 from db.entries.files import Catalog
 from db.entries.schema import Name, Shape
 from db.ingest.batch import import_sources
-from db.ingest.differences import Change, differences, state_of_folder
 from db.ingest.hub import Hub
 from db.ingest.outcomes import Outcome
+from db.ingest.review.differences import Change, differences, state_of_folder
 from db.ingest.sources import Source
 from db.ingest.writing import SET_ASIDE, read_lines, write_checked
 
