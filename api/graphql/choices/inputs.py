@@ -12,7 +12,7 @@ from api.errors import bad_input
 from api.graphql.core.described import describe
 from api.graphql.core.enums import BackendKind, EngineKind, Vendor
 from api.graphql.core.inputs import within_reach
-from api.graphql.core.scalars import Int64
+from api.graphql.core.scalars import Int64, PartialDate
 from estimator.judgement import recommend
 from estimator.judgement.serving.curve import MAX_STREAMS
 from estimator.types import CacheType, WorkloadKind
@@ -228,7 +228,7 @@ class RecommendationInput:
     model_kind: ModelKind | None = strawberry.field(
         default=None, description="Only models of this kind; all but base models when left out."
     )
-    released_from: str | None = strawberry.field(
+    released_from: PartialDate | None = strawberry.field(
         default=None, description="Only models released in this month or later, such as `2025-06`."
     )
     target: RecommendationTarget | None = strawberry.field(

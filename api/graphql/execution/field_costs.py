@@ -62,7 +62,7 @@ FIELD_COSTS: dict[str, FieldCost] = {
     "FitAdvice.estimate": _TEXT,
     "Query.upgradeGains": FieldCost(surcharge=100, page=True),
     "Query.rankedModels": FieldCost(surcharge=100, page=True),
-    "Query.tierList": FieldCost(surcharge=100, items=6),
+    "Query.tiers": FieldCost(surcharge=100, items=6),
     # A model stands in one tier, so the tiers together hold each model once: about sixty a tier.
     "Tier.fits": FieldCost(items=60),
     "Query.estimate": FieldCost(surcharge=10),
@@ -84,7 +84,7 @@ FIELD_COSTS: dict[str, FieldCost] = {
     "FitServing.engines": FieldCost(surcharge=400, items=3),
     "Fit.faq": _SEARCH,
     "Fit.measurements": _PAGE,
-    "Fit.workloads": FieldCost(surcharge=1, items=_WORKLOADS),
+    "Fit.workloadOptions": FieldCost(surcharge=1, items=_WORKLOADS),
     "Fit.quantOptions": FieldCost(surcharge=1, items=_QUANTS),
 }
 #: Types whose answers change within a generation; responses with them are not cached.

@@ -52,7 +52,7 @@ class FitQueries:
         after: After = None,
         last: Last = None,
         before: Before = None,
-    ) -> FitConnection:
+    ) -> FitConnection | None:
         return await all_fits(info.context, filter, order_by, (first, after, last, before))
 
     @strawberry.field(

@@ -45,7 +45,7 @@ async def test_a_buyers_limits_count_all_cards(data: Any) -> None:
 
 
 async def test_an_upgrade_tells_what_becomes_usable(data: Any) -> None:
-    query = """{ upgradeGains(present: "apple-m3-max-30c-36gb", other: "rtx-4090", first: 100) {
+    query = """{ upgradeGains(from: "apple-m3-max-30c-36gb", to: "rtx-4090", first: 100) {
       model { slug } ratingBefore ratingAfter statusBefore statusAfter newlyUsable leavesOffload } }"""
     found = (await data(query))["upgradeGains"]
     assert found
@@ -59,10 +59,10 @@ async def test_an_upgrade_tells_what_becomes_usable(data: Any) -> None:
 
 
 async def test_a_tier_list_has_every_letter_and_each_usable_model_once(data: Any) -> None:
-    query = '{ tierList(gpu: "rtx-4090", workload: CHAT) { grade fits { model { slug } quant { slug } } } }'
-    tiers = (await data(query))["tierList"]
-    assert [tier["grade"] for tier in tiers] == list("SABCDF")
-    query = """{ recommendations(for: {gpu: "rtx-4090", workload: CHAT}, first: 100) {
+    query = '{ tiers(gpu: "rtx-4090", workload: CHAT) { letter fits { model { slug } quant { slug } } } }'
+    tiers = (await data(query))["tiers"]
+    assert [tier["letter"] for tier in tiers] == list("SABCDF")
+    query = """{ recommendations(input: {gpu: "rtx-4090", workload: CHAT}, first: 100) {
       nodes { rating fit { model { slug } quant { slug } } } } }"""
     nodes = (await data(query))["recommendations"]["nodes"]
     assert [fit for tier in tiers for fit in tier["fits"]] == [one["fit"] for one in nodes]
@@ -72,13 +72,13 @@ async def test_a_tier_list_has_every_letter_and_each_usable_model_once(data: Any
 @pytest.mark.parametrize(
     ("query", "code"),
     [
-        ('{ tierList(gpu: "nothing") { grade } }', "NOT_FOUND"),
-        ('{ upgradeGains(present: "rtx-4090", other: "nothing") { newlyUsable } }', "NOT_FOUND"),
-        ('{ upgradeGains(present: "rtx-4090", other: "rtx-3090", first: -1) { newlyUsable } }', "BAD_USER_INPUT"),
+        ('{ tiers(gpu: "nothing") { letter } }', "NOT_FOUND"),
+        ('{ upgradeGains(from: "rtx-4090", to: "nothing") { newlyUsable } }', "NOT_FOUND"),
+        ('{ upgradeGains(from: "rtx-4090", to: "rtx-3090", first: -1) { newlyUsable } }', "BAD_USER_INPUT"),
         ('{ smallestSetups(model: "nothing", target: {}) { gpuCount } }', "NOT_FOUND"),
         ('{ smallestSetups(model: "llama-2-7b", target: {}, first: 1000) { gpuCount } }', "LIMIT_EXCEEDED"),
         ('{ smallestSetups(model: "llama-2-7b", target: {}, cards: 9) { gpuCount } }', "BAD_USER_INPUT"),
-        ('{ upgradeGains(present: "rtx-3090", other: "rtx-4090", first: 101) { newlyUsable } }', "LIMIT_EXCEEDED"),
+        ('{ upgradeGains(from: "rtx-3090", to: "rtx-4090", first: 101) { newlyUsable } }', "LIMIT_EXCEEDED"),
     ],
 )
 async def test_mistakes_are_typed(ask: Any, query: str, code: str) -> None:

@@ -22,7 +22,7 @@ LIST = """query($filter: MeasurementFilter, $orderBy: [MeasurementOrder!],
   $first: Int, $after: String, $last: Int, $before: String) {
   measurements(filter: $filter, orderBy: $orderBy, first: $first, after: $after, last: $last, before: $before) {
     totalCount pageInfo { hasNextPage hasPreviousPage startCursor endCursor }
-    nodes { id phase tokensPerSecond engine backend depthTokens promptTokens gpuCount batch exact date sourceUrl
+    nodes { id phase tokensPerSecond engineName backendName depthTokens promptTokens gpuCount batch exact date sourceUrl
       model { slug } gpu { slug } quant { slug } } } }"""
 
 
@@ -53,9 +53,18 @@ async def test_all_that_is_of_the_catalog_is_listed_once(data: Any) -> None:
         ({"model": {"in": ["Llama 2 7B"]}}, lambda one: one["model"]["slug"] == "llama-2-7b"),
         ({"gpu": {"in": ["RTX 3090"]}}, lambda one: one["gpu"]["slug"] == "rtx-3090"),
         ({"quant": {"in": ["Q4_0"]}}, lambda one: one["quant"]["slug"] == "q4-0"),
-        ({"phase": "PREFILL"}, lambda one: one["phase"] == "prefill"),
-        ({"engine": {"in": ["LLAMA.CPP"]}}, lambda one: one["engine"] == "llama.cpp"),
-        ({"backend": {"in": ["cuda", "vulkan"]}}, lambda one: one["backend"] in ("CUDA", "Vulkan")),
+        ({"phase": "PREFILL"}, lambda one: one["phase"] == "PREFILL"),
+        ({"engineName": {"in": ["LLAMA.CPP"]}}, lambda one: one["engineName"] == "llama.cpp"),
+        ({"backendName": {"in": ["cuda", "vulkan"]}}, lambda one: one["backendName"] in ("CUDA", "Vulkan")),
+        ({"engineName": {"notIn": ["llama.cpp"]}}, lambda one: one["engineName"] != "llama.cpp"),
+        (
+            {"or": [{"exact": False}, {"phase": "PREFILL"}]},
+            lambda one: not one["exact"] or one["phase"] == "PREFILL",
+        ),
+        (
+            {"depthTokens": {"max": 0, "includeUnknown": True}},
+            lambda one: one["depthTokens"] is None or one["depthTokens"] == 0,
+        ),
         ({"source": "GitHub.com/ggml-org"}, lambda one: "github.com/ggml-org" in one["sourceUrl"].lower()),
         ({"exact": True}, lambda one: one["exact"]),
         ({"exact": False}, lambda one: not one["exact"]),
