@@ -90,7 +90,7 @@ class ApiSettings(Settings):
     max_estimates: int = Field(default=1000, ge=1, description="Most inputs of one `estimates` field.")
     remote_hosts: tuple[str, ...] = Field(
         default=(),
-        description='Hosts that `modelUrl` may read a file from over https, as JSON: ["example.org", "example.org:8443"]; '
+        description='Hosts that `model: {url}` may read a file from over https, as JSON: ["example.org", "example.org:8443"]; '
         "empty: remote files are off.",
     )
     remote_max_bytes: int = Field(

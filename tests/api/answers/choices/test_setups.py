@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from tests.support.questions import nested
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -96,11 +97,11 @@ async def test_a_custom_model_and_card_are_estimated(data: Any, ask: Any) -> Non
     }  # fmt: skip
     card = {"memory_gb": 24, "bandwidth_gbps": 900, "fp16_tensor_tflops": 100, "engines": ["cuda"]}
     asked = {"modelConfig": config, "gpuFacts": card, "quant": "Q4_K_M", "workload": "RAG"}
-    found = (await data(query, q=asked))["estimate"]
+    found = (await data(query, q=nested(asked)))["estimate"]
     assert (found["model"], found["gpu"], found["contextTokens"]) == (None, None, 32_000)
     named = {**asked, "modelConfig": None, "model": "llama-3.1-8b"}
-    assert (await data(query, q=named))["estimate"]["memory"] == found["memory"]
-    wrong = await ask(query, q={**asked, "gpuFacts": {"memory_gb": -1, "bandwidth_gbps": 1, "engines": []}})
+    assert (await data(query, q=nested(named)))["estimate"]["memory"] == found["memory"]
+    wrong = await ask(query, q=nested({**asked, "gpuFacts": {"memory_gb": -1, "bandwidth_gbps": 1, "engines": []}}))
     assert wrong["errors"][0]["extensions"]["code"] == "BAD_USER_INPUT"
 
 
@@ -142,14 +143,14 @@ async def test_setups_for_users_hold_them_all_at_the_comfortable_speed(data: Any
             "model": "llama-3.1-8b", "gpu": one["gpu"]["slug"], "gpuCount": one["gpuCount"],
             "quant": one["quant"]["slug"], "workload": "CHAT", "batch": 32,
         }  # fmt: skip
-        alone = (await data(ASKED, q=question))["estimate"]
+        alone = (await data(ASKED, q=nested(question)))["estimate"]
         assert alone == one["estimate"]
         assert alone["status"] in ("FITS", "FITS_TIGHTLY")
         assert alone["commands"]
         assert alone["decode"]["tokensPerSecond"] == one["decodeTokensPerSecond"]
         fewer = {1: 0, 2: 1, 4: 2, 8: 4}[one["gpuCount"]]
         if fewer:
-            less = (await data(ASKED, q={**question, "gpuCount": fewer}))["estimate"]
+            less = (await data(ASKED, q=nested({**question, "gpuCount": fewer}))["estimate"]
             enough = less["status"] in ("FITS", "FITS_TIGHTLY") and (
                 less["decode"]["tokensPerSecond"] >= chat["comfortableTokensPerSecond"]
             )

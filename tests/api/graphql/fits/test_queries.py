@@ -37,14 +37,14 @@ async def test_the_first_screen_in_one_query(data: Any) -> None:
     assert memory["usableBytes"] - memory["totalBytes"] == memory["headroomBytes"]
     assert (fit["source"], fit["generation"]) == ("PUBLISHED", 1)
     assert fit["decode"]["low"] < fit["decode"]["tokensPerSecond"] < fit["decode"]["high"]
-    assert [one["workload"]["kind"] for one in fit["workloads"]] == [
+    assert [one["workload"]["kind"] for one in fit["workloadOptions"]] == [
         "CHAT",
         "CODING",
         "AGENTIC_CODING",
         "REASONING",
         "RAG",
     ]
-    assert {one["quant"]["slug"] for one in fit["workloads"]} == {"q4-k-m"}
+    assert {one["quant"]["slug"] for one in fit["workloadOptions"]} == {"q4-k-m"}
     bits = [one["quant"]["nominalBits"] for one in fit["quantOptions"]]
     assert bits == sorted(bits)
     assert [one["recommended"] for one in fit["quantOptions"]].count(True) == 1
@@ -94,7 +94,7 @@ async def test_a_fit_before_any_publication_says_that_it_is_live(live: Any) -> N
         await live('{ fit(model: "llama-2-7b", gpu: "rtx-3090") { source generation workloadOptions { source } } }')
     )["data"]
     assert (found["fit"]["source"], found["fit"]["generation"]) == ("LIVE", None)
-    assert {one["source"] for one in found["fit"]["workloads"]} == {"LIVE"}
+    assert {one["source"] for one in found["fit"]["workloadOptions"]} == {"LIVE"}
 
 
 async def test_a_list_before_any_publication_is_unavailable(live: Any) -> None:
@@ -114,7 +114,7 @@ async def test_what_no_engine_runs_is_a_status_and_no_error(data: Any) -> None:
     assert (found["engine"], found["memory"], found["decode"]) == (None, None, None)
     assert (found["commands"], found["scoreParts"]) == ([], [])
     assert [limit["code"] for limit in found["limits"]] == ["ENGINE_SUPPORT"]
-    assert {one["status"] for one in found["workloads"]} == {"UNSUPPORTED"}
+    assert {one["status"] for one in found["workloadOptions"]} == {"UNSUPPORTED"}
 
 
 async def test_a_quantization_outside_the_runs_is_computed_live(data: Any) -> None:
@@ -122,7 +122,7 @@ async def test_a_quantization_outside_the_runs_is_computed_live(data: Any) -> No
         '{ fit(model: "llama-2-7b", gpu: "rtx-3090", quant: "IQ1_S") { source status recommended workloadOptions { source } } }'
     )
     assert (found["fit"]["source"], found["fit"]["status"], found["fit"]["recommended"]) == ("LIVE", "FITS", False)
-    assert {one["source"] for one in found["fit"]["workloads"]} == {"LIVE"}
+    assert {one["source"] for one in found["fit"]["workloadOptions"]} == {"LIVE"}
 
 
 async def test_unknown_names_in_a_fit(ask: Any) -> None:
