@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 
 from pydantic import Field
 from pydantic_core import PydanticUndefined
@@ -55,6 +56,12 @@ class ApiSettings(Settings):
     )
     explorer: bool = Field(default=True, description="Serve the in-browser GraphQL explorer.")
     introspection: bool = Field(default=True, description="Answer introspection queries.")
+    trusted_documents: Path | None = Field(
+        default=None,
+        description="File of documents by id, as GraphQL Code Generator writes `persisted-documents.json`; requests name them "
+        "by `documentId`.",
+    )
+    trusted_only: bool = Field(default=False, description="Run no other documents than the trusted ones.")
     suggestions: bool = Field(default=True, description="Suggest near names of fields in validation errors.")
     cors_origins: tuple[str, ...] = Field(
         default=("*",),

@@ -13,6 +13,7 @@ from api.graphql.catalog.models import Model
 from api.graphql.catalog.prices import Price, price_face
 from api.graphql.catalog.quants import Quant
 from api.graphql.core.scalars import Int64, PartialDate
+from db.fits.packing import shown
 from estimator.judgement import buying
 from estimator.judgement import purchases as domain
 
@@ -163,9 +164,9 @@ def _purchase(faces: Faces, answer: answers.Answer, purchase: domain.Purchase) -
         thinks=setup.thinks,
         worth=setup.worth,
         loss_points=setup.loss_points,
-        decode_tokens_per_second=setup.decode_tok_s,
-        ttft_ms=setup.ttft_ms,
-        answer_seconds=setup.answer_s,
+        decode_tokens_per_second=shown(setup.decode_tok_s),
+        ttft_ms=shown(setup.ttft_ms),
+        answer_seconds=shown(setup.answer_s),
         offloaded_bytes=Int64(setup.host_bytes),
         misses=answers.why_missed(purchase),
         unknown_prices=answers.why_unpriced(offer),

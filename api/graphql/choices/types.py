@@ -21,6 +21,7 @@ from api.graphql.core.errors import UserError
 from api.graphql.fits.predictions import Estimate, estimate_of_plan
 from api.graphql.fits.types import Fit, fit_of
 from db.fits.cells import AnyCell
+from db.fits.packing import shown
 from estimator.fit_facts import FitFacts
 from estimator.judgement.capability import CapabilityEvidence
 
@@ -112,9 +113,9 @@ def recommendation_of(faces: Faces, choice: Choice, rank: int, judgement: Judgem
             ),
             loss=CapabilityLoss(points=loss.points, low=loss.low, high=loss.high),
         ),
-        rating=judgement.rating,
-        tokens_per_second=judgement.decode_tok_s,
-        answer_seconds=judgement.answer_s,
+        rating=shown(judgement.rating),
+        tokens_per_second=shown(judgement.decode_tok_s),
+        answer_seconds=shown(judgement.answer_s),
         on_frontier=judgement.on_frontier,
         reason=judgement.reason,
         slug=choice.slug,
@@ -204,8 +205,8 @@ def gain_of(faces: Faces, gain: rankings.UpgradeGain, before: AnyCell | None, af
     """The GraphQL object of a gain."""
     return UpgradeGain(
         model=faces.model_by_id[after.model_id],
-        rating_before=gain.rating_before,
-        rating_after=gain.rating_after,
+        rating_before=None if gain.rating_before is None else shown(gain.rating_before),
+        rating_after=shown(gain.rating_after),
         status_before=None if before is None else before.status,
         status_after=after.status,
         newly_usable=gain.rating_before is None,
@@ -224,8 +225,8 @@ def setup_of(faces: Faces, setup: answers.Setup) -> Setup:
         price_usd=setup.choice.price_usd,
         power_watts=setup.choice.power_w,
         users=setup.plan.request.batch,
-        decode_tokens_per_second=estimate.decode.value,
-        ttft_ms=estimate.ttft_ms,
+        decode_tokens_per_second=shown(estimate.decode.value),
+        ttft_ms=None if estimate.ttft_ms is None else shown(estimate.ttft_ms),
         safe_context_tokens=estimate.safe_context_tokens,
         plan=setup.plan,
         faces=faces,

@@ -30,7 +30,7 @@ from api.graphql.core.inputs import (
 )
 from api.graphql.core.orders import MAX_ORDER_TERMS
 from db.fits.layout import SLOTS
-from db.fits.query import NARROW_IDS, NOT_RUNNING, FitField, FitQuery
+from db.fits.query import NARROW_IDS, NOT_RUNNING, FitField, FitOwner, FitQuery
 from db.fits.query import FitOrder as StoredOrder
 from estimator.types import WorkloadKind
 from estimator.verdict import GRADES
@@ -126,6 +126,23 @@ describe(
         "MEMORY": "Memory of the load on the accelerator, all parts together.",
         "PRICE": "List price of the accelerator at launch.",
     },
+)
+
+
+class FitGroup(Enum):
+    """What a list may have one fit of."""
+
+    MODEL = FitOwner.MODEL
+    GPU = FitOwner.GPU
+    QUANT = FitOwner.QUANT
+
+
+describe(
+    FitGroup,
+    "FitGroup",
+    "What a list may have one fit of: the first in its order. It needs a filter (or an owner of the list) that leaves at most "
+    f"{NARROW_IDS} models or accelerators.",
+    {"MODEL": "Each model.", "GPU": "Each accelerator.", "QUANT": "Each quantization."},
 )
 
 

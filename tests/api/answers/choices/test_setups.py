@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from tests.support.questions import nested
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -150,7 +151,7 @@ async def test_setups_for_users_hold_them_all_at_the_comfortable_speed(data: Any
         assert alone["decode"]["tokensPerSecond"] == one["decodeTokensPerSecond"]
         fewer = {1: 0, 2: 1, 4: 2, 8: 4}[one["gpuCount"]]
         if fewer:
-            less = (await data(ASKED, q=nested({**question, "gpuCount": fewer}))["estimate"]
+            less = (await data(ASKED, q=nested({**question, "gpuCount": fewer})))["estimate"]
             enough = less["status"] in ("FITS", "FITS_TIGHTLY") and (
                 less["decode"]["tokensPerSecond"] >= chat["comfortableTokensPerSecond"]
             )
