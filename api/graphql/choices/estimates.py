@@ -44,11 +44,8 @@ async def estimate_one(context: RequestContext, question: EstimateInput) -> Esti
 
 
 #: Keys of a question that the schema spells in another way.
-_KEYS = re.compile(
-    r"'("
-    + "|".join((*REFERENCES, *(key.name for kind in (EstimateInput, DraftInput) for key in fields(kind))))
-    + r")(?=['.])"
-)
+_KEYS = frozenset((*REFERENCES, *(key.name for kind in (EstimateInput, DraftInput) for key in fields(kind))))
+_QUOTED = re.compile(r"'([a-z_]+(?:\.[a-z_]+)*)'")
 
 
 def asked_by(question: EstimateInput) -> dict[str, Any]:
@@ -72,7 +69,12 @@ def path_of(key: str) -> list[str]:
 
 def _spelled(message: str) -> str:
     """A message with the keys of a question as the schema spells them."""
-    return _KEYS.sub(lambda key: "'" + ".".join(path_of(key[1])), message)
+
+    def spelled(quoted: re.Match[str]) -> str:
+        key = quoted[1]
+        return f"'{'.'.join(path_of(key))}'" if key.partition(".")[0] in _KEYS else quoted[0]
+
+    return _QUOTED.sub(spelled, message)
 
 
 def _name_in(error: QuestionError, asked: Mapping[str, Any]) -> str:

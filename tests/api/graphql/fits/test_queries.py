@@ -51,7 +51,7 @@ async def test_the_first_screen_in_one_query(data: Any) -> None:
     assert {one["workload"]["kind"] for one in fit["quantOptions"]} == {"CODING"}
     assert sum(part["weight"] for part in fit["scoreParts"]) == pytest.approx(1)
     assert "Kimi Linear" in fit["summary"]
-    assert fit["commands"][0]["engine"] == "LLAMA_CPP"
+    assert fit["commands"][0]["engine"]["kind"] == "LLAMA_CPP"
     assert len(fit["faq"]) >= 5
     assert fit["embed"]["url"].startswith("http://test/embed/kimi-linear-48b-a3b-on-tesla-v100-sxm2-32-gb")
 
