@@ -5,8 +5,10 @@ from __future__ import annotations
 from starlette.routing import Route
 
 from api.catalog.state import CatalogState
+from api.pages.catalog.gpu import gpu_page
 from api.pages.catalog.home import choose_page, home_page, search_page
 from api.pages.catalog.lists import gpus_page, models_page
+from api.pages.catalog.model import model_page
 from api.pages.embeds import badge_image, card_page, oembed
 from api.pages.responses import Handler, answering
 from api.pages.result import pairing_page
@@ -17,6 +19,8 @@ PAGES: dict[str, Handler] = {
     "/search": search_page,
     "/models": models_page,
     "/gpus": gpus_page,
+    "/model/{model}": model_page,
+    "/gpu/{gpu}": gpu_page,
     "/can": choose_page,
     "/can/{address:path}": pairing_page,
     "/embed/{address:path}.svg": badge_image,
