@@ -27,7 +27,7 @@ from api.settings import ApiSettings
 from db.entries.files import Catalog, load_catalog
 from db.session import async_engine, upgrade_database
 from tests.api.conftest import part_of
-from tests.support.random_queries import Writer
+from tests.api.graphql.execution.random_queries import Writer
 from tests.support.runs import run_in_process
 
 QUERIES = 1000

@@ -17,7 +17,7 @@ from db.entries import specs
 from db.entries.files import Catalog, load_catalog
 from estimator.calibration.coefficients import Calibration
 from tests.api.answers.test_own_hardware import LLAMA
-from tests.support.questions import nested
+from tests.api.conftest import nested
 
 CATALOG = load_catalog()
 ANSWERER = Answerer(CATALOG, Calibration.load())

@@ -18,8 +18,7 @@ from api.cli.card import render_card
 from api.cli.estimate import run_extras
 from db.entries.files import Catalog
 from estimator.calibration.coefficients import Calibration
-from tests.api.conftest import MODELS
-from tests.support.questions import nested
+from tests.api.conftest import MODELS, nested
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -19,8 +19,8 @@ from api.graphql.core.ids import _CURSOR, _open, _seal, encode_id
 from api.graphql.services.rate_limit import RateLimiter
 from api.server.app import create_app
 from api.settings import ApiSettings
+from tests.api.conftest import nested
 from tests.api.graphql.services.test_rate_limit import Memory
-from tests.support.questions import nested
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.questions import nested
+from tests.api.conftest import nested
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -16,8 +16,8 @@ from api.answers.files.remote import RemoteFiles, is_public
 from api.errors import ErrorCode, QuestionError
 from db.imports.errors import ImportFactsError
 from tests.api.answers.test_own_hardware import LLAMA
+from tests.api.conftest import nested
 from tests.support.gguf_files.files import llama, llama_parts
-from tests.support.questions import nested
 from tests.support.remote import file_server, trust
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

@@ -23,7 +23,7 @@ from api.graphql.execution.core_internals import ClosingExecutor
 from api.graphql.execution.strawberry_internals import StrawberryExecutor
 from api.graphql.schema import FitSchema, build_schema
 from api.settings import QueryLimits
-from tests.support.random_queries import Writer
+from tests.api.graphql.execution.random_queries import Writer
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
