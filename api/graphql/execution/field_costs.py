@@ -39,6 +39,8 @@ FIELD_COSTS: dict[str, FieldCost] = {
     "Query.fits": _PAGE,
     "Query.runs": _PAGE,
     "Query.measurements": _PAGE,
+    "Run.failedBlocks": FieldCost(surcharge=20, items=5),
+    "Mutation.changeCatalog": FieldCost(surcharge=2000),
     "Query.quants": FieldCost(items=_QUANTS),
     "Query.workloads": FieldCost(items=_WORKLOADS),
     "Query.engines": FieldCost(items=4),
