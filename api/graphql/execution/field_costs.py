@@ -44,6 +44,8 @@ FIELD_COSTS: dict[str, FieldCost] = {
     "Query.runs": _PAGE,
     "Query.measurements": FieldCost(surcharge=1, once=100, page=True),
     "Run.failedBlocks": FieldCost(once=20, items=5),
+    "ChangeCatalogPayload.models": FieldCost(items=50),
+    "ChangeCatalogPayload.gpus": FieldCost(items=50),
     "Mutation.changeCatalog": FieldCost(surcharge=2000),
     "Query.quants": FieldCost(items=_QUANTS),
     "Query.workloads": FieldCost(items=_WORKLOADS),

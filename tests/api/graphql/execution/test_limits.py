@@ -126,7 +126,7 @@ def test_nested_pages_multiply() -> None:
     with pytest.raises(LimitExceededError) as caught:
         documents(cost=5000).cost(documents().prepare(text), documents().prepare(text).operation(None), {})
     # 1 + 50 * (1 + nodes + fits, whose 50 items hold the page, nodes and score)
-    assert (caught.value.extensions or {})["value"] == 1 + 50 * (1 + 1 + (1 + 50 * 3))
+    assert (caught.value.extensions or {})["value"] == 1 + 50 * (1 + 1 + (1 + 150 + 50 * 3))
 
 
 def test_the_length_of_a_list_argument_multiplies() -> None:
