@@ -142,7 +142,8 @@ ARGUMENTS = {
 #: Every kind of thing that fits belong to lists its own.
 OWNERS = ("Query", "Model", "Gpu", "Quant", "Workload", "Engine", "Host")
 ARGUMENTS |= {
-    f"{owner}.fits": ARGUMENTS["Query.models"] | {"filter": "FitFilter", "orderBy": "[FitOrder!]"} for owner in OWNERS
+    f"{owner}.fits": ARGUMENTS["Query.models"] | {"filter": "FitFilter", "orderBy": "[FitOrder!]", "onePer": "FitGroup"}
+    for owner in OWNERS
 }
 ERROR_CODES = {
     "NOT_FOUND",
