@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 
 from pydantic import Field
 from pydantic_core import PydanticUndefined
@@ -55,6 +56,12 @@ class ApiSettings(Settings):
     )
     explorer: bool = Field(default=True, description="Serve the in-browser GraphQL explorer.")
     introspection: bool = Field(default=True, description="Answer introspection queries.")
+    trusted_documents: Path | None = Field(
+        default=None,
+        description="File of documents by id, as GraphQL Code Generator writes `persisted-documents.json`; requests name them "
+        "by `documentId`.",
+    )
+    trusted_only: bool = Field(default=False, description="Run no other documents than the trusted ones.")
     suggestions: bool = Field(default=True, description="Suggest near names of fields in validation errors.")
     cors_origins: tuple[str, ...] = Field(
         default=("*",),
@@ -90,13 +97,19 @@ class ApiSettings(Settings):
     max_estimates: int = Field(default=1000, ge=1, description="Most inputs of one `estimates` field.")
     remote_hosts: tuple[str, ...] = Field(
         default=(),
-        description='Hosts that `modelUrl` may read a file from over https, as JSON: ["example.org", "example.org:8443"]; '
+        description='Hosts that `model: {url}` may read a file from over https, as JSON: ["example.org", "example.org:8443"]; '
         "empty: remote files are off.",
     )
     remote_max_bytes: int = Field(
         default=33_554_432, ge=65_536, description="Most bytes that are read of one remote file."
     )
     remote_timeout_s: float = Field(default=10.0, gt=0, description="Longest time for one remote file, seconds.")
+    missed_names_interval_s: float = Field(
+        default=60.0,
+        ge=0,
+        description="Seconds between two writes of the names that were asked for and not found, with counts by day and "
+        "nothing of who asked; 0: they are not counted.",
+    )
     max_comparison: int = Field(default=50, ge=2, description="Most columns of a comparison.")
     rate_limit_points: int = Field(
         default=0, ge=0, description="Points that a client may spend in a minute, counted in Redis; 0: no limit."
