@@ -138,8 +138,8 @@ def _overheads(gpus: tuple[Accelerator, ...], engine: Engine, backend: Backend) 
     return np.array([float(overhead_bytes(gpu, engine, backend)) for gpu in gpus])
 
 
-def require_engine(model: ModelArchitecture, gpu: Accelerator, quant: Quant, overrides: Overrides) -> None:
-    """Raise :class:`UnsupportedError` when no engine runs ``quant`` of ``model`` on ``gpu`` as asked."""
+def require_engine(model: ModelArchitecture, gpu: Accelerator, quant: Quant, overrides: Overrides) -> Engine:
+    """The engine that runs ``quant`` of ``model`` on ``gpu`` as asked; raises :class:`UnsupportedError` when none does."""
     choice = choose_engine(model.architecture, gpu, quant, overrides.engine, overrides.backend, is_moe=model.is_moe)
     if choice is None and (loader := OTHER_LOADERS.get(quant.format)) is not None:
         raise UnsupportedError(f"{quant.name} is loaded by {loader} alone, which is none of the engines here")
@@ -150,3 +150,4 @@ def require_engine(model: ModelArchitecture, gpu: Accelerator, quant: Quant, ove
             f"{'runs' if not asked else 'run'} {quant.name} ({quant.format.value}) on {gpu.name}; "
             f"its backends are {', '.join(backend.value for backend in gpu.backends) or 'none that an engine drives'}"
         )
+    return choice[0]

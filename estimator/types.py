@@ -317,7 +317,9 @@ class EstimateRequest:
     output_tokens: int | None = None
     depth_tokens: int | None = None
     context_tokens: int | None = None
+    # Of keys and values; ``v_cache_type`` only where values are of another type.
     kv_cache_type: CacheType | None = None
+    v_cache_type: CacheType | None = None
     flash_attention: bool | None = None
     batch: int = 1
     micro_batch_tokens: int | None = None

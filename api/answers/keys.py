@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from api.answers import what_if
 from api.errors import ErrorCode, QuestionError
 from estimator.calibration.build_age import age_years
-from estimator.types import Engine
+from estimator.types import CacheType, Engine
 
 #: Largest value accepted per numeric key: far above any real setup, low enough that no arithmetic overflows.
 LIMITS: dict[str, tuple[int, int]] = {
@@ -27,7 +27,8 @@ LIMITS: dict[str, tuple[int, int]] = {
 }
 KEYS: tuple[str, ...] = (
     "model", "gpu", "quant", "gpu_count", "host", "engine", "backend", "prompt_tokens", "output_tokens", "depth",
-    "context_tokens", "kv_cache_type", "flash_attention", "batch", "micro_batch", "gpu_layers", "cpu_moe_layers",
+    "context_tokens", "kv_cache_type", "k_cache_type", "v_cache_type", "flash_attention", "batch", "micro_batch",
+    "gpu_layers", "cpu_moe_layers",
     "build_date", "wired_limit_mb",
     "workload", "model_config", "model_gguf", "model_url", "model_index", "gpu_facts", "host_memory_gb",
     "host_bandwidth_gbps", *what_if.KEYS,
@@ -129,6 +130,22 @@ def age(question: Mapping[str, Any]) -> float:
             "build_date",
         )
     return age_years(date)
+
+
+def cache_types(question: Mapping[str, Any]) -> tuple[CacheType | None, CacheType | None]:
+    """Cache types of keys and of values: ``kv_cache_type`` of both, or one or both of the others."""
+    both = choice(question, "kv_cache_type", CacheType)
+    keys, values = (choice(question, name, CacheType) for name in ("k_cache_type", "v_cache_type"))
+    if both is not None and (keys is not None or values is not None):
+        raise QuestionError(
+            ErrorCode.BAD_USER_INPUT,
+            "give 'kv_cache_type' for both, or 'k_cache_type' and 'v_cache_type'",
+            "kv_cache_type",
+        )
+    if both is not None or (keys, values) == (None, None):
+        return both, None
+    keys, values = keys or CacheType.F16, values or CacheType.F16
+    return keys, None if keys is values else values
 
 
 def choice(question: Mapping[str, Any], key: str, kind: type[E_]) -> E_ | None:

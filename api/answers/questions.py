@@ -42,7 +42,6 @@ from estimator.structure.architecture import ModelArchitecture
 from estimator.types import (
     Accelerator,
     Backend,
-    CacheType,
     Estimate,
     EstimateRequest,
     EstimatorError,
@@ -226,6 +225,7 @@ class Answerer:
         count = keys.integer(question, "gpu_count")
         engine, software = keys.engine(question)
         limit_mb = keys.integer(question, "wired_limit_mb")
+        key_cache, value_cache = keys.cache_types(question)
         return EstimateRequest(
             quant=quant,
             accelerator=accelerator,
@@ -239,7 +239,8 @@ class Answerer:
             output_tokens=keys.integer(question, "output_tokens"),
             depth_tokens=keys.integer(question, "depth"),
             context_tokens=context,
-            kv_cache_type=keys.choice(question, "kv_cache_type", CacheType),
+            kv_cache_type=key_cache,
+            v_cache_type=value_cache,
             flash_attention=keys.boolean(question, "flash_attention"),
             batch=keys.integer(question, "batch") or 1,
             micro_batch_tokens=keys.integer(question, "micro_batch"),

@@ -6,7 +6,7 @@ import shlex
 from dataclasses import dataclass
 from enum import StrEnum
 
-from estimator.fit_facts import FitFacts, cache_type
+from estimator.fit_facts import FitFacts, cache_type, value_cache_type
 from estimator.structure.checkpoints import is_repository
 from estimator.types import CacheType, Engine, Quant, Strategy
 
@@ -112,9 +112,9 @@ def check_layers(tool: Tool, facts: FitFacts) -> None:
 
 
 def check_cache(name: str, facts: FitFacts, *allowed: CacheType) -> None:
-    cache = cache_type(facts.request)
-    if cache not in allowed:
-        raise NoCommandError(CommandGap.KV_CACHE_TYPE, f"{name} cannot be told to keep a {cache.value} KV cache.")
+    for cache in (cache_type(facts.request), value_cache_type(facts.request)):
+        if cache not in allowed:
+            raise NoCommandError(CommandGap.KV_CACHE_TYPE, f"{name} cannot be told to keep a {cache.value} KV cache.")
 
 
 def no_weights(facts: FitFacts) -> NoCommandError:

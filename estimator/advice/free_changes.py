@@ -75,7 +75,7 @@ def _quantized_cache(search: Search) -> Iterator[Advice]:
     engine = search.facts.estimate.engine
     if engine is None or engine not in types:
         return
-    tried = search.better(replace(request, kv_cache_type=types[engine]))
+    tried = search.better(replace(request, kv_cache_type=types[engine], v_cache_type=None))
     if tried is not None:
         text = f"store the KV cache in {types[engine].value.upper()}"
         yield search.advice(AdviceCode.QUANTIZED_KV_CACHE, text, tried)

@@ -16,7 +16,7 @@ from estimator.advice.command import (
     quant_tag,
     shell_line,
 )
-from estimator.fit_facts import DraftFacts, FitFacts, cache_type
+from estimator.fit_facts import DraftFacts, FitFacts, cache_type, value_cache_type
 from estimator.placement.hardware import choose_engine
 from estimator.structure.checkpoints import is_repository
 from estimator.types import Backend, CacheType, Engine, Quant, QuantFormat, Strategy
@@ -50,11 +50,11 @@ def llama_flags(facts: FitFacts) -> list[str]:
     if placement.cpu_moe_layers > 0:
         flags += ["--n-cpu-moe", str(placement.cpu_moe_layers)]
     flags += ["-fa", "off" if request.flash_attention is False else "on"]
-    cache = cache_type(request)
-    if cache is not CacheType.F16:
-        flags += ["--cache-type-k", cache.value, "--cache-type-v", cache.value]
-    if request.batch > 1:
-        flags += ["-np", str(request.batch)]
+    for flag, cache in (("--cache-type-k", cache_type(request)), ("--cache-type-v", value_cache_type(request))):
+        if cache is not CacheType.F16:
+            flags += [flag, cache.value]
+    # Left out, the server opens several slots, each with windows and states of its own.
+    flags += ["-np", str(request.batch)]
     if request.micro_batch_tokens is not None:
         flags += ["-ub", str(request.micro_batch_tokens)]
         if request.micro_batch_tokens > 2048:

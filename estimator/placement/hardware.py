@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from estimator.types import Accelerator, Backend, Engine, EstimatorError, Quant, QuantFormat
+from estimator.types import Accelerator, Backend, CacheType, Engine, EstimatorError, Quant, QuantFormat
 
 #: AMD targets that llama.cpp's ROCm builds cover; others run through Vulkan.
 LLAMA_CPP_ROCM_TARGETS = frozenset(
@@ -129,6 +129,20 @@ ENGINE_RULES: tuple[EngineRule, ...] = (
     _sglang(Backend.CUDA, QuantFormat.NVFP4, min_cc=10.0, native_cc=10.0),
     _sglang(Backend.ROCM, QuantFormat.SAFETENSORS, QuantFormat.FP8, QuantFormat.MXFP4, gfx=SGLANG_ROCM_TARGETS),
 )
+_LLAMA_CACHES = tuple(each for each in CacheType if each is not CacheType.FP8)
+_SERVER_CACHES = (CacheType.F16, CacheType.BF16, CacheType.FP8)
+#: Types of the KV cache that each engine keeps: llama-server's `--cache-type-k` and `--cache-type-v`, Ollama's
+#: `OLLAMA_KV_CACHE_TYPE`, `--kv-cache-dtype` of the servers; mlx_lm.server has no such setting.
+CACHE_TYPES: dict[Engine, tuple[CacheType, ...]] = {
+    Engine.LLAMA_CPP: _LLAMA_CACHES,
+    Engine.IK_LLAMA_CPP: _LLAMA_CACHES,
+    Engine.OLLAMA: (CacheType.F16, CacheType.Q8_0, CacheType.Q4_0),
+    Engine.VLLM: _SERVER_CACHES,
+    Engine.SGLANG: _SERVER_CACHES,
+    Engine.MLX: (CacheType.F16, CacheType.BF16),
+}
+#: Engines that take a type for the values apart from that of the keys.
+SPLIT_CACHE_ENGINES = frozenset({Engine.LLAMA_CPP, Engine.IK_LLAMA_CPP})
 #: Formats that no engine here loads -> who does.
 OTHER_LOADERS: dict[QuantFormat, str] = {
     QuantFormat.EXL2: "ExLlamaV2 (as in TabbyAPI)",

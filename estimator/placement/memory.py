@@ -46,19 +46,22 @@ def compute_bytes(
     sequences: int = 1,
     all_logits: bool = False,
     converts_cache: bool = True,
+    unified: bool = False,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Device and host compute buffer of llama.cpp for ``context_tokens`` (contexts,), each of shape (contexts,).
 
     ``all_logits`` reserves logits for the whole micro-batch (llama-bench, and servers before April 2026).
     ``converts_cache``: flash attention on a GPU turns a quantized cache into F16 first; a CPU reads it as it is.
+    ``unified``: sequences share one cache, and every token has a mask over all of it.
     """
-    cells = pad(np.atleast_1d(np.asarray(context_tokens, dtype=np.float64)) * sequences)
+    shared = sequences if unified else 1
+    cells = pad(np.atleast_1d(np.asarray(context_tokens, dtype=np.float64)) * shared)
     tokens = np.minimum(float(micro_batch), cells)
     quad = 4.0 * tokens
     hidden, attending = float(model.hidden), [layer for layer in model.layers if layer.has_attention]
     mask = (2.0 if flash_attention else 4.0) * tokens * cells
     window = float(shape.window_tokens.max(initial=0))
-    windowed = np.minimum(cells, pad(window * sequences + tokens)) if window else np.zeros_like(cells)
+    windowed = np.minimum(cells, pad(window * shared + tokens)) if window else np.zeros_like(cells)
     window_mask = (2.0 if flash_attention else 4.0) * tokens * windowed
     masks = (mask if (shape.full_elements > 0).any() else 0.0) + window_mask
     outputs = quad if all_logits else np.full_like(quad, 4.0 * sequences)

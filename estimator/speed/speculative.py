@@ -1,9 +1,11 @@
 """Speculative decoding: a small model drafts some tokens, the large one checks them all in one step.
 
-Source: Leviathan, Kalman and Matias, "Fast Inference from Transformers via Speculative Decoding", ICML 2023
-(arXiv:2211.17192): equation 1 for the tokens that a step is expected to yield, and the time of a step as in the proof of
-theorem 3.8. The paper lets the check of all tokens take as long as one token does; here it takes what the speed model
-says of so many tokens at once, which is more for a mixture of experts.
+A step yields the accepted tokens and one of the large model's own: 1 + share * drafted, where the share of drafted
+tokens that are accepted is what engines print (llama.cpp: "draft acceptance rate", accepted over generated tokens; vLLM:
+"Avg Draft acceptance rate", of which its "Mean acceptance length" is 1 + share * drafted). The time of a step is as in
+the proof of theorem 3.8 of Leviathan, Kalman and Matias, "Fast Inference from Transformers via Speculative Decoding", ICML
+2023 (arXiv:2211.17192). The paper lets the check of all tokens take as long as one token does; here it takes what the
+speed model says of so many tokens at once, which is more for a mixture of experts.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ MAX_DRAFT_TOKENS = 64
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A draft model: tokens that it drafts in a step, and the share of them that the target accepts (0 to below 1)."""
+    """A draft model: tokens that it drafts in a step, and the share of them that the target accepts (0 to 1)."""
 
     model: ModelArchitecture
     quant: Quant
@@ -60,10 +62,8 @@ class Speculation:
 
 
 def expected_tokens(acceptance_rate: float, drafted: int) -> float:
-    """Tokens that one step yields on average: (1 - a^(g+1)) / (1 - a), equation 1 of the paper."""
-    if acceptance_rate >= 1.0:
-        return drafted + 1.0
-    return float((1.0 - acceptance_rate ** (drafted + 1)) / (1.0 - acceptance_rate))
+    """Tokens that one step yields on average, when it drafts so many and this share of them is accepted."""
+    return 1.0 + acceptance_rate * drafted
 
 
 def require_draft(target: ModelArchitecture, draft: Draft, batch: int) -> None:

@@ -108,6 +108,12 @@ class EstimateInput:
     kv_cache_type: CacheType | None = strawberry.field(
         default=None, description="Element type of the KV cache; F16 when left out."
     )
+    k_cache_type: CacheType | None = strawberry.field(
+        default=None, description="Element type of the keys alone, in place of `kvCacheType`; F16 when left out."
+    )
+    v_cache_type: CacheType | None = strawberry.field(
+        default=None, description="Element type of the values alone, in place of `kvCacheType`; F16 when left out."
+    )
     flash_attention: bool | None = strawberry.field(
         default=None, description="Whether flash attention is on; true when left out."
     )
