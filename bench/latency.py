@@ -42,7 +42,7 @@ PATIENCE_S = 30.0
 START_TIMEOUT_S = 60.0
 #: Seconds between two requests of the client, and the longest pause before the next model.
 LOOK_S, PAUSE_S = 0.02, 0.5
-_UPSERT = "mutation M($entry: JSON!) { upsertModel(input: {entry: $entry}) { run { id } errors { message } } }"
+_UPSERT = "mutation M($entry: JSON!) { upsertModel(input: {entry: $entry}) { run { id } userErrors { message } } }"
 _FIT = (
     'query F($model: String!, $gpu: String!) { fit(model: $model, gpu: $gpu, quant: "Q4_K_M") { source generation } }'
 )
@@ -110,7 +110,7 @@ def one_model(client: Client, entry: dict[str, Any], gpu: str) -> tuple[float, f
     answer = client.ask(_UPSERT, {"entry": entry})
     accepted = time.perf_counter()
     payload = (answer.get("data") or {}).get("upsertModel") or {}
-    if payload.get("errors") or not payload.get("run"):
+    if payload.get("userErrors") or not payload.get("run"):
         raise RuntimeError(f"the model was not accepted: {answer}")
     while time.perf_counter() - accepted < PATIENCE_S:
         fit = (client.ask(_FIT, {"model": entry["slug"], "gpu": gpu}).get("data") or {}).get("fit")

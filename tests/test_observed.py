@@ -24,7 +24,7 @@ from workers.local.supervisor import Supervisor, environment
 pytestmark = pytest.mark.broker
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
-RECOMPUTE = "mutation { recompute(input: {everything: true}) { run { id } errors { message } } }"
+RECOMPUTE = "mutation { recompute(input: {everything: true}) { run { id } userErrors { message } } }"
 
 
 def eventually(true: Callable[[], bool], seconds: float = 30.0) -> None:

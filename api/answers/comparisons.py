@@ -1,20 +1,28 @@
-"""Several fits side by side, measure by measure, with the best of each."""
+"""Several setups side by side, measure by measure, with the best of each."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from enum import Enum
+from itertools import product
+from typing import TypeAlias, TypeVar
 
+from api.answers.questions import answerer_of
 from api.catalog.fit_reads import FitReads
 from api.catalog.fits import FitRecord
 from api.catalog.records import GpuRecord, ModelRecord, QuantRecord
-from api.errors import ApiError, ErrorCode
-from db.fits.cells import AnyCell, SpeedFigures
+from api.errors import ApiError
+from db.fits.cells import AnyCell
 from db.fits.layout import SLOTS
-from estimator.fit_facts import RUNNING
-from estimator.types import WorkloadKind
+from db.fits.packing import shown
+from estimator.fit_facts import RUNNING, FitFacts
+from estimator.types import Estimate, Speed, WorkloadKind
+
+R = TypeVar("R")
+#: Dollars of the measure of value.
+VALUE_USD = 1000
 
 
 class Measure(Enum):
@@ -28,6 +36,49 @@ class Measure(Enum):
     HEADROOM = "headroom"
     PRICE = "price"
     POWER = "power"
+    VALUE = "value"
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Every model on every accelerator, in every quantization, number of accelerators and context asked for."""
+
+    models: Sequence[str]
+    gpus: Sequence[str]
+    #: Empty: the recommended one of each pairing.
+    quants: Sequence[str] = ()
+    gpu_counts: Sequence[int] = ()
+    #: Empty: what the workload needs.
+    context_tokens: Sequence[int] = ()
+    workload: WorkloadKind = WorkloadKind.CODING
+
+    @property
+    def size(self) -> int:
+        """Number of columns."""
+        lists = (self.quants, self.gpu_counts, self.context_tokens)
+        size = len(self.models) * len(self.gpus)
+        for values in lists:
+            size *= len(values) or 1
+        return size
+
+
+@dataclass(slots=True)
+class Column:
+    """One setup: a stored or live cell, or a plan where a number or a context was asked for, or why there is neither."""
+
+    model: ModelRecord | None
+    gpu: GpuRecord | None
+    quant: QuantRecord | None
+    gpu_count: int
+    context_tokens: int | None
+    error: ApiError | None = None
+    cell: AnyCell | None = None
+    plan: FitFacts | None = None
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is a fit of the catalog, which the runs compute."""
+        return self.gpu_count == 1 and self.context_tokens is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,69 +95,150 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Cells in the order of the pairings; None where a fact is missing."""
-
-    columns: list[AnyCell | None]
-    rows: list[Row]
-
-
-def _value(figures: SpeedFigures | None) -> float | None:
-    return None if figures is None else figures[0]
+    columns: list[Column]
+    rows: list[Row] = field(default_factory=list)
+    #: Columns whose recommended quantizations differ, so that their quality differs too; empty for none.
+    quants_differ: list[int] = field(default_factory=list)
 
 
-def _headroom(fit: FitRecord) -> float:
-    memory = fit.cell.memory
+@dataclass(frozen=True, slots=True)
+class _Running:
+    """What runs in a column."""
+
+    estimate: Estimate
+    price_usd: float | None
+    power_w: float | None
+
+
+def _speed(speed: Speed | None) -> float | None:
+    return None if speed is None else shown(speed.value)
+
+
+def _wait(setup: _Running) -> float | None:
+    wait = setup.estimate.ttft_ms
+    return None if wait is None else shown(wait)
+
+
+def _headroom(setup: _Running) -> float:
+    memory = setup.estimate.memory
     return float(memory.usable_bytes - memory.total_bytes)
 
 
-_MEASURES: tuple[tuple[Measure, str, bool, Callable[[FitRecord], float | None]], ...] = (
-    (Measure.SCORE, "points", True, lambda fit: fit.cell.score),
-    (Measure.DECODE, "tokens per second", True, lambda fit: _value(fit.cell.decode_figures)),
-    (Measure.PREFILL, "tokens per second", True, lambda fit: _value(fit.cell.prefill_figures)),
-    (Measure.TTFT, "milliseconds", False, lambda fit: fit.cell.ttft_ms),
-    (Measure.SAFE_CONTEXT, "tokens", True, lambda fit: float(fit.cell.safe_context_tokens)),
+def _value(setup: _Running) -> float | None:
+    speed = _speed(setup.estimate.decode)
+    return None if speed is None or not setup.price_usd else round(speed / setup.price_usd * VALUE_USD, 6)
+
+
+_Read: TypeAlias = Callable[[_Running], float | None]
+_MEASURES: tuple[tuple[Measure, str, bool, _Read], ...] = (
+    (Measure.SCORE, "points", True, lambda setup: setup.estimate.score),
+    (Measure.DECODE, "tokens per second", True, lambda setup: _speed(setup.estimate.decode)),
+    (Measure.PREFILL, "tokens per second", True, lambda setup: _speed(setup.estimate.prefill)),
+    (Measure.TTFT, "milliseconds", False, _wait),
+    (Measure.SAFE_CONTEXT, "tokens", True, lambda setup: float(setup.estimate.safe_context_tokens)),
     (Measure.HEADROOM, "bytes", True, _headroom),
-    (Measure.PRICE, "US dollars", False, lambda fit: fit.gpu.accelerator.msrp_usd),
-    (Measure.POWER, "watts", False, lambda fit: fit.gpu.accelerator.tdp_w),
+    (Measure.PRICE, "US dollars", False, lambda setup: setup.price_usd),
+    (Measure.POWER, "watts", False, lambda setup: setup.power_w),
+    (Measure.VALUE, f"tokens per second per {VALUE_USD:,} US dollars", True, _value),
 )
 
 
-async def compare(
-    reads: FitReads,
-    pairs: Sequence[tuple[ModelRecord, GpuRecord]],
-    quant: QuantRecord | None,
-    workload: WorkloadKind,
-) -> Comparison:
-    """Fits of the given pairings side by side; one statement reads the published ones."""
-    published = await reads.published(pairs, SLOTS.index(workload))
-    columns = [reads.chosen(cells, quant) for cells in published]
-    missing = [place for place, cell in enumerate(columns) if cell is None]
-    computed = await asyncio.gather(*(_column(reads, *pairs[place], quant, workload) for place in missing))
-    for place, cell in zip(missing, computed, strict=True):
-        columns[place] = cell
-    running = [FitRecord(reads.view, cell) if cell is not None and cell.status in RUNNING else None for cell in columns]
-    return Comparison(columns, [_row(*measure, running) for measure in _MEASURES])
+async def compare(reads: FitReads, question: Question) -> Comparison:
+    """Setups side by side; one statement reads the published ones. A column without an answer has its own error."""
+    columns = list(_columns(reads, question))
+    wanted = [column for column in columns if column.error is None]
+    await _choose(reads, wanted, question.workload)
+    planned = [column for column in wanted if column.error is None and not column.is_plain]
+    if planned:
+        await asyncio.to_thread(_plan, reads, planned, question.workload)
+    setups = [_running(reads, column) for column in columns]
+    chosen = [place for place, column in enumerate(columns) if column.quant is not None]
+    differ = len({columns[place].quant for place in chosen}) > 1 and not question.quants
+    return Comparison(columns, [_row(*measure, setups) for measure in _MEASURES], chosen if differ else [])
 
 
-async def _column(
-    reads: FitReads, model: ModelRecord, gpu: GpuRecord, quant: QuantRecord | None, workload: WorkloadKind
-) -> AnyCell | None:
+def _columns(reads: FitReads, question: Question) -> Iterator[Column]:
+    view = reads.view
+    models = [_resolved(view.model, name) for name in question.models]
+    gpus = [_resolved(view.gpu, name) for name in question.gpus]
+    quants = [_resolved(view.quant, name) for name in question.quants]
+    counts, contexts = question.gpu_counts or (1,), question.context_tokens or (None,)
+    for (model, first), (gpu, second), (quant, third), count, context in product(
+        models, gpus, quants or [(None, None)], counts, contexts
+    ):
+        yield Column(model, gpu, quant, count, context, error=first or second or third)
+
+
+def _resolved(resolve: Callable[[str], R], name: str) -> tuple[R | None, ApiError | None]:
     try:
-        return await reads.fit(model, gpu, quant, workload)
+        return resolve(name), None
     except ApiError as error:
-        if error.code is ErrorCode.MISSING_FACT:
-            return None
-        raise
+        return None, error
 
 
-def _row(
-    measure: Measure,
-    unit: str,
-    higher: bool,
-    read: Callable[[FitRecord], float | None],
-    fits: Sequence[FitRecord | None],
-) -> Row:
-    values = [None if fit is None else read(fit) for fit in fits]
+async def _choose(reads: FitReads, columns: Sequence[Column], workload: WorkloadKind) -> None:
+    """Give each column the cell of its quantization, or of the recommended one, or its error."""
+    pairs = [(column.model, column.gpu) for column in columns if column.model and column.gpu]
+    published = await reads.published(pairs, SLOTS.index(workload))
+    missing = []
+    for column, cells in zip(columns, published, strict=True):
+        column.cell = reads.chosen(cells, column.quant)
+        if column.cell is None:
+            missing.append(column)
+    await asyncio.gather(*(_compute(reads, column, workload) for column in missing))
+    for column in columns:
+        if column.cell is not None and column.quant is None:
+            column.quant = reads.view.quant_by_id[column.cell.quant_id]
+
+
+async def _compute(reads: FitReads, column: Column, workload: WorkloadKind) -> None:
+    assert column.model is not None
+    assert column.gpu is not None
+    try:
+        column.cell = await reads.fit(column.model, column.gpu, column.quant, workload)
+    except ApiError as error:
+        column.error = error
+
+
+def _plan(reads: FitReads, columns: Sequence[Column], workload: WorkloadKind) -> None:
+    """Answer the columns that no run computes."""
+    answerer = reads.view.derived(answerer_of)
+    for column in columns:
+        column.cell = None
+        if column.model is None or column.gpu is None or column.quant is None:
+            continue
+        asked = {
+            "model": column.model.slug,
+            "gpu": column.gpu.slug,
+            "quant": column.quant.slug,
+            "gpu_count": column.gpu_count,
+            "workload": workload.value,
+        }
+        if column.context_tokens is not None:
+            asked["context_tokens"] = column.context_tokens
+        try:
+            column.plan = answerer.answer(asked).facts
+        except ApiError as error:
+            column.error = error
+
+
+def _running(reads: FitReads, column: Column) -> _Running | None:
+    """What runs in a column; None where nothing does."""
+    if column.plan is not None:
+        estimate = column.plan.estimate
+    elif column.cell is not None:
+        estimate = FitRecord(reads.view, column.cell).estimate
+    else:
+        return None
+    if estimate.status not in RUNNING or column.gpu is None:
+        return None
+    accelerator, count = column.gpu.accelerator, column.gpu_count
+    price, power = accelerator.msrp_usd, accelerator.tdp_w
+    return _Running(estimate, price and price * count, power and power * count)
+
+
+def _row(measure: Measure, unit: str, higher: bool, read: _Read, setups: Sequence[_Running | None]) -> Row:
+    values = [None if setup is None else read(setup) for setup in setups]
     known = [(index, value) for index, value in enumerate(values) if value is not None]
     if not known:
         return Row(measure, unit, higher, values, [None] * len(values), None)

@@ -6,6 +6,7 @@ question has no answer (unknown name, missing fact, no engine).
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -13,17 +14,35 @@ from typing import Annotated
 import typer
 
 from api.cli.catalog import catalog_app
+from api.cli.here.command import EPILOG, here
 
-app = typer.Typer(
-    name="fitgraph",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode="markdown",
-    help="Does a language model fit an accelerator, how fast, with how much context, and what limits it.",
-)
+app = typer.Typer(name="fitgraph", rich_markup_mode="markdown")
 db_app = typer.Typer(no_args_is_help=True, help="Create, upgrade and inspect the database.")
 app.add_typer(catalog_app, name="catalog")
 app.add_typer(db_app, name="db")
+app.command("here", epilog=EPILOG)(here)
+
+
+@app.callback(invoke_without_command=True)
+def front(
+    context: typer.Context,
+    show_version: Annotated[
+        bool, typer.Option("--version", help="Print the version and the catalog's revision.")
+    ] = False,
+) -> None:
+    """Does a language model fit an accelerator, how fast, with how much context, and what limits it.
+
+    Without a command: the best models for this machine, as `fitgraph here` lists them.
+    """
+    if show_version:
+        from importlib.metadata import version
+
+        from db.entries.files import load_catalog
+
+        typer.echo(f"fitgraph {version('fitgraph')}, catalog {load_catalog().revision}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        here()
 
 
 @app.command(epilog="Example: `fitgraph up --port 8080`")
@@ -348,8 +367,14 @@ def validate(
 
 
 def main() -> None:
-    """Entry point of the console script."""
-    app()
+    """Entry point of the console script. A reader that closes the pipe, as `head` does, ends it quietly."""
+    try:
+        app()
+    finally:
+        try:
+            sys.stdout.flush()
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

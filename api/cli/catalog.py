@@ -1,4 +1,4 @@
-"""`fitgraph catalog`: check, search and list the catalog files."""
+"""`fitgraph catalog`: check, search, list and renew the catalog files."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-catalog_app = typer.Typer(no_args_is_help=True, help="Check and search the catalog files.")
+catalog_app = typer.Typer(no_args_is_help=True, help="Check, search and renew the catalog files.")
 
 
 @catalog_app.command("check")
@@ -79,3 +79,27 @@ def catalog_computers(
     from api.cli.choices.market import computers_command
 
     raise typer.Exit(computers_command(as_json=as_json))
+
+
+@catalog_app.command(
+    "import",
+    epilog="Examples: `fitgraph catalog import Qwen/Qwen3-8B`, `fitgraph catalog import ./checkpoint --into ./mine`, "
+    "`fitgraph catalog import wanted.txt --dry-run --json`",
+)
+def catalog_import(
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            help="Repositories (org/name), local configs, folders, GGUF or safetensors files, or lists (.txt, .jsonl)."
+        ),
+    ],
+    into: Annotated[
+        Path | None, typer.Option(help="Folder of catalog files to write; default: the bundled one.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Read and judge, write nothing.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a source.")] = False,
+) -> None:
+    """Add models from repositories or files, where their tensors are those of the checkpoint to 0.05 %."""
+    from api.cli.ingest import import_command
+
+    raise typer.Exit(import_command(sources, into, dry_run=dry_run, as_json=as_json))

@@ -104,31 +104,7 @@ _EXPLORER = f"""<!doctype html>
 </html>
 """
 
-_LANDING = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>fitgraph</title>
-<link rel="stylesheet" href="/static/explorer.css">
-</head>
-<body>
-<main class="message">
-<h1>fitgraph</h1>
-<p>Does a language model fit an accelerator, how fast, with how much context, and what limits it.</p>
-<p><a href="/can">Ask about a model and an accelerator</a>.</p>
-<p>The GraphQL endpoint is <a href="/graphql">/graphql</a>; try it in the <a href="/explorer">explorer</a>.</p>
-</main>
-</body>
-</html>
-"""
-
 
 async def explorer_page(_: Request) -> Response:
     """GraphiQL on this server's schema."""
     return HTMLResponse(_EXPLORER, headers=HEADERS)
-
-
-async def landing_page(_: Request) -> Response:
-    """Where things are."""
-    return HTMLResponse(_LANDING, headers=HEADERS)

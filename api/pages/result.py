@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 from urllib.parse import urlencode
 
 import numpy as np
-import orjson
+from markupsafe import Markup
+from starlette.requests import Request
+from starlette.responses import Response
 
 from api.answers.story import Answers, pair_slug
+from api.catalog.fit_reads import FitReads
 from api.catalog.fits import FitRecord
 from api.pages.numbers import demo, memory_bar, numbers
-from api.pages.pairs import Pair
+from api.pages.pairs import Pair, load_pair
+from api.pages.responses import html, json_ld
 from api.pages.wording import (
     LIMIT_WORDS,
     MODE_WORDS,
@@ -38,6 +43,12 @@ from estimator.verdict import BANDS, MODE_WEIGHTS, PART_NAMES, ScorePart, codes_
 _MAX_ADVICE = 6
 
 
+async def pairing_page(request: Request, reads: FitReads, base_url: str) -> Response:
+    pair = await load_pair(reads, request.path_params["address"], request.query_params)
+    values = await asyncio.to_thread(result_page, pair, base_url)
+    return html("can.html", values, base_url, values["path"])
+
+
 def result_page(pair: Pair, base_url: str) -> dict[str, Any]:
     """Values of the result page. ``base_url`` is scheme and host without a closing slash."""
     fit = pair.chosen
@@ -57,7 +68,6 @@ def result_page(pair: Pair, base_url: str) -> dict[str, Any]:
         "grade": grade(answers.mode_score(pair.mode)),
         "tone": tone(fit),
         "path": page_path,
-        "canonical_url": base_url + page_path,
         "oembed_url": oembed_url(base_url, answers, "json"),
         "oembed_xml_url": oembed_url(base_url, answers, "xml"),
         "structured_data": structured_data(faq),
@@ -104,23 +114,21 @@ def oembed_url(base_url: str, answers: Answers, form: str) -> str:
     return f"{base_url}/oembed?{urlencode({'url': base_url + answers.page_path(), 'format': form})}"
 
 
-def structured_data(faq: tuple[Question, ...]) -> str:
-    """The questions as a schema.org FAQPage in JSON-LD, safe inside a script element."""
-    document = {
-        "@context": "https://schema.org",
-        "@type": "FAQPage",
-        "mainEntity": [
-            {
-                "@type": "Question",
-                "name": entry.question,
-                "acceptedAnswer": {"@type": "Answer", "text": entry.answer},
-            }
-            for entry in faq
-        ],
-    }
-    text = orjson.dumps(document).decode()
-    # Nothing in a JSON string needs these three, and without them no text can close the element.
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+def structured_data(faq: tuple[Question, ...]) -> Markup:
+    """The questions as a schema.org FAQPage in JSON-LD."""
+    return json_ld(
+        {
+            "@type": "FAQPage",
+            "mainEntity": [
+                {
+                    "@type": "Question",
+                    "name": entry.question,
+                    "acceptedAnswer": {"@type": "Answer", "text": entry.answer},
+                }
+                for entry in faq
+            ],
+        }
+    )
 
 
 def badge_text(fit: FitRecord) -> str:

@@ -6,6 +6,7 @@ from api.catalog.fits import FitRecord
 from estimator.advice.amounts import duration, gib, pace
 from estimator.advice.explain import LimitCode
 from estimator.calibration.loss import CapabilityLoss
+from estimator.judgement.market import PriceKind
 from estimator.types import OperatingMode, Status
 from estimator.usability import Usability
 from estimator.verdict import word_of
@@ -102,3 +103,51 @@ def loss_words(loss: CapabilityLoss) -> str:
 def first_upper(text: str) -> str:
     """A text with its first letter in upper case."""
     return text[:1].upper() + text[1:]
+
+
+GPU_KINDS = {
+    "consumer": "desktop card",
+    "workstation": "workstation card",
+    "datacenter": "data centre",
+    "laptop": "laptop",
+    "soc": "unified memory",
+    "integrated": "integrated",
+    "cpu": "processor",
+}
+VENDORS = {
+    "nvidia": "NVIDIA", "amd": "AMD", "apple": "Apple", "intel": "Intel", "generic": "any maker", "google": "Google",
+    "aws": "AWS", "qualcomm": "Qualcomm", "huawei": "Huawei",
+}  # fmt: skip
+
+
+def billions(count: float | None) -> str:
+    """A number of 10^9 weights: "8.0B", "671B"; a dash for an unknown one."""
+    if count is None:
+        return "–"
+    return f"{count:,.0f}B" if count >= 100 else f"{count:.1f}B" if count >= 1 else f"{count * 1000:.0f}M"
+
+
+def context_tokens(count: int | None) -> str:
+    """A context length in K of 1,024 tokens, or M."""
+    if count is None:
+        return "–"
+    return f"{count / 1048576:.4g}M" if count >= 1048576 else f"{round(count / 1024):,}K"
+
+
+def dollars(usd: float | None) -> str:
+    """A price in whole US dollars; a dash for an unknown one."""
+    return "–" if usd is None else f"${usd:,.0f}"
+
+
+def memory_gib(size: float | None) -> str:
+    """Memory as datasheets state it; a dash for an unknown one."""
+    return "–" if size is None else f"{size:g} GB"
+
+
+PRICE_KINDS = {
+    PriceKind.MSRP: "launch price",
+    PriceKind.STREET_NEW: "new",
+    PriceKind.STREET_USED: "used",
+    PriceKind.SYSTEM: "whole computer",
+    PriceKind.CLOUD_HOUR: "an hour, rented",
+}

@@ -29,7 +29,7 @@ from api.graphql.services.services import Services
 from api.graphql.transport.http import EVENT_STREAM, GraphQLEndpoint, encode
 from api.graphql.transport.requests import header_of, negotiate
 from api.graphql.transport.streams import stream_view
-from api.pages.explorer import STATIC, explorer_page, landing_page
+from api.pages.explorer import STATIC, explorer_page
 from api.pages.routes import routes as page_routes
 from api.server.compression import Compression
 from api.server.malloc import give_back
@@ -88,7 +88,6 @@ def create_app(settings: ApiSettings | None = None, catalog: Catalog | None = No
         WebSocketRoute("/graphql", streams),
         Route("/healthz", _health),
         Route("/readyz", _readiness(services)),
-        Route("/", landing_page),
         Mount("/static", StaticFiles(directory=STATIC)),
     ]
     routes.extend(page_routes(services.state, settings))

@@ -43,11 +43,11 @@ NESTED_POSTGRAPHILE = """query Nested($model: String!) {
   }
 }"""
 COMPARISON = """query Comparison($model: String!, $gpus: [String!]!) {
-  compareGpus(model: $model, gpus: $gpus) {
+  comparison(input: { models: [$model], gpus: $gpus }) {
     winner
     rows { measure values deltas winner }
-    columns { status score quant { slug } gpu { slug } decode { tokensPerSecond }
-      quantOptions { quant { slug } status score decode { tokensPerSecond } memory { totalBytes } } }
+    columns { prediction { status score quant { slug } gpu { slug } decode { tokensPerSecond }
+      ... on Fit { quantOptions { quant { slug } status score decode { tokensPerSecond } memory { totalBytes } } } } }
   }
 }"""
 

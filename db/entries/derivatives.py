@@ -1,8 +1,10 @@
 """Derivatives: fine-tunes, merges and re-quantized copies of a model, one line each, without cells of their own.
 
 ``derivatives/`` has one JSON Lines file a family. A line gives a repository the fits of its ``base``; ``known_by`` says
-whether its name states the base, or only its dimensions and parameter count are equal. ``format`` is the quantization that
-the repository holds, null for 16 bits. ``date`` is the day on which the repository was created.
+whether its name states the base, or its card, only its dimensions and parameter count are equal, or (``text``) only the
+dimensions of its text model are, beside towers that no fit counts. ``format`` is the quantization that the repository holds,
+null for 16 bits, ``gguf`` for GGUF files of several types. ``date`` is the day on which the repository was created,
+``revision`` the commit that an import read.
 """
 
 from __future__ import annotations
@@ -19,6 +21,8 @@ from db.entries.rules_models import family_directory
 from db.entries.schema import Date, Name, Shape, Slug
 
 DIRECTORY = "derivatives"
+#: Format of a repository with GGUF files of several types.
+SEVERAL_GGUF = "gguf"
 Entry = Mapping[str, Any]
 
 
@@ -27,10 +31,11 @@ class DerivativeRow(Shape):
 
     repository: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$", max_length=200)]
     base: Slug
-    known_by: Literal["name", "shape"]
+    known_by: Literal["name", "shape", "text", "card"]
     license: Name | None
     date: Date | None
     format: Slug | None
+    revision: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")] | None = None
 
 
 def check_derivatives(root: Path, models: Mapping[str, Entry], quants: Mapping[str, Entry]) -> list[Fault]:
@@ -62,7 +67,7 @@ def _findings(
         yield "base", f"the catalog has no model {row.base!r}; correct the slug, or add the model"
     elif family_directory(str(base["family"])) != family:
         yield "base", f"the family of {row.base!r} is not {family!r}; move the line to its file"
-    if row.format is not None and row.format not in quants:
+    if row.format not in (None, SEVERAL_GGUF) and row.format not in quants:
         yield "format", f"the catalog has no quantization {row.format!r}; correct the slug"
     name = row.repository.casefold()
     if name in seen:

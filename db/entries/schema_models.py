@@ -15,6 +15,7 @@ LAYER_LETTERS = "FSCILMPVXN"
 Layers = Annotated[str, Field(pattern=rf"^[{LAYER_LETTERS}]+$", max_length=400)]
 Parts = Annotated[int, Field(ge=0)]
 Dimension = Annotated[int, Field(gt=0, le=10_000_000)]
+Context = Annotated[int, Field(ge=256, le=100_000_000)]
 
 
 class KindOverride(Shape):
@@ -242,20 +243,54 @@ class PublishedFiles(Shape):
     source: Text
 
 
+#: How a field of an imported model is known.
+KnownBy = Literal[
+    "config", "class default", "gguf header", "checkpoint", "card", "repository name", "inventory", "source list"
+]  # fmt: skip
+
+
+class RepositoryState(Shape):
+    """What the repository of an imported model said of itself on the day of the import.
+
+    ``created`` is the day on which the repository was created, which is no release; ``downloads`` are those of 30 days.
+    """
+
+    revision: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")] | None
+    read_on: Date
+    created: Date | None
+    downloads: Parts | None
+    base_models: list[Name]
+
+
+class ContextExtension(Shape):
+    """A context beyond that of the training, by scaled positions.
+
+    ``original_tokens`` is the length before it. ``applied``: the published configuration has it, and ``context_length`` is
+    ``tokens``; else an engine must be told, and ``context_length`` is that without it.
+    """
+
+    tokens: Context
+    method: Literal["yarn", "llama3", "longrope", "linear", "dynamic", "ntk"]
+    factor: Positive | None
+    original_tokens: Context | None
+    applied: bool
+    source: Text
+
+
 class ModelFile(Shape):
     slug: Slug
     name: Name
     aliases: list[Name]
     family: Name
     publisher: Name
-    hf_repo: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")]
+    hf_repo: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")] | None
     release_date: Date | None
     license: Text | None
     modalities: Annotated[list[Literal["text", "image", "video", "audio"]], Field(min_length=1)]
     params_total_b: Positive | None
     params_active_b: Positive | None
     params_exact_checkpoint: Count | None
-    context_length: Annotated[int, Field(ge=256, le=100_000_000)] | None
+    context_length: Context | None
     architecture: Name
     model_type: Name | None
     hidden_size: Dimension
@@ -300,3 +335,8 @@ class ModelFile(Shape):
     # By slug of the quantization that the checkpoint is in.
     checkpoint_repos: dict[Slug, CheckpointRepo] | None = None
     published_files: list[PublishedFiles] | None = None
+    embedding_size: Dimension | None = None
+    context_extension: ContextExtension | None = None
+    # Of imported models: how each field is known, and what the repository said of itself.
+    known_by: dict[Name, KnownBy] | None = None
+    repository_state: RepositoryState | None = None

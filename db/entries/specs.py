@@ -255,12 +255,21 @@ _MODEL_RECALLED = ("license", "params_total_b", "params_active_b", "context_leng
 def unverified_fields(entry: Entry) -> tuple[str, ...]:
     """Fields that come from general knowledge, were solved from others, or are contradicted by sources."""
     if "n_layers" in entry:
-        names = [*(name for name in _MODEL_RECALLED if entry.get(name) is not None), *entry.get("derived_fields", ())]
+        known = entry.get("known_by") or {}
+        recalled = (
+            name for name in _MODEL_RECALLED if entry.get(name) is not None and _source_of_total(name) not in known
+        )
+        names = [*recalled, *entry.get("derived_fields", ())]
         if entry.get("release_date") and entry.get("release_date_source") == "general knowledge":
             names.insert(0, "release_date")
         return tuple(dict.fromkeys(names))
     listed = [*entry.get("recalled", ()), *entry.get("uncertain", ())]
     return tuple(dict.fromkeys(_field_of(item) for item in listed))
+
+
+def _source_of_total(name: str) -> str:
+    """The exact field that a rounded total was made of."""
+    return {"params_total_b": "params_exact_checkpoint", "params_active_b": "params_computed"}.get(name, name)
 
 
 def _field_of(note: str) -> str:

@@ -35,6 +35,7 @@ from db.fits.orders import (
     order_by,
     order_terms,
 )
+from db.fits.packing import bits_from, bits_to
 from db.fits.query import (
     ALL_SLOTS,
     NOT_RUNNING,
@@ -260,8 +261,12 @@ def _where(selection: Selection, terms: Sequence[Term], *, by_bucket: bool) -> l
 def _bounds_of_bucket(query: FitQuery, lead: Term, slot: int) -> list[Condition]:
     """Bounds of the filter on what is indexed, which let a walk start and stop there."""
     if lead.indexed is Indexed.MODEL_DECODE:
-        bounds = ((query.decode_min, ">="), (query.decode_max, "<="))
-        return [speed_bound(lead.indexed, slot, sign, bound) for bound, sign in bounds if bound is not None]
+        bounds = ((query.decode_min, ">=", bits_from), (query.decode_max, "<=", bits_to))
+        return [
+            speed_bound(lead.indexed, slot, sign, bits_of(bound))
+            for bound, sign, bits_of in bounds
+            if bound is not None
+        ]
     where = []
     if lead.indexed is Indexed.SCORE and query.score_min is not None:
         least = max(centi_from(query.score_min), 0) * SCORE_STEP

@@ -18,7 +18,7 @@ from db.fits.layout import (
     recommended_mask,
     visible,
 )
-from db.fits.packing import float_bits
+from db.fits.packing import bits_from, bits_to
 from db.fits.query import NOT_RUNNING, FitOwner, FitQuery, is_narrow
 from estimator.types import STATUSES
 
@@ -63,7 +63,26 @@ def conditions(
         *_of_outcome(query, slot),
         *_of_speed(query, slot, indexed=indexed and not is_narrow(query)),
         *(Condition(sql) for sql in _of_figures(query, slot)),
+        *_of_groups(query, slot),
     ]
+
+
+def _of_groups(query: FitQuery, slot: int) -> Iterator[Condition]:
+    """One condition a group of alternatives."""
+    for group in query.any_of:
+        alternatives = [_alternative(own, slot) for own in group if slot in own.workload_ids]
+        yield Condition(f"({' OR '.join(alternatives)})" if alternatives else "1 = 0")
+
+
+def _alternative(query: FitQuery, slot: int) -> str:
+    own = [
+        *_of_ids(query, "", None),
+        *_of_outcome(query, slot),
+        *_of_speed(query, slot, indexed=False),
+        *(Condition(sql) for sql in _of_figures(query, slot)),
+        *_of_groups(query, slot),
+    ]
+    return f"({all_of(own)})" if own else "1 = 1"
 
 
 def _of_ids(query: FitQuery, guard: str, owner: FitOwner | None) -> Iterator[Condition]:
@@ -98,25 +117,28 @@ def _of_speed(query: FitQuery, slot: int, *, indexed: bool) -> Iterator[Conditio
     if query.decode_min is not None or query.decode_max is not None:
         # Zero is stored where nothing runs: no speed is not a low one.
         yield running(slot)
-    for bound, sign in ((query.decode_min, ">="), (query.decode_max, "<=")):
+    for bound, sign, bits_of in ((query.decode_min, ">=", bits_from), (query.decode_max, "<=", bits_to)):
         if bound is not None:
-            yield Condition(f"f.decode_{slot} {sign} {float_bits(bound)}")
+            bits = bits_of(bound)
+            yield Condition(f"f.decode_{slot} {sign} {bits}")
             if indexed:
                 # The same bound on the indexed expression lets a scan stop there.
-                yield speed_bound(Indexed.DECODE, slot, sign, bound)
+                yield speed_bound(Indexed.DECODE, slot, sign, bits)
 
 
-def speed_bound(bucket: Indexed, slot: int, sign: str, tok_s: float) -> Condition:
-    """A bound on the speed, tokens per second, as a bound on the bucket that is indexed."""
-    return Condition(f"{bucket.column(slot, 'f.')} {sign} {bucket.of_speed(float_bits(tok_s))}", bucket)
+def speed_bound(bucket: Indexed, slot: int, sign: str, bits: int) -> Condition:
+    """A bound on the speed, as the bits of its float32, as a bound on the bucket that is indexed."""
+    return Condition(f"{bucket.column(slot, 'f.')} {sign} {bucket.of_speed(bits)}", bucket)
 
 
 def _of_figures(query: FitQuery, slot: int) -> Iterator[str]:
     # Zero is stored where there is no latency, which is not a low one.
     if query.ttft_min_ms is not None:
-        yield f"f.ttft_{slot} >= {max(float_bits(query.ttft_min_ms), 1)}"
+        yield f"f.ttft_{slot} >= {max(bits_from(query.ttft_min_ms), 1)}"
     if query.ttft_max_ms is not None:
-        yield f"f.ttft_{slot} BETWEEN 1 AND {float_bits(query.ttft_max_ms)}"
+        yield f"f.ttft_{slot} BETWEEN 1 AND {bits_to(query.ttft_max_ms)}"
+    if query.ttft_known is not None:
+        yield f"f.ttft_{slot} {'>' if query.ttft_known else '='} 0"
     if query.score_min is not None:
         yield f"f.score_{slot} >= {centi_from(query.score_min)}"
     if query.score_max is not None:

@@ -3,13 +3,15 @@
 What rows of a (model, quant) share is stored once: ``plan`` is the memory and placement of all five workloads (GPUs
 of the same free memory share it), ``band`` is backend, evidence and the range factors of the speeds (GPUs of
 the same class share it). A row carries an index into each. Everything comes back exactly as it went in, but for three
-stated roundings: scores to 0.01, and low and high speeds to one part in a million of the value.
+stated roundings: scores to 0.01, and low and high speeds to one part in a million of the value. Readers see seven
+significant digits of a float32 (``shown``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -227,6 +229,27 @@ def _little_endian(name: str, values: Array, size: int) -> Array:
     return exact.view("u1").reshape(*exact.shape, 8)[..., :size]
 
 
-def float_bits(value: float) -> int:
-    """Stored form of a non-negative threshold: the bits of its float32."""
-    return int(np.float32(max(value, 0.0)).view(np.int32))
+@lru_cache(maxsize=65_536)
+def shown(value: float) -> float:
+    """A stored float32 as readers see it: seven significant digits, which is what a float32 holds."""
+    return float(f"{value:.7g}")
+
+
+def bits_from(bound: float) -> int:
+    """Bits of the least non-negative float32 that readers see as ``bound`` or more."""
+    return _bits_at(bound, np.float32(-np.inf), lambda value: value >= bound)
+
+
+def bits_to(bound: float) -> int:
+    """Bits of the largest non-negative float32 that readers see as ``bound`` or less; those of 0 for a bound below it."""
+    return _bits_at(bound, np.float32(np.inf), lambda value: value <= bound)
+
+
+def _bits_at(bound: float, outwards: np.float32, passes: Callable[[float], bool]) -> int:
+    """Bits of the outermost float32 that passes. A step of seven digits holds at most 17 of them."""
+    nearest = np.float32(max(bound, 0.0))
+    while not passes(shown(float(nearest))) and nearest > 0:
+        nearest = np.nextafter(nearest, -outwards)
+    while nearest > 0 and passes(shown(float(following := np.nextafter(nearest, outwards)))):
+        nearest = following
+    return int(max(nearest, np.float32(0.0)).view(np.int32))

@@ -67,6 +67,10 @@ class FitQuery:
     score_max: float | None = None
     safe_context_min: int | None = None
     safe_context_max: int | None = None
+    #: Whether there is a time to the first token.
+    ttft_known: bool | None = None
+    #: Of each group at least one query must pass.
+    any_of: tuple[tuple[FitQuery, ...], ...] = ()
 
     @property
     def is_everything(self) -> bool:

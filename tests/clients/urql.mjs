@@ -18,7 +18,7 @@ const client = new Client({
 });
 const COMPARE = gql`
   query Compare($gpus: [String!]!) {
-    compareGpus(model: "llama-3.1-8b", gpus: $gpus, workload: CHAT) { __typename }
+    comparison(input: { models: ["llama-3.1-8b"], gpus: $gpus, workload: CHAT }) { __typename }
   }
 `;
 

@@ -16,7 +16,7 @@ from db.fits.by_unpacking import PACKED
 from db.fits.cells import FitKey, StoredCell
 from db.fits.generations import Generation
 from db.fits.layout import SLOT_COUNT, create_storage, index_statements
-from db.fits.packing import concatenate, pack_model
+from db.fits.packing import concatenate, pack_model, shown
 from db.fits.query import FitField, FitOrder, FitQuery
 from db.fits.writes import write_block
 from db.reading import Reader, reader_of
@@ -93,7 +93,8 @@ def identity(cell: StoredCell) -> tuple[int, ...]:
 
 
 def matches(cell: StoredCell, query: FitQuery) -> bool:
-    decode = cell.decode.value if cell.decode else None
+    decode = shown(cell.decode.value) if cell.decode else None
+    ttft_ms = None if cell.ttft_ms is None else shown(cell.ttft_ms)
     return (
         (query.model_ids is None or cell.key.model_id in query.model_ids)
         and (query.gpu_ids is None or cell.key.gpu_id in query.gpu_ids)
@@ -104,11 +105,13 @@ def matches(cell: StoredCell, query: FitQuery) -> bool:
         and (query.recommended is None or cell.recommended == query.recommended)
         and (query.decode_min is None or (decode is not None and decode >= query.decode_min))
         and (query.decode_max is None or (decode is not None and decode <= query.decode_max))
-        and (query.ttft_min_ms is None or (cell.ttft_ms is not None and cell.ttft_ms >= query.ttft_min_ms))
-        and (query.ttft_max_ms is None or (cell.ttft_ms is not None and cell.ttft_ms <= query.ttft_max_ms))
+        and (query.ttft_min_ms is None or (ttft_ms is not None and ttft_ms >= query.ttft_min_ms))
+        and (query.ttft_max_ms is None or (ttft_ms is not None and ttft_ms <= query.ttft_max_ms))
         and (query.score_min is None or cell.score >= query.score_min)
         and (query.score_max is None or cell.score <= query.score_max)
         and (query.safe_context_min is None or cell.safe_context_tokens >= query.safe_context_min)
+        and (query.ttft_known is None or (cell.ttft_ms is not None) == query.ttft_known)
+        and all(any(matches(cell, own) for own in group) for group in query.any_of)
     )
 
 
@@ -132,13 +135,24 @@ def rank(cell: StoredCell, order: tuple[FitOrder, ...]) -> tuple[Any, ...]:
 
 
 def random_query(rng: random.Random) -> tuple[FitQuery, tuple[FitOrder, ...]]:
+    query = random_filter(rng)
+    if rng.random() < 0.2:
+        groups = [tuple(random_filter(rng) for _ in range(rng.randint(1, 3))) for _ in range(rng.randint(1, 2))]
+        query = replace(query, any_of=tuple(groups))
+    order = tuple(
+        FitOrder(field, rng.random() < 0.6) for field in rng.sample(STORED_FIELDS, rng.choice([0, 1, 1, 1, 2, 3]))
+    )
+    return query, order
+
+
+def random_filter(rng: random.Random) -> FitQuery:
     def some(count: int) -> tuple[int, ...]:
         return tuple(rng.sample(range(1, count + 1), rng.randint(1, 3)))
 
     def maybe(make: Any, share: float = 0.25) -> Any:
         return make() if rng.random() < share else None
 
-    query = FitQuery(
+    return FitQuery(
         model_ids=maybe(lambda: some(MODELS)),
         gpu_ids=maybe(lambda: some(GPUS)),
         quant_ids=maybe(lambda: some(QUANTS)),
@@ -153,11 +167,8 @@ def random_query(rng: random.Random) -> tuple[FitQuery, tuple[FitOrder, ...]]:
         score_min=maybe(lambda: 40.0, 0.15),
         score_max=maybe(lambda: 70.0, 0.1),
         safe_context_min=maybe(lambda: 30_000, 0.15),
+        ttft_known=maybe(lambda: rng.random() < 0.7, 0.1),
     )
-    order = tuple(
-        FitOrder(field, rng.random() < 0.6) for field in rng.sample(STORED_FIELDS, rng.choice([0, 1, 1, 1, 2, 3]))
-    )
-    return query, order
 
 
 def normal(order: tuple[FitOrder, ...]) -> tuple[FitOrder, ...]:

@@ -82,7 +82,7 @@ def smallest_setups(
     def startable(count: int, g: int, q: int) -> bool:
         return bool(commands(plan(count, g, q)))
 
-    prices = view.derived(_prices)
+    prices = view.derived(prices_of)
     wares = [Ware(gpu.accelerator, view.board(gpu), ()) for gpu in gpus]
     setups = recommend.smallest_setups(
         blocks,
@@ -100,7 +100,7 @@ def smallest_setups(
     ]
 
 
-def _prices(view: CatalogView) -> dict[str, float | None]:
+def prices_of(view: CatalogView) -> dict[str, float | None]:
     """Price today of one of each accelerator, US dollars."""
     terms = terms_of(view.catalog)
     prices = {gpu.slug: price_of(view.catalog, gpu.slug, terms) for gpu in view.gpus}

@@ -15,14 +15,9 @@ from db.entries.files import Catalog
 from estimator.calibration.coefficients import Calibration
 from estimator.calibration.effects import effect_name
 from estimator.structure.architecture import ModelArchitecture
+from estimator.structure.likeness import same_structure
 
 _CONTEXT = "max_position_embeddings"
-#: What makes the structure, beside the layers: two models that differ in nothing else are one.
-_STRUCTURE = (
-    "hidden", "vocab", "tied_embeddings", "latent", "linear", "state_space", "short_conv_kernel", "experts", "gated_mlp",
-    "mlp_bias", "qkv_bias", "output_bias", "qk_norm", "output_gate", "sinks", "indexer_heads", "indexer_dim",
-    "indexer_topk", "residual_streams", "total_parameters",
-)  # fmt: skip
 
 
 def recognised(
@@ -36,7 +31,7 @@ def recognised(
     ``architecture`` gives the structure of a model of the catalog by its slug.
     """
     own = source.model
-    same = _closest(source, [slug for slug in _alike(catalog, own) if _is_same(architecture(slug), own)], catalog)
+    same = _closest(source, [slug for slug in _alike(catalog, own) if same_structure(architecture(slug), own)], catalog)
     if not same:
         return source
     entries = [catalog.models[slug] for slug in same]
@@ -76,14 +71,6 @@ def _alike(catalog: Catalog, own: ModelArchitecture) -> list[str]:
         for slug, entry in catalog.models.items()
         if (entry["hidden_size"], entry["n_layers"], entry["vocab_size"]) == sizes
     ]
-
-
-def _is_same(known: ModelArchitecture, own: ModelArchitecture) -> bool:
-    return (
-        all(getattr(known, name) == getattr(own, name) for name in _STRUCTURE)
-        and [replace(layer, norms=0) for layer in known.layers] == [replace(layer, norms=0) for layer in own.layers]
-        and known.compress_ratios[: known.n_layers] == own.compress_ratios[: own.n_layers]
-    )
 
 
 def _closest(source: ModelSource, slugs: list[str], catalog: Catalog) -> list[str]:

@@ -74,18 +74,19 @@ def member(enum: type[Member], name: str, text: str) -> Member:
 
 def _answer_json(question: Question, choice: Choice) -> dict[str, Any]:
     machine = question.machine
-    rows = [_row_json(machine, entry) for entry in choice.entries]
+    rows = [row_json(machine, entry) for entry in choice.entries]
     return {
         "machine": machine.name,
         "host": machine.host.slug,
         "workload": question.workload.slug,
         "mode": question.mode.value,
-        "pick": None if choice.pick is None else _row_json(machine, choice.pick),
+        "pick": None if choice.pick is None else row_json(machine, choice.pick),
         "recommendations": [{"rank": rank} | row for rank, row in enumerate(rows, 1)],
     }
 
 
-def _row_json(machine: Machine, entry: Recommended) -> dict[str, Any]:
+def row_json(machine: Machine, entry: Recommended) -> dict[str, Any]:
+    """One recommended model as an object."""
     judgement = entry.judgement
     return {
         "model": entry.model["slug"],

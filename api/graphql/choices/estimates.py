@@ -19,7 +19,7 @@ from api.graphql.choices.types import EstimateResult
 from api.graphql.context import RequestContext
 from api.graphql.core.errors import UserError
 from api.graphql.fits.figures import EstimateDevice, EstimateSpeculation
-from api.graphql.fits.plans import Estimate, estimate_of_plan
+from api.graphql.fits.predictions import Estimate, estimate_of_plan
 
 #: Batches above this size run in a thread, as a file does, so that other requests are served meanwhile.
 _INLINE = 8
@@ -86,7 +86,7 @@ def _result(faces: Faces, question: EstimateInput, sources: dict[str, Fetched]) 
             error=UserError(
                 code=error.code,
                 message=_spelled(str(error)),
-                field=to_camel_case(error.field) if error.field else None,
+                field=[to_camel_case(error.field)] if error.field else None,
                 suggestions=list(error.suggestions),
             ),
         )

@@ -31,7 +31,7 @@ from api.graphql.core.arguments import After, Before, First, Last, Paging, Workl
 from api.graphql.core.connections import checked_size, page_of, slice_page
 from api.graphql.core.ids import signature
 from api.graphql.core.inputs import check_set
-from api.graphql.fits.plans import Estimate
+from api.graphql.fits.predictions import Estimate
 from api.graphql.fits.types import fit_of, fits_of_cells
 from estimator.judgement import recommend
 from estimator.judgement.buying import DESKTOP_CARDS

@@ -15,7 +15,7 @@ from api.graphql.catalog.quants import Quant
 from api.graphql.core.connections import Connection
 from api.graphql.core.enums import FitStatus
 from api.graphql.core.errors import UserError
-from api.graphql.fits.plans import Estimate, estimate_of_plan
+from api.graphql.fits.predictions import Estimate, estimate_of_plan
 from api.graphql.fits.types import Fit, fit_of
 from db.fits.cells import AnyCell
 from estimator.fit_facts import FitFacts

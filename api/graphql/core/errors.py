@@ -7,6 +7,7 @@ Every error in a response carries ``extensions.code``. A fault is logged with th
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 import strawberry
 from graphql import GraphQLError, GraphQLFormattedError
@@ -23,7 +24,9 @@ describe(
     "Why a request, or one part of it, has no answer. Sent as `extensions.code`.",
     {
         "NOT_FOUND": "No entity has this slug, alias or id; `suggestions` has the nearest names.",
-        "BAD_USER_INPUT": "The document, a variable or an argument is wrong; the message says what is allowed.",
+        "GRAPHQL_PARSE_FAILED": "The document is not GraphQL.",
+        "GRAPHQL_VALIDATION_FAILED": "The document does not fit the schema: a field, argument, type or fragment is wrong.",
+        "BAD_USER_INPUT": "A value, literal or variable, is wrong; the message says what is allowed.",
         "LIMIT_EXCEEDED": "A limit was passed; `limit`, `value` and `maximum` name it.",
         "UNAUTHENTICATED": "The operation needs a bearer token, and none or an unknown one was sent.",
         "FORBIDDEN": "The token does not carry the needed scope.",
@@ -41,9 +44,23 @@ describe(
 class UserError:
     code: ErrorCode = strawberry.field(description="Why there is no answer.")
     message: str = strawberry.field(description="One sentence: what was wrong and what is allowed.")
-    field: str | None = strawberry.field(description="The input field at fault, when one is.")
+    field: list[str] | None = strawberry.field(
+        description="Path of the input field at fault, from the input down; null when it is none."
+    )
     suggestions: list[str] = strawberry.field(
         description="Nearest names that exist, best first; empty when none is near."
+    )
+
+
+def user_error(error: ApiError, *path: str) -> UserError:
+    """The error as data; ``path`` leads to the input field at fault, else the error's own field does."""
+    own = error.extensions.get("field") or getattr(error, "field", None)
+    suggestions: Any = error.extensions.get("suggestions") or getattr(error, "suggestions", ())
+    return UserError(
+        code=error.code,
+        message=error.message,
+        field=list(path) or ([own] if own else None),
+        suggestions=list(suggestions),
     )
 
 

@@ -22,17 +22,16 @@ from graphql import (
     VariableNode,
     Visitor,
     get_named_type,
-    specified_rules,
     visit,
 )
 
-from api.errors import ApiError, LimitExceededError, bad_input
+from api.errors import ApiError, ErrorCode, LimitExceededError, bad_input
 from api.graphql.core.errors import graphql_error
 from api.graphql.execution.compiled import CompiledDocument
 from api.graphql.execution.core_internals import LeanParser
-from api.graphql.execution.finite import FiniteNumbersRule
 from api.graphql.execution.limits import CostWalker, FieldCost, check_shape
 from api.graphql.execution.strawberry_internals import validate_document
+from api.graphql.execution.value_rules import RULES
 from api.settings import QueryLimits
 
 #: Longest document text kept in the cache, characters; longer ones are prepared anew each time.
@@ -86,11 +85,7 @@ class Documents:
         self._field_costs = field_costs
         self._volatile_types = volatile_types
         self._size = size
-        self._rules = (
-            *specified_rules,
-            FiniteNumbersRule,
-            *(() if introspection else (NoSchemaIntrospectionCustomRule,)),
-        )
+        self._rules = (*RULES, *(() if introspection else (NoSchemaIntrospectionCustomRule,)))
         self._kept: OrderedDict[str, PreparedDocument] = OrderedDict()
         self.limits = limits
 
@@ -131,12 +126,12 @@ class Documents:
             document = self._parse(text)
             check_shape(document, self.limits)
         except GraphQLSyntaxError as error:
-            return PreparedDocument(None, [error])
+            return PreparedDocument(None, _coded([error], ErrorCode.GRAPHQL_PARSE_FAILED))
         except ApiError as error:
             return PreparedDocument(None, [graphql_error(error)])
         errors = validate_document(self._schema, document, self._rules)
         if errors:
-            return PreparedDocument(None, errors)
+            return PreparedDocument(None, _coded(errors, ErrorCode.GRAPHQL_VALIDATION_FAILED))
         finder = _Finder(TypeInfo(self._schema), self._volatile_types)
         visit(document, TypeInfoVisitor(finder.types, finder))
         compiled = CompiledDocument(self._schema, document, frozenset(finder.conditions))
@@ -161,6 +156,13 @@ class Documents:
             ) from error
         finally:
             parser.unlink()
+
+
+def _coded(errors: list[GraphQLError], code: ErrorCode) -> list[GraphQLError]:
+    """The errors, with a code where they have none."""
+    for error in errors:
+        error.extensions = error.extensions or {"code": code.value}
+    return errors
 
 
 class _Watched(Mapping[str, Any]):

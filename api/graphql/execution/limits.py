@@ -13,9 +13,9 @@ connection beside its rows (`totalCount`, `pageInfo`) count once a connection.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, prod
 from typing import Any
 
 from graphql import (
@@ -30,6 +30,8 @@ from graphql import (
     InlineFragmentNode,
     IntValueNode,
     ListValueNode,
+    NullValueNode,
+    ObjectValueNode,
     OperationDefinitionNode,
     SchemaMetaFieldDef,
     SelectionSetNode,
@@ -48,12 +50,16 @@ _ROWS = frozenset({"nodes", "edges"})
 
 @dataclass(frozen=True, slots=True)
 class FieldCost:
-    """Cost of one field: ``surcharge`` for work behind it, and how many items its subtree is answered for."""
+    """Cost of one field: ``surcharge`` for work behind it, and how many items its subtree is answered for.
+
+    ``lists`` are the paths of arguments whose lengths multiply to the items; an absent one counts once. ``items`` stands for
+    them where their first is not known.
+    """
 
     surcharge: int = 0
     items: int = 1
     page: bool = False
-    list_argument: str | None = None
+    lists: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,26 +263,41 @@ class CostWalker:
                     if isinstance(value, int) and not isinstance(value, bool):
                         return max(1, min(value, self._limits.page_size))
             return self._limits.default_page_size
-        if field_cost.list_argument is not None:
-            for argument in field.arguments or ():
-                if argument.name.value == field_cost.list_argument:
-                    value = self._value(argument.value)
-                    return max(1, value) if isinstance(value, int) else field_cost.items
+        if field_cost.lists:
+            arguments = {argument.name.value: argument.value for argument in field.arguments or ()}
+            lengths = [self._length(arguments, path.split(".")) for path in field_cost.lists]
+            return field_cost.items if lengths[0] is None else prod(max(1, length or 1) for length in lengths)
         return field_cost.items
 
+    def _length(self, arguments: Mapping[str, Any], path: Sequence[str]) -> int | None:
+        """Length of the list at a path into the arguments; None where there is none."""
+        value = self._resolved(arguments.get(path[0]))
+        for name in path[1:]:
+            if isinstance(value, ObjectValueNode):
+                value = next((each.value for each in value.fields if each.name.value == name), None)
+            else:
+                value = value.get(name) if isinstance(value, Mapping) else None
+            value = self._resolved(value)
+        if isinstance(value, ListValueNode):
+            return len(value.values)
+        if isinstance(value, list):
+            return len(value)
+        # One value stands for a list of one.
+        return None if value is None or isinstance(value, NullValueNode) else 1
+
     def _value(self, node: Any) -> int | None:
-        """An integer literal, the length of a list literal, or the same of a variable."""
-        if isinstance(node, VariableNode):
-            name = node.name.value
-            if name in self._variables:
-                value = self._variables[name]
-                return len(value) if isinstance(value, list) else value
-            return self._value(self._defaults.get(name))
-        if isinstance(node, IntValueNode):
-            return int(node.value) if len(node.value) < 12 else self._limits.page_size
-        if isinstance(node, ListValueNode):
-            return len(node.values)
-        return None
+        """An integer literal, or that of a variable."""
+        value = self._resolved(node)
+        if isinstance(value, IntValueNode):
+            return int(value.value) if len(value.value) < 12 else self._limits.page_size
+        return value if isinstance(value, int) else None
+
+    def _resolved(self, value: Any) -> Any:
+        """The value of a variable, or its default; any other value as it is."""
+        if not isinstance(value, VariableNode):
+            return value
+        name = value.name.value
+        return self._variables[name] if name in self._variables else self._defaults.get(name)
 
 
 _PLAIN = FieldCost()

@@ -1,20 +1,24 @@
-"""Comparisons: several fits side by side, measure by measure, with the best of each."""
+"""Comparisons: several setups side by side, measure by measure, with the best of each."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Sequence
+from enum import Enum
 
 import strawberry
 
 from api.answers import comparisons as answers
 from api.answers.comparisons import Measure
-from api.catalog.records import GpuRecord, ModelRecord
 from api.errors import LimitExceededError, bad_input
+from api.graphql.catalog.faces import Faces
+from api.graphql.catalog.gpus import Gpu
+from api.graphql.catalog.models import Model
+from api.graphql.catalog.quants import Quant
 from api.graphql.catalog.workloads import Workload
 from api.graphql.context import RequestContext
 from api.graphql.core.described import describe
-from api.graphql.fits.types import Fit, fit_of
+from api.graphql.core.errors import UserError, user_error
+from api.graphql.fits.predictions import Prediction, estimate_of_plan
+from api.graphql.fits.types import fit_of
 from estimator.types import WorkloadKind
 
 describe(
@@ -30,6 +34,7 @@ describe(
         "HEADROOM": "Memory left after the load, bytes; more is better.",
         "PRICE": "List price at launch, US dollars; less is better.",
         "POWER": "Board power, watts; less is better.",
+        "VALUE": f"Decode speed for {answers.VALUE_USD:,} US dollars of list price at launch; more is better.",
     },
 )
 
@@ -51,49 +56,85 @@ class ComparisonRow:
     )
 
 
-@strawberry.type(description="Fits side by side.")
+class ComparisonWarningCode(Enum):
+    """Kinds of a warning."""
+
+    QUANTS_DIFFER = "QUANTS_DIFFER"
+
+
+describe(
+    ComparisonWarningCode,
+    "ComparisonWarningCode",
+    "Why columns of a comparison may not compare well.",
+    {"QUANTS_DIFFER": "No quantization was asked for, and the recommended ones of the columns differ."},
+)
+
+
+@strawberry.type(description="Why columns of a comparison may not compare well.")
+class ComparisonWarning:
+    code: ComparisonWarningCode = strawberry.field(description="Kind of the warning.")
+    message: str = strawberry.field(description="One sentence.")
+    columns: list[int] = strawberry.field(description="Indexes of the columns that it is about.")
+
+
+@strawberry.input(
+    description="Every model on every accelerator, in every quantization, number of accelerators and context that is named. "
+    "The product of the lists is 1 to 50."
+)
+class ComparisonInput:
+    models: list[str] = strawberry.field(description="Models, by slug or alias.")
+    gpus: list[str] = strawberry.field(description="Accelerators, by slug or alias.")
+    quants: list[str] | None = strawberry.field(
+        default=None, description="Quantizations, by slug or alias; the recommended one of each pairing when left out."
+    )
+    gpu_counts: list[int] | None = strawberry.field(
+        default=None, description="Equal accelerators in a setup; 1 when left out."
+    )
+    context_tokens: list[int] | None = strawberry.field(
+        default=None, description="Contexts to allocate, tokens; what the workload needs when left out."
+    )
+    workload: WorkloadKind = strawberry.field(default=WorkloadKind.CODING, description="The workload.")
+
+
+@strawberry.type(description="One setup of a comparison.")
+class ComparisonColumn:
+    model: Model | None = strawberry.field(description="The model; null for an unknown name.")
+    gpu: Gpu | None = strawberry.field(description="The accelerator; null for an unknown name.")
+    quant: Quant | None = strawberry.field(description="The quantization; null where none was found.")
+    gpu_count: int = strawberry.field(description="How many accelerators.")
+    context_tokens: int | None = strawberry.field(
+        description="Context that was asked for, tokens; null for what the workload needs."
+    )
+    prediction: Prediction | None = strawberry.field(
+        description="How it runs: a fit, or an estimate where a number or a context was asked for; null with an error."
+    )
+    error: UserError | None = strawberry.field(description="Why the column is empty; null when it is not.")
+
+
+@strawberry.type(description="Setups side by side.")
 class Comparison:
     workload: Workload = strawberry.field(description="The workload of every column.")
-    columns: list[Fit | None] = strawberry.field(
-        description="One fit a column, in the order asked for; null when facts are missing for an estimate."
+    columns: list[ComparisonColumn] = strawberry.field(
+        description="One column a setup: by model, then accelerator, quantization, number and context, each in the order "
+        "asked for."
     )
     rows: list[ComparisonRow] = strawberry.field(description="One row a measure.")
     winner: int | None = strawberry.field(
         description="Index of the column with the best score; null when nothing runs."
     )
-
-
-@strawberry.type(description="Several models on several accelerators: one comparison a model.")
-class ComparisonMatrix:
-    comparisons: list[Comparison] = strawberry.field(description="One comparison a model, in the order asked for.")
-
-
-async def compare_all(
-    context: RequestContext,
-    models: Sequence[ModelRecord],
-    gpus: Sequence[GpuRecord],
-    quant: str | None,
-    workload: WorkloadKind,
-) -> ComparisonMatrix:
-    """One comparison a model over the same accelerators; one statement reads the rows of all."""
-    check_columns(context, len(models) * len(gpus))
-    comparisons = await asyncio.gather(
-        *(compare(context, [(model, gpu) for gpu in gpus], quant, workload) for model in models)
+    warnings: list[ComparisonWarning] = strawberry.field(
+        description="What to mind when the columns are compared; empty for nothing."
     )
-    return ComparisonMatrix(comparisons=list(comparisons))
 
 
-async def compare(
-    context: RequestContext,
-    pairs: Sequence[tuple[ModelRecord, GpuRecord]],
-    quant: str | None,
-    workload: WorkloadKind,
-) -> Comparison:
-    """Fits of the given pairings side by side."""
-    check_columns(context, len(pairs))
-    faces, view = context.faces, context.view
-    record = None if quant is None else view.quant(quant)
-    comparison = await answers.compare(context.loaders, pairs, record, workload)
+async def compare(context: RequestContext, asked: ComparisonInput) -> Comparison:
+    """The setups of a question side by side."""
+    question = answers.Question(
+        asked.models, asked.gpus, asked.quants or (), asked.gpu_counts or (), asked.context_tokens or (), asked.workload
+    )
+    _check(context, question)
+    faces = context.faces
+    comparison = await answers.compare(context.loaders, question)
     rows = [
         ComparisonRow(
             measure=row.measure,
@@ -106,17 +147,44 @@ async def compare(
         for row in comparison.rows
     ]
     return Comparison(
-        workload=faces.of(view.workload_of(workload)),
-        columns=[None if cell is None else fit_of(faces, cell) for cell in comparison.columns],
+        workload=faces.of(context.view.workload_of(asked.workload)),
+        columns=[_column_of(faces, column) for column in comparison.columns],
         rows=rows,
         winner=rows[0].winner,
+        warnings=_warnings_of(comparison),
     )
 
 
-def check_columns(context: RequestContext, count: int) -> None:
+def _column_of(faces: Faces, column: answers.Column) -> ComparisonColumn:
+    prediction: Prediction | None = None
+    if column.cell is not None:
+        prediction = fit_of(faces, column.cell)
+    elif column.plan is not None:
+        prediction = estimate_of_plan(faces, column.plan)
+    return ComparisonColumn(
+        model=None if column.model is None else faces.of(column.model),
+        gpu=None if column.gpu is None else faces.of(column.gpu),
+        quant=None if column.quant is None else faces.of(column.quant),
+        gpu_count=column.gpu_count,
+        context_tokens=column.context_tokens,
+        prediction=prediction,
+        error=None if column.error is None else user_error(column.error),
+    )
+
+
+def _warnings_of(comparison: answers.Comparison) -> list[ComparisonWarning]:
+    places = comparison.quants_differ
+    if not places:
+        return []
+    quants = dict.fromkeys(quant.name for place in places if (quant := comparison.columns[place].quant) is not None)
+    message = f"The recommended quantizations differ ({', '.join(quants)}), and so does what they cost in quality."
+    return [ComparisonWarning(code=ComparisonWarningCode.QUANTS_DIFFER, message=message, columns=places)]
+
+
+def _check(context: RequestContext, question: answers.Question) -> None:
     """Raise for an empty comparison or one with too many columns."""
     maximum = context.services.settings.max_comparison
-    if count > maximum:
-        raise LimitExceededError("comparison columns", count, maximum)
-    if count == 0:
-        raise bad_input("A comparison needs at least one name.")
+    if question.size > maximum:
+        raise LimitExceededError("comparison columns", question.size, maximum)
+    if question.size == 0:
+        raise bad_input("A comparison needs at least one model and one accelerator.", field="input")

@@ -12,6 +12,7 @@ from api.graphql.catalog.gpus import Gpu
 from api.graphql.core.scalars import Int64
 from api.graphql.execution.completion import read_by
 from db.fits.cells import SpeedFigures, figures_of
+from db.fits.packing import shown
 from estimator import types as domain
 from estimator.speed.mixed_gpus import DeviceLoad
 from estimator.speed.speculative import Speculation
@@ -94,7 +95,7 @@ class FitPlacement:
             strategy=placement.strategy,
             gpu_layers=placement.gpu_layers,
             cpu_moe_layers=placement.cpu_moe_layers,
-            offload_fraction=placement.offload_fraction,
+            offload_fraction=shown(placement.offload_fraction),
         )
 
 
@@ -116,7 +117,8 @@ class SpeedEstimate:
         if figures is None:
             return None
         made = cls.__new__(cls)
-        made.tokens_per_second, made.low, made.high, made.evidence = figures
+        value, low, high, made.evidence = figures
+        made.tokens_per_second, made.low, made.high = shown(value), shown(low), shown(high)
         return made
 
 

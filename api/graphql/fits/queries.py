@@ -15,7 +15,7 @@ from api.graphql.catalog.workloads import Workload as WorkloadType
 from api.graphql.context import RequestContext
 from api.graphql.core.arguments import After, Before, First, Last, Workload
 from api.graphql.core.described import extend
-from api.graphql.fits.comparisons import Comparison, ComparisonMatrix, compare, compare_all
+from api.graphql.fits.comparisons import Comparison, ComparisonInput, compare
 from api.graphql.fits.inputs import FitFilter, FitOrder
 from api.graphql.fits.pages import all_fits, fits_of
 from api.graphql.fits.types import Fit, FitConnection, fit_of
@@ -55,54 +55,16 @@ class FitQueries:
     ) -> FitConnection:
         return await all_fits(info.context, filter, order_by, (first, after, last, before))
 
-    @strawberry.field(description="One model on several accelerators, side by side.")
-    async def compare_gpus(
-        self,
-        info: strawberry.Info,
-        model: Annotated[str, strawberry.argument(description="Model, by slug or alias.")],
-        gpus: Annotated[list[str], strawberry.argument(description="Accelerators, by slug or alias; 1 to 50.")],
-        quant: QuantName = None,
-        workload: Workload = WorkloadKind.CODING,
-    ) -> Comparison:
-        view = info.context.view
-        record = view.model(model)
-        return await compare(
-            info.context, [(record, view.gpu(name)) for name in gpus], quant, workload or WorkloadKind.CODING
-        )
-
     @strawberry.field(
-        description="Several models on several accelerators: one comparison a model, all with the same columns."
+        description="Setups side by side: models, accelerators, quantizations, numbers and contexts. A column without an "
+        "answer has its own error."
     )
-    async def compare_many(
+    async def comparison(
         self,
         info: strawberry.Info,
-        models: Annotated[list[str], strawberry.argument(description="Models, by slug or alias.")],
-        gpus: Annotated[
-            list[str],
-            strawberry.argument(description="Accelerators, by slug or alias; models times accelerators is 1 to 50."),
-        ],
-        quant: QuantName = None,
-        workload: Workload = WorkloadKind.CODING,
-    ) -> ComparisonMatrix:
-        view = info.context.view
-        rows, columns = [view.model(name) for name in models], [view.gpu(name) for name in gpus]
-        return await compare_all(info.context, rows, columns, quant, workload or WorkloadKind.CODING)
-
-    @strawberry.field(
-        description="Several models on one accelerator, side by side, each in its recommended quantization."
-    )
-    async def compare_models(
-        self,
-        info: strawberry.Info,
-        gpu: Annotated[str, strawberry.argument(description="Accelerator, by slug or alias.")],
-        models: Annotated[list[str], strawberry.argument(description="Models, by slug or alias; 1 to 50.")],
-        workload: Workload = WorkloadKind.CODING,
-    ) -> Comparison:
-        view = info.context.view
-        record = view.gpu(gpu)
-        return await compare(
-            info.context, [(view.model(name), record) for name in models], None, workload or WorkloadKind.CODING
-        )
+        input: Annotated[ComparisonInput, strawberry.argument(description="Which setups.")],
+    ) -> Comparison | None:
+        return await compare(info.context, input)
 
 
 async def find_fit(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import Enum
 
 import strawberry
 
@@ -50,11 +51,35 @@ describe(
 )
 
 
+class ScoreTerm(Enum):
+    """Terms of a score; the values are the names of the parts."""
+
+    DECODE = "decode"
+    TTFT = "ttft"
+    CONTEXT = "context"
+    QUALITY = "quality"
+    HEADROOM = "headroom"
+
+
+describe(
+    ScoreTerm,
+    "ScoreTerm",
+    "What a score weighs.",
+    {
+        "DECODE": "Decode speed against the workload's comfortable one.",
+        "TTFT": "Time to the first token against the workload's patience.",
+        "CONTEXT": "Safe context against what the workload needs.",
+        "QUALITY": "What the quantization leaves of the model's quality.",
+        "HEADROOM": "Memory left after the load.",
+    },
+)
+
+
 @strawberry.type(description="One term of a score.")
 class FitScorePart:
     """The score is the sum of value times weight, times 100, bent under the cap of the status."""
 
-    name: str = strawberry.field(description="Name of the term: decode, ttft, context, quality or headroom.")
+    name: ScoreTerm = strawberry.field(description="The term.")
     value: float = strawberry.field(description="0 to 1.")
     weight: float = strawberry.field(description="Share of the score; weights add up to 1.")
 
@@ -100,7 +125,10 @@ def limits_of(answers: PlanAnswers) -> list[FitLimit]:
 
 
 def score_parts_of(answers: PlanAnswers, mode: OperatingMode) -> list[FitScorePart]:
-    return [FitScorePart(name=part.name, value=part.value, weight=part.weight) for part in answers.score_parts(mode)]
+    return [
+        FitScorePart(name=ScoreTerm(part.name), value=part.value, weight=part.weight)
+        for part in answers.score_parts(mode)
+    ]
 
 
 def commands_of(answers: PlanAnswers) -> list[FitCommand]:

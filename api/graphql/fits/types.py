@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import strawberry
 
+from api.answers.story import PlanAnswers
 from api.catalog.fits import FitRecord
 from api.graphql.catalog.engines import Engine
 from api.graphql.catalog.faces import Faces
@@ -19,49 +20,29 @@ from api.graphql.catalog.quants import Quant
 from api.graphql.catalog.workloads import Workload
 from api.graphql.context import RequestContext
 from api.graphql.core.connections import Connection
-from api.graphql.core.enums import BackendKind, FitSource, FitStatus
+from api.graphql.core.enums import FitSource
 from api.graphql.core.ids import encode_id
 from api.graphql.core.node import Node
 from api.graphql.execution.completion import never_changes, read_by
 from api.graphql.fits.figures import FitMemory, FitPlacement, SpeedEstimate
-from api.graphql.fits.plans import FitAdvice, advice_of
-from api.graphql.fits.serving import FitServing, serving_of
-from api.graphql.fits.texts import (
-    FitCommand,
-    FitEmbed,
-    FitLimit,
-    FitQuestion,
-    FitScorePart,
-    MissingCommand,
-    commands_of,
-    embed_of,
-    faq_of,
-    limits_of,
-    missing_from,
-    score_parts_of,
-)
+from api.graphql.fits.predictions import Prediction, grade_of
+from api.graphql.fits.texts import FitEmbed, FitQuestion, embed_of, faq_of
 from db.fits.cells import AnyCell
+from db.fits.packing import shown
 from estimator import types as domain
 from estimator import verdict
 from estimator.types import OperatingMode
-from estimator.usability import Usability
 
 
 @strawberry.type(description="One model on one accelerator in one quantization for one workload.")
-class Fit(Node):
+class Fit(Node, Prediction):
     model: Model = strawberry.field(description="The model.")
     gpu: Gpu = strawberry.field(description="The accelerator.")
-    quant: Quant = strawberry.field(description="The quantization.")
     workload: Workload = strawberry.field(description="The workload.")
-    engine: Engine | None = strawberry.field(description="The engine that runs it; null when none does.")
-    backend: BackendKind | None = strawberry.field(
-        description="The interface that the engine uses; null when none runs it."
-    )
     generation: int | None = strawberry.field(description="Published generation of the numbers; null for live ones.")
     source: FitSource = strawberry.field(
         description="Whether the numbers are published or were computed for this request."
     )
-    status: FitStatus = strawberry.field(description="Outcome.")
     recommended: bool = strawberry.field(
         description="Whether this quantization is the best for the pairing and workload: the smallest loss that time allows, "
         "of those that are usable and in which weights are known to be had (`weightsKnown`), or of all that run where there "
@@ -71,22 +52,6 @@ class Fit(Node):
         description="Whether weights of the model in this quantization are known to be had: a published checkpoint, or a "
         "format that anybody can make from the published model."
     )
-    memory: FitMemory | None = strawberry.field(description="Memory of the load; null when no engine runs it.")
-    placement: FitPlacement = strawberry.field(description="Layers and experts on the device and on the host.")
-    decode: SpeedEstimate | None = strawberry.field(description="Speed of answer tokens; null when it cannot run.")
-    prefill: SpeedEstimate | None = strawberry.field(
-        description="Speed of reading the prompt; null when it cannot run, or the accelerator's arithmetic peak is unknown."
-    )
-    ttft_ms: float | None = strawberry.field(
-        description="Time to the first token after the prompt, milliseconds; null where `prefill` is."
-    )
-    safe_context_tokens: int = strawberry.field(
-        description="Longest context that fits without (more) offload, tokens; 0 for none."
-    )
-    context_tokens: int = strawberry.field(description="Context that was allocated for these numbers, tokens.")
-    score: float = strawberry.field(description="0 to 100: what the workload needs, weighed as `scoreParts` says.")
-    grade: str = strawberry.field(description="Letter of the score: S from 90, A 80, B 65, C 50, D 30, else F.")
-    usability: Usability = strawberry.field(description="Whether the setup can be used for the workload.")
     cell: strawberry.Private[AnyCell]
     faces: strawberry.Private[Faces]
 
@@ -101,30 +66,12 @@ class Fit(Node):
             self.__dict__[name] = value
             return value
 
-    @strawberry.field(description="The verdict in a few words.")
-    async def headline(self, info: strawberry.Info) -> str:
-        answers = info.context.answers(self.cell)
-        return await asyncio.to_thread(lambda: answers.headline)
+    def texts(self, info: strawberry.Info) -> PlanAnswers:
+        answers: PlanAnswers = info.context.answers(self.cell)
+        return answers
 
-    @strawberry.field(description="The verdict in one or two sentences, with the numbers.")
-    async def summary(self, info: strawberry.Info) -> str:
-        answers = info.context.answers(self.cell)
-        return await asyncio.to_thread(lambda: answers.summary)
-
-    @strawberry.field(description="How much memory is missing or left, in words.")
-    async def capacity_message(self, info: strawberry.Info) -> str:
-        answers = info.context.answers(self.cell)
-        return await asyncio.to_thread(lambda: answers.capacity_message)
-
-    @strawberry.field(description="The terms that made the score; empty when nothing runs.")
-    async def score_parts(
-        self,
-        info: strawberry.Info,
-        mode: Annotated[OperatingMode, strawberry.argument(description="How the terms are weighed.")] = (
-            OperatingMode.BALANCED
-        ),
-    ) -> list[FitScorePart]:
-        return await asyncio.to_thread(score_parts_of, info.context.answers(self.cell), mode)
+    def named(self) -> Faces:
+        return self.faces
 
     @strawberry.field(description="The score in an operating mode, 0 to 100. A mode never changes the fit itself.")
     async def mode_score(
@@ -133,46 +80,6 @@ class Fit(Node):
         mode: Annotated[OperatingMode, strawberry.argument(description="How the terms are weighed.")],
     ) -> float:
         return await asyncio.to_thread(info.context.answers(self.cell).mode_score, mode)
-
-    @strawberry.field(description="Limits of this setup, each with its share of the memory or the time.")
-    async def limits(self, info: strawberry.Info) -> list[FitLimit]:
-        return await asyncio.to_thread(limits_of, info.context.answers(self.cell))
-
-    @strawberry.field(
-        description="Changes that help, each with its computed gain, in the order in which to try them. What is free comes "
-        "first: flash attention, the best split, larger steps of prompt reading, an 8-bit KV cache, the GPU memory limit of "
-        "macOS, every precomputed quantization in which weights are known to be had, contexts in steps of 1,000 tokens. Then "
-        "the model that is worth most on this machine. Then hardware, where the use is not comfortable yet: more host memory, "
-        "one more of the same accelerator, or another of the machine's class (cards for a card, computers for what is built "
-        "into one). A free change gains at least 1 point of rating, another model or hardware 4, or makes usable what was not."
-    )
-    async def advice(
-        self,
-        info: strawberry.Info,
-        budget_usd: Annotated[
-            float | None, strawberry.argument(description="Most that a purchase may cost, US dollars.")
-        ] = None,
-        max_power_watts: Annotated[
-            float | None, strawberry.argument(description="Most design power of the accelerators, watts.")
-        ] = None,
-    ) -> list[FitAdvice]:
-        return await asyncio.to_thread(
-            advice_of, info.context.answers(self.cell), self.faces, budget_usd, max_power_watts
-        )
-
-    @strawberry.field(
-        description="The setup as a server for many people; null when not even one stream is whole on the accelerator."
-    )
-    async def serving(self, info: strawberry.Info) -> FitServing | None:
-        return await asyncio.to_thread(serving_of, info.context.answers(self.cell), self.faces)
-
-    @strawberry.field(description="Commands that start this very plan; empty when nothing runs.")
-    async def commands(self, info: strawberry.Info) -> list[FitCommand]:
-        return await asyncio.to_thread(commands_of, info.context.answers(self.cell))
-
-    @strawberry.field(description="Tools of the engine that have no command for this plan, and why. At most 4.")
-    async def missing_commands(self, info: strawberry.Info) -> list[MissingCommand]:
-        return await asyncio.to_thread(lambda: missing_from(info.context.answers(self.cell).missing_commands))
 
     @strawberry.field(description="Questions that people ask about this pairing, answered from the numbers.")
     async def faq(self, info: strawberry.Info) -> list[FitQuestion]:
@@ -243,10 +150,6 @@ def _id_of(faces: Faces, cell: AnyCell) -> strawberry.ID:
     )
 
 
-#: Scores are stored in hundredths.
-_grade = lru_cache(maxsize=10_001)(verdict.grade)
-
-
 def _runs(fit: Fit) -> bool:
     return fit.cell.status is not domain.Status.UNSUPPORTED
 
@@ -269,11 +172,11 @@ _READERS: dict[str, Callable[[Fit], Any]] = {
     "placement": lambda fit: FitPlacement.of(fit.cell.placement),
     "decode": lambda fit: SpeedEstimate.of_figures(fit.cell.decode_figures),
     "prefill": lambda fit: SpeedEstimate.of_figures(fit.cell.prefill_figures),
-    "ttft_ms": lambda fit: fit.cell.ttft_ms,
+    "ttft_ms": lambda fit: None if fit.cell.ttft_ms is None else shown(fit.cell.ttft_ms),
     "safe_context_tokens": lambda fit: fit.cell.safe_context_tokens,
     "context_tokens": lambda fit: fit.workload.context_tokens,
     "score": lambda fit: fit.cell.score,
-    "grade": lambda fit: _grade(fit.cell.score),
+    "grade": lambda fit: grade_of(fit.cell.score),
     "usability": lambda fit: verdict.word_of(fit.cell.score),
 }
 read_by(Fit, _READERS)

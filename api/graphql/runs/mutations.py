@@ -59,7 +59,7 @@ class UpsertModelPayload:
     run: Run | None = strawberry.field(
         description="The run that publishes it; null when nothing changed or there are errors.",
     )
-    errors: list[UserError] = strawberry.field(description="Errors of the input; empty for none.")
+    user_errors: list[UserError] = strawberry.field(description="Errors of the input; empty for none.")
     client_mutation_id: str | None = strawberry.field(description="The client's key.")
 
 
@@ -69,7 +69,7 @@ class UpsertGpuPayload:
     run: Run | None = strawberry.field(
         description="The run that publishes it; null when nothing changed or there are errors.",
     )
-    errors: list[UserError] = strawberry.field(description="Errors of the input; empty for none.")
+    user_errors: list[UserError] = strawberry.field(description="Errors of the input; empty for none.")
     client_mutation_id: str | None = strawberry.field(description="The client's key.")
 
 
@@ -78,14 +78,14 @@ class RecomputePayload:
     run: Run | None = strawberry.field(
         description="The run that was started, or the one under way; null when nothing changed.",
     )
-    errors: list[UserError] = strawberry.field(description="Why nothing was started; empty when it was.")
+    user_errors: list[UserError] = strawberry.field(description="Why nothing was started; empty when it was.")
     client_mutation_id: str | None = strawberry.field(description="The client's key.")
 
 
 @strawberry.type(description="Outcome of `cancelRun`.")
 class CancelRunPayload:
     run: Run | None = strawberry.field(description="The run; null when there is none of this id.")
-    errors: list[UserError] = strawberry.field(description="Why it was not stopped; empty when it was.")
+    user_errors: list[UserError] = strawberry.field(description="Why it was not stopped; empty when it was.")
     client_mutation_id: str | None = strawberry.field(description="The client's key.")
 
 
@@ -98,10 +98,12 @@ class Mutation:
         operator = _operator(info, Scope.CATALOG)
         entry, errors = checked_entry("model", input.entry)
         if errors:
-            return UpsertModelPayload(model=None, run=None, errors=errors, client_mutation_id=input.client_mutation_id)
+            return UpsertModelPayload(
+                model=None, run=None, user_errors=errors, client_mutation_id=input.client_mutation_id
+            )
         run, errors = await _start(info.context, operator, ("model", entry))
         model = None if errors else model_of(model_record(entry))
-        return UpsertModelPayload(model=model, run=run, errors=errors, client_mutation_id=input.client_mutation_id)
+        return UpsertModelPayload(model=model, run=run, user_errors=errors, client_mutation_id=input.client_mutation_id)
 
     @strawberry.mutation(description="Add or replace an accelerator and publish its fits. Needs the scope `catalog`.")
     async def upsert_gpu(
@@ -112,10 +114,10 @@ class Mutation:
         operator = _operator(info, Scope.CATALOG)
         entry, errors = checked_entry("gpu", input.entry)
         if errors:
-            return UpsertGpuPayload(gpu=None, run=None, errors=errors, client_mutation_id=input.client_mutation_id)
+            return UpsertGpuPayload(gpu=None, run=None, user_errors=errors, client_mutation_id=input.client_mutation_id)
         run, errors = await _start(info.context, operator, ("gpu", entry))
         gpu = None if errors else gpu_of(gpu_record(entry))
-        return UpsertGpuPayload(gpu=gpu, run=run, errors=errors, client_mutation_id=input.client_mutation_id)
+        return UpsertGpuPayload(gpu=gpu, run=run, user_errors=errors, client_mutation_id=input.client_mutation_id)
 
     @strawberry.mutation(description="Start a run over what changed, or over everything. Needs the scope `runs`.")
     async def recompute(
@@ -126,7 +128,7 @@ class Mutation:
         """Start a run; one that is under way is returned instead."""
         operator = _operator(info, Scope.RUNS)
         run, errors = await _start(info.context, operator, None, everything=input.everything)
-        return RecomputePayload(run=run, errors=errors, client_mutation_id=input.client_mutation_id)
+        return RecomputePayload(run=run, user_errors=errors, client_mutation_id=input.client_mutation_id)
 
     @strawberry.mutation(description="Stop a run; it publishes nothing. Needs the scope `runs`.")
     async def cancel_run(
@@ -142,20 +144,20 @@ class Mutation:
             row = await store.get_run(connection, number)
         errors = [] if stopped else [_refusal(row)]
         run = None if row is None else run_from_row(row)
-        return CancelRunPayload(run=run, errors=errors, client_mutation_id=input.client_mutation_id)
+        return CancelRunPayload(run=run, user_errors=errors, client_mutation_id=input.client_mutation_id)
 
 
 def checked_entry(kind: str, given: Any) -> tuple[Entry, list[UserError]]:
     """An entry that passed the schema and the rules of its kind, or everything that is wrong with it."""
     if not isinstance(given, dict) or not isinstance(given.get("slug"), str):
-        return {}, [_user_error("entry", "The entry must be an object with a slug.")]
+        return {}, [_user_error(["entry"], "The entry must be an object with a slug.")]
     name = given["slug"]
     faults = [
         (fault.field, fault.message) for fault in shape_faults(kind, f"{DIRECTORIES[kind]}/{name}.json", name, given)
     ]
     if not faults:
         faults = [fault for rule in RULES[kind] for fault in rule(given)]
-    return given, [_user_error(f"entry.{field}", message) for field, message in faults]
+    return given, [_user_error(["entry", *field.split(".")], message) for field, message in faults]
 
 
 def changed_catalog(catalog: Catalog, kind: str, entry: Entry) -> Catalog:
@@ -209,10 +211,10 @@ def _operator(info: strawberry.Info, scope: Scope) -> Operator:
 
 def _refusal(row: RunRow | None) -> UserError:
     if row is None:
-        return UserError(code=ErrorCode.NOT_FOUND, message="There is no run of this id.", field="id", suggestions=[])
+        return UserError(code=ErrorCode.NOT_FOUND, message="There is no run of this id.", field=["id"], suggestions=[])
     message = f"The run had ended already: it is {row.state.value}."
-    return UserError(code=ErrorCode.BAD_USER_INPUT, message=message, field="id", suggestions=[])
+    return UserError(code=ErrorCode.BAD_USER_INPUT, message=message, field=["id"], suggestions=[])
 
 
-def _user_error(field: str, message: str) -> UserError:
+def _user_error(field: list[str], message: str) -> UserError:
     return UserError(code=ErrorCode.BAD_USER_INPUT, message=message, field=field, suggestions=[])

@@ -12,14 +12,16 @@ import orjson
 
 @dataclass(frozen=True, slots=True)
 class Derivative:
-    """A repository whose fits are those of ``base``, a slug. ``format`` is the slug of its quantization, None for 16 bits.
+    """A repository whose fits are those of ``base``, a slug. ``format`` is the slug of its quantization, None for 16 bits
+    and for GGUF files of several types.
 
-    ``named``: its name states the base; else its dimensions and parameter count are those of the base.
+    ``known_by``: ``name`` or ``card`` where its name or card states the base, ``shape`` where its dimensions and parameter
+    count are those of the base, ``text`` where the dimensions of its text model are.
     """
 
     repository: str
     base: str
-    named: bool
+    known_by: str
     format: str | None
 
 
@@ -39,7 +41,8 @@ def derivatives_by_key(directory: Path) -> Mapping[str, Derivative]:
     for path in sorted(directory.glob("*.jsonl")):
         for line in path.read_bytes().splitlines():
             row = orjson.loads(line)
-            derivative = Derivative(row["repository"], row["base"], row["known_by"] == "name", row["format"])
+            format_ = None if row["format"] == "gguf" else row["format"]
+            derivative = Derivative(row["repository"], row["base"], row["known_by"], format_)
             known[plain(derivative.repository)] = derivative
             tail = plain(derivative.repository.split("/")[-1])
             other = tails.setdefault(tail, derivative)

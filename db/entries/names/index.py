@@ -100,6 +100,11 @@ class NameIndex:
         """Slug of the entity that has exactly this name; None when none has."""
         return self._exact.get(key(self.kind, text)) if len(text) <= MAX_NAME_CHARACTERS else None
 
+    def named(self, text: str) -> str | None:
+        """Slug of the entity to which this name belongs without question; None when none has it."""
+        slug = self.exact(text)
+        return slug if slug is not None and key(self.kind, text) in self._own else None
+
     def find(self, text: str, *, whole: bool = False, said: str | None = None) -> Meaning | None:
         """The entity called ``text``; None when no name has all its words.
 
@@ -110,9 +115,9 @@ class NameIndex:
         """
         if len(text) > MAX_NAME_CHARACTERS:
             return None
+        if (named := self.named(text)) is not None:
+            return Meaning(named)
         slug = self.exact(text)
-        if slug is not None and key(self.kind, text) in self._own:
-            return Meaning(slug)
         asked = words(self.kind, text)
         fits = self._fits(frozenset(asked))
         if slug is not None:
@@ -213,6 +218,8 @@ class NameIndex:
                 return
             elif parts := segments(word, self._vocabulary):
                 options = [parts]
+            elif self.kind == "model" and word.endswith("v") and word[:-1] in self._vocabulary:
+                options = [[word[:-1]]]
             else:
                 options = [[known] for known in corrections(word, self._alphabetic)[:_MAX_CORRECTED]]
             readings = [[*reading, *option] for reading in readings for option in options]

@@ -15,7 +15,8 @@ from pathlib import Path
 import orjson
 
 _REMARKS = re.compile(
-    r"\((?:tm|r|c)\)|[™®©]|\b(?:amd|intel|cpu|processor|\d+[ -]core|with radeon.*|@.*)\b|@.*|\bw/.*", re.IGNORECASE
+    r"\((?:tm|r|c)\)|[™®©]|\b(?:amd|intel|cpu|processor|\d+[ -]cores?|\d+th gen|with radeon.*|@.*)\b|@.*|\bw/.*",
+    re.IGNORECASE,
 )
 
 

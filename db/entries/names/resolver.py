@@ -17,6 +17,12 @@ from db.entries.names.spelling import MAX_NAME_CHARACTERS
 from db.entries.names.words import Entry
 
 _KEPT = 4096
+_KNOWN_BY = {
+    "name": "which its name states",
+    "card": "which its card states",
+    "shape": "which has the same shape",
+    "text": "whose shape its text model has; its towers are not counted",
+}
 Find = Callable[[str, str, Reading], Meaning | None]
 
 
@@ -78,22 +84,33 @@ class Resolver:
     def _ways(self, kind: str, readings: Sequence[Reading]) -> list[list[tuple[Find, Sequence[Reading]]]]:
         """What is tried in turn: names in full or in part, then typing errors, then what a name is only a part of."""
         loose = [reading for reading in readings if not reading.whole]
+        named: list[tuple[Find, Sequence[Reading]]]
         repaired: list[tuple[Find, Sequence[Reading]]] = [(self._repaired, loose)]
         if kind == "model":
-            return [[(self._found, readings), (self._derived, readings)], repaired]
+            repositories = [reading for reading in readings if "/" in reading.name]
+            named = [(self._named, readings[:1]), (self._unnamed, repositories)]
+            return [[*named, (self._found, readings), (self._derived, readings)], repaired]
         if kind == "gpu":
             whole = [replace(readings[0], whole=True)]
-            named: list[tuple[Find, Sequence[Reading]]] = [
-                (self._found, readings), (self._of_computer, whole), (self._of_processor, readings)
-            ]  # fmt: skip
+            named = [(self._found, readings), (self._of_computer, whole), (self._of_processor, readings)]
             return [named, repaired, [(self._of_computer, readings[:1]), (self._of_target, readings[:1])]]
         return [[(self._found, readings)], repaired]
 
     def _found(self, kind: str, text: str, reading: Reading) -> Meaning | None:
         return self._index(kind).find(reading.name, whole=reading.whole, said=text)
 
+    def _named(self, kind: str, text: str, reading: Reading) -> Meaning | None:
+        """The entity that has exactly this name."""
+        slug = self._index(kind).named(reading.name)
+        return None if slug is None else Meaning(slug)
+
     def _repaired(self, kind: str, text: str, reading: Reading) -> Meaning | None:
         return self._index(kind).repaired(reading.name, said=text)
+
+    def _unnamed(self, kind: str, text: str, reading: Reading) -> Meaning | None:
+        """The base of a derivative whose name states another, or none."""
+        derivative = derivatives_by_key(self._root / "derivatives").get(plain(reading.name))
+        return None if derivative is None or derivative.known_by == "name" else self._derived(kind, text, reading)
 
     def _derived(self, kind: str, text: str, reading: Reading) -> Meaning | None:
         """The base of a derivative."""
@@ -101,8 +118,7 @@ class Resolver:
         base = None if derivative is None else self._entries["model"].get(derivative.base)
         if derivative is None or base is None:
             return None
-        how = "which its name states" if derivative.named else "which has the same shape"
-        note = f"{derivative.repository} is estimated as {base['name']}, {how}."
+        note = f"{derivative.repository} is estimated as {base['name']}, {_KNOWN_BY[derivative.known_by]}."
         return Meaning(derivative.base, note, quant=derivative.format)
 
     def _of_computer(self, kind: str, text: str, reading: Reading) -> Meaning | None:

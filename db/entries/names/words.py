@@ -26,9 +26,12 @@ _GPU_WORD = re.compile(
 _MODEL_WORD = re.compile(
     rf"{_START}[ae]?{_NUMBER}[bmtk](?![^\W_])|{_START}\d+x\d+(?:\.\d+)?b(?![^\W_])|{_NUMBER}|{_LETTERS}|\+"
 )
+#: The "v" of a version, as in "v3.2", says nothing; one after a version, as in "4.5V", stands for vision.
+_VERSION = re.compile(r"(?<![^\W_])v(?=\d)")
+_VISION = re.compile(r"(?<=\d)v(?![^\W_])")
 _SYNONYMS: Mapping[str, Mapping[str, str]] = {
     "gpu": {"mobile": "laptop", "notebook": "laptop", "ws": "workstation"},
-    "model": {"plus": "+", "v": ""},
+    "model": {"plus": "+"},
 }
 #: Words of product lines that a model number makes needless: "4090" is the RTX 4090.
 LINES = frozenset({"rtx", "gtx", "rx"})
@@ -55,7 +58,9 @@ def words(kind: str, text: str) -> list[str]:
     if kind == "gpu":
         found = [_gpu_word(match) for match in _GPU_WORD.finditer(folded)]
     else:
-        found = [_trimmed(match.group()) for match in _MODEL_WORD.finditer(folded)]
+        found = [
+            _trimmed(match.group()) for match in _MODEL_WORD.finditer(_VERSION.sub("", _VISION.sub("vision", folded)))
+        ]
     synonyms = _SYNONYMS.get(kind, {})
     return [word for word in (synonyms.get(word, word) for word in found) if word]
 

@@ -18,6 +18,7 @@ from api.cli.card import render_card
 from api.cli.estimate import run_extras
 from db.entries.files import Catalog
 from estimator.calibration.coefficients import Calibration
+from tests.api.conftest import GPUS
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -125,7 +126,7 @@ async def test_a_batch_answers_in_order_and_fails_one_by_one(data: Any) -> None:
     for place, one in enumerate(found):
         if place % 3 == 1:
             assert one["estimate"] is None
-            assert (one["error"]["code"], one["error"]["field"]) == ("NOT_FOUND", "gpu")
+            assert (one["error"]["code"], one["error"]["field"]) == ("NOT_FOUND", ["gpu"])
             assert one["error"]["suggestions"]
         else:
             assert one["error"] is None
@@ -140,31 +141,32 @@ async def test_a_batch_is_bounded(client: Any) -> None:
     assert (found["code"], found["maximum"]) == ("LIMIT_EXCEEDED", 1000)
 
 
-COMPARE = """{ winner workload { kind } columns { model { slug } gpu { slug } quant { slug } score }
+COMPARE = """{ winner workload { kind } warnings { code columns }
+  columns { model { slug } gpu { slug } quant { slug } gpuCount contextTokens error { code suggestions }
+    prediction { __typename score contextTokens memory { kvCacheBytes } } }
   rows { measure unit higherIsBetter values deltas winner } }"""
 
 
-async def test_many_models_on_many_accelerators_is_one_comparison_a_model(data: Any) -> None:
-    names = 'models: ["llama-3.1-8b", "qwen3-30b-a3b"], gpus: ["rtx-4090", "rtx-3090"]'
-    found = (await data("{ compareMany(" + names + ") { comparisons " + COMPARE + " } }"))["compareMany"]["comparisons"]
-    models = [{column["model"]["slug"] for column in each["columns"]} for each in found]
-    assert models == [{"llama-3.1-8b"}, {"qwen3-30b-a3b"}]
-    alone = await data('{ compareGpus(model: "qwen3-30b-a3b", gpus: ["rtx-4090", "rtx-3090"]) ' + COMPARE + " }")
-    assert found[1] == alone["compareGpus"]
+async def compared(data: Any, **question: Any) -> Any:
+    found = await data("query($i: ComparisonInput!) { comparison(input: $i) " + COMPARE + " }", i=question)
+    return found["comparison"]
+
+
+async def test_many_models_on_many_accelerators_come_model_by_model(data: Any) -> None:
+    found = await compared(data, models=["llama-3.1-8b", "qwen3-30b-a3b"], gpus=["rtx-4090", "rtx-3090"])
+    names = [(column["model"]["slug"], column["gpu"]["slug"]) for column in found["columns"]]
+    assert names == [(m, g) for m in ("llama-3.1-8b", "qwen3-30b-a3b") for g in ("rtx-4090", "rtx-3090")]
+    alone = await compared(data, models=["qwen3-30b-a3b"], gpus=["rtx-4090", "rtx-3090"])
+    assert found["columns"][2:] == alone["columns"]
 
 
 async def test_one_model_on_many_accelerators(data: Any) -> None:
-    found = (
-        await data(
-            'query { compareGpus(model: "llama-3.1-8b", gpus: ["RTX 4090", "rx-7900-xtx", "rtx-3090"], quant: "Q8_0") '
-            + COMPARE
-            + " }"
-        )
-    )["compareGpus"]
+    found = await compared(data, models="llama-3.1-8b", gpus=["RTX 4090", "rx-7900-xtx", "rtx-3090"], quants="Q8_0")
     assert [column["gpu"]["slug"] for column in found["columns"]] == ["rtx-4090", "rx-7900-xtx", "rtx-3090"]
     assert {column["quant"]["slug"] for column in found["columns"]} == {"q8-0"}
+    assert {column["prediction"]["__typename"] for column in found["columns"]} == {"Fit"}
     rows = {row["measure"]: row for row in found["rows"]}
-    assert rows["SCORE"]["values"] == [column["score"] for column in found["columns"]]
+    assert rows["SCORE"]["values"] == [column["prediction"]["score"] for column in found["columns"]]
     for row in found["rows"]:
         assert len(row["values"]) == len(row["deltas"]) == 3
         known = [value for value in row["values"] if value is not None]
@@ -175,52 +177,68 @@ async def test_one_model_on_many_accelerators(data: Any) -> None:
     assert rows["PRICE"]["values"] == [1599, 999, 1499]
     assert rows["PRICE"]["winner"] == 1
     assert rows["PRICE"]["deltas"][0] == pytest.approx(1599 / 999 - 1, abs=1e-6)
+    speeds, prices = rows["DECODE"]["values"], rows["PRICE"]["values"]
+    assert rows["VALUE"]["values"] == pytest.approx([1000 * s / p for s, p in zip(speeds, prices, strict=True)])
     assert found["winner"] == rows["SCORE"]["winner"]
+    assert found["warnings"] == []
 
 
-async def test_many_models_on_one_accelerator(data: Any) -> None:
-    found = (
-        await data(
-            '{ compareModels(gpu: "rtx-3090", models: ["llama-2-7b", "qwen3-30b-a3b"], workload: CHAT) '
-            + COMPARE
-            + " }"
-        )
-    )["compareModels"]
-    assert [column["model"]["slug"] for column in found["columns"]] == ["llama-2-7b", "qwen3-30b-a3b"]
+async def test_quantizations_contexts_and_counts_make_columns(data: Any) -> None:
+    question = {"models": "llama-3.1-8b", "gpus": "rtx-3090", "quants": ["q4-k-m", "q8-0"], "gpuCounts": [1, 2]}
+    found = await compared(data, **question, contextTokens=[4096, 8192])
+    setups = [(column["quant"]["slug"], column["gpuCount"], column["contextTokens"]) for column in found["columns"]]
+    assert setups == [(q, n, c) for q in ("q4-k-m", "q8-0") for n in (1, 2) for c in (4096, 8192)]
+    assert {column["prediction"]["__typename"] for column in found["columns"]} == {"Estimate"}
+    caches = [column["prediction"]["memory"]["kvCacheBytes"] for column in found["columns"]]
+    assert caches[1] == 2 * caches[0]
+    rows = {row["measure"]: row["values"] for row in found["rows"]}
+    assert rows["PRICE"][2] == 2 * rows["PRICE"][0]
+    plain = await compared(data, **{**question, "gpuCounts": [1]})
+    assert {column["prediction"]["__typename"] for column in plain["columns"]} == {"Fit"}
+
+
+async def test_recommended_quantizations_that_differ_are_warned_of(data: Any) -> None:
+    found = await compared(data, models="qwen3-30b-a3b", gpus=list(GPUS), workload="CHAT")
+    assert [column["gpu"]["slug"] for column in found["columns"]] == list(GPUS)
     assert found["workload"]["kind"] == "CHAT"
+    assert len({column["quant"]["slug"] for column in found["columns"]}) > 1
+    assert found["warnings"] == [{"code": "QUANTS_DIFFER", "columns": [0, 1, 2, 3, 4]}]
 
 
 async def test_what_cannot_run_takes_no_part(data: Any) -> None:
-    found = (
-        await data(
-            '{ compareGpus(model: "llama-2-7b", gpus: ["rtx-3090", "apple-m3-max-30c-36gb"], quant: "MLX 4-bit") '
-            + COMPARE
-            + " }"
-        )
-    )["compareGpus"]
+    found = await compared(data, models="llama-2-7b", gpus=["rtx-3090", "apple-m3-max-30c-36gb"], quants="MLX 4-bit")
     assert all(row["values"][0] is None for row in found["rows"])
     assert found["winner"] == 1
+
+
+async def test_a_bad_name_empties_its_column_alone(data: Any) -> None:
+    found = await compared(data, models="llama-2-7b", gpus=["rtx-3090", "rtx-4091"], gpuCounts=[1, 0])
+    codes = [column["error"] and column["error"]["code"] for column in found["columns"]]
+    assert codes == [None, "BAD_USER_INPUT", "NOT_FOUND", "NOT_FOUND"]
+    assert "rtx-4090" in found["columns"][2]["error"]["suggestions"]
+    assert found["columns"][0]["prediction"]["score"] > 0
+    assert found["columns"][2]["prediction"] is None
+    assert found["winner"] == 0
 
 
 async def test_a_comparison_reads_all_columns_at_once(data: Any, statements: Any) -> None:
     counts = []
     for gpus in (["rtx-3090"], ["rtx-4090", "rtx-3090", "rx-7900-xtx", "apple-m3-max-30c-36gb"]):
-        query = """query($g: [String!]!) { compareGpus(model: "qwen3-30b-a3b", gpus: $g) {
-          columns { score quantOptions { score } } } }"""
+        query = """query($g: [String!]!) { comparison(input: {models: "qwen3-30b-a3b", gpus: $g}) {
+          columns { prediction { score ... on Fit { quantOptions { score } } } } } }"""
         with statements() as found:
             await data(query, g=gpus)
         counts.append(len(found))
     assert counts[0] == counts[1]
 
 
-@pytest.mark.parametrize(
-    ("gpus", "code"),
-    [([], "BAD_USER_INPUT"), (["rtx-3090"] * 51, "LIMIT_EXCEEDED"), (["rtx-3090", "nope"], "NOT_FOUND")],
-)
-async def test_bad_comparisons(client: Any, gpus: list[str], code: str) -> None:
-    query = 'query($g: [String!]!) { compareGpus(model: "llama-2-7b", gpus: $g) { winner } }'
-    response = await client.post("/graphql", json={"query": query, "variables": {"g": gpus}})
-    assert [error["extensions"]["code"] for error in response.json()["errors"]] == [code]
+@pytest.mark.parametrize(("gpus", "code"), [([], "BAD_USER_INPUT"), (["rtx-3090"] * 51, "LIMIT_EXCEEDED")])
+async def test_a_bad_comparison_fails_its_field_alone(client: Any, gpus: list[str], code: str) -> None:
+    compared = 'comparison(input: {models: "llama-2-7b", gpus: $g}) { winner }'
+    query = f'query($g: [String!]!) {{ {compared} model(slug: "llama-2-7b") {{ slug }} }}'
+    answer = (await client.post("/graphql", json={"query": query, "variables": {"g": gpus}})).json()
+    assert [error["extensions"]["code"] for error in answer["errors"]] == [code]
+    assert answer["data"] == {"comparison": None, "model": {"slug": "llama-2-7b"}}
 
 
 EXPLAINED = """query($model: String!, $gpu: String!, $quant: String!) { fit(model: $model, gpu: $gpu, quant: $quant) {

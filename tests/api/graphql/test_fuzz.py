@@ -17,6 +17,7 @@ from tests.support.grammar import Grammar, names_of
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 CODES = {
+    "GRAPHQL_PARSE_FAILED", "GRAPHQL_VALIDATION_FAILED",
     "NOT_FOUND", "BAD_USER_INPUT", "LIMIT_EXCEEDED", "UNAUTHENTICATED", "FORBIDDEN", "STALE_CURSOR", "UNAVAILABLE",
     "MISSING_FACT", "UNSUPPORTED",
 }  # fmt: skip
@@ -26,8 +27,8 @@ SEEDS = (
     "query Q($f: FitFilter, $o: [FitOrder!]) { fits(filter: $f, orderBy: $o, first: 3) { totalCount nodes { id } } }",
     "query Q($e: [EstimateInput!] = []) { estimates(inputs: $e) { error { code } estimate { score } } }",
     'query Q($i: ID = "x") { node(id: $i) { id ... on Fit { score ...F } } } fragment F on Fit { grade headline }',
-    'query Q($g: [String!] = ["rtx-4090"]) { compareGpus(model: "llama-2-7b", gpus: $g) { winner rows { values } } }',
-    "mutation M($x: JSON) { upsertModel(input: {entry: $x}) { errors { message } } }",
+    'query Q($g: [String!] = ["rtx-4090"]) { comparison(input: {models: "llama-2-7b", gpus: $g}) { rows { values } } }',
+    "mutation M($x: JSON) { upsertModel(input: {entry: $x}) { userErrors { message } } }",
     "{ catalog { fitCount lastRun { id } } runs(first: 2) { nodes { id } } quants { slug } }",
 )
 JUNK = (

@@ -22,7 +22,7 @@ QUERIES = (
     f"{{ totalCount nodes {{ {FIT} {NAMES} }} }} }}",
     f"{{ models {{ nodes {{ slug quants {{ fileSizeBytes weightsBytes quant {{ slug }} }} fits(first: 5) {{ nodes {{ {FIT} {NAMES} "
     f"gpu {{ fits(first: 2) {{ nodes {{ {NAMES} }} }} }} }} }} }} }} }}",
-    '{ compareGpus(model: "qwen3-30b-a3b", gpus: ["rtx-4090", "rtx-3090"]) { winner rows { measure values deltas } } }',
+    '{ comparison(input: {models: ["qwen3-30b-a3b"], gpus: ["rtx-4090", "rtx-3090"]}) { winner rows { measure values deltas } } }',
     '{ recommendations(for: {gpu: "rtx-3090"}) { nodes { rating fit { model { slug } quant { slug } } } } }',
     '{ quants { fits(first: 2, filter: {model: {in: ["llama-2-7b"]}}) { totalCount nodes { id score } } } '
     "workloads { fits(last: 2) { nodes { id score } } } "

@@ -38,8 +38,7 @@ CONTRACT = {
         "engines": "[Engine!]!",
         "fit": "Fit",
         "fits": "FitConnection!",
-        "compareGpus": "Comparison!",
-        "compareModels": "Comparison!",
+        "comparison": "Comparison",
         "recommendations": "RecommendationConnection!",
         "estimate": "Estimate!",
         "estimates": "[EstimateResult!]!",
@@ -73,7 +72,7 @@ CONTRACT = {
         "safeContextTokens": "Int!",
         "contextTokens": "Int!",
         "score": "Float!",
-        "grade": "String!",
+        "grade": "Grade!",
         "scoreParts": "[FitScorePart!]!",
         "limits": "[FitLimit!]!",
         "advice": "[FitAdvice!]!",
@@ -106,7 +105,7 @@ CONTRACT = {
         "strategy": "PlacementStrategy!",
     },
     "SpeedEstimate": {"tokensPerSecond": "Float!", "low": "Float!", "high": "Float!", "evidence": "Evidence!"},
-    "FitScorePart": {"name": "String!", "value": "Float!", "weight": "Float!"},
+    "FitScorePart": {"name": "ScoreTerm!", "value": "Float!", "weight": "Float!"},
     "FitLimit": {"code": "LimitCode!", "share": "Float!", "message": "String!"},
     "FitAdvice": {"code": "AdviceCode!", "message": "String!", "gain": "FitGain!"},
     "FitCommand": {"engine": "EngineKind!", "text": "String!"},
@@ -115,7 +114,7 @@ CONTRACT = {
     "Model": {"fits": "FitConnection!", "quants": "[ModelQuant!]!"},
     "ModelQuant": {"fileSizeBytes": "Int64!", "weightsBytes": "Int64!"},
     "Gpu": {"fits": "FitConnection!"},
-    "UserError": {"code": "ErrorCode!", "message": "String!", "field": "String"},
+    "UserError": {"code": "ErrorCode!", "message": "String!", "field": "[String!]"},
 }
 ARGUMENTS = {
     "Query.fit": {"model": "String!", "gpu": "String!", "quant": "String", "workload": "WorkloadKind"},
@@ -127,8 +126,7 @@ ARGUMENTS = {
         "last": "Int",
         "before": "String",
     },
-    "Query.compareGpus": {"model": "String!", "gpus": "[String!]!", "quant": "String", "workload": "WorkloadKind"},
-    "Query.compareModels": {"gpu": "String!", "models": "[String!]!", "workload": "WorkloadKind"},
+    "Query.comparison": {"input": "ComparisonInput!"},
     "Query.recommendations": {
         "for": "RecommendationInput!",
         "mode": "OperatingMode",
@@ -250,7 +248,7 @@ def test_mutations_take_one_input_and_return_errors_as_data() -> None:
         assert {key: str(value.type) for key, value in field.args.items()} == {"input": f"{expected}Input!"}
         payload = CORE.type_map[f"{expected}Payload"]
         assert isinstance(payload, GraphQLObjectType)
-        assert str(payload.fields["errors"].type) == "[UserError!]!"
+        assert str(payload.fields["userErrors"].type) == "[UserError!]!"
 
 
 def test_every_major_thing_is_a_node() -> None:

@@ -56,19 +56,15 @@ QUERIES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
         {"n": 1},
         {"n": 20},
     ),
-    "compareGpus": (
-        """query($g: [String!]!) { compareGpus(model: "llama-2-7b", gpus: $g) {
-          winner rows { values } columns { ...F quantOptions { ...F } } } }""",
+    "comparison of accelerators": (
+        """query($g: [String!]!) { comparison(input: {models: ["llama-2-7b"], gpus: $g}) {
+          winner rows { values } columns { prediction { ... on Fit { ...F quantOptions { ...F } } } } } }""",
         {"g": FEW_GPUS},
         {"g": ALL_GPUS},
     ),
-    "compareModels": (
-        'query($m: [String!]!) { compareModels(gpu: "rtx-4090", models: $m) { columns { ...F } } }',
-        {"m": FEW_MODELS},
-        {"m": ALL_MODELS},
-    ),
-    "compareMany": (
-        "query($m: [String!]!, $g: [String!]!) { compareMany(models: $m, gpus: $g) { comparisons { columns { ...F } } } }",
+    "comparison of models": (
+        """query($m: [String!]!, $g: [String!]!) { comparison(input: {models: $m, gpus: $g}) {
+          columns { prediction { ...F } } } }""",
         {"m": FEW_MODELS, "g": FEW_GPUS},
         {"m": ALL_MODELS, "g": ALL_GPUS},
     ),

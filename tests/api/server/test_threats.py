@@ -89,7 +89,7 @@ async def test_token_flood(client: httpx.AsyncClient) -> None:
 )
 async def test_circular_fragments(client: httpx.AsyncClient, text: str) -> None:
     errors = (await ask(client, text))["errors"]
-    assert {error["extensions"]["code"] for error in errors} == {"BAD_USER_INPUT"}
+    assert {error["extensions"]["code"] for error in errors} == {"GRAPHQL_VALIDATION_FAILED"}
     assert any("Cannot spread fragment" in error["message"] for error in errors)
 
 
@@ -112,7 +112,7 @@ async def test_huge_lists(client: httpx.AsyncClient) -> None:
     assert (await limit_of(client, nested))[0] == "cost"
     assert await limit_of(client, "{ models(first: 101) { totalCount } }") == ("first", 101, 100)
     names = ["rtx-4090"] * 51
-    compare = 'query($g: [String!]!) { compareGpus(model: "llama-2-7b", gpus: $g) { winner } }'
+    compare = 'query($g: [String!]!) { comparison(input: {models: ["llama-2-7b"], gpus: $g}) { winner } }'
     assert (await limit_of(client, compare, {"g": names}))[1:] == (51, 50)
     members = "query($m: [String!]!) { fits(filter: {model: {in: $m}}) { totalCount } }"
     assert await limit_of(client, members, {"m": ["llama-2-7b"] * 501}) == ("in length", 501, 500)
@@ -145,7 +145,7 @@ async def test_introspection_switched_off(settings: ApiSettings) -> None:
         for query in ("{ __schema { types { name } } }", '{ __type(name: "Fit") { name } }'):
             answer = await ask(client, query)
             assert "data" not in answer
-            assert {error["extensions"]["code"] for error in answer["errors"]} == {"BAD_USER_INPUT"}
+            assert {error["extensions"]["code"] for error in answer["errors"]} == {"GRAPHQL_VALIDATION_FAILED"}
         assert (await ask(client, "{ __typename }"))["data"] == {"__typename": "Query"}
 
 
@@ -255,7 +255,7 @@ async def test_deep_variables(settings: ApiSettings) -> None:
     for _ in range(900):
         deep = {"a": deep}
     async with client_with(settings) as client:
-        query = "mutation($x: JSON!) { upsertModel(input: {entry: $x}) { errors { message } } }"
+        query = "mutation($x: JSON!) { upsertModel(input: {entry: $x}) { userErrors { message } } }"
         found = await ask(client, query, {"x": deep})
         assert found["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"
 
@@ -397,4 +397,4 @@ async def test_websocket_syntax_errors_are_typed(settings: ApiSettings) -> None:
         await socket.send_json({"id": "1", "type": "subscribe", "payload": {"query": "{ a " + "x" * 500 + "("}})
         message = await socket.receive_json()
         assert message["type"] == "error"
-        assert message["payload"][0]["extensions"]["code"] == "BAD_USER_INPUT"
+        assert message["payload"][0]["extensions"]["code"] == "GRAPHQL_PARSE_FAILED"

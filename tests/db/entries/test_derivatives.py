@@ -54,6 +54,12 @@ def test_a_derivative_means_its_base_and_says_so() -> None:
     alike = CATALOG.meaning("model", "HuggingFaceH4/zephyr-7b-beta")
     assert alike.note == "HuggingFaceH4/zephyr-7b-beta is estimated as Mistral 7B v0.1, which has the same shape."
 
+    towers = CATALOG.meaning("model", "zai-org/GLM-4.5V")
+    assert (towers.slug, towers.note) == (
+        "glm-4.5-air",
+        "zai-org/GLM-4.5V is estimated as GLM-4.5 Air, whose shape its text model has; its towers are not counted.",
+    )
+
 
 def test_a_file_of_a_derivative_states_its_quantization() -> None:
     meaning = CATALOG.meaning("model", "mradermacher/Qwen3.8-27B-OBLITERATED-i1-GGUF:IQ4_XS")

@@ -10,7 +10,9 @@ from graphql import GraphQLInterfaceType, GraphQLObjectType, get_named_type, is_
 from api.graphql.schema import FitSchema
 
 #: Fields whose text takes milliseconds each; their own tests cover them.
-_SLOW = {"Fit.advice", "Fit.faq", "Fit.limits", "Fit.summary", "Query.estimates", "Query.recommendations", "Query.run"}
+_SLOW = {"Fit.faq", "Query.estimates", "Query.recommendations", "Query.run"} | {
+    f"{kind}.{name}" for kind in ("Prediction", "Fit") for name in ("advice", "limits", "summary")
+}
 _ENDS = ["(last: 2)", "(first: 1, last: 1)", "(first: 2, filter: {minimumGrade: B, engine: {in: [LLAMA_CPP]}})"]
 #: Few models or accelerators may be asked at once; lists of all fits are refused.
 _ORDERS = [
@@ -37,11 +39,11 @@ _ARGUMENTS = {
         '(model: "llama-2-7b", gpu: "rtx-3090", quant: "mlx-4bit")',
         '(model: "nope", gpu: "rtx-4090")',
     ],
-    "Query.compareGpus": [
-        '(model: "llama-2-7b", gpus: ["rtx-4090", "rtx-3090"])',
-        '(model: "llama-2-7b", gpus: [])',
+    "Query.comparison": [
+        '(input: {models: ["llama-2-7b"], gpus: ["rtx-4090", "nope"]})',
+        '(input: {models: ["llama-2-7b"], gpus: "rtx-3090", gpuCounts: [1, 2]})',
+        '(input: {models: ["llama-2-7b"], gpus: []})',
     ],
-    "Query.compareModels": ['(gpu: "rtx-4090", models: ["llama-2-7b"])'],
     "Query.node": ['(id: "bad")'],
     "Query.nodes": ["(ids: [])", '(ids: ["bad"])'],
     "Query.estimate": [

@@ -167,8 +167,9 @@ async def test_random_queries_answer_the_same_on_both_paths(app: Starlette, batc
 async def test_of_several_failures_the_first_is_the_same_after_a_dropped_attempt(app: Starlette) -> None:
     services = app.state.services
     # Options of one workload are read by the comparison already, and fail before those of the others are read.
-    text = """{ compareModels(gpu: "rtx-4090", models: ["llama-2-7b"]) {
-        columns { workload { slug } workloads { quantOptions { engine { fits(first: 1000) { totalCount } } } } } } }"""
+    text = """{ comparison(input: {gpus: "rtx-4090", models: ["llama-2-7b"]}) {
+        columns { prediction { ... on Fit { workload { slug } workloads { quantOptions {
+        engine { fits(first: 1000) { totalCount } } } } } } } } }"""
     paths = []
     for executor in (StrawberryExecutor, ClosingExecutor):
         made = build_schema(executor=executor).configure(GENEROUS)

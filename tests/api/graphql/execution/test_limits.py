@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from graphql import parse
+from graphql import get_named_type, parse
 
 from api.errors import ApiError, LimitExceededError
 from api.graphql.execution.documents import Documents
@@ -149,8 +149,11 @@ def test_every_priced_field_exists() -> None:
         assert isinstance(price, FieldCost)
         if price.page:
             assert "first" in field.args
-        if price.list_argument:
-            assert price.list_argument in field.args
+        for path in price.lists:
+            head, *rest = path.split(".")
+            kind = field.args[head].type
+            for part in rest:
+                kind = get_named_type(kind).fields[part].type  # type: ignore[union-attr]
 
 
 def test_every_connection_and_every_list_of_things_is_priced() -> None:

@@ -63,10 +63,10 @@ async def test_a_published_fit_says_no_more_than_an_estimate(known: Ask, figures
 
 async def test_an_unknown_wait_wins_no_comparison(known: Ask) -> None:
     found = await known(
-        f'{{ compareGpus(model: "llama-2-7b", gpus: ["{PROCESSOR}", "rtx-3090"], quant: "q4-k-m") {{ rows {{ measure values '
-        "deltas winner } } }"
+        f'{{ comparison(input: {{models: "llama-2-7b", gpus: ["{PROCESSOR}", "rtx-3090"], quants: "q4-k-m"}}) '
+        "{ rows { measure values deltas winner } } }"
     )
-    rows: dict[str, Any] = {row["measure"]: row for row in found["data"]["compareGpus"]["rows"]}
+    rows: dict[str, Any] = {row["measure"]: row for row in found["data"]["comparison"]["rows"]}
     for measure in ("TTFT", "PREFILL"):
         assert rows[measure]["values"][0] is None
         assert rows[measure]["deltas"] == [None, 0]

@@ -147,7 +147,8 @@ async def test_accelerators_that_differ_are_named_and_their_terms_are_not_told(d
     }
     found = (await data(TEXTS, q=mixed))["estimate"]
     assert "2 x GeForce RTX 3090 + GeForce RTX 4090" in found["summary"]
-    assert found["limits"] is found["advice"] is found["capacityMessage"] is found["serving"] is None
+    assert found["capacityMessage"] is found["serving"] is None
+    assert found["limits"] == found["advice"] == []
     assert found["scoreParts"]
     equal = (await data(TEXTS, q={**mixed, "gpus": ["rtx-3090", "rtx-3090"]}))["estimate"]
     assert "2 x GeForce RTX 3090" in equal["summary"]

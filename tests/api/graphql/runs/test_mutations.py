@@ -26,11 +26,11 @@ from workers.publish import publish_one
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 UPSERT_MODEL = """mutation($entry: JSON!) { upsertModel(input: {entry: $entry, clientMutationId: "k"}) {
-  model { slug name } run { id state blockCount } errors { code field message } clientMutationId } }"""
+  model { slug name } run { id state blockCount } userErrors { code field message } clientMutationId } }"""
 UPSERT_GPU = """mutation($entry: JSON!) { upsertGpu(input: {entry: $entry}) {
-  gpu { slug bandwidthBytesPerSecond } run { id state } errors { code field message } } }"""
-RECOMPUTE = "mutation { recompute(input: {everything: true}) { run { id state cause } errors { code } } }"
-CANCEL = "mutation($id: ID!) { cancelRun(input: {id: $id}) { run { state } errors { code field message } } }"
+  gpu { slug bandwidthBytesPerSecond } run { id state } userErrors { code field message } } }"""
+RECOMPUTE = "mutation { recompute(input: {everything: true}) { run { id state cause } userErrors { code } } }"
+CANCEL = "mutation($id: ID!) { cancelRun(input: {id: $id}) { run { state } userErrors { code field message } } }"
 ALL, ALL_SETTING = new_token("tester")
 READER, READER_SETTING = new_token("planner", [Scope.RUNS])
 
@@ -88,7 +88,7 @@ async def test_a_new_model_becomes_visible(desk: Desk, catalog: Catalog) -> None
     entry = copy.deepcopy(catalog.models["llama-2-7b"])
     entry |= {"slug": "my-own-7b", "name": "My Own 7B", "aliases": [], "hf_repo": "me/my-own-7b", "gguf_repo": None}
     payload = (await desk.send(UPSERT_MODEL, entry=entry))["data"]["upsertModel"]
-    assert payload["errors"] == []
+    assert payload["userErrors"] == []
     assert payload["clientMutationId"] == "k"
     assert payload["model"] == {"slug": "my-own-7b", "name": "My Own 7B"}
     assert payload["run"]["blockCount"] == 1
@@ -99,14 +99,14 @@ async def test_a_new_model_becomes_visible(desk: Desk, catalog: Catalog) -> None
     assert found["fit"] == {"source": "PUBLISHED", "generation": 2, "model": {"slug": "my-own-7b"}}
     assert found["catalog"]["modelCount"] == 5
     again = (await desk.send(UPSERT_MODEL, entry=entry))["data"]["upsertModel"]
-    assert (again["run"], again["errors"]) == (None, [])
+    assert (again["run"], again["userErrors"]) == (None, [])
 
 
 async def test_a_cursor_is_stale_after_a_publication(desk: Desk) -> None:
     page = "query($c: String) { fits(first: 5, after: $c) { pageInfo { endCursor } } }"
     cursor = (await desk.send(page))["data"]["fits"]["pageInfo"]["endCursor"]
     started = (await desk.send(RECOMPUTE))["data"]["recompute"]
-    assert started["errors"] == []
+    assert started["userErrors"] == []
     desk.work_off(2)
     await asyncio.sleep(0.15)
     found = (await desk.send(page, c=cursor))["errors"][0]["extensions"]
@@ -117,16 +117,16 @@ async def test_a_bad_entry_is_told_field_by_field(desk: Desk, catalog: Catalog) 
     entry = copy.deepcopy(catalog.gpus["rtx-3090"]) | {"bandwidth_gbps": "fast", "nonsense": 1}
     payload = (await desk.send(UPSERT_GPU, entry=entry))["data"]["upsertGpu"]
     assert (payload["gpu"], payload["run"]) == (None, None)
-    fields = {error["field"] for error in payload["errors"]}
+    fields = {".".join(error["field"]) for error in payload["userErrors"]}
     assert {"entry.bandwidth_gbps", "entry.nonsense"} <= fields
-    assert {error["code"] for error in payload["errors"]} == {"BAD_USER_INPUT"}
+    assert {error["code"] for error in payload["userErrors"]} == {"BAD_USER_INPUT"}
 
 
 @pytest.mark.parametrize("entry", [None, 1, "x", [], {}, {"slug": 1}, {"slug": "../../etc/passwd"}])
 async def test_an_entry_that_is_none(desk: Desk, entry: Any) -> None:
     answer = await desk.send(UPSERT_GPU, entry=entry)
     if answer.get("data"):
-        assert answer["data"]["upsertGpu"]["errors"]
+        assert answer["data"]["upsertGpu"]["userErrors"]
     else:
         assert answer["errors"][0]["extensions"]["code"] == "BAD_USER_INPUT"
 
@@ -136,20 +136,20 @@ async def test_a_changed_accelerator_while_a_run_is_under_way(desk: Desk, catalo
     assert first["cause"] == "planner: recompute"
     entry = copy.deepcopy(catalog.gpus["rtx-3090"]) | {"bandwidth_gbps": 950.0}
     payload = (await desk.send(UPSERT_GPU, entry=entry))["data"]["upsertGpu"]
-    assert payload["errors"][0]["code"] == "UNAVAILABLE"
+    assert payload["userErrors"][0]["code"] == "UNAVAILABLE"
     assert (await desk.send(RECOMPUTE, READER))["data"]["recompute"]["run"]["id"] == first["id"]
     cancelled = (await desk.send(CANCEL, READER, id=first["id"]))["data"]["cancelRun"]
-    assert (cancelled["run"]["state"], cancelled["errors"]) == ("CANCELLED", [])
+    assert (cancelled["run"]["state"], cancelled["userErrors"]) == ("CANCELLED", [])
     repeated = (await desk.send(CANCEL, READER, id=first["id"]))["data"]["cancelRun"]
-    assert repeated["errors"][0]["code"] == "BAD_USER_INPUT"
+    assert repeated["userErrors"][0]["code"] == "BAD_USER_INPUT"
     payload = (await desk.send(UPSERT_GPU, entry=entry))["data"]["upsertGpu"]
-    assert payload["errors"] == []
+    assert payload["userErrors"] == []
     assert payload["gpu"]["bandwidthBytesPerSecond"] == 950e9
 
 
 async def test_cancelling_an_unknown_run(desk: Desk) -> None:
     payload = (await desk.send(CANCEL, READER, id=encode_id("Run", "999")))["data"]["cancelRun"]
-    assert (payload["run"], payload["errors"][0]["code"]) == (None, "NOT_FOUND")
+    assert (payload["run"], payload["userErrors"][0]["code"]) == (None, "NOT_FOUND")
 
 
 @pytest.mark.parametrize(

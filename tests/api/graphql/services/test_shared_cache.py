@@ -132,7 +132,7 @@ async def test_volatile_answers_and_mutations_are_not_shared(
 ) -> None:
     async with server(settings, broker) as (client, _):
         await ask(client, "{ catalog { generation } }")
-        await ask(client, "mutation { recompute(input: {}) { errors { code } } }")
+        await ask(client, "mutation { recompute(input: {}) { userErrors { code } } }")
     assert store.keys("*") == []
 
 

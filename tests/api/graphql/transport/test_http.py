@@ -68,23 +68,29 @@ async def test_what_is_not_acceptable_is_refused(client: httpx.AsyncClient) -> N
 
 
 @pytest.mark.parametrize(
-    "body",
+    ("body", "code"),
     [
-        {"query": "{"},
-        {"query": "{ unknown }"},
-        {"query": "query Q($n: Int!) { models(first: $n) { totalCount } }", "variables": {"n": "x"}},
-        {"query": "query A { __typename } query B { __typename }"},
-        {"query": "{ __typename }", "operationName": "C"},
+        ({"query": "{"}, "GRAPHQL_PARSE_FAILED"),
+        ({"query": "{ unknown }"}, "GRAPHQL_VALIDATION_FAILED"),
+        ({"query": "{ models(first: true) { totalCount } }"}, "BAD_USER_INPUT"),
+        (
+            {"query": "query Q($n: Int!) { models(first: $n) { totalCount } }", "variables": {"n": "x"}},
+            "BAD_USER_INPUT",
+        ),
+        ({"query": "query A { __typename } query B { __typename }"}, "BAD_USER_INPUT"),
+        ({"query": "{ __typename }", "operationName": "C"}, "BAD_USER_INPUT"),
     ],
 )
-async def test_a_refused_request_is_400_for_those_who_understand_it(client: httpx.AsyncClient, body: Any) -> None:
+async def test_a_refused_request_is_400_for_those_who_understand_it(
+    client: httpx.AsyncClient, body: Any, code: str
+) -> None:
     strict = await post(client, body, headers={"accept": RESPONSE_JSON})
     plain = await post(client, body, headers={"accept": JSON})
     assert strict.status_code == 400
     assert plain.status_code in (200, 400)
     for response in (strict, plain):
         assert "data" not in response.json()
-        assert [error["extensions"]["code"] for error in response.json()["errors"]] == ["BAD_USER_INPUT"]
+        assert [error["extensions"]["code"] for error in response.json()["errors"]] == [code]
 
 
 @pytest.mark.parametrize(
@@ -181,7 +187,7 @@ async def test_a_malformed_get_is_400(client: httpx.AsyncClient, parameters: dic
 
 
 async def test_get_never_runs_a_mutation(client: httpx.AsyncClient) -> None:
-    query = "mutation { recompute(input: {}) { errors { code } } }"
+    query = "mutation { recompute(input: {}) { userErrors { code } } }"
     response = await client.get("/graphql", params={"query": query})
     assert response.status_code == 405
     assert response.headers["allow"] == "POST"
@@ -334,7 +340,9 @@ async def test_head_answers_as_get_without_a_body(client: httpx.AsyncClient) -> 
     assert (head.status_code, head.content) == (200, b"")
     for name in ("content-type", "content-length", "etag", "cache-control"):
         assert head.headers[name] == get.headers[name]
-    refused = await client.head("/graphql", params={"query": "mutation { recompute(input: {}) { errors { code } } }"})
+    refused = await client.head(
+        "/graphql", params={"query": "mutation { recompute(input: {}) { userErrors { code } } }"}
+    )
     assert (refused.status_code, refused.headers["allow"]) == (405, "POST")
 
 
@@ -393,7 +401,7 @@ async def test_introspection_can_be_switched_off(settings: ApiSettings) -> None:
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
         for query in ("{ __schema { types { name } } }", '{ __type(name: "Fit") { name } }', "{ modell }"):
             found = (await post(client, {"query": query})).json()["errors"][0]
-            assert found["extensions"]["code"] == "BAD_USER_INPUT"
+            assert found["extensions"]["code"] == "GRAPHQL_VALIDATION_FAILED"
             assert "Did you mean" not in found["message"]
         assert (await post(client, TYPENAME)).json()["data"] == {"__typename": "Query"}
     await app.state.services.close()

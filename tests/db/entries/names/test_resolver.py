@@ -67,6 +67,13 @@ def test_an_unknown_quantization_of_a_file_is_stated(catalog: Catalog) -> None:
     assert meaning.note == "The quantization UD-Q9_K_XL of 'Qwen3-8B-UD-Q9_K_XL.gguf' is not in the catalog."
 
 
-def test_five_thousand_names_of_models_resolve(catalog: Catalog) -> None:
+def test_thousands_of_names_of_models_resolve(catalog: Catalog) -> None:
     lines = sum(len(path.read_bytes().splitlines()) for path in (CATALOG_ROOT / "derivatives").glob("*.jsonl"))
-    assert lines + len(catalog.models) > 5_000
+    assert lines + len(catalog.models) > 7_500
+
+
+@pytest.mark.parametrize("text", ["GLM 4.6V", "MiniCPM-V 4.5", "openbmb/MiniCPM-V-4"])
+def test_a_vision_model_is_not_the_version_that_it_is_written_like(catalog: Catalog, text: str) -> None:
+    with pytest.raises(UnknownNameError):
+        catalog.meaning("model", text)
+    assert catalog.resolve("model", "deepseekv3.2") == "deepseek-v3.2"

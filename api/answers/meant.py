@@ -1,0 +1,104 @@
+"""A text that names a model, an accelerator, or both, as people type it into one box."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from api.catalog.search import relevance
+from api.catalog.view import CatalogView
+from api.errors import NotFoundError
+from db.entries.names.meanings import Meaning
+
+#: Texts of more words are no names.
+_MAX_WORDS = 16
+#: Words that stand between the two names.
+_BETWEEN = frozenset(("on", "with", "for", "in", "and", "at", "+", "@", "/", "|", "&", "-", "vs"))
+_MAX_NEAR = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Meant:
+    """What a text names; both None where it names neither."""
+
+    model: Meaning | None = None
+    gpu: Meaning | None = None
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the text leaves nothing open."""
+        return all(meaning.note is None for meaning in (self.model, self.gpu) if meaning is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class Near:
+    """Slugs whose names are near a text, best first."""
+
+    models: tuple[str, ...] = ()
+    gpus: tuple[str, ...] = ()
+
+
+def meant(view: CatalogView, text: str) -> Meant:
+    """The entities that a text names. A reading that leaves nothing open wins, then one of both names."""
+    kept: Meant | None = None
+    for reading in _readings(view, text):
+        if reading.is_plain:
+            return reading
+        kept = kept or reading
+    return kept or Meant()
+
+
+def near(view: CatalogView, text: str) -> Near:
+    """Entities whose names have all words of a text, else those with names that look alike."""
+    related = Near(*(_related(view, kind, text) for kind in ("model", "gpu")))
+    if related.models or related.gpus:
+        return related
+    return Near(*(_alike(view, kind, text) for kind in ("model", "gpu")))
+
+
+def _related(view: CatalogView, kind: str, text: str) -> tuple[str, ...]:
+    records = view.models if kind == "model" else view.gpus
+    scores = {record.slug: relevance(text, [record.name, record.slug, *record.aliases]) for record in records}
+    slugs = [slug for slug, score in scores.items() if score > 0]
+    return tuple(sorted(slugs, key=lambda slug: (-scores[slug], slug))[:_MAX_NEAR])
+
+
+def _alike(view: CatalogView, kind: str, text: str) -> tuple[str, ...]:
+    try:
+        return (view.meaning(kind, text).slug,)
+    except NotFoundError as error:
+        return tuple(map(str, error.extensions["suggestions"]))
+
+
+def _readings(view: CatalogView, text: str) -> Iterator[Meant]:
+    words = re.sub(r"\s+", " ", text).strip().split(" ")
+    if not 1 <= len(words) <= _MAX_WORDS:
+        return
+    if model := _meaning(view, "model", text):
+        yield Meant(model=model)
+    if gpu := _meaning(view, "gpu", text):
+        yield Meant(gpu=gpu)
+    for first, second in _cuts(words):
+        for model_text, gpu_text in ((first, second), (second, first)):
+            model = _meaning(view, "model", model_text)
+            gpu = None if model is None else _meaning(view, "gpu", gpu_text)
+            if gpu is not None:
+                yield Meant(model, gpu)
+
+
+def _cuts(words: list[str]) -> Iterator[tuple[str, str]]:
+    """Two parts of a text: around a word that stands between names, then between any two words."""
+    joints = [place for place in range(1, len(words) - 1) if words[place].casefold() in _BETWEEN]
+    for place in joints:
+        yield " ".join(words[:place]), " ".join(words[place + 1 :])
+    for place in range(1, len(words)):
+        if place not in joints and place - 1 not in joints:
+            yield " ".join(words[:place]), " ".join(words[place:])
+
+
+def _meaning(view: CatalogView, kind: str, text: str) -> Meaning | None:
+    try:
+        return view.meaning(kind, text)
+    except NotFoundError:
+        return None

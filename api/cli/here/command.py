@@ -1,0 +1,69 @@
+"""Options of `fitgraph here`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from api.cli.here.answer import Asked
+
+EPILOG = (
+    "Examples: `fitgraph here --workload chat`, `fitgraph here --gpu 'RTX 3090' --gpu 'RTX 3090' --json`, "
+    "`fitgraph here --memory-channels 2 --memory-mt-s 5600`, `fitgraph here --record machine.txt`"
+)
+
+
+def here(
+    workload: Annotated[str, typer.Option(help="chat, coding, agentic-coding, reasoning or rag.")] = "coding",
+    mode: Annotated[str, typer.Option(help="balanced, interactive, light-api or scale-out.")] = "balanced",
+    users: Annotated[int | None, typer.Option(help="People answered at once.", min=1, max=1024)] = None,
+    gpu: Annotated[list[str] | None, typer.Option(help="Instead of the detected: may be repeated.")] = None,
+    no_gpu: Annotated[bool, typer.Option("--no-gpu", help="Rank for the processor alone.")] = False,
+    processor: Annotated[str | None, typer.Option(help="Name of the processor.")] = None,
+    host_memory_gb: Annotated[float | None, typer.Option(help="System memory, GiB.", min=0.5, max=65_536)] = None,
+    memory_channels: Annotated[float | None, typer.Option(help="Channels of 64 bits.", min=0.25, max=64)] = None,
+    memory_mt_s: Annotated[int | None, typer.Option(help="Data rate of memory, MT/s.", min=200, max=30_000)] = None,
+    free_memory_gb: Annotated[float | None, typer.Option(help="Memory that is free now, GiB.", min=0)] = None,
+    wired_limit_mb: Annotated[int | None, typer.Option(help="Limit of a Mac's GPU memory, MiB.", min=1)] = None,
+    engine: Annotated[
+        list[str] | None,
+        typer.Option(help="Installed: llama.cpp, ollama, lm-studio, vllm, sglang or mlx; may be repeated."),
+    ] = None,
+    system: Annotated[str | None, typer.Option(help="Name of the operating system.")] = None,
+    recorded: Annotated[Path | None, typer.Option("--from", help="Answer for a recorded machine.")] = None,
+    record: Annotated[Path | None, typer.Option(help="Write what this machine answered to a file.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    number: Annotated[int, typer.Option("-n", help="Most models.", min=1, max=1000)] = 10,
+) -> None:
+    """Detect this machine and list the best models for it, with speed, memory and the command to start each."""
+    from api.cli.here.answer import Asked, Facts
+
+    facts = Facts(
+        gpu or (), no_gpu, processor, host_memory_gb, memory_channels, memory_mt_s, free_memory_gb, wired_limit_mb,
+        engine or (), system,
+    )  # fmt: skip
+    raise typer.Exit(_answered(Asked(facts, workload, mode, users, recorded, record), number, as_json=as_json))
+
+
+def _answered(asked: Asked, number: int, *, as_json: bool) -> int:
+    """Print the best ``number`` models for this machine. Returns 0, or 3 when there is no answer."""
+    import orjson
+
+    from api.cli.exit_codes import NO_ANSWER
+    from api.cli.here.answer import here as answer_here
+    from api.cli.here.text import here_json, print_here
+    from api.errors import QuestionError
+
+    try:
+        answer = answer_here(asked, number)
+    except QuestionError as error:
+        typer.echo(f"fitgraph: {error}", err=True)
+        return NO_ANSWER
+    if as_json:
+        typer.echo(orjson.dumps(here_json(answer), option=orjson.OPT_INDENT_2))
+    else:
+        print_here(answer)
+    return 0

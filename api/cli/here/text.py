@@ -1,0 +1,149 @@
+"""The answer of `fitgraph here` as a table with commands, or as one JSON object."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from api.answers.choices.reasons import seconds_text
+from api.cli.choices.capabilities import capability_text
+from api.cli.choices.recommend import row_json
+from api.cli.here.answer import Here
+from api.machine.description import Description, Gpu, Surroundings
+from api.machine.text import GIB
+from estimator.types import ENGINE_NAMES
+
+
+def here_json(answer: Here) -> dict[str, Any]:
+    """The machine, what was assumed of it, and the models."""
+    machine, question = answer.identified.machine, answer.question
+    return {
+        "detected": _description_json(answer.description),
+        "machine": machine.name,
+        "gpus": [device.slug for device in machine.devices],
+        "free_memory_bytes": answer.identified.free_bytes,
+        "host_memory_bytes": machine.host.memory_bytes,
+        "host_bandwidth_gbps": round(machine.host.bandwidth_bytes_s / 1e9, 1),
+        "notes": list(answer.identified.notes),
+        "workload": question.workload.slug,
+        "mode": question.mode.value,
+        "recommendations": [_model_json(answer, at) for at in range(len(answer.rows))],
+    }
+
+
+def _model_json(answer: Here, at: int) -> dict[str, Any]:
+    """One model as an object: what ``fitgraph recommend`` says, and its memory and command."""
+    row, entry = answer.rows[at], answer.choice.entries[at]
+    memory, free = row.plan.estimate.memory, answer.identified.free_bytes
+    command = row.command
+    return {
+        "rank": at + 1,
+        **row_json(answer.question.machine, entry),
+        "memory_bytes": memory.total_bytes,
+        "usable_bytes": memory.usable_bytes,
+        "host_bytes": memory.host_bytes,
+        "fits_in_free_memory": None if free is None else memory.total_bytes <= free,
+        "command": None
+        if command is None
+        else {"tool": command.tool.value, "text": command.text, "installed": row.installed},
+    }
+
+
+def _description_json(description: Description) -> dict[str, Any]:
+    memory = description.memory
+    return {
+        "system": description.system,
+        "surroundings": description.surroundings.value,
+        "product": description.product,
+        "processor": description.processor,
+        "threads": description.cores,
+        "memory": {
+            "total_bytes": memory.total_bytes,
+            "available_bytes": memory.available_bytes,
+            "type": memory.type,
+            "channels": memory.channels,
+            "speed_mt_s": memory.speed_mt_s,
+            "bandwidth_gbps": memory.bandwidth_gbps,
+        },
+        "gpus": [
+            {"name": gpu.name, "vendor": gpu.vendor, "memory_bytes": gpu.memory_bytes, "free_bytes": gpu.free_bytes}
+            for gpu in description.gpus
+        ],
+        "engines": [tool.value for tool in description.tools],
+    }
+
+
+def print_here(answer: Here) -> None:
+    """The machine, a table of the models, and under it the command of each."""
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    console = console if console.is_terminal else Console(width=180, highlight=False)
+    question = answer.question
+    console.print(_machine_line(answer.description), markup=False)
+    for note in answer.identified.notes:
+        console.print(f"  {note}", markup=False)
+    if not answer.rows:
+        console.print(f"{question.machine.name}: no model of the catalog is usable for {question.workload.name}.")
+        return
+    console.print(f"{question.machine.description}: {question.workload.name}, {question.mode.value}", markup=False)
+    console.print(_table(answer))
+    console.print(
+        "* the pick. ! more than is free now. Capability: points with an interval of 80 %, ° inherited, ~ predicted."
+    )
+    for rank, row in enumerate(answer.rows, 1):
+        if row.command is not None:
+            there = "" if row.installed else f"  (needs {row.command.tool.value})"
+            console.print(f"\n{rank}  {row.plan.model_name}{there}", markup=False)
+            console.print(row.command.text, markup=False, soft_wrap=True)
+
+
+def _table(answer: Here) -> Any:
+    from rich.table import Table
+
+    shown = Table(box=None, pad_edge=False)
+    for name in ("", "Model", "Quantization", "Engine"):
+        shown.add_column(name, no_wrap=True)
+    for name in ("Capability", "tok/s", "Memory", "+ host", "Answer"):
+        shown.add_column(name, justify="right", no_wrap=True)
+    pick, free = answer.choice.pick, answer.identified.free_bytes
+    for rank, (entry, row) in enumerate(zip(answer.choice.entries, answer.rows, strict=True), 1):
+        judgement, memory = entry.judgement, row.plan.estimate.memory
+        short = free is not None and memory.total_bytes > free
+        shown.add_row(
+            f"{rank}{'*' if pick is not None and entry.model is pick.model else ''}",
+            entry.model["name"],
+            entry.quant.name,
+            ENGINE_NAMES[entry.engine],
+            capability_text(judgement.capability),
+            f"{judgement.decode_tok_s:.0f}",
+            f"{memory.total_bytes / GIB:.1f} GiB{'!' if short else ''}",
+            f"{memory.host_bytes / GIB:.1f} GiB" if memory.host_bytes >= GIB / 20 else "",
+            seconds_text(judgement.answer_s),
+        )
+    return shown
+
+
+def _machine_line(description: Description) -> str:
+    around = description.surroundings
+    memory = description.memory
+    parts = [description.system if around is Surroundings.METAL else f"{description.system} ({around.value})"]
+    parts += [name for name in (description.product, description.processor) if name]
+    if memory.total_bytes is not None:
+        parts.append(f"{memory.total_bytes / GIB:.1f} GiB of memory{_speed(description)}")
+    parts += [_gpu_text(gpu) for gpu in description.gpus] or ["no graphics processor"]
+    engines = ", ".join(tool.value for tool in description.tools)
+    return f"This machine: {'; '.join(parts)}; engines: {engines or 'none installed'}"
+
+
+def _speed(description: Description) -> str:
+    memory = description.memory
+    if memory.bandwidth_gbps is None or memory.channels is None:
+        return ""
+    return f" ({memory.type or 'memory'} at {memory.speed_mt_s} MT/s, {memory.channels:g} channels of 64 bits)"
+
+
+def _gpu_text(gpu: Gpu) -> str:
+    if gpu.memory_bytes is None:
+        return gpu.name
+    free = "" if gpu.free_bytes is None else f", {gpu.free_bytes / GIB:.1f} free"
+    return f"{gpu.name} ({gpu.memory_bytes / GIB:.1f} GiB{free})"

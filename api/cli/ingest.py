@@ -1,0 +1,100 @@
+"""`fitgraph catalog import`, `diff`, `stale` and `watch`: how an operator keeps the catalog current."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from api.cli.exit_codes import FAILED, NO_ANSWER
+from db.entries.check import check_catalog
+from db.entries.files import CATALOG_ROOT, CatalogError, load_catalog
+from db.ingest.batch import import_sources
+from db.ingest.differences import Change
+from db.ingest.outcomes import Outcome
+from db.ingest.snapshots import SourceError
+from db.ingest.sources import sources_of
+from db.ingest.writing import write_outcomes
+
+
+def today() -> str:
+    """The day by UTC, as catalog files write it."""
+    return datetime.now(UTC).date().isoformat()
+
+
+def import_command(names: Sequence[str], into: Path | None, *, dry_run: bool, as_json: bool) -> int:
+    """Import sources into a folder of catalog files, the bundled one by default.
+
+    Returns 0; 1 when the folder has faults afterwards; 3 when every source was set aside or none can be read.
+    """
+    root, day = CATALOG_ROOT if into is None else into, today()
+    try:
+        outcomes = import_sources(sources_of(names), load_catalog(), day)
+    except (SourceError, CatalogError) as error:
+        print(f"fitgraph: {error}", file=sys.stderr)
+        return NO_ANSWER
+    print_outcomes(outcomes, as_json=as_json)
+    if not dry_run:
+        files = write_outcomes(root, outcomes, load_catalog(), day)
+        print(f"{len(files)} files written below {root}", file=sys.stderr)
+        if root == CATALOG_ROOT and _print_faults(root):
+            return FAILED
+    return 0 if any(outcome.kind != "set-aside" for outcome in outcomes) else NO_ANSWER
+
+
+def _print_faults(root: Path) -> int:
+    faults = check_catalog(root)
+    for fault in faults:
+        print(fault, file=sys.stderr)
+    return len(faults)
+
+
+def print_outcomes(outcomes: Iterable[Outcome], *, as_json: bool) -> None:
+    """One line an outcome, and the counts of each kind."""
+    counts: Counter[str] = Counter()
+    for outcome in outcomes:
+        counts[outcome.kind] += 1
+        print_line(outcome_json(outcome) if as_json else _shown(outcome))
+    if not as_json:
+        print(", ".join(f"{count} {kind}" for kind, count in sorted(counts.items())) or "no source")
+
+
+def outcome_json(outcome: Outcome) -> dict[str, Any]:
+    """An outcome as a JSON object."""
+    return {
+        "source": outcome.snapshot.source,
+        "repository": outcome.snapshot.repository,
+        "revision": outcome.snapshot.revision,
+        "outcome": outcome.kind,
+        "slug": outcome.slug,
+        "reason": outcome.reason,
+        "changes": [change.as_json() for change in outcome.changes],
+    }
+
+
+def print_line(line: str | dict[str, Any]) -> None:
+    """Print a text, or an object as one line of JSON."""
+    print(line if isinstance(line, str) else orjson.dumps(line).decode())
+
+
+def _shown(outcome: Outcome) -> str:
+    place = outcome.snapshot.repository or outcome.snapshot.source
+    said = outcome.reason or "; ".join(map(change_shown, outcome.changes)) or outcome.slug
+    return f"{outcome.kind:10} {place:50} {said}"
+
+
+def change_shown(change: Change) -> str:
+    """A change in words, with both values."""
+    if change.field is None:
+        return f"{change.kind} {change.slug} {change.sort}"
+    return f"{change.kind} {change.slug} {change.field}: {_value(change.before)} -> {_value(change.after)}"
+
+
+def _value(value: Any) -> str:
+    text = orjson.dumps(value).decode()
+    return text if len(text) <= 80 else text[:77] + "..."

@@ -1,0 +1,156 @@
+"""Advised changes: their kinds, their gains, and the questions that they lead to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import strawberry
+from strawberry.utils.str_converters import to_camel_case
+
+from api.answers.files.models import CUSTOM
+from api.graphql.catalog.faces import Faces
+from api.graphql.catalog.gpus import Gpu
+from api.graphql.catalog.models import Model
+from api.graphql.catalog.quants import Quant
+from api.graphql.core.described import describe
+from api.graphql.core.enums import FitStatus
+from api.graphql.core.scalars import Int64
+from estimator.advice.gains import Gain
+from estimator.advice.search import Advice, AdviceCode
+from estimator.fit_facts import FitFacts
+from estimator.structure.stored import StoredQuant
+from estimator.types import CacheType, EstimateRequest
+
+describe(
+    AdviceCode,
+    "AdviceCode",
+    "Kind of change.",
+    {
+        "FLASH_ATTENTION": "Flash attention on.",
+        "PLANNED_OFFLOAD": "Another split between device and host.",
+        "LARGER_MICRO_BATCH": "More prompt tokens a step, so that weights in host memory are copied over less often.",
+        "QUANTIZED_KV_CACHE": "A quantized KV cache.",
+        "WIRED_LIMIT": "A higher GPU memory limit of macOS.",
+        "OTHER_QUANT": "Another quantization.",
+        "LESS_CONTEXT": "A shorter context.",
+        "OTHER_MODEL": "Another model, smaller or larger.",
+        "MORE_HOST_MEMORY": "More host memory.",
+        "SECOND_GPU": "A second accelerator of the same kind.",
+        "GPU_UPGRADE": "Another accelerator.",
+        "NOTHING_NEEDED": "The setup meets its use; no change helps.",
+    },
+)
+
+
+@strawberry.type(description="Gain of a change: changed less present; null where one of the two does not run.")
+class FitGain:
+    """Computed by the estimator on the changed setup."""
+
+    status_after: FitStatus = strawberry.field(description="Outcome after the change.")
+    decode_tokens_per_second: float | None = strawberry.field(
+        description="Difference in decode speed, tokens per second.",
+    )
+    ttft_ms: float | None = strawberry.field(description="Difference in time to the first token, milliseconds.")
+    safe_context_tokens: int | None = strawberry.field(description="Difference in safe context, tokens.")
+    headroom_bytes: Int64 = strawberry.field(description="Difference in free device memory, bytes.")
+    score: float = strawberry.field(description="Difference in score, points.")
+    rating_points: float | None = strawberry.field(
+        description="Difference in rating on the scale of capability: how good the answers are, less charges for time and "
+        "for a full memory, as in recommendations of the balanced mode; null where the present setup does not run or the "
+        "capability of its model is unknown."
+    )
+
+
+@strawberry.type(
+    description="A change in the names of `EstimateInput`: the question of this setup with these values is the setup after "
+    "the change. Unchanged fields are null."
+)
+class FitChange:
+    model: Model | None = strawberry.field(description="The model.")
+    quant: Quant | None = strawberry.field(description="The quantization.")
+    gpu: Gpu | None = strawberry.field(description="The accelerator.")
+    gpu_count: int | None = strawberry.field(description="How many of the accelerator.")
+    host_memory_gb: float | None = strawberry.field(description="Memory of the host, GiB.")
+    kv_cache_type: CacheType | None = strawberry.field(description="Element type of the KV cache.")
+    context_tokens: int | None = strawberry.field(description="Context to allocate, tokens.")
+    micro_batch: int | None = strawberry.field(description="Prompt tokens a step, as llama.cpp's `-ub`.")
+    wired_limit_mb: int | None = strawberry.field(description="GPU memory limit of a Mac, MiB.")
+    gpu_layers: int | None = strawberry.field(description="Layers on the device, as llama.cpp's `-ngl`.")
+    cpu_moe_layers: int | None = strawberry.field(description="Layers whose experts stay on the host.")
+    left_out: list[str] = strawberry.field(
+        description="Fields of `EstimateInput` that the new question must not have; empty for a published fit."
+    )
+
+
+def gain_of(gain: Gain) -> FitGain:
+    """The GraphQL object of a gain."""
+    return FitGain(
+        status_after=gain.status_after,
+        decode_tokens_per_second=gain.decode_tok_s,
+        ttft_ms=gain.ttft_ms,
+        safe_context_tokens=gain.safe_context_tokens,
+        headroom_bytes=Int64(gain.headroom_bytes),
+        score=gain.score,
+        rating_points=gain.rating_points,
+    )
+
+
+def change_of(faces: Faces, facts: FitFacts, advice: Advice) -> FitChange | None:
+    """The change of an advice in the names of a question; None where nothing is needed."""
+    if advice.code is AdviceCode.NOTHING_NEEDED:
+        return None
+    before, after, placement = facts.request, advice.request, advice.after.placement
+
+    def changed(name: str) -> Any:
+        value = getattr(after, name)
+        return None if value == getattr(before, name) else value
+
+    def named(kind: str, name: str) -> Any:
+        thing = changed(name)
+        return None if thing is None else faces.by_slug(kind, thing.slug)
+
+    splits = advice.code is AdviceCode.PLANNED_OFFLOAD
+    gpu, gpu_count = named("gpu", "accelerator"), changed("gpu_count")
+    # A list of accelerators has no count to change: it is replaced by one accelerator and its count.
+    unlisted = bool(facts.accelerators) and (gpu is not None or gpu_count is not None)
+    if unlisted:
+        gpu, gpu_count = faces.by_slug("gpu", after.accelerator.slug), after.gpu_count
+    same_model = advice.model is facts.model
+    limit, memory = changed("wired_limit_bytes"), None if after.host == before.host else after.host
+    return FitChange(
+        model=None if same_model else faces.by_slug("model", advice.model.slug),
+        quant=named("quant", "quant"),
+        gpu=gpu,
+        gpu_count=gpu_count,
+        host_memory_gb=None if memory is None else memory.memory_bytes / 1024**3,
+        kv_cache_type=changed("kv_cache_type"),
+        context_tokens=changed("context_tokens"),
+        micro_batch=changed("micro_batch_tokens"),
+        wired_limit_mb=None if limit is None else limit // 1024**2,
+        gpu_layers=placement.gpu_layers if splits else None,
+        cpu_moe_layers=placement.cpu_moe_layers if splits else None,
+        left_out=[
+            *([] if same_model else _model_files(facts)),
+            *_left_out(before, after, splits=splits),
+            *(["gpus"] if unlisted else []),
+        ],
+    )
+
+
+def _model_files(facts: FitFacts) -> list[str]:
+    """Fields that may stand for a model of one's own, or for its files."""
+    named = ["modelConfig", "modelGguf", "modelUrl"] if facts.model.slug == CUSTOM else []
+    return [*named, "modelIndex"] if isinstance(facts.quant, StoredQuant) else named
+
+
+def _left_out(before: EstimateRequest, after: EstimateRequest, *, splits: bool) -> list[str]:
+    names = ["flash_attention", "backend", "wired_limit_bytes"]
+    if not splits:
+        names = ["gpu_layers", "cpu_moe_layers", *names]
+    if after.kv_cache_type is not before.kv_cache_type:
+        # One type of both replaces one of each.
+        names = ["v_cache_type", *names]
+    found = [name for name in names if getattr(before, name) is not None and getattr(after, name) is None]
+    if before.accelerator.slug == CUSTOM and after.accelerator.slug != CUSTOM:
+        found.append("gpu_facts")
+    return [to_camel_case("wired_limit_mb" if name == "wired_limit_bytes" else name) for name in found]

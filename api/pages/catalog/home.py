@@ -1,0 +1,149 @@
+"""The first page, its search, and the form for a pairing."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from api.answers.meant import Meant, meant, near
+from api.answers.story import pair_slug
+from api.catalog.fit_reads import FitReads
+from api.catalog.fits import FitRecord
+from api.catalog.view import CatalogView
+from api.errors import ApiError
+from api.pages.asked import Asked
+from api.pages.forms import workload_options
+from api.pages.pairs import SEPARATOR
+from api.pages.responses import COMMON, html, json_ld
+from api.pages.wording import decode_words, tone
+from estimator.advice.explain import WORDS
+from estimator.types import WorkloadKind
+from estimator.verdict import word_of
+
+#: Pairings that the first page shows, those that the catalog has.
+EXAMPLES = (
+    ("qwen3.6-35b-a3b", "rtx-4090"),
+    ("gpt-oss-20b", "apple-m4-10c-16gb"),
+    ("qwen3.5-9b", "rtx-3060-12-gb"),
+    ("gpt-oss-120b", "strix-halo-8060s-128gb"),
+    ("qwen3.8-27b", "rtx-5090"),
+    ("llama-3.1-8b", "tesla-v100-sxm2-32-gb"),
+)
+SAMPLES = ("Qwen3 32B on RTX 4090", "gpt-oss 120B on Strix Halo 128 GB", "M4 16 GB", "DeepSeek R1", "2x RTX 3090")
+
+
+async def home_page(request: Request, reads: FitReads, base_url: str) -> Response:
+    view = reads.view
+    examples = await asyncio.gather(*(_example(reads, *pair) for pair in EXAMPLES))
+    values = {
+        "models": len(view.models),
+        "gpus": len(view.gpus),
+        "query": "",
+        "samples": [(text, f"/search?{urlencode({'q': text})}") for text in SAMPLES],
+        "examples": [example for example in examples if example is not None],
+        "workloads": workload_options(view),
+        "explorer": any(route.path == "/explorer" for route in request.app.routes if hasattr(route, "path")),
+        "structured_data": _site_data(base_url),
+    }
+    return html("home.html", values, base_url, "/")
+
+
+def _site_data(base_url: str) -> str:
+    return json_ld(
+        {
+            "@type": "WebSite",
+            "name": "fitgraph",
+            "url": base_url + "/",
+            "potentialAction": {
+                "@type": "SearchAction",
+                "target": {"@type": "EntryPoint", "urlTemplate": f"{base_url}/search?q={{query}}"},
+                "query-input": "required name=query",
+            },
+        }
+    )
+
+
+async def _example(reads: FitReads, model_slug: str, gpu_slug: str) -> dict[str, str] | None:
+    """A card of a pairing for coding; None for one that the catalog does not have."""
+    view = reads.view
+    model, gpu = view.by_slug("model", model_slug), view.by_slug("gpu", gpu_slug)
+    if model is None or gpu is None:
+        return None
+    try:
+        cell = await reads.fit(model, gpu, None, WorkloadKind.CODING)
+    except ApiError:
+        return None
+    if cell is None:
+        return None
+    fit = FitRecord(view, cell)
+    return {
+        "model": model.name,
+        "gpu": gpu.name,
+        "quant": fit.quant.name,
+        "decode": decode_words(fit),
+        "word": WORDS[word_of(fit.cell.score)],
+        "tone": tone(fit),
+        "href": f"/can/{pair_slug(model.slug, gpu.slug)}",
+    }
+
+
+async def search_page(request: Request, reads: FitReads, base_url: str) -> Response:
+    """The way to what a text names, or the entities that it may mean."""
+    text = Asked(request).text("q")
+    if not text:
+        return RedirectResponse("/", 303, headers=dict(COMMON))
+    named = await asyncio.to_thread(meant, reads.view, text)
+    path = _page_of(named, text)
+    if path:
+        return RedirectResponse(path, 303, headers=dict(COMMON))
+    values = await asyncio.to_thread(_choices, reads.view, text)
+    return html("search.html", values, base_url, "/search", 200 if values["found"] else 404)
+
+
+def _page_of(named: Meant, text: str) -> str:
+    """Path of the page of what is named; empty for nothing."""
+    model, gpu = named.model, named.gpu
+    if gpu is not None and (gpu.count or 1) > 1:
+        return f"/here?{urlencode({'gpu': f'{gpu.count}x {gpu.slug}'})}"
+    if model is not None and gpu is not None:
+        quant = f"?{urlencode({'quant': model.quant})}" if model.quant else ""
+        return f"/can/{pair_slug(model.slug, gpu.slug)}{quant}"
+    if model is not None:
+        return f"/model/{quote(model.slug, safe='')}"
+    return "" if gpu is None else f"/gpu/{quote(gpu.slug, safe='')}"
+
+
+def _choices(view: CatalogView, text: str) -> dict[str, Any]:
+    listed = near(view, text)
+    models = [view.model(slug) for slug in listed.models]
+    gpus = [view.gpu(slug) for slug in listed.gpus]
+    groups = [
+        ("Models", [(model.name, f"/model/{model.slug}", model.entry["publisher"]) for model in models], "/models"),
+        ("Accelerators", [(gpu.name, f"/gpu/{gpu.slug}", gpu.entry["kind"]) for gpu in gpus], "/gpus"),
+    ]
+    found = bool(models or gpus)
+    title = f"“{text}” may mean" if found else f"Nothing is called “{text}”"
+    return {"query": text, "title": title, "groups": groups, "found": found}
+
+
+async def choose_page(request: Request, reads: FitReads, base_url: str) -> Response:
+    """A form for a pairing; with both names given, the way to its page."""
+    asked, view = Asked(request), reads.view
+    model, gpu = asked.text("model"), asked.text("gpu")
+    if model and gpu:
+        named, on = view.meaning("model", model), view.meaning("gpu", gpu)
+        # An address that keeps the names as typed says on its page what they were taken as.
+        stated = named.note or on.note or named.quant
+        path = f"/can/{quote(model if stated else named.slug)}{SEPARATOR}{quote(gpu if stated else on.slug)}"
+        return RedirectResponse(path, 303, headers=dict(COMMON))
+    values = {
+        "models": [record.name for record in view.models],
+        "gpus": [record.name for record in view.gpus],
+        "model": model,
+        "gpu": gpu,
+    }
+    return html("choose.html", values, base_url, "/can")

@@ -1,0 +1,76 @@
+"""Sources as an operator names them: hub ids, local files and folders, and lists of either."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import orjson
+
+from db.ingest.hub import Hub
+from db.ingest.local import is_local, read_local
+from db.ingest.snapshots import CheckpointCount, Snapshot, SourceError
+
+REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
+_LISTS = (".txt", ".jsonl", ".list")
+_KEYS = frozenset({"source", "repository", "parameters"})
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One source. ``repository`` and ``parameters`` (the checkpoint's count) are what a list states beside it."""
+
+    place: str
+    repository: str | None = None
+    parameters: int | None = None
+
+
+def sources_of(names: Iterable[str]) -> Iterator[Source]:
+    """The sources that ``names`` stand for; a list file gives one a line.
+
+    Raises:
+        SourceError: a name is no path that is there and no ``org/name``, or a line of a list is neither.
+    """
+    for name in names:
+        path = Path(name)
+        if path.suffix in _LISTS and path.is_file():
+            for number, line in enumerate(path.read_text().splitlines(), start=1):
+                if line.strip() and not line.lstrip().startswith("#"):
+                    yield _of_line(line.strip(), f"{name}, line {number}")
+        else:
+            yield _of_name(name, name)
+
+
+def _of_line(line: str, place: str) -> Source:
+    if not line.startswith("{"):
+        return _of_name(line, place)
+    try:
+        stated = orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        raise SourceError(f"{place}: not valid JSON ({error})") from None
+    parameters = stated.get("parameters")
+    if not isinstance(stated.get("source"), str) or set(stated) - _KEYS:
+        raise SourceError(f"{place}: an object has the keys {', '.join(sorted(_KEYS))}; 'source' is needed")
+    if parameters is not None and (type(parameters) is not int or parameters < 1):
+        raise SourceError(f"{place}: 'parameters' is a count of the checkpoint's parameters, not {parameters!r:.40}")
+    return replace(_of_name(stated["source"], place), repository=stated.get("repository"), parameters=parameters)
+
+
+def _of_name(name: str, place: str) -> Source:
+    if is_local(name) or REPOSITORY.fullmatch(name):
+        return Source(name)
+    raise SourceError(f"{place}: {name!r:.200} is no file or folder that is there, and no repository (org/name)")
+
+
+def read_source(source: Source, hub: Hub | None = None) -> Snapshot:
+    """The snapshot of a source; ``hub`` reads repositories, a new client by default. Raises :class:`SourceError`."""
+    if not is_local(source.place):
+        return (hub or Hub()).snapshot(source.place)
+    snapshot = read_local(source.place)
+    if source.repository is not None:
+        snapshot = replace(snapshot, repository=source.repository)
+    if source.parameters is not None:
+        snapshot = replace(snapshot, checkpoint=CheckpointCount(source.parameters, "the list of sources"))
+    return snapshot

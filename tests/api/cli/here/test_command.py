@@ -1,0 +1,102 @@
+"""`fitgraph` and `fitgraph here`: the models of a recorded machine, and of this one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from api.cli.app import app
+from api.cli.exit_codes import NO_ANSWER
+
+MACHINES = {path.stem: path for path in (Path(__file__).parents[3] / "data" / "machines").rglob("*.txt")}
+
+
+def answer(machine: str, *words: str, number: int = 3) -> dict[str, Any]:
+    result = CliRunner().invoke(app, ["here", "--from", str(MACHINES[machine]), "--json", "-n", str(number), *words])
+    assert result.exit_code == 0, result.output
+    told: dict[str, Any] = json.loads(result.stdout)
+    return told
+
+
+@pytest.fixture(scope="module")
+def desktop() -> dict[str, Any]:
+    return answer("rtx-4090-desktop", number=10)
+
+
+def test_ten_models_with_speed_memory_and_command(desktop: dict[str, Any]) -> None:
+    rows = desktop["recommendations"]
+    assert [row["rank"] for row in rows] == list(range(1, 11))
+    for row in rows:
+        assert row["decode_tok_s"] >= 10
+        assert 0 < row["memory_bytes"] <= row["usable_bytes"] <= 24 * 2**30
+        assert row["command"]["tool"] in ("llama-server", "Ollama")
+        assert row["command"]["installed"]
+        assert row["quant"].replace("-", "_").upper() in row["command"]["text"].upper()
+
+
+def test_the_detected_computer_is_told(desktop: dict[str, Any]) -> None:
+    assert desktop["detected"]["memory"]["channels"] == 2
+    assert desktop["detected"]["memory"]["speed_mt_s"] == 6000
+    assert desktop["gpus"] == ["rtx-4090"]
+    assert desktop["host_bandwidth_gbps"] == 96
+
+
+def test_an_installed_engine_gives_the_command() -> None:
+    rows = answer("two-rtx-3090", "--engine", "ollama")["recommendations"]
+    own = [row for row in rows if row["command"]["installed"]]
+    assert own
+    assert {row["command"]["tool"] for row in own} == {"Ollama"}
+
+
+def test_every_fact_can_be_stated() -> None:
+    told = answer(
+        "vm-without-gpu", "--gpu", "RTX 3060 12GB", "--host-memory-gb", "128", "--memory-channels", "4", "--memory-mt-s", "3200",
+        "--processor", "AMD Ryzen 9 5950X", "--free-memory-gb", "1", "--engine", "lm-studio", "--system", "Windows",
+    )  # fmt: skip
+    detected = told["detected"]
+    assert (detected["system"], detected["processor"]) == ("Windows", "AMD Ryzen 9 5950X")
+    assert detected["engines"] == ["LM Studio"]
+    assert told["gpus"] == ["rtx-3060-12-gb"]
+    assert told["host_memory_bytes"] == 128 * 2**30
+    assert told["host_bandwidth_gbps"] == 102.4
+    assert not any(row["fits_in_free_memory"] for row in told["recommendations"])
+
+
+def test_a_memory_limit_of_macos_can_be_stated() -> None:
+    default, raised = (answer("macbook-m4-pro-48", *words) for words in ((), ("--wired-limit-mb", "45056")))
+    assert raised["recommendations"][0]["usable_bytes"] == 45056 * 2**20
+    assert default["recommendations"][0]["usable_bytes"] < 45056 * 2**20
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--engine", "word"], "allowed are llama.cpp, ollama, lm-studio, vllm, sglang, mlx"),
+        (["--gpu", "RTX 9999"], "no gpu is called"),
+        (["--mode", "best"], "allowed are"),
+        (["--from", "no-such-file.txt"], "no-such-file.txt"),
+    ],
+)
+def test_a_wrong_word_says_what_is_allowed(words: list[str], said: str) -> None:
+    result = CliRunner().invoke(app, ["here", *words])
+    assert result.exit_code == NO_ANSWER
+    assert said in result.stderr
+
+
+def test_no_command_is_the_list_for_this_machine() -> None:
+    result = CliRunner().invoke(app, [])
+    assert result.exit_code == 0, result.output
+    assert result.stdout.startswith("This machine: ")
+
+
+def test_a_recording_of_this_machine_gives_the_same_machine(tmp_path: Path) -> None:
+    file = tmp_path / "machine.txt"
+    first = CliRunner().invoke(app, ["here", "--json", "-n", "1", "--record", str(file)])
+    second = CliRunner().invoke(app, ["here", "--json", "-n", "1", "--from", str(file)])
+    told = [json.loads(result.stdout) for result in (first, second)]
+    assert told[0]["machine"] == told[1]["machine"]
+    assert told[0]["detected"]["gpus"] == told[1]["detected"]["gpus"]
