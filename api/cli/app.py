@@ -211,13 +211,15 @@ def recommend(
     number: Annotated[int, typer.Option("-n", help="Most entries.", min=1, max=1000)] = 10,
 ) -> None:
     """Recommend models for a machine, or machines for a model, from the catalog files alone."""
-    from api.cli.choices import machines, recommend
-
     if bool(gpu) == (model is not None):
         raise typer.BadParameter("name the machine's accelerator with --gpu, or a model with --model")
     if model is not None:
+        from api.cli.choices import machines
+
         needs = machines.Asked(model, workload, mode, budget_usd, min_tok_s, users)
         raise typer.Exit(machines.machines_command(needs, number, as_json=as_json))
+    from api.cli.choices import recommend
+
     asked = recommend.Asked(
         gpu or (), count, host, host_memory_gb, workload, mode, users, family, license, kind, released_from
     )

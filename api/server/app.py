@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
 import logging
 import re
 import secrets
@@ -136,7 +135,7 @@ def _observation(settings: ApiSettings, services: Services, schema: FitSchema) -
 def _prepare_for_operators(settings: ApiSettings) -> None:
     """Load the task queue now: the first mutation need not wait for it. Servers without operators never need it."""
     if settings.tokens:
-        importlib.import_module("workers.app")
+        from workers import app  # noqa: F401
 
 
 class RequestIdMiddleware:
