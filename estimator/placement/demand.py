@@ -105,12 +105,16 @@ def needs(model: ModelArchitecture, situations: tuple[Situation, ...]) -> Needs:
     )
     alike: dict[Situation, list[int]] = {}
     for index, one in enumerate(situations):
-        lengths = {"prompt_tokens": 0, "output_tokens": 0, "context_tokens": 0, "depth_tokens": 0.0}
-        options = replace(one, **lengths, depth_before_tokens=0.0, prompt_step_tokens=0)
-        alike.setdefault(options, []).append(index)
+        alike.setdefault(_options(one), []).append(index)
     for options, at in alike.items():
         _fill(out, model, shape, np.array(at), options)
     return out
+
+
+def _options(situation: Situation) -> Situation:
+    """A situation without its lengths: what those that are filled in one go share."""
+    unasked = replace(situation, prompt_tokens=0, output_tokens=0, context_tokens=0, prompt_step_tokens=0)
+    return replace(unasked, depth_tokens=0.0, depth_before_tokens=0.0)
 
 
 def _fill(out: Needs, model: ModelArchitecture, shape: CacheShape, at: NDArray[np.int64], options: Situation) -> None:
