@@ -40,6 +40,7 @@ lint: $(VENV)/.test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/fitgraph catalog compare
 	$(BIN)/fitgraph schema-diff docs/reference/schema.released.graphql schema.graphql
 
 format: $(VENV)/.test

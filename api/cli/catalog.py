@@ -103,3 +103,13 @@ def catalog_import(
     from api.cli.ingest import import_command
 
     raise typer.Exit(import_command(sources, into, dry_run=dry_run, as_json=as_json))
+
+
+@catalog_app.command("compare")
+def catalog_compare(
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Compare the catalog with two independent lists of facts; fail on a difference that nothing explains."""
+    from api.cli.ingest import cross_check_command
+
+    raise typer.Exit(cross_check_command(as_json=as_json))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -98,3 +99,27 @@ def change_shown(change: Change) -> str:
 def _value(value: Any) -> str:
     text = orjson.dumps(value).decode()
     return text if len(text) <= 80 else text[:77] + "..."
+
+
+def cross_check_command(*, as_json: bool) -> int:
+    """Compare the bundled catalog with independent lists. Returns 1 when a difference is unexplained, else 0."""
+    from db.ingest.crosscheck import cross_check
+
+    verdict = cross_check(load_catalog())
+    if as_json:
+        print_line(
+            {
+                "compared": verdict.compared,
+                "explained": len(verdict.explained),
+                "unexplained": [asdict(difference) for difference in verdict.unexplained],
+                "idle_explanations": verdict.idle,
+            }
+        )
+    else:
+        for difference in verdict.unexplained:
+            print(difference)
+        for line in verdict.idle:
+            print(f"explained.jsonl: {line['slug']}: {line['field']}: it explains nothing; remove the line")
+        compared = ", ".join(f"{count} rows of {name}" for name, count in verdict.compared.items())
+        print(f"{compared}; {len(verdict.explained)} differences explained, {len(verdict.unexplained)} not")
+    return FAILED if verdict.unexplained or verdict.idle else 0
