@@ -104,7 +104,7 @@ class Pairs:
             by_cards=splits & (rig.cards is not None),
             usable=rig.usable.ravel(),
             overhead=rig.overhead.ravel(),
-            device=tables.device[q] + in_one_pool * own_table[q] + vllm * _served(tables, rig)[q],
+            device=tables.device[q] + in_one_pool * own_table[q] + vllm * _served(tables, own_table, rig)[q],
             copies=cache_copies(model, rig, vllm) if rig.count > 1 and vllm.any() else None,
             lean=np.asarray(compute_of_cards(need, rig.count, pipelined=False).sum(axis=0)),
             activation=server_activation_bytes(model, steps, rig.ranks, rig.server.sequences) * rig.count,
@@ -123,8 +123,9 @@ class Pairs:
         return np.asarray(need.compute_host[s] + copies * pipelined)
 
 
-def _served(tables: ModelTables, rig: Rig) -> Floats:
+def _served(tables: ModelTables, own_table: Floats, rig: Rig) -> Floats:
     """Bytes beyond the file that a server holds: padding of its kernels, and the weights of further replicas, (Q,)."""
-    device, experts = tables.device + tables.served_padding, tables.host_experts[:, -1] + tables.served_padding
+    device = tables.device + own_table + tables.served_padding
+    experts = tables.host_experts[:, -1] + tables.served_padding
     replicas = rig.server.data_parallel - 1
     return np.asarray(tables.served_padding + replicas * (device - experts * rig.server.expert_parallel))
