@@ -16,9 +16,11 @@ from estimator.speed.arithmetic import LLAMA_CPP_STEP_TOKENS
 from estimator.structure.architecture import ModelArchitecture
 from estimator.types import (
     BACKENDS,
+    DEFAULT_SERVER,
     ENGINE_NAMES,
     ENGINES,
     EVIDENCES,
+    SERVERS,
     STATUSES,
     STRATEGIES,
     Accelerator,
@@ -61,6 +63,12 @@ def require_sound(request: EstimateRequest) -> None:
         )
 
 
+def require_options(model: ModelArchitecture, request: EstimateRequest, engine: Engine) -> None:
+    """Raise an :class:`EstimatorError` when the engine does not have the options of a request."""
+    require_cache(model, request, engine)
+    require_server(request, engine)
+
+
 def require_cache(model: ModelArchitecture, request: EstimateRequest, engine: Engine) -> None:
     """Raise :class:`UnsupportedError` when the engine cannot keep the cache types that a request names."""
     keys, values, allowed = request.kv_cache_type, request.v_cache_type, CACHE_TYPES[engine]
@@ -75,6 +83,24 @@ def require_cache(model: ModelArchitecture, request: EstimateRequest, engine: En
         raise UnsupportedError(f"{name} keeps keys and values in one type; leave v_cache_type out")
     if model.latent is not None:
         raise UnsupportedError(f"the values of {model.slug} are a part of its keys: both need one cache type")
+
+
+def require_server(request: EstimateRequest, engine: Engine) -> None:
+    """Raise :class:`EstimatorError` when options of a server are given to another engine, or do not divide the devices."""
+    server = request.server
+    if server == DEFAULT_SERVER:
+        return
+    if engine not in SERVERS:
+        names = " and ".join(ENGINE_NAMES[each] for each in SERVERS)
+        raise EstimatorError(
+            f"memory shares, steps and parallel sizes are options of {names}, not of {ENGINE_NAMES[engine]}"
+        )
+    parts = server.data_parallel * server.pipeline_parallel
+    if request.gpu_count % parts:
+        raise EstimatorError(
+            f"{server.data_parallel} replicas of {server.pipeline_parallel} stages need a multiple of {parts} accelerators, "
+            f"not {request.gpu_count}"
+        )
 
 
 def require_company(devices: Sequence[Accelerator]) -> None:
@@ -147,7 +173,7 @@ def estimate(
         require_company((request.accelerator,) * 2)
     situation = situation_of_request(request, workload)
     overrides = overrides_of(request)
-    require_cache(model, request, require_engine(model, request.accelerator, request.quant, overrides))
+    require_options(model, request, require_engine(model, request.accelerator, request.quant, overrides))
     block = sweep(model, request, (request.accelerator,), (request.quant,), calibration, workload)
     return cell_of(block, 0, 0, 0, situation.context_tokens, request.host)
 
@@ -162,6 +188,7 @@ def overrides_of(request: EstimateRequest) -> Overrides:
         backend=request.backend,
         software=request.software,
         build_age_years=request.build_age_years,
+        server=request.server,
     )
 
 

@@ -10,11 +10,23 @@ from numpy.typing import NDArray
 
 from estimator.memo import kept_within
 from estimator.placement.engines import NO_ENGINE, EngineChoices, engine_choices, named_architecture
-from estimator.placement.hardware import OTHER_LOADERS, choose_engine, usable_bytes
+from estimator.placement.hardware import OTHER_LOADERS, choose_engine, server_step_tokens, usable_bytes
 from estimator.placement.memory import VLLM_MEMORY_FRACTION, overhead_bytes
 from estimator.placement.placements import Rig
 from estimator.structure.architecture import ModelArchitecture
-from estimator.types import BACKENDS, ENGINES, SERVERS, Accelerator, Backend, Engine, Host, Quant, UnsupportedError
+from estimator.types import (
+    BACKENDS,
+    DEFAULT_SERVER,
+    ENGINES,
+    SERVERS,
+    Accelerator,
+    Backend,
+    Engine,
+    Host,
+    Quant,
+    ServerOptions,
+    UnsupportedError,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +40,7 @@ class Overrides:
     backend: Backend | None = None
     software: str | None = None
     build_age_years: float = 0.0
+    server: ServerOptions = DEFAULT_SERVER
     #: Device memory that something beside the model takes: a draft model, a vision projector.
     reserved_bytes: int = 0
 
@@ -84,7 +97,8 @@ def _rig(choices: EngineChoices, hosts: tuple[Host, ...], overrides: Overrides) 
     gpus, engine, backend, count = choices.gpus, choices.engine, choices.backend, overrides.gpu_count
     static = _static_rig(gpus, hosts)
     vllm = np.isin(engine, [ENGINES.index(server) for server in SERVERS])
-    usable = np.where(vllm, static.capacity[:, None] * VLLM_MEMORY_FRACTION, static.usable[:, None])
+    fraction = overrides.server.memory_fraction or VLLM_MEMORY_FRACTION
+    usable = np.where(vllm, static.capacity[:, None] * fraction, static.usable[:, None])
     overhead = np.zeros(engine.shape)
     for e_code, b_code in {(int(e), int(b)) for e, b in zip(engine.flat, backend.flat, strict=True) if e != NO_ENGINE}:
         mask = (engine == e_code) & (backend == b_code)
@@ -103,6 +117,8 @@ def _rig(choices: EngineChoices, hosts: tuple[Host, ...], overrides: Overrides) 
         host_memory_bytes=static.host_memory,
         host_bandwidth_bytes_s=static.host_bandwidth,
         cards=cards,
+        step_tokens=static.step_tokens,
+        server=overrides.server,
     )
 
 
@@ -114,6 +130,7 @@ class _StaticRig:
     link: NDArray[np.float64]
     host_memory: NDArray[np.float64]
     host_bandwidth: NDArray[np.float64]
+    step_tokens: NDArray[np.int64]
 
 
 @kept_within(1 << 20)
@@ -130,6 +147,7 @@ def _static_rig(gpus: tuple[Accelerator, ...], hosts: tuple[Host, ...]) -> _Stat
         np.array([gpu.pcie_bytes_s or 0.0 for gpu in gpus]),
         np.array([float(host.memory_bytes) for host in hosts]),
         np.array([host.bandwidth_bytes_s for host in hosts]),
+        np.array([server_step_tokens(gpu) for gpu in gpus], dtype=np.int64),
     )
 
 

@@ -16,9 +16,9 @@ from estimator.calibration.coefficients import Calibration
 from estimator.estimate import (
     cell_of,
     overrides_of,
-    require_cache,
     require_company,
     require_facts,
+    require_options,
     require_sound,
     situation_of_request,
     thresholds_of,
@@ -110,7 +110,7 @@ def what_if(
     if len(devices) > 1:
         require_company(devices)
         request = _on_all(model, request, kinds)
-    require_cache(model, request, require_engine(model, devices[0], request.quant, overrides_of(request)))
+    require_options(model, request, require_engine(model, devices[0], request.quant, overrides_of(request)))
     draft_load = None
     if extras.draft is not None:
         require_draft(model, extras.draft, request.batch)

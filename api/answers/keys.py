@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from api.answers import what_if
 from api.errors import ErrorCode, QuestionError
 from estimator.calibration.build_age import age_years
-from estimator.types import CacheType, Engine
+from estimator.types import CacheType, Engine, ServerOptions
 
 #: Largest value accepted per numeric key: far above any real setup, low enough that no arithmetic overflows.
 LIMITS: dict[str, tuple[int, int]] = {
@@ -24,12 +24,17 @@ LIMITS: dict[str, tuple[int, int]] = {
     "gpu_layers": (0, 100_000),
     "cpu_moe_layers": (0, 100_000),
     "wired_limit_mb": (1, 16_777_216),
+    "max_num_batched_tokens": (16, 1_048_576),
+    "max_num_seqs": (1, 65_536),
+    "data_parallel": (1, 1024),
+    "pipeline_parallel": (1, 1024),
 }
 KEYS: tuple[str, ...] = (
     "model", "gpu", "quant", "gpu_count", "host", "engine", "backend", "prompt_tokens", "output_tokens", "depth",
     "context_tokens", "kv_cache_type", "k_cache_type", "v_cache_type", "flash_attention", "batch", "micro_batch",
     "gpu_layers", "cpu_moe_layers",
-    "build_date", "wired_limit_mb",
+    "build_date", "wired_limit_mb", "gpu_memory_utilization", "max_num_batched_tokens", "max_num_seqs", "data_parallel",
+    "pipeline_parallel", "expert_parallel",
     "workload", "model_config", "model_gguf", "model_url", "model_index", "gpu_facts", "host_memory_gb",
     "host_bandwidth_gbps", *what_if.KEYS,
 )  # fmt: skip
@@ -116,6 +121,18 @@ def engine(question: Mapping[str, Any]) -> tuple[Engine | None, str | None]:
     if isinstance(named, str) and named.strip().casefold() in SOFTWARE:
         return SOFTWARE[named.strip().casefold()]
     return choice(question, "engine", Engine), None
+
+
+def server(question: Mapping[str, Any]) -> ServerOptions:
+    """How a server of checkpoints is started, by the names of vLLM's flags."""
+    return ServerOptions(
+        memory_fraction=number(question, "gpu_memory_utilization", 0.05, 1.0),
+        batched_tokens=integer(question, "max_num_batched_tokens"),
+        sequences=integer(question, "max_num_seqs"),
+        data_parallel=integer(question, "data_parallel") or 1,
+        pipeline_parallel=integer(question, "pipeline_parallel") or 1,
+        expert_parallel=boolean(question, "expert_parallel") or False,
+    )
 
 
 def age(question: Mapping[str, Any]) -> float:

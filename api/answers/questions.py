@@ -36,10 +36,12 @@ from estimator.calibration.coefficients import Calibration
 from estimator.estimate import estimate
 from estimator.fit_facts import DraftFacts, FitFacts
 from estimator.placement.hosts import host_for
+from estimator.server_pool import ServerPool, server_pool
 from estimator.speed.mixed_gpus import DeviceLoad
 from estimator.speed.speculative import Draft, Speculation
 from estimator.structure.architecture import ModelArchitecture
 from estimator.types import (
+    ENGINE_NAMES,
     Accelerator,
     Backend,
     Estimate,
@@ -48,6 +50,7 @@ from estimator.types import (
     Host,
     MissingFactError,
     Quant,
+    Status,
     UnsupportedError,
     Workload,
 )
@@ -67,6 +70,11 @@ class Answer:
     devices: tuple[DeviceLoad, ...] = ()
     speculation: Speculation | None = None
     notes: tuple[str, ...] = ()
+
+    @property
+    def pool(self) -> ServerPool | None:
+        """The cache pool of a server of checkpoints; None for an engine that has none."""
+        return server_pool(self.facts.model, self.facts.request, self.estimate)
 
 
 class Answerer:
@@ -107,6 +115,7 @@ class Answerer:
                 found = self._with_extras(question, (model_slug, gpu_slug), source.model, request, devices, workload)
                 return replace(found, notes=(*self._name_notes(question), *found.notes, *source.notes))
             result = estimate(source.model, request, self._calibration, workload)
+            request, result, waiting = self._served(source.model, request, result, workload)
         except MissingFactError as error:
             raise QuestionError(ErrorCode.MISSING_FACT, str(error), error.field_name) from error
         except UnsupportedError as error:
@@ -117,8 +126,22 @@ class Answerer:
             raise QuestionError(ErrorCode.BAD_USER_INPUT, str(error)) from error
         entry = self._catalog.models.get(model_slug)
         facts = facts_of_plan(entry, model_slug, source.model, request, result, workload)
-        notes = (*self._name_notes(question), *source.notes)
+        notes = (*self._name_notes(question), *waiting, *source.notes)
         return Answer(model_slug, gpu_slug, quant.slug, result, facts, notes=notes)
+
+    def _served(
+        self, model: ModelArchitecture, request: EstimateRequest, result: Estimate, workload: Workload | None
+    ) -> tuple[EstimateRequest, Estimate, tuple[str, ...]]:
+        """The plan of the streams that a server has room for; it lets the others wait, and refuses none."""
+        pool = server_pool(model, request, result)
+        if pool is None or result.status is not Status.DOES_NOT_FIT or not 1 <= pool.requests_at_once < request.batch:
+            return request, result, ()
+        streams = int(pool.requests_at_once)
+        name = ENGINE_NAMES[result.engine] if result.engine else "the server"
+        mend = f" {pool.mend} makes room for all." if pool.mend and "utilization" in pool.mend else ""
+        note = f"{name} answers {streams} of {request.batch} streams at once and lets the others wait.{mend}"
+        fewer = replace(request, batch=streams)
+        return fewer, estimate(model, fewer, self._calibration, workload), (note,)
 
     def _model_of(self, question: Mapping[str, Any], brought: ModelSource | None) -> tuple[str, ModelSource]:
         given = keys.stands_in(question, "model")
@@ -246,6 +269,7 @@ class Answerer:
             micro_batch_tokens=keys.integer(question, "micro_batch"),
             gpu_layers=keys.integer(question, "gpu_layers"),
             cpu_moe_layers=keys.integer(question, "cpu_moe_layers"),
+            server=keys.server(question),
             wired_limit_bytes=None if limit_mb is None else limit_mb * 1024**2,
         )
 

@@ -97,6 +97,27 @@ def runs(first: Annotated[int, typer.Option(help="How many, newest first.", min=
     raise typer.Exit(runs_command(first))
 
 
+@app.command(epilog="Example: `fitgraph backup /backups/fitgraph-2026-11-29.db --without-fits`")
+def backup(
+    file: Annotated[Path, typer.Argument(help="New file that becomes the backup.")],
+    without_fits: Annotated[
+        bool, typer.Option("--without-fits", help="Leave out the fits: a recompute makes them again.")
+    ] = False,
+) -> None:
+    """Copy the database into one file while it is served, and compare the copy row for row."""
+    from api.cli.backup import backup_command
+
+    raise typer.Exit(backup_command(file, fits=not without_fits))
+
+
+@app.command(epilog="Example: `FITGRAPH_DATABASE_URL=postgresql+psycopg://... fitgraph restore fitgraph-2026-11-29.db`")
+def restore(file: Annotated[Path, typer.Argument(help="File that `fitgraph backup` wrote.")]) -> None:
+    """Fill an empty database, SQLite or PostgreSQL, from a backup, and compare it row for row."""
+    from api.cli.backup import restore_command
+
+    raise typer.Exit(restore_command(file))
+
+
 @app.command(epilog="Example: `fitgraph cancel 12`")
 def cancel(run: Annotated[int, typer.Argument(help="Number of the run, as `fitgraph runs` shows it.", min=1)]) -> None:
     """Stop a run; it publishes nothing."""
@@ -109,6 +130,7 @@ def cancel(run: Annotated[int, typer.Argument(help="Number of the run, as `fitgr
     epilog="Examples: `fitgraph estimate 'Kimi Linear 48B A3B' 'V100 32GB' --quant Q4_K_M`, "
     "`fitgraph estimate 'Qwen3 32B' 'RTX 3090' --also 'RTX 4060 Ti 16GB'`, "
     "`fitgraph estimate 'Llama 3.3 70B' 'RTX 3090' --count 2 --context 32000 --kv-cache Q8_0`, "
+    "`fitgraph estimate 'Qwen3 32B' 'H100 SXM' --quant FP8 --set max_num_seqs=64 --set gpu_memory_utilization=0.95`, "
     "`fitgraph estimate ./config.json 'RTX 3090' --index ./model.safetensors.index.json`, "
     "`fitgraph estimate --batch questions.jsonl > answers.jsonl`"
 )
@@ -126,8 +148,6 @@ def estimate(
     ] = None,
     context: Annotated[int | None, typer.Option(help="Tokens of context; default: the workload's.")] = None,
     kv_cache: Annotated[str | None, typer.Option(help="Type of the KV cache, as Q8_0; default: F16.")] = None,
-    k_cache: Annotated[str | None, typer.Option(help="Type of the keys alone, as Q8_0; default: F16.")] = None,
-    v_cache: Annotated[str | None, typer.Option(help="Type of the values alone, as Q8_0; default: F16.")] = None,
     streams: Annotated[int | None, typer.Option(help="Users that are answered at once.")] = None,
     host: Annotated[str | None, typer.Option(help="The computer around it, by slug or alias.")] = None,
     host_memory_gb: Annotated[float | None, typer.Option(help="System memory, GiB.")] = None,
@@ -137,6 +157,7 @@ def estimate(
     draft_tokens: Annotated[int | None, typer.Option(help="Tokens drafted before each check.")] = None,
     acceptance: Annotated[float | None, typer.Option(help="Share of drafted tokens that are accepted, 0 to 1.")] = None,
     vision: Annotated[bool, typer.Option("--vision", help="Count the model's vision projector.")] = False,
+    settings: Annotated[list[str] | None, typer.Option("--set", help="Any other key of a question: KEY=VALUE.")] = None,
     index: Annotated[
         Path | None,
         typer.Option(help="The checkpoint's model.safetensors.index.json or only file: it has these bytes."),
@@ -159,8 +180,6 @@ def estimate(
         "gpu_count": count,
         "context_tokens": context,
         "kv_cache_type": kv_cache,
-        "k_cache_type": k_cache,
-        "v_cache_type": v_cache,
         "batch": streams,
         "host": host,
         "host_memory_gb": host_memory_gb,
@@ -168,14 +187,20 @@ def estimate(
         "vision": vision or None,
         "model_index": index,
         "draft": _draft(draft, draft_quant, draft_tokens, acceptance),
-        "gpus": [gpu, *also] if also else None,
+        "gpus": _gpus(gpu, also, count),
+        **estimate.settings_of(settings),
     }
-    if also and count is not None:
-        raise typer.BadParameter("--count is of equal accelerators; with --also name each one")
     extra = {key: value for key, value in extra.items() if value is not None}
     if extra:
         raise typer.Exit(estimate.run_extras(model, gpu, quant, workload, extra, as_json=as_json))
     raise typer.Exit(estimate.run_one(model, gpu, quant, workload, as_json=as_json))
+
+
+def _gpus(gpu: str, also: list[str] | None, count: int | None) -> list[str] | None:
+    """The accelerators of a question that lists them; None where it names one kind."""
+    if also and count is not None:
+        raise typer.BadParameter("--count is of equal accelerators; with --also name each one")
+    return [gpu, *also] if also else None
 
 
 def _draft(*given: object) -> dict[str, object] | None:

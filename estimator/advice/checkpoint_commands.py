@@ -16,12 +16,12 @@ from estimator.advice.command import (
     shell_line,
 )
 from estimator.fit_facts import FitFacts, cache_type
+from estimator.placement.hardware import server_step_tokens
+from estimator.placement.memory import VLLM_MAX_SEQUENCES, VLLM_MEMORY_FRACTION
 from estimator.structure.architecture import ModelArchitecture
 from estimator.structure.checkpoints import is_repository, vllm_source
-from estimator.types import Backend, CacheType, Engine, QuantFormat
+from estimator.types import Backend, CacheType, Engine, EstimateRequest, QuantFormat
 
-#: vLLM's own default share of the device memory, which the memory model assumes too.
-VLLM_MEMORY_FRACTION = 0.9
 VLLM_IMAGE = "vllm/vllm-openai:latest"
 
 
@@ -40,6 +40,15 @@ def _vllm_draft(facts: FitFacts) -> list[str]:
     return ["--speculative-config", json.dumps(config)]
 
 
+def _fraction(request: EstimateRequest) -> str:
+    return f"{request.server.memory_fraction or VLLM_MEMORY_FRACTION:.2f}"
+
+
+def _sequences(request: EstimateRequest) -> int:
+    """Most sequences at once, for which the plan reserves logits."""
+    return request.server.sequences or max(VLLM_MAX_SEQUENCES, request.batch)
+
+
 def _heads_divide(model: ModelArchitecture, count: int) -> bool:
     """Whether vLLM starts with this tensor parallel size: it refuses heads that do not divide (vllm issue 2652)."""
     return all(layer.heads % count == 0 for layer in model.layers if layer.has_attention)
@@ -56,11 +65,11 @@ def _served(tool: Tool, facts: FitFacts) -> list[str]:
             f"{tool.value} splits a model evenly: accelerators that differ cannot share it.",
         )
     for model in [facts.model, *([facts.draft.draft.model] if facts.draft else [])]:
-        if not _heads_divide(model, facts.request.gpu_count):
+        ranks = facts.request.server.tensor_parallel(facts.request.gpu_count)
+        if not _heads_divide(model, ranks):
             raise NoCommandError(
                 CommandGap.HEADS,
-                f"{tool.value} cannot split {model.slug} over {facts.request.gpu_count} accelerators: its attention heads do "
-                "not divide.",
+                f"{tool.value} cannot split {model.slug} over {ranks} accelerators: its attention heads do not divide.",
             )
     if cache_type(facts.request) is not CacheType.FP8:
         check_cache(tool.value, facts, CacheType.F16, CacheType.BF16)
@@ -71,9 +80,19 @@ def _vllm_arguments(facts: FitFacts) -> list[str]:
     request, draft = facts.request, _vllm_draft(facts)
     source = _served(Tool.VLLM, facts)
     flags = ["--max-model-len", str(facts.estimate.context_tokens)]
-    flags += ["--gpu-memory-utilization", f"{VLLM_MEMORY_FRACTION:.2f}", "--max-num-seqs", str(request.batch)]
-    if request.gpu_count > 1:
-        flags += ["--tensor-parallel-size", str(request.gpu_count)]
+    server = request.server
+    steps = server.batched_tokens or server_step_tokens(request.accelerator)
+    flags += ["--gpu-memory-utilization", _fraction(request), "--max-num-seqs", str(_sequences(request))]
+    flags += ["--max-num-batched-tokens", str(steps)]
+    sizes = {
+        "--tensor-parallel-size": server.tensor_parallel(request.gpu_count),
+        "--pipeline-parallel-size": server.pipeline_parallel,
+        "--data-parallel-size": server.data_parallel,
+    }
+    for flag, size in sizes.items():
+        flags += [flag, str(size)] if size > 1 else []
+    if server.expert_parallel:
+        flags += ["--enable-expert-parallel"]
     if cache_type(request) is CacheType.FP8:
         flags += ["--kv-cache-dtype", "fp8"]
     return [*source, *flags, *draft]
@@ -85,9 +104,19 @@ def sglang(facts: FitFacts) -> Command:
         raise NoCommandError(CommandGap.DRAFT_OR_PROJECTOR, "No command of SGLang with a draft is recorded here.")
     source, *made = _served(Tool.SGLANG, facts)
     flags = ["--model-path", source, *made, "--context-length", str(facts.estimate.context_tokens)]
-    flags += ["--mem-fraction-static", f"{VLLM_MEMORY_FRACTION:.2f}", "--max-running-requests", str(request.batch)]
-    if request.gpu_count > 1:
-        flags += ["--tp-size", str(request.gpu_count)]
+    flags += ["--mem-fraction-static", _fraction(request), "--max-running-requests", str(_sequences(request))]
+    server = request.server
+    # SGLang counts the devices of all replicas of the attention as tensor parallel.
+    if (devices := request.gpu_count // server.pipeline_parallel) > 1:
+        flags += ["--tp-size", str(devices)]
+    if server.pipeline_parallel > 1:
+        flags += ["--pp-size", str(server.pipeline_parallel)]
+    if server.data_parallel > 1:
+        flags += ["--dp-size", str(server.data_parallel), "--enable-dp-attention"]
+    if server.expert_parallel:
+        flags += ["--ep-size", str(devices)]
+    if server.batched_tokens is not None:
+        flags += ["--chunked-prefill-size", str(server.batched_tokens)]
     if cache_type(request) is CacheType.FP8:
         flags += ["--kv-cache-dtype", "fp8_e4m3"]
     start = ["python3", "-m", "sglang.launch_server", *flags, "--port", "30000"]

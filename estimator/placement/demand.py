@@ -13,12 +13,15 @@ from numpy.typing import NDArray
 
 from estimator.memo import kept_within
 from estimator.placement.layer_sums import last
-from estimator.placement.memory import compute_bytes, vllm_activation_bytes
+from estimator.placement.memory import compute_bytes
 from estimator.structure.architecture import ModelArchitecture
 from estimator.structure.kv_cache import CacheShape, cache_shape, pad
 from estimator.types import CacheType, Workload
 
 Floats = NDArray[np.float64]
+
+#: Longest context reported for a model whose own limit is unknown, tokens.
+UNKNOWN_CONTEXT_LIMIT = 1 << 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +72,6 @@ class Needs:
     window_last: Floats
     fixed_last: Floats
     window_cells: Floats
-    vllm_activation: float
 
 
 def situation_of(workload: Workload) -> Situation:
@@ -101,7 +103,6 @@ def needs(model: ModelArchitecture, situations: tuple[Situation, ...]) -> Needs:
         window_last=np.empty(sums),
         fixed_last=np.empty(sums),
         window_cells=np.empty(count),
-        vllm_activation=float(np.ceil(vllm_activation_bytes(model))),
     )
     alike: dict[Situation, list[int]] = {}
     for index, one in enumerate(situations):

@@ -194,6 +194,16 @@ def backends_of(accelerator: Accelerator, engine: Engine = Engine.LLAMA_CPP) -> 
     return tuple(dict.fromkeys(found))
 
 
+#: vLLM's `max_num_batched_tokens` of a server: more from 70 GiB on, the A100 excepted (vllm/engine/arg_utils.py).
+_SERVER_STEP_TOKENS, _LARGE_SERVER_STEP_TOKENS, _LARGE_BYTES = 2048, 8192, 70 << 30
+
+
+def server_step_tokens(accelerator: Accelerator) -> int:
+    """Prompt tokens that a server takes at a time where nobody says otherwise."""
+    large = (accelerator.memory_bytes or 0) >= _LARGE_BYTES and "a100" not in accelerator.slug
+    return _LARGE_SERVER_STEP_TOKENS if large else _SERVER_STEP_TOKENS
+
+
 def is_card(accelerator: Accelerator) -> bool:
     """Whether it is a card for a slot of a desktop computer, as its kind and its PCIe link state.
 

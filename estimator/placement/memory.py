@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from estimator.structure.architecture import ModelArchitecture
-from estimator.structure.kv_cache import CacheShape, kv_heads, pad
+from estimator.structure.kv_cache import CacheShape, pad
 from estimator.structure.tensors import FUSED_GATE_UP
 from estimator.types import SERVERS, Accelerator, Backend, CacheType, Engine
 
@@ -169,15 +169,20 @@ def _recurrent_bytes(
     return np.asarray(quad * width + states * sequences * float(shape.state_bytes.max()))
 
 
-def vllm_activation_bytes(model: ModelArchitecture) -> float:
-    """Peak activations of vLLM's profiling run at its default batch: feed-forward of a batch, or sampling logits."""
+def server_activation_bytes(
+    model: ModelArchitecture, batched_tokens: Any, ranks: int = 1, sequences: int | None = None
+) -> Any:
+    """Peak activations of vLLM's profiling run on a device, bytes: feed-forward of a step, or logits of all sequences.
+
+    ``ranks`` devices share the width of each layer; ``sequences`` None: the engine's own.
+    """
     widest = max(
         [layer.ffn_width for layer in model.layers]
         + [model.experts.width * model.experts.per_token if model.experts else 0]
     )
-    forward = VLLM_BATCHED_TOKENS * (3.0 * widest + 4.0 * model.hidden) * 2.0
-    logits = VLLM_MAX_SEQUENCES * model.vocab * 4.0 * 3.0
-    return max(forward, logits) + 128 * MIB
+    forward = np.asarray(batched_tokens) * (3.0 * widest / ranks + 4.0 * model.hidden) * 2.0
+    logits = (sequences or VLLM_MAX_SEQUENCES) * float(model.vocab) * 4.0 * 3.0
+    return np.ceil(np.maximum(forward, logits) + 128 * MIB)
 
 
 def overhead_bytes(accelerator: Accelerator, engine: Engine, backend: Backend) -> int:
@@ -192,8 +197,3 @@ def overhead_bytes(accelerator: Accelerator, engine: Engine, backend: Backend) -
     if backend is Backend.ROCM:
         return ROCM_RUNTIME_BYTES
     return 0 if backend is Backend.CPU else OTHER_RUNTIME_BYTES
-
-
-def cache_copies(model: ModelArchitecture, count: int, tensor_parallel: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """How often ``count`` devices together keep each key and value: tensor parallel beyond the KV heads repeats them."""
-    return np.where(tensor_parallel, count / min(count, kv_heads(model)), 1.0)

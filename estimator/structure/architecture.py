@@ -176,6 +176,7 @@ class ModelArchitecture:
     indexer_dim: int
     indexer_topk: int
     compress_ratios: tuple[int, ...]
+    compressed_rope_dim: int
     residual_streams: int
     extras: tuple[ExtraParameters, ...]
     mtp_parameters: int
@@ -256,6 +257,7 @@ def architecture_from_facts(facts: Mapping[str, Any]) -> ModelArchitecture:
         indexer_dim=_of_indexer(attention, "index_head_dim"),
         indexer_topk=_of_indexer(attention, "index_topk"),
         compress_ratios=tuple(int(ratio) for ratio in attention.get("compress_ratios") or ()),
+        compressed_rope_dim=int(attention.get("qk_rope_head_dim") or 0),
         residual_streams=int(attention.get("hc_mult") or 1),
         extras=_extras(facts),
         mtp_parameters=int(mtp.get("params") or 0),

@@ -129,6 +129,28 @@ class EstimateInput:
     cpu_moe_layers: int | None = strawberry.field(
         default=None, description="Layers whose experts stay on the host; the best number when left out."
     )
+    gpu_memory_utilization: float | None = strawberry.field(
+        default=None,
+        description="Share of each accelerator's memory that a server of checkpoints takes; 0.9 when left out.",
+    )
+    max_num_batched_tokens: int | None = strawberry.field(
+        default=None,
+        description="Tokens of a step of a server of checkpoints; 2,048, or 8,192 from 70 GiB on, when left out.",
+    )
+    max_num_seqs: int | None = strawberry.field(
+        default=None, description="Most sequences in a step of a server of checkpoints; 256 when left out."
+    )
+    data_parallel: int | None = strawberry.field(
+        default=None,
+        description="Replicas of a server among the accelerators, each with a cache of its own; 1 when left out.",
+    )
+    pipeline_parallel: int | None = strawberry.field(
+        default=None, description="Stages of layers in each replica of a server; 1 when left out."
+    )
+    expert_parallel: bool | None = strawberry.field(
+        default=None,
+        description="Whether the experts are spread over all accelerators of a server; false when left out.",
+    )
     wired_limit_mb: int | None = strawberry.field(
         default=None,
         description="GPU memory limit of a Mac that was set with `sudo sysctl iogpu.wired_limit_mb=N`, MiB; the default of "

@@ -41,6 +41,109 @@ def test_a_server_of_one_slot_takes_what_it_projects() -> None:
     assert "-np 1" in commands(answer.facts)[0].text
 
 
+@pytest.mark.parametrize(
+    ("question", "pool_gib", "tokens"),
+    [
+        # vllm-project/vllm#40388.
+        (
+            {
+                "model": "gemma-4-26b-a4b",
+                "gpu": "l40s",
+                "quant": "fp8",
+                "context_tokens": 32_768,
+                "kv_cache_type": "FP8",
+            }
+            | {"max_num_batched_tokens": 8192},
+            15.18,
+            417_022,
+        ),
+        # The start-up log of a recipe on an RTX 4090 at 0.92 of its memory.
+        (
+            {"model": "qwen3-8b", "gpu": "rtx-4090", "quant": "bf16-safetensors", "context_tokens": 32_768}
+            | {"gpu_memory_utilization": 0.92},
+            None,
+            43_888,
+        ),
+    ],
+)
+def test_the_pool_of_a_server_is_that_of_its_log(question: dict[str, Any], pool_gib: float | None, tokens: int) -> None:
+    pool = ask(**question).pool
+    assert pool is not None
+    assert pool_gib is None or pool.pool_bytes == pytest.approx(pool_gib * GIB, rel=0.01)
+    assert pool.pool_tokens == pytest.approx(tokens, rel=0.01)
+    assert pool.requests_at_once == pytest.approx(tokens / question["context_tokens"], rel=0.01)
+
+
+def test_a_server_that_is_short_of_cache_says_how_long_a_context_it_starts_with() -> None:
+    """vllm-project/vllm#44376: two GH200; a pool of 5.44 GiB a device is enough for 13,528 tokens, not for 30,000."""
+    setup = {
+        "model": "deepseek-v4-flash",
+        "gpu": "gh200-96-gb",
+        "gpu_count": 2,
+        "quant": "nvfp4",
+        "kv_cache_type": "FP8",
+    }
+    setup |= {"context_tokens": 30_000, "max_num_batched_tokens": 16_384}
+    roomy = ask(**setup, gpu_memory_utilization=0.95)
+    assert roomy.estimate.memory.kv_cache_bytes / 2 == pytest.approx(6.66 * GIB, rel=0.002)
+    fraction = 0.95 - (roomy.pool.pool_bytes / 2 - 5.44 * GIB) / (roomy.estimate.memory.capacity_bytes / 2)
+    short = ask(**setup, gpu_memory_utilization=fraction)
+    assert short.estimate.status.value == "DOES_NOT_FIT"
+    assert short.pool.longest_context_tokens == pytest.approx(13_528, rel=0.005)
+    assert short.pool.requests_at_once < 1
+    assert short.pool.mend.startswith("--gpu-memory-utilization")
+
+
+def test_replicas_have_a_cache_each() -> None:
+    """vllm-project/recipes#12: 62.00 GiB a replica for 262,144 tokens, which eight replicas on 141 GB do not have."""
+    setup = {
+        "model": "qwen3-coder-480b-a35b",
+        "gpu": "h20-141-gb",
+        "gpu_count": 8,
+        "quant": "fp8",
+        "context_tokens": 262_144,
+    }
+    shared, replicas = ask(**setup), ask(**setup, data_parallel=8, expert_parallel=True)
+    assert shared.estimate.status.value == "FITS"
+    assert replicas.estimate.status.value == "DOES_NOT_FIT"
+    assert replicas.pool.request_bytes == pytest.approx(62.0 * GIB, rel=1e-3)
+    weights = [one.estimate.memory.weights_bytes for one in (shared, replicas, ask(**setup, data_parallel=2))]
+    assert weights[0] < weights[1] < weights[2] == pytest.approx(2 * weights[0], rel=1e-6)
+    text = next(
+        iter(commands(ask(**setup | {"context_tokens": 32_768}, data_parallel=8, expert_parallel=True).facts))
+    ).text
+    assert "--data-parallel-size 8" in text
+    assert "--enable-expert-parallel" in text
+    assert "--tensor-parallel-size" not in text
+
+
+def test_streams_that_a_server_has_no_room_for_wait() -> None:
+    setup = {"model": "qwen3-8b", "gpu": "rtx-4090", "quant": "bf16-safetensors", "context_tokens": 16_384}
+    answer = ask(**setup, batch=16)
+    assert answer.estimate.decode is not None
+    assert answer.facts.request.batch == 2
+    assert answer.notes == ("vLLM answers 2 of 16 streams at once and lets the others wait.",)
+
+
+@pytest.mark.parametrize(
+    ("question", "message"),
+    [
+        ({"quant": "Q4_K_M", "max_num_seqs": 4}, "options of vLLM and SGLang, not of llama.cpp"),
+        ({"quant": "fp8", "gpu_count": 4, "data_parallel": 3}, "need a multiple of 3 accelerators, not 4"),
+        ({"quant": "fp8", "gpu_memory_utilization": 1.2}, "must be a number from 0.05 to 1.0"),
+    ],
+)
+def test_options_of_a_server_are_checked(question: dict[str, Any], message: str) -> None:
+    with pytest.raises(QuestionError, match=message):
+        ask(**{"model": "qwen3-8b", "gpu": "h100-sxm5-80-gb"} | question)
+
+
+def test_kernels_of_a_server_pad_experts() -> None:
+    """vllm-project/vllm#33155: 64.38 GiB of weights on an H100 for a checkpoint of 60.8 GiB."""
+    memory = ask(model="gpt-oss-120b", gpu="h100-sxm5-80-gb", quant="mxfp4", engine="vLLM").estimate.memory
+    assert memory.weights_bytes == pytest.approx(64.38 * GIB, rel=0.005)
+
+
 def test_keys_and_values_are_kept_in_types_of_their_own() -> None:
     setup = {"model": "gemma-3-27b", "gpu": "rtx-3090", "gpu_count": 2, "quant": "Q4_0", "context_tokens": 85_000}
     both, plain = ask(**setup, kv_cache_type="Q8_0"), ask(**setup)
