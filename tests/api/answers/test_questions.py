@@ -144,6 +144,39 @@ def test_kernels_of_a_server_pad_experts() -> None:
     assert memory.weights_bytes == pytest.approx(64.38 * GIB, rel=0.005)
 
 
+def test_an_old_file_runs_latent_attention_as_a_plain_one() -> None:
+    """ollama/ollama#5136: 8640 MiB of cache for 32,768 tokens of DeepSeek V2 Lite from a file of 2024."""
+    setup = {"model": "deepseek-v2-lite", "gpu": "rtx-3090", "quant": "Q4_0", "context_tokens": 32_768}
+    old, new = ask(**setup, latent_cache=False), ask(**setup)
+    assert old.estimate.memory.kv_cache_bytes == 8640 * MIB
+    assert old.estimate.memory.weights_bytes == new.estimate.memory.weights_bytes
+    assert new.estimate.memory.kv_cache_bytes * 8 < old.estimate.memory.kv_cache_bytes
+    assert "converted later" in old.notes[0]
+    assert not new.notes
+    with pytest.raises(QuestionError, match="no latent attention"):
+        ask(**setup | {"model": "qwen3-8b"}, latent_cache=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "engine"),
+    [
+        ("LM Studio", "lm-studio"),
+        ("llamafile", "llamafile"),
+        ("TensorRT-LLM", "tensorrt-llm"),
+        ("TabbyAPI", "exllamav3"),
+    ],
+)
+def test_an_engine_that_is_accepted_is_listed(name: str, engine: str) -> None:
+    quants = {"tensorrt-llm": "bf16-safetensors", "exllamav3": "exl3-4bpw"}
+    answer = ask(model="qwen3-8b", gpu="rtx-4090", quant=quants.get(engine, "Q4_K_M"), engine=name)
+    assert answer.estimate.engine is not None
+    assert answer.estimate.engine.value == engine
+    assert answer.estimate.decode is not None
+    assert engine in load_catalog().engines
+    with pytest.raises(QuestionError, match=engine):
+        ask(model="qwen3-8b", gpu="rtx-4090", quant="Q4_K_M", engine="no-such-engine")
+
+
 def test_keys_and_values_are_kept_in_types_of_their_own() -> None:
     setup = {"model": "gemma-3-27b", "gpu": "rtx-3090", "gpu_count": 2, "quant": "Q4_0", "context_tokens": 85_000}
     both, plain = ask(**setup, kv_cache_type="Q8_0"), ask(**setup)

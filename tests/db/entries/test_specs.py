@@ -8,8 +8,9 @@ import pytest
 
 from db.entries import specs
 from db.entries.files import Catalog, load_catalog
+from estimator.fact_words import FACT_WORDS
 from estimator.placement.hardware import usable_bytes
-from estimator.types import FACT_WORDS, Backend, Engine, MissingFactError, QuantFormat, missing_fact
+from estimator.types import Backend, Engine, MissingFactError, QuantFormat, missing_fact
 
 
 @pytest.fixture(scope="module")
