@@ -91,7 +91,7 @@ def require_server(request: EstimateRequest, engine: Engine) -> None:
     if server == DEFAULT_SERVER:
         return
     if engine not in SERVERS:
-        names = " and ".join(ENGINE_NAMES[each] for each in SERVERS)
+        names = ", ".join(ENGINE_NAMES[each] for each in SERVERS)
         raise EstimatorError(
             f"memory shares, steps and parallel sizes are options of {names}, not of {ENGINE_NAMES[engine]}"
         )

@@ -128,7 +128,7 @@ def test_streams_that_a_server_has_no_room_for_wait() -> None:
 @pytest.mark.parametrize(
     ("question", "message"),
     [
-        ({"quant": "Q4_K_M", "max_num_seqs": 4}, "options of vLLM and SGLang, not of llama.cpp"),
+        ({"quant": "Q4_K_M", "max_num_seqs": 4}, "options of vLLM, SGLang, TensorRT-LLM, not of llama.cpp"),
         ({"quant": "fp8", "gpu_count": 4, "data_parallel": 3}, "need a multiple of 3 accelerators, not 4"),
         ({"quant": "fp8", "gpu_memory_utilization": 1.2}, "must be a number from 0.05 to 1.0"),
     ],

@@ -7,6 +7,7 @@ import random
 import shlex
 from dataclasses import replace
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -459,7 +460,7 @@ def test_the_plan_is_what_its_command_starts(question: dict[str, object]) -> Non
     one = plan(**asked)
     command = commands(one)[0]
     (line,) = [line for line in words(command.text) if line[0] in ("llama-server", "vllm")]
-    flags = dict(zip(line, line[1:], strict=False))
+    flags = dict(pairwise(line))
     names = _VLLM_KEYS if line[0] == "vllm" else _LLAMA_KEYS
     again = {name: number(flags[flag]) for flag, name in names.items() if flag in flags}
     again |= {key: asked[key] for key in ("model", "gpu", "quant", "gpu_count") if key in asked}
