@@ -12,11 +12,11 @@ from estimator.fleet import Overrides, require_engine
 from estimator.grid import FitBlock, evaluate
 from estimator.placement.demand import Situation
 from estimator.placement.hardware import CACHE_TYPES, SPLIT_CACHE_ENGINES, with_wired_limit
+from estimator.server_options import DEFAULT_SERVER
 from estimator.speed.arithmetic import LLAMA_CPP_STEP_TOKENS
 from estimator.structure.architecture import ModelArchitecture
 from estimator.types import (
     BACKENDS,
-    DEFAULT_SERVER,
     ENGINE_NAMES,
     ENGINES,
     EVIDENCES,
@@ -81,7 +81,7 @@ def require_cache(model: ModelArchitecture, request: EstimateRequest, engine: En
         return
     if engine not in SPLIT_CACHE_ENGINES:
         raise UnsupportedError(f"{name} keeps keys and values in one type; leave v_cache_type out")
-    if model.latent is not None:
+    if model.cached_latent is not None:
         raise UnsupportedError(f"the values of {model.slug} are a part of its keys: both need one cache type")
 
 
@@ -91,7 +91,7 @@ def require_server(request: EstimateRequest, engine: Engine) -> None:
     if server == DEFAULT_SERVER:
         return
     if engine not in SERVERS:
-        names = " and ".join(ENGINE_NAMES[each] for each in SERVERS)
+        names = ", ".join(ENGINE_NAMES[each] for each in SERVERS)
         raise EstimatorError(
             f"memory shares, steps and parallel sizes are options of {names}, not of {ENGINE_NAMES[engine]}"
         )

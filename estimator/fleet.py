@@ -10,23 +10,12 @@ from numpy.typing import NDArray
 
 from estimator.memo import kept_within
 from estimator.placement.engines import NO_ENGINE, EngineChoices, engine_choices, named_architecture
-from estimator.placement.hardware import OTHER_LOADERS, choose_engine, server_step_tokens, usable_bytes
+from estimator.placement.hardware import choose_engine, server_step_tokens, usable_bytes
 from estimator.placement.memory import VLLM_MEMORY_FRACTION, overhead_bytes
 from estimator.placement.placements import Rig
+from estimator.server_options import DEFAULT_SERVER, ServerOptions
 from estimator.structure.architecture import ModelArchitecture
-from estimator.types import (
-    BACKENDS,
-    DEFAULT_SERVER,
-    ENGINES,
-    SERVERS,
-    Accelerator,
-    Backend,
-    Engine,
-    Host,
-    Quant,
-    ServerOptions,
-    UnsupportedError,
-)
+from estimator.types import BACKENDS, ENGINES, SERVERS, Accelerator, Backend, Engine, Host, Quant, UnsupportedError
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,8 +148,6 @@ def _overheads(gpus: tuple[Accelerator, ...], engine: Engine, backend: Backend) 
 def require_engine(model: ModelArchitecture, gpu: Accelerator, quant: Quant, overrides: Overrides) -> Engine:
     """The engine that runs ``quant`` of ``model`` on ``gpu`` as asked; raises :class:`UnsupportedError` when none does."""
     choice = choose_engine(model.architecture, gpu, quant, overrides.engine, overrides.backend, is_moe=model.is_moe)
-    if choice is None and (loader := OTHER_LOADERS.get(quant.format)) is not None:
-        raise UnsupportedError(f"{quant.name} is loaded by {loader} alone, which is none of the engines here")
     if choice is None:
         asked = " ".join(str(part.value) for part in (overrides.engine, overrides.backend) if part)
         raise UnsupportedError(

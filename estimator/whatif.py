@@ -48,9 +48,10 @@ from estimator.speed.work import DecodeWork, decode_work, prefill_work
 from estimator.structure.architecture import ModelArchitecture
 from estimator.types import (
     ENGINES,
+    EXLLAMA_ENGINES,
+    LLAMA_ENGINES,
     SERVERS,
     Accelerator,
-    Engine,
     Estimate,
     EstimateRequest,
     EstimatorError,
@@ -145,7 +146,7 @@ def _on_all(model: ModelArchitecture, request: EstimateRequest, kinds: Sequence[
         if None in chosen:
             continue
         engine = chosen[0][0] if chosen[0] else None
-        if engine not in (Engine.LLAMA_CPP, Engine.OLLAMA, Engine.IK_LLAMA_CPP):
+        if engine not in (*LLAMA_ENGINES, *EXLLAMA_ENGINES):
             raise UnsupportedError(
                 f"{request.quant.name} runs on {names} with {engine.value if engine else 'no engine'}, which splits a model "
                 "evenly; accelerators that differ need a GGUF file type"

@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 from api.answers import what_if
 from api.errors import ErrorCode, QuestionError
 from estimator.calibration.build_age import age_years
-from estimator.types import CacheType, Engine, ServerOptions
+from estimator.server_options import ServerOptions
+from estimator.types import CacheType, Engine
 
 #: Largest value accepted per numeric key: far above any real setup, low enough that no arithmetic overflows.
 LIMITS: dict[str, tuple[int, int]] = {
@@ -34,7 +35,7 @@ KEYS: tuple[str, ...] = (
     "context_tokens", "kv_cache_type", "k_cache_type", "v_cache_type", "flash_attention", "batch", "micro_batch",
     "gpu_layers", "cpu_moe_layers",
     "build_date", "wired_limit_mb", "gpu_memory_utilization", "max_num_batched_tokens", "max_num_seqs", "data_parallel",
-    "pipeline_parallel", "expert_parallel",
+    "pipeline_parallel", "expert_parallel", "latent_cache",
     "workload", "model_config", "model_gguf", "model_url", "model_index", "gpu_facts", "host_memory_gb",
     "host_bandwidth_gbps", *what_if.KEYS,
 )  # fmt: skip
@@ -103,10 +104,12 @@ def boolean(question: Mapping[str, Any], key: str) -> bool | None:
 
 #: Forks and fronts whose measured speed differs from their engine's, by their names in benchmarks.
 SOFTWARE: Mapping[str, tuple[Engine, str | None]] = {
-    "llamafile": (Engine.LLAMA_CPP, "llamafile (LocalScore)"),
-    "localscore": (Engine.LLAMA_CPP, "llamafile (LocalScore)"),
-    "llamafile (localscore)": (Engine.LLAMA_CPP, "llamafile (LocalScore)"),
-    "lm-studio": (Engine.LLAMA_CPP, "lm-studio"),
+    "llamafile": (Engine.LLAMAFILE, "llamafile (LocalScore)"),
+    "localscore": (Engine.LLAMAFILE, "llamafile (LocalScore)"),
+    "llamafile (localscore)": (Engine.LLAMAFILE, "llamafile (LocalScore)"),
+    "lm-studio": (Engine.LM_STUDIO, "lm-studio"),
+    "lm studio": (Engine.LM_STUDIO, "lm-studio"),
+    "tabbyapi": (Engine.EXLLAMAV3, None),
     "docker-model-runner": (Engine.LLAMA_CPP, None),
     "mlx-lm": (Engine.MLX, None),
     "mlx-vlm": (Engine.MLX, "mlx-vlm"),
@@ -120,7 +123,7 @@ def engine(question: Mapping[str, Any]) -> tuple[Engine | None, str | None]:
     named = question.get("engine")
     if isinstance(named, str) and named.strip().casefold() in SOFTWARE:
         return SOFTWARE[named.strip().casefold()]
-    return choice(question, "engine", Engine), None
+    return choice(question, "engine", Engine, also=tuple(SOFTWARE)), None
 
 
 def server(question: Mapping[str, Any]) -> ServerOptions:
@@ -165,8 +168,8 @@ def cache_types(question: Mapping[str, Any]) -> tuple[CacheType | None, CacheTyp
     return keys, None if keys is values else values
 
 
-def choice(question: Mapping[str, Any], key: str, kind: type[E_]) -> E_ | None:
-    """The member of an enum, by value or name without regard to case; None for none."""
+def choice(question: Mapping[str, Any], key: str, kind: type[E_], also: tuple[str, ...] = ()) -> E_ | None:
+    """The member of an enum, by value or name without regard to case; None for none. ``also`` has further names."""
     value = question.get(key)
     if value is None:
         return None
@@ -175,5 +178,5 @@ def choice(question: Mapping[str, Any], key: str, kind: type[E_]) -> E_ | None:
         for member in kind:
             if folded in (member.value.casefold(), member.name.casefold()):
                 return member
-    allowed = ", ".join(member.value for member in kind)
+    allowed = ", ".join(dict.fromkeys((*(member.value for member in kind), *also)))
     raise QuestionError(ErrorCode.BAD_USER_INPUT, f"{key!r} must be one of {allowed}, not {value!r}", key)

@@ -24,6 +24,7 @@ from api.answers.files.models import (
     source_of_pasted,
     stored_quant,
 )
+from api.answers.files.old_files import with_plain_attention
 from api.answers.files.recognition import recognised
 from api.answers.own_hardware import accelerator_of_facts
 from api.catalog.view import CatalogView
@@ -107,6 +108,7 @@ class Answerer:
         workload = self._workload_of(question)
         try:
             model_slug, source = self._model_of(question, brought)
+            source = with_plain_attention(question, source)
             quant = self._quant_of(question, source)
             devices = extras.devices_of(question, self._gpus_named)
             gpu_slug, accelerator = self._accelerator_of(question, devices)

@@ -75,8 +75,10 @@ def create_app(settings: ApiSettings | None = None, catalog: Catalog | None = No
             await services.state.view()
         preparing = asyncio.create_task(asyncio.to_thread(_prepare_for_operators, settings))
         giving_back = asyncio.create_task(give_back())
+        counting = asyncio.create_task(services.missed.write_regularly())
         yield
         giving_back.cancel()
+        counting.cancel()
         await preparing
         await services.close()
         if observation is not None:

@@ -15,13 +15,15 @@ from estimator.advice.command import (
     no_weights,
     shell_line,
 )
-from estimator.fit_facts import FitFacts, cache_type
+from estimator.fit_facts import FitFacts, cache_type, value_cache_type
 from estimator.placement.hardware import server_step_tokens
 from estimator.placement.memory import VLLM_MAX_SEQUENCES, VLLM_MEMORY_FRACTION
 from estimator.structure.architecture import ModelArchitecture
 from estimator.structure.checkpoints import is_repository, vllm_source
 from estimator.types import Backend, CacheType, Engine, EstimateRequest, QuantFormat
 
+#: Bits of the cache types that TabbyAPI takes.
+_CACHE_MODES = {CacheType.F16: 16, CacheType.Q8_0: 8, CacheType.Q4_0: 4}
 VLLM_IMAGE = "vllm/vllm-openai:latest"
 
 
@@ -121,6 +123,47 @@ def sglang(facts: FitFacts) -> Command:
         flags += ["--kv-cache-dtype", "fp8_e4m3"]
     start = ["python3", "-m", "sglang.launch_server", *flags, "--port", "30000"]
     return Command(Engine.SGLANG, Tool.SGLANG, shell_line(start))
+
+
+def tensorrt_llm(facts: FitFacts) -> Command:
+    request, server = facts.request, facts.request.server
+    check_plain(Tool.TENSORRT_LLM, facts)
+    source, *made = _served(Tool.TENSORRT_LLM, facts)
+    check_cache(Tool.TENSORRT_LLM.value, facts, CacheType.F16, CacheType.BF16)
+    if made:
+        raise no_weights(facts)
+    if server.data_parallel > 1:
+        raise NoCommandError(CommandGap.PLACEMENT, "No flag of TensorRT-LLM for replicas is recorded here.")
+    flags = ["--max_seq_len", str(facts.estimate.context_tokens), "--max_batch_size", str(_sequences(request))]
+    flags += ["--max_num_tokens", str(server.batched_tokens or server_step_tokens(request.accelerator))]
+    sizes = {"--tp_size": server.tensor_parallel(request.gpu_count), "--pp_size": server.pipeline_parallel}
+    sizes["--ep_size"] = server.tensor_parallel(request.gpu_count) if server.expert_parallel else 1
+    for flag, size in sizes.items():
+        flags += [flag, str(size)] if size > 1 else []
+    flags += ["--kv_cache_free_gpu_memory_fraction", _fraction(request), "--port", "8000"]
+    return Command(Engine.TENSORRT_LLM, Tool.TENSORRT_LLM, shell_line(["trtllm-serve", source, *flags]))
+
+
+def tabby_api(facts: FitFacts) -> Command:
+    """TabbyAPI serves a folder of one's own: repositories of EXL2 and EXL3 keep each width in a branch."""
+    engine = facts.estimate.engine
+    assert engine is not None
+    check_plain(Tool.TABBY_API, facts)
+    modes = [_CACHE_MODES.get(each(facts.request)) for each in (cache_type, value_cache_type)]
+    if None in modes:
+        check_cache(Tool.TABBY_API.value, facts, *_CACHE_MODES)
+    keys, values = (str(mode) for mode in modes)
+    if (keys == "16") != (values == "16"):
+        raise NoCommandError(CommandGap.KV_CACHE_TYPE, f"{Tool.TABBY_API.value} keeps both in FP16, or neither.")
+    mode = "FP16" if keys == "16" else f"{keys},{values}" if engine is Engine.EXLLAMAV3 else f"Q{keys}"
+    folder = f"YOUR-FOLDER-{facts.model.slug}-{facts.quant.slug}"
+    context = facts.estimate.context_tokens
+    # The cache is a multiple of 256 tokens, and holds all sequences.
+    cells = -(-context // 256) * 256 * facts.request.batch
+    flags = ["--model-dir", "models", "--model-name", folder, "--max-seq-len", str(context), "--cache-size", str(cells)]
+    flags += ["--cache-mode", mode, "--max-batch-size", str(facts.request.batch)]
+    note = f"# in the folder of TabbyAPI; models/{folder} stands for a folder of your own"
+    return Command(engine, Tool.TABBY_API, f"{note}\n{shell_line(['python', 'main.py', *flags])}")
 
 
 def vllm(facts: FitFacts) -> Command:

@@ -26,6 +26,10 @@ class Tool(StrEnum):
     VLLM_DOCKER = "vLLM in Docker"
     SGLANG = "SGLang"
     MLX = "MLX"
+    TENSORRT_LLM = "TensorRT-LLM"
+    TABBY_API = "TabbyAPI"
+    IK_LLAMA_SERVER = "llama-server of ik_llama.cpp"
+    LLAMAFILE = "llamafile"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
 
 from estimator.advice.command import (
     PORT,
@@ -13,6 +14,7 @@ from estimator.advice.command import (
     check_cache,
     check_count,
     check_layers,
+    check_plain,
     quant_tag,
     shell_line,
 )
@@ -124,6 +126,31 @@ def llama_server(facts: FitFacts) -> Command:
     return Command(Engine.LLAMA_CPP, Tool.LLAMA_SERVER, _with_notes(facts, text))
 
 
+def ik_llama_server(facts: FitFacts) -> Command:
+    """The fork reads files of one's own: its help names no repository."""
+    check_count("ik_llama.cpp", facts)
+    check_cache("ik_llama.cpp", facts, *_LLAMA_CACHES)
+    check_plain(Tool.IK_LLAMA_SERVER, facts)
+    local = replace(facts, gguf_repository=None)
+    text = shell_line(["llama-server", *_gguf_source(local, _OWN_FOLDER), *llama_flags(facts), "--port", str(PORT)])
+    return Command(Engine.IK_LLAMA_CPP, Tool.IK_LLAMA_SERVER, _with_notes(local, text))
+
+
+def llamafile(facts: FitFacts) -> Command:
+    """A program of one file that serves a GGUF file; context and layers are what it documents."""
+    placement, local = facts.estimate.placement, replace(facts, gguf_repository=None)
+    check_count(Tool.LLAMAFILE.value, facts)
+    check_plain(Tool.LLAMAFILE, facts)
+    check_cache(Tool.LLAMAFILE.value, facts, CacheType.F16)
+    if placement.strategy is Strategy.EXPERT_OFFLOAD:
+        raise NoCommandError(CommandGap.PLACEMENT, "llamafile offloads whole layers, not experts alone.")
+    if facts.request.batch > 1:
+        raise NoCommandError(CommandGap.STREAMS, f"llamafile is started for one stream, not {facts.request.batch}.")
+    flags = ["-c", str(facts.estimate.context_tokens), "-ngl", str(placement.gpu_layers)]
+    text = shell_line(["llamafile", "--server", *_gguf_source(local, _OWN_FOLDER), *flags])
+    return Command(Engine.LLAMAFILE, Tool.LLAMAFILE, _with_notes(local, text))
+
+
 def _check_llama(facts: FitFacts) -> None:
     check_count("llama.cpp", facts)
     check_cache("llama.cpp", facts, *_LLAMA_CACHES)
@@ -195,4 +222,5 @@ def lm_studio(facts: FitFacts) -> Command:
         share = "max"
     get = shell_line(["lms", "get", f"https://huggingface.co/{facts.gguf_repository}@{quant_tag(facts.quant)}"])
     load = shell_line(["lms", "load", "--gpu", share, "--context-length", str(facts.estimate.context_tokens)])
-    return Command(Engine.LLAMA_CPP, Tool.LM_STUDIO, f"{get}\n{load}\nlms server start")
+    engine = Engine.LM_STUDIO if facts.estimate.engine is Engine.LM_STUDIO else Engine.LLAMA_CPP
+    return Command(engine, Tool.LM_STUDIO, f"{get}\n{load}\nlms server start")

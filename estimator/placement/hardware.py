@@ -78,6 +78,10 @@ def _gguf(engine: Engine, backend: Backend, min_cc: float | None = None) -> Engi
     )
 
 
+def _server(engine: Engine, *formats: QuantFormat, **devices: Any) -> EngineRule:
+    return replace(_vllm(Backend.CUDA, *formats, **devices), engine=engine, only_on_request=True)
+
+
 def _ik(backend: Backend) -> tuple[EngineRule, EngineRule]:
     """The fork reads plain files too, where it is asked for, and its own types as the only one."""
     plain = _gguf(Engine.IK_LLAMA_CPP, backend)
@@ -128,6 +132,18 @@ ENGINE_RULES: tuple[EngineRule, ...] = (
     _sglang(Backend.CUDA, QuantFormat.MXFP4, QuantFormat.FP8_FP4, min_cc=9.0, native_cc=10.0),
     _sglang(Backend.CUDA, QuantFormat.NVFP4, min_cc=10.0, native_cc=10.0),
     _sglang(Backend.ROCM, QuantFormat.SAFETENSORS, QuantFormat.FP8, QuantFormat.MXFP4, gfx=SGLANG_ROCM_TARGETS),
+    _server(Engine.TENSORRT_LLM, QuantFormat.SAFETENSORS, QuantFormat.AWQ, QuantFormat.GPTQ, min_cc=8.0),
+    _server(Engine.TENSORRT_LLM, QuantFormat.FP8, min_cc=8.9, native_cc=8.9),
+    _server(Engine.TENSORRT_LLM, QuantFormat.NVFP4, min_cc=10.0, native_cc=10.0),
+    EngineRule(Engine.EXLLAMAV2, Backend.CUDA, frozenset({QuantFormat.EXL2})),
+    EngineRule(Engine.EXLLAMAV3, Backend.CUDA, frozenset({QuantFormat.EXL3}), min_compute_capability=8.0),
+    _gguf(Engine.LM_STUDIO, Backend.CUDA),
+    _gguf(Engine.LM_STUDIO, Backend.METAL),
+    _gguf(Engine.LM_STUDIO, Backend.VULKAN),
+    _gguf(Engine.LM_STUDIO, Backend.CPU),
+    _gguf(Engine.LLAMAFILE, Backend.CUDA),
+    _gguf(Engine.LLAMAFILE, Backend.METAL),
+    _gguf(Engine.LLAMAFILE, Backend.CPU),
 )
 _LLAMA_CACHES = tuple(each for each in CacheType if each is not CacheType.FP8)
 _SERVER_CACHES = (CacheType.F16, CacheType.BF16, CacheType.FP8)
@@ -139,15 +155,16 @@ CACHE_TYPES: dict[Engine, tuple[CacheType, ...]] = {
     Engine.OLLAMA: (CacheType.F16, CacheType.Q8_0, CacheType.Q4_0),
     Engine.VLLM: _SERVER_CACHES,
     Engine.SGLANG: _SERVER_CACHES,
+    Engine.TENSORRT_LLM: _SERVER_CACHES,
     Engine.MLX: (CacheType.F16, CacheType.BF16),
+    # `cache_mode` of TabbyAPI: 8 and 4 bits with a 16-bit scale for 32 elements, as in llama.cpp's types.
+    Engine.EXLLAMAV2: (CacheType.F16, CacheType.Q8_0, CacheType.Q4_0),
+    Engine.EXLLAMAV3: (CacheType.F16, CacheType.Q8_0, CacheType.Q4_0),
+    Engine.LM_STUDIO: _LLAMA_CACHES,
+    Engine.LLAMAFILE: _LLAMA_CACHES,
 }
 #: Engines that take a type for the values apart from that of the keys.
-SPLIT_CACHE_ENGINES = frozenset({Engine.LLAMA_CPP, Engine.IK_LLAMA_CPP})
-#: Formats that no engine here loads -> who does.
-OTHER_LOADERS: dict[QuantFormat, str] = {
-    QuantFormat.EXL2: "ExLlamaV2 (as in TabbyAPI)",
-    QuantFormat.EXL3: "ExLlamaV3 (as in TabbyAPI)",
-}
+SPLIT_CACHE_ENGINES = frozenset({Engine.LLAMA_CPP, Engine.IK_LLAMA_CPP, Engine.EXLLAMAV3})
 
 
 def choose_engine(

@@ -121,7 +121,7 @@ def _attention_flops(model: ModelArchitecture) -> float:
     Latent rows are multiplied as they are stored (llama.cpp folds the up-projections into query and output); of a
     compressed context each layer sees one entry for so many tokens, and none but its window where it keeps none.
     """
-    total, latent, ratios = 0.0, model.latent, model.compress_ratios
+    total, latent, ratios = 0.0, model.cached_latent, model.compress_ratios
     for index, layer in enumerate(model.layers):
         if not layer.has_attention or layer.window is not None:
             continue

@@ -71,8 +71,8 @@ def compute_bytes(
         (each.heads, each.kv_heads, each.key_dim, each.value_dim, each.window): each for each in attending
     }.values():
         own = windowed if layer.window is not None else cells
-        if model.latent is not None and not model.compress_ratios:
-            mla = model.latent
+        if model.cached_latent is not None and not model.compress_ratios:
+            mla = model.cached_latent
             part = quad * (
                 layer.heads * (2 * mla.kv_rank + mla.rope_dim)
                 + layer.heads * (mla.nope_dim + mla.rope_dim)
@@ -85,9 +85,9 @@ def compute_bytes(
             part = quad * (3 * width + 2 * kv_width + 2 * hidden)
         if not flash_attention:
             part = 4.0 * tokens * own * layer.heads + (
-                part if model.latent is not None else quad * (2 * hidden + 2 * width + 2 * kv_width)
+                part if model.cached_latent is not None else quad * (2 * hidden + 2 * width + 2 * kv_width)
             )
-        elif converts_cache and model.latent is None and cache is not CacheType.F16:
+        elif converts_cache and model.cached_latent is None and cache is not CacheType.F16:
             # Kernels read F16, so one layer's keys and values are converted; MLA rows are read as they are.
             queries = 3 if cache is CacheType.BF16 else 2
             part = quad * (queries * width + 2 * hidden) + 2.0 * own * kv_width * 2.0

@@ -15,13 +15,14 @@ from estimator.placement.memory import PIPELINE_COPIES, server_activation_bytes
 from estimator.placement.paging import Paging, cache_copies
 from estimator.placement.placements import Rig
 from estimator.structure.architecture import ModelArchitecture
-from estimator.types import SERVERS, Backend, Engine
+from estimator.types import EXLLAMA_ENGINES, SERVERS, Backend, Engine
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 _SERVERS = [tuple(Engine).index(engine) for engine in SERVERS]
+_EXLLAMA = [tuple(Engine).index(engine) for engine in EXLLAMA_ENGINES]
 _VLLM = tuple(Engine).index(Engine.VLLM)
 _MLX = tuple(Engine).index(Engine.MLX)
 _METAL = tuple(Backend).index(Backend.METAL)
@@ -83,9 +84,10 @@ class Pairs:
         g, q = pair_indices(*available.shape)
         available, engine, backend = available.ravel(), engine.ravel(), backend.ravel()
         vllm, on_cpu = np.isin(engine, _SERVERS), backend == _CPU
+        exllama = np.isin(engine, _EXLLAMA)
         llama = ~vllm & (engine != _MLX)
         in_one_pool = ~llama | (backend == _METAL) | on_cpu
-        splits = llama & ~in_one_pool
+        splits = llama & ~in_one_pool & ~exllama
         steps = rig.batched_tokens(g)
         own_table = tables.table - (tables.weights.embedding if model.tied_embeddings else 0)
         return cls(
@@ -101,7 +103,7 @@ class Pairs:
             on_cpu=on_cpu,
             in_one_pool=in_one_pool,
             splits=splits,
-            by_cards=splits & (rig.cards is not None),
+            by_cards=llama & ~in_one_pool & (rig.cards is not None),
             usable=rig.usable.ravel(),
             overhead=rig.overhead.ravel(),
             device=tables.device[q] + in_one_pool * own_table[q] + vllm * _served(tables, own_table, rig)[q],

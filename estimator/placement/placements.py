@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from estimator.placement.demand import Needs
 from estimator.placement.layer_split import compute_of_cards
 from estimator.placement.memory import VLLM_BATCHED_TOKENS
-from estimator.types import DEFAULT_SERVER, ServerOptions
+from estimator.server_options import DEFAULT_SERVER, ServerOptions
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -147,7 +147,8 @@ class ModelArchitecture:
     ``embedding_dim`` is the width of a token's embedding, which a projection widens to ``hidden`` where they differ.
 
     ``has_original`` says that the repository of the model itself is known, ``checkpoints`` are the slugs of the
-    quantizations that have a known one of their own. ``published_files`` have sizes that no recipe tells.
+    quantizations that have a known one of their own. ``cached_latent`` is None where latent attention is run as a plain
+    one, whose cache holds the keys and values of every head. ``published_files`` have sizes that no recipe tells.
     """
 
     slug: str
@@ -159,6 +160,7 @@ class ModelArchitecture:
     context_tokens: int | None
     layers: tuple[Layer, ...]
     latent: LatentAttention | None
+    cached_latent: LatentAttention | None
     linear: LinearAttention | None
     state_space: StateSpace | None
     short_conv_kernel: int
@@ -240,6 +242,7 @@ def architecture_from_facts(facts: Mapping[str, Any]) -> ModelArchitecture:
         context_tokens=None if facts.get("context_length") is None else int(facts["context_length"]),
         layers=layers,
         latent=_latent(attention),
+        cached_latent=None if attention.get("kv_b_split") is False else _latent(attention),
         linear=_linear(slug, facts, attention),
         state_space=_state_space(attention.get("ssm")),
         short_conv_kernel=int((attention.get("short_conv") or {}).get("kernel") or 0),

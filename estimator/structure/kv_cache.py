@@ -101,8 +101,8 @@ def _layer_shape(model: ModelArchitecture, index: int, layer: Layer) -> tuple[fl
         ratio = model.compress_ratios[index] if index < len(model.compress_ratios) else 0
         indexed = model.indexer_dim if ratio and ratio < 16 else 0
         return (layer.key_dim + indexed) / ratio if ratio else 0.0, float(layer.key_dim), 128.0, state, 0.0
-    if model.latent is not None:
-        return float(model.latent.kv_rank + model.latent.rope_dim), 0.0, 0.0, state, 0.0
+    if (latent := model.cached_latent) is not None:
+        return float(latent.kv_rank + latent.rope_dim), 0.0, 0.0, state, 0.0
     elements = float(layer.kv_heads * (layer.key_dim + layer.value_dim))
     values = layer.value_dim / (layer.key_dim + layer.value_dim)
     if layer.window is not None:
@@ -136,4 +136,4 @@ def _state_bytes(model: ModelArchitecture, layer: Layer) -> float:
 
 def kv_heads(model: ModelArchitecture) -> int:
     """Heads over which a cache can be cut; latent attention keeps one row for all of them."""
-    return 1 if model.latent else max([1, *(layer.kv_heads for layer in model.layers)])
+    return 1 if model.cached_latent else max([1, *(layer.kv_heads for layer in model.layers)])

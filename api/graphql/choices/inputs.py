@@ -151,6 +151,11 @@ class EstimateInput:
         default=None,
         description="Whether the experts are spread over all accelerators of a server; false when left out.",
     )
+    latent_cache: bool | None = strawberry.field(
+        default=None,
+        description="Whether the file keeps latent attention as latent rows; false for a GGUF file of before April 2025. As "
+        "the header says, or true, when left out.",
+    )
     wired_limit_mb: int | None = strawberry.field(
         default=None,
         description="GPU memory limit of a Mac that was set with `sudo sysctl iogpu.wired_limit_mb=N`, MiB; the default of "

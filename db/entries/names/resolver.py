@@ -38,6 +38,8 @@ class Resolver:
         self._root = root
         self._indexes: dict[str, NameIndex] = {}
         self._kept = lru_cache(maxsize=_KEPT)(self._meaning)
+        #: Told the kind and text of each name that no entity has.
+        self.on_unknown: Callable[[str, str], None] | None = None
 
     def meaning(self, kind: str, text: str, engine: str | None = None) -> Meaning:
         """The entity of ``kind`` that ``text`` names, with the count or quantization that the text states.
@@ -54,7 +56,12 @@ class Resolver:
             return Meaning(text)
         if len(text) > MAX_NAME_CHARACTERS:
             raise UnknownNameError(kind, text)
-        return self._kept(kind, text)
+        try:
+            return self._kept(kind, text)
+        except UnknownNameError as error:
+            if self.on_unknown is not None and not isinstance(error, AmbiguousNameError):
+                self.on_unknown(kind, text)
+            raise
 
     @cached_property
     def _quants(self) -> QuantNames:

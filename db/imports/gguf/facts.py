@@ -156,6 +156,7 @@ def _attention(
         facts["per_layer"] = own
     if is_latent:
         facts["mla"] = latent(values, tensors, common)
+        facts["kv_b_split"] = tensors.any_layer("attn_k_b.weight")
     if "L" in pattern:
         facts["linear"] = linear(values, tensors, common["n_heads"])
     if "M" in pattern or "P" in pattern:

@@ -128,7 +128,7 @@ def test_streams_that_a_server_has_no_room_for_wait() -> None:
 @pytest.mark.parametrize(
     ("question", "message"),
     [
-        ({"quant": "Q4_K_M", "max_num_seqs": 4}, "options of vLLM and SGLang, not of llama.cpp"),
+        ({"quant": "Q4_K_M", "max_num_seqs": 4}, "options of vLLM, SGLang, TensorRT-LLM, not of llama.cpp"),
         ({"quant": "fp8", "gpu_count": 4, "data_parallel": 3}, "need a multiple of 3 accelerators, not 4"),
         ({"quant": "fp8", "gpu_memory_utilization": 1.2}, "must be a number from 0.05 to 1.0"),
     ],
@@ -142,6 +142,39 @@ def test_kernels_of_a_server_pad_experts() -> None:
     """vllm-project/vllm#33155: 64.38 GiB of weights on an H100 for a checkpoint of 60.8 GiB."""
     memory = ask(model="gpt-oss-120b", gpu="h100-sxm5-80-gb", quant="mxfp4", engine="vLLM").estimate.memory
     assert memory.weights_bytes == pytest.approx(64.38 * GIB, rel=0.005)
+
+
+def test_an_old_file_runs_latent_attention_as_a_plain_one() -> None:
+    """ollama/ollama#5136: 8640 MiB of cache for 32,768 tokens of DeepSeek V2 Lite from a file of 2024."""
+    setup = {"model": "deepseek-v2-lite", "gpu": "rtx-3090", "quant": "Q4_0", "context_tokens": 32_768}
+    old, new = ask(**setup, latent_cache=False), ask(**setup)
+    assert old.estimate.memory.kv_cache_bytes == 8640 * MIB
+    assert old.estimate.memory.weights_bytes == new.estimate.memory.weights_bytes
+    assert new.estimate.memory.kv_cache_bytes * 8 < old.estimate.memory.kv_cache_bytes
+    assert "converted later" in old.notes[0]
+    assert not new.notes
+    with pytest.raises(QuestionError, match="no latent attention"):
+        ask(**setup | {"model": "qwen3-8b"}, latent_cache=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "engine"),
+    [
+        ("LM Studio", "lm-studio"),
+        ("llamafile", "llamafile"),
+        ("TensorRT-LLM", "tensorrt-llm"),
+        ("TabbyAPI", "exllamav3"),
+    ],
+)
+def test_an_engine_that_is_accepted_is_listed(name: str, engine: str) -> None:
+    quants = {"tensorrt-llm": "bf16-safetensors", "exllamav3": "exl3-4bpw"}
+    answer = ask(model="qwen3-8b", gpu="rtx-4090", quant=quants.get(engine, "Q4_K_M"), engine=name)
+    assert answer.estimate.engine is not None
+    assert answer.estimate.engine.value == engine
+    assert answer.estimate.decode is not None
+    assert engine in load_catalog().engines
+    with pytest.raises(QuestionError, match=engine):
+        ask(model="qwen3-8b", gpu="rtx-4090", quant="Q4_K_M", engine="no-such-engine")
 
 
 def test_keys_and_values_are_kept_in_types_of_their_own() -> None:

@@ -198,9 +198,9 @@ async def test_quantizations_contexts_and_counts_make_columns(data: Any) -> None
 
 
 async def test_recommended_quantizations_that_differ_are_warned_of(data: Any) -> None:
-    found = await compared(data, models="qwen3-30b-a3b", gpus=list(GPUS), workload="CHAT")
+    found = await compared(data, models="qwen3-30b-a3b", gpus=list(GPUS), workload="AGENTIC_CODING")
     assert [column["gpu"]["slug"] for column in found["columns"]] == list(GPUS)
-    assert found["workload"]["kind"] == "CHAT"
+    assert found["workload"]["kind"] == "AGENTIC_CODING"
     assert len({column["quant"]["slug"] for column in found["columns"]}) > 1
     assert found["warnings"] == [{"code": "QUANTS_DIFFER", "columns": [0, 1, 2, 3, 4]}]
 
