@@ -152,7 +152,7 @@ def estimate(
     host: Annotated[str | None, typer.Option(help="The computer around it, by slug or alias.")] = None,
     host_memory_gb: Annotated[float | None, typer.Option(help="System memory, GiB.")] = None,
     host_bandwidth_gbps: Annotated[float | None, typer.Option(help="Bandwidth of system memory, GB/s.")] = None,
-    draft: Annotated[str | None, typer.Option(help="Draft model for speculative decoding.")] = None,
+    draft: Annotated[str | None, typer.Option(help="Draft model, or mtp: heads of the model itself.")] = None,
     draft_quant: Annotated[str | None, typer.Option(help="Quantization of the draft model.")] = None,
     draft_tokens: Annotated[int | None, typer.Option(help="Tokens drafted before each check.")] = None,
     acceptance: Annotated[float | None, typer.Option(help="Share of drafted tokens that are accepted, 0 to 1.")] = None,
@@ -207,9 +207,12 @@ def _draft(*given: object) -> dict[str, object] | None:
     """The draft of a question: all four of its options, or none."""
     if all(option is None for option in given):
         return None
-    if None in given:
+    draft = dict(zip(("model", "quant", "tokens", "acceptance_rate"), given, strict=True))
+    if draft["model"] == "mtp" and draft["quant"] is None:
+        del draft["quant"]
+    if None in draft.values():
         raise typer.BadParameter("a draft needs --draft, --draft-quant, --draft-tokens and --acceptance")
-    return dict(zip(("model", "quant", "tokens", "acceptance_rate"), given, strict=True))
+    return draft
 
 
 @app.command(
