@@ -41,13 +41,13 @@ _GPU_ORDERS: Options = (
 async def models_page(request: Request, reads: FitReads, base_url: str) -> Response:
     values = await asyncio.to_thread(_models, reads.view, Asked(request))
     values["structured_data"] = breadcrumbs(base_url, ("fitgraph", "/"), ("Models", "/models"))
-    return html("models.html", values, base_url, "/models")
+    return html("catalog/models.html", values, base_url, "/models")
 
 
 async def gpus_page(request: Request, reads: FitReads, base_url: str) -> Response:
     values = await asyncio.to_thread(_gpus, reads.view, Asked(request))
     values["structured_data"] = breadcrumbs(base_url, ("fitgraph", "/"), ("Accelerators", "/gpus"))
-    return html("gpus.html", values, base_url, "/gpus")
+    return html("catalog/gpus.html", values, base_url, "/gpus")
 
 
 def _models(view: CatalogView, asked: Asked) -> dict[str, Any]:
