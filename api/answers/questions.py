@@ -78,6 +78,10 @@ class Answer:
         return server_pool(self.facts.model, self.facts.request, self.estimate)
 
 
+#: Of a draft that takes longer than it saves.
+SLOWER_DRAFT = "Decoding is slower with this draft than without it."
+
+
 class Answerer:
     """Answers questions over one catalog snapshot; keeps what it built per entity for the next question."""
 
@@ -184,7 +188,7 @@ class Answerer:
     ) -> Answer:
         """The answer to a question with several accelerators, a draft or a projector."""
         entry = self._catalog.models.get(slugs[0])
-        draft = extras.draft_of(question, self._model_named, self._quant_named)
+        draft = extras.draft_of(question, self._model_named, self._quant_named, (model, request.quant))
         known = model.vision_parameters * 2 or None if entry is None else specs.projector_bytes(entry)
         projector = extras.projector_of(question, entry, known)
         result = what_if(model, request, Extras(devices, draft, projector), self._calibration, workload)
@@ -192,6 +196,8 @@ class Answerer:
         if devices:
             request = replace(request, accelerator=devices[0], gpu_count=len(devices))
         beside = None if draft is None else self._draft_facts(question["draft"]["model"], draft)
+        if result.speculation is not None and result.speculation.speedup < 1.0:
+            notes = (*notes, SLOWER_DRAFT)
         facts = replace(
             facts_of_plan(self._catalog.models.get(slugs[0]), slugs[0], model, request, result.estimate, workload),
             vision=projector != 0,
@@ -202,6 +208,8 @@ class Answerer:
         return Answer(*slugs, request.quant.slug, result.estimate, facts, result.devices, result.speculation, notes)
 
     def _draft_facts(self, name: str, draft: Draft) -> DraftFacts:
+        if draft.own_heads:
+            return DraftFacts(draft)
         entry = self._catalog.models[self._resolved("model", name)]
         checkpoint = specs.checkpoint_repository(entry, draft.quant.slug)
         return DraftFacts(draft, entry["hf_repo"], specs.gguf_repository(entry, draft.quant), checkpoint)
@@ -290,7 +298,8 @@ class Answerer:
         draft = question.get("draft") or {}
         named = [(kind, question.get(kind)) for kind in ("model", "gpu", "quant", "host", "workload")]
         named += [("gpu", name) for name in question.get("gpus") or ()]
-        named += [(kind, draft.get(kind)) for kind in ("model", "quant")]
+        if str(draft.get("model")).casefold() != extras.OWN_HEADS:
+            named += [(kind, draft.get(kind)) for kind in ("model", "quant")]
         meanings = [(kind, self._meant(kind, name)) for kind, name in named if isinstance(name, str)]
         notes = [meaning.note for _, meaning in meanings if meaning.note is not None]
         stated = next((meaning.quant for kind, meaning in meanings if kind == "model"), None)

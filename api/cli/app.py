@@ -152,7 +152,7 @@ def estimate(
     host: Annotated[str | None, typer.Option(help="The computer around it, by slug or alias.")] = None,
     host_memory_gb: Annotated[float | None, typer.Option(help="System memory, GiB.")] = None,
     host_bandwidth_gbps: Annotated[float | None, typer.Option(help="Bandwidth of system memory, GB/s.")] = None,
-    draft: Annotated[str | None, typer.Option(help="Draft model for speculative decoding.")] = None,
+    draft: Annotated[str | None, typer.Option(help="Draft model, or mtp: heads of the model itself.")] = None,
     draft_quant: Annotated[str | None, typer.Option(help="Quantization of the draft model.")] = None,
     draft_tokens: Annotated[int | None, typer.Option(help="Tokens drafted before each check.")] = None,
     acceptance: Annotated[float | None, typer.Option(help="Share of drafted tokens that are accepted, 0 to 1.")] = None,
@@ -186,30 +186,14 @@ def estimate(
         "host_bandwidth_gbps": host_bandwidth_gbps,
         "vision": vision or None,
         "model_index": index,
-        "draft": _draft(draft, draft_quant, draft_tokens, acceptance),
-        "gpus": _gpus(gpu, also, count),
+        "draft": estimate.draft_of(draft, draft_quant, draft_tokens, acceptance),
+        "gpus": estimate.gpus_of(gpu, also, count),
         **estimate.settings_of(settings),
     }
     extra = {key: value for key, value in extra.items() if value is not None}
     if extra:
         raise typer.Exit(estimate.run_extras(model, gpu, quant, workload, extra, as_json=as_json))
     raise typer.Exit(estimate.run_one(model, gpu, quant, workload, as_json=as_json))
-
-
-def _gpus(gpu: str, also: list[str] | None, count: int | None) -> list[str] | None:
-    """The accelerators of a question that lists them; None where it names one kind."""
-    if also and count is not None:
-        raise typer.BadParameter("--count is of equal accelerators; with --also name each one")
-    return [gpu, *also] if also else None
-
-
-def _draft(*given: object) -> dict[str, object] | None:
-    """The draft of a question: all four of its options, or none."""
-    if all(option is None for option in given):
-        return None
-    if None in given:
-        raise typer.BadParameter("a draft needs --draft, --draft-quant, --draft-tokens and --acceptance")
-    return dict(zip(("model", "quant", "tokens", "acceptance_rate"), given, strict=True))
 
 
 @app.command(

@@ -37,6 +37,25 @@ if TYPE_CHECKING:
     from api.answers.pairing import Pairing
 
 
+def gpus_of(gpu: str, also: list[str] | None, count: int | None) -> list[str] | None:
+    """The accelerators of a question that lists them; None where it names one kind."""
+    if also and count is not None:
+        raise typer.BadParameter("--count is of equal accelerators; with --also name each one")
+    return [gpu, *also] if also else None
+
+
+def draft_of(*given: object) -> dict[str, object] | None:
+    """The draft of a question: all four of its options, or none."""
+    if all(option is None for option in given):
+        return None
+    draft = dict(zip(("model", "quant", "tokens", "acceptance_rate"), given, strict=True))
+    if draft["model"] == "mtp" and draft["quant"] is None:
+        del draft["quant"]
+    if None in draft.values():
+        raise typer.BadParameter("a draft needs --draft, --draft-quant, --draft-tokens and --acceptance")
+    return draft
+
+
 def settings_of(given: list[str] | None) -> dict[str, object]:
     """Keys of a question in their own words, as ``k_cache_type=q8_0``; a value is JSON, or else a word."""
     out: dict[str, object] = {}

@@ -32,6 +32,8 @@ def _vllm_draft(facts: FitFacts) -> list[str]:
     if facts.draft is None:
         return []
     beside, draft = facts.draft, facts.draft.draft
+    if draft.own_heads:
+        return ["--speculative-config", json.dumps({"method": "mtp", "num_speculative_tokens": draft.tokens})]
     source = vllm_source(draft.quant, draft.model, beside.checkpoint_repository, beside.hf_repository)
     if source is None or len(source) > 1:
         # A format that vLLM makes itself would need a flag that its draft does not take.

@@ -87,6 +87,8 @@ def _gguf_source(facts: FitFacts, folder: str) -> list[str]:
 
 
 def _gguf_draft(facts: FitFacts, beside: DraftFacts, folder: str) -> list[str]:
+    if beside.draft.own_heads:
+        return ["--spec-type", "draft-mtp", "--spec-draft-n-max", str(beside.draft.tokens)]
     draft, first = beside.draft, _FIRST_DEVICE.get(facts.estimate.backend or Backend.CPU)
     tag = quant_tag(draft.quant)
     flags = ["--spec-type", "draft-simple", "--spec-draft-n-max", str(draft.tokens), "-ngld", "all"]
@@ -105,7 +107,7 @@ def _own_file(slug: str, quant: Quant) -> str:
 def _with_notes(facts: FitFacts, text: str) -> str:
     """The command under what has to be known of it first, as comments of the shell."""
     own = [] if is_repository(facts.gguf_repository) else [_own_file(facts.model.slug, facts.quant)]
-    if facts.draft is not None and not is_repository(facts.draft.gguf_repository):
+    if facts.draft is not None and not facts.draft.draft.own_heads and not is_repository(facts.draft.gguf_repository):
         own.append(_own_file(facts.draft.draft.model.slug, facts.draft.draft.quant))
     notes = [
         f"# no published GGUF file is recorded here: {_OWN_FOLDER}/{name} stands for one of your own" for name in own
@@ -165,7 +167,8 @@ def llama_docker(facts: FitFacts) -> Command:
         raise NoCommandError(CommandGap.PLATFORM, f"llama.cpp has no container that reaches {name}.")
     _check_llama(facts)
     tag, devices = _CONTAINERS[backend]
-    sources = [facts.gguf_repository, *([facts.draft.gguf_repository] if facts.draft else [])]
+    drafted = facts.draft is not None and not facts.draft.draft.own_heads
+    sources = [facts.gguf_repository, *([facts.draft.gguf_repository] if facts.draft and drafted else [])]
     mount = ["-v", "llama-models:/root/.cache"] if any(map(is_repository, sources)) else []
     if not all(map(is_repository, sources)):
         mount += ["-v", f"{_OWN_FOLDER}:/models"]

@@ -23,12 +23,42 @@ MAX_DRAFT_TOKENS = 64
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A draft model: tokens that it drafts in a step, and the share of them that the target accepts (0 to 1)."""
+    """A draft model: tokens that it drafts in a step, and the share of them that the target accepts (0 to 1).
+
+    ``own_heads``: the model itself drafts, with its heads for multi-token prediction (MTP).
+    """
 
     model: ModelArchitecture
     quant: Quant
     tokens: int
     acceptance_rate: float
+    own_heads: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DraftLoad:
+    """Device bytes of a draft, its growth per token of context, and its pace; None where it runs on no device.
+
+    The model's own heads take ``token_share`` of the time of one of its tokens for one that they draft.
+    """
+
+    bytes: int
+    bytes_per_token: float
+    token_s: float | None
+    prefill_s: float
+    token_share: float | None = None
+
+    @property
+    def runs(self) -> bool:
+        """Whether it drafts at all."""
+        return self.token_s is not None or self.token_share is not None
+
+    def seconds(self, plain_token_s: float) -> float:
+        """Seconds of one drafted token, where the model takes so many for one of its own."""
+        if self.token_share is not None:
+            return self.token_share * plain_token_s
+        assert self.token_s is not None
+        return self.token_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +104,10 @@ def require_draft(target: ModelArchitecture, draft: Draft, batch: int) -> None:
         raise EstimatorError(f"an acceptance rate is from 0 to 1, not {draft.acceptance_rate:g}")
     if batch != 1:
         raise EstimatorError("a draft is estimated for one sequence at a time; leave 'batch' out")
+    if draft.own_heads:
+        if not target.mtp_parameters:
+            raise EstimatorError(f"{target.slug} has no heads for multi-token prediction (MTP); name a draft model")
+        return
     difference = abs(target.vocab - draft.model.vocab)
     if difference > MAX_VOCABULARY_DIFFERENCE:
         raise EstimatorError(

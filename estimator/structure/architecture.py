@@ -241,10 +241,7 @@ def architecture_from_facts(facts: Mapping[str, Any]) -> ModelArchitecture:
         tied_embeddings=bool(facts.get("tie_word_embeddings")),
         context_tokens=None if facts.get("context_length") is None else int(facts["context_length"]),
         layers=layers,
-        latent=_latent(attention),
-        cached_latent=None if attention.get("kv_b_split") is False else _latent(attention),
-        linear=_linear(slug, facts, attention),
-        state_space=_state_space(attention.get("ssm")),
+        **_mixers(slug, facts, attention),
         short_conv_kernel=int((attention.get("short_conv") or {}).get("kernel") or 0),
         experts=experts,
         gated_mlp=bool((facts.get("mlp") or {}).get("gated", True)),
@@ -276,6 +273,15 @@ def architecture_from_facts(facts: Mapping[str, Any]) -> ModelArchitecture:
     )
 
 
+def _mixers(slug: str, facts: Mapping[str, Any], attention: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "latent": _latent(attention),
+        "cached_latent": None if attention.get("kv_b_split") is False else _latent(attention),
+        "linear": _linear(slug, facts, attention),
+        "state_space": _state_space(attention.get("ssm")),
+    }
+
+
 def _need(slug: str, name: str, value: Any) -> Any:
     if value is None:
         raise MissingFactError(slug, name)
@@ -297,8 +303,7 @@ def _layer(slug: str, facts: Mapping[str, Any], index: int) -> Layer:
     attention = facts["attention"]
     mixer = Mixer(attention["layer_pattern"][index])
     feed_forward = FeedForward(facts["mlp_pattern"][index])
-    own = attention.get("per_layer")
-    overrides = dict(own[index]) if own and index < len(own) else {}
+    overrides = dict(own[index]) if (own := attention.get("per_layer")) and index < len(own) else {}
     kind = attention.get("swa") if mixer in WINDOWED_MIXERS else attention.get("full")
     values = {**facts, **(kind or {}), **overrides}
     attends = mixer in ATTENTION_MIXERS or mixer is Mixer.CROSS
@@ -350,8 +355,7 @@ def _experts(slug: str, facts: Mapping[str, Any]) -> Experts:
 
 
 def _latent(attention: Mapping[str, Any]) -> LatentAttention | None:
-    mla = attention.get("mla")
-    if not mla:
+    if not (mla := attention.get("mla")):
         return None
     return LatentAttention(
         q_rank=mla.get("q_lora_rank"),
@@ -363,8 +367,7 @@ def _latent(attention: Mapping[str, Any]) -> LatentAttention | None:
 
 
 def _linear(slug: str, facts: Mapping[str, Any], attention: Mapping[str, Any]) -> LinearAttention | None:
-    linear = attention.get("linear")
-    if not linear:
+    if not (linear := attention.get("linear")):
         if "L" in attention["layer_pattern"]:
             raise MissingFactError(slug, "attention.linear")
         return None

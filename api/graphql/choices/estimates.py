@@ -95,7 +95,7 @@ def _result(faces: Faces, question: EstimateInput, sources: dict[str, Fetched]) 
 def _answer(faces: Faces, question: EstimateInput, sources: dict[str, Fetched]) -> Estimate:
     asked = {key: value for key, value in vars(question).items() if value is not None}
     if question.draft is not None:
-        asked["draft"] = dict(vars(question.draft))
+        asked["draft"] = {key: value for key, value in vars(question.draft).items() if value is not None}
     source = sources.get(question.model_url or "")
     if isinstance(source, QuestionError):
         raise source

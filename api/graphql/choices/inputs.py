@@ -22,10 +22,12 @@ from estimator.types import CacheType, WorkloadKind
     description="Speculative decoding: a small model of the same vocabulary drafts tokens, the model checks them at once."
 )
 class DraftInput:
-    """All four are needed: acceptance depends on both models and the text, and nobody can know it for you."""
+    """Acceptance depends on both models and the text, and nobody can know it for you."""
 
-    model: str = strawberry.field(description="Draft model, by slug or alias.")
-    quant: str = strawberry.field(description="Quantization of the draft model, by slug or alias.")
+    model: str = strawberry.field(description="Draft model, by slug or alias; `mtp`: the heads of the model itself.")
+    quant: str | None = strawberry.field(
+        default=None, description="Quantization of the draft model, by slug or alias; none for `mtp`."
+    )
     tokens: int = strawberry.field(description="Tokens that are drafted before each check, 1 to 64.")
     acceptance_rate: float = strawberry.field(
         description="Share of drafted tokens that the model accepts, 0 to 1: measure it, engines print it."

@@ -144,6 +144,36 @@ def test_kernels_of_a_server_pad_experts() -> None:
     assert memory.weights_bytes == pytest.approx(64.38 * GIB, rel=0.005)
 
 
+def test_the_heads_of_a_model_draft_for_it() -> None:
+    """Load logs of Qwen3.6 27B with MTP: 128 MiB of draft cache at 32,768 tokens, states 598.5 MiB with three drafted."""
+    setup = {"model": "qwen3.6-27b", "gpu": "rtx-5090", "quant": "Q4_K_M", "context_tokens": 32_768}
+    plain = ask(**setup)
+    drafts = [{"model": "mtp", "tokens": tokens, "acceptance_rate": 0.8} for tokens in (1, 2, 3)]
+    found = [ask(**setup, draft=draft) for draft in drafts]
+    state, heads = 149.625 * MIB, 424_699_392
+    taken = [one.estimate.memory.draft_bytes for one in found]
+    assert taken[1] - taken[0] == pytest.approx(state, rel=0.01)
+    buffers = plain.estimate.memory.compute_bytes
+    weights = taken[0] - state - 128 * MIB - buffers
+    assert 4 < weights * 8 / heads < 6
+    assert all(one.speculation is not None and 1.2 < one.speculation.speedup < 4 for one in found)
+    text = commands(found[1].facts)[0].text
+    assert "--spec-type draft-mtp" in text.replace("\\\n ", "")
+    assert "--spec-draft-n-max 2" in text
+    with pytest.raises(QuestionError, match="no heads for multi-token prediction"):
+        ask(**setup | {"model": "llama-3.1-8b"}, draft=drafts[0])
+
+
+def test_a_draft_that_slows_down_is_said_to() -> None:
+    setup = {"model": "qwen3-8b", "gpu": "rtx-3090", "quant": "Q4_K_M", "context_tokens": 8192}
+    draft = {"model": "qwen3-4b", "quant": "Q4_K_M", "tokens": 8}
+    assert ask(**setup, draft=draft | {"acceptance_rate": 0.05}).notes == (
+        "Decoding is slower with this draft than without it.",
+    )
+    small = {"model": "qwen3-0.6b", "quant": "Q4_K_M", "tokens": 3, "acceptance_rate": 0.9}
+    assert ask(**setup, draft=small).notes == ()
+
+
 def test_an_old_file_runs_latent_attention_as_a_plain_one() -> None:
     """ollama/ollama#5136: 8640 MiB of cache for 32,768 tokens of DeepSeek V2 Lite from a file of 2024."""
     setup = {"model": "deepseek-v2-lite", "gpu": "rtx-3090", "quant": "Q4_0", "context_tokens": 32_768}
