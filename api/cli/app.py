@@ -13,14 +13,18 @@ from typing import Annotated
 
 import typer
 
+from api.agents.command import EPILOG as MCP_EPILOG
+from api.agents.command import mcp
 from api.cli.catalog import catalog_app
-from api.cli.here.command import EPILOG, here
+from api.cli.here.command import EPILOG as HERE_EPILOG
+from api.cli.here.command import here
 
 app = typer.Typer(name="fitgraph", rich_markup_mode="markdown")
 db_app = typer.Typer(no_args_is_help=True, help="Create, upgrade and inspect the database.")
 app.add_typer(catalog_app, name="catalog")
 app.add_typer(db_app, name="db")
-app.command("here", epilog=EPILOG)(here)
+app.command("here", epilog=HERE_EPILOG)(here)
+app.command("mcp", epilog=MCP_EPILOG)(mcp)
 
 
 @app.callback(invoke_without_command=True)
@@ -95,6 +99,27 @@ def runs(first: Annotated[int, typer.Option(help="How many, newest first.", min=
     from api.cli.operate import runs_command
 
     raise typer.Exit(runs_command(first))
+
+
+@app.command(epilog="Example: `fitgraph backup /backups/fitgraph-2026-11-29.db --without-fits`")
+def backup(
+    file: Annotated[Path, typer.Argument(help="New file that becomes the backup.")],
+    without_fits: Annotated[
+        bool, typer.Option("--without-fits", help="Leave out the fits: a recompute makes them again.")
+    ] = False,
+) -> None:
+    """Copy the database into one file while it is served, and compare the copy row for row."""
+    from api.cli.backup import backup_command
+
+    raise typer.Exit(backup_command(file, fits=not without_fits))
+
+
+@app.command(epilog="Example: `FITGRAPH_DATABASE_URL=postgresql+psycopg://... fitgraph restore fitgraph-2026-11-29.db`")
+def restore(file: Annotated[Path, typer.Argument(help="File that `fitgraph backup` wrote.")]) -> None:
+    """Fill an empty database, SQLite or PostgreSQL, from a backup, and compare it row for row."""
+    from api.cli.backup import restore_command
+
+    raise typer.Exit(restore_command(file))
 
 
 @app.command(epilog="Example: `fitgraph cancel 12`")
@@ -207,13 +232,15 @@ def recommend(
     number: Annotated[int, typer.Option("-n", help="Most entries.", min=1, max=1000)] = 10,
 ) -> None:
     """Recommend models for a machine, or machines for a model, from the catalog files alone."""
-    from api.cli.choices import machines, recommend
-
     if bool(gpu) == (model is not None):
         raise typer.BadParameter("name the machine's accelerator with --gpu, or a model with --model")
     if model is not None:
+        from api.cli.choices import machines
+
         needs = machines.Asked(model, workload, mode, budget_usd, min_tok_s, users)
         raise typer.Exit(machines.machines_command(needs, number, as_json=as_json))
+    from api.cli.choices import recommend
+
     asked = recommend.Asked(
         gpu or (), count, host, host_memory_gb, workload, mode, users, family, license, kind, released_from
     )
@@ -371,7 +398,3 @@ def main() -> None:
             sys.stdout.flush()
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-if __name__ == "__main__":
-    main()

@@ -30,13 +30,14 @@ from estimator.calibration.intervals import STRATA, range_ends, range_fields
 from estimator.calibration.loss import DEFAULT_PATH as LOSS_PATH
 from estimator.calibration.loss import LossTable
 from estimator.calibration.term_logs import TermLogs, sum_effects
+from estimator.memo import Kept
 from estimator.placement.engines import EngineChoices
 from estimator.speed.arithmetic import LLAMA_CPP_STEP_TOKENS, matrix_peak, step_tokens, weight_peak
 from estimator.speed.coefficients import Parallel, SpeedCoefficients
 from estimator.speed.multi_gpu import PIPELINED_BACKENDS, TENSOR_PARALLEL_ENGINES, is_linked, peer_bytes_s
 from estimator.speed.roofline import DECODE_TERMS, PREFILL_TERMS
 from estimator.structure.architecture import ModelArchitecture
-from estimator.types import BACKENDS, ENGINES, Accelerator, Backend, Engine
+from estimator.types import BACKENDS, ENGINES, Accelerator, Backend, Engine, Quant
 
 DEFAULT_PATH = Path(__file__).with_name("calibration.json")
 #: Builds older than this lack CUDA graphs, years before the reference date: llama.cpp got them in May 2024, so that a
@@ -44,6 +45,8 @@ DEFAULT_PATH = Path(__file__).with_name("calibration.json")
 GRAPHS_AGE_YEARS = 2.35
 #: Pairs of the engine choices whose coefficients are kept, about half a kilobyte each: ten times the whole catalog.
 _KEPT_PAIRS = 150_000
+#: Rows of accelerators that are kept: those of the whole catalog in all its quants.
+_KEPT_ROWS_BYTES = 16 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +80,7 @@ class Calibration:
         self._bases: WeakKeyDictionary[EngineChoices, _Base] = WeakKeyDictionary()
         self._lock = Lock()
         self.terms = TermLogs(self._decode, self._prefill)
+        self._rows: Kept[NDArray[np.float64]] = Kept(self._of_gpu, _KEPT_ROWS_BYTES)
 
     @classmethod
     def load(cls, path: Path | None = None) -> Calibration:
@@ -153,26 +157,38 @@ class Calibration:
 
     def _of_pairs(self, choices: EngineChoices) -> dict[str, NDArray[np.float64]]:
         """Fields that differ by pair: the coefficients of terms, the peak, the tokens of a step; shape (pairs,)."""
-        gpus, quants = choices.gpus, choices.quants
-        logs = np.zeros((len(gpus), len(quants), len(DECODE_TERMS) + len(PREFILL_TERMS) + 2))
-        peak = np.repeat([[matrix_peak(gpu)] for gpu in gpus], len(quants), axis=1)
-        step = np.full(peak.shape, float(LLAMA_CPP_STEP_TOKENS))
-        for g, gpu in enumerate(gpus):
-            memo: dict[Any, NDArray[np.float64]] = {}
-            codes = zip(choices.engine[g].tolist(), choices.backend[g].tolist(), quants, strict=True)
-            for q, (engine, backend, quant) in enumerate(codes):
-                if engine >= len(ENGINES):
-                    continue
-                key = (engine, backend, quant.slug)
-                name = choices.software or ENGINES[engine].value
-                if key not in memo:
-                    memo[key] = self.terms.of_pair(gpu, BACKENDS[backend], name, quant, choices.is_moe)
-                logs[g, q] = memo[key]
-                peak[g, q] = weight_peak(gpu, BACKENDS[backend], quant)
-                step[g, q] = step_tokens(gpu, name)
-        values = np.ascontiguousarray(np.exp(logs).reshape(-1, logs.shape[2]).T)
-        names = (*DECODE_TERMS, *PREFILL_TERMS, "decode_overall", "prefill_overall")
-        return {"peak_flops": peak.ravel(), "step_tokens": step.ravel(), **dict(zip(names, values, strict=True))}
+        rows = [
+            self._rows(gpu, choices.quants, engines.tobytes(), backends.tobytes(), choices.is_moe, choices.software)
+            for gpu, engines, backends in zip(choices.gpus, choices.engine, choices.backend, strict=True)
+        ]
+        columns = np.ascontiguousarray(np.concatenate(rows).T)
+        terms = *DECODE_TERMS, *PREFILL_TERMS, "decode_overall", "prefill_overall"
+        peak, step, *logs = columns
+        return {"peak_flops": peak, "step_tokens": step, **dict(zip(terms, np.exp(logs), strict=True))}
+
+    def _of_gpu(
+        self,
+        gpu: Accelerator,
+        quants: tuple[Quant, ...],
+        engines: bytes,
+        backends: bytes,
+        is_moe: bool,
+        software: str | None,
+    ) -> NDArray[np.float64]:
+        """Peak, tokens of a step, and logs of the coefficients of one accelerator in each quant, shape (Q, 16).
+
+        ``engines`` and ``backends`` are a code of each quant.
+        """
+        out = np.zeros((len(quants), 2 + len(DECODE_TERMS) + len(PREFILL_TERMS) + 2))
+        out[:, :2] = matrix_peak(gpu), LLAMA_CPP_STEP_TOKENS
+        at = [q for q, engine in enumerate(engines) if engine < len(ENGINES)]
+        if at:
+            stacks = [(BACKENDS[backends[q]], software or ENGINES[engines[q]].value) for q in at]
+            run = [quants[q] for q in at]
+            out[at, 0] = [weight_peak(gpu, backend, quant) for (backend, _), quant in zip(stacks, run, strict=True)]
+            out[at, 1] = [step_tokens(gpu, name) for _, name in stacks]
+            out[at, 2:] = self.terms.of_gpu(gpu, stacks, run, is_moe)
+        return out
 
     def _of_offload(self) -> dict[str, float]:
         offload = self.data["offload"]

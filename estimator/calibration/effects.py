@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
+from functools import lru_cache
 
 from estimator.types import GGUF_FORMATS, Accelerator, Backend, Engine, Quant, QuantFormat
 
@@ -61,12 +62,17 @@ def chip_of(accelerator: Accelerator) -> str:
 
 def quant_class(quant: Quant) -> str:
     """Kernel class of a quant: types whose kernels reach a similar share of the bandwidth."""
-    if quant.format not in GGUF_FORMATS:
-        if quant.format is QuantFormat.SAFETENSORS:
+    return _class_of(quant.format, quant.file_type, quant.nominal_bits)
+
+
+@lru_cache(maxsize=1024)
+def _class_of(form: QuantFormat, file_type: str | None, nominal_bits: float) -> str:
+    if form not in GGUF_FORMATS:
+        if form is QuantFormat.SAFETENSORS:
             return "f16"
-        bits = f"{quant.nominal_bits:g}" if quant.format is QuantFormat.MLX else ""
-        return f"{quant.format.value}{bits}"
-    kind = (quant.file_type or "").removeprefix("UD-")
+        bits = f"{nominal_bits:g}" if form is QuantFormat.MLX else ""
+        return f"{form.value}{bits}"
+    kind = (file_type or "").removeprefix("UD-")
     for start, name in _CLASS_BY_START:
         if kind.startswith(start):
             return name

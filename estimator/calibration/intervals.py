@@ -36,7 +36,9 @@ def names_of(is_moe: bool, backend: str, engine: str | None) -> tuple[str, ...]:
 def range_ends(stated_ranges: Mapping[str, Any], choices: EngineChoices) -> NDArray[np.float64]:
     """Log ends of the range of each pair in each stratum, shape (2, strata, pairs)."""
     out = np.zeros((2, len(STRATA), choices.engine.size))
-    codes = list(zip(choices.engine.ravel().tolist(), choices.backend.ravel().tolist(), strict=True))
+    stacks = np.stack([choices.engine.ravel(), choices.backend.ravel()], axis=1)
+    distinct, place = np.unique(stacks, axis=0, return_inverse=True)
+    codes = [(int(engine), int(backend)) for engine, backend in distinct]
     for k, stratum in enumerate(STRATA):
         stated = stated_ranges[stratum]
         size = {
@@ -50,10 +52,10 @@ def range_ends(stated_ranges: Mapping[str, Any], choices: EngineChoices) -> NDAr
                     )
                 )
             )
-            for engine, backend in set(codes)
+            for engine, backend in codes
             if engine < len(ENGINES)
         }
-        sizes = np.array([size.get(code, 1.0) for code in codes])
+        sizes = np.array([size.get(code, 1.0) for code in codes])[place.ravel()]
         out[0, k], out[1, k] = stated["low"] * sizes, stated["high"] * sizes
     return out
 

@@ -61,24 +61,34 @@ class TermLogs:
         self._decode, self._prefill = decode, prefill
         self._classes: dict[Any, NDArray[np.float64]] = {}
 
-    def of_pair(
-        self, gpu: Accelerator, backend: Backend, engine: str, quant: Quant, is_moe: bool
+    def of_gpu(
+        self, gpu: Accelerator, stacks: Sequence[tuple[Backend, str]], quants: Sequence[Quant], is_moe: bool
     ) -> NDArray[np.float64]:
-        """Logs of the coefficients of the decode terms, the prefill terms and both overall ones, shape (14,)."""
-        out = self._class_logs(gpu, backend, engine, quant, is_moe).copy()
-        out[_PER_WEIGHT] += self.evening(gpu, backend, engine, quant, is_moe)
-        out[_OF_POWER] += self._prefill.get("power", 0.0) * power_log(gpu, weight_peak(gpu, backend, quant))
+        """Logs of the coefficients of the decode terms, the prefill terms and both overall ones, shape (pairs, 14).
+
+        Each pair is a quant with its stack: backend and engine.
+        """
+        family = family_of(gpu)
+        pairs = list(zip(stacks, quants, strict=True))
+        out = np.array([self._class_logs(gpu, family, *stack, quant, is_moe) for stack, quant in pairs])
+        evening = np.zeros(len(pairs))
+        for place, (stack, quant) in enumerate(pairs):
+            if quant.file_type in TYPICAL_BITS:
+                evening[place] = _evening_of(quant, self._evenings(gpu, family, *stack, quant, is_moe))
+        power = np.array([power_log(gpu, weight_peak(gpu, backend, quant)) for (backend, _), quant in pairs])
+        out[:, _PER_WEIGHT] += evening[:, None]
+        out[:, _OF_POWER] += self._prefill.get("power", 0.0) * power[:, None]
         for index, effects, term in _OF_ONE_GPU:
             known = self._decode if effects == "decode" else self._prefill
-            out[index] += known.get(effect_name(term, "gpu", gpu.slug), 0.0)
-            out[index] += known.get(effect_name(term, "chip", chip_of(gpu)), 0.0)
+            out[:, index] += known.get(effect_name(term, "gpu", gpu.slug), 0.0)
+            out[:, index] += known.get(effect_name(term, "chip", chip_of(gpu)), 0.0)
         return out
 
     def _class_logs(
-        self, gpu: Accelerator, backend: Backend, engine: str, quant: Quant, is_moe: bool
+        self, gpu: Accelerator, family: str, backend: Backend, engine: str, quant: Quant, is_moe: bool
     ) -> NDArray[np.float64]:
         """The part of the logs that GPUs of a family and quants of a class share."""
-        key = (family_of(gpu), gpu.vendor, backend, engine, quant_class(quant), is_moe)
+        key = (family, gpu.vendor, backend, engine, quant_class(quant), is_moe)
         found = self._classes.get(key)
         if found is None:
             self._make_room()
@@ -100,32 +110,43 @@ class TermLogs:
 
         Types of one kind differ by what they read; a wider one that came out quicker did so by scatter of thin data.
         """
-        own = TYPICAL_BITS.get(quant.file_type or "")
-        if own is None or gpu.bandwidth_bytes_s is None:
+        if quant.file_type not in TYPICAL_BITS:
             return 0.0
+        return _evening_of(quant, self._evenings(gpu, family_of(gpu), backend, engine, quant, is_moe))
+
+    def _evenings(
+        self, gpu: Accelerator, family: str, backend: Backend, engine: str, quant: Quant, is_moe: bool
+    ) -> NDArray[np.float64]:
+        """Evening of every file type in ``_EVEN_ORDER``; ``quant`` stands for a file of any."""
         clocks = unit_clocks_s(gpu)
-        key = ("evening", family_of(gpu), gpu.vendor, gpu.slug, gpu.bandwidth_bytes_s, clocks, backend, engine, is_moe)
+        key = ("evening", family, gpu.vendor, gpu.slug, gpu.bandwidth_bytes_s, clocks, backend, engine, is_moe)
         found = self._classes.get(key)
         if found is None:
             self._make_room()
-            found = self._classes[key] = self._evenings(gpu, backend, engine, quant, is_moe)
-        return float(found[_EVEN_ORDER.index(str(quant.file_type))])
+            found = self._classes[key] = self._evened(gpu, family, backend, engine, quant, is_moe)
+        return found
 
-    def _evenings(
-        self, gpu: Accelerator, backend: Backend, engine: str, quant: Quant, is_moe: bool
+    def _evened(
+        self, gpu: Accelerator, family: str, backend: Backend, engine: str, quant: Quant, is_moe: bool
     ) -> NDArray[np.float64]:
+        if gpu.bandwidth_bytes_s is None:
+            return np.zeros(len(_EVEN_ORDER))
         lowest, wider_bits, out = math.inf, math.inf, []
         dense, unpack = DECODE_TERMS.index("routed" if is_moe else "dense"), DECODE_TERMS.index("unpack")
         clocks = unit_clocks_s(gpu)
         for name in _EVEN_ORDER:
             bits = TYPICAL_BITS[name]
-            logs = self._class_logs(gpu, backend, engine, replace(quant, file_type=name), is_moe)
-            read = math.exp(logs[dense]) * bits / 8.0 / gpu.bandwidth_bytes_s  # type: ignore[operator]
+            logs = self._class_logs(gpu, family, backend, engine, replace(quant, file_type=name), is_moe)
+            read = math.exp(logs[dense]) * bits / 8.0 / gpu.bandwidth_bytes_s
             mine = read + math.exp(logs[unpack]) * UNPACK_UNIT_CLOCKS / clocks
             bound = lowest * min(bits / wider_bits, 1.0) ** EVEN_POWER if lowest < math.inf else mine
             lowest, wider_bits = min(mine, bound), bits
             out.append(math.log(lowest / mine))
         return np.array(out)
+
+
+def _evening_of(quant: Quant, evenings: NDArray[np.float64]) -> float:
+    return float(evenings[_EVEN_ORDER.index(str(quant.file_type))])
 
 
 def sum_effects(

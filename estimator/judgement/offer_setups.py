@@ -109,7 +109,11 @@ class OfferJudge:
         best: dict[Machine, Found | None] = {}
         for count, alike in groups.items():
             blocks = self._blocks(count, alike)
-            best |= {(count, *machine): self._best(blocks, g) for g, machine in enumerate(alike)}
+            paces = _paces(blocks, len(alike), len(self.quants), whole=self.streams > 1)
+            best |= {
+                (count, *machine): self._best(blocks, pace, g)
+                for g, (machine, pace) in enumerate(zip(alike, paces, strict=True))
+            }
         return best
 
     def _blocks(self, count: int, machines: Sequence[tuple[Accelerator, Host]]) -> list[FitBlock | None]:
@@ -134,9 +138,11 @@ class OfferJudge:
                 blocks.append(None)
         return blocks
 
-    def _best(self, blocks: Sequence[FitBlock | None], g: int) -> Found | None:
+    def _best(self, blocks: Sequence[FitBlock | None], pace: Pace, g: int) -> Found | None:
         """The best setup that meets the need, else the nearest of those that nearly do; None where nothing does."""
-        pace, table = _pace(blocks, g, len(self.quants), whole=self.streams > 1), self._worth(blocks)
+        if not pace.runs.any():
+            return None
+        table = self._worth(blocks)
         for slack in (1.0, NEAR):
             allowed = np.where(table.loss <= self.needs.loss_points * slack, table.value, np.nan)
             found = usable_setups(replace(table, value=allowed), pace, _relaxed(self.needs.workload, slack), self.mode)
@@ -212,17 +218,17 @@ def _row(block: FitBlock | None, name: str, quants: int) -> NDArray[np.float64]:
     return np.full(quants, 16.0) if block is None else np.asarray(getattr(block, name), np.float64)
 
 
-def _pace(blocks: Sequence[FitBlock | None], g: int, quants: int, *, whole: bool) -> Pace:
-    """Arrays (models, quants) of one accelerator; setups that serve several users hold everything on the devices."""
+def _paces(blocks: Sequence[FitBlock | None], machines: int, quants: int, *, whole: bool) -> list[Pace]:
+    """Arrays (models, quants) of each machine; setups that serve several users hold everything on the devices."""
     worst = verdict.FITS_TIGHTLY if whole else verdict.FITS_WITH_OFFLOAD
-    shape = len(blocks), quants
+    shape = machines, len(blocks), quants
     runs, tight = np.zeros(shape, np.bool_), np.zeros(shape, np.bool_)
     decode, ttft = np.zeros(shape), np.zeros(shape)
     bits = np.array([_row(block, "bits_per_weight", quants) for block in blocks])
     for m, block in enumerate(blocks):
         if block is not None:
-            status = block.status[g, :, 0]
-            runs[m] = block.available[g] & block.has_weights & (status <= worst)
-            tight[m] = status == verdict.FITS_TIGHTLY
-            decode[m], ttft[m] = block.decode_tok_s[g, :, 0], block.ttft_ms[g, :, 0]
-    return Pace(runs, tight, decode, ttft, bits)
+            status = block.status[:, :, 0]
+            runs[:, m] = block.available & block.has_weights & (status <= worst)
+            tight[:, m] = status == verdict.FITS_TIGHTLY
+            decode[:, m], ttft[:, m] = block.decode_tok_s[:, :, 0], block.ttft_ms[:, :, 0]
+    return [Pace(*arrays, bits) for arrays in zip(runs, tight, decode, ttft, strict=True)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,16 +15,13 @@ from db.entries.files import Catalog, Entry
 from db.entries.traits import model_traits
 from estimator.calibration.capability_prior import ModelTraits
 from estimator.calibration.coefficients import Calibration
-from estimator.calibration.scale import KIND_OF_WORKLOAD
 from estimator.judgement import purchases as domain
 from estimator.judgement.buying import Offer, Terms, Ware, break_even_months, is_card, offers, running_usd_an_hour
-from estimator.judgement.capability import CapabilityTable
 from estimator.judgement.market import Computer, Price, PriceKind, newest, price_of_card, price_of_computer
 from estimator.judgement.needs import NEAR, Miss, Need, Needs
 from estimator.judgement.offer_setups import Subject
 from estimator.judgement.purchases import Purchase, Purchases
-from estimator.judgement.worth import ways
-from estimator.structure.architecture import ModelArchitecture
+from estimator.judgement.worth import PLAIN, THINKING, capabilities
 from estimator.types import EstimatorError, OperatingMode, WorkloadKind
 
 
@@ -92,9 +89,11 @@ def purchases(
     profiles = [specs.host(entry) for entry in catalog.hosts.values()]
     options = [offer for offer in offers(wares, computers, terms, profiles) if _within_reach(offer, terms)]
     if models:
-        subjects = [_subject(catalog, model) for model in models]
+        traits = model_traits(catalog)
+        slugs = [resolved(catalog, "model", model) for model in models]
+        subjects = [_subject(catalog, traits[slug]) for slug in slugs]
     else:
-        subjects = _contenders(catalog, needs.workload.kind, wanted, options)
+        subjects = _contenders(catalog, needs.workload.kind, wanted)
     quants = [specs.quant(entry) for entry in catalog.quants.values() if specs.is_precomputed(entry)]
     return Answer(
         tuple(subjects),
@@ -209,42 +208,37 @@ def _within_reach(offer: Offer, terms: Terms) -> bool:
     return terms.budget_usd is None or offer.usd is None or offer.usd <= NEAR * terms.budget_usd
 
 
-def _subject(catalog: Catalog, model: str) -> Subject:
-    slug = resolved(catalog, "model", model)
-    entry = catalog.models[slug]
+def _subject(catalog: Catalog, traits: ModelTraits) -> Subject:
+    entry = catalog.models[traits.slug]
     try:
-        return Subject(slug, entry["name"], specs.architecture(entry), model_traits(catalog)[slug])
+        return Subject(traits.slug, entry["name"], specs.architecture(entry), traits)
     except EstimatorError as error:
         raise QuestionError(ErrorCode.MISSING_FACT, f"{entry['name']}: {error}", "model") from error
 
 
-def _contenders(catalog: Catalog, work: WorkloadKind, wanted: Wanted, options: Sequence[Offer]) -> list[Subject]:
+def _contenders(catalog: Catalog, work: WorkloadKind, wanted: Wanted) -> list[Subject]:
     """Models that may be the best one: no other has as much capability with as few weights and as few active ones."""
-    traits, table = model_traits(catalog), CapabilityTable.load()
-    known: list[tuple[str, ModelTraits, ModelArchitecture]] = []
-    for slug, entry in catalog.models.items():
-        if wanted.takes(entry, traits[slug]):
-            try:
-                known.append((slug, traits[slug], specs.architecture(entry)))
-            except EstimatorError:
-                continue
-    if not known:
-        return []
-    kept: set[str] = set()
-    for way in (0, 1):
-        pairs = [ways(model, table.of(model)[KIND_OF_WORKLOAD[work]])[way] for _, model, _ in known]
-        figures = np.array(
-            [
-                (np.inf if able is None else -able.low, model.total_b, model.active_b)
-                for (_, model, _), able in zip(known, pairs, strict=True)
-            ]
-        )
-        for place, (slug, _, _) in enumerate(known):
-            no_worse = (figures <= figures[place]).all(axis=1) & (figures < figures[place]).any(axis=1)
-            if np.isfinite(figures[place, 0]) and not no_worse.any():
-                kept.add(slug)
-    return [
-        Subject(slug, catalog.models[slug]["name"], architecture, model)
-        for slug, model, architecture in known
-        if slug in kept
-    ]
+    known = {
+        slug: traits for slug, traits in model_traits(catalog).items() if wanted.takes(catalog.models[slug], traits)
+    }
+    while True:
+        leading = _leading(known, work)
+        unknown = [slug for slug in leading if specs.missing_facts(catalog.models[slug])]
+        if not unknown:
+            return [_subject(catalog, known[slug]) for slug in leading]
+        known = {slug: traits for slug, traits in known.items() if slug not in unknown}
+
+
+def _leading(models: Mapping[str, ModelTraits], work: WorkloadKind) -> list[str]:
+    """Slugs of the models that no other one beats in capability, weights and active weights, in one way to answer."""
+    pairs = capabilities(work, list(models.values()))
+    sizes = np.array([(traits.total_b, traits.active_b) for traits in models.values()]).reshape(-1, 2)
+    leading = np.zeros(len(models), dtype=np.bool_)
+    for way in (PLAIN, THINKING):
+        able = [pair[way] for pair in pairs]
+        lacking = np.array([np.inf if capability is None else -capability.low for capability in able])
+        figures = np.column_stack([lacking, sizes])
+        no_worse = np.all(figures[None] <= figures[:, None], axis=2)
+        better = np.any(figures[None] < figures[:, None], axis=2)
+        leading |= np.isfinite(lacking) & ~np.any(no_worse & better, axis=1)
+    return [slug for slug, leads in zip(models, leading, strict=True) if leads]
