@@ -342,3 +342,13 @@ async def test_a_name_says_what_it_means(ask: Any, data: Any) -> None:
     assert (file["nameMeaning"]["slug"], file["nameMeaning"]["quantSlug"]) == ("llama-3.1-8b", "q5-k-m")
     unknown = await ask(f'{{ nameMeaning(kind: GPU, text: "rtx 4091") {fields} }}')
     assert unknown["errors"][0]["extensions"]["code"] == "NOT_FOUND"
+
+
+async def test_benchmarks_are_listed(data: Any) -> None:
+    found = await data("{ benchmarks { name settings modelCount } models { nodes { benchmarks { name setting } } } }")
+    results = [(node, result) for node, model in enumerate(found["models"]["nodes"]) for result in model["benchmarks"]]
+    assert [one["name"] for one in found["benchmarks"]] == sorted({one["name"] for _, one in results}, key=str.casefold)
+    for one in found["benchmarks"]:
+        own = [(node, result) for node, result in results if result["name"] == one["name"]]
+        assert one["modelCount"] == len({node for node, _ in own})
+        assert one["settings"] == sorted({result["setting"] for _, result in own if result["setting"]})
