@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from enum import Enum
+
 import strawberry
 
 from api.answers.choices import rankings
@@ -13,11 +15,13 @@ from api.graphql.catalog.gpus import Gpu
 from api.graphql.catalog.models import Benchmark, Model
 from api.graphql.catalog.quants import Quant
 from api.graphql.core.connections import Connection
+from api.graphql.core.described import describe
 from api.graphql.core.enums import FitStatus
 from api.graphql.core.errors import UserError
 from api.graphql.fits.predictions import Estimate, estimate_of_plan
 from api.graphql.fits.types import Fit, fit_of
 from db.fits.cells import AnyCell
+from db.fits.packing import shown
 from estimator.fit_facts import FitFacts
 from estimator.judgement.capability import CapabilityEvidence
 
@@ -109,9 +113,9 @@ def recommendation_of(faces: Faces, choice: Choice, rank: int, judgement: Judgem
             ),
             loss=CapabilityLoss(points=loss.points, low=loss.low, high=loss.high),
         ),
-        rating=judgement.rating,
-        tokens_per_second=judgement.decode_tok_s,
-        answer_seconds=judgement.answer_s,
+        rating=shown(judgement.rating),
+        tokens_per_second=shown(judgement.decode_tok_s),
+        answer_seconds=shown(judgement.answer_s),
         on_frontier=judgement.on_frontier,
         reason=judgement.reason,
         slug=choice.slug,
@@ -172,11 +176,28 @@ class UpgradeGain:
     leaves_offload: bool = strawberry.field(description="Whether it needed host memory before and no longer does.")
 
 
+class TierLetter(Enum):
+    """Letters of tiers, best first."""
+
+    S = "S"
+    A = "A"
+    B = "B"
+    C = "C"
+    D = "D"
+    F = "F"
+
+
+describe(
+    TierLetter,
+    "TierLetter",
+    "Tier of a model on an accelerator, by points below the best rating there.",
+    {"S": "Up to 3.", "A": "Up to 8.", "B": "Up to 14.", "C": "Up to 21.", "D": "Up to 30.", "F": "Beyond 30."},
+)
+
+
 @strawberry.type(description="Models of one tier on an accelerator.")
 class Tier:
-    grade: str = strawberry.field(
-        description="By points below the best rating: S up to 3, A 8, B 14, C 21, D 30, F beyond."
-    )
+    letter: TierLetter = strawberry.field(description="The tier.")
     fits: list[Fit] = strawberry.field(description="Each model of this tier in its best setup, best first.")
 
 
@@ -184,8 +205,8 @@ def gain_of(faces: Faces, gain: rankings.UpgradeGain, before: AnyCell | None, af
     """The GraphQL object of a gain."""
     return UpgradeGain(
         model=faces.model_by_id[after.model_id],
-        rating_before=gain.rating_before,
-        rating_after=gain.rating_after,
+        rating_before=None if gain.rating_before is None else shown(gain.rating_before),
+        rating_after=shown(gain.rating_after),
         status_before=None if before is None else before.status,
         status_after=after.status,
         newly_usable=gain.rating_before is None,
@@ -204,8 +225,8 @@ def setup_of(faces: Faces, setup: answers.Setup) -> Setup:
         price_usd=setup.choice.price_usd,
         power_watts=setup.choice.power_w,
         users=setup.plan.request.batch,
-        decode_tokens_per_second=estimate.decode.value,
-        ttft_ms=estimate.ttft_ms,
+        decode_tokens_per_second=shown(estimate.decode.value),
+        ttft_ms=None if estimate.ttft_ms is None else shown(estimate.ttft_ms),
         safe_context_tokens=estimate.safe_context_tokens,
         plan=setup.plan,
         faces=faces,
