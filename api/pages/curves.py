@@ -33,6 +33,17 @@ class Step:
     estimate: Estimate
 
 
+def plots(fit: FitRecord, answers: Answers, options: Sequence[tuple[FitRecord, Answers]]) -> list[tuple[str, Markup]]:
+    """Plots of a fit with their titles, those that have something to show; ``options`` are its quantizations."""
+    found = steps(answers)
+    made = (
+        ("Speed by tokens in context, with the range of 80 %", speed_plot(fit, found)),
+        ("Memory by context: weights, and all of it", memory_plot(fit, found)),
+        ("Speed against the loss of each quantization", frontier_plot(options)),
+    )
+    return [(title, Markup(plot)) for title, plot in made if plot]
+
+
 def steps(answers: Answers) -> list[Step]:
     """The fit at doubling contexts up to that of the model, each filled; none for one that nothing runs."""
     facts, view = answers.facts, answers.view

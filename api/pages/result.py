@@ -14,7 +14,7 @@ from starlette.responses import Response
 from api.answers.story import Answers, pair_slug
 from api.catalog.fit_reads import FitReads
 from api.catalog.fits import FitRecord
-from api.pages.curves import frontier_plot, memory_plot, speed_plot, steps
+from api.pages.curves import plots
 from api.pages.forms import Select, mode_options, with_any, workload_options
 from api.pages.numbers import demo, memory_bar, numbers
 from api.pages.pairs import Pair, load_pair
@@ -60,7 +60,7 @@ def result_page(pair: Pair, base_url: str) -> dict[str, Any]:
     by_quant = [Answers(option) for option in pair.options]
     faq = answers.faq(pair.best)
     page_path = f"/can/{pair_slug(fit.model.slug, fit.gpu.slug)}"
-    options, curve = _by_bits(pair.options, by_quant), steps(answers)
+    options = _by_bits(pair.options, by_quant)
     return {
         "model_name": fit.model.name,
         "gpu_name": fit.gpu.name,
@@ -89,15 +89,7 @@ def result_page(pair: Pair, base_url: str) -> dict[str, Any]:
         "assumed": _assumed(pair),
         "model_path": f"/model/{fit.model.slug}",
         "gpu_path": f"/gpu/{fit.gpu.slug}",
-        "plots": [
-            (title, plot)
-            for title, plot in (
-                ("Speed by tokens in context, with the range of 80 %", speed_plot(fit, curve)),
-                ("Memory by context: weights, and all of it", memory_plot(fit, curve)),
-                ("Speed against the loss of each quantization", frontier_plot(options)),
-            )
-            if plot
-        ],
+        "plots": plots(fit, answers, options),
         "unpublished": _unpublished(pair),
         "modes": [_mode_row(pair, mode, answers, by_quant) for mode in OperatingMode],
         "serving": _serving(answers, pair.mode),
