@@ -193,7 +193,7 @@ async def test_a_setting_gives_the_estimate_of_the_same_question(
     text = unescape(await page(client, f"/can/{pair}?workload=rag&{setting}"))
     quant = re.findall(r'<option value="([^"]+)" selected', text)[0]
     model, _, gpu = pair.partition("-on-")
-    question = {"model": model, "gpu": gpu, "quant": quant, "workload": "RAG", **asked}
+    question = {"model": {"slug": model}, "machine": {"gpu": gpu}, "quant": quant, "workload": "RAG", **asked}
     query = (
         "query($input: EstimateInput!) { estimate(input: $input) { headline decode { tokensPerSecond }"
         " memory { totalBytes } contextTokens } }"
