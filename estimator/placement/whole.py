@@ -48,6 +48,8 @@ class WholeLoad:
         """The load of each pair of a model in each situation."""
         need, usable = pairs.need, pairs.usable
         kv_cache = held_cache(need.kv_last[:, -1, None], need.fixed_last[:, -1, None], pairs.copies)
+        if pairs.paging is not None:
+            kv_cache = pairs.paging.cache(kv_cache)
         held = pairs.device + pairs.overhead + kv_cache
         compute = pairs.compute()
         fits = pairs.available & (usable - held - compute >= 0)
@@ -122,6 +124,9 @@ class WholeLoad:
         situations = np.arange(len(runs))[:, None]
         copies = None if pairs.copies is None else pairs.copies[at]
         safe = safe_context(model, need, situations, model.n_layers, room, pairs.vllm[at], copies=copies)
+        if pairs.paging is not None:
+            cache = np.broadcast_to(self.kv_cache, self.held.shape)[:, at]
+            safe = pairs.paging.safe_context(np.broadcast_to(room + cache, runs[:, at].shape), p, safe)
         if not by_cards.any():
             return safe
         limited = np.broadcast_to(safe, room.shape).copy()

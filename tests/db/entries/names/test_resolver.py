@@ -65,7 +65,10 @@ def test_one_accelerator_is_not_several(catalog: Catalog) -> None:
 def test_an_unknown_quantization_of_a_file_is_stated(catalog: Catalog) -> None:
     meaning = catalog.meaning("model", "Qwen3-8B-UD-Q9_K_XL.gguf")
     assert (meaning.slug, meaning.quant) == ("qwen3-8b", None)
-    assert meaning.note == "The quantization UD-Q9_K_XL of 'Qwen3-8B-UD-Q9_K_XL.gguf' is not in the catalog."
+    assert meaning.note == (
+        "The quantization UD-Q9_K_XL of 'Qwen3-8B-UD-Q9_K_XL.gguf' is not in the catalog; nearest to it are UD-Q2_K_XL, "
+        "UD-Q3_K_XL, UD-Q4_K_XL."
+    )
 
 
 def test_thousands_of_names_of_models_resolve(catalog: Catalog) -> None:
@@ -80,7 +83,7 @@ def test_a_vision_model_is_not_the_version_that_it_is_written_like(catalog: Cata
     assert meaning.slug == "qwen3-8b"
     assert meaning.note == (
         "'MiniCPM-V 4.5' is taken as openbmb/MiniCPM-V-4_5. openbmb/MiniCPM-V-4_5 is estimated as Qwen3 8B, whose shape its "
-        "text model has; its towers are not counted."
+        "text model has; its towers are not counted. What it can do is taken from there, too: its own tuning is not judged."
     )
     assert catalog.resolve("model", "GLM 4.6V Flash") == "glm-4-9b-0414"
     assert catalog.resolve("model", "deepseekv3.2") == "deepseek-v3.2"
