@@ -312,7 +312,7 @@ class Calibration:
 
 def stream_engine(name: str) -> str:
     """The engine whose constants of several streams hold for software of this ``name``: forks and fronts share them."""
-    own = (Engine.LLAMA_CPP, Engine.OLLAMA, Engine.IK_LLAMA_CPP)
+    own = (Engine.LLAMA_CPP, Engine.OLLAMA, Engine.IK_LLAMA_CPP, Engine.LM_STUDIO, Engine.LLAMAFILE)
     return Engine.LLAMA_CPP.value if name in {engine.value for engine in own} else name
 
 
