@@ -21,7 +21,7 @@ from estimator.placement.demand import Needs, Situation, needs, situation_of
 from estimator.placement.layer_sums import ModelTables, model_tables
 from estimator.placement.placements import Placed, Placements, Rig
 from estimator.placement.search import place
-from estimator.quant_choice import TIGHT_POINTS, best_quants, charged, customary, needlessly_wide
+from estimator.quant_choice import TIGHT_POINTS, best_quants, charged, customs, needlessly_wide
 from estimator.speed.coefficients import SpeedCoefficients
 from estimator.speed.throughput import Pace, pace
 from estimator.structure.architecture import ModelArchitecture
@@ -183,7 +183,7 @@ def assemble(
         overhead_bytes=grid(placed.overhead),
         host_bytes=grid(placed.host),
         offload_fraction=grid(placed.offload_fraction),
-        recommended=best_quants(rating, eligible, np.array([customary(quant) for quant in choices.quants])),
+        recommended=best_quants(rating, eligible, customs(choices.quants, nats.min(axis=1), tables.bits_per_weight)),
         **{name: grid(values) for name, values in columns.items()},
     )
 

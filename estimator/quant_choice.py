@@ -5,7 +5,7 @@ Loss in points of capability, time in seconds.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -46,6 +46,8 @@ NOTICEABLY_FASTER = 1.15
 ALIKE_POINTS = 0.3
 #: What a memory filled to the last twentieth costs: one more program, or a longer prompt, and the model does not run.
 TIGHT_POINTS = 2.0
+#: Weights of more bits lose nothing because they were trained in 16.
+MOST_NATIVE_BITS = 15.0
 #: Below any rating.
 _NEVER = -1e9
 #: Families of formats by how customary they are: what publishers offer first and most users run comes first.
@@ -56,6 +58,16 @@ def customary(quant: Quant) -> float:
     """How customary a quantization is, more being more; 16 bits, and families that are not listed, are last."""
     form = form_of(quant)
     return float(len(_CUSTOM) - _CUSTOM.index(form.family)) if form is not None and form.family in _CUSTOM else 0.0
+
+
+def customs(quants: Sequence[Quant], nats: Floats, bits: Floats) -> NDArray[np.float64]:
+    """:func:`customary` of each quantization, (..., quants), where weights as narrow as trained come before all others.
+
+    ``nats`` are lost and ``bits`` per weight are held by whole files, both (..., quants).
+    """
+    native = (np.asarray(nats) == 0) & (np.asarray(bits) < MOST_NATIVE_BITS)
+    own = np.array([customary(quant) for quant in quants])
+    return np.asarray(own + np.where(native, len(_CUSTOM) + MOST_NATIVE_BITS - bits, 0.0))
 
 
 def charged(worth: Floats, seconds: Floats, comfortable_s: Floats, mode: OperatingMode) -> NDArray[np.float64]:

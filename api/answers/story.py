@@ -124,7 +124,8 @@ class PlanAnswers:
         workload, own = self.facts.workload, self.options.present
         if workload is None:
             return None
-        return written_tokens(workload, own is not None and own.traits.thinking == "always")
+        thinking = own.traits.thinking_length if own is not None and own.traits.thinking == "always" else 0.0
+        return round(written_tokens(workload, thinking))
 
     @cached_property
     def commands(self) -> tuple[Command, ...]:

@@ -53,7 +53,7 @@ def capabilities(
 class WorthTable:
     """Worth of one kind of work: arrays (models, ways, quants), NaN for a way that a model does not have.
 
-    ``capabilities`` has one pair of ways a model.
+    ``capabilities`` has one pair of ways a model; ``thinking`` (models, ways) is the relative length of thinking, 0 for none.
     """
 
     value: Floats
@@ -63,6 +63,7 @@ class WorthTable:
     loss: Floats
     loss_low: Floats
     loss_high: Floats
+    thinking: Floats
 
 
 def worth_table(
@@ -93,6 +94,7 @@ def worth_table(
         loss=loss,
         loss_low=loss_low,
         loss_high=loss_high,
+        thinking=np.outer([model.thinking_length for model in models], [0.0, 1.0]),
     )
 
 

@@ -20,7 +20,7 @@ from estimator.calibration.scale import KIND_OF_WORKLOAD, RETENTION_PER_NAT, poi
 from estimator.estimate import estimate, sweep
 from estimator.grid import FitBlock, evaluate_block, to_choose
 from estimator.placement.layer_sums import model_tables
-from estimator.quant_choice import ALIKE_POINTS, CHARGES, TIGHT_POINTS, customary
+from estimator.quant_choice import ALIKE_POINTS, CHARGES, TIGHT_POINTS, customs
 from estimator.types import (
     STATUSES,
     Accelerator,
@@ -109,6 +109,7 @@ def test_offload_is_said_by_status_strategy_and_fraction_alike(model: str) -> No
 def test_the_smallest_loss_that_time_allows_is_recommended(model: str) -> None:
     block = block_of(model)
     entry = CATALOG.models[model]
+    custom = customs(QUANTS, block.divergence_nats.min(axis=1), block.bits_per_weight)
     for g, gpu in enumerate(GPUS):
         for s, use in enumerate(WORKLOADS):
             running = [q for q in range(len(QUANTS)) if block.available[g, q] and block.status[g, q, s] < 3]
@@ -122,7 +123,7 @@ def test_the_smallest_loss_that_time_allows_is_recommended(model: str) -> None:
             ratings = {q: _rating(block, g, q, s, use) for q in usable}
             best = max(ratings.values(), default=0.0)
             alike = [q for q in usable if ratings[q] >= best - ALIKE_POINTS]
-            chosen = max(alike, key=lambda q: (customary(QUANTS[q]), ratings[q]), default=None)
+            chosen = max(alike, key=lambda q: (custom[q], ratings[q]), default=None)
             assert list(np.flatnonzero(block.recommended[g, :, s])) == ([] if chosen is None else [chosen]), gpu.slug
 
 

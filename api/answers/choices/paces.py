@@ -224,4 +224,5 @@ def row_of(table: WorthTable, model: int, rows: int) -> WorthTable:
         loss=spread(table.loss),
         loss_low=spread(table.loss_low),
         loss_high=spread(table.loss_high),
+        thinking=spread(table.thinking),
     )

@@ -12,8 +12,8 @@ from db.entries.files import load_catalog
 from db.entries.traits import model_traits
 from estimator.judgement.answer_time import written_tokens
 from estimator.judgement.setups import Pace, usable_setups
-from estimator.judgement.worth import THINKING, worth_table
-from estimator.quant_choice import ALIKE_POINTS, TIGHT_POINTS, customary
+from estimator.judgement.worth import worth_table
+from estimator.quant_choice import ALIKE_POINTS, TIGHT_POINTS, customs
 from estimator.types import OperatingMode, WorkloadKind
 
 CATALOG = load_catalog()
@@ -22,7 +22,7 @@ QUANTS = [specs.quant(CATALOG.quants[slug]) for slug in ("f16", "q8-0", "q6-k", 
 BITS = np.tile([16.0, 8.5, 6.6, 4.85, 3.0], (len(TRAITS), 1))
 WORTHS = {kind: worth_table(kind, TRAITS, QUANTS, BITS) for kind in WorkloadKind}
 WORKLOADS = {specs.workload(entry).kind: specs.workload(entry) for entry in CATALOG.workloads.values()}
-CUSTOM = np.array([customary(quant) for quant in QUANTS])
+CUSTOM = customs(QUANTS, WORTHS[WorkloadKind.RAG].loss[:, 0], BITS)
 RECENCY = np.array([each.released for each in TRAITS])
 
 
@@ -49,7 +49,7 @@ def test_setups_of_500_random_machines_agree_with_brute_force() -> None:
         for m, way, q in np.ndindex(table.value.shape):
             if pace.runs[m, q] and np.isfinite(table.value[m, way, q]):
                 speed, wait = pace.decode_tok_s[m, q], pace.ttft_ms[m, q]
-                time = wait / 1000 + written_tokens(workload, way == THINKING) / speed
+                time = wait / 1000 + written_tokens(workload, table.thinking[m, way]) / speed
                 if (
                     speed >= workload.minimum_decode_tok_s
                     and wait <= workload.usable_ttft_ms
@@ -112,11 +112,11 @@ def test_of_setups_that_are_rated_alike_the_customary_one_is_taken() -> None:
         setups = usable_setups(WORTHS[workload.kind], pace, workload, OperatingMode.BALANCED)
         for n in setups.best(RECENCY, CUSTOM):
             own = [i for i in range(len(setups.model)) if setups.model[i] == setups.model[n] and setups.sensible[i]]
-            top = max(own, key=lambda i: setups.rating[i])
+            top, at = max(own, key=lambda i: setups.rating[i]), setups.model[n]
             assert setups.way[n] == setups.way[top]
             assert setups.rating[n] >= setups.rating[top] - ALIKE_POINTS
             for i in own:
                 if setups.way[i] == setups.way[n] and setups.rating[i] >= setups.rating[top] - ALIKE_POINTS:
                     assert setups.frontier[n] >= setups.frontier[i]
                     if setups.frontier[n] == setups.frontier[i]:
-                        assert CUSTOM[setups.quant[n]] >= CUSTOM[setups.quant[i]]
+                        assert CUSTOM[at, setups.quant[n]] >= CUSTOM[at, setups.quant[i]]
