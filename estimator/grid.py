@@ -21,7 +21,15 @@ from estimator.placement.demand import Needs, Situation, needs, situation_of
 from estimator.placement.layer_sums import ModelTables, model_tables
 from estimator.placement.placements import Placed, Placements, Rig
 from estimator.placement.search import place
-from estimator.quant_choice import TIGHT_POINTS, best_quants, charged, customs, needlessly_wide
+from estimator.quant_choice import (
+    TIGHT_POINTS,
+    best_quants,
+    charged,
+    customary,
+    native_quants,
+    needlessly_wide,
+    rewritten,
+)
 from estimator.speed.coefficients import SpeedCoefficients
 from estimator.speed.throughput import Pace, pace
 from estimator.structure.architecture import ModelArchitecture
@@ -161,7 +169,10 @@ def assemble(
     wide = needlessly_wide(
         tables.bits_per_weight[None, :, None], grid(columns["decode_tok_s"]), running & known[None, :, None]
     )
+    lost = nats.min(axis=1)
+    native = native_quants(choices.quants, model.training.native_bits, lost)
     eligible = usable & to_choose(running, known) & ~wide
+    eligible &= ~rewritten(eligible, native[None, :, None], lost[None, :, None], axis=1)
     return FitBlock(
         available=fleet.available,
         engine=choices.engine,
@@ -183,7 +194,7 @@ def assemble(
         overhead_bytes=grid(placed.overhead),
         host_bytes=grid(placed.host),
         offload_fraction=grid(placed.offload_fraction),
-        recommended=best_quants(rating, eligible, customs(choices.quants, nats.min(axis=1), tables.bits_per_weight)),
+        recommended=best_quants(rating, eligible, np.array([customary(quant) for quant in choices.quants])),
         **{name: grid(values) for name, values in columns.items()},
     )
 

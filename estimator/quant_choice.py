@@ -46,8 +46,8 @@ NOTICEABLY_FASTER = 1.15
 ALIKE_POINTS = 0.3
 #: What a memory filled to the last twentieth costs: one more program, or a longer prompt, and the model does not run.
 TIGHT_POINTS = 2.0
-#: Weights of more bits lose nothing because they were trained in 16.
-MOST_NATIVE_BITS = 15.0
+#: Weights of at least so many bits are not called narrow.
+_NARROW_BITS = 15.0
 #: Below any rating.
 _NEVER = -1e9
 #: Families of formats by how customary they are: what publishers offer first and most users run comes first.
@@ -58,16 +58,6 @@ def customary(quant: Quant) -> float:
     """How customary a quantization is, more being more; 16 bits, and families that are not listed, are last."""
     form = form_of(quant)
     return float(len(_CUSTOM) - _CUSTOM.index(form.family)) if form is not None and form.family in _CUSTOM else 0.0
-
-
-def customs(quants: Sequence[Quant], nats: Floats, bits: Floats) -> NDArray[np.float64]:
-    """:func:`customary` of each quantization, (..., quants), where weights as narrow as trained come before all others.
-
-    ``nats`` are lost and ``bits`` per weight are held by whole files, both (..., quants).
-    """
-    native = (np.asarray(nats) == 0) & (np.asarray(bits) < MOST_NATIVE_BITS)
-    own = np.array([customary(quant) for quant in quants])
-    return np.asarray(own + np.where(native, len(_CUSTOM) + MOST_NATIVE_BITS - bits, 0.0))
 
 
 def charged(worth: Floats, seconds: Floats, comfortable_s: Floats, mode: OperatingMode) -> NDArray[np.float64]:
@@ -82,6 +72,21 @@ def needlessly_wide(bits: Floats, decode_tok_s: Floats, eligible: Flags) -> Flag
     wide = eligible & (bits >= WIDE_BITS)
     fastest = np.where(wide, decode_tok_s, 0.0).max(axis=1, keepdims=True, initial=0.0)
     return np.asarray(wide & (fastest >= NOTICEABLY_FASTER * decode_tok_s))
+
+
+def native_quants(quants: Sequence[Quant], native_bits: float, nats: Floats) -> Flags:
+    """The quantizations, (Q,), that narrowly trained weights were trained in, or what comes nearest; ``nats`` lost in each."""
+    away = np.abs(np.array([quant.nominal_bits for quant in quants]) - native_bits)
+    lossless = np.asarray(nats) == 0
+    return np.asarray(lossless & (native_bits < _NARROW_BITS) & (away == away[lossless].min(initial=np.inf)))
+
+
+def rewritten(usable: Flags, native: Flags, nats: Floats, axis: int) -> Flags:
+    """Cells of narrowly trained weights in another format of no less bits, where those run as they were trained.
+
+    All broadcast; ``axis`` is that of the quantizations.
+    """
+    return np.asarray((usable & native).any(axis=axis, keepdims=True) & (np.asarray(nats) == 0) & ~native)
 
 
 def best_quants(rating: Floats, eligible: Flags, custom: Floats) -> Flags:

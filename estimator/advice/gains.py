@@ -17,7 +17,7 @@ from estimator.judgement.answer_time import written_tokens
 from estimator.judgement.setups import Pace, usable_setups
 from estimator.judgement.worth import WorthTable, worth_table
 from estimator.placement.layer_sums import model_tables
-from estimator.quant_choice import TIGHT_POINTS, charged, customs
+from estimator.quant_choice import TIGHT_POINTS, charged, customary
 from estimator.structure.architecture import ModelArchitecture
 from estimator.types import Estimate, EstimateRequest, OperatingMode, Status, Workload, WorkloadKind
 from estimator.usability import answer_seconds, comfortable_seconds, is_usable
@@ -132,7 +132,7 @@ def best_of(
         bits_per_weight=_bits(model, requests),
     )
     setups = usable_setups(table, pace, use, OperatingMode.BALANCED)
-    custom = customs([request.quant for request in requests], table.loss[:, 0], pace.bits_per_weight)
+    custom = np.array([customary(request.quant) for request in requests])
     chosen = [int(setups.quant[n]) for n in setups.best(np.zeros(1), custom)]
     tried = [
         Tried(requests[q], estimates[q], _standing(use, table, q, estimates[q])) for q in chosen or range(len(answers))

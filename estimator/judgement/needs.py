@@ -40,7 +40,9 @@ class Needs:
         if self.users == 1:
             return 1
         workload = self.workload
-        answer_s = workload.patience_ttft_ms / 1000.0 + written_tokens(workload, thinking) / workload.minimum_decode_tok_s
+        answer_s = (
+            workload.patience_ttft_ms / 1000.0 + written_tokens(workload, thinking) / workload.minimum_decode_tok_s
+        )
         share = answer_s / (answer_s + workload.think_s)
         busy = self.users * share + _BUSY_DEVIATIONS * math.sqrt(self.users * share * (1.0 - share))
         return min(self.users, max(1, math.ceil(busy)))

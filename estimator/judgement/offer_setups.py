@@ -20,7 +20,7 @@ from estimator.judgement.needs import NEAR, Miss, Need, Needs
 from estimator.judgement.setups import Pace, Setups, usable_setups
 from estimator.judgement.worth import THINKING, WorthTable, worth_table
 from estimator.placement.demand import Situation
-from estimator.quant_choice import customs
+from estimator.quant_choice import customary
 from estimator.structure.architecture import ModelArchitecture
 from estimator.types import ENGINES, Accelerator, Engine, EstimatorError, Host, OperatingMode, Quant, Workload
 
@@ -72,6 +72,7 @@ class OfferJudge:
     ) -> None:
         self.subjects, self.quants, self.needs = subjects, tuple(quants), needs
         self.calibration, self.mode = calibration, mode
+        self.custom = np.array([customary(quant) for quant in quants])
         self.recency = np.array([subject.traits.released for subject in subjects])
         self.streams = needs.streams(max((_thinking(subject.traits) for subject in subjects), default=0.0))
         self._table: WorthTable | None = None
@@ -145,7 +146,7 @@ class OfferJudge:
         for slack in (1.0, NEAR):
             allowed = np.where(table.loss <= self.needs.loss_points * slack, table.value, np.nan)
             found = usable_setups(replace(table, value=allowed), pace, _relaxed(self.needs.workload, slack), self.mode)
-            best = found.best(self.recency, customs(self.quants, table.loss[:, 0], pace.bits_per_weight))
+            best = found.best(self.recency, self.custom)
             if len(best):
                 if slack > 1:
                     best = best[np.argsort(self._distance(found, pace, table)[best], kind="stable")]

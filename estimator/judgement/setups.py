@@ -12,7 +12,7 @@ from estimator.calibration.capability_prior import ModelTraits
 from estimator.judgement.answer_time import written_tokens
 from estimator.judgement.choice import frontier, ranked
 from estimator.judgement.worth import WorthTable, capabilities
-from estimator.quant_choice import ALIKE_POINTS, TIGHT_POINTS, charged, needlessly_wide
+from estimator.quant_choice import ALIKE_POINTS, TIGHT_POINTS, charged, needlessly_wide, rewritten
 from estimator.types import OperatingMode, Workload
 from estimator.usability import answer_seconds, comfortable_seconds, is_usable, wait_ms
 
@@ -59,7 +59,7 @@ class Setups:
         """Positions of one setup a model, best first.
 
         Of the setups of a model that are rated alike, one on the frontier is taken, then the most customary quantization
-        (``custom``, (models, quants)). ``recency`` (models,) breaks ties of models.
+        (``custom``, one value a quant). ``recency`` (models,) breaks ties of models.
         """
         order = ranked(self.rating, self.worth, self.seconds, recency[self.model])
         order = order[self.sensible[order]]
@@ -68,7 +68,7 @@ class Setups:
         best[models] = order[first]
         top = best[self.model]
         alike = self.sensible & (self.rating >= self.rating[top] - ALIKE_POINTS) & (self.way == self.way[top])
-        order = np.lexsort((-self.rating, -custom[self.model, self.quant], ~self.frontier, ~alike))
+        order = np.lexsort((-self.rating, -custom[self.quant], ~self.frontier, ~alike))
         _, first = np.unique(self.model[order], return_index=True)
         chosen = order[first]
         chosen = chosen[self.sensible[chosen]]
@@ -100,6 +100,7 @@ def usable_setups(table: WorthTable, pace: Pace, workload: Workload, mode: Opera
     decode, wait = pace.decode_tok_s[:, None, :], wait_ms(workload, pace.ttft_ms)[:, None, :]
     seconds = answer_seconds(wait, decode, tokens[:, :, None])
     usable = is_usable(workload, wait, decode, seconds) & pace.runs[:, None, :] & np.isfinite(table.value)
+    usable &= ~rewritten(usable, table.native[:, None, :], table.loss, axis=2)
     model, way, quant = np.nonzero(usable)
     worth, time = table.value[usable], seconds[usable]
     low = table.low[usable] - TIGHT_POINTS * pace.tight[model, quant]

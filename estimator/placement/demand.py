@@ -6,6 +6,7 @@ A *situation* is what a workload or a question fixes: context, prompt, depth, ca
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +20,11 @@ from estimator.structure.kv_cache import CACHE_BYTES, CacheShape, cache_shape, p
 from estimator.types import CacheType, Workload
 
 Floats = NDArray[np.float64]
+
+#: Contexts of active streams are spread evenly up to the whole one, so their standard deviation is this share of it. So
+#: many deviations above the mean are held free: streams are put off one time in twenty.
+_SPREAD = 1.0 / math.sqrt(12.0)
+_DEVIATIONS = 1.645
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +51,17 @@ class Situation:
 class Needs:
     """Bytes that the situations of one model need; S situations, L layers.
 
-    ``kv_last[s, k]`` allocated for the last k layers, ``largest_kv`` for one layer, ``read_last[s, k]`` read per token of
-    all streams together. Compute buffers: ``compute`` on the device, ``working`` the same without logits,
-    ``compute_host`` in system memory with the outputs, ``inputs`` of the graph, ``hidden`` one micro-batch of
+    ``kv_last[s, k]`` allocated for the last k layers, ``largest_kv`` for one layer, ``kv_paged`` for all layers by an engine
+    that gives memory page by page, ``read_last[s, k]`` read per token of all streams together. Compute buffers: ``compute``
+    on the device, ``working`` the same without logits, ``compute_host`` in system memory with the outputs, ``inputs`` of
+    the graph, ``hidden`` one micro-batch of
     activations. ``full_last`` and ``window_last`` are bytes per context token (all streams) of the last k layers, shape
     (S, L + 1); ``fixed_last`` their constant state.
     """
 
     situations: tuple[Situation, ...]
     kv_last: Floats
+    kv_paged: Floats
     read_last: Floats
     compute: Floats
     compute_host: Floats
@@ -79,6 +87,12 @@ def situation_of(workload: Workload) -> Situation:
     )
 
 
+def expected_context_tokens(context_tokens: Floats, depth_tokens: Floats, streams: int) -> Floats:
+    """Tokens of KV cache to hold for each of ``streams`` on an engine that pages: the mean and a margin, at most all."""
+    margin = _DEVIATIONS * _SPREAD * context_tokens / math.sqrt(streams)
+    return np.minimum(context_tokens, np.ceil(depth_tokens + margin))
+
+
 @kept_within(2 << 20)
 def needs(model: ModelArchitecture, situations: tuple[Situation, ...]) -> Needs:
     """Bytes per situation; kept for the next call with the same arguments."""
@@ -86,6 +100,7 @@ def needs(model: ModelArchitecture, situations: tuple[Situation, ...]) -> Needs:
     out = Needs(
         situations=situations,
         kv_last=np.empty(sums),
+        kv_paged=np.empty(count),
         read_last=np.empty(sums),
         compute=np.empty(count),
         compute_host=np.empty(count),
@@ -124,6 +139,12 @@ def _fill(
     size = CACHE_BYTES[cache]
     kv = shape.bytes_per_layer(context, cache, sequences=batch, micro_batch=micro_batch)
     out.kv_last[at] = np.ceil(last(kv))
+    out.kv_paged[at] = out.kv_last[at, -1]
+    if batch > 1:
+        expected = expected_context_tokens(context, depth, batch)
+        out.kv_paged[at] = np.ceil(
+            shape.bytes_per_layer(expected, cache, sequences=batch, micro_batch=micro_batch).sum(axis=1)
+        )
     out.largest_kv[at] = kv.max(axis=1, initial=0.0)
     out.read_last[at] = last(shape.read_per_layer(depth, cache) * batch)
     # Logits of a whole micro-batch: llama-bench, the library and servers before April 2026 reserve them; a newer server

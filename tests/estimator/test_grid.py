@@ -20,7 +20,7 @@ from estimator.calibration.scale import KIND_OF_WORKLOAD, RETENTION_PER_NAT, poi
 from estimator.estimate import estimate, sweep
 from estimator.grid import FitBlock, evaluate_block, to_choose
 from estimator.placement.layer_sums import model_tables
-from estimator.quant_choice import ALIKE_POINTS, CHARGES, TIGHT_POINTS, customs
+from estimator.quant_choice import ALIKE_POINTS, CHARGES, TIGHT_POINTS, customary
 from estimator.types import (
     STATUSES,
     Accelerator,
@@ -109,7 +109,6 @@ def test_offload_is_said_by_status_strategy_and_fraction_alike(model: str) -> No
 def test_the_smallest_loss_that_time_allows_is_recommended(model: str) -> None:
     block = block_of(model)
     entry = CATALOG.models[model]
-    custom = customs(QUANTS, block.divergence_nats.min(axis=1), block.bits_per_weight)
     for g, gpu in enumerate(GPUS):
         for s, use in enumerate(WORKLOADS):
             running = [q for q in range(len(QUANTS)) if block.available[g, q] and block.status[g, q, s] < 3]
@@ -121,10 +120,21 @@ def test_the_smallest_loss_that_time_allows_is_recommended(model: str) -> None:
                 and not (block.bits_per_weight[q] >= 8 and fastest >= 1.15 * block.decode_tok_s[g, q, s])
             ]  # fmt: skip
             ratings = {q: _rating(block, g, q, s, use) for q in usable}
+            lossless = [q for q in ratings if not block.divergence_nats[q].min()]
+            native = [q for q in lossless if _is_native(QUANTS[q], block, model)]
+            ratings = {q: ratings[q] for q in ratings if not native or q in native or q not in lossless}
             best = max(ratings.values(), default=0.0)
-            alike = [q for q in usable if ratings[q] >= best - ALIKE_POINTS]
-            chosen = max(alike, key=lambda q: (custom[q], ratings[q]), default=None)
+            alike = [q for q in ratings if ratings[q] >= best - ALIKE_POINTS]
+            chosen = max(alike, key=lambda q: (customary(QUANTS[q]), ratings[q]), default=None)
             assert list(np.flatnonzero(block.recommended[g, :, s])) == ([] if chosen is None else [chosen]), gpu.slug
+
+
+def _is_native(quant: Quant, block: FitBlock, model: str) -> bool:
+    """Whether narrowly trained weights were trained in this format, or in none that is nearer."""
+    bits = specs.architecture(CATALOG.models[model]).training.native_bits
+    lossless = [other for other, nats in zip(QUANTS, block.divergence_nats, strict=True) if not nats.min()]
+    nearest = min(abs(other.nominal_bits - bits) for other in lossless)
+    return bits < 15 and abs(quant.nominal_bits - bits) == nearest
 
 
 def _rating(block: FitBlock, g: int, q: int, s: int, use: Workload) -> float:

@@ -14,7 +14,7 @@ from estimator.calibration.loss import CapabilityLoss
 from estimator.judgement.capability import Capability
 from estimator.judgement.setups import Pace, Setups, usable_setups
 from estimator.judgement.worth import THINKING, WorthTable
-from estimator.quant_choice import customs
+from estimator.quant_choice import customary
 from estimator.types import OperatingMode, Quant, Workload
 
 
@@ -66,8 +66,7 @@ class Judged:
     def order(self) -> list[int]:
         """Positions of one setup a model, best first."""
         recency = np.array([each.released for each in self.traits])
-        custom = customs(self.quants, self.table.loss[:, 0], self.pace.bits_per_weight)
-        return [int(n) for n in self.setups.best(recency, custom)]
+        return [int(n) for n in self.setups.best(recency, np.array([customary(quant) for quant in self.quants]))]
 
     @cached_property
     def pick(self) -> int | None:

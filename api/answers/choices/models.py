@@ -173,9 +173,7 @@ def recommended_models(catalog: Catalog, calibration: Calibration, question: Que
 Side: TypeAlias = tuple[str, str | None]
 
 
-def preferred(
-    catalog: Catalog, calibration: Calibration, question: Question, sides: Sequence[Side]
-) -> Side | None:
+def preferred(catalog: Catalog, calibration: Calibration, question: Question, sides: Sequence[Side]) -> Side | None:
     """Which of ``sides`` is chosen on the machine when there are no others; None when none of them is usable.
 
     Base models take no part, as in every choice that does not ask for them.
@@ -188,7 +186,10 @@ def preferred(
     for candidate in candidates:
         with suppress(EstimatorError):
             laid = evaluate_model(candidate.entry)
-            asked = [(candidate.traits.slug, None) in sides or (candidate.traits.slug, quant.slug) in sides for quant in quants]
+            asked = [
+                (candidate.traits.slug, None) in sides or (candidate.traits.slug, quant.slug) in sides
+                for quant in quants
+            ]
             evaluated.append(_Evaluated(candidate, replace(laid, known=laid.known & asked)))
     judged = _judged(evaluated, quants, question)
     if judged is None or not judged.order:
