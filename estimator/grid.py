@@ -24,6 +24,7 @@ from estimator.placement.search import place
 from estimator.quant_choice import (
     TIGHT_POINTS,
     best_quants,
+    broken,
     charged,
     customary,
     native_quants,
@@ -257,7 +258,8 @@ def _values(
     )
     yield "score", verdict.score(parts, usable).round(2)
     yield "usability", usable
-    worth = -points_lost(retained)[part.q, part.s] - TIGHT_POINTS * (status == verdict.FITS_TIGHTLY)
+    lost = points_lost(retained)
+    worth = -(lost + broken(lost))[part.q, part.s] - TIGHT_POINTS * (status == verdict.FITS_TIGHTLY)
     yield "rating", charged(worth, seconds, comfortable_seconds(use), OperatingMode.BALANCED)
 
 

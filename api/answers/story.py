@@ -28,7 +28,7 @@ from estimator.fit_facts import FitFacts, cache_type, request_of
 from estimator.judgement.answer_time import written_tokens
 from estimator.judgement.serving.curve import Serving, by_engine, serving
 from estimator.placement.layer_sums import model_tables
-from estimator.quant_choice import TIGHT_POINTS, charged
+from estimator.quant_choice import TIGHT_POINTS, broken, charged
 from estimator.types import EstimatorError, OperatingMode, Status, WorkloadKind
 from estimator.usability import FREE_USE, answer_seconds, comfortable_seconds, wait_ms
 from estimator.verdict import ScorePart, banded, codes_of
@@ -171,7 +171,7 @@ class PlanAnswers:
         one, use = self.facts.estimate, self.facts.workload or FREE_USE
         speed = one.decode.value if one.decode is not None else 0.0
         seconds = answer_seconds(wait_ms(use, one.ttft_ms or 0.0), speed, use.answer_tokens)
-        worth = -self.loss.points - TIGHT_POINTS * (one.status is Status.FITS_TIGHTLY)
+        worth = -self.loss.points - broken(self.loss.points) - TIGHT_POINTS * (one.status is Status.FITS_TIGHTLY)
         return float(charged(worth, seconds, comfortable_seconds(use), mode))
 
 

@@ -12,7 +12,7 @@ from estimator.calibration.capability_prior import ModelTraits
 from estimator.judgement.answer_time import written_tokens
 from estimator.judgement.choice import frontier, ranked
 from estimator.judgement.worth import WorthTable, capabilities
-from estimator.quant_choice import ALIKE_POINTS, TIGHT_POINTS, charged, needlessly_wide, rewritten
+from estimator.quant_choice import ALIKE_POINTS, TIGHT_POINTS, broken, charged, needlessly_wide, rewritten
 from estimator.types import OperatingMode, Workload
 from estimator.usability import answer_seconds, comfortable_seconds, is_usable, wait_ms
 
@@ -103,7 +103,7 @@ def usable_setups(table: WorthTable, pace: Pace, workload: Workload, mode: Opera
     usable &= ~rewritten(usable, table.native[:, None, :], table.loss, axis=2)
     model, way, quant = np.nonzero(usable)
     worth, time = table.value[usable], seconds[usable]
-    low = table.low[usable] - TIGHT_POINTS * pace.tight[model, quant]
+    low = table.low[usable] - broken(table.loss_high[usable]) - TIGHT_POINTS * pace.tight[model, quant]
     wide = needlessly_wide(pace.bits_per_weight, pace.decode_tok_s, np.asarray(usable.any(axis=1)))
     return Setups(
         model=model,

@@ -20,7 +20,7 @@ from estimator.calibration.scale import KIND_OF_WORKLOAD, RETENTION_PER_NAT, poi
 from estimator.estimate import estimate, sweep
 from estimator.grid import FitBlock, evaluate_block, to_choose
 from estimator.placement.layer_sums import model_tables
-from estimator.quant_choice import ALIKE_POINTS, CHARGES, TIGHT_POINTS, customary
+from estimator.quant_choice import ALIKE_POINTS, BROKEN_POINTS, CHARGES, TIGHT_POINTS, customary
 from estimator.types import (
     STATUSES,
     Accelerator,
@@ -132,9 +132,13 @@ def test_the_smallest_loss_that_time_allows_is_recommended(model: str) -> None:
 def _is_native(quant: Quant, block: FitBlock, model: str) -> bool:
     """Whether narrowly trained weights were trained in this format, or in none that is nearer."""
     bits = specs.architecture(CATALOG.models[model]).training.native_bits
-    lossless = [other for other, nats in zip(QUANTS, block.divergence_nats, strict=True) if not nats.min()]
-    nearest = min(abs(other.nominal_bits - bits) for other in lossless)
-    return bits < 15 and abs(quant.nominal_bits - bits) == nearest
+    trained = [
+        other
+        for other, nats in zip(QUANTS, block.divergence_nats, strict=True)
+        if not nats.min() and other.slug in ("fp8", "mxfp4", "nvfp4", "awq-int4", "gptq-int4")
+    ]
+    nearest = min((abs(other.nominal_bits - bits) for other in trained), default=None)
+    return bits < 15 and quant in trained and abs(quant.nominal_bits - bits) == nearest
 
 
 def _rating(block: FitBlock, g: int, q: int, s: int, use: Workload) -> float:
@@ -145,7 +149,9 @@ def _rating(block: FitBlock, g: int, q: int, s: int, use: Workload) -> float:
     doublings = math.log2(seconds / comfortable_seconds(use))
     charge = CHARGES[OperatingMode.BALANCED]
     tight = TIGHT_POINTS if block.status[g, q, s] == FITS_TIGHTLY else 0.0
-    return -float(points_lost(left)) - tight - doublings * (charge.beyond if doublings > 0 else charge.within)
+    lost = float(points_lost(left))
+    lost += max(lost - BROKEN_POINTS, 0.0)
+    return -lost - tight - doublings * (charge.beyond if doublings > 0 else charge.within)
 
 
 def _can_be_had(quant: Quant, entry: dict[str, Any]) -> bool:

@@ -18,6 +18,7 @@ from api.graphql.core.errors import UserError
 from api.graphql.fits.predictions import Estimate, estimate_of_plan
 from api.graphql.fits.types import Fit, fit_of
 from db.fits.cells import AnyCell
+from db.fits.packing import shown
 from estimator.fit_facts import FitFacts
 from estimator.judgement.capability import CapabilityEvidence
 
@@ -97,9 +98,9 @@ def recommendation_of(faces: Faces, choice: Choice, rank: int, judgement: Judgem
         fit=fit_of(faces, cell),
         thinking=judgement.thinks,
         worth=Worth(
-            value=worth.value,
-            low=worth.low,
-            high=worth.high,
+            value=shown(worth.value),
+            low=shown(worth.low),
+            high=shown(worth.high),
             capability=Capability(
                 value=capability.value,
                 low=capability.low,
@@ -107,11 +108,11 @@ def recommendation_of(faces: Faces, choice: Choice, rank: int, judgement: Judgem
                 evidence=capability.evidence,
                 results=capability.scores,
             ),
-            loss=CapabilityLoss(points=loss.points, low=loss.low, high=loss.high),
+            loss=CapabilityLoss(points=shown(loss.points), low=shown(loss.low), high=shown(loss.high)),
         ),
-        rating=judgement.rating,
-        tokens_per_second=judgement.decode_tok_s,
-        answer_seconds=judgement.answer_s,
+        rating=shown(judgement.rating),
+        tokens_per_second=shown(judgement.decode_tok_s),
+        answer_seconds=shown(judgement.answer_s),
         on_frontier=judgement.on_frontier,
         reason=judgement.reason,
         slug=choice.slug,
@@ -204,8 +205,8 @@ def setup_of(faces: Faces, setup: answers.Setup) -> Setup:
         price_usd=setup.choice.price_usd,
         power_watts=setup.choice.power_w,
         users=setup.plan.request.batch,
-        decode_tokens_per_second=estimate.decode.value,
-        ttft_ms=estimate.ttft_ms,
+        decode_tokens_per_second=shown(estimate.decode.value),
+        ttft_ms=None if estimate.ttft_ms is None else shown(estimate.ttft_ms),
         safe_context_tokens=estimate.safe_context_tokens,
         plan=setup.plan,
         faces=faces,

@@ -1,16 +1,23 @@
-"""The choices of a knowledgeable user: most must be met, and none may be about a setup that does not exist."""
+"""The choices of a knowledgeable user: nearly all are met, also of those that no charge was chosen by."""
 
 from __future__ import annotations
 
 import pytest
 
-from api.answers.choices.preferences import Preference, is_met, preferences
+from api.answers.choices.preferences import is_met, preferences, share_met
 from db.entries.files import load_catalog
 from estimator.calibration.coefficients import Calibration
 
-CATALOG, CALIBRATION, HELD = load_catalog(), Calibration.load(), preferences()
+LEAST_SHARE = 0.95
+HELD = preferences()
 
 
-@pytest.mark.parametrize("held", HELD, ids=[held.text for held in HELD])
-def test_the_choice_is_that_of_a_knowledgeable_user(held: Preference) -> None:
-    assert is_met(CATALOG, CALIBRATION, held), held.why
+@pytest.mark.parametrize("tuned", [True, False], ids=["tuned on", "held out"])
+def test_most_choices_are_those_of_a_knowledgeable_user(tuned: bool) -> None:
+    catalog, calibration = load_catalog(), Calibration.load()
+    asked = [held for held in HELD if held.tuned is tuned]
+    assert len(asked) >= 40
+    met = [is_met(catalog, calibration, held) for held in asked]
+    unmet = [f"{held.text} ({held.why})" for held, is_so in zip(asked, met, strict=True) if not is_so]
+    print(f"{share_met(met):.0%} met")
+    assert share_met(met) >= LEAST_SHARE, unmet
