@@ -356,12 +356,16 @@ def calibrate(
 
 @app.command(epilog="Example: `fitgraph validate --output docs/validation.md`")
 def validate(
-    output: Annotated[Path | None, typer.Option(help="Where the report goes; its plots go beside it.")] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(help="Where the report on speeds goes; its plots and that on the judgement go beside it."),
+    ] = None,
+    judgement: Annotated[bool, typer.Option("--judgement", help="Write only the report on the judgement.")] = False,
 ) -> None:
-    """Compare estimates with every measured row, beside peers' formulas, and write the report."""
+    """Write two reports: estimates beside every measured row and peers' formulas, and how good the choices are."""
     from api.cli.validate import validate_command
 
-    raise typer.Exit(validate_command(output))
+    raise typer.Exit(validate_command(output, judgement_only=judgement))
 
 
 def main() -> None:
