@@ -25,7 +25,7 @@ run: $(VENV)/.run  ## set up, precompute everything, serve on 127.0.0.1:8000
 
 test: $(VENV)/.test  ## set up, lint, type-check and run every test
 	@$(MAKE) --no-print-directory lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 # Compiled here (about ten minutes on two cores), so it is no part of `make test`, which runs these tests once it is there.
 $(VENV)/.engine: requirements/engine.txt $(VENV)/.test
@@ -40,6 +40,7 @@ lint: $(VENV)/.test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/fitgraph catalog compare
 	$(BIN)/fitgraph schema-diff docs/reference/schema.released.graphql schema.graphql
 
 format: $(VENV)/.test
@@ -59,7 +60,7 @@ schema docs: $(VENV)/.run  ## rewrite the documents that the code generates
 lock:  ## resolve and pin every dependency with its hash
 	$(PIP) uv
 	$(BIN)/uv pip compile pyproject.toml --extra build --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet --upgrade -o requirements/run.txt
-	$(BIN)/uv pip compile pyproject.toml --extra build --extra test --extra calibrate --constraint requirements/run.txt --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet -o requirements/test.txt
+	$(BIN)/uv pip compile pyproject.toml --extra build --extra test --extra calibrate --extra mcp --constraint requirements/run.txt --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet -o requirements/test.txt
 	$(BIN)/uv pip compile pyproject.toml --extra build --extra test --extra engine --constraint requirements/test.txt --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet -o requirements/engine.txt
 
 clean:

@@ -97,6 +97,12 @@ class ApiSettings(Settings):
         default=33_554_432, ge=65_536, description="Most bytes that are read of one remote file."
     )
     remote_timeout_s: float = Field(default=10.0, gt=0, description="Longest time for one remote file, seconds.")
+    missed_names_interval_s: float = Field(
+        default=60.0,
+        ge=0,
+        description="Seconds between two writes of the names that were asked for and not found, with counts by day and "
+        "nothing of who asked; 0: they are not counted.",
+    )
     max_comparison: int = Field(default=50, ge=2, description="Most columns of a comparison.")
     rate_limit_points: int = Field(
         default=0, ge=0, description="Points that a client may spend in a minute, counted in Redis; 0: no limit."

@@ -127,6 +127,17 @@ class PublishedInput(Base, table=True):
     fingerprint: str
 
 
+class MissedName(Base, table=True):
+    """How often the API was asked for a name that the catalog has not; days are ISO dates."""
+
+    __tablename__ = "missed_name"
+    kind: str = Field(primary_key=True)
+    name: str = Field(primary_key=True)
+    count: int
+    first_day: str
+    last_day: str
+
+
 class CatalogRevision(Base, table=True):
     """A published state of all facts."""
 

@@ -12,6 +12,7 @@ from estimator.speed.mixed_gpus import DeviceLoad
 from estimator.speed.speculative import Draft
 from estimator.structure.architecture import ModelArchitecture
 from estimator.structure.checkpoints import has_weights
+from estimator.structure.context import ContextExtension
 from estimator.types import (
     Accelerator,
     CacheType,
@@ -44,7 +45,7 @@ class FitFacts:
     ``workload`` is None for a free question. Repositories are ``owner/name`` on the Hugging Face Hub, None when no
     published one is recorded; ``checkpoint_repository`` is of this very quantization. ``accelerators`` are several that
     were listed one by one, ``devices`` what each holds (none when nothing runs); ``reads_images`` says that the model has
-    a vision projector, ``vision`` that the plan loads it.
+    a vision projector, ``vision`` that the plan loads it; ``context_extension`` is the model's.
     """
 
     model: ModelArchitecture
@@ -61,6 +62,7 @@ class FitFacts:
     accelerators: tuple[Accelerator, ...] = ()
     devices: tuple[DeviceLoad, ...] = ()
     draft: DraftFacts | None = None
+    context_extension: ContextExtension | None = None
 
     @property
     def accelerator(self) -> Accelerator:

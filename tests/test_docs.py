@@ -60,7 +60,7 @@ def test_every_command_of_a_page_exists(page: str) -> None:
             assert find_spec(module) is not None, code
         for target in re.findall(r"(?:^|\s)make ([a-z-]+)", code):
             assert target in MAKE_TARGETS, code
-        for name, below in re.findall(r"(?:^|\s)fitgraph ([a-z-]+)(?: ([a-z]+))?", code):
+        for name, below in re.findall(r"(?:^|\s)fitgraph ([a-z][a-z-]*)(?: ([a-z]+))?", code):
             assert name in commands, code
             assert not commands_of(commands[name]) or not below or below in commands_of(commands[name]), code
 

@@ -26,7 +26,7 @@ def make_app() -> Celery:
     """A Celery application for the broker of this process's settings."""
     settings = get_settings()
     observe_tasks(settings)
-    made = Celery("fitgraph", broker=settings.resolved_redis_url, include=["workers.tasks"])
+    made = Celery("fitgraph", broker=settings.resolved_redis_url, include=[f"{__name__.rpartition('.')[0]}.tasks"])
     made.conf.update(
         task_default_queue=QUEUE,
         # State lives in the rows of run and run_block: no result is kept.

@@ -10,7 +10,7 @@ from pathlib import Path
 import estimator
 
 #: The module whose import closure is the kernel.
-GRID = "estimator.grid"
+GRID = f"{estimator.__name__}.grid"
 
 
 def kernel_files() -> list[Path]:
@@ -43,9 +43,10 @@ def kernel_version() -> str:
 
 def _source(name: str) -> Path | None:
     """The file of a module of the estimator; None for other packages' modules and for names inside a module."""
-    if name.partition(".")[0] != "estimator":
+    own = estimator.__name__
+    if name != own and not name.startswith(f"{own}."):
         return None
-    place = _root().joinpath(*name.split("."))
+    place = _root().joinpath("estimator", *name.removeprefix(own).split(".")[1:])
     return next((path for path in (place.with_suffix(".py"), place / "__init__.py") if path.is_file()), None)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from db.entries import specs
 from estimator.fit_facts import FitFacts
 from estimator.structure.architecture import ModelArchitecture
+from estimator.structure.context import context_extension
 from estimator.types import Estimate, EstimateRequest, Workload
 
 #: How a sentence names a model that a question brought along.
@@ -36,4 +37,5 @@ def facts_of_plan(
         ollama_tag=entry["ollama_tag"],
         checkpoint_repository=specs.checkpoint_repository(entry, request.quant.slug),
         reads_images="image" in entry["modalities"],
+        context_extension=context_extension(entry),
     )

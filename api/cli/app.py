@@ -97,6 +97,27 @@ def runs(first: Annotated[int, typer.Option(help="How many, newest first.", min=
     raise typer.Exit(runs_command(first))
 
 
+@app.command(epilog="Example: `fitgraph backup /backups/fitgraph-2026-11-29.db --without-fits`")
+def backup(
+    file: Annotated[Path, typer.Argument(help="New file that becomes the backup.")],
+    without_fits: Annotated[
+        bool, typer.Option("--without-fits", help="Leave out the fits: a recompute makes them again.")
+    ] = False,
+) -> None:
+    """Copy the database into one file while it is served, and compare the copy row for row."""
+    from api.cli.backup import backup_command
+
+    raise typer.Exit(backup_command(file, fits=not without_fits))
+
+
+@app.command(epilog="Example: `FITGRAPH_DATABASE_URL=postgresql+psycopg://... fitgraph restore fitgraph-2026-11-29.db`")
+def restore(file: Annotated[Path, typer.Argument(help="File that `fitgraph backup` wrote.")]) -> None:
+    """Fill an empty database, SQLite or PostgreSQL, from a backup, and compare it row for row."""
+    from api.cli.backup import restore_command
+
+    raise typer.Exit(restore_command(file))
+
+
 @app.command(epilog="Example: `fitgraph cancel 12`")
 def cancel(run: Annotated[int, typer.Argument(help="Number of the run, as `fitgraph runs` shows it.", min=1)]) -> None:
     """Stop a run; it publishes nothing."""

@@ -103,3 +103,38 @@ def catalog_import(
     from api.cli.ingest import import_command
 
     raise typer.Exit(import_command(sources, into, dry_run=dry_run, as_json=as_json))
+
+
+@catalog_app.command("compare")
+def catalog_compare(
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Compare the catalog with two independent lists of facts; fail on a difference that nothing explains."""
+    from api.cli.ingest import cross_check_command
+
+    raise typer.Exit(cross_check_command(as_json=as_json))
+
+
+@catalog_app.command(
+    "diff", epilog="Examples: `fitgraph catalog diff published bundled`, `fitgraph catalog diff git:HEAD~20 bundled`"
+)
+def catalog_diff(
+    before: Annotated[str, typer.Argument(help="A folder, bundled, published (the database) or git:REVISION.")],
+    after: Annotated[str, typer.Argument(help="As BEFORE.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a change.")] = False,
+) -> None:
+    """List what was added, removed and changed between two states of the catalog, with both values."""
+    from api.cli.ingest import diff_command
+
+    raise typer.Exit(diff_command(before, after, as_json=as_json))
+
+
+@catalog_app.command("stale", epilog="Examples: `fitgraph catalog stale`, `fitgraph catalog stale --json`")
+def catalog_stale(
+    least: Annotated[int, typer.Option(help="Least count of a name that was not found.", min=1)] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a fact or name.")] = False,
+) -> None:
+    """Count unknown, recalled and unconfirmed facts, and list names that people asked for and the catalog has not."""
+    from api.cli.ingest import stale_command
+
+    raise typer.Exit(stale_command(least, as_json=as_json))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,12 @@ from api.cli.exit_codes import FAILED, NO_ANSWER
 from db.entries.check import check_catalog
 from db.entries.files import CATALOG_ROOT, CatalogError, load_catalog
 from db.ingest.batch import import_sources
-from db.ingest.differences import Change
+from db.ingest.differences import Change, differences
 from db.ingest.outcomes import Outcome
 from db.ingest.snapshots import SourceError
 from db.ingest.sources import sources_of
 from db.ingest.writing import write_outcomes
+from db.settings import get_settings
 
 
 def today() -> str:
@@ -98,3 +100,65 @@ def change_shown(change: Change) -> str:
 def _value(value: Any) -> str:
     text = orjson.dumps(value).decode()
     return text if len(text) <= 80 else text[:77] + "..."
+
+
+def cross_check_command(*, as_json: bool) -> int:
+    """Compare the bundled catalog with independent lists. Returns 1 when a difference is unexplained, else 0."""
+    from db.ingest.crosscheck import cross_check
+
+    verdict = cross_check(load_catalog())
+    if as_json:
+        print_line(
+            {
+                "compared": verdict.compared,
+                "explained": len(verdict.explained),
+                "unexplained": [asdict(difference) for difference in verdict.unexplained],
+                "idle_explanations": verdict.idle,
+            }
+        )
+    else:
+        for difference in verdict.unexplained:
+            print(difference)
+        for line in verdict.idle:
+            print(f"explained.jsonl: {line['slug']}: {line['field']}: it explains nothing; remove the line")
+        compared = ", ".join(f"{count} rows of {name}" for name, count in verdict.compared.items())
+        print(f"{compared}; {len(verdict.explained)} differences explained, {len(verdict.unexplained)} not")
+    return FAILED if verdict.unexplained or verdict.idle else 0
+
+
+def diff_command(before: str, after: str, *, as_json: bool) -> int:
+    """Print what differs between two states of the catalog. Returns 0, or 3 when one cannot be read."""
+    from db.ingest.states import state_named
+
+    url = get_settings().resolved_database_url
+    try:
+        changes = list(differences(state_named(before, url), state_named(after, url)))
+    except (SourceError, CatalogError) as error:
+        print(f"fitgraph: {error}", file=sys.stderr)
+        return NO_ANSWER
+    for change in changes:
+        print_line(change.as_json() if as_json else change_shown(change))
+    if not as_json:
+        counts = Counter(change.sort for change in changes)
+        print(", ".join(f"{counts[sort]} {sort}" for sort in ("added", "removed", "changed")))
+    return 0
+
+
+def stale_command(least: int, *, as_json: bool) -> int:
+    """Print facts that need a look, and names that were asked for and not found. Returns 0."""
+    from db.ingest.missed import missed_names
+    from db.ingest.stale import stale_facts
+    from db.session import sync_engine
+
+    facts = list(stale_facts(load_catalog()))
+    with sync_engine(get_settings().resolved_database_url).connect() as connection:
+        names = missed_names(connection, least)
+    if as_json:
+        for row in [*map(asdict, facts), *map(asdict, names)]:
+            print_line(row)
+        return 0
+    for (kind, state, field), count in sorted(Counter((fact.kind, fact.state, fact.field) for fact in facts).items()):
+        print(f"{kind:6} {state:12} {field:28} {count:5}")
+    for name in names:
+        print(f"{name.kind:6} asked for     {name.name:28} {name.count:5}  {name.first_day} to {name.last_day}")
+    return 0

@@ -28,7 +28,7 @@ def serve_api(*, host: str | None = None, port: int | None = None) -> None:
     if settings.log_format == "json":
         log_as_json(settings.log_level)
     uvicorn.run(
-        "api.cli.launch:served_app",
+        f"{__name__}:served_app",
         factory=True,
         host=host or settings.host,
         port=port or settings.port,
@@ -100,7 +100,7 @@ def launch(*, port: int | None, workers: int | None) -> int:
             follow_run(running, result.run.id)
         print("ready; Ctrl-C stops everything", flush=True)
 
-    argv = [sys.executable, "-m", "api.cli", "serve", "--port", str(chosen_port)]
+    argv = [sys.executable, "-m", __name__.rpartition(".")[0], "serve", "--port", str(chosen_port)]
     return up(settings, api_argv=argv, on_ready=ready, api_address=(settings.host, chosen_port))
 
 

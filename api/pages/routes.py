@@ -5,10 +5,15 @@ from __future__ import annotations
 from starlette.routing import Route
 
 from api.catalog.state import CatalogState
+from api.pages.accuracy import accuracy_page, accuracy_plot
 from api.pages.catalog.gpu import gpu_page
 from api.pages.catalog.home import choose_page, home_page, search_page
 from api.pages.catalog.lists import gpus_page, models_page
 from api.pages.catalog.model import model_page
+from api.pages.choices.buy import buy_page
+from api.pages.choices.compare import compare_page
+from api.pages.choices.here import here_page
+from api.pages.choices.serve import serve_page
 from api.pages.embeds import badge_image, card_page, oembed
 from api.pages.responses import Handler, answering
 from api.pages.result import pairing_page
@@ -21,6 +26,12 @@ PAGES: dict[str, Handler] = {
     "/gpus": gpus_page,
     "/model/{model}": model_page,
     "/gpu/{gpu}": gpu_page,
+    "/compare": compare_page,
+    "/here": here_page,
+    "/buy": buy_page,
+    "/serve": serve_page,
+    "/accuracy": accuracy_page,
+    "/accuracy/{name}.png": accuracy_plot,
     "/can": choose_page,
     "/can/{address:path}": pairing_page,
     "/embed/{address:path}.svg": badge_image,

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from api.catalog.fits import FitRecord
 from estimator.advice.amounts import duration, gib, pace
 from estimator.advice.explain import LimitCode
 from estimator.calibration.loss import CapabilityLoss
 from estimator.judgement.market import PriceKind
+from estimator.structure.context import METHOD_NAMES, context_extension
 from estimator.types import OperatingMode, Status
 from estimator.usability import Usability
 from estimator.verdict import word_of
@@ -132,6 +136,14 @@ def context_tokens(count: int | None) -> str:
     if count is None:
         return "–"
     return f"{count / 1048576:.4g}M" if count >= 1048576 else f"{round(count / 1024):,}K"
+
+
+def context_length(entry: Mapping[str, Any]) -> str:
+    """The context of a model as published, and the longer one that an engine can be told to use."""
+    extension, shown = context_extension(entry), context_tokens(entry["context_length"])
+    if extension is None or extension.applied:
+        return shown
+    return f"{shown} ({context_tokens(extension.tokens)} {METHOD_NAMES[extension.method]})"
 
 
 def dollars(usd: float | None) -> str:

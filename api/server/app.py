@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
 import logging
 import re
 import secrets
@@ -76,8 +75,10 @@ def create_app(settings: ApiSettings | None = None, catalog: Catalog | None = No
             await services.state.view()
         preparing = asyncio.create_task(asyncio.to_thread(_prepare_for_operators, settings))
         giving_back = asyncio.create_task(give_back())
+        counting = asyncio.create_task(services.missed.write_regularly())
         yield
         giving_back.cancel()
+        counting.cancel()
         await preparing
         await services.close()
         if observation is not None:
@@ -136,7 +137,7 @@ def _observation(settings: ApiSettings, services: Services, schema: FitSchema) -
 def _prepare_for_operators(settings: ApiSettings) -> None:
     """Load the task queue now: the first mutation need not wait for it. Servers without operators never need it."""
     if settings.tokens:
-        importlib.import_module("workers.app")
+        from workers import app  # noqa: F401
 
 
 class RequestIdMiddleware:

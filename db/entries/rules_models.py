@@ -125,6 +125,17 @@ def dates_have_a_source(entry: Entry) -> Iterator[Finding]:
         yield "release_date_source", "release_date and release_date_source must be both stated or both null"
 
 
+def extension_goes_beyond_the_original(entry: Entry) -> Iterator[Finding]:
+    """An extension that is applied is the context; one that is not goes beyond it."""
+    extension, length = entry.get("context_extension"), entry["context_length"]
+    if extension is None:
+        return
+    if extension["applied"] and extension["tokens"] != length:
+        yield "context_extension.tokens", f"it is applied, and context_length is {length}; both must be equal"
+    if not extension["applied"] and length is not None and extension["tokens"] <= length:
+        yield "context_extension.tokens", f"it must be more than context_length, which is {length}"
+
+
 def gguf_repository_is_listed(entry: Entry) -> Iterator[Finding]:
     """The preferred GGUF repository is one of the known ones."""
     if entry["gguf_repo"] is not None and entry["gguf_repo"] not in entry["gguf_repos_all"]:
@@ -134,5 +145,6 @@ def gguf_repository_is_listed(entry: Entry) -> Iterator[Finding]:
 MODEL_RULES: tuple[Rule, ...] = (
     patterns_cover_the_layers, per_layer_lists_cover_the_layers, heads_divide, experts_match_the_pattern,
     experts_per_token_exist, mixers_have_their_parts, dense_layers_have_a_width, computed_parameters_add_up,
+    extension_goes_beyond_the_original,
     exact_counts_match_the_checkpoint, verified_means_nothing_derived, dates_have_a_source, gguf_repository_is_listed,
 )  # fmt: skip

@@ -30,6 +30,7 @@ class KindOverride(Shape):
 
 class LayerOverride(Shape):
     intermediate_size: Parts | None = None
+    n_heads: Parts | None = None
     n_kv_heads: Parts | None = None
 
 

@@ -264,7 +264,7 @@ def unverified_fields(entry: Entry) -> tuple[str, ...]:
             names.insert(0, "release_date")
         return tuple(dict.fromkeys(names))
     listed = [*entry.get("recalled", ()), *entry.get("uncertain", ())]
-    return tuple(dict.fromkeys(_field_of(item) for item in listed))
+    return tuple(dict.fromkeys(field_of(item) for item in listed))
 
 
 def _source_of_total(name: str) -> str:
@@ -272,6 +272,6 @@ def _source_of_total(name: str) -> str:
     return {"params_total_b": "params_exact_checkpoint", "params_active_b": "params_computed"}.get(name, name)
 
 
-def _field_of(note: str) -> str:
+def field_of(note: str) -> str:
     """The key that a note such as "boost_mhz/fp32_tflops (unpublished)" is about."""
     return note.split(" ", 1)[0].split("(", 1)[0].split("/", 1)[0].rstrip(":,")

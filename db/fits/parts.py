@@ -48,6 +48,11 @@ def parts_of(connection: Connection, live: str) -> list[str]:
     return [checked(row[0]) for row in found]
 
 
+def keep_parts(connection: Connection) -> None:
+    """Let no session fold a part before ``connection`` is closed, which may outlast its transaction."""
+    connection.execute(text(f"SELECT pg_advisory_lock_shared({_FOLD_LOCK})"))
+
+
 def fold(connection: Connection, live: str) -> bool:
     """Move the rows of the oldest part into ``live`` itself. False: there is none, or another session folds.
 

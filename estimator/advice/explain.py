@@ -178,7 +178,7 @@ def limits(facts: FitFacts, terms: Terms | None) -> tuple[Limit, ...]:
                 LimitCode.CONTEXT,
                 share,
                 f"the model was trained for {context:,} tokens, less than the {facts.estimate.context_tokens:,} "
-                f"of {facts.workload_name}",
+                f"of {facts.workload_name}{_extended(facts, context)}",
             )
         )
     stopping = {LimitCode.MEMORY_CAPACITY} if terms.over_bytes else set()
@@ -362,12 +362,18 @@ def _workload_question(facts: FitFacts, workload: Workload) -> Question:
 def _context_question(facts: FitFacts) -> Question:
     asked = f"How long a context can {facts.model_name} have on {facts.device_name}?"
     limit = facts.model.context_tokens
-    trained = f" The model was trained for {limit:,}." if limit else ""
+    trained = f" The model was trained for {limit:,}{_extended(facts, limit)}." if limit else ""
     if not facts.runs:
         asked_for = facts.estimate.context_tokens
         return Question(asked, f"None in {facts.quant.name}: {asked_for:,} tokens do not fit.{trained}")
     safe = facts.estimate.safe_context_tokens
     return Question(asked, f"Up to {safe:,} tokens in {facts.quant.name} with this placement.{trained}")
+
+
+def _extended(facts: FitFacts, trained: int) -> str:
+    """What takes a model beyond the context that it has as published."""
+    extension = facts.context_extension
+    return f"; it takes {extension}" if extension is not None and extension.tokens > trained else ""
 
 
 def _percent(share: float) -> str:

@@ -19,6 +19,8 @@ from workers.local.processes import Child
 logger = logging.getLogger("fitgraph.workers")
 CHECK_EVERY_S = 0.25
 READY_TIMEOUT_S = 60.0
+#: Module of the Celery application, whatever package this one lies in.
+APPLICATION = f"{__name__.removesuffix('.local.supervisor')}.app"
 
 
 def worker_argv(concurrency: int, name: str = "fitgraph") -> list[str]:
@@ -28,7 +30,7 @@ def worker_argv(concurrency: int, name: str = "fitgraph") -> list[str]:
 
 def _worker_options(concurrency: int, name: str) -> list[str]:
     return [
-        "-A", "workers.app", "worker", "--pool", "prefork", "--concurrency", str(concurrency), "--queues", "fitgraph",
+        "-A", APPLICATION, "worker", "--pool", "prefork", "--concurrency", str(concurrency), "--queues", "fitgraph",
         "--hostname", f"{name}@%h", "--loglevel", "WARNING", "--without-gossip", "--without-mingle",
     ]  # fmt: skip
 
@@ -67,7 +69,7 @@ class Supervisor:
             self.children.append(Child("worker", worker_argv(settings.workers), environment(settings), log))
         if workers and settings.refresh_interval_s:
             schedule = settings.state_dir.resolve() / "beat"
-            argv = [sys.executable, "-m", "celery", "-A", "workers.app", "beat", "--schedule", str(schedule)]
+            argv = [sys.executable, "-m", "celery", "-A", APPLICATION, "beat", "--schedule", str(schedule)]
             self.children.append(Child("beat", argv, environment(settings), log.with_name("beat.log")))
 
     def __enter__(self) -> Supervisor:

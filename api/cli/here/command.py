@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from api.cli.here.answer import Asked
+    from api.cli.here.answer import Asked, Facts
 
 EPILOG = (
     "Examples: `fitgraph here --workload chat`, `fitgraph here --gpu 'RTX 3090' --gpu 'RTX 3090' --json`, "
@@ -35,6 +35,13 @@ def here(
     system: Annotated[str | None, typer.Option(help="Name of the operating system.")] = None,
     recorded: Annotated[Path | None, typer.Option("--from", help="Answer for a recorded machine.")] = None,
     record: Annotated[Path | None, typer.Option(help="Write what this machine answered to a file.")] = None,
+    measure: Annotated[
+        bool, typer.Option("--measure", help="Instead: run a short benchmark, and compare it with the estimate.")
+    ] = False,
+    model_file: Annotated[Path | None, typer.Option(help="With --measure: the GGUF file to run.")] = None,
+    rows: Annotated[Path, typer.Option(help="With --measure: where its rows for contribution go.")] = Path(
+        "measured.jsonl"
+    ),
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     number: Annotated[int, typer.Option("-n", help="Most models.", min=1, max=1000)] = 10,
 ) -> None:
@@ -45,6 +52,8 @@ def here(
         gpu or (), no_gpu, processor, host_memory_gb, memory_channels, memory_mt_s, free_memory_gb, wired_limit_mb,
         engine or (), system,
     )  # fmt: skip
+    if measure:
+        raise typer.Exit(_measured(facts, model_file, rows, as_json=as_json))
     raise typer.Exit(_answered(Asked(facts, workload, mode, users, recorded, record), number, as_json=as_json))
 
 
@@ -66,4 +75,24 @@ def _answered(asked: Asked, number: int, *, as_json: bool) -> int:
         typer.echo(orjson.dumps(here_json(answer), option=orjson.OPT_INDENT_2))
     else:
         print_here(answer)
+    return 0
+
+
+def _measured(facts: Facts, model_file: Path | None, rows: Path, *, as_json: bool) -> int:
+    """Measure, and print the report. Returns 0, or 3 when nothing can be measured."""
+    import orjson
+
+    from api.cli.exit_codes import NO_ANSWER
+    from api.cli.here.measure import measured, print_report, report_json
+    from api.errors import QuestionError
+
+    try:
+        report = measured(facts, model_file)
+    except QuestionError as error:
+        typer.echo(f"fitgraph: {error}", err=True)
+        return NO_ANSWER
+    if as_json:
+        typer.echo(orjson.dumps(report_json(report), option=orjson.OPT_INDENT_2))
+    else:
+        print_report(report, rows)
     return 0

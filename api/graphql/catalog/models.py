@@ -14,6 +14,7 @@ from api.graphql.core.ids import encode_id
 from api.graphql.core.node import Node
 from api.graphql.core.scalars import Date, Int64
 from db.entries import specs
+from estimator.structure.context import native_context_tokens
 
 
 @strawberry.type(description="How a mixture-of-experts model routes tokens.")
@@ -38,6 +39,18 @@ class Attention:
     )
     head_count: int | None = strawberry.field(description="Query heads per layer; null when unknown.")
     key_value_head_count: int | None = strawberry.field(description="Key and value heads per layer; null when unknown.")
+
+
+@strawberry.type(description="A longer context by scaled positions.")
+class ContextExtension:
+    tokens: int = strawberry.field(description="Context with it, tokens.")
+    method: str = strawberry.field(description="Method, such as `yarn` or `llama3`.")
+    factor: float | None = strawberry.field(description="Factor by which positions are scaled; null when unknown.")
+    original_tokens: int | None = strawberry.field(description="Context before it, tokens; null when unknown.")
+    applied: bool = strawberry.field(
+        description="Whether the published configuration has it; where it has not, an engine must be told."
+    )
+    source: str = strawberry.field(description="Where it is stated.")
 
 
 @strawberry.type(description="A published benchmark result of a model.")
@@ -72,7 +85,15 @@ class Model(Node):
     active_parameter_count: Int64 | None = strawberry.field(
         description="Parameters that take part in one token; equal to all of them for a dense model."
     )
-    context_tokens: int | None = strawberry.field(description="Longest context the model was made for, in tokens.")
+    context_tokens: int | None = strawberry.field(
+        description="Longest context of the model as it is published, in tokens."
+    )
+    native_context_tokens: int | None = strawberry.field(
+        description="Context without scaled positions, in tokens; null when unknown."
+    )
+    context_extension: ContextExtension | None = strawberry.field(
+        description="What extends the native context, applied or not; null where nothing is known to."
+    )
     layer_count: int | None = strawberry.field(description="Number of layers.")
     hidden_size: int | None = strawberry.field(description="Width of the residual stream, in elements.")
     vocabulary_size: int | None = strawberry.field(description="Tokens in the vocabulary.")
@@ -150,6 +171,8 @@ def model_of(record: ModelRecord) -> Model:
         parameter_count=parameters,
         active_parameter_count=_active_parameters(entry, parameters),
         context_tokens=entry.get("context_length"),
+        native_context_tokens=native_context_tokens(entry),
+        context_extension=_extension(entry),
         layer_count=entry.get("n_layers"),
         hidden_size=entry.get("hidden_size"),
         vocabulary_size=entry.get("vocab_size"),
@@ -181,6 +204,11 @@ def _active_parameters(entry: Mapping[str, Any], total: Int64 | None) -> Int64 |
     if entry.get("params_active_b") is not None:
         return Int64(round(entry["params_active_b"] * 1e9))
     return total if entry.get("moe") is None else None
+
+
+def _extension(entry: Mapping[str, Any]) -> ContextExtension | None:
+    stated = entry.get("context_extension")
+    return None if stated is None else ContextExtension(**stated)
 
 
 def _attention(entry: Mapping[str, Any]) -> Attention:

@@ -8,7 +8,9 @@ from pathlib import Path
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from api.answers.files.remote import RemoteFiles
+from api.catalog.missed import MissedNames
 from api.catalog.state import CatalogState
+from api.catalog.view import CatalogView
 from api.graphql.services.auth import Operators
 from api.graphql.services.cache import CountCache, ResponseCache
 from api.graphql.services.open_streams import OpenStreams
@@ -26,6 +28,8 @@ class Services:
         self.settings = settings
         self.limits = settings.query_limits()
         self.state = CatalogState(engine, catalog)
+        self.missed = MissedNames(engine, settings.missed_names_interval_s)
+        self.state.derived.append(self._listen_to_names)
         self._shared = shared_responses(settings)
         self.responses = ResponseCache(settings.response_cache_bytes, self._shared)
         self.counts = CountCache()
@@ -35,7 +39,11 @@ class Services:
         self.remote = RemoteFiles(settings.remote_hosts, settings.remote_max_bytes, settings.remote_timeout_s)
         self.streams = OpenStreams(settings.websocket_connections, settings.websocket_connections_per_client)
 
+    def _listen_to_names(self, view: CatalogView) -> None:
+        view.catalog.resolver.on_unknown = self.missed.add
+
     async def close(self) -> None:
+        await self.missed.write()
         await self.state.close()
         if self._redis is not None:
             await self._redis.aclose()

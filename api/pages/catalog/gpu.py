@@ -53,7 +53,7 @@ async def gpu_page(request: Request, reads: FitReads, base_url: str) -> Response
     values = await asyncio.to_thread(_values, view, asked, gpu, models, question)
     values |= {"problem": problem, "path": path}
     values["structured_data"] = breadcrumbs(base_url, ("fitgraph", "/"), ("Accelerators", "/gpus"), (gpu.name, path))
-    return html("gpu.html", values, base_url, path)
+    return html("catalog/gpu.html", values, base_url, path)
 
 
 def _question(view: CatalogView, asked: Asked) -> Question:

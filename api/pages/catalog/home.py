@@ -49,7 +49,7 @@ async def home_page(request: Request, reads: FitReads, base_url: str) -> Respons
         "explorer": any(route.path == "/explorer" for route in request.app.routes if hasattr(route, "path")),
         "structured_data": _site_data(base_url),
     }
-    return html("home.html", values, base_url, "/")
+    return html("catalog/home.html", values, base_url, "/")
 
 
 def _site_data(base_url: str) -> str:
@@ -101,7 +101,7 @@ async def search_page(request: Request, reads: FitReads, base_url: str) -> Respo
     if path:
         return RedirectResponse(path, 303, headers=dict(COMMON))
     values = await asyncio.to_thread(_choices, reads.view, text)
-    return html("search.html", values, base_url, "/search", 200 if values["found"] else 404)
+    return html("catalog/search.html", values, base_url, "/search", 200 if values["found"] else 404)
 
 
 def _page_of(named: Meant, text: str) -> str:
@@ -146,4 +146,4 @@ async def choose_page(request: Request, reads: FitReads, base_url: str) -> Respo
         "model": model,
         "gpu": gpu,
     }
-    return html("choose.html", values, base_url, "/can")
+    return html("catalog/choose.html", values, base_url, "/can")

@@ -19,7 +19,7 @@ from api.pages.asked import Asked
 from api.pages.catalog.traits import KIND_NAMES, Abilities, kinds_of
 from api.pages.forms import Entry, Options, Select, pager, with_any
 from api.pages.responses import breadcrumbs, html
-from api.pages.wording import GPU_KINDS, VENDORS, billions, context_tokens, dollars, memory_gib
+from api.pages.wording import GPU_KINDS, VENDORS, billions, context_length, dollars, memory_gib
 
 #: Rows of a page.
 PAGE_ROWS = 60
@@ -41,13 +41,13 @@ _GPU_ORDERS: Options = (
 async def models_page(request: Request, reads: FitReads, base_url: str) -> Response:
     values = await asyncio.to_thread(_models, reads.view, Asked(request))
     values["structured_data"] = breadcrumbs(base_url, ("fitgraph", "/"), ("Models", "/models"))
-    return html("models.html", values, base_url, "/models")
+    return html("catalog/models.html", values, base_url, "/models")
 
 
 async def gpus_page(request: Request, reads: FitReads, base_url: str) -> Response:
     values = await asyncio.to_thread(_gpus, reads.view, Asked(request))
     values["structured_data"] = breadcrumbs(base_url, ("fitgraph", "/"), ("Accelerators", "/gpus"))
-    return html("gpus.html", values, base_url, "/gpus")
+    return html("catalog/gpus.html", values, base_url, "/gpus")
 
 
 def _models(view: CatalogView, asked: Asked) -> dict[str, Any]:
@@ -98,7 +98,7 @@ def _model_row(model: ModelRecord, abilities: Abilities, ability: str) -> dict[s
         "active": ""
         if entry["params_active_b"] in (None, entry["params_total_b"])
         else billions(entry["params_active_b"]),
-        "context": context_tokens(entry["context_length"]),
+        "context": context_length(entry),
         "released": (entry["release_date"] or "–")[:7],
         "license": entry["license"] or "–",
         "able": able,

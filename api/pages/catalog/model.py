@@ -56,7 +56,7 @@ async def model_page(request: Request, reads: FitReads, base_url: str) -> Respon
     values = await asyncio.to_thread(_values, view, asked, model, machines, question)
     values |= {"problem": problem, "path": path}
     values["structured_data"] = breadcrumbs(base_url, ("fitgraph", "/"), ("Models", "/models"), (model.name, path))
-    return html("model.html", values, base_url, path)
+    return html("catalog/model.html", values, base_url, path)
 
 
 def _question(view: CatalogView, asked: Asked) -> Question:

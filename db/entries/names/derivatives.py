@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 import orjson
+
+from db.entries.names.words import NOISE, words
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,9 @@ class Derivative:
     format: str | None
 
 
+_SHORTEST_NAME = 3
+#: A version with a low line, as in "MiniCPM-V-4_5".
+_VERSION = re.compile(r"(?<=\d)_(?=\d)")
 _GAPS = str.maketrans("", "", " _-/:")
 
 
@@ -34,18 +40,51 @@ def plain(text: str) -> str:
 
 
 @lru_cache(maxsize=2)
+def _read(directory: Path) -> tuple[Derivative, ...]:
+    rows = (orjson.loads(line) for path in sorted(directory.glob("*.jsonl")) for line in path.read_bytes().splitlines())
+    return tuple(Derivative(row["repository"], row["base"], row["known_by"], row["format"]) for row in rows)
+
+
+@lru_cache(maxsize=2)
 def derivatives_by_key(directory: Path) -> Mapping[str, Derivative]:
     """Folded repository -> derivative, and folded name without the owner where all owners' ones are alike."""
-    known: dict[str, Derivative] = {}
     tails: dict[str, Derivative | None] = {}
-    for path in sorted(directory.glob("*.jsonl")):
-        for line in path.read_bytes().splitlines():
-            row = orjson.loads(line)
-            format_ = None if row["format"] == "gguf" else row["format"]
-            derivative = Derivative(row["repository"], row["base"], row["known_by"], format_)
-            known[plain(derivative.repository)] = derivative
-            tail = plain(derivative.repository.split("/")[-1])
-            other = tails.setdefault(tail, derivative)
-            if other is not None and (other.base, other.format) != (derivative.base, derivative.format):
-                tails[tail] = None
+    for derivative in _read(directory):
+        other = tails.setdefault(plain(_name(derivative)), derivative)
+        if other is not None and (other.base, other.format) != (derivative.base, derivative.format):
+            tails[plain(_name(derivative))] = None
+    known = {plain(derivative.repository): derivative for derivative in _read(directory)}
     return {tail: derivative for tail, derivative in tails.items() if derivative is not None} | known
+
+
+class DerivativeWords:
+    """Derivatives by the words of their names, owners left out."""
+
+    def __init__(self, derivatives: Sequence[Derivative]) -> None:
+        self._derivatives = derivatives
+        self._places: dict[str, set[int]] = {}
+        for place, derivative in enumerate(derivatives):
+            for word in words("model", _VERSION.sub(".", _name(derivative))):
+                self._places.setdefault(word, set()).add(place)
+
+    def having(self, text: str) -> Iterator[Derivative]:
+        """Derivatives whose names have all words of ``text``, one of which must be a name; longest names first."""
+        asked = frozenset(words("model", text)) - NOISE["model"]
+        if (
+            not any(word.isalpha() and len(word) >= _SHORTEST_NAME for word in asked)
+            or not asked <= self._places.keys()
+        ):
+            return iter(())
+        places = set.intersection(*(self._places[word] for word in asked))
+        having = [self._derivatives[place] for place in places]
+        return iter(sorted(having, key=lambda each: (-len(each.repository), each.repository)))
+
+
+@lru_cache(maxsize=2)
+def derivatives_by_word(directory: Path) -> DerivativeWords:
+    """The derivatives of a catalog, found by words."""
+    return DerivativeWords(_read(directory))
+
+
+def _name(derivative: Derivative) -> str:
+    return derivative.repository.split("/")[-1]

@@ -105,6 +105,10 @@ class NameIndex:
         slug = self.exact(text)
         return slug if slug is not None and key(self.kind, text) in self._own else None
 
+    def is_strange(self, text: str) -> bool:
+        """Whether the text has a word that is in no name of the kind."""
+        return not self._vocabulary.issuperset(words(self.kind, text))
+
     def find(self, text: str, *, whole: bool = False, said: str | None = None) -> Meaning | None:
         """The entity called ``text``; None when no name has all its words.
 
@@ -171,6 +175,14 @@ class NameIndex:
             name = self._names[place]
             if not naming & name.words or not asked & LINES <= self._lines.get(name.slug, LINES):
                 continue
+            # A number among the facts, as in "RDNA 2", says nothing without the word before it.
+            of_facts = wanted - name.words
+            if (
+                self.kind == "gpu"
+                and of_facts
+                and all(word[0].isdigit() and not is_quantity(word) for word in of_facts)
+            ):
+                continue
             short = (len(name.words - asked), not name.own)
             missing[name.slug] = min(missing.get(name.slug, short), short)
         ranked = sorted(missing, key=lambda slug: (missing[slug], slug))
@@ -216,7 +228,7 @@ class NameIndex:
                 options, at = [[pair]], at + 1
             elif not word.isalpha():
                 return
-            elif parts := segments(word, self._vocabulary):
+            elif parts := segments(word, self._naming):
                 options = [parts]
             elif self.kind == "model" and word.endswith("v") and word[:-1] in self._vocabulary:
                 options = [[word[:-1]]]
@@ -257,6 +269,10 @@ class NameIndex:
     @cached_property
     def _vocabulary(self) -> frozenset[str]:
         return self._noise | self._places.keys()
+
+    @cached_property
+    def _naming(self) -> frozenset[str]:
+        return self._vocabulary - self._noise | LINES
 
     @cached_property
     def _alphabetic(self) -> tuple[str, ...]:

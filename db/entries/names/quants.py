@@ -22,6 +22,7 @@ _FORMATS = (
     "gguf", "safetensors", "fp8", "nvfp4", "mxfp4", "fp8-fp4", "awq", "gptq", "int8", "bitsandbytes", "mlx", "exl3", "exl2",
     "ik-gguf",
 )  # fmt: skip
+_GGUF = ("gguf", "ik-gguf")
 
 
 class QuantNames:
@@ -47,10 +48,15 @@ class QuantNames:
     def _format(self, slug: str) -> str:
         return str(self._entries[slug]["format"])
 
-    def exact(self, text: str) -> str | None:
-        """Slug of the quantization with exactly this name; None when none has it."""
+    def exact(self, text: str, *, checkpoint: bool = False) -> str | None:
+        """Slug of the quantization with exactly this name; None when none has it.
+
+        ``checkpoint``: of several formats that share the name, one that is no GGUF file.
+        """
         slugs = self._slugs.get(key("quant", text)) if len(text) <= MAX_NAME_CHARACTERS else None
-        return slugs[0] if slugs else None
+        if not slugs:
+            return None
+        return next((slug for slug in slugs if not checkpoint or self._format(slug) not in _GGUF), slugs[0])
 
     def resolve(self, text: str, formats: Collection[str] | None = None) -> str:
         """Slug of the quantization called ``text``, of one of ``formats`` where it is there in several.

@@ -19,7 +19,9 @@ _GAP = re.compile(r"[\s_:/-]+|(?<!\d)\.|\.(?!\d)")
 _FORMATS = frozenset({"gguf", "mlx", "i1", "imat", "imatrix", "ud", "quantized", "quants"})
 _MOST_PARTS = 5
 #: Forms of a GGUF file type and of other quantizations; one of them that no entry has is not part of the model's name.
-_QUANT_FORM = re.compile(r"(?:ud )?(?:iq|tq|q)\d(?: [\dksmlxnr]\w{0,2}){0,3}$", re.I)
+_QUANT_FORM = re.compile(
+    r"(?:(?:ud )?(?:iq|tq|q)\d(?: [\dksmlxnr]\w{0,2}){0,3}|\d{1,2}(?:\.\d+)?[ -]?(?:bits?|bpw))$", re.I
+)
 _OWNER = re.compile(r"^[A-Za-z0-9.-]+_(?=[A-Za-z])")
 
 _TIMES = r"[x×*]"
@@ -32,10 +34,24 @@ _TRAILING = re.compile(
     rf"(?:\s*\(\s*{_TIMES}?\s*(\d{{1,4}})\s*{_TIMES}?\s*\)|(?:\s+|(?<=\d)){_TIMES}\s*(\d{{1,4}}))$", re.I
 )
 _PLURAL = re.compile(r"(?<=\d)s$|(?<=\w\w)(?<!s)s$", re.I)
+#: Remarks of drivers: the chip's code name, as Mesa prints it, and what else the processor has.
 _DRIVER = re.compile(
-    r"\((?:radv|llvm|navi|vega|polaris|amd|mesa|drm)[^)]*\)|\bradv\b.*$|\s(?:w/|with)\s*radeon.*$", re.I
+    r"\((?:radv|llvm|navi|vega|polaris|amd|mesa|drm)[^)]*\)|\((?:[a-z]{3}(?:-[a-z])?|dg2|bmg)(?:[ -]g\w*)?\)|\bradv\b.*$"
+    r"|\s(?:w/|with)\s*radeon.*$",
+    re.I,
 )
 _TARGET = re.compile(r"\bgfx[0-9a-f]{3,4}\b", re.I)
+#: Code names that Mesa prints -> compiler target (``ac_get_family_name`` and ``ac_get_llvm_processor_name`` of Mesa).
+_CODE_NAMES = {
+    "polaris10": "gfx803", "polaris11": "gfx803", "polaris12": "gfx803", "vega10": "gfx900", "raven": "gfx902",
+    "vega12": "gfx904", "vega20": "gfx906", "mi100": "gfx908", "raven2": "gfx909", "renoir": "gfx90c", "navi10": "gfx1010",
+    "navi12": "gfx1011", "navi14": "gfx1012", "navi21": "gfx1030", "navi22": "gfx1031", "navi23": "gfx1032",
+    "vangogh": "gfx1033", "navi24": "gfx1034", "rembrandt": "gfx1035", "raphael_mendocino": "gfx1036", "navi31": "gfx1100",
+    "navi32": "gfx1101", "navi33": "gfx1102", "phoenix": "gfx1103", "phoenix2": "gfx1103", "hawk_point1": "gfx1103",
+    "hawk_point2": "gfx1103", "strix1": "gfx1150", "strix_halo": "gfx1151", "krackan1": "gfx1152", "navi44": "gfx1200",
+    "navi48": "gfx1201",
+}  # fmt: skip
+_CODE_NAME = re.compile(rf"\bradv[ _](?:gfx\w+|({'|'.join(sorted(_CODE_NAMES, key=len, reverse=True))}))\b", re.I)
 _COMPUTER = re.compile(
     r"\b(?:apple\s+)?(?:macbook(?:\s+(?:pro|air|neo))?|mac\s*-?\s*(?:mini|studio|pro)|imac(?:\s+pro)?|ipad(?:\s+(?:pro|air))?)"
     r"(?:\s+1\d(?:[\s-]*inch|\")?)?(?![^\W_])",
@@ -80,7 +96,7 @@ def _peeled(name: str, quant_of: QuantOf, *, mlx: bool, whole: bool) -> Iterator
         ends = [match.start() for match in _GAP.finditer(name)][-_MOST_PARTS:]
         for end in ends:
             tail = _GAP.sub(" ", name[end:]).strip()
-            own = quant_of(f"MLX {tail}" if mlx and tail.casefold().endswith("bit") and tail[0].isdigit() else tail)
+            own = (quant_of(f"MLX {tail}") if mlx else None) or quant_of(tail)
             form = own is None and quant is None and _QUANT_FORM.match(tail) is not None
             if own is not None or form or tail.casefold() in _FORMATS:
                 quant = quant or own
@@ -108,8 +124,10 @@ def gpu_readings(text: str) -> Iterator[Reading]:
 
 def target_of(text: str) -> str | None:
     """The compiler target that a driver's device string states, as ``gfx1151``."""
-    match = _TARGET.search(text)
-    return None if match is None else match.group().casefold()
+    if (match := _TARGET.search(text)) is not None:
+        return match.group().casefold()
+    match = _CODE_NAME.search(text)
+    return None if match is None else _CODE_NAMES[match.group(1).casefold()]
 
 
 def _counted(text: str) -> Iterator[Reading]:

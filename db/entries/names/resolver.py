@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 
-from db.entries.names.derivatives import derivatives_by_key, plain
+from db.entries.names.derivatives import Derivative, derivatives_by_key, derivatives_by_word, plain
 from db.entries.names.index import NameIndex
 from db.entries.names.meanings import AmbiguousNameError, Meaning, UnknownNameError, shortened, taken_as
+from db.entries.names.measured import measured_mixes
 from db.entries.names.processors import series_of
+from db.entries.names.products import products
 from db.entries.names.quants import QuantNames
 from db.entries.names.readings import Reading, gpu_readings, model_readings, target_of
 from db.entries.names.spelling import MAX_NAME_CHARACTERS
-from db.entries.names.words import Entry
+from db.entries.names.words import Entry, key
 
 _KEPT = 4096
 _KNOWN_BY = {
@@ -38,6 +40,8 @@ class Resolver:
         self._root = root
         self._indexes: dict[str, NameIndex] = {}
         self._kept = lru_cache(maxsize=_KEPT)(self._meaning)
+        #: Told the kind and text of each name that no entity has.
+        self.on_unknown: Callable[[str, str], None] | None = None
 
     def meaning(self, kind: str, text: str, engine: str | None = None) -> Meaning:
         """The entity of ``kind`` that ``text`` names, with the count or quantization that the text states.
@@ -49,16 +53,31 @@ class Resolver:
             AmbiguousNameError: several have it, and no rule prefers one.
         """
         if kind == "quant":
-            return Meaning(self._quants.resolve(text, self._formats_of(engine)))
+            return Meaning(self._quant(text, self._formats_of(engine)))
         if text in self._entries[kind]:
             return Meaning(text)
         if len(text) > MAX_NAME_CHARACTERS:
             raise UnknownNameError(kind, text)
-        return self._kept(kind, text)
+        try:
+            return self._kept(kind, text)
+        except UnknownNameError as error:
+            if self.on_unknown is not None and not isinstance(error, AmbiguousNameError):
+                self.on_unknown(kind, text)
+            raise
 
     @cached_property
     def _quants(self) -> QuantNames:
         return QuantNames(self._entries["quant"])
+
+    def _quant(self, text: str, formats: frozenset[str]) -> str:
+        try:
+            return self._quants.resolve(text, formats)
+        except UnknownNameError as error:
+            said = measured_mixes(self._root / "quality").get(key("quant", text))
+            if said is None:
+                raise
+            reason = f"no recipe of {shortened(text)!r} is known: {said}"
+            raise UnknownNameError("quant", text, error.suggestions, reason) from error
 
     def _formats_of(self, engine: str | None) -> frozenset[str]:
         entry = self._entries["engine"].get(engine or "") or {}
@@ -88,11 +107,13 @@ class Resolver:
         repaired: list[tuple[Find, Sequence[Reading]]] = [(self._repaired, loose)]
         if kind == "model":
             repositories = [reading for reading in readings if "/" in reading.name]
-            named = [(self._named, readings[:1]), (self._unnamed, repositories)]
-            return [[*named, (self._found, readings), (self._derived, readings)], repaired]
+            named = [(self._named, readings[:1]), (self._listed, repositories)]
+            named += [(self._found, readings), (self._derived, readings)]
+            return [named, [(self._described, loose)], repaired]
         if kind == "gpu":
             whole = [replace(readings[0], whole=True)]
-            named = [(self._found, readings), (self._of_computer, whole), (self._of_processor, readings)]
+            named = [(self._of_product, readings[:1]), (self._found, readings)]
+            named += [(self._of_computer, whole), (self._of_processor, readings)]
             return [named, repaired, [(self._of_computer, readings[:1]), (self._of_target, readings[:1])]]
         return [[(self._found, readings)], repaired]
 
@@ -107,16 +128,39 @@ class Resolver:
     def _repaired(self, kind: str, text: str, reading: Reading) -> Meaning | None:
         return self._index(kind).repaired(reading.name, said=text)
 
-    def _unnamed(self, kind: str, text: str, reading: Reading) -> Meaning | None:
-        """The base of a derivative whose name states another, or none."""
+    def _listed(self, kind: str, text: str, reading: Reading) -> Meaning | None:
+        """The base of a repository, which a line of the catalog states with its format."""
         derivative = derivatives_by_key(self._root / "derivatives").get(plain(reading.name))
-        return None if derivative is None or derivative.known_by == "name" else self._derived(kind, text, reading)
+        if derivative is None or derivative.known_by != "name":
+            return self._derived(kind, text, reading)
+        for part in self._readings(kind, reading.name):
+            found = self._found(kind, text, part)
+            if found is not None and found.slug == derivative.base:
+                return replace(found, quant=derivative.format or part.quant)
+        return self._derived(kind, text, reading)
 
     def _derived(self, kind: str, text: str, reading: Reading) -> Meaning | None:
         """The base of a derivative."""
         derivative = derivatives_by_key(self._root / "derivatives").get(plain(reading.name))
-        base = None if derivative is None else self._entries["model"].get(derivative.base)
-        if derivative is None or base is None:
+        return None if derivative is None else self._of_base(derivative)
+
+    def _described(self, kind: str, text: str, reading: Reading) -> Meaning | None:
+        """The base of the derivatives whose names have all words of the text, some of which no model has."""
+        if not self._index(kind).is_strange(reading.name):
+            return None
+        derivatives = derivatives_by_word(self._root / "derivatives").having(reading.name)
+        known = {each.base: each for each in derivatives if each.base in self._entries["model"]}
+        if len(known) > 1:
+            raise AmbiguousNameError(kind, text, sorted(known))
+        for derivative in known.values():
+            meaning = self._of_base(derivative)
+            taken = f"{shortened(text)!r} is taken as {derivative.repository}."
+            return None if meaning is None else Meaning(derivative.base, f"{taken} {meaning.note}")
+        return None
+
+    def _of_base(self, derivative: Derivative) -> Meaning | None:
+        base = self._entries["model"].get(derivative.base)
+        if base is None:
             return None
         note = f"{derivative.repository} is estimated as {base['name']}, {_KNOWN_BY[derivative.known_by]}."
         return Meaning(derivative.base, note, quant=derivative.format)
@@ -134,8 +178,18 @@ class Resolver:
 
     def _readings(self, kind: str, text: str) -> Iterable[Reading]:
         if kind == "model":
-            return model_readings(text, self._quants.exact)
+            is_checkpoint = "/" in text and "gguf" not in text.casefold()
+            return model_readings(text, partial(self._quants.exact, checkpoint=is_checkpoint))
         return gpu_readings(text) if kind == "gpu" else (Reading(text),)
+
+    def _of_product(self, kind: str, text: str, reading: Reading) -> Meaning | None:
+        """The accelerators of a server, a cloud instance or a handheld."""
+        product = products(self._root / "products.jsonl").get(key(kind, reading.name))
+        if product is None or product.gpu not in self._entries[kind]:
+            return None
+        number = "" if product.count == 1 else f"{product.count} x "
+        note = f"{shortened(text)!r} is taken as {number}{self._entries[kind][product.gpu]['name']}."
+        return Meaning(product.gpu, note, count=product.count if product.count > 1 else None)
 
     def _of_processor(self, kind: str, text: str, reading: Reading) -> Meaning | None:
         """The memory that a processor takes."""
@@ -168,4 +222,4 @@ def _completed(text: str, meaning: Meaning, reading: Reading) -> Meaning:
     if reading.unknown_quant is not None:
         missing = f"The quantization {reading.unknown_quant} of {shortened(text)!r} is not in the catalog."
         note = missing if note is None else f"{note} {missing}"
-    return replace(meaning, note=note, count=reading.count, quant=reading.quant or meaning.quant)
+    return replace(meaning, note=note, count=reading.count or meaning.count, quant=reading.quant or meaning.quant)

@@ -20,6 +20,7 @@ _START = r"(?<![^\W_.])"  # no letter, digit or point before
 _GPU_WORD = re.compile(
     rf"{_START}(?P<memory>\d+(?:\.\d+)?)[\s-]*(?:gib|gb|g)(?![^\W_])"
     rf"|{_START}(?P<cores>\d+)[\s-]*(?:cores?|c)(?![^\W_])"
+    rf"|{_START}\d+x(?=\s*(?:lp)?ddr)"  # channels of memory
     rf"|(?P<type>(?:hbm|gddr|lpddr|ddr)\d[a-z]*)"
     rf"|{_NUMBER}|{_LETTERS}"
 )
@@ -42,7 +43,7 @@ NOISE: Mapping[str, frozenset[str]] = {
         {
             "nvidia", "amd", "ati", "intel", "apple", "google", "aws", "huawei", "qualcomm", "geforce", "radeon", "tesla",
             "instinct", "gpu", "graphics", "generation", "card", "video", "series", "vram", "memory", "ram", "rtx", "gtx",
-            "rx", "corporation", "inc", "the", "oam", "vf", "edition",
+            "rx", "corporation", "inc", "the", "oam", "vf", "edition", "mesa",
         }
     ),
     "model": frozenset(
@@ -114,10 +115,13 @@ def tags(kind: str, entry: Entry) -> list[str]:
 
 
 def beside(kind: str, entry: Entry) -> frozenset[str]:
-    """Words that may stand beside an entity's name because they are facts of it: publisher, memory, architecture."""
+    """Words that may stand beside an entity's name because they are facts of it: publisher, size, memory, architecture."""
     if kind == "model":
         owner = str(entry.get("hf_repo") or "").split("/")[0]
-        return frozenset(words(kind, f"{owner} {entry.get('publisher') or ''}"))
+        facts = [owner, str(entry.get("publisher") or ""), "moe" if entry.get("moe") else "dense"]
+        if total := entry.get("params_total_b"):
+            facts.append(f"{total:.0f}b" if total < 1000 else f"{total / 1000:.0f}t {total:.0f}b")
+        return frozenset(words(kind, " ".join(facts)))
     if kind == "gpu":
         facts = [str(entry.get("architecture") or ""), str(entry.get("memory_type") or "")]
         if entry.get("memory_gb") is not None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from db.imports.context import extension_of_gguf
 from db.imports.errors import ImportFactsError, needed, whole
 from db.imports.gguf.architectures import ARCHITECTURES, FILE_TYPES, Architecture
 from db.imports.gguf.header import GgufHeader, parse_gguf
@@ -13,7 +14,7 @@ from db.imports.gguf.layers import HEADS, LAYERS, WIDTH, feed_forwards, mixers, 
 from db.imports.gguf.parts import compressed, experts, gate_of_output, latent, linear, qk_norm, sinks, state_space
 from db.imports.gguf.split import joined
 from db.imports.gguf.tensors import EXPERT_PART, Tensors, placed, tensors_of
-from db.imports.hub.config import with_counts
+from db.imports.hub.config import extend_context, with_counts
 from estimator.structure.stored import StoredLayers
 
 
@@ -105,6 +106,7 @@ def _facts(values: Mapping[str, Any], architecture: Architecture, tensors: Tenso
         "extra_params": [],
         "native_dtype": "",
     }
+    extend_context(facts, extension_of_gguf(values, facts["context_length"]))
     return facts
 
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from db.imports.context import extension_of_config
 from db.imports.errors import MAX_PARAMETERS, ImportFactsError, json_object, needed, whole
 from db.imports.hub.attention import attention, flag, head_dims, key_heads
 from db.imports.hub.class_defaults import ConfigValues
@@ -60,11 +61,18 @@ def facts_from_config(config: Mapping[str, Any], slug: str = "custom") -> dict[s
     facts["native_dtype"] = checkpoint_format(config, section.values).label
     require_all_read(section.values, facts)
     facts["contexts"] = section.values.contexts
+    extend_context(facts, extension_of_config(section.values, facts["context_length"], "config.json"))
     facts["class_defaults"] = sorted(section.values.from_class - _NO_SIZE - beside_the_point(facts, section.values.own))
     facts = with_counts(facts)
     facts["mtp"] = _prediction_heads(section.values, facts)
     facts["params_vision_and_other"] = vision_parameters(config, facts["hidden_size"])
     return facts
+
+
+def extend_context(facts: dict[str, Any], extension: dict[str, Any] | None) -> None:
+    """Put an extension into ``facts``, whose context is then the extended one."""
+    if extension is not None:
+        facts |= {"context_extension": extension, "context_length": extension["tokens"]}
 
 
 def _prediction_heads(values: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[str, int] | None:

@@ -77,6 +77,9 @@ BREAKING: dict[str, tuple[str, str, Change, str]] = {
     ),
     "verified_means_nothing_derived": ("model", "qwen3-8b", put("derived_fields", ["n_heads"]), "verified"),
     "dates_have_a_source": ("model", "qwen3-8b", put("release_date_source", None), "release_date_source"),
+    "extension_goes_beyond_the_original": (
+        "model", "qwen3-8b", put("context_extension.tokens", 32_768), "context_extension.tokens",
+    ),
     "gguf_repository_is_listed": ("model", "qwen3-8b", put("gguf_repo", "nobody/nothing"), "gguf_repo"),
 }  # fmt: skip
 

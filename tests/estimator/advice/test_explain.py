@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -12,6 +13,7 @@ from estimator.advice.breakdown import terms
 from estimator.advice.commands import commands
 from estimator.advice.explain import LimitCode
 from estimator.placement.layer_sums import model_tables
+from estimator.structure.context import context_extension
 from estimator.types import OperatingMode, Status
 from estimator.usability import USABILITIES
 from estimator.verdict import BANDS, word_of
@@ -77,6 +79,18 @@ def test_no_text_contradicts_its_numbers() -> None:
         assert all(0 <= limit.share <= 1 for limit in limits.values())
         for question in explain.faq(one, parts, one if one.runs else None):
             assert not re.search(r"\bnan\b|\binf\b|None tok|\{", question.answer)
+
+
+def test_a_longer_context_says_what_extends_it() -> None:
+    one = support.facts_of("qwen3-8b", "rtx-4090", "q4-k-m")
+    extended = context_extension(support.CATALOG.models["qwen3-8b"])
+    one = replace(one, context_extension=extended, estimate=replace(one.estimate, context_tokens=100_000))
+    parts = terms(one.model, one.request, support.CALIBRATION, one.workload)
+    message = next(limit.message for limit in explain.limits(one, parts) if limit.code is LimitCode.CONTEXT)
+    assert message.startswith("the model was trained for 40,960 tokens, less than the 100,000")
+    assert message.endswith("; it takes 131,072 with YaRN of factor 4, which the engine must be told")
+    question = next(each.answer for each in explain.faq(one, parts, one, None) if "How long a context" in each.question)
+    assert "it takes 131,072 with YaRN" in question
 
 
 def test_shares_of_time_add_up() -> None:

@@ -32,7 +32,7 @@ _FOUR = ("attn_norm", "post_attention_norm", "ffn_norm", "post_ffw_norm")
 _SEVEN = (*_FOUR, "pre_ffw_norm_2", "post_ffw_norm_1", "post_ffw_norm_2")
 _LISTED_HEADS = {
     "deci", "granitehybrid", "jamba", "kimi-k3", "kimi-linear", "bailingmoe3", "lfm2", "lfm2moe", "nemotron_h",
-    "nemotron_h_moe", "mimo2", "step35", "gemma4", "glm5next",
+    "nemotron_h_moe", "mimo2", "laguna", "step35", "gemma4", "glm5next",
 }  # fmt: skip
 
 
@@ -45,7 +45,8 @@ _CONVERTED = {
     "KimiVLForConditionalGeneration": "deepseek2", "MiMoForCausalLM": "qwen2", "Ministral3ForCausalLM": "mistral3",
     "MistralForCausalLM": "llama",
     "MistralLarge3ForCausalLM": "deepseek2", "MixtralForCausalLM": "llama", "Olmo3ForCausalLM": "olmo2",
-    "Qwen2_5_VLForConditionalGeneration": "qwen2vl", "SolarOpenForCausalLM": "glm4moe", "Step3p7FlashForCausalLM": "step35",
+    "Qwen2_5_VLForConditionalGeneration": "qwen2vl", "SarvamMoEForCausalLM": "bailingmoe2",
+    "SolarOpenForCausalLM": "glm4moe", "Step3p7FlashForCausalLM": "step35",
 }  # fmt: skip
 _OF_CLASS = {kind.name: arch for arch, kind in ARCHITECTURES.items()}
 

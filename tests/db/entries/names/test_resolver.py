@@ -6,6 +6,7 @@ import pytest
 
 from db.entries.files import CATALOG_ROOT, Catalog, load_catalog
 from db.entries.names.meanings import UnknownNameError
+from db.entries.names.products import products
 from tests.db.entries.names.pairs import PAIRS
 
 
@@ -72,8 +73,69 @@ def test_thousands_of_names_of_models_resolve(catalog: Catalog) -> None:
     assert lines + len(catalog.models) > 7_500
 
 
-@pytest.mark.parametrize("text", ["GLM 4.6V", "MiniCPM-V 4.5", "openbmb/MiniCPM-V-4"])
-def test_a_vision_model_is_not_the_version_that_it_is_written_like(catalog: Catalog, text: str) -> None:
+def test_a_vision_model_is_not_the_version_that_it_is_written_like(catalog: Catalog) -> None:
     with pytest.raises(UnknownNameError):
-        catalog.meaning("model", text)
+        catalog.meaning("model", "openbmb/MiniCPM-V-4")
+    meaning = catalog.meaning("model", "MiniCPM-V 4.5")
+    assert meaning.slug == "qwen3-8b"
+    assert meaning.note == (
+        "'MiniCPM-V 4.5' is taken as openbmb/MiniCPM-V-4_5. openbmb/MiniCPM-V-4_5 is estimated as Qwen3 8B, whose shape its "
+        "text model has; its towers are not counted."
+    )
+    assert catalog.resolve("model", "GLM 4.6V Flash") == "glm-4-9b-0414"
     assert catalog.resolve("model", "deepseekv3.2") == "deepseek-v3.2"
+
+
+@pytest.mark.parametrize(
+    ("text", "slug", "count"),
+    [
+        ("DGX H100", "h100-sxm5-80-gb", 8),
+        ("p5.48xlarge", "h100-sxm5-80-gb", 8),
+        ("Standard_ND96isr_MI300X_v5", "instinct-mi300x-192-gb", 8),
+        ("GB200 NVL72", "gb200", 72),
+        ("dgx station", "gb300", None),
+        ("ROG Ally X", "radeon-780m", None),
+        ("Asus Ascent GX10", "dgx-spark", None),
+    ],
+)
+def test_a_product_is_its_accelerators(catalog: Catalog, text: str, slug: str, count: int | None) -> None:
+    meaning = catalog.meaning("gpu", text)
+    assert (meaning.slug, meaning.count) == (slug, count)
+    assert meaning.note is not None
+    assert meaning.note.startswith(f"{text!r} is taken as ")
+
+
+def test_every_product_has_accelerators_of_the_catalog(catalog: Catalog) -> None:
+    known = products(CATALOG_ROOT / "products.jsonl").values()
+    assert {product.gpu for product in known} <= catalog.gpus.keys()
+    assert min(product.count for product in known) >= 1
+
+
+@pytest.mark.parametrize(
+    ("text", "slug"),
+    [
+        ("AMD Radeon Graphics (RADV RAPHAEL_MENDOCINO)", "radeon-610m"),
+        ("Intel(R) Iris(R) Xe Graphics (TGL GT2)", "iris-xe-96eu"),
+        ("Intel(R) UHD Graphics 770 (ADL-S GT1)", "uhd-770"),
+        ("Mesa Intel(R) Arc(tm) A770 Graphics (DG2)", "arc-a770-16-gb"),
+    ],
+)
+def test_a_code_name_of_a_driver_is_read(catalog: Catalog, text: str, slug: str) -> None:
+    assert catalog.resolve("gpu", text) == slug
+
+
+def test_a_number_of_an_architecture_is_no_model_number(catalog: Catalog) -> None:
+    assert not any(slug.startswith("r") for slug in catalog.meaning("gpu", "M2").choices)
+    assert catalog.resolve("gpu", "RX 6600 RDNA2") == "rx-6600"
+
+
+def test_a_line_states_the_format_of_its_repository(catalog: Catalog) -> None:
+    meaning = catalog.meaning("model", "mlx-community/gpt-oss-20b-MXFP4-Q8")
+    assert (meaning.slug, meaning.quant, meaning.note) == ("gpt-oss-20b", "mlx-mxfp4", None)
+
+
+def test_a_measured_mix_says_its_bits_and_the_nearest_type(catalog: Catalog) -> None:
+    with pytest.raises(
+        UnknownNameError, match=r"no recipe of 'smol-IQ2_KS' is known: files of GLM-4.6.* bits a weight"
+    ):
+        catalog.meaning("quant", "smol-IQ2_KS")

@@ -53,6 +53,8 @@ def config_of(entry: dict[str, Any]) -> dict[str, Any]:
     if entry["model_type"] == "qwen":
         # The key counts gate and up together.
         config["intermediate_size"] *= 2
+    if entry["model_type"] == "falcon" and entry["n_kv_heads"] > 1:
+        config |= {"new_decoder_architecture": True, "num_kv_heads": entry["n_kv_heads"]}
     if moe:
         config |= {
             "num_experts": moe["n_experts"],

@@ -1,0 +1,147 @@
+"""The page of a comparison: models by machines, the winner of each measure, and why it wins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlencode
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.answers.comparisons import Column, Comparison, Measure, Question, Row, compare
+from api.answers.story import Answers, pair_slug
+from api.catalog.fit_reads import FitReads
+from api.catalog.fits import FitRecord
+from api.catalog.view import CatalogView
+from api.pages.asked import Asked
+from api.pages.forms import Select, workload_options
+from api.pages.responses import breadcrumbs, html
+from api.pages.wording import LIMIT_WORDS, decode_words, dollars, short_fit_words, tone, ttft_words
+from estimator.advice.amounts import duration, gib, pace
+
+#: Most models, and most machines.
+MOST = 5
+_SHOWN: tuple[tuple[Measure, str, Callable[[float], str]], ...] = (
+    (Measure.SCORE, "Score", lambda value: f"{value:.0f} of 100"),
+    (Measure.DECODE, "Decode speed", pace),
+    (Measure.PREFILL, "Reading of the prompt", pace),
+    (Measure.TTFT, "First token", duration),
+    (Measure.SAFE_CONTEXT, "Safe context", lambda value: f"{value:,.0f} tokens"),
+    (Measure.HEADROOM, "Free memory", gib),
+    (Measure.PRICE, "Launch price", dollars),
+    (Measure.POWER, "Design power", lambda value: f"{value:,.0f} W"),
+    (Measure.VALUE, "Speed per $1,000", pace),
+)
+_SAMPLE = "?model=qwen3-32b&model=gpt-oss-20b&gpu=rtx-4090&gpu=rtx-5090&gpu=apple-m4-max-40c-128gb"
+
+
+async def compare_page(request: Request, reads: FitReads, base_url: str) -> Response:
+    asked, view = Asked(request), reads.view
+    models, gpus = asked.texts("model", MOST), asked.texts("gpu", MOST)
+    workload = asked.choice("workload", {each.slug: each for each in view.workloads}, "coding")
+    # Names are read before anything is computed, so that a wrong one is an error with links.
+    slugs = [view.model(name).slug for name in models], [view.gpu(name).slug for name in gpus]
+    values: dict[str, Any] = {
+        "models": [*models, *[""] * (MOST - len(models))],
+        "gpus": [*gpus, *[""] * (MOST - len(gpus))],
+        "lists": [("models", [each.name for each in view.models]), ("gpus", [each.name for each in view.gpus])],
+        "workload": Select("workload", "For", workload_options(view), workload.slug),
+        "sample": f"/compare{_SAMPLE}",
+        "rows": [],
+        "winners": [],
+        "columns": [],
+        "differ": False,
+    }
+    if models and gpus:
+        comparison = await compare(reads, Question(*slugs, workload=workload.spec.kind))
+        values |= _shown(view, comparison, *slugs)
+    values["structured_data"] = breadcrumbs(base_url, ("fitgraph", "/"), ("Compare", "/compare"))
+    return html("choices/compare.html", values, base_url, "/compare")
+
+
+def _shown(view: CatalogView, comparison: Comparison, models: list[str], gpus: list[str]) -> dict[str, Any]:
+    best = {row.measure: row.winner for row in comparison.rows}
+    cells = [_cell(view, column, place, best) for place, column in enumerate(comparison.columns)]
+    wide = len(gpus)
+    return {
+        "columns": [(view.gpu(slug).name, f"/gpu/{slug}") for slug in gpus],
+        "rows": [
+            (view.model(slug).name, f"/model/{slug}", cells[wide * at : wide * (at + 1)])
+            for at, slug in enumerate(models)
+        ],
+        "winners": [
+            winner
+            for row in comparison.rows
+            for measure, name, text in _SHOWN
+            if measure is row.measure and (winner := _winner(comparison, row, name, text)) is not None
+        ],
+        "differ": bool(comparison.quants_differ),
+    }
+
+
+def _cell(view: CatalogView, column: Column, place: int, best: dict[Measure, int | None]) -> dict[str, Any]:
+    if column.cell is None or column.model is None or column.gpu is None:
+        return {"problem": column.error.message if column.error else "No engine runs it here."}
+    fit = FitRecord(view, column.cell)
+    limits = Answers(fit).limits
+    chosen = urlencode({"quant": fit.quant.slug, "workload": fit.workload.slug})
+    return {
+        "problem": "",
+        "href": f"/can/{pair_slug(column.model.slug, column.gpu.slug)}?{chosen}",
+        "decode": decode_words(fit),
+        "ttft": ttft_words(fit),
+        "quant": fit.quant.name,
+        "grade": fit.estimate.grade,
+        "status": short_fit_words(fit),
+        "tone": tone(fit),
+        "limit": LIMIT_WORDS[limits[0].code].lower() if limits else "nothing",
+        "fastest": best.get(Measure.DECODE) == place,
+        "first": best.get(Measure.TTFT) == place,
+        "best": best.get(Measure.SCORE) == place,
+    }
+
+
+def _winner(comparison: Comparison, row: Row, name: str, text: Callable[[float], str]) -> dict[str, str] | None:
+    """The best setup of a measure, and how far the next one is behind; None where none has a value."""
+    if row.winner is None:
+        return None
+    value = row.values[row.winner]
+    assert value is not None
+    machine = row.measure in (Measure.PRICE, Measure.POWER)
+
+    def named(places: list[int]) -> str:
+        return _names(comparison, places, of_machine=machine)
+
+    others = [place for place, delta in enumerate(row.deltas) if delta is not None and place != row.winner]
+    by_delta = sorted(others, key=lambda place: abs(row.deltas[place] or 0.0))
+    # Price and power are of the machine: its other models have the same.
+    best = comparison.columns[row.winner].gpu
+    by_delta = [place for place in by_delta if not machine or comparison.columns[place].gpu is not best]
+    equals = [place for place in by_delta if not row.deltas[place]]
+    reason = ""
+    if equals:
+        reason = f"as {named(equals)}"
+    elif by_delta:
+        second = row.values[by_delta[0]]
+        assert second is not None
+        more = "more" if row.higher_is_better else "less"
+        share = abs(second - value) / max(abs(second), 1e-9)
+        factor = max(value, second) / max(min(value, second), 1e-9)
+        much = f"{share:.0%} {more} than" if share < 1 or not row.higher_is_better else f"{factor:.1f} times"
+        reason = f"{much} {named(by_delta[:1])} ({text(second)})"
+    return {"measure": name, "setup": named([row.winner]), "value": text(value), "reason": reason}
+
+
+def _names(comparison: Comparison, places: list[int], *, of_machine: bool) -> str:
+    """Setups as sentences name them, at most two of them; only their machines for what is ``of_machine``."""
+    several_models = len({column.model for column in comparison.columns}) > 1 and not of_machine
+    several_gpus = len({column.gpu for column in comparison.columns}) > 1 or of_machine
+    names = []
+    for place in places:
+        column = comparison.columns[place]
+        model = column.model.name if column.model and (several_models or not several_gpus) else ""
+        gpu = column.gpu.name if column.gpu and several_gpus else ""
+        names.append(f"{model} on {gpu}" if model and gpu else model or gpu)
+    names = list(dict.fromkeys(names))
+    return ", ".join(names[:2]) + (f" and {len(names) - 2} more" if len(names) > 2 else "")

@@ -1,0 +1,184 @@
+"""The page of a server: people in front of a setup against their speed and first token, or machines for so many people."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+from urllib.parse import urlencode
+
+from markupsafe import Markup
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.answers.choices.models import Wanted
+from api.answers.choices.recommendations import Choice, Question, Recommendations, recommendations
+from api.answers.choices.setups import prices_of
+from api.answers.questions import answerer_of
+from api.answers.story import PlanAnswers
+from api.catalog.fit_reads import FitReads
+from api.catalog.records import ModelRecord
+from api.catalog.view import CatalogView
+from api.pages.asked import Asked
+from api.pages.forms import Entry, Select, with_any, workload_options
+from api.pages.plots import Plot, axis
+from api.pages.responses import breadcrumbs, html
+from api.pages.wording import GPU_KINDS, dollars, memory_gib
+from estimator.advice.amounts import duration, pace
+from estimator.judgement import recommend
+from estimator.judgement.needs import needs_of
+from estimator.judgement.recommend import Aim
+from estimator.judgement.serving.curve import Serving
+from estimator.judgement.serving.queueing import Load
+from estimator.types import ENGINE_NAMES, OperatingMode, Workload
+
+#: Machines that are listed.
+ROWS = 25
+MOST_PEOPLE = 10_000
+
+
+async def serve_page(request: Request, reads: FitReads, base_url: str) -> Response:
+    asked, view = Asked(request), reads.view
+    model = view.model(asked.text("model")) if asked.text("model") else None
+    meaning = view.meaning("gpu", asked.text("gpu")) if asked.text("gpu") else None
+    count = asked.whole("count", 1, 16) or (meaning.count if meaning else None) or 1
+    people = asked.whole("people", 1, MOST_PEOPLE) or 20
+    workload = asked.choice("workload", {each.slug: each for each in view.workloads}, "chat")
+    quants = [(quant.slug, quant.spec.name) for quant in view.precomputed_quants]
+    quant = asked.choice("quant", {"": "", **{slug: slug for slug, _ in quants}}, "")
+    values: dict[str, Any] = {
+        "fields": [
+            Entry("model", "Model", asked.text("model"), "Qwen3 32B"),
+            Entry("gpu", "Machine", asked.text("gpu"), "any"),
+            Entry("count", "How many cards", asked.text("count"), "1", numeric=True),
+            Entry("people", "People", asked.text("people"), "20", numeric=True),
+            Select("workload", "For", workload_options(view), workload.slug),
+            Select("quant", "Quantization", with_any(quants, "Best to serve"), quant),
+        ],
+        "people": people,
+        "workload_name": workload.name,
+        "server": None,
+        "machines": None,
+        "model": None if model is None else model.name,
+    }
+    if model is not None and meaning is not None:
+        setup = {"model": model.slug, "gpu": meaning.slug, "workload": workload.slug, "gpu_count": count}
+        values["server"] = await asyncio.to_thread(_server, view, setup, quant, people)
+    elif model is not None:
+        values["machines"] = await _machines(reads, model, workload.spec, people)
+    values["structured_data"] = breadcrumbs(base_url, ("fitgraph", "/"), ("Serve", "/serve"))
+    return html("choices/serve.html", values, base_url, "/serve")
+
+
+def _server(view: CatalogView, setup: dict[str, Any], quant: str, people: int) -> dict[str, Any]:
+    """The curve of a setup, and what its engines serve."""
+    answerer = view.derived(answerer_of)
+    # Any quantization states the setup; which one serves best follows from it.
+    answers = PlanAnswers(view, answerer.answer({**setup, "quant": quant or view.precomputed_quants[0].slug}).facts)
+    engines = answers.serving_engines
+    if not quant and engines:
+        answers = PlanAnswers(view, answerer.answer({**setup, "quant": engines[0].quant.slug}).facts)
+    server = answers.serving
+    if server is None:
+        return {"name": answers.facts.device_name, "works": False}
+    workload, load = server.workload, server.load(people)
+    return {
+        "works": True,
+        "name": answers.facts.device_name,
+        "model": answers.facts.model_name,
+        "quant": server.quant.name,
+        "engine": ENGINE_NAMES[server.engine],
+        "serves": server.people,
+        "streams": server.streams,
+        "most": server.pace.most_streams,
+        "enough": people <= server.people,
+        "verdict": _verdict(server, people),
+        "load": _load(load),
+        "rows": [_load(each) for each in server.curve()],
+        "asked": workload.comfortable_decode_tok_s,
+        "patience": duration(workload.patience_ttft_ms),
+        "plots": _plots(server, people),
+        "engines": [
+            (ENGINE_NAMES[each.engine], each.quant.name, f"{each.people:,}", f"{each.streams:,}", f"{each.pace.most_streams:,}")
+            for each in engines
+        ],
+    }  # fmt: skip
+
+
+def _verdict(server: Serving, people: int) -> str:
+    if people <= server.people:
+        return f"Yes: it serves {server.people:,} at the comfortable speed and wait, in busy moments, too."
+    if server.people == 0:
+        return "No: it does not serve even one person comfortably."
+    return f"No: {server.people:,} at most are served comfortably in busy moments."
+
+
+def _load(load: Load) -> dict[str, str]:
+    return {
+        "people": f"{load.people:,}",
+        "active": f"{load.active_streams:.1f}",
+        "decode": pace(load.decode_tok_s),
+        "busy_decode": pace(load.busy_decode_tok_s),
+        "ttft": duration(load.ttft_s * 1000),
+        "busy_ttft": duration(load.busy_ttft_s * 1000),
+        "total": pace(load.total_tok_s),
+        "work": f"{load.working_share:.0%}",
+    }
+
+
+def _plots(server: Serving, people: int) -> list[tuple[str, Markup]]:
+    """Speed and first token against people: the mean as a line, busy moments as a second one."""
+    loads, workload = server.curve(), server.workload
+    across = axis("people", [load.people for load in loads], log=True)
+    speeds = Plot(
+        across, axis("tok/s of each", [0, *(load.decode_tok_s for load in loads)], zero=True), "Speed by people"
+    )
+    speeds.curve([(load.people, load.decode_tok_s) for load in loads])
+    speeds.curve([(load.people, load.busy_decode_tok_s) for load in loads], "curve second")
+    speeds.limit(workload.comfortable_decode_tok_s, "comfortable", across=True)
+    seconds = [
+        *(load.ttft_s for load in loads),
+        *(load.busy_ttft_s for load in loads),
+        workload.patience_ttft_ms / 1000,
+    ]
+    waits = Plot(across, axis("seconds to the first token", seconds, log=True), "First token by people")
+    waits.curve([(load.people, load.ttft_s) for load in loads])
+    waits.curve([(load.people, load.busy_ttft_s) for load in loads], "curve second")
+    waits.limit(workload.patience_ttft_ms / 1000, "comfortable", across=True)
+    if across.low <= people <= across.high:
+        for plot in (speeds, waits):
+            plot.limit(people, f"{people:,}", across=False)
+    return [("Speed of each person", speeds.svg()), ("First token", waits.svg())]
+
+
+async def _machines(reads: FitReads, model: ModelRecord, workload: Workload, people: int) -> dict[str, Any]:
+    """Machines with one accelerator that hold the streams of so many people, best first."""
+    needs = needs_of(workload, users=people)
+    streams = needs.streams(thinks=False)
+    target = recommend.Target(users=streams, decode_tok_s=workload.comfortable_decode_tok_s)
+    mode = OperatingMode.SCALE_OUT if streams > 1 else OperatingMode.BALANCED
+    question = Question(workload.kind, Aim.SCORE, mode, recommend.Buyer(), target, Wanted())
+    listed = await recommendations(reads, model, None, question)
+    priced = reads.view.derived(prices_of)
+    order = sorted(listed.choices, key=lambda choice: priced[choice.slug] or float("inf"))
+    return {
+        "streams": streams,
+        "count": len(order),
+        "buy": f"/buy?{urlencode({'model': model.slug, 'users': people, 'workload': workload.slug})}",
+        "rows": [_machine(reads.view, listed, choice, workload, people) for choice in order[:ROWS]],
+    }
+
+
+def _machine(
+    view: CatalogView, listed: Recommendations, choice: Choice, workload: Workload, people: int
+) -> dict[str, Any]:
+    judgement, gpu, model = listed.judgement(choice), choice.side, view.model_by_id[choice.key.model_id]
+    asked = {"model": model.slug, "gpu": gpu.slug, "people": people, "workload": workload.slug}
+    return {
+        "name": gpu.name,
+        "href": f"/serve?{urlencode(asked)}",
+        "kind": GPU_KINDS.get(gpu.entry["kind"], gpu.entry["kind"]),
+        "memory": memory_gib(gpu.entry["memory_gb"]),
+        "quant": view.quant_by_id[choice.key.quant_id].spec.name,
+        "decode": pace(judgement.decode_tok_s),
+        "price": dollars(view.derived(prices_of)[gpu.slug]),
+    }

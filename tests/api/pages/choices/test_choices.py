@@ -1,0 +1,111 @@
+"""The pages that choose say what the answers behind them say, and take their questions from the address alone."""
+
+from __future__ import annotations
+
+import re
+from html import unescape
+
+import httpx
+import pytest
+
+from tests.api.conftest import Ask
+from tests.api.pages.test_pages import Outline, page
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+def names(text: str, kind: str) -> list[str]:
+    """Slugs of the rows of a table that link to pages of a kind, in order."""
+    return re.findall(rf'<th scope="row"><a href="/{kind}/([^"?]+)', text)
+
+
+async def test_this_machine_ranks_as_the_published_recommendations_do(client: httpx.AsyncClient, data: Ask) -> None:
+    query = '{ recommendations(for: {gpu: "rtx-3090", workload: CHAT}) { nodes { fit { model { slug } quant { name } } } } }'
+    nodes = (await data(query))["recommendations"]["nodes"]
+    text = await page(client, "/here?gpu=RTX 3090&workload=chat")
+    assert names(text, "can") == [f"{node['fit']['model']['slug']}-on-rtx-3090" for node in nodes]
+    for node in nodes:
+        assert node["fit"]["quant"]["name"] in text
+
+
+async def test_several_cards_and_other_memory_are_computed(client: httpx.AsyncClient) -> None:
+    one = await page(client, "/here?gpu=rtx 3090&workload=coding")
+    two = await page(client, "/here?gpu=2x rtx 3090&workload=coding")
+    assert "2 x GeForce RTX 3090" in two
+    assert names(two, "model")
+    assert names(one, "can")
+    small = await page(client, "/here?machine=rtx-3090&ram=8")
+    assert "with 8 GiB of system memory" in small
+
+
+async def test_without_a_machine_there_is_a_form_that_needs_no_script(client: httpx.AsyncClient) -> None:
+    text = await page(client, "/here")
+    outline = Outline(text)
+    assert {each["value"] for each in outline.all("option")} >= {"rtx-4090", "apple-m3-max-30c-36gb", "coding"}
+    assert {each["src"] for each in outline.all("script") if each.get("src")} == {"/static/page.js", "/static/here.js"}
+
+
+async def test_a_comparison_names_the_winner_of_each_measure(client: httpx.AsyncClient, data: Ask) -> None:
+    text = unescape(await page(client, "/compare?model=llama-3.1-8b&model=llama-2-7b&gpu=rtx-4090&gpu=rtx-3090"))
+    rows = dict(re.findall(r'<th scope="row">([A-Z][^<]+)</th><td>([^<]+)</td>', text))
+    assert rows["Decode speed"].endswith(" on GeForce RTX 4090")
+    assert rows["Launch price"] == "GeForce RTX 3090"
+    assert rows["Design power"] == "GeForce RTX 3090"
+    assert text.count('href="/can/') == 4
+    for href in re.findall(r'href="(/can/[^"]+)"', text):
+        assert (await client.get(href)).status_code == 200
+
+
+async def test_a_comparison_has_limits_and_names_what_is_wrong(client: httpx.AsyncClient) -> None:
+    many = "&".join(f"model=llama-{number}" for number in range(6))
+    assert (await client.get(f"/compare?{many}&gpu=rtx-4090")).status_code == 400
+    response = await client.get("/compare?model=lama-3.1-9b&gpu=rtx-4090")
+    assert response.status_code == 404
+    repaired = next(each["href"] for each in Outline(response.text).all("a") if "llama-3.1-8b" in (each["href"] or ""))
+    assert (await client.get(repaired or "")).status_code == 200
+
+
+async def test_purchases_are_within_the_budget_and_near_misses_say_what_they_miss(client: httpx.AsyncClient) -> None:
+    assert "meets" not in await page(client, "/buy")
+    text = unescape(await page(client, "/buy?budget=2500&model=llama-3.1-8b"))
+    meeting, _, rest = text.partition('id="near"')
+    prices = [int(price.replace(",", "")) for price in re.findall(r"<b>\$([\d,]+)</b>", meeting)]
+    assert prices
+    assert max(prices) <= 2500
+    assert "above the budget" in rest
+    assert (await client.get("/buy?budget=many")).status_code == 400
+
+
+async def test_a_server_has_a_curve_and_a_verdict(client: httpx.AsyncClient) -> None:
+    text = unescape(await page(client, "/serve?model=llama-3.1-8b&gpu=rtx-4090&people=4"))
+    assert "4 people for chat? Yes" in text
+    assert text.count('class="plot"') == 2
+    assert "Not even one stream" in await page(client, "/serve?model=kimi-linear-48b-a3b&gpu=rtx-3090&quant=f16")
+
+
+async def test_machines_for_so_many_people_lead_to_their_curves(client: httpx.AsyncClient) -> None:
+    text = unescape(await page(client, "/serve?model=llama-3.1-8b&people=20"))
+    hrefs = re.findall(r'<th scope="row"><a href="(/serve[^"]+)"', text)
+    assert hrefs
+    assert "20 people for chat?" in await page(client, hrefs[0])
+    assert 'href="/buy?model=llama-3.1-8b&users=20' in text
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/here?gpu=<b>",
+        "/compare?model=%22%3E<img src=x>&gpu=rtx-4090",
+        "/serve?model={{7*7}}",
+        "/buy?model='--&budget=9",
+        "/search?q=<script>",
+    ],
+)
+async def test_hostile_names_come_back_escaped(client: httpx.AsyncClient, path: str) -> None:
+    response = await client.get(path)
+    assert response.status_code in (400, 404)
+    outline = Outline(response.text)
+    assert not outline.all("img")
+    assert not outline.all("b")
+    assert all("src" in each for each in outline.all("script"))
+    assert "49" not in re.sub("<[^>]+>", "", response.text)

@@ -1,0 +1,35 @@
+"""Facts that need a look."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from db.entries.files import load_catalog
+from db.ingest.stale import StaleFact, stale_facts
+
+
+def test_null_recalled_and_unconfirmed_facts_are_told_apart() -> None:
+    catalog = load_catalog()
+    gpu = catalog.gpus["rtx-4090"] | {
+        "tdp_w": None, "recalled": ["engines", "pcie_gen (of the family)"], "uncertain": ["l2_cache_mb"],
+    }  # fmt: skip
+    model = catalog.models["qwen3-8b"] | {"license": None, "derived_fields": ["n_heads"]}
+    part = replace(catalog, gpus={"rtx-4090": gpu}, models={"qwen3-8b": model})
+    facts = set(stale_facts(part))
+    assert facts >= {
+        StaleFact("gpu", "rtx-4090", "tdp_w", "null"),
+        StaleFact("gpu", "rtx-4090", "pcie_gen", "recalled"),
+        StaleFact("gpu", "rtx-4090", "l2_cache_mb", "unconfirmed"),
+        StaleFact("model", "qwen3-8b", "license", "null"),
+        StaleFact("model", "qwen3-8b", "release_date", "recalled"),
+        StaleFact("model", "qwen3-8b", "n_heads", "unconfirmed"),
+    }
+    assert StaleFact("gpu", "rtx-4090", "memory_gb", "null") not in facts
+
+
+def test_an_imported_field_with_a_source_needs_none() -> None:
+    catalog = load_catalog()
+    known = catalog.models["qwen3-8b"] | {"known_by": {"license": "card", "context_length": "config"}}
+    facts = {fact.field for fact in stale_facts(replace(catalog, gpus={}, models={"qwen3-8b": known}))}
+    assert not facts & {"license", "context_length"}
+    assert "release_date" in facts
