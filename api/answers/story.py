@@ -125,7 +125,8 @@ class PlanAnswers:
         if workload is None:
             return None
         thinking = own.traits.thinking_length if own is not None and own.traits.thinking == "always" else 0.0
-        return round(written_tokens(workload, thinking))
+        tokens: float = written_tokens(workload, thinking)
+        return round(tokens)
 
     @cached_property
     def commands(self) -> tuple[Command, ...]:

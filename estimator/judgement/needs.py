@@ -40,7 +40,7 @@ class Needs:
         if self.users == 1:
             return 1
         workload = self.workload
-        answer_s = (
+        answer_s: float = (
             workload.patience_ttft_ms / 1000.0 + written_tokens(workload, thinking) / workload.minimum_decode_tok_s
         )
         share = answer_s / (answer_s + workload.think_s)
