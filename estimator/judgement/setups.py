@@ -104,7 +104,7 @@ def usable_setups(table: WorthTable, pace: Pace, workload: Workload, mode: Opera
     model, way, quant = np.nonzero(usable)
     worth, time = table.value[usable], seconds[usable]
     low = table.low[usable] - broken(table.loss_high[usable]) - TIGHT_POINTS * pace.tight[model, quant]
-    wide = needlessly_wide(pace.bits_per_weight, pace.decode_tok_s, np.asarray(usable.any(axis=1)))
+    wide = needlessly_wide(pace.bits_per_weight, pace.decode_tok_s, pace.runs)
     return Setups(
         model=model,
         way=way,
