@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 
 from pydantic import Field
 from pydantic_core import PydanticUndefined
@@ -55,6 +56,12 @@ class ApiSettings(Settings):
     )
     explorer: bool = Field(default=True, description="Serve the in-browser GraphQL explorer.")
     introspection: bool = Field(default=True, description="Answer introspection queries.")
+    trusted_documents: Path | None = Field(
+        default=None,
+        description="File of documents by id, as GraphQL Code Generator writes `persisted-documents.json`; requests name them "
+        "by `documentId`.",
+    )
+    trusted_only: bool = Field(default=False, description="Run no other documents than the trusted ones.")
     suggestions: bool = Field(default=True, description="Suggest near names of fields in validation errors.")
     cors_origins: tuple[str, ...] = Field(
         default=("*",),
@@ -90,7 +97,7 @@ class ApiSettings(Settings):
     max_estimates: int = Field(default=1000, ge=1, description="Most inputs of one `estimates` field.")
     remote_hosts: tuple[str, ...] = Field(
         default=(),
-        description='Hosts that `modelUrl` may read a file from over https, as JSON: ["example.org", "example.org:8443"]; '
+        description='Hosts that `model: {url}` may read a file from over https, as JSON: ["example.org", "example.org:8443"]; '
         "empty: remote files are off.",
     )
     remote_max_bytes: int = Field(

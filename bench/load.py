@@ -33,7 +33,7 @@ WORKERS = 2
 _TOP = """query Top($f: FitFilter, $o: [FitOrder!]) { fits(filter: $f, orderBy: $o, first: 20) { nodes {
   id score generation decode { tokensPerSecond } model { slug name } gpu { slug } quant { slug } } pageInfo { endCursor } } }"""
 _ONE = """query One($m: String!, $g: String!) { fit(model: $m, gpu: $g) { headline summary score generation
-  workloads { score generation } quantOptions { score generation quant { slug } } } }"""
+  workloadOptions { score generation } quantOptions { score generation quant { slug } } } }"""
 _GPU = """query Gpu($g: String!) { gpu(slug: $g) { name memoryBytes fits(first: 20, filter: {recommended: true}) { nodes {
   score generation model { slug fits(first: 2) { nodes { score generation } } } } } } }"""
 _SEARCH = """query Search($s: String!) { models(filter: {search: $s}, first: 10) { nodes { slug name parameterCount } }

@@ -90,7 +90,12 @@ async def batch() -> float:
 
             async def ask(number: int) -> float:
                 questions = [
-                    {"model": "qwen3-32b", "gpu": "rtx-3090", "quant": "q4-k-m", "contextTokens": next(_NUMBER)}
+                    {
+                        "model": {"slug": "qwen3-32b"},
+                        "machine": {"gpu": "rtx-3090"},
+                        "quant": "q4-k-m",
+                        "contextTokens": next(_NUMBER),
+                    }
                     for _ in range(number)
                 ]
                 began = time.process_time()

@@ -51,6 +51,12 @@ class Settings(BaseSettings):
         default=0.0, ge=0, description="Seconds between scheduled catalog refreshes by Celery beat; 0: none."
     )
 
+    watch_interval_s: float = Field(
+        default=0.0,
+        ge=0,
+        description="Seconds between looks of Celery beat at the hub for new repositories (`fitgraph catalog watch`); "
+        "0: none.",
+    )
     log_format: str = Field(
         default="text",
         pattern="^(text|json)$",

@@ -11,7 +11,7 @@ from celery.signals import worker_process_init
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
-from db.settings import get_settings
+from db.settings import Settings, get_settings
 from workers.signals import observe_tasks
 
 logger = logging.getLogger("fitgraph.workers")
@@ -61,16 +61,20 @@ def make_app() -> Celery:
         task_serializer="json",
         accept_content=["json"],
         timezone="UTC",
-        beat_schedule=_schedule(settings.refresh_interval_s),
+        beat_schedule=beat_schedule(settings),
     )
     made.steps["consumer"].add(Sweeping)
     return made
 
 
-def _schedule(refresh_interval_s: float) -> dict[str, Any]:
-    if not refresh_interval_s:
-        return {}
-    return {"refresh": {"task": "fitgraph.refresh_catalog", "schedule": refresh_interval_s}}
+def beat_schedule(settings: Settings) -> dict[str, Any]:
+    """What Celery beat starts; nothing by default."""
+    intervals_s = {"refresh": settings.refresh_interval_s, "watch": settings.watch_interval_s}
+    return {
+        name: {"task": f"fitgraph.{name}_catalog", "schedule": seconds}
+        for name, seconds in intervals_s.items()
+        if seconds
+    }
 
 
 class Sweeping(bootsteps.StartStopStep):  # type: ignore[misc]

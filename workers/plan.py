@@ -68,22 +68,32 @@ class Plan:
         return "\n".join(lines + [f"  - {reason}" for reason in self.reasons])
 
 
-def plan_run(catalog: Catalog, connection: Connection, *, everything: bool = False, block_cells: int = 250_000) -> Plan:
-    """Compare ``catalog`` with what is published. Reads only; ``everything`` recomputes whatever changed or not."""
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What is computed whether it changed or not: everything, or models and GPUs by their slugs."""
+
+    everything: bool = False
+    models: frozenset[str] = frozenset()
+    gpus: frozenset[str] = frozenset()
+
+
+def plan_run(catalog: Catalog, connection: Connection, scope: Scope | None = None, block_cells: int = 250_000) -> Plan:
+    """Compare ``catalog`` with what is published. Reads only; ``scope`` is computed whether it changed or not."""
+    scope = scope or Scope()
     changed = {kind: _changed(catalog, connection, kind) for kind in KINDS}
     current = _current_inputs(catalog, connection, changed)
     published = _published_inputs(connection)
     models, gpus = current["model"], current["gpu"]
     generation = current_generation_sync(connection)
     reasons = _catalog_reasons(changed)
-    if generation is None or everything or current["common"] != published.get("common", {}):
-        rebuild, stale, new_gpus = True, list(models), []
-        reasons.append(_why_everything(generation is None, everything))
+    new_gpus: list[str] = []
+    if generation is None or scope.everything or current["common"] != published.get("common", {}):
+        rebuild, stale = True, list(models)
+        reasons.append(_why_everything(generation is None, scope.everything))
     else:
-        stale = [slug for slug in models if published["model"].get(slug) != models[slug]]
-        new_gpus = [slug for slug in gpus if published["gpu"].get(slug) != gpus[slug]]
-        reasons += [f"model {slug} is new or its facts changed" for slug in stale]
-        reasons += [f"gpu {slug} is new or its facts changed" for slug in new_gpus]
+        stale, why = _stale("model", models, published, scope.models)
+        new_gpus, why_gpus = _stale("gpu", gpus, published, scope.gpus)
+        reasons += [*why, *why_gpus]
         rebuild = False
     per_gpu = sum(values["estimated"] for values in _all_values(catalog, "quant")) * SLOT_COUNT
     blocks = _blocks(stale, None, len(gpus) * per_gpu, block_cells)
@@ -95,6 +105,17 @@ def plan_run(catalog: Catalog, connection: Connection, *, everything: bool = Fal
         rebuild, blocks = True, _blocks(list(models), None, len(gpus) * per_gpu, block_cells)
         reasons.append("so much changed that everything is computed afresh")
     return Plan(catalog.revision, rebuild, tuple(blocks), tuple(reasons), changed, current, _last_pace(connection))
+
+
+def _stale(
+    kind: str, current: Mapping[str, str], published: Mapping[str, Mapping[str, str]], scope: frozenset[str]
+) -> tuple[list[str], list[str]]:
+    """Slugs of a kind that must be computed, and why."""
+    changed = {slug for slug in current if published[kind].get(slug) != current[slug]}
+    slugs = [slug for slug in current if slug in changed or slug in scope]
+    return slugs, [
+        f"{kind} {slug} " + ("is new or its facts changed" if slug in changed else "was asked for") for slug in slugs
+    ]
 
 
 def _all_values(catalog: Catalog, kind: str) -> list[dict[str, Any]]:

@@ -25,7 +25,7 @@ from db.runs.store import (
 from db.session import sync_engine, writing
 from db.settings import Settings
 from db.tables import Run, RunBlock, table_of
-from workers.plan import Plan, plan_run
+from workers.plan import Plan, Scope, plan_run
 from workers.publish import discard
 from workers.queue import sweep, wake_workers
 
@@ -48,7 +48,13 @@ class StartResult:
 
 
 def start_run(
-    settings: Settings, catalog: Catalog, *, cause: str = "operator", everything: bool = False, enqueue: bool = True
+    settings: Settings,
+    catalog: Catalog,
+    *,
+    cause: str = "operator",
+    everything: bool = False,
+    scope: Scope | None = None,
+    enqueue: bool = True,
 ) -> StartResult:
     """Plan against what is published, record the run with its blocks, and wake the workers.
 
@@ -59,7 +65,7 @@ def start_run(
         try:
             with writing(engine) as connection:
                 working = active_run(connection)
-                plan = plan_run(catalog, connection, everything=everything, block_cells=settings.block_cells)
+                plan = plan_run(catalog, connection, scope or Scope(everything), settings.block_cells)
                 if working is not None:
                     return StartResult(working, plan, already_running=True)
                 if plan.is_empty:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
+from datetime import UTC, datetime
 from typing import Any
 
 from db.settings import get_settings
@@ -17,6 +19,7 @@ logger = logging.getLogger("fitgraph.workers")
 RETRY_DELAY_S = 1
 MAX_RETRIES = 5
 PUBLISH_TIME_LIMIT_S = 3600
+WATCH_TIME_LIMIT_S = 3600
 
 
 @app.task(
@@ -64,6 +67,36 @@ def refresh_catalog() -> None:
         logger.error("the catalog files have faults; the last good revision stays: %s", error)
         return
     runs.start_run(get_settings(), catalog, cause="scheduled refresh")
+
+
+@app.task(
+    name="fitgraph.watch_catalog",
+    max_retries=0,
+    # A second delivery while the first one looks would ask the hub twice.
+    acks_late=False,
+    time_limit=WATCH_TIME_LIMIT_S,
+    soft_time_limit=WATCH_TIME_LIMIT_S - 60,
+)
+def watch_catalog() -> None:
+    """Import what is new at the listed publishers and in the chart, and start a run for what changed."""
+    from db.entries.check import load_checked_catalog
+    from db.entries.files import CATALOG_ROOT, CatalogError
+    from db.ingest.hub import Hub
+    from db.ingest.snapshots import SourceError
+    from db.ingest.watch import watch_list, watch_once
+
+    day = datetime.now(UTC).date().isoformat()
+    try:
+        watched = watch_list(CATALOG_ROOT)
+        report = watch_once(load_checked_catalog(), CATALOG_ROOT, watched, Hub(), day, write=True)
+        catalog = load_checked_catalog()
+    except (SourceError, CatalogError, OSError) as error:
+        logger.error("the watch changed nothing: %s", error)
+        return
+    kinds = Counter(outcome.kind for outcome in report.outcomes)
+    logger.info("the watch saw %s; %d changes", dict(kinds), len(report.changes))
+    if report.changes:
+        runs.start_run(get_settings(), catalog, cause="catalog watch")
 
 
 @app.task(name="fitgraph.sweep_runs", max_retries=0, default_retry_delay=RETRY_DELAY_S)

@@ -202,21 +202,23 @@ class FitReads:
 def too_wide_for(
     order: Sequence[FitOrder], query: FitQuery, owner: FitOwner | None = None, ids: Iterable[int] = ()
 ) -> ApiError | None:
-    """``BAD_USER_INPUT`` for an order that needs few models or accelerators, and a query of more; else None.
+    """``BAD_USER_INPUT`` for what needs few models or accelerators (some orders, one fit a group), and a query of more.
 
     ``owner`` is the kind of owners of several lists that are read together, ``ids`` are these owners.
     """
     field = next((term.field for term in order if term.field in PACKED), None)
-    if field is None:
+    if field is None and query.one_per is None:
         return None
     if owner is not None:
         query = owner.among(query, tuple(set(ids)))
     if is_narrow(query):
         return None
-    message = f"An order by {field.name} needs a filter that leaves at most {NARROW_IDS} models or accelerators"
+    what = "One fit of each" if field is None else f"An order by {field.name}"
+    message = f"{what} needs a filter that leaves at most {NARROW_IDS} models or accelerators"
     owned = {FitOwner.MODEL: query.model_ids, FitOwner.GPU: query.gpu_ids}.get(owner) if owner else None
     together = "" if owned is None else f", or fits of at most {NARROW_IDS} of them at once, not of {len(owned)}"
-    return bad_input(f"{message}{together}.", field="orderBy", order=field.name, maximum=NARROW_IDS)
+    details = {"field": "onePer"} if field is None else {"field": "orderBy", "order": field.name}
+    return bad_input(f"{message}{together}.", **details, maximum=NARROW_IDS)
 
 
 def _too_many_quants(quants: int) -> LimitExceededError:

@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db.ingest.missed import add_missed, countable
+from db.ingest.review.missed import add_missed, countable
 
 logger = logging.getLogger("fitgraph.api")
 #: Different names counted between two writes; further ones are dropped.

@@ -13,14 +13,18 @@ from typing import Annotated
 
 import typer
 
+from api.agents.command import EPILOG as MCP_EPILOG
+from api.agents.command import mcp
 from api.cli.catalog import catalog_app
-from api.cli.here.command import EPILOG, here
+from api.cli.here.command import EPILOG as HERE_EPILOG
+from api.cli.here.command import here
 
 app = typer.Typer(name="fitgraph", rich_markup_mode="markdown")
 db_app = typer.Typer(no_args_is_help=True, help="Create, upgrade and inspect the database.")
 app.add_typer(catalog_app, name="catalog")
 app.add_typer(db_app, name="db")
-app.command("here", epilog=EPILOG)(here)
+app.command("here", epilog=HERE_EPILOG)(here)
+app.command("mcp", epilog=MCP_EPILOG)(mcp)
 
 
 @app.callback(invoke_without_command=True)
@@ -398,7 +402,3 @@ def main() -> None:
             sys.stdout.flush()
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-if __name__ == "__main__":
-    main()

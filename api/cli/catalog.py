@@ -138,3 +138,15 @@ def catalog_stale(
     from api.cli.ingest import stale_command
 
     raise typer.Exit(stale_command(least, as_json=as_json))
+
+
+@catalog_app.command("watch", epilog="Examples: `fitgraph catalog watch --dry-run`, `fitgraph catalog watch --json`")
+def catalog_watch(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Look and judge, write nothing.")] = False,
+    recompute: Annotated[bool, typer.Option(help="Recompute what changed.")] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a repository and a change.")] = False,
+) -> None:
+    """Import new repositories of the listed publishers and of the chart, and recompute what changed."""
+    from api.cli.ingest import watch_command
+
+    raise typer.Exit(watch_command(dry_run=dry_run, recompute=recompute, as_json=as_json))

@@ -13,14 +13,13 @@ from typing import Any
 import orjson
 
 from api.cli.exit_codes import FAILED, NO_ANSWER
-from db.entries.check import check_catalog
 from db.entries.files import CATALOG_ROOT, CatalogError, load_catalog
 from db.ingest.batch import import_sources
-from db.ingest.differences import Change, differences
 from db.ingest.outcomes import Outcome
+from db.ingest.review.differences import Change, differences
 from db.ingest.snapshots import SourceError
 from db.ingest.sources import sources_of
-from db.ingest.writing import write_outcomes
+from db.ingest.writing import write_checked, write_outcomes
 from db.settings import get_settings
 
 
@@ -32,7 +31,8 @@ def today() -> str:
 def import_command(names: Sequence[str], into: Path | None, *, dry_run: bool, as_json: bool) -> int:
     """Import sources into a folder of catalog files, the bundled one by default.
 
-    Returns 0; 1 when the folder has faults afterwards; 3 when every source was set aside or none can be read.
+    What would bring a fault into the bundled catalog is set aside. Returns 0; 1 when nothing can be written; 3 when every
+    source was set aside or none can be read.
     """
     root, day = CATALOG_ROOT if into is None else into, today()
     try:
@@ -40,20 +40,17 @@ def import_command(names: Sequence[str], into: Path | None, *, dry_run: bool, as
     except (SourceError, CatalogError) as error:
         print(f"fitgraph: {error}", file=sys.stderr)
         return NO_ANSWER
-    print_outcomes(outcomes, as_json=as_json)
     if not dry_run:
-        files = write_outcomes(root, outcomes, load_catalog(), day)
-        print(f"{len(files)} files written below {root}", file=sys.stderr)
-        if root == CATALOG_ROOT and _print_faults(root):
+        try:
+            if root == CATALOG_ROOT:
+                outcomes = write_checked(root, outcomes, load_catalog(), day)
+            else:
+                write_outcomes(root, outcomes, load_catalog(), day)
+        except (CatalogError, OSError) as error:
+            print(f"fitgraph: {error}", file=sys.stderr)
             return FAILED
+    print_outcomes(outcomes, as_json=as_json)
     return 0 if any(outcome.kind != "set-aside" for outcome in outcomes) else NO_ANSWER
-
-
-def _print_faults(root: Path) -> int:
-    faults = check_catalog(root)
-    for fault in faults:
-        print(fault, file=sys.stderr)
-    return len(faults)
 
 
 def print_outcomes(outcomes: Iterable[Outcome], *, as_json: bool) -> None:
@@ -104,7 +101,7 @@ def _value(value: Any) -> str:
 
 def cross_check_command(*, as_json: bool) -> int:
     """Compare the bundled catalog with independent lists. Returns 1 when a difference is unexplained, else 0."""
-    from db.ingest.crosscheck import cross_check
+    from db.ingest.review.crosscheck import cross_check
 
     verdict = cross_check(load_catalog())
     if as_json:
@@ -128,7 +125,7 @@ def cross_check_command(*, as_json: bool) -> int:
 
 def diff_command(before: str, after: str, *, as_json: bool) -> int:
     """Print what differs between two states of the catalog. Returns 0, or 3 when one cannot be read."""
-    from db.ingest.states import state_named
+    from db.ingest.review.states import state_named
 
     url = get_settings().resolved_database_url
     try:
@@ -146,8 +143,8 @@ def diff_command(before: str, after: str, *, as_json: bool) -> int:
 
 def stale_command(least: int, *, as_json: bool) -> int:
     """Print facts that need a look, and names that were asked for and not found. Returns 0."""
-    from db.ingest.missed import missed_names
-    from db.ingest.stale import stale_facts
+    from db.ingest.review.missed import missed_names
+    from db.ingest.review.stale import stale_facts
     from db.session import sync_engine
 
     facts = list(stale_facts(load_catalog()))
@@ -162,3 +159,29 @@ def stale_command(least: int, *, as_json: bool) -> int:
     for name in names:
         print(f"{name.kind:6} asked for     {name.name:28} {name.count:5}  {name.first_day} to {name.last_day}")
     return 0
+
+
+def watch_command(*, dry_run: bool, recompute: bool, as_json: bool) -> int:
+    """Import what is new at listed publishers and in the chart, print what changed, and recompute exactly that.
+
+    Returns 0; 1 when nothing can be written or the run failed; 3 when the hub cannot be read.
+    """
+    from api.cli.operate import recompute_command
+    from db.ingest.hub import Hub
+    from db.ingest.watch import watch_list, watch_once
+
+    try:
+        watched = watch_list(CATALOG_ROOT)
+        report = watch_once(load_catalog(), CATALOG_ROOT, watched, Hub(), today(), write=not dry_run)
+    except SourceError as error:
+        print(f"fitgraph: {error}", file=sys.stderr)
+        return NO_ANSWER
+    except (CatalogError, OSError) as error:
+        print(f"fitgraph: {error}", file=sys.stderr)
+        return FAILED
+    print_outcomes(report.outcomes, as_json=as_json)
+    for change in report.changes:
+        print_line(change.as_json() if as_json else change_shown(change))
+    if dry_run or not recompute or not report.changes:
+        return 0
+    return recompute_command(dry_run=False, everything=False, wait=True)

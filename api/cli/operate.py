@@ -97,7 +97,7 @@ def recompute_command(*, dry_run: bool, everything: bool, wait: bool) -> int:
     from db.session import sync_engine, upgrade_database
     from workers import tracing
     from workers.local.supervisor import workers_at_hand
-    from workers.plan import plan_run
+    from workers.plan import Scope, plan_run
     from workers.runs import start_run
 
     settings = get_settings()
@@ -108,7 +108,7 @@ def recompute_command(*, dry_run: bool, everything: bool, wait: bool) -> int:
     upgrade_database(settings.resolved_database_url)
     if dry_run:
         with sync_engine(settings.resolved_database_url).connect() as connection:
-            print(plan_run(catalog, connection, everything=everything).describe())
+            print(plan_run(catalog, connection, Scope(everything)).describe())
         return 0
     if not wait:
         result = start_run(settings, catalog, cause="operator", everything=everything)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import strawberry
 
 from api.errors import ApiError, ErrorCode, LimitExceededError
-from api.graphql.catalog.measurements import find_measurement, measurements_field
+from api.graphql.catalog.measurements import MeasurementConnection, find_measurement, measurements_field
 from api.graphql.catalog.queries import CatalogQueries
 from api.graphql.choices.buying import BuyingQueries
 from api.graphql.choices.queries import ChoiceQueries, PurchaseQueries
@@ -34,7 +34,7 @@ class NodeQueries:
     @strawberry.field(description="Things with global ids, in the order asked for; at most 100.")
     async def nodes(
         self, info: strawberry.Info, ids: Annotated[list[strawberry.ID], strawberry.argument(description="Global ids.")]
-    ) -> list[Node | None]:
+    ) -> list[Node | None] | None:
         if len(ids) > MAX_NODES:
             raise LimitExceededError("ids", len(ids), MAX_NODES)
         # Side by side, so that what they read goes together.
@@ -44,7 +44,9 @@ class NodeQueries:
 @strawberry.type(description="Measurements.")
 class MeasurementQueries:
     measurements = measurements_field(
-        "Published measurements of what is in the catalog; default order: that of the catalog's files.", lambda _: None
+        "Published measurements of what is in the catalog; default order: that of the catalog's files.",
+        lambda _: None,
+        MeasurementConnection | None,
     )
 
 

@@ -43,6 +43,7 @@ from api.graphql.query import Query
 from api.graphql.runs.mutations import Mutation
 from api.graphql.runs.subscriptions import Subscription
 from api.graphql.runs.types import Run
+from api.graphql.services.trusted import TrustedDocuments, read_trusted
 from api.settings import ApiSettings, QueryLimits
 
 _SUGGESTION = re.compile(r" ?Did you mean [^?]*\?")
@@ -52,13 +53,21 @@ class FitSchema(PreparedSchema):
     """The schema with prepared documents and compiled queries."""
 
     documents: Documents
+    #: Documents that clients name by id.
+    trusted = TrustedDocuments()
     #: Set when operations are observed.
     observer: Observer | None = None
 
     def configure(self, limits: QueryLimits, cache_size: int = 512, *, introspection: bool = True) -> FitSchema:
         """Set the limits of documents; empties the cache of prepared ones."""
         self.documents = Documents(
-            self.core, limits, FIELD_COSTS, VOLATILE_TYPES, cache_size, introspection=introspection
+            self.core,
+            limits,
+            FIELD_COSTS,
+            VOLATILE_TYPES,
+            cache_size,
+            introspection=introspection,
+            allowed=self.trusted.allowed,
         )
         return self
 
@@ -214,6 +223,7 @@ def build_schema(
     _omit_null_defaults(built)
     if settings is None:
         return built.configure(QueryLimits())
+    built.trusted = read_trusted(settings.trusted_documents, only=settings.trusted_only)
     return built.configure(settings.query_limits(), settings.document_cache, introspection=settings.introspection)
 
 

@@ -56,8 +56,8 @@ def identify(catalog: Catalog, description: Description, *, processor_alone: boo
             raise _unknown_card(catalog, gpu)
         else:
             notes.append(f"{gpu.name} is not in the catalog and is left out.")
-    processors = _of_processor(catalog, description)
     chosen = _together(known, notes)
+    processors = _of_processor(catalog, description)
     if chosen:
         devices = tuple(accelerator for _, accelerator in chosen)
         free = _free(description, chosen)
@@ -199,21 +199,27 @@ def _processor(
             "gpu",
         )
     bandwidth = _bandwidth_gbps(description, processors)
+    own = [entry for entry in processors if entry["kind"] == "cpu"]
     if bandwidth is None:
+        own = []
         default = catalog.hosts[catalog.default_host]
         bandwidth = float(default["bandwidth_gbps"])
         notes.append(
             f"The memory of {description.processor or 'this processor'} could not be read: it is taken as that of "
             f"{default['name']}, {bandwidth:g} GB/s; state it with --memory-channels and --memory-mt-s."
         )
-    own = [entry for entry in processors if entry["kind"] == "cpu"]
     every = [entry for entry in catalog.gpus.values() if entry["kind"] == "cpu" and entry["vendor"] == "generic"]
     nearest = min(own or every, key=lambda entry: abs(entry["bandwidth_gbps"] - bandwidth))
     return replace(specs.accelerator(nearest), bandwidth_bytes_s=bandwidth * 1e9)
 
 
 def _of_processor(catalog: Catalog, description: Description) -> list[Entry]:
-    """Entries of the memory that the processor takes, of the detected type where it is known."""
+    """Entries of the memory that the processor takes, of the detected type where it is known.
+
+    None where width and data rate are detected: nothing is left to learn, and the look-up takes a quarter of a second.
+    """
+    if description.memory.bandwidth_gbps is not None:
+        return []
     entries = [] if description.processor is None else _meant(catalog, description.processor)
     kind = description.memory.type
     return [entry for entry in entries if kind is None or (entry["memory_type"] or "").startswith(kind)] or entries

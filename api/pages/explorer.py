@@ -54,7 +54,7 @@ query FirstScreen($model: String = "kimi-linear-48b-a3b", $gpu: String = "V100 3
     }
     ttftMs
     safeContextTokens
-    workloads {
+    workloadOptions {
       workload {
         name
       }

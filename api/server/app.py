@@ -25,6 +25,7 @@ from api.errors import ApiError
 from api.graphql.catalog.faces import Faces
 from api.graphql.schema import FitSchema, build_schema
 from api.graphql.services.services import Services
+from api.graphql.transport.definition import definition_of
 from api.graphql.transport.http import EVENT_STREAM, GraphQLEndpoint, encode
 from api.graphql.transport.requests import header_of, negotiate
 from api.graphql.transport.streams import stream_view
@@ -92,6 +93,8 @@ def create_app(settings: ApiSettings | None = None, catalog: Catalog | None = No
         Mount("/static", StaticFiles(directory=STATIC)),
     ]
     routes.extend(page_routes(services.state, settings))
+    if settings.introspection:
+        routes.append(Route("/schema.graphql", definition_of(schema)))
     if settings.explorer:
         routes.append(Route("/explorer", explorer_page))
     if observation is not None:

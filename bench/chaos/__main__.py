@@ -21,7 +21,8 @@ from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from bench.chaos.cluster import Cluster, cluster, is_alive, kill
+from bench.chaos.cluster import LEASE_S, Cluster, cluster, is_alive, kill
+from bench.chaos.links import Link, Way
 from bench.chaos.states import Readers, States
 from db.entries.files import Catalog
 from db.runs.store import RunState, page_runs_sync
@@ -82,6 +83,32 @@ def fill_disk(installation: Cluster, chance: random.Random) -> None:
         installation.revive_database()
 
 
+def on_link(server: str, strike: Callable[[Link, random.Random], None]) -> Callable[[Cluster, random.Random], None]:
+    """A fault of the link to ``server`` that lasts for a part of a lease up to several leases, then heals."""
+
+    def inject(installation: Cluster, chance: random.Random) -> None:
+        link = installation.links[server]
+        strike(link, chance)
+        try:
+            time.sleep(LEASE_S * chance.uniform(0.1, 2.0))
+        finally:
+            link.heal()
+
+    return inject
+
+
+def silence(link: Link, chance: random.Random) -> None:
+    link.silence(chance.choice((Way.THERE, Way.BACK, Way.BOTH)))
+
+
+def cut(link: Link, _: random.Random) -> None:
+    link.cut()
+
+
+def slow(link: Link, chance: random.Random) -> None:
+    link.slow(chance.uniform(0.01, 0.2))
+
+
 def kill_starter(installation: Cluster, states: States, chance: random.Random, usual_s: float) -> set[str]:
     """SIGKILL of the process that starts the run, at any moment from its first statement to its last message."""
     catalog = states.following()
@@ -127,6 +154,12 @@ FAULTS = (
         "restart-broker-losing-data", "postgres", lambda installation, _: installation.restart_broker(lose_data=True)
     ),
     Fault("restart-database", "postgres", restart_database),
+    Fault("freeze-worker", "postgres", Cluster.freeze_worker),
+    Fault("cut-link-database", "postgres", on_link("database", cut)),
+    Fault("silent-link-database", "postgres", on_link("database", silence)),
+    Fault("slow-link-database", "postgres", on_link("database", slow)),
+    Fault("cut-link-broker", "postgres", on_link("broker", cut)),
+    Fault("silent-link-broker", "postgres", on_link("broker", silence)),
     Fault("two-operators", "postgres", begin=two_operators),
     Fault("poison-block", "postgres", begin=poison, ends=RunState.PARTIAL),
     Fault("full-disk-postgres", "postgres", fill_disk, small_disk=True),

@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from bench.chaos.links import Link
 from bench.chaos.operator import Operators
 from db.fits.generations import current_generation_sync
 from db.runs.store import active_run
@@ -64,7 +65,10 @@ class SmallDisk:
 
 
 class Cluster:
-    """The processes of one installation. A caretaker thread restarts processes that end."""
+    """The processes of one installation. A caretaker thread restarts processes that end.
+
+    Workers and the API reach the broker and PostgreSQL over links that can fail; the bench itself reaches them directly.
+    """
 
     def __init__(self, database: str, folder: Path, server: EmbeddedPostgres | None, disk: SmallDisk | None) -> None:
         self.server, self.disk, self.folder = server, disk, folder
@@ -81,7 +85,16 @@ class Cluster:
         self.url = self.settings.resolved_database_url
         upgrade_database(self.url)
         self.broker = Broker(self.settings)
-        logs, variables = folder / "logs", environment(self.settings)
+        self.links = {"broker": Link(str(self.broker.socket))}
+        variables = environment(self.settings) | {
+            "FITGRAPH_REDIS_URL": f"redis://127.0.0.1:{self.links['broker'].port}/0"
+        }
+        if server is not None:
+            self.links["database"] = Link(server.socket)
+            variables["FITGRAPH_DATABASE_URL"] = (
+                f"postgresql+psycopg://postgres@127.0.0.1:{self.links['database'].port}/postgres"
+            )
+        logs = folder / "logs"
         self.workers = [
             Child(f"worker-{at}", worker_argv(1, f"chaos{at}"), variables, logs / f"worker-{at}.log")
             for at in range(WORKERS)
@@ -123,6 +136,8 @@ class Cluster:
         for child in (*self.workers, self.api):
             child.stop(timeout_s=5)
         self.broker.stop()
+        for link in self.links.values():
+            link.close()
         sync_engine(self.url).dispose()
         app.pool.force_close_all()
         app.__dict__.pop("amqp", None)
@@ -148,6 +163,16 @@ class Cluster:
         if worker.process is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(worker.process.pid, signal.SIGKILL)
+
+    def freeze_worker(self, chance: random.Random) -> None:
+        """SIGSTOP of a worker with its pool past the end of its leases, then SIGCONT."""
+        worker = chance.choice([child for child in self.workers if child.alive] or self.workers)
+        if worker.process is None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(worker.process.pid, signal.SIGSTOP)
+            time.sleep(LEASE_S * chance.uniform(1.2, 2.0))
+            os.killpg(worker.process.pid, signal.SIGCONT)
 
     def restart_broker(self, *, lose_data: bool) -> None:
         """SIGKILL of the broker; the caretaker restarts the broker with or without its data."""

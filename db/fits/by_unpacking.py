@@ -1,7 +1,9 @@
-"""Orders by what is stored packed (prefill speed, memory of the load), or of the accelerator (its price).
+"""Orders by what is stored packed (prefill speed, memory of the load), or of the accelerator (its price); and the first fit
+of each model, accelerator or quantization.
 
-No column holds these, so every row that passes is read, as one packed text for each model and quantization; numpy unpacks
-and sorts. That is fit for few models or accelerators only: some hundred thousand rows at the most.
+No column holds these, and no index finds those, so every row that passes is read, as one packed text for each model and
+quantization; numpy unpacks and sorts. That is fit for few models or accelerators only: some hundred thousand rows at the
+most.
 
 What has no such figure (nothing runs, no engine, no known peak or price) comes last in both directions.
 """
@@ -74,9 +76,9 @@ class _Read:
     plan: Array | None = None
 
 
-def is_packed(order: Sequence[FitOrder]) -> bool:
-    """Whether a term of the order has no column."""
-    return any(term.field in PACKED for term in order)
+def is_packed(query: FitQuery, order: Sequence[FitOrder]) -> bool:
+    """Whether a term of the order has no column, or one fit of each group is asked for."""
+    return query.one_per is not None or any(term.field in PACKED for term in order)
 
 
 async def packed_pages(
@@ -117,7 +119,7 @@ async def _places(
     """The first fits of each of ``owners`` in the direction of the window, one beyond the page where there is one."""
     order, cursor, backwards, limit = window.order, window.cursor, window.backwards, window.rows
     if not is_narrow(query):
-        raise ValueError("an order by packed figures needs a query of few models or accelerators")
+        raise ValueError("an order by packed figures, or one fit a group, needs a query of few models or accelerators")
     start = None if cursor is None else _checked(cursor, order)
     slots = slots_of(query)
     if not slots:
@@ -134,16 +136,29 @@ async def _places(
         for slot in slots:
             at = np.flatnonzero(read.records["passes"] >> slot & 1)
             parts = _parts(read, at, slot, order, prices)
+            ids = None if owner is None else _owner_of(owner, read, at, parts)
+            if query.one_per is not None:
+                for number in owners:
+                    own = np.arange(len(at)) if ids is None else np.flatnonzero(ids == number)
+                    best[number].append((np.empty((0, 0)), _one_each(_taken(parts, own), query.one_per, order)))
+                continue
             keys = _directed(parts, order, backwards=backwards)
             passing = np.ones(len(at), dtype=bool)
             if start is not None:
                 passing = _after(keys, _directed([np.array([part]) for part in start], order, backwards=backwards))
-            ids = None if owner is None else _owner_of(owner, read, at, parts)
             for number in owners:
                 own = passing if ids is None else passing & (ids == number)
                 chosen = _first(keys, np.flatnonzero(own), limit)
                 best[number].append((_taken(keys, chosen), _taken(parts, chosen)))
-        return {number: _merged(entries, limit) for number, entries in best.items()}
+        if query.one_per is None:
+            return {number: _merged(entries, limit) for number, entries in best.items()}
+        group = query.one_per
+        return {
+            number: _paged(
+                _one_each(np.concatenate([parts for _, parts in entries], axis=1), group, order), window, start
+            )
+            for number, entries in best.items()
+        }
 
     # Tens of milliseconds for many rows, in which others are answered.
     return await asyncio.to_thread(find)
@@ -284,6 +299,28 @@ def _first(keys: Sequence[Array], among: Array, limit: int) -> Array:
     return among[np.lexsort([values[among] for values in keys[::-1]])[:limit]]
 
 
+def _one_each(parts: Array, group: FitOwner, order: Sequence[FitOrder]) -> Array:
+    """Parts of the first cell of each group, in ascending order of the groups."""
+    keys, groups = _directed(list(parts), order, backwards=False), parts[_OWNER_PARTS[group]]
+    ranked = np.lexsort([*keys[::-1], groups])
+    _, firsts = np.unique(groups[ranked], return_index=True)
+    return np.asarray(parts[:, ranked[firsts]])
+
+
+def _paged(parts: Array, window: Window, start: FitCursor | None) -> list[Place]:
+    """The first cells of a window, one beyond the page where there is one."""
+    keys = _directed(list(parts), window.order, backwards=window.backwards)
+    after = np.ones(parts.shape[1], dtype=bool)
+    if start is not None:
+        after = _after(keys, _directed([np.array([part]) for part in start], window.order, backwards=window.backwards))
+    chosen = _first(keys, np.flatnonzero(after), window.rows)
+    return _places_of(parts[:, chosen])
+
+
+def _places_of(parts: Array) -> list[Place]:
+    return [Place(FitKey(*part[-4:-1]), part[-1], tuple(part)) for part in parts.T.tolist()]
+
+
 def _taken(columns: Sequence[Array], chosen: Array) -> Array:
     return np.stack([column[chosen] for column in columns])
 
@@ -291,8 +328,7 @@ def _taken(columns: Sequence[Array], chosen: Array) -> Array:
 def _merged(halves: Sequence[tuple[Array, Array]], limit: int) -> list[Place]:
     """The first of what was found of each workload: their sort keys and their parts."""
     keys, parts = (np.concatenate(arrays, axis=1) for arrays in zip(*halves, strict=True))
-    chosen = parts[:, np.lexsort(keys[::-1])[:limit]].T.tolist()
-    return [Place(FitKey(*part[-4:-1]), part[-1], tuple(part)) for part in chosen]
+    return _places_of(parts[:, np.lexsort(keys[::-1])[:limit]])
 
 
 def _checked(cursor: FitCursor, order: Sequence[FitOrder]) -> FitCursor:

@@ -53,18 +53,17 @@ def keep_parts(connection: Connection) -> None:
     connection.execute(text(f"SELECT pg_advisory_lock_shared({_FOLD_LOCK})"))
 
 
-def fold(connection: Connection, live: str) -> bool:
-    """Move the rows of the oldest part into ``live`` itself. False: there is none, or another session folds.
+def fold(connection: Connection, live: str, part: str) -> bool:
+    """Move the rows of ``part`` into ``live`` itself. False: it is no part of it any more, or another session folds.
 
     Whoever reads is served all through, by the part before the commit and by the storage after it. Whoever changes the
     part's rows waits.
     """
     locked = connection.execute(text(f"SELECT pg_try_advisory_xact_lock({_FOLD_LOCK})")).scalar_one()
-    parts = parts_of(connection, live) if locked else []
-    if not parts:
+    if not locked or part not in parts_of(connection, live):
         return False
     names = ", ".join(FIT_COLUMNS)
-    connection.execute(text(f"LOCK TABLE {parts[0]} IN SHARE ROW EXCLUSIVE MODE"))
-    connection.execute(text(f"INSERT INTO {checked(live)} ({names}) SELECT {names} FROM {parts[0]}"))
-    connection.execute(text(f"DROP TABLE {parts[0]}"))
+    connection.execute(text(f"LOCK TABLE {checked(part)} IN SHARE ROW EXCLUSIVE MODE"))
+    connection.execute(text(f"INSERT INTO {checked(live)} ({names}) SELECT {names} FROM {part}"))
+    connection.execute(text(f"DROP TABLE {part}"))
     return True

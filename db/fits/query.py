@@ -71,6 +71,8 @@ class FitQuery:
     ttft_known: bool | None = None
     #: Of each group at least one query must pass.
     any_of: tuple[tuple[FitQuery, ...], ...] = ()
+    #: Only the first fit, in the order of the list, of each model, accelerator or quantization.
+    one_per: FitOwner | None = None
 
     @property
     def is_everything(self) -> bool:

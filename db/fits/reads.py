@@ -52,7 +52,7 @@ def way_of(
     No index leads to the rows of a quant: each of several takes about half a second of a full table, unless the query is
     narrow. Then one walk through all that passes serves them together.
     """
-    if is_packed(order):
+    if is_packed(query, order):
         return Way.BY_UNPACKING
     if not owners or not slots_of(query) or not parts(query, order, dialect):
         return Way.NOTHING
@@ -147,6 +147,8 @@ async def count_fits(reader: Reader, generation: Generation, query: FitQuery) ->
         return generation.rows * len(slots)
     if not slots:
         return 0
+    if query.one_per is not None:
+        return await _count_groups(reader, generation, query, slots, query.one_per)
     # An index pays for the few rows between two bounds; beyond one, half of the table is faster read through.
     few = query.decode_min is not None and query.decode_max is not None
     alternatives = [conditions(query, slot, indexed=few) for slot in slots]
@@ -155,5 +157,17 @@ async def count_fits(reader: Reader, generation: Generation, query: FitQuery) ->
     counts = [f"sum(CASE WHEN {all_of(part)} THEN 1 ELSE 0 END)" if part else "count(*)" for part in own]
     where = all_of(sorted(set(shared)))
     statement = f"SELECT {' + '.join(counts)} FROM {generation.table} f WHERE {where}"
+    (row,) = await rows_at(reader, generation.id, statement)
+    return int(row[0] or 0)
+
+
+async def _count_groups(
+    reader: Reader, generation: Generation, query: FitQuery, slots: Sequence[int], group: FitOwner
+) -> int:
+    """How many models, accelerators or quantizations have a cell that matches."""
+    shared, own = shared_and_own([conditions(query, slot, indexed=False) for slot in slots])
+    either = " OR ".join(all_of(part) or "1 = 1" for part in own)
+    where = f"{all_of(sorted(set(shared)))} AND ({either})"
+    statement = f"SELECT count(DISTINCT f.{group.column}) FROM {generation.table} f WHERE {where}"
     (row,) = await rows_at(reader, generation.id, statement)
     return int(row[0] or 0)

@@ -16,9 +16,9 @@ from db.entries.rules import RULES
 from db.imports.errors import ImportFactsError
 from db.imports.hub.config import facts_from_config
 from db.imports.hub.quantization import CheckpointFormat, checkpoint_format
-from db.ingest.differences import Change, changes_between
 from db.ingest.entries import model_entry
 from db.ingest.gate import COUNT_TOLERANCE, compare
+from db.ingest.review.differences import Change, changes_between
 from db.ingest.snapshots import Snapshot, SourceError
 from estimator.structure.architecture import ModelArchitecture, architecture_from_facts
 from estimator.structure.likeness import same_structure

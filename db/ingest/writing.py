@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import orjson
 
+from db.entries.check import check_catalog
 from db.entries.derivatives import DIRECTORY as DERIVATIVES
-from db.entries.files import DIRECTORIES, Catalog, Entry
+from db.entries.files import DIRECTORIES, Catalog, CatalogError, Entry, Fault
 from db.entries.rules_models import family_directory
 from db.ingest.outcomes import Outcome
 
@@ -37,6 +39,35 @@ def write_outcomes(root: Path, outcomes: Sequence[Outcome], catalog: Catalog, da
         _merge(root / SET_ASIDE, aside, "source", {_place(outcome) for outcome in outcomes} - set(aside))
         written.append(root / SET_ASIDE)
     return written
+
+
+def write_checked(root: Path, outcomes: Sequence[Outcome], catalog: Catalog, day: str) -> list[Outcome]:
+    """As :func:`write_outcomes` into a whole catalog, which stays without faults: what brings one is set aside with it.
+
+    Returns the outcomes as they were written.
+
+    Raises:
+        CatalogError: the faults come from nothing that was written; every file is as before.
+    """
+    outcomes = list(outcomes)
+    while True:
+        kept = {path: path.read_bytes() for path in root.rglob("*.json*")}
+        written = write_outcomes(root, outcomes, catalog, day)
+        faults = check_catalog(root)
+        if not faults:
+            return outcomes
+        for path in written:
+            path.write_bytes(kept[path]) if path in kept else path.unlink()
+        faulty = {fault.entry: fault for fault in reversed(faults)}
+        settled = [_set_aside(outcome, faulty) for outcome in outcomes]
+        if settled == outcomes:
+            raise CatalogError(faults)
+        outcomes = settled
+
+
+def _set_aside(outcome: Outcome, faulty: Mapping[str, Fault]) -> Outcome:
+    fault = faulty.get(str(outcome.slug)) if outcome.kind in ("model", "derivative") else None
+    return outcome if fault is None else replace(outcome, kind="set-aside", entry=None, reason=str(fault))
 
 
 def _write_model(root: Path, entry: Entry) -> Path:

@@ -20,7 +20,7 @@ from db.fits.layout import (
     storage_name,
 )
 from db.fits.parts import attach, fold, has_parts, parts_of
-from db.runs.store import BlockRow, blocks_of, now
+from db.runs.store import BlockRow, active_run, blocks_of, now
 from db.tables import CatalogRevision, PublishedInput, Run, table_of
 from db.tables import Generation as GenerationTable
 
@@ -125,13 +125,17 @@ def prepare(connection: Connection, run_id: int) -> None:
 def fold_one(connection: Connection, *, quiet_s: float, most: int) -> bool:
     """Fold the oldest part of the live storage once nothing was published for ``quiet_s``, or there are over ``most``.
 
-    False when there was nothing to fold.
+    False when there was nothing to fold. The part of a run at work stays: its publication counts and moves its rows.
     """
     current = current_generation_sync(connection) if has_parts(connection) else None
     if current is None:
         return False
+    parts = parts_of(connection, current.table)
+    # Looked at after the parts: a run that attached one of them and is not at work any more has ended.
+    working = active_run(connection)
+    folded = [part for part in parts if working is None or part != storage_name(working.id)]
     quiet = current.published_at < now() - timedelta(seconds=quiet_s)
-    return (quiet or len(parts_of(connection, current.table)) > most) and fold(connection, current.table)
+    return bool(folded) and (quiet or len(folded) > most) and fold(connection, current.table, folded[0])
 
 
 def drop_unread(connection: Connection, grace_s: float) -> int:

@@ -153,6 +153,8 @@ class RunQuery:
     causes: frozenset[str] | None = None
     created_from: datetime | None = None
     created_to: datetime | None = None
+    #: Causes that are not wanted, case folded.
+    other_causes: frozenset[str] | None = None
 
     def conditions(self) -> list[Any]:
         """Conditions on the rows of runs."""
@@ -161,6 +163,8 @@ class RunQuery:
             terms.append(_RUN.c.state.in_([state.value for state in self.states]))
         if self.causes is not None:
             terms.append(func.lower(_RUN.c.cause).in_(self.causes))
+        if self.other_causes:
+            terms.append(func.lower(_RUN.c.cause).not_in(self.other_causes))
         if self.created_from is not None:
             terms.append(_RUN.c.created_at >= self.created_from.astimezone(UTC))
         if self.created_to is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,21 @@ def part_of(catalog: Catalog, models: tuple[str, ...], gpus: tuple[str, ...]) ->
         gpus=kept_gpus,
         revision=revision_of({"models": kept_models, "gpus": kept_gpus}),
     )
+
+
+_REFERENCES = {
+    "model": ("model", "slug"), "modelConfig": ("model", "config"), "modelGguf": ("model", "gguf"),
+    "modelUrl": ("model", "url"), "gpu": ("machine", "gpu"), "gpus": ("machine", "gpus"), "gpuFacts": ("machine", "facts"),
+}  # fmt: skip
+
+
+def nested(question: Mapping[str, Any]) -> dict[str, Any]:
+    """The question as ``EstimateInput``: model and machine are references."""
+    asked = {key: value for key, value in question.items() if key not in _REFERENCES}
+    for key, (whole, part) in _REFERENCES.items():
+        if question.get(key) is not None:
+            asked.setdefault(whole, {})[part] = question[key]
+    return asked
 
 
 @pytest.fixture(scope="session")

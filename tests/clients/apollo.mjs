@@ -26,7 +26,7 @@ const client = new ApolloClient({
     persisted.concat(counting),
   ),
   cache: new InMemoryCache({
-    possibleTypes: { Node: ["Model", "Gpu", "Quant", "Workload", "Engine", "Host", "Fit", "Run"] },
+    possibleTypes: { Node: ["Model", "Gpu", "Quant", "Workload", "Engine", "Host", "Fit", "Run"], Prediction: ["Fit", "Estimate"] },
     typePolicies: { Model: { fields: { fits: relayStylePagination(["filter", "orderBy"]) } } },
   }),
 });

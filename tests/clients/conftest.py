@@ -72,13 +72,18 @@ def _install(folder: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def node(packages: Path, tmp_path_factory: pytest.TempPathFactory) -> Node:
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder with the copy of the scripts that ``node`` runs."""
+    return tmp_path_factory.mktemp("node")
+
+
+@pytest.fixture(scope="session")
+def node(packages: Path, work: Path) -> Node:
     """A function that runs a command of the packages over a fresh copy of the scripts and returns its output."""
-    work = tmp_path_factory.mktemp("node")
     shutil.copytree(HERE, work, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
     (work / "node_modules").symlink_to(packages / "node_modules")
     (work / "relay" / "__generated__").mkdir()
-    for folder in ("relay", "codegen"):
+    for folder in ("relay", "codegen", "app"):
         shutil.copy(HERE.parents[1] / "schema.graphql", work / folder)
 
     def run(*command: str, folder: str = ".") -> str:

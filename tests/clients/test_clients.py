@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 from tests.clients.conftest import Node
+from tests.support import chromium
 from tests.support.servers import ApiServer
 
 
@@ -30,6 +37,39 @@ def test_relay(served: ApiServer, node: Node) -> None:
 def test_generated_types_are_strict(node: Node) -> None:
     node("graphql-codegen", "--config", "codegen.json", folder="codegen")
     node("tsc", "--project", "tsconfig.json", folder="codegen")
+
+
+def test_a_strict_application_shows_its_views(served: ApiServer, node: Node, tmp_path: Path) -> None:
+    node("graphql-codegen", "--config", "codegen.json", folder="app")
+    node("tsc", "--project", "tsconfig.json", folder="app")
+    assert "ok three views" in node("node", "run.mjs", served.url, folder="app")
+    source = (Path(__file__).parent / "app" / "views.ts").read_text()
+    assert not re.search(r"\bas\b(?! const)|\bany\b|@ts-|!\.", source)
+
+
+def test_its_views_run_in_a_browser(served: ApiServer, node: Node, work: Path, tmp_path: Path) -> None:
+    node("graphql-codegen", "--config", "codegen.json", folder="app")
+    node("tsc", "--project", "tsconfig.json", folder="app")
+    with served_folder(work / "app") as address:
+        for path in chromium.browsers():
+            with chromium.page_of(path, tmp_path / "profile") as tab:
+                tab.open(f"{address}/index.html")
+                for view, lines in (("list", 6), ("pair", 2), ("compare", 4)):
+                    script = f"import('./built/views.js').then((app) => app.show('{served.url}', '{view}'))"
+                    assert len(tab.run(script)) == lines
+
+
+@contextmanager
+def served_folder(folder: Path) -> Iterator[str]:
+    """Address of a server of the files of a folder."""
+    (folder / "index.html").write_text("<!doctype html><title>app</title>")
+    handler = partial(SimpleHTTPRequestHandler, directory=str(folder))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
 
 
 def test_the_typed_python_example(served: ApiServer) -> None:

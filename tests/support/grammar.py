@@ -168,7 +168,7 @@ class Grammar:
             return chance.choice([*FLOATS, *INTEGERS]) if hostile else chance.uniform(0, 100)
         if kind.name == "Boolean":
             return chance.random() < 0.5
-        if kind.name == "Date":
+        if kind.name == "PartialDate":
             hostile = chance.random() < 0.3 * self._hostility
             return chance.choice(TEXTS if hostile else ("2024", "2024-05", "2024-05-06"))
         if kind.name == "DateTime":

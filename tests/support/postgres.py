@@ -75,6 +75,11 @@ class EmbeddedPostgres:
         return f"postgresql+psycopg://postgres@/{database}?host={quote(str(self._root), safe='/')}"
 
     @property
+    def socket(self) -> str:
+        """Path of the Unix socket."""
+        return str(self._root / ".s.PGSQL.5432")
+
+    @property
     def pid(self) -> int:
         """Process id of the server."""
         if self._process is None:

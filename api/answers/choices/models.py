@@ -36,10 +36,10 @@ from estimator.whatif import Extras, what_if
 
 #: A file takes at least this share of its quantization's nominal bits for every weight, so larger models are not laid out.
 LEAST_SHARE = 0.7
-#: Models that are laid out at least, beyond those that are asked for.
-LEAST_EVALUATED = 60
+#: Models that are laid out at a time, beyond those that are asked for.
+LEAST_EVALUATED = 15
 #: The same for accelerators that differ, where a model takes longer.
-LEAST_MIXED = 15
+LEAST_MIXED = 5
 
 
 class ModelKind(StrEnum):
@@ -148,15 +148,13 @@ def recommended_models(catalog: Catalog, calibration: Calibration, question: Que
     candidates = _candidates(catalog, quants, question)
     evaluate_model = _evaluator(quants, calibration, question)
     evaluated: list[_Evaluated] = []
-    done, stop = 0, first + (LEAST_EVALUATED if len(set(machine.devices)) == 1 else LEAST_MIXED)
-    while True:
-        for candidate in candidates[done:stop]:
+    judged, stop = None, first + (LEAST_EVALUATED if len(set(machine.devices)) == 1 else LEAST_MIXED)
+    while candidates:
+        for candidate in candidates[:stop]:
             with suppress(EstimatorError):
                 evaluated.append(_Evaluated(candidate, evaluate_model(candidate.entry)))
-        done, stop = min(stop, len(candidates)), 2 * stop
         judged = _judged(evaluated, quants, question)
-        if done == len(candidates) or (judged is not None and _is_final(judged, candidates[done:], first)):
-            break
+        candidates = _open(judged, candidates[stop:], first)
     if judged is None or judged.pick is None:
         return Choice((), None)
 
@@ -286,13 +284,13 @@ def _judged(evaluated: Sequence[_Evaluated], quants: Sequence[Quant], question: 
     return Judged(names, traits, quants, pace, table, question.workload, question.mode)
 
 
-def _is_final(judged: Judged, others: Sequence[_Candidate], first: int) -> bool:
-    """Whether none of ``others`` can come among the first, or beat one of them in worth and time."""
-    if len(judged.order) < first:
-        return False
+def _open(judged: Judged | None, others: Sequence[_Candidate], first: int) -> list[_Candidate]:
+    """Those of ``others`` that can come among the first, or beat one of them in worth and time."""
+    if judged is None or len(judged.order) < first:
+        return list(others)
     best = judged.order[:first] + ([] if judged.pick is None else [judged.pick])
     least_rating, least_worth = judged.setups.rating[best].min(), judged.setups.worth[best].min()
-    return all(other.most_rating < least_rating and other.most_worth < least_worth for other in others)
+    return [other for other in others if other.most_rating >= least_rating or other.most_worth >= least_worth]
 
 
 def _pace(laid: Sequence[_Laid], *, whole: bool) -> Pace:

@@ -14,7 +14,7 @@ from api.graphql.core.connections import Connection
 from api.graphql.core.described import describe
 from api.graphql.core.ids import encode_id
 from api.graphql.core.node import Node
-from api.graphql.core.scalars import Date, Int64
+from api.graphql.core.scalars import Int64, PartialDate
 from estimator.judgement.market import price_of_computer
 
 
@@ -61,7 +61,7 @@ class Computer(Node):
         description="Slots that cards may cover together; null when unknown."
     )
     power_supply_watts: float | None = strawberry.field(description="Power supply, watts; null when unknown.")
-    discontinued: Date | None = strawberry.field(
+    discontinued: PartialDate | None = strawberry.field(
         description="When its maker stopped selling it; null while it is sold."
     )
     note: str | None = strawberry.field(description="Further remarks; null for none.")
@@ -117,7 +117,7 @@ def computer_of(record: ComputerRecord) -> Computer:
         card_places=spec.card_places,
         expansion_slots=spec.expansion_slots,
         power_supply_watts=spec.supply_w,
-        discontinued=None if spec.discontinued is None else Date(spec.discontinued),
+        discontinued=None if spec.discontinued is None else PartialDate(spec.discontinued),
         note=entry["notes"],
         sources=record.sources,
         gpu_slug=spec.gpu,

@@ -14,7 +14,7 @@ from api.graphql.core.connections import Connection
 from api.graphql.core.enums import BackendKind, GpuKind, Vendor
 from api.graphql.core.ids import encode_id
 from api.graphql.core.node import Node
-from api.graphql.core.scalars import Date, Int64
+from api.graphql.core.scalars import Int64, PartialDate
 from db.entries import specs
 from estimator.judgement.buying import Terms
 
@@ -27,7 +27,9 @@ class Gpu(Node):
     vendor: Vendor = strawberry.field(description="Maker.")
     architecture: str | None = strawberry.field(description="Hardware generation, such as `Ada Lovelace`.")
     kind: GpuKind = strawberry.field(description="Sort of product.")
-    release_date: Date | None = strawberry.field(description="Date of announcement or sale, as precisely as known.")
+    release_date: PartialDate | None = strawberry.field(
+        description="Date of announcement or sale, as precisely as known."
+    )
     memory_bytes: Int64 | None = strawberry.field(
         description="Memory in bytes: what the driver reports where that is known, else the nominal size. "
         "For unified memory the whole pool; null for a processor, whose memory is the host's."

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
-from typing import Any
+from typing import Any, TypeAlias
 
 import strawberry
 
 from api.catalog.records import Record
 from api.catalog.search import relevance
+from api.errors import bad_input
 from api.graphql.catalog.faces import Faces
 from api.graphql.catalog.gpus import Gpu
 from api.graphql.catalog.models import Model
@@ -22,13 +23,19 @@ from api.graphql.core.inputs import (
     Int64Range,
     IntRange,
     StringSet,
+    check_alternatives,
     check_dates,
+    check_members,
     check_range,
     check_set,
-    folded,
     in_dates,
     in_range,
+    named_by,
+    passes,
 )
+
+#: Whether an entity passes.
+Test: TypeAlias = Callable[[Any], bool]
 
 
 @strawberry.input(description="Which models. All given parts must hold.")
@@ -56,6 +63,12 @@ class ModelFilter:
     )
     estimable: bool | None = strawberry.field(
         default=None, description="Only models with all facts for an estimate, or only others."
+    )
+    or_: list[ModelFilter] | None = strawberry.field(
+        name="or",
+        default=None,
+        description="Alternatives, at most 20: one of them must hold besides the other parts. They have no alternatives of their "
+        "own, and no `search`.",
     )
 
 
@@ -93,21 +106,28 @@ class ModelOrder:
     )
 
 
-@strawberry.input(description="A set of makers.")
+@strawberry.input(description="A set of makers; both parts must hold.")
 class VendorSet:
-    in_: list[Vendor] = strawberry.field(name="in", description="Makers allowed; an empty list matches nothing.")
-
-
-@strawberry.input(description="A set of sorts of product.")
-class GpuKindSet:
-    in_: list[GpuKind] = strawberry.field(name="in", description="Sorts allowed; an empty list matches nothing.")
-
-
-@strawberry.input(description="A set of compute interfaces.")
-class BackendSet:
-    in_: list[BackendKind] = strawberry.field(
-        name="in", description="Interfaces allowed; an empty list matches nothing."
+    in_: list[Vendor] | None = strawberry.field(
+        name="in", default=None, description="Makers allowed; an empty list matches nothing."
     )
+    not_in: list[Vendor] | None = strawberry.field(default=None, description="Makers not allowed.")
+
+
+@strawberry.input(description="A set of sorts of product; both parts must hold.")
+class GpuKindSet:
+    in_: list[GpuKind] | None = strawberry.field(
+        name="in", default=None, description="Sorts allowed; an empty list matches nothing."
+    )
+    not_in: list[GpuKind] | None = strawberry.field(default=None, description="Sorts not allowed.")
+
+
+@strawberry.input(description="A set of compute interfaces; both parts must hold.")
+class BackendSet:
+    in_: list[BackendKind] | None = strawberry.field(
+        name="in", default=None, description="Interfaces allowed; an empty list matches nothing."
+    )
+    not_in: list[BackendKind] | None = strawberry.field(default=None, description="Interfaces not allowed.")
 
 
 @strawberry.input(description="Which accelerators. All given parts must hold.")
@@ -138,6 +158,12 @@ class GpuFilter:
     )
     estimable: bool | None = strawberry.field(
         default=None, description="Only those with all facts for an estimate, or only others."
+    )
+    or_: list[GpuFilter] | None = strawberry.field(
+        name="or",
+        default=None,
+        description="Alternatives, at most 20: one of them must hold besides the other parts. They have no alternatives of their "
+        "own, and no `search`.",
     )
 
 
@@ -179,95 +205,95 @@ class GpuOrder:
     )
 
 
-def _family_of(model: Model) -> list[str]:
-    return [model.family] if model.family else []
+def _value_of(name: str) -> Callable[[Any], list[Any]]:
+    """Function that reads a field as the list of its known values."""
+
+    def read(item: Any) -> list[Any]:
+        value = getattr(item, name)
+        return [] if value is None else [value]
+
+    return read
 
 
-def _publisher_of(model: Model) -> list[str]:
-    return [model.publisher] if model.publisher else []
-
-
-def _license_of(model: Model) -> list[str]:
-    return [model.license] if model.license else []
-
-
-def _modalities_of(model: Model) -> list[str]:
-    return model.modalities
+#: Sets of a filter, and the values that they are about.
+_MODEL_SETS: dict[str, Callable[[Any], list[Any]]] = {
+    **{name: _value_of(name) for name in ("slug", "family", "publisher", "license")},
+    "modality": lambda model: model.modalities,
+}
+_GPU_SETS: dict[str, Callable[[Any], list[Any]]] = {
+    **{name: _value_of(name) for name in ("slug", "vendor", "architecture", "kind")},
+    "backend": lambda gpu: gpu.backends,
+}
+#: Filter fields that are ranges over the field of the same name.
+_MODEL_RANGES = ("parameter_count", "active_parameter_count", "context_tokens")
+_GPU_RANGES = ("memory_bytes", "bandwidth_bytes_per_second", "matrix_flops_per_second", "power_watts", "price_usd")
 
 
 def select_models(faces: Faces, wanted: ModelFilter | None) -> list[Model]:
     """Models that pass a filter, in slug order; with ``search``, best match first. Raises for an unknown name."""
     if wanted is None:
         return list(faces.models)
-    slugs = _slugs(wanted.slug, faces.view.model)
-    check_range("parameter_count", wanted.parameter_count)
-    check_range("active_parameter_count", wanted.active_parameter_count)
-    check_range("context_tokens", wanted.context_tokens)
-    check_dates("release_date", wanted.release_date)
-    active = [
-        (members, read)
-        for read, wanted_set in (
-            (_family_of, wanted.family),
-            (_publisher_of, wanted.publisher),
-            (_license_of, wanted.license),
-            (_modalities_of, wanted.modality),
-        )
-        if (members := folded(wanted_set)) is not None
-    ]
-    chosen = [
-        model
-        for model in faces.models
-        if (slugs is None or model.slug in slugs)
-        and all(any(value.casefold() in members for value in read(model)) for members, read in active)
-        and in_range(model.parameter_count, wanted.parameter_count)
-        and in_range(model.active_parameter_count, wanted.active_parameter_count)
-        and in_range(model.context_tokens, wanted.context_tokens)
-        and in_dates(model.release_date, wanted.release_date)
-        and wanted.mixture_of_experts in (None, model.mixture_of_experts is not None)
-        and wanted.verified in (None, model.verified)
-        and wanted.estimable in (None, not model.missing_facts)
-    ]
-    return _by_relevance(chosen, wanted.search)
-
-
-#: Filter fields that are ranges over the accelerator's field of the same name.
-_RANGED = ("memory_bytes", "bandwidth_bytes_per_second", "matrix_flops_per_second", "power_watts", "price_usd")
+    test = _model_test(faces, wanted)
+    return _by_relevance([model for model in faces.models if test(model)], wanted.search)
 
 
 def select_gpus(faces: Faces, wanted: GpuFilter | None) -> list[Gpu]:
     """Accelerators that pass a filter, in slug order; with ``search``, best match first. Raises for an unknown name."""
     if wanted is None:
         return list(faces.gpus)
-    ranges = [(attribute, getattr(wanted, attribute)) for attribute in _RANGED]
-    for attribute, bounds in ranges:
-        check_range(attribute, bounds)
+    test = _gpu_test(faces, wanted)
+    return _by_relevance([gpu for gpu in faces.gpus if test(gpu)], wanted.search)
+
+
+def _model_test(faces: Faces, wanted: ModelFilter, level: int = 0) -> Test:
+    shared = _shared_test(faces.view.model, wanted, _MODEL_SETS, _MODEL_RANGES)
+    alternatives = _alternatives(wanted, level, lambda own: _model_test(faces, own, level + 1))
+    return lambda model: (
+        shared(model)
+        and wanted.mixture_of_experts in (None, model.mixture_of_experts is not None)
+        and wanted.verified in (None, model.verified)
+        and alternatives(model)
+    )
+
+
+def _gpu_test(faces: Faces, wanted: GpuFilter, level: int = 0) -> Test:
+    shared = _shared_test(faces.view.gpu, wanted, _GPU_SETS, _GPU_RANGES)
+    alternatives = _alternatives(wanted, level, lambda own: _gpu_test(faces, own, level + 1))
+    return lambda gpu: shared(gpu) and wanted.unified_memory in (None, gpu.unified_memory) and alternatives(gpu)
+
+
+def _shared_test(
+    record_of: Callable[[str], Record],
+    wanted: Any,
+    sets: Mapping[str, Callable[[Any], list[Any]]],
+    ranges: Sequence[str],
+) -> Test:
+    """The conditions that filters of all entities have: sets, ranges, the date, and whether all facts are there."""
+    members: dict[str, Any] = {name: getattr(wanted, name) for name in sets}
+    check_members(*members.values())
+    members["slug"] = named_by(wanted.slug, lambda text: record_of(text).slug)
+    bounds = {name: getattr(wanted, name) for name in ranges}
+    for name, wanted_range in bounds.items():
+        check_range(name, wanted_range)
     check_dates("release_date", wanted.release_date)
-    for members in (wanted.vendor, wanted.kind, wanted.backend):
-        if members is not None:
-            check_set("in", members.in_)
-    slugs, architectures = _slugs(wanted.slug, faces.view.gpu), folded(wanted.architecture)
-    chosen = [
-        gpu
-        for gpu in faces.gpus
-        if (slugs is None or gpu.slug in slugs)
-        and (architectures is None or (gpu.architecture or "").casefold() in architectures)
-        and (wanted.vendor is None or gpu.vendor in wanted.vendor.in_)
-        and (wanted.kind is None or gpu.kind in wanted.kind.in_)
-        and (wanted.backend is None or any(backend in wanted.backend.in_ for backend in gpu.backends))
-        and all(in_range(getattr(gpu, attribute), bounds) for attribute, bounds in ranges)
-        and in_dates(gpu.release_date, wanted.release_date)
-        and wanted.unified_memory in (None, gpu.unified_memory)
-        and wanted.estimable in (None, not gpu.missing_facts)
-    ]
-    return _by_relevance(chosen, wanted.search)
+    asked = [(read, members[name]) for name, read in sets.items() if members[name] is not None]
+    return lambda item: (
+        all(passes(read(item), wanted_set) for read, wanted_set in asked)
+        and all(in_range(getattr(item, name), wanted_range) for name, wanted_range in bounds.items())
+        and in_dates(item.release_date, wanted.release_date)
+        and wanted.estimable in (None, not item.missing_facts)
+    )
 
 
-def _slugs(names: StringSet | None, record_of: Callable[[str], Record]) -> frozenset[str] | None:
-    """Slugs of named entities; None for no set."""
-    if names is None:
-        return None
-    check_set("in", names.in_)
-    return frozenset(record_of(text).slug for text in names.in_)
+def _alternatives(wanted: Any, level: int, test_of: Callable[[Any], Test]) -> Test:
+    """Whether one of the alternatives of a filter holds."""
+    check_alternatives(wanted.or_, level)
+    if wanted.or_ is None:
+        return lambda _item: True
+    if any(own.search is not None for own in wanted.or_):
+        raise bad_input("A search is no alternative: it orders the list.", field="or")
+    tests = [test_of(own) for own in wanted.or_]
+    return lambda item: any(test(item) for test in tests)
 
 
 def _by_relevance(items: Sequence[Any], text: str | None) -> list[Any]:

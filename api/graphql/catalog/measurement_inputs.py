@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from enum import Enum
 from typing import Any, TypeAlias, TypeVar
 
 import strawberry
 
+from api.catalog.records import Record
 from api.catalog.view import CatalogView
 from api.graphql.core.described import describe
 from api.graphql.core.enums import OrderDirection
@@ -17,12 +18,15 @@ from api.graphql.core.inputs import (
     FloatRange,
     IntRange,
     StringSet,
+    check_alternatives,
     check_dates,
+    check_members,
     check_range,
     check_set,
-    folded,
     in_dates,
     in_range,
+    named_by,
+    passes,
 )
 
 T = TypeVar("T")
@@ -46,17 +50,17 @@ describe(
 
 
 @strawberry.input(
-    description="Which measurements. All given parts must hold; what a source does not state matches nothing."
+    description="Which measurements. All given parts must hold; what a source does not state matches no `in`."
 )
 class MeasurementFilter:
     model: StringSet | None = strawberry.field(default=None, description="Models, by slug or alias.")
     gpu: StringSet | None = strawberry.field(default=None, description="Accelerators, by slug or alias.")
     quant: StringSet | None = strawberry.field(default=None, description="Quantizations, by slug or alias.")
     phase: MeasurementPhase | None = strawberry.field(default=None, description="Kind of the speed.")
-    engine: StringSet | None = strawberry.field(
+    engine_name: StringSet | None = strawberry.field(
         default=None, description="Engines as their sources name them, such as `llama.cpp`."
     )
-    backend: StringSet | None = strawberry.field(
+    backend_name: StringSet | None = strawberry.field(
         default=None, description="Compute interfaces as their sources name them, such as `Vulkan`."
     )
     source: str | None = strawberry.field(
@@ -73,6 +77,12 @@ class MeasurementFilter:
     gpu_count: IntRange | None = strawberry.field(default=None, description="Accelerators that ran together.")
     batch: IntRange | None = strawberry.field(default=None, description="Sequences that ran together.")
     date: DateRange | None = strawberry.field(default=None, description="When it was measured or published.")
+    or_: list[MeasurementFilter] | None = strawberry.field(
+        name="or",
+        default=None,
+        description="Alternatives, at most 20: one of them must hold besides the other parts. They have no alternatives of their "
+        "own.",
+    )
 
 
 class MeasurementOrderField(Enum):
@@ -103,55 +113,74 @@ class MeasurementOrder:
     )
 
 
-#: Filter fields that are ranges over the measurement's field of the same name.
+#: Filter fields that are ranges, or sets, over the measurement's field of the same name.
 _RANGED = ("tokens_per_second", "depth_tokens", "prompt_tokens", "gpu_count", "batch")
-_NAMED = ("engine", "backend")
+_SETS = ("engine_name", "backend_name")
 
 
 def select_measurements(view: CatalogView, measurements: Sequence[T], wanted: MeasurementFilter | None) -> list[T]:
     """Measurements that pass a filter, in the given order. Raises for unknown names and ranges the wrong way round."""
     if wanted is None:
         return list(measurements)
-    tests: list[Test] = []
+    test = _test_of(view, wanted)
+    return [measurement for measurement in measurements if test(measurement)]
+
+
+def _test_of(view: CatalogView, wanted: MeasurementFilter, level: int = 0) -> Test:
+    tests = [*_named(view, wanted), *_stated(wanted)]
+    check_alternatives(wanted.or_, level)
+    if wanted.or_ is not None:
+        alternatives = [_test_of(view, own, level + 1) for own in wanted.or_]
+        tests.append(lambda measurement: any(test(measurement) for test in alternatives))
+    return lambda measurement: all(test(measurement) for test in tests)
+
+
+def _named(view: CatalogView, wanted: MeasurementFilter) -> Iterator[Test]:
+    """Conditions on the things that were measured, and sets of texts."""
+    sets: dict[str, Any] = {name: getattr(wanted, name) for name in _SETS}
+    check_members(*sets.values())
     for attribute, names, resolve in (
         ("model_slug", wanted.model, view.model),
         ("gpu_slug", wanted.gpu, view.gpu),
         ("quant_slug", wanted.quant, view.quant),
     ):
-        if names is not None:
-            check_set("in", names.in_)
-            tests.append(_one_of(attribute, frozenset(resolve(text).slug for text in names.in_)))
-    for attribute in _NAMED:
-        members = folded(getattr(wanted, attribute))
+        sets[attribute] = named_by(names, _slug_by(resolve))
+    for attribute, members in sets.items():
         if members is not None:
-            tests.append(_named(attribute, members))
+            yield _in_set(attribute, members)
+
+
+def _slug_by(resolve: Callable[[str], Record]) -> Callable[[str], str]:
+    return lambda text: resolve(text).slug
+
+
+def _stated(wanted: MeasurementFilter) -> Iterator[Test]:
+    """Conditions on what was stated of a measurement."""
     for attribute in _RANGED:
         bounds = getattr(wanted, attribute)
         check_range(attribute, bounds)
         if bounds is not None:
-            tests.append(_within(attribute, bounds))
+            yield _within(attribute, bounds)
     if wanted.phase is not None:
-        tests.append(_one_of("phase", frozenset((wanted.phase.value,))))
+        yield lambda measurement: measurement.phase is wanted.phase
     if wanted.exact is not None:
-        tests.append(_one_of("exact", frozenset((wanted.exact,))))
+        yield lambda measurement: measurement.exact is wanted.exact
     if wanted.date is not None:
-        dates = wanted.date
-        check_dates("date", dates)
-        tests.append(lambda measurement: in_dates(measurement.date, dates))
+        check_dates("date", wanted.date)
+        yield lambda measurement: in_dates(measurement.date, wanted.date)
     if wanted.source is not None:
         check_set("source", wanted.source, MAX_TEXT)
         part = wanted.source.casefold()
-        tests.append(lambda measurement: part in measurement.source_url.casefold())
-    return [measurement for measurement in measurements if all(test(measurement) for test in tests)]
+        yield lambda measurement: part in measurement.source_url.casefold()
 
 
-def _one_of(attribute: str, members: frozenset[object]) -> Test:
-    return lambda measurement: getattr(measurement, attribute) in members
+def _in_set(attribute: str, members: Any) -> Test:
+    def test(measurement: Any) -> bool:
+        value = getattr(measurement, attribute)
+        return passes([] if value is None else [value], members)
+
+    return test
 
 
-def _named(attribute: str, members: frozenset[str]) -> Test:
-    return lambda measurement: (getattr(measurement, attribute) or "").casefold() in members
-
-
-def _within(attribute: str, bounds: FloatRange | IntRange) -> Test:
+def _within(attribute: str, bounds: IntRange | FloatRange) -> Test:
     return lambda measurement: in_range(getattr(measurement, attribute), bounds)

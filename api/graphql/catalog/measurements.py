@@ -14,7 +14,12 @@ import strawberry
 
 from api.catalog.view import CatalogView
 from api.graphql.catalog.gpus import Gpu
-from api.graphql.catalog.measurement_inputs import MeasurementFilter, MeasurementOrder, select_measurements
+from api.graphql.catalog.measurement_inputs import (
+    MeasurementFilter,
+    MeasurementOrder,
+    MeasurementPhase,
+    select_measurements,
+)
 from api.graphql.catalog.models import Model
 from api.graphql.catalog.quants import Quant
 from api.graphql.core.arguments import After, Before, First, Last
@@ -22,6 +27,7 @@ from api.graphql.core.connections import Connection, page_of, slice_page
 from api.graphql.core.ids import encode_id
 from api.graphql.core.node import Node
 from api.graphql.core.orders import ordered, signature_of
+from api.graphql.core.scalars import PartialDate
 from db.entries.measurements import speed_rows
 
 Key = tuple[str, str, str]
@@ -44,10 +50,10 @@ class Measurement(Node):
     model_slug: strawberry.Private[str]
     gpu_slug: strawberry.Private[str]
     quant_slug: strawberry.Private[str]
-    phase: str = strawberry.field(description="Kind of the speed: `decode` or `prefill`.")
+    phase: MeasurementPhase = strawberry.field(description="Kind of the speed.")
     tokens_per_second: float = strawberry.field(description="Measured speed, tokens per second.")
-    engine: str | None = strawberry.field(description="Engine as its source names it.")
-    backend: str | None = strawberry.field(description="Compute interface as its source names it.")
+    engine_name: str | None = strawberry.field(description="Engine as its source names it.")
+    backend_name: str | None = strawberry.field(description="Compute interface as its source names it.")
     build: str | None = strawberry.field(description="Build or version of the engine; null when not stated.")
     gpu_count: int = strawberry.field(description="Accelerators that ran together.")
     batch: int = strawberry.field(description="Sequences that ran together.")
@@ -57,7 +63,7 @@ class Measurement(Node):
         description="Whether the source states this very model, accelerator and quantization; else one of them was "
         "assumed, or is a variant, or a model of the same shapes."
     )
-    date: str | None = strawberry.field(description="When it was measured or published, as its source says.")
+    date: PartialDate | None = strawberry.field(description="When it was measured or published, as its source says.")
     source_url: str = strawberry.field(description="Where it was published.")
     note: str | None = strawberry.field(description="Further remarks of the source.")
 
@@ -96,8 +102,11 @@ def page_measurements(context: Any, key: Key | None, asked: Asked, paging: Pagin
     return slice_page(MeasurementConnection, chosen, page, view.state, signature_of(mark, wanted, order_by))
 
 
-def measurements_field(description: str, key_of: Callable[[Any], Key | None]) -> Any:
-    """The field that lists measurements: those of the key that ``key_of`` reads from its object, or all for None."""
+def measurements_field(description: str, key_of: Callable[[Any], Key | None], kind: Any = MeasurementConnection) -> Any:
+    """The field that lists measurements: those of the key that ``key_of`` reads from its object, or all for None.
+
+    ``kind`` is its type.
+    """
 
     async def measurements(
         self: Any,
@@ -112,7 +121,7 @@ def measurements_field(description: str, key_of: Callable[[Any], Key | None]) ->
         asked, paging = (filter, order_by), (first, after, last, before)
         return await asyncio.to_thread(page_measurements, info.context, key_of(self), asked, paging)
 
-    return strawberry.field(resolver=measurements, description=description)
+    return strawberry.field(resolver=measurements, description=description, graphql_type=kind)
 
 
 def find_measurement(view: CatalogView, slug: str) -> Measurement | None:
@@ -168,17 +177,17 @@ def _measurement(row: Mapping[str, Any]) -> Measurement:
         model_slug=intern(row["model_slug"]),
         gpu_slug=intern(row["gpu_slug"]),
         quant_slug=intern(row["quant_slug"]),
-        phase=intern(row["kind"]),
+        phase=MeasurementPhase(row["kind"]),
         tokens_per_second=float(row["tok_s"]),
-        engine=row.get("engine"),
-        backend=row.get("backend"),
+        engine_name=row.get("engine"),
+        backend_name=row.get("backend"),
         build=None if row.get("build") is None else str(row["build"]),
         gpu_count=int(row.get("gpu_count") or 1),
         batch=int(row.get("batch") or 1),
         depth_tokens=None if depth is None else int(depth),
         prompt_tokens=None if prompt is None else int(prompt),
         exact={row.get("model_match"), row.get("gpu_match"), row.get("quant_match")} == {"exact"},
-        date=row.get("date"),
+        date=row.get("date") and PartialDate(row["date"]),
         # Most rows share their texts with others of the same source.
         source_url=intern(row["source_url"]),
         note=None if row.get("source_note") is None else intern(row["source_note"]),

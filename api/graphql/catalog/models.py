@@ -12,7 +12,7 @@ from api.graphql.catalog.quants import Quant
 from api.graphql.core.connections import Connection
 from api.graphql.core.ids import encode_id
 from api.graphql.core.node import Node
-from api.graphql.core.scalars import Date, Int64
+from api.graphql.core.scalars import Int64, PartialDate
 from db.entries import specs
 from estimator.structure.context import native_context_tokens
 
@@ -74,7 +74,7 @@ class Model(Node):
     family: str | None = strawberry.field(description="Family, such as `Kimi Linear`.")
     publisher: str | None = strawberry.field(description="Who published the weights.")
     license: str | None = strawberry.field(description="Licence identifier; null when unknown.")
-    release_date: Date | None = strawberry.field(description="Date of first release, as precisely as known.")
+    release_date: PartialDate | None = strawberry.field(description="Date of first release, as precisely as known.")
     hugging_face_repository: str | None = strawberry.field(description="Repository of the original weights.")
     gguf_repository: str | None = strawberry.field(description="Repository of GGUF files, where one is known.")
     ollama_tag: str | None = strawberry.field(description="Tag in Ollama's library, where one is known.")

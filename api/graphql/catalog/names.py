@@ -39,7 +39,7 @@ class NameMeaning:
     )
     choices: list[str] = strawberry.field(description="Slugs of the other entities that the name fits.")
     count: int | None = strawberry.field(description="How many accelerators the name states; null when it states none.")
-    quant: str | None = strawberry.field(
+    quant_slug: str | None = strawberry.field(
         description="Slug of the quantization that the name of a file or repository states; null when it states none."
     )
 
@@ -61,5 +61,5 @@ def meaning_of(view: CatalogView, kind: NameKind, text: str) -> NameMeaning:
         note=meaning.note,
         choices=list(meaning.choices),
         count=meaning.count,
-        quant=meaning.quant,
+        quant_slug=meaning.quant,
     )

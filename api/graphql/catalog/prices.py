@@ -9,7 +9,7 @@ from typing import Annotated, TypeAlias
 import strawberry
 
 from api.graphql.core.described import describe
-from api.graphql.core.scalars import Date
+from api.graphql.core.scalars import PartialDate
 from estimator.judgement import market
 from estimator.judgement.market import PriceKind
 
@@ -71,7 +71,9 @@ class Price:
     usd_high: float | None = strawberry.field(description="High end of the source's range; null for one price.")
     region: str = strawberry.field(description="Where it is asked, such as `US`, `EU` or `AU`.")
     configuration: str = strawberry.field(description="What exactly costs this.")
-    date: Date | None = strawberry.field(description="When it held, as precisely as stated; null when not stated.")
+    date: PartialDate | None = strawberry.field(
+        description="When it held, as precisely as stated; null when not stated."
+    )
     source: str = strawberry.field(description="Who says so.")
     derived: str | None = strawberry.field(
         description="How it follows from the source's figures; null for a stated one."
@@ -104,7 +106,7 @@ def price_face(price: market.Price) -> Price:
         usd_high=price.usd_high,
         region=price.region,
         configuration=price.configuration,
-        date=None if price.date is None else Date(price.date),
+        date=None if price.date is None else PartialDate(price.date),
         source=price.source,
         derived=price.derived,
         note=price.note,

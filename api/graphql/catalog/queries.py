@@ -51,7 +51,7 @@ class CatalogQueries:
         after: After = None,
         last: Last = None,
         before: Before = None,
-    ) -> ModelConnection:
+    ) -> ModelConnection | None:
         return _page_models(info.context, filter, order_by, (first, after, last, before))
 
     @strawberry.field(description="One accelerator.")
@@ -72,7 +72,7 @@ class CatalogQueries:
         after: After = None,
         last: Last = None,
         before: Before = None,
-    ) -> GpuConnection:
+    ) -> GpuConnection | None:
         return _page_gpus(info.context, filter, order_by, (first, after, last, before))
 
     @strawberry.field(description="One quantization.")
@@ -112,7 +112,7 @@ class CatalogQueries:
         after: After = None,
         last: Last = None,
         before: Before = None,
-    ) -> ComputerConnection:
+    ) -> ComputerConnection | None:
         return _page_computers(info.context, gpu, (first, after, last, before))
 
 

@@ -88,7 +88,7 @@ class BuyingQueries:
     async def purchases(
         self,
         info: strawberry.Info,
-        for_: Annotated[PurchaseInput, strawberry.argument(name="for", description="What it is for.")],
+        input: Annotated[PurchaseInput, strawberry.argument(description="What it is for.")],
         buyer: Annotated[BuyerInput | None, strawberry.argument(description="How someone buys.")] = None,
         mode: Annotated[OperatingMode | None, strawberry.argument(description="How time is weighed.")] = (
             OperatingMode.BALANCED
@@ -96,10 +96,10 @@ class BuyingQueries:
         first: Annotated[
             int | None, strawberry.argument(description="Most items of each list, 0 to 100; 10 when left out.")
         ] = None,
-    ) -> Purchases:
+    ) -> Purchases | None:
         context: RequestContext = info.context
         view, size = context.view, checked_size(context.services.limits, first)
-        models, needs, terms = _models(view, for_), _needs(view, for_), _terms(view, buyer or BuyerInput())
+        models, needs, terms = _models(view, input), _needs(view, input), _terms(view, buyer or BuyerInput())
         try:
             answer = await asyncio.to_thread(
                 answers.purchases,
@@ -120,7 +120,7 @@ class BuyingQueries:
         info: strawberry.Info,
         gpu: Annotated[str, strawberry.argument(description="Accelerator, by slug or alias.")],
         buyer: Annotated[BuyerInput | None, strawberry.argument(description="How someone buys.")] = None,
-    ) -> RentOrBuy:
+    ) -> RentOrBuy | None:
         view = info.context.view
         terms = _terms(view, buyer or BuyerInput())
         return rent_or_buy_of(info.context.faces, answers.rent_or_buy(view.catalog, view.gpu(gpu).slug, terms))

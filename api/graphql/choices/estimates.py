@@ -4,57 +4,82 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
+import strawberry
 from strawberry.utils.str_converters import to_camel_case
 
 from api.answers.files.models import Fetched, sources_of_addresses
 from api.answers.questions import answerer_of
 from api.errors import ApiError, ErrorCode, LimitExceededError, NotFoundError, QuestionError
 from api.graphql.catalog.faces import Faces
-from api.graphql.choices.inputs import DraftInput, EstimateInput
+from api.graphql.choices.inputs import REFERENCES, DraftInput, EstimateInput
 from api.graphql.choices.types import EstimateResult
 from api.graphql.context import RequestContext
 from api.graphql.core.errors import UserError
 from api.graphql.fits.figures import EstimateDevice, EstimateSpeculation
 from api.graphql.fits.predictions import Estimate, estimate_of_plan
 
+#: Keys whose values take long to read.
+_LARGE = frozenset(("model_config", "model_gguf", "model_index"))
 #: Batches above this size run in a thread, as a file does, so that other requests are served meanwhile.
 _INLINE = 8
 
 
 async def estimate_one(context: RequestContext, question: EstimateInput) -> Estimate:
     """Answer one question. Raises :class:`ApiError` for one that has no answer."""
-    sources = await _fetched(context, [question])
+    asked = asked_by(question)
+    sources = await _fetched(context, [asked])
     try:
-        if question.model_config is None and question.model_gguf is None and question.model_index is None:
-            return _answer(context.faces, question, sources)
-        return await asyncio.to_thread(_answer, context.faces, question, sources)
+        if _LARGE.isdisjoint(asked):
+            return _answer(context.faces, asked, sources)
+        return await asyncio.to_thread(_answer, context.faces, asked, sources)
     except QuestionError as error:
         if error.code is ErrorCode.NOT_FOUND and error.field:
-            raise NotFoundError(error.field, _name_in(error, question), error.suggestions) from error
-        details: dict[str, Any] = {"field": to_camel_case(error.field)} if error.field else {}
+            raise NotFoundError(error.field, _name_in(error, asked), error.suggestions) from error
+        details: dict[str, Any] = {"field": ".".join(path_of(error.field))} if error.field else {}
         raise ApiError(error.code, _spelled(str(error)), **details) from error
 
 
 #: Keys of a question that the schema spells in another way.
-_KEYS = re.compile(
-    r"\b("
-    + "|".join(key.name for kind in (EstimateInput, DraftInput) for key in fields(kind) if "_" in key.name)
-    + r")\b"
-)
+_KEYS = frozenset((*REFERENCES, *(key.name for kind in (EstimateInput, DraftInput) for key in fields(kind))))
+_QUOTED = re.compile(r"'([a-z_]+(?:\.[a-z_]+)*)'")
+
+
+def asked_by(question: EstimateInput) -> dict[str, Any]:
+    """The question by the keys that all faces share."""
+    asked = {key: value for key, value in vars(question).items() if value is not None}
+    parts = {"model": vars(asked.pop("model")), "machine": vars(asked.pop("machine"))}
+    for key, (whole, part) in REFERENCES.items():
+        value = parts[whole][part]
+        if value is not None and value is not strawberry.UNSET:
+            asked[key] = value
+    if question.draft is not None:
+        asked["draft"] = dict(vars(question.draft))
+    return asked
+
+
+def path_of(key: str) -> list[str]:
+    """Path of the input field that a key of a question is."""
+    first, *rest = key.split(".")
+    return [*REFERENCES.get(first, (to_camel_case(first),)), *map(to_camel_case, rest)]
 
 
 def _spelled(message: str) -> str:
     """A message with the keys of a question as the schema spells them."""
-    return _KEYS.sub(lambda key: to_camel_case(key[0]), message)
+
+    def spelled(quoted: re.Match[str]) -> str:
+        key = quoted[1]
+        return f"'{'.'.join(path_of(key))}'" if key.partition(".")[0] in _KEYS else quoted[0]
+
+    return _QUOTED.sub(spelled, message)
 
 
-def _name_in(error: QuestionError, question: EstimateInput) -> str:
+def _name_in(error: QuestionError, asked: Mapping[str, Any]) -> str:
     """The unknown name: from its field of the question, else from the message."""
-    named = getattr(question, str(error.field), None)
+    named = asked.get(str(error.field))
     return named if named is not None else str(error).partition("'")[2].partition("'")[0]
 
 
@@ -63,40 +88,38 @@ async def estimate_many(context: RequestContext, questions: Sequence[EstimateInp
     maximum = context.services.settings.max_estimates
     if len(questions) > maximum:
         raise LimitExceededError("inputs", len(questions), maximum)
-    faces, sources = context.faces, await _fetched(context, questions)
-    if len(questions) <= _INLINE:
-        return [_result(faces, question, sources) for question in questions]
-    return await asyncio.to_thread(lambda: [_result(faces, question, sources) for question in questions])
+    every = [asked_by(question) for question in questions]
+    faces, sources = context.faces, await _fetched(context, every)
+    if len(every) <= _INLINE:
+        return [_result(faces, asked, sources) for asked in every]
+    return await asyncio.to_thread(lambda: [_result(faces, asked, sources) for asked in every])
 
 
-async def _fetched(context: RequestContext, questions: Sequence[EstimateInput]) -> dict[str, Fetched]:
-    addresses = [question.model_url for question in questions if question.model_url is not None]
+async def _fetched(context: RequestContext, questions: Sequence[Mapping[str, Any]]) -> dict[str, Fetched]:
+    addresses = [asked["model_url"] for asked in questions if "model_url" in asked]
     if addresses:
         # The file behind an address may change while the catalog does not.
         context.keep = False
     return await sources_of_addresses(addresses, context.services.remote)
 
 
-def _result(faces: Faces, question: EstimateInput, sources: dict[str, Fetched]) -> EstimateResult:
+def _result(faces: Faces, asked: Mapping[str, Any], sources: dict[str, Fetched]) -> EstimateResult:
     try:
-        return EstimateResult(estimate=_answer(faces, question, sources), error=None)
+        return EstimateResult(estimate=_answer(faces, asked, sources), error=None)
     except QuestionError as error:
         return EstimateResult(
             estimate=None,
             error=UserError(
                 code=error.code,
                 message=_spelled(str(error)),
-                field=[to_camel_case(error.field)] if error.field else None,
+                field=path_of(error.field) if error.field else None,
                 suggestions=list(error.suggestions),
             ),
         )
 
 
-def _answer(faces: Faces, question: EstimateInput, sources: dict[str, Fetched]) -> Estimate:
-    asked = {key: value for key, value in vars(question).items() if value is not None}
-    if question.draft is not None:
-        asked["draft"] = dict(vars(question.draft))
-    source = sources.get(question.model_url or "")
+def _answer(faces: Faces, asked: Mapping[str, Any], sources: dict[str, Fetched]) -> Estimate:
+    source = sources.get(asked.get("model_url", ""))
     if isinstance(source, QuestionError):
         raise source
     answer = faces.view.derived(answerer_of).answer(asked, source)

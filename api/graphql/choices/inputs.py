@@ -12,7 +12,7 @@ from api.errors import bad_input
 from api.graphql.core.described import describe
 from api.graphql.core.enums import BackendKind, EngineKind, Vendor
 from api.graphql.core.inputs import within_reach
-from api.graphql.core.scalars import Int64
+from api.graphql.core.scalars import Int64, PartialDate
 from estimator.judgement import recommend
 from estimator.judgement.serving.curve import MAX_STREAMS
 from estimator.types import CacheType, WorkloadKind
@@ -32,50 +32,71 @@ class DraftInput:
     )
 
 
-@strawberry.input(description="One question. A setting that is left out is chosen as an engine would choose it.")
-class EstimateInput:
-    quant: str | None = strawberry.field(
-        default=None,
-        description="Quantization, by slug or alias; may be left out for a GGUF file, which states its own.",
+@strawberry.input(description="One model.", one_of=True)
+class ModelReference:
+    slug: str | None = strawberry.field(
+        default=strawberry.UNSET, description="A model of the catalog, by slug or alias."
     )
-    model: str | None = strawberry.field(
-        default=None,
-        description="Model, by slug or alias; or give one of `modelConfig`, `modelGguf` and `modelUrl` in its place.",
-    )
-    gpu: str | None = strawberry.field(
-        default=None, description="Accelerator, by slug or alias; or give `gpuFacts` in its place."
-    )
-    model_config: JSON | None = strawberry.field(
-        default=None,
+    config: JSON | None = strawberry.field(
+        default=strawberry.UNSET,
         description="A model of one's own: the content of its `config.json`, as published with weights; or its text, which "
         "may have `Infinity` and `NaN` as Python writes them. At most 8 MiB.",
     )
-    model_gguf: str | None = strawberry.field(
-        default=None,
+    gguf: str | None = strawberry.field(
+        default=strawberry.UNSET,
         description="A model of one's own: the header of a GGUF file in base64, at most 1,000,000 characters; the "
         "tokenizer may be left out of it, as `fitgraph gguf-header FILE` does. The weights are then the file's own, "
         "tensor by tensor, unless another quantization is asked for.",
     )
-    model_url: str | None = strawberry.field(
-        default=None,
+    url: str | None = strawberry.field(
+        default=strawberry.UNSET,
         description="A model of one's own: https address of a GGUF file or a `config.json` on a host that this server's "
         "operator has listed. No more than the header is read.",
+    )
+
+
+@strawberry.input(description="One machine.", one_of=True)
+class MachineReference:
+    gpu: str | None = strawberry.field(
+        default=strawberry.UNSET, description="An accelerator of the catalog, by slug or alias."
+    )
+    gpus: list[str] | None = strawberry.field(
+        default=strawberry.UNSET,
+        description="Several accelerators, equal or not, by slug or alias; at most 64, and without `gpuCount`. Layers are "
+        "spread over them in this order, by memory.",
+    )
+    facts: JSON | None = strawberry.field(
+        default=strawberry.UNSET,
+        description="An accelerator of one's own: facts in the keys and units of a catalog file; at least `memory_gb`, "
+        "`bandwidth_gbps` and `engines`.",
+    )
+
+
+#: Parts of the references, by the keys of a question that they are.
+REFERENCES = {
+    "model": ("model", "slug"),
+    "model_config": ("model", "config"),
+    "model_gguf": ("model", "gguf"),
+    "model_url": ("model", "url"),
+    "gpu": ("machine", "gpu"),
+    "gpus": ("machine", "gpus"),
+    "gpu_facts": ("machine", "facts"),
+}
+
+
+@strawberry.input(description="One question. A setting that is left out is chosen as an engine would choose it.")
+class EstimateInput:
+    model: ModelReference = strawberry.field(description="The model.")
+    machine: MachineReference = strawberry.field(description="The accelerators.")
+    quant: str | None = strawberry.field(
+        default=None,
+        description="Quantization, by slug or alias; may be left out for a GGUF file, which states its own.",
     )
     model_index: JSON | None = strawberry.field(
         default=None,
         description="Beside the model: its checkpoint's `model.safetensors.index.json` or the text of it, or the header of "
         "its only safetensors file. At most 600,000 tensors. The weights then have the bytes that it states, as AWQ, GPTQ "
         "or FP8 files really do.",
-    )
-    gpu_facts: JSON | None = strawberry.field(
-        default=None,
-        description="An accelerator of one's own: facts in the keys and units of a catalog file; at least `memory_gb`, "
-        "`bandwidth_gbps` and `engines`.",
-    )
-    gpus: list[str] | None = strawberry.field(
-        default=None,
-        description="Several accelerators, equal or not, by slug or alias, in place of `gpu` and `gpuCount`; at most 64. "
-        "Layers are spread over them in this order, by memory.",
     )
     draft: DraftInput | None = strawberry.field(
         default=None, description="A draft model for speculative decoding, held whole on the first accelerator."
@@ -228,7 +249,7 @@ class RecommendationInput:
     model_kind: ModelKind | None = strawberry.field(
         default=None, description="Only models of this kind; all but base models when left out."
     )
-    released_from: str | None = strawberry.field(
+    released_from: PartialDate | None = strawberry.field(
         default=None, description="Only models released in this month or later, such as `2025-06`."
     )
     target: RecommendationTarget | None = strawberry.field(

@@ -6,13 +6,14 @@ import strawberry
 
 from api.answers.choices import purchases as answers
 from api.graphql.catalog.computers import Computer
+from api.graphql.catalog.engines import Engine
 from api.graphql.catalog.faces import Faces
 from api.graphql.catalog.gpus import Gpu
 from api.graphql.catalog.models import Model
 from api.graphql.catalog.prices import Price, price_face
 from api.graphql.catalog.quants import Quant
-from api.graphql.core.enums import EngineKind
-from api.graphql.core.scalars import Date, Int64
+from api.graphql.core.scalars import Int64, PartialDate
+from db.fits.packing import shown
 from estimator.judgement import buying
 from estimator.judgement import purchases as domain
 
@@ -42,7 +43,7 @@ class Purchase:
     )
     model: Model = strawberry.field(description="The model.")
     quant: Quant = strawberry.field(description="The quantization.")
-    engine: EngineKind = strawberry.field(description="The engine.")
+    engine: Engine = strawberry.field(description="The engine.")
     thinks: bool = strawberry.field(description="Whether the model thinks before it answers.")
     worth: float = strawberry.field(
         description="Capability for the workload less the loss of the quantization, points of 100."
@@ -75,7 +76,9 @@ class Rental:
     description="Purchases that meet a need, and those that do not quite. Each list is shortened to `first`."
 )
 class Purchases:
-    prices_until: Date = strawberry.field(description="Date of the newest price: the day that prices are told for.")
+    prices_until: PartialDate = strawberry.field(
+        description="Date of the newest price: the day that prices are told for."
+    )
     streams: int = strawberry.field(description="Users that are answered at once in a busy moment.")
     meeting: list[Purchase] = strawberry.field(
         description="What meets every need at a known price, best value first: rating of the setup less two points for each "
@@ -122,7 +125,7 @@ def purchases_of(faces: Faces, answer: answers.Answer, size: int) -> Purchases:
 
     found = answer.purchases
     return Purchases(
-        prices_until=Date(answer.terms.today),
+        prices_until=PartialDate(answer.terms.today),
         streams=found.streams,
         meeting=listed(found.meeting),
         near_misses=listed(found.near),
@@ -157,13 +160,13 @@ def _purchase(faces: Faces, answer: answers.Answer, purchase: domain.Purchase) -
         price_usd=offer.usd,
         model=faces.by_slug("model", answer.subjects[setup.subject].slug),
         quant=faces.by_slug("quant", setup.quant.slug),
-        engine=setup.engine,
+        engine=faces.engine_by_kind[setup.engine],
         thinks=setup.thinks,
         worth=setup.worth,
         loss_points=setup.loss_points,
-        decode_tokens_per_second=setup.decode_tok_s,
-        ttft_ms=setup.ttft_ms,
-        answer_seconds=setup.answer_s,
+        decode_tokens_per_second=shown(setup.decode_tok_s),
+        ttft_ms=shown(setup.ttft_ms),
+        answer_seconds=shown(setup.answer_s),
         offloaded_bytes=Int64(setup.host_bytes),
         misses=answers.why_missed(purchase),
         unknown_prices=answers.why_unpriced(offer),

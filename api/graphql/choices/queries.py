@@ -21,6 +21,7 @@ from api.graphql.choices.types import (
     RecommendationConnection,
     Setup,
     Tier,
+    TierLetter,
     UpgradeGain,
     gain_of,
     recommendation_of,
@@ -72,7 +73,7 @@ class PurchaseQueries:
             ),
         ] = None,
         first: First10 = None,
-    ) -> list[Setup]:
+    ) -> list[Setup] | None:
         context: RequestContext = info.context
         size, view = checked_size(context.services.limits, first), context.view
         if cards is not None and not 1 <= cards <= CARD_COUNTS[-1]:
@@ -92,15 +93,15 @@ class PurchaseQueries:
     async def upgrade_gains(
         self,
         info: strawberry.Info,
-        present: Annotated[str, strawberry.argument(description="Present accelerator, by slug or alias.")],
-        other: Annotated[str, strawberry.argument(description="The other accelerator, by slug or alias.")],
+        from_: Annotated[str, strawberry.argument(name="from", description="Present accelerator, by slug or alias.")],
+        to: Annotated[str, strawberry.argument(description="The other accelerator, by slug or alias.")],
         workload: Workload = WorkloadKind.CODING,
         first: First10 = None,
-    ) -> list[UpgradeGain]:
+    ) -> list[UpgradeGain] | None:
         context: RequestContext = info.context
         size, kind = checked_size(context.services.limits, first), workload or WorkloadKind.CODING
-        before = await rankings.usable_models(context.loaders, context.view.gpu(present), kind)
-        after = await rankings.usable_models(context.loaders, context.view.gpu(other), kind)
+        before = await rankings.usable_models(context.loaders, context.view.gpu(from_), kind)
+        after = await rankings.usable_models(context.loaders, context.view.gpu(to), kind)
         gains = rankings.upgrade_gains(before, after)[:size]
         olds = [gain.before for gain in gains if gain.before is not None]
         old_cells = dict(
@@ -115,18 +116,18 @@ class PurchaseQueries:
     @strawberry.field(
         description="Every model that is usable on an accelerator, once, by how far it is rated below the best. At most 6 tiers."
     )
-    async def tier_list(
+    async def tiers(
         self,
         info: strawberry.Info,
         gpu: Annotated[str, strawberry.argument(description="Accelerator, by slug or alias.")],
         workload: Workload = WorkloadKind.CODING,
-    ) -> list[Tier]:
+    ) -> list[Tier] | None:
         context: RequestContext = info.context
         listed = await rankings.usable_models(context.loaders, context.view.gpu(gpu), workload or WorkloadKind.CODING)
         cells = await listed.cells(context.loaders, listed.choices)
         fits = {fit.cell.model_id: fit for fit in fits_of_cells(context.faces, cells)}
         return [
-            Tier(grade=letter, fits=[fits[choice.key.model_id] for choice in choices])
+            Tier(letter=TierLetter(letter), fits=[fits[choice.key.model_id] for choice in choices])
             for letter, choices in rankings.tiers(listed).items()
         ]
 
@@ -147,7 +148,7 @@ class PurchaseQueries:
         ] = None,
         workload: Workload = WorkloadKind.CODING,
         first: First10 = None,
-    ) -> list[RankedModel]:
+    ) -> list[RankedModel] | None:
         context: RequestContext = info.context
         size = checked_size(context.services.limits, first)
         view = context.view
@@ -177,10 +178,7 @@ class ChoiceQueries:
     async def recommendations(
         self,
         info: strawberry.Info,
-        for_: Annotated[
-            RecommendationInput,
-            strawberry.argument(name="for", description="Subject and limits."),
-        ],
+        input: Annotated[RecommendationInput, strawberry.argument(description="Subject and limits.")],
         mode: Annotated[OperatingMode | None, strawberry.argument(description="How time is charged.")] = (
             OperatingMode.BALANCED
         ),
@@ -188,16 +186,16 @@ class ChoiceQueries:
         after: After = None,
         last: Last = None,
         before: Before = None,
-    ) -> RecommendationConnection:
+    ) -> RecommendationConnection | None:
         paging = first, after, last, before
-        return await _recommendations(info.context, for_, mode or OperatingMode.BALANCED, paging)
+        return await _recommendations(info.context, input, mode or OperatingMode.BALANCED, paging)
 
     @strawberry.field(description="Answer to a question with any lengths and settings, computed at once.")
     async def estimate(
         self,
         info: strawberry.Info,
         input: Annotated[EstimateInput, strawberry.argument(description="The question.")],
-    ) -> Estimate:
+    ) -> Estimate | None:
         return await estimate_one(info.context, input)
 
     @strawberry.field(description="Answers to up to 1,000 questions, in their order; a bad one fails alone.")
@@ -205,7 +203,7 @@ class ChoiceQueries:
         self,
         info: strawberry.Info,
         inputs: Annotated[list[EstimateInput], strawberry.argument(description="The questions.")],
-    ) -> list[EstimateResult]:
+    ) -> list[EstimateResult] | None:
         return await estimate_many(info.context, inputs)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from enum import Enum
+
 import strawberry
 
 from api.answers.choices import rankings
@@ -13,6 +15,7 @@ from api.graphql.catalog.gpus import Gpu
 from api.graphql.catalog.models import Benchmark, Model
 from api.graphql.catalog.quants import Quant
 from api.graphql.core.connections import Connection
+from api.graphql.core.described import describe
 from api.graphql.core.enums import FitStatus
 from api.graphql.core.errors import UserError
 from api.graphql.fits.predictions import Estimate, estimate_of_plan
@@ -173,11 +176,28 @@ class UpgradeGain:
     leaves_offload: bool = strawberry.field(description="Whether it needed host memory before and no longer does.")
 
 
+class TierLetter(Enum):
+    """Letters of tiers, best first."""
+
+    S = "S"
+    A = "A"
+    B = "B"
+    C = "C"
+    D = "D"
+    F = "F"
+
+
+describe(
+    TierLetter,
+    "TierLetter",
+    "Tier of a model on an accelerator, by points below the best rating there.",
+    {"S": "Up to 3.", "A": "Up to 8.", "B": "Up to 14.", "C": "Up to 21.", "D": "Up to 30.", "F": "Beyond 30."},
+)
+
+
 @strawberry.type(description="Models of one tier on an accelerator.")
 class Tier:
-    grade: str = strawberry.field(
-        description="By points below the best rating: S up to 3, A 8, B 14, C 21, D 30, F beyond."
-    )
+    letter: TierLetter = strawberry.field(description="The tier.")
     fits: list[Fit] = strawberry.field(description="Each model of this tier in its best setup, best first.")
 
 
@@ -185,8 +205,8 @@ def gain_of(faces: Faces, gain: rankings.UpgradeGain, before: AnyCell | None, af
     """The GraphQL object of a gain."""
     return UpgradeGain(
         model=faces.model_by_id[after.model_id],
-        rating_before=gain.rating_before,
-        rating_after=gain.rating_after,
+        rating_before=None if gain.rating_before is None else shown(gain.rating_before),
+        rating_after=shown(gain.rating_after),
         status_before=None if before is None else before.status,
         status_after=after.status,
         newly_usable=gain.rating_before is None,

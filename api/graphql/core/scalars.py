@@ -12,7 +12,7 @@ from graphql.pyutils import inspect
 from strawberry.types.scalar import ScalarDefinition
 
 Int64 = NewType("Int64", int)
-Date = NewType("Date", str)
+PartialDate = NewType("PartialDate", str)
 
 _MAX = 2**63 - 1
 _DATE = re.compile(r"\d{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|3[01]))?)?\Z", re.ASCII)
@@ -47,12 +47,12 @@ INT64: ScalarDefinition = strawberry.scalar(
     parse_value=_int64,
 )
 DATE: ScalarDefinition = strawberry.scalar(
-    name="Date",
+    name="PartialDate",
     description="A calendar date as precisely as it is known: `2025-10-30`, `2025-10` or `2025`.",
     serialize=str,
     parse_value=_date,
 )
-SCALARS: dict[object, ScalarDefinition] = {Int64: INT64, Date: DATE}
+SCALARS: dict[object, ScalarDefinition] = {Int64: INT64, PartialDate: DATE}
 
 
 def date_bounds(value: str) -> tuple[str, str]:

@@ -35,7 +35,7 @@ _WRONG = {
     GraphQLID.name: "type(v) is not str",
     GraphQLBoolean.name: "type(v) is not bool",
     "Int64": "type(v) is not int",
-    "Date": "type(v) is not str",
+    "PartialDate": "type(v) is not str",
 }
 _readers: dict[type, Mapping[str, Callable[[Any], Any]]] = {}
 _constant: set[type] = set()

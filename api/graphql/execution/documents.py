@@ -80,7 +80,9 @@ class Documents:
         size: int = 512,
         *,
         introspection: bool = True,
+        allowed: frozenset[str] | None = None,
     ) -> None:
+        """``allowed`` are the only documents that may be run; None for all."""
         self._schema = schema
         self._field_costs = field_costs
         self._volatile_types = volatile_types
@@ -88,6 +90,7 @@ class Documents:
         self._rules = (*RULES, *(() if introspection else (NoSchemaIntrospectionCustomRule,)))
         self._kept: OrderedDict[str, PreparedDocument] = OrderedDict()
         self.limits = limits
+        self._allowed = allowed
 
     def prepare(self, text: str) -> PreparedDocument:
         """Parse, measure and validate; errors are part of the result, so that a bad document is cheap when repeated."""
@@ -122,6 +125,11 @@ class Documents:
         return cost
 
     def _prepare(self, text: str) -> PreparedDocument:
+        if self._allowed is not None and text not in self._allowed:
+            refusal = ApiError(
+                ErrorCode.FORBIDDEN, "This server runs trusted documents only; name one by `documentId`."
+            )
+            return PreparedDocument(None, [graphql_error(refusal)])
         try:
             document = self._parse(text)
             check_shape(document, self.limits)

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from api.graphql.execution.limits import FieldCost
 
-_PAGE = FieldCost(surcharge=1, page=True)
+#: A statement of the database, in points: that of some hundred values.
+_READ = 150
+#: A page of what lies in memory.
+_LISTED = FieldCost(surcharge=1, page=True)
+_PAGE = FieldCost(surcharge=1, once=_READ, page=True)
 #: Fits that lie all over the table, met in the order of an index that is not their own.
-_SPREAD = FieldCost(surcharge=20, page=True)
-_TEXT = FieldCost(surcharge=5)
+_SPREAD = FieldCost(surcharge=20, once=_READ, page=True)
+_TEXT = FieldCost(once=20)
 #: Texts that first take a fit apart into its terms: milliseconds each.
-_TERMS = FieldCost(surcharge=30)
+_TERMS = FieldCost(once=60)
 #: What asks the estimator about changes, one after the other.
 _SEARCH = FieldCost(surcharge=400)
 _ADVICE = FieldCost(surcharge=400, items=6)
@@ -34,25 +38,30 @@ _OF_PREDICTIONS: dict[str, FieldCost] = {
 }
 FIELD_COSTS: dict[str, FieldCost] = {
     **{f"{kind}.{name}": cost for kind in ("Prediction", "Fit", "Estimate") for name, cost in _OF_PREDICTIONS.items()},
-    "Query.models": _PAGE,
-    "Query.gpus": _PAGE,
+    "Query.models": _LISTED,
+    "Query.gpus": _LISTED,
     "Query.fits": _PAGE,
     "Query.runs": _PAGE,
-    "Query.measurements": _PAGE,
+    "Query.measurements": FieldCost(surcharge=1, once=100, page=True),
+    "Run.failedBlocks": FieldCost(once=20, items=5),
+    "ChangeCatalogPayload.models": FieldCost(items=50),
+    "ChangeCatalogPayload.gpus": FieldCost(items=50),
+    "Mutation.changeCatalog": FieldCost(surcharge=2000),
     "Query.quants": FieldCost(items=_QUANTS),
     "Query.workloads": FieldCost(items=_WORKLOADS),
     "Query.engines": FieldCost(items=4),
     "Query.hosts": FieldCost(items=6),
-    "Query.computers": _PAGE,
+    "Query.computers": _LISTED,
     "Query.purchases": FieldCost(surcharge=400, page=True),
     "Query.rentOrBuy": _TEXT,
     "Gpu.prices": FieldCost(items=5),
     "Computer.prices": FieldCost(items=3),
     "Query.nodes": FieldCost(surcharge=5, items=20, lists=("ids",)),
-    "Query.fit": FieldCost(surcharge=20),
+    "Query.fit": FieldCost(once=_READ),
     "Query.node": FieldCost(surcharge=20),
     "Query.comparison": FieldCost(
-        surcharge=10,
+        surcharge=20,
+        once=_READ,
         items=20,
         lists=("input.models", "input.gpus", "input.quants", "input.gpuCounts", "input.contextTokens"),
     ),
@@ -62,17 +71,17 @@ FIELD_COSTS: dict[str, FieldCost] = {
     "FitAdvice.estimate": _TEXT,
     "Query.upgradeGains": FieldCost(surcharge=100, page=True),
     "Query.rankedModels": FieldCost(surcharge=100, page=True),
-    "Query.tierList": FieldCost(surcharge=100, items=6),
+    "Query.tiers": FieldCost(surcharge=100, items=6),
     # A model stands in one tier, so the tiers together hold each model once: about sixty a tier.
     "Tier.fits": FieldCost(items=60),
-    "Query.estimate": FieldCost(surcharge=10),
+    "Query.estimate": FieldCost(once=_READ),
     "Query.estimates": FieldCost(surcharge=5, items=100, lists=("inputs",)),
     "Mutation.upsertModel": FieldCost(surcharge=1000),
     "Mutation.upsertGpu": FieldCost(surcharge=1000),
     "Mutation.recompute": FieldCost(surcharge=1000),
     "Mutation.cancelRun": FieldCost(surcharge=100),
     "Model.fits": _PAGE,
-    "Model.quants": FieldCost(surcharge=1, items=_QUANTS),
+    "Model.quants": FieldCost(once=_READ, items=_QUANTS),
     "Gpu.fits": _PAGE,
     "Workload.fits": _PAGE,
     "Host.fits": _PAGE,
@@ -83,9 +92,10 @@ FIELD_COSTS: dict[str, FieldCost] = {
     "FitServing.points": FieldCost(surcharge=20, items=12, lists=("people",)),
     "FitServing.engines": FieldCost(surcharge=400, items=3),
     "Fit.faq": _SEARCH,
-    "Fit.measurements": _PAGE,
-    "Fit.workloads": FieldCost(surcharge=1, items=_WORKLOADS),
-    "Fit.quantOptions": FieldCost(surcharge=1, items=_QUANTS),
+    "Fit.measurements": FieldCost(surcharge=1, once=20, page=True),
+    "Catalog.lastRun": FieldCost(once=_READ),
+    "Fit.workloadOptions": FieldCost(once=50, items=_WORKLOADS),
+    "Fit.quantOptions": FieldCost(once=50, items=_QUANTS),
 }
 #: Types whose answers change within a generation; responses with them are not cached.
 VOLATILE_TYPES = frozenset({"Catalog", "Run", "RunConnection"})

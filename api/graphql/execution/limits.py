@@ -7,7 +7,8 @@ needs types and page sizes, after it.
 
 The cost of an operation is the number of values that its answer may hold: each field counts once, times the page size
 or list length of every list above it, plus a surcharge where the database or the estimator works. The fields of a
-connection beside its rows (`totalCount`, `pageInfo`) count once a connection.
+connection beside its rows (`totalCount`, `pageInfo`) count once a connection. A field that
+`@skip` or `@include` leaves out costs nothing.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from math import ceil, prod
 from typing import Any
 
 from graphql import (
+    BooleanValueNode,
     DocumentNode,
     FieldNode,
     FragmentDefinitionNode,
@@ -34,6 +36,7 @@ from graphql import (
     ObjectValueNode,
     OperationDefinitionNode,
     SchemaMetaFieldDef,
+    SelectionNode,
     SelectionSetNode,
     TypeMetaFieldDef,
     VariableNode,
@@ -50,13 +53,15 @@ _ROWS = frozenset({"nodes", "edges"})
 
 @dataclass(frozen=True, slots=True)
 class FieldCost:
-    """Cost of one field: ``surcharge`` for work behind it, and how many items its subtree is answered for.
+    """Cost of one field: ``once`` for the work of the field, ``surcharge`` for that of each item, and how many items its
+    subtree is answered for.
 
     ``lists`` are the paths of arguments whose lengths multiply to the items; an absent one counts once. ``items`` stands for
     them where their first is not known.
     """
 
     surcharge: int = 0
+    once: int = 0
     items: int = 1
     page: bool = False
     lists: tuple[str, ...] = ()
@@ -190,6 +195,8 @@ class CostWalker:
         """Cost of a selection; ``rows`` are those of the connection that ``parent`` is."""
         total = 0
         for selection in selection_set.selections:
+            if self._is_left_out(selection):
+                continue
             if isinstance(selection, FieldNode):
                 total += self._field(selection, parent, rows if selection.name.value in _ROWS else 1)
             elif isinstance(selection, InlineFragmentNode):
@@ -199,6 +206,16 @@ class CostWalker:
             elif isinstance(selection, FragmentSpreadNode):
                 total += self._fragment(selection.name.value, rows)
         return total
+
+    def _is_left_out(self, selection: SelectionNode) -> bool:
+        """Whether ``@skip`` or ``@include`` keeps the selection out of the answer."""
+        for directive in selection.directives or ():
+            leaves_out = {"skip": True, "include": False}.get(directive.name.value)
+            if leaves_out is not None and directive.arguments:
+                value = self._resolved(directive.arguments[0].value)
+                if (value.value if isinstance(value, BooleanValueNode) else value) is leaves_out:
+                    return True
+        return False
 
     def _fragment(self, name: str, rows: int) -> int:
         known = self._known.get((name, rows))
@@ -223,7 +240,7 @@ class CostWalker:
         if field.selection_set is not None:
             inner = self._selections(field.selection_set, kind, items if is_connection else 1)
         inner = inner if is_connection else inner * items
-        return (1 + field_cost.surcharge * items + inner) * rows
+        return (1 + field_cost.once + field_cost.surcharge * items + inner) * rows
 
     def _introspection(self, field: FieldNode) -> int:
         self._lengths = self._lengths or introspection_lengths(self._schema)

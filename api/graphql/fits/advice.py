@@ -7,7 +7,6 @@ from typing import Any
 import strawberry
 from strawberry.utils.str_converters import to_camel_case
 
-from api.answers.files.models import CUSTOM
 from api.graphql.catalog.faces import Faces
 from api.graphql.catalog.gpus import Gpu
 from api.graphql.catalog.models import Model
@@ -63,7 +62,7 @@ class FitGain:
 
 @strawberry.type(
     description="A change in the names of `EstimateInput`: the question of this setup with these values is the setup after "
-    "the change. Unchanged fields are null."
+    "the change. `model` and `gpu` replace the question's `model` and `machine` whole. Unchanged fields are null."
 )
 class FitChange:
     model: Model | None = strawberry.field(description="The model.")
@@ -112,8 +111,7 @@ def change_of(faces: Faces, facts: FitFacts, advice: Advice) -> FitChange | None
     splits = advice.code is AdviceCode.PLANNED_OFFLOAD
     gpu, gpu_count = named("gpu", "accelerator"), changed("gpu_count")
     # A list of accelerators has no count to change: it is replaced by one accelerator and its count.
-    unlisted = bool(facts.accelerators) and (gpu is not None or gpu_count is not None)
-    if unlisted:
+    if facts.accelerators and (gpu is not None or gpu_count is not None):
         gpu, gpu_count = faces.by_slug("gpu", after.accelerator.slug), after.gpu_count
     same_model = advice.model is facts.model
     limit, memory = changed("wired_limit_bytes"), None if after.host == before.host else after.host
@@ -130,17 +128,10 @@ def change_of(faces: Faces, facts: FitFacts, advice: Advice) -> FitChange | None
         gpu_layers=placement.gpu_layers if splits else None,
         cpu_moe_layers=placement.cpu_moe_layers if splits else None,
         left_out=[
-            *([] if same_model else _model_files(facts)),
+            *(["modelIndex"] if not same_model and isinstance(facts.quant, StoredQuant) else []),
             *_left_out(before, after, splits=splits),
-            *(["gpus"] if unlisted else []),
         ],
     )
-
-
-def _model_files(facts: FitFacts) -> list[str]:
-    """Fields that may stand for a model of one's own, or for its files."""
-    named = ["modelConfig", "modelGguf", "modelUrl"] if facts.model.slug == CUSTOM else []
-    return [*named, "modelIndex"] if isinstance(facts.quant, StoredQuant) else named
 
 
 def _left_out(before: EstimateRequest, after: EstimateRequest, *, splits: bool) -> list[str]:
@@ -148,6 +139,4 @@ def _left_out(before: EstimateRequest, after: EstimateRequest, *, splits: bool) 
     if not splits:
         names = ["gpu_layers", "cpu_moe_layers", *names]
     found = [name for name in names if getattr(before, name) is not None and getattr(after, name) is None]
-    if before.accelerator.slug == CUSTOM and after.accelerator.slug != CUSTOM:
-        found.append("gpu_facts")
     return [to_camel_case("wired_limit_mb" if name == "wired_limit_bytes" else name) for name in found]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from enum import Enum
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import strawberry
 
@@ -16,33 +17,51 @@ from api.graphql.catalog.inputs import GpuFilter, ModelFilter, select_gpus, sele
 from api.graphql.catalog.models import Model
 from api.graphql.core.described import describe
 from api.graphql.core.enums import EngineKind, FitStatus, Grade, OrderDirection
-from api.graphql.core.inputs import FloatRange, IntRange, StringSet, check_range, check_set, within_reach
+from api.graphql.core.inputs import (
+    FloatRange,
+    IntRange,
+    StringSet,
+    check_alternatives,
+    check_range,
+    check_set,
+    members_of,
+    named_by,
+    within_reach,
+)
 from api.graphql.core.orders import MAX_ORDER_TERMS
 from db.fits.layout import SLOTS
-from db.fits.query import NARROW_IDS, FitField, FitQuery
+from db.fits.query import NARROW_IDS, NOT_RUNNING, FitField, FitOwner, FitQuery
 from db.fits.query import FitOrder as StoredOrder
 from estimator.types import WorkloadKind
 from estimator.verdict import GRADES
 
 T = TypeVar("T", Model, Gpu)
 C = TypeVar("C", ModelFilter, GpuFilter)
+_SLOT_OF = {kind: slot for slot, kind in enumerate(SLOTS)}
 
 
-@strawberry.input(description="A set of workloads.")
+@strawberry.input(description="A set of workloads; both parts must hold.")
 class WorkloadSet:
-    in_: list[WorkloadKind] = strawberry.field(
-        name="in", description="Workloads allowed; an empty list matches nothing."
+    in_: list[WorkloadKind] | None = strawberry.field(
+        name="in", default=None, description="Workloads allowed; an empty list matches nothing."
     )
+    not_in: list[WorkloadKind] | None = strawberry.field(default=None, description="Workloads not allowed.")
 
 
-@strawberry.input(description="A set of outcomes.")
+@strawberry.input(description="A set of outcomes; both parts must hold.")
 class FitStatusSet:
-    in_: list[FitStatus] = strawberry.field(name="in", description="Outcomes allowed; an empty list matches nothing.")
+    in_: list[FitStatus] | None = strawberry.field(
+        name="in", default=None, description="Outcomes allowed; an empty list matches nothing."
+    )
+    not_in: list[FitStatus] | None = strawberry.field(default=None, description="Outcomes not allowed.")
 
 
-@strawberry.input(description="A set of engines.")
+@strawberry.input(description="A set of engines; both parts must hold.")
 class EngineSet:
-    in_: list[EngineKind] = strawberry.field(name="in", description="Engines allowed; an empty list matches nothing.")
+    in_: list[EngineKind] | None = strawberry.field(
+        name="in", default=None, description="Engines allowed; an empty list matches nothing."
+    )
+    not_in: list[EngineKind] | None = strawberry.field(default=None, description="Engines not allowed.")
 
 
 @strawberry.input(
@@ -69,6 +88,15 @@ class FitFilter:
     minimum_grade: Grade | None = strawberry.field(default=None, description="Grade, or a better one.")
     engine: EngineSet | None = strawberry.field(
         default=None, description="Engines that the numbers are of; a front of an engine has none of its own."
+    )
+    weights_known: bool | None = strawberry.field(
+        default=None, description="Only fits whose weights are known to be had (`Fit.weightsKnown`), or only others."
+    )
+    or_: list[FitFilter] | None = strawberry.field(
+        name="or",
+        default=None,
+        description="Alternatives, at most 20: one of them must hold besides the other parts. They have no alternatives of their "
+        "own.",
     )
 
 
@@ -101,6 +129,23 @@ describe(
 )
 
 
+class FitGroup(Enum):
+    """What a list may have one fit of."""
+
+    MODEL = FitOwner.MODEL
+    GPU = FitOwner.GPU
+    QUANT = FitOwner.QUANT
+
+
+describe(
+    FitGroup,
+    "FitGroup",
+    "What a list may have one fit of: the first in its order. It needs a filter (or an owner of the list) that leaves at most "
+    f"{NARROW_IDS} models or accelerators.",
+    {"MODEL": "Each model.", "GPU": "Each accelerator.", "QUANT": "Each quantization."},
+)
+
+
 @strawberry.input(description="One term of an order of fits.")
 class FitOrder:
     field: FitOrderField = strawberry.field(description="Sort key.")
@@ -109,39 +154,73 @@ class FitOrder:
     )
 
 
-def store_query(faces: Faces, wanted: FitFilter | None) -> FitQuery:
+def store_query(faces: Faces, wanted: FitFilter | None, level: int = 0) -> FitQuery:
     """The store's query for a filter. Raises for unknown names and ranges the wrong way round."""
     if wanted is None:
         return FitQuery()
     view = faces.view
-    for name, bounds in (
-        ("decode_tokens_per_second", wanted.decode_tokens_per_second),
-        ("ttft_ms", wanted.ttft_ms),
-        ("safe_context_tokens", wanted.safe_context_tokens),
-        ("score", wanted.score),
-    ):
-        check_range(name, bounds)
-    decode, ttft = _bounded(wanted.decode_tokens_per_second), _bounded(wanted.ttft_ms)
+    for name in ("decode_tokens_per_second", "ttft_ms", "safe_context_tokens", "score"):
+        check_range(name, getattr(wanted, name))
     context, score = wanted.safe_context_tokens or IntRange(), _bounded(wanted.score)
-    return FitQuery(
-        model_ids=_ids(
-            view, "model", wanted.model, _matching(faces, wanted.model_matches, select_models, view.model_ids)
-        ),
-        gpu_ids=_ids(view, "gpu", wanted.gpu, _matching(faces, wanted.gpu_matches, select_gpus, view.gpu_ids)),
-        quant_ids=_ids(view, "quant", wanted.quant, None),
-        workload_ids=_workloads(wanted.workload),
-        engines=None if wanted.engine is None else tuple(dict.fromkeys(wanted.engine.in_)),
-        statuses=None if wanted.status is None else tuple(dict.fromkeys(wanted.status.in_)),
+    models = _matching(faces, wanted.model_matches, select_models, view.model_ids)
+    gpus = _matching(faces, wanted.gpu_matches, select_gpus, view.gpu_ids)
+    workloads = members_of(SLOTS, wanted.workload)
+    query = FitQuery(
+        model_ids=_ids(view, "model", wanted.model, view.model_ids, models),
+        gpu_ids=_ids(view, "gpu", wanted.gpu, view.gpu_ids, gpus),
+        quant_ids=_ids(view, "quant", wanted.quant, view.quant_ids, None),
+        workload_ids=tuple(_SLOT_OF.values()) if workloads is None else tuple(_SLOT_OF[kind] for kind in workloads),
+        engines=members_of(EngineKind, wanted.engine),
+        statuses=members_of(FitStatus, wanted.status),
         recommended=wanted.recommended,
-        decode_min=decode.min,
-        decode_max=decode.max,
-        ttft_min_ms=ttft.min,
-        ttft_max_ms=ttft.max,
         score_min=_score_from(score.min, wanted.minimum_grade),
         score_max=score.max,
         safe_context_min=context.min,
         safe_context_max=context.max,
+        any_of=_groups(faces, wanted, level),
     )
+    for name, bounds, unknown in (
+        ("decode", wanted.decode_tokens_per_second, FitQuery(statuses=tuple(NOT_RUNNING))),
+        ("ttft", wanted.ttft_ms, FitQuery(ttft_known=False)),
+    ):
+        query = _within(query, name, bounds, unknown)
+    return query
+
+
+def _within(query: FitQuery, name: str, bounds: FloatRange | None, unknown: FitQuery) -> FitQuery:
+    """The query within the bounds of a figure; those without it pass too where the bounds include them."""
+    if bounds is None or (bounds.min is None and bounds.max is None):
+        return query
+    unit, ends = "_ms" if name == "ttft" else "", _bounded(bounds)
+    limits: dict[str, Any] = {f"{name}_min{unit}": ends.min, f"{name}_max{unit}": ends.max}
+    if bounds.include_unknown:
+        return replace(query, any_of=(*query.any_of, (FitQuery(**limits), unknown)))
+    return replace(query, **limits)
+
+
+def _groups(faces: Faces, wanted: FitFilter, level: int) -> tuple[tuple[FitQuery, ...], ...]:
+    """Groups of alternatives, of each of which one must hold."""
+    check_alternatives(wanted.or_, level)
+    groups: list[tuple[FitQuery, ...]] = []
+    if wanted.or_ is not None:
+        groups.append(tuple(store_query(faces, own, level + 1) for own in wanted.or_))
+    if wanted.weights_known is not None:
+        groups.append(faces.view.derived(_weights)[wanted.weights_known])
+    return tuple(groups)
+
+
+def _weights(view: CatalogView) -> dict[bool, tuple[FitQuery, ...]]:
+    """Queries of what has known weights, and of what has not: models with the same quantizations share one."""
+    groups: dict[bool, tuple[FitQuery, ...]] = {}
+    for known in (True, False):
+        models_of: dict[tuple[int, ...], list[int]] = {}
+        for model in view.models:
+            quants = tuple(
+                view.quant_ids[quant.slug] for quant in view.quants if view.weights_known(model, quant) is known
+            )
+            models_of.setdefault(quants, []).append(view.model_ids[model.slug])
+        groups[known] = tuple(FitQuery(model_ids=tuple(ids), quant_ids=quants) for quants, ids in models_of.items())
+    return groups
 
 
 def _score_from(bound: float | None, grade: Grade | None) -> float | None:
@@ -170,12 +249,6 @@ def store_order(wanted: Sequence[FitOrder] | None) -> tuple[StoredOrder, ...]:
     return terms
 
 
-def _workloads(wanted: WorkloadSet | None) -> tuple[int, ...]:
-    if wanted is None:
-        return tuple(range(len(SLOTS)))
-    return tuple(sorted({SLOTS.index(kind) for kind in wanted.in_}))
-
-
 def _matching(
     faces: Faces,
     condition: C | None,
@@ -189,11 +262,11 @@ def _matching(
 
 
 def _ids(
-    view: CatalogView, kind: str, names: StringSet | None, matching: Iterable[int] | None
+    view: CatalogView, kind: str, names: StringSet | None, every: Mapping[str, int], matching: Iterable[int] | None
 ) -> tuple[int, ...] | None:
     """Ids of named entities that also match; None for no condition."""
-    if names is None:
+    named = named_by(names, lambda text: view.id_of(kind, text))
+    if named is None or (named.in_ is None and named.not_in is None):
         return None if matching is None else tuple(sorted(matching))
-    check_set("in", names.in_)
-    named = {view.id_of(kind, text) for text in names.in_}
-    return tuple(sorted(named if matching is None else named & set(matching)))
+    ids = set(every.values() if named.in_ is None else named.in_) - set(named.not_in or ())
+    return tuple(sorted(ids if matching is None else ids & set(matching)))

@@ -20,7 +20,7 @@ from api.graphql.context import RequestContext
 from api.graphql.core.arguments import Paging
 from api.graphql.core.connections import Page, connect, keyset_page_of
 from api.graphql.core.ids import Cursor, decode_cursor, encode_cursor, signature
-from api.graphql.fits.inputs import FitFilter, FitOrder, store_order, store_query
+from api.graphql.fits.inputs import FitFilter, FitGroup, FitOrder, store_order, store_query
 from api.graphql.fits.types import FitConnection, fits_of_cells
 from db.fits import reads
 from db.fits.cells import ENGINES
@@ -30,6 +30,8 @@ from db.fits.query import FitOwner, FitPage, FitQuery
 
 #: Types whose objects own fits.
 Owner: TypeAlias = Model | Gpu | Quant | Engine | Workload | Host
+#: The arguments ``filter``, ``orderBy`` and ``onePer``.
+Asked: TypeAlias = tuple[FitFilter | None, Sequence[FitOrder] | None, FitGroup | None]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -60,44 +62,40 @@ class Selection:
 _KEPT_SELECTIONS = 512
 
 
-def _selections(_: CatalogView) -> dict[tuple[int, int], Selection]:
+def _selections(_: CatalogView) -> dict[tuple[int, int, FitGroup | None], Selection]:
     """Selections of a view, by the ids of their arguments: a document has the same argument objects every time."""
     return {}
 
 
-def selection_of(faces: Faces, wanted: FitFilter | None, order_by: Sequence[FitOrder] | None) -> Selection:
-    """The selection of two arguments, made once for arguments that a document holds."""
+def selection_of(faces: Faces, asked: Asked) -> Selection:
+    """The selection of the arguments, made once for arguments that a document holds."""
+    wanted, order_by, group = asked
     selections = faces.view.derived(_selections)
-    key = (id(wanted), id(order_by))
+    key = (id(wanted), id(order_by), group)
     known = selections.get(key)
     if known is not None and known.wanted is wanted and known.order_by is order_by:
         return known
     query, order = store_query(faces, wanted), store_order(order_by)
+    if group is not None:
+        query = dataclasses.replace(query, one_per=group.value)
     condition: Any = None if wanted is None else dataclasses.asdict(wanted)
-    mark = signature(condition, [(term.field.value, term.descending) for term in order])
+    mark = signature(condition, [(term.field.value, term.descending) for term in order], query.one_per)
     if len(selections) >= _KEPT_SELECTIONS:
         selections.clear()
     selection = selections[key] = Selection(wanted, order_by, query, order, mark)
     return selection
 
 
-async def all_fits(
-    context: RequestContext, wanted: FitFilter | None, order_by: Sequence[FitOrder] | None, paging: Paging
-) -> FitConnection:
-    selection = selection_of(context.faces, wanted, order_by)
+async def all_fits(context: RequestContext, asked: Asked, paging: Paging) -> FitConnection:
+    """One page of all fits."""
+    selection = selection_of(context.faces, asked)
     page = keyset_page_of(context.services.limits, *paging)
     return await _page(context, selection, lambda: selection.query, page, "all")
 
 
-async def fits_of(
-    context: RequestContext,
-    owner: Owner,
-    wanted: FitFilter | None,
-    order_by: Sequence[FitOrder] | None,
-    paging: Paging,
-) -> FitConnection:
+async def fits_of(context: RequestContext, owner: Owner, asked: Asked, paging: Paging) -> FitConnection:
     """One page of an owner's fits. Pages without a cursor are read together, for all owners of a kind."""
-    selection, view = selection_of(context.faces, wanted, order_by), context.view
+    selection, view = selection_of(context.faces, asked), context.view
     page = keyset_page_of(context.services.limits, *paging)
     if isinstance(owner, Host):
         on_host, mark = _on_host(view, owner, selection.query), f"host {owner.slug}"

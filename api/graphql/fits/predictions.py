@@ -141,7 +141,8 @@ class Prediction:
         description="Commands that start this very plan; empty when nothing runs or no engine can be told."
     )
     async def commands(self, info: strawberry.Info) -> list[FitCommand]:
-        return await self._told(info, commands_of)
+        faces = self.named()
+        return await self._told(info, lambda answers: commands_of(answers, faces))
 
     @strawberry.field(description="Tools of the engine that have no command for this plan, and why. At most 4.")
     async def missing_commands(self, info: strawberry.Info) -> list[MissingCommand]:

@@ -16,13 +16,20 @@ from api.graphql.context import RequestContext
 from api.graphql.core.arguments import After, Before, First, Last, Workload
 from api.graphql.core.described import extend
 from api.graphql.fits.comparisons import Comparison, ComparisonInput, compare
-from api.graphql.fits.inputs import FitFilter, FitOrder
+from api.graphql.fits.inputs import FitFilter, FitGroup, FitOrder
 from api.graphql.fits.pages import all_fits, fits_of
 from api.graphql.fits.types import Fit, FitConnection, fit_of
 from estimator.types import WorkloadKind
 
 QuantName = Annotated[
     str | None, strawberry.argument(description="Quantization, by slug or alias; the recommended one when left out.")
+]
+
+OnePer = Annotated[
+    FitGroup | None,
+    strawberry.argument(
+        description="Only the first fit, in the order of the list, of each model, accelerator or quantization."
+    ),
 ]
 
 
@@ -48,12 +55,13 @@ class FitQueries:
             list[FitOrder] | None,
             strawberry.argument(description="Terms of the order, most important first; at most 3."),
         ] = None,
+        one_per: OnePer = None,
         first: First = None,
         after: After = None,
         last: Last = None,
         before: Before = None,
-    ) -> FitConnection:
-        return await all_fits(info.context, filter, order_by, (first, after, last, before))
+    ) -> FitConnection | None:
+        return await all_fits(info.context, (filter, order_by, one_per), (first, after, last, before))
 
     @strawberry.field(
         description="Setups side by side: models, accelerators, quantizations, numbers and contexts. A column without an "
@@ -101,12 +109,13 @@ def _fits_field(description: str) -> Any:
             list[FitOrder] | None,
             strawberry.argument(description="Terms of the order, most important first; at most 3."),
         ] = None,
+        one_per: OnePer = None,
         first: First = None,
         after: After = None,
         last: Last = None,
         before: Before = None,
     ) -> FitConnection:
-        return await fits_of(info.context, self, filter, order_by, (first, after, last, before))
+        return await fits_of(info.context, self, (filter, order_by, one_per), (first, after, last, before))
 
     return strawberry.field(resolver=fits, description=description)
 

@@ -9,9 +9,9 @@ import strawberry
 
 from api.answers.story import PlanAnswers
 from api.errors import bad_input
+from api.graphql.catalog.engines import Engine
 from api.graphql.catalog.faces import Faces
 from api.graphql.catalog.quants import Quant
-from api.graphql.core.enums import EngineKind
 from estimator.judgement.serving.cost import System, cost_of
 from estimator.judgement.serving.curve import Serving
 from estimator.judgement.serving.queueing import MAX_PEOPLE, Load
@@ -91,7 +91,7 @@ def _within(name: str, value: float | None, least: float, most: float) -> None:
 
 @strawberry.type(description="One engine as a server of a model, in the quantization that serves most people.")
 class ServingEngine:
-    engine: EngineKind = strawberry.field(description="The engine.")
+    engine: Engine = strawberry.field(description="The engine.")
     quant: Quant = strawberry.field(description="The quantization; it loses at most 2 points of capability.")
     people: int = strawberry.field(description="People served.")
     streams: int = strawberry.field(description="Streams at once at the comfortable speed.")
@@ -152,7 +152,7 @@ class FitServing:
         servers = await asyncio.to_thread(lambda: self.answers.serving_engines)
         return [
             ServingEngine(
-                engine=server.engine,
+                engine=self.faces.engine_by_kind[server.engine],
                 quant=self.faces.by_slug("quant", server.quant.slug),
                 people=server.people,
                 streams=server.streams,

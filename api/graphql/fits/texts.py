@@ -9,8 +9,9 @@ import strawberry
 
 from api.answers.story import Answers, PlanAnswers
 from api.catalog.fits import FitRecord
+from api.graphql.catalog.engines import Engine
+from api.graphql.catalog.faces import Faces
 from api.graphql.core.described import describe
-from api.graphql.core.enums import EngineKind
 from estimator.advice.command import CommandGap
 from estimator.advice.command import MissingCommand as NoCommand
 from estimator.advice.explain import LimitCode
@@ -93,7 +94,7 @@ class FitLimit:
 
 @strawberry.type(description="How to start this very plan.")
 class FitCommand:
-    engine: EngineKind = strawberry.field(description="The engine that it starts.")
+    engine: Engine = strawberry.field(description="The engine that it starts.")
     tool: str = strawberry.field(description="Tool that starts the engine, such as `llama-server`.")
     text: str = strawberry.field(description="The command.")
 
@@ -131,10 +132,12 @@ def score_parts_of(answers: PlanAnswers, mode: OperatingMode) -> list[FitScorePa
     ]
 
 
-def commands_of(answers: PlanAnswers) -> list[FitCommand]:
+def commands_of(answers: PlanAnswers, faces: Faces) -> list[FitCommand]:
     """Commands that start the plan; none when nothing runs."""
+    engines = faces.engine_by_kind
     return [
-        FitCommand(engine=command.engine, tool=command.tool.value, text=command.text) for command in answers.commands
+        FitCommand(engine=engines[command.engine], tool=command.tool.value, text=command.text)
+        for command in answers.commands
     ]
 
 

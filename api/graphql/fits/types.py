@@ -99,7 +99,7 @@ class Fit(Node, Prediction):
     )
 
     @strawberry.field(description="The same pairing and quantization for every workload.")
-    async def workloads(self, info: strawberry.Info) -> list[Fit]:
+    async def workload_options(self, info: strawberry.Info) -> list[Fit]:
         return fits_of_cells(self.faces, await info.context.loaders.workloads_of(self.cell))
 
     @strawberry.field(

@@ -10,15 +10,18 @@ import strawberry
 from api.errors import bad_input
 from api.graphql.core.described import describe
 from api.graphql.core.enums import OrderDirection
-from api.graphql.core.inputs import DateTimeRange, StringSet, check_set, folded, moment
+from api.graphql.core.inputs import DateTimeRange, StringSet, check_members, check_set, members_of, moment
 from api.graphql.core.orders import MAX_ORDER_TERMS
 from api.graphql.runs.types import RunState
 from db.runs import store
 
 
-@strawberry.input(description="A set of states of runs.")
+@strawberry.input(description="A set of states of runs; both parts must hold.")
 class RunStateSet:
-    in_: list[RunState] = strawberry.field(name="in", description="States allowed; an empty list matches nothing.")
+    in_: list[RunState] | None = strawberry.field(
+        name="in", default=None, description="States allowed; an empty list matches nothing."
+    )
+    not_in: list[RunState] | None = strawberry.field(default=None, description="States not allowed.")
 
 
 @strawberry.input(description="Which runs. All given parts must hold.")
@@ -49,18 +52,21 @@ def query_of(wanted: RunFilter | None) -> store.RunQuery:
     """The store's query of a filter. Raises ``BAD_USER_INPUT`` for a range the wrong way round."""
     if wanted is None:
         return store.RunQuery()
-    states = None
-    if wanted.state is not None:
-        check_set("in", wanted.state.in_)
-        states = frozenset(store.RunState[state.name] for state in wanted.state.in_)
-    causes = folded(wanted.cause)
+    members = members_of(RunState, wanted.state)
+    states = None if members is None else frozenset(store.RunState[state.name] for state in members)
+    check_members(wanted.cause)
+    sets = (None, None) if wanted.cause is None else (wanted.cause.in_, wanted.cause.not_in)
+    causes, other_causes = map(_texts, sets)
     created = wanted.created_at or DateTimeRange()
     first, last = moment(created.min), moment(created.max)
     if first is not None and last is not None and first > last:
         raise bad_input(f"createdAt: min {first} is later than max {last}.", field="createdAt")
-    # PostgreSQL holds no text with a zero character, and does not take one either.
-    texts = None if causes is None else frozenset(text for text in causes if "\0" not in text)
-    return store.RunQuery(states, texts, first, last)
+    return store.RunQuery(states, causes, first, last, other_causes)
+
+
+def _texts(members: Sequence[str] | None) -> frozenset[str] | None:
+    """Members case folded. PostgreSQL holds no text with a zero character, and does not take one either."""
+    return None if members is None else frozenset(text.casefold() for text in members if "\0" not in text)
 
 
 def ascends(order_by: Sequence[RunOrder] | None) -> bool:

@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
-import logging
-from typing import Annotated, Any
+from typing import Annotated
 
 import strawberry
 from strawberry.scalars import JSON
 
 from api.catalog.records import gpu_record, model_record
-from api.errors import ErrorCode
+from api.catalog.view import CatalogView
+from api.errors import ApiError, ErrorCode
 from api.graphql.catalog.gpus import Gpu, gpu_of
 from api.graphql.catalog.models import Model, model_of
 from api.graphql.context import RequestContext
-from api.graphql.core.errors import UserError
+from api.graphql.core.errors import UserError, user_error
+from api.graphql.core.inputs import check_set
+from api.graphql.runs.changes import MAX_ENTRIES, Change, RunPlan, Started, checked_entry, start
 from api.graphql.runs.types import Run, run_from_row, run_number
 from api.graphql.services.auth import Operator, Scope
-from db.entries.check import shape_faults
-from db.entries.files import DIRECTORIES, Catalog, Entry, revision_of
-from db.entries.rules import RULES
+from db.entries.files import Entry
 from db.runs import store
 from db.runs.store import RunRow
-
-logger = logging.getLogger("fitgraph.api")
 
 _CLIENT_KEY = "Key of the client's choice, sent back unchanged. Repeating a mutation changes nothing further."
 
@@ -44,6 +41,33 @@ class UpsertGpuInput:
 @strawberry.input(description="Scope of a run.")
 class RecomputeInput:
     everything: bool = strawberry.field(default=False, description="Every block, changed or not.")
+    models: list[str] | None = strawberry.field(
+        default=None, description="Models to compute even when they have not changed, by slug or alias."
+    )
+    gpus: list[str] | None = strawberry.field(
+        default=None, description="Accelerators to compute even when they have not changed, by slug or alias."
+    )
+    dry_run: bool = strawberry.field(default=False, description="Whether the run is only planned.")
+    client_mutation_id: str | None = strawberry.field(default=None, description=_CLIENT_KEY)
+
+
+@strawberry.input(
+    description="Changes of the catalog, published by one run. Nothing changes when one of them is wrong."
+)
+class ChangeCatalogInput:
+    upsert_models: list[JSON] | None = strawberry.field(
+        default=None, description=f"Models to add or replace: whole entries; at most {MAX_ENTRIES}."
+    )
+    upsert_gpus: list[JSON] | None = strawberry.field(
+        default=None, description=f"Accelerators to add or replace: whole entries; at most {MAX_ENTRIES}."
+    )
+    delete_models: list[str] | None = strawberry.field(
+        default=None, description="Models to take out, by slug or alias."
+    )
+    delete_gpus: list[str] | None = strawberry.field(
+        default=None, description="Accelerators to take out, by slug or alias."
+    )
+    dry_run: bool = strawberry.field(default=False, description="Whether the run is only planned.")
     client_mutation_id: str | None = strawberry.field(default=None, description=_CLIENT_KEY)
 
 
@@ -76,9 +100,22 @@ class UpsertGpuPayload:
 @strawberry.type(description="Outcome of `recompute`.")
 class RecomputePayload:
     run: Run | None = strawberry.field(
-        description="The run that was started, or the one under way; null when nothing changed.",
+        description="The run that was started, or the one under way; null when nothing changed, and for a dry run.",
     )
+    plan: RunPlan | None = strawberry.field(description="What is computed; null when there are errors.")
     user_errors: list[UserError] = strawberry.field(description="Why nothing was started; empty when it was.")
+    client_mutation_id: str | None = strawberry.field(description="The client's key.")
+
+
+@strawberry.type(description="Outcome of `changeCatalog`.")
+class ChangeCatalogPayload:
+    models: list[Model] = strawberry.field(description="The models that were put in; empty when there are errors.")
+    gpus: list[Gpu] = strawberry.field(description="The accelerators that were put in; empty when there are errors.")
+    run: Run | None = strawberry.field(
+        description="The run that publishes them; null when nothing changed, for a dry run, and with errors.",
+    )
+    plan: RunPlan | None = strawberry.field(description="What is computed; null when there are errors.")
+    user_errors: list[UserError] = strawberry.field(description="Errors of the input; empty for none.")
     client_mutation_id: str | None = strawberry.field(description="The client's key.")
 
 
@@ -101,7 +138,8 @@ class Mutation:
             return UpsertModelPayload(
                 model=None, run=None, user_errors=errors, client_mutation_id=input.client_mutation_id
             )
-        run, errors = await _start(info.context, operator, ("model", entry))
+        started = await start(info.context, operator, Change({"model": [entry]}), None)
+        run, errors = started.run, started.errors
         model = None if errors else model_of(model_record(entry))
         return UpsertModelPayload(model=model, run=run, user_errors=errors, client_mutation_id=input.client_mutation_id)
 
@@ -115,7 +153,8 @@ class Mutation:
         entry, errors = checked_entry("gpu", input.entry)
         if errors:
             return UpsertGpuPayload(gpu=None, run=None, user_errors=errors, client_mutation_id=input.client_mutation_id)
-        run, errors = await _start(info.context, operator, ("gpu", entry))
+        started = await start(info.context, operator, Change({"gpu": [entry]}), None)
+        run, errors = started.run, started.errors
         gpu = None if errors else gpu_of(gpu_record(entry))
         return UpsertGpuPayload(gpu=gpu, run=run, user_errors=errors, client_mutation_id=input.client_mutation_id)
 
@@ -126,9 +165,48 @@ class Mutation:
         input: Annotated[RecomputeInput, strawberry.argument(description="Scope of a run.")],
     ) -> RecomputePayload:
         """Start a run; one that is under way is returned instead."""
+        from workers.plan import Scope as PlanScope
+
         operator = _operator(info, Scope.RUNS)
-        run, errors = await _start(info.context, operator, None, everything=input.everything)
-        return RecomputePayload(run=run, user_errors=errors, client_mutation_id=input.client_mutation_id)
+        view = info.context.view
+        try:
+            models = frozenset(view.model(name).slug for name in input.models or ())
+            gpus = frozenset(view.gpu(name).slug for name in input.gpus or ())
+        except ApiError as error:
+            started = Started(errors=[user_error(error)])
+        else:
+            scope = PlanScope(input.everything, models, gpus)
+            started = await start(info.context, operator, None, scope, dry_run=input.dry_run)
+        return RecomputePayload(
+            run=started.run,
+            plan=started.plan,
+            user_errors=started.errors,
+            client_mutation_id=input.client_mutation_id,
+        )
+
+    @strawberry.mutation(
+        description="Add, replace and take out models and accelerators, and publish all of it by one run. Needs the scope "
+        "`catalog`."
+    )
+    async def change_catalog(
+        self,
+        info: strawberry.Info,
+        input: Annotated[ChangeCatalogInput, strawberry.argument(description="The changes.")],
+    ) -> ChangeCatalogPayload:
+        operator = _operator(info, Scope.CATALOG)
+        change, errors = change_of(info.context.view, input)
+        started = Started(errors=errors)
+        if not errors:
+            started = await start(info.context, operator, change, None, dry_run=input.dry_run)
+        done = not started.errors
+        return ChangeCatalogPayload(
+            models=[model_of(model_record(entry)) for entry in change.upserts["model"]] if done else [],
+            gpus=[gpu_of(gpu_record(entry)) for entry in change.upserts["gpu"]] if done else [],
+            run=started.run,
+            plan=started.plan,
+            user_errors=started.errors,
+            client_mutation_id=input.client_mutation_id,
+        )
 
     @strawberry.mutation(description="Stop a run; it publishes nothing. Needs the scope `runs`.")
     async def cancel_run(
@@ -147,61 +225,31 @@ class Mutation:
         return CancelRunPayload(run=run, user_errors=errors, client_mutation_id=input.client_mutation_id)
 
 
-def checked_entry(kind: str, given: Any) -> tuple[Entry, list[UserError]]:
-    """An entry that passed the schema and the rules of its kind, or everything that is wrong with it."""
-    if not isinstance(given, dict) or not isinstance(given.get("slug"), str):
-        return {}, [_user_error(["entry"], "The entry must be an object with a slug.")]
-    name = given["slug"]
-    faults = [
-        (fault.field, fault.message) for fault in shape_faults(kind, f"{DIRECTORIES[kind]}/{name}.json", name, given)
-    ]
-    if not faults:
-        faults = [fault for rule in RULES[kind] for fault in rule(given)]
-    return given, [_user_error(["entry", *field.split(".")], message) for field, message in faults]
-
-
-def changed_catalog(catalog: Catalog, kind: str, entry: Entry) -> Catalog:
-    """The catalog with one entry added or replaced, under its new revision."""
-    directory = DIRECTORIES[kind]
-    entries = dict(sorted({**catalog.entries(kind), entry["slug"]: entry}.items()))
-    change: dict[str, Any] = {directory: entries}
-    changed = dataclasses.replace(catalog, **change)
-    facts = {name: getattr(changed, name) for name in DIRECTORIES.values()}
-    return dataclasses.replace(changed, revision=revision_of(facts))
-
-
-async def _start(
-    context: RequestContext, operator: Operator, change: tuple[str, Entry] | None, *, everything: bool = False
-) -> tuple[Run | None, list[UserError]]:
-    catalog = context.view.catalog
-    cause = f"{operator.name}: recompute"
-    if change is not None:
-        catalog = changed_catalog(catalog, *change)
-        cause = f"{operator.name}: upsert {change[0]} {change[1]['slug']}"
-    row, busy = await asyncio.to_thread(_start_run, context, catalog, cause, everything)
-    if row is not None:
-        context.services.state.expect_publication()
-    if busy and change is not None:
-        message = "Another run is under way; repeat this when it has ended."
-        return None, [UserError(code=ErrorCode.UNAVAILABLE, message=message, field=None, suggestions=[])]
-    return (None if row is None else run_from_row(row)), []
-
-
-def _start_run(context: RequestContext, catalog: Catalog, cause: str, everything: bool) -> tuple[RunRow | None, bool]:
-    from kombu.exceptions import OperationalError
-
-    from workers.queue import wake_workers
-    from workers.runs import start_run
-
-    settings = context.services.settings
-    started = start_run(settings, catalog, cause=cause, everything=everything, enqueue=False)
-    if started.run is not None and not started.already_running:
-        try:
-            wake_workers(settings, started.run.id)
-        except (OperationalError, OSError):
-            # The run is recorded: the workers' sweep finds it when the broker is back.
-            logger.warning("the broker does not answer; run %s waits for the sweep", started.run.id)
-    return started.run, started.already_running
+def change_of(view: CatalogView, asked: ChangeCatalogInput) -> tuple[Change, list[UserError]]:
+    """The change that an input asks for, and everything that is wrong with it. Raises over 500 entries."""
+    errors: list[UserError] = []
+    upserts: dict[str, list[Entry]] = {"model": [], "gpu": []}
+    deletions: dict[str, list[str]] = {"model": [], "gpu": []}
+    for kind, name, given in (
+        ("model", "upsertModels", asked.upsert_models or []),
+        ("gpu", "upsertGpus", asked.upsert_gpus or []),
+    ):
+        check_set(name, given, MAX_ENTRIES)
+        for place, entry in enumerate(given):
+            checked, faults = checked_entry(kind, entry, (name, str(place)))
+            upserts[kind].append(checked)
+            errors += faults
+    for kind, name, names, resolve in (
+        ("model", "deleteModels", asked.delete_models or [], view.model),
+        ("gpu", "deleteGpus", asked.delete_gpus or [], view.gpu),
+    ):
+        check_set(name, names, MAX_ENTRIES)
+        for place, text in enumerate(names):
+            try:
+                deletions[kind].append(resolve(text).slug)
+            except ApiError as error:
+                errors.append(user_error(error, name, str(place)))
+    return Change(upserts, deletions), errors
 
 
 def _operator(info: strawberry.Info, scope: Scope) -> Operator:
@@ -214,7 +262,3 @@ def _refusal(row: RunRow | None) -> UserError:
         return UserError(code=ErrorCode.NOT_FOUND, message="There is no run of this id.", field=["id"], suggestions=[])
     message = f"The run had ended already: it is {row.state.value}."
     return UserError(code=ErrorCode.BAD_USER_INPUT, message=message, field=["id"], suggestions=[])
-
-
-def _user_error(field: list[str], message: str) -> UserError:
-    return UserError(code=ErrorCode.BAD_USER_INPUT, message=message, field=field, suggestions=[])

@@ -38,7 +38,7 @@ async def page_runs(
     """One page of runs, newest first unless asked otherwise."""
     page = keyset_page_of(context.services.limits, *paging)
     query, ascending = query_of(wanted), ascends(order_by)
-    parts = [None if part is None else sorted(part) for part in (query.states, query.causes)]
+    parts = [None if part is None else sorted(part) for part in (query.states, query.causes, query.other_causes)]
     order = f"{'oldest' if ascending else 'newest'} {signature(*parts, query.created_from, query.created_to)}"
     cursor = page.before if page.backward else page.after
     place = None

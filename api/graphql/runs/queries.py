@@ -39,5 +39,5 @@ class RunQueries:
         after: After = None,
         last: Last = None,
         before: Before = None,
-    ) -> RunConnection:
+    ) -> RunConnection | None:
         return await page_runs(info.context, filter, order_by, (first, after, last, before))

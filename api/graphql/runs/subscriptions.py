@@ -12,7 +12,8 @@ import strawberry
 from api.errors import ApiError, ErrorCode, NotFoundError
 from api.graphql.context import RequestContext
 from api.graphql.fits.queries import find_fit
-from api.graphql.runs.pages import find_run
+from api.graphql.runs.catalog_state import Catalog, catalog_state
+from api.graphql.runs.pages import find_run, newest_run
 from api.graphql.runs.types import FINAL, Run, run_number
 from estimator.types import WorkloadKind
 
@@ -131,12 +132,37 @@ class Subscription:
             run = await find_run(info.context, number)
             if run is None:
                 raise NotFoundError("run", str(id))
-            progress = (run.state, run.done_block_count, run.failed_block_count, run.done_cell_count)
+            progress = _progress(run)
             if progress != seen:
                 seen = progress
                 yield run
             if run.state in FINAL:
                 return
+            await asyncio.sleep(POLL_S)
+
+    @strawberry.subscription(
+        description="The newest run whenever its progress changes, and each run that follows it; never ends by itself."
+    )
+    async def newest_run(self, info: strawberry.Info) -> AsyncGenerator[Run, None]:
+        seen: tuple[object, ...] | None = None
+        while True:
+            run = await newest_run(info.context)
+            progress = None if run is None else (run.id, *_progress(run))
+            if run is not None and progress != seen:
+                seen = progress
+                yield run
+            await asyncio.sleep(POLL_S)
+
+    @strawberry.subscription(
+        description="The catalog's state now, and again with each generation that is published; never ends by itself."
+    )
+    async def publications(self, info: strawberry.Info) -> AsyncGenerator[Catalog, None]:
+        seen: str | None = None
+        while True:
+            context: RequestContext = await info.context.renewed()
+            if context.view.state != seen:
+                seen = context.view.state
+                yield catalog_state(context)
             await asyncio.sleep(POLL_S)
 
     @strawberry.subscription(
@@ -163,6 +189,10 @@ class Subscription:
             delay = started + at_ms / 1000 - asyncio.get_running_loop().time()
             await _wait(max(0.0, delay))
             yield Token(index=index, text=word if word in ",." else f" {word}", at_ms=at_ms)
+
+
+def _progress(run: Run) -> tuple[object, ...]:
+    return run.state, run.done_block_count, run.failed_block_count, run.done_cell_count
 
 
 async def _wait(seconds: float) -> None:

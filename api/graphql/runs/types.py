@@ -8,14 +8,18 @@ from enum import Enum
 
 import strawberry
 
+from api.catalog.view import CatalogView
 from api.errors import bad_input
+from api.graphql.context import RequestContext
 from api.graphql.core.connections import Connection
 from api.graphql.core.described import describe
 from api.graphql.core.ids import decode_id, encode_id
 from api.graphql.core.node import Node
 from api.graphql.core.scalars import Int64
-from db.runs.store import RunRow
+from db.runs.store import BlockRow, RunRow, failed_blocks_sync
 
+#: Most blocks that a run tells of.
+MAX_FAILED = 100
 #: The database holds no larger one.
 _NUMBER = re.compile(r"[0-9]{1,9}\Z")
 
@@ -46,6 +50,14 @@ describe(
 )
 
 
+@strawberry.type(description="A block of a run that was set aside after its last try.")
+class FailedBlock:
+    model_slugs: list[str] = strawberry.field(description="Models of the block.")
+    gpu_slugs: list[str] | None = strawberry.field(description="Accelerators of the block; null for all.")
+    attempts: int = strawberry.field(description="Tries.")
+    error: str = strawberry.field(description="Error of the last try.")
+
+
 @strawberry.type(description="One recompute: what changed in the catalog, as blocks, published as one generation.")
 class Run(Node):
     state: RunState = strawberry.field(description="Where it stands.")
@@ -64,11 +76,33 @@ class Run(Node):
     created_at: datetime = strawberry.field(description="When it was planned, UTC.")
     started_at: datetime | None = strawberry.field(description="When the first block began, UTC.")
     finished_at: datetime | None = strawberry.field(description="When it ended, UTC.")
+    number: strawberry.Private[int]
+
+    @strawberry.field(
+        description=f"Blocks that were set aside, with their errors: their earlier fits are still served; at most {MAX_FAILED}."
+    )
+    async def failed_blocks(self, info: strawberry.Info) -> list[FailedBlock]:
+        if not self.failed_block_count:
+            return []
+        context: RequestContext = info.context
+        async with context.services.state.connection() as connection:
+            rows = await connection.run_sync(lambda sync: failed_blocks_sync(sync, self.number))
+        return [_failed(context.view, row) for row in rows[:MAX_FAILED]]
 
 
 @strawberry.type(description="One page of runs; newest first unless another order was asked for.")
 class RunConnection(Connection[Run]):
     """Page of runs."""
+
+
+def _failed(view: CatalogView, row: BlockRow) -> FailedBlock:
+    models, gpus = view.model_by_id, view.gpu_by_id
+    return FailedBlock(
+        model_slugs=[models[number].slug for number in row.model_ids if number in models],
+        gpu_slugs=None if row.gpu_ids is None else [gpus[number].slug for number in row.gpu_ids if number in gpus],
+        attempts=row.attempts,
+        error=row.error or "",
+    )
 
 
 #: States after which a run no longer changes.
@@ -94,6 +128,7 @@ def run_from_row(row: RunRow) -> Run:
         created_at=row.created_at,
         started_at=row.started_at,
         finished_at=row.finished_at,
+        number=row.id,
     )
 
 

@@ -62,7 +62,7 @@ class GraphQLEndpoint:
         self._services = services
         self._settings = services.settings
         self._large_bodies = asyncio.Semaphore(_LARGE_BODIES)
-        self._persisted = PersistedDocuments(services.settings.document_cache)
+        self._persisted = PersistedDocuments(services.settings.document_cache, schema.trusted)
 
     async def handle(self, request: Request) -> Response:
         """Answer one HTTP request."""

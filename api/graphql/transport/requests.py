@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.types import Scope
 
 from api.errors import ApiError, ErrorCode, LimitExceededError, bad_input
+from api.graphql.services.trusted import TrustedDocuments
 from api.json_input import parse_json
 
 JSON = "application/json"
@@ -35,6 +36,8 @@ class GraphQLRequest:
     operation_name: str | None
     #: SHA-256 of the document, when the client asks for it by hash (automatic persisted queries).
     document_hash: str | None = None
+    #: Id of a trusted document.
+    document_id: str | None = None
     is_large: bool = False
 
 
@@ -49,14 +52,17 @@ class RefusedRequestError(Exception):
 
 
 class PersistedDocuments:
-    """Documents by hash, as Apollo's automatic persisted queries have them: sent once, then asked for by SHA-256."""
+    """Documents by id or hash: trusted ones, and Apollo's automatic persisted queries, sent once and asked for by SHA-256."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, trusted: TrustedDocuments) -> None:
         self._size = size
+        self._trusted = trusted
         self._kept: OrderedDict[str, str] = OrderedDict()
 
     def resolve(self, asked: GraphQLRequest) -> GraphQLRequest:
-        """The request with its text. Raises for a hash that is unknown, or that is not the text's."""
+        """The request with its text. Raises for an id or hash that is unknown, or that is not the text's."""
+        if asked.document_id is not None:
+            return replace(asked, query=self._trusted_text(asked))
         wanted = asked.document_hash
         if wanted is None:
             return asked
@@ -73,6 +79,15 @@ class PersistedDocuments:
         if len(self._kept) > self._size:
             self._kept.popitem(last=False)
         return asked
+
+    def _trusted_text(self, asked: GraphQLRequest) -> str:
+        text = self._trusted.text(asked.document_id or "")
+        if text is None:
+            message = "The server has no trusted document of this id."
+            raise RefusedRequestError(400, ApiError(ErrorCode.PERSISTED_QUERY_NOT_FOUND, message))
+        if asked.query:
+            raise RefusedRequestError(400, bad_input("Send `documentId` or `query`, not both."))
+        return text
 
 
 async def read_request(request: Request, maximum_bytes: int, turn: Turn | None = None) -> GraphQLRequest:
@@ -161,8 +176,10 @@ def parse_parameters(parameters: dict[str, str]) -> GraphQLRequest:
 def _typed(parsed: dict[str, Any]) -> GraphQLRequest:
     query, variables = parsed.get("query"), parsed.get("variables")
     name, extensions = parsed.get("operationName"), parsed.get("extensions")
-    document_hash = _document_hash(extensions)
-    if query is None and document_hash is not None:
+    document_hash, document_id = _document_hash(extensions), parsed.get("documentId")
+    if not isinstance(document_id, str | None) or document_id == "":
+        raise RefusedRequestError(400, bad_input("`documentId` must be a non-empty text."))
+    if query is None and (document_hash is not None or document_id is not None):
         query = ""
     elif not isinstance(query, str) or not query.strip():
         raise RefusedRequestError(400, bad_input("`query` must be a non-empty text."))
@@ -173,7 +190,7 @@ def _typed(parsed: dict[str, Any]) -> GraphQLRequest:
     if not isinstance(extensions, dict | None):
         raise RefusedRequestError(400, bad_input("`extensions` must be an object or null."))
     # Some clients send an empty name for none.
-    return GraphQLRequest(query, variables or {}, name or None, document_hash)
+    return GraphQLRequest(query, variables or {}, name or None, document_hash, document_id)
 
 
 def _document_hash(extensions: Any) -> str | None:

@@ -67,8 +67,11 @@ class QuantNames:
         for name in _readings(text):
             if slugs := self._slugs.get(key("quant", name)):
                 return next((slug for slug in slugs if formats and self._format(slug) in formats), slugs[0])
-        names = near_names("quant", text, [str(entry["name"]) for entry in self._entries.values()])
-        raise UnknownNameError("quant", text, names)
+        raise UnknownNameError("quant", text, self.nearest(text))
+
+    def nearest(self, text: str) -> tuple[str, ...]:
+        """Display names of the quantizations that share most letter triples with ``text``, at most five."""
+        return near_names("quant", text, [str(entry["name"]) for entry in self._entries.values()])
 
 
 def _own_names(entry: Entry) -> list[str]:

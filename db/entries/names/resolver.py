@@ -95,7 +95,7 @@ class Resolver:
                         several = several or error
                         continue
                     if meaning is not None:
-                        return _completed(text, meaning, reading)
+                        return self._completed(text, meaning, reading)
             if several is not None:
                 raise several
         raise UnknownNameError(kind, text, self._index(kind).suggest(text))
@@ -210,16 +210,17 @@ class Resolver:
             raise AmbiguousNameError(kind, text, slugs)
         return Meaning(slugs[0], taken_as(text, str(gpus[slugs[0]]["name"]), ())) if slugs else None
 
+    def _completed(self, text: str, meaning: Meaning, reading: Reading) -> Meaning:
+        """The meaning of a part of ``text`` with what the rest states."""
+        note = meaning.note
+        if reading.unknown_quant is not None:
+            nearest = ", ".join(self._quants.nearest(reading.unknown_quant)[:3])
+            missing = f"The quantization {reading.unknown_quant} of {shortened(text)!r} is not in the catalog"
+            missing += f"; nearest to it are {nearest}." if nearest else "."
+            note = missing if note is None else f"{note} {missing}"
+        return replace(meaning, note=note, count=reading.count or meaning.count, quant=reading.quant or meaning.quant)
+
     def _index(self, kind: str) -> NameIndex:
         if kind not in self._indexes:
             self._indexes[kind] = NameIndex(kind, self._entries[kind])
         return self._indexes[kind]
-
-
-def _completed(text: str, meaning: Meaning, reading: Reading) -> Meaning:
-    """The meaning of a part of ``text`` with what the rest states."""
-    note = meaning.note
-    if reading.unknown_quant is not None:
-        missing = f"The quantization {reading.unknown_quant} of {shortened(text)!r} is not in the catalog."
-        note = missing if note is None else f"{note} {missing}"
-    return replace(meaning, note=note, count=reading.count or meaning.count, quant=reading.quant or meaning.quant)

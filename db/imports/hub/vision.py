@@ -131,6 +131,59 @@ def _gemma4(values: Mapping[str, Any], config: Mapping[str, Any], hidden: int) -
     return _patch(values) + positions + blocks + head_norms + width * hidden
 
 
+def _mllama(values: Mapping[str, Any], _: Mapping[str, Any], hidden: int) -> int:
+    """Llama 3.2 Vision: a tower without biases of its attention, a second one of gated layers, tables for tiles."""
+    width, inner = _size(values, "hidden_size"), _size(values, "intermediate_size")
+    layers, gated = _size(values, "num_hidden_layers", _LAYERS), _size(values, "num_global_layers", _LAYERS)
+    patches = (_size(values, "image_size", _SIDE) // _size(values, "patch_size", _SIDE)) ** 2 + 1
+    tiles = _size(values, "max_num_tiles", 64)
+    listed = values.get("supported_aspect_ratios")
+    ratios = 1 + (len(listed) if isinstance(listed, list) else 8)
+    block = 4 * width * width + 2 * width * inner + inner + width + 4 * width
+    tables = patches * width + 1 + ratios * tiles * (patches + 2) * width + 2
+    tower = _patch(values) + width + tables + (layers + gated) * block + 2 * gated + 4 * width
+    return tower + _size(values, "vision_output_dim") * hidden + hidden
+
+
+def _moonvit(values: Mapping[str, Any], _: Mapping[str, Any], hidden: int) -> int:
+    """Kimi K2.5 and Kimi VL, whose keys have ``vt_`` before them or not."""
+    own = {key.removeprefix("vt_"): value for key, value in values.items()}
+    width = _size(own, "hidden_size")
+    kernel = values.get("merge_kernel_size")
+    sides = dict(zip("hw", kernel, strict=False)) if isinstance(kernel, list) else {}
+    merged = width * (whole(sides, "h", 1, 64, 2) or 2) * (whole(sides, "w", 1, 64, 2) or 2)
+    positions = _size(own, "init_pos_emb_height", _SIDE) * _size(own, "init_pos_emb_width", _SIDE) * width
+    tower = _patch(own) + width + positions + _blocks(own, norm=2, depth="num_hidden_layers") + 2 * width
+    return tower + 2 * width + merged * merged + merged + merged * hidden + hidden
+
+
+def _minimax(values: Mapping[str, Any], config: Mapping[str, Any], hidden: int) -> int:
+    width = _size(values, "hidden_size")
+    inner = whole(config, "projector_hidden_size", 1, _WIDTH, hidden) or hidden
+    merged = _merged(values) * hidden
+    tower = _patch(values, 2) + 2 * width + _blocks(values, norm=2, depth="num_hidden_layers")
+    return tower + width * inner + inner + inner * hidden + hidden + merged * inner + inner + inner * hidden + hidden
+
+
+def _step(values: Mapping[str, Any], _: Mapping[str, Any], hidden: int) -> int:
+    """Step 3.7: scaled residuals, and two convolutions that halve the grid and double the width."""
+    width, layers = _size(values, "hidden_size"), _size(values, "num_hidden_layers", _LAYERS)
+    patches = (_size(values, "image_size", _SIDE) // _size(values, "patch_size", _SIDE)) ** 2
+    halved = sum(9 * step * 2 * step + 2 * step for step in (width, 2 * width))
+    blocks = _blocks(values, norm=2, depth="num_hidden_layers") + layers * 2 * width
+    return _patch(values) + patches * width + 2 * width + blocks + halved + 4 * width * hidden
+
+
+def _muse(values: Mapping[str, Any], config: Mapping[str, Any], hidden: int) -> int:
+    width = _size(values, "hidden_size")
+    frames, merged = _size(values, "patch_temporal", 64), _size(values, "merge_size", 64) ** 2
+    out = whole(config, "out_hidden_size", 1, _WIDTH, merged * width) or merged * width
+    inner = whole(config, "projector_hidden_size", 1, _WIDTH, 4096) or 4096
+    positions = _size(values, "pos_emb_height", _SIDE) * _size(values, "pos_emb_width", _SIDE) * width
+    tower = _patch(values, frames) + positions + _blocks(values, norm=2, depth="num_hidden_layers") + 4 * width
+    return tower + out * inner + inner * inner + inner * hidden
+
+
 _Count = Callable[[Mapping[str, Any], Mapping[str, Any], int], int | None]
 _QWEN2 = {"depth": 32, "embed_dim": 1280, "mlp_ratio": 4, "patch_size": 14, "spatial_merge_size": 2}
 _QWEN25 = {"depth": 32, "hidden_size": 3584, "intermediate_size": 3420, "patch_size": 14, "spatial_merge_size": 2}
@@ -154,6 +207,19 @@ _GLM5 = {
     "depth": 24, "hidden_size": 1024, "intermediate_size": 4096, "num_heads": 16, "patch_size": 14,
     "spatial_merge_size": 2, "projection_intermediate_size": 10240,
 }  # fmt: skip
+_MLLAMA = {
+    "hidden_size": 1280, "intermediate_size": 5120, "num_hidden_layers": 32, "num_global_layers": 8, "image_size": 448,
+    "patch_size": 14, "max_num_tiles": 4, "vision_output_dim": 7680,
+}  # fmt: skip
+_MOONVIT = {"patch_size": 14, "init_pos_emb_height": 64, "init_pos_emb_width": 64}
+_MINIMAX = {
+    "hidden_size": 1280, "intermediate_size": 5120, "num_hidden_layers": 32, "patch_size": 14, "spatial_merge_size": 2,
+}  # fmt: skip
+_STEP = {"hidden_size": 1536, "intermediate_size": 8960, "num_hidden_layers": 47, "image_size": 728, "patch_size": 14}
+_MUSE = {
+    "hidden_size": 1536, "intermediate_size": 8960, "num_hidden_layers": 50, "patch_size": 14, "patch_temporal": 2,
+    "merge_size": 2, "pos_emb_height": 32, "pos_emb_width": 32,
+}  # fmt: skip
 #: Model type of the tower, or of the whole model, -> defaults of its configuration, and its count.
 _TOWERS: dict[str, tuple[dict[str, Any], _Count]] = {
     **dict.fromkeys(("qwen2_vl", "qwen2_vl_vision"), (_QWEN2, _qwen2)),
@@ -169,4 +235,9 @@ _TOWERS: dict[str, tuple[dict[str, Any], _Count]] = {
     "llava": (_CLIP, _clip),
     **dict.fromkeys(("llama4", "llama4_vision_model"), (_LLAMA4, _llama4)),
     **dict.fromkeys(("glm5_next", "glm5_next_vision"), (_GLM5, _glm5)),
+    **dict.fromkeys(("mllama", "mllama_vision_model"), (_MLLAMA, _mllama)),
+    **dict.fromkeys(("kimi_k25", "kimi_k25_vision", "kimi_vl", "moonvit"), (_MOONVIT, _moonvit)),
+    **dict.fromkeys(("minimax_m3_vl", "minimax_m3_vl_vision"), (_MINIMAX, _minimax)),
+    **dict.fromkeys(("step3p7", "step3p5_vision"), (_STEP, _step)),
+    **dict.fromkeys(("muse_glimmer", "muse_glimmer_vision"), (_MUSE, _muse)),
 }

@@ -17,6 +17,7 @@ from db.entries import specs
 from db.entries.files import Catalog, load_catalog
 from estimator.calibration.coefficients import Calibration
 from tests.api.answers.test_own_hardware import LLAMA
+from tests.api.conftest import nested
 
 CATALOG = load_catalog()
 ANSWERER = Answerer(CATALOG, Calibration.load())
@@ -149,7 +150,7 @@ QUERY = """query($q: EstimateInput!) { estimate(input: $q) { status gpu { slug }
 async def test_graphql_says_the_same(data: Any, catalog: Catalog) -> None:
     asked = {"model": "qwen3-30b-a3b", "quant": "Q4_K_M", "workload": "CODING", "gpus": ["rtx-3090", "rtx-4090"]}
     draft = {"model": "qwen3-30b-a3b", "quant": "q2-k", "tokens": 3, "acceptanceRate": 0.5}
-    found = (await data(QUERY, q={**asked, "draft": draft, "projectorBytes": 3_000_000_000}))["estimate"]
+    found = (await data(QUERY, q=nested({**asked, "draft": draft, "projectorBytes": 3_000_000_000})))["estimate"]
     same = {"model": "qwen3-30b-a3b", "quant": "Q4_K_M", "workload": "coding", "gpus": ["rtx-3090", "rtx-4090"],
             "draft": {"model": "qwen3-30b-a3b", "quant": "q2-k", "tokens": 3, "acceptance_rate": 0.5},
             "projector_bytes": 3_000_000_000}  # fmt: skip
@@ -177,7 +178,7 @@ async def test_graphql_says_the_same(data: Any, catalog: Catalog) -> None:
     ],
 )
 async def test_graphql_errors_are_typed(ask: Any, change: dict[str, Any], code: str, name: str | None) -> None:
-    answer = await ask(QUERY, q={"model": "llama-3.1-8b", "quant": "Q4_K_M", **change})
+    answer = await ask(QUERY, q=nested({"model": "llama-3.1-8b", "quant": "Q4_K_M", **change}))
     assert answer["errors"][0]["extensions"]["code"] == code
     assert answer["errors"][0]["extensions"].get("name") == name
 

@@ -12,7 +12,7 @@ from starlette.applications import Starlette
 
 from api.catalog.missed import MissedNames
 from api.settings import ApiSettings
-from db.ingest.missed import missed_names
+from db.ingest.review.missed import missed_names
 from db.session import async_engine, sync_engine
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

@@ -18,7 +18,7 @@ from api.cli.card import render_card
 from api.cli.estimate import run_extras
 from db.entries.files import Catalog
 from estimator.calibration.coefficients import Calibration
-from tests.api.conftest import GPUS
+from tests.api.conftest import MODELS, nested
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -37,7 +37,7 @@ async def test_an_estimate_says_what_the_command_line_says(data: Any, catalog: C
         "promptTokens": 4000,
         "outputTokens": 500,
     }
-    found = (await data(ESTIMATE, q=asked))["estimate"]
+    found = (await data(ESTIMATE, q=nested(asked)))["estimate"]
     same = {"prompt_tokens": 4000, "output_tokens": 500}
     expected = as_json(
         Answerer(catalog, Calibration.load()).answer(
@@ -72,7 +72,7 @@ async def test_every_setting_is_accepted(data: Any) -> None:
         "gpuLayers": 49,
         "cpuMoeLayers": 0,
     }
-    found = (await data(ESTIMATE, q=asked))["estimate"]
+    found = (await data(ESTIMATE, q=nested(asked)))["estimate"]
     assert (found["contextTokens"], found["backend"]) == (8192, "CUDA")
     assert found["placement"]["cpuMoeLayers"] == 0
 
@@ -89,7 +89,7 @@ async def test_every_setting_is_accepted(data: Any) -> None:
 )
 async def test_a_question_without_an_answer_is_a_typed_error(ask: Any, change: dict[str, Any], code: str) -> None:
     asked = {"model": "llama-2-7b", "gpu": "rtx-3090", "quant": "q4-k-m"} | change
-    answer = await ask("query($q: EstimateInput!) { estimate(input: $q) { status } }", q=asked)
+    answer = await ask("query($q: EstimateInput!) { estimate(input: $q) { status } }", q=nested(asked))
     assert [error["extensions"]["code"] for error in answer["errors"]] == [code]
 
 
@@ -97,9 +97,8 @@ async def test_a_question_without_an_answer_is_a_typed_error(ask: Any, change: d
     ("change", "message"),
     [
         ({"hostMemoryGb": -1}, "'hostMemoryGb' must be a number from 0.5 to 65536, not -1.0"),
-        ({"modelConfig": {}}, "give 'model' or 'modelConfig', not both"),
-        ({"model": None}, "give 'model' (a slug or an alias) or 'modelConfig' or 'modelGguf' or 'modelUrl'"),
-        ({"gpu": None}, "give 'gpu' (a slug or an alias) or 'gpuFacts'"),
+        ({"model": " "}, "'model.slug' must be a non-empty name (a slug or an alias), not ' '"),
+        ({"gpu": None, "gpus": []}, "'machine.gpus' must be a list of 1 to 64 accelerators"),
         ({"quant": None}, "give 'quant' (a slug or an alias)"),
         ({"quant": " "}, "'quant' must be a non-empty name (a slug or an alias), not ' '"),
         (
@@ -110,15 +109,24 @@ async def test_a_question_without_an_answer_is_a_typed_error(ask: Any, change: d
 )
 async def test_messages_name_fields_as_the_schema_does(ask: Any, change: dict[str, Any], message: str) -> None:
     asked = {"model": "llama-2-7b", "gpu": "rtx-3090", "quant": "q4-k-m"} | change
-    answer = await ask("query($q: EstimateInput!) { estimate(input: $q) { status } }", q=asked)
+    answer = await ask("query($q: EstimateInput!) { estimate(input: $q) { status } }", q=nested(asked))
     assert answer["errors"][0]["message"] == message
-    both = await ask("query($q: EstimateInput!) { estimates(inputs: [$q]) { error { message } } }", q=asked)
+    both = await ask("query($q: EstimateInput!) { estimates(inputs: [$q]) { error { message } } }", q=nested(asked))
     assert both["data"]["estimates"][0]["error"]["message"] == message
+
+
+@pytest.mark.parametrize("part", ["model", "machine"])
+async def test_a_reference_names_one_thing(ask: Any, part: str) -> None:
+    both = {"model": {"slug": "llama-2-7b", "config": {}}, "machine": {"gpu": "rtx-3090", "gpus": ["rtx-3090"]}}
+    one = {"model": {"slug": "llama-2-7b"}, "machine": {"gpu": "rtx-3090"}, "quant": "q4-k-m"}
+    for wrong in (both[part], {}):
+        answer = await ask("query($q: EstimateInput!) { estimate(input: $q) { status } }", q={**one, part: wrong})
+        assert answer["errors"][0]["extensions"]["code"] == "BAD_USER_INPUT"
 
 
 async def test_a_batch_answers_in_order_and_fails_one_by_one(data: Any) -> None:
     good = {"model": "llama-2-7b", "gpu": "rtx-3090", "quant": "q4-k-m"}
-    inputs = [good, good | {"gpu": "rtx 309"}, good | {"quant": "f16"}] * 10
+    inputs = [nested(one) for one in (good, good | {"gpu": "rtx 309"}, good | {"quant": "f16"})] * 10
     query = """query($inputs: [EstimateInput!]!) { estimates(inputs: $inputs) {
       estimate { quant { slug } } error { code message field suggestions } } }"""
     found = (await data(query, inputs=inputs))["estimates"]
@@ -126,7 +134,7 @@ async def test_a_batch_answers_in_order_and_fails_one_by_one(data: Any) -> None:
     for place, one in enumerate(found):
         if place % 3 == 1:
             assert one["estimate"] is None
-            assert (one["error"]["code"], one["error"]["field"]) == ("NOT_FOUND", ["gpu"])
+            assert (one["error"]["code"], one["error"]["field"]) == ("NOT_FOUND", ["machine", "gpu"])
             assert one["error"]["suggestions"]
         else:
             assert one["error"] is None
@@ -134,7 +142,7 @@ async def test_a_batch_answers_in_order_and_fails_one_by_one(data: Any) -> None:
 
 
 async def test_a_batch_is_bounded(client: Any) -> None:
-    good = {"model": "llama-2-7b", "gpu": "rtx-3090", "quant": "q4-k-m"}
+    good = nested({"model": "llama-2-7b", "gpu": "rtx-3090", "quant": "q4-k-m"})
     query = "query($inputs: [EstimateInput!]!) { estimates(inputs: $inputs) { error { code } } }"
     body = {"query": query, "variables": {"inputs": [good] * 1001}}
     found = (await client.post("/graphql", json=body)).json()["errors"][0]["extensions"]
@@ -198,11 +206,11 @@ async def test_quantizations_contexts_and_counts_make_columns(data: Any) -> None
 
 
 async def test_recommended_quantizations_that_differ_are_warned_of(data: Any) -> None:
-    found = await compared(data, models="qwen3-30b-a3b", gpus=list(GPUS), workload="CHAT")
-    assert [column["gpu"]["slug"] for column in found["columns"]] == list(GPUS)
+    found = await compared(data, models=list(MODELS), gpus="apple-m3-max-30c-36gb", workload="CHAT")
+    assert [column["model"]["slug"] for column in found["columns"]] == list(MODELS)
     assert found["workload"]["kind"] == "CHAT"
     assert len({column["quant"]["slug"] for column in found["columns"]}) > 1
-    assert found["warnings"] == [{"code": "QUANTS_DIFFER", "columns": [0, 1, 2, 3, 4]}]
+    assert found["warnings"] == [{"code": "QUANTS_DIFFER", "columns": [0, 1, 2, 3]}]
 
 
 async def test_what_cannot_run_takes_no_part(data: Any) -> None:
@@ -285,7 +293,9 @@ async def test_every_face_says_what_a_configuration_left_to_its_class(
     path = tmp_path / "config.json"
     path.write_text(json.dumps(config))
     asked = {"modelConfig": config, "gpu": "rtx-3090", "quant": "q4-k-m"}
-    notes = (await data("query($q: EstimateInput!) { estimate(input: $q) { notes } }", q=asked))["estimate"]["notes"]
+    notes = (await data("query($q: EstimateInput!) { estimate(input: $q) { notes } }", q=nested(asked)))["estimate"][
+        "notes"
+    ]
     assert any("num_key_value_heads" in note for note in notes)
     calibration = Calibration.load()
     pairing = estimate_pairing(catalog, calibration, str(path), "rtx-3090", "q4-k-m", "coding")

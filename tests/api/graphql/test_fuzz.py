@@ -40,7 +40,7 @@ VALUES: tuple[Any, ...] = (
     None, True, False, 0, -1, 1, 3, 2**31, 2**63, 1.5, 1e308, "", "x", "rtx-4090", "' OR 1=1 --", "\x00", "a" * 5000, [], [1],
     ["rtx-4090"], {}, {"min": 1}, {"in": ["x"]}, {"in": [None]}, {"score": {"min": 1e308}}, {"model": {"in": ["' OR '1'='1"]}},
     {"ttftMs": {"min": -1e308, "max": 1e308}}, [{"field": "SCORE"}], [{"field": "TTFT", "direction": "ASC"}], {"slug": "x"},
-    {"slug": {"$gt": ""}}, [{"model": "llama-2-7b", "gpu": "rtx-4090", "quant": "q4-k-m", "promptTokens": 2**31 - 1}],
+    {"slug": {"$gt": ""}}, [{"model": {"slug": "llama-2-7b"}, "machine": {"gpu": "rtx-4090"}, "depth": 2**31 - 1}],
 )  # fmt: skip
 
 

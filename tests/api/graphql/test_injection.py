@@ -33,7 +33,7 @@ VALUES: dict[str, tuple[Any, ...]] = {
     "String": TEXTS,
     "ID": TEXTS,
     "DateTime": ("0001-01-01T00:00:00+10:00", *TEXTS, "9999-12-31T23:59:59-10:00", "2026-02-30T00:00:00"),
-    "Date": (*TEXTS, "9999-99-99", "0000-00-00", "2024-02-30", "99999999-01-01"),
+    "PartialDate": (*TEXTS, "9999-99-99", "0000-00-00", "2024-02-30", "99999999-01-01"),
     "Int": (0, -1, 1, 2**31 - 1, -(2**31), 2**31, 1.5),
     "Int64": (0, -1, 2**53, 2**63 - 1, -(2**63), 2**63, 10**30, "' OR 1=1 --"),
     "Float": (0, -1, 1e308, -1e308, 5e-324, 2**63),
@@ -71,17 +71,17 @@ def ordinary(name: str, kind: Any) -> Any:
     return NAMES.get(name, "x") if kind.name in ("String", "ID") else 1
 
 
-def hostile(name: str, kind: Any, depth: int = 0) -> Iterator[Any]:
-    """Every value of a type in which one leaf is hostile."""
+def hostile(name: str, kind: Any, depth: int = 0, within: tuple[str, ...] = ()) -> Iterator[Any]:
+    """Every value of a type in which one leaf is hostile; ``within`` are the types that it lies in."""
     if isinstance(kind, GraphQLNonNull):
         kind = kind.of_type
     if isinstance(kind, GraphQLList):
-        for value in hostile(name, kind.of_type, depth):
+        for value in hostile(name, kind.of_type, depth, within):
             yield [value]
-    elif isinstance(kind, GraphQLInputObjectType):
+    elif isinstance(kind, GraphQLInputObjectType) and kind.name not in within:
         base = ordinary(name, kind)
         for key, field in kind.fields.items():
-            for value in hostile(key, field.type, depth + 1):
+            for value in hostile(key, field.type, depth + 1, (*within, kind.name)):
                 yield {**base, key: value}
     elif isinstance(kind, GraphQLScalarType):
         # Deep inside, a few of each kind: the texts take the same way through one filter as through another.

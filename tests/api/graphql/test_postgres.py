@@ -12,7 +12,7 @@ pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.postgres]
 FIT = "status score recommended ttftMs safeContextTokens decode { tokensPerSecond low high evidence } memory { totalBytes } "
 NAMES = "model { slug } gpu { slug } quant { slug } workload { kind }"
 QUERIES = (
-    f'{{ fit(model: "Kimi Linear 48B A3B", gpu: "V100 32GB", quant: "Q4_K_M") {{ {FIT} {NAMES} workloads {{ {FIT} }} '
+    f'{{ fit(model: "Kimi Linear 48B A3B", gpu: "V100 32GB", quant: "Q4_K_M") {{ {FIT} {NAMES} workloadOptions {{ {FIT} }} '
     f"quantOptions {{ {FIT} {NAMES} }} headline summary }} }}",
     f"{{ fits(first: 100) {{ totalCount edges {{ cursor node {{ {FIT} {NAMES} }} }} pageInfo {{ hasNextPage }} }} }}",
     f"{{ fits(first: 50, orderBy: [{{field: DECODE}}], filter: {{recommended: true, workload: {{in: [RAG, CHAT]}}}}) "
@@ -23,7 +23,7 @@ QUERIES = (
     f"{{ models {{ nodes {{ slug quants {{ fileSizeBytes weightsBytes quant {{ slug }} }} fits(first: 5) {{ nodes {{ {FIT} {NAMES} "
     f"gpu {{ fits(first: 2) {{ nodes {{ {NAMES} }} }} }} }} }} }} }} }}",
     '{ comparison(input: {models: ["qwen3-30b-a3b"], gpus: ["rtx-4090", "rtx-3090"]}) { winner rows { measure values deltas } } }',
-    '{ recommendations(for: {gpu: "rtx-3090"}) { nodes { rating fit { model { slug } quant { slug } } } } }',
+    '{ recommendations(input: {gpu: "rtx-3090"}) { nodes { rating fit { model { slug } quant { slug } } } } }',
     '{ quants { fits(first: 2, filter: {model: {in: ["llama-2-7b"]}}) { totalCount nodes { id score } } } '
     "workloads { fits(last: 2) { nodes { id score } } } "
     "engines { fits(first: 2, orderBy: [{field: DECODE}]) { nodes { id } } } hosts { fits(first: 2) { nodes { id } } } }",

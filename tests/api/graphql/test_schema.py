@@ -27,24 +27,24 @@ ROOT = Path(api.__file__).parent.parent
 CONTRACT = {
     "Query": {
         "node": "Node",
-        "nodes": "[Node]!",
+        "nodes": "[Node]",
         "model": "Model",
-        "models": "ModelConnection!",
+        "models": "ModelConnection",
         "gpu": "Gpu",
-        "gpus": "GpuConnection!",
+        "gpus": "GpuConnection",
         "quant": "Quant",
         "quants": "[Quant!]!",
         "workloads": "[Workload!]!",
         "engines": "[Engine!]!",
         "fit": "Fit",
-        "fits": "FitConnection!",
+        "fits": "FitConnection",
         "comparison": "Comparison",
-        "recommendations": "RecommendationConnection!",
-        "estimate": "Estimate!",
-        "estimates": "[EstimateResult!]!",
+        "recommendations": "RecommendationConnection",
+        "estimate": "Estimate",
+        "estimates": "[EstimateResult!]",
         "catalog": "Catalog!",
         "run": "Run",
-        "runs": "RunConnection!",
+        "runs": "RunConnection",
     },
     "Mutation": {
         "upsertModel": "UpsertModelPayload!",
@@ -77,7 +77,7 @@ CONTRACT = {
         "limits": "[FitLimit!]!",
         "advice": "[FitAdvice!]!",
         "commands": "[FitCommand!]!",
-        "workloads": "[Fit!]!",
+        "workloadOptions": "[Fit!]!",
         "quantOptions": "[Fit!]!",
         "recommended": "Boolean!",
         "faq": "[FitQuestion!]!",
@@ -108,7 +108,7 @@ CONTRACT = {
     "FitScorePart": {"name": "ScoreTerm!", "value": "Float!", "weight": "Float!"},
     "FitLimit": {"code": "LimitCode!", "share": "Float!", "message": "String!"},
     "FitAdvice": {"code": "AdviceCode!", "message": "String!", "gain": "FitGain!"},
-    "FitCommand": {"engine": "EngineKind!", "text": "String!"},
+    "FitCommand": {"engine": "Engine!", "text": "String!"},
     "FitQuestion": {"question": "String!", "answer": "String!"},
     "FitEmbed": {"url": "String!", "html": "String!"},
     "Model": {"fits": "FitConnection!", "quants": "[ModelQuant!]!"},
@@ -128,7 +128,7 @@ ARGUMENTS = {
     },
     "Query.comparison": {"input": "ComparisonInput!"},
     "Query.recommendations": {
-        "for": "RecommendationInput!",
+        "input": "RecommendationInput!",
         "mode": "OperatingMode",
         "first": "Int",
         "after": "String",
@@ -142,7 +142,8 @@ ARGUMENTS = {
 #: Every kind of thing that fits belong to lists its own.
 OWNERS = ("Query", "Model", "Gpu", "Quant", "Workload", "Engine", "Host")
 ARGUMENTS |= {
-    f"{owner}.fits": ARGUMENTS["Query.models"] | {"filter": "FitFilter", "orderBy": "[FitOrder!]"} for owner in OWNERS
+    f"{owner}.fits": ARGUMENTS["Query.models"] | {"filter": "FitFilter", "orderBy": "[FitOrder!]", "onePer": "FitGroup"}
+    for owner in OWNERS
 }
 ERROR_CODES = {
     "NOT_FOUND",

@@ -23,7 +23,7 @@ QUERIES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     ),
     "fits with siblings": (
         """query($n: Int) { fits(first: $n, orderBy: [{field: TTFT, direction: ASC}], filter: {recommended: true}) {
-          nodes { ...F workloads { ...F } quantOptions { ...F } } } }""",
+          nodes { ...F workloadOptions { ...F } quantOptions { ...F } } } }""",
         {"n": 1},
         {"n": 10},
     ),
@@ -70,12 +70,12 @@ QUERIES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     ),
     # Two accelerators that no other test asks about: what was read of one is kept.
     "recommendations": (
-        "query($g: String!, $n: Int) { recommendations(for: {gpu: $g}, first: $n) { nodes { rating fit { ...F } } } }",
+        "query($g: String!, $n: Int) { recommendations(input: {gpu: $g}, first: $n) { nodes { rating fit { ...F } } } }",
         {"g": "rx-7900-xtx", "n": 1},
         {"g": "apple-m3-max-30c-36gb", "n": 4},
     ),
-    "tierList": (
-        "query($g: String!) { tierList(gpu: $g) { grade fits { ...F } } }",
+    "tiers": (
+        "query($g: String!) { tiers(gpu: $g) { letter fits { ...F } } }",
         {"g": "rx-7900-xtx"},
         {"g": "apple-m3-max-30c-36gb"},
     ),

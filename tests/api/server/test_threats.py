@@ -19,6 +19,7 @@ from api.graphql.core.ids import _CURSOR, _open, _seal, encode_id
 from api.graphql.services.rate_limit import RateLimiter
 from api.server.app import create_app
 from api.settings import ApiSettings
+from tests.api.conftest import nested
 from tests.api.graphql.services.test_rate_limit import Memory
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -116,7 +117,7 @@ async def test_huge_lists(client: httpx.AsyncClient) -> None:
     assert (await limit_of(client, compare, {"g": names}))[1:] == (51, 50)
     members = "query($m: [String!]!) { fits(filter: {model: {in: $m}}) { totalCount } }"
     assert await limit_of(client, members, {"m": ["llama-2-7b"] * 501}) == ("in length", 501, 500)
-    question = {"model": "llama-2-7b", "gpu": "rtx-4090", "quant": "Q4_K_M"}
+    question = nested({"model": "llama-2-7b", "gpu": "rtx-4090", "quant": "Q4_K_M"})
     estimates = "query($i: [EstimateInput!]!) { estimates(inputs: $i) { error { code } } }"
     assert await limit_of(client, estimates, {"i": [question] * 1001}) == ("inputs", 1001, 1000)
 
@@ -238,7 +239,7 @@ async def test_oversized_variables(client: httpx.AsyncClient) -> None:
     assert (await limit_of(client, "{ __typename }", wide))[0] == "variable values"
     search = "query($s: String) { models(filter: {search: $s}) { totalCount } }"
     assert await limit_of(client, search, {"s": "x" * 100_000}) == ("search length", 100_000, 200)
-    configuration = {"q": {"modelConfig": {"ignore": ["x"] * 50_000}, "gpu": "rtx-3090", "quant": "q4-k-m"}}
+    configuration = {"q": nested({"modelConfig": {"ignore": ["x"] * 50_000}, "gpu": "rtx-3090", "quant": "q4-k-m"})}
     estimate = "query($q: EstimateInput!) { estimate(input: $q) { status } }"
     assert (await ask(client, estimate, configuration))["errors"][0]["extensions"]["field"] == "architectures"
 

@@ -27,7 +27,7 @@ def test_every_file_is_an_entry(catalog: Catalog) -> None:
     for kind, directory in DIRECTORIES.items():
         files = {path.stem for path in (CATALOG_ROOT / directory).rglob("*.json")}
         assert set(catalog.entries(kind)) == files
-    assert len(catalog.models) >= 383
+    assert len(catalog.models) >= 416
     assert len(catalog.gpus) >= 495
 
 

@@ -216,3 +216,41 @@ async def test_many_models_and_cursors_of_other_orders_are_refused(reader: Reade
     for bad in (cursor[1:], (*cursor, 1), (1 << 63, *cursor[1:]), (-2, *cursor[1:])):
         with pytest.raises(ValueError, match="does not belong to this order"):
             await reads.page_fits(reader, GENERATION, query, order, after=bad)
+
+
+@pytest.mark.parametrize("seed", range(12))
+async def test_one_fit_a_group_is_the_first_of_each(reader: Reader, seed: int) -> None:
+    rng = random.Random(seed)
+    group = rng.choice([FitOwner.MODEL, FitOwner.GPU, FitOwner.QUANT])
+    query = replace(narrowed(random_query(rng)[0]), one_per=group)
+    order = random_order(rng) if seed % 2 else (FitOrder(FitField.DECODE, rng.random() < 0.7),)
+    ranked = sorted(
+        (cell for cell in await all_cells(reader) if matches(cell, query)), key=lambda cell: rank(cell, order)
+    )
+    firsts: dict[int, StoredCell] = {}
+    for cell in ranked:
+        firsts.setdefault(getattr(cell, group.value), cell)
+    expected = list(firsts.values())
+    assert await reads.count_fits(reader, GENERATION, query) == len(expected)
+    walked: list[StoredCell] = []
+    after = None
+    while True:
+        page = await reads.page_fits(reader, GENERATION, query, order, limit=3, prices=PRICES, after=after)
+        walked += page.cells
+        assert page.has_previous is (after is not None)
+        if not page.has_next:
+            break
+        after = page.cursors[-1]
+    assert [cell.key for cell in walked] == [cell.key for cell in expected]
+    last = await reads.page_fits(reader, GENERATION, query, order, limit=2, prices=PRICES, backwards=True)
+    assert [cell.key for cell in last.cells] == [cell.key for cell in expected[-2:]]
+
+
+async def test_one_fit_a_group_of_each_owner(reader: Reader) -> None:
+    query = FitQuery(workload_ids=(0, 2), one_per=FitOwner.GPU)
+    order = (FitOrder(FitField.SCORE),)
+    pages = await reads.top_fits(reader, GENERATION, FitOwner.MODEL, (1, 2), query, order, 5)
+    for model, page in pages.items():
+        alone = replace(query, model_ids=(model,))
+        assert page.cells == (await reads.page_fits(reader, GENERATION, alone, order, limit=5)).cells
+        assert len({cell.gpu_id for cell in page.cells}) == len(page.cells) == 5

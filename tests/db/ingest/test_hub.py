@@ -79,7 +79,7 @@ def test_lists_of_a_publisher_and_of_the_chart(hub: Hub) -> None:
 
 
 def test_the_command_reads_the_endpoint_of_the_environment(server: LocalHub, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "api.cli.app", "catalog", "import", "acme/Tiny-1B", "other/Tuned", "--into"]
+    command = [sys.executable, "-m", "api.cli", "catalog", "import", "acme/Tiny-1B", "other/Tuned", "--into"]
     made = subprocess.run(
         [*command, str(tmp_path / "catalog"), "--json"],
         env=os.environ | {"HF_ENDPOINT": server.endpoint, "HF_HOME": str(tmp_path / "home"), "HF_HUB_OFFLINE": "0"},

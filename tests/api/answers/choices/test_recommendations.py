@@ -22,7 +22,7 @@ from estimator.types import Status, Workload
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 QUERY = """query($for: RecommendationInput!, $mode: OperatingMode, $first: Int, $after: String, $last: Int) {
-  recommendations(for: $for, mode: $mode, first: $first, after: $after, last: $last) {
+  recommendations(input: $for, mode: $mode, first: $first, after: $after, last: $last) {
     totalCount pageInfo { hasNextPage endCursor } pick { rank rating answerSeconds }
     nodes { rank rating thinking answerSeconds tokensPerSecond onFrontier reason
       worth { value low high capability { value low high evidence results } loss { points low high } }

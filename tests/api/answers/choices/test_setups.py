@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from tests.api.conftest import nested
+
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 SETUPS = """query($model: String!, $target: RecommendationTarget!, $budget: Float, $watts: Float) {
@@ -45,7 +47,7 @@ async def test_a_buyers_limits_count_all_cards(data: Any) -> None:
 
 
 async def test_an_upgrade_tells_what_becomes_usable(data: Any) -> None:
-    query = """{ upgradeGains(present: "apple-m3-max-30c-36gb", other: "rtx-4090", first: 100) {
+    query = """{ upgradeGains(from: "apple-m3-max-30c-36gb", to: "rtx-4090", first: 100) {
       model { slug } ratingBefore ratingAfter statusBefore statusAfter newlyUsable leavesOffload } }"""
     found = (await data(query))["upgradeGains"]
     assert found
@@ -59,10 +61,10 @@ async def test_an_upgrade_tells_what_becomes_usable(data: Any) -> None:
 
 
 async def test_a_tier_list_has_every_letter_and_each_usable_model_once(data: Any) -> None:
-    query = '{ tierList(gpu: "rtx-4090", workload: CHAT) { grade fits { model { slug } quant { slug } } } }'
-    tiers = (await data(query))["tierList"]
-    assert [tier["grade"] for tier in tiers] == list("SABCDF")
-    query = """{ recommendations(for: {gpu: "rtx-4090", workload: CHAT}, first: 100) {
+    query = '{ tiers(gpu: "rtx-4090", workload: CHAT) { letter fits { model { slug } quant { slug } } } }'
+    tiers = (await data(query))["tiers"]
+    assert [tier["letter"] for tier in tiers] == list("SABCDF")
+    query = """{ recommendations(input: {gpu: "rtx-4090", workload: CHAT}, first: 100) {
       nodes { rating fit { model { slug } quant { slug } } } } }"""
     nodes = (await data(query))["recommendations"]["nodes"]
     assert [fit for tier in tiers for fit in tier["fits"]] == [one["fit"] for one in nodes]
@@ -72,13 +74,13 @@ async def test_a_tier_list_has_every_letter_and_each_usable_model_once(data: Any
 @pytest.mark.parametrize(
     ("query", "code"),
     [
-        ('{ tierList(gpu: "nothing") { grade } }', "NOT_FOUND"),
-        ('{ upgradeGains(present: "rtx-4090", other: "nothing") { newlyUsable } }', "NOT_FOUND"),
-        ('{ upgradeGains(present: "rtx-4090", other: "rtx-3090", first: -1) { newlyUsable } }', "BAD_USER_INPUT"),
+        ('{ tiers(gpu: "nothing") { letter } }', "NOT_FOUND"),
+        ('{ upgradeGains(from: "rtx-4090", to: "nothing") { newlyUsable } }', "NOT_FOUND"),
+        ('{ upgradeGains(from: "rtx-4090", to: "rtx-3090", first: -1) { newlyUsable } }', "BAD_USER_INPUT"),
         ('{ smallestSetups(model: "nothing", target: {}) { gpuCount } }', "NOT_FOUND"),
         ('{ smallestSetups(model: "llama-2-7b", target: {}, first: 1000) { gpuCount } }', "LIMIT_EXCEEDED"),
         ('{ smallestSetups(model: "llama-2-7b", target: {}, cards: 9) { gpuCount } }', "BAD_USER_INPUT"),
-        ('{ upgradeGains(present: "rtx-3090", other: "rtx-4090", first: 101) { newlyUsable } }', "LIMIT_EXCEEDED"),
+        ('{ upgradeGains(from: "rtx-3090", to: "rtx-4090", first: 101) { newlyUsable } }', "LIMIT_EXCEEDED"),
     ],
 )
 async def test_mistakes_are_typed(ask: Any, query: str, code: str) -> None:
@@ -96,11 +98,11 @@ async def test_a_custom_model_and_card_are_estimated(data: Any, ask: Any) -> Non
     }  # fmt: skip
     card = {"memory_gb": 24, "bandwidth_gbps": 900, "fp16_tensor_tflops": 100, "engines": ["cuda"]}
     asked = {"modelConfig": config, "gpuFacts": card, "quant": "Q4_K_M", "workload": "RAG"}
-    found = (await data(query, q=asked))["estimate"]
+    found = (await data(query, q=nested(asked)))["estimate"]
     assert (found["model"], found["gpu"], found["contextTokens"]) == (None, None, 32_000)
     named = {**asked, "modelConfig": None, "model": "llama-3.1-8b"}
-    assert (await data(query, q=named))["estimate"]["memory"] == found["memory"]
-    wrong = await ask(query, q={**asked, "gpuFacts": {"memory_gb": -1, "bandwidth_gbps": 1, "engines": []}})
+    assert (await data(query, q=nested(named)))["estimate"]["memory"] == found["memory"]
+    wrong = await ask(query, q=nested({**asked, "gpuFacts": {"memory_gb": -1, "bandwidth_gbps": 1, "engines": []}}))
     assert wrong["errors"][0]["extensions"]["code"] == "BAD_USER_INPUT"
 
 
@@ -142,14 +144,14 @@ async def test_setups_for_users_hold_them_all_at_the_comfortable_speed(data: Any
             "model": "llama-3.1-8b", "gpu": one["gpu"]["slug"], "gpuCount": one["gpuCount"],
             "quant": one["quant"]["slug"], "workload": "CHAT", "batch": 32,
         }  # fmt: skip
-        alone = (await data(ASKED, q=question))["estimate"]
+        alone = (await data(ASKED, q=nested(question)))["estimate"]
         assert alone == one["estimate"]
         assert alone["status"] in ("FITS", "FITS_TIGHTLY")
         assert alone["commands"]
         assert alone["decode"]["tokensPerSecond"] == one["decodeTokensPerSecond"]
         fewer = {1: 0, 2: 1, 4: 2, 8: 4}[one["gpuCount"]]
         if fewer:
-            less = (await data(ASKED, q={**question, "gpuCount": fewer}))["estimate"]
+            less = (await data(ASKED, q=nested({**question, "gpuCount": fewer})))["estimate"]
             enough = less["status"] in ("FITS", "FITS_TIGHTLY") and (
                 less["decode"]["tokensPerSecond"] >= chat["comfortableTokensPerSecond"]
             )

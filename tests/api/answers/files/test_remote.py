@@ -16,6 +16,7 @@ from api.answers.files.remote import RemoteFiles, is_public
 from api.errors import ErrorCode, QuestionError
 from db.imports.errors import ImportFactsError
 from tests.api.answers.test_own_hardware import LLAMA
+from tests.api.conftest import nested
 from tests.support.gguf_files.files import llama, llama_parts
 from tests.support.remote import file_server, trust
 
@@ -193,23 +194,25 @@ async def test_over_graphql_a_file_is_the_same_pasted_and_fetched(
     host, asked = server
     monkeypatch.setattr(app.state.services, "remote", reader(host))
     address = f"https://{host}/tiny.gguf"
-    fetched = (await data(ONE, q={"modelUrl": address, "gpu": "rtx-3090"}))["estimate"]
-    pasted = (await data(ONE, q={"modelGguf": b64encode(llama(4)).decode(), "gpu": "rtx-3090"}))["estimate"]
+    fetched = (await data(ONE, q=nested({"modelUrl": address, "gpu": "rtx-3090"})))["estimate"]
+    pasted = (await data(ONE, q=nested({"modelGguf": b64encode(llama(4)).decode(), "gpu": "rtx-3090"})))["estimate"]
     assert fetched["model"] is None
     assert fetched["quant"]["slug"] == "q4-k-m"
     assert fetched["memory"] == pasted["memory"]
     before = len(asked)
-    questions = [{"modelUrl": address, "gpu": "rtx-3090"}, {"modelUrl": address, "gpu": "rtx-4090"}]
-    found = (await data(MANY, q=[*questions, {"modelUrl": f"https://{host}/absent", "gpu": "rtx-4090"}]))["estimates"]
+    questions = [nested({"modelUrl": address, "gpu": gpu}) for gpu in ("rtx-3090", "rtx-4090")]
+    found = (await data(MANY, q=[*questions, nested({"modelUrl": f"https://{host}/absent", "gpu": "rtx-4090"})]))[
+        "estimates"
+    ]
     assert len(asked) == before + 2
-    assert [one["error"] for one in found] == [None, None, {"code": "UNAVAILABLE", "field": "modelUrl"}]
+    assert [one["error"] for one in found] == [None, None, {"code": "UNAVAILABLE", "field": ["model", "url"]}]
     await data(MANY, q=questions)
     assert len(asked) == before + 3
-    answer = await ask(MANY, q=[{"modelUrl": f"{address}?{number}", "gpu": "rtx-4090"} for number in range(9)])
+    answer = await ask(MANY, q=[nested({"modelUrl": f"{address}?{number}", "gpu": "rtx-4090"}) for number in range(9)])
     assert answer["errors"][0]["extensions"]["code"] == "LIMIT_EXCEEDED"
 
 
 async def test_over_graphql_remote_files_are_off_by_default(ask: Any) -> None:
-    answer = await ask(ONE, q={"modelUrl": "https://example.org/a.gguf", "gpu": "rtx-3090"})
+    answer = await ask(ONE, q=nested({"modelUrl": "https://example.org/a.gguf", "gpu": "rtx-3090"}))
     assert answer["errors"][0]["extensions"]["code"] == "BAD_USER_INPUT"
     assert "FITGRAPH_REMOTE_HOSTS" in answer["errors"][0]["message"]

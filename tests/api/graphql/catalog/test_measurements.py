@@ -22,7 +22,7 @@ LIST = """query($filter: MeasurementFilter, $orderBy: [MeasurementOrder!],
   $first: Int, $after: String, $last: Int, $before: String) {
   measurements(filter: $filter, orderBy: $orderBy, first: $first, after: $after, last: $last, before: $before) {
     totalCount pageInfo { hasNextPage hasPreviousPage startCursor endCursor }
-    nodes { id phase tokensPerSecond engine backend depthTokens promptTokens gpuCount batch exact date sourceUrl
+    nodes { id phase tokensPerSecond engineName backendName depthTokens promptTokens gpuCount batch exact date sourceUrl
       model { slug } gpu { slug } quant { slug } } } }"""
 
 
@@ -53,9 +53,18 @@ async def test_all_that_is_of_the_catalog_is_listed_once(data: Any) -> None:
         ({"model": {"in": ["Llama 2 7B"]}}, lambda one: one["model"]["slug"] == "llama-2-7b"),
         ({"gpu": {"in": ["RTX 3090"]}}, lambda one: one["gpu"]["slug"] == "rtx-3090"),
         ({"quant": {"in": ["Q4_0"]}}, lambda one: one["quant"]["slug"] == "q4-0"),
-        ({"phase": "PREFILL"}, lambda one: one["phase"] == "prefill"),
-        ({"engine": {"in": ["LLAMA.CPP"]}}, lambda one: one["engine"] == "llama.cpp"),
-        ({"backend": {"in": ["cuda", "vulkan"]}}, lambda one: one["backend"] in ("CUDA", "Vulkan")),
+        ({"phase": "PREFILL"}, lambda one: one["phase"] == "PREFILL"),
+        ({"engineName": {"in": ["LLAMA.CPP"]}}, lambda one: one["engineName"] == "llama.cpp"),
+        ({"backendName": {"in": ["cuda", "vulkan"]}}, lambda one: one["backendName"] in ("CUDA", "Vulkan")),
+        ({"backendName": {"notIn": ["cuda"]}}, lambda one: one["backendName"] != "CUDA"),
+        (
+            {"or": [{"exact": False}, {"phase": "PREFILL"}]},
+            lambda one: not one["exact"] or one["phase"] == "PREFILL",
+        ),
+        (
+            {"depthTokens": {"max": 0, "includeUnknown": True}},
+            lambda one: one["depthTokens"] is None or one["depthTokens"] == 0,
+        ),
         ({"source": "GitHub.com/ggml-org"}, lambda one: "github.com/ggml-org" in one["sourceUrl"].lower()),
         ({"exact": True}, lambda one: one["exact"]),
         ({"exact": False}, lambda one: not one["exact"]),
@@ -116,7 +125,7 @@ async def test_a_fit_has_its_own(data: Any) -> None:
         if (one["model"]["slug"], one["gpu"]["slug"], one["quant"]["slug"]) == ("llama-2-7b", "rtx-3090", "q4-0")
     ]
     assert [one["id"] for one in found["fit"]["all"]["nodes"]] == [one["id"] for one in of_it]
-    decode = [one for one in of_it if one["phase"] == "decode"]
+    decode = [one for one in of_it if one["phase"] == "DECODE"]
     assert found["fit"]["all"]["totalCount"] == len(of_it) > found["fit"]["decode"]["totalCount"] == len(decode) > 1
     speeds = [one["tokensPerSecond"] for one in found["fit"]["decode"]["nodes"]]
     assert speeds == sorted(speeds, reverse=True)

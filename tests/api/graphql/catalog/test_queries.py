@@ -78,6 +78,10 @@ async def test_facts_of_an_accelerator_in_base_units(data: Any) -> None:
     assert "llama.cpp" in {engine["slug"] for engine in found["engines"]}
 
 
+#: Two cards whose price is not known, and the one from that price on.
+PRICED_FROM = ["apple-m3-max-30c-36gb", "rtx-4090", "tesla-v100-sxm2-32-gb"]
+
+
 async def slugs(data: Any, kind: str, arguments: str) -> list[str]:
     found = await data(f"{{ {kind}({arguments}) {{ nodes {{ slug }} }} }}")
     return [node["slug"] for node in found[kind]["nodes"]]
@@ -93,6 +97,16 @@ async def slugs(data: Any, kind: str, arguments: str) -> list[str]:
         ("filter: {backend: {in: [METAL]}}", ["apple-m3-max-30c-36gb"]),
         ('filter: {slug: {in: ["RTX-4090"]}}', ["rtx-4090"]),
         ("filter: {vendor: {in: []}}", []),
+        ("filter: {vendor: {notIn: [NVIDIA]}}", ["apple-m3-max-30c-36gb", "rx-7900-xtx"]),
+        ("filter: {vendor: {in: [NVIDIA, AMD], notIn: [NVIDIA]}}", ["rx-7900-xtx"]),
+        ('filter: {slug: {notIn: ["RTX 4090"]}, vendor: {in: [NVIDIA]}}', ["rtx-3090", "tesla-v100-sxm2-32-gb"]),
+        ("filter: {backend: {notIn: [CUDA, ROCM]}}", ["apple-m3-max-30c-36gb"]),
+        ("filter: {priceUsd: {min: 1550, includeUnknown: true}, vendor: {in: [NVIDIA, APPLE]}}", PRICED_FROM),
+        (
+            "filter: {or: [{vendor: {in: [APPLE]}}, {vendor: {in: [NVIDIA]}, memoryBytes: {min: 30000000000}}]}",
+            ["apple-m3-max-30c-36gb", "tesla-v100-sxm2-32-gb"],
+        ),
+        ("filter: {or: []}", []),
         ('filter: {search: "rtx 409o"}', []),
         ('filter: {search: "rtx 30"}', ["rtx-3090"]),
         # An input that nobody has typed into asks for nothing; one without a letter or digit of ours finds nothing.
@@ -122,6 +136,10 @@ async def test_unknown_values_come_last_both_ways(data: Any) -> None:
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
+        (
+            "filter: {mixtureOfExperts: false, or: [{verified: true}, {verified: false}]}",
+            ["llama-2-7b", "llama-3.1-8b"],
+        ),
         ("filter: {mixtureOfExperts: true}", ["kimi-linear-48b-a3b", "qwen3-30b-a3b"]),
         ("filter: {parameterCount: {max: 7000000000}}", ["llama-2-7b"]),
         ("filter: {activeParameterCount: {max: 4000000000}}", ["kimi-linear-48b-a3b", "qwen3-30b-a3b"]),
@@ -180,6 +198,8 @@ async def test_pages_forward_and_backward_cover_the_list_once(data: Any) -> None
         ('filter: {releaseDate: {min: "yesterday"}}', "BAD_USER_INPUT"),
         ('filter: {releaseDate: {min: "2025-02-30"}}', "BAD_USER_INPUT"),
         ('filter: {releaseDate: {min: "٢٠٢٥"}}', "BAD_USER_INPUT"),
+        ('filter: {or: [{search: "kimi"}]}', "BAD_USER_INPUT"),
+        ("filter: {or: [{or: []}]}", "BAD_USER_INPUT"),
         ('filter: {search: "' + "x" * 201 + '"}', "LIMIT_EXCEEDED"),
     ],
 )
@@ -288,6 +308,8 @@ async def test_runs(data: Any) -> None:
         ({"state": {"in": ["FAILED"]}}, 0),
         ({"state": {"in": []}}, 0),
         ({"cause": {"in": [cause.upper(), "nobody"]}}, 1),
+        ({"cause": {"notIn": [cause.upper()]}}, 0),
+        ({"cause": {"notIn": ["nobody"]}, "state": {"notIn": ["FAILED"]}}, 1),
         ({"cause": {"in": ["nobody"]}, "state": {"in": ["PUBLISHED"]}}, 0),
         ({}, 1),
     ):
@@ -309,12 +331,12 @@ async def test_a_set_of_slugs_takes_names_and_refuses_unknown_ones(ask: Any, dat
 
 
 async def test_a_name_says_what_it_means(ask: Any, data: Any) -> None:
-    fields = "{ slug note choices count quant }"
+    fields = "{ slug note choices count quantSlug }"
     meant = await data(f'{{ nameMeaning(kind: GPU, text: "2x rxt 4090") {fields} }}')
     assert meant["nameMeaning"] == {
-        "slug": "rtx-4090", "note": "'2x rxt 4090' is taken as GeForce RTX 4090.", "choices": [], "count": 2, "quant": None,
+        "slug": "rtx-4090", "note": "'2x rxt 4090' is taken as GeForce RTX 4090.", "choices": [], "count": 2, "quantSlug": None,
     }  # fmt: skip
     file = await data(f'{{ nameMeaning(kind: MODEL, text: "Llama-3.1-8B-Instruct-Q5_K_M.gguf") {fields} }}')
-    assert (file["nameMeaning"]["slug"], file["nameMeaning"]["quant"]) == ("llama-3.1-8b", "q5-k-m")
+    assert (file["nameMeaning"]["slug"], file["nameMeaning"]["quantSlug"]) == ("llama-3.1-8b", "q5-k-m")
     unknown = await ask(f'{{ nameMeaning(kind: GPU, text: "rtx 4091") {fields} }}')
     assert unknown["errors"][0]["extensions"]["code"] == "NOT_FOUND"

@@ -12,7 +12,7 @@ PURCHASE = """{ name gpu { slug } gpuCount computer { slug cardPlaces } priceUsd
   lastPrice { usd } } model { slug } quant { slug } decodeTokensPerSecond ttftMs lossPoints answerSeconds misses
   unknownPrices }"""
 PURCHASES = (
-    "query($for: PurchaseInput!, $buyer: BuyerInput, $first: Int) { purchases(for: $for, buyer: $buyer, first: $first) "
+    "query($for: PurchaseInput!, $buyer: BuyerInput, $first: Int) { purchases(input: $for, buyer: $buyer, first: $first) "
     f"{{ pricesUntil streams notEstimated {{ slug gpu {{ slug }} cardPlaces }} meeting {PURCHASE} nearMisses {PURCHASE} "
     f"unpriced {PURCHASE} "
     f"rentals {{ purchase {PURCHASE} usdPerHour usdPerMonth breakEvenMonths price {{ usd }} }} }} }}"

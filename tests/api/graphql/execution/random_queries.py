@@ -47,8 +47,8 @@ _ARGUMENTS = {
     "Query.node": ['(id: "bad")'],
     "Query.nodes": ["(ids: [])", '(ids: ["bad"])'],
     "Query.estimate": [
-        '(input: {model: "llama-2-7b", gpu: "rtx-4090", quant: "q4-k-m"})',
-        '(input: {model: "llama-2-7b", gpu: "rtx-4090", quant: "nope"})',
+        '(input: {model: {slug: "llama-2-7b"}, machine: {gpu: "rtx-4090"}, quant: "q4-k-m"})',
+        '(input: {model: {slug: "llama-2-7b"}, machine: {gpu: "rtx-4090"}, quant: "nope"})',
     ],
     "Fit.modeScore": ["(mode: SCALE_OUT)"],
 }

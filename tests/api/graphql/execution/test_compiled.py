@@ -168,7 +168,7 @@ async def test_of_several_failures_the_first_is_the_same_after_a_dropped_attempt
     services = app.state.services
     # Options of one workload are read by the comparison already, and fail before those of the others are read.
     text = """{ comparison(input: {gpus: "rtx-4090", models: ["llama-2-7b"]}) {
-        columns { prediction { ... on Fit { workload { slug } workloads { quantOptions {
+        columns { prediction { ... on Fit { workload { slug } workloadOptions { quantOptions {
         engine { fits(first: 1000) { totalCount } } } } } } } } }"""
     paths = []
     for executor in (StrawberryExecutor, ClosingExecutor):

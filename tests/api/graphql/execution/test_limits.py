@@ -111,9 +111,9 @@ def test_totals_and_page_info_count_once_a_connection() -> None:
     assert cost_of(text) == rows + (1 + 200) + 2
     spread = "{ fits(first: 100) { ...P } } fragment P on FitConnection { nodes { score } ...Q } "
     assert cost_of(spread + "fragment Q on FitConnection { totalCount pageInfo { hasNextPage } }") == cost_of(text)
-    # Once for each of the 20 connections.
+    # Once for each of the 20 connections, whose read counts 150.
     nested = cost_of("{ models(first: 20) { nodes { fits(first: 20) { totalCount } } } }")
-    assert nested == 1 + 20 * (1 + 1 + (1 + 20 + 201))
+    assert nested == 1 + 20 * (1 + 1 + (1 + 150 + 20 + 201))
 
 
 @pytest.mark.parametrize(("variables", "expected"), [({}, 16), ({"n": 10}, 31), ({"n": 1000}, 301)])
@@ -126,7 +126,7 @@ def test_nested_pages_multiply() -> None:
     with pytest.raises(LimitExceededError) as caught:
         documents(cost=5000).cost(documents().prepare(text), documents().prepare(text).operation(None), {})
     # 1 + 50 * (1 + nodes + fits, whose 50 items hold the page, nodes and score)
-    assert (caught.value.extensions or {})["value"] == 1 + 50 * (1 + 1 + (1 + 50 * 3))
+    assert (caught.value.extensions or {})["value"] == 1 + 50 * (1 + 1 + (1 + 150 + 50 * 3))
 
 
 def test_the_length_of_a_list_argument_multiplies() -> None:
@@ -140,6 +140,15 @@ def test_cost_of_doubling_fragments_is_linear_work() -> None:
     prepared = kept.prepare(nested_fragments(60))
     with pytest.raises(LimitExceededError):
         kept.cost(prepared, prepared.operation(None), {})
+
+
+def test_what_is_left_out_costs_nothing() -> None:
+    whole = cost_of('{ fits(first: 100) { nodes { score } } model(slug: "a") { name } }')
+    part = cost_of('{ fits(first: 100) @include(if: false) { nodes { score } } model(slug: "a") { name } }')
+    assert part == cost_of('{ model(slug: "a") { name } }') == 2 < whole
+    text = "query($n: Boolean = true) { fits(first: 100) @skip(if: $n) { nodes { score } } ... @skip(if: $n) { quants { slug } } }"
+    assert cost_of(text) == 1
+    assert cost_of(text, n=False) > 100
 
 
 def test_every_priced_field_exists() -> None:

@@ -23,7 +23,7 @@ def check(
 
 
 def test_a_file_of_a_model_is_one_value() -> None:
-    check({"q": {"modelIndex": WIDE, "modelConfig": {"ignore": ["x"] * 500}}})
+    check({"q": {"modelIndex": WIDE, "model": {"config": {"ignore": ["x"] * 500}}}})
     check({"j": [WIDE] * 500})
 
 
@@ -32,7 +32,7 @@ def test_a_file_of_a_model_is_one_value() -> None:
     [
         {"s": ["x"] * 101},
         {"o": [{"field": "SCORE"}] * 60},
-        {"q": {"gpus": ["x"] * 101}},
+        {"q": {"machine": {"gpus": ["x"] * 101}}},
         {"q": {str(number): 1 for number in range(101)}},
         {"q": {"unknown": WIDE}},
         {"undeclared": WIDE},

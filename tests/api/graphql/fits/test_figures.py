@@ -51,7 +51,8 @@ async def known(caller: httpx.AsyncClient) -> Ask:
 async def test_a_published_fit_says_no_more_than_an_estimate(known: Ask, figures: str) -> None:
     found = await known(
         f'{{ fit(model: "llama-2-7b", gpu: "{PROCESSOR}", quant: "q4-k-m") {{ source status decode {{ tokensPerSecond }} '
-        f'summary {figures} }} estimate(input: {{model: "llama-2-7b", gpu: "{PROCESSOR}", quant: "q4-k-m", workload: CODING}}) '
+        f'summary {figures} }} estimate(input: {{model: {{slug: "llama-2-7b"}}, machine: {{gpu: "{PROCESSOR}"}}, quant: "q4-k-m", '
+        "workload: CODING}) "
         "{ prefill { low } ttftMs } }" + (" fragment S on SpeedEstimate { low }" if "...S" in figures else "")
     )
     fit, estimate = found["data"]["fit"], found["data"]["estimate"]

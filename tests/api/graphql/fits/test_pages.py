@@ -198,3 +198,26 @@ async def test_a_cursor_of_one_owner_is_not_one_of_another(ask: Any, data: Any) 
     assert (await data(query, s="q4-k-m", c=cursor))["quant"]["fits"]["pageInfo"]["endCursor"] != cursor
     answer = await ask(query, s="q8-0", c=cursor)
     assert answer["errors"][0]["extensions"]["code"] == "BAD_USER_INPUT"
+
+
+async def test_one_row_an_accelerator_with_its_fastest_quantization_that_fits(data: Any) -> None:
+    query = """query($first: Int, $after: String) { model(slug: "llama-3.1-8b") {
+      fits(filter: {workload: {in: [CHAT]}, status: {in: [FITS]}}, orderBy: [{field: DECODE}], onePer: GPU, first: $first,
+        after: $after) { totalCount pageInfo { hasNextPage endCursor } nodes { gpu { slug } decode { tokensPerSecond } } }
+      every: fits(filter: {workload: {in: [CHAT]}, status: {in: [FITS]}}, orderBy: [{field: DECODE}], first: 100) {
+        nodes { gpu { slug } decode { tokensPerSecond } } } } }"""
+    found = (await data(query))["model"]
+    fastest: dict[str, Any] = {}
+    for fit in found["every"]["nodes"]:
+        fastest.setdefault(fit["gpu"]["slug"], fit)
+    assert found["fits"]["nodes"][: len(fastest)] == list(fastest.values())
+    assert found["fits"]["totalCount"] == len(found["fits"]["nodes"]) == 5
+    head = (await data(query, first=2))["model"]["fits"]
+    tail = (await data(query, first=9, after=head["pageInfo"]["endCursor"]))["model"]["fits"]
+    assert head["nodes"] + tail["nodes"] == found["fits"]["nodes"]
+
+
+async def test_one_fit_a_group_of_everything_is_refused(ask: Any) -> None:
+    answer = await ask("{ fits(onePer: MODEL) { totalCount nodes { id } } }")
+    assert answer["errors"][0]["extensions"]["code"] == "BAD_USER_INPUT"
+    assert answer["errors"][0]["extensions"]["field"] == "onePer"

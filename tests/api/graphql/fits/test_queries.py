@@ -23,8 +23,8 @@ SEED = """{ fit(model: "Kimi Linear 48B A3B", gpu: "V100 32GB", quant: "Q4_K_M")
   model { slug } gpu { slug } quant { slug } workload { kind }
   headline summary capacityMessage scoreParts { name value weight } limits { code share message }
   advice { code message gain { statusAfter decodeTokensPerSecond ttftMs safeContextTokens headroomBytes score } }
-  commands { engine tool text } faq { question answer } embed { url html } measurements { totalCount }
-  workloads { workload { kind } quant { slug } grade status decode { tokensPerSecond } ttftMs safeContextTokens }
+  commands { engine { kind } tool text } faq { question answer } embed { url html } measurements { totalCount }
+  workloadOptions { workload { kind } quant { slug } grade status decode { tokensPerSecond } ttftMs safeContextTokens }
   quantOptions { quant { slug nominalBits } workload { kind } recommended status memory { totalBytes } grade score }
 } }"""
 
@@ -37,21 +37,21 @@ async def test_the_first_screen_in_one_query(data: Any) -> None:
     assert memory["usableBytes"] - memory["totalBytes"] == memory["headroomBytes"]
     assert (fit["source"], fit["generation"]) == ("PUBLISHED", 1)
     assert fit["decode"]["low"] < fit["decode"]["tokensPerSecond"] < fit["decode"]["high"]
-    assert [one["workload"]["kind"] for one in fit["workloads"]] == [
+    assert [one["workload"]["kind"] for one in fit["workloadOptions"]] == [
         "CHAT",
         "CODING",
         "AGENTIC_CODING",
         "REASONING",
         "RAG",
     ]
-    assert {one["quant"]["slug"] for one in fit["workloads"]} == {"q4-k-m"}
+    assert {one["quant"]["slug"] for one in fit["workloadOptions"]} == {"q4-k-m"}
     bits = [one["quant"]["nominalBits"] for one in fit["quantOptions"]]
     assert bits == sorted(bits)
     assert [one["recommended"] for one in fit["quantOptions"]].count(True) == 1
     assert {one["workload"]["kind"] for one in fit["quantOptions"]} == {"CODING"}
     assert sum(part["weight"] for part in fit["scoreParts"]) == pytest.approx(1)
     assert "Kimi Linear" in fit["summary"]
-    assert fit["commands"][0]["engine"] == "LLAMA_CPP"
+    assert fit["commands"][0]["engine"]["kind"] == "LLAMA_CPP"
     assert len(fit["faq"]) >= 5
     assert fit["embed"]["url"].startswith("http://test/embed/kimi-linear-48b-a3b-on-tesla-v100-sxm2-32-gb")
 
@@ -90,11 +90,11 @@ async def test_published_and_live_fits_say_the_same(data: Any, live: Any) -> Non
 
 
 async def test_a_fit_before_any_publication_says_that_it_is_live(live: Any) -> None:
-    found = (await live('{ fit(model: "llama-2-7b", gpu: "rtx-3090") { source generation workloads { source } } }'))[
-        "data"
-    ]
+    found = (
+        await live('{ fit(model: "llama-2-7b", gpu: "rtx-3090") { source generation workloadOptions { source } } }')
+    )["data"]
     assert (found["fit"]["source"], found["fit"]["generation"]) == ("LIVE", None)
-    assert {one["source"] for one in found["fit"]["workloads"]} == {"LIVE"}
+    assert {one["source"] for one in found["fit"]["workloadOptions"]} == {"LIVE"}
 
 
 async def test_a_list_before_any_publication_is_unavailable(live: Any) -> None:
@@ -107,22 +107,22 @@ async def test_what_no_engine_runs_is_a_status_and_no_error(data: Any) -> None:
         await data(
             '{ fit(model: "llama-2-7b", gpu: "rtx-3090", quant: "MLX 4-bit") { status engine { slug } memory { totalBytes } '
             "decode { low } headline summary limits { code } commands { text } scoreParts { name } advice { code } "
-            "workloads { status } faq { answer } } }"
+            "workloadOptions { status } faq { answer } } }"
         )
     )["fit"]
     assert found["status"] == "UNSUPPORTED"
     assert (found["engine"], found["memory"], found["decode"]) == (None, None, None)
     assert (found["commands"], found["scoreParts"]) == ([], [])
     assert [limit["code"] for limit in found["limits"]] == ["ENGINE_SUPPORT"]
-    assert {one["status"] for one in found["workloads"]} == {"UNSUPPORTED"}
+    assert {one["status"] for one in found["workloadOptions"]} == {"UNSUPPORTED"}
 
 
 async def test_a_quantization_outside_the_runs_is_computed_live(data: Any) -> None:
     found = await data(
-        '{ fit(model: "llama-2-7b", gpu: "rtx-3090", quant: "IQ1_S") { source status recommended workloads { source } } }'
+        '{ fit(model: "llama-2-7b", gpu: "rtx-3090", quant: "IQ1_S") { source status recommended workloadOptions { source } } }'
     )
     assert (found["fit"]["source"], found["fit"]["status"], found["fit"]["recommended"]) == ("LIVE", "FITS", False)
-    assert {one["source"] for one in found["fit"]["workloads"]} == {"LIVE"}
+    assert {one["source"] for one in found["fit"]["workloadOptions"]} == {"LIVE"}
 
 
 async def test_unknown_names_in_a_fit(ask: Any) -> None:
@@ -136,7 +136,7 @@ async def test_unknown_names_in_a_fit(ask: Any) -> None:
 PAGE = """query($filter: FitFilter, $orderBy: [FitOrder!], $first: Int, $after: String) {
   fits(filter: $filter, orderBy: $orderBy, first: $first, after: $after) {
     totalCount pageInfo { hasNextPage hasPreviousPage endCursor }
-    edges { cursor node { id score ttftMs safeContextTokens status recommended decode { tokensPerSecond }
+    edges { cursor node { id score ttftMs safeContextTokens status recommended weightsKnown decode { tokensPerSecond }
       model { slug } gpu { slug } quant { slug } workload { kind } engine { kind } grade } } } }"""
 
 
@@ -222,6 +222,33 @@ async def test_orders(data: Any, field: str, direction: str, read: Callable[[Any
             {"engine": {"in": ["MLX", "VLLM"]}, "status": {"in": ["DOES_NOT_FIT"]}},
             lambda fit: fit["engine"]["kind"] in ("MLX", "VLLM") and fit["status"] == "DOES_NOT_FIT",
         ),
+        ({"quant": {"notIn": ["Q4_K_M", "q8-0"]}}, lambda fit: fit["quant"]["slug"] not in ("q4-k-m", "q8-0")),
+        (
+            {"gpu": {"in": ["rtx-3090", "rtx-4090"], "notIn": ["RTX 4090"]}},
+            lambda fit: fit["gpu"]["slug"] == "rtx-3090",
+        ),
+        ({"workload": {"notIn": ["RAG"]}}, lambda fit: fit["workload"]["kind"] != "RAG"),
+        ({"status": {"notIn": ["DOES_NOT_FIT"]}}, lambda fit: fit["status"] != "DOES_NOT_FIT"),
+        ({"engine": {"notIn": ["LLAMA_CPP"]}}, lambda fit: fit["engine"]["kind"] != "LLAMA_CPP"),
+        ({"status": {}}, lambda _: True),
+        (
+            {"ttftMs": {"max": 500, "includeUnknown": True}},
+            lambda fit: fit["ttftMs"] is None or fit["ttftMs"] <= 500,
+        ),
+        (
+            {"decodeTokensPerSecond": {"min": 100, "includeUnknown": True}},
+            lambda fit: fit["decode"] is None or fit["decode"]["tokensPerSecond"] >= 100,
+        ),
+        (
+            {"or": [{"status": {"in": ["FITS"]}, "score": {"min": 90}}, {"gpu": {"in": ["rtx-3090"]}}]},
+            lambda fit: (fit["status"] == "FITS" and fit["score"] >= 90) or fit["gpu"]["slug"] == "rtx-3090",
+        ),
+        (
+            {"workload": {"in": ["RAG", "CHAT"]}, "or": [{"workload": {"in": ["RAG"]}}, {"recommended": True}]},
+            lambda fit: fit["workload"]["kind"] == "RAG" or (fit["workload"]["kind"] == "CHAT" and fit["recommended"]),
+        ),
+        ({"weightsKnown": True}, lambda fit: fit["weightsKnown"]),
+        ({"weightsKnown": False}, lambda fit: not fit["weightsKnown"]),
         ({"gpuMatches": {"vendor": {"in": ["APPLE"]}}}, lambda fit: fit["gpu"]["slug"].startswith("apple")),
         ({"modelMatches": {"mixtureOfExperts": True}}, lambda fit: fit["model"]["slug"].endswith("a3b")),
         (
@@ -238,7 +265,8 @@ async def test_a_filter_finds_exactly_what_it_says(data: Any, wanted: Any, holds
 
 
 @pytest.mark.parametrize(
-    "wanted", [{"model": {"in": []}}, {"status": {"in": []}}, {"workload": {"in": []}}, {"engine": {"in": []}}]
+    "wanted",
+    [{"model": {"in": []}}, {"status": {"in": []}}, {"workload": {"in": []}}, {"engine": {"in": []}}, {"or": []}],
 )
 async def test_an_empty_set_matches_nothing(data: Any, wanted: Any) -> None:
     assert (await data(PAGE, filter=wanted))["fits"]["edges"] == []
@@ -288,7 +316,7 @@ async def test_a_filter_on_another_model_leaves_nothing_of_this_one(data: Any) -
 
 NESTED = """query($n: Int!, $m: Int!) { models(first: $n) { nodes { slug quants { fileSizeBytes quant { slug } }
   fits(first: $m, filter: {workload: {in: [CODING]}}) { nodes { score
-    workloads { score } quantOptions { score }
+    workloadOptions { score } quantOptions { score }
     gpu { slug fits(first: $m) { nodes { score model { slug } } } } } } } } }"""
 
 
@@ -350,6 +378,9 @@ async def test_a_cursor_of_a_passed_generation_is_stale(ask: Any) -> None:
         ("filter: {minimumGrade: E}", "BAD_USER_INPUT"),
         ("orderBy: [{field: SCORE}, {field: SCORE}]", "BAD_USER_INPUT"),
         ("filter: {score: {min: 2, max: 1}}", "BAD_USER_INPUT"),
+        ("filter: {or: [{or: [{recommended: true}]}]}", "BAD_USER_INPUT"),
+        ("filter: {or: [" + "{}," * 21 + "]}", "LIMIT_EXCEEDED"),
+        ('filter: {gpu: {notIn: ["nope"]}}', "NOT_FOUND"),
         ('filter: {model: {in: ["nope"]}}', "NOT_FOUND"),
         ('filter: {model: {in: ["\' OR 1=1 --"]}}', "NOT_FOUND"),
         ("filter: {status: {in: [NOPE]}}", "BAD_USER_INPUT"),

@@ -68,9 +68,9 @@ async def test_nonsense_is_refused(ask: Any, wrong: dict[str, Any]) -> None:
 
 
 async def test_engines_are_in_the_order_of_people_served(data: Any) -> None:
-    query = f"{{ {FIT} {{ serving {{ people engines {{ engine quant {{ slug }} people streams mostStreams }} }} }} }}"
+    query = f"{{ {FIT} {{ serving {{ people engines {{ engine {{ kind }} quant {{ slug }} people streams mostStreams }} }} }} }}"
     serving = (await data(query))["fit"]["serving"]
     served = [engine["people"] for engine in serving["engines"]]
-    assert len({engine["engine"] for engine in serving["engines"]}) == len(served) > 1
+    assert len({engine["engine"]["kind"] for engine in serving["engines"]}) == len(served) > 1
     assert served == sorted(served, reverse=True)
     assert served[0] >= serving["people"]

@@ -10,8 +10,10 @@ from typing import Any
 import httpx
 import pytest
 import pytest_asyncio
+from starlette.applications import Starlette
 
 from api.errors import ApiError, ErrorCode
+from api.graphql.context import RequestContext
 from api.graphql.core.ids import encode_id
 from api.graphql.services.auth import Operators, Scope, new_token
 from api.server.app import create_app
@@ -38,9 +40,10 @@ READER, READER_SETTING = new_token("planner", [Scope.RUNS])
 class Desk:
     """An application of its own, with tokens and a published catalog; runs are worked off by hand."""
 
-    def __init__(self, settings: ApiSettings, client: httpx.AsyncClient) -> None:
+    def __init__(self, settings: ApiSettings, client: httpx.AsyncClient, app: Starlette) -> None:
         self.settings = settings
         self.client = client
+        self.services, self.schema = app.state.services, app.state.schema
 
     async def send(self, query: str, token: str | None = ALL, **variables: Any) -> dict[str, Any]:
         headers = {} if token is None else {"authorization": f"Bearer {token}"}
@@ -68,8 +71,94 @@ async def desk(
     assert run_in_process(settings, catalog) is not None
     app = create_app(settings, catalog)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
-        yield Desk(settings, client)
+        yield Desk(settings, client, app)
     await app.state.services.close()
+
+
+CHANGE = """mutation($input: ChangeCatalogInput!) { changeCatalog(input: $input) { models { slug } gpus { slug }
+  run { id state } plan { blockCount cellCount modelSlugs gpuSlugs changedSlugs deletedSlugs everything }
+  userErrors { code field message } } }"""
+
+
+async def test_many_changes_are_published_by_one_run(desk: Desk, catalog: Catalog) -> None:
+    base = catalog.models["llama-2-7b"]
+    entries = [
+        {**base, "slug": f"own-{n}", "name": f"Own {n}", "aliases": [], "hf_repo": f"me/own-{n}", "gguf_repo": None}
+        for n in (1, 2)
+    ]
+    change = {"upsertModels": entries, "deleteGpus": ["RTX 4090"]}
+    dry = (await desk.send(CHANGE, input={**change, "dryRun": True}))["data"]["changeCatalog"]
+    assert (dry["run"], dry["userErrors"]) == (None, [])
+    assert dry["plan"]["changedSlugs"] == ["own-1", "own-2"]
+    # Two of six models are so many that everything is computed.
+    assert dry["plan"]["everything"]
+    assert set(dry["plan"]["modelSlugs"]) > {"own-1", "own-2"}
+    assert dry["plan"]["deletedSlugs"] == ["rtx-4090"]
+    assert (await desk.send("{ runs { totalCount } }"))["data"]["runs"]["totalCount"] == 1
+    payload = (await desk.send(CHANGE, input=change))["data"]["changeCatalog"]
+    assert payload["userErrors"] == []
+    assert payload["plan"] == dry["plan"]
+    assert [model["slug"] for model in payload["models"]] == ["own-1", "own-2"]
+    desk.work_off(2)
+    await asyncio.sleep(0.15)
+    query = "{ runs { totalCount nodes { failedBlocks { error } } } models { totalCount } gpus { nodes { slug } } }"
+    found = (await desk.send(query))["data"]
+    assert (found["runs"]["totalCount"], found["models"]["totalCount"]) == (2, 6)
+    assert "rtx-4090" not in {gpu["slug"] for gpu in found["gpus"]["nodes"]}
+    assert found["runs"]["nodes"][0] == {"failedBlocks": []}
+
+
+async def test_one_wrong_entry_changes_nothing(desk: Desk, catalog: Catalog) -> None:
+    good, wrong = catalog.models["llama-2-7b"], {"slug": "x", "layers": -1}
+    change = {"upsertModels": [good, wrong], "deleteModels": ["nope"]}
+    payload = (await desk.send(CHANGE, input=change))["data"]["changeCatalog"]
+    assert (payload["run"], payload["plan"], payload["models"]) == (None, None, [])
+    assert {tuple(error["field"][:2]) for error in payload["userErrors"]} == {
+        ("upsertModels", "1"),
+        ("deleteModels", "0"),
+    }
+    assert {error["code"] for error in payload["userErrors"]} == {"BAD_USER_INPUT", "NOT_FOUND"}
+    many = await desk.send(CHANGE, input={"deleteModels": ["x"] * 501})
+    assert many["errors"][0]["extensions"]["code"] == "LIMIT_EXCEEDED"
+
+
+async def test_a_run_within_a_scope(desk: Desk) -> None:
+    query = """mutation($input: RecomputeInput!) { recompute(input: $input) {
+      run { state blockCount } plan { modelSlugs gpuSlugs blockCount } userErrors { code field } } }"""
+    scope = {"models": ["Llama 2 7B"], "gpus": ["RTX 3090"], "dryRun": True}
+    dry = (await desk.send(query, input=scope))["data"]["recompute"]
+    assert dry["run"] is None
+    assert dry["plan"]["gpuSlugs"] in (["rtx-3090"], [])
+    assert "llama-2-7b" in dry["plan"]["modelSlugs"]
+    wrong = (await desk.send(query, input={"models": ["nope"]}))["data"]["recompute"]
+    assert [error["code"] for error in wrong["userErrors"]] == ["NOT_FOUND"]
+    run = (await desk.send(query, input={"models": ["Llama 2 7B"]}))["data"]["recompute"]
+    assert run["plan"]["modelSlugs"] == ["llama-2-7b"]
+    assert run["run"]["blockCount"] == run["plan"]["blockCount"] == 1
+
+
+FOLLOW = """subscription { publications { generation modelCount } }"""
+
+
+async def test_publications_are_followed(desk: Desk, catalog: Catalog) -> None:
+    seen: list[Any] = []
+
+    async def follow() -> None:
+        context = RequestContext(desk.services, await desk.services.state.view(), "r")
+        stream = await desk.schema.subscribe(FOLLOW, context_value=context)
+        async for event in stream:
+            seen.append(event.data["publications"])
+            if len(seen) == 2:
+                await stream.aclose()
+                return
+
+    following = asyncio.create_task(follow())
+    await asyncio.sleep(0.05)
+    entry = {**catalog.models["llama-2-7b"], "slug": "own-3", "name": "Own 3", "aliases": [], "hf_repo": "me/own-3"}
+    await desk.send(CHANGE, input={"upsertModels": [{**entry, "gguf_repo": None}]})
+    desk.work_off(2)
+    await asyncio.wait_for(following, 10)
+    assert [event["modelCount"] for event in seen] == [4, 5]
 
 
 @pytest.mark.parametrize(

@@ -76,6 +76,16 @@ async def test_a_run_is_followed_to_its_end(browser: Browser) -> None:
             assert (await socket.receive_json()) == {"id": "1", "type": "complete"}
 
 
+async def test_the_newest_run_is_followed(browser: Browser) -> None:
+    async with browser() as client, connect(client) as socket:
+        await start(socket)
+        query = "subscription { newestRun { id state } }"
+        await socket.send_json({"id": "1", "type": "subscribe", "payload": {"query": query}})
+        run = (await socket.receive_json())["payload"]["data"]["newestRun"]
+        assert run == {"id": encode_id("Run", "1"), "state": "PUBLISHED"}
+        await socket.send_json({"id": "1", "type": "complete"})
+
+
 async def test_tokens_come_at_the_estimated_pace(browser: Browser) -> None:
     async with browser() as client:
         fit = '{ fit(model: "llama-2-7b", gpu: "rtx-4090", quant: "IQ2_XXS") { ttftMs decode { tokensPerSecond } } }'

@@ -118,4 +118,109 @@ phi-4 | i9-14900k | phi-4 | ?
 phi-4 | RTX PRO 4500 WS | phi-4 | rtx-pro-4500-blackwell
 kimi k3 | 8x M5 Ultra | kimi-k3 | ~apple-m5-ultra-80c-512gb*8
 QWEN3_32B | rtx-4090 | qwen3-32b | rtx-4090
+DeepSeek-R1-UD-IQ1_S-00001-of-00003.gguf | Trainium1 | deepseek-r1+ud-iq1-s | trainium1
+r1 32b | P102-100 | ~deepseek-r1-distill-qwen-32b | ~p102-100-10-gb
+seed oss | Arc 140T | seed-oss-36b | arc-140t
+codellama:34b | Arc B390 | codellama-34b | arc-b390
+gema3 12b | MI308X | ~gemma-3-12b | instinct-mi308x-192-gb
+mistral small 24b | TX2 | ~mistral-small-3-24b | ~jetson-tx2-8-gb
+Qwen3-235B-A22B-Instruct-2507-IQ4_KSS.gguf | gfx942 | qwen3-235b-a22b-instruct-2507+iq4-kss | ?
+phi 3.5 mini | Ryzen AI Max+ 495 | phi-3.5-mini | gorgon-halo-8065s-192gb
+gemma4:26b | Threadripper 7970X | gemma-4-26b-a4b | ~cpu-tr-ddr5-5200-4ch
+gpt-oss:120b | Tesla P40 | gpt-oss-120b | tesla-p40
+mistral-small3.2 | macbook pro m3 max 36gb | mistral-small-3.2-24b | apple-m3-max-30c-36gb
+lama4 maverick | Radeon 8060S | ~llama-4-maverick | ~strix-halo-8060s-128gb
+exaone-deep | Asus Ascent GX10 | ~exaone-deep-32b | ~dgx-spark
+tinyllama | RTX 3050 Ti Laptop | tinyllama-1.1b | rtx-3050-ti-laptop
+inkling | TPU v6e | inkling | tpu-v6e
+deepseek v4.1 flash | HP ZBook Ultra G1a | deepseek-v4.1-flash | ~strix-halo-8060s-128gb
+llama3.3:70b | Legion Go | llama-3.3-70b | ~radeon-780m
+dolphin mistral 24b venice | Ryzen AI 9 HX 370 | ? | radeon-890m
+unsloth/gpt-oss-20b-GGUF:F16 | Radeon 780M | gpt-oss-20b+f16 | radeon-780m
+minimax m2.5 | Jetson Thor | minimax-m2.5 | ~jetson-thor-t5000
+deepseek-r1:8b | GTX 1060 3GB | ? | gtx-1060-3-gb
+TheBloke/deepseek-coder-33B-instruct-GPTQ | Snapdragon X2 Elite | deepseek-coder-33b+gptq-int4 | snapdragon-x2-elite
+llama3.1:8b-instruct-q5_K_M | Apple M5 Ultra | llama-3.1-8b+q5-k-m | ~apple-m5-ultra-80c-512gb
+hermes3:8b | Orange Pi 5 | ? | rk3588
+mlx-community/gpt-oss-120b-MXFP4-Q8 | NVIDIA A100-PCIE-40GB | gpt-oss-120b+mlx-mxfp4 | a100-pcie-40-gb
+mistral:7b | RK3588 | ~mistral-7b-v0.3 | rk3588
+lama 3.1 8b | Ryzen AI Max+ 395 | ~llama-3.1-8b | ~strix-halo-8060s-128gb
+L3.3-70B-Euryale-v2.3 | NVIDIA RTX 6000 Ada Generation | ~llama-3.3-70b | rtx-6000-ada-generation
+RedHatAI/Llama-3.3-70B-Instruct-quantized.w8a8 | NVIDIA GeForce RTX 4060 Laptop GPU | llama-3.3-70b+int8-w8a8 | rtx-4060-laptop
+qwen 3.8 27b | Iris Xe | qwen3.8-27b | iris-xe-96eu
+kimi-k2:1t | Jetson AGX Orin 64GB | ~kimi-k2-instruct | jetson-agx-orin-64-gb
+qwen3 next 80b | Snapdragon X2 Elite Extreme | ~qwen3-next-80b-a3b-instruct | snapdragon-x2-elite-extreme
+qwen/qwen3-coder-30b | AGX Xavier 64GB | qwen3-coder-30b-a3b | ~jetson-agx-xavier-64-gb
+gemma 3 27b qat | Core Ultra 9 285K | gemma-3-27b | ~cpu-ddr5-6400-2ch
+phi 4 | Xeon w9-3495X | phi-4 | ~cpu-ddr5-4800-8ch
+ministral 8b | Mac Studio M3 Ultra | ~ministral-8b-2410 | ~apple-m3-ultra-80c-512gb
+WizardLM-2-8x22B | Framework Desktop 128GB | ~mixtral-8x22b | ~strix-halo-8060s-128gb
+gemma3:27b-it-qat | TPU v5e | gemma-3-27b | tpu-v5e
+gpt-oss 20b mxfp4 | TPU v7 | gpt-oss-20b+mxfp4 | ~tpu-v7x
+qwen next | MacBook Pro 16 M4 Max 128GB | ? | apple-m4-max-40c-128gb
+nvidia/Llama-3.1-8B-Instruct-FP8 | UHD 770 | llama-3.1-8b+fp8 | uhd-770
+mixtral-8x7b-instruct-v0.1.Q5_0.gguf | Ryzen AI Max 390 | mixtral-8x7b+q5-0 | ~strix-halo-8050s-64gb
+Qwen/Qwen3-235B-A22B-GPTQ-Int4 | L40S | qwen3-235b-a22b+gptq-int4 | l40s
+gemma3n:e4b | RTX Spark N1X | gemma-3n-e4b | ~rtx-spark-n1x-128gb
+google/gemma-3-12b | m1 max 64gb | gemma-3-12b | ~apple-m1-max-32c-64gb
+phi4-reasoning | BC-250 | phi-4-reasoning | bc-250-16-gb
+llama3.1 70b | Inferentia2 | llama-3.1-70b | inferentia2
+phi4-mini | M5 Ultra 80-core | ~phi-4-mini-instruct | ~apple-m5-ultra-80c-512gb
+lmstudio-community/Qwen3-8B-MLX-4bit | MI325X | qwen3-8b+mlx-4bit | instinct-mi325x-256-gb
+qwen2.5:7b | RTX 1000 Ada laptop | qwen2.5-7b | rtx-1000-ada-laptop
+NousResearch/Hermes-4-14B | Raspberry Pi 4 | ~qwen3-14b | raspberry-pi-4
+mistral-nemo | NVIDIA GB200 | ~mistral-nemo-12b | gb200
+TheBloke/Llama-2-13B-chat-AWQ | Mac Studio M3 Ultra 512GB | llama-2-13b+awq-int4 | apple-m3-ultra-80c-512gb
+gemma3:12b | Radeon 890M | gemma-3-12b | radeon-890m
+scout | GTX 1650 Laptop | ~llama-4-scout | gtx-1650-laptop
+lfm2 8b a1b | DGX Station | lfm2-8b-a1b | ~gb300
+mlx-community/Qwen3-30B-A3B-4bit-DWQ | Apple M1 Pro | qwen3-30b-a3b+mlx-4bit-dwq | ~apple-m1-pro-16c-32gb
+deepseek v3 0324 | Tesla V100-SXM2-16GB | deepseek-v3-0324 | tesla-v100-sxm2-16-gb
+nvidia/DeepSeek-R1-0528-NVFP4 | DGX B200 | deepseek-r1-0528+nvfp4 | ~b200*8
+gemma4 26b a4b | Quadro M6000 24GB | gemma-4-26b-a4b | quadro-m6000-24-gb
+gpt-oss-120b-mxfp4-00001-of-00003.gguf | Radeon 680M | gpt-oss-120b+mxfp4 | radeon-680m
+deepseek-v3.1:671b | 4090D | deepseek-v3.1 | rtx-4090-d
+ggml-org/gpt-oss-120b-GGUF | GMKtec EVO-X2 | gpt-oss-120b | ?
+starcoder2:15b | inf2.xlarge | starcoder2-15b | ~inferentia2
+olmo2:13b | RTX PRO 4500 Blackwell Server | olmo-2-13b | rtx-pro-4500-blackwell-server-edition
+muse glimmer | NVIDIA RTX A2000 8GB Laptop GPU | ~muse-glimmer-30b | rtx-a2000-laptop-8-gb
+unsloth/DeepSeek-R1-0528-GGUF | Jetson Orin Nano 4GB | deepseek-r1-0528 | jetson-orin-nano-4-gb
+josiefied qwen3 8b | Raspberry Pi 5 | ~qwen3-8b | raspberry-pi-5
+mlx-community/Llama-3.3-70B-Instruct-4bit | RTX 2050 | llama-3.3-70b+mlx-4bit | rtx-2050-laptop
+ollama run qwen3:14b | p5.48xlarge | qwen3-14b | ~h100-sxm5-80-gb*8
+mimo v2.5 pro | RX 580 | mimo-v2.5-pro | rx-580-8-gb
+command-a | Jetson Nano | command-a-03-2025 | jetson-nano
+openchat | EPYC 9654 | ? | ~cpu-epyc-ddr5-4800-12ch
+qwq | Snapdragon X Elite | ~qwq-32b | snapdragon-x-elite
+mistral-small:24b | M60 | ~mistral-small-3-24b | tesla-m60
+glm4.5 air | Arc 140V | glm-4.5-air | arc-140v
+meta-llama/Llama-3.1-405B-Instruct-FP8 | Tesla K80 | llama-3.1-405b+fp8 | tesla-k80
+llama3.2:3b | Mac mini M4 | llama-3.2-3b | ~apple-m4-10c-32gb
+exaone3.5:7.8b | Beelink GTR9 Pro | exaone-3.5-7.8b | ~strix-halo-8060s-128gb
+nemotron 3 nano | GTX 1050 | ~nemotron-3-nano-30b-a3b | gtx-1050
+qwen3 vl 8b | gfx90a | qwen3-vl-8b | ?
+nemotron-nano | HGX B200 | ? | ~b200*8
+gpt-oss120b | Ryzen 7 8700G | gpt-oss-120b | radeon-780m
+deepseek v4 flash | Gaudi 3 | deepseek-v4-flash | gaudi-3-128-gb
+unsloth/Qwen3-30B-A3B-Instruct-2507-GGUF | DDR5-5600 CPU | qwen3-30b-a3b-instruct-2507 | ?
+glm 4.6 | Framework Desktop | glm-4.6 | ?
+glm4:9b | mac mini m4 pro 64gb | glm-4-9b | ~apple-m4-pro-20c-64gb
+qwen coder 30b | gfx1100 | ~qwen3-coder-30b-a3b | ?
+xing 4 | AMD Radeon Graphics (RADV RAPHAEL_MENDOCINO) | ~xing4.0-29b-a4b | ~radeon-610m
+Midnight-Miqu-70B-v1.5 | Arc Pro B70 | ~llama-2-70b | arc-pro-b70-32-gb
+hy4 | RTX 3080 20GB | hy4-preview | rtx-3080-20-gb-modded
+deepseek-r1:32b | A18 Pro | deepseek-r1-distill-qwen-32b | apple-a18-pro-5c-8gb
+mistral small | GTX 970 | ? | gtx-970
+llama3.2-vision:11b | Steam Deck | llama-3.2-11b-vision | ~steam-deck-lcd
+qwen3 30b moe | ROG Ally X | ~qwen3-30b-a3b | ~radeon-780m
+deepseek-r1:671b | RTX 3000 Ada | ~deepseek-r1 | rtx-3000-ada-laptop
+apertus 70b | Trainium2 | apertus-70b | trainium2
+Meta-Llama-3.1-8B-Instruct-Q4_K_M.gguf | NVIDIA TITAN V | llama-3.1-8b+q4-k-m | titan-v
+qwen/qwen3-30b-a3b-2507 | RX 5500 XT | ~qwen3-30b-a3b-instruct-2507 | ~rx-5500-xt-8-gb
+qewn3 8b | Apple M6 | ~qwen3-8b | ~apple-m6-12c-32gb
+yi:34b | Quadro RTX 8000 | yi-34b | quadro-rtx-8000
+granite4:tiny-h | Radeon 8060S Graphics (RADV STRIX_HALO) | granite-4.0-h-tiny | ~strix-halo-8060s-128gb
+ernie 4.5 21b | Arc A310 | ernie-4.5-21b-a3b | arc-a310-4-gb
+command-r-plus | M2 Ultra 192 | command-r-plus-08-2024 | ~apple-m2-ultra-76c-192gb
+gemma-3-27b-it-q4_0.gguf | NVIDIA GH200 480GB | gemma-3-27b+q4-0 | gh200-96-gb
 """

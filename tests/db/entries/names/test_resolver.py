@@ -65,7 +65,10 @@ def test_one_accelerator_is_not_several(catalog: Catalog) -> None:
 def test_an_unknown_quantization_of_a_file_is_stated(catalog: Catalog) -> None:
     meaning = catalog.meaning("model", "Qwen3-8B-UD-Q9_K_XL.gguf")
     assert (meaning.slug, meaning.quant) == ("qwen3-8b", None)
-    assert meaning.note == "The quantization UD-Q9_K_XL of 'Qwen3-8B-UD-Q9_K_XL.gguf' is not in the catalog."
+    assert meaning.note == (
+        "The quantization UD-Q9_K_XL of 'Qwen3-8B-UD-Q9_K_XL.gguf' is not in the catalog; nearest to it are UD-Q2_K_XL, "
+        "UD-Q3_K_XL, UD-Q4_K_XL."
+    )
 
 
 def test_thousands_of_names_of_models_resolve(catalog: Catalog) -> None:

@@ -18,6 +18,10 @@ _SIGLIP = {
     "image_size": 896, "patch_size": 14,
 }  # fmt: skip
 _QWEN3_VL = {"depth": 24, "hidden_size": 1024, "intermediate_size": 4096}
+_MOONVIT = {
+    "vt_hidden_size": 1152, "vt_intermediate_size": 4304, "vt_num_hidden_layers": 27, "patch_size": 14,
+    "merge_kernel_size": [2, 2],
+}  # fmt: skip
 _LLAMA4 = {
     "model_type": "llama4_vision_model", "hidden_size": 1408, "image_size": 336, "intermediate_size": 5632,
     "num_hidden_layers": 34, "patch_size": 14, "vision_output_dim": 4096,
@@ -30,8 +34,13 @@ _LLAMA4 = {
         ("gemma-3-4b", "gemma3", _SIGLIP),
         ("gemma-3-27b", "gemma3", _SIGLIP),
         ("glm-5.3-flash", "glm5_next", {}),
+        ("kimi-k2.5", "kimi_k25", _MOONVIT),
+        ("llama-3.2-11b-vision", "mllama", {"image_size": 560}),
+        ("llama-3.2-90b-vision", "mllama", {"image_size": 560}),
         ("llama-4-scout", "llama4", _LLAMA4),
+        ("minimax-m3", "minimax_m3_vl", {}),
         ("mistral-small-3.1-24b", "mistral3", {"model_type": "pixtral", "patch_size": 14}),
+        ("muse-glimmer-30b", "muse_glimmer", {}),
         ("qwen2.5-vl-7b", "qwen2_5_vl", {"hidden_size": 1280}),
         ("qwen2.5-vl-72b", "qwen2_5_vl", {"hidden_size": 1280, "intermediate_size": 3456}),
         ("qwen3-vl-2b", "qwen3_vl", _QWEN3_VL),
@@ -39,6 +48,7 @@ _LLAMA4 = {
         ("qwen3.5-0.8b", "qwen3_5", {"depth": 12, "hidden_size": 768, "intermediate_size": 3072}),
         ("qwen3.5-397b-a17b", "qwen3_5_moe", {}),
         ("qwen3.8-flash-next", "qwen4_exp", {"model_type": "qwen4_exp"}),
+        ("step-3.7-flash", "step3p7", {}),
     ],
 )
 def test_the_tower_of_a_catalog_model_is_that_of_its_checkpoint(
@@ -72,7 +82,7 @@ def test_a_configuration_brings_its_projector_along() -> None:
 
 
 def test_other_towers_are_not_known_and_broken_ones_are_refused() -> None:
-    assert vision_parameters({"model_type": "kimi_k25", "vision_config": {"vt_hidden_size": 1152}}, 7168) is None
+    assert vision_parameters({"model_type": "internvl_chat", "vision_config": {"hidden_size": 1024}}, 4096) is None
     assert vision_parameters({"model_type": "llama"}, 4096) is None
     with pytest.raises(ImportFactsError, match="'depth' must be an integer"):
         vision_parameters({"model_type": "qwen3_vl", "vision_config": {"depth": 10**9}}, 4096)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from db.entries.files import CATALOG_ROOT
-from db.ingest.differences import Change, differences, state_of_folder
+from db.ingest.review.differences import Change, differences, state_of_folder
 
 
 def test_added_removed_and_changed_fields_have_both_values() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from db.entries.files import load_catalog
-from db.ingest.stale import StaleFact, stale_facts
+from db.ingest.review.stale import StaleFact, stale_facts
 
 
 def test_null_recalled_and_unconfirmed_facts_are_told_apart() -> None:

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, select
 
 from db.entries.files import CATALOG_ROOT
 from db.entries.store import KINDS, entity_table
-from db.ingest.differences import State, state_of_folder
+from db.ingest.review.differences import State, state_of_folder
 from db.ingest.snapshots import SourceError
 
 BUNDLED, PUBLISHED, COMMIT = "bundled", "published", "git:"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from db.ingest import missed
-from db.ingest.missed import Missed, add_missed, countable, missed_names
+from db.ingest.review import missed
+from db.ingest.review.missed import Missed, add_missed, countable, missed_names
 from db.session import make_engine, sync_engine, writing
 
 

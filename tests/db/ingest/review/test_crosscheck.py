@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from db.entries.files import load_catalog
-from db.ingest.crosscheck import Difference, cross_check
+from db.ingest.review.crosscheck import Difference, cross_check
 
 CATALOG = load_catalog()
 

@@ -8,9 +8,9 @@ import pytest
 
 from db.entries.files import CATALOG_ROOT, Catalog
 from db.entries.store import apply_staged, entity_values, stage_entries
-from db.ingest.differences import differences
+from db.ingest.review.differences import differences
+from db.ingest.review.states import state_named
 from db.ingest.snapshots import SourceError
-from db.ingest.states import state_named
 from db.session import sync_engine, writing
 
 

@@ -1,0 +1,39 @@
+"""The command itself: its version, its completion, and a reader that leaves early."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from api.cli.app import app
+from db.entries.files import load_catalog
+
+ROOT = Path(__file__).parents[3]
+
+
+def test_the_version_names_the_catalog() -> None:
+    result = CliRunner().invoke(app, ["--version"])
+    assert result.stdout == f"fitgraph 0.1.0, catalog {load_catalog().revision}\n"
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_of_a_shell(shell: str) -> None:
+    result = CliRunner().invoke(app, [], prog_name="fitgraph", env={"_FITGRAPH_COMPLETE": f"source_{shell}"})
+    assert f"_FITGRAPH_COMPLETE=complete_{shell}" in result.stdout
+
+
+def test_a_reader_that_leaves_ends_the_command_quietly() -> None:
+    command = [sys.executable, "-m", "api.cli", "catalog", "find", "a"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=os.environ | {"PYTHONPATH": os.getcwd()}
+    ) as run:
+        assert run.stdout is not None
+        assert run.stderr is not None
+        run.stdout.readline()
+        run.stdout.close()
+        assert run.stderr.read() == b""
