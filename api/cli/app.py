@@ -381,10 +381,7 @@ def calibrate(
 
 @app.command(epilog="Example: `fitgraph validate --output docs/validation.md`")
 def validate(
-    output: Annotated[
-        Path | None,
-        typer.Option(help="Where the report on speeds goes; its plots and that on the judgement go beside it."),
-    ] = None,
+    output: Annotated[Path | None, typer.Option(help="Where the report on speeds goes; the rest beside it.")] = None,
     judgement: Annotated[bool, typer.Option("--judgement", help="Write only the report on the judgement.")] = False,
 ) -> None:
     """Write two reports: estimates beside every measured row and peers' formulas, and how good the choices are."""
