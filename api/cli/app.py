@@ -235,15 +235,14 @@ def recommend(
     if bool(gpu) == (model is not None):
         raise typer.BadParameter("name the machine's accelerator with --gpu, or a model with --model")
     if model is not None:
-        from api.cli.choices import machines
+        from api.cli.choices.machines import Asked, machines_command
 
-        needs = machines.Asked(model, workload, mode, budget_usd, min_tok_s, users)
-        raise typer.Exit(machines.machines_command(needs, number, as_json=as_json))
+        needs = Asked(model, workload, mode, budget_usd, min_tok_s, users)
+        raise typer.Exit(machines_command(needs, number, as_json=as_json))
     from api.cli.choices import recommend
 
-    asked = recommend.Asked(
-        gpu or (), count, host, host_memory_gb, workload, mode, users, family, license, kind, released_from
-    )
+    machine = gpu or (), count, host, host_memory_gb
+    asked = recommend.Asked(*machine, workload, mode, users, family, license, kind, released_from)
     raise typer.Exit(recommend.recommend_command(asked, number, as_json=as_json))
 
 
