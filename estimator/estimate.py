@@ -6,21 +6,26 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from estimator import verdict
+from estimator.calibration.build_age import reserves_all_logits
 from estimator.calibration.coefficients import Calibration
 from estimator.fleet import Overrides, require_engine
 from estimator.grid import FitBlock, evaluate
 from estimator.placement.demand import Situation
-from estimator.placement.hardware import with_wired_limit
+from estimator.placement.hardware import CACHE_TYPES, SPLIT_CACHE_ENGINES, with_wired_limit
+from estimator.server_options import DEFAULT_SERVER
 from estimator.speed.arithmetic import LLAMA_CPP_STEP_TOKENS
 from estimator.structure.architecture import ModelArchitecture
 from estimator.types import (
     BACKENDS,
+    ENGINE_NAMES,
     ENGINES,
     EVIDENCES,
+    SERVERS,
     STATUSES,
     STRATEGIES,
     Accelerator,
     CacheType,
+    Engine,
     Estimate,
     EstimateRequest,
     EstimatorError,
@@ -50,9 +55,52 @@ def require_facts(accelerator: Accelerator) -> None:
 
 def require_sound(request: EstimateRequest) -> None:
     """Raise :class:`EstimatorError` when settings of a request exclude each other."""
-    plain = request.kv_cache_type in (None, CacheType.F16, CacheType.F32, CacheType.BF16)
-    if not plain and request.flash_attention is False:
-        raise EstimatorError("a quantized KV cache needs flash attention; leave flash_attention out or set it to true")
+    plain = (None, CacheType.F16, CacheType.F32, CacheType.BF16)
+    values = request.kv_cache_type if request.v_cache_type is None else request.v_cache_type
+    if values not in plain and request.flash_attention is False:
+        raise EstimatorError(
+            "quantized values in the KV cache need flash attention; leave flash_attention out or set it to true"
+        )
+
+
+def require_options(model: ModelArchitecture, request: EstimateRequest, engine: Engine) -> None:
+    """Raise an :class:`EstimatorError` when the engine does not have the options of a request."""
+    require_cache(model, request, engine)
+    require_server(request, engine)
+
+
+def require_cache(model: ModelArchitecture, request: EstimateRequest, engine: Engine) -> None:
+    """Raise :class:`UnsupportedError` when the engine cannot keep the cache types that a request names."""
+    keys, values, allowed = request.kv_cache_type, request.v_cache_type, CACHE_TYPES[engine]
+    name = ENGINE_NAMES[engine]
+    refused = next((each for each in (keys, values) if each is not None and each not in allowed), None)
+    if refused is not None:
+        listed = ", ".join(each.value for each in allowed)
+        raise UnsupportedError(f"{name} cannot keep a {refused.value} KV cache; it can keep {listed}")
+    if values in (None, keys or CacheType.F16):
+        return
+    if engine not in SPLIT_CACHE_ENGINES:
+        raise UnsupportedError(f"{name} keeps keys and values in one type; leave v_cache_type out")
+    if model.cached_latent is not None:
+        raise UnsupportedError(f"the values of {model.slug} are a part of its keys: both need one cache type")
+
+
+def require_server(request: EstimateRequest, engine: Engine) -> None:
+    """Raise :class:`EstimatorError` when options of a server are given to another engine, or do not divide the devices."""
+    server = request.server
+    if server == DEFAULT_SERVER:
+        return
+    if engine not in SERVERS:
+        names = ", ".join(ENGINE_NAMES[each] for each in SERVERS)
+        raise EstimatorError(
+            f"memory shares, steps and parallel sizes are options of {names}, not of {ENGINE_NAMES[engine]}"
+        )
+    parts = server.data_parallel * server.pipeline_parallel
+    if request.gpu_count % parts:
+        raise EstimatorError(
+            f"{server.data_parallel} replicas of {server.pipeline_parallel} stages need a multiple of {parts} accelerators, "
+            f"not {request.gpu_count}"
+        )
 
 
 def require_company(devices: Sequence[Accelerator]) -> None:
@@ -100,6 +148,8 @@ def situation_of_request(request: EstimateRequest, workload: Workload | None = N
         depth_tokens=decode_depth,
         depth_before_tokens=before,
         cache=request.kv_cache_type or CacheType.F16,
+        values=None if request.v_cache_type is request.kv_cache_type else request.v_cache_type,
+        all_logits=reserves_all_logits(request.build_age_years),
         flash_attention=True if request.flash_attention is None else request.flash_attention,
         batch=request.batch,
         micro_batch_tokens=request.micro_batch_tokens or DEFAULT_MICRO_BATCH_TOKENS,
@@ -123,7 +173,7 @@ def estimate(
         require_company((request.accelerator,) * 2)
     situation = situation_of_request(request, workload)
     overrides = overrides_of(request)
-    require_engine(model, request.accelerator, request.quant, overrides)
+    require_options(model, request, require_engine(model, request.accelerator, request.quant, overrides))
     block = sweep(model, request, (request.accelerator,), (request.quant,), calibration, workload)
     return cell_of(block, 0, 0, 0, situation.context_tokens, request.host)
 
@@ -138,6 +188,7 @@ def overrides_of(request: EstimateRequest) -> Overrides:
         backend=request.backend,
         software=request.software,
         build_age_years=request.build_age_years,
+        server=request.server,
     )
 
 

@@ -13,6 +13,7 @@ from estimator.speed.speculative import Draft
 from estimator.structure.architecture import ModelArchitecture
 from estimator.structure.checkpoints import has_weights
 from estimator.structure.context import ContextExtension
+from estimator.structure.kv_cache import narrower
 from estimator.types import (
     Accelerator,
     CacheType,
@@ -127,5 +128,15 @@ def request_of(quant: Quant, accelerator: Accelerator, host: Host) -> EstimateRe
 
 
 def cache_type(request: EstimateRequest) -> CacheType:
-    """Element type of the KV cache that the request is computed with."""
+    """Element type of the KV cache that the request is computed with: that of its keys."""
     return request.kv_cache_type or CacheType.F16
+
+
+def value_cache_type(request: EstimateRequest) -> CacheType:
+    """Element type of the values in the KV cache."""
+    return request.v_cache_type or cache_type(request)
+
+
+def narrower_cache_type(request: EstimateRequest) -> CacheType:
+    """The narrower of both cache types; it stands for the loss of both, as no cache of two types was measured."""
+    return narrower(cache_type(request), value_cache_type(request))

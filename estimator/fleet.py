@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from estimator.memo import kept_within
 from estimator.placement.engines import NO_ENGINE, EngineChoices, engine_choices, named_architecture
-from estimator.placement.hardware import OTHER_LOADERS, choose_engine, usable_bytes
+from estimator.placement.hardware import choose_engine, server_step_tokens, usable_bytes
 from estimator.placement.memory import VLLM_MEMORY_FRACTION, overhead_bytes
 from estimator.placement.placements import Rig
+from estimator.server_options import DEFAULT_SERVER, ServerOptions
 from estimator.structure.architecture import ModelArchitecture
 from estimator.types import BACKENDS, ENGINES, SERVERS, Accelerator, Backend, Engine, Host, Quant, UnsupportedError
 
@@ -28,6 +29,7 @@ class Overrides:
     backend: Backend | None = None
     software: str | None = None
     build_age_years: float = 0.0
+    server: ServerOptions = DEFAULT_SERVER
     #: Device memory that something beside the model takes: a draft model, a vision projector.
     reserved_bytes: int = 0
 
@@ -84,7 +86,8 @@ def _rig(choices: EngineChoices, hosts: tuple[Host, ...], overrides: Overrides) 
     gpus, engine, backend, count = choices.gpus, choices.engine, choices.backend, overrides.gpu_count
     static = _static_rig(gpus, hosts)
     vllm = np.isin(engine, [ENGINES.index(server) for server in SERVERS])
-    usable = np.where(vllm, static.capacity[:, None] * VLLM_MEMORY_FRACTION, static.usable[:, None])
+    fraction = overrides.server.memory_fraction or VLLM_MEMORY_FRACTION
+    usable = np.where(vllm, static.capacity[:, None] * fraction, static.usable[:, None])
     overhead = np.zeros(engine.shape)
     for e_code, b_code in {(int(e), int(b)) for e, b in zip(engine.flat, backend.flat, strict=True) if e != NO_ENGINE}:
         mask = (engine == e_code) & (backend == b_code)
@@ -103,6 +106,8 @@ def _rig(choices: EngineChoices, hosts: tuple[Host, ...], overrides: Overrides) 
         host_memory_bytes=static.host_memory,
         host_bandwidth_bytes_s=static.host_bandwidth,
         cards=cards,
+        step_tokens=static.step_tokens,
+        server=overrides.server,
     )
 
 
@@ -114,6 +119,7 @@ class _StaticRig:
     link: NDArray[np.float64]
     host_memory: NDArray[np.float64]
     host_bandwidth: NDArray[np.float64]
+    step_tokens: NDArray[np.int64]
 
 
 @kept_within(1 << 20)
@@ -130,6 +136,7 @@ def _static_rig(gpus: tuple[Accelerator, ...], hosts: tuple[Host, ...]) -> _Stat
         np.array([gpu.pcie_bytes_s or 0.0 for gpu in gpus]),
         np.array([float(host.memory_bytes) for host in hosts]),
         np.array([host.bandwidth_bytes_s for host in hosts]),
+        np.array([server_step_tokens(gpu) for gpu in gpus], dtype=np.int64),
     )
 
 
@@ -138,11 +145,9 @@ def _overheads(gpus: tuple[Accelerator, ...], engine: Engine, backend: Backend) 
     return np.array([float(overhead_bytes(gpu, engine, backend)) for gpu in gpus])
 
 
-def require_engine(model: ModelArchitecture, gpu: Accelerator, quant: Quant, overrides: Overrides) -> None:
-    """Raise :class:`UnsupportedError` when no engine runs ``quant`` of ``model`` on ``gpu`` as asked."""
+def require_engine(model: ModelArchitecture, gpu: Accelerator, quant: Quant, overrides: Overrides) -> Engine:
+    """The engine that runs ``quant`` of ``model`` on ``gpu`` as asked; raises :class:`UnsupportedError` when none does."""
     choice = choose_engine(model.architecture, gpu, quant, overrides.engine, overrides.backend, is_moe=model.is_moe)
-    if choice is None and (loader := OTHER_LOADERS.get(quant.format)) is not None:
-        raise UnsupportedError(f"{quant.name} is loaded by {loader} alone, which is none of the engines here")
     if choice is None:
         asked = " ".join(str(part.value) for part in (overrides.engine, overrides.backend) if part)
         raise UnsupportedError(
@@ -150,3 +155,4 @@ def require_engine(model: ModelArchitecture, gpu: Accelerator, quant: Quant, ove
             f"{'runs' if not asked else 'run'} {quant.name} ({quant.format.value}) on {gpu.name}; "
             f"its backends are {', '.join(backend.value for backend in gpu.backends) or 'none that an engine drives'}"
         )
+    return choice[0]

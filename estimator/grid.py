@@ -35,6 +35,7 @@ from estimator.speed.coefficients import SpeedCoefficients
 from estimator.speed.throughput import Pace, pace
 from estimator.structure.architecture import ModelArchitecture
 from estimator.structure.checkpoints import has_weights
+from estimator.structure.kv_cache import narrower
 from estimator.types import Accelerator, Host, OperatingMode, Quant, Workload
 from estimator.usability import SLOWLY, Thresholds, answer_seconds, comfortable_seconds, usability, wait_ms
 
@@ -156,7 +157,7 @@ def assemble(
     """
     rig, choices, count = fleet.rig, fleet.choices, len(placed.status)
     retention = np.array([RETENTION_PER_NAT[KIND_OF_WORKLOAD[kind]] for kind in thresholds.kinds])
-    caches = [situation.cache for situation in need.situations]
+    caches = [narrower(situation.cache, situation.values) for situation in need.situations]
     nats = nats_of(losses, model.training, choices.quants, tables.bits_per_weight, caches)
     retained = retained_share(retention, nats)
     columns = _columns(model, tables, need, rig, placed, coefficients, thresholds, retained, pace_of)

@@ -9,6 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from estimator.fact_words import FACT_WORDS
+from estimator.server_options import DEFAULT_SERVER, ServerOptions
+
 
 class Engine(StrEnum):
     """Inference engines. Ollama is a front of llama.cpp and shares its physics."""
@@ -19,15 +22,28 @@ class Engine(StrEnum):
     OLLAMA = "ollama"
     IK_LLAMA_CPP = "ik_llama.cpp"
     SGLANG = "sglang"
+    TENSORRT_LLM = "tensorrt-llm"
+    EXLLAMAV2 = "exllamav2"
+    EXLLAMAV3 = "exllamav3"
+    LM_STUDIO = "lm-studio"
+    LLAMAFILE = "llamafile"
 
 
 #: As their makers write them.
-_MAKERS_NAMES = {Engine.VLLM: "vLLM", Engine.MLX: "MLX", Engine.OLLAMA: "Ollama", Engine.SGLANG: "SGLang"}
+_MAKERS_NAMES = {
+    Engine.VLLM: "vLLM", Engine.MLX: "MLX", Engine.OLLAMA: "Ollama", Engine.SGLANG: "SGLang",
+    Engine.TENSORRT_LLM: "TensorRT-LLM", Engine.EXLLAMAV2: "ExLlamaV2", Engine.EXLLAMAV3: "ExLlamaV3",
+    Engine.LM_STUDIO: "LM Studio",
+}  # fmt: skip
 ENGINE_NAMES = {engine: _MAKERS_NAMES.get(engine, engine.value) for engine in Engine}
 
 
 #: Engines that serve checkpoints from a fixed share of the memory and split a model evenly.
-SERVERS = (Engine.VLLM, Engine.SGLANG)
+SERVERS = (Engine.VLLM, Engine.SGLANG, Engine.TENSORRT_LLM)
+#: llama.cpp, its forks and its fronts.
+LLAMA_ENGINES = (Engine.LLAMA_CPP, Engine.OLLAMA, Engine.IK_LLAMA_CPP, Engine.LM_STUDIO, Engine.LLAMAFILE)
+#: Engines that keep whole models on the devices, and spread whole layers over several.
+EXLLAMA_ENGINES = (Engine.EXLLAMAV2, Engine.EXLLAMAV3)
 
 
 class Backend(StrEnum):
@@ -317,7 +333,9 @@ class EstimateRequest:
     output_tokens: int | None = None
     depth_tokens: int | None = None
     context_tokens: int | None = None
+    # Of keys and values; ``v_cache_type`` only where values are of another type.
     kv_cache_type: CacheType | None = None
+    v_cache_type: CacheType | None = None
     flash_attention: bool | None = None
     batch: int = 1
     micro_batch_tokens: int | None = None
@@ -329,6 +347,7 @@ class EstimateRequest:
     software: str | None = None
     # Age of the engine's build in years; 0 means a current one.
     build_age_years: float = 0.0
+    server: ServerOptions = DEFAULT_SERVER
 
 
 @dataclass(frozen=True, slots=True)
@@ -353,28 +372,6 @@ class Estimate:
 
 class EstimatorError(ValueError):
     """Base of what the estimator refuses; the message says what was wrong and what is allowed."""
-
-
-#: What a fact without which nothing can be estimated is called in a sentence; keys are fields of the catalog files.
-FACT_WORDS = {
-    "bandwidth_gbps": "its memory bandwidth",
-    "n_layers": "its number of layers",
-    "attention.layer_pattern": "which kind of attention each of its layers has",
-    "attention.sliding_window": "the window of its local attention",
-    "attention.linear": "the shape of its linear attention",
-    "mlp_pattern": "which of its layers have experts",
-    "hidden_size": "the width of its layers",
-    "intermediate_size": "the width of its feed-forward blocks",
-    "vocab_size": "the size of its vocabulary",
-    "n_heads": "its number of attention heads",
-    "head_dim_k": "the width of its attention heads",
-    "moe": "the shape of its experts",
-    "moe.n_experts": "its number of experts",
-    "moe.experts_per_token": "how many experts a token visits",
-    "moe.moe_intermediate_size": "the width of its experts",
-    "params_computed.text_total": "its number of parameters",
-    "params_computed.text_active": "its number of parameters that a token uses",
-}
 
 
 def missing_fact(name: str, field_name: str) -> str:

@@ -18,6 +18,7 @@ from estimator.estimate import (
     overrides_of,
     require_company,
     require_facts,
+    require_options,
     require_sound,
     situation_of_request,
     thresholds_of,
@@ -40,16 +41,18 @@ from estimator.speed.mixed_gpus import (
     shared_pace,
     shared_prefill_seconds,
 )
+from estimator.speed.own_heads import own_heads_load
 from estimator.speed.roofline import decode_seconds
-from estimator.speed.speculative import Draft, Speculation, check_work, expected_tokens, require_draft
+from estimator.speed.speculative import Draft, DraftLoad, Speculation, check_work, expected_tokens, require_draft
 from estimator.speed.throughput import Pace, pace
 from estimator.speed.work import DecodeWork, decode_work, prefill_work
 from estimator.structure.architecture import ModelArchitecture
 from estimator.types import (
     ENGINES,
+    EXLLAMA_ENGINES,
+    LLAMA_ENGINES,
     SERVERS,
     Accelerator,
-    Engine,
     Estimate,
     EstimateRequest,
     EstimatorError,
@@ -109,7 +112,7 @@ def what_if(
     if len(devices) > 1:
         require_company(devices)
         request = _on_all(model, request, kinds)
-    require_engine(model, devices[0], request.quant, overrides_of(request))
+    require_options(model, request, require_engine(model, devices[0], request.quant, overrides_of(request)))
     draft_load = None
     if extras.draft is not None:
         require_draft(model, extras.draft, request.batch)
@@ -144,7 +147,7 @@ def _on_all(model: ModelArchitecture, request: EstimateRequest, kinds: Sequence[
         if None in chosen:
             continue
         engine = chosen[0][0] if chosen[0] else None
-        if engine not in (Engine.LLAMA_CPP, Engine.OLLAMA, Engine.IK_LLAMA_CPP):
+        if engine not in (*LLAMA_ENGINES, *EXLLAMA_ENGINES):
             raise UnsupportedError(
                 f"{request.quant.name} runs on {names} with {engine.value if engine else 'no engine'}, which splits a model "
                 "evenly; accelerators that differ need a GGUF file type"
@@ -153,20 +156,13 @@ def _on_all(model: ModelArchitecture, request: EstimateRequest, kinds: Sequence[
     raise UnsupportedError(f"no engine drives {names} through one backend for {request.quant.name}")
 
 
-@dataclass(frozen=True, slots=True)
-class _DraftLoad:
-    """Device bytes of a draft, its growth per token of context, and its pace; None where it runs on no device."""
-
-    bytes: int
-    bytes_per_token: float
-    token_s: float | None
-    prefill_s: float
-
-
 def _draft_load(
     draft: Draft, request: EstimateRequest, calibration: Calibration, workload: Workload | None
-) -> _DraftLoad:
+) -> DraftLoad:
     """The draft whole on the first device, in the same process, so without an overhead of its own."""
+    if draft.own_heads:
+        target = _ModelOnDevices(draft.model, request, (request.accelerator,), calibration, workload, 0, 0)
+        return own_heads_load(draft.model, target.tables, target.need, draft)
     own = replace(request, quant=draft.quant, gpu_count=1, gpu_layers=None, cpu_moe_layers=None)
     try:
         require_engine(draft.model, own.accelerator, own.quant, overrides_of(own))
@@ -178,11 +174,11 @@ def _draft_load(
     memory_bytes = int(held.weights[0, 0] + held.kv_cache[0, 0] + held.compute[0, 0])
     growth = float(need.full_last[0, draft.model.n_layers])
     if placed is None:
-        return _DraftLoad(memory_bytes, growth, None, 0.0)
+        return DraftLoad(memory_bytes, growth, None, 0.0)
     speeds = pace(draft.model, load.tables, need, load.fleet.rig, placed, load.coefs[0])
     token_s, prefill_tok_s = 1.0 / float(speeds.decode_tok_s.flat[0]), float(speeds.prefill_tok_s.flat[0])
     prompt = need.situations[0].prompt_tokens
-    return _DraftLoad(memory_bytes, growth, token_s, prompt / prefill_tok_s if prefill_tok_s > 0 else 0.0)
+    return DraftLoad(memory_bytes, growth, token_s, prompt / prefill_tok_s if prefill_tok_s > 0 else 0.0)
 
 
 class _ModelOnDevices:
@@ -253,7 +249,7 @@ class _ModelOnDevices:
             gpu_layers, cpu_moe_layers,
         )  # fmt: skip
 
-    def answer(self, draft: Draft | None, load: _DraftLoad | None) -> Outcome:
+    def answer(self, draft: Draft | None, load: DraftLoad | None) -> Outcome:
         """The estimate with what each device holds and what the draft does."""
         lays_out = len(self.devices) > 1 and ENGINES[int(self.fleet.choices.engine[0, 0])] not in SERVERS
         if lays_out and (part := self._part()) is not None:
@@ -273,7 +269,7 @@ class _ModelOnDevices:
                 speeds = self._shared(work, placed)
             else:
                 speeds = pace(model, tables, need, rig, placed, coef)
-            if draft is None or load is None or load.token_s is None:
+            if draft is None or load is None or not load.runs:
                 return speeds
             found = self._speculation(draft, load, work, speeds, coef)
             speculation.append(found)
@@ -284,7 +280,7 @@ class _ModelOnDevices:
             thresholds_of(self.workload, self.situation), self.losses, pace_of,
         )  # fmt: skip
         estimate = cell_of(block, 0, 0, 0, self.situation.context_tokens, self.request.host)
-        if (load is not None and load.token_s is None) or (lays_out and self.layout is None):
+        if (load is not None and not load.runs) or (lays_out and self.layout is None):
             estimate = _does_not_run(estimate)
         if estimate.status not in _RUNNING:
             return Outcome(estimate)
@@ -335,7 +331,7 @@ class _ModelOnDevices:
             )
         return tuple(loads)
 
-    def _with_context(self, estimate: Estimate, draft: _DraftLoad | None) -> Estimate:
+    def _with_context(self, estimate: Estimate, draft: DraftLoad | None) -> Estimate:
         """The estimate with the context that a draft, which grows along, leaves."""
         safe, context = float(estimate.safe_context_tokens), float(estimate.context_tokens)
         if draft is not None and safe > context:
@@ -360,20 +356,20 @@ class _ModelOnDevices:
         )
 
     def _speculation(
-        self, draft: Draft, load: _DraftLoad, work: DecodeWork, speeds: Pace, coef: SpeedCoefficients
+        self, draft: Draft, load: DraftLoad, work: DecodeWork, speeds: Pace, coef: SpeedCoefficients
     ) -> Speculation:
         checked = check_work(work, draft.tokens + 1)
         if self.mixed and self.layout is not None:
             seconds = shared_decode_seconds(checked, self.layout, self.coefs)
         else:
             seconds = decode_seconds(checked, coef)
-        assert load.token_s is not None
+        plain_token_s = 1.0 / float(np.asarray(speeds.decode_tok_s).flat[0])
         return Speculation(
             drafted=draft.tokens,
             tokens_per_step=expected_tokens(draft.acceptance_rate, draft.tokens),
-            draft_token_s=load.token_s,
+            draft_token_s=load.seconds(plain_token_s),
             check_s=float(np.asarray(seconds).flat[0]),
-            plain_token_s=1.0 / float(np.asarray(speeds.decode_tok_s).flat[0]),
+            plain_token_s=plain_token_s,
             draft_bytes=load.bytes,
         )
 

@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 from api.answers import what_if
 from api.errors import ErrorCode, QuestionError
 from estimator.calibration.build_age import age_years
-from estimator.types import Engine
+from estimator.server_options import ServerOptions
+from estimator.types import CacheType, Engine
 
 #: Largest value accepted per numeric key: far above any real setup, low enough that no arithmetic overflows.
 LIMITS: dict[str, tuple[int, int]] = {
@@ -24,11 +25,17 @@ LIMITS: dict[str, tuple[int, int]] = {
     "gpu_layers": (0, 100_000),
     "cpu_moe_layers": (0, 100_000),
     "wired_limit_mb": (1, 16_777_216),
+    "max_num_batched_tokens": (16, 1_048_576),
+    "max_num_seqs": (1, 65_536),
+    "data_parallel": (1, 1024),
+    "pipeline_parallel": (1, 1024),
 }
 KEYS: tuple[str, ...] = (
     "model", "gpu", "quant", "gpu_count", "host", "engine", "backend", "prompt_tokens", "output_tokens", "depth",
-    "context_tokens", "kv_cache_type", "flash_attention", "batch", "micro_batch", "gpu_layers", "cpu_moe_layers",
-    "build_date", "wired_limit_mb",
+    "context_tokens", "kv_cache_type", "k_cache_type", "v_cache_type", "flash_attention", "batch", "micro_batch",
+    "gpu_layers", "cpu_moe_layers",
+    "build_date", "wired_limit_mb", "gpu_memory_utilization", "max_num_batched_tokens", "max_num_seqs", "data_parallel",
+    "pipeline_parallel", "expert_parallel", "latent_cache",
     "workload", "model_config", "model_gguf", "model_url", "model_index", "gpu_facts", "host_memory_gb",
     "host_bandwidth_gbps", *what_if.KEYS,
 )  # fmt: skip
@@ -97,10 +104,12 @@ def boolean(question: Mapping[str, Any], key: str) -> bool | None:
 
 #: Forks and fronts whose measured speed differs from their engine's, by their names in benchmarks.
 SOFTWARE: Mapping[str, tuple[Engine, str | None]] = {
-    "llamafile": (Engine.LLAMA_CPP, "llamafile (LocalScore)"),
-    "localscore": (Engine.LLAMA_CPP, "llamafile (LocalScore)"),
-    "llamafile (localscore)": (Engine.LLAMA_CPP, "llamafile (LocalScore)"),
-    "lm-studio": (Engine.LLAMA_CPP, "lm-studio"),
+    "llamafile": (Engine.LLAMAFILE, "llamafile (LocalScore)"),
+    "localscore": (Engine.LLAMAFILE, "llamafile (LocalScore)"),
+    "llamafile (localscore)": (Engine.LLAMAFILE, "llamafile (LocalScore)"),
+    "lm-studio": (Engine.LM_STUDIO, "lm-studio"),
+    "lm studio": (Engine.LM_STUDIO, "lm-studio"),
+    "tabbyapi": (Engine.EXLLAMAV3, None),
     "docker-model-runner": (Engine.LLAMA_CPP, None),
     "mlx-lm": (Engine.MLX, None),
     "mlx-vlm": (Engine.MLX, "mlx-vlm"),
@@ -114,7 +123,19 @@ def engine(question: Mapping[str, Any]) -> tuple[Engine | None, str | None]:
     named = question.get("engine")
     if isinstance(named, str) and named.strip().casefold() in SOFTWARE:
         return SOFTWARE[named.strip().casefold()]
-    return choice(question, "engine", Engine), None
+    return choice(question, "engine", Engine, also=tuple(SOFTWARE)), None
+
+
+def server(question: Mapping[str, Any]) -> ServerOptions:
+    """How a server of checkpoints is started, by the names of vLLM's flags."""
+    return ServerOptions(
+        memory_fraction=number(question, "gpu_memory_utilization", 0.05, 1.0),
+        batched_tokens=integer(question, "max_num_batched_tokens"),
+        sequences=integer(question, "max_num_seqs"),
+        data_parallel=integer(question, "data_parallel") or 1,
+        pipeline_parallel=integer(question, "pipeline_parallel") or 1,
+        expert_parallel=boolean(question, "expert_parallel") or False,
+    )
 
 
 def age(question: Mapping[str, Any]) -> float:
@@ -131,8 +152,24 @@ def age(question: Mapping[str, Any]) -> float:
     return age_years(date)
 
 
-def choice(question: Mapping[str, Any], key: str, kind: type[E_]) -> E_ | None:
-    """The member of an enum, by value or name without regard to case; None for none."""
+def cache_types(question: Mapping[str, Any]) -> tuple[CacheType | None, CacheType | None]:
+    """Cache types of keys and of values: ``kv_cache_type`` of both, or one or both of the others."""
+    both = choice(question, "kv_cache_type", CacheType)
+    keys, values = (choice(question, name, CacheType) for name in ("k_cache_type", "v_cache_type"))
+    if both is not None and (keys is not None or values is not None):
+        raise QuestionError(
+            ErrorCode.BAD_USER_INPUT,
+            "give 'kv_cache_type' for both, or 'k_cache_type' and 'v_cache_type'",
+            "kv_cache_type",
+        )
+    if both is not None or (keys, values) == (None, None):
+        return both, None
+    keys, values = keys or CacheType.F16, values or CacheType.F16
+    return keys, None if keys is values else values
+
+
+def choice(question: Mapping[str, Any], key: str, kind: type[E_], also: tuple[str, ...] = ()) -> E_ | None:
+    """The member of an enum, by value or name without regard to case; None for none. ``also`` has further names."""
     value = question.get(key)
     if value is None:
         return None
@@ -141,5 +178,5 @@ def choice(question: Mapping[str, Any], key: str, kind: type[E_]) -> E_ | None:
         for member in kind:
             if folded in (member.value.casefold(), member.name.casefold()):
                 return member
-    allowed = ", ".join(member.value for member in kind)
+    allowed = ", ".join(dict.fromkeys((*(member.value for member in kind), *also)))
     raise QuestionError(ErrorCode.BAD_USER_INPUT, f"{key!r} must be one of {allowed}, not {value!r}", key)

@@ -27,7 +27,6 @@ from estimator.calibration.coefficients import Calibration
 from estimator.estimate import cell_of, require_facts
 from estimator.fit_facts import FitFacts, request_of
 from estimator.grid import FitBlock, evaluate_block
-from estimator.placement.hardware import OTHER_LOADERS
 from estimator.placement.hosts import host_for
 from estimator.structure.architecture import ModelArchitecture
 from estimator.types import Accelerator, Estimate, EstimatorError, Host, MissingFactError, Quant, Workload
@@ -182,12 +181,10 @@ def _with_quant(pairing: Pairing, slug: str | None) -> Pairing:
     else:
         chosen = next(index for index, quant in enumerate(pairing.quants) if quant.slug == slug)
         if chosen not in runnable:
-            loader = OTHER_LOADERS.get(pairing.quants[chosen].format)
-            alone = "" if loader is None else f"; {loader} alone loads it, which is none of the engines here"
             allowed = ", ".join(pairing.quants[q].slug for q in runnable)
             raise QuestionError(
                 ErrorCode.UNSUPPORTED,
-                f"no engine runs {pairing.quants[chosen].name} of {pairing.model_name} on {pairing.gpu_name}{alone}; "
+                f"no engine runs {pairing.quants[chosen].name} of {pairing.model_name} on {pairing.gpu_name}; "
                 f"these run there: {allowed}",
                 "quant",
             )

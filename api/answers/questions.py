@@ -24,6 +24,7 @@ from api.answers.files.models import (
     source_of_pasted,
     stored_quant,
 )
+from api.answers.files.old_files import with_plain_attention
 from api.answers.files.recognition import recognised
 from api.answers.own_hardware import accelerator_of_facts
 from api.catalog.view import CatalogView
@@ -36,19 +37,21 @@ from estimator.calibration.coefficients import Calibration
 from estimator.estimate import estimate
 from estimator.fit_facts import DraftFacts, FitFacts
 from estimator.placement.hosts import host_for
+from estimator.server_pool import ServerPool, server_pool
 from estimator.speed.mixed_gpus import DeviceLoad
 from estimator.speed.speculative import Draft, Speculation
 from estimator.structure.architecture import ModelArchitecture
 from estimator.types import (
+    ENGINE_NAMES,
     Accelerator,
     Backend,
-    CacheType,
     Estimate,
     EstimateRequest,
     EstimatorError,
     Host,
     MissingFactError,
     Quant,
+    Status,
     UnsupportedError,
     Workload,
 )
@@ -68,6 +71,15 @@ class Answer:
     devices: tuple[DeviceLoad, ...] = ()
     speculation: Speculation | None = None
     notes: tuple[str, ...] = ()
+
+    @property
+    def pool(self) -> ServerPool | None:
+        """The cache pool of a server of checkpoints; None for an engine that has none."""
+        return server_pool(self.facts.model, self.facts.request, self.estimate)
+
+
+#: Of a draft that takes longer than it saves.
+SLOWER_DRAFT = "Decoding is slower with this draft than without it."
 
 
 class Answerer:
@@ -100,6 +112,7 @@ class Answerer:
         workload = self._workload_of(question)
         try:
             model_slug, source = self._model_of(question, brought)
+            source = with_plain_attention(question, source)
             quant = self._quant_of(question, source)
             devices = extras.devices_of(question, self._gpus_named)
             gpu_slug, accelerator = self._accelerator_of(question, devices)
@@ -108,6 +121,7 @@ class Answerer:
                 found = self._with_extras(question, (model_slug, gpu_slug), source.model, request, devices, workload)
                 return replace(found, notes=(*self._name_notes(question), *found.notes, *source.notes))
             result = estimate(source.model, request, self._calibration, workload)
+            request, result, waiting = self._served(source.model, request, result, workload)
         except MissingFactError as error:
             raise QuestionError(ErrorCode.MISSING_FACT, str(error), error.field_name) from error
         except UnsupportedError as error:
@@ -118,8 +132,22 @@ class Answerer:
             raise QuestionError(ErrorCode.BAD_USER_INPUT, str(error)) from error
         entry = self._catalog.models.get(model_slug)
         facts = facts_of_plan(entry, model_slug, source.model, request, result, workload)
-        notes = (*self._name_notes(question), *source.notes)
+        notes = (*self._name_notes(question), *waiting, *source.notes)
         return Answer(model_slug, gpu_slug, quant.slug, result, facts, notes=notes)
+
+    def _served(
+        self, model: ModelArchitecture, request: EstimateRequest, result: Estimate, workload: Workload | None
+    ) -> tuple[EstimateRequest, Estimate, tuple[str, ...]]:
+        """The plan of the streams that a server has room for; it lets the others wait, and refuses none."""
+        pool = server_pool(model, request, result)
+        if pool is None or result.status is not Status.DOES_NOT_FIT or not 1 <= pool.requests_at_once < request.batch:
+            return request, result, ()
+        streams = int(pool.requests_at_once)
+        name = ENGINE_NAMES[result.engine] if result.engine else "the server"
+        mend = f" {pool.mend} makes room for all." if pool.mend and "utilization" in pool.mend else ""
+        note = f"{name} answers {streams} of {request.batch} streams at once and lets the others wait.{mend}"
+        fewer = replace(request, batch=streams)
+        return fewer, estimate(model, fewer, self._calibration, workload), (note,)
 
     def _model_of(self, question: Mapping[str, Any], brought: ModelSource | None) -> tuple[str, ModelSource]:
         given = keys.stands_in(question, "model")
@@ -160,7 +188,7 @@ class Answerer:
     ) -> Answer:
         """The answer to a question with several accelerators, a draft or a projector."""
         entry = self._catalog.models.get(slugs[0])
-        draft = extras.draft_of(question, self._model_named, self._quant_named)
+        draft = extras.draft_of(question, self._model_named, self._quant_named, (model, request.quant))
         known = model.vision_parameters * 2 or None if entry is None else specs.projector_bytes(entry)
         projector = extras.projector_of(question, entry, known)
         result = what_if(model, request, Extras(devices, draft, projector), self._calibration, workload)
@@ -168,6 +196,8 @@ class Answerer:
         if devices:
             request = replace(request, accelerator=devices[0], gpu_count=len(devices))
         beside = None if draft is None else self._draft_facts(question["draft"]["model"], draft)
+        if result.speculation is not None and result.speculation.speedup < 1.0:
+            notes = (*notes, SLOWER_DRAFT)
         facts = replace(
             facts_of_plan(self._catalog.models.get(slugs[0]), slugs[0], model, request, result.estimate, workload),
             vision=projector != 0,
@@ -178,6 +208,8 @@ class Answerer:
         return Answer(*slugs, request.quant.slug, result.estimate, facts, result.devices, result.speculation, notes)
 
     def _draft_facts(self, name: str, draft: Draft) -> DraftFacts:
+        if draft.own_heads:
+            return DraftFacts(draft)
         entry = self._catalog.models[self._resolved("model", name)]
         checkpoint = specs.checkpoint_repository(entry, draft.quant.slug)
         return DraftFacts(draft, entry["hf_repo"], specs.gguf_repository(entry, draft.quant), checkpoint)
@@ -226,6 +258,7 @@ class Answerer:
         count = keys.integer(question, "gpu_count")
         engine, software = keys.engine(question)
         limit_mb = keys.integer(question, "wired_limit_mb")
+        key_cache, value_cache = keys.cache_types(question)
         return EstimateRequest(
             quant=quant,
             accelerator=accelerator,
@@ -239,12 +272,14 @@ class Answerer:
             output_tokens=keys.integer(question, "output_tokens"),
             depth_tokens=keys.integer(question, "depth"),
             context_tokens=context,
-            kv_cache_type=keys.choice(question, "kv_cache_type", CacheType),
+            kv_cache_type=key_cache,
+            v_cache_type=value_cache,
             flash_attention=keys.boolean(question, "flash_attention"),
             batch=keys.integer(question, "batch") or 1,
             micro_batch_tokens=keys.integer(question, "micro_batch"),
             gpu_layers=keys.integer(question, "gpu_layers"),
             cpu_moe_layers=keys.integer(question, "cpu_moe_layers"),
+            server=keys.server(question),
             wired_limit_bytes=None if limit_mb is None else limit_mb * 1024**2,
         )
 
@@ -263,7 +298,8 @@ class Answerer:
         draft = question.get("draft") or {}
         named = [(kind, question.get(kind)) for kind in ("model", "gpu", "quant", "host", "workload")]
         named += [("gpu", name) for name in question.get("gpus") or ()]
-        named += [(kind, draft.get(kind)) for kind in ("model", "quant")]
+        if str(draft.get("model")).casefold() != extras.OWN_HEADS:
+            named += [(kind, draft.get(kind)) for kind in ("model", "quant")]
         meanings = [(kind, self._meant(kind, name)) for kind, name in named if isinstance(name, str)]
         notes = [meaning.note for _, meaning in meanings if meaning.note is not None]
         stated = next((meaning.quant for kind, meaning in meanings if kind == "model"), None)

@@ -24,7 +24,7 @@ from estimator.advice.options import Options
 from estimator.advice.search import Advice
 from estimator.calibration.loss import CapabilityLoss, Divergence, capability_loss
 from estimator.calibration.scale import KIND_OF_WORKLOAD
-from estimator.fit_facts import FitFacts, cache_type, request_of
+from estimator.fit_facts import FitFacts, narrower_cache_type, request_of
 from estimator.judgement.answer_time import written_tokens
 from estimator.judgement.serving.curve import Serving, by_engine, serving
 from estimator.placement.layer_sums import model_tables
@@ -148,7 +148,7 @@ class PlanAnswers:
         """Divergence of the quantization and the KV cache from the original weights."""
         losses, facts = self._view.calibration.losses, self.facts
         weights = losses.divergence(facts.model.training, facts.quant, self.bits_per_weight)
-        return weights.plus(losses.cache_divergence(facts.model.training, cache_type(facts.request)))
+        return weights.plus(losses.cache_divergence(facts.model.training, narrower_cache_type(self.facts.request)))
 
     @property
     def loss(self) -> CapabilityLoss:

@@ -13,6 +13,8 @@ from estimator.whatif import MAX_DEVICES
 
 KEYS: tuple[str, ...] = ("gpus", "draft", "vision", "projector_bytes")
 DRAFT_KEYS: tuple[str, ...] = ("model", "quant", "tokens", "acceptance_rate")
+#: Stands for the heads of the model itself in place of a draft model.
+OWN_HEADS = "mtp"
 #: Largest accepted projector, bytes: above any that exists.
 MAX_PROJECTOR_BYTES = 10**12
 #: Name to thing, by a catalog's own rules; raises :class:`QuestionError` for a name that it does not have.
@@ -47,11 +49,17 @@ def devices_of(question: Mapping[str, Any], gpus_of: GpusOf) -> tuple[Accelerato
     return devices
 
 
-def draft_of(question: Mapping[str, Any], model_of: ModelOf, quant_of: QuantOf) -> Draft | None:
-    """The draft model of a question; None when there is none. Raises :class:`QuestionError`."""
+def draft_of(
+    question: Mapping[str, Any], model_of: ModelOf, quant_of: QuantOf, own: tuple[ModelArchitecture, Quant]
+) -> Draft | None:
+    """The draft of a question; None when there is none. A draft called ``mtp`` has no quant: the heads of the model itself
+    (``own``, in its quantization). Raises :class:`QuestionError`."""
     draft = question.get("draft")
     if draft is None:
         return None
+    own_heads = isinstance(draft, Mapping) and str(draft.get("model")).casefold() == OWN_HEADS
+    if own_heads and draft.get("quant") is None:
+        draft = {**draft, "quant": own[1].slug}
     if not isinstance(draft, Mapping) or sorted(draft) != sorted(DRAFT_KEYS):
         raise _bad(f"'draft' must be an object with {', '.join(DRAFT_KEYS)}", "draft")
     for key in ("model", "quant"):
@@ -62,6 +70,8 @@ def draft_of(question: Mapping[str, Any], model_of: ModelOf, quant_of: QuantOf) 
         raise _bad(f"'draft.tokens' must be an integer from 1 to {MAX_DRAFT_TOKENS}, not {tokens!r}", "draft")
     if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 <= rate <= 1:
         raise _bad(f"'draft.acceptance_rate' must be a number from 0 to 1, not {rate!r}", "draft")
+    if own_heads:
+        return Draft(*own, tokens, float(rate), own_heads=True)
     return Draft(model_of(draft["model"]), quant_of(draft["quant"]), tokens, float(rate))
 
 

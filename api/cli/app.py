@@ -134,6 +134,7 @@ def cancel(run: Annotated[int, typer.Argument(help="Number of the run, as `fitgr
     epilog="Examples: `fitgraph estimate 'Kimi Linear 48B A3B' 'V100 32GB' --quant Q4_K_M`, "
     "`fitgraph estimate 'Qwen3 32B' 'RTX 3090' --also 'RTX 4060 Ti 16GB'`, "
     "`fitgraph estimate 'Llama 3.3 70B' 'RTX 3090' --count 2 --context 32000 --kv-cache Q8_0`, "
+    "`fitgraph estimate 'Qwen3 32B' 'H100 SXM' --quant FP8 --set max_num_seqs=64 --set gpu_memory_utilization=0.95`, "
     "`fitgraph estimate ./config.json 'RTX 3090' --index ./model.safetensors.index.json`, "
     "`fitgraph estimate --batch questions.jsonl > answers.jsonl`"
 )
@@ -155,11 +156,12 @@ def estimate(
     host: Annotated[str | None, typer.Option(help="The computer around it, by slug or alias.")] = None,
     host_memory_gb: Annotated[float | None, typer.Option(help="System memory, GiB.")] = None,
     host_bandwidth_gbps: Annotated[float | None, typer.Option(help="Bandwidth of system memory, GB/s.")] = None,
-    draft: Annotated[str | None, typer.Option(help="Draft model for speculative decoding.")] = None,
+    draft: Annotated[str | None, typer.Option(help="Draft model, or mtp: heads of the model itself.")] = None,
     draft_quant: Annotated[str | None, typer.Option(help="Quantization of the draft model.")] = None,
     draft_tokens: Annotated[int | None, typer.Option(help="Tokens drafted before each check.")] = None,
     acceptance: Annotated[float | None, typer.Option(help="Share of drafted tokens that are accepted, 0 to 1.")] = None,
     vision: Annotated[bool, typer.Option("--vision", help="Count the model's vision projector.")] = False,
+    settings: Annotated[list[str] | None, typer.Option("--set", help="Any other key of a question: KEY=VALUE.")] = None,
     index: Annotated[
         Path | None,
         typer.Option(help="The checkpoint's model.safetensors.index.json or only file: it has these bytes."),
@@ -188,24 +190,14 @@ def estimate(
         "host_bandwidth_gbps": host_bandwidth_gbps,
         "vision": vision or None,
         "model_index": index,
-        "draft": _draft(draft, draft_quant, draft_tokens, acceptance),
-        "gpus": [gpu, *also] if also else None,
+        "draft": estimate.draft_of(draft, draft_quant, draft_tokens, acceptance),
+        "gpus": estimate.gpus_of(gpu, also, count),
+        **estimate.settings_of(settings),
     }
-    if also and count is not None:
-        raise typer.BadParameter("--count is of equal accelerators; with --also name each one")
     extra = {key: value for key, value in extra.items() if value is not None}
     if extra:
         raise typer.Exit(estimate.run_extras(model, gpu, quant, workload, extra, as_json=as_json))
     raise typer.Exit(estimate.run_one(model, gpu, quant, workload, as_json=as_json))
-
-
-def _draft(*given: object) -> dict[str, object] | None:
-    """The draft of a question: all four of its options, or none."""
-    if all(option is None for option in given):
-        return None
-    if None in given:
-        raise typer.BadParameter("a draft needs --draft, --draft-quant, --draft-tokens and --acceptance")
-    return dict(zip(("model", "quant", "tokens", "acceptance_rate"), given, strict=True))
 
 
 @app.command(

@@ -85,6 +85,12 @@ def render_answer(answer: Answer, console: Console | None = None) -> None:
             f"Draft: {done.tokens_per_step:.2f} tokens a check of {done.check_s * 1000:.1f} ms, "
             f"{1 / done.plain_token_s:,.1f} tok/s without it, {done.speedup:.2f} times that with it"
         )
+    if (pool := answer.pool) is not None:
+        mend = f"; for all streams: {pool.mend}" if pool.mend else ""
+        out.print(
+            f"Cache pool: {_gib(pool.pool_bytes)}, {pool.pool_tokens:,} tokens, {pool.requests_at_once:,.2f} requests of "
+            f"{answer.estimate.context_tokens:,} tokens at once{mend}"
+        )
     _start_with(answer.facts, out)
 
 

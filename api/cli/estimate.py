@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import orjson
+import typer
 
 from api.answers.files.checkpoints import FIELD as INDEX_FIELD
 from api.answers.files.checkpoints import size_of_file
@@ -25,6 +26,7 @@ from api.answers.questions import Answerer
 from api.cli.batch import error_json
 from api.cli.exit_codes import NO_ANSWER
 from api.errors import ErrorCode, QuestionError
+from api.json_input import parse_json
 from db.entries.files import load_catalog
 from db.entries.names.meanings import UnknownNameError
 from db.imports.errors import ImportFactsError
@@ -33,6 +35,39 @@ from estimator.structure.checkpoints import has_weights
 
 if TYPE_CHECKING:
     from api.answers.pairing import Pairing
+
+
+def gpus_of(gpu: str, also: list[str] | None, count: int | None) -> list[str] | None:
+    """The accelerators of a question that lists them; None where it names one kind."""
+    if also and count is not None:
+        raise typer.BadParameter("--count is of equal accelerators; with --also name each one")
+    return [gpu, *also] if also else None
+
+
+def draft_of(*given: object) -> dict[str, object] | None:
+    """The draft of a question: all four of its options, or none."""
+    if all(option is None for option in given):
+        return None
+    draft = dict(zip(("model", "quant", "tokens", "acceptance_rate"), given, strict=True))
+    if draft["model"] == "mtp" and draft["quant"] is None:
+        del draft["quant"]
+    if None in draft.values():
+        raise typer.BadParameter("a draft needs --draft, --draft-quant, --draft-tokens and --acceptance")
+    return draft
+
+
+def settings_of(given: list[str] | None) -> dict[str, object]:
+    """Keys of a question in their own words, as ``k_cache_type=q8_0``; a value is JSON, or else a word."""
+    out: dict[str, object] = {}
+    for setting in given or ():
+        key, separator, value = setting.partition("=")
+        if not separator or not key:
+            raise typer.BadParameter(f"--set takes KEY=VALUE, not {setting!r}")
+        try:
+            out[key] = parse_json(value.encode())
+        except ValueError:
+            out[key] = value
+    return out
 
 
 def run_one(model: str, gpu: str, quant: str | None, workload: str, *, as_json: bool) -> int:

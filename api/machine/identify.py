@@ -242,7 +242,10 @@ def _host(catalog: Catalog, description: Description, processors: Sequence[Entry
     bandwidth = _bandwidth_gbps(description, processors)
     if device.unified_memory and device.bandwidth_bytes_s is not None:
         bandwidth = device.bandwidth_bytes_s / 1e9
-    return host_with(host, None if total is None else total / GIB, bandwidth)
+    host = host_with(host, None if total is None else total / GIB, bandwidth)
+    return replace(
+        host, name=f"a computer with {host.memory_bytes / GIB:.0f} GiB at {host.bandwidth_bytes_s / 1e9:.0f} GB/s"
+    )
 
 
 def _free(description: Description, chosen: Sequence[tuple[Gpu, Accelerator]]) -> int | None:

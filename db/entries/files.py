@@ -15,6 +15,7 @@ from typing import Any
 
 import orjson
 
+from db.entries.names.derivatives import checkpoints_of
 from db.entries.names.meanings import Meaning, UnknownNameError
 from db.entries.names.resolver import Resolver
 
@@ -123,7 +124,21 @@ def load_catalog(root: Path | None = None) -> Catalog:
             faults.append(Fault(directory, "-", "-", f"no {kind} files found; a catalog needs at least one"))
     if faults:
         raise CatalogError(faults)
+    found["models"] = _with_copies(root, found["models"])
     return Catalog(**found, revision=revision_of(found))
+
+
+def _with_copies(root: Path, models: dict[str, Entry]) -> dict[str, Entry]:
+    """Models with the repositories of their quantized copies, which the lists of derivatives name; a file's own stay."""
+    copies = checkpoints_of(root / "derivatives", models)
+    return {slug: _with_repositories(entry, copies.get(slug, {})) for slug, entry in models.items()}
+
+
+def _with_repositories(entry: Entry, copies: dict[str, str]) -> Entry:
+    if not copies:
+        return entry
+    listed = {quant: {"repo": repository, "source": "derivatives"} for quant, repository in copies.items()}
+    return {**entry, "checkpoint_repos": {**listed, **(entry.get("checkpoint_repos") or {})}}
 
 
 def read_entities(root: Path, kind: str) -> Iterator[tuple[Path, Entry | str]]:

@@ -54,8 +54,8 @@ def why_not(entities: Entities, row: Mapping[str, Any]) -> str | None:
         return "the model is not named, or the catalog has none of its name"
     if entities.models[row["model_slug"]] is None:
         return "the model's structure is unknown"
-    if row.get("kv_type_k") not in types or row.get("kv_type_k") != row.get("kv_type_v"):
-        return "cache types that differ, or that the catalog does not have"
+    if row.get("kv_type_k") not in types or row.get("kv_type_v") not in types:
+        return "cache types that are not stated, or that the catalog does not have"
     return None
 
 
@@ -80,8 +80,12 @@ def _cache(model: ModelArchitecture, row: Mapping[str, Any]) -> Compared | None:
 
 def _cache_bytes(model: ModelArchitecture, row: Mapping[str, Any], *, with_state: bool) -> float:
     shape, sequences = cache_shape(model), int(row["n_seq"])
-    cache, context = CacheType(row["kv_type_k"]), row["n_ctx"] / sequences
-    kept = float(shape.bytes_per_layer(context, cache, sequences=sequences, micro_batch=row["n_ubatch"])[0].sum())
+    cache, values, context = CacheType(row["kv_type_k"]), CacheType(row["kv_type_v"]), row["n_ctx"] / sequences
+    kept = float(
+        shape.bytes_per_layer(
+            context, cache, values=values, sequences=sequences, micro_batch=row["n_ubatch"], unified=True
+        )[0].sum()
+    )
     states = float(shape.state_bytes.sum())
     # Speculative decoding keeps snapshots of the state of every sequence to return to.
     snapshots = int((row.get("rs_buffer_mib") or {}).get("rs_seq") or 0)
@@ -126,6 +130,7 @@ def _compute(model: ModelArchitecture, row: Mapping[str, Any], devices: int) -> 
             micro_batch=row["n_ubatch"],
             sequences=sequences,
             all_logits=every and not few,
+            unified=True,
         )
         for every in (True, False)
     )

@@ -15,13 +15,15 @@ from estimator.advice.command import (
     no_weights,
     shell_line,
 )
-from estimator.fit_facts import FitFacts, cache_type
+from estimator.fit_facts import FitFacts, cache_type, value_cache_type
+from estimator.placement.hardware import server_step_tokens
+from estimator.placement.memory import VLLM_MAX_SEQUENCES, VLLM_MEMORY_FRACTION
 from estimator.structure.architecture import ModelArchitecture
 from estimator.structure.checkpoints import is_repository, vllm_source
-from estimator.types import Backend, CacheType, Engine, QuantFormat
+from estimator.types import Backend, CacheType, Engine, EstimateRequest, QuantFormat
 
-#: vLLM's own default share of the device memory, which the memory model assumes too.
-VLLM_MEMORY_FRACTION = 0.9
+#: Bits of the cache types that TabbyAPI takes.
+_CACHE_MODES = {CacheType.F16: 16, CacheType.Q8_0: 8, CacheType.Q4_0: 4}
 VLLM_IMAGE = "vllm/vllm-openai:latest"
 
 
@@ -30,6 +32,8 @@ def _vllm_draft(facts: FitFacts) -> list[str]:
     if facts.draft is None:
         return []
     beside, draft = facts.draft, facts.draft.draft
+    if draft.own_heads:
+        return ["--speculative-config", json.dumps({"method": "mtp", "num_speculative_tokens": draft.tokens})]
     source = vllm_source(draft.quant, draft.model, beside.checkpoint_repository, beside.hf_repository)
     if source is None or len(source) > 1:
         # A format that vLLM makes itself would need a flag that its draft does not take.
@@ -38,6 +42,15 @@ def _vllm_draft(facts: FitFacts) -> list[str]:
         )
     config = {"method": "draft_model", "model": source[0], "num_speculative_tokens": draft.tokens}
     return ["--speculative-config", json.dumps(config)]
+
+
+def _fraction(request: EstimateRequest) -> str:
+    return f"{request.server.memory_fraction or VLLM_MEMORY_FRACTION:.2f}"
+
+
+def _sequences(request: EstimateRequest) -> int:
+    """Most sequences at once, for which the plan reserves logits."""
+    return request.server.sequences or max(VLLM_MAX_SEQUENCES, request.batch)
 
 
 def _heads_divide(model: ModelArchitecture, count: int) -> bool:
@@ -56,11 +69,11 @@ def _served(tool: Tool, facts: FitFacts) -> list[str]:
             f"{tool.value} splits a model evenly: accelerators that differ cannot share it.",
         )
     for model in [facts.model, *([facts.draft.draft.model] if facts.draft else [])]:
-        if not _heads_divide(model, facts.request.gpu_count):
+        ranks = facts.request.server.tensor_parallel(facts.request.gpu_count)
+        if not _heads_divide(model, ranks):
             raise NoCommandError(
                 CommandGap.HEADS,
-                f"{tool.value} cannot split {model.slug} over {facts.request.gpu_count} accelerators: its attention heads do "
-                "not divide.",
+                f"{tool.value} cannot split {model.slug} over {ranks} accelerators: its attention heads do not divide.",
             )
     if cache_type(facts.request) is not CacheType.FP8:
         check_cache(tool.value, facts, CacheType.F16, CacheType.BF16)
@@ -71,9 +84,19 @@ def _vllm_arguments(facts: FitFacts) -> list[str]:
     request, draft = facts.request, _vllm_draft(facts)
     source = _served(Tool.VLLM, facts)
     flags = ["--max-model-len", str(facts.estimate.context_tokens)]
-    flags += ["--gpu-memory-utilization", f"{VLLM_MEMORY_FRACTION:.2f}", "--max-num-seqs", str(request.batch)]
-    if request.gpu_count > 1:
-        flags += ["--tensor-parallel-size", str(request.gpu_count)]
+    server = request.server
+    steps = server.batched_tokens or server_step_tokens(request.accelerator)
+    flags += ["--gpu-memory-utilization", _fraction(request), "--max-num-seqs", str(_sequences(request))]
+    flags += ["--max-num-batched-tokens", str(steps)]
+    sizes = {
+        "--tensor-parallel-size": server.tensor_parallel(request.gpu_count),
+        "--pipeline-parallel-size": server.pipeline_parallel,
+        "--data-parallel-size": server.data_parallel,
+    }
+    for flag, size in sizes.items():
+        flags += [flag, str(size)] if size > 1 else []
+    if server.expert_parallel:
+        flags += ["--enable-expert-parallel"]
     if cache_type(request) is CacheType.FP8:
         flags += ["--kv-cache-dtype", "fp8"]
     return [*source, *flags, *draft]
@@ -85,13 +108,64 @@ def sglang(facts: FitFacts) -> Command:
         raise NoCommandError(CommandGap.DRAFT_OR_PROJECTOR, "No command of SGLang with a draft is recorded here.")
     source, *made = _served(Tool.SGLANG, facts)
     flags = ["--model-path", source, *made, "--context-length", str(facts.estimate.context_tokens)]
-    flags += ["--mem-fraction-static", f"{VLLM_MEMORY_FRACTION:.2f}", "--max-running-requests", str(request.batch)]
-    if request.gpu_count > 1:
-        flags += ["--tp-size", str(request.gpu_count)]
+    flags += ["--mem-fraction-static", _fraction(request), "--max-running-requests", str(_sequences(request))]
+    server = request.server
+    # SGLang counts the devices of all replicas of the attention as tensor parallel.
+    if (devices := request.gpu_count // server.pipeline_parallel) > 1:
+        flags += ["--tp-size", str(devices)]
+    if server.pipeline_parallel > 1:
+        flags += ["--pp-size", str(server.pipeline_parallel)]
+    if server.data_parallel > 1:
+        flags += ["--dp-size", str(server.data_parallel), "--enable-dp-attention"]
+    if server.expert_parallel:
+        flags += ["--ep-size", str(devices)]
+    if server.batched_tokens is not None:
+        flags += ["--chunked-prefill-size", str(server.batched_tokens)]
     if cache_type(request) is CacheType.FP8:
         flags += ["--kv-cache-dtype", "fp8_e4m3"]
     start = ["python3", "-m", "sglang.launch_server", *flags, "--port", "30000"]
     return Command(Engine.SGLANG, Tool.SGLANG, shell_line(start))
+
+
+def tensorrt_llm(facts: FitFacts) -> Command:
+    request, server = facts.request, facts.request.server
+    check_plain(Tool.TENSORRT_LLM, facts)
+    source, *made = _served(Tool.TENSORRT_LLM, facts)
+    check_cache(Tool.TENSORRT_LLM.value, facts, CacheType.F16, CacheType.BF16)
+    if made:
+        raise no_weights(facts)
+    if server.data_parallel > 1:
+        raise NoCommandError(CommandGap.PLACEMENT, "No flag of TensorRT-LLM for replicas is recorded here.")
+    flags = ["--max_seq_len", str(facts.estimate.context_tokens), "--max_batch_size", str(_sequences(request))]
+    flags += ["--max_num_tokens", str(server.batched_tokens or server_step_tokens(request.accelerator))]
+    sizes = {"--tp_size": server.tensor_parallel(request.gpu_count), "--pp_size": server.pipeline_parallel}
+    sizes["--ep_size"] = server.tensor_parallel(request.gpu_count) if server.expert_parallel else 1
+    for flag, size in sizes.items():
+        flags += [flag, str(size)] if size > 1 else []
+    flags += ["--kv_cache_free_gpu_memory_fraction", _fraction(request), "--port", "8000"]
+    return Command(Engine.TENSORRT_LLM, Tool.TENSORRT_LLM, shell_line(["trtllm-serve", source, *flags]))
+
+
+def tabby_api(facts: FitFacts) -> Command:
+    """TabbyAPI serves a folder of one's own: repositories of EXL2 and EXL3 keep each width in a branch."""
+    engine = facts.estimate.engine
+    assert engine is not None
+    check_plain(Tool.TABBY_API, facts)
+    modes = [_CACHE_MODES.get(each(facts.request)) for each in (cache_type, value_cache_type)]
+    if None in modes:
+        check_cache(Tool.TABBY_API.value, facts, *_CACHE_MODES)
+    keys, values = (str(mode) for mode in modes)
+    if (keys == "16") != (values == "16"):
+        raise NoCommandError(CommandGap.KV_CACHE_TYPE, f"{Tool.TABBY_API.value} keeps both in FP16, or neither.")
+    mode = "FP16" if keys == "16" else f"{keys},{values}" if engine is Engine.EXLLAMAV3 else f"Q{keys}"
+    folder = f"YOUR-FOLDER-{facts.model.slug}-{facts.quant.slug}"
+    context = facts.estimate.context_tokens
+    # The cache is a multiple of 256 tokens, and holds all sequences.
+    cells = -(-context // 256) * 256 * facts.request.batch
+    flags = ["--model-dir", "models", "--model-name", folder, "--max-seq-len", str(context), "--cache-size", str(cells)]
+    flags += ["--cache-mode", mode, "--max-batch-size", str(facts.request.batch)]
+    note = f"# in the folder of TabbyAPI; models/{folder} stands for a folder of your own"
+    return Command(engine, Tool.TABBY_API, f"{note}\n{shell_line(['python', 'main.py', *flags])}")
 
 
 def vllm(facts: FitFacts) -> Command:

@@ -6,7 +6,7 @@ import shlex
 from dataclasses import dataclass
 from enum import StrEnum
 
-from estimator.fit_facts import FitFacts, cache_type
+from estimator.fit_facts import FitFacts, cache_type, value_cache_type
 from estimator.structure.checkpoints import is_repository
 from estimator.types import CacheType, Engine, Quant, Strategy
 
@@ -26,6 +26,10 @@ class Tool(StrEnum):
     VLLM_DOCKER = "vLLM in Docker"
     SGLANG = "SGLang"
     MLX = "MLX"
+    TENSORRT_LLM = "TensorRT-LLM"
+    TABBY_API = "TabbyAPI"
+    IK_LLAMA_SERVER = "llama-server of ik_llama.cpp"
+    LLAMAFILE = "llamafile"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +116,9 @@ def check_layers(tool: Tool, facts: FitFacts) -> None:
 
 
 def check_cache(name: str, facts: FitFacts, *allowed: CacheType) -> None:
-    cache = cache_type(facts.request)
-    if cache not in allowed:
-        raise NoCommandError(CommandGap.KV_CACHE_TYPE, f"{name} cannot be told to keep a {cache.value} KV cache.")
+    for cache in (cache_type(facts.request), value_cache_type(facts.request)):
+        if cache not in allowed:
+            raise NoCommandError(CommandGap.KV_CACHE_TYPE, f"{name} cannot be told to keep a {cache.value} KV cache.")
 
 
 def no_weights(facts: FitFacts) -> NoCommandError:

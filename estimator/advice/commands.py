@@ -12,6 +12,8 @@ from dataclasses import replace
 from estimator.advice.checkpoint_commands import (
     mlx,
     sglang,
+    tabby_api,
+    tensorrt_llm,
     vllm,
     vllm_docker,
 )
@@ -24,13 +26,15 @@ from estimator.advice.command import (
     wired_limit_command,
 )
 from estimator.advice.gguf_commands import (
+    ik_llama_server,
     llama_docker,
     llama_server,
+    llamafile,
     lm_studio,
     ollama,
 )
 from estimator.fit_facts import FitFacts
-from estimator.types import ENGINE_NAMES, Engine
+from estimator.types import Engine
 
 #: Tools of each engine, the likeliest first.
 _TOOLS: dict[Engine, tuple[Tool, ...]] = {
@@ -38,8 +42,13 @@ _TOOLS: dict[Engine, tuple[Tool, ...]] = {
     Engine.OLLAMA: (Tool.OLLAMA, Tool.LLAMA_SERVER, Tool.LLAMA_DOCKER, Tool.LM_STUDIO),
     Engine.VLLM: (Tool.VLLM, Tool.VLLM_DOCKER),
     Engine.SGLANG: (Tool.SGLANG,),
-    Engine.IK_LLAMA_CPP: (),
+    Engine.IK_LLAMA_CPP: (Tool.IK_LLAMA_SERVER,),
     Engine.MLX: (Tool.MLX,),
+    Engine.TENSORRT_LLM: (Tool.TENSORRT_LLM,),
+    Engine.EXLLAMAV2: (Tool.TABBY_API,),
+    Engine.EXLLAMAV3: (Tool.TABBY_API,),
+    Engine.LM_STUDIO: (Tool.LM_STUDIO,),
+    Engine.LLAMAFILE: (Tool.LLAMAFILE,),
 }
 
 
@@ -57,9 +66,6 @@ def _made(facts: FitFacts) -> Iterator[Command | MissingCommand]:
     if not facts.runs or facts.estimate.engine is None:
         yield MissingCommand(None, CommandGap.NOTHING_RUNS, "No engine runs this plan.")
         return
-    if not _TOOLS[facts.estimate.engine]:
-        name = ENGINE_NAMES[facts.estimate.engine]
-        yield MissingCommand(None, CommandGap.PLATFORM, f"No command of {name} is recorded here.")
     makers: dict[Tool, Callable[[FitFacts], Command]] = {
         Tool.LLAMA_SERVER: llama_server,
         Tool.LLAMA_DOCKER: llama_docker,
@@ -69,6 +75,10 @@ def _made(facts: FitFacts) -> Iterator[Command | MissingCommand]:
         Tool.VLLM_DOCKER: vllm_docker,
         Tool.MLX: mlx,
         Tool.SGLANG: sglang,
+        Tool.TENSORRT_LLM: tensorrt_llm,
+        Tool.TABBY_API: tabby_api,
+        Tool.IK_LLAMA_SERVER: ik_llama_server,
+        Tool.LLAMAFILE: llamafile,
     }
     for tool in _TOOLS[facts.estimate.engine]:
         try:

@@ -12,7 +12,7 @@ from estimator.advice.search import Advice, AdviceCode, Search
 from estimator.estimate import situation_of_request
 from estimator.fit_facts import FitFacts, cache_type
 from estimator.placement.hardware import largest_wired_limit_bytes
-from estimator.types import STATUSES, CacheType, Engine, Status
+from estimator.types import LLAMA_ENGINES, STATUSES, CacheType, Engine, Status
 
 #: Contexts are advised in whole steps of this many tokens.
 CONTEXT_STEP_TOKENS = 1000
@@ -54,7 +54,7 @@ def _larger_micro_batch(search: Search) -> Iterator[Advice]:
     """More prompt tokens a step: weights in system memory are copied over once a step."""
     facts = search.facts
     waits = facts.estimate.placement.offload_fraction > 0 and not meets_use(facts, facts.estimate)
-    if facts.estimate.engine not in (Engine.LLAMA_CPP, Engine.OLLAMA) or not waits:
+    if facts.estimate.engine not in LLAMA_ENGINES or not waits:
         return
     prompt = situation_of_request(facts.request, facts.workload).prompt_tokens
     larger = [size for size in MICRO_BATCH_TOKENS if (facts.request.micro_batch_tokens or 512) < size <= prompt]
@@ -75,7 +75,7 @@ def _quantized_cache(search: Search) -> Iterator[Advice]:
     engine = search.facts.estimate.engine
     if engine is None or engine not in types:
         return
-    tried = search.better(replace(request, kv_cache_type=types[engine]))
+    tried = search.better(replace(request, kv_cache_type=types[engine], v_cache_type=None))
     if tried is not None:
         text = f"store the KV cache in {types[engine].value.upper()}"
         yield search.advice(AdviceCode.QUANTIZED_KV_CACHE, text, tried)

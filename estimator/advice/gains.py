@@ -12,7 +12,7 @@ import numpy as np
 
 from estimator.calibration.capability_prior import ModelTraits
 from estimator.estimate import situation_of_request, thresholds_of
-from estimator.fit_facts import RUNNING, FitFacts, cache_type
+from estimator.fit_facts import RUNNING, FitFacts, narrower_cache_type
 from estimator.judgement.answer_time import written_tokens
 from estimator.judgement.setups import Pace, usable_setups
 from estimator.judgement.worth import WorthTable, worth_table
@@ -149,7 +149,13 @@ def _worth(
 ) -> WorthTable:
     """Worth of one model in the quantizations of ``requests``, which share a cache type."""
     quants = [request.quant for request in requests]
-    return worth_table(use.kind, [traits], quants, _bits(model, requests), cache_type(requests[0]))
+    return worth_table(
+        use.kind,
+        [traits],
+        quants,
+        _bits(model, requests),
+        narrower_cache_type(requests[0]),
+    )
 
 
 def _bits(

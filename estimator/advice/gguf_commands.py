@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
 
 from estimator.advice.command import (
     PORT,
@@ -13,10 +14,11 @@ from estimator.advice.command import (
     check_cache,
     check_count,
     check_layers,
+    check_plain,
     quant_tag,
     shell_line,
 )
-from estimator.fit_facts import DraftFacts, FitFacts, cache_type
+from estimator.fit_facts import DraftFacts, FitFacts, cache_type, value_cache_type
 from estimator.placement.hardware import choose_engine
 from estimator.structure.checkpoints import is_repository
 from estimator.types import Backend, CacheType, Engine, Quant, QuantFormat, Strategy
@@ -50,11 +52,11 @@ def llama_flags(facts: FitFacts) -> list[str]:
     if placement.cpu_moe_layers > 0:
         flags += ["--n-cpu-moe", str(placement.cpu_moe_layers)]
     flags += ["-fa", "off" if request.flash_attention is False else "on"]
-    cache = cache_type(request)
-    if cache is not CacheType.F16:
-        flags += ["--cache-type-k", cache.value, "--cache-type-v", cache.value]
-    if request.batch > 1:
-        flags += ["-np", str(request.batch)]
+    for flag, cache in (("--cache-type-k", cache_type(request)), ("--cache-type-v", value_cache_type(request))):
+        if cache is not CacheType.F16:
+            flags += [flag, cache.value]
+    # Left out, the server opens several slots, each with windows and states of its own.
+    flags += ["-np", str(request.batch)]
     if request.micro_batch_tokens is not None:
         flags += ["-ub", str(request.micro_batch_tokens)]
         if request.micro_batch_tokens > 2048:
@@ -85,6 +87,8 @@ def _gguf_source(facts: FitFacts, folder: str) -> list[str]:
 
 
 def _gguf_draft(facts: FitFacts, beside: DraftFacts, folder: str) -> list[str]:
+    if beside.draft.own_heads:
+        return ["--spec-type", "draft-mtp", "--spec-draft-n-max", str(beside.draft.tokens)]
     draft, first = beside.draft, _FIRST_DEVICE.get(facts.estimate.backend or Backend.CPU)
     tag = quant_tag(draft.quant)
     flags = ["--spec-type", "draft-simple", "--spec-draft-n-max", str(draft.tokens), "-ngld", "all"]
@@ -103,7 +107,7 @@ def _own_file(slug: str, quant: Quant) -> str:
 def _with_notes(facts: FitFacts, text: str) -> str:
     """The command under what has to be known of it first, as comments of the shell."""
     own = [] if is_repository(facts.gguf_repository) else [_own_file(facts.model.slug, facts.quant)]
-    if facts.draft is not None and not is_repository(facts.draft.gguf_repository):
+    if facts.draft is not None and not facts.draft.draft.own_heads and not is_repository(facts.draft.gguf_repository):
         own.append(_own_file(facts.draft.draft.model.slug, facts.draft.draft.quant))
     notes = [
         f"# no published GGUF file is recorded here: {_OWN_FOLDER}/{name} stands for one of your own" for name in own
@@ -124,6 +128,31 @@ def llama_server(facts: FitFacts) -> Command:
     return Command(Engine.LLAMA_CPP, Tool.LLAMA_SERVER, _with_notes(facts, text))
 
 
+def ik_llama_server(facts: FitFacts) -> Command:
+    """The fork reads files of one's own: its help names no repository."""
+    check_count("ik_llama.cpp", facts)
+    check_cache("ik_llama.cpp", facts, *_LLAMA_CACHES)
+    check_plain(Tool.IK_LLAMA_SERVER, facts)
+    local = replace(facts, gguf_repository=None)
+    text = shell_line(["llama-server", *_gguf_source(local, _OWN_FOLDER), *llama_flags(facts), "--port", str(PORT)])
+    return Command(Engine.IK_LLAMA_CPP, Tool.IK_LLAMA_SERVER, _with_notes(local, text))
+
+
+def llamafile(facts: FitFacts) -> Command:
+    """A program of one file that serves a GGUF file; context and layers are what it documents."""
+    placement, local = facts.estimate.placement, replace(facts, gguf_repository=None)
+    check_count(Tool.LLAMAFILE.value, facts)
+    check_plain(Tool.LLAMAFILE, facts)
+    check_cache(Tool.LLAMAFILE.value, facts, CacheType.F16)
+    if placement.strategy is Strategy.EXPERT_OFFLOAD:
+        raise NoCommandError(CommandGap.PLACEMENT, "llamafile offloads whole layers, not experts alone.")
+    if facts.request.batch > 1:
+        raise NoCommandError(CommandGap.STREAMS, f"llamafile is started for one stream, not {facts.request.batch}.")
+    flags = ["-c", str(facts.estimate.context_tokens), "-ngl", str(placement.gpu_layers)]
+    text = shell_line(["llamafile", "--server", *_gguf_source(local, _OWN_FOLDER), *flags])
+    return Command(Engine.LLAMAFILE, Tool.LLAMAFILE, _with_notes(local, text))
+
+
 def _check_llama(facts: FitFacts) -> None:
     check_count("llama.cpp", facts)
     check_cache("llama.cpp", facts, *_LLAMA_CACHES)
@@ -138,7 +167,8 @@ def llama_docker(facts: FitFacts) -> Command:
         raise NoCommandError(CommandGap.PLATFORM, f"llama.cpp has no container that reaches {name}.")
     _check_llama(facts)
     tag, devices = _CONTAINERS[backend]
-    sources = [facts.gguf_repository, *([facts.draft.gguf_repository] if facts.draft else [])]
+    drafted = facts.draft is not None and not facts.draft.draft.own_heads
+    sources = [facts.gguf_repository, *([facts.draft.gguf_repository] if facts.draft and drafted else [])]
     mount = ["-v", "llama-models:/root/.cache"] if any(map(is_repository, sources)) else []
     if not all(map(is_repository, sources)):
         mount += ["-v", f"{_OWN_FOLDER}:/models"]
@@ -195,4 +225,5 @@ def lm_studio(facts: FitFacts) -> Command:
         share = "max"
     get = shell_line(["lms", "get", f"https://huggingface.co/{facts.gguf_repository}@{quant_tag(facts.quant)}"])
     load = shell_line(["lms", "load", "--gpu", share, "--context-length", str(facts.estimate.context_tokens)])
-    return Command(Engine.LLAMA_CPP, Tool.LM_STUDIO, f"{get}\n{load}\nlms server start")
+    engine = Engine.LM_STUDIO if facts.estimate.engine is Engine.LM_STUDIO else Engine.LLAMA_CPP
+    return Command(engine, Tool.LM_STUDIO, f"{get}\n{load}\nlms server start")

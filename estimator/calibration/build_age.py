@@ -4,8 +4,15 @@ from __future__ import annotations
 
 #: Builds are dated in years before this month; an estimate is for a build of this date.
 REFERENCE_YEAR = 2026 + 9 / 12
+#: llama.cpp reserves logits of one token a slot from this month on (build 9000); before, of a whole micro-batch.
+FEW_LOGITS_YEAR = 2026 + 3 / 12
 #: Age given to a row that states no date.
 UNDATED_AGE_YEARS = 0.5
+
+
+def reserves_all_logits(age_years: float) -> bool:
+    """Whether a build of llama.cpp of this age reserves logits of every token of a micro-batch."""
+    return REFERENCE_YEAR - age_years < FEW_LOGITS_YEAR - 1e-6
 
 
 def age_years(date: str | None) -> float:

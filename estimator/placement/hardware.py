@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from estimator.types import Accelerator, Backend, Engine, EstimatorError, Quant, QuantFormat
+from estimator.types import Accelerator, Backend, CacheType, Engine, EstimatorError, Quant, QuantFormat
 
 #: AMD targets that llama.cpp's ROCm builds cover; others run through Vulkan.
 LLAMA_CPP_ROCM_TARGETS = frozenset(
@@ -78,6 +78,10 @@ def _gguf(engine: Engine, backend: Backend, min_cc: float | None = None) -> Engi
     )
 
 
+def _server(engine: Engine, *formats: QuantFormat, **devices: Any) -> EngineRule:
+    return replace(_vllm(Backend.CUDA, *formats, **devices), engine=engine, only_on_request=True)
+
+
 def _ik(backend: Backend) -> tuple[EngineRule, EngineRule]:
     """The fork reads plain files too, where it is asked for, and its own types as the only one."""
     plain = _gguf(Engine.IK_LLAMA_CPP, backend)
@@ -128,12 +132,39 @@ ENGINE_RULES: tuple[EngineRule, ...] = (
     _sglang(Backend.CUDA, QuantFormat.MXFP4, QuantFormat.FP8_FP4, min_cc=9.0, native_cc=10.0),
     _sglang(Backend.CUDA, QuantFormat.NVFP4, min_cc=10.0, native_cc=10.0),
     _sglang(Backend.ROCM, QuantFormat.SAFETENSORS, QuantFormat.FP8, QuantFormat.MXFP4, gfx=SGLANG_ROCM_TARGETS),
+    _server(Engine.TENSORRT_LLM, QuantFormat.SAFETENSORS, QuantFormat.AWQ, QuantFormat.GPTQ, min_cc=8.0),
+    _server(Engine.TENSORRT_LLM, QuantFormat.FP8, min_cc=8.9, native_cc=8.9),
+    _server(Engine.TENSORRT_LLM, QuantFormat.NVFP4, min_cc=10.0, native_cc=10.0),
+    EngineRule(Engine.EXLLAMAV2, Backend.CUDA, frozenset({QuantFormat.EXL2})),
+    EngineRule(Engine.EXLLAMAV3, Backend.CUDA, frozenset({QuantFormat.EXL3}), min_compute_capability=8.0),
+    _gguf(Engine.LM_STUDIO, Backend.CUDA),
+    _gguf(Engine.LM_STUDIO, Backend.METAL),
+    _gguf(Engine.LM_STUDIO, Backend.VULKAN),
+    _gguf(Engine.LM_STUDIO, Backend.CPU),
+    _gguf(Engine.LLAMAFILE, Backend.CUDA),
+    _gguf(Engine.LLAMAFILE, Backend.METAL),
+    _gguf(Engine.LLAMAFILE, Backend.CPU),
 )
-#: Formats that no engine here loads -> who does.
-OTHER_LOADERS: dict[QuantFormat, str] = {
-    QuantFormat.EXL2: "ExLlamaV2 (as in TabbyAPI)",
-    QuantFormat.EXL3: "ExLlamaV3 (as in TabbyAPI)",
+_LLAMA_CACHES = tuple(each for each in CacheType if each is not CacheType.FP8)
+_SERVER_CACHES = (CacheType.F16, CacheType.BF16, CacheType.FP8)
+#: Types of the KV cache that each engine keeps: llama-server's `--cache-type-k` and `--cache-type-v`, Ollama's
+#: `OLLAMA_KV_CACHE_TYPE`, `--kv-cache-dtype` of the servers; mlx_lm.server has no such setting.
+CACHE_TYPES: dict[Engine, tuple[CacheType, ...]] = {
+    Engine.LLAMA_CPP: _LLAMA_CACHES,
+    Engine.IK_LLAMA_CPP: _LLAMA_CACHES,
+    Engine.OLLAMA: (CacheType.F16, CacheType.Q8_0, CacheType.Q4_0),
+    Engine.VLLM: _SERVER_CACHES,
+    Engine.SGLANG: _SERVER_CACHES,
+    Engine.TENSORRT_LLM: _SERVER_CACHES,
+    Engine.MLX: (CacheType.F16, CacheType.BF16),
+    # `cache_mode` of TabbyAPI: 8 and 4 bits with a 16-bit scale for 32 elements, as in llama.cpp's types.
+    Engine.EXLLAMAV2: (CacheType.F16, CacheType.Q8_0, CacheType.Q4_0),
+    Engine.EXLLAMAV3: (CacheType.F16, CacheType.Q8_0, CacheType.Q4_0),
+    Engine.LM_STUDIO: _LLAMA_CACHES,
+    Engine.LLAMAFILE: _LLAMA_CACHES,
 }
+#: Engines that take a type for the values apart from that of the keys.
+SPLIT_CACHE_ENGINES = frozenset({Engine.LLAMA_CPP, Engine.IK_LLAMA_CPP, Engine.EXLLAMAV3})
 
 
 def choose_engine(
@@ -178,6 +209,16 @@ def backends_of(accelerator: Accelerator, engine: Engine = Engine.LLAMA_CPP) -> 
     """Backends that ``engine`` can drive the device through, best first."""
     found = [rule.backend for rule in ENGINE_RULES if rule.engine is engine and rule.covers(accelerator)]
     return tuple(dict.fromkeys(found))
+
+
+#: vLLM's `max_num_batched_tokens` of a server: more from 70 GiB on, the A100 excepted (vllm/engine/arg_utils.py).
+_SERVER_STEP_TOKENS, _LARGE_SERVER_STEP_TOKENS, _LARGE_BYTES = 2048, 8192, 70 << 30
+
+
+def server_step_tokens(accelerator: Accelerator) -> int:
+    """Prompt tokens that a server takes at a time where nobody says otherwise."""
+    large = (accelerator.memory_bytes or 0) >= _LARGE_BYTES and "a100" not in accelerator.slug
+    return _LARGE_SERVER_STEP_TOKENS if large else _SERVER_STEP_TOKENS
 
 
 def is_card(accelerator: Accelerator) -> bool:

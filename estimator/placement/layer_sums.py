@@ -17,9 +17,11 @@ from estimator.memo import kept_within
 from estimator.structure.architecture import FeedForward, ModelArchitecture
 from estimator.structure.kv_cache import CacheShape, cache_shape
 from estimator.structure.weights import WeightTable, weight_table
-from estimator.types import Quant
+from estimator.types import Quant, QuantFormat
 
 Floats = NDArray[np.float64]
+#: Inputs of an expert that MXFP4 kernels of servers work on together.
+_MXFP4_PART = 256
 
 
 def last(values: NDArray[Any]) -> Floats:
@@ -41,7 +43,8 @@ class ModelTables:
     """Weight sums of one model for a list of quants; Q quants, L layers, all bytes.
 
     ``device_layers[q, k]``: weights of the last k layers. ``host_experts[q, m]``: experts of the first m layers.
-    ``active_*``: the same, of what one decoded token reads. ``device``: everything that full offload puts on the GPU.
+    ``active_*``: the same, of what one decoded token reads. ``device``: everything that full offload puts on the GPU,
+    ``served_padding`` what a server of checkpoints adds to it.
     """
 
     weights: WeightTable
@@ -55,6 +58,7 @@ class ModelTables:
     active: Floats
     routed_active: Floats
     last_routed_active: Floats
+    served_padding: Floats
     largest_tensor: Floats
     bits_per_weight: Floats
     expert_layers_first: Floats
@@ -91,6 +95,7 @@ def _model_tables(model: ModelArchitecture, quants: tuple[Quant, ...]) -> ModelT
         active=layers.sum(1) + experts.sum(1) * share + output,
         routed_active=experts.sum(1) * share,
         last_routed_active=last(experts * share),
+        served_padding=experts.sum(1) * np.array([_padding(model, quant) for quant in quants]),
         largest_tensor=weights.largest_tensor.astype(np.float64),
         bits_per_weight=weights.bits_per_weight,
         expert_layers_first=first(is_expert),
@@ -99,13 +104,24 @@ def _model_tables(model: ModelArchitecture, quants: tuple[Quant, ...]) -> ModelT
     )
 
 
+def _padding(model: ModelArchitecture, quant: Quant) -> float:
+    """Share by which a server's kernels pad MXFP4 experts: inputs in whole parts of 256 (vLLM, quantization/mxfp4.py).
+
+    gpt-oss 120B takes 64.38 GiB on an H100 for a checkpoint of 60.8 (vllm-project/vllm#33155); Marlin, for older devices,
+    pads outputs too.
+    """
+    if quant.format not in (QuantFormat.MXFP4, QuantFormat.FP8_FP4):
+        return 0.0
+    return -model.hidden % _MXFP4_PART / model.hidden
+
+
 def _attention_flops(model: ModelArchitecture) -> float:
     """FLOPs per (query token, earlier token) pair over all layers that attend to the whole context: QK and PV.
 
     Latent rows are multiplied as they are stored (llama.cpp folds the up-projections into query and output); of a
     compressed context each layer sees one entry for so many tokens, and none but its window where it keeps none.
     """
-    total, latent, ratios = 0.0, model.latent, model.compress_ratios
+    total, latent, ratios = 0.0, model.cached_latent, model.compress_ratios
     for index, layer in enumerate(model.layers):
         if not layer.has_attention or layer.window is not None:
             continue

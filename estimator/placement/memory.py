@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from estimator.structure.architecture import ModelArchitecture
-from estimator.structure.kv_cache import CacheShape, kv_heads, pad
+from estimator.structure.kv_cache import CacheShape, pad
 from estimator.structure.tensors import FUSED_GATE_UP
 from estimator.types import SERVERS, Accelerator, Backend, CacheType, Engine
 
@@ -46,19 +46,22 @@ def compute_bytes(
     sequences: int = 1,
     all_logits: bool = False,
     converts_cache: bool = True,
+    unified: bool = False,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Device and host compute buffer of llama.cpp for ``context_tokens`` (contexts,), each of shape (contexts,).
 
     ``all_logits`` reserves logits for the whole micro-batch (llama-bench, and servers before April 2026).
     ``converts_cache``: flash attention on a GPU turns a quantized cache into F16 first; a CPU reads it as it is.
+    ``unified``: sequences share one cache, and every token has a mask over all of it.
     """
-    cells = pad(np.atleast_1d(np.asarray(context_tokens, dtype=np.float64)) * sequences)
+    shared = sequences if unified else 1
+    cells = pad(np.atleast_1d(np.asarray(context_tokens, dtype=np.float64)) * shared)
     tokens = np.minimum(float(micro_batch), cells)
     quad = 4.0 * tokens
     hidden, attending = float(model.hidden), [layer for layer in model.layers if layer.has_attention]
     mask = (2.0 if flash_attention else 4.0) * tokens * cells
     window = float(shape.window_tokens.max(initial=0))
-    windowed = np.minimum(cells, pad(window * sequences + tokens)) if window else np.zeros_like(cells)
+    windowed = np.minimum(cells, pad(window * shared + tokens)) if window else np.zeros_like(cells)
     window_mask = (2.0 if flash_attention else 4.0) * tokens * windowed
     masks = (mask if (shape.full_elements > 0).any() else 0.0) + window_mask
     outputs = quad if all_logits else np.full_like(quad, 4.0 * sequences)
@@ -68,8 +71,8 @@ def compute_bytes(
         (each.heads, each.kv_heads, each.key_dim, each.value_dim, each.window): each for each in attending
     }.values():
         own = windowed if layer.window is not None else cells
-        if model.latent is not None and not model.compress_ratios:
-            mla = model.latent
+        if model.cached_latent is not None and not model.compress_ratios:
+            mla = model.cached_latent
             part = quad * (
                 layer.heads * (2 * mla.kv_rank + mla.rope_dim)
                 + layer.heads * (mla.nope_dim + mla.rope_dim)
@@ -82,9 +85,9 @@ def compute_bytes(
             part = quad * (3 * width + 2 * kv_width + 2 * hidden)
         if not flash_attention:
             part = 4.0 * tokens * own * layer.heads + (
-                part if model.latent is not None else quad * (2 * hidden + 2 * width + 2 * kv_width)
+                part if model.cached_latent is not None else quad * (2 * hidden + 2 * width + 2 * kv_width)
             )
-        elif converts_cache and model.latent is None and cache is not CacheType.F16:
+        elif converts_cache and model.cached_latent is None and cache is not CacheType.F16:
             # Kernels read F16, so one layer's keys and values are converted; MLA rows are read as they are.
             queries = 3 if cache is CacheType.BF16 else 2
             part = quad * (queries * width + 2 * hidden) + 2.0 * own * kv_width * 2.0
@@ -166,15 +169,20 @@ def _recurrent_bytes(
     return np.asarray(quad * width + states * sequences * float(shape.state_bytes.max()))
 
 
-def vllm_activation_bytes(model: ModelArchitecture) -> float:
-    """Peak activations of vLLM's profiling run at its default batch: feed-forward of a batch, or sampling logits."""
+def server_activation_bytes(
+    model: ModelArchitecture, batched_tokens: Any, ranks: int = 1, sequences: int | None = None
+) -> Any:
+    """Peak activations of vLLM's profiling run on a device, bytes: feed-forward of a step, or logits of all sequences.
+
+    ``ranks`` devices share the width of each layer; ``sequences`` None: the engine's own.
+    """
     widest = max(
         [layer.ffn_width for layer in model.layers]
         + [model.experts.width * model.experts.per_token if model.experts else 0]
     )
-    forward = VLLM_BATCHED_TOKENS * (3.0 * widest + 4.0 * model.hidden) * 2.0
-    logits = VLLM_MAX_SEQUENCES * model.vocab * 4.0 * 3.0
-    return max(forward, logits) + 128 * MIB
+    forward = np.asarray(batched_tokens) * (3.0 * widest / ranks + 4.0 * model.hidden) * 2.0
+    logits = (sequences or VLLM_MAX_SEQUENCES) * float(model.vocab) * 4.0 * 3.0
+    return np.ceil(np.maximum(forward, logits) + 128 * MIB)
 
 
 def overhead_bytes(accelerator: Accelerator, engine: Engine, backend: Backend) -> int:
@@ -189,8 +197,3 @@ def overhead_bytes(accelerator: Accelerator, engine: Engine, backend: Backend) -
     if backend is Backend.ROCM:
         return ROCM_RUNTIME_BYTES
     return 0 if backend is Backend.CPU else OTHER_RUNTIME_BYTES
-
-
-def cache_copies(model: ModelArchitecture, count: int, tensor_parallel: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """How often ``count`` devices together keep each key and value: tensor parallel beyond the KV heads repeats them."""
-    return np.where(tensor_parallel, count / min(count, kv_heads(model)), 1.0)

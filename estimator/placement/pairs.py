@@ -11,16 +11,19 @@ from estimator.memo import kept_within
 from estimator.placement.demand import Needs
 from estimator.placement.layer_split import compute_of_cards
 from estimator.placement.layer_sums import ModelTables
-from estimator.placement.memory import PIPELINE_COPIES, cache_copies
+from estimator.placement.memory import PIPELINE_COPIES, server_activation_bytes
+from estimator.placement.paging import Paging, cache_copies
 from estimator.placement.placements import Rig
 from estimator.structure.architecture import ModelArchitecture
-from estimator.types import SERVERS, Backend, Engine
+from estimator.types import EXLLAMA_ENGINES, SERVERS, Backend, Engine
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 _SERVERS = [tuple(Engine).index(engine) for engine in SERVERS]
+_EXLLAMA = [tuple(Engine).index(engine) for engine in EXLLAMA_ENGINES]
+_VLLM = tuple(Engine).index(Engine.VLLM)
 _MLX = tuple(Engine).index(Engine.MLX)
 _METAL = tuple(Backend).index(Backend.METAL)
 _CPU = tuple(Backend).index(Backend.CPU)
@@ -41,7 +44,8 @@ class Pairs:
 
     ``splits``: llama.cpp can move weights to system memory. ``device``: bytes of weights that a whole load holds.
     ``copies``: how often several devices keep a key and value (None: once). ``lean``: compute buffers of all devices
-    without copies of the inputs, (S,).
+    without copies of the inputs, (S,). ``activation``: bytes of a server's step on all devices. ``paging``: caches of vLLM
+    (None: no pair has one).
     """
 
     model: ModelArchitecture
@@ -62,6 +66,8 @@ class Pairs:
     device: Floats
     copies: Floats | None
     lean: Floats
+    activation: Floats
+    paging: Paging | None
 
     @classmethod
     def of(
@@ -78,9 +84,11 @@ class Pairs:
         g, q = pair_indices(*available.shape)
         available, engine, backend = available.ravel(), engine.ravel(), backend.ravel()
         vllm, on_cpu = np.isin(engine, _SERVERS), backend == _CPU
+        exllama = np.isin(engine, _EXLLAMA)
         llama = ~vllm & (engine != _MLX)
         in_one_pool = ~llama | (backend == _METAL) | on_cpu
-        splits = llama & ~in_one_pool
+        splits = llama & ~in_one_pool & ~exllama
+        steps = rig.batched_tokens(g)
         own_table = tables.table - (tables.weights.embedding if model.tied_embeddings else 0)
         return cls(
             model=model,
@@ -95,21 +103,31 @@ class Pairs:
             on_cpu=on_cpu,
             in_one_pool=in_one_pool,
             splits=splits,
-            by_cards=splits & (rig.cards is not None),
+            by_cards=llama & ~in_one_pool & (rig.cards is not None),
             usable=rig.usable.ravel(),
             overhead=rig.overhead.ravel(),
-            device=tables.device[q] + in_one_pool * own_table[q],
-            copies=cache_copies(model, rig.count, vllm) if rig.count > 1 and vllm.any() else None,
+            device=tables.device[q] + in_one_pool * own_table[q] + vllm * _served(tables, own_table, rig)[q],
+            copies=cache_copies(model, rig, vllm) if rig.count > 1 and vllm.any() else None,
             lean=np.asarray(compute_of_cards(need, rig.count, pipelined=False).sum(axis=0)),
+            activation=server_activation_bytes(model, steps, rig.ranks, rig.server.sequences) * rig.count,
+            paging=Paging.of(model, need.situations, rig, engine == _VLLM, steps),
         )
 
     def compute(self) -> Floats:
         """Compute buffers of all devices together, (S, P), or (S, 1) where they are the same for all pairs."""
         llama = compute_of_cards(self.need, self.rig.count, pipelined=True).sum(axis=0)[:, None]
-        return np.where(self.vllm, self.need.vllm_activation * self.rig.count, llama) if self.vllm.any() else llama
+        return np.where(self.vllm, self.activation, llama) if self.vllm.any() else llama
 
     def compute_host(self, s: Ints, pipelined: Bools) -> Floats:
         """System memory of buffers and outputs, of the shape of ``pipelined``, with copies of inputs for the devices."""
         need = self.need
         copies = 0.0 if self.rig.count == 1 else (PIPELINE_COPIES - 1) * (need.inputs - need.hidden)[s]
         return np.asarray(need.compute_host[s] + copies * pipelined)
+
+
+def _served(tables: ModelTables, own_table: Floats, rig: Rig) -> Floats:
+    """Bytes beyond the file that a server holds: padding of its kernels, and the weights of further replicas, (Q,)."""
+    device = tables.device + own_table + tables.served_padding
+    experts = tables.host_experts[:, -1] + tables.served_padding
+    replicas = rig.server.data_parallel - 1
+    return np.asarray(tables.served_padding + replicas * (device - experts * rig.server.expert_parallel))

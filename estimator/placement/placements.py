@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from estimator.placement.demand import Needs
 from estimator.placement.layer_split import compute_of_cards
+from estimator.placement.memory import VLLM_BATCHED_TOKENS
+from estimator.server_options import DEFAULT_SERVER, ServerOptions
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -23,6 +25,7 @@ class Rig:
     """The hardware side: ``usable``, ``overhead`` (G, Q) and ``capacity`` (G,) bytes of ``count`` devices together.
 
     ``host_memory_bytes`` and ``host_bandwidth_bytes_s`` (G,) are those of the computer around each device.
+    ``step_tokens`` (G,) are those of a server's step where ``server`` gives none.
     ``cards`` (count, G, Q): memory of each of several beside its overhead; a layer sits on one of them. None: one pool.
     """
 
@@ -35,6 +38,19 @@ class Rig:
     host_memory_bytes: Floats
     host_bandwidth_bytes_s: Floats
     cards: Floats | None = None
+    step_tokens: Ints | None = None
+    server: ServerOptions = DEFAULT_SERVER
+
+    def batched_tokens(self, g: Ints) -> Ints:
+        """Tokens of a server's step on each of the devices ``g``."""
+        if self.server.batched_tokens is not None or self.step_tokens is None:
+            return np.full(g.shape, self.server.batched_tokens or VLLM_BATCHED_TOKENS)
+        return self.step_tokens[g]
+
+    @property
+    def ranks(self) -> int:
+        """Devices that share each layer of a server."""
+        return self.server.tensor_parallel(self.count)
 
     def free(self, need: Needs, p: Ints, s: Ints, moved: Floats | None = None, *, pipelined: bool = False) -> Floats:
         """Bytes of each card for weights and cache, (cards, cells); the first one copies weights that are ``moved``."""

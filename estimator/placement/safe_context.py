@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from estimator.placement.demand import Needs
+from estimator.placement.demand import UNKNOWN_CONTEXT_LIMIT, Needs
 from estimator.placement.layer_split import Parts
 from estimator.placement.pairs import Pairs
 from estimator.structure.architecture import ModelArchitecture
@@ -15,9 +15,6 @@ from estimator.structure.kv_cache import pad
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-
-#: Longest context reported for a model whose own limit is unknown, tokens.
-UNKNOWN_CONTEXT_LIMIT = 1 << 24
 
 
 def safe_context(

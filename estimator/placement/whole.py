@@ -47,7 +47,9 @@ class WholeLoad:
     def of(cls, pairs: Pairs) -> WholeLoad:
         """The load of each pair of a model in each situation."""
         need, usable = pairs.need, pairs.usable
-        kv_cache = held_cache(_kv_of(pairs), need.fixed_last[:, -1, None], pairs.copies)
+        kv_cache = held_cache(need.kv_last[:, -1, None], need.fixed_last[:, -1, None], pairs.copies)
+        if pairs.paging is not None:
+            kv_cache = pairs.paging.cache(kv_cache)
         held = pairs.device + pairs.overhead + kv_cache
         compute = pairs.compute()
         fits = pairs.available & (usable - held - compute >= 0)
@@ -118,24 +120,19 @@ class WholeLoad:
     def _safe_context(self, pairs: Pairs, runs: Bools, p: Ints, at: Any) -> Floats:
         model, need, by_cards = pairs.model, pairs.need, pairs.by_cards
         compute = np.where(by_cards, pairs.lean[:, None], self.compute)[:, at]
-        # Pages that are not yet taken are free now, and will not be when all contexts are whole.
-        unpaged = (need.kv_last[:, -1, None] - _kv_of(pairs)) * (1.0 if pairs.copies is None else pairs.copies)
-        room = pairs.usable[at] - self.held[:, at] - compute - np.broadcast_to(unpaged, self.held.shape)[:, at]
+        room = pairs.usable[at] - self.held[:, at] - compute
         situations = np.arange(len(runs))[:, None]
         copies = None if pairs.copies is None else pairs.copies[at]
         safe = safe_context(model, need, situations, model.n_layers, room, pairs.vllm[at], copies=copies)
+        if pairs.paging is not None:
+            cache = np.broadcast_to(self.kv_cache, self.held.shape)[:, at]
+            safe = pairs.paging.safe_context(np.broadcast_to(room + cache, runs[:, at].shape), p, safe)
         if not by_cards.any():
             return safe
         limited = np.broadcast_to(safe, room.shape).copy()
         s_at, p_at = np.nonzero(runs[:, at] & by_cards[at])
         limited[s_at, p_at] = safe_context_on_cards(pairs, p[p_at], s_at, limited[s_at, p_at])
         return limited
-
-
-def _kv_of(pairs: Pairs) -> Floats:
-    """Bytes of the KV cache of all layers, (S, 1) or (S, P): as expected where the engine pages, whole elsewhere."""
-    whole, paged = pairs.need.kv_last[:, -1, None], pairs.need.kv_paged[:, None]
-    return whole if (whole == paged).all() else np.where(pairs.vllm, paged, whole)
 
 
 def _on_cards(pairs: Pairs, asked: Bools, *, pipelined: bool) -> Bools:

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import math
 
-from estimator.types import GGUF_FORMATS, Accelerator, Backend, Engine, Quant
+from estimator.placement.hardware import server_step_tokens
+from estimator.types import GGUF_FORMATS, SERVERS, Accelerator, Backend, Quant
 
 #: Scale of the arithmetic peak of Apple GPUs whose vendor states none: FLOPS per core. The family's effect corrects it.
 NOMINAL_FLOPS_PER_CORE = 2.5e11
@@ -26,9 +27,6 @@ NOMINAL_FLOPS_PER_W = 0.6e12
 #: Prompt tokens that an engine takes at a time by default, by what its name holds; llama.cpp's `-ub` elsewhere.
 LLAMA_CPP_STEP_TOKENS = 512
 _STEP_TOKENS = (("mlx", 2048), ("exllama", 2048))
-#: vLLM's `max_num_batched_tokens` of a server: more from 70 GiB on, the A100 excepted (vllm/engine/arg_utils.py).
-_SERVERS = (Engine.VLLM.value, Engine.SGLANG.value)
-_VLLM_STEP_TOKENS, _VLLM_LARGE_STEP_TOKENS, _VLLM_LARGE_BYTES = 2048, 8192, 70 << 30
 
 
 def matrix_peak(accelerator: Accelerator) -> float:
@@ -76,7 +74,6 @@ def step_tokens(accelerator: Accelerator, engine: str) -> int:
     for part, tokens in _STEP_TOKENS:
         if part in engine:
             return tokens
-    if engine not in _SERVERS:
+    if engine not in SERVERS:
         return LLAMA_CPP_STEP_TOKENS
-    large = (accelerator.memory_bytes or 0) >= _VLLM_LARGE_BYTES and "a100" not in accelerator.slug
-    return _VLLM_LARGE_STEP_TOKENS if large else _VLLM_STEP_TOKENS
+    return server_step_tokens(accelerator)

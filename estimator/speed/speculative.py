@@ -1,9 +1,11 @@
 """Speculative decoding: a small model drafts some tokens, the large one checks them all in one step.
 
-Source: Leviathan, Kalman and Matias, "Fast Inference from Transformers via Speculative Decoding", ICML 2023
-(arXiv:2211.17192): equation 1 for the tokens that a step is expected to yield, and the time of a step as in the proof of
-theorem 3.8. The paper lets the check of all tokens take as long as one token does; here it takes what the speed model
-says of so many tokens at once, which is more for a mixture of experts.
+A step yields the accepted tokens and one of the large model's own: 1 + share * drafted, where the share of drafted
+tokens that are accepted is what engines print (llama.cpp: "draft acceptance rate", accepted over generated tokens; vLLM:
+"Avg Draft acceptance rate", of which its "Mean acceptance length" is 1 + share * drafted). The time of a step is as in
+the proof of theorem 3.8 of Leviathan, Kalman and Matias, "Fast Inference from Transformers via Speculative Decoding", ICML
+2023 (arXiv:2211.17192). The paper lets the check of all tokens take as long as one token does; here it takes what the
+speed model says of so many tokens at once, which is more for a mixture of experts.
 """
 
 from __future__ import annotations
@@ -21,12 +23,42 @@ MAX_DRAFT_TOKENS = 64
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A draft model: tokens that it drafts in a step, and the share of them that the target accepts (0 to below 1)."""
+    """A draft model: tokens that it drafts in a step, and the share of them that the target accepts (0 to 1).
+
+    ``own_heads``: the model itself drafts, with its heads for multi-token prediction (MTP).
+    """
 
     model: ModelArchitecture
     quant: Quant
     tokens: int
     acceptance_rate: float
+    own_heads: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DraftLoad:
+    """Device bytes of a draft, its growth per token of context, and its pace; None where it runs on no device.
+
+    The model's own heads take ``token_share`` of the time of one of its tokens for one that they draft.
+    """
+
+    bytes: int
+    bytes_per_token: float
+    token_s: float | None
+    prefill_s: float
+    token_share: float | None = None
+
+    @property
+    def runs(self) -> bool:
+        """Whether it drafts at all."""
+        return self.token_s is not None or self.token_share is not None
+
+    def seconds(self, plain_token_s: float) -> float:
+        """Seconds of one drafted token, where the model takes so many for one of its own."""
+        if self.token_share is not None:
+            return self.token_share * plain_token_s
+        assert self.token_s is not None
+        return self.token_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +92,8 @@ class Speculation:
 
 
 def expected_tokens(acceptance_rate: float, drafted: int) -> float:
-    """Tokens that one step yields on average: (1 - a^(g+1)) / (1 - a), equation 1 of the paper."""
-    if acceptance_rate >= 1.0:
-        return drafted + 1.0
-    return float((1.0 - acceptance_rate ** (drafted + 1)) / (1.0 - acceptance_rate))
+    """Tokens that one step yields on average, when it drafts so many and this share of them is accepted."""
+    return 1.0 + acceptance_rate * drafted
 
 
 def require_draft(target: ModelArchitecture, draft: Draft, batch: int) -> None:
@@ -74,6 +104,10 @@ def require_draft(target: ModelArchitecture, draft: Draft, batch: int) -> None:
         raise EstimatorError(f"an acceptance rate is from 0 to 1, not {draft.acceptance_rate:g}")
     if batch != 1:
         raise EstimatorError("a draft is estimated for one sequence at a time; leave 'batch' out")
+    if draft.own_heads:
+        if not target.mtp_parameters:
+            raise EstimatorError(f"{target.slug} has no heads for multi-token prediction (MTP); name a draft model")
+        return
     difference = abs(target.vocab - draft.model.vocab)
     if difference > MAX_VOCABULARY_DIFFERENCE:
         raise EstimatorError(

@@ -147,7 +147,8 @@ class ModelArchitecture:
     ``embedding_dim`` is the width of a token's embedding, which a projection widens to ``hidden`` where they differ.
 
     ``has_original`` says that the repository of the model itself is known, ``checkpoints`` are the slugs of the
-    quantizations that have a known one of their own. ``published_files`` have sizes that no recipe tells.
+    quantizations that have a known one of their own. ``cached_latent`` is None where latent attention is run as a plain
+    one, whose cache holds the keys and values of every head. ``published_files`` have sizes that no recipe tells.
     """
 
     slug: str
@@ -159,6 +160,7 @@ class ModelArchitecture:
     context_tokens: int | None
     layers: tuple[Layer, ...]
     latent: LatentAttention | None
+    cached_latent: LatentAttention | None
     linear: LinearAttention | None
     state_space: StateSpace | None
     short_conv_kernel: int
@@ -176,6 +178,7 @@ class ModelArchitecture:
     indexer_dim: int
     indexer_topk: int
     compress_ratios: tuple[int, ...]
+    compressed_rope_dim: int
     residual_streams: int
     extras: tuple[ExtraParameters, ...]
     mtp_parameters: int
@@ -238,9 +241,7 @@ def architecture_from_facts(facts: Mapping[str, Any]) -> ModelArchitecture:
         tied_embeddings=bool(facts.get("tie_word_embeddings")),
         context_tokens=None if facts.get("context_length") is None else int(facts["context_length"]),
         layers=layers,
-        latent=_latent(attention),
-        linear=_linear(slug, facts, attention),
-        state_space=_state_space(attention.get("ssm")),
+        **_mixers(slug, facts, attention),
         short_conv_kernel=int((attention.get("short_conv") or {}).get("kernel") or 0),
         experts=experts,
         gated_mlp=bool((facts.get("mlp") or {}).get("gated", True)),
@@ -256,6 +257,7 @@ def architecture_from_facts(facts: Mapping[str, Any]) -> ModelArchitecture:
         indexer_dim=_of_indexer(attention, "index_head_dim"),
         indexer_topk=_of_indexer(attention, "index_topk"),
         compress_ratios=tuple(int(ratio) for ratio in attention.get("compress_ratios") or ()),
+        compressed_rope_dim=int(attention.get("qk_rope_head_dim") or 0),
         residual_streams=int(attention.get("hc_mult") or 1),
         extras=_extras(facts),
         mtp_parameters=int(mtp.get("params") or 0),
@@ -269,6 +271,15 @@ def architecture_from_facts(facts: Mapping[str, Any]) -> ModelArchitecture:
         training=training_of(facts),
         published_files=published_files(facts),
     )
+
+
+def _mixers(slug: str, facts: Mapping[str, Any], attention: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "latent": _latent(attention),
+        "cached_latent": None if attention.get("kv_b_split") is False else _latent(attention),
+        "linear": _linear(slug, facts, attention),
+        "state_space": _state_space(attention.get("ssm")),
+    }
 
 
 def _need(slug: str, name: str, value: Any) -> Any:
@@ -292,8 +303,7 @@ def _layer(slug: str, facts: Mapping[str, Any], index: int) -> Layer:
     attention = facts["attention"]
     mixer = Mixer(attention["layer_pattern"][index])
     feed_forward = FeedForward(facts["mlp_pattern"][index])
-    own = attention.get("per_layer")
-    overrides = dict(own[index]) if own and index < len(own) else {}
+    overrides = dict(own[index]) if (own := attention.get("per_layer")) and index < len(own) else {}
     kind = attention.get("swa") if mixer in WINDOWED_MIXERS else attention.get("full")
     values = {**facts, **(kind or {}), **overrides}
     attends = mixer in ATTENTION_MIXERS or mixer is Mixer.CROSS
@@ -345,8 +355,7 @@ def _experts(slug: str, facts: Mapping[str, Any]) -> Experts:
 
 
 def _latent(attention: Mapping[str, Any]) -> LatentAttention | None:
-    mla = attention.get("mla")
-    if not mla:
+    if not (mla := attention.get("mla")):
         return None
     return LatentAttention(
         q_rank=mla.get("q_lora_rank"),
@@ -358,8 +367,7 @@ def _latent(attention: Mapping[str, Any]) -> LatentAttention | None:
 
 
 def _linear(slug: str, facts: Mapping[str, Any], attention: Mapping[str, Any]) -> LinearAttention | None:
-    linear = attention.get("linear")
-    if not linear:
+    if not (linear := attention.get("linear")):
         if "L" in attention["layer_pattern"]:
             raise MissingFactError(slug, "attention.linear")
         return None

@@ -25,34 +25,58 @@ CACHE_BYTES: dict[CacheType, float] = {
 CELL_PADDING = 256
 
 
+def narrower(keys: CacheType, values: CacheType | None) -> CacheType:
+    """Of the cache types of keys and values (None: the same), the one with fewer bytes."""
+    return keys if values is None or CACHE_BYTES[keys] <= CACHE_BYTES[values] else values
+
+
 @dataclass(frozen=True, slots=True)
 class CacheShape:
     """What each layer keeps; arrays of shape (layers,).
 
     ``full_elements`` per cell of the whole context, ``window_elements`` per cell of ``window_tokens``, ``state_bytes``
-    per sequence whatever the context.
+    per sequence whatever the context. ``value_share`` of the elements are values, the others keys: 0 where values are a
+    view of the keys.
     """
 
     full_elements: NDArray[np.float64]
     window_elements: NDArray[np.float64]
     window_tokens: NDArray[np.int64]
     state_bytes: NDArray[np.float64]
+    value_share: NDArray[np.float64]
+
+    def element_bytes(self, cache: CacheType, values: CacheType | None = None) -> NDArray[np.float64]:
+        """Bytes of an element of each layer, keys and values averaged, shape (layers,)."""
+        key, value = CACHE_BYTES[cache], CACHE_BYTES[cache if values is None else values]
+        return np.asarray(key + (value - key) * self.value_share)
 
     def bytes_per_layer(
-        self, context_tokens: Any, cache: CacheType, *, sequences: Any = 1, micro_batch: Any = 512, padding: int = 256
+        self,
+        context_tokens: Any,
+        cache: CacheType,
+        *,
+        values: CacheType | None = None,
+        sequences: int = 1,
+        micro_batch: int = 512,
+        unified: bool = False,
     ) -> NDArray[np.float64]:
-        """Allocated bytes, shape (contexts, layers), for ``context_tokens`` (contexts,) per sequence."""
-        size = CACHE_BYTES[cache]
-        sequences = np.asarray(sequences, dtype=np.float64)
-        cells = pad(np.atleast_1d(np.asarray(context_tokens, dtype=np.float64)) * sequences, padding)[:, None]
-        reserve = self.window_tokens * np.atleast_1d(sequences)[:, None] + np.atleast_1d(micro_batch)[:, None]
-        window = np.minimum(cells, pad(reserve, padding))
-        states = self.state_bytes * np.atleast_1d(sequences)[:, None]
-        return np.asarray(self.full_elements * size * cells + self.window_elements * size * window + states)
+        """Allocated bytes, shape (contexts, layers), for ``context_tokens`` (contexts,) per sequence.
 
-    def read_per_layer(self, depth_tokens: Any, cache: CacheType) -> NDArray[np.float64]:
+        ``values``: cache type of the values (None: that of the keys). ``unified``: all sequences share one cache
+        (llama-server's ``--kv-unified``, and its default where the number of slots is not given), instead of one each.
+        """
+        size, context = self.element_bytes(cache, values), np.atleast_1d(np.asarray(context_tokens, dtype=np.float64))
+        shared, caches = (sequences, 1) if unified else (1, sequences)
+        cells = pad(context * shared)[:, None]
+        window = np.minimum(cells, pad(self.window_tokens * shared + micro_batch))
+        kept = (self.full_elements * cells + self.window_elements * window) * size * caches
+        return np.asarray(kept + self.state_bytes * sequences)
+
+    def read_per_layer(
+        self, depth_tokens: Any, cache: CacheType, values: CacheType | None = None
+    ) -> NDArray[np.float64]:
         """Bytes that one decoded token reads at ``depth_tokens`` (depths,), shape (depths, layers)."""
-        size = CACHE_BYTES[cache]
+        size = self.element_bytes(cache, values)
         depth = np.atleast_1d(np.asarray(depth_tokens, dtype=np.float64))[:, None]
         window = np.minimum(depth, self.window_tokens)
         return np.asarray((self.full_elements * depth + self.window_elements * window) * size + self.state_bytes)
@@ -66,23 +90,24 @@ def pad(cells: Any, multiple: int = CELL_PADDING) -> NDArray[np.float64]:
 def cache_shape(model: ModelArchitecture) -> CacheShape:
     """Cache and state of every layer of ``model``."""
     rows = np.array([_layer_shape(model, index, layer) for index, layer in enumerate(model.layers)])
-    return CacheShape(rows[:, 0], rows[:, 1], rows[:, 2].astype(np.int64), rows[:, 3])
+    return CacheShape(rows[:, 0], rows[:, 1], rows[:, 2].astype(np.int64), rows[:, 3], rows[:, 4])
 
 
-def _layer_shape(model: ModelArchitecture, index: int, layer: Layer) -> tuple[float, float, float, float]:
+def _layer_shape(model: ModelArchitecture, index: int, layer: Layer) -> tuple[float, float, float, float, float]:
     state = _state_bytes(model, layer)
     if not layer.has_attention or layer.shares_kv:
-        return 0.0, 0.0, 0.0, state
+        return 0.0, 0.0, 0.0, state, 0.0
     if model.compress_ratios:
         ratio = model.compress_ratios[index] if index < len(model.compress_ratios) else 0
         indexed = model.indexer_dim if ratio and ratio < 16 else 0
-        return (layer.key_dim + indexed) / ratio if ratio else 0.0, float(layer.key_dim), 128.0, state
-    if model.latent is not None:
-        return float(model.latent.kv_rank + model.latent.rope_dim), 0.0, 0.0, state
+        return (layer.key_dim + indexed) / ratio if ratio else 0.0, float(layer.key_dim), 128.0, state, 0.0
+    if (latent := model.cached_latent) is not None:
+        return float(latent.kv_rank + latent.rope_dim), 0.0, 0.0, state, 0.0
     elements = float(layer.kv_heads * (layer.key_dim + layer.value_dim))
+    values = layer.value_dim / (layer.key_dim + layer.value_dim)
     if layer.window is not None:
-        return 0.0, elements, float(layer.window), state
-    return elements, 0.0, 0.0, state
+        return 0.0, elements, float(layer.window), state, values
+    return elements, 0.0, 0.0, state, values
 
 
 def _state_bytes(model: ModelArchitecture, layer: Layer) -> float:
@@ -111,4 +136,4 @@ def _state_bytes(model: ModelArchitecture, layer: Layer) -> float:
 
 def kv_heads(model: ModelArchitecture) -> int:
     """Heads over which a cache can be cut; latent attention keeps one row for all of them."""
-    return 1 if model.latent else max([1, *(layer.kv_heads for layer in model.layers)])
+    return 1 if model.cached_latent else max([1, *(layer.kv_heads for layer in model.layers)])

@@ -64,7 +64,7 @@ class PlainLoop:
         self.model, self.workloads, self.quant_count = model, inputs.workloads, len(inputs.quants)
         self.coefficients = _by_pair(inputs.calibration.table(model, fleet.choices), fleet.available.size)
         self.usable = fleet.rig.usable.ravel().tolist()
-        self.kv, self.kv_read = need.kv_last[:, -1].tolist(), need.read_last[:, -1].tolist()
+        self.kv_read = need.read_last[:, -1].tolist()
         self.depth = [situation.depth_tokens for situation in need.situations]
         self.active, self.routed = tables.active.tolist(), tables.routed_active.tolist()
         self.weights, self.experts = tables.device.tolist(), tables.host_experts[:, -1].tolist()
@@ -81,16 +81,16 @@ class PlainLoop:
         self.quality = [[math.exp(-each * lost) for each in kept] for lost in nats]
         whole = ((block.status == FITS) | (block.status == FITS_TIGHTLY)) & (block.offload_fraction == 0)
         self.cells = np.argwhere(whole)
-        bytes_without_cache = block.weights_bytes + block.compute_bytes + block.overhead_bytes
-        self.bytes_without_cache = bytes_without_cache[whole].tolist()
+        held = block.weights_bytes + block.kv_cache_bytes + block.compute_bytes + block.overhead_bytes
+        self.held_bytes = held[whole].tolist()
         self.safe_context = block.safe_context_tokens[whole].tolist()
 
     def rows(self) -> list[tuple[float, ...]]:
         """``FIGURES`` of each of ``cells``."""
-        cells = zip(self.cells.tolist(), self.bytes_without_cache, self.safe_context, strict=True)
+        cells = zip(self.cells.tolist(), self.held_bytes, self.safe_context, strict=True)
         return [self._row(*index, bytes_, tokens) for index, bytes_, tokens in cells]
 
-    def _row(self, g: int, q: int, s: int, bytes_without_cache: int, safe_context: int) -> tuple[float, ...]:
+    def _row(self, g: int, q: int, s: int, held_bytes: int, safe_context: int) -> tuple[float, ...]:
         pair, workload = g * self.quant_count + q, self.workloads[s]
         coef = self.coefficients[pair]
         decode_s = self._decode_seconds(coef, q, s)
@@ -102,7 +102,7 @@ class PlainLoop:
         decode_tok_s = 1.0 / decode_s
         width = math.exp(coef["decode_depth"] * math.log1p(self.depth[s] / DEPTH_SCALE_TOKENS))
         usable = self.usable[pair]
-        room = usable - bytes_without_cache - self.kv[s]
+        room = usable - held_bytes
         tight = room < TIGHT_HEADROOM_FRACTION * usable
         parts = (
             _unit(1.0 + math.log2(decode_tok_s / workload.comfortable_decode_tok_s) / 4.0),

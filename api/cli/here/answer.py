@@ -67,11 +67,6 @@ class Row:
     command: Command | None
     installed: bool
 
-    @property
-    def memory_bytes(self) -> int:
-        """Memory that the plan takes: of the accelerators, and of the computer."""
-        return self.plan.estimate.memory.total_bytes
-
 
 @dataclass(frozen=True, slots=True)
 class Here:
@@ -82,6 +77,16 @@ class Here:
     question: Question
     choice: Choice
     rows: tuple[Row, ...]
+
+    def fits_now(self, row: Row) -> bool | None:
+        """Whether a plan fits into the memory that is free at the moment; None where that is unknown."""
+        free, available = self.identified.free_bytes, self.description.memory.available_bytes
+        memory = row.plan.estimate.memory
+        if free is None:
+            return None
+        if not self.identified.machine.devices[0].has_own_memory:
+            return memory.total_bytes + memory.host_bytes <= free
+        return memory.total_bytes <= free and (available is None or memory.host_bytes <= available)
 
 
 def here(asked: Asked, number: int) -> Here:

@@ -33,7 +33,7 @@ def here_json(answer: Here) -> dict[str, Any]:
 def _model_json(answer: Here, at: int) -> dict[str, Any]:
     """One model as an object: what ``fitgraph recommend`` says, and its memory and command."""
     row, entry = answer.rows[at], answer.choice.entries[at]
-    memory, free = row.plan.estimate.memory, answer.identified.free_bytes
+    memory = row.plan.estimate.memory
     command = row.command
     return {
         "rank": at + 1,
@@ -41,7 +41,7 @@ def _model_json(answer: Here, at: int) -> dict[str, Any]:
         "memory_bytes": memory.total_bytes,
         "usable_bytes": memory.usable_bytes,
         "host_bytes": memory.host_bytes,
-        "fits_in_free_memory": None if free is None else memory.total_bytes <= free,
+        "fits_in_free_memory": answer.fits_now(row),
         "command": None
         if command is None
         else {"tool": command.tool.value, "text": command.text, "installed": row.installed},
@@ -105,10 +105,9 @@ def _table(answer: Here) -> Any:
         shown.add_column(name, no_wrap=True)
     for name in ("Capability", "tok/s", "Memory", "+ host", "Answer"):
         shown.add_column(name, justify="right", no_wrap=True)
-    pick, free = answer.choice.pick, answer.identified.free_bytes
+    pick = answer.choice.pick
     for rank, (entry, row) in enumerate(zip(answer.choice.entries, answer.rows, strict=True), 1):
         judgement, memory = entry.judgement, row.plan.estimate.memory
-        short = free is not None and memory.total_bytes > free
         shown.add_row(
             f"{rank}{'*' if pick is not None and entry.model is pick.model else ''}",
             entry.model["name"],
@@ -116,7 +115,7 @@ def _table(answer: Here) -> Any:
             ENGINE_NAMES[entry.engine],
             capability_text(judgement.capability),
             f"{judgement.decode_tok_s:.0f}",
-            f"{memory.total_bytes / GIB:.1f} GiB{'!' if short else ''}",
+            f"{memory.total_bytes / GIB:.1f} GiB{'!' if answer.fits_now(row) is False else ''}",
             f"{memory.host_bytes / GIB:.1f} GiB" if memory.host_bytes >= GIB / 20 else "",
             seconds_text(judgement.answer_s),
         )

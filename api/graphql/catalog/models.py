@@ -8,6 +8,7 @@ from typing import Any
 import strawberry
 
 from api.catalog.records import BenchmarkResult, ModelRecord
+from api.catalog.view import CatalogView
 from api.graphql.catalog.quants import Quant
 from api.graphql.core.connections import Connection
 from api.graphql.core.ids import encode_id
@@ -64,6 +65,29 @@ class Benchmark:
     def of(cls, result: BenchmarkResult) -> Benchmark:
         """The GraphQL object of a result."""
         return cls(name=result.name, value=result.value, setting=result.setting, source=result.source)
+
+
+@strawberry.type(description="A benchmark that results of models in the catalog are known of.")
+class BenchmarkSummary:
+    name: str = strawberry.field(description="Name of the benchmark, as `rankedModels` takes it.")
+    settings: list[str] = strawberry.field(
+        description="Conditions that its results state; each compares with itself alone."
+    )
+    model_count: int = strawberry.field(description="Models with a result.")
+
+
+def benchmarks_of(view: CatalogView) -> list[BenchmarkSummary]:
+    """The benchmarks of a view's models, by name; made once by ``view.derived(benchmarks_of)``."""
+    results = [(result, model.slug) for model in view.models for result in model.benchmarks]
+    names = sorted({result.name for result, _ in results}, key=str.casefold)
+    return [
+        BenchmarkSummary(
+            name=name,
+            settings=sorted({result.setting for result, _ in results if result.name == name and result.setting}),
+            model_count=len({slug for result, slug in results if result.name == name}),
+        )
+        for name in names
+    ]
 
 
 @strawberry.type(description="An open-weight language model.")

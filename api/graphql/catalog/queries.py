@@ -12,7 +12,7 @@ from api.graphql.catalog.engines import Engine
 from api.graphql.catalog.gpus import Gpu, GpuConnection
 from api.graphql.catalog.hosts import Host
 from api.graphql.catalog.inputs import GpuFilter, GpuOrder, ModelFilter, ModelOrder, select_gpus, select_models
-from api.graphql.catalog.models import Model, ModelConnection
+from api.graphql.catalog.models import BenchmarkSummary, Model, ModelConnection, benchmarks_of
 from api.graphql.catalog.names import NamedKind, NameMeaning, TypedName, meaning_of
 from api.graphql.catalog.quants import Quant
 from api.graphql.catalog.workloads import Workload
@@ -83,6 +83,10 @@ class CatalogQueries:
     @strawberry.field(description="All quantizations, a closed list of a few dozen; fewest bits first.")
     def quants(self, info: strawberry.Info) -> list[Quant]:
         return list(info.context.faces.quants)
+
+    @strawberry.field(description="Benchmarks with a result of a model in the catalog, a closed list; by name.")
+    def benchmarks(self, info: strawberry.Info) -> list[BenchmarkSummary]:
+        return list(info.context.view.derived(benchmarks_of))
 
     @strawberry.field(description="The workloads that every pairing is computed for, a closed list of five.")
     def workloads(self, info: strawberry.Info) -> list[Workload]:

@@ -57,7 +57,7 @@ def asked_by(question: EstimateInput) -> dict[str, Any]:
         if value is not None and value is not strawberry.UNSET:
             asked[key] = value
     if question.draft is not None:
-        asked["draft"] = dict(vars(question.draft))
+        asked["draft"] = {key: value for key, value in vars(question.draft).items() if value is not None}
     return asked
 
 

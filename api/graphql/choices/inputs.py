@@ -22,10 +22,12 @@ from estimator.types import CacheType, WorkloadKind
     description="Speculative decoding: a small model of the same vocabulary drafts tokens, the model checks them at once."
 )
 class DraftInput:
-    """All four are needed: acceptance depends on both models and the text, and nobody can know it for you."""
+    """Acceptance depends on both models and the text, and nobody can know it for you."""
 
-    model: str = strawberry.field(description="Draft model, by slug or alias.")
-    quant: str = strawberry.field(description="Quantization of the draft model, by slug or alias.")
+    model: str = strawberry.field(description="Draft model, by slug or alias; `mtp`: the heads of the model itself.")
+    quant: str | None = strawberry.field(
+        default=None, description="Quantization of the draft model, by slug or alias; none for `mtp`."
+    )
     tokens: int = strawberry.field(description="Tokens that are drafted before each check, 1 to 64.")
     acceptance_rate: float = strawberry.field(
         description="Share of drafted tokens that the model accepts, 0 to 1: measure it, engines print it."
@@ -129,6 +131,12 @@ class EstimateInput:
     kv_cache_type: CacheType | None = strawberry.field(
         default=None, description="Element type of the KV cache; F16 when left out."
     )
+    k_cache_type: CacheType | None = strawberry.field(
+        default=None, description="Element type of the keys alone, in place of `kvCacheType`; F16 when left out."
+    )
+    v_cache_type: CacheType | None = strawberry.field(
+        default=None, description="Element type of the values alone, in place of `kvCacheType`; F16 when left out."
+    )
     flash_attention: bool | None = strawberry.field(
         default=None, description="Whether flash attention is on; true when left out."
     )
@@ -143,6 +151,33 @@ class EstimateInput:
     )
     cpu_moe_layers: int | None = strawberry.field(
         default=None, description="Layers whose experts stay on the host; the best number when left out."
+    )
+    gpu_memory_utilization: float | None = strawberry.field(
+        default=None,
+        description="Share of each accelerator's memory that a server of checkpoints takes; 0.9 when left out.",
+    )
+    max_num_batched_tokens: int | None = strawberry.field(
+        default=None,
+        description="Tokens of a step of a server of checkpoints; 2,048, or 8,192 from 70 GiB on, when left out.",
+    )
+    max_num_seqs: int | None = strawberry.field(
+        default=None, description="Most sequences in a step of a server of checkpoints; 256 when left out."
+    )
+    data_parallel: int | None = strawberry.field(
+        default=None,
+        description="Replicas of a server among the accelerators, each with a cache of its own; 1 when left out.",
+    )
+    pipeline_parallel: int | None = strawberry.field(
+        default=None, description="Stages of layers in each replica of a server; 1 when left out."
+    )
+    expert_parallel: bool | None = strawberry.field(
+        default=None,
+        description="Whether the experts are spread over all accelerators of a server; false when left out.",
+    )
+    latent_cache: bool | None = strawberry.field(
+        default=None,
+        description="Whether the file keeps latent attention as latent rows; false for a GGUF file of before April 2025. As "
+        "the header says, or true, when left out.",
     )
     wired_limit_mb: int | None = strawberry.field(
         default=None,

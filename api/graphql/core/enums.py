@@ -95,6 +95,11 @@ describe(
         "OLLAMA": "Ollama, a front of llama.cpp that shares its physics.",
         "IK_LLAMA_CPP": "ik_llama.cpp, a fork of llama.cpp with types of its own.",
         "SGLANG": "SGLang.",
+        "TENSORRT_LLM": "TensorRT-LLM.",
+        "EXLLAMAV2": "ExLlamaV2, which reads EXL2.",
+        "EXLLAMAV3": "ExLlamaV3, which reads EXL3.",
+        "LM_STUDIO": "LM Studio, a front of llama.cpp.",
+        "LLAMAFILE": "llamafile, a build of llama.cpp in one file.",
     },
 )
 describe(

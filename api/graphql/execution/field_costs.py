@@ -48,6 +48,7 @@ FIELD_COSTS: dict[str, FieldCost] = {
     "ChangeCatalogPayload.gpus": FieldCost(items=50),
     "Mutation.changeCatalog": FieldCost(surcharge=2000),
     "Query.quants": FieldCost(items=_QUANTS),
+    "Query.benchmarks": FieldCost(items=60),
     "Query.workloads": FieldCost(items=_WORKLOADS),
     "Query.engines": FieldCost(items=4),
     "Query.hosts": FieldCost(items=6),

@@ -138,5 +138,8 @@ def _left_out(before: EstimateRequest, after: EstimateRequest, *, splits: bool) 
     names = ["flash_attention", "backend", "wired_limit_bytes"]
     if not splits:
         names = ["gpu_layers", "cpu_moe_layers", *names]
+    if after.kv_cache_type is not before.kv_cache_type:
+        # One type of both replaces one of each.
+        names = ["v_cache_type", *names]
     found = [name for name in names if getattr(before, name) is not None and getattr(after, name) is None]
     return [to_camel_case("wired_limit_mb" if name == "wired_limit_bytes" else name) for name in found]

@@ -14,6 +14,7 @@ from api.graphql.execution.completion import read_by
 from db.fits.cells import SpeedFigures, figures_of
 from db.fits.packing import shown
 from estimator import types as domain
+from estimator.server_pool import ServerPool
 from estimator.speed.mixed_gpus import DeviceLoad
 from estimator.speed.speculative import Speculation
 from estimator.types import Evidence, Strategy
@@ -152,10 +153,8 @@ class EstimateDevice:
 
 @strawberry.type(description="Effect of a draft model on the decode speed.")
 class EstimateSpeculation:
-    """Formula: Leviathan et al., "Fast Inference from Transformers via Speculative Decoding", ICML 2023."""
-
     tokens_per_step: float = strawberry.field(
-        description="Tokens that one check is expected to yield: (1 - a^(g+1)) / (1 - a) for a share a of g drafted ones."
+        description="Tokens that one check yields on average: 1 + a g for a share a of g drafted tokens that is accepted."
     )
     speedup: float = strawberry.field(
         description="Decode speed with the draft over that without; below 1 it slows down."
@@ -173,4 +172,34 @@ class EstimateSpeculation:
             plain_tokens_per_second=1.0 / speculation.plain_token_s,
             draft_tokens_per_second=1.0 / speculation.draft_token_s,
             check_ms=speculation.check_s * 1000.0,
+        )
+
+
+@strawberry.type(
+    description="Cache of a server of checkpoints, such as vLLM: what its memory leaves, and how it is used."
+)
+class EstimateServerPool:
+    pool_bytes: Int64 = strawberry.field(
+        description="Memory for the caches of all requests on all accelerators, bytes; negative when the weights are too large."
+    )
+    request_bytes: Int64 = strawberry.field(description="Cache of one request of the planned context, bytes.")
+    pool_tokens: Int64 = strawberry.field(description="Tokens of all requests that are served at once.")
+    requests_at_once: float = strawberry.field(
+        description="Requests of the planned context that are served at once; others wait. Below 1 the server does not start."
+    )
+    longest_context_tokens: int = strawberry.field(description="Longest context with which the server starts, tokens.")
+    mend: str | None = strawberry.field(
+        description="Flag that makes room for all streams of the question; null where they have it, or none does."
+    )
+
+    @classmethod
+    def of(cls, pool: ServerPool) -> EstimateServerPool:
+        """The GraphQL object of a pool."""
+        return cls(
+            pool_bytes=Int64(pool.pool_bytes),
+            request_bytes=Int64(pool.request_bytes),
+            pool_tokens=Int64(pool.pool_tokens),
+            requests_at_once=pool.requests_at_once,
+            longest_context_tokens=pool.longest_context_tokens,
+            mend=pool.mend,
         )

@@ -19,7 +19,14 @@ from api.graphql.catalog.workloads import Workload
 from api.graphql.core.enums import BackendKind, FitStatus, Grade
 from api.graphql.core.scalars import Int64
 from api.graphql.fits.advice import FitChange, FitGain, change_of, gain_of
-from api.graphql.fits.figures import EstimateDevice, EstimateSpeculation, FitMemory, FitPlacement, SpeedEstimate
+from api.graphql.fits.figures import (
+    EstimateDevice,
+    EstimateServerPool,
+    EstimateSpeculation,
+    FitMemory,
+    FitPlacement,
+    SpeedEstimate,
+)
 from api.graphql.fits.serving import FitServing, serving_of
 from api.graphql.fits.texts import (
     FitCommand,
@@ -35,6 +42,7 @@ from db.fits.packing import shown
 from estimator import verdict
 from estimator.advice.search import Advice, AdviceCode
 from estimator.fit_facts import FitFacts
+from estimator.server_pool import server_pool
 from estimator.types import OperatingMode
 from estimator.usability import Usability
 
@@ -165,6 +173,12 @@ class Estimate(Prediction):
     notes: list[str] = strawberry.field(description="Parts that the numbers leave out, in words; empty for none.")
     answers: strawberry.Private[PlanAnswers]
     faces: strawberry.Private[Faces]
+
+    @strawberry.field(description="Cache of a server of checkpoints; null for other engines.")
+    def server(self) -> EstimateServerPool | None:
+        facts = self.answers.facts
+        pool = server_pool(facts.model, facts.request, facts.estimate)
+        return None if pool is None else EstimateServerPool.of(pool)
 
     def texts(self, info: strawberry.Info) -> PlanAnswers:
         return self.answers

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import orjson
 
@@ -15,8 +17,8 @@ from db.entries.names.words import NOISE, words
 
 @dataclass(frozen=True, slots=True)
 class Derivative:
-    """A repository whose fits are those of ``base``, a slug. ``format`` is the slug of its quantization, None for 16 bits
-    and for GGUF files of several types.
+    """A repository whose fits are those of ``base``, a slug. ``format`` is the slug of its quantization, None for 16 bits,
+    ``gguf`` for GGUF files of several types.
 
     ``known_by``: ``name`` or ``card`` where its name or card states the base, ``shape`` where its dimensions and parameter
     count are those of the base, ``text`` where the dimensions of its text model are.
@@ -26,6 +28,11 @@ class Derivative:
     base: str
     known_by: str
     format: str | None
+
+    @property
+    def quant(self) -> str | None:
+        """Slug of the one quantization that it holds."""
+        return None if self.format == "gguf" else self.format
 
 
 _SHORTEST_NAME = 3
@@ -39,10 +46,55 @@ def plain(text: str) -> str:
     return text.casefold().translate(_GAPS)
 
 
+#: What the name of a quantized copy has beside the name of its base: formats and their settings.
+_OF_FORMAT = re.compile(
+    r"(?:awq|gptq|mlx|fp8|nvfp4|mxfp4|fp4|int[48]|w4a16|w8a8|w8a16|[48]bits?|dynamic|block|static|g?(?:32|64|128)g?|marlin|sym|dq"
+    r"|quantized|compressedtensors|v\d)+"
+)
+
+
+def checkpoints_of(directory: Path, models: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, str]]:
+    """Base -> slug of a quantization -> the repository of the base's own weights in it.
+
+    Fine-tunes are left out: the name must be that of the base's repository and words of formats. Of several repositories
+    that of the base's publisher comes first, then that of the owner with most lines.
+    """
+    rows = [line for line in _lines(directory) if line.quant is not None and line.known_by in ("name", "card")]
+    lines = Counter(_owner(row.repository) for row in rows)
+    best: dict[tuple[str, str], tuple[bool, int, str]] = {}
+    for row in rows:
+        repository, base = row.repository, models.get(row.base)
+        if base is None or not base.get("hf_repo") or not _is_copy(repository, base["hf_repo"]):
+            continue
+        owner = _owner(repository)
+        rank = (owner != _owner(base["hf_repo"]), -lines[owner], repository)
+        place = (row.base, str(row.quant))
+        best[place] = min(best.get(place, rank), rank)
+    known: dict[str, dict[str, str]] = {}
+    for (slug, quant), (_, _, repository) in sorted(best.items()):
+        known.setdefault(slug, {})[quant] = repository
+    return known
+
+
+def _is_copy(repository: str, original: str) -> bool:
+    own, base = (re.sub(r"[^a-z0-9]", "", name.split("/")[-1].casefold()) for name in (repository, original))
+    before, found, after = own.partition(base)
+    return bool(found) and _OF_FORMAT.fullmatch(before + after) is not None
+
+
+def _owner(repository: str) -> str:
+    return repository.split("/")[0]
+
+
+def _lines(directory: Path) -> Iterator[Derivative]:
+    for path in sorted(directory.glob("*.jsonl")):
+        for row in map(orjson.loads, path.read_bytes().splitlines()):
+            yield Derivative(row["repository"], row["base"], row["known_by"], row["format"])
+
+
 @lru_cache(maxsize=2)
 def _read(directory: Path) -> tuple[Derivative, ...]:
-    rows = (orjson.loads(line) for path in sorted(directory.glob("*.jsonl")) for line in path.read_bytes().splitlines())
-    return tuple(Derivative(row["repository"], row["base"], row["known_by"], row["format"]) for row in rows)
+    return tuple(_lines(directory))
 
 
 @lru_cache(maxsize=2)

@@ -163,7 +163,9 @@ class Resolver:
         if base is None:
             return None
         note = f"{derivative.repository} is estimated as {base['name']}, {_KNOWN_BY[derivative.known_by]}."
-        return Meaning(derivative.base, note, quant=derivative.format)
+        if derivative.format is None:
+            note += " What it can do is taken from there, too: its own tuning is not judged."
+        return Meaning(derivative.base, note, quant=derivative.quant)
 
     def _of_computer(self, kind: str, text: str, reading: Reading) -> Meaning | None:
         """The accelerator that is built into a computer."""

@@ -156,6 +156,8 @@ def _attention(
         facts["per_layer"] = own
     if is_latent:
         facts["mla"] = latent(values, tensors, common)
+        # Only of these does llama.cpp have a graph for both forms (src/models/deepseek2.cpp).
+        facts["kv_b_split"] = tensors.any_layer("attn_k_b.weight") or architecture.name != "DeepseekV2ForCausalLM"
     if "L" in pattern:
         facts["linear"] = linear(values, tensors, common["n_heads"])
     if "M" in pattern or "P" in pattern:

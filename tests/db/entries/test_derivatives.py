@@ -7,8 +7,12 @@ from pathlib import Path
 import orjson
 import pytest
 
+from db.entries import specs
 from db.entries.derivatives import check_derivatives
 from db.entries.files import CATALOG_ROOT, load_catalog
+from db.entries.names.derivatives import checkpoints_of
+from db.entries.names.resolver import Resolver
+from estimator.structure.checkpoints import has_weights
 
 CATALOG = load_catalog()
 ROW = {"repository": "org/Qwen3-32B-tuned", "base": "qwen3-32b", "known_by": "name", "license": None, "date": "2026-01-01",
@@ -50,15 +54,56 @@ def test_a_repository_has_one_line(tmp_path: Path) -> None:
 def test_a_derivative_means_its_base_and_says_so() -> None:
     meaning = CATALOG.meaning("model", "OBLITERATUS/Qwen3.8-27B-OBLITERATED")
     assert meaning.slug == "qwen3.8-27b"
-    assert meaning.note == "OBLITERATUS/Qwen3.8-27B-OBLITERATED is estimated as Qwen3.8 27B, which its name states."
-    alike = CATALOG.meaning("model", "HuggingFaceH4/zephyr-7b-beta")
-    assert alike.note == "HuggingFaceH4/zephyr-7b-beta is estimated as Mistral 7B v0.1, which has the same shape."
-
-    towers = CATALOG.meaning("model", "zai-org/GLM-4.5V")
-    assert (towers.slug, towers.note) == (
-        "glm-4.5-air",
-        "zai-org/GLM-4.5V is estimated as GLM-4.5 Air, whose shape its text model has; its towers are not counted.",
+    assert meaning.note == (
+        "OBLITERATUS/Qwen3.8-27B-OBLITERATED is estimated as Qwen3.8 27B, which its name states. "
+        "What it can do is taken from there, too: its own tuning is not judged."
     )
+    alike = CATALOG.meaning("model", "HuggingFaceH4/zephyr-7b-beta")
+    assert (alike.note or "").startswith(
+        "HuggingFaceH4/zephyr-7b-beta is estimated as Mistral 7B v0.1, which has the same shape. What it can do"
+    )
+    copy = CATALOG.meaning("model", "nvidia/Qwen2.5-VL-7B-Instruct-NVFP4")
+    assert "What it can do" not in (copy.note or "")
+    towers = CATALOG.meaning("model", "zai-org/GLM-4.5V")
+    assert towers.slug == "glm-4.5-air"
+    assert (towers.note or "").startswith(
+        "zai-org/GLM-4.5V is estimated as GLM-4.5 Air, whose shape its text model has; its towers are not counted."
+    )
+
+
+def test_weights_are_had_where_a_copy_of_the_base_is_listed() -> None:
+    model = CATALOG.models["qwen2.5-vl-7b"]
+    assert specs.checkpoint_repository(model, "awq-int4") == "Qwen/Qwen2.5-VL-7B-Instruct-AWQ"
+    assert specs.checkpoint_repository(model, "nvfp4") == "nvidia/Qwen2.5-VL-7B-Instruct-NVFP4"
+    quant = specs.quant(CATALOG.quants["awq-int4"])
+    assert has_weights(quant, specs.architecture(model))
+    own = CATALOG.models["llama-3.1-8b"]["checkpoint_repos"]
+    assert len({repository["repo"] for repository in own.values()}) == len(own)
+
+
+def line(repository: str, quant: str | None = "awq-int4", known_by: str = "name") -> bytes:
+    return orjson.dumps(ROW | {"repository": repository, "format": quant, "known_by": known_by}) + b"\n"
+
+
+def test_a_fine_tune_is_no_copy_and_the_publisher_comes_first(tmp_path: Path) -> None:
+    models = {"qwen3-32b": {"hf_repo": "Qwen/Qwen3-32B"}}
+    several = [
+        line("a/Qwen3-32B-AWQ"), line("b/Qwen3-32B-awq"), line("b/Other", "nvfp4"), line("b/Qwen3-32B-Tuned-AWQ"),
+        line("c/Qwen3-32B-FP8", "fp8", "shape"), line("c/Qwen3-32B-W4A8", "gptq-int4"), line("c/Qwen3-32B", None),
+    ]  # fmt: skip
+    (tmp_path / "qwen3.jsonl").write_bytes(b"".join(several))
+    assert checkpoints_of(tmp_path, models) == {"qwen3-32b": {"awq-int4": "b/Qwen3-32B-awq"}}
+    (tmp_path / "qwen3.jsonl").write_bytes(b"".join([*several, line("Qwen/Qwen3-32B-AWQ")]))
+    assert checkpoints_of(tmp_path, models) == {"qwen3-32b": {"awq-int4": "Qwen/Qwen3-32B-AWQ"}}
+
+
+def test_a_repository_of_gguf_files_has_no_one_quantization(tmp_path: Path) -> None:
+    (tmp_path / "derivatives").mkdir()
+    (tmp_path / "derivatives" / "qwen3.jsonl").write_bytes(line("some/Thing-1", "gguf", "card"))
+    resolver = Resolver({"model": CATALOG.models, "quant": CATALOG.quants, "engine": CATALOG.engines}, tmp_path)
+    meaning = resolver.meaning("model", "some/Thing-1")
+    assert (meaning.slug, meaning.quant) == ("qwen3-32b", None)
+    assert meaning.note == "some/Thing-1 is estimated as Qwen3 32B, which its card states."
 
 
 def test_a_file_of_a_derivative_states_its_quantization() -> None:

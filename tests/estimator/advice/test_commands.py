@@ -7,8 +7,10 @@ import random
 import shlex
 from dataclasses import replace
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from api.answers.questions import Answerer
@@ -357,8 +359,118 @@ def test_sglang_serves_the_native_checkpoint_of_gpt_oss() -> None:
     assert gaps_of(drafted) == {Tool.SGLANG: CommandGap.HEADS}
 
 
-def test_no_command_of_the_fork_is_made_up() -> None:
-    one = facts("llama-3.1-8b", "rtx-4090", "iq4-ks")
+def test_the_fork_is_started_with_its_own_flags_and_a_file_of_ones_own() -> None:
+    one = changed(facts("qwen3-30b-a3b", "rtx-4060", "iq4-ks", "agentic-coding"), kv_cache_type=CacheType.Q8_0)
     assert one.estimate.engine is Engine.IK_LLAMA_CPP
-    assert commands(one) == ()
-    assert [each.message for each in missing_commands(one)] == ["No command of ik_llama.cpp is recorded here."]
+    (command,) = commands(one)
+    assert command.tool is Tool.IK_LLAMA_SERVER
+    assert "YOUR-FILE-qwen3-30b-a3b" in (flags_of(command, "-m") or "")
+    assert flags_of(command, "--n-cpu-moe") == str(one.estimate.placement.cpu_moe_layers)
+    for line in words(command.text):
+        check_flags("ik_llama.cpp", line[1:])
+
+
+@pytest.mark.parametrize(
+    ("question", "tool", "told"),
+    [
+        (
+            {
+                "gpu": "h100-sxm5-80-gb",
+                "quant": "bf16-safetensors",
+                "engine": "TensorRT-LLM",
+                "gpu_count": 2,
+                "max_num_seqs": 8,
+            },
+            Tool.TENSORRT_LLM,
+            {"--tp_size": "2", "--max_batch_size": "8", "--max_seq_len": "16000", "--max_num_tokens": "8192"},
+        ),
+        (
+            {"gpu": "rtx-3090", "quant": "exl3-4bpw", "k_cache_type": "Q8_0", "v_cache_type": "Q4_0", "batch": 2},
+            Tool.TABBY_API,
+            {"--cache-mode": "8,4", "--max-seq-len": "16000", "--cache-size": "32256", "--max-batch-size": "2"},
+        ),
+        (
+            {"gpu": "rtx-3090", "quant": "exl2-4bpw", "kv_cache_type": "Q4_0"},
+            Tool.TABBY_API,
+            {"--cache-mode": "Q4"},
+        ),
+        ({"gpu": "rtx-3090", "quant": "q4-k-m", "engine": "llamafile"}, Tool.LLAMAFILE, {"-c": "16000", "-ngl": "37"}),
+        ({"gpu": "rtx-3090", "quant": "q4-k-m", "engine": "LM Studio"}, Tool.LM_STUDIO, {"--context-length": "16000"}),
+    ],
+)
+def test_every_engine_that_is_asked_for_has_its_command(
+    question: dict[str, object], tool: Tool, told: dict[str, str]
+) -> None:
+    one = plan(model="qwen3-8b", context_tokens=16_000, **question)
+    assert one.runs
+    (command,) = commands(one)
+    assert command.tool is tool
+    assert command.engine is one.estimate.engine
+    check_recorded(command)
+    assert {flag: flags_of(command, flag) for flag in told} == told
+
+
+#: Keys of a question by the flags that say the same.
+_LLAMA_KEYS = {
+    "-ngl": "gpu_layers", "--n-cpu-moe": "cpu_moe_layers", "--cache-type-k": "k_cache_type", "-np": "batch",
+    "--cache-type-v": "v_cache_type", "-ub": "micro_batch",
+}  # fmt: skip
+_VLLM_KEYS = {
+    "--max-model-len": "context_tokens", "--gpu-memory-utilization": "gpu_memory_utilization",
+    "--max-num-seqs": "max_num_seqs", "--max-num-batched-tokens": "max_num_batched_tokens",
+    "--data-parallel-size": "data_parallel", "--pipeline-parallel-size": "pipeline_parallel",
+}  # fmt: skip
+
+
+def number(text: str) -> object:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        {"gpu": "rtx-4090", "quant": "q4-k-m"},
+        {"gpu": "rtx-4090", "quant": "q4-k-m", "batch": 4, "k_cache_type": "Q8_0"},
+        {"model": "gemma-3-27b", "gpu": "rtx-3090", "quant": "q4-k-m", "batch": 3, "micro_batch": 2048},
+        {"model": "qwen3-30b-a3b", "gpu": "rtx-4060", "quant": "q4-k-m"},
+        {"model": "qwen3.6-27b", "gpu": "rtx-3090", "quant": "q4-k-m", "batch": 2, "kv_cache_type": "Q8_0"},
+        {"model": "llama-3.3-70b", "gpu": "rtx-4090", "quant": "q4-k-m", "gpu_count": 2},
+        {
+            "gpu": "h100-sxm5-80-gb",
+            "quant": "bf16-safetensors",
+            "gpu_count": 8,
+            "data_parallel": 2,
+            "pipeline_parallel": 2,
+        },
+        {
+            "gpu": "h100-sxm5-80-gb",
+            "quant": "fp8",
+            "max_num_seqs": 8,
+            "gpu_memory_utilization": 0.8,
+            "kv_cache_type": "FP8",
+        },
+    ],
+)
+def test_the_plan_is_what_its_command_starts(question: dict[str, object]) -> None:
+    """A question made of a command's flags alone has the memory of the question that the command answers."""
+    asked = {"model": "qwen3-8b", "context_tokens": 20_000} | question
+    one = plan(**asked)
+    command = commands(one)[0]
+    (line,) = [line for line in words(command.text) if line[0] in ("llama-server", "vllm")]
+    flags = dict(pairwise(line))
+    names = _VLLM_KEYS if line[0] == "vllm" else _LLAMA_KEYS
+    again = {name: number(flags[flag]) for flag, name in names.items() if flag in flags}
+    again |= {key: asked[key] for key in ("model", "gpu", "quant", "gpu_count") if key in asked}
+    if line[0] == "vllm":
+        again |= {"kv_cache_type": "FP8"} if flags.get("--kv-cache-dtype") == "fp8" else {}
+        sizes = [
+            int(flags.get(flag, 1))
+            for flag in ("--tensor-parallel-size", "--data-parallel-size", "--pipeline-parallel-size")
+        ]
+        assert np.prod(sizes) == one.request.gpu_count
+    else:
+        again |= {"context_tokens": int(flags["-c"]) // int(flags["-np"])}
+    assert plan(**again).estimate.memory == one.estimate.memory

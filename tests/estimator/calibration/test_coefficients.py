@@ -26,6 +26,10 @@ def test_rows_of_one_engine_do_not_calibrate_another() -> None:
         assert unknown.high / unknown.low > known.high / known.low
 
 
-@pytest.mark.parametrize("engine", [each for each in Engine if each is not Engine.SGLANG])
+#: Engines whose rows no fit has under their own name; rows of llamafile have that of its benchmark.
+UNMEASURED = {Engine.SGLANG, Engine.TENSORRT_LLM, Engine.EXLLAMAV3, Engine.LM_STUDIO, Engine.LLAMAFILE}
+
+
+@pytest.mark.parametrize("engine", list(Engine))
 def test_every_other_engine_has_rows(engine: Engine) -> None:
-    assert list(Engine).index(engine) not in answers.CALIBRATION._unfitted(None)
+    assert (list(Engine).index(engine) in answers.CALIBRATION._unfitted(None)) == (engine in UNMEASURED)

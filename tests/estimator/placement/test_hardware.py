@@ -8,7 +8,6 @@ import pytest
 
 from estimator.placement.hardware import (
     ENGINE_RULES,
-    OTHER_LOADERS,
     backends_of,
     can_replace,
     choose_engine,
@@ -169,6 +168,5 @@ def test_only_the_fork_reads_its_own_types() -> None:
     assert choose_engine("any", ada, quant(QuantFormat.GGUF), Engine.IK_LLAMA_CPP) is not None
 
 
-def test_formats_without_an_engine_name_who_loads_them() -> None:
-    run_by_one = {format_ for rule in ENGINE_RULES for format_ in rule.formats}
-    assert OTHER_LOADERS.keys() == set(QuantFormat) - run_by_one
+def test_every_format_has_an_engine() -> None:
+    assert {format_ for rule in ENGINE_RULES for format_ in rule.formats} == set(QuantFormat)

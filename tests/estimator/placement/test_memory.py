@@ -139,15 +139,36 @@ def test_a_window_that_the_engine_does_not_read_saves_nothing(slug: str) -> None
     assert held == 16_384 * elements * 2
 
 
-def test_slots_of_one_unified_cache() -> None:
-    """Several slots in one cache: cells are shared, a sliding window is kept per slot."""
-    rows = rows_with("--kv-unified")
+@pytest.mark.parametrize("unified", [True, False])
+def test_slots_with_a_cache_of_their_own_or_a_shared_one(unified: bool) -> None:
+    """Four slots, as `-np 4` opens them: a cache each, or with `--kv-unified` one for all."""
+    rows = [row for row in rows_with("-np") if ("--kv-unified" in row["args"]) == unified]
     assert len(rows) > 30
+    errors = []
     for row in rows:
-        shape = cache_shape(model_of(row["model_slug"]))
-        each = row["n_ctx"] / row["n_seq"]
-        computed = shape.bytes_per_layer(each, CacheType.F16, sequences=row["n_seq"])[0].sum()
-        assert computed == pytest.approx(row["buffers"]["CUDA0"]["context_mib"] * MIB, rel=1e-3)
+        model, each, slots = model_of(row["model_slug"]), row["n_ctx"] / row["n_seq"], row["n_seq"]
+        shape, planned = cache_shape(model), row["buffers"]["CUDA0"]
+        kept = shape.bytes_per_layer(each, CacheType.F16, sequences=slots, unified=unified)[0].sum()
+        assert kept == pytest.approx(planned["context_mib"] * MIB, rel=1e-3)
+        compute, host = compute_bytes(model, shape, each, sequences=slots, all_logits=True, unified=unified)
+        errors.append(abs(compute[0] / (planned["compute_mib"] * MIB) - 1.0))
+        assert host[0] == pytest.approx(row["buffers"]["CUDA_Host"]["compute_mib"] * MIB, rel=0.05)
+    assert np.median(errors) < 0.01
+    assert np.quantile(errors, 0.9) < 0.11
+
+
+def test_keys_and_values_of_two_types_are_the_allocators() -> None:
+    rows = [row for row in memory_rows("oracle-results") if row.get("buffers") and row["type_k"] != row["type_v"]]
+    rows = [row for row in rows if row["n_seq"] == 1 and not any(option in row["args"] for option in OTHER_SETUPS)]
+    assert len(rows) >= 20
+    for row in rows:
+        shape, keys, values = (
+            cache_shape(model_of(row["model_slug"])),
+            CacheType(row["type_k"]),
+            CacheType(row["type_v"]),
+        )
+        kept = shape.bytes_per_layer(row["n_ctx"], keys, values=values, micro_batch=min(row["n_ubatch"], row["n_ctx"]))
+        assert kept[0].sum() == pytest.approx(row["buffers"]["CUDA0"]["context_mib"] * MIB, rel=1e-3)
 
 
 @pytest.mark.parametrize(

@@ -74,6 +74,7 @@ def test_a_load_takes_what_the_engine_takes(name: str, tmp_path: Path, capsys: p
         assert abs(loaded.weights_bytes / MIB - loaded.mib("model")) <= loaded.rounding_mib("model")
         state = float(shape.state_bytes.sum()) * each.sequences
         context, options = each.context_tokens, {"sequences": each.sequences, "micro_batch": each.micro_batch}
+        options["unified"] = True
         kept = float(shape.bytes_per_layer(context, each.cache, **options)[0].sum())
         assert abs(state / MIB - loaded.mib("RS")) <= loaded.rounding_mib("RS"), each
         assert abs((kept - state) / MIB - loaded.mib("KV")) <= loaded.rounding_mib("KV"), each

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from api.graphql.core.ids import encode_id
+from estimator.types import Engine
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -249,7 +250,8 @@ async def test_closed_lists(data: Any) -> None:
         "RAG",
     ]
     engines = {engine["kind"]: engine for engine in found["engines"]}
-    assert set(engines) == {"LLAMA_CPP", "VLLM", "MLX", "OLLAMA", "IK_LLAMA_CPP", "SGLANG"}
+    assert set(engines) == {engine.name for engine in Engine}
+    assert {kind for kind, engine in engines.items() if engine["frontOf"]} == {"OLLAMA", "LM_STUDIO", "LLAMAFILE"}
     assert engines["LLAMA_CPP"]["formats"] == ["GGUF"]
     assert engines["OLLAMA"]["frontOf"] == "LLAMA_CPP"
 
@@ -340,3 +342,13 @@ async def test_a_name_says_what_it_means(ask: Any, data: Any) -> None:
     assert (file["nameMeaning"]["slug"], file["nameMeaning"]["quantSlug"]) == ("llama-3.1-8b", "q5-k-m")
     unknown = await ask(f'{{ nameMeaning(kind: GPU, text: "rtx 4091") {fields} }}')
     assert unknown["errors"][0]["extensions"]["code"] == "NOT_FOUND"
+
+
+async def test_benchmarks_are_listed(data: Any) -> None:
+    found = await data("{ benchmarks { name settings modelCount } models { nodes { benchmarks { name setting } } } }")
+    results = [(node, result) for node, model in enumerate(found["models"]["nodes"]) for result in model["benchmarks"]]
+    assert [one["name"] for one in found["benchmarks"]] == sorted({one["name"] for _, one in results}, key=str.casefold)
+    for one in found["benchmarks"]:
+        own = [(node, result) for node, result in results if result["name"] == one["name"]]
+        assert one["modelCount"] == len({node for node, _ in own})
+        assert one["settings"] == sorted({result["setting"] for _, result in own if result["setting"]})

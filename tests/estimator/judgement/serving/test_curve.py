@@ -13,19 +13,24 @@ from estimator.fit_facts import FitFacts
 from estimator.judgement.serving.curve import (
     MAX_STREAMS,
     MOST_LOSS_POINTS,
+    PAGING_ENGINES,
     Serving,
     by_engine,
+    expected_context_tokens,
     serving,
 )
-from estimator.placement.demand import expected_context_tokens
 from estimator.placement.layer_sums import model_tables
 from estimator.types import Engine, Estimate, EstimatorError, Status
 from tests.support import answers as support
 
 
-def with_streams(facts: FitFacts, streams: int) -> Estimate | None:
-    """The estimate of so many streams."""
-    request = replace(facts.request, batch=streams)
+def with_streams(facts: FitFacts, server: Serving, streams: int) -> Estimate | None:
+    """The estimate of so many streams with the context that the engine holds for each."""
+    assert facts.workload is not None
+    context = facts.workload.context_tokens
+    if server.engine in PAGING_ENGINES:
+        context = expected_context_tokens(context, facts.workload.decode_depth_tokens, streams)
+    request = replace(facts.request, batch=streams, context_tokens=context)
     try:
         return estimate(facts.model, request, support.CALIBRATION, facts.workload)
     except EstimatorError:
@@ -47,8 +52,8 @@ def test_one_more_stream_would_not_fit(servers: list[tuple[FitFacts, Serving | N
         if server is None:
             continue
         most = server.pace.most_streams
-        assert is_whole(with_streams(facts, most))
-        assert most == MAX_STREAMS or not is_whole(with_streams(facts, most + 1))
+        assert is_whole(with_streams(facts, server, most))
+        assert most == MAX_STREAMS or not is_whole(with_streams(facts, server, most + 1))
         seen += 1
     assert seen > 10
 
@@ -61,7 +66,7 @@ def test_speeds_between_the_estimated_numbers_of_streams_are_close_to_their_own(
             continue
         for streams in (1, 5, 7, 20, 90):
             if streams <= server.pace.most_streams:
-                answer = with_streams(facts, streams)
+                answer = with_streams(facts, server, streams)
                 assert answer is not None
                 assert answer.decode is not None
                 assert server.pace.decode_tok_s[streams - 1] == pytest.approx(answer.decode.value, rel=0.05)
@@ -98,16 +103,16 @@ def test_a_free_question_and_an_offloaded_model_serve_nobody() -> None:
 
 
 def test_paging_engines_hold_expected_contexts_and_others_whole_ones() -> None:
-    few, many = (float(expected_context_tokens(16_000.0, 8_000.0, streams)) for streams in (4, 400))
+    assert expected_context_tokens(16_000, 8_000, 1) <= 16_000
+    few, many = (expected_context_tokens(16_000, 8_000, streams) for streams in (4, 400))
     assert 8_000 < many < few < 16_000
-    for quant, engine in (("awq-int4", Engine.VLLM), ("q4-k-m", Engine.LLAMA_CPP)):
-        facts = support.facts_of("llama-3.1-8b", "rtx-4090", quant, "chat")
-        one, ten = with_streams(facts, 1), with_streams(facts, 10)
-        assert one is not None
-        assert ten is not None
-        assert ten.engine is engine
-        assert (ten.memory.kv_cache_bytes < 9 * one.memory.kv_cache_bytes) is (engine is Engine.VLLM)
-        assert ten.safe_context_tokens >= ten.context_tokens
+    facts = support.facts_of("llama-3.1-8b", "rtx-4090", "awq-int4", "chat")
+    paged = serving(facts, support.CALIBRATION)
+    assert paged is not None
+    assert paged.engine is Engine.VLLM
+    # The same memory with the whole context of each would hold fewer.
+    whole = replace(facts.request, batch=paged.pace.most_streams)
+    assert not is_whole(estimate(facts.model, whole, support.CALIBRATION, facts.workload))
 
 
 def test_the_best_engine_comes_first_in_a_quantization_that_loses_little() -> None:

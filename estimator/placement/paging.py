@@ -1,0 +1,82 @@
+"""The caches of servers: vLLM's blocks of each request, and copies of keys and values on several devices.
+
+Shapes: S situations, P pairs of device and quant.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from estimator.placement.demand import UNKNOWN_CONTEXT_LIMIT, Situation
+from estimator.placement.placements import Rig
+from estimator.structure.architecture import ModelArchitecture
+from estimator.structure.kv_cache import kv_heads
+from estimator.structure.paged_cache import request_bytes
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+_PAGE_TOKENS = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Paging:
+    """vLLM's cache of the pairs that it drives, ``pairs`` (P,), whose steps take ``steps`` (P,) tokens."""
+
+    model: ModelArchitecture
+    situations: tuple[Situation, ...]
+    rig: Rig
+    pairs: Bools
+    steps: Ints
+
+    @classmethod
+    def of(
+        cls, model: ModelArchitecture, situations: tuple[Situation, ...], rig: Rig, pairs: Bools, steps: Ints
+    ) -> Paging | None:
+        """None where vLLM drives no pair."""
+        return cls(model, situations, rig, pairs, steps) if pairs.any() else None
+
+    def cache(self, other: Floats) -> Floats:
+        """Bytes on all devices at the planned contexts (S, P), and ``other`` where another engine runs."""
+        out = np.array(np.broadcast_to(other, (len(self.situations), len(self.pairs))))
+        for s, step, at in self._alike():
+            context = np.array([float(self.situations[s].context_tokens)])
+            out[s, at] = np.ceil(self._bytes(s, step, context)[0])
+        return out
+
+    def safe_context(self, room: Floats, p: Ints, other: Floats) -> Floats:
+        """The longest contexts within ``room`` bytes of the pairs ``p``, tokens, in whole pages, or ``other``."""
+        out = np.array(np.broadcast_to(other, room.shape))
+        limit = self.model.context_tokens or UNKNOWN_CONTEXT_LIMIT
+        pages = np.arange(1.0, limit // _PAGE_TOKENS + 1) * _PAGE_TOKENS
+        for s, step, at in self._alike():
+            mine = at[p]
+            held = np.searchsorted(self._bytes(s, step, pages), room[s, mine], side="right")
+            planned = min(self.situations[s].context_tokens, limit)
+            out[s, mine] = np.maximum(held * float(_PAGE_TOKENS), planned)
+        return out
+
+    def _alike(self) -> Any:
+        """Situation, tokens of a step, and the pairs (P,) that share both."""
+        for step in np.unique(self.steps[self.pairs]):
+            at = self.pairs & (self.steps == step)
+            for s in range(len(self.situations)):
+                yield s, int(step), at
+
+    def _bytes(self, s: int, step: int, context: Floats) -> Floats:
+        """Bytes on all devices of all streams at ``context`` tokens each; a replica serves its part of the streams."""
+        one, server, ranks = self.situations[s], self.rig.server, self.rig.ranks
+        streams = np.ceil(one.batch / server.data_parallel)
+        held = request_bytes(self.model, one.cache, ranks, step)(context)
+        return np.asarray(held * (streams * ranks * server.data_parallel))
+
+
+def cache_copies(model: ModelArchitecture, rig: Rig, servers: Bools) -> Floats:
+    """How often all devices together keep each key and value: tensor parallel beyond the KV heads repeats them."""
+    repeated = rig.ranks / min(rig.ranks, kv_heads(model)) * rig.server.data_parallel
+    return np.where(servers, repeated, 1.0)

@@ -1,0 +1,86 @@
+"""A server's cache: the pool that its memory leaves, what one request takes of it, and the flag that mends a shortage."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from estimator.placement.demand import UNKNOWN_CONTEXT_LIMIT
+from estimator.placement.hardware import server_step_tokens
+from estimator.structure.architecture import ModelArchitecture
+from estimator.structure.paged_cache import request_bytes
+from estimator.types import SERVERS, CacheType, Engine, Estimate, EstimateRequest
+
+#: Most of a device's memory that a server may be given: what the driver itself takes is not free.
+MOST_MEMORY_FRACTION = 0.98
+
+
+@dataclass(frozen=True, slots=True)
+class ServerPool:
+    """``pool_bytes`` of all devices together; a request of the planned context takes ``request_bytes`` of it.
+
+    ``requests_at_once`` are served, further ones wait; below 1 the server does not start with this context, but with up
+    to ``longest_context_tokens``. ``mend`` is the flag that makes room for all streams of the question, None where they
+    have it or none does.
+    """
+
+    pool_bytes: int
+    request_bytes: int
+    pool_tokens: int
+    requests_at_once: float
+    longest_context_tokens: int
+    mend: str | None
+
+
+def server_pool(model: ModelArchitecture, request: EstimateRequest, answer: Estimate) -> ServerPool | None:
+    """The pool of an estimate; None for an engine that has none.
+
+    Requests are counted as vLLM's log does ("Maximum concurrency"): pool over request, of all replicas together. The
+    tokens are those of so many requests.
+    """
+    if answer.engine not in SERVERS:
+        return None
+    memory, replicas = answer.memory, request.server.data_parallel
+    pool = memory.usable_bytes - (memory.total_bytes - memory.kv_cache_bytes)
+    # Every replica holds as many of the streams, and all of them the cache.
+    one = memory.kv_cache_bytes / math.ceil(request.batch / replicas) / replicas
+    each = max(pool, 0) / replicas / one if one else 0.0
+    at_once = each * replicas if each >= 1.0 else each
+    longest = _longest_context(model, request, answer, max(pool, 0) / replicas, one)
+    return ServerPool(
+        pool_bytes=pool,
+        request_bytes=math.ceil(one),
+        pool_tokens=int(each * replicas * answer.context_tokens),
+        requests_at_once=at_once,
+        longest_context_tokens=longest,
+        mend=None if at_once >= request.batch else _mend(answer, at_once, longest),
+    )
+
+
+def _longest_context(
+    model: ModelArchitecture, request: EstimateRequest, answer: Estimate, pool: float, one: float
+) -> int:
+    """The longest context of one request in the ``pool`` bytes of a replica, tokens."""
+    limit = model.context_tokens or UNKNOWN_CONTEXT_LIMIT
+    if answer.engine is not Engine.VLLM:
+        return min(limit, int(pool / one * answer.context_tokens) if one else limit)
+    server, ranks = request.server, request.server.tensor_parallel(request.gpu_count)
+    steps = server.batched_tokens or server_step_tokens(request.accelerator)
+    held = request_bytes(model, request.kv_cache_type or CacheType.F16, ranks, steps)
+    low, high = 0, limit
+    while low < high:
+        middle = (low + high + 1) // 2
+        fits = float(held(np.array([float(middle)]))[0]) * ranks <= pool
+        low, high = (middle, high) if fits else (low, middle - 1)
+    return low
+
+
+def _mend(answer: Estimate, at_once: float, longest: int) -> str | None:
+    fraction = answer.memory.total_bytes / answer.memory.capacity_bytes
+    if fraction <= MOST_MEMORY_FRACTION:
+        return f"--gpu-memory-utilization {math.ceil(fraction * 100) / 100:.2f}"
+    if at_once >= 1:
+        return f"--max-num-seqs {math.floor(at_once)}"
+    return f"--max-model-len {longest}" if longest else None
