@@ -53,15 +53,25 @@ bench: $(VENV)/.test  ## side-by-side benchmarks, each prints its ratio
 chaos: $(VENV)/.test  ## kill, restart and fill everything in mid-run, many times; prints what was lost
 	$(BIN)/python -m bench.chaos
 
-schema docs: $(VENV)/.run  ## rewrite the documents that the code generates
+schema: $(VENV)/.run  ## rewrite the documents that the code generates
 	$(BIN)/fitgraph schema > schema.graphql
 	$(BIN)/fitgraph settings > docs/reference/settings.md
+
+# The generator has an environment of its own: nothing else needs it.
+.docs/bin/mkdocs: requirements/docs.txt | $(BIN)/python
+	$(BIN)/python -m venv .docs || $(BIN)/python -m virtualenv --quiet .docs
+	.docs/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/docs.txt
+	@touch $@
+
+docs: .docs/bin/mkdocs  ## build the documentation site into build/docs; a broken link is an error
+	NO_MKDOCS_2_WARNING=1 .docs/bin/mkdocs build --strict --quiet
 
 lock:  ## resolve and pin every dependency with its hash
 	$(PIP) uv
 	$(BIN)/uv pip compile pyproject.toml --extra build --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet --upgrade -o requirements/run.txt
 	$(BIN)/uv pip compile pyproject.toml --extra build --extra test --extra calibrate --extra mcp --constraint requirements/run.txt --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet -o requirements/test.txt
 	$(BIN)/uv pip compile pyproject.toml --extra build --extra test --extra engine --constraint requirements/test.txt --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet -o requirements/engine.txt
+	printf 'mkdocs-material\ngraphql-core\n' | $(BIN)/uv pip compile - --constraint requirements/run.txt --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet -o requirements/docs.txt
 
 clean:
-	rm -rf $(VENV) .boot .fitgraph .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) .boot .docs build .fitgraph .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -24,7 +24,7 @@ from estimator.advice.options import Options
 from estimator.advice.search import Advice
 from estimator.calibration.loss import CapabilityLoss, Divergence, capability_loss
 from estimator.calibration.scale import KIND_OF_WORKLOAD
-from estimator.fit_facts import FitFacts, narrower_cache_type, request_of
+from estimator.fit_facts import FitFacts, narrower_cache_type
 from estimator.judgement.answer_time import written_tokens
 from estimator.judgement.serving.curve import Serving, by_engine, serving
 from estimator.placement.layer_sums import model_tables
@@ -187,9 +187,8 @@ class Answers(PlanAnswers):
     def facts(self) -> FitFacts:
         """The fit in the estimator's words. Raises :class:`MissingFactError` for a model that lacks a fact."""
         view, fit = self._view, self.fit
-        request = request_of(fit.quant.spec, fit.gpu.accelerator, view.host_of(fit.gpu))
         model, workload = fit.model, fit.workload.spec
-        return facts_of_plan(model.entry, model.slug, view.architecture(model), request, fit.estimate, workload)
+        return facts_of_plan(model.entry, model.slug, view.architecture(model), fit.request, fit.estimate, workload)
 
     def faq(self, best: FitRecord | None) -> tuple[explain.Question, ...]:
         """Questions about the pairing; ``best`` is the recommended fit of the same pairing and workload."""

@@ -6,20 +6,33 @@ from collections.abc import Sequence
 from functools import cached_property
 
 from api.catalog.records import GpuRecord, ModelRecord, QuantRecord, WorkloadRecord
+from api.catalog.setting import ASSUMED, Setting
 from api.catalog.view import CatalogView
 from db.fits.cells import AnyCell
 from estimator.calibration.loss import Divergence
 from estimator.calibration.scale import KIND_OF_WORKLOAD, RETENTION_PER_NAT, retained_share
-from estimator.types import Estimate, Status
+from estimator.types import Estimate, EstimateRequest, Status
 from estimator.verdict import grade
 
 
 class FitRecord:
-    """One model on one accelerator in one quantization for one workload."""
+    """One model on one accelerator in one quantization for one workload; ``setting`` is that of a computed cell."""
 
-    def __init__(self, view: CatalogView, cell: AnyCell) -> None:
+    def __init__(self, view: CatalogView, cell: AnyCell, setting: Setting = ASSUMED) -> None:
         self.view = view
         self.cell = cell
+        self.setting = setting
+
+    @property
+    def request(self) -> EstimateRequest:
+        """The request that the cell answers."""
+        gpu = self.gpu
+        return self.setting.request(self.quant.spec, gpu.accelerator, self.view.host_of(gpu))
+
+    @property
+    def context_tokens(self) -> int:
+        """Tokens of context that are planned."""
+        return self.setting.context_tokens or self.workload.spec.context_tokens
 
     @property
     def model(self) -> ModelRecord:
@@ -83,7 +96,7 @@ class FitRecord:
             prefill=cell.prefill,
             ttft_ms=cell.ttft_ms,
             safe_context_tokens=cell.safe_context_tokens,
-            context_tokens=self.workload.spec.context_tokens,
+            context_tokens=self.context_tokens,
             score=cell.score,
             grade=grade(cell.score),
         )

@@ -16,7 +16,17 @@ from db.fits.cells import FitCell, FitKey
 from db.fits.layout import SLOTS
 from estimator.estimate import cell_of
 from estimator.grid import FitBlock, evaluate_block
-from estimator.types import Backend, Engine, EstimatorError, MemoryParts, Placement, Status, Strategy, missing_fact
+from estimator.types import (
+    Backend,
+    Engine,
+    Estimate,
+    EstimatorError,
+    MemoryParts,
+    Placement,
+    Status,
+    Strategy,
+    missing_fact,
+)
 
 #: Blocks kept: one is a pairing in every quantization and workload, about 100 kB.
 _KEPT = 32
@@ -91,6 +101,11 @@ def block_cell(view: CatalogView, block: FitBlock, key: FitKey, at: tuple[int, i
     if not block.available[g, q]:
         return unsupported_cell(key, slot)
     estimate = cell_of(block, g, q, slot, view.workloads[slot].spec.context_tokens)
+    return cell_from(key, slot, estimate, bool(np.asarray(block.recommended)[at]))
+
+
+def cell_from(key: FitKey, slot: int, estimate: Estimate, recommended: bool) -> FitCell:
+    """The cell of an estimate that an engine runs."""
     assert estimate.engine is not None
     assert estimate.backend is not None
     return FitCell(
@@ -98,7 +113,7 @@ def block_cell(view: CatalogView, block: FitBlock, key: FitKey, at: tuple[int, i
         workload_id=slot,
         generation=0,
         status=estimate.status,
-        recommended=bool(np.asarray(block.recommended)[at]),
+        recommended=recommended,
         engine=estimate.engine,
         backend=estimate.backend,
         placement=estimate.placement,

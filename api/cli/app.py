@@ -359,15 +359,15 @@ def settings() -> None:
 
 @app.command(epilog="Example: `fitgraph calibrate --check`")
 def calibrate(
-    check: Annotated[
-        bool, typer.Option("--check", help="Fail when the committed constants are not reproduced.")
-    ] = False,
+    check: Annotated[bool, typer.Option("--check", help="Fail when the constants are not reproduced.")] = False,
+    streams: Annotated[bool, typer.Option("--streams", help="Fit several streams at once alone.")] = False,
 ) -> None:
     """Fit the open constants of the estimator on the measurements, and those of the judgement; write the data files."""
     from api.cli.calibrate import calibrate_command
     from api.cli.judgement import calibrate_judgement
 
-    raise typer.Exit(max(calibrate_command(check=check), calibrate_judgement(check=check)))
+    judged = 0 if streams else calibrate_judgement(check=check)
+    raise typer.Exit(max(calibrate_command(check=check, only_streams=streams), judged))
 
 
 @app.command(epilog="Example: `fitgraph validate --output docs/validation.md`")

@@ -64,10 +64,10 @@ def _values() -> dict[str, Any]:
 def rendered(text: str) -> Markup:
     """A report in HTML: its headings a step down, paragraphs, lists, tables and pictures; nothing else of Markdown."""
     blocks = [block for block in re.split(r"\n\s*\n", text.strip()) if not block.startswith("# ")]
-    return Markup("\n").join(_block(block) for block in blocks)
+    return Markup("\n").join(_block(block, place) for place, block in enumerate(blocks))
 
 
-def _block(block: str) -> Markup:
+def _block(block: str, place: int) -> Markup:
     if heading := re.fullmatch(r"(#+) (.*)", block):
         return Markup("<h{0}>{1}</h{0}>").format(len(heading[1]) + 1, heading[2])
     if picture := re.fullmatch(r"!\[(.*)\]\(validation-(\w+)\.png\)", block):
@@ -76,7 +76,7 @@ def _block(block: str) -> Markup:
         )
     lines = block.split("\n")
     if all(line.startswith("|") for line in lines):
-        return _table(lines)
+        return _table(lines, f"Table {place} of the report")
     if all(line.startswith("- ") for line in lines):
         return Markup("<ul>{}</ul>").format(
             Markup("").join(Markup("<li>{}</li>").format(_inline(line[2:])) for line in lines)
@@ -84,7 +84,7 @@ def _block(block: str) -> Markup:
     return Markup("<p>{}</p>").format(_inline(" ".join(lines)))
 
 
-def _table(lines: list[str]) -> Markup:
+def _table(lines: list[str], label: str) -> Markup:
     head, marks, *body = [[cell.strip() for cell in _CELLS.split(line.strip().strip("|"))] for line in lines]
     numeric = [Markup(' class="n"') if mark.endswith(":") else Markup("") for mark in marks]
 
@@ -101,7 +101,7 @@ def _table(lines: list[str]) -> Markup:
     return Markup(
         '<div class="scroll" role="region" aria-label="{0}" tabindex="0"><table><caption class="spoken">{0}</caption>'
         "<thead>{1}</thead><tbody>{2}</tbody></table></div>"
-    ).format(" | ".join([head[0], body[0][0], str(len(body))]) if body else head[0], row(head, "th", "col"), rows)
+    ).format(label, row(head, "th", "col"), rows)
 
 
 def _inline(text: str) -> Markup:

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from starlette.datastructures import QueryParams
 
 from api.catalog.fit_reads import FitReads
 from api.catalog.fits import FitRecord
+from api.catalog.setting import ASSUMED, Setting, cells_under
 from api.catalog.view import CatalogView
 from api.errors import ApiError, ErrorCode, NotFoundError
 from db.entries.names.meanings import Meaning
+from db.fits.cells import AnyCell
 from db.fits.layout import SLOTS
-from estimator.types import OperatingMode, WorkloadKind
+from estimator.types import ENGINE_NAMES, Engine, OperatingMode, Status, WorkloadKind
 
 SEPARATOR = "-on-"
 #: Longest accepted part of an address; real ones have at most 70 characters.
 MAX_ADDRESS_CHARACTERS = 200
+#: Fewest and most tokens of a context.
+CONTEXT_LIMITS = 512, 16_777_216
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +33,7 @@ class Pair:
     chosen: FitRecord
     fits: list[FitRecord]
     mode: OperatingMode
+    setting: Setting = ASSUMED
     #: Which entity a name of the address was taken as, where it left something open.
     notes: tuple[str, ...] = ()
 
@@ -88,18 +95,42 @@ async def load_pair(reads: FitReads, address: str, chosen: QueryParams) -> Pair:
     model, gpu = view.model(named.slug), view.gpu(on.slug)
     slot = SLOTS.index(_workload(view, chosen.get("workload")))
     mode = _mode(chosen.get("mode"))
-    cells = await reads.pairing(model, gpu, None)
     asked = chosen.get("quant") or named.quant
     quant = view.quant(asked) if asked else None
-    if quant is not None and all(cell.quant_id != view.quant_ids[quant.slug] for cell in cells):
+    setting = _setting(view, chosen)
+    if setting != ASSUMED:
+        others = [quant] if quant is not None and not quant.is_precomputed else []
+        cells: Sequence[AnyCell] = await asyncio.to_thread(
+            cells_under, setting, view, model, gpu, [*view.precomputed_quants, *others]
+        )
+    else:
+        cells = await reads.pairing(model, gpu, None)
+    if setting == ASSUMED and quant is not None and all(cell.quant_id != view.quant_ids[quant.slug] for cell in cells):
         cells = [*cells, *await reads.live(model, gpu, quant)]
     cell = reads.chosen([cell for cell in cells if cell.workload_id == slot], quant)
     if cell is None:
         raise ApiError(ErrorCode.UNSUPPORTED, f"no engine runs {model.name} on {gpu.name} in any quantization")
+    if cell.status is Status.UNSUPPORTED and setting.engine is not None and quant is None:
+        name = ENGINE_NAMES[setting.engine]
+        raise ApiError(ErrorCode.UNSUPPORTED, f"{name} runs no quantization of {model.name} on {gpu.name}")
     order = {view.quant_ids[quant.slug]: number for number, quant in enumerate(view.quants)}
-    fits = [FitRecord(view, cell) for cell in sorted(cells, key=lambda cell: order[cell.quant_id])]
+    fits = [FitRecord(view, cell, setting) for cell in sorted(cells, key=lambda cell: order[cell.quant_id])]
     notes = tuple(note for note in (named.note, on.note) if note is not None)
-    return Pair(view, next(fit for fit in fits if fit.cell is cell), fits, mode, notes)
+    return Pair(view, next(fit for fit in fits if fit.cell is cell), fits, mode, setting, notes)
+
+
+def _setting(view: CatalogView, chosen: QueryParams) -> Setting:
+    """Host, engine and context of the query string; what it leaves out is as assumed."""
+    host, engine, context = (chosen.get(name, "").strip() for name in ("host", "engine", "context"))
+    hosts = {record.slug: record.spec for record in view.hosts}
+    engines = {kind.value.casefold(): kind for kind in Engine}
+    for name, text, allowed in (("host", host, hosts), ("engine", engine, engines)):
+        if text and text not in allowed:
+            raise ApiError(ErrorCode.BAD_USER_INPUT, f"'{name}' must be one of {', '.join(allowed)}")
+    low, high = CONTEXT_LIMITS
+    if context and not (context.isdecimal() and low <= int(context) <= high):
+        raise ApiError(ErrorCode.BAD_USER_INPUT, f"'context' must be a whole number from {low:,} to {high:,}")
+    return Setting(hosts.get(host), engines.get(engine), int(context) if context else None)
 
 
 def _workload(view: CatalogView, text: str | None) -> WorkloadKind:

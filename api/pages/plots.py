@@ -124,9 +124,9 @@ class Plot:
             [(self._x.low, value), (self._x.high, value)] if across else [(value, self._y.low), (value, self._y.high)]
         )
         self.curve(points, "curve limit")
-        x, y = self._at(points[1])
-        place = f'x="{x - 4:.1f}" y="{y - 4:.1f}"' if across else f'x="{x - 5:.1f}" y="{y + 10:.1f}"'
-        self._parts.append(f'<text class="name" text-anchor="end" {place}>{escape(text)}</text>')
+        x, y = self._at(points[0] if across else points[1])
+        place = f'x="{x + 4:.1f}" y="{y - 4:.1f}"' if across else f'text-anchor="end" x="{x - 5:.1f}" y="{y + 10:.1f}"'
+        self._parts.append(f'<text class="name" {place}>{escape(text)}</text>')
 
     def svg(self) -> Markup:
         """The drawing with its axes."""

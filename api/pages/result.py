@@ -14,6 +14,8 @@ from starlette.responses import Response
 from api.answers.story import Answers, pair_slug
 from api.catalog.fit_reads import FitReads
 from api.catalog.fits import FitRecord
+from api.pages.curves import plots
+from api.pages.forms import Select, mode_options, with_any, workload_options
 from api.pages.numbers import demo, memory_bar, numbers
 from api.pages.pairs import Pair, load_pair
 from api.pages.responses import html, json_ld
@@ -36,11 +38,13 @@ from estimator.advice.amounts import duration, gib, pace
 from estimator.advice.explain import WORDS, Question
 from estimator.advice.search import Advice, AdviceCode
 from estimator.quant_choice import best_quants, customary, native_quants, needlessly_wide, rewritten
-from estimator.types import OperatingMode
+from estimator.types import ENGINE_NAMES, OperatingMode
 from estimator.usability import SLOWLY, USABILITIES
 from estimator.verdict import BANDS, MODE_WEIGHTS, PART_NAMES, ScorePart, codes_of, grade, word_of
 
 _MAX_ADVICE = 6
+#: Contexts of the form, tokens.
+CONTEXTS = tuple(1024 * 2**power for power in range(2, 11))
 
 
 async def pairing_page(request: Request, reads: FitReads, base_url: str) -> Response:
@@ -56,6 +60,7 @@ def result_page(pair: Pair, base_url: str) -> dict[str, Any]:
     by_quant = [Answers(option) for option in pair.options]
     faq = answers.faq(pair.best)
     page_path = f"/can/{pair_slug(fit.model.slug, fit.gpu.slug)}"
+    options = _by_bits(pair.options, by_quant)
     return {
         "model_name": fit.model.name,
         "gpu_name": fit.gpu.name,
@@ -68,6 +73,7 @@ def result_page(pair: Pair, base_url: str) -> dict[str, Any]:
         "grade": grade(answers.mode_score(pair.mode)),
         "tone": tone(fit),
         "path": page_path,
+        "image": f"/preview/{pair_slug(fit.model.slug, fit.gpu.slug)}.png",
         "oembed_url": oembed_url(base_url, answers, "json"),
         "oembed_xml_url": oembed_url(base_url, answers, "xml"),
         "structured_data": structured_data(faq),
@@ -78,7 +84,12 @@ def result_page(pair: Pair, base_url: str) -> dict[str, Any]:
         "limits": [_limit(limit) for limit in answers.limits],
         "advice": [_advice(pair, advice) for advice in answers.advice[:_MAX_ADVICE]],
         "workloads": [_workload_row(pair, row) for row in pair.workloads],
-        "quants": [_quant_row(pair, option, own) for option, own in _by_bits(pair.options, by_quant)],
+        "quants": [_quant_row(pair, option, own) for option, own in options],
+        "fields": _fields(pair, [option for option, _ in options]),
+        "assumed": _assumed(pair),
+        "model_path": f"/model/{fit.model.slug}",
+        "gpu_path": f"/gpu/{fit.gpu.slug}",
+        "plots": plots(fit, answers, options),
         "unpublished": _unpublished(pair),
         "modes": [_mode_row(pair, mode, answers, by_quant) for mode in OperatingMode],
         "serving": _serving(answers, pair.mode),
@@ -100,6 +111,43 @@ def result_page(pair: Pair, base_url: str) -> dict[str, Any]:
         "query_url": f"/graphql?{urlencode({'query': graphql_query(fit)})}",
         "provenance": _provenance(pair),
     }
+
+
+def _fields(pair: Pair, options: list[FitRecord]) -> list[Select]:
+    """The choices of the form."""
+    fit, view, setting = pair.chosen, pair.view, pair.setting
+    longest = fit.model.entry["context_length"] or CONTEXTS[-1]
+    contexts = sorted({*(count for count in CONTEXTS if count <= longest), *filter(None, [setting.context_tokens])})
+    quants = [(option.quant.slug, option.quant.name + (" (best)" if option is pair.best else "")) for option in options]
+    engines = [engine.kind for engine in view.engines if engine.kind in fit.gpu.accelerator.engines]
+    hosts = [(host.slug, host.name) for host in view.hosts] if fit.gpu.accelerator.has_own_memory else []
+    return [
+        Select("quant", "Quantization", quants, fit.quant.slug),
+        Select("workload", "Workload", workload_options(view), fit.workload.slug),
+        Select("mode", "Operating mode", mode_options(), pair.mode.value),
+        Select(
+            "context",
+            "Context",
+            with_any([(str(count), f"{count:,} tokens") for count in contexts], "As needed"),
+            str(setting.context_tokens or ""),
+        ),
+        Select("host", "Computer", with_any(hosts, "As assumed"), setting.host.slug if setting.host else ""),
+        Select(
+            "engine",
+            "Engine",
+            with_any([(kind.value.casefold(), ENGINE_NAMES[kind]) for kind in engines], "Best"),
+            setting.engine.value.casefold() if setting.engine else "",
+        ),
+    ]
+
+
+def _assumed(pair: Pair) -> str:
+    """Engine, host and context that the numbers are of."""
+    fit = pair.chosen
+    engine = "" if fit.estimate.engine is None else f" with {ENGINE_NAMES[fit.estimate.engine]}"
+    host = fit.request.host
+    around = f" in {host.name}" if host is not None and fit.gpu.accelerator.has_own_memory else ""
+    return f"Estimated{engine}{around}, for {fit.context_tokens:,} tokens of context."
 
 
 def _by_bits(options: list[FitRecord], by_quant: list[Answers]) -> list[tuple[FitRecord, Answers]]:
@@ -332,4 +380,11 @@ def _page_path(model: str, gpu: str, quant: str, pair: Pair, workload: str | Non
     chosen = {"quant": quant, "workload": workload or pair.chosen.workload.slug}
     if pair.mode is not OperatingMode.BALANCED:
         chosen["mode"] = pair.mode.value
+    setting = pair.setting
+    if setting.context_tokens is not None:
+        chosen["context"] = str(setting.context_tokens)
+    if setting.host is not None:
+        chosen["host"] = setting.host.slug
+    if setting.engine is not None:
+        chosen["engine"] = setting.engine.value.casefold()
     return f"/can/{pair_slug(model, gpu)}?{urlencode(chosen)}"

@@ -17,6 +17,8 @@ from api.pages.choices.serve import serve_page
 from api.pages.embeds import badge_image, card_page, oembed
 from api.pages.responses import Handler, answering
 from api.pages.result import pairing_page
+from api.pages.site.preview import preview_image
+from api.pages.site.robots import icon, robots, sitemap, sitemap_file
 from api.settings import ApiSettings
 
 PAGES: dict[str, Handler] = {
@@ -37,6 +39,11 @@ PAGES: dict[str, Handler] = {
     "/embed/{address:path}.svg": badge_image,
     "/embed/{address:path}": card_page,
     "/oembed": oembed,
+    "/preview/{address:path}.png": preview_image,
+    "/favicon.svg": icon,
+    "/robots.txt": robots,
+    "/sitemap.xml": sitemap,
+    "/sitemap-{name}.xml": sitemap_file,
 }
 
 

@@ -33,7 +33,14 @@ EXAMPLES = (
     ("qwen3.8-27b", "rtx-5090"),
     ("llama-3.1-8b", "tesla-v100-sxm2-32-gb"),
 )
-SAMPLES = ("Qwen3 32B on RTX 4090", "gpt-oss 120B on Strix Halo 128 GB", "M4 16 GB", "DeepSeek R1", "2x RTX 3090")
+#: Texts for the box, with the entities that they name.
+SAMPLES: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
+    ("Qwen3 32B on RTX 4090", (("model", "qwen3-32b"), ("gpu", "rtx-4090"))),
+    ("gpt-oss 120B on Strix Halo 128 GB", (("model", "gpt-oss-120b"), ("gpu", "strix-halo-8060s-128gb"))),
+    ("Apple M4 16 GB", (("gpu", "apple-m4-10c-16gb"),)),
+    ("DeepSeek R1", (("model", "deepseek-r1"),)),
+    ("2x RTX 3090", (("gpu", "rtx-3090"),)),
+)
 
 
 async def home_page(request: Request, reads: FitReads, base_url: str) -> Response:
@@ -43,7 +50,11 @@ async def home_page(request: Request, reads: FitReads, base_url: str) -> Respons
         "models": len(view.models),
         "gpus": len(view.gpus),
         "query": "",
-        "samples": [(text, f"/search?{urlencode({'q': text})}") for text in SAMPLES],
+        "samples": [
+            (text, f"/search?{urlencode({'q': text})}")
+            for text, named in SAMPLES
+            if all(view.by_slug(kind, slug) for kind, slug in named)
+        ],
         "examples": [example for example in examples if example is not None],
         "workloads": workload_options(view),
         "explorer": any(route.path == "/explorer" for route in request.app.routes if hasattr(route, "path")),

@@ -33,7 +33,7 @@ _SHOWN: tuple[tuple[Measure, str, Callable[[float], str]], ...] = (
     (Measure.POWER, "Design power", lambda value: f"{value:,.0f} W"),
     (Measure.VALUE, "Speed per $1,000", pace),
 )
-_SAMPLE = "?model=qwen3-32b&model=gpt-oss-20b&gpu=rtx-4090&gpu=rtx-5090&gpu=apple-m4-max-40c-128gb"
+_SAMPLE = {"model": ("qwen3-32b", "gpt-oss-20b"), "gpu": ("rtx-4090", "rtx-5090", "apple-m4-max-40c-128gb")}
 
 
 async def compare_page(request: Request, reads: FitReads, base_url: str) -> Response:
@@ -47,7 +47,7 @@ async def compare_page(request: Request, reads: FitReads, base_url: str) -> Resp
         "gpus": [*gpus, *[""] * (MOST - len(gpus))],
         "lists": [("models", [each.name for each in view.models]), ("gpus", [each.name for each in view.gpus])],
         "workload": Select("workload", "For", workload_options(view), workload.slug),
-        "sample": f"/compare{_SAMPLE}",
+        "sample": _sample(view),
         "rows": [],
         "winners": [],
         "columns": [],
@@ -58,6 +58,12 @@ async def compare_page(request: Request, reads: FitReads, base_url: str) -> Resp
         values |= _shown(view, comparison, *slugs)
     values["structured_data"] = breadcrumbs(base_url, ("fitgraph", "/"), ("Compare", "/compare"))
     return html("choices/compare.html", values, base_url, "/compare")
+
+
+def _sample(view: CatalogView) -> str:
+    """The address of an example; empty where the catalog lacks a part of it."""
+    known = all(view.by_slug(kind, slug) for kind, slugs in _SAMPLE.items() for slug in slugs)
+    return f"/compare?{urlencode(_SAMPLE, doseq=True)}" if known else ""
 
 
 def _shown(view: CatalogView, comparison: Comparison, models: list[str], gpus: list[str]) -> dict[str, Any]:

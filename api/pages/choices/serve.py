@@ -34,6 +34,10 @@ from estimator.types import ENGINE_NAMES, OperatingMode, Workload
 #: Machines that are listed.
 ROWS = 25
 MOST_PEOPLE = 10_000
+_SAMPLES: tuple[tuple[str, dict[str, str]], ...] = (
+    ("20 people on Qwen3 32B", {"model": "qwen3-32b", "people": "20"}),
+    ("100 people on gpt-oss 120B with an H100", {"model": "gpt-oss-120b", "gpu": "h100-sxm5-80-gb", "people": "100"}),
+)
 
 
 async def serve_page(request: Request, reads: FitReads, base_url: str) -> Response:
@@ -56,6 +60,11 @@ async def serve_page(request: Request, reads: FitReads, base_url: str) -> Respon
         ],
         "people": people,
         "workload_name": workload.name,
+        "samples": [
+            (text, f"/serve?{urlencode(question)}")
+            for text, question in _SAMPLES
+            if all(view.by_slug(kind, question[kind]) for kind in ("model", "gpu") if kind in question)
+        ],
         "server": None,
         "machines": None,
         "model": None if model is None else model.name,

@@ -21,7 +21,8 @@ from api.server.app import create_app
 from api.settings import ApiSettings
 from db.entries.files import load_catalog
 from db.session import upgrade_database
-from tests.api.conftest import part_of
+from estimator.advice.amounts import gib
+from tests.api.conftest import Ask, part_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -73,6 +74,7 @@ async def test_every_block_of_the_page_that_it_replaces_is_there(client: httpx.A
         "Memory breakdown",
         "See how fast it feels",
         "What limits this setup",
+        "How it changes",
         "Best improvement path",
         "Performance by workload",
         "Quantization options",
@@ -85,8 +87,12 @@ async def test_every_block_of_the_page_that_it_replaces_is_there(client: httpx.A
     assert [heading for heading in outline.headings if heading in blocks] == blocks
     for word in ("Fit", "Decode", "First token after", "Safe context", "Device memory", "System memory", "Offload"):
         assert f"<dt>{word}</dt>" in text
-    assert [choice["name"] for choice in outline.all("select")] == ["quant", "workload", "mode"]
+    assert [choice["name"] for choice in outline.all("select")] == [
+        "quant", "workload", "mode", "context", "host", "engine",
+    ]  # fmt: skip
     assert text.count("best here") == 1
+    assert text.count('class="plot"') == 3
+    assert re.search(r"Estimated with llama\.cpp in [^<]+ GB, for 16,000 tokens of context\.", text)
     assert text.count('class="command"') >= 4
     assert text.count("<details") == 7
     for row in ("Chat", "Coding", "Agentic coding", "Reasoning", "RAG"):
@@ -103,7 +109,7 @@ async def test_the_page_says_what_the_query_on_it_answers(client: httpx.AsyncCli
     for told in (fit["headline"], fit["summary"], *(each["answer"] for each in fit["faq"])):
         assert told in shown
     for count in ("weightsBytes", "kvCacheBytes", "computeBytes", "overheadBytes", "totalBytes", "hostBytes"):
-        assert f"{fit['memory'][count]:,}" in text
+        assert gib(int(fit["memory"][count])) in text
     for command in fit["commands"]:
         assert command["text"] in shown
     assert fit["embed"]["html"] in shown
@@ -169,6 +175,40 @@ async def test_a_page_states_what_its_address_was_taken_as(client: httpx.AsyncCl
     assert chosen.headers["location"] == "/can/lama%203.1%208b-on-rtx%203090"
 
 
+@pytest.mark.parametrize("pair", ["llama-3.1-8b-on-rtx-3090", "qwen3-30b-a3b-on-rtx-4090"])
+@pytest.mark.parametrize(
+    ("setting", "asked"),
+    [
+        ("context=65536", {"contextTokens": 65536}),
+        ("host=laptop-ddr5-5600-32gb", {"host": "laptop-ddr5-5600-32gb"}),
+        ("engine=vllm", {"engine": "VLLM"}),
+        ("context=8192&host=server-ddr5-6000-12ch-768gb&engine=llama.cpp", {
+            "contextTokens": 8192, "host": "server-ddr5-6000-12ch-768gb", "engine": "LLAMA_CPP",
+        }),
+    ],
+)  # fmt: skip
+async def test_a_setting_gives_the_estimate_of_the_same_question(
+    client: httpx.AsyncClient, data: Ask, pair: str, setting: str, asked: dict[str, object]
+) -> None:
+    text = unescape(await page(client, f"/can/{pair}?workload=rag&{setting}"))
+    quant = re.findall(r'<option value="([^"]+)" selected', text)[0]
+    model, _, gpu = pair.partition("-on-")
+    question = {"model": {"slug": model}, "machine": {"gpu": gpu}, "quant": quant, "workload": "RAG", **asked}
+    query = (
+        "query($input: EstimateInput!) { estimate(input: $input) { headline decode { tokensPerSecond }"
+        " memory { totalBytes } contextTokens } }"
+    )
+    found = (await data(query, input=question))["estimate"]
+    assert found["headline"] in text
+    assert gib(int(found["memory"]["totalBytes"])) in text
+    assert f"for {found['contextTokens']:,} tokens of context." in text
+    links = [each["href"] or "" for each in Outline(text).all("a") if "data-live" in each]
+    assert links
+    for part in setting.split("&"):
+        assert all(part in link for link in links)
+    assert "Computed for this request" in text
+
+
 async def test_the_page_is_small(client: httpx.AsyncClient) -> None:
     parts = [await client.get(path) for path in (SEED, "/static/page.css", "/static/page.js")]
     assert [part.status_code for part in parts] == [200, 200, 200]
@@ -184,6 +224,11 @@ async def test_addresses_take_aliases_and_refuse_the_rest(client: httpx.AsyncCli
         (SEED + "?quant=nothing", 404),
         (SEED + "?workload=nothing", 400),
         (SEED + "?mode=nothing", 400),
+        (SEED + "?context=12", 400),
+        (SEED + "?context=many", 400),
+        (SEED + "?host=nothing", 400),
+        (SEED + "?engine=nothing", 400),
+        (SEED + "?engine=mlx", 422),
         (CARD + "?theme=pink", 400),
         ("/can/" + "x" * 300, 400),
         ("/can/..%2f..%2fetc%2fpasswd", 400),

@@ -36,7 +36,8 @@ def test_busy_moments_are_those_of_the_queue() -> None:
         needs = needs_of(use, users=users)
         streams = needs.streams(0.0)
         speed = np.full(streams, use.comfortable_decode_tok_s)
-        pace = ServerPace(use.patience_ttft_ms / 1000 / streams, speed, use.answer_tokens)
+        prefill_s = use.patience_ttft_ms / 1000 / streams
+        pace = ServerPace(prefill_s, prefill_s, speed, use.answer_tokens)
         busy = load_of(users, use.think_s, pace).busy_active_streams
         assert streams == pytest.approx(busy, abs=1 + 0.1 * users)
         assert streams <= users

@@ -20,7 +20,7 @@ def linked(text: str) -> list[str]:
 
 
 async def test_machines_of_a_model_are_the_recommended_ones(client: httpx.AsyncClient, data: Ask) -> None:
-    query = '{ recommendations(for: {model: "llama-3.1-8b", workload: RAG}) { nodes { fit { gpu { slug } } } } }'
+    query = '{ recommendations(input: {model: "llama-3.1-8b", workload: RAG}) { nodes { fit { gpu { slug } } } } }'
     nodes = (await data(query))["recommendations"]["nodes"]
     text = await page(client, "/model/llama-3.1-8b?workload=rag")
     assert linked(text) == [f"llama-3.1-8b-on-{node['fit']['gpu']['slug']}" for node in nodes]
@@ -28,7 +28,7 @@ async def test_machines_of_a_model_are_the_recommended_ones(client: httpx.AsyncC
 
 
 async def test_models_of_an_accelerator_are_the_recommended_ones(client: httpx.AsyncClient, data: Ask) -> None:
-    query = '{ recommendations(for: {gpu: "rtx-4090", workload: CHAT}) { nodes { fit { model { slug } } } } }'
+    query = '{ recommendations(input: {gpu: "rtx-4090", workload: CHAT}) { nodes { fit { model { slug } } } } }'
     nodes = (await data(query))["recommendations"]["nodes"]
     text = await page(client, "/gpu/rtx-4090?workload=chat")
     assert linked(text) == [f"{node['fit']['model']['slug']}-on-rtx-4090" for node in nodes]

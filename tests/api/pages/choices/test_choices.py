@@ -20,7 +20,7 @@ def names(text: str, kind: str) -> list[str]:
 
 
 async def test_this_machine_ranks_as_the_published_recommendations_do(client: httpx.AsyncClient, data: Ask) -> None:
-    query = '{ recommendations(for: {gpu: "rtx-3090", workload: CHAT}) { nodes { fit { model { slug } quant { name } } } } }'
+    query = '{ recommendations(input: {gpu: "rtx-3090", workload: CHAT}) { nodes { fit { model { slug } quant { name } } } } }'
     nodes = (await data(query))["recommendations"]["nodes"]
     text = await page(client, "/here?gpu=RTX 3090&workload=chat")
     assert names(text, "can") == [f"{node['fit']['model']['slug']}-on-rtx-3090" for node in nodes]
