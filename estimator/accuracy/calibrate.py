@@ -15,6 +15,7 @@ from estimator.accuracy.fit_multi_gpu import FIRST, fit_parallel
 from estimator.accuracy.fit_offload import fit_offload
 from estimator.accuracy.fitting import Observation, fit
 from estimator.accuracy.observations import Entities, MeasuredRow, observe
+from estimator.accuracy.serving.fit import UNFITTED, fit_streams
 from estimator.accuracy.spread import fit_spread, spread
 from estimator.calibration.coefficients import Calibration
 from estimator.calibration.effects import DECODE_FACTORS, PREFILL_FACTORS
@@ -35,8 +36,16 @@ LINK_COEFFICIENT = 1.35
 _SMALL_EFFECT = 5e-4
 
 
-def calibrate(entities: Entities, rows: Sequence[Mapping[str, Any]], say: Callable[[str], None]) -> dict[str, Any]:
-    """The constants of ``calibration.json``, reproducible to the digit; ``say`` receives a line about each error."""
+def calibrate(
+    entities: Entities,
+    rows: Sequence[Mapping[str, Any]],
+    serving: Sequence[Mapping[str, Any]],
+    say: Callable[[str], None],
+) -> dict[str, Any]:
+    """The constants of ``calibration.json``, reproducible to the digit; ``say`` receives a line about each error.
+
+    ``rows`` are speeds of one stream, ``serving`` those of servers.
+    """
     measured = observe(entities, rows)
     result: dict[str, Any] = {"rows": len(rows), "ttft_fixed_s": TTFT_FIXED_S}
     for kind in ("decode", "prefill"):
@@ -52,9 +61,10 @@ def calibrate(entities: Entities, rows: Sequence[Mapping[str, Any]], say: Callab
         "link": LINK_COEFFICIENT,
         "default_link_bytes_s": DEFAULT_LINK_BYTES_S,
     }
-    result["parallel"] = FIRST
+    result["parallel"], result["streams"] = FIRST, UNFITTED
     result["offload"].update(fit_offload(entities, rows, result, say))
     result["parallel"] = fit_parallel(entities, rows, result, say)
+    result["streams"] = fit_streams(entities, serving, result, say)
     return result
 
 

@@ -23,6 +23,7 @@ from estimator.accuracy.observations import (
     observe,
     why_left_out,
 )
+from estimator.accuracy.serving import section as serving_section
 from estimator.accuracy.spread import spread
 from estimator.accuracy.verdicts import verdict_section
 from estimator.calibration.coefficients import Calibration
@@ -52,9 +53,10 @@ def report(
     entities: Entities,
     calibration: Calibration,
     rows: Sequence[Row],
+    serving: Sequence[Row],
     memory_rows: Callable[[str], Iterable[Row]],
 ) -> Report:
-    """Judge ``calibration`` by the speed ``rows``, and memory by the tables that ``memory_rows`` reads by name."""
+    """Judge ``calibration`` by the speed ``rows`` and those of servers, memory by the tables ``memory_rows`` reads by name."""
     measured = observe(entities, rows)
     head = _head(rows, measured, calibration)
     sections = [head]
@@ -71,6 +73,7 @@ def report(
         sections.append(_kind_section(kind, of_kind, residuals, calibration))
     sections += [
         _multi_gpu_section(calibration, rows),
+        serving_section.section(entities, calibration, serving),
         verdict_section(entities, calibration, rows),
         load_logs.section(entities, list(memory_rows("llama-logs")), memory_rows("vllm-logs")),
         file_sizes.section(entities, list(memory_rows("gguf-sizes")), sum(1 for _ in memory_rows("predicted-sizes"))),
@@ -255,8 +258,7 @@ def _multi_gpu_section(calibration: Calibration, rows: Sequence[Mapping[str, Any
         "",
         f"{len(several):,} rows ran on several GPUs. Their constants are fitted over the calibrated speed of one GPU and "
         "left out by model and by GPU. *Inside* is the share of rows in a range that was set without their model. Nothing "
-        "is left to test prefill under tensor parallel on another computer: one rig measured it. No row states more than "
-        "one stream at a time, so speeds at larger batches follow from the terms alone.",
+        "is left to test prefill under tensor parallel on another computer: one rig measured it.",
         "",
         "| speed | rows | GPUs | models | median and 90th percentile, model left out | GPU left out | inside |",
         "|---|---:|---:|---:|---:|---:|---:|",

@@ -33,9 +33,10 @@ from estimator.calibration.term_logs import TermLogs, sum_effects
 from estimator.memo import Kept
 from estimator.placement.engines import EngineChoices
 from estimator.speed.arithmetic import LLAMA_CPP_STEP_TOKENS, matrix_peak, step_tokens, weight_peak
-from estimator.speed.coefficients import Parallel, SpeedCoefficients
+from estimator.speed.coefficients import REGIMES, Parallel, SpeedCoefficients
 from estimator.speed.multi_gpu import PIPELINED_BACKENDS, TENSOR_PARALLEL_ENGINES, is_linked, peer_bytes_s
 from estimator.speed.roofline import DECODE_TERMS, PREFILL_TERMS
+from estimator.speed.streams import CONSTANTS, stream_peak, stream_tile
 from estimator.structure.architecture import ModelArchitecture
 from estimator.types import BACKENDS, ENGINES, Accelerator, Backend, Engine, Quant
 
@@ -43,6 +44,8 @@ DEFAULT_PATH = Path(__file__).with_name("calibration.json")
 #: Builds older than this lack CUDA graphs, years before the reference date: llama.cpp got them in May 2024, so that a
 #: build of June has them and one that states only May counts as without.
 GRAPHS_AGE_YEARS = 2.35
+#: Constants of several streams of an engine without rows of its own: those of all servers together.
+OTHER_ENGINES = "others"
 #: Pairs of the engine choices whose coefficients are kept, about half a kilobyte each: ten times the whole catalog.
 _KEPT_PAIRS = 150_000
 #: Rows of accelerators that are kept: those of the whole catalog in all its quants.
@@ -129,6 +132,7 @@ class Calibration:
         for kind, stratum in strata.items():
             known |= range_fields(kind, self.data[kind]["ranges"], ranges[kind], stratum)
         default_link_bytes_s = float(self.data["offload"]["default_link_bytes_s"])
+        pairs = self._of_pairs(choices)
         table = SpeedCoefficients(
             bandwidth_bytes_s=np.repeat([gpu.bandwidth_bytes_s or math.nan for gpu in gpus], size),
             attention_peak_flops=np.repeat([matrix_peak(gpu) for gpu in gpus], size),
@@ -145,8 +149,9 @@ class Calibration:
             linked=np.repeat([is_linked(gpu) for gpu in gpus], size),
             seen=strata["decode"] <= STRATA.index("gpu"),
             **known,
-            **self._of_pairs(choices),
+            **pairs,
             **self._of_offload(),
+            **self._of_streams(choices, pairs["peak_flops"]),
         )
         vendors = tuple(sorted({gpu.vendor for gpu in gpus}))
         places: dict[str, list[int]] = {}
@@ -165,6 +170,22 @@ class Calibration:
         terms = *DECODE_TERMS, *PREFILL_TERMS, "decode_overall", "prefill_overall"
         peak, step, *logs = columns
         return {"peak_flops": peak, "step_tokens": step, **dict(zip(terms, np.exp(logs), strict=True))}
+
+    def _of_streams(self, choices: EngineChoices, peak_flops: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+        """Constants of several streams by the engine of each pair, shape (pairs,), and log ends of their ranges."""
+        data, codes = self.data["streams"]["engines"], choices.engine.ravel()
+        names = [choices.software or engine.value for engine in ENGINES]
+        known = [data.get(stream_engine(name), data[OTHER_ENGINES]) for name in names]
+        known += [data[OTHER_ENGINES]] * (256 - len(known))
+        found = {f"stream_{name}": np.array([each[name] for each in known])[codes] for name in CONSTANTS}
+        for end, field in enumerate(("stream_low", "stream_high")):
+            found[field] = np.log([[each["ranges"][regime][end] for regime in REGIMES] for each in known])[codes]
+        pairs = [(gpu, quant) for gpu in choices.gpus for quant in choices.quants]
+        found["stream_peak_flops"] = np.array(
+            [stream_peak(*pair, peak) for pair, peak in zip(pairs, peak_flops.tolist(), strict=True)]
+        )
+        found["stream_tile"] = np.tile([stream_tile(quant) for quant in choices.quants], len(choices.gpus))
+        return found
 
     def _of_gpu(
         self,
@@ -287,6 +308,12 @@ class Calibration:
         own = np.isin(choices.engine, [ENGINES.index(each) for each in Engine if engine_factor(each.value) is None])
         runs = own & (choices.backend == BACKENDS.index(Backend.CUDA)) & (choices.software is None)
         return np.asarray((runs & lost[:, None]).ravel())
+
+
+def stream_engine(name: str) -> str:
+    """The engine whose constants of several streams hold for software of this ``name``: forks and fronts share them."""
+    own = (Engine.LLAMA_CPP, Engine.OLLAMA, Engine.IK_LLAMA_CPP)
+    return Engine.LLAMA_CPP.value if name in {engine.value for engine in own} else name
 
 
 def _parallel(data: Mapping[str, Any]) -> Parallel:

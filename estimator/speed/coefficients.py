@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from estimator.types import EVIDENCES, Evidence
 
 CALIBRATED = EVIDENCES.index(Evidence.CALIBRATED)
+#: Most streams of the first of two regimes, whose ranges differ.
+FEW_STREAMS = 32
+REGIMES: tuple[str, ...] = ("few", "many")
 #: Depth at which the slope has reached log 2, tokens.
 DEPTH_SCALE_TOKENS = 4096.0
 
@@ -42,6 +45,9 @@ class SpeedCoefficients:
     deeper ones widen it by ``*_depth`` (:mod:`estimator.calibration.intervals`). ``parallel`` are the constants of several devices,
     ``tensor_parallel`` and ``pipelines`` tell how they share the model, ``linked`` over which link, and ``seen`` whether
     the device was measured. ``step_tokens`` are the prompt tokens that a pair's engine takes at a time by default.
+    ``stream_*`` are those of several streams at once (:mod:`estimator.speed.streams`): the peak of the precision of their
+    products, the fewest columns of such a product, fitted constants, and the log ends of a range by the regimes of
+    :data:`REGIMES`, shape (pairs, 2).
     """
 
     bandwidth_bytes_s: Any
@@ -89,6 +95,17 @@ class SpeedCoefficients:
     peer_bytes_s: Any
     linked: Any
     seen: Any
+    stream_peak_flops: Any
+    stream_tile: Any
+    stream_cache: Any
+    stream_arithmetic: Any
+    stream_unpack: Any
+    stream_sample_s: Any
+    stream_s: Any
+    stream_step_s: Any
+    stream_prompt: Any
+    stream_low: Any
+    stream_high: Any
 
     def take(self, pairs: NDArray[np.int64]) -> SpeedCoefficients:
         """The coefficients of cells, gathered by index of their pair."""

@@ -90,6 +90,12 @@ def prefill_seconds_of(work: PrefillWork, coef: SpeedCoefficients, whole: Floats
     return np.asarray(np.where(coef.tensor_parallel, tensor, layers))
 
 
+def packed_seconds_of(work: PrefillWork, coef: SpeedCoefficients, whole: Floats) -> Floats:
+    """Seconds of a prompt in full steps under tensor parallel; ``whole`` are one device's."""
+    steps = work.prompt_tokens / work.micro_batch_tokens
+    return np.asarray(whole / work.gpu_count + _sums(work, work.prompt_tokens, steps, coef))
+
+
 def _sums(work: DecodeWork | PrefillWork, tokens: Any, steps: Any, coef: SpeedCoefficients) -> Floats:
     """Seconds of all sums over ``tokens`` in ``steps``: a ring moves 2 (n - 1) / n of the bytes over each link."""
     each_way = 2.0 * (work.gpu_count - 1.0) / work.gpu_count

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from estimator.speed.coefficients import SpeedCoefficients
-from estimator.speed.multi_gpu import decode_exchange_seconds, decode_shares, prefill_seconds_of
+from estimator.speed.multi_gpu import decode_exchange_seconds, decode_shares, packed_seconds_of, prefill_seconds_of
+from estimator.speed.streams import packed_prompt_seconds, product_seconds, step_seconds
 from estimator.speed.work import DecodeWork, PrefillWork
 
 Floats = NDArray[np.float64]
@@ -111,14 +112,6 @@ def decode_seconds(work: DecodeWork, coef: SpeedCoefficients) -> Floats:
     context = cache * coef.cache * cache_share + attend * coef.attend * share
     read = weights * share + context
     fixed = layer * coef.layer + expert_layer * coef.expert_layer + token * coef.token
-    if np.any(work.batch > 1):
-        arithmetic = work.batch * (work.flops + work.attention_flops) / coef.peak_flops * coef.linear * share
-        # Without a known arithmetic peak nothing says how far streams may share a read, so they take turns at the weights;
-        # what is read of the context is that of all of them already.
-        alone = dense * coef.dense + routed / expert_spread(work) * coef.routed + unpack * coef.unpack
-        turns = work.batch * alone * share + context
-        arithmetic = np.where(np.isfinite(arithmetic), arithmetic, turns)
-        read = np.where(work.batch > 1, np.maximum(read, arithmetic), read)
     host_dense = (work.host_dense_bytes + work.host_kv_bytes) / work.host_bandwidth_bytes_s * coef.host
     host_routed = work.host_routed_bytes * expert_spread(work) / work.host_bandwidth_bytes_s * coef.host_expert
     crossings = (work.host_layers * coef.host_layer + work.host_expert_layers * coef.host_expert_layer) * LAYER_S
@@ -126,6 +119,15 @@ def decode_seconds(work: DecodeWork, coef: SpeedCoefficients) -> Floats:
     # Fitted effects multiply, and where several of them favour one case they would promise more than the memory has.
     floor = (dense + routed) * share + cache * cache_share
     device = np.maximum((read + fixed) * coef.decode_overall, floor)
+    if np.any(work.batch > 1):
+        alone = (dense * coef.dense + routed / expert_spread(work) * coef.routed + unpack * coef.unpack) * share
+        one = (alone + context / work.batch + fixed) * coef.decode_overall
+        products = product_seconds(work, coef, unpack * coef.unpack, share)
+        # Without a known arithmetic peak nothing says how far streams may share a read: they take turns at the weights.
+        turns = np.maximum(work.batch * alone - weights * share, 0.0) * coef.decode_overall
+        products = np.where(np.isfinite(products), products, turns)
+        together = step_seconds(work, coef, weights * share, context, fixed) + products
+        device = np.where(work.batch > 1, np.maximum(together, np.maximum(one, floor)), device)
     return np.asarray(device + (host_dense + host_routed + crossings + between))
 
 
@@ -148,6 +150,9 @@ def prefill_seconds(work: PrefillWork, coef: SpeedCoefficients) -> Floats:
     device = (shared + step * coef.step) * coef.prefill_overall
     if np.any(work.gpu_count > 1):
         device = prefill_seconds_of(work, coef, device, shared * coef.prefill_overall)
+    if np.any(work.batch > 1):
+        packed = packed_seconds_of(work, coef, packed_prompt_seconds(work, coef))
+        device = np.where((work.batch > 1) & (coef.stream_tile <= 1.0) & np.isfinite(packed), packed, device)
     if not np.any(work.host_weight_bytes > 0):
         return np.asarray(device)
     steps = np.ceil(work.prompt_tokens / work.micro_batch_tokens)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,10 +12,10 @@ from numpy.typing import NDArray
 from estimator.placement.demand import Needs
 from estimator.placement.layer_sums import ModelTables
 from estimator.placement.placements import Placed, Rig
-from estimator.speed.coefficients import CALIBRATED, SpeedCoefficients, depth_log
+from estimator.speed.coefficients import CALIBRATED, FEW_STREAMS, SpeedCoefficients, depth_log
 from estimator.speed.multi_gpu import on_several, ranges_of
 from estimator.speed.roofline import decode_seconds, prefill_seconds
-from estimator.speed.work import decode_work, prefill_work
+from estimator.speed.work import DecodeWork, PrefillWork, decode_work, prefill_work
 from estimator.structure.architecture import ModelArchitecture
 
 Floats = NDArray[np.float64]
@@ -39,13 +40,21 @@ class Pace:
 
 
 def pace(
-    model: ModelArchitecture, tables: ModelTables, need: Needs, rig: Rig, placed: Placed, coef: SpeedCoefficients
+    model: ModelArchitecture,
+    tables: ModelTables,
+    need: Needs,
+    rig: Rig,
+    placed: Placed,
+    coef: SpeedCoefficients,
+    watch: Callable[[DecodeWork, PrefillWork, SpeedCoefficients], None] | None = None,
 ) -> Pace:
-    """Decode and prefill of every cell of ``placed``; ``coef`` is that of its pairs."""
+    """Decode and prefill of every cell of ``placed``; ``coef`` is that of its pairs. ``watch`` sees what they are made of."""
     several = rig.count > 1
     if several:
         coef = on_several(coef)
     step, work = decode_work(model, tables, need, rig, placed), prefill_work(model, tables, need, rig, placed)
+    if watch is not None:
+        watch(step, work, coef)
     decode, prefill = decode_seconds(step, coef), prefill_seconds(work, coef)
     decode_width, prefill_width = widths(step.depth_tokens, work.depth_tokens, coef)
     decode_tok_s = 1.0 / decode
@@ -60,6 +69,8 @@ def pace(
         coef = replace(coef, **ranges_of(coef))
     # What was measured had everything on one device, so a split load is at best calibrated.
     shared = True if several else offloaded
+    if np.any(step.batch > 1):
+        coef = replace(coef, **stream_ranges(step, coef))
     return Pace(
         decode_tok_s=decode_tok_s,
         # The range of a split load was set on rows of all depths as they are.
@@ -72,6 +83,19 @@ def pace(
         decode_evidence=_where(shared, np.maximum(coef.decode_evidence, CALIBRATED), coef.decode_evidence),
         prefill_evidence=_where(shared, np.maximum(coef.prefill_evidence, CALIBRATED), coef.prefill_evidence),
     )
+
+
+def stream_ranges(work: DecodeWork, coef: SpeedCoefficients) -> dict[str, Any]:
+    """Log ends of the ranges of decode with several streams as fields of ``coef``; never surer than one stream is."""
+    many = np.asarray(work.batch > FEW_STREAMS)
+    out: dict[str, Any] = {}
+    for field, ends, wider in (
+        ("decode_low", coef.stream_low, np.minimum),
+        ("decode_high", coef.stream_high, np.maximum),
+    ):
+        own = np.where(many, ends[..., 1], ends[..., 0])
+        out[field] = np.where(work.batch > 1, wider(getattr(coef, field), own), getattr(coef, field))
+    return out
 
 
 def widths(decode_depth_tokens: Any, prefill_depth_tokens: Any, coef: SpeedCoefficients) -> tuple[Any, Any]:

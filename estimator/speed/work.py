@@ -42,6 +42,7 @@ class DecodeWork:
     host_bandwidth_bytes_s: Floats
     hidden: Floats
     kv_heads: Floats
+    vocab: Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,8 @@ class PrefillWork:
     hidden: Floats
     #: Whether several devices may work on micro-batches at once: their copies of the inputs have room.
     pipelined: Any = True
+    #: Streams whose prompts share steps.
+    batch: Any = 1.0
 
 
 def _of_situations(need: Needs, placed: Placed, name: str) -> Floats:
@@ -123,6 +126,7 @@ def decode_work(model: ModelArchitecture, tables: ModelTables, need: Needs, rig:
         host_bandwidth_bytes_s=rig.host_bandwidth_bytes_s[placed.g],
         hidden=np.asarray(float(model.hidden)),
         kv_heads=np.asarray(float(kv_heads(model))),
+        vocab=np.asarray(float(model.vocab)),
     )
 
 
@@ -152,4 +156,5 @@ def prefill_work(model: ModelArchitecture, tables: ModelTables, need: Needs, rig
         gpu_count=np.asarray(float(rig.count)),
         hidden=np.asarray(float(model.hidden)),
         pipelined=placed.pipelined,
+        batch=_of_situations(need, placed, "batch"),
     )

@@ -139,6 +139,7 @@ class _Column:
     engine: Engine
     quant: Quant
     prefill_s: float
+    shared_prefill_s: float
     streams: tuple[int, ...]
     decode_tok_s: tuple[float, ...]
 
@@ -147,7 +148,7 @@ def _serving(column: _Column, workload: Workload, output_tokens: int | None) -> 
     most = np.arange(1, column.streams[-1] + 1)
     speeds = np.exp(np.interp(np.log(most), np.log(column.streams), np.log(column.decode_tok_s)))
     tokens = workload.output_tokens if output_tokens is None else output_tokens
-    pace = ServerPace(column.prefill_s, speeds, tokens)
+    pace = ServerPace(column.prefill_s, column.shared_prefill_s, speeds, tokens)
     asked, patience_s = workload.comfortable_decode_tok_s, workload.patience_ttft_ms / 1000.0
     comfortable = np.flatnonzero(speeds >= asked)
     streams = int(comfortable[-1]) + 1 if len(comfortable) else 0
@@ -178,8 +179,12 @@ class _Search:
             speeds = self._speeds(tuple(self.quants[q] for q in own), pages=pages) if own else []
             for q, row in zip(own, speeds, strict=True):
                 prefill_s = float(one.ttft_ms[0, q, 0]) / 1000.0
-                counts, decode = zip(*row, strict=True)
-                found[q] = _Column(ENGINES[int(one.engine[0, q])], self.quants[q], prefill_s, counts, decode)
+                counts, decode, shared = zip(*row, strict=True)
+                engine, shared_s = (
+                    ENGINES[int(one.engine[0, q])],
+                    min(prefill_s, shared[-1] if len(row) > 1 else prefill_s),
+                )
+                found[q] = _Column(engine, self.quants[q], prefill_s, shared_s, counts, decode)
         return [found[q] for q in running]
 
     def exact(self, column: _Column) -> _Column:
@@ -198,9 +203,9 @@ class _Search:
             return column
         return replace(column, streams=(*column.streams, low), decode_tok_s=(*column.decode_tok_s, last))
 
-    def _speeds(self, quants: tuple[Quant, ...], *, pages: bool) -> list[list[tuple[int, float]]]:
-        """Streams and speed of each quant, until it is no longer whole on the device."""
-        rows: list[list[tuple[int, float]]] = [[] for _ in quants]
+    def _speeds(self, quants: tuple[Quant, ...], *, pages: bool) -> list[list[tuple[int, float, float]]]:
+        """Streams, speed and seconds of a prompt among them of each quant, until it is no longer whole on the device."""
+        rows: list[list[tuple[int, float, float]]] = [[] for _ in quants]
         growing = set(range(len(quants)))
         for streams in _GRID:
             block = self._block(quants, streams, pages=pages)
@@ -208,7 +213,8 @@ class _Search:
             if block is None or not growing:
                 break
             for q in growing:
-                rows[q].append((streams, float(block.decode_tok_s[0, q, 0])))
+                prompt_s = self.situation.prompt_tokens / float(block.prefill_tok_s[0, q, 0])
+                rows[q].append((streams, float(block.decode_tok_s[0, q, 0]), prompt_s))
         return rows
 
     def _block(self, quants: tuple[Quant, ...], streams: int, *, pages: bool) -> FitBlock | None:

@@ -23,10 +23,12 @@ MAX_PEOPLE = 100_000
 class ServerPace:
     """What a server does: seconds to read one prompt, and decode speed of each of 1, 2, ... streams, tok/s.
 
-    ``decode_tok_s`` has as many entries as streams may be active; more requests wait.
+    ``shared_prefill_s`` is how long a prompt holds the streams up: less than it takes where its steps are filled up with
+    other prompts. ``decode_tok_s`` has as many entries as streams may be active; more requests wait.
     """
 
     prefill_s: float
+    shared_prefill_s: float
     decode_tok_s: Floats
     output_tokens: int
 
@@ -38,12 +40,12 @@ class ServerPace:
     def request_seconds(self) -> Floats:
         """Seconds in which each of k streams is answered once: k prompts one after the other, all answers together."""
         streams = np.arange(1, self.most_streams + 1)
-        return streams * self.prefill_s + self.output_tokens / self.decode_tok_s
+        return streams * self.shared_prefill_s + self.output_tokens / self.decode_tok_s
 
     def seen_tok_s(self) -> Floats:
         """Speed that each of k streams sees, while the prompts of the others interrupt it."""
         others = np.arange(self.most_streams)
-        return self.output_tokens / (self.output_tokens / self.decode_tok_s + others * self.prefill_s)
+        return self.output_tokens / (self.output_tokens / self.decode_tok_s + others * self.shared_prefill_s)
 
     def first_token_s(self) -> Floats:
         """Seconds until the first token of each of k streams: its prompt, and the wait for those of others before it.
@@ -51,9 +53,9 @@ class ServerPace:
         The wait is that of the M/D/1 queue, and at most all of the others.
         """
         others = np.arange(self.most_streams)
-        load = np.minimum(others * self.prefill_s / self.request_seconds(), 1.0 - 1e-9)
+        load = np.minimum(others * self.shared_prefill_s / self.request_seconds(), 1.0 - 1e-9)
         waiting = np.minimum(load / (2.0 * (1.0 - load)), others)
-        return self.prefill_s * (1.0 + waiting)
+        return self.prefill_s + self.shared_prefill_s * waiting
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from estimator.judgement.serving.queueing import MAX_PEOPLE, ServerPace, load_of
 def pace(prefill_s: float = 0.5, most: int = 8, alone: float = 40.0, together: float = 120.0) -> ServerPace:
     """A server whose streams share a total speed that saturates."""
     streams = np.arange(1, most + 1)
-    return ServerPace(prefill_s, np.minimum(alone, together / streams), 400)
+    return ServerPace(prefill_s, prefill_s, np.minimum(alone, together / streams), 400)
 
 
 def simulated(people: int, think_s: float, server: ServerPace, seconds: float, seed: int) -> tuple[float, float]:

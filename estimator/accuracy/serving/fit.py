@@ -1,0 +1,375 @@
+"""Constants of several streams at once, by engine: fitted on rows of servers over the calibrated speed of one stream.
+
+A server with k streams answers each of them once in k prompts plus the decoding of k answers together; a stream decodes
+while the prompts of the others are read. So a row gives the seconds per token of a stream, or of all.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from estimator.accuracy.observations import Entities
+from estimator.accuracy.serving.rows import Served, served_rows
+from estimator.calibration.coefficients import OTHER_ENGINES, Calibration, stream_engine
+from estimator.estimate import overrides_of, require_company, situation_of_request, thresholds_of
+from estimator.fleet import Overrides, fleet_of, require_engine
+from estimator.grid import assemble
+from estimator.placement.demand import Needs, needs
+from estimator.placement.layer_sums import ModelTables, model_tables
+from estimator.placement.placements import Placed, Rig
+from estimator.placement.search import place
+from estimator.speed.coefficients import FEW_STREAMS, REGIMES, SpeedCoefficients
+from estimator.speed.roofline import decode_seconds, prefill_seconds
+from estimator.speed.streams import CONSTANTS, request_seconds
+from estimator.speed.throughput import Pace, pace
+from estimator.speed.work import DecodeWork, PrefillWork
+from estimator.structure.architecture import ModelArchitecture
+from estimator.types import STATUSES, Engine, EstimateRequest, EstimatorError, Status
+
+Floats = NDArray[np.float64]
+
+#: First guess of each constant and the spread of its log around it; those of one server spread half as much around those
+#: of all servers.
+FIRST: Mapping[str, tuple[float, float]] = {
+    "cache": (1.0, 0.5), "arithmetic": (2.0, 0.7), "unpack": (1.0, 0.7), "sample_s": (1.5e-8, 0.7),
+    "s": (1e-5, 1.0), "step_s": (1e-3, 1.0), "prompt": (3.0, 0.4),
+}  # fmt: skip
+#: Constants that rows of llama.cpp inform, and those of servers; an engine has the others at 1 or 0.
+OF_GGUF: tuple[str, ...] = ("cache", "arithmetic", "unpack", "sample_s")
+OF_SERVERS: tuple[str, ...] = ("cache", "arithmetic", "s", "step_s", "prompt")
+_NEUTRAL: Mapping[str, float] = {"cache": 1.0, "unpack": 1.0, "prompt": 1.0}
+_POOLED = 0.5
+ROW_SCALE, ROBUST_SCALE = 0.2, 0.2
+#: A group of n rows of a source counts as n to this power.
+GROUP_POWER = 0.5
+#: Shares of rows outside a range on each side, of which the first that holds enough rows of left-out sources is taken.
+TAILS = (0.1, 0.09, 0.08, 0.07, 0.06, 0.05, 0.04, 0.03, 0.02, 0.01)
+COVERAGE, MINIMUM_ROWS = 0.8, 40
+#: Share of an engine's rows from which on a source counts as the only one.
+ALONE = 0.9
+#: What ``calibration.json`` says of streams before anything is fitted.
+UNFITTED: Mapping[str, Any] = {
+    "engines": {
+        name: {
+            **{constant: _NEUTRAL.get(constant, 0.0) for constant in CONSTANTS},
+            "arithmetic": 2.0,
+            "ranges": dict.fromkeys(REGIMES, (0.6, 1.6)),
+        }
+        for name in (Engine.LLAMA_CPP.value, OTHER_ENGINES)
+    }
+}
+_FITS = tuple(STATUSES.index(status) for status in (Status.FITS, Status.FITS_TIGHTLY))
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A row with what the estimator reads and computes for it; ``streams`` are those that fit."""
+
+    served: Served
+    streams: int
+    decode: DecodeWork
+    prefill: PrefillWork
+    coefficients: SpeedCoefficients
+
+    @property
+    def group(self) -> tuple[Any, ...]:
+        served = self.served
+        return served.source, served.engine, served.kind, served.request.gpu_count > 1, served.unlimited
+
+
+def cases(entities: Entities, rows: Sequence[Mapping[str, Any]], calibration: Calibration) -> list[Case]:
+    """The usable rows whose streams fit; where only the engine bounds them, as many as fit."""
+    memo: dict[Any, Case | None] = {}
+    found = []
+    for served in served_rows(entities, rows):
+        request = served.request
+        key = (served.model.slug, replace(request, host=None), served.unlimited)
+        if key not in memo:
+            memo[key] = _case(served, calibration)
+        case = memo[key]
+        if case is not None:
+            found.append(replace(case, served=served))
+    return found
+
+
+def _case(served: Served, calibration: Calibration) -> Case | None:
+    low, high = 0, served.streams + 1
+    best = None
+    while high - low > max(1, low // 16):
+        tried = (
+            min(served.streams, high - 1) if best is None and low == 0 and high > served.streams else (low + high) // 2
+        )
+        case = _at(served, calibration, tried)
+        if case is None and not served.unlimited:
+            return None
+        if case is None:
+            high = tried
+        else:
+            best, low = case, tried
+    return best
+
+
+def _at(served: Served, calibration: Calibration, streams: int) -> Case | None:
+    """The case with so many streams, None when they do not fit or nothing runs it."""
+    model, request = served.model, replace(served.request, batch=streams)
+    if request.accelerator.bandwidth_bytes_s is None:
+        return None
+    seen: list[tuple[DecodeWork, PrefillWork, SpeedCoefficients]] = []
+    try:
+        if request.gpu_count > 1:
+            require_company((request.accelerator,) * 2)
+        overrides = overrides_of(request)
+        require_engine(model, request.accelerator, request.quant, overrides)
+        status = _placed(model, request, calibration, overrides, seen)
+    except EstimatorError:
+        return None
+    if status not in _FITS or not seen or not np.isfinite(seen[-1][2].peak_flops).all():
+        return None
+    return Case(served, streams, *seen[-1])
+
+
+def _placed(
+    model: Any, request: EstimateRequest, calibration: Calibration, overrides: Overrides, seen: list[Any]
+) -> int:
+    """Status of the one cell of a request; ``seen`` receives its works and coefficients."""
+    situation = situation_of_request(request)
+    assert request.host is not None
+    fleet = fleet_of(
+        model.architecture, model.is_moe, (request.accelerator,), (request.quant,), (request.host,), overrides
+    )
+    tables, need = model_tables(model, (request.quant,)), needs(model, (situation,))
+    placed = place(
+        model, tables, need, fleet.rig, fleet.available, fleet.choices.engine, fleet.choices.backend, None, None
+    )
+    coefficients = calibration.table(model, fleet.choices, overrides.build_age_years)
+
+    def watched(
+        model: ModelArchitecture, tables: ModelTables, need: Needs, rig: Rig, placed: Placed, coef: SpeedCoefficients
+    ) -> Pace:
+        return pace(model, tables, need, rig, placed, coef, lambda *work: seen.append(work))
+
+    block = assemble(
+        model, tables, need, fleet, placed, coefficients, thresholds_of(None, situation), calibration.losses, watched
+    )
+    return int(block.status[0, 0, 0])
+
+
+class Law:
+    """Seconds per token of cases under given constants: the speed model itself, over all cases at once."""
+
+    def __init__(self, found: Sequence[Case]) -> None:
+        self.cases = list(found)
+        self._decode = _joined(DecodeWork, [case.decode for case in found])
+        self._prefill = _joined(PrefillWork, [case.prefill for case in found])
+        self._coefficients = _joined(SpeedCoefficients, [case.coefficients for case in found])
+        totals = np.array([case.served.kind == "total" for case in found])
+        self._streams = np.array([float(case.streams) for case in found])
+        asked = np.array([float(case.served.streams) for case in found])
+        self._prompts = np.array([case.served.prompts for case in found]) * self._streams / asked
+        self._output = np.array([float(case.served.request.output_tokens or 1) for case in found])
+        tok_s = np.array([case.served.tok_s for case in found])
+        self.measured = np.log(np.where(totals, self._streams / tok_s, 1.0 / tok_s))
+
+    def log_seconds(self, constants: Mapping[str, Floats]) -> Floats:
+        """Log seconds per token of a stream, (cases,); ``constants`` have that shape, too."""
+        coefficients = replace(self._coefficients, **{f"stream_{name}": value for name, value in constants.items()})
+        decode = decode_seconds(self._decode, coefficients)
+        prompt = prefill_seconds(self._prefill, coefficients)
+        return np.asarray(np.log(request_seconds(decode, prompt, self._output, self._prompts) / self._output))
+
+
+def _joined(kind: Any, parts: Sequence[Any]) -> Any:
+    """One record of arrays over cases."""
+    values: dict[str, Any] = {}
+    for each in fields(kind):
+        known = [getattr(part, each.name) for part in parts]
+        if each.name == "parallel":
+            values[each.name] = known[0]
+        elif each.name in ("stream_low", "stream_high"):
+            values[each.name] = np.concatenate([np.reshape(value, (1, -1)) for value in known])
+        else:
+            values[each.name] = np.array([np.ravel(value)[0] for value in known])
+    return kind(**values)
+
+
+def solve(
+    law: Law, used: NDArray[np.bool_], names: Sequence[str], start: Mapping[str, float], pooled: float
+) -> dict[str, float]:
+    """Constants ``names`` of the ``used`` cases: robust Gauss-Newton steps on log seconds, pulled to ``start``."""
+    at = np.flatnonzero(used)
+    own = Law([law.cases[index] for index in at])
+    groups = Counter(case.group for case in own.cases)
+    weight = np.array([groups[case.group] ** (GROUP_POWER - 1.0) for case in own.cases])
+    mean = np.log([start[name] for name in names])
+    precision = 1.0 / np.array([(FIRST[name][1] * pooled) ** 2 for name in names])
+    theta = mean.copy()
+
+    def predicted(values: Floats) -> Floats:
+        return own.log_seconds(_spread(dict(zip(names, np.exp(values), strict=True)), len(own.cases)))
+
+    for _ in range(25):
+        at_theta = predicted(theta)
+        jacobian = np.column_stack([(predicted(theta + 1e-3 * unit) - at_theta) / 1e-3 for unit in np.eye(len(names))])
+        residual = own.measured - at_theta
+        robust = weight / np.sqrt(1.0 + (residual / ROBUST_SCALE) ** 2) / ROW_SCALE**2
+        normal = jacobian.T @ (jacobian * robust[:, None]) + np.diag(precision)
+        gradient = jacobian.T @ (robust * residual) - precision * (theta - mean)
+        step = np.clip(np.linalg.solve(normal, gradient), -0.5, 0.5)
+        theta = theta + step
+        if np.abs(step).max() < 1e-4:
+            break
+    return dict(zip(names, np.exp(theta).tolist(), strict=True))
+
+
+def _spread(constants: Mapping[str, float], size: int) -> dict[str, Floats]:
+    return {name: np.full(size, constants.get(name, _NEUTRAL.get(name, 0.0))) for name in CONSTANTS}
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """Constants by engine, and of each case the log of measured over estimated seconds with its source left out.
+
+    An engine of which one source has nearly all rows is left out by model instead: nothing else tells its constants.
+    """
+
+    constants: dict[str, dict[str, float]]
+    law: Law
+    left_out: Floats
+    in_sample: Floats
+
+
+def fit(found: Sequence[Case]) -> Fitted:
+    """Fit every engine's constants."""
+    law = Law(found)
+    engines = np.array([stream_engine(case.served.engine) for case in found])
+    sources = np.array([case.served.source for case in found])
+    models = np.array([case.served.model.slug for case in found])
+    constants = _engines(law, engines, np.ones(len(found), dtype=np.bool_))
+    in_sample = _residual(law, engines, constants)
+    left_out = np.zeros(len(found))
+    for engine in sorted(set(engines)):
+        own = engines == engine
+        key = models if max(Counter(sources[own]).values()) > ALONE * own.sum() else sources
+        for name in sorted(set(key[own])):
+            held = own & (key == name)
+            others = _engines(law, engines, key != name, only=engine)
+            left_out[held] = _residual(law, engines, others)[held]
+    return Fitted(constants, law, left_out, in_sample)
+
+
+def _engines(
+    law: Law, engines: NDArray[np.str_], used: NDArray[np.bool_], only: str | None = None
+) -> dict[str, dict[str, float]]:
+    """Constants by engine from the ``used`` cases; a server's are pulled to those of all servers."""
+    first = {name: start for name, (start, _) in FIRST.items()}
+    own = engines == Engine.LLAMA_CPP.value
+    out: dict[str, dict[str, float]] = {}
+    if only in (None, Engine.LLAMA_CPP.value) and (own & used).any():
+        out[Engine.LLAMA_CPP.value] = solve(law, own & used, OF_GGUF, first, 1.0)
+    if only == Engine.LLAMA_CPP.value:
+        return out
+    out[OTHER_ENGINES] = solve(law, ~own & used, OF_SERVERS, first, 1.0)
+    for name in sorted(set(engines[~own])) if only is None else (only,):
+        rows = (engines == name) & used
+        out[name] = solve(law, rows, OF_SERVERS, out[OTHER_ENGINES], _POOLED) if rows.any() else out[OTHER_ENGINES]
+    return out
+
+
+def _residual(law: Law, engines: NDArray[np.str_], constants: Mapping[str, Mapping[str, float]]) -> Floats:
+    values = {
+        name: np.array([constants.get(engine, {}).get(name, _NEUTRAL.get(name, 0.0)) for engine in engines])
+        for name in CONSTANTS
+    }
+    return np.asarray(law.measured - law.log_seconds(values))
+
+
+def regime_of(case: Case) -> str:
+    """Of :data:`REGIMES`."""
+    return REGIMES[int(case.streams > FEW_STREAMS)]
+
+
+def fit_streams(
+    entities: Entities, rows: Sequence[Mapping[str, Any]], result: Mapping[str, Any], say: Callable[[str], None]
+) -> dict[str, Any]:
+    """The ``streams`` part of the calibration: constants and ranges by engine, errors by group."""
+    calibration = Calibration({**result, "streams": UNFITTED}, "one stream")
+    fitted = fit(cases(entities, rows, calibration))
+    engines = np.array([stream_engine(case.served.engine) for case in fitted.law.cases])
+    regimes = np.array([regime_of(case) for case in fitted.law.cases])
+    sources = np.array([case.served.source for case in fitted.law.cases])
+    out: dict[str, Any] = {"engines": {}, "rows": len(engines)}
+    for engine, constants in fitted.constants.items():
+        ranges = {}
+        for regime in REGIMES:
+            own = (engines == engine) & (regimes == regime)
+            if own.sum() < MINIMUM_ROWS:
+                own = (regimes == regime) & ((engines == Engine.LLAMA_CPP.value) == (engine == Engine.LLAMA_CPP.value))
+            if own.sum() < MINIMUM_ROWS:
+                own = regimes == regime
+            ranges[regime] = range_of(sources[own], fitted.left_out[own])
+        known = {name: float(f"{constants.get(name, _NEUTRAL.get(name, 0.0)):.5g}") for name in CONSTANTS}
+        out["engines"][engine] = {**known, "ranges": ranges}
+    out["errors"] = errors(fitted)
+    for name, error in out["errors"].items():
+        say(f"streams  {name}: {error}")
+    return out
+
+
+def range_of(sources: NDArray[np.str_], residual: Floats) -> tuple[float, float]:
+    """Multipliers of tok/s that hold :data:`COVERAGE` of the rows of sources that did not set them."""
+    for tail in TAILS:
+        if held_share(sources, residual, tail) >= COVERAGE:
+            break
+    return _multipliers(residual, tail)
+
+
+def held_share(sources: NDArray[np.str_], residual: Floats, tail: float) -> float:
+    """Share of rows inside a range that was set without their source; inside that of all where there is one source."""
+    names = sorted(set(sources))
+    inside = np.zeros(len(residual), dtype=np.bool_)
+    for name in names:
+        held = sources == name
+        low, high = _multipliers(residual[~held] if len(names) > 1 else residual, tail)
+        ratio = np.exp(-residual[held])
+        inside[held] = (ratio >= low) & (ratio <= high)
+    return float(inside.mean())
+
+
+def _multipliers(residual: Floats, tail: float) -> tuple[float, float]:
+    slow, fast = np.quantile(residual, 1.0 - tail), np.quantile(residual, tail)
+    return round(min(float(np.exp(-slow)), 1.0), 4), round(max(float(np.exp(-fast)), 1.0), 4)
+
+
+def groups_of(found: Sequence[Case]) -> dict[str, NDArray[np.bool_]]:
+    """Name -> which cases, as the report lists them."""
+    stream = np.array([case.served.kind == "stream" for case in found])
+    many = np.array([case.streams > FEW_STREAMS for case in found])
+    unlimited = np.array([case.served.unlimited for case in found])
+    return {
+        "decode of each, 2 to 32 streams": stream & ~many,
+        "decode of each, more streams": stream & many,
+        "total, stated streams": ~stream & ~unlimited,
+        "total at saturation": ~stream & unlimited,
+    }
+
+
+def errors(fitted: Fitted) -> dict[str, Any]:
+    """Rows, sources, median and 90th percentile of the left-out errors by group."""
+    out: dict[str, Any] = {}
+    sources = np.array([case.served.source for case in fitted.law.cases])
+    for name, of in groups_of(fitted.law.cases).items():
+        error = np.abs(np.expm1(fitted.left_out[of]))
+        if len(error):
+            out[name] = {
+                "rows": len(error),
+                "sources": len(set(sources[of])),
+                "median": round(float(np.median(error)), 4),
+                "p90": round(float(np.quantile(error, 0.9)), 4),
+            }
+    return out

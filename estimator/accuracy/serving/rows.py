@@ -1,0 +1,206 @@
+"""Measured rows of servers as questions: how many streams, which lengths, how the accelerators share the model.
+
+A row is left out for what it states itself, never for its error.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from estimator.accuracy.observations import Entities
+from estimator.calibration.build_age import age_years
+from estimator.structure.architecture import ModelArchitecture
+from estimator.types import CacheType, Engine, EstimateRequest
+
+#: Part of an engine's name in lower case -> engine whose rules hold, name of a software with a pace of its own.
+_ENGINES: tuple[tuple[str, tuple[Engine, str | None]], ...] = (
+    ("llama.cpp", (Engine.LLAMA_CPP, None)),
+    ("vllm-mlx", (Engine.MLX, None)),
+    ("vllm-ascend", (Engine.VLLM, "vllm-ascend")),
+    ("vllm", (Engine.VLLM, None)),
+    ("sglang", (Engine.SGLANG, None)),
+    ("tensorrt", (Engine.VLLM, "tensorrt-llm")),
+    ("lmdeploy", (Engine.VLLM, "lmdeploy")),
+)
+_CACHE_TYPES: Mapping[str, CacheType] = {
+    "auto": CacheType.F16, "bf16": CacheType.F16, "bfloat16": CacheType.F16, "f16": CacheType.F16, "fp8": CacheType.FP8,
+    "fp8_e4m3": CacheType.FP8, "q8_0": CacheType.Q8_0, "q8": CacheType.Q8_0, "q4_0": CacheType.Q4_0,
+}  # fmt: skip
+#: Sources that let everything start at once and decode together, without prompts in between.
+_BATCHED = re.compile(r"llama-batched-bench|sustained decode at context|static batch|static offline batch")
+_BURST = re.compile(r"all N? ?\d* ?requests start together|start together")
+_ALL_AT_ONCE = re.compile(r"offline|throughput|max throughput|\binf\b", re.IGNORECASE)
+_OTHER_SPLIT = re.compile(
+    r"attention DP|dp-attention|--dp[ =]|data.parallel|expert.parallel|moe.?ep|disaggregat", re.IGNORECASE
+)
+#: Streams at once of a server that nobody limits, by engine: ``max_num_seqs`` and its like.
+MOST_STREAMS: Mapping[str, int] = {"vllm": 256, "vllm-ascend": 256, "sglang": 256, "tensorrt-llm": 512, "lmdeploy": 256}
+_MOST = re.compile(r"max[_-]num[_-]seqs[ =](\d+)")
+#: Fewer tokens of output than this say more of the first token than of the following ones.
+_LEAST_OUTPUT = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """One speed of a server.
+
+    ``kind`` is ``stream`` (tok/s of each stream) or ``total`` (output tok/s of all). ``prompts`` are those that are read
+    during a request, its own included for a total; ``unlimited`` says that only the engine bounds ``streams``.
+    """
+
+    row: Mapping[str, Any]
+    kind: str
+    tok_s: float
+    model: ModelArchitecture
+    request: EstimateRequest
+    prompts: float
+    unlimited: bool
+
+    @property
+    def streams(self) -> int:
+        return self.request.batch
+
+    @property
+    def source(self) -> str:
+        return str(self.row["source"])
+
+    @property
+    def engine(self) -> str:
+        """Name of the software."""
+        return self.request.software or str(self.request.engine)
+
+
+def why_left_out(row: Mapping[str, Any]) -> str | None:
+    """The stated rule by which a row of a server does not count, or None when it does."""
+    for key in ("gpu_slug", "model_slug", "quant_slug"):
+        if not row.get(key):
+            return f"no catalog entity for its {key.removesuffix('_slug')}"
+    rules = (
+        (bool(row.get("suspect")), "its table states a reason to doubt it"),
+        (_engine(row) is None, "an engine that the estimator does not know"),
+        (bool(row.get("speculative")), "speculative decoding"),
+        (_cache(row) is None, "a KV cache type that the estimator does not know"),
+        (_shares(row) is None, "how the accelerators share the model is not stated, or in several ways"),
+        (_lengths(row) is None, "lengths are not stated"),
+        (_streams(row) is None, "the number of streams is not stated: requests arrive at a rate"),
+        (bool(row.get("prefix_cache")) and not _decodes_alone(row), "prompts were in the cache"),
+    )
+    return next((reason for applies, reason in rules if applies), None)
+
+
+def served_rows(entities: Entities, rows: Sequence[Mapping[str, Any]]) -> list[Served]:
+    """The speeds of the usable rows, in order."""
+    usable = (row for row in rows if why_left_out(row) is None)
+    return [
+        speed
+        for row in usable
+        if (model := entities.models[row["model_slug"]])
+        for speed in _speeds(entities, row, model)
+    ]
+
+
+def _speeds(entities: Entities, row: Mapping[str, Any], model: ModelArchitecture) -> list[Served]:
+    streams, prompt, output = _streams(row) or 1, *(_lengths(row) or (1, 1))
+    unlimited = not row.get("concurrency")
+    request = _request(entities, row, streams, prompt, output)
+    alone = _decodes_alone(row)
+    others = 0.0 if alone else (streams - 1.0) * (0.5 if _BURST.search(_note(row)) else 1.0)
+    out = []
+    each = _each_tok_s(row)
+    if each is not None and streams > 1 and not unlimited and output >= _LEAST_OUTPUT:
+        out.append(Served(row, "stream", each, model, request, others, unlimited))
+    total = row.get("output_tok_s_total")
+    if total and streams > 1 and not _BURST.search(_note(row)) and output >= _LEAST_OUTPUT:
+        batched = "static offline batch" in _note(row)
+        read = 0.0 if alone and not batched else float(streams)
+        out.append(Served(row, "total", float(total), model, request, read, unlimited))
+    return out
+
+
+def _each_tok_s(row: Mapping[str, Any]) -> float | None:
+    if row.get("decode_tok_s_per_user"):
+        return float(row["decode_tok_s_per_user"])
+    tpot = row.get("tpot_ms") or row.get("tpot_ms_median")
+    return 1000.0 / float(tpot) if tpot else None
+
+
+def _request(entities: Entities, row: Mapping[str, Any], streams: int, prompt: int, output: int) -> EstimateRequest:
+    engine, software = _engine(row) or (Engine.VLLM, None)
+    return EstimateRequest(
+        quant=entities.quants[row["quant_slug"]],
+        accelerator=entities.accelerators[row["gpu_slug"]],
+        gpu_count=_shares(row) or 1,
+        host=entities.default_host,
+        engine=engine,
+        software=software,
+        build_age_years=age_years(_date(row)),
+        kv_cache_type=_cache(row),
+        depth_tokens=prompt,
+        prompt_tokens=prompt,
+        output_tokens=output,
+        batch=streams,
+    )
+
+
+def _note(row: Mapping[str, Any]) -> str:
+    return str(row.get("source_note") or "")
+
+
+def _date(row: Mapping[str, Any]) -> str | None:
+    text = str(row.get("date") or "")
+    if re.fullmatch(r"\d{8}", text):
+        return f"{text[:4]}-{text[4:6]}-{text[6:]}"
+    found = re.match(r"\d{4}(?:-\d{2}){0,2}", text)
+    return found.group() if found else None
+
+
+def _engine(row: Mapping[str, Any]) -> tuple[Engine, str | None] | None:
+    name = str(row.get("engine") or "").casefold()
+    return next((known for part, known in _ENGINES if part in name), None)
+
+
+def _cache(row: Mapping[str, Any]) -> CacheType | None:
+    stated = str(row.get("kv_cache_type") or "auto").casefold().partition(" (")[0]
+    return _CACHE_TYPES.get(stated)
+
+
+def _shares(row: Mapping[str, Any]) -> int | None:
+    """Accelerators over which every matrix is cut, or whole layers in llama.cpp; None when another way is used."""
+    count, tensor = row.get("gpu_count"), row.get("tensor_parallel")
+    if row.get("expert_parallel") or row.get("parallelism") or _OTHER_SPLIT.search(_note(row)):
+        return None
+    if (row.get("pipeline_parallel") or 1) != 1:
+        return None
+    if tensor is None:
+        # A static batch of the paper of several accelerators is tensor parallel; elsewhere several may be replicas.
+        stated = count == 1 or row.get("source") == "argonne-LLM-Inference-Bench"
+        return int(count) if count and stated else None
+    return int(tensor) if count in (None, tensor) else None
+
+
+def _lengths(row: Mapping[str, Any]) -> tuple[int, int] | None:
+    """Tokens of a prompt and of an answer, means as measured before medians or what was asked for."""
+    prompt = row.get("input_tokens_mean_measured") or row.get("input_tokens") or row.get("input_tokens_p50")
+    output = row.get("output_tokens_mean_measured") or row.get("output_tokens") or row.get("output_tokens_p50")
+    if row.get("context_depth") is not None and prompt:
+        prompt = float(prompt) + float(row["context_depth"])
+    return (max(int(prompt), 1), max(int(output), 1)) if prompt and output else None
+
+
+def _streams(row: Mapping[str, Any]) -> int | None:
+    if row.get("concurrency"):
+        return round(float(row.get("concurrency_mean_measured") or row["concurrency"]))
+    rate = str(row.get("request_rate") or "")
+    if not _ALL_AT_ONCE.search(f"{rate} {_note(row)}") or rate.replace(".", "").isdigit():
+        return None
+    engine, software = _engine(row) or (Engine.VLLM, None)
+    stated = _MOST.search(_note(row))
+    most = int(stated.group(1)) if stated else MOST_STREAMS.get(software or str(engine), 8)
+    return min(most, int(row.get("num_prompts") or most))
+
+
+def _decodes_alone(row: Mapping[str, Any]) -> bool:
+    return bool(_BATCHED.search(_note(row)))

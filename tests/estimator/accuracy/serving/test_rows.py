@@ -1,0 +1,62 @@
+"""Rows of servers: which count, and what they are asked as."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from estimator.accuracy.serving.rows import served_rows, why_left_out
+from estimator.types import CacheType, Engine
+from tests.support.entities import ENTITIES
+
+ROW: dict[str, Any] = {
+    "gpu_slug": "rtx-3090", "model_slug": "llama-3.1-8b", "quant_slug": "bf16-safetensors", "engine": "vLLM", "gpu_count": 1,
+    "tensor_parallel": 1, "concurrency": 8, "input_tokens": 512, "output_tokens": 256, "tpot_ms": 40.0, "source": "a",
+    "output_tok_s_total": 180.0, "date": "20260601",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({}, None),
+        ({"suspect": "zero throughput"}, "its table states a reason to doubt it"),
+        ({"engine": "sambaflow"}, "an engine that the estimator does not know"),
+        ({"speculative": True}, "speculative decoding"),
+        ({"kv_cache_type": "turboquant_3bit_nc"}, "a KV cache type that the estimator does not know"),
+        ({"gpu_count": 8}, "how the accelerators share the model is not stated, or in several ways"),
+        ({"parallelism": "TEP8"}, "how the accelerators share the model is not stated, or in several ways"),
+        ({"output_tokens": None}, "lengths are not stated"),
+        ({"concurrency": None, "request_rate": 4.0}, "the number of streams is not stated: requests arrive at a rate"),
+        ({"concurrency": None, "request_rate": "inf"}, None),
+        ({"prefix_cache": True}, "prompts were in the cache"),
+        ({"quant_slug": None}, "no catalog entity for its quant"),
+    ],
+)
+def test_rows_are_left_out_by_what_they_state(change: dict[str, Any], reason: str | None) -> None:
+    assert why_left_out({**ROW, **change}) == reason
+
+
+def test_a_row_is_asked_about_as_it_ran() -> None:
+    stream, total = served_rows(ENTITIES, [{**ROW, "kv_cache_type": "fp8"}])
+    assert (stream.kind, stream.tok_s, stream.prompts) == ("stream", 25.0, 7.0)
+    assert (total.kind, total.tok_s, total.prompts) == ("total", 180.0, 8.0)
+    assert (stream.request.engine, stream.request.kv_cache_type) == (Engine.VLLM, CacheType.FP8)
+    assert (stream.request.prompt_tokens, stream.request.output_tokens, stream.streams) == (512, 256, 8)
+
+
+def test_streams_that_decode_alone_wait_for_no_prompts() -> None:
+    static = {**ROW, "source_note": "static batch: T_PP 1.3s", "engine": "llama.cpp", "quant_slug": "q8-0"}
+    assert [speed.prompts for speed in served_rows(ENTITIES, [static])] == [0.0, 0.0]
+    burst = {**ROW, "source_note": "all requests start together", "output_tok_s_total": None}
+    assert [speed.prompts for speed in served_rows(ENTITIES, [burst])] == [3.5]
+
+
+def test_a_server_without_a_limit_has_the_streams_of_its_engine() -> None:
+    offline = {**ROW, "concurrency": None, "request_rate": "inf", "num_prompts": 1000, "tpot_ms": None}
+    (total,) = served_rows(ENTITIES, [offline])
+    assert total.unlimited
+    assert total.streams == 256
+    stated = {**offline, "source_note": "offline; max_num_seqs 64"}
+    assert [speed.streams for speed in served_rows(ENTITIES, [stated])] == [64]
