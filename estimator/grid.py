@@ -21,7 +21,16 @@ from estimator.placement.demand import Needs, Situation, needs, situation_of
 from estimator.placement.layer_sums import ModelTables, model_tables
 from estimator.placement.placements import Placed, Placements, Rig
 from estimator.placement.search import place
-from estimator.quant_choice import TIGHT_POINTS, best_quants, charged, customary, needlessly_wide
+from estimator.quant_choice import (
+    TIGHT_POINTS,
+    best_quants,
+    broken,
+    charged,
+    customary,
+    native_quants,
+    needlessly_wide,
+    rewritten,
+)
 from estimator.speed.coefficients import SpeedCoefficients
 from estimator.speed.throughput import Pace, pace
 from estimator.structure.architecture import ModelArchitecture
@@ -162,7 +171,10 @@ def assemble(
     wide = needlessly_wide(
         tables.bits_per_weight[None, :, None], grid(columns["decode_tok_s"]), running & known[None, :, None]
     )
+    lost = nats.min(axis=1)
+    native = native_quants(choices.quants, model.training.native_bits, lost)
     eligible = usable & to_choose(running, known) & ~wide
+    eligible &= ~rewritten(eligible, native[None, :, None], lost[None, :, None], axis=1)
     return FitBlock(
         available=fleet.available,
         engine=choices.engine,
@@ -247,7 +259,8 @@ def _values(
     )
     yield "score", verdict.score(parts, usable).round(2)
     yield "usability", usable
-    worth = -points_lost(retained)[part.q, part.s] - TIGHT_POINTS * (status == verdict.FITS_TIGHTLY)
+    lost = points_lost(retained)
+    worth = -(lost + broken(lost))[part.q, part.s] - TIGHT_POINTS * (status == verdict.FITS_TIGHTLY)
     yield "rating", charged(worth, seconds, comfortable_seconds(use), OperatingMode.BALANCED)
 
 

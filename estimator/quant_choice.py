@@ -5,7 +5,7 @@ Loss in points of capability, time in seconds.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -33,10 +33,10 @@ class TimeCharge:
 
 #: Judgements, not measurements. Nine points are about the step from a model to one of twice its size and date.
 CHARGES: Mapping[OperatingMode, TimeCharge] = {
-    OperatingMode.BALANCED: TimeCharge(0.4, 3.0),
-    OperatingMode.INTERACTIVE: TimeCharge(1.5, 5.0),
-    OperatingMode.LIGHT_API: TimeCharge(1.0, 3.0, users=4),
-    OperatingMode.SCALE_OUT: TimeCharge(2.5, 4.0, users=32),
+    OperatingMode.BALANCED: TimeCharge(0.4, 5.0),
+    OperatingMode.INTERACTIVE: TimeCharge(1.5, 7.0),
+    OperatingMode.LIGHT_API: TimeCharge(1.0, 5.0, users=4),
+    OperatingMode.SCALE_OUT: TimeCharge(2.5, 6.0, users=32),
 }
 #: Weights of this many bits and more answer alike within the noise of any benchmark, so the faster ones are chosen.
 WIDE_BITS = 8.0
@@ -46,6 +46,12 @@ NOTICEABLY_FASTER = 1.15
 ALIKE_POINTS = 0.3
 #: What a memory filled to the last twentieth costs: one more program, or a longer prompt, and the model does not run.
 TIGHT_POINTS = 2.0
+#: Families of formats that models are trained in.
+_TRAINED_IN = ("fp8", "mxfp4", "nvfp4", "int4-group")
+#: Weights of at least so many bits are not called narrow.
+_NARROW_BITS = 15.0
+#: Points from which a loss shows as broken answers, such as loops and wrong syntax: from there each counts twice.
+BROKEN_POINTS = 2.0
 #: Below any rating.
 _NEVER = -1e9
 #: Families of formats by how customary they are: what publishers offer first and most users run comes first.
@@ -56,6 +62,11 @@ def customary(quant: Quant) -> float:
     """How customary a quantization is, more being more; 16 bits, and families that are not listed, are last."""
     form = form_of(quant)
     return float(len(_CUSTOM) - _CUSTOM.index(form.family)) if form is not None and form.family in _CUSTOM else 0.0
+
+
+def broken(loss_points: Floats) -> Floats:
+    """Charge for answers that are not only weaker but broken, points: of the upper end of a loss where it is known."""
+    return np.maximum(loss_points - BROKEN_POINTS, 0.0)
 
 
 def charged(worth: Floats, seconds: Floats, comfortable_s: Floats, mode: OperatingMode) -> NDArray[np.float64]:
@@ -70,6 +81,23 @@ def needlessly_wide(bits: Floats, decode_tok_s: Floats, eligible: Flags) -> Flag
     wide = eligible & (bits >= WIDE_BITS)
     fastest = np.where(wide, decode_tok_s, 0.0).max(axis=1, keepdims=True, initial=0.0)
     return np.asarray(wide & (fastest >= NOTICEABLY_FASTER * decode_tok_s))
+
+
+def native_quants(quants: Sequence[Quant], native_bits: float, nats: Floats) -> Flags:
+    """The quantizations, (Q,), that narrowly trained weights were trained in, or the like of it; ``nats`` lost in each."""
+    away = np.abs(np.array([quant.nominal_bits for quant in quants]) - native_bits)
+    forms = [form_of(quant) for quant in quants]
+    trained = np.array([form is not None and form.family in _TRAINED_IN for form in forms], dtype=np.bool_)
+    trained &= (np.asarray(nats) == 0) & (native_bits < _NARROW_BITS)
+    return np.asarray(trained & (away == away[trained].min(initial=np.inf)))
+
+
+def rewritten(usable: Flags, native: Flags, nats: Floats, axis: int) -> Flags:
+    """Cells of narrowly trained weights in another format of no less bits, where those run as they were trained.
+
+    All broadcast; ``axis`` is that of the quantizations.
+    """
+    return np.asarray((usable & native).any(axis=axis, keepdims=True) & (np.asarray(nats) == 0) & ~native)
 
 
 def best_quants(rating: Floats, eligible: Flags, custom: Floats) -> Flags:

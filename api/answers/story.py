@@ -28,7 +28,7 @@ from estimator.fit_facts import FitFacts, narrower_cache_type
 from estimator.judgement.answer_time import written_tokens
 from estimator.judgement.serving.curve import Serving, by_engine, serving
 from estimator.placement.layer_sums import model_tables
-from estimator.quant_choice import TIGHT_POINTS, charged
+from estimator.quant_choice import TIGHT_POINTS, broken, charged
 from estimator.types import EstimatorError, OperatingMode, Status, WorkloadKind
 from estimator.usability import FREE_USE, answer_seconds, comfortable_seconds, wait_ms
 from estimator.verdict import ScorePart, banded, codes_of
@@ -124,7 +124,9 @@ class PlanAnswers:
         workload, own = self.facts.workload, self.options.present
         if workload is None:
             return None
-        return written_tokens(workload, own is not None and own.traits.thinking == "always")
+        thinking = own.traits.thinking_length if own is not None and own.traits.thinking == "always" else 0.0
+        tokens: float = written_tokens(workload, thinking)
+        return round(tokens)
 
     @cached_property
     def commands(self) -> tuple[Command, ...]:
@@ -170,7 +172,7 @@ class PlanAnswers:
         one, use = self.facts.estimate, self.facts.workload or FREE_USE
         speed = one.decode.value if one.decode is not None else 0.0
         seconds = answer_seconds(wait_ms(use, one.ttft_ms or 0.0), speed, use.answer_tokens)
-        worth = -self.loss.points - TIGHT_POINTS * (one.status is Status.FITS_TIGHTLY)
+        worth = -self.loss.points - broken(self.loss.points) - TIGHT_POINTS * (one.status is Status.FITS_TIGHTLY)
         return float(charged(worth, seconds, comfortable_seconds(use), mode))
 
 

@@ -227,15 +227,14 @@ def recommend(
     if bool(gpu) == (model is not None):
         raise typer.BadParameter("name the machine's accelerator with --gpu, or a model with --model")
     if model is not None:
-        from api.cli.choices import machines
+        from api.cli.choices.machines import Asked, machines_command
 
-        needs = machines.Asked(model, workload, mode, budget_usd, min_tok_s, users)
-        raise typer.Exit(machines.machines_command(needs, number, as_json=as_json))
+        needs = Asked(model, workload, mode, budget_usd, min_tok_s, users)
+        raise typer.Exit(machines_command(needs, number, as_json=as_json))
     from api.cli.choices import recommend
 
-    asked = recommend.Asked(
-        gpu or (), count, host, host_memory_gb, workload, mode, users, family, license, kind, released_from
-    )
+    machine = gpu or (), count, host, host_memory_gb
+    asked = recommend.Asked(*machine, workload, mode, users, family, license, kind, released_from)
     raise typer.Exit(recommend.recommend_command(asked, number, as_json=as_json))
 
 
@@ -373,12 +372,13 @@ def calibrate(
 
 @app.command(epilog="Example: `fitgraph validate --output docs/validation.md`")
 def validate(
-    output: Annotated[Path | None, typer.Option(help="Where the report goes; its plots go beside it.")] = None,
+    output: Annotated[Path | None, typer.Option(help="Where the report on speeds goes; the rest beside it.")] = None,
+    judgement: Annotated[bool, typer.Option("--judgement", help="Write only the report on the judgement.")] = False,
 ) -> None:
-    """Compare estimates with every measured row, beside peers' formulas, and write the report."""
+    """Write two reports: estimates beside every measured row and peers' formulas, and how good the choices are."""
     from api.cli.validate import validate_command
 
-    raise typer.Exit(validate_command(output))
+    raise typer.Exit(validate_command(output, judgement_only=judgement))
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""`fitgraph validate`: write the validation report and its plots."""
+"""`fitgraph validate`: write the validation reports and their plots."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from api.cli.calibrate import entities_of
+from api.cli.choices.report import judgement_report
 from db.entries.files import load_catalog
 from db.entries.measurements import memory_rows, serving_rows, speed_rows
 from estimator.accuracy.report import MINIMUM_ROWS, Report, report
@@ -15,15 +16,24 @@ from estimator.calibration.coefficients import Calibration
 from estimator.calibration.effects import family_of
 
 DEFAULT_REPORT = Path("docs/validation.md")
+JUDGEMENT_REPORT = "validation-judgement.md"
 
 
-def validate_command(output: Path | None) -> int:
-    """Write the report to ``output`` and its plots beside it; print its first section. Returns 0."""
+def validate_command(output: Path | None, *, judgement_only: bool) -> int:
+    """Write the report on the judgement and, unless ``judgement_only``, that on speeds to ``output``. Returns 0.
+
+    Plots and the report on the judgement go beside ``output``.
+    """
     path = output or DEFAULT_REPORT
+    beside = path.with_name(JUDGEMENT_REPORT)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside.write_text(judgement_report())
+    print(f"wrote {beside}")
+    if judgement_only:
+        return 0
     validation = report(
         entities_of(load_catalog()), Calibration.load(), list(speed_rows()), list(serving_rows()), memory_rows
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(validation.text)
     _draw(path, validation)
     print(validation.head)

@@ -37,7 +37,7 @@ from api.pages.wording import (
 from estimator.advice.amounts import duration, gib, pace
 from estimator.advice.explain import WORDS, Question
 from estimator.advice.search import Advice, AdviceCode
-from estimator.quant_choice import best_quants, customary, needlessly_wide
+from estimator.quant_choice import best_quants, customary, native_quants, needlessly_wide, rewritten
 from estimator.types import ENGINE_NAMES, OperatingMode
 from estimator.usability import SLOWLY, USABILITIES
 from estimator.verdict import BANDS, MODE_WEIGHTS, PART_NAMES, ScorePart, codes_of, grade, word_of
@@ -302,7 +302,12 @@ def _best_in(mode: OperatingMode, options: list[Answers]) -> Answers | None:
     wide = needlessly_wide(bits[None], decode[None], known[None])[0]
     eligible = usable & (known if known.any() else running) & ~wide
     ratings = np.array([option.rating(mode) for option in options])
-    custom = np.array([customary(option.facts.quant) for option in options])
+    quants = [option.facts.quant for option in options]
+    if options:
+        lost = np.array([option.divergence.nats for option in options])
+        native = native_quants(quants, options[0].facts.model.training.native_bits, lost)
+        eligible &= ~rewritten(eligible, native, lost, axis=0)
+    custom = np.array([customary(quant) for quant in quants])
     best = best_quants(ratings[None, :, None], eligible[None, :, None], custom)[0, :, 0]
     return options[int(best.argmax())] if best.any() else None
 

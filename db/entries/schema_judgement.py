@@ -51,6 +51,13 @@ class ResultRow(Shape):
     note: Text | None
 
 
+class ThinkingLength(Shape):
+    """Tokens that a model thinks for, relative to the middle of open models that think."""
+
+    value: Positive
+    source: Text
+
+
 class PostTraining(Shape):
     """How a model was trained after its pretraining: whether it thinks, is a chat model, has a specialty, a parent."""
 
@@ -59,6 +66,7 @@ class PostTraining(Shape):
     tuning: Literal["chat", "base"]
     specialty: Literal["coder", "mathematics"] | None
     parent: Slug | None
+    thinking_length: ThinkingLength | None
     source: Text
 
 

@@ -30,6 +30,7 @@ def model_traits(catalog: Catalog, root: Path | None = None) -> dict[str, ModelT
 def traits_of(entry: Entry, training: Entry, undated: float = REFERENCE_YEAR) -> ModelTraits:
     """The facts of one model file that its expected capability depends on."""
     total, active = sizes_b(entry)
+    length = training.get("thinking_length")
     return ModelTraits(
         slug=entry["slug"],
         total_b=total,
@@ -44,6 +45,7 @@ def traits_of(entry: Entry, training: Entry, undated: float = REFERENCE_YEAR) ->
         base=training.get("tuning") == "base",
         parent=training.get("parent") or "",
         native_bits=native_bits(entry["native_dtype"]),
+        thinking_length=1.0 if length is None else length["value"],
     )
 
 

@@ -15,9 +15,9 @@ from estimator.estimate import situation_of_request, thresholds_of
 from estimator.fit_facts import RUNNING, FitFacts, narrower_cache_type
 from estimator.judgement.answer_time import written_tokens
 from estimator.judgement.setups import Pace, usable_setups
-from estimator.judgement.worth import THINKING, WorthTable, worth_table
+from estimator.judgement.worth import WorthTable, worth_table
 from estimator.placement.layer_sums import model_tables
-from estimator.quant_choice import TIGHT_POINTS, charged, customary
+from estimator.quant_choice import TIGHT_POINTS, broken, charged, customary
 from estimator.structure.architecture import ModelArchitecture
 from estimator.types import Estimate, EstimateRequest, OperatingMode, Status, Workload, WorkloadKind
 from estimator.usability import answer_seconds, comfortable_seconds, is_usable
@@ -108,8 +108,12 @@ def _standing(use: Workload, table: WorthTable, q: int, estimate: Estimate) -> S
     decode, ttft = estimate.decode.value if estimate.decode else 0.0, estimate.ttft_ms or _UNKNOWN_TTFT_MS
     ways = []
     for way in map(int, np.flatnonzero(np.isfinite(table.value[0, :, q]))):
-        seconds = answer_seconds(ttft, decode, written_tokens(use, way == THINKING))
-        low = table.low[0, way, q] - TIGHT_POINTS * (estimate.status is Status.FITS_TIGHTLY)
+        seconds = answer_seconds(ttft, decode, written_tokens(use, float(table.thinking[0, way])))
+        low = (
+            table.low[0, way, q]
+            - broken(table.loss_high[0, way, q])
+            - TIGHT_POINTS * (estimate.status is Status.FITS_TIGHTLY)
+        )
         rating = float(charged(low, seconds, comfortable_seconds(use), OperatingMode.BALANCED))
         usable = bool(is_usable(use, ttft, decode, seconds))
         ways.append(Standing(True, usable, float(table.value[0, way, q]), rating))

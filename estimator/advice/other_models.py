@@ -73,7 +73,7 @@ def _highest_ratings(search: Search, pool: ModelPool) -> Floats:
     ttft_ms = 2e12 * use.prompt_tokens * read_b[:, None] / _peak_flops(search) + np.zeros_like(token_s)
     bounds = []
     for way in (PLAIN, THINKING):
-        seconds = ttft_ms / 1000.0 + written_tokens(use, way == THINKING) * token_s
+        seconds = ttft_ms / 1000.0 + written_tokens(use, table.thinking[:, way, None]) * token_s
         rating = charged(table.low[:, way], seconds, comfortable_seconds(use), OperatingMode.BALANCED)
         usable = fits & is_usable(use, ttft_ms, 1.0 / token_s, seconds)
         bounds.append(np.where(usable & np.isfinite(rating), rating, -np.inf))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from estimator.structure.training import REFERENCE_YEAR
@@ -29,6 +29,7 @@ class ModelTraits:
 
     ``thinking``: whether the model writes its reasoning never, on request (``hybrid``) or always.
     ``native_bits``: bits per weight that most of the weights were trained in; a wider quantization loses nothing.
+    ``thinking_length``: tokens that it thinks for, relative to the middle of models that think.
     """
 
     slug: str
@@ -44,6 +45,8 @@ class ModelTraits:
     base: bool = False
     parent: str = ""
     native_bits: float = 16.0
+    #: No fit reads it, so that it is no part of the hash of what the fits read.
+    thinking_length: float = field(default=1.0, repr=False)
 
 
 def shared_terms(model: ModelTraits) -> tuple[float, ...]:

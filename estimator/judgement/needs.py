@@ -29,8 +29,10 @@ class Needs:
     users: int = 1
     loss_points: float = NOTICEABLE_POINTS
 
-    def streams(self, thinks: bool) -> int:
+    def streams(self, thinking: float) -> int:
         """Users that are answered at once in a busy moment: nine moments of ten have no more.
+
+        ``thinking`` is the relative length of the model's thinking, 0 for none.
 
         Each is answered for a share of the time: that of an answer at the least speed after the comfortable wait, and the
         time to the next question. Who is answered at a moment is then binomial, here by its normal approximation.
@@ -38,7 +40,9 @@ class Needs:
         if self.users == 1:
             return 1
         workload = self.workload
-        answer_s = workload.patience_ttft_ms / 1000.0 + written_tokens(workload, thinks) / workload.minimum_decode_tok_s
+        answer_s: float = (
+            workload.patience_ttft_ms / 1000.0 + written_tokens(workload, thinking) / workload.minimum_decode_tok_s
+        )
         share = answer_s / (answer_s + workload.think_s)
         busy = self.users * share + _BUSY_DEVIATIONS * math.sqrt(self.users * share * (1.0 - share))
         return min(self.users, max(1, math.ceil(busy)))

@@ -72,9 +72,9 @@ class OfferJudge:
     ) -> None:
         self.subjects, self.quants, self.needs = subjects, tuple(quants), needs
         self.calibration, self.mode = calibration, mode
-        self.recency = np.array([subject.traits.released for subject in subjects])
         self.custom = np.array([customary(quant) for quant in quants])
-        self.streams = needs.streams(thinks=any(subject.traits.thinking != "never" for subject in subjects))
+        self.recency = np.array([subject.traits.released for subject in subjects])
+        self.streams = needs.streams(max((_thinking(subject.traits) for subject in subjects), default=0.0))
         self._table: WorthTable | None = None
 
     def setups(self, offers: Sequence[Offer]) -> list[tuple[Offer, Setup, tuple[Miss, ...]]]:
@@ -203,6 +203,10 @@ class OfferJudge:
             traits = [subject.traits for subject in self.subjects]
             self._table = worth_table(self.needs.workload.kind, traits, self.quants, bits)
         return self._table
+
+
+def _thinking(traits: ModelTraits) -> float:
+    return 0.0 if traits.thinking == "never" else traits.thinking_length
 
 
 def _relaxed(workload: Workload, slack: float) -> Workload:

@@ -14,7 +14,7 @@ from estimator.judgement.needs import Miss, Need, Needs
 from estimator.judgement.offer_setups import OfferJudge, Setup, Subject
 from estimator.types import OperatingMode, Quant
 
-#: Points of capability that a doubling of the price costs: as much as a doubling of the time beyond comfort.
+#: Points of capability that a doubling of the price costs.
 PRICE_POINTS = 2.0
 
 

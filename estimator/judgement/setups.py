@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from estimator.calibration.capability_prior import ModelTraits
 from estimator.judgement.answer_time import written_tokens
 from estimator.judgement.choice import frontier, ranked
-from estimator.judgement.worth import PLAIN, THINKING, WorthTable, capabilities
-from estimator.quant_choice import ALIKE_POINTS, TIGHT_POINTS, charged, needlessly_wide
+from estimator.judgement.worth import WorthTable, capabilities
+from estimator.quant_choice import ALIKE_POINTS, TIGHT_POINTS, broken, charged, needlessly_wide, rewritten
 from estimator.types import OperatingMode, Workload
 from estimator.usability import answer_seconds, comfortable_seconds, is_usable, wait_ms
 
@@ -96,14 +96,15 @@ def most(workload: Workload, models: Sequence[ModelTraits], mode: OperatingMode)
 
 def usable_setups(table: WorthTable, pace: Pace, workload: Workload, mode: OperatingMode) -> Setups:
     """Flatten what is usable, and judge it."""
-    tokens = np.array([written_tokens(workload, way == THINKING) for way in (PLAIN, THINKING)], dtype=np.float64)
+    tokens = written_tokens(workload, table.thinking)
     decode, wait = pace.decode_tok_s[:, None, :], wait_ms(workload, pace.ttft_ms)[:, None, :]
-    seconds = answer_seconds(wait, decode, tokens[None, :, None])
+    seconds = answer_seconds(wait, decode, tokens[:, :, None])
     usable = is_usable(workload, wait, decode, seconds) & pace.runs[:, None, :] & np.isfinite(table.value)
+    usable &= ~rewritten(usable, table.native[:, None, :], table.loss, axis=2)
     model, way, quant = np.nonzero(usable)
     worth, time = table.value[usable], seconds[usable]
-    low = table.low[usable] - TIGHT_POINTS * pace.tight[model, quant]
-    wide = needlessly_wide(pace.bits_per_weight, pace.decode_tok_s, np.asarray(usable.any(axis=1)))
+    low = table.low[usable] - broken(table.loss_high[usable]) - TIGHT_POINTS * pace.tight[model, quant]
+    wide = needlessly_wide(pace.bits_per_weight, pace.decode_tok_s, pace.runs)
     return Setups(
         model=model,
         way=way,

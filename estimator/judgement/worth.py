@@ -16,6 +16,7 @@ from estimator.calibration.capability_prior import ModelTraits
 from estimator.calibration.loss import LossTable, lost_points
 from estimator.calibration.scale import KIND_OF_WORKLOAD, RETENTION_PER_NAT
 from estimator.judgement.capability import Capability, CapabilityTable
+from estimator.quant_choice import native_quants
 from estimator.types import CacheType, Quant, WorkloadKind
 
 Floats = NDArray[np.float64]
@@ -53,7 +54,8 @@ def capabilities(
 class WorthTable:
     """Worth of one kind of work: arrays (models, ways, quants), NaN for a way that a model does not have.
 
-    ``capabilities`` has one pair of ways a model.
+    ``capabilities`` has one pair of ways a model; ``thinking`` (models, ways) is the relative length of thinking, 0 for none;
+    ``native`` (models, quants) are the formats that narrowly trained weights were trained in.
     """
 
     value: Floats
@@ -63,6 +65,8 @@ class WorthTable:
     loss: Floats
     loss_low: Floats
     loss_high: Floats
+    thinking: Floats
+    native: NDArray[np.bool_]
 
 
 def worth_table(
@@ -79,9 +83,9 @@ def worth_table(
     ).reshape(len(pairs), 2, 3, 1)
     capability, least, most = known[:, :, 0], known[:, :, 1], known[:, :, 2]
     long_output = max(kind, LONG_OUTPUT, key=RETENTION_PER_NAT.__getitem__)
+    nats = _nats(models, quants, bits, cache)
     loss, loss_low, loss_high = (
-        np.stack([lost_points(kind, nats), lost_points(long_output, nats)], axis=1)
-        for nats in _nats(models, quants, bits, cache)
+        np.stack([lost_points(kind, each), lost_points(long_output, each)], axis=1) for each in nats
     )
     # Both parts are uncertain on their own, so their half widths add in squares.
     value = capability - loss
@@ -93,6 +97,10 @@ def worth_table(
         loss=loss,
         loss_low=loss_low,
         loss_high=loss_high,
+        native=np.array(
+            [native_quants(quants, model.native_bits, lost) for model, lost in zip(models, nats[0], strict=True)]
+        ).reshape(len(models), len(quants)),
+        thinking=np.outer([model.thinking_length for model in models], [0.0, 1.0]),
     )
 
 

@@ -29,7 +29,7 @@ def test_an_unknown_wait_counts_as_the_longest_usable_one() -> None:
 
 def test_thinking_comes_on_top_of_the_answer() -> None:
     coding = WORKLOADS["coding"]
-    assert written_tokens(coding, True) - written_tokens(coding, False) == coding.thinking_tokens > 0
+    assert written_tokens(coding, 0.5) - written_tokens(coding, 0.0) == coding.thinking_tokens / 2 > 0
 
 
 @pytest.mark.parametrize("workload", WORKLOADS.values(), ids=WORKLOADS)

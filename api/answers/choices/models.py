@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -164,6 +165,37 @@ def recommended_models(catalog: Catalog, calibration: Calibration, question: Que
         return Recommended(one.candidate.entry, quants[judgement.quant], engine, judgement)
 
     return Choice(tuple(map(recommended, judged.order[:first])), recommended(judged.pick))
+
+
+#: A model and its quantization; None for any.
+Side: TypeAlias = tuple[str, str | None]
+
+
+def preferred(catalog: Catalog, calibration: Calibration, question: Question, sides: Sequence[Side]) -> Side | None:
+    """Which of ``sides`` is chosen on the machine when there are no others; None when none of them is usable.
+
+    Base models take no part, as in every choice that does not ask for them.
+    """
+    quants = _quants(catalog, question.machine)
+    slugs = {slug for slug, _ in sides}
+    candidates = [each for each in _candidates(catalog, quants, question) if each.traits.slug in slugs]
+    evaluate_model = _evaluator(quants, calibration, question)
+    evaluated = []
+    for candidate in candidates:
+        with suppress(EstimatorError):
+            laid = evaluate_model(candidate.entry)
+            asked = [
+                (candidate.traits.slug, None) in sides or (candidate.traits.slug, quant.slug) in sides
+                for quant in quants
+            ]
+            evaluated.append(_Evaluated(candidate, replace(laid, known=laid.known & asked)))
+    judged = _judged(evaluated, quants, question)
+    if judged is None or not judged.order:
+        return None
+    first = judged.order[0]
+    slug = evaluated[int(judged.setups.model[first])].candidate.traits.slug
+    quant = quants[int(judged.setups.quant[first])].slug
+    return next(side for side in sides if side in ((slug, None), (slug, quant)))
 
 
 def _quants(catalog: Catalog, machine: Machine) -> tuple[Quant, ...]:

@@ -224,4 +224,6 @@ def row_of(table: WorthTable, model: int, rows: int) -> WorthTable:
         loss=spread(table.loss),
         loss_low=spread(table.loss_low),
         loss_high=spread(table.loss_high),
+        thinking=spread(table.thinking),
+        native=np.broadcast_to(table.native[model], (rows, table.native.shape[1])),
     )

@@ -129,7 +129,8 @@ def _print_table(answer: answers.Answer, listed: list[Purchase], mode: Operating
     console = Console()
     console = console if console.is_terminal else Console(width=200)
     subject, workload = answer.subjects[0], answer.needs.workload
-    users = "" if answer.needs.users == 1 else f", {answer.needs.users} users at once"
+    users = f", {answer.needs.users} users, {answer.purchases.streams} of them answered at once in a busy moment"
+    users = "" if answer.needs.users == 1 else users
     console.print(f"{subject.name}: {workload.name}{users}, {mode.value}; prices up to {answer.terms.today}")
     if not listed:
         console.print("Nothing with a known price meets this; `fitgraph buy` lists near misses and unknown prices.")

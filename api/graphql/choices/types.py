@@ -101,9 +101,9 @@ def recommendation_of(faces: Faces, choice: Choice, rank: int, judgement: Judgem
         fit=fit_of(faces, cell),
         thinking=judgement.thinks,
         worth=Worth(
-            value=worth.value,
-            low=worth.low,
-            high=worth.high,
+            value=shown(worth.value),
+            low=shown(worth.low),
+            high=shown(worth.high),
             capability=Capability(
                 value=capability.value,
                 low=capability.low,
@@ -111,7 +111,7 @@ def recommendation_of(faces: Faces, choice: Choice, rank: int, judgement: Judgem
                 evidence=capability.evidence,
                 results=capability.scores,
             ),
-            loss=CapabilityLoss(points=loss.points, low=loss.low, high=loss.high),
+            loss=CapabilityLoss(points=shown(loss.points), low=shown(loss.low), high=shown(loss.high)),
         ),
         rating=shown(judgement.rating),
         tokens_per_second=shown(judgement.decode_tok_s),

@@ -162,7 +162,7 @@ def _plots(server: Serving, people: int) -> list[tuple[str, Markup]]:
 async def _machines(reads: FitReads, model: ModelRecord, workload: Workload, people: int) -> dict[str, Any]:
     """Machines with one accelerator that hold the streams of so many people, best first."""
     needs = needs_of(workload, users=people)
-    streams = needs.streams(thinks=False)
+    streams = needs.streams(0.0)
     target = recommend.Target(users=streams, decode_tok_s=workload.comfortable_decode_tok_s)
     mode = OperatingMode.SCALE_OUT if streams > 1 else OperatingMode.BALANCED
     question = Question(workload.kind, Aim.SCORE, mode, recommend.Buyer(), target, Wanted())

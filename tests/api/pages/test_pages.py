@@ -158,7 +158,7 @@ async def test_only_frames_of_the_card_are_allowed_and_no_inline_code_anywhere(c
 
 
 async def test_a_format_that_nobody_publishes_has_no_command_and_says_why(client: httpx.AsyncClient) -> None:
-    text = await page(client, "/can/llama-3.1-8b-on-rtx-4090?quant=awq-int4")
+    text = await page(client, "/can/llama-2-7b-on-rtx-4090?quant=awq-int4")
     assert "No published AWQ" in text
     assert "No engine runs this plan" not in text
 

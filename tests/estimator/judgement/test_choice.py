@@ -46,7 +46,7 @@ def test_the_best_rated_lies_on_the_frontier() -> None:
 
 
 def test_modes_pick_differently_where_the_frontier_allows_it() -> None:
-    worth, seconds = np.array([70.0, 66.0, 58.0]), np.array([90.0, 45.0, 12.0])
+    worth, seconds = np.array([70.0, 66.0, 58.0]), np.array([70.0, 45.0, 12.0])
     picks = {mode: int(charged(worth, seconds, 45.0, mode).argmax()) for mode in OperatingMode}
     assert picks[OperatingMode.BALANCED] == 0
     assert picks[OperatingMode.INTERACTIVE] == 1

@@ -34,15 +34,15 @@ def test_busy_moments_are_those_of_the_queue() -> None:
     use = workload("chat")
     for users in (2, 20, 200):
         needs = needs_of(use, users=users)
-        streams = needs.streams(thinks=False)
+        streams = needs.streams(0.0)
         speed = np.full(streams, use.comfortable_decode_tok_s)
         prefill_s = use.patience_ttft_ms / 1000 / streams
         pace = ServerPace(prefill_s, prefill_s, speed, use.answer_tokens)
         busy = load_of(users, use.think_s, pace).busy_active_streams
         assert streams == pytest.approx(busy, abs=1 + 0.1 * users)
         assert streams <= users
-        assert needs.streams(thinks=True) > streams or users == 2
-    assert needs_of(use).streams(thinks=True) == 1
+        assert needs.streams(1.0) > streams or users == 2
+    assert needs_of(use).streams(1.0) == 1
 
 
 @pytest.mark.parametrize(("needed", "has", "factor"), [(20.0, 10.0, 2.0), (2500.0, 5000.0, 2.0), (1.0, 1.0, 1.0)])

@@ -1,0 +1,126 @@
+"""What must hold of the choices on every machine of the catalog, counted where it does not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from db.entries import specs
+from db.entries.files import Catalog
+from db.entries.traits import model_traits
+from estimator import verdict
+from estimator.calibration.capability_prior import ModelTraits
+from estimator.calibration.coefficients import Calibration
+from estimator.grid import FitBlock, evaluate_block
+from estimator.judgement.setups import Pace, Setups, usable_setups
+from estimator.judgement.worth import worth_table
+from estimator.placement.hosts import host_for
+from estimator.quant_choice import customary
+from estimator.types import OperatingMode, Quant, Workload
+
+#: Bits per weight of weights that are called sixteen-bit, and how much faster eight-bit ones make them a wrong choice.
+_SIXTEEN_BITS, _FASTER = 15.0, 1.15
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """Counts over ``questions``: machines times workloads. ``chosen`` setups, one a usable model of each.
+
+    ``sixteen_bits`` were chosen where eight-bit weights run and are noticeably faster; ``unusable`` miss a bound of their
+    workload; ``dominated`` stand on a frontier beside one that is as good and as fast, and better in one.
+    """
+
+    questions: int = 0
+    chosen: int = 0
+    sixteen_bits: int = 0
+    unusable: int = 0
+    dominated: int = 0
+
+    def plus(self, other: Broken) -> Broken:
+        """Both counts together."""
+        return Broken(*(getattr(self, name) + getattr(other, name) for name in self.__slots__))
+
+
+def broken_rules(catalog: Catalog, calibration: Calibration, gpus: Sequence[str] | None = None) -> Broken:
+    """The rules on every accelerator of the catalog, or on ``gpus``, for every workload in the balanced mode."""
+    entries = [entry for slug, entry in catalog.gpus.items() if gpus is None or slug in gpus]
+    devices = [specs.accelerator(entry) for entry in entries if not specs.missing_facts(entry)]
+    profiles = [specs.host(entry) for entry in catalog.hosts.values()]
+    quants = [specs.quant(entry) for entry in catalog.quants.values() if specs.is_precomputed(entry)]
+    workloads = [specs.workload(entry) for entry in catalog.workloads.values()]
+    traits = model_traits(catalog)
+    slugs = [slug for slug, entry in catalog.models.items() if not specs.missing_facts(entry) and not traits[slug].base]
+    fits = _fits(
+        evaluate_block(
+            specs.architecture(catalog.models[slug]), devices, quants, workloads,
+            [host_for(device, profiles) for device in devices], calibration,
+        )
+        for slug in slugs
+    )  # fmt: skip
+    counted = Broken()
+    for question in _judged(fits, [traits[slug] for slug in slugs], quants, workloads):
+        counted = counted.plus(_count(*question))
+    return counted
+
+
+@dataclass(frozen=True, slots=True)
+class _Fits:
+    """What the choices read of blocks: arrays (models, accelerators, quants, workloads), ``bits`` (models, quants)."""
+
+    runs: NDArray[np.bool_]
+    tight: NDArray[np.bool_]
+    decode_tok_s: NDArray[np.float32]
+    ttft_ms: NDArray[np.float32]
+    bits: NDArray[np.float64]
+
+
+def _fits(blocks: Iterable[FitBlock]) -> _Fits:
+    rows = [
+        (
+            (block.available & block.has_weights)[:, :, None] & (block.status < verdict.DOES_NOT_FIT),
+            block.status == verdict.FITS_TIGHTLY, block.decode_tok_s, block.ttft_ms, block.bits_per_weight,
+        )
+        for block in blocks
+    ]  # fmt: skip
+    return _Fits(*map(np.array, zip(*rows, strict=True)))
+
+
+def _judged(
+    fits: _Fits, traits: Sequence[ModelTraits], quants: Sequence[Quant], workloads: Sequence[Workload]
+) -> Iterator[tuple[Setups, NDArray[np.int64], Pace, Workload]]:
+    """Setups of every machine and workload, and the chosen ones."""
+    custom, recency = np.array([customary(quant) for quant in quants]), np.array([model.released for model in traits])
+    for s, workload in enumerate(workloads):
+        table = worth_table(workload.kind, traits, quants, fits.bits)
+        for g in range(fits.runs.shape[1]):
+            decode, wait = (np.asarray(each[:, g, :, s], np.float64) for each in (fits.decode_tok_s, fits.ttft_ms))
+            pace = Pace(fits.runs[:, g, :, s], fits.tight[:, g, :, s], decode, wait, fits.bits)
+            setups = usable_setups(table, pace, workload, OperatingMode.BALANCED)
+            yield setups, setups.best(recency, custom), pace, workload
+
+
+def _count(setups: Setups, chosen: NDArray[np.int64], pace: Pace, workload: Workload) -> Broken:
+    model, quant, seconds = setups.model[chosen], setups.quant[chosen], setups.seconds[chosen]
+    decode, wait = pace.decode_tok_s[model, quant], pace.ttft_ms[model, quant]
+    unusable = (
+        (decode < workload.minimum_decode_tok_s)
+        | (wait > workload.usable_ttft_ms)
+        | (seconds > workload.usable_answer_s)
+    )
+    eight = pace.runs & (pace.bits_per_weight >= 8.0) & (pace.bits_per_weight < _SIXTEEN_BITS)
+    fastest = np.where(eight, pace.decode_tok_s, 0.0).max(axis=1, initial=0.0)
+    sixteen = pace.bits_per_weight[model, quant] >= _SIXTEEN_BITS
+    leading = np.flatnonzero(setups.frontier)
+    worth, time = setups.worth[leading, None], setups.seconds[leading, None]
+    no_worse = (setups.worth >= worth) & (setups.seconds <= time)
+    better = (setups.worth > worth) | (setups.seconds < time)
+    return Broken(
+        questions=1,
+        chosen=len(chosen),
+        sixteen_bits=int((sixteen & (fastest[model] >= _FASTER * decode)).sum()),
+        unusable=int(unusable.sum()),
+        dominated=int((no_worse & better).any(axis=1).sum()),
+    )
