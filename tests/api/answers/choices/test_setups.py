@@ -123,7 +123,8 @@ async def test_a_fit_tells_how_many_it_serves_and_advises_within_a_budget(data: 
 CROWDS = """query($model: String!, $target: RecommendationTarget!) {
   smallestSetups(model: $model, target: $target, workload: CHAT, first: 20) {
     gpu { slug } quant { slug } gpuCount users decodeTokensPerSecond ttftMs safeContextTokens
-    estimate { status decode { tokensPerSecond } ttftMs safeContextTokens limits { code } server { requestsAtOnce } commands { text } } } }"""
+    estimate { status decode { tokensPerSecond } ttftMs safeContextTokens limits { code }
+    server { requestsAtOnce } commands { text } } } }"""
 ASKED = """query($q: EstimateInput!) { estimate(input: $q) { status decode { tokensPerSecond } ttftMs safeContextTokens
   limits { code } server { requestsAtOnce } commands { text } } }"""
 
