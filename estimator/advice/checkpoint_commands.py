@@ -181,24 +181,28 @@ def vllm_docker(facts: FitFacts) -> Command:
 
 
 def mlx(facts: FitFacts) -> Command:
-    """Quantize the published checkpoint once, then serve it; the cache grows with the prompt, so no length is set."""
+    """Serve the published copy of this quantization, or quantize the published checkpoint once and serve that.
+
+    The cache grows with the prompt, so no length is set.
+    """
     request, quant = facts.request, facts.quant
     check_plain(Tool.MLX, facts)
     check_cache(Tool.MLX.value, facts, CacheType.F16, CacheType.BF16)
-    if facts.hf_repository is None or not is_repository(facts.hf_repository):
+    served = facts.checkpoint_repository if quant.format is QuantFormat.MLX else None
+    source = served or facts.hf_repository
+    if source is None or not is_repository(source):
         raise NoCommandError(
             CommandGap.NO_WEIGHTS,
             f"No published checkpoint of {facts.model_name} to convert or serve is recorded here.",
         )
-    served = facts.hf_repository
     lines = []
-    if quant.format is QuantFormat.MLX:
+    if quant.format is QuantFormat.MLX and served is None:
         bits = int(quant.weight_bits or quant.nominal_bits)
         served = f"./{facts.model.slug}-mlx-{bits}bit"
         convert = [
             "mlx_lm.convert",
             "--hf-path",
-            facts.hf_repository,
+            source,
             "--mlx-path",
             served,
             "-q",
@@ -208,7 +212,7 @@ def mlx(facts: FitFacts) -> Command:
         if quant.group_size:
             convert += ["--q-group-size", str(quant.group_size)]
         lines.append(shell_line(convert))
-    serve = ["mlx_lm.server", "--model", served, "--port", str(PORT)]
+    serve = ["mlx_lm.server", "--model", served or source, "--port", str(PORT)]
     if request.batch > 1:
         serve += ["--decode-concurrency", str(request.batch)]
     lines.append(shell_line(serve))

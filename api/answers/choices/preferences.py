@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import estimator.accuracy
 from api.answers.choices.machine import machine_of, resolved
 from api.answers.choices.models import Question, preferred
 from db.entries import specs
 from db.entries.files import Catalog
+from estimator import accuracy
 from estimator.calibration.coefficients import Calibration
 from estimator.types import OperatingMode
 
-DEFAULT_PATH = Path(estimator.accuracy.__path__[0]) / "preferences.jsonl"
+DEFAULT_PATH = Path(accuracy.__path__[0]) / "preferences.jsonl"
 
 
 @dataclass(frozen=True, slots=True)

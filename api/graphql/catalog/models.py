@@ -48,7 +48,7 @@ class ContextExtension:
     method: str = strawberry.field(description="Method, such as `yarn` or `llama3`.")
     factor: float | None = strawberry.field(description="Factor by which positions are scaled; null when unknown.")
     original_tokens: int | None = strawberry.field(description="Context before it, tokens; null when unknown.")
-    applied: bool = strawberry.field(
+    is_applied: bool = strawberry.field(
         description="Whether the published configuration has it; where it has not, an engine must be told."
     )
     source: str = strawberry.field(description="Where it is stated.")
@@ -232,7 +232,13 @@ def _active_parameters(entry: Mapping[str, Any], total: Int64 | None) -> Int64 |
 
 def _extension(entry: Mapping[str, Any]) -> ContextExtension | None:
     stated = entry.get("context_extension")
-    return None if stated is None else ContextExtension(**stated)
+    return (
+        None
+        if stated is None
+        else ContextExtension(
+            is_applied=stated["applied"], **{key: value for key, value in stated.items() if key != "applied"}
+        )
+    )
 
 
 def _attention(entry: Mapping[str, Any]) -> Attention:

@@ -106,8 +106,12 @@ class NameIndex:
         return slug if slug is not None and key(self.kind, text) in self._own else None
 
     def is_strange(self, text: str) -> bool:
-        """Whether the text has a word that is in no name of the kind."""
-        return not self._vocabulary.issuperset(words(self.kind, text))
+        """Whether the text has a word that is in no name of the kind, or letters that no name has together."""
+        asked = frozenset(words(self.kind, text)) - self._noise
+        if not asked <= self._vocabulary:
+            return True
+        letters = [self._places[word] for word in asked if word.isalpha()]
+        return bool(letters) and not set.intersection(*letters)
 
     def find(self, text: str, *, whole: bool = False, said: str | None = None) -> Meaning | None:
         """The entity called ``text``; None when no name has all its words.

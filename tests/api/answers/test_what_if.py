@@ -95,7 +95,7 @@ def test_a_projector_is_counted_known_given_or_said_to_be_unknown() -> None:
     given = answer(model="gemma-3-27b", gpu="rtx-4090", projector_bytes=1000)
     assert given["memory"]["projector_bytes"] == 1000
     assert answer(model="gemma-3-27b", gpu="rtx-4090", vision=False) == plain
-    unknown = answer(model="kimi-k2.5", gpu="rtx-4090", vision=True)
+    unknown = answer(model="kimi-k3", gpu="rtx-4090", vision=True)
     assert unknown["memory"]["projector_bytes"] is None
     assert "not known" in unknown["notes"][0]
 

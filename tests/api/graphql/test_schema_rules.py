@@ -25,7 +25,7 @@ CORE = schema.core
 UNCOUNTED = ("people", "decode", "prefill", "advice", "faq", "serving", "memory", "embed", "in")
 #: Beginnings and endings of names of questions that are answered by true or false.
 QUESTIONS = re.compile(
-    r"^(has|is|on|include|leaves|newly|sold|unified|importance|mixture|flash|higher)[A-Z]|"
+    r"^(has|is|on|include|leaves|newly|sold|unified|importance|mixture|flash|expert|latent|higher)[A-Z]|"
     r"(Known|[Ss]pot|[Ss]uspect|[Rr]ecommended|[Vv]erified|[Ee]xact|[Dd]efault|[Uu]sed|[Ee]stimable|[Tt]hinking|[Tt]hinks|"
     r"[Ee]verything|[Vv]ision|[Dd]ryRun|[Uu]nchanged)$"
 )

@@ -109,8 +109,8 @@ async def test_batch_flood(client: httpx.AsyncClient, size: int) -> None:
 
 
 async def test_huge_lists(client: httpx.AsyncClient) -> None:
-    nested = "{ models(first: 100) { nodes { fits(first: 100) { nodes { gpu { fits(first: 100) { nodes { score } } } } } } } }"
-    assert (await limit_of(client, nested))[0] == "cost"
+    deep = "{ models(first: 100) { nodes { fits(first: 100) { nodes { gpu { fits(first: 100) { nodes { score } } } } } } } }"
+    assert (await limit_of(client, deep))[0] == "cost"
     assert await limit_of(client, "{ models(first: 101) { totalCount } }") == ("first", 101, 100)
     names = ["rtx-4090"] * 51
     compare = 'query($g: [String!]!) { comparison(input: {models: ["llama-2-7b"], gpus: $g}) { winner } }'

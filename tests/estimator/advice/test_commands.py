@@ -181,7 +181,7 @@ def test_a_checkpoint_format_needs_a_repository_that_publishes_it() -> None:
     )
     assert all("nvidia/Qwen3.6-27B-NVFP4" in each.text for each in commands(known))
     assert {each.tool for each in commands(known)} == {Tool.VLLM, Tool.VLLM_DOCKER}
-    assert checkpoint_repository(entry, "awq-int4") is None
+    assert checkpoint_repository(entry, "exl3-4bpw") is None
     # The repository of this one holds FP8 weights: served as they are, and never as if they were unquantized.
     native = facts("deepseek-v3", "h200-sxm-141-gb", "fp8")
     assert native.model.native_dtype == "FP8"
@@ -196,10 +196,19 @@ def test_every_checkpoint_repository_is_of_a_checkpoint_format() -> None:
     found = 0
     for entry in CATALOG.models.values():
         for slug, stated in (entry.get("checkpoint_repos") or {}).items():
-            assert CATALOG.quants[slug]["format"] not in ("gguf", "mlx", "safetensors")
+            assert CATALOG.quants[slug]["format"] not in ("gguf", "safetensors")
             assert is_repository(stated["repo"])
             found += 1
-    assert found == 7
+    assert found > 600
+
+
+def test_a_published_copy_for_mlx_is_served_as_it_is() -> None:
+    entry = CATALOG.models["qwen3-8b"]
+    bare = facts("qwen3-8b", "apple-m4-max-40c-48gb", "mlx-4bit")
+    (made,) = commands(replace(bare, checkpoint_repository=None))
+    assert made.text.startswith(f"mlx_lm.convert --hf-path {entry['hf_repo']}")
+    (served,) = commands(replace(bare, checkpoint_repository="mlx-community/Qwen3-8B-4bit"))
+    assert served.text == "mlx_lm.server --model mlx-community/Qwen3-8B-4bit --port 8080"
 
 
 def test_nothing_runs_so_there_is_no_command() -> None:

@@ -120,7 +120,8 @@ def test_tensor_parallel_beyond_the_kv_heads_takes_memory(model: str, heads: int
 
     for count in (4, 8, 16):
         grown = [held(each, 65536) - held(each, 8192) for each in (2, count)]
-        assert grown[1] / grown[0] == pytest.approx(max(count / heads, 1.0) / max(2 / heads, 1.0), rel=1e-6)
+        # The cache grows by whole pages.
+        assert grown[1] / grown[0] == pytest.approx(max(count / heads, 1.0) / max(2 / heads, 1.0), rel=5e-3)
     longest = ask(model, "a100-sxm4-80-gb", "bf16-safetensors", 16).safe_context_tokens
     full = ask(model, "a100-sxm4-80-gb", "bf16-safetensors", 16, context_tokens=longest)
     assert full.memory.total_bytes <= full.memory.usable_bytes

@@ -53,12 +53,12 @@ async def test_facts_of_a_model(data: Any) -> None:
 
 async def test_native_and_extended_context_are_two_facts(data: Any) -> None:
     query = (
-        "{ model(slug: %s) { contextTokens nativeContextTokens contextExtension { tokens method factor applied } } }"
+        "{ model(slug: %s) { contextTokens nativeContextTokens contextExtension { tokens method factor isApplied } } }"
     )
     assert (await data(query % '"qwen3-30b-a3b"'))["model"] == {
         "contextTokens": 40_960,
         "nativeContextTokens": 32_768,
-        "contextExtension": {"tokens": 131_072, "method": "yarn", "factor": 4.0, "applied": False},
+        "contextExtension": {"tokens": 131_072, "method": "yarn", "factor": 4.0, "isApplied": False},
     }
     assert (await data(query % '"llama-3.1-8b"'))["model"]["nativeContextTokens"] == 8192
     assert (await data(query % '"llama-2-7b"'))["model"]["contextExtension"] is None
