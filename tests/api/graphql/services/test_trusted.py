@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +27,12 @@ def manifest(tmp_path: Path) -> Path:
     return path
 
 
-def client_of(settings: ApiSettings, **changes: Any) -> httpx.AsyncClient:
+@asynccontextmanager
+async def client_of(settings: ApiSettings, **changes: Any) -> AsyncIterator[httpx.AsyncClient]:
     app = create_app(settings.model_copy(update=changes))
-    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test")
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+        yield client
+    await app.state.services.close()
 
 
 @pytest.mark.asyncio(loop_scope="session")

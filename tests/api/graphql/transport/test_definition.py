@@ -25,3 +25,4 @@ async def test_it_is_hidden_with_introspection(settings: ApiSettings) -> None:
     app = create_app(settings.model_copy(update={"introspection": False}))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
         assert (await client.get("/schema.graphql")).status_code == 404
+    await app.state.services.close()
