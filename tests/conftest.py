@@ -30,11 +30,25 @@ def postgres() -> Iterator[EmbeddedPostgres]:
         yield server
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+_KINDS = ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)]
+
+
+@pytest.fixture(params=_KINDS)
 def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """A database of its own without tables, once on either kind of server."""
+    yield from new_database(request, tmp_path)
+
+
+@pytest.fixture(params=_KINDS, scope="session")
+def session_database_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A database without tables that the tests of a session share, once on either kind of server."""
+    yield from new_database(request, tmp_path_factory.mktemp("shared"))
+
+
+def new_database(request: pytest.FixtureRequest, folder: Path) -> Iterator[str]:
+    """A database without tables of the kind that the request names."""
     if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path / 'fitgraph.db'}"
+        url = f"sqlite:///{folder / 'fitgraph.db'}"
     else:
         server: EmbeddedPostgres = request.getfixturevalue("postgres")
         name = f"fitgraph_{next(_number)}"

@@ -7,14 +7,18 @@ from collections.abc import AsyncIterator
 import pytest
 
 from db.reading import Reader
-from tests.support.stored_fits import (
-    BLOCKS,
-    opened,
-)
+from tests.support.stored_fits import BLOCKS, opened, store
+
+
+@pytest.fixture(scope="session")
+def stored_url(session_database_url: str) -> str:
+    """A database with every block, a dead row and a row of the next generation, which tests only read."""
+    store(session_database_url, BLOCKS)
+    return session_database_url
 
 
 @pytest.fixture
-async def reader(empty_database_url: str) -> AsyncIterator[Reader]:
-    """A storage with every block, a dead row and a row of the next generation."""
-    async with opened(empty_database_url, BLOCKS) as made:
+async def reader(stored_url: str) -> AsyncIterator[Reader]:
+    """Reader of the stored blocks."""
+    async with opened(stored_url) as made:
         yield made

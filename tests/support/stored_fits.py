@@ -50,9 +50,8 @@ GENERATION = Generation(
 )  # fmt: skip
 
 
-@asynccontextmanager
-async def opened(url: str, blocks: dict[int, FitBlock]) -> AsyncIterator[Reader]:
-    """Reader of a storage with these blocks, a dead row and a row of the next generation."""
+def store(url: str, blocks: dict[int, FitBlock]) -> None:
+    """Write a storage with these blocks, a dead row and a row of the next generation."""
     engine = make_engine(url)
     packed = concatenate([pack(model, block, GENERATION.id) for model, block in blocks.items()])
     with writing(engine) as sync:
@@ -64,6 +63,11 @@ async def opened(url: str, blocks: dict[int, FitBlock]) -> AsyncIterator[Reader]
         for statement in index_statements(GENERATION.table, sync.dialect.name):
             sync.execute(text(statement))
     engine.dispose()
+
+
+@asynccontextmanager
+async def opened(url: str) -> AsyncIterator[Reader]:
+    """Reader of the database at ``url``."""
     readers = async_engine(url)
     made = reader_of(readers, size=2)
     yield made

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -20,6 +20,7 @@ from db.reading import Reader
 from db.session import make_engine, writing
 from estimator.grid import FitBlock
 from estimator.types import STATUSES, Engine, Status
+from tests.conftest import new_database
 from tests.support.stored_fits import (
     BLOCKS,
     GENERATION,
@@ -32,6 +33,7 @@ from tests.support.stored_fits import (
     matches,
     opened,
     random_query,
+    store,
 )
 
 #: Two of the same price, two less than a dollar apart, and some of no known one.
@@ -56,9 +58,16 @@ def odd(block: FitBlock) -> FitBlock:
     return replace(block, overhead_bytes=overhead, status=status)
 
 
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)], scope="module")
+def odd_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    for url in new_database(request, tmp_path_factory.mktemp("odd")):
+        store(url, {model: odd(block) for model, block in BLOCKS.items()})
+        yield url
+
+
 @pytest.fixture
-async def reader(empty_database_url: str) -> AsyncIterator[Reader]:
-    async with opened(empty_database_url, {model: odd(block) for model, block in BLOCKS.items()}) as made:
+async def reader(odd_url: str) -> AsyncIterator[Reader]:
+    async with opened(odd_url) as made:
         yield made
 
 
@@ -144,7 +153,8 @@ async def test_what_has_no_figure_comes_last_in_both_directions(
 
 
 async def test_rows_of_one_quantization_that_several_updates_published(empty_database_url: str) -> None:
-    async with opened(empty_database_url, {1: odd(BLOCKS[1])}) as reader:
+    store(empty_database_url, {1: odd(BLOCKS[1])})
+    async with opened(empty_database_url) as reader:
         engine, later = make_engine(empty_database_url), list(range(21, 21 + GPUS))
         with writing(engine) as sync:
             # Of other accelerators, with plans of its own.
