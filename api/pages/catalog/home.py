@@ -27,8 +27,8 @@ from estimator.verdict import word_of
 #: Pairings that the first page shows, those that the catalog has.
 EXAMPLES = (
     ("qwen3.6-35b-a3b", "rtx-4090"),
-    ("gpt-oss-20b", "apple-m4-10c-16gb"),
-    ("qwen3.5-9b", "rtx-3060-12-gb"),
+    ("qwen3.5-9b", "apple-m4-10c-16gb"),
+    ("qwen3-14b", "rtx-3060-12-gb"),
     ("gpt-oss-120b", "strix-halo-8060s-128gb"),
     ("qwen3.8-27b", "rtx-5090"),
     ("llama-3.1-8b", "tesla-v100-sxm2-32-gb"),
