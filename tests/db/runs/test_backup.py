@@ -55,6 +55,10 @@ def test_every_row_comes_back_on_either_database(served: Settings, empty_databas
     assert rows_of(f"sqlite:///{tmp_path / 'backup.db'}") == original
     assert restore(tmp_path / "backup.db", empty_database_url) == copied
     restored = rows_of(empty_database_url)
+    # The way back: a backup of the restored database, of either kind, holds the same rows.
+    again = back_up(empty_database_url, tmp_path / "again.db", fits=True)
+    assert (again.fit_rows, again.generation) == (copied.fit_rows, copied.generation)
+    assert rows_of(f"sqlite:///{tmp_path / 'again.db'}") == restored
     # The run that was at work has ended, and a mark says where the numbers go on.
     assert [row[2:6] for row in restored.pop("run")][1:] != [row[2:6] for row in original.pop("run")][1:]
     assert restored.pop("staged_entry") == []
