@@ -56,7 +56,7 @@ def _values() -> dict[str, Any]:
         "able": [(words, {kind: able[name][kind] for kind in ABILITY_NAMES}) for name, words in _PREDICTIONS],
         "able_counts": (able["results"], able["models"], able["benchmarks"]),
         "loss": [(words, loss[name]) for name, words in _LOSSES],
-        "report": rendered(REPORT.read_text()),
+        "report": rendered(REPORT.read_text(encoding="utf-8")),
     }
 
 
