@@ -2,7 +2,8 @@
 
 A wheel must put one name into site-packages, and ``api`` or ``db`` are everybody's names. The hook copies the packages and
 writes their absolute imports anew: ``from db.entries import specs`` becomes ``from fitgraph.db.entries import specs``. The
-report that the page of the accuracy shows comes along. An editable installation keeps the source tree, with a ``fitgraph`` that only starts the command. See docs/decisions/0011.
+report that the page of the accuracy shows comes along. An editable installation keeps the source tree, with a ``fitgraph``
+that only starts the command. See docs/decisions/0011.
 """
 
 from __future__ import annotations
