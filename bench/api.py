@@ -196,7 +196,6 @@ def _check_peer(own: Any, other: Any) -> None:
         same = (
             abs(mine["decode"]["tokensPerSecond"] / its["decodeTokS"] - 1) < 1e-6
             and (mine["status"], mine["grade"]) == (its["status"], its["grade"])
-            and mine["decode"]["tokensPerSecond"] == its["decodeTokS"]
         )
         tied = [node for node in theirs if node["gpu"]["slug"] == mine["gpu"]["slug"]]
         if not same or (mine["gpu"] == its["gpu"] and mine["memory"]["totalBytes"] != int(its["totalBytes"])):
