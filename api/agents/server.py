@@ -12,11 +12,13 @@ from typing import Annotated, Any, Literal
 
 import orjson
 from mcp.server import MCPServer
-from mcp.types import CallToolResult, TextContent, ToolAnnotations
-from pydantic import Field
+from mcp.server.mcpserver import Context
+from mcp.server.mcpserver.exceptions import ToolError
+from mcp.types import CallToolResult, InputRequiredResult, TextContent, ToolAnnotations
+from pydantic import Field, ValidationError
 
 from api.agents.answers import MOST_COMPARED, MOST_LISTED, Answers
-from api.errors import QuestionError
+from api.errors import ErrorCode, QuestionError
 from estimator.types import OperatingMode
 
 INSTRUCTIONS = (
@@ -101,12 +103,42 @@ class Tools:
         )
 
 
-def make_server(answers: Answers | None = None) -> MCPServer[Any]:
+class Server(MCPServer[Any]):
+    """A server that answers a wrong name of a tool, and wrong arguments, as typed as the tools answer theirs."""
+
+    async def call_tool(
+        self, name: str, arguments: dict[str, Any], context: Context[Any, Any] | None = None
+    ) -> CallToolResult | InputRequiredResult:
+        """Call a tool by its name with its arguments."""
+        takes = {tool.name: tool.input_schema["properties"] for tool in await self.list_tools()}
+        if name not in takes:
+            return _failed(
+                QuestionError(ErrorCode.NOT_FOUND, f"no tool is called {name!r}; there are {', '.join(takes)}")
+            )
+        if unknown := [key for key in arguments if key not in takes[name]]:
+            allowed = f"{name} takes {', '.join(takes[name])}"
+            return _failed(QuestionError(ErrorCode.BAD_USER_INPUT, f"{unknown[0]!r} is unknown; {allowed}", unknown[0]))
+        try:
+            return await super().call_tool(name, arguments, context)
+        except ToolError as error:
+            if isinstance(error.__cause__, ValidationError):
+                return _failed(_wrong_argument(error.__cause__, takes[name]))
+            raise
+
+
+def _wrong_argument(error: ValidationError, takes: dict[str, Any]) -> QuestionError:
+    """The first argument that is missing or wrong, and which values it may have."""
+    first = error.errors()[0]
+    field = str(first["loc"][0])
+    fault = "is missing" if first["type"] == "missing" else f"is {str(first['input'])[:80]!r}: {first['msg']}"
+    meaning = takes[field].get("description")
+    return QuestionError(ErrorCode.BAD_USER_INPUT, f"{field} {fault}" + (f" ({meaning})" if meaning else ""), field)
+
+
+def make_server(answers: Answers | None = None) -> Server:
     """The server with its five tools; the catalog is read once."""
     tools = Tools(answers or Answers())
-    server: MCPServer[Any] = MCPServer(
-        "fitgraph", instructions=INSTRUCTIONS, version=version("fitgraph"), log_level="WARNING"
-    )
+    server = Server("fitgraph", instructions=INSTRUCTIONS, version=version("fitgraph"), log_level="WARNING")
     for tool in (tools.search, tools.fit, tools.recommend, tools.compare, tools.what_if):
         server.add_tool(tool, annotations=_READS)
     return server
@@ -115,9 +147,16 @@ def make_server(answers: Answers | None = None) -> MCPServer[Any]:
 def _result(answer: Callable[[], dict[str, Any]]) -> CallToolResult:
     """The answer as a result, or the error as a typed one."""
     try:
-        content, failed = answer(), False
+        return _told(answer())
     except QuestionError as error:
-        content, failed = error_json(error), True
+        return _failed(error)
+
+
+def _failed(error: QuestionError) -> CallToolResult:
+    return _told(error_json(error), failed=True)
+
+
+def _told(content: dict[str, Any], *, failed: bool = False) -> CallToolResult:
     text = TextContent(text=orjson.dumps(content).decode())
     return CallToolResult(content=[text], structured_content=content, is_error=failed)
 

@@ -182,6 +182,8 @@ def index_statements(name: str, dialect: str) -> list[str]:
         # The quants of a pairing lie side by side: two columns find them, and PostgreSQL stores each pair once.
         (f"{checked(name)}_key", "model_id, gpu_id", ""),
         (f"{name}_by_gpu", "gpu_id", ""),
+        # Empty until an update ends the life of rows: what differs between two generations is met by it.
+        (f"{name}_ended", "died", " WHERE died <> 0"),
     ]
     for slot in range(SLOT_COUNT):
         best = f" WHERE (flags & {recommended_mask(slot)}) != 0"

@@ -1,7 +1,7 @@
 """Processors by name: the memory that a series of them takes, as an accelerator entry of the catalog.
 
 ``processors.jsonl`` has a line a series: ``pattern``, a regular expression for the whole name in lower case without maker,
-``gpu``, the slug of the memory's entry, and ``memory``, what the maker supports (general knowledge of its product pages).
+``gpu``, the slug of the memory's entry or of the next slower one, ``memory``, what the maker supports, and its ``source``.
 """
 
 from __future__ import annotations

@@ -190,8 +190,8 @@ class Resolver:
         if product is None or product.gpu not in self._entries[kind]:
             return None
         number = "" if product.count == 1 else f"{product.count} x "
-        note = f"{shortened(text)!r} is taken as {number}{self._entries[kind][product.gpu]['name']}."
-        return Meaning(product.gpu, note, count=product.count if product.count > 1 else None)
+        note = taken_as(text, f"{number}{self._entries[kind][product.gpu]['name']}", product.also)
+        return Meaning(product.gpu, note, product.also, product.count if product.count > 1 else None)
 
     def _of_processor(self, kind: str, text: str, reading: Reading) -> Meaning | None:
         """The memory that a processor takes."""

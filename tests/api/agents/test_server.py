@@ -117,6 +117,24 @@ async def test_what_if_two_cards_hold_what_one_does_not() -> None:
             "BAD_USER_INPUT",
             "kv_cache_type",
         ),
+        ("fit", {"model": "Qwen3 32B"}, "BAD_USER_INPUT", "gpu is missing (Accelerator: slug, name or alias"),
+        ("fit", {"model": "", "gpu": "RTX 4090"}, "BAD_USER_INPUT", "model is '': String should have at least 1"),
+        (
+            "fit",
+            {"model": "Qwen3 32B", "card": "RTX 4090"},
+            "BAD_USER_INPUT",
+            "'card' is unknown; fit takes model, gpu,",
+        ),
+        ("search", {"text": "a", "kind": "cpu"}, "BAD_USER_INPUT", "'model', 'gpu', 'quant' or 'computer'"),
+        (
+            "search",
+            {"text": "a", "limit": 100},
+            "BAD_USER_INPUT",
+            "limit is '100': Input should be less than or equal to 20",
+        ),
+        ("recommend", {"gpus": ["RTX 4090", 3]}, "BAD_USER_INPUT", "gpus is '3': Input should be a valid string"),
+        ("recommend", {"mode": "best"}, "BAD_USER_INPUT", "'balanced'"),
+        ("fits", {}, "NOT_FOUND", "there are search, fit, recommend, compare, what_if"),
     ],
 )
 async def test_an_error_is_typed(tool: str, arguments: dict[str, Any], code: str, said: str) -> None:

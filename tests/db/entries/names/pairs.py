@@ -173,7 +173,7 @@ mistral-nemo | NVIDIA GB200 | ~mistral-nemo-12b | gb200
 TheBloke/Llama-2-13B-chat-AWQ | Mac Studio M3 Ultra 512GB | llama-2-13b+awq-int4 | apple-m3-ultra-80c-512gb
 gemma3:12b | Radeon 890M | gemma-3-12b | radeon-890m
 scout | GTX 1650 Laptop | ~llama-4-scout | gtx-1650-laptop
-lfm2 8b a1b | DGX Station | lfm2-8b-a1b | ~gb300
+lfm2 8b a1b | DGX Station | lfm2-8b-a1b | ~gb300-desktop
 mlx-community/Qwen3-30B-A3B-4bit-DWQ | Apple M1 Pro | qwen3-30b-a3b+mlx-4bit-dwq | ~apple-m1-pro-16c-32gb
 deepseek v3 0324 | Tesla V100-SXM2-16GB | deepseek-v3-0324 | tesla-v100-sxm2-16-gb
 nvidia/DeepSeek-R1-0528-NVFP4 | DGX B200 | deepseek-r1-0528+nvfp4 | ~b200*8

@@ -96,7 +96,7 @@ def test_a_vision_model_is_not_the_version_that_it_is_written_like(catalog: Cata
         ("p5.48xlarge", "h100-sxm5-80-gb", 8),
         ("Standard_ND96isr_MI300X_v5", "instinct-mi300x-192-gb", 8),
         ("GB200 NVL72", "gb200", 72),
-        ("dgx station", "gb300", None),
+        ("dgx station", "gb300-desktop", None),
         ("ROG Ally X", "radeon-780m", None),
         ("Asus Ascent GX10", "dgx-spark", None),
     ],
@@ -108,9 +108,16 @@ def test_a_product_is_its_accelerators(catalog: Catalog, text: str, slug: str, c
     assert meaning.note.startswith(f"{text!r} is taken as ")
 
 
+def test_a_product_of_several_versions_names_the_others(catalog: Catalog) -> None:
+    meaning = catalog.meaning("gpu", "ROG Ally")
+    assert (meaning.slug, meaning.choices) == ("radeon-780m", ("radeon-740m",))
+    assert meaning.note is not None
+    assert meaning.note.endswith("it also fits radeon-740m.")
+
+
 def test_every_product_has_accelerators_of_the_catalog(catalog: Catalog) -> None:
     known = products(CATALOG_ROOT / "products.jsonl").values()
-    assert {product.gpu for product in known} <= catalog.gpus.keys()
+    assert {slug for product in known for slug in (product.gpu, *product.also)} <= catalog.gpus.keys()
     assert min(product.count for product in known) >= 1
 
 
