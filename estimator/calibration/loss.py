@@ -78,8 +78,8 @@ NO_LOSS = Divergence(0.0, 0.0, 0.0, LossEvidence.MEASURED)
 class _Forms:
     """Quantizations as the law sees them; arrays (Q,), and (Q, W) of the types that each must not lose less than.
 
-    ``level`` and ``slope`` are those of the families. ``further`` are bits that such a type typically has more, the first one being the type itself; ``effects`` are those of
-    the types, minus infinity where there is none.
+    ``level`` and ``slope`` are those of the families. ``further`` are bits that such a type typically has more, the first one
+    being the type itself; ``effects`` are those of the types, minus infinity where there is none.
     """
 
     forms: tuple[QuantForm | None, ...]
@@ -125,7 +125,9 @@ class LossTable:
         level, slope, curvature = self._curve(model)
         # A wider type of this model has about as many bits more as it typically has.
         b = np.clip(bits[:, None] + known.further, LEAST_BITS, MOST_BITS) - REFERENCE_BITS
-        logs = ((slope + known.slope)[:, None] * b + curvature * b * b + known.effects).max(axis=1) + level + known.level
+        logs = (
+            ((slope + known.slope)[:, None] * b + curvature * b * b + known.effects).max(axis=1) + level + known.level
+        )
         return np.where((bits >= model.native_bits) | np.isinf(known.effects[:, 0]), 0.0, np.exp(logs))
 
     def divergences(self, model: TrainedModel, quants: Sequence[tuple[Quant, float | None]]) -> list[Divergence]:

@@ -147,12 +147,13 @@ def recommended_models(catalog: Catalog, calibration: Calibration, question: Que
     candidates = _candidates(catalog, quants, question)
     evaluate_model = _evaluator(quants, calibration, question)
     evaluated: list[_Evaluated] = []
-    judged, stop = None, first + (LEAST_EVALUATED if len(set(machine.devices)) == 1 else LEAST_MIXED)
+    judged: Judged | None = None
+    stop = first + (LEAST_EVALUATED if len(set(machine.devices)) == 1 else LEAST_MIXED)
     while candidates:
         for candidate in candidates[:stop]:
             with suppress(EstimatorError):
                 evaluated.append(_Evaluated(candidate, evaluate_model(candidate.entry)))
-        judged = _judged(evaluated, quants, question)
+        judged = _judged(evaluated, quants, question, judged)
         candidates = _open(judged, candidates[stop:], first)
     if judged is None or judged.pick is None:
         return Choice((), None)
@@ -268,13 +269,19 @@ def _on_mixed(
     return laid
 
 
-def _judged(evaluated: Sequence[_Evaluated], quants: Sequence[Quant], question: Question) -> Judged | None:
+def _judged(
+    evaluated: Sequence[_Evaluated], quants: Sequence[Quant], question: Question, before: Judged | None = None
+) -> Judged | None:
+    """All that is evaluated, judged together; ``before`` judges the first of them."""
     if not evaluated:
         return None
     pace = _pace([each.laid for each in evaluated], whole=question.streams > 1)
     names = [str(each.candidate.entry["name"]) for each in evaluated]
     traits = [each.candidate.traits for each in evaluated]
-    table = worth_table(question.workload.kind, traits, quants, pace.bits_per_weight)
+    known = 0 if before is None else len(before.traits)
+    table = worth_table(question.workload.kind, traits[known:], quants, pace.bits_per_weight[known:])
+    if before is not None:
+        table = before.table.with_models(table)
     return Judged(names, traits, quants, pace, table, question.workload, question.mode)
 
 
