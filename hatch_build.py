@@ -1,8 +1,9 @@
 """Build hook: the four packages of the source tree become sub-packages of ``fitgraph`` in a wheel.
 
 A wheel must put one name into site-packages, and ``api`` or ``db`` are everybody's names. The hook copies the packages and
-writes their absolute imports anew: ``from db.entries import specs`` becomes ``from fitgraph.db.entries import specs``. An
-editable installation keeps the source tree, with a ``fitgraph`` that only starts the command. See docs/decisions/0011.
+writes their absolute imports anew: ``from db.entries import specs`` becomes ``from fitgraph.db.entries import specs``. The
+report that the page of the accuracy shows comes along. An editable installation keeps the source tree, with a ``fitgraph``
+that only starts the command. See docs/decisions/0011.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 NAME = "fitgraph"
 PACKAGES = ("api", "db", "estimator", "workers")
+#: Documents that pages show.
+SHOWN = ("validation.md", "validation-decode.png", "validation-prefill.png")
 _INIT = '"""fitgraph: does a language model fit an accelerator, how fast, and what to run and buy."""\n'
 _MAIN = '''"""`python -m fitgraph` is the command `fitgraph`."""
 
@@ -45,6 +48,9 @@ class Layout(BuildHookInterface):  # type: ignore[type-arg]
         (package / "__main__.py").write_text(below(_MAIN, "__main__.py"))
         for name in PACKAGES:
             copy(Path(self.root) / name, package / name)
+        (package / "docs").mkdir()
+        for name in SHOWN:
+            shutil.copy(Path(self.root) / "docs" / name, package / "docs")
         build_data["force_include"][str(package)] = NAME
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:

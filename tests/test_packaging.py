@@ -109,6 +109,14 @@ def test_a_wheel_recommends_outside_the_checkout(installed: Path) -> None:
     assert '"gpu": "rtx-4090"' in told
 
 
+def test_a_wheel_has_the_documents_that_pages_show(installed: Path) -> None:
+    program = "from fitgraph.api.pages.accuracy import REPORT; print(*REPORT.parent.iterdir(), sep='\\n')"
+    shipped = [Path(line) for line in output(installed, "python", "-c", program).split()]
+    assert {"validation.md", "validation-decode.png", "validation-prefill.png"} == {path.name for path in shipped}
+    for path in shipped:
+        assert path.read_bytes() == (ROOT / "docs" / path.name).read_bytes()
+
+
 def test_a_wheel_finds_its_tasks_migrations_and_data(installed: Path) -> None:
     program = """
 import sys

@@ -47,7 +47,7 @@ def calibrate_command(*, check: bool, only_streams: bool = False) -> int:
     """
     rows, serving, entities = list(speed_rows()), list(serving_rows()), entities_of(load_catalog())
     if only_streams:
-        known = json.loads(DEFAULT_PATH.read_text())
+        known = json.loads(DEFAULT_PATH.read_text(encoding="utf-8"))
         result = {**known, "streams": fit_streams(entities, serving, known, print)}
     else:
         result = calibrate(entities, rows, serving, print) | {"data_hash": data_hash(rows)}
@@ -57,9 +57,9 @@ def calibrate_command(*, check: bool, only_streams: bool = False) -> int:
     }
     text = json.dumps(result, indent=1, sort_keys=True) + "\n"
     if check:
-        same = DEFAULT_PATH.read_text() == text
+        same = DEFAULT_PATH.read_text(encoding="utf-8") == text
         print("reproduced to the digit" if same else f"{DEFAULT_PATH.name} differs from what the measurements give")
         return 0 if same else FAILED
-    DEFAULT_PATH.write_text(text)
+    DEFAULT_PATH.write_text(text, encoding="utf-8")
     print(f"wrote {DEFAULT_PATH.name}: {len(text):,} bytes", file=sys.stderr)
     return 0

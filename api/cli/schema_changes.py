@@ -53,7 +53,7 @@ class SchemaFileError(ValueError):
 def read_schema(path: Path) -> GraphQLSchema:
     """The schema of an SDL file. Raises SchemaFileError when it is none."""
     try:
-        return build_schema(path.read_text(), assume_valid=True)
+        return build_schema(path.read_text(encoding="utf-8"), assume_valid=True)
     except OSError as error:
         raise SchemaFileError(f"{path}: {error.strerror}") from None
     except (GraphQLError, TypeError) as error:

@@ -27,14 +27,14 @@ def validate_command(output: Path | None, *, judgement_only: bool) -> int:
     path = output or DEFAULT_REPORT
     beside = path.with_name(JUDGEMENT_REPORT)
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside.write_text(judgement_report())
+    beside.write_text(judgement_report(), encoding="utf-8")
     print(f"wrote {beside}")
     if judgement_only:
         return 0
     validation = report(
         entities_of(load_catalog()), Calibration.load(), list(speed_rows()), list(serving_rows()), memory_rows
     )
-    path.write_text(validation.text)
+    path.write_text(validation.text, encoding="utf-8")
     _draw(path, validation)
     print(validation.head)
     print(f"wrote {path}")

@@ -1,4 +1,4 @@
-"""The page of the accuracy: errors of speed, capability and loss, and the whole report where it lies beside the code."""
+"""The page of the accuracy: errors of speed, capability and loss, and the whole report on speed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from api.pages.responses import COMMON, breadcrumbs, html
 from estimator.calibration.loss import LossTable
 from estimator.judgement.capability import CapabilityTable
 
-#: The report that ``fitgraph validate`` writes, in a checkout.
+#: The report that ``fitgraph validate`` writes; a wheel has a copy.
 REPORT = Path(__file__).parents[2] / "docs" / "validation.md"
 _PREDICTIONS = (
     ("other benchmarks", "half of a model's benchmark families, from the other half"),
@@ -43,10 +43,9 @@ async def accuracy_page(request: Request, reads: FitReads, base_url: str) -> Res
 async def accuracy_plot(request: Request, reads: FitReads, base_url: str) -> Response:
     """A picture of the report."""
     name = request.path_params["name"]
-    path = REPORT.with_name(f"validation-{name}.png")
-    if name not in ("decode", "prefill") or not path.exists():
+    if name not in ("decode", "prefill"):
         raise NotFoundError("plot", name)
-    return FileResponse(path, headers=dict(COMMON))
+    return FileResponse(REPORT.with_name(f"validation-{name}.png"), headers=dict(COMMON))
 
 
 @lru_cache(maxsize=1)
@@ -57,7 +56,7 @@ def _values() -> dict[str, Any]:
         "able": [(words, {kind: able[name][kind] for kind in ABILITY_NAMES}) for name, words in _PREDICTIONS],
         "able_counts": (able["results"], able["models"], able["benchmarks"]),
         "loss": [(words, loss[name]) for name, words in _LOSSES],
-        "report": rendered(REPORT.read_text()) if REPORT.exists() else "",
+        "report": rendered(REPORT.read_text(encoding="utf-8")),
     }
 
 

@@ -228,7 +228,7 @@ class StoredCell:
     def ttft_ms(self) -> float | None:
         """Time to the first token, milliseconds; None when nothing runs or no arithmetic peak is known."""
         bits = self.row[6]
-        return _float(bits) if bits else None
+        return float_of(bits) if bits else None
 
     @property
     def safe_context_tokens(self) -> int:
@@ -266,5 +266,6 @@ def figures_of(speed: Speed) -> SpeedFigures:
     return speed.value, speed.low, speed.high, speed.evidence
 
 
-def _float(bits: int) -> float:
+def float_of(bits: int) -> float:
+    """The number that the bits of a float32 stand for."""
     return float(_FLOAT.unpack(_INT.pack(bits))[0])

@@ -47,6 +47,12 @@ async def current_generation(connection: AsyncConnection) -> Generation | None:
     return generation_of((await connection.execute(_current())).mappings().first())
 
 
+async def held_generations(connection: AsyncConnection) -> list[Generation]:
+    """Published states whose rows are still there, oldest first."""
+    rows = await connection.execute(select(_TABLE).where(_TABLE.c.layout == LAYOUT).order_by(_TABLE.c.id))
+    return [generation for row in rows.mappings() if (generation := generation_of(row)) is not None]
+
+
 def current_generation_sync(connection: Connection) -> Generation | None:
     """The newest published state, for workers and the command line."""
     return generation_of(connection.execute(_current()).mappings().first())

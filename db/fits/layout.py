@@ -29,8 +29,8 @@ RECOMMENDED_BIT = 8
 #: Above the slots, ``flags`` holds the code of the engine.
 ENGINE_SHIFT = FLAG_BITS * SLOT_COUNT
 ENGINE_MASK = 15
-#: Decode speeds are indexed by their upper 19 bits (0.1 %): few distinct values, which PostgreSQL stores once each.
-BUCKET_SHIFT = 13
+#: Decode speeds are indexed by their upper 21 bits (0.025 %): few distinct values, which PostgreSQL stores once each.
+BUCKET_SHIFT = 11
 #: Scores are indexed with the upper 12 bits of the decode speed (exponent and three bits) below them.
 SCORE_SHIFT = 20
 SCORE_STEP = 1 << (32 - SCORE_SHIFT - 1)
@@ -182,6 +182,8 @@ def index_statements(name: str, dialect: str) -> list[str]:
         # The quants of a pairing lie side by side: two columns find them, and PostgreSQL stores each pair once.
         (f"{checked(name)}_key", "model_id, gpu_id", ""),
         (f"{name}_by_gpu", "gpu_id", ""),
+        # Empty until an update ends the life of rows: what differs between two generations is met by it.
+        (f"{name}_ended", "died", " WHERE died <> 0"),
     ]
     for slot in range(SLOT_COUNT):
         best = f" WHERE (flags & {recommended_mask(slot)}) != 0"

@@ -36,7 +36,7 @@ def sources_of(names: Iterable[str]) -> Iterator[Source]:
     for name in names:
         path = Path(name)
         if path.suffix in _LISTS and path.is_file():
-            for number, line in enumerate(path.read_text().splitlines(), start=1):
+            for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
                 if line.strip() and not line.lstrip().startswith("#"):
                     yield _of_line(line.strip(), f"{name}, line {number}")
         else:

@@ -73,7 +73,7 @@ def _set_aside(outcome: Outcome, faulty: Mapping[str, Fault]) -> Outcome:
 def _write_model(root: Path, entry: Entry) -> Path:
     path = root / DIRECTORIES["model"] / family_directory(entry["family"]) / f"{entry['slug']}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(entry, indent=2, ensure_ascii=False) + "\n")
+    path.write_text(json.dumps(entry, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return path
 
 
@@ -90,7 +90,7 @@ def _merge(path: Path, rows: dict[str, dict[str, Any]], key: str, without: Set[s
     known = {row[key]: row for row in read_lines(path)} | rows
     kept = [known[name] for name in sorted(known, key=str.casefold) if name not in without]
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in kept))
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in kept), encoding="utf-8")
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:

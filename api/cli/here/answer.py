@@ -99,7 +99,7 @@ def here(asked: Asked, number: int) -> Here:
     catalog = load_catalog()
     description = with_facts(describe(probe), asked.facts)
     if asked.record is not None and isinstance(probe, ThisMachine):
-        asked.record.write_text(probe.recorded())
+        asked.record.write_text(probe.recorded(), encoding="utf-8")
     identified = machine_here(catalog, description, asked.facts)
     workload = specs.workload(catalog.workloads[resolved(catalog, "workload", asked.workload)])
     question = Question(identified.machine, workload, member(OperatingMode, "mode", asked.mode), users=asked.users)
@@ -113,7 +113,7 @@ def _probe(asked: Asked) -> Probe:
     if asked.recorded is None:
         return this_machine()
     try:
-        return RecordedMachine(asked.recorded.read_text())
+        return RecordedMachine(asked.recorded.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise QuestionError(ErrorCode.BAD_USER_INPUT, f"{asked.recorded}: {error}", "from") from error
 

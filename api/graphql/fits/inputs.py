@@ -166,9 +166,9 @@ def store_query(faces: Faces, wanted: FitFilter | None, level: int = 0) -> FitQu
     gpus = _matching(faces, wanted.gpu_matches, select_gpus, view.gpu_ids)
     workloads = members_of(SLOTS, wanted.workload)
     query = FitQuery(
-        model_ids=_ids(view, "model", wanted.model, view.model_ids, models),
-        gpu_ids=_ids(view, "gpu", wanted.gpu, view.gpu_ids, gpus),
-        quant_ids=_ids(view, "quant", wanted.quant, view.quant_ids, None),
+        model_ids=ids_of_names(view, "model", wanted.model, view.model_ids, models),
+        gpu_ids=ids_of_names(view, "gpu", wanted.gpu, view.gpu_ids, gpus),
+        quant_ids=ids_of_names(view, "quant", wanted.quant, view.quant_ids),
         workload_ids=tuple(_SLOT_OF.values()) if workloads is None else tuple(_SLOT_OF[kind] for kind in workloads),
         engines=members_of(EngineKind, wanted.engine),
         statuses=members_of(FitStatus, wanted.status),
@@ -261,10 +261,14 @@ def _matching(
     return frozenset(ids[item.slug] for item in select(faces, condition))
 
 
-def _ids(
-    view: CatalogView, kind: str, names: StringSet | None, every: Mapping[str, int], matching: Iterable[int] | None
+def ids_of_names(
+    view: CatalogView,
+    kind: str,
+    names: StringSet | None,
+    every: Mapping[str, int],
+    matching: Iterable[int] | None = None,
 ) -> tuple[int, ...] | None:
-    """Ids of named entities that also match; None for no condition."""
+    """Ids of named entities that also match; None for no condition. Raises ``NOT_FOUND`` for an unknown name."""
     named = named_by(names, lambda text: view.id_of(kind, text))
     if named is None or (named.in_ is None and named.not_in is None):
         return None if matching is None else tuple(sorted(matching))

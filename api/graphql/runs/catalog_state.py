@@ -10,6 +10,15 @@ from api.graphql.context import RequestContext
 from api.graphql.core.scalars import Int64
 from api.graphql.runs.pages import newest_run
 from api.graphql.runs.types import Run
+from db.fits.generations import held_generations
+
+
+@strawberry.type(description="A published state whose fits are still held.")
+class HeldGeneration:
+    generation: int = strawberry.field(description="Its number.")
+    revision: str = strawberry.field(description="Content hash of all facts that it was computed from.")
+    published_at: datetime = strawberry.field(description="When it was published, UTC.")
+    fit_count: Int64 = strawberry.field(description="Its fits.")
 
 
 @strawberry.type(description="State of the catalog and of its publication.")
@@ -37,6 +46,23 @@ class Catalog:
         description="Combinations that no engine can run: `fitCount + unsupportedCount` is the product of "
         "`estimableModelCount`, `estimableGpuCount`, `precomputedQuantCount` and `workloadCount`."
     )
+
+    @strawberry.field(
+        description="Published states that `fitDifferences` can compare, oldest first. A replaced one is held for a time that "
+        "the server is set to, and longer while nothing is published."
+    )
+    async def held_generations(self, info: strawberry.Info) -> list[HeldGeneration]:
+        async with info.context.services.state.connection() as connection:
+            held = await held_generations(connection)
+        return [
+            HeldGeneration(
+                generation=generation.id,
+                revision=generation.revision,
+                published_at=generation.published_at,
+                fit_count=Int64(generation.cells),
+            )
+            for generation in held
+        ]
 
     @strawberry.field(description="The newest run; null when there was none.")
     async def last_run(self, info: strawberry.Info) -> Run | None:

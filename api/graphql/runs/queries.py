@@ -8,6 +8,7 @@ import strawberry
 
 from api.graphql.core.arguments import After, Before, First, Last
 from api.graphql.runs.catalog_state import Catalog, catalog_state
+from api.graphql.runs.differences import FitDifferenceConnection, FitDifferenceFilter, page_differences
 from api.graphql.runs.inputs import RunFilter, RunOrder
 from api.graphql.runs.pages import find_run, page_runs
 from api.graphql.runs.types import Run, RunConnection, run_number
@@ -41,3 +42,25 @@ class RunQueries:
         before: Before = None,
     ) -> RunConnection | None:
         return await page_runs(info.context, filter, order_by, (first, after, last, before))
+
+    @strawberry.field(
+        description="What differs between two held generations (`catalog { heldGenerations }`): fits that came, went or moved, "
+        "by model, accelerator, quantization and workload. Where everything was computed anew between them, only with a "
+        "filter that leaves at most 24 models or accelerators."
+    )
+    async def fit_differences(
+        self,
+        info: strawberry.Info,
+        from_: Annotated[int, strawberry.argument(name="from", description="The earlier generation.")],
+        to: Annotated[
+            int | None, strawberry.argument(description="The later generation; the newest one when left out.")
+        ] = None,
+        filter: Annotated[
+            FitDifferenceFilter | None, strawberry.argument(description="Which differences; all when left out.")
+        ] = None,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+    ) -> FitDifferenceConnection | None:
+        return await page_differences(info.context, from_, to, filter, (first, after, last, before))

@@ -137,6 +137,54 @@ async def test_a_run_within_a_scope(desk: Desk) -> None:
     assert run["run"]["blockCount"] == run["plan"]["blockCount"] == 1
 
 
+DIFFERENCES = """query($from: Int!, $to: Int, $filter: FitDifferenceFilter, $first: Int, $after: String) {
+  catalog { heldGenerations { generation fitCount } }
+  fitDifferences(from: $from, to: $to, filter: $filter, first: $first, after: $after) { totalCount
+    nodes { kind modelSlug model { slug } gpuSlug quantSlug workload { kind }
+      from { status engine { slug } decodeTokensPerSecond } to { status grade decodeTokensPerSecond } }
+    pageInfo { hasNextPage endCursor } } }"""
+
+
+async def test_what_a_publication_changed(desk: Desk, catalog: Catalog) -> None:
+    base = catalog.models["llama-2-7b"]
+    entry = {**base, "slug": "own-4", "name": "Own 4", "aliases": [], "hf_repo": "me/own-4", "gguf_repo": None}
+    await desk.send(CHANGE, input={"upsertModels": [entry]})
+    desk.work_off(2)
+    await asyncio.sleep(0.15)
+    found = (await desk.send(DIFFERENCES, **{"from": 1}, first=3))["data"]
+    held = {state["generation"]: state["fitCount"] for state in found["catalog"]["heldGenerations"]}
+    page = found["fitDifferences"]
+    assert page["totalCount"] == held[2] - held[1] > 0
+    assert {(node["kind"], node["modelSlug"], node["from"]) for node in page["nodes"]} == {("ADDED", "own-4", None)}
+    assert page["nodes"][0]["to"]["decodeTokensPerSecond"] > 0
+    cursor = page["pageInfo"]["endCursor"]
+    following = (await desk.send(DIFFERENCES, **{"from": 1}, to=2, first=3, after=cursor))["data"]["fitDifferences"]
+    assert not [node for node in following["nodes"] if node in page["nodes"]]
+    wanted = {"gpu": {"in": ["RTX 4090"]}, "workload": {"in": ["CHAT"]}, "kind": {"notIn": ["REMOVED"]}}
+    few = (await desk.send(DIFFERENCES, **{"from": 1}, filter=wanted))["data"]["fitDifferences"]
+    assert {(node["gpuSlug"], node["workload"]["kind"]) for node in few["nodes"]} == {("rtx-4090", "CHAT")}
+    assert few["totalCount"] == len(few["nodes"])
+
+    await desk.send(CHANGE, input={"deleteModels": ["own-4"]})
+    desk.work_off(3)
+    await asyncio.sleep(0.15)
+    gone = (await desk.send(DIFFERENCES, **{"from": 2}, first=1))["data"]["fitDifferences"]
+    assert gone["totalCount"] == page["totalCount"]
+    (node,) = gone["nodes"]
+    assert (node["kind"], node["model"], node["modelSlug"], node["to"]) == ("REMOVED", None, "own-4", None)
+    assert (await desk.send(DIFFERENCES, **{"from": 1}))["data"]["fitDifferences"]["totalCount"] == 0
+    for variables, code, field in (
+        ({"from": 1, "after": cursor}, "STALE_CURSOR", None),
+        ({"from": 0}, "NOT_FOUND", "from"),
+        ({"from": 1, "to": 9}, "NOT_FOUND", "to"),
+        ({"from": 2, "to": 1}, "BAD_USER_INPUT", "from"),
+    ):
+        answer = await desk.send(DIFFERENCES, **variables)
+        details = answer["errors"][0]["extensions"]
+        assert (details["code"], details.get("field"), answer["data"]["fitDifferences"]) == (code, field, None)
+        assert answer["data"]["catalog"]
+
+
 FOLLOW = """subscription { publications { generation modelCount } }"""
 
 
