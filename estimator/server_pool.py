@@ -68,11 +68,11 @@ def _longest_context(
         return min(limit, int(pool / one * answer.context_tokens) if one else limit)
     server, ranks = request.server, request.server.tensor_parallel(request.gpu_count)
     steps = server.batched_tokens or server_step_tokens(request.accelerator)
-    held = request_bytes(model, request.kv_cache_type or CacheType.F16, ranks, steps)
+    held = request_bytes(model, request.kv_cache_type or CacheType.F16, ranks)
     low, high = 0, limit
     while low < high:
         middle = (low + high + 1) // 2
-        fits = float(held(np.array([float(middle)]))[0]) * ranks <= pool
+        fits = float(held(np.array([float(middle)]), steps)[0]) * ranks <= pool
         low, high = (middle, high) if fits else (low, middle - 1)
     return low
 

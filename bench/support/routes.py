@@ -25,6 +25,7 @@ from api.settings import ApiSettings
 from bench.support.queries import PAGE
 from db.fits.by_index import tops_statement
 from db.fits.layout import SLOTS
+from db.fits.packing import shown
 from db.fits.query import FitField, FitOrder, FitOwner, FitQuery, Window
 from db.reading import PostgresReader
 from db.session import async_engine
@@ -119,7 +120,8 @@ class Routes:
         if decode:
             value, latency, _ = _FLOATS.unpack(_BITS.pack(decode, ttft, 0))
             low, high = _BAND.unpack_from(band, 3 + 18 * _SLOT)
-            speed = {"tokensPerSecond": value, "low": value * low, "high": value * high}
+            speed = {"tokensPerSecond": shown(value), "low": shown(value * low), "high": shown(value * high)}
+            latency = shown(latency)
         points = score / 100.0
         return {
             "id": encode_id("Fit", slug, gpu["slug"], quant["slug"], workload.slug),

@@ -139,7 +139,7 @@ async def indexed_rows(
                 Selection(generation.table, reader.dialect, lists.queries[number], window, slot, number in walked)
             )
         ]
-        for row in await rows_at(reader, generation.id, _union(generation.table, sources)):
+        for row in await rows_at(reader, generation.id, _union(generation.table, sources, reader.dialect)):
             groups[lists.list_of(row)].append(row)
     short = {number: query for number, query in walked.items() if falls_short(groups[number], query, window)}
     return groups, short
@@ -148,7 +148,7 @@ async def indexed_rows(
 async def ranked_rows(reader: Reader, generation: Generation, query: FitQuery, window: Window) -> Sequence[Row]:
     """Rows of the window of each of several quants of a narrow query, with one read of the rows."""
     sources = [best_of_quants(generation.table, query, window, slot) for slot in slots_of(query)]
-    return await rows_at(reader, generation.id, _union(generation.table, sources))
+    return await rows_at(reader, generation.id, _union(generation.table, sources, reader.dialect))
 
 
 async def lateral_rows(
@@ -168,13 +168,13 @@ def tops_statement(table: str, owner: FitOwner, query: FitQuery, window: Window)
         for source in sources_of(Selection(table, "postgresql", query, window, slot, owner=owner))
     ]
     union = " UNION ALL ".join(f"({source})" for source in sources)
-    return with_shared(table, f"SELECT s.* FROM unnest(CAST(:k0 AS int[])) AS k(c0) CROSS JOIN LATERAL ({union}) s")
+    source = f"SELECT s.* FROM unnest(CAST(:k0 AS int[])) AS k(c0) CROSS JOIN LATERAL ({union}) s"
+    return with_shared(table, source, "postgresql")
 
 
-def _union(table: str, sources: Sequence[str]) -> str:
-    return with_shared(
-        table, " UNION ALL ".join(f"SELECT * FROM ({source}) s{number}" for number, source in enumerate(sources))
-    )
+def _union(table: str, sources: Sequence[str], dialect: str) -> str:
+    union = " UNION ALL ".join(f"SELECT * FROM ({source}) s{number}" for number, source in enumerate(sources))
+    return with_shared(table, union, dialect)
 
 
 @dataclass(frozen=True, slots=True)

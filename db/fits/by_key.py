@@ -84,7 +84,8 @@ async def fetch_pairs(
 
     if len(slots) == 1:
         # The columns of one workload are those of a cell already.
-        rows = await rows_at(reader, generation.id, _cell_rows(generation.table, source, match, slots[0]), parameters)
+        statement = _cell_rows(generation.table, source, match, slots[0], reader.dialect)
+        rows = await rows_at(reader, generation.id, statement, parameters)
         for row in ordered(rows, 3):
             cells[row[1], row[2]].append(StoredCell(row, generation.id))
         return cells
@@ -147,17 +148,17 @@ async def _full_rows(
     # CROSS JOIN keeps SQLite from turning the loops around: the keys lead, the index follows.
     statement = (
         f"SELECT {_FULL_ROW}, {shared_columns('f', None)} FROM {source} CROSS JOIN {generation.table} f "
-        f"{shared_joins(generation.table, 'f')} WHERE {match} AND {visible()}"
+        f"{shared_joins(generation.table, 'f', reader.dialect)} WHERE {match} AND {visible()}"
     )
     return await rows_at(reader, generation.id, statement, parameters)
 
 
-def _cell_rows(table: str, source: str, match: str, slot: int) -> str:
+def _cell_rows(table: str, source: str, match: str, slot: int, dialect: str) -> str:
     """Statement for the cells of one workload, in the order of ``CELL_COLUMNS``."""
     figures = ", ".join(f"f.{name}_{slot}" for name in ("decode", "ttft", "safe", "score"))
     return (
         f"SELECT {slot}, f.model_id, f.gpu_id, f.quant_id, f.flags, {figures}, f.rest, {shared_columns('f', slot)} "
-        f"FROM {source} CROSS JOIN {table} f {shared_joins(table, 'f')} WHERE {match} AND {visible()}"
+        f"FROM {source} CROSS JOIN {table} f {shared_joins(table, 'f', dialect)} WHERE {match} AND {visible()}"
     )
 
 

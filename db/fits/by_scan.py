@@ -43,7 +43,7 @@ async def scanned_rows(reader: Reader, generation: Generation, lists: Lists) -> 
         bounds = _bounds(await rows_at(reader, generation.id, f"SELECT {_RANKED} FROM ({cells}) c"), lists)
     # SQLite would walk a whole index in its order, and look up every row, where the index happens to cover what runs.
     source = f"{checked(generation.table)} f{' NOT INDEXED' if reader.dialect == 'sqlite' else ''}"
-    statement = with_shared(generation.table, _cells(generation.table, source, bounds, lists))
+    statement = with_shared(generation.table, _cells(generation.table, source, bounds, lists), reader.dialect)
     return await rows_at(reader, generation.id, statement)
 
 

@@ -6,11 +6,11 @@ from db.fits.layout import BAND_BYTES, PLAN_BYTES, engine_of_row
 from db.fits.packing import BAND_CELL, BAND_CELLS_AT, PLAN_CELL
 
 
-def with_shared(table: str, source: str) -> str:
+def with_shared(table: str, source: str, dialect: str) -> str:
     """Statement that joins the cells of ``source`` with what their rows share, in the order of ``CELL_COLUMNS``."""
     return (
         f"SELECT c.slot, c.model_id, c.gpu_id, c.quant_id, c.flags, c.decode, c.ttft, c.safe, c.score, c.rest, "
-        f"{shared_columns('c', 'c.slot')} FROM ({source}) c {shared_joins(table, 'c')}"
+        f"{shared_columns('c', 'c.slot')} FROM ({source}) c {shared_joins(table, 'c', dialect)}"
     )
 
 
@@ -37,10 +37,16 @@ def shared_columns(alias: str, slot: int | str | None) -> str:
     )
 
 
-def shared_joins(table: str, alias: str) -> str:
-    """Joins of a row to its companions, which were born with it."""
+def shared_joins(table: str, alias: str, dialect: str) -> str:
+    """Joins of a row to its companions, which were born with it.
+
+    PostgreSQL plans each look-up apart: beside a branch as dear as a whole table it calls one more read of a companion cheap.
+    """
+    quant = f"q.model_id = {alias}.model_id AND q.quant_id = {alias}.quant_id AND q.born = {alias}.born"
+    gpu = f"g.gpu_id = {alias}.gpu_id AND g.engine = {engine_of_row(alias)} AND g.born = {alias}.born"
+    if dialect == "sqlite":
+        return f"JOIN {table}_quant q ON {quant} JOIN {table}_gpu g ON {gpu}"
     return (
-        f"JOIN {table}_quant q ON q.model_id = {alias}.model_id AND q.quant_id = {alias}.quant_id "
-        f"AND q.born = {alias}.born "
-        f"JOIN {table}_gpu g ON g.gpu_id = {alias}.gpu_id AND g.engine = {engine_of_row(alias)} AND g.born = {alias}.born"
+        f"CROSS JOIN LATERAL (SELECT q.plans, q.bands FROM {table}_quant q WHERE {quant} LIMIT 1) q "
+        f"CROSS JOIN LATERAL (SELECT g.usable_bytes, g.capacity_bytes FROM {table}_gpu g WHERE {gpu} LIMIT 1) g"
     )

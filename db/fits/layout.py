@@ -29,8 +29,8 @@ RECOMMENDED_BIT = 8
 #: Above the slots, ``flags`` holds the code of the engine.
 ENGINE_SHIFT = FLAG_BITS * SLOT_COUNT
 ENGINE_MASK = 15
-#: Decode speeds are indexed by their upper 19 bits (0.1 %): few distinct values, which PostgreSQL stores once each.
-BUCKET_SHIFT = 13
+#: Decode speeds are indexed by their upper 21 bits (0.025 %): few distinct values, which PostgreSQL stores once each.
+BUCKET_SHIFT = 11
 #: Scores are indexed with the upper 12 bits of the decode speed (exponent and three bits) below them.
 SCORE_SHIFT = 20
 SCORE_STEP = 1 << (32 - SCORE_SHIFT - 1)

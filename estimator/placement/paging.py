@@ -5,6 +5,7 @@ Shapes: S situations, P pairs of device and quant.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,8 @@ from estimator.placement.demand import UNKNOWN_CONTEXT_LIMIT, Situation
 from estimator.placement.placements import Rig
 from estimator.structure.architecture import ModelArchitecture
 from estimator.structure.kv_cache import kv_heads
-from estimator.structure.paged_cache import request_bytes
+from estimator.structure.paged_cache import Reserved, request_bytes
+from estimator.types import CacheType
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -33,13 +35,19 @@ class Paging:
     rig: Rig
     pairs: Bools
     steps: Ints
+    #: Bytes of a request, by the type of its cache.
+    reserved: Mapping[CacheType, Reserved]
 
     @classmethod
     def of(
         cls, model: ModelArchitecture, situations: tuple[Situation, ...], rig: Rig, pairs: Bools, steps: Ints
     ) -> Paging | None:
         """None where vLLM drives no pair."""
-        return cls(model, situations, rig, pairs, steps) if pairs.any() else None
+        if not pairs.any():
+            return None
+        caches = {situation.cache for situation in situations}
+        reserved = {cache: request_bytes(model, cache, rig.ranks) for cache in caches}
+        return cls(model, situations, rig, pairs, steps, reserved)
 
     def cache(self, other: Floats) -> Floats:
         """Bytes on all devices at the planned contexts (S, P), and ``other`` where another engine runs."""
@@ -72,7 +80,7 @@ class Paging:
         """Bytes on all devices of all streams at ``context`` tokens each; a replica serves its part of the streams."""
         one, server, ranks = self.situations[s], self.rig.server, self.rig.ranks
         streams = np.ceil(one.batch / server.data_parallel)
-        held = request_bytes(self.model, one.cache, ranks, step)(context)
+        held = self.reserved[one.cache](context, step)
         return np.asarray(held * (streams * ranks * server.data_parallel))
 
 

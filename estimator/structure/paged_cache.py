@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,18 +51,16 @@ class PagedLayers:
         return np.asarray(np.ceil(kept / block_tokens) + self.spare)
 
 
-def request_bytes(
-    model: ModelArchitecture, cache: CacheType, ranks: int, batched_tokens: int
-) -> Callable[[Floats], Floats]:
-    """The bytes on one of ``ranks`` tensor-parallel devices that requests of (contexts,) tokens reserve, (contexts,)."""
+#: Bytes that requests of (contexts,) tokens reserve in steps of so many tokens, (contexts,).
+Reserved: TypeAlias = Callable[[Floats, int], Floats]
+
+
+def request_bytes(model: ModelArchitecture, cache: CacheType, ranks: int) -> Reserved:
+    """The bytes on one of ``ranks`` tensor-parallel devices that requests reserve."""
     if any(model.compress_ratios):
-        return lambda context: _compressed_bytes(model, context, batched_tokens)
+        return _compressed_bytes(model)
     kinds = _kinds(model, cache, ranks)
-
-    def of(context: Floats) -> Floats:
-        return _grouped_bytes(kinds, np.asarray(context, dtype=np.float64), batched_tokens)
-
-    return of
+    return lambda context, batched_tokens: _grouped_bytes(kinds, np.asarray(context, dtype=np.float64), batched_tokens)
 
 
 def _kinds(model: ModelArchitecture, cache: CacheType, ranks: int) -> Counter[PagedLayers]:
@@ -124,9 +123,8 @@ def _group_size(counts: list[int]) -> int:
     return max(counts) if max(counts) < _NEARLY_EQUAL * min(counts) else min(counts)
 
 
-def _compressed_bytes(model: ModelArchitecture, context: Floats, batched_tokens: int) -> Floats:
+def _compressed_bytes(model: ModelArchitecture) -> Reserved:
     """A context that is compressed by a ratio a layer, the windows beside it, and the compressors' states."""
-    context = np.asarray(context, dtype=np.float64)
     layers = model.layers
     ratios = Counter(ratio for ratio in model.compress_ratios[: len(layers)] if ratio)
     pages = sum(_compressed_pages(model, ratio) for ratio in ratios)
@@ -137,10 +135,15 @@ def _compressed_bytes(model: ModelArchitecture, context: Floats, batched_tokens:
         groups.append((count, PagedLayers(1.0, window - 1, 1), _STATE_BLOCK_TOKENS[overlaps]))
     whole = max(ratios.values())
     size = _least_padding([whole, *(count for count, _, _ in groups)])
-    blocks = np.ceil(context / _COMPRESSED_BLOCK_TOKENS)
-    for count, kind, block_tokens in groups:
-        blocks = blocks + np.ceil(count / size) * kind.blocks(context, batched_tokens, block_tokens)
-    return np.asarray(blocks * pages * size)
+
+    def reserved(context: Floats, batched_tokens: int) -> Floats:
+        context = np.asarray(context, dtype=np.float64)
+        blocks = np.ceil(context / _COMPRESSED_BLOCK_TOKENS)
+        for count, kind, block_tokens in groups:
+            blocks = blocks + np.ceil(count / size) * kind.blocks(context, batched_tokens, block_tokens)
+        return np.asarray(blocks * pages * size)
+
+    return reserved
 
 
 def _window(model: ModelArchitecture) -> float:

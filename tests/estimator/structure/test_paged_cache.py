@@ -23,7 +23,7 @@ def model_of(slug: str) -> ModelArchitecture:
 
 
 def held(slug: str, context: int, cache: CacheType = CacheType.F16, ranks: int = 1, steps: int = 8192) -> float:
-    return float(request_bytes(model_of(slug), cache, ranks, steps)(np.array([float(context)]))[0])
+    return float(request_bytes(model_of(slug), cache, ranks)(np.array([float(context)]), steps)[0])
 
 
 @pytest.mark.parametrize(
@@ -90,6 +90,6 @@ def test_sparse_attention_keeps_the_keys_of_its_indexer() -> None:
 def test_a_request_grows_with_its_length_and_shrinks_with_more_devices(slug: str) -> None:
     contexts = np.array([1.0, 16, 17, 1000, 8192, 100_000])
     for ranks in (1, 2, 4):
-        sizes = request_bytes(model_of(slug), CacheType.F16, ranks, 8192)(contexts)
+        sizes = request_bytes(model_of(slug), CacheType.F16, ranks)(contexts, 8192)
         assert (np.diff(sizes) >= 0).all()
-        assert (sizes <= request_bytes(model_of(slug), CacheType.F16, 1, 8192)(contexts) * 1.001).all()
+        assert (sizes <= request_bytes(model_of(slug), CacheType.F16, 1)(contexts, 8192) * 1.001).all()
