@@ -70,7 +70,9 @@ async def send(server: Server, grammar: Grammar, count: int, findings: Findings)
                 request = json.dumps(grammar.request())
                 began = time.perf_counter()
                 try:
-                    answer = await client.post("/graphql", content=request, headers={"content-type": "application/json"})
+                    answer = await client.post(
+                        "/graphql", content=request, headers={"content-type": "application/json"}
+                    )
                 except httpx.TimeoutException:
                     findings.wrong.append(f"no answer within {TIMEOUT_S} s for {request[:3000]}")
                     continue
