@@ -174,9 +174,10 @@ def loss_hash() -> str:
 
 
 def _facts_hash(directory: str, slugs: Set[str | None]) -> str:
+    """Hash of the files of ``directory`` and the traits of the models. A fit reads of post-training.json the traits alone."""
     digest = hashlib.blake2b(digest_size=16)
     root = CATALOG_ROOT / directory
-    for path in sorted(each for each in root.rglob("*") if each.is_file()):
+    for path in sorted(each for each in root.rglob("*") if each.is_file() and each.name != "post-training.json"):
         digest.update(str(path.relative_to(root)).encode() + b"\0" + path.read_bytes() + b"\0")
     for slug, traits in model_traits(load_catalog()).items():
         if slug in slugs:

@@ -80,7 +80,11 @@ def check_capability(root: Path, slugs: Mapping[str, Set[str]]) -> list[Fault]:
             if label in known[name]:
                 faults.append(Fault(file, label, "slug", "another item has the same slug; rename one of them"))
             known[name].add(label)
-            faults += _unknown_models(file, label, entry, ("slug", "parent") if name == "post-training" else (), slugs)
+            if name == "post-training":
+                faults += _unknown_models(file, label, entry, ("slug", "parent"), slugs)
+                if entry.get("source") is None and not entry.get("recalled"):
+                    message = "nothing tells where the facts come from; name the source, or list them in recalled"
+                    faults.append(Fault(file, label, "source", message))
     for path in _result_files(root):
         faults += _result_faults(path, str(path.relative_to(root)), known, slugs)
     return faults

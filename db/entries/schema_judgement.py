@@ -59,7 +59,10 @@ class ThinkingLength(Shape):
 
 
 class PostTraining(Shape):
-    """How a model was trained after its pretraining: whether it thinks, is a chat model, has a specialty, a parent."""
+    """How a model was trained after its pretraining: whether it thinks, is a chat model, has a specialty, a parent.
+
+    ``source`` is of all fields but those that ``recalled`` lists; it is null where nothing was read.
+    """
 
     slug: Slug
     thinking: Literal["never", "hybrid", "always"]
@@ -67,7 +70,8 @@ class PostTraining(Shape):
     specialty: Literal["coder", "mathematics"] | None
     parent: Slug | None
     thinking_length: ThinkingLength | None
-    source: Text
+    recalled: list[Literal["thinking", "tuning", "specialty", "parent"]]
+    source: Text | None
 
 
 class ResultSource(Shape):

@@ -8,6 +8,7 @@ from typing import Literal
 
 from db.entries import specs
 from db.entries.files import Catalog, Entry
+from db.entries.traits import judgement_entries
 
 State = Literal["null", "recalled", "unconfirmed"]
 #: Facts that every entity of the kind has in the world, so that a null is one that nobody found.
@@ -36,6 +37,10 @@ def stale_facts(catalog: Catalog) -> Iterator[StaleFact]:
             recalled = _recalled(kind, entry)
             for field in specs.unverified_fields(entry):
                 yield StaleFact(kind, slug, field, "recalled" if field in recalled else "unconfirmed")
+    for training in judgement_entries(None, "post-training"):
+        if training["slug"] in catalog.models:
+            for field in training["recalled"]:
+                yield StaleFact("model", training["slug"], f"post_training.{field}", "recalled")
 
 
 def _recalled(kind: str, entry: Entry) -> set[str]:

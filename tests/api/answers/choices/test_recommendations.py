@@ -24,7 +24,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 QUERY = """query($for: RecommendationInput!, $mode: OperatingMode, $first: Int, $after: String, $last: Int) {
   recommendations(input: $for, mode: $mode, first: $first, after: $after, last: $last) {
     totalCount pageInfo { hasNextPage endCursor } pick { rank rating answerSeconds }
-    nodes { rank rating thinking answerSeconds tokensPerSecond onFrontier reason
+    nodes { rank rating thinking answerSeconds tokensPerSecond onFrontier reason { code message values }
       worth { value low high capability { value low high evidence results } loss { points low high } }
       fit { source status weightsKnown model { slug } gpu { slug currentPrice { usd } powerWatts vendor } quant { slug }
         workload { kind } decode { tokensPerSecond } ttftMs safeContextTokens } } } }"""
@@ -120,7 +120,7 @@ async def test_models_for_an_accelerator(data: Any) -> None:
         worth = one["worth"]
         assert worth["low"] < worth["value"] < worth["high"]
         assert worth["value"] == pytest.approx(worth["capability"]["value"] - worth["loss"]["points"])
-        assert one["reason"].endswith(".")
+        assert one["reason"]["message"].endswith(".")
         assert one["tokensPerSecond"] == pytest.approx(one["fit"]["decode"]["tokensPerSecond"])
 
 

@@ -27,6 +27,14 @@ def test_null_recalled_and_unconfirmed_facts_are_told_apart() -> None:
     assert StaleFact("gpu", "rtx-4090", "memory_gb", "null") not in facts
 
 
+def test_recalled_training_is_listed() -> None:
+    catalog = load_catalog()
+    facts = set(stale_facts(replace(catalog, gpus={})))
+    recalled = {fact.slug for fact in facts if fact.field == "post_training.thinking"}
+    assert "falcon3-7b" in recalled
+    assert "qwen3-8b" not in recalled
+
+
 def test_an_imported_field_with_a_source_needs_none() -> None:
     catalog = load_catalog()
     known = catalog.models["qwen3-8b"] | {"known_by": {"license": "card", "context_length": "config"}}
