@@ -12,8 +12,8 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from api.answers.choices.models import Wanted
+from api.answers.choices.prices import prices_of
 from api.answers.choices.recommendations import Choice, Question, Recommendations, recommendations
-from api.answers.choices.setups import prices_of
 from api.answers.story import pair_slug
 from api.catalog.fit_reads import FitReads
 from api.catalog.records import ModelRecord
