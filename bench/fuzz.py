@@ -27,6 +27,8 @@ from tests.support.grammar import Grammar, names_of
 
 DOCUMENTS = 20_000
 CONNECTIONS = 8
+#: Seconds without an answer that count as a wrong one; the server stops an operation long before.
+TIMEOUT_S = 60
 MEMORY_BAR = 1.1
 #: Two rounds in which the server returns freed memory.
 REST_S = 2.2 * EVERY_S
@@ -61,13 +63,19 @@ class Findings:
 
 async def send(server: Server, grammar: Grammar, count: int, findings: Findings) -> None:
     left = iter(range(count))
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}", timeout=60) as client:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}", timeout=TIMEOUT_S) as client:
 
         async def connection() -> None:
             for _ in left:
                 request = json.dumps(grammar.request())
                 began = time.perf_counter()
-                answer = await client.post("/graphql", content=request, headers={"content-type": "application/json"})
+                try:
+                    answer = await client.post(
+                        "/graphql", content=request, headers={"content-type": "application/json"}
+                    )
+                except httpx.TimeoutException:
+                    findings.wrong.append(f"no answer within {TIMEOUT_S} s for {request[:3000]}")
+                    continue
                 findings.judge(request, answer.status_code, answer.text, time.perf_counter() - began)
 
         await asyncio.gather(*(connection() for _ in range(CONNECTIONS)))

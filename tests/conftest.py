@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,6 +22,15 @@ GPUS = (
     "rtx-4090", "tesla-v100-pcie-32-gb", "rtx-3060-12-gb", "instinct-mi300x-192-gb", "h100-sxm5-80-gb",
     "apple-m3-max-40c-64gb", "arc-a770-16-gb",
 )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def few_objects() -> Iterator[None]:
+    """The collector looks at the objects of this module alone: those of a loaded catalog take it a second."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture(scope="session")

@@ -28,7 +28,7 @@ class Meant:
     @property
     def is_plain(self) -> bool:
         """Whether the text leaves nothing open."""
-        return all(meaning.note is None for meaning in (self.model, self.gpu) if meaning is not None)
+        return all(not meaning.notes for meaning in (self.model, self.gpu) if meaning is not None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ from estimator.estimate import cell_of, require_facts
 from estimator.fit_facts import FitFacts, request_of
 from estimator.grid import FitBlock, evaluate_block
 from estimator.placement.hosts import host_for
+from estimator.sentences import Sentence
 from estimator.structure.architecture import ModelArchitecture
 from estimator.types import Accelerator, Estimate, EstimatorError, Host, MissingFactError, Quant, Workload
 
@@ -53,7 +54,7 @@ class Pairing:
     chosen_quant: int
     chosen_workload: int
     #: What a file left open.
-    notes: tuple[str, ...]
+    notes: tuple[Sentence, ...]
 
     def estimate(self, quant: int, workload: int) -> Estimate:
         return cell_of(self.block, 0, quant, workload, self.workloads[workload].context_tokens)
@@ -151,7 +152,7 @@ def estimate_pairing(
         block,
         0,
         w,
-        (*(note for note in (named.note, on.note) if note is not None), *source.notes),
+        (*named.notes, *on.notes, *source.notes),
     )
     if own is not None and (own != PLAIN or any(pairing.quants[q].slug == PLAIN for q in pairing.runnable())):
         quant_slug = own

@@ -37,6 +37,7 @@ from estimator.calibration.coefficients import Calibration
 from estimator.estimate import estimate
 from estimator.fit_facts import DraftFacts, FitFacts
 from estimator.placement.hosts import host_for
+from estimator.sentences import Sentence, SentenceCode
 from estimator.server_pool import ServerPool, server_pool
 from estimator.speed.mixed_gpus import DeviceLoad
 from estimator.speed.speculative import Draft, Speculation
@@ -70,7 +71,7 @@ class Answer:
     facts: FitFacts
     devices: tuple[DeviceLoad, ...] = ()
     speculation: Speculation | None = None
-    notes: tuple[str, ...] = ()
+    notes: tuple[Sentence, ...] = ()
 
     @property
     def pool(self) -> ServerPool | None:
@@ -79,7 +80,7 @@ class Answer:
 
 
 #: Of a draft that takes longer than it saves.
-SLOWER_DRAFT = "Decoding is slower with this draft than without it."
+SLOWER_DRAFT = Sentence(SentenceCode.DRAFT_SLOWER, "Decoding is slower with this draft than without it.")
 
 
 class Answerer:
@@ -137,7 +138,7 @@ class Answerer:
 
     def _served(
         self, model: ModelArchitecture, request: EstimateRequest, result: Estimate, workload: Workload | None
-    ) -> tuple[EstimateRequest, Estimate, tuple[str, ...]]:
+    ) -> tuple[EstimateRequest, Estimate, tuple[Sentence, ...]]:
         """The plan of the streams that a server has room for; it lets the others wait, and refuses none."""
         pool = server_pool(model, request, result)
         if pool is None or result.status is not Status.DOES_NOT_FIT or not 1 <= pool.requests_at_once < request.batch:
@@ -145,7 +146,13 @@ class Answerer:
         streams = int(pool.requests_at_once)
         name = ENGINE_NAMES[result.engine] if result.engine else "the server"
         mend = f" {pool.mend} makes room for all." if pool.mend and "utilization" in pool.mend else ""
-        note = f"{name} answers {streams} of {request.batch} streams at once and lets the others wait.{mend}"
+        note = Sentence(
+            SentenceCode.STREAMS_WAIT,
+            f"{name} answers {streams} of {request.batch} streams at once and lets the others wait.{mend}",
+            engine=name,
+            streams=request.batch,
+            streams_at_once=streams,
+        )
         fewer = replace(request, batch=streams)
         return fewer, estimate(model, fewer, self._calibration, workload), (note,)
 
@@ -293,7 +300,7 @@ class Answerer:
             )
         return given or stated or 1
 
-    def _name_notes(self, question: Mapping[str, Any]) -> tuple[str, ...]:
+    def _name_notes(self, question: Mapping[str, Any]) -> tuple[Sentence, ...]:
         """Which entities the names of a question were taken as, where they left something open."""
         draft = question.get("draft") or {}
         named = [(kind, question.get(kind)) for kind in ("model", "gpu", "quant", "host", "workload")]
@@ -301,11 +308,12 @@ class Answerer:
         if str(draft.get("model")).casefold() != extras.OWN_HEADS:
             named += [(kind, draft.get(kind)) for kind in ("model", "quant")]
         meanings = [(kind, self._meant(kind, name)) for kind, name in named if isinstance(name, str)]
-        notes = [meaning.note for _, meaning in meanings if meaning.note is not None]
+        notes = [note for _, meaning in meanings for note in meaning.notes]
         stated = next((meaning.quant for kind, meaning in meanings if kind == "model"), None)
         chosen = next((meaning.slug for kind, meaning in meanings if kind == "quant"), None)
         if question.get("model") is not None and stated is not None and chosen not in (None, stated):
-            notes.append(f"The model's name states {stated}; the estimate is in {chosen}, as asked.")
+            text = f"The model's name states {stated}; the estimate is in {chosen}, as asked."
+            notes.append(Sentence(SentenceCode.QUANT_NOT_AS_NAMED, text, stated=stated, chosen=chosen))
         return tuple(dict.fromkeys(notes))
 
     def _resolved(self, kind: str, text: str) -> str:

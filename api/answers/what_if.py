@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from api.errors import ErrorCode, QuestionError
+from estimator.sentences import Sentence, SentenceCode
 from estimator.speed.speculative import MAX_DRAFT_TOKENS, Draft
 from estimator.structure.architecture import ModelArchitecture
 from estimator.types import Accelerator, Quant
@@ -22,8 +23,9 @@ ModelOf = Callable[[str], ModelArchitecture]
 QuantOf = Callable[[str], Quant]
 GpusOf = Callable[[str], tuple[Accelerator, ...]]
 
-UNKNOWN_PROJECTOR = (
-    "The size of this model's vision projector is not known; it is not in the total. Give projector_bytes to count it."
+UNKNOWN_PROJECTOR = Sentence(
+    SentenceCode.PROJECTOR_UNKNOWN,
+    "The size of this model's vision projector is not known; it is not in the total. Give projector_bytes to count it.",
 )
 
 

@@ -115,7 +115,7 @@ async def load_pair(reads: FitReads, address: str, chosen: QueryParams) -> Pair:
         raise ApiError(ErrorCode.UNSUPPORTED, f"{name} runs no quantization of {model.name} on {gpu.name}")
     order = {view.quant_ids[quant.slug]: number for number, quant in enumerate(view.quants)}
     fits = [FitRecord(view, cell, setting) for cell in sorted(cells, key=lambda cell: order[cell.quant_id])]
-    notes = tuple(note for note in (named.note, on.note) if note is not None)
+    notes = (*named.notes, *on.notes)
     return Pair(view, next(fit for fit in fits if fit.cell is cell), fits, mode, setting, notes)
 
 

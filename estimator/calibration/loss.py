@@ -78,13 +78,13 @@ NO_LOSS = Divergence(0.0, 0.0, 0.0, LossEvidence.MEASURED)
 class _Forms:
     """Quantizations as the law sees them; arrays (Q,), and (Q, W) of the types that each must not lose less than.
 
-    ``further`` are bits that such a type typically has more, the first one being the type itself; ``effects`` are those of
-    the types, minus infinity where there is none.
+    ``level`` and ``slope`` are those of the families. ``further`` are bits that such a type typically has more, the first one
+    being the type itself; ``effects`` are those of the types, minus infinity where there is none.
     """
 
     forms: tuple[QuantForm | None, ...]
-    families: tuple[str, ...]
-    family: NDArray[np.int64]
+    level: Floats
+    slope: Floats
     typical_bits: Floats
     further: Floats
     effects: Floats
@@ -122,10 +122,12 @@ class LossTable:
         """
         known = self._forms(tuple(quants))
         bits = known.typical_bits if bits is None else np.asarray(bits, dtype=np.float64)
-        level, slope, curvature = np.array([self._curve(model, family) for family in known.families]).T[:, known.family]
+        level, slope, curvature = self._curve(model)
         # A wider type of this model has about as many bits more as it typically has.
         b = np.clip(bits[:, None] + known.further, LEAST_BITS, MOST_BITS) - REFERENCE_BITS
-        logs = (slope[:, None] * b + curvature[:, None] * b * b + known.effects).max(axis=1) + level
+        logs = (
+            ((slope + known.slope)[:, None] * b + curvature * b * b + known.effects).max(axis=1) + level + known.level
+        )
         return np.where((bits >= model.native_bits) | np.isinf(known.effects[:, 0]), 0.0, np.exp(logs))
 
     def divergences(self, model: TrainedModel, quants: Sequence[tuple[Quant, float | None]]) -> list[Divergence]:
@@ -167,9 +169,9 @@ class LossTable:
             stratum, evidence = "model left out" if related else "publisher left out", LossEvidence.PREDICTED
         return _interval(math.log(nats), self._half_width[stratum][zone_of(bits)], evidence)
 
-    def _curve(self, model: TrainedModel, family: str) -> tuple[float, float, float]:
-        """Level, slope and curvature of the log in the bits beside the law's centre, without the effects of types."""
-        form = QuantForm(family, "")
+    def _curve(self, model: TrainedModel) -> tuple[float, float, float]:
+        """Level, slope and curvature of the log in the bits beside the law's centre, without effects of families and types."""
+        form = QuantForm("", "")
         below, middle, above = (
             log_divergence(divergence_terms(model, form, REFERENCE_BITS + step), self._law) for step in (-1.0, 0.0, 1.0)
         )
@@ -177,7 +179,9 @@ class LossTable:
 
     def _forms_of(self, quants: tuple[Quant, ...]) -> _Forms:
         forms = tuple(form_of(quant) for quant in quants)
-        families = tuple(dict.fromkeys(form.family if form else "" for form in forms))
+        families = [form.family if form else "" for form in forms]
+        level = np.array([self._law.get(f"family:{family}", 0.0) for family in families])
+        slope = np.array([self._law.get(f"bits|family:{family}", 0.0) for family in families])
         typical = [
             max(quant.nominal_bits, MOST_BITS)
             if form is None
@@ -188,8 +192,7 @@ class LossTable:
         further, effects = (np.full((len(quants), max(map(len, wider))), fill) for fill in (0.0, -np.inf))
         for q, rows in enumerate(wider):
             further[q, : len(rows)], effects[q, : len(rows)] = np.array(rows).T
-        family = np.array([families.index(form.family if form else "") for form in forms])
-        return _Forms(forms, families, family, np.array(typical), further, effects)
+        return _Forms(forms, level, slope, np.array(typical), further, effects)
 
     def _wider(self, form: QuantForm | None, typical: float) -> list[tuple[float, float]]:
         """Further bits and effect of a type itself, then of the offered types of its family that are wider."""

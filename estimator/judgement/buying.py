@@ -17,6 +17,7 @@ from estimator.judgement.market import (
     price_of_computer,
 )
 from estimator.placement.hosts import host_for
+from estimator.sentences import Sentence
 from estimator.types import Accelerator, Host
 
 #: Wide cards that a desktop takes unless the buyer says otherwise.
@@ -82,7 +83,7 @@ class Offer:
     computer: Computer | None
     parts: tuple[Part, ...] = ()
     hour: Price | None = None
-    misfits: tuple[str, ...] = ()
+    misfits: tuple[Sentence, ...] = ()
 
     @property
     def usd(self) -> float | None:
@@ -173,7 +174,7 @@ def _cards(ware: Ware, computers: Sequence[Computer], terms: Terms) -> Iterator[
 
 def _around(
     ware: Ware, count: int, computers: Sequence[Computer], terms: Terms
-) -> list[tuple[Computer, tuple[str, ...]]]:
+) -> list[tuple[Computer, tuple[Sentence, ...]]]:
     """Computers for the cards, with what is wrong with them: the cheapest of each size of memory that they go into.
 
     Where none has a known price, the smallest; where they go into none, the one with least against it.

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
+from estimator.sentences import Sentence, SentenceCode
 from estimator.types import Accelerator, Host
 
 #: A launch or a system price counts as a price of today for so many years.
@@ -140,17 +141,23 @@ def supply_needed_w(card: Accelerator, board: Board | None, count: int) -> float
     return first + (count - 1) * card.tdp_w
 
 
-def misfits(computer: Computer, card: Accelerator, board: Board | None, count: int) -> tuple[str, ...]:
+def misfits(computer: Computer, card: Accelerator, board: Board | None, count: int) -> tuple[Sentence, ...]:
     """Why ``count`` cards do not go into a computer; empty where they do, or where nothing is known against it."""
     reasons = []
     if board is not None and board.form not in (None, "card"):
-        return (f"{card.name} is no card but of form {board.form.upper()}",)
+        text = f"{card.name} is no card but of form {board.form.upper()}"
+        return (Sentence(SentenceCode.NOT_A_CARD, text, gpu=card.name, form=board.form.upper()),)
     if count > computer.card_places:
-        reasons.append(f"{computer.name} takes {computer.card_places} wide cards")
+        text = f"{computer.name} takes {computer.card_places} wide cards"
+        reasons.append(Sentence(SentenceCode.TOO_FEW_PLACES, text, cards=count, places=computer.card_places))
     covered = None if board is None or board.slots is None else board.slots * count
     if covered is not None and computer.expansion_slots is not None and covered > computer.expansion_slots:
-        reasons.append(f"the cards cover {covered} slots of {computer.expansion_slots}")
+        text = f"the cards cover {covered} slots of {computer.expansion_slots}"
+        reasons.append(Sentence(SentenceCode.TOO_FEW_SLOTS, text, needed_slots=covered, slots=computer.expansion_slots))
     needed = supply_needed_w(card, board, count)
     if needed is not None and computer.supply_w is not None and needed > computer.supply_w:
-        reasons.append(f"the cards need a supply of {needed:.0f} W, the computer has {computer.supply_w:.0f} W")
+        text = f"the cards need a supply of {needed:.0f} W, the computer has {computer.supply_w:.0f} W"
+        reasons.append(
+            Sentence(SentenceCode.SUPPLY_TOO_SMALL, text, needed_watts=needed, supply_watts=computer.supply_w)
+        )
     return tuple(reasons)

@@ -7,7 +7,8 @@ results does not pass a measured one on an optimistic prediction.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,6 +68,14 @@ class WorthTable:
     loss_high: Floats
     thinking: Floats
     native: NDArray[np.bool_]
+
+    def with_models(self, more: WorthTable) -> WorthTable:
+        """The table with the models of another one, of the same quantizations, behind its own."""
+        pairs = ((getattr(self, each.name), getattr(more, each.name)) for each in fields(self))
+        joined: list[Any] = [
+            np.concatenate(pair) if isinstance(pair[0], np.ndarray) else [*pair[0], *pair[1]] for pair in pairs
+        ]
+        return WorthTable(*joined)
 
 
 def worth_table(

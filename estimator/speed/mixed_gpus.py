@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,7 @@ from estimator.structure.architecture import FeedForward, ModelArchitecture
 from estimator.types import Accelerator
 
 Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
 _BISECTIONS = 24
 
 
@@ -47,88 +49,92 @@ class DeviceLoad:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """A split at size one: per element (layers from the first on the device, then the output head when it is there)
-    weight and cache bytes and what a token reads of them; ``ends`` are each device's last element plus one."""
+    """Splits of C cells over D devices: per element (every layer, then the output head) weight and cache bytes and what a
+    token reads of them, (C, layers + 1), 0 in system memory. ``on`` (D, C, layers + 1) tells which device has an element,
+    ``fits`` (C,) where each device holds its part."""
 
     weights: Floats
     cache: Floats
     dense_read: Floats
     routed_read: Floats
     cache_read: Floats
-    is_layer: NDArray[np.bool_]
-    has_experts: NDArray[np.bool_]
-    ends: tuple[int, ...]
+    is_layer: Flags
+    has_experts: Flags
+    held: Flags
+    on: Flags
+    fits: Flags
 
-    def of(self, device: int, values: NDArray[np.generic]) -> float:
-        """Sum of ``values`` over a device's elements."""
-        start = self.ends[device - 1] if device else 0
-        return float(values[start : self.ends[device]].sum())
+    def of(self, device: int, values: NDArray[np.generic]) -> Floats:
+        """Sums of ``values`` over a device's elements, (C,)."""
+        return np.asarray((values * self.on[device]).sum(axis=-1), dtype=np.float64)
 
 
-def layout(model: ModelArchitecture, tables: ModelTables, need: Needs, placed: Placed, free: Floats) -> Layout | None:
-    """Layers over devices with ``free`` bytes for weights and cache, (devices,); None when no split fits each of them.
-
-    ``placed`` is a plan of one cell.
-    """
-    n = model.n_layers
-    kept, moved = (int(np.asarray(each).flat[0]) for each in (placed.kept, placed.moved))
-    with_output = bool(np.asarray(placed.output_on_gpu).flat[0])
-    own = np.arange(n - kept, n)
-    weights = tables.weights
-    experts_here = own >= moved
-    share = weights.expert_share
-    dense = weights.layers[0, own].astype(np.float64)
-    experts = np.where(experts_here, weights.experts[0, own], 0).astype(np.float64)
-    cache, read = (np.diff(each[0])[::-1][own] for each in (need.kv_last, need.read_last))
-    is_expert = np.array([layer.feed_forward is FeedForward.EXPERTS for layer in model.layers])[own]
-    tail = np.array([float(weights.output[0])] if with_output else [])
-    none = np.zeros_like(tail)
-
-    def whole(values: Floats, last: Floats = none) -> Floats:
-        return np.concatenate([values, last])
-
-    found = Layout(
-        weights=whole(dense + experts, tail),
-        cache=whole(cache),
-        dense_read=whole(dense, tail),
-        routed_read=whole(experts * share),
-        cache_read=whole(read),
-        is_layer=whole(np.ones(kept)) > 0,
-        has_experts=whole((is_expert & experts_here).astype(np.float64)) > 0,
-        ends=(),
+def layout(model: ModelArchitecture, tables: ModelTables, need: Needs, placed: Placed, free: Floats) -> Layout:
+    """Layers over devices with ``free`` bytes for weights and cache, (D, C); ``placed`` are C cells of one situation."""
+    n, weights, q = model.n_layers, tables.weights, placed.q
+    kept, moved, with_output = (
+        np.broadcast_to(np.asarray(each).ravel(), q.shape)[:, None]
+        for each in (placed.kept, placed.moved, placed.output_on_gpu)
     )
-    ends = _ends(found.weights + found.cache, free)
-    return None if ends is None else replace(found, ends=ends)
+    index = np.arange(n)
+    on_devices = index >= n - kept
+    experts_here = on_devices & (index >= moved)
+    is_expert = np.array([layer.feed_forward is FeedForward.EXPERTS for layer in model.layers])
+    dense, experts = weights.layers[q] * on_devices, weights.experts[q] * experts_here
+    cache, read = (np.diff(each[0])[::-1] * on_devices for each in (need.kv_last, need.read_last))
+    output = weights.output[q][:, None] * with_output
+
+    def whole(layers: NDArray[np.generic], head: Any = 0) -> Floats:
+        return np.hstack([layers, np.broadcast_to(head, kept.shape)]).astype(np.float64)
+
+    sizes = whole(dense + experts, output), whole(cache)
+    on, fits = _split(sizes[0] + sizes[1], free)
+    return Layout(
+        weights=sizes[0],
+        cache=sizes[1],
+        dense_read=whole(dense, output),
+        routed_read=whole(experts * weights.expert_share),
+        cache_read=whole(read),
+        is_layer=whole(on_devices) > 0,
+        has_experts=whole(is_expert & experts_here) > 0,
+        held=whole(on_devices, with_output) > 0,
+        on=on,
+        fits=fits,
+    )
 
 
-def _ends(sizes: Floats, free: Floats) -> tuple[int, ...] | None:
-    sums = np.concatenate([[0.0], np.cumsum(sizes)])
+def _split(sizes: Floats, free: Floats) -> tuple[Flags, Flags]:
+    """Which device (D, C, E) has each of the elements of ``sizes`` (C, E), and where (C,) all of them have one."""
+    count = sizes.shape[1]
+    sums = np.hstack([np.zeros((len(sizes), 1)), np.cumsum(sizes, axis=1)])
+    room, cells = np.maximum(free, 0.0), np.arange(len(sizes))
 
-    def filled(share: float) -> tuple[int, ...]:
-        ends, at = [], 0
-        for room in free:
-            at = max(int(np.searchsorted(sums, sums[at] + share * max(float(room), 0.0), side="right")) - 1, at)
+    def filled(share: Floats) -> NDArray[np.int64]:
+        ends, at = [], np.zeros(len(sizes), dtype=np.int64)
+        for own in room:
+            reached = (sums <= (sums[cells, at] + share * own)[:, None]).sum(axis=1) - 1
+            at = np.maximum(reached, at)
             ends.append(at)
-        return tuple(ends)
+        return np.array(ends)
 
-    best = filled(1.0)
-    if best[-1] < len(sizes):
-        return None
-    low, high = 0.0, 1.0
+    best = filled(np.ones(len(sizes)))
+    fits = best[-1] == count
+    low, high = np.zeros(len(sizes)), np.ones(len(sizes))
     for _ in range(_BISECTIONS):
         middle = (low + high) / 2.0
         tried = filled(middle)
-        if tried[-1] == len(sizes):
-            best, high = tried, middle
-        else:
-            low = middle
-    return best
+        holds = tried[-1] == count
+        best = np.where(holds, tried, best)
+        low, high = np.where(holds, low, middle), np.where(holds, middle, high)
+    starts = np.vstack([np.zeros_like(best[:1]), best[:-1]])
+    element = np.arange(count)
+    return (element >= starts[:, :, None]) & (element < best[:, :, None]), fits
 
 
 def shared_decode_seconds(work: DecodeWork, found: Layout, coefs: Sequence[SpeedCoefficients]) -> Floats:
     """Seconds per token over devices that take turns: each reads its own layers at its own pace, ``work`` is of all."""
     everything = work.dense_bytes + work.routed_bytes + work.host_dense_bytes + work.host_routed_bytes
-    layers = max(float(found.is_layer.sum()), 1.0)
+    layers = np.maximum(found.is_layer.sum(axis=1), 1.0)
     nothing = np.zeros_like(work.dense_bytes)
     no_host = dict.fromkeys(("host_dense_bytes", "host_routed_bytes", "host_kv_bytes", "host_layers"), nothing)
     total = np.zeros_like(everything)
@@ -170,7 +176,7 @@ def shared_prefill_seconds(work: PrefillWork, found: Layout, coefs: Sequence[Spe
         held = found.of(device, found.weights)
         layers = found.of(device, found.is_layer)
         computed = held + (work.host_weight_bytes if device == 0 else 0.0)
-        layers_done = layers + (n - float(found.is_layer.sum()) if device == 0 else 0.0)
+        layers_done = layers + (n - found.is_layer.sum(axis=1) if device == 0 else 0.0)
         part = replace(
             work,
             gpu_count=np.asarray(1.0),
@@ -192,10 +198,13 @@ def shared_pace(
     prefill: Floats,
     step: DecodeWork,
     prompt: PrefillWork,
-    offloaded: bool,
+    offloaded: Any,
     coefs: Sequence[SpeedCoefficients],
 ) -> Pace:
-    """Speeds of devices that take turns, with the widest of their ranges; no such mixture has been measured."""
+    """Speeds of devices that take turns, with the widest of their ranges; no such mixture has been measured.
+
+    ``offloaded`` tells which cells have weights in system memory.
+    """
     coefs = [replace(coef, **ranges_of(coef)) for coef in coefs]
     decode_tok_s = 1.0 / decode
     prefill_tok_s = np.nan_to_num(prompt.prompt_tokens / np.maximum(prefill, 1e-9))
@@ -207,8 +216,8 @@ def shared_pace(
     each = [widths(step.depth_tokens, prompt.depth_tokens, coef) for coef in coefs]
     decode_width, prefill_width = (np.max([wide[kind] for wide in each], axis=0) for kind in (0, 1))
     low, high = widest("decode_low", np.minimum) * decode_width, widest("decode_high", np.maximum) * decode_width
-    if offloaded:
-        low, high = widest("offload_low", np.minimum), widest("offload_high", np.maximum)
+    low = np.where(offloaded, widest("offload_low", np.minimum), low)
+    high = np.where(offloaded, widest("offload_high", np.maximum), high)
     return Pace(
         decode_tok_s=decode_tok_s,
         decode_low=low,

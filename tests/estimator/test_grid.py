@@ -108,7 +108,7 @@ def test_offload_is_said_by_status_strategy_and_fraction_alike(model: str) -> No
 @pytest.mark.parametrize("model", MODELS)
 def test_the_smallest_loss_that_time_allows_is_recommended(model: str) -> None:
     block = block_of(model)
-    entry = CATALOG.models[model]
+    entry, natives = CATALOG.models[model], _natives(block, model)
     for g, gpu in enumerate(GPUS):
         for s, use in enumerate(WORKLOADS):
             running = [q for q in range(len(QUANTS)) if block.available[g, q] and block.status[g, q, s] < 3]
@@ -121,7 +121,7 @@ def test_the_smallest_loss_that_time_allows_is_recommended(model: str) -> None:
             ]  # fmt: skip
             ratings = {q: _rating(block, g, q, s, use) for q in usable}
             lossless = [q for q in ratings if not block.divergence_nats[q].min()]
-            native = [q for q in lossless if _is_native(QUANTS[q], block, model)]
+            native = [q for q in lossless if q in natives]
             ratings = {q: ratings[q] for q in ratings if not native or q in native or q not in lossless}
             best = max(ratings.values(), default=0.0)
             alike = [q for q in ratings if ratings[q] >= best - ALIKE_POINTS]
@@ -129,16 +129,13 @@ def test_the_smallest_loss_that_time_allows_is_recommended(model: str) -> None:
             assert list(np.flatnonzero(block.recommended[g, :, s])) == ([] if chosen is None else [chosen]), gpu.slug
 
 
-def _is_native(quant: Quant, block: FitBlock, model: str) -> bool:
-    """Whether narrowly trained weights were trained in this format, or in none that is nearer."""
+def _natives(block: FitBlock, model: str) -> list[int]:
+    """Places of the formats that narrowly trained weights were trained in, or else of those nearest to it."""
     bits = specs.architecture(CATALOG.models[model]).training.native_bits
-    trained = [
-        other
-        for other, nats in zip(QUANTS, block.divergence_nats, strict=True)
-        if not nats.min() and other.slug in ("fp8", "mxfp4", "nvfp4", "awq-int4", "gptq-int4")
-    ]
-    nearest = min((abs(other.nominal_bits - bits) for other in trained), default=None)
-    return bits < 15 and quant in trained and abs(quant.nominal_bits - bits) == nearest
+    formats = ("fp8", "mxfp4", "nvfp4", "awq-int4", "gptq-int4")
+    trained = [q for q, quant in enumerate(QUANTS) if quant.slug in formats and not block.divergence_nats[q].min()]
+    distances = {q: abs(QUANTS[q].nominal_bits - bits) for q in trained}
+    return [q for q in trained if bits < 15 and distances[q] == min(distances.values())]
 
 
 def _rating(block: FitBlock, g: int, q: int, s: int, use: Workload) -> float:

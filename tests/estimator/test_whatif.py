@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from estimator.estimate import estimate
-from estimator.speed.mixed_gpus import _ends
+from estimator.estimate import cell_of, estimate
+from estimator.speed.mixed_gpus import _split
 from estimator.speed.speculative import Draft, expected_tokens
-from estimator.types import EstimateRequest, EstimatorError, Status, UnsupportedError
-from estimator.whatif import Extras, Outcome, what_if
+from estimator.types import STATUSES, EstimateRequest, EstimatorError, Status, UnsupportedError
+from estimator.whatif import Extras, Outcome, mixed_blocks, what_if
 from tests.support.answers import CALIBRATION, HOST, accelerator, quant, workload
 from tests.support.answers import architecture as model
 
@@ -125,6 +125,21 @@ def test_mixed_cards_hold_what_they_are_given() -> None:
     assert ran > 100
 
 
+def test_quantizations_at_once_are_those_asked_one_by_one() -> None:
+    cards = tuple(map(accelerator, ("rtx-3090", "rtx-3060-12-gb")))
+    quants, seen = [quant(name) for name in ("q2-k", "q4-k-m", "awq-int4", "q8-0", "bf16")], set()
+    for slug in ("qwen3-32b", "gpt-oss-120b", "llama-3.3-70b"):
+        blocks = mixed_blocks(model(slug), request("rtx-3090"), quants, cards, CALIBRATION, workload("coding"))
+        for positions, block in blocks:
+            for at, q in enumerate(positions):
+                alone = ask(slug, ("rtx-3090", "rtx-3060-12-gb"), quants[q].slug).estimate
+                assert cell_of(block, 0, at, 0, alone.context_tokens, HOST).decode == alone.decode
+                assert STATUSES[int(block.status[0, at, 0])] is alone.status
+                seen.add((quants[q].slug, alone.status))
+    assert {slug for slug, _ in seen} == {"q2-k", "q4-k-m", "q8-0", "bf16"}
+    assert {status for _, status in seen} >= {Status.FITS, Status.FITS_WITH_OFFLOAD, Status.DOES_NOT_FIT}
+
+
 def test_a_mixture_is_between_its_cards() -> None:
     slow, fast = ask("qwen3-32b", ("rtx-4060-ti-16-gb",) * 2), ask("qwen3-32b", ("rtx-3090",) * 2)
     both = ask("qwen3-32b", ("rtx-3090", "rtx-4060-ti-16-gb"))
@@ -153,10 +168,10 @@ def test_the_split_is_the_best_of_all() -> None:
             return max(float(sizes[a:b].sum()) / room for a, b, room in zip(starts, cuts, free, strict=True))
 
         best = min(fullest((a, b, 8)) for a in range(9) for b in range(a, 9))
-        found = _ends(sizes, free)
-        assert (found is None) == (best > 1)
-        if found is not None:
-            assert fullest(found) == pytest.approx(best, rel=1e-9)
+        on, fits = _split(sizes[None], free[:, None])
+        assert fits[0] == (best <= 1)
+        if fits[0]:
+            assert fullest(tuple(on[:, 0].sum(axis=1).cumsum())) == pytest.approx(best, rel=1e-9)
 
 
 def test_a_safe_context_really_fits_every_card() -> None:

@@ -15,6 +15,7 @@ from estimator.judgement.capability import Capability
 from estimator.judgement.setups import Pace, Setups, usable_setups
 from estimator.judgement.worth import THINKING, WorthTable
 from estimator.quant_choice import customary
+from estimator.sentences import Sentence
 from estimator.types import OperatingMode, Quant, Workload
 
 
@@ -43,7 +44,7 @@ class Judgement:
     ttft_ms: float | None
     answer_s: float
     on_frontier: bool
-    reason: str
+    reason: Sentence
 
 
 class Judged:
@@ -105,7 +106,7 @@ class Judged:
         return Standing(
             model=self.names[m],
             quant=self.quants[int(setups.quant[n])].name,
-            plain_of_two=setups.way[n] != THINKING and self.traits[m].thinking != "never",
+            plain_of_two=bool(setups.way[n] != THINKING) and self.traits[m].thinking != "never",
             worth=float(setups.worth[n]),
             seconds=float(setups.seconds[n]),
         )

@@ -30,9 +30,8 @@ from estimator.placement.hardware import choose_engine
 from estimator.placement.layer_sums import model_tables
 from estimator.quant_choice import CHARGES
 from estimator.structure.architecture import ModelArchitecture
-from estimator.structure.checkpoints import has_weights
-from estimator.types import ENGINES, STATUSES, Engine, EstimatorError, OperatingMode, Quant, Workload
-from estimator.whatif import Extras, what_if
+from estimator.types import ENGINES, Engine, EstimatorError, OperatingMode, Quant, Workload
+from estimator.whatif import mixed_blocks
 
 #: A file takes at least this share of its quantization's nominal bits for every weight, so larger models are not laid out.
 LEAST_SHARE = 0.7
@@ -148,12 +147,13 @@ def recommended_models(catalog: Catalog, calibration: Calibration, question: Que
     candidates = _candidates(catalog, quants, question)
     evaluate_model = _evaluator(quants, calibration, question)
     evaluated: list[_Evaluated] = []
-    judged, stop = None, first + (LEAST_EVALUATED if len(set(machine.devices)) == 1 else LEAST_MIXED)
+    judged: Judged | None = None
+    stop = first + (LEAST_EVALUATED if len(set(machine.devices)) == 1 else LEAST_MIXED)
     while candidates:
         for candidate in candidates[:stop]:
             with suppress(EstimatorError):
                 evaluated.append(_Evaluated(candidate, evaluate_model(candidate.entry)))
-        judged = _judged(evaluated, quants, question)
+        judged = _judged(evaluated, quants, question, judged)
         candidates = _open(judged, candidates[stop:], first)
     if judged is None or judged.pick is None:
         return Choice((), None)
@@ -251,7 +251,7 @@ def _evaluator(quants: tuple[Quant, ...], calibration: Calibration, question: Qu
 def _on_mixed(
     model: ModelArchitecture, quants: tuple[Quant, ...], calibration: Calibration, question: Question
 ) -> _Laid:
-    """A model on accelerators that differ: one question a quantization, as the split depends on every device."""
+    """A model on accelerators that differ, where the split depends on every device."""
     machine, count = question.machine, len(quants)
     laid = _Laid(
         known=np.zeros(count, np.bool_),
@@ -261,26 +261,27 @@ def _on_mixed(
         ttft_ms=np.zeros(count),
         bits_per_weight=model_tables(model, quants).bits_per_weight,
     )
-    for q, quant in enumerate(quants):
-        if not has_weights(quant, model):
-            continue
-        request = replace(request_of(quant, machine.devices[0], machine.host), batch=question.streams)
-        with suppress(EstimatorError):
-            estimate = what_if(model, request, Extras(machine.devices), calibration, question.workload).estimate
-            if estimate.engine is not None and estimate.decode is not None:
-                laid.known[q] = True
-                laid.engine[q], laid.status[q] = ENGINES.index(estimate.engine), STATUSES.index(estimate.status)
-                laid.decode_tok_s[q], laid.ttft_ms[q] = estimate.decode.value, estimate.ttft_ms or 0.0
+    request = replace(request_of(quants[0], machine.devices[0], machine.host), batch=question.streams)
+    for at, block in mixed_blocks(model, request, quants, machine.devices, calibration, question.workload):
+        laid.known[at], laid.engine[at] = block.available[0] & block.has_weights, block.engine[0]
+        laid.status[at] = block.status[0, :, 0]
+        laid.decode_tok_s[at], laid.ttft_ms[at] = block.decode_tok_s[0, :, 0], block.ttft_ms[0, :, 0]
     return laid
 
 
-def _judged(evaluated: Sequence[_Evaluated], quants: Sequence[Quant], question: Question) -> Judged | None:
+def _judged(
+    evaluated: Sequence[_Evaluated], quants: Sequence[Quant], question: Question, before: Judged | None = None
+) -> Judged | None:
+    """All that is evaluated, judged together; ``before`` judges the first of them."""
     if not evaluated:
         return None
     pace = _pace([each.laid for each in evaluated], whole=question.streams > 1)
     names = [str(each.candidate.entry["name"]) for each in evaluated]
     traits = [each.candidate.traits for each in evaluated]
-    table = worth_table(question.workload.kind, traits, quants, pace.bits_per_weight)
+    known = 0 if before is None else len(before.traits)
+    table = worth_table(question.workload.kind, traits[known:], quants, pace.bits_per_weight[known:])
+    if before is not None:
+        table = before.table.with_models(table)
     return Judged(names, traits, quants, pace, table, question.workload, question.mode)
 
 

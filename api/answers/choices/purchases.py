@@ -16,12 +16,13 @@ from db.entries.traits import model_traits
 from estimator.calibration.capability_prior import ModelTraits
 from estimator.calibration.coefficients import Calibration
 from estimator.judgement import purchases as domain
-from estimator.judgement.buying import Offer, Terms, Ware, break_even_months, is_card, offers, running_usd_an_hour
+from estimator.judgement.buying import Offer, Part, Terms, Ware, break_even_months, is_card, offers, running_usd_an_hour
 from estimator.judgement.market import Computer, Price, PriceKind, newest, price_of_card, price_of_computer
 from estimator.judgement.needs import NEAR, Miss, Need, Needs
 from estimator.judgement.offer_setups import Subject
 from estimator.judgement.purchases import Purchase, Purchases
 from estimator.judgement.worth import PLAIN, THINKING, capabilities
+from estimator.sentences import Sentence, SentenceCode
 from estimator.types import EstimatorError, OperatingMode, WorkloadKind
 
 
@@ -153,27 +154,45 @@ def _rent_or_buy(catalog: Catalog, slug: str, terms: Terms) -> RentOrBuy:
     return RentOrBuy(slug, ware.accelerator.name, price, rent, monthly, months, is_card(ware))
 
 
-def why_missed(purchase: Purchase) -> list[str]:
+def why_missed(purchase: Purchase) -> list[Sentence]:
     """What a purchase misses, one phrase each."""
     phrases = [_missed(miss, purchase.offer) for miss in purchase.misses]
     return phrases + list(purchase.offer.misfits)
 
 
-def _missed(miss: Miss, offer: Offer) -> str:
+_MISSED = {
+    Need.DECODE: SentenceCode.DECODE_TOO_SLOW,
+    Need.TTFT: SentenceCode.TTFT_TOO_LONG,
+    Need.ANSWER: SentenceCode.ANSWER_TOO_LONG,
+    Need.LOSS: SentenceCode.LOSS_TOO_LARGE,
+    Need.BUDGET: SentenceCode.ABOVE_BUDGET,
+}
+
+
+def _missed(miss: Miss, offer: Offer) -> Sentence:
+    phrase = f"{miss.has:.1f} {miss.what.value} instead of {miss.needed:.1f}"
+    values = {"has": miss.has, "needed": miss.needed, "unit": miss.what.value}
     if miss.what is Need.TTFT:
-        return f"{miss.has / 1000:.1f} s to the first token instead of {miss.needed / 1000:.1f}"
-    if miss.what is not Need.BUDGET:
-        return f"{miss.has:.1f} {miss.what.value} instead of {miss.needed:.1f}"
-    phrase = f"${miss.has - miss.needed:,.0f} above the budget"
-    cards = offer.parts[0].usd
-    if len(offer.parts) > 1 and cards is not None and cards <= miss.needed:
-        phrase += f"; without a computer ${cards:,.0f}"
-    return phrase
+        phrase = f"{miss.has / 1000:.1f} s to the first token instead of {miss.needed / 1000:.1f}"
+    elif miss.what is Need.BUDGET:
+        phrase = f"${miss.has - miss.needed:,.0f} above the budget"
+        cards = offer.parts[0].usd
+        if len(offer.parts) > 1 and cards is not None and cards <= miss.needed:
+            phrase += f"; without a computer ${cards:,.0f}"
+            values["without_computer_usd"] = cards
+    return Sentence(_MISSED[miss.what], phrase, **values)
 
 
-def why_unpriced(offer: Offer) -> list[str]:
+def why_unpriced(offer: Offer) -> list[Sentence]:
     """Parts whose price of today is unknown, with the newest known price of each."""
-    return [f"{part.name}: no price of today{_last(part.last)}" for part in offer.unknown]
+    return [_unpriced(part) for part in offer.unknown]
+
+
+def _unpriced(part: Part) -> Sentence:
+    last = part.last
+    known = {} if last is None else {"last_usd": last.usd, "last_kind": last.kind.name, "last_date": last.date}
+    text = f"{part.name}: no price of today{_last(last)}"
+    return Sentence(SentenceCode.PRICE_UNKNOWN, text, part=part.name, **known)
 
 
 def _last(price: Price | None) -> str:
@@ -189,16 +208,6 @@ _KINDS = {
     PriceKind.SYSTEM: "the list price",
     PriceKind.CLOUD_HOUR: "the hour",
 }
-
-
-def price_of(catalog: Catalog, gpu: str, terms: Terms) -> Price | None:
-    """Price today of one accelerator: of a card, or of the cheapest computer that it is built into."""
-    card = price_of_card(market.prices(catalog, gpu), terms.today, used=terms.used, region=terms.region)
-    if card is not None:
-        return card
-    computers = [market.computer(catalog, slug) for slug, entry in catalog.computers.items() if entry["gpu"] == gpu]
-    prices = [price_of_computer(computer, terms.today, used=terms.used, region=terms.region) for computer in computers]
-    return min((price for price in prices if price is not None), key=lambda price: price.usd, default=None)
 
 
 def _within_reach(offer: Offer, terms: Terms) -> bool:

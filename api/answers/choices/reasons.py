@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from estimator.sentences import Sentence, SentenceCode
+
 #: Times that differ by less than this factor are called the same.
 _SAME_TIME = 1.1
 
@@ -24,23 +26,38 @@ class Standing:
         return f"{self.model} ({self.quant}{', without thinking' if self.plain_of_two else ''})"
 
 
-def reason(one: Standing, pick: Standing | None, beaten_by: Standing | None) -> str:
+def reason(one: Standing, pick: Standing | None, beaten_by: Standing | None) -> Sentence:
     """Why ``one`` stands where it stands, beside the pick and the setup that beats it in worth and time."""
     if one == pick:
         thinking = ", without thinking" if one.plain_of_two else ""
-        return (
-            f"Best answers for their time here: worth {one.worth:.1f} points in {seconds_text(one.seconds)}{thinking}."
+        return Sentence(
+            SentenceCode.BEST_FOR_ITS_TIME,
+            f"Best answers for their time here: worth {one.worth:.1f} points in {seconds_text(one.seconds)}{thinking}.",
+            worth_points=one.worth,
+            seconds=one.seconds,
+            without_thinking=one.plain_of_two,
         )
     if beaten_by is not None:
-        gain, faster = beaten_by.worth - one.worth, one.seconds / beaten_by.seconds
-        if faster < _SAME_TIME:
-            return f"{beaten_by.name} answers as fast and better by {gain:.1f} points."
-        return f"{beaten_by.name} answers {_times(faster)} as fast and {_better(gain)}."
+        return _beaten(one, beaten_by)
     assert pick is not None
-    gain = one.worth - pick.worth
+    gain, longer = one.worth - pick.worth, one.seconds / pick.seconds
+    values = {"model": pick.model, "points": abs(gain)}
     if gain > 0:
-        return f"Better than {pick.model} by {gain:.1f} points, for {_times(one.seconds / pick.seconds)} the time."
-    return f"Answers {_times(pick.seconds / one.seconds)} as fast as {pick.model}, for {-gain:.1f} points less."
+        text = f"Better than {pick.model} by {gain:.1f} points, for {_times(longer)} the time."
+        return Sentence(SentenceCode.BETTER_AND_SLOWER, text, **values, times=longer)
+    text = f"Answers {_times(1 / longer)} as fast as {pick.model}, for {-gain:.1f} points less."
+    return Sentence(SentenceCode.FASTER_AND_WORSE, text, **values, times=1 / longer)
+
+
+def _beaten(one: Standing, other: Standing) -> Sentence:
+    """What beats a setup, and by how much."""
+    gain, faster = other.worth - one.worth, one.seconds / other.seconds
+    values = {"model": other.model, "quant": other.quant, "without_thinking": other.plain_of_two, "points": gain}
+    if faster < _SAME_TIME:
+        text = f"{other.name} answers as fast and better by {gain:.1f} points."
+        return Sentence(SentenceCode.BEATEN_AT_EQUAL_SPEED, text, **values)
+    text = f"{other.name} answers {_times(faster)} as fast and {_better(gain)}."
+    return Sentence(SentenceCode.BEATEN, text, **values, times=faster)
 
 
 def beside(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from api.answers.choices.purchases import price_of, terms_of
+from api.answers.choices.prices import prices_of
 from api.answers.facts import facts_of_plan
 from api.catalog.records import GpuRecord, ModelRecord, QuantRecord
 from api.catalog.view import CatalogView
@@ -98,10 +98,3 @@ def smallest_setups(
         Setup(gpus[setup.gpu], quants[setup.quant], setup, plan(setup.count, setup.gpu, setup.quant))
         for setup in setups
     ]
-
-
-def prices_of(view: CatalogView) -> dict[str, float | None]:
-    """Price today of one of each accelerator, US dollars."""
-    terms = terms_of(view.catalog)
-    prices = {gpu.slug: price_of(view.catalog, gpu.slug, terms) for gpu in view.gpus}
-    return {slug: None if price is None else price.usd for slug, price in prices.items()}

@@ -24,6 +24,7 @@ from db.imports.gguf.header import MAGIC, MAX_HEADER_BYTES, compact_gguf, parse_
 from db.imports.gguf.split import names_of_parts
 from db.imports.hub.config import MAX_CONFIG_BYTES, config_of_text, facts_from_config
 from db.imports.hub.quantization import CheckpointFormat, checkpoint_format
+from estimator.sentences import Sentence, SentenceCode
 from estimator.structure.architecture import ModelArchitecture, architecture_from_facts
 from estimator.structure.stored import StoredLayers
 from estimator.types import EstimatorError, Quant
@@ -54,7 +55,7 @@ class ModelSource:
     checkpoint: CheckpointFormat | None = None
     repository: str | None = None
     defaults: tuple[str, ...] = ()
-    remarks: tuple[str, ...] = ()
+    remarks: tuple[Sentence, ...] = ()
 
     @property
     def is_quantized(self) -> bool:
@@ -62,9 +63,12 @@ class ModelSource:
         return self.stored is not None or (self.checkpoint is not None and self.checkpoint.is_quantized)
 
     @property
-    def notes(self) -> tuple[str, ...]:
+    def notes(self) -> tuple[Sentence, ...]:
         """What an answer says of the file."""
-        return ((DEFAULTS_NOTE + ", ".join(self.defaults),) if self.defaults else ()) + self.remarks
+        if not self.defaults:
+            return self.remarks
+        text = DEFAULTS_NOTE + ", ".join(self.defaults)
+        return (Sentence(SentenceCode.KEYS_DEFAULTED, text, keys=list(self.defaults)), *self.remarks)
 
 
 #: The model of an address, or the reason for none.
@@ -91,7 +95,14 @@ def source_of_config(config: Any) -> ModelSource:
         checkpoint=checkpoint_format(config, config),
         repository=repository if isinstance(repository, str) else None,
         defaults=tuple(facts["class_defaults"]),
-        remarks=(f"The file states contexts that differ ({stated}): {used:,} tokens are used.",)
+        remarks=(
+            Sentence(
+                SentenceCode.CONTEXTS_DIFFER,
+                f"The file states contexts that differ ({stated}): {used:,} tokens are used.",
+                contexts_tokens=dict(contexts),
+                used_tokens=used,
+            ),
+        )
         if len(set(contexts.values())) > 1
         else (),
     )

@@ -9,10 +9,12 @@ from typing import Any
 from api.answers import keys
 from api.answers.files.models import ModelSource
 from api.errors import ErrorCode, QuestionError
+from estimator.sentences import Sentence, SentenceCode
 
-PLAIN = (
+PLAIN = Sentence(
+    SentenceCode.LATENT_CACHE_WHOLE,
     "This file is of before split KV projections (llama.cpp of April 2025): the cache holds the keys and values of every head. "
-    "A file that was converted later keeps one latent row a token, which is many times less."
+    "A file that was converted later keeps one latent row a token, which is many times less.",
 )
 
 

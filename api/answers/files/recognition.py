@@ -14,6 +14,7 @@ from api.answers.files.models import ModelSource
 from db.entries.files import Catalog
 from estimator.calibration.coefficients import Calibration
 from estimator.calibration.effects import effect_name
+from estimator.sentences import Sentence, SentenceCode
 from estimator.structure.architecture import ModelArchitecture
 from estimator.structure.likeness import same_structure
 
@@ -39,11 +40,12 @@ def recognised(
     corrections = [_corrections(calibration, slug) for slug in same]
     agree = all(each == corrections[0] for each in corrections)
     if not agree:
-        remark = f"The structure is that of {names} in the catalog, whose measured speeds differ: none is carried over."
+        code, rest = SentenceCode.STRUCTURE_AMBIGUOUS, ", whose measured speeds differ: none is carried over."
     elif any(corrections[0]):
-        remark = f"The structure is that of {names} in the catalog: the speeds carry what was measured of it."
+        code, rest = SentenceCode.STRUCTURE_MEASURED, ": the speeds carry what was measured of it."
     else:
-        remark = f"The structure is that of {names} in the catalog."
+        code, rest = SentenceCode.STRUCTURE_KNOWN, "."
+    remark = Sentence(code, f"The structure is that of {names} in the catalog{rest}", models=same)
     known = [architecture(slug) for slug in same]
     context, said = _context(source, entries)
     alone = known[0] if len(known) == 1 else own
@@ -95,7 +97,7 @@ def _corrections(calibration: Calibration, slug: str) -> tuple[Any, ...]:
     return tuple(known)
 
 
-def _context(source: ModelSource, entries: Sequence[Mapping[str, Any]]) -> tuple[int | None, tuple[str, ...]]:
+def _context(source: ModelSource, entries: Sequence[Mapping[str, Any]]) -> tuple[int | None, tuple[Sentence, ...]]:
     """The context to use, and a remark where the file and the catalog differ."""
     own, lengths = source.model.context_tokens, {entry["context_length"] for entry in entries} - {None}
     if own is None or _CONTEXT in source.defaults:
@@ -103,7 +105,9 @@ def _context(source: ModelSource, entries: Sequence[Mapping[str, Any]]) -> tuple
     if not lengths - {own}:
         return own, ()
     shown = _listed(sorted(f"{length:,}" for length in lengths))
-    return own, (f"The file states a context of {own:,} tokens, the catalog {shown}: that of the file is used.",)
+    text = f"The file states a context of {own:,} tokens, the catalog {shown}: that of the file is used."
+    code = SentenceCode.CONTEXT_NOT_AS_KNOWN
+    return own, (Sentence(code, text, used_tokens=own, known_tokens=sorted(lengths)),)
 
 
 def _listed(names: list[str]) -> str:

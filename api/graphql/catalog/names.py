@@ -9,6 +9,7 @@ import strawberry
 
 from api.catalog.view import CatalogView
 from api.graphql.core.described import describe
+from api.graphql.core.sentences import Sentence, sentences_of
 
 
 class NameKind(Enum):
@@ -34,8 +35,8 @@ describe(
 @strawberry.type(description="The entity that a name means, and what else the name states.")
 class NameMeaning:
     slug: str = strawberry.field(description="Slug of the entity.")
-    note: str | None = strawberry.field(
-        description="What the name is taken as, where it leaves something open or has a typing error."
+    notes: list[Sentence] = strawberry.field(
+        description="What the name is taken as, where it leaves something open or has a typing error; empty for nothing."
     )
     choices: list[str] = strawberry.field(description="Slugs of the other entities that the name fits.")
     count: int | None = strawberry.field(description="How many accelerators the name states; null when it states none.")
@@ -58,7 +59,7 @@ def meaning_of(view: CatalogView, kind: NameKind, text: str) -> NameMeaning:
     meaning = view.meaning(kind.value, text)
     return NameMeaning(
         slug=meaning.slug,
-        note=meaning.note,
+        notes=sentences_of(meaning.notes),
         choices=list(meaning.choices),
         count=meaning.count,
         quant_slug=meaning.quant,

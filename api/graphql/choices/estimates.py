@@ -19,6 +19,7 @@ from api.graphql.choices.inputs import REFERENCES, DraftInput, EstimateInput
 from api.graphql.choices.types import EstimateResult
 from api.graphql.context import RequestContext
 from api.graphql.core.errors import UserError
+from api.graphql.core.sentences import sentences_of
 from api.graphql.fits.figures import EstimateDevice, EstimateSpeculation
 from api.graphql.fits.predictions import Estimate, estimate_of_plan
 
@@ -128,5 +129,5 @@ def _answer(faces: Faces, asked: Mapping[str, Any], sources: dict[str, Fetched])
     estimate.gpu = faces.by_slug("gpu", answer.gpu_slug)
     estimate.devices = [EstimateDevice.of(load, faces.by_slug("gpu", load.accelerator.slug)) for load in answer.devices]
     estimate.speculation = None if answer.speculation is None else EstimateSpeculation.of(answer.speculation)
-    estimate.notes = list(answer.notes)
+    estimate.notes = sentences_of(answer.notes)
     return estimate

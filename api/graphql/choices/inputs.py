@@ -249,7 +249,7 @@ describe(
     {
         "SCORE": "The highest rating in the operating mode.",
         "FASTEST": "The highest decode speed.",
-        "CHEAPEST": "The lowest price at launch; accelerators of unknown price are left out. On one "
+        "CHEAPEST": "The lowest price today; accelerators of unknown price are left out. On one "
         "accelerator: the highest rating.",
         "EFFICIENT": "The highest decode speed per watt of board power; accelerators of unknown power are left out. On one "
         "accelerator: the highest decode speed.",
@@ -269,7 +269,7 @@ class RecommendationInput:
         default=RecommendationAim.SCORE, description="Order of the recommendations."
     )
     budget_usd: float | None = strawberry.field(
-        default=None, description="Highest price at launch, US dollars; unknown prices do not meet it."
+        default=None, description="Highest price today, US dollars; unknown prices do not meet it."
     )
     max_power_watts: float | None = strawberry.field(
         default=None, description="Highest board power, watts; unknown powers do not meet it."

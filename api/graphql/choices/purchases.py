@@ -13,6 +13,7 @@ from api.graphql.catalog.models import Model
 from api.graphql.catalog.prices import Price, price_face
 from api.graphql.catalog.quants import Quant
 from api.graphql.core.scalars import Int64, PartialDate
+from api.graphql.core.sentences import Sentence, sentences_of
 from db.fits.packing import shown
 from estimator.judgement import buying
 from estimator.judgement import purchases as domain
@@ -53,8 +54,10 @@ class Purchase:
     ttft_ms: float = strawberry.field(description="Time to the first token of one prompt, milliseconds.")
     answer_seconds: float = strawberry.field(description="Time to a whole answer, thinking included, seconds.")
     offloaded_bytes: Int64 = strawberry.field(description="What lies in the memory of the computer, bytes.")
-    misses: list[str] = strawberry.field(description="What it misses of the need, one phrase each; empty for none.")
-    unknown_prices: list[str] = strawberry.field(
+    misses: list[Sentence] = strawberry.field(
+        description="What it misses of the need, one phrase each; empty for none."
+    )
+    unknown_prices: list[Sentence] = strawberry.field(
         description="Parts without a price of today, with the newest known one; empty for none."
     )
 
@@ -168,8 +171,8 @@ def _purchase(faces: Faces, answer: answers.Answer, purchase: domain.Purchase) -
         ttft_ms=shown(setup.ttft_ms),
         answer_seconds=shown(setup.answer_s),
         offloaded_bytes=Int64(setup.host_bytes),
-        misses=answers.why_missed(purchase),
-        unknown_prices=answers.why_unpriced(offer),
+        misses=sentences_of(answers.why_missed(purchase)),
+        unknown_prices=sentences_of(answers.why_unpriced(offer)),
     )
 
 

@@ -18,6 +18,7 @@ from api.graphql.core.connections import Connection
 from api.graphql.core.described import describe
 from api.graphql.core.enums import FitStatus
 from api.graphql.core.errors import UserError
+from api.graphql.core.sentences import Sentence, sentence_of
 from api.graphql.fits.predictions import Estimate, estimate_of_plan
 from api.graphql.fits.types import Fit, fit_of
 from db.fits.cells import AnyCell
@@ -82,7 +83,7 @@ class Recommendation:
         description="Whether no other setup is as good in worth and time and better in one; of accelerators, in rating and "
         "price."
     )
-    reason: str = strawberry.field(description="Why it stands there, in one sentence.")
+    reason: Sentence = strawberry.field(description="Why it stands there.")
     slug: strawberry.Private[str]
 
 
@@ -117,7 +118,7 @@ def recommendation_of(faces: Faces, choice: Choice, rank: int, judgement: Judgem
         tokens_per_second=shown(judgement.decode_tok_s),
         answer_seconds=shown(judgement.answer_s),
         on_frontier=judgement.on_frontier,
-        reason=judgement.reason,
+        reason=sentence_of(judgement.reason),
         slug=choice.slug,
     )
 

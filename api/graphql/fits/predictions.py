@@ -18,6 +18,7 @@ from api.graphql.catalog.quants import Quant
 from api.graphql.catalog.workloads import Workload
 from api.graphql.core.enums import BackendKind, FitStatus, Grade
 from api.graphql.core.scalars import Int64
+from api.graphql.core.sentences import Sentence
 from api.graphql.fits.advice import FitChange, FitGain, change_of, gain_of
 from api.graphql.fits.figures import (
     EstimateDevice,
@@ -170,7 +171,9 @@ class Estimate(Prediction):
     speculation: EstimateSpeculation | None = strawberry.field(
         description="Effect of the draft model; null without one, or when nothing runs."
     )
-    notes: list[str] = strawberry.field(description="Parts that the numbers leave out, in words; empty for none.")
+    notes: list[Sentence] = strawberry.field(
+        description="What names were taken as, and what the numbers leave out; empty for nothing."
+    )
     answers: strawberry.Private[PlanAnswers]
     faces: strawberry.Private[Faces]
 

@@ -104,7 +104,7 @@ class MissingCommand:
     tool: str | None = strawberry.field(
         description="Tool without a command, such as `LM Studio`; null when no tool has one."
     )
-    reason: CommandGap = strawberry.field(description="Why.")
+    code: CommandGap = strawberry.field(description="Why.")
     message: str = strawberry.field(description="One sentence that says why.")
 
 
@@ -145,7 +145,7 @@ def missing_from(commands: Sequence[NoCommand]) -> list[MissingCommand]:
     """The GraphQL objects of missing commands."""
     return [
         MissingCommand(
-            tool=None if command.tool is None else command.tool.value, reason=command.gap, message=command.message
+            tool=None if command.tool is None else command.tool.value, code=command.gap, message=command.message
         )
         for command in commands
     ]

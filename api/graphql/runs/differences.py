@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import strawberry
 
@@ -201,7 +201,7 @@ async def _slugs(context: RequestContext, kind: str, numbers: set[int]) -> dict[
     return slugs
 
 
-def _difference_of(faces: Faces, difference: store.Difference, names: list[Mapping[int, str]]) -> FitDifference:
+def _difference_of(faces: Faces, difference: store.Difference, names: Sequence[Mapping[int, str]]) -> FitDifference:
     model, gpu, quant, slot = difference.key
     return FitDifference(
         kind=difference.kind,

@@ -148,7 +148,7 @@ async def choose_page(request: Request, reads: FitReads, base_url: str) -> Respo
     if model and gpu:
         named, on = view.meaning("model", model), view.meaning("gpu", gpu)
         # An address that keeps the names as typed says on its page what they were taken as.
-        stated = named.note or on.note or named.quant
+        stated = named.notes or on.notes or named.quant
         path = f"/can/{quote(model if stated else named.slug)}{SEPARATOR}{quote(gpu if stated else on.slug)}"
         return RedirectResponse(path, 303, headers=dict(COMMON))
     values = {

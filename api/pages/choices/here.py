@@ -67,7 +67,7 @@ def _form(view: CatalogView, asked: Asked) -> tuple[dict[str, Any], Question | N
         ],
         "workload_name": workload.name,
         "asked": meaning is not None,
-        "notes": [meaning.note] if meaning is not None and meaning.note else [],
+        "notes": [] if meaning is None else list(meaning.notes),
         "rows": [],
     }  # fmt: skip
     if meaning is None:

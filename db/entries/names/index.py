@@ -163,7 +163,7 @@ class NameIndex:
         others = tuple(other for other in fits.slugs if other != slug)
         if not others and not open_:
             return Meaning(slug)
-        return Meaning(slug, taken_as(text, str(self._entries[slug]["name"]), others), others)
+        return Meaning(slug, (taken_as(text, str(self._entries[slug]["name"]), others),), others)
 
     def _fits(self, asked: frozenset[str]) -> _Fits:
         """Entities with a name that has all of ``asked``; facts of the entity may stand beside its name."""

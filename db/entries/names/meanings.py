@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from db.entries.names.spelling import MAX_NAME_CHARACTERS
+from estimator.sentences import Sentence, SentenceCode
 
 MAX_CHOICES = 8
 
@@ -44,24 +45,30 @@ class AmbiguousNameError(UnknownNameError):
 class Meaning:
     """The entity that a text names.
 
-    ``note`` says what the text was taken as where it left something open or had a typing error; ``choices`` are slugs of the
+    ``notes`` say what the text was taken as where it left something open or had a typing error; ``choices`` are slugs of the
     others that it fits. ``count`` is the number of accelerators that the text states, ``quant`` the quantization in the
     name of a model's file or repository.
     """
 
     slug: str
-    note: str | None = None
+    notes: tuple[Sentence, ...] = ()
     choices: tuple[str, ...] = ()
     count: int | None = None
     quant: str | None = None
 
+    @property
+    def note(self) -> str | None:
+        """The notes as one text; None for none."""
+        return " ".join(self.notes) or None
 
-def taken_as(text: str, name: str, others: Sequence[str]) -> str:
+
+def taken_as(text: str, name: str, others: Sequence[str] = ()) -> Sentence:
     """The sentence that states a choice."""
     listed = list(others[:MAX_CHOICES])
     rest = f" and {len(others) - len(listed)} more" if len(others) > len(listed) else ""
     also = f"; it also fits {', '.join(listed)}{rest}" if listed else ""
-    return f"{shortened(text)!r} is taken as {name}{also}."
+    told, code = shortened(text), SentenceCode.NAME_TAKEN_AS
+    return Sentence(code, f"{told!r} is taken as {name}{also}.", name=told, taken_as=name, others=list(others))
 
 
 def shortened(text: str) -> str:

@@ -17,6 +17,7 @@ from db.entries.names.quants import QuantNames
 from db.entries.names.readings import Reading, gpu_readings, model_readings, target_of
 from db.entries.names.spelling import MAX_NAME_CHARACTERS
 from db.entries.names.words import Entry, key
+from estimator.sentences import Sentence, SentenceCode
 
 _KEPT = 4096
 _KNOWN_BY = {
@@ -154,18 +155,22 @@ class Resolver:
             raise AmbiguousNameError(kind, text, sorted(known))
         for derivative in known.values():
             meaning = self._of_base(derivative)
-            taken = f"{shortened(text)!r} is taken as {derivative.repository}."
-            return None if meaning is None else Meaning(derivative.base, f"{taken} {meaning.note}")
+            taken = taken_as(text, derivative.repository)
+            return None if meaning is None else Meaning(derivative.base, (taken, *meaning.notes))
         return None
 
     def _of_base(self, derivative: Derivative) -> Meaning | None:
         base = self._entries["model"].get(derivative.base)
         if base is None:
             return None
-        note = f"{derivative.repository} is estimated as {base['name']}, {_KNOWN_BY[derivative.known_by]}."
+        known_by = derivative.known_by
+        text = f"{derivative.repository} is estimated as {base['name']}, {_KNOWN_BY[known_by]}."
+        values = {"repository": derivative.repository, "base": derivative.base, "known_by": known_by}
+        notes = [Sentence(SentenceCode.BASE_OF_DERIVATIVE, text, **values)]
         if derivative.format is None:
-            note += " What it can do is taken from there, too: its own tuning is not judged."
-        return Meaning(derivative.base, note, quant=derivative.quant)
+            text = "What it can do is taken from there, too: its own tuning is not judged."
+            notes.append(Sentence(SentenceCode.TUNING_NOT_JUDGED, text, **values))
+        return Meaning(derivative.base, tuple(notes), quant=derivative.quant)
 
     def _of_computer(self, kind: str, text: str, reading: Reading) -> Meaning | None:
         """The accelerator that is built into a computer."""
@@ -176,7 +181,11 @@ class Resolver:
         if computer["gpu"] is None:
             reason = f"the catalog has no accelerator of {computer['name']}"
             raise UnknownNameError(kind, text, self._index(kind).suggest(text), reason)
-        return Meaning(computer["gpu"], f"{shortened(text)!r} is taken as the accelerator of {computer['name']}.")
+        told, name = shortened(text), computer["name"]
+        taken = f"{told!r} is taken as the accelerator of {name}."
+        return Meaning(
+            computer["gpu"], (Sentence(SentenceCode.GPU_OF_COMPUTER, taken, name=told, computer=meaning.slug),)
+        )
 
     def _readings(self, kind: str, text: str) -> Iterable[Reading]:
         if kind == "model":
@@ -191,7 +200,7 @@ class Resolver:
             return None
         number = "" if product.count == 1 else f"{product.count} x "
         note = taken_as(text, f"{number}{self._entries[kind][product.gpu]['name']}", product.also)
-        return Meaning(product.gpu, note, product.also, product.count if product.count > 1 else None)
+        return Meaning(product.gpu, (note,), product.also, product.count if product.count > 1 else None)
 
     def _of_processor(self, kind: str, text: str, reading: Reading) -> Meaning | None:
         """The memory that a processor takes."""
@@ -201,8 +210,10 @@ class Resolver:
             raise AmbiguousNameError(kind, text, [each.gpu for each in known])
         if not known:
             return None
-        name = gpus[known[0].gpu]["name"]
-        return Meaning(known[0].gpu, f"{shortened(text)!r} is taken as {name}; the processor takes {known[0].memory}.")
+        told, name, memory = shortened(text), gpus[known[0].gpu]["name"], known[0].memory
+        taken = f"{told!r} is taken as {name}; the processor takes {memory}."
+        note = Sentence(SentenceCode.MEMORY_OF_PROCESSOR, taken, name=told, taken_as=name, memory=memory)
+        return Meaning(known[0].gpu, (note,))
 
     def _of_target(self, kind: str, text: str, reading: Reading) -> Meaning | None:
         """The accelerator of a device string of which only the compiler target tells it."""
@@ -210,17 +221,18 @@ class Resolver:
         slugs = sorted(slug for slug, entry in gpus.items() if target and entry.get("gfx_target") == target)
         if len(slugs) > 1:
             raise AmbiguousNameError(kind, text, slugs)
-        return Meaning(slugs[0], taken_as(text, str(gpus[slugs[0]]["name"]), ())) if slugs else None
+        return Meaning(slugs[0], (taken_as(text, str(gpus[slugs[0]]["name"])),)) if slugs else None
 
     def _completed(self, text: str, meaning: Meaning, reading: Reading) -> Meaning:
         """The meaning of a part of ``text`` with what the rest states."""
-        note = meaning.note
-        if reading.unknown_quant is not None:
-            nearest = ", ".join(self._quants.nearest(reading.unknown_quant)[:3])
-            missing = f"The quantization {reading.unknown_quant} of {shortened(text)!r} is not in the catalog"
-            missing += f"; nearest to it are {nearest}." if nearest else "."
-            note = missing if note is None else f"{note} {missing}"
-        return replace(meaning, note=note, count=reading.count or meaning.count, quant=reading.quant or meaning.quant)
+        notes, quant = meaning.notes, reading.unknown_quant
+        if quant is not None:
+            told, nearest = shortened(text), self._quants.nearest(quant)[:3]
+            missing = f"The quantization {quant} of {told!r} is not in the catalog"
+            missing += f"; nearest to it are {', '.join(nearest)}." if nearest else "."
+            code = SentenceCode.QUANT_UNKNOWN
+            notes = (*notes, Sentence(code, missing, name=told, quant=quant, nearest=list(nearest)))
+        return replace(meaning, notes=notes, count=reading.count or meaning.count, quant=reading.quant or meaning.quant)
 
     def _index(self, kind: str) -> NameIndex:
         if kind not in self._indexes:

@@ -140,7 +140,7 @@ def test_a_mistake_is_a_typed_error(question: dict[str, Any], match: str) -> Non
         answer(**question)
 
 
-QUERY = """query($q: EstimateInput!) { estimate(input: $q) { status gpu { slug } commands { tool text } notes
+QUERY = """query($q: EstimateInput!) { estimate(input: $q) { status gpu { slug } commands { tool text } notes { message }
   memory { totalBytes draftBytes projectorBytes overheadBytes } decode { tokensPerSecond }
   devices { gpu { slug } layers weightsBytes kvCacheBytes computeBytes overheadBytes totalBytes usableBytes }
   speculation { tokensPerStep speedup plainTokensPerSecond draftTokensPerSecond checkMs } } }"""
@@ -162,7 +162,7 @@ async def test_graphql_says_the_same(data: Any, catalog: Catalog) -> None:
     assert [one["layers"] for one in found["devices"]] == [one["layers"] for one in expected["devices"]]
     assert sum(one["totalBytes"] for one in found["devices"]) == found["memory"]["totalBytes"]
     assert found["speculation"]["speedup"] == pytest.approx(expected["speculation"]["speedup"], abs=1e-3)
-    assert found["notes"] == expected["notes"]
+    assert [note["message"] for note in found["notes"]] == expected["notes"]
     assert found["commands"] == expected["commands"]
     assert "-ts " in found["commands"][0]["text"]
 

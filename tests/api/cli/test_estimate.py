@@ -293,9 +293,8 @@ async def test_every_face_says_what_a_configuration_left_to_its_class(
     path = tmp_path / "config.json"
     path.write_text(json.dumps(config))
     asked = {"modelConfig": config, "gpu": "rtx-3090", "quant": "q4-k-m"}
-    notes = (await data("query($q: EstimateInput!) { estimate(input: $q) { notes } }", q=nested(asked)))["estimate"][
-        "notes"
-    ]
+    query = "query($q: EstimateInput!) { estimate(input: $q) { notes { message } } }"
+    notes = [note["message"] for note in (await data(query, q=nested(asked)))["estimate"]["notes"]]
     assert any("num_key_value_heads" in note for note in notes)
     calibration = Calibration.load()
     pairing = estimate_pairing(catalog, calibration, str(path), "rtx-3090", "q4-k-m", "coding")

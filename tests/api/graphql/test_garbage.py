@@ -21,7 +21,7 @@ from db.fits.cells import StoredCell
 from tests.api.conftest import client_of
 from tests.api.graphql.test_statements import FIT, QUERIES
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.usefixtures("few_objects")]
 
 #: Abstract types are completed by graphql-core's executor, which refers to itself.
 COMPILED = [name for name in QUERIES if name != "nodes"]

@@ -54,7 +54,7 @@ def advised() -> list[tuple[FitFacts, tuple[Advice, ...]]]:
     choices: tuple[dict[str, int], ...] = (
         {}, {}, {"flash_attention": False}, {"gpu_layers": 3}, {"context_tokens": 48_000},
     )  # fmt: skip
-    asked += [(facts, pick.choice(choices)) for facts in support.random_facts(50, seed=21)]
+    asked += [(facts, pick.choice(choices)) for facts in support.random_facts(24, seed=21)]
     for facts, changed in asked:
         request = replace(facts.request, **changed)
         answer = ask(facts, request)

@@ -313,7 +313,7 @@ def test_every_command_of_random_fits_has_recorded_flags_and_agrees_with_its_pla
     gpus = [slug for slug, entry in sorted(CATALOG.gpus.items()) if not specs.missing_facts(entry)]
     quants = sorted(CATALOG.quants)
     seen, met = 0, set()
-    for _ in range(1500):
+    for _ in range(700):
         try:
             one = facts(
                 pick.choice(models), pick.choice(gpus), pick.choice(quants), pick.choice(sorted(CATALOG.workloads))
@@ -336,7 +336,7 @@ def test_every_command_of_random_fits_has_recorded_flags_and_agrees_with_its_pla
                 assert flags_of(command, "-c") == str(one.estimate.context_tokens)
         if one.runs and one.quant.format is QuantFormat.GGUF:
             assert found, (one.model.slug, one.accelerator.slug, one.quant.slug)
-    assert seen > 500
+    assert seen > 250
     assert met >= {
         CommandGap.NOTHING_RUNS,
         CommandGap.NO_WEIGHTS,

@@ -333,10 +333,12 @@ async def test_a_set_of_slugs_takes_names_and_refuses_unknown_ones(ask: Any, dat
 
 
 async def test_a_name_says_what_it_means(ask: Any, data: Any) -> None:
-    fields = "{ slug note choices count quantSlug }"
+    fields = "{ slug notes { code message values } choices count quantSlug }"
     meant = await data(f'{{ nameMeaning(kind: GPU, text: "2x rxt 4090") {fields} }}')
     assert meant["nameMeaning"] == {
-        "slug": "rtx-4090", "note": "'2x rxt 4090' is taken as GeForce RTX 4090.", "choices": [], "count": 2, "quantSlug": None,
+        "slug": "rtx-4090", "choices": [], "count": 2, "quantSlug": None,
+        "notes": [{"code": "NAME_TAKEN_AS", "message": "'2x rxt 4090' is taken as GeForce RTX 4090.", "values": {
+            "name": "2x rxt 4090", "takenAs": "GeForce RTX 4090", "others": []}}],
     }  # fmt: skip
     file = await data(f'{{ nameMeaning(kind: MODEL, text: "Llama-3.1-8B-Instruct-Q5_K_M.gguf") {fields} }}')
     assert (file["nameMeaning"]["slug"], file["nameMeaning"]["quantSlug"]) == ("llama-3.1-8b", "q5-k-m")

@@ -9,8 +9,8 @@ import pytest
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 PURCHASE = """{ name gpu { slug } gpuCount computer { slug cardPlaces } priceUsd parts { name count price { usd date source }
-  lastPrice { usd } } model { slug } quant { slug } decodeTokensPerSecond ttftMs lossPoints answerSeconds misses
-  unknownPrices }"""
+  lastPrice { usd } } model { slug } quant { slug } decodeTokensPerSecond ttftMs lossPoints answerSeconds
+  misses { code message values } unknownPrices { code message values } }"""
 PURCHASES = (
     "query($for: PurchaseInput!, $buyer: BuyerInput, $first: Int) { purchases(input: $for, buyer: $buyer, first: $first) "
     f"{{ pricesUntil streams notEstimated {{ slug gpu {{ slug }} cardPlaces }} meeting {PURCHASE} nearMisses {PURCHASE} "

@@ -25,7 +25,7 @@ from api.graphql.schema import FitSchema, build_schema
 from api.settings import QueryLimits
 from tests.api.graphql.execution.random_queries import Writer
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.usefixtures("few_objects")]
 
 GENEROUS = QueryLimits(tokens=50_000, depth=50, aliases=5000, fields=50_000, repeated_fields=500, cost=10**12)
 

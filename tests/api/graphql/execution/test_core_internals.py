@@ -17,7 +17,7 @@ from api.graphql.execution.core_internals import ClosingExecutor
 from api.graphql.schema import FitSchema
 from api.settings import QueryLimits
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.usefixtures("few_objects")]
 
 
 @strawberry.type

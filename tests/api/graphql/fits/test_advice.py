@@ -82,7 +82,7 @@ def test_every_advised_change_is_answered_with_its_promise() -> None:
     seen: dict[AdviceCode, int] = {}
     several = hosts = 0
     known = support.facts_of("qwen3-235b-a22b", "rtx-4090", "q2-k", "reasoning")
-    for one in (known, *starts(30, seed=41)):
+    for one in (known, *starts(16, seed=41)):
         for each in advice(one, support.CALIBRATION, support.everything(one.model.slug)):
             check(one, each, question_of(one, each.request, each.model))
             seen[each.code] = seen.get(each.code, 0) + 1
@@ -95,7 +95,7 @@ def test_every_advised_change_is_answered_with_its_promise() -> None:
 
 def test_cards_listed_one_by_one_are_answered_as_their_count() -> None:
     checked = 0
-    for one in starts(30, seed=43):
+    for one in starts(16, seed=43):
         for each in advice(one, support.CALIBRATION, support.everything(one.model.slug)):
             if each.request.gpu_count < 2:
                 continue
@@ -103,4 +103,4 @@ def test_cards_listed_one_by_one_are_answered_as_their_count() -> None:
             question["gpus"] = [question.pop("gpu")] * question.pop("gpu_count")
             check(one, each, question)
             checked += 1
-    assert checked > 10
+    assert checked > 5

@@ -1,0 +1,77 @@
+"""Sentences beside their codes: every code is said somewhere, and described with the names of its values."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import api
+from api.graphql.core.sentences import sentence_of
+from api.graphql.schema import schema
+from estimator.sentences import Sentence, SentenceCode
+
+ROOT = Path(api.__file__).parent.parent
+#: Values that some sentences of a code have, and others not.
+OPTIONAL = {"withoutComputerUsd", "lastUsd", "lastKind", "lastDate"}
+#: What every missed need has, whatever its code.
+NEEDS = {"has", "needed", "unit"}
+QUERY = """query($q: EstimateInput!) {
+  estimate(input: $q) { notes { ...S } }
+  nameMeaning(kind: GPU, text: "2x rxt 4090") { notes { ...S } }
+  recommendations(input: {gpu: "rtx-4090"}) { nodes { reason { ...S } } }
+  purchases(input: {models: ["llama-3.1-8b"]}, buyer: {budgetUsd: 300}, first: 20) {
+    nearMisses { misses { ...S } } unpriced { unknownPrices { ...S } } }
+}
+fragment S on Sentence { code message values }"""
+
+
+def described() -> dict[str, set[str]]:
+    """Names of values in the description of each code."""
+    kind: Any = schema._schema.type_map["SentenceCode"]
+    return {name: set(re.findall(r"`([a-z]\w*)`", value.description)) for name, value in kind.values.items()}
+
+
+def test_every_code_is_said_somewhere() -> None:
+    text = "\n".join(
+        path.read_text() for room in ("estimator", "db", "api/answers") for path in (ROOT / room).rglob("*.py")
+    )
+    assert {code.name for code in SentenceCode} == set(re.findall(r"SentenceCode\.([A-Z_]+)", text))
+
+
+def test_a_sentence_is_its_text() -> None:
+    sentence = Sentence(SentenceCode.DRAFT_SLOWER, "It is slower.", has_ms=2)
+    assert (sentence, sentence_of(sentence).values) == ("It is slower.", {"hasMs": 2})
+
+
+@pytest.mark.asyncio(loop_scope="session")
+async def test_values_are_those_that_the_code_names(data: Any) -> None:
+    question = {
+        "model": {"slug": "llama 3.1 8b"},
+        "machine": {"gpu": "rxt 4090"},
+        "quant": "q4-k-m",
+        "workload": "CHAT",
+    }
+    answer = await data(QUERY, q=question)
+    sentences: list[dict[str, Any]] = []
+
+    def collect(part: Any) -> None:
+        if isinstance(part, list):
+            for entry in part:
+                collect(entry)
+        elif isinstance(part, dict) and "message" in part:
+            sentences.append(part)
+        elif isinstance(part, dict):
+            for entry in part.values():
+                collect(entry)
+
+    collect(answer)
+    names = described()
+    assert len({sentence["code"] for sentence in sentences}) >= 5
+    for sentence in sentences:
+        given = set(sentence["values"])
+        assert given - NEEDS - OPTIONAL <= names[sentence["code"]], sentence
+        assert names[sentence["code"]] - {"name", "card", "shape", "text"} - OPTIONAL <= given, sentence
+        assert sentence["message"]
