@@ -206,13 +206,15 @@ def negotiate(accept: str | None) -> str | None:
     """Media type to answer with: the more preferred that the client accepts; None when it accepts neither."""
     if not accept:
         return JSON
+    parts = [[piece.strip().lower() for piece in part.split(";")] for part in accept.split(",")]
+    refused = {name for name, *parameters in parts if _quality(parameters) == 0}
+    plain = RESPONSE_JSON if JSON in refused else JSON
     best: tuple[float, int, str] | None = None
-    for place, part in enumerate(accept.split(",")):
-        name, *parameters = (piece.strip().lower() for piece in part.split(";"))
-        chosen = {RESPONSE_JSON: RESPONSE_JSON, JSON: JSON, "application/*": JSON, "*/*": JSON}.get(name)
+    for place, (name, *parameters) in enumerate(parts):
+        chosen = {RESPONSE_JSON: RESPONSE_JSON, JSON: JSON, "application/*": plain, "*/*": plain}.get(name)
         if name == "text/html":
-            chosen = JSON
-        if chosen is None:
+            chosen = plain
+        if chosen is None or chosen in refused:
             continue
         quality = _quality(parameters)
         if quality > 0 and (best is None or quality > best[0]):

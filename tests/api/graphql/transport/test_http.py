@@ -47,6 +47,7 @@ async def post(client: httpx.AsyncClient, body: Any = None, **options: Any) -> h
         ("text/html,application/xhtml+xml", JSON),
         ("image/png", None),
         ("application/json;q=0", None),
+        ("*/*;q=0.1, application/json;q=0", RESPONSE_JSON),
         ("application/json;q=x", None),
     ],
 )
