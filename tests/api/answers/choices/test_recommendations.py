@@ -57,6 +57,17 @@ def price(fit: dict[str, Any]) -> float:
     return float("inf") if today is None else float(today["usd"])
 
 
+async def test_a_fit_tells_the_loss_that_its_setup_is_judged_by(data: Any) -> None:
+    asked = {"model": "llama-3.1-8b", "gpu": "rtx-4090"}
+    query = """query($for: RecommendationInput!) { recommendations(input: $for, first: 50) { nodes {
+      thinking worth { loss { points low high } } fit { loss { points low high evidence } } } } }"""
+    nodes = (await data(query, **{"for": asked}))["recommendations"]["nodes"]
+    assert {one["fit"]["loss"].pop("evidence") for one in nodes} <= {"MEASURED", "ANCHORED", "PREDICTED"}
+    for one in nodes:
+        assert not one["thinking"]
+        assert one["fit"]["loss"] == pytest.approx(one["worth"]["loss"], rel=1e-5, abs=1e-6)
+
+
 async def test_accelerators_for_a_model_by_rating(data: Any, catalog: Catalog) -> None:
     found = await ranked(data, {"model": "qwen3-30b-a3b"})
     assert len({one["fit"]["gpu"]["slug"] for one in found}) == len(found) > 1
