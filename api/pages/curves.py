@@ -38,7 +38,7 @@ def plots(fit: FitRecord, answers: Answers, options: Sequence[tuple[FitRecord, A
     found = steps(answers)
     made = (
         ("Speed by tokens in context, with the range of 80 %", speed_plot(fit, found)),
-        ("Memory by context: weights, and all of it", memory_plot(fit, found)),
+        ("Memory by context: weights below, cache and buffers above", memory_plot(fit, found)),
         ("Speed against the loss of each quantization", frontier_plot(options)),
     )
     return [(title, Markup(plot)) for title, plot in made if plot]
@@ -81,7 +81,7 @@ def speed_plot(fit: FitRecord, found: Sequence[Step]) -> Markup | str:
 
 
 def memory_plot(fit: FitRecord, found: Sequence[Step]) -> Markup | str:
-    """Memory against the context: weights, and all of it, beside what is usable; empty where nothing is known."""
+    """Memory against the context beside what is usable: weights, cache and buffers; empty where nothing is known."""
     if len(found) < 3:
         return ""
     usable = fit.cell.memory.usable_bytes / GIB
@@ -99,6 +99,7 @@ def memory_plot(fit: FitRecord, found: Sequence[Step]) -> Markup | str:
     plot.curve(onto)
     if any(total > device for (_, total), (_, device) in zip(totals, onto, strict=True)):
         plot.curve(totals, "curve second")
+        plot.names([(totals[-1], "with system memory")])
     plot.limit(usable, "usable", across=True)
     return plot.svg()
 

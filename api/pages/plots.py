@@ -97,8 +97,10 @@ class Plot:
         self.curve(corners, kind)
 
     def dots(self, points: Iterable[Point], kind: str = "dot", radius: float = 2.5) -> None:
-        """Points."""
+        """Points; names keep off those with a ``radius`` of more than 3."""
         for x, y in map(self._at, points):
+            if radius > 3:
+                self._boxes.append((x - radius, y - radius, x + radius, y + radius))
             self._parts.append(f'<circle class="{kind}" cx="{x:.1f}" cy="{y:.1f}" r="{radius:g}"/>')
 
     def names(self, named: Iterable[tuple[Point, str]]) -> None:

@@ -90,6 +90,7 @@ def answering(handler: Handler, state: CatalogState, public_url: str) -> Callabl
     async def answer(request: Request) -> Response:
         # Links begin with the configured public address, else with that of the request.
         base_url = (public_url or str(request.base_url)).rstrip("/")
+        view = None
         try:
             view = await state.view()
             tag = _tag(view, base_url, request)
@@ -97,7 +98,7 @@ def answering(handler: Handler, state: CatalogState, public_url: str) -> Callabl
                 return Response(status_code=304, headers={"ETag": tag, "Cache-Control": f"public, max-age={MAX_AGE_S}"})
             response = await handler(request, FitReads(state, state.live, view), base_url)
         except ApiError as error:
-            return error_page(error, base_url, request)
+            return error_page(error, base_url, request, view)
         response.headers["ETag"] = tag
         response.headers["Cache-Control"] = f"public, max-age={MAX_AGE_S}"
         return response
@@ -111,17 +112,25 @@ def _tag(view: CatalogView, base_url: str, request: Request) -> str:
     return f'W/"{hashlib.blake2s(text.encode(), digest_size=12).hexdigest()}"'
 
 
-def error_page(error: ApiError, base_url: str, request: Request) -> Response:
-    """The page of an error; names that may be meant are links."""
+def error_page(error: ApiError, base_url: str, request: Request, view: CatalogView | None = None) -> Response:
+    """The page of an error; names that may be meant are links, as ``view`` spells them."""
     status = _STATUS_OF.get(error.code, 400)
     kind, typed = str(error.extensions.get("kind", "")), str(error.extensions.get("name", ""))
     suggestions: tuple[str, ...] = getattr(error, "suggestions", ())
     names = [str(name) for name in error.extensions.get("suggestions", suggestions)]
-    links = [(name, _repaired(request, typed, name) or _page_of(kind, name)) for name in names]
+    links = [(_spelled(view, name), _repaired(request, typed, name) or _page_of(kind, name)) for name in names]
     values = {"title": _TITLES[status], "text": error.message, "links": links}
     response = html("message.html", values, base_url, request.url.path, status)
     response.headers["Cache-Control"] = "no-store"
     return response
+
+
+def _spelled(view: CatalogView | None, slug: str) -> str:
+    """The name of the entity that has a slug; the slug where there is none."""
+    if view is None:
+        return slug
+    records = (view.by_slug(kind, slug) for kind in ("model", "gpu", "computer", "quant"))
+    return next((str(record.name) for record in records if record is not None), slug)
 
 
 def _repaired(request: Request, typed: str, name: str) -> str:

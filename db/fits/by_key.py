@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from operator import itemgetter
 from typing import Any
 
@@ -119,7 +120,7 @@ async def fetch_figures(reader: Reader, generation: Generation, owner: FitOwner,
         f"FROM {checked(generation.table)} f WHERE f.{owner.value} = :owner AND f.decode_{slot} > 0 AND {visible()}"
     )
     rows = await rows_at(reader, generation.id, statement, {"owner": number})
-    columns = np.array([tuple(row) for row in rows], dtype=np.int64).reshape(-1, 6).T
+    columns = np.fromiter(chain.from_iterable(rows), dtype=np.int64, count=6 * len(rows)).reshape(-1, 6).T
     decode, ttft = (np.ascontiguousarray(columns[place].astype(np.int32)).view(np.float32) for place in (3, 4))
     return Figures(
         other_id=columns[0],

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,7 +72,9 @@ class WorthTable:
     def with_models(self, more: WorthTable) -> WorthTable:
         """The table with the models of another one, of the same quantizations, behind its own."""
         pairs = ((getattr(self, each.name), getattr(more, each.name)) for each in fields(self))
-        joined = [np.concatenate(pair) if isinstance(pair[0], np.ndarray) else [*pair[0], *pair[1]] for pair in pairs]
+        joined: list[Any] = [
+            np.concatenate(pair) if isinstance(pair[0], np.ndarray) else [*pair[0], *pair[1]] for pair in pairs
+        ]
         return WorthTable(*joined)
 
 

@@ -45,12 +45,6 @@ class Machine:
         shared = max(self.devices[0].memory_bytes or 0, self.host.memory_bytes)
         return own + self.host.memory_bytes if own else shared
 
-    @property
-    def price_usd(self) -> float | None:
-        """Launch price of all accelerators; None when one is unknown."""
-        prices = [device.msrp_usd for device in self.devices]
-        return None if None in prices else sum(price for price in prices if price is not None)
-
 
 def resolved(catalog: Catalog, kind: str, text: str) -> str:
     """Slug of a name. Raises :class:`QuestionError`."""

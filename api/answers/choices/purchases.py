@@ -210,16 +210,6 @@ _KINDS = {
 }
 
 
-def price_of(catalog: Catalog, gpu: str, terms: Terms) -> Price | None:
-    """Price today of one accelerator: of a card, or of the cheapest computer that it is built into."""
-    card = price_of_card(market.prices(catalog, gpu), terms.today, used=terms.used, region=terms.region)
-    if card is not None:
-        return card
-    computers = [market.computer(catalog, slug) for slug, entry in catalog.computers.items() if entry["gpu"] == gpu]
-    prices = [price_of_computer(computer, terms.today, used=terms.used, region=terms.region) for computer in computers]
-    return min((price for price in prices if price is not None), key=lambda price: price.usd, default=None)
-
-
 def _within_reach(offer: Offer, terms: Terms) -> bool:
     """Whether an offer is within the budget or nearly; rented hours are asked about where hours a month are stated."""
     if offer.hour is not None:

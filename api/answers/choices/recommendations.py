@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from api.answers.choices.judged import Judged, Judgement
 from api.answers.choices.models import Wanted
 from api.answers.choices.paces import OwnerPace, Paces, row_of
+from api.answers.choices.prices import prices_of
 from api.catalog.fit_reads import FitReads
 from api.catalog.live import require_facts
 from api.catalog.records import GpuRecord, ModelRecord, QuantRecord
@@ -135,7 +136,7 @@ async def _models(reads: FitReads, paces: Paces, gpu: GpuRecord, question: Quest
     wanted = np.array(
         [question.wanted.takes(model.entry, traits) for model, traits in zip(view.models, paces.traits, strict=True)]
     )
-    bought = recommend.affordable([gpu.accelerator], question.buyer, _known([gpu.accelerator.msrp_usd]))[0]
+    bought = recommend.affordable([gpu.accelerator], question.buyer, _known([view.derived(prices_of)[gpu.slug]]))[0]
     pace = _limited(own, question, wanted[:, None] & bought)
     judged = await asyncio.to_thread(_judge_models, view, paces, pace, question)
     places = _by_aim(judged, question.aim, None)
@@ -148,7 +149,8 @@ async def _gpus(reads: FitReads, paces: Paces, model: ModelRecord, question: Que
     require_facts(model)
     own = await paces.of(reads, model, question.slot, question.users)
     devices = [gpu.accelerator for gpu in view.gpus]
-    price, power = _known([device.msrp_usd for device in devices]), _known([device.tdp_w for device in devices])
+    prices = view.derived(prices_of)
+    price, power = _known([prices[gpu.slug] for gpu in view.gpus]), _known([device.tdp_w for device in devices])
     good = recommend.affordable(devices, question.buyer, price)
     if question.aim is Aim.CHEAPEST:
         good &= np.isfinite(price)
@@ -173,7 +175,7 @@ async def _quants(
     require_facts(model, gpu)
     own = await paces.of(reads, model, question.slot, question.users)
     machine = view.gpus.index(gpu)
-    bought = recommend.affordable([gpu.accelerator], question.buyer, _known([gpu.accelerator.msrp_usd]))[0]
+    bought = recommend.affordable([gpu.accelerator], question.buyer, _known([view.derived(prices_of)[gpu.slug]]))[0]
     pace = _limited(own, question, (np.arange(len(view.gpus)) == machine)[:, None] & bought)
     judged = await asyncio.to_thread(_judge_one, view, paces, model, [model.name] * len(view.gpus), pace, question)
     setups = judged.setups

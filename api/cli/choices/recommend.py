@@ -12,12 +12,13 @@ import orjson
 
 from api.answers.choices.machine import Machine, machine_of, resolved
 from api.answers.choices.models import Choice, ModelKind, Question, Recommended, Wanted, recommended_models
+from api.answers.choices.prices import price_of_all
 from api.answers.choices.reasons import seconds_text
 from api.cli.choices.capabilities import capability_json, capability_text
 from api.cli.exit_codes import NO_ANSWER
 from api.errors import ErrorCode, QuestionError
 from db.entries import specs
-from db.entries.files import load_catalog
+from db.entries.files import Catalog, load_catalog
 from estimator.calibration.coefficients import Calibration
 from estimator.types import ENGINE_NAMES, OperatingMode
 
@@ -56,7 +57,7 @@ def recommend_command(asked: Asked, number: int, *, as_json: bool) -> int:
     question = Question(machine, workload, mode, wanted, asked.users)
     choice = recommended_models(catalog, Calibration.load(), question, number)
     if as_json:
-        answer = _answer_json(question, choice)
+        answer = _answer_json(catalog, question, choice)
         print(orjson.dumps(answer, option=orjson.OPT_INDENT_2).decode())
     else:
         _print_table(question, choice)
@@ -72,15 +73,16 @@ def member(enum: type[Member], name: str, text: str) -> Member:
         raise QuestionError(ErrorCode.BAD_USER_INPUT, f"--{name} is {text!r}; allowed are {allowed}", name) from None
 
 
-def _answer_json(question: Question, choice: Choice) -> dict[str, Any]:
+def _answer_json(catalog: Catalog, question: Question, choice: Choice) -> dict[str, Any]:
     machine = question.machine
-    rows = [row_json(machine, entry) for entry in choice.entries]
+    price = {"price_usd": price_of_all(catalog, [device.slug for device in machine.devices])}
+    rows = [row_json(machine, entry) | price for entry in choice.entries]
     return {
         "machine": machine.name,
         "host": machine.host.slug,
         "workload": question.workload.slug,
         "mode": question.mode.value,
-        "pick": None if choice.pick is None else row_json(machine, choice.pick),
+        "pick": None if choice.pick is None else row_json(machine, choice.pick) | price,
         "recommendations": [{"rank": rank} | row for rank, row in enumerate(rows, 1)],
     }
 
@@ -103,7 +105,6 @@ def row_json(machine: Machine, entry: Recommended) -> dict[str, Any]:
         "decode_tok_s": round(judgement.decode_tok_s, 2),
         "ttft_ms": None if judgement.ttft_ms is None else round(judgement.ttft_ms, 1),
         "answer_s": round(judgement.answer_s, 2),
-        "price_usd": machine.price_usd,
         "on_frontier": judgement.on_frontier,
         "reason": judgement.reason,
     }

@@ -6,7 +6,7 @@ from typing import Any
 
 import strawberry
 
-from api.answers.choices.purchases import price_of
+from api.answers.choices.prices import price_of
 from api.catalog.records import GpuRecord
 from api.graphql.catalog.engines import Engine
 from api.graphql.catalog.prices import Board, Kinds, Price, Region, Used, board_of, price_face, prices_of

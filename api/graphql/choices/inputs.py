@@ -141,6 +141,11 @@ class EstimateInput:
         default=None, description="Whether flash attention is on; true when left out."
     )
     batch: int | None = strawberry.field(default=None, description="Sequences at once; 1 when left out.")
+    expected_occupancy: bool | None = strawberry.field(
+        default=None,
+        description="Whether the sequences are at all depths at once, as those of users are: an engine that pages then holds "
+        "the tokens that are expected of each and a margin, not the whole context. False when left out.",
+    )
     micro_batch: int | None = strawberry.field(
         default=None,
         description="Prompt tokens per step. Left out, speeds are at the engine's own: 512 for llama.cpp, 2,048 for MLX, "
@@ -249,7 +254,7 @@ describe(
     {
         "SCORE": "The highest rating in the operating mode.",
         "FASTEST": "The highest decode speed.",
-        "CHEAPEST": "The lowest price at launch; accelerators of unknown price are left out. On one "
+        "CHEAPEST": "The lowest price today; accelerators of unknown price are left out. On one "
         "accelerator: the highest rating.",
         "EFFICIENT": "The highest decode speed per watt of board power; accelerators of unknown power are left out. On one "
         "accelerator: the highest decode speed.",
@@ -269,7 +274,7 @@ class RecommendationInput:
         default=RecommendationAim.SCORE, description="Order of the recommendations."
     )
     budget_usd: float | None = strawberry.field(
-        default=None, description="Highest price at launch, US dollars; unknown prices do not meet it."
+        default=None, description="Highest price today, US dollars; unknown prices do not meet it."
     )
     max_power_watts: float | None = strawberry.field(
         default=None, description="Highest board power, watts; unknown powers do not meet it."

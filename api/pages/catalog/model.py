@@ -12,8 +12,8 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from api.answers.choices.models import Wanted
+from api.answers.choices.prices import prices_of
 from api.answers.choices.recommendations import Choice, Question, Recommendations, recommendations
-from api.answers.choices.setups import prices_of
 from api.answers.story import pair_slug
 from api.catalog.fit_reads import FitReads
 from api.catalog.records import ModelRecord
@@ -115,7 +115,7 @@ def _facts(view: CatalogView, model: ModelRecord) -> dict[str, Any]:
     facts = [
         ("Weights", billions(entry["params_total_b"]), f"{billions(active)} active a token" if active else "dense"),
         ("Context", context_tokens(entry["context_length"]), "tokens at most"),
-        ("Layers", str(entry["n_layers"] or "–"), f"of {entry['hidden_size']:,}" if entry["hidden_size"] else ""),
+        ("Layers", str(entry["n_layers"] or "–"), f"{entry['hidden_size']:,} wide" if entry["hidden_size"] else ""),
         ("Released", entry["release_date"] or "–", ""),
         ("Licence", entry["license"] or "–", ""),
     ]

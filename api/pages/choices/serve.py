@@ -11,8 +11,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.answers.choices.models import Wanted
+from api.answers.choices.prices import prices_of
 from api.answers.choices.recommendations import Choice, Question, Recommendations, recommendations
-from api.answers.choices.setups import prices_of
 from api.answers.questions import answerer_of
 from api.answers.story import PlanAnswers
 from api.catalog.fit_reads import FitReads

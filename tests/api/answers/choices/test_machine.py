@@ -23,10 +23,9 @@ def test_system_memory_is_that_of_the_question() -> None:
     assert machine.host.memory_bytes == 128 * GIB
 
 
-def test_several_cards_have_the_price_of_all() -> None:
+def test_several_cards_are_named_once() -> None:
     machine = machine_of(CATALOG, ["RTX 3090"], 2)
     assert machine.name == "2 x GeForce RTX 3090"
-    assert machine.price_usd == 2 * CATALOG.gpus["rtx-3090"]["msrp_usd"]
 
 
 @pytest.mark.parametrize(

@@ -109,3 +109,11 @@ async def test_hostile_names_come_back_escaped(client: httpx.AsyncClient, path: 
     assert not outline.all("b")
     assert all("src" in each for each in outline.all("script"))
     assert "49" not in re.sub("<[^>]+>", "", response.text)
+
+
+async def test_a_name_that_is_not_known_offers_links_to_near_ones(client: httpx.AsyncClient) -> None:
+    response = await client.get("/serve?model=llama-3.1-9b&people=20")
+    assert response.status_code == 404
+    links = [link for link in Outline(response.text).all("a") if "people=20" in (link["href"] or "")]
+    assert "/serve?model=llama-3.1-8b&people=20" in [link["href"] for link in links]
+    assert ">Llama 3.1 8B</a>" in response.text
