@@ -139,16 +139,16 @@ def ik_llama_server(facts: FitFacts) -> Command:
 
 
 def llamafile(facts: FitFacts) -> Command:
-    """A program of one file that serves a GGUF file; context and layers are what it documents."""
-    placement, local = facts.estimate.placement, replace(facts, gguf_repository=None)
+    """A program of one file that serves a GGUF file; it documents context, layers and parallel streams."""
+    placement, local, streams = facts.estimate.placement, replace(facts, gguf_repository=None), facts.request.batch
     check_count(Tool.LLAMAFILE.value, facts)
     check_plain(Tool.LLAMAFILE, facts)
     check_cache(Tool.LLAMAFILE.value, facts, CacheType.F16)
     if placement.strategy is Strategy.EXPERT_OFFLOAD:
         raise NoCommandError(CommandGap.PLACEMENT, "llamafile offloads whole layers, not experts alone.")
-    if facts.request.batch > 1:
-        raise NoCommandError(CommandGap.STREAMS, f"llamafile is started for one stream, not {facts.request.batch}.")
-    flags = ["-c", str(facts.estimate.context_tokens), "-ngl", str(placement.gpu_layers)]
+    flags = ["-c", str(facts.estimate.context_tokens * streams), "-ngl", str(placement.gpu_layers)]
+    if streams > 1:
+        flags += ["--parallel", str(streams), "--cont-batching"]
     text = shell_line(["llamafile", "--server", *_gguf_source(local, _OWN_FOLDER), *flags])
     return Command(Engine.LLAMAFILE, Tool.LLAMAFILE, _with_notes(local, text))
 

@@ -404,6 +404,11 @@ def test_the_fork_is_started_with_its_own_flags_and_a_file_of_ones_own() -> None
             {"--cache-mode": "Q4"},
         ),
         ({"gpu": "rtx-3090", "quant": "q4-k-m", "engine": "llamafile"}, Tool.LLAMAFILE, {"-c": "16000", "-ngl": "37"}),
+        (
+            {"gpu": "rtx-3090", "quant": "q4-k-m", "engine": "llamafile", "batch": 2},
+            Tool.LLAMAFILE,
+            {"-c": "32000", "--parallel": "2"},
+        ),
         ({"gpu": "rtx-3090", "quant": "q4-k-m", "engine": "LM Studio"}, Tool.LM_STUDIO, {"--context-length": "16000"}),
     ],
 )
