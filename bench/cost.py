@@ -31,7 +31,7 @@ from tests.api.graphql.execution.random_queries import Writer
 from tests.support.runs import run_in_process
 
 QUERIES = 1000
-BAR = 0.8
+BAR = 0.85
 #: Every n-th model and accelerator is published.
 _STEP = 9
 _RUNS = 3

@@ -37,6 +37,7 @@ class Measure(Enum):
     PRICE = "price"
     POWER = "power"
     VALUE = "value"
+    EFFICIENCY = "efficiency"
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +130,11 @@ def _value(setup: _Running) -> float | None:
     return None if speed is None or not setup.price_usd else round(speed / setup.price_usd * VALUE_USD, 6)
 
 
+def _efficiency(setup: _Running) -> float | None:
+    speed = _speed(setup.estimate.decode)
+    return None if speed is None or not setup.power_w else round(speed / setup.power_w, 6)
+
+
 _Read: TypeAlias = Callable[[_Running], float | None]
 _MEASURES: tuple[tuple[Measure, str, bool, _Read], ...] = (
     (Measure.SCORE, "points", True, lambda setup: setup.estimate.score),
@@ -140,6 +146,7 @@ _MEASURES: tuple[tuple[Measure, str, bool, _Read], ...] = (
     (Measure.PRICE, "US dollars", False, lambda setup: setup.price_usd),
     (Measure.POWER, "watts", False, lambda setup: setup.power_w),
     (Measure.VALUE, f"tokens per second per {VALUE_USD:,} US dollars", True, _value),
+    (Measure.EFFICIENCY, "tokens per second per watt", True, _efficiency),
 )
 
 

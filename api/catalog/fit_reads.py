@@ -102,7 +102,7 @@ class BatchedReads:
                 answers |= dict.fromkeys(((number, *shared) for number in ids), refused)
                 continue
             pages = await reads.top_fits(
-                self._reader, view.published, owner, ids, query, order, size, backwards=backwards, prices=view.prices
+                self._reader, view.published, owner, ids, query, order, size, backwards=backwards, gpus=view.gpu_figures
             )
             for number in ids:
                 answers[(number, *shared)] = pages.get(number, NO_FITS)
@@ -195,7 +195,7 @@ class FitReads:
     async def page(self, query: FitQuery, order: Sequence[FitOrder], limit: int, **paging: Any) -> FitPage:
         """One page of published cells; ``paging`` is that of :func:`db.fits.reads.page_fits`."""
         return await reads.page_fits(
-            self.reader, self.view.published, query, order, limit=limit, prices=self.view.prices, **paging
+            self.reader, self.view.published, query, order, limit=limit, gpus=self.view.gpu_figures, **paging
         )
 
 

@@ -26,6 +26,7 @@ from api.errors import ApiError, ErrorCode, NotFoundError
 from db.entries import market, specs
 from db.entries.files import Catalog, Entry
 from db.entries.names.meanings import Meaning, UnknownNameError
+from db.fits.by_unpacking import GpuFigures
 from db.fits.generations import Generation
 from db.fits.layout import SLOTS
 from estimator.calibration.coefficients import Calibration
@@ -88,12 +89,8 @@ class CatalogView:
         self.quant_by_id = {self.quant_ids[quant.slug]: quant for quant in self.quants if quant.slug in self.quant_ids}
         #: Places of the quantizations, fewest bits first, by id.
         self.quant_ranks = {number: self.quants.index(quant) for number, quant in self.quant_by_id.items()}
-        #: Known prices of the accelerators, US dollars, by id.
-        self.prices = {
-            number: gpu.accelerator.msrp_usd
-            for number, gpu in self.gpu_by_id.items()
-            if gpu.accelerator.msrp_usd is not None
-        }
+        #: List prices and power of the accelerators that fits are ordered by.
+        self.gpu_figures = _figures(self.gpu_by_id)
         self._derived: dict[Callable[[CatalogView], Any], Any] = {}
         self._architectures: dict[str, ModelArchitecture] = _kept_architectures(previous, catalog)
         self._bits: dict[str, dict[str, float]] = {}
@@ -236,6 +233,15 @@ def _ids(known: Ids | None, entries: Mapping[str, Any]) -> dict[str, int]:
     if known is not None:
         return {slug: number for slug, number in known.items() if slug in entries}
     return {slug: number for number, slug in enumerate(sorted(entries), 1)}
+
+
+def _figures(gpus: Mapping[int, GpuRecord]) -> GpuFigures:
+    """Known list prices and design power by id."""
+    specs = {number: gpu.accelerator for number, gpu in gpus.items()}
+    return GpuFigures(
+        prices={number: gpu.msrp_usd for number, gpu in specs.items() if gpu.msrp_usd is not None},
+        watts={number: gpu.tdp_w for number, gpu in specs.items() if gpu.tdp_w is not None},
+    )
 
 
 def _kept(previous: CatalogView | None, kind: str, entry: Entry, make: Callable[[Entry], T]) -> T:

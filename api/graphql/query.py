@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import strawberry
 
 from api.errors import ApiError, ErrorCode, LimitExceededError
-from api.graphql.catalog.measurements import MeasurementConnection, find_measurement, measurements_field
+from api.graphql.catalog.measurements import find_measurement, measurements_field
 from api.graphql.catalog.queries import CatalogQueries
 from api.graphql.choices.buying import BuyingQueries
 from api.graphql.choices.queries import ChoiceQueries, PurchaseQueries
@@ -37,8 +37,9 @@ class NodeQueries:
     ) -> list[Node | None] | None:
         if len(ids) > MAX_NODES:
             raise LimitExceededError("ids", len(ids), MAX_NODES)
-        # Side by side, so that what they read goes together.
-        return list(await asyncio.gather(*(_node(info, str(text)) for text in ids)))
+        # Side by side, so that what they read goes together; a wrong id is an error in its own place.
+        nodes = await asyncio.gather(*(_node(info, str(text)) for text in ids), return_exceptions=True)
+        return list(nodes)  # type: ignore[arg-type]
 
 
 @strawberry.type(description="Measurements.")
@@ -46,7 +47,6 @@ class MeasurementQueries:
     measurements = measurements_field(
         "Published measurements of what is in the catalog; default order: that of the catalog's files.",
         lambda _: None,
-        MeasurementConnection | None,
     )
 
 

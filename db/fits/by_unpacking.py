@@ -1,4 +1,5 @@
-"""Orders by what is stored packed (prefill speed, memory of the load), or of the accelerator (its price); and the first fit
+"""Orders by what is stored packed (prefill speed, memory of the load), or of the accelerator (its price), or by both (speed a
+dollar or watt); and the first fit
 of each model, accelerator or quantization.
 
 No column holds these, and no index finds those, so every row that passes is read, as one packed text for each model and
@@ -13,7 +14,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,10 +42,19 @@ from db.reading import Reader, Row, rows_at
 from estimator.types import STATUSES, Status
 
 Array = NDArray[Any]
-#: Prices of accelerators by their ids, US dollars; those that are not known are absent.
-Prices = Mapping[int, float]
 
-PACKED = frozenset((FitField.PREFILL, FitField.MEMORY, FitField.PRICE))
+
+class GpuFigures(NamedTuple):
+    """Figures of accelerators by their ids; those that are not known are absent: prices in US dollars, power in watts."""
+
+    prices: Mapping[int, float]
+    watts: Mapping[int, float]
+
+
+NO_FIGURES = GpuFigures({}, {})
+#: Decode speed over a figure of the accelerator.
+_RATIOS = frozenset((FitField.VALUE, FitField.EFFICIENCY))
+PACKED = frozenset((FitField.PREFILL, FitField.MEMORY, FitField.PRICE, *_RATIOS))
 _PARTS = ("weights", "kv_cache", "compute")
 #: In a cursor, of what has no figure.
 _NONE = -1
@@ -86,7 +96,7 @@ async def packed_pages(
     generation: Generation,
     query: FitQuery,
     window: Window,
-    prices: Prices,
+    gpus: GpuFigures,
     *,
     owner: FitOwner | None = None,
     owners: Sequence[int] = (0,),
@@ -95,7 +105,7 @@ async def packed_pages(
 
     Raises ValueError for a query that is not narrow, and for a cursor of another order.
     """
-    places = await _places(reader, generation, query, window, prices, owner, owners)
+    places = await _places(reader, generation, query, window, gpus, owner, owners)
     kept = {number: places_kept[: window.size] for number, places_kept in places.items()}
     rows = await fetch_fits(reader, generation, [place.key for places_kept in kept.values() for place in places_kept])
     return {
@@ -112,7 +122,7 @@ async def _places(
     generation: Generation,
     query: FitQuery,
     window: Window,
-    prices: Prices,
+    gpus: GpuFigures,
     owner: FitOwner | None,
     owners: Sequence[int],
 ) -> dict[int, list[Place]]:
@@ -124,7 +134,8 @@ async def _places(
     slots = slots_of(query)
     if not slots:
         return {number: [] for number in owners}
-    columns = tuple(number.field for number in order if number.field not in PACKED and number.field is not FitField.KEY)
+    fields = (FitField.DECODE if term.field in _RATIOS else term.field for term in order)
+    columns = tuple(dict.fromkeys(field for field in fields if field not in PACKED and field is not FitField.KEY))
     with_plans = any(number.field is FitField.MEMORY for number in order)
     statement = _statement(reader.dialect, generation.table, query, slots, columns, with_plans=with_plans)
     rows = await rows_at(reader, generation.id, statement)
@@ -135,7 +146,7 @@ async def _places(
         # A workload at a time: memory for one of them, and the few that are left are sorted together.
         for slot in slots:
             at = np.flatnonzero(read.records["passes"] >> slot & 1)
-            parts = _parts(read, at, slot, order, prices)
+            parts = _parts(read, at, slot, order, gpus)
             ids = None if owner is None else _owner_of(owner, read, at, parts)
             if query.one_per is not None:
                 for number in owners:
@@ -217,7 +228,7 @@ def _read(rows: Sequence[Row], columns: Sequence[FitField], *, with_plans: bool)
     return _Read(model, quant, records, plans, plan)
 
 
-def _parts(read: _Read, at: Array, slot: int, order: Sequence[FitOrder], prices: Prices) -> list[Array]:
+def _parts(read: _Read, at: Array, slot: int, order: Sequence[FitOrder], gpus: GpuFigures) -> list[Array]:
     """Parts of the cursors of one workload's cells in the rows ``at``."""
     records = read.records[at]
     gpu, status = records["gpu"].astype(np.int64), records["flags"] >> FLAG_BITS * slot & STATUS_MASK
@@ -229,7 +240,11 @@ def _parts(read: _Read, at: Array, slot: int, order: Sequence[FitOrder], prices:
         elif term.field is FitField.MEMORY:
             columns.append(np.where(status == _UNSUPPORTED, _NONE, _totals(read, at, slot)))
         elif term.field is FitField.PRICE:
-            columns.append(_cents(gpu, prices))
+            cents = _known(gpu, gpus.prices) * _CENTS
+            columns.append(np.where(np.isnan(cents), _NONE, np.rint(np.nan_to_num(cents))))
+        elif term.field in _RATIOS:
+            known = _known(gpu, gpus.prices if term.field is FitField.VALUE else gpus.watts)
+            columns.append(_ratios(np.ascontiguousarray(records[f"{FitField.DECODE}_{slot}"], dtype="<i4"), known))
         elif term.field is not FitField.KEY:
             values = records[f"{term.field.value}_{slot}"]
             columns.append(np.where(values == 0, _NONE, values) if term.field in ABSENT_AT_ZERO else values)
@@ -259,12 +274,21 @@ def _integers(parts: Array) -> Array:
     return np.asarray((parts.astype(np.int64) << 8 * np.arange(parts.shape[-1])).sum(axis=-1))
 
 
-def _cents(gpu: Array, prices: Prices) -> Array:
-    known = np.full(int(gpu.max(initial=0)) + 1, _NONE, dtype=np.int64)
-    for number, price in prices.items():
+def _known(gpu: Array, figures: Mapping[int, float]) -> Array:
+    """The figure of each accelerator; NaN where it is not known."""
+    known = np.full(int(gpu.max(initial=0)) + 1, np.nan)
+    for number, figure in figures.items():
         if number < len(known):
-            known[number] = round(price * _CENTS)
-    return known[gpu]
+            known[number] = figure
+    return np.asarray(known[gpu])
+
+
+def _ratios(decode_bits: Array, figures: Array) -> Array:
+    """Bits of the float32 of speeds over figures, which order as the ratios do."""
+    speeds = decode_bits.view("<f4").astype(np.float64)
+    known = (decode_bits > 0) & (figures > 0)
+    ratios = np.divide(speeds, figures, out=np.zeros(len(speeds)), where=known).astype("<f4")
+    return np.where(known, ratios.view("<i4"), _NONE)
 
 
 def _descending(order: Sequence[FitOrder]) -> list[bool]:

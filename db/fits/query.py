@@ -29,10 +29,12 @@ class FitField(StrEnum):
     SCORE = "score"
     TTFT = "ttft"
     SAFE_CONTEXT = "safe"
-    #: The next three have no column: ``db.fits.by_unpacking`` orders by them.
+    #: The next five have no column: ``db.fits.by_unpacking`` orders by them.
     PREFILL = "prefill"
     MEMORY = "memory"
     PRICE = "price"
+    VALUE = "value"
+    EFFICIENCY = "efficiency"
     KEY = "key"
 
 

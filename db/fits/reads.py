@@ -7,7 +7,7 @@ from enum import Enum, auto
 
 from db.fits.by_index import indexed_rows, lateral_rows, parts, ranked_rows
 from db.fits.by_scan import is_scanned, scanned_rows
-from db.fits.by_unpacking import Prices, is_packed, packed_pages
+from db.fits.by_unpacking import NO_FIGURES, GpuFigures, is_packed, packed_pages
 from db.fits.conditions import all_of, conditions, shared_and_own
 from db.fits.generations import Generation
 from db.fits.orders import page_of
@@ -75,11 +75,11 @@ async def page_fits(
     before: FitCursor | None = None,
     limit: int = 20,
     backwards: bool = False,
-    prices: Prices | None = None,
+    gpus: GpuFigures = NO_FIGURES,
 ) -> FitPage:
     """A page by keyset: ``limit`` cells after ``after``, or the last ``limit`` before ``before``.
 
-    ``backwards`` without a cursor gives the last ``limit`` of all. An order by price goes by ``prices``.
+    ``backwards`` without a cursor gives the last ``limit`` of all. Orders by price and power go by ``gpus``.
 
     Raises ValueError for a cursor of another order, when both cursors are given, and for an order without columns of a
     query that is not narrow.
@@ -91,7 +91,7 @@ async def page_fits(
     if way is Way.NOTHING:
         return FitPage([], [], False, False)
     if way is Way.BY_UNPACKING:
-        return (await packed_pages(reader, generation, query, window, prices or {}))[0]
+        return (await packed_pages(reader, generation, query, window, gpus))[0]
     rows = await (_scanned if way is Way.BY_SCAN else _indexed)(reader, generation, lists)
     return page_of(rows[0], generation.id, window)
 
@@ -106,14 +106,14 @@ async def top_fits(
     limit: int,
     *,
     backwards: bool = False,
-    prices: Prices | None = None,
+    gpus: GpuFigures = NO_FIGURES,
 ) -> dict[int, FitPage]:
     """First page, or the last one, of the fits of each of ``ids``, whatever ``query`` says of the owner."""
     owners, window = tuple(dict.fromkeys(ids)), Window(normal(order), limit, backwards=backwards)
     way = way_of(reader.dialect, owner.only(query, 0), window.order, owner, len(owners) if slots_of(query) else 0)
     if way is Way.BY_UNPACKING:
         together = owner.among(query, owners)
-        return await packed_pages(reader, generation, together, window, prices or {}, owner=owner, owners=owners)
+        return await packed_pages(reader, generation, together, window, gpus, owner=owner, owners=owners)
     if way is Way.NOTHING:
         groups = grouped(owners, owner.reader(), ())
     elif way is Way.BY_RANK:

@@ -114,6 +114,7 @@ def matches(cell: StoredCell, query: FitQuery) -> bool:
         and (query.score_min is None or cell.score >= query.score_min)
         and (query.score_max is None or cell.score <= query.score_max)
         and (query.safe_context_min is None or cell.safe_context_tokens >= query.safe_context_min)
+        and (query.safe_context_max is None or cell.safe_context_tokens <= query.safe_context_max)
         and (query.ttft_known is None or (cell.ttft_ms is not None) == query.ttft_known)
         and all(any(matches(cell, own) for own in group) for group in query.any_of)
     )
@@ -171,6 +172,7 @@ def random_filter(rng: random.Random) -> FitQuery:
         score_min=maybe(lambda: 40.0, 0.15),
         score_max=maybe(lambda: 70.0, 0.1),
         safe_context_min=maybe(lambda: 30_000, 0.15),
+        safe_context_max=maybe(lambda: 60_000, 0.1),
         ttft_known=maybe(lambda: rng.random() < 0.7, 0.1),
     )
 

@@ -102,11 +102,8 @@ def page_measurements(context: Any, key: Key | None, asked: Asked, paging: Pagin
     return slice_page(MeasurementConnection, chosen, page, view.state, signature_of(mark, wanted, order_by))
 
 
-def measurements_field(description: str, key_of: Callable[[Any], Key | None], kind: Any = MeasurementConnection) -> Any:
-    """The field that lists measurements: those of the key that ``key_of`` reads from its object, or all for None.
-
-    ``kind`` is its type.
-    """
+def measurements_field(description: str, key_of: Callable[[Any], Key | None]) -> Any:
+    """The field that lists measurements: those of the key that ``key_of`` reads from its object, or all for None."""
 
     async def measurements(
         self: Any,
@@ -117,11 +114,11 @@ def measurements_field(description: str, key_of: Callable[[Any], Key | None], ki
         after: After = None,
         last: Last = None,
         before: Before = None,
-    ) -> MeasurementConnection:
+    ) -> MeasurementConnection | None:
         asked, paging = (filter, order_by), (first, after, last, before)
         return await asyncio.to_thread(page_measurements, info.context, key_of(self), asked, paging)
 
-    return strawberry.field(resolver=measurements, description=description, graphql_type=kind)
+    return strawberry.field(resolver=measurements, description=description)
 
 
 def find_measurement(view: CatalogView, slug: str) -> Measurement | None:

@@ -278,7 +278,7 @@ class CostWalker:
                 if argument.name.value in ("first", "last"):
                     value = self._value(argument.value)
                     if isinstance(value, int) and not isinstance(value, bool):
-                        return max(1, min(value, self._limits.page_size))
+                        return max(0, min(value, self._limits.page_size))
             return self._limits.default_page_size
         if field_cost.lists:
             arguments = {argument.name.value: argument.value for argument in field.arguments or ()}

@@ -35,6 +35,7 @@ describe(
         "PRICE": "List price at launch, US dollars; less is better.",
         "POWER": "Board power, watts; less is better.",
         "VALUE": f"Decode speed for {answers.VALUE_USD:,} US dollars of list price at launch; more is better.",
+        "EFFICIENCY": "Decode speed for a watt of design power; more is better.",
     },
 )
 

@@ -110,13 +110,15 @@ class FitOrderField(Enum):
     PREFILL = FitField.PREFILL
     MEMORY = FitField.MEMORY
     PRICE = FitField.PRICE
+    VALUE = FitField.VALUE
+    EFFICIENCY = FitField.EFFICIENCY
 
 
 describe(
     FitOrderField,
     "FitOrderField",
-    "Sort keys of fits. `PREFILL`, `MEMORY` and `PRICE` need a filter (or an owner of the list) that leaves at most "
-    f"{NARROW_IDS} models or accelerators; fits without the figure come last in both directions.",
+    "Sort keys of fits. `PREFILL`, `MEMORY`, `PRICE`, `VALUE` and `EFFICIENCY` need a filter (or an owner of the list) that "
+    f"leaves at most {NARROW_IDS} models or accelerators; fits without the figure come last in both directions.",
     {
         "SCORE": "Score.",
         "DECODE": "Decode speed.",
@@ -125,6 +127,8 @@ describe(
         "PREFILL": "Prefill speed.",
         "MEMORY": "Memory of the load on the accelerator, all parts together.",
         "PRICE": "List price of the accelerator at launch.",
+        "VALUE": "Decode speed for a dollar of list price at launch.",
+        "EFFICIENCY": "Decode speed for a watt of design power.",
     },
 )
 

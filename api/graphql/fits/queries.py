@@ -114,7 +114,7 @@ def _fits_field(description: str) -> Any:
         after: After = None,
         last: Last = None,
         before: Before = None,
-    ) -> FitConnection:
+    ) -> FitConnection | None:
         return await fits_of(info.context, self, (filter, order_by, one_per), (first, after, last, before))
 
     return strawberry.field(resolver=fits, description=description)

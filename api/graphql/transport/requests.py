@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
@@ -23,6 +24,7 @@ RESPONSE_JSON = "application/graphql-response+json"
 MAX_PERSISTED_CHARACTERS = 20_000
 #: A longer body waits for its turn, and its answer is not kept.
 LARGE_BODY_BYTES = 1_048_576
+_UTF_8 = re.compile(r"utf-?8")
 #: Waits until one more large body may be read.
 Turn = Callable[[], Awaitable[Any]]
 
@@ -101,14 +103,15 @@ async def read_request(request: Request, maximum_bytes: int, turn: Turn | None =
     content = header_of(request.scope, b"content-type").split(";")
     if content[0].strip().lower() != JSON:
         raise RefusedRequestError(415, bad_input(f"Send the request as {JSON}."))
-    if any(part.strip().lower().startswith("charset=") and "utf-8" not in part.lower() for part in content[1:]):
+    if any(part.strip().lower().startswith("charset=") and not _UTF_8.search(part.lower()) for part in content[1:]):
         raise RefusedRequestError(415, bad_input("Send the request in UTF-8."))
     coding = header_of(request.scope, b"content-encoding").strip().lower()
     if coding not in ("", "identity"):
         fault = bad_input(f"The body is compressed with {coding[:40]!r}; send it without Content-Encoding.")
         raise RefusedRequestError(415, fault, {"Accept-Encoding": "identity"})
     body = await read_limited(request, maximum_bytes if turn else min(maximum_bytes, LARGE_BODY_BYTES), turn)
-    return replace(parse_body(body), is_large=len(body) > LARGE_BODY_BYTES)
+    parsed = parse_body(body)
+    return replace(parsed, is_large=True) if len(body) > LARGE_BODY_BYTES else parsed
 
 
 async def read_limited(request: Request, maximum: int, turn: Turn | None = None) -> bytes:
@@ -200,6 +203,7 @@ def _document_hash(extensions: Any) -> str | None:
 
 
 @lru_cache(maxsize=256)
+@lru_cache(maxsize=128)
 def negotiate(accept: str | None) -> str | None:
     """Media type to answer with: the more preferred that the client accepts; None when it accepts neither."""
     if not accept:

@@ -32,6 +32,7 @@ _SHOWN: tuple[tuple[Measure, str, Callable[[float], str]], ...] = (
     (Measure.PRICE, "Launch price", dollars),
     (Measure.POWER, "Design power", lambda value: f"{value:,.0f} W"),
     (Measure.VALUE, "Speed per $1,000", pace),
+    (Measure.EFFICIENCY, "Speed per watt", lambda value: f"{value:.2f} tok/s"),
 )
 _SAMPLE = {"model": ("qwen3-32b", "gpt-oss-20b"), "gpu": ("rtx-4090", "rtx-5090", "apple-m4-max-40c-128gb")}
 

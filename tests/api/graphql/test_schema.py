@@ -82,7 +82,7 @@ CONTRACT = {
         "recommended": "Boolean!",
         "faq": "[FitQuestion!]!",
         "embed": "FitEmbed!",
-        "measurements": "MeasurementConnection!",
+        "measurements": "MeasurementConnection",
     },
     "FitMemory": dict.fromkeys(
         (
@@ -111,9 +111,9 @@ CONTRACT = {
     "FitCommand": {"engine": "Engine!", "text": "String!"},
     "FitQuestion": {"question": "String!", "answer": "String!"},
     "FitEmbed": {"url": "String!", "html": "String!"},
-    "Model": {"fits": "FitConnection!", "quants": "[ModelQuant!]!"},
+    "Model": {"fits": "FitConnection", "quants": "[ModelQuant!]!"},
     "ModelQuant": {"fileSizeBytes": "Int64!", "weightsBytes": "Int64!"},
-    "Gpu": {"fits": "FitConnection!"},
+    "Gpu": {"fits": "FitConnection"},
     "UserError": {"code": "ErrorCode!", "message": "String!", "field": "[String!]"},
 }
 ARGUMENTS = {

@@ -156,3 +156,12 @@ def test_a_prediction_has_the_same_type_in_a_fit_and_in_an_estimate() -> None:
             assert own == {str(field.type), f"{field.type}!"}
         else:
             assert own == {str(field.type)}, name
+
+
+def test_a_list_that_takes_a_cursor_may_be_null() -> None:
+    """A stale cursor fails its own field, and not the objects around it."""
+    lists = [
+        f"{kind.name}.{name}" for kind in objects() for name, field in kind.fields.items()
+        if "after" in field.args and isinstance(field.type, GraphQLNonNull)
+    ]  # fmt: skip
+    assert lists == []

@@ -83,7 +83,7 @@ function verdict(shown: VerdictFragment): string {
 
 function list({ model }: ListPageQuery): string[] {
   if (!model) return ["no such model"];
-  return [`${model.name} ${model.releaseDate ?? ""}`, ...model.fits.nodes.map((fit) => `${fit.gpu.name}: ${verdict(fit)}`)];
+  return [`${model.name} ${model.releaseDate ?? ""}`, ...(model.fits?.nodes ?? []).map((fit) => `${fit.gpu.name}: ${verdict(fit)}`)];
 }
 
 function pair({ fit, estimate }: PairPageQuery): string[] {

@@ -7,10 +7,11 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from db.fits import by_key, reads
-from db.fits.by_unpacking import PACKED
+from db.fits.by_unpacking import PACKED, GpuFigures
 from db.fits.cells import StoredCell
 from db.fits.layout import SLOT_COUNT
 from db.fits.packing import pack_model
@@ -38,6 +39,15 @@ from tests.support.stored_fits import (
 
 #: Two of the same price, two less than a dollar apart, and some of no known one.
 PRICES = {1: 1599.0, 2: 1599.0, 3: 249.99, 5: 30000.0, 6: 999.4, 8: 999.0, 9: 0.5, 11: 1200.0}
+WATTS = {1: 450.0, 9: 700.0, 10: 60.0, 2: 300.0, 3: 75.0, 4: 10.0, 6: 300.0, 7: 1000.0}
+FIGURES_OF_GPUS = GpuFigures(PRICES, WATTS)
+
+
+def ratio(cell: StoredCell, figures: dict[int, float]) -> float | None:
+    figure = figures.get(cell.key.gpu_id)
+    return None if cell.decode is None or figure is None else float(np.float32(cell.decode.value / figure))
+
+
 FIGURES: dict[FitField, Callable[[StoredCell], float | None]] = {
     FitField.DECODE: lambda cell: cell.decode.value if cell.decode else None,
     FitField.SCORE: lambda cell: cell.score,
@@ -46,6 +56,8 @@ FIGURES: dict[FitField, Callable[[StoredCell], float | None]] = {
     FitField.PREFILL: lambda cell: cell.prefill.value if cell.prefill else None,
     FitField.MEMORY: lambda cell: None if cell.status is Status.UNSUPPORTED else cell.memory.total_bytes,
     FitField.PRICE: lambda cell: PRICES.get(cell.key.gpu_id),
+    FitField.VALUE: lambda cell: ratio(cell, PRICES),
+    FitField.EFFICIENCY: lambda cell: ratio(cell, WATTS),
 }
 
 
@@ -110,7 +122,7 @@ async def test_pages_walk_all_matches_in_order_both_ways(reader: Reader, seed: i
     limit = rng.choice([7, 50, 400])
 
     async def page(**given: Any) -> reads.FitPage:
-        return await reads.page_fits(reader, GENERATION, query, order, limit=limit, prices=PRICES, **given)
+        return await reads.page_fits(reader, GENERATION, query, order, limit=limit, gpus=FIGURES_OF_GPUS, **given)
 
     walked: list[StoredCell] = []
     cursors: list[Any] = []
@@ -145,7 +157,7 @@ async def test_what_has_no_figure_comes_last_in_both_directions(
 ) -> None:
     order = (FitOrder(field, descending),)
     query = FitQuery(model_ids=(1, 2, 3, 4))
-    found = await reads.page_fits(reader, GENERATION, query, order, limit=10_000, prices=PRICES)
+    found = await reads.page_fits(reader, GENERATION, query, order, limit=10_000, gpus=FIGURES_OF_GPUS)
     figures = [FIGURES[field](cell) for cell in found.cells]
     known = [figure for figure in figures if figure is not None]
     assert 400 < len(known) < len(figures)
@@ -171,7 +183,7 @@ async def test_rows_of_one_quantization_that_several_updates_published(empty_dat
         for field in PACKED:
             order = (FitOrder(field),)
             page = await reads.page_fits(
-                reader, GENERATION, FitQuery(model_ids=(1,)), order, limit=10_000, prices=PRICES
+                reader, GENERATION, FitQuery(model_ids=(1,)), order, limit=10_000, gpus=FIGURES_OF_GPUS
             )
             assert page.cells == sorted(cells, key=lambda cell: rank(cell, order))
 
@@ -193,7 +205,7 @@ async def test_first_and_last_pages_of_every_kind_of_owner(
         # One more than there are: it owns nothing.
         wanted = list(ids or range(1, counts[owner] + 2))
         found = await reads.top_fits(
-            watched, GENERATION, owner, wanted, query, order, 4, backwards=backwards, prices=PRICES
+            watched, GENERATION, owner, wanted, query, order, 4, backwards=backwards, gpus=FIGURES_OF_GPUS
         )
         assert len(watched.statements) <= 2
         assert list(found) == wanted
@@ -245,14 +257,14 @@ async def test_one_fit_a_group_is_the_first_of_each(reader: Reader, seed: int) -
     walked: list[StoredCell] = []
     after = None
     while True:
-        page = await reads.page_fits(reader, GENERATION, query, order, limit=3, prices=PRICES, after=after)
+        page = await reads.page_fits(reader, GENERATION, query, order, limit=3, gpus=FIGURES_OF_GPUS, after=after)
         walked += page.cells
         assert page.has_previous is (after is not None)
         if not page.has_next:
             break
         after = page.cursors[-1]
     assert [cell.key for cell in walked] == [cell.key for cell in expected]
-    last = await reads.page_fits(reader, GENERATION, query, order, limit=2, prices=PRICES, backwards=True)
+    last = await reads.page_fits(reader, GENERATION, query, order, limit=2, gpus=FIGURES_OF_GPUS, backwards=True)
     assert [cell.key for cell in last.cells] == [cell.key for cell in expected[-2:]]
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from api.catalog import fit_reads
+from api.graphql.core.ids import Cursor, encode_cursor, encode_id
 from db.fits import query as fit_query
 from estimator.placement.hosts import host_for
 from tests.support import answers
@@ -129,7 +130,8 @@ async def test_fits_of_many_quantizations_need_a_narrow_filter(ask: Any) -> None
     answer = await ask(
         "{ quants { fits(first: 1) { nodes { id } } } workloads { fits(first: 1) { nodes { score } } } }"
     )
-    assert answer["data"] is None
+    assert {quant["fits"] for quant in answer["data"]["quants"]} == {None}
+    assert all(workload["fits"]["nodes"] for workload in answer["data"]["workloads"])
     limit = answer["errors"][0]["extensions"]
     assert (limit["code"], limit["limit"], limit["maximum"]) == ("LIMIT_EXCEEDED", "quantizations with fits", 5)
     # What is read in the same turn stands.
@@ -221,3 +223,37 @@ async def test_one_fit_a_group_of_everything_is_refused(ask: Any) -> None:
     answer = await ask("{ fits(onePer: MODEL) { totalCount nodes { id } } }")
     assert answer["errors"][0]["extensions"]["code"] == "BAD_USER_INPUT"
     assert answer["errors"][0]["extensions"]["field"] == "onePer"
+
+
+async def test_a_wrong_cursor_or_name_fails_its_own_field(ask: Any) -> None:
+    cursor = encode_cursor(Cursor("g0", "x", ("y",)))
+    query = """query($c: String, $ids: [ID!]!) {
+      models(first: 2) { nodes { slug fits(first: 1, after: $c) { totalCount } } }
+      quants { slug fits(after: "damaged") { totalCount } }
+      nodes(ids: $ids) { id }
+      gpu(slug: "no such card") { slug } other: gpu(slug: "rtx-4090") { slug fits(after: $c) { totalCount } } }"""
+    own = encode_id("Gpu", "rtx-4090")
+    answer = await ask(query, c=cursor, ids=["damaged", own, encode_id("Gpu", "gone")])
+    assert "data" in answer, answer
+    assert [model["fits"] for model in answer["data"]["models"]["nodes"]] == [None, None]
+    assert all(quant["slug"] and quant["fits"] is None for quant in answer["data"]["quants"])
+    assert answer["data"]["nodes"] == [None, {"id": own}, None]
+    assert answer["data"]["gpu"] is None
+    assert answer["data"]["other"] == {"slug": "rtx-4090", "fits": None}
+    places = {tuple(error["path"]) for error in answer["errors"]}
+    assert {("models", "nodes", 0, "fits"), ("models", "nodes", 1, "fits"), ("nodes", 0), ("gpu",)} <= places
+    assert {error["extensions"]["code"] for error in answer["errors"]} == {"BAD_USER_INPUT", "NOT_FOUND"}
+
+
+async def test_orders_by_value_and_efficiency(data: Any) -> None:
+    query = """query($f: FitOrderField!) { fits(filter: {model: {in: ["llama-2-7b"]}, workload: {in: [CHAT]}}, onePer: GPU,
+      orderBy: [{field: $f}]) { nodes { gpu { priceUsd powerWatts } decode { tokensPerSecond } } } }"""
+    for field, figure in (("VALUE", "priceUsd"), ("EFFICIENCY", "powerWatts")):
+        fits = (await data(query, f=field))["fits"]["nodes"]
+        ratios = [
+            fit["decode"]["tokensPerSecond"] / fit["gpu"][figure] if fit["decode"] and fit["gpu"][figure] else -1
+            for fit in fits
+        ]
+        assert len(ratios) == 5
+        assert ratios == sorted(ratios, reverse=True)
+        assert ratios[0] > 0

@@ -11,6 +11,7 @@ from urllib.parse import urljoin, urlsplit
 import httpx
 import pytest
 
+from api.pages import routes
 from api.pages.site.preview import HEIGHT, WIDTH
 from api.pages.site.robots import PAGES
 from tests.api.pages.test_pages import Outline, page
@@ -24,6 +25,12 @@ MOST_OF_A_KIND = 4
 def located(text: str) -> list[str]:
     """Addresses of a map, without the host."""
     return [urlsplit(unescape(found)).path for found in re.findall(r"<loc>([^<]+)</loc>", text)]
+
+
+async def test_every_page_for_people_has_a_place_on_the_map() -> None:
+    unmapped = {"/search", "/oembed"}
+    named = {path for path in routes.PAGES if "{" not in path and "." not in path}
+    assert named - unmapped == set(PAGES)
 
 
 async def test_the_map_has_every_page_and_none_is_broken(client: httpx.AsyncClient) -> None:
