@@ -290,8 +290,7 @@ async def test_models_for_an_accelerator_equal_brute_force_over_all_quantization
                 continue
             one = answer.estimate
             bits = model_tables(answer.facts.model, (answer.facts.quant,)).bits_per_weight[0]
-            waiting = any("lets the others wait" in note for note in answer.notes)
-            whole = one.status in (Status.FITS, Status.FITS_TIGHTLY) and not waiting
+            whole = one.status in (Status.FITS, Status.FITS_TIGHTLY) and not answer.waiting_streams
             if one.decode is None or one.ttft_ms is None or bits < 4.3 or (users and not whole):
                 continue
             tokens = [use.answer_tokens + use.thinking_tokens * thinks for thinks in way_flags(traits)]
