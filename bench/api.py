@@ -7,12 +7,14 @@ is compared:
 - the nested query, no response kept, against PostGraphile 5 and against a hand-written route with the same statement;
 - the same with kept responses, against a route that returns the same bytes;
 - a comparison of one model on 20 accelerators, against its statement alone;
+- recommendations against a page of fits: for one user, and for several;
 - the SQL of first pages of all fits under filters.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import os
 import statistics
 import sys
@@ -27,7 +29,7 @@ from urllib.request import Request, urlopen
 
 from bench.pages import SQL_BAR_MS, page_times, statements_of
 from bench.support import postgraphile
-from bench.support.queries import COMPARISON, NESTED, NESTED_POSTGRAPHILE, posts
+from bench.support.queries import COMPARISON, NESTED, NESTED_POSTGRAPHILE, PAGE_OF_FITS, RECOMMENDATIONS, posts
 from bench.support.serving import DATABASE_VARIABLE, api_argv, published_database, published_sqlite, serving
 from db.fits.by_key import fetch_pairs
 from tests.support.load_clients import Sent, generator, requests_per_s
@@ -39,7 +41,13 @@ CONNECTIONS = 16
 MODELS = 100
 COMPARED_GPUS = 20
 COMPARISONS = 40
-BARS = {"PostGraphile": 1.0, "hand-written route": 0.5, "route with the same bytes": 0.5, "comparison": 3.0}
+BARS = {
+    "PostGraphile": 1.0, "hand-written route": 0.5, "route with the same bytes": 0.5, "comparison": 3.0,
+    "recommendations": 3.0, "recommendations for users": 10.0,
+}  # fmt: skip
+#: Accelerators and models whose recommendations are asked for, once each; those for users take longer.
+CHOICES, CHOICES_FOR_USERS = 40, 10
+USERS = 8
 
 
 class Report:
@@ -158,6 +166,39 @@ def bench_comparison(url: str, folder: Path, report: Report) -> None:
     )
 
 
+def bench_choices(url: str, folder: Path, report: Report) -> None:
+    """Recommendations that nobody asked for before, over pages of fits, one request at a time."""
+    with statements_of(url) as made:
+        gpus = list(made.ids("gpu"))
+    gpus, models = gpus[:: len(gpus) // CHOICES][:CHOICES], _models(url)[:CHOICES]
+    fits = posts(PAGE_OF_FITS, [{"gpu": gpu} for gpu in gpus])
+    sides = {"models for a machine": ("gpu", gpus), "machines for a model": ("model", models)}
+    with serving(api_argv(), "/readyz", _environment(url, folder, response_cache_bytes="0")) as (port, _):
+        _milliseconds(port, [fits[0], *posts(RECOMMENDATIONS, [{"for": {"model": models[-1]}}])])
+        page = statistics.median(_milliseconds(port, fits))
+        for name, (side, slugs) in sides.items():
+            alone = _milliseconds(port, posts(RECOMMENDATIONS, [{"for": {side: slug}} for slug in slugs]))
+            report.ratio(
+                f"{name}, p50 over that of a page of fits", statistics.median(alone) / page, BARS["recommendations"],
+                most=True,
+            )  # fmt: skip
+            asked = [{"for": {side: slug, "target": {"users": USERS}}} for slug in slugs[:CHOICES_FOR_USERS]]
+            late = sorted(_milliseconds(port, posts(RECOMMENDATIONS, asked)))[math.ceil(0.95 * len(asked)) - 1]
+            report.ratio(
+                f"{name} for {USERS} users, p95 over the p50 of a page of fits", late / page,
+                BARS["recommendations for users"], most=True,
+            )  # fmt: skip
+
+
+def _milliseconds(port: int, requests: Sequence[Sent]) -> list[float]:
+    times = []
+    for request in requests:
+        began = time.perf_counter()
+        answer(port, request)
+        times.append((time.perf_counter() - began) * 1e3)
+    return times
+
+
 def bench_pages(url: str, report: Report) -> None:
     """First pages of all fits, fastest first, under filters: plan and time of each statement."""
     with statements_of(url) as made:
@@ -216,6 +257,7 @@ def main(arguments: list[str]) -> int:
         with published_database(folder) as url:
             bench_nested(url, folder, report)
             bench_comparison(url, folder, report)
+            bench_choices(url, folder, report)
             bench_pages(url, report)
         with published_sqlite(folder) as url:
             bench_pages(url, report)

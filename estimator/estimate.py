@@ -154,6 +154,7 @@ def situation_of_request(request: EstimateRequest, workload: Workload | None = N
         batch=request.batch,
         micro_batch_tokens=request.micro_batch_tokens or DEFAULT_MICRO_BATCH_TOKENS,
         prompt_step_tokens=request.micro_batch_tokens or 0,
+        expected_occupancy=request.expected_occupancy,
     )
 
 

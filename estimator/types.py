@@ -348,6 +348,8 @@ class EstimateRequest:
     # Age of the engine's build in years; 0 means a current one.
     build_age_years: float = 0.0
     server: ServerOptions = DEFAULT_SERVER
+    # Streams are at all depths at once: an engine that pages holds the expected cache of each, not a whole context.
+    expected_occupancy: bool = False
 
 
 @dataclass(frozen=True, slots=True)

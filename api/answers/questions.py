@@ -72,6 +72,8 @@ class Answer:
     devices: tuple[DeviceLoad, ...] = ()
     speculation: Speculation | None = None
     notes: tuple[Sentence, ...] = ()
+    #: Streams of the question that a server has no room for now and lets wait.
+    waiting_streams: int = 0
 
     @property
     def pool(self) -> ServerPool | None:
@@ -122,7 +124,7 @@ class Answerer:
                 found = self._with_extras(question, (model_slug, gpu_slug), source.model, request, devices, workload)
                 return replace(found, notes=(*self._name_notes(question), *found.notes, *source.notes))
             result = estimate(source.model, request, self._calibration, workload)
-            request, result, waiting = self._served(source.model, request, result, workload)
+            served, result, waiting = self._served(source.model, request, result, workload)
         except MissingFactError as error:
             raise QuestionError(ErrorCode.MISSING_FACT, str(error), error.field_name) from error
         except UnsupportedError as error:
@@ -132,9 +134,10 @@ class Answerer:
         except EstimatorError as error:
             raise QuestionError(ErrorCode.BAD_USER_INPUT, str(error)) from error
         entry = self._catalog.models.get(model_slug)
-        facts = facts_of_plan(entry, model_slug, source.model, request, result, workload)
+        facts = facts_of_plan(entry, model_slug, source.model, served, result, workload)
         notes = (*self._name_notes(question), *waiting, *source.notes)
-        return Answer(model_slug, gpu_slug, quant.slug, result, facts, notes=notes)
+        left = request.batch - served.batch
+        return Answer(model_slug, gpu_slug, quant.slug, result, facts, notes=notes, waiting_streams=left)
 
     def _served(
         self, model: ModelArchitecture, request: EstimateRequest, result: Estimate, workload: Workload | None
@@ -287,6 +290,7 @@ class Answerer:
             gpu_layers=keys.integer(question, "gpu_layers"),
             cpu_moe_layers=keys.integer(question, "cpu_moe_layers"),
             server=keys.server(question),
+            expected_occupancy=keys.boolean(question, "expected_occupancy") or False,
             wired_limit_bytes=None if limit_mb is None else limit_mb * 1024**2,
         )
 

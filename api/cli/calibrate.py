@@ -13,7 +13,7 @@ import orjson
 from api.cli.exit_codes import FAILED
 from db.entries import specs
 from db.entries.files import Catalog, load_catalog
-from db.entries.measurements import serving_rows, speed_rows
+from db.entries.measurements import measured_rows, serving_rows
 from estimator.accuracy.calibrate import calibrate
 from estimator.accuracy.observations import Entities
 from estimator.accuracy.serving.fit import fit_streams
@@ -45,7 +45,7 @@ def calibrate_command(*, check: bool, only_streams: bool = False) -> int:
 
     ``only_streams`` fits several streams anew over the committed speed of one, which takes a minute instead of an hour.
     """
-    rows, serving, entities = list(speed_rows()), list(serving_rows()), entities_of(load_catalog())
+    rows, serving, entities = list(measured_rows()), list(serving_rows()), entities_of(load_catalog())
     if only_streams:
         known = json.loads(DEFAULT_PATH.read_text(encoding="utf-8"))
         result = {**known, "streams": fit_streams(entities, serving, known, print)}

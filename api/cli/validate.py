@@ -10,7 +10,7 @@ import numpy as np
 from api.cli.calibrate import entities_of
 from api.cli.choices.report import judgement_report
 from db.entries.files import load_catalog
-from db.entries.measurements import memory_rows, serving_rows, speed_rows
+from db.entries.measurements import measured_rows, memory_rows, serving_rows
 from estimator.accuracy.report import MINIMUM_ROWS, Report, report
 from estimator.calibration.coefficients import Calibration
 from estimator.calibration.effects import family_of
@@ -32,7 +32,7 @@ def validate_command(output: Path | None, *, judgement_only: bool) -> int:
     if judgement_only:
         return 0
     validation = report(
-        entities_of(load_catalog()), Calibration.load(), list(speed_rows()), list(serving_rows()), memory_rows
+        entities_of(load_catalog()), Calibration.load(), list(measured_rows()), list(serving_rows()), memory_rows
     )
     path.write_text(validation.text, encoding="utf-8")
     _draw(path, validation)

@@ -108,7 +108,7 @@ class Plot:
         for point, text in named:
             x, y = self._at(point)
             wide = _CHARACTER * len(text)
-            for left, top in ((x + 6, y - 9), (x - 6 - wide, y - 9), (x - wide / 2, y - 18), (x - wide / 2, y + 4)):
+            for left, top in ((x - wide / 2, y - 19), (x + 6, y - 9), (x - 6 - wide, y - 9), (x - wide / 2, y + 5)):
                 box = (left, top, left + wide, top + _LINE)
                 if (
                     left >= _LEFT

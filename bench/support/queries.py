@@ -50,6 +50,16 @@ COMPARISON = """query Comparison($model: String!, $gpus: [String!]!) {
       ... on Fit { quantOptions { quant { slug } status score decode { tokensPerSecond } memory { totalBytes } } } } }
   }
 }"""
+_SHOWN = "id status grade decode { tokensPerSecond } memory { totalBytes } model { slug } gpu { slug } quant { slug }"
+PAGE_OF_FITS = f"""query Fits($gpu: String!) {{
+  fits(first: 20, filter: {{gpu: {{in: [$gpu]}}, workload: {{in: [CODING]}}}}) {{ nodes {{ {_SHOWN} }} }}
+}}"""
+RECOMMENDATIONS = f"""query Recommendations($for: RecommendationInput!) {{
+  recommendations(input: $for, first: 20) {{
+    pick {{ rank }}
+    nodes {{ rank reason {{ message }} worth {{ value low high }} fit {{ {_SHOWN} }} }}
+  }}
+}}"""
 
 
 def posts(query: str, variables: Sequence[object]) -> list[Sent]:

@@ -44,6 +44,12 @@ def thin_rows(root: Path | None = None) -> Iterator[Row]:
     return _table("thin", root)
 
 
+def measured_rows(root: Path | None = None) -> Iterator[Row]:
+    """All measured speeds of one stream."""
+    yield from speed_rows(root)
+    yield from thin_rows(root)
+
+
 def serving_rows(root: Path | None = None) -> Iterator[Row]:
     """Measured speeds of servers with a stated or unlimited number of streams."""
     return _table("serving", root)

@@ -12,6 +12,7 @@ import numpy as np
 
 from estimator.accuracy import crossval
 from estimator.accuracy.fit_multi_gpu import FIRST, fit_parallel
+from estimator.accuracy.fit_offload import STARTS as OFFLOAD_STARTS
 from estimator.accuracy.fit_offload import fit_offload
 from estimator.accuracy.fitting import Observation, fit
 from estimator.accuracy.observations import Entities, MeasuredRow, observe
@@ -32,8 +33,15 @@ FACTORS: Mapping[str, Mapping[str, tuple[str, ...]]] = {"decode": DECODE_FACTORS
 #: Constants that no row of the measurements can give, with where they come from.
 TTFT_FIXED_S = 0.015
 DEFAULT_LINK_BYTES_S = 15.75e9
-LINK_COEFFICIENT = 1.35
+#: The ``offload`` part before anything is fitted.
+UNFITTED_OFFLOAD: Mapping[str, Any] = {
+    **{name: value for starts in OFFLOAD_STARTS.values() for name, value in starts.items()},
+    "ranges": dict.fromkeys(OFFLOAD_STARTS, (0.7, 1.3)),
+    "default_link_bytes_s": DEFAULT_LINK_BYTES_S,
+}
 _SMALL_EFFECT = 5e-4
+#: Ways to leave rows out whose errors set the ranges.
+RANGE_SCHEMES: tuple[str, ...] = ("pair", "gpu", "family", "source")
 
 
 def calibrate(
@@ -51,18 +59,9 @@ def calibrate(
     for kind in ("decode", "prefill"):
         own = [each for each in measured if each.kind == kind]
         result[kind] = _fit_kind(kind, own, say)
-    result["offload"] = {
-        "host": 1.4,
-        "host_layer": 4.0,
-        "host_expert": 1.4,
-        "host_expert_layer": 4.0,
-        "low": 0.7,
-        "high": 1.3,
-        "link": LINK_COEFFICIENT,
-        "default_link_bytes_s": DEFAULT_LINK_BYTES_S,
-    }
+    result["offload"] = UNFITTED_OFFLOAD
     result["parallel"], result["streams"] = FIRST, UNFITTED
-    result["offload"].update(fit_offload(entities, rows, result, say))
+    result["offload"] = fit_offload(entities, rows, result, say)
     result["parallel"] = fit_parallel(entities, rows, result, say)
     result["streams"] = fit_streams(entities, serving, result, say)
     return result
@@ -93,8 +92,8 @@ def _fit_kind(kind: str, measured: Sequence[MeasuredRow], say: Callable[[str], N
         "effects": effects,
         "measured": _measured(observations, quants, residual),
         "seen": {
-            "gpu": sorted({each.gpu for each in observations}),
-            "family": sorted({str(each.factors["family"]) for each in observations}),
+            "gpu": sorted({f"{each.gpu}|{each.stack}" for each in observations}),
+            "family": sorted({f"{each.factors['family']}|{each.stack}" for each in observations}),
         },
         "ranges": _ranges(observations, quants, residuals),
         "cross_validation": validated,
@@ -145,13 +144,17 @@ def _measured(
 def strata_residuals(
     observations: Sequence[Observation], quants: Sequence[str], residuals: Mapping[str, Any]
 ) -> dict[str, tuple[list[int], Any]]:
-    """Stratum -> positions of the rows that stand for it and their residuals, from the scheme that knows as little."""
-    everything = list(range(len(observations)))
+    """Stratum -> positions of the rows that stand for it and their residuals; a row stands once for each way to leave it
+    out, for how well its device was known then."""
     kept, values = crossval.leave_one_out(observations, quants, residuals["pair"])
     found: dict[str, tuple[list[int], Any]] = {"measured": (kept, values)}
-    for stratum, scheme in (("gpu", "pair"), ("family", "gpu"), ("none", "family")):
-        if scheme in residuals:
-            found[stratum] = (everything, residuals[scheme])
+    known = {
+        scheme: np.array(crossval.known_as(observations, scheme)) for scheme in RANGE_SCHEMES if scheme in residuals
+    }
+    for stratum in ("gpu", "family", "none"):
+        places = {scheme: np.flatnonzero(names == stratum) for scheme, names in known.items()}
+        at = [int(place) for own in places.values() for place in own]
+        found[stratum] = (at, np.concatenate([residuals[scheme][own] for scheme, own in places.items()]))
     return found
 
 

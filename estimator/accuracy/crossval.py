@@ -20,17 +20,20 @@ SCHEMES: Mapping[str, Callable[[Observation], str]] = {
     "gpu": lambda each: each.gpu,
     "model": lambda each: each.model,
     "family": lambda each: str(each.factors["family"]),
+    "source": lambda each: each.source,
 }
 #: (positions, fitted effects) -> the rows there with the terms that the estimator computes.
 Shipped = Callable[[Sequence[int], Mapping[str, float]], Sequence[Observation]]
-#: Fits of each scheme: where groups are more, several are left out together. A GPU is left out by itself, so that its
-#: relatives are known as they are when somebody asks about a new one.
-FOLDS: Mapping[str, int] = {"pair": 16, "gpu": 256, "model": 32, "family": 32}
+#: Fits of each scheme: where groups are more, several are left out together. GPUs are left out by two or three, so that
+#: most relatives are known as they are when somebody asks about a new one.
+FOLDS: Mapping[str, int] = {"pair": 16, "gpu": 48, "model": 16, "family": 32, "source": 64}
 #: Share of measured values that a range holds, and the tails (either side) that are tried for it, widest range last.
 COVERAGE = 0.8
 TAILS: tuple[float, ...] = tuple(round(0.1 - 0.005 * step, 3) for step in range(17))
 #: Ways in which GPUs or models are halved to see what a range holds of others.
 SPLITS = 16
+#: With fewer names than this, leaving one out says nothing about coverage.
+MINIMUM_NAMES = 3
 #: The mean residual of a measured configuration is pulled to 0 as if this many further rows said 0.
 MEASURED_SHRINK_ROWS = 0.5
 #: Fewer residuals than this make no range of their own; the next wider stratum's is taken.
@@ -40,6 +43,29 @@ MINIMUM_RESIDUALS = 40
 def fold_of(key: str, folds: int) -> int:
     """Fold of a group, by hash of its name."""
     return int(hashlib.sha256(key.encode()).hexdigest()[:8], 16) % folds
+
+
+def folds_of(observations: Sequence[Observation], scheme: str) -> NDArray[np.int64]:
+    """Fold in which each observation is left out, with all of its group."""
+    keys = [SCHEMES[scheme](each) for each in observations]
+    groups = sorted(set(keys), key=lambda name: hashlib.sha256(name.encode()).hexdigest())
+    fold = {name: index % FOLDS[scheme] for index, name in enumerate(groups)}
+    return np.array([fold[name] for name in keys], dtype=np.int64)
+
+
+def known_as(observations: Sequence[Observation], scheme: str) -> list[str]:
+    """Stratum of each observation as the ones that are not left out with it know its device and engine."""
+    folds = folds_of(observations, scheme)
+    names = [(f"{each.gpu}|{each.stack}", f"{each.factors['family']}|{each.stack}") for each in observations]
+    seen: dict[str, set[int]] = defaultdict(set)
+    for fold, pair in zip(folds.tolist(), names, strict=True):
+        for name in pair:
+            seen[name].add(fold)
+    out = []
+    for fold, (gpu, family) in zip(folds.tolist(), names, strict=True):
+        others = [bool(seen[name] - {fold}) for name in (gpu, family)]
+        out.append("gpu" if others[0] else "family" if others[1] else "none")
+    return out
 
 
 def cross_validate(
@@ -54,16 +80,12 @@ def cross_validate(
     ``shipped`` turns the rows at some positions into what the estimator makes of them under given effects, so that
     errors are those of the answers that are given; None scores the fit itself.
     """
-    key, most = SCHEMES[scheme], FOLDS[scheme]
     fitter = Fitter(observations, term_factors, start)
     everything = fitter.solve()
-    keys = [key(each) for each in observations]
-    groups = sorted(set(keys), key=lambda name: hashlib.sha256(name.encode()).hexdigest())
-    fold = {name: index % most for index, name in enumerate(groups)}
-    folds = np.array([fold[name] for name in keys])
+    folds = folds_of(observations, scheme)
     residual = np.zeros(len(observations))
     target = np.array([each.log_seconds for each in observations])
-    for one in range(min(len(groups), most)):
+    for one in range(folds.max() + 1):
         held = np.flatnonzero(folds == one)
         theta = fitter.solve(folds != one, everything)
         base = fitter.design.base
@@ -145,6 +167,41 @@ def fair_tail(names: Sequence[str], residual: Floats, spread: Floats) -> float:
         if held >= COVERAGE:
             return tail
     return TAILS[-1]
+
+
+def held_range(names: Sequence[str], residual: Floats) -> tuple[tuple[float, float], float | None]:
+    """Multipliers of tok/s, and the share of rows inside a range that was set without those of their name.
+
+    ``residual`` is the log of measured over estimated seconds. The tail is taken whose share comes nearest to
+    ``COVERAGE``: a few sources spread less than further ones will. Too few names say nothing of others.
+    """
+    of = np.asarray(names)
+    if len(set(of.tolist())) < MINIMUM_NAMES:
+        return _multipliers(residual, TAILS[-1]), None
+    shares = {tail: _held_share(of, residual, tail) for tail in TAILS}
+    best = min(TAILS, key=lambda tail: (abs(shares[tail] - COVERAGE), -tail))
+    return _multipliers(residual, best), round(shares[best], 4)
+
+
+def _held_share(names: NDArray[np.str_], residual: Floats, tail: float) -> float:
+    inside = np.zeros(len(residual), dtype=np.bool_)
+    for name in set(names.tolist()):
+        held = names == name
+        low, high = _multipliers(residual[~held], tail)
+        ratio = np.exp(-residual[held])
+        inside[held] = (ratio >= low) & (ratio <= high)
+    return float(inside.mean())
+
+
+def _multipliers(residual: Floats, tail: float) -> tuple[float, float]:
+    slow, fast = np.quantile(residual, 1.0 - tail), np.quantile(residual, tail)
+    return round(min(float(np.exp(-slow)), 1.0), 4), round(max(float(np.exp(-fast)), 1.0), 4)
+
+
+def row_errors(residual: Floats) -> dict[str, float]:
+    """Median and 90th percentile of the relative error of tok/s over rows."""
+    error = np.abs(np.expm1(residual))
+    return {"median": round(float(np.median(error)), 4), "p90": round(float(np.quantile(error, 0.9)), 4)}
 
 
 def measured_shift(residuals: Sequence[float]) -> float:

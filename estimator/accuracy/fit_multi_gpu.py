@@ -6,7 +6,6 @@ left out for what it states itself, never for its error.
 
 from __future__ import annotations
 
-import math
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -16,8 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from estimator.accuracy.crossval import held_range, row_errors
 from estimator.accuracy.fit_offload import solve
-from estimator.accuracy.observations import CLEARLY_FITS, Entities, is_unrecorded, micro_batch_of
+from estimator.accuracy.observations import CLEARLY_FITS, Entities, is_unrecorded, micro_batch_of, source_of
 from estimator.calibration.build_age import age_years
 from estimator.calibration.coefficients import Calibration
 from estimator.calibration.intervals import DEPTH
@@ -44,18 +44,16 @@ FIRST: Mapping[str, Any] = {
 GROUP_POWER = 0.5
 #: Fewer rows than this make no range of their own; the wider of the kind's two is taken.
 MINIMUM_ROWS = 40
-#: Shares of rows left outside a range on each side, of which the one is taken that holds 80 % of the rows of left-out
-#: models best.
-TAILS = (0.1, 0.09, 0.08, 0.07, 0.06, 0.05, 0.04)
-COVERAGE = 0.8
-#: With fewer models than this, leaving one out says nothing about coverage.
-MINIMUM_MODELS = 3
 #: llama.cpp cut every matrix by rows over several GPUs before this year, and whole layers from then on.
 LAYER_SPLIT_YEAR = 2024
 _BACKENDS = {backend.value: backend for backend in Backend}
-_TENSOR_ENGINES = frozenset({"vllm", "mlc-llm"})
+_ENGINES = {engine.value: engine for engine in Engine}
+_TENSOR_ENGINES = frozenset({"vllm", "mlc-llm", "sglang"})
 _LAYER_ENGINES = frozenset({"llama.cpp", "ik_llama.cpp", "ollama"})
 _TENSOR_DEGREE = re.compile(r"\btp=(\d+)")
+#: Ways of llama.cpp and its fork to cut matrices, and of vLLM to cut the cache by tokens.
+_CUT_MODES = ("row", "tensor", "graph")
+_CACHE_CUT = re.compile(r"\bdcp(?!1\b)\d")
 _CACHE = re.compile(r"\b(?:ctk=|kv )([a-z0-9_]+)")
 _SWEPT_CONTEXT = re.compile(r"run_id kvsweep/[^;]*/c(\d+)/")
 #: What a row calls its cache type; ``auto`` is 16 bits.
@@ -102,8 +100,13 @@ def why_not(row: Mapping[str, Any]) -> str | None:
         return "weights in system memory"
     if row.get("engine") not in _TENSOR_ENGINES | _LAYER_ENGINES:
         return "an engine that the estimator does not know"
-    if row["engine"] in _LAYER_ENGINES and _TENSOR_DEGREE.search(note):
+    split = str(row.get("split_mode") or "")
+    if row["engine"] in _LAYER_ENGINES and (_TENSOR_DEGREE.search(note) or split.startswith(_CUT_MODES)):
         return "llama.cpp asked to cut every matrix, which is not its default"
+    if _CACHE_CUT.search(split):
+        return "vLLM asked to cut the cache by tokens, which is not its default"
+    if row.get("backend") == Backend.CPU.value:
+        return "processors on several sockets"
     if row["engine"] in _LAYER_ENGINES and str(row.get("date") or "9999") < str(LAYER_SPLIT_YEAR):
         return f"llama.cpp before {LAYER_SPLIT_YEAR}, which cut every matrix by rows"
     if cache and cache.group(1).casefold() not in _CACHE_TYPES:
@@ -135,8 +138,8 @@ def _shared(entities: Entities, row: Mapping[str, Any], model: ModelArchitecture
         accelerator=entities.accelerators[row["gpu_slug"]],
         gpu_count=int(row["gpu_count"]),
         host=entities.default_host,
-        engine=Engine.LLAMA_CPP if quant.format is QuantFormat.GGUF else Engine.VLLM,
-        software=None if engine in {each.value for each in Engine} else engine,
+        engine=_ENGINES.get(engine, Engine.LLAMA_CPP if quant.format is QuantFormat.GGUF else Engine.VLLM),
+        software=None if engine in _ENGINES else engine,
         backend=_BACKENDS.get(str(row.get("backend") or "")),
         build_age_years=age_years(row.get("date")),
         kv_cache_type=cache_type,
@@ -172,12 +175,12 @@ def seconds_of(calibration: Calibration, shared: Shared) -> float | None:
 @dataclass(frozen=True, slots=True)
 class Fitted:
     """Constants by name, and for each usable row the log residual (measured over estimated seconds) when its model
-    (``by_model``) or its GPU (``by_gpu``) was left out."""
+    (``by_model``) or its source (``by_source``) was left out."""
 
     constants: dict[str, float]
     rows: list[Shared]
     by_model: Floats
-    by_gpu: Floats
+    by_source: Floats
 
 
 def fit_kind(rows: Sequence[Shared], result: Mapping[str, Any], kind: str) -> Fitted:
@@ -199,9 +202,9 @@ def fit_kind(rows: Sequence[Shared], result: Mapping[str, Any], kind: str) -> Fi
     groups = Counter(_group(each) for each in kept)
     weight = np.array([groups[_group(each)] ** (GROUP_POWER - 1.0) for each in kept])
 
-    def left_out(key: str) -> Floats:
+    def left_out(key: Callable[[Shared], str]) -> Floats:
         residual = np.zeros(len(kept))
-        names = np.array([each.row[key] for each in kept])
+        names = np.array([key(each) for each in kept])
         for name in sorted(set(names.tolist())):
             held = names == name
             found = solve(fixed[~held], unit[~held], measured[~held], weight[~held], starts)
@@ -210,7 +213,8 @@ def fit_kind(rows: Sequence[Shared], result: Mapping[str, Any], kind: str) -> Fi
 
     found = solve(fixed, unit, measured, weight, starts)
     constants = {name: round(float(value), 4) for name, value in zip(starts, found, strict=True)}
-    return Fitted(constants, kept, left_out("model_slug"), left_out("gpu_slug"))
+    by_source = left_out(lambda each: source_of(each.row))
+    return Fitted(constants, kept, left_out(lambda each: each.model.slug), by_source)
 
 
 def _group(each: Shared) -> tuple[Any, ...]:
@@ -230,12 +234,12 @@ def fit_parallel(
         found = fit_kind(shared, {**result, "parallel": out}, kind)
         out |= found.constants
         modes = np.array([each.mode for each in found.rows])
-        residual = found.by_model / _widths(found.rows, float(result[kind]["ranges"]["none"]["spread"][DEPTH]))
-        widest = range_of(found.rows, residual)
+        residual = found.by_source / _widths(found.rows, float(result[kind]["ranges"]["none"]["spread"][DEPTH]))
+        sources = np.array([source_of(each.row) for each in found.rows])
+        widest = held_range(sources.tolist(), residual)
         for mode in MODES:
             mask = modes == mode
-            rows_of = [each for each, wanted in zip(found.rows, mask, strict=True) if wanted]
-            own = range_of(rows_of, residual[mask]) if mask.sum() >= MINIMUM_ROWS else widest
+            own = held_range(sources[mask].tolist(), residual[mask]) if mask.sum() >= MINIMUM_ROWS else widest
             out["ranges"] = {**out["ranges"], f"{kind} {mode}": own[0]}
             out["errors"] |= {
                 f"{kind} {mode}": {**_errors(found, mask), "inside": own[1] if own is not widest else None}
@@ -253,36 +257,6 @@ def _widths(rows: Sequence[Shared], slope: float) -> Floats:
     return np.asarray(np.exp(slope * depth_log(np.array(depths))))
 
 
-def range_of(rows: Sequence[Shared], residual: Floats) -> tuple[tuple[float, float], float | None]:
-    """Multipliers of tok/s at an empty context, and the share of rows inside a range that was set without their model.
-
-    Of ``TAILS`` the one whose share comes nearest to ``COVERAGE``: a few models spread less than further ones will.
-    """
-    names = np.array([each.row["model_slug"] for each in rows])
-    models = sorted(set(names.tolist()))
-    if len(models) < MINIMUM_MODELS:
-        return _multipliers(residual, TAILS[0]), None
-    shares = {tail: _held_share(names, models, residual, tail) for tail in TAILS}
-    best = min(TAILS, key=lambda tail: (abs(shares[tail] - COVERAGE), -tail))
-    return _multipliers(residual, best), shares[best]
-
-
-def _held_share(names: NDArray[np.str_], models: Sequence[str], residual: Floats, tail: float) -> float:
-    """Share of rows inside a range that was set without the rows of their model."""
-    inside = np.zeros(len(residual), dtype=np.bool_)
-    for name in models:
-        held = names == name
-        low, high = _multipliers(residual[~held], tail)
-        ratio = np.exp(-residual[held])
-        inside[held] = (ratio >= low) & (ratio <= high)
-    return round(float(inside.mean()), 4)
-
-
-def _multipliers(residual: Floats, tail: float) -> tuple[float, float]:
-    slow, fast = np.quantile(residual, 1.0 - tail), np.quantile(residual, tail)
-    return round(min(math.exp(-slow), 1.0), 4), round(max(math.exp(-fast), 1.0), 4)
-
-
 def _errors(found: Fitted, mask: Any) -> dict[str, Any]:
     rows = [each for each, wanted in zip(found.rows, mask, strict=True) if wanted]
     if not rows:
@@ -290,7 +264,6 @@ def _errors(found: Fitted, mask: Any) -> dict[str, Any]:
     out: dict[str, Any] = {"rows": len(rows), "groups": len({_group(each) for each in rows})}
     out["gpus"] = len({each.row["gpu_slug"] for each in rows})
     out["models"] = len({each.row["model_slug"] for each in rows})
-    for name, residual in (("model", found.by_model[mask]), ("gpu", found.by_gpu[mask])):
-        errors = np.abs(np.expm1(residual))
-        out[name] = {"median": round(float(np.median(errors)), 4), "p90": round(float(np.quantile(errors, 0.9)), 4)}
+    out["sources"] = len({source_of(each.row) for each in rows})
+    out["model"], out["source"] = (row_errors(residual[mask]) for residual in (found.by_model, found.by_source))
     return out

@@ -1,11 +1,12 @@
 """Constants of system memory: fitted on rows that state which weights were there, with exactly that placement.
 
-Decode time is linear in these constants, so each row is estimated once with all of them 0 and once per constant.
+Seconds are linear in these constants, so each row is estimated once with all of them 0 and once per constant.
 """
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from estimator.accuracy.observations import Entities
+from estimator.accuracy.crossval import held_range, row_errors
+from estimator.accuracy.observations import DEFAULT_PROMPT_TOKENS, Entities, micro_batch_of, source_of
 from estimator.calibration.coefficients import Calibration
 from estimator.estimate import estimate
 from estimator.structure.architecture import ModelArchitecture
@@ -21,19 +23,33 @@ from estimator.types import Backend, Engine, EstimateRequest, EstimatorError, St
 
 Floats = NDArray[np.float64]
 
-#: Constants in fitting order with their first guess: layers and experts read from system memory, fixed cost of each.
-STARTS: Mapping[str, float] = {"host": 1.6, "host_layer": 5.0, "host_expert": 1.3, "host_expert_layer": 5.0}
+#: Constants by kind of speed, in fitting order with their first guess: layers and experts read from system memory, fixed
+#: cost of each; bytes copied over the link for a prompt, by backend.
+STARTS: Mapping[str, Mapping[str, float]] = {
+    "decode": {"host": 1.6, "host_layer": 5.0, "host_expert": 1.3, "host_expert_layer": 5.0},
+    "prefill": {"link_cuda": 1.35, "link_other": 1.35},
+}
 #: Prior spread of the log of each; a plausible computer reads neither faster than its peak nor ten times slower.
 PRIOR_SPREAD = 0.7
 ROBUST_SCALE = 0.15
 ROW_SCALE = 0.2
 ITERATIONS = 40
 GROUP_POWER = 0.5
+_ENGINES = {Engine.LLAMA_CPP.value: Engine.LLAMA_CPP, Engine.IK_LLAMA_CPP.value: Engine.IK_LLAMA_CPP}
 _BACKENDS = {backend.value: backend for backend in Backend}
 _FIT = re.compile(r"ngl=(\d+), offloaded\(moe\) layers=(\d*)")
-_EXPERTS_OF = re.compile(r"n_cpu_moe=(\d+)")
+_EXPERTS_OF = re.compile(r"n[_-]cpu[_-]moe[= ](\d+)")
+_LAYERS_OF = re.compile(r"(?:ngl |^)(\d+)(?: of \d+)? layers on the GPU")
+_ALL_EXPERTS = re.compile(r'cpu-moe all|ot "?exps=CPU"?$')
+#: Override patterns that name the layers whose experts stay on a device and send the others to system memory.
+_KEPT = re.compile(r"blk\\\.(\[\d-\d\]|\([\d|]+\))\\\.ffn_\.\*=CUDA\d")
+_REST = re.compile(r"exps=CPU|blk\\\.\[0-9\]\+\\\.ffn\.\*=CPU")
 #: What a row says about its computer -> the host profile that is meant; the default host otherwise.
-_HOSTS = (("DDR4", "desktop-ddr4-3200-64gb"),)
+_HOSTS = (
+    (re.compile(r"12-channel DDR5"), "server-ddr5-6000-12ch-768gb"),
+    (re.compile(r"Threadripper PRO 7\d|8480 ES"), "workstation-ddr5-4800-8ch-256gb"),
+    (re.compile(r"DDR4|Ryzen \d 5\d{3}"), "desktop-ddr4-3200-64gb"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +59,20 @@ class Stated:
     row: Mapping[str, Any]
     model: ModelArchitecture
     request: EstimateRequest
+
+    @property
+    def kind(self) -> str:
+        """``decode`` or ``prefill``."""
+        return str(self.row["kind"])
+
+    @property
+    def tokens(self) -> int:
+        """Tokens whose time is meant: the prompt, or one."""
+        return self.request.prompt_tokens or 1
+
+    @property
+    def group(self) -> tuple[Any, ...]:
+        return tuple(self.row[key] for key in ("gpu_slug", "model_slug", "quant_slug"))
 
 
 def stated_placement(text: str, n_layers: int) -> tuple[int | None, int | None] | None:
@@ -57,19 +87,30 @@ def stated_placement(text: str, n_layers: int) -> tuple[int | None, int | None] 
         return layers, None if moved is None else min(moved, n_layers)
     found = _EXPERTS_OF.search(text)
     if found:
-        return None, int(found.group(1))
-    if "cpu-moe all" in text or 'ot "exps=CPU"' in text:
+        return None, min(int(found.group(1)), n_layers)
+    found = _LAYERS_OF.search(text)
+    if found:
+        return int(found.group(1)), None
+    if _ALL_EXPERTS.search(text):
         return None, n_layers
+    if _REST.search(text) and _KEPT.search(text):
+        return None, n_layers - sum(_layers_named(part) for part in _KEPT.findall(text))
     return None
 
 
+def _layers_named(pattern: str) -> int:
+    """Layers that a part of an override pattern names: ``[3-9]`` or ``(3|4|5)``."""
+    first, dash, last = pattern.strip("[]()").partition("-")
+    return int(last) - int(first) + 1 if dash else len(first.split("|"))
+
+
 def stated_rows(entities: Entities, rows: Sequence[Mapping[str, Any]]) -> list[Stated]:
-    """Decode rows on one GPU, of llama.cpp, that state which weights were in system memory."""
+    """Rows of llama.cpp and its fork that state which weights were in system memory."""
     out = []
     for row in rows:
-        if row["kind"] != "decode" or not row.get("offload") or row.get("suspect") or (row.get("gpu_count") or 1) != 1:
+        if not row.get("offload") or row.get("suspect") or row.get("split_mode") == "row":
             continue
-        if (row.get("engine") or Engine.LLAMA_CPP.value) != Engine.LLAMA_CPP.value:
+        if (row.get("engine") or Engine.LLAMA_CPP.value) not in _ENGINES:
             continue
         if not all(row.get(key) for key in ("gpu_slug", "model_slug", "quant_slug")):
             continue
@@ -83,50 +124,55 @@ def stated_rows(entities: Entities, rows: Sequence[Mapping[str, Any]]) -> list[S
 def _request(
     entities: Entities, row: Mapping[str, Any], gpu_layers: int | None, cpu_moe_layers: int | None
 ) -> EstimateRequest:
-    stated_hosts = (entities.hosts[slug] for mark, slug in _HOSTS if mark in str(row["offload"]))
+    computer = " ".join(str(row.get(key) or "") for key in ("offload", "host_cpu", "host_memory"))
+    stated_hosts = (entities.hosts[slug] for mark, slug in _HOSTS if mark.search(computer))
     return EstimateRequest(
         quant=entities.quants[row["quant_slug"]],
         accelerator=entities.accelerators[row["gpu_slug"]],
+        gpu_count=int(row.get("gpu_count") or 1),
         host=next(stated_hosts, entities.default_host),
+        engine=_ENGINES[row.get("engine") or Engine.LLAMA_CPP.value],
         backend=_BACKENDS.get(str(row.get("backend") or "")),
         depth_tokens=int(row.get("depth") or 0),
+        prompt_tokens=int(row.get("n_prompt") or DEFAULT_PROMPT_TOKENS) if row["kind"] == "prefill" else None,
         output_tokens=int(row.get("n_gen") or 128),
+        micro_batch_tokens=int(row["ubatch"]) if row.get("ubatch") else micro_batch_of(row),
         gpu_layers=gpu_layers,
         cpu_moe_layers=cpu_moe_layers,
     )
 
 
-def decode_seconds_of(calibration: Calibration, stated: Stated) -> float | None:
-    """Seconds per token under the stated placement, None when it is no offload or cannot be estimated."""
+def seconds_of(calibration: Calibration, stated: Stated) -> float | None:
+    """Seconds per token, or of the prompt, under the stated placement; None when it is no offload or nothing is known."""
     try:
         answer = estimate(stated.model, stated.request, calibration)
     except EstimatorError:
         return None
-    if answer.status is not Status.FITS_WITH_OFFLOAD or answer.decode is None:
+    speed = answer.decode if stated.kind == "decode" else answer.prefill
+    if answer.status is not Status.FITS_WITH_OFFLOAD or speed is None:
         return None
-    return 1.0 / answer.decode.value
+    return stated.tokens / speed.value
 
 
-def design(rows: Sequence[Stated], result: Mapping[str, Any]) -> tuple[list[Stated], Floats, Floats]:
+def design(rows: Sequence[Stated], result: Mapping[str, Any], kind: str) -> tuple[list[Stated], Floats, Floats]:
     """Rows that could be estimated, their seconds without system memory (rows,), and seconds per unit of each constant
     (rows, constants)."""
-    zeros = {**result["offload"], **dict.fromkeys(STARTS, 0.0)}
+    starts = STARTS[kind]
+    zeros = {**result["offload"], **dict.fromkeys(starts, 0.0)}
     variants = [Calibration({**result, "offload": zeros}, "none")]
-    variants += [Calibration({**result, "offload": {**zeros, name: 1.0}}, name) for name in STARTS]
+    variants += [Calibration({**result, "offload": {**zeros, name: 1.0}}, name) for name in starts]
     kept: list[Stated] = []
     seconds: list[list[float]] = []
     for row in rows:
-        values = [decode_seconds_of(variant, row) for variant in variants]
+        values = [seconds_of(variant, row) for variant in variants] if row.kind == kind else [None]
         if all(value is not None for value in values):
             kept.append(row)
             seconds.append([float(value) for value in values if value is not None])
-    table = np.array(seconds).reshape(len(kept), len(STARTS) + 1)
+    table = np.array(seconds).reshape(len(kept), len(starts) + 1)
     return kept, table[:, 0], table[:, 1:] - table[:, :1]
 
 
-def solve(
-    device: Floats, unit: Floats, measured: Floats, weight: Floats, starts: Mapping[str, float] = STARTS
-) -> Floats:
+def solve(device: Floats, unit: Floats, measured: Floats, weight: Floats, starts: Mapping[str, float]) -> Floats:
     """Constants (constants,) by robust Gauss-Newton steps on log seconds, pulled to ``starts``."""
     start = np.log(np.array(list(starts.values())))
     theta = start.copy()
@@ -143,30 +189,53 @@ def solve(
     return np.asarray(np.exp(theta))
 
 
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """Constants by name, and for each usable row the log of measured over estimated seconds with its source left out."""
+
+    constants: dict[str, float]
+    rows: list[Stated]
+    by_source: Floats
+
+    @property
+    def sources(self) -> list[str]:
+        return [source_of(each.row) for each in self.rows]
+
+
+def fit_kind(rows: Sequence[Stated], result: Mapping[str, Any], kind: str) -> Fitted:
+    """Fit the constants of one kind of speed."""
+    starts = STARTS[kind]
+    kept, device, unit = design(rows, result, kind)
+    measured = np.array([each.tokens / float(each.row["tok_s"]) for each in kept])
+    counts = Counter(each.group for each in kept)
+    weight = np.array([counts[each.group] ** (GROUP_POWER - 1.0) for each in kept])
+    sources = np.array([source_of(each.row) for each in kept])
+    residual = np.zeros(len(kept))
+    for source in sorted(set(sources.tolist())):
+        held = sources == source
+        found = solve(device[~held], unit[~held], measured[~held], weight[~held], starts)
+        residual[held] = np.log(measured[held]) - np.log(device[held] + unit[held] @ found)
+    found = solve(device, unit, measured, weight, starts)
+    constants = {name: round(float(value), 4) for name, value in zip(starts, found, strict=True)}
+    return Fitted(constants, kept, residual)
+
+
 def fit_offload(
     entities: Entities, rows: Sequence[Mapping[str, Any]], result: Mapping[str, Any], say: Callable[[str], None]
 ) -> dict[str, Any]:
-    """The constants of system memory with their error by (GPU, model, quant) group, each left out in turn."""
-    kept, device, unit = design(stated_rows(entities, rows), result)
-    if not kept:
-        return {}
-    measured = np.array([1.0 / float(each.row["tok_s"]) for each in kept])
-    names = [tuple(each.row[key] for key in ("gpu_slug", "model_slug", "quant_slug")) for each in kept]
-    weight = np.array([names.count(name) ** (GROUP_POWER - 1.0) for name in names])
-    residual = np.zeros(len(kept))
-    for model in sorted({name[1] for name in names}):
-        held = np.array([name[1] == model for name in names])
-        found = solve(device[~held], unit[~held], measured[~held], weight[~held])
-        residual[held] = np.log(measured[held]) - np.log(device[held] + unit[held] @ found)
-    errors = np.abs(np.expm1(residual))
-    found = solve(device, unit, measured, weight)
-    say(f"offload  left out by model: median {np.median(errors):.3f}, p90 {np.quantile(errors, 0.9):.3f}, {found}")
-    return {
-        **{name: round(float(value), 4) for name, value in zip(STARTS, found, strict=True)},
-        "rows": len(kept),
-        "models": len({name[1] for name in names}),
-        "median_error": round(float(np.median(errors)), 4),
-        "p90_error": round(float(np.quantile(errors, 0.9)), 4),
-        "low": round(min(float(np.exp(-np.quantile(residual, 0.9))), 1.0), 4),
-        "high": round(max(float(np.exp(-np.quantile(residual, 0.1))), 1.0), 4),
-    }
+    """The ``offload`` part of the calibration: constants, and ranges and errors by kind with sources left out."""
+    stated = stated_rows(entities, rows)
+    out: dict[str, Any] = {**result["offload"], "errors": {}}
+    for kind in STARTS:
+        fitted = fit_kind(stated, {**result, "offload": out}, kind)
+        out |= fitted.constants
+        ends, inside = held_range(fitted.sources, fitted.by_source)
+        out["ranges"] = {**out["ranges"], kind: ends}
+        out["errors"][kind] = {
+            "rows": len(fitted.rows),
+            "sources": len(set(fitted.sources)),
+            **row_errors(fitted.by_source),
+            "inside": inside,
+        }
+        say(f"offload {kind}: {fitted.constants} {out['errors'][kind]} range {ends}")
+    return out

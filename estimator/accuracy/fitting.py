@@ -33,14 +33,15 @@ ROBUST_SCALE = 0.08
 GROUP_POWER = 0.25
 ITERATIONS = 60
 _HALVINGS = 12
-#: Relative gain of a step at which the fit counts as done.
-_TOLERANCE = 1e-6
+#: Relative gain of a step at which the fit counts as done, and one that starts near its end.
+_TOLERANCE, _NEAR_TOLERANCE = 1e-6, 1e-4
 
 
 @dataclass(frozen=True, slots=True)
 class Observation:
     """One measured row as the fit sees it: ideal seconds per term, log of measured seconds, factor values, and what
-    each of ``SLOPES`` that applies multiplies; ``stack`` is that of :func:`estimator.calibration.effects.stack_of`."""
+    each of ``SLOPES`` that applies multiplies; ``stack`` is that of :func:`estimator.calibration.effects.stack_of`,
+    ``source`` who measured it."""
 
     terms: tuple[float, ...]
     log_seconds: float
@@ -51,6 +52,7 @@ class Observation:
     depth_tokens: float = 0.0
     slopes: Mapping[str, float] = field(default_factory=dict)
     stack: str = ""
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +188,8 @@ class Fitter:
         self._precision = np.array([1.0 / prior_spread(name) ** 2 for name in self.names])
 
     def solve(self, used: NDArray[np.bool_] | None = None, first: Floats | None = None) -> Floats:
-        """Effects fitted on the ``used`` observations, in the order of ``names``; ``first`` is where to start."""
+        """Effects fitted on the ``used`` observations, in the order of ``names``; ``first`` is where to start, near them."""
+        tolerance = _TOLERANCE if first is None else _NEAR_TOLERANCE
         used = np.ones(len(self.observations), dtype=np.bool_) if used is None else used
         at = np.flatnonzero(used)
         weight = np.zeros(len(used))
@@ -211,7 +214,7 @@ class Fitter:
             else:
                 break
             theta, gained, loss = theta + step, loss - after, after
-            if gained < _TOLERANCE * loss:
+            if gained < tolerance * loss:
                 break
         return np.asarray(theta)
 

@@ -52,6 +52,8 @@ _SAME_ENGINE = {
 }  # fmt: skip
 #: Hosts with AVX-512 BF16, on which LocalScore's prebuilt engine is much slower on any GPU.
 _WIDE_HOST = re.compile(r"znver[45]|sapphirerapids|Ryzen \d 9\d{3}|Ryzen AI 9")
+#: Arm boards, which drive a graphics card over one PCIe lane.
+_SMALL_HOST = re.compile(r"Raspberry Pi|Cortex-A|CIX P1")
 #: From this month on macOS 15 gives the GPU more of the memory than the fraction that the catalog states by default.
 _WIDER_LIMIT = "2024-09"
 #: A row that does not say whether weights were offloaded counts when they fill no more of the memory than this.
@@ -99,9 +101,22 @@ def why_left_out(row: Mapping[str, Any]) -> str | None:
         return "several GPUs"
     if row.get("offload") and not is_unrecorded(row):
         return "weights in system memory"
+    if _SMALL_HOST.search(str(row.get("host_cpu") or "")) and row.get("backend") != Backend.CPU.value:
+        return "a card in an Arm board"
+    if row.get("engine") == Engine.IK_LLAMA_CPP.value and row.get("backend") == Backend.VULKAN.value:
+        return "a backend that its engine is not offered with"
     if not row.get("tok_s"):
         return "no speed"
     return None
+
+
+def source_of(row: Mapping[str, Any]) -> str:
+    """Who published a row: the owner and name of a repository, else the site."""
+    address = str(row.get("source_url") or "")
+    if "//" not in address:
+        return address
+    site, *path = address.partition("//")[2].split("/")
+    return "/".join(path[:2]) if "github" in site else site
 
 
 def is_unrecorded(row: Mapping[str, Any]) -> bool:
@@ -119,14 +134,16 @@ def _observed(entities: Entities, row: Mapping[str, Any]) -> MeasuredRow | None:
     accelerator = entities.accelerators[row["gpu_slug"]]
     quant = entities.quants[row["quant_slug"]]
     model = entities.models[row["model_slug"]]
-    if model is None or accelerator.bandwidth_bytes_s is None or math.isnan(matrix_peak(accelerator)):
+    decode = row["kind"] == "decode"
+    if model is None or accelerator.bandwidth_bytes_s is None:
+        return None
+    if math.isnan(matrix_peak(accelerator)) and not (decode and accelerator.kind == "cpu"):
         return None
     if not _may_fit(row, accelerator, model, quant):
         return None
     backend = backend_of(row, accelerator)
     engine = str(row.get("engine") or Engine.LLAMA_CPP.value)
     engine = _SAME_ENGINE.get(engine, engine)
-    decode = row["kind"] == "decode"
     scale = _weight_scale(row, model, quant)
     terms, slopes = (
         (_decode_terms(row, accelerator, model, quant, scale), {})
@@ -160,6 +177,7 @@ def _observed(entities: Entities, row: Mapping[str, Any]) -> MeasuredRow | None:
         depth_tokens=float(row.get("depth") or 0),
         slopes=slopes,
         stack=stack_of(engine, backend.value),
+        source=source_of(row),
     )
     return MeasuredRow(row, row["kind"], accelerator, model, quant, backend, engine, observation)
 

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from estimator.accuracy import crossval, file_sizes, fit_multi_gpu, load_logs
+from estimator.accuracy import crossval, file_sizes, fit_multi_gpu, load_logs, targets
 from estimator.accuracy.baselines import BASELINES
-from estimator.accuracy.calibrate import FACTORS, STARTS, new_of, shipped_terms, strata_residuals
+from estimator.accuracy.calibrate import FACTORS, RANGE_SCHEMES, STARTS, new_of, shipped_terms, strata_residuals
 from estimator.accuracy.fitting import Observation
 from estimator.accuracy.observations import (
     CLEARLY_FITS,
@@ -61,15 +61,17 @@ def report(
     head = _head(rows, measured, calibration)
     sections = [head]
     by_kind: dict[str, tuple[Sequence[MeasuredRow], Floats]] = {}
+    errors = targets.stated_errors(calibration)
     for kind in ("decode", "prefill"):
         of_kind = [row for row in measured if row.kind == kind]
         observations = [row.observation for row in of_kind]
         shipped = shipped_terms(kind, of_kind)
         residuals = {
             scheme: crossval.cross_validate(observations, FACTORS[kind], STARTS[kind], scheme, shipped)
-            for scheme in ("pair", "gpu", "family")
+            for scheme in RANGE_SCHEMES
         }
         by_kind[kind] = of_kind, residuals["pair"]
+        errors |= targets.errors_of_kind(kind, of_kind, residuals, calibration)
         sections.append(_kind_section(kind, of_kind, residuals, calibration))
     sections += [
         _multi_gpu_section(calibration, rows),
@@ -78,6 +80,7 @@ def report(
         load_logs.section(entities, list(memory_rows("llama-logs")), memory_rows("vllm-logs")),
         file_sizes.section(entities, list(memory_rows("gguf-sizes")), sum(1 for _ in memory_rows("predicted-sizes"))),
     ]
+    sections.insert(1, targets.section(errors))
     return Report("\n".join(sections), head, by_kind)
 
 
@@ -111,15 +114,17 @@ def _head(rows: Sequence[Mapping[str, Any]], measured: Sequence[MeasuredRow], ca
             if summary["groups"]:
                 counts = f"{summary['groups']} | {summary['rows']:,}"
                 lines.append(f"| {kind} | {scheme} | {counts} | {summary['median']:.1%} | {summary['p90']:.1%} |")
-    offload = calibration.data["offload"]
-    if offload.get("median_error") is not None:
-        lines += [
-            "",
-            f"Weights in system memory ({offload['rows']} decode rows of {offload['models']} models that state their "
-            f"placement, left out by model): median error {offload['median_error']:.1%}, 90th percentile "
-            f"{offload['p90_error']:.1%}. Nearly all come from one computer, so this says little about others.",
-        ]
+    lines += ["", "Weights in system memory, on rows that state their placement, with whole sources left out:", ""]
+    lines += ["| speed | rows | sources | median error | 90th percentile | inside |", "|---|---:|---:|---:|---:|---:|"]
+    for kind, error in calibration.data["offload"]["errors"].items():
+        lines.append(f"| {kind} | {error['rows']:,} | {error['sources']} | {_shares(error)} |")
     return "\n".join([*lines, ""])
+
+
+def _shares(error: Mapping[str, Any]) -> str:
+    """Median, 90th percentile and share inside as cells of a table."""
+    inside = "" if error["inside"] is None else f"{error['inside']:.1%}"
+    return f"{error['median']:.1%} | {error['p90']:.1%} | {inside}"
 
 
 def _kind_section(
@@ -257,20 +262,19 @@ def _multi_gpu_section(calibration: Calibration, rows: Sequence[Mapping[str, Any
         "## Several GPUs",
         "",
         f"{len(several):,} rows ran on several GPUs. Their constants are fitted over the calibrated speed of one GPU and "
-        "left out by model and by GPU. *Inside* is the share of rows in a range that was set without their model. Nothing "
-        "is left to test prefill under tensor parallel on another computer: one rig measured it.",
+        "left out by model and by source. *Inside* is the share of rows in a range that was set without their source.",
         "",
-        "| speed | rows | GPUs | models | median and 90th percentile, model left out | GPU left out | inside |",
+        "| speed | rows | sources | models | median and 90th percentile, model left out | source left out | inside |",
         "|---|---:|---:|---:|---:|---:|---:|",
     ]
     for key, name in _SPEED_NAMES.items():
         errors = data["errors"][key]
-        by_model, by_gpu = (
-            f"{errors[scheme]['median']:.1%}, {errors[scheme]['p90']:.1%}" for scheme in ("model", "gpu")
+        by_model, by_source = (
+            f"{errors[scheme]['median']:.1%}, {errors[scheme]['p90']:.1%}" for scheme in ("model", "source")
         )
         inside = "" if errors["inside"] is None else f"{errors['inside']:.1%}"
-        counts = f"{errors['rows']:,} | {errors['gpus']} | {errors['models']}"
-        lines.append(f"| {name} | {counts} | {by_model} | {by_gpu if errors['gpus'] > 1 else ''} | {inside} |")
+        counts = f"{errors['rows']:,} | {errors['sources']} | {errors['models']}"
+        lines.append(f"| {name} | {counts} | {by_model} | {by_source if errors['sources'] > 1 else ''} | {inside} |")
     lines += ["", "Left out, by what the row states:", ""]
     lines += [f"- {count:,}: {reason}" for reason, count in reasons.most_common()]
     return "\n".join([*lines, ""])

@@ -122,11 +122,7 @@ class Calibration:
 
     def _base(self, choices: EngineChoices) -> _Base:
         gpus, size = choices.gpus, len(choices.quants)
-        unfitted = np.isin(choices.engine.ravel(), self._unfitted(choices.software))
-        strata = {
-            kind: np.where(unfitted, STRATA.index("none"), np.repeat(self._stratum(kind, gpus), size))
-            for kind in ("decode", "prefill")
-        }
+        strata = {kind: self._stratum(kind, choices) for kind in ("decode", "prefill")}
         ranges = {kind: range_ends(self.data[kind]["ranges"], choices) for kind in strata}
         known: dict[str, Any] = {}
         for kind, stratum in strata.items():
@@ -150,7 +146,7 @@ class Calibration:
             seen=strata["decode"] <= STRATA.index("gpu"),
             **known,
             **pairs,
-            **self._of_offload(),
+            **self._of_offload(choices.backend.ravel()),
             **self._of_streams(choices, pairs["peak_flops"]),
         )
         vendors = tuple(sorted({gpu.vendor for gpu in gpus}))
@@ -211,24 +207,36 @@ class Calibration:
             out[at, 2:] = self.terms.of_gpu(gpu, stacks, run, is_moe)
         return out
 
-    def _of_offload(self) -> dict[str, float]:
+    def _of_offload(self, backend: NDArray[np.uint8]) -> dict[str, Any]:
         offload = self.data["offload"]
-        names = ("host", "host_layer", "host_expert", "host_expert_layer", "link")
-        ends = {f"offload_{end}": math.log(offload[end]) for end in ("low", "high")}
-        return {name: float(offload[name]) for name in names} | ends
+        names = ("host", "host_layer", "host_expert", "host_expert_layer")
+        ends = {
+            f"offload_{kind}_{end}": math.log(value)
+            for kind, values in offload["ranges"].items()
+            for end, value in zip(("low", "high"), values, strict=True)
+        }
+        link = np.where(backend == BACKENDS.index(Backend.CUDA), offload["link_cuda"], offload["link_other"])
+        return {name: float(offload[name]) for name in names} | ends | {"link": link}
 
-    def _unfitted(self, software: str | None) -> list[int]:
-        """Places of engines that no row was measured with: the rows of another engine do not calibrate them."""
-        names = [engine_factor(software or engine.value) for engine in ENGINES]
-        effects = self._decode.keys() | self._prefill.keys()
-        fitted = {name.partition("engine:")[2] for name in effects if "/engine:" in name}
-        return [place for place, name in enumerate(names) if name is not None and name not in fitted]
-
-    def _stratum(self, kind: str, gpus: Sequence[Accelerator]) -> NDArray[np.int64]:
-        seen = self.data[kind]["seen"]
-        return np.array(
-            [1 if gpu.slug in seen["gpu"] else 2 if family_of(gpu) in seen["family"] else 3 for gpu in gpus]
-        )
+    def _stratum(self, kind: str, choices: EngineChoices) -> NDArray[np.int64]:
+        """How well each pair's device and its family are known with its engine and backend, shape (pairs,)."""
+        seen = {name: frozenset(known) for name, known in self.data[kind]["seen"].items()}
+        out = np.full(choices.engine.shape, STRATA.index("none"))
+        for g, gpu in enumerate(choices.gpus):
+            codes = choices.engine[g].astype(np.int64) * 256 + choices.backend[g]
+            for code in np.unique(codes).tolist():
+                engine, backend = divmod(code, 256)
+                if engine >= len(ENGINES):
+                    continue
+                stack = stack_of(choices.software or ENGINES[engine].value, BACKENDS[backend].value)
+                known = [
+                    name
+                    for name, of in (("gpu", gpu.slug), ("family", family_of(gpu)))
+                    if f"{of}|{stack}" in seen[name]
+                ]
+                if known:
+                    out[g, codes == code] = STRATA.index(known[0])
+        return out.ravel()
 
     def _with_model(self, model: ModelArchitecture, choices: EngineChoices, base: _Base) -> SpeedCoefficients:
         changes: dict[str, Any] = {}

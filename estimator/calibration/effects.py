@@ -30,11 +30,15 @@ _HIGH_BANDWIDTH_BYTES_S = 1.2e12
 #: Scale of the clock of Apple GPUs, whose vendor states none; the fitted effects correct it.
 NOMINAL_APPLE_HZ = 1.4e9
 _UNKNOWN_FLOPS = 1e13
+#: Cores x clock of a processor per byte/s of its memory, where its cores are not stated: that of a Ryzen 9 7950X.
+_CPU_CLOCKS_PER_BYTE = 0.87
 
 
 def family_of(accelerator: Accelerator) -> str:
     """Hardware family: the generation, split where memory or platform decide (HBM parts, unified-memory systems, GPUs on
     system memory)."""
+    if accelerator.kind == "cpu":
+        return "cpu"
     name, architecture = accelerator.slug.replace("-", " "), accelerator.architecture.lower()
     for text, family in _BY_NAME:
         if text in name:
@@ -134,13 +138,15 @@ def unit_clocks_s(accelerator: Accelerator) -> float:
         return accelerator.compute_units * accelerator.boost_hz
     if accelerator.compute_units and accelerator.vendor == "apple":
         return accelerator.compute_units * NOMINAL_APPLE_HZ
+    if accelerator.kind == "cpu" and accelerator.bandwidth_bytes_s:
+        return accelerator.bandwidth_bytes_s * _CPU_CLOCKS_PER_BYTE
     flops = accelerator.fp32_flops or (accelerator.matrix_flops or _UNKNOWN_FLOPS) / 4.0
     return flops / 256.0
 
 
 def engine_factor(engine: str) -> str | None:
     """Name of an engine with kernels of its own; None for llama.cpp and what runs it."""
-    return None if engine in (Engine.LLAMA_CPP.value, Engine.OLLAMA.value) else engine
+    return None if engine in (Engine.LLAMA_CPP.value, Engine.OLLAMA.value, Engine.LM_STUDIO.value) else engine
 
 
 def stack_of(engine: str, backend: str) -> str:

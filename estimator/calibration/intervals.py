@@ -57,7 +57,8 @@ def range_ends(stated_ranges: Mapping[str, Any], choices: EngineChoices) -> NDAr
         }
         sizes = np.array([size.get(code, 1.0) for code in codes])[place.ravel()]
         out[0, k], out[1, k] = stated["low"] * sizes, stated["high"] * sizes
-    return out
+    # Nobody is surer of a case for knowing less of it.
+    return np.stack([np.minimum.accumulate(out[0]), np.maximum.accumulate(out[1])])
 
 
 def range_fields(

@@ -122,7 +122,7 @@ class OfferJudge:
         devices, hosts = tuple(device for device, _ in machines), tuple(host for _, host in machines)
         situation = Situation(
             workload.prompt_tokens, workload.output_tokens, workload.context_tokens, workload.decode_depth_tokens,
-            batch=self.streams,
+            batch=self.streams, expected_occupancy=True,
         )  # fmt: skip
         overrides = Overrides(gpu_count=count)
         blocks: list[FitBlock | None] = []

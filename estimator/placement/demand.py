@@ -6,6 +6,7 @@ A *situation* is what a workload or a question fixes: context, prompt, depth, ca
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,6 +23,10 @@ Floats = NDArray[np.float64]
 
 #: Longest context reported for a model whose own limit is unknown, tokens.
 UNKNOWN_CONTEXT_LIMIT = 1 << 24
+#: Contexts of streams at work are spread evenly up to the whole one, so their standard deviation is this share of it. So
+#: many deviations above the mean are held free: streams are put off one time in twenty.
+_SPREAD = 1.0 / math.sqrt(12.0)
+_DEVIATIONS = 1.645
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +35,8 @@ class Situation:
 
     Buffers are those of ``micro_batch_tokens``; ``prompt_step_tokens`` is the micro-batch that was asked for, 0 for the
     engine's own. ``values``: cache type of the values, None for that of the keys. ``all_logits``: the build of the engine
-    reserves logits of every token of a micro-batch.
+    reserves logits of every token of a micro-batch. ``expected_occupancy``: the streams are at all depths at once, so an
+    engine that pages need not hold the whole context of each.
     """
 
     prompt_tokens: int
@@ -45,6 +51,16 @@ class Situation:
     batch: int = 1
     micro_batch_tokens: int = 512
     prompt_step_tokens: int = 0
+    expected_occupancy: bool = False
+
+    @property
+    def held_tokens(self) -> int:
+        """Tokens of cache of each stream on an engine that pages: all, or the mean and a margin; one stream may grow whole."""
+        if not self.expected_occupancy:
+            return self.context_tokens
+        margin = _DEVIATIONS * _SPREAD * self.context_tokens / math.sqrt(self.batch)
+        expected = min(self.context_tokens, math.ceil(self.depth_tokens + margin))
+        return max(expected, math.ceil(self.context_tokens / self.batch))
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,7 +76,7 @@ def forget_models() -> None:
     _model_tables.clear()
 
 
-@kept_within(8 << 20)
+@kept_within(48 << 20)
 def _model_tables(model: ModelArchitecture, quants: tuple[Quant, ...]) -> ModelTables:
     weights = weight_table(model, quants)
     layers, experts = weights.layers.astype(np.float64), weights.experts.astype(np.float64)

@@ -50,10 +50,10 @@ class Paging:
         return cls(model, situations, rig, pairs, steps, reserved)
 
     def cache(self, other: Floats) -> Floats:
-        """Bytes on all devices at the planned contexts (S, P), and ``other`` where another engine runs."""
+        """Bytes on all devices at the contexts that are held (S, P), and ``other`` where another engine runs."""
         out = np.array(np.broadcast_to(other, (len(self.situations), len(self.pairs))))
         for s, step, at in self._alike():
-            context = np.array([float(self.situations[s].context_tokens)])
+            context = np.array([float(self.situations[s].held_tokens)])
             out[s, at] = np.ceil(self._bytes(s, step, context)[0])
         return out
 

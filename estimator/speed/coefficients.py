@@ -79,8 +79,10 @@ class SpeedCoefficients:
     link: Any
     default_link_bytes_s: Any
     ttft_fixed_s: Any
-    offload_low: Any
-    offload_high: Any
+    offload_decode_low: Any
+    offload_decode_high: Any
+    offload_prefill_low: Any
+    offload_prefill_high: Any
     decode_low: Any
     decode_high: Any
     prefill_low: Any

@@ -215,16 +215,18 @@ def shared_pace(
 
     each = [widths(step.depth_tokens, prompt.depth_tokens, coef) for coef in coefs]
     decode_width, prefill_width = (np.max([wide[kind] for wide in each], axis=0) for kind in (0, 1))
-    low, high = widest("decode_low", np.minimum) * decode_width, widest("decode_high", np.maximum) * decode_width
-    low = np.where(offloaded, widest("offload_low", np.minimum), low)
-    high = np.where(offloaded, widest("offload_high", np.maximum), high)
+
+    def end(kind: str, name: str, pick: np.ufunc, width: Any) -> Floats:
+        alone = widest(f"{kind}_{name}", pick) * width
+        return np.asarray(np.where(offloaded, widest(f"offload_{kind}_{name}", pick), alone))
+
     return Pace(
         decode_tok_s=decode_tok_s,
-        decode_low=low,
-        decode_high=high,
+        decode_low=end("decode", "low", np.minimum, decode_width),
+        decode_high=end("decode", "high", np.maximum, decode_width),
         prefill_tok_s=prefill_tok_s,
-        prefill_low=widest("prefill_low", np.minimum) * prefill_width,
-        prefill_high=widest("prefill_high", np.maximum) * prefill_width,
+        prefill_low=end("prefill", "low", np.minimum, prefill_width),
+        prefill_high=end("prefill", "high", np.maximum, prefill_width),
         ttft_ms=ttft,
         decode_evidence=np.maximum(widest("decode_evidence", np.maximum), CALIBRATED).astype(np.uint8),
         prefill_evidence=np.maximum(widest("prefill_evidence", np.maximum), CALIBRATED).astype(np.uint8),

@@ -74,11 +74,11 @@ def pace(
     return Pace(
         decode_tok_s=decode_tok_s,
         # The range of a split load was set on rows of all depths as they are.
-        decode_low=_where(offloaded, coef.offload_low, coef.decode_low * decode_width),
-        decode_high=_where(offloaded, coef.offload_high, coef.decode_high * decode_width),
+        decode_low=_where(offloaded, coef.offload_decode_low, coef.decode_low * decode_width),
+        decode_high=_where(offloaded, coef.offload_decode_high, coef.decode_high * decode_width),
         prefill_tok_s=prefill_tok_s,
-        prefill_low=coef.prefill_low * prefill_width,
-        prefill_high=coef.prefill_high * prefill_width,
+        prefill_low=_where(offloaded, coef.offload_prefill_low, coef.prefill_low * prefill_width),
+        prefill_high=_where(offloaded, coef.offload_prefill_high, coef.prefill_high * prefill_width),
         ttft_ms=ttft,
         decode_evidence=_where(shared, np.maximum(coef.decode_evidence, CALIBRATED), coef.decode_evidence),
         prefill_evidence=_where(shared, np.maximum(coef.prefill_evidence, CALIBRATED), coef.prefill_evidence),

@@ -224,7 +224,7 @@ def _candidates(catalog: Catalog, quants: Sequence[Quant], question: Question) -
 def _evaluator(quants: tuple[Quant, ...], calibration: Calibration, question: Question) -> Callable[[Entry], _Laid]:
     """How a model is laid out on the machine."""
     machine, workload = question.machine, question.workload
-    situation = replace(situation_of(workload), batch=question.streams)
+    situation = replace(situation_of(workload), batch=question.streams, expected_occupancy=True)
     thresholds = thresholds_of(workload, situation)
     overrides = Overrides(gpu_count=len(machine.devices))
 
@@ -261,7 +261,8 @@ def _on_mixed(
         ttft_ms=np.zeros(count),
         bits_per_weight=model_tables(model, quants).bits_per_weight,
     )
-    request = replace(request_of(quants[0], machine.devices[0], machine.host), batch=question.streams)
+    request = request_of(quants[0], machine.devices[0], machine.host)
+    request = replace(request, batch=question.streams, expected_occupancy=True)
     for at, block in mixed_blocks(model, request, quants, machine.devices, calibration, question.workload):
         laid.known[at], laid.engine[at] = block.available[0] & block.has_weights, block.engine[0]
         laid.status[at] = block.status[0, :, 0]

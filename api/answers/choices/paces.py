@@ -28,6 +28,7 @@ from estimator.judgement.worth import WorthTable, worth_table
 from estimator.structure.checkpoints import has_weights
 from estimator.structure.weights import weight_table
 from estimator.types import EstimatorError, Workload
+from estimator.usability import answer_seconds, is_usable, wait_ms
 
 #: Owners whose paces are kept: about 100 kB each.
 _KEPT = 256
@@ -111,9 +112,21 @@ class Paces:
             if users == 1 and reads.view.generation is not None:
                 found = await self._stored(reads, owner, slot)
             else:
-                found = await asyncio.to_thread(self._computed, owner, self._view.workloads[slot].spec, users)
+                models = await self._promising(reads, owner, slot) if isinstance(owner, GpuRecord) else None
+                found = await asyncio.to_thread(self._computed, owner, self._view.workloads[slot].spec, users, models)
             self._kept.keep(key, found)
         return found
+
+    async def _promising(self, reads: FitReads, gpu: GpuRecord, slot: int) -> Flags | None:
+        """Models, (models,), that one user can use whole on an accelerator: several need no less memory, and no one of them
+        is answered sooner. None before any publication."""
+        if reads.view.generation is None:
+            return None
+        alone, use = await self.of(reads, gpu, slot, 1), self._view.workloads[slot].spec
+        pace = alone.pace
+        wait = wait_ms(use, pace.ttft_ms)
+        seconds = answer_seconds(wait, pace.decode_tok_s, use.answer_tokens)
+        return np.asarray((alone.whole & is_usable(use, wait, pace.decode_tok_s, seconds)).any(axis=1))
 
     async def _stored(self, reads: FitReads, owner: Owner, slot: int) -> OwnerPace:
         view = self._view
@@ -142,12 +155,14 @@ class Paces:
             column[rows[at], columns_at[at]] = figures_by_name[name][at]
         return self._pace(owner, columns)
 
-    def _computed(self, owner: Owner, workload: Workload, users: int) -> OwnerPace:
+    def _computed(self, owner: Owner, workload: Workload, users: int, among: Flags | None) -> OwnerPace:
         view = self._view
         others: Sequence[Any] = view.models if isinstance(owner, GpuRecord) else view.gpus
         shape = len(others), len(view.precomputed_quants)
         columns = _columns(shape)
-        complete = [place for place, other in enumerate(others) if not other.missing_facts]
+        complete = [
+            place for place, other in enumerate(others) if not other.missing_facts and (among is None or among[place])
+        ]
         target = recommend.Target(users=users)
         if isinstance(owner, ModelRecord):
             gpus = [others[place] for place in complete]

@@ -18,7 +18,7 @@ def plan_of(calibration: Calibration, question: Question, chosen: Recommended) -
     machine, workload, entry = question.machine, question.workload, chosen.model
     model = specs.architecture(entry)
     request = request_of(chosen.quant, machine.devices[0], machine.host)
-    request = replace(request, gpu_count=len(machine.devices), batch=question.streams)
+    request = replace(request, gpu_count=len(machine.devices), batch=question.streams, expected_occupancy=True)
     if len(set(machine.devices)) == 1:
         answer = estimate(model, request, calibration, workload)
         return facts_of_plan(entry, entry["slug"], model, request, answer, workload)

@@ -16,7 +16,7 @@ from estimator.fit_facts import FitFacts, request_of
 from estimator.grid import FitBlock
 from estimator.judgement import recommend
 from estimator.judgement.buying import DESKTOP_CARDS, Ware, is_card
-from estimator.types import EstimatorError, Workload, WorkloadKind
+from estimator.types import EstimateRequest, EstimatorError, Workload, WorkloadKind
 
 #: Numbers of equal accelerators that are tried.
 CARD_COUNTS = (1, 2, 4, 8)
@@ -44,8 +44,13 @@ def block_for_users(
     """Estimates of ``count`` of each accelerator with the target's users as the batch, shape (gpus, quants, 1)."""
     devices, specs = tuple(gpu.accelerator for gpu in gpus), tuple(quant.spec for quant in quants)
     hosts = tuple(view.host_of(gpu) for gpu in gpus)
-    request = replace(request_of(specs[0], devices[0], hosts[0]), gpu_count=count, batch=target.users or 1)
+    request = _for_users(request_of(specs[0], devices[0], hosts[0]), count, target)
     return sweep(view.architecture(model), request, devices, specs, view.calibration, workload, hosts)
+
+
+def _for_users(request: EstimateRequest, count: int, target: recommend.Target) -> EstimateRequest:
+    """``count`` accelerators for all users of a target, who are at all depths at once."""
+    return replace(request, gpu_count=count, batch=target.users or 1, expected_occupancy=True)
 
 
 def smallest_setups(
@@ -74,8 +79,7 @@ def smallest_setups(
     architecture = view.architecture(model)
 
     def plan(count: int, g: int, q: int) -> FitFacts:
-        request = request_of(quants[q].spec, devices[g], view.host_of(gpus[g]))
-        request = replace(request, gpu_count=count, batch=target.users or 1)
+        request = _for_users(request_of(quants[q].spec, devices[g], view.host_of(gpus[g])), count, target)
         estimate = cell_of(blocks[count], g, q, 0, use.context_tokens)
         return facts_of_plan(model.entry, model.slug, architecture, request, estimate, use)
 

@@ -141,6 +141,11 @@ class EstimateInput:
         default=None, description="Whether flash attention is on; true when left out."
     )
     batch: int | None = strawberry.field(default=None, description="Sequences at once; 1 when left out.")
+    expected_occupancy: bool | None = strawberry.field(
+        default=None,
+        description="Whether the sequences are at all depths at once, as those of users are: an engine that pages then holds "
+        "the tokens that are expected of each and a margin, not the whole context. False when left out.",
+    )
     micro_batch: int | None = strawberry.field(
         default=None,
         description="Prompt tokens per step. Left out, speeds are at the engine's own: 512 for llama.cpp, 2,048 for MLX, "

@@ -31,6 +31,7 @@ _OF_PREDICTIONS: dict[str, FieldCost] = {
     "capacityMessage": _TERMS,
     "limits": _TERMS,
     "scoreParts": _TEXT,
+    "loss": _TEXT,
     "commands": _TEXT,
     "missingCommands": _TEXT,
     "advice": _ADVICE,

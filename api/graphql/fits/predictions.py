@@ -32,10 +32,12 @@ from api.graphql.fits.serving import FitServing, serving_of
 from api.graphql.fits.texts import (
     FitCommand,
     FitLimit,
+    FitLoss,
     FitScorePart,
     MissingCommand,
     commands_of,
     limits_of,
+    loss_of,
     missing_from,
     score_parts_of,
 )
@@ -113,6 +115,10 @@ class Prediction:
     @strawberry.field(description="The terms that made the score; empty without a workload, or when nothing runs.")
     async def score_parts(self, info: strawberry.Info, mode: Mode = OperatingMode.BALANCED) -> list[FitScorePart]:
         return await self._told(info, lambda answers: score_parts_of(answers, mode))
+
+    @strawberry.field(description="What the quantization and the KV cache type cost, with an interval.")
+    async def loss(self, info: strawberry.Info) -> FitLoss:
+        return await self._told(info, loss_of)
 
     @strawberry.field(
         description=f"Limits of this setup, each with its share of the memory or the time; empty{_PLAIN_ONLY}"

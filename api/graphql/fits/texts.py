@@ -12,9 +12,11 @@ from api.catalog.fits import FitRecord
 from api.graphql.catalog.engines import Engine
 from api.graphql.catalog.faces import Faces
 from api.graphql.core.described import describe
+from db.fits.packing import shown
 from estimator.advice.command import CommandGap
 from estimator.advice.command import MissingCommand as NoCommand
 from estimator.advice.explain import LimitCode
+from estimator.calibration.loss import LossEvidence
 from estimator.types import OperatingMode
 
 describe(
@@ -85,6 +87,31 @@ class FitScorePart:
     weight: float = strawberry.field(description="Share of the score; weights add up to 1.")
 
 
+describe(
+    LossEvidence,
+    "LossEvidence",
+    "What a loss rests on.",
+    {
+        "MEASURED": "Divergence of this model in this type was measured.",
+        "ANCHORED": "This model was measured in another type.",
+        "PREDICTED": "Only other models were measured.",
+    },
+)
+
+
+@strawberry.type(description="What the quantization and the KV cache type cost, in points of capability.")
+class FitLoss:
+    """Points are those of the workload's kind of work, or of coding without one."""
+
+    points: float = strawberry.field(description="Best estimate, points.")
+    low: float = strawberry.field(description="Lower end of the interval that holds 80 % of cases, points.")
+    high: float = strawberry.field(description="Upper end of that interval, points.")
+    evidence: LossEvidence = strawberry.field(description="What it rests on.")
+    divergence_nats: float = strawberry.field(
+        description="Mean KL divergence from the original weights that the points follow from, nats a token."
+    )
+
+
 @strawberry.type(description="One thing that binds a setup.")
 class FitLimit:
     code: LimitCode = strawberry.field(description="Kind of the limit.")
@@ -130,6 +157,18 @@ def score_parts_of(answers: PlanAnswers, mode: OperatingMode) -> list[FitScorePa
         FitScorePart(name=ScoreTerm(part.name), value=part.value, weight=part.weight)
         for part in answers.score_parts(mode)
     ]
+
+
+def loss_of(answers: PlanAnswers) -> FitLoss:
+    """The loss of a plan, whether it runs or not."""
+    loss, divergence = answers.loss, answers.divergence
+    return FitLoss(
+        points=shown(loss.points),
+        low=shown(loss.low),
+        high=shown(loss.high),
+        evidence=divergence.evidence,
+        divergence_nats=shown(divergence.nats),
+    )
 
 
 def commands_of(answers: PlanAnswers, faces: Faces) -> list[FitCommand]:

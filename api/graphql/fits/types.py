@@ -174,7 +174,7 @@ _READERS: dict[str, Callable[[Fit], Any]] = {
     "prefill": lambda fit: SpeedEstimate.of_figures(fit.cell.prefill_figures),
     "ttft_ms": lambda fit: None if fit.cell.ttft_ms is None else shown(fit.cell.ttft_ms),
     "safe_context_tokens": lambda fit: fit.cell.safe_context_tokens,
-    "context_tokens": lambda fit: fit.workload.context_tokens,
+    "context_tokens": lambda fit: fit.faces.workloads[fit.cell.workload_id].context_tokens,
     "score": lambda fit: fit.cell.score,
     "grade": lambda fit: grade_of(fit.cell.score),
     "usability": lambda fit: verdict.word_of(fit.cell.score),

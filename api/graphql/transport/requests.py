@@ -110,7 +110,8 @@ async def read_request(request: Request, maximum_bytes: int, turn: Turn | None =
         fault = bad_input(f"The body is compressed with {coding[:40]!r}; send it without Content-Encoding.")
         raise RefusedRequestError(415, fault, {"Accept-Encoding": "identity"})
     body = await read_limited(request, maximum_bytes if turn else min(maximum_bytes, LARGE_BODY_BYTES), turn)
-    return replace(parse_body(body), is_large=len(body) > LARGE_BODY_BYTES)
+    parsed = parse_body(body)
+    return replace(parsed, is_large=True) if len(body) > LARGE_BODY_BYTES else parsed
 
 
 async def read_limited(request: Request, maximum: int, turn: Turn | None = None) -> bytes:
@@ -202,6 +203,7 @@ def _document_hash(extensions: Any) -> str | None:
 
 
 @lru_cache(maxsize=256)
+@lru_cache(maxsize=128)
 def negotiate(accept: str | None) -> str | None:
     """Media type to answer with: the more preferred that the client accepts; None when it accepts neither."""
     if not accept:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from estimator.accuracy.crossval import held_range, row_errors
 from estimator.accuracy.observations import Entities
 from estimator.accuracy.serving.rows import Served, served_rows
 from estimator.calibration.coefficients import OTHER_ENGINES, Calibration, stream_engine
@@ -48,9 +49,8 @@ _POOLED = 0.5
 ROW_SCALE, ROBUST_SCALE = 0.2, 0.2
 #: A group of n rows of a source counts as n to this power.
 GROUP_POWER = 0.5
-#: Shares of rows outside a range on each side, of which the first that holds enough rows of left-out sources is taken.
-TAILS = (0.1, 0.09, 0.08, 0.07, 0.06, 0.05, 0.04, 0.03, 0.02, 0.01)
-COVERAGE, MINIMUM_ROWS = 0.8, 40
+#: Fewer rows than this make no range of their own.
+MINIMUM_ROWS = 40
 #: Share of an engine's rows from which on a source counts as the only one.
 ALONE = 0.9
 #: What ``calibration.json`` says of streams before anything is fitted.
@@ -312,38 +312,13 @@ def fit_streams(
                 own = (regimes == regime) & ((engines == Engine.LLAMA_CPP.value) == (engine == Engine.LLAMA_CPP.value))
             if own.sum() < MINIMUM_ROWS:
                 own = regimes == regime
-            ranges[regime] = range_of(sources[own], fitted.left_out[own])
+            ranges[regime], _ = held_range(sources[own].tolist(), fitted.left_out[own])
         known = {name: float(f"{constants.get(name, _NEUTRAL.get(name, 0.0)):.5g}") for name in CONSTANTS}
         out["engines"][engine] = {**known, "ranges": ranges}
-    out["errors"] = errors(fitted)
+    out["errors"] = errors(fitted, out["engines"])
     for name, error in out["errors"].items():
         say(f"streams  {name}: {error}")
     return out
-
-
-def range_of(sources: NDArray[np.str_], residual: Floats) -> tuple[float, float]:
-    """Multipliers of tok/s that hold :data:`COVERAGE` of the rows of sources that did not set them."""
-    for tail in TAILS:
-        if held_share(sources, residual, tail) >= COVERAGE:
-            break
-    return _multipliers(residual, tail)
-
-
-def held_share(sources: NDArray[np.str_], residual: Floats, tail: float) -> float:
-    """Share of rows inside a range that was set without their source; inside that of all where there is one source."""
-    names = sorted(set(sources))
-    inside = np.zeros(len(residual), dtype=np.bool_)
-    for name in names:
-        held = sources == name
-        low, high = _multipliers(residual[~held] if len(names) > 1 else residual, tail)
-        ratio = np.exp(-residual[held])
-        inside[held] = (ratio >= low) & (ratio <= high)
-    return float(inside.mean())
-
-
-def _multipliers(residual: Floats, tail: float) -> tuple[float, float]:
-    slow, fast = np.quantile(residual, 1.0 - tail), np.quantile(residual, tail)
-    return round(min(float(np.exp(-slow)), 1.0), 4), round(max(float(np.exp(-fast)), 1.0), 4)
 
 
 def groups_of(found: Sequence[Case]) -> dict[str, NDArray[np.bool_]]:
@@ -359,17 +334,23 @@ def groups_of(found: Sequence[Case]) -> dict[str, NDArray[np.bool_]]:
     }
 
 
-def errors(fitted: Fitted) -> dict[str, Any]:
-    """Rows, sources, median and 90th percentile of the left-out errors by group."""
+def inside(fitted: Fitted, engines: Mapping[str, Any]) -> NDArray[np.bool_]:
+    """Which left-out rows the range of their engine and number of streams holds."""
+    found = []
+    for case, residual in zip(fitted.law.cases, fitted.left_out, strict=True):
+        ranges = engines.get(stream_engine(case.served.engine), engines[OTHER_ENGINES])["ranges"]
+        low, high = ranges[regime_of(case)]
+        found.append(low <= float(np.exp(-residual)) <= high)
+    return np.array(found)
+
+
+def errors(fitted: Fitted, engines: Mapping[str, Any]) -> dict[str, Any]:
+    """Rows, sources, median, 90th percentile and share inside of the left-out errors by group."""
+    held = inside(fitted, engines)
     out: dict[str, Any] = {}
     sources = np.array([case.served.source for case in fitted.law.cases])
     for name, of in groups_of(fitted.law.cases).items():
-        error = np.abs(np.expm1(fitted.left_out[of]))
-        if len(error):
-            out[name] = {
-                "rows": len(error),
-                "sources": len(set(sources[of])),
-                "median": round(float(np.median(error)), 4),
-                "p90": round(float(np.quantile(error, 0.9)), 4),
-            }
+        if of.any():
+            out[name] = {"rows": int(of.sum()), "sources": len(set(sources[of])), **row_errors(fitted.left_out[of])}
+            out[name]["inside"] = round(float(held[of].mean()), 4)
     return out

@@ -38,6 +38,9 @@ _OTHER_SPLIT = re.compile(
 )
 #: Streams at once of a server that nobody limits, by engine: ``max_num_seqs`` and its like.
 MOST_STREAMS: Mapping[str, int] = {"vllm": 256, "vllm-ascend": 256, "sglang": 256, "tensorrt-llm": 512, "lmdeploy": 256}
+#: vLLM before its engine V1 scheduled each step on one processor core, between the steps of the device.
+OLD_VLLM = "vllm before 0.8"
+_OLD_VLLM = re.compile(r"\bv?0\.[0-7]\.\d")
 _MOST = re.compile(r"max[_-]num[_-]seqs[ =](\d+)")
 #: Fewer tokens of output than this say more of the first token than of the following ones.
 _LEAST_OUTPUT = 16
@@ -69,8 +72,12 @@ class Served:
 
     @property
     def engine(self) -> str:
-        """Name of the software."""
-        return self.request.software or str(self.request.engine)
+        """Name of the software, with its age where that decides."""
+        name = self.request.software or str(self.request.engine)
+        is_old = name == Engine.VLLM.value and _OLD_VLLM.search(
+            f"{self.row.get('engine')} {self.row.get('engine_version')}"
+        )
+        return OLD_VLLM if is_old else name
 
 
 def why_left_out(row: Mapping[str, Any]) -> str | None:

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from estimator.accuracy.observations import Entities
-from estimator.accuracy.serving.fit import Case, Fitted, cases, fit, groups_of, regime_of
+from estimator.accuracy.serving.fit import Case, Fitted, cases, fit, groups_of, inside
 from estimator.accuracy.serving.rows import why_left_out
-from estimator.calibration.coefficients import OTHER_ENGINES, Calibration, stream_engine
+from estimator.calibration.coefficients import Calibration
 from estimator.speed.roofline import expert_spread
 
 Floats = NDArray[np.float64]
@@ -59,7 +59,7 @@ def section(entities: Entities, calibration: Calibration, rows: Sequence[Mapping
         "| speed | formula | rows | sources | median error | 90th percentile | inside |",
         "|---|---|---:|---:|---:|---:|---:|",
     ]
-    held = _inside(fitted, calibration)
+    held = inside(fitted, calibration.data["streams"]["engines"])
     sources = np.array([case.served.source for case in fitted.law.cases])
     for name, of in groups_of(fitted.law.cases).items():
         if of.any():
@@ -101,14 +101,3 @@ def _by_engine(fitted: Fitted, sources: NDArray[np.str_]) -> list[str]:
             f"{np.quantile(error, 0.9):.1%} |"
         )
     return lines
-
-
-def _inside(fitted: Fitted, calibration: Calibration) -> NDArray[np.bool_]:
-    """Which left-out rows the published range of their engine and number of streams holds."""
-    known = calibration.data["streams"]["engines"]
-    inside = []
-    for case, residual in zip(fitted.law.cases, fitted.left_out, strict=True):
-        ranges = known.get(stream_engine(case.served.engine), known[OTHER_ENGINES])["ranges"]
-        low, high = ranges[regime_of(case)]
-        inside.append(low <= float(np.exp(-residual)) <= high)
-    return np.array(inside)

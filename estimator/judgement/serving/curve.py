@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -21,16 +20,10 @@ from estimator.types import ENGINES, STATUSES, Engine, EstimateRequest, Estimato
 
 #: No setup is asked about more streams than this.
 MAX_STREAMS = 1024
-#: Engines that give memory to a stream page by page as its context grows; others allocate it whole.
-PAGING_ENGINES = (Engine.VLLM,)
 #: Points of capability that a quantization may lose on a server, whose users did not choose it.
 MOST_LOSS_POINTS = 2.0
 #: Numbers of streams whose speed is estimated; those between are interpolated.
 _GRID = tuple(sorted({2**n for n in range(11)} | {3 * 2**n for n in range(9)}))
-#: Contexts of active streams are spread evenly up to the whole one, so their standard deviation is this share of it. So
-#: many deviations above the mean are held free: streams are put off one time in twenty.
-_SPREAD = 1.0 / math.sqrt(12.0)
-_DEVIATIONS = 1.645
 _WHOLE = STATUSES.index(Status.FITS_TIGHTLY)
 
 
@@ -73,12 +66,6 @@ class Serving:
         steps = [step * 10**power for power in range(5) for step in (1, 2, 5)]
         shown = [step for step in steps if step <= last] + [step for step in steps if step > last][:1]
         return tuple(self.load(number) for number in sorted({*shown, max(self.people, 1)}))
-
-
-def expected_context_tokens(context_tokens: int, depth_tokens: float, streams: int) -> int:
-    """Tokens of KV cache to hold for each of ``streams`` on an engine that pages: the mean and a margin, at most all."""
-    margin = _DEVIATIONS * _SPREAD * context_tokens / math.sqrt(streams)
-    return min(context_tokens, math.ceil(depth_tokens + margin))
 
 
 def serving(facts: FitFacts, calibration: Calibration, output_tokens: int | None = None) -> Serving | None:
@@ -169,32 +156,28 @@ class _Search:
 
     def columns(self) -> list[_Column]:
         """Those of the quants of which one stream is whole on the device with a known wait for its first token."""
-        one = self._block(self.quants, 1, pages=False)
+        one = self._block(self.quants, 1)
         if one is None:
             return []
         running = [q for q in range(len(self.quants)) if _is_whole(one, q) and one.ttft_ms[0, q, 0] > 0]
-        found = {}
-        for pages in (True, False):
-            own = [q for q in running if (ENGINES[int(one.engine[0, q])] in PAGING_ENGINES) is pages]
-            speeds = self._speeds(tuple(self.quants[q] for q in own), pages=pages) if own else []
-            for q, row in zip(own, speeds, strict=True):
-                prefill_s = float(one.ttft_ms[0, q, 0]) / 1000.0
-                counts, decode, shared = zip(*row, strict=True)
-                engine, shared_s = (
-                    ENGINES[int(one.engine[0, q])],
-                    min(prefill_s, shared[-1] if len(row) > 1 else prefill_s),
-                )
-                found[q] = _Column(engine, self.quants[q], prefill_s, shared_s, counts, decode)
-        return [found[q] for q in running]
+        if not running:
+            return []
+        columns = []
+        for q, row in zip(running, self._speeds(tuple(self.quants[q] for q in running)), strict=True):
+            prefill_s = float(one.ttft_ms[0, q, 0]) / 1000.0
+            counts, decode, shared = zip(*row, strict=True)
+            shared_s = min(prefill_s, shared[-1] if len(row) > 1 else prefill_s)
+            engine = ENGINES[int(one.engine[0, q])]
+            columns.append(_Column(engine, self.quants[q], prefill_s, shared_s, counts, decode))
+        return columns
 
     def exact(self, column: _Column) -> _Column:
         """The column up to the very last number of streams that fits, which is bisected."""
-        pages = column.engine in PAGING_ENGINES
         low, high = column.streams[-1], next((n for n in _GRID if n > column.streams[-1]), MAX_STREAMS + 1)
         last = column.decode_tok_s[-1]
         while high - low > 1:
             middle = (low + high) // 2
-            block = self._block((column.quant,), middle, pages=pages)
+            block = self._block((column.quant,), middle)
             if block is not None and _is_whole(block, 0):
                 low, last = middle, float(block.decode_tok_s[0, 0, 0])
             else:
@@ -203,12 +186,12 @@ class _Search:
             return column
         return replace(column, streams=(*column.streams, low), decode_tok_s=(*column.decode_tok_s, last))
 
-    def _speeds(self, quants: tuple[Quant, ...], *, pages: bool) -> list[list[tuple[int, float, float]]]:
+    def _speeds(self, quants: tuple[Quant, ...]) -> list[list[tuple[int, float, float]]]:
         """Streams, speed and seconds of a prompt among them of each quant, until it is no longer whole on the device."""
         rows: list[list[tuple[int, float, float]]] = [[] for _ in quants]
         growing = set(range(len(quants)))
         for streams in _GRID:
-            block = self._block(quants, streams, pages=pages)
+            block = self._block(quants, streams)
             growing = {q for q in growing if block is not None and _is_whole(block, q)}
             if block is None or not growing:
                 break
@@ -217,12 +200,9 @@ class _Search:
                 rows[q].append((streams, float(block.decode_tok_s[0, q, 0]), prompt_s))
         return rows
 
-    def _block(self, quants: tuple[Quant, ...], streams: int, *, pages: bool) -> FitBlock | None:
+    def _block(self, quants: tuple[Quant, ...], streams: int) -> FitBlock | None:
         """All quants with so many streams; None for settings that no engine has."""
-        context = self.situation.context_tokens
-        if pages:
-            context = expected_context_tokens(context, self.situation.depth_tokens, streams)
-        request = replace(self.request, batch=streams, context_tokens=context)
+        request = replace(self.request, batch=streams, expected_occupancy=True)
         try:
             return sweep(self.model, request, (request.accelerator,), quants, self.calibration, self.workload)
         except EstimatorError:

@@ -122,6 +122,8 @@ def test_streams_that_a_server_has_no_room_for_wait() -> None:
     answer = ask(**setup, batch=16)
     assert answer.estimate.decode is not None
     assert answer.facts.request.batch == 2
+    assert answer.waiting_streams == 14
+    assert ask(**setup, batch=2).waiting_streams == 0
     assert answer.notes == ("vLLM answers 2 of 16 streams at once and lets the others wait.",)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from estimator.accuracy.fit_offload import STARTS, solve, stated_placement
+from estimator.accuracy.fit_offload import STARTS, solve, stated_placement, stated_rows
+from tests.support.entities import ENTITIES
 
 
 @pytest.mark.parametrize(
@@ -16,6 +17,13 @@ from estimator.accuracy.fit_offload import STARTS, solve, stated_placement
         ("llama.cpp fit: ngl=20, offloaded(moe) layers= to host DDR5", (20, None)),
         ("n_cpu_moe=4, host DDR4-3200 dual channel", (None, 4)),
         ("cpu-moe all, host DDR4-3200 dual channel", (None, 48)),
+        ("n-cpu-moe 999", (None, 48)),
+        ("n-cpu-moe 30, ngl 40", (None, 30)),
+        ("ngl 25 of 65 layers on the GPU", (25, None)),
+        ("ot exps=CPU", (None, 48)),
+        (r"ot blk\.[3-9]\.ffn_.*=CUDA0 exps=CPU", (None, 41)),
+        (r"ot blk\.(3|4)\.ffn_.*=CUDA0 blk\.(5|6|7)\.ffn_.*=CUDA1 exps=CPU", (None, 43)),
+        (r"ot blk\.[0-5]\.ffn_.*=CUDA0 blk\.[0-9]+\.ffn.*=CPU", (None, 42)),
         ("probable partial offload", None),
     ],
 )
@@ -25,8 +33,28 @@ def test_stated_placements(text: str, placement: tuple[int | None, int | None] |
 
 def test_the_constants_of_system_memory_are_recovered() -> None:
     rng = np.random.default_rng(3)
-    unit = rng.uniform(0.0, 0.05, (300, len(STARTS)))
+    starts = STARTS["decode"]
+    unit = rng.uniform(0.0, 0.05, (300, len(starts)))
     device = rng.uniform(0.005, 0.02, 300)
     true = np.array([1.9, 4.0, 1.2, 6.0])
-    found = solve(device, unit, device + unit @ true, np.ones(300))
+    found = solve(device, unit, device + unit @ true, np.ones(300), starts)
     assert found == pytest.approx(true, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("stated", "host"),
+    [
+        ({}, ENTITIES.default_host.slug),
+        ({"host_cpu": "AMD Ryzen 5 5600X"}, "desktop-ddr4-3200-64gb"),
+        ({"host_cpu": "AMD EPYC 9355 (NPS1)", "host_memory": "12-channel DDR5"}, "server-ddr5-6000-12ch-768gb"),
+    ],
+)
+def test_a_row_is_asked_about_on_the_computer_that_it_states(stated: dict[str, str], host: str) -> None:
+    row = {
+        "gpu_slug": "rtx-3090", "model_slug": "qwen3-30b-a3b", "quant_slug": "q4-k-m", "engine": "ik_llama.cpp",
+        "kind": "prefill", "n_prompt": 4096, "ubatch": 2048, "offload": "n-cpu-moe 20", "tok_s": 500.0, **stated,
+    }  # fmt: skip
+    (one,) = stated_rows(ENTITIES, [row])
+    assert one.request.host is not None
+    assert one.request.host.slug == host
+    assert (one.tokens, one.request.micro_batch_tokens, one.request.cpu_moe_layers) == (4096, 2048, 20)

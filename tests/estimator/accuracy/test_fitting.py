@@ -120,6 +120,29 @@ def test_ranges_grow_until_they_hold_rows_of_gpus_that_did_not_set_them() -> Non
     assert held[0] < crossval.COVERAGE <= held[1] or tail == crossval.TAILS[-1]
 
 
+def test_a_range_holds_rows_of_sources_that_did_not_set_it() -> None:
+    rng = np.random.default_rng(3)
+    sources = [str(index % 8) for index in range(800)]
+    residual = rng.normal(0.0, 0.2, 800) + np.array([0.2 * (int(name) % 3 - 1) for name in sources])
+    (low, high), inside = crossval.held_range(sources, residual)
+    assert low < 1.0 < high
+    assert inside == pytest.approx(crossval.COVERAGE, abs=0.03)
+    own = np.exp(-residual)
+    assert ((own >= low) & (own <= high)).mean() >= inside
+    assert crossval.held_range(sources[:1] * 9, residual[:9])[1] is None
+
+
+def test_a_case_is_as_well_known_as_what_is_not_left_out_with_it() -> None:
+    data = [
+        replace(observation(gpu, "model", 1.0, 1.0), stack=stack, source=source)
+        for gpu, stack, source in (("a", "x", "1"), ("a", "x", "2"), ("a", "y", "2"), ("b", "y", "3"))
+    ]
+    families = {each.factors["family"] for each in data}
+    assert len(families) == 1
+    assert crossval.known_as(data, "source") == ["gpu", "gpu", "family", "family"]
+    assert crossval.known_as(data[:2], "gpu") == ["none", "none"]
+
+
 def test_a_spread_makes_wide_and_narrow_kinds_comparable() -> None:
     rng = np.random.default_rng(5)
     data = [

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from db.entries.measurements import speed_rows
-from estimator.accuracy.observations import CLEARLY_FITS, micro_batch_of, observe, stated_of, why_left_out
+from estimator.accuracy.observations import CLEARLY_FITS, micro_batch_of, observe, source_of, stated_of, why_left_out
 from estimator.types import Backend
 from tests.support.entities import ENTITIES
 
@@ -15,6 +15,28 @@ from tests.support.entities import ENTITIES
 @pytest.fixture(scope="module")
 def rows() -> list[dict[str, Any]]:
     return list(speed_rows())
+
+
+@pytest.mark.parametrize(
+    ("address", "source"),
+    [
+        ("https://github.com/owner/name/blob/main/a.md", "owner/name"),
+        ("https://www.localscore.ai/result/7", "www.localscore.ai"),
+        ("code index id 5", "code index id 5"),
+    ],
+)
+def test_a_source_is_who_published(address: str, source: str) -> None:
+    assert source_of({"source_url": address}) == source
+
+
+def test_a_processor_without_a_known_peak_calibrates_decode_and_no_prompt() -> None:
+    row = {
+        "gpu_slug": "cpu-ddr5-5200-2ch", "model_slug": "llama-3.2-3b", "quant_slug": "q4-k-m", "engine": "llama.cpp",
+        "backend": "CPU", "n_prompt": 512, "tok_s": 20.0,
+    }  # fmt: skip
+    (decode,) = observe(ENTITIES, [{**row, "kind": kind} for kind in ("decode", "prefill")])
+    assert decode.kind == "decode"
+    assert decode.observation.factors["family"] == "cpu"
 
 
 @pytest.mark.parametrize(
@@ -26,6 +48,9 @@ def rows() -> list[dict[str, Any]]:
         ({"offload": "n_cpu_moe=2"}, "weights in system memory"),
         ({"offload": "unknown (not recorded)"}, None),
         ({"model_slug": None}, "no catalog entity for its model"),
+        ({"host_cpu": "Raspberry Pi 5 (Cortex-A76)"}, "a card in an Arm board"),
+        ({"host_cpu": "Raspberry Pi 5 (Cortex-A76)", "backend": "CPU"}, None),
+        ({"engine": "ik_llama.cpp", "backend": "Vulkan"}, "a backend that its engine is not offered with"),
     ],
 )
 def test_rows_are_left_out_by_what_they_state(change: dict[str, Any], reason: str | None) -> None:

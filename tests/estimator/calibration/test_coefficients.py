@@ -6,9 +6,11 @@ from dataclasses import replace
 
 import pytest
 
+from estimator.calibration.effects import engine_factor
 from estimator.estimate import estimate
-from estimator.types import Engine, Estimate, Evidence
+from estimator.types import Backend, Engine, Estimate, Evidence
 from tests.support import answers
+from tests.support.entities import ENTITIES
 
 
 def answer(engine: Engine) -> Estimate:
@@ -19,17 +21,30 @@ def answer(engine: Engine) -> Estimate:
 
 def test_rows_of_one_engine_do_not_calibrate_another() -> None:
     fitted, unfitted = answer(Engine.VLLM), answer(Engine.SGLANG)
-    for kind in ("decode", "prefill"):
-        known, unknown = getattr(fitted, kind), getattr(unfitted, kind)
-        assert known.evidence is not Evidence.EXTRAPOLATED
-        assert unknown.evidence is Evidence.EXTRAPOLATED
-        assert unknown.high / unknown.low > known.high / known.low
+    assert fitted.decode is not None
+    assert unfitted.decode is not None
+    assert fitted.decode.evidence is not Evidence.EXTRAPOLATED
+    assert unfitted.decode.evidence is Evidence.EXTRAPOLATED
+    assert unfitted.decode.high / unfitted.decode.low > 1.8
 
 
-#: Engines whose rows no fit has under their own name; rows of llamafile have that of its benchmark.
-UNMEASURED = {Engine.SGLANG, Engine.TENSORRT_LLM, Engine.EXLLAMAV3, Engine.LM_STUDIO, Engine.LLAMAFILE}
+#: Engines whose rows no fit of one stream on one device has under their own name; rows of llamafile have that of its
+#: benchmark.
+UNMEASURED = {Engine.SGLANG, Engine.EXLLAMAV3, Engine.LLAMAFILE}
 
 
 @pytest.mark.parametrize("engine", list(Engine))
 def test_every_other_engine_has_rows(engine: Engine) -> None:
-    assert (list(Engine).index(engine) in answers.CALIBRATION._unfitted(None)) == (engine in UNMEASURED)
+    name = engine_factor(engine.value) or Engine.LLAMA_CPP.value
+    stacks = {known.split("|")[1] for known in answers.CALIBRATION.data["decode"]["seen"]["gpu"]}
+    assert (name not in stacks) == (engine in UNMEASURED)
+
+
+def test_a_device_is_known_only_with_an_engine_and_backend_that_were_measured_on_it() -> None:
+    one = answers.facts_of("qwen3-8b", "arc-pro-b70-32-gb", "q4-k-m")
+    known = replace(one.request, engine=Engine.LLAMA_CPP, backend=Backend.VULKAN, software=None)
+    unknown = replace(known, quant=ENTITIES.quants["bf16-safetensors"], engine=Engine.VLLM, backend=Backend.SYCL)
+    for request, evidence in ((known, Evidence.CALIBRATED), (unknown, Evidence.EXTRAPOLATED)):
+        speed = estimate(one.model, request, answers.CALIBRATION, one.workload).decode
+        assert speed is not None
+        assert speed.evidence is evidence

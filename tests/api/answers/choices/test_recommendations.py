@@ -57,6 +57,17 @@ def price(fit: dict[str, Any]) -> float:
     return float("inf") if today is None else float(today["usd"])
 
 
+async def test_a_fit_tells_the_loss_that_its_setup_is_judged_by(data: Any) -> None:
+    asked = {"model": "llama-3.1-8b", "gpu": "rtx-4090"}
+    query = """query($for: RecommendationInput!) { recommendations(input: $for, first: 50) { nodes {
+      thinking worth { loss { points low high } } fit { loss { points low high evidence } } } } }"""
+    nodes = (await data(query, **{"for": asked}))["recommendations"]["nodes"]
+    assert {one["fit"]["loss"].pop("evidence") for one in nodes} <= {"MEASURED", "ANCHORED", "PREDICTED"}
+    for one in nodes:
+        assert not one["thinking"]
+        assert one["fit"]["loss"] == pytest.approx(one["worth"]["loss"], rel=1e-5, abs=1e-6)
+
+
 async def test_accelerators_for_a_model_by_rating(data: Any, catalog: Catalog) -> None:
     found = await ranked(data, {"model": "qwen3-30b-a3b"})
     assert len({one["fit"]["gpu"]["slug"] for one in found}) == len(found) > 1
@@ -269,15 +280,17 @@ async def test_models_for_an_accelerator_equal_brute_force_over_all_quantization
     usable = set()
     for model, traits in model_traits(catalog).items():
         for quant in (slug for slug, entry in catalog.quants.items() if specs.is_precomputed(entry)):
-            question = {"model": model, "gpu": "rtx-4090", "quant": quant, "workload": "coding", "batch": users or 1}
+            question = {
+                "model": model, "gpu": "rtx-4090", "quant": quant, "workload": "coding", "batch": users or 1,
+                "expected_occupancy": True,
+            }  # fmt: skip
             try:
                 answer = answerer.answer(question)
             except QuestionError:
                 continue
             one = answer.estimate
             bits = model_tables(answer.facts.model, (answer.facts.quant,)).bits_per_weight[0]
-            waiting = any("lets the others wait" in note for note in answer.notes)
-            whole = one.status in (Status.FITS, Status.FITS_TIGHTLY) and not waiting
+            whole = one.status in (Status.FITS, Status.FITS_TIGHTLY) and not answer.waiting_streams
             if one.decode is None or one.ttft_ms is None or bits < 4.3 or (users and not whole):
                 continue
             tokens = [use.answer_tokens + use.thinking_tokens * thinks for thinks in way_flags(traits)]
@@ -302,7 +315,7 @@ async def test_accelerators_that_serve_many_users_of_a_model(data: Any, catalog:
     for one in found:
         question = {
             "model": "llama-3.1-8b", "gpu": one["fit"]["gpu"]["slug"], "quant": one["fit"]["quant"]["slug"],
-            "workload": "chat", "batch": 16,
+            "workload": "chat", "batch": 16, "expected_occupancy": True,
         }  # fmt: skip
         estimate = answerer.answer(question).estimate
         assert estimate.status in (Status.FITS, Status.FITS_TIGHTLY)

@@ -22,6 +22,7 @@ SEED = """{ fit(model: "Kimi Linear 48B A3B", gpu: "V100 32GB", quant: "Q4_K_M")
   safeContextTokens contextTokens engine { slug } backend
   model { slug } gpu { slug } quant { slug } workload { kind }
   headline summary capacityMessage scoreParts { name value weight } limits { code share message }
+  loss { points low high evidence divergenceNats }
   advice { code message gain { statusAfter decodeTokensPerSecond ttftMs safeContextTokens headroomBytes score } }
   commands { engine { kind } tool text } faq { question answer } embed { url html } measurements { totalCount }
   workloadOptions { workload { kind } quant { slug } grade status decode { tokensPerSecond } ttftMs safeContextTokens }
@@ -50,6 +51,8 @@ async def test_the_first_screen_in_one_query(data: Any) -> None:
     assert [one["recommended"] for one in fit["quantOptions"]].count(True) == 1
     assert {one["workload"]["kind"] for one in fit["quantOptions"]} == {"CODING"}
     assert sum(part["weight"] for part in fit["scoreParts"]) == pytest.approx(1)
+    assert 0 < fit["loss"]["low"] < fit["loss"]["points"] < fit["loss"]["high"]
+    assert fit["loss"]["divergenceNats"] > 0
     assert "Kimi Linear" in fit["summary"]
     assert fit["commands"][0]["engine"]["kind"] == "LLAMA_CPP"
     assert len(fit["faq"]) >= 5

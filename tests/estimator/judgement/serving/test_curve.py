@@ -13,10 +13,8 @@ from estimator.fit_facts import FitFacts
 from estimator.judgement.serving.curve import (
     MAX_STREAMS,
     MOST_LOSS_POINTS,
-    PAGING_ENGINES,
     Serving,
     by_engine,
-    expected_context_tokens,
     serving,
 )
 from estimator.placement.layer_sums import model_tables
@@ -26,11 +24,7 @@ from tests.support import answers as support
 
 def with_streams(facts: FitFacts, server: Serving, streams: int) -> Estimate | None:
     """The estimate of so many streams with the context that the engine holds for each."""
-    assert facts.workload is not None
-    context = facts.workload.context_tokens
-    if server.engine in PAGING_ENGINES:
-        context = expected_context_tokens(context, facts.workload.decode_depth_tokens, streams)
-    request = replace(facts.request, batch=streams, context_tokens=context)
+    request = replace(facts.request, batch=streams, expected_occupancy=True)
     try:
         return estimate(facts.model, request, support.CALIBRATION, facts.workload)
     except EstimatorError:
@@ -103,9 +97,6 @@ def test_a_free_question_and_an_offloaded_model_serve_nobody() -> None:
 
 
 def test_paging_engines_hold_expected_contexts_and_others_whole_ones() -> None:
-    assert expected_context_tokens(16_000, 8_000, 1) <= 16_000
-    few, many = (expected_context_tokens(16_000, 8_000, streams) for streams in (4, 400))
-    assert 8_000 < many < few < 16_000
     facts = support.facts_of("llama-3.1-8b", "rtx-4090", "awq-int4", "chat")
     paged = serving(facts, support.CALIBRATION)
     assert paged is not None
