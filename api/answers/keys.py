@@ -33,7 +33,7 @@ LIMITS: dict[str, tuple[int, int]] = {
 KEYS: tuple[str, ...] = (
     "model", "gpu", "quant", "gpu_count", "host", "engine", "backend", "prompt_tokens", "output_tokens", "depth",
     "context_tokens", "kv_cache_type", "k_cache_type", "v_cache_type", "flash_attention", "batch", "micro_batch",
-    "expected_occupancy",
+    "is_occupancy_expected",
     "gpu_layers", "cpu_moe_layers",
     "build_date", "wired_limit_mb", "gpu_memory_utilization", "max_num_batched_tokens", "max_num_seqs", "data_parallel",
     "pipeline_parallel", "expert_parallel", "latent_cache",

@@ -290,7 +290,7 @@ class Answerer:
             gpu_layers=keys.integer(question, "gpu_layers"),
             cpu_moe_layers=keys.integer(question, "cpu_moe_layers"),
             server=keys.server(question),
-            expected_occupancy=keys.boolean(question, "expected_occupancy") or False,
+            expected_occupancy=keys.boolean(question, "is_occupancy_expected") or False,
             wired_limit_bytes=None if limit_mb is None else limit_mb * 1024**2,
         )
 

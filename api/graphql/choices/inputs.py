@@ -141,7 +141,7 @@ class EstimateInput:
         default=None, description="Whether flash attention is on; true when left out."
     )
     batch: int | None = strawberry.field(default=None, description="Sequences at once; 1 when left out.")
-    expected_occupancy: bool | None = strawberry.field(
+    is_occupancy_expected: bool | None = strawberry.field(
         default=None,
         description="Whether the sequences are at all depths at once, as those of users are: an engine that pages then holds "
         "the tokens that are expected of each and a margin, not the whole context. False when left out.",

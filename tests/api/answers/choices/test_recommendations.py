@@ -282,7 +282,7 @@ async def test_models_for_an_accelerator_equal_brute_force_over_all_quantization
         for quant in (slug for slug, entry in catalog.quants.items() if specs.is_precomputed(entry)):
             question = {
                 "model": model, "gpu": "rtx-4090", "quant": quant, "workload": "coding", "batch": users or 1,
-                "expected_occupancy": True,
+                "is_occupancy_expected": True,
             }  # fmt: skip
             try:
                 answer = answerer.answer(question)
@@ -315,7 +315,7 @@ async def test_accelerators_that_serve_many_users_of_a_model(data: Any, catalog:
     for one in found:
         question = {
             "model": "llama-3.1-8b", "gpu": one["fit"]["gpu"]["slug"], "quant": one["fit"]["quant"]["slug"],
-            "workload": "chat", "batch": 16, "expected_occupancy": True,
+            "workload": "chat", "batch": 16, "is_occupancy_expected": True,
         }  # fmt: skip
         estimate = answerer.answer(question).estimate
         assert estimate.status in (Status.FITS, Status.FITS_TIGHTLY)

@@ -143,7 +143,7 @@ async def test_setups_for_users_hold_them_all_at_the_comfortable_speed(data: Any
         assert one["safeContextTokens"] >= chat["contextTokens"]
         question = {
             "model": "llama-3.1-8b", "gpu": one["gpu"]["slug"], "gpuCount": one["gpuCount"],
-            "quant": one["quant"]["slug"], "workload": "CHAT", "batch": 32, "expectedOccupancy": True,
+            "quant": one["quant"]["slug"], "workload": "CHAT", "batch": 32, "isOccupancyExpected": True,
         }  # fmt: skip
         alone = (await data(ASKED, q=nested(question)))["estimate"]
         assert alone == one["estimate"]
