@@ -58,7 +58,7 @@ MACHINES = {
     "mac-studio-m3-ultra-wired": Expected(("apple-m3-ultra-80c-512gb",), 512, 819.2, None, usable_gb=480),
     "macbook-m4-pro-48": Expected(("apple-m4-pro-20c-48gb",), 48, 273, 17, tools=("Ollama", "MLX")),
     "mixed-3090-3060": Expected(("rtx-3090", "rtx-3060-12-gb"), 62.6, 89.6, 35.3),
-    "nvidia-without-driver": Expected(("rtx-3060-12-gb",), 15.5, 51.2, None, note=DRIVERLESS),
+    "nvidia-without-driver": Expected(("rtx-3060-12-gb",), 15.5, 42.7, None, note=DRIVERLESS),
     "raspberry-pi-5": Expected(("raspberry-pi-5",), 7.9, 17.1, 6.7, tools=("Ollama",)),
     "rocm-container": Expected(("instinct-mi300x-192-gb",), 2266.9, 460.8, 191.7, CONTAINER),
     "rtx-4090-48gb": Expected(("rtx-4090",), 250.8, 89.6, 47.5, memory_gb=48),
