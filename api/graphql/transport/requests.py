@@ -203,7 +203,6 @@ def _document_hash(extensions: Any) -> str | None:
 
 
 @lru_cache(maxsize=256)
-@lru_cache(maxsize=128)
 def negotiate(accept: str | None) -> str | None:
     """Media type to answer with: the more preferred that the client accepts; None when it accepts neither."""
     if not accept:
