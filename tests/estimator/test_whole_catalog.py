@@ -128,4 +128,5 @@ def test_no_model_breaks_a_rule(rule: str) -> None:
 
 def test_the_rules_meet_every_kind_of_cell() -> None:
     met = whole_catalog()[1]
-    assert all(met[kind] > 5 for kind in (*"SABCDF", "recommended", "16 bits", "offloaded")), met
+    assert all(met[kind] > 100 for kind in (*"SABCDF", "recommended", "offloaded")), met
+    assert met["16 bits"] > 5, met
