@@ -43,7 +43,7 @@ def data_hash(rows: Sequence[Mapping[str, Any]]) -> str:
 def calibrate_command(*, check: bool, only_streams: bool = False) -> int:
     """Fit and write, or with ``check`` compare with the committed file. Returns 1 when the file is not reproduced.
 
-    ``only_streams`` fits several streams anew over the committed speed of one, which takes a minute instead of an hour.
+    ``only_streams`` fits several streams anew over the committed speed of one.
     """
     rows, serving, entities = list(measured_rows()), list(serving_rows()), entities_of(load_catalog())
     if only_streams:

@@ -114,7 +114,7 @@ GPU_KINDS = {
     "workstation": "workstation card",
     "datacenter": "data centre",
     "laptop": "laptop",
-    "soc": "unified memory",
+    "soc": "built into a computer",
     "integrated": "integrated",
     "cpu": "processor",
 }

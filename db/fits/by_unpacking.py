@@ -1,6 +1,5 @@
-"""Orders by what is stored packed (prefill speed, memory of the load), or of the accelerator (its price), or by both (speed a
-dollar or watt); and the first fit
-of each model, accelerator or quantization.
+"""Orders by what is stored packed (prefill speed, memory of the load), by the price of the accelerator, or by speed a dollar
+or a watt; and the first fit of each model, accelerator or quantization.
 
 No column holds these, and no index finds those, so every row that passes is read, as one packed text for each model and
 quantization; numpy unpacks and sorts. That is fit for few models or accelerators only: some hundred thousand rows at the
@@ -136,7 +135,7 @@ async def _places(
         return {number: [] for number in owners}
     fields = (FitField.DECODE if term.field in _RATIOS else term.field for term in order)
     columns = tuple(dict.fromkeys(field for field in fields if field not in PACKED and field is not FitField.KEY))
-    with_plans = any(number.field is FitField.MEMORY for number in order)
+    with_plans = any(term.field is FitField.MEMORY for term in order)
     statement = _statement(reader.dialect, generation.table, query, slots, columns, with_plans=with_plans)
     rows = await rows_at(reader, generation.id, statement)
 

@@ -61,7 +61,7 @@ def stated_errors(calibration: Calibration) -> dict[str, Mapping[str, Any]]:
 def errors_of_kind(
     kind: str, measured: Sequence[MeasuredRow], residuals: Mapping[str, Floats], calibration: Calibration
 ) -> dict[str, Mapping[str, Any]]:
-    """Errors of one device and stream: a model left out, a device unlike any row, and processors left out one by one."""
+    """Errors of one device and stream: a pair left out, devices unlike any row, and processors among the GPUs left out."""
     observations = [row.observation for row in measured]
     ranges = calibration.data[kind]["ranges"]
     strata = strata_residuals(observations, [row.quant.slug for row in measured], residuals)
@@ -94,7 +94,7 @@ def section(errors: Mapping[str, Mapping[str, Any]]) -> str:
     lines = [
         "## Targets",
         "",
-        "Errors of rows whose source, model or device was left out whole, beside what they must stay below.",
+        "Errors of rows whose source, device, or pair of model and device was left out whole, beside what they must stay below.",
         "",
         "| speed | rows | median error | target | 90th percentile | target | inside | target |",
         "|---|---:|---:|---:|---:|---:|---:|---:|",

@@ -12,6 +12,7 @@ from api.graphql.runs.differences import FitDifferenceConnection, FitDifferenceF
 from api.graphql.runs.inputs import RunFilter, RunOrder
 from api.graphql.runs.pages import find_run, page_runs
 from api.graphql.runs.types import Run, RunConnection, run_number
+from db.fits.query import NARROW_IDS
 
 
 @strawberry.type(description="Runs and the catalog's state.")
@@ -46,7 +47,7 @@ class RunQueries:
     @strawberry.field(
         description="What differs between two held generations (`catalog { heldGenerations }`): fits that came, went or moved, "
         "by model, accelerator, quantization and workload. Where everything was computed anew between them, only with a "
-        "filter that leaves at most 24 models or accelerators."
+        f"filter that leaves at most {NARROW_IDS} models or accelerators."
     )
     async def fit_differences(
         self,
