@@ -23,7 +23,7 @@ SQLITE_SORTING = ("temp_store=FILE", "cache_size=-4096", "threads=2")
 SQLITE_MMAP_BYTES = 1 << 30
 #: Copy the log back after 32 MiB instead of 4: an update of one model then rarely pays for it.
 SQLITE_CHECKPOINT_PAGES = 8192
-#: What a rebuild leaves of the write-ahead log once it was copied back.
+#: Size that a rebuild leaves to the write-ahead log once it was copied back.
 SQLITE_WAL_BYTES = 1 << 26
 _WRITE = {"fitgraph_write": True}
 #: Key of the advisory lock that upgrades of one PostgreSQL database take.

@@ -59,8 +59,8 @@ def _findings(
         yield "-", f"the line is not valid JSON ({error}); repair it"
         return
     except ValidationError as error:
-        for found in error.errors(include_url=False):
-            yield ".".join(map(str, found["loc"])) or "-", found["msg"]
+        for detail in error.errors(include_url=False):
+            yield ".".join(map(str, detail["loc"])) or "-", detail["msg"]
         return
     base = models.get(row.base)
     if base is None:

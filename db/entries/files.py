@@ -68,8 +68,8 @@ class Catalog:
 
     def entries(self, kind: str) -> dict[str, Entry]:
         """Entries of one kind of :data:`DIRECTORIES`."""
-        found: dict[str, Entry] = getattr(self, DIRECTORIES[kind])
-        return found
+        entries: dict[str, Entry] = getattr(self, DIRECTORIES[kind])
+        return entries
 
     def resolve(self, kind: str, text: str, engine: str | None = None) -> str:
         """Slug of the one entity of ``kind`` called ``text``. Raises :class:`UnknownNameError`, for a count above one too."""
@@ -109,7 +109,7 @@ def load_catalog(root: Path | None = None) -> Catalog:
         CatalogError: a file is not valid JSON, has no slug of its own name, or repeats a slug.
     """
     root = CATALOG_ROOT if root is None else root
-    found: dict[str, dict[str, Entry]] = {}
+    entities: dict[str, dict[str, Entry]] = {}
     faults: list[Fault] = []
     for kind, directory in DIRECTORIES.items():
         entries: dict[str, Entry] = {}
@@ -119,13 +119,13 @@ def load_catalog(root: Path | None = None) -> Catalog:
                 faults.append(fault)
             elif isinstance(parsed, dict):
                 entries[path.stem] = parsed
-        found[directory] = dict(sorted(entries.items()))
+        entities[directory] = dict(sorted(entries.items()))
         if not entries:
             faults.append(Fault(directory, "-", "-", f"no {kind} files found; a catalog needs at least one"))
     if faults:
         raise CatalogError(faults)
-    found["models"] = _with_copies(root, found["models"])
-    return Catalog(**found, revision=revision_of(found))
+    entities["models"] = _with_copies(root, entities["models"])
+    return Catalog(**entities, revision=revision_of(entities))
 
 
 def _with_copies(root: Path, models: dict[str, Entry]) -> dict[str, Entry]:
@@ -164,8 +164,8 @@ def _light_check(file: Path, stem: str, parsed: Entry | str, seen: dict[str, Ent
     return None
 
 
-def revision_of(found: dict[str, dict[str, Entry]]) -> str:
+def revision_of(entities: dict[str, dict[str, Entry]]) -> str:
     """Hash of all facts; independent of formatting, key order and file layout."""
     digest = hashlib.blake2b(digest_size=16)
-    digest.update(orjson.dumps(found, option=orjson.OPT_SORT_KEYS))
+    digest.update(orjson.dumps(entities, option=orjson.OPT_SORT_KEYS))
     return digest.hexdigest()

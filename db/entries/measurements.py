@@ -84,8 +84,8 @@ def check_measurements(root: Path, slugs: Mapping[str, Set[str]]) -> list[Fault]
             except orjson.JSONDecodeError as error:
                 faults.append(Fault(file, entry, "-", f"the line is not valid JSON ({error}); repair it"))
                 continue
-            found = [*_unknown_names(row, slugs), *_bad_values(row, path.parent.name)]
-            faults += [Fault(file, entry, field, message) for field, message in found]
+            row_faults = [*_unknown_names(row, slugs), *_bad_values(row, path.parent.name)]
+            faults += [Fault(file, entry, field, message) for field, message in row_faults]
     return faults
 
 

@@ -73,7 +73,7 @@ def memory_is_known_or_shared(entry: Entry) -> Iterator[Finding]:
 
 
 def driver_memory_is_near_nominal(entry: Entry) -> Iterator[Finding]:
-    """What the driver reports is at most the nominal size and not far below it."""
+    """The memory that the driver reports is at most the nominal size and not far below it."""
     nominal, reported = entry["memory_gb"], entry["memory_bytes"]
     if nominal and reported and not 0.85 * nominal * GIB <= reported <= 1.002 * nominal * GIB:
         yield (
@@ -152,7 +152,7 @@ def integer_peak_states_its_path(entry: Entry) -> Iterator[Finding]:
 
 
 def certainty_lists_name_fields(entry: Entry) -> Iterator[Finding]:
-    """What is marked derived, uncertain or recalled is a key of the file."""
+    """Each mark of a derived, uncertain or recalled fact names a key of the file."""
     for listing in ("derived", "uncertain", "recalled"):
         for item in entry[listing]:
             key = re.split(r"[ (/:,]", item, maxsplit=1)[0]

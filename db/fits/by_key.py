@@ -28,7 +28,7 @@ _FULL_ROW = (
 
 @dataclass(frozen=True, slots=True)
 class ModelQuant:
-    """What depends on (model, quant) alone: bytes of the file, and of the weights once loaded."""
+    """Sizes by (model, quant): bytes of the file, and of the weights once loaded."""
 
     model_id: int
     quant_id: int

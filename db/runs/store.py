@@ -176,10 +176,10 @@ _ALL = RunQuery()
 
 
 def _page(after: int | None, limit: int, query: RunQuery = _ALL, ascending: bool = False) -> Any:
-    found = _runs().where(*query.conditions()).order_by(_RUN.c.id if ascending else _RUN.c.id.desc()).limit(limit)
+    page = _runs().where(*query.conditions()).order_by(_RUN.c.id if ascending else _RUN.c.id.desc()).limit(limit)
     if after is None:
-        return found
-    return found.where(_RUN.c.id > after if ascending else _RUN.c.id < after)
+        return page
+    return page.where(_RUN.c.id > after if ascending else _RUN.c.id < after)
 
 
 async def get_run(connection: AsyncConnection, run_id: int) -> RunRow | None:

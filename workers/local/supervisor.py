@@ -180,7 +180,7 @@ def _care(
     on_ready: Callable[[Settings], None] | None,
     api_address: tuple[str, int] | None,
 ) -> None:
-    """What runs beside the supervision: the caller's first steps, then a sweep every few seconds."""
+    """Run the caller's first steps beside the supervision, then a sweep every few seconds."""
     from workers.publish import drop_old
     from workers.queue import sweep
 

@@ -1,4 +1,4 @@
-"""What differs between two states of the catalog, field by field, with both values."""
+"""Differences between two states of the catalog, field by field, with both values."""
 
 from __future__ import annotations
 
