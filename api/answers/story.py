@@ -169,10 +169,10 @@ class PlanAnswers:
 
     def rating(self, mode: OperatingMode) -> float:
         """Loss and the charges for time and a full memory, in points less than 0, by which a mode chooses quantizations."""
-        one, use = self.facts.estimate, self.facts.workload or FREE_USE
-        speed = one.decode.value if one.decode is not None else 0.0
-        seconds = answer_seconds(wait_ms(use, one.ttft_ms or 0.0), speed, use.answer_tokens)
-        worth = -self.loss.points - broken(self.loss.points) - TIGHT_POINTS * (one.status is Status.FITS_TIGHTLY)
+        estimate, use = self.facts.estimate, self.facts.workload or FREE_USE
+        speed = estimate.decode.value if estimate.decode is not None else 0.0
+        seconds = answer_seconds(wait_ms(use, estimate.ttft_ms or 0.0), speed, use.answer_tokens)
+        worth = -self.loss.points - broken(self.loss.points) - TIGHT_POINTS * (estimate.status is Status.FITS_TIGHTLY)
         return float(charged(worth, seconds, comfortable_seconds(use), mode))
 
 

@@ -31,7 +31,7 @@ def today() -> str:
 def import_command(names: Sequence[str], into: Path | None, *, dry_run: bool, as_json: bool) -> int:
     """Import sources into a folder of catalog files, the bundled one by default.
 
-    What would bring a fault into the bundled catalog is set aside. Returns 0; 1 when nothing can be written; 3 when every
+    A source that would bring a fault into the bundled catalog is set aside. Returns 0; 1 when nothing can be written; 3 when every
     source was set aside or none can be read.
     """
     root, day = CATALOG_ROOT if into is None else into, today()

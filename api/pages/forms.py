@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from api.catalog.records import WorkloadRecord
 from api.catalog.view import CatalogView
 from api.pages.asked import Asked
 from api.pages.wording import MODE_WORDS
@@ -59,6 +60,11 @@ def pager(asked: Asked, count: int, size: int) -> Pager:
         asked.address(page=page - 1 if page > 2 else None) if page > 1 else "",
         asked.address(page=page + 1) if page < last else "",
     )
+
+
+def workload_of(asked: Asked, view: CatalogView, otherwise: str = "coding") -> WorkloadRecord:
+    """The workload that is asked for. Raises ``BAD_USER_INPUT``."""
+    return asked.choice("workload", {workload.slug: workload for workload in view.workloads}, otherwise)
 
 
 def workload_options(view: CatalogView) -> Options:

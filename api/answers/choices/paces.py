@@ -62,10 +62,10 @@ class Recent(Generic[K, V]):
 
     def get(self, key: K) -> V | None:
         """The value of a key; None when it is not kept."""
-        found = self._kept.get(key)
-        if found is not None:
+        value = self._kept.get(key)
+        if value is not None:
             self._kept.move_to_end(key)
-        return found
+        return value
 
     def keep(self, key: K, value: V) -> None:
         """Keep a value, and drop the one that was not used for longest."""
@@ -75,7 +75,7 @@ class Recent(Generic[K, V]):
 
 
 class Paces:
-    """What one view's choices compare; made once by ``view.derived(Paces)``."""
+    """Paces of one view, which its choices compare; made once by ``view.derived(Paces)``."""
 
     def __init__(self, view: CatalogView) -> None:
         self._view = view
@@ -107,15 +107,15 @@ class Paces:
     async def of(self, reads: FitReads, owner: Owner, slot: int, users: int) -> OwnerPace:
         """The pace of an owner's fits: published ones, or computed for several users or before any publication."""
         key = (type(owner).__name__, owner.slug, slot, users)
-        found = self._kept.get(key)
-        if found is None:
+        pace = self._kept.get(key)
+        if pace is None:
             if users == 1 and reads.view.generation is not None:
-                found = await self._stored(reads, owner, slot)
+                pace = await self._stored(reads, owner, slot)
             else:
                 models = await self._promising(reads, owner, slot) if isinstance(owner, GpuRecord) else None
-                found = await asyncio.to_thread(self._computed, owner, self._view.workloads[slot].spec, users, models)
-            self._kept.keep(key, found)
-        return found
+                pace = await asyncio.to_thread(self._computed, owner, self._view.workloads[slot].spec, users, models)
+            self._kept.keep(key, pace)
+        return pace
 
     async def _promising(self, reads: FitReads, gpu: GpuRecord, slot: int) -> Flags | None:
         """Models, (models,), that one user can use whole on an accelerator: several need no less memory, and no one of them

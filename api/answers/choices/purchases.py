@@ -80,7 +80,7 @@ def purchases(
     mode: OperatingMode = OperatingMode.BALANCED,
     wanted: Wanted = Wanted(),
 ) -> Answer:
-    """What to buy or rent for the named models, or for the best of all ``wanted`` ones when none is named.
+    """Purchases and rentals for the named models, or for the best of all ``wanted`` ones when none is named.
 
     Raises:
         QuestionError: a model is unknown or lacks a fact.
@@ -136,7 +136,7 @@ def rent_or_buy(catalog: Catalog, gpu: str, terms: Terms) -> RentOrBuy:
 
 
 def _chip(entry: Entry) -> tuple[str, str, str]:
-    """What accelerators of one chip share: maker, generation, and the first word of the name."""
+    """Key of the accelerators of one chip: maker, generation, and the first word of the name."""
     return entry["vendor"], entry["architecture"], entry["name"].split()[0]
 
 
@@ -155,7 +155,7 @@ def _rent_or_buy(catalog: Catalog, slug: str, terms: Terms) -> RentOrBuy:
 
 
 def why_missed(purchase: Purchase) -> list[Sentence]:
-    """What a purchase misses, one phrase each."""
+    """Needs that a purchase misses, one phrase each."""
     phrases = [_missed(miss, purchase.offer) for miss in purchase.misses]
     return phrases + list(purchase.offer.misfits)
 

@@ -68,7 +68,7 @@ class Choice:
 
 
 class Recommendations:
-    """A whole list in order. What an entry is worth, and why it stands there, is told of those that are asked about."""
+    """A whole list in order. Worth and reasons are computed for the entries that are asked about."""
 
     def __init__(self, judged: Judged, choices: Sequence[Choice], on_frontier: Flags, whole: Flags, slot: int) -> None:
         self._judged, self._on_frontier, self._whole, self._slot = judged, on_frontier, whole, slot

@@ -1,4 +1,4 @@
-"""What must hold of the choices on every machine of the catalog, counted where it does not."""
+"""Rules for the choices on every machine of the catalog, with a count of the breaches."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def broken_rules(catalog: Catalog, calibration: Calibration, gpus: Sequence[str]
 
 @dataclass(frozen=True, slots=True)
 class _Fits:
-    """What the choices read of blocks: arrays (models, accelerators, quants, workloads), ``bits`` (models, quants)."""
+    """Figures of blocks that the choices read: arrays (models, accelerators, quants, workloads), ``bits`` (models, quants)."""
 
     runs: NDArray[np.bool_]
     tight: NDArray[np.bool_]
@@ -96,7 +96,7 @@ def _judged(
     for s, workload in enumerate(workloads):
         table = worth_table(workload.kind, traits, quants, fits.bits)
         for g in range(fits.runs.shape[1]):
-            decode, wait = (np.asarray(each[:, g, :, s], np.float64) for each in (fits.decode_tok_s, fits.ttft_ms))
+            decode, wait = (np.asarray(figure[:, g, :, s], np.float64) for figure in (fits.decode_tok_s, fits.ttft_ms))
             pace = Pace(fits.runs[:, g, :, s], fits.tight[:, g, :, s], decode, wait, fits.bits)
             setups = usable_setups(table, pace, workload, OperatingMode.BALANCED)
             yield setups, setups.best(recency, custom), pace, workload

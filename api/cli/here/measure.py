@@ -29,7 +29,7 @@ from estimator.fit_facts import request_of
 from estimator.structure.architecture import ModelArchitecture
 from estimator.types import Estimate, EstimatorError, Quant, Speed
 
-#: What a row says of where it is from.
+#: The source that a row states.
 SOURCE = "contributed by the owner of the machine: fitgraph here --measure"
 
 

@@ -18,7 +18,7 @@ __all__ = ["Board", "Kinds", "Price", "PriceKind", "Region", "Used", "board_of",
 describe(
     PriceKind,
     "PriceKind",
-    "What a price is of.",
+    "Kind of a price.",
     {
         "MSRP": "List price of an accelerator, at launch or after a change.",
         "STREET_NEW": "What shops ask for a new one.",

@@ -29,7 +29,7 @@ MAX_CONTEXT_TOKENS = 2**24
 _HOURS_A_MONTH = 744.0
 
 
-@strawberry.input(description="How someone buys. What is left out is not asked for.")
+@strawberry.input(description="How someone buys. A field that is left out is not asked for.")
 class BuyerInput:
     budget_usd: float | None = strawberry.field(default=None, description="Most for everything together, US dollars.")
     cards: int | None = strawberry.field(

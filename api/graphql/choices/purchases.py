@@ -84,8 +84,8 @@ class Purchases:
     )
     streams: int = strawberry.field(description="Users that are answered at once in a busy moment.")
     meeting: list[Purchase] = strawberry.field(
-        description="What meets every need at a known price, best value first: rating of the setup less two points for each "
-        "doubling of the price. What another beats in price, worth and time is left out."
+        description="Purchases that meet every need at a known price, best value first: rating of the setup less two points for "
+        "each doubling of the price. One that another beats in price, worth and time is left out."
     )
     near_misses: list[Purchase] = strawberry.field(
         description="Within half of every need and of the budget, nearest first."
@@ -123,18 +123,18 @@ def _same_chip(faces: Faces, told: answers.RentOrBuy | None) -> RentOrBuy | None
 def purchases_of(faces: Faces, answer: answers.Answer, size: int) -> Purchases:
     """The GraphQL object of an answer, at most ``size`` items a list."""
 
-    def listed(found: tuple[domain.Purchase, ...]) -> list[Purchase]:
-        return [_purchase(faces, answer, purchase) for purchase in found[:size]]
+    def listed(group: tuple[domain.Purchase, ...]) -> list[Purchase]:
+        return [_purchase(faces, answer, purchase) for purchase in group[:size]]
 
-    found = answer.purchases
+    purchases = answer.purchases
     return Purchases(
         prices_until=PartialDate(answer.terms.today),
-        streams=found.streams,
-        meeting=listed(found.meeting),
-        near_misses=listed(found.near),
-        unpriced=listed(found.unpriced),
+        streams=purchases.streams,
+        meeting=listed(purchases.meeting),
+        near_misses=listed(purchases.near),
+        unpriced=listed(purchases.unpriced),
         not_estimated=[faces.by_slug("computer", computer.slug) for computer in answer.not_estimated[:size]],
-        rentals=[_rental(faces, answer, rental) for rental in found.rentals[:size]],
+        rentals=[_rental(faces, answer, rental) for rental in purchases.rentals[:size]],
     )
 
 

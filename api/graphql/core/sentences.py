@@ -16,7 +16,7 @@ from estimator.sentences import SentenceCode
 describe(
     SentenceCode,
     "SentenceCode",
-    "What a sentence says, and which values it has.",
+    "Meaning of a sentence, and its values.",
     {
         "NAME_TAKEN_AS": "`name` leaves something open or has a typing error: it is `takenAs`, and fits `others` too.",
         "BASE_OF_DERIVATIVE": "`repository` is estimated as the model `base`, by `knownBy` (`name`, `card`, `shape`, `text`).",

@@ -127,7 +127,7 @@ class Prediction:
         return await self._told(info, lambda answers: limits_of(answers) if answers.facts.is_plain else [])
 
     @strawberry.field(
-        description="Changes that help, each with its computed gain, in the order in which to try them. What is free comes "
+        description="Changes that help, each with its computed gain, in the order in which to try them. Free changes come "
         "first: flash attention, the best split, larger steps of prompt reading, an 8-bit KV cache, the GPU memory limit of "
         "macOS, every precomputed quantization in which weights are known to be had, contexts in steps of 1,000 tokens. Then "
         "the model that is worth most on this machine. Then hardware, where the use is not comfortable yet: more host memory, "

@@ -67,12 +67,12 @@ class ScoreTerm(Enum):
 describe(
     ScoreTerm,
     "ScoreTerm",
-    "What a score weighs.",
+    "Term of a score.",
     {
         "DECODE": "Decode speed against the workload's comfortable one.",
         "TTFT": "Time to the first token against the workload's patience.",
         "CONTEXT": "Safe context against what the workload needs.",
-        "QUALITY": "What the quantization leaves of the model's quality.",
+        "QUALITY": "Share of the model's quality that the quantization keeps.",
         "HEADROOM": "Memory left after the load.",
     },
 )
@@ -90,7 +90,7 @@ class FitScorePart:
 describe(
     LossEvidence,
     "LossEvidence",
-    "What a loss rests on.",
+    "Evidence of a loss.",
     {
         "MEASURED": "Divergence of this model in this type was measured.",
         "ANCHORED": "This model was measured in another type.",

@@ -53,7 +53,7 @@ class Change:
 
     @property
     def cause(self) -> str:
-        """What the change is, in a few words."""
+        """The change in a few words."""
         slugs = [f"upsert {kind} {entry['slug']}" for kind, entries in self.upserts.items() for entry in entries]
         slugs += [f"delete {kind} {slug}" for kind, gone in self.deletions.items() for slug in gone]
         return slugs[0] if len(slugs) == 1 else f"change of {len(slugs)} entries"

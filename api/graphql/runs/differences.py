@@ -1,4 +1,4 @@
-"""What changed between two published generations: fits that came, went or moved, with the figures of both sides."""
+"""Differences between two published generations: fits that came, went or moved, with the figures of both sides."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ COMPARED_ROWS = 200_000
 describe(
     DifferenceKind,
     "DifferenceKind",
-    "What became of a fit between two generations.",
+    "Change of a fit between two generations.",
     {
         "ADDED": "The later generation has it and the earlier one has not.",
         "REMOVED": "The earlier generation has it and the later one has not.",

@@ -20,7 +20,7 @@ from api.catalog.view import CatalogView
 from api.errors import ApiError
 from api.pages.asked import Asked
 from api.pages.catalog.traits import KIND_NAMES
-from api.pages.forms import Options, Select, mode_options, pager, with_any, workload_options
+from api.pages.forms import Options, Select, mode_options, pager, with_any, workload_of, workload_options
 from api.pages.plots import Plot, axis
 from api.pages.responses import COMMON, breadcrumbs, html
 from api.pages.wording import GPU_KINDS, PRICE_KINDS, VENDORS, billions, dollars, memory_gib
@@ -57,10 +57,10 @@ async def gpu_page(request: Request, reads: FitReads, base_url: str) -> Response
 
 
 def _question(view: CatalogView, asked: Asked) -> Question:
-    kind = asked.choice("kind", {"": None, **{each.value: each for each in ModelKind}}, "")
+    kind = asked.choice("kind", {"": None, **{kind.value: kind for kind in ModelKind}}, "")
     order = asked.choice("order", {name: name for name, _ in _ORDERS}, Aim.SCORE.value)
     return Question(
-        workload=asked.choice("workload", {each.slug: each.spec.kind for each in view.workloads}, "coding"),
+        workload=workload_of(asked, view).spec.kind,
         aim=Aim.FASTEST if order == Aim.FASTEST.value else Aim.SCORE,
         mode=asked.choice("mode", {mode.value: mode for mode in OperatingMode}, OperatingMode.BALANCED.value),
         buyer=recommend.Buyer(),

@@ -21,7 +21,7 @@ from api.catalog.view import CatalogView
 from api.errors import ApiError
 from api.pages.asked import Asked
 from api.pages.catalog.traits import ABILITY_NAMES, Abilities
-from api.pages.forms import Entry, Options, Select, mode_options, pager, with_any, workload_options
+from api.pages.forms import Entry, Options, Select, mode_options, pager, with_any, workload_of, workload_options
 from api.pages.plots import Plot, axis
 from api.pages.responses import COMMON, breadcrumbs, html
 from api.pages.wording import GPU_KINDS, VENDORS, billions, context_tokens, dollars, memory_gib
@@ -62,7 +62,7 @@ async def model_page(request: Request, reads: FitReads, base_url: str) -> Respon
 def _question(view: CatalogView, asked: Asked) -> Question:
     vendor = asked.choice("vendor", {"": None, **{name: name for name in VENDORS}}, "")
     return Question(
-        workload=asked.choice("workload", {each.slug: each.spec.kind for each in view.workloads}, "coding"),
+        workload=workload_of(asked, view).spec.kind,
         aim=asked.choice("order", {aim.value: aim for aim in Aim}, Aim.SCORE.value),
         mode=asked.choice("mode", {mode.value: mode for mode in OperatingMode}, OperatingMode.BALANCED.value),
         buyer=recommend.Buyer(vendors=None if vendor is None else frozenset((vendor,))),
@@ -160,7 +160,7 @@ def _plot(
     ]
     if len(known) < 3:
         return ""
-    usd, ratings = (np.array([each[at] for each in known], np.float64) for at in (0, 1))
+    usd, ratings = (np.array([point[at] for point in known], np.float64) for at in (0, 1))
     best = frontier(ratings, usd)
     plot = Plot(
         axis("price of today, US dollars", usd, log=True, unit="$"),
