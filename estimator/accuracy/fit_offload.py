@@ -44,7 +44,7 @@ _ALL_EXPERTS = re.compile(r'cpu-moe all|ot "?exps=CPU"?$')
 #: Override patterns that name the layers whose experts stay on a device and send the others to system memory.
 _KEPT = re.compile(r"blk\\\.(\[\d-\d\]|\([\d|]+\))\\\.ffn_\.\*=CUDA\d")
 _REST = re.compile(r"exps=CPU|blk\\\.\[0-9\]\+\\\.ffn\.\*=CPU")
-#: What a row says about its computer -> the host profile that is meant; the default host otherwise.
+#: A row's words for its computer -> the host profile that is meant; the default host otherwise.
 _HOSTS = (
     (re.compile(r"12-channel DDR5"), "server-ddr5-6000-12ch-768gb"),
     (re.compile(r"Threadripper PRO 7\d|8480 ES"), "workstation-ddr5-4800-8ch-256gb"),
@@ -80,17 +80,17 @@ def stated_placement(text: str, n_layers: int) -> tuple[int | None, int | None] 
 
     llama.cpp's own fit counts expert layers among those on the GPU; ``--n-cpu-moe`` counts from the first layer on.
     """
-    found = _FIT.search(text)
-    if found:
-        layers = int(found.group(1))
-        moved = int(found.group(2)) + max(n_layers + 1 - layers, 0) if found.group(2) else None
+    match = _FIT.search(text)
+    if match:
+        layers = int(match.group(1))
+        moved = int(match.group(2)) + max(n_layers + 1 - layers, 0) if match.group(2) else None
         return layers, None if moved is None else min(moved, n_layers)
-    found = _EXPERTS_OF.search(text)
-    if found:
-        return None, min(int(found.group(1)), n_layers)
-    found = _LAYERS_OF.search(text)
-    if found:
-        return int(found.group(1)), None
+    match = _EXPERTS_OF.search(text)
+    if match:
+        return None, min(int(match.group(1)), n_layers)
+    match = _LAYERS_OF.search(text)
+    if match:
+        return int(match.group(1)), None
     if _ALL_EXPERTS.search(text):
         return None, n_layers
     if _REST.search(text) and _KEPT.search(text):
@@ -199,24 +199,24 @@ class Fitted:
 
     @property
     def sources(self) -> list[str]:
-        return [source_of(each.row) for each in self.rows]
+        return [source_of(row.row) for row in self.rows]
 
 
 def fit_kind(rows: Sequence[Stated], result: Mapping[str, Any], kind: str) -> Fitted:
     """Fit the constants of one kind of speed."""
     starts = STARTS[kind]
     kept, device, unit = design(rows, result, kind)
-    measured = np.array([each.tokens / float(each.row["tok_s"]) for each in kept])
-    counts = Counter(each.group for each in kept)
-    weight = np.array([counts[each.group] ** (GROUP_POWER - 1.0) for each in kept])
-    sources = np.array([source_of(each.row) for each in kept])
+    measured = np.array([stated.tokens / float(stated.row["tok_s"]) for stated in kept])
+    counts = Counter(stated.group for stated in kept)
+    weight = np.array([counts[stated.group] ** (GROUP_POWER - 1.0) for stated in kept])
+    sources = np.array([source_of(stated.row) for stated in kept])
     residual = np.zeros(len(kept))
     for source in sorted(set(sources.tolist())):
         held = sources == source
-        found = solve(device[~held], unit[~held], measured[~held], weight[~held], starts)
-        residual[held] = np.log(measured[held]) - np.log(device[held] + unit[held] @ found)
-    found = solve(device, unit, measured, weight, starts)
-    constants = {name: round(float(value), 4) for name, value in zip(starts, found, strict=True)}
+        solution = solve(device[~held], unit[~held], measured[~held], weight[~held], starts)
+        residual[held] = np.log(measured[held]) - np.log(device[held] + unit[held] @ solution)
+    solution = solve(device, unit, measured, weight, starts)
+    constants = {name: round(float(value), 4) for name, value in zip(starts, solution, strict=True)}
     return Fitted(constants, kept, residual)
 
 

@@ -194,14 +194,14 @@ def backend_of(row: Mapping[str, Any], accelerator: Accelerator) -> Backend:
 def stated_of(row: Mapping[str, Any], engine: str, backend: Backend) -> frozenset[str]:
     """Which of ``HOST_FACTORS`` a row of LocalScore's prebuilt engine states of the computer it ran on, and which of
     ``OPTION_FACTORS`` it states of its run."""
-    note, found = str(row.get("source_note") or ""), set()
+    note, stated = str(row.get("source_note") or ""), set()
     if backend is Backend.ROCM and _NO_HIPBLASLT.search(note):
-        found.add("no-hipblaslt")
+        stated.add("no-hipblaslt")
     if "LocalScore" in engine:
         host = note.partition("; host ")[2]
-        found |= {"wide-host"} if _WIDE_HOST.search(host) else set()
-        found |= {"windows"} if host.endswith("Windows") else set()
-    return frozenset(found)
+        stated |= {"wide-host"} if _WIDE_HOST.search(host) else set()
+        stated |= {"windows"} if host.endswith("Windows") else set()
+    return frozenset(stated)
 
 
 def _may_fit(row: Mapping[str, Any], accelerator: Accelerator, model: ModelArchitecture, quant: Quant) -> bool:

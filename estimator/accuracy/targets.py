@@ -1,4 +1,4 @@
-"""What the errors must stay below, beside what they are, with whole sources left out."""
+"""Errors with whole sources left out, beside the bounds that they must stay below."""
 
 from __future__ import annotations
 
@@ -76,8 +76,8 @@ def errors_of_kind(
     inside = float(np.concatenate(held).mean())
     out: dict[str, Mapping[str, Any]] = {}
     out[f"unlike any row, {kind}"] = _errors(joined, inside)
-    one = calibration.data[kind]["cross_validation"]["pair"]
-    out[f"one device, {kind}"] = {**one, "inside": None}
+    pair_errors = calibration.data[kind]["cross_validation"]["pair"]
+    out[f"one device, {kind}"] = {**pair_errors, "inside": None}
     processors = np.array([row.backend is Backend.CPU for row in measured])
     if processors.any():
         left_out = residuals["gpu"][processors]

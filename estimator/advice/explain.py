@@ -1,4 +1,4 @@
-"""What a fit means, in words: headline, summary, capacity, limits and questions, all from the fit's own numbers.
+"""A fit in words: headline, summary, capacity, limits and questions, all from the fit's own numbers.
 
 Pure functions: the same numbers give the same text, so text never disagrees with the tables beside it.
 """
@@ -36,7 +36,7 @@ _EVIDENCE = {
 
 
 class LimitCode(StrEnum):
-    """What binds a setup."""
+    """A resource that binds a setup."""
 
     ENGINE_SUPPORT = "ENGINE_SUPPORT"
     MEMORY_CAPACITY = "MEMORY_CAPACITY"
@@ -85,17 +85,17 @@ def headline(facts: FitFacts) -> str:
 
 
 def _shortfall(facts: FitFacts, word: Usability) -> str:
-    """What misses its bound by most: the comfortable one of a usable setup, else the usable one."""
-    one, use = facts.estimate, facts.workload or FREE_USE
-    speed = one.decode.value if one.decode is not None else 0.0
+    """The figure that misses its bound by most: the comfortable one of a usable setup, else the usable one."""
+    estimate, use = facts.estimate, facts.workload or FREE_USE
+    speed = estimate.decode.value if estimate.decode is not None else 0.0
     slowly = word is Usability.SLOWLY
     least = use.comfortable_decode_tok_s if slowly else use.minimum_decode_tok_s
     patience = use.patience_ttft_ms if slowly else use.usable_ttft_ms
     bound = "comfortable" if slowly else f"the least that {facts.workload_name} can do with"
     limit = "comfortable" if slowly else f"the most that {facts.workload_name} can do with"
-    wait = wait_ms(use, one.ttft_ms or 0.0)
+    wait = wait_ms(use, estimate.ttft_ms or 0.0)
     seconds = float(answer_seconds(wait, speed, use.answer_tokens))
-    known = one.ttft_ms is not None
+    known = estimate.ttft_ms is not None
     first = (
         f"the first token takes {duration(float(wait))}, where {duration(patience)} is {limit}"
         if known
@@ -113,30 +113,30 @@ def _shortfall(facts: FitFacts, word: Usability) -> str:
 
 def summary(facts: FitFacts, terms: Terms | None = None) -> str:
     """One or two sentences with the numbers: memory, placement, speed, first token."""
-    one, memory = facts.estimate, facts.estimate.memory
+    estimate, memory = facts.estimate, facts.estimate.memory
     name = f"{facts.model_name} in {facts.quant.name}"
-    if one.status is Status.UNSUPPORTED:
+    if estimate.status is Status.UNSUPPORTED:
         return f"No engine runs {name} on {facts.device_name}."
-    if one.status is Status.DOES_NOT_FIT:
+    if estimate.status is Status.DOES_NOT_FIT:
         needed = terms.full_bytes if terms else memory.total_bytes
         return (
-            f"{name} needs {gib(needed)} for {one.context_tokens:,} tokens of context; {facts.device_name} has "
+            f"{name} needs {gib(needed)} for {estimate.context_tokens:,} tokens of context; {facts.device_name} has "
             f"{gib(memory.usable_bytes)} usable{_host_clause(facts)}."
         )
     speeds = ""
-    if one.decode is not None:
-        wait = "" if one.ttft_ms is None else f" and the first token after {duration(one.ttft_ms)}"
-        speeds = f" Expect {pace(one.decode.value)}{wait}."
-    if one.status is Status.FITS_WITH_OFFLOAD:
+    if estimate.decode is not None:
+        wait = "" if estimate.ttft_ms is None else f" and the first token after {duration(estimate.ttft_ms)}"
+        speeds = f" Expect {pace(estimate.decode.value)}{wait}."
+    if estimate.status is Status.FITS_WITH_OFFLOAD:
         return (
             f"{name} takes {gib(memory.total_bytes)} of the {gib(memory.usable_bytes)} usable on {facts.device_name} "
-            f"and {gib(memory.host_bytes)} of system memory, where {_percent(one.placement.offload_fraction)} of its "
+            f"and {gib(memory.host_bytes)} of system memory, where {_percent(estimate.placement.offload_fraction)} of its "
             "weights are."
             f"{speeds}"
         )
     return (
         f"{name} takes {gib(memory.total_bytes)} of the {gib(memory.usable_bytes)} usable on {facts.device_name} for "
-        f"{one.context_tokens:,} tokens of context.{speeds}"
+        f"{estimate.context_tokens:,} tokens of context.{speeds}"
     )
 
 
@@ -161,19 +161,19 @@ def capacity_message(facts: FitFacts, terms: Terms, *, some_quant_runs: bool) ->
 
 
 def limits(facts: FitFacts, terms: Terms | None) -> tuple[Limit, ...]:
-    """What binds this setup, the largest share first within what stops it, what slows it and what else.
+    """Limits of this setup: those that stop it before others, the largest share first.
 
     ``terms`` may be None only for an unsupported fit.
     """
     if facts.estimate.status is Status.UNSUPPORTED or terms is None:
         return (Limit(LimitCode.ENGINE_SUPPORT, 1.0, f"no engine runs {facts.quant.name} on {facts.device_name}"),)
-    found = [*_memory_limits(facts, terms)]
+    limits = [*_memory_limits(facts, terms)]
     if facts.runs:
-        found += _time_limits(facts, terms)
+        limits += _time_limits(facts, terms)
     context = facts.model.context_tokens
     if context is not None and context < facts.estimate.context_tokens:
         share = min(context / facts.estimate.context_tokens, 1.0)
-        found.append(
+        limits.append(
             Limit(
                 LimitCode.CONTEXT,
                 share,
@@ -182,13 +182,13 @@ def limits(facts: FitFacts, terms: Terms | None) -> tuple[Limit, ...]:
             )
         )
     stopping = {LimitCode.MEMORY_CAPACITY} if terms.over_bytes else set()
-    return tuple(sorted(_one_a_code(found), key=lambda limit: (limit.code not in stopping, -limit.share)))
+    return tuple(sorted(_one_a_code(limits), key=lambda limit: (limit.code not in stopping, -limit.share)))
 
 
-def _one_a_code(found: list[Limit]) -> list[Limit]:
+def _one_a_code(limits: list[Limit]) -> list[Limit]:
     """Limits of the same code as one: the larger share, both messages."""
     merged: dict[LimitCode, Limit] = {}
-    for limit in found:
+    for limit in limits:
         before = merged.get(limit.code)
         if before is None:
             merged[limit.code] = limit
@@ -199,11 +199,11 @@ def _one_a_code(found: list[Limit]) -> list[Limit]:
 
 
 def _memory_limits(facts: FitFacts, terms: Terms) -> list[Limit]:
-    found = []
+    limits = []
     filled = terms.full_bytes / max(terms.usable_bytes, 1)
     if terms.over_bytes:
         share = terms.over_bytes / terms.full_bytes
-        found.append(
+        limits.append(
             Limit(
                 LimitCode.MEMORY_CAPACITY,
                 share,
@@ -211,12 +211,12 @@ def _memory_limits(facts: FitFacts, terms: Terms) -> list[Limit]:
             )
         )
     elif facts.estimate.status is Status.FITS_TIGHTLY:
-        found.append(
+        limits.append(
             Limit(LimitCode.MEMORY_CAPACITY, min(filled, 1.0), f"{_percent(min(filled, 1.0))} of the memory is taken")
         )
     cache = terms.full_kv_cache_bytes / max(terms.full_bytes, 1)
     if cache >= _NOTABLE_SHARE:
-        found.append(
+        limits.append(
             Limit(
                 LimitCode.KV_CACHE,
                 cache,
@@ -224,7 +224,7 @@ def _memory_limits(facts: FitFacts, terms: Terms) -> list[Limit]:
                 f"({gib(terms.full_kv_cache_bytes)})",
             )
         )
-    return found
+    return limits
 
 
 def _time_limits(facts: FitFacts, terms: Terms) -> list[Limit]:
@@ -239,7 +239,7 @@ def _time_limits(facts: FitFacts, terms: Terms) -> list[Limit]:
     bandwidth = (
         f"reading weights and cache from {facts.memory_name} takes {{}} of the time per token (the cache {cache})"
     )
-    found = [
+    limits = [
         Limit(code, share, (text or bandwidth).format(_percent(share)))
         for code, share, text in candidates
         if share >= _NOTABLE_SHARE
@@ -247,37 +247,37 @@ def _time_limits(facts: FitFacts, terms: Terms) -> list[Limit]:
     patience = facts.workload.patience_ttft_ms if facts.workload else None
     waits = facts.estimate.ttft_ms is not None and patience is not None and facts.estimate.ttft_ms > patience
     if waits and facts.estimate.ttft_ms is not None and patience is not None:
-        code, share, what = max(
+        code, share, activity = max(
             (LimitCode.COMPUTE, terms.prefill_compute, "arithmetic"),
             (LimitCode.HOST_LINK, terms.prefill_host, "moving weights from system memory"),
             (LimitCode.MEMORY_BANDWIDTH, terms.prefill_weights, "reading weights"),
-            key=lambda each: each[1],
+            key=lambda term: term[1],
         )
-        found.append(
+        limits.append(
             Limit(
                 code,
                 share,
-                f"{what} takes {_percent(share)} of reading the prompt, which lasts {duration(facts.estimate.ttft_ms)} "
+                f"{activity} takes {_percent(share)} of reading the prompt, which lasts {duration(facts.estimate.ttft_ms)} "
                 f"where {duration(patience)} is comfortable",
             )
         )
-    return found
+    return limits
 
 
 def score_parts(
     facts: FitFacts, divergence: Divergence, mode: OperatingMode = OperatingMode.BALANCED
 ) -> tuple[verdict.ScorePart, ...]:
     """The parts that made the score of a fit that runs, with the weights of ``mode``; empty when nothing runs."""
-    one, workload = facts.estimate, facts.workload
-    if not facts.runs or one.decode is None or workload is None:
+    estimate, workload = facts.estimate, facts.workload
+    if not facts.runs or estimate.decode is None or workload is None:
         return ()
-    memory = one.memory
+    memory = estimate.memory
     values = (
-        verdict.decode_part(one.decode.value, workload.comfortable_decode_tok_s),
-        verdict.ttft_part(one.ttft_ms or 0.0, workload.patience_ttft_ms),
-        verdict.context_part(float(one.safe_context_tokens), float(workload.context_tokens)),
+        verdict.decode_part(estimate.decode.value, workload.comfortable_decode_tok_s),
+        verdict.ttft_part(estimate.ttft_ms or 0.0, workload.patience_ttft_ms),
+        verdict.context_part(float(estimate.safe_context_tokens), float(workload.context_tokens)),
         retained_share(RETENTION_PER_NAT[KIND_OF_WORKLOAD[workload.kind]], divergence.nats),
-        verdict.headroom_part(memory.total_bytes, memory.usable_bytes, one.placement.offload_fraction),
+        verdict.headroom_part(memory.total_bytes, memory.usable_bytes, estimate.placement.offload_fraction),
     )
     return tuple(
         verdict.ScorePart(name, float(value), weight)
@@ -289,25 +289,25 @@ def faq(
     facts: FitFacts, terms: Terms | None, best: FitFacts | None, first_step: str | None = None
 ) -> tuple[Question, ...]:
     """Questions about a pairing. ``best`` is the recommended quant's fit; ``first_step`` the first advice's message."""
-    model, device, one = facts.model_name, facts.device_name, facts.estimate
+    model, device, estimate = facts.model_name, facts.device_name, facts.estimate
     questions = [Question(f"Can {device} run {model}?", f"{headline(facts)}. {summary(facts, terms)}")]
     if terms is not None:
         questions.append(
             Question(
                 f"How much memory does {model} need?",
-                f"In {facts.quant.name} with {one.context_tokens:,} tokens of context: {gib(terms.full_bytes)}, of "
+                f"In {facts.quant.name} with {estimate.context_tokens:,} tokens of context: {gib(terms.full_bytes)}, of "
                 f"which weights {gib(terms.full_weights_bytes)}, KV cache {gib(terms.full_kv_cache_bytes)}, compute "
                 f"buffers {gib(terms.full_compute_bytes)} and runtime {gib(terms.full_overhead_bytes)}.",
             )
         )
     questions.append(_best_question(facts, best))
-    if one.decode is not None:
-        wait = "" if one.ttft_ms is None else f"; the first token comes after about {duration(one.ttft_ms)}"
+    if estimate.decode is not None:
+        wait = "" if estimate.ttft_ms is None else f"; the first token comes after about {duration(estimate.ttft_ms)}"
         questions.append(
             Question(
                 f"How fast is {model} on {device}?",
-                f"In {facts.quant.name} about {pace(one.decode.value)} (between {pace(one.decode.low)} and "
-                f"{pace(one.decode.high)}, {_EVIDENCE[one.decode.evidence]}){wait}.",
+                f"In {facts.quant.name} about {pace(estimate.decode.value)} (between {pace(estimate.decode.low)} and "
+                f"{pace(estimate.decode.high)}, {_EVIDENCE[estimate.decode.evidence]}){wait}.",
             )
         )
     if facts.workload is not None:
@@ -327,11 +327,11 @@ def _best_question(facts: FitFacts, best: FitFacts | None) -> Question:
         return Question(
             asked, f"None: no quantization of it is usable on {facts.device_name} for {facts.workload_name}."
         )
-    one = best.estimate
+    estimate = best.estimate
     return Question(
         asked,
-        f"{best.quant.name} for {best.workload_name}: grade {one.grade} with {pace(best.estimate.decode.value)}, "
-        f"{gib(one.memory.total_bytes)} of {best.memory_name}{_with_host(one.memory.host_bytes)}.{_unpublished(best)}",
+        f"{best.quant.name} for {best.workload_name}: grade {estimate.grade} with {pace(best.estimate.decode.value)}, "
+        f"{gib(estimate.memory.total_bytes)} of {best.memory_name}{_with_host(estimate.memory.host_bytes)}.{_unpublished(best)}",
     )
 
 
@@ -346,17 +346,19 @@ def _with_host(host_bytes: int) -> str:
 
 
 def _workload_question(facts: FitFacts, workload: Workload) -> Question:
-    one = facts.estimate
+    estimate = facts.estimate
     asked = f"Is {facts.device_name} good enough to use {facts.model_name} for {facts.workload_name}?"
-    if one.decode is None or not facts.runs:
-        return Question(asked, f"No: {facts.quant.name} does not run there with {one.context_tokens:,} tokens.")
-    word = verdict.word_of(one.score)
+    if estimate.decode is None or not facts.runs:
+        return Question(asked, f"No: {facts.quant.name} does not run there with {estimate.context_tokens:,} tokens.")
+    word = verdict.word_of(estimate.score)
     how = (
-        f"{pace(one.decode.value)}, faster than the {pace(workload.comfortable_decode_tok_s)} that is comfortable"
+        f"{pace(estimate.decode.value)}, faster than the {pace(workload.comfortable_decode_tok_s)} that is comfortable"
         if word is Usability.YES
         else _shortfall(facts, word)
     )
-    return Question(asked, f"{WORDS[word]}: {how}. Grade {one.grade} with {one.context_tokens:,} tokens of context.")
+    return Question(
+        asked, f"{WORDS[word]}: {how}. Grade {estimate.grade} with {estimate.context_tokens:,} tokens of context."
+    )
 
 
 def _context_question(facts: FitFacts) -> Question:
@@ -371,7 +373,7 @@ def _context_question(facts: FitFacts) -> Question:
 
 
 def _extended(facts: FitFacts, trained: int) -> str:
-    """What takes a model beyond the context that it has as published."""
+    """The option that takes a model beyond the context that it has as published."""
     extension = facts.context_extension
     return f"; it takes {extension}" if extension is not None and extension.tokens > trained else ""
 

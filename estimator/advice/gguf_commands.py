@@ -41,7 +41,7 @@ _FIRST_DEVICE = {
 }
 #: Where commands look for files that are not published.
 _OWN_FOLDER = "./models"
-_LLAMA_CACHES = tuple(each for each in CacheType if each is not CacheType.FP8)
+_LLAMA_CACHES = tuple(cache for cache in CacheType if cache is not CacheType.FP8)
 
 
 def llama_flags(facts: FitFacts) -> list[str]:

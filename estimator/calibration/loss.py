@@ -1,4 +1,4 @@
-"""What a quantization and a KV-cache type cost: divergence in nats a token, and points of the capability scale."""
+"""Loss by a quantization and a KV-cache type: divergence in nats a token, and points of the capability scale."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ class LossTable:
     def nats(self, model: TrainedModel, quants: Sequence[Quant], bits: Floats | None = None) -> Floats:
         """Divergence of each quantization with the bits per weight of its whole file (None: typical ones), (Q,).
 
-        0 for 16 bits, and from the bits that the model was trained in. Of one format family, a type that is typically
+        0 for 16 bits, and from the bits that the model was trained in. Within a format family, a type that is typically
         narrower never loses less: noise of single types does not turn the order around.
         """
         known = self._forms(tuple(quants))

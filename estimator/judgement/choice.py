@@ -22,12 +22,12 @@ TIERS: tuple[tuple[str, float], ...] = (
 
 def tiers(ratings: Floats) -> dict[str, list[int]]:
     """Letter -> positions of ``ratings``, best first; every letter is there, also when empty."""
-    found: dict[str, list[int]] = {letter: [] for letter, _ in TIERS}
+    tiers: dict[str, list[int]] = {letter: [] for letter, _ in TIERS}
     best = ratings.max(initial=-np.inf)
     for place in np.argsort(-ratings, kind="stable"):
         letter = next(letter for letter, ends in TIERS if best - ratings[place] <= ends)
-        found[letter].append(int(place))
-    return found
+        tiers[letter].append(int(place))
+    return tiers
 
 
 def frontier(worth: Floats, seconds: Floats) -> Flags:

@@ -1,4 +1,4 @@
-"""What one model asks of any device: bytes by quant and situation, before any device is looked at.
+"""Demand of one model on any device: bytes by quant and situation, before any device is looked at.
 
 A *situation* is what a workload or a question fixes: context, prompt, depth, cache type, batch. Arrays have the shapes
 (quants, situations) or (situations, layers + 1).
@@ -121,8 +121,8 @@ def needs(model: ModelArchitecture, situations: tuple[Situation, ...]) -> Needs:
         window_cells=np.empty(count),
     )
     alike: dict[Situation, list[int]] = {}
-    for index, one in enumerate(situations):
-        alike.setdefault(_options(one), []).append(index)
+    for index, situation in enumerate(situations):
+        alike.setdefault(_options(situation), []).append(index)
     for options, at in alike.items():
         _fill(out, model, shape, np.array(at), options)
     return out

@@ -1,4 +1,4 @@
-"""What placement needs to know of one model: running sums over its layers, so that any split is one look-up.
+"""Facts of one model for placement: running sums over its layers, so that any split is one look-up.
 
 Layers leave the GPU from the first one on (llama.cpp's ``-ngl k`` keeps the last k - 1 layers and the output head), and
 experts leave it from the first layer on (``--n-cpu-moe m``).

@@ -78,9 +78,9 @@ class Paging:
 
     def _bytes(self, s: int, step: int, context: Floats) -> Floats:
         """Bytes on all devices of all streams at ``context`` tokens each; a replica serves its part of the streams."""
-        one, server, ranks = self.situations[s], self.rig.server, self.rig.ranks
-        streams = np.ceil(one.batch / server.data_parallel)
-        held = self.reserved[one.cache](context, step)
+        situation, server, ranks = self.situations[s], self.rig.server, self.rig.ranks
+        streams = np.ceil(situation.batch / server.data_parallel)
+        held = self.reserved[situation.cache](context, step)
         return np.asarray(held * (streams * ranks * server.data_parallel))
 
 

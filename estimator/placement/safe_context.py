@@ -31,7 +31,7 @@ def safe_context(
 
     Under an offload it is the context of the placement: a longer one would move more weights and be slower.
     """
-    context = np.array([float(one.context_tokens) for one in need.situations])
+    context = np.array([float(situation.context_tokens) for situation in need.situations])
     limit = float(model.context_tokens or UNKNOWN_CONTEXT_LIMIT)
     if offloads is not None and offloads.all():
         return np.asarray(np.minimum(context, limit)[s])

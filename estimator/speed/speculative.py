@@ -63,7 +63,7 @@ class DraftLoad:
 
 @dataclass(frozen=True, slots=True)
 class Speculation:
-    """What a draft does: tokens drafted and expected per step; seconds of drafting one, of a check, of one without it.
+    """Effect of a draft: tokens drafted and expected per step; seconds of drafting one, of a check, of one without it.
 
     ``draft_bytes`` of device memory are weights, cache and buffers of the draft.
     """

@@ -67,7 +67,7 @@ def pace(
     offloaded = False if placed.runs is not None else np.asarray(placed.on_host) > 0
     if several:
         coef = replace(coef, **ranges_of(coef))
-    # What was measured had everything on one device, so a split load is at best calibrated.
+    # Measured loads had everything on one device, so a split load is at best calibrated.
     shared = True if several else offloaded
     if np.any(step.batch > 1):
         coef = replace(coef, **stream_ranges(step, coef))

@@ -37,7 +37,7 @@ _SCALE_BYTES, _LATENT_SCALED_ELEMENTS = 4, 128
 
 @dataclass(frozen=True, slots=True)
 class PagedLayers:
-    """What layers of one kind keep: ``token_bytes`` of each token, of all of them (``window`` None) or of the last ones,
+    """Cache of layers of one kind: ``token_bytes`` of each token, of all of them (``window`` None) or of the last ones,
     with ``spare`` blocks more; or a ``state_bytes`` of constant size."""
 
     token_bytes: float = 0.0

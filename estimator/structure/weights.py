@@ -23,7 +23,7 @@ Ints = NDArray[np.int64]
 
 #: Tokenizer and metadata of a GGUF file, bytes per vocabulary entry: 2 MB at 32k entries, 6 to 16 MB at 128k to 262k.
 METADATA_BYTES_PER_TOKEN = 45
-#: What a checkpoint's stated bytes may differ from its format's by, before they are those of something else: group sizes,
+#: Range of a checkpoint's stated bytes over its format's; others are those of something else: group sizes,
 #: parts left in 16 bits and vision towers move them, another format or model moves them further.
 STORED_SHARE = (0.6, 1.8)
 #: Architectures whose experts were trained in a block type and keep it in every GGUF file, whatever the file's name says:

@@ -170,17 +170,17 @@ _MISSED = {
 
 
 def _missed(miss: Miss, offer: Offer) -> Sentence:
-    phrase = f"{miss.has:.1f} {miss.what.value} instead of {miss.needed:.1f}"
-    values = {"has": miss.has, "needed": miss.needed, "unit": miss.what.value}
-    if miss.what is Need.TTFT:
+    phrase = f"{miss.has:.1f} {miss.need.value} instead of {miss.needed:.1f}"
+    values = {"has": miss.has, "needed": miss.needed, "unit": miss.need.value}
+    if miss.need is Need.TTFT:
         phrase = f"{miss.has / 1000:.1f} s to the first token instead of {miss.needed / 1000:.1f}"
-    elif miss.what is Need.BUDGET:
+    elif miss.need is Need.BUDGET:
         phrase = f"${miss.has - miss.needed:,.0f} above the budget"
         cards = offer.parts[0].usd
         if len(offer.parts) > 1 and cards is not None and cards <= miss.needed:
             phrase += f"; without a computer ${cards:,.0f}"
             values["without_computer_usd"] = cards
-    return Sentence(_MISSED[miss.what], phrase, **values)
+    return Sentence(_MISSED[miss.need], phrase, **values)
 
 
 def why_unpriced(offer: Offer) -> list[Sentence]:

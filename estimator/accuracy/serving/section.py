@@ -81,12 +81,12 @@ def section(entities: Entities, calibration: Calibration, rows: Sequence[Mapping
 
 
 def _peers(fitted: Fitted, of: NDArray[np.bool_]) -> list[tuple[str, str]]:
-    found = []
+    errors = []
     for name, formula in BASELINES.items():
         seconds = np.array([formula(case) for case in fitted.law.cases])
         error = np.abs(np.expm1(fitted.law.measured - np.log(seconds)))[of]
-        found.append((name, f"{np.median(error):.1%} | {np.quantile(error, 0.9):.1%}"))
-    return found
+        errors.append((name, f"{np.median(error):.1%} | {np.quantile(error, 0.9):.1%}"))
+    return errors
 
 
 def _by_engine(fitted: Fitted, sources: NDArray[np.str_]) -> list[str]:
