@@ -32,7 +32,7 @@ class CatalogQueries:
         return model
 
     @strawberry.field(
-        description="What a name means: the same resolver answers every argument that takes a name. An unknown name, and one "
+        description="Meaning of a name: the same resolver answers every argument that takes a name. An unknown name, and one "
         "that fits several entities without a rule to prefer one, is an error with `suggestions`."
     )
     def name_meaning(self, info: strawberry.Info, kind: NamedKind, text: TypedName) -> NameMeaning | None:

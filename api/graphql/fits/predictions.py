@@ -117,7 +117,7 @@ class Prediction:
     async def score_parts(self, info: strawberry.Info, mode: Mode = OperatingMode.BALANCED) -> list[FitScorePart]:
         return await self._told(info, lambda answers: score_parts_of(answers, mode))
 
-    @strawberry.field(description="What the quantization and the KV cache type cost, with an interval.")
+    @strawberry.field(description="Loss by the quantization and the KV cache type, with an interval.")
     async def loss(self, info: strawberry.Info) -> FitLoss:
         return await self._told(info, loss_of)
 
@@ -179,7 +179,7 @@ class Estimate(Prediction):
         description="Effect of the draft model; null without one, or when nothing runs."
     )
     notes: list[Sentence] = strawberry.field(
-        description="What names were taken as, and what the numbers leave out; empty for nothing."
+        description="How names were taken, and what the numbers leave out; empty for nothing."
     )
     answers: strawberry.Private[PlanAnswers]
     faces: strawberry.Private[Faces]

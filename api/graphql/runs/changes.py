@@ -29,7 +29,7 @@ logger = logging.getLogger("fitgraph.api")
 MAX_ENTRIES = 500
 
 
-@strawberry.type(description="What a run computes, and why.")
+@strawberry.type(description="Work of a run, and its reasons.")
 class RunPlan:
     revision: str = strawberry.field(description="Catalog revision that it computes.")
     everything: bool = strawberry.field(description="Whether every fit is computed afresh.")
