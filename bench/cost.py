@@ -78,17 +78,17 @@ async def measure_all(settings: ApiSettings, catalog: Catalog, count: int, seed:
     number = seed * 1_000_000
     while len(measured) < count:
         number += 1
-        found = await measure(schema, services, Writer(schema, number).document())
+        query = await measure(schema, services, Writer(schema, number).document())
         # A query whose fields are all left out asks for nothing.
-        if found is not None and found.points > 1:
-            measured.append(found)
+        if query is not None and query.points > 1:
+            measured.append(query)
     await services.close()
     return measured
 
 
-def rank_correlation(one: list[float], other: list[float]) -> float:
+def rank_correlation(first: list[float], other: list[float]) -> float:
     """Spearman's: the correlation of the ranks, equal values sharing the mean of theirs."""
-    ranks = [_ranks(np.asarray(values)) for values in (one, other)]
+    ranks = [_ranks(np.asarray(values)) for values in (first, other)]
     return float(np.corrcoef(ranks[0], ranks[1])[0, 1])
 
 
