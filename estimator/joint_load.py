@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from estimator import verdict
+from estimator.arrays import Floats
 from estimator.calibration.coefficients import Calibration
 from estimator.estimate import cell_of, overrides_of, situation_of_request, thresholds_of
 from estimator.fleet import Fleet, Overrides, fleet_of
@@ -39,7 +39,6 @@ from estimator.speed.work import DecodeWork, decode_work, prefill_work
 from estimator.structure.architecture import ModelArchitecture
 from estimator.types import ENGINES, SERVERS, Accelerator, Estimate, EstimateRequest, Quant, Status, Workload
 
-Floats = NDArray[np.float64]
 _RUNNING = (Status.FITS, Status.FITS_TIGHTLY, Status.FITS_WITH_OFFLOAD)
 
 

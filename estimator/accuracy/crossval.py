@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from estimator.accuracy.fitting import Fitter, Observation
-
-Floats = NDArray[np.float64]
+from estimator.arrays import Flags, Floats, Ints
 
 #: Ways to leave data out; a range for a case that is as well known as the training data of that way.
 SCHEMES: Mapping[str, Callable[[Observation], str]] = {
@@ -45,7 +44,7 @@ def fold_of(key: str, folds: int) -> int:
     return int(hashlib.sha256(key.encode()).hexdigest()[:8], 16) % folds
 
 
-def folds_of(observations: Sequence[Observation], scheme: str) -> NDArray[np.int64]:
+def folds_of(observations: Sequence[Observation], scheme: str) -> Ints:
     """Fold in which each observation is left out, with all of its group."""
     keys = [SCHEMES[scheme](row) for row in observations]
     groups = sorted(set(keys), key=lambda name: hashlib.sha256(name.encode()).hexdigest())
@@ -129,14 +128,14 @@ def range_of(residual: Floats, spread: Floats, tail: float) -> tuple[float, floa
     return round(min(-float(slow), 0.0), 4), round(max(-float(fast), 0.0), 4)
 
 
-def inside(residual: Floats, spread: Floats, ends: tuple[float, float]) -> NDArray[np.bool_]:
+def inside(residual: Floats, spread: Floats, ends: tuple[float, float]) -> Flags:
     """Which residuals a range of :func:`range_of` holds."""
     speed = -residual / spread
     return np.asarray((speed >= ends[0]) & (speed <= ends[1]))
 
 
 def held_coverage(
-    names: Sequence[str], residual: Floats, spread: Floats, tail: float, of: NDArray[np.bool_] | None = None
+    names: Sequence[str], residual: Floats, spread: Floats, tail: float, of: Flags | None = None
 ) -> float | None:
     """Share of rows inside a range that was set without their half of ``names``, over ``SPLITS`` ways to halve them.
 

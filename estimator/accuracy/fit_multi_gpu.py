@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from estimator.accuracy.crossval import held_range, row_errors
 from estimator.accuracy.fit_offload import solve
 from estimator.accuracy.observations import CLEARLY_FITS, Entities, is_unrecorded, micro_batch_of, source_of
+from estimator.arrays import Floats
 from estimator.calibration.build_age import age_years
 from estimator.calibration.coefficients import Calibration
 from estimator.calibration.intervals import DEPTH
@@ -27,8 +27,6 @@ from estimator.speed.coefficients import depth_log
 from estimator.speed.multi_gpu import MODES
 from estimator.structure.architecture import ModelArchitecture
 from estimator.types import Backend, CacheType, Engine, EstimateRequest, EstimatorError, QuantFormat, Status
-
-Floats = NDArray[np.float64]
 
 #: Constants by kind of speed, in fitting order, with their first guess.
 STARTS: Mapping[str, Mapping[str, float]] = {

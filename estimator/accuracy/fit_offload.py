@@ -12,16 +12,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from estimator.accuracy.crossval import held_range, row_errors
 from estimator.accuracy.observations import DEFAULT_PROMPT_TOKENS, Entities, micro_batch_of, source_of
+from estimator.arrays import Floats
 from estimator.calibration.coefficients import Calibration
 from estimator.estimate import estimate
 from estimator.structure.architecture import ModelArchitecture
 from estimator.types import Backend, Engine, EstimateRequest, EstimatorError, Status
-
-Floats = NDArray[np.float64]
 
 #: Constants by kind of speed, in fitting order with their first guess: layers and experts read from system memory, fixed
 #: cost of each; bytes copied over the link for a prompt, by backend.

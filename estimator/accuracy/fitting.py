@@ -13,11 +13,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from estimator.arrays import Flags, Floats
 from estimator.calibration.effects import OVERALL_FACTORS, SLOPES, effect_name
-
-Floats = NDArray[np.float64]
 
 #: Prior standard deviation of the log of an effect, by factor. A term's own level is nearly free.
 PRIOR_SPREAD: Mapping[str, float] = {
@@ -191,7 +189,7 @@ class Fitter:
         self._mean = np.array([start.get(name, 0.0) for name in self.names])
         self._precision = np.array([1.0 / prior_spread(name) ** 2 for name in self.names])
 
-    def solve(self, used: NDArray[np.bool_] | None = None, first: Floats | None = None) -> Floats:
+    def solve(self, used: Flags | None = None, first: Floats | None = None) -> Floats:
         """Effects fitted on the ``used`` observations, in the order of ``names``; ``first`` is where to start, near them."""
         tolerance = _TOLERANCE if first is None else _NEAR_TOLERANCE
         used = np.ones(len(self.observations), dtype=np.bool_) if used is None else used

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from estimator.accuracy import crossval, file_sizes, fit_multi_gpu, load_logs, targets
 from estimator.accuracy.baselines import BASELINES
@@ -26,10 +25,10 @@ from estimator.accuracy.observations import (
 from estimator.accuracy.serving import section as serving_section
 from estimator.accuracy.spread import spread
 from estimator.accuracy.verdicts import verdict_section
+from estimator.arrays import Floats
 from estimator.calibration.coefficients import Calibration
 from estimator.calibration.effects import family_of, quant_class
 
-Floats = NDArray[np.float64]
 Row = Mapping[str, Any]
 
 #: A group of rows smaller than this is not shown on its own line.

@@ -12,13 +12,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from estimator.accuracy.fitting import Observation
+from estimator.arrays import Floats
 from estimator.calibration.intervals import DEPTH, names_of
 from estimator.speed.coefficients import depth_log
-
-Floats = NDArray[np.float64]
 
 #: Errors below this do not count as smaller, log seconds.
 _LEAST_ERROR = 0.02

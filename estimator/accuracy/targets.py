@@ -7,16 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from estimator.accuracy import crossval
 from estimator.accuracy.calibrate import strata_residuals
 from estimator.accuracy.observations import MeasuredRow
 from estimator.accuracy.spread import spread
+from estimator.arrays import Flags, Floats
 from estimator.calibration.coefficients import Calibration
 from estimator.types import Backend
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +64,7 @@ def errors_of_kind(
     ranges = calibration.data[kind]["ranges"]
     strata = strata_residuals(observations, [row.quant.slug for row in measured], residuals)
     values: list[Floats] = []
-    held: list[NDArray[np.bool_]] = []
+    held: list[Flags] = []
     for stratum in ("family", "none"):
         at, residual = strata[stratum]
         size = spread([observations[index] for index in at], ranges[stratum]["spread"])

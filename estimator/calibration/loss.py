@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from estimator.arrays import Floats
 from estimator.calibration.divergence import (
     CACHE_BITS,
     LEAST_BITS,
@@ -32,7 +32,6 @@ from estimator.structure.quantization import FILE_TYPES
 from estimator.structure.training import TrainedModel
 from estimator.types import CacheType, Quant
 
-Floats = NDArray[np.float64]
 DEFAULT_PATH = Path(__file__).with_name("loss.json")
 
 

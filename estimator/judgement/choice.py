@@ -6,12 +6,8 @@ Flat arrays, one item a setup. Worth in points of capability, time in seconds.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Flags = NDArray[np.bool_]
-Ints = NDArray[np.int64]
-
+from estimator.arrays import Flags, Floats, Ints
 
 #: Letters of tiers, and how many points below the best rating of a machine each ends: nine points are about the step to
 #: models of twice the size and date.

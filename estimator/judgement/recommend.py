@@ -8,15 +8,12 @@ from enum import StrEnum
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from estimator import verdict
+from estimator.arrays import Flags, Floats
 from estimator.grid import FitBlock
 from estimator.quant_choice import needlessly_wide
 from estimator.types import Accelerator, Workload
-
-Floats = NDArray[np.float64]
-Flags = NDArray[np.bool_]
 
 
 class Aim(StrEnum):

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from estimator.arrays import Flags, Floats, Ints
 from estimator.calibration.capability_prior import ModelTraits
 from estimator.judgement.answer_time import written_tokens
 from estimator.judgement.choice import frontier, ranked
@@ -15,11 +15,6 @@ from estimator.judgement.worth import WorthTable, capabilities
 from estimator.quant_choice import ALIKE_POINTS, TIGHT_POINTS, broken, charged, needlessly_wide, rewritten
 from estimator.types import OperatingMode, Workload
 from estimator.usability import answer_seconds, comfortable_seconds, is_usable, wait_ms
-
-Floats = NDArray[np.float64]
-Flags = NDArray[np.bool_]
-Ints = NDArray[np.int64]
-
 
 #: No answer takes less.
 LEAST_SECONDS = 0.5

@@ -11,16 +11,14 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from estimator.arrays import Flags, Floats
 from estimator.calibration.capability_prior import ModelTraits
 from estimator.calibration.loss import LossTable, lost_points
 from estimator.calibration.scale import KIND_OF_WORKLOAD, RETENTION_PER_NAT
 from estimator.judgement.capability import Capability, CapabilityTable
 from estimator.quant_choice import native_quants
 from estimator.types import CacheType, Quant, WorkloadKind
-
-Floats = NDArray[np.float64]
 
 #: Kind of work whose loss any long output has: thinking multiplies the errors of a quantization.
 LONG_OUTPUT = "reasoning"
@@ -67,7 +65,7 @@ class WorthTable:
     loss_low: Floats
     loss_high: Floats
     thinking: Floats
-    native: NDArray[np.bool_]
+    native: Flags
 
     def with_models(self, more: WorthTable) -> WorthTable:
         """The table with the models of another one, of the same quantizations, behind its own."""

@@ -15,13 +15,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from estimator.arrays import Flags, Floats, Ints
 from estimator.placement.demand import Needs
 from estimator.placement.layer_sums import ModelTables
 from estimator.placement.memory import split_compute_bytes, unpipelined_compute_bytes
 from estimator.structure.kv_cache import pad
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 _PAGE_TOKENS = 256
 
 
@@ -83,7 +82,7 @@ class Parts:
         """Fewest first layers whose experts must leave the devices for every layer to stay; -2 where none suffice."""
         layers = self.all - 1
 
-        def fits(moved: Ints) -> NDArray[np.bool_]:
+        def fits(moved: Ints) -> Flags:
             return np.asarray(self.reached(moved, free) == self.all)
 
         count = len(self.q)
@@ -102,14 +101,14 @@ class Parts:
         at = at[~self._holds(at, free, longest[at])]
         low, high = (np.floor(tokens[at] / _PAGE_TOKENS).astype(np.int64) for tokens in (planned, longest))
 
-        def too_long(pages: Ints) -> NDArray[np.bool_]:
+        def too_long(pages: Ints) -> Flags:
             return ~self._holds(at, free, pages * float(_PAGE_TOKENS))
 
         held = (_least(too_long, low + 1, high) - 1.0) * _PAGE_TOKENS
         longest[at] = np.maximum(held, planned[at])
         return np.asarray(longest)
 
-    def _holds(self, at: Ints, free: Floats, tokens: NDArray[Any]) -> NDArray[np.bool_]:
+    def _holds(self, at: Ints, free: Floats, tokens: NDArray[Any]) -> Flags:
         """Whether the cells ``at`` have all their parts on the devices at contexts of ``tokens``, of the shape of ``at``."""
         need, s = self.need, self.s[at]
         full, window, fixed = (_from_nothing(totals) for totals in (need.full_last, need.window_last, need.fixed_last))
@@ -140,7 +139,7 @@ def _from_nothing(values: Floats) -> Floats:
     return np.concatenate([np.zeros((len(values), 1)), values], axis=1)
 
 
-def _least(holds: Callable[[Ints], NDArray[np.bool_]], low: Ints, high: Ints) -> Ints:
+def _least(holds: Callable[[Ints], Flags], low: Ints, high: Ints) -> Ints:
     """The least number from ``low`` to ``high`` that ``holds``, which holds for every greater one; ``high`` + 1: none."""
     low, high = low.copy(), np.maximum(high, low - 1) + 1
     while (low < high).any():

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from estimator.arrays import Floats
 from estimator.memo import kept_within
 from estimator.structure.architecture import FeedForward, ModelArchitecture
 from estimator.structure.kv_cache import CacheShape, cache_shape
 from estimator.structure.weights import WeightTable, weight_table
 from estimator.types import Quant, QuantFormat
 
-Floats = NDArray[np.float64]
 #: Inputs of an expert that MXFP4 kernels of servers work on together.
 _MXFP4_PART = 256
 

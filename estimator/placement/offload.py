@@ -9,17 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from estimator.arrays import Floats, Ints
 from estimator.placement.demand import Needs
 from estimator.placement.layer_split import Parts
 from estimator.placement.layer_sums import ModelTables
 from estimator.placement.memory import offload_compute_bytes
 from estimator.placement.pairs import Pairs
 from estimator.structure.architecture import ModelArchitecture
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 #: Width of one group's range of keys in a joint look-up, bytes: above any device, and exact in float64 for 1024 groups.
 _KEY_SPAN = float(2**43)

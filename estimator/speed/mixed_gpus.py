@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from estimator.arrays import Flags, Floats, Ints
 from estimator.placement.demand import Needs
 from estimator.placement.layer_sums import ModelTables
 from estimator.placement.placements import Placed, Rig
@@ -25,8 +26,6 @@ from estimator.speed.work import DecodeWork, PrefillWork
 from estimator.structure.architecture import FeedForward, ModelArchitecture
 from estimator.types import Accelerator
 
-Floats = NDArray[np.float64]
-Flags = NDArray[np.bool_]
 _BISECTIONS = 24
 
 
@@ -109,7 +108,7 @@ def _split(sizes: Floats, free: Floats) -> tuple[Flags, Flags]:
     sums = np.hstack([np.zeros((len(sizes), 1)), np.cumsum(sizes, axis=1)])
     room, cells = np.maximum(free, 0.0), np.arange(len(sizes))
 
-    def filled(share: Floats) -> NDArray[np.int64]:
+    def filled(share: Floats) -> Ints:
         ends, at = [], np.zeros(len(sizes), dtype=np.int64)
         for own in room:
             reached = (sums <= (sums[cells, at] + share * own)[:, None]).sum(axis=1) - 1

@@ -6,15 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from estimator.arrays import Floats
 from estimator.placement.demand import Needs
 from estimator.placement.layer_sums import ModelTables
 from estimator.placement.placements import Placed, Rig
 from estimator.structure.architecture import ModelArchitecture
 from estimator.structure.kv_cache import kv_heads
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,13 +14,11 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
+from estimator.arrays import Floats
 from estimator.structure.architecture import Layer, Mixer, ModelArchitecture
 from estimator.structure.kv_cache import CACHE_BYTES, cache_shape
 from estimator.types import CacheType
-
-Floats = NDArray[np.float64]
 
 BLOCK_TOKENS = 16
 #: Groups take the size of the largest kind of layers below this multiple of the smallest, else that of the smallest.

@@ -20,6 +20,7 @@ from db.entries.traits import model_traits
 from db.fits.by_key import Figures, fetch_figures
 from db.fits.query import FitOwner
 from estimator import verdict
+from estimator.arrays import Flags, Floats, Ints
 from estimator.calibration.capability_prior import ModelTraits
 from estimator.grid import FitBlock
 from estimator.judgement import recommend
@@ -37,7 +38,6 @@ _KEPT_LISTS = 48
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 Owner: TypeAlias = GpuRecord | ModelRecord
-Flags = NDArray[np.bool_]
 Columns: TypeAlias = dict[str, NDArray[Any]]
 
 
@@ -50,7 +50,7 @@ class OwnerPace:
 
     pace: Pace
     whole: Flags
-    safe_context_tokens: NDArray[np.int64]
+    safe_context_tokens: Ints
 
 
 class Recent(Generic[K, V]):
@@ -217,7 +217,7 @@ def _write(columns: Columns, places: Sequence[int], block: FitBlock) -> None:
     columns["runs"][places] = block.available & (block.status[:, :, 0] < verdict.DOES_NOT_FIT)
 
 
-def _places(places: dict[int, int], ids: NDArray[np.int64]) -> NDArray[np.int64]:
+def _places(places: dict[int, int], ids: Ints) -> Ints:
     """Place of each id; -1 for one that has none."""
     table = np.full(max([*places, *ids.tolist(), 0]) + 1, -1)
     table[list(places)] = list(places.values())
@@ -227,7 +227,7 @@ def _places(places: dict[int, int], ids: NDArray[np.int64]) -> NDArray[np.int64]
 def row_of(table: WorthTable, model: int, rows: int) -> WorthTable:
     """The worth of one model, as that of each of ``rows`` machines."""
 
-    def spread(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    def spread(values: Floats) -> Floats:
         return np.broadcast_to(values[model], (rows, *values.shape[1:]))
 
     return replace(

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from api.answers.choices.judged import Judged, Judgement
 from api.answers.choices.models import Wanted
@@ -21,6 +20,7 @@ from api.catalog.view import CatalogView
 from api.errors import bad_input
 from db.fits.cells import AnyCell, FitKey
 from db.fits.layout import SLOTS
+from estimator.arrays import Flags, Floats, Ints
 from estimator.judgement import recommend
 from estimator.judgement.choice import frontier
 from estimator.judgement.recommend import Aim
@@ -29,7 +29,6 @@ from estimator.quant_choice import CHARGES
 from estimator.types import OperatingMode, WorkloadKind
 
 Side: TypeAlias = ModelRecord | GpuRecord | QuantRecord
-Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +222,7 @@ def _judge_one(
     )  # fmt: skip
 
 
-def _by_aim(judged: Judged, aim: Aim, cost: NDArray[np.float64] | None) -> NDArray[np.int64]:
+def _by_aim(judged: Judged, aim: Aim, cost: Floats | None) -> Ints:
     """Places of the best setup of each row, in the order of the aim; ``cost`` is a price or power a row."""
     places = np.array(judged.order, dtype=np.int64)
     setups = judged.setups
@@ -241,7 +240,7 @@ def _by_aim(judged: Judged, aim: Aim, cost: NDArray[np.float64] | None) -> NDArr
 def _recommendations(
     view: CatalogView,
     judged: Judged,
-    places: NDArray[np.int64],
+    places: Ints,
     question: Question,
     whole: Flags,
     sides: Sequence[Side],
@@ -261,6 +260,6 @@ def _recommendations(
     return Recommendations(judged, choices, on_frontier, whole, question.slot)
 
 
-def _known(values: Sequence[float | None]) -> NDArray[np.float64]:
+def _known(values: Sequence[float | None]) -> Floats:
     """Values with infinity for what is unknown."""
     return np.array([np.inf if value is None else value for value in values], dtype=np.float64)

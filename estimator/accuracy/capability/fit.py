@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from estimator.accuracy.capability.cells import Benchmark, Cell
+from estimator.arrays import Floats, Ints
 from estimator.calibration.capability_prior import (
     KIND_TERMS,
     SHARED_TERMS,
@@ -28,8 +29,6 @@ from estimator.calibration.capability_prior import (
     shared_terms,
 )  # fmt: skip
 from estimator.calibration.scale import KINDS, MEAN_SLOPE
-
-Floats = NDArray[np.float64]
 
 #: Effects of one model, in this order: shared trait, deviations of the kinds, plain mode, base model, vendor's scores.
 EFFECTS: tuple[str, ...] = ("shared", *KINDS, "plain", "base", "vendor")
@@ -161,7 +160,7 @@ class _Prior:
         self.columns = np.hstack(columns)
         self.precision = np.diag(1.0 / np.square(spread))
 
-    def solve(self, target: Floats, variance: float, rows: NDArray[np.int64]) -> Floats:
+    def solve(self, target: Floats, variance: float, rows: Ints) -> Floats:
         """Coefficients by ridge regression on some of the models."""
         of = self.columns[rows]
         solved: Floats = np.linalg.solve(of.T @ of / variance + self.precision, of.T @ target / variance)

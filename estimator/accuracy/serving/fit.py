@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from estimator.accuracy.crossval import held_range, row_errors
 from estimator.accuracy.observations import Entities
 from estimator.accuracy.serving.rows import Served, served_rows
+from estimator.arrays import Flags, Floats
 from estimator.calibration.coefficients import OTHER_ENGINES, Calibration, stream_engine
 from estimator.estimate import overrides_of, require_company, situation_of_request, thresholds_of
 from estimator.fleet import Overrides, fleet_of, require_engine
@@ -32,8 +33,6 @@ from estimator.speed.throughput import Pace, pace
 from estimator.speed.work import DecodeWork, PrefillWork
 from estimator.structure.architecture import ModelArchitecture
 from estimator.types import STATUSES, Engine, EstimateRequest, EstimatorError, Status
-
-Floats = NDArray[np.float64]
 
 #: First guess of each constant and the spread of its log around it; those of one server spread half as much around those
 #: of all servers.
@@ -198,9 +197,7 @@ def _joined(kind: Any, parts: Sequence[Any]) -> Any:
     return kind(**values)
 
 
-def solve(
-    law: Law, used: NDArray[np.bool_], names: Sequence[str], start: Mapping[str, float], pooled: float
-) -> dict[str, float]:
+def solve(law: Law, used: Flags, names: Sequence[str], start: Mapping[str, float], pooled: float) -> dict[str, float]:
     """Constants ``names`` of the ``used`` cases: robust Gauss-Newton steps on log seconds, pulled to ``start``."""
     at = np.flatnonzero(used)
     own = Law([law.cases[index] for index in at])
@@ -263,9 +260,7 @@ def fit(cases: Sequence[Case]) -> Fitted:
     return Fitted(constants, law, left_out, in_sample)
 
 
-def _engines(
-    law: Law, engines: NDArray[np.str_], used: NDArray[np.bool_], only: str | None = None
-) -> dict[str, dict[str, float]]:
+def _engines(law: Law, engines: NDArray[np.str_], used: Flags, only: str | None = None) -> dict[str, dict[str, float]]:
     """Constants by engine from the ``used`` cases; a server's are pulled to those of all servers."""
     first = {name: start for name, (start, _) in FIRST.items()}
     own = engines == Engine.LLAMA_CPP.value
@@ -321,7 +316,7 @@ def fit_streams(
     return out
 
 
-def groups_of(cases: Sequence[Case]) -> dict[str, NDArray[np.bool_]]:
+def groups_of(cases: Sequence[Case]) -> dict[str, Flags]:
     """Name -> which cases, as the report lists them."""
     stream = np.array([case.served.kind == "stream" for case in cases])
     many = np.array([case.streams > FEW_STREAMS for case in cases])
@@ -334,7 +329,7 @@ def groups_of(cases: Sequence[Case]) -> dict[str, NDArray[np.bool_]]:
     }
 
 
-def inside(fitted: Fitted, engines: Mapping[str, Any]) -> NDArray[np.bool_]:
+def inside(fitted: Fitted, engines: Mapping[str, Any]) -> Flags:
     """Which left-out rows the range of their engine and number of streams holds."""
     flags = []
     for case, residual in zip(fitted.law.cases, fitted.left_out, strict=True):

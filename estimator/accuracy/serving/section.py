@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 from estimator.accuracy.observations import Entities
 from estimator.accuracy.serving.fit import Case, Fitted, cases, fit, groups_of, inside
 from estimator.accuracy.serving.rows import why_left_out
+from estimator.arrays import Flags
 from estimator.calibration.coefficients import Calibration
 from estimator.speed.roofline import expert_spread
-
-Floats = NDArray[np.float64]
 
 
 def _bytes_s(case: Case) -> float:
@@ -80,7 +79,7 @@ def section(entities: Entities, calibration: Calibration, rows: Sequence[Mapping
     return "\n".join([*lines, *(f"- {count:,}: {reason}" for reason, count in reasons.most_common()), ""])
 
 
-def _peers(fitted: Fitted, of: NDArray[np.bool_]) -> list[tuple[str, str]]:
+def _peers(fitted: Fitted, of: Flags) -> list[tuple[str, str]]:
     errors = []
     for name, formula in BASELINES.items():
         seconds = np.array([formula(case) for case in fitted.law.cases])

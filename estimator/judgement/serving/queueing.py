@@ -9,9 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from estimator.arrays import Floats
 
 #: Share of requests that find no more others than in a busy moment.
 BUSY_QUANTILE = 0.9
