@@ -12,6 +12,9 @@ from api.pages.wording import MODE_WORDS
 from estimator.types import OperatingMode
 
 Options = Sequence[tuple[str, str]]
+#: Memory of an accelerator, and parameters of a model, as lists are narrowed by them.
+MEMORIES = tuple((size, f"{size} GB or more") for size in ("8", "12", "16", "24", "32", "48", "64", "96", "128", "192"))
+SIZES = tuple((size, f"up to {size}B") for size in ("4", "9", "15", "36", "75", "130"))
 
 
 @dataclass(frozen=True, slots=True)

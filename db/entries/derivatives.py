@@ -11,19 +11,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import orjson
 from pydantic import Field, ValidationError
 
 from db.entries.files import Fault
-from db.entries.rules_models import family_directory
+from db.entries.rules_models import Entry, family_directory
 from db.entries.schema import Date, Name, Shape, Slug
 
 DIRECTORY = "derivatives"
 #: Format of a repository with GGUF files of several types.
 SEVERAL_GGUF = "gguf"
-Entry = Mapping[str, Any]
 
 
 class DerivativeRow(Shape):

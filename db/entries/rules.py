@@ -9,18 +9,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 from db.entries.market import COMPUTER_RULES, PRICE_RULES
-from db.entries.rules_models import MODEL_RULES, family_directory
+from db.entries.rules_models import MODEL_RULES, Entry, Finding, Rule, family_directory
 from db.entries.schema import AcceleratorKind
 from estimator.placement.hardware import ENGINE_RULES
 from estimator.structure.ik_recipes import IK_TYPES
 from estimator.structure.quantization import FILE_TYPES
 
-Entry = Mapping[str, Any]
-Finding = tuple[str, str]
-Rule = Callable[[Entry], Iterator[Finding]]
 SetRule = Callable[[Mapping[str, Entry]], Iterator[tuple[str, str, str]]]
 
 GIB = 1024**3

@@ -16,7 +16,14 @@ import numpy as np
 
 from estimator.accuracy.crossval import held_range, row_errors
 from estimator.accuracy.fit_offload import solve
-from estimator.accuracy.observations import CLEARLY_FITS, Entities, is_unrecorded, micro_batch_of, source_of
+from estimator.accuracy.observations import (
+    CLEARLY_FITS,
+    Entities,
+    is_unrecorded,
+    micro_batch_of,
+    source_of,
+    stated_backend,
+)
 from estimator.arrays import Floats
 from estimator.calibration.build_age import age_years
 from estimator.calibration.coefficients import Calibration
@@ -44,7 +51,6 @@ GROUP_POWER = 0.5
 MINIMUM_ROWS = 40
 #: llama.cpp cut every matrix by rows over several GPUs before this year, and whole layers from then on.
 LAYER_SPLIT_YEAR = 2024
-_BACKENDS = {backend.value: backend for backend in Backend}
 _ENGINES = {engine.value: engine for engine in Engine}
 _TENSOR_ENGINES = frozenset({"vllm", "mlc-llm", "sglang"})
 _LAYER_ENGINES = frozenset({"llama.cpp", "ik_llama.cpp", "ollama"})
@@ -138,7 +144,7 @@ def _shared(entities: Entities, row: Mapping[str, Any], model: ModelArchitecture
         host=entities.default_host,
         engine=_ENGINES.get(engine, Engine.LLAMA_CPP if quant.format is QuantFormat.GGUF else Engine.VLLM),
         software=None if engine in _ENGINES else engine,
-        backend=_BACKENDS.get(str(row.get("backend") or "")),
+        backend=stated_backend(row),
         build_age_years=age_years(row.get("date")),
         kv_cache_type=cache_type,
         depth_tokens=depth,

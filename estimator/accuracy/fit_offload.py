@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 
 from estimator.accuracy.crossval import held_range, row_errors
-from estimator.accuracy.observations import DEFAULT_PROMPT_TOKENS, Entities, micro_batch_of, source_of
+from estimator.accuracy.observations import DEFAULT_PROMPT_TOKENS, Entities, micro_batch_of, source_of, stated_backend
 from estimator.arrays import Floats
 from estimator.calibration.coefficients import Calibration
 from estimator.estimate import estimate
 from estimator.structure.architecture import ModelArchitecture
-from estimator.types import Backend, Engine, EstimateRequest, EstimatorError, Status
+from estimator.types import Engine, EstimateRequest, EstimatorError, Status
 
 #: Constants by kind of speed, in fitting order with their first guess: layers and experts read from system memory, fixed
 #: cost of each; bytes copied over the link for a prompt, by backend.
@@ -34,7 +34,6 @@ ROW_SCALE = 0.2
 ITERATIONS = 40
 GROUP_POWER = 0.5
 _ENGINES = {Engine.LLAMA_CPP.value: Engine.LLAMA_CPP, Engine.IK_LLAMA_CPP.value: Engine.IK_LLAMA_CPP}
-_BACKENDS = {backend.value: backend for backend in Backend}
 _FIT = re.compile(r"ngl=(\d+), offloaded\(moe\) layers=(\d*)")
 _EXPERTS_OF = re.compile(r"n[_-]cpu[_-]moe[= ](\d+)")
 _LAYERS_OF = re.compile(r"(?:ngl |^)(\d+)(?: of \d+)? layers on the GPU")
@@ -130,7 +129,7 @@ def _request(
         gpu_count=int(row.get("gpu_count") or 1),
         host=next(stated_hosts, entities.default_host),
         engine=_ENGINES[row.get("engine") or Engine.LLAMA_CPP.value],
-        backend=_BACKENDS.get(str(row.get("backend") or "")),
+        backend=stated_backend(row),
         depth_tokens=int(row.get("depth") or 0),
         prompt_tokens=int(row.get("n_prompt") or DEFAULT_PROMPT_TOKENS) if row["kind"] == "prefill" else None,
         output_tokens=int(row.get("n_gen") or 128),

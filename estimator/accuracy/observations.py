@@ -184,11 +184,12 @@ def _observed(entities: Entities, row: Mapping[str, Any]) -> MeasuredRow | None:
 
 def backend_of(row: Mapping[str, Any], accelerator: Accelerator) -> Backend:
     """The backend that a row states, else the one that llama.cpp would choose."""
-    stated = _BACKENDS.get(str(row.get("backend") or ""))
-    if stated is not None:
-        return stated
-    known = backends_of(accelerator)
-    return known[0] if known else Backend.VULKAN
+    return stated_backend(row) or next(iter(backends_of(accelerator)), Backend.VULKAN)
+
+
+def stated_backend(row: Mapping[str, Any]) -> Backend | None:
+    """The backend that a row states; None for none, or one that is not known."""
+    return _BACKENDS.get(str(row.get("backend") or ""))
 
 
 def stated_of(row: Mapping[str, Any], engine: str, backend: Backend) -> frozenset[str]:

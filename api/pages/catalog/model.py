@@ -21,7 +21,17 @@ from api.catalog.view import CatalogView
 from api.errors import ApiError
 from api.pages.asked import Asked
 from api.pages.catalog.traits import ABILITY_NAMES, Abilities
-from api.pages.forms import Entry, Options, Select, mode_options, pager, with_any, workload_of, workload_options
+from api.pages.forms import (
+    MEMORIES,
+    Entry,
+    Options,
+    Select,
+    mode_options,
+    pager,
+    with_any,
+    workload_of,
+    workload_options,
+)
 from api.pages.plots import Plot, axis
 from api.pages.responses import COMMON, breadcrumbs, html
 from api.pages.wording import GPU_KINDS, VENDORS, billions, context_tokens, dollars, memory_gib
@@ -35,7 +45,6 @@ PAGE_ROWS = 50
 _ORDERS: Options = (
     ("score", "Rating"), ("fastest", "Fastest"), ("cheapest", "Launch price"), ("efficient", "Speed per watt"),
 )  # fmt: skip
-_MEMORIES = ("8", "12", "16", "24", "32", "48", "64", "96", "128", "192")
 #: Names on a plot at most.
 _NAMED = 14
 
@@ -92,7 +101,7 @@ def _values(
             Select("mode", "Mode", mode_options(), question.mode.value),
             Select("vendor", "Vendor", with_any(VENDORS.items()), asked.text("vendor")),
             Select("kind", "Kind", with_any(GPU_KINDS.items()), kind),
-            Select("memory", "Memory", with_any((size, f"{size} GB or more") for size in _MEMORIES), asked.text("memory")),
+            Select("memory", "Memory", with_any(MEMORIES), asked.text("memory")),
             Entry("price", "Price up to, $", asked.text("price"), "any", numeric=True),
             Select("order", "Order", _ORDERS, question.aim.value),
         ],
