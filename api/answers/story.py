@@ -197,13 +197,13 @@ class Answers(PlanAnswers):
         first = self.advice[0] if self.advice else None
         return questions.faq(self.facts, self.terms, recommended, first)
 
-    def embed_path(self, theme: str | None = None) -> str:
+    def embed_path(self) -> str:
         """Path and query of the card of this fit."""
-        return f"/embed/{self._pair_slug}?{self._selection(theme)}"
+        return f"/embed/{self._pair_slug}?{self._selection}"
 
     def page_path(self) -> str:
         """Path and query of the result page of this fit."""
-        return f"/can/{self._pair_slug}?{self._selection(None)}"
+        return f"/can/{self._pair_slug}?{self._selection}"
 
     def embed_html(self, base_url: str) -> str:
         """The frame to paste into another page; ``base_url`` is scheme and host without a closing slash."""
@@ -218,11 +218,9 @@ class Answers(PlanAnswers):
     def _pair_slug(self) -> str:
         return pair_slug(self.fit.model.slug, self.fit.gpu.slug)
 
-    def _selection(self, theme: str | None) -> str:
-        chosen = {"quant": self.fit.quant.slug, "workload": self.fit.workload.slug}
-        if theme is not None:
-            chosen["theme"] = theme
-        return urlencode(chosen)
+    @property
+    def _selection(self) -> str:
+        return urlencode({"quant": self.fit.quant.slug, "workload": self.fit.workload.slug})
 
 
 def pair_slug(model: str, gpu: str) -> str:

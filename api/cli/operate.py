@@ -126,7 +126,7 @@ def recompute_command(*, dry_run: bool, everything: bool, wait: bool) -> int:
         return follow_run(settings, result.run.id)
 
 
-def follow_run(settings: Settings, run_id: int, console: Console | None = None) -> int:
+def follow_run(settings: Settings, run_id: int) -> int:
     """Show a progress bar (pairs done, pairs/s, time left) until a run ends. Returns 0 when it was published."""
     from workers.runs import wait_for_run
 
@@ -137,7 +137,6 @@ def follow_run(settings: Settings, run_id: int, console: Console | None = None) 
         MofNCompleteColumn(),
         TextColumn("{task.fields[rate]}"),
         TimeRemainingColumn(),
-        console=console,
     )
     with progress:
         task = progress.add_task("pairs", total=None, rate="")

@@ -245,6 +245,5 @@ def engine_of_row(alias: str = "f") -> str:
     return f"(({alias}.flags >> {ENGINE_SHIFT}) & {ENGINE_MASK})"
 
 
-def visible(alias: str = "f") -> str:
-    """SQL condition: the row belongs to generation ``:generation``."""
-    return f"{alias}.born <= :generation AND ({alias}.died = 0 OR {alias}.died > :generation)"
+#: SQL condition: the row ``f`` belongs to generation ``:generation``.
+VISIBLE = "f.born <= :generation AND (f.died = 0 OR f.died > :generation)"

@@ -206,9 +206,9 @@ async def page_runs(
     return [_run(row) for row in await connection.execute(_page(after, limit, query, ascending))]
 
 
-def page_runs_sync(connection: Connection, *, after: int | None = None, limit: int = 20) -> list[RunRow]:
-    """``page_runs`` for the command line."""
-    return [_run(row) for row in connection.execute(_page(after, limit))]
+def page_runs_sync(connection: Connection, *, limit: int = 20) -> list[RunRow]:
+    """The newest runs first."""
+    return [_run(row) for row in connection.execute(_page(None, limit))]
 
 
 async def count_runs(connection: AsyncConnection, query: RunQuery = _ALL) -> int:

@@ -72,10 +72,10 @@ class _Base:
 class Calibration:
     """Effects, ranges and measured configurations; see :mod:`estimator.calibration.effects` for how they combine."""
 
-    def __init__(self, data: Mapping[str, Any], version: str, losses: LossTable | None = None) -> None:
+    def __init__(self, data: Mapping[str, Any], version: str) -> None:
         self.data = data
-        #: Laws of what a quantization costs; the bundled ones by default.
-        self.losses = LossTable.load() if losses is None else losses
+        #: Laws of the loss by a quantization.
+        self.losses = LossTable.load()
         self.version = version
         self._decode: dict[str, float] = data["decode"]["effects"]
         self._prefill: dict[str, float] = data["prefill"]["effects"]

@@ -175,7 +175,6 @@ def choose_engine(
     backend: Backend | None = None,
     *,
     is_moe: bool = True,
-    rules: tuple[EngineRule, ...] = ENGINE_RULES,
 ) -> tuple[Engine, Backend] | None:
     """The engine and backend that run ``quant`` of an architecture on a device, or None when none does.
 
@@ -184,7 +183,7 @@ def choose_engine(
     """
     if quant.moe_only and not is_moe:
         return None
-    for rule in rules:
+    for rule in ENGINE_RULES:
         if quant.format not in rule.formats or architecture in rule.unsupported_architectures:
             continue
         if (engine is not None and rule.engine is not engine) or (engine is None and rule.only_on_request):
@@ -192,17 +191,6 @@ def choose_engine(
         if (backend is None or rule.backend is backend) and rule.covers(accelerator):
             return rule.engine, rule.backend
     return None
-
-
-def runs_natively(accelerator: Accelerator, quant: Quant, rules: tuple[EngineRule, ...] = ENGINE_RULES) -> bool:
-    """Whether the device multiplies in the quant's own low-precision format rather than in 16 bits."""
-    for rule in rules:
-        if quant.format in rule.formats and rule.covers(accelerator):
-            native = rule.native_compute_capability
-            if native is not None:
-                return accelerator.compute_capability is not None and accelerator.compute_capability >= native
-            return quant.format is QuantFormat.FP8 and rule.backend is Backend.ROCM
-    return False
 
 
 def backends_of(accelerator: Accelerator, engine: Engine = Engine.LLAMA_CPP) -> tuple[Backend, ...]:

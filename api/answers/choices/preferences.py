@@ -45,9 +45,9 @@ class Preference:
         return f"{cards}, {self.workload}{mode}{users}: {self.before} before {self.after}"
 
 
-def preferences(path: Path = DEFAULT_PATH) -> list[Preference]:
-    """Those of a file with one preference a line."""
-    return [Preference(**json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
+def preferences() -> list[Preference]:
+    """All preferences of the table."""
+    return [Preference(**json.loads(line)) for line in DEFAULT_PATH.read_text(encoding="utf-8").splitlines()]
 
 
 def is_met(catalog: Catalog, calibration: Calibration, held: Preference) -> bool:

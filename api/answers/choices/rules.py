@@ -44,10 +44,9 @@ class Broken:
         return Broken(*(getattr(self, name) + getattr(other, name) for name in self.__slots__))
 
 
-def broken_rules(catalog: Catalog, calibration: Calibration, gpus: Sequence[str] | None = None) -> Broken:
-    """The rules on every accelerator of the catalog, or on ``gpus``, for every workload in the balanced mode."""
-    entries = [entry for slug, entry in catalog.gpus.items() if gpus is None or slug in gpus]
-    devices = [specs.accelerator(entry) for entry in entries if not specs.missing_facts(entry)]
+def broken_rules(catalog: Catalog, calibration: Calibration) -> Broken:
+    """The rules on every accelerator of the catalog, for every workload in the balanced mode."""
+    devices = [specs.accelerator(entry) for entry in catalog.gpus.values() if not specs.missing_facts(entry)]
     profiles = [specs.host(entry) for entry in catalog.hosts.values()]
     quants = [specs.quant(entry) for entry in catalog.quants.values() if specs.is_precomputed(entry)]
     workloads = [specs.workload(entry) for entry in catalog.workloads.values()]
