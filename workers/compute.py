@@ -95,7 +95,6 @@ def setting_of(connection: Connection, url: str, run_id: int) -> Setting:
 
 
 def load_models(connection: Connection, run_id: int, model_ids: Iterable[int]) -> dict[int, ModelArchitecture]:
-    """Architectures of the models of a block."""
     return {
         key: specs.architecture(entry) for key, entry in entries_of_run(connection, run_id, "model", model_ids).items()
     }

@@ -26,8 +26,6 @@ VALUE_USD = 1000
 
 
 class Measure(Enum):
-    """Measures of a comparison."""
-
     SCORE = "score"
     DECODE = "decode"
     PREFILL = "prefill"

@@ -64,7 +64,6 @@ def print_outcomes(outcomes: Iterable[Outcome], *, as_json: bool) -> None:
 
 
 def outcome_json(outcome: Outcome) -> dict[str, Any]:
-    """An outcome as a JSON object."""
     return {
         "source": outcome.snapshot.source,
         "repository": outcome.snapshot.repository,

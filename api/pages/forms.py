@@ -71,12 +71,10 @@ def workload_of(asked: Asked, view: CatalogView, otherwise: str = "coding") -> W
 
 
 def workload_options(view: CatalogView) -> Options:
-    """All workloads."""
     return [(workload.slug, workload.name) for workload in view.workloads]
 
 
 def mode_options() -> Options:
-    """All operating modes."""
     return [(mode.value, MODE_WORDS[mode][0]) for mode in OperatingMode]
 
 

@@ -26,8 +26,6 @@ SEVERAL_GGUF = "gguf"
 
 
 class DerivativeRow(Shape):
-    """One repository."""
-
     repository: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$", max_length=200)]
     base: Slug
     known_by: Literal["name", "shape", "text", "card"]

@@ -157,7 +157,6 @@ class RunQuery:
     other_causes: frozenset[str] | None = None
 
     def conditions(self) -> list[Any]:
-        """Conditions on the rows of runs."""
         terms: list[Any] = []
         if self.states is not None:
             terms.append(_RUN.c.state.in_([state.value for state in self.states]))

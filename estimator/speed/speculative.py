@@ -50,7 +50,6 @@ class DraftLoad:
 
     @property
     def runs(self) -> bool:
-        """Whether it drafts at all."""
         return self.token_s is not None or self.token_share is not None
 
     def seconds(self, plain_token_s: float) -> float:

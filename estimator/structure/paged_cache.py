@@ -44,7 +44,6 @@ class PagedLayers:
     state_bytes: float = 0.0
 
     def blocks(self, context: Floats, batched_tokens: int, block_tokens: float) -> Floats:
-        """Blocks of a request with ``context`` tokens."""
         kept = context if self.window is None else np.minimum(context, self.window + batched_tokens)
         return np.asarray(np.ceil(kept / block_tokens) + self.spare)
 

@@ -56,7 +56,6 @@ class Child:
 
     @property
     def alive(self) -> bool:
-        """Whether it runs."""
         return self.process is not None and self.process.poll() is None
 
     def start(self) -> None:

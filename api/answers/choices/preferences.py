@@ -38,7 +38,6 @@ class Preference:
 
     @property
     def text(self) -> str:
-        """The preference as one phrase."""
         cards = self.gpu if self.count == 1 else f"{self.count} x {self.gpu}"
         users = "" if self.users is None else f", {self.users} users at once"
         mode = "" if self.mode == "balanced" else f", {self.mode}"
@@ -46,7 +45,6 @@ class Preference:
 
 
 def preferences() -> list[Preference]:
-    """All preferences of the table."""
     return [Preference(**json.loads(line)) for line in DEFAULT_PATH.read_text(encoding="utf-8").splitlines()]
 
 

@@ -194,7 +194,6 @@ def print_report(report: Report, rows: Path) -> None:
 
 
 def report_json(report: Report) -> dict[str, Any]:
-    """The report as one object."""
     return {
         "machine": report.machine,
         "model": report.model,

@@ -19,8 +19,6 @@ from estimator.judgement.market import price_of_computer
 
 
 class ComputerForm(StrEnum):
-    """Sorts of computer."""
-
     DESKTOP = "desktop"
     WORKSTATION = "workstation"
     SERVER = "server"

@@ -13,8 +13,6 @@ from api.graphql.core.sentences import Sentence, sentences_of
 
 
 class NameKind(Enum):
-    """Kinds of entities that are named."""
-
     MODEL = "model"
     GPU = "gpu"
     QUANT = "quant"

@@ -58,8 +58,6 @@ class ComparisonRow:
 
 
 class ComparisonWarningCode(Enum):
-    """Kinds of a warning."""
-
     QUANTS_DIFFER = "QUANTS_DIFFER"
 
 
