@@ -169,7 +169,9 @@ def _frontier(machines: Recommendations, choices: list[Choice], prices: dict[str
 
 
 def _priced(machines: Recommendations, choices: list[Choice], prices: dict[str, float | None]) -> list[Point]:
-    return [(price, machines.rating(choice), choice) for choice in choices if (price := prices[choice.slug]) is not None]
+    return [
+        (price, machines.rating(choice), choice) for choice in choices if (price := prices[choice.slug]) is not None
+    ]
 
 
 def _plot(points: list[Point], leading: list[Point], model: ModelRecord) -> Markup | str:
