@@ -12,6 +12,7 @@ import orjson
 from rich.console import Console
 from rich.table import Table
 
+from api.cli.choices.capabilities import capability_json
 from api.cli.exit_codes import FAILED, NO_ANSWER
 from db.entries import capability as capability_entries
 from db.entries import quality as quality_entries
@@ -52,14 +53,7 @@ def capability_command(*, as_json: bool) -> int:
 
 
 def _capability_json(capability: capability_table.Capability) -> dict[str, Any]:
-    return {
-        "value": capability.value,
-        "low": capability.low,
-        "high": capability.high,
-        "evidence": capability.evidence.value,
-        "results": capability.scores,
-        "without_thinking": capability.plain,
-    }
+    return {**capability_json(capability), "results": capability.scores, "without_thinking": capability.plain}
 
 
 def _capability_text(capability: capability_table.Capability) -> str:

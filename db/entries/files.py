@@ -27,6 +27,8 @@ DIRECTORIES: dict[str, str] = {
 }  # fmt: skip
 
 Entry = dict[str, Any]
+#: Every file of rows stays reviewable and below the size that hosting sites warn about.
+MAX_FILE_BYTES = 1_500_000
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -95,6 +97,20 @@ class Catalog:
     def default_host(self) -> str:
         """Slug of the host profile that is assumed when none is named."""
         return next(slug for slug, entry in self.hosts.items() if entry["default"])
+
+
+def checked_lines(path: Path, file: str, faults: list[Fault]) -> Iterator[tuple[str, Any]]:
+    """Rows of a file of JSON Lines with the label of each; faults of its size and syntax join ``faults``."""
+    if path.stat().st_size > MAX_FILE_BYTES:
+        faults.append(Fault(file, "-", "-", f"the file exceeds {MAX_FILE_BYTES} bytes; split it by source"))
+    for number, line in enumerate(path.read_bytes().splitlines(), start=1):
+        label = f"line {number}"
+        try:
+            row = orjson.loads(line)
+        except orjson.JSONDecodeError as error:
+            faults.append(Fault(file, label, "-", f"the line is not valid JSON ({error}); repair it"))
+        else:
+            yield label, row
 
 
 def entity_files(root: Path, kind: str) -> list[Path]:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from estimator.accuracy.crossval import held_range, row_errors
-from estimator.accuracy.fit_offload import solve
+from estimator.accuracy.fit_offload import design, solve
 from estimator.accuracy.observations import (
     CLEARLY_FITS,
     Entities,
@@ -190,18 +190,8 @@ class Fitted:
 def fit_kind(rows: Sequence[Shared], result: Mapping[str, Any], kind: str) -> Fitted:
     """Fit the constants of one kind of speed; those of the other kind stay as ``result`` has them."""
     starts = STARTS[kind]
-    known = {**result["parallel"], **dict.fromkeys(starts, 0.0)}
-    variants = [Calibration({**result, "parallel": known}, "none")]
-    variants += [Calibration({**result, "parallel": {**known, name: 1.0}}, name) for name in starts]
-    kept: list[Shared] = []
-    seconds: list[list[float]] = []
-    for row in rows:
-        values = [seconds_of(variant, row) for variant in variants] if row.kind == kind else [None]
-        if all(value is not None for value in values):
-            kept.append(row)
-            seconds.append([float(value) for value in values if value is not None])
-    table = np.array(seconds).reshape(len(kept), len(variants))
-    fixed, unit = table[:, 0], table[:, 1:] - table[:, :1]
+    own = [row for row in rows if row.kind == kind]
+    kept, fixed, unit = design(own, result, "parallel", starts, seconds_of)
     measured = np.array([shared.tokens / float(shared.row["tok_s"]) for shared in kept])
     groups = Counter(_group(shared) for shared in kept)
     weight = np.array([groups[_group(shared)] ** (GROUP_POWER - 1.0) for shared in kept])

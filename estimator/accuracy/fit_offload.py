@@ -9,7 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from estimator.estimate import estimate
 from estimator.structure.architecture import ModelArchitecture
 from estimator.types import Engine, EstimateRequest, EstimatorError, Status
 
+R = TypeVar("R")
 #: Constants by kind of speed, in fitting order with their first guess: layers and experts read from system memory, fixed
 #: cost of each; bytes copied over the link for a prompt, by backend.
 STARTS: Mapping[str, Mapping[str, float]] = {
@@ -151,21 +152,26 @@ def seconds_of(calibration: Calibration, stated: Stated) -> float | None:
     return stated.tokens / speed.value
 
 
-def design(rows: Sequence[Stated], result: Mapping[str, Any], kind: str) -> tuple[list[Stated], Floats, Floats]:
-    """Rows that could be estimated, their seconds without system memory (rows,), and seconds per unit of each constant
-    (rows, constants)."""
-    starts = STARTS[kind]
-    zeros = {**result["offload"], **dict.fromkeys(starts, 0.0)}
-    variants = [Calibration({**result, "offload": zeros}, "none")]
-    variants += [Calibration({**result, "offload": {**zeros, name: 1.0}}, name) for name in starts]
-    kept: list[Stated] = []
+def design(
+    rows: Sequence[R],
+    result: Mapping[str, Any],
+    part: str,
+    starts: Mapping[str, float],
+    seconds_of: Callable[[Calibration, R], float | None],
+) -> tuple[list[R], Floats, Floats]:
+    """Rows that could be estimated, their seconds without the constants of ``part`` (rows,), and seconds per unit of each
+    constant (rows, constants)."""
+    zeros = {**result[part], **dict.fromkeys(starts, 0.0)}
+    variants = [Calibration({**result, part: zeros}, "none")]
+    variants += [Calibration({**result, part: {**zeros, name: 1.0}}, name) for name in starts]
+    kept: list[R] = []
     seconds: list[list[float]] = []
     for row in rows:
-        values = [seconds_of(variant, row) for variant in variants] if row.kind == kind else [None]
-        if all(value is not None for value in values):
+        values = [value for variant in variants if (value := seconds_of(variant, row)) is not None]
+        if len(values) == len(variants):
             kept.append(row)
-            seconds.append([float(value) for value in values if value is not None])
-    table = np.array(seconds).reshape(len(kept), len(starts) + 1)
+            seconds.append(values)
+    table = np.array(seconds).reshape(len(kept), len(variants))
     return kept, table[:, 0], table[:, 1:] - table[:, :1]
 
 
@@ -202,7 +208,8 @@ class Fitted:
 def fit_kind(rows: Sequence[Stated], result: Mapping[str, Any], kind: str) -> Fitted:
     """Fit the constants of one kind of speed."""
     starts = STARTS[kind]
-    kept, device, unit = design(rows, result, kind)
+    own = [row for row in rows if row.kind == kind]
+    kept, device, unit = design(own, result, "offload", starts, seconds_of)
     measured = np.array([stated.tokens / float(stated.row["tok_s"]) for stated in kept])
     counts = Counter(stated.group for stated in kept)
     weight = np.array([counts[stated.group] ** (GROUP_POWER - 1.0) for stated in kept])

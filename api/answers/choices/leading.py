@@ -10,18 +10,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from api.answers.choices.judged import Judged
 from api.answers.choices.paces import Loads, OwnerPace
+from estimator.arrays import Flags, Floats, Ints
 from estimator.judgement.setups import Pace, usable_setups
 from estimator.judgement.worth import WorthTable
 from estimator.quant_choice import ALIKE_POINTS
 from estimator.types import OperatingMode, Workload
-
-Flags = NDArray[np.bool_]
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 #: Models that are laid out between two looks at the order.
 _STEP = 8
