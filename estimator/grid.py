@@ -137,7 +137,7 @@ def evaluate(
 
 @dataclass(frozen=True, slots=True)
 class Outline:
-    """What a choice compares of a :class:`FitBlock`, of the same shapes."""
+    """Columns of a :class:`FitBlock` that a choice compares, of the same shapes."""
 
     available: NDArray[np.bool_]
     engine: NDArray[np.uint8]

@@ -23,8 +23,6 @@ _EVIDENCE = {
 
 
 class QuestionCode(StrEnum):
-    """What is asked."""
-
     DOES_IT_RUN = "DOES_IT_RUN"
     MEMORY_NEEDED = "MEMORY_NEEDED"
     BEST_QUANT = "BEST_QUANT"

@@ -83,7 +83,7 @@ def leading_of(judged: Judged, places: Ints, first: int) -> Ints:
 def leading(
     loads: Loads, reach: Reach, first: int, judge: Callable[[OwnerPace], tuple[Judged, Ints]], *, by_speed: bool
 ) -> tuple[Judged, Ints]:
-    """What is laid out, judged, and the places of the ``first`` of its chosen setups in order, and of all up to the pick.
+    """Loads laid out and judged, and the places of their ``first`` chosen setups in order, and of all up to the pick.
 
     ``judge`` gives the places of all for a pace.
     """

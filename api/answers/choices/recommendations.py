@@ -110,7 +110,7 @@ async def recommendations(
 ) -> Recommendations:
     """The list for a model, an accelerator, or both; the most recent ones are kept, so that pages of one share it.
 
-    Of models for several users only the ``first`` are laid out, unless it is None. Raises ``BAD_USER_INPUT`` when neither a
+    For several users only the ``first`` models are laid out, unless it is None. Raises ``BAD_USER_INPUT`` when neither a
     model nor an accelerator is given.
     """
     if model is None and gpu is None:

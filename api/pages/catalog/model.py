@@ -170,7 +170,7 @@ def _href(view: CatalogView, choice: Choice, workload: str) -> str:
 
 
 def _frontier(machines: Recommendations, choices: list[Choice], prices: dict[str, float | None]) -> list[Point]:
-    """What no cheaper machine equals in rating, by price of today."""
+    """Machines that no cheaper one equals in rating, by price of today."""
     known = _priced(machines, choices, prices)
     usd, ratings = (np.array([point[at] for point in known], np.float64) for at in (0, 1))
     leading = [point for point, flag in zip(known, frontier(ratings, usd), strict=True) if flag]
