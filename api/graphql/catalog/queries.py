@@ -134,7 +134,7 @@ def _page_computers(context: Any, gpu: str | None, paging: Paging) -> ComputerCo
 
 
 def _page(
-    context: Any, connection: type[C], kind: str, chosen: Sequence[Any], wanted: Any, order_by: Any, paging: Paging
+    context: Any, connection: type[C], kind: str, chosen: list[Any], wanted: Any, order_by: Any, paging: Paging
 ) -> C:
     page = page_of(context.services.limits, *paging)
     signed = signature_of(kind, wanted, order_by)
