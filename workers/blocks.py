@@ -24,6 +24,7 @@ from db.session import sync_engine, writing
 from db.settings import Settings
 from db.tables import Run, table_of
 from workers.compute import compute_rows, load_models, setting_of
+from workers.kernel import release_version
 
 logger = logging.getLogger("fitgraph.workers")
 _RUN = table_of(Run)
@@ -38,7 +39,7 @@ def compute_one(settings: Settings, run_id: int, block_id: int) -> bool:
     """
     engine, token = sync_engine(settings.resolved_database_url), secrets.token_hex(8)
     with writing(engine) as connection:
-        block = claim_block(connection, block_id, token, settings.lease_s, settings.block_attempts)
+        block = claim_block(connection, block_id, token, settings.lease_s, settings.block_attempts, release_version())
     if block is None:
         return _is_ready(settings, run_id)
     try:

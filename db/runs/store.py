@@ -57,6 +57,7 @@ class RunRow:
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+    release: str
 
     @property
     def is_final(self) -> bool:
@@ -133,6 +134,7 @@ def _runs() -> Any:
         _RUN.c.created_at,
         _RUN.c.started_at,
         _RUN.c.finished_at,
+        _RUN.c.release,
     ).select_from(_RUN.outerjoin(counts, counts.c.run_id == _RUN.c.id))
 
 
@@ -142,6 +144,7 @@ def _run(row: Any) -> RunRow:
     return RunRow(
         row[0], row[1], row[2] if published else None, row[3], state, row[5], int(row[6]), int(row[7]), row[8], int(row[9]),
         row[10], as_utc(row[11]), None if row[12] is None else as_utc(row[12]), None if row[13] is None else as_utc(row[13]),
+        row[14],
     )  # fmt: skip
 
 
@@ -249,11 +252,17 @@ def failed_blocks_sync(connection: Connection, run_id: int) -> list[BlockRow]:
     return blocks_of(connection, run_id, "failed")
 
 
-def claim_block(connection: Connection, block_id: int, token: str, lease_s: float, attempts: int) -> BlockRow | None:
-    """Lease a block; None when it is not free, or its run is not at work. One that wore out its tries is failed."""
+def claim_block(
+    connection: Connection, block_id: int, token: str, lease_s: float, attempts: int, release: str
+) -> BlockRow | None:
+    """Lease a block; None when it is not free, or its run is not at work or another release's.
+
+    A block that wore out its tries is failed.
+    """
     moment = time.time()
     free = or_(_BLOCK.c.state == "pending", and_(_BLOCK.c.state == "leased", _BLOCK.c.lease_until < moment))
-    working = _BLOCK.c.run_id.in_(select(_RUN.c.id).where(_RUN.c.active == 1, _RUN.c.state.in_(_WORKING)))
+    ours = and_(_RUN.c.active == 1, _RUN.c.release == release, _RUN.c.state.in_(_WORKING))
+    working = _BLOCK.c.run_id.in_(select(_RUN.c.id).where(ours))
     mine = and_(_BLOCK.c.id == block_id, free, working)
     connection.execute(
         update(_BLOCK)
@@ -326,6 +335,17 @@ def open_blocks(connection: Connection, run_id: int) -> int:
     return int(connection.execute(query).scalar_one())
 
 
+def is_worked_at(connection: Connection, run: RunRow, lease_s: float) -> bool:
+    """Whether somebody holds a lease of an active run, or it began less than a lease ago."""
+    moment = time.time()
+    leased = select(_BLOCK.c.id).where(
+        _BLOCK.c.run_id == run.id, _BLOCK.c.state == "leased", _BLOCK.c.lease_until >= moment
+    )
+    publishing = select(_RUN.c.id).where(_RUN.c.id == run.id, _RUN.c.publish_lease_until >= moment)
+    young = run.created_at.timestamp() > moment - lease_s
+    return young or any(connection.execute(query.limit(1)).first() is not None for query in (leased, publishing))
+
+
 def free_blocks(connection: Connection, run_id: int) -> list[int]:
     """Ids of blocks that a worker may claim now: pending, or leased by one that went silent."""
     free = or_(_BLOCK.c.state == "pending", and_(_BLOCK.c.state == "leased", _BLOCK.c.lease_until < time.time()))
@@ -333,8 +353,8 @@ def free_blocks(connection: Connection, run_id: int) -> list[int]:
     return [row[0] for row in connection.execute(query)]
 
 
-def claim_publication(connection: Connection, run_id: int, token: str, lease_s: float) -> bool:
-    """Become the publisher of a run whose blocks are all done or failed. False: not ready, or another publishes."""
+def claim_publication(connection: Connection, run_id: int, token: str, lease_s: float, release: str) -> bool:
+    """Become the publisher of a run of ``release`` whose blocks are all done or failed. False: not ready, or not ours."""
     if open_blocks(connection, run_id):
         return False
     moment = time.time()
@@ -343,7 +363,7 @@ def claim_publication(connection: Connection, run_id: int, token: str, lease_s: 
     )
     claimed = connection.execute(
         update(_RUN)
-        .where(_RUN.c.id == run_id, _RUN.c.active == 1, ready)
+        .where(_RUN.c.id == run_id, _RUN.c.active == 1, _RUN.c.release == release, ready)
         .values(
             state=RunState.PUBLISHING.value,
             publish_token=token,

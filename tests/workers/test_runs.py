@@ -22,6 +22,7 @@ from db.settings import Settings
 from tests.support.runs import run_in_process
 from workers import blocks, compute, runs, tasks
 from workers.blocks import compute_one
+from workers.kernel import release_version
 from workers.plan import plan_run
 from workers.publish import drop_old, fold_parts, publish_one
 from workers.runs import cancel_run, start_run
@@ -56,7 +57,7 @@ def rows_by_slug(
             f"SELECT m.slug, g.slug, n.slug, {_DATA} FROM {seen.table} f JOIN model m ON m.id = f.model_id "
             f"JOIN gpu g ON g.id = f.gpu_id JOIN quant n ON n.id = f.quant_id JOIN {seen.table}_quant q "
             "ON q.model_id = f.model_id AND q.quant_id = f.quant_id AND q.born = f.born "
-            f"JOIN {seen.table}_gpu u ON u.gpu_id = f.gpu_id AND u.engine = ((f.flags >> 20) & 7) AND u.born = f.born "
+            f"JOIN {seen.table}_gpu u ON u.gpu_id = f.gpu_id AND u.engine = ((f.flags >> 20) & 15) AND u.born = f.born "
             "WHERE f.born <= :g AND (f.died = 0 OR f.died > :g)"
         ),
         {"g": seen.id},
@@ -400,7 +401,8 @@ def test_a_block_whose_workers_die_is_set_aside(
 
     for _ in range(settings.block_attempts):
         with writing(sync_engine(settings.resolved_database_url)) as write:
-            assert claim_block(write, block, "dead", silent.lease_s, settings.block_attempts) is not None
+            claimed = claim_block(write, block, "dead", silent.lease_s, settings.block_attempts, release_version())
+            assert claimed is not None
     compute_one(settings, result.run.id, block)
     failed = failed_blocks_sync(connection, result.run.id)
     assert [each.id for each in failed] == [block]
