@@ -46,7 +46,7 @@ def layout_version() -> int:
     layout alone, and computes anew what it has none of.
     """
     digest, name = hashlib.blake2b(digest_size=4), storage_name(0)
-    for dialect in (postgresql.dialect(), sqlite.dialect()):
+    for dialect in (postgresql.dialect(), sqlite.dialect()):  # type: ignore[no-untyped-call]
         for statement in (*table_statements(name, dialect), *index_statements(name, dialect.name)):
             digest.update(statement.encode())
     for codes in (WorkloadKind, STATUSES, EVIDENCES, ENGINES, BACKENDS, STRATEGIES):
