@@ -11,15 +11,8 @@ from sqlalchemy import select
 from db.fits.layout import storage_name
 from db.fits.writes import write_block
 from db.outages import is_outage
-from db.runs.store import (
-    BlockRow,
-    claim_block,
-    fail_block,
-    finish_block,
-    get_run_sync,
-    give_back_block,
-    open_blocks,
-)
+from db.runs.leases import claim_block
+from db.runs.store import BlockRow, fail_block, finish_block, get_run_sync, give_back_block, open_blocks
 from db.session import sync_engine, writing
 from db.settings import Settings
 from db.tables import Run, table_of

@@ -11,15 +11,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from db.entries.store import drop_staged
 from db.fits.generations import current_generation_sync
 from db.fits.layout import drop_storage, storage_name
+from db.runs.leases import claim_publication, give_back_publication, hold_publication
 from db.runs.publication import Grace, carry_over, drop_unread, fold_one, has_unread, prepare, publish
-from db.runs.store import (
-    RunState,
-    blocks_of,
-    claim_publication,
-    end_run,
-    give_back_publication,
-    hold_publication,
-)
+from db.runs.store import RunState, blocks_of, end_run
 from db.session import sync_engine, writing
 from db.settings import Settings
 from db.tables import Run, table_of

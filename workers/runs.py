@@ -14,15 +14,8 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 from db.entries.files import Catalog
 from db.entries.store import ids_of, stage_entries
 from db.fits.layout import create_storage, storage_name
-from db.runs.store import (
-    RunRow,
-    RunState,
-    active_run,
-    end_run,
-    get_run_sync,
-    is_worked_at,
-    now,
-)
+from db.runs.leases import is_worked_at
+from db.runs.store import RunRow, RunState, active_run, end_run, get_run_sync, now
 from db.session import sync_engine, writing
 from db.settings import Settings
 from db.tables import Run, RunBlock, table_of

@@ -16,7 +16,8 @@ from db.entries.files import Catalog
 from db.fits import generations, layout
 from db.fits.generations import current_generation_sync, layout_version
 from db.runs import publication
-from db.runs.store import RunState, free_blocks, get_run_sync
+from db.runs.leases import free_blocks
+from db.runs.store import RunState, get_run_sync
 from db.session import sync_engine, upgrade_database, writing
 from db.settings import Settings
 from tests.support.published_rows import shown
@@ -60,7 +61,7 @@ def seen(settings: Settings) -> tuple[int, dict[object, object]] | None:
 
 def free(settings: Settings, run_id: int) -> list[int]:
     with sync_engine(settings.resolved_database_url).connect() as connection:
-        return free_blocks(connection, run_id)
+        return free_blocks(connection, run_id, settings.lease_s)
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,9 @@ from db.fits.generations import Generation, current_generation_sync
 from db.fits.layout import SLOT_COUNT
 from db.fits.parts import parts_of
 from db.runs.catalog_state import catalog_state
+from db.runs.leases import free_blocks
 from db.runs.publication import fold_one, prepare
-from db.runs.store import RunState, failed_blocks_sync, free_blocks, get_run_sync, page_runs_sync
+from db.runs.store import RunState, failed_blocks_sync, get_run_sync, page_runs_sync
 from db.session import sync_engine, upgrade_database, writing
 from db.settings import Settings
 from tests.support.runs import run_in_process
@@ -192,7 +193,7 @@ def test_a_run_cancelled_before_its_publication_leaves_no_part(
     connection.rollback()
     result = start_run(settings, small_catalog, enqueue=False)
     assert result.run is not None
-    for block in free_blocks(connection, result.run.id):
+    for block in free_blocks(connection, result.run.id, settings.lease_s):
         compute_one(settings, result.run.id, block)
     connection.rollback()
     with writing(connection.engine) as write:
@@ -332,7 +333,7 @@ def test_a_cancelled_run_publishes_nothing(
     before = rows_by_slug(connection)
     result = start_run(settings, small_catalog, enqueue=False)
     assert result.run is not None
-    free = free_blocks(connection, result.run.id)
+    free = free_blocks(connection, result.run.id, settings.lease_s)
     connection.rollback()
     assert cancel_run(settings, result.run.id)
     assert not cancel_run(settings, result.run.id)
@@ -350,7 +351,7 @@ def test_a_block_delivered_twice_is_stored_once(
 ) -> None:
     result = start_run(settings, small_catalog, enqueue=False)
     assert result.run is not None
-    free = free_blocks(connection, result.run.id)
+    free = free_blocks(connection, result.run.id, settings.lease_s)
     connection.rollback()
     for block in [*free, *free]:
         compute_one(settings, result.run.id, block)
@@ -364,7 +365,7 @@ def test_a_worker_that_lost_its_lease_stores_nothing(
 ) -> None:
     result = start_run(settings, small_catalog, enqueue=False)
     assert result.run is not None
-    block = free_blocks(connection, result.run.id)[0]
+    block = free_blocks(connection, result.run.id, settings.lease_s)[0]
     connection.rollback()
     short = settings.model_copy(update={"lease_s": 1e-6})
     honest = blocks.compute_rows
@@ -380,7 +381,7 @@ def test_a_worker_that_lost_its_lease_stores_nothing(
     monkeypatch.setattr(blocks, "compute_rows", overtaken)
     compute_one(short, result.run.id, block)
     assert len(calls) == 2
-    for rest in free_blocks(connection, result.run.id):
+    for rest in free_blocks(connection, result.run.id, settings.lease_s):
         connection.rollback()
         compute_one(settings, result.run.id, rest)
     connection.rollback()
@@ -393,10 +394,10 @@ def test_a_block_whose_workers_die_is_set_aside(
 ) -> None:
     result = start_run(settings, small_catalog, enqueue=False)
     assert result.run is not None
-    block = free_blocks(connection, result.run.id)[0]
+    block = free_blocks(connection, result.run.id, settings.lease_s)[0]
     connection.rollback()
     silent = settings.model_copy(update={"lease_s": -1.0})
-    from db.runs.store import claim_block
+    from db.runs.leases import claim_block
     from db.session import writing
 
     for _ in range(settings.block_attempts):
@@ -415,7 +416,7 @@ def test_progress_is_counted_while_a_run_works(
     result = start_run(settings, small_catalog, enqueue=False)
     assert result.run is not None
     run_id = result.run.id
-    free = free_blocks(connection, run_id)
+    free = free_blocks(connection, run_id, settings.lease_s)
     connection.rollback()
     compute_one(settings, run_id, free[0])
     run = get_run_sync(connection, run_id)
@@ -442,7 +443,7 @@ def test_a_worker_keeps_nothing_of_the_models_it_computed(
 
     result = start_run(settings, small_catalog, enqueue=False)
     assert result.run is not None
-    free = free_blocks(connection, result.run.id)
+    free = free_blocks(connection, result.run.id, settings.lease_s)
     connection.rollback()
     compute_one(settings, result.run.id, free[0])
     assert (len(_model_tables), len(needs)) == (0, 0)
