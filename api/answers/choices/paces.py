@@ -3,7 +3,6 @@ compares. Both are made once and kept: worths for as long as the view, paces of 
 
 from __future__ import annotations
 
-import asyncio
 from collections import OrderedDict
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from api.answers.choices.setups import block_for_users
+from api.answers.searches import search
 from api.catalog.fit_reads import FitReads
 from api.catalog.records import GpuRecord, ModelRecord
 from api.catalog.view import CatalogView
@@ -113,7 +113,7 @@ class Paces:
                 found = await self._stored(reads, owner, slot)
             else:
                 models = await self._promising(reads, owner, slot) if isinstance(owner, GpuRecord) else None
-                found = await asyncio.to_thread(self._computed, owner, self._view.workloads[slot].spec, users, models)
+                found = await search(self._computed, owner, self._view.workloads[slot].spec, users, models)
             self._kept.keep(key, found)
         return found
 
