@@ -93,7 +93,7 @@ async def measure_all(settings: ApiSettings, count: int, seed: int) -> tuple[lis
     """Random queries, and those that search."""
     services = Services(settings, async_engine(settings.resolved_database_url))
     schema = build_schema(settings)
-    searches = [found for text in SEARCHES if (found := await measure(schema, services, text)) is not None]
+    searches = [query for text in SEARCHES if (query := await measure(schema, services, text)) is not None]
     if len(searches) < len(SEARCHES):
         raise RuntimeError("a search was answered with errors")
     measured: list[Measured] = []

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from estimator import verdict
-from estimator.arrays import Floats
 from estimator.calibration.coefficients import Calibration
 from estimator.estimate import cell_of, overrides_of, situation_of_request, thresholds_of
 from estimator.fleet import Fleet, Overrides, fleet_of
@@ -37,6 +36,7 @@ from estimator.speed.speculative import Draft, DraftLoad, Speculation, check_wor
 from estimator.speed.throughput import Pace, pace
 from estimator.speed.work import DecodeWork, decode_work, prefill_work
 from estimator.structure.architecture import ModelArchitecture
+from estimator.structure.arrays import Floats
 from estimator.types import ENGINES, SERVERS, Accelerator, Estimate, EstimateRequest, Quant, Status, Workload
 
 _RUNNING = (Status.FITS, Status.FITS_TIGHTLY, Status.FITS_WITH_OFFLOAD)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from estimator.accuracy.fitting import Fitter, Observation
-from estimator.arrays import Flags, Floats, Ints
+from estimator.structure.arrays import Flags, Floats, Ints
 
 #: Ways to leave data out; a range for a case that is as well known as the training data of that way.
 SCHEMES: Mapping[str, Callable[[Observation], str]] = {

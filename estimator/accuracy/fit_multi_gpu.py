@@ -24,7 +24,6 @@ from estimator.accuracy.observations import (
     source_of,
     stated_backend,
 )
-from estimator.arrays import Floats
 from estimator.calibration.build_age import age_years
 from estimator.calibration.coefficients import Calibration
 from estimator.calibration.intervals import DEPTH
@@ -33,6 +32,7 @@ from estimator.placement.layer_sums import model_tables
 from estimator.speed.coefficients import depth_log
 from estimator.speed.multi_gpu import MODES
 from estimator.structure.architecture import ModelArchitecture
+from estimator.structure.arrays import Floats
 from estimator.types import Backend, CacheType, Engine, EstimateRequest, EstimatorError, QuantFormat, Status
 
 #: Constants by kind of speed, in fitting order, with their first guess.

@@ -15,10 +15,10 @@ import numpy as np
 
 from estimator.accuracy.crossval import held_range, row_errors
 from estimator.accuracy.observations import DEFAULT_PROMPT_TOKENS, Entities, micro_batch_of, source_of, stated_backend
-from estimator.arrays import Floats
 from estimator.calibration.coefficients import Calibration
 from estimator.estimate import estimate
 from estimator.structure.architecture import ModelArchitecture
+from estimator.structure.arrays import Floats
 from estimator.types import Engine, EstimateRequest, EstimatorError, Status
 
 R = TypeVar("R")

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from estimator.arrays import Flags, Floats
 from estimator.calibration.effects import OVERALL_FACTORS, SLOPES, effect_name
+from estimator.structure.arrays import Flags, Floats
 
 #: Prior standard deviation of the log of an effect, by factor. A term's own level is nearly free.
 PRIOR_SPREAD: Mapping[str, float] = {

@@ -25,9 +25,9 @@ from estimator.accuracy.observations import (
 from estimator.accuracy.serving import section as serving_section
 from estimator.accuracy.spread import spread
 from estimator.accuracy.verdicts import verdict_section
-from estimator.arrays import Floats
 from estimator.calibration.coefficients import Calibration
 from estimator.calibration.effects import family_of, quant_class
+from estimator.structure.arrays import Floats
 
 Row = Mapping[str, Any]
 

@@ -14,9 +14,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from estimator.accuracy.fitting import Observation
-from estimator.arrays import Floats
 from estimator.calibration.intervals import DEPTH, names_of
 from estimator.speed.coefficients import depth_log
+from estimator.structure.arrays import Floats
 
 #: Errors below this do not count as smaller, log seconds.
 _LEAST_ERROR = 0.02

@@ -12,8 +12,8 @@ from estimator.accuracy import crossval
 from estimator.accuracy.calibrate import strata_residuals
 from estimator.accuracy.observations import MeasuredRow
 from estimator.accuracy.spread import spread
-from estimator.arrays import Flags, Floats
 from estimator.calibration.coefficients import Calibration
+from estimator.structure.arrays import Flags, Floats
 from estimator.types import Backend
 
 

@@ -11,11 +11,11 @@ import numpy as np
 from estimator.advice.gains import SWITCHING_POINTS, Tried, improves
 from estimator.advice.options import Candidate, ModelPool
 from estimator.advice.search import Advice, AdviceCode, Search
-from estimator.arrays import Flags, Floats
 from estimator.judgement.answer_time import written_tokens
 from estimator.judgement.worth import PLAIN, THINKING
 from estimator.placement.hardware import HOST_RESERVE_BYTES
 from estimator.quant_choice import charged
+from estimator.structure.arrays import Flags, Floats
 from estimator.structure.checkpoints import has_weights
 from estimator.types import Accelerator, OperatingMode, Quant
 from estimator.usability import comfortable_seconds, is_usable

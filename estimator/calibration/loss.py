@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from estimator.arrays import Floats
 from estimator.calibration.divergence import (
     CACHE_BITS,
     LEAST_BITS,
@@ -28,6 +27,7 @@ from estimator.calibration.divergence import (
     zone_of,
 )  # fmt: skip
 from estimator.calibration.scale import RETENTION_PER_NAT, points_lost, retained_share
+from estimator.structure.arrays import Floats
 from estimator.structure.quantization import FILE_TYPES
 from estimator.structure.training import TrainedModel
 from estimator.types import CacheType, Quant

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from estimator.arrays import Flags, Floats, Ints
+from estimator.structure.arrays import Flags, Floats, Ints
 
 #: Letters of tiers, and how many points below the best rating of a machine each ends: nine points are about the step to
 #: models of twice the size and date.

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from estimator import verdict
-from estimator.arrays import Flags, Floats
 from estimator.grid import FitBlock
 from estimator.quant_choice import needlessly_wide
+from estimator.structure.arrays import Flags, Floats
 from estimator.types import Accelerator, Workload
 
 

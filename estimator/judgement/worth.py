@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from estimator.arrays import Flags, Floats
 from estimator.calibration.capability_prior import ModelTraits
 from estimator.calibration.loss import LossTable, lost_points
 from estimator.calibration.scale import KIND_OF_WORKLOAD, RETENTION_PER_NAT
 from estimator.judgement.capability import Capability, CapabilityTable
 from estimator.quant_choice import native_quants
+from estimator.structure.arrays import Flags, Floats
 from estimator.types import CacheType, Quant, WorkloadKind
 
 #: Kind of work whose loss any long output has: thinking multiplies the errors of a quantization.

@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from estimator.arrays import Floats, Ints
 from estimator.memo import kept_within
 from estimator.placement.layer_sums import last
 from estimator.placement.memory import compute_bytes
 from estimator.structure.architecture import ModelArchitecture
+from estimator.structure.arrays import Floats, Ints
 from estimator.structure.kv_cache import CacheShape, cache_shape, pad
 from estimator.types import CacheType, Workload
 

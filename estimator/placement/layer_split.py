@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from estimator.arrays import Flags, Floats, Ints
 from estimator.placement.demand import Needs
 from estimator.placement.layer_sums import ModelTables
 from estimator.placement.memory import split_compute_bytes, unpipelined_compute_bytes
+from estimator.structure.arrays import Flags, Floats, Ints
 from estimator.structure.kv_cache import pad
 
 _PAGE_TOKENS = 256

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from estimator.arrays import Floats
 from estimator.memo import kept_within
 from estimator.structure.architecture import FeedForward, ModelArchitecture
+from estimator.structure.arrays import Floats
 from estimator.structure.kv_cache import CacheShape, cache_shape
 from estimator.structure.weights import WeightTable, weight_table
 from estimator.types import Quant, QuantFormat

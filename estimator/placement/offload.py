@@ -10,13 +10,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from estimator.arrays import Floats, Ints
 from estimator.placement.demand import Needs
 from estimator.placement.layer_split import Parts
 from estimator.placement.layer_sums import ModelTables
 from estimator.placement.memory import offload_compute_bytes
 from estimator.placement.pairs import Pairs
 from estimator.structure.architecture import ModelArchitecture
+from estimator.structure.arrays import Floats, Ints
 
 #: Width of one group's range of keys in a joint look-up, bytes: above any device, and exact in float64 for 1024 groups.
 _KEY_SPAN = float(2**43)

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from estimator.arrays import Flags, Floats, Ints
 from estimator.placement.demand import UNKNOWN_CONTEXT_LIMIT, Situation
 from estimator.placement.placements import Rig
 from estimator.structure.architecture import ModelArchitecture
+from estimator.structure.arrays import Flags, Floats, Ints
 from estimator.structure.kv_cache import kv_heads
 from estimator.structure.paged_cache import Reserved, request_bytes
 from estimator.types import CacheType

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from estimator.arrays import Flags, Floats, Ints
 from estimator.memo import kept_within
 from estimator.placement.demand import Needs
 from estimator.placement.layer_split import compute_of_cards
@@ -16,6 +15,7 @@ from estimator.placement.memory import PIPELINE_COPIES, server_activation_bytes
 from estimator.placement.paging import Paging, cache_copies
 from estimator.placement.placements import Rig
 from estimator.structure.architecture import ModelArchitecture
+from estimator.structure.arrays import Flags, Floats, Ints
 from estimator.types import EXLLAMA_ENGINES, SERVERS, Backend, Engine
 
 #: By the code of an engine, whatever it is: whether it is one of those.

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from estimator.arrays import Flags, Floats, Ints
 from estimator.placement.demand import Needs
 from estimator.placement.layer_split import compute_of_cards
 from estimator.placement.memory import VLLM_BATCHED_TOKENS
 from estimator.server_options import DEFAULT_SERVER, ServerOptions
+from estimator.structure.arrays import Flags, Floats, Ints
 
 
 @dataclass(frozen=True, slots=True)

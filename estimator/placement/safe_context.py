@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from estimator.arrays import Flags, Floats, Ints
 from estimator.placement.demand import UNKNOWN_CONTEXT_LIMIT, Needs
 from estimator.placement.layer_split import Parts
 from estimator.placement.pairs import Pairs
 from estimator.structure.architecture import ModelArchitecture
+from estimator.structure.arrays import Flags, Floats, Ints
 from estimator.structure.kv_cache import pad
 
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from estimator.arrays import Flags, Floats, Ints
 from estimator.placement.hardware import HOST_RESERVE_BYTES
 from estimator.placement.layer_split import Parts
 from estimator.placement.offload import Split, copied_bytes
@@ -14,6 +13,7 @@ from estimator.placement.pairs import Pairs
 from estimator.placement.placements import Placed, Placements
 from estimator.placement.safe_context import safe_context, safe_context_on_cards
 from estimator.placement.whole import WholeLoad
+from estimator.structure.arrays import Flags, Floats, Ints
 from estimator.types import STRATEGIES, Strategy
 from estimator.verdict import DOES_NOT_FIT, FITS, FITS_TIGHTLY, FITS_WITH_OFFLOAD, TIGHT_HEADROOM_FRACTION
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from estimator.arrays import Flags, Floats, Ints
 from estimator.placement.layer_split import Parts
 from estimator.placement.pairs import Pairs
 from estimator.placement.placements import Placed, Placements
 from estimator.placement.safe_context import held_cache, safe_context, safe_context_on_cards
+from estimator.structure.arrays import Flags, Floats, Ints
 from estimator.types import STRATEGIES, Strategy
 from estimator.verdict import DOES_NOT_FIT, FITS, FITS_TIGHTLY, TIGHT_HEADROOM_FRACTION
 

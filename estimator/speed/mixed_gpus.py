@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from estimator.arrays import Flags, Floats, Ints
 from estimator.placement.demand import Needs
 from estimator.placement.layer_sums import ModelTables
 from estimator.placement.placements import Placed, Rig
@@ -24,6 +23,7 @@ from estimator.speed.roofline import decode_seconds, prefill_seconds, stepped
 from estimator.speed.throughput import Pace, widths
 from estimator.speed.work import DecodeWork, PrefillWork
 from estimator.structure.architecture import FeedForward, ModelArchitecture
+from estimator.structure.arrays import Flags, Floats, Ints
 from estimator.types import Accelerator
 
 _BISECTIONS = 24

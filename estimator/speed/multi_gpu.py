@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from estimator.arrays import Floats
 from estimator.speed.coefficients import SpeedCoefficients
 from estimator.speed.work import DecodeWork, PrefillWork
+from estimator.structure.arrays import Floats
 from estimator.types import SERVERS, Accelerator, Backend
 
 #: Nominal scales of a hop between devices and of one sum over all devices, seconds; fitted coefficients multiply them.

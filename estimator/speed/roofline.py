@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from estimator.arrays import Floats
 from estimator.speed.coefficients import SpeedCoefficients
 from estimator.speed.multi_gpu import decode_exchange_seconds, decode_shares, packed_seconds_of, prefill_seconds_of
 from estimator.speed.streams import packed_prompt_seconds, product_seconds, step_seconds
 from estimator.speed.work import DecodeWork, PrefillWork
+from estimator.structure.arrays import Floats
 
 #: Nominal scales of the fixed costs, seconds; the fitted coefficients multiply them.
 LAYER_S = 1e-5

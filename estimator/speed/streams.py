@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from estimator.arrays import Floats
 from estimator.speed.coefficients import SpeedCoefficients
 from estimator.speed.work import DecodeWork, PrefillWork
+from estimator.structure.arrays import Floats
 from estimator.types import GGUF_FORMATS, Accelerator, Quant, QuantFormat
 
 #: Columns of a tile of llama.cpp's matrix products.

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from estimator.arrays import Floats
 from estimator.placement.demand import Needs
 from estimator.placement.layer_sums import ModelTables
 from estimator.placement.placements import Placed, Rig
@@ -17,6 +16,7 @@ from estimator.speed.multi_gpu import on_several, ranges_of
 from estimator.speed.roofline import decode_seconds, prefill_seconds
 from estimator.speed.work import DecodeWork, PrefillWork, decode_work, prefill_work
 from estimator.structure.architecture import ModelArchitecture
+from estimator.structure.arrays import Floats
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from estimator.arrays import Floats
 from estimator.placement.demand import Needs
 from estimator.placement.layer_sums import ModelTables
 from estimator.placement.placements import Placed, Rig
 from estimator.structure.architecture import ModelArchitecture
+from estimator.structure.arrays import Floats
 from estimator.structure.kv_cache import kv_heads
 
 

@@ -15,9 +15,9 @@ from typing import TypeAlias
 
 import numpy as np
 
-from estimator.arrays import Floats
 from estimator.memo import kept_within
 from estimator.structure.architecture import Layer, Mixer, ModelArchitecture
+from estimator.structure.arrays import Floats
 from estimator.structure.kv_cache import CACHE_BYTES, cache_shape
 from estimator.types import CacheType
 

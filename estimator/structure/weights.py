@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from estimator.arrays import Flags, Floats, Ints
 from estimator.structure.architecture import FeedForward, ModelArchitecture
+from estimator.structure.arrays import Flags, Floats, Ints
 from estimator.structure.block_types import BLOCKS, TYPES, tensor_bytes
 from estimator.structure.ik_recipes import IK_TYPES, ik_types
 from estimator.structure.quantization import TensorIndex, index_tensors, tensor_types

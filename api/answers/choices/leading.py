@@ -13,10 +13,10 @@ import numpy as np
 
 from api.answers.choices.judged import Judged
 from api.answers.choices.paces import Loads, OwnerPace
-from estimator.arrays import Flags, Floats, Ints
 from estimator.judgement.setups import Pace, usable_setups
 from estimator.judgement.worth import WorthTable
 from estimator.quant_choice import ALIKE_POINTS
+from estimator.structure.arrays import Flags, Floats, Ints
 from estimator.types import OperatingMode, Workload
 
 #: Models that are laid out between two looks at the order.

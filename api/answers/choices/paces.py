@@ -20,13 +20,13 @@ from db.entries.traits import model_traits
 from db.fits.by_key import Figures, fetch_figures
 from db.fits.query import FitOwner
 from estimator import verdict
-from estimator.arrays import Flags, Floats, Ints
 from estimator.calibration.capability_prior import ModelTraits
 from estimator.fleet import Overrides
 from estimator.grid import Outline, outline
 from estimator.judgement.setups import Pace
 from estimator.judgement.worth import WorthTable, worth_table
 from estimator.placement.demand import situation_of
+from estimator.structure.arrays import Flags, Floats, Ints
 from estimator.structure.checkpoints import has_weights
 from estimator.structure.weights import weight_table
 from estimator.types import Accelerator, EstimatorError, Host, Workload

@@ -22,12 +22,12 @@ from api.catalog.view import CatalogView
 from api.errors import bad_input
 from db.fits.cells import AnyCell, FitKey
 from db.fits.layout import SLOTS
-from estimator.arrays import Flags, Floats, Ints
 from estimator.judgement import recommend
 from estimator.judgement.choice import frontier
 from estimator.judgement.recommend import Aim
 from estimator.judgement.setups import Pace
 from estimator.quant_choice import CHARGES
+from estimator.structure.arrays import Flags, Floats, Ints
 from estimator.types import OperatingMode, WorkloadKind
 
 Side: TypeAlias = ModelRecord | GpuRecord | QuantRecord

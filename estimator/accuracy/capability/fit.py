@@ -20,7 +20,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from estimator.accuracy.capability.cells import Benchmark, Cell
-from estimator.arrays import Floats, Ints
 from estimator.calibration.capability_prior import (
     KIND_TERMS,
     SHARED_TERMS,
@@ -29,6 +28,7 @@ from estimator.calibration.capability_prior import (
     shared_terms,
 )  # fmt: skip
 from estimator.calibration.scale import KINDS, MEAN_SLOPE
+from estimator.structure.arrays import Floats, Ints
 
 #: Effects of one model, in this order: shared trait, deviations of the kinds, plain mode, base model, vendor's scores.
 EFFECTS: tuple[str, ...] = ("shared", *KINDS, "plain", "base", "vendor")

@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from estimator.accuracy.loss.rows import CacheRow, LossRow
-from estimator.arrays import Floats
 from estimator.calibration.divergence import REFERENCE_BITS, cache_terms, divergence_terms
+from estimator.structure.arrays import Floats
 
 #: Prior spread of a coefficient by its name, or by its name up to the colon.
 SPREAD: Mapping[str, float] = {

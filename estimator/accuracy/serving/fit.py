@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from estimator.accuracy.crossval import held_range, row_errors
 from estimator.accuracy.observations import Entities
 from estimator.accuracy.serving.rows import Served, served_rows
-from estimator.arrays import Flags, Floats
 from estimator.calibration.coefficients import OTHER_ENGINES, Calibration, stream_engine
 from estimator.estimate import overrides_of, require_company, situation_of_request, thresholds_of
 from estimator.fleet import Overrides, fleet_of, require_engine
@@ -32,6 +31,7 @@ from estimator.speed.streams import CONSTANTS, request_seconds
 from estimator.speed.throughput import Pace, pace
 from estimator.speed.work import DecodeWork, PrefillWork
 from estimator.structure.architecture import ModelArchitecture
+from estimator.structure.arrays import Flags, Floats
 from estimator.types import STATUSES, Engine, EstimateRequest, EstimatorError, Status
 
 #: First guess of each constant and the spread of its log around it; those of one server spread half as much around those

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from estimator.accuracy.observations import Entities
 from estimator.accuracy.serving.fit import Case, Fitted, cases, fit, groups_of, inside
 from estimator.accuracy.serving.rows import why_left_out
-from estimator.arrays import Flags
 from estimator.calibration.coefficients import Calibration
 from estimator.speed.roofline import expert_spread
+from estimator.structure.arrays import Flags
 
 
 def _bytes_s(case: Case) -> float:

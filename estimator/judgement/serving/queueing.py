@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from estimator.arrays import Floats
+from estimator.structure.arrays import Floats
 
 #: Share of requests that find no more others than in a busy moment.
 BUSY_QUANTILE = 0.9
