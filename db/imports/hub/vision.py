@@ -1,4 +1,4 @@
-"""Parameters of the vision tower and its projector, from ``vision_config``.
+"""Parameters of the vision tower and its projector, from ``vision_config``, and of the audio tower beside it.
 
 Source of the shapes and of the defaults: the ``modeling_*`` and ``configuration_*`` modules of transformers 5.24. A tower of
 another kind is not counted.
@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from db.imports.errors import needed, whole
+from db.imports.hub.audio import audio_section, gemma3n_audio, gemma4_audio, soft_tokens
 
 _WIDTH, _SIDE, _LAYERS = 1_048_576, 65_536, 1_000
 
@@ -121,14 +122,31 @@ def _glm5(values: Mapping[str, Any], _: Mapping[str, Any], hidden: int) -> int:
     return _patch(values, 2) + width + blocks + width + merger
 
 
-def _gemma4(values: Mapping[str, Any], config: Mapping[str, Any], hidden: int) -> int | None:
-    if isinstance(config.get("audio_config"), Mapping):
-        return None
+def _gemma4(values: Mapping[str, Any], config: Mapping[str, Any], hidden: int) -> int:
     width, layers = _size(values, "hidden_size"), _size(values, "num_hidden_layers", _LAYERS)
     blocks = _blocks(values, norm=2, gated=True, biased=False, depth="num_hidden_layers")
     head_norms = layers * 2 * (width // _size(values, "num_attention_heads"))
     positions = 2 * _size(values, "position_embedding_size", 1 << 24) * width
-    return _patch(values) + positions + blocks + head_norms + width * hidden
+    return _patch(values) + positions + blocks + head_norms + width * hidden + gemma4_audio(config, hidden)
+
+
+def _gemma4_unified(values: Mapping[str, Any], config: Mapping[str, Any], hidden: int) -> int:
+    """No tower: projected patches, and projected frames of sound."""
+    width, patch = _size(values, "mm_embed_dim"), 3 * _patch_side(values) ** 2
+    embedder = 2 * patch + patch * width + width + 2 * 2 * width
+    positions = 2 * _size(values, "mm_posemb_size", 1 << 24) * width
+    sound = audio_section(config, _GEMMA4_UNIFIED_AUDIO)
+    return embedder + positions + width * hidden + (_size(sound, "audio_embed_dim") * hidden if sound else 0)
+
+
+def _patch_side(values: Mapping[str, Any]) -> int:
+    return _size(values, "patch_size", _SIDE) * _size(values, "pooling_kernel_size", 64)
+
+
+def _gemma3n(values: Mapping[str, Any], config: Mapping[str, Any], hidden: int) -> int | None:
+    if (tower := _TIMM_ENCODERS.get(str(values["architecture"]))) is None:
+        return None
+    return tower + soft_tokens(values, hidden) + gemma3n_audio(config, hidden)
 
 
 def _mllama(values: Mapping[str, Any], _: Mapping[str, Any], hidden: int) -> int:
@@ -203,6 +221,11 @@ _GEMMA4 = {
     "hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 16, "num_attention_heads": 12, "patch_size": 16,
     "position_embedding_size": 10240,
 }  # fmt: skip
+_GEMMA4_UNIFIED = {"patch_size": 16, "pooling_kernel_size": 3, "mm_embed_dim": 3840, "mm_posemb_size": 1120}
+_GEMMA4_UNIFIED_AUDIO = {"audio_embed_dim": 640}
+_GEMMA3N = {"architecture": "mobilenetv5_300m_enc", "hidden_size": 2048, "vocab_size": 128}
+#: Encoders that a name alone describes: what both checkpoints of Gemma 3n hold beside text, audio and embedders.
+_TIMM_ENCODERS = {"mobilenetv5_300m_enc": 294_126_912}
 _GLM5 = {
     "depth": 24, "hidden_size": 1024, "intermediate_size": 4096, "num_heads": 16, "patch_size": 14,
     "spatial_merge_size": 2, "projection_intermediate_size": 10240,
@@ -230,7 +253,9 @@ _TOWERS: dict[str, tuple[dict[str, Any], _Count]] = {
         (_QWEN3, _qwen3),
     ),
     "gemma3": (_SIGLIP, _gemma3),
+    "gemma3n_vision": (_GEMMA3N, _gemma3n),
     "gemma4_vision": (_GEMMA4, _gemma4),
+    "gemma4_unified_vision": (_GEMMA4_UNIFIED, _gemma4_unified),
     "mistral3": (_PIXTRAL, _pixtral),
     "llava": (_CLIP, _clip),
     **dict.fromkeys(("llama4", "llama4_vision_model"), (_LLAMA4, _llama4)),
