@@ -20,6 +20,7 @@ from estimator.types import (
     Host,
     MissingFactError,
     PartBits,
+    PartFactors,
     Quant,
     QuantFormat,
     Workload,
@@ -130,6 +131,7 @@ def quant(entry: Entry) -> Quant:
         imatrix=entry["imatrix"],
         moe_only=entry["moe_only"],
         part_bits=PartBits(**entry["part_bits"]) if entry["part_bits"] else None,
+        part_factors=PartFactors(**entry["part_factors"]) if entry["part_factors"] else None,
     )
 
 

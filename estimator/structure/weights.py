@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from estimator.structure.architecture import FeedForward, ModelArchitecture
 from estimator.structure.block_types import BLOCKS, TYPES, tensor_bytes
+from estimator.structure.dynamic_mix import mixed_bytes, part_of_tensors
 from estimator.structure.ik_recipes import IK_TYPES, ik_types
 from estimator.structure.quantization import TensorIndex, index_tensors, tensor_types
 from estimator.structure.stored import StoredQuant
@@ -102,6 +103,9 @@ def weight_table(model: ModelArchitecture, quants: Sequence[Quant]) -> WeightTab
             sizes[row] = part_bytes(model, index, quant.part_bits, native_experts=is_gguf)
         elif not is_gguf:
             sizes[row] = checkpoint_bytes(index, quant)
+        elif quant.part_factors is not None:
+            recipes.append(row)
+            types.append(file_types(model, index, quant.part_factors.file_type, imatrix=quant.imatrix))
         elif quant.file_type is None:
             raise EstimatorError(f"{quant.slug}: a GGUF quant needs a file_type")
         else:
@@ -109,6 +113,10 @@ def weight_table(model: ModelArchitecture, quants: Sequence[Quant]) -> WeightTab
             types.append(file_types(model, index, quant.file_type, imatrix=quant.imatrix))
     if recipes:
         sizes[recipes] = tensor_bytes(tensors, np.stack(types))
+    for row, quant in enumerate(quants):
+        if quant.part_factors is not None:
+            part = part_of_tensors(model, index, native_experts=model.architecture in NATIVE_EXPERT_TYPES)
+            sizes[row] = mixed_bytes(sizes[row], part, quant.part_factors)
     table = _sum_up(model, index, sizes, metadata)
     published = {file.quant: file for file in model.published_files}
     for row, quant in enumerate(quants):
