@@ -43,9 +43,10 @@ def reason(one: Standing, pick: Standing | None, beaten_by: Standing | None) -> 
     gain, longer = one.worth - pick.worth, one.seconds / pick.seconds
     values = {"model": pick.model, "points": abs(gain)}
     if gain > 0:
-        text = f"Better than {pick.model} by {gain:.1f} points, for {_times(longer)} the time."
+        time = "in the same time" if longer < _SAME_TIME else f"for {_times(longer)} the time"
+        text = f"Better than {pick.model} by {gain:.1f} points, {time}."
         return Sentence(SentenceCode.BETTER_AND_SLOWER, text, **values, times=longer)
-    text = f"Answers {_times(1 / longer)} as fast as {pick.model}, for {-gain:.1f} points less."
+    text = f"{_beside_time(1 / longer, pick.model)}, for {-gain:.1f} points less."
     return Sentence(SentenceCode.FASTER_AND_WORSE, text, **values, times=1 / longer)
 
 
@@ -64,9 +65,7 @@ def beside(
     pick: str, seconds: tuple[float, float], lost: tuple[float, float], usd: tuple[float | None, float | None]
 ) -> str:
     """How a machine for a model compares with the ``pick``; each pair holds the pick's figure and the machine's own."""
-    faster = seconds[0] / seconds[1]
-    time = "as fast" if 1 / _SAME_TIME < faster < _SAME_TIME else f"{_times(faster)} as fast"
-    parts = [f"Answers {time} as {pick}"]
+    parts = [_beside_time(seconds[0] / seconds[1], pick)]
     gain = lost[0] - lost[1]
     if abs(gain) >= 0.05:
         parts.append(f"{'better' if gain > 0 else 'worse'} by {abs(gain):.1f} points")
@@ -83,6 +82,13 @@ def seconds_text(seconds: float) -> str:
     if seconds < 10:
         return f"{seconds:.1f} s"
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.1f} min"
+
+
+def _beside_time(faster: float, other: str) -> str:
+    """The time of an answer beside that of another setup, which takes ``faster`` times as long."""
+    if faster <= 1 / _SAME_TIME:
+        return f"Takes {_times(1 / faster)} as long as {other}"
+    return f"Answers {'' if faster < _SAME_TIME else f'{_times(faster)} '}as fast as {other}"
 
 
 def _times(factor: float) -> str:
