@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import asdict, astuple
 
 import numpy as np
 
@@ -32,16 +31,16 @@ def main() -> None:
         if entry["part_factors"] is None:
             continue
         recipe = entry["part_factors"]["file_type"]
-        fit = fit_factors(dynamic_files(models, catalog.models, slug, recipe), recipe)
-        _, *factors = astuple(fit.factors)
+        fit = fit_factors(dynamic_files(models, catalog.models, slug, recipe))
         error = np.abs(fit.left_out_errors)
         errors += error.tolist()
         middle, most = (f"{np.quantile(error, q):6.2%}" if len(error) else "     -" for q in (0.5, 0.9))
-        shown = " ".join(f"{factor:5.2f}" for factor in factors)
+        shown = " ".join(f"{factor:5.2f}" for factor in fit.factors.values())
         print(f"{entry['name']:14} {fit.files:5}  {middle}  {most}  {shown}")
         if "--write" in sys.argv[1:]:
             path = CATALOG_ROOT / "quants" / f"{slug}.json"
-            text = json.dumps({**entry, "part_factors": asdict(fit.factors)}, indent=2, ensure_ascii=False)
+            mix = {"file_type": recipe, **fit.factors}
+            text = json.dumps({**entry, "part_factors": mix}, indent=2, ensure_ascii=False)
             path.write_text(f"{text}\n", encoding="utf-8")
     print(f"{len(errors)} files, left out by family: {np.median(errors):.2%}, {np.quantile(errors, 0.9):.2%}")
 

@@ -228,28 +228,6 @@ class PartBits:
 
 
 @dataclass(frozen=True, slots=True)
-class PartFactors:
-    """A publisher's own mix of types: its bytes over those of the quantizer's recipe ``file_type``, by part of a model.
-
-    ``tables`` are embedding and output, ``lookup`` the tables of single layers; the next three are parts of dense models.
-    The publisher chose other types for models with experts that were released late (``LATE_RELEASES``).
-    """
-
-    file_type: str
-    tables: float
-    lookup: float
-    attention: float
-    down: float
-    up: float
-    beside_experts: float
-    expert_down: float
-    expert_up: float
-    late_beside_experts: float
-    late_expert_down: float
-    late_expert_up: float
-
-
-@dataclass(frozen=True, slots=True)
 class Quant:
     """One way to store weights: a llama.cpp file type, or a pre-quantized checkpoint format.
 
@@ -273,8 +251,9 @@ class Quant:
     moe_only: bool = False
     #: Instead of a recipe or one number of bits, where a format gives the parts of a model bits of their own.
     part_bits: PartBits | None = None
-    #: Where a publisher mixes the types of a recipe by model.
-    part_factors: PartFactors | None = None
+    #: Where a publisher mixes the types of a recipe: its bytes over the recipe's, by part (``dynamic_mix.PARTS``).
+    mixed_recipe: str | None = None
+    part_factors: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ import orjson
 
 from estimator.placement.hardware import ENGINE_RULES, choose_engine
 from estimator.structure.architecture import ModelArchitecture, architecture_from_facts
+from estimator.structure.dynamic_mix import PARTS
 from estimator.structure.quantization import DEFAULT_TYPE
 from estimator.types import (
     Accelerator,
@@ -20,7 +21,6 @@ from estimator.types import (
     Host,
     MissingFactError,
     PartBits,
-    PartFactors,
     Quant,
     QuantFormat,
     Workload,
@@ -131,7 +131,8 @@ def quant(entry: Entry) -> Quant:
         imatrix=entry["imatrix"],
         moe_only=entry["moe_only"],
         part_bits=PartBits(**entry["part_bits"]) if entry["part_bits"] else None,
-        part_factors=PartFactors(**entry["part_factors"]) if entry["part_factors"] else None,
+        mixed_recipe=mix["file_type"] if (mix := entry["part_factors"]) else None,
+        part_factors=tuple(mix[part] for part in PARTS) if mix else (),
     )
 
 

@@ -20,7 +20,6 @@ from estimator.structure.dynamic_mix import PARTS, part_of_tensors
 from estimator.structure.quantization import index_tensors
 from estimator.structure.tensors import inventory
 from estimator.structure.weights import METADATA_BYTES_PER_TOKEN, file_types
-from estimator.types import PartFactors
 
 #: Relative error below which a row counts as exact, and the pull of every part towards the factor of all.
 _EXACT, _PULL = 0.003, 0.004
@@ -44,7 +43,7 @@ class DynamicFile:
 class DynamicFit:
     """Factors by part, and relative errors on files of families that the fit did not see."""
 
-    factors: PartFactors
+    factors: dict[str, float]
     files: int
     left_out_errors: NDArray[np.float64]
 
@@ -67,7 +66,7 @@ def dynamic_files(
     return files
 
 
-def fit_factors(files: Sequence[DynamicFile], file_type: str) -> DynamicFit:
+def fit_factors(files: Sequence[DynamicFile]) -> DynamicFit:
     """Least relative deviations, with every family left out in turn for the errors."""
     errors = []
     by_family: dict[str, list[DynamicFile]] = defaultdict(list)
@@ -78,7 +77,7 @@ def fit_factors(files: Sequence[DynamicFile], file_type: str) -> DynamicFit:
         if rest:
             factors = _fit(rest)
             errors += [float(_bytes_of(file, factors) / file.stated_bytes - 1.0) for file in own]
-    fitted = PartFactors(file_type, *(float(value) for value in np.round(_fit(files), 3)))
+    fitted = dict(zip(PARTS, np.round(_fit(files), 3).tolist(), strict=True))
     return DynamicFit(fitted, len(files), np.array(errors))
 
 

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple, fields
-
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from estimator.structure.architecture import ModelArchitecture
 from estimator.structure.quantization import TensorIndex
 from estimator.structure.tensors import EXPERT_CLASSES, TensorClass
-from estimator.types import PartFactors
 
 Ints = NDArray[np.int64]
 
-PARTS: tuple[str, ...] = tuple(field.name for field in fields(PartFactors))[1:]
+#: Parts that have factors: embedding and output, tables of single layers, parts of dense models, and those of models with
+#: experts, for which the publisher chose other types when they were released late.
+PARTS: tuple[str, ...] = (
+    "tables", "lookup", "attention", "down", "up", "beside_experts", "expert_down", "expert_up", "late_beside_experts",
+    "late_expert_down", "late_expert_up",
+)  # fmt: skip
 #: Year from which on Unsloth's files of models with experts have other types, and come in more kinds (published sizes).
 LATE_RELEASES = 2026.0 + 1 / 12
 _DOWN = (TensorClass.FFN_DOWN,)
@@ -44,7 +46,7 @@ def part_of_tensors(model: ModelArchitecture, index: TensorIndex, *, native_expe
     return number
 
 
-def mixed_bytes(recipe_bytes: Ints, part: Ints, factors: PartFactors) -> Ints:
+def mixed_bytes(recipe_bytes: Ints, part: Ints, factors: ArrayLike) -> Ints:
     """Bytes of each tensor, from those of the recipe and the numbers of the parts."""
-    by_part = np.array([*astuple(factors)[1:], 1.0])
+    by_part = np.append(factors, 1.0)
     return np.asarray(np.rint(recipe_bytes * by_part[part]), dtype=np.int64)

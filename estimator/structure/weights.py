@@ -103,9 +103,9 @@ def weight_table(model: ModelArchitecture, quants: Sequence[Quant]) -> WeightTab
             sizes[row] = part_bytes(model, index, quant.part_bits, native_experts=is_gguf)
         elif not is_gguf:
             sizes[row] = checkpoint_bytes(index, quant)
-        elif quant.part_factors is not None:
+        elif quant.mixed_recipe is not None:
             recipes.append(row)
-            types.append(file_types(model, index, quant.part_factors.file_type, imatrix=quant.imatrix))
+            types.append(file_types(model, index, quant.mixed_recipe, imatrix=quant.imatrix))
         elif quant.file_type is None:
             raise EstimatorError(f"{quant.slug}: a GGUF quant needs a file_type")
         else:
@@ -114,7 +114,7 @@ def weight_table(model: ModelArchitecture, quants: Sequence[Quant]) -> WeightTab
     if recipes:
         sizes[recipes] = tensor_bytes(tensors, np.stack(types))
     for row, quant in enumerate(quants):
-        if quant.part_factors is not None:
+        if quant.part_factors:
             part = part_of_tensors(model, index, native_experts=model.architecture in NATIVE_EXPERT_TYPES)
             sizes[row] = mixed_bytes(sizes[row], part, quant.part_factors)
     table = _sum_up(model, index, sizes, metadata)
