@@ -10,6 +10,7 @@ from itertools import product
 from typing import TypeAlias, TypeVar
 
 from api.answers.questions import answerer_of
+from api.answers.searches import search
 from api.catalog.fit_reads import FitReads
 from api.catalog.fits import FitRecord
 from api.catalog.records import GpuRecord, ModelRecord, QuantRecord
@@ -157,7 +158,7 @@ async def compare(reads: FitReads, question: Question) -> Comparison:
     await _choose(reads, wanted, question.workload)
     planned = [column for column in wanted if column.error is None and not column.is_plain]
     if planned:
-        await asyncio.to_thread(_plan, reads, planned, question.workload)
+        await search(_plan, reads, planned, question.workload)
     setups = [_running(reads, column) for column in columns]
     chosen = [place for place, column in enumerate(columns) if column.quant is not None]
     differ = len({columns[place].quant for place in chosen}) > 1 and not question.quants

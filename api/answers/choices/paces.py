@@ -3,7 +3,6 @@ compares. Both are made once and kept: worths for as long as the view, paces of 
 
 from __future__ import annotations
 
-import asyncio
 from collections import OrderedDict
 from collections.abc import Hashable, Iterable, Sequence
 from contextlib import suppress
@@ -13,6 +12,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from api.answers.searches import search
 from api.catalog.fit_reads import FitReads
 from api.catalog.records import GpuRecord, ModelRecord
 from api.catalog.view import CatalogView
@@ -117,7 +117,7 @@ class Paces:
             if users == 1 and reads.view.generation is not None:
                 found = await self._stored(reads, owner, slot)
             else:
-                found = await asyncio.to_thread(self._computed, owner, self._view.workloads[slot].spec, users)
+                found = await search(self._computed, owner, self._view.workloads[slot].spec, users)
             self._kept.keep(key, found)
         return found
 

@@ -15,6 +15,7 @@ from api.answers.choices.leading import Reach, leading
 from api.answers.choices.models import Wanted
 from api.answers.choices.paces import OwnerPace, Paces, row_of
 from api.answers.choices.prices import prices_of
+from api.answers.searches import search
 from api.catalog.fit_reads import FitReads
 from api.catalog.live import require_facts
 from api.catalog.records import GpuRecord, ModelRecord, QuantRecord
@@ -141,7 +142,7 @@ async def _models(reads: FitReads, paces: Paces, gpu: GpuRecord, question: Quest
     """Every wanted model that is usable on an accelerator and reaches the target, once."""
     own = await paces.of(reads, gpu, question.slot, question.users)
     wanted = _wanted(reads.view, paces, gpu, question)
-    judged, places = await asyncio.to_thread(_judge_models, reads.view, paces, own, question, wanted)
+    judged, places = await search(_judge_models, reads.view, paces, own, question, wanted)
     return _recommendations(reads.view, judged, places, question, own.whole, reads.view.models, gpu=gpu)
 
 
@@ -164,7 +165,7 @@ async def _leading(reads: FitReads, paces: Paces, gpu: GpuRecord, question: Ques
             loads, reach, first, lambda own: _judge_models(view, paces, own, question, wanted), by_speed=by_speed
         )
 
-    judged, places = await asyncio.to_thread(laid_out)
+    judged, places = await search(laid_out)
     return _recommendations(view, judged, places, question, loads.pace().whole, view.models, gpu=gpu)
 
 
@@ -190,7 +191,7 @@ async def _gpus(reads: FitReads, paces: Paces, model: ModelRecord, question: Que
         good &= np.isfinite(power)
     pace = _limited(own, question, good[:, None])
     names = [gpu.accelerator.name for gpu in view.gpus]
-    judged = await asyncio.to_thread(_judge_one, view, paces, model, names, pace, question)
+    judged = await search(_judge_one, view, paces, model, names, pace, question)
     cost = price if question.aim is Aim.CHEAPEST else power
     places = _by_aim(judged, question.aim, cost)
     machines = judged.setups.model[places]
@@ -209,7 +210,7 @@ async def _quants(
     machine = view.gpus.index(gpu)
     bought = recommend.affordable([gpu.accelerator], question.buyer, _known([view.derived(prices_of)[gpu.slug]]))[0]
     pace = _limited(own, question, (np.arange(len(view.gpus)) == machine)[:, None] & bought)
-    judged = await asyncio.to_thread(_judge_one, view, paces, model, [model.name] * len(view.gpus), pace, question)
+    judged = await search(_judge_one, view, paces, model, [model.name] * len(view.gpus), pace, question)
     setups = judged.setups
     key = setups.decode_tok_s if question.aim in (Aim.FASTEST, Aim.EFFICIENT) else setups.rating
     order = np.lexsort((-setups.rating, -key, ~setups.sensible))

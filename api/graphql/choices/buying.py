@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
 from typing import Annotated
 
 import strawberry
 
 from api.answers.choices import purchases as answers
+from api.answers.searches import search
 from api.catalog.live import require_facts
 from api.catalog.view import CatalogView
 from api.errors import ApiError, QuestionError, bad_input
@@ -101,7 +101,7 @@ class BuyingQueries:
         view, size = context.view, checked_size(context.services.limits, first)
         models, needs, terms = _models(view, input), _needs(view, input), _terms(view, buyer or BuyerInput())
         try:
-            answer = await asyncio.to_thread(
+            answer = await search(
                 answers.purchases,
                 view.catalog,
                 view.calibration,

@@ -214,11 +214,16 @@ def _groups(faces: Faces, wanted: FitFilter, level: int) -> tuple[tuple[FitQuery
 
 
 def _weights(view: CatalogView) -> dict[bool, tuple[FitQuery, ...]]:
-    """Queries of what has known weights, and of what has not: models with the same quantizations share one."""
+    """Queries of what has known weights, and of what has not: models with the same quantizations share one.
+
+    A model that lacks a fact has no fits.
+    """
     groups: dict[bool, tuple[FitQuery, ...]] = {}
     for known in (True, False):
         models_of: dict[tuple[int, ...], list[int]] = {}
         for model in view.models:
+            if model.missing_facts:
+                continue
             quants = tuple(
                 view.quant_ids[quant.slug] for quant in view.quants if view.weights_known(model, quant) is known
             )

@@ -10,6 +10,7 @@ from typing import Annotated, TypeVar
 import strawberry
 from strawberry.scalars import JSON
 
+from api.answers.searches import search
 from api.answers.story import PlanAnswers
 from api.graphql.catalog.engines import Engine
 from api.graphql.catalog.faces import Faces
@@ -140,7 +141,7 @@ class Prediction:
         self, info: strawberry.Info, budget_usd: Budget = None, max_power_watts: Power = None
     ) -> list[FitAdvice]:
         faces = self.named()
-        return await self._told(
+        return await self._searched(
             info,
             lambda answers: advice_of(answers, faces, budget_usd, max_power_watts) if answers.facts.is_plain else [],
         )
@@ -151,7 +152,9 @@ class Prediction:
     )
     async def serving(self, info: strawberry.Info) -> FitServing | None:
         faces = self.named()
-        return await self._told(info, lambda answers: serving_of(answers, faces) if answers.facts.is_plain else None)
+        return await self._searched(
+            info, lambda answers: serving_of(answers, faces) if answers.facts.is_plain else None
+        )
 
     @strawberry.field(
         description="Commands that start this very plan; empty when nothing runs or no engine can be told."
@@ -167,6 +170,10 @@ class Prediction:
     async def _told(self, info: strawberry.Info, read: Callable[[PlanAnswers], T]) -> T:
         """A text of the prediction, made in a thread."""
         return await asyncio.to_thread(read, self.texts(info))
+
+    async def _searched(self, info: strawberry.Info, read: Callable[[PlanAnswers], T]) -> T:
+        """What takes longer than a text."""
+        return await search(read, self.texts(info))
 
 
 @strawberry.type(description="The answer to one question.")

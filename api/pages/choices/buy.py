@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, TypeAlias
@@ -14,6 +13,7 @@ from starlette.responses import Response
 from api.answers.choices import purchases as answers
 from api.answers.choices.paces import Recent
 from api.answers.choices.reasons import seconds_text
+from api.answers.searches import search
 from api.answers.story import pair_slug
 from api.catalog.fit_reads import FitReads
 from api.catalog.view import CatalogView
@@ -41,7 +41,7 @@ class Kept(Recent[Key, answers.Answer]):
 
 
 async def buy_page(request: Request, reads: FitReads, base_url: str) -> Response:
-    values = await asyncio.to_thread(_values, reads.view, Asked(request))
+    values = await search(_values, reads.view, Asked(request))
     values["structured_data"] = breadcrumbs(base_url, ("fitgraph", "/"), ("Buy", "/buy"))
     return html("choices/buy.html", values, base_url, "/buy")
 

@@ -15,6 +15,7 @@ from api.answers.choices.machine import MAX_DEVICES, Machine, machine_of
 from api.answers.choices.models import Choice, ModelKind, Question, Recommended, Wanted, recommended_models
 from api.answers.choices.paces import Recent
 from api.answers.choices.reasons import seconds_text
+from api.answers.searches import search
 from api.answers.story import pair_slug
 from api.catalog.fit_reads import FitReads
 from api.catalog.view import CatalogView
@@ -97,7 +98,7 @@ async def _choice(reads: FitReads, question: Question) -> Choice:
         if view.generation is not None and _is_plain(view, question.machine):
             choice = await _published(reads, question)
         else:
-            choice = await asyncio.to_thread(recommended_models, view.catalog, view.calibration, question, RANKED)
+            choice = await search(recommended_models, view.catalog, view.calibration, question, RANKED)
         kept.keep(question, choice)
     return choice
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 from urllib.parse import urlencode
 
@@ -14,6 +13,7 @@ from api.answers.choices.models import Wanted
 from api.answers.choices.prices import prices_of
 from api.answers.choices.recommendations import Choice, Question, Recommendations, recommendations
 from api.answers.questions import answerer_of
+from api.answers.searches import search
 from api.answers.story import PlanAnswers
 from api.catalog.fit_reads import FitReads
 from api.catalog.records import ModelRecord
@@ -71,7 +71,7 @@ async def serve_page(request: Request, reads: FitReads, base_url: str) -> Respon
     }
     if model is not None and meaning is not None:
         setup = {"model": model.slug, "gpu": meaning.slug, "workload": workload.slug, "gpu_count": count}
-        values["server"] = await asyncio.to_thread(_server, view, setup, quant, people)
+        values["server"] = await search(_server, view, setup, quant, people)
     elif model is not None:
         values["machines"] = await _machines(reads, model, workload.spec, people)
     values["structured_data"] = breadcrumbs(base_url, ("fitgraph", "/"), ("Serve", "/serve"))
