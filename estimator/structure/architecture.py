@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 from estimator.structure.published import PublishedFile, published_files
-from estimator.structure.training import Training, training_of, year_of
+from estimator.structure.training import Training, training_of
 from estimator.types import EstimatorError, MissingFactError
 
 
@@ -149,7 +149,6 @@ class ModelArchitecture:
     ``has_original`` says that the repository of the model itself is known, ``checkpoints`` are the slugs of the
     quantizations that have a known one of their own. ``cached_latent`` is None where latent attention is run as a plain
     one, whose cache holds the keys and values of every head. ``published_files`` have sizes that no recipe tells.
-    ``released`` is a year, as 2025.25, None where no date is known.
     """
 
     slug: str
@@ -191,7 +190,6 @@ class ModelArchitecture:
     has_original: bool
     checkpoints: tuple[str, ...]
     training: Training
-    released: float | None
     published_files: tuple[PublishedFile, ...]
 
     @property
@@ -271,7 +269,6 @@ def architecture_from_facts(facts: Mapping[str, Any]) -> ModelArchitecture:
         has_original=facts.get("hf_repo") is not None,
         checkpoints=tuple(sorted(facts.get("checkpoint_repos") or ())),
         training=training_of(facts),
-        released=year_of(facts["release_date"]) if facts.get("release_date") else None,
         published_files=published_files(facts),
     )
 

@@ -27,7 +27,7 @@ _TABLES = (TensorClass.EMBEDDING, TensorClass.OUTPUT)
 def part_of_tensors(model: ModelArchitecture, index: TensorIndex, *, native_experts: bool) -> Ints:
     """Number of the part (into ``PARTS``) of each tensor, shape (tensors,); -1 for what keeps its bytes: norms, routers, and
     experts that were trained in a block type."""
-    is_late = model.released is None or model.released >= LATE_RELEASES
+    is_late = not model.training.is_dated or model.training.released >= LATE_RELEASES
     prefix = "late_" if is_late else ""
     rest, down, up = ("attention", "down", "up") if not index.is_moe else (f"{prefix}beside_experts",) * 3
     expert_down, *expert_up = EXPERT_CLASSES
