@@ -1,4 +1,4 @@
-"""What a document may ask for, measured in one pass over it.
+"""Limits of a document, measured in one pass over it.
 
 Every measure is linear in the document: a fragment is measured once, however often it is spread, so nested fragments
 that would expand to billions of fields cost no more time than their text. Shape limits (tokens, fields, depth,
@@ -138,7 +138,7 @@ class _ShapeWalker:
             node = pending.pop()
             self.directives += len(node.directives or ())
             self.directives += sum(
-                len(each.directives or ()) for each in getattr(node, "variable_definitions", None) or ()
+                len(variable.directives or ()) for variable in getattr(node, "variable_definitions", None) or ()
             )
             inner = getattr(node, "selection_set", None)
             if inner is not None:
@@ -318,7 +318,7 @@ class CostWalker:
         value = self._resolved(arguments.get(first))
         for name in others:
             if isinstance(value, ObjectValueNode):
-                value = next((each.value for each in value.fields if each.name.value == name), None)
+                value = next((field.value for field in value.fields if field.name.value == name), None)
             else:
                 value = value.get(name) if isinstance(value, Mapping) else None
             value = self._resolved(value)
