@@ -15,7 +15,7 @@ import numpy as np
 from db.entries import specs
 from db.entries.files import CATALOG_ROOT, load_catalog
 from estimator.accuracy.dynamic_files import dynamic_files, fit_factors
-from estimator.structure.dynamic_mix import PARTS
+from estimator.structure.weights import PARTS
 
 
 def main() -> None:

@@ -251,7 +251,7 @@ class Quant:
     moe_only: bool = False
     #: Instead of a recipe or one number of bits, where a format gives the parts of a model bits of their own.
     part_bits: PartBits | None = None
-    #: Where a publisher mixes the types of a recipe: its bytes over the recipe's, by part (``dynamic_mix.PARTS``).
+    #: Where a publisher mixes the types of a recipe: its bytes over the recipe's, by part (``weights.PARTS``).
     mixed_recipe: str | None = None
     part_factors: tuple[float, ...] = ()
 

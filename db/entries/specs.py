@@ -11,8 +11,8 @@ import orjson
 
 from estimator.placement.hardware import ENGINE_RULES
 from estimator.structure.architecture import ModelArchitecture, architecture_from_facts
-from estimator.structure.dynamic_mix import PARTS
 from estimator.structure.quantization import DEFAULT_TYPE
+from estimator.structure.weights import PARTS
 from estimator.types import (
     Accelerator,
     Backend,

@@ -16,10 +16,9 @@ from numpy.typing import NDArray
 
 from estimator.structure.architecture import ModelArchitecture
 from estimator.structure.block_types import tensor_bytes
-from estimator.structure.dynamic_mix import PARTS, part_of_tensors
 from estimator.structure.quantization import index_tensors
 from estimator.structure.tensors import inventory
-from estimator.structure.weights import METADATA_BYTES_PER_TOKEN, file_types
+from estimator.structure.weights import METADATA_BYTES_PER_TOKEN, PARTS, file_types, part_of_tensors
 
 #: Relative error below which a row counts as exact, and the pull of every part towards the factor of all.
 _EXACT, _PULL = 0.003, 0.004

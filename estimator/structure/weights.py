@@ -13,7 +13,6 @@ import numpy as np
 from estimator.structure.architecture import FeedForward, ModelArchitecture
 from estimator.structure.arrays import Flags, Floats, Ints
 from estimator.structure.block_types import BLOCKS, TYPES, tensor_bytes
-from estimator.structure.dynamic_mix import mixed_bytes, part_of_tensors
 from estimator.structure.ik_recipes import IK_TYPES, ik_types
 from estimator.structure.quantization import TensorIndex, index_tensors, tensor_types
 from estimator.structure.stored import StoredQuant
@@ -48,6 +47,18 @@ _PARTS = {
     "dense": (TensorClass.FFN_UP, TensorClass.FFN_GATE, TensorClass.FFN_DOWN),
     "experts": EXPERT_CLASSES,
 }  # fmt: skip
+
+#: Parts that have factors: embedding and output, tables of single layers, parts of dense models, and those of models with
+#: experts, for which the publisher chose other types when they were released late.
+PARTS: tuple[str, ...] = (
+    "tables", "lookup", "attention", "down", "up", "beside_experts", "expert_down", "expert_up", "late_beside_experts",
+    "late_expert_down", "late_expert_up",
+)  # fmt: skip
+#: Year from which on Unsloth's files of models with experts have other types, and come in more kinds (published sizes).
+LATE_RELEASES = 2026.0 + 1 / 12
+_DOWN = (TensorClass.FFN_DOWN,)
+_UP = (TensorClass.FFN_UP, TensorClass.FFN_GATE)
+_TABLES = (TensorClass.EMBEDDING, TensorClass.OUTPUT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +189,34 @@ def part_bytes(model: ModelArchitecture, index: TensorIndex, bits: PartBits, *, 
     of_tensor[is_class[TensorClass.KEPT]] = 32.0
     of_tensor[is_class[TensorClass.HALF]] = 16.0
     return np.ceil(elements * (of_tensor / 8.0)).astype(np.int64)
+
+
+def part_of_tensors(model: ModelArchitecture, index: TensorIndex, *, native_experts: bool) -> Ints:
+    """Number of the part (into ``PARTS``) of each tensor, shape (tensors,); -1 for what keeps its bytes: norms, routers, and
+    experts that were trained in a block type."""
+    is_late = not model.training.is_dated or model.training.released >= LATE_RELEASES
+    prefix = "late_" if is_late else ""
+    rest, down, up = ("attention", "down", "up") if not index.is_moe else (f"{prefix}beside_experts",) * 3
+    expert_down, *expert_up = EXPERT_CLASSES
+    number = np.full(len(index.inventory.cls), PARTS.index(rest), dtype=np.int64)
+    for classes, part in (
+        (_DOWN, down),
+        (_UP, up),
+        (_TABLES, "tables"),
+        ((TensorClass.LOOKUP,), "lookup"),
+        ((expert_down,), f"{prefix}expert_down"),
+        (expert_up, f"{prefix}expert_up"),
+    ):
+        number[index.is_class[list(classes)].any(axis=0)] = PARTS.index(part)
+    kept = [TensorClass.KEPT, TensorClass.HALF, *(EXPERT_CLASSES if native_experts else ())]
+    number[index.is_class[kept].any(axis=0)] = -1
+    return number
+
+
+def mixed_bytes(recipe_bytes: Ints, part: Ints, factors: tuple[float, ...]) -> Ints:
+    """Bytes of each tensor, from those of the recipe and the numbers of the parts."""
+    by_part = np.array([*factors, 1.0])
+    return np.asarray(np.rint(recipe_bytes * by_part[part]), dtype=np.int64)
 
 
 def checkpoint_bytes(index: TensorIndex, quant: Quant) -> Ints:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from estimator.accuracy.dynamic_files import DynamicFile, fit_factors
-from estimator.structure.dynamic_mix import PARTS
+from estimator.structure.weights import PARTS
 
 
 def test_factors_that_made_the_sizes_are_found_again() -> None:
