@@ -10,18 +10,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from estimator.placement.demand import UNKNOWN_CONTEXT_LIMIT, Situation
 from estimator.placement.placements import Rig
 from estimator.structure.architecture import ModelArchitecture
+from estimator.structure.arrays import Flags, Floats, Ints
 from estimator.structure.kv_cache import kv_heads
 from estimator.structure.paged_cache import Reserved, request_bytes
 from estimator.types import CacheType
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Bools = NDArray[np.bool_]
 
 _PAGE_TOKENS = 256
 
@@ -33,14 +29,14 @@ class Paging:
     model: ModelArchitecture
     situations: tuple[Situation, ...]
     rig: Rig
-    pairs: Bools
+    pairs: Flags
     steps: Ints
     #: Bytes of a request, by the type of its cache.
     reserved: Mapping[CacheType, Reserved]
 
     @classmethod
     def of(
-        cls, model: ModelArchitecture, situations: tuple[Situation, ...], rig: Rig, pairs: Bools, steps: Ints
+        cls, model: ModelArchitecture, situations: tuple[Situation, ...], rig: Rig, pairs: Flags, steps: Ints
     ) -> Paging | None:
         """None where vLLM drives no pair."""
         if not pairs.any():
@@ -78,13 +74,13 @@ class Paging:
 
     def _bytes(self, s: int, step: int, context: Floats) -> Floats:
         """Bytes on all devices of all streams at ``context`` tokens each; a replica serves its part of the streams."""
-        one, server, ranks = self.situations[s], self.rig.server, self.rig.ranks
-        streams = np.ceil(one.batch / server.data_parallel)
-        held = self.reserved[one.cache](context, step)
+        situation, server, ranks = self.situations[s], self.rig.server, self.rig.ranks
+        streams = np.ceil(situation.batch / server.data_parallel)
+        held = self.reserved[situation.cache](context, step)
         return np.asarray(held * (streams * ranks * server.data_parallel))
 
 
-def cache_copies(model: ModelArchitecture, rig: Rig, servers: Bools) -> Floats:
+def cache_copies(model: ModelArchitecture, rig: Rig, servers: Flags) -> Floats:
     """How often all devices together keep each key and value: tensor parallel beyond the KV heads repeats them."""
     repeated = rig.ranks / min(rig.ranks, kv_heads(model)) * rig.server.data_parallel
     return np.where(servers, repeated, 1.0)

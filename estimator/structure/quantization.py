@@ -47,7 +47,7 @@ _LLAMA_LIKE = frozenset({"LlamaForCausalLM", "Qwen2ForCausalLM", "DeciLMForCausa
 
 @dataclass(frozen=True, slots=True)
 class TensorIndex:
-    """What recipes ask about each tensor of an inventory; arrays of shape (tensors,).
+    """Facts that recipes read of each tensor of an inventory; arrays of shape (tensors,).
 
     ``is_class`` has one mask per tensor class, shape (classes, tensors); ``down`` are all ``ffn_down``, experts' too.
     """

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from estimator.structure.architecture import FeedForward, ModelArchitecture
+from estimator.structure.arrays import Flags, Floats, Ints
 from estimator.structure.block_types import BLOCKS, TYPES, tensor_bytes
 from estimator.structure.ik_recipes import IK_TYPES, ik_types
 from estimator.structure.quantization import TensorIndex, index_tensors, tensor_types
@@ -19,11 +19,9 @@ from estimator.structure.stored import StoredQuant
 from estimator.structure.tensors import EXPERT_CLASSES, TensorClass, inventory
 from estimator.types import GGUF_FORMATS, EstimatorError, PartBits, Quant, QuantFormat
 
-Ints = NDArray[np.int64]
-
 #: Tokenizer and metadata of a GGUF file, bytes per vocabulary entry: 2 MB at 32k entries, 6 to 16 MB at 128k to 262k.
 METADATA_BYTES_PER_TOKEN = 45
-#: What a checkpoint's stated bytes may differ from its format's by, before they are those of something else: group sizes,
+#: Range of a checkpoint's stated bytes over its format's; others are those of something else: group sizes,
 #: parts left in 16 bits and vision towers move them, another format or model moves them further.
 STORED_SHARE = (0.6, 1.8)
 #: Architectures whose experts were trained in a block type and keep it in every GGUF file, whatever the file's name says:
@@ -75,7 +73,7 @@ class WeightTable:
     is_tied: bool
 
     @property
-    def bits_per_weight(self) -> NDArray[np.float64]:
+    def bits_per_weight(self) -> Floats:
         """Average bits per weight of a file, shape (quants,). A tied table is loaded twice, to look up and to multiply
         with, but is one."""
         once = self.layers.sum(1) + self.experts.sum(1) + self.output + self.lookup
@@ -200,7 +198,7 @@ def _sum_up(model: ModelArchitecture, index: TensorIndex, sizes: Ints, metadata:
     routed = is_class[list(EXPERT_CLASSES)].any(axis=0)
     in_layer = (layer >= 0) & (layer < n)
 
-    def by_layer(mask: NDArray[np.bool_]) -> Ints:
+    def by_layer(mask: Flags) -> Ints:
         table = np.zeros((sizes.shape[0], n), dtype=np.int64)
         # Tensors come in the order of their layers, so each layer is one run.
         at = np.flatnonzero(mask)
