@@ -21,7 +21,7 @@ from db.entries.files import Catalog
 from db.fits.generations import LAYOUT
 from db.session import sync_engine, upgrade_database, writing
 from db.settings import Settings
-from tests.support.promql import Scrape, evaluate, names_of
+from tests.support.metrics import Scrape, evaluate, names_of
 from tests.support.runs import run_in_process
 from tests.support.servers import ApiServer, api_server
 from workers.local.broker import Broker
