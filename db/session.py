@@ -146,9 +146,14 @@ def database_size_bytes(connection: Connection) -> int:
 
 
 def upgrade_database(url: str) -> None:
-    """Bring the tables to the newest shape, creating the database file of SQLite. Safe to call from many processes."""
+    """Bring the tables to the newest shape, creating the database file of SQLite. Safe to call from many processes.
+
+    A database that a later release migrated stays as it is: migrations only add, so this release works with it.
+    """
     from alembic import command
     from alembic.config import Config
+    from alembic.runtime.migration import MigrationContext
+    from alembic.script import ScriptDirectory
 
     engine = make_engine(url)
     config = Config()
@@ -158,7 +163,9 @@ def upgrade_database(url: str) -> None:
         with writing(engine) as connection:
             if engine.dialect.name == "postgresql":
                 connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+            known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+            if known.issuperset(MigrationContext.configure(connection).get_current_heads()):
+                config.attributes["connection"] = connection
+                command.upgrade(config, "head")
     finally:
         engine.dispose()

@@ -35,6 +35,12 @@ class Settings(BaseSettings):
     generation_grace_s: float = Field(
         default=60.0, ge=0, description="Seconds for which a replaced generation stays readable."
     )
+    layout_grace_s: float = Field(
+        default=86_400.0,
+        ge=0,
+        description="Seconds for which a replaced generation stays readable for servers of another release, which store "
+        "fits otherwise.",
+    )
     block_cells: int = Field(
         default=250_000, ge=1, description="Cells (model x GPU x quant x workload) that one task computes, about."
     )

@@ -180,6 +180,8 @@ class Run(Base, table=True):
     state: str
     rebuild: bool
     inputs: dict[str, Any] = Field(default_factory=dict, sa_column=Column(JSON, nullable=False))
+    #: Fingerprint of the release that planned the run; workers of that release alone compute and publish it.
+    release: str = Field(default="", sa_column_kwargs={"server_default": ""})
     blocks_total: int = 0
     cells_total: int = Field(default=0, sa_column=Column(BigInteger, nullable=False))
     error: str | None = Field(default=None, sa_column=Column(Text, nullable=True))

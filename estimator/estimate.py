@@ -201,10 +201,13 @@ def sweep(
     calibration: Calibration,
     workload: Workload | None = None,
     hosts: Sequence[Host] | None = None,
+    *,
+    offloads: bool = True,
 ) -> FitBlock:
     """One request on many devices and quants at once, shape (devices, quants, 1); its own device and quant are ignored.
 
-    ``hosts`` has the computer around each device; None: all sit in that of the request.
+    ``hosts`` has the computer around each device; None: all sit in that of the request. Without ``offloads`` a model fits
+    on the devices or not at all.
 
     Raises:
         EstimatorError: the request names no host, or a memory limit that an accelerator does not have.
@@ -212,7 +215,7 @@ def sweep(
     if request.host is None:
         raise EstimatorError("an estimate needs a host: the memory and bandwidth that offloaded weights would use")
     situation = situation_of_request(request, workload)
-    overrides = overrides_of(request)
+    overrides = replace(overrides_of(request), offloads=offloads)
     thresholds = thresholds_of(workload, situation)
     if request.wired_limit_bytes is not None:
         gpus = tuple(with_wired_limit(gpu, request.wired_limit_bytes) for gpu in gpus)

@@ -17,10 +17,11 @@ from api.catalog.fits import FitRecord
 from api.catalog.view import CatalogView
 from estimator.advice import changes as advising
 from estimator.advice import commands as starting
-from estimator.advice import explain
+from estimator.advice import explain, questions
 from estimator.advice.breakdown import Terms, terms
 from estimator.advice.command import Command, MissingCommand
 from estimator.advice.options import Options
+from estimator.advice.questions import Question
 from estimator.advice.search import Advice
 from estimator.calibration.loss import CapabilityLoss, Divergence, capability_loss
 from estimator.calibration.scale import KIND_OF_WORKLOAD
@@ -190,11 +191,11 @@ class Answers(PlanAnswers):
         model, workload = fit.model, fit.workload.spec
         return facts_of_plan(model.entry, model.slug, view.architecture(model), fit.request, fit.estimate, workload)
 
-    def faq(self, best: FitRecord | None) -> tuple[explain.Question, ...]:
+    def faq(self, best: FitRecord | None) -> tuple[Question, ...]:
         """Questions about the pairing; ``best`` is the recommended fit of the same pairing and workload."""
         recommended = None if best is None else Answers(best).facts
-        first = self.advice[0].message if self.advice else None
-        return explain.faq(self.facts, self.terms, recommended, first)
+        first = self.advice[0] if self.advice else None
+        return questions.faq(self.facts, self.terms, recommended, first)
 
     def embed_path(self, theme: str | None = None) -> str:
         """Path and query of the card of this fit."""

@@ -98,7 +98,7 @@ def recompute_command(*, dry_run: bool, everything: bool, wait: bool) -> int:
     from workers import tracing
     from workers.local.supervisor import workers_at_hand
     from workers.plan import Scope, plan_run
-    from workers.runs import start_run
+    from workers.runs import start_own_run, start_run
 
     settings = get_settings()
     tracing.start_tracing(settings, "cli")
@@ -106,9 +106,9 @@ def recompute_command(*, dry_run: bool, everything: bool, wait: bool) -> int:
     if catalog is None:
         return FAILED
     upgrade_database(settings.resolved_database_url)
+    with sync_engine(settings.resolved_database_url).connect() as connection:
+        print(plan_run(catalog, connection, Scope(everything), settings.block_cells).describe())
     if dry_run:
-        with sync_engine(settings.resolved_database_url).connect() as connection:
-            print(plan_run(catalog, connection, Scope(everything)).describe())
         return 0
     if not wait:
         result = start_run(settings, catalog, cause="operator", everything=everything)
@@ -118,11 +118,11 @@ def recompute_command(*, dry_run: bool, everything: bool, wait: bool) -> int:
         print(state)
         return 0
     with workers_at_hand(settings):
-        result = start_run(settings, catalog, cause="operator", everything=everything)
+        result = start_own_run(settings, catalog, cause="operator", everything=everything)
         if result.run is None:
-            print("nothing changed: every pairing of this catalog is published")
             return 0
-        print(result.plan.describe() if not result.already_running else f"run {result.run.id} is already under way")
+        if result.already_running:
+            print(f"run {result.run.id} is already under way")
         return follow_run(settings, result.run.id)
 
 

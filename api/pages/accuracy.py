@@ -90,7 +90,7 @@ def _table(lines: list[str], label: str) -> Markup:
     def row(cells: list[str], tag: str, scope: str) -> Markup:
         made = [
             Markup('<th scope="{}"{}>{}</th>').format(scope, kind, _inline(cell))
-            if tag == "th" or place == 0
+            if cell and (tag == "th" or place == 0)
             else Markup("<td{}>{}</td>").format(kind, _inline(cell))
             for place, (cell, kind) in enumerate(zip(cells, numeric, strict=True))
         ]

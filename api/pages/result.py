@@ -35,7 +35,8 @@ from api.pages.wording import (
     ttft_words,
 )
 from estimator.advice.amounts import duration, gib, pace
-from estimator.advice.explain import WORDS, Question
+from estimator.advice.explain import WORDS
+from estimator.advice.questions import Question
 from estimator.advice.search import Advice, AdviceCode
 from estimator.quant_choice import best_quants, customary, native_quants, needlessly_wide, rewritten
 from estimator.types import ENGINE_NAMES, OperatingMode

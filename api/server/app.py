@@ -11,7 +11,6 @@ from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
 import orjson
-from sqlalchemy import text
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
@@ -21,7 +20,7 @@ from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.errors import ApiError
+from api.errors import ApiError, ErrorCode
 from api.graphql.catalog.faces import Faces
 from api.graphql.schema import FitSchema, build_schema
 from api.graphql.services.services import Services
@@ -36,6 +35,7 @@ from api.server.malloc import give_back
 from api.server.replay import HotAnswers
 from api.settings import ApiSettings, get_api_settings
 from db.entries.files import Catalog
+from db.fits.generations import has_other_layouts
 from db.session import async_engine
 
 if TYPE_CHECKING:
@@ -159,12 +159,15 @@ class RequestIdMiddleware:
         scope.setdefault("state", {})["request_id"] = request_id
 
         async def tagged(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = [pair for pair in message["headers"] if pair[0].lower() != b"x-request-id"]
-                message["headers"] = [*headers, (b"x-request-id", request_id.encode())]
+            # A websocket that is denied has a response of its own.
+            if message["type"] in ("http.response.start", "websocket.http.response.start"):
+                message = {**message, "headers": [*message["headers"], (b"x-request-id", request_id.encode())]}
             await send(message)
 
         await self._app(scope, receive, tagged)
+
+
+_OTHER_RELEASE = "Another release stored the published fits; run `fitgraph recompute` of this one."
 
 
 async def _health(_: Request) -> Response:
@@ -174,11 +177,13 @@ async def _health(_: Request) -> Response:
 
 def _readiness(services: Services) -> Callable[[Request], Awaitable[Response]]:
     async def ready(_: Request) -> Response:
-        """The database answers; says what is published."""
+        """The database answers, and this release can read what is published; says what that is."""
         try:
             async with services.state.connection() as connection:
-                await connection.execute(text("SELECT 1"))
+                others = await has_other_layouts(connection)
             view = await services.state.view()
+            if view.generation is None and others:
+                raise ApiError(ErrorCode.UNAVAILABLE, _OTHER_RELEASE)
         except ApiError as error:
             return Response(
                 orjson.dumps({"status": "unavailable", "reason": error.message}), 503, media_type="application/json"

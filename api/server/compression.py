@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import Message, Receive, Scope, Send
@@ -19,20 +21,21 @@ class Compression(GZipMiddleware):
             await self.app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        accepts = accepts_gzip(headers.get("accept-encoding", ""))
-        known = headers.get("if-none-match", "")
-        if accepts == ("gzip" in headers.get("accept-encoding", "")) and not known:
-            await super().__call__(scope, receive, _tagged(send, was_compressed=False) if accepts else send)
+        if not accepts_gzip(headers.get("accept-encoding", "")):
+            await self.app(scope, receive, _varying(send, self.minimum_size))
             return
+        known = headers.get("if-none-match", "")
+        was_compressed = _SUFFIX in known
         changed = MutableHeaders(raw=list(scope["headers"]))
-        changed["accept-encoding"] = "gzip" if accepts else "identity"
-        was_compressed = accepts and _SUFFIX in known
+        changed["accept-encoding"] = "gzip"
         if was_compressed:
             changed["if-none-match"] = known.replace(_SUFFIX, '"')
-        sending = _tagged(send, was_compressed=was_compressed) if accepts else send
-        await super().__call__({**scope, "headers": changed.raw}, receive, sending)
+        # The scope stays the same object: what the router adds to it is read further out.
+        scope["headers"] = changed.raw
+        await super().__call__(scope, receive, _tagged(send, was_compressed=was_compressed))
 
 
+@lru_cache(maxsize=256)
 def accepts_gzip(accepted: str) -> bool:
     """Whether an ``Accept-Encoding`` header takes gzip: named, or by ``*``, with a quality above zero."""
     qualities = {}
@@ -43,6 +46,19 @@ def accepts_gzip(accepted: str) -> bool:
         return float(qualities.get("gzip", qualities.get("*", "0"))) > 0
     except ValueError:
         return False
+
+
+def _varying(send: Send, minimum_bytes: int) -> Send:
+    """``send`` that says of an answer long enough for it that its encodings differ."""
+
+    async def varying(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(raw=message["headers"])
+            if int(headers.get("content-length", minimum_bytes)) >= minimum_bytes:
+                headers.add_vary_header("Accept-Encoding")
+        await send(message)
+
+    return varying
 
 
 def _tagged(send: Send, *, was_compressed: bool) -> Send:

@@ -132,7 +132,6 @@ class HotAnswers:
         before = self._kept.pop(key, None)
         if before is not None:
             self._used -= _size(key, before[1])
-        start["headers"] = [pair for pair in start["headers"] if pair[0].lower() != b"x-request-id"]
         self._kept[key] = (start, body)
         self._used += size
         while self._used > self._budget:

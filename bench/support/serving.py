@@ -172,6 +172,11 @@ class Repeated:
                 else:
                     self._count += 1
 
+    @property
+    def is_over(self) -> bool:
+        """Whether a run ended well, or none will."""
+        return self._count > 0 or not self._thread.is_alive()
+
     def join_and_count(self) -> int:
         """Wait for the end; how many runs ended well. Raises RuntimeError with the output of one that did not."""
         self._thread.join()

@@ -12,13 +12,22 @@ from __future__ import annotations
 import re
 from enum import StrEnum
 
-from sqlalchemy import BigInteger, Column, Connection, Integer, LargeBinary, MetaData, SmallInteger, Table, text
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Dialect,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Table,
+    text,
+)
 from sqlalchemy.schema import CreateTable
 
 from estimator.types import WorkloadKind
 
-#: Raised whenever the stored shape changes: a storage of another layout is not read, it is computed again.
-LAYOUT = 2
 #: The workloads of a fit row, by slot.
 SLOTS: tuple[WorkloadKind, ...] = tuple(WorkloadKind)
 SLOT_COUNT = len(SLOTS)
@@ -146,20 +155,25 @@ def companion_tables(name: str) -> tuple[Table, Table]:
 
 def create_storage(connection: Connection, name: str) -> None:
     """Make the empty tables of a storage, without the indexes that a load would have to maintain."""
+    statements = table_statements(name, connection.dialect)
+    if connection.dialect.name == "postgresql":
+        # One message to the server.
+        statements = ["; ".join(statements)]
+    for statement in statements:
+        connection.exec_driver_sql(statement)
+
+
+def table_statements(name: str, dialect: Dialect) -> list[str]:
+    """CREATE TABLE statements of a storage, with their options."""
     statements = [
-        str(CreateTable(table).compile(dialect=connection.dialect))
-        for table in (fit_table(name), *companion_tables(name))
+        str(CreateTable(table).compile(dialect=dialect)) for table in (fit_table(name), *companion_tables(name))
     ]
-    if connection.dialect.name != "postgresql":
-        for statement in statements:
-            connection.execute(text(statement))
-        return
+    if dialect.name != "postgresql":
+        return statements
     # Blobs are read by slices, which only uncompressed storage can fetch alone.
     blobs = ", ".join(f"ALTER COLUMN {blob} SET STORAGE EXTERNAL" for blob in ("plans", "bands"))
-    statements.append(f"ALTER TABLE {name}_quant {blobs}")
-    statements.append(f"ALTER TABLE {name} SET (autovacuum_enabled = true, fillfactor = 100)")
-    # One message to the server.
-    connection.exec_driver_sql("; ".join(statements))
+    options = f"ALTER TABLE {name} SET (autovacuum_enabled = true, fillfactor = 100)"
+    return [*statements, f"ALTER TABLE {name}_quant {blobs}", options]
 
 
 def drop_storage(connection: Connection, name: str) -> None:

@@ -7,6 +7,8 @@ gives exactly the numbers promised.
 
 from __future__ import annotations
 
+from typing import Any
+
 from estimator.advice.free_changes import free_changes
 from estimator.advice.gains import Tried, meets_use
 from estimator.advice.options import Options
@@ -44,14 +46,16 @@ def _rank(change: Advice) -> tuple[bool, float, int]:
 def _nothing_needed(search: Search) -> Advice:
     facts = search.facts
     trained = facts.model.context_tokens
-    if not meets_use(facts, facts.estimate):
+    values: dict[str, Any] = {"comfortable": meets_use(facts, facts.estimate), "workload": facts.workload_name}
+    if not values["comfortable"]:
         text = (
             f"nothing in reach helps {facts.workload_name}: no flag, quantization, cache type, model or accelerator of this "
             "class of machine gains what one would notice"
         )
     elif trained is not None and trained < facts.estimate.context_tokens:
         text = f"no hardware helps further: the model itself was trained for {trained:,} tokens"
+        values["trained_tokens"] = trained
     else:
         text = f"nothing needed: {facts.quant.name} on {facts.device_name} does {facts.workload_name} comfortably"
     present = Tried(facts.request, facts.estimate, search.present)
-    return search.advice(AdviceCode.NOTHING_NEEDED, text, present)
+    return search.advice(AdviceCode.NOTHING_NEEDED, text, present, **values)

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from estimator import verdict
-from estimator.advice.amounts import GIB, duration, gib, pace
+from estimator.advice.amounts import duration, gib, pace
 from estimator.advice.breakdown import Terms
 from estimator.calibration.loss import Divergence
 from estimator.calibration.scale import KIND_OF_WORKLOAD, RETENTION_PER_NAT, retained_share
 from estimator.fit_facts import FitFacts
-from estimator.types import Evidence, OperatingMode, Status, Strategy, Workload
+from estimator.types import OperatingMode, Status, Strategy
 from estimator.usability import FREE_USE, Usability, answer_seconds, wait_ms
 
 #: A share of time or memory from which a term is worth naming.
@@ -27,11 +28,6 @@ WORDS = {
     Usability.SLOWLY: "Yes, slowly",
     Usability.BARELY: "Barely",
     Usability.NO: "No",
-}
-_EVIDENCE = {
-    Evidence.MEASURED: "measured on this very setup",
-    Evidence.CALIBRATED: "calibrated on the same hardware family",
-    Evidence.EXTRAPOLATED: "extrapolated from other hardware",
 }
 
 
@@ -50,19 +46,12 @@ class LimitCode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """One thing that binds: ``share`` is 0..1 of the memory or the time that ``message`` names."""
+    """One thing that binds: ``share`` is 0..1 of the memory or the time that ``message`` names, ``values`` what it states."""
 
     code: LimitCode
     share: float
     message: str
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """A question that people ask about a pairing, with its answer in plain text."""
-
-    question: str
-    answer: str
+    values: dict[str, Any]
 
 
 def headline(facts: FitFacts) -> str:
@@ -74,7 +63,7 @@ def headline(facts: FitFacts) -> str:
         return "No: it does not fit"
     word = verdict.word_of(facts.estimate.score)
     if word is not Usability.YES:
-        return f"{WORDS[word]}: {'it runs, but ' if word is Usability.NO else ''}{_shortfall(facts, word)}"
+        return f"{WORDS[word]}: {'it runs, but ' if word is Usability.NO else ''}{shortfall(facts, word)}"
     if status is Status.FITS_WITH_OFFLOAD:
         return (
             f"Yes, with some of its {'experts' if strategy is Strategy.EXPERT_OFFLOAD else 'layers'} in system memory"
@@ -84,7 +73,7 @@ def headline(facts: FitFacts) -> str:
     return f"Yes: it fits{where}"
 
 
-def _shortfall(facts: FitFacts, word: Usability) -> str:
+def shortfall(facts: FitFacts, word: Usability) -> str:
     """What misses its bound by most: the comfortable one of a usable setup, else the usable one."""
     one, use = facts.estimate, facts.workload or FREE_USE
     speed = one.decode.value if one.decode is not None else 0.0
@@ -130,7 +119,7 @@ def summary(facts: FitFacts, terms: Terms | None = None) -> str:
     if one.status is Status.FITS_WITH_OFFLOAD:
         return (
             f"{name} takes {gib(memory.total_bytes)} of the {gib(memory.usable_bytes)} usable on {facts.device_name} "
-            f"and {gib(memory.host_bytes)} of system memory, where {_percent(one.placement.offload_fraction)} of its "
+            f"and {gib(memory.host_bytes)} of system memory, where {percent(one.placement.offload_fraction)} of its "
             "weights are."
             f"{speeds}"
         )
@@ -166,7 +155,10 @@ def limits(facts: FitFacts, terms: Terms | None) -> tuple[Limit, ...]:
     ``terms`` may be None only for an unsupported fit.
     """
     if facts.estimate.status is Status.UNSUPPORTED or terms is None:
-        return (Limit(LimitCode.ENGINE_SUPPORT, 1.0, f"no engine runs {facts.quant.name} on {facts.device_name}"),)
+        message = f"no engine runs {facts.quant.name} on {facts.device_name}"
+        return (
+            Limit(LimitCode.ENGINE_SUPPORT, 1.0, message, {"quant": facts.quant.name, "device": facts.device_name}),
+        )
     found = [*_memory_limits(facts, terms)]
     if facts.runs:
         found += _time_limits(facts, terms)
@@ -178,7 +170,9 @@ def limits(facts: FitFacts, terms: Terms | None) -> tuple[Limit, ...]:
                 LimitCode.CONTEXT,
                 share,
                 f"the model was trained for {context:,} tokens, less than the {facts.estimate.context_tokens:,} "
-                f"of {facts.workload_name}{_extended(facts, context)}",
+                f"of {facts.workload_name}{extended(facts, context)}",
+                {"trained_tokens": context, "context_tokens": facts.estimate.context_tokens}
+                | extension_values(facts, context),
             )
         )
     stopping = {LimitCode.MEMORY_CAPACITY} if terms.over_bytes else set()
@@ -186,7 +180,7 @@ def limits(facts: FitFacts, terms: Terms | None) -> tuple[Limit, ...]:
 
 
 def _one_a_code(found: list[Limit]) -> list[Limit]:
-    """Limits of the same code as one: the larger share, both messages."""
+    """Limits of the same code as one: the larger share, both messages, all values."""
     merged: dict[LimitCode, Limit] = {}
     for limit in found:
         before = merged.get(limit.code)
@@ -194,7 +188,8 @@ def _one_a_code(found: list[Limit]) -> list[Limit]:
             merged[limit.code] = limit
         else:
             message = f"{before.message}; {limit.message}"
-            merged[limit.code] = Limit(limit.code, max(limit.share, before.share), message)
+            share, values = max(limit.share, before.share), before.values | limit.values
+            merged[limit.code] = Limit(limit.code, share, message, values)
     return list(merged.values())
 
 
@@ -207,21 +202,27 @@ def _memory_limits(facts: FitFacts, terms: Terms) -> list[Limit]:
             Limit(
                 LimitCode.MEMORY_CAPACITY,
                 share,
-                f"{_percent(share)} of the {gib(terms.full_bytes)} does not fit in {gib(terms.usable_bytes)}",
+                f"{percent(share)} of the {gib(terms.full_bytes)} does not fit in {gib(terms.usable_bytes)}",
+                {"over_share": share, "needed_bytes": terms.full_bytes, "usable_bytes": terms.usable_bytes},
             )
         )
     elif facts.estimate.status is Status.FITS_TIGHTLY:
-        found.append(
-            Limit(LimitCode.MEMORY_CAPACITY, min(filled, 1.0), f"{_percent(min(filled, 1.0))} of the memory is taken")
-        )
+        taken = min(filled, 1.0)
+        message = f"{percent(taken)} of the memory is taken"
+        found.append(Limit(LimitCode.MEMORY_CAPACITY, taken, message, {"taken_share": taken}))
     cache = terms.full_kv_cache_bytes / max(terms.full_bytes, 1)
     if cache >= _NOTABLE_SHARE:
         found.append(
             Limit(
                 LimitCode.KV_CACHE,
                 cache,
-                f"the KV cache of {facts.estimate.context_tokens:,} tokens is {_percent(cache)} of the memory "
+                f"the KV cache of {facts.estimate.context_tokens:,} tokens is {percent(cache)} of the memory "
                 f"({gib(terms.full_kv_cache_bytes)})",
+                {
+                    "context_tokens": facts.estimate.context_tokens,
+                    "memory_share": cache,
+                    "cache_bytes": terms.full_kv_cache_bytes,
+                },
             )
         )
     return found
@@ -235,12 +236,13 @@ def _time_limits(facts: FitFacts, terms: Terms) -> list[Limit]:
         (LimitCode.FIXED_COST, terms.decode_fixed, "starting each layer's work takes {} of the time per token"),
         (LimitCode.COMPUTE, terms.decode_compute, "arithmetic takes {} of the time per token"),
     ]
-    cache = _percent(terms.decode_kv_cache)
+    cache = percent(terms.decode_kv_cache)
     bandwidth = (
         f"reading weights and cache from {facts.memory_name} takes {{}} of the time per token (the cache {cache})"
     )
+    read = {"memory": facts.memory_name, "cache_share": terms.decode_kv_cache}
     found = [
-        Limit(code, share, (text or bandwidth).format(_percent(share)))
+        Limit(code, share, (text or bandwidth).format(percent(share)), {"token_share": share, **({} if text else read)})
         for code, share, text in candidates
         if share >= _NOTABLE_SHARE
     ]
@@ -257,8 +259,9 @@ def _time_limits(facts: FitFacts, terms: Terms) -> list[Limit]:
             Limit(
                 code,
                 share,
-                f"{what} takes {_percent(share)} of reading the prompt, which lasts {duration(facts.estimate.ttft_ms)} "
+                f"{what} takes {percent(share)} of reading the prompt, which lasts {duration(facts.estimate.ttft_ms)} "
                 f"where {duration(patience)} is comfortable",
+                {"prompt_share": share, "ttft_ms": facts.estimate.ttft_ms, "comfortable_ms": patience},
             )
         )
     return found
@@ -285,103 +288,19 @@ def score_parts(
     )
 
 
-def faq(
-    facts: FitFacts, terms: Terms | None, best: FitFacts | None, first_step: str | None = None
-) -> tuple[Question, ...]:
-    """Questions about a pairing. ``best`` is the recommended quant's fit; ``first_step`` the first advice's message."""
-    model, device, one = facts.model_name, facts.device_name, facts.estimate
-    questions = [Question(f"Can {device} run {model}?", f"{headline(facts)}. {summary(facts, terms)}")]
-    if terms is not None:
-        questions.append(
-            Question(
-                f"How much memory does {model} need?",
-                f"In {facts.quant.name} with {one.context_tokens:,} tokens of context: {gib(terms.full_bytes)}, of "
-                f"which weights {gib(terms.full_weights_bytes)}, KV cache {gib(terms.full_kv_cache_bytes)}, compute "
-                f"buffers {gib(terms.full_compute_bytes)} and runtime {gib(terms.full_overhead_bytes)}.",
-            )
-        )
-    questions.append(_best_question(facts, best))
-    if one.decode is not None:
-        wait = "" if one.ttft_ms is None else f"; the first token comes after about {duration(one.ttft_ms)}"
-        questions.append(
-            Question(
-                f"How fast is {model} on {device}?",
-                f"In {facts.quant.name} about {pace(one.decode.value)} (between {pace(one.decode.low)} and "
-                f"{pace(one.decode.high)}, {_EVIDENCE[one.decode.evidence]}){wait}.",
-            )
-        )
-    if facts.workload is not None:
-        questions.append(_workload_question(facts, facts.workload))
-    questions.append(_context_question(facts))
-    if first_step:
-        asked = f"What helps most when {model} feels slow on {device}?"
-        if not facts.runs:
-            asked = f"What would make {model} run on {device}?"
-        questions.append(Question(asked, _sentence(first_step)))
-    return tuple(questions)
-
-
-def _best_question(facts: FitFacts, best: FitFacts | None) -> Question:
-    asked = f"What is the best quantization of {facts.model_name} for {facts.device_name}?"
-    if best is None or not best.runs or best.estimate.decode is None:
-        return Question(
-            asked, f"None: no quantization of it is usable on {facts.device_name} for {facts.workload_name}."
-        )
-    one = best.estimate
-    return Question(
-        asked,
-        f"{best.quant.name} for {best.workload_name}: grade {one.grade} with {pace(best.estimate.decode.value)}, "
-        f"{gib(one.memory.total_bytes)} of {best.memory_name}{_with_host(one.memory.host_bytes)}.{_unpublished(best)}",
-    )
-
-
-def _unpublished(best: FitFacts) -> str:
-    if best.has_weights:
-        return ""
-    return f" No published {best.quant.name} weights of {best.model_name} are known, nor any of a quantization that runs there."
-
-
-def _with_host(host_bytes: int) -> str:
-    return f" and {gib(host_bytes)} of system memory" if host_bytes >= GIB // 20 else ""
-
-
-def _workload_question(facts: FitFacts, workload: Workload) -> Question:
-    one = facts.estimate
-    asked = f"Is {facts.device_name} good enough to use {facts.model_name} for {facts.workload_name}?"
-    if one.decode is None or not facts.runs:
-        return Question(asked, f"No: {facts.quant.name} does not run there with {one.context_tokens:,} tokens.")
-    word = verdict.word_of(one.score)
-    how = (
-        f"{pace(one.decode.value)}, faster than the {pace(workload.comfortable_decode_tok_s)} that is comfortable"
-        if word is Usability.YES
-        else _shortfall(facts, word)
-    )
-    return Question(asked, f"{WORDS[word]}: {how}. Grade {one.grade} with {one.context_tokens:,} tokens of context.")
-
-
-def _context_question(facts: FitFacts) -> Question:
-    asked = f"How long a context can {facts.model_name} have on {facts.device_name}?"
-    limit = facts.model.context_tokens
-    trained = f" The model was trained for {limit:,}{_extended(facts, limit)}." if limit else ""
-    if not facts.runs:
-        asked_for = facts.estimate.context_tokens
-        return Question(asked, f"None in {facts.quant.name}: {asked_for:,} tokens do not fit.{trained}")
-    safe = facts.estimate.safe_context_tokens
-    return Question(asked, f"Up to {safe:,} tokens in {facts.quant.name} with this placement.{trained}")
-
-
-def _extended(facts: FitFacts, trained: int) -> str:
+def extended(facts: FitFacts, trained: int) -> str:
     """What takes a model beyond the context that it has as published."""
     extension = facts.context_extension
     return f"; it takes {extension}" if extension is not None and extension.tokens > trained else ""
 
 
-def _percent(share: float) -> str:
+def extension_values(facts: FitFacts, trained: int) -> dict[str, Any]:
+    """The values of :func:`extended`."""
+    extension = facts.context_extension
+    return {"extended_tokens": extension.tokens} if extension is not None and extension.tokens > trained else {}
+
+
+def percent(share: float) -> str:
     if 0 < share < 0.005:
         return "less than 1 %"
     return f"{share * 100:.0f} %"
-
-
-def _sentence(text: str) -> str:
-    text = text[:1].upper() + text[1:]
-    return text if text.endswith(".") else text + "."

@@ -47,7 +47,10 @@ def _planned_offload(search: Search) -> Iterator[Advice]:
         flags = f"-ngl {placement.gpu_layers}"
         if placement.cpu_moe_layers:
             flags += f" --n-cpu-moe {placement.cpu_moe_layers}"
-        yield search.advice(AdviceCode.PLANNED_OFFLOAD, f"split as {flags}", tried)
+        yield search.advice(
+            AdviceCode.PLANNED_OFFLOAD, f"split as {flags}", tried, gpu_layers=placement.gpu_layers,
+            cpu_moe_layers=placement.cpu_moe_layers,
+        )  # fmt: skip
 
 
 def _larger_micro_batch(search: Search) -> Iterator[Advice]:
@@ -64,7 +67,8 @@ def _larger_micro_batch(search: Search) -> Iterator[Advice]:
     best = max(tried, key=lambda each: each.standing.rating_points)
     size, wait = best.request.micro_batch_tokens, best.estimate.ttft_ms
     first = "" if wait is None else f", first token after {duration(wait)}"
-    yield search.advice(AdviceCode.LARGER_MICRO_BATCH, f"read prompts with -b {size} -ub {size}{first}", best)
+    text = f"read prompts with -b {size} -ub {size}{first}"
+    yield search.advice(AdviceCode.LARGER_MICRO_BATCH, text, best, batch_tokens=size, ttft_ms=wait)
 
 
 def _quantized_cache(search: Search) -> Iterator[Advice]:
@@ -78,7 +82,7 @@ def _quantized_cache(search: Search) -> Iterator[Advice]:
     tried = search.better(replace(request, kv_cache_type=types[engine], v_cache_type=None))
     if tried is not None:
         text = f"store the KV cache in {types[engine].value.upper()}"
-        yield search.advice(AdviceCode.QUANTIZED_KV_CACHE, text, tried)
+        yield search.advice(AdviceCode.QUANTIZED_KV_CACHE, text, tried, cache_type=types[engine].name)
 
 
 def _wired_limit(search: Search) -> Iterator[Advice]:
@@ -90,7 +94,7 @@ def _wired_limit(search: Search) -> Iterator[Advice]:
     tried = search.better(replace(request, wired_limit_bytes=limit))
     if tried is not None:
         text = f"raise the GPU's memory limit (until the next start of macOS) with `{wired_limit_command(limit)}`"
-        yield search.advice(AdviceCode.WIRED_LIMIT, text, tried)
+        yield search.advice(AdviceCode.WIRED_LIMIT, text, tried, limit_bytes=limit)
 
 
 def _other_quant(search: Search) -> Iterator[Advice]:
@@ -101,7 +105,7 @@ def _other_quant(search: Search) -> Iterator[Advice]:
         # Speed that costs so much of the answers is no speed; a smaller model has both.
         return
     text = f"use {best.request.quant.name} instead of {present.name}"
-    yield search.advice(AdviceCode.OTHER_QUANT, text, best)
+    yield search.advice(AdviceCode.OTHER_QUANT, text, best, quant=best.request.quant.name, present=present.name)
 
 
 def least_context_tokens(facts: FitFacts) -> int:
@@ -137,4 +141,7 @@ def _less_context(search: Search) -> Iterator[Advice]:
             low, best = middle, tried
     if best is not None and improves(search.present, best.standing):
         text = f"shorten the context from {now.context_tokens:,} to {low * CONTEXT_STEP_TOKENS:,} tokens"
-        yield search.advice(AdviceCode.LESS_CONTEXT, text, best)
+        shorter = low * CONTEXT_STEP_TOKENS
+        yield search.advice(
+            AdviceCode.LESS_CONTEXT, text, best, present_tokens=now.context_tokens, context_tokens=shorter
+        )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,8 +54,9 @@ def other_model(search: Search) -> Iterator[Advice]:
     candidate = best[0]
     tried = search.best_quant_of(candidate, _published(candidate, pool, np.isfinite(pool.bits))) or best[1]
     if improves(search.present, tried.standing, SWITCHING_POINTS):
-        text = f"run {candidate.name} in {tried.request.quant.name}{_capabilities(search, candidate)}"
-        yield search.advice(AdviceCode.OTHER_MODEL, text, tried, candidate.architecture())
+        text = f"run {candidate.name} in {tried.request.quant.name}{_compared(search, candidate)}"
+        values = {"name": candidate.name, "quant": tried.request.quant.name, **_capabilities(search, candidate)}
+        yield search.advice(AdviceCode.OTHER_MODEL, text, tried, candidate.architecture(), **values)
 
 
 def _published(candidate: Candidate, pool: ModelPool, kept: NDArray[np.bool_]) -> list[Quant]:
@@ -104,8 +106,17 @@ def _peak_flops(search: Search) -> float:
     return max((peak for peak in peaks if peak is not None), default=math.inf) * search.facts.request.gpu_count
 
 
-def _capabilities(search: Search, candidate: Candidate) -> str:
+def _compared(search: Search, candidate: Candidate) -> str:
     work, own = search.kind.replace("_", " "), search.options.present
     after = candidate.capability[search.kind].value
     before = "" if own is None else f", {own.name} {own.capability[search.kind].value:.0f}"
     return f" ({work} {after:.0f} points{before})"
+
+
+def _capabilities(search: Search, candidate: Candidate) -> dict[str, Any]:
+    own = search.options.present
+    return {
+        "kind": search.kind.upper(),
+        "points": candidate.capability[search.kind].value,
+        "present_points": None if own is None else own.capability[search.kind].value,
+    }

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -57,11 +58,12 @@ class AdviceCode(StrEnum):
 class Advice:
     """One change with its computed gain, the changed request and its estimate.
 
-    ``model`` is that of the changed setup, ``standing`` what that setup is worth.
+    ``values`` is what the message states, ``model`` that of the changed setup, ``standing`` what that setup is worth.
     """
 
     code: AdviceCode
     message: str
+    values: dict[str, Any]
     gain: Gain
     request: EstimateRequest
     after: Estimate
@@ -135,14 +137,16 @@ class Search:
             for q in map(int, np.flatnonzero(runs))
         ]
 
-    def advice(self, code: AdviceCode, text: str, tried: Tried, model: ModelArchitecture | None = None) -> Advice:
-        """One advice; ``text`` says what to change, and the effect follows in numbers."""
+    def advice(
+        self, code: AdviceCode, text: str, tried: Tried, model: ModelArchitecture | None = None, **values: Any
+    ) -> Advice:
+        """One advice; ``text`` says with ``values`` what to change, and the effect follows in numbers."""
         before, after = self.facts.estimate, tried.estimate
         known = self.present.runs and (model is None or self.options.present is not None)
         gained = tried.standing.rating_points - self.present.rating_points if known else None
         return Advice(
-            code, f"{text}: {effect(before, after)}", gain_of(before, after, gained), tried.request, after,
-            model or self.facts.model, tried.standing,
+            code, f"{text}: {effect(before, after)}", values | effect_values(before, after),
+            gain_of(before, after, gained), tried.request, after, model or self.facts.model, tried.standing,
         )  # fmt: skip
 
 
@@ -160,6 +164,19 @@ def effect(before: Estimate, after: Estimate) -> str:
             parts.append(f"{gib(free)} free")
     parts.append(f"grade {after.grade}" if before.grade == after.grade else f"grade {after.grade}, was {before.grade}")
     return ", ".join(parts)
+
+
+def effect_values(before: Estimate, after: Estimate) -> dict[str, Any]:
+    """The values of :func:`effect`."""
+    return {
+        "status_before": before.status.name,
+        "status_after": after.status.name,
+        "tokens_per_second_before": None if before.decode is None else before.decode.value,
+        "tokens_per_second_after": None if after.decode is None else after.decode.value,
+        "free_bytes": headroom(after),
+        "grade_before": before.grade,
+        "grade_after": after.grade,
+    }
 
 
 _STATUS_WORDS = {

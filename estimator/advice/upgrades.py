@@ -50,7 +50,8 @@ def _more_host_memory(search: Search) -> Iterator[Advice]:
         memory_bytes = times * host.memory_bytes
         tried = search.better(replace(request, host=replace(host, memory_bytes=memory_bytes)), SWITCHING_POINTS)
         if tried is not None:
-            yield search.advice(AdviceCode.MORE_HOST_MEMORY, f"use {gib(memory_bytes)} of system memory", tried)
+            text = f"use {gib(memory_bytes)} of system memory"
+            yield search.advice(AdviceCode.MORE_HOST_MEMORY, text, tried, memory_bytes=memory_bytes)
             return
 
 
@@ -66,7 +67,7 @@ def _second_gpu(search: Search) -> Iterator[Advice]:
     tried = search.better(replace(facts.request, gpu_count=count + 1), SWITCHING_POINTS)
     if tried is not None:
         text = f"add a {'second' if count == 1 else 'further'} {device.name}"
-        yield search.advice(AdviceCode.SECOND_GPU, text, tried)
+        yield search.advice(AdviceCode.SECOND_GPU, text, tried, gpu=device.name, count=count + 1)
 
 
 def _best_upgrades(search: Search) -> Iterator[Advice]:
@@ -79,7 +80,9 @@ def _best_upgrades(search: Search) -> Iterator[Advice]:
         price = f", ${device.msrp_usd:,.0f} at launch" if device.msrp_usd is not None else ""
         one = "one " if search.facts.request.gpu_count > 1 else ""
         text = f"change to {one}{device.name} ({goal.value}{price})"
-        yield search.advice(AdviceCode.GPU_UPGRADE, text, tried)
+        yield search.advice(
+            AdviceCode.GPU_UPGRADE, text, tried, gpu=device.name, goal=goal.name, launch_usd=device.msrp_usd
+        )
 
 
 def upgrades(search: Search) -> dict[UpgradeGoal, tuple[Accelerator, Tried]]:

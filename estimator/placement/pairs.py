@@ -21,8 +21,11 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
-_SERVERS = [tuple(Engine).index(engine) for engine in SERVERS]
-_EXLLAMA = [tuple(Engine).index(engine) for engine in EXLLAMA_ENGINES]
+#: By the code of an engine, whatever it is: whether it is one of those.
+_IS_SERVER, _IS_EXLLAMA = (
+    np.isin(np.arange(256), [tuple(Engine).index(engine) for engine in engines])
+    for engines in (SERVERS, EXLLAMA_ENGINES)
+)
 _VLLM = tuple(Engine).index(Engine.VLLM)
 _MLX = tuple(Engine).index(Engine.MLX)
 _METAL = tuple(Backend).index(Backend.METAL)
@@ -83,8 +86,8 @@ class Pairs:
         """The pairs of ``available``, ``engine`` and ``backend``, each of shape (G, Q)."""
         g, q = pair_indices(*available.shape)
         available, engine, backend = available.ravel(), engine.ravel(), backend.ravel()
-        vllm, on_cpu = np.isin(engine, _SERVERS), backend == _CPU
-        exllama = np.isin(engine, _EXLLAMA)
+        vllm, on_cpu = _IS_SERVER[engine], backend == _CPU
+        exllama = _IS_EXLLAMA[engine]
         llama = ~vllm & (engine != _MLX)
         in_one_pool = ~llama | (backend == _METAL) | on_cpu
         splits = llama & ~in_one_pool & ~exllama

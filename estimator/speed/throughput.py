@@ -59,7 +59,7 @@ def pace(
     decode_width, prefill_width = widths(step.depth_tokens, work.depth_tokens, coef)
     decode_tok_s = 1.0 / decode
     prefill_tok_s = work.prompt_tokens / np.maximum(prefill, 1e-9)
-    ttft = (prefill + decode + coef.ttft_fixed_s) * 1000.0
+    ttft = (_own_prompt(work, prefill, coef) + decode + coef.ttft_fixed_s) * 1000.0
     unknown = np.flatnonzero(np.isnan(coef.peak_flops))
     if len(unknown):
         # A device without a known arithmetic peak has a decode speed and no prefill.
@@ -83,6 +83,13 @@ def pace(
         decode_evidence=_where(shared, np.maximum(coef.decode_evidence, CALIBRATED), coef.decode_evidence),
         prefill_evidence=_where(shared, np.maximum(coef.prefill_evidence, CALIBRATED), coef.prefill_evidence),
     )
+
+
+def _own_prompt(work: PrefillWork, prefill: Floats, coef: SpeedCoefficients) -> Floats:
+    """Seconds until a prompt is read: packing steps with tokens of other streams hastens no prompt of its own."""
+    if not np.any(work.batch > 1):
+        return prefill
+    return np.maximum(prefill, prefill_seconds(replace(work, batch=np.asarray(1.0)), coef))
 
 
 def stream_ranges(work: DecodeWork, coef: SpeedCoefficients) -> dict[str, Any]:

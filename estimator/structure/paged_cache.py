@@ -16,6 +16,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from estimator.memo import kept_within
 from estimator.structure.architecture import Layer, Mixer, ModelArchitecture
 from estimator.structure.kv_cache import CACHE_BYTES, cache_shape
 from estimator.types import CacheType
@@ -55,6 +56,7 @@ class PagedLayers:
 Reserved: TypeAlias = Callable[[Floats, int], Floats]
 
 
+@kept_within(1 << 20)
 def request_bytes(model: ModelArchitecture, cache: CacheType, ranks: int) -> Reserved:
     """The bytes on one of ``ranks`` tensor-parallel devices that requests reserve."""
     if any(model.compress_ratios):

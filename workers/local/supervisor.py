@@ -46,6 +46,7 @@ def environment(settings: Settings) -> dict[str, str]:
         "FITGRAPH_BLOCK_ATTEMPTS": str(settings.block_attempts),
         "FITGRAPH_LEASE_S": str(settings.lease_s),
         "FITGRAPH_GENERATION_GRACE_S": str(settings.generation_grace_s),
+        "FITGRAPH_LAYOUT_GRACE_S": str(settings.layout_grace_s),
         "FITGRAPH_SWEEP_INTERVAL_S": str(settings.sweep_interval_s),
         "FITGRAPH_REFRESH_INTERVAL_S": str(settings.refresh_interval_s),
         "FITGRAPH_LOG_FORMAT": settings.log_format,

@@ -19,10 +19,9 @@ from db.entries.traits import model_traits
 from estimator import verdict
 from estimator.calibration.capability_prior import ModelTraits
 from estimator.calibration.coefficients import Calibration
-from estimator.estimate import thresholds_of
 from estimator.fit_facts import request_of
 from estimator.fleet import Overrides
-from estimator.grid import evaluate
+from estimator.grid import outline
 from estimator.judgement.setups import Pace, most
 from estimator.judgement.worth import worth_table
 from estimator.placement.demand import situation_of
@@ -30,6 +29,7 @@ from estimator.placement.hardware import choose_engine
 from estimator.placement.layer_sums import model_tables
 from estimator.quant_choice import CHARGES
 from estimator.structure.architecture import ModelArchitecture
+from estimator.structure.checkpoints import has_weights
 from estimator.types import ENGINES, Engine, EstimatorError, OperatingMode, Quant, Workload
 from estimator.whatif import mixed_blocks
 
@@ -225,16 +225,13 @@ def _evaluator(quants: tuple[Quant, ...], calibration: Calibration, question: Qu
     """How a model is laid out on the machine."""
     machine, workload = question.machine, question.workload
     situation = replace(situation_of(workload), batch=question.streams, expected_occupancy=True)
-    thresholds = thresholds_of(workload, situation)
     overrides = Overrides(gpu_count=len(machine.devices))
 
     def on_equals(entry: Entry) -> _Laid:
-        block = evaluate(
-            specs.architecture(entry), machine.devices[:1], quants, (situation,), thresholds, (machine.host,),
-            calibration, overrides,
-        )  # fmt: skip
+        model = specs.architecture(entry)
+        block = outline(model, machine.devices[:1], quants, (situation,), (machine.host,), calibration, overrides)
         return _Laid(
-            known=block.available[0] & block.has_weights,
+            known=block.available[0] & [has_weights(quant, model) for quant in quants],
             engine=block.engine[0],
             status=block.status[0, :, 0],
             decode_tok_s=block.decode_tok_s[0, :, 0].astype(np.float64),

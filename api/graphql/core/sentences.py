@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import strawberry
 from strawberry.scalars import JSON
@@ -63,11 +64,14 @@ class Sentence:
 
 def sentence_of(sentence: domain.Sentence) -> Sentence:
     """The GraphQL object of a sentence."""
-    values = {
-        to_camel_case(name): shown(value) if isinstance(value, float) else value
-        for name, value in sentence.values.items()
-    }
-    return Sentence(code=sentence.code, message=str(sentence), values=JSON(values))
+    return Sentence(code=sentence.code, message=str(sentence), values=values_of(sentence.values))
+
+
+def values_of(values: Mapping[str, Any]) -> JSON:
+    """The values of a text as clients get them."""
+    return JSON(
+        {to_camel_case(name): shown(value) if isinstance(value, float) else value for name, value in values.items()}
+    )
 
 
 def sentences_of(sentences: Iterable[domain.Sentence]) -> list[Sentence]:

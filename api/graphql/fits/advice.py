@@ -23,20 +23,24 @@ from estimator.types import CacheType, EstimateRequest
 describe(
     AdviceCode,
     "AdviceCode",
-    "Kind of change.",
+    "Kind of change, and the values of its message. All have the effect too: `statusBefore`, `statusAfter`, "
+    "`tokensPerSecondBefore`, `tokensPerSecondAfter`, `freeBytes`, `gradeBefore`, `gradeAfter`.",
     {
         "FLASH_ATTENTION": "Flash attention on.",
-        "PLANNED_OFFLOAD": "Another split between device and host.",
-        "LARGER_MICRO_BATCH": "More prompt tokens a step, so that weights in host memory are copied over less often.",
-        "QUANTIZED_KV_CACHE": "A quantized KV cache.",
-        "WIRED_LIMIT": "A higher GPU memory limit of macOS.",
-        "OTHER_QUANT": "Another quantization.",
-        "LESS_CONTEXT": "A shorter context.",
-        "OTHER_MODEL": "Another model, smaller or larger.",
-        "MORE_HOST_MEMORY": "More host memory.",
-        "SECOND_GPU": "A second accelerator of the same kind.",
-        "GPU_UPGRADE": "Another accelerator.",
-        "NOTHING_NEEDED": "The setup meets its use; no change helps.",
+        "PLANNED_OFFLOAD": "Another split between device and host: `gpuLayers`, `cpuMoeLayers`.",
+        "LARGER_MICRO_BATCH": "`batchTokens` of the prompt a step, so that weights in host memory are copied over less often; "
+        "the first token after `ttftMs`.",
+        "QUANTIZED_KV_CACHE": "A KV cache in `cacheType`.",
+        "WIRED_LIMIT": "A GPU memory limit of macOS of `limitBytes`.",
+        "OTHER_QUANT": "The quantization `quant` instead of `present`.",
+        "LESS_CONTEXT": "A context of `contextTokens` instead of `presentTokens`.",
+        "OTHER_MODEL": "Another model, `name` in `quant`: `points` of capability in `kind`, where this one has `presentPoints`.",
+        "MORE_HOST_MEMORY": "Host memory of `memoryBytes`.",
+        "SECOND_GPU": "One more accelerator `gpu`, `count` in all.",
+        "GPU_UPGRADE": "Another accelerator, `gpu`, the best by `goal` (`CHEAPEST`, `SAME_VENDOR`, `LEAST_POWER`), for "
+        "`launchUsd` at launch.",
+        "NOTHING_NEEDED": "No change helps: `workload` is `comfortable`, or what is in reach gains nothing; `trainedTokens` "
+        "where the model's own context is what is short.",
     },
 )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 from api.catalog.fit_reads import NO_FITS, too_wide_for
@@ -55,7 +56,12 @@ class Selection:
 
     def sealed(self, owner: str) -> str:
         """Signature of one list's cursors."""
-        return signature("fits", owner, self.mark)
+        return _sealed(owner, self.mark)
+
+
+@lru_cache(maxsize=4096)
+def _sealed(owner: str, mark: str) -> str:
+    return signature("fits", owner, mark)
 
 
 #: Most selections of a catalog view.

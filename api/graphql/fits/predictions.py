@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Annotated, TypeVar
 
 import strawberry
+from strawberry.scalars import JSON
 
 from api.answers.story import PlanAnswers
 from api.graphql.catalog.engines import Engine
@@ -18,7 +19,7 @@ from api.graphql.catalog.quants import Quant
 from api.graphql.catalog.workloads import Workload
 from api.graphql.core.enums import BackendKind, FitStatus, Grade
 from api.graphql.core.scalars import Int64
-from api.graphql.core.sentences import Sentence
+from api.graphql.core.sentences import Sentence, values_of
 from api.graphql.fits.advice import FitChange, FitGain, change_of, gain_of
 from api.graphql.fits.figures import (
     EstimateDevice,
@@ -200,6 +201,7 @@ class Estimate(Prediction):
 class FitAdvice:
     code: AdviceCode = strawberry.field(description="Kind of change.")
     message: str = strawberry.field(description="One sentence: what to change, and what it brings.")
+    values: JSON = strawberry.field(description="An object of the values in it, by the names that the code tells.")
     gain: FitGain = strawberry.field(description="Gain of the change.")
     change: FitChange | None = strawberry.field(description="The change; null for none.")
     made: strawberry.Private[Advice]
@@ -219,6 +221,7 @@ def advice_of(
         FitAdvice(
             code=advice.code,
             message=advice.message,
+            values=values_of(advice.values),
             gain=gain_of(advice.gain),
             change=change_of(faces, answers.facts, advice),
             made=advice,

@@ -73,7 +73,7 @@ class ServingPoint:
             float,
             strawberry.argument(description="Share of all hours in which the people are there, 0.001 to 1."),
         ] = 1.0,
-    ) -> ServingCost:
+    ) -> ServingCost | None:
         _within("electricityUsdPerKwh", electricity_usd_per_kwh, 0, 10)
         _within("systemPriceUsd", system_price_usd, 0, 1e9)
         _within("systemPowerWatts", system_power_watts, 0, 1e7)
@@ -137,7 +137,7 @@ class FitServing:
                 "5 up to twice those that are served."
             ),
         ] = None,
-    ) -> list[ServingPoint]:
+    ) -> list[ServingPoint] | None:
         if people is None:
             loads = await asyncio.to_thread(self.serving.curve)
         else:

@@ -6,32 +6,37 @@ from collections.abc import Sequence
 from enum import Enum
 
 import strawberry
+from strawberry.scalars import JSON
 
 from api.answers.story import Answers, PlanAnswers
 from api.catalog.fits import FitRecord
 from api.graphql.catalog.engines import Engine
 from api.graphql.catalog.faces import Faces
 from api.graphql.core.described import describe
+from api.graphql.core.sentences import values_of
 from db.fits.packing import shown
 from estimator.advice.command import CommandGap
 from estimator.advice.command import MissingCommand as NoCommand
 from estimator.advice.explain import LimitCode
+from estimator.advice.questions import QuestionCode
 from estimator.calibration.loss import LossEvidence
 from estimator.types import OperatingMode
 
 describe(
     LimitCode,
     "LimitCode",
-    "Limit of a setup.",
+    "Limit of a setup, and its values. A value is absent where the message does not tell it. `tokenShare` is of the time per "
+    "token; `promptShare` of the time that reads the prompt, which lasts `ttftMs` where `comfortableMs` is comfortable.",
     {
-        "ENGINE_SUPPORT": "No engine runs it.",
-        "MEMORY_CAPACITY": "Device memory is too small, or nearly so.",
-        "MEMORY_BANDWIDTH": "Reading weights takes most of the time per token.",
-        "COMPUTE": "Arithmetic takes most of the time.",
-        "HOST_LINK": "Host memory, or the link to it, takes most of the time.",
-        "KV_CACHE": "Reading or holding the KV cache is the larger part.",
-        "CONTEXT": "The safe context is shorter than the workload needs.",
-        "FIXED_COST": "Launches and synchronization take most of the time per token.",
+        "ENGINE_SUPPORT": "No engine runs `quant` on `device`.",
+        "MEMORY_CAPACITY": "Device memory is too small by `overShare` (`neededBytes` of `usableBytes`), or `takenShare` of it "
+        "is taken.",
+        "MEMORY_BANDWIDTH": "Reading weights and cache from `memory` takes `tokenShare` (the cache `cacheShare`).",
+        "COMPUTE": "Arithmetic takes `tokenShare`.",
+        "HOST_LINK": "Host memory, or the link to it, takes `tokenShare`.",
+        "KV_CACHE": "The KV cache of `contextTokens` is `memoryShare` of the memory (`cacheBytes`).",
+        "CONTEXT": "The model was trained for `trainedTokens`, less than `contextTokens`; it takes `extendedTokens`.",
+        "FIXED_COST": "Launches and synchronization take `tokenShare`.",
     },
 )
 describe(
@@ -50,6 +55,27 @@ describe(
         "MIXED_ACCELERATORS": "The tool cannot be told how accelerators that differ share the model.",
         "HEADS": "The engine does not split these attention heads over so many accelerators.",
         "ACCELERATORS": "The tool does not take so many accelerators.",
+    },
+)
+
+
+describe(
+    QuestionCode,
+    "QuestionCode",
+    "What is asked of a pairing, and the values of the answer.",
+    {
+        "DOES_IT_RUN": "Does it run? `status`, `usability`, `neededBytes`, `usableBytes`, `hostBytes`, "
+        "`decodeTokensPerSecond`, `ttftMs`.",
+        "MEMORY_NEEDED": "How much memory? `quant` with `contextTokens`: `neededBytes`, of which `weightsBytes`, `cacheBytes`, "
+        "`computeBytes` and `overheadBytes`.",
+        "BEST_QUANT": "Which quantization? `quant`, null for none; its `grade`, `decodeTokensPerSecond`, `deviceBytes`, "
+        "`hostBytes`, `weightsKnown`.",
+        "SPEED": "How fast? `quant`: `decodeTokensPerSecond` with `low`, `high` and `evidence`; `ttftMs`.",
+        "GOOD_ENOUGH": "Enough for the workload? `usability`, `grade`, `contextTokens`; where it runs "
+        "`decodeTokensPerSecond` and `ttftMs`, beside `comfortableTokensPerSecond` and `comfortableMs`.",
+        "LONGEST_CONTEXT": "Which context? `safeTokens` in `quant`, 0 where the `contextTokens` do not fit; `trainedTokens`, "
+        "`extendedTokens`.",
+        "FIRST_STEP": "What helps most? The code of the `advice`, and its values.",
     },
 )
 
@@ -117,6 +143,7 @@ class FitLimit:
     code: LimitCode = strawberry.field(description="Kind of the limit.")
     share: float = strawberry.field(description="Share of the memory or the time that the message names, 0 to 1.")
     message: str = strawberry.field(description="One sentence with the numbers.")
+    values: JSON = strawberry.field(description="An object of the values in it, by the names that the code tells.")
 
 
 @strawberry.type(description="How to start this very plan.")
@@ -137,8 +164,12 @@ class MissingCommand:
 
 @strawberry.type(description="A question that people ask about a pairing.")
 class FitQuestion:
+    code: QuestionCode = strawberry.field(description="What is asked.")
     question: str = strawberry.field(description="The question.")
     answer: str = strawberry.field(description="The answer, from the numbers.")
+    values: JSON = strawberry.field(
+        description="An object of the values in the answer, by the names that the code tells."
+    )
 
 
 @strawberry.type(description="A live card to put into another page.")
@@ -149,7 +180,10 @@ class FitEmbed:
 
 def limits_of(answers: PlanAnswers) -> list[FitLimit]:
     """Limits, largest share first."""
-    return [FitLimit(code=limit.code, share=limit.share, message=limit.message) for limit in answers.limits]
+    return [
+        FitLimit(code=limit.code, share=limit.share, message=limit.message, values=values_of(limit.values))
+        for limit in answers.limits
+    ]
 
 
 def score_parts_of(answers: PlanAnswers, mode: OperatingMode) -> list[FitScorePart]:
@@ -192,7 +226,10 @@ def missing_from(commands: Sequence[NoCommand]) -> list[MissingCommand]:
 
 def faq_of(answers: Answers, best: FitRecord | None) -> list[FitQuestion]:
     """Questions about the pairing; ``best`` is the recommended quantization's fit."""
-    return [FitQuestion(question=entry.question, answer=entry.answer) for entry in answers.faq(best)]
+    return [
+        FitQuestion(code=entry.code, question=entry.question, answer=entry.answer, values=values_of(entry.values))
+        for entry in answers.faq(best)
+    ]
 
 
 def embed_of(answers: Answers, base_url: str) -> FitEmbed:

@@ -66,10 +66,9 @@ class GraphQLEndpoint:
 
     async def handle(self, request: Request) -> Response:
         """Answer one HTTP request."""
-        request_id: str = request.state.request_id
         media = negotiate(header_of(request.scope, b"accept"))
         if media is None:
-            return refusal(406, bad_input(f"This service answers {JSON} or {RESPONSE_JSON}."), JSON, request_id)
+            return refusal(406, bad_input(f"This service answers {JSON} or {RESPONSE_JSON}."), JSON)
         if request.method == "GET" and not request.query_params and "text/html" in header_of(request.scope, b"accept"):
             return RedirectResponse("/explorer" if self._settings.explorer else "/", status_code=303)
         try:
@@ -81,25 +80,25 @@ class GraphQLEndpoint:
                         lambda: turns.enter_async_context(self._large_bodies),
                     )
                 asked = self._persisted.resolve(received)
-                return await self._answer(request, asked, media, request_id)
+                return await self._answer(request, asked, media)
         except RefusedRequestError as refused:
-            return refusal(refused.status, refused.error, media, request_id, refused.headers)
+            return refusal(refused.status, refused.error, media, refused.headers)
         except LimitExceededError as error:
-            return refusal(429, error, media, request_id, {"Retry-After": str(retry_after_s())})
+            return refusal(429, error, media, {"Retry-After": str(retry_after_s())})
         except ApiError as error:
             status = 503 if error.code is ErrorCode.UNAVAILABLE else 400
-            return refusal(status, error, media, request_id)
+            return refusal(status, error, media)
         except TimeoutError:
-            return refusal(408, late_body(self._settings.request_timeout_s), media, request_id)
+            return refusal(408, late_body(self._settings.request_timeout_s), media)
         except ClientDisconnect:
             return Response(status_code=499)
 
-    async def _answer(self, request: Request, asked: GraphQLRequest, media: str, request_id: str) -> Response:
+    async def _answer(self, request: Request, asked: GraphQLRequest, media: str) -> Response:
         bearer = bearer_of(request)
         client = client_of(request, self._services, bearer)
         await self._services.rates.admit(client)
         view = await self._services.state.view()
-        context = RequestContext(self._services, view, request_id, _base_url(request), bearer, client)
+        context = RequestContext(self._services, view, request.state.request_id, _base_url(request), bearer, client)
         prepared = self._schema.documents.prepare(asked.query)
         # Some clients accept JSON and streams for every operation and leave the choice to the server.
         stream = self._stream if EVENT_STREAM in header_of(request.scope, b"accept") else None
@@ -107,7 +106,7 @@ class GraphQLEndpoint:
             return await stream(request, asked)
         self._check_method(request, prepared, asked)
         if not prepared.cacheable or asked.is_large or not self._settings.response_cache_bytes:
-            return _response(await self._run(request, asked, context, media), media, request, request_id, None)
+            return _response(await self._run(request, asked, context, media), media, request, None)
         key = (
             view.identity,
             context.base_url,
@@ -120,7 +119,7 @@ class GraphQLEndpoint:
         if response.keep:
             request.state.kept_for = view.identity
         max_age = self._settings.response_max_age_s if request.method == "GET" and response.keep else None
-        return _response(response, media, request, request_id, max_age)
+        return _response(response, media, request, max_age)
 
     async def _run(
         self, request: Request, asked: GraphQLRequest, context: RequestContext, media: str
@@ -190,9 +189,9 @@ def _status(errors: list[GraphQLError], refused: bool, media: str) -> int:
     return 400 if media == RESPONSE_JSON else 200
 
 
-def _response(cached: CachedResponse, media: str, request: Request, request_id: str, max_age: int | None) -> Response:
+def _response(cached: CachedResponse, media: str, request: Request, max_age: int | None) -> Response:
     # The middleware adds that origins differ, and encodings of what is long enough for one.
-    headers = {"Vary": "Accept", "X-Request-Id": request_id}
+    headers = {"Vary": "Accept"}
     if max_age is not None:
         headers |= {"ETag": cached.etag, "Cache-Control": f"public, max-age={max_age}"}
         if _matches(request.headers.get("if-none-match"), cached.etag):
@@ -208,12 +207,10 @@ def _matches(header: str | None, etag: str) -> bool:
     return any(tag.strip().removeprefix("W/") in (etag, "*") for tag in header.split(","))
 
 
-def refusal(
-    status: int, error: ApiError, media: str, request_id: str, headers: dict[str, str] | None = None
-) -> Response:
+def refusal(status: int, error: ApiError, media: str, headers: dict[str, str] | None = None) -> Response:
     """The answer to a request that is not run."""
     body = encode({"errors": [error.formatted]})
-    own = {"Cache-Control": "no-store", "X-Request-Id": request_id, **(headers or {})}
+    own = {"Cache-Control": "no-store", **(headers or {})}
     return Response(body, status, own, f"{media}; charset=utf-8")
 
 

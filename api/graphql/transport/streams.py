@@ -58,7 +58,6 @@ class StreamView(GraphQL[RequestContext, None]):
 
     async def respond(self, request: Request, asked: GraphQLRequest | None = None) -> Response:
         """Answer one request for a stream of server-sent events; unless ``asked`` is given, it is read as any other."""
-        request_id: str = request.state.request_id
         settings = self.services.settings
         client = client_of(request, self.services)
         try:
@@ -71,13 +70,13 @@ class StreamView(GraphQL[RequestContext, None]):
             )
             response: Response = await self.run(_with_body(request, body) if request.method == "POST" else request)
         except RefusedRequestError as refused:
-            return refusal(refused.status, refused.error, JSON, request_id, refused.headers)
+            return refusal(refused.status, refused.error, JSON, refused.headers)
         except HTTPException as error:
-            return refusal(error.status_code, bad_input(error.reason), JSON, request_id)
+            return refusal(error.status_code, bad_input(error.reason), JSON)
         except ApiError as error:
-            return refusal(503, error, JSON, request_id)
+            return refusal(503, error, JSON)
         except TimeoutError:
-            return refusal(408, late_body(settings.request_timeout_s), JSON, request_id)
+            return refusal(408, late_body(settings.request_timeout_s), JSON)
         return CountedResponse(response, self.services.streams, client)
 
     async def get_context(self, request: Request | WebSocket, response: Response | WebSocket) -> RequestContext:
@@ -124,7 +123,7 @@ class CountedResponse(Response):
             with self._streams.one_more(self._client):
                 await self._response(scope, receive, send)
         except LimitExceededError as error:
-            await refusal(503, error, JSON, scope["state"]["request_id"])(scope, receive, send)
+            await refusal(503, error, JSON)(scope, receive, send)
 
 
 async def _refuse(socket: WebSocket, error: ApiError) -> None:
@@ -132,7 +131,7 @@ async def _refuse(socket: WebSocket, error: ApiError) -> None:
     if socket.application_state is not WebSocketState.CONNECTING:
         await socket.close(1013, error.message[:MAX_REASON_BYTES])
     elif "websocket.http.response" in (socket.scope.get("extensions") or {}):
-        await socket.send_denial_response(refusal(503, error, JSON, socket.state.request_id))
+        await socket.send_denial_response(refusal(503, error, JSON))
     else:
         await socket.close(1013, error.message[:MAX_REASON_BYTES])
 

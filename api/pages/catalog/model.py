@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, TypeAlias
 from urllib.parse import urlencode
 
 import numpy as np
@@ -33,11 +33,13 @@ from estimator.types import OperatingMode
 
 PAGE_ROWS = 50
 _ORDERS: Options = (
-    ("score", "Rating"), ("fastest", "Fastest"), ("cheapest", "Launch price"), ("efficient", "Speed per watt"),
+    ("score", "Rating"), ("fastest", "Fastest"), ("cheapest", "Price of today"), ("efficient", "Speed per watt"),
 )  # fmt: skip
 _MEMORIES = ("8", "12", "16", "24", "32", "48", "64", "96", "128", "192")
 #: Names on a plot at most.
 _NAMED = 14
+#: Price of today in US dollars, rating, and the machine that has them.
+Point: TypeAlias = tuple[float, float, Choice]
 
 
 async def model_page(request: Request, reads: FitReads, base_url: str) -> Response:
@@ -85,6 +87,8 @@ def _values(
     ]
     page = pager(asked, len(choices), PAGE_ROWS)
     workload = view.workload_of(question.workload)
+    leading = [] if machines is None else _frontier(machines, choices, prices)
+    edge = {choice.slug for _, _, choice in leading}
     return {
         **_facts(view, model),
         "fields": [
@@ -101,10 +105,12 @@ def _values(
         "of": len(view.gpus),
         "page": page,
         "rows": [] if machines is None else [
-            _row(view, machines, choice, place, workload.slug)
-            for place, choice in enumerate(choices[page.start : page.stop], page.start + 1)
+            {**_row(view, machines, choice, workload.slug), "frontier": choice.slug in edge}
+            for choice in choices[page.start : page.stop]
         ],
-        "plot": "" if machines is None else _plot(machines, choices, prices, model),
+        "plot": "" if machines is None else _plot(_priced(machines, choices, prices), leading, model),
+        "leading": [(_href(view, choice, workload.slug), choice.side.name, dollars(price), f"{rating:.1f}")
+                    for price, rating, choice in leading],
     }  # fmt: skip
 
 
@@ -130,15 +136,13 @@ def _facts(view: CatalogView, model: ModelRecord) -> dict[str, Any]:
     }
 
 
-def _row(view: CatalogView, machines: Recommendations, choice: Choice, place: int, workload: str) -> dict[str, Any]:
+def _row(view: CatalogView, machines: Recommendations, choice: Choice, workload: str) -> dict[str, Any]:
     judgement, gpu, quant = machines.judgement(choice), choice.side, view.quant_by_id[choice.key.quant_id]
-    model = view.model_by_id[choice.key.model_id]
     return {
-        "place": place,
         "name": gpu.name,
         "slug": gpu.slug,
         "kind": GPU_KINDS.get(gpu.entry["kind"], gpu.entry["kind"]),
-        "href": f"/can/{pair_slug(model.slug, gpu.slug)}?{urlencode({'quant': quant.slug, 'workload': workload})}",
+        "href": _href(view, choice, workload),
         "memory": memory_gib(gpu.entry["memory_gb"]),
         "quant": quant.spec.name,
         "decode": pace(judgement.decode_tok_s),
@@ -147,33 +151,43 @@ def _row(view: CatalogView, machines: Recommendations, choice: Choice, place: in
         "where": "" if machines.is_whole(choice) else "offloads",
         "worth": f"{judgement.worth.value:.1f}",
         "price": dollars(view.derived(prices_of)[gpu.slug]),
-        "frontier": judgement.on_frontier,
     }
 
 
-def _plot(
-    machines: Recommendations, choices: list[Choice], prices: dict[str, float | None], model: ModelRecord
-) -> Markup | str:
-    """Rating of each machine against its price of today; empty for fewer than three prices."""
-    known = [
+def _href(view: CatalogView, choice: Choice, workload: str) -> str:
+    """Address of the page of an entry."""
+    model, quant = view.model_by_id[choice.key.model_id], view.quant_by_id[choice.key.quant_id]
+    return f"/can/{pair_slug(model.slug, choice.slug)}?{urlencode({'quant': quant.slug, 'workload': workload})}"
+
+
+def _frontier(machines: Recommendations, choices: list[Choice], prices: dict[str, float | None]) -> list[Point]:
+    """What no cheaper machine equals in rating, by price of today."""
+    known = _priced(machines, choices, prices)
+    usd, ratings = (np.array([point[at] for point in known], np.float64) for at in (0, 1))
+    leading = [point for point, flag in zip(known, frontier(ratings, usd), strict=True) if flag]
+    return sorted(leading, key=lambda point: point[:2])
+
+
+def _priced(machines: Recommendations, choices: list[Choice], prices: dict[str, float | None]) -> list[Point]:
+    return [
         (price, machines.rating(choice), choice) for choice in choices if (price := prices[choice.slug]) is not None
     ]
-    if len(known) < 3:
+
+
+def _plot(points: list[Point], leading: list[Point], model: ModelRecord) -> Markup | str:
+    """Rating of each machine against its price of today; empty for fewer than three prices."""
+    if len(points) < 3:
         return ""
-    usd, ratings = (np.array([each[at] for each in known], np.float64) for at in (0, 1))
-    best = frontier(ratings, usd)
     plot = Plot(
-        axis("price of today, US dollars", usd, log=True, unit="$"),
-        axis("rating", ratings),
+        axis("price of today, US dollars", (price for price, _, _ in points), log=True, unit="$"),
+        axis("rating", (rating for _, rating, _ in points)),
         f"Rating of {model.name} against the price of each machine; the frontier is what no cheaper machine equals.",
     )
-    plot.dots((price, rating) for (price, rating, _), flag in zip(known, best, strict=True) if not flag)
-    top = sorted(
-        ((price, rating, choice.side.name) for (price, rating, choice), flag in zip(known, best, strict=True) if flag)
-    )
-    plot.steps([(price, rating) for price, rating, _ in top])
-    plot.dots(((price, rating) for price, rating, _ in top), "top", 4)
-    plot.names([((price, rating), _short(name)) for price, rating, name in top][:_NAMED])
+    edge = {choice.slug for _, _, choice in leading}
+    plot.dots((price, rating) for price, rating, choice in points if choice.slug not in edge)
+    plot.steps([(price, rating) for price, rating, _ in leading])
+    plot.dots(((price, rating) for price, rating, _ in leading), "top", 4)
+    plot.names([((price, rating), _short(choice.side.name)) for price, rating, choice in leading][:_NAMED])
     return plot.svg()
 
 

@@ -32,7 +32,6 @@
       if (!facts.length) return;
       if (name) field.value = name;
       place.textContent = "The browser tells: " + facts.join(", ") + ". Correct it where it is wrong; memory of a Mac goes after its name.";
-      place.hidden = false;
     });
   };
   window.guessMachine();

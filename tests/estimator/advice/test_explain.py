@@ -7,11 +7,13 @@ from dataclasses import replace
 
 import pytest
 
-from estimator.advice import explain
+from estimator.advice import changes, explain, questions
 from estimator.advice.amounts import duration, gib, pace, tokens
 from estimator.advice.breakdown import terms
 from estimator.advice.commands import commands
 from estimator.advice.explain import LimitCode
+from estimator.advice.options import Options
+from estimator.advice.questions import QuestionCode
 from estimator.placement.layer_sums import model_tables
 from estimator.structure.context import context_extension
 from estimator.types import OperatingMode, Status
@@ -42,8 +44,9 @@ def test_the_seed_pairing_has_every_text() -> None:
     assert explain.headline(one).startswith("Yes")
     assert "Kimi Linear" in explain.summary(one, parts)
     assert "free of" in explain.capacity_message(one, parts, some_quant_runs=True)
-    found = explain.faq(one, parts, one, "use IQ4_XS instead of Q4_K_M: 1 tok/s")
-    assert len(found) == 7
+    first = changes.advice(one, support.CALIBRATION, Options())[0]
+    found = questions.faq(one, parts, one, first)
+    assert [each.code for each in found] == [*QuestionCode]
     assert all(each.question.endswith("?") and each.answer.endswith(".") for each in found)
 
 
@@ -77,7 +80,7 @@ def test_no_text_contradicts_its_numbers() -> None:
         if status is not Status.FITS_WITH_OFFLOAD:
             assert "system memory takes" not in " ".join(limit.message for limit in limits.values())
         assert all(0 <= limit.share <= 1 for limit in limits.values())
-        for question in explain.faq(one, parts, one if one.runs else None):
+        for question in questions.faq(one, parts, one if one.runs else None):
             assert not re.search(r"\bnan\b|\binf\b|None tok|\{", question.answer)
 
 
@@ -89,7 +92,9 @@ def test_a_longer_context_says_what_extends_it() -> None:
     message = next(limit.message for limit in explain.limits(one, parts) if limit.code is LimitCode.CONTEXT)
     assert message.startswith("the model was trained for 40,960 tokens, less than the 100,000")
     assert message.endswith("; it takes 131,072 with YaRN of factor 4, which the engine must be told")
-    question = next(each.answer for each in explain.faq(one, parts, one, None) if "How long a context" in each.question)
+    question = next(
+        each.answer for each in questions.faq(one, parts, one, None) if "How long a context" in each.question
+    )
     assert "it takes 131,072 with YaRN" in question
 
 

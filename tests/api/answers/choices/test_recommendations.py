@@ -324,6 +324,19 @@ async def test_accelerators_that_serve_many_users_of_a_model(data: Any, catalog:
         assert estimate.decode.value >= 25
 
 
+@pytest.mark.parametrize("aim", ["SCORE", "FASTEST"])
+async def test_first_models_for_several_users_are_those_of_the_whole_list(data: Any, aim: str) -> None:
+    for gpu in ("rtx-4090", "rtx-3090"):
+        asked = {"gpu": gpu, "aim": aim, "target": {"users": 6}}
+        some, whole = await page(data, asked, first=2), await page(data, asked, first=100)
+        assert len(whole["nodes"]) > 2
+        assert some["pageInfo"]["hasNextPage"]
+        assert some["nodes"] == whole["nodes"][:2]
+        assert (some["pick"], some["totalCount"]) == (whole["pick"], len(whole["nodes"]))
+        rest = await page(data, asked, first=100, after=some["pageInfo"]["endCursor"])
+        assert rest["nodes"] == whole["nodes"][2:]
+
+
 @pytest.mark.parametrize("users", [0, -3, 1025])
 async def test_a_number_of_users_has_bounds(client: Any, users: int) -> None:
     body = {"query": QUERY, "variables": {"for": {"model": "llama-2-7b", "target": {"users": users}}}}

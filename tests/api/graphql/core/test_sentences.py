@@ -28,10 +28,14 @@ QUERY = """query($q: EstimateInput!) {
 fragment S on Sentence { code message values }"""
 
 
-def described() -> dict[str, set[str]]:
-    """Names of values in the description of each code."""
-    kind: Any = schema._schema.type_map["SentenceCode"]
-    return {name: set(re.findall(r"`([a-z]\w*)`", value.description)) for name, value in kind.values.items()}
+_NAME = re.compile(r"`([a-z]\w*)`")
+
+
+def described(kind_name: str = "SentenceCode") -> dict[str, set[str]]:
+    """Names of values in the description of each code, and of all of them."""
+    kind: Any = schema._schema.type_map[kind_name]
+    of_all = set(_NAME.findall(kind.description))
+    return {name: of_all | set(_NAME.findall(value.description)) for name, value in kind.values.items()}
 
 
 def test_every_code_is_said_somewhere() -> None:
@@ -44,6 +48,30 @@ def test_every_code_is_said_somewhere() -> None:
 def test_a_sentence_is_its_text() -> None:
     sentence = Sentence(SentenceCode.DRAFT_SLOWER, "It is slower.", has_ms=2)
     assert (sentence, sentence_of(sentence).values) == ("It is slower.", {"hasMs": 2})
+
+
+@pytest.mark.asyncio(loop_scope="session")
+async def test_texts_of_fits_have_the_values_that_their_codes_name(data: Any) -> None:
+    answer = await data("""{
+      worst: fits(first: 40, orderBy: [{field: SCORE, direction: ASC}]) { nodes { limits { code values } } }
+      tight: fits(first: 20, filter: {status: {in: [FITS_TIGHTLY]}}) { nodes { limits { code values } } }
+      offloaded: fits(first: 2, filter: {status: {in: [FITS_WITH_OFFLOAD]}}) {
+        nodes { limits { code values } faq { code values } advice { code values } } }
+      over: fits(first: 1, filter: {status: {in: [DOES_NOT_FIT]}}) { nodes { faq { code values } advice { code values } } }
+    }""")
+    codes = {"limits": "LimitCode", "faq": "QuestionCode", "advice": "AdviceCode"}
+    seen: set[str] = set()
+    for fit in [fit for page in answer.values() for fit in page["nodes"]]:
+        for field, texts in fit.items():
+            for text in texts:
+                assert text["values"], text
+                names = described(codes[field])
+                if text["code"] == "FIRST_STEP":
+                    assert set(text["values"]) - {"advice"} <= described("AdviceCode")[text["values"]["advice"]]
+                else:
+                    assert set(text["values"]) <= names[text["code"]], text
+                seen.add(text["code"])
+    assert len(seen) >= 14, seen
 
 
 @pytest.mark.asyncio(loop_scope="session")

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 def linked(text: str) -> list[str]:
     """Pairings of the rows of a table, in order."""
-    return re.findall(r'<th scope="row"><a href="/can/([^"?]+)', text)
+    return re.findall(r'<th scope="row"><a href="/can/([^"?]+)', text.split('class="list"')[1])
 
 
 async def test_machines_of_a_model_are_the_recommended_ones(client: httpx.AsyncClient, data: Ask) -> None:
@@ -66,3 +66,16 @@ async def test_the_page_has_a_frontier_plot_and_its_place(client: httpx.AsyncCli
     text = await page(client, path)
     assert text.count('class="plot"') == 1
     assert '"BreadcrumbList"' in text
+
+
+async def test_the_frontier_of_a_model_rises_in_price_and_rating(client: httpx.AsyncClient) -> None:
+    text = await page(client, "/model/llama-3.1-8b")
+    table = text.split("Machines on the frontier")[1].split("</table>")[0]
+    rows = re.findall(r'href="(/can/[^"]+)".*?\$([\d,]+)</td><td class="n">([\d.]+)', table)
+    prices, ratings = [float(usd.replace(",", "")) for _, usd, _ in rows], [float(rating) for _, _, rating in rows]
+    assert rows
+    assert prices == sorted(prices)
+    assert ratings == sorted(ratings)
+    listed = text.split('class="list"')[1]
+    assert all(href in listed for href, _, _ in rows)
+    assert listed.count('class="tag best"') == len(rows)
