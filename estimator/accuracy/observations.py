@@ -190,24 +190,25 @@ def _observed(entities: Entities, row: Mapping[str, Any]) -> MeasuredRow | None:
 
 def backend_of(row: Mapping[str, Any], accelerator: Accelerator) -> Backend:
     """The backend that a row states, else the one that llama.cpp would choose."""
-    stated = _BACKENDS.get(str(row.get("backend") or ""))
-    if stated is not None:
-        return stated
-    known = backends_of(accelerator)
-    return known[0] if known else Backend.VULKAN
+    return stated_backend(row) or next(iter(backends_of(accelerator)), Backend.VULKAN)
+
+
+def stated_backend(row: Mapping[str, Any]) -> Backend | None:
+    """The backend that a row states; None for none, or one that is not known."""
+    return _BACKENDS.get(str(row.get("backend") or ""))
 
 
 def stated_of(row: Mapping[str, Any], engine: str, backend: Backend) -> frozenset[str]:
     """Which of ``HOST_FACTORS`` a row of LocalScore's prebuilt engine states of the computer it ran on, and which of
     ``OPTION_FACTORS`` it states of its run."""
-    note, found = str(row.get("source_note") or ""), set()
+    note, stated = str(row.get("source_note") or ""), set()
     if backend is Backend.ROCM and _NO_HIPBLASLT.search(note):
-        found.add("no-hipblaslt")
+        stated.add("no-hipblaslt")
     if "LocalScore" in engine:
         host = note.partition("; host ")[2]
-        found |= {"wide-host"} if _WIDE_HOST.search(host) else set()
-        found |= {"windows"} if host.endswith("Windows") else set()
-    return frozenset(found)
+        stated |= {"wide-host"} if _WIDE_HOST.search(host) else set()
+        stated |= {"windows"} if host.endswith("Windows") else set()
+    return frozenset(stated)
 
 
 def _may_fit(row: Mapping[str, Any], accelerator: Accelerator, model: ModelArchitecture, quant: Quant) -> bool:

@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from api.answers.choices.judged import Judged, Judgement
 from api.answers.choices.leading import Reach, leading
 from api.answers.choices.models import Wanted
 from api.answers.choices.paces import OwnerPace, Paces, row_of
 from api.answers.choices.prices import prices_of
+from api.answers.searches import search
 from api.catalog.fit_reads import FitReads
 from api.catalog.live import require_facts
 from api.catalog.records import GpuRecord, ModelRecord, QuantRecord
@@ -27,11 +27,10 @@ from estimator.judgement.choice import frontier
 from estimator.judgement.recommend import Aim
 from estimator.judgement.setups import Pace
 from estimator.quant_choice import CHARGES
+from estimator.structure.arrays import Flags, Floats, Ints
 from estimator.types import OperatingMode, WorkloadKind
 
 Side: TypeAlias = ModelRecord | GpuRecord | QuantRecord
-Flags = NDArray[np.bool_]
-Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +69,7 @@ class Choice:
 
 
 class Recommendations:
-    """A whole list in order. What an entry is worth, and why it stands there, is told of those that are asked about."""
+    """A whole list in order. Worth and reasons are computed for the entries that are asked about."""
 
     def __init__(self, judged: Judged, choices: Sequence[Choice], on_frontier: Flags, whole: Flags, slot: int) -> None:
         self._judged, self._on_frontier, self._whole, self._slot = judged, on_frontier, whole, slot
@@ -112,7 +111,7 @@ async def recommendations(
 ) -> Recommendations:
     """The list for a model, an accelerator, or both; the most recent ones are kept, so that pages of one share it.
 
-    Of models for several users only the ``first`` are laid out, unless it is None. Raises ``BAD_USER_INPUT`` when neither a
+    For several users only the ``first`` models are laid out, unless it is None. Raises ``BAD_USER_INPUT`` when neither a
     model nor an accelerator is given.
     """
     if model is None and gpu is None:
@@ -141,7 +140,7 @@ async def _models(reads: FitReads, paces: Paces, gpu: GpuRecord, question: Quest
     """Every wanted model that is usable on an accelerator and reaches the target, once."""
     own = await paces.of(reads, gpu, question.slot, question.users)
     wanted = _wanted(reads.view, paces, gpu, question)
-    judged, places = await asyncio.to_thread(_judge_models, reads.view, paces, own, question, wanted)
+    judged, places = await search(_judge_models, reads.view, paces, own, question, wanted)
     return _recommendations(reads.view, judged, places, question, own.whole, reads.view.models, gpu=gpu)
 
 
@@ -164,7 +163,7 @@ async def _leading(reads: FitReads, paces: Paces, gpu: GpuRecord, question: Ques
             loads, reach, first, lambda own: _judge_models(view, paces, own, question, wanted), by_speed=by_speed
         )
 
-    judged, places = await asyncio.to_thread(laid_out)
+    judged, places = await search(laid_out)
     return _recommendations(view, judged, places, question, loads.pace().whole, view.models, gpu=gpu)
 
 
@@ -190,7 +189,7 @@ async def _gpus(reads: FitReads, paces: Paces, model: ModelRecord, question: Que
         good &= np.isfinite(power)
     pace = _limited(own, question, good[:, None])
     names = [gpu.accelerator.name for gpu in view.gpus]
-    judged = await asyncio.to_thread(_judge_one, view, paces, model, names, pace, question)
+    judged = await search(_judge_one, view, paces, model, names, pace, question)
     cost = price if question.aim is Aim.CHEAPEST else power
     places = _by_aim(judged, question.aim, cost)
     machines = judged.setups.model[places]
@@ -209,7 +208,7 @@ async def _quants(
     machine = view.gpus.index(gpu)
     bought = recommend.affordable([gpu.accelerator], question.buyer, _known([view.derived(prices_of)[gpu.slug]]))[0]
     pace = _limited(own, question, (np.arange(len(view.gpus)) == machine)[:, None] & bought)
-    judged = await asyncio.to_thread(_judge_one, view, paces, model, [model.name] * len(view.gpus), pace, question)
+    judged = await search(_judge_one, view, paces, model, [model.name] * len(view.gpus), pace, question)
     setups = judged.setups
     key = setups.decode_tok_s if question.aim in (Aim.FASTEST, Aim.EFFICIENT) else setups.rating
     order = np.lexsort((-setups.rating, -key, ~setups.sensible))
@@ -258,7 +257,7 @@ def _judge_one(
     )  # fmt: skip
 
 
-def _by_aim(judged: Judged, aim: Aim, cost: NDArray[np.float64] | None) -> Ints:
+def _by_aim(judged: Judged, aim: Aim, cost: Floats | None) -> Ints:
     """Places of the best setup of each row, in the order of the aim; ``cost`` is a price or power a row."""
     places = np.array(judged.order, dtype=np.int64)
     setups = judged.setups
@@ -296,6 +295,6 @@ def _recommendations(
     return Recommendations(judged, choices, on_frontier, whole, question.slot)
 
 
-def _known(values: Sequence[float | None]) -> NDArray[np.float64]:
+def _known(values: Sequence[float | None]) -> Floats:
     """Values with infinity for what is unknown."""
     return np.array([np.inf if value is None else value for value in values], dtype=np.float64)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from functools import partial
 from typing import Annotated, Any, cast
 
@@ -11,6 +10,7 @@ import strawberry
 from api.answers.choices import rankings
 from api.answers.choices import recommendations as answers
 from api.answers.choices.setups import CARD_COUNTS, smallest_setups
+from api.answers.searches import search
 from api.catalog.live import require_facts
 from api.errors import bad_input
 from api.graphql.catalog.models import Benchmark
@@ -82,7 +82,7 @@ class PurchaseQueries:
         record = view.model(model)
         require_facts(record)
         buyer, kind = recommend.Buyer(budget_usd, max_power_watts), workload or WorkloadKind.CODING
-        setups = await asyncio.to_thread(
+        setups = await search(
             smallest_setups, view, record, target_of(target), kind, buyer, size, cards or DESKTOP_CARDS
         )
         return [setup_of(context.faces, setup) for setup in setups]

@@ -14,8 +14,7 @@ from estimator.accuracy.serving.fit import Case, Fitted, cases, fit, groups_of, 
 from estimator.accuracy.serving.rows import why_left_out
 from estimator.calibration.coefficients import Calibration
 from estimator.speed.roofline import expert_spread
-
-Floats = NDArray[np.float64]
+from estimator.structure.arrays import Flags
 
 
 def _bytes_s(case: Case) -> float:
@@ -109,13 +108,13 @@ def section(entities: Entities, calibration: Calibration, rows: Sequence[Mapping
     return "\n".join([*lines, *(f"- {count:,}: {reason}" for reason, count in reasons.most_common()), ""])
 
 
-def _peers(fitted: Fitted, of: NDArray[np.bool_]) -> list[tuple[str, str]]:
-    found = []
+def _peers(fitted: Fitted, of: Flags) -> list[tuple[str, str]]:
+    errors = []
     for name, formula in BASELINES.items():
         seconds = np.array([formula(case) for case in fitted.law.cases])
         error = np.abs(np.expm1(fitted.law.measured - np.log(seconds)))[of]
-        found.append((name, f"{np.median(error):.1%} | {np.quantile(error, 0.9):.1%}"))
-    return found
+        errors.append((name, f"{np.median(error):.1%} | {np.quantile(error, 0.9):.1%}"))
+    return errors
 
 
 def _beside_aiconfigurator(fitted: Fitted) -> list[str]:
