@@ -6,7 +6,7 @@ Arrays have the shape (quants,) or (quants, layers). Sums are exact: whole block
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -28,6 +28,8 @@ STORED_SHARE = (0.6, 1.8)
 #: their rows of 2,880 fit no K-quant. Cards of bartowski/openai_gpt-oss-20b-GGUF ("all quants keep the feed forward
 #: networks at mxfp4") and sizes of unsloth/gpt-oss-120b-GGUF (58.3 GiB as Q2_K, 60.9 GiB as F16).
 NATIVE_EXPERT_TYPES = {"GptOssForCausalLM": "MXFP4"}
+#: The file type whose kernels read experts of a block type, under whatever name the file goes.
+_FILE_TYPE_OF_EXPERTS = {"MXFP4": "MXFP4_MOE"}
 #: Classes that pre-quantized checkpoints leave in 16 bits: embeddings, output head, norms, routers.
 _LEFT_IN_16_BITS = (
     TensorClass.KEPT,
@@ -166,6 +168,14 @@ def _rescale(table: WeightTable, row: int, total_bytes: int) -> None:
         part[row] = np.rint(part[row] * share).astype(np.int64)
     table.largest_tensor[row] = int(np.ceil(table.largest_tensor[row] * share))
     table.file[row] = total_bytes
+
+
+def kernel_quant(architecture: str, quant: Quant) -> Quant:
+    """The quantization whose kernels read a file: that of the experts, where the model keeps theirs in every file."""
+    native = NATIVE_EXPERT_TYPES.get(architecture)
+    if native is None or quant.format not in GGUF_FORMATS:
+        return quant
+    return replace(quant, file_type=_FILE_TYPE_OF_EXPERTS[native])
 
 
 def file_types(model: ModelArchitecture, index: TensorIndex, file_type: str, *, imatrix: bool) -> Ints:
