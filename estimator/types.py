@@ -251,6 +251,9 @@ class Quant:
     moe_only: bool = False
     #: Instead of a recipe or one number of bits, where a format gives the parts of a model bits of their own.
     part_bits: PartBits | None = None
+    #: Where a publisher mixes the types of a recipe: its bytes over the recipe's, by part (``weights.PARTS``).
+    mixed_recipe: str | None = None
+    part_factors: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

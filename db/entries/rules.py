@@ -160,7 +160,12 @@ def certainty_lists_name_fields(entry: Entry) -> Iterator[Finding]:
 def format_states_its_size(entry: Entry) -> Iterator[Finding]:
     """A file for llama.cpp or its forks names a file type, any other format its bits; either may state them by part."""
     recipes = {"gguf": FILE_TYPES, "ik-gguf": IK_TYPES}.get(entry["format"])
-    if entry["part_bits"] is not None:
+    if (factors := entry["part_factors"]) is not None:
+        if entry["format"] != "gguf" or factors["file_type"] not in FILE_TYPES:
+            yield "part_factors", f"factors are of a recipe of llama.cpp; known are {', '.join(FILE_TYPES)}"
+        if entry["weight_bits"] is not None or entry["part_bits"] is not None or entry["file_type"] in FILE_TYPES:
+            yield "part_factors", "factors by part stand instead of a recipe or of bits; state one of them"
+    elif entry["part_bits"] is not None:
         if entry["weight_bits"] is not None or entry["file_type"] in (recipes or ()):
             yield "part_bits", "bits by part stand instead of a recipe or of weight_bits; state one of them"
     elif recipes is not None:

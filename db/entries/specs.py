@@ -12,6 +12,7 @@ import orjson
 from estimator.placement.hardware import ENGINE_RULES
 from estimator.structure.architecture import ModelArchitecture, architecture_from_facts
 from estimator.structure.quantization import DEFAULT_TYPE
+from estimator.structure.weights import PARTS
 from estimator.types import (
     Accelerator,
     Backend,
@@ -129,6 +130,8 @@ def quant(entry: Entry) -> Quant:
         imatrix=entry["imatrix"],
         moe_only=entry["moe_only"],
         part_bits=PartBits(**entry["part_bits"]) if entry["part_bits"] else None,
+        mixed_recipe=mix["file_type"] if (mix := entry["part_factors"]) else None,
+        part_factors=tuple(mix[part] for part in PARTS) if mix else (),
     )
 
 

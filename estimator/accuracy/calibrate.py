@@ -23,12 +23,17 @@ from estimator.calibration.effects import DECODE_FACTORS, PREFILL_FACTORS
 from estimator.calibration.intervals import DEPTH
 from estimator.calibration.term_logs import PER_WEIGHT_TERMS
 from estimator.speed.roofline import DECODE_TERMS
+from estimator.structure.weights import kernel_quant
 
-#: First guess of each term's own level, log; the prior is wide, so this only says where to start.
+#: First guess of each term's own level, log; the prior is wide, so this only says where to start. Matrix units, in which
+#: servers multiply attention, are ten and more times as quick as the units that the nominal time is of.
 STARTS: Mapping[str, Mapping[str, float]] = {
-    "decode": {"dense": math.log(1.35), "routed": math.log(2.0), "cache": math.log(2.0), "attend": math.log(0.1)},
+    "decode": {
+        "dense": math.log(1.35), "routed": math.log(2.0), "cache": math.log(2.0), "attend": math.log(0.1),
+        "attend/server:yes": math.log(0.1),
+    },
     "prefill": {"linear": math.log(2.8), "attention": math.log(4.0)},
-}
+}  # fmt: skip
 FACTORS: Mapping[str, Mapping[str, tuple[str, ...]]] = {"decode": DECODE_FACTORS, "prefill": PREFILL_FACTORS}
 #: Constants that no row of the measurements can give, with where they come from.
 TTFT_FIXED_S = 0.015
@@ -112,9 +117,10 @@ def shipped_terms(kind: str, measured: Sequence[MeasuredRow]) -> crossval.Shippe
         out = []
         for index in at:
             row = measured[index]
-            key = (row.accelerator.slug, row.backend, row.engine, row.quant.slug, row.model.is_moe)
+            quant = kernel_quant(row.model.architecture, row.quant)
+            asked = (row.accelerator, row.backend, row.engine, quant, row.model.is_moe)
+            key = (row.accelerator.slug, row.backend, row.engine, quant.slug, quant.file_type, row.model.is_moe)
             if key not in memo:
-                asked = (row.accelerator, row.backend, row.engine, row.quant, row.model.is_moe)
                 memo[key] = math.exp(calibration.terms.evening(*asked))
             terms = tuple(
                 seconds * memo[key] if term in PER_WEIGHT_TERMS else seconds

@@ -23,9 +23,9 @@ SCHEMES: Mapping[str, Callable[[Observation], str]] = {
 }
 #: (positions, fitted effects) -> the rows there with the terms that the estimator computes.
 Shipped = Callable[[Sequence[int], Mapping[str, float]], Sequence[Observation]]
-#: Fits of each scheme: where groups are more, several are left out together. GPUs are left out by two or three, so that
-#: most relatives are known as they are when somebody asks about a new one.
-FOLDS: Mapping[str, int] = {"pair": 16, "gpu": 48, "model": 16, "family": 32, "source": 64}
+#: Fits of each scheme: where groups are more, several are left out together. GPUs are left out one by one, so that their
+#: relatives are known as they are when somebody asks about a new one.
+FOLDS: Mapping[str, int] = {"pair": 16, "gpu": 256, "model": 32, "family": 32, "source": 64}
 #: Share of measured values that a range holds, and the tails (either side) that are tried for it, widest range last.
 COVERAGE = 0.8
 TAILS: tuple[float, ...] = tuple(round(0.1 - 0.005 * step, 3) for step in range(17))

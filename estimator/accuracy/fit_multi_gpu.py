@@ -64,6 +64,7 @@ _SWEPT_CONTEXT = re.compile(r"run_id kvsweep/[^;]*/c(\d+)/")
 _CACHE_TYPES: Mapping[str, CacheType] = {
     "auto": CacheType.F16, "none": CacheType.F16, "f16": CacheType.F16, "fp16": CacheType.F16,
     "bfloat16": CacheType.F16, "q8_0": CacheType.Q8_0, "fp8": CacheType.FP8, "fp8_e4m3": CacheType.FP8,
+    "fp8_e5m2": CacheType.FP8,
 }  # fmt: skip
 
 

@@ -20,7 +20,7 @@ from estimator.structure.arrays import Flags, Floats
 #: Prior standard deviation of the log of an effect, by factor. A term's own level is nearly free.
 PRIOR_SPREAD: Mapping[str, float] = {
     "": 1.5, "unpack": 0.25, "unpack/quant": 0.5, "backend": 0.3, "family": 0.3, "family|backend": 0.2, "quant": 0.25,
-    "quant|vendor": 0.15, "quant|family": 0.15, "engine": 0.4, "engine|vendor": 0.2, "old|family": 0.1,
+    "quant|vendor": 0.15, "quant|family": 0.15, "engine": 0.4, "server": 1.0, "engine|vendor": 0.2, "old|family": 0.1,
     "attend/family|backend": 0.3, "moe": 1.0, "moe|backend": 0.4, "moe|family": 0.3, "moe|quant": 0.2, "gpu": 0.12,
     "chip": 0.12, "architecture": 0.10, "architecture|vendor": 0.07, "model": 0.07, "age": 0.1, "thinness": 0.3,
     "power": 0.3, "no-flash": 1.0, "no-flash|family|backend": 0.5, "no-graphs": 2.0, "wide-host": 0.6, "windows": 0.3,
@@ -31,8 +31,8 @@ ROBUST_SCALE = 0.08
 GROUP_POWER = 0.25
 ITERATIONS = 60
 _HALVINGS = 12
-#: Relative gain of a step at which the fit counts as done, and one that starts near its end.
-_TOLERANCE, _NEAR_TOLERANCE = 1e-6, 1e-4
+#: Relative gain of a step at which the fit counts as done.
+_TOLERANCE = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +191,8 @@ class Fitter:
 
     def solve(self, used: Flags | None = None, first: Floats | None = None) -> Floats:
         """Effects fitted on the ``used`` observations, in the order of ``names``; ``first`` is where to start, near them."""
-        tolerance = _TOLERANCE if first is None else _NEAR_TOLERANCE
+        from scipy import linalg
+
         used = np.ones(len(self.observations), dtype=np.bool_) if used is None else used
         at = np.flatnonzero(used)
         weight = np.zeros(len(used))
@@ -206,7 +207,7 @@ class Fitter:
             normal = (jacobian.T @ weighted).toarray()
             normal[np.diag_indices_from(normal)] += self._precision
             gradient = weighted.T @ residual - self._precision * (theta - self._mean)
-            step = np.clip(np.linalg.solve(normal, gradient), -1.0, 1.0)
+            step = np.clip(linalg.solve(normal, gradient, assume_a="pos", overwrite_a=True), -1.0, 1.0)
             # A full step can overshoot where terms stand in for one another; a shorter one along it always helps.
             for _ in range(_HALVINGS):
                 after = self._loss(theta + step, weight)
@@ -216,7 +217,7 @@ class Fitter:
             else:
                 break
             theta, gained, loss = theta + step, loss - after, after
-            if gained < tolerance * loss:
+            if gained < _TOLERANCE * loss:
                 break
         return np.asarray(theta)
 

@@ -38,6 +38,7 @@ from estimator.speed.multi_gpu import PIPELINED_BACKENDS, TENSOR_PARALLEL_ENGINE
 from estimator.speed.roofline import DECODE_TERMS, PREFILL_TERMS
 from estimator.speed.streams import CONSTANTS, stream_peak, stream_tile
 from estimator.structure.architecture import ModelArchitecture
+from estimator.structure.weights import kernel_quant
 from estimator.types import BACKENDS, ENGINES, Accelerator, Backend, Engine, Quant
 
 DEFAULT_PATH = Path(__file__).with_name("calibration.json")
@@ -158,8 +159,9 @@ class Calibration:
 
     def _of_pairs(self, choices: EngineChoices) -> dict[str, NDArray[np.float64]]:
         """Fields that differ by pair: the coefficients of terms, the peak, the tokens of a step; shape (pairs,)."""
+        kernels = tuple(kernel_quant(choices.architecture, quant) for quant in choices.quants)
         rows = [
-            self._rows(gpu, choices.quants, engines.tobytes(), backends.tobytes(), choices.is_moe, choices.software)
+            self._rows(gpu, kernels, engines.tobytes(), backends.tobytes(), choices.is_moe, choices.software)
             for gpu, engines, backends in zip(choices.gpus, choices.engine, choices.backend, strict=True)
         ]
         columns = np.ascontiguousarray(np.concatenate(rows).T)

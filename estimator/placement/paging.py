@@ -20,6 +20,8 @@ from estimator.structure.paged_cache import Reserved, request_bytes
 from estimator.types import CacheType
 
 _PAGE_TOKENS = 256
+#: Pages of a longest context at most, 16 million tokens: a context beyond has larger pages.
+_MAX_PAGES = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +59,13 @@ class Paging:
         """The longest contexts within ``room`` bytes of the pairs ``p``, tokens, in whole pages, or ``other``."""
         out = np.array(np.broadcast_to(other, room.shape))
         limit = self.model.context_tokens or UNKNOWN_CONTEXT_LIMIT
-        pages = np.arange(1.0, limit // _PAGE_TOKENS + 1) * _PAGE_TOKENS
+        page = _PAGE_TOKENS * -(-limit // (_PAGE_TOKENS * _MAX_PAGES))
+        pages = np.arange(1.0, limit // page + 1) * page
         for s, step, at in self._alike():
             mine = at[p]
             held = np.searchsorted(self._bytes(s, step, pages), room[s, mine], side="right")
             planned = min(self.situations[s].context_tokens, limit)
-            out[s, mine] = np.maximum(held * float(_PAGE_TOKENS), planned)
+            out[s, mine] = np.maximum(held * float(page), planned)
         return out
 
     def _alike(self) -> Any:

@@ -56,6 +56,7 @@ class PrefillWork:
     dense_bytes: Floats
     routed_total_bytes: Floats
     host_weight_bytes: Floats
+    host_routed_bytes: Floats
     layers: Floats
     expert_layers: Floats
     expert_count: Floats
@@ -133,7 +134,8 @@ def prefill_work(model: ModelArchitecture, tables: ModelTables, need: Needs, rig
     q, n = placed.q, model.n_layers
     experts = model.experts
     routed_all = _at(tables.host_experts, q, n)
-    routed = routed_all - np.minimum(placed.on_host, routed_all)
+    host_routed = np.minimum(placed.on_host, routed_all)
+    routed = routed_all - host_routed
     return PrefillWork(
         prompt_tokens=np.maximum(_of_situations(need, placed, "prompt_tokens"), 1.0),
         # A prefill row states a depth that was there before; a workload's decode depth comes after its prompt.
@@ -145,6 +147,7 @@ def prefill_work(model: ModelArchitecture, tables: ModelTables, need: Needs, rig
         dense_bytes=np.maximum(placed.weights - routed, 0.0),
         routed_total_bytes=routed,
         host_weight_bytes=np.asarray(placed.on_host),
+        host_routed_bytes=host_routed,
         layers=np.asarray(float(n)),
         expert_layers=np.asarray(float(tables.expert_layers_first[n])),
         expert_count=np.asarray(float(experts.count if experts else 0)),

@@ -54,13 +54,13 @@ _ROWS = frozenset({"nodes", "edges"})
 
 @dataclass(frozen=True, slots=True)
 class When:
-    """More work of a field, by the argument at a path: ``most`` without it, else ``each`` for each of its entries.
+    """More work of a field, by the argument at a path: ``most`` without it, else ``per_entry`` for each of its entries.
 
     ``values`` are those that ask for the work; every value does where they are not given.
     """
 
     path: str
-    each: int
+    per_entry: int
     most: int = 0
     values: frozenset[str] = frozenset()
 
@@ -265,8 +265,8 @@ class CostWalker:
             return when.most
         named = value.value if isinstance(value, EnumValueNode) else value
         if when.values:
-            return when.each if isinstance(named, str) and named in when.values else 0
-        return when.each * (_length_of(value) or 0)
+            return when.per_entry if isinstance(named, str) and named in when.values else 0
+        return when.per_entry * (_length_of(value) or 0)
 
     def _introspection(self, field: FieldNode) -> int:
         self._lengths = self._lengths or introspection_lengths(self._schema)

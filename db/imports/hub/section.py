@@ -21,6 +21,7 @@ _OTHER_HEADS = {
     "ForSpeechSeq2Seq": "speech model",
     "ForImageClassification": "image model",
     "ForRewardModel": "reward model",
+    "AssistantForCausalLM": "drafter of another model",
 }
 #: Classes of one vision-language project that wrap a language model: ``LlavaQwen2ForCausalLM``.
 _WRAPPER = re.compile(r"(?:Llava|Mini_Gemini|Bunny|Cambrian|TinyLlava)(\w+)")
