@@ -31,7 +31,8 @@ _LEADING = re.compile(rf"^\(?(\d{{1,4}})\s*{_TIMES}\s*\)?\s*(?=\S)", re.I)
 _LEADING_WORD = re.compile(rf"^(?:a\s+)?({'|'.join(_COUNTS)})\s+", re.I)
 _LEADING_PLURAL = re.compile(r"^(\d{1,2})\s+(?=\S.*s$)", re.I)
 _TRAILING = re.compile(
-    rf"(?:\s*\(\s*{_TIMES}?\s*(\d{{1,4}})\s*{_TIMES}?\s*\)|(?:\s+|(?<=\d)){_TIMES}\s*(\d{{1,4}}))$", re.I
+    rf"(?:\s*\(\s*{_TIMES}?\s*(\d{{1,4}})\s*{_TIMES}?\s*\)|(?:\s+|(?<=\d)){_TIMES}\s*(\d{{1,4}})|[,\s]+(\d{{1,4}})\s*{_TIMES})$",
+    re.I,
 )
 _PLURAL = re.compile(r"(?<=\d)s$|(?<=\w\w)(?<!s)s$", re.I)
 #: Remarks of drivers: the chip's code name, as Mesa prints it, and what else the processor has.
@@ -39,6 +40,10 @@ _DRIVER = re.compile(
     r"\((?:radv|llvm|navi|vega|polaris|amd|mesa|drm)[^)]*\)|\((?:[a-z]{3}(?:-[a-z])?|dg2|bmg)(?:[ -]g\w*)?\)|\bradv\b.*$"
     r"|\s(?:w/|with)\s*radeon.*$",
     re.I,
+)
+#: What a list of devices prints around a name, as in "01:00.0 VGA compatible controller: ... [GeForce RTX 4090] (rev a1)".
+_LISTED = re.compile(
+    r"^.*\b(?:controller|chipset model|accelerators?)[^:]*:\s*(?:.*\[)?(?P<name>[^\[\]]+)\]?(?:\s*\(rev \w+\))?$", re.I
 )
 _TARGET = re.compile(r"\bgfx[0-9a-f]{3,4}\b", re.I)
 #: Code names that Mesa prints -> compiler target (``ac_get_family_name`` and ``ac_get_llvm_processor_name`` of Mesa).
@@ -111,7 +116,8 @@ def _peeled(name: str, quant_of: QuantOf, *, mlx: bool, whole: bool) -> Iterator
 def gpu_readings(text: str) -> Iterator[Reading]:
     """The text; without the driver's remarks; without the computer around an Apple chip; each with a count split off."""
     yield Reading(text)
-    names = [text.strip()]
+    listed = _LISTED.match(text.strip())
+    names = [text.strip() if listed is None else listed["name"].strip()]
     without_driver = _DRIVER.sub(" ", names[0]).strip()
     if without_driver != names[0]:
         names.append(without_driver)

@@ -18,7 +18,7 @@ _NUMBER = r"\d+(?:\.\d+)*"
 _LETTERS = r"[^\W\d_]+"
 _START = r"(?<![^\W_.])"  # no letter, digit or point before
 _GPU_WORD = re.compile(
-    rf"{_START}(?P<memory>\d+(?:\.\d+)?)[\s-]*(?:gib|gb|g)(?![^\W_])"
+    rf"{_START}(?P<memory>\d+(?:\.\d+)?)[\s-]*(?:gib|gb|gio|go|g)(?![^\W_])"
     rf"|{_START}(?P<cores>\d+)[\s-]*(?:cores?|c)(?![^\W_])"
     rf"|{_START}\d+x(?=\s*(?:lp)?ddr)"  # channels of memory
     rf"|(?P<type>(?:hbm|gddr|lpddr|ddr)\d[a-z]*)"
@@ -43,7 +43,7 @@ NOISE: Mapping[str, frozenset[str]] = {
         {
             "nvidia", "amd", "ati", "intel", "apple", "google", "aws", "huawei", "qualcomm", "geforce", "radeon", "tesla",
             "instinct", "gpu", "graphics", "generation", "card", "video", "series", "vram", "memory", "ram", "rtx", "gtx",
-            "rx", "corporation", "inc", "the", "oam", "vf", "edition", "mesa",
+            "rx", "fe", "founders", "corporation", "inc", "the", "oam", "vf", "edition", "mesa",
         }
     ),
     "model": frozenset(
@@ -55,7 +55,7 @@ _VENDOR_WORDS = NOISE["gpu"] - LINES - {"edition", "oam", "vf"}
 
 def words(kind: str, text: str) -> list[str]:
     """Words of a name in their order, lower case, without signs."""
-    folded = _MARKS.sub(" ", unicodedata.normalize("NFKC", text).casefold())
+    folded = _MARKS.sub(" ", unicodedata.normalize("NFKC", _MARKS.sub(" ", text)).casefold())
     if kind == "gpu":
         tokens = [_gpu_word(match) for match in _GPU_WORD.finditer(folded)]
     else:

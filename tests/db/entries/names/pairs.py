@@ -5,6 +5,13 @@ answer must say what the text was taken as, or ``?`` when the catalog must ask b
 """
 
 PAIRS = """
+codestral | 01:00.0 VGA compatible controller: NVIDIA Corporation AD102 [GeForce RTX 4090] (rev a1) | codestral-22b | rtx-4090
+deepseek-r1:32b | Chipset Model: Apple M2 Pro | deepseek-r1-distill-qwen-32b | ~apple-m2-pro-19c-32gb
+deepseek-ai/DeepSeek-R1-Distill-Qwen-14B | 3060 12 go | deepseek-r1-distill-qwen-14b | rtx-3060-12-gb
+Qwen3‑32B | RTX™ 4090 | qwen3-32b | rtx-4090
+EXAONE 4.0 32B | 5090 FE | exaone-4.0-32b | rtx-5090
+30B A3B Qwen3 | 3090, 2x | ~qwen3-30b-a3b | rtx-3090*2
+qwen3,5 35b | rtx 4090, 24 Go | ~qwen3.5-35b-a3b | rtx-4090
 qwen3 32b | 2x 3090 | qwen3-32b | rtx-3090*2
 Qwen3-32B | RTX 4090 | qwen3-32b | rtx-4090
 qwn3 32b | 4090 | ~qwen3-32b | rtx-4090
