@@ -1,8 +1,8 @@
 """Mixed queries of many clients during full recomputes: `python -m bench.load [SECONDS] [CLIENTS]`.
 
 One API process serves the whole table from PostgreSQL. The clients first ask while nothing else runs. Then they ask for the
-given time while two workers run and publish full recomputes in sequence. Every answer must have no errors and one
-generation. The 99th percentile of the latency must stay below ten times that of the quiet time.
+given time, and until a run has ended, while two workers run and publish full recomputes in sequence. Every answer must have
+no errors and one generation. The 99th percentile of the latency must stay below ten times that of the quiet time.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -105,11 +105,11 @@ def _generations(data: Any) -> Iterator[int]:
             yield from _generations(value)
 
 
-async def client(port: int, seed: int, until: float, watch: Watch) -> None:
-    """Ask over one connection until ``until`` (of ``time.perf_counter``)."""
+async def client(port: int, seed: int, is_over: Callable[[], bool], watch: Watch) -> None:
+    """Ask over one connection until it is over."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     for request in questions(seed):
-        if time.perf_counter() > until:
+        if is_over():
             break
         began = time.perf_counter()
         writer.write(request)
@@ -122,10 +122,16 @@ async def client(port: int, seed: int, until: float, watch: Watch) -> None:
     writer.close()
 
 
-async def _all(port: int, clients: int, seconds: float, watch: Watch) -> None:
+async def _all(
+    port: int, clients: int, seconds: float, watch: Watch, may_end: Callable[[], bool] = lambda: True
+) -> None:
     _slugs()
     until = time.perf_counter() + seconds
-    await asyncio.gather(*(client(port, seed, until, watch) for seed in range(clients)))
+
+    def is_over() -> bool:
+        return time.perf_counter() > until and may_end()
+
+    await asyncio.gather(*(client(port, seed, is_over, watch) for seed in range(clients)))
 
 
 def main(arguments: list[str]) -> int:
@@ -146,7 +152,7 @@ def main(arguments: list[str]) -> int:
             ended = threading.Event()
             recompute = [sys.executable, "-m", "api.cli", "recompute", "--all"]
             runs = Repeated(ended, recompute, {**os.environ, **environment})
-            uvloop.run(_all(server.port, clients, seconds, busy))
+            uvloop.run(_all(server.port, clients, seconds, busy, lambda: runs.is_over))
             ended.set()
             published = runs.join_and_count()
     for line in itertools.islice(quiet.wrong + busy.wrong, 20):

@@ -27,7 +27,7 @@ class Base(SQLModel):
 
 
 class Entity(Base):
-    """What every catalog entity has: a small stable id for its slug and its whole entry.
+    """Columns of every catalog entity: a small stable id for its slug, and its whole entry.
 
     ``live`` is false until the first publication that holds it, and after it left the catalog.
     """
@@ -180,6 +180,8 @@ class Run(Base, table=True):
     state: str
     rebuild: bool
     inputs: dict[str, Any] = Field(default_factory=dict, sa_column=Column(JSON, nullable=False))
+    #: Fingerprint of the release that planned the run; workers of that release alone compute and publish it.
+    release: str = Field(default="", sa_column_kwargs={"server_default": ""})
     blocks_total: int = 0
     cells_total: int = Field(default=0, sa_column=Column(BigInteger, nullable=False))
     error: str | None = Field(default=None, sa_column=Column(Text, nullable=True))

@@ -32,6 +32,8 @@ class Overrides:
     server: ServerOptions = DEFAULT_SERVER
     #: Device memory that something beside the model takes: a draft model, a vision projector.
     reserved_bytes: int = 0
+    #: Whether weights may lie in system memory where the devices do not hold all.
+    offloads: bool = True
 
 
 NO_OVERRIDES = Overrides()
@@ -64,7 +66,7 @@ def fleet_of(
     return recent[1]
 
 
-#: What the last call for a kind of model was asked, and its answer.
+#: Arguments of the last call for a kind of model, and its answer.
 _recent: dict[tuple[bool, str], tuple[tuple[Any, ...], Fleet]] = {}
 
 
@@ -100,7 +102,7 @@ def _rig(choices: EngineChoices, hosts: tuple[Host, ...], overrides: Overrides) 
         usable=np.floor(usable * count),
         capacity=static.capacity * count,
         overhead=overhead * count + overrides.reserved_bytes,
-        offloads=static.offloads,
+        offloads=static.offloads & overrides.offloads,
         link_bytes_s=static.link,
         count=count,
         host_memory_bytes=static.host_memory,

@@ -11,19 +11,13 @@ from sqlalchemy import select
 from db.fits.layout import storage_name
 from db.fits.writes import write_block
 from db.outages import is_outage
-from db.runs.store import (
-    BlockRow,
-    claim_block,
-    fail_block,
-    finish_block,
-    get_run_sync,
-    give_back_block,
-    open_blocks,
-)
+from db.runs.leases import claim_block
+from db.runs.store import BlockRow, fail_block, finish_block, get_run_sync, give_back_block, open_blocks
 from db.session import sync_engine, writing
 from db.settings import Settings
 from db.tables import Run, table_of
 from workers.compute import compute_rows, load_models, setting_of
+from workers.kernel import release_version
 
 logger = logging.getLogger("fitgraph.workers")
 _RUN = table_of(Run)
@@ -38,7 +32,7 @@ def compute_one(settings: Settings, run_id: int, block_id: int) -> bool:
     """
     engine, token = sync_engine(settings.resolved_database_url), secrets.token_hex(8)
     with writing(engine) as connection:
-        block = claim_block(connection, block_id, token, settings.lease_s, settings.block_attempts)
+        block = claim_block(connection, block_id, token, settings.lease_s, settings.block_attempts, release_version())
     if block is None:
         return _is_ready(settings, run_id)
     try:

@@ -7,9 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from sqlalchemy import text
 
 from db.fits.layout import index_statements, storage_name
-from db.runs.store import (
-    hold_publication,
-)
+from db.runs.leases import hold_publication
 from db.session import make_engine, writing
 from db.settings import Settings
 

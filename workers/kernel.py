@@ -8,6 +8,8 @@ from functools import cache
 from pathlib import Path
 
 import estimator
+from db.fits.generations import LAYOUT
+from estimator.calibration.coefficients import Calibration
 
 #: The module whose import closure is the kernel.
 GRID = f"{estimator.__name__}.grid"
@@ -39,6 +41,16 @@ def kernel_version() -> str:
     for path in kernel_files():
         digest.update(str(path.relative_to(root)).encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
+
+
+@cache
+def release_version() -> str:
+    """Fingerprint of how this release computes and stores fits: kernel, fitted constants and layout.
+
+    The blocks of a run are computed, and the run is published, by workers of the release that planned it alone.
+    """
+    parts = f"{kernel_version()}\n{Calibration.load().version}\n{LAYOUT}"
+    return hashlib.blake2b(parts.encode(), digest_size=16).hexdigest()
 
 
 def _source(name: str) -> Path | None:

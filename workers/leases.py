@@ -8,9 +8,7 @@ from collections.abc import Iterator
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from db.runs.store import (
-    hold_publication,
-)
+from db.runs.leases import hold_publication
 from db.session import sync_engine, writing
 from db.settings import Settings
 

@@ -1,4 +1,4 @@
-"""What a run must compute: the difference between a catalog and what the published fits were computed from."""
+"""The work of a run: the difference between a catalog and the facts that the published fits were computed from."""
 
 from __future__ import annotations
 
@@ -13,12 +13,11 @@ from db.entries import specs
 from db.entries.files import Catalog
 from db.entries.store import KINDS, entity_table, entity_values, entry_hash, stored_hashes
 from db.fits.generations import current_generation_sync
-from db.fits.layout import LAYOUT, SLOT_COUNT, SLOTS
+from db.fits.layout import SLOT_COUNT, SLOTS
 from db.runs.store import page_runs_sync
 from db.tables import PublishedInput, table_of
-from estimator.calibration.coefficients import Calibration
 from estimator.placement.hosts import host_for
-from workers.kernel import kernel_version
+from workers.kernel import release_version
 
 #: A model costs a worker at least as much as this many cells, however few GPUs it is computed for.
 MODEL_COST_CELLS = 10_000
@@ -38,7 +37,7 @@ class PlannedBlock:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What changed, why, and the blocks that follow. ``changed`` are new entries by kind and slug; None: gone."""
+    """Changed facts, the reasons, and the blocks that follow. ``changed`` are new entries by kind and slug; None: gone."""
 
     revision: str
     rebuild: bool
@@ -47,6 +46,13 @@ class Plan:
     changed: dict[str, dict[str, dict[str, Any] | None]] = field(repr=False)
     inputs: dict[str, dict[str, str]] = field(repr=False)
     cells_per_s: float | None = None
+    #: Whether what is published was computed by another release, so that everything is computed anew.
+    of_new_release: bool = False
+
+    @property
+    def release(self) -> str:
+        """Fingerprint of the release whose workers compute the run."""
+        return self.inputs["release"]["release"]
 
     @property
     def cells(self) -> int:
@@ -70,7 +76,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What is computed whether it changed or not: everything, or models and GPUs by their slugs."""
+    """A choice that is computed whether it changed or not: everything, or models and GPUs by their slugs."""
 
     everything: bool = False
     models: frozenset[str] = frozenset()
@@ -87,9 +93,12 @@ def plan_run(catalog: Catalog, connection: Connection, scope: Scope | None = Non
     generation = current_generation_sync(connection)
     reasons = _catalog_reasons(changed)
     new_gpus: list[str] = []
-    if generation is None or scope.everything or current["common"] != published.get("common", {}):
+    new_release = "common" in published and published.get("release") != current["release"]
+    common_changed = published.get("common") != current["common"]
+    everything = _why_everything(generation is None, scope.everything, new_release, common_changed)
+    if everything:
         rebuild, stale = True, list(models)
-        reasons.append(_why_everything(generation is None, scope.everything))
+        reasons += everything
     else:
         stale, why = _stale("model", models, published, scope.models)
         new_gpus, why_gpus = _stale("gpu", gpus, published, scope.gpus)
@@ -104,7 +113,16 @@ def plan_run(catalog: Catalog, connection: Connection, scope: Scope | None = Non
     if not rebuild and cells > REBUILD_SHARE * len(models) * len(gpus) * per_gpu:
         rebuild, blocks = True, _blocks(list(models), None, len(gpus) * per_gpu, block_cells)
         reasons.append("so much changed that everything is computed afresh")
-    return Plan(catalog.revision, rebuild, tuple(blocks), tuple(reasons), changed, current, _last_pace(connection))
+    return Plan(
+        catalog.revision,
+        rebuild,
+        tuple(blocks),
+        tuple(reasons),
+        changed,
+        current,
+        _last_pace(connection),
+        new_release,
+    )
 
 
 def _stale(
@@ -131,7 +149,7 @@ def _changed(catalog: Catalog, connection: Connection, kind: str) -> dict[str, d
             if kind == "workload":
                 changed[slug] = {
                     **entity_values(kind, entry),
-                    "slot": [str(each) for each in SLOTS].index(entry["kind"]),
+                    "slot": [str(slot) for slot in SLOTS].index(entry["kind"]),
                 }
     return changed
 
@@ -141,13 +159,17 @@ def _current_inputs(
 ) -> dict[str, dict[str, str]]:
     """Fingerprints by slug of the estimated models and GPUs, and one of all that every fit depends on."""
     prints = {kind: _fingerprints(connection, kind, changed[kind]) for kind in ("model", "gpu", "quant", "workload")}
-    parts = [kernel_version(), Calibration.load().version, str(LAYOUT)]
-    parts += sorted(catalog.engines)
+    parts = sorted(catalog.engines)
     for kind in ("quant", "workload"):
         parts += [f"{slug}={value}" for slug, value in sorted(prints[kind].items())]
     common = hashlib.blake2b("\n".join(parts).encode(), digest_size=16).hexdigest()
     gpus = {slug: _with_host(catalog, slug, value) for slug, value in prints["gpu"].items()}
-    return {"model": prints["model"], "gpu": gpus, "common": {"common": common}}
+    return {
+        "model": prints["model"],
+        "gpu": gpus,
+        "common": {"common": common},
+        "release": {"release": release_version()},
+    }
 
 
 def _with_host(catalog: Catalog, gpu: str, fingerprint: str) -> str:
@@ -175,8 +197,8 @@ def _published_inputs(connection: Connection) -> dict[str, dict[str, str]]:
             _INPUT.c.kind == kind, _INPUT.c.entity_id == table.c.id
         )
         inputs[kind] = {row[0]: row[1] for row in connection.execute(query)}
-    common = connection.execute(select(_INPUT.c.fingerprint).where(_INPUT.c.kind == "common")).scalar()
-    return inputs | ({"common": {"common": common}} if common else {})
+    alone = select(_INPUT.c.kind, _INPUT.c.fingerprint).where(_INPUT.c.kind.in_(("common", "release")))
+    return inputs | {row[0]: {row[0]: row[1]} for row in connection.execute(alone)}
 
 
 def _blocks(
@@ -199,10 +221,16 @@ def _catalog_reasons(changed: Mapping[str, Mapping[str, dict[str, Any] | None]])
     return reasons
 
 
-def _why_everything(first: bool, asked: bool) -> str:
-    if first:
-        return "nothing is published yet"
-    return "everything was asked for" if asked else "a quant, workload, engine, calibration or formula changed"
+def _why_everything(first: bool, asked: bool, new_release: bool, common_changed: bool) -> list[str]:
+    """Why no stored fit is kept; empty when it is."""
+    reasons = {
+        "this release computes or stores fits otherwise; readers keep what is published until this run is, and the disk "
+        "holds both": new_release,
+        "nothing is published yet": first and not new_release,
+        "everything was asked for": asked,
+        "a quant, workload or engine changed": common_changed and not first,
+    }
+    return [reason for reason, holds in reasons.items() if holds]
 
 
 def _last_pace(connection: Connection) -> float | None:

@@ -11,19 +11,14 @@ from sqlalchemy.exc import SQLAlchemyError
 from db.entries.store import drop_staged
 from db.fits.generations import current_generation_sync
 from db.fits.layout import drop_storage, storage_name
-from db.runs.publication import carry_over, drop_unread, fold_one, has_unread, prepare, publish
-from db.runs.store import (
-    RunState,
-    blocks_of,
-    claim_publication,
-    end_run,
-    give_back_publication,
-    hold_publication,
-)
+from db.runs.leases import claim_publication, give_back_publication, hold_publication
+from db.runs.publication import Grace, carry_over, drop_unread, fold_one, has_unread, prepare, publish
+from db.runs.store import RunState, blocks_of, end_run
 from db.session import sync_engine, writing
 from db.settings import Settings
 from db.tables import Run, table_of
 from workers.indexes import build_indexes
+from workers.kernel import release_version
 from workers.leases import held_publication
 
 _RUN = table_of(Run)
@@ -35,7 +30,7 @@ def publish_one(settings: Settings, run_id: int) -> bool:
     """Publish a run whose blocks are all done or set aside. False when it is not ready, or not ours to publish."""
     engine, token = sync_engine(settings.resolved_database_url), secrets.token_hex(8)
     with writing(engine) as connection:
-        if not claim_publication(connection, run_id, token, settings.lease_s):
+        if not claim_publication(connection, run_id, token, settings.lease_s, release_version()):
             return False
     try:
         if not _publish_claimed(settings, run_id, token):
@@ -90,11 +85,12 @@ def discard(connection: Connection, run_id: int) -> None:
 def drop_old(settings: Settings) -> int:
     """Drop generations past their grace. Returns how many."""
     engine = sync_engine(settings.resolved_database_url)
+    grace = Grace(settings.generation_grace_s, settings.layout_grace_s)
     with engine.connect() as connection:
-        if not has_unread(connection, settings.generation_grace_s):
+        if not has_unread(connection, grace):
             return 0
     with writing(engine) as connection:
-        return drop_unread(connection, settings.generation_grace_s)
+        return drop_unread(connection, grace)
 
 
 def fold_parts(settings: Settings) -> bool:

@@ -7,12 +7,8 @@ import logging
 from kombu.exceptions import OperationalError as BrokerError
 from redis.exceptions import RedisError
 
-from db.runs.store import (
-    active_run,
-    free_blocks,
-    get_run_sync,
-    open_blocks,
-)
+from db.runs.leases import free_blocks
+from db.runs.store import active_run, get_run_sync, open_blocks
 from db.session import sync_engine
 from db.settings import Settings
 from workers import tracing
@@ -28,7 +24,7 @@ def wake_workers(settings: Settings, run_id: int) -> int:
     from workers.app import app
 
     with sync_engine(settings.resolved_database_url).connect() as connection:
-        run, free = get_run_sync(connection, run_id), free_blocks(connection, run_id)
+        run, free = get_run_sync(connection, run_id), free_blocks(connection, run_id, settings.lease_s)
         waiting = open_blocks(connection, run_id)
     if run is None or run.is_final:
         return 0

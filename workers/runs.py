@@ -14,14 +14,8 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 from db.entries.files import Catalog
 from db.entries.store import ids_of, stage_entries
 from db.fits.layout import create_storage, storage_name
-from db.runs.store import (
-    RunRow,
-    RunState,
-    active_run,
-    end_run,
-    get_run_sync,
-    now,
-)
+from db.runs.leases import is_worked_at
+from db.runs.store import RunRow, RunState, active_run, end_run, get_run_sync, now
 from db.session import sync_engine, writing
 from db.settings import Settings
 from db.tables import Run, RunBlock, table_of
@@ -32,6 +26,7 @@ from workers.queue import sweep, wake_workers
 logger = logging.getLogger("fitgraph.workers")
 _RUN, _BLOCK = table_of(Run), table_of(RunBlock)
 SWEEP_EVERY_S = 2.0
+OTHER_RELEASE_POLL_S = 1.0
 #: How long a follower of a run bears a database that does not answer.
 DATABASE_PATIENCE_S = 120.0
 #: Looks at the database before a start that another operator's start always overtakes is given up.
@@ -40,7 +35,10 @@ START_ATTEMPTS = 5
 
 @dataclass(frozen=True, slots=True)
 class StartResult:
-    """``run`` is None when nothing changed; ``already_running`` says that it is another operator's."""
+    """``run`` is None when nothing changed; ``already_running`` says that it is another operator's.
+
+    ``run`` is also None when the plan is that of a new release, and only changes of the catalog were to be computed.
+    """
 
     run: RunRow | None
     plan: Plan
@@ -55,10 +53,13 @@ def start_run(
     everything: bool = False,
     scope: Scope | None = None,
     enqueue: bool = True,
+    new_release: bool = True,
 ) -> StartResult:
     """Plan against what is published, record the run with its blocks, and wake the workers.
 
-    One run is active at a time: while one is, it is returned and nothing is started.
+    One run is active at a time: while one is, it is returned and nothing is started. A run of another release that
+    nobody works at is cancelled: its own workers are gone. ``new_release`` False starts nothing that another release
+    than the published one would compute anew: during an upgrade two schedules would undo each other's runs.
     """
     engine = sync_engine(settings.resolved_database_url)
     for attempt in range(START_ATTEMPTS):
@@ -66,10 +67,13 @@ def start_run(
             with writing(engine) as connection:
                 working = active_run(connection)
                 plan = plan_run(catalog, connection, scope or Scope(everything), settings.block_cells)
-                if working is not None:
+                if working is not None and not _is_left(connection, working, plan, settings):
                     return StartResult(working, plan, already_running=True)
-                if plan.is_empty:
+                if plan.is_empty or (plan.of_new_release and not new_release):
                     return StartResult(None, plan)
+                if working is not None:
+                    end_run(connection, working.id, RunState.CANCELLED, "no worker of its release was left")
+                    discard(connection, working.id)
                 run_id = _record(connection, plan, cause)
             break
         except IntegrityError:
@@ -80,6 +84,19 @@ def start_run(
         wake_workers(settings, run_id)
     with engine.connect() as connection:
         return StartResult(get_run_sync(connection, run_id), plan)
+
+
+def start_own_run(settings: Settings, catalog: Catalog, *, cause: str, everything: bool = False) -> StartResult:
+    """``start_run``, after a run of another release has ended, or its last lease has run out."""
+    while True:
+        result = start_run(settings, catalog, cause=cause, everything=everything)
+        if result.run is None or result.run.release == result.plan.release:
+            return result
+        time.sleep(OTHER_RELEASE_POLL_S)
+
+
+def _is_left(connection: Connection, run: RunRow, plan: Plan, settings: Settings) -> bool:
+    return run.release != plan.release and not is_worked_at(connection, run, settings.lease_s)
 
 
 def _record(connection: Connection, plan: Plan, cause: str) -> int:
@@ -93,6 +110,7 @@ def _record(connection: Connection, plan: Plan, cause: str) -> int:
             state=RunState.PENDING.value,
             rebuild=plan.rebuild,
             inputs=plan.inputs,
+            release=plan.release,
             blocks_total=len(plan.blocks),
             cells_total=plan.cells,
             blocks_done=0,

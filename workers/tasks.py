@@ -7,6 +7,7 @@ from collections import Counter
 from datetime import UTC, datetime
 from typing import Any
 
+from db.entries.files import Catalog
 from db.settings import get_settings
 from workers import runs
 from workers.app import app
@@ -66,7 +67,7 @@ def refresh_catalog() -> None:
     except CatalogError as error:
         logger.error("the catalog files have faults; the last good revision stays: %s", error)
         return
-    runs.start_run(get_settings(), catalog, cause="scheduled refresh")
+    _start_scheduled(catalog, "scheduled refresh")
 
 
 @app.task(
@@ -96,7 +97,14 @@ def watch_catalog() -> None:
     kinds = Counter(outcome.kind for outcome in report.outcomes)
     logger.info("the watch saw %s; %d changes", dict(kinds), len(report.changes))
     if report.changes:
-        runs.start_run(get_settings(), catalog, cause="catalog watch")
+        _start_scheduled(catalog, "catalog watch")
+
+
+def _start_scheduled(catalog: Catalog, cause: str) -> None:
+    """Start a run for what changed in the catalog. An operator, not a schedule, brings in a new release."""
+    result = runs.start_run(get_settings(), catalog, cause=cause, new_release=False)
+    if result.run is None and not result.plan.is_empty:
+        logger.warning("nothing was started; `fitgraph recompute` starts it: %s", result.plan.describe())
 
 
 @app.task(name="fitgraph.sweep_runs", max_retries=0, default_retry_delay=RETRY_DELAY_S)

@@ -10,6 +10,7 @@ from itertools import product
 from typing import TypeAlias, TypeVar
 
 from api.answers.questions import answerer_of
+from api.answers.searches import search
 from api.catalog.fit_reads import FitReads
 from api.catalog.fits import FitRecord
 from api.catalog.records import GpuRecord, ModelRecord, QuantRecord
@@ -26,8 +27,6 @@ VALUE_USD = 1000
 
 
 class Measure(Enum):
-    """Measures of a comparison."""
-
     SCORE = "score"
     DECODE = "decode"
     PREFILL = "prefill"
@@ -104,7 +103,7 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class _Running:
-    """What runs in a column."""
+    """The estimate of a column, with price and power of its accelerator."""
 
     estimate: Estimate
     price_usd: float | None
@@ -157,7 +156,7 @@ async def compare(reads: FitReads, question: Question) -> Comparison:
     await _choose(reads, wanted, question.workload)
     planned = [column for column in wanted if column.error is None and not column.is_plain]
     if planned:
-        await asyncio.to_thread(_plan, reads, planned, question.workload)
+        await search(_plan, reads, planned, question.workload)
     setups = [_running(reads, column) for column in columns]
     chosen = [place for place, column in enumerate(columns) if column.quant is not None]
     differ = len({columns[place].quant for place in chosen}) > 1 and not question.quants
@@ -230,7 +229,7 @@ def _plan(reads: FitReads, columns: Sequence[Column], workload: WorkloadKind) ->
 
 
 def _running(reads: FitReads, column: Column) -> _Running | None:
-    """What runs in a column; None where nothing does."""
+    """The running estimate of a column; None where nothing runs."""
     if column.plan is not None:
         estimate = column.plan.estimate
     elif column.cell is not None:

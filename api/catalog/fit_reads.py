@@ -21,8 +21,10 @@ from estimator.types import Status, WorkloadKind
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
-#: Most quantizations whose fits are read at once by a query of many models and accelerators.
-MANY_QUANTS = 5
+#: Owners whose fits no index leads to: the read of each walks through those of all others.
+_SCATTERED = {FitOwner.QUANT: "quantizations", FitOwner.ENGINE: "engines"}
+#: Most of them whose fits are read at once by a query of many models and accelerators.
+MANY_SCATTERED = 5
 Pair: TypeAlias = tuple[int, int]
 #: Ids of model and accelerator, and the slot of a workload or None for all.
 PairKey: TypeAlias = tuple[Pair, int | None]
@@ -96,8 +98,8 @@ class BatchedReads:
         for shared, ids in _grouped((key[1:], key[0]) for key in keys).items():
             owner, query, order, size, backwards = shared
             refused: Exception | None = too_wide_for(order, query, owner, ids)
-            if owner is FitOwner.QUANT and len(set(ids)) > MANY_QUANTS and not is_narrow(query):
-                refused = refused or _too_many_quants(len(set(ids)))
+            if owner in _SCATTERED and len(set(ids)) > MANY_SCATTERED and not is_narrow(query):
+                refused = refused or _too_many(_SCATTERED[owner], len(set(ids)))
             if refused is not None:
                 answers |= dict.fromkeys(((number, *shared) for number in ids), refused)
                 continue
@@ -213,21 +215,20 @@ def too_wide_for(
         query = owner.among(query, tuple(set(ids)))
     if is_narrow(query):
         return None
-    what = "One fit of each" if field is None else f"An order by {field.name}"
-    message = f"{what} needs a filter that leaves at most {NARROW_IDS} models or accelerators"
+    demand = "One fit of each" if field is None else f"An order by {field.name}"
+    message = f"{demand} needs a filter that leaves at most {NARROW_IDS} models or accelerators"
     owned = {FitOwner.MODEL: query.model_ids, FitOwner.GPU: query.gpu_ids}.get(owner) if owner else None
     together = "" if owned is None else f", or fits of at most {NARROW_IDS} of them at once, not of {len(owned)}"
     details = {"field": "onePer"} if field is None else {"field": "orderBy", "order": field.name}
     return bad_input(f"{message}{together}.", **details, maximum=NARROW_IDS)
 
 
-def _too_many_quants(quants: int) -> LimitExceededError:
-    """No index leads to the fits of a quantization: the read of each walks through those of all others."""
+def _too_many(kind: str, count: int) -> LimitExceededError:
     return LimitExceededError(
-        "quantizations with fits",
-        quants,
-        MANY_QUANTS,
-        f"Fits of {quants} quantizations at once need a filter that leaves at most {NARROW_IDS} models or accelerators.",
+        f"{kind} with fits",
+        count,
+        MANY_SCATTERED,
+        f"Fits of {count} {kind} at once need a filter that leaves at most {NARROW_IDS} models or accelerators.",
     )
 
 

@@ -70,7 +70,7 @@ def launch(*, port: int | None, workers: int | None) -> int:
     from db.settings import Settings
     from workers import tracing
     from workers.local.supervisor import up
-    from workers.runs import start_run
+    from workers.runs import start_own_run
 
     settings = get_api_settings()
     if workers is not None:
@@ -88,11 +88,11 @@ def launch(*, port: int | None, workers: int | None) -> int:
     def ready(running: Settings) -> None:
         tracing.start_tracing(settings, "cli")
         print(f"the API answers at {address}/graphql (explorer: {address}/explorer)", flush=True)
-        result = start_run(running, catalog, cause="start-up")
+        result = start_own_run(running, catalog, cause="start-up")
         if result.run is not None and result.already_running:
             print(f"run {result.run.id} of an earlier start goes on", flush=True)
             follow_run(running, result.run.id)
-            result = start_run(running, catalog, cause="start-up")
+            result = start_own_run(running, catalog, cause="start-up")
         if result.run is None:
             print("every pairing is published; nothing to compute", flush=True)
         else:

@@ -1,4 +1,4 @@
-"""What operators do from the command line: check the catalog, upgrade, recompute, look at runs."""
+"""Commands of operators: check the catalog, upgrade, recompute, look at runs."""
 
 from __future__ import annotations
 
@@ -39,16 +39,16 @@ def find_command(text: str) -> int:
     """List entities whose slug, name or alias contains ``text``. Returns 3 when there is none."""
     catalog = load_catalog()
     wanted = text.casefold()
-    found = 0
+    count = 0
     for kind, entries in (("model", catalog.models), ("gpu", catalog.gpus), ("quant", catalog.quants)):
         for slug, entry in entries.items():
             names = (slug, str(entry["name"]), *(str(alias) for alias in entry.get("aliases") or ()))
             if any(wanted in name.casefold() for name in names):
                 print(f"{kind:6} {slug:40} {entry['name']}")
-                found += 1
-    if not found:
+                count += 1
+    if not count:
         print(f"fitgraph: nothing in the catalog contains {text!r}", file=sys.stderr)
-    return 0 if found else NO_ANSWER
+    return 0 if count else NO_ANSWER
 
 
 def sound_catalog() -> Catalog | None:
@@ -98,7 +98,7 @@ def recompute_command(*, dry_run: bool, everything: bool, wait: bool) -> int:
     from workers import tracing
     from workers.local.supervisor import workers_at_hand
     from workers.plan import Scope, plan_run
-    from workers.runs import start_run
+    from workers.runs import start_own_run, start_run
 
     settings = get_settings()
     tracing.start_tracing(settings, "cli")
@@ -106,9 +106,9 @@ def recompute_command(*, dry_run: bool, everything: bool, wait: bool) -> int:
     if catalog is None:
         return FAILED
     upgrade_database(settings.resolved_database_url)
+    with sync_engine(settings.resolved_database_url).connect() as connection:
+        print(plan_run(catalog, connection, Scope(everything), settings.block_cells).describe())
     if dry_run:
-        with sync_engine(settings.resolved_database_url).connect() as connection:
-            print(plan_run(catalog, connection, Scope(everything)).describe())
         return 0
     if not wait:
         result = start_run(settings, catalog, cause="operator", everything=everything)
@@ -118,15 +118,15 @@ def recompute_command(*, dry_run: bool, everything: bool, wait: bool) -> int:
         print(state)
         return 0
     with workers_at_hand(settings):
-        result = start_run(settings, catalog, cause="operator", everything=everything)
+        result = start_own_run(settings, catalog, cause="operator", everything=everything)
         if result.run is None:
-            print("nothing changed: every pairing of this catalog is published")
             return 0
-        print(result.plan.describe() if not result.already_running else f"run {result.run.id} is already under way")
+        if result.already_running:
+            print(f"run {result.run.id} is already under way")
         return follow_run(settings, result.run.id)
 
 
-def follow_run(settings: Settings, run_id: int, console: Console | None = None) -> int:
+def follow_run(settings: Settings, run_id: int) -> int:
     """Show a progress bar (pairs done, pairs/s, time left) until a run ends. Returns 0 when it was published."""
     from workers.runs import wait_for_run
 
@@ -137,7 +137,6 @@ def follow_run(settings: Settings, run_id: int, console: Console | None = None) 
         MofNCompleteColumn(),
         TextColumn("{task.fields[rate]}"),
         TimeRemainingColumn(),
-        console=console,
     )
     with progress:
         task = progress.add_task("pairs", total=None, rate="")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 from urllib.parse import urlencode
 
@@ -11,6 +10,7 @@ from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import Response
 
+from api.answers.searches import search
 from api.answers.story import Answers, pair_slug
 from api.catalog.fit_reads import FitReads
 from api.catalog.fits import FitRecord
@@ -50,7 +50,7 @@ CONTEXTS = tuple(1024 * 2**power for power in range(2, 11))
 
 async def pairing_page(request: Request, reads: FitReads, base_url: str) -> Response:
     pair = await load_pair(reads, request.path_params["address"], request.query_params)
-    values = await asyncio.to_thread(result_page, pair, base_url)
+    values = await search(result_page, pair, base_url)
     return html("can.html", values, base_url, values["path"])
 
 
@@ -225,7 +225,7 @@ def _limit(limit: Any) -> dict[str, str]:
 
 
 def _advice(pair: Pair, advice: Advice) -> dict[str, str]:
-    what, _, effect = advice.message.partition(": ")
+    action, _, effect = advice.message.partition(": ")
     gain = ""
     if advice.code is not AdviceCode.NOTHING_NEEDED:
         parts = []
@@ -242,7 +242,7 @@ def _advice(pair: Pair, advice: Advice) -> dict[str, str]:
         # These have a page of their own: everything else of them is as it is here.
         request = advice.request
         href = _page_path(advice.model.slug, request.accelerator.slug, request.quant.slug, pair)
-    return {"what": first_upper(what), "effect": effect, "gain": gain, "href": href}
+    return {"action": first_upper(action), "effect": effect, "gain": gain, "href": href}
 
 
 def _workload_row(pair: Pair, fit: FitRecord) -> dict[str, Any]:

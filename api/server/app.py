@@ -11,7 +11,6 @@ from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
 import orjson
-from sqlalchemy import text
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
@@ -21,7 +20,7 @@ from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.errors import ApiError
+from api.errors import ApiError, ErrorCode
 from api.graphql.catalog.faces import Faces
 from api.graphql.schema import FitSchema, build_schema
 from api.graphql.services.services import Services
@@ -36,6 +35,7 @@ from api.server.malloc import give_back
 from api.server.replay import HotAnswers
 from api.settings import ApiSettings, get_api_settings
 from db.entries.files import Catalog
+from db.fits.generations import has_other_layouts
 from db.session import async_engine
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ def _middleware(
 
 
 def _observation(settings: ApiSettings, services: Services, schema: FitSchema) -> Observation | None:
-    """What is observed; None, and nothing of it imported, when nothing is."""
+    """The observation of the server; None, and nothing of it imported, when no setting asks for it."""
     if settings.log_format == "text" and not settings.metrics and not settings.otlp_endpoint:
         return None
     from api.observe.setup import Observation
@@ -167,6 +167,9 @@ class RequestIdMiddleware:
         await self._app(scope, receive, tagged)
 
 
+_OTHER_RELEASE = "Another release stored the published fits; run `fitgraph recompute` of this one."
+
+
 async def _health(_: Request) -> Response:
     """The process answers."""
     return Response(b'{"status":"ok"}', media_type="application/json")
@@ -174,11 +177,13 @@ async def _health(_: Request) -> Response:
 
 def _readiness(services: Services) -> Callable[[Request], Awaitable[Response]]:
     async def ready(_: Request) -> Response:
-        """The database answers; says what is published."""
+        """The database answers, and this release can read what is published; says what that is."""
         try:
             async with services.state.connection() as connection:
-                await connection.execute(text("SELECT 1"))
+                others = await has_other_layouts(connection)
             view = await services.state.view()
+            if view.generation is None and others:
+                raise ApiError(ErrorCode.UNAVAILABLE, _OTHER_RELEASE)
         except ApiError as error:
             return Response(
                 orjson.dumps({"status": "unavailable", "reason": error.message}), 503, media_type="application/json"

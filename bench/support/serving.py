@@ -1,4 +1,4 @@
-"""What the API benches run on: PostgreSQL with the whole published table, and server processes on ports of their own."""
+"""Services of the API benches: PostgreSQL with the whole published table, and server processes on ports of their own."""
 
 from __future__ import annotations
 
@@ -171,6 +171,11 @@ class Repeated:
                     self._failure = log.read()[-2000:].decode(errors="replace")
                 else:
                     self._count += 1
+
+    @property
+    def is_over(self) -> bool:
+        """Whether a run ended well, or none will."""
+        return self._count > 0 or not self._thread.is_alive()
 
     def join_and_count(self) -> int:
         """Wait for the end; how many runs ended well. Raises RuntimeError with the output of one that did not."""

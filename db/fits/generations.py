@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, select
+from sqlalchemy import Connection, RowMapping, func, select
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.fits.layout import LAYOUT
+from db.fits import packing
+from db.fits.layout import index_statements, storage_name, table_statements
 from db.tables import Generation as GenerationTable
 from db.tables import table_of
+from estimator.types import BACKENDS, ENGINES, EVIDENCES, STATUSES, STRATEGIES, WorkloadKind
 
 _TABLE = table_of(GenerationTable)
 
@@ -34,6 +39,26 @@ class Generation:
     run_id: int
 
 
+def layout_version() -> int:
+    """Fingerprint of the stored shape, 31 bits: tables and indexes on either database, the packing, and the codes.
+
+    A change of any of them is another layout without anybody's saying so: a release reads generations of its own
+    layout alone, and computes anew what it has none of.
+    """
+    digest, name = hashlib.blake2b(digest_size=4), storage_name(0)
+    for dialect in (postgresql.dialect(), sqlite.dialect()):  # type: ignore[no-untyped-call]
+        for statement in (*table_statements(name, dialect), *index_statements(name, dialect.name)):
+            digest.update(statement.encode())
+    for codes in (WorkloadKind, STATUSES, EVIDENCES, ENGINES, BACKENDS, STRATEGIES):
+        digest.update("\n".join(codes).encode())
+    # An installed wheel imports by other names than a checkout does.
+    lines = Path(str(packing.__file__)).read_bytes().splitlines()
+    digest.update(b"\n".join(line for line in lines if not line.startswith(b"from ")))
+    return int.from_bytes(digest.digest()) >> 1
+
+
+#: The layout that this release writes and reads.
+LAYOUT = layout_version()
 #: Id of the newest published state.
 NEWEST = f"SELECT max(id) FROM {_TABLE.name} WHERE layout = {LAYOUT}"
 
@@ -45,6 +70,12 @@ def _current() -> Any:
 async def current_generation(connection: AsyncConnection) -> Generation | None:
     """The newest published state; None before the first."""
     return generation_of((await connection.execute(_current())).mappings().first())
+
+
+async def has_other_layouts(connection: AsyncConnection) -> bool:
+    """Whether another release has published what this one does not read."""
+    others = select(func.count()).select_from(_TABLE).where(_TABLE.c.layout != LAYOUT)
+    return bool((await connection.execute(others)).scalar_one())
 
 
 async def held_generations(connection: AsyncConnection) -> list[Generation]:

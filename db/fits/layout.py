@@ -2,9 +2,9 @@
 
 A row of ``fit_<n>`` is one (model, gpu, quant) with all five workloads, the k-th workload in the columns ``*_k``.
 Speeds and latencies are kept as the bits of a float32, which order as the numbers do for what is never negative.
-A row is visible in generation g when ``born <= g`` and (``died = 0`` or ``died > g``). What depends on (model, quant)
-alone, and the placement plans and speed bands that its rows share, lives once in ``fit_<n>_quant``; what depends on
-(gpu, engine) in ``fit_<n>_gpu``.
+A row is visible in generation g when ``born <= g`` and (``died = 0`` or ``died > g``). Figures of (model, quant)
+alone, and the placement plans and speed bands that its rows share, live once in ``fit_<n>_quant``; those of (gpu, engine)
+in ``fit_<n>_gpu``.
 """
 
 from __future__ import annotations
@@ -12,13 +12,22 @@ from __future__ import annotations
 import re
 from enum import StrEnum
 
-from sqlalchemy import BigInteger, Column, Connection, Integer, LargeBinary, MetaData, SmallInteger, Table, text
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Dialect,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Table,
+    text,
+)
 from sqlalchemy.schema import CreateTable
 
 from estimator.types import WorkloadKind
 
-#: Raised whenever the stored shape changes: a storage of another layout is not read, it is computed again.
-LAYOUT = 2
 #: The workloads of a fit row, by slot.
 SLOTS: tuple[WorkloadKind, ...] = tuple(WorkloadKind)
 SLOT_COUNT = len(SLOTS)
@@ -111,9 +120,9 @@ def checked(table: str) -> str:
 def fit_table(name: str) -> Table:
     """Definition of the fit rows of storage ``name``."""
     columns = [
-        Column(each, SmallInteger if each in SMALL_COLUMNS else Integer, nullable=False)
-        for each in FIT_COLUMNS
-        if each != "rest"
+        Column(column, SmallInteger if column in SMALL_COLUMNS else Integer, nullable=False)
+        for column in FIT_COLUMNS
+        if column != "rest"
     ]
     return Table(checked(name), MetaData(), *columns, Column("rest", LargeBinary, nullable=False))
 
@@ -146,20 +155,25 @@ def companion_tables(name: str) -> tuple[Table, Table]:
 
 def create_storage(connection: Connection, name: str) -> None:
     """Make the empty tables of a storage, without the indexes that a load would have to maintain."""
+    statements = table_statements(name, connection.dialect)
+    if connection.dialect.name == "postgresql":
+        # One message to the server.
+        statements = ["; ".join(statements)]
+    for statement in statements:
+        connection.exec_driver_sql(statement)
+
+
+def table_statements(name: str, dialect: Dialect) -> list[str]:
+    """CREATE TABLE statements of a storage, with their options."""
     statements = [
-        str(CreateTable(table).compile(dialect=connection.dialect))
-        for table in (fit_table(name), *companion_tables(name))
+        str(CreateTable(table).compile(dialect=dialect)) for table in (fit_table(name), *companion_tables(name))
     ]
-    if connection.dialect.name != "postgresql":
-        for statement in statements:
-            connection.execute(text(statement))
-        return
+    if dialect.name != "postgresql":
+        return statements
     # Blobs are read by slices, which only uncompressed storage can fetch alone.
     blobs = ", ".join(f"ALTER COLUMN {blob} SET STORAGE EXTERNAL" for blob in ("plans", "bands"))
-    statements.append(f"ALTER TABLE {name}_quant {blobs}")
-    statements.append(f"ALTER TABLE {name} SET (autovacuum_enabled = true, fillfactor = 100)")
-    # One message to the server.
-    connection.exec_driver_sql("; ".join(statements))
+    options = f"ALTER TABLE {name} SET (autovacuum_enabled = true, fillfactor = 100)"
+    return [*statements, f"ALTER TABLE {name}_quant {blobs}", options]
 
 
 def drop_storage(connection: Connection, name: str) -> None:
@@ -245,6 +259,5 @@ def engine_of_row(alias: str = "f") -> str:
     return f"(({alias}.flags >> {ENGINE_SHIFT}) & {ENGINE_MASK})"
 
 
-def visible(alias: str = "f") -> str:
-    """SQL condition: the row belongs to generation ``:generation``."""
-    return f"{alias}.born <= :generation AND ({alias}.died = 0 OR {alias}.died > :generation)"
+#: SQL condition: the row ``f`` belongs to generation ``:generation``.
+VISIBLE = "f.born <= :generation AND (f.died = 0 OR f.died > :generation)"

@@ -19,8 +19,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, Table, delete, func, insert, select, text
 
-from db.fits.generations import as_utc
-from db.fits.layout import LAYOUT, checked, companion_tables, create_storage, fit_table, index_statements
+from db.fits.generations import LAYOUT, as_utc
+from db.fits.layout import checked, companion_tables, create_storage, fit_table, index_statements
 from db.fits.parts import has_parts, keep_parts
 from db.runs.store import RunState, end_run, now
 from db.session import make_engine, upgrade_database, writing
@@ -133,6 +133,8 @@ def _copy(reader: Connection, writer: Connection, *, fits: bool) -> Copied:
             _copy_table(reader, writer, table)
         for statement in index_statements(name, writer.dialect.name):
             writer.execute(text(statement))
+    # Storages of another release's layout are not copied: the copy must not promise them.
+    writer.execute(delete(_GENERATION).where(_GENERATION.c.layout != LAYOUT))
     if writer.dialect.name == "postgresql":
         _advance_sequences(writer)
     generation = writer.execute(select(func.max(_GENERATION.c.id))).scalar()

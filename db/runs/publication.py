@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Connection, and_, delete, func, insert, or_, select, text, update
+from sqlalchemy import Connection, and_, case, delete, func, insert, or_, select, text, update
 
 from db.entries.store import apply_staged, entity_table, ids_of
-from db.fits.generations import Generation, current_generation_sync
+from db.fits.generations import LAYOUT, Generation, current_generation_sync
 from db.fits.layout import (
     FIT_COLUMNS,
-    LAYOUT,
     QUANT_COLUMNS,
     SLOT_COUNT,
     checked,
@@ -101,17 +101,27 @@ def publish(connection: Connection, run_id: int) -> int:
     return int(run.generation)
 
 
-def _unread(connection: Connection, grace_s: float) -> Any:
-    """Condition on generations retired for longer than ``grace_s``; None before the first publication."""
+@dataclass(frozen=True, slots=True)
+class Grace:
+    """Seconds for which a replaced generation stays: one of this release's layout, and one of another release's."""
+
+    own_s: float
+    other_s: float
+
+
+def _unread(connection: Connection, grace: Grace) -> Any:
+    """Condition on generations retired for longer than ``grace``; None before the first publication."""
     current = current_generation_sync(connection)
     if current is None:
         return None
-    return and_(_GENERATION.c.id != current.id, _GENERATION.c.retired_at < now() - timedelta(seconds=grace_s))
+    own = _GENERATION.c.layout == LAYOUT
+    retired_before = case((own, now() - timedelta(seconds=grace.own_s)), else_=now() - timedelta(seconds=grace.other_s))
+    return and_(_GENERATION.c.id != current.id, _GENERATION.c.retired_at < retired_before)
 
 
-def has_unread(connection: Connection, grace_s: float) -> bool:
+def has_unread(connection: Connection, grace: Grace) -> bool:
     """Whether ``drop_unread`` would drop something; takes no lock."""
-    old = _unread(connection, grace_s)
+    old = _unread(connection, grace)
     return old is not None and connection.execute(select(_GENERATION.c.id).where(old).limit(1)).first() is not None
 
 
@@ -138,12 +148,12 @@ def fold_one(connection: Connection, *, quiet_s: float, most: int) -> bool:
     return bool(folded) and (quiet or len(folded) > most) and fold(connection, current.table, folded[0])
 
 
-def drop_unread(connection: Connection, grace_s: float) -> int:
-    """Drop generations retired for longer than ``grace_s``, with rows and storages that no other one shows.
+def drop_unread(connection: Connection, grace: Grace) -> int:
+    """Drop generations retired for longer than ``grace``, with rows and storages that no other one shows.
 
     Returns how many generations were dropped.
     """
-    old = _unread(connection, grace_s)
+    old = _unread(connection, grace)
     if old is None:
         return 0
     dropped = connection.execute(select(_GENERATION.c.id, _GENERATION.c.fit_table).where(old)).all()
@@ -232,7 +242,8 @@ def _end(connection: Connection, table: str, scope: str, generation: int) -> int
 def _record_inputs(connection: Connection, inputs: dict[str, dict[str, str]], failed: list[BlockRow]) -> None:
     """Remember what the published fits were computed from; models of failed blocks are forgotten."""
     out_of_date = {model_id for block in failed for model_id in block.model_ids}
-    wanted: dict[tuple[str, int], str] = {("common", 0): inputs["common"]["common"]}
+    alone = ("common", "release")
+    wanted: dict[tuple[str, int], str] = {(kind, 0): inputs[kind][kind] for kind in alone}
     for kind in ("model", "gpu"):
         ids = ids_of(connection, kind)
         wanted |= {
@@ -243,7 +254,7 @@ def _record_inputs(connection: Connection, inputs: dict[str, dict[str, str]], fa
     stored = connection.execute(select(_INPUT.c.kind, _INPUT.c.entity_id, _INPUT.c.fingerprint))
     known = {(row[0], row[1]): row[2] for row in stored}
     # An update of one model writes one row.
-    for kind in ("common", "model", "gpu"):
+    for kind in (*alone, "model", "gpu"):
         stale = [key[1] for key, value in known.items() if key[0] == kind and wanted.get(key) != value]
         for start in range(0, len(stale), _PORTION):
             portion = _INPUT.c.entity_id.in_(stale[start : start + _PORTION])

@@ -6,13 +6,12 @@ A block is ``pending``, ``leased`` to one worker until a time, ``done`` in the t
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, and_, case, func, or_, select, update
+from sqlalchemy import Connection, case, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.fits.generations import as_utc
@@ -36,7 +35,7 @@ class RunState(StrEnum):
 
 FINAL_STATES = frozenset({RunState.PUBLISHED, RunState.PARTIAL, RunState.FAILED, RunState.CANCELLED})
 _OPEN = ("pending", "leased")
-_WORKING = (RunState.PENDING.value, RunState.RUNNING.value)
+WORKING = (RunState.PENDING.value, RunState.RUNNING.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +56,7 @@ class RunRow:
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+    release: str
 
     @property
     def is_final(self) -> bool:
@@ -133,6 +133,7 @@ def _runs() -> Any:
         _RUN.c.created_at,
         _RUN.c.started_at,
         _RUN.c.finished_at,
+        _RUN.c.release,
     ).select_from(_RUN.outerjoin(counts, counts.c.run_id == _RUN.c.id))
 
 
@@ -142,6 +143,7 @@ def _run(row: Any) -> RunRow:
     return RunRow(
         row[0], row[1], row[2] if published else None, row[3], state, row[5], int(row[6]), int(row[7]), row[8], int(row[9]),
         row[10], as_utc(row[11]), None if row[12] is None else as_utc(row[12]), None if row[13] is None else as_utc(row[13]),
+        row[14],
     )  # fmt: skip
 
 
@@ -157,7 +159,6 @@ class RunQuery:
     other_causes: frozenset[str] | None = None
 
     def conditions(self) -> list[Any]:
-        """Conditions on the rows of runs."""
         terms: list[Any] = []
         if self.states is not None:
             terms.append(_RUN.c.state.in_([state.value for state in self.states]))
@@ -176,10 +177,10 @@ _ALL = RunQuery()
 
 
 def _page(after: int | None, limit: int, query: RunQuery = _ALL, ascending: bool = False) -> Any:
-    found = _runs().where(*query.conditions()).order_by(_RUN.c.id if ascending else _RUN.c.id.desc()).limit(limit)
+    page = _runs().where(*query.conditions()).order_by(_RUN.c.id if ascending else _RUN.c.id.desc()).limit(limit)
     if after is None:
-        return found
-    return found.where(_RUN.c.id > after if ascending else _RUN.c.id < after)
+        return page
+    return page.where(_RUN.c.id > after if ascending else _RUN.c.id < after)
 
 
 async def get_run(connection: AsyncConnection, run_id: int) -> RunRow | None:
@@ -206,9 +207,9 @@ async def page_runs(
     return [_run(row) for row in await connection.execute(_page(after, limit, query, ascending))]
 
 
-def page_runs_sync(connection: Connection, *, after: int | None = None, limit: int = 20) -> list[RunRow]:
-    """``page_runs`` for the command line."""
-    return [_run(row) for row in connection.execute(_page(after, limit))]
+def page_runs_sync(connection: Connection, *, limit: int = 20) -> list[RunRow]:
+    """The newest runs first."""
+    return [_run(row) for row in connection.execute(_page(None, limit))]
 
 
 async def count_runs(connection: AsyncConnection, query: RunQuery = _ALL) -> int:
@@ -223,22 +224,24 @@ def active_run(connection: Connection) -> RunRow | None:
     return None if row is None else _run(row)
 
 
+def _blocks() -> Any:
+    columns = ("id", "run_id", "model_ids", "gpu_ids", "state", "attempts", "error")
+    return select(*(_BLOCK.c[name] for name in columns))
+
+
 def _block(row: Any) -> BlockRow:
     gpus = None if row[3] is None else tuple(row[3])
     return BlockRow(row[0], row[1], tuple(row[2]), gpus, row[4], row[5], row[6])
 
 
+def block_of(connection: Connection, block_id: int) -> BlockRow:
+    """A block that is there."""
+    return _block(connection.execute(_blocks().where(_BLOCK.c.id == block_id)).one())
+
+
 def blocks_of(connection: Connection, run_id: int, *states: str) -> list[BlockRow]:
     """Blocks of a run in the given states, or all, in order."""
-    query = select(
-        _BLOCK.c.id,
-        _BLOCK.c.run_id,
-        _BLOCK.c.model_ids,
-        _BLOCK.c.gpu_ids,
-        _BLOCK.c.state,
-        _BLOCK.c.attempts,
-        _BLOCK.c.error,
-    ).where(_BLOCK.c.run_id == run_id)
+    query = _blocks().where(_BLOCK.c.run_id == run_id)
     if states:
         query = query.where(_BLOCK.c.state.in_(states))
     return [_block(row) for row in connection.execute(query.order_by(_BLOCK.c.ordinal))]
@@ -249,46 +252,9 @@ def failed_blocks_sync(connection: Connection, run_id: int) -> list[BlockRow]:
     return blocks_of(connection, run_id, "failed")
 
 
-def claim_block(connection: Connection, block_id: int, token: str, lease_s: float, attempts: int) -> BlockRow | None:
-    """Lease a block; None when it is not free, or its run is not at work. One that wore out its tries is failed."""
-    moment = time.time()
-    free = or_(_BLOCK.c.state == "pending", and_(_BLOCK.c.state == "leased", _BLOCK.c.lease_until < moment))
-    working = _BLOCK.c.run_id.in_(select(_RUN.c.id).where(_RUN.c.active == 1, _RUN.c.state.in_(_WORKING)))
-    mine = and_(_BLOCK.c.id == block_id, free, working)
-    connection.execute(
-        update(_BLOCK)
-        .where(mine, _BLOCK.c.attempts >= attempts)
-        .values(
-            state="failed",
-            lease_token=None,
-            error=func.coalesce(_BLOCK.c.error, "its worker died, or went silent, at every try"),
-        )
-    )
-    claimed = connection.execute(
-        update(_BLOCK)
-        .where(mine)
-        .values(state="leased", lease_token=token, lease_until=moment + lease_s, attempts=_BLOCK.c.attempts + 1)
-    )
-    if claimed.rowcount != 1:
-        return None
-    row = connection.execute(
-        select(
-            _BLOCK.c.id, _BLOCK.c.run_id, _BLOCK.c.model_ids, _BLOCK.c.gpu_ids, _BLOCK.c.state, _BLOCK.c.attempts,
-            _BLOCK.c.error,
-        ).where(_BLOCK.c.id == block_id)
-    ).one()  # fmt: skip
-    block = _block(row)
-    connection.execute(
-        update(_RUN)
-        .where(_RUN.c.id == block.run_id, _RUN.c.state == RunState.PENDING.value)
-        .values(state=RunState.RUNNING.value, started_at=now())
-    )
-    return block
-
-
 def finish_block(connection: Connection, block: BlockRow, token: str, rows: int, unsupported_cells: int) -> bool:
     """Mark a leased block done, in the transaction that stores its rows. False: the lease is lost, store nothing."""
-    working = select(_RUN.c.id).where(_RUN.c.id == block.run_id, _RUN.c.active == 1, _RUN.c.state.in_(_WORKING))
+    working = select(_RUN.c.id).where(_RUN.c.id == block.run_id, _RUN.c.active == 1, _RUN.c.state.in_(WORKING))
     if connection.execute(working.with_for_update(read=True)).first() is None:
         return False
     done = connection.execute(
@@ -324,53 +290,6 @@ def open_blocks(connection: Connection, run_id: int) -> int:
     """Blocks that are neither done nor failed."""
     query = select(func.count()).select_from(_BLOCK).where(_BLOCK.c.run_id == run_id, _BLOCK.c.state.in_(_OPEN))
     return int(connection.execute(query).scalar_one())
-
-
-def free_blocks(connection: Connection, run_id: int) -> list[int]:
-    """Ids of blocks that a worker may claim now: pending, or leased by one that went silent."""
-    free = or_(_BLOCK.c.state == "pending", and_(_BLOCK.c.state == "leased", _BLOCK.c.lease_until < time.time()))
-    query = select(_BLOCK.c.id).where(_BLOCK.c.run_id == run_id, free).order_by(_BLOCK.c.ordinal)
-    return [row[0] for row in connection.execute(query)]
-
-
-def claim_publication(connection: Connection, run_id: int, token: str, lease_s: float) -> bool:
-    """Become the publisher of a run whose blocks are all done or failed. False: not ready, or another publishes."""
-    if open_blocks(connection, run_id):
-        return False
-    moment = time.time()
-    ready = or_(
-        _RUN.c.state.in_(_WORKING), and_(_RUN.c.state == RunState.PUBLISHING.value, _RUN.c.publish_lease_until < moment)
-    )
-    claimed = connection.execute(
-        update(_RUN)
-        .where(_RUN.c.id == run_id, _RUN.c.active == 1, ready)
-        .values(
-            state=RunState.PUBLISHING.value,
-            publish_token=token,
-            publish_lease_until=moment + lease_s,
-            started_at=func.coalesce(_RUN.c.started_at, now()),
-        )
-    )
-    return claimed.rowcount == 1
-
-
-def hold_publication(connection: Connection, run_id: int, token: str, lease_s: float) -> bool:
-    """Extend the publisher's lease; False when it was lost."""
-    held = connection.execute(
-        update(_RUN)
-        .where(_RUN.c.id == run_id, _RUN.c.state == RunState.PUBLISHING.value, _RUN.c.publish_token == token)
-        .values(publish_lease_until=time.time() + lease_s)
-    )
-    return held.rowcount == 1
-
-
-def give_back_publication(connection: Connection, run_id: int, token: str, error: str) -> None:
-    """End the publisher's lease at once after an error, so that another try need not wait for it to run out."""
-    connection.execute(
-        update(_RUN)
-        .where(_RUN.c.id == run_id, _RUN.c.state == RunState.PUBLISHING.value, _RUN.c.publish_token == token)
-        .values(publish_lease_until=0.0, error=error[:MAX_ERROR_CHARS])
-    )
 
 
 def end_run(connection: Connection, run_id: int, state: RunState, error: str | None = None) -> bool:

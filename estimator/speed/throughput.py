@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from estimator.placement.demand import Needs
 from estimator.placement.layer_sums import ModelTables
@@ -17,8 +16,7 @@ from estimator.speed.multi_gpu import on_several, ranges_of
 from estimator.speed.roofline import decode_seconds, prefill_seconds
 from estimator.speed.work import DecodeWork, PrefillWork, decode_work, prefill_work
 from estimator.structure.architecture import ModelArchitecture
-
-Floats = NDArray[np.float64]
+from estimator.structure.arrays import Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +57,7 @@ def pace(
     decode_width, prefill_width = widths(step.depth_tokens, work.depth_tokens, coef)
     decode_tok_s = 1.0 / decode
     prefill_tok_s = work.prompt_tokens / np.maximum(prefill, 1e-9)
-    ttft = (prefill + decode + coef.ttft_fixed_s) * 1000.0
+    ttft = (_own_prompt(work, prefill, coef) + decode + coef.ttft_fixed_s) * 1000.0
     unknown = np.flatnonzero(np.isnan(coef.peak_flops))
     if len(unknown):
         # A device without a known arithmetic peak has a decode speed and no prefill.
@@ -67,7 +65,7 @@ def pace(
     offloaded = False if placed.runs is not None else np.asarray(placed.on_host) > 0
     if several:
         coef = replace(coef, **ranges_of(coef))
-    # What was measured had everything on one device, so a split load is at best calibrated.
+    # Measured loads had everything on one device, so a split load is at best calibrated.
     shared = True if several else offloaded
     if np.any(step.batch > 1):
         coef = replace(coef, **stream_ranges(step, coef))
@@ -83,6 +81,13 @@ def pace(
         decode_evidence=_where(shared, np.maximum(coef.decode_evidence, CALIBRATED), coef.decode_evidence),
         prefill_evidence=_where(shared, np.maximum(coef.prefill_evidence, CALIBRATED), coef.prefill_evidence),
     )
+
+
+def _own_prompt(work: PrefillWork, prefill: Floats, coef: SpeedCoefficients) -> Floats:
+    """Seconds until a prompt is read: packing steps with tokens of other streams hastens no prompt of its own."""
+    if not np.any(work.batch > 1):
+        return prefill
+    return np.maximum(prefill, prefill_seconds(replace(work, batch=np.asarray(1.0)), coef))
 
 
 def stream_ranges(work: DecodeWork, coef: SpeedCoefficients) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,9 @@ from estimator.calibration import coefficients
 from estimator.calibration.coefficients import Calibration
 from estimator.calibration.scale import KIND_OF_WORKLOAD, RETENTION_PER_NAT, points_lost
 from estimator.estimate import estimate, sweep
-from estimator.grid import FitBlock, evaluate_block, to_choose
+from estimator.fleet import Overrides
+from estimator.grid import FitBlock, evaluate_block, outline, to_choose
+from estimator.placement.demand import situation_of
 from estimator.placement.layer_sums import model_tables
 from estimator.quant_choice import ALIKE_POINTS, BROKEN_POINTS, CHARGES, TIGHT_POINTS, customary
 from estimator.types import (
@@ -334,3 +336,28 @@ def test_numbers_of_cards_share_their_coefficients() -> None:
     for count in (1, 2, 4):
         sweep(model, replace(request, gpu_count=count), GPUS[:5], QUANTS, made)
     assert len(made._bases) == 1
+
+
+@pytest.mark.parametrize("users", [2, 8])
+def test_no_user_is_answered_sooner_or_in_less_memory_beside_others(users: int) -> None:
+    gpus = GPUS[::7]
+    alone = tuple(situation_of(workload) for workload in WORKLOADS)
+    loaded = tuple(replace(situation, batch=users, expected_occupancy=True) for situation in alone)
+    for slug in ("llama-3.1-8b", "gpt-oss-20b", "qwen3-0.6b"):
+        asked = specs.architecture(CATALOG.models[slug]), gpus, QUANTS
+        one = outline(*asked, alone, (HOST,) * len(gpus), CALIBRATION)
+        many = outline(*asked, loaded, (HOST,) * len(gpus), CALIBRATION, Overrides(offloads=False))
+        whole = many.available[:, :, None] & (many.status <= FITS_TIGHTLY)
+        assert whole.any()
+        assert not (whole & (one.status > many.status)).any()
+        assert (many.decode_tok_s[whole] <= one.decode_tok_s[whole] * (1 + 1e-6)).all()
+        assert (many.ttft_ms[whole] >= one.ttft_ms[whole] * (1 - 1e-6)).all()
+
+
+def test_an_outline_has_the_figures_of_a_block() -> None:
+    gpus, model = GPUS[::9], specs.architecture(CATALOG.models["qwen3-30b-a3b"])
+    block = evaluate_block(model, gpus, QUANTS, WORKLOADS, (HOST,) * len(gpus), CALIBRATION)
+    situations = tuple(situation_of(workload) for workload in WORKLOADS)
+    found = outline(model, gpus, QUANTS, situations, (HOST,) * len(gpus), CALIBRATION)
+    for each in fields(found):
+        np.testing.assert_array_equal(getattr(found, each.name), getattr(block, each.name))

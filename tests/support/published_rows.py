@@ -50,7 +50,7 @@ def shown(connection: Connection, seen: Generation) -> list[tuple[Key, tuple[Any
             f"SELECT m.slug, g.slug, n.slug, {_SHOWN} FROM {seen.table} f JOIN model m ON m.id = f.model_id "
             f"JOIN gpu g ON g.id = f.gpu_id JOIN quant n ON n.id = f.quant_id JOIN {seen.table}_quant q "
             "ON q.model_id = f.model_id AND q.quant_id = f.quant_id AND q.born = f.born "
-            f"JOIN {seen.table}_gpu u ON u.gpu_id = f.gpu_id AND u.engine = ((f.flags >> 20) & 7) AND u.born = f.born "
+            f"JOIN {seen.table}_gpu u ON u.gpu_id = f.gpu_id AND u.engine = ((f.flags >> 20) & 15) AND u.born = f.born "
             f"WHERE {VISIBLE}"
         ),
         {"g": seen.id},

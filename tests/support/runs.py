@@ -6,7 +6,8 @@ import time
 
 from db.entries.files import Catalog
 from db.outages import is_outage
-from db.runs.store import RunRow, free_blocks, get_run_sync, open_blocks
+from db.runs.leases import free_blocks
+from db.runs.store import RunRow, get_run_sync, open_blocks
 from db.session import sync_engine
 from db.settings import Settings
 from workers.blocks import OUTAGE_PAUSE_S, compute_one
@@ -27,7 +28,7 @@ def run_in_process(
     engine = sync_engine(settings.resolved_database_url)
     while True:
         with engine.connect() as connection:
-            free = free_blocks(connection, result.run.id)
+            free = free_blocks(connection, result.run.id, settings.lease_s)
             waiting = open_blocks(connection, result.run.id)
         for block_id in free:
             try:

@@ -18,7 +18,8 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 
 from db.entries.files import Catalog
 from db.outages import is_outage
-from db.runs.store import RunState, active_run, blocks_of, free_blocks, get_run_sync
+from db.runs.leases import free_blocks
+from db.runs.store import RunState, active_run, blocks_of, get_run_sync
 from db.session import sync_engine, upgrade_database
 from db.settings import Settings
 from tests.support.published_rows import computed_alone, difference
@@ -72,7 +73,7 @@ def test_a_publication_that_failed_is_tried_again_at_once(
     assert started.run is not None
     engine = sync_engine(settings.resolved_database_url)
     with engine.connect() as connection:
-        waiting = free_blocks(connection, started.run.id)
+        waiting = free_blocks(connection, started.run.id, settings.lease_s)
     for block in waiting:
         compute_one(settings, started.run.id, block)
 

@@ -15,13 +15,15 @@ from db.fits.generations import Generation, current_generation_sync
 from db.fits.layout import SLOT_COUNT
 from db.fits.parts import parts_of
 from db.runs.catalog_state import catalog_state
+from db.runs.leases import free_blocks
 from db.runs.publication import fold_one, prepare
-from db.runs.store import RunState, failed_blocks_sync, free_blocks, get_run_sync, page_runs_sync
+from db.runs.store import RunState, failed_blocks_sync, get_run_sync, page_runs_sync
 from db.session import sync_engine, upgrade_database, writing
 from db.settings import Settings
 from tests.support.runs import run_in_process
 from workers import blocks, compute, runs, tasks
 from workers.blocks import compute_one
+from workers.kernel import release_version
 from workers.plan import plan_run
 from workers.publish import drop_old, fold_parts, publish_one
 from workers.runs import cancel_run, start_run
@@ -56,7 +58,7 @@ def rows_by_slug(
             f"SELECT m.slug, g.slug, n.slug, {_DATA} FROM {seen.table} f JOIN model m ON m.id = f.model_id "
             f"JOIN gpu g ON g.id = f.gpu_id JOIN quant n ON n.id = f.quant_id JOIN {seen.table}_quant q "
             "ON q.model_id = f.model_id AND q.quant_id = f.quant_id AND q.born = f.born "
-            f"JOIN {seen.table}_gpu u ON u.gpu_id = f.gpu_id AND u.engine = ((f.flags >> 20) & 7) AND u.born = f.born "
+            f"JOIN {seen.table}_gpu u ON u.gpu_id = f.gpu_id AND u.engine = ((f.flags >> 20) & 15) AND u.born = f.born "
             "WHERE f.born <= :g AND (f.died = 0 OR f.died > :g)"
         ),
         {"g": seen.id},
@@ -191,7 +193,7 @@ def test_a_run_cancelled_before_its_publication_leaves_no_part(
     connection.rollback()
     result = start_run(settings, small_catalog, enqueue=False)
     assert result.run is not None
-    for block in free_blocks(connection, result.run.id):
+    for block in free_blocks(connection, result.run.id, settings.lease_s):
         compute_one(settings, result.run.id, block)
     connection.rollback()
     with writing(connection.engine) as write:
@@ -331,7 +333,7 @@ def test_a_cancelled_run_publishes_nothing(
     before = rows_by_slug(connection)
     result = start_run(settings, small_catalog, enqueue=False)
     assert result.run is not None
-    free = free_blocks(connection, result.run.id)
+    free = free_blocks(connection, result.run.id, settings.lease_s)
     connection.rollback()
     assert cancel_run(settings, result.run.id)
     assert not cancel_run(settings, result.run.id)
@@ -349,7 +351,7 @@ def test_a_block_delivered_twice_is_stored_once(
 ) -> None:
     result = start_run(settings, small_catalog, enqueue=False)
     assert result.run is not None
-    free = free_blocks(connection, result.run.id)
+    free = free_blocks(connection, result.run.id, settings.lease_s)
     connection.rollback()
     for block in [*free, *free]:
         compute_one(settings, result.run.id, block)
@@ -363,7 +365,7 @@ def test_a_worker_that_lost_its_lease_stores_nothing(
 ) -> None:
     result = start_run(settings, small_catalog, enqueue=False)
     assert result.run is not None
-    block = free_blocks(connection, result.run.id)[0]
+    block = free_blocks(connection, result.run.id, settings.lease_s)[0]
     connection.rollback()
     short = settings.model_copy(update={"lease_s": 1e-6})
     honest = blocks.compute_rows
@@ -379,7 +381,7 @@ def test_a_worker_that_lost_its_lease_stores_nothing(
     monkeypatch.setattr(blocks, "compute_rows", overtaken)
     compute_one(short, result.run.id, block)
     assert len(calls) == 2
-    for rest in free_blocks(connection, result.run.id):
+    for rest in free_blocks(connection, result.run.id, settings.lease_s):
         connection.rollback()
         compute_one(settings, result.run.id, rest)
     connection.rollback()
@@ -392,15 +394,16 @@ def test_a_block_whose_workers_die_is_set_aside(
 ) -> None:
     result = start_run(settings, small_catalog, enqueue=False)
     assert result.run is not None
-    block = free_blocks(connection, result.run.id)[0]
+    block = free_blocks(connection, result.run.id, settings.lease_s)[0]
     connection.rollback()
     silent = settings.model_copy(update={"lease_s": -1.0})
-    from db.runs.store import claim_block
+    from db.runs.leases import claim_block
     from db.session import writing
 
     for _ in range(settings.block_attempts):
         with writing(sync_engine(settings.resolved_database_url)) as write:
-            assert claim_block(write, block, "dead", silent.lease_s, settings.block_attempts) is not None
+            claimed = claim_block(write, block, "dead", silent.lease_s, settings.block_attempts, release_version())
+            assert claimed is not None
     compute_one(settings, result.run.id, block)
     failed = failed_blocks_sync(connection, result.run.id)
     assert [each.id for each in failed] == [block]
@@ -413,7 +416,7 @@ def test_progress_is_counted_while_a_run_works(
     result = start_run(settings, small_catalog, enqueue=False)
     assert result.run is not None
     run_id = result.run.id
-    free = free_blocks(connection, run_id)
+    free = free_blocks(connection, run_id, settings.lease_s)
     connection.rollback()
     compute_one(settings, run_id, free[0])
     run = get_run_sync(connection, run_id)
@@ -440,7 +443,7 @@ def test_a_worker_keeps_nothing_of_the_models_it_computed(
 
     result = start_run(settings, small_catalog, enqueue=False)
     assert result.run is not None
-    free = free_blocks(connection, result.run.id)
+    free = free_blocks(connection, result.run.id, settings.lease_s)
     connection.rollback()
     compute_one(settings, result.run.id, free[0])
     assert (len(_model_tables), len(needs)) == (0, 0)

@@ -3,16 +3,16 @@ compares. Both are made once and kept: worths for as long as the view, paces of 
 
 from __future__ import annotations
 
-import asyncio
 from collections import OrderedDict
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from api.answers.choices.setups import block_for_users
+from api.answers.searches import search
 from api.catalog.fit_reads import FitReads
 from api.catalog.records import GpuRecord, ModelRecord
 from api.catalog.view import CatalogView
@@ -21,14 +21,15 @@ from db.fits.by_key import Figures, fetch_figures
 from db.fits.query import FitOwner
 from estimator import verdict
 from estimator.calibration.capability_prior import ModelTraits
-from estimator.grid import FitBlock
-from estimator.judgement import recommend
+from estimator.fleet import Overrides
+from estimator.grid import Outline, outline
 from estimator.judgement.setups import Pace
 from estimator.judgement.worth import WorthTable, worth_table
+from estimator.placement.demand import situation_of
+from estimator.structure.arrays import Flags, Floats, Ints
 from estimator.structure.checkpoints import has_weights
 from estimator.structure.weights import weight_table
-from estimator.types import EstimatorError, Workload
-from estimator.usability import answer_seconds, is_usable, wait_ms
+from estimator.types import Accelerator, EstimatorError, Host, Workload
 
 #: Owners whose paces are kept: about 100 kB each.
 _KEPT = 256
@@ -37,7 +38,6 @@ _KEPT_LISTS = 48
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 Owner: TypeAlias = GpuRecord | ModelRecord
-Flags = NDArray[np.bool_]
 Columns: TypeAlias = dict[str, NDArray[Any]]
 
 
@@ -45,12 +45,13 @@ Columns: TypeAlias = dict[str, NDArray[Any]]
 class OwnerPace:
     """Arrays (others, quants): the other side is in the order of the view, quants are its precomputed ones.
 
-    ``whole`` are those that hold everything on the device.
+    ``whole`` are those of the pace that hold everything on the device, ``holds`` all that do, weights known or not.
     """
 
     pace: Pace
     whole: Flags
-    safe_context_tokens: NDArray[np.int64]
+    holds: Flags
+    safe_context_tokens: Ints
 
 
 class Recent(Generic[K, V]):
@@ -62,10 +63,10 @@ class Recent(Generic[K, V]):
 
     def get(self, key: K) -> V | None:
         """The value of a key; None when it is not kept."""
-        found = self._kept.get(key)
-        if found is not None:
+        value = self._kept.get(key)
+        if value is not None:
             self._kept.move_to_end(key)
-        return found
+        return value
 
     def keep(self, key: K, value: V) -> None:
         """Keep a value, and drop the one that was not used for longest."""
@@ -75,14 +76,18 @@ class Recent(Generic[K, V]):
 
 
 class Paces:
-    """What one view's choices compare; made once by ``view.derived(Paces)``."""
+    """Paces of one view, which its choices compare; made once by ``view.derived(Paces)``."""
 
     def __init__(self, view: CatalogView) -> None:
         self._view = view
         traits = model_traits(view.catalog)
         #: In the order of the view's models.
         self.traits: list[ModelTraits] = [traits[model.slug] for model in view.models]
-        quants = tuple(quant.spec for quant in view.precomputed_quants)
+        self.quants = quants = tuple(quant.spec for quant in view.precomputed_quants)
+        #: Places of accelerators without a missing fact, those accelerators, and the computers around them.
+        self.complete = [place for place, gpu in enumerate(view.gpus) if not gpu.missing_facts]
+        self.devices = tuple(view.gpus[place].accelerator for place in self.complete)
+        self.hosts = tuple(view.host_of(view.gpus[place]) for place in self.complete)
         self.bits = np.full((len(view.models), len(quants)), np.nan)
         self.known = np.zeros(self.bits.shape, dtype=np.bool_)
         for place, model in enumerate(view.models):
@@ -92,6 +97,7 @@ class Paces:
                 self.known[place] = [has_weights(quant, architecture) for quant in quants]
         self._tables: dict[int, WorthTable] = {}
         self._kept: Recent[tuple[str, str, int, int], OwnerPace] = Recent(_KEPT)
+        self._loads: Recent[tuple[str, int, int], Loads] = Recent(_KEPT)
         #: Whole lists that were made of these.
         self.lists: Recent[Any, Any] = Recent(_KEPT_LISTS)
 
@@ -99,34 +105,30 @@ class Paces:
         """Worth of every model in every quantization for a workload; NaN for models that lack a fact."""
         known = self._tables.get(slot)
         if known is None:
-            quants = [quant.spec for quant in self._view.precomputed_quants]
             kind = self._view.workloads[slot].spec.kind
-            known = self._tables[slot] = worth_table(kind, self.traits, quants, self.bits)
+            known = self._tables[slot] = worth_table(kind, self.traits, self.quants, self.bits)
         return known
 
     async def of(self, reads: FitReads, owner: Owner, slot: int, users: int) -> OwnerPace:
         """The pace of an owner's fits: published ones, or computed for several users or before any publication."""
         key = (type(owner).__name__, owner.slug, slot, users)
-        found = self._kept.get(key)
-        if found is None:
+        pace = self._kept.get(key)
+        if pace is None:
             if users == 1 and reads.view.generation is not None:
-                found = await self._stored(reads, owner, slot)
+                pace = await self._stored(reads, owner, slot)
             else:
-                models = await self._promising(reads, owner, slot) if isinstance(owner, GpuRecord) else None
-                found = await asyncio.to_thread(self._computed, owner, self._view.workloads[slot].spec, users, models)
-            self._kept.keep(key, found)
-        return found
+                pace = await search(self._computed, owner, self._view.workloads[slot].spec, users)
+            self._kept.keep(key, pace)
+        return pace
 
-    async def _promising(self, reads: FitReads, gpu: GpuRecord, slot: int) -> Flags | None:
-        """Models, (models,), that one user can use whole on an accelerator: several need no less memory, and no one of them
-        is answered sooner. None before any publication."""
-        if reads.view.generation is None:
-            return None
-        alone, use = await self.of(reads, gpu, slot, 1), self._view.workloads[slot].spec
-        pace = alone.pace
-        wait = wait_ms(use, pace.ttft_ms)
-        seconds = answer_seconds(wait, pace.decode_tok_s, use.answer_tokens)
-        return np.asarray((alone.whole & is_usable(use, wait, pace.decode_tok_s, seconds)).any(axis=1))
+    def loads(self, gpu: GpuRecord, slot: int, users: int) -> Loads:
+        """Loads of several users on an accelerator, as far as they were asked for."""
+        key = gpu.slug, slot, users
+        loads = self._loads.get(key)
+        if loads is None:
+            loads = Loads(self, self._view, gpu, self._view.workloads[slot].spec, users)
+            self._loads.keep(key, loads)
+        return loads
 
     async def _stored(self, reads: FitReads, owner: Owner, slot: int) -> OwnerPace:
         view = self._view
@@ -153,31 +155,34 @@ class Paces:
         figures_by_name = {"runs": np.ones(len(rows), dtype=np.bool_), **_figures(figures)}
         for name, column in columns.items():
             column[rows[at], columns_at[at]] = figures_by_name[name][at]
-        return self._pace(owner, columns)
+        return self.pace(owner, columns)
 
-    def _computed(self, owner: Owner, workload: Workload, users: int, among: Flags | None) -> OwnerPace:
+    def _computed(self, owner: Owner, workload: Workload, users: int) -> OwnerPace:
         view = self._view
-        others: Sequence[Any] = view.models if isinstance(owner, GpuRecord) else view.gpus
-        shape = len(others), len(view.precomputed_quants)
-        columns = _columns(shape)
-        complete = [
-            place for place, other in enumerate(others) if not other.missing_facts and (among is None or among[place])
-        ]
-        target = recommend.Target(users=users)
-        if isinstance(owner, ModelRecord):
-            gpus = [others[place] for place in complete]
-            block = block_for_users(view, owner, gpus, view.precomputed_quants, workload, target)
-            _write(columns, complete, block)
-        elif not owner.missing_facts:
-            for place in complete:
-                try:
-                    block = block_for_users(view, others[place], [owner], view.precomputed_quants, workload, target)
-                except EstimatorError:
-                    continue
-                _write(columns, [place], block)
-        return self._pace(owner, columns)
+        if isinstance(owner, GpuRecord):
+            loads = Loads(self, view, owner, workload, users)
+            loads.lay_out(range(len(view.models)))
+            return loads.pace()
+        columns = _columns((len(view.gpus), len(self.quants)))
+        _write(columns, self.complete, self.outlined(owner, self.devices, self.hosts, workload, users))
+        return self.pace(owner, columns)
 
-    def _pace(self, owner: Owner, columns: Columns) -> OwnerPace:
+    def outlined(
+        self,
+        model: ModelRecord,
+        devices: tuple[Accelerator, ...],
+        hosts: tuple[Host, ...],
+        workload: Workload,
+        users: int,
+    ) -> Outline:
+        """A model on each device, several users at all depths and with everything on it. Raises EstimatorError."""
+        situation = replace(situation_of(workload), batch=users, expected_occupancy=users > 1)
+        return outline(
+            self._view.architecture(model), devices, self.quants, (situation,), hosts, self._view.calibration,
+            Overrides(offloads=users == 1),
+        )  # fmt: skip
+
+    def pace(self, owner: Owner, columns: Columns) -> OwnerPace:
         """With the weights that are known to be had, or with all that run where a pairing has none of those."""
         runs, status = columns["runs"], columns["status"]
         models = np.arange(len(runs)) if isinstance(owner, GpuRecord) else self._view.models.index(owner)
@@ -192,8 +197,33 @@ class Paces:
                 bits_per_weight=np.broadcast_to(self.bits[models], runs.shape),
             ),
             whole=runs & (status <= verdict.FITS_TIGHTLY),
+            holds=columns["runs"] & (status <= verdict.FITS_TIGHTLY),
             safe_context_tokens=columns["safe_context_tokens"],
         )
+
+
+class Loads:
+    """Models under a load of several users on one accelerator, laid out when they are asked for."""
+
+    def __init__(self, paces: Paces, view: CatalogView, gpu: GpuRecord, workload: Workload, users: int) -> None:
+        self._paces, self._models, self._gpu, self._workload, self._users = paces, view.models, gpu, workload, users
+        self._machine = (gpu.accelerator,), (view.host_of(gpu),)
+        self._columns = _columns((len(view.models), len(view.precomputed_quants)))
+        #: Models that were laid out, (models,).
+        self.known = np.array([bool(model.missing_facts or gpu.missing_facts) for model in view.models])
+
+    def lay_out(self, places: Iterable[int]) -> None:
+        """Compute the models at ``places`` that are not known yet."""
+        for place in places:
+            if not self.known[place]:
+                with suppress(EstimatorError):
+                    block = self._paces.outlined(self._models[place], *self._machine, self._workload, self._users)
+                    _write(self._columns, [place], block)
+                self.known[place] = True
+
+    def pace(self) -> OwnerPace:
+        """The pace of what is known; nothing else runs."""
+        return self._paces.pace(self._gpu, self._columns)
 
 
 def _columns(shape: tuple[int, int]) -> Columns:
@@ -205,19 +235,19 @@ def _columns(shape: tuple[int, int]) -> Columns:
     }
 
 
-def _figures(figures: Figures | FitBlock) -> Columns:
+def _figures(figures: Figures | Outline) -> Columns:
     """The columns that stored figures and computed blocks share."""
     return {name: getattr(figures, name) for name in ("status", "decode_tok_s", "ttft_ms", "safe_context_tokens")}
 
 
-def _write(columns: Columns, places: Sequence[int], block: FitBlock) -> None:
+def _write(columns: Columns, places: Sequence[int], block: Outline) -> None:
     """The rows of a block with one situation into rows ``places`` of the columns."""
     for name, values in _figures(block).items():
         columns[name][places] = values[:, :, 0]
     columns["runs"][places] = block.available & (block.status[:, :, 0] < verdict.DOES_NOT_FIT)
 
 
-def _places(places: dict[int, int], ids: NDArray[np.int64]) -> NDArray[np.int64]:
+def _places(places: dict[int, int], ids: Ints) -> Ints:
     """Place of each id; -1 for one that has none."""
     table = np.full(max([*places, *ids.tolist(), 0]) + 1, -1)
     table[list(places)] = list(places.values())
@@ -227,7 +257,7 @@ def _places(places: dict[int, int], ids: NDArray[np.int64]) -> NDArray[np.int64]
 def row_of(table: WorthTable, model: int, rows: int) -> WorthTable:
     """The worth of one model, as that of each of ``rows`` machines."""
 
-    def spread(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    def spread(values: Floats) -> Floats:
         return np.broadcast_to(values[model], (rows, *values.shape[1:]))
 
     return replace(

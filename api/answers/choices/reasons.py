@@ -26,32 +26,33 @@ class Standing:
         return f"{self.model} ({self.quant}{', without thinking' if self.plain_of_two else ''})"
 
 
-def reason(one: Standing, pick: Standing | None, beaten_by: Standing | None) -> Sentence:
+def reason(setup: Standing, pick: Standing | None, beaten_by: Standing | None) -> Sentence:
     """Why ``one`` stands where it stands, beside the pick and the setup that beats it in worth and time."""
-    if one == pick:
-        thinking = ", without thinking" if one.plain_of_two else ""
+    if setup == pick:
+        thinking = ", without thinking" if setup.plain_of_two else ""
         return Sentence(
             SentenceCode.BEST_FOR_ITS_TIME,
-            f"Best answers for their time here: worth {one.worth:.1f} points in {seconds_text(one.seconds)}{thinking}.",
-            worth_points=one.worth,
-            seconds=one.seconds,
-            without_thinking=one.plain_of_two,
+            f"Best answers for their time here: worth {setup.worth:.1f} points in {seconds_text(setup.seconds)}{thinking}.",
+            worth_points=setup.worth,
+            seconds=setup.seconds,
+            without_thinking=setup.plain_of_two,
         )
     if beaten_by is not None:
-        return _beaten(one, beaten_by)
+        return _beaten(setup, beaten_by)
     assert pick is not None
-    gain, longer = one.worth - pick.worth, one.seconds / pick.seconds
+    gain, longer = setup.worth - pick.worth, setup.seconds / pick.seconds
     values = {"model": pick.model, "points": abs(gain)}
     if gain > 0:
-        text = f"Better than {pick.model} by {gain:.1f} points, for {_times(longer)} the time."
+        time = "in the same time" if longer < _SAME_TIME else f"for {_times(longer)} the time"
+        text = f"Better than {pick.model} by {gain:.1f} points, {time}."
         return Sentence(SentenceCode.BETTER_AND_SLOWER, text, **values, times=longer)
-    text = f"Answers {_times(1 / longer)} as fast as {pick.model}, for {-gain:.1f} points less."
+    text = f"{_beside_time(1 / longer, pick.model)}, for {-gain:.1f} points less."
     return Sentence(SentenceCode.FASTER_AND_WORSE, text, **values, times=1 / longer)
 
 
-def _beaten(one: Standing, other: Standing) -> Sentence:
-    """What beats a setup, and by how much."""
-    gain, faster = other.worth - one.worth, one.seconds / other.seconds
+def _beaten(setup: Standing, other: Standing) -> Sentence:
+    """The sentence on the setup that beats ``setup``, and by how much."""
+    gain, faster = other.worth - setup.worth, setup.seconds / other.seconds
     values = {"model": other.model, "quant": other.quant, "without_thinking": other.plain_of_two, "points": gain}
     if faster < _SAME_TIME:
         text = f"{other.name} answers as fast and better by {gain:.1f} points."
@@ -64,9 +65,7 @@ def beside(
     pick: str, seconds: tuple[float, float], lost: tuple[float, float], usd: tuple[float | None, float | None]
 ) -> str:
     """How a machine for a model compares with the ``pick``; each pair holds the pick's figure and the machine's own."""
-    faster = seconds[0] / seconds[1]
-    time = "as fast" if 1 / _SAME_TIME < faster < _SAME_TIME else f"{_times(faster)} as fast"
-    parts = [f"Answers {time} as {pick}"]
+    parts = [_beside_time(seconds[0] / seconds[1], pick)]
     gain = lost[0] - lost[1]
     if abs(gain) >= 0.05:
         parts.append(f"{'better' if gain > 0 else 'worse'} by {abs(gain):.1f} points")
@@ -83,6 +82,13 @@ def seconds_text(seconds: float) -> str:
     if seconds < 10:
         return f"{seconds:.1f} s"
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.1f} min"
+
+
+def _beside_time(faster: float, other: str) -> str:
+    """The time of an answer beside that of another setup, which takes ``faster`` times as long."""
+    if faster <= 1 / _SAME_TIME:
+        return f"Takes {_times(1 / faster)} as long as {other}"
+    return f"Answers {'' if faster < _SAME_TIME else f'{_times(faster)} '}as fast as {other}"
 
 
 def _times(factor: float) -> str:

@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from api.answers.choices.judged import Judged, Judgement
+from api.answers.choices.leading import Reach, leading
 from api.answers.choices.models import Wanted
 from api.answers.choices.paces import OwnerPace, Paces, row_of
 from api.answers.choices.prices import prices_of
+from api.answers.searches import search
 from api.catalog.fit_reads import FitReads
 from api.catalog.live import require_facts
 from api.catalog.records import GpuRecord, ModelRecord, QuantRecord
@@ -26,10 +27,10 @@ from estimator.judgement.choice import frontier
 from estimator.judgement.recommend import Aim
 from estimator.judgement.setups import Pace
 from estimator.quant_choice import CHARGES
+from estimator.structure.arrays import Flags, Floats, Ints
 from estimator.types import OperatingMode, WorkloadKind
 
 Side: TypeAlias = ModelRecord | GpuRecord | QuantRecord
-Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ class Choice:
 
 
 class Recommendations:
-    """A whole list in order. What an entry is worth, and why it stands there, is told of those that are asked about."""
+    """A whole list in order. Worth and reasons are computed for the entries that are asked about."""
 
     def __init__(self, judged: Judged, choices: Sequence[Choice], on_frontier: Flags, whole: Flags, slot: int) -> None:
         self._judged, self._on_frontier, self._whole, self._slot = judged, on_frontier, whole, slot
@@ -106,19 +107,25 @@ class Recommendations:
 
 
 async def recommendations(
-    reads: FitReads, model: ModelRecord | None, gpu: GpuRecord | None, question: Question
+    reads: FitReads, model: ModelRecord | None, gpu: GpuRecord | None, question: Question, first: int | None = None
 ) -> Recommendations:
     """The list for a model, an accelerator, or both; the most recent ones are kept, so that pages of one share it.
 
-    Raises ``BAD_USER_INPUT`` when neither is given.
+    For several users only the ``first`` models are laid out, unless it is None. Raises ``BAD_USER_INPUT`` when neither a
+    model nor an accelerator is given.
     """
     if model is None and gpu is None:
         raise bad_input("Name a model, an accelerator, or both.", field="for")
     paces = await asyncio.to_thread(reads.view.derived, Paces)
-    key = model and model.slug, gpu and gpu.slug, question
+    if model is not None or question.users == 1 or reads.view.generation is None:
+        first = None
+    key = model and model.slug, gpu and gpu.slug, question, first
     kept = paces.lists.get(key)
     if kept is None:
-        if model is None:
+        if first is not None:
+            assert gpu is not None
+            kept = await _leading(reads, paces, gpu, question, first)
+        elif model is None:
             assert gpu is not None
             kept = await _models(reads, paces, gpu, question)
         elif gpu is None:
@@ -131,16 +138,40 @@ async def recommendations(
 
 async def _models(reads: FitReads, paces: Paces, gpu: GpuRecord, question: Question) -> Recommendations:
     """Every wanted model that is usable on an accelerator and reaches the target, once."""
-    view = reads.view
     own = await paces.of(reads, gpu, question.slot, question.users)
-    wanted = np.array(
-        [question.wanted.takes(model.entry, traits) for model, traits in zip(view.models, paces.traits, strict=True)]
-    )
+    wanted = _wanted(reads.view, paces, gpu, question)
+    judged, places = await search(_judge_models, reads.view, paces, own, question, wanted)
+    return _recommendations(reads.view, judged, places, question, own.whole, reads.view.models, gpu=gpu)
+
+
+async def _leading(reads: FitReads, paces: Paces, gpu: GpuRecord, question: Question, first: int) -> Recommendations:
+    """The ``first`` of those models, and the pick, for several users; the list ends behind them."""
+    view = reads.view
+    alone = await paces.of(reads, gpu, question.slot, 1)
+    wanted, by_speed = _wanted(view, paces, gpu, question), question.aim in (Aim.FASTEST, Aim.EFFICIENT)
+    loads = paces.loads(gpu, question.slot, question.users)
+
+    def laid_out() -> tuple[Judged, Ints]:
+        # Safe contexts bound nothing: those of several users are counted in another way.
+        free = replace(question, target=replace(question.target, context_tokens=None))
+        alone_whole = replace(alone, pace=replace(alone.pace, runs=alone.holds), whole=alone.holds)
+        reach = Reach.of(
+            paces.table(question.slot), _limited(alone_whole, free, wanted),
+            view.workloads[question.slot].spec, question.mode,
+        )  # fmt: skip
+        return leading(
+            loads, reach, first, lambda own: _judge_models(view, paces, own, question, wanted), by_speed=by_speed
+        )
+
+    judged, places = await search(laid_out)
+    return _recommendations(view, judged, places, question, loads.pace().whole, view.models, gpu=gpu)
+
+
+def _wanted(view: CatalogView, paces: Paces, gpu: GpuRecord, question: Question) -> Flags:
+    """Models that are asked for on an accelerator that is within the buyer's limits, (models, 1)."""
+    wanted = [question.wanted.takes(model.entry, own) for model, own in zip(view.models, paces.traits, strict=True)]
     bought = recommend.affordable([gpu.accelerator], question.buyer, _known([view.derived(prices_of)[gpu.slug]]))[0]
-    pace = _limited(own, question, wanted[:, None] & bought)
-    judged = await asyncio.to_thread(_judge_models, view, paces, pace, question)
-    places = _by_aim(judged, question.aim, None)
-    return _recommendations(view, judged, places, question, own.whole, view.models, gpu=gpu)
+    return np.asarray(np.array(wanted)[:, None] & bought)
 
 
 async def _gpus(reads: FitReads, paces: Paces, model: ModelRecord, question: Question) -> Recommendations:
@@ -158,7 +189,7 @@ async def _gpus(reads: FitReads, paces: Paces, model: ModelRecord, question: Que
         good &= np.isfinite(power)
     pace = _limited(own, question, good[:, None])
     names = [gpu.accelerator.name for gpu in view.gpus]
-    judged = await asyncio.to_thread(_judge_one, view, paces, model, names, pace, question)
+    judged = await search(_judge_one, view, paces, model, names, pace, question)
     cost = price if question.aim is Aim.CHEAPEST else power
     places = _by_aim(judged, question.aim, cost)
     machines = judged.setups.model[places]
@@ -177,7 +208,7 @@ async def _quants(
     machine = view.gpus.index(gpu)
     bought = recommend.affordable([gpu.accelerator], question.buyer, _known([view.derived(prices_of)[gpu.slug]]))[0]
     pace = _limited(own, question, (np.arange(len(view.gpus)) == machine)[:, None] & bought)
-    judged = await asyncio.to_thread(_judge_one, view, paces, model, [model.name] * len(view.gpus), pace, question)
+    judged = await search(_judge_one, view, paces, model, [model.name] * len(view.gpus), pace, question)
     setups = judged.setups
     key = setups.decode_tok_s if question.aim in (Aim.FASTEST, Aim.EFFICIENT) else setups.rating
     order = np.lexsort((-setups.rating, -key, ~setups.sensible))
@@ -204,12 +235,15 @@ def _limited(own: OwnerPace, question: Question, allowed: Flags) -> Pace:
     return replace(pace, runs=runs)
 
 
-def _judge_models(view: CatalogView, paces: Paces, pace: Pace, question: Question) -> Judged:
-    names = [model.name for model in view.models]
-    return Judged(
-        names, paces.traits, [quant.spec for quant in view.precomputed_quants], pace, paces.table(question.slot),
-        view.workloads[question.slot].spec, question.mode,
+def _judge_models(
+    view: CatalogView, paces: Paces, own: OwnerPace, question: Question, wanted: Flags
+) -> tuple[Judged, Ints]:
+    """The wanted models that run, and the places of those that are chosen, in order."""
+    judged = Judged(
+        [model.name for model in view.models], paces.traits, [quant.spec for quant in view.precomputed_quants],
+        _limited(own, question, wanted), paces.table(question.slot), view.workloads[question.slot].spec, question.mode,
     )  # fmt: skip
+    return judged, _by_aim(judged, question.aim, None)
 
 
 def _judge_one(
@@ -223,7 +257,7 @@ def _judge_one(
     )  # fmt: skip
 
 
-def _by_aim(judged: Judged, aim: Aim, cost: NDArray[np.float64] | None) -> NDArray[np.int64]:
+def _by_aim(judged: Judged, aim: Aim, cost: Floats | None) -> Ints:
     """Places of the best setup of each row, in the order of the aim; ``cost`` is a price or power a row."""
     places = np.array(judged.order, dtype=np.int64)
     setups = judged.setups
@@ -241,7 +275,7 @@ def _by_aim(judged: Judged, aim: Aim, cost: NDArray[np.float64] | None) -> NDArr
 def _recommendations(
     view: CatalogView,
     judged: Judged,
-    places: NDArray[np.int64],
+    places: Ints,
     question: Question,
     whole: Flags,
     sides: Sequence[Side],
@@ -261,6 +295,6 @@ def _recommendations(
     return Recommendations(judged, choices, on_frontier, whole, question.slot)
 
 
-def _known(values: Sequence[float | None]) -> NDArray[np.float64]:
+def _known(values: Sequence[float | None]) -> Floats:
     """Values with infinity for what is unknown."""
     return np.array([np.inf if value is None else value for value in values], dtype=np.float64)

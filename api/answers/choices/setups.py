@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from api.answers.choices.prices import prices_of
@@ -16,7 +15,7 @@ from estimator.fit_facts import FitFacts, request_of
 from estimator.grid import FitBlock
 from estimator.judgement import recommend
 from estimator.judgement.buying import DESKTOP_CARDS, Ware, is_card
-from estimator.types import EstimateRequest, EstimatorError, Workload, WorkloadKind
+from estimator.types import EstimateRequest, EstimatorError, WorkloadKind
 
 #: Numbers of equal accelerators that are tried.
 CARD_COUNTS = (1, 2, 4, 8)
@@ -30,22 +29,6 @@ class Setup:
     quant: QuantRecord
     choice: recommend.Setup
     plan: FitFacts
-
-
-def block_for_users(
-    view: CatalogView,
-    model: ModelRecord,
-    gpus: Sequence[GpuRecord],
-    quants: Sequence[QuantRecord],
-    workload: Workload,
-    target: recommend.Target,
-    count: int = 1,
-) -> FitBlock:
-    """Estimates of ``count`` of each accelerator with the target's users as the batch, shape (gpus, quants, 1)."""
-    devices, specs = tuple(gpu.accelerator for gpu in gpus), tuple(quant.spec for quant in quants)
-    hosts = tuple(view.host_of(gpu) for gpu in gpus)
-    request = _for_users(request_of(specs[0], devices[0], hosts[0]), count, target)
-    return sweep(view.architecture(model), request, devices, specs, view.calibration, workload, hosts)
 
 
 def _for_users(request: EstimateRequest, count: int, target: recommend.Target) -> EstimateRequest:
@@ -71,15 +54,20 @@ def smallest_setups(
     gpus = [gpu for gpu in view.gpus if not gpu.missing_facts]
     quants = view.precomputed_quants
     use = view.workload_of(workload).spec
+    devices, hosts = tuple(gpu.accelerator for gpu in gpus), tuple(view.host_of(gpu) for gpu in gpus)
+    specs, architecture = tuple(quant.spec for quant in quants), view.architecture(model)
+
+    def block(count: int) -> FitBlock:
+        request = _for_users(request_of(specs[0], devices[0], hosts[0]), count, target)
+        return sweep(architecture, request, devices, specs, view.calibration, use, hosts, offloads=False)
+
     try:
-        blocks = {count: block_for_users(view, model, gpus, quants, use, target, count) for count in CARD_COUNTS}
+        blocks = {count: block(count) for count in CARD_COUNTS}
     except EstimatorError as error:
         raise ApiError(ErrorCode.UNSUPPORTED, str(error)) from error
-    devices = [gpu.accelerator for gpu in gpus]
-    architecture = view.architecture(model)
 
     def plan(count: int, g: int, q: int) -> FitFacts:
-        request = _for_users(request_of(quants[q].spec, devices[g], view.host_of(gpus[g])), count, target)
+        request = _for_users(request_of(specs[q], devices[g], hosts[g]), count, target)
         estimate = cell_of(blocks[count], g, q, 0, use.context_tokens)
         return facts_of_plan(model.entry, model.slug, architecture, request, estimate, use)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
@@ -13,6 +12,7 @@ from strawberry.utils.str_converters import to_camel_case
 
 from api.answers.files.models import Fetched, sources_of_addresses
 from api.answers.questions import answerer_of
+from api.answers.searches import search
 from api.errors import ApiError, ErrorCode, LimitExceededError, NotFoundError, QuestionError
 from api.graphql.catalog.faces import Faces
 from api.graphql.choices.inputs import REFERENCES, DraftInput, EstimateInput
@@ -36,7 +36,7 @@ async def estimate_one(context: RequestContext, question: EstimateInput) -> Esti
     try:
         if _LARGE.isdisjoint(asked):
             return _answer(context.faces, asked, sources)
-        return await asyncio.to_thread(_answer, context.faces, asked, sources)
+        return await search(_answer, context.faces, asked, sources)
     except QuestionError as error:
         if error.code is ErrorCode.NOT_FOUND and error.field:
             raise NotFoundError(error.field, _name_in(error, asked), error.suggestions) from error
@@ -93,7 +93,7 @@ async def estimate_many(context: RequestContext, questions: Sequence[EstimateInp
     faces, sources = context.faces, await _fetched(context, every)
     if len(every) <= _INLINE:
         return [_result(faces, asked, sources) for asked in every]
-    return await asyncio.to_thread(lambda: [_result(faces, asked, sources) for asked in every])
+    return await search(lambda: [_result(faces, asked, sources) for asked in every])
 
 
 async def _fetched(context: RequestContext, questions: Sequence[Mapping[str, Any]]) -> dict[str, Fetched]:

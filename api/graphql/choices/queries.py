@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+from functools import partial
 from typing import Annotated, Any, cast
 
 import strawberry
@@ -10,6 +10,7 @@ import strawberry
 from api.answers.choices import rankings
 from api.answers.choices import recommendations as answers
 from api.answers.choices.setups import CARD_COUNTS, smallest_setups
+from api.answers.searches import search
 from api.catalog.live import require_facts
 from api.errors import bad_input
 from api.graphql.catalog.models import Benchmark
@@ -81,7 +82,7 @@ class PurchaseQueries:
         record = view.model(model)
         require_facts(record)
         buyer, kind = recommend.Buyer(budget_usd, max_power_watts), workload or WorkloadKind.CODING
-        setups = await asyncio.to_thread(
+        setups = await search(
             smallest_setups, view, record, target_of(target), kind, buyer, size, cards or DESKTOP_CARDS
         )
         return [setup_of(context.faces, setup) for setup in setups]
@@ -211,9 +212,13 @@ async def _recommendations(
     context: RequestContext, asked: RecommendationInput, mode: OperatingMode, paging: Paging
 ) -> RecommendationConnection:
     page = page_of(context.services.limits, *paging)
-    listed = await _listed(context, asked, mode)
+    # One more than the page tells whether others follow.
+    first = page.size + 1 if page.after is None and page.before is None and not page.backward else None
+    listed = await _listed(context, asked, mode, first)
     sealed = signature("recommendations", strawberry.asdict(asked), mode.value)
     connection = slice_page(RecommendationConnection, listed.choices, page, context.view.state, sealed)
+    if first is not None:
+        connection.counter = partial(_count, context, asked, mode)
     shown: list[answers.Choice] = list(cast(Any, connection.nodes))
     picked = [] if listed.pick is None else [listed.pick]
     cells = await listed.cells(context.loaders, [*shown, *picked])
@@ -226,8 +231,14 @@ async def _recommendations(
     return connection
 
 
-async def _listed(context: RequestContext, asked: RecommendationInput, mode: OperatingMode) -> answers.Recommendations:
-    """The whole list that is asked for."""
+async def _count(context: RequestContext, asked: RecommendationInput, mode: OperatingMode) -> int:
+    return len((await _listed(context, asked, mode, None)).choices)
+
+
+async def _listed(
+    context: RequestContext, asked: RecommendationInput, mode: OperatingMode, first: int | None
+) -> answers.Recommendations:
+    """The list that is asked for, or the ``first`` of it."""
     vendors = None
     if asked.vendors is not None:
         check_set("vendors", asked.vendors)
@@ -238,4 +249,4 @@ async def _listed(context: RequestContext, asked: RecommendationInput, mode: Ope
     buyer = recommend.Buyer(asked.budget_usd, asked.max_power_watts, vendors)
     target, wanted = target_of(asked.target), wanted_of(asked)
     question = answers.Question(asked.workload, asked.aim.value, mode, buyer, target, wanted)
-    return await answers.recommendations(reads, model, gpu, question)
+    return await answers.recommendations(reads, model, gpu, question, first)

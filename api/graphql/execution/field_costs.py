@@ -1,4 +1,4 @@
-"""What each field costs beyond the one point that every field counts.
+"""Costs of fields beyond the one point that every field counts.
 
 A connection multiplies its subtree by the page size; a plain list by the items it usually has, or by the length of the
 argument that makes it long. Surcharges stand for a database statement or an estimate.
@@ -6,7 +6,7 @@ argument that makes it long. Surcharges stand for a database statement or an est
 
 from __future__ import annotations
 
-from api.graphql.execution.limits import FieldCost
+from api.graphql.execution.limits import FieldCost, When
 
 #: A statement of the database, in points: that of some hundred values.
 _READ = 150
@@ -17,14 +17,18 @@ _PAGE = FieldCost(surcharge=1, once=_READ, page=True)
 _SPREAD = FieldCost(surcharge=20, once=_READ, page=True)
 _TEXT = FieldCost(once=20)
 #: Texts that first take a fit apart into its terms: milliseconds each.
-_TERMS = FieldCost(once=60)
-#: What asks the estimator about changes, one after the other.
-_SEARCH = FieldCost(surcharge=400)
-_ADVICE = FieldCost(surcharge=400, items=6)
+_TERMS = FieldCost(once=100)
+#: Fields that ask the estimator about changes, one after the other: up to half a second each.
+_ADVICE = FieldCost(once=6000, items=6)
+_SERVING = FieldCost(once=1000)
+#: A list that is made of all fits of an accelerator, whatever its page.
+_RANKED = FieldCost(surcharge=1, once=800, page=True)
+#: All pairings of an accelerator, computed for several users.
+_FOR_USERS = 15_000
 _QUANTS = 30
 _WORKLOADS = 5
 
-#: Of every prediction: a stored fit, or the estimate of a question.
+#: Fields of every prediction: a stored fit, or the estimate of a question.
 _OF_PREDICTIONS: dict[str, FieldCost] = {
     "headline": _TEXT,
     "summary": _TERMS,
@@ -35,7 +39,7 @@ _OF_PREDICTIONS: dict[str, FieldCost] = {
     "commands": _TEXT,
     "missingCommands": _TEXT,
     "advice": _ADVICE,
-    "serving": _SEARCH,
+    "serving": _SERVING,
 }
 FIELD_COSTS: dict[str, FieldCost] = {
     **{f"{kind}.{name}": cost for kind in ("Prediction", "Fit", "Estimate") for name, cost in _OF_PREDICTIONS.items()},
@@ -56,7 +60,8 @@ FIELD_COSTS: dict[str, FieldCost] = {
     "Query.engines": FieldCost(items=4),
     "Query.hosts": FieldCost(items=6),
     "Query.computers": _LISTED,
-    "Query.purchases": FieldCost(surcharge=400, page=True),
+    # Each model in every computer; the contenders for the best one are some forty.
+    "Query.purchases": FieldCost(once=4000, page=True, when=(When("input.models", 450, most=16_000),)),
     "Query.rentOrBuy": _TEXT,
     "Gpu.prices": FieldCost(items=5),
     "Computer.prices": FieldCost(items=3),
@@ -64,18 +69,26 @@ FIELD_COSTS: dict[str, FieldCost] = {
     "Query.fit": FieldCost(once=_READ),
     "Query.node": FieldCost(surcharge=20),
     "Query.comparison": FieldCost(
-        surcharge=20,
+        surcharge=80,
         once=_READ,
         items=20,
         lists=("input.models", "input.gpus", "input.quants", "input.gpuCounts", "input.contextTokens"),
     ),
-    "Query.recommendations": FieldCost(surcharge=60, page=True),
-    "Query.smallestSetups": FieldCost(surcharge=2000, page=True),
+    "Query.recommendations": FieldCost(
+        surcharge=20,
+        once=800,
+        page=True,
+        when=(
+            When("input.target.users", _FOR_USERS),
+            When("mode", _FOR_USERS, values=frozenset({"LIGHT_API", "SCALE_OUT"})),
+        ),
+    ),
+    "Query.smallestSetups": FieldCost(surcharge=20, once=2500, page=True),
     "Setup.estimate": _TEXT,
     "FitAdvice.estimate": _TEXT,
-    "Query.upgradeGains": FieldCost(surcharge=100, page=True),
-    "Query.rankedModels": FieldCost(surcharge=100, page=True),
-    "Query.tiers": FieldCost(surcharge=100, items=6),
+    "Query.upgradeGains": _RANKED,
+    "Query.rankedModels": _RANKED,
+    "Query.tiers": FieldCost(once=800, items=6),
     # A model stands in one tier, so the tiers together hold each model once: about sixty a tier.
     "Tier.fits": FieldCost(items=60),
     "Query.estimate": FieldCost(once=_READ),
@@ -96,8 +109,9 @@ FIELD_COSTS: dict[str, FieldCost] = {
     "Catalog.heldGenerations": FieldCost(once=_READ, items=2),
     "Fit.modeScore": _TEXT,
     "FitServing.points": FieldCost(surcharge=20, items=12, lists=("people",)),
-    "FitServing.engines": FieldCost(surcharge=400, items=3),
-    "Fit.faq": _SEARCH,
+    "FitServing.engines": FieldCost(once=3000, items=3),
+    # Its last answer is the first advice.
+    "Fit.faq": FieldCost(once=6000, items=7),
     "Fit.measurements": FieldCost(surcharge=1, once=20, page=True),
     "Catalog.lastRun": FieldCost(once=_READ),
     "Fit.workloadOptions": FieldCost(once=50, items=_WORKLOADS),

@@ -1,4 +1,4 @@
-"""What a document may ask for, measured in one pass over it.
+"""Limits of a document, measured in one pass over it.
 
 Every measure is linear in the document: a fragment is measured once, however often it is spread, so nested fragments
 that would expand to billions of fields cost no more time than their text. Shape limits (tokens, fields, depth,
@@ -14,7 +14,7 @@ connection beside its rows (`totalCount`, `pageInfo`) count once a connection. A
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil, prod
 from typing import Any
@@ -22,6 +22,7 @@ from typing import Any
 from graphql import (
     BooleanValueNode,
     DocumentNode,
+    EnumValueNode,
     FieldNode,
     FragmentDefinitionNode,
     FragmentSpreadNode,
@@ -52,12 +53,25 @@ _ROWS = frozenset({"nodes", "edges"})
 
 
 @dataclass(frozen=True, slots=True)
+class When:
+    """More work of a field, by the argument at a path: ``most`` without it, else ``per_entry`` for each of its entries.
+
+    ``values`` are those that ask for the work; every value does where they are not given.
+    """
+
+    path: str
+    per_entry: int
+    most: int = 0
+    values: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class FieldCost:
     """Cost of one field: ``once`` for the work of the field, ``surcharge`` for that of each item, and how many items its
     subtree is answered for.
 
     ``lists`` are the paths of arguments whose lengths multiply to the items; an absent one counts once. ``items`` stands for
-    them where their first is not known.
+    them where their first is not known. ``when`` adds to the work where an argument asks for more of it.
     """
 
     surcharge: int = 0
@@ -65,6 +79,7 @@ class FieldCost:
     items: int = 1
     page: bool = False
     lists: tuple[str, ...] = ()
+    when: tuple[When, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +138,7 @@ class _ShapeWalker:
             node = pending.pop()
             self.directives += len(node.directives or ())
             self.directives += sum(
-                len(each.directives or ()) for each in getattr(node, "variable_definitions", None) or ()
+                len(variable.directives or ()) for variable in getattr(node, "variable_definitions", None) or ()
             )
             inner = getattr(node, "selection_set", None)
             if inner is not None:
@@ -240,7 +255,18 @@ class CostWalker:
         if field.selection_set is not None:
             inner = self._selections(field.selection_set, kind, items if is_connection else 1)
         inner = inner if is_connection else inner * items
-        return (1 + field_cost.once + field_cost.surcharge * items + inner) * rows
+        once = field_cost.once + sum(self._asked(field, when) for when in field_cost.when)
+        return (1 + once + field_cost.surcharge * items + inner) * rows
+
+    def _asked(self, field: FieldNode, when: When) -> int:
+        """Work that an argument asks for."""
+        value = self._at(field, when.path)
+        if value is None or isinstance(value, NullValueNode):
+            return when.most
+        named = value.value if isinstance(value, EnumValueNode) else value
+        if when.values:
+            return when.per_entry if isinstance(named, str) and named in when.values else 0
+        return when.per_entry * (_length_of(value) or 0)
 
     def _introspection(self, field: FieldNode) -> int:
         self._lengths = self._lengths or introspection_lengths(self._schema)
@@ -281,26 +307,22 @@ class CostWalker:
                         return max(0, min(value, self._limits.page_size))
             return self._limits.default_page_size
         if field_cost.lists:
-            arguments = {argument.name.value: argument.value for argument in field.arguments or ()}
-            lengths = [self._length(arguments, path.split(".")) for path in field_cost.lists]
+            lengths = [_length_of(self._at(field, path)) for path in field_cost.lists]
             return field_cost.items if lengths[0] is None else prod(max(1, length or 1) for length in lengths)
         return field_cost.items
 
-    def _length(self, arguments: Mapping[str, Any], path: Sequence[str]) -> int | None:
-        """Length of the list at a path into the arguments; None where there is none."""
-        value = self._resolved(arguments.get(path[0]))
-        for name in path[1:]:
+    def _at(self, field: FieldNode, path: str) -> Any:
+        """The value at a path into the arguments; None where there is none."""
+        first, *others = path.split(".")
+        arguments = {argument.name.value: argument.value for argument in field.arguments or ()}
+        value = self._resolved(arguments.get(first))
+        for name in others:
             if isinstance(value, ObjectValueNode):
-                value = next((each.value for each in value.fields if each.name.value == name), None)
+                value = next((field.value for field in value.fields if field.name.value == name), None)
             else:
                 value = value.get(name) if isinstance(value, Mapping) else None
             value = self._resolved(value)
-        if isinstance(value, ListValueNode):
-            return len(value.values)
-        if isinstance(value, list):
-            return len(value)
-        # One value stands for a list of one.
-        return None if value is None or isinstance(value, NullValueNode) else 1
+        return value
 
     def _value(self, node: Any) -> int | None:
         """An integer literal, or that of a variable."""
@@ -318,6 +340,16 @@ class CostWalker:
 
 
 _PLAIN = FieldCost()
+
+
+def _length_of(value: Any) -> int | None:
+    """Length of a list, as a literal or a variable has it; None where there is none."""
+    if isinstance(value, ListValueNode):
+        return len(value.values)
+    if isinstance(value, list):
+        return len(value)
+    # One value stands for a list of one.
+    return None if value is None or isinstance(value, NullValueNode) else 1
 
 
 def _refuse(limit: str, value: int, maximum: int) -> None:

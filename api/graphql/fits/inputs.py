@@ -134,8 +134,6 @@ describe(
 
 
 class FitGroup(Enum):
-    """What a list may have one fit of."""
-
     MODEL = FitOwner.MODEL
     GPU = FitOwner.GPU
     QUANT = FitOwner.QUANT
@@ -144,8 +142,8 @@ class FitGroup(Enum):
 describe(
     FitGroup,
     "FitGroup",
-    "What a list may have one fit of: the first in its order. It needs a filter (or an owner of the list) that leaves at most "
-    f"{NARROW_IDS} models or accelerators.",
+    "Groups of which a list has only the first fit in its order. The choice needs a filter (or an owner of the list) that "
+    f"leaves at most {NARROW_IDS} models or accelerators.",
     {"MODEL": "Each model.", "GPU": "Each accelerator.", "QUANT": "Each quantization."},
 )
 
@@ -214,11 +212,16 @@ def _groups(faces: Faces, wanted: FitFilter, level: int) -> tuple[tuple[FitQuery
 
 
 def _weights(view: CatalogView) -> dict[bool, tuple[FitQuery, ...]]:
-    """Queries of what has known weights, and of what has not: models with the same quantizations share one."""
+    """Queries of what has known weights, and of what has not: models with the same quantizations share one.
+
+    A model that lacks a fact has no fits.
+    """
     groups: dict[bool, tuple[FitQuery, ...]] = {}
     for known in (True, False):
         models_of: dict[tuple[int, ...], list[int]] = {}
         for model in view.models:
+            if model.missing_facts:
+                continue
             quants = tuple(
                 view.quant_ids[quant.slug] for quant in view.quants if view.weights_known(model, quant) is known
             )

@@ -10,6 +10,7 @@ from typing import Annotated, TypeVar
 import strawberry
 from strawberry.scalars import JSON
 
+from api.answers.searches import search
 from api.answers.story import PlanAnswers
 from api.graphql.catalog.engines import Engine
 from api.graphql.catalog.faces import Faces
@@ -117,7 +118,7 @@ class Prediction:
     async def score_parts(self, info: strawberry.Info, mode: Mode = OperatingMode.BALANCED) -> list[FitScorePart]:
         return await self._told(info, lambda answers: score_parts_of(answers, mode))
 
-    @strawberry.field(description="What the quantization and the KV cache type cost, with an interval.")
+    @strawberry.field(description="Loss by the quantization and the KV cache type, with an interval.")
     async def loss(self, info: strawberry.Info) -> FitLoss:
         return await self._told(info, loss_of)
 
@@ -128,7 +129,7 @@ class Prediction:
         return await self._told(info, lambda answers: limits_of(answers) if answers.facts.is_plain else [])
 
     @strawberry.field(
-        description="Changes that help, each with its computed gain, in the order in which to try them. What is free comes "
+        description="Changes that help, each with its computed gain, in the order in which to try them. Free changes come "
         "first: flash attention, the best split, larger steps of prompt reading, an 8-bit KV cache, the GPU memory limit of "
         "macOS, every precomputed quantization in which weights are known to be had, contexts in steps of 1,000 tokens. Then "
         "the model that is worth most on this machine. Then hardware, where the use is not comfortable yet: more host memory, "
@@ -140,7 +141,7 @@ class Prediction:
         self, info: strawberry.Info, budget_usd: Budget = None, max_power_watts: Power = None
     ) -> list[FitAdvice]:
         faces = self.named()
-        return await self._told(
+        return await self._searched(
             info,
             lambda answers: advice_of(answers, faces, budget_usd, max_power_watts) if answers.facts.is_plain else [],
         )
@@ -151,7 +152,9 @@ class Prediction:
     )
     async def serving(self, info: strawberry.Info) -> FitServing | None:
         faces = self.named()
-        return await self._told(info, lambda answers: serving_of(answers, faces) if answers.facts.is_plain else None)
+        return await self._searched(
+            info, lambda answers: serving_of(answers, faces) if answers.facts.is_plain else None
+        )
 
     @strawberry.field(
         description="Commands that start this very plan; empty when nothing runs or no engine can be told."
@@ -168,6 +171,10 @@ class Prediction:
         """A text of the prediction, made in a thread."""
         return await asyncio.to_thread(read, self.texts(info))
 
+    async def _searched(self, info: strawberry.Info, read: Callable[[PlanAnswers], T]) -> T:
+        """Answers that take longer than a text."""
+        return await search(read, self.texts(info))
+
 
 @strawberry.type(description="The answer to one question.")
 class Estimate(Prediction):
@@ -179,7 +186,7 @@ class Estimate(Prediction):
         description="Effect of the draft model; null without one, or when nothing runs."
     )
     notes: list[Sentence] = strawberry.field(
-        description="What names were taken as, and what the numbers leave out; empty for nothing."
+        description="How names were taken, and what the numbers leave out; empty for nothing."
     )
     answers: strawberry.Private[PlanAnswers]
     faces: strawberry.Private[Faces]

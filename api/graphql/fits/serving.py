@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated
 
 import strawberry
 
+from api.answers.searches import search
 from api.answers.story import PlanAnswers
 from api.errors import bad_input
 from api.graphql.catalog.engines import Engine
@@ -139,17 +139,17 @@ class FitServing:
         ] = None,
     ) -> list[ServingPoint] | None:
         if people is None:
-            loads = await asyncio.to_thread(self.serving.curve)
+            loads = await search(self.serving.curve)
         else:
             numbers = _numbers(people)
-            loads = await asyncio.to_thread(lambda: tuple(map(self.serving.load, numbers)))
+            loads = await search(lambda: tuple(map(self.serving.load, numbers)))
         return [_point(load, self.answers) for load in loads]
 
     @strawberry.field(
         description="The engines that run the model here, the one that serves most people first; at most 4."
     )
     async def engines(self) -> list[ServingEngine]:
-        servers = await asyncio.to_thread(lambda: self.answers.serving_engines)
+        servers = await search(lambda: self.answers.serving_engines)
         return [
             ServingEngine(
                 engine=self.faces.engine_by_kind[server.engine],

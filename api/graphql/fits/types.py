@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import strawberry
 
+from api.answers.searches import search
 from api.answers.story import PlanAnswers
 from api.catalog.fits import FitRecord
 from api.graphql.catalog.engines import Engine
@@ -87,7 +88,7 @@ class Fit(Node, Prediction):
         options = context.loaders.quant_options_of(self.cell)
         options = options if isinstance(options, list) else await options
         best = next((FitRecord(context.view, cell) for cell in options if cell.recommended), None)
-        return await asyncio.to_thread(faq_of, context.answers(self.cell), best)
+        return await search(faq_of, context.answers(self.cell), best)
 
     @strawberry.field(description="A live card of this fit for another page.")
     def embed(self, info: strawberry.Info) -> FitEmbed:

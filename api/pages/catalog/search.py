@@ -90,9 +90,9 @@ def _address(path: str, **values: str | float | None) -> str:
 
 def _choices(view: CatalogView, text: str, wish: Wish) -> dict[str, Any]:
     groups = _entities(view, wish.names or text) if wish.size_b is None else _sized(view, wish, wish.size_b)
-    found = any(rows for _, rows in groups)
-    title = f"“{text}” may mean" if found else f"Nothing is called “{text}”"
-    return {"query": text, "title": title, "groups": groups, "found": found}
+    is_known = any(rows for _, rows in groups)
+    title = f"“{text}” may mean" if is_known else f"Nothing is called “{text}”"
+    return {"query": text, "title": title, "groups": groups, "found": is_known}
 
 
 def _entities(view: CatalogView, text: str) -> list[Group]:

@@ -26,7 +26,8 @@ QUERIES = (
     '{ recommendations(input: {gpu: "rtx-3090"}) { nodes { rating fit { model { slug } quant { slug } } } } }',
     '{ quants { fits(first: 2, filter: {model: {in: ["llama-2-7b"]}}) { totalCount nodes { id score } } } '
     "workloads { fits(last: 2) { nodes { id score } } } "
-    "engines { fits(first: 2, orderBy: [{field: DECODE}]) { nodes { id } } } hosts { fits(first: 2) { nodes { id } } } }",
+    'engines { fits(first: 2, orderBy: [{field: DECODE}], filter: {gpu: {in: ["rtx-4090"]}}) { nodes { id } } } '
+    "hosts { fits(first: 2) { nodes { id } } } }",
     '{ fits(first: 60, orderBy: [{field: PREFILL}, {field: PRICE, direction: ASC}], filter: {model: {in: ["llama-2-7b"]}}) '
     f"{{ edges {{ cursor node {{ {FIT} {NAMES} prefill {{ tokensPerSecond }} }} }} }} "
     "gpus { nodes { slug fits(last: 5, orderBy: [{field: MEMORY, direction: ASC}]) { edges { cursor node { id } } } } } }",

@@ -39,3 +39,14 @@ def test_machines_are_compared_in_time_loss_and_price() -> None:
         beside("Old card", (60.0, 61.0), (0.5, 0.9), (None, 900.0))
         == "Answers as fast as Old card, worse by 0.4 points."
     )
+
+
+def test_a_slower_machine_takes_longer_and_no_fraction_of_a_speed() -> None:
+    assert beside("Fast card", (30.0, 45.0), (0.5, 0.5), (None, None)) == "Takes 1.5 times as long as Fast card."
+
+
+def test_times_that_are_about_the_same_are_called_so() -> None:
+    near = Standing("Near 30B", "Q4_K_M", False, 74.5, 78.0)
+    assert reason(near, PICK, None) == "Answers as fast as Good 30B, for 0.5 points less."
+    better = Standing("Better 30B", "Q4_K_M", False, 76.0, 82.0)
+    assert reason(better, PICK, None) == "Better than Good 30B by 1.0 points, in the same time."

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +16,12 @@ from api.cli.exit_codes import NO_ANSWER
 from db.entries import specs
 from db.entries.files import load_catalog
 from db.entries.traits import model_traits
+from estimator.quant_choice import CHARGES
+from estimator.types import OperatingMode
+from estimator.usability import comfortable_seconds
 
+ROOT = Path(__file__).parents[4]
+NUMBER = re.compile(r"-?[0-9][0-9,]*\.?[0-9]*")
 TRAITS = model_traits(load_catalog())
 WORKLOADS = {slug: specs.workload(entry) for slug, entry in load_catalog().workloads.items()}
 
@@ -35,11 +43,58 @@ def test_an_entry_has_what_a_choice_needs(desktop: dict[str, Any]) -> None:
     assert [row["rank"] for row in rows] == list(range(1, len(rows) + 1))
     assert len({row["model"] for row in rows}) == len(rows)
     assert desktop["pick"] in [{key: row[key] for key in row if key != "rank"} for row in rows]
+    keys = {
+        "rank",
+        "model",
+        "gpu",
+        "quant",
+        "engine",
+        "capability",
+        "loss",
+        "decode_tok_s",
+        "ttft_ms",
+        "answer_s",
+        "price_usd",
+    }
+    more = {"reason", "gpu_count", "gpus", "thinking", "worth", "rating", "on_frontier"}
     for row in rows:
-        assert {"gpu", "quant", "engine", "loss", "price_usd"} <= set(row)
+        assert set(row) == keys | more
         assert set(row["capability"]) == {"value", "low", "high", "evidence"}
         assert row["reason"].endswith(".")
         assert row["reason"].count(". ") == 0
+
+
+def test_the_worked_example_of_the_page_is_what_the_command_prints(desktop: dict[str, Any]) -> None:
+    rows = {row["rank"]: row for row in desktop["recommendations"]}
+    use, charge = WORKLOADS["coding"], CHARGES[OperatingMode.BALANCED]
+    cells: dict[str, list[str]] = {}
+    for rank, name in ((1, "first"), (3, "third")):
+        row = rows[rank]
+        kind, worth, first_s = row["capability"], row["worth"], row["ttft_ms"] / 1000
+        tokens = use.answer_tokens + use.thinking_tokens * TRAITS[row["model"]].thinking_length * row["thinking"]
+        answer_s, speed = f"{row['answer_s']:.1f} s", f"{row['decode_tok_s']:.1f}"
+        doubling = math.log2(row["answer_s"] / comfortable_seconds(use))
+        assert doubling < 0
+        for label, text in {
+            "capability, its interval": f"{kind['value']}, {kind['low']} to {kind['high']}, {kind['evidence'].lower()}",
+            "loss": f"{row['loss']:.2f}",
+            "worth, its lower end": f"{worth['value']:.1f}, {worth['low']:.1f}",
+            "first token, decode speed": f"{first_s:.1f} s, {speed} tok/s",
+            "answer": f"{first_s:.1f} s + {tokens:,.0f} / {speed} = {answer_s}",
+            "charge": f"{charge.within} log2({answer_s[:-2]} / {comfortable_seconds(use):.0f}) = {charge.within * doubling:.2f}",
+            "rating, rank": f"{row['rating']:.2f}, {name}",
+        }.items():
+            cells.setdefault(label, []).append(text)
+    page = (ROOT / "docs/explanation/judgement.md").read_text(encoding="utf-8")
+    shown = {
+        label: rest.strip(" |").split(" | ") for label, rest in re.findall(r"^\| (.*?) \|(.*)$", page, re.MULTILINE)
+    }
+    # A new calibration may move a figure a little before the page is written anew.
+    for label, texts in cells.items():
+        for ours, theirs in zip(texts, shown[label], strict=True):
+            assert NUMBER.sub("", ours) == NUMBER.sub("", theirs)
+            numbers = ([float(each.replace(",", "")) for each in NUMBER.findall(text)] for text in (ours, theirs))
+            assert next(numbers) == pytest.approx(next(numbers), rel=0.05, abs=0.06)
 
 
 def test_everything_recommended_is_usable(desktop: dict[str, Any]) -> None:

@@ -219,3 +219,17 @@ def test_what_may_be_cached(text: str, cacheable: bool) -> None:
     prepared = documents().prepare(text)
     assert prepared.errors == []
     assert prepared.cacheable is cacheable
+
+
+def test_more_work_that_an_argument_asks_for_costs_more() -> None:
+    def purchases(asked: str) -> int:
+        return cost_of(f"{{ purchases(input: {{{asked}}}) {{ streams }} }}")
+
+    one, two, every = purchases('models: ["a"]'), purchases('models: ["a", "b"]'), purchases("models: null")
+    assert two - one == 450
+    assert every == purchases("") > 10 * (two - one) + one
+    text = "query($m: OperatingMode, $i: RecommendationInput!) { recommendations(input: $i, mode: $m) { totalCount } }"
+    few = cost_of(text, m="BALANCED", i={"gpu": "a"})
+    many = cost_of(text, m="SCALE_OUT", i={"gpu": "a"})
+    assert many == cost_of('{ recommendations(input: {gpu: "a"}, mode: SCALE_OUT) { totalCount } }') > 10 * few
+    assert many == cost_of(text, m=None, i={"gpu": "a", "target": {"users": 8}})

@@ -116,7 +116,8 @@ async def test_a_filter_that_shuts_an_owner_out_leaves_it_nothing(data: Any) -> 
     found = await data(
         """{ quant(slug: "q4-k-m") { fits(filter: {quant: {in: ["Q8_0"]}}) { totalCount nodes { id } } }
           workloads { kind fits(first: 1, filter: {workload: {in: [RAG]}}) { totalCount nodes { workload { kind } } } }
-          engines { kind fits(first: 1, filter: {engine: {in: [VLLM]}}) { nodes { engine { kind } } } } }"""
+          engines { kind fits(first: 1, filter: {engine: {in: [VLLM]}, gpu: {in: ["rtx-4090"]}}) {
+            nodes { engine { kind } } } } }"""
     )
     assert found["quant"]["fits"] == {"totalCount": 0, "nodes": []}
     for workload in found["workloads"]:
@@ -126,16 +127,22 @@ async def test_a_filter_that_shuts_an_owner_out_leaves_it_nothing(data: Any) -> 
         assert [fit["engine"]["kind"] for fit in engine["fits"]["nodes"]] == ["VLLM"] * (engine["kind"] == "VLLM")
 
 
-async def test_fits_of_many_quantizations_need_a_narrow_filter(ask: Any) -> None:
+@pytest.mark.parametrize(("kind", "name"), [("quants", "quantizations"), ("engines", "engines")])
+async def test_fits_of_many_quantizations_or_engines_need_a_narrow_filter(ask: Any, kind: str, name: str) -> None:
     answer = await ask(
-        "{ quants { fits(first: 1) { nodes { id } } } workloads { fits(first: 1) { nodes { score } } } }"
+        f"{{ {kind} {{ fits(first: 1) {{ nodes {{ id }} }} }} workloads {{ fits(first: 1) {{ nodes {{ score }} }} }} }}"
     )
-    assert {quant["fits"] for quant in answer["data"]["quants"]} == {None}
+    # A front has no fits, so none of its are read.
+    read = [owner for owner in answer["data"][kind] if owner["fits"] is None]
+    assert len(read) == answer["errors"][0]["extensions"]["value"] > 5
     assert all(workload["fits"]["nodes"] for workload in answer["data"]["workloads"])
     limit = answer["errors"][0]["extensions"]
-    assert (limit["code"], limit["limit"], limit["maximum"]) == ("LIMIT_EXCEEDED", "quantizations with fits", 5)
+    assert (limit["code"], limit["limit"], limit["maximum"]) == ("LIMIT_EXCEEDED", f"{name} with fits", 5)
     # What is read in the same turn stands.
-    assert {error["path"][0] for error in answer["errors"]} == {"quants"}
+    assert {error["path"][0] for error in answer["errors"]} == {kind}
+
+
+async def test_fits_of_few_quantizations_need_no_filter(ask: Any) -> None:
     few = " ".join(
         f'{name}: quant(slug: "{name}") {{ fits(first: 1) {{ nodes {{ score }} }} }}' for name in ("q8_0", "q6_k")
     )

@@ -19,7 +19,7 @@ from api.graphql.services.auth import Operators, Scope, new_token
 from api.server.app import create_app
 from api.settings import ApiSettings
 from db.entries.files import Catalog
-from db.runs.store import free_blocks
+from db.runs.leases import free_blocks
 from db.session import sync_engine, upgrade_database
 from tests.support.runs import run_in_process
 from workers.blocks import compute_one
@@ -54,7 +54,7 @@ class Desk:
     def work_off(self, run_id: int) -> None:
         """Compute and publish an open run in this process."""
         with sync_engine(self.settings.resolved_database_url).connect() as connection:
-            blocks = free_blocks(connection, run_id)
+            blocks = free_blocks(connection, run_id, 30.0)
         for block in blocks:
             compute_one(self.settings, run_id, block)
         publish_one(self.settings, run_id)

@@ -1,0 +1,24 @@
+"""Threads for searches: work of a tenth of a second to some seconds, such as purchases and advice.
+
+Threads share Python's lock, so many searches at once all end late, and slow down every other request. A few run, and the rest
+wait in their order. A search whose request has ended before its turn is dropped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TypeVar
+
+T = TypeVar("T")
+
+#: Searches that run at once.
+AT_ONCE = 2
+_THREADS = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="search")
+
+
+async def search(work: Callable[..., T], *arguments: object) -> T:
+    """The result of ``work``, made in a thread when it is its turn."""
+    return await asyncio.get_running_loop().run_in_executor(_THREADS, partial(work, *arguments))
