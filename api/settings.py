@@ -33,7 +33,7 @@ _LIMITS = QueryLimits()
 
 
 class ApiSettings(Settings):
-    """What the server listens on, and what a request may cost."""
+    """Addresses of the server, and limits of a request."""
 
     host: str = Field(default="127.0.0.1", description="Address that the API listens on.")
     port: int = Field(default=8000, ge=0, le=65535, description="Port that the API listens on.")

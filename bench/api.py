@@ -56,12 +56,12 @@ class Report:
     def __init__(self) -> None:
         self.missed = 0
 
-    def ratio(self, what: str, value: float, bar: float, *, most: bool = False) -> None:
+    def ratio(self, label: str, value: float, bar: float, *, most: bool = False) -> None:
         """One line: a ratio that must be at least (at most) its bar."""
         held = value <= bar if most else value >= bar
         self.missed += not held
         sign = "at most" if most else "at least"
-        print(f"  {what}: {value:.2f} (bar: {sign} {bar:g}) {'holds' if held else 'MISSED'}", flush=True)
+        print(f"  {label}: {value:.2f} (bar: {sign} {bar:g}) {'holds' if held else 'MISSED'}", flush=True)
 
 
 def answer(port: int, sent: Sent) -> Any:

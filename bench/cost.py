@@ -93,17 +93,17 @@ async def measure_all(settings: ApiSettings, count: int, seed: int) -> tuple[lis
     """Random queries, and those that search."""
     services = Services(settings, async_engine(settings.resolved_database_url))
     schema = build_schema(settings)
-    searches = [found for text in SEARCHES if (found := await measure(schema, services, text)) is not None]
+    searches = [query for text in SEARCHES if (query := await measure(schema, services, text)) is not None]
     if len(searches) < len(SEARCHES):
         raise RuntimeError("a search was answered with errors")
     measured: list[Measured] = []
     number = seed * 1_000_000
     while len(measured) < count:
         number += 1
-        found = await measure(schema, services, Writer(schema, number).document())
+        query = await measure(schema, services, Writer(schema, number).document())
         # A query whose fields are all left out asks for nothing.
-        if found is not None and found.points > 1:
-            measured.append(found)
+        if query is not None and query.points > 1:
+            measured.append(query)
     await services.close()
     return measured, searches
 
@@ -115,9 +115,9 @@ def too_long(measured: list[Measured], searches: list[Measured], most_points: in
     return [(text, seconds) for text, seconds in times if seconds > LONGEST_S]
 
 
-def rank_correlation(one: list[float], other: list[float]) -> float:
+def rank_correlation(first: list[float], other: list[float]) -> float:
     """Spearman's: the correlation of the ranks, equal values sharing the mean of theirs."""
-    ranks = [_ranks(np.asarray(values)) for values in (one, other)]
+    ranks = [_ranks(np.asarray(values)) for values in (first, other)]
     return float(np.corrcoef(ranks[0], ranks[1])[0, 1])
 
 

@@ -1,21 +1,21 @@
-"""Fit the bits by part of Unsloth's dynamic files on published sizes, and write them into the quantizations' files.
+"""Fit the factors by part of Unsloth's dynamic files on published sizes, and write them into the quantizations' files.
 
     python -m bench.dynamic_files [--write]
 
-Prints for each quantization its bits, and the errors on files of families that the fit did not see.
+Prints for each quantization its factors, and the errors on files of families that the fit did not see.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-from dataclasses import asdict
 
 import numpy as np
 
 from db.entries import specs
 from db.entries.files import CATALOG_ROOT, load_catalog
-from estimator.accuracy.dynamic_files import dynamic_files, fit_part_bits
+from estimator.accuracy.dynamic_files import dynamic_files, fit_factors
+from estimator.structure.weights import PARTS
 
 
 def main() -> None:
@@ -26,21 +26,21 @@ def main() -> None:
         if not specs.missing_facts(entry) and entry.get("published_files")
     }
     errors = []
-    print(f"{'quantization':14} files  tables  dense  beside experts  experts  median  90th percentile of the error")
+    print(f"{'quantization':14} files  median  90th percentile of the error  factors: {', '.join(PARTS)}")
     for slug, entry in catalog.quants.items():
-        if not entry["part_bits"] or entry["format"] != "gguf":
+        if entry["part_factors"] is None:
             continue
-        fit = fit_part_bits(dynamic_files(models, catalog.models, slug))
-        bits, error = fit.bits, np.abs(fit.left_out_errors)
+        recipe = entry["part_factors"]["file_type"]
+        fit = fit_factors(dynamic_files(models, catalog.models, slug, recipe))
+        error = np.abs(fit.left_out_errors)
         errors += error.tolist()
         middle, most = (f"{np.quantile(error, q):6.2%}" if len(error) else "     -" for q in (0.5, 0.9))
-        print(
-            f"{entry['name']:14} {fit.files:5}  {bits.embedding:6.2f} {bits.dense:6.2f}  {bits.beside_experts:14.2f}"
-            f"  {bits.experts:7.2f}  {middle}  {most}"
-        )
+        shown = " ".join(f"{factor:5.2f}" for factor in fit.factors.values())
+        print(f"{entry['name']:14} {fit.files:5}  {middle}  {most}  {shown}")
         if "--write" in sys.argv[1:]:
             path = CATALOG_ROOT / "quants" / f"{slug}.json"
-            text = json.dumps({**entry, "part_bits": asdict(bits)}, indent=2, ensure_ascii=False)
+            mix = {"file_type": recipe, **fit.factors}
+            text = json.dumps({**entry, "part_factors": mix}, indent=2, ensure_ascii=False)
             path.write_text(f"{text}\n", encoding="utf-8")
     print(f"{len(errors)} files, left out by family: {np.median(errors):.2%}, {np.quantile(errors, 0.9):.2%}")
 

@@ -23,11 +23,13 @@ SQLITE_SORTING = ("temp_store=FILE", "cache_size=-4096", "threads=2")
 SQLITE_MMAP_BYTES = 1 << 30
 #: Copy the log back after 32 MiB instead of 4: an update of one model then rarely pays for it.
 SQLITE_CHECKPOINT_PAGES = 8192
-#: What a rebuild leaves of the write-ahead log once it was copied back.
+#: Size that a rebuild leaves to the write-ahead log once it was copied back.
 SQLITE_WAL_BYTES = 1 << 26
 _WRITE = {"fitgraph_write": True}
 #: Key of the advisory lock that upgrades of one PostgreSQL database take.
 _MIGRATION_LOCK = 7_316_004
+#: Connections of a process that reads; PostgreSQL gets as many more at a peak.
+READERS = 10
 
 
 _MAX_ENGINES = 8
@@ -64,14 +66,14 @@ def make_engine(url: str, *, sorting: bool = False) -> Engine:
     return engine
 
 
-def async_engine(url: str, *, pool_size: int = 10) -> AsyncEngine:
+def async_engine(url: str) -> AsyncEngine:
     """A new asynchronous engine for readers; create it in the running loop and dispose it there."""
     if not is_sqlite(url):
-        return create_async_engine(url, pool_pre_ping=True, pool_size=pool_size, max_overflow=pool_size)
+        return create_async_engine(url, pool_pre_ping=True, pool_size=READERS, max_overflow=READERS)
     _make_folder(url)
     engine = create_async_engine(
         make_url(url).set(drivername="sqlite+aiosqlite"),
-        pool_size=pool_size,
+        pool_size=READERS,
         connect_args={"timeout": SQLITE_BUSY_TIMEOUT_MS / 1000},
     )
     _prepare_sqlite(engine.sync_engine, SQLITE_SERVING)

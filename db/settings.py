@@ -8,11 +8,15 @@ import tempfile
 from functools import lru_cache
 from pathlib import Path
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 #: A Unix socket path must stay below 108 bytes with its final NUL on Linux, 104 on macOS.
 MAX_SOCKET_PATH_BYTES = 100
+_SCHEMES = {
+    "database_url": ("sqlite:///", "postgresql://", "postgresql+psycopg://", "postgres://"),
+    "redis_url": ("redis://", "rediss://", "redis+socket://", "unix://"),
+}
 
 
 class Settings(BaseSettings):
@@ -76,24 +80,13 @@ class Settings(BaseSettings):
     )
     trace_sample_ratio: float = Field(default=1.0, ge=0, le=1, description="Share of traces that are recorded, 0 to 1.")
 
-    @field_validator("database_url")
+    @field_validator("database_url", "redis_url")
     @classmethod
-    def _known_database(cls, value: str) -> str:
-        known = ("sqlite:///", "postgresql://", "postgresql+psycopg://", "postgres://")
+    def _known_scheme(cls, value: str, info: ValidationInfo) -> str:
+        known = _SCHEMES[str(info.field_name)]
         if value and not value.startswith(known):
-            raise ValueError(
-                f"FITGRAPH_DATABASE_URL must start with one of {', '.join(known)}; got {value.split(':')[0]}:"
-            )
-        return value
-
-    @field_validator("redis_url")
-    @classmethod
-    def _known_broker(cls, value: str) -> str:
-        known = ("redis://", "rediss://", "redis+socket://", "unix://")
-        if value and not value.startswith(known):
-            raise ValueError(
-                f"FITGRAPH_REDIS_URL must start with one of {', '.join(known)}; got {value.split(':')[0]}:"
-            )
+            name = f"FITGRAPH_{str(info.field_name).upper()}"
+            raise ValueError(f"{name} must start with one of {', '.join(known)}; got {value.split(':')[0]}:")
         return value
 
     @property

@@ -27,7 +27,7 @@ class Base(SQLModel):
 
 
 class Entity(Base):
-    """What every catalog entity has: a small stable id for its slug and its whole entry.
+    """Columns of every catalog entity: a small stable id for its slug, and its whole entry.
 
     ``live`` is false until the first publication that holds it, and after it left the catalog.
     """

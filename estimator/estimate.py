@@ -41,7 +41,7 @@ from estimator.types import (
 )
 from estimator.usability import FREE_USE, Thresholds
 
-#: What a question that does not say is asked about: llama-bench's own lengths.
+#: Lengths of a question that states none: llama-bench's own.
 DEFAULT_PROMPT_TOKENS = 512
 DEFAULT_OUTPUT_TOKENS = 128
 DEFAULT_MICRO_BATCH_TOKENS = LLAMA_CPP_STEP_TOKENS
@@ -73,9 +73,9 @@ def require_cache(model: ModelArchitecture, request: EstimateRequest, engine: En
     """Raise :class:`UnsupportedError` when the engine cannot keep the cache types that a request names."""
     keys, values, allowed = request.kv_cache_type, request.v_cache_type, CACHE_TYPES[engine]
     name = ENGINE_NAMES[engine]
-    refused = next((each for each in (keys, values) if each is not None and each not in allowed), None)
+    refused = next((cache for cache in (keys, values) if cache is not None and cache not in allowed), None)
     if refused is not None:
-        listed = ", ".join(each.value for each in allowed)
+        listed = ", ".join(cache.value for cache in allowed)
         raise UnsupportedError(f"{name} cannot keep a {refused.value} KV cache; it can keep {listed}")
     if values in (None, keys or CacheType.F16):
         return
@@ -91,7 +91,7 @@ def require_server(request: EstimateRequest, engine: Engine) -> None:
     if server == DEFAULT_SERVER:
         return
     if engine not in SERVERS:
-        names = ", ".join(ENGINE_NAMES[each] for each in SERVERS)
+        names = ", ".join(ENGINE_NAMES[server] for server in SERVERS)
         raise EstimatorError(
             f"memory shares, steps and parallel sizes are options of {names}, not of {ENGINE_NAMES[engine]}"
         )
@@ -180,7 +180,7 @@ def estimate(
 
 
 def overrides_of(request: EstimateRequest) -> Overrides:
-    """What a request fixes of the plan and the engine."""
+    """Choices of plan and engine that a request fixes."""
     return Overrides(
         gpu_count=request.gpu_count,
         gpu_layers=request.gpu_layers,
@@ -224,7 +224,7 @@ def sweep(
 
 
 def thresholds_of(workload: Workload | None, situation: Situation) -> Thresholds:
-    """What one question asks for: the workload's thresholds, or those of a free question with its own lengths."""
+    """Thresholds of one question: those of its workload, or those of a free question with its own lengths."""
     free = replace(FREE_USE, context_tokens=situation.context_tokens, output_tokens=situation.output_tokens)
     return Thresholds.of((workload or replace(free, answer_tokens=situation.output_tokens),))
 

@@ -1,6 +1,6 @@
 """Words for facts that a sentence names."""
 
-#: What a fact without which nothing can be estimated is called in a sentence; keys are fields of the catalog files.
+#: Words for facts without which nothing can be estimated; keys are fields of the catalog files.
 FACT_WORDS = {
     "bandwidth_gbps": "its memory bandwidth",
     "n_layers": "its number of layers",

@@ -66,7 +66,7 @@ def fleet_of(
     return recent[1]
 
 
-#: What the last call for a kind of model was asked, and its answer.
+#: Arguments of the last call for a kind of model, and its answer.
 _recent: dict[tuple[bool, str], tuple[tuple[Any, ...], Fleet]] = {}
 
 

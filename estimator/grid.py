@@ -137,7 +137,7 @@ def evaluate(
 
 @dataclass(frozen=True, slots=True)
 class Outline:
-    """What a choice compares of a :class:`FitBlock`, of the same shapes."""
+    """Columns of a :class:`FitBlock` that a choice compares, of the same shapes."""
 
     available: NDArray[np.bool_]
     engine: NDArray[np.uint8]
@@ -191,7 +191,7 @@ def _laid_out(
     split = overrides.gpu_layers, overrides.cpu_moe_layers
     placed = place(model, tables, need, rig, fleet.available, choices.engine, choices.backend, *split)
     # Workloads all use flash attention; a question that turns it off is a situation of its own.
-    flash = all(one.flash_attention for one in situations)
+    flash = all(situation.flash_attention for situation in situations)
     coefficients = calibration.table(model, choices, overrides.build_age_years, flash_attention=flash)
     return tables, need, fleet, placed, coefficients
 
@@ -308,7 +308,7 @@ def _values(
     a published one are ranked by the same numbers.
     """
     decode, prefill, ttft = (
-        each.astype(np.float32) for each in (speeds.decode_tok_s, speeds.prefill_tok_s, speeds.ttft_ms)
+        speed.astype(np.float32) for speed in (speeds.decode_tok_s, speeds.prefill_tok_s, speeds.ttft_ms)
     )
     yield "decode_tok_s", decode
     yield "prefill_tok_s", prefill
@@ -341,5 +341,5 @@ def to_choose(running: NDArray[np.bool_], known: NDArray[np.bool_]) -> NDArray[n
 
     Those with known weights; all that run where none of them has any, for the best of what is left is still an answer.
     """
-    found = running & known[None, :, None]
-    return found | (running & ~found.any(axis=1, keepdims=True))
+    published = running & known[None, :, None]
+    return published | (running & ~published.any(axis=1, keepdims=True))

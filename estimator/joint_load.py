@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from estimator import verdict
 from estimator.calibration.coefficients import Calibration
@@ -37,9 +36,9 @@ from estimator.speed.speculative import Draft, DraftLoad, Speculation, check_wor
 from estimator.speed.throughput import Pace, pace
 from estimator.speed.work import DecodeWork, decode_work, prefill_work
 from estimator.structure.architecture import ModelArchitecture
+from estimator.structure.arrays import Floats
 from estimator.types import ENGINES, SERVERS, Accelerator, Estimate, EstimateRequest, Quant, Status, Workload
 
-Floats = NDArray[np.float64]
 _RUNNING = (Status.FITS, Status.FITS_TIGHTLY, Status.FITS_WITH_OFFLOAD)
 
 
@@ -103,7 +102,7 @@ class JointLoad:
         return replace(first, rig=joint_rig(rigs, self.reserved)), rigs
 
     def _coefficients(self, calibration: Calibration) -> tuple[SpeedCoefficients, ...]:
-        """Of each device, at its only pair."""
+        """Coefficients of each device at its only pair."""
         model, request = self.model, self.request
         alone = replace(self.overrides, gpu_count=1, reserved_bytes=0)
         known: dict[Accelerator, SpeedCoefficients] = {}
@@ -136,17 +135,17 @@ class JointLoad:
             coef: SpeedCoefficients,
         ) -> Pace:
             work = decode_work(model, tables, need, rig, placed)
-            found = None
+            laid = None
             if self.lays_out:
-                found = layout(model, tables, need, placed, self._free(placed))
-                self.layouts.append((placed, found))
-            if self.mixed and found is not None:
-                speeds = self._shared(work, placed, found)
+                laid = layout(model, tables, need, placed, self._free(placed))
+                self.layouts.append((placed, laid))
+            if self.mixed and laid is not None:
+                speeds = self._shared(work, placed, laid)
             else:
                 speeds = pace(model, tables, need, rig, placed, coef)
             if draft is None or load is None or not load.runs:
                 return speeds
-            speculation = self._speculation(draft, load, work, speeds, placed, found, coef)
+            speculation = self._speculation(draft, load, work, speeds, placed, laid, coef)
             self.speculations.append(speculation)
             return _drafted(speeds, speculation, load.prefill_s)
 
@@ -155,16 +154,16 @@ class JointLoad:
             thresholds_of(self.workload, self.situation), self.losses, pace_of,
         )  # fmt: skip
         status = block.status.copy()
-        for placed, found in self.layouts:
+        for placed, laid in self.layouts:
             part = status[0, placed.p, 0]
             running = True if placed.runs is None else placed.runs[0]
-            status[0, placed.p, 0] = np.where(running & ~found.fits, verdict.DOES_NOT_FIT, part)
+            status[0, placed.p, 0] = np.where(running & ~laid.fits, verdict.DOES_NOT_FIT, part)
         return replace(block, status=status)
 
     def answer(self, draft: Draft | None, load: DraftLoad | None) -> Outcome:
         """The estimate of the only quantization, with what each device holds and what the draft does."""
         estimate = cell_of(self.block(draft, load), 0, 0, 0, self.situation.context_tokens, self.request.host)
-        if (load is not None and not load.runs) or not all(found.fits.all() for _, found in self.layouts):
+        if (load is not None and not load.runs) or not all(layout.fits.all() for _, layout in self.layouts):
             estimate = _does_not_run(estimate)
         if estimate.status not in _RUNNING:
             return Outcome(estimate)
@@ -189,13 +188,15 @@ class JointLoad:
     def _free(self, placed: Placed) -> Floats:
         return self._usable(placed) - self._computes(placed) - self._overheads(placed)
 
-    def _loads(self, placed: Placed, found: Layout) -> tuple[DeviceLoad, ...]:
-        """What each device holds of the only cell."""
-        computes, overheads, usable = (each(placed)[:, 0] for each in (self._computes, self._overheads, self._usable))
+    def _loads(self, placed: Placed, layout: Layout) -> tuple[DeviceLoad, ...]:
+        """Parts of the only cell on each device."""
+        computes, overheads, usable = (
+            per_device(placed)[:, 0] for per_device in (self._computes, self._overheads, self._usable)
+        )
         loads = []
         for index, device in enumerate(self.devices):
             layers, weights, cache = (
-                int(found.of(index, each)[0]) for each in (found.held, found.weights, found.cache)
+                int(layout.of(index, share)[0]) for share in (layout.held, layout.weights, layout.cache)
             )
             compute, overhead = int(computes[index]), int(overheads[index])
             loads.append(
@@ -221,12 +222,12 @@ class JointLoad:
             safe = context + float(np.floor((safe - context) * share / 256.0)) * 256.0
         return estimate if safe == estimate.safe_context_tokens else replace(estimate, safe_context_tokens=int(safe))
 
-    def _shared(self, work: DecodeWork, placed: Placed, found: Layout) -> Pace:
+    def _shared(self, work: DecodeWork, placed: Placed, layout: Layout) -> Pace:
         prompt = prefill_work(self.model, self.tables, self.need, self.fleet.rig, placed)
         coefs = [coef.take(placed.p) for coef in self.coefs]
         return shared_pace(
-            shared_decode_seconds(work, found, coefs),
-            shared_prefill_seconds(prompt, found, coefs),
+            shared_decode_seconds(work, layout, coefs),
+            shared_prefill_seconds(prompt, layout, coefs),
             work,
             prompt,
             np.asarray(placed.on_host) > 0,
@@ -240,12 +241,12 @@ class JointLoad:
         work: DecodeWork,
         speeds: Pace,
         placed: Placed,
-        found: Layout | None,
+        layout: Layout | None,
         coef: SpeedCoefficients,
     ) -> Speculation:
         checked = check_work(work, draft.tokens + 1)
-        if self.mixed and found is not None:
-            seconds = shared_decode_seconds(checked, found, [each.take(placed.p) for each in self.coefs])
+        if self.mixed and layout is not None:
+            seconds = shared_decode_seconds(checked, layout, [coef.take(placed.p) for coef in self.coefs])
         else:
             seconds = decode_seconds(checked, coef)
         plain_token_s = 1.0 / float(np.asarray(speeds.decode_tok_s).flat[0])
@@ -259,12 +260,12 @@ class JointLoad:
         )
 
 
-def _drafted(speeds: Pace, found: Speculation, draft_prefill_s: float) -> Pace:
+def _drafted(speeds: Pace, speculation: Speculation, draft_prefill_s: float) -> Pace:
     """Speeds with a draft; the first token comes from the prompt, which both models read."""
     known = speeds.ttft_ms > 0
     return replace(
         speeds,
-        decode_tok_s=speeds.decode_tok_s * found.speedup,
+        decode_tok_s=speeds.decode_tok_s * speculation.speedup,
         ttft_ms=np.where(known, speeds.ttft_ms + draft_prefill_s * 1000.0, speeds.ttft_ms),
         # No pair of models has been measured together.
         decode_evidence=np.maximum(speeds.decode_evidence, CALIBRATED),

@@ -15,7 +15,7 @@ from typing import Any, Generic, TypeVar, cast
 import numpy as np
 
 T = TypeVar("T")
-#: What a result takes beside its arrays, about: objects, and the place where it is kept.
+#: Approximate bytes of a result beside its arrays: objects, and the place where it is kept.
 _OVERHEAD = 4096
 
 
@@ -49,10 +49,10 @@ class Kept(Generic[T]):
         """The kept result, or a new one."""
         key = _Key(arguments)
         with self._lock:
-            found = self._kept.get(key)
-            if found is not None:
+            entry = self._kept.get(key)
+            if entry is not None:
                 self._kept.move_to_end(key)
-                return found[0]
+                return entry[0]
         made = self._make(*arguments)
         size = bytes_of(made) + _OVERHEAD
         with self._lock:
@@ -85,13 +85,13 @@ def bytes_of(result: Any) -> int:
     seen: dict[int, int] = {}
     waiting = [result]
     while waiting:
-        one = waiting.pop()
-        if isinstance(one, np.ndarray):
-            while isinstance(one.base, np.ndarray):
-                one = one.base
-            seen[id(one)] = one.nbytes
-        elif isinstance(one, tuple):
-            waiting += [each for each in one if isinstance(each, np.ndarray)]
-        elif is_dataclass(one) and not isinstance(one, type):
-            waiting += [getattr(one, each.name) for each in fields(one)]
+        part = waiting.pop()
+        if isinstance(part, np.ndarray):
+            while isinstance(part.base, np.ndarray):
+                part = part.base
+            seen[id(part)] = part.nbytes
+        elif isinstance(part, tuple):
+            waiting += [inner for inner in part if isinstance(inner, np.ndarray)]
+        elif is_dataclass(part) and not isinstance(part, type):
+            waiting += [getattr(part, field.name) for field in fields(part)]
     return sum(seen.values())

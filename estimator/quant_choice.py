@@ -44,7 +44,7 @@ WIDE_BITS = 8.0
 NOTICEABLY_FASTER = 1.15
 #: Setups of one model whose ratings differ by less are called alike.
 ALIKE_POINTS = 0.3
-#: What a memory filled to the last twentieth costs: one more program, or a longer prompt, and the model does not run.
+#: Cost of a memory filled to the last twentieth: one more program, or a longer prompt, and the model does not run.
 TIGHT_POINTS = 2.0
 #: Families of formats that models are trained in.
 _TRAINED_IN = ("fp8", "mxfp4", "nvfp4", "int4-group")
@@ -103,11 +103,11 @@ def rewritten(usable: Flags, native: Flags, nats: Floats, axis: int) -> Flags:
 def best_quants(rating: Floats, eligible: Flags, custom: Floats) -> Flags:
     """The chosen quantization of each (accelerator, situation) as a flag; all (G, Q, S), none where none is eligible.
 
-    Of the ``eligible`` ones that are rated alike the most customary one (``custom``, one value a quant), then the best
-    rated, then the first.
+    Among ``eligible`` ones that are rated alike the most customary one comes first (``custom``, one value a quant), then
+    the best rated, then the first.
     """
     behind = np.where(eligible, rating, _NEVER).max(axis=1, keepdims=True) - rating
-    # Of what is alike, ratings differ by less than one.
+    # Ratings that count as alike differ by less than one.
     rank = np.where(eligible & (behind <= ALIKE_POINTS), custom[None, :, None] - behind, _NEVER)
     best = rank.argmax(axis=1)[:, None, :]
     out = np.zeros(rank.shape, dtype=np.bool_)

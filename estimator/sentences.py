@@ -7,9 +7,7 @@ from typing import Any
 
 
 class SentenceCode(Enum):
-    """What a sentence says."""
-
-    # What a name was taken as.
+    # Meaning of a name.
     NAME_TAKEN_AS = "NAME_TAKEN_AS"
     BASE_OF_DERIVATIVE = "BASE_OF_DERIVATIVE"
     TUNING_NOT_JUDGED = "TUNING_NOT_JUDGED"
@@ -17,7 +15,7 @@ class SentenceCode(Enum):
     MEMORY_OF_PROCESSOR = "MEMORY_OF_PROCESSOR"
     QUANT_UNKNOWN = "QUANT_UNKNOWN"
     QUANT_NOT_AS_NAMED = "QUANT_NOT_AS_NAMED"
-    # What was read of a file, and what not.
+    # Facts read of a file, and those that it lacks.
     KEYS_DEFAULTED = "KEYS_DEFAULTED"
     CONTEXTS_DIFFER = "CONTEXTS_DIFFER"
     CONTEXT_NOT_AS_KNOWN = "CONTEXT_NOT_AS_KNOWN"
@@ -25,7 +23,7 @@ class SentenceCode(Enum):
     STRUCTURE_MEASURED = "STRUCTURE_MEASURED"
     STRUCTURE_AMBIGUOUS = "STRUCTURE_AMBIGUOUS"
     LATENT_CACHE_WHOLE = "LATENT_CACHE_WHOLE"
-    # What an estimate leaves out or changes.
+    # Parts that an estimate leaves out or changes.
     STREAMS_WAIT = "STREAMS_WAIT"
     PROJECTOR_UNKNOWN = "PROJECTOR_UNKNOWN"
     DRAFT_SLOWER = "DRAFT_SLOWER"
@@ -35,7 +33,7 @@ class SentenceCode(Enum):
     BEATEN = "BEATEN"
     BETTER_AND_SLOWER = "BETTER_AND_SLOWER"
     FASTER_AND_WORSE = "FASTER_AND_WORSE"
-    # What a purchase misses, and what keeps cards out of a computer.
+    # Needs that a purchase misses, and obstacles to cards in a computer.
     DECODE_TOO_SLOW = "DECODE_TOO_SLOW"
     TTFT_TOO_LONG = "TTFT_TOO_LONG"
     ANSWER_TOO_LONG = "ANSWER_TOO_LONG"

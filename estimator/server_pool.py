@@ -45,18 +45,18 @@ def server_pool(model: ModelArchitecture, request: EstimateRequest, answer: Esti
     memory, replicas = answer.memory, request.server.data_parallel
     pool = memory.usable_bytes - (memory.total_bytes - memory.kv_cache_bytes)
     # Every replica holds as many of the streams, and all of them the cache.
-    one = memory.kv_cache_bytes / math.ceil(request.batch / replicas) / replicas
+    share_bytes = memory.kv_cache_bytes / math.ceil(request.batch / replicas) / replicas
     if request.expected_occupancy and answer.engine is Engine.VLLM:
         # The planned cache is that of streams at all depths, and no request of the whole context.
-        one = _request_bytes(model, request, answer.context_tokens)
-    each = max(pool, 0) / replicas / one if one else 0.0
-    at_once = each * replicas if each >= 1.0 else each
+        share_bytes = _request_bytes(model, request, answer.context_tokens)
+    replica_requests = max(pool, 0) / replicas / share_bytes if share_bytes else 0.0
+    at_once = replica_requests * replicas if replica_requests >= 1.0 else replica_requests
     enough = request.expected_occupancy and pool >= memory.kv_cache_bytes
-    longest = _longest_context(model, request, answer, max(pool, 0) / replicas, one)
+    longest = _longest_context(model, request, answer, max(pool, 0) / replicas, share_bytes)
     return ServerPool(
         pool_bytes=pool,
-        request_bytes=math.ceil(one),
-        pool_tokens=int(each * replicas * answer.context_tokens),
+        request_bytes=math.ceil(share_bytes),
+        pool_tokens=int(replica_requests * replicas * answer.context_tokens),
         requests_at_once=at_once,
         longest_context_tokens=longest,
         mend=None if at_once >= request.batch or enough else _mend(answer, at_once, longest),
@@ -64,12 +64,12 @@ def server_pool(model: ModelArchitecture, request: EstimateRequest, answer: Esti
 
 
 def _longest_context(
-    model: ModelArchitecture, request: EstimateRequest, answer: Estimate, pool: float, one: float
+    model: ModelArchitecture, request: EstimateRequest, answer: Estimate, pool: float, share_bytes: float
 ) -> int:
     """The longest context of one request in the ``pool`` bytes of a replica, tokens."""
     limit = model.context_tokens or UNKNOWN_CONTEXT_LIMIT
     if answer.engine is not Engine.VLLM:
-        return min(limit, int(pool / one * answer.context_tokens) if one else limit)
+        return min(limit, int(pool / share_bytes * answer.context_tokens) if share_bytes else limit)
     low, high = 0, limit
     while low < high:
         middle = (low + high + 1) // 2

@@ -132,7 +132,7 @@ class Evidence(StrEnum):
 
 
 class Strategy(StrEnum):
-    """What sits where. Order of definition is the stored code."""
+    """Kind of a placement. Order of definition is the stored code."""
 
     ALL_GPU = "ALL_GPU"
     EXPERT_OFFLOAD = "EXPERT_OFFLOAD"
@@ -251,6 +251,9 @@ class Quant:
     moe_only: bool = False
     #: Instead of a recipe or one number of bits, where a format gives the parts of a model bits of their own.
     part_bits: PartBits | None = None
+    #: Where a publisher mixes the types of a recipe: its bytes over the recipe's, by part (``weights.PARTS``).
+    mixed_recipe: str | None = None
+    part_factors: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,7 +314,7 @@ class MemoryParts:
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """What sits where. ``gpu_layers`` counts as llama.cpp's ``-ngl`` does (repeating layers + 1 for the output)."""
+    """Places of a model's parts. ``gpu_layers`` counts as llama.cpp's ``-ngl`` does (repeating layers + 1 for the output)."""
 
     strategy: Strategy
     gpu_layers: int
@@ -333,7 +336,7 @@ class EstimateRequest:
     output_tokens: int | None = None
     depth_tokens: int | None = None
     context_tokens: int | None = None
-    # Of keys and values; ``v_cache_type`` only where values are of another type.
+    # The type of keys and values; ``v_cache_type`` only where values are of another type.
     kv_cache_type: CacheType | None = None
     v_cache_type: CacheType | None = None
     flash_attention: bool | None = None

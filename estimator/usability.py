@@ -29,9 +29,9 @@ class Usability(StrEnum):
 
 USABILITIES: tuple[Usability, ...] = tuple(Usability)
 YES, SLOWLY, BARELY, NO = range(4)
-#: What misses a usable bound by more than this factor is of no use.
+#: A setup that misses a usable bound by more than this factor is of no use.
 BARELY_FACTOR = 4.0
-#: What a question without a workload is judged by.
+#: The workload that a question without one is judged by.
 FREE_USE = Workload(
     slug="", name="this setup", kind=WorkloadKind.CODING, prompt_tokens=512, output_tokens=128, answer_tokens=128,
     thinking_tokens=0, context_tokens=1, decode_depth_tokens=0, comfortable_decode_tok_s=20.0, minimum_decode_tok_s=8.0,
@@ -46,7 +46,7 @@ _FIELDS = (
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """What workloads ask for: arrays of shape (S,), each named as the field of :class:`Workload` that it holds."""
+    """Thresholds of workloads: arrays of shape (S,), each named as the field of :class:`Workload` that it holds."""
 
     comfortable_decode_tok_s: NDArray[np.float64]
     minimum_decode_tok_s: NDArray[np.float64]

@@ -101,7 +101,6 @@ def codes_of(scores: Floats) -> Codes:
 
 
 def word_of(score: float) -> Usability:
-    """Usability of a score."""
     return USABILITIES[int(codes_of(score))]
 
 

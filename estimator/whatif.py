@@ -41,7 +41,7 @@ MAX_DEVICES = 64
 
 @dataclass(frozen=True, slots=True)
 class Extras:
-    """What a question has beyond one request. ``devices`` stand for the request's accelerator and count when there are
+    """Parts of a question beyond one request. ``devices`` stand for the request's accelerator and count when there are
     any; ``projector_bytes`` is 0 for none and None for one of unknown size."""
 
     devices: tuple[Accelerator, ...] = ()

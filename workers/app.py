@@ -68,7 +68,7 @@ def make_app() -> Celery:
 
 
 def beat_schedule(settings: Settings) -> dict[str, Any]:
-    """What Celery beat starts; nothing by default."""
+    """Tasks that Celery beat starts; none by default."""
     intervals_s = {"refresh": settings.refresh_interval_s, "watch": settings.watch_interval_s}
     return {
         name: {"task": f"fitgraph.{name}_catalog", "schedule": seconds}

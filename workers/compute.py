@@ -23,7 +23,7 @@ from estimator.types import Accelerator, EstimatorError, Host, Quant, Workload
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What every block of a run shares: all GPUs with their hosts, quants and workloads, by id."""
+    """Inputs that every block of a run shares: all GPUs with their hosts, quants and workloads, by id."""
 
     gpus: dict[int, Accelerator]
     quants: dict[int, Quant]
@@ -74,12 +74,12 @@ _known: dict[str, dict[int, tuple[str, Any]]] = {kind: {} for kind in _PARSERS}
 def _parsed(connection: Connection, run_id: int, kind: str) -> dict[int, Any]:
     """Entities of a run by id; an update of one entry reads and parses no other."""
     hashes, known = hashes_of_run(connection, run_id, kind), _known[kind]
-    changed = [each for each, digest in hashes.items() if known.get(each, ("",))[0] != digest]
+    changed = [entity_id for entity_id, digest in hashes.items() if known.get(entity_id, ("",))[0] != digest]
     whole = len(changed) == len(hashes)
-    for each, entry in entries_of_run(connection, run_id, kind, None if whole else changed).items():
-        known[each] = (hashes[each], _PARSERS[kind](entry))
-    _known[kind] = {each: known[each] for each in hashes}
-    return {each: _known[kind][each][1] for each in hashes}
+    for entity_id, entry in entries_of_run(connection, run_id, kind, None if whole else changed).items():
+        known[entity_id] = (hashes[entity_id], _PARSERS[kind](entry))
+    _known[kind] = {entity_id: known[entity_id] for entity_id in hashes}
+    return {entity_id: _known[kind][entity_id][1] for entity_id in hashes}
 
 
 _kept: dict[tuple[str, int], Setting] = {}
@@ -95,7 +95,6 @@ def setting_of(connection: Connection, url: str, run_id: int) -> Setting:
 
 
 def load_models(connection: Connection, run_id: int, model_ids: Iterable[int]) -> dict[int, ModelArchitecture]:
-    """Architectures of the models of a block."""
     return {
         key: specs.architecture(entry) for key, entry in entries_of_run(connection, run_id, "model", model_ids).items()
     }

@@ -12,7 +12,7 @@ from workers import tracing
 
 #: Id of the request under way, also in the tasks that it started; None outside.
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
-#: What every record has; anything else was given by `extra` and is a field of its own.
+#: Attributes of every record; any other was given by `extra` and is a field of its own.
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
 
 

@@ -1,4 +1,4 @@
-"""What a run must compute: the difference between a catalog and what the published fits were computed from."""
+"""The work of a run: the difference between a catalog and the facts that the published fits were computed from."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class PlannedBlock:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What changed, why, and the blocks that follow. ``changed`` are new entries by kind and slug; None: gone."""
+    """Changed facts, the reasons, and the blocks that follow. ``changed`` are new entries by kind and slug; None: gone."""
 
     revision: str
     rebuild: bool
@@ -76,7 +76,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What is computed whether it changed or not: everything, or models and GPUs by their slugs."""
+    """A choice that is computed whether it changed or not: everything, or models and GPUs by their slugs."""
 
     everything: bool = False
     models: frozenset[str] = frozenset()
@@ -149,7 +149,7 @@ def _changed(catalog: Catalog, connection: Connection, kind: str) -> dict[str, d
             if kind == "workload":
                 changed[slug] = {
                     **entity_values(kind, entry),
-                    "slot": [str(each) for each in SLOTS].index(entry["kind"]),
+                    "slot": [str(slot) for slot in SLOTS].index(entry["kind"]),
                 }
     return changed
 

@@ -1,4 +1,4 @@
-"""What travels with a message from the sender to the task: the id of the request, and the span that it belongs to."""
+"""Headers of a message from the sender to the task: the id of the request, and the span that it belongs to."""
 
 from __future__ import annotations
 

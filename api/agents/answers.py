@@ -181,8 +181,8 @@ class Answers:
         return [gpu] if pairing.entry is None else [dict(pairing.entry), gpu]
 
     def _entries_of_answer(self, answer: Answer) -> list[Entry]:
-        found = (self._catalog.models.get(answer.model_slug), self._catalog.gpus.get(answer.gpu_slug))
-        return [entry for entry in found if entry is not None]
+        entries = (self._catalog.models.get(answer.model_slug), self._catalog.gpus.get(answer.gpu_slug))
+        return [entry for entry in entries if entry is not None]
 
     def _cited(self, entries: Iterable[Entry]) -> dict[str, Any]:
         """The catalog's revision, and where the facts of each entity are from."""

@@ -109,7 +109,6 @@ class Server(MCPServer[Any]):
     async def call_tool(
         self, name: str, arguments: dict[str, Any], context: Context[Any, Any] | None = None
     ) -> CallToolResult | InputRequiredResult:
-        """Call a tool by its name with its arguments."""
         takes = {tool.name: tool.input_schema["properties"] for tool in await self.list_tools()}
         if name not in takes:
             return _failed(

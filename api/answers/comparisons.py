@@ -27,8 +27,6 @@ VALUE_USD = 1000
 
 
 class Measure(Enum):
-    """Measures of a comparison."""
-
     SCORE = "score"
     DECODE = "decode"
     PREFILL = "prefill"
@@ -105,7 +103,7 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class _Running:
-    """What runs in a column."""
+    """The estimate of a column, with price and power of its accelerator."""
 
     estimate: Estimate
     price_usd: float | None
@@ -231,7 +229,7 @@ def _plan(reads: FitReads, columns: Sequence[Column], workload: WorkloadKind) ->
 
 
 def _running(reads: FitReads, column: Column) -> _Running | None:
-    """What runs in a column; None where nothing does."""
+    """The running estimate of a column; None where nothing runs."""
     if column.plan is not None:
         estimate = column.plan.estimate
     elif column.cell is not None:

@@ -20,7 +20,7 @@ _MAX_NEAR = 12
 
 @dataclass(frozen=True, slots=True)
 class Meant:
-    """What a text names; both None where it names neither."""
+    """The model and the accelerator that a text names; None for one that it does not name."""
 
     model: Meaning | None = None
     gpu: Meaning | None = None

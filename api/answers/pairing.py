@@ -53,7 +53,7 @@ class Pairing:
     block: FitBlock
     chosen_quant: int
     chosen_workload: int
-    #: What a file left open.
+    #: Facts that a file left open.
     notes: tuple[Sentence, ...]
 
     def estimate(self, quant: int, workload: int) -> Estimate:

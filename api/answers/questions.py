@@ -81,7 +81,7 @@ class Answer:
         return server_pool(self.facts.model, self.facts.request, self.estimate)
 
 
-#: Of a draft that takes longer than it saves.
+#: Said of a draft that takes longer than it saves.
 SLOWER_DRAFT = Sentence(SentenceCode.DRAFT_SLOWER, "Decoding is slower with this draft than without it.")
 
 
@@ -121,8 +121,8 @@ class Answerer:
             gpu_slug, accelerator = self._accelerator_of(question, devices)
             request = self._request(question, accelerator, quant, self._host_of(question, accelerator))
             if extras.has_extras(question):
-                found = self._with_extras(question, (model_slug, gpu_slug), source.model, request, devices, workload)
-                return replace(found, notes=(*self._name_notes(question), *found.notes, *source.notes))
+                answer = self._with_extras(question, (model_slug, gpu_slug), source.model, request, devices, workload)
+                return replace(answer, notes=(*self._name_notes(question), *answer.notes, *source.notes))
             result = estimate(source.model, request, self._calibration, workload)
             served, result, waiting = self._served(source.model, request, result, workload)
         except MissingFactError as error:

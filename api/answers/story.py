@@ -170,10 +170,10 @@ class PlanAnswers:
 
     def rating(self, mode: OperatingMode) -> float:
         """Loss and the charges for time and a full memory, in points less than 0, by which a mode chooses quantizations."""
-        one, use = self.facts.estimate, self.facts.workload or FREE_USE
-        speed = one.decode.value if one.decode is not None else 0.0
-        seconds = answer_seconds(wait_ms(use, one.ttft_ms or 0.0), speed, use.answer_tokens)
-        worth = -self.loss.points - broken(self.loss.points) - TIGHT_POINTS * (one.status is Status.FITS_TIGHTLY)
+        estimate, use = self.facts.estimate, self.facts.workload or FREE_USE
+        speed = estimate.decode.value if estimate.decode is not None else 0.0
+        seconds = answer_seconds(wait_ms(use, estimate.ttft_ms or 0.0), speed, use.answer_tokens)
+        worth = -self.loss.points - broken(self.loss.points) - TIGHT_POINTS * (estimate.status is Status.FITS_TIGHTLY)
         return float(charged(worth, seconds, comfortable_seconds(use), mode))
 
 
@@ -197,13 +197,13 @@ class Answers(PlanAnswers):
         first = self.advice[0] if self.advice else None
         return questions.faq(self.facts, self.terms, recommended, first)
 
-    def embed_path(self, theme: str | None = None) -> str:
+    def embed_path(self) -> str:
         """Path and query of the card of this fit."""
-        return f"/embed/{self._pair_slug}?{self._selection(theme)}"
+        return f"/embed/{self._pair_slug}?{self._selection}"
 
     def page_path(self) -> str:
         """Path and query of the result page of this fit."""
-        return f"/can/{self._pair_slug}?{self._selection(None)}"
+        return f"/can/{self._pair_slug}?{self._selection}"
 
     def embed_html(self, base_url: str) -> str:
         """The frame to paste into another page; ``base_url`` is scheme and host without a closing slash."""
@@ -218,11 +218,9 @@ class Answers(PlanAnswers):
     def _pair_slug(self) -> str:
         return pair_slug(self.fit.model.slug, self.fit.gpu.slug)
 
-    def _selection(self, theme: str | None) -> str:
-        chosen = {"quant": self.fit.quant.slug, "workload": self.fit.workload.slug}
-        if theme is not None:
-            chosen["theme"] = theme
-        return urlencode(chosen)
+    @property
+    def _selection(self) -> str:
+        return urlencode({"quant": self.fit.quant.slug, "workload": self.fit.workload.slug})
 
 
 def pair_slug(model: str, gpu: str) -> str:

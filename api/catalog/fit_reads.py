@@ -215,8 +215,8 @@ def too_wide_for(
         query = owner.among(query, tuple(set(ids)))
     if is_narrow(query):
         return None
-    what = "One fit of each" if field is None else f"An order by {field.name}"
-    message = f"{what} needs a filter that leaves at most {NARROW_IDS} models or accelerators"
+    demand = "One fit of each" if field is None else f"An order by {field.name}"
+    message = f"{demand} needs a filter that leaves at most {NARROW_IDS} models or accelerators"
     owned = {FitOwner.MODEL: query.model_ids, FitOwner.GPU: query.gpu_ids}.get(owner) if owner else None
     together = "" if owned is None else f", or fits of at most {NARROW_IDS} of them at once, not of {len(owned)}"
     details = {"field": "onePer"} if field is None else {"field": "orderBy", "order": field.name}

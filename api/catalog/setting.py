@@ -1,4 +1,4 @@
-"""What a question fixes of a pairing: another computer, engine or context than the runs compute it with."""
+"""Facts of a pairing that a question fixes: another computer, engine or context than the runs compute it with."""
 
 from __future__ import annotations
 

@@ -205,9 +205,9 @@ class CatalogView:
         """Divergence of a quantization from a model's original weights."""
         known = self._divergences.get(model.slug)
         if known is None:
-            asked = [(each.spec, self.bits_per_weight(model, each)) for each in self.quants]
-            found = self.calibration.losses.divergences(self.architecture(model).training, asked)
-            known = {each.slug: divergence for each, divergence in zip(self.quants, found, strict=True)}
+            asked = [(record.spec, self.bits_per_weight(model, record)) for record in self.quants]
+            divergences = self.calibration.losses.divergences(self.architecture(model).training, asked)
+            known = {record.slug: divergence for record, divergence in zip(self.quants, divergences, strict=True)}
             self._divergences[model.slug] = known
         return known[quant.slug]
 

@@ -301,7 +301,7 @@ def buy(
     number: Annotated[int, typer.Option("-n", help="How many of each list.", min=1, max=1000)] = 10,
     as_json: Annotated[bool, typer.Option("--json", help="Print the answer as one JSON object.")] = False,
 ) -> None:
-    """What to buy or rent, with dated prices; from the catalog files alone."""
+    """Choose what to buy or rent, with dated prices; from the catalog files alone."""
     from api.cli.choices.buy import Asked, buy_command
 
     asked = Asked(

@@ -26,9 +26,10 @@ def render_card(pairing: Pairing, told: Explained, console: Console | None = Non
     """Print the card of ``pairing``: verdict, memory, speeds, workloads, quants, limits, advice and how to start it."""
     out = console or Console()
     chosen = pairing.chosen
-    workload = pairing.workloads[pairing.chosen_workload]
     quant = pairing.quants[pairing.chosen_quant]
-    title = f"{pairing.model_name} · {quant.name} on {pairing.gpu_name} · {workload.name}"
+    title = (
+        f"{pairing.model_name} · {quant.name} on {pairing.gpu_name} · {pairing.workloads[pairing.chosen_workload].name}"
+    )
     colour = _COLOURS[word_of(chosen.score)]
     status = chosen.status.value.replace("_", " ").lower()
     verdict = (
@@ -38,7 +39,10 @@ def render_card(pairing: Pairing, told: Explained, console: Console | None = Non
     out.print(
         _table(
             "Workload",
-            [(each.name, pairing.estimate(pairing.chosen_quant, w)) for w, each in enumerate(pairing.workloads)],
+            [
+                (workload.name, pairing.estimate(pairing.chosen_quant, w))
+                for w, workload in enumerate(pairing.workloads)
+            ],
         )
     )
     best = pairing.recommended(pairing.chosen_workload)
@@ -64,12 +68,12 @@ def render_card(pairing: Pairing, told: Explained, console: Console | None = Non
 def render_answer(answer: Answer, console: Console | None = None) -> None:
     """Print one free estimate: verdict, memory, speeds, what each device holds and what a draft does."""
     out = console or Console()
-    one = answer.estimate
-    colour = _COLOURS[word_of(one.score)]
-    status = one.status.value.replace("_", " ").lower()
-    verdict = f"[bold {colour}]{status}[/] · grade [bold]{one.grade}[/] ({one.score:.0f} of 100)"
+    estimate = answer.estimate
+    colour = _COLOURS[word_of(estimate.score)]
+    status = estimate.status.value.replace("_", " ").lower()
+    verdict = f"[bold {colour}]{status}[/] · grade [bold]{estimate.grade}[/] ({estimate.score:.0f} of 100)"
     title = f"{answer.model_slug} · {answer.quant_slug} on {answer.facts.device_name}"
-    out.print(Panel(Group(verdict, _facts(one), *map(Text, answer.notes)), title=title, expand=False))
+    out.print(Panel(Group(verdict, _facts(estimate), *map(Text, answer.notes)), title=title, expand=False))
     if answer.devices:
         table = Table("Device", "Layers", "Weights", "KV cache", "Compute", "Overhead", "Total", "Usable")
         for load in answer.devices:
@@ -101,14 +105,16 @@ def _start_with(facts: FitFacts, out: Console) -> None:
         out.print(f"Start it with {command.tool.value}:")
         out.print(Text(command.text), soft_wrap=True)
         return
-    for reason in dict.fromkeys(each.message for each in missing_commands(facts)):
+    for reason in dict.fromkeys(missing.message for missing in missing_commands(facts)):
         out.print(Text(f"No command: {reason}"), soft_wrap=True)
 
 
-def _facts(one: Estimate) -> Table:
-    memory, placement = one.memory, one.placement
+def _facts(estimate: Estimate) -> Table:
+    memory, placement = estimate.memory, estimate.placement
     grid = Table.grid(padding=(0, 2))
-    engine = f"{one.engine.value if one.engine else '-'} on {one.backend.value if one.backend else '-'}"
+    engine = (
+        f"{estimate.engine.value if estimate.engine else '-'} on {estimate.backend.value if estimate.backend else '-'}"
+    )
     rows = [
         ("Memory", f"{_gib(memory.total_bytes)} of {_gib(memory.usable_bytes)} usable"),
         (
@@ -123,10 +129,10 @@ def _facts(one: Estimate) -> Table:
             f"experts of {placement.cpu_moe_layers} layers and {placement.offload_fraction:.0%} of the weights in "
             "system memory",
         ),
-        ("Decode", speed_text(one.decode)),
-        ("Prefill", speed_text(one.prefill)),
-        ("Time to first token", "-" if one.ttft_ms is None else f"{one.ttft_ms / 1000:.2f} s"),
-        ("Safe context", f"{one.safe_context_tokens:,} tokens (asked for {one.context_tokens:,})"),
+        ("Decode", speed_text(estimate.decode)),
+        ("Prefill", speed_text(estimate.prefill)),
+        ("Time to first token", "-" if estimate.ttft_ms is None else f"{estimate.ttft_ms / 1000:.2f} s"),
+        ("Safe context", f"{estimate.safe_context_tokens:,} tokens (asked for {estimate.context_tokens:,})"),
         ("Engine", engine),
     ]
     for name, text in rows:
@@ -148,15 +154,15 @@ def speed_text(speed: Speed | None) -> str:
 
 def _table(name: str, rows: list[tuple[str, Estimate]]) -> Table:
     table = Table(name, "Status", "Memory", "Decode tok/s", "TTFT s", "Safe context", "Grade")
-    for label, one in rows:
+    for label, estimate in rows:
         table.add_row(
             label,
-            f"[{_COLOURS[word_of(one.score)]}]{one.status.value.replace('_', ' ').lower()}[/]",
-            _gib(one.memory.total_bytes),
-            "-" if one.decode is None else f"{one.decode.value:,.1f}",
-            "-" if one.ttft_ms is None else f"{one.ttft_ms / 1000:,.2f}",
-            f"{one.safe_context_tokens:,}",
-            one.grade,
+            f"[{_COLOURS[word_of(estimate.score)]}]{estimate.status.value.replace('_', ' ').lower()}[/]",
+            _gib(estimate.memory.total_bytes),
+            "-" if estimate.decode is None else f"{estimate.decode.value:,.1f}",
+            "-" if estimate.ttft_ms is None else f"{estimate.ttft_ms / 1000:,.2f}",
+            f"{estimate.safe_context_tokens:,}",
+            estimate.grade,
         )
     return table
 

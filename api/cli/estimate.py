@@ -145,15 +145,15 @@ def _best_quant(
     answerer: Answerer, question: Mapping[str, Any], brought: ModelSource | None, alone: Pairing
 ) -> str | None:
     """The quantization with the highest score, the wider one on a tie, of those with known weights; None: none runs."""
-    found: dict[str, float] = {}
+    scores: dict[str, float] = {}
     for q in alone.runnable():
         quant = alone.quants[q]
         if has_weights(quant, alone.model):
             # Several accelerators together may have no engine for what one of them runs.
             with suppress(QuestionError):
-                found[quant.slug] = answerer.answer({**question, "quant": quant.slug}, brought).estimate.score
-    best = max(found, key=lambda slug: found[slug], default=None)
-    return best if best is not None and found[best] > 0 else None
+                scores[quant.slug] = answerer.answer({**question, "quant": quant.slug}, brought).estimate.score
+    best = max(scores, key=lambda slug: scores[slug], default=None)
+    return best if best is not None and scores[best] > 0 else None
 
 
 def print_header(path: Path) -> int:

@@ -31,7 +31,7 @@ def today() -> str:
 def import_command(names: Sequence[str], into: Path | None, *, dry_run: bool, as_json: bool) -> int:
     """Import sources into a folder of catalog files, the bundled one by default.
 
-    What would bring a fault into the bundled catalog is set aside. Returns 0; 1 when nothing can be written; 3 when every
+    A source that would bring a fault into the bundled catalog is set aside. Returns 0; 1 when nothing can be written; 3 when every
     source was set aside or none can be read.
     """
     root, day = CATALOG_ROOT if into is None else into, today()
@@ -64,7 +64,6 @@ def print_outcomes(outcomes: Iterable[Outcome], *, as_json: bool) -> None:
 
 
 def outcome_json(outcome: Outcome) -> dict[str, Any]:
-    """An outcome as a JSON object."""
     return {
         "source": outcome.snapshot.source,
         "repository": outcome.snapshot.repository,

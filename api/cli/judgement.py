@@ -12,6 +12,7 @@ import orjson
 from rich.console import Console
 from rich.table import Table
 
+from api.cli.choices.capabilities import capability_json
 from api.cli.exit_codes import FAILED, NO_ANSWER
 from db.entries import capability as capability_entries
 from db.entries import quality as quality_entries
@@ -35,7 +36,8 @@ def capability_command(*, as_json: bool) -> int:
     order = sorted(known, key=lambda slug: (-known[slug]["general"].value, slug))
     if as_json:
         rows = [
-            {"slug": slug, **{kind: _capability_json(each) for kind, each in known[slug].items()}} for slug in order
+            {"slug": slug, **{kind: _capability_json(capability) for kind, capability in known[slug].items()}}
+            for slug in order
         ]
         print(orjson.dumps(rows, option=orjson.OPT_INDENT_2).decode())
         return 0
@@ -51,14 +53,7 @@ def capability_command(*, as_json: bool) -> int:
 
 
 def _capability_json(capability: capability_table.Capability) -> dict[str, Any]:
-    return {
-        "value": capability.value,
-        "low": capability.low,
-        "high": capability.high,
-        "evidence": capability.evidence.value,
-        "results": capability.scores,
-        "without_thinking": capability.plain,
-    }
+    return {**capability_json(capability), "results": capability.scores, "without_thinking": capability.plain}
 
 
 def _capability_text(capability: capability_table.Capability) -> str:
@@ -106,14 +101,14 @@ def _loss_rows(quants: list[str], losses: Mapping[str, list[loss_table.Divergenc
         {
             "model": name,
             "quant": quants[q],
-            "divergence_nats": each.nats,
-            "low": each.low,
-            "high": each.high,
-            "evidence": each.evidence.value,
-            "points": {kind: loss_table.capability_loss(kind, each).points for kind in KINDS},
+            "divergence_nats": divergence.nats,
+            "low": divergence.low,
+            "high": divergence.high,
+            "evidence": divergence.evidence.value,
+            "points": {kind: loss_table.capability_loss(kind, divergence).points for kind in KINDS},
         }
-        for name, found in losses.items()
-        for q, each in enumerate(found)
+        for name, divergences in losses.items()
+        for q, divergence in enumerate(divergences)
     ]
 
 
@@ -177,7 +172,7 @@ def _facts_hash(directory: str, slugs: Set[str | None]) -> str:
     """Hash of the files of ``directory`` and the traits of the models. A fit reads of post-training.json the traits alone."""
     digest = hashlib.blake2b(digest_size=16)
     root = CATALOG_ROOT / directory
-    for path in sorted(each for each in root.rglob("*") if each.is_file() and each.name != "post-training.json"):
+    for path in sorted(file for file in root.rglob("*") if file.is_file() and file.name != "post-training.json"):
         digest.update(str(path.relative_to(root)).encode() + b"\0" + path.read_bytes() + b"\0")
     for slug, traits in model_traits(load_catalog()).items():
         if slug in slugs:

@@ -1,4 +1,4 @@
-"""What operators do from the command line: check the catalog, upgrade, recompute, look at runs."""
+"""Commands of operators: check the catalog, upgrade, recompute, look at runs."""
 
 from __future__ import annotations
 
@@ -39,16 +39,16 @@ def find_command(text: str) -> int:
     """List entities whose slug, name or alias contains ``text``. Returns 3 when there is none."""
     catalog = load_catalog()
     wanted = text.casefold()
-    found = 0
+    count = 0
     for kind, entries in (("model", catalog.models), ("gpu", catalog.gpus), ("quant", catalog.quants)):
         for slug, entry in entries.items():
             names = (slug, str(entry["name"]), *(str(alias) for alias in entry.get("aliases") or ()))
             if any(wanted in name.casefold() for name in names):
                 print(f"{kind:6} {slug:40} {entry['name']}")
-                found += 1
-    if not found:
+                count += 1
+    if not count:
         print(f"fitgraph: nothing in the catalog contains {text!r}", file=sys.stderr)
-    return 0 if found else NO_ANSWER
+    return 0 if count else NO_ANSWER
 
 
 def sound_catalog() -> Catalog | None:
@@ -126,7 +126,7 @@ def recompute_command(*, dry_run: bool, everything: bool, wait: bool) -> int:
         return follow_run(settings, result.run.id)
 
 
-def follow_run(settings: Settings, run_id: int, console: Console | None = None) -> int:
+def follow_run(settings: Settings, run_id: int) -> int:
     """Show a progress bar (pairs done, pairs/s, time left) until a run ends. Returns 0 when it was published."""
     from workers.runs import wait_for_run
 
@@ -137,7 +137,6 @@ def follow_run(settings: Settings, run_id: int, console: Console | None = None) 
         MofNCompleteColumn(),
         TextColumn("{task.fields[rate]}"),
         TimeRemainingColumn(),
-        console=console,
     )
     with progress:
         task = progress.add_task("pairs", total=None, rate="")

@@ -29,7 +29,7 @@ _PATH = re.compile(r"\b([_A-Za-z]\w*(?:\.[_A-Za-z]\w*)+)\b")
 
 
 class Impact(StrEnum):
-    """What a change asks of clients."""
+    """Consequence of a change for clients."""
 
     BREAKING = "breaking"
     ANNOUNCED = "announced"
@@ -67,10 +67,12 @@ def classify(old: GraphQLSchema, new: GraphQLSchema, today: dt.date) -> list[Cha
         announced = any(_is_due(old, path, today) for path in _PATH.findall(breaking.description))
         impact = Impact.ANNOUNCED if announced else Impact.BREAKING
         changes.append(Change(impact, breaking.type.name, breaking.description))
-    changes += [Change(Impact.DANGEROUS, each.type.name, each.description) for each in find_dangerous_changes(old, new)]
+    changes += [
+        Change(Impact.DANGEROUS, change.type.name, change.description) for change in find_dangerous_changes(old, new)
+    ]
     known = set(_elements(old))
     changes += [Change(Impact.SAFE, "ADDED", f"{name} was added.") for name in _elements(new) if name not in known]
-    return sorted(changes, key=lambda each: list(Impact).index(each.impact))
+    return sorted(changes, key=lambda change: list(Impact).index(change.impact))
 
 
 def _is_due(old: GraphQLSchema, path: str, today: dt.date) -> bool:
@@ -78,12 +80,12 @@ def _is_due(old: GraphQLSchema, path: str, today: dt.date) -> bool:
     type_name, element = path.split(".")[:2]
     owner = old.type_map.get(type_name)
     if isinstance(owner, GraphQLEnumType):
-        found = owner.values.get(element)
+        node = owner.values.get(element)
     elif isinstance(owner, GraphQLObjectType | GraphQLInterfaceType | GraphQLInputObjectType):
-        found = owner.fields.get(element)
+        node = owner.fields.get(element)
     else:
         return False
-    day = _DAY.search(found.deprecation_reason or "") if found is not None else None
+    day = _DAY.search(node.deprecation_reason or "") if node is not None else None
     return day is not None and dt.date.fromisoformat(day.group(1)) <= today
 
 
@@ -113,7 +115,7 @@ def schema_diff_command(old: Path, new: Path, *, verbose: bool, today: dt.date |
     for change in changes:
         if verbose or change.impact is not Impact.SAFE:
             print(f"{change.impact}: {change.text}")
-    counts = {impact: sum(each.impact is impact for each in changes) for impact in Impact}
+    counts = {impact: sum(change.impact is impact for change in changes) for impact in Impact}
     print(", ".join(f"{count} {impact}" for impact, count in counts.items()))
     if counts[Impact.BREAKING]:
         print("a breaking change needs a deprecation in a release before, with a reason that names the day of removal")

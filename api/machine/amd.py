@@ -33,14 +33,14 @@ def gpu(probe: Probe, device: Device, processor: str | None) -> Gpu:
 def of_rocm(probe: Probe) -> list[Gpu]:
     """Cards that ROCm lists: all there is in a container without a bus."""
     cards = parsed(probe.command(*ROCM))
-    found = []
+    gpus = []
     for _, card in sorted(cards.items()) if isinstance(cards, dict) else []:
         name = card.get("Card Series") or card.get("Card series") or card.get("Card SKU")
-        total, used = (number(card.get(f"VRAM Total {what}Memory (B)")) for what in ("", "Used "))
+        total, used = (number(card.get(f"VRAM Total {part}Memory (B)")) for part in ("", "Used "))
         if name:
             free = None if total is None or used is None else total - used
-            found.append(Gpu("amd", (name,), memory_bytes=total, free_bytes=free))
-    return found
+            gpus.append(Gpu("amd", (name,), memory_bytes=total, free_bytes=free))
+    return gpus
 
 
 def _by_revision(probe: Probe, device: Device) -> str | None:

@@ -1,4 +1,4 @@
-"""What a machine says of itself, before any name is looked up in the catalog."""
+"""A machine by its own statements, before any name is looked up in the catalog."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from estimator.advice.command import Tool
 
 
 class Surroundings(StrEnum):
-    """What the system runs in, where it tells."""
+    """The container or virtual machine around the system, where it states one."""
 
     METAL = "bare metal"
     VIRTUAL_MACHINE = "virtual machine"

@@ -24,7 +24,7 @@ def this_machine() -> ThisMachine:
 
 
 def describe(probe: Probe) -> Description:
-    """What a machine says of itself.
+    """A machine by its own statements.
 
     Raises:
         QuestionError: nothing is known of its system.

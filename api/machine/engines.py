@@ -18,7 +18,7 @@ _MODULES: dict[Tool, str] = {Tool.VLLM: "vllm", Tool.SGLANG: "sglang", Tool.MLX:
 
 
 def tools(probe: Probe) -> tuple[Tool, ...]:
-    """What is installed, the likeliest first."""
+    """Installed engines, the likeliest first."""
     return tuple(
         tool
         for tool, names in _PROGRAMS.items()

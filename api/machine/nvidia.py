@@ -32,11 +32,11 @@ def gpus(probe: Probe) -> list[Gpu]:
         return _of_driver(probe)
     split = any(row[-1] == "Enabled" for row in cards)
     instances = _instances(probe.command(*LIST) or "") if split else {}
-    found: list[Gpu] = []
+    devices: list[Gpu] = []
     for index, name, total, free, *mig in cards:
         whole = Gpu("nvidia", (name,), memory_bytes=_mib(total), free_bytes=_mib(free))
-        found += [part_of(whole, *sizes) for sizes in instances.get(index, [])] if mig == ["Enabled"] else [whole]
-    return found
+        devices += [part_of(whole, *sizes) for sizes in instances.get(index, [])] if mig == ["Enabled"] else [whole]
+    return devices
 
 
 def part_of(card: Gpu, compute_slices: int, memory_gb: int) -> Gpu:

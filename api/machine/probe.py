@@ -36,7 +36,7 @@ class Probe(Protocol):
         """Names in a folder, sorted; empty when there is none."""
 
     def command(self, *words: str) -> str | None:
-        """What a command prints; None when it is not there, fails or takes too long."""
+        """Output of a command; None when it is not there, fails or takes too long."""
 
     def program(self, name: str) -> str | None:
         """Path of a program; None when it is not installed."""
@@ -94,9 +94,9 @@ class ThisMachine:
         return text
 
     def program(self, name: str) -> str | None:
-        found = shutil.which(name)
+        installed = shutil.which(name)
         places = (Path(place).expanduser() / name for place in _OTHER_PLACES)
-        path = found or next((str(place) for place in places if place.is_file()), None)
+        path = installed or next((str(place) for place in places if place.is_file()), None)
         if path is not None:
             self._texts[f"program {name} {path}"] = ""
         return path

@@ -28,12 +28,12 @@ def amount_bytes(text: str | None) -> int | None:
 
 def fields(text: str | None, separator: str = ":") -> dict[str, str]:
     """Lines ``key: value`` of a text; the first of a key is kept."""
-    found: dict[str, str] = {}
+    values: dict[str, str] = {}
     for line in (text or "").splitlines():
         key, known, value = line.partition(separator)
         if known:
-            found.setdefault(key.strip(), value.strip())
-    return found
+            values.setdefault(key.strip(), value.strip())
+    return values
 
 
 def parsed(text: str | None) -> Any:

@@ -35,10 +35,10 @@ class Step:
 
 def plots(fit: FitRecord, answers: Answers, options: Sequence[tuple[FitRecord, Answers]]) -> list[tuple[str, Markup]]:
     """Plots of a fit with their titles, those that have something to show; ``options`` are its quantizations."""
-    found = steps(answers)
+    contexts = steps(answers)
     made = (
-        ("Speed by tokens in context, with the range of 80 %", speed_plot(fit, found)),
-        ("Memory by context: weights below, cache and buffers above", memory_plot(fit, found)),
+        ("Speed by tokens in context, with the range of 80 %", speed_plot(fit, contexts)),
+        ("Memory by context: weights below, cache and buffers above", memory_plot(fit, contexts)),
         ("Speed against the loss of each quantization", frontier_plot(options)),
     )
     return [(title, Markup(plot)) for title, plot in made if plot]
@@ -49,26 +49,26 @@ def steps(answers: Answers) -> list[Step]:
     facts, view = answers.facts, answers.view
     longest = facts.model.context_tokens or _FIRST_TOKENS * 2**_MOST_STEPS
     contexts = [_FIRST_TOKENS * 2**power for power in range(_MOST_STEPS) if _FIRST_TOKENS * 2**power < longest]
-    found = []
+    estimates = []
     for tokens in [*contexts, longest][: _MOST_STEPS + 1]:
         request = replace(facts.request, depth_tokens=tokens, context_tokens=tokens)
         try:
-            found.append(Step(tokens, estimate(facts.model, request, view.calibration, facts.workload)))
+            estimates.append(Step(tokens, estimate(facts.model, request, view.calibration, facts.workload)))
         except EstimatorError:
             return []
-    return found
+    return estimates
 
 
-def speed_plot(fit: FitRecord, found: Sequence[Step]) -> Markup | str:
+def speed_plot(fit: FitRecord, contexts: Sequence[Step]) -> Markup | str:
     """Decode speed against the tokens in context, with its range; empty where nothing runs."""
-    running = [step for step in found if step.estimate.status in RUNNING and step.estimate.decode is not None]
+    running = [step for step in contexts if step.estimate.status in RUNNING and step.estimate.decode is not None]
     if len(running) < 3:
         return ""
     speeds = [(step.tokens, step.estimate.decode) for step in running if step.estimate.decode is not None]
     least = fit.workload.spec.minimum_decode_tok_s
     high = max(speed.high for _, speed in speeds)
     plot = Plot(
-        axis("tokens in context", [step.tokens for step in found], log=True),
+        axis("tokens in context", [step.tokens for step in contexts], log=True),
         axis("tok/s", [0, high], zero=True),
         f"Decode speed of {fit.model.name} on {fit.gpu.name} by tokens in context, with the range of 80 %.",
     )
@@ -80,16 +80,16 @@ def speed_plot(fit: FitRecord, found: Sequence[Step]) -> Markup | str:
     return plot.svg()
 
 
-def memory_plot(fit: FitRecord, found: Sequence[Step]) -> Markup | str:
+def memory_plot(fit: FitRecord, contexts: Sequence[Step]) -> Markup | str:
     """Memory against the context beside what is usable: weights, cache and buffers; empty where nothing is known."""
-    if len(found) < 3:
+    if len(contexts) < 3:
         return ""
     usable = fit.cell.memory.usable_bytes / GIB
-    whole = [(step.tokens, step.estimate.memory) for step in found]
+    whole = [(step.tokens, step.estimate.memory) for step in contexts]
     totals = [(tokens, (memory.total_bytes + memory.host_bytes) / GIB) for tokens, memory in whole]
     onto = [(tokens, memory.total_bytes / GIB) for tokens, memory in whole]
     plot = Plot(
-        axis("tokens of context", [step.tokens for step in found], log=True),
+        axis("tokens of context", [step.tokens for step in contexts], log=True),
         axis("GiB", [0, usable, *(value for _, value in totals)], zero=True),
         f"Memory of {fit.model.name} on {fit.gpu.name} by context, beside the {usable:.1f} GiB that are usable.",
     )

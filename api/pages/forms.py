@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from api.catalog.records import WorkloadRecord
 from api.catalog.view import CatalogView
 from api.pages.asked import Asked
 from api.pages.wording import MODE_WORDS
 from estimator.types import OperatingMode
 
 Options = Sequence[tuple[str, str]]
+#: Memory of an accelerator, and parameters of a model, as lists are narrowed by them.
+MEMORIES = tuple((size, f"{size} GB or more") for size in ("8", "12", "16", "24", "32", "48", "64", "96", "128", "192"))
+SIZES = tuple((size, f"up to {size}B") for size in ("4", "9", "15", "36", "75", "130"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +65,16 @@ def pager(asked: Asked, count: int, size: int) -> Pager:
     )
 
 
+def workload_of(asked: Asked, view: CatalogView, otherwise: str = "coding") -> WorkloadRecord:
+    """The workload that is asked for. Raises ``BAD_USER_INPUT``."""
+    return asked.choice("workload", {workload.slug: workload for workload in view.workloads}, otherwise)
+
+
 def workload_options(view: CatalogView) -> Options:
-    """All workloads."""
     return [(workload.slug, workload.name) for workload in view.workloads]
 
 
 def mode_options() -> Options:
-    """All operating modes."""
     return [(mode.value, MODE_WORDS[mode][0]) for mode in OperatingMode]
 
 

@@ -13,6 +13,7 @@ from markupsafe import Markup, escape
 WIDTH, HEIGHT = 460.0, 280.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44.0, 12.0, 14.0, 38.0
 _CHARACTER, _LINE = 6.4, 14.0
+_MOST_TICKS = 6
 Point = tuple[float, float]
 
 
@@ -32,16 +33,16 @@ class Axis:
             return math.log(max(value, 1e-12) / self.low) / math.log(self.high / self.low)
         return (value - self.low) / (self.high - self.low)
 
-    def ticks(self, most: int = 6) -> list[float]:
-        """Round values within the range, at most ``most`` of them where it is linear."""
+    def ticks(self) -> list[float]:
+        """Round values within the range, at most ``_MOST_TICKS`` of them where it is linear."""
         if self.log:
             powers = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
             few = self.high / self.low > 300
             values = [step * 10.0**power for power in powers for step in ((1,) if few else (1, 2, 5))]
         else:
-            step = _round_step((self.high - self.low) / most)
+            step = _round_step((self.high - self.low) / _MOST_TICKS)
             first = math.ceil(self.low / step - 1e-9)
-            values = [step * number for number in range(first, first + most + 3)]
+            values = [step * number for number in range(first, first + _MOST_TICKS + 3)]
         return [value for value in values if self.low * (1 - 1e-9) <= value <= self.high * (1 + 1e-9)]
 
     def text(self, value: float) -> str:
@@ -157,5 +158,5 @@ class Plot:
         return parts
 
 
-def _cross(one: tuple[float, float, float, float], other: tuple[float, float, float, float]) -> bool:
-    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+def _cross(box: tuple[float, float, float, float], other: tuple[float, float, float, float]) -> bool:
+    return box[0] < other[2] and other[0] < box[2] and box[1] < other[3] and other[1] < box[3]

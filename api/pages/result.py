@@ -225,7 +225,7 @@ def _limit(limit: Any) -> dict[str, str]:
 
 
 def _advice(pair: Pair, advice: Advice) -> dict[str, str]:
-    what, _, effect = advice.message.partition(": ")
+    action, _, effect = advice.message.partition(": ")
     gain = ""
     if advice.code is not AdviceCode.NOTHING_NEEDED:
         parts = []
@@ -242,7 +242,7 @@ def _advice(pair: Pair, advice: Advice) -> dict[str, str]:
         # These have a page of their own: everything else of them is as it is here.
         request = advice.request
         href = _page_path(advice.model.slug, request.accelerator.slug, request.quant.slug, pair)
-    return {"what": first_upper(what), "effect": effect, "gain": gain, "href": href}
+    return {"action": first_upper(action), "effect": effect, "gain": gain, "href": href}
 
 
 def _workload_row(pair: Pair, fit: FitRecord) -> dict[str, Any]:

@@ -48,7 +48,6 @@ PAGES: dict[str, Handler] = {
 
 
 def routes(state: CatalogState, settings: ApiSettings) -> list[Route]:
-    """The routes of all pages."""
     return [
         Route(path, answering(handler, state, settings.public_url), methods=["GET"]) for path, handler in PAGES.items()
     ]

@@ -129,7 +129,7 @@ def _middleware(
 
 
 def _observation(settings: ApiSettings, services: Services, schema: FitSchema) -> Observation | None:
-    """What is observed; None, and nothing of it imported, when nothing is."""
+    """The observation of the server; None, and nothing of it imported, when no setting asks for it."""
     if settings.log_format == "text" and not settings.metrics and not settings.otlp_endpoint:
         return None
     from api.observe.setup import Observation

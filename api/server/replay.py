@@ -1,8 +1,8 @@
 """Finished answers to repeated requests, kept as they leave: headers set, body compressed.
 
 The same bytes posted again by a client that accepts the same get the same answer until the next generation, without
-being parsed, looked up or compressed once more. What may be kept says the GraphQL endpoint; what differs by caller does
-not pass here: requests with an ``Authorization`` header go on, and so does everything when clients are limited by rate.
+being parsed, looked up or compressed once more. The GraphQL endpoint says which answer may be kept. Answers that differ by
+caller do not pass here: requests with an ``Authorization`` header go on, and so does everything when clients are limited by rate.
 """
 
 from __future__ import annotations

@@ -43,8 +43,8 @@ class Link:
 
     def silence(self, way: Way) -> None:
         """Carry nothing in the given direction until ``heal``."""
-        for each in (Way.THERE, Way.BACK) if way is Way.BOTH else (way,):
-            self._loop.call_soon_threadsafe(self._open[each].clear)
+        for direction in (Way.THERE, Way.BACK) if way is Way.BOTH else (way,):
+            self._loop.call_soon_threadsafe(self._open[direction].clear)
 
     def slow(self, delay_s: float) -> None:
         """Hold each portion of bytes for ``delay_s``."""

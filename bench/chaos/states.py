@@ -40,12 +40,12 @@ class States:
         models = dict(_spread(whole.models, MODELS))
         gpus = dict(_spread(whole.gpus, GPUS))
         base = dataclasses.replace(whole, models=models, gpus=gpus)
-        self.models, one = tuple(models), next(iter(gpus))
+        self.models, changed = tuple(models), next(iter(gpus))
         factors = ((1.0, 1.0), (1.25, 1.0), (1.25, 0.5), (1.0, 0.5))
         self.catalogs = [
             rebuilt(
                 dataclasses.replace(
-                    base, gpus={slug: _at(gpus[slug], by * (of_one if slug == one else 1.0)) for slug in gpus}
+                    base, gpus={slug: _at(gpus[slug], by * (of_one if slug == changed else 1.0)) for slug in gpus}
                 )
             )
             for by, of_one in factors

@@ -56,7 +56,7 @@ def install(folder: Path) -> None:
 
 
 def version(folder: Path) -> str:
-    """What was installed."""
+    """Name and version of the installed program."""
     package = json.loads((folder / "node_modules/postgraphile/package.json").read_text())
     return f"PostGraphile {package['version']}"
 
@@ -113,7 +113,7 @@ def _statements(table: str, generation: int) -> list[str]:
     own, explicit = _unsigned("f.rest", 20, 5), _u48("p.cell", 34)
     modes = f"WHEN {OVERHEAD_OF_ROW} THEN {own} WHEN {OVERHEAD_EXPLICIT} THEN {explicit}"
     total = f"{parts} + CASE get_byte(p.cell, 1) {modes} ELSE 0 END"
-    names = ", ".join(f"'{each.name}'" for each in STATUSES)
+    names = ", ".join(f"'{member.name}'" for member in STATUSES)
     score = f"f.score_{_SLOT} / 100.0"
     grade = " ".join(f"WHEN {score} >= {least} THEN '{letter}'" for letter, least in GRADES)
     decode, ttft = _float(f"f.decode_{_SLOT}"), _float(f"f.ttft_{_SLOT}")
@@ -141,17 +141,20 @@ def _statements(table: str, generation: int) -> list[str]:
 
 def _constraints() -> list[str]:
     return [
-        *(f"ALTER TABLE {SCHEMA}.{each} ADD PRIMARY KEY (id), ADD UNIQUE (slug)" for each in ("model", "gpu", "quant")),
+        *(
+            f"ALTER TABLE {SCHEMA}.{table} ADD PRIMARY KEY (id), ADD UNIQUE (slug)"
+            for table in ("model", "gpu", "quant")
+        ),
         f"ALTER TABLE {SCHEMA}.fit ADD PRIMARY KEY (model_id, gpu_id, quant_id), "
         + ", ".join(
-            f"ADD CONSTRAINT fit_{each} FOREIGN KEY ({each}_id) REFERENCES {SCHEMA}.{each}"
-            for each in ("model", "gpu", "quant")
+            f"ADD CONSTRAINT fit_{table} FOREIGN KEY ({table}_id) REFERENCES {SCHEMA}.{table}"
+            for table in ("model", "gpu", "quant")
         ),
         f"CREATE INDEX ON {SCHEMA}.fit (model_id, decode_tok_s DESC)",
-        *(f"CREATE INDEX ON {SCHEMA}.fit ({each}_id)" for each in ("gpu", "quant")),
+        *(f"CREATE INDEX ON {SCHEMA}.fit ({table}_id)" for table in ("gpu", "quant")),
         *(
-            f"COMMENT ON CONSTRAINT fit_{each} ON {SCHEMA}.fit IS E'@fieldName {each}\\n@foreignFieldName fits'"
-            for each in ("model", "gpu", "quant")
+            f"COMMENT ON CONSTRAINT fit_{table} ON {SCHEMA}.fit IS E'@fieldName {table}\\n@foreignFieldName fits'"
+            for table in ("model", "gpu", "quant")
         ),
     ]
 

@@ -64,4 +64,4 @@ RECOMMENDATIONS = f"""query Recommendations($for: RecommendationInput!) {{
 
 def posts(query: str, variables: Sequence[object]) -> list[Sent]:
     """One POST to ``/graphql`` for each set of variables."""
-    return [Sent("POST", "/graphql", json.dumps({"query": query, "variables": each})) for each in variables]
+    return [Sent("POST", "/graphql", json.dumps({"query": query, "variables": values})) for values in variables]

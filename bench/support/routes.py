@@ -1,4 +1,4 @@
-"""What one would write by hand instead of a GraphQL API: Starlette routes with the same statement and the same JSON.
+"""Routes written by hand instead of a GraphQL API: Starlette routes with the same statement and the same JSON.
 
 `python -m bench.support.routes PORT` serves the database of the settings. ``/fits/{model}`` runs the statement of the nested
 query and builds its answer with plain code; ``/kept/{model}`` returns its finished bytes from a dictionary.
@@ -33,7 +33,7 @@ from estimator.types import STATUSES, WorkloadKind
 
 _SLOT = SLOTS.index(WorkloadKind.CODING)
 _ORDER = (FitOrder(FitField.DECODE),)
-#: Of a plan: overhead mode, then lower and upper bytes of weights, cache, compute, host and overhead.
+#: Fields of a plan: overhead mode, then lower and upper bytes of weights, cache, compute, host and overhead.
 _PLAN = Struct("<xBxxxxxxxx" + "IH" * 5)
 _BAND = Struct("<ff")
 _FLOATS = Struct("<fff")

@@ -1,4 +1,4 @@
-"""What the API benches run on: PostgreSQL with the whole published table, and server processes on ports of their own."""
+"""Services of the API benches: PostgreSQL with the whole published table, and server processes on ports of their own."""
 
 from __future__ import annotations
 

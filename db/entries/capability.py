@@ -14,12 +14,11 @@ from typing import Any
 import orjson
 from pydantic import BaseModel, ValidationError
 
-from db.entries.files import CATALOG_ROOT, Entry, Fault
+from db.entries.files import CATALOG_ROOT, Entry, Fault, checked_lines
 from db.entries.schema_judgement import BenchmarkFile, PostTraining, ResultRow, ResultSource
 from db.entries.traits import DIRECTORY, judgement_entries
 from estimator.accuracy.capability.cells import Benchmark, Result
 
-MAX_FILE_BYTES = 1_500_000
 _LISTS: Mapping[str, type[BaseModel]] = {
     "benchmarks": BenchmarkFile, "post-training": PostTraining, "sources": ResultSource,
 }  # fmt: skip
@@ -90,25 +89,18 @@ def check_capability(root: Path, slugs: Mapping[str, Set[str]]) -> list[Fault]:
     return faults
 
 
-def _result_faults(
-    path: Path, file: str, known: Mapping[str, Set[str]], slugs: Mapping[str, Set[str]]
-) -> Iterator[Fault]:
-    if path.stat().st_size > MAX_FILE_BYTES:
-        yield Fault(file, "-", "-", f"the file exceeds {MAX_FILE_BYTES} bytes; split it by source")
+def _result_faults(path: Path, file: str, known: Mapping[str, Set[str]], slugs: Mapping[str, Set[str]]) -> list[Fault]:
+    faults: list[Fault] = []
     if path.stem not in known.get("sources", ()):
-        yield Fault(file, "-", "-", f"sources.json has no item {path.stem!r}; add one with the owner's terms")
-    for number, line in enumerate(path.read_bytes().splitlines(), start=1):
-        label = f"line {number}"
-        try:
-            row = orjson.loads(line)
-        except orjson.JSONDecodeError as error:
-            yield Fault(file, label, "-", f"the line is not valid JSON ({error}); repair it")
-            continue
-        yield from shape_faults(ResultRow, file, label, row)
-        yield from _unknown_models(file, label, row, ("model_slug",), slugs)
+        message = f"sources.json has no item {path.stem!r}; add one with the owner's terms"
+        faults.append(Fault(file, "-", "-", message))
+    for label, row in checked_lines(path, file, faults):
+        faults += shape_faults(ResultRow, file, label, row)
+        faults += _unknown_models(file, label, row, ("model_slug",), slugs)
         if row.get("benchmark") not in known.get("benchmarks", ()):
             message = f"benchmarks.json has no benchmark {row.get('benchmark')!r}; correct the slug, or add it"
-            yield Fault(file, label, "benchmark", message)
+            faults.append(Fault(file, label, "benchmark", message))
+    return faults
 
 
 def shape_faults(shape: type[BaseModel], file: str, label: str, row: Any) -> list[Fault]:

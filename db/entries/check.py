@@ -47,13 +47,13 @@ def check_catalog(root: Path | None = None) -> list[Fault]:
         for path, parsed in read_entities(root, kind):
             relative = path.relative_to(root)
             named.setdefault(kind, set()).add(path.stem)
-            found = [Fault(str(relative), path.stem, "-", parsed)] if isinstance(parsed, str) else []
+            entity_faults = [Fault(str(relative), path.stem, "-", parsed)] if isinstance(parsed, str) else []
             if isinstance(parsed, dict):
-                found = _check_entity(kind, relative, parsed, files)
-                if not found:
+                entity_faults = _check_entity(kind, relative, parsed, files)
+                if not entity_faults:
                     sound[kind][path.stem] = parsed
                     files[path.stem] = places[kind, path.stem] = relative
-            faults += found
+            faults += entity_faults
         faults += _check_set(kind, directory, sound[kind], files, complete=bool(sound[kind]))
     faults += _unknown_names(sound, named, places)
     faults += check_measurements(root, named)
@@ -75,11 +75,11 @@ def _check_entity(kind: str, file: Path, entry: Entry, seen: Mapping[str, Path])
 
 
 def shape_faults(kind: str, file: str, name: str, entry: Mapping[str, Any]) -> list[Fault]:
-    """What the strict shape of ``kind`` says against an entry."""
+    """Faults of an entry by the strict shape of ``kind``."""
     try:
         SHAPES[kind].model_validate(entry)
     except ValidationError as error:
-        return [Fault(file, name, _field(found["loc"]), _message(dict(found))) for found in error.errors()]
+        return [Fault(file, name, _field(detail["loc"]), _message(dict(detail))) for detail in error.errors()]
     return []
 
 
@@ -87,12 +87,12 @@ def _field(location: Iterable[int | str]) -> str:
     return ".".join(str(part) for part in location) or "-"
 
 
-def _message(found: Mapping[str, Any]) -> str:
-    if found["type"] == "extra_forbidden":
+def _message(detail: Mapping[str, Any]) -> str:
+    if detail["type"] == "extra_forbidden":
         return "this key is unknown; correct its spelling or remove it"
-    if found["type"] == "missing":
+    if detail["type"] == "missing":
         return "the key is missing; add it, with null when the fact is unknown"
-    return f"{found['msg']}; the file has {found['input']!r:.80}"
+    return f"{detail['msg']}; the file has {detail['input']!r:.80}"
 
 
 def _unknown_names(

@@ -11,24 +11,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import orjson
 from pydantic import Field, ValidationError
 
 from db.entries.files import Fault
-from db.entries.rules_models import family_directory
+from db.entries.rules_models import Entry, family_directory
 from db.entries.schema import Date, Name, Shape, Slug
 
 DIRECTORY = "derivatives"
 #: Format of a repository with GGUF files of several types.
 SEVERAL_GGUF = "gguf"
-Entry = Mapping[str, Any]
 
 
 class DerivativeRow(Shape):
-    """One repository."""
-
     repository: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$", max_length=200)]
     base: Slug
     known_by: Literal["name", "shape", "text", "card"]
@@ -59,8 +56,8 @@ def _findings(
         yield "-", f"the line is not valid JSON ({error}); repair it"
         return
     except ValidationError as error:
-        for found in error.errors(include_url=False):
-            yield ".".join(map(str, found["loc"])) or "-", found["msg"]
+        for detail in error.errors(include_url=False):
+            yield ".".join(map(str, detail["loc"])) or "-", detail["msg"]
         return
     base = models.get(row.base)
     if base is None:

@@ -27,6 +27,8 @@ DIRECTORIES: dict[str, str] = {
 }  # fmt: skip
 
 Entry = dict[str, Any]
+#: Every file of rows stays reviewable and below the size that hosting sites warn about.
+MAX_FILE_BYTES = 1_500_000
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -68,8 +70,8 @@ class Catalog:
 
     def entries(self, kind: str) -> dict[str, Entry]:
         """Entries of one kind of :data:`DIRECTORIES`."""
-        found: dict[str, Entry] = getattr(self, DIRECTORIES[kind])
-        return found
+        entries: dict[str, Entry] = getattr(self, DIRECTORIES[kind])
+        return entries
 
     def resolve(self, kind: str, text: str, engine: str | None = None) -> str:
         """Slug of the one entity of ``kind`` called ``text``. Raises :class:`UnknownNameError`, for a count above one too."""
@@ -97,6 +99,20 @@ class Catalog:
         return next(slug for slug, entry in self.hosts.items() if entry["default"])
 
 
+def checked_lines(path: Path, file: str, faults: list[Fault]) -> Iterator[tuple[str, Any]]:
+    """Rows of a file of JSON Lines with the label of each; faults of its size and syntax join ``faults``."""
+    if path.stat().st_size > MAX_FILE_BYTES:
+        faults.append(Fault(file, "-", "-", f"the file exceeds {MAX_FILE_BYTES} bytes; split it by source"))
+    for number, line in enumerate(path.read_bytes().splitlines(), start=1):
+        label = f"line {number}"
+        try:
+            row = orjson.loads(line)
+        except orjson.JSONDecodeError as error:
+            faults.append(Fault(file, label, "-", f"the line is not valid JSON ({error}); repair it"))
+        else:
+            yield label, row
+
+
 def entity_files(root: Path, kind: str) -> list[Path]:
     """Entity files of one kind, in path order."""
     return sorted((root / DIRECTORIES[kind]).rglob("*.json"))
@@ -109,7 +125,7 @@ def load_catalog(root: Path | None = None) -> Catalog:
         CatalogError: a file is not valid JSON, has no slug of its own name, or repeats a slug.
     """
     root = CATALOG_ROOT if root is None else root
-    found: dict[str, dict[str, Entry]] = {}
+    entities: dict[str, dict[str, Entry]] = {}
     faults: list[Fault] = []
     for kind, directory in DIRECTORIES.items():
         entries: dict[str, Entry] = {}
@@ -119,13 +135,13 @@ def load_catalog(root: Path | None = None) -> Catalog:
                 faults.append(fault)
             elif isinstance(parsed, dict):
                 entries[path.stem] = parsed
-        found[directory] = dict(sorted(entries.items()))
+        entities[directory] = dict(sorted(entries.items()))
         if not entries:
             faults.append(Fault(directory, "-", "-", f"no {kind} files found; a catalog needs at least one"))
     if faults:
         raise CatalogError(faults)
-    found["models"] = _with_copies(root, found["models"])
-    return Catalog(**found, revision=revision_of(found))
+    entities["models"] = _with_copies(root, entities["models"])
+    return Catalog(**entities, revision=revision_of(entities))
 
 
 def _with_copies(root: Path, models: dict[str, Entry]) -> dict[str, Entry]:
@@ -164,8 +180,8 @@ def _light_check(file: Path, stem: str, parsed: Entry | str, seen: dict[str, Ent
     return None
 
 
-def revision_of(found: dict[str, dict[str, Entry]]) -> str:
+def revision_of(entities: dict[str, dict[str, Entry]]) -> str:
     """Hash of all facts; independent of formatting, key order and file layout."""
     digest = hashlib.blake2b(digest_size=16)
-    digest.update(orjson.dumps(found, option=orjson.OPT_SORT_KEYS))
+    digest.update(orjson.dumps(entities, option=orjson.OPT_SORT_KEYS))
     return digest.hexdigest()

@@ -6,19 +6,17 @@ prices and, for an accelerator, its board.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from db.entries import specs
 from db.entries.files import Catalog
+from db.entries.rules_models import Entry, Finding
 from db.entries.schema import Count, Date, Name, Positive, Shape, Slug, Sources, Text
 from estimator.judgement.market import Board, Computer, Price, PriceKind
-
-Entry = Mapping[str, Any]
-Finding = tuple[str, str]
 
 KindOfPrice = Literal["msrp", "street_new", "street_used", "system", "cloud_hour"]
 

@@ -16,13 +16,11 @@ from typing import Any
 
 import orjson
 
-from db.entries.files import CATALOG_ROOT, Fault
+from db.entries.files import CATALOG_ROOT, Fault, checked_lines
 
 Row = dict[str, Any]
 
 MATCHES = ("exact", "assumed", "same-shapes", "variant")
-#: Every file stays reviewable and below the size that hosting sites warn about.
-MAX_FILE_BYTES = 1_500_000
 _KINDS = ("gpu", "model", "quant")
 _SPEED_KINDS = ("decode", "prefill")
 #: Tables of speeds, and the keys of which a row of a server has one.
@@ -75,17 +73,9 @@ def check_measurements(root: Path, slugs: Mapping[str, Set[str]]) -> list[Fault]
     faults: list[Fault] = []
     for path in sorted((root / "measurements").rglob("*.jsonl")):
         file = str(path.relative_to(root))
-        if path.stat().st_size > MAX_FILE_BYTES:
-            faults.append(Fault(file, "-", "-", f"the file exceeds {MAX_FILE_BYTES} bytes; split it by source"))
-        for number, line in enumerate(path.read_bytes().splitlines(), start=1):
-            entry = f"line {number}"
-            try:
-                row = orjson.loads(line)
-            except orjson.JSONDecodeError as error:
-                faults.append(Fault(file, entry, "-", f"the line is not valid JSON ({error}); repair it"))
-                continue
-            found = [*_unknown_names(row, slugs), *_bad_values(row, path.parent.name)]
-            faults += [Fault(file, entry, field, message) for field, message in found]
+        for label, row in checked_lines(path, file, faults):
+            row_faults = [*_unknown_names(row, slugs), *_bad_values(row, path.parent.name)]
+            faults += [Fault(file, label, field, message) for field, message in row_faults]
     return faults
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import orjson
 
-from db.entries.capability import MAX_FILE_BYTES, shape_faults
-from db.entries.files import CATALOG_ROOT, Entry, Fault
+from db.entries.capability import shape_faults
+from db.entries.files import CATALOG_ROOT, Entry, Fault, checked_lines
 from db.entries.schema_judgement import CacheLossRow, QuantLossRow
 
 DIRECTORY = "quality"
@@ -37,15 +37,7 @@ def check_quality(root: Path, slugs: Mapping[str, Set[str]]) -> list[Fault]:
     for path in sorted((root / DIRECTORY).rglob("*.jsonl")):
         file = str(path.relative_to(root))
         shape = CacheLossRow if path.parent.name == _CACHE else QuantLossRow
-        if path.stat().st_size > MAX_FILE_BYTES:
-            faults.append(Fault(file, "-", "-", f"the file exceeds {MAX_FILE_BYTES} bytes; split it by source"))
-        for number, line in enumerate(path.read_bytes().splitlines(), start=1):
-            label = f"line {number}"
-            try:
-                row = orjson.loads(line)
-            except orjson.JSONDecodeError as error:
-                faults.append(Fault(file, label, "-", f"the line is not valid JSON ({error}); repair it"))
-                continue
+        for label, row in checked_lines(path, file, faults):
             faults += shape_faults(shape, file, label, row)
             slug = row.get("model_slug")
             if slug is not None and slug not in slugs.get("model", ()):

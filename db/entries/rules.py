@@ -9,18 +9,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 from db.entries.market import COMPUTER_RULES, PRICE_RULES
-from db.entries.rules_models import MODEL_RULES, family_directory
+from db.entries.rules_models import MODEL_RULES, Entry, Finding, Rule, family_directory
 from db.entries.schema import AcceleratorKind
 from estimator.placement.hardware import ENGINE_RULES
 from estimator.structure.ik_recipes import IK_TYPES
 from estimator.structure.quantization import FILE_TYPES
 
-Entry = Mapping[str, Any]
-Finding = tuple[str, str]
-Rule = Callable[[Entry], Iterator[Finding]]
 SetRule = Callable[[Mapping[str, Entry]], Iterator[tuple[str, str, str]]]
 
 GIB = 1024**3
@@ -73,7 +70,7 @@ def memory_is_known_or_shared(entry: Entry) -> Iterator[Finding]:
 
 
 def driver_memory_is_near_nominal(entry: Entry) -> Iterator[Finding]:
-    """What the driver reports is at most the nominal size and not far below it."""
+    """The memory that the driver reports is at most the nominal size and not far below it."""
     nominal, reported = entry["memory_gb"], entry["memory_bytes"]
     if nominal and reported and not 0.85 * nominal * GIB <= reported <= 1.002 * nominal * GIB:
         yield (
@@ -152,7 +149,7 @@ def integer_peak_states_its_path(entry: Entry) -> Iterator[Finding]:
 
 
 def certainty_lists_name_fields(entry: Entry) -> Iterator[Finding]:
-    """What is marked derived, uncertain or recalled is a key of the file."""
+    """Each mark of a derived, uncertain or recalled fact names a key of the file."""
     for listing in ("derived", "uncertain", "recalled"):
         for item in entry[listing]:
             key = re.split(r"[ (/:,]", item, maxsplit=1)[0]
@@ -163,7 +160,12 @@ def certainty_lists_name_fields(entry: Entry) -> Iterator[Finding]:
 def format_states_its_size(entry: Entry) -> Iterator[Finding]:
     """A file for llama.cpp or its forks names a file type, any other format its bits; either may state them by part."""
     recipes = {"gguf": FILE_TYPES, "ik-gguf": IK_TYPES}.get(entry["format"])
-    if entry["part_bits"] is not None:
+    if (factors := entry["part_factors"]) is not None:
+        if entry["format"] != "gguf" or factors["file_type"] not in FILE_TYPES:
+            yield "part_factors", f"factors are of a recipe of llama.cpp; known are {', '.join(FILE_TYPES)}"
+        if entry["weight_bits"] is not None or entry["part_bits"] is not None or entry["file_type"] in FILE_TYPES:
+            yield "part_factors", "factors by part stand instead of a recipe or of bits; state one of them"
+    elif entry["part_bits"] is not None:
         if entry["weight_bits"] is not None or entry["file_type"] in (recipes or ()):
             yield "part_bits", "bits by part stand instead of a recipe or of weight_bits; state one of them"
     elif recipes is not None:

@@ -103,6 +103,23 @@ class QuantPartBits(Shape):
     experts: QuantBits
 
 
+class QuantPartFactors(Shape):
+    """Bytes over those of the recipe ``file_type``, by part of a model; those of models with experts by their date."""
+
+    file_type: Name
+    tables: Positive
+    lookup: Positive
+    attention: Positive
+    down: Positive
+    up: Positive
+    beside_experts: Positive
+    expert_down: Positive
+    expert_up: Positive
+    late_beside_experts: Positive
+    late_expert_down: Positive
+    late_expert_up: Positive
+
+
 class QuantFile(Shape):
     """A way to store weights; ``quality_loss`` is the relative rise of perplexity of Llama 3 8B."""
 
@@ -117,6 +134,7 @@ class QuantFile(Shape):
     nominal_bits: QuantBits
     weight_bits: QuantBits | None
     part_bits: QuantPartBits | None
+    part_factors: QuantPartFactors | None
     group_size: Count | None
     scale_bits: Positive | None
     zero_bits: Positive | None

@@ -85,7 +85,7 @@ class ResultSource(Shape):
 
 
 class MeasuredLoss(Shape):
-    """What measured losses of weights and of caches share."""
+    """Fields that measured losses of weights and of caches share."""
 
     model_slug: Slug | None
     model_name: Name

@@ -251,7 +251,7 @@ KnownBy = Literal[
 
 
 class RepositoryState(Shape):
-    """What the repository of an imported model said of itself on the day of the import.
+    """The repository of an imported model by its own statement on the day of the import.
 
     ``created`` is the day on which the repository was created, which is no release; ``downloads`` are those of 30 days.
     """
@@ -338,6 +338,6 @@ class ModelFile(Shape):
     published_files: list[PublishedFiles] | None = None
     embedding_size: Dimension | None = None
     context_extension: ContextExtension | None = None
-    # Of imported models: how each field is known, and what the repository said of itself.
+    # Imported models only: how each field is known, and what the repository stated.
     known_by: dict[Name, KnownBy] | None = None
     repository_state: RepositoryState | None = None

@@ -9,13 +9,13 @@ from typing import Any
 
 import orjson
 
-from estimator.placement.hardware import ENGINE_RULES, choose_engine
+from estimator.placement.hardware import ENGINE_RULES
 from estimator.structure.architecture import ModelArchitecture, architecture_from_facts
 from estimator.structure.quantization import DEFAULT_TYPE
+from estimator.structure.weights import PARTS
 from estimator.types import (
     Accelerator,
     Backend,
-    Engine,
     EstimatorError,
     Host,
     MissingFactError,
@@ -130,6 +130,8 @@ def quant(entry: Entry) -> Quant:
         imatrix=entry["imatrix"],
         moe_only=entry["moe_only"],
         part_bits=PartBits(**entry["part_bits"]) if entry["part_bits"] else None,
+        mixed_recipe=mix["file_type"] if (mix := entry["part_factors"]) else None,
+        part_factors=tuple(mix[part] for part in PARTS) if mix else (),
     )
 
 
@@ -174,7 +176,7 @@ def architecture(entry: Entry) -> ModelArchitecture:
 def projector_bytes(entry: Entry) -> int | None:
     """Bytes of a model's vision projector (llama.cpp's mmproj file): 0 for a model without one, None when unknown.
 
-    What the checkpoint has beyond the text model, in 16 bits. Published files are 1 to 4 % larger, since they keep
+    The size is that of the checkpoint's other parameters in 16 bits. Published files are 1 to 4 % larger, since they keep
     biases, norms and position tables in 32 bits.
     """
     if "image" not in entry["modalities"]:
@@ -185,8 +187,8 @@ def projector_bytes(entry: Entry) -> int | None:
 
 def checkpoint_repository(entry: Entry, quant_slug: str) -> str | None:
     """Repository of a model's checkpoint in a pre-quantized format; None when none is recorded."""
-    found = (entry.get("checkpoint_repos") or {}).get(quant_slug)
-    return None if found is None else str(found["repo"])
+    repository = (entry.get("checkpoint_repos") or {}).get(quant_slug)
+    return None if repository is None else str(repository["repo"])
 
 
 def gguf_repository(entry: Entry, quantization: Quant) -> str | None:
@@ -205,19 +207,6 @@ def fingerprint(obj: Accelerator | Quant | Workload | Host | ModelArchitecture) 
     facts: dict[str, Any] = orjson.loads(orjson.dumps(obj))
     physics = {key: value for key, value in facts.items() if key not in _NOT_PHYSICS}
     return hashlib.blake2b(orjson.dumps(physics, option=orjson.OPT_SORT_KEYS), digest_size=16).hexdigest()
-
-
-def engine_for(
-    architecture_name: str,
-    device: Accelerator,
-    quantization: Quant,
-    engines: Mapping[str, Entry],
-    *,
-    is_moe: bool = True,
-) -> tuple[Engine, Backend] | None:
-    """As :func:`estimator.placement.hardware.choose_engine`, among the engines that the catalog lists."""
-    rules = tuple(rule for rule in ENGINE_RULES if rule.engine.value in engines)
-    return choose_engine(architecture_name, device, quantization, is_moe=is_moe, rules=rules)
 
 
 def is_precomputed(entry: Entry) -> bool:

@@ -165,29 +165,29 @@ def entries_of_run(
     if ids is not None:
         wanted = list(ids)
         query, staged = query.where(table.c.id.in_(wanted)), staged.where(_STAGED.c.entity_id.in_(wanted))
-    found: dict[int, dict[str, Any]] = {row[0]: row[1] for row in connection.execute(query)}
+    entries: dict[int, dict[str, Any]] = {row[0]: row[1] for row in connection.execute(query)}
     for entity_id, values in connection.execute(staged):
-        found.pop(entity_id, None)
+        entries.pop(entity_id, None)
         if values is not None and values["estimated"]:
-            found[entity_id] = values["entry"]
-    return dict(sorted(found.items()))
+            entries[entity_id] = values["entry"]
+    return dict(sorted(entries.items()))
 
 
 def hashes_of_run(connection: Connection, run_id: int, kind: str) -> dict[int, str]:
     """Hash of each entry that ``entries_of_run`` gives, by id, without reading the entries."""
     table = entity_table(kind)
     query = select(table.c.id, table.c.entry_hash).where(table.c.live, table.c.estimated)
-    found: dict[int, str] = {row[0]: row[1] for row in connection.execute(query)}
+    hashes: dict[int, str] = {row[0]: row[1] for row in connection.execute(query)}
     staged = select(
         _STAGED.c.entity_id,
         _STAGED.c["values"]["estimated"].as_boolean(),
         _STAGED.c["values"]["entry_hash"].as_string(),
     ).where(_STAGED.c.run_id == run_id, _STAGED.c.kind == kind)
     for entity_id, estimated, digest in connection.execute(staged):
-        found.pop(entity_id, None)
+        hashes.pop(entity_id, None)
         if estimated:
-            found[entity_id] = digest
-    return dict(sorted(found.items()))
+            hashes[entity_id] = digest
+    return dict(sorted(hashes.items()))
 
 
 def apply_staged(connection: Connection, run_id: int) -> None:
@@ -216,8 +216,8 @@ def drop_staged(connection: Connection, run_id: int) -> None:
 async def all_rows(connection: AsyncConnection, kind: str) -> list[CatalogRow]:
     """Every live entity of a kind, by slug."""
     table = entity_table(kind)
-    found = await connection.execute(_row_columns(table).where(table.c.live).order_by(table.c.slug))
-    return [_row(kind, row) for row in found]
+    rows = await connection.execute(_row_columns(table).where(table.c.live).order_by(table.c.slug))
+    return [_row(kind, row) for row in rows]
 
 
 async def live_hashes(connection: AsyncConnection, kind: str) -> list[tuple[int, str, str]]:
@@ -230,8 +230,8 @@ async def live_hashes(connection: AsyncConnection, kind: str) -> list[tuple[int,
 async def rows_by_ids(connection: AsyncConnection, kind: str, ids: Iterable[int]) -> dict[int, CatalogRow]:
     """Entities by id, live or not."""
     table = entity_table(kind)
-    found = await connection.execute(_row_columns(table).where(table.c.id.in_(list(ids))))
-    return {row[0]: _row(kind, row) for row in found}
+    rows = await connection.execute(_row_columns(table).where(table.c.id.in_(list(ids))))
+    return {row[0]: _row(kind, row) for row in rows}
 
 
 def _row_columns(table: Table) -> Any:

@@ -1,4 +1,4 @@
-"""What the expected capability of every model depends on: facts of its file, and its post-training."""
+"""Facts that decide the expected capability of a model: those of its file, and its post-training."""
 
 from __future__ import annotations
 

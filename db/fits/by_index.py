@@ -98,7 +98,7 @@ def is_walked(query: FitQuery, order: Sequence[FitOrder], dialect: str, rows: in
 
 def falls_short(rows: Sequence[Row], query: FitQuery, window: Window) -> bool:
     """Whether walks may have ended before they met what belongs on the page: one of them has found less than a page."""
-    # Of an order that mixes what runs with what does not, both were walked.
+    # An order that mixes running fits with others took two walks.
     mixed, asked = not apart(window.order), parts(query, window.order, "sqlite")
     counts = {(slot, mixed and rests(part)): 0 for slot in slots_of(query) for part in asked}
     for row in rows:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from db.fits.cells import FitKey, StoredCell
 from db.fits.generations import Generation
 from db.fits.joins import shared_columns, shared_joins
-from db.fits.layout import FLAG_BITS, SLOT_COUNT, STATUS_MASK, checked, visible
+from db.fits.layout import FLAG_BITS, SLOT_COUNT, STATUS_MASK, VISIBLE, checked
 from db.fits.packing import BAND_CELL, BAND_CELLS_AT, PLAN_CELL
 from db.fits.query import ALL_SLOTS, FitOwner
 from db.reading import Reader, Row, int_array, rows_at
@@ -28,7 +28,7 @@ _FULL_ROW = (
 
 @dataclass(frozen=True, slots=True)
 class ModelQuant:
-    """What depends on (model, quant) alone: bytes of the file, and of the weights once loaded."""
+    """Sizes by (model, quant): bytes of the file, and of the weights once loaded."""
 
     model_id: int
     quant_id: int
@@ -104,7 +104,7 @@ async def model_quants(reader: Reader, generation: Generation, model_ids: Sequen
     source, parameters = _keys(reader, [(model_id,) for model_id in by_model], 1)
     statement = (
         f"SELECT f.model_id, f.quant_id, f.file_size_bytes, f.weights_bytes FROM {source} "
-        f"CROSS JOIN {generation.table}_quant f WHERE f.model_id = k.c0 AND {visible()} "
+        f"CROSS JOIN {generation.table}_quant f WHERE f.model_id = k.c0 AND {VISIBLE} "
         "ORDER BY f.model_id, f.quant_id, f.born"
     )
     for row in await rows_at(reader, generation.id, statement, parameters):
@@ -117,7 +117,7 @@ async def fetch_figures(reader: Reader, generation: Generation, owner: FitOwner,
     other = FitOwner.MODEL if owner is FitOwner.GPU else FitOwner.GPU
     statement = (
         f"SELECT f.{other.value}, f.quant_id, f.flags, f.decode_{slot}, f.ttft_{slot}, f.safe_{slot} "
-        f"FROM {checked(generation.table)} f WHERE f.{owner.value} = :owner AND f.decode_{slot} > 0 AND {visible()}"
+        f"FROM {checked(generation.table)} f WHERE f.{owner.value} = :owner AND f.decode_{slot} > 0 AND {VISIBLE}"
     )
     rows = await rows_at(reader, generation.id, statement, {"owner": number})
     columns = np.fromiter(chain.from_iterable(rows), dtype=np.int64, count=6 * len(rows)).reshape(-1, 6).T
@@ -149,7 +149,7 @@ async def _full_rows(
     # CROSS JOIN keeps SQLite from turning the loops around: the keys lead, the index follows.
     statement = (
         f"SELECT {_FULL_ROW}, {shared_columns('f', None)} FROM {source} CROSS JOIN {generation.table} f "
-        f"{shared_joins(generation.table, 'f', reader.dialect)} WHERE {match} AND {visible()}"
+        f"{shared_joins(generation.table, 'f', reader.dialect)} WHERE {match} AND {VISIBLE}"
     )
     return await rows_at(reader, generation.id, statement, parameters)
 
@@ -159,7 +159,7 @@ def _cell_rows(table: str, source: str, match: str, slot: int, dialect: str) -> 
     figures = ", ".join(f"f.{name}_{slot}" for name in ("decode", "ttft", "safe", "score"))
     return (
         f"SELECT {slot}, f.model_id, f.gpu_id, f.quant_id, f.flags, {figures}, f.rest, {shared_columns('f', slot)} "
-        f"FROM {source} CROSS JOIN {table} f {shared_joins(table, 'f', dialect)} WHERE {match} AND {visible()}"
+        f"FROM {source} CROSS JOIN {table} f {shared_joins(table, 'f', dialect)} WHERE {match} AND {VISIBLE}"
     )
 
 

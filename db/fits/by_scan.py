@@ -1,8 +1,8 @@
 """Pages in an order that no index serves: the table is read through once, for all workloads and owners together.
 
-A sample of the rows is asked first. Where its own page would end is a bound: the true page ends there or before. Of the
-table, what comes after the bound is dropped as it is read, and the few rows that are left are sorted, for each workload
-and owner. Without a bound, because the sample has less than a page, there are few rows to begin with.
+A sample of the rows is asked first. Where its own page would end is a bound: the true page ends there or before. Rows
+after the bound are dropped as they are read, and the few that are left are sorted, for each workload and owner. Without a
+bound, because the sample has less than a page, there are few rows to begin with.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ No column holds these, and no index finds those, so every row that passes is rea
 quantization; numpy unpacks and sorts. That is fit for few models or accelerators only: some hundred thousand rows at the
 most.
 
-What has no such figure (nothing runs, no engine, no known peak or price) comes last in both directions.
+A fit without such a figure (nothing runs, no engine, no known peak or price) comes last in both directions.
 """
 
 from __future__ import annotations
@@ -55,9 +55,9 @@ NO_FIGURES = GpuFigures({}, {})
 _RATIOS = frozenset((FitField.VALUE, FitField.EFFICIENCY))
 PACKED = frozenset((FitField.PREFILL, FitField.MEMORY, FitField.PRICE, *_RATIOS))
 _PARTS = ("weights", "kv_cache", "compute")
-#: In a cursor, of what has no figure.
+#: In a cursor, for a fit without the figure.
 _NONE = -1
-#: In a column to sort by, of what has no figure: after all others.
+#: In a column to sort by, for a fit without the figure: after all others.
 _LAST = np.iinfo(np.int64).max
 #: Where a cursor has the ids of owners.
 _OWNER_PARTS = {FitOwner.MODEL: -4, FitOwner.GPU: -3, FitOwner.QUANT: -2, FitOwner.WORKLOAD: -1}
@@ -76,7 +76,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """What was read: model and quant of each row, its record, and its plan among those that are used."""
+    """Rows as read: model and quant of each, its record, and its plan among those that are used."""
 
     model: Array
     quant: Array
@@ -214,12 +214,12 @@ def _read(rows: Sequence[Row], columns: Sequence[FitField], *, with_plans: bool)
     layout = np.dtype([*((name, ">i4") for name in names), ("rest", REST)])
     texts = [bytes.fromhex(row[2]) if isinstance(row[2], str) else bytes(row[2]) for row in rows]
     records = np.frombuffer(b"".join(texts), dtype=layout)
-    counts = np.array([len(each) // layout.itemsize for each in texts], dtype=np.int64)
+    counts = np.array([len(text) // layout.itemsize for text in texts], dtype=np.int64)
     model, quant = (np.repeat(np.array([row[place] for row in rows], dtype=np.int64), counts) for place in (0, 1))
     if not with_plans:
         return _Read(model, quant, records)
     blobs = [bytes(row[3]) for row in rows]
-    entries = np.array([len(each) // PLAN_BYTES for each in blobs], dtype=np.int64)
+    entries = np.array([len(blob) // PLAN_BYTES for blob in blobs], dtype=np.int64)
     number = np.repeat(np.cumsum(entries) - entries, counts) + records["plan"]
     # Rows share plans, and rows of few accelerators leave most of them out.
     used, plan = np.unique(number, return_inverse=True)

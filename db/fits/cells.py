@@ -169,7 +169,6 @@ class StoredCell:
 
     @property
     def placement(self) -> Placement:
-        """What sits where."""
         strategy, _, gpu_layers, cpu_moe_layers, offload = _PLAN.unpack(self.row[10])[:5]
         return Placement(STRATEGIES[strategy], gpu_layers, cpu_moe_layers, offload)
 
@@ -254,7 +253,7 @@ def prefill_value(row: Sequence[Any]) -> float:
 
 
 def ranges(row: Sequence[Any]) -> tuple[int, int, float, float, float, float]:
-    """Of decode and of prefill of a stored row: place of the evidence; then low and high of each, over the value."""
+    """Places of the evidence for decode and prefill; then low and high of each, over the value."""
     return _BAND.unpack_from(row[11], BAND_CELLS_AT + row[0] * BAND_CELL.itemsize)
 
 

@@ -12,11 +12,11 @@ from db.fits.cells import ENGINES
 from db.fits.layout import (
     FLAG_BITS,
     STATUS_MASK,
+    VISIBLE,
     Indexed,
     checked,
     engine_of_row,
     recommended_mask,
-    visible,
 )
 from db.fits.packing import bits_from, bits_to
 from db.fits.query import NOT_RUNNING, FitOwner, FitQuery, is_narrow
@@ -58,7 +58,7 @@ def conditions(
     """
     guard = "" if is_narrow(query) else guard
     return [
-        Condition(visible()),
+        Condition(VISIBLE),
         *_of_ids(query, guard, owner),
         *_of_outcome(query, slot),
         *_of_speed(query, slot, indexed=indexed and not is_narrow(query)),

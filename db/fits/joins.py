@@ -1,4 +1,4 @@
-"""What makes a row a cell of one workload: its own columns, and those of the companions that it is joined with."""
+"""Columns that make a row a cell of one workload: its own, and those of the companions that it is joined with."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def cell_columns(slot: int) -> str:
 def shared_columns(alias: str, slot: int | str | None) -> str:
     """Plan, band and memory columns of the joined companions.
 
-    Of one ``slot``, or of all: then its own part of the plan, and the band as far as it reaches.
+    With a ``slot``: only that workload's part of the plan, and the band as far as it needs.
     """
     start, size, reach = "1", str(PLAN_BYTES), str(BAND_BYTES)
     if slot is not None:

@@ -2,9 +2,9 @@
 
 A row of ``fit_<n>`` is one (model, gpu, quant) with all five workloads, the k-th workload in the columns ``*_k``.
 Speeds and latencies are kept as the bits of a float32, which order as the numbers do for what is never negative.
-A row is visible in generation g when ``born <= g`` and (``died = 0`` or ``died > g``). What depends on (model, quant)
-alone, and the placement plans and speed bands that its rows share, lives once in ``fit_<n>_quant``; what depends on
-(gpu, engine) in ``fit_<n>_gpu``.
+A row is visible in generation g when ``born <= g`` and (``died = 0`` or ``died > g``). Figures of (model, quant)
+alone, and the placement plans and speed bands that its rows share, live once in ``fit_<n>_quant``; those of (gpu, engine)
+in ``fit_<n>_gpu``.
 """
 
 from __future__ import annotations
@@ -120,9 +120,9 @@ def checked(table: str) -> str:
 def fit_table(name: str) -> Table:
     """Definition of the fit rows of storage ``name``."""
     columns = [
-        Column(each, SmallInteger if each in SMALL_COLUMNS else Integer, nullable=False)
-        for each in FIT_COLUMNS
-        if each != "rest"
+        Column(column, SmallInteger if column in SMALL_COLUMNS else Integer, nullable=False)
+        for column in FIT_COLUMNS
+        if column != "rest"
     ]
     return Table(checked(name), MetaData(), *columns, Column("rest", LargeBinary, nullable=False))
 
@@ -259,6 +259,5 @@ def engine_of_row(alias: str = "f") -> str:
     return f"(({alias}.flags >> {ENGINE_SHIFT}) & {ENGINE_MASK})"
 
 
-def visible(alias: str = "f") -> str:
-    """SQL condition: the row belongs to generation ``:generation``."""
-    return f"{alias}.born <= :generation AND ({alias}.died = 0 OR {alias}.died > :generation)"
+#: SQL condition: the row ``f`` belongs to generation ``:generation``.
+VISIBLE = "f.born <= :generation AND (f.died = 0 OR f.died > :generation)"

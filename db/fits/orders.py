@@ -89,7 +89,7 @@ def order_terms(
 
 
 def _indexed(query: FitQuery, given: Sequence[FitOrder], by_model: bool, *, by_index: bool) -> Indexed | None:
-    """What the index that gives the order leads with."""
+    """The leading column of the index that gives the order; None without such an index."""
     if by_model:
         return Indexed.MODEL_DECODE if given[0].field is FitField.DECODE else Indexed.MODEL_SCORE
     if not given or not by_index or is_narrow(query):

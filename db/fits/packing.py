@@ -1,6 +1,6 @@
 """From the arrays of an evaluated block to stored rows, and back: vectorised, no loop over rows.
 
-What rows of a (model, quant) share is stored once: ``plan`` is the memory and placement of all five workloads (GPUs
+Rows of a (model, quant) share two records: ``plan`` is the memory and placement of all five workloads (GPUs
 of the same free memory share it), ``band`` is backend, evidence and the range factors of the speeds (GPUs of
 the same class share it). A row carries an index into each. Everything comes back exactly as it went in, but for three
 stated roundings: scores to 0.01, and low and high speeds to one part in a million of the value. Readers see seven

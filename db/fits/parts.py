@@ -38,14 +38,14 @@ def attach(connection: Connection, live: str, part: str) -> None:
 
 def parts_of(connection: Connection, live: str) -> list[str]:
     """Names of the parts of storage ``live``, oldest first."""
-    found = connection.execute(
+    rows = connection.execute(
         text(
             "SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid "
             "WHERE i.inhparent = to_regclass(:live) ORDER BY length(c.relname), c.relname"
         ),
         {"live": checked(live)},
     )
-    return [checked(row[0]) for row in found]
+    return [checked(row[0]) for row in rows]
 
 
 def keep_parts(connection: Connection) -> None:
@@ -56,8 +56,7 @@ def keep_parts(connection: Connection) -> None:
 def fold(connection: Connection, live: str, part: str) -> bool:
     """Move the rows of ``part`` into ``live`` itself. False: it is no part of it any more, or another session folds.
 
-    Whoever reads is served all through, by the part before the commit and by the storage after it. Whoever changes the
-    part's rows waits.
+    Readers are served all through, by the part before the commit and by the storage after it. Writers to the part wait.
     """
     locked = connection.execute(text(f"SELECT pg_try_advisory_xact_lock({_FOLD_LOCK})")).scalar_one()
     if not locked or part not in parts_of(connection, live):

@@ -1,4 +1,4 @@
-"""What is asked of the stored fits: which pass, in which order, from which cursor on, of which owners."""
+"""A question to the stored fits: which pass, in which order, from which cursor on, of which owners."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ALL_SLOTS: tuple[int, ...] = tuple(range(SLOT_COUNT))
 
 
 class FitField(StrEnum):
-    """What fits can be ordered by."""
+    """Figures by which fits are ordered."""
 
     DECODE = "decode"
     SCORE = "score"
@@ -71,7 +71,7 @@ class FitQuery:
     safe_context_max: int | None = None
     #: Whether there is a time to the first token.
     ttft_known: bool | None = None
-    #: Of each group at least one query must pass.
+    #: At least one query of each group must pass.
     any_of: tuple[tuple[FitQuery, ...], ...] = ()
     #: Only the first fit, in the order of the list, of each model, accelerator or quantization.
     one_per: FitOwner | None = None
@@ -144,7 +144,7 @@ def grouped(
 
 
 class FitOwner(StrEnum):
-    """What a list of fits can belong to. Ids of engines are places in ``Engine``, those of workloads are slots."""
+    """The owner of a list of fits. Ids of engines are places in ``Engine``, those of workloads are slots."""
 
     MODEL = "model_id"
     GPU = "gpu_id"
@@ -154,7 +154,7 @@ class FitOwner(StrEnum):
 
     @property
     def column(self) -> str:
-        """What a condition on a row compares with the id; none for a workload, which has columns of its own."""
+        """The expression that a condition compares with the id; no column for a workload, which has columns of its own."""
         return engine_of_row() if self is FitOwner.ENGINE else self.value
 
     def only(self, query: FitQuery, owner: int) -> FitQuery:

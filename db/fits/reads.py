@@ -152,7 +152,7 @@ async def count_fits(reader: Reader, generation: Generation, query: FitQuery) ->
     # An index pays for the few rows between two bounds; beyond one, half of the table is faster read through.
     few = query.decode_min is not None and query.decode_max is not None
     alternatives = [conditions(query, slot, indexed=few) for slot in slots]
-    # What holds for every workload (visibility, ids) stands in WHERE, where an index can serve it.
+    # Conditions of every workload (visibility, ids) stand in WHERE, where an index can serve them.
     shared, own = shared_and_own(alternatives)
     counts = [f"sum(CASE WHEN {all_of(part)} THEN 1 ELSE 0 END)" if part else "count(*)" for part in own]
     where = all_of(sorted(set(shared)))

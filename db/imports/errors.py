@@ -19,7 +19,7 @@ class ImportFactsError(EstimatorError):
         super().__init__(message)
 
 
-def json_object(text: bytes | str, what: str, limit: int, *, constants: bool = False) -> dict[str, Any]:
+def json_object(text: bytes | str, label: str, limit: int, *, constants: bool = False) -> dict[str, Any]:
     """Parse a JSON object strictly: no duplicate keys, bounded in size and depth.
 
     ``constants``: ``Infinity``, ``-Infinity`` and ``NaN`` are read, which Python's own writer leaves in a configuration.
@@ -28,17 +28,17 @@ def json_object(text: bytes | str, what: str, limit: int, *, constants: bool = F
         ImportFactsError: the text is none of that.
     """
     if len(text) > limit:
-        raise ImportFactsError(f"{what}: {len(text):,} bytes; at most {limit:,} are read")
+        raise ImportFactsError(f"{label}: {len(text):,} bytes; at most {limit:,} are read")
     try:
         parsed = json.loads(text, object_pairs_hook=_unique, parse_constant=float if constants else _no_constant)
     except ImportFactsError:
         raise
     except RecursionError:
-        raise ImportFactsError(f"{what}: nested too deeply") from None
+        raise ImportFactsError(f"{label}: nested too deeply") from None
     except (ValueError, UnicodeDecodeError) as error:
-        raise ImportFactsError(f"{what}: not valid JSON: {str(error)[:200]}") from None
+        raise ImportFactsError(f"{label}: not valid JSON: {str(error)[:200]}") from None
     if not isinstance(parsed, dict):
-        raise ImportFactsError(f"{what}: a JSON object is needed, not {type(parsed).__name__}")
+        raise ImportFactsError(f"{label}: a JSON object is needed, not {type(parsed).__name__}")
     return parsed
 
 
@@ -79,11 +79,11 @@ def whole(
 
 def needed(values: Mapping[str, Any], names: tuple[str, ...] | str, low: int, high: int) -> int:
     """Like :func:`whole`, for a value without which nothing can be said."""
-    found = whole(values, names, low, high)
-    if found is None:
+    number = whole(values, names, low, high)
+    if number is None:
         name = names if isinstance(names, str) else names[0]
         raise ImportFactsError(f"{name!r} is missing; it must be an integer from {low:,} to {high:,}", name)
-    return found
+    return number
 
 
 def _shown(value: Any) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 
 from db.entries.files import Catalog
@@ -12,13 +12,8 @@ from db.ingest.outcomes import Outcome, assess
 from db.ingest.snapshots import Snapshot, SourceError
 from db.ingest.sources import Source, read_source
 
-#: Told after each source that was read.
-Progress = Callable[[Source], None]
 
-
-def import_sources(
-    sources: Iterable[Source], catalog: Catalog, day: str, hub: Hub | None = None, progress: Progress | None = None
-) -> list[Outcome]:
+def import_sources(sources: Iterable[Source], catalog: Catalog, day: str, hub: Hub | None = None) -> list[Outcome]:
     """Outcomes of ``sources`` against ``catalog``, which stays as it is; ``day`` is that of the import (ISO).
 
     Raises:
@@ -33,8 +28,6 @@ def import_sources(
             snapshots.append(read_source(source, hub))
         except SourceError as error:
             snapshots.append(Snapshot(source.place, source.repository, unread=str(error)))
-        if progress is not None:
-            progress(source)
     return assess_all(snapshots, catalog, day)
 
 

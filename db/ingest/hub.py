@@ -60,26 +60,26 @@ class Hub:
 
     def newest_of(self, publisher: str, limit: int) -> Iterator[str]:
         """Names of a publisher's text generators, newest first."""
-        found = self._asked(
+        infos = self._asked(
             lambda: list(self._api.list_models(author=publisher, sort="created_at", limit=limit)), publisher
         )
-        yield from (str(info.id) for info in found if info.pipeline_tag in GENERATORS)
+        yield from (str(info.id) for info in infos if info.pipeline_tag in GENERATORS)
 
     def top(self, limit: int) -> Iterator[str]:
         """Names of the text generators that are downloaded most."""
-        found = self._asked(
+        infos = self._asked(
             lambda: list(self._api.list_models(filter="text-generation", sort="downloads", limit=limit)), "the chart"
         )
-        yield from (str(info.id) for info in found)
+        yield from (str(info.id) for info in infos)
 
     @staticmethod
-    def _asked(ask: Any, what: str) -> Any:
+    def _asked(ask: Any, source: str) -> Any:
         from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
         try:
             return ask()
         except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-            raise SourceError(f"{what}: {' '.join(str(error).split())[:300]}") from None
+            raise SourceError(f"{source}: {' '.join(str(error).split())[:300]}") from None
 
 
 #: Tasks of models that generate text, as the hub names them.

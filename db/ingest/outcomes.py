@@ -47,7 +47,7 @@ class Outcome:
 
 
 def assess(snapshot: Snapshot, catalog: Catalog, day: str) -> Outcome:
-    """What ``snapshot`` is to ``catalog``; ``day`` is that of the import (ISO)."""
+    """The outcome of importing ``snapshot`` into ``catalog``; ``day`` is that of the import (ISO)."""
     try:
         return _assessed(snapshot, catalog, day)
     except (SourceError, EstimatorError) as error:
@@ -122,7 +122,7 @@ def _base(snapshot: Snapshot, model: ModelArchitecture, catalog: Catalog) -> tup
         if _is_like(catalog.models[slug], model):
             return slug, "card"
     alike = [slug for slug, entry in catalog.models.items() if _is_like(entry, model)]
-    # Of several, the one of the same class and context.
+    # A model of the same class and context comes first.
     own = (model.architecture, model.context_tokens)
     alike.sort(key=lambda slug: [catalog.models[slug][key] != value for key, value in zip(_NEAREST, own, strict=True)])
     return (alike[0], "shape") if alike else None

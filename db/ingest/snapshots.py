@@ -1,4 +1,4 @@
-"""What one source states, as it was read: a configuration or GGUF header, the checkpoint's count, and the card."""
+"""The statements of one source, as read: a configuration or GGUF header, the checkpoint's count, and the card."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class CheckpointCount:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """What a repository says of itself. ``created`` is the day on which the repository was created, which is no release;
+    """A repository's statements of itself. ``created`` is the day on which the repository was created, which is no release;
     ``downloads`` are those of the last 30 days."""
 
     license: str | None = None

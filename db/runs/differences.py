@@ -1,7 +1,7 @@
-"""What changed between two published generations: fits that came, went or moved, told from the life spans of rows.
+"""Differences between two published generations: fits that came, went or moved, told from the life spans of rows.
 
-Two generations of one storage differ only in rows that were born or died between them. Of two storages, every row is
-compared.
+Two generations of one storage differ only in rows that were born or died between them. Two storages
+are compared row by row.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _FIGURES = ("flags", *(f"{field}_{slot}" for field in HOT_FIELDS for slot in ran
 
 
 class DifferenceKind(StrEnum):
-    """What became of a fit between two generations."""
+    """The change of a fit between two generations."""
 
     ADDED = "added"
     REMOVED = "removed"

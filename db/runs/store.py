@@ -159,7 +159,6 @@ class RunQuery:
     other_causes: frozenset[str] | None = None
 
     def conditions(self) -> list[Any]:
-        """Conditions on the rows of runs."""
         terms: list[Any] = []
         if self.states is not None:
             terms.append(_RUN.c.state.in_([state.value for state in self.states]))
@@ -178,10 +177,10 @@ _ALL = RunQuery()
 
 
 def _page(after: int | None, limit: int, query: RunQuery = _ALL, ascending: bool = False) -> Any:
-    found = _runs().where(*query.conditions()).order_by(_RUN.c.id if ascending else _RUN.c.id.desc()).limit(limit)
+    page = _runs().where(*query.conditions()).order_by(_RUN.c.id if ascending else _RUN.c.id.desc()).limit(limit)
     if after is None:
-        return found
-    return found.where(_RUN.c.id > after if ascending else _RUN.c.id < after)
+        return page
+    return page.where(_RUN.c.id > after if ascending else _RUN.c.id < after)
 
 
 async def get_run(connection: AsyncConnection, run_id: int) -> RunRow | None:
@@ -208,9 +207,9 @@ async def page_runs(
     return [_run(row) for row in await connection.execute(_page(after, limit, query, ascending))]
 
 
-def page_runs_sync(connection: Connection, *, after: int | None = None, limit: int = 20) -> list[RunRow]:
-    """``page_runs`` for the command line."""
-    return [_run(row) for row in connection.execute(_page(after, limit))]
+def page_runs_sync(connection: Connection, *, limit: int = 20) -> list[RunRow]:
+    """The newest runs first."""
+    return [_run(row) for row in connection.execute(_page(None, limit))]
 
 
 async def count_runs(connection: AsyncConnection, query: RunQuery = _ALL) -> int:

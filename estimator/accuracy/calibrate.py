@@ -23,12 +23,17 @@ from estimator.calibration.effects import DECODE_FACTORS, PREFILL_FACTORS
 from estimator.calibration.intervals import DEPTH
 from estimator.calibration.term_logs import PER_WEIGHT_TERMS
 from estimator.speed.roofline import DECODE_TERMS
+from estimator.structure.weights import kernel_quant
 
-#: First guess of each term's own level, log; the prior is wide, so this only says where to start.
+#: First guess of each term's own level, log; the prior is wide, so this only says where to start. Matrix units, in which
+#: servers multiply attention, are ten and more times as quick as the units that the nominal time is of.
 STARTS: Mapping[str, Mapping[str, float]] = {
-    "decode": {"dense": math.log(1.35), "routed": math.log(2.0), "cache": math.log(2.0), "attend": math.log(0.1)},
+    "decode": {
+        "dense": math.log(1.35), "routed": math.log(2.0), "cache": math.log(2.0), "attend": math.log(0.1),
+        "attend/server:yes": math.log(0.1),
+    },
     "prefill": {"linear": math.log(2.8), "attention": math.log(4.0)},
-}
+}  # fmt: skip
 FACTORS: Mapping[str, Mapping[str, tuple[str, ...]]] = {"decode": DECODE_FACTORS, "prefill": PREFILL_FACTORS}
 #: Constants that no row of the measurements can give, with where they come from.
 TTFT_FIXED_S = 0.015
@@ -57,7 +62,7 @@ def calibrate(
     measured = observe(entities, rows)
     result: dict[str, Any] = {"rows": len(rows), "ttft_fixed_s": TTFT_FIXED_S}
     for kind in ("decode", "prefill"):
-        own = [each for each in measured if each.kind == kind]
+        own = [row for row in measured if row.kind == kind]
         result[kind] = _fit_kind(kind, own, say)
     result["offload"] = UNFITTED_OFFLOAD
     result["parallel"], result["streams"] = FIRST, UNFITTED
@@ -68,17 +73,17 @@ def calibrate(
 
 
 def _fit_kind(kind: str, measured: Sequence[MeasuredRow], say: Callable[[str], None]) -> dict[str, Any]:
-    observations = [each.observation for each in measured]
-    quants = [each.quant.slug for each in measured]
+    observations = [row.observation for row in measured]
+    quants = [row.quant.slug for row in measured]
     factors, start = FACTORS[kind], STARTS[kind]
     fitted = fit(observations, factors, start)
     shipped = shipped_terms(kind, measured)
     effects = {name: value for name, value in fitted.effects.items() if abs(value) >= _SMALL_EFFECT}
     answered = shipped(range(len(observations)), fitted.effects)
-    residual = np.array([each.log_seconds for each in observations]) - fitted.predict(answered)
+    residual = np.array([row.log_seconds for row in observations]) - fitted.predict(answered)
     validated: dict[str, Any] = {}
     residuals: dict[str, Any] = {}
-    is_moe = np.array([each.factors["moe"] is not None for each in observations])
+    is_moe = np.array([row.factors["moe"] is not None for row in observations])
     for scheme in crossval.SCHEMES:
         residuals[scheme] = crossval.cross_validate(observations, factors, start, scheme, shipped)
         validated[scheme] = crossval.error_summary(observations, residuals[scheme])
@@ -92,8 +97,8 @@ def _fit_kind(kind: str, measured: Sequence[MeasuredRow], say: Callable[[str], N
         "effects": effects,
         "measured": _measured(observations, quants, residual),
         "seen": {
-            "gpu": sorted({f"{each.gpu}|{each.stack}" for each in observations}),
-            "family": sorted({f"{each.factors['family']}|{each.stack}" for each in observations}),
+            "gpu": sorted({f"{row.gpu}|{row.stack}" for row in observations}),
+            "family": sorted({f"{row.factors['family']}|{row.stack}" for row in observations}),
         },
         "ranges": _ranges(observations, quants, residuals),
         "cross_validation": validated,
@@ -101,8 +106,8 @@ def _fit_kind(kind: str, measured: Sequence[MeasuredRow], say: Callable[[str], N
 
 
 def shipped_terms(kind: str, measured: Sequence[MeasuredRow]) -> crossval.Shipped:
-    """What the estimator makes of measured rows under given effects: it evens file types that thin data put out of
-    order, which the fit does not know of."""
+    """The terms that the estimator computes for measured rows under given effects: it evens file types that thin data
+    put out of order, which the fit does not know of."""
 
     def shipped(at: Sequence[int], effects: Mapping[str, float]) -> Sequence[Observation]:
         if kind != "decode":
@@ -112,9 +117,10 @@ def shipped_terms(kind: str, measured: Sequence[MeasuredRow]) -> crossval.Shippe
         out = []
         for index in at:
             row = measured[index]
-            key = (row.accelerator.slug, row.backend, row.engine, row.quant.slug, row.model.is_moe)
+            quant = kernel_quant(row.model.architecture, row.quant)
+            asked = (row.accelerator, row.backend, row.engine, quant, row.model.is_moe)
+            key = (row.accelerator.slug, row.backend, row.engine, quant.slug, quant.file_type, row.model.is_moe)
             if key not in memo:
-                asked = (row.accelerator, row.backend, row.engine, row.quant, row.model.is_moe)
                 memo[key] = math.exp(calibration.terms.evening(*asked))
             terms = tuple(
                 seconds * memo[key] if term in PER_WEIGHT_TERMS else seconds
@@ -130,11 +136,11 @@ def _measured(
     observations: Sequence[Observation], quants: Sequence[str], residual: Any
 ) -> dict[str, dict[str, dict[str, tuple[float, list[str]]]]]:
     """Model -> GPU -> engine and backend -> (shrunk residual, quants measured)."""
-    found: dict[tuple[str, str, str], list[int]] = defaultdict(list)
-    for index, each in enumerate(observations):
-        found[each.model, each.gpu, each.stack].append(index)
+    positions: dict[tuple[str, str, str], list[int]] = defaultdict(list)
+    for index, row in enumerate(observations):
+        positions[row.model, row.gpu, row.stack].append(index)
     out: dict[str, dict[str, dict[str, tuple[float, list[str]]]]] = {}
-    for (model, gpu, stack), members in sorted(found.items()):
+    for (model, gpu, stack), members in sorted(positions.items()):
         shift = crossval.measured_shift([float(residual[index]) for index in members])
         of_gpu = out.setdefault(model, {}).setdefault(gpu, {})
         of_gpu[stack] = (shift, sorted({quants[index] for index in members}))
@@ -147,31 +153,31 @@ def strata_residuals(
     """Stratum -> positions of the rows that stand for it and their residuals; a row stands once for each way to leave it
     out, for how well its device was known then."""
     kept, values = crossval.leave_one_out(observations, quants, residuals["pair"])
-    found: dict[str, tuple[list[int], Any]] = {"measured": (kept, values)}
+    strata: dict[str, tuple[list[int], Any]] = {"measured": (kept, values)}
     known = {
         scheme: np.array(crossval.known_as(observations, scheme)) for scheme in RANGE_SCHEMES if scheme in residuals
     }
     for stratum in ("gpu", "family", "none"):
         places = {scheme: np.flatnonzero(names == stratum) for scheme, names in known.items()}
         at = [int(place) for own in places.values() for place in own]
-        found[stratum] = (at, np.concatenate([residuals[scheme][own] for scheme, own in places.items()]))
-    return found
+        strata[stratum] = (at, np.concatenate([residuals[scheme][own] for scheme, own in places.items()]))
+    return strata
 
 
 def new_of(stratum: str, observations: Sequence[Observation]) -> list[str]:
-    """What a case of a stratum brings that the calibration has not seen, by row: a model, or the GPU."""
-    return [each.model if stratum in ("measured", "gpu") else each.gpu for each in observations]
+    """The entity of each row that the calibration of its stratum has not seen: a model, or the GPU."""
+    return [row.model if stratum in ("measured", "gpu") else row.gpu for row in observations]
 
 
 def _ranges(
     observations: Sequence[Observation], quants: Sequence[str], residuals: Mapping[str, Any]
 ) -> dict[str, dict[str, Any]]:
     """Stratum -> log range of tok/s and the effects on its width; one with few rows takes the next wider one's."""
-    found = strata_residuals(observations, quants, residuals)
+    strata = strata_residuals(observations, quants, residuals)
     out: dict[str, dict[str, Any]] = {}
     wider: dict[str, Any] = {"low": math.log(0.4), "high": math.log(2.5), "spread": {DEPTH: 0.0}, "tail": 0.1}
     for stratum in ("none", "family", "gpu", "measured"):
-        at, values = found[stratum]
+        at, values = strata[stratum]
         own = [observations[index] for index in at]
         if len(own) >= crossval.MINIMUM_RESIDUALS:
             effects = fit_spread(own, values)

@@ -11,22 +11,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from estimator.accuracy.fitting import Fitter, Observation
-
-Floats = NDArray[np.float64]
+from estimator.structure.arrays import Flags, Floats, Ints
 
 #: Ways to leave data out; a range for a case that is as well known as the training data of that way.
 SCHEMES: Mapping[str, Callable[[Observation], str]] = {
-    "pair": lambda each: f"{each.gpu}|{each.model}",
-    "gpu": lambda each: each.gpu,
-    "model": lambda each: each.model,
-    "family": lambda each: str(each.factors["family"]),
-    "source": lambda each: each.source,
+    "pair": lambda row: f"{row.gpu}|{row.model}",
+    "gpu": lambda row: row.gpu,
+    "model": lambda row: row.model,
+    "family": lambda row: str(row.factors["family"]),
+    "source": lambda row: row.source,
 }
 #: (positions, fitted effects) -> the rows there with the terms that the estimator computes.
 Shipped = Callable[[Sequence[int], Mapping[str, float]], Sequence[Observation]]
-#: Fits of each scheme: where groups are more, several are left out together. GPUs are left out by two or three, so that
-#: most relatives are known as they are when somebody asks about a new one.
-FOLDS: Mapping[str, int] = {"pair": 16, "gpu": 48, "model": 16, "family": 32, "source": 64}
+#: Fits of each scheme: where groups are more, several are left out together. GPUs are left out one by one, so that their
+#: relatives are known as they are when somebody asks about a new one.
+FOLDS: Mapping[str, int] = {"pair": 16, "gpu": 256, "model": 32, "family": 32, "source": 64}
 #: Share of measured values that a range holds, and the tails (either side) that are tried for it, widest range last.
 COVERAGE = 0.8
 TAILS: tuple[float, ...] = tuple(round(0.1 - 0.005 * step, 3) for step in range(17))
@@ -45,9 +44,9 @@ def fold_of(key: str, folds: int) -> int:
     return int(hashlib.sha256(key.encode()).hexdigest()[:8], 16) % folds
 
 
-def folds_of(observations: Sequence[Observation], scheme: str) -> NDArray[np.int64]:
+def folds_of(observations: Sequence[Observation], scheme: str) -> Ints:
     """Fold in which each observation is left out, with all of its group."""
-    keys = [SCHEMES[scheme](each) for each in observations]
+    keys = [SCHEMES[scheme](row) for row in observations]
     groups = sorted(set(keys), key=lambda name: hashlib.sha256(name.encode()).hexdigest())
     fold = {name: index % FOLDS[scheme] for index, name in enumerate(groups)}
     return np.array([fold[name] for name in keys], dtype=np.int64)
@@ -56,7 +55,7 @@ def folds_of(observations: Sequence[Observation], scheme: str) -> NDArray[np.int
 def known_as(observations: Sequence[Observation], scheme: str) -> list[str]:
     """Stratum of each observation as the ones that are not left out with it know its device and engine."""
     folds = folds_of(observations, scheme)
-    names = [(f"{each.gpu}|{each.stack}", f"{each.factors['family']}|{each.stack}") for each in observations]
+    names = [(f"{row.gpu}|{row.stack}", f"{row.factors['family']}|{row.stack}") for row in observations]
     seen: dict[str, set[int]] = defaultdict(set)
     for fold, pair in zip(folds.tolist(), names, strict=True):
         for name in pair:
@@ -84,14 +83,14 @@ def cross_validate(
     everything = fitter.solve()
     folds = folds_of(observations, scheme)
     residual = np.zeros(len(observations))
-    target = np.array([each.log_seconds for each in observations])
-    for one in range(folds.max() + 1):
-        held = np.flatnonzero(folds == one)
-        theta = fitter.solve(folds != one, everything)
+    target = np.array([row.log_seconds for row in observations])
+    for fold in range(folds.max() + 1):
+        held = np.flatnonzero(folds == fold)
+        theta = fitter.solve(folds != fold, everything)
         base = fitter.design.base
         if shipped is not None:
             base = base.copy()
-            base[held] = [each.terms for each in shipped(held.tolist(), fitter.effects(theta))]
+            base[held] = [row.terms for row in shipped(held.tolist(), fitter.effects(theta))]
         residual[held] = (target - fitter.design.log_seconds(theta, base))[held]
     return residual
 
@@ -99,8 +98,8 @@ def cross_validate(
 def group_errors(observations: Sequence[Observation], residual: Floats) -> Floats:
     """Median absolute relative error of tok/s per (GPU, model) group."""
     groups: dict[tuple[str, str], list[float]] = defaultdict(list)
-    for each, value in zip(observations, residual, strict=True):
-        groups[each.gpu, each.model].append(abs(float(np.expm1(value))))
+    for row, value in zip(observations, residual, strict=True):
+        groups[row.gpu, row.model].append(abs(float(np.expm1(value))))
     return np.array([float(np.median(values)) for values in groups.values()])
 
 
@@ -129,14 +128,14 @@ def range_of(residual: Floats, spread: Floats, tail: float) -> tuple[float, floa
     return round(min(-float(slow), 0.0), 4), round(max(-float(fast), 0.0), 4)
 
 
-def inside(residual: Floats, spread: Floats, found: tuple[float, float]) -> NDArray[np.bool_]:
+def inside(residual: Floats, spread: Floats, ends: tuple[float, float]) -> Flags:
     """Which residuals a range of :func:`range_of` holds."""
     speed = -residual / spread
-    return np.asarray((speed >= found[0]) & (speed <= found[1]))
+    return np.asarray((speed >= ends[0]) & (speed <= ends[1]))
 
 
 def held_coverage(
-    names: Sequence[str], residual: Floats, spread: Floats, tail: float, of: NDArray[np.bool_] | None = None
+    names: Sequence[str], residual: Floats, spread: Floats, tail: float, of: Flags | None = None
 ) -> float | None:
     """Share of rows inside a range that was set without their half of ``names``, over ``SPLITS`` ways to halve them.
 
@@ -147,10 +146,10 @@ def held_coverage(
     for split in range(SPLITS):
         first = np.array([fold_of(f"{name}|range {split}", 2) == 0 for name in names])
         for counted in (first, ~first):
-            found = range_of(residual[~counted], spread[~counted], tail)
-            if found is None or not counted.any():
+            ends = range_of(residual[~counted], spread[~counted], tail)
+            if ends is None or not counted.any():
                 return None
-            held[counted] += inside(residual[counted], spread[counted], found)
+            held[counted] += inside(residual[counted], spread[counted], ends)
     return float(held[slice(None) if of is None else of].mean() / SPLITS)
 
 
@@ -218,8 +217,8 @@ def leave_one_out(
     A configuration is a GPU, model, quant, engine and backend.
     """
     groups: dict[tuple[str, ...], list[int]] = defaultdict(list)
-    for index, (each, quant) in enumerate(zip(observations, quants, strict=True)):
-        groups[each.gpu, each.model, quant, each.stack].append(index)
+    for index, (row, quant) in enumerate(zip(observations, quants, strict=True)):
+        groups[row.gpu, row.model, quant, row.stack].append(index)
     kept: list[int] = []
     values: list[float] = []
     for members in groups.values():

@@ -57,12 +57,12 @@ def why_not(entities: Entities, row: Mapping[str, Any]) -> str | None:
 
 def compared_files(entities: Entities, rows: Iterable[Mapping[str, Any]]) -> list[ComparedFile]:
     """Every printed size that can be compared; published files are made with an importance matrix."""
-    found = []
+    files = []
     for row in rows:
         if why_not(entities, row) is not None or (model := entities.models[row["model_slug"]]) is None:
             continue
         quant = replace(entities.quants[row["quant_slug"]], imatrix=True)
-        found.append(
+        files.append(
             ComparedFile(
                 row["model"],
                 row["quant"],
@@ -72,7 +72,7 @@ def compared_files(entities: Entities, rows: Iterable[Mapping[str, Any]]) -> lis
                 has_own_mix(row),
             )
         )
-    return found
+    return files
 
 
 def _publisher(source: str) -> str:
@@ -96,17 +96,17 @@ def section(entities: Entities, rows: Sequence[Mapping[str, Any]], planned: int)
         "| files | number | median error | 90th percentile | largest |",
         "|---|---:|---:|---:|---:|",
         _line("all", files),
-        _line("types chosen by the quantizer", [each for each in files if not each.own_mix]),
-        _line("types chosen by the publisher, as its source says", [each for each in files if each.own_mix]),
+        _line("types chosen by the quantizer", [file for file in files if not file.own_mix]),
+        _line("types chosen by the publisher, as its source says", [file for file in files if file.own_mix]),
         "",
         _spread(files),
         "",
         "| furthest off | file | publisher | printed | estimated | error |",
         "|---|---|---|---:|---:|---:|",
         *(
-            f"| {each.model} | {each.name} | {each.publisher} | {each.stated_bytes / 1e9:.2f} GB | "
-            f"{each.estimated_bytes / 1e9:.2f} GB | {each.error:+.1%} |"
-            for each in sorted(files, key=lambda each: -abs(each.error))[:12]
+            f"| {file.model} | {file.name} | {file.publisher} | {file.stated_bytes / 1e9:.2f} GB | "
+            f"{file.estimated_bytes / 1e9:.2f} GB | {file.error:+.1%} |"
+            for file in sorted(files, key=lambda file: -abs(file.error))[:12]
         ),
         "",
         "Left out, by what the row states:",
@@ -118,22 +118,22 @@ def section(entities: Entities, rows: Sequence[Mapping[str, Any]], planned: int)
 
 
 def _line(name: str, files: list[ComparedFile]) -> str:
-    errors = np.abs([each.error for each in files])
+    errors = np.abs([file.error for file in files])
     tail = f"{np.quantile(errors, 0.9):.2%} | {errors.max():.1%}"
     return f"| {name} | {len(files)} | {np.median(errors):.2%} | {tail} |"
 
 
 def _spread(files: list[ComparedFile]) -> str:
-    """What sizes of one name say about each other: the noise of the rows themselves."""
+    """The noise of the rows themselves: how far sizes of one name differ."""
     by_name: dict[tuple[float, str], list[ComparedFile]] = {}
-    for each in files:
-        by_name.setdefault((each.estimated_bytes, each.name), []).append(each)
+    for file in files:
+        by_name.setdefault((file.estimated_bytes, file.name), []).append(file)
     apart = [
-        abs(math.log(one.stated_bytes / other.stated_bytes))
+        abs(math.log(file.stated_bytes / other.stated_bytes))
         for group in by_name.values()
-        for index, one in enumerate(group)
+        for index, file in enumerate(group)
         for other in group[:index]
-        if one.publisher != other.publisher
+        if file.publisher != other.publisher
     ]
     if not apart:
         return "No file of these has been printed by two publishers."

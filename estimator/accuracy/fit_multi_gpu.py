@@ -13,11 +13,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from estimator.accuracy.crossval import held_range, row_errors
-from estimator.accuracy.fit_offload import solve
-from estimator.accuracy.observations import CLEARLY_FITS, Entities, is_unrecorded, micro_batch_of, source_of
+from estimator.accuracy.fit_offload import design, solve
+from estimator.accuracy.observations import (
+    CLEARLY_FITS,
+    Entities,
+    is_unrecorded,
+    micro_batch_of,
+    source_of,
+    stated_backend,
+)
 from estimator.calibration.build_age import age_years
 from estimator.calibration.coefficients import Calibration
 from estimator.calibration.intervals import DEPTH
@@ -26,9 +32,8 @@ from estimator.placement.layer_sums import model_tables
 from estimator.speed.coefficients import depth_log
 from estimator.speed.multi_gpu import MODES
 from estimator.structure.architecture import ModelArchitecture
+from estimator.structure.arrays import Floats
 from estimator.types import Backend, CacheType, Engine, EstimateRequest, EstimatorError, QuantFormat, Status
-
-Floats = NDArray[np.float64]
 
 #: Constants by kind of speed, in fitting order, with their first guess.
 STARTS: Mapping[str, Mapping[str, float]] = {
@@ -46,7 +51,6 @@ GROUP_POWER = 0.5
 MINIMUM_ROWS = 40
 #: llama.cpp cut every matrix by rows over several GPUs before this year, and whole layers from then on.
 LAYER_SPLIT_YEAR = 2024
-_BACKENDS = {backend.value: backend for backend in Backend}
 _ENGINES = {engine.value: engine for engine in Engine}
 _TENSOR_ENGINES = frozenset({"vllm", "mlc-llm", "sglang"})
 _LAYER_ENGINES = frozenset({"llama.cpp", "ik_llama.cpp", "ollama"})
@@ -56,10 +60,11 @@ _CUT_MODES = ("row", "tensor", "graph")
 _CACHE_CUT = re.compile(r"\bdcp(?!1\b)\d")
 _CACHE = re.compile(r"\b(?:ctk=|kv )([a-z0-9_]+)")
 _SWEPT_CONTEXT = re.compile(r"run_id kvsweep/[^;]*/c(\d+)/")
-#: What a row calls its cache type; ``auto`` is 16 bits.
+#: Names of cache types in rows; ``auto`` is 16 bits.
 _CACHE_TYPES: Mapping[str, CacheType] = {
     "auto": CacheType.F16, "none": CacheType.F16, "f16": CacheType.F16, "fp16": CacheType.F16,
     "bfloat16": CacheType.F16, "q8_0": CacheType.Q8_0, "fp8": CacheType.FP8, "fp8_e4m3": CacheType.FP8,
+    "fp8_e5m2": CacheType.FP8,
 }  # fmt: skip
 
 
@@ -140,7 +145,7 @@ def _shared(entities: Entities, row: Mapping[str, Any], model: ModelArchitecture
         host=entities.default_host,
         engine=_ENGINES.get(engine, Engine.LLAMA_CPP if quant.format is QuantFormat.GGUF else Engine.VLLM),
         software=None if engine in _ENGINES else engine,
-        backend=_BACKENDS.get(str(row.get("backend") or "")),
+        backend=stated_backend(row),
         build_age_years=age_years(row.get("date")),
         kv_cache_type=cache_type,
         depth_tokens=depth,
@@ -186,39 +191,29 @@ class Fitted:
 def fit_kind(rows: Sequence[Shared], result: Mapping[str, Any], kind: str) -> Fitted:
     """Fit the constants of one kind of speed; those of the other kind stay as ``result`` has them."""
     starts = STARTS[kind]
-    known = {**result["parallel"], **dict.fromkeys(starts, 0.0)}
-    variants = [Calibration({**result, "parallel": known}, "none")]
-    variants += [Calibration({**result, "parallel": {**known, name: 1.0}}, name) for name in starts]
-    kept: list[Shared] = []
-    seconds: list[list[float]] = []
-    for row in rows:
-        values = [seconds_of(variant, row) for variant in variants] if row.kind == kind else [None]
-        if all(value is not None for value in values):
-            kept.append(row)
-            seconds.append([float(value) for value in values if value is not None])
-    table = np.array(seconds).reshape(len(kept), len(variants))
-    fixed, unit = table[:, 0], table[:, 1:] - table[:, :1]
-    measured = np.array([each.tokens / float(each.row["tok_s"]) for each in kept])
-    groups = Counter(_group(each) for each in kept)
-    weight = np.array([groups[_group(each)] ** (GROUP_POWER - 1.0) for each in kept])
+    own = [row for row in rows if row.kind == kind]
+    kept, fixed, unit = design(own, result, "parallel", starts, seconds_of)
+    measured = np.array([shared.tokens / float(shared.row["tok_s"]) for shared in kept])
+    groups = Counter(_group(shared) for shared in kept)
+    weight = np.array([groups[_group(shared)] ** (GROUP_POWER - 1.0) for shared in kept])
 
     def left_out(key: Callable[[Shared], str]) -> Floats:
         residual = np.zeros(len(kept))
-        names = np.array([key(each) for each in kept])
+        names = np.array([key(shared) for shared in kept])
         for name in sorted(set(names.tolist())):
             held = names == name
-            found = solve(fixed[~held], unit[~held], measured[~held], weight[~held], starts)
-            residual[held] = np.log(measured[held]) - np.log(fixed[held] + unit[held] @ found)
+            solution = solve(fixed[~held], unit[~held], measured[~held], weight[~held], starts)
+            residual[held] = np.log(measured[held]) - np.log(fixed[held] + unit[held] @ solution)
         return residual
 
-    found = solve(fixed, unit, measured, weight, starts)
-    constants = {name: round(float(value), 4) for name, value in zip(starts, found, strict=True)}
-    by_source = left_out(lambda each: source_of(each.row))
-    return Fitted(constants, kept, left_out(lambda each: each.model.slug), by_source)
+    solution = solve(fixed, unit, measured, weight, starts)
+    constants = {name: round(float(value), 4) for name, value in zip(starts, solution, strict=True)}
+    by_source = left_out(lambda shared: source_of(shared.row))
+    return Fitted(constants, kept, left_out(lambda shared: shared.model.slug), by_source)
 
 
-def _group(each: Shared) -> tuple[Any, ...]:
-    return each.row["gpu_slug"], each.row["model_slug"], each.count
+def _group(shared: Shared) -> tuple[Any, ...]:
+    return shared.row["gpu_slug"], shared.row["model_slug"], shared.count
 
 
 def fit_parallel(
@@ -231,39 +226,39 @@ def fit_parallel(
     for kind in STARTS:
         out |= fit_kind(shared, {**result, "parallel": out}, kind).constants
     for kind in STARTS:
-        found = fit_kind(shared, {**result, "parallel": out}, kind)
-        out |= found.constants
-        modes = np.array([each.mode for each in found.rows])
-        residual = found.by_source / _widths(found.rows, float(result[kind]["ranges"]["none"]["spread"][DEPTH]))
-        sources = np.array([source_of(each.row) for each in found.rows])
+        fitted = fit_kind(shared, {**result, "parallel": out}, kind)
+        out |= fitted.constants
+        modes = np.array([row.mode for row in fitted.rows])
+        residual = fitted.by_source / _widths(fitted.rows, float(result[kind]["ranges"]["none"]["spread"][DEPTH]))
+        sources = np.array([source_of(row.row) for row in fitted.rows])
         widest = held_range(sources.tolist(), residual)
         for mode in MODES:
             mask = modes == mode
             own = held_range(sources[mask].tolist(), residual[mask]) if mask.sum() >= MINIMUM_ROWS else widest
             out["ranges"] = {**out["ranges"], f"{kind} {mode}": own[0]}
             out["errors"] |= {
-                f"{kind} {mode}": {**_errors(found, mask), "inside": own[1] if own is not widest else None}
+                f"{kind} {mode}": {**_errors(fitted, mask), "inside": own[1] if own is not widest else None}
             }
-            say(f"parallel {kind} {mode}: {found.constants} {out['errors'][f'{kind} {mode}']} range {own[0]}")
+            say(f"parallel {kind} {mode}: {fitted.constants} {out['errors'][f'{kind} {mode}']} range {own[0]}")
     return out
 
 
 def _widths(rows: Sequence[Shared], slope: float) -> Floats:
     """How many times wider a range is at the depth of each row than at an empty context, as the estimator widens it."""
     depths = [
-        (each.request.depth_tokens or 0) + ((each.request.output_tokens or 0) / 2.0 if each.kind == "decode" else 0.0)
-        for each in rows
+        (row.request.depth_tokens or 0) + ((row.request.output_tokens or 0) / 2.0 if row.kind == "decode" else 0.0)
+        for row in rows
     ]
     return np.asarray(np.exp(slope * depth_log(np.array(depths))))
 
 
-def _errors(found: Fitted, mask: Any) -> dict[str, Any]:
-    rows = [each for each, wanted in zip(found.rows, mask, strict=True) if wanted]
+def _errors(fitted: Fitted, mask: Any) -> dict[str, Any]:
+    rows = [row for row, wanted in zip(fitted.rows, mask, strict=True) if wanted]
     if not rows:
         return {"rows": 0}
-    out: dict[str, Any] = {"rows": len(rows), "groups": len({_group(each) for each in rows})}
-    out["gpus"] = len({each.row["gpu_slug"] for each in rows})
-    out["models"] = len({each.row["model_slug"] for each in rows})
-    out["sources"] = len({source_of(each.row) for each in rows})
-    out["model"], out["source"] = (row_errors(residual[mask]) for residual in (found.by_model, found.by_source))
+    out: dict[str, Any] = {"rows": len(rows), "groups": len({_group(row) for row in rows})}
+    out["gpus"] = len({row.row["gpu_slug"] for row in rows})
+    out["models"] = len({row.row["model_slug"] for row in rows})
+    out["sources"] = len({source_of(row.row) for row in rows})
+    out["model"], out["source"] = (row_errors(residual[mask]) for residual in (fitted.by_model, fitted.by_source))
     return out

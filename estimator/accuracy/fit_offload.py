@@ -9,20 +9,19 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from estimator.accuracy.crossval import held_range, row_errors
-from estimator.accuracy.observations import DEFAULT_PROMPT_TOKENS, Entities, micro_batch_of, source_of
+from estimator.accuracy.observations import DEFAULT_PROMPT_TOKENS, Entities, micro_batch_of, source_of, stated_backend
 from estimator.calibration.coefficients import Calibration
 from estimator.estimate import estimate
 from estimator.structure.architecture import ModelArchitecture
-from estimator.types import Backend, Engine, EstimateRequest, EstimatorError, Status
+from estimator.structure.arrays import Floats
+from estimator.types import Engine, EstimateRequest, EstimatorError, Status
 
-Floats = NDArray[np.float64]
-
+R = TypeVar("R")
 #: Constants by kind of speed, in fitting order with their first guess: layers and experts read from system memory, fixed
 #: cost of each; bytes copied over the link for a prompt, by backend.
 STARTS: Mapping[str, Mapping[str, float]] = {
@@ -36,7 +35,6 @@ ROW_SCALE = 0.2
 ITERATIONS = 40
 GROUP_POWER = 0.5
 _ENGINES = {Engine.LLAMA_CPP.value: Engine.LLAMA_CPP, Engine.IK_LLAMA_CPP.value: Engine.IK_LLAMA_CPP}
-_BACKENDS = {backend.value: backend for backend in Backend}
 _FIT = re.compile(r"ngl=(\d+), offloaded\(moe\) layers=(\d*)")
 _EXPERTS_OF = re.compile(r"n[_-]cpu[_-]moe[= ](\d+)")
 _LAYERS_OF = re.compile(r"(?:ngl |^)(\d+)(?: of \d+)? layers on the GPU")
@@ -44,7 +42,7 @@ _ALL_EXPERTS = re.compile(r'cpu-moe all|ot "?exps=CPU"?$')
 #: Override patterns that name the layers whose experts stay on a device and send the others to system memory.
 _KEPT = re.compile(r"blk\\\.(\[\d-\d\]|\([\d|]+\))\\\.ffn_\.\*=CUDA\d")
 _REST = re.compile(r"exps=CPU|blk\\\.\[0-9\]\+\\\.ffn\.\*=CPU")
-#: What a row says about its computer -> the host profile that is meant; the default host otherwise.
+#: A row's words for its computer -> the host profile that is meant; the default host otherwise.
 _HOSTS = (
     (re.compile(r"12-channel DDR5"), "server-ddr5-6000-12ch-768gb"),
     (re.compile(r"Threadripper PRO 7\d|8480 ES"), "workstation-ddr5-4800-8ch-256gb"),
@@ -80,17 +78,17 @@ def stated_placement(text: str, n_layers: int) -> tuple[int | None, int | None] 
 
     llama.cpp's own fit counts expert layers among those on the GPU; ``--n-cpu-moe`` counts from the first layer on.
     """
-    found = _FIT.search(text)
-    if found:
-        layers = int(found.group(1))
-        moved = int(found.group(2)) + max(n_layers + 1 - layers, 0) if found.group(2) else None
+    match = _FIT.search(text)
+    if match:
+        layers = int(match.group(1))
+        moved = int(match.group(2)) + max(n_layers + 1 - layers, 0) if match.group(2) else None
         return layers, None if moved is None else min(moved, n_layers)
-    found = _EXPERTS_OF.search(text)
-    if found:
-        return None, min(int(found.group(1)), n_layers)
-    found = _LAYERS_OF.search(text)
-    if found:
-        return int(found.group(1)), None
+    match = _EXPERTS_OF.search(text)
+    if match:
+        return None, min(int(match.group(1)), n_layers)
+    match = _LAYERS_OF.search(text)
+    if match:
+        return int(match.group(1)), None
     if _ALL_EXPERTS.search(text):
         return None, n_layers
     if _REST.search(text) and _KEPT.search(text):
@@ -132,7 +130,7 @@ def _request(
         gpu_count=int(row.get("gpu_count") or 1),
         host=next(stated_hosts, entities.default_host),
         engine=_ENGINES[row.get("engine") or Engine.LLAMA_CPP.value],
-        backend=_BACKENDS.get(str(row.get("backend") or "")),
+        backend=stated_backend(row),
         depth_tokens=int(row.get("depth") or 0),
         prompt_tokens=int(row.get("n_prompt") or DEFAULT_PROMPT_TOKENS) if row["kind"] == "prefill" else None,
         output_tokens=int(row.get("n_gen") or 128),
@@ -154,21 +152,26 @@ def seconds_of(calibration: Calibration, stated: Stated) -> float | None:
     return stated.tokens / speed.value
 
 
-def design(rows: Sequence[Stated], result: Mapping[str, Any], kind: str) -> tuple[list[Stated], Floats, Floats]:
-    """Rows that could be estimated, their seconds without system memory (rows,), and seconds per unit of each constant
-    (rows, constants)."""
-    starts = STARTS[kind]
-    zeros = {**result["offload"], **dict.fromkeys(starts, 0.0)}
-    variants = [Calibration({**result, "offload": zeros}, "none")]
-    variants += [Calibration({**result, "offload": {**zeros, name: 1.0}}, name) for name in starts]
-    kept: list[Stated] = []
+def design(
+    rows: Sequence[R],
+    result: Mapping[str, Any],
+    part: str,
+    starts: Mapping[str, float],
+    seconds_of: Callable[[Calibration, R], float | None],
+) -> tuple[list[R], Floats, Floats]:
+    """Rows that could be estimated, their seconds without the constants of ``part`` (rows,), and seconds per unit of each
+    constant (rows, constants)."""
+    zeros = {**result[part], **dict.fromkeys(starts, 0.0)}
+    variants = [Calibration({**result, part: zeros}, "none")]
+    variants += [Calibration({**result, part: {**zeros, name: 1.0}}, name) for name in starts]
+    kept: list[R] = []
     seconds: list[list[float]] = []
     for row in rows:
-        values = [seconds_of(variant, row) for variant in variants] if row.kind == kind else [None]
-        if all(value is not None for value in values):
+        values = [value for variant in variants if (value := seconds_of(variant, row)) is not None]
+        if len(values) == len(variants):
             kept.append(row)
-            seconds.append([float(value) for value in values if value is not None])
-    table = np.array(seconds).reshape(len(kept), len(starts) + 1)
+            seconds.append(values)
+    table = np.array(seconds).reshape(len(kept), len(variants))
     return kept, table[:, 0], table[:, 1:] - table[:, :1]
 
 
@@ -199,24 +202,25 @@ class Fitted:
 
     @property
     def sources(self) -> list[str]:
-        return [source_of(each.row) for each in self.rows]
+        return [source_of(row.row) for row in self.rows]
 
 
 def fit_kind(rows: Sequence[Stated], result: Mapping[str, Any], kind: str) -> Fitted:
     """Fit the constants of one kind of speed."""
     starts = STARTS[kind]
-    kept, device, unit = design(rows, result, kind)
-    measured = np.array([each.tokens / float(each.row["tok_s"]) for each in kept])
-    counts = Counter(each.group for each in kept)
-    weight = np.array([counts[each.group] ** (GROUP_POWER - 1.0) for each in kept])
-    sources = np.array([source_of(each.row) for each in kept])
+    own = [row for row in rows if row.kind == kind]
+    kept, device, unit = design(own, result, "offload", starts, seconds_of)
+    measured = np.array([stated.tokens / float(stated.row["tok_s"]) for stated in kept])
+    counts = Counter(stated.group for stated in kept)
+    weight = np.array([counts[stated.group] ** (GROUP_POWER - 1.0) for stated in kept])
+    sources = np.array([source_of(stated.row) for stated in kept])
     residual = np.zeros(len(kept))
     for source in sorted(set(sources.tolist())):
         held = sources == source
-        found = solve(device[~held], unit[~held], measured[~held], weight[~held], starts)
-        residual[held] = np.log(measured[held]) - np.log(device[held] + unit[held] @ found)
-    found = solve(device, unit, measured, weight, starts)
-    constants = {name: round(float(value), 4) for name, value in zip(starts, found, strict=True)}
+        solution = solve(device[~held], unit[~held], measured[~held], weight[~held], starts)
+        residual[held] = np.log(measured[held]) - np.log(device[held] + unit[held] @ solution)
+    solution = solve(device, unit, measured, weight, starts)
+    constants = {name: round(float(value), 4) for name, value in zip(starts, solution, strict=True)}
     return Fitted(constants, kept, residual)
 
 

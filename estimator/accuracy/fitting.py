@@ -13,16 +13,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from estimator.calibration.effects import OVERALL_FACTORS, SLOPES, effect_name
-
-Floats = NDArray[np.float64]
+from estimator.structure.arrays import Flags, Floats
 
 #: Prior standard deviation of the log of an effect, by factor. A term's own level is nearly free.
 PRIOR_SPREAD: Mapping[str, float] = {
     "": 1.5, "unpack": 0.25, "unpack/quant": 0.5, "backend": 0.3, "family": 0.3, "family|backend": 0.2, "quant": 0.25,
-    "quant|vendor": 0.15, "quant|family": 0.15, "engine": 0.4, "engine|vendor": 0.2, "old|family": 0.1,
+    "quant|vendor": 0.15, "quant|family": 0.15, "engine": 0.4, "server": 1.0, "engine|vendor": 0.2, "old|family": 0.1,
     "attend/family|backend": 0.3, "moe": 1.0, "moe|backend": 0.4, "moe|family": 0.3, "moe|quant": 0.2, "gpu": 0.12,
     "chip": 0.12, "architecture": 0.10, "architecture|vendor": 0.07, "model": 0.07, "age": 0.1, "thinness": 0.3,
     "power": 0.3, "no-flash": 1.0, "no-flash|family|backend": 0.5, "no-graphs": 2.0, "wide-host": 0.6, "windows": 0.3,
@@ -33,8 +31,8 @@ ROBUST_SCALE = 0.08
 GROUP_POWER = 0.25
 ITERATIONS = 60
 _HALVINGS = 12
-#: Relative gain of a step at which the fit counts as done, and one that starts near its end.
-_TOLERANCE, _NEAR_TOLERANCE = 1e-6, 1e-4
+#: Relative gain of a step at which the fit counts as done.
+_TOLERANCE = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,21 +77,23 @@ class _Design:
         self, observations: Sequence[Observation], term_factors: Mapping[str, tuple[str, ...]], names: Sequence[str]
     ) -> None:
         self.effects = len(names)
-        self.base = np.array([each.terms for each in observations]).reshape(len(observations), -1)
+        self.base = np.array([observation.terms for observation in observations]).reshape(len(observations), -1)
         column = {name: index for index, name in enumerate(names)}
         whole = len(term_factors)
         entries: list[tuple[int, int, int, float]] = []
-        for r, each in enumerate(observations):
+        for r, observation in enumerate(observations):
             for k, (term, factors) in enumerate(term_factors.items()):
-                entries += [(r, column[name], k, 1.0) for name in _applying(each, term, factors) if name in column]
-                for slope, value in each.slopes.items():
+                entries += [
+                    (r, column[name], k, 1.0) for name in _applying(observation, term, factors) if name in column
+                ]
+                for slope, value in observation.slopes.items():
                     if term in SLOPES[slope] and slope in column:
                         entries.append((r, column[slope], k, value))
-            applying = _applying(each, "whole", OVERALL_FACTORS)
+            applying = _applying(observation, "whole", OVERALL_FACTORS)
             entries += [(r, column[name], whole, 1.0) for name in applying if name in column]
-            age = effect_name("whole", "age", str(each.factors.get("backend")))
+            age = effect_name("whole", "age", str(observation.factors.get("backend")))
             if age in column:
-                entries.append((r, column[age], whole, each.age_years))
+                entries.append((r, column[age], whole, observation.age_years))
         self.row, self.column, self.part = (
             np.array([entry[at] for entry in entries], dtype=np.int64) for at in range(3)
         )
@@ -128,22 +128,24 @@ class _Design:
         return np.log(total) + whole, csr_matrix((entries, self.column, self.starts), (len(total), self.effects))
 
 
-def _applying(each: Observation, term: str, factors: Sequence[str]) -> list[str]:
+def _applying(observation: Observation, term: str, factors: Sequence[str]) -> list[str]:
     """Names of the effects of ``factors`` on one observation."""
-    return [effect_name(term, factor, value) for factor in factors if (value := each.factors.get(factor)) is not None]
+    return [
+        effect_name(term, factor, value) for factor in factors if (value := observation.factors.get(factor)) is not None
+    ]
 
 
 def effect_names(observations: Sequence[Observation], term_factors: Mapping[str, tuple[str, ...]]) -> list[str]:
     """Every effect that the observations inform, sorted."""
     names: set[str] = set()
-    for each in observations:
+    for observation in observations:
         for k, (term, factors) in enumerate(term_factors.items()):
-            if each.terms[k] > 0:
-                names.update(_applying(each, term, factors))
-        names.update(_applying(each, "whole", OVERALL_FACTORS))
-        names.update(each.slopes)
-        if each.age_years:
-            names.add(effect_name("whole", "age", str(each.factors.get("backend"))))
+            if observation.terms[k] > 0:
+                names.update(_applying(observation, term, factors))
+        names.update(_applying(observation, "whole", OVERALL_FACTORS))
+        names.update(observation.slopes)
+        if observation.age_years:
+            names.add(effect_name("whole", "age", str(observation.factors.get("backend"))))
     return sorted(names)
 
 
@@ -162,9 +164,9 @@ def prior_spread(name: str) -> float:
 def weights(observations: Sequence[Observation]) -> Floats:
     """Weight of each row, so that a (GPU, model) group of n rows counts n ** GROUP_POWER in all."""
     counts: dict[tuple[str, str], int] = {}
-    for each in observations:
-        counts[each.gpu, each.model] = counts.get((each.gpu, each.model), 0) + 1
-    return np.array([counts[each.gpu, each.model] ** (GROUP_POWER - 1.0) for each in observations])
+    for row in observations:
+        counts[row.gpu, row.model] = counts.get((row.gpu, row.model), 0) + 1
+    return np.array([counts[row.gpu, row.model] ** (GROUP_POWER - 1.0) for row in observations])
 
 
 class Fitter:
@@ -183,13 +185,14 @@ class Fitter:
         self.observations, self.term_factors, self.row_scale = observations, term_factors, row_scale
         self.names = effect_names(observations, term_factors)
         self.design = _Design(observations, term_factors, self.names)
-        self._target = np.array([each.log_seconds for each in observations])
+        self._target = np.array([row.log_seconds for row in observations])
         self._mean = np.array([start.get(name, 0.0) for name in self.names])
         self._precision = np.array([1.0 / prior_spread(name) ** 2 for name in self.names])
 
-    def solve(self, used: NDArray[np.bool_] | None = None, first: Floats | None = None) -> Floats:
+    def solve(self, used: Flags | None = None, first: Floats | None = None) -> Floats:
         """Effects fitted on the ``used`` observations, in the order of ``names``; ``first`` is where to start, near them."""
-        tolerance = _TOLERANCE if first is None else _NEAR_TOLERANCE
+        from scipy import linalg
+
         used = np.ones(len(self.observations), dtype=np.bool_) if used is None else used
         at = np.flatnonzero(used)
         weight = np.zeros(len(used))
@@ -204,7 +207,7 @@ class Fitter:
             normal = (jacobian.T @ weighted).toarray()
             normal[np.diag_indices_from(normal)] += self._precision
             gradient = weighted.T @ residual - self._precision * (theta - self._mean)
-            step = np.clip(np.linalg.solve(normal, gradient), -1.0, 1.0)
+            step = np.clip(linalg.solve(normal, gradient, assume_a="pos", overwrite_a=True), -1.0, 1.0)
             # A full step can overshoot where terms stand in for one another; a shorter one along it always helps.
             for _ in range(_HALVINGS):
                 after = self._loss(theta + step, weight)
@@ -214,7 +217,7 @@ class Fitter:
             else:
                 break
             theta, gained, loss = theta + step, loss - after, after
-            if gained < tolerance * loss:
+            if gained < _TOLERANCE * loss:
                 break
         return np.asarray(theta)
 

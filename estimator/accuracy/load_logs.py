@@ -47,7 +47,7 @@ class Compared:
 
 def why_not(entities: Entities, row: Mapping[str, Any]) -> str | None:
     """Why a llama.cpp log is compared with nothing; None when it is."""
-    types = {each.value for each in CacheType}
+    types = {cache.value for cache in CacheType}
     if row.get("fork"):
         return "a fork of the engine with buffers of its own"
     if row.get("model_slug") not in entities.models:
@@ -159,7 +159,7 @@ def compare_vllm(entities: Entities, rows: Iterable[Mapping[str, Any]]) -> list[
         model, name = entities.models.get(row.get("model_slug") or ""), str(row["model"])
         if model is None:
             continue
-        ranks = int(found[1]) if (found := re.search(r"TP(\d+)", name)) else 1
+        ranks = int(match[1]) if (match := re.search(r"TP(\d+)", name)) else 1
         pool = float(row.get("kv_cache_gib") or 0.0) * GIB
         weights = row.get("weights_gib") or row.get("model_loading_gib")
         if weights and "BF16" in name:
@@ -189,8 +189,8 @@ def section(entities: Entities, rows: Sequence[Mapping[str, Any]], vllm_rows: It
     compared = [*compare_llama(entities, rows), *compare_vllm(entities, vllm_rows)]
     reasons = [reason for row in rows if (reason := why_not(entities, row)) is not None]
     lines = ["## Memory of loads", "", "| quantity | logs | median error | 90th percentile |", "|---|---:|---:|---:|"]
-    for quantity in dict.fromkeys(each.quantity for each in compared):
-        errors = np.abs([each.error for each in compared if each.quantity == quantity])
+    for quantity in dict.fromkeys(log.quantity for log in compared):
+        errors = np.abs([log.error for log in compared if log.quantity == quantity])
         lines.append(f"| {quantity} | {len(errors)} | {np.median(errors):.2%} | {np.quantile(errors, 0.9):.2%} |")
     lines += ["", f"{len(rows)} llama.cpp logs; left out, by what the row states:", ""]
     lines += [f"- {reasons.count(reason)}: {reason}" for reason in dict.fromkeys(reasons)]

@@ -34,6 +34,7 @@ from estimator.speed.roofline import (
 )
 from estimator.speed.work import PrefillWork
 from estimator.structure.architecture import ModelArchitecture
+from estimator.structure.weights import kernel_quant
 from estimator.types import Accelerator, Backend, Engine, Host, Quant
 
 #: Share of the stated bandwidth that no decode row can need: overclocked memory reaches a tenth more.
@@ -54,6 +55,9 @@ _SAME_ENGINE = {
 _WIDE_HOST = re.compile(r"znver[45]|sapphirerapids|Ryzen \d 9\d{3}|Ryzen AI 9")
 #: Arm boards, which drive a graphics card over one PCIe lane.
 _SMALL_HOST = re.compile(r"Raspberry Pi|Cortex-A|CIX P1")
+#: A processor with fewer threads at work does not reach the pace of its memory, whatever it reads: sweeps of threads rise
+#: up to here (ik_llama.cpp discussion 63), and engines start one per core.
+FEWEST_THREADS = 4
 #: From this month on macOS 15 gives the GPU more of the memory than the fraction that the catalog states by default.
 _WIDER_LIMIT = "2024-09"
 #: A row that does not say whether weights were offloaded counts when they fill no more of the memory than this.
@@ -105,6 +109,8 @@ def why_left_out(row: Mapping[str, Any]) -> str | None:
         return "a card in an Arm board"
     if row.get("engine") == Engine.IK_LLAMA_CPP.value and row.get("backend") == Backend.VULKAN.value:
         return "a backend that its engine is not offered with"
+    if row.get("backend") == Backend.CPU.value and (row.get("threads") or FEWEST_THREADS) < FEWEST_THREADS:
+        return "too few threads of a processor to read its memory"
     if not row.get("tok_s"):
         return "no speed"
     return None
@@ -153,7 +159,7 @@ def _observed(entities: Entities, row: Mapping[str, Any]) -> MeasuredRow | None:
     if decode and sum(terms[: DECODE_TERMS.index("attend")]) * float(row["tok_s"]) > MOST_OF_BANDWIDTH:
         # What it reads takes longer than it states: other weights, or drafted tokens.
         return None
-    age = age_years(row.get("date"))
+    age, kernels = age_years(row.get("date")), kernel_quant(model.architecture, quant)
     tokens = 1.0 if decode else float(row.get("n_prompt") or DEFAULT_PROMPT_TOKENS)
     observation = Observation(
         terms=terms,
@@ -162,7 +168,7 @@ def _observed(entities: Entities, row: Mapping[str, Any]) -> MeasuredRow | None:
             accelerator,
             backend,
             engine,
-            quant,
+            kernels,
             model.is_moe,
             model.architecture,
             model.slug,
@@ -184,24 +190,25 @@ def _observed(entities: Entities, row: Mapping[str, Any]) -> MeasuredRow | None:
 
 def backend_of(row: Mapping[str, Any], accelerator: Accelerator) -> Backend:
     """The backend that a row states, else the one that llama.cpp would choose."""
-    stated = _BACKENDS.get(str(row.get("backend") or ""))
-    if stated is not None:
-        return stated
-    known = backends_of(accelerator)
-    return known[0] if known else Backend.VULKAN
+    return stated_backend(row) or next(iter(backends_of(accelerator)), Backend.VULKAN)
+
+
+def stated_backend(row: Mapping[str, Any]) -> Backend | None:
+    """The backend that a row states; None for none, or one that is not known."""
+    return _BACKENDS.get(str(row.get("backend") or ""))
 
 
 def stated_of(row: Mapping[str, Any], engine: str, backend: Backend) -> frozenset[str]:
     """Which of ``HOST_FACTORS`` a row of LocalScore's prebuilt engine states of the computer it ran on, and which of
     ``OPTION_FACTORS`` it states of its run."""
-    note, found = str(row.get("source_note") or ""), set()
+    note, stated = str(row.get("source_note") or ""), set()
     if backend is Backend.ROCM and _NO_HIPBLASLT.search(note):
-        found.add("no-hipblaslt")
+        stated.add("no-hipblaslt")
     if "LocalScore" in engine:
         host = note.partition("; host ")[2]
-        found |= {"wide-host"} if _WIDE_HOST.search(host) else set()
-        found |= {"windows"} if host.endswith("Windows") else set()
-    return frozenset(found)
+        stated |= {"wide-host"} if _WIDE_HOST.search(host) else set()
+        stated |= {"windows"} if host.endswith("Windows") else set()
+    return frozenset(stated)
 
 
 def _may_fit(row: Mapping[str, Any], accelerator: Accelerator, model: ModelArchitecture, quant: Quant) -> bool:
@@ -288,6 +295,7 @@ def _prefill_terms(
         dense_bytes=one((device - routed) * scale),
         routed_total_bytes=one(routed * scale),
         host_weight_bytes=one(0),
+        host_routed_bytes=one(0),
         layers=one(n),
         expert_layers=one(tables.expert_layers_first[n]),
         expert_count=one(experts.count if experts else 0),
@@ -297,7 +305,7 @@ def _prefill_terms(
         gpu_count=one(1),
         hidden=one(model.hidden),
     )
-    peak = weight_peak(accelerator, backend, quant)
+    peak = weight_peak(accelerator, backend, kernel_quant(model.architecture, quant))
     terms = prefill_terms(
         work,
         one(peak),

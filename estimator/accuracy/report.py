@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from estimator.accuracy import crossval, file_sizes, fit_multi_gpu, load_logs, targets
 from estimator.accuracy.baselines import BASELINES
@@ -28,8 +27,8 @@ from estimator.accuracy.spread import spread
 from estimator.accuracy.verdicts import verdict_section
 from estimator.calibration.coefficients import Calibration
 from estimator.calibration.effects import family_of, quant_class
+from estimator.structure.arrays import Floats
 
-Floats = NDArray[np.float64]
 Row = Mapping[str, Any]
 
 #: A group of rows smaller than this is not shown on its own line.
@@ -139,7 +138,7 @@ def _kind_section(
     )
     if kind == "decode":
         for name, formula in BASELINES.items():
-            values = [(formula(each), each.tok_s) for each in measured]
+            values = [(formula(row), row.tok_s) for row in measured]
             peer = np.array([abs(value / tok_s - 1.0) for value, tok_s in values if value is not None])
             lines.append(f"| {name} | {len(peer):,} | {np.median(peer):.1%} | {np.quantile(peer, 0.9):.1%} |")
     lines.append("")
@@ -170,8 +169,8 @@ def _stratum_table(
     title: str, key: Callable[[MeasuredRow], str], measured: Sequence[MeasuredRow], residual: Any
 ) -> list[str]:
     groups: dict[str, list[float]] = defaultdict(list)
-    for each, value in zip(measured, residual, strict=True):
-        groups[key(each)].append(float(value))
+    for row, value in zip(measured, residual, strict=True):
+        groups[key(row)].append(float(value))
     lines = [
         f"### By {title}",
         "",
@@ -203,10 +202,10 @@ def _coverage(
         "| stratum | rows of | rows | inside, all | inside, others |",
         "|---|---|---:|---:|---:|",
     ]
-    observations = [each.observation for each in measured]
+    observations = [row.observation for row in measured]
     ranges = calibration.data[kind]["ranges"]
-    found = strata_residuals(observations, [each.quant.slug for each in measured], residuals)
-    for stratum, (at, values) in found.items():
+    strata = strata_residuals(observations, [row.quant.slug for row in measured], residuals)
+    for stratum, (at, values) in strata.items():
         own, stated = [observations[index] for index in at], ranges[stratum]
         size, values = spread(own, stated["spread"]), np.asarray(values)
         held = crossval.inside(values, size, (stated["low"], stated["high"]))
@@ -233,17 +232,17 @@ STRATUM_NAMES = {
 
 def _rows_of(observations: Sequence[Observation]) -> list[tuple[str, Any]]:
     """All rows, and those of each kind of model, backend and depth."""
-    moe = np.array([each.factors["moe"] is not None for each in observations])
-    backends = np.array([str(each.factors["backend"]) for each in observations])
-    depths = np.array([each.depth_tokens for each in observations])
-    found: list[tuple[str, Any]] = [
+    moe = np.array([row.factors["moe"] is not None for row in observations])
+    backends = np.array([str(row.factors["backend"]) for row in observations])
+    depths = np.array([row.depth_tokens for row in observations])
+    groups: list[tuple[str, Any]] = [
         ("all", np.ones(len(moe), dtype=np.bool_)), ("dense", ~moe), ("mixture of experts", moe)
     ]  # fmt: skip
-    found += [(name, backends == name) for name in sorted(set(backends))]
+    groups += [(name, backends == name) for name in sorted(set(backends))]
     edges = [least for least, _ in _DEPTHS] + [math.inf]
     for (least, name), most in zip(_DEPTHS, edges[1:], strict=True):
-        found.append((f"depth {name}", (depths >= least) & (depths < most)))
-    return found
+        groups.append((f"depth {name}", (depths >= least) & (depths < most)))
+    return groups
 
 
 _SPEED_NAMES = {

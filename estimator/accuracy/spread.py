@@ -12,13 +12,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from estimator.accuracy.fitting import Observation
 from estimator.calibration.intervals import DEPTH, names_of
 from estimator.speed.coefficients import depth_log
-
-Floats = NDArray[np.float64]
+from estimator.structure.arrays import Floats
 
 #: Errors below this do not count as smaller, log seconds.
 _LEAST_ERROR = 0.02
@@ -35,15 +33,17 @@ _ROUNDS, _SETTLED = 100, 1e-5
 
 def fit_spread(observations: Sequence[Observation], residual: Floats) -> dict[str, float]:
     """Effects on the log of the size of an error: quantile regression of log errors by iterated least squares."""
-    names = sorted({name for each in observations for name in _names(each)})
+    names = sorted({name for observation in observations for name in _names(observation)})
     column = {name: index + 2 for index, name in enumerate(names)}
     design = np.zeros((len(observations), len(names) + 2))
     design[:, 0] = 1.0
-    design[:, 1] = depth_log(np.array([each.depth_tokens for each in observations]))
-    for row, each in enumerate(observations):
-        design[row, [column[name] for name in _names(each)]] = 1.0
-    counts = Counter((each.gpu, each.model) for each in observations)
-    weight = np.array([counts[each.gpu, each.model] ** (_GROUP_POWER - 1.0) for each in observations])
+    design[:, 1] = depth_log(np.array([observation.depth_tokens for observation in observations]))
+    for row, observation in enumerate(observations):
+        design[row, [column[name] for name in _names(observation)]] = 1.0
+    counts = Counter((observation.gpu, observation.model) for observation in observations)
+    weight = np.array(
+        [counts[observation.gpu, observation.model] ** (_GROUP_POWER - 1.0) for observation in observations]
+    )
     weight /= weight.sum()
     penalty = np.diag([0.0] + [_RIDGE] * (design.shape[1] - 1))
     target = np.log(np.abs(residual) + _LEAST_ERROR)
@@ -63,10 +63,14 @@ def fit_spread(observations: Sequence[Observation], residual: Floats) -> dict[st
 
 def spread(observations: Sequence[Observation], effects: Mapping[str, float]) -> Floats:
     """Size of the errors of each observation, relative to one without effects."""
-    logs = [sum(effects.get(name, 0.0) for name in _names(each)) for each in observations]
-    depth = depth_log(np.array([each.depth_tokens for each in observations]))
+    logs = [sum(effects.get(name, 0.0) for name in _names(observation)) for observation in observations]
+    depth = depth_log(np.array([observation.depth_tokens for observation in observations]))
     return np.asarray(np.exp(np.array(logs) + effects.get(DEPTH, 0.0) * depth))
 
 
-def _names(each: Observation) -> tuple[str, ...]:
-    return names_of(each.factors.get("moe") is not None, str(each.factors.get("backend")), each.factors.get("engine"))
+def _names(observation: Observation) -> tuple[str, ...]:
+    return names_of(
+        observation.factors.get("moe") is not None,
+        str(observation.factors.get("backend")),
+        observation.factors.get("engine"),
+    )

@@ -1,4 +1,4 @@
-"""What the errors must stay below, beside what they are, with whole sources left out."""
+"""Errors with whole sources left out, beside the bounds that they must stay below."""
 
 from __future__ import annotations
 
@@ -7,16 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from estimator.accuracy import crossval
 from estimator.accuracy.calibrate import strata_residuals
 from estimator.accuracy.observations import MeasuredRow
 from estimator.accuracy.spread import spread
 from estimator.calibration.coefficients import Calibration
+from estimator.structure.arrays import Flags, Floats
 from estimator.types import Backend
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +64,7 @@ def errors_of_kind(
     ranges = calibration.data[kind]["ranges"]
     strata = strata_residuals(observations, [row.quant.slug for row in measured], residuals)
     values: list[Floats] = []
-    held: list[NDArray[np.bool_]] = []
+    held: list[Flags] = []
     for stratum in ("family", "none"):
         at, residual = strata[stratum]
         size = spread([observations[index] for index in at], ranges[stratum]["spread"])
@@ -76,8 +74,8 @@ def errors_of_kind(
     inside = float(np.concatenate(held).mean())
     out: dict[str, Mapping[str, Any]] = {}
     out[f"unlike any row, {kind}"] = _errors(joined, inside)
-    one = calibration.data[kind]["cross_validation"]["pair"]
-    out[f"one device, {kind}"] = {**one, "inside": None}
+    pair_errors = calibration.data[kind]["cross_validation"]["pair"]
+    out[f"one device, {kind}"] = {**pair_errors, "inside": None}
     processors = np.array([row.backend is Backend.CPU for row in measured])
     if processors.any():
         left_out = residuals["gpu"][processors]

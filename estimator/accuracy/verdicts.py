@@ -16,7 +16,7 @@ from estimator.calibration.coefficients import Calibration
 from estimator.estimate import estimate
 from estimator.types import Estimate, EstimateRequest, EstimatorError, Status
 
-#: What llama.cpp's own fitting leaves free on every device unless told otherwise (``--fit-target``), bytes.
+#: Memory that llama.cpp's own fitting leaves free on every device by default (``--fit-target``), bytes.
 ENGINE_MARGIN_BYTES = 1024 * 1024**2
 _WHOLE, _DECIDED, _CHOSEN, _SURMISED, _UNRECORDED = PLACEMENTS = (
     "all on the GPU",
@@ -30,7 +30,7 @@ _GUESSED = re.compile(r"\b(probable|possible|may be)\b")
 
 
 def placement_of(row: Mapping[str, Any]) -> str:
-    """What a row says about where its weights were: one of ``PLACEMENTS``."""
+    """The place of its weights that a row states: one of ``PLACEMENTS``."""
     text = str(row.get("offload") or "")
     if not text:
         return _WHOLE
@@ -43,8 +43,8 @@ def placement_of(row: Mapping[str, Any]) -> str:
 
 def context_of(row: Mapping[str, Any]) -> int | None:
     """Context that a row states to have allocated, tokens; None when it states none."""
-    found = _CONTEXT.search(str(row.get("source_note") or ""))
-    return int(found.group(1)) * 1024 if found else None
+    match = _CONTEXT.search(str(row.get("source_note") or ""))
+    return int(match.group(1)) * 1024 if match else None
 
 
 def verdicts(

@@ -26,7 +26,7 @@ from estimator.types import EstimateRequest, EstimatorError, Workload
 
 #: Stands for a device that holds everything: larger than any real one, small enough for exact float64 sums.
 _UNLIMITED_BYTES = float(2**50)
-#: What a removed term is set to: nothing that can be measured, and no division by zero.
+#: Value of a removed term: nothing that can be measured, and no division by zero.
 _NOTHING = 1e-6
 
 
@@ -84,8 +84,8 @@ def terms(
     everything = replace(rig, usable=np.full_like(rig.usable, _UNLIMITED_BYTES))
     full = place(model, tables, need, everything, fleet.available, choices.engine, choices.backend)
     split = overrides.gpu_layers, overrides.cpu_moe_layers
-    found = place(model, tables, need, rig, fleet.available, choices.engine, choices.backend, *split)
-    placed = found.split or found.whole
+    placement = place(model, tables, need, rig, fleet.available, choices.engine, choices.backend, *split)
+    placed = placement.split or placement.whole
     decode, prefill = (0.0,) * 5, (0.0,) * 4
     if placed is not None:
         flash = request.flash_attention is not False
@@ -106,7 +106,7 @@ def terms(
 
 def _without(work: Any, *names: str) -> Any:
     """``work`` with the named fields set to nothing."""
-    known = {each.name for each in fields(work)}
+    known = {field.name for field in fields(work)}
     unknown = set(names) - known
     assert not unknown, unknown
     return replace(work, **{name: np.full_like(getattr(work, name), _NOTHING) for name in names})
@@ -121,7 +121,7 @@ def _decode_shares(work: DecodeWork, coefficients: SpeedCoefficients) -> tuple[f
     no_host = _without(no_cache, "host_dense_bytes", "host_routed_bytes", "host_layers", "host_expert_layers")
     no_weights = _without(no_host, "dense_bytes", "routed_bytes")
     idle = _without(no_weights, "flops")
-    steps = [seconds(each) for each in (no_cache, no_host, no_weights, idle)]
+    steps = [seconds(step) for step in (no_cache, no_host, no_weights, idle)]
     parts = _parts(whole, steps)
     cache, host, weights, compute, fixed = parts
     return weights, cache, compute, host, fixed
@@ -135,7 +135,7 @@ def _prefill_shares(work: PrefillWork, coefficients: SpeedCoefficients) -> tuple
     no_host = _without(work, "host_weight_bytes")
     no_compute = _without(no_host, "flops_per_token", "attention_flops_per_pair")
     idle = _without(no_compute, "weight_bytes", "dense_bytes", "routed_total_bytes")
-    host, compute, weights, fixed = _parts(whole, [seconds(each) for each in (no_host, no_compute, idle)])
+    host, compute, weights, fixed = _parts(whole, [seconds(step) for step in (no_host, no_compute, idle)])
     return compute, weights, host, fixed
 
 
@@ -145,4 +145,4 @@ def _parts(whole: float, remaining: list[float]) -> list[float]:
     taken = [max(before - after, 0.0) for before, after in zip(left, remaining, strict=False)]
     taken.append(max(remaining[-1], 0.0))
     total = sum(taken)
-    return [each / total if total > 0 else 0.0 for each in taken]
+    return [part / total if total > 0 else 0.0 for part in taken]

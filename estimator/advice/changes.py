@@ -28,10 +28,10 @@ def advice(facts: FitFacts, calibration: Calibration, options: Options) -> tuple
     search = Search(facts, calibration, options)
     supported = facts.estimate.status is not Status.UNSUPPORTED
     groups = [free_changes(search) if supported else [], [*other_model(search)], hardware(search)]
-    found = [change for group in groups for change in sorted(group, key=_rank)]
-    if not found and facts.runs:
+    changes = [change for group in groups for change in sorted(group, key=_rank)]
+    if not changes and facts.runs:
         return (_nothing_needed(search),)
-    return tuple(found)
+    return tuple(changes)
 
 
 def some_quant_runs(facts: FitFacts, calibration: Calibration, options: Options) -> bool:

@@ -151,7 +151,7 @@ def tabby_api(facts: FitFacts) -> Command:
     engine = facts.estimate.engine
     assert engine is not None
     check_plain(Tool.TABBY_API, facts)
-    modes = [_CACHE_MODES.get(each(facts.request)) for each in (cache_type, value_cache_type)]
+    modes = [_CACHE_MODES.get(type_of(facts.request)) for type_of in (cache_type, value_cache_type)]
     if None in modes:
         check_cache(Tool.TABBY_API.value, facts, *_CACHE_MODES)
     keys, values = (str(mode) for mode in modes)

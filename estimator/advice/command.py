@@ -10,13 +10,13 @@ from estimator.fit_facts import FitFacts, cache_type, value_cache_type
 from estimator.structure.checkpoints import is_repository
 from estimator.types import CacheType, Engine, Quant, Strategy
 
-#: What `llama_max_devices` gives (src/llama.cpp).
+#: Result of `llama_max_devices` (src/llama.cpp).
 LLAMA_MAX_DEVICES = 16
 PORT = 8080
 
 
 class Tool(StrEnum):
-    """What a command starts."""
+    """The program that a command starts."""
 
     LLAMA_SERVER = "llama-server"
     LLAMA_DOCKER = "llama.cpp in Docker"

@@ -54,12 +54,12 @@ _TOOLS: dict[Engine, tuple[Tool, ...]] = {
 
 def commands(facts: FitFacts) -> tuple[Command, ...]:
     """Start commands for the plan of ``facts``, the estimate's own engine first; empty when nothing runs."""
-    return tuple(each for each in _made(facts) if isinstance(each, Command))
+    return tuple(command for command in _made(facts) if isinstance(command, Command))
 
 
 def missing_commands(facts: FitFacts) -> tuple[MissingCommand, ...]:
     """The tools of the plan's engine that ``commands`` leaves out, and why."""
-    return tuple(each for each in _made(facts) if isinstance(each, MissingCommand))
+    return tuple(missing for missing in _made(facts) if isinstance(missing, MissingCommand))
 
 
 def _made(facts: FitFacts) -> Iterator[Command | MissingCommand]:

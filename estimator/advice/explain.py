@@ -1,4 +1,4 @@
-"""What a fit means, in words: headline, summary, capacity, limits and questions, all from the fit's own numbers.
+"""A fit in words: headline, summary, capacity, limits and questions, all from the fit's own numbers.
 
 Pure functions: the same numbers give the same text, so text never disagrees with the tables beside it.
 """
@@ -32,7 +32,7 @@ WORDS = {
 
 
 class LimitCode(StrEnum):
-    """What binds a setup."""
+    """A resource that binds a setup."""
 
     ENGINE_SUPPORT = "ENGINE_SUPPORT"
     MEMORY_CAPACITY = "MEMORY_CAPACITY"
@@ -74,17 +74,17 @@ def headline(facts: FitFacts) -> str:
 
 
 def shortfall(facts: FitFacts, word: Usability) -> str:
-    """What misses its bound by most: the comfortable one of a usable setup, else the usable one."""
-    one, use = facts.estimate, facts.workload or FREE_USE
-    speed = one.decode.value if one.decode is not None else 0.0
+    """The figure that misses its bound by most: the comfortable one of a usable setup, else the usable one."""
+    estimate, use = facts.estimate, facts.workload or FREE_USE
+    speed = estimate.decode.value if estimate.decode is not None else 0.0
     slowly = word is Usability.SLOWLY
     least = use.comfortable_decode_tok_s if slowly else use.minimum_decode_tok_s
     patience = use.patience_ttft_ms if slowly else use.usable_ttft_ms
     bound = "comfortable" if slowly else f"the least that {facts.workload_name} can do with"
     limit = "comfortable" if slowly else f"the most that {facts.workload_name} can do with"
-    wait = wait_ms(use, one.ttft_ms or 0.0)
+    wait = wait_ms(use, estimate.ttft_ms or 0.0)
     seconds = float(answer_seconds(wait, speed, use.answer_tokens))
-    known = one.ttft_ms is not None
+    known = estimate.ttft_ms is not None
     first = (
         f"the first token takes {duration(float(wait))}, where {duration(patience)} is {limit}"
         if known
@@ -102,30 +102,30 @@ def shortfall(facts: FitFacts, word: Usability) -> str:
 
 def summary(facts: FitFacts, terms: Terms | None = None) -> str:
     """One or two sentences with the numbers: memory, placement, speed, first token."""
-    one, memory = facts.estimate, facts.estimate.memory
+    estimate, memory = facts.estimate, facts.estimate.memory
     name = f"{facts.model_name} in {facts.quant.name}"
-    if one.status is Status.UNSUPPORTED:
+    if estimate.status is Status.UNSUPPORTED:
         return f"No engine runs {name} on {facts.device_name}."
-    if one.status is Status.DOES_NOT_FIT:
+    if estimate.status is Status.DOES_NOT_FIT:
         needed = terms.full_bytes if terms else memory.total_bytes
         return (
-            f"{name} needs {gib(needed)} for {one.context_tokens:,} tokens of context; {facts.device_name} has "
+            f"{name} needs {gib(needed)} for {estimate.context_tokens:,} tokens of context; {facts.device_name} has "
             f"{gib(memory.usable_bytes)} usable{_host_clause(facts)}."
         )
     speeds = ""
-    if one.decode is not None:
-        wait = "" if one.ttft_ms is None else f" and the first token after {duration(one.ttft_ms)}"
-        speeds = f" Expect {pace(one.decode.value)}{wait}."
-    if one.status is Status.FITS_WITH_OFFLOAD:
+    if estimate.decode is not None:
+        wait = "" if estimate.ttft_ms is None else f" and the first token after {duration(estimate.ttft_ms)}"
+        speeds = f" Expect {pace(estimate.decode.value)}{wait}."
+    if estimate.status is Status.FITS_WITH_OFFLOAD:
         return (
             f"{name} takes {gib(memory.total_bytes)} of the {gib(memory.usable_bytes)} usable on {facts.device_name} "
-            f"and {gib(memory.host_bytes)} of system memory, where {percent(one.placement.offload_fraction)} of its "
+            f"and {gib(memory.host_bytes)} of system memory, where {percent(estimate.placement.offload_fraction)} of its "
             "weights are."
             f"{speeds}"
         )
     return (
         f"{name} takes {gib(memory.total_bytes)} of the {gib(memory.usable_bytes)} usable on {facts.device_name} for "
-        f"{one.context_tokens:,} tokens of context.{speeds}"
+        f"{estimate.context_tokens:,} tokens of context.{speeds}"
     )
 
 
@@ -150,7 +150,7 @@ def capacity_message(facts: FitFacts, terms: Terms, *, some_quant_runs: bool) ->
 
 
 def limits(facts: FitFacts, terms: Terms | None) -> tuple[Limit, ...]:
-    """What binds this setup, the largest share first within what stops it, what slows it and what else.
+    """Limits of this setup: those that stop it before others, the largest share first.
 
     ``terms`` may be None only for an unsupported fit.
     """
@@ -159,13 +159,13 @@ def limits(facts: FitFacts, terms: Terms | None) -> tuple[Limit, ...]:
         return (
             Limit(LimitCode.ENGINE_SUPPORT, 1.0, message, {"quant": facts.quant.name, "device": facts.device_name}),
         )
-    found = [*_memory_limits(facts, terms)]
+    limits = [*_memory_limits(facts, terms)]
     if facts.runs:
-        found += _time_limits(facts, terms)
+        limits += _time_limits(facts, terms)
     context = facts.model.context_tokens
     if context is not None and context < facts.estimate.context_tokens:
         share = min(context / facts.estimate.context_tokens, 1.0)
-        found.append(
+        limits.append(
             Limit(
                 LimitCode.CONTEXT,
                 share,
@@ -176,13 +176,13 @@ def limits(facts: FitFacts, terms: Terms | None) -> tuple[Limit, ...]:
             )
         )
     stopping = {LimitCode.MEMORY_CAPACITY} if terms.over_bytes else set()
-    return tuple(sorted(_one_a_code(found), key=lambda limit: (limit.code not in stopping, -limit.share)))
+    return tuple(sorted(_one_a_code(limits), key=lambda limit: (limit.code not in stopping, -limit.share)))
 
 
-def _one_a_code(found: list[Limit]) -> list[Limit]:
+def _one_a_code(limits: list[Limit]) -> list[Limit]:
     """Limits of the same code as one: the larger share, both messages, all values."""
     merged: dict[LimitCode, Limit] = {}
-    for limit in found:
+    for limit in limits:
         before = merged.get(limit.code)
         if before is None:
             merged[limit.code] = limit
@@ -194,11 +194,11 @@ def _one_a_code(found: list[Limit]) -> list[Limit]:
 
 
 def _memory_limits(facts: FitFacts, terms: Terms) -> list[Limit]:
-    found = []
+    limits = []
     filled = terms.full_bytes / max(terms.usable_bytes, 1)
     if terms.over_bytes:
         share = terms.over_bytes / terms.full_bytes
-        found.append(
+        limits.append(
             Limit(
                 LimitCode.MEMORY_CAPACITY,
                 share,
@@ -209,10 +209,10 @@ def _memory_limits(facts: FitFacts, terms: Terms) -> list[Limit]:
     elif facts.estimate.status is Status.FITS_TIGHTLY:
         taken = min(filled, 1.0)
         message = f"{percent(taken)} of the memory is taken"
-        found.append(Limit(LimitCode.MEMORY_CAPACITY, taken, message, {"taken_share": taken}))
+        limits.append(Limit(LimitCode.MEMORY_CAPACITY, taken, message, {"taken_share": taken}))
     cache = terms.full_kv_cache_bytes / max(terms.full_bytes, 1)
     if cache >= _NOTABLE_SHARE:
-        found.append(
+        limits.append(
             Limit(
                 LimitCode.KV_CACHE,
                 cache,
@@ -225,7 +225,7 @@ def _memory_limits(facts: FitFacts, terms: Terms) -> list[Limit]:
                 },
             )
         )
-    return found
+    return limits
 
 
 def _time_limits(facts: FitFacts, terms: Terms) -> list[Limit]:
@@ -241,7 +241,7 @@ def _time_limits(facts: FitFacts, terms: Terms) -> list[Limit]:
         f"reading weights and cache from {facts.memory_name} takes {{}} of the time per token (the cache {cache})"
     )
     read = {"memory": facts.memory_name, "cache_share": terms.decode_kv_cache}
-    found = [
+    limits = [
         Limit(code, share, (text or bandwidth).format(percent(share)), {"token_share": share, **({} if text else read)})
         for code, share, text in candidates
         if share >= _NOTABLE_SHARE
@@ -249,38 +249,38 @@ def _time_limits(facts: FitFacts, terms: Terms) -> list[Limit]:
     patience = facts.workload.patience_ttft_ms if facts.workload else None
     waits = facts.estimate.ttft_ms is not None and patience is not None and facts.estimate.ttft_ms > patience
     if waits and facts.estimate.ttft_ms is not None and patience is not None:
-        code, share, what = max(
+        code, share, activity = max(
             (LimitCode.COMPUTE, terms.prefill_compute, "arithmetic"),
             (LimitCode.HOST_LINK, terms.prefill_host, "moving weights from system memory"),
             (LimitCode.MEMORY_BANDWIDTH, terms.prefill_weights, "reading weights"),
-            key=lambda each: each[1],
+            key=lambda term: term[1],
         )
-        found.append(
+        limits.append(
             Limit(
                 code,
                 share,
-                f"{what} takes {percent(share)} of reading the prompt, which lasts {duration(facts.estimate.ttft_ms)} "
+                f"{activity} takes {percent(share)} of reading the prompt, which lasts {duration(facts.estimate.ttft_ms)} "
                 f"where {duration(patience)} is comfortable",
                 {"prompt_share": share, "ttft_ms": facts.estimate.ttft_ms, "comfortable_ms": patience},
             )
         )
-    return found
+    return limits
 
 
 def score_parts(
     facts: FitFacts, divergence: Divergence, mode: OperatingMode = OperatingMode.BALANCED
 ) -> tuple[verdict.ScorePart, ...]:
     """The parts that made the score of a fit that runs, with the weights of ``mode``; empty when nothing runs."""
-    one, workload = facts.estimate, facts.workload
-    if not facts.runs or one.decode is None or workload is None:
+    estimate, workload = facts.estimate, facts.workload
+    if not facts.runs or estimate.decode is None or workload is None:
         return ()
-    memory = one.memory
+    memory = estimate.memory
     values = (
-        verdict.decode_part(one.decode.value, workload.comfortable_decode_tok_s),
-        verdict.ttft_part(one.ttft_ms or 0.0, workload.patience_ttft_ms),
-        verdict.context_part(float(one.safe_context_tokens), float(workload.context_tokens)),
+        verdict.decode_part(estimate.decode.value, workload.comfortable_decode_tok_s),
+        verdict.ttft_part(estimate.ttft_ms or 0.0, workload.patience_ttft_ms),
+        verdict.context_part(float(estimate.safe_context_tokens), float(workload.context_tokens)),
         retained_share(RETENTION_PER_NAT[KIND_OF_WORKLOAD[workload.kind]], divergence.nats),
-        verdict.headroom_part(memory.total_bytes, memory.usable_bytes, one.placement.offload_fraction),
+        verdict.headroom_part(memory.total_bytes, memory.usable_bytes, estimate.placement.offload_fraction),
     )
     return tuple(
         verdict.ScorePart(name, float(value), weight)
@@ -289,7 +289,7 @@ def score_parts(
 
 
 def extended(facts: FitFacts, trained: int) -> str:
-    """What takes a model beyond the context that it has as published."""
+    """The option that takes a model beyond the context that it has as published."""
     extension = facts.context_extension
     return f"; it takes {extension}" if extension is not None and extension.tokens > trained else ""
 

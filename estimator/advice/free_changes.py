@@ -61,10 +61,10 @@ def _larger_micro_batch(search: Search) -> Iterator[Advice]:
         return
     prompt = situation_of_request(facts.request, facts.workload).prompt_tokens
     larger = [size for size in MICRO_BATCH_TOKENS if (facts.request.micro_batch_tokens or 512) < size <= prompt]
-    tried = [each for size in larger if (each := search.better(replace(facts.request, micro_batch_tokens=size)))]
+    tried = [change for size in larger if (change := search.better(replace(facts.request, micro_batch_tokens=size)))]
     if not tried:
         return
-    best = max(tried, key=lambda each: each.standing.rating_points)
+    best = max(tried, key=lambda change: change.standing.rating_points)
     size, wait = best.request.micro_batch_tokens, best.estimate.ttft_ms
     first = "" if wait is None else f", first token after {duration(wait)}"
     text = f"read prompts with -b {size} -ub {size}{first}"

@@ -1,4 +1,4 @@
-"""What a setup is worth before and after a change, and whether people notice the difference.
+"""Worth of a setup before and after a change, and whether people notice the difference.
 
 Setups are rated as in a choice of the balanced mode: worth of the answers less charges for time and for a full memory.
 """
@@ -24,7 +24,7 @@ from estimator.usability import answer_seconds, comfortable_seconds, is_usable
 
 #: Points of rating below which nobody notices a change: a sixth less to wait, or the step from Q4_K_M to Q3_K_M at 8B.
 NOTICEABLE_POINTS = 1.0
-#: What another model or other hardware must bring, because it costs effort or money: half the wait.
+#: Least gain of another model or other hardware, because it costs effort or money: half the wait.
 SWITCHING_POINTS = 4.0
 #: Stands for an unknown wait, which is not charged, milliseconds.
 _UNKNOWN_TTFT_MS = 1e-3
@@ -97,7 +97,7 @@ def use_of(facts: FitFacts) -> Workload:
 def standing(
     use: Workload, model: ModelArchitecture, traits: ModelTraits, request: EstimateRequest, estimate: Estimate
 ) -> Standing:
-    """What ``estimate``, the answer to ``request``, is worth in the better way to answer."""
+    """Worth of ``estimate``, the answer to ``request``, in the better way to answer."""
     if estimate.status not in RUNNING or estimate.decode is None:
         return DOES_NOT_RUN
     return _standing(use, _worth(use, model, traits, [request]), 0, estimate)
@@ -141,7 +141,7 @@ def best_of(
     tried = [
         Tried(requests[q], estimates[q], _standing(use, table, q, estimates[q])) for q in chosen or range(len(answers))
     ]
-    return max(tried, key=lambda each: each.standing.rating_points)
+    return max(tried, key=lambda answer: answer.standing.rating_points)
 
 
 def _worth(

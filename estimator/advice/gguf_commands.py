@@ -19,7 +19,7 @@ from estimator.advice.command import (
     shell_line,
 )
 from estimator.fit_facts import DraftFacts, FitFacts, cache_type, value_cache_type
-from estimator.placement.hardware import choose_engine
+from estimator.placement.hardware import CACHE_TYPES, choose_engine
 from estimator.structure.checkpoints import is_repository
 from estimator.types import Backend, CacheType, Engine, Quant, QuantFormat, Strategy
 
@@ -41,7 +41,6 @@ _FIRST_DEVICE = {
 }
 #: Where commands look for files that are not published.
 _OWN_FOLDER = "./models"
-_LLAMA_CACHES = tuple(each for each in CacheType if each is not CacheType.FP8)
 
 
 def llama_flags(facts: FitFacts) -> list[str]:
@@ -131,7 +130,7 @@ def llama_server(facts: FitFacts) -> Command:
 def ik_llama_server(facts: FitFacts) -> Command:
     """The fork reads files of one's own: its help names no repository."""
     check_count("ik_llama.cpp", facts)
-    check_cache("ik_llama.cpp", facts, *_LLAMA_CACHES)
+    check_cache("ik_llama.cpp", facts, *CACHE_TYPES[Engine.LLAMA_CPP])
     check_plain(Tool.IK_LLAMA_SERVER, facts)
     local = replace(facts, gguf_repository=None)
     text = shell_line(["llama-server", *_gguf_source(local, _OWN_FOLDER), *llama_flags(facts), "--port", str(PORT)])
@@ -155,7 +154,7 @@ def llamafile(facts: FitFacts) -> Command:
 
 def _check_llama(facts: FitFacts) -> None:
     check_count("llama.cpp", facts)
-    check_cache("llama.cpp", facts, *_LLAMA_CACHES)
+    check_cache("llama.cpp", facts, *CACHE_TYPES[Engine.LLAMA_CPP])
     if facts.draft is not None and facts.draft.draft.quant.format is not QuantFormat.GGUF:
         raise NoCommandError(CommandGap.DRAFT_OR_PROJECTOR, "llama.cpp reads drafts from GGUF files only.")
 

@@ -48,7 +48,7 @@ class ModelPool:
         if workload not in self._worth:
             traits = [model.traits for model in self.models]
             trained = np.array([model.native_bits for model in traits])[:, None]
-            # What was trained in few bits keeps most of them in any file.
+            # A model that was trained in few bits keeps most of them in any file.
             bits = np.where(trained < MOST_BITS, MOST_BITS, self.bits * _MORE_BITS)
             self._worth[workload] = worth_table(workload, traits, self.quants, bits)
         return self._worth[workload]

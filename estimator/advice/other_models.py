@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from estimator.advice.gains import SWITCHING_POINTS, Tried, improves
 from estimator.advice.options import Candidate, ModelPool
@@ -16,11 +15,10 @@ from estimator.judgement.answer_time import written_tokens
 from estimator.judgement.worth import PLAIN, THINKING
 from estimator.placement.hardware import HOST_RESERVE_BYTES
 from estimator.quant_choice import charged
+from estimator.structure.arrays import Flags, Floats
 from estimator.structure.checkpoints import has_weights
 from estimator.types import Accelerator, OperatingMode, Quant
 from estimator.usability import comfortable_seconds, is_usable
-
-Floats = NDArray[np.float64]
 
 #: A file may have this share of the bytes that typical bits per weight make.
 _SMALLER = 0.9
@@ -59,7 +57,7 @@ def other_model(search: Search) -> Iterator[Advice]:
         yield search.advice(AdviceCode.OTHER_MODEL, text, tried, candidate.architecture(), **values)
 
 
-def _published(candidate: Candidate, pool: ModelPool, kept: NDArray[np.bool_]) -> list[Quant]:
+def _published(candidate: Candidate, pool: ModelPool, kept: Flags) -> list[Quant]:
     model = candidate.architecture()
     return [quant for quant, wanted in zip(pool.quants, kept, strict=True) if wanted and has_weights(quant, model)]
 
@@ -82,7 +80,7 @@ def _highest_ratings(search: Search, pool: ModelPool) -> Floats:
     return np.maximum(*bounds)
 
 
-def _token_seconds(search: Search, pool: ModelPool, read_b: Floats) -> tuple[Floats, NDArray[np.bool_]]:
+def _token_seconds(search: Search, pool: ModelPool, read_b: Floats) -> tuple[Floats, Flags]:
     """Least seconds a token, and whether the machine's memory holds the weights; (models, quants)."""
     request, held = search.facts.request, float(search.facts.estimate.memory.usable_bytes)
     bytes_per_b = pool.bits * 1e9 / 8 * _SMALLER

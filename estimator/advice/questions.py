@@ -23,8 +23,6 @@ _EVIDENCE = {
 
 
 class QuestionCode(StrEnum):
-    """What is asked."""
-
     DOES_IT_RUN = "DOES_IT_RUN"
     MEMORY_NEEDED = "MEMORY_NEEDED"
     BEST_QUANT = "BEST_QUANT"
@@ -67,34 +65,34 @@ def faq(
 
 
 def _runs_question(facts: FitFacts, terms: Terms | None) -> Question:
-    one = facts.estimate
+    estimate = facts.estimate
     return Question(
         QuestionCode.DOES_IT_RUN,
         f"Can {facts.device_name} run {facts.model_name}?",
         f"{headline(facts)}. {summary(facts, terms)}",
         {
-            "status": one.status.name,
-            "usability": verdict.word_of(one.score).name,
+            "status": estimate.status.name,
+            "usability": verdict.word_of(estimate.score).name,
             "needed_bytes": None if terms is None else terms.full_bytes,
-            "usable_bytes": one.memory.usable_bytes,
-            "host_bytes": one.memory.host_bytes,
-            "decode_tokens_per_second": None if one.decode is None else one.decode.value,
-            "ttft_ms": one.ttft_ms,
+            "usable_bytes": estimate.memory.usable_bytes,
+            "host_bytes": estimate.memory.host_bytes,
+            "decode_tokens_per_second": None if estimate.decode is None else estimate.decode.value,
+            "ttft_ms": estimate.ttft_ms,
         },
     )
 
 
 def _memory_question(facts: FitFacts, terms: Terms) -> Question:
-    one = facts.estimate
+    estimate = facts.estimate
     return Question(
         QuestionCode.MEMORY_NEEDED,
         f"How much memory does {facts.model_name} need?",
-        f"In {facts.quant.name} with {one.context_tokens:,} tokens of context: {gib(terms.full_bytes)}, of "
+        f"In {facts.quant.name} with {estimate.context_tokens:,} tokens of context: {gib(terms.full_bytes)}, of "
         f"which weights {gib(terms.full_weights_bytes)}, KV cache {gib(terms.full_kv_cache_bytes)}, compute "
         f"buffers {gib(terms.full_compute_bytes)} and runtime {gib(terms.full_overhead_bytes)}.",
         {
             "quant": facts.quant.name,
-            "context_tokens": one.context_tokens,
+            "context_tokens": estimate.context_tokens,
             "needed_bytes": terms.full_bytes,
             "weights_bytes": terms.full_weights_bytes,
             "cache_bytes": terms.full_kv_cache_bytes,
@@ -106,23 +104,23 @@ def _memory_question(facts: FitFacts, terms: Terms) -> Question:
 
 def _speed_question(facts: FitFacts) -> list[Question]:
     """How fast it is, where it runs."""
-    one = facts.estimate
-    if one.decode is None:
+    estimate = facts.estimate
+    if estimate.decode is None:
         return []
-    wait = "" if one.ttft_ms is None else f"; the first token comes after about {duration(one.ttft_ms)}"
+    wait = "" if estimate.ttft_ms is None else f"; the first token comes after about {duration(estimate.ttft_ms)}"
     return [
         Question(
             QuestionCode.SPEED,
             f"How fast is {facts.model_name} on {facts.device_name}?",
-            f"In {facts.quant.name} about {pace(one.decode.value)} (between {pace(one.decode.low)} and "
-            f"{pace(one.decode.high)}, {_EVIDENCE[one.decode.evidence]}){wait}.",
+            f"In {facts.quant.name} about {pace(estimate.decode.value)} (between {pace(estimate.decode.low)} and "
+            f"{pace(estimate.decode.high)}, {_EVIDENCE[estimate.decode.evidence]}){wait}.",
             {
                 "quant": facts.quant.name,
-                "decode_tokens_per_second": one.decode.value,
-                "low": one.decode.low,
-                "high": one.decode.high,
-                "evidence": one.decode.evidence.name,
-                "ttft_ms": one.ttft_ms,
+                "decode_tokens_per_second": estimate.decode.value,
+                "low": estimate.decode.low,
+                "high": estimate.decode.high,
+                "evidence": estimate.decode.evidence.name,
+                "ttft_ms": estimate.ttft_ms,
             },
         )
     ]
@@ -133,18 +131,18 @@ def _best_question(facts: FitFacts, best: FitFacts | None) -> Question:
     if best is None or not best.runs or best.estimate.decode is None:
         answer = f"None: no quantization of it is usable on {facts.device_name} for {facts.workload_name}."
         return Question(QuestionCode.BEST_QUANT, asked, answer, {"quant": None})
-    one, decode = best.estimate, best.estimate.decode
+    estimate, decode = best.estimate, best.estimate.decode
     return Question(
         QuestionCode.BEST_QUANT,
         asked,
-        f"{best.quant.name} for {best.workload_name}: grade {one.grade} with {pace(decode.value)}, "
-        f"{gib(one.memory.total_bytes)} of {best.memory_name}{_with_host(one.memory.host_bytes)}.{_unpublished(best)}",
+        f"{best.quant.name} for {best.workload_name}: grade {estimate.grade} with {pace(decode.value)}, "
+        f"{gib(estimate.memory.total_bytes)} of {best.memory_name}{_with_host(estimate.memory.host_bytes)}.{_unpublished(best)}",
         {
             "quant": best.quant.name,
-            "grade": one.grade,
+            "grade": estimate.grade,
             "decode_tokens_per_second": decode.value,
-            "device_bytes": one.memory.total_bytes,
-            "host_bytes": one.memory.host_bytes,
+            "device_bytes": estimate.memory.total_bytes,
+            "host_bytes": estimate.memory.host_bytes,
             "weights_known": best.has_weights,
         },
     )
@@ -161,23 +159,27 @@ def _with_host(host_bytes: int) -> str:
 
 
 def _workload_question(facts: FitFacts, workload: Workload) -> Question:
-    one = facts.estimate
+    estimate = facts.estimate
     asked = f"Is {facts.device_name} good enough to use {facts.model_name} for {facts.workload_name}?"
-    values = {"usability": verdict.word_of(one.score).name, "grade": one.grade, "context_tokens": one.context_tokens}
-    if one.decode is None or not facts.runs:
-        answer = f"No: {facts.quant.name} does not run there with {one.context_tokens:,} tokens."
+    values = {
+        "usability": verdict.word_of(estimate.score).name,
+        "grade": estimate.grade,
+        "context_tokens": estimate.context_tokens,
+    }
+    if estimate.decode is None or not facts.runs:
+        answer = f"No: {facts.quant.name} does not run there with {estimate.context_tokens:,} tokens."
         return Question(QuestionCode.GOOD_ENOUGH, asked, answer, values)
-    word = verdict.word_of(one.score)
+    word = verdict.word_of(estimate.score)
     how = (
-        f"{pace(one.decode.value)}, faster than the {pace(workload.comfortable_decode_tok_s)} that is comfortable"
+        f"{pace(estimate.decode.value)}, faster than the {pace(workload.comfortable_decode_tok_s)} that is comfortable"
         if word is Usability.YES
         else shortfall(facts, word)
     )
-    answer = f"{WORDS[word]}: {how}. Grade {one.grade} with {one.context_tokens:,} tokens of context."
+    answer = f"{WORDS[word]}: {how}. Grade {estimate.grade} with {estimate.context_tokens:,} tokens of context."
     values |= {
-        "decode_tokens_per_second": one.decode.value,
+        "decode_tokens_per_second": estimate.decode.value,
         "comfortable_tokens_per_second": workload.comfortable_decode_tok_s,
-        "ttft_ms": one.ttft_ms,
+        "ttft_ms": estimate.ttft_ms,
         "comfortable_ms": workload.patience_ttft_ms,
     }
     return Question(QuestionCode.GOOD_ENOUGH, asked, answer, values)
@@ -185,15 +187,15 @@ def _workload_question(facts: FitFacts, workload: Workload) -> Question:
 
 def _context_question(facts: FitFacts) -> Question:
     asked = f"How long a context can {facts.model_name} have on {facts.device_name}?"
-    limit, one = facts.model.context_tokens, facts.estimate
+    limit, estimate = facts.model.context_tokens, facts.estimate
     trained = f" The model was trained for {limit:,}{extended(facts, limit)}." if limit else ""
     values = {"quant": facts.quant.name, "trained_tokens": limit} | (extension_values(facts, limit) if limit else {})
     if not facts.runs:
-        answer = f"None in {facts.quant.name}: {one.context_tokens:,} tokens do not fit.{trained}"
-        values |= {"safe_tokens": 0, "context_tokens": one.context_tokens}
+        answer = f"None in {facts.quant.name}: {estimate.context_tokens:,} tokens do not fit.{trained}"
+        values |= {"safe_tokens": 0, "context_tokens": estimate.context_tokens}
     else:
-        answer = f"Up to {one.safe_context_tokens:,} tokens in {facts.quant.name} with this placement.{trained}"
-        values |= {"safe_tokens": one.safe_context_tokens}
+        answer = f"Up to {estimate.safe_context_tokens:,} tokens in {facts.quant.name} with this placement.{trained}"
+        values |= {"safe_tokens": estimate.safe_context_tokens}
     return Question(QuestionCode.LONGEST_CONTEXT, asked, answer, values)
 
 

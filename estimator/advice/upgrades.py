@@ -27,7 +27,7 @@ _BOUGHT_FACTOR = 1.4
 
 
 class UpgradeGoal(StrEnum):
-    """What a named upgrade is the best in."""
+    """The aim in which a named upgrade is the best."""
 
     CHEAPEST = "cheapest at its launch price"
     SAME_VENDOR = "smallest of the same vendor"
@@ -78,8 +78,8 @@ def _best_upgrades(search: Search) -> Iterator[Advice]:
             continue
         named.add(device.slug)
         price = f", ${device.msrp_usd:,.0f} at launch" if device.msrp_usd is not None else ""
-        one = "one " if search.facts.request.gpu_count > 1 else ""
-        text = f"change to {one}{device.name} ({goal.value}{price})"
+        article = "one " if search.facts.request.gpu_count > 1 else ""
+        text = f"change to {article}{device.name} ({goal.value}{price})"
         yield search.advice(
             AdviceCode.GPU_UPGRADE, text, tried, gpu=device.name, goal=goal.name, launch_usd=device.msrp_usd
         )
@@ -95,17 +95,18 @@ def upgrades(search: Search) -> dict[UpgradeGoal, tuple[Accelerator, Tried]]:
     """
     good = _worth_buying(search)
     out: dict[UpgradeGoal, tuple[Accelerator, Tried]] = {}
-    priced = [each for each in good if each[0].msrp_usd is not None]
-    powered = [each for each in good if each[0].tdp_w is not None]
-    own = [each for each in good if each[0].vendor == search.facts.accelerator.vendor]
+    priced = [upgrade for upgrade in good if upgrade[0].msrp_usd is not None]
+    powered = [upgrade for upgrade in good if upgrade[0].tdp_w is not None]
+    own = [upgrade for upgrade in good if upgrade[0].vendor == search.facts.accelerator.vendor]
     if priced:
-        out[UpgradeGoal.CHEAPEST] = min(priced, key=lambda each: (each[0].msrp_usd or 0.0, *_rest(each)))
+        out[UpgradeGoal.CHEAPEST] = min(priced, key=lambda upgrade: (upgrade[0].msrp_usd or 0.0, *_rest(upgrade)))
     if own:
         out[UpgradeGoal.SAME_VENDOR] = min(
-            own, key=lambda each: (each[0].memory_bytes or 0, each[0].bandwidth_bytes_s or 0.0, each[0].slug)
+            own,
+            key=lambda upgrade: (upgrade[0].memory_bytes or 0, upgrade[0].bandwidth_bytes_s or 0.0, upgrade[0].slug),
         )
     if powered:
-        out[UpgradeGoal.LEAST_POWER] = min(powered, key=lambda each: (each[0].tdp_w or 0.0, *_rest(each)))
+        out[UpgradeGoal.LEAST_POWER] = min(powered, key=lambda upgrade: (upgrade[0].tdp_w or 0.0, *_rest(upgrade)))
     return out
 
 

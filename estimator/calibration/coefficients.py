@@ -38,6 +38,7 @@ from estimator.speed.multi_gpu import PIPELINED_BACKENDS, TENSOR_PARALLEL_ENGINE
 from estimator.speed.roofline import DECODE_TERMS, PREFILL_TERMS
 from estimator.speed.streams import CONSTANTS, stream_peak, stream_tile
 from estimator.structure.architecture import ModelArchitecture
+from estimator.structure.weights import kernel_quant
 from estimator.types import BACKENDS, ENGINES, Accelerator, Backend, Engine, Quant
 
 DEFAULT_PATH = Path(__file__).with_name("calibration.json")
@@ -72,10 +73,10 @@ class _Base:
 class Calibration:
     """Effects, ranges and measured configurations; see :mod:`estimator.calibration.effects` for how they combine."""
 
-    def __init__(self, data: Mapping[str, Any], version: str, losses: LossTable | None = None) -> None:
+    def __init__(self, data: Mapping[str, Any], version: str) -> None:
         self.data = data
-        #: Laws of what a quantization costs; the bundled ones by default.
-        self.losses = LossTable.load() if losses is None else losses
+        #: Laws of the loss by a quantization.
+        self.losses = LossTable.load()
         self.version = version
         self._decode: dict[str, float] = data["decode"]["effects"]
         self._prefill: dict[str, float] = data["prefill"]["effects"]
@@ -103,16 +104,16 @@ class Calibration:
         ``build_age_years`` is 0 for a current build.
         """
         base = self._bases.get(choices) or self._keep(choices, self._base(choices))
-        found = self._with_model(model, choices, base)
+        table = self._with_model(model, choices, base)
         if not flash_attention:
-            found = replace(found, cache=found.cache * self._without_flash(choices))
-        return self._aged(found, choices, build_age_years) if build_age_years else found
+            table = replace(table, cache=table.cache * self._without_flash(choices))
+        return self._aged(table, choices, build_age_years) if build_age_years else table
 
     def _keep(self, choices: EngineChoices, base: _Base) -> _Base:
         with self._lock:
             self._bases[choices] = base
             kept = list(self._bases)
-            pairs = sum(each.engine.size for each in kept)
+            pairs = sum(pairing.engine.size for pairing in kept)
             for oldest in kept[:-1]:
                 if pairs <= _KEPT_PAIRS:
                     break
@@ -158,8 +159,9 @@ class Calibration:
 
     def _of_pairs(self, choices: EngineChoices) -> dict[str, NDArray[np.float64]]:
         """Fields that differ by pair: the coefficients of terms, the peak, the tokens of a step; shape (pairs,)."""
+        kernels = tuple(kernel_quant(choices.architecture, quant) for quant in choices.quants)
         rows = [
-            self._rows(gpu, choices.quants, engines.tobytes(), backends.tobytes(), choices.is_moe, choices.software)
+            self._rows(gpu, kernels, engines.tobytes(), backends.tobytes(), choices.is_moe, choices.software)
             for gpu, engines, backends in zip(choices.gpus, choices.engine, choices.backend, strict=True)
         ]
         columns = np.ascontiguousarray(np.concatenate(rows).T)
@@ -173,15 +175,17 @@ class Calibration:
         names = [choices.software or engine.value for engine in ENGINES]
         known = [data.get(stream_engine(name), data[OTHER_ENGINES]) for name in names]
         known += [data[OTHER_ENGINES]] * (256 - len(known))
-        found = {f"stream_{name}": np.array([each[name] for each in known])[codes] for name in CONSTANTS}
+        values = {f"stream_{name}": np.array([constants[name] for constants in known])[codes] for name in CONSTANTS}
         for end, field in enumerate(("stream_low", "stream_high")):
-            found[field] = np.log([[each["ranges"][regime][end] for regime in REGIMES] for each in known])[codes]
+            values[field] = np.log([[constants["ranges"][regime][end] for regime in REGIMES] for constants in known])[
+                codes
+            ]
         pairs = [(gpu, quant) for gpu in choices.gpus for quant in choices.quants]
-        found["stream_peak_flops"] = np.array(
+        values["stream_peak_flops"] = np.array(
             [stream_peak(*pair, peak) for pair, peak in zip(pairs, peak_flops.tolist(), strict=True)]
         )
-        found["stream_tile"] = np.tile([stream_tile(quant) for quant in choices.quants], len(choices.gpus))
-        return found
+        values["stream_tile"] = np.tile([stream_tile(quant) for quant in choices.quants], len(choices.gpus))
+        return values
 
     def _of_gpu(
         self,
@@ -277,10 +281,10 @@ class Calibration:
         for pair, (engine, backend, quant) in enumerate(codes, start=g * size):
             if engine >= len(ENGINES):
                 continue
-            found = measured.get(stack_of(choices.software or ENGINES[engine].value, BACKENDS[backend].value))
-            if found is not None:
-                shift[pair] += found[0]
-                stratum[pair] = STRATA.index("measured" if quant.slug in found[1] else "gpu")
+            residual = measured.get(stack_of(choices.software or ENGINES[engine].value, BACKENDS[backend].value))
+            if residual is not None:
+                shift[pair] += residual[0]
+                stratum[pair] = STRATA.index("measured" if quant.slug in residual[1] else "gpu")
 
     def _without_flash(self, choices: EngineChoices) -> NDArray[np.float64]:
         """How much longer reads of the cache take without flash attention, shape (pairs,); 1 where no engine runs."""
@@ -295,7 +299,7 @@ class Calibration:
 
     def _aged(self, table: SpeedCoefficients, choices: EngineChoices, years: float) -> SpeedCoefficients:
         """The coefficients of a build of ``years`` ago: engines have become faster, by backend."""
-        names = [each.value for each in BACKENDS]
+        names = [backend.value for backend in BACKENDS]
         backend = choices.backend.ravel()
         changes: dict[str, Any] = {}
         if years > GRAPHS_AGE_YEARS:
@@ -313,7 +317,9 @@ class Calibration:
     def _without_graphs(choices: EngineChoices) -> NDArray[np.bool_]:
         """Pairs that have lost CUDA graphs in a build from before llama.cpp had them, shape (pairs,)."""
         lost = np.array([family_of(gpu) not in NO_GRAPH_FAMILIES for gpu in choices.gpus])
-        own = np.isin(choices.engine, [ENGINES.index(each) for each in Engine if engine_factor(each.value) is None])
+        own = np.isin(
+            choices.engine, [ENGINES.index(engine) for engine in Engine if engine_factor(engine.value) is None]
+        )
         runs = own & (choices.backend == BACKENDS.index(Backend.CUDA)) & (choices.software is None)
         return np.asarray((runs & lost[:, None]).ravel())
 
@@ -333,7 +339,7 @@ def _parallel(data: Mapping[str, Any]) -> Parallel:
 
 def _among(codes: NDArray[np.uint8], known: Sequence[Any], wanted: frozenset[Any]) -> NDArray[np.bool_]:
     """Which pairs have one of the ``wanted``; ``codes`` index ``known``."""
-    return np.isin(codes.ravel(), [known.index(each) for each in wanted])
+    return np.isin(codes.ravel(), [known.index(value) for value in wanted])
 
 
 @lru_cache(maxsize=8)

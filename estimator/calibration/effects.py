@@ -10,7 +10,7 @@ import re
 from collections.abc import Collection, Mapping
 from functools import lru_cache
 
-from estimator.types import GGUF_FORMATS, Accelerator, Backend, Engine, Quant, QuantFormat
+from estimator.types import GGUF_FORMATS, SERVERS, Accelerator, Backend, Engine, Quant, QuantFormat
 
 _BY_NAME = (
     ("gb10", "gb10"), ("dgx spark", "gb10"), ("strix halo", "strix-halo"), ("8060s", "strix-halo"),
@@ -98,6 +98,8 @@ OPTION_FACTORS: tuple[str, ...] = ("no-hipblaslt",)
 NO_FLASH_FACTORS: tuple[str, ...] = ("no-flash", "no-flash|family|backend")
 #: NVIDIA generations whose kernels llama.cpp launches one by one: it replays CUDA graphs from compute capability 8.0 on.
 NO_GRAPH_FAMILIES = frozenset({"pascal", "volta", "turing"})
+#: Servers of checkpoints share kernels of attention, which multiply in matrix units.
+_SERVERS = frozenset(server.value for server in SERVERS)
 #: Term -> the factors whose effects multiply its coefficient.
 DECODE_FACTORS: Mapping[str, tuple[str, ...]] = {
     "dense": (
@@ -108,8 +110,8 @@ DECODE_FACTORS: Mapping[str, tuple[str, ...]] = {
         "", "backend", "family", "family|backend", "quant", "quant|vendor", "quant|family", "engine", "engine|vendor",
         "old|family", "moe", "moe|backend", "moe|family", "moe|quant",
     ),
-    "cache": ("", "backend", "family", "family|backend", *NO_FLASH_FACTORS),
-    "attend": ("", "backend", "family|backend"),
+    "cache": ("", "backend", "family", "family|backend", "server", *NO_FLASH_FACTORS),
+    "attend": ("", "backend", "family|backend", "server"),
     "unpack": ("", "quant", "backend"),
     "layer": ("", "backend", "family|backend", "engine", "old|family", "gpu", "no-graphs", *HOST_FACTORS),
     "expert_layer": ("", "backend", "family|backend", "no-graphs"),
@@ -185,6 +187,7 @@ def factor_values(
         "quant|family": f"{kind}|{family}",
         "engine": own_engine,
         "engine|vendor": own_engine and f"{own_engine}|{vendor}",
+        "server": "yes" if engine in _SERVERS else None,
         "old|family": family if "LocalScore" in engine else None,
         "moe": "yes" if is_moe else None,
         "moe|backend": backend.value if is_moe else None,

@@ -25,12 +25,12 @@ DEPTH = "depth"
 
 def names_of(is_moe: bool, backend: str, engine: str | None) -> tuple[str, ...]:
     """Names of the effects that apply to a case; ``engine`` is None for llama.cpp and its fronts."""
-    found = [f"backend:{backend}"]
+    names = [f"backend:{backend}"]
     if is_moe:
-        found.append("moe")
+        names.append("moe")
     if engine is not None:
-        found += ["engine", f"engine:{engine}"]
-    return tuple(found)
+        names += ["engine", f"engine:{engine}"]
+    return tuple(names)
 
 
 def range_ends(stated_ranges: Mapping[str, Any], choices: EngineChoices) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""What a quantization and a KV-cache type cost: divergence in nats a token, and points of the capability scale."""
+"""Loss by a quantization and a KV-cache type: divergence in nats a token, and points of the capability scale."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from estimator.calibration.divergence import (
     CACHE_BITS,
@@ -28,11 +27,11 @@ from estimator.calibration.divergence import (
     zone_of,
 )  # fmt: skip
 from estimator.calibration.scale import RETENTION_PER_NAT, points_lost, retained_share
+from estimator.structure.arrays import Floats
 from estimator.structure.quantization import FILE_TYPES
 from estimator.structure.training import TrainedModel
 from estimator.types import CacheType, Quant
 
-Floats = NDArray[np.float64]
 DEFAULT_PATH = Path(__file__).with_name("loss.json")
 
 
@@ -117,7 +116,7 @@ class LossTable:
     def nats(self, model: TrainedModel, quants: Sequence[Quant], bits: Floats | None = None) -> Floats:
         """Divergence of each quantization with the bits per weight of its whole file (None: typical ones), (Q,).
 
-        0 for 16 bits, and from the bits that the model was trained in. Of one format family, a type that is typically
+        0 for 16 bits, and from the bits that the model was trained in. Within a format family, a type that is typically
         narrower never loses less: noise of single types does not turn the order around.
         """
         known = self._forms(tuple(quants))

@@ -89,16 +89,16 @@ class TermLogs:
     ) -> NDArray[np.float64]:
         """The part of the logs that GPUs of a family and quants of a class share."""
         key = (family, gpu.vendor, backend, engine, quant_class(quant), is_moe)
-        found = self._classes.get(key)
-        if found is None:
+        class_logs = self._classes.get(key)
+        if class_logs is None:
             self._make_room()
             values = factor_values(gpu, backend, engine, quant, is_moe, "", "") | {"gpu": None, "chip": None}
             logs = [sum_effects(self._decode, term, DECODE_FACTORS[term], values) for term in DECODE_TERMS]
             logs += [sum_effects(self._prefill, term, PREFILL_FACTORS[term], values) for term in PREFILL_TERMS]
             own = tuple(factor for factor in OVERALL_FACTORS if factor not in _MODEL_FACTORS)
             logs += [sum_effects(effects, "whole", own, values) for effects in (self._decode, self._prefill)]
-            found = self._classes[key] = np.array(logs)
-        return found
+            class_logs = self._classes[key] = np.array(logs)
+        return class_logs
 
     def _make_room(self) -> None:
         """Forget what was kept before callers' own accelerators fill the memory."""
@@ -106,7 +106,7 @@ class TermLogs:
             self._classes.clear()
 
     def evening(self, gpu: Accelerator, backend: Backend, engine: str, quant: Quant, is_moe: bool) -> float:
-        """What a file type's log cost per weight is lowered by, so that no wider file type is quicker to read.
+        """Decrease of a file type's log cost per weight, so that no wider file type is quicker to read.
 
         Types of one kind differ by what they read; a wider one that came out quicker did so by scatter of thin data.
         """
@@ -120,11 +120,11 @@ class TermLogs:
         """Evening of every file type in ``_EVEN_ORDER``; ``quant`` stands for a file of any."""
         clocks = unit_clocks_s(gpu)
         key = ("evening", family, gpu.vendor, gpu.slug, gpu.bandwidth_bytes_s, clocks, backend, engine, is_moe)
-        found = self._classes.get(key)
-        if found is None:
+        evenings = self._classes.get(key)
+        if evenings is None:
             self._make_room()
-            found = self._classes[key] = self._evened(gpu, family, backend, engine, quant, is_moe)
-        return found
+            evenings = self._classes[key] = self._evened(gpu, family, backend, engine, quant, is_moe)
+        return evenings
 
     def _evened(
         self, gpu: Accelerator, family: str, backend: Backend, engine: str, quant: Quant, is_moe: bool

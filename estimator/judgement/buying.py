@@ -1,4 +1,4 @@
-"""What one can buy or rent: whole computers, cards in a computer, and accelerators by the hour, each with its prices."""
+"""Offers to buy or rent: whole computers, cards in a computer, and accelerators by the hour, each with its prices."""
 
 from __future__ import annotations
 
@@ -125,22 +125,22 @@ def offers(wares: Sequence[Ware], computers: Sequence[Computer], terms: Terms, p
     """
     allowed = [ware for ware in wares if terms.vendors is None or ware.accelerator.vendor in terms.vendors]
     by_slug = {ware.accelerator.slug: ware for ware in allowed}
-    found: list[Offer] = []
+    offers: list[Offer] = []
     for computer in computers:
         if computer.gpu in by_slug:
             ware = by_slug[computer.gpu]
             host = computer.host or host_for(ware.accelerator, profiles)
-            found.append(Offer(ware, 1, host, computer, (_computer_part(computer, terms),)))
+            offers.append(Offer(ware, 1, host, computer, (_computer_part(computer, terms),)))
     around = [computer for computer in computers if computer.card_places and computer.host is not None]
     for ware in allowed:
         if is_card(ware):
-            found += _cards(ware, around, terms)
+            offers += _cards(ware, around, terms)
         hour = newest(ware.prices, (PriceKind.CLOUD_HOUR,), terms.region)
         if hour is not None:
             counts = RENTED_CARDS[:1] if ware.accelerator.comes_alone else RENTED_CARDS
             host = host_for(ware.accelerator, profiles)
-            found += [Offer(ware, count, host, None, hour=hour) for count in counts]
-    return found
+            offers += [Offer(ware, count, host, None, hour=hour) for count in counts]
+    return offers
 
 
 def is_card(ware: Ware) -> bool:

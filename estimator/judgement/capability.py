@@ -65,7 +65,6 @@ class CapabilityTable:
         return cls(json.loads(path.read_text(encoding="utf-8")))
 
     def of(self, model: ModelTraits) -> dict[str, Capability]:
-        """Capability by kind."""
         row = self._models.get(model.slug)
         return {
             kind: self._predicted(model, k) if row is None else self._fitted(row, k) for k, kind in enumerate(KINDS)

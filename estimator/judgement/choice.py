@@ -6,12 +6,8 @@ Flat arrays, one item a setup. Worth in points of capability, time in seconds.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Flags = NDArray[np.bool_]
-Ints = NDArray[np.int64]
-
+from estimator.structure.arrays import Flags, Floats, Ints
 
 #: Letters of tiers, and how many points below the best rating of a machine each ends: nine points are about the step to
 #: models of twice the size and date.
@@ -22,12 +18,12 @@ TIERS: tuple[tuple[str, float], ...] = (
 
 def tiers(ratings: Floats) -> dict[str, list[int]]:
     """Letter -> positions of ``ratings``, best first; every letter is there, also when empty."""
-    found: dict[str, list[int]] = {letter: [] for letter, _ in TIERS}
+    tiers: dict[str, list[int]] = {letter: [] for letter, _ in TIERS}
     best = ratings.max(initial=-np.inf)
     for place in np.argsort(-ratings, kind="stable"):
         letter = next(letter for letter, ends in TIERS if best - ratings[place] <= ends)
-        found[letter].append(int(place))
-    return found
+        tiers[letter].append(int(place))
+    return tiers
 
 
 def frontier(worth: Floats, seconds: Floats) -> Flags:

@@ -1,4 +1,4 @@
-"""What hardware costs: dated prices, boards of cards, computers, and which price holds today."""
+"""Prices of hardware: dated prices, boards of cards, computers, and which price holds today."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class Computer:
 def newest(prices: Iterable[Price], kinds: Sequence[PriceKind], region: str = "US") -> Price | None:
     """The newest price of some kinds that is not suspect, of ``region`` where one is; None where there is none.
 
-    Of several on the newest date the cheapest. Spot hours are left out: they end when another pays more.
+    Among several of the newest date the cheapest one counts. Spot hours are left out: they end when another pays more.
     """
     sound = [price for price in prices if price.kind in kinds and not price.suspect and not price.spot]
     here = [price for price in sound if region in price.region.split("/")] or sound
@@ -95,7 +95,7 @@ def newest(prices: Iterable[Price], kinds: Sequence[PriceKind], region: str = "U
 
 
 def price_of_card(prices: Sequence[Price], today: str, *, used: bool = True, region: str = "US") -> Price | None:
-    """What one card costs: the cheaper of its street prices, else a launch price of the last two years.
+    """Price of one card: the cheaper of its street prices, else a launch price of the last two years.
 
     ``today`` is the date that launch prices are compared with. None where no price of today is known.
     """
@@ -108,7 +108,7 @@ def price_of_card(prices: Sequence[Price], today: str, *, used: bool = True, reg
 
 
 def price_of_computer(computer: Computer, today: str, *, used: bool = True, region: str = "US") -> Price | None:
-    """What a computer costs: the cheaper of its system price, while it is sold, and its used one unless it must be new.
+    """Price of a computer: the cheaper of its system price, while it is sold, and its used one unless it must be new.
 
     None where no price of today is known: a system price holds for two years, as a launch price does.
     """

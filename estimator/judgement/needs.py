@@ -1,4 +1,4 @@
-"""What a purchase is for, and what it may miss."""
+"""The use that a purchase is for, and the needs that it may miss."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _BUSY_DEVIATIONS = 1.2816
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """What a purchase is for. The workload's least speed, waits and context are the buyer's where they state them.
+    """The use that a purchase is for. The workload's least speed, waits and context are the buyer's where they state them.
 
     ``users`` think, ask and read, each for themselves.
     """
@@ -73,7 +73,7 @@ def needs_of(
 
 
 class Need(Enum):
-    """What a purchase may miss, with its unit."""
+    """A need that a purchase may miss, with its unit."""
 
     DECODE = "tok/s"
     TTFT = "ms to the first token"
@@ -86,7 +86,7 @@ class Need(Enum):
 class Miss:
     """A need that is missed: what is needed and what there is."""
 
-    what: Need
+    need: Need
     needed: float
     has: float
 

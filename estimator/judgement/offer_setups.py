@@ -99,7 +99,7 @@ class OfferJudge:
                 smaller.append((count, accelerator, offer.host))
         best |= self._on(machine for machine in dict.fromkeys(smaller) if machine not in best)
         judged = ((offer, best[offer.count, offer.ware.accelerator, offer.host]) for offer in offers)
-        return [(offer, *found) for offer, found in judged if found is not None]
+        return [(offer, *setup) for offer, setup in judged if setup is not None]
 
     def _on(self, machines: Iterable[Machine]) -> dict[Machine, Found | None]:
         """The best setup on each machine and what it misses; None where nothing comes near the need."""
@@ -145,30 +145,30 @@ class OfferJudge:
         table = self._worth(blocks)
         for slack in (1.0, NEAR):
             allowed = np.where(table.loss <= self.needs.loss_points * slack, table.value, np.nan)
-            found = usable_setups(replace(table, value=allowed), pace, _relaxed(self.needs.workload, slack), self.mode)
-            best = found.best(self.recency, self.custom)
+            setups = usable_setups(replace(table, value=allowed), pace, _relaxed(self.needs.workload, slack), self.mode)
+            best = setups.best(self.recency, self.custom)
             if len(best):
                 if slack > 1:
-                    best = best[np.argsort(self._distance(found, pace, table)[best], kind="stable")]
-                setup = self._made(blocks, pace, table, found, int(best[0]), g)
+                    best = best[np.argsort(self._distance(setups, pace, table)[best], kind="stable")]
+                setup = self._made(blocks, pace, table, setups, int(best[0]), g)
                 return setup, self._misses(setup)
         return None
 
-    def _distance(self, found: Setups, pace: Pace, table: WorthTable) -> NDArray[np.float64]:
+    def _distance(self, setups: Setups, pace: Pace, table: WorthTable) -> NDArray[np.float64]:
         """How far each setup is from the need: the sum of the logarithms of what it misses."""
-        workload, at = self.needs.workload, (found.model, found.quant)
+        workload, at = self.needs.workload, (setups.model, setups.quant)
         ratios = (
             workload.minimum_decode_tok_s / pace.decode_tok_s[at],
             pace.ttft_ms[at] / workload.usable_ttft_ms,
-            found.seconds / workload.usable_answer_s,
-            table.loss[found.model, found.way, found.quant] / self.needs.loss_points,
+            setups.seconds / workload.usable_answer_s,
+            table.loss[setups.model, setups.way, setups.quant] / self.needs.loss_points,
         )
         return np.asarray(np.sum([np.log(np.maximum(ratio, 1.0)) for ratio in ratios], axis=0))
 
     def _made(
-        self, blocks: Sequence[FitBlock | None], pace: Pace, table: WorthTable, found: Setups, n: int, g: int
+        self, blocks: Sequence[FitBlock | None], pace: Pace, table: WorthTable, setups: Setups, n: int, g: int
     ) -> Setup:
-        m, way, q = int(found.model[n]), int(found.way[n]), int(found.quant[n])
+        m, way, q = int(setups.model[n]), int(setups.way[n]), int(setups.quant[n])
         block = blocks[m]
         assert block is not None
         return Setup(
@@ -176,14 +176,14 @@ class OfferJudge:
             quant=self.quants[q],
             engine=ENGINES[int(block.engine[g, q])],
             thinks=way == THINKING,
-            worth=float(found.worth[n]),
+            worth=float(setups.worth[n]),
             loss_points=float(table.loss[m, way, q]),
             decode_tok_s=float(pace.decode_tok_s[m, q]),
             ttft_ms=float(pace.ttft_ms[m, q]),
-            answer_s=float(found.seconds[n]),
+            answer_s=float(setups.seconds[n]),
             host_bytes=int(block.host_bytes[g, q, 0]),
             offloads=int(block.status[g, q, 0]) == verdict.FITS_WITH_OFFLOAD,
-            rating=float(found.rating[n]),
+            rating=float(setups.rating[n]),
         )
 
     def _misses(self, setup: Setup) -> tuple[Miss, ...]:

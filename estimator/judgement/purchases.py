@@ -58,7 +58,7 @@ class Rental:
 
 @dataclass(frozen=True, slots=True)
 class Purchases:
-    """What meets the need, in order, without what costs more and is no better; near misses; unknown prices; rentals.
+    """Purchases that meet the need, in order, without dearer ones that are no better; near misses; unknown prices; rentals.
 
     ``streams`` of the need's users are answered at once in a busy moment.
     """
@@ -82,7 +82,7 @@ def purchases(
 ) -> Purchases:
     """The best setup of every offer, sorted into lists; what meets the need by its value."""
     judge = OfferJudge(subjects, quants, needs, calibration, mode)
-    judged = [Purchase(*found) for found in judge.setups(offers)]
+    judged = [Purchase(*group) for group in judge.setups(offers)]
     bought = [_with_budget(purchase, terms) for purchase in judged if purchase.offer.hour is None]
     good = [purchase for purchase in bought if purchase.meets]
     priced = sorted((purchase for purchase in good if purchase.offer.usd is not None), key=_by_value)
@@ -91,7 +91,7 @@ def purchases(
         (purchase for purchase in bought if not purchase.meets and purchase.offer.usd is not None), key=_by_distance
     )
     unpriced = sorted((purchase for purchase in good if purchase.offer.usd is None), key=_by_last_price)
-    shown, met = ({_cards(purchase) for purchase in found} for found in (meeting, priced))
+    shown, met = ({_cards(purchase) for purchase in group} for group in (meeting, priced))
     rented = sorted(
         (purchase for purchase in judged if purchase.offer.hour is not None and purchase.meets),
         key=lambda purchase: (purchase.offer.usd_an_hour, -purchase.setup.rating),
@@ -125,16 +125,16 @@ def _with_budget(purchase: Purchase, terms: Terms) -> Purchase:
     return replace(purchase, misses=(*purchase.misses, Miss(Need.BUDGET, terms.budget_usd, usd)))
 
 
-def _frontier(found: Sequence[Purchase]) -> tuple[list[Purchase], list[Purchase]]:
+def _frontier(purchases: Sequence[Purchase]) -> tuple[list[Purchase], list[Purchase]]:
     """Purchases that no other one beats, and the rest: as cheap, as good and as fast, and better in one.
 
-    Of equals the first stays. Rentals are compared by their rent.
+    The first of equals stays. Rentals are compared by their rent.
     """
-    costs = [(p.offer.usd_an_hour or p.offer.usd, -p.setup.worth, p.setup.answer_s) for p in found]
+    costs = [(p.offer.usd_an_hour or p.offer.usd, -p.setup.worth, p.setup.answer_s) for p in purchases]
     figures = np.array(costs, np.float64).reshape(-1, 3)
     kept: list[Purchase] = []
     beaten: list[Purchase] = []
-    for place, purchase in enumerate(found):
+    for place, purchase in enumerate(purchases):
         no_worse = (figures <= figures[place]).all(axis=1)
         better = no_worse & (figures < figures[place]).any(axis=1)
         equal_before = no_worse[:place] & ~better[:place]
@@ -146,10 +146,10 @@ def _cards(purchase: Purchase) -> tuple[str, int]:
     return purchase.offer.ware.accelerator.slug, purchase.offer.count
 
 
-def _one_each(found: Sequence[Purchase]) -> list[Purchase]:
+def _one_each(purchases: Sequence[Purchase]) -> list[Purchase]:
     """The first purchase of each accelerator and count."""
     first: dict[tuple[str, int], Purchase] = {}
-    for purchase in found:
+    for purchase in purchases:
         first.setdefault(_cards(purchase), purchase)
     return list(first.values())
 
@@ -157,12 +157,12 @@ def _one_each(found: Sequence[Purchase]) -> list[Purchase]:
 def _rentals(rented: Sequence[Purchase], bought: Sequence[Purchase], terms: Terms) -> list[Rental]:
     """Rentals in their order, each beside the purchase that comes first."""
     beside = bought[0] if bought else None
-    found = []
+    rentals = []
     for purchase in rented:
         rent, hours = purchase.offer.usd_an_hour, terms.hours_a_month
         assert rent is not None
         months = None
         if beside is not None and hours is not None and beside.offer.usd is not None:
             months = break_even_months(beside.offer.usd, rent, hours, running_usd_an_hour(beside.offer, terms))
-        found.append(Rental(purchase, None if hours is None else rent * hours, beside, months))
-    return found
+        rentals.append(Rental(purchase, None if hours is None else rent * hours, beside, months))
+    return rentals

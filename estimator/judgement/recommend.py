@@ -8,19 +8,16 @@ from enum import StrEnum
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from estimator import verdict
 from estimator.grid import FitBlock
 from estimator.quant_choice import needlessly_wide
+from estimator.structure.arrays import Flags, Floats
 from estimator.types import Accelerator, Workload
-
-Floats = NDArray[np.float64]
-Flags = NDArray[np.bool_]
 
 
 class Aim(StrEnum):
-    """What the best device for a model is best in."""
+    """The aim in which a device is the best for a model."""
 
     SCORE = "score"
     FASTEST = "fastest"
@@ -30,7 +27,7 @@ class Aim(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a setup must reach; None asks for nothing.
+    """Figures that a setup must reach; None asks for nothing.
 
     ``users`` are answered at once, with everything on the device: each at ``decode_tok_s``, or at the workload's
     comfortable speed. The wait for the first token is that of one prompt at a time.
@@ -118,11 +115,11 @@ def smallest_setups(
 
     ``blocks`` maps a number of cards to the grid computed with it, and with the target's users as its batch; ``target`` is
     that of each user. ``startable`` tells of a number of cards, a device and a quant whether there is a way to start it;
-    what has none is no setup. Of each device the fewest cards that reach the target, at most ``most`` of it, in the widest
+    one without any is no setup. A device takes the fewest cards that reach the target, at most its ``most``, in the widest
     quant that is not needlessly so. Devices are in order of the price of all cards (``prices`` has that of one; unknown
     last), then power of all cards (unknown last), then memory, then slug.
     """
-    found: dict[int, Setup] = {}
+    setups: dict[int, Setup] = {}
     costs = _known(prices)
     for count in sorted(blocks):
         block = blocks[count]
@@ -133,27 +130,27 @@ def smallest_setups(
         widest_first = np.argsort(-block.bits_per_weight, kind="stable")
         for g in map(int, np.flatnonzero(good.any(axis=1))):
             device = devices[g]
-            if g in found or (count > 1 and device.comes_alone) or count > most[g]:
+            if g in setups or (count > 1 and device.comes_alone) or count > most[g]:
                 continue
             reaching = [int(q) for q in widest_first if good[g, q]]
             q = next((q for q in reaching if startable is None or startable(count, g, q)), None)
             if q is not None:
-                one = prices[g]
-                price = None if one is None else count * one
+                unit_price = prices[g]
+                price = None if unit_price is None else count * unit_price
                 power = None if device.tdp_w is None else count * device.tdp_w
-                found[g] = Setup(g, q, count, price, power)
+                setups[g] = Setup(g, q, count, price, power)
 
-    def key(one: Setup) -> tuple[float, float, float, str]:
-        device = devices[one.gpu]
+    def key(setup: Setup) -> tuple[float, float, float, str]:
+        device = devices[setup.gpu]
         memory = float(device.memory_bytes) if device.memory_bytes is not None else np.inf
         return (
-            np.inf if one.price_usd is None else one.price_usd,
-            np.inf if one.power_w is None else one.power_w,
-            memory * one.count,
+            np.inf if setup.price_usd is None else setup.price_usd,
+            np.inf if setup.power_w is None else setup.power_w,
+            memory * setup.count,
             device.slug,
         )
 
-    return sorted(found.values(), key=key)
+    return sorted(setups.values(), key=key)
 
 
 def _known(values: Sequence[Any]) -> Floats:

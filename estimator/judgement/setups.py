@@ -6,20 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from estimator.calibration.capability_prior import ModelTraits
 from estimator.judgement.answer_time import written_tokens
 from estimator.judgement.choice import frontier, ranked
 from estimator.judgement.worth import WorthTable, capabilities
 from estimator.quant_choice import ALIKE_POINTS, TIGHT_POINTS, broken, charged, needlessly_wide, rewritten
+from estimator.structure.arrays import Flags, Floats, Ints
 from estimator.types import OperatingMode, Workload
 from estimator.usability import answer_seconds, comfortable_seconds, is_usable, wait_ms
-
-Floats = NDArray[np.float64]
-Flags = NDArray[np.bool_]
-Ints = NDArray[np.int64]
-
 
 #: No answer takes less.
 LEAST_SECONDS = 0.5
@@ -27,7 +22,7 @@ LEAST_SECONDS = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """What a machine does: arrays (models, quants). ``runs`` are the pairings that may be chosen at all, ``tight`` those
+    """Speeds of a machine: arrays (models, quants). ``runs`` are the pairings that may be chosen at all, ``tight`` those
     that leave next to no memory free. A ``ttft_ms`` of 0 is unknown."""
 
     runs: Flags
@@ -58,7 +53,7 @@ class Setups:
     def best(self, recency: Floats, custom: Floats) -> Ints:
         """Positions of one setup a model, best first.
 
-        Of the setups of a model that are rated alike, one on the frontier is taken, then the most customary quantization
+        Among setups of a model that are rated alike, one on the frontier is taken, then the most customary quantization
         (``custom``, one value a quant). ``recency`` (models,) breaks ties of models.
         """
         order = ranked(self.rating, self.worth, self.seconds, recency[self.model])
@@ -85,9 +80,11 @@ class Setups:
 
 
 def most(workload: Workload, models: Sequence[ModelTraits], mode: OperatingMode) -> tuple[Floats, Floats]:
-    """What each model can reach at most: rating without loss in no time worth speaking of, and worth without loss."""
+    """Upper bounds of each model: rating without loss in no time worth speaking of, and worth without loss."""
     ways_of = capabilities(workload.kind, models)
-    known = np.array([[(np.nan,) * 2 if each is None else (each.low, each.value) for each in pair] for pair in ways_of])
+    known = np.array(
+        [[(np.nan,) * 2 if ability is None else (ability.low, ability.value) for ability in pair] for pair in ways_of]
+    )
     known = known.reshape(-1, 2, 2)
     soonest = np.full(2, LEAST_SECONDS)
     rating = charged(known[:, :, 0], soonest, comfortable_seconds(workload), mode)

@@ -1,4 +1,4 @@
-"""What the answers of a setup are worth: capability of the model less what its quantization and KV cache lose.
+"""Worth of a setup's answers: capability of the model less what its quantization and KV cache lose.
 
 Points of the capability scale, with an interval of 80 %. Setups are rated by its lower end, so that a model without own
 results does not pass a measured one on an optimistic prediction.
@@ -11,16 +11,14 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from estimator.calibration.capability_prior import ModelTraits
 from estimator.calibration.loss import LossTable, lost_points
 from estimator.calibration.scale import KIND_OF_WORKLOAD, RETENTION_PER_NAT
 from estimator.judgement.capability import Capability, CapabilityTable
 from estimator.quant_choice import native_quants
+from estimator.structure.arrays import Flags, Floats
 from estimator.types import CacheType, Quant, WorkloadKind
-
-Floats = NDArray[np.float64]
 
 #: Kind of work whose loss any long output has: thinking multiplies the errors of a quantization.
 LONG_OUTPUT = "reasoning"
@@ -67,11 +65,11 @@ class WorthTable:
     loss_low: Floats
     loss_high: Floats
     thinking: Floats
-    native: NDArray[np.bool_]
+    native: Flags
 
     def with_models(self, more: WorthTable) -> WorthTable:
         """The table with the models of another one, of the same quantizations, behind its own."""
-        pairs = ((getattr(self, each.name), getattr(more, each.name)) for each in fields(self))
+        pairs = ((getattr(self, field.name), getattr(more, field.name)) for field in fields(self))
         joined: list[Any] = [
             np.concatenate(pair) if isinstance(pair[0], np.ndarray) else [*pair[0], *pair[1]] for pair in pairs
         ]
@@ -88,13 +86,16 @@ def worth_table(
     """Worth of every model in every quantization; ``bits`` (models, quants) are those of whole files per weight."""
     kind, pairs = KIND_OF_WORKLOAD[workload], capabilities(workload, models)
     known = np.array(
-        [[(each.value, each.low, each.high) if each else (np.nan,) * 3 for each in pair] for pair in pairs]
+        [
+            [(estimate.value, estimate.low, estimate.high) if estimate else (np.nan,) * 3 for estimate in pair]
+            for pair in pairs
+        ]
     ).reshape(len(pairs), 2, 3, 1)
     capability, least, most = known[:, :, 0], known[:, :, 1], known[:, :, 2]
     long_output = max(kind, LONG_OUTPUT, key=RETENTION_PER_NAT.__getitem__)
     nats = _nats(models, quants, bits, cache)
     loss, loss_low, loss_high = (
-        np.stack([lost_points(kind, each), lost_points(long_output, each)], axis=1) for each in nats
+        np.stack([lost_points(kind, estimate), lost_points(long_output, estimate)], axis=1) for estimate in nats
     )
     # Both parts are uncertain on their own, so their half widths add in squares.
     value = capability - loss

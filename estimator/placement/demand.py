@@ -1,4 +1,4 @@
-"""What one model asks of any device: bytes by quant and situation, before any device is looked at.
+"""Demand of one model on any device: bytes by quant and situation, before any device is looked at.
 
 A *situation* is what a workload or a question fixes: context, prompt, depth, cache type, batch. Arrays have the shapes
 (quants, situations) or (situations, layers + 1).
@@ -10,16 +10,14 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from estimator.memo import kept_within
 from estimator.placement.layer_sums import last
 from estimator.placement.memory import compute_bytes
 from estimator.structure.architecture import ModelArchitecture
+from estimator.structure.arrays import Floats, Ints
 from estimator.structure.kv_cache import CacheShape, cache_shape, pad
 from estimator.types import CacheType, Workload
-
-Floats = NDArray[np.float64]
 
 #: Longest context reported for a model whose own limit is unknown, tokens.
 UNKNOWN_CONTEXT_LIMIT = 1 << 24
@@ -121,8 +119,8 @@ def needs(model: ModelArchitecture, situations: tuple[Situation, ...]) -> Needs:
         window_cells=np.empty(count),
     )
     alike: dict[Situation, list[int]] = {}
-    for index, one in enumerate(situations):
-        alike.setdefault(_options(one), []).append(index)
+    for index, situation in enumerate(situations):
+        alike.setdefault(_options(situation), []).append(index)
     for options, at in alike.items():
         _fill(out, model, shape, np.array(at), options)
     return out
@@ -134,7 +132,7 @@ def _options(situation: Situation) -> Situation:
     return replace(unasked, depth_tokens=0.0, depth_before_tokens=0.0)
 
 
-def _fill(out: Needs, model: ModelArchitecture, shape: CacheShape, at: NDArray[np.int64], options: Situation) -> None:
+def _fill(out: Needs, model: ModelArchitecture, shape: CacheShape, at: Ints, options: Situation) -> None:
     """The situations ``at``, which share their load ``options``, in one go."""
     cache, flash_attention, batch = options.cache, options.flash_attention, options.batch
     micro_batch = options.micro_batch_tokens

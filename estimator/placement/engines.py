@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from estimator.memo import kept_within
 from estimator.placement.hardware import ENGINE_RULES, choose_engine
+from estimator.structure.weights import NATIVE_EXPERT_TYPES
 from estimator.types import BACKENDS, ENGINES, Accelerator, Backend, Engine, Quant
 
 NO_ENGINE = 255
@@ -19,7 +20,7 @@ class EngineChoices:
     """Accelerators and quants with the engine and backend of each pair, codes of shape (G, Q), 255 where none runs.
 
     Compared by identity: coefficients of one are kept for as long as somebody holds it.
-    ``software`` names a fork or front with speeds of its own.
+    ``software`` names a fork or front with speeds of its own, ``architecture`` is a :func:`named_architecture`.
     """
 
     gpus: tuple[Accelerator, ...]
@@ -28,6 +29,7 @@ class EngineChoices:
     backend: NDArray[np.uint8]
     is_moe: bool
     software: str | None = None
+    architecture: str = ""
 
 
 @kept_within(1 << 20)
@@ -43,12 +45,15 @@ def engine_choices(
     """The choices for a :func:`named_architecture`; ``engine`` and ``backend`` narrow them."""
     # Coefficients are kept by identity: questions that differ in memory alone share the choices.
     codes = engine_codes(architecture, is_moe, gpus, quants, engine, backend)
-    return EngineChoices(gpus, quants, *codes, is_moe, software)
+    return EngineChoices(gpus, quants, *codes, is_moe, software, architecture)
 
 
 def named_architecture(architecture: str) -> str:
-    """The architecture, when a rule names it; few are named, and all others share one table."""
-    return architecture if any(architecture in rule.unsupported_architectures for rule in ENGINE_RULES) else ""
+    """The architecture, when a rule of engines or of kernels names it; few are named, and all others share one table."""
+    is_named = architecture in NATIVE_EXPERT_TYPES or any(
+        architecture in rule.unsupported_architectures for rule in ENGINE_RULES
+    )
+    return architecture if is_named else ""
 
 
 @kept_within(1 << 20)

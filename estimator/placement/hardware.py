@@ -1,4 +1,4 @@
-"""What hardware can run and how much of its memory an engine gets: rules over datasheet facts.
+"""Formats that hardware can run, and the part of its memory that an engine gets: rules over datasheet facts.
 
 The rules are data, in the order in which a user would choose: the vendor's own interface first, Vulkan last. The engine
 files of the catalog state the same rules with their sources; the catalog check compares both.
@@ -145,7 +145,7 @@ ENGINE_RULES: tuple[EngineRule, ...] = (
     _gguf(Engine.LLAMAFILE, Backend.METAL),
     _gguf(Engine.LLAMAFILE, Backend.CPU),
 )
-_LLAMA_CACHES = tuple(each for each in CacheType if each is not CacheType.FP8)
+_LLAMA_CACHES = tuple(cache for cache in CacheType if cache is not CacheType.FP8)
 _SERVER_CACHES = (CacheType.F16, CacheType.BF16, CacheType.FP8)
 #: Types of the KV cache that each engine keeps: llama-server's `--cache-type-k` and `--cache-type-v`, Ollama's
 #: `OLLAMA_KV_CACHE_TYPE`, `--kv-cache-dtype` of the servers; mlx_lm.server has no such setting.
@@ -175,7 +175,6 @@ def choose_engine(
     backend: Backend | None = None,
     *,
     is_moe: bool = True,
-    rules: tuple[EngineRule, ...] = ENGINE_RULES,
 ) -> tuple[Engine, Backend] | None:
     """The engine and backend that run ``quant`` of an architecture on a device, or None when none does.
 
@@ -184,7 +183,7 @@ def choose_engine(
     """
     if quant.moe_only and not is_moe:
         return None
-    for rule in rules:
+    for rule in ENGINE_RULES:
         if quant.format not in rule.formats or architecture in rule.unsupported_architectures:
             continue
         if (engine is not None and rule.engine is not engine) or (engine is None and rule.only_on_request):
@@ -194,21 +193,10 @@ def choose_engine(
     return None
 
 
-def runs_natively(accelerator: Accelerator, quant: Quant, rules: tuple[EngineRule, ...] = ENGINE_RULES) -> bool:
-    """Whether the device multiplies in the quant's own low-precision format rather than in 16 bits."""
-    for rule in rules:
-        if quant.format in rule.formats and rule.covers(accelerator):
-            native = rule.native_compute_capability
-            if native is not None:
-                return accelerator.compute_capability is not None and accelerator.compute_capability >= native
-            return quant.format is QuantFormat.FP8 and rule.backend is Backend.ROCM
-    return False
-
-
 def backends_of(accelerator: Accelerator, engine: Engine = Engine.LLAMA_CPP) -> tuple[Backend, ...]:
     """Backends that ``engine`` can drive the device through, best first."""
-    found = [rule.backend for rule in ENGINE_RULES if rule.engine is engine and rule.covers(accelerator)]
-    return tuple(dict.fromkeys(found))
+    backends = [rule.backend for rule in ENGINE_RULES if rule.engine is engine and rule.covers(accelerator)]
+    return tuple(dict.fromkeys(backends))
 
 
 #: vLLM's `max_num_batched_tokens` of a server: more from 70 GiB on, the A100 excepted (vllm/engine/arg_utils.py).
@@ -233,8 +221,8 @@ def can_replace(present: Accelerator, other: Accelerator) -> bool:
     """Whether ``other`` can take the place of ``present`` in a machine of the same class.
 
     A card takes the place of a card, or joins a processor or a server. A server part only takes the place of a server
-    part, a processor that of a processor. What is built into a computer (laptop, board, integrated) is replaced with the
-    whole computer: a Mac or another board by a board, a laptop by either.
+    part, a processor that of a processor. A part of a computer (laptop, board, integrated) is replaced with the whole
+    computer: a Mac or another board by a board, a laptop by either.
     """
     if is_card(other):
         return present.kind not in _BUILT_IN

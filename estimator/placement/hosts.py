@@ -12,8 +12,9 @@ from estimator.types import Accelerator, EstimatorError, Host
 def host_for(accelerator: Accelerator, profiles: Sequence[Host]) -> Host:
     """The profile that is assumed for the accelerator's kind: a laptop's accelerator sits in a laptop.
 
-    Of several profiles of one kind it is the one whose memory is nearest to the accelerator's in bandwidth: a processor
-    has as many memory channels as its host. What shares the computer's memory and states its size is its own host.
+    Among several profiles of one kind it is the one whose memory is nearest to the accelerator's in bandwidth: a processor
+    has as many memory channels as its host. An accelerator that shares the computer's memory and
+    states its size is its own host.
 
     Raises:
         EstimatorError: no profile is assumed for the kind.

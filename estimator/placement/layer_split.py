@@ -18,10 +18,9 @@ from numpy.typing import NDArray
 from estimator.placement.demand import Needs
 from estimator.placement.layer_sums import ModelTables
 from estimator.placement.memory import split_compute_bytes, unpipelined_compute_bytes
+from estimator.structure.arrays import Flags, Floats, Ints
 from estimator.structure.kv_cache import pad
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 _PAGE_TOKENS = 256
 
 
@@ -83,12 +82,12 @@ class Parts:
         """Fewest first layers whose experts must leave the devices for every layer to stay; -2 where none suffice."""
         layers = self.all - 1
 
-        def fits(moved: Ints) -> NDArray[np.bool_]:
+        def fits(moved: Ints) -> Flags:
             return np.asarray(self.reached(moved, free) == self.all)
 
         count = len(self.q)
-        found = _least(fits, np.zeros(count, dtype=np.int64), np.full(count, layers))
-        return np.where(found > layers, -2, found)
+        fewest = _least(fits, np.zeros(count, dtype=np.int64), np.full(count, layers))
+        return np.where(fewest > layers, -2, fewest)
 
     def longest_context(self, free: Floats, most: Floats) -> Floats:
         """The longest context up to ``most`` (N,) that devices hold whole, tokens, the planned one or in whole cache pages.
@@ -96,24 +95,24 @@ class Parts:
         ``free`` is at the planned context and without pipelines, which give way to a longer context.
         """
         need = self.need
-        planned = np.array([float(one.context_tokens) for one in need.situations])[self.s]
+        planned = np.array([float(situation.context_tokens) for situation in need.situations])[self.s]
         longest = np.maximum(most, planned)
         at = np.flatnonzero(longest > planned)
         at = at[~self._holds(at, free, longest[at])]
-        low, high = (np.floor(each[at] / _PAGE_TOKENS).astype(np.int64) for each in (planned, longest))
+        low, high = (np.floor(tokens[at] / _PAGE_TOKENS).astype(np.int64) for tokens in (planned, longest))
 
-        def too_long(pages: Ints) -> NDArray[np.bool_]:
+        def too_long(pages: Ints) -> Flags:
             return ~self._holds(at, free, pages * float(_PAGE_TOKENS))
 
-        found = (_least(too_long, low + 1, high) - 1.0) * _PAGE_TOKENS
-        longest[at] = np.maximum(found, planned[at])
+        held = (_least(too_long, low + 1, high) - 1.0) * _PAGE_TOKENS
+        longest[at] = np.maximum(held, planned[at])
         return np.asarray(longest)
 
-    def _holds(self, at: Ints, free: Floats, tokens: NDArray[Any]) -> NDArray[np.bool_]:
+    def _holds(self, at: Ints, free: Floats, tokens: NDArray[Any]) -> Flags:
         """Whether the cells ``at`` have all their parts on the devices at contexts of ``tokens``, of the shape of ``at``."""
         need, s = self.need, self.s[at]
-        full, window, fixed = (_from_nothing(each) for each in (need.full_last, need.window_last, need.fixed_last))
-        planned = np.array([float(one.context_tokens) for one in need.situations])[s]
+        full, window, fixed = (_from_nothing(totals) for totals in (need.full_last, need.window_last, need.fixed_last))
+        planned = np.array([float(situation.context_tokens) for situation in need.situations])[s]
         # Each device has a mask of its own, which grows with the context as the cache does.
         masks = (need.mask_slope * (full[:, -1] > 0))[s]
         sums = _rows(full, s) * tokens[:, None]
@@ -140,7 +139,7 @@ def _from_nothing(values: Floats) -> Floats:
     return np.concatenate([np.zeros((len(values), 1)), values], axis=1)
 
 
-def _least(holds: Callable[[Ints], NDArray[np.bool_]], low: Ints, high: Ints) -> Ints:
+def _least(holds: Callable[[Ints], Flags], low: Ints, high: Ints) -> Ints:
     """The least number from ``low`` to ``high`` that ``holds``, which holds for every greater one; ``high`` + 1: none."""
     low, high = low.copy(), np.maximum(high, low - 1) + 1
     while (low < high).any():

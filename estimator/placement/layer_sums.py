@@ -1,4 +1,4 @@
-"""What placement needs to know of one model: running sums over its layers, so that any split is one look-up.
+"""Facts of one model for placement: running sums over its layers, so that any split is one look-up.
 
 Layers leave the GPU from the first one on (llama.cpp's ``-ngl k`` keeps the last k - 1 layers and the output head), and
 experts leave it from the first layer on (``--n-cpu-moe m``).
@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from estimator.memo import kept_within
 from estimator.structure.architecture import FeedForward, ModelArchitecture
+from estimator.structure.arrays import Floats
 from estimator.structure.kv_cache import CacheShape, cache_shape
 from estimator.structure.weights import WeightTable, weight_table
 from estimator.types import Quant, QuantFormat
 
-Floats = NDArray[np.float64]
 #: Inputs of an expert that MXFP4 kernels of servers work on together.
 _MXFP4_PART = 256
 

@@ -68,7 +68,7 @@ def compute_bytes(
     peak = np.maximum(outputs * (model.vocab + hidden), _ffn_bytes(model, quad) + masks)
     peak = np.maximum(peak, _recurrent_bytes(model, shape, quad, sequences) + masks)
     for layer in {
-        (each.heads, each.kv_heads, each.key_dim, each.value_dim, each.window): each for each in attending
+        (layer.heads, layer.kv_heads, layer.key_dim, layer.value_dim, layer.window): layer for layer in attending
     }.values():
         own = windowed if layer.window is not None else cells
         if model.cached_latent is not None and not model.compress_ratios:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from estimator.placement.demand import Needs
 from estimator.placement.layer_split import Parts
@@ -17,9 +16,7 @@ from estimator.placement.layer_sums import ModelTables
 from estimator.placement.memory import offload_compute_bytes
 from estimator.placement.pairs import Pairs
 from estimator.structure.architecture import ModelArchitecture
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+from estimator.structure.arrays import Floats, Ints
 
 #: Width of one group's range of keys in a joint look-up, bytes: above any device, and exact in float64 for 1024 groups.
 _KEY_SPAN = float(2**43)
@@ -62,8 +59,8 @@ def best_split(pairs: Pairs, free: Floats, p: Ints, s: Ints) -> Split:
         resident = tables.device_layers[:, n] - tables.host_experts[:, n] + output
         taken = copies + (resident[:, None] + need.kv_last[:, n]).ravel()[group]
         on_device = tables.host_experts[:, n, None] - tables.host_experts[:, ::-1]
-        found = _last_within(on_device, q, free - taken)
-        moved = np.where(found >= 0, n - found, -2)
+        staying = _last_within(on_device, q, free - taken)
+        moved = np.where(staying >= 0, n - staying, -2)
     # A layer in system memory is read with its cache; experts leave their layer's cache on the device.
     keep = np.maximum(kept, 0)
     left_layers = (tables.active_layers[:, n, None] - tables.active_layers).ravel()[q * (n + 1) + keep]
@@ -85,7 +82,7 @@ def copied_bytes(tables: ModelTables, need: Needs, *, layers: bool) -> Floats:
 
 
 def _last_within(sums: Floats, group: Ints, room: Floats) -> Ints:
-    """Of the rising sums of its group, shape (groups, columns), the last column that ``room`` holds; -1: not even one.
+    """Last column of the rising sums of its group, shape (groups, columns), that ``room`` holds; -1: not even one.
 
     One look-up for all cells: every group's sums are shifted into a range of their own.
     """

@@ -10,20 +10,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from estimator.placement.demand import UNKNOWN_CONTEXT_LIMIT, Situation
 from estimator.placement.placements import Rig
 from estimator.structure.architecture import ModelArchitecture
+from estimator.structure.arrays import Flags, Floats, Ints
 from estimator.structure.kv_cache import kv_heads
 from estimator.structure.paged_cache import Reserved, request_bytes
 from estimator.types import CacheType
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Bools = NDArray[np.bool_]
-
 _PAGE_TOKENS = 256
+#: Pages of a longest context at most, 16 million tokens: a context beyond has larger pages.
+_MAX_PAGES = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +31,14 @@ class Paging:
     model: ModelArchitecture
     situations: tuple[Situation, ...]
     rig: Rig
-    pairs: Bools
+    pairs: Flags
     steps: Ints
     #: Bytes of a request, by the type of its cache.
     reserved: Mapping[CacheType, Reserved]
 
     @classmethod
     def of(
-        cls, model: ModelArchitecture, situations: tuple[Situation, ...], rig: Rig, pairs: Bools, steps: Ints
+        cls, model: ModelArchitecture, situations: tuple[Situation, ...], rig: Rig, pairs: Flags, steps: Ints
     ) -> Paging | None:
         """None where vLLM drives no pair."""
         if not pairs.any():
@@ -61,12 +59,13 @@ class Paging:
         """The longest contexts within ``room`` bytes of the pairs ``p``, tokens, in whole pages, or ``other``."""
         out = np.array(np.broadcast_to(other, room.shape))
         limit = self.model.context_tokens or UNKNOWN_CONTEXT_LIMIT
-        pages = np.arange(1.0, limit // _PAGE_TOKENS + 1) * _PAGE_TOKENS
+        page = _PAGE_TOKENS * -(-limit // (_PAGE_TOKENS * _MAX_PAGES))
+        pages = np.arange(1.0, limit // page + 1) * page
         for s, step, at in self._alike():
             mine = at[p]
             held = np.searchsorted(self._bytes(s, step, pages), room[s, mine], side="right")
             planned = min(self.situations[s].context_tokens, limit)
-            out[s, mine] = np.maximum(held * float(_PAGE_TOKENS), planned)
+            out[s, mine] = np.maximum(held * float(page), planned)
         return out
 
     def _alike(self) -> Any:
@@ -78,13 +77,13 @@ class Paging:
 
     def _bytes(self, s: int, step: int, context: Floats) -> Floats:
         """Bytes on all devices of all streams at ``context`` tokens each; a replica serves its part of the streams."""
-        one, server, ranks = self.situations[s], self.rig.server, self.rig.ranks
-        streams = np.ceil(one.batch / server.data_parallel)
-        held = self.reserved[one.cache](context, step)
+        situation, server, ranks = self.situations[s], self.rig.server, self.rig.ranks
+        streams = np.ceil(situation.batch / server.data_parallel)
+        held = self.reserved[situation.cache](context, step)
         return np.asarray(held * (streams * ranks * server.data_parallel))
 
 
-def cache_copies(model: ModelArchitecture, rig: Rig, servers: Bools) -> Floats:
+def cache_copies(model: ModelArchitecture, rig: Rig, servers: Flags) -> Floats:
     """How often all devices together keep each key and value: tensor parallel beyond the KV heads repeats them."""
     repeated = rig.ranks / min(rig.ranks, kv_heads(model)) * rig.server.data_parallel
     return np.where(servers, repeated, 1.0)

@@ -15,11 +15,8 @@ from estimator.placement.memory import PIPELINE_COPIES, server_activation_bytes
 from estimator.placement.paging import Paging, cache_copies
 from estimator.placement.placements import Rig
 from estimator.structure.architecture import ModelArchitecture
+from estimator.structure.arrays import Flags, Floats, Ints
 from estimator.types import EXLLAMA_ENGINES, SERVERS, Backend, Engine
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Bools = NDArray[np.bool_]
 
 #: By the code of an engine, whatever it is: whether it is one of those.
 _IS_SERVER, _IS_EXLLAMA = (
@@ -57,13 +54,13 @@ class Pairs:
     rig: Rig
     g: Ints
     q: Ints
-    available: Bools
-    llama: Bools
-    vllm: Bools
-    on_cpu: Bools
-    in_one_pool: Bools
-    splits: Bools
-    by_cards: Bools
+    available: Flags
+    llama: Flags
+    vllm: Flags
+    on_cpu: Flags
+    in_one_pool: Flags
+    splits: Flags
+    by_cards: Flags
     usable: Floats
     overhead: Floats
     device: Floats
@@ -79,7 +76,7 @@ class Pairs:
         tables: ModelTables,
         need: Needs,
         rig: Rig,
-        available: Bools,
+        available: Flags,
         engine: NDArray[np.uint8],
         backend: NDArray[np.uint8],
     ) -> Pairs:
@@ -121,7 +118,7 @@ class Pairs:
         llama = compute_of_cards(self.need, self.rig.count, pipelined=True).sum(axis=0)[:, None]
         return np.where(self.vllm, self.activation, llama) if self.vllm.any() else llama
 
-    def compute_host(self, s: Ints, pipelined: Bools) -> Floats:
+    def compute_host(self, s: Ints, pipelined: Flags) -> Floats:
         """System memory of buffers and outputs, of the shape of ``pipelined``, with copies of inputs for the devices."""
         need = self.need
         copies = 0.0 if self.rig.count == 1 else (PIPELINE_COPIES - 1) * (need.inputs - need.hidden)[s]

@@ -15,9 +15,7 @@ from estimator.placement.demand import Needs
 from estimator.placement.layer_split import compute_of_cards
 from estimator.placement.memory import VLLM_BATCHED_TOKENS
 from estimator.server_options import DEFAULT_SERVER, ServerOptions
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+from estimator.structure.arrays import Flags, Floats, Ints
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +30,7 @@ class Rig:
     usable: Floats
     capacity: Floats
     overhead: Floats
-    offloads: NDArray[np.bool_]
+    offloads: Flags
     link_bytes_s: Floats
     count: int
     host_memory_bytes: Floats
@@ -83,7 +81,7 @@ class Placed:
     total: Floats
     usable: Floats
     safe_context: Floats
-    runs: NDArray[np.bool_] | None
+    runs: Flags | None
     pipelined: Any = True
 
 

@@ -5,16 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from estimator.placement.demand import UNKNOWN_CONTEXT_LIMIT, Needs
 from estimator.placement.layer_split import Parts
 from estimator.placement.pairs import Pairs
 from estimator.structure.architecture import ModelArchitecture
+from estimator.structure.arrays import Flags, Floats, Ints
 from estimator.structure.kv_cache import pad
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 
 def safe_context(
@@ -23,15 +20,15 @@ def safe_context(
     s: Ints,
     kept: Any,
     room: Floats,
-    vllm: NDArray[np.bool_],
-    offloads: NDArray[np.bool_] | None = None,
+    vllm: Flags,
+    offloads: Flags | None = None,
     copies: Floats | None = None,
 ) -> Floats:
     """The longest context that fits with everything on the GPU, tokens, in whole cache pages of 256; ``room`` is free bytes.
 
     Under an offload it is the context of the placement: a longer one would move more weights and be slower.
     """
-    context = np.array([float(one.context_tokens) for one in need.situations])
+    context = np.array([float(situation.context_tokens) for situation in need.situations])
     limit = float(model.context_tokens or UNKNOWN_CONTEXT_LIMIT)
     if offloads is not None and offloads.all():
         return np.asarray(np.minimum(context, limit)[s])

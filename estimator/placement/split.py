@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from estimator.placement.hardware import HOST_RESERVE_BYTES
 from estimator.placement.layer_split import Parts
@@ -14,12 +13,9 @@ from estimator.placement.pairs import Pairs
 from estimator.placement.placements import Placed, Placements
 from estimator.placement.safe_context import safe_context, safe_context_on_cards
 from estimator.placement.whole import WholeLoad
+from estimator.structure.arrays import Flags, Floats, Ints
 from estimator.types import STRATEGIES, Strategy
 from estimator.verdict import DOES_NOT_FIT, FITS, FITS_TIGHTLY, FITS_WITH_OFFLOAD, TIGHT_HEADROOM_FRACTION
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Bools = NDArray[np.bool_]
 
 _ALL_GPU, _EXPERTS, _LAYERS = map(STRATEGIES.index, (Strategy.ALL_GPU, Strategy.EXPERT_OFFLOAD, Strategy.LAYER_OFFLOAD))
 
@@ -38,8 +34,8 @@ class SplitLoad:
     copies: Floats
     host: Floats
     total: Floats
-    offloads: Bools
-    pipelined: Bools
+    offloads: Flags
+    pipelined: Flags
 
     @classmethod
     def of(cls, pairs: Pairs, whole: WholeLoad, out: Placements, s: Ints, p: Ints, split: Split) -> SplitLoad:
@@ -60,7 +56,7 @@ class SplitLoad:
         total = weights + kv_cache + compute + pairs.overhead[p]
         return cls(s, p, kept, split.moved, weights, kv_cache, compute, copies, host, total, offloads, pipelined)
 
-    def runs(self, pairs: Pairs, *, forced: bool) -> Bools:
+    def runs(self, pairs: Pairs, *, forced: bool) -> Flags:
         """Cells whose devices and system memory hold the load."""
         rig = pairs.rig
         runs = (self.kept >= -1) & (self.total <= pairs.usable[self.p])
@@ -70,7 +66,7 @@ class SplitLoad:
         host_room = rig.host_memory_bytes[pairs.g[self.p]] - HOST_RESERVE_BYTES
         return np.asarray(runs & (~self.offloads | (self.host <= host_room)))
 
-    def write(self, pairs: Pairs, out: Placements, runs: Bools, *, forced: bool) -> None:
+    def write(self, pairs: Pairs, out: Placements, runs: Flags, *, forced: bool) -> None:
         """Write the load into ``out``: a forced one into every cell, another where it runs."""
         shown = slice(None) if forced else np.flatnonzero(runs)
         device = pairs.tables.device[pairs.q[self.p]]
@@ -120,7 +116,7 @@ class SplitLoad:
             return safe
         return np.where(offloads, safe, safe_context_on_cards(pairs, self.p, self.s, safe))
 
-    def take(self, cells: Bools) -> SplitLoad:
+    def take(self, cells: Flags) -> SplitLoad:
         return SplitLoad(*(getattr(self, name)[cells] for name in self.__slots__))
 
 

@@ -6,18 +6,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from estimator.placement.layer_split import Parts
 from estimator.placement.pairs import Pairs
 from estimator.placement.placements import Placed, Placements
 from estimator.placement.safe_context import held_cache, safe_context, safe_context_on_cards
+from estimator.structure.arrays import Flags, Floats, Ints
 from estimator.types import STRATEGIES, Strategy
 from estimator.verdict import DOES_NOT_FIT, FITS, FITS_TIGHTLY, TIGHT_HEADROOM_FRACTION
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Bools = NDArray[np.bool_]
 
 #: Share of pairs below which those that hold the model are gathered.
 _FEW = 0.7
@@ -34,8 +30,8 @@ class WholeLoad:
     ``held``: all but the compute buffers. ``pipelined``: devices have room for copies of the inputs.
     """
 
-    fits: Bools
-    pipelined: Bools
+    fits: Flags
+    pipelined: Flags
     kv_cache: Floats
     held: Floats
     compute: Floats
@@ -91,7 +87,7 @@ class WholeLoad:
             split=None,
         )
 
-    def placed(self, pairs: Pairs, runs: Bools) -> Placed | None:
+    def placed(self, pairs: Pairs, runs: Flags) -> Placed | None:
         """The cells of ``runs`` (S, P); None when there are none."""
         holding = np.flatnonzero(runs.any(axis=0))
         if not len(holding):
@@ -117,7 +113,7 @@ class WholeLoad:
             pipelined=True if pairs.rig.cards is None else self.pipelined[:, at],
         )
 
-    def _safe_context(self, pairs: Pairs, runs: Bools, p: Ints, at: Any) -> Floats:
+    def _safe_context(self, pairs: Pairs, runs: Flags, p: Ints, at: Any) -> Floats:
         model, need, by_cards = pairs.model, pairs.need, pairs.by_cards
         compute = np.where(by_cards, pairs.lean[:, None], self.compute)[:, at]
         room = pairs.usable[at] - self.held[:, at] - compute
@@ -135,7 +131,7 @@ class WholeLoad:
         return limited
 
 
-def _on_cards(pairs: Pairs, asked: Bools, *, pipelined: bool) -> Bools:
+def _on_cards(pairs: Pairs, asked: Flags, *, pipelined: bool) -> Flags:
     """Cells of ``asked`` that have every layer whole on one of the cards."""
     s, p = np.nonzero(asked)
     parts = Parts.of(pairs.tables, pairs.need, pairs.q[p], s)

@@ -1,5 +1,5 @@
-"""What the products of a prompt are measured against: the peak of the precision that an engine multiplies in, how far
-the power limit lets a device reach it, and how many tokens an engine takes at a time.
+"""The arithmetic bound of a prompt: the peak of the precision that an engine multiplies in, how far the power
+limit lets a device reach it, and how many tokens an engine takes at a time.
 
 llama.cpp multiplies quantized weights as INT8 on CUDA and ROCm (`ggml-cuda/mmq.cu`: activations are quantized to Q8_1,
 products run on INT8 matrix units or `dp4a`), F16 weights by cuBLAS with FP16 accumulation, and in FP16 elsewhere; BF16
@@ -32,9 +32,9 @@ _STEP_TOKENS = (("mlx", 2048), ("exllama", 2048))
 def matrix_peak(accelerator: Accelerator) -> float:
     """Dense FP16 peak, with FP16 accumulation where that is faster, FLOPS, or what comes nearest of what is stated; NaN
     when no fact leads to one, as then for products with weights too."""
-    found = [each for each in (accelerator.half_flops, accelerator.matrix_flops) if each is not None]
-    if found:
-        return max(found)
+    peaks = [peak for peak in (accelerator.half_flops, accelerator.matrix_flops) if peak is not None]
+    if peaks:
+        return max(peaks)
     if accelerator.fp32_flops is not None:
         return accelerator.fp32_flops
     if accelerator.vendor == "apple" and accelerator.compute_units:

@@ -36,7 +36,7 @@ class Parallel:
 
 @dataclass(frozen=True, slots=True)
 class SpeedCoefficients:
-    """What the speed model needs of a device, a quant and a model: numbers, or arrays of one common shape.
+    """Constants of the speed model for a device, a quant and a model: numbers, or arrays of one common shape.
 
     Each term has a coefficient on its ideal seconds; ``*_overall`` multiply the whole time on the device, and
     ``*_shift`` are the logs of what rows of the very configuration have added to them; ``host*`` and ``link`` are those
@@ -116,9 +116,9 @@ class SpeedCoefficients:
         )
 
 
-_FIELDS = tuple(each.name for each in fields(SpeedCoefficients))
+_FIELDS = tuple(field.name for field in fields(SpeedCoefficients))
 
 
 def depth_log(depth_tokens: Any) -> Any:
-    """What the depth slope multiplies, 0 at an empty context; elementwise."""
+    """Factor of the depth slope, 0 at an empty context; elementwise."""
     return np.log1p(np.maximum(depth_tokens, 0.0) / DEPTH_SCALE_TOKENS)

@@ -23,16 +23,15 @@ from estimator.speed.roofline import decode_seconds, prefill_seconds, stepped
 from estimator.speed.throughput import Pace, widths
 from estimator.speed.work import DecodeWork, PrefillWork
 from estimator.structure.architecture import FeedForward, ModelArchitecture
+from estimator.structure.arrays import Flags, Floats, Ints
 from estimator.types import Accelerator
 
-Floats = NDArray[np.float64]
-Flags = NDArray[np.bool_]
 _BISECTIONS = 24
 
 
 @dataclass(frozen=True, slots=True)
 class DeviceLoad:
-    """What one of several accelerators holds, bytes; ``layers`` counts the output head as llama.cpp does.
+    """Load of one of several accelerators, bytes; ``layers`` counts the output head as llama.cpp does.
 
     The parts of all devices add up to those of the whole load.
     """
@@ -73,15 +72,15 @@ def layout(model: ModelArchitecture, tables: ModelTables, need: Needs, placed: P
     """Layers over devices with ``free`` bytes for weights and cache, (D, C); ``placed`` are C cells of one situation."""
     n, weights, q = model.n_layers, tables.weights, placed.q
     kept, moved, with_output = (
-        np.broadcast_to(np.asarray(each).ravel(), q.shape)[:, None]
-        for each in (placed.kept, placed.moved, placed.output_on_gpu)
+        np.broadcast_to(np.asarray(part).ravel(), q.shape)[:, None]
+        for part in (placed.kept, placed.moved, placed.output_on_gpu)
     )
     index = np.arange(n)
     on_devices = index >= n - kept
     experts_here = on_devices & (index >= moved)
     is_expert = np.array([layer.feed_forward is FeedForward.EXPERTS for layer in model.layers])
     dense, experts = weights.layers[q] * on_devices, weights.experts[q] * experts_here
-    cache, read = (np.diff(each[0])[::-1] * on_devices for each in (need.kv_last, need.read_last))
+    cache, read = (np.diff(part[0])[::-1] * on_devices for part in (need.kv_last, need.read_last))
     output = weights.output[q][:, None] * with_output
 
     def whole(layers: NDArray[np.generic], head: Any = 0) -> Floats:
@@ -109,7 +108,7 @@ def _split(sizes: Floats, free: Floats) -> tuple[Flags, Flags]:
     sums = np.hstack([np.zeros((len(sizes), 1)), np.cumsum(sizes, axis=1)])
     room, cells = np.maximum(free, 0.0), np.arange(len(sizes))
 
-    def filled(share: Floats) -> NDArray[np.int64]:
+    def filled(share: Floats) -> Ints:
         ends, at = [], np.zeros(len(sizes), dtype=np.int64)
         for own in room:
             reached = (sums <= (sums[cells, at] + share * own)[:, None]).sum(axis=1) - 1
@@ -131,25 +130,25 @@ def _split(sizes: Floats, free: Floats) -> tuple[Flags, Flags]:
     return (element >= starts[:, :, None]) & (element < best[:, :, None]), fits
 
 
-def shared_decode_seconds(work: DecodeWork, found: Layout, coefs: Sequence[SpeedCoefficients]) -> Floats:
+def shared_decode_seconds(work: DecodeWork, layout: Layout, coefs: Sequence[SpeedCoefficients]) -> Floats:
     """Seconds per token over devices that take turns: each reads its own layers at its own pace, ``work`` is of all."""
     everything = work.dense_bytes + work.routed_bytes + work.host_dense_bytes + work.host_routed_bytes
-    layers = np.maximum(found.is_layer.sum(axis=1), 1.0)
+    layers = np.maximum(layout.is_layer.sum(axis=1), 1.0)
     nothing = np.zeros_like(work.dense_bytes)
     no_host = dict.fromkeys(("host_dense_bytes", "host_routed_bytes", "host_kv_bytes", "host_layers"), nothing)
     total = np.zeros_like(everything)
     for device, coef in enumerate(coefs):
-        dense, routed = found.of(device, found.dense_read), found.of(device, found.routed_read)
+        dense, routed = layout.of(device, layout.dense_read), layout.of(device, layout.routed_read)
         share = (dense + routed) / np.maximum(everything, 1.0)
-        own_layers = found.of(device, found.is_layer)
+        own_layers = layout.of(device, layout.is_layer)
         part = replace(
             work,
             gpu_count=np.asarray(1.0),
             dense_bytes=nothing + dense,
             routed_bytes=nothing + routed,
-            kv_bytes=nothing + found.of(device, found.cache_read),
+            kv_bytes=nothing + layout.of(device, layout.cache_read),
             layers=nothing + own_layers,
-            expert_layers=nothing + found.of(device, found.has_experts),
+            expert_layers=nothing + layout.of(device, layout.has_experts),
             flops=work.flops * share,
             attention_flops=work.attention_flops * own_layers / np.maximum(work.layers + work.host_layers, 1.0),
             host_expert_layers=nothing,
@@ -163,7 +162,7 @@ def shared_decode_seconds(work: DecodeWork, found: Layout, coefs: Sequence[Speed
     return np.asarray(total + in_memory + hop_seconds(work.gpu_count, coefs[0]))
 
 
-def shared_prefill_seconds(work: PrefillWork, found: Layout, coefs: Sequence[SpeedCoefficients]) -> Floats:
+def shared_prefill_seconds(work: PrefillWork, layout: Layout, coefs: Sequence[SpeedCoefficients]) -> Floats:
     """Seconds for the prompt over devices that work on its micro-batches one after the other, at once where all can queue
     copies; weights in system memory are streamed to the first."""
     work = stepped(work, coefs[0])
@@ -173,10 +172,10 @@ def shared_prefill_seconds(work: PrefillWork, found: Layout, coefs: Sequence[Spe
     everything = np.maximum(work.weight_bytes + work.host_weight_bytes, 1.0)
     stages = []
     for device, coef in enumerate(coefs):
-        held = found.of(device, found.weights)
-        layers = found.of(device, found.is_layer)
+        held = layout.of(device, layout.weights)
+        layers = layout.of(device, layout.is_layer)
         computed = held + (work.host_weight_bytes if device == 0 else 0.0)
-        layers_done = layers + (n - found.is_layer.sum(axis=1) if device == 0 else 0.0)
+        layers_done = layers + (n - layout.is_layer.sum(axis=1) if device == 0 else 0.0)
         part = replace(
             work,
             gpu_count=np.asarray(1.0),
@@ -213,8 +212,8 @@ def shared_pace(
     def widest(name: str, pick: np.ufunc) -> Floats:
         return np.asarray(pick.reduce([getattr(coef, name) for coef in coefs]))
 
-    each = [widths(step.depth_tokens, prompt.depth_tokens, coef) for coef in coefs]
-    decode_width, prefill_width = (np.max([wide[kind] for wide in each], axis=0) for kind in (0, 1))
+    ranges = [widths(step.depth_tokens, prompt.depth_tokens, coef) for coef in coefs]
+    decode_width, prefill_width = (np.max([wide[kind] for wide in ranges], axis=0) for kind in (0, 1))
 
     def end(kind: str, name: str, pick: np.ufunc, width: Any) -> Floats:
         alone = widest(f"{kind}_{name}", pick) * width
@@ -235,13 +234,13 @@ def shared_pace(
 
 def joint_rig(rigs: Sequence[Rig], reserved_bytes: int) -> Rig:
     """The memory of several devices together, from the rigs of each at size one; the first one streams offloads."""
-    cards = np.stack([each.usable - each.overhead for each in rigs])
+    cards = np.stack([rig.usable - rig.overhead for rig in rigs])
     cards[0] -= reserved_bytes
     return Rig(
-        usable=np.sum([each.usable for each in rigs], axis=0),
-        capacity=np.sum([each.capacity for each in rigs], axis=0),
-        overhead=np.sum([each.overhead for each in rigs], axis=0) + reserved_bytes,
-        offloads=np.all([each.offloads for each in rigs], axis=0),
+        usable=np.sum([rig.usable for rig in rigs], axis=0),
+        capacity=np.sum([rig.capacity for rig in rigs], axis=0),
+        overhead=np.sum([rig.overhead for rig in rigs], axis=0) + reserved_bytes,
+        offloads=np.all([rig.offloads for rig in rigs], axis=0),
         link_bytes_s=rigs[0].link_bytes_s,
         count=len(rigs),
         host_memory_bytes=rigs[0].host_memory_bytes,

@@ -13,13 +13,11 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from estimator.speed.coefficients import SpeedCoefficients
 from estimator.speed.work import DecodeWork, PrefillWork
+from estimator.structure.arrays import Floats
 from estimator.types import SERVERS, Accelerator, Backend
-
-Floats = NDArray[np.float64]
 
 #: Nominal scales of a hop between devices and of one sum over all devices, seconds; fitted coefficients multiply them.
 HOP_S = 1e-4

@@ -33,7 +33,7 @@ def own_heads_load(model: ModelArchitecture, tables: ModelTables, need: Needs, d
     )
     weights = model.mtp_parameters * float(tables.bits_per_weight[0]) / 8.0
     snapshots = draft.tokens * float(shape.state_bytes.sum()) * situation.batch
-    # Of a layer of experts, a token reads those that it visits.
+    # A token reads only the experts of a layer that it visits.
     visited = float(tables.active_layers[0, 1] / max(tables.device_layers[0, 1], 1.0))
     output = float(tables.active[0] - tables.active_layers[0, -1])
     return DraftLoad(

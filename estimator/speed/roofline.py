@@ -11,14 +11,12 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from estimator.speed.coefficients import SpeedCoefficients
 from estimator.speed.multi_gpu import decode_exchange_seconds, decode_shares, packed_seconds_of, prefill_seconds_of
 from estimator.speed.streams import packed_prompt_seconds, product_seconds, step_seconds
 from estimator.speed.work import DecodeWork, PrefillWork
-
-Floats = NDArray[np.float64]
+from estimator.structure.arrays import Floats
 
 #: Nominal scales of the fixed costs, seconds; the fitted coefficients multiply them.
 LAYER_S = 1e-5
@@ -31,6 +29,9 @@ UNPACK_UNIT_CLOCKS = 0.05
 ATTEND_FLOPS_PER_UNIT_CLOCK = 64.0
 #: From this many prompt tokens on, llama.cpp copies offloaded weights to the GPU instead of multiplying on the CPU.
 OFFLOAD_COPY_TOKENS = 32
+#: Share of the experts that the tokens of a micro-batch use where even chances would use all. llama.cpp copies these
+#: alone: 72 to 95 of 128 a layer at 512 tokens (llama.cpp PR 15346 of August 2025); random tokens use no more.
+USED_EXPERTS = 0.65
 #: Tokens per expert at which grouped matrix products count as full; the fitted exponent says how much less cost more.
 FULL_TOKENS_PER_EXPERT = 128.0
 DECODE_TERMS: tuple[str, ...] = ("dense", "routed", "cache", "attend", "unpack", "layer", "expert_layer", "token")
@@ -49,9 +50,9 @@ def expert_spread(work: DecodeWork) -> Any:
     """How many times the experts of one token a step of all streams reads; 1 for one stream and for dense models."""
     if not np.any(work.batch > 1):
         return 1.0
-    one = distinct_experts(np.ones_like(work.batch), work.expert_count, work.experts_per_token)
+    single = distinct_experts(np.ones_like(work.batch), work.expert_count, work.experts_per_token)
     many = distinct_experts(work.batch, work.expert_count, work.experts_per_token)
-    return np.where(one > 0, many / np.maximum(one, 1e-12), 1.0)
+    return np.where(single > 0, many / np.maximum(single, 1e-12), 1.0)
 
 
 def decode_terms(work: DecodeWork, bandwidth_bytes_s: Floats, unit_clocks_s: Floats) -> tuple[Floats, ...]:
@@ -104,7 +105,7 @@ def decode_seconds(work: DecodeWork, coef: SpeedCoefficients) -> Floats:
     dense, routed, cache, attend, unpack, layer, expert_layer, token = decode_terms(
         work, coef.bandwidth_bytes_s, coef.unit_clocks_s
     )
-    # What depends on the situation is added last: the sums before it are then per pair of device and quant.
+    # Terms of the situation are added last: the sums before them are then per pair of device and quant.
     weights = dense * coef.dense + routed * coef.routed + unpack * coef.unpack
     several = bool(np.any(work.gpu_count > 1))
     share, cache_share = decode_shares(work, coef) if several else (1.0, 1.0)
@@ -121,13 +122,13 @@ def decode_seconds(work: DecodeWork, coef: SpeedCoefficients) -> Floats:
     device = np.maximum((read + fixed) * coef.decode_overall, floor)
     if np.any(work.batch > 1):
         alone = (dense * coef.dense + routed / expert_spread(work) * coef.routed + unpack * coef.unpack) * share
-        one = (alone + context / work.batch + fixed) * coef.decode_overall
+        single = (alone + context / work.batch + fixed) * coef.decode_overall
         products = product_seconds(work, coef, unpack * coef.unpack, share)
         # Without a known arithmetic peak nothing says how far streams may share a read: they take turns at the weights.
         turns = np.maximum(work.batch * alone - weights * share, 0.0) * coef.decode_overall
         products = np.where(np.isfinite(products), products, turns)
         together = step_seconds(work, coef, weights * share, context, fixed) + products
-        device = np.where(work.batch > 1, np.maximum(together, np.maximum(one, floor)), device)
+        device = np.where(work.batch > 1, np.maximum(together, np.maximum(single, floor)), device)
     return np.asarray(device + (host_dense + host_routed + crossings + between))
 
 
@@ -158,9 +159,12 @@ def prefill_seconds(work: PrefillWork, coef: SpeedCoefficients) -> Floats:
     steps = np.ceil(work.prompt_tokens / work.micro_batch_tokens)
     per_step = np.minimum(work.prompt_tokens, work.micro_batch_tokens)
     link = np.where(work.link_bytes_s > 0, work.link_bytes_s, coef.default_link_bytes_s)
+    unused = work.host_routed_bytes * (
+        1.0 - USED_EXPERTS * distinct_experts(per_step, work.expert_count, work.experts_per_token)
+    )
     streamed = np.where(
         per_step >= OFFLOAD_COPY_TOKENS,
-        work.host_weight_bytes / link * coef.link,
+        (work.host_weight_bytes - unused) / link * coef.link,
         work.host_weight_bytes / work.host_bandwidth_bytes_s * coef.host,
     )
     return np.asarray(device + steps * streamed)

@@ -50,7 +50,6 @@ class DraftLoad:
 
     @property
     def runs(self) -> bool:
-        """Whether it drafts at all."""
         return self.token_s is not None or self.token_share is not None
 
     def seconds(self, plain_token_s: float) -> float:
@@ -63,7 +62,7 @@ class DraftLoad:
 
 @dataclass(frozen=True, slots=True)
 class Speculation:
-    """What a draft does: tokens drafted and expected per step; seconds of drafting one, of a check, of one without it.
+    """Effect of a draft: tokens drafted and expected per step; seconds of drafting one, of a check, of one without it.
 
     ``draft_bytes`` of device memory are weights, cache and buffers of the draft.
     """

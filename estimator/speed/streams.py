@@ -14,13 +14,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from estimator.speed.coefficients import SpeedCoefficients
 from estimator.speed.work import DecodeWork, PrefillWork
+from estimator.structure.arrays import Floats
 from estimator.types import GGUF_FORMATS, Accelerator, Quant, QuantFormat
-
-Floats = NDArray[np.float64]
 
 #: Columns of a tile of llama.cpp's matrix products.
 GGUF_TILE = 32.0

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from estimator.placement.demand import Needs
 from estimator.placement.layer_sums import ModelTables
@@ -17,8 +16,7 @@ from estimator.speed.multi_gpu import on_several, ranges_of
 from estimator.speed.roofline import decode_seconds, prefill_seconds
 from estimator.speed.work import DecodeWork, PrefillWork, decode_work, prefill_work
 from estimator.structure.architecture import ModelArchitecture
-
-Floats = NDArray[np.float64]
+from estimator.structure.arrays import Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +65,7 @@ def pace(
     offloaded = False if placed.runs is not None else np.asarray(placed.on_host) > 0
     if several:
         coef = replace(coef, **ranges_of(coef))
-    # What was measured had everything on one device, so a split load is at best calibrated.
+    # Measured loads had everything on one device, so a split load is at best calibrated.
     shared = True if several else offloaded
     if np.any(step.batch > 1):
         coef = replace(coef, **stream_ranges(step, coef))

@@ -1,4 +1,4 @@
-"""What each running cell of a placement reads and computes."""
+"""Bytes that each running cell of a placement reads, and its operations."""
 
 from __future__ import annotations
 
@@ -6,20 +6,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from estimator.placement.demand import Needs
 from estimator.placement.layer_sums import ModelTables
 from estimator.placement.placements import Placed, Rig
 from estimator.structure.architecture import ModelArchitecture
+from estimator.structure.arrays import Floats
 from estimator.structure.kv_cache import kv_heads
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
 class DecodeWork:
-    """What one decode step reads and computes, arrays of shape (cells,); bytes per step of all streams together."""
+    """Bytes that one decode step reads, and its operations, arrays of shape (cells,); bytes per step of all streams together."""
 
     dense_bytes: Floats
     routed_bytes: Floats
@@ -47,7 +45,7 @@ class DecodeWork:
 
 @dataclass(frozen=True, slots=True)
 class PrefillWork:
-    """What a prompt reads and computes, arrays of shape (cells,); a micro-batch of 0 is the engine's own."""
+    """Bytes that a prompt reads, and its operations, arrays of shape (cells,); a micro-batch of 0 is the engine's own."""
 
     prompt_tokens: Floats
     depth_tokens: Floats
@@ -58,6 +56,7 @@ class PrefillWork:
     dense_bytes: Floats
     routed_total_bytes: Floats
     host_weight_bytes: Floats
+    host_routed_bytes: Floats
     layers: Floats
     expert_layers: Floats
     expert_count: Floats
@@ -74,7 +73,7 @@ class PrefillWork:
 
 def _of_situations(need: Needs, placed: Placed, name: str) -> Floats:
     """A field of the situations, per cell; one number when all situations share it."""
-    values = np.array([float(getattr(one, name)) for one in need.situations])
+    values = np.array([float(getattr(situation, name)) for situation in need.situations])
     return values[0] if (values == values[0]).all() else values[placed.s]
 
 
@@ -86,7 +85,7 @@ def _at(sums: Floats, row: Any, column: Any) -> Any:
 
 
 def decode_work(model: ModelArchitecture, tables: ModelTables, need: Needs, rig: Rig, placed: Placed) -> DecodeWork:
-    """What one decoded token reads, per running cell. On a CPU everything is read by the device itself."""
+    """Bytes that one decoded token reads, per running cell. On a CPU everything is read by the device itself."""
     n = model.n_layers
     q, s, kept, moved = placed.q, placed.s, placed.kept, placed.moved
     output = tables.active - tables.active_layers[:, n]
@@ -131,11 +130,12 @@ def decode_work(model: ModelArchitecture, tables: ModelTables, need: Needs, rig:
 
 
 def prefill_work(model: ModelArchitecture, tables: ModelTables, need: Needs, rig: Rig, placed: Placed) -> PrefillWork:
-    """What the prompt of each running cell reads and computes."""
+    """Bytes that the prompt of each running cell reads, and its operations."""
     q, n = placed.q, model.n_layers
     experts = model.experts
     routed_all = _at(tables.host_experts, q, n)
-    routed = routed_all - np.minimum(placed.on_host, routed_all)
+    host_routed = np.minimum(placed.on_host, routed_all)
+    routed = routed_all - host_routed
     return PrefillWork(
         prompt_tokens=np.maximum(_of_situations(need, placed, "prompt_tokens"), 1.0),
         # A prefill row states a depth that was there before; a workload's decode depth comes after its prompt.
@@ -147,6 +147,7 @@ def prefill_work(model: ModelArchitecture, tables: ModelTables, need: Needs, rig
         dense_bytes=np.maximum(placed.weights - routed, 0.0),
         routed_total_bytes=routed,
         host_weight_bytes=np.asarray(placed.on_host),
+        host_routed_bytes=host_routed,
         layers=np.asarray(float(n)),
         expert_layers=np.asarray(float(tables.expert_layers_first[n])),
         expert_count=np.asarray(float(experts.count if experts else 0)),

@@ -18,7 +18,7 @@ from estimator.types import EstimatorError, MissingFactError
 
 
 class Mixer(StrEnum):
-    """What a layer mixes tokens with; the value is its letter in the layer pattern."""
+    """The way in which a layer mixes tokens; the value is its letter in the layer pattern."""
 
     FULL = "F"
     SLIDING = "S"
@@ -33,7 +33,7 @@ class Mixer(StrEnum):
 
 
 class FeedForward(StrEnum):
-    """What a layer's feed-forward part is; the value is its letter in the MLP pattern."""
+    """Kind of a layer's feed-forward part; the value is its letter in the MLP pattern."""
 
     DENSE = "D"
     EXPERTS = "E"

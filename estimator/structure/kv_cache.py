@@ -26,13 +26,13 @@ CELL_PADDING = 256
 
 
 def narrower(keys: CacheType, values: CacheType | None) -> CacheType:
-    """Of the cache types of keys and values (None: the same), the one with fewer bytes."""
+    """The cache type of keys or values (None: the same) with fewer bytes."""
     return keys if values is None or CACHE_BYTES[keys] <= CACHE_BYTES[values] else values
 
 
 @dataclass(frozen=True, slots=True)
 class CacheShape:
-    """What each layer keeps; arrays of shape (layers,).
+    """Cache of each layer; arrays of shape (layers,).
 
     ``full_elements`` per cell of the whole context, ``window_elements`` per cell of ``window_tokens``, ``state_bytes``
     per sequence whatever the context. ``value_share`` of the elements are values, the others keys: 0 where values are a

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from estimator.structure.architecture import ModelArchitecture
 
-#: What makes the structure beside the layers, the vocabulary and the count of parameters.
+#: Facts of the structure beside the layers, the vocabulary and the count of parameters.
 _STRUCTURE = (
     "hidden", "tied_embeddings", "latent", "linear", "state_space", "short_conv_kernel", "experts", "gated_mlp",
     "mlp_bias", "qkv_bias", "output_bias", "qk_norm", "output_gate", "sinks", "indexer_heads", "indexer_dim",

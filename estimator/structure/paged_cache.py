@@ -14,14 +14,12 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from estimator.memo import kept_within
 from estimator.structure.architecture import Layer, Mixer, ModelArchitecture
+from estimator.structure.arrays import Floats
 from estimator.structure.kv_cache import CACHE_BYTES, cache_shape
 from estimator.types import CacheType
-
-Floats = NDArray[np.float64]
 
 BLOCK_TOKENS = 16
 #: Groups take the size of the largest kind of layers below this multiple of the smallest, else that of the smallest.
@@ -38,7 +36,7 @@ _SCALE_BYTES, _LATENT_SCALED_ELEMENTS = 4, 128
 
 @dataclass(frozen=True, slots=True)
 class PagedLayers:
-    """What layers of one kind keep: ``token_bytes`` of each token, of all of them (``window`` None) or of the last ones,
+    """Cache of layers of one kind: ``token_bytes`` of each token, of all of them (``window`` None) or of the last ones,
     with ``spare`` blocks more; or a ``state_bytes`` of constant size."""
 
     token_bytes: float = 0.0
@@ -47,7 +45,6 @@ class PagedLayers:
     state_bytes: float = 0.0
 
     def blocks(self, context: Floats, batched_tokens: int, block_tokens: float) -> Floats:
-        """Blocks of a request with ``context`` tokens."""
         kept = context if self.window is None else np.minimum(context, self.window + batched_tokens)
         return np.asarray(np.ceil(kept / block_tokens) + self.spare)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class PublishedFile:
-    """What a published file of the quantization ``quant`` holds at least and at most, bytes: sizes are printed rounded."""
+    """Least and most bytes of a published file of the quantization ``quant``: sizes are printed rounded."""
 
     quant: str
     low_bytes: int

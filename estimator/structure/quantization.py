@@ -47,7 +47,7 @@ _LLAMA_LIKE = frozenset({"LlamaForCausalLM", "Qwen2ForCausalLM", "DeciLMForCausa
 
 @dataclass(frozen=True, slots=True)
 class TensorIndex:
-    """What recipes ask about each tensor of an inventory; arrays of shape (tensors,).
+    """Facts that recipes read of each tensor of an inventory; arrays of shape (tensors,).
 
     ``is_class`` has one mask per tensor class, shape (classes, tensors); ``down`` are all ``ffn_down``, experts' too.
     """
@@ -90,8 +90,8 @@ def index_tensors(model: ModelArchitecture, tensors: Inventory) -> TensorIndex:
         group = first.heads if first.has_attention else 0
     elif model.linear is not None:
         # These files state the key heads once for all layers; other hybrids by layer, 0 where a layer does not attend.
-        attending = next(layer for layer in model.layers if layer.has_attention)
-        group = attending.heads // max(attending.kv_heads, 1)
+        attending = next((layer for layer in model.layers if layer.has_attention), None)
+        group = attending.heads // max(attending.kv_heads, 1) if attending else 0
     return TensorIndex(
         inventory=tensors,
         ordinal=ordinal,

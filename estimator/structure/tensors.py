@@ -94,7 +94,7 @@ def inventory(model: ModelArchitecture) -> Inventory:
 
 def _rows(tensors: Iterable[Tensor]) -> NDArray[np.int64]:
     """Class, layer, row and elements of each tensor, shape (tensors, 4)."""
-    rows = [(each.cls, each.layer, each.row, each.elements) for each in tensors]
+    rows = [(tensor.cls, tensor.layer, tensor.row, tensor.elements) for tensor in tensors]
     return np.array(rows, dtype=np.int64).reshape(-1, 4)
 
 

@@ -34,11 +34,12 @@ class TrainedModel(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """A :class:`TrainedModel` of facts."""
+    """A :class:`TrainedModel` of facts; ``is_dated``: its release has a date."""
 
     slug: str
     publisher: str
     released: float
+    is_dated: bool
     total_b: float
     active_b: float
     native_bits: float
@@ -51,6 +52,7 @@ def training_of(facts: Mapping[str, Any]) -> Training:
         slug=str(facts["slug"]),
         publisher=str(facts.get("publisher") or ""),
         released=year_of(facts["release_date"]) if facts.get("release_date") else REFERENCE_YEAR,
+        is_dated=bool(facts.get("release_date")),
         total_b=total,
         active_b=active,
         native_bits=native_bits(str(facts.get("native_dtype") or "")),

@@ -6,12 +6,12 @@ Arrays have the shape (quants,) or (quants, layers). Sums are exact: whole block
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from estimator.structure.architecture import FeedForward, ModelArchitecture
+from estimator.structure.arrays import Flags, Floats, Ints
 from estimator.structure.block_types import BLOCKS, TYPES, tensor_bytes
 from estimator.structure.ik_recipes import IK_TYPES, ik_types
 from estimator.structure.quantization import TensorIndex, index_tensors, tensor_types
@@ -19,17 +19,17 @@ from estimator.structure.stored import StoredQuant
 from estimator.structure.tensors import EXPERT_CLASSES, TensorClass, inventory
 from estimator.types import GGUF_FORMATS, EstimatorError, PartBits, Quant, QuantFormat
 
-Ints = NDArray[np.int64]
-
 #: Tokenizer and metadata of a GGUF file, bytes per vocabulary entry: 2 MB at 32k entries, 6 to 16 MB at 128k to 262k.
 METADATA_BYTES_PER_TOKEN = 45
-#: What a checkpoint's stated bytes may differ from its format's by, before they are those of something else: group sizes,
+#: Range of a checkpoint's stated bytes over its format's; others are those of something else: group sizes,
 #: parts left in 16 bits and vision towers move them, another format or model moves them further.
 STORED_SHARE = (0.6, 1.8)
 #: Architectures whose experts were trained in a block type and keep it in every GGUF file, whatever the file's name says:
 #: their rows of 2,880 fit no K-quant. Cards of bartowski/openai_gpt-oss-20b-GGUF ("all quants keep the feed forward
 #: networks at mxfp4") and sizes of unsloth/gpt-oss-120b-GGUF (58.3 GiB as Q2_K, 60.9 GiB as F16).
 NATIVE_EXPERT_TYPES = {"GptOssForCausalLM": "MXFP4"}
+#: The file type whose kernels read experts of a block type, under whatever name the file goes.
+_FILE_TYPE_OF_EXPERTS = {"MXFP4": "MXFP4_MOE"}
 #: Classes that pre-quantized checkpoints leave in 16 bits: embeddings, output head, norms, routers.
 _LEFT_IN_16_BITS = (
     TensorClass.KEPT,
@@ -49,6 +49,18 @@ _PARTS = {
     "dense": (TensorClass.FFN_UP, TensorClass.FFN_GATE, TensorClass.FFN_DOWN),
     "experts": EXPERT_CLASSES,
 }  # fmt: skip
+
+#: Parts that have factors: embedding and output, tables of single layers, parts of dense models, and those of models with
+#: experts, for which the publisher chose other types when they were released late.
+PARTS: tuple[str, ...] = (
+    "tables", "lookup", "attention", "down", "up", "beside_experts", "expert_down", "expert_up", "late_beside_experts",
+    "late_expert_down", "late_expert_up",
+)  # fmt: skip
+#: Year from which on Unsloth's files of models with experts have other types, and come in more kinds (published sizes).
+LATE_RELEASES = 2026.0 + 1 / 12
+_DOWN = (TensorClass.FFN_DOWN,)
+_UP = (TensorClass.FFN_UP, TensorClass.FFN_GATE)
+_TABLES = (TensorClass.EMBEDDING, TensorClass.OUTPUT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +87,7 @@ class WeightTable:
     is_tied: bool
 
     @property
-    def bits_per_weight(self) -> NDArray[np.float64]:
+    def bits_per_weight(self) -> Floats:
         """Average bits per weight of a file, shape (quants,). A tied table is loaded twice, to look up and to multiply
         with, but is one."""
         once = self.layers.sum(1) + self.experts.sum(1) + self.output + self.lookup
@@ -102,6 +114,9 @@ def weight_table(model: ModelArchitecture, quants: Sequence[Quant]) -> WeightTab
             sizes[row] = part_bytes(model, index, quant.part_bits, native_experts=is_gguf)
         elif not is_gguf:
             sizes[row] = checkpoint_bytes(index, quant)
+        elif quant.mixed_recipe is not None:
+            recipes.append(row)
+            types.append(file_types(model, index, quant.mixed_recipe, imatrix=quant.imatrix))
         elif quant.file_type is None:
             raise EstimatorError(f"{quant.slug}: a GGUF quant needs a file_type")
         else:
@@ -109,6 +124,10 @@ def weight_table(model: ModelArchitecture, quants: Sequence[Quant]) -> WeightTab
             types.append(file_types(model, index, quant.file_type, imatrix=quant.imatrix))
     if recipes:
         sizes[recipes] = tensor_bytes(tensors, np.stack(types))
+    for row, quant in enumerate(quants):
+        if quant.part_factors:
+            part = part_of_tensors(model, index, native_experts=model.architecture in NATIVE_EXPERT_TYPES)
+            sizes[row] = mixed_bytes(sizes[row], part, quant.part_factors)
     table = _sum_up(model, index, sizes, metadata)
     published = {file.quant: file for file in model.published_files}
     for row, quant in enumerate(quants):
@@ -151,6 +170,14 @@ def _rescale(table: WeightTable, row: int, total_bytes: int) -> None:
     table.file[row] = total_bytes
 
 
+def kernel_quant(architecture: str, quant: Quant) -> Quant:
+    """The quantization whose kernels read a file: that of the experts, where the model keeps theirs in every file."""
+    native = NATIVE_EXPERT_TYPES.get(architecture)
+    if native is None or quant.format not in GGUF_FORMATS:
+        return quant
+    return replace(quant, file_type=_FILE_TYPE_OF_EXPERTS[native])
+
+
 def file_types(model: ModelArchitecture, index: TensorIndex, file_type: str, *, imatrix: bool) -> Ints:
     """Type codes of a published file's tensors: the recipe's, but experts that were trained in a block type keep it."""
     of_fork = file_type in IK_TYPES
@@ -172,6 +199,34 @@ def part_bytes(model: ModelArchitecture, index: TensorIndex, bits: PartBits, *, 
     of_tensor[is_class[TensorClass.KEPT]] = 32.0
     of_tensor[is_class[TensorClass.HALF]] = 16.0
     return np.ceil(elements * (of_tensor / 8.0)).astype(np.int64)
+
+
+def part_of_tensors(model: ModelArchitecture, index: TensorIndex, *, native_experts: bool) -> Ints:
+    """Number of the part (into ``PARTS``) of each tensor, shape (tensors,); -1 for what keeps its bytes: norms, routers, and
+    experts that were trained in a block type."""
+    is_late = not model.training.is_dated or model.training.released >= LATE_RELEASES
+    prefix = "late_" if is_late else ""
+    rest, down, up = ("attention", "down", "up") if not index.is_moe else (f"{prefix}beside_experts",) * 3
+    expert_down, *expert_up = EXPERT_CLASSES
+    number = np.full(len(index.inventory.cls), PARTS.index(rest), dtype=np.int64)
+    for classes, part in (
+        (_DOWN, down),
+        (_UP, up),
+        (_TABLES, "tables"),
+        ((TensorClass.LOOKUP,), "lookup"),
+        ((expert_down,), f"{prefix}expert_down"),
+        (expert_up, f"{prefix}expert_up"),
+    ):
+        number[index.is_class[list(classes)].any(axis=0)] = PARTS.index(part)
+    kept = [TensorClass.KEPT, TensorClass.HALF, *(EXPERT_CLASSES if native_experts else ())]
+    number[index.is_class[kept].any(axis=0)] = -1
+    return number
+
+
+def mixed_bytes(recipe_bytes: Ints, part: Ints, factors: tuple[float, ...]) -> Ints:
+    """Bytes of each tensor, from those of the recipe and the numbers of the parts."""
+    by_part = np.array([*factors, 1.0])
+    return np.asarray(np.rint(recipe_bytes * by_part[part]), dtype=np.int64)
 
 
 def checkpoint_bytes(index: TensorIndex, quant: Quant) -> Ints:
@@ -200,7 +255,7 @@ def _sum_up(model: ModelArchitecture, index: TensorIndex, sizes: Ints, metadata:
     routed = is_class[list(EXPERT_CLASSES)].any(axis=0)
     in_layer = (layer >= 0) & (layer < n)
 
-    def by_layer(mask: NDArray[np.bool_]) -> Ints:
+    def by_layer(mask: Flags) -> Ints:
         table = np.zeros((sizes.shape[0], n), dtype=np.int64)
         # Tensors come in the order of their layers, so each layer is one run.
         at = np.flatnonzero(mask)

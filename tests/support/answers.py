@@ -75,11 +75,11 @@ def random_facts(count: int, seed: int) -> Iterator[FitFacts]:
     pick = random.Random(seed)
     while count:
         try:
-            one = facts_of(pick.choice(MODELS), pick.choice(GPUS), pick.choice(QUANTS), pick.choice(WORKLOADS))
+            facts = facts_of(pick.choice(MODELS), pick.choice(GPUS), pick.choice(QUANTS), pick.choice(WORKLOADS))
         except EstimatorError:
             continue
         count -= 1
-        yield one
+        yield facts
 
 
 @cache

@@ -37,8 +37,8 @@ class Page:
             message: dict[str, Any] = json.loads(self._socket.recv(timeout=60))
             if message.get("id") == self._number and message.get("sessionId") == self._session:
                 assert "error" not in message, message
-                found: dict[str, Any] = message["result"]
-                return found
+                result: dict[str, Any] = message["result"]
+                return result
 
     def open(self, url: str, width: int = 1100, height: int = 900, *, scripts: bool = True) -> None:
         """Load ``url`` and wait until it is complete."""
@@ -58,14 +58,14 @@ class Page:
 
     def run(self, script: str) -> Any:
         """Value of an expression; promises are awaited."""
-        found = self.call("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True)
-        assert "exceptionDetails" not in found, found["exceptionDetails"]
-        return found["result"].get("value")
+        evaluation = self.call("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True)
+        assert "exceptionDetails" not in evaluation, evaluation["exceptionDetails"]
+        return evaluation["result"].get("value")
 
     def picture(self, path: Path, *, whole: bool = False) -> None:
         """Save a PNG of the window or of the whole page."""
-        found = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=whole)
-        path.write_bytes(base64.b64decode(found["data"]))
+        screenshot = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=whole)
+        path.write_bytes(base64.b64decode(screenshot["data"]))
 
 
 @contextmanager
@@ -99,5 +99,5 @@ def _browser_call(socket: ClientConnection, number: int, method: str, **params: 
     while True:
         message: dict[str, Any] = json.loads(socket.recv(timeout=60))
         if message.get("id") == number:
-            found: dict[str, Any] = message["result"]
-            return found
+            result: dict[str, Any] = message["result"]
+            return result

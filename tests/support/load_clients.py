@@ -61,7 +61,7 @@ def generator() -> str:
 
 def _wrk(port: int, requests: Sequence[Sent], connections: int, seconds: float) -> float:
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
-        script.write(_LUA % ",\n".join(_lua_text(each.raw()) for each in requests))
+        script.write(_LUA % ",\n".join(_lua_text(request.raw()) for request in requests))
         script.flush()
         argv = ["wrk", "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "-s", script.name]
         done = subprocess.run(
@@ -69,10 +69,10 @@ def _wrk(port: int, requests: Sequence[Sent], connections: int, seconds: float) 
         )
     if done.returncode or (failed := _FAILED.search(done.stdout)):
         raise RuntimeError(f"wrk on port {port}: {failed.group(0) if not done.returncode else done.stderr.strip()}")
-    found = _RATE.search(done.stdout)
-    if found is None:
+    rate = _RATE.search(done.stdout)
+    if rate is None:
         raise RuntimeError(f"wrk wrote no rate: {done.stdout[-500:]}")
-    return float(found.group(1))
+    return float(rate.group(1))
 
 
 def _lua_text(raw: bytes) -> str:
@@ -84,7 +84,7 @@ def _lua_text(raw: bytes) -> str:
 def _own(port: int, requests: Sequence[Sent], connections: int, seconds: float) -> float:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "requests.json"
-        file.write_text(json.dumps([asdict(each) for each in requests]))
+        file.write_text(json.dumps([asdict(request) for request in requests]))
         argv = [
             sys.executable,
             "-m",
@@ -159,10 +159,10 @@ async def _drive(port: int, requests: Sequence[bytes], connections: int, seconds
     ]
     began = time.perf_counter()
     await asyncio.sleep(seconds)
-    rate = sum(each.answers for each in made) / (time.perf_counter() - began)
-    for each in made:
-        each.running = False
-    if failures := [each.failure for each in made if each.failure]:
+    rate = sum(connection.answers for connection in made) / (time.perf_counter() - began)
+    for connection in made:
+        connection.running = False
+    if failures := [connection.failure for connection in made if connection.failure]:
         raise RuntimeError(failures[0])
     if not rate:
         raise RuntimeError(f"port {port} answered nothing in {seconds:g} s")
@@ -174,7 +174,7 @@ def main(arguments: list[str]) -> int:
     import uvloop
 
     port, file, connections, seconds = arguments
-    requests = [Sent(**each).raw() for each in json.loads(Path(file).read_text())]
+    requests = [Sent(**request).raw() for request in json.loads(Path(file).read_text())]
     print(uvloop.run(_drive(int(port), requests, int(connections), float(seconds))))
     return 0
 

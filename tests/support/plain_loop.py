@@ -72,13 +72,13 @@ class PlainLoop:
         self.expert_layers = float(tables.expert_layers_first[-1])
         losses = inputs.calibration.losses
         nats = [
-            each.nats
-            for each in losses.divergences(
+            divergence.nats
+            for divergence in losses.divergences(
                 model.training, list(zip(inputs.quants, tables.bits_per_weight, strict=True))
             )
         ]
         kept = [RETENTION_PER_NAT[KIND_OF_WORKLOAD[workload.kind]] for workload in inputs.workloads]
-        self.quality = [[math.exp(-each * lost) for each in kept] for lost in nats]
+        self.quality = [[math.exp(-rate * lost) for rate in kept] for lost in nats]
         whole = ((block.status == FITS) | (block.status == FITS_TIGHTLY)) & (block.offload_fraction == 0)
         self.cells = np.argwhere(whole)
         held = block.weights_bytes + block.kv_cache_bytes + block.compute_bytes + block.overhead_bytes

@@ -128,12 +128,12 @@ class Collector:
 def spans_in(body: bytes) -> list[Spanned]:
     """The spans of an export request."""
     request = ExportTraceServiceRequest.FromString(body)
-    found = []
+    spans = []
     for resource in request.resource_spans:
         service = {pair.key: pair.value.string_value for pair in resource.resource.attributes}["service.name"]
         for scope in resource.scope_spans:
             for span in scope.spans:
                 values = {pair.key: getattr(pair.value, pair.value.WhichOneof("value")) for pair in span.attributes}
                 ids = (span.trace_id.hex(), span.span_id.hex(), span.parent_span_id.hex())
-                found.append(Spanned(service, span.name, *ids, values))
-    return found
+                spans.append(Spanned(service, span.name, *ids, values))
+    return spans

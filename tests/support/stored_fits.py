@@ -34,15 +34,15 @@ PEAKLESS_GPU = 4
 def without_peak(block: FitBlock) -> FitBlock:
     """The block with what is not known of ``PEAKLESS_GPU`` as zero."""
     names = ("prefill_tok_s", "prefill_low_tok_s", "prefill_high_tok_s", "ttft_ms")
-    found = {name: getattr(block, name).copy() for name in names}
-    for values in found.values():
+    columns = {name: getattr(block, name).copy() for name in names}
+    for values in columns.values():
         values[PEAKLESS_GPU - 1] = 0
-    return replace(block, **found)
+    return replace(block, **columns)
 
 
 BLOCKS = {model: without_peak(synthetic_block(model, GPUS, QUANTS)) for model in range(1, MODELS + 1)}
 STORED = sum(int(block.available.sum()) for block in BLOCKS.values())
-#: What has a column; ``test_fit_packed`` has the others.
+#: Fields with a column of their own.
 STORED_FIELDS = [field for field in FitField if field not in PACKED]
 GENERATION = Generation(
     id=3, table="fit_7", revision="r", published_at=now(), rows=STORED, cells=0, unsupported_cells=0, models=MODELS, gpus=GPUS,
@@ -88,8 +88,8 @@ def all_keys() -> list[FitKey]:
 
 
 async def all_cells(reader: Reader) -> list[StoredCell]:
-    found = await by_key.fetch_fits(reader, GENERATION, all_keys())
-    return [cell for cells in found.values() for cell in cells]
+    fits = await by_key.fetch_fits(reader, GENERATION, all_keys())
+    return [cell for cells in fits.values() for cell in cells]
 
 
 def identity(cell: StoredCell) -> tuple[int, ...]:
@@ -129,13 +129,13 @@ def rank(cell: StoredCell, order: tuple[FitOrder, ...]) -> tuple[Any, ...]:
     }
     values: list[Any] = []
     key_sign = 1
-    for each in order:
-        if each.field is FitField.KEY:
-            key_sign = -1 if each.descending else 1
+    for term in order:
+        if term.field is FitField.KEY:
+            key_sign = -1 if term.descending else 1
             break
-        figure = figures[each.field]
-        # What there is no figure of comes last in both directions.
-        values.append((1, 0) if figure is None else (0, -figure if each.descending else figure))
+        figure = figures[term.field]
+        # A cell without the figure comes last in both directions.
+        values.append((1, 0) if figure is None else (0, -figure if term.descending else figure))
     return (*values, *(key_sign * part for part in cell.key), cell.workload_id)
 
 
@@ -178,7 +178,7 @@ def random_filter(rng: random.Random) -> FitQuery:
 
 
 def normal(order: tuple[FitOrder, ...]) -> tuple[FitOrder, ...]:
-    fields = [each.field for each in order]
+    fields = [term.field for term in order]
     return (*order, FitOrder(FitField.DECODE, order[0].descending)) if fields == [FitField.SCORE] else order
 
 

@@ -23,7 +23,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 def dying_with_parent() -> Callable[[], None] | None:
-    """What a child runs before its program, so that the kernel ends it with its parent; None where there is no such call.
+    """A call for a child before its program, so that the kernel ends it with its parent; None without such a call.
 
     Linux ties it to the thread that starts the child, which must therefore live as long as the parent.
     """
@@ -56,7 +56,6 @@ class Child:
 
     @property
     def alive(self) -> bool:
-        """Whether it runs."""
         return self.process is not None and self.process.poll() is None
 
     def start(self) -> None:

@@ -61,14 +61,12 @@ class Supervisor:
     A context manager. Start it from a thread that lives as long as the process, best the main one.
     """
 
-    def __init__(self, settings: Settings, *, workers: bool = True) -> None:
+    def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.broker = None if settings.redis_url else Broker(settings)
-        self.children: list[Child] = []
-        if workers:
-            log = settings.state_dir.resolve() / "logs" / "worker.log"
-            self.children.append(Child("worker", worker_argv(settings.workers), environment(settings), log))
-        if workers and settings.refresh_interval_s:
+        log = settings.state_dir.resolve() / "logs" / "worker.log"
+        self.children = [Child("worker", worker_argv(settings.workers), environment(settings), log)]
+        if settings.refresh_interval_s:
             schedule = settings.state_dir.resolve() / "beat"
             argv = [sys.executable, "-m", "celery", "-A", APPLICATION, "beat", "--schedule", str(schedule)]
             self.children.append(Child("beat", argv, environment(settings), log.with_name("beat.log")))
@@ -181,7 +179,7 @@ def _care(
     on_ready: Callable[[Settings], None] | None,
     api_address: tuple[str, int] | None,
 ) -> None:
-    """What runs beside the supervision: the caller's first steps, then a sweep every few seconds."""
+    """Run the caller's first steps beside the supervision, then a sweep every few seconds."""
     from workers.publish import drop_old
     from workers.queue import sweep
 

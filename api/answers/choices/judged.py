@@ -66,7 +66,7 @@ class Judged:
     @cached_property
     def order(self) -> list[int]:
         """Positions of one setup a model, best first."""
-        recency = np.array([each.released for each in self.traits])
+        recency = np.array([model.released for model in self.traits])
         return [int(n) for n in self.setups.best(recency, np.array([customary(quant) for quant in self.quants]))]
 
     @cached_property

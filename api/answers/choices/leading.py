@@ -10,18 +10,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from api.answers.choices.judged import Judged
 from api.answers.choices.paces import Loads, OwnerPace
 from estimator.judgement.setups import Pace, usable_setups
 from estimator.judgement.worth import WorthTable
 from estimator.quant_choice import ALIKE_POINTS
+from estimator.structure.arrays import Flags, Floats, Ints
 from estimator.types import OperatingMode, Workload
-
-Flags = NDArray[np.bool_]
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 #: Models that are laid out between two looks at the order.
 _STEP = 8
@@ -87,7 +83,7 @@ def leading_of(judged: Judged, places: Ints, first: int) -> Ints:
 def leading(
     loads: Loads, reach: Reach, first: int, judge: Callable[[OwnerPace], tuple[Judged, Ints]], *, by_speed: bool
 ) -> tuple[Judged, Ints]:
-    """What is laid out, judged, and the places of the ``first`` of its chosen setups in order, and of all up to the pick.
+    """Loads laid out and judged, and the places of their ``first`` chosen setups in order, and of all up to the pick.
 
     ``judge`` gives the places of all for a pace.
     """

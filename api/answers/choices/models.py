@@ -123,7 +123,7 @@ class _Evaluated:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What models are recommended for; ``users`` None are those of the mode."""
+    """A machine and its use, for which models are recommended; ``users`` None are those of the mode."""
 
     machine: Machine
     workload: Workload
@@ -160,9 +160,9 @@ def recommended_models(catalog: Catalog, calibration: Calibration, question: Que
 
     def recommended(n: int) -> Recommended:
         judgement = judged.judgement(n)
-        one = evaluated[judgement.model]
-        engine = ENGINES[int(one.laid.engine[judgement.quant])]
-        return Recommended(one.candidate.entry, quants[judgement.quant], engine, judgement)
+        chosen = evaluated[judgement.model]
+        engine = ENGINES[int(chosen.laid.engine[judgement.quant])]
+        return Recommended(chosen.candidate.entry, quants[judgement.quant], engine, judgement)
 
     return Choice(tuple(map(recommended, judged.order[:first])), recommended(judged.pick))
 
@@ -178,7 +178,7 @@ def preferred(catalog: Catalog, calibration: Calibration, question: Question, si
     """
     quants = _quants(catalog, question.machine)
     slugs = {slug for slug, _ in sides}
-    candidates = [each for each in _candidates(catalog, quants, question) if each.traits.slug in slugs]
+    candidates = [candidate for candidate in _candidates(catalog, quants, question) if candidate.traits.slug in slugs]
     evaluate_model = _evaluator(quants, calibration, question)
     evaluated = []
     for candidate in candidates:
@@ -214,11 +214,11 @@ def _candidates(catalog: Catalog, quants: Sequence[Quant], question: Question) -
         and own.total_b * 1e9 * least_bytes_per_weight <= question.machine.memory_bytes
     }
     bounds = most(question.workload, list(traits.values()), question.mode)
-    found = [
+    candidates = [
         _Candidate(catalog.models[slug], own, float(rating), float(worth))
         for (slug, own), rating, worth in zip(traits.items(), *bounds, strict=True)
     ]
-    return sorted(found, key=lambda candidate: -candidate.most_rating)
+    return sorted(candidates, key=lambda candidate: -candidate.most_rating)
 
 
 def _evaluator(quants: tuple[Quant, ...], calibration: Calibration, question: Question) -> Callable[[Entry], _Laid]:
@@ -273,9 +273,9 @@ def _judged(
     """All that is evaluated, judged together; ``before`` judges the first of them."""
     if not evaluated:
         return None
-    pace = _pace([each.laid for each in evaluated], whole=question.streams > 1)
-    names = [str(each.candidate.entry["name"]) for each in evaluated]
-    traits = [each.candidate.traits for each in evaluated]
+    pace = _pace([model.laid for model in evaluated], whole=question.streams > 1)
+    names = [str(model.candidate.entry["name"]) for model in evaluated]
+    traits = [model.candidate.traits for model in evaluated]
     known = 0 if before is None else len(before.traits)
     table = worth_table(question.workload.kind, traits[known:], quants, pace.bits_per_weight[known:])
     if before is not None:
@@ -295,11 +295,11 @@ def _open(judged: Judged | None, others: Sequence[_Candidate], first: int) -> li
 def _pace(laid: Sequence[_Laid], *, whole: bool) -> Pace:
     """Arrays (models, quants); setups that serve several users hold everything on the devices."""
     worst = verdict.FITS_TIGHTLY if whole else verdict.FITS_WITH_OFFLOAD
-    status = np.array([each.status for each in laid])
+    status = np.array([model.status for model in laid])
     return Pace(
-        runs=np.array([each.known for each in laid]) & (status <= worst),
+        runs=np.array([model.known for model in laid]) & (status <= worst),
         tight=status == verdict.FITS_TIGHTLY,
-        decode_tok_s=np.array([each.decode_tok_s for each in laid]),
-        ttft_ms=np.array([each.ttft_ms for each in laid]),
-        bits_per_weight=np.array([each.bits_per_weight for each in laid]),
+        decode_tok_s=np.array([model.decode_tok_s for model in laid]),
+        ttft_ms=np.array([model.ttft_ms for model in laid]),
+        bits_per_weight=np.array([model.bits_per_weight for model in laid]),
     )

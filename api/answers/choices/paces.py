@@ -26,6 +26,7 @@ from estimator.grid import Outline, outline
 from estimator.judgement.setups import Pace
 from estimator.judgement.worth import WorthTable, worth_table
 from estimator.placement.demand import situation_of
+from estimator.structure.arrays import Flags, Floats, Ints
 from estimator.structure.checkpoints import has_weights
 from estimator.structure.weights import weight_table
 from estimator.types import Accelerator, EstimatorError, Host, Workload
@@ -37,7 +38,6 @@ _KEPT_LISTS = 48
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 Owner: TypeAlias = GpuRecord | ModelRecord
-Flags = NDArray[np.bool_]
 Columns: TypeAlias = dict[str, NDArray[Any]]
 
 
@@ -51,7 +51,7 @@ class OwnerPace:
     pace: Pace
     whole: Flags
     holds: Flags
-    safe_context_tokens: NDArray[np.int64]
+    safe_context_tokens: Ints
 
 
 class Recent(Generic[K, V]):
@@ -63,10 +63,10 @@ class Recent(Generic[K, V]):
 
     def get(self, key: K) -> V | None:
         """The value of a key; None when it is not kept."""
-        found = self._kept.get(key)
-        if found is not None:
+        value = self._kept.get(key)
+        if value is not None:
             self._kept.move_to_end(key)
-        return found
+        return value
 
     def keep(self, key: K, value: V) -> None:
         """Keep a value, and drop the one that was not used for longest."""
@@ -76,7 +76,7 @@ class Recent(Generic[K, V]):
 
 
 class Paces:
-    """What one view's choices compare; made once by ``view.derived(Paces)``."""
+    """Paces of one view, which its choices compare; made once by ``view.derived(Paces)``."""
 
     def __init__(self, view: CatalogView) -> None:
         self._view = view
@@ -112,14 +112,14 @@ class Paces:
     async def of(self, reads: FitReads, owner: Owner, slot: int, users: int) -> OwnerPace:
         """The pace of an owner's fits: published ones, or computed for several users or before any publication."""
         key = (type(owner).__name__, owner.slug, slot, users)
-        found = self._kept.get(key)
-        if found is None:
+        pace = self._kept.get(key)
+        if pace is None:
             if users == 1 and reads.view.generation is not None:
-                found = await self._stored(reads, owner, slot)
+                pace = await self._stored(reads, owner, slot)
             else:
-                found = await search(self._computed, owner, self._view.workloads[slot].spec, users)
-            self._kept.keep(key, found)
-        return found
+                pace = await search(self._computed, owner, self._view.workloads[slot].spec, users)
+            self._kept.keep(key, pace)
+        return pace
 
     def loads(self, gpu: GpuRecord, slot: int, users: int) -> Loads:
         """Loads of several users on an accelerator, as far as they were asked for."""
@@ -247,7 +247,7 @@ def _write(columns: Columns, places: Sequence[int], block: Outline) -> None:
     columns["runs"][places] = block.available & (block.status[:, :, 0] < verdict.DOES_NOT_FIT)
 
 
-def _places(places: dict[int, int], ids: NDArray[np.int64]) -> NDArray[np.int64]:
+def _places(places: dict[int, int], ids: Ints) -> Ints:
     """Place of each id; -1 for one that has none."""
     table = np.full(max([*places, *ids.tolist(), 0]) + 1, -1)
     table[list(places)] = list(places.values())
@@ -257,7 +257,7 @@ def _places(places: dict[int, int], ids: NDArray[np.int64]) -> NDArray[np.int64]
 def row_of(table: WorthTable, model: int, rows: int) -> WorthTable:
     """The worth of one model, as that of each of ``rows`` machines."""
 
-    def spread(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    def spread(values: Floats) -> Floats:
         return np.broadcast_to(values[model], (rows, *values.shape[1:]))
 
     return replace(

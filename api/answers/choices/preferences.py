@@ -38,16 +38,14 @@ class Preference:
 
     @property
     def text(self) -> str:
-        """The preference as one phrase."""
         cards = self.gpu if self.count == 1 else f"{self.count} x {self.gpu}"
         users = "" if self.users is None else f", {self.users} users at once"
         mode = "" if self.mode == "balanced" else f", {self.mode}"
         return f"{cards}, {self.workload}{mode}{users}: {self.before} before {self.after}"
 
 
-def preferences(path: Path = DEFAULT_PATH) -> list[Preference]:
-    """Those of a file with one preference a line."""
-    return [Preference(**json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
+def preferences() -> list[Preference]:
+    return [Preference(**json.loads(line)) for line in DEFAULT_PATH.read_text(encoding="utf-8").splitlines()]
 
 
 def is_met(catalog: Catalog, calibration: Calibration, held: Preference) -> bool:

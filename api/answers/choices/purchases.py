@@ -80,7 +80,7 @@ def purchases(
     mode: OperatingMode = OperatingMode.BALANCED,
     wanted: Wanted = Wanted(),
 ) -> Answer:
-    """What to buy or rent for the named models, or for the best of all ``wanted`` ones when none is named.
+    """Purchases and rentals for the named models, or for the best of all ``wanted`` ones when none is named.
 
     Raises:
         QuestionError: a model is unknown or lacks a fact.
@@ -136,7 +136,7 @@ def rent_or_buy(catalog: Catalog, gpu: str, terms: Terms) -> RentOrBuy:
 
 
 def _chip(entry: Entry) -> tuple[str, str, str]:
-    """What accelerators of one chip share: maker, generation, and the first word of the name."""
+    """Key of the accelerators of one chip: maker, generation, and the first word of the name."""
     return entry["vendor"], entry["architecture"], entry["name"].split()[0]
 
 
@@ -155,7 +155,7 @@ def _rent_or_buy(catalog: Catalog, slug: str, terms: Terms) -> RentOrBuy:
 
 
 def why_missed(purchase: Purchase) -> list[Sentence]:
-    """What a purchase misses, one phrase each."""
+    """Needs that a purchase misses, one phrase each."""
     phrases = [_missed(miss, purchase.offer) for miss in purchase.misses]
     return phrases + list(purchase.offer.misfits)
 
@@ -170,17 +170,17 @@ _MISSED = {
 
 
 def _missed(miss: Miss, offer: Offer) -> Sentence:
-    phrase = f"{miss.has:.1f} {miss.what.value} instead of {miss.needed:.1f}"
-    values = {"has": miss.has, "needed": miss.needed, "unit": miss.what.value}
-    if miss.what is Need.TTFT:
+    phrase = f"{miss.has:.1f} {miss.need.value} instead of {miss.needed:.1f}"
+    values = {"has": miss.has, "needed": miss.needed, "unit": miss.need.value}
+    if miss.need is Need.TTFT:
         phrase = f"{miss.has / 1000:.1f} s to the first token instead of {miss.needed / 1000:.1f}"
-    elif miss.what is Need.BUDGET:
+    elif miss.need is Need.BUDGET:
         phrase = f"${miss.has - miss.needed:,.0f} above the budget"
         cards = offer.parts[0].usd
         if len(offer.parts) > 1 and cards is not None and cards <= miss.needed:
             phrase += f"; without a computer ${cards:,.0f}"
             values["without_computer_usd"] = cards
-    return Sentence(_MISSED[miss.what], phrase, **values)
+    return Sentence(_MISSED[miss.need], phrase, **values)
 
 
 def why_unpriced(offer: Offer) -> list[Sentence]:

@@ -26,21 +26,21 @@ class Standing:
         return f"{self.model} ({self.quant}{', without thinking' if self.plain_of_two else ''})"
 
 
-def reason(one: Standing, pick: Standing | None, beaten_by: Standing | None) -> Sentence:
+def reason(setup: Standing, pick: Standing | None, beaten_by: Standing | None) -> Sentence:
     """Why ``one`` stands where it stands, beside the pick and the setup that beats it in worth and time."""
-    if one == pick:
-        thinking = ", without thinking" if one.plain_of_two else ""
+    if setup == pick:
+        thinking = ", without thinking" if setup.plain_of_two else ""
         return Sentence(
             SentenceCode.BEST_FOR_ITS_TIME,
-            f"Best answers for their time here: worth {one.worth:.1f} points in {seconds_text(one.seconds)}{thinking}.",
-            worth_points=one.worth,
-            seconds=one.seconds,
-            without_thinking=one.plain_of_two,
+            f"Best answers for their time here: worth {setup.worth:.1f} points in {seconds_text(setup.seconds)}{thinking}.",
+            worth_points=setup.worth,
+            seconds=setup.seconds,
+            without_thinking=setup.plain_of_two,
         )
     if beaten_by is not None:
-        return _beaten(one, beaten_by)
+        return _beaten(setup, beaten_by)
     assert pick is not None
-    gain, longer = one.worth - pick.worth, one.seconds / pick.seconds
+    gain, longer = setup.worth - pick.worth, setup.seconds / pick.seconds
     values = {"model": pick.model, "points": abs(gain)}
     if gain > 0:
         time = "in the same time" if longer < _SAME_TIME else f"for {_times(longer)} the time"
@@ -50,9 +50,9 @@ def reason(one: Standing, pick: Standing | None, beaten_by: Standing | None) -> 
     return Sentence(SentenceCode.FASTER_AND_WORSE, text, **values, times=1 / longer)
 
 
-def _beaten(one: Standing, other: Standing) -> Sentence:
-    """What beats a setup, and by how much."""
-    gain, faster = other.worth - one.worth, one.seconds / other.seconds
+def _beaten(setup: Standing, other: Standing) -> Sentence:
+    """The sentence on the setup that beats ``setup``, and by how much."""
+    gain, faster = other.worth - setup.worth, setup.seconds / other.seconds
     values = {"model": other.model, "quant": other.quant, "without_thinking": other.plain_of_two, "points": gain}
     if faster < _SAME_TIME:
         text = f"{other.name} answers as fast and better by {gain:.1f} points."

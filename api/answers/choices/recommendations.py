@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from api.answers.choices.judged import Judged, Judgement
 from api.answers.choices.leading import Reach, leading
@@ -28,11 +27,10 @@ from estimator.judgement.choice import frontier
 from estimator.judgement.recommend import Aim
 from estimator.judgement.setups import Pace
 from estimator.quant_choice import CHARGES
+from estimator.structure.arrays import Flags, Floats, Ints
 from estimator.types import OperatingMode, WorkloadKind
 
 Side: TypeAlias = ModelRecord | GpuRecord | QuantRecord
-Flags = NDArray[np.bool_]
-Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +69,7 @@ class Choice:
 
 
 class Recommendations:
-    """A whole list in order. What an entry is worth, and why it stands there, is told of those that are asked about."""
+    """A whole list in order. Worth and reasons are computed for the entries that are asked about."""
 
     def __init__(self, judged: Judged, choices: Sequence[Choice], on_frontier: Flags, whole: Flags, slot: int) -> None:
         self._judged, self._on_frontier, self._whole, self._slot = judged, on_frontier, whole, slot
@@ -113,7 +111,7 @@ async def recommendations(
 ) -> Recommendations:
     """The list for a model, an accelerator, or both; the most recent ones are kept, so that pages of one share it.
 
-    Of models for several users only the ``first`` are laid out, unless it is None. Raises ``BAD_USER_INPUT`` when neither a
+    For several users only the ``first`` models are laid out, unless it is None. Raises ``BAD_USER_INPUT`` when neither a
     model nor an accelerator is given.
     """
     if model is None and gpu is None:
@@ -259,7 +257,7 @@ def _judge_one(
     )  # fmt: skip
 
 
-def _by_aim(judged: Judged, aim: Aim, cost: NDArray[np.float64] | None) -> Ints:
+def _by_aim(judged: Judged, aim: Aim, cost: Floats | None) -> Ints:
     """Places of the best setup of each row, in the order of the aim; ``cost`` is a price or power a row."""
     places = np.array(judged.order, dtype=np.int64)
     setups = judged.setups
@@ -297,6 +295,6 @@ def _recommendations(
     return Recommendations(judged, choices, on_frontier, whole, question.slot)
 
 
-def _known(values: Sequence[float | None]) -> NDArray[np.float64]:
+def _known(values: Sequence[float | None]) -> Floats:
     """Values with infinity for what is unknown."""
     return np.array([np.inf if value is None else value for value in values], dtype=np.float64)

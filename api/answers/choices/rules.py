@@ -1,4 +1,4 @@
-"""What must hold of the choices on every machine of the catalog, counted where it does not."""
+"""Rules for the choices on every machine of the catalog, with a count of the breaches."""
 
 from __future__ import annotations
 
@@ -44,10 +44,9 @@ class Broken:
         return Broken(*(getattr(self, name) + getattr(other, name) for name in self.__slots__))
 
 
-def broken_rules(catalog: Catalog, calibration: Calibration, gpus: Sequence[str] | None = None) -> Broken:
-    """The rules on every accelerator of the catalog, or on ``gpus``, for every workload in the balanced mode."""
-    entries = [entry for slug, entry in catalog.gpus.items() if gpus is None or slug in gpus]
-    devices = [specs.accelerator(entry) for entry in entries if not specs.missing_facts(entry)]
+def broken_rules(catalog: Catalog, calibration: Calibration) -> Broken:
+    """The rules on every accelerator of the catalog, for every workload in the balanced mode."""
+    devices = [specs.accelerator(entry) for entry in catalog.gpus.values() if not specs.missing_facts(entry)]
     profiles = [specs.host(entry) for entry in catalog.hosts.values()]
     quants = [specs.quant(entry) for entry in catalog.quants.values() if specs.is_precomputed(entry)]
     workloads = [specs.workload(entry) for entry in catalog.workloads.values()]
@@ -68,7 +67,7 @@ def broken_rules(catalog: Catalog, calibration: Calibration, gpus: Sequence[str]
 
 @dataclass(frozen=True, slots=True)
 class _Fits:
-    """What the choices read of blocks: arrays (models, accelerators, quants, workloads), ``bits`` (models, quants)."""
+    """Figures of blocks that the choices read: arrays (models, accelerators, quants, workloads), ``bits`` (models, quants)."""
 
     runs: NDArray[np.bool_]
     tight: NDArray[np.bool_]
@@ -96,7 +95,7 @@ def _judged(
     for s, workload in enumerate(workloads):
         table = worth_table(workload.kind, traits, quants, fits.bits)
         for g in range(fits.runs.shape[1]):
-            decode, wait = (np.asarray(each[:, g, :, s], np.float64) for each in (fits.decode_tok_s, fits.ttft_ms))
+            decode, wait = (np.asarray(figure[:, g, :, s], np.float64) for figure in (fits.decode_tok_s, fits.ttft_ms))
             pace = Pace(fits.runs[:, g, :, s], fits.tight[:, g, :, s], decode, wait, fits.bits)
             setups = usable_setups(table, pace, workload, OperatingMode.BALANCED)
             yield setups, setups.best(recency, custom), pace, workload

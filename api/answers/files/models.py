@@ -64,7 +64,7 @@ class ModelSource:
 
     @property
     def notes(self) -> tuple[Sentence, ...]:
-        """What an answer says of the file."""
+        """Sentences of an answer about the file."""
         if not self.defaults:
             return self.remarks
         text = DEFAULTS_NOTE + ", ".join(self.defaults)

@@ -38,7 +38,7 @@ def recognised(
     entries = [catalog.models[slug] for slug in same]
     names = _listed([str(entry["name"]) for entry in entries])
     corrections = [_corrections(calibration, slug) for slug in same]
-    agree = all(each == corrections[0] for each in corrections)
+    agree = all(correction == corrections[0] for correction in corrections)
     if not agree:
         code, rest = SentenceCode.STRUCTURE_AMBIGUOUS, ", whose measured speeds differ: none is carried over."
     elif any(corrections[0]):
@@ -89,7 +89,7 @@ def _closest(source: ModelSource, slugs: list[str], catalog: Catalog) -> list[st
 
 
 def _corrections(calibration: Calibration, slug: str) -> tuple[Any, ...]:
-    """What the calibration knows of a model beside its structure."""
+    """Measured corrections of a model that do not follow from its structure."""
     known: list[Any] = []
     for kind in ("decode", "prefill"):
         data = calibration.data[kind]

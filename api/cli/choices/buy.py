@@ -88,7 +88,7 @@ def _terms(catalog: Catalog, asked: Asked) -> Terms:
 
 
 def _answer_json(answer: answers.Answer, number: int) -> dict[str, Any]:
-    found = answer.purchases
+    purchases = answer.purchases
     workload = answer.needs.workload
     return {
         "needs": {
@@ -103,13 +103,13 @@ def _answer_json(answer: answers.Answer, number: int) -> dict[str, Any]:
             "budget_usd": answer.terms.budget_usd,
         },
         "prices_of": answer.terms.today,
-        "purchases": [_purchase_json(answer, purchase) for purchase in found.meeting[:number]],
-        "near_misses": [_purchase_json(answer, purchase) for purchase in found.near[:number]],
-        "unknown_prices": [_purchase_json(answer, purchase) for purchase in found.unpriced[:number]],
+        "purchases": [_purchase_json(answer, purchase) for purchase in purchases.meeting[:number]],
+        "near_misses": [_purchase_json(answer, purchase) for purchase in purchases.near[:number]],
+        "unknown_prices": [_purchase_json(answer, purchase) for purchase in purchases.unpriced[:number]],
         "not_estimated": [
             {"slug": computer.slug, "name": computer.name, "gpu": computer.gpu} for computer in answer.not_estimated
         ],
-        "rentals": [_rental_json(answer, rental) for rental in found.rentals[:number]],
+        "rentals": [_rental_json(answer, rental) for rental in purchases.rentals[:number]],
     }
 
 
@@ -158,25 +158,25 @@ def _rental_json(answer: answers.Answer, rental: Rental) -> dict[str, Any]:
 def _print_answer(answer: answers.Answer, number: int) -> None:
     console = Console()
     console = console if console.is_terminal else Console(width=200)
-    found = answer.purchases
+    purchases = answer.purchases
     console.print(_headline(answer))
-    if found.meeting:
-        console.print(_table(answer, found.meeting[:number], "Prices", lambda purchase: _prices(purchase.offer)))
+    if purchases.meeting:
+        console.print(_table(answer, purchases.meeting[:number], "Prices", lambda purchase: _prices(purchase.offer)))
     else:
         console.print("Nothing with a known price meets this.")
-    if found.near:
+    if purchases.near:
         console.print("\nNear misses")
-        console.print(_table(answer, found.near[:number], "Misses", lambda p: "; ".join(answers.why_missed(p))))
-    if found.unpriced:
-        console.print(f"\nThat meet this at an unknown price ({len(found.unpriced)})")
-        unknown = found.unpriced[:number]
+        console.print(_table(answer, purchases.near[:number], "Misses", lambda p: "; ".join(answers.why_missed(p))))
+    if purchases.unpriced:
+        console.print(f"\nThat meet this at an unknown price ({len(purchases.unpriced)})")
+        unknown = purchases.unpriced[:number]
         console.print(_table(answer, unknown, "Unknown", lambda p: "; ".join(answers.why_unpriced(p.offer))))
     if answer.not_estimated:
         names = ", ".join(computer.name for computer in answer.not_estimated)
         console.print(f"\nNot estimated, since the catalog lacks the accelerator: {names}")
-    if found.rentals:
+    if purchases.rentals:
         console.print("\nRent")
-        console.print(_rental_table(answer, found.rentals[:number]))
+        console.print(_rental_table(answer, purchases.rentals[:number]))
 
 
 def _headline(answer: answers.Answer) -> str:
@@ -192,12 +192,12 @@ def _headline(answer: answers.Answer) -> str:
     )
 
 
-def _table(answer: answers.Answer, found: Sequence[Purchase], last: str, told: Any) -> Table:
+def _table(answer: answers.Answer, purchases: Sequence[Purchase], last: str, told: Any) -> Table:
     shown = Table("Purchase", box=None, pad_edge=False)
     for name in ("US dollars", "Model", "Quantization", "tok/s", "First token", "Answer"):
         shown.add_column(name, justify="left" if name in ("Model", "Quantization") else "right", no_wrap=True)
     shown.add_column(last)
-    for purchase in found:
+    for purchase in purchases:
         setup, usd = purchase.setup, purchase.offer.usd
         shown.add_row(
             purchase.offer.name,
@@ -222,12 +222,12 @@ def _prices(offer: Offer) -> str:
     return " + ".join(told)
 
 
-def _rental_table(answer: answers.Answer, found: Sequence[Rental]) -> Table:
+def _rental_table(answer: answers.Answer, rentals: Sequence[Rental]) -> Table:
     shown = Table("Rented", box=None, pad_edge=False)
     for name in ("an hour", "a month", "tok/s", "Date"):
         shown.add_column(name, justify="right", no_wrap=True)
     shown.add_column("Beside the first purchase")
-    for rental in found:
+    for rental in rentals:
         offer = rental.purchase.offer
         assert offer.hour is not None
         beside = "" if rental.beside is None else f"buying costs less after {_months(rental.months)}"

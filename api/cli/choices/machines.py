@@ -49,7 +49,9 @@ def machines_command(asked: Asked, number: int, *, as_json: bool) -> int:
     except QuestionError as error:
         print(f"fitgraph: {error}", file=sys.stderr)
         return NO_ANSWER
-    listed = sorted((*answer.purchases.meeting, *answer.purchases.beaten), key=lambda each: -each.value)[:number]
+    listed = sorted((*answer.purchases.meeting, *answer.purchases.beaten), key=lambda purchase: -purchase.value)[
+        :number
+    ]
     if as_json:
         print(orjson.dumps(_answer_json(answer, listed), option=orjson.OPT_INDENT_2).decode())
     else:
@@ -68,12 +70,12 @@ def _answer_json(answer: answers.Answer, listed: list[Purchase]) -> dict[str, An
         "pick": rows[0] if rows else None,
         "recommendations": [{"rank": rank} | row for rank, row in enumerate(rows, 1)],
         "near_misses": [
-            _row_json(answer, each, each) | {"reason": "; ".join(answers.why_missed(each))}
-            for each in answer.purchases.near[:NEAR_MISSES]
+            _row_json(answer, purchase, purchase) | {"reason": "; ".join(answers.why_missed(purchase))}
+            for purchase in answer.purchases.near[:NEAR_MISSES]
         ],
         "unknown_prices": [
-            _row_json(answer, each, each) | {"reason": "; ".join(answers.why_unpriced(each.offer))}
-            for each in answer.purchases.unpriced[:NEAR_MISSES]
+            _row_json(answer, purchase, purchase) | {"reason": "; ".join(answers.why_unpriced(purchase.offer))}
+            for purchase in answer.purchases.unpriced[:NEAR_MISSES]
         ],
     }
 

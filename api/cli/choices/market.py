@@ -73,7 +73,6 @@ def computers_command(*, as_json: bool) -> int:
 
 
 def price_json(price: Price) -> dict[str, Any]:
-    """A price as one JSON object."""
     return {
         "kind": price.kind.value,
         "usd": price.usd,

@@ -27,7 +27,7 @@ def judgement_report() -> str:
     """The report as Markdown; takes a minute or two, most of it for the rules over the whole catalog."""
     catalog, calibration = load_catalog(), Calibration.load()
     held = preferences()
-    met = [is_met(catalog, calibration, each) for each in held]
+    met = [is_met(catalog, calibration, preference) for preference in held]
     parts = (
         "# Validation of the judgement\n\nWritten by `fitgraph validate`, which also writes [the report on speeds](validation.md); "
         "every number here is printed by that command. [Judgement](explanation/judgement.md) tells how the choices come about.",
@@ -43,7 +43,7 @@ def _capability_part(known: Sequence[Mapping[str, Any]]) -> str:
     rows = []
     for kind in KINDS:
         evidence = [model[kind].evidence for model in known]
-        counts = [sum(each is one for each in evidence) for one in CapabilityEvidence]
+        counts = [sum(own is evidence_kind for own in evidence) for evidence_kind in CapabilityEvidence]
         rows.append([kind.replace("_", " "), *map(str, counts)])
     errors = [
         [wording, kind.replace("_", " "), *(f"{row[name]:.2f}" for name in ("spearman", "rmse", "coverage")), str(row["models"])]
@@ -53,7 +53,7 @@ def _capability_part(known: Sequence[Mapping[str, Any]]) -> str:
     return "\n\n".join(
         (
             f"## Capability\n\nEvery one of {len(known)} models has a value and an interval; models by evidence:",
-            _table(["kind", *(one.value.lower() for one in CapabilityEvidence)], rows),
+            _table(["kind", *(evidence_kind.value.lower() for evidence_kind in CapabilityEvidence)], rows),
             "Errors of models with eight scores or more, in units of the trait (one is nine points); coverage is that of "
             "intervals of 80 %:",
             _table(["predicted from", "kind", "Spearman", "root mean square", "coverage", "models"], errors),
@@ -75,9 +75,9 @@ def _loss_part(accuracy: Mapping[str, Any]) -> str:
 def _preferences_part(held: Sequence[Preference], met: Sequence[bool]) -> str:
     rows = []
     for tuned, wording in ((True, "in sight when the charges were chosen"), (False, "held out")):
-        own = [is_so for each, is_so in zip(held, met, strict=True) if each.tuned is tuned]
+        own = [is_so for preference, is_so in zip(held, met, strict=True) if preference.tuned is tuned]
         rows.append([wording, str(len(own)), str(sum(own)), f"{share_met(own):.0%}"])
-    unmet = [f"- {each.text}: {each.why}" for each, is_so in zip(held, met, strict=True) if not is_so]
+    unmet = [f"- {preference.text}: {preference.why}" for preference, is_so in zip(held, met, strict=True) if not is_so]
     text = (
         "## Preferences of a knowledgeable user\n\nOn a machine, for a kind of work, one setup before another; the table is "
         "`estimator/accuracy/preferences.jsonl`.\n\n" + _table(["preferences", "number", "met", "share"], rows)

@@ -111,7 +111,7 @@ def _json(answers: PlanAnswers, server: Serving, points: Sequence[tuple[Load, Co
             }
             for load, cost in points
         ],
-        "engines": [_server_json(each) for each in answers.serving_engines],
+        "engines": [_server_json(engine) for engine in answers.serving_engines],
     }  # fmt: skip
 
 
@@ -148,10 +148,10 @@ def _print(answers: PlanAnswers, server: Serving, points: Sequence[tuple[Load, C
         )
     out.print(table)
     engines = Table("Engine", "Quantization", "People", "Streams", "In memory")
-    for each in answers.serving_engines:
+    for engine in answers.serving_engines:
         engines.add_row(
-            ENGINE_NAMES[each.engine], each.quant.name, f"{each.people:,}", f"{each.streams:,}",
-            f"{each.pace.most_streams:,}",
+            ENGINE_NAMES[engine.engine], engine.quant.name, f"{engine.people:,}", f"{engine.streams:,}",
+            f"{engine.pace.most_streams:,}",
         )  # fmt: skip
     out.print(engines)
     out.print(

@@ -29,7 +29,7 @@ from estimator.fit_facts import request_of
 from estimator.structure.architecture import ModelArchitecture
 from estimator.types import Estimate, EstimatorError, Quant, Speed
 
-#: What a row says of where it is from.
+#: The source that a row states.
 SOURCE = "contributed by the owner of the machine: fitgraph here --measure"
 
 
@@ -194,7 +194,6 @@ def print_report(report: Report, rows: Path) -> None:
 
 
 def report_json(report: Report) -> dict[str, Any]:
-    """The report as one object."""
     return {
         "machine": report.machine,
         "model": report.model,

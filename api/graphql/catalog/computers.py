@@ -19,8 +19,6 @@ from estimator.judgement.market import price_of_computer
 
 
 class ComputerForm(StrEnum):
-    """Sorts of computer."""
-
     DESKTOP = "desktop"
     WORKSTATION = "workstation"
     SERVER = "server"
@@ -88,7 +86,7 @@ class Computer(Node):
         return prices_of(info.context.view.price_list(self.slug), kinds)
 
     @strawberry.field(
-        description="What it costs: its newest system price while it is sold and at most two years old, or its newest used "
+        description="Price: its newest system price while it is sold and at most two years old, or its newest used "
         "price; null when no price of today is known. Without cards."
     )
     def current_price(self, info: strawberry.Info, used: Used = True, region: Region = "US") -> Price | None:

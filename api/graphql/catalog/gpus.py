@@ -87,7 +87,7 @@ class Gpu(Node):
         return prices_of(info.context.view.price_list(self.slug), kinds)
 
     @strawberry.field(
-        description="What one costs: for a card the cheaper of its newest street prices, else a list price of the last two "
+        description="Price of one: for a card the cheaper of its newest street prices, else a list price of the last two "
         "years; else that of the cheapest computer that it is built into. Null when no price of today is known."
     )
     def current_price(self, info: strawberry.Info, used: Used = True, region: Region = "US") -> Price | None:

@@ -22,7 +22,7 @@ from api.graphql.catalog.measurement_inputs import (
 )
 from api.graphql.catalog.models import Model
 from api.graphql.catalog.quants import Quant
-from api.graphql.core.arguments import After, Before, First, Last
+from api.graphql.core.arguments import After, Before, First, Last, Paging
 from api.graphql.core.connections import Connection, page_of, slice_page
 from api.graphql.core.ids import encode_id
 from api.graphql.core.node import Node
@@ -33,8 +33,6 @@ from db.entries.measurements import speed_rows
 Key = tuple[str, str, str]
 #: Which measurements, in which order.
 Asked: TypeAlias = tuple[MeasurementFilter | None, Sequence[MeasurementOrder] | None]
-#: The arguments ``first``, ``after``, ``last`` and ``before``.
-Paging: TypeAlias = tuple[int | None, str | None, int | None, str | None]
 _ID_BYTES = 8
 
 Which = Annotated[MeasurementFilter | None, strawberry.argument(description="Which measurements; all when left out.")]

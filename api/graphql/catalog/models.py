@@ -116,7 +116,7 @@ class Model(Node):
         description="Context without scaled positions, in tokens; null when unknown."
     )
     context_extension: ContextExtension | None = strawberry.field(
-        description="What extends the native context, applied or not; null where nothing is known to."
+        description="Method that extends the native context, applied or not; null where none is known."
     )
     layer_count: int | None = strawberry.field(description="Number of layers.")
     hidden_size: int | None = strawberry.field(description="Width of the residual stream, in elements.")

@@ -13,8 +13,6 @@ from api.graphql.core.sentences import Sentence, sentences_of
 
 
 class NameKind(Enum):
-    """Kinds of entities that are named."""
-
     MODEL = "model"
     GPU = "gpu"
     QUANT = "quant"
@@ -36,7 +34,7 @@ describe(
 class NameMeaning:
     slug: str = strawberry.field(description="Slug of the entity.")
     notes: list[Sentence] = strawberry.field(
-        description="What the name is taken as, where it leaves something open or has a typing error; empty for nothing."
+        description="Sentences on how the name is taken, where it leaves something open or has a typing error; empty for nothing."
     )
     choices: list[str] = strawberry.field(description="Slugs of the other entities that the name fits.")
     count: int | None = strawberry.field(description="How many accelerators the name states; null when it states none.")
@@ -45,7 +43,7 @@ class NameMeaning:
     )
 
 
-NamedKind = Annotated[NameKind, strawberry.argument(description="What is named.")]
+NamedKind = Annotated[NameKind, strawberry.argument(description="Kind of entity that is named.")]
 TypedName = Annotated[
     str,
     strawberry.argument(

@@ -18,11 +18,11 @@ __all__ = ["Board", "Kinds", "Price", "PriceKind", "Region", "Used", "board_of",
 describe(
     PriceKind,
     "PriceKind",
-    "What a price is of.",
+    "Kind of a price.",
     {
         "MSRP": "List price of an accelerator, at launch or after a change.",
-        "STREET_NEW": "What shops ask for a new one.",
-        "STREET_USED": "What owners ask for a used one.",
+        "STREET_NEW": "Asked by shops for a new one.",
+        "STREET_USED": "Asked by owners for a used one.",
         "SYSTEM": "A whole computer.",
         "CLOUD_HOUR": "An hour of one rented accelerator.",
     },
@@ -65,12 +65,12 @@ Region: TypeAlias = Annotated[
 
 @strawberry.type(description="A price as one source states it on one date.")
 class Price:
-    kind: PriceKind = strawberry.field(description="What it is of.")
+    kind: PriceKind = strawberry.field(description="Kind of the price.")
     usd: float = strawberry.field(description="US dollars.")
     usd_low: float | None = strawberry.field(description="Low end of the source's range; null for one price.")
     usd_high: float | None = strawberry.field(description="High end of the source's range; null for one price.")
     region: str = strawberry.field(description="Where it is asked, such as `US`, `EU` or `AU`.")
-    configuration: str = strawberry.field(description="What exactly costs this.")
+    configuration: str = strawberry.field(description="The exact configuration that costs this.")
     date: PartialDate | None = strawberry.field(
         description="When it held, as precisely as stated; null when not stated."
     )

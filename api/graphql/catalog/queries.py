@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Annotated, Any
 
 import strawberry
@@ -17,7 +16,7 @@ from api.graphql.catalog.names import NamedKind, NameMeaning, TypedName, meaning
 from api.graphql.catalog.quants import Quant
 from api.graphql.catalog.workloads import Workload
 from api.graphql.core.arguments import After, Before, First, Last, Paging
-from api.graphql.core.connections import page_of, slice_page
+from api.graphql.core.connections import C, page_of, slice_page
 from api.graphql.core.ids import signature
 from api.graphql.core.orders import ordered, signature_of
 
@@ -32,7 +31,7 @@ class CatalogQueries:
         return model
 
     @strawberry.field(
-        description="What a name means: the same resolver answers every argument that takes a name. An unknown name, and one "
+        description="Meaning of a name: the same resolver answers every argument that takes a name. An unknown name, and one "
         "that fits several entities without a rule to prefer one, is an error with `suggestions`."
     )
     def name_meaning(self, info: strawberry.Info, kind: NamedKind, text: TypedName) -> NameMeaning | None:
@@ -52,7 +51,9 @@ class CatalogQueries:
         last: Last = None,
         before: Before = None,
     ) -> ModelConnection | None:
-        return _page_models(info.context, filter, order_by, (first, after, last, before))
+        chosen = select_models(info.context.faces, filter)
+        paging = (first, after, last, before)
+        return _page(info.context, ModelConnection, "models", chosen, filter, order_by, paging)
 
     @strawberry.field(description="One accelerator.")
     def gpu(self, info: strawberry.Info, slug: Slug) -> Gpu | None:
@@ -73,7 +74,9 @@ class CatalogQueries:
         last: Last = None,
         before: Before = None,
     ) -> GpuConnection | None:
-        return _page_gpus(info.context, filter, order_by, (first, after, last, before))
+        chosen = select_gpus(info.context.faces, filter)
+        paging = (first, after, last, before)
+        return _page(info.context, GpuConnection, "gpus", chosen, filter, order_by, paging)
 
     @strawberry.field(description="One quantization.")
     def quant(self, info: strawberry.Info, slug: Slug) -> Quant | None:
@@ -129,33 +132,9 @@ def _page_computers(context: Any, gpu: str | None, paging: Paging) -> ComputerCo
     return slice_page(ComputerConnection, computers, page, context.view.state, signature("computers", gpu))
 
 
-def _page_models(
-    context: Any,
-    wanted: ModelFilter | None,
-    order_by: Sequence[ModelOrder] | None,
-    paging: Paging,
-) -> ModelConnection:
-    chosen: list[Model] = ordered(select_models(context.faces, wanted), order_by)
-    return slice_page(
-        ModelConnection,
-        chosen,
-        page_of(context.services.limits, *paging),
-        context.view.state,
-        signature_of("models", wanted, order_by),
-    )
-
-
-def _page_gpus(
-    context: Any,
-    wanted: GpuFilter | None,
-    order_by: Sequence[GpuOrder] | None,
-    paging: Paging,
-) -> GpuConnection:
-    chosen: list[Gpu] = ordered(select_gpus(context.faces, wanted), order_by)
-    return slice_page(
-        GpuConnection,
-        chosen,
-        page_of(context.services.limits, *paging),
-        context.view.state,
-        signature_of("gpus", wanted, order_by),
-    )
+def _page(
+    context: Any, connection: type[C], kind: str, chosen: list[Any], wanted: Any, order_by: Any, paging: Paging
+) -> C:
+    page = page_of(context.services.limits, *paging)
+    signed = signature_of(kind, wanted, order_by)
+    return slice_page(connection, ordered(chosen, order_by), page, context.view.state, signed)

@@ -29,7 +29,7 @@ MAX_CONTEXT_TOKENS = 2**24
 _HOURS_A_MONTH = 744.0
 
 
-@strawberry.input(description="How someone buys. What is left out is not asked for.")
+@strawberry.input(description="How someone buys. A field that is left out is not asked for.")
 class BuyerInput:
     budget_usd: float | None = strawberry.field(default=None, description="Most for everything together, US dollars.")
     cards: int | None = strawberry.field(
@@ -54,7 +54,7 @@ class BuyerInput:
     )
 
 
-@strawberry.input(description="What a purchase is for. Each threshold that is left out is that of the workload.")
+@strawberry.input(description="Use of a purchase. Each threshold that is left out is that of the workload.")
 class PurchaseInput:
     models: list[str] | None = strawberry.field(
         default=None,
@@ -77,18 +77,18 @@ class PurchaseInput:
     )
 
 
-@strawberry.type(description="What to buy or rent.")
+@strawberry.type(description="Purchases and rentals.")
 class BuyingQueries:
     """Fields of the root of all queries."""
 
     @strawberry.field(
-        description="What to buy or rent for a model, or for the best one: whole computers, one or two cards in a desktop, "
+        description="Purchases and rentals for a model, or for the best one: whole computers, one or two cards in a desktop, "
         "hours. Power supply and slots are checked, every price has its date. Lists of at most 100 items."
     )
     async def purchases(
         self,
         info: strawberry.Info,
-        input: Annotated[PurchaseInput, strawberry.argument(description="What it is for.")],
+        input: Annotated[PurchaseInput, strawberry.argument(description="Use of the purchase.")],
         buyer: Annotated[BuyerInput | None, strawberry.argument(description="How someone buys.")] = None,
         mode: Annotated[OperatingMode | None, strawberry.argument(description="How time is weighed.")] = (
             OperatingMode.BALANCED

@@ -21,7 +21,7 @@ from estimator.judgement import purchases as domain
 
 @strawberry.type(description="A part of a purchase: cards, or a computer.")
 class PurchasePart:
-    name: str = strawberry.field(description="What it is.")
+    name: str = strawberry.field(description="Name of the part.")
     count: int = strawberry.field(description="How many.")
     price: Price | None = strawberry.field(description="Price of one today; null when unknown.")
     last_price: Price | None = strawberry.field(
@@ -33,12 +33,12 @@ class PurchasePart:
 class Purchase:
     """A computer, cards in a computer, or accelerators by the hour."""
 
-    name: str = strawberry.field(description="What to buy or rent, as people say it.")
+    name: str = strawberry.field(description="Name of the purchase in common words.")
     gpu: Gpu = strawberry.field(description="The accelerator.")
     gpu_count: int = strawberry.field(description="How many of it.")
     computer: Computer | None = strawberry.field(description="The computer; null for rented hours.")
     host_memory_bytes: Int64 = strawberry.field(description="Memory of the computer around the accelerators, bytes.")
-    parts: list[PurchasePart] = strawberry.field(description="What is paid for; empty for rented hours.")
+    parts: list[PurchasePart] = strawberry.field(description="Parts that are paid for; empty for rented hours.")
     price_usd: float | None = strawberry.field(
         description="All parts together, US dollars; null for rented hours, or while a price is unknown."
     )
@@ -49,14 +49,12 @@ class Purchase:
     worth: float = strawberry.field(
         description="Capability for the workload less the loss of the quantization, points of 100."
     )
-    loss_points: float = strawberry.field(description="What the quantization costs, points of capability.")
+    loss_points: float = strawberry.field(description="Loss by the quantization, points of capability.")
     decode_tokens_per_second: float = strawberry.field(description="Decode speed of each stream, tokens per second.")
     ttft_ms: float = strawberry.field(description="Time to the first token of one prompt, milliseconds.")
     answer_seconds: float = strawberry.field(description="Time to a whole answer, thinking included, seconds.")
-    offloaded_bytes: Int64 = strawberry.field(description="What lies in the memory of the computer, bytes.")
-    misses: list[Sentence] = strawberry.field(
-        description="What it misses of the need, one phrase each; empty for none."
-    )
+    offloaded_bytes: Int64 = strawberry.field(description="Bytes in the memory of the computer.")
+    misses: list[Sentence] = strawberry.field(description="Needs that it misses, one phrase each; empty for none.")
     unknown_prices: list[Sentence] = strawberry.field(
         description="Parts without a price of today, with the newest known one; empty for none."
     )
@@ -64,7 +62,7 @@ class Purchase:
 
 @strawberry.type(description="Accelerators by the hour, beside the first purchase.")
 class Rental:
-    purchase: Purchase = strawberry.field(description="What is rented, with the setup on it.")
+    purchase: Purchase = strawberry.field(description="The rented machine, with the setup on it.")
     price: Price = strawberry.field(description="An hour of one accelerator.")
     usd_per_hour: float = strawberry.field(description="An hour of all of them, US dollars.")
     usd_per_month: float | None = strawberry.field(
@@ -84,14 +82,14 @@ class Purchases:
     )
     streams: int = strawberry.field(description="Users that are answered at once in a busy moment.")
     meeting: list[Purchase] = strawberry.field(
-        description="What meets every need at a known price, best value first: rating of the setup less two points for each "
-        "doubling of the price. What another beats in price, worth and time is left out."
+        description="Purchases that meet every need at a known price, best value first: rating of the setup less two points for "
+        "each doubling of the price. One that another beats in price, worth and time is left out."
     )
     near_misses: list[Purchase] = strawberry.field(
         description="Within half of every need and of the budget, nearest first."
     )
     unpriced: list[Purchase] = strawberry.field(
-        description="What meets the need at an unknown price, best value at the newest known price first."
+        description="Purchases that meet the need at an unknown price, best value at the newest known price first."
     )
     not_estimated: list[Computer] = strawberry.field(
         description="Computers within the budget whose accelerator the catalog lacks: nothing can be said of them."
@@ -103,7 +101,7 @@ class Purchases:
 class RentOrBuy:
     gpu: Gpu = strawberry.field(description="The accelerator.")
     sold_as_card: bool = strawberry.field(description="Whether it is sold as a card for a computer.")
-    price: Price | None = strawberry.field(description="What one card costs today; null when unknown.")
+    price: Price | None = strawberry.field(description="Price of one card today; null when unknown.")
     hour: Price | None = strawberry.field(description="An hour of one; null when unknown.")
     usd_per_month: float | None = strawberry.field(
         description="Rent at the hours stated, US dollars; null when unknown."
@@ -123,18 +121,18 @@ def _same_chip(faces: Faces, told: answers.RentOrBuy | None) -> RentOrBuy | None
 def purchases_of(faces: Faces, answer: answers.Answer, size: int) -> Purchases:
     """The GraphQL object of an answer, at most ``size`` items a list."""
 
-    def listed(found: tuple[domain.Purchase, ...]) -> list[Purchase]:
-        return [_purchase(faces, answer, purchase) for purchase in found[:size]]
+    def listed(group: tuple[domain.Purchase, ...]) -> list[Purchase]:
+        return [_purchase(faces, answer, purchase) for purchase in group[:size]]
 
-    found = answer.purchases
+    purchases = answer.purchases
     return Purchases(
         prices_until=PartialDate(answer.terms.today),
-        streams=found.streams,
-        meeting=listed(found.meeting),
-        near_misses=listed(found.near),
-        unpriced=listed(found.unpriced),
+        streams=purchases.streams,
+        meeting=listed(purchases.meeting),
+        near_misses=listed(purchases.near),
+        unpriced=listed(purchases.unpriced),
         not_estimated=[faces.by_slug("computer", computer.slug) for computer in answer.not_estimated[:size]],
-        rentals=[_rental(faces, answer, rental) for rental in found.rentals[:size]],
+        rentals=[_rental(faces, answer, rental) for rental in purchases.rentals[:size]],
     )
 
 

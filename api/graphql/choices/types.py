@@ -46,16 +46,14 @@ class Capability:
     results: int = strawberry.field(description="Published results of this kind of work that it rests on.")
 
 
-@strawberry.type(description="What a quantization costs a model, in points of capability.")
+@strawberry.type(description="Loss of a model by a quantization, in points of capability.")
 class CapabilityLoss:
     points: float = strawberry.field(description="Best estimate, points.")
     low: float = strawberry.field(description="Lower end of the interval that holds 80 % of cases, points.")
     high: float = strawberry.field(description="Upper end of that interval, points.")
 
 
-@strawberry.type(
-    description="What the answers of a setup are worth: capability of the model less loss of the quantization."
-)
+@strawberry.type(description="Worth of the answers of a setup: capability of the model less loss of the quantization.")
 class Worth:
     value: float = strawberry.field(description="Best estimate, points.")
     low: float = strawberry.field(description="Lower end of the interval that holds 80 % of cases, points.")
@@ -69,7 +67,7 @@ class Recommendation:
     rank: int = strawberry.field(description="Place, from 1.")
     fit: Fit = strawberry.field(description="The fit, of one user at a time.")
     thinking: bool = strawberry.field(description="Whether the model is to think before it answers.")
-    worth: Worth = strawberry.field(description="What its answers are worth.")
+    worth: Worth = strawberry.field(description="Worth of its answers.")
     rating: float = strawberry.field(
         description="Lower end of the worth less charges for time and for a full memory, points: the order of the list."
     )

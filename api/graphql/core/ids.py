@@ -86,16 +86,16 @@ def _seal(domain: bytes, payload: bytes) -> str:
     return base64.urlsafe_b64encode(_check(domain, payload) + payload).rstrip(b"=").decode()
 
 
-def _open(domain: bytes, text: str, what: str) -> list[Any]:
+def _open(domain: bytes, text: str, noun: str) -> list[Any]:
     if not text or len(text) > MAX_LENGTH:
-        raise _damaged(what)
+        raise _damaged(noun)
     try:
         raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
     except (binascii.Error, ValueError) as error:
-        raise _damaged(what) from error
+        raise _damaged(noun) from error
     check, payload = raw[:_CHECK_BYTES], raw[_CHECK_BYTES:]
     if check != _check(domain, payload) or _seal(domain, payload) != text:
-        raise _damaged(what)
+        raise _damaged(noun)
     parts = orjson.loads(payload)
     return parts if isinstance(parts, list) else []
 
@@ -104,5 +104,5 @@ def _check(domain: bytes, payload: bytes) -> bytes:
     return blake2s(payload, digest_size=_CHECK_BYTES, person=domain).digest()
 
 
-def _damaged(what: str) -> ApiError:
-    return bad_input(f"This {what} is not one that this service gave out.")
+def _damaged(noun: str) -> ApiError:
+    return bad_input(f"This {noun} is not one that this service gave out.")

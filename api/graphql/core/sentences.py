@@ -17,11 +17,11 @@ from estimator.sentences import SentenceCode
 describe(
     SentenceCode,
     "SentenceCode",
-    "What a sentence says, and which values it has.",
+    "Meaning of a sentence, and its values.",
     {
         "NAME_TAKEN_AS": "`name` leaves something open or has a typing error: it is `takenAs`, and fits `others` too.",
         "BASE_OF_DERIVATIVE": "`repository` is estimated as the model `base`, by `knownBy` (`name`, `card`, `shape`, `text`).",
-        "TUNING_NOT_JUDGED": "What `repository` can do is taken from `base`.",
+        "TUNING_NOT_JUDGED": "Abilities of `repository` are taken from `base`.",
         "GPU_OF_COMPUTER": "`name` is taken as the accelerator of `computer`.",
         "MEMORY_OF_PROCESSOR": "`name` is taken as `takenAs`, as the processor takes `memory`.",
         "QUANT_UNKNOWN": "The `quant` that `name` states is not in the catalog; `nearest` are.",
@@ -57,7 +57,7 @@ describe(
 
 @strawberry.type(description="A sentence in English, with its code and values for other languages.")
 class Sentence:
-    code: SentenceCode = strawberry.field(description="What it says.")
+    code: SentenceCode = strawberry.field(description="Meaning of the sentence.")
     message: str = strawberry.field(description="The sentence, or a phrase of one.")
     values: JSON = strawberry.field(description="An object of the values in it, by the names that the code tells.")
 

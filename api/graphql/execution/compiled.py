@@ -198,16 +198,16 @@ async def _finished(
     waiting: Any, complete: Complete, attempt: Attempt, watch: ResolverWatch | None, started: float
 ) -> Any:
     if watch is None:
-        found = await waiting
+        value = await waiting
     else:
-        found = await awaited(waiting, watch)
+        value = await awaited(waiting, watch)
         attempt.reports.append(partial(watch.took, perf_counter() - started))
-    answer = complete(found, attempt)
+    answer = complete(value, attempt)
     return await answer if type(answer) is CoroutineType else answer
 
 
 def _has_variables(value: Any) -> bool:
     if isinstance(value, VariableNode):
         return True
-    parts = getattr(value, "values", None) or [each.value for each in getattr(value, "fields", None) or ()]
+    parts = getattr(value, "values", None) or [field.value for field in getattr(value, "fields", None) or ()]
     return any(_has_variables(part) for part in parts)

@@ -81,9 +81,9 @@ class Completer:
 
     call: Complete
     wrong: str | None = None
-    #: Of an enum: names by the ids of its members.
+    #: For an enum: names by the ids of its members.
     names: Mapping[int, str] | None = None
-    #: Of what may be None: the function for what is not.
+    #: For a value that may be None: the function for one that is not.
     present: Complete | None = None
     #: Whether resolvers are called, so that the answer depends on the request and may be a coroutine.
     calls: bool = False

@@ -1,4 +1,4 @@
-"""What each field costs beyond the one point that every field counts.
+"""Costs of fields beyond the one point that every field counts.
 
 A connection multiplies its subtree by the page size; a plain list by the items it usually has, or by the length of the
 argument that makes it long. Surcharges stand for a database statement or an estimate.
@@ -18,7 +18,7 @@ _SPREAD = FieldCost(surcharge=20, once=_READ, page=True)
 _TEXT = FieldCost(once=20)
 #: Texts that first take a fit apart into its terms: milliseconds each.
 _TERMS = FieldCost(once=100)
-#: What asks the estimator about changes, one after the other: up to half a second each.
+#: Fields that ask the estimator about changes, one after the other: up to half a second each.
 _ADVICE = FieldCost(once=8000, items=6)
 _SERVING = FieldCost(once=1000)
 #: A list that is made of all fits of an accelerator, whatever its page.
@@ -26,7 +26,7 @@ _RANKED = FieldCost(surcharge=1, once=800, page=True)
 _QUANTS = 30
 _WORKLOADS = 5
 
-#: Of every prediction: a stored fit, or the estimate of a question.
+#: Fields of every prediction: a stored fit, or the estimate of a question.
 _OF_PREDICTIONS: dict[str, FieldCost] = {
     "headline": _TEXT,
     "summary": _TERMS,

@@ -1,4 +1,4 @@
-"""What a document may ask for, measured in one pass over it.
+"""Limits of a document, measured in one pass over it.
 
 Every measure is linear in the document: a fragment is measured once, however often it is spread, so nested fragments
 that would expand to billions of fields cost no more time than their text. Shape limits (tokens, fields, depth,
@@ -53,10 +53,10 @@ _ROWS = frozenset({"nodes", "edges"})
 
 @dataclass(frozen=True, slots=True)
 class When:
-    """More work of a field, by the argument at a path: ``most`` without it, else ``each`` for each of its entries."""
+    """More work of a field, by the argument at a path: ``most`` without it, else ``per_entry`` for each of its entries."""
 
     path: str
-    each: int
+    per_entry: int
     most: int = 0
 
 
@@ -133,7 +133,7 @@ class _ShapeWalker:
             node = pending.pop()
             self.directives += len(node.directives or ())
             self.directives += sum(
-                len(each.directives or ()) for each in getattr(node, "variable_definitions", None) or ()
+                len(variable.directives or ()) for variable in getattr(node, "variable_definitions", None) or ()
             )
             inner = getattr(node, "selection_set", None)
             if inner is not None:
@@ -256,7 +256,7 @@ class CostWalker:
     def _asked(self, field: FieldNode, when: When) -> int:
         """Work that an argument asks for."""
         entries = _length_of(self._at(field, when.path))
-        return when.most if entries is None else when.each * entries
+        return when.most if entries is None else when.per_entry * entries
 
     def _introspection(self, field: FieldNode) -> int:
         self._lengths = self._lengths or introspection_lengths(self._schema)
@@ -308,7 +308,7 @@ class CostWalker:
         value = self._resolved(arguments.get(first))
         for name in others:
             if isinstance(value, ObjectValueNode):
-                value = next((each.value for each in value.fields if each.name.value == name), None)
+                value = next((field.value for field in value.fields if field.name.value == name), None)
             else:
                 value = value.get(name) if isinstance(value, Mapping) else None
             value = self._resolved(value)

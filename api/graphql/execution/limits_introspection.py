@@ -1,4 +1,4 @@
-"""What introspection costs. A schema lists itself from memory, but a few aliases make that millions of values.
+"""Costs of introspection. A schema lists itself from memory, but a few aliases make that millions of values.
 
 Lists are as long as this schema makes them: a field of a type is answered as often as types have fields on average. A
 value of introspection counts a fraction of one that comes from the database.

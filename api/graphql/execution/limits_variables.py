@@ -44,7 +44,7 @@ def check_variables(
 
 
 def _values_in(value: Any, declared: Any) -> list[tuple[Any, Any]]:
-    """What ``value`` holds, each with its declared type; nothing in a scalar, which is checked as a whole."""
+    """The parts of ``value``, each with its declared type; nothing in a scalar, which is checked as a whole."""
     kind = get_nullable_type(declared)
     if is_leaf_type(kind):
         return []

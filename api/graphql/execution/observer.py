@@ -1,4 +1,4 @@
-"""What the schema tells whoever watches it."""
+"""Events that the schema reports to an observer."""
 
 from __future__ import annotations
 

@@ -109,8 +109,8 @@ def change_of(faces: Faces, facts: FitFacts, advice: Advice) -> FitChange | None
         return None if value == getattr(before, name) else value
 
     def named(kind: str, name: str) -> Any:
-        thing = changed(name)
-        return None if thing is None else faces.by_slug(kind, thing.slug)
+        entity = changed(name)
+        return None if entity is None else faces.by_slug(kind, entity.slug)
 
     splits = advice.code is AdviceCode.PLANNED_OFFLOAD
     gpu, gpu_count = named("gpu", "accelerator"), changed("gpu_count")
@@ -145,5 +145,5 @@ def _left_out(before: EstimateRequest, after: EstimateRequest, *, splits: bool) 
     if after.kv_cache_type is not before.kv_cache_type:
         # One type of both replaces one of each.
         names = ["v_cache_type", *names]
-    found = [name for name in names if getattr(before, name) is not None and getattr(after, name) is None]
-    return [to_camel_case("wired_limit_mb" if name == "wired_limit_bytes" else name) for name in found]
+    dropped = [name for name in names if getattr(before, name) is not None and getattr(after, name) is None]
+    return [to_camel_case("wired_limit_mb" if name == "wired_limit_bytes" else name) for name in dropped]

@@ -58,8 +58,6 @@ class ComparisonRow:
 
 
 class ComparisonWarningCode(Enum):
-    """Kinds of a warning."""
-
     QUANTS_DIFFER = "QUANTS_DIFFER"
 
 
@@ -124,7 +122,7 @@ class Comparison:
         description="Index of the column with the best score; null when nothing runs."
     )
     warnings: list[ComparisonWarning] = strawberry.field(
-        description="What to mind when the columns are compared; empty for nothing."
+        description="Differences to mind when the columns are compared; empty for none."
     )
 
 

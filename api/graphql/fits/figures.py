@@ -69,7 +69,7 @@ def _figure(place: int) -> Callable[[FitMemory], Any]:
     return lambda memory: memory.figures[place]
 
 
-_PARTS = [each.name for each in fields(domain.MemoryParts)]
+_PARTS = [part.name for part in fields(domain.MemoryParts)]
 _USABLE, _TOTAL = _PARTS.index("usable_bytes"), _PARTS.index("total_bytes")
 
 

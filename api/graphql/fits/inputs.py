@@ -134,8 +134,6 @@ describe(
 
 
 class FitGroup(Enum):
-    """What a list may have one fit of."""
-
     MODEL = FitOwner.MODEL
     GPU = FitOwner.GPU
     QUANT = FitOwner.QUANT
@@ -144,8 +142,8 @@ class FitGroup(Enum):
 describe(
     FitGroup,
     "FitGroup",
-    "What a list may have one fit of: the first in its order. It needs a filter (or an owner of the list) that leaves at most "
-    f"{NARROW_IDS} models or accelerators.",
+    "Groups of which a list has only the first fit in its order. The choice needs a filter (or an owner of the list) that "
+    f"leaves at most {NARROW_IDS} models or accelerators.",
     {"MODEL": "Each model.", "GPU": "Each accelerator.", "QUANT": "Each quantization."},
 )
 

@@ -93,7 +93,6 @@ def selection_of(faces: Faces, asked: Asked) -> Selection:
 
 
 async def all_fits(context: RequestContext, asked: Asked, paging: Paging) -> FitConnection:
-    """One page of all fits."""
     selection = selection_of(context.faces, asked)
     page = keyset_page_of(context.services.limits, *paging)
     return await _page(context, selection, lambda: selection.query, page, "all")

@@ -118,7 +118,7 @@ class Prediction:
     async def score_parts(self, info: strawberry.Info, mode: Mode = OperatingMode.BALANCED) -> list[FitScorePart]:
         return await self._told(info, lambda answers: score_parts_of(answers, mode))
 
-    @strawberry.field(description="What the quantization and the KV cache type cost, with an interval.")
+    @strawberry.field(description="Loss by the quantization and the KV cache type, with an interval.")
     async def loss(self, info: strawberry.Info) -> FitLoss:
         return await self._told(info, loss_of)
 
@@ -129,7 +129,7 @@ class Prediction:
         return await self._told(info, lambda answers: limits_of(answers) if answers.facts.is_plain else [])
 
     @strawberry.field(
-        description="Changes that help, each with its computed gain, in the order in which to try them. What is free comes "
+        description="Changes that help, each with its computed gain, in the order in which to try them. Free changes come "
         "first: flash attention, the best split, larger steps of prompt reading, an 8-bit KV cache, the GPU memory limit of "
         "macOS, every precomputed quantization in which weights are known to be had, contexts in steps of 1,000 tokens. Then "
         "the model that is worth most on this machine. Then hardware, where the use is not comfortable yet: more host memory, "
@@ -172,7 +172,7 @@ class Prediction:
         return await asyncio.to_thread(read, self.texts(info))
 
     async def _searched(self, info: strawberry.Info, read: Callable[[PlanAnswers], T]) -> T:
-        """What takes longer than a text."""
+        """Answers that take longer than a text."""
         return await search(read, self.texts(info))
 
 
@@ -186,7 +186,7 @@ class Estimate(Prediction):
         description="Effect of the draft model; null without one, or when nothing runs."
     )
     notes: list[Sentence] = strawberry.field(
-        description="What names were taken as, and what the numbers leave out; empty for nothing."
+        description="How names were taken, and what the numbers leave out; empty for nothing."
     )
     answers: strawberry.Private[PlanAnswers]
     faces: strawberry.Private[Faces]

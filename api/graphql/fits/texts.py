@@ -62,7 +62,7 @@ describe(
 describe(
     QuestionCode,
     "QuestionCode",
-    "What is asked of a pairing, and the values of the answer.",
+    "Question about a pairing, and the values of the answer.",
     {
         "DOES_IT_RUN": "Does it run? `status`, `usability`, `neededBytes`, `usableBytes`, `hostBytes`, "
         "`decodeTokensPerSecond`, `ttftMs`.",
@@ -93,12 +93,12 @@ class ScoreTerm(Enum):
 describe(
     ScoreTerm,
     "ScoreTerm",
-    "What a score weighs.",
+    "Term of a score.",
     {
         "DECODE": "Decode speed against the workload's comfortable one.",
         "TTFT": "Time to the first token against the workload's patience.",
         "CONTEXT": "Safe context against what the workload needs.",
-        "QUALITY": "What the quantization leaves of the model's quality.",
+        "QUALITY": "Share of the model's quality that the quantization keeps.",
         "HEADROOM": "Memory left after the load.",
     },
 )
@@ -116,7 +116,7 @@ class FitScorePart:
 describe(
     LossEvidence,
     "LossEvidence",
-    "What a loss rests on.",
+    "Evidence of a loss.",
     {
         "MEASURED": "Divergence of this model in this type was measured.",
         "ANCHORED": "This model was measured in another type.",
@@ -125,14 +125,14 @@ describe(
 )
 
 
-@strawberry.type(description="What the quantization and the KV cache type cost, in points of capability.")
+@strawberry.type(description="Loss by the quantization and the KV cache type, in points of capability.")
 class FitLoss:
     """Points are those of the workload's kind of work, or of coding without one."""
 
     points: float = strawberry.field(description="Best estimate, points.")
     low: float = strawberry.field(description="Lower end of the interval that holds 80 % of cases, points.")
     high: float = strawberry.field(description="Upper end of that interval, points.")
-    evidence: LossEvidence = strawberry.field(description="What it rests on.")
+    evidence: LossEvidence = strawberry.field(description="Evidence of the loss.")
     divergence_nats: float = strawberry.field(
         description="Mean KL divergence from the original weights that the points follow from, nats a token."
     )
@@ -164,7 +164,7 @@ class MissingCommand:
 
 @strawberry.type(description="A question that people ask about a pairing.")
 class FitQuestion:
-    code: QuestionCode = strawberry.field(description="What is asked.")
+    code: QuestionCode = strawberry.field(description="Kind of the question.")
     question: str = strawberry.field(description="The question.")
     answer: str = strawberry.field(description="The answer, from the numbers.")
     values: JSON = strawberry.field(

@@ -29,7 +29,7 @@ logger = logging.getLogger("fitgraph.api")
 MAX_ENTRIES = 500
 
 
-@strawberry.type(description="What a run computes, and why.")
+@strawberry.type(description="Work of a run, and its reasons.")
 class RunPlan:
     revision: str = strawberry.field(description="Catalog revision that it computes.")
     everything: bool = strawberry.field(description="Whether every fit is computed afresh.")
@@ -53,7 +53,7 @@ class Change:
 
     @property
     def cause(self) -> str:
-        """What the change is, in a few words."""
+        """The change in a few words."""
         slugs = [f"upsert {kind} {entry['slug']}" for kind, entries in self.upserts.items() for entry in entries]
         slugs += [f"delete {kind} {slug}" for kind, gone in self.deletions.items() for slug in gone]
         return slugs[0] if len(slugs) == 1 else f"change of {len(slugs)} entries"

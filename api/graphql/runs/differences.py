@@ -1,4 +1,4 @@
-"""What changed between two published generations: fits that came, went or moved, with the figures of both sides."""
+"""Differences between two published generations: fits that came, went or moved, with the figures of both sides."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ COMPARED_ROWS = 200_000
 describe(
     DifferenceKind,
     "DifferenceKind",
-    "What became of a fit between two generations.",
+    "Change of a fit between two generations.",
     {
         "ADDED": "The later generation has it and the earlier one has not.",
         "REMOVED": "The earlier generation has it and the later one has not.",
@@ -57,7 +57,7 @@ class DifferenceKindSet:
 
 @strawberry.input(description="Which differences. All given parts must hold. Names are those of the present catalog.")
 class FitDifferenceFilter:
-    kind: DifferenceKindSet | None = strawberry.field(default=None, description="What became of the fit.")
+    kind: DifferenceKindSet | None = strawberry.field(default=None, description="Changes of the fit.")
     model: StringSet | None = strawberry.field(default=None, description="Models, by slug or alias.")
     gpu: StringSet | None = strawberry.field(default=None, description="Accelerators, by slug or alias.")
     quant: StringSet | None = strawberry.field(default=None, description="Quantizations, by slug or alias.")
@@ -82,7 +82,7 @@ class FitFigures:
 
 @strawberry.type(description="One fit that differs between two generations.")
 class FitDifference:
-    kind: DifferenceKind = strawberry.field(description="What became of it.")
+    kind: DifferenceKind = strawberry.field(description="Change of the fit.")
     model: Model | None = strawberry.field(description="The model; null when it has left the catalog.")
     model_slug: str = strawberry.field(description="Slug of the model.")
     gpu: Gpu | None = strawberry.field(description="The accelerator; null when it has left the catalog.")

@@ -102,7 +102,7 @@ class RecomputePayload:
     run: Run | None = strawberry.field(
         description="The run that was started, or the one under way; null when nothing changed, and for a dry run.",
     )
-    plan: RunPlan | None = strawberry.field(description="What is computed; null when there are errors.")
+    plan: RunPlan | None = strawberry.field(description="Planned work; null when there are errors.")
     user_errors: list[UserError] = strawberry.field(description="Why nothing was started; empty when it was.")
     client_mutation_id: str | None = strawberry.field(description="The client's key.")
 
@@ -114,7 +114,7 @@ class ChangeCatalogPayload:
     run: Run | None = strawberry.field(
         description="The run that publishes them; null when nothing changed, for a dry run, and with errors.",
     )
-    plan: RunPlan | None = strawberry.field(description="What is computed; null when there are errors.")
+    plan: RunPlan | None = strawberry.field(description="Planned work; null when there are errors.")
     user_errors: list[UserError] = strawberry.field(description="Errors of the input; empty for none.")
     client_mutation_id: str | None = strawberry.field(description="The client's key.")
 

@@ -45,7 +45,7 @@ class RunQueries:
         return await page_runs(info.context, filter, order_by, (first, after, last, before))
 
     @strawberry.field(
-        description="What differs between two held generations (`catalog { heldGenerations }`): fits that came, went or moved, "
+        description="Differences between two held generations (`catalog { heldGenerations }`): fits that came, went or moved, "
         "by model, accelerator, quantization and workload. Where everything was computed anew between them, only with a "
         f"filter that leaves at most {NARROW_IDS} models or accelerators."
     )

@@ -20,7 +20,7 @@ from api.catalog.view import CatalogView
 from api.errors import ApiError
 from api.pages.asked import Asked
 from api.pages.catalog.traits import KIND_NAMES
-from api.pages.forms import Options, Select, mode_options, pager, with_any, workload_options
+from api.pages.forms import SIZES, Options, Select, mode_options, pager, with_any, workload_of, workload_options
 from api.pages.plots import Plot, axis
 from api.pages.responses import COMMON, breadcrumbs, html
 from api.pages.wording import GPU_KINDS, PRICE_KINDS, VENDORS, billions, dollars, memory_gib
@@ -33,7 +33,6 @@ from estimator.types import OperatingMode
 
 PAGE_ROWS = 50
 _ORDERS: Options = ((Aim.SCORE.value, "Rating"), ("worth", "Capability"), (Aim.FASTEST.value, "Fastest"))
-_SIZES = tuple((size, f"up to {size}B") for size in ("4", "9", "15", "36", "75", "130"))
 _NAMED = 14
 
 
@@ -57,10 +56,10 @@ async def gpu_page(request: Request, reads: FitReads, base_url: str) -> Response
 
 
 def _question(view: CatalogView, asked: Asked) -> Question:
-    kind = asked.choice("kind", {"": None, **{each.value: each for each in ModelKind}}, "")
+    kind = asked.choice("kind", {"": None, **{kind.value: kind for kind in ModelKind}}, "")
     order = asked.choice("order", {name: name for name, _ in _ORDERS}, Aim.SCORE.value)
     return Question(
-        workload=asked.choice("workload", {each.slug: each.spec.kind for each in view.workloads}, "coding"),
+        workload=workload_of(asked, view).spec.kind,
         aim=Aim.FASTEST if order == Aim.FASTEST.value else Aim.SCORE,
         mode=asked.choice("mode", {mode.value: mode for mode in OperatingMode}, OperatingMode.BALANCED.value),
         buyer=recommend.Buyer(),
@@ -92,7 +91,7 @@ def _values(
             Select("workload", "Workload", workload_options(view), workload.slug),
             Select("mode", "Mode", mode_options(), question.mode.value),
             Select("kind", "Kind", with_any(KIND_NAMES.items()), asked.text("kind")),
-            Select("size", "Size", with_any(_SIZES), asked.text("size")),
+            Select("size", "Size", with_any(SIZES), asked.text("size")),
             Select("order", "Order", _ORDERS, order),
         ],
         "workload_name": workload.name,

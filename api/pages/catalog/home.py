@@ -136,9 +136,9 @@ def _choices(view: CatalogView, text: str) -> dict[str, Any]:
         ("Models", [(model.name, f"/model/{model.slug}", model.entry["publisher"]) for model in models], "/models"),
         ("Accelerators", [(gpu.name, f"/gpu/{gpu.slug}", gpu.entry["kind"]) for gpu in gpus], "/gpus"),
     ]
-    found = bool(models or gpus)
-    title = f"“{text}” may mean" if found else f"Nothing is called “{text}”"
-    return {"query": text, "title": title, "groups": groups, "found": found}
+    is_known = bool(models or gpus)
+    title = f"“{text}” may mean" if is_known else f"Nothing is called “{text}”"
+    return {"query": text, "title": title, "groups": groups, "found": is_known}
 
 
 async def choose_page(request: Request, reads: FitReads, base_url: str) -> Response:

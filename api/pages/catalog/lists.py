@@ -17,15 +17,13 @@ from api.catalog.search import relevance
 from api.catalog.view import CatalogView
 from api.pages.asked import Asked
 from api.pages.catalog.traits import KIND_NAMES, Abilities, kinds_of
-from api.pages.forms import Entry, Options, Select, pager, with_any
+from api.pages.forms import MEMORIES, SIZES, Entry, Options, Select, pager, with_any
 from api.pages.responses import breadcrumbs, html
 from api.pages.wording import GPU_KINDS, VENDORS, billions, context_length, dollars, memory_gib
 
 #: Rows of a page.
 PAGE_ROWS = 60
 #: Upper bounds of the facet of size, 10^9 weights.
-_SIZES = tuple((size, f"up to {size}B") for size in ("4", "9", "15", "36", "75", "130"))
-_MEMORIES = ("8", "12", "16", "24", "32", "48", "64", "96", "128", "192")
 _MODEL_ORDERS: Options = (
     ("able", "Capability"),
     ("new", "Newest"),
@@ -71,7 +69,7 @@ def _models(view: CatalogView, asked: Asked) -> dict[str, Any]:
     page = pager(asked, len(rows), PAGE_ROWS)
     fields = [
         Select("kind", "Kind", with_any(KIND_NAMES.items()), kind or ""),
-        Select("size", "Size", with_any(_SIZES), asked.text("size")),
+        Select("size", "Size", with_any(SIZES), asked.text("size")),
         Select("publisher", "Publisher", _facet(view.models, "publisher"), publisher),
         Select("license", "Licence", _facet(view.models, "license"), license_),
         Select("ability", "Capability in", abilities.options, ability),
@@ -136,7 +134,7 @@ def _gpus(view: CatalogView, asked: Asked) -> dict[str, Any]:
     fields = [
         Select("vendor", "Vendor", _facet(view.gpus, "vendor", VENDORS), vendor),
         Select("kind", "Kind", _facet(view.gpus, "kind", GPU_KINDS), kind),
-        Select("memory", "Memory", with_any((size, f"{size} GB or more") for size in _MEMORIES), asked.text("memory")),
+        Select("memory", "Memory", with_any(MEMORIES), asked.text("memory")),
         Entry("price", "Price up to, $", asked.text("price"), "any", numeric=True),
         Select("order", "Order", _GPU_ORDERS, order),
     ]

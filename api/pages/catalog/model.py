@@ -21,7 +21,17 @@ from api.catalog.view import CatalogView
 from api.errors import ApiError
 from api.pages.asked import Asked
 from api.pages.catalog.traits import ABILITY_NAMES, Abilities
-from api.pages.forms import Entry, Options, Select, mode_options, pager, with_any, workload_options
+from api.pages.forms import (
+    MEMORIES,
+    Entry,
+    Options,
+    Select,
+    mode_options,
+    pager,
+    with_any,
+    workload_of,
+    workload_options,
+)
 from api.pages.plots import Plot, axis
 from api.pages.responses import COMMON, breadcrumbs, html
 from api.pages.wording import GPU_KINDS, VENDORS, billions, context_tokens, dollars, memory_gib
@@ -35,7 +45,6 @@ PAGE_ROWS = 50
 _ORDERS: Options = (
     ("score", "Rating"), ("fastest", "Fastest"), ("cheapest", "Price of today"), ("efficient", "Speed per watt"),
 )  # fmt: skip
-_MEMORIES = ("8", "12", "16", "24", "32", "48", "64", "96", "128", "192")
 #: Names on a plot at most.
 _NAMED = 14
 #: Price of today in US dollars, rating, and the machine that has them.
@@ -64,7 +73,7 @@ async def model_page(request: Request, reads: FitReads, base_url: str) -> Respon
 def _question(view: CatalogView, asked: Asked) -> Question:
     vendor = asked.choice("vendor", {"": None, **{name: name for name in VENDORS}}, "")
     return Question(
-        workload=asked.choice("workload", {each.slug: each.spec.kind for each in view.workloads}, "coding"),
+        workload=workload_of(asked, view).spec.kind,
         aim=asked.choice("order", {aim.value: aim for aim in Aim}, Aim.SCORE.value),
         mode=asked.choice("mode", {mode.value: mode for mode in OperatingMode}, OperatingMode.BALANCED.value),
         buyer=recommend.Buyer(vendors=None if vendor is None else frozenset((vendor,))),
@@ -96,7 +105,7 @@ def _values(
             Select("mode", "Mode", mode_options(), question.mode.value),
             Select("vendor", "Vendor", with_any(VENDORS.items()), asked.text("vendor")),
             Select("kind", "Kind", with_any(GPU_KINDS.items()), kind),
-            Select("memory", "Memory", with_any((size, f"{size} GB or more") for size in _MEMORIES), asked.text("memory")),
+            Select("memory", "Memory", with_any(MEMORIES), asked.text("memory")),
             Entry("price", "Price up to, $", asked.text("price"), "any", numeric=True),
             Select("order", "Order", _ORDERS, question.aim.value),
         ],
@@ -161,7 +170,7 @@ def _href(view: CatalogView, choice: Choice, workload: str) -> str:
 
 
 def _frontier(machines: Recommendations, choices: list[Choice], prices: dict[str, float | None]) -> list[Point]:
-    """What no cheaper machine equals in rating, by price of today."""
+    """Machines that no cheaper one equals in rating, by price of today."""
     known = _priced(machines, choices, prices)
     usd, ratings = (np.array([point[at] for point in known], np.float64) for at in (0, 1))
     leading = [point for point, flag in zip(known, frontier(ratings, usd), strict=True) if flag]

@@ -18,7 +18,7 @@ from api.answers.story import pair_slug
 from api.catalog.fit_reads import FitReads
 from api.catalog.view import CatalogView
 from api.pages.asked import Asked
-from api.pages.forms import Entry, Options, Select, with_any, workload_options
+from api.pages.forms import Entry, Options, Select, with_any, workload_of, workload_options
 from api.pages.responses import breadcrumbs, html
 from api.pages.wording import PRICE_KINDS, VENDORS, dollars
 from estimator.advice.amounts import pace
@@ -49,7 +49,7 @@ async def buy_page(request: Request, reads: FitReads, base_url: str) -> Response
 def _values(view: CatalogView, asked: Asked) -> dict[str, Any]:
     text = asked.text("model")
     model = view.model(text) if text else None
-    workload = asked.choice("workload", {each.slug: each for each in view.workloads}, "coding")
+    workload = workload_of(asked, view)
     needs = needs_of(
         workload.spec,
         decode_tok_s=asked.number("tok_s", 0.1, 10_000),
@@ -91,21 +91,22 @@ def _values(view: CatalogView, asked: Asked) -> dict[str, Any]:
 
 
 def _lists(answer: answers.Answer) -> dict[str, Any]:
-    found, workload = answer.purchases, answer.needs.workload
+    purchases, workload = answer.purchases, answer.needs.workload
     return {
         "need": f"{workload.name}, at least {workload.minimum_decode_tok_s:g} tok/s, the first token within "
         f"{workload.usable_ttft_ms / 1000:g} s, {workload.context_tokens:,} tokens of context",
-        "streams": found.streams if answer.needs.users > 1 else 0,
+        "streams": purchases.streams if answer.needs.users > 1 else 0,
         "users": answer.needs.users,
-        "meeting": [_row(answer, purchase) for purchase in found.meeting[:ROWS]],
+        "meeting": [_row(answer, purchase) for purchase in purchases.meeting[:ROWS]],
         "near": [
-            {**_row(answer, purchase), "why": "; ".join(answers.why_missed(purchase))} for purchase in found.near[:ROWS]
+            {**_row(answer, purchase), "why": "; ".join(answers.why_missed(purchase))}
+            for purchase in purchases.near[:ROWS]
         ],
         "unpriced": [
             {**_row(answer, purchase), "why": "; ".join(answers.why_unpriced(purchase.offer))}
-            for purchase in found.unpriced[:ROWS]
+            for purchase in purchases.unpriced[:ROWS]
         ],
-        "rentals": [_rental(answer, rental) for rental in found.rentals[:ROWS]],
+        "rentals": [_rental(answer, rental) for rental in purchases.rentals[:ROWS]],
         "not_estimated": [computer.name for computer in answer.not_estimated],
     }
 

@@ -15,7 +15,7 @@ from api.catalog.fit_reads import FitReads
 from api.catalog.fits import FitRecord
 from api.catalog.view import CatalogView
 from api.pages.asked import Asked
-from api.pages.forms import Select, workload_options
+from api.pages.forms import Select, workload_of, workload_options
 from api.pages.responses import breadcrumbs, html
 from api.pages.wording import LIMIT_WORDS, decode_words, dollars, short_fit_words, tone, ttft_words
 from estimator.advice.amounts import duration, gib, pace
@@ -40,13 +40,13 @@ _SAMPLE = {"model": ("qwen3-32b", "gpt-oss-20b"), "gpu": ("rtx-4090", "rtx-5090"
 async def compare_page(request: Request, reads: FitReads, base_url: str) -> Response:
     asked, view = Asked(request), reads.view
     models, gpus = asked.texts("model", MOST), asked.texts("gpu", MOST)
-    workload = asked.choice("workload", {each.slug: each for each in view.workloads}, "coding")
+    workload = workload_of(asked, view)
     # Names are read before anything is computed, so that a wrong one is an error with links.
     slugs = [view.model(name).slug for name in models], [view.gpu(name).slug for name in gpus]
     values: dict[str, Any] = {
         "models": [*models, *[""] * (MOST - len(models))],
         "gpus": [*gpus, *[""] * (MOST - len(gpus))],
-        "lists": [("models", [each.name for each in view.models]), ("gpus", [each.name for each in view.gpus])],
+        "lists": [("models", [record.name for record in view.models]), ("gpus", [record.name for record in view.gpus])],
         "workload": Select("workload", "For", workload_options(view), workload.slug),
         "sample": _sample(view),
         "rows": [],

@@ -21,7 +21,7 @@ from api.catalog.fit_reads import FitReads
 from api.catalog.view import CatalogView
 from api.pages.asked import Asked
 from api.pages.catalog.traits import KIND_NAMES
-from api.pages.forms import Entry, Select, mode_options, with_any, workload_options
+from api.pages.forms import Entry, Select, mode_options, with_any, workload_of, workload_options
 from api.pages.responses import breadcrumbs, html
 from api.pages.wording import VENDORS, billions
 from db.entries import specs
@@ -50,10 +50,10 @@ def _form(view: CatalogView, asked: Asked) -> tuple[dict[str, Any], Question | N
     meaning = view.meaning("gpu", text) if text else None
     count = asked.whole("count", 1, MAX_DEVICES) or (meaning.count if meaning else None) or 1
     memory = asked.number("ram", 0.5, 65_536)
-    host = asked.choice("host", {"": None, **{each.slug: each.slug for each in view.hosts}}, "")
-    workload = asked.choice("workload", {each.slug: each for each in view.workloads}, "coding")
-    mode = asked.choice("mode", {each.value: each for each in OperatingMode}, OperatingMode.BALANCED.value)
-    kind = asked.choice("kind", {"": None, **{each.value: each for each in ModelKind}}, "")
+    host = asked.choice("host", {"": None, **{record.slug: record.slug for record in view.hosts}}, "")
+    workload = workload_of(asked, view)
+    mode = asked.choice("mode", {mode.value: mode for mode in OperatingMode}, OperatingMode.BALANCED.value)
+    kind = asked.choice("kind", {"": None, **{kind.value: kind for kind in ModelKind}}, "")
     values: dict[str, Any] = {
         "machine": asked.text("machine"),
         "groups": _groups(view),
@@ -61,7 +61,7 @@ def _form(view: CatalogView, asked: Asked) -> tuple[dict[str, Any], Question | N
         "fields": [
             Entry("count", "How many", asked.text("count"), "1", numeric=True),
             Entry("ram", "System memory, GiB", asked.text("ram"), "as assumed", numeric=True),
-            Select("host", "Computer", with_any(((each.slug, each.name) for each in view.hosts), "As assumed"), host or ""),
+            Select("host", "Computer", with_any(((record.slug, record.name) for record in view.hosts), "As assumed"), host or ""),
             Select("workload", "For", workload_options(view), workload.slug),
             Select("mode", "Mode", mode_options(), mode.value),
             Select("kind", "Kind", with_any(KIND_NAMES.items()), kind or ""),

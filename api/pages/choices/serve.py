@@ -19,7 +19,7 @@ from api.catalog.fit_reads import FitReads
 from api.catalog.records import ModelRecord
 from api.catalog.view import CatalogView
 from api.pages.asked import Asked
-from api.pages.forms import Entry, Select, with_any, workload_options
+from api.pages.forms import Entry, Select, with_any, workload_of, workload_options
 from api.pages.plots import Plot, axis
 from api.pages.responses import breadcrumbs, html
 from api.pages.wording import GPU_KINDS, dollars, memory_gib
@@ -46,7 +46,7 @@ async def serve_page(request: Request, reads: FitReads, base_url: str) -> Respon
     meaning = view.meaning("gpu", asked.text("gpu")) if asked.text("gpu") else None
     count = asked.whole("count", 1, 16) or (meaning.count if meaning else None) or 1
     people = asked.whole("people", 1, MOST_PEOPLE) or 20
-    workload = asked.choice("workload", {each.slug: each for each in view.workloads}, "chat")
+    workload = workload_of(asked, view, "chat")
     quants = [(quant.slug, quant.spec.name) for quant in view.precomputed_quants]
     quant = asked.choice("quant", {"": "", **{slug: slug for slug, _ in quants}}, "")
     values: dict[str, Any] = {
@@ -102,13 +102,16 @@ def _server(view: CatalogView, setup: dict[str, Any], quant: str, people: int) -
         "enough": people <= server.people,
         "verdict": _verdict(server, people),
         "load": _load(load),
-        "rows": [_load(each) for each in server.curve()],
+        "rows": [_load(load) for load in server.curve()],
         "asked": workload.comfortable_decode_tok_s,
         "patience": duration(workload.patience_ttft_ms),
         "plots": _plots(server, people),
         "engines": [
-            (ENGINE_NAMES[each.engine], each.quant.name, f"{each.people:,}", f"{each.streams:,}", f"{each.pace.most_streams:,}")
-            for each in engines
+            (
+                ENGINE_NAMES[engine.engine], engine.quant.name, f"{engine.people:,}", f"{engine.streams:,}",
+                f"{engine.pace.most_streams:,}",
+            )
+            for engine in engines
         ],
     }  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""What robots read: the icon, the rules, and the map of all pages, by generation."""
+"""Documents for robots: the icon, the rules, and the map of all pages, by generation."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def plain(text: str) -> str:
     return text.casefold().translate(_GAPS)
 
 
-#: What the name of a quantized copy has beside the name of its base: formats and their settings.
+#: The words of a quantized copy's name beside the name of its base: formats and their settings.
 _OF_FORMAT = re.compile(
     r"(?:awq|gptq|mlx|fp8|nvfp4|mxfp4|fp4|int[48]|w4a16|w8a8|w8a16|[48]bits?|dynamic|block|static|g?(?:32|64|128)g?|marlin|sym|dq"
     r"|quantized|compressedtensors|v\d)+"
@@ -56,8 +56,8 @@ _OF_FORMAT = re.compile(
 def checkpoints_of(directory: Path, models: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, str]]:
     """Base -> slug of a quantization -> the repository of the base's own weights in it.
 
-    Fine-tunes are left out: the name must be that of the base's repository and words of formats. Of several repositories
-    that of the base's publisher comes first, then that of the owner with most lines.
+    Fine-tunes are left out: the name must be that of the base's repository and words of formats. The repository
+    of the base's publisher comes first, then that of the owner with most lines.
     """
     rows = [line for line in _lines(directory) if line.quant is not None and line.known_by in ("name", "card")]
     lines = Counter(_owner(row.repository) for row in rows)
@@ -78,8 +78,8 @@ def checkpoints_of(directory: Path, models: Mapping[str, Mapping[str, Any]]) -> 
 
 def _is_copy(repository: str, original: str) -> bool:
     own, base = (re.sub(r"[^a-z0-9]", "", name.split("/")[-1].casefold()) for name in (repository, original))
-    before, found, after = own.partition(base)
-    return bool(found) and _OF_FORMAT.fullmatch(before + after) is not None
+    before, match, after = own.partition(base)
+    return bool(match) and _OF_FORMAT.fullmatch(before + after) is not None
 
 
 def _owner(repository: str) -> str:
@@ -129,7 +129,7 @@ class DerivativeWords:
             return iter(())
         places = set.intersection(*(self._places[word] for word in asked))
         having = [self._derivatives[place] for place in places]
-        return iter(sorted(having, key=lambda each: (-len(each.repository), each.repository)))
+        return iter(sorted(having, key=lambda derivative: (-len(derivative.repository), derivative.repository)))
 
 
 @lru_cache(maxsize=2)

@@ -39,4 +39,4 @@ def series(file: Path) -> tuple[Series, ...]:
 def series_of(text: str, file: Path) -> Iterator[Series]:
     """The series of a processor's name, several where it takes memory of either kind."""
     name = " ".join(re.split(r"[\s_-]+", _REMARKS.sub(" ", text.casefold()).strip()))
-    return (each for each in series(file) if each.pattern.fullmatch(name))
+    return (entry for entry in series(file) if entry.pattern.fullmatch(name))

@@ -14,7 +14,7 @@ from db.entries.names.meanings import UnknownNameError
 from db.entries.names.spelling import MAX_NAME_CHARACTERS
 from db.entries.names.words import Entry, key
 
-#: What people write around the name of a quantization: the kind of file, and the file's own name before it.
+#: Words that people write around the name of a quantization: the kind of file, and the file's own name before it.
 _KIND_OF_FILE = re.compile(r"^gguf[-_: ]+|[-_: ]+gguf$", re.IGNORECASE)
 _FILE_NAME = re.compile(r"^.*?[-.](?P<name>(?:UD-)?[A-Z]+\d*(?:_[A-Z0-9]+)*)(?:-\d{5}-of-\d{5})?\.gguf$", re.IGNORECASE)
 #: Formats in the order of preference where no engine is stated.

@@ -102,7 +102,7 @@ class Resolver:
         raise UnknownNameError(kind, text, self._index(kind).suggest(text))
 
     def _ways(self, kind: str, readings: Sequence[Reading]) -> list[list[tuple[Find, Sequence[Reading]]]]:
-        """What is tried in turn: names in full or in part, then typing errors, then what a name is only a part of."""
+        """Readings in the order of trial: names in full or in part, typing errors, then texts that hold a name."""
         loose = [reading for reading in readings if not reading.whole]
         named: list[tuple[Find, Sequence[Reading]]]
         repaired: list[tuple[Find, Sequence[Reading]]] = [(self._repaired, loose)]
@@ -135,9 +135,9 @@ class Resolver:
         if derivative is None or derivative.known_by != "name":
             return self._derived(kind, text, reading)
         for part in self._readings(kind, reading.name):
-            found = self._found(kind, text, part)
-            if found is not None and found.slug == derivative.base:
-                return replace(found, quant=derivative.format or part.quant)
+            meaning = self._found(kind, text, part)
+            if meaning is not None and meaning.slug == derivative.base:
+                return replace(meaning, quant=derivative.format or part.quant)
         return self._derived(kind, text, reading)
 
     def _derived(self, kind: str, text: str, reading: Reading) -> Meaning | None:
@@ -150,7 +150,7 @@ class Resolver:
         if not self._index(kind).is_strange(reading.name):
             return None
         derivatives = derivatives_by_word(self._root / "derivatives").having(reading.name)
-        known = {each.base: each for each in derivatives if each.base in self._entries["model"]}
+        known = {derivative.base: derivative for derivative in derivatives if derivative.base in self._entries["model"]}
         if len(known) > 1:
             raise AmbiguousNameError(kind, text, sorted(known))
         for derivative in known.values():
@@ -205,9 +205,9 @@ class Resolver:
     def _of_processor(self, kind: str, text: str, reading: Reading) -> Meaning | None:
         """The memory that a processor takes."""
         file, gpus = self._root / "processors.jsonl", self._entries[kind]
-        known = [each for each in series_of(reading.name, file) if each.gpu in gpus]
+        known = [series for series in series_of(reading.name, file) if series.gpu in gpus]
         if len(known) > 1:
-            raise AmbiguousNameError(kind, text, [each.gpu for each in known])
+            raise AmbiguousNameError(kind, text, [series.gpu for series in known])
         if not known:
             return None
         told, name, memory = shortened(text), gpus[known[0].gpu]["name"], known[0].memory

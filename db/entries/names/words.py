@@ -57,13 +57,13 @@ def words(kind: str, text: str) -> list[str]:
     """Words of a name in their order, lower case, without signs."""
     folded = _MARKS.sub(" ", unicodedata.normalize("NFKC", text).casefold())
     if kind == "gpu":
-        found = [_gpu_word(match) for match in _GPU_WORD.finditer(folded)]
+        tokens = [_gpu_word(match) for match in _GPU_WORD.finditer(folded)]
     else:
-        found = [
+        tokens = [
             _trimmed(match.group()) for match in _MODEL_WORD.finditer(_VERSION.sub("", _VISION.sub("vision", folded)))
         ]
     synonyms = _SYNONYMS.get(kind, {})
-    return [word for word in (synonyms.get(word, word) for word in found) if word]
+    return [word for word in (synonyms.get(word, word) for word in tokens) if word]
 
 
 def telling(kind: str, known: Iterable[str]) -> frozenset[str]:

@@ -26,7 +26,6 @@ class GgufFacts:
     facts: dict[str, Any]
     tensor_bytes: int
     header_bytes: int
-    main_type: str
     file_type: str | None
     stored: StoredLayers
 
@@ -53,7 +52,7 @@ def facts_from_gguf(*parts: bytes, slug: str = "custom") -> GgufFacts:
     facts = _with_rest(_facts(values, ARCHITECTURES[kind], tensors, slug), tensors)
     file_type = FILE_TYPES.get(whole(values, "general.file_type", 0, 1 << 32, -1) or 0)
     stored = _stored(header, layers)
-    return GgufFacts(facts, header.tensor_bytes, header.header_bytes, _main_type(header), file_type, stored)
+    return GgufFacts(facts, header.tensor_bytes, header.header_bytes, file_type, stored)
 
 
 def _stored(header: GgufHeader, layers: int) -> StoredLayers:
@@ -220,10 +219,3 @@ def _gated(tensors: Tensors) -> bool:
         return True
     up, down = tensors.first("ffn_up.weight"), tensors.first("ffn_down.weight")
     return up is not None and down is not None and up[-1] == 2 * down[0]
-
-
-def _main_type(header: GgufHeader) -> str:
-    sizes: dict[str, int] = {}
-    for tensor in header.tensors:
-        sizes[tensor.type_name] = sizes.get(tensor.type_name, 0) + tensor.elements
-    return max(sizes, key=lambda name: sizes[name])

@@ -25,7 +25,7 @@ MAX_DIMENSIONS = 4
 #: Numbers of longer arrays are skipped, not kept: only per-layer lists are of use.
 MAX_KEPT_NUMBERS = 4_096
 MAX_ARRAY_STRINGS = 4_194_304
-#: What follows a tensor's rank: its dimensions, type and offset.
+#: The values after a tensor's rank: its dimensions, type and offset.
 _TENSOR_FORMS: dict[int, struct.Struct] = {rank: struct.Struct(f"<{rank}QIQ") for rank in range(1, MAX_DIMENSIONS + 1)}
 
 _SCALARS: dict[int, str] = {
@@ -64,7 +64,7 @@ class TensorInfo:
 
 @dataclass(frozen=True, slots=True)
 class GgufHeader:
-    """What a header says. Arrays that are not kept are there as their length, under ``<key>.length``."""
+    """Metadata and tensors of a header. Arrays that are not kept are there as their length, under ``<key>.length``."""
 
     version: int
     metadata: dict[str, Any]
@@ -148,71 +148,73 @@ class _Reader:
     def left(self) -> int:
         return self._end - self.position
 
-    def take(self, count: int, what: str) -> bytes:
+    def take(self, count: int, label: str) -> bytes:
         start = self.position
-        self.skip(count, what)
+        self.skip(count, label)
         return self._data[start : self.position]
 
-    def skip(self, count: int, what: str) -> None:
+    def skip(self, count: int, label: str) -> None:
         if count > self._end - self.position:
             raise ImportFactsError(
-                f"the GGUF header ends at byte {self._end:,} in the middle of {what}; give more of the file", "length"
+                f"the GGUF header ends at byte {self._end:,} in the middle of {label}; give more of the file", "length"
             )
         self.position += count
 
-    def numbers(self, form: struct.Struct, what: str) -> tuple[Any, ...]:
+    def numbers(self, form: struct.Struct, label: str) -> tuple[Any, ...]:
         start = self.position
-        self.skip(form.size, what)
+        self.skip(form.size, label)
         return form.unpack_from(self._data, start)
 
-    def number(self, code: str, what: str) -> Any:
-        return self.numbers(_FORMS[code], what)[0]
+    def number(self, code: str, label: str) -> Any:
+        return self.numbers(_FORMS[code], label)[0]
 
-    def text(self, limit: int, what: str) -> str:
-        count = self.number("Q", f"the length of {what}")
+    def text(self, limit: int, label: str) -> str:
+        count = self.number("Q", f"the length of {label}")
         if count > limit:
-            raise ImportFactsError(f"{what} claims {count:,} bytes; at most {limit:,} are read", "length")
+            raise ImportFactsError(f"{label} claims {count:,} bytes; at most {limit:,} are read", "length")
         try:
-            return self.take(count, what).decode()
+            return self.take(count, label).decode()
         except UnicodeDecodeError:
-            raise ImportFactsError(f"{what} is not valid UTF-8", "encoding") from None
+            raise ImportFactsError(f"{label} is not valid UTF-8", "encoding") from None
 
 
 def _read_value(reader: _Reader, key: str, metadata: dict[str, Any]) -> None:
     kind = reader.number("I", f"the type of {key[:80]!r}")
-    what = f"the value of {key[:80]!r}"
+    label = f"the value of {key[:80]!r}"
     if kind in _SCALARS:
-        metadata[key] = reader.number(_SCALARS[kind], what)
+        metadata[key] = reader.number(_SCALARS[kind], label)
     elif kind == _STRING:
-        metadata[key] = reader.text(MAX_STRING_BYTES, what)
+        metadata[key] = reader.text(MAX_STRING_BYTES, label)
     elif kind == _ARRAY:
-        _read_array(reader, key, what, metadata)
+        _read_array(reader, key, label, metadata)
     else:
-        raise ImportFactsError(f"{what} has the type {kind}, which GGUF does not define", key[:80])
+        raise ImportFactsError(f"{label} has the type {kind}, which GGUF does not define", key[:80])
 
 
-def _read_array(reader: _Reader, key: str, what: str, metadata: dict[str, Any]) -> None:
+def _read_array(reader: _Reader, key: str, label: str, metadata: dict[str, Any]) -> None:
     kind = reader.number("I", f"the element type of {key[:80]!r}")
     count = reader.number("Q", f"the length of {key[:80]!r}")
     if kind in _SCALARS:
         width = struct.calcsize("<" + _SCALARS[kind])
         if count * width > reader.left:
-            raise _too_many(f"{what} claims {count:,} numbers, more than the header has bytes left", count * width, key)
+            raise _too_many(
+                f"{label} claims {count:,} numbers, more than the header has bytes left", count * width, key
+            )
         if count <= MAX_KEPT_NUMBERS:
-            metadata[key] = list(struct.unpack(f"<{count}{_SCALARS[kind]}", reader.take(count * width, what)))
+            metadata[key] = list(struct.unpack(f"<{count}{_SCALARS[kind]}", reader.take(count * width, label)))
             return
-        reader.skip(count * width, what)
+        reader.skip(count * width, label)
     elif kind == _STRING:
         # A string takes at least its eight bytes of length, so the claim is bounded by what is left.
         if count > min(reader.left // 8, MAX_ARRAY_STRINGS):
-            raise _too_many(f"{what} claims {count:,} texts, more than the header can hold", count * 8, key)
+            raise _too_many(f"{label} claims {count:,} texts, more than the header can hold", count * 8, key)
         for _ in range(count):
-            length = reader.number("Q", what)
+            length = reader.number("Q", label)
             if length > MAX_STRING_BYTES:
-                raise ImportFactsError(f"a text in {what} claims {length:,} bytes", key[:80])
-            reader.skip(length, what)
+                raise ImportFactsError(f"a text in {label} claims {length:,} bytes", key[:80])
+            reader.skip(length, label)
     else:
-        raise ImportFactsError(f"{what} is an array of type {kind}; arrays hold numbers or texts", key[:80])
+        raise ImportFactsError(f"{label} is an array of type {kind}; arrays hold numbers or texts", key[:80])
     metadata[f"{key}.length"] = count
 
 
@@ -267,7 +269,7 @@ def _too_many(message: str, size: int, field: str) -> ImportFactsError:
     return ImportFactsError(f"{message}; give more of the file", "length")
 
 
-def _bounded(value: int, limit: int, what: str) -> int:
+def _bounded(value: int, limit: int, label: str) -> int:
     if value > limit:
-        raise ImportFactsError(f"the header claims {value:,} {what}; at most {limit:,} are read", what)
+        raise ImportFactsError(f"the header claims {value:,} {label}; at most {limit:,} are read", label)
     return int(value)

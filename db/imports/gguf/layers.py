@@ -1,4 +1,4 @@
-"""What each layer of a GGUF file is, from the tensors that it has and from lists in the metadata."""
+"""The kind of each layer of a GGUF file, from the tensors that it has and from lists in the metadata."""
 
 from __future__ import annotations
 

@@ -19,10 +19,10 @@ def names_of_parts(name: str) -> list[str]:
     Raises:
         ImportFactsError: the name states more parts than a file may have.
     """
-    found = _PART.fullmatch(name)
-    if found is None:
+    match = _PART.fullmatch(name)
+    if match is None:
         return [name]
-    before, _, count, after = found.groups()
+    before, _, count, after = match.groups()
     if not 1 <= int(count) <= MAX_PARTS:
         raise ImportFactsError(f"the name states {int(count):,} parts; 1 to {MAX_PARTS} are read", "split.count")
     return [f"{before}{number:05d}-of-{count}{after}" for number in range(1, int(count) + 1)]

@@ -147,6 +147,6 @@ _ONE_VALUE = frozenset(
 
 def _scalar(value: Any) -> Any:
     """The value of a list with one equal value a layer; anything else as it is."""
-    if isinstance(value, list) and value and all(each == value[0] for each in value):
+    if isinstance(value, list) and value and all(item == value[0] for item in value):
         return value[0]
     return value

@@ -32,15 +32,6 @@ _SLUG = re.compile(r"[a-z0-9][a-z0-9._-]{0,95}")
 _WIDTH, _HEADS = 4_194_304, 65_536
 
 
-def facts_from_config_text(text: bytes | str, slug: str = "custom") -> dict[str, Any]:
-    """Facts from the text of a ``config.json``.
-
-    Raises:
-        ImportFactsError: the text is no configuration that can be read.
-    """
-    return facts_from_config(config_of_text(text), slug)
-
-
 def config_of_text(text: bytes | str) -> dict[str, Any]:
     """The parsed text of a ``config.json``; Python's ``Infinity`` and ``NaN`` are read. Raises :class:`ImportFactsError`."""
     return json_object(text, "config.json", MAX_CONFIG_BYTES, constants=True)

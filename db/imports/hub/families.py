@@ -1,4 +1,4 @@
-"""What a ``config.json`` does not say: traits that the modelling code of each architecture fixes.
+"""Traits that the modelling code of each architecture fixes and ``config.json`` does not state.
 
 Source: the ``modeling_*`` modules of the transformers library, as the catalog's models of the same architecture state.
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -223,7 +224,7 @@ def feed_forwards(values: Mapping[str, Any], family: Family, layers: int, *, has
             return _flags(key, "E", "D")(values, layers)
     named = values.get("moe_layers_enum") or values.get("moe_layers")
     if isinstance(named, str):
-        named = [int(number) for number in named.split(",") if number.strip().isdigit()]
+        named = [int(number) for number in re.findall(r"\b[0-9]{1,5}\b", named)]
     if named:
         return _at("moe_layers", "E", "D")({"moe_layers": named}, layers) or ""
     return _by_rule(values, family, layers)

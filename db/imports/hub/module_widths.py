@@ -25,7 +25,7 @@ _ALGORITHMS = {
     "FP8": 8.0, "FP8_PB_WO": 8.0, "FP8_PER_CHANNEL_PER_TOKEN": 8.0, "INT8_SQ": 8.0, "MXFP8": 8.25, "NVFP4": 4.5,
     "NVFP4_AWQ": 4.5, "W4A16_NVFP4": 4.5, "MXFP4": 4.25, "W4A16_AWQ": 4.125, "W4A8_AWQ": 4.125,
 }  # fmt: skip
-#: What belongs to a part of an MLX model, and the modules of it that a layer has.
+#: Names of the parts of an MLX model, and the modules of each that a layer has.
 _MLX_PARTS = (
     ("embedding", re.compile(r"(?:^|\.)embed_tokens$"), 0),
     ("output", re.compile(r"(?:^|\.)lm_head$"), 0),
@@ -137,5 +137,5 @@ def _pattern(entry: str) -> re.Pattern[str]:
         return re.compile(".*".join(re.escape(piece) for piece in text.split("*")))
     pieces = [re.escape(piece.replace("\\.", ".")) for piece in re.split(r"\.\*|\\d\+|\*", text)]
     spelled = ".*".join(pieces)
-    spelled = re.sub(r"\\\(([\w\\|]+)\\\)", lambda found: "(" + found.group(1).replace("\\|", "|") + ")", spelled)
+    spelled = re.sub(r"\\\(([\w\\|]+)\\\)", lambda match: "(" + match.group(1).replace("\\|", "|") + ")", spelled)
     return re.compile(spelled)

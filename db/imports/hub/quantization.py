@@ -47,11 +47,11 @@ def checkpoint_format(config: Mapping[str, Any], values: Mapping[str, Any]) -> C
         kind = values.get("dtype") or values.get("torch_dtype") or config.get("dtype") or config.get("torch_dtype")
         label = _PLAIN.get(str(kind).removeprefix("torch."), "BF16")
         return CheckpointFormat(label, None if label == "F32" else "bf16-safetensors", is_quantized=False)
-    found = _of_method(stated)
-    if found.label == "FP8" and "fp4" in str(config.get("expert_dtype") or values.get("expert_dtype")).lower():
-        return replace(found, label="FP8 + FP4 experts", quant="fp8-fp4-experts")
+    checkpoint = _of_method(stated)
+    if checkpoint.label == "FP8" and "fp4" in str(config.get("expert_dtype") or values.get("expert_dtype")).lower():
+        return replace(checkpoint, label="FP8 + FP4 experts", quant="fp8-fp4-experts")
     kept = [(part, SIXTEEN_BITS) for part in sorted(kept_parts(stated))]
-    return replace(found, widths=(*found.widths, *kept))
+    return replace(checkpoint, widths=(*checkpoint.widths, *kept))
 
 
 def _stated(config: Mapping[str, Any]) -> Mapping[str, Any] | None:

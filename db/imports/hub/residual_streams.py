@@ -66,7 +66,6 @@ def _ngram_embeddings(values: Mapping[str, Any], hidden: int, wide: int) -> list
 
 
 def _primes(first: int, count: int) -> list[int]:
-    """The first ``count`` primes from ``first``."""
     primes: list[int] = []
     number = first
     while len(primes) < count:

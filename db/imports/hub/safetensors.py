@@ -81,7 +81,7 @@ def size_of_index(index: Mapping[str, Any]) -> CheckpointSize:
     metadata, weights = index.get("metadata"), index.get("weight_map")
     if not isinstance(metadata, dict) or not isinstance(weights, dict) or not weights:
         raise ImportFactsError("an index has 'metadata' and a 'weight_map' with at least one tensor", "weight_map")
-    if len(weights) > MAX_TENSORS or not all(isinstance(each, str) for each in weights.values()):
+    if len(weights) > MAX_TENSORS or not all(isinstance(file, str) for file in weights.values()):
         raise ImportFactsError(f"'weight_map' names the file of each of at most {MAX_TENSORS:,} tensors", "weight_map")
     total = needed(metadata, "total_size", 1, 8 * MAX_PARAMETERS)
     return CheckpointSize(total, len(weights), None, None, len(set(weights.values())))
@@ -111,5 +111,5 @@ def _tensor(name: str, entry: Any) -> tuple[str, int, int]:
 def _whole_numbers(value: Any, least: int, most: int) -> list[int] | None:
     if not isinstance(value, list) or not least <= len(value) <= most:
         return None
-    good = all(isinstance(each, int) and not isinstance(each, bool) and 0 <= each < 1 << 62 for each in value)
+    good = all(isinstance(number, int) and not isinstance(number, bool) and 0 <= number < 1 << 62 for number in value)
     return value if good else None

@@ -21,6 +21,7 @@ _OTHER_HEADS = {
     "ForSpeechSeq2Seq": "speech model",
     "ForImageClassification": "image model",
     "ForRewardModel": "reward model",
+    "AssistantForCausalLM": "drafter of another model",
 }
 #: Classes of one vision-language project that wrap a language model: ``LlavaQwen2ForCausalLM``.
 _WRAPPER = re.compile(r"(?:Llava|Mini_Gemini|Bunny|Cambrian|TinyLlava)(\w+)")
@@ -89,7 +90,7 @@ def _spellings(name: str | None) -> list[str]:
     names = [name, OTHER_NAMES.get(name, name)]
     if wrapped:
         names.append(wrapped.group(1))
-    names += [_BY_CASE.get(each.casefold(), each) for each in list(names)]
+    names += [_BY_CASE.get(spelling.casefold(), spelling) for spelling in list(names)]
     return names
 
 
@@ -102,8 +103,8 @@ def _type(name: str, types: list[str | None], names: list[str | None]) -> str | 
     for model_type in types:
         if model_type in known:
             return str(known[model_type].get("text", model_type))
-    for each in (name, *names):
-        model_type = type_of_class().get(str(each))
+    for class_name in (name, *names):
+        model_type = type_of_class().get(str(class_name))
         if model_type:
             return str(known[model_type].get("text", model_type))
     return next((key for key, value in MODEL_TYPES.items() if value == name and key in known), None)
@@ -127,7 +128,7 @@ def _text(value: Any) -> str | None:
 def _require_decoder(name: str | None, model_type: str | None) -> None:
     kind = table()["refused"].get(model_type)
     if name is not None:
-        kind = next((what for end, what in _OTHER_HEADS.items() if name.endswith(end)), kind)
+        kind = next((head for end, head in _OTHER_HEADS.items() if name.endswith(end)), kind)
         kind = None if name in FAMILIES else kind
     if kind is None:
         return

@@ -114,7 +114,9 @@ def _matters(key: str, name: str, value: Any, default: Any) -> bool:
             return value is not _USUAL[name]
         return bool(_SWITCH.search(name) or _HEAD_NORM.fullmatch(name)) and value is not (default is True)
     if isinstance(value, Mapping):
-        return bool(_PART.fullmatch(key)) and any(_matters(each, each, inner, None) for each, inner in value.items())
+        return bool(_PART.fullmatch(key)) and any(
+            _matters(inner_key, inner_key, inner, None) for inner_key, inner in value.items()
+        )
     if isinstance(value, int):
         return value > 1 and bool(_STRUCTURE.search(name))
     return isinstance(value, list) and bool(value) and bool(_STRUCTURE.search(name))

@@ -1,4 +1,4 @@
-"""Parameters of the vision tower and its projector, from ``vision_config``.
+"""Parameters of the vision tower and its projector, and of the audio tower beside it, from a configuration.
 
 Source of the shapes and of the defaults: the ``modeling_*`` and ``configuration_*`` modules of transformers 5.24. A tower of
 another kind is not counted.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from db.imports.errors import needed, whole
+from db.imports.errors import ImportFactsError, needed, whole
 
 _WIDTH, _SIDE, _LAYERS = 1_048_576, 65_536, 1_000
 
@@ -121,14 +121,84 @@ def _glm5(values: Mapping[str, Any], _: Mapping[str, Any], hidden: int) -> int:
     return _patch(values, 2) + width + blocks + width + merger
 
 
-def _gemma4(values: Mapping[str, Any], config: Mapping[str, Any], hidden: int) -> int | None:
-    if isinstance(config.get("audio_config"), Mapping):
-        return None
+def _gemma4(values: Mapping[str, Any], config: Mapping[str, Any], hidden: int) -> int:
     width, layers = _size(values, "hidden_size"), _size(values, "num_hidden_layers", _LAYERS)
     blocks = _blocks(values, norm=2, gated=True, biased=False, depth="num_hidden_layers")
     head_norms = layers * 2 * (width // _size(values, "num_attention_heads"))
     positions = 2 * _size(values, "position_embedding_size", 1 << 24) * width
-    return _patch(values) + positions + blocks + head_norms + width * hidden
+    return _patch(values) + positions + blocks + head_norms + width * hidden + _gemma4_audio(config, hidden)
+
+
+def _gemma4_unified(values: Mapping[str, Any], config: Mapping[str, Any], hidden: int) -> int:
+    """No tower: projected patches, and projected frames of sound."""
+    width, patch = _size(values, "mm_embed_dim"), 3 * _patch_side(values) ** 2
+    embedder = 2 * patch + patch * width + width + 2 * 2 * width
+    positions = 2 * _size(values, "mm_posemb_size", 1 << 24) * width
+    sound = _audio(config, _GEMMA4_UNIFIED_AUDIO)
+    return embedder + positions + width * hidden + (_size(sound, "audio_embed_dim") * hidden if sound else 0)
+
+
+def _patch_side(values: Mapping[str, Any]) -> int:
+    return _size(values, "patch_size", _SIDE) * _size(values, "pooling_kernel_size", 64)
+
+
+def _gemma3n(values: Mapping[str, Any], config: Mapping[str, Any], hidden: int) -> int | None:
+    if (tower := _TIMM_ENCODERS.get(str(values["architecture"]))) is None:
+        return None
+    return tower + _soft_tokens(values, hidden) + _gemma3n_audio(config, hidden)
+
+
+def _audio(config: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The section of the audio part with the defaults of its class; None when the configuration has none."""
+    audio = config.get("audio_config")
+    if not isinstance(audio, Mapping):
+        return None
+    return {**defaults, **{key: value for key, value in audio.items() if value is not None}}
+
+
+def _gemma3n_audio(config: Mapping[str, Any], hidden: int) -> int:
+    """Parameters of Gemma 3n's audio tower and projector to the width ``hidden``; 0 without one."""
+    if (values := _audio(config, _GEMMA3N_AUDIO)) is None:
+        return 0
+    bands = needed(values, "input_feat_size", 4, 65_536)
+    return _conformer(values, "sscp_conv_channel_size", bands, "conf_") + _soft_tokens(values, hidden)
+
+
+def _gemma4_audio(config: Mapping[str, Any], hidden: int) -> int:
+    """Parameters of Gemma 4's audio tower and projector to the width ``hidden``; 0 without one."""
+    if (values := _audio(config, _GEMMA4_AUDIO)) is None:
+        return 0
+    width, out = needed(values, "hidden_size", 1, _WIDTH), needed(values, "output_proj_dims", 1, _WIDTH)
+    return _conformer(values, "subsampling_conv_channels", _BANDS, "") + width * out + out + out * hidden
+
+
+def _soft_tokens(values: Mapping[str, Any], hidden: int) -> int:
+    """Gemma 3n's embedder of a tower: a table of its tokens, two norms and a projection to the width ``hidden``."""
+    width = needed(values, "hidden_size", 1, _WIDTH)
+    return needed(values, "vocab_size", 1, _WIDTH) * width + 2 * width + width * hidden
+
+
+def _conformer(values: Mapping[str, Any], channels_key: str, bands: int, prefix: str) -> int:
+    width = needed(values, "hidden_size", 1, _WIDTH)
+    layers = needed(values, f"{prefix}num_hidden_layers", 1, _LAYERS)
+    heads = needed(values, f"{prefix}num_attention_heads", 1, 65_536)
+    kernel = needed(values, f"{prefix}conv_kernel_size", 1, 1_000)
+    first, second = _channels(values, channels_key)
+    sampling = 9 * first + first + 9 * first * second + second + bands // 4 * second * width
+    feed_forward = 2 * (8 * width * width + 2 * width)
+    attention = 5 * width * width + width // heads + 2 * width
+    convolution = 3 * width * width + kernel * width + 2 * width
+    return sampling + layers * (feed_forward + attention + convolution + width)
+
+
+def _channels(values: Mapping[str, Any], key: str) -> tuple[int, int]:
+    channels = values[key]
+    if not isinstance(channels, list | tuple) or len(channels) != 2:
+        raise ImportFactsError(f"{key!r} must list the channels of two convolutions", key)
+    first, second = (whole({key: number}, key, 1, 65_536) for number in channels)
+    if first is None or second is None:
+        raise ImportFactsError(f"{key!r} must list the channels of two convolutions", key)
+    return first, second
 
 
 def _mllama(values: Mapping[str, Any], _: Mapping[str, Any], hidden: int) -> int:
@@ -203,6 +273,21 @@ _GEMMA4 = {
     "hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 16, "num_attention_heads": 12, "patch_size": 16,
     "position_embedding_size": 10240,
 }  # fmt: skip
+_GEMMA3N_AUDIO = {
+    "hidden_size": 1536, "conf_num_hidden_layers": 12, "conf_num_attention_heads": 8, "conf_conv_kernel_size": 5,
+    "input_feat_size": 128, "sscp_conv_channel_size": (128, 32), "vocab_size": 128,
+}  # fmt: skip
+_GEMMA4_AUDIO = {
+    "hidden_size": 1024, "num_hidden_layers": 12, "num_attention_heads": 8, "conv_kernel_size": 5,
+    "subsampling_conv_channels": (128, 32), "output_proj_dims": 1536,
+}  # fmt: skip
+#: Bands of a spectrogram, which two convolutions of 3 x 3 quarter.
+_BANDS = 128
+_GEMMA4_UNIFIED = {"patch_size": 16, "pooling_kernel_size": 3, "mm_embed_dim": 3840, "mm_posemb_size": 1120}
+_GEMMA4_UNIFIED_AUDIO = {"audio_embed_dim": 640}
+_GEMMA3N = {"architecture": "mobilenetv5_300m_enc", "hidden_size": 2048, "vocab_size": 128}
+#: Encoders that a name alone describes: what both checkpoints of Gemma 3n hold beside text, audio and embedders.
+_TIMM_ENCODERS = {"mobilenetv5_300m_enc": 294_126_912}
 _GLM5 = {
     "depth": 24, "hidden_size": 1024, "intermediate_size": 4096, "num_heads": 16, "patch_size": 14,
     "spatial_merge_size": 2, "projection_intermediate_size": 10240,
@@ -230,7 +315,9 @@ _TOWERS: dict[str, tuple[dict[str, Any], _Count]] = {
         (_QWEN3, _qwen3),
     ),
     "gemma3": (_SIGLIP, _gemma3),
+    "gemma3n_vision": (_GEMMA3N, _gemma3n),
     "gemma4_vision": (_GEMMA4, _gemma4),
+    "gemma4_unified_vision": (_GEMMA4_UNIFIED, _gemma4_unified),
     "mistral3": (_PIXTRAL, _pixtral),
     "llava": (_CLIP, _clip),
     **dict.fromkeys(("llama4", "llama4_vision_model"), (_LLAMA4, _llama4)),

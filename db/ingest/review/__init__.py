@@ -1,1 +1,1 @@
-"""What of the catalog needs a look: differences, lists that others keep, stale facts, names that were not found."""
+"""Parts of the catalog that need a look: differences, lists that others keep, stale facts, names that were not found."""

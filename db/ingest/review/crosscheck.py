@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -49,9 +48,9 @@ class Verdict:
     idle: list[Entry]
 
 
-def cross_check(catalog: Catalog, root: Path | None = None) -> Verdict:
-    """``catalog`` against the lists below ``root``, the bundled ones by default."""
-    folder = (root or CATALOG_ROOT) / DIRECTORY
+def cross_check(catalog: Catalog) -> Verdict:
+    """``catalog`` against the bundled lists."""
+    folder = CATALOG_ROOT / DIRECTORY
     compared, differences = {}, []
     for name, pairs in (("hardware", _accelerators), ("models", _models)):
         matched = list(pairs(catalog, orjson.loads((folder / f"{name}.json").read_bytes())["rows"]))

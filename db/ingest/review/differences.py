@@ -1,4 +1,4 @@
-"""What differs between two states of the catalog, field by field, with both values."""
+"""Differences between two states of the catalog, field by field, with both values."""
 
 from __future__ import annotations
 
@@ -35,7 +35,6 @@ class Change:
         return "added" if self.before is None else "removed"
 
     def as_json(self) -> dict[str, Any]:
-        """The change as a JSON object."""
         values = {"before": self.before, "after": self.after} if self.field is not None else {}
         return {"change": self.sort, "kind": self.kind, "slug": self.slug, "field": self.field, **values}
 

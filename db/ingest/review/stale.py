@@ -16,7 +16,6 @@ _ALWAYS = {
     "model": ("release_date", "license", "context_length", "params_exact_checkpoint"),
     "gpu": ("release_date", "memory_gb", "bandwidth_gbps", "tdp_w", "boost_mhz", "fp32_tflops"),
 }
-_RECALLED = "general knowledge"
 
 
 @dataclass(frozen=True, slots=True)

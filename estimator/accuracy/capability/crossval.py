@@ -56,9 +56,9 @@ def cross_validate(
         for k, kind in enumerate(KINDS):
             slugs = [slug for slug in rich if of_kind[slug, kind] >= _LEAST_OF_KIND[kind]]
             expected = np.array([priors[slug][k] for slug in slugs])
-            found = np.array([own.trait(slug, k)[0] for slug in slugs])
+            traits = np.array([own.trait(slug, k)[0] for slug in slugs])
             spread = np.full(len(slugs), math.hypot(SPREAD["shared"], SPREAD[kind]))
-            figures[stratum][kind], factor = _compare(slugs, expected, found, spread)
+            figures[stratum][kind], factor = _compare(slugs, expected, traits, spread)
             factors[stratum].append(factor)
     figures["other benchmarks"], factors["measured"] = _halves(fit, cells, benchmarks, models, rich)
     return CrossValidation(figures, factors)
@@ -88,7 +88,7 @@ def _halves(
     half = [zlib.crc32(f"{benchmarks[cell.benchmark].family} {cell.model}".encode()) >> 3 & 1 for cell in cells]
     first = [cell for cell, side in zip(cells, half, strict=True) if side]
     second = [cell for cell, side in zip(cells, half, strict=True) if not side]
-    one = fit_capability(first, benchmarks, models, start=fit, iterations=0)
+    fitted = fit_capability(first, benchmarks, models, start=fit, iterations=0)
     other = fit_capability(second, benchmarks, models, start=fit, iterations=0, results_only=True)
     of_first, of_second = Counter(cell.model for cell in first), Counter(cell.model for cell in second)
     of_kind = Counter((cell.model, benchmarks[cell.benchmark].kind) for cell in second)
@@ -97,25 +97,25 @@ def _halves(
     factors: list[float] = []
     for k, kind in enumerate(KINDS):
         slugs = [slug for slug in both if kind == "general" or of_kind[slug, kind]]
-        expected, found = (np.array([part.trait(slug, k) for slug in slugs]) for part in (one, other))
-        spread = np.sqrt(expected[:, 1] + found[:, 1])
-        figures[kind], factor = _compare(slugs, expected[:, 0], found[:, 0], spread)
+        expected, traits = (np.array([part.trait(slug, k) for slug in slugs]) for part in (fitted, other))
+        spread = np.sqrt(expected[:, 1] + traits[:, 1])
+        figures[kind], factor = _compare(slugs, expected[:, 0], traits[:, 0], spread)
         # Few models have scores of a rare kind; general work lends it its factor.
         factors.append(factor if len(slugs) >= _LEAST_MODELS or not factors else factors[0])
     return figures, factors
 
 
-def _compare(slugs: Sequence[str], expected: Any, found: Any, spread: Any) -> tuple[dict[str, Any], float]:
+def _compare(slugs: Sequence[str], expected: Any, traits: Any, spread: Any) -> tuple[dict[str, Any], float]:
     """Figures of one comparison, and the factor on ``spread`` at which 80 % of the errors lie inside.
 
     Coverage is that of intervals whose factor comes from the other half of the models."""
-    needed = np.abs(found - expected) / (spread * _NORMAL_QUANTILE)
+    needed = np.abs(traits - expected) / (spread * _NORMAL_QUANTILE)
     side = np.array([zlib.crc32(slug.encode()) >> 5 & 1 for slug in slugs], dtype=bool)
     inside = sum(int((needed[side == s] <= np.quantile(needed[side != s], COVERAGE)).sum()) for s in (False, True))
     figures = {
         "models": len(slugs),
-        "spearman": round(float(spearmanr(expected, found)[0]), 3),
-        "rmse": round(float(np.sqrt(np.mean((found - expected) ** 2))), 3),
+        "spearman": round(float(spearmanr(expected, traits)[0]), 3),
+        "rmse": round(float(np.sqrt(np.mean((traits - expected) ** 2))), 3),
         "coverage": round(inside / len(slugs), 3),
     }
     return figures, float(np.quantile(needed, COVERAGE))

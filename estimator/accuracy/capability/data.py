@@ -54,7 +54,7 @@ def capability_data(
         "modes": {mode: [_short(value) for value in fit.modes[mode]] for mode in MODES},
         "spread": {kind: _short(math.hypot(SPREAD["shared"], SPREAD[kind])) for kind in KINDS},
         "interval_factors": {
-            stratum: [_short(each) for each in by_kind] for stratum, by_kind in checked.factors.items()
+            stratum: [_short(factor) for factor in by_kind] for stratum, by_kind in checked.factors.items()
         },
         "models": _models(fit, cells, benchmarks, models),
         "accuracy": _accuracy(checked, benchmarks, results),

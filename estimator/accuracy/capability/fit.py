@@ -28,8 +28,7 @@ from estimator.calibration.capability_prior import (
     shared_terms,
 )  # fmt: skip
 from estimator.calibration.scale import KINDS, MEAN_SLOPE
-
-Floats = NDArray[np.float64]
+from estimator.structure.arrays import Floats, Ints
 
 #: Effects of one model, in this order: shared trait, deviations of the kinds, plain mode, base model, vendor's scores.
 EFFECTS: tuple[str, ...] = ("shared", *KINDS, "plain", "base", "vendor")
@@ -129,7 +128,9 @@ class _Design:
         self.families = [_one_hot(families[of]) for of in self.rows]
         self.item_rows = [np.flatnonzero(self.item == j) for j in range(len(self.slugs))]
         series = [re.sub(r"-20\d\d-\d\d-\d\d$", "", slug) for slug in self.slugs]
-        self.series = [np.array([j for j, name in enumerate(series) if name == one]) for one in sorted(set(series))]
+        self.series = [
+            np.array([j for j, name in enumerate(series) if name == benchmark]) for benchmark in sorted(set(series))
+        ]
         self.prior_variance = np.tile([SPREAD[name] ** 2 for name in EFFECTS], (len(self.models), 1))
         for i, slug in enumerate(self.models):
             if slug not in models:
@@ -159,7 +160,7 @@ class _Prior:
         self.columns = np.hstack(columns)
         self.precision = np.diag(1.0 / np.square(spread))
 
-    def solve(self, target: Floats, variance: float, rows: NDArray[np.int64]) -> Floats:
+    def solve(self, target: Floats, variance: float, rows: Ints) -> Floats:
         """Coefficients by ridge regression on some of the models."""
         of = self.columns[rows]
         solved: Floats = np.linalg.solve(of.T @ of / variance + self.precision, of.T @ target / variance)
@@ -172,7 +173,7 @@ def _one_hot(names: NDArray[np.str_]) -> Floats:
 
 
 class _State:
-    """What the iterations change."""
+    """Parameters that the iterations change."""
 
     def __init__(self, design: _Design, start: CapabilityFit | None) -> None:
         count = len(design.slugs)
@@ -289,12 +290,12 @@ def _fit_items(design: _Design, state: _State, trait: Floats, variance: Floats, 
         precision = np.array([1.0 / spread[j] ** 2, 1.0 / 9.0, 1.0 / _THINKING_GAIN_SPREAD**2])
         left += np.diag(precision)
         right = columns.T @ (w * t) + precision * (state.series_slope[j], 0.0, state.series_gain[j])
-        found = np.linalg.solve(left, right)
-        if found[0] < _LEAST_SLOPE:
-            found[0] = _LEAST_SLOPE
-            found[1:] = np.linalg.solve(left[1:, 1:], right[1:] - left[1:, 0] * _LEAST_SLOPE)
-        items.slope[j], items.easiness[j], items.thinking_gain[j] = found
-        left_over = (t - columns @ found) ** 2 + found[0] ** 2 * variance[rows] - design.sampling[rows]
+        terms = np.linalg.solve(left, right)
+        if terms[0] < _LEAST_SLOPE:
+            terms[0] = _LEAST_SLOPE
+            terms[1:] = np.linalg.solve(left[1:, 1:], right[1:] - left[1:, 0] * _LEAST_SLOPE)
+        items.slope[j], items.easiness[j], items.thinking_gain[j] = terms
+        left_over = (t - columns @ terms) ** 2 + terms[0] ** 2 * variance[rows] - design.sampling[rows]
         noise = ((state.weight[rows] * left_over).sum() + _NOISE_WEIGHT * _NOISE) / (len(rows) + _NOISE_WEIGHT)
         items.noise[j] = max(noise, _LEAST_NOISE)
     _centre_thinking_gains(design, items)
@@ -313,7 +314,7 @@ def _centre_thinking_gains(design: _Design, items: Items) -> None:
 
 
 def _fit_modes(design: _Design, state: _State, trait: Floats, error: Floats) -> None:
-    """What a mode adds to the trait, by kind; the mean over models moves from their effects into it."""
+    """Gain of a mode on the trait, by kind; the mean over models moves from their effects into it."""
     items = state.items
     slope, noise = items.slope[design.item], items.noise[design.item] + design.sampling
     rest = (

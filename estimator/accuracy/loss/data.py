@@ -30,8 +30,8 @@ def loss_data(rows: Sequence[LossRow], cache: Sequence[CacheRow], data_hash: str
         "one row as anchor": _anchored(rows),
     }
     cache_errors = _cache_left_out(cache)
-    figures = {stratum: _figures([row for row, _ in found], [error for _, error in found])
-               for stratum, found in errors.items()}  # fmt: skip
+    figures = {stratum: _figures([row for row, _ in pairs], [error for _, error in pairs])
+               for stratum, pairs in errors.items()}  # fmt: skip
     law = _rounded(fit_divergence(rows))
     errors["measured"] = [
         (row, row.log_divergence - log_divergence(divergence_terms(row.model, row.form, row.bits), law)) for row in rows
@@ -40,7 +40,7 @@ def loss_data(rows: Sequence[LossRow], cache: Sequence[CacheRow], data_hash: str
         "data_hash": data_hash,
         "divergence": law,
         "cache": _rounded(fit_cache(cache)),
-        "half_width": {stratum: _half_widths(found) for stratum, found in errors.items()},
+        "half_width": {stratum: _half_widths(pairs) for stratum, pairs in errors.items()},
         "cache_half_width": round(float(np.quantile(np.abs(cache_errors), COVERAGE)), _DIGITS),
         "typical_bits": _typical_bits(rows),
         "measured": _measured_types(rows),
@@ -60,32 +60,32 @@ _Errors = list[tuple[LossRow, float]]
 
 
 def _left_out(rows: Sequence[LossRow], group: Callable[[LossRow], str]) -> _Errors:
-    found: _Errors = []
+    errors: _Errors = []
     for left in sorted({group(row) for row in rows}):
         coefficients = fit_divergence([row for row in rows if group(row) != left])
-        found += [(row, row.log_divergence - expected(row, coefficients)) for row in rows if group(row) == left]
-    return found
+        errors += [(row, row.log_divergence - expected(row, coefficients)) for row in rows if group(row) == left]
+    return errors
 
 
 def _anchored(rows: Sequence[LossRow]) -> _Errors:
     """Errors on a model's other rows when one is known: a divergence where there is one, nearest to ``ANCHOR_BITS``."""
-    found: _Errors = []
+    errors: _Errors = []
     for slug in sorted({row.model.slug for row in rows}):
         own = [row for row in rows if row.model.slug == slug]
         if len(own) < 2:
             continue
         anchor = min(own, key=lambda row: (row.from_perplexity, abs(row.bits - ANCHOR_BITS)))
         coefficients = fit_divergence([*(row for row in rows if row.model.slug != slug), anchor])
-        found += [(row, row.log_divergence - expected(row, coefficients)) for row in own if row is not anchor]
-    return found
+        errors += [(row, row.log_divergence - expected(row, coefficients)) for row in own if row is not anchor]
+    return errors
 
 
 def _cache_left_out(rows: Sequence[CacheRow]) -> list[float]:
-    found = []
+    errors = []
     for slug in sorted({row.model.slug for row in rows}):
         coefficients = fit_cache([row for row in rows if row.model.slug != slug])
-        found += [row.log_divergence - expected_cache(row, coefficients) for row in rows if row.model.slug == slug]
-    return found
+        errors += [row.log_divergence - expected_cache(row, coefficients) for row in rows if row.model.slug == slug]
+    return errors
 
 
 def _figures(rows: Sequence[LossRow], errors: Sequence[float]) -> dict[str, Any]:
@@ -107,9 +107,9 @@ def _figures(rows: Sequence[LossRow], errors: Sequence[float]) -> dict[str, Any]
     }
 
 
-def _half_widths(found: _Errors) -> list[float]:
+def _half_widths(errors: _Errors) -> list[float]:
     return [
-        round(float(np.quantile([abs(error) for row, error in found if zone_of(row.bits) == zone], COVERAGE)), _DIGITS)
+        round(float(np.quantile([abs(error) for row, error in errors if zone_of(row.bits) == zone], COVERAGE)), _DIGITS)
         for zone in range(len(ZONES) + 1)
     ]
 

@@ -10,12 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from estimator.accuracy.loss.rows import CacheRow, LossRow
 from estimator.calibration.divergence import REFERENCE_BITS, cache_terms, divergence_terms
-
-Floats = NDArray[np.float64]
+from estimator.structure.arrays import Floats
 
 #: Prior spread of a coefficient by its name, or by its name up to the colon.
 SPREAD: Mapping[str, float] = {

@@ -61,25 +61,25 @@ def loss_rows(rows: Iterable[Mapping[str, Any]], models: Mapping[str, ModelTrait
     rows = [row for row in rows if row["suspect"] is None and row["family"] and row["bits_per_weight"]]
     rows.sort(key=_order)
     measured = {_measurement(row) for row in rows if row["metric"] == "kld_mean"}
-    found = []
+    learned = []
     for row in rows:
         model = _model_of(row, models)
         divergence = _divergence(row, measured)
         if model is None or divergence is None:
             continue
         corpus = next((name for part, name in _CORPORA if part in (row["dataset"] or "")), "other")
-        found.append(
+        learned.append(
             LossRow(
                 model, QuantForm(row["family"], row["type"]), row["bits_per_weight"], row["imatrix"] is False,
                 row["pure"], corpus, row["metric"] != "kld_mean", math.log(divergence),
             )
         )  # fmt: skip
-    return found
+    return learned
 
 
 def cache_rows(rows: Iterable[Mapping[str, Any]], models: Mapping[str, ModelTraits]) -> list[CacheRow]:
     """Rows of plain cache types with a divergence or a perplexity."""
-    found = []
+    learned = []
     for row in sorted(rows, key=lambda row: (row["model_name"], row["k_type"], row["v_type"], row["value"])):
         sides = [_CACHE_TYPES.get(row[key].casefold()) for key in ("k_type", "v_type")]
         model = _model_of(row, models)
@@ -90,13 +90,13 @@ def cache_rows(rows: Iterable[Mapping[str, Any]], models: Mapping[str, ModelTrai
         if not stored or len(set(stored)) > 1 or divergence is None:
             continue
         kind = row["k_type"].casefold()
-        found.append(
+        learned.append(
             CacheRow(
                 model, stored[0], kind == "fp8", "hadamard" in kind, len(stored), row["metric"] != "kld_mean",
                 math.log(divergence),
             )
         )  # fmt: skip
-    return found
+    return learned
 
 
 def _order(row: Mapping[str, Any]) -> tuple[str, str, str, str, float]:

@@ -31,9 +31,8 @@ from estimator.speed.streams import CONSTANTS, request_seconds
 from estimator.speed.throughput import Pace, pace
 from estimator.speed.work import DecodeWork, PrefillWork
 from estimator.structure.architecture import ModelArchitecture
+from estimator.structure.arrays import Flags, Floats
 from estimator.types import STATUSES, Engine, EstimateRequest, EstimatorError, Status
-
-Floats = NDArray[np.float64]
 
 #: First guess of each constant and the spread of its log around it; those of one server spread half as much around those
 #: of all servers.
@@ -53,7 +52,7 @@ GROUP_POWER = 0.5
 MINIMUM_ROWS = 40
 #: Share of an engine's rows from which on a source counts as the only one.
 ALONE = 0.9
-#: What ``calibration.json`` says of streams before anything is fitted.
+#: The ``streams`` of ``calibration.json`` before anything is fitted.
 UNFITTED: Mapping[str, Any] = {
     "engines": {
         name: {
@@ -86,7 +85,7 @@ class Case:
 def cases(entities: Entities, rows: Sequence[Mapping[str, Any]], calibration: Calibration) -> list[Case]:
     """The usable rows whose streams fit; where only the engine bounds them, as many as fit."""
     memo: dict[Any, Case | None] = {}
-    found = []
+    cases = []
     for served in served_rows(entities, rows):
         request = served.request
         key = (served.model.slug, replace(request, host=None), served.unlimited)
@@ -94,8 +93,8 @@ def cases(entities: Entities, rows: Sequence[Mapping[str, Any]], calibration: Ca
             memo[key] = _case(served, calibration)
         case = memo[key]
         if case is not None:
-            found.append(replace(case, served=served))
-    return found
+            cases.append(replace(case, served=served))
+    return cases
 
 
 def _case(served: Served, calibration: Calibration) -> Case | None:
@@ -163,17 +162,17 @@ def _placed(
 class Law:
     """Seconds per token of cases under given constants: the speed model itself, over all cases at once."""
 
-    def __init__(self, found: Sequence[Case]) -> None:
-        self.cases = list(found)
-        self._decode = _joined(DecodeWork, [case.decode for case in found])
-        self._prefill = _joined(PrefillWork, [case.prefill for case in found])
-        self._coefficients = _joined(SpeedCoefficients, [case.coefficients for case in found])
-        totals = np.array([case.served.kind == "total" for case in found])
-        self._streams = np.array([float(case.streams) for case in found])
-        asked = np.array([float(case.served.streams) for case in found])
-        self._prompts = np.array([case.served.prompts for case in found]) * self._streams / asked
-        self._output = np.array([float(case.served.request.output_tokens or 1) for case in found])
-        tok_s = np.array([case.served.tok_s for case in found])
+    def __init__(self, cases: Sequence[Case]) -> None:
+        self.cases = list(cases)
+        self._decode = _joined(DecodeWork, [case.decode for case in cases])
+        self._prefill = _joined(PrefillWork, [case.prefill for case in cases])
+        self._coefficients = _joined(SpeedCoefficients, [case.coefficients for case in cases])
+        totals = np.array([case.served.kind == "total" for case in cases])
+        self._streams = np.array([float(case.streams) for case in cases])
+        asked = np.array([float(case.served.streams) for case in cases])
+        self._prompts = np.array([case.served.prompts for case in cases]) * self._streams / asked
+        self._output = np.array([float(case.served.request.output_tokens or 1) for case in cases])
+        tok_s = np.array([case.served.tok_s for case in cases])
         self.measured = np.log(np.where(totals, self._streams / tok_s, 1.0 / tok_s))
 
     def log_seconds(self, constants: Mapping[str, Floats]) -> Floats:
@@ -187,20 +186,18 @@ class Law:
 def _joined(kind: Any, parts: Sequence[Any]) -> Any:
     """One record of arrays over cases."""
     values: dict[str, Any] = {}
-    for each in fields(kind):
-        known = [getattr(part, each.name) for part in parts]
-        if each.name == "parallel":
-            values[each.name] = known[0]
-        elif each.name in ("stream_low", "stream_high"):
-            values[each.name] = np.concatenate([np.reshape(value, (1, -1)) for value in known])
+    for field in fields(kind):
+        known = [getattr(part, field.name) for part in parts]
+        if field.name == "parallel":
+            values[field.name] = known[0]
+        elif field.name in ("stream_low", "stream_high"):
+            values[field.name] = np.concatenate([np.reshape(value, (1, -1)) for value in known])
         else:
-            values[each.name] = np.array([np.ravel(value)[0] for value in known])
+            values[field.name] = np.array([np.ravel(value)[0] for value in known])
     return kind(**values)
 
 
-def solve(
-    law: Law, used: NDArray[np.bool_], names: Sequence[str], start: Mapping[str, float], pooled: float
-) -> dict[str, float]:
+def solve(law: Law, used: Flags, names: Sequence[str], start: Mapping[str, float], pooled: float) -> dict[str, float]:
     """Constants ``names`` of the ``used`` cases: robust Gauss-Newton steps on log seconds, pulled to ``start``."""
     at = np.flatnonzero(used)
     own = Law([law.cases[index] for index in at])
@@ -244,15 +241,15 @@ class Fitted:
     in_sample: Floats
 
 
-def fit(found: Sequence[Case]) -> Fitted:
+def fit(cases: Sequence[Case]) -> Fitted:
     """Fit every engine's constants."""
-    law = Law(found)
-    engines = np.array([stream_engine(case.served.engine) for case in found])
-    sources = np.array([case.served.source for case in found])
-    models = np.array([case.served.model.slug for case in found])
-    constants = _engines(law, engines, np.ones(len(found), dtype=np.bool_))
+    law = Law(cases)
+    engines = np.array([stream_engine(case.served.engine) for case in cases])
+    sources = np.array([case.served.source for case in cases])
+    models = np.array([case.served.model.slug for case in cases])
+    constants = _engines(law, engines, np.ones(len(cases), dtype=np.bool_))
     in_sample = _residual(law, engines, constants)
-    left_out = np.zeros(len(found))
+    left_out = np.zeros(len(cases))
     for engine in sorted(set(engines)):
         own = engines == engine
         key = models if max(Counter(sources[own]).values()) > ALONE * own.sum() else sources
@@ -263,9 +260,7 @@ def fit(found: Sequence[Case]) -> Fitted:
     return Fitted(constants, law, left_out, in_sample)
 
 
-def _engines(
-    law: Law, engines: NDArray[np.str_], used: NDArray[np.bool_], only: str | None = None
-) -> dict[str, dict[str, float]]:
+def _engines(law: Law, engines: NDArray[np.str_], used: Flags, only: str | None = None) -> dict[str, dict[str, float]]:
     """Constants by engine from the ``used`` cases; a server's are pulled to those of all servers."""
     first = {name: start for name, (start, _) in FIRST.items()}
     own = engines == Engine.LLAMA_CPP.value
@@ -290,7 +285,7 @@ def _residual(law: Law, engines: NDArray[np.str_], constants: Mapping[str, Mappi
 
 
 def regime_of(case: Case) -> str:
-    """Of :data:`REGIMES`."""
+    """The one of :data:`REGIMES` that a case belongs to."""
     return REGIMES[int(case.streams > FEW_STREAMS)]
 
 
@@ -321,11 +316,11 @@ def fit_streams(
     return out
 
 
-def groups_of(found: Sequence[Case]) -> dict[str, NDArray[np.bool_]]:
+def groups_of(cases: Sequence[Case]) -> dict[str, Flags]:
     """Name -> which cases, as the report lists them."""
-    stream = np.array([case.served.kind == "stream" for case in found])
-    many = np.array([case.streams > FEW_STREAMS for case in found])
-    unlimited = np.array([case.served.unlimited for case in found])
+    stream = np.array([case.served.kind == "stream" for case in cases])
+    many = np.array([case.streams > FEW_STREAMS for case in cases])
+    unlimited = np.array([case.served.unlimited for case in cases])
     return {
         "decode of each, 2 to 32 streams": stream & ~many,
         "decode of each, more streams": stream & many,
@@ -334,14 +329,14 @@ def groups_of(found: Sequence[Case]) -> dict[str, NDArray[np.bool_]]:
     }
 
 
-def inside(fitted: Fitted, engines: Mapping[str, Any]) -> NDArray[np.bool_]:
+def inside(fitted: Fitted, engines: Mapping[str, Any]) -> Flags:
     """Which left-out rows the range of their engine and number of streams holds."""
-    found = []
+    flags = []
     for case, residual in zip(fitted.law.cases, fitted.left_out, strict=True):
         ranges = engines.get(stream_engine(case.served.engine), engines[OTHER_ENGINES])["ranges"]
         low, high = ranges[regime_of(case)]
-        found.append(low <= float(np.exp(-residual)) <= high)
-    return np.array(found)
+        flags.append(low <= float(np.exp(-residual)) <= high)
+    return np.array(flags)
 
 
 def errors(fitted: Fitted, engines: Mapping[str, Any]) -> dict[str, Any]:

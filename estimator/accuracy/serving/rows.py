@@ -116,9 +116,9 @@ def _speeds(entities: Entities, row: Mapping[str, Any], model: ModelArchitecture
     alone = _decodes_alone(row)
     others = 0.0 if alone else (streams - 1.0) * (0.5 if _BURST.search(_note(row)) else 1.0)
     out = []
-    each = _each_tok_s(row)
-    if each is not None and streams > 1 and not unlimited and output >= _LEAST_OUTPUT:
-        out.append(Served(row, "stream", each, model, request, others, unlimited))
+    stream_tok_s = _each_tok_s(row)
+    if stream_tok_s is not None and streams > 1 and not unlimited and output >= _LEAST_OUTPUT:
+        out.append(Served(row, "stream", stream_tok_s, model, request, others, unlimited))
     total = row.get("output_tok_s_total")
     if total and streams > 1 and not _BURST.search(_note(row)) and output >= _LEAST_OUTPUT:
         batched = "static offline batch" in _note(row)
@@ -160,8 +160,8 @@ def _date(row: Mapping[str, Any]) -> str | None:
     text = str(row.get("date") or "")
     if re.fullmatch(r"\d{8}", text):
         return f"{text[:4]}-{text[4:6]}-{text[6:]}"
-    found = re.match(r"\d{4}(?:-\d{2}){0,2}", text)
-    return found.group() if found else None
+    match = re.match(r"\d{4}(?:-\d{2}){0,2}", text)
+    return match.group() if match else None
 
 
 def _engine(row: Mapping[str, Any]) -> tuple[Engine, str | None] | None:

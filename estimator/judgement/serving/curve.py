@@ -91,7 +91,7 @@ def by_engine(
 ) -> list[Serving]:
     """The server of each engine that runs the model here, in the quantization that serves most people; best first.
 
-    Of ``quants`` are taken those that lose at most :data:`MOST_LOSS_POINTS`.
+    Only those of ``quants`` count that lose at most :data:`MOST_LOSS_POINTS`.
     """
     if facts.workload is None or not quants:
         return []
@@ -156,18 +156,18 @@ class _Search:
 
     def columns(self) -> list[_Column]:
         """Those of the quants of which one stream is whole on the device with a known wait for its first token."""
-        one = self._block(self.quants, 1)
-        if one is None:
+        alone = self._block(self.quants, 1)
+        if alone is None:
             return []
-        running = [q for q in range(len(self.quants)) if _is_whole(one, q) and one.ttft_ms[0, q, 0] > 0]
+        running = [q for q in range(len(self.quants)) if _is_whole(alone, q) and alone.ttft_ms[0, q, 0] > 0]
         if not running:
             return []
         columns = []
         for q, row in zip(running, self._speeds(tuple(self.quants[q] for q in running)), strict=True):
-            prefill_s = float(one.ttft_ms[0, q, 0]) / 1000.0
+            prefill_s = float(alone.ttft_ms[0, q, 0]) / 1000.0
             counts, decode, shared = zip(*row, strict=True)
             shared_s = min(prefill_s, shared[-1] if len(row) > 1 else prefill_s)
-            engine = ENGINES[int(one.engine[0, q])]
+            engine = ENGINES[int(alone.engine[0, q])]
             columns.append(_Column(engine, self.quants[q], prefill_s, shared_s, counts, decode))
         return columns
 

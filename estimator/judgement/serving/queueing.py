@@ -9,9 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from estimator.structure.arrays import Floats
 
 #: Share of requests that find no more others than in a busy moment.
 BUSY_QUANTILE = 0.9
@@ -21,7 +20,7 @@ MAX_PEOPLE = 100_000
 
 @dataclass(frozen=True, slots=True)
 class ServerPace:
-    """What a server does: seconds to read one prompt, and decode speed of each of 1, 2, ... streams, tok/s.
+    """Speeds of a server: seconds to read one prompt, and decode speed of each of 1, 2, ... streams, tok/s.
 
     ``shared_prefill_s`` is how long a prompt holds the streams up: less than it takes where its steps are filled up with
     other prompts. ``decode_tok_s`` has as many entries as streams may be active; more requests wait.
@@ -90,18 +89,18 @@ def load_of(people: int, think_s: float, pace: ServerPace) -> Load:
     streams = np.minimum(present, pace.most_streams) - 1
     rate = _rates(pace)[streams]
     # A request finds the others as they are with so many people thinking, and makes one more.
-    found = share[:-1] * (people - present + 1)
-    found /= found.sum()
+    arrivals = share[:-1] * (people - present + 1)
+    arrivals /= arrivals.sum()
     first = pace.first_token_s()[streams] + np.maximum(present - pace.most_streams, 0) / rate
     seen = pace.seen_tok_s()[streams]
-    busy = min(int(np.searchsorted(np.cumsum(found), BUSY_QUANTILE)), people - 1)
+    busy = min(int(np.searchsorted(np.cumsum(arrivals), BUSY_QUANTILE)), people - 1)
     return Load(
         people=people,
         active_streams=float((share[1:] * present).sum()),
         busy_active_streams=busy + 1,
-        decode_tok_s=float(1.0 / (found / seen).sum()),
+        decode_tok_s=float(1.0 / (arrivals / seen).sum()),
         busy_decode_tok_s=float(seen[busy]),
-        ttft_s=float((found * first).sum()),
+        ttft_s=float((arrivals * first).sum()),
         busy_ttft_s=float(first[busy]),
         total_tok_s=float((share[1:] * rate).sum()) * pace.output_tokens,
         working_share=float(1.0 - share[0]),

@@ -10,8 +10,16 @@ import pytest
 
 from db.entries import specs
 from db.entries.check import check_catalog, load_checked_catalog
-from db.entries.files import CATALOG_ROOT, DIRECTORIES, Catalog, CatalogError, entity_files, load_catalog
-from db.entries.measurements import MATCHES, MAX_FILE_BYTES, Row, memory_rows, serving_rows, speed_rows, thin_rows
+from db.entries.files import (
+    CATALOG_ROOT,
+    DIRECTORIES,
+    MAX_FILE_BYTES,
+    Catalog,
+    CatalogError,
+    entity_files,
+    load_catalog,
+)
+from db.entries.measurements import MATCHES, Row, memory_rows, serving_rows, speed_rows, thin_rows
 
 
 @pytest.fixture(scope="module")

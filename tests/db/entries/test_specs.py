@@ -9,7 +9,7 @@ import pytest
 from db.entries import specs
 from db.entries.files import Catalog, load_catalog
 from estimator.fact_words import FACT_WORDS
-from estimator.placement.hardware import usable_bytes
+from estimator.placement.hardware import choose_engine, usable_bytes
 from estimator.types import Backend, Engine, MissingFactError, QuantFormat, missing_fact
 
 
@@ -127,9 +127,7 @@ def test_the_bulk_grid_is_about_sixteen_million_cells(catalog: Catalog) -> None:
     quants = [specs.quant(entry) for entry in catalog.quants.values() if specs.is_precomputed(entry)]
     runnable = {
         moe: sum(
-            specs.engine_for("LlamaForCausalLM", card, quant, catalog.engines, is_moe=moe) is not None
-            for card in cards
-            for quant in quants
+            choose_engine("LlamaForCausalLM", card, quant, is_moe=moe) is not None for card in cards for quant in quants
         )
         for moe in (True, False)
     }

@@ -64,7 +64,7 @@ def test_the_committed_constants_are_what_the_rows_give() -> None:
     committed = Calibration.load().data
     found = fit_kind(shared_rows(ENTITIES, list(measured_rows())), committed, "decode")
     assert found.constants == pytest.approx({name: committed["parallel"][name] for name in found.constants}, rel=1e-3)
-    for name, median, p90 in (("decode layers", 0.1, 0.3), ("decode tensor", 0.2, 0.65)):
+    for name, median, p90 in (("decode layers", 0.1, 0.3), ("decode tensor", 0.17, 0.6)):
         errors = committed["parallel"]["errors"][name]["source"]
         assert errors["median"] < median
         assert errors["p90"] < p90

@@ -6,6 +6,10 @@ import numpy as np
 import pytest
 
 from estimator.accuracy.fit_offload import STARTS, solve, stated_placement, stated_rows
+from estimator.estimate import estimate
+from estimator.speed import roofline
+from estimator.types import EstimateRequest
+from tests.support.answers import CALIBRATION
 from tests.support.entities import ENTITIES
 
 
@@ -58,3 +62,21 @@ def test_a_row_is_asked_about_on_the_computer_that_it_states(stated: dict[str, s
     assert one.request.host is not None
     assert one.request.host.slug == host
     assert (one.tokens, one.request.micro_batch_tokens, one.request.cpu_moe_layers) == (4096, 2048, 20)
+
+
+def test_a_prompt_waits_for_the_experts_that_it_uses_and_no_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = ENTITIES.models["qwen3.5-122b-a10b"]
+    assert model is not None
+    request = EstimateRequest(
+        quant=ENTITIES.quants["q4-k-m"],
+        accelerator=ENTITIES.accelerators["rtx-4090"],
+        host=ENTITIES.hosts["server-ddr5-6000-12ch-768gb"],
+        cpu_moe_layers=model.n_layers,
+        prompt_tokens=4096,
+    )
+    used = estimate(model, request, CALIBRATION).prefill
+    monkeypatch.setattr(roofline, "USED_EXPERTS", 1.0)
+    everything = estimate(model, request, CALIBRATION).prefill
+    assert used is not None
+    assert everything is not None
+    assert 1.2 * everything.value < used.value < everything.value / 0.65

@@ -50,6 +50,9 @@ def test_a_processor_without_a_known_peak_calibrates_decode_and_no_prompt() -> N
         ({"model_slug": None}, "no catalog entity for its model"),
         ({"host_cpu": "Raspberry Pi 5 (Cortex-A76)"}, "a card in an Arm board"),
         ({"host_cpu": "Raspberry Pi 5 (Cortex-A76)", "backend": "CPU"}, None),
+        ({"backend": "CPU", "threads": 1}, "too few threads of a processor to read its memory"),
+        ({"backend": "CPU", "threads": 8}, None),
+        ({"backend": "CUDA", "threads": 1}, None),
         ({"engine": "ik_llama.cpp", "backend": "Vulkan"}, "a backend that its engine is not offered with"),
     ],
 )

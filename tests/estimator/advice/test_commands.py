@@ -42,9 +42,9 @@ def facts(model: str, gpu: str, quant: str, workload: str = "coding") -> FitFact
     )
 
 
-def changed(one: FitFacts, **changes: object) -> FitFacts:
-    request = replace(one.request, **changes)  # type: ignore[arg-type]
-    return replace(one, request=request, estimate=estimate(one.model, request, CALIBRATION, one.workload))
+def changed(fit: FitFacts, **changes: object) -> FitFacts:
+    request = replace(fit.request, **changes)  # type: ignore[arg-type]
+    return replace(fit, request=request, estimate=estimate(fit.model, request, CALIBRATION, fit.workload))
 
 
 def words(text: str) -> list[list[str]]:
@@ -87,56 +87,56 @@ def check_flags(program: str, rest: list[str]) -> None:
             assert allowed is None or rest[index + 1] in allowed, (program, word, rest[index + 1])
 
 
-def gaps_of(one: FitFacts) -> dict[Tool | None, CommandGap]:
-    return {each.tool: each.gap for each in missing_commands(one)}
+def gaps_of(fit: FitFacts) -> dict[Tool | None, CommandGap]:
+    return {command.tool: command.gap for command in missing_commands(fit)}
 
 
 def test_everything_on_the_card_says_all_layers() -> None:
-    one = facts("qwen3-30b-a3b", "rtx-3090", "q4-k-m")
-    assert one.estimate.placement.strategy is Strategy.ALL_GPU
-    server = commands(one)[0]
+    fit = facts("qwen3-30b-a3b", "rtx-3090", "q4-k-m")
+    assert fit.estimate.placement.strategy is Strategy.ALL_GPU
+    server = commands(fit)[0]
     assert server.tool is Tool.LLAMA_SERVER
-    assert flags_of(server, "-ngl") == str(one.model.n_layers + 1)
+    assert flags_of(server, "-ngl") == str(fit.model.n_layers + 1)
     assert "--n-cpu-moe" not in server.text
     assert flags_of(server, "-hf") == f"{CATALOG.models['qwen3-30b-a3b']['gguf_repo']}:Q4_K_M"
 
 
 def test_expert_offload_gives_its_count_and_no_engine_without_the_flag() -> None:
-    one = facts("qwen3-30b-a3b", "rtx-4060", "q4-k-m", "agentic-coding")
-    assert one.estimate.placement.strategy is Strategy.EXPERT_OFFLOAD
-    found = commands(one)
-    assert {each.tool for each in found} == {Tool.LLAMA_SERVER, Tool.LLAMA_DOCKER}
-    assert flags_of(found[0], "--n-cpu-moe") == str(one.estimate.placement.cpu_moe_layers)
+    fit = facts("qwen3-30b-a3b", "rtx-4060", "q4-k-m", "agentic-coding")
+    assert fit.estimate.placement.strategy is Strategy.EXPERT_OFFLOAD
+    listed = commands(fit)
+    assert {command.tool for command in listed} == {Tool.LLAMA_SERVER, Tool.LLAMA_DOCKER}
+    assert flags_of(listed[0], "--n-cpu-moe") == str(fit.estimate.placement.cpu_moe_layers)
 
 
 def test_layer_offload_names_the_layers_for_every_engine() -> None:
-    one = facts("llama-3.3-70b", "rtx-4090", "q4-k-m")
-    assert one.estimate.placement.strategy is Strategy.LAYER_OFFLOAD
-    by_tool = {each.tool: each for each in commands(one)}
-    layers = one.estimate.placement.gpu_layers
+    fit = facts("llama-3.3-70b", "rtx-4090", "q4-k-m")
+    assert fit.estimate.placement.strategy is Strategy.LAYER_OFFLOAD
+    by_tool = {command.tool: command for command in commands(fit)}
+    layers = fit.estimate.placement.gpu_layers
     assert flags_of(by_tool[Tool.LLAMA_SERVER], "-ngl") == str(layers)
     assert f"PARAMETER num_gpu {layers}" in by_tool[Tool.OLLAMA].text
-    assert float(flags_of(by_tool[Tool.LM_STUDIO], "--gpu") or 2) <= layers / (one.model.n_layers + 1)
+    assert float(flags_of(by_tool[Tool.LM_STUDIO], "--gpu") or 2) <= layers / (fit.model.n_layers + 1)
 
 
 def test_llama_cpp_takes_sixteen_accelerators_at_most() -> None:
-    one = facts("llama-3.1-8b", "rtx-3090", "q4-k-m")
-    assert commands(changed(one, gpu_count=16))
-    many = changed(one, gpu_count=17)
+    fit = facts("llama-3.1-8b", "rtx-3090", "q4-k-m")
+    assert commands(changed(fit, gpu_count=16))
+    many = changed(fit, gpu_count=17)
     assert commands(many) == ()
     assert set(gaps_of(many).values()) == {CommandGap.ACCELERATORS}
 
 
 def test_a_file_that_nobody_published_is_said_to_be_ones_own() -> None:
-    one = facts("llama-3.1-8b", "rtx-4090", "q4-k-m")
-    published, own = commands(one), commands(replace(one, gguf_repository=None))
-    assert not any("YOUR-FILE" in each.text for each in published)
-    assert {each.tool for each in own} == {Tool.LLAMA_SERVER, Tool.LLAMA_DOCKER}
-    for each in own:
-        note, *command = each.text.splitlines()
+    fit = facts("llama-3.1-8b", "rtx-4090", "q4-k-m")
+    published, own = commands(fit), commands(replace(fit, gguf_repository=None))
+    assert not any("YOUR-FILE" in command.text for command in published)
+    assert {command.tool for command in own} == {Tool.LLAMA_SERVER, Tool.LLAMA_DOCKER}
+    for command in own:
+        note, *lines = command.text.splitlines()
         assert note.startswith("# no published GGUF file is recorded here: ./models/YOUR-FILE-llama-3.1-8b-Q4_K_M.gguf")
-        assert "models/YOUR-FILE-llama-3.1-8b-Q4_K_M.gguf" in " ".join(command)
-        check_recorded(each)
+        assert "models/YOUR-FILE-llama-3.1-8b-Q4_K_M.gguf" in " ".join(lines)
+        check_recorded(command)
     assert "-v ./models:/models" in own[1].text
 
 
@@ -148,26 +148,26 @@ def test_a_file_that_nobody_published_is_said_to_be_ones_own() -> None:
     ],
 )
 def test_a_quantized_cache_is_in_the_command_or_there_is_none(cache: CacheType, tools: set[Tool]) -> None:
-    one = changed(facts("qwen3-8b", "rtx-3090", "q4-k-m"), kv_cache_type=cache)
-    found = commands(one)
-    assert {each.tool for each in found} == tools
-    assert all(cache.value in each.text for each in found)
+    fit = changed(facts("qwen3-8b", "rtx-3090", "q4-k-m"), kv_cache_type=cache)
+    listed = commands(fit)
+    assert {command.tool for command in listed} == tools
+    assert all(cache.value in command.text for command in listed)
 
 
 def test_several_streams_and_cards() -> None:
-    one = changed(facts("qwen3-8b", "rtx-3090", "q4-k-m"), batch=4, gpu_count=2)
-    server = commands(one)[0]
+    fit = changed(facts("qwen3-8b", "rtx-3090", "q4-k-m"), batch=4, gpu_count=2)
+    server = commands(fit)[0]
     assert flags_of(server, "-np") == "4"
-    assert flags_of(server, "-c") == str(4 * one.estimate.context_tokens)
+    assert flags_of(server, "-c") == str(4 * fit.estimate.context_tokens)
     assert flags_of(server, "-sm") == "layer"
 
 
 def test_vllm_and_mlx() -> None:
     served = commands(facts("qwen3-8b", "h100-sxm5-80-gb", "bf16-safetensors"))
-    assert {each.engine for each in served} == {Engine.VLLM}
+    assert {command.engine for command in served} == {Engine.VLLM}
     assert flags_of(served[0], "--max-model-len") == "16000"
     apple = commands(facts("qwen3-8b", "apple-m3-max-40c-128gb", "mlx-4bit"))
-    assert [each.tool for each in apple] == [Tool.MLX]
+    assert [command.tool for command in apple] == [Tool.MLX]
     assert flags_of(apple[0], "--q-bits") == "4"
 
 
@@ -179,27 +179,27 @@ def test_a_checkpoint_format_needs_a_repository_that_publishes_it() -> None:
     known = replace(
         facts("qwen3.6-27b", "rtx-5090", "nvfp4"), checkpoint_repository=checkpoint_repository(entry, "nvfp4")
     )
-    assert all("nvidia/Qwen3.6-27B-NVFP4" in each.text for each in commands(known))
-    assert {each.tool for each in commands(known)} == {Tool.VLLM, Tool.VLLM_DOCKER}
+    assert all("nvidia/Qwen3.6-27B-NVFP4" in command.text for command in commands(known))
+    assert {command.tool for command in commands(known)} == {Tool.VLLM, Tool.VLLM_DOCKER}
     assert checkpoint_repository(entry, "exl3-4bpw") is None
     # The repository of this one holds FP8 weights: served as they are, and never as if they were unquantized.
     native = facts("deepseek-v3", "h200-sxm-141-gb", "fp8")
     assert native.model.native_dtype == "FP8"
     served = commands(changed(native, gpu_count=8))
-    assert [flags_of(each, "--quantization") for each in served] == [None, None]
+    assert [flags_of(command, "--quantization") for command in served] == [None, None]
     assert commands(changed(facts("deepseek-v3", "b300", "bf16-safetensors"), gpu_count=8)) == ()
     made = facts("qwen3-8b", "h100-sxm5-80-gb", "fp8")
     assert flags_of(commands(made)[0], "--quantization") == "fp8"
 
 
 def test_every_checkpoint_repository_is_of_a_checkpoint_format() -> None:
-    found = 0
+    listed = 0
     for entry in CATALOG.models.values():
         for slug, stated in (entry.get("checkpoint_repos") or {}).items():
             assert CATALOG.quants[slug]["format"] not in ("gguf", "safetensors")
             assert is_repository(stated["repo"])
-            found += 1
-    assert found > 600
+            listed += 1
+    assert listed > 600
 
 
 def test_a_published_copy_for_mlx_is_served_as_it_is() -> None:
@@ -212,16 +212,16 @@ def test_a_published_copy_for_mlx_is_served_as_it_is() -> None:
 
 
 def test_nothing_runs_so_there_is_no_command() -> None:
-    one = facts("deepseek-r1", "rtx-4090", "q8-0", "chat")
-    assert one.estimate.status is Status.DOES_NOT_FIT
-    assert commands(one) == ()
+    fit = facts("deepseek-r1", "rtx-4090", "q8-0", "chat")
+    assert fit.estimate.status is Status.DOES_NOT_FIT
+    assert commands(fit) == ()
 
 
 @pytest.mark.parametrize("name", ["a/b; rm -rf /", "a/$(id)", "a", "/b", "a/../b", "a/b\nc", "-a/b", "a/b c", None])
 def test_only_well_formed_repositories_reach_a_command(name: str | None) -> None:
     assert not is_repository(name)
-    one = replace(facts("qwen3-8b", "rtx-3090", "q4-k-m"), gguf_repository=name, hf_repository=name)
-    assert not any(word in each.text for each in commands(one) for word in ("-hf", "hf.co", "huggingface.co"))
+    fit = replace(facts("qwen3-8b", "rtx-3090", "q4-k-m"), gguf_repository=name, hf_repository=name)
+    assert not any(word in command.text for command in commands(fit) for word in ("-hf", "hf.co", "huggingface.co"))
 
 
 def plan(**question: object) -> FitFacts:
@@ -231,40 +231,40 @@ def plan(**question: object) -> FitFacts:
 
 
 def test_mixed_cards_get_their_layers_and_only_the_engine_that_can() -> None:
-    one = plan(model="llama-3.3-70b", gpus=["rtx-4090", "rtx-3060", "rtx-3060"], quant="q3-k-m", workload="CHAT")
-    assert one.runs
-    found = commands(one)
-    assert {each.tool for each in found} == {Tool.LLAMA_SERVER, Tool.LLAMA_DOCKER}
-    layers = [load.layers for load in one.devices]
+    fit = plan(model="llama-3.3-70b", gpus=["rtx-4090", "rtx-3060", "rtx-3060"], quant="q3-k-m", workload="CHAT")
+    assert fit.runs
+    listed = commands(fit)
+    assert {command.tool for command in listed} == {Tool.LLAMA_SERVER, Tool.LLAMA_DOCKER}
+    layers = [load.layers for load in fit.devices]
     assert layers[0] > layers[1]
-    assert sum(layers) == one.estimate.placement.gpu_layers
-    for each in found:
-        check_recorded(each)
-        assert flags_of(each, "-ts") == ",".join(map(str, layers))
-        assert "RTX 4090" in each.text.splitlines()[0]
+    assert sum(layers) == fit.estimate.placement.gpu_layers
+    for command in listed:
+        check_recorded(command)
+        assert flags_of(command, "-ts") == ",".join(map(str, layers))
+        assert "RTX 4090" in command.text.splitlines()[0]
     equal = plan(model="llama-3.3-70b", gpus=["rtx-3090", "rtx-3090"], quant="q4-k-m", workload="CHAT")
-    assert not any(line.startswith("# layers") for each in commands(equal) for line in each.text.splitlines())
+    assert not any(line.startswith("# layers") for command in commands(equal) for line in command.text.splitlines())
     assert flags_of(commands(equal)[0], "-sm") == "layer"
 
 
 def test_a_draft_model_is_in_the_command_or_there_is_none() -> None:
     draft = {"model": "qwen3-0.6b", "quant": "q8-0", "tokens": 5, "acceptance_rate": 0.7}
-    one = plan(model="qwen3-32b", gpus=["rtx-3090", "rtx-3090"], quant="q4-k-m", draft=draft)
-    found = commands(one)
-    assert {each.tool for each in found} == {Tool.LLAMA_SERVER, Tool.LLAMA_DOCKER}
-    for each in found:
-        check_recorded(each)
-        assert flags_of(each, "-hfd") == f"{CATALOG.models['qwen3-0.6b']['gguf_repo']}:Q8_0"
-        assert flags_of(each, "--spec-draft-n-max") == "5"
-        assert flags_of(each, "-devd") == "CUDA0"
+    fit = plan(model="qwen3-32b", gpus=["rtx-3090", "rtx-3090"], quant="q4-k-m", draft=draft)
+    listed = commands(fit)
+    assert {command.tool for command in listed} == {Tool.LLAMA_SERVER, Tool.LLAMA_DOCKER}
+    for command in listed:
+        check_recorded(command)
+        assert flags_of(command, "-hfd") == f"{CATALOG.models['qwen3-0.6b']['gguf_repo']}:Q8_0"
+        assert flags_of(command, "--spec-draft-n-max") == "5"
+        assert flags_of(command, "-devd") == "CUDA0"
     alone = commands(plan(model="qwen3-8b", gpu="rtx-3090", quant="q4-k-m", draft=draft))
-    assert all("-devd" not in each.text for each in alone)
+    assert all("-devd" not in command.text for command in alone)
     checkpoint = draft | {"quant": "bf16-safetensors"}
     served = commands(plan(model="qwen3-8b", gpu="h100-sxm5-80-gb", quant="bf16-safetensors", draft=checkpoint))
-    assert {each.tool for each in served} == {Tool.VLLM, Tool.VLLM_DOCKER}
-    for each in served:
-        check_recorded(each)
-        told = json.loads(flags_of(each, "--speculative-config") or "")
+    assert {command.tool for command in served} == {Tool.VLLM, Tool.VLLM_DOCKER}
+    for command in served:
+        check_recorded(command)
+        told = json.loads(flags_of(command, "--speculative-config") or "")
         assert told == {"method": "draft_model", "model": "Qwen/Qwen3-0.6B", "num_speculative_tokens": 5}
     apple = plan(model="qwen3-8b", gpu="apple-m3-max-40c-128gb", quant="mlx-4bit", draft=draft | {"quant": "mlx-4bit"})
     assert apple.runs
@@ -274,13 +274,13 @@ def test_a_draft_model_is_in_the_command_or_there_is_none() -> None:
 
 def test_vllm_has_no_command_for_cards_that_its_heads_do_not_divide_by() -> None:
     for count, heads_divide in ((2, True), (3, False), (4, True)):
-        one = plan(model="qwen3-8b", gpu="h100-sxm5-80-gb", gpu_count=count, quant="bf16-safetensors")
-        assert one.runs
-        found = commands(one)
-        assert bool(found) == heads_divide
-        for each in found:
-            check_recorded(each)
-            assert flags_of(each, "--tensor-parallel-size") == str(count)
+        fit = plan(model="qwen3-8b", gpu="h100-sxm5-80-gb", gpu_count=count, quant="bf16-safetensors")
+        assert fit.runs
+        listed = commands(fit)
+        assert bool(listed) == heads_divide
+        for command in listed:
+            check_recorded(command)
+            assert flags_of(command, "--tensor-parallel-size") == str(count)
     # A draft is split as the model is: 14 heads do not go on four cards.
     draft = {"model": "qwen2.5-0.5b-instruct", "quant": "bf16-safetensors", "tokens": 4, "acceptance_rate": 0.6}
     setup = {"model": "qwen2.5-7b-instruct", "gpu": "h100-sxm5-80-gb", "quant": "bf16-safetensors", "draft": draft}
@@ -294,17 +294,17 @@ def test_the_projector_of_a_repository_is_loaded_only_when_it_is_in_the_plan() -
     images = plan(model="gemma-3-12b", gpu="rtx-3090", quant="q4-k-m", vision=True, projector_bytes=854_200_224)
     assert "--no-mmproj" in commands(text)[0].text
     assert "mmproj" not in commands(images)[0].text
-    assert {each.tool for each in commands(images)} == {Tool.LLAMA_SERVER, Tool.LLAMA_DOCKER}
+    assert {command.tool for command in commands(images)} == {Tool.LLAMA_SERVER, Tool.LLAMA_DOCKER}
     local = replace(images, gguf_repository=None)
     assert commands(local) == ()
-    unnamed = [each for each in missing_commands(local) if each.tool in (Tool.LLAMA_SERVER, Tool.LLAMA_DOCKER)]
-    assert [each.gap for each in unnamed] == [CommandGap.DRAFT_OR_PROJECTOR] * 2
-    assert all("vision projector of Gemma 3 12B" in each.message for each in unnamed)
+    unnamed = [command for command in missing_commands(local) if command.tool in (Tool.LLAMA_SERVER, Tool.LLAMA_DOCKER)]
+    assert [command.gap for command in unnamed] == [CommandGap.DRAFT_OR_PROJECTOR] * 2
+    assert all("vision projector of Gemma 3 12B" in command.message for command in unnamed)
     assert "mmproj" not in commands(replace(text, gguf_repository=None))[0].text
     assert "mmproj" not in commands(plan(model="qwen3-8b", gpu="rtx-3090", quant="q4-k-m"))[0].text
-    for one in (text, images):
-        for each in commands(one):
-            check_recorded(each)
+    for fit in (text, images):
+        for command in commands(fit):
+            check_recorded(command)
 
 
 def test_every_command_of_random_fits_has_recorded_flags_and_agrees_with_its_plan() -> None:
@@ -315,27 +315,27 @@ def test_every_command_of_random_fits_has_recorded_flags_and_agrees_with_its_pla
     seen, met = 0, set()
     for _ in range(700):
         try:
-            one = facts(
+            fit = facts(
                 pick.choice(models), pick.choice(gpus), pick.choice(quants), pick.choice(sorted(CATALOG.workloads))
             )
         except EstimatorError:
             continue
-        found, gaps = commands(one), gaps_of(one)
-        assert bool(found) <= one.runs
+        listed, gaps = commands(fit), gaps_of(fit)
+        assert bool(listed) <= fit.runs
         # Each tool has a command or a reason, and never both.
-        assert len(gaps) + len(found) == len({*gaps, *(each.tool for each in found)})
-        assert (set(gaps.values()) == {CommandGap.NOTHING_RUNS}) == (not one.runs)
+        assert len(gaps) + len(listed) == len({*gaps, *(command.tool for command in listed)})
+        assert (set(gaps.values()) == {CommandGap.NOTHING_RUNS}) == (not fit.runs)
         met |= set(gaps.values())
-        for command in found:
+        for command in listed:
             seen += 1
             check_recorded(command)
             assert command.text.isascii()
             if command.tool in (Tool.LLAMA_SERVER, Tool.LLAMA_DOCKER):
-                assert flags_of(command, "-ngl") == str(one.estimate.placement.gpu_layers)
-                assert (flags_of(command, "--n-cpu-moe") or "0") == str(one.estimate.placement.cpu_moe_layers)
-                assert flags_of(command, "-c") == str(one.estimate.context_tokens)
-        if one.runs and one.quant.format is QuantFormat.GGUF:
-            assert found, (one.model.slug, one.accelerator.slug, one.quant.slug)
+                assert flags_of(command, "-ngl") == str(fit.estimate.placement.gpu_layers)
+                assert (flags_of(command, "--n-cpu-moe") or "0") == str(fit.estimate.placement.cpu_moe_layers)
+                assert flags_of(command, "-c") == str(fit.estimate.context_tokens)
+        if fit.runs and fit.quant.format is QuantFormat.GGUF:
+            assert listed, (fit.model.slug, fit.accelerator.slug, fit.quant.slug)
     assert seen > 250
     assert met >= {
         CommandGap.NOTHING_RUNS,
@@ -347,34 +347,34 @@ def test_every_command_of_random_fits_has_recorded_flags_and_agrees_with_its_pla
 
 
 def test_a_plan_that_a_tool_cannot_be_told_says_which_part() -> None:
-    one = facts("qwen3-8b", "rtx-4090", "q4-k-m")
-    assert gaps_of(one) == {}
-    quantized = gaps_of(changed(one, kv_cache_type=CacheType.Q8_0))
+    fit = facts("qwen3-8b", "rtx-4090", "q4-k-m")
+    assert gaps_of(fit) == {}
+    quantized = gaps_of(changed(fit, kv_cache_type=CacheType.Q8_0))
     assert quantized == {Tool.LM_STUDIO: CommandGap.KV_CACHE_TYPE}
-    many = gaps_of(changed(one, batch=4))
+    many = gaps_of(changed(fit, batch=4))
     assert many == {Tool.OLLAMA: CommandGap.STREAMS, Tool.LM_STUDIO: CommandGap.STREAMS}
-    for each in missing_commands(changed(one, batch=4)):
-        assert each.tool is not None
-        assert each.message == f"{each.tool.value} is started for one stream, not 4."
+    for command in missing_commands(changed(fit, batch=4)):
+        assert command.tool is not None
+        assert command.message == f"{command.tool.value} is started for one stream, not 4."
 
 
 def test_sglang_serves_the_native_checkpoint_of_gpt_oss() -> None:
-    one = changed(facts("gpt-oss-20b", "h100-sxm5-80-gb", "mxfp4-checkpoint"), engine=Engine.SGLANG)
-    (command,) = commands(one)
+    fit = changed(facts("gpt-oss-20b", "h100-sxm5-80-gb", "mxfp4-checkpoint"), engine=Engine.SGLANG)
+    (command,) = commands(fit)
     assert (command.engine, command.tool) == (Engine.SGLANG, Tool.SGLANG)
     assert flags_of(command, "--model-path") == "openai/gpt-oss-20b"
     check_recorded(command)
-    drafted = changed(one, gpu_count=3)
+    drafted = changed(fit, gpu_count=3)
     assert gaps_of(drafted) == {Tool.SGLANG: CommandGap.HEADS}
 
 
 def test_the_fork_is_started_with_its_own_flags_and_a_file_of_ones_own() -> None:
-    one = changed(facts("qwen3-30b-a3b", "rtx-4060", "iq4-ks", "agentic-coding"), kv_cache_type=CacheType.Q8_0)
-    assert one.estimate.engine is Engine.IK_LLAMA_CPP
-    (command,) = commands(one)
+    fit = changed(facts("qwen3-30b-a3b", "rtx-4060", "iq4-ks", "agentic-coding"), kv_cache_type=CacheType.Q8_0)
+    assert fit.estimate.engine is Engine.IK_LLAMA_CPP
+    (command,) = commands(fit)
     assert command.tool is Tool.IK_LLAMA_SERVER
     assert "YOUR-FILE-qwen3-30b-a3b" in (flags_of(command, "-m") or "")
-    assert flags_of(command, "--n-cpu-moe") == str(one.estimate.placement.cpu_moe_layers)
+    assert flags_of(command, "--n-cpu-moe") == str(fit.estimate.placement.cpu_moe_layers)
     for line in words(command.text):
         check_flags("ik_llama.cpp", line[1:])
 
@@ -415,11 +415,11 @@ def test_the_fork_is_started_with_its_own_flags_and_a_file_of_ones_own() -> None
 def test_every_engine_that_is_asked_for_has_its_command(
     question: dict[str, object], tool: Tool, told: dict[str, str]
 ) -> None:
-    one = plan(model="qwen3-8b", context_tokens=16_000, **question)
-    assert one.runs
-    (command,) = commands(one)
+    fit = plan(model="qwen3-8b", context_tokens=16_000, **question)
+    assert fit.runs
+    (command,) = commands(fit)
     assert command.tool is tool
-    assert command.engine is one.estimate.engine
+    assert command.engine is fit.estimate.engine
     check_recorded(command)
     assert {flag: flags_of(command, flag) for flag in told} == told
 
@@ -471,8 +471,8 @@ def number(text: str) -> object:
 def test_the_plan_is_what_its_command_starts(question: dict[str, object]) -> None:
     """A question made of a command's flags alone has the memory of the question that the command answers."""
     asked = {"model": "qwen3-8b", "context_tokens": 20_000} | question
-    one = plan(**asked)
-    command = commands(one)[0]
+    fit = plan(**asked)
+    command = commands(fit)[0]
     (line,) = [line for line in words(command.text) if line[0] in ("llama-server", "vllm")]
     flags = dict(pairwise(line))
     names = _VLLM_KEYS if line[0] == "vllm" else _LLAMA_KEYS
@@ -484,7 +484,7 @@ def test_the_plan_is_what_its_command_starts(question: dict[str, object]) -> Non
             int(flags.get(flag, 1))
             for flag in ("--tensor-parallel-size", "--data-parallel-size", "--pipeline-parallel-size")
         ]
-        assert np.prod(sizes) == one.request.gpu_count
+        assert np.prod(sizes) == fit.request.gpu_count
     else:
         again |= {"context_tokens": int(flags["-c"]) // int(flags["-np"])}
-    assert plan(**again).estimate.memory == one.estimate.memory
+    assert plan(**again).estimate.memory == fit.estimate.memory

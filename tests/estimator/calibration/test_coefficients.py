@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import random
+from collections import defaultdict
 from dataclasses import replace
 
 import pytest
 
 from estimator.calibration.effects import engine_factor
 from estimator.estimate import estimate
-from estimator.types import Backend, Engine, Estimate, Evidence
+from estimator.structure.architecture import ModelArchitecture
+from estimator.structure.quantization import index_tensors
+from estimator.structure.tensors import inventory
+from estimator.structure.weights import NATIVE_EXPERT_TYPES, file_types
+from estimator.types import GGUF_FORMATS, Backend, Engine, Estimate, EstimateRequest, Evidence, Quant, UnsupportedError
 from tests.support import answers
 from tests.support.entities import ENTITIES
 
@@ -48,3 +54,44 @@ def test_a_device_is_known_only_with_an_engine_and_backend_that_were_measured_on
         speed = estimate(one.model, request, answers.CALIBRATION, one.workload).decode
         assert speed is not None
         assert speed.evidence is evidence
+
+
+def same_files(model: ModelArchitecture) -> list[list[Quant]]:
+    """GGUF quantizations under different names whose files have the same types of tensors."""
+    index, groups = index_tensors(model, inventory(model)), defaultdict(list)
+    for quant in ENTITIES.quants.values():
+        if quant.format in GGUF_FORMATS and quant.file_type and quant.part_bits is None:
+            types = file_types(model, index, quant.file_type, imatrix=quant.imatrix)
+            groups[types.tobytes()].append(quant)
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def whole_rows(model: ModelArchitecture) -> bool:
+    """Whether rows hold whole blocks of every type: a K-quant of shorter ones is known by its name alone."""
+    return model.architecture in NATIVE_EXPERT_TYPES or not (inventory(model).row % 256).any()
+
+
+def test_the_same_bytes_are_read_at_the_same_speed_under_any_name() -> None:
+    chance = random.Random(12)
+    models = [model for model in ENTITIES.models.values() if model is not None and whole_rows(model)]
+    native = [model for model in models if model.architecture in NATIVE_EXPERT_TYPES]
+    compared = 0
+    for model in [*native, *chance.sample(models, 4)]:
+        gpus = [ENTITIES.accelerators[slug] for slug in chance.sample(answers.GPUS, 4)]
+        for group in same_files(model):
+            for gpu in gpus:
+                speeds = defaultdict(set)
+                for quant in group:
+                    request = EstimateRequest(quant=quant, accelerator=gpu, host=ENTITIES.default_host)
+                    try:
+                        answer = estimate(model, request, answers.CALIBRATION)
+                    except UnsupportedError:
+                        continue
+                    if answer.decode is None:
+                        continue
+                    run = answer.engine, answer.backend, answer.memory.weights_bytes
+                    prefill = answer.prefill and answer.prefill.value
+                    speeds[run].add((round(answer.decode.value, 3), prefill and round(prefill, 1)))
+                    compared += 1
+                assert all(len(values) == 1 for values in speeds.values()), (model.slug, gpu.slug, dict(speeds))
+    assert compared > 100

@@ -89,7 +89,7 @@ def test_near_misses_are_near_and_say_what_they_miss() -> None:
     assert near
     for purchase in near:
         assert purchase.misses or purchase.offer.misfits
-        assert all(miss.factor <= NEAR * 1.0001 for miss in purchase.misses if miss.what is not Need.BUDGET)
+        assert all(miss.factor <= NEAR * 1.0001 for miss in purchase.misses if miss.need is not Need.BUDGET)
     met = {(p.offer.ware, p.offer.count) for p in (*answer.meeting, *answer.beaten)}
     assert not met & {(purchase.offer.ware, purchase.offer.count) for purchase in near}
     distances = [purchase.distance for purchase in near]

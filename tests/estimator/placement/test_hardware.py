@@ -12,7 +12,6 @@ from estimator.placement.hardware import (
     can_replace,
     choose_engine,
     largest_wired_limit_bytes,
-    runs_natively,
     usable_bytes,
     with_wired_limit,
 )
@@ -91,16 +90,6 @@ def test_expert_formats_need_experts() -> None:
     mxfp4 = quant(QuantFormat.GGUF, moe_only=True)
     assert choose_engine("X", device(), mxfp4, is_moe=True) is not None
     assert choose_engine("X", device(), mxfp4, is_moe=False) is None
-
-
-def test_native_arithmetic_starts_later_than_storage() -> None:
-    fp8, nvfp4 = quant(QuantFormat.FP8), quant(QuantFormat.NVFP4)
-    assert not runs_natively(device(compute_capability=8.6), fp8)
-    assert runs_natively(device(compute_capability=8.9), fp8)
-    assert not runs_natively(device(compute_capability=9.0), nvfp4)
-    assert runs_natively(device(compute_capability=12.0), nvfp4)
-    assert runs_natively(device(backends=AMD, gfx_target="gfx942"), fp8)
-    assert not runs_natively(device(), quant(QuantFormat.AWQ))
 
 
 def test_backends_are_listed_best_first() -> None:

@@ -14,7 +14,8 @@ from estimator.calibration.coefficients import Calibration
 from estimator.estimate import estimate, situation_of_request
 from estimator.placement.demand import Situation, needs
 from estimator.placement.layer_split import Parts, compute_of_cards, reached
-from estimator.placement.layer_sums import Floats, ModelTables, model_tables
+from estimator.placement.layer_sums import ModelTables, model_tables
+from estimator.structure.arrays import Floats
 from estimator.types import Backend, EstimateRequest, Status
 
 CATALOG = load_catalog()

@@ -110,7 +110,7 @@ def test_more_devices_than_kv_heads_keep_copies_of_the_cache() -> None:
 
     assert cache_s(8) == pytest.approx(cache_s(1) / 8.0, rel=1e-3)
     # Half the query heads each, and the same reads.
-    assert 0.6 * cache_s(8) < cache_s(16) < 0.9 * cache_s(8)
+    assert 0.6 * cache_s(8) < cache_s(16) < cache_s(8)
 
 
 @pytest.mark.parametrize(("model", "heads"), [("llama-3.1-8b", 8), ("kimi-linear-48b-a3b", 1)])

@@ -153,7 +153,7 @@ def test_published_sizes_are_of_files_without_a_recipe_and_of_their_model() -> N
             continue
         model, _ = model_of(slug)
         quants = tuple(quant_of(file.quant) for file in model.published_files)
-        assert all(quant.part_bits or quant.file_type in (*WIDE_TABLES, *IK_TYPES) for quant in quants), slug
+        assert all(quant.mixed_recipe or quant.file_type in (*WIDE_TABLES, *IK_TYPES) for quant in quants), slug
         estimated = weight_table(replace(model, published_files=()), quants).file
         for file, size in zip(model.published_files, estimated, strict=True):
             if not file.low_bytes / 2.1 < size < file.high_bytes * 2.1:

@@ -42,7 +42,7 @@ def engine_log() -> Iterator[list[str]]:
 
 @dataclass(frozen=True)
 class Loaded:
-    """What the engine holds after a load: exact weights, and the buffers that it logs, in MiB to two decimals.
+    """Memory of the engine after a load: exact weights, and the buffers that it logs, in MiB to two decimals.
 
     ``buffers`` has the sizes of each kind: model, KV, RS (recurrent state), compute, output.
     """
@@ -95,9 +95,10 @@ def load(
             context = llama_cpp.llama_init_from_model(model, settings)
             if not context:
                 raise RuntimeError("".join(lines[-8:]))
-            found = [each for line in lines if (each := _BUFFER.match(line))]
+            matches = [match for line in lines if (match := _BUFFER.match(line))]
             buffers = {
-                kind: [float(each[3]) for each in found if each[2] == kind] for kind in {each[2] for each in found}
+                kind: [float(match[3]) for match in matches if match[2] == kind]
+                for kind in {match[2] for match in matches}
             }
             weights, parameters = llama_cpp.llama_model_size(model), llama_cpp.llama_model_n_params(model)
             out = Loaded(int(weights), int(parameters), buffers)
@@ -111,12 +112,12 @@ def _quantize_options(file_type: str, imatrix: bool) -> tuple[Any, Any]:
     options = llama_cpp.llama_model_quantize_default_params()
     options.ftype = getattr(llama_cpp, f"LLAMA_FTYPE_{'ALL' if file_type == 'F32' else 'MOSTLY'}_{file_type}")
     options.nthread = 2
-    one = (ctypes.c_float * 1)(1.0)
+    weight = (ctypes.c_float * 1)(1.0)
     entries = (llama_cpp.llama_model_imatrix_data * 2)()
-    entries[0].name, entries[0].data, entries[0].size = b"none", one, 1
+    entries[0].name, entries[0].data, entries[0].size = b"none", weight, 1
     if imatrix:
         options.imatrix = entries
-    return options, (one, entries)
+    return options, (weight, entries)
 
 
 def planned_types(path: Path, file_type: str, *, imatrix: bool) -> dict[str, str]:
@@ -126,8 +127,8 @@ def planned_types(path: Path, file_type: str, *, imatrix: bool) -> dict[str, str
     with engine_log() as lines:
         failed = llama_cpp.llama_model_quantize(os.fsencode(path), os.fsencode(path.with_suffix(".none")), options)
     del kept
-    found = (_PLANNED.match(line) for line in lines)
-    types = {each[1]: (each[3] or each[2]).upper() for each in found if each}
+    matches = (_PLANNED.match(line) for line in lines)
+    types = {match[1]: (match[3] or match[2]).upper() for match in matches if match}
     if failed or not types:
         raise RuntimeError("".join(lines[-8:]))
     return types

@@ -20,7 +20,7 @@ def pair(key: str, value: Any) -> bytes:
         return text(key) + struct.pack("<If", 6, value)
     if isinstance(value, list):
         if value and isinstance(value[0], str):
-            return text(key) + struct.pack("<IIQ", 9, 8, len(value)) + b"".join(text(each) for each in value)
+            return text(key) + struct.pack("<IIQ", 9, 8, len(value)) + b"".join(text(item) for item in value)
         return text(key) + struct.pack("<IIQ", 9, 5, len(value)) + struct.pack(f"<{len(value)}i", *value)
     return text(key) + struct.pack("<II", 4, value)
 

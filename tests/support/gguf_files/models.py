@@ -52,7 +52,7 @@ class EngineModel:
 
     @property
     def structure(self) -> ModelArchitecture:
-        """What the estimator makes of the facts; the totals are those of the file."""
+        """The estimator's view of the facts; the totals are those of the file."""
         total = sum(int(np.prod(shape)) for shape in self.tensors.values())
         counts = {"text_total": total, "text_active": total}
         return architecture_from_facts({**self.facts, "params_computed": counts})

@@ -39,7 +39,7 @@ class LocalHub:
     endpoint: str = ""
 
     def metadata(self, name: str) -> dict[str, Any]:
-        """What the interface answers for one repository."""
+        """Answer of the interface for one repository."""
         repository = self.repositories[name]
         stated: dict[str, Any] = {
             "_id": name,

@@ -31,24 +31,24 @@ QUERY = """query($for: RecommendationInput!, $mode: OperatingMode, $first: Int, 
 
 
 async def page(data: Any, asked: dict[str, Any], **options: Any) -> dict[str, Any]:
-    found: dict[str, Any] = (await data(QUERY, **{"for": asked}, **options))["recommendations"]
-    return found
+    answer: dict[str, Any] = (await data(QUERY, **{"for": asked}, **options))["recommendations"]
+    return answer
 
 
 async def ranked(data: Any, asked: dict[str, Any], **options: Any) -> list[dict[str, Any]]:
     """Every recommendation, best first."""
-    found = await page(data, asked, **{"first": 100, **options})
-    nodes: list[dict[str, Any]] = found["nodes"]
-    assert [one["rank"] for one in nodes] == list(range(1, len(nodes) + 1))
+    answer = await page(data, asked, **{"first": 100, **options})
+    nodes: list[dict[str, Any]] = answer["nodes"]
+    assert [row["rank"] for row in nodes] == list(range(1, len(nodes) + 1))
     return nodes
 
 
-def is_usable(one: dict[str, Any], use: Workload) -> bool:
-    wait = one["fit"]["ttftMs"]
+def is_usable(row: dict[str, Any], use: Workload) -> bool:
+    wait = row["fit"]["ttftMs"]
     return bool(
-        one["tokensPerSecond"] >= use.minimum_decode_tok_s
+        row["tokensPerSecond"] >= use.minimum_decode_tok_s
         and (wait is None or wait <= use.usable_ttft_ms)
-        and one["answerSeconds"] <= use.usable_answer_s
+        and row["answerSeconds"] <= use.usable_answer_s
     )
 
 
@@ -62,24 +62,24 @@ async def test_a_fit_tells_the_loss_that_its_setup_is_judged_by(data: Any) -> No
     query = """query($for: RecommendationInput!) { recommendations(input: $for, first: 50) { nodes {
       thinking worth { loss { points low high } } fit { loss { points low high evidence } } } } }"""
     nodes = (await data(query, **{"for": asked}))["recommendations"]["nodes"]
-    assert {one["fit"]["loss"].pop("evidence") for one in nodes} <= {"MEASURED", "ANCHORED", "PREDICTED"}
-    for one in nodes:
-        assert not one["thinking"]
-        assert one["fit"]["loss"] == pytest.approx(one["worth"]["loss"], rel=1e-5, abs=1e-6)
+    assert {row["fit"]["loss"].pop("evidence") for row in nodes} <= {"MEASURED", "ANCHORED", "PREDICTED"}
+    for row in nodes:
+        assert not row["thinking"]
+        assert row["fit"]["loss"] == pytest.approx(row["worth"]["loss"], rel=1e-5, abs=1e-6)
 
 
 async def test_accelerators_for_a_model_by_rating(data: Any, catalog: Catalog) -> None:
-    found = await ranked(data, {"model": "qwen3-30b-a3b"})
-    assert len({one["fit"]["gpu"]["slug"] for one in found}) == len(found) > 1
-    ratings = [one["rating"] for one in found]
+    rows = await ranked(data, {"model": "qwen3-30b-a3b"})
+    assert len({row["fit"]["gpu"]["slug"] for row in rows}) == len(rows) > 1
+    ratings = [row["rating"] for row in rows]
     assert ratings == sorted(ratings, reverse=True)
     use = specs.workload(catalog.workloads["coding"])
-    for one in found:
-        assert one["fit"]["source"] == "PUBLISHED"
-        assert one["fit"]["workload"]["kind"] == "CODING"
-        assert is_usable(one, use)
-        cheaper = [other for other in found if price(other["fit"]) <= price(one["fit"])]
-        assert one["onFrontier"] == (one["rating"] >= max(other["rating"] for other in cheaper))
+    for row in rows:
+        assert row["fit"]["source"] == "PUBLISHED"
+        assert row["fit"]["workload"]["kind"] == "CODING"
+        assert is_usable(row, use)
+        cheaper = [other for other in rows if price(other["fit"]) <= price(row["fit"])]
+        assert row["onFrontier"] == (row["rating"] >= max(other["rating"] for other in cheaper))
 
 
 @pytest.mark.parametrize(
@@ -91,14 +91,14 @@ async def test_accelerators_for_a_model_by_rating(data: Any, catalog: Catalog) -
     ],
 )
 async def test_aims(data: Any, aim: str, read: Any) -> None:
-    found = await ranked(data, {"model": "llama-2-7b", "aim": aim, "workload": "CHAT"})
-    keys = [read(one["fit"]) for one in found]
+    rows = await ranked(data, {"model": "llama-2-7b", "aim": aim, "workload": "CHAT"})
+    keys = [read(row["fit"]) for row in rows]
     assert keys == sorted(keys)
-    assert found
+    assert rows
 
 
 async def test_limits_of_a_buyer(data: Any) -> None:
-    found = await ranked(
+    rows = await ranked(
         data,
         {
             "model": "llama-2-7b",
@@ -108,31 +108,31 @@ async def test_limits_of_a_buyer(data: Any) -> None:
             "workload": "CHAT",
         },
     )
-    assert {one["fit"]["gpu"]["slug"] for one in found} == {"rtx-3090", "rx-7900-xtx"}
+    assert {row["fit"]["gpu"]["slug"] for row in rows} == {"rtx-3090", "rx-7900-xtx"}
 
 
 async def test_a_target_must_be_reached(data: Any) -> None:
     target = {"decodeTokensPerSecond": 60, "safeContextTokens": 20_000, "ttftMs": 3000, "bitsPerWeight": 4.5}
-    found = await ranked(data, {"model": "llama-3.1-8b", "target": target})
-    assert found
-    for one in found:
-        fit = one["fit"]
+    rows = await ranked(data, {"model": "llama-3.1-8b", "target": target})
+    assert rows
+    for row in rows:
+        fit = row["fit"]
         assert fit["decode"]["tokensPerSecond"] >= 60
         assert fit["safeContextTokens"] >= 20_000
         assert fit["ttftMs"] <= 3000
 
 
 async def test_models_for_an_accelerator(data: Any) -> None:
-    found = await ranked(data, {"gpu": "rtx-3090", "workload": "CHAT"})
-    assert len({one["fit"]["model"]["slug"] for one in found}) == len(found) > 1
-    ratings = [one["rating"] for one in found]
+    rows = await ranked(data, {"gpu": "rtx-3090", "workload": "CHAT"})
+    assert len({row["fit"]["model"]["slug"] for row in rows}) == len(rows) > 1
+    ratings = [row["rating"] for row in rows]
     assert ratings == sorted(ratings, reverse=True)
-    for one in found:
-        worth = one["worth"]
+    for row in rows:
+        worth = row["worth"]
         assert worth["low"] < worth["value"] < worth["high"]
         assert worth["value"] == pytest.approx(worth["capability"]["value"] - worth["loss"]["points"])
-        assert one["reason"]["message"].endswith(".")
-        assert one["tokensPerSecond"] == pytest.approx(one["fit"]["decode"]["tokensPerSecond"])
+        assert row["reason"]["message"].endswith(".")
+        assert row["tokensPerSecond"] == pytest.approx(row["fit"]["decode"]["tokensPerSecond"])
 
 
 async def test_a_list_is_paged_to_its_end(data: Any) -> None:
@@ -152,28 +152,28 @@ async def test_a_list_is_paged_to_its_end(data: Any) -> None:
 async def test_the_pick_is_the_first_on_the_frontier(data: Any) -> None:
     for asked in ({"gpu": "rtx-3090"}, {"model": "qwen3-30b-a3b"}, {"gpu": "rtx-3090", "model": "llama-3.1-8b"}):
         for mode in ("BALANCED", "INTERACTIVE"):
-            found = await page(data, {**asked, "workload": "CHAT"}, first=100, mode=mode)
-            first = next(one for one in found["nodes"] if one["onFrontier"])
-            assert found["pick"] == {key: first[key] for key in ("rank", "rating", "answerSeconds")}
+            answer = await page(data, {**asked, "workload": "CHAT"}, first=100, mode=mode)
+            first = next(row for row in answer["nodes"] if row["onFrontier"])
+            assert answer["pick"] == {key: first[key] for key in ("rank", "rating", "answerSeconds")}
 
 
 async def test_filters_of_models(data: Any, catalog: Catalog) -> None:
     traits = model_traits(catalog)
     asked = {"gpu": "rtx-4090", "workload": "CHAT"}
-    every = {one["fit"]["model"]["slug"] for one in await ranked(data, asked)}
+    every = {row["fit"]["model"]["slug"] for row in await ranked(data, asked)}
     for change, keeps in (
         ({"license": "apache-2.0"}, lambda slug: catalog.models[slug]["license"] == "apache-2.0"),
         ({"releasedFrom": "2025"}, lambda slug: (catalog.models[slug]["release_date"] or "") >= "2025"),
         ({"modelKind": "REASONING"}, lambda slug: traits[slug].thinking != "never"),
     ):
-        found = {one["fit"]["model"]["slug"] for one in await ranked(data, {**asked, **change})}
-        assert found == {slug for slug in every if keeps(slug)}
+        slugs = {row["fit"]["model"]["slug"] for row in await ranked(data, {**asked, **change})}
+        assert slugs == {slug for slug in every if keeps(slug)}
 
 
 async def test_quantizations_for_a_pairing(data: Any) -> None:
-    found = await ranked(data, {"model": "llama-3.1-8b", "gpu": "rtx-3090", "workload": "CHAT"})
-    quants = [one["fit"]["quant"]["slug"] for one in found]
-    assert len(set(quants)) == len(found) > 5
+    rows = await ranked(data, {"model": "llama-3.1-8b", "gpu": "rtx-3090", "workload": "CHAT"})
+    quants = [row["fit"]["quant"]["slug"] for row in rows]
+    assert len(set(quants)) == len(rows) > 5
     assert quants[0] not in ("f16", "bf16-safetensors")
     assert set(quants[-2:]) == {"f16", "bf16-safetensors"}
 
@@ -182,20 +182,20 @@ async def test_nothing_is_recommended_that_nobody_is_known_to_publish(data: Any)
     for aim in ("SCORE", "FASTEST", "EFFICIENT"):
         for mode in ("BALANCED", "LIGHT_API"):
             for asked in ({"gpu": "rtx-4090"}, {"model": "llama-3.1-8b"}, {"gpu": "rtx-4090", "model": "llama-3.1-8b"}):
-                found = await ranked(data, {**asked, "aim": aim, "workload": "CHAT"}, mode=mode)
-                assert found
-                assert all(one["fit"]["weightsKnown"] for one in found)
+                rows = await ranked(data, {**asked, "aim": aim, "workload": "CHAT"}, mode=mode)
+                assert rows
+                assert all(row["fit"]["weightsKnown"] for row in rows)
 
 
 async def test_a_mode_changes_no_fit(data: Any) -> None:
     asked = {"model": "llama-3.1-8b", "gpu": "rtx-3090", "workload": "CHAT"}
-    balanced = {one["fit"]["quant"]["slug"]: one["fit"] for one in await ranked(data, asked)}
-    found = await ranked(data, asked, mode="LIGHT_API")
-    assert found
-    for one in found:
-        assert one["fit"] == balanced[one["fit"]["quant"]["slug"]]
-        assert one["tokensPerSecond"] < one["fit"]["decode"]["tokensPerSecond"]
-        assert one["fit"]["status"] in ("FITS", "FITS_TIGHTLY")
+    balanced = {row["fit"]["quant"]["slug"]: row["fit"] for row in await ranked(data, asked)}
+    rows = await ranked(data, asked, mode="LIGHT_API")
+    assert rows
+    for row in rows:
+        assert row["fit"] == balanced[row["fit"]["quant"]["slug"]]
+        assert row["tokensPerSecond"] < row["fit"]["decode"]["tokensPerSecond"]
+        assert row["fit"]["status"] in ("FITS", "FITS_TIGHTLY")
 
 
 async def test_first_bounds_the_list(data: Any) -> None:
@@ -205,8 +205,8 @@ async def test_first_bounds_the_list(data: Any) -> None:
 
 
 async def test_recommendations_before_any_publication_are_live(live: Any) -> None:
-    found = (await live(QUERY, **{"for": {"model": "llama-2-7b", "workload": "CHAT"}}))["data"]["recommendations"]
-    assert {one["fit"]["source"] for one in found["nodes"]} == {"LIVE"}
+    answer = (await live(QUERY, **{"for": {"model": "llama-2-7b", "workload": "CHAT"}}))["data"]["recommendations"]
+    assert {row["fit"]["source"] for row in answer["nodes"]} == {"LIVE"}
 
 
 @pytest.mark.parametrize(
@@ -220,8 +220,8 @@ async def test_recommendations_before_any_publication_are_live(live: Any) -> Non
 )
 async def test_bad_questions(client: Any, asked: Any, first: int | None, code: str) -> None:
     body = {"query": QUERY, "variables": {"for": asked, "first": first}}
-    found = (await client.post("/graphql", json=body)).json()["errors"]
-    assert [error["extensions"]["code"] for error in found] == [code]
+    errors = (await client.post("/graphql", json=body)).json()["errors"]
+    assert [error["extensions"]["code"] for error in errors] == [code]
 
 
 RANKED = """query($gpu: String!, $name: String!, $setting: String, $first: Int) {
@@ -230,21 +230,21 @@ RANKED = """query($gpu: String!, $name: String!, $setting: String, $first: Int) 
 
 
 async def test_models_rank_by_published_quality_and_unknown_is_said(data: Any, catalog: Catalog) -> None:
-    found = (await data(RANKED, gpu="rtx-4090", name="mmlu", first=100))["rankedModels"]
-    assert [one["rank"] for one in found] == list(range(1, len(found) + 1))
-    known = [one for one in found if one["quality"]]
-    assert 0 < len(known) < len(found)
-    assert found[: len(known)] == known
-    values = [one["quality"]["value"] for one in known]
+    rows = (await data(RANKED, gpu="rtx-4090", name="mmlu", first=100))["rankedModels"]
+    assert [row["rank"] for row in rows] == list(range(1, len(rows) + 1))
+    known = [row for row in rows if row["quality"]]
+    assert 0 < len(known) < len(rows)
+    assert rows[: len(known)] == known
+    values = [row["quality"]["value"] for row in known]
     assert values == sorted(values, reverse=True)
-    for one in known:
-        stated = catalog.models[one["fit"]["model"]["slug"]]["benchmarks"]["MMLU"]
-        assert (one["quality"]["value"], one["quality"]["source"]) == (stated["value"], stated["source"])
-    rest = [one["fit"]["model"]["slug"] for one in found[len(known) :]]
-    order = [one["fit"]["model"]["slug"] for one in await ranked(data, {"gpu": "rtx-4090"})]
+    for row in known:
+        stated = catalog.models[row["fit"]["model"]["slug"]]["benchmarks"]["MMLU"]
+        assert (row["quality"]["value"], row["quality"]["source"]) == (stated["value"], stated["source"])
+    rest = [row["fit"]["model"]["slug"] for row in rows[len(known) :]]
+    order = [row["fit"]["model"]["slug"] for row in await ranked(data, {"gpu": "rtx-4090"})]
     assert rest == [slug for slug in order if slug in rest]
     other = (await data(RANKED, gpu="rtx-4090", name="MMLU", setting="no such setting"))["rankedModels"]
-    assert all(one["quality"] is None for one in other)
+    assert all(row["quality"] is None for row in other)
     assert len((await data(RANKED, gpu="rtx-4090", name="MMLU", first=1))["rankedModels"]) == 1
 
 
@@ -274,7 +274,7 @@ async def test_models_for_an_accelerator_equal_brute_force_over_all_quantization
     data: Any, catalog: Catalog, users: int | None
 ) -> None:
     target = {"bitsPerWeight": 4.3} | ({} if users is None else {"users": users})
-    found = await ranked(data, {"gpu": "rtx-4090", "workload": "CODING", "target": target})
+    rows = await ranked(data, {"gpu": "rtx-4090", "workload": "CODING", "target": target})
     answerer = Answerer(catalog, Calibration.load())
     use = specs.workload(catalog.workloads["coding"])
     usable = set()
@@ -288,39 +288,39 @@ async def test_models_for_an_accelerator_equal_brute_force_over_all_quantization
                 answer = answerer.answer(question)
             except QuestionError:
                 continue
-            one = answer.estimate
+            row = answer.estimate
             bits = model_tables(answer.facts.model, (answer.facts.quant,)).bits_per_weight[0]
-            whole = one.status in (Status.FITS, Status.FITS_TIGHTLY) and not answer.waiting_streams
-            if one.decode is None or one.ttft_ms is None or bits < 4.3 or (users and not whole):
+            whole = row.status in (Status.FITS, Status.FITS_TIGHTLY) and not answer.waiting_streams
+            if row.decode is None or row.ttft_ms is None or bits < 4.3 or (users and not whole):
                 continue
             tokens = [use.answer_tokens + use.thinking_tokens * thinks for thinks in way_flags(traits)]
-            seconds = one.ttft_ms / 1000 + min(tokens) / one.decode.value
-            fast = one.decode.value >= use.minimum_decode_tok_s and one.ttft_ms <= use.usable_ttft_ms
+            seconds = row.ttft_ms / 1000 + min(tokens) / row.decode.value
+            fast = row.decode.value >= use.minimum_decode_tok_s and row.ttft_ms <= use.usable_ttft_ms
             if fast and seconds <= use.usable_answer_s and has_weights(answer.facts.quant, answer.facts.model):
                 usable.add(model)
     assert usable
-    assert {one["fit"]["model"]["slug"] for one in found} == usable
+    assert {row["fit"]["model"]["slug"] for row in rows} == usable
 
 
 def way_flags(traits: ModelTraits) -> list[bool]:
     """Whether the model thinks, for each way that it has."""
-    return [way == 1 for way, one in enumerate(ways(traits, CapabilityTable.load().of(traits)["coding"])) if one]
+    return [way == 1 for way, row in enumerate(ways(traits, CapabilityTable.load().of(traits)["coding"])) if row]
 
 
 async def test_accelerators_that_serve_many_users_of_a_model(data: Any, catalog: Catalog) -> None:
     target = {"users": 16, "decodeTokensPerSecond": 25}
-    found = await ranked(data, {"model": "llama-3.1-8b", "workload": "CHAT", "target": target})
-    assert found
+    rows = await ranked(data, {"model": "llama-3.1-8b", "workload": "CHAT", "target": target})
+    assert rows
     answerer = Answerer(catalog, Calibration.load())
-    for one in found:
+    for row in rows:
         question = {
-            "model": "llama-3.1-8b", "gpu": one["fit"]["gpu"]["slug"], "quant": one["fit"]["quant"]["slug"],
+            "model": "llama-3.1-8b", "gpu": row["fit"]["gpu"]["slug"], "quant": row["fit"]["quant"]["slug"],
             "workload": "chat", "batch": 16, "is_occupancy_expected": True,
         }  # fmt: skip
         estimate = answerer.answer(question).estimate
         assert estimate.status in (Status.FITS, Status.FITS_TIGHTLY)
         assert estimate.decode is not None
-        assert estimate.decode.value == pytest.approx(one["tokensPerSecond"], rel=1e-5)
+        assert estimate.decode.value == pytest.approx(row["tokensPerSecond"], rel=1e-5)
         assert estimate.decode.value >= 25
 
 

@@ -288,11 +288,30 @@ def test_a_catalog_model_comes_out_of_its_own_keys(slug: str) -> None:
         ({"architectures": ["BartForConditionalGeneration"], "model_type": "bart"}, "an encoder-decoder"),
         ({"architectures": ["WhisperForConditionalGeneration"], "model_type": "whisper"}, "a speech model"),
         ({"architectures": ["LlamaForSequenceClassification"], "model_type": "llama"}, "a classifier"),
+        ({"architectures": ["Gemma4AssistantForCausalLM"]}, "a drafter"),
+        ({"model_type": "gemma4_unified_assistant"}, "a drafter"),
     ],
 )
 def test_what_generates_no_text_is_refused_as_what_it_is(config: dict[str, Any], match: str) -> None:
     with pytest.raises(ImportFactsError, match=match):
         facts_from_config(config)
+
+
+def test_layers_of_experts_in_a_text_are_read_as_far_as_they_are_numbers() -> None:
+    config = CONFIGS["step-3.5-flash"]
+    facts = facts_from_config({**config, "moe_layers_enum": f" 3, 4,{'9' * 5000},\u00b2,5"})
+    assert facts["mlp_pattern"] == "DDDEEE" + "D" * 39
+
+
+def test_a_model_whose_layers_all_keep_a_state_has_a_file() -> None:
+    config = {
+        "model_type": "minimax_m1", "hidden_size": 6144, "num_hidden_layers": 1, "num_attention_heads": 64,
+        "num_key_value_heads": 8, "vocab_size": 200064, "intermediate_size": 9216, "head_dim": 128, "num_local_experts": 32,
+        "num_experts_per_tok": 2,
+    }  # fmt: skip
+    facts = facts_from_config(config)
+    table = weight_table(architecture_from_facts(facts), [specs.quant(CATALOG.quants["q8-0"])])
+    assert table.bits_per_weight[0] == pytest.approx(8.5, rel=0.01)
 
 
 def test_prediction_heads_are_stored_and_not_counted() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from db.entries import specs
 from db.entries.files import load_catalog
 from db.imports.errors import ImportFactsError
-from db.imports.hub.config import MAX_CONFIG_BYTES, facts_from_config, facts_from_config_text
+from db.imports.hub.config import MAX_CONFIG_BYTES, config_of_text, facts_from_config
 from db.imports.hub.families import FAMILIES
 from estimator.structure.architecture import architecture_from_facts
 
@@ -177,7 +177,7 @@ def test_what_is_wrong_is_said(change: dict[str, Any], match: str) -> None:
 )
 def test_texts_that_are_no_configuration(text: bytes, match: str) -> None:
     with pytest.raises(ImportFactsError, match=match):
-        facts_from_config_text(text)
+        config_of_text(text)
 
 
 @pytest.mark.parametrize("slug", ["", "../x", "A", "a b", "<script>", "a" * 200])

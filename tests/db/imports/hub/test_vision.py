@@ -68,7 +68,32 @@ def test_gemma_4_has_its_scalars_in_the_text_part() -> None:
     config = {"model_type": "gemma4", "vision_config": vision}
     scalars = entry["n_layers"]
     assert vision_parameters(config, 5376) == entry["params_vision_and_other"] + scalars
-    assert vision_parameters({**config, "audio_config": {}}, 5376) is None
+
+
+@pytest.mark.parametrize(
+    ("slug", "kind"),
+    [
+        ("gemma-3n-e2b", "gemma3n"),
+        ("gemma-3n-e4b", "gemma3n"),
+        ("gemma-4-e4b", "gemma4"),
+        ("gemma-4-12b", "gemma4_unified"),
+    ],
+)
+def test_the_audio_tower_is_counted_beside_the_other(slug: str, kind: str) -> None:
+    entry = CATALOG.models[slug]
+    config = {"vision_config": {"model_type": f"{kind}_vision"}, "audio_config": {"model_type": f"{kind}_audio"}}
+    assert vision_parameters(config, entry["hidden_size"]) == entry["params_vision_and_other"]
+    alone = vision_parameters({"vision_config": config["vision_config"]}, entry["hidden_size"])
+    assert alone is not None
+    assert alone < entry["params_vision_and_other"]
+
+
+def test_an_audio_tower_of_wrong_sizes_is_refused() -> None:
+    config = {"vision_config": {"model_type": "gemma4_vision"}, "audio_config": {"subsampling_conv_channels": [128]}}
+    with pytest.raises(ImportFactsError, match="channels of two convolutions"):
+        vision_parameters(config, 2560)
+    timm = {"vision_config": {"model_type": "gemma3n_vision", "architecture": "resnet50"}}
+    assert vision_parameters(timm, 2048) is None
 
 
 def test_a_configuration_brings_its_projector_along() -> None:
