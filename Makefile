@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: run test engine-test lint format bench chaos lock schema docs clean
+.PHONY: run test engine-test lint format bench chaos lock schema docs audit release clean
 .DEFAULT_GOAL := run
 
 # `venv` needs ensurepip, which some distributions split off; virtualenv carries its own pip.
@@ -67,12 +67,35 @@ schema: $(VENV)/.run  ## rewrite the documents that the code generates
 docs: .docs/bin/mkdocs  ## build the documentation site into build/docs; a broken link is an error
 	NO_MKDOCS_2_WARNING=1 .docs/bin/mkdocs build --strict --quiet
 
+# The tools of a release have an environment of their own, too.
+RELEASE := build/release
+TOOLS   := build/release-tools/bin
+$(TOOLS)/cyclonedx-py: requirements/release.txt | $(BIN)/python
+	$(BIN)/python -m venv build/release-tools || $(BIN)/python -m virtualenv --quiet build/release-tools
+	$(TOOLS)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/release.txt
+	@touch $@
+
+# Copyleft that reaches the whole work is refused; that of a library (LGPL, MPL) binds its own files alone.
+audit: $(TOOLS)/cyclonedx-py $(VENV)/.run  ## look for known vulnerabilities and licences that forbid a release (needs a network)
+	$(TOOLS)/pip-audit --strict --require-hashes --disable-pip --requirement requirements/run.txt
+	$(TOOLS)/pip-licenses --python $(BIN)/python --from=mixed --partial-match --fail-on "GNU General Public;GNU Affero;AGPL;GPLv2;GPLv3" > /dev/null
+
+release: audit  ## from the tagged, clean checkout: wheel, list of parts (SBOM) and checksums in build/release
+	@test -z "$$(git status --porcelain)" || { echo "the checkout has changes: commit or remove them"; exit 1; }
+	@test "$$(git describe --exact-match --match 'v*')" = "v$$($(BIN)/python -c 'from importlib.metadata import version; print(version("fitgraph"))')" \
+		|| { echo "the commit needs a tag v<version of pyproject.toml>"; exit 1; }
+	rm -rf $(RELEASE)
+	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir $(RELEASE) .
+	$(TOOLS)/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible --output-file $(RELEASE)/fitgraph.cdx.json requirements/run.txt
+	cd $(RELEASE) && sha256sum * > SHA256SUMS
+
 lock:  ## resolve and pin every dependency with its hash
 	$(PIP) uv
 	$(BIN)/uv pip compile pyproject.toml --extra build --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet --upgrade -o requirements/run.txt
 	$(BIN)/uv pip compile pyproject.toml --extra build --extra test --extra calibrate --extra mcp --constraint requirements/run.txt --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet -o requirements/test.txt
 	$(BIN)/uv pip compile pyproject.toml --extra build --extra test --extra engine --constraint requirements/test.txt --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet -o requirements/engine.txt
 	printf 'mkdocs-material\ngraphql-core\n' | $(BIN)/uv pip compile - --constraint requirements/run.txt --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet -o requirements/docs.txt
+	printf 'cyclonedx-bom\npip-audit\npip-licenses\n' | $(BIN)/uv pip compile - --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet -o requirements/release.txt
 
 clean:
 	rm -rf $(VENV) .boot .docs build .fitgraph .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

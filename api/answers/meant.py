@@ -16,6 +16,8 @@ _MAX_WORDS = 16
 #: Words that stand between the two names.
 _BETWEEN = frozenset(("on", "with", "for", "in", "and", "at", "+", "@", "/", "|", "&", "-", "vs"))
 _MAX_NEAR = 12
+#: A number of weights alone, as "70B", names no model, and no card whose number it is.
+_SIZE = re.compile(r"\d+(?:\.\d+)?\s*b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,11 @@ class Meant:
 
     model: Meaning | None = None
     gpu: Meaning | None = None
+
+    @property
+    def names_something(self) -> bool:
+        """Whether the text names a model or an accelerator."""
+        return self.model is not None or self.gpu is not None
 
     @property
     def is_plain(self) -> bool:
@@ -98,6 +105,8 @@ def _cuts(words: list[str]) -> Iterator[tuple[str, str]]:
 
 
 def _meaning(view: CatalogView, kind: str, text: str) -> Meaning | None:
+    if _SIZE.fullmatch(text):
+        return None
     try:
         return view.meaning(kind, text)
     except NotFoundError:

@@ -1,7 +1,7 @@
 """From what a machine says of itself to accelerators of the catalog and the computer around them.
 
-Names go through the catalog's one resolver. Where a name fits several entries, the detected memory decides. What cannot be
-read is assumed as everywhere else, and ``notes`` say so.
+Names go through the catalog's one resolver. Where a name fits several entries, the detected memory decides. A fact that
+cannot be read is assumed as everywhere else, and ``notes`` say so.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from prometheus_client.registry import Collector
 from redis.exceptions import RedisError
 from sqlalchemy import event
 
-from api.errors import ApiError
+from api.errors import ApiError, ErrorCode
 from api.graphql.services.redis_link import redis_client
 from api.graphql.services.services import Services
 from db.fits.generations import Generation
@@ -55,6 +55,9 @@ class Metrics:
         )
         self.cost = Histogram("fitgraph_graphql_cost", "Cost of the operations that were run.", buckets=_COSTS, **made)
         self.errors = Counter("fitgraph_graphql_errors", "Errors in answers, by code.", ("code",), **made)
+        for code in ErrorCode:
+            # A series that appears with its first error has no increase.
+            self.errors.labels(code.value)
         self.resolver_seconds = Histogram(
             "fitgraph_resolver_seconds",
             "Time of a field's resolver, waits included; fields that only read an attribute are not timed.",

@@ -7,9 +7,10 @@ from starlette.routing import Route
 from api.catalog.state import CatalogState
 from api.pages.accuracy import accuracy_page, accuracy_plot
 from api.pages.catalog.gpu import gpu_page
-from api.pages.catalog.home import choose_page, home_page, search_page
+from api.pages.catalog.home import choose_page, home_page
 from api.pages.catalog.lists import gpus_page, models_page
 from api.pages.catalog.model import model_page
+from api.pages.catalog.search import search_page
 from api.pages.choices.buy import buy_page
 from api.pages.choices.compare import compare_page
 from api.pages.choices.here import here_page

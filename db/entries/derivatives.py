@@ -3,7 +3,8 @@
 ``derivatives/`` has one JSON Lines file a family. A line gives a repository the fits of its ``base``; ``known_by`` says
 whether its name states the base, or its card, only its dimensions and parameter count are equal, or (``text``) only the
 dimensions of its text model are, beside towers that no fit counts. ``format`` is the quantization that the repository holds,
-null for 16 bits, ``gguf`` for GGUF files of several types. ``date`` is the day on which the repository was created,
+null for 16 bits, ``gguf`` for GGUF files of several types, ``other`` for a format that the catalog has no
+quantization for. ``date`` is the day on which the repository was created,
 ``revision`` the commit that an import read.
 """
 
@@ -23,6 +24,8 @@ from db.entries.schema import Date, Name, Shape, Slug
 DIRECTORY = "derivatives"
 #: Format of a repository with GGUF files of several types.
 SEVERAL_GGUF = "gguf"
+#: Format of a repository whose quantization the catalog does not have.
+OTHER = "other"
 
 
 class DerivativeRow(Shape):
@@ -64,7 +67,7 @@ def _findings(
         yield "base", f"the catalog has no model {row.base!r}; correct the slug, or add the model"
     elif family_directory(str(base["family"])) != family:
         yield "base", f"the family of {row.base!r} is not {family!r}; move the line to its file"
-    if row.format not in (None, SEVERAL_GGUF) and row.format not in quants:
+    if row.format not in (None, SEVERAL_GGUF, OTHER) and row.format not in quants:
         yield "format", f"the catalog has no quantization {row.format!r}; correct the slug"
     name = row.repository.casefold()
     if name in seen:

@@ -28,6 +28,7 @@ class ApiServer:
     host: str
     port: int
     log: Path
+    pid: int
 
     @property
     def url(self) -> str:
@@ -52,7 +53,7 @@ def api_server(folder: Path, **variables: str) -> Iterator[ApiServer]:
         )
     try:
         _wait_for(process, port, log)
-        yield ApiServer("127.0.0.1", port, log)
+        yield ApiServer("127.0.0.1", port, log, process.pid)
     finally:
         process.terminate()
         try:

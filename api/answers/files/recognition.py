@@ -17,6 +17,7 @@ from estimator.calibration.effects import effect_name
 from estimator.sentences import Sentence, SentenceCode
 from estimator.structure.architecture import ModelArchitecture
 from estimator.structure.likeness import same_structure
+from estimator.structure.published import PublishedFile
 
 _CONTEXT = "max_position_embeddings"
 
@@ -45,8 +46,11 @@ def recognised(
         code, rest = SentenceCode.STRUCTURE_MEASURED, ": the speeds carry what was measured of it."
     else:
         code, rest = SentenceCode.STRUCTURE_KNOWN, "."
-    remark = Sentence(code, f"The structure is that of {names} in the catalog{rest}", models=same)
     known = [architecture(slug) for slug in same]
+    published = _common_files(known)
+    if any(file.quant not in {kept.quant for kept in published} for model in known for file in model.published_files):
+        rest += " Sizes of published files that differ among them, or are of one alone, are not carried over."
+    remark = Sentence(code, f"The structure is that of {names} in the catalog{rest}", models=same)
     context, said = _context(source, entries)
     alone = known[0] if len(known) == 1 else own
     # The tensors of a GGUF file are its own.
@@ -58,12 +62,26 @@ def recognised(
         context_tokens=context,
         native_dtype=own.native_dtype if source.is_quantized else known[0].native_dtype,
         vision_parameters=alone.vision_parameters,
-        published_files=alone.published_files,
+        published_files=published,
         has_original=all(model.has_original for model in known),
         checkpoints=tuple(sorted(set.intersection(*(set(model.checkpoints) for model in known)))),
     )
     defaults = tuple(key for key in source.defaults if key != _CONTEXT or context == own.context_tokens)
     return replace(source, model=model, defaults=defaults, remarks=(*source.remarks, remark, *said))
+
+
+def _common_files(known: Sequence[ModelArchitecture]) -> tuple[PublishedFile, ...]:
+    """Published sizes that all of ``known`` share within their rounding."""
+    by_quant: dict[str, list[PublishedFile]] = {}
+    for model in known:
+        for file in model.published_files:
+            by_quant.setdefault(file.quant, []).append(file)
+    shared = (
+        PublishedFile(quant, max(file.low_bytes for file in files), min(file.high_bytes for file in files))
+        for quant, files in by_quant.items()
+        if len(files) == len(known)
+    )
+    return tuple(file for file in shared if file.low_bytes <= file.high_bytes)
 
 
 def _alike(catalog: Catalog, own: ModelArchitecture) -> list[str]:

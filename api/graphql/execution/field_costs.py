@@ -19,12 +19,10 @@ _TEXT = FieldCost(once=20)
 #: Texts that first take a fit apart into its terms: milliseconds each.
 _TERMS = FieldCost(once=100)
 #: Fields that ask the estimator about changes, one after the other: up to half a second each.
-_ADVICE = FieldCost(once=6000, items=6)
+_ADVICE = FieldCost(once=8000, items=6)
 _SERVING = FieldCost(once=1000)
 #: A list that is made of all fits of an accelerator, whatever its page.
 _RANKED = FieldCost(surcharge=1, once=800, page=True)
-#: All pairings of an accelerator, computed for several users.
-_FOR_USERS = 15_000
 _QUANTS = 30
 _WORKLOADS = 5
 
@@ -46,7 +44,7 @@ FIELD_COSTS: dict[str, FieldCost] = {
     "Query.models": _LISTED,
     "Query.gpus": _LISTED,
     "Query.fits": _PAGE,
-    "Query.runs": _PAGE,
+    "Query.runs": FieldCost(surcharge=1, once=400, page=True),
     "Query.fitDifferences": FieldCost(surcharge=1, once=3 * _READ, page=True),
     "Query.measurements": FieldCost(surcharge=1, once=250, page=True),
     "Run.failedBlocks": FieldCost(once=20, items=5),
@@ -78,10 +76,8 @@ FIELD_COSTS: dict[str, FieldCost] = {
         surcharge=20,
         once=800,
         page=True,
-        when=(
-            When("input.target.users", _FOR_USERS),
-            When("mode", _FOR_USERS, values=frozenset({"LIGHT_API", "SCALE_OUT"})),
-        ),
+        # Pairings are computed anew for several users.
+        when=(When("input.target.users", 2000),),
     ),
     "Query.smallestSetups": FieldCost(surcharge=20, once=2500, page=True),
     "Setup.estimate": _TEXT,
@@ -111,9 +107,9 @@ FIELD_COSTS: dict[str, FieldCost] = {
     "FitServing.points": FieldCost(surcharge=20, items=12, lists=("people",)),
     "FitServing.engines": FieldCost(once=3000, items=3),
     # Its last answer is the first advice.
-    "Fit.faq": FieldCost(once=6000, items=7),
+    "Fit.faq": FieldCost(once=8000, items=7),
     "Fit.measurements": FieldCost(surcharge=1, once=20, page=True),
-    "Catalog.lastRun": FieldCost(once=_READ),
+    "Catalog.lastRun": FieldCost(once=400),
     "Fit.workloadOptions": FieldCost(once=50, items=_WORKLOADS),
     "Fit.quantOptions": FieldCost(once=50, items=_QUANTS),
 }

@@ -22,7 +22,6 @@ from typing import Any
 from graphql import (
     BooleanValueNode,
     DocumentNode,
-    EnumValueNode,
     FieldNode,
     FragmentDefinitionNode,
     FragmentSpreadNode,
@@ -54,15 +53,11 @@ _ROWS = frozenset({"nodes", "edges"})
 
 @dataclass(frozen=True, slots=True)
 class When:
-    """More work of a field, by the argument at a path: ``most`` without it, else ``each`` for each of its entries.
-
-    ``values`` are those that ask for the work; every value does where they are not given.
-    """
+    """More work of a field, by the argument at a path: ``most`` without it, else ``per_entry`` for each of its entries."""
 
     path: str
-    each: int
+    per_entry: int
     most: int = 0
-    values: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,13 +255,8 @@ class CostWalker:
 
     def _asked(self, field: FieldNode, when: When) -> int:
         """Work that an argument asks for."""
-        value = self._at(field, when.path)
-        if value is None or isinstance(value, NullValueNode):
-            return when.most
-        named = value.value if isinstance(value, EnumValueNode) else value
-        if when.values:
-            return when.each if isinstance(named, str) and named in when.values else 0
-        return when.each * (_length_of(value) or 0)
+        entries = _length_of(self._at(field, when.path))
+        return when.most if entries is None else when.per_entry * entries
 
     def _introspection(self, field: FieldNode) -> int:
         self._lengths = self._lengths or introspection_lengths(self._schema)

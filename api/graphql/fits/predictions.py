@@ -172,7 +172,7 @@ class Prediction:
         return await asyncio.to_thread(read, self.texts(info))
 
     async def _searched(self, info: strawberry.Info, read: Callable[[PlanAnswers], T]) -> T:
-        """What takes longer than a text."""
+        """Answers that take longer than a text."""
         return await search(read, self.texts(info))
 
 

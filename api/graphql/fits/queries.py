@@ -127,8 +127,8 @@ _OWNERS: dict[type, str] = {
     Quant: "Published fits in this quantization, none for those that runs do not cover; default order: score, best "
     "first. More than 5 quantizations at once need a filter that leaves at most 24 models or accelerators.",
     WorkloadType: "Published fits of this workload; default order: score, best first.",
-    Engine: "Published fits whose numbers are of this engine, none for a front; default order: score, best first. Of more "
-    "than 5 engines at once only with a filter that leaves at most 24 models or accelerators.",
+    Engine: "Published fits whose numbers are of this engine, none for a front; default order: score, best first. More "
+    "than 5 engines at once need a filter that leaves at most 24 models or accelerators.",
     Host: "Published fits of the accelerators that are assumed to sit in this computer; default order: score, best first.",
 }
 for _owner, _description in _OWNERS.items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from codecs import BOM_UTF8
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
@@ -146,7 +147,8 @@ def header_of(scope: Scope, name: bytes) -> str:
 def parse_body(body: bytes) -> GraphQLRequest:
     """A POST body. Raises :class:`RefusedRequestError` 400 for anything but one well-typed request."""
     try:
-        parsed = parse_json(body)
+        # Some clients begin with a byte order mark, which RFC 8259 lets a reader ignore.
+        parsed = parse_json(body.removeprefix(BOM_UTF8))
     except ValueError as error:
         raise RefusedRequestError(400, bad_input(f"The body is not valid JSON: {error}.")) from error
     if isinstance(parsed, list) and parsed:

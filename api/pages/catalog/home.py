@@ -1,19 +1,16 @@
-"""The first page, its search, and the form for a pairing."""
+"""The first page, and the form for a pairing."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 from urllib.parse import quote, urlencode
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from api.answers.meant import Meant, meant, near
 from api.answers.story import pair_slug
 from api.catalog.fit_reads import FitReads
 from api.catalog.fits import FitRecord
-from api.catalog.view import CatalogView
 from api.errors import ApiError
 from api.pages.asked import Asked
 from api.pages.forms import workload_options
@@ -33,13 +30,14 @@ EXAMPLES = (
     ("qwen3.8-27b", "rtx-5090"),
     ("llama-3.1-8b", "tesla-v100-sxm2-32-gb"),
 )
-#: Texts for the box, with the entities that they name.
+#: Questions for the box, with the entities that they name.
 SAMPLES: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
     ("Qwen3 32B on RTX 4090", (("model", "qwen3-32b"), ("gpu", "rtx-4090"))),
     ("gpt-oss 120B on Strix Halo 128 GB", (("model", "gpt-oss-120b"), ("gpu", "strix-halo-8060s-128gb"))),
-    ("Apple M4 16 GB", (("gpu", "apple-m4-10c-16gb"),)),
-    ("DeepSeek R1", (("model", "deepseek-r1"),)),
+    ("16 GB M4 Mac for coding", (("gpu", "apple-m4-10c-16gb"),)),
     ("2x RTX 3090", (("gpu", "rtx-3090"),)),
+    ("$2,500 for a 70B at 20 tok/s", ()),
+    ("Qwen3 32B for 20 users", (("model", "qwen3-32b"),)),
 )
 
 
@@ -100,45 +98,6 @@ async def _example(reads: FitReads, model_slug: str, gpu_slug: str) -> dict[str,
         "tone": tone(fit),
         "href": f"/can/{pair_slug(model.slug, gpu.slug)}",
     }
-
-
-async def search_page(request: Request, reads: FitReads, base_url: str) -> Response:
-    """The way to what a text names, or the entities that it may mean."""
-    text = Asked(request).text("q")
-    if not text:
-        return RedirectResponse("/", 303, headers=dict(COMMON))
-    named = await asyncio.to_thread(meant, reads.view, text)
-    path = _page_of(named, text)
-    if path:
-        return RedirectResponse(path, 303, headers=dict(COMMON))
-    values = await asyncio.to_thread(_choices, reads.view, text)
-    return html("catalog/search.html", values, base_url, "/search", 200 if values["found"] else 404)
-
-
-def _page_of(named: Meant, text: str) -> str:
-    """Path of the page of what is named; empty for nothing."""
-    model, gpu = named.model, named.gpu
-    if gpu is not None and (gpu.count or 1) > 1:
-        return f"/here?{urlencode({'gpu': f'{gpu.count}x {gpu.slug}'})}"
-    if model is not None and gpu is not None:
-        quant = f"?{urlencode({'quant': model.quant})}" if model.quant else ""
-        return f"/can/{pair_slug(model.slug, gpu.slug)}{quant}"
-    if model is not None:
-        return f"/model/{quote(model.slug, safe='')}"
-    return "" if gpu is None else f"/gpu/{quote(gpu.slug, safe='')}"
-
-
-def _choices(view: CatalogView, text: str) -> dict[str, Any]:
-    listed = near(view, text)
-    models = [view.model(slug) for slug in listed.models]
-    gpus = [view.gpu(slug) for slug in listed.gpus]
-    groups = [
-        ("Models", [(model.name, f"/model/{model.slug}", model.entry["publisher"]) for model in models], "/models"),
-        ("Accelerators", [(gpu.name, f"/gpu/{gpu.slug}", gpu.entry["kind"]) for gpu in gpus], "/gpus"),
-    ]
-    is_known = bool(models or gpus)
-    title = f"“{text}” may mean" if is_known else f"Nothing is called “{text}”"
-    return {"query": text, "title": title, "groups": groups, "found": is_known}
 
 
 async def choose_page(request: Request, reads: FitReads, base_url: str) -> Response:

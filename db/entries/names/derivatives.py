@@ -18,7 +18,7 @@ from db.entries.names.words import NOISE, words
 @dataclass(frozen=True, slots=True)
 class Derivative:
     """A repository whose fits are those of ``base``, a slug. ``format`` is the slug of its quantization, None for 16 bits,
-    ``gguf`` for GGUF files of several types.
+    ``gguf`` for GGUF files of several types, ``other`` for a format that the catalog does not have.
 
     ``known_by``: ``name`` or ``card`` where its name or card states the base, ``shape`` where its dimensions and parameter
     count are those of the base, ``text`` where the dimensions of its text model are.
@@ -32,7 +32,7 @@ class Derivative:
     @property
     def quant(self) -> str | None:
         """Slug of the one quantization that it holds."""
-        return None if self.format == "gguf" else self.format
+        return None if self.format in ("gguf", "other") else self.format
 
 
 _SHORTEST_NAME = 3

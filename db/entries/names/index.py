@@ -133,10 +133,18 @@ class NameIndex:
         return self._choice(said or text, fits, whole=whole) if fits else None
 
     def suggest(self, text: str) -> tuple[str, ...]:
-        """Slugs of the entities whose names share most letter triples with ``text``, at most five."""
+        """Slugs of the entities whose names share most letter triples with ``text``, at most five; none where none is near.
+
+        A model is near only where one name has the first word of the other, or a misspelling of it.
+        """
         if len(text) > MAX_NAME_CHARACTERS:
             return ()
-        return nearest(triples([key(self.kind, text)]), self._triples)
+        if self.kind != "model":
+            return nearest(triples([key(self.kind, text)]), self._triples)
+        name = text.rsplit("/", 1)[-1]
+        asked = [word for word in words(self.kind, name) if word.isalpha()]
+        akin = {slug: known for slug, known in self._triples.items() if _is_akin(asked, self._letters[slug])}
+        return nearest(triples([key(self.kind, name)]), akin)
 
     def resolve(self, text: str) -> Meaning:
         """The entity called ``text``. Raises :class:`UnknownNameError` with the nearest names."""
@@ -283,11 +291,21 @@ class NameIndex:
         return tuple(sorted(word for word in self._vocabulary if word.isalpha()))
 
     @cached_property
+    def _letters(self) -> dict[str, list[str]]:
+        return {slug: [word for word in words(self.kind, slug) if word.isalpha()] for slug in self._entries}
+
+    @cached_property
     def _triples(self) -> dict[str, frozenset[str]]:
         return {
             slug: triples([key(self.kind, slug), key(self.kind, str(entry["name"]))])
             for slug, entry in self._entries.items()
         }
+
+
+def _is_akin(asked: list[str], known: list[str]) -> bool:
+    return bool(asked and known) and any(
+        first in others or corrections(first, others) for first, others in ((asked[0], known), (known[0], asked))
+    )
 
 
 def near_names(kind: str, text: str, names: Mapping[str, object] | list[str]) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from db.entries.names.processors import series_of
 from db.entries.names.products import products
 from db.entries.names.quants import QuantNames
 from db.entries.names.readings import Reading, gpu_readings, model_readings, target_of
+from db.entries.names.refusals import refusal
 from db.entries.names.spelling import MAX_NAME_CHARACTERS
 from db.entries.names.words import Entry, key
 from estimator.sentences import Sentence, SentenceCode
@@ -99,7 +100,9 @@ class Resolver:
                         return self._completed(text, meaning, reading)
             if several is not None:
                 raise several
-        raise UnknownNameError(kind, text, self._index(kind).suggest(text))
+        refused = refusal(self._root / "refusals.jsonl", kind, readings[0].name)
+        reason = None if refused is None else refused.sentence
+        raise UnknownNameError(kind, text, () if reason else self._index(kind).suggest(text), reason)
 
     def _ways(self, kind: str, readings: Sequence[Reading]) -> list[list[tuple[Find, Sequence[Reading]]]]:
         """Readings in the order of trial: names in full or in part, typing errors, then texts that hold a name."""
@@ -132,12 +135,12 @@ class Resolver:
     def _listed(self, kind: str, text: str, reading: Reading) -> Meaning | None:
         """The base of a repository, which a line of the catalog states with its format."""
         derivative = derivatives_by_key(self._root / "derivatives").get(plain(reading.name))
-        if derivative is None or derivative.known_by != "name":
+        if derivative is None or derivative.known_by != "name" or derivative.format == "other":
             return self._derived(kind, text, reading)
         for part in self._readings(kind, reading.name):
             meaning = self._found(kind, text, part)
             if meaning is not None and meaning.slug == derivative.base:
-                return replace(meaning, quant=derivative.format or part.quant)
+                return replace(meaning, quant=derivative.quant or part.quant)
         return self._derived(kind, text, reading)
 
     def _derived(self, kind: str, text: str, reading: Reading) -> Meaning | None:
@@ -170,6 +173,10 @@ class Resolver:
         if derivative.format is None:
             text = "What it can do is taken from there, too: its own tuning is not judged."
             notes.append(Sentence(SentenceCode.TUNING_NOT_JUDGED, text, **values))
+        if derivative.format == "other":
+            told = derivative.repository
+            text = f"The format of {told} is not in the catalog; the estimate is of the quantization that is asked for."
+            notes.append(Sentence(SentenceCode.QUANT_UNKNOWN, text, name=told, quant="other", nearest=[]))
         return Meaning(derivative.base, tuple(notes), quant=derivative.quant)
 
     def _of_computer(self, kind: str, text: str, reading: Reading) -> Meaning | None:

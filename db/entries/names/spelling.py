@@ -9,7 +9,6 @@ from functools import lru_cache
 MAX_NAME_CHARACTERS = 200
 MAX_SUGGESTIONS = 5
 _NEAR_ENOUGH = 0.3
-_FALLBACK_SUGGESTIONS = 3
 _SHORTEST = 3
 _LONG = 8
 
@@ -65,13 +64,12 @@ def triples(keys: Iterable[str]) -> frozenset[str]:
 
 
 def nearest(asked: frozenset[str], known: Mapping[str, frozenset[str]]) -> tuple[str, ...]:
-    """The names that share most triples with ``asked``, best first, at most five; the best three when none is near."""
+    """The names that share most triples with ``asked``, best first, at most five; none where none is near."""
     scored = sorted(
         ((_likeness(asked, own), name) for name, own in known.items()),
         key=lambda pair: (-pair[0], len(pair[1]), pair[1]),
     )
-    near = tuple(name for score, name in scored[:MAX_SUGGESTIONS] if score >= _NEAR_ENOUGH)
-    return near or tuple(name for score, name in scored[:_FALLBACK_SUGGESTIONS] if score > 0)
+    return tuple(name for score, name in scored[:MAX_SUGGESTIONS] if score >= _NEAR_ENOUGH)
 
 
 def _likeness(asked: frozenset[str], known: frozenset[str]) -> float:

@@ -43,7 +43,7 @@ NOISE: Mapping[str, frozenset[str]] = {
         {
             "nvidia", "amd", "ati", "intel", "apple", "google", "aws", "huawei", "qualcomm", "geforce", "radeon", "tesla",
             "instinct", "gpu", "graphics", "generation", "card", "video", "series", "vram", "memory", "ram", "rtx", "gtx",
-            "rx", "corporation", "inc", "the", "oam", "vf", "edition", "mesa",
+            "rx", "corporation", "inc", "the", "oam", "vf", "edition", "mesa", "mac",
         }
     ),
     "model": frozenset(

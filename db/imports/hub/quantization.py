@@ -19,6 +19,11 @@ _PLAIN = {"bfloat16": "BF16", "float16": "FP16", "half": "FP16", "float32": "F32
 #: Slug of the quantization that engines run a width as, bits of a weight with its scales.
 _SLUG_OF_WIDTH = {4.5: "nvfp4", 8.0: "fp8", 8.25: "fp8", 4.25: "mxfp4-checkpoint"}
 _MLX_BITS = (2, 3, 4, 5, 6, 8)
+#: Bits of a weight that the catalog has files of ExLlama in.
+_EXL_BITS = {
+    "exl2": (2.4, 3.0, 3.5, 4.0, 4.25, 4.65, 5.0, 6.0, 6.5, 8.0),
+    "exl3": (2.0, 2.25, 2.5, 3.0, 3.5, 4.0, 4.25, 4.5, 5.0, 6.0, 8.0),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +83,9 @@ def _of_method(stated: Mapping[str, Any]) -> CheckpointFormat:
         return CheckpointFormat("MXFP4 (experts)", "mxfp4-checkpoint")
     if method in ("fp8", "fbgemm-fp8") or algorithm in ("fp8", "float-quantized", "fp8_pb_wo"):
         return CheckpointFormat("FP8", "fp8")
-    if method == "bitsandbytes":
+    if method in _EXL_BITS:
+        return _exllama(stated, method)
+    if method == "bitsandbytes" or (not method and (stated.get("load_in_8bit") or stated.get("load_in_4bit")) is True):
         return _bitsandbytes(stated)
     if method == "awq":
         return _integers("awq", bits or 4, group or 128, zero=stated.get("zero_point") is not False)
@@ -107,6 +114,13 @@ def _bitsandbytes(stated: Mapping[str, Any]) -> CheckpointFormat:
     # A 32-bit scale for 64 weights; quantized itself to 8 bits and a 32-bit one for 256 of them.
     scale = 8.125 if stated.get("bnb_4bit_use_double_quant") is True else 32.0
     return CheckpointFormat(f"{kind} (bitsandbytes)", "bnb-nf4", bits=4.0, group_size=64, scale_bits=scale)
+
+
+def _exllama(stated: Mapping[str, Any], method: str) -> CheckpointFormat:
+    bits = stated.get("bits")
+    if bits not in _EXL_BITS[method]:
+        return CheckpointFormat(method.upper(), None)
+    return CheckpointFormat(f"{method.upper()} {bits:g} bpw", f"{method}-{bits:g}bpw".replace(".", "-"))
 
 
 def _mixed(method: str, widths: Mapping[str, float]) -> CheckpointFormat:

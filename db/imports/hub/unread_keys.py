@@ -13,7 +13,7 @@ from db.imports.hub.class_defaults import ConfigValues
 _STRUCTURE = re.compile(
     r"(^|_)(hidden|intermediate|inner|ffn|ff|mlp|heads?|dims?|ranks?|experts?|layers?|lora|states?|latents?|kv|conv|kernels?"
     r"|mamba|ssm|moe|embeddings?|embed|embd|widths?|sizes?|blocks?|window|depth|channels?|streams|period|interval|pattern"
-    r"|ratios?|freq)(_|$)"
+    r"|ratios?|freq|hc|recurrent|recurrence|loops?|ut)(_|$)"
 )
 #: Switches that add, drop or share parameters.
 _SWITCH = re.compile(
@@ -27,7 +27,7 @@ _HARMLESS = re.compile(
     "|".join((
         r".*_tokens?|.*tokens?_(id|index|idx|type|list|per).*|tokenizer.*",
         r"(bos|eos|pad|unk|sep|cls|boi|eoi|mask)_.*", r".*(dropout|pdrop|_drop)(_.*)?", r".*(^|_)init.*",
-        r".*(eps|epsilon)(_.*)?", r".*(_act|_act_fn|activation.*)", r".*(loss|coef|jitter|noise|aux|grad).*",
+        r"(.*_)?(eps|epsilon)(_.*)?", r".*(_act|_act_fn|activation.*)", r".*(loss|coef|jitter|noise|aux|grad).*",
         r".*(scales?|scaling|scalar|multipliers?|temperature|softcap|logits?|clip|clamp|limit)(_.*)?", r".*rotary.*",
         r".*rope_(theta|interleaved?|scaling|parameters|type|base|freq|local|pct|partial|dim|ratio)(_.*)?", r"no_rope_.*",
         r".*(vision|visual|image|img|audio|video|speech|sound|projector|tower|talker|perceiver|resampler).*", r"mm_.*",
@@ -69,7 +69,7 @@ _OF_LISTED_LAYERS = frozenset({
 _OF_LATENT = frozenset({"head_dim", "num_key_value_heads", "qk_head_dim", "qk_rope_head_dim"})
 _BESIDE = frozenset({
     "attention_chunk_size", "conv_dim", "layer_switch", "conv_dim_out", "block_dim", "block_ff_dim", "hidden_dim",
-    "num_heads_kv", "index_head_dim", "index_n_heads", "hidden_size_per_layer_input", "num_kv_shared_layers",
+    "num_heads_kv", "index_head_dim", "index_n_heads", "hidden_size_per_layer_input",
     "n_embed_per_layer",
 })  # fmt: skip
 

@@ -7,14 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from graphql import OperationDefinitionNode, OperationType, parse, print_ast, validate
+from graphql import OperationDefinitionNode, OperationType, parse, print_ast, print_schema, validate
 
 import api
 from api.graphql.schema import schema
 from api.pages.explorer import EXAMPLE_QUERY
 
-PAGE = Path(api.__file__).parent.parent / "docs" / "how-to" / "queries.md"
-DOCUMENTS = re.findall(r"```graphql\n(.*?)```", PAGE.read_text(), re.DOTALL)
+DOCS = Path(api.__file__).parent.parent / "docs"
+DOCUMENTS = [
+    text
+    for page in sorted(DOCS.rglob("*.md"))
+    for text in re.findall(r"```graphql\n(.*?)```", page.read_text(), re.DOTALL)
+]
 
 
 @pytest.mark.parametrize("text", DOCUMENTS)
@@ -33,6 +37,14 @@ async def test_a_documented_query_is_answered(data: Any, text: str) -> None:
     if first.operation is OperationType.QUERY:
         found = await data(text)
         assert None not in found.values()
+
+
+def test_the_reference_names_what_the_schema_has() -> None:
+    text = (DOCS / "reference" / "graphql.md").read_text().split("## Names before 1.0")[0]
+    words = {word for code in re.findall(r"`([^`]+)`", text) for word in re.findall(r"\b[a-z]+[A-Z]\w*", code)}
+    known = set(re.findall(r"\w+", print_schema(schema.core)))
+    assert len(words) > 15
+    assert words - known == set()
 
 
 @pytest.mark.asyncio(loop_scope="session")

@@ -113,6 +113,14 @@ def test_the_repository_that_a_file_names_tells_models_of_one_structure_apart() 
     assert (slug, "the speeds carry what was measured" in notes) == ("llama-3.1-8b", True)
 
 
+def test_published_sizes_are_carried_over_where_models_of_one_structure_share_them() -> None:
+    question = {"gpu": "rtx-3090", "quant": "ud-q4-k-xl"}
+    own, named = (answer({**question, **model}) for model in ({"model_config": LLAMA}, {"model": "llama-3.1-8b"}))
+    assert own["file_size_bytes"] == named["file_size_bytes"]
+    said = {slug: "Sizes of published files" in carried(FILES[slug])[1] for slug in ("glm-5", "qwen3-4b-instruct-2507")}
+    assert said == {"glm-5": True, "qwen3-4b-instruct-2507": False}
+
+
 def test_a_context_that_differs_is_said_and_used() -> None:
     config = config_of(CATALOG.models["qwen3-32b"])
     _, notes = carried(config | {"max_position_embeddings": 131_072})

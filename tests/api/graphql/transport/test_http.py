@@ -130,6 +130,12 @@ async def test_only_json_is_read_so_that_no_form_can_post_here(client: httpx.Asy
     assert response.status_code == 415
 
 
+async def test_a_byte_order_mark_before_the_body_is_ignored(client: httpx.AsyncClient) -> None:
+    body = b'\xef\xbb\xbf{"query": "{ __typename }"}'
+    answer = await client.post("/graphql", content=body, headers={"content-type": "application/json"})
+    assert answer.json()["data"] == {"__typename": "Query"}
+
+
 async def test_another_charset_is_refused(client: httpx.AsyncClient) -> None:
     headers = {"content-type": "application/json; charset=utf-16"}
     assert (await post(client, content=b"{}", headers=headers)).status_code == 415

@@ -1,0 +1,52 @@
+"""The search leads to every entity by the names that people type, and to the page that answers their question."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from tests.api.pages.test_pages import Outline
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        ("llama 3.1 8b", "/model/llama-3.1-8b"),
+        ("RTX 4090", "/gpu/rtx-4090"),
+        ("llama 3.1 8b on RTX 4090", "/can/llama-3.1-8b-on-rtx-4090"),
+        ("rtx 4090 llama 3.1 8b", "/can/llama-3.1-8b-on-rtx-4090"),
+        ("Kimi Linear 48B A3B with V100 32GB", "/can/kimi-linear-48b-a3b-on-tesla-v100-sxm2-32-gb"),
+        ("Llama-3.1-8B-Instruct-Q5_K_M.gguf rtx 3090", "/can/llama-3.1-8b-on-rtx-3090?quant=q5-k-m"),
+        ("2x 3090", "/here?gpu=2x+rtx-3090"),
+        ("what can I run on an RTX 4090 for chat?", "/here?gpu=rtx-4090&workload=chat"),
+        ("llama 3.1 8b on RTX 4090 for coding", "/can/llama-3.1-8b-on-rtx-4090?workload=coding"),
+        ("llama 3.1 8b for 20 users", "/serve?model=llama-3.1-8b&people=20"),
+        ("20 users, llama 3.1 8b on 2x 3090", "/serve?model=llama-3.1-8b&gpu=rtx-3090&count=2&people=20"),
+        ("$2,500 for coding at 20 tok/s", "/buy?budget=2500&tok_s=20&workload=coding"),
+        ("llama 3.1 8b for $1k", "/buy?model=llama-3.1-8b&budget=1000"),
+        ("", "/"),
+    ],
+)
+async def test_a_text_leads_to_the_page_of_what_it_names(client: httpx.AsyncClient, text: str, path: str) -> None:
+    response = await client.get("/search", params={"q": text})
+    assert (response.status_code, response.headers["location"]) == (303, path)
+
+
+async def test_a_text_that_fits_several_lists_them(client: httpx.AsyncClient) -> None:
+    response = await client.get("/search", params={"q": "llama"})
+    assert response.status_code == 200
+    links = [each["href"] for each in Outline(response.text).all("a")]
+    assert {"/model/llama-3.1-8b", "/model/llama-2-7b"} <= set(links)
+    nothing = await client.get("/search", params={"q": "zzzz"})
+    assert nothing.status_code == 404
+    assert "Nothing is called" in nothing.text
+
+
+async def test_a_size_lists_its_models_with_the_rest_of_the_question(client: httpx.AsyncClient) -> None:
+    response = await client.get("/search", params={"q": "20 users of an 8B model"})
+    assert response.status_code == 200
+    links = [each["href"] for each in Outline(response.text).all("a")]
+    assert {"/serve?model=llama-3.1-8b&people=20", "/buy?users=20"} <= set(links)
+    assert not any("kimi-linear-48b" in (link or "") for link in links)

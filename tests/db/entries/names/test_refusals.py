@@ -1,0 +1,46 @@
+"""Names that are known and not estimated."""
+
+from __future__ import annotations
+
+import orjson
+import pytest
+
+from db.entries.files import CATALOG_ROOT, Catalog, load_catalog
+from db.entries.names.meanings import UnknownNameError
+from db.entries.names.refusals import WHY
+
+FILE = CATALOG_ROOT / "refusals.jsonl"
+
+
+@pytest.fixture(scope="module")
+def catalog() -> Catalog:
+    return load_catalog()
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "why"),
+    [
+        ("model", "openai/whisper-large-v3", "speech"),
+        ("model", "whisper large v3 turbo", "speech"),
+        ("model", "google/flan-t5-xl", "encoder-decoder"),
+        ("model", "bert-base-uncased", "encoder"),
+        ("model", "Dream-org/Dream-v0-Instruct-7B", "diffusion"),
+        ("model", "huginn-0125", "looped"),
+        ("gpu", "Intel Arc B770", "unconfirmed"),
+    ],
+)
+def test_a_name_of_another_kind_is_refused_as_what_it_is(catalog: Catalog, kind: str, text: str, why: str) -> None:
+    with pytest.raises(UnknownNameError, match="is known, but not estimated") as caught:
+        catalog.resolve(kind, text)
+    assert WHY[why] in str(caught.value)
+    assert caught.value.suggestions == ()
+
+
+def test_every_refusal_has_a_reason_and_a_source_and_refuses(catalog: Catalog) -> None:
+    for row in map(orjson.loads, FILE.read_bytes().splitlines()):
+        assert row.keys() == {"kind", "names", "why", "source"}
+        assert row["why"] in WHY
+        assert row["source"]
+        for name in row["names"]:
+            with pytest.raises(UnknownNameError, match="is known, but not estimated"):
+                catalog.resolve(row["kind"], name)
