@@ -44,34 +44,6 @@ def _one_s(case: Case) -> float:
     return float(np.ravel(read / case.coefficients.bandwidth_bytes_s)[0]) / case.served.request.gpu_count
 
 
-#: Predictions of aiconfigurator 0.12.0 (vLLM 0.24.0 and TensorRT-LLM 1.3.0rc20, its measured database) of every case that
-#: rows here measured too, all of 32 streams with 1,024 tokens in and out on H100 SXM5: model, GPUs, quantization and
-#: engine -> tok/s of each stream and of all.
-AICONFIGURATOR: Mapping[tuple[str, int, str, str], tuple[float, float]] = {
-    ("llama-3-8b", 1, "bf16-safetensors", "vllm"): (105.226, 3338.506),
-    ("llama-3-8b", 2, "bf16-safetensors", "vllm"): (174.499, 5518.628),
-    ("llama-3-8b", 1, "fp8", "vllm"): (133.592, 4228.981),
-    ("llama-3-70b", 4, "bf16-safetensors", "vllm"): (51.615, 1633.309),
-    ("llama-3-8b", 1, "bf16-safetensors", "tensorrt-llm"): (103.636, 3294.818),
-    ("llama-3-8b", 2, "bf16-safetensors", "tensorrt-llm"): (164.448, 5227.939),
-    ("llama-3-70b", 4, "bf16-safetensors", "tensorrt-llm"): (48.886, 1549.895),
-}
-
-
-def aiconfigurator_s(case: Case) -> float | None:
-    """Seconds per token that aiconfigurator predicts, of a stream as those of ``Law.measured``; None for other cases."""
-    served, request = case.served, case.served.request
-    if (request.accelerator.slug, served.streams, request.prompt_tokens, request.output_tokens) != (
-        "h100-sxm5-80-gb", 32, 1024, 1024,
-    ):  # fmt: skip
-        return None
-    engine = served.engine.partition(" ")[0]
-    predicted = AICONFIGURATOR.get((served.model.slug, request.gpu_count, request.quant.slug, engine))
-    if predicted is None:
-        return None
-    return 1.0 / predicted[0] if served.kind == "stream" else case.streams / predicted[1]
-
-
 def section(entities: Entities, calibration: Calibration, rows: Sequence[Mapping[str, Any]]) -> str:
     """Markdown of the errors on rows of servers."""
     fitted = fit(cases(entities, rows, calibration))
@@ -103,7 +75,6 @@ def section(entities: Entities, calibration: Calibration, rows: Sequence[Mapping
         "|---|---:|---:|---:|---:|---:|",
     ]
     lines += _by_engine(fitted, sources)
-    lines += _beside_aiconfigurator(fitted)
     lines += ["", "Left out, by what the row states:", ""]
     return "\n".join([*lines, *(f"- {count:,}: {reason}" for reason, count in reasons.most_common()), ""])
 
@@ -115,22 +86,6 @@ def _peers(fitted: Fitted, of: Flags) -> list[tuple[str, str]]:
         error = np.abs(np.expm1(fitted.law.measured - np.log(seconds)))[of]
         errors.append((name, f"{np.median(error):.1%} | {np.quantile(error, 0.9):.1%}"))
     return errors
-
-
-def _beside_aiconfigurator(fitted: Fitted) -> list[str]:
-    seconds = np.array([aiconfigurator_s(case) or np.nan for case in fitted.law.cases])
-    of = np.isfinite(seconds)
-    errors = {
-        "**fitgraph**, left out as above": np.abs(np.expm1(fitted.left_out[of])),
-        "aiconfigurator 0.12.0": np.abs(np.expm1(fitted.law.measured[of] - np.log(seconds[of]))),
-    }
-    lines = ["", "Rows of cases that aiconfigurator predicts (its engines are newer than those of the rows):", ""]
-    lines += ["| formula | rows | median error | 90th percentile |", "|---|---:|---:|---:|"]
-    return lines + [
-        f"| {name} | {of.sum()} | {np.median(error):.1%} | {np.quantile(error, 0.9):.1%} |"
-        for name, error in errors.items()
-        if of.any()
-    ]
 
 
 def _by_engine(fitted: Fitted, sources: NDArray[np.str_]) -> list[str]:
