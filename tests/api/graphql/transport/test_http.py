@@ -276,7 +276,7 @@ async def test_a_fault_of_the_server_is_masked_and_logged(
     def fail(*_: Any) -> None:
         raise RuntimeError("postgresql://user:secret@host/db")
 
-    monkeypatch.setattr("api.graphql.catalog.queries._page_models", fail)
+    monkeypatch.setattr("api.graphql.catalog.queries._page", fail)
     response = await post(client, {"query": "{ models { totalCount } }"}, headers={"x-request-id": "fault-1"})
     assert response.status_code == 200
     error = response.json()["errors"][0]
