@@ -201,7 +201,14 @@ def _sources(entry: Entry) -> list[str]:
 def _facts(kind: str, entry: Entry) -> dict[str, Any]:
     """The facts that tell entities of similar names apart."""
     keys = {
-        "model": ("params_total_b", "params_active_b", "context_length", "license", "release_date"),
+        "model": (
+            "params_total_b",
+            "params_active_b",
+            "context_length",
+            "license",
+            "release_date",
+            "release_date_kind",
+        ),
         "gpu": ("memory_gb", "bandwidth_gbps", "kind"),
         "quant": ("format", "nominal_bits"),
         "computer": ("gpu",),

@@ -124,6 +124,10 @@ VENDORS = {
 }  # fmt: skip
 
 
+#: Words beside a model's date that is not the release's, or not from a source, by its kind.
+RELEASE_NOTES = {"repository created": "repository created", "recalled": "not confirmed"}
+
+
 def billions(count: float | None) -> str:
     """A number of 10^9 weights: "8.0B", "671B"; a dash for an unknown one."""
     if count is None:

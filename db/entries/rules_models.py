@@ -120,9 +120,10 @@ def verified_means_nothing_derived(entry: Entry) -> Iterator[Finding]:
 
 
 def dates_have_a_source(entry: Entry) -> Iterator[Finding]:
-    """A release date says where it comes from."""
-    if (entry["release_date"] is None) != (entry["release_date_source"] is None):
-        yield "release_date_source", "release_date and release_date_source must be both stated or both null"
+    """A release date says where it comes from and what it is the date of."""
+    for name in ("release_date_source", "release_date_kind"):
+        if (entry["release_date"] is None) != (entry[name] is None):
+            yield name, f"release_date and {name} must be both stated or both null"
 
 
 def extension_goes_beyond_the_original(entry: Entry) -> Iterator[Finding]:

@@ -323,6 +323,7 @@ class ModelFile(Shape):
     verified: bool
     gguf_repos_all: list[Text]
     release_date_source: Text | None
+    release_date_kind: Literal["released", "repository created", "recalled"] | None
     count_exact: bool
     verification: Text
     params_vision_and_other: NotNegative | None = None

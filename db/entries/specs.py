@@ -249,7 +249,7 @@ def unverified_fields(entry: Entry) -> tuple[str, ...]:
             name for name in _MODEL_RECALLED if entry.get(name) is not None and _source_of_total(name) not in known
         )
         names = [*recalled, *entry.get("derived_fields", ())]
-        if entry.get("release_date") and entry.get("release_date_source") == "general knowledge":
+        if entry.get("release_date_kind") == "recalled":
             names.insert(0, "release_date")
         return tuple(dict.fromkeys(names))
     listed = [*entry.get("recalled", ()), *entry.get("uncertain", ())]

@@ -53,6 +53,7 @@ def model_entry(
         "hf_repo": snapshot.repository,
         "release_date": None,
         "release_date_source": None,
+        "release_date_kind": None,
         "license": snapshot.card.license,
         "modalities": modalities_of(snapshot.config or {}),
         "params_total_b": round(comparison.checkpoint / 1e9, 2) or None,

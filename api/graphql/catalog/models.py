@@ -11,6 +11,7 @@ from api.catalog.records import BenchmarkResult, ModelRecord
 from api.catalog.view import CatalogView
 from api.graphql.catalog.quants import Quant
 from api.graphql.core.connections import Connection
+from api.graphql.core.enums import ReleaseDateKind
 from api.graphql.core.ids import encode_id
 from api.graphql.core.node import Node
 from api.graphql.core.scalars import Int64, PartialDate
@@ -98,7 +99,12 @@ class Model(Node):
     family: str | None = strawberry.field(description="Family, such as `Kimi Linear`.")
     publisher: str | None = strawberry.field(description="Who published the weights.")
     license: str | None = strawberry.field(description="Licence identifier; null when unknown.")
-    release_date: PartialDate | None = strawberry.field(description="Date of first release, as precisely as known.")
+    release_date: PartialDate | None = strawberry.field(
+        description="Date of first release, as precisely as known; `releaseDateKind` says of what it is the date."
+    )
+    release_date_kind: ReleaseDateKind | None = strawberry.field(
+        description="The event that `releaseDate` is the date of; null without a date."
+    )
     hugging_face_repository: str | None = strawberry.field(description="Repository of the original weights.")
     gguf_repository: str | None = strawberry.field(description="Repository of GGUF files, where one is known.")
     ollama_tag: str | None = strawberry.field(description="Tag in Ollama's library, where one is known.")
@@ -188,6 +194,7 @@ def model_of(record: ModelRecord) -> Model:
         publisher=entry.get("publisher"),
         license=entry.get("license"),
         release_date=entry.get("release_date"),
+        release_date_kind=ReleaseDateKind(kind) if (kind := entry.get("release_date_kind")) else None,
         hugging_face_repository=entry.get("hf_repo"),
         gguf_repository=entry.get("gguf_repo"),
         ollama_tag=entry.get("ollama_tag"),

@@ -13,7 +13,17 @@ from estimator.types import Status as FitStatus
 from estimator.usability import Usability
 from estimator.verdict import GRADES
 
-__all__ = ["BackendKind", "EngineKind", "FitSource", "FitStatus", "GpuKind", "Grade", "OrderDirection", "Vendor"]
+__all__ = [
+    "BackendKind",
+    "EngineKind",
+    "FitSource",
+    "FitStatus",
+    "GpuKind",
+    "Grade",
+    "OrderDirection",
+    "ReleaseDateKind",
+    "Vendor",
+]
 
 
 describe(
@@ -260,6 +270,26 @@ describe(
         "INTEGRATED": "Graphics inside a processor, on system memory.",
         "CPU": "A processor without a GPU.",
         "OTHER": "A sort that is not listed here yet.",
+    },
+)
+
+
+class ReleaseDateKind(StrEnum):
+    """Kinds of dates as the catalog writes them."""
+
+    RELEASED = "released"
+    REPOSITORY_CREATED = "repository created"
+    RECALLED = "recalled"
+
+
+describe(
+    ReleaseDateKind,
+    "ReleaseDateKind",
+    "The event that a model's date is the date of.",
+    {
+        "RELEASED": "The release, as a source states it.",
+        "REPOSITORY_CREATED": "The creation of the repository of the weights: the release may be earlier or later.",
+        "RECALLED": "The release from general knowledge: no source was read.",
     },
 )
 

@@ -19,7 +19,7 @@ from api.pages.asked import Asked
 from api.pages.catalog.traits import KIND_NAMES, Abilities, kinds_of
 from api.pages.forms import MEMORIES, SIZES, Entry, Options, Select, pager, with_any
 from api.pages.responses import breadcrumbs, html
-from api.pages.wording import GPU_KINDS, VENDORS, billions, context_length, dollars, memory_gib
+from api.pages.wording import GPU_KINDS, RELEASE_NOTES, VENDORS, billions, context_length, dollars, memory_gib
 
 #: Rows of a page.
 PAGE_ROWS = 60
@@ -97,7 +97,7 @@ def _model_row(model: ModelRecord, abilities: Abilities, ability: str) -> dict[s
         if entry["params_active_b"] in (None, entry["params_total_b"])
         else billions(entry["params_active_b"]),
         "context": context_length(entry),
-        "released": (entry["release_date"] or "–")[:7],
+        "released": (entry["release_date"] or "–")[:7] + ("~" if entry["release_date_kind"] in RELEASE_NOTES else ""),
         "license": entry["license"] or "–",
         "able": able,
         "bar": round(able.value),

@@ -34,7 +34,7 @@ from api.pages.forms import (
 )
 from api.pages.plots import Plot, axis
 from api.pages.responses import COMMON, breadcrumbs, html
-from api.pages.wording import GPU_KINDS, VENDORS, billions, context_tokens, dollars, memory_gib
+from api.pages.wording import GPU_KINDS, RELEASE_NOTES, VENDORS, billions, context_tokens, dollars, memory_gib
 from estimator.advice.amounts import duration, pace
 from estimator.judgement import recommend
 from estimator.judgement.choice import frontier
@@ -131,7 +131,7 @@ def _facts(view: CatalogView, model: ModelRecord) -> dict[str, Any]:
         ("Weights", billions(entry["params_total_b"]), f"{billions(active)} active a token" if active else "dense"),
         ("Context", context_tokens(entry["context_length"]), "tokens at most"),
         ("Layers", str(entry["n_layers"] or "–"), f"{entry['hidden_size']:,} wide" if entry["hidden_size"] else ""),
-        ("Released", entry["release_date"] or "–", ""),
+        ("Released", entry["release_date"] or "–", RELEASE_NOTES.get(entry["release_date_kind"], "")),
         ("Licence", entry["license"] or "–", ""),
     ]
     return {
