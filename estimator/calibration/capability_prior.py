@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from estimator.structure.training import REFERENCE_YEAR
+from estimator.structure.training import REFERENCE_YEAR, SMALLEST_B
 
 Thinking = Literal["never", "hybrid", "always"]
 #: Size of a model of middle size, billions of parameters; logarithms are taken relative to it.
@@ -93,7 +93,7 @@ def _of_groups(model: ModelTraits, terms: Mapping[str, float]) -> float:
 
 def _sizes_and_date(model: ModelTraits) -> tuple[float, float, float]:
     return (
-        math.log(model.total_b / REFERENCE_B),
-        math.log(model.active_b / REFERENCE_B),
+        math.log(max(model.total_b, SMALLEST_B) / REFERENCE_B),
+        math.log(max(model.active_b, SMALLEST_B) / REFERENCE_B),
         model.released - REFERENCE_YEAR,
     )

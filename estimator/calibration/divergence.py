@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from estimator.structure.training import REFERENCE_YEAR, TrainedModel
+from estimator.structure.training import REFERENCE_YEAR, SMALLEST_B, TrainedModel
 from estimator.types import CacheType, Quant, QuantFormat
 
 #: Bits per weight that the law is centred on.
@@ -91,7 +91,7 @@ def family_of_type(name: str) -> str:
 def divergence_terms(model: TrainedModel, form: QuantForm, bits: float) -> dict[str, float]:
     """Values by the name of their coefficient; the log of the divergence is the sum of the products."""
     b = min(max(bits, LEAST_BITS), MOST_BITS) - REFERENCE_BITS
-    effective = model.total_b**TOTAL_POWER * model.active_b ** (1.0 - TOTAL_POWER)
+    effective = max(model.total_b, SMALLEST_B) ** TOTAL_POWER * max(model.active_b, SMALLEST_B) ** (1.0 - TOTAL_POWER)
     size = math.log(effective / REFERENCE_SIZE_B)
     return {
         "level": 1.0,
@@ -121,7 +121,7 @@ def cache_terms(model: TrainedModel, bits: float, *, floating: bool = False) -> 
     return {
         "level": 1.0,
         "bits": bits - REFERENCE_CACHE_BITS,
-        "size": math.log(model.total_b / REFERENCE_SIZE_B),
+        "size": math.log(max(model.total_b, SMALLEST_B) / REFERENCE_SIZE_B),
         "floating": float(floating),
         f"publisher:{model.publisher}": 1.0,
         f"model:{model.slug}": 1.0,

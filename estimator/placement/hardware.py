@@ -30,7 +30,9 @@ SGLANG_ROCM_TARGETS = frozenset({"gfx942", "gfx950"})
 #: System memory that the operating system and programs keep, bytes.
 HOST_RESERVE_BYTES = 4 * 1024**3
 #: Architectures that neither llama.cpp nor its fronts can convert.
-NO_GGUF = frozenset({"MiniMaxM1ForCausalLM", "MiniMaxText01ForCausalLM", "SarvamMLAForCausalLM"})
+NO_GGUF = frozenset(
+    {"MiniMaxM1ForCausalLM", "MiniMaxText01ForCausalLM", "SarvamMLAForCausalLM", "HyperCLOVAXForCausalLM"}
+)
 #: Not in llama.cpp's list of architectures; Ollama runs both with code of its own.
 LLAMA_CPP_UNSUPPORTED = NO_GGUF | {"MllamaForConditionalGeneration", "SolarForCausalLM"}
 

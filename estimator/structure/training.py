@@ -8,6 +8,9 @@ from typing import Any, Protocol
 
 #: Dates are counted in years from here; a model without a date has this one.
 REFERENCE_YEAR = 2025.0
+#: Size below which the laws of capability and of loss hold their level, billions of parameters: no smaller model was
+#: measured, and the laws go on without end.
+SMALLEST_B = 0.1
 #: Parts of a native type's name, and bits per weight with scales; a checkpoint with 4-bit experts is known by them.
 _NATIVE_BITS = (("fp4", 4.2), ("int4", 4.5), ("fp8", 8.0), ("ternary", 2.0))
 

@@ -60,7 +60,7 @@ def same_files(model: ModelArchitecture) -> list[list[Quant]]:
     """GGUF quantizations under different names whose files have the same types of tensors."""
     index, groups = index_tensors(model, inventory(model)), defaultdict(list)
     for quant in ENTITIES.quants.values():
-        if quant.format in GGUF_FORMATS and quant.file_type and quant.part_bits is None:
+        if quant.format in GGUF_FORMATS and quant.file_type and quant.part_bits is None and not quant.part_factors:
             types = file_types(model, index, quant.file_type, imatrix=quant.imatrix)
             groups[types.tobytes()].append(quant)
     return [group for group in groups.values() if len(group) > 1]
