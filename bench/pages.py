@@ -55,7 +55,10 @@ class Statements:
         return self._ids[kind]
 
     def of(self, read: Callable[[Reader], Awaitable[Any]]) -> tuple[str, Any]:
-        """Text and parameters of the one statement that ``read`` runs; a second statement would be a miss of its index."""
+        """Text and parameters of the one statement that ``read`` runs.
+
+        Raises RuntimeError when it runs another: then its index led to too few rows.
+        """
         statements: list[tuple[str, Any]] = []
         outer = self
 
@@ -72,8 +75,9 @@ class Statements:
             await read(Noting())
 
         asyncio.run(run())
-        (statement,) = statements
-        return statement
+        if len(statements) != 1:
+            raise RuntimeError(f"one list took {len(statements)} statements: its index led to too few rows")
+        return statements[0]
 
     def rows(self, statement: str, parameters: Any = None) -> list[Any]:
         if self.dialect == "postgresql":

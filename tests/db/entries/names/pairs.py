@@ -138,7 +138,7 @@ gpt-oss:120b | Tesla P40 | gpt-oss-120b | tesla-p40
 mistral-small3.2 | macbook pro m3 max 36gb | mistral-small-3.2-24b | apple-m3-max-30c-36gb
 lama4 maverick | Radeon 8060S | ~llama-4-maverick | ~strix-halo-8060s-128gb
 exaone-deep | Asus Ascent GX10 | ~exaone-deep-32b | ~dgx-spark
-tinyllama | RTX 3050 Ti Laptop | ~tinyllama-1.1b | rtx-3050-ti-laptop
+tinyllama | RTX 3050 Ti Laptop | tinyllama-1.1b | rtx-3050-ti-laptop
 inkling | TPU v6e | inkling | tpu-v6e
 deepseek v4.1 flash | HP ZBook Ultra G1a | deepseek-v4.1-flash | ~strix-halo-8060s-128gb
 llama3.3:70b | Legion Go | llama-3.3-70b | ~radeon-780m
