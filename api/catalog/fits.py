@@ -111,7 +111,9 @@ def best_of(view: CatalogView, cells: Sequence[AnyCell]) -> AnyCell | None:
             return cell
     placed = [cell for cell in cells if cell.status is not Status.UNSUPPORTED]
     if placed:
+        highest = max(cell.score for cell in placed)
         return min(
-            placed, key=lambda cell: (-cell.score, cell.memory.total_bytes, view.quant_by_id[cell.quant_id].slug)
+            (cell for cell in placed if cell.score == highest),
+            key=lambda cell: (cell.total_bytes, view.quant_by_id[cell.quant_id].slug),
         )
     return cells[0]
