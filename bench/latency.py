@@ -30,6 +30,7 @@ from db.entries.files import Catalog, load_catalog
 from db.runs.store import RunState
 from db.session import sync_engine, upgrade_database
 from db.settings import Settings
+from estimator.placement.hardware import LLAMA_CPP_UNSUPPORTED
 from tests.support.postgres import EmbeddedPostgres
 from workers.app import app
 from workers.local.supervisor import Supervisor
@@ -128,7 +129,11 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="seed of the choice of models and pauses")
     arguments = parser.parse_args()
     chance, catalog = random.Random(arguments.seed), load_catalog()
-    known = [entry for entry in catalog.models.values() if not specs.missing_facts(entry)]
+    known = [
+        entry
+        for entry in catalog.models.values()
+        if not specs.missing_facts(entry) and entry["architecture"] not in LLAMA_CPP_UNSUPPORTED
+    ]
     with installation() as (settings, client):
         full_s = full_recompute(settings, catalog)
         taken = []

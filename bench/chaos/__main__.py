@@ -35,7 +35,7 @@ TIMES = 20
 MINUTES = 15.0
 #: A run is lost when it has not ended after this time.
 PATIENCE_S = 60.0
-WARM_UPS = 3
+WARM_UPS = 2
 
 
 @dataclass
