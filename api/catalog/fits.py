@@ -114,6 +114,6 @@ def best_of(view: CatalogView, cells: Sequence[AnyCell]) -> AnyCell | None:
         highest = max(cell.score for cell in placed)
         return min(
             (cell for cell in placed if cell.score == highest),
-            key=lambda cell: (cell.total_bytes, view.quant_by_id[cell.quant_id].slug),
+            key=lambda cell: (cell.memory.total_bytes, view.quant_by_id[cell.quant_id].slug),
         )
     return cells[0]

@@ -81,11 +81,6 @@ class FitCell:
         return astuple(self.memory)
 
     @property
-    def total_bytes(self) -> int:
-        """Sum of what lies in device memory."""
-        return self.memory.total_bytes
-
-    @property
     def decode_figures(self) -> SpeedFigures | None:
         """Figures of ``decode`` in the order of its fields."""
         return None if self.decode is None else figures_of(self.decode)
@@ -185,18 +180,6 @@ class StoredCell:
     def memory_bytes(self) -> tuple[int | None, ...]:
         """Figures of ``memory`` in the order of its fields."""
         row = self.row
-        *parts, host = self._parts()
-        # Published fits are of the model alone: no draft, no projector.
-        return (*parts, sum(parts), row[12], row[13], host, 0, 0)
-
-    @property
-    def total_bytes(self) -> int:
-        """Sum of what lies in device memory."""
-        return sum(self._parts()[:4])
-
-    def _parts(self) -> tuple[int, int, int, int, int]:
-        """Bytes of weights, KV cache, compute buffers and overhead, and of the host."""
-        row = self.row
         plan = _PLAN.unpack(row[10])
         weights, kv_cache = plan[5] + (plan[6] << 32), plan[7] + (plan[8] << 32)
         compute, host = plan[9] + (plan[10] << 32), plan[11] + (plan[12] << 32)
@@ -204,7 +187,9 @@ class StoredCell:
             overhead = int.from_bytes(row[9][_REST_OVERHEAD_AT:], "little")
         else:
             overhead = 0 if plan[1] == OVERHEAD_NONE else plan[13] + (plan[14] << 32)
-        return weights, kv_cache, compute, overhead, host
+        total = weights + kv_cache + compute + overhead
+        # Published fits are of the model alone: no draft, no projector.
+        return weights, kv_cache, compute, overhead, total, row[12], row[13], host, 0, 0
 
     @property
     def decode(self) -> Speed | None:

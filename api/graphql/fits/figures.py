@@ -11,7 +11,7 @@ import strawberry
 from api.graphql.catalog.gpus import Gpu
 from api.graphql.core.scalars import Int64
 from api.graphql.execution.completion import read_by
-from db.fits.cells import AnyCell, SpeedFigures, figures_of
+from db.fits.cells import SpeedFigures, figures_of
 from db.fits.packing import shown
 from estimator import types as domain
 from estimator.server_pool import ServerPool
@@ -41,17 +41,12 @@ class FitMemory:
         "total."
     )
 
-    cell: strawberry.Private[AnyCell]
     figures: strawberry.Private[tuple[int | None, ...]]
-    total: strawberry.Private[int | None]
 
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any:
-            """A part is read from the figures of the load, and these from the cell: lists of hundreds want the total alone."""
-            if name == "figures":
-                self.figures = self.cell.memory_bytes
-                return self.figures
+            """A part is read from the figures of the load."""
             read = _MEMORY_READERS.get(name)
             if read is None:
                 raise AttributeError(name)
@@ -66,14 +61,7 @@ class FitMemory:
     def of_figures(cls, figures: tuple[int | None, ...]) -> FitMemory:
         """The GraphQL object of the fields of ``MemoryParts``, in their order."""
         made = cls.__new__(cls)
-        made.figures, made.total = figures, figures[_TOTAL]
-        return made
-
-    @classmethod
-    def of_cell(cls, cell: AnyCell) -> FitMemory:
-        """The GraphQL object of a cell that runs."""
-        made = cls.__new__(cls)
-        made.cell, made.total = cell, cell.total_bytes
+        made.figures = figures
         return made
 
 
@@ -87,8 +75,7 @@ _USABLE, _TOTAL = _PARTS.index("usable_bytes"), _PARTS.index("total_bytes")
 
 _MEMORY_READERS: dict[str, Callable[[FitMemory], Any]] = {
     **{name: _figure(place) for place, name in enumerate(_PARTS)},
-    "total_bytes": lambda memory: memory.total,
-    "headroom_bytes": lambda memory: (memory.figures[_USABLE] or 0) - (memory.total or 0),
+    "headroom_bytes": lambda memory: (memory.figures[_USABLE] or 0) - (memory.figures[_TOTAL] or 0),
 }
 read_by(FitMemory, _MEMORY_READERS)
 
@@ -120,17 +107,6 @@ class SpeedEstimate:
     high: float = strawberry.field(description="Upper end of the range, tokens per second.")
     evidence: Evidence = strawberry.field(description="Where the estimate comes from.")
 
-    figures: strawberry.Private[SpeedFigures]
-
-    if not TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> Any:
-            """A number is rounded when it is read: lists of hundreds want one of them."""
-            read = _SPEED_READERS.get(name)
-            if read is None:
-                raise AttributeError(name)
-            return read(self)
-
     @classmethod
     def of(cls, speed: domain.Speed | None) -> SpeedEstimate | None:
         """The GraphQL object of a speed; None stays None."""
@@ -142,17 +118,9 @@ class SpeedEstimate:
         if figures is None:
             return None
         made = cls.__new__(cls)
-        made.figures = figures
+        value, low, high, made.evidence = figures
+        made.tokens_per_second, made.low, made.high = shown(value), shown(low), shown(high)
         return made
-
-
-_SPEED_READERS: dict[str, Callable[[SpeedEstimate], Any]] = {
-    "tokens_per_second": lambda speed: shown(speed.figures[0]),
-    "low": lambda speed: shown(speed.figures[1]),
-    "high": lambda speed: shown(speed.figures[2]),
-    "evidence": lambda speed: speed.figures[3],
-}
-read_by(SpeedEstimate, _SPEED_READERS)
 
 
 @strawberry.type(description="Load of one of several accelerators. The parts of all add up to those of the whole load.")

@@ -151,11 +151,6 @@ def _id_of(faces: Faces, cell: AnyCell) -> strawberry.ID:
     )
 
 
-def _memory_of(fit: Fit) -> FitMemory | None:
-    cell = fit.cell
-    return None if cell.status is domain.Status.UNSUPPORTED else FitMemory.of_cell(cell)
-
-
 def _runs(fit: Fit) -> bool:
     return fit.cell.status is not domain.Status.UNSUPPORTED
 
@@ -174,7 +169,7 @@ _READERS: dict[str, Callable[[Fit], Any]] = {
     "status": lambda fit: fit.cell.status,
     "recommended": lambda fit: fit.cell.recommended,
     "weights_known": lambda fit: FitRecord(fit.faces.view, fit.cell).weights_known,
-    "memory": _memory_of,
+    "memory": lambda fit: FitMemory.of_figures(fit.cell.memory_bytes) if _runs(fit) else None,
     "placement": lambda fit: FitPlacement.of(fit.cell.placement),
     "decode": lambda fit: SpeedEstimate.of_figures(fit.cell.decode_figures),
     "prefill": lambda fit: SpeedEstimate.of_figures(fit.cell.prefill_figures),
