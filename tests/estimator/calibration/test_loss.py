@@ -14,7 +14,7 @@ from estimator.calibration.capability_prior import ModelTraits
 from estimator.calibration.divergence import form_of
 from estimator.calibration.loss import NO_LOSS, LossEvidence, LossTable, capability_loss
 from estimator.calibration.scale import KINDS
-from estimator.structure.training import REFERENCE_YEAR
+from estimator.structure.training import REFERENCE_YEAR, SMALLEST_B
 from estimator.structure.weights import weight_table
 from estimator.types import CacheType, EstimatorError, Quant
 
@@ -55,6 +55,14 @@ def test_every_quantization_has_a_loss_for_every_model(
                 assert loss == NO_LOSS
             elif loss != NO_LOSS or model.native_bits == 16.0:
                 assert 0 < loss.low < loss.nats < loss.high < 60
+
+
+def test_a_model_below_all_measured_ones_loses_as_the_smallest(table: LossTable, quants: dict[str, Quant]) -> None:
+    tiny, smallest, larger = (
+        table.divergence(sized(total), quants["q2-k"]) for total in (SMALLEST_B / 20, SMALLEST_B, SMALLEST_B * 2)
+    )
+    assert tiny == smallest
+    assert larger.nats < smallest.nats
 
 
 def test_a_narrower_type_of_one_family_never_loses_less(

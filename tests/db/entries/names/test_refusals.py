@@ -26,6 +26,7 @@ def catalog() -> Catalog:
         ("model", "bert-base-uncased", "encoder"),
         ("model", "Dream-org/Dream-v0-Instruct-7B", "diffusion"),
         ("model", "huginn-0125", "looped"),
+        ("model", "Maykeye/TinyLLama-v0", "tiny"),
         ("gpu", "Intel Arc B770", "unconfirmed"),
     ],
 )
