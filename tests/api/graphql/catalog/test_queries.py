@@ -35,7 +35,7 @@ async def test_near_names_are_suggested(ask: Any) -> None:
 async def test_facts_of_a_model(data: Any) -> None:
     query = """{ model(slug: "kimi-linear-48b-a3b") { name parameterCount activeParameterCount contextTokens layerCount
         mixtureOfExperts { expertCount expertsPerToken sharedExpertCount layerCount } attention { layerPattern }
-        verified missingFacts sources unverifiedFacts } }"""
+        verified missingFacts sources unverifiedFacts releaseDate releaseDateKind } }"""
     found = (await data(query))["model"]
     assert found["parameterCount"] == 49_122_681_728
     assert found["activeParameterCount"] == 3_484_459_904
@@ -49,6 +49,7 @@ async def test_facts_of_a_model(data: Any) -> None:
     assert found["missingFacts"] == []
     assert found["sources"]
     assert "release_date" in found["unverifiedFacts"]
+    assert found["releaseDateKind"] == "RECALLED"
 
 
 async def test_native_and_extended_context_are_two_facts(data: Any) -> None:
