@@ -13,14 +13,14 @@ import numpy as np
 from estimator.calibration.capability_prior import ModelTraits
 from estimator.estimate import situation_of_request, thresholds_of
 from estimator.fit_facts import RUNNING, FitFacts, narrower_cache_type
-from estimator.judgement.answer_time import written_tokens
 from estimator.judgement.setups import Pace, usable_setups
 from estimator.judgement.worth import WorthTable, worth_table
 from estimator.placement.layer_sums import model_tables
 from estimator.quant_choice import TIGHT_POINTS, broken, charged, customary
 from estimator.structure.architecture import ModelArchitecture
 from estimator.types import Estimate, EstimateRequest, OperatingMode, Status, Workload, WorkloadKind
-from estimator.usability import answer_seconds, comfortable_seconds, is_usable
+from estimator.usability import Usability, answer_seconds, comfortable_seconds, is_usable, written_tokens
+from estimator.verdict import word_of
 
 #: Points of rating below which nobody notices a change: a sixth less to wait, or the step from Q4_K_M to Q3_K_M at 8B.
 NOTICEABLE_POINTS = 1.0
@@ -204,10 +204,7 @@ def improves(before: Standing, after: Standing, least_points: float = NOTICEABLE
 
 
 def meets_use(facts: FitFacts, estimate: Estimate) -> bool:
-    """Whether speed and wait are within what the use calls comfortable."""
-    if estimate.status not in RUNNING or estimate.decode is None or estimate.ttft_ms is None:
-        return False
+    """Whether a whole answer comes in the comfortable time of the use; a free question asks for nothing but to run."""
     if facts.workload is None:
-        return True
-    comfortable = estimate.decode.value >= facts.workload.comfortable_decode_tok_s
-    return comfortable and estimate.ttft_ms <= facts.workload.patience_ttft_ms
+        return estimate.status in RUNNING
+    return word_of(estimate.score) is Usability.YES

@@ -9,11 +9,11 @@ from typing import Any
 from estimator import verdict
 from estimator.advice.amounts import GIB, duration, gib, pace
 from estimator.advice.breakdown import Terms
-from estimator.advice.explain import WORDS, extended, extension_values, headline, shortfall, summary
+from estimator.advice.explain import WORDS, extended, extension_values, headline, shortfall, summary, whole_answer
 from estimator.advice.search import Advice
 from estimator.fit_facts import FitFacts
 from estimator.types import Evidence, Workload
-from estimator.usability import Usability
+from estimator.usability import Usability, comfortable_seconds
 
 _EVIDENCE = {
     Evidence.MEASURED: "measured on this very setup",
@@ -171,7 +171,8 @@ def _workload_question(facts: FitFacts, workload: Workload) -> Question:
         return Question(QuestionCode.GOOD_ENOUGH, asked, answer, values)
     word = verdict.word_of(estimate.score)
     how = (
-        f"{pace(estimate.decode.value)}, faster than the {pace(workload.comfortable_decode_tok_s)} that is comfortable"
+        f"{pace(estimate.decode.value)}, and {whole_answer(facts)}, where "
+        f"{duration(float(comfortable_seconds(workload)) * 1e3)} is comfortable"
         if word is Usability.YES
         else shortfall(facts, word)
     )

@@ -52,6 +52,7 @@ class CapabilityTable:
     def __init__(self, data: Mapping[str, Any]) -> None:
         self._models: Mapping[str, Any] = data["models"]
         self._prior: Mapping[str, Mapping[str, float]] = data["prior"]
+        self._plain: Sequence[float] = data["modes"]["plain"]
         self._spread: Mapping[str, float] = data["spread"]
         self._factors: Mapping[str, Sequence[float]] = data["interval_factors"]
         self.data_hash: str = data["data_hash"]
@@ -88,7 +89,9 @@ class CapabilityTable:
         related = f"family:{model.family}" in self._prior["shared"]
         half = _QUANTILE * self._factors["model left out" if related else "family left out"][k] * self._spread[kind]
         inherited = model.parent in self._models
-        return _capability(trait, half, CapabilityEvidence.INHERITED if inherited else CapabilityEvidence.PREDICTED)
+        evidence = CapabilityEvidence.INHERITED if inherited else CapabilityEvidence.PREDICTED
+        plain = trait + self._plain[k] if model.thinking == "hybrid" else None
+        return _capability(trait, half, evidence, plain=plain)
 
 
 def _capability(
