@@ -66,10 +66,11 @@ class CapabilityTable:
         return cls(json.loads(path.read_text(encoding="utf-8")))
 
     def of(self, model: ModelTraits) -> dict[str, Capability]:
-        row = self._models.get(model.slug)
-        return {
-            kind: self._predicted(model, k) if row is None else self._fitted(row, k) for k, kind in enumerate(KINDS)
-        }
+        return {kind: self.of_kind(model, kind) for kind in KINDS}
+
+    def of_kind(self, model: ModelTraits, kind: str) -> Capability:
+        row, k = self._models.get(model.slug), KINDS.index(kind)
+        return self._predicted(model, k) if row is None else self._fitted(row, k)
 
     def _fitted(self, row: Mapping[str, Any], k: int) -> Capability:
         stratum = "measured" if sum(row["scores"]) >= LEAST_SCORES else "model left out"
