@@ -188,8 +188,7 @@ class Answers(PlanAnswers):
     def faq(self, best: FitRecord | None) -> tuple[Question, ...]:
         """Questions about the pairing; ``best`` is the recommended fit of the same pairing and workload."""
         recommended = None if best is None else Answers(best).facts
-        first = self.advice[0] if self.advice else None
-        return questions.faq(self.facts, self.terms, recommended, first)
+        return questions.faq(self.facts, self.terms, recommended, self.advice)
 
     def embed_path(self) -> str:
         """Path and query of the card of this fit."""

@@ -5,6 +5,7 @@ Setups are rated as in a choice of the balanced mode: worth of the answers less 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -26,8 +27,6 @@ from estimator.verdict import word_of
 NOTICEABLE_POINTS = 1.0
 #: Least gain of another model or other hardware, because it costs effort or money: half the wait.
 SWITCHING_POINTS = 4.0
-#: Stands for an unknown wait, which is not charged, milliseconds.
-_UNKNOWN_TTFT_MS = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +104,7 @@ def standing(
 
 def _standing(use: Workload, table: WorthTable, q: int, estimate: Estimate) -> Standing:
     """That of an estimate of a model that runs; ``table`` has its quantization at ``q``."""
-    decode, ttft = estimate.decode.value if estimate.decode else 0.0, estimate.ttft_ms or _UNKNOWN_TTFT_MS
+    decode, ttft = estimate.decode.value if estimate.decode else 0.0, _wait_ms(use, estimate)
     ways = []
     for way in map(int, np.flatnonzero(np.isfinite(table.value[0, :, q]))):
         seconds = answer_seconds(ttft, decode, written_tokens(use, float(table.thinking[0, way])))
@@ -120,6 +119,13 @@ def _standing(use: Workload, table: WorthTable, q: int, estimate: Estimate) -> S
     return max(ways, key=lambda way: (way.usable, way.rating_points))
 
 
+def _wait_ms(use: Workload, estimate: Estimate) -> float:
+    """The first wait; where it is unknown, the longest that the use allows, and a comfortable one where it allows any."""
+    if estimate.ttft_ms is not None:
+        return estimate.ttft_ms
+    return use.usable_ttft_ms if math.isfinite(use.usable_ttft_ms) else use.patience_ttft_ms
+
+
 def best_of(
     use: Workload, model: ModelArchitecture, traits: ModelTraits, answers: Sequence[tuple[EstimateRequest, Estimate]]
 ) -> Tried | None:
@@ -132,7 +138,7 @@ def best_of(
         runs=np.array([[estimate.decode is not None for estimate in estimates]]),
         tight=np.array([[estimate.status is Status.FITS_TIGHTLY for estimate in estimates]]),
         decode_tok_s=np.array([[estimate.decode.value if estimate.decode else 0.0 for estimate in estimates]]),
-        ttft_ms=np.array([[estimate.ttft_ms or _UNKNOWN_TTFT_MS for estimate in estimates]]),
+        ttft_ms=np.array([[_wait_ms(use, estimate) for estimate in estimates]]),
         bits_per_weight=_bits(model, requests),
     )
     setups = usable_setups(table, pace, use, OperatingMode.BALANCED)
