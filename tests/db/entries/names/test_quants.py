@@ -60,7 +60,9 @@ def test_a_dynamic_type_is_never_the_plain_one() -> None:
     assert any(name.startswith("UD-IQ1") for name in caught.value.suggestions)
 
 
-@pytest.mark.parametrize(("text", "near"), [("unsloth-bnb-4bit", "NF4 (bitsandbytes)"), ("AutoRound-INT2", "GPTQ INT4")])
+@pytest.mark.parametrize(
+    ("text", "near"), [("unsloth-bnb-4bit", "NF4 (bitsandbytes)"), ("AutoRound-INT2", "GPTQ INT4")]
+)
 def test_a_name_near_another_name_of_an_entry_is_answered_with_the_entry(text: str, near: str) -> None:
     with pytest.raises(UnknownNameError) as caught:
         CATALOG.resolve("quant", text)
