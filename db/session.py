@@ -100,14 +100,9 @@ def wait_shortly(connection: Connection) -> None:
         connection.execute(text(f"SET LOCAL lock_timeout = {LOCK_PATIENCE_MS}"))
 
 
-@contextmanager
-def giving_way() -> Iterator[None]:
-    """Work that another time does as well: end it when a lock is not to be had."""
-    try:
-        yield
-    except OperationalError as error:
-        if getattr(error.orig, "sqlstate", None) != _LOCK_NOT_AVAILABLE:
-            raise
+def is_lock_timeout(error: OperationalError) -> bool:
+    """Whether ``error`` says that a lock was not to be had in the time of ``wait_shortly``."""
+    return getattr(error.orig, "sqlstate", None) == _LOCK_NOT_AVAILABLE
 
 
 def _make_folder(url: str) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import secrets
 import time
+from collections.abc import Callable
 
-from sqlalchemy import Connection, select
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import Connection, Engine, select
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from db.entries.store import drop_staged
 from db.fits.generations import current_generation_sync
@@ -24,7 +25,7 @@ from db.runs.publication import (
     replaced_generations,
 )
 from db.runs.store import RunState, blocks_of, end_run
-from db.session import giving_way, sync_engine, wait_shortly, writing
+from db.session import is_lock_timeout, sync_engine, wait_shortly, writing
 from db.settings import Settings
 from db.tables import Run, table_of
 from workers.indexes import build_indexes
@@ -105,10 +106,7 @@ def drop_old(settings: Settings) -> int:
         replaced = _replaced_for(grace.own_s, settings.resolved_database_url, replaced_generations(connection))
         if not replaced or not has_unread(connection, grace, replaced):
             return 0
-    with giving_way(), writing(engine) as connection:
-        wait_shortly(connection)
-        return drop_unread(connection, grace, replaced)
-    return 0
+    return _clean_up(engine, lambda connection: drop_unread(connection, grace, replaced))
 
 
 def _replaced_for(seconds: float, url: str, replaced: list[int]) -> list[int]:
@@ -120,7 +118,17 @@ def _replaced_for(seconds: float, url: str, replaced: list[int]) -> list[int]:
 
 def fold_parts(settings: Settings) -> bool:
     """Move a part that an update left beside the live storage into it, when nobody seems to wait. False: not now."""
-    with giving_way(), writing(sync_engine(settings.resolved_database_url)) as connection:
-        wait_shortly(connection)
-        return fold_one(connection, quiet_s=QUIET_S, most=MOST_PARTS)
-    return False
+    engine = sync_engine(settings.resolved_database_url)
+    return bool(_clean_up(engine, lambda connection: fold_one(connection, quiet_s=QUIET_S, most=MOST_PARTS)))
+
+
+def _clean_up(engine: Engine, work: Callable[[Connection], int]) -> int:
+    """Do ``work`` in a transaction that keeps no reader waiting. 0: a lock was not to be had, another time will do."""
+    try:
+        with writing(engine) as connection:
+            wait_shortly(connection)
+            return work(connection)
+    except OperationalError as error:
+        if not is_lock_timeout(error):
+            raise
+        return 0
