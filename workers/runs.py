@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, delete, func, insert, select
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from db.entries.files import Catalog
@@ -118,10 +118,12 @@ def _record(connection: Connection, plan: Plan, cause: str) -> int:
             blocks_done=0,
             blocks_failed=0,
             cells_done=0,
-            created_at=now(),
+            created_at=now(connection),
         )
     )
     run_id = int(made.inserted_primary_key[0])  # type: ignore[index]
+    # Of earlier runs only what failed is looked at.
+    connection.execute(delete(_BLOCK).where(_BLOCK.c.run_id < run_id, _BLOCK.c.state != "failed"))
     for kind, changed in plan.changed.items():
         if changed:
             stage_entries(connection, run_id, kind, changed)

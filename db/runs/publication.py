@@ -79,7 +79,7 @@ def publish(connection: Connection, run_id: int) -> int:
     counts = {kind: len(run.inputs[kind]) for kind in ("model", "gpu")}
     counts |= {kind: _estimated(connection, kind) for kind in ("quant", "workload")}
     product = counts["model"] * counts["gpu"] * counts["quant"] * SLOT_COUNT
-    moment = now()
+    moment = now(connection)
     connection.execute(update(_GENERATION).where(_GENERATION.c.retired_at.is_(None)).values(retired_at=moment))
     connection.execute(
         insert(_GENERATION).values(
@@ -110,19 +110,28 @@ class Grace:
     other_s: float
 
 
-def _unread(connection: Connection, grace: Grace) -> Any:
-    """Condition on generations retired for longer than ``grace``; None before the first publication."""
+def replaced_generations(connection: Connection) -> list[int]:
+    """Ids of generations that another one has replaced."""
+    return list(connection.execute(select(_GENERATION.c.id).where(_GENERATION.c.retired_at.is_not(None))).scalars())
+
+
+def _unread(connection: Connection, grace: Grace, replaced: list[int]) -> Any:
+    """Condition on those of ``replaced`` that are past their ``grace``; None before the first publication."""
     current = current_generation_sync(connection)
     if current is None:
         return None
-    own = _GENERATION.c.layout == LAYOUT
-    retired_before = case((own, now() - timedelta(seconds=grace.own_s)), else_=now() - timedelta(seconds=grace.other_s))
-    return and_(_GENERATION.c.id != current.id, _GENERATION.c.retired_at < retired_before)
+    own, moment = _GENERATION.c.layout == LAYOUT, now(connection)
+    retired_before = case(
+        (own, moment - timedelta(seconds=grace.own_s)), else_=moment - timedelta(seconds=grace.other_s)
+    )
+    # The clock has jumped back since a generation was retired in its future.
+    past = or_(_GENERATION.c.retired_at < retired_before, and_(own, _GENERATION.c.retired_at > moment))
+    return and_(_GENERATION.c.id != current.id, _GENERATION.c.id.in_(replaced), past)
 
 
-def has_unread(connection: Connection, grace: Grace) -> bool:
+def has_unread(connection: Connection, grace: Grace, replaced: list[int]) -> bool:
     """Whether ``drop_unread`` would drop something; takes no lock."""
-    old = _unread(connection, grace)
+    old = _unread(connection, grace, replaced)
     return old is not None and connection.execute(select(_GENERATION.c.id).where(old).limit(1)).first() is not None
 
 
@@ -145,16 +154,16 @@ def fold_one(connection: Connection, *, quiet_s: float, most: int) -> bool:
     # Looked at after the parts: a run that attached one of them and is not at work any more has ended.
     working = active_run(connection)
     folded = [part for part in parts if working is None or part != storage_name(working.id)]
-    quiet = current.published_at < now() - timedelta(seconds=quiet_s)
+    quiet = current.published_at < now(connection) - timedelta(seconds=quiet_s)
     return bool(folded) and (quiet or len(folded) > most) and fold(connection, current.table, folded[0])
 
 
-def drop_unread(connection: Connection, grace: Grace) -> int:
-    """Drop generations retired for longer than ``grace``, with rows and storages that no other one shows.
+def drop_unread(connection: Connection, grace: Grace, replaced: list[int]) -> int:
+    """Drop those of ``replaced`` that are past their ``grace``, with rows and storages that no other one shows.
 
     Returns how many generations were dropped.
     """
-    old = _unread(connection, grace)
+    old = _unread(connection, grace, replaced)
     if old is None:
         return 0
     dropped = connection.execute(select(_GENERATION.c.id, _GENERATION.c.fit_table).where(old)).all()
