@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Connection, and_, case, delete, func, insert, select, text, update
+from sqlalchemy import Connection, and_, case, delete, func, insert, or_, select, text, update
 
 from db.entries.store import apply_staged, entity_table, ids_of
 from db.fits.generations import LAYOUT, Generation, current_generation_sync
