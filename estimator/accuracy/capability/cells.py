@@ -67,12 +67,8 @@ def cells_of(
     results: Iterable[Result], benchmarks: Mapping[str, Benchmark], models: Mapping[str, ModelTraits]
 ) -> list[Cell]:
     """Cells in a fixed order: the median of the scores of one model, benchmark, mode and measurer."""
-    # Answers of a model that always thinks are cut off before they begin where a benchmark leaves them no tokens to think.
-    always = {slug for slug, model in models.items() if model.thinking == "always"}
     scores: dict[tuple[str, str, str, str], list[float]] = defaultdict(list)
     for result in results:
-        if result.mode == "plain" and result.model in always:
-            continue
         key = (result.model, result.benchmark, result.mode, result.measured_by)
         scores[key].append(_log_odds(result.value, benchmarks[result.benchmark]))
     medians = {key: median(values) for key, values in sorted(scores.items())}
@@ -106,7 +102,7 @@ def _cell(key: tuple[str, str, str, str], log_odds: float, benchmark: Benchmark,
     thinking = model.thinking if model else "never"
     if mode == "base":
         return replace(cell, base=float(model is None or not model.base))
-    if thinking == "hybrid" and mode == "plain":
+    if thinking != "never" and mode == "plain":
         return replace(cell, plain=1.0)
     if thinking == "always" or mode == "thinking":
         return replace(cell, thinks=1.0)

@@ -15,7 +15,6 @@ from estimator.accuracy.capability.cells import Benchmark, Cell
 from estimator.accuracy.capability.fit import SPREAD, CapabilityFit, fit_capability
 from estimator.calibration.capability_prior import ModelTraits, kind_prior, shared_prior
 from estimator.calibration.scale import KINDS
-from estimator.structure.arrays import Floats
 
 FOLDS = 10
 _FOLD_ITERATIONS = 6
@@ -27,8 +26,6 @@ _LEAST_OF_KIND: Mapping[str, int] = {
 _LEAST_OF_HALF = 4
 _LEAST_MODELS = 40
 COVERAGE = 0.8
-#: One halving of a hundred models tells coverage to five hundredths only.
-_SPLITS = 64
 _NORMAL_QUANTILE = 1.2816
 
 Models = Mapping[str, ModelTraits]
@@ -111,22 +108,14 @@ def _halves(
 def _compare(slugs: Sequence[str], expected: Any, traits: Any, spread: Any) -> tuple[dict[str, Any], float]:
     """Figures of one comparison, and the factor on ``spread`` at which 80 % of the errors lie inside.
 
-    Coverage is that of intervals whose factor comes from the other half of the models, the mean of ``_SPLITS`` halvings."""
+    Coverage is that of intervals whose factor comes from the other half of the models."""
     needed = np.abs(traits - expected) / (spread * _NORMAL_QUANTILE)
-    inside = 0.0
-    for split in range(_SPLITS):
-        side = np.array([zlib.crc32(f"{split} {slug}".encode()) >> 5 & 1 for slug in slugs], dtype=bool)
-        inside += sum(float((needed[side == s] <= _factor(needed[side != s])).sum()) for s in (False, True)) / _SPLITS
+    side = np.array([zlib.crc32(slug.encode()) >> 5 & 1 for slug in slugs], dtype=bool)
+    inside = sum(int((needed[side == s] <= np.quantile(needed[side != s], COVERAGE)).sum()) for s in (False, True))
     figures = {
         "models": len(slugs),
         "spearman": round(float(spearmanr(expected, traits)[0]), 3),
         "rmse": round(float(np.sqrt(np.mean((traits - expected) ** 2))), 3),
         "coverage": round(inside / len(slugs), 3),
     }
-    return figures, _factor(needed)
-
-
-def _factor(needed: Floats) -> float:
-    """The factor that a share of ``COVERAGE`` of new errors of the kind needs: that of as many and one (split conformal)."""
-    count = len(needed)
-    return float(np.quantile(needed, min(COVERAGE * (count + 1) / count, 1.0))) if count else math.inf
+    return figures, float(np.quantile(needed, COVERAGE))
