@@ -217,7 +217,7 @@ class NameIndex:
     def _is_telling(self, word: str) -> bool:
         """Whether a word names something by itself: letters, or a model number of an accelerator."""
         if word[0].isalpha():
-            return len(word) > 1 and not (self.kind == "gpu" and word in _GRADES)
+            return len(word) > 1 and not (self.kind in ("gpu", "computer") and word in _GRADES)
         return self.kind == "gpu" and len(word) > _SHORT_NUMBER
 
     def repaired(self, text: str, *, said: str | None = None) -> Meaning | None:

@@ -32,7 +32,7 @@ _MODEL_WORD = re.compile(
 #: The "v" of a version, as in "v3.2", says nothing; one after a version, as in "4.5V", stands for vision.
 _VERSION = re.compile(r"(?<![^\W_])v(?=\d)")
 #: A version with a low line, as in "v1_5"; a GGUF type, as "q4_0", has one too.
-_LOW_LINE = re.compile(r"(?<=\d)(?<!q\d)_(?=\d)")
+_LOW_LINE = re.compile(r"(?<=\d)(?<!q\d)_(?=\d+(?![^\W_]))")
 _TAG_QUANT = re.compile(r"-(?:q\d\w*|fp16|bf16)$")
 _VISION = re.compile(r"(?<=\d)v(?![^\W_])")
 _SYNONYMS: Mapping[str, Mapping[str, str]] = {
