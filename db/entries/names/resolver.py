@@ -28,6 +28,7 @@ _KNOWN_BY = {
     "text": "whose shape its text model has; its towers are not counted",
 }
 Find = Callable[[str, str, Reading], Meaning | None]
+_Ways = list[tuple[Find, Sequence[Reading]]]
 
 
 class Resolver:
@@ -102,22 +103,22 @@ class Resolver:
                 raise several
         raise UnknownNameError(kind, text, self._index(kind).suggest(text))
 
-    def _ways(self, kind: str, readings: Sequence[Reading]) -> list[list[tuple[Find, Sequence[Reading]]]]:
+    def _ways(self, kind: str, readings: Sequence[Reading]) -> list[_Ways]:
         """Readings in the order of trial: names in full or in part, typing errors, then texts that hold a name."""
         loose = [reading for reading in readings if not reading.whole]
-        named: list[tuple[Find, Sequence[Reading]]]
-        repaired: list[tuple[Find, Sequence[Reading]]] = [(self._repaired, loose)]
+        named: _Ways
+        repaired: _Ways = [(self._repaired, loose)]
         if kind == "model":
             repositories = [reading for reading in readings if "/" in reading.name]
             named = [(self._named, readings[:1]), (self._listed, repositories)]
             named += [(self._found, readings), (self._derived, readings)]
-            never = [(partial(self._refused, unread=False), readings[:1])]
+            never: _Ways = [(partial(self._refused, unread=False), readings[:1])]
             return [named, never, [(self._described, loose)], repaired, [(self._refused, readings[:1])]]
         if kind == "gpu":
             whole = [replace(readings[0], whole=True)]
             named = [(self._of_product, readings[:1]), (self._found, readings)]
             named += [(self._of_computer, whole), (self._of_processor, readings), (self._of_several, readings[:2])]
-            held = [(self._of_computer, readings[:1]), (self._of_target, readings[:1])]
+            held: _Ways = [(self._of_computer, readings[:1]), (self._of_target, readings[:1])]
             return [named, repaired, [(self._refused, readings[:1])], held]
         return [[(self._found, readings)], repaired]
 
