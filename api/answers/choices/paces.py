@@ -115,13 +115,16 @@ class Paces:
         return known
 
     async def of(self, reads: FitReads, owner: Owner, slot: int, users: int) -> OwnerPace:
-        """The pace of an owner's fits: published ones, or computed for several users or before any publication."""
+        """The pace of an owner's fits: published ones, or computed for several users or where none are published.
+
+        Those of an accelerator are of the precomputed models.
+        """
         key = (type(owner).__name__, owner.slug, slot, users)
         pace = self._kept.get(key)
         if pace is None:
             if users == 1 and reads.view.generation is not None:
                 pace = await self._stored(reads, owner, slot)
-            else:
+            if pace is None:
                 pace = await search(self._computed, owner, self._view.workloads[slot].spec, users)
             self._kept.keep(key, pace)
         return pace
@@ -168,13 +171,14 @@ class Paces:
         machine = (gpu.accelerator,), self.quants, (self._view.host_of(gpu),)
         return fleet_of("", is_moe, *machine, _WHOLE)
 
-    async def _stored(self, reads: FitReads, owner: Owner, slot: int) -> OwnerPace:
+    async def _stored(self, reads: FitReads, owner: Owner, slot: int) -> OwnerPace | None:
+        """The pace of the published fits; None for a model without any."""
         view = self._view
         of_gpu = isinstance(owner, GpuRecord)
         kind = FitOwner.GPU if of_gpu else FitOwner.MODEL
         number = (view.gpu_ids if of_gpu else view.model_ids)[owner.slug]
         figures = await fetch_figures(reads.reader, view.published, kind, number, slot)
-        return self._placed(owner, figures)
+        return self._placed(owner, figures) if of_gpu or len(figures.other_id) else None
 
     def _placed(self, owner: Owner, figures: Figures) -> OwnerPace:
         """Figures written into arrays; what has no row does not run."""

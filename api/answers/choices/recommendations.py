@@ -95,15 +95,8 @@ class Recommendations:
         return self.choices.index(choice) + 1
 
     async def cells(self, reads: FitReads, choices: Sequence[Choice]) -> list[AnyCell]:
-        """The fit of each of ``choices``: published, or live before the first publication."""
-        if reads.view.generation is not None:
-            return [by_slot[self._slot] for by_slot in await reads.cells([choice.key for choice in choices])]
-        view = reads.view
-        live = [
-            await reads.live(view.model_by_id[key.model_id], view.gpu_by_id[key.gpu_id], view.quant_by_id[key.quant_id])
-            for key in (choice.key for choice in choices)
-        ]
-        return [by_slot[self._slot] for by_slot in live]
+        """The fit of each of ``choices``: published, or live where it is not precomputed."""
+        return [by_slot[self._slot] for by_slot in await reads.cells([choice.key for choice in choices])]
 
 
 async def recommendations(
