@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: run test engine-test lint format bench chaos lock schema docs audit release clean
+.PHONY: run test engine-test lint format bench chaos rehearse soak lock schema docs audit release clean
 .DEFAULT_GOAL := run
 
 # `venv` needs ensurepip, which some distributions split off; virtualenv carries its own pip.
@@ -53,6 +53,12 @@ bench: $(VENV)/.test  ## side-by-side benchmarks, each prints its ratio
 
 chaos: $(VENV)/.test  ## kill, restart and fill everything in mid-run, many times; prints what was lost
 	$(BIN)/python -m bench.chaos
+
+rehearse: $(VENV)/.test  ## upgrade and downgrade between two commits under clients, on both databases
+	$(BIN)/python -m bench.upgrade
+
+soak: $(VENV)/.test  ## an hour of updates beside clients; fails when memory, disk, files or times grow
+	$(BIN)/python -m bench.soak
 
 schema: $(VENV)/.run  ## rewrite the documents that the code generates
 	$(BIN)/fitgraph schema > schema.graphql

@@ -15,6 +15,7 @@ BENCHMARKS: tuple[tuple[str, ...], ...] = (
     ("bench.memory",),
     ("bench.api",),
     ("bench.load",),
+    ("bench.upgrade",),
     ("bench.cost",),
     ("bench.fuzz",),
     ("bench.files",),

@@ -19,8 +19,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
+from bench.support.clients import generations_of
 from bench.support.queries import COMPARISON, NESTED
 from bench.support.serving import Repeated, api_argv, published_database, start_server
 from db.entries.files import load_catalog
@@ -86,23 +86,13 @@ class Watch:
         # A model or accelerator may lack facts: this is an answer and not a fault.
         if status != 200 or kinds - {"MISSING_FACT"}:
             self.wrong.append(f"{status} {body[:300]!r}")
-        generations = set(_generations(answer.get("data"))) | {answer["extensions"]["generation"]}
+        generations = set(generations_of(answer.get("data"))) | {answer["extensions"]["generation"]}
         if len(generations) > 1:
             self.wrong.append(f"generations {generations} in one answer: {body[:300]!r}")
         self.generations |= generations
 
     def p99_ms(self) -> float:
         return sorted(self.seconds)[int(len(self.seconds) * 0.99)] * 1e3
-
-
-def _generations(data: Any) -> Iterator[int]:
-    if isinstance(data, dict):
-        if data.get("generation") is not None:
-            yield data["generation"]
-        data = list(data.values())
-    if isinstance(data, list):
-        for value in data:
-            yield from _generations(value)
 
 
 async def client(port: int, seed: int, is_over: Callable[[], bool], watch: Watch) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 #: Readers never wait for the writer in WAL mode; a writer waits this long for another one (an index build included).
@@ -28,6 +29,9 @@ SQLITE_WAL_BYTES = 1 << 26
 _WRITE = {"fitgraph_write": True}
 #: Key of the advisory lock that upgrades of one PostgreSQL database take.
 _MIGRATION_LOCK = 7_316_004
+#: The longest that a clean-up makes readers wait.
+LOCK_PATIENCE_MS = 100
+_LOCK_NOT_AVAILABLE = "55P03"
 #: Connections of a process that reads; PostgreSQL gets as many more at a peak.
 READERS = 10
 
@@ -88,6 +92,17 @@ def writing(engine: Engine) -> Iterator[Connection]:
     """
     with engine.connect().execution_options(**_WRITE) as connection, connection.begin():
         yield connection
+
+
+def wait_shortly(connection: Connection) -> None:
+    """Let no statement of this transaction wait long for a lock of PostgreSQL: readers who come later wait behind it."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text(f"SET LOCAL lock_timeout = {LOCK_PATIENCE_MS}"))
+
+
+def is_lock_timeout(error: OperationalError) -> bool:
+    """Whether ``error`` says that a lock was not to be had in the time of ``wait_shortly``."""
+    return getattr(error.orig, "sqlstate", None) == _LOCK_NOT_AVAILABLE
 
 
 def _make_folder(url: str) -> None:

@@ -15,12 +15,13 @@ import random
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from bench.chaos.clocks import ProcessClock, ServerClock
 from bench.chaos.cluster import LEASE_S, Cluster, cluster, is_alive, kill
 from bench.chaos.links import Link, Way
 from bench.chaos.states import Readers, States
@@ -36,6 +37,7 @@ MINUTES = 15.0
 #: A run is lost when it has not ended after this time.
 PATIENCE_S = 60.0
 WARM_UPS = 2
+MOST_HOURS = 12.0
 
 
 @dataclass
@@ -84,17 +86,48 @@ def fill_disk(installation: Cluster, chance: random.Random) -> None:
 
 
 def on_link(server: str, strike: Callable[[Link, random.Random], None]) -> Callable[[Cluster, random.Random], None]:
-    """A fault of the link to ``server`` that lasts for a part of a lease up to several leases, then heals."""
+    """A fault of the links to ``server``, of one process or of all, that heals after a while.
+
+    It lasts for a part of a lease up to several leases, or up to ``--cut-s``.
+    """
 
     def inject(installation: Cluster, chance: random.Random) -> None:
-        link = installation.links[server]
-        strike(link, chance)
+        links = installation.links[server]
+        struck = chance.choice((links, [chance.choice(links)]))
+        for link in struck:
+            strike(link, chance)
         try:
-            time.sleep(LEASE_S * chance.uniform(0.1, 2.0))
+            time.sleep(installation.cut_s * chance.uniform(0.05, 1.0))
         finally:
-            link.heal()
+            for link in struck:
+                link.heal()
 
     return inject
+
+
+def jump(clocks: Sequence[ProcessClock | ServerClock], chance: random.Random) -> None:
+    """Clocks jump by the same hours, forward or back; half of the time they jump again within two leases."""
+    seconds = chance.choice((-1.0, 1.0)) * chance.uniform(1.0, MOST_HOURS) * 3600
+    for clock in clocks:
+        clock.jump(seconds)
+    if chance.random() < 0.5:
+        time.sleep(LEASE_S * chance.uniform(0.1, 2.0))
+        for clock in clocks:
+            clock.jump(0.0)
+
+
+def jump_server(installation: Cluster, chance: random.Random) -> None:
+    if installation.server_clock is not None:
+        jump([installation.server_clock], chance)
+
+
+def jump_process(installation: Cluster, chance: random.Random) -> None:
+    jump([chance.choice(installation.clocks)], chance)
+
+
+def jump_all(installation: Cluster, chance: random.Random) -> None:
+    """All processes of a machine have one clock."""
+    jump(installation.clocks, chance)
 
 
 def silence(link: Link, chance: random.Random) -> None:
@@ -160,11 +193,16 @@ FAULTS = (
     Fault("slow-link-database", "postgres", on_link("database", slow)),
     Fault("cut-link-broker", "postgres", on_link("broker", cut)),
     Fault("silent-link-broker", "postgres", on_link("broker", silence)),
+    Fault("slow-link-broker", "postgres", on_link("broker", slow)),
+    Fault("jump-clock-database", "postgres", jump_server),
+    Fault("jump-clock-process", "postgres", jump_process),
+    Fault("exhaust-memory", "postgres", Cluster.exhaust_memory),
     Fault("two-operators", "postgres", begin=two_operators),
     Fault("poison-block", "postgres", begin=poison, ends=RunState.PARTIAL),
     Fault("full-disk-postgres", "postgres", fill_disk, small_disk=True),
     Fault("full-disk-sqlite", "sqlite", fill_disk, small_disk=True),
     Fault("kill-worker-sqlite", "sqlite", Cluster.kill_worker, small_disk=True),
+    Fault("jump-clocks-sqlite", "sqlite", jump_all, small_disk=True),
 )
 
 
@@ -229,10 +267,13 @@ def once(
         outcome.notes.append(f"run {run.id} ({run.cause}, {run.state.value}): {rows}")
 
 
-def suffer(faults: list[Fault], states: States, times: int, seed: int, deadline: float) -> dict[str, Outcome]:
+def suffer(
+    faults: list[Fault], states: States, times: int, seed: int, deadline: float, cut_s: float
+) -> dict[str, Outcome]:
     """All faults that share an installation, in sequence."""
     outcomes: dict[str, Outcome] = {}
     with cluster(faults[0].database, small_disk=faults[0].small_disk) as installation:
+        installation.cut_s = cut_s
         usual_s = usual(installation, states)
         address = f"http://127.0.0.1:{installation.port}/graphql"
         for fault in faults:
@@ -243,6 +284,7 @@ def suffer(faults: list[Fault], states: States, times: int, seed: int, deadline:
                     if time.monotonic() > deadline or outcome.lost or outcome.doubled:
                         break
                     once(fault, installation, states, chance, usual_s, outcome)
+                installation.set_clocks_right()
             outcome.mixed, outcome.reads = readers.counts["mixed"], readers.counts["reads"]
             outcome.notes += readers.examples[:3]
             print(row(fault.name, outcome), flush=True)
@@ -286,6 +328,7 @@ def main() -> int:
     parser.add_argument("--times", type=int, default=TIMES, help=f"repeats of each fault (default {TIMES})")
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 31), help="seed of the random moments")
     parser.add_argument("--minutes", type=float, default=MINUTES, help=f"longest duration (default {MINUTES:g})")
+    parser.add_argument("--cut-s", type=float, default=2 * LEASE_S, help="longest fault of a link in seconds")
     arguments = parser.parse_args()
     unknown = [name for name in arguments.faults if name not in names]
     if unknown:
@@ -304,7 +347,7 @@ def main() -> int:
         states = States(Path(folder))
         for group in grouped(chosen):
             try:
-                outcomes |= suffer(group, states, arguments.times, arguments.seed, deadline)
+                outcomes |= suffer(group, states, arguments.times, arguments.seed, deadline, arguments.cut_s)
             except PermissionError as error:
                 for fault in group:
                     print(f"{fault.name:<28} not run: {error}", flush=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import random
 import signal
@@ -15,8 +16,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from bench.chaos.clocks import ProcessClock, ServerClock
 from bench.chaos.links import Link
+from bench.chaos.memory import MemoryLimit
 from bench.chaos.operator import Operators
+from bench.support.serving import free_port
 from db.fits.generations import current_generation_sync
 from db.runs.store import active_run
 from db.session import sync_engine, upgrade_database
@@ -85,26 +89,31 @@ class Cluster:
         self.url = self.settings.resolved_database_url
         upgrade_database(self.url)
         self.broker = Broker(self.settings)
-        self.links = {"broker": Link(str(self.broker.socket))}
-        variables = environment(self.settings) | {
-            "FITGRAPH_REDIS_URL": f"redis://127.0.0.1:{self.links['broker'].port}/0"
-        }
-        if server is not None:
-            self.links["database"] = Link(server.socket)
-            variables["FITGRAPH_DATABASE_URL"] = (
-                f"postgresql+psycopg://postgres@127.0.0.1:{self.links['database'].port}/postgres"
-            )
-        logs = folder / "logs"
-        self.workers = [
-            Child(f"worker-{at}", worker_argv(1, f"chaos{at}"), variables, logs / f"worker-{at}.log")
-            for at in range(WORKERS)
-        ]
-        self.port = _free_port()
+        self.server_clock = None if server is None else ServerClock(self.url)
+        self.links: dict[str, list[Link]] = {"broker": [], "database": []}
+        self.cut_s = 2 * LEASE_S
+        self.clocks: list[ProcessClock] = []
+        self.workers = [self._child(f"worker-{at}", worker_argv(1, f"chaos{at}")) for at in range(WORKERS)]
+        self.port = free_port()
         serve = [sys.executable, "-m", "api.cli", "serve", "--port", str(self.port)]
-        self.api = Child("api", serve, {**variables, "FITGRAPH_LOG_LEVEL": "critical"}, logs / "api.log")
+        self.api = self._child("api", serve)
         self.operators = Operators(self.settings, folder)
         self._caring = threading.Event()
         self._caretaker = threading.Thread(target=self._care, daemon=True)
+
+    def _child(self, name: str, argv: list[str]) -> Child:
+        """A process with a clock and links of its own."""
+        broker = Link(str(self.broker.socket))
+        self.links["broker"].append(broker)
+        clock = ProcessClock(self.folder / f"clock-{name}", os.environ.get("PYTHONPATH", os.getcwd()))
+        self.clocks.append(clock)
+        variables = environment(self.settings) | clock.variables | {"FITGRAPH_LOG_LEVEL": "critical"}
+        variables["FITGRAPH_REDIS_URL"] = f"redis://127.0.0.1:{broker.port}/0"
+        if self.server is not None:
+            database = Link(self.server.socket)
+            self.links["database"].append(database)
+            variables["FITGRAPH_DATABASE_URL"] = f"postgresql+psycopg://postgres@127.0.0.1:{database.port}/postgres"
+        return Child(name, argv, variables, self.folder / "logs" / f"{name}.log")
 
     @property
     def children(self) -> list[Child]:
@@ -136,7 +145,7 @@ class Cluster:
         for child in (*self.workers, self.api):
             child.stop(timeout_s=5)
         self.broker.stop()
-        for link in self.links.values():
+        for link in itertools.chain(*self.links.values()):
             link.close()
         sync_engine(self.url).dispose()
         app.pool.force_close_all()
@@ -173,6 +182,17 @@ class Cluster:
             os.killpg(worker.process.pid, signal.SIGSTOP)
             time.sleep(LEASE_S * chance.uniform(1.2, 2.0))
             os.killpg(worker.process.pid, signal.SIGCONT)
+
+    def exhaust_memory(self, chance: random.Random) -> None:
+        """Leave a pool process no memory, until the kernel has killed it for that."""
+        pids = self.pool_processes()
+        with MemoryLimit() as limit:
+            if pids:
+                limit.strike(chance.choice(pids), LEASE_S)
+
+    def set_clocks_right(self) -> None:
+        for clock in (*self.clocks, *([self.server_clock] if self.server_clock else [])):
+            clock.jump(0.0)
 
     def restart_broker(self, *, lose_data: bool) -> None:
         """SIGKILL of the broker; the caretaker restarts the broker with or without its data."""
@@ -230,9 +250,3 @@ def is_alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return True
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -37,8 +37,8 @@ class States:
 
     def __init__(self, folder: Path) -> None:
         whole = load_catalog()
-        models = dict(_spread(whole.models, MODELS))
-        gpus = dict(_spread(whole.gpus, GPUS))
+        models = dict(evenly_spread(whole.models, MODELS))
+        gpus = dict(evenly_spread(whole.gpus, GPUS))
         base = dataclasses.replace(whole, models=models, gpus=gpus)
         self.models, changed = tuple(models), next(iter(gpus))
         factors = ((1.0, 1.0), (1.25, 1.0), (1.25, 0.5), (1.0, 0.5))
@@ -73,7 +73,7 @@ class States:
         return sick
 
 
-def _spread(entries: Mapping[str, Any], count: int) -> list[tuple[str, Any]]:
+def evenly_spread(entries: Mapping[str, Any], count: int) -> list[tuple[str, Any]]:
     """``count`` entries with all facts that an estimate needs, evenly spread."""
     from db.entries import specs
 

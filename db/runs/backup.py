@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,7 +30,7 @@ _GENERATION, _RUN = table_of(Generation), table_of(Run)
 _OF_FITS = frozenset({_GENERATION.name, table_of(PublishedInput).name})
 #: Rows that are read, written or compared at a time.
 _PORTION = 5_000
-#: Generations that follow a restore count from the seconds since this moment, 2025-01-01 in UTC.
+#: Generations and runs that follow a restore count from the seconds since this moment, 2025-01-01 in UTC.
 _EPOCH_S = 1_735_689_600
 
 
@@ -70,8 +69,8 @@ def back_up(url: str, path: Path, *, fits: bool) -> Copied:
 def restore(path: Path, url: str) -> Copied:
     """Fill the empty database at ``url`` from the backup at ``path``, in one transaction, and compare row for row.
 
-    A run that was at work when the backup was made ends as cancelled. The generations that follow get numbers that no
-    generation of the lost history can have had, so that cursors and entity tags of that history match nothing.
+    A run that was at work when the backup was made ends as cancelled. The generations and runs that follow get numbers that none
+    of the lost history can have had, so that cursors and entity tags of that history match nothing.
     Raises BackupError when ``path`` is no backup, or when the database holds anything.
     """
     if not path.is_file():
@@ -98,6 +97,8 @@ def _copy_between(source_url: str, target_url: str, *, fits: bool, restored: boo
             copied = _copy(reader, writer, fits=fits)
             if restored:
                 _mark_restored(writer)
+            if target.dialect.name == "postgresql":
+                _advance_sequences(writer)
             return copied
     finally:
         source.dispose()
@@ -135,8 +136,6 @@ def _copy(reader: Connection, writer: Connection, *, fits: bool) -> Copied:
             writer.execute(text(statement))
     # Storages of another release's layout are not copied: the copy must not promise them.
     writer.execute(delete(_GENERATION).where(_GENERATION.c.layout != LAYOUT))
-    if writer.dialect.name == "postgresql":
-        _advance_sequences(writer)
     generation = writer.execute(select(func.max(_GENERATION.c.id))).scalar()
     return Copied(catalog_rows, fit_rows, generation)
 
@@ -178,19 +177,21 @@ def _advance_sequences(connection: Connection) -> None:
 
 
 def _mark_restored(connection: Connection) -> None:
-    """End what was at work, and set the number of the next generation beyond those of the lost history.
+    """End what was at work, and set the numbers of the next run and generation beyond those of the lost history.
 
-    No database publishes a generation a second, so the seconds that have passed are more than were ever published.
+    No database starts a run a second, so the seconds that have passed are more than were ever started.
     """
     for run_id in connection.execute(select(_RUN.c.id).where(_RUN.c.active == 1)).scalars().all():
         end_run(connection, run_id, RunState.CANCELLED, "the database was restored from a backup")
     connection.execute(delete(table_of(StagedEntry)))
-    last = connection.execute(select(func.max(_RUN.c.generation))).scalar() or 0
-    moment = now()
+    last = connection.execute(select(func.max(_RUN.c.id), func.max(_RUN.c.generation))).one()
+    moment = now(connection)
+    seconds = int(moment.timestamp()) - _EPOCH_S
     connection.execute(
         insert(_RUN).values(
+            id=max((last[0] or 0) + 1, seconds),
             revision="",
-            generation=max(last, int(time.time()) - _EPOCH_S),
+            generation=max(last[1] or 0, seconds),
             cause="restore",
             state=RunState.CANCELLED.value,
             rebuild=False,

@@ -7,10 +7,9 @@ later than some taken now would has run out, too: no block waits for hours.
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, func, not_, or_, select, text, update
+from sqlalchemy import ColumnElement, Connection, and_, func, not_, or_, select, update
 
 from db.runs.store import (
     MAX_ERROR_CHARS,
@@ -19,6 +18,7 @@ from db.runs.store import (
     RunRow,
     RunState,
     block_of,
+    moment_of,
     now,
     open_blocks,
 )
@@ -27,13 +27,6 @@ from db.tables import Run, RunBlock, table_of
 _RUN, _BLOCK = table_of(Run), table_of(RunBlock)
 #: A lease that ends later than after so many from now was given by a clock that has jumped back since.
 MOST_LEASES = 10
-
-
-def moment_of(connection: Connection) -> float:
-    """Seconds since 1970 by the clock that all workers of a database share."""
-    if connection.dialect.name == "sqlite":
-        return time.time()
-    return float(connection.execute(text("SELECT extract(epoch FROM clock_timestamp())")).scalar_one())
 
 
 def _ran_out(until: Any, moment: float, lease_s: float) -> ColumnElement[bool]:
@@ -77,7 +70,7 @@ def claim_block(
     connection.execute(
         update(_RUN)
         .where(_RUN.c.id == block.run_id, _RUN.c.state == RunState.PENDING.value)
-        .values(state=RunState.RUNNING.value, started_at=now())
+        .values(state=RunState.RUNNING.value, started_at=now(connection))
     )
     return block
 
@@ -105,7 +98,7 @@ def claim_publication(connection: Connection, run_id: int, token: str, lease_s: 
             state=RunState.PUBLISHING.value,
             publish_token=token,
             publish_lease_until=moment + lease_s,
-            started_at=func.coalesce(_RUN.c.started_at, now()),
+            started_at=func.coalesce(_RUN.c.started_at, now(connection)),
         )
     )
     return claimed.rowcount == 1

@@ -69,16 +69,17 @@ def publish(connection: Connection, run_id: int) -> int:
     else:
         rows = current.rows + _replace(connection, current.table, table, run.generation, done)
         apply_staged(connection, run_id)
-        rows -= _retire_gone(connection, current.table, run.generation)
+        rows -= _retire_gone(connection, current.table, run.generation, run.inputs)
         if has_parts(connection):
             drop_companions(connection, table)
         else:
             drop_storage(connection, table)
         table = current.table
     _record_inputs(connection, run.inputs, failed)
-    counts = {kind: _estimated(connection, kind) for kind in ("model", "gpu", "quant", "workload")}
+    counts = {kind: len(run.inputs[kind]) for kind in ("model", "gpu")}
+    counts |= {kind: _estimated(connection, kind) for kind in ("quant", "workload")}
     product = counts["model"] * counts["gpu"] * counts["quant"] * SLOT_COUNT
-    moment = now()
+    moment = now(connection)
     connection.execute(update(_GENERATION).where(_GENERATION.c.retired_at.is_(None)).values(retired_at=moment))
     connection.execute(
         insert(_GENERATION).values(
@@ -109,19 +110,28 @@ class Grace:
     other_s: float
 
 
-def _unread(connection: Connection, grace: Grace) -> Any:
-    """Condition on generations retired for longer than ``grace``; None before the first publication."""
+def replaced_generations(connection: Connection) -> list[int]:
+    """Ids of generations that another one has replaced."""
+    return list(connection.execute(select(_GENERATION.c.id).where(_GENERATION.c.retired_at.is_not(None))).scalars())
+
+
+def _unread(connection: Connection, grace: Grace, replaced: list[int]) -> Any:
+    """Condition on those of ``replaced`` that are past their ``grace``; None before the first publication."""
     current = current_generation_sync(connection)
     if current is None:
         return None
-    own = _GENERATION.c.layout == LAYOUT
-    retired_before = case((own, now() - timedelta(seconds=grace.own_s)), else_=now() - timedelta(seconds=grace.other_s))
-    return and_(_GENERATION.c.id != current.id, _GENERATION.c.retired_at < retired_before)
+    own, moment = _GENERATION.c.layout == LAYOUT, now(connection)
+    retired_before = case(
+        (own, moment - timedelta(seconds=grace.own_s)), else_=moment - timedelta(seconds=grace.other_s)
+    )
+    # The clock has jumped back since a generation was retired in its future.
+    past = or_(_GENERATION.c.retired_at < retired_before, and_(own, _GENERATION.c.retired_at > moment))
+    return and_(_GENERATION.c.id != current.id, _GENERATION.c.id.in_(replaced), past)
 
 
-def has_unread(connection: Connection, grace: Grace) -> bool:
+def has_unread(connection: Connection, grace: Grace, replaced: list[int]) -> bool:
     """Whether ``drop_unread`` would drop something; takes no lock."""
-    old = _unread(connection, grace)
+    old = _unread(connection, grace, replaced)
     return old is not None and connection.execute(select(_GENERATION.c.id).where(old).limit(1)).first() is not None
 
 
@@ -144,16 +154,16 @@ def fold_one(connection: Connection, *, quiet_s: float, most: int) -> bool:
     # Looked at after the parts: a run that attached one of them and is not at work any more has ended.
     working = active_run(connection)
     folded = [part for part in parts if working is None or part != storage_name(working.id)]
-    quiet = current.published_at < now() - timedelta(seconds=quiet_s)
+    quiet = current.published_at < now(connection) - timedelta(seconds=quiet_s)
     return bool(folded) and (quiet or len(folded) > most) and fold(connection, current.table, folded[0])
 
 
-def drop_unread(connection: Connection, grace: Grace) -> int:
-    """Drop generations retired for longer than ``grace``, with rows and storages that no other one shows.
+def drop_unread(connection: Connection, grace: Grace, replaced: list[int]) -> int:
+    """Drop those of ``replaced`` that are past their ``grace``, with rows and storages that no other one shows.
 
     Returns how many generations were dropped.
     """
-    old = _unread(connection, grace)
+    old = _unread(connection, grace, replaced)
     if old is None:
         return 0
     dropped = connection.execute(select(_GENERATION.c.id, _GENERATION.c.fit_table).where(old)).all()
@@ -210,23 +220,18 @@ def _copy_gpus(connection: Connection, source: str, target: str) -> None:
     )
 
 
-def _retire_gone(connection: Connection, live: str, generation: int) -> int:
-    """End the life of rows whose model or GPU has left the catalog, or can no longer be estimated; how many fits."""
+def _retire_gone(connection: Connection, live: str, generation: int, inputs: dict[str, dict[str, str]]) -> int:
+    """End the life of rows whose model or GPU is no longer among ``inputs``; how many fits."""
     count = 0
     for kind, suffixes in (("model", ("", "_quant")), ("gpu", ("",))):
         table = entity_table(kind)
-        gone = [
-            row[0]
-            for row in connection.execute(
-                select(table.c.id)
-                .where(or_(table.c.live.is_(False), table.c.estimated.is_(False)))
-                .where(table.c.id.in_(select(_INPUT.c.entity_id).where(_INPUT.c.kind == kind)))
-            )
-        ]
-        for suffix in suffixes if gone else ():
-            ids = ", ".join(str(number) for number in gone)
-            ended = _end(connection, f"{checked(live)}{suffix}", f"{kind}_id IN ({ids})", generation)
-            count += 0 if suffix else ended
+        query = select(table.c.id, table.c.slug).where(_INPUT.c.kind == kind, _INPUT.c.entity_id == table.c.id)
+        gone = [number for number, slug in connection.execute(query) if slug not in inputs[kind]]
+        for start in range(0, len(gone), _PORTION):
+            scope = f"{kind}_id IN ({', '.join(map(str, gone[start : start + _PORTION]))})"
+            for suffix in suffixes:
+                ended = _end(connection, f"{checked(live)}{suffix}", scope, generation)
+                count += 0 if suffix else ended
     return count
 
 

@@ -6,12 +6,13 @@ A block is ``pending``, ``leased`` to one worker until a time, ``done`` in the t
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, case, func, select, update
+from sqlalchemy import Connection, case, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.fits.generations import as_utc
@@ -96,9 +97,19 @@ class BlockRow:
     error: str | None
 
 
-def now() -> datetime:
-    """The time, with its zone."""
-    return datetime.now(UTC)
+def moment_of(connection: Connection) -> float:
+    """Seconds since 1970 by the clock that all processes of a database share.
+
+    It is that of the database server, or of the machine that has the SQLite file.
+    """
+    if connection.dialect.name == "sqlite":
+        return time.time()
+    return float(connection.execute(text("SELECT extract(epoch FROM clock_timestamp())")).scalar_one())
+
+
+def now(connection: Connection) -> datetime:
+    """``moment_of`` with its zone."""
+    return datetime.fromtimestamp(moment_of(connection), UTC)
 
 
 def _runs() -> Any:
@@ -308,7 +319,9 @@ def end_run(connection: Connection, run_id: int, state: RunState, error: str | N
             active=None,
             state=state.value,
             error=error,
-            finished_at=now(),
+            # Kilobytes that only the publication reads.
+            inputs={},
+            finished_at=now(connection),
             blocks_done=int(counts[0]),
             blocks_failed=int(counts[1]),
             cells_done=int(counts[2]),

@@ -6,6 +6,7 @@ import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,6 @@ from db.fits.packing import concatenate, pack_model, shown
 from db.fits.query import FitField, FitOrder, FitQuery
 from db.fits.writes import write_block
 from db.reading import Reader, reader_of
-from db.runs.store import now
 from db.session import async_engine, make_engine, writing
 from estimator.grid import FitBlock
 from estimator.types import STATUSES, Engine
@@ -45,8 +45,8 @@ STORED = sum(int(block.available.sum()) for block in BLOCKS.values())
 #: Fields with a column of their own.
 STORED_FIELDS = [field for field in FitField if field not in PACKED]
 GENERATION = Generation(
-    id=3, table="fit_7", revision="r", published_at=now(), rows=STORED, cells=0, unsupported_cells=0, models=MODELS, gpus=GPUS,
-    quants=QUANTS, workloads=SLOT_COUNT, run_id=7,
+    id=3, table="fit_7", revision="r", published_at=datetime.now(UTC), rows=STORED, cells=0, unsupported_cells=0, models=MODELS,
+    gpus=GPUS, quants=QUANTS, workloads=SLOT_COUNT, run_id=7,
 )  # fmt: skip
 
 

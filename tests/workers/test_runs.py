@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -14,6 +15,7 @@ from db.entries.store import ids_of
 from db.fits.generations import Generation, current_generation_sync
 from db.fits.layout import SLOT_COUNT
 from db.fits.parts import parts_of
+from db.runs import store
 from db.runs.catalog_state import catalog_state
 from db.runs.leases import free_blocks
 from db.runs.publication import fold_one, prepare
@@ -21,7 +23,7 @@ from db.runs.store import RunState, failed_blocks_sync, get_run_sync, page_runs_
 from db.session import sync_engine, upgrade_database, writing
 from db.settings import Settings
 from tests.support.runs import run_in_process
-from workers import blocks, compute, runs, tasks
+from workers import blocks, compute, publish, runs, tasks
 from workers.blocks import compute_one
 from workers.kernel import release_version
 from workers.plan import plan_run
@@ -125,7 +127,7 @@ def test_a_changed_gpu_touches_its_own_rows(
     run_in_process(settings, small_catalog)
     first, before = generation_of(connection), rows_by_slug(connection)
     slower = edited(small_catalog, "gpus", "rtx-3060-12-gb", bandwidth_gbps=100.0)
-    plan = plan_run(slower, connection)
+    plan = plan_run(slower, connection, settings)
     assert not plan.rebuild
     assert {block.gpus for block in plan.blocks} == {("rtx-3060-12-gb",)}
     connection.rollback()
@@ -215,7 +217,7 @@ def test_models_come_change_and_go(
 ) -> None:
     smaller = without(small_catalog, "models", "llama-3-8b")
     run_in_process(settings, smaller)
-    plan = plan_run(small_catalog, connection)
+    plan = plan_run(small_catalog, connection, settings)
     connection.rollback()
     assert [block.models for block in plan.blocks] == [("llama-3-8b",)]
     run_in_process(settings, small_catalog)
@@ -253,7 +255,7 @@ def test_a_changed_workload_recomputes_everything(
 ) -> None:
     run_in_process(settings, small_catalog)
     slug = next(iter(small_catalog.workloads))
-    plan = plan_run(edited(small_catalog, "workloads", slug, patience_ttft_ms=1234), connection)
+    plan = plan_run(edited(small_catalog, "workloads", slug, patience_ttft_ms=1234), connection, settings)
     assert plan.rebuild
     assert {slug for block in plan.blocks for slug in block.models} == set(small_catalog.models)
 
@@ -295,7 +297,7 @@ def test_a_poison_block_is_set_aside_and_its_rows_stay_served(
         assert row == (before if key[0] == "gemma-3-27b" else whole)[key]
     connection.rollback()
     # The next run repairs what was set aside, and only that.
-    plan = plan_run(changed, connection)
+    plan = plan_run(changed, connection, settings)
     connection.rollback()
     assert [block.models for block in plan.blocks] == [("gemma-3-27b",)]
     repaired = run_in_process(settings, changed)
@@ -427,7 +429,7 @@ def test_progress_is_counted_while_a_run_works(
 
 
 def test_plan_says_what_it_would_do(settings: Settings, small_catalog: Catalog, connection: Connection) -> None:
-    plan = plan_run(small_catalog, connection)
+    plan = plan_run(small_catalog, connection, settings)
     said = plan.describe()
     assert "nothing is published yet" in said
     assert f"{plan.cells:,} pairings" in said
@@ -481,3 +483,47 @@ def test_the_scheduled_refresh_recomputes_what_changed_and_nothing_else(
     tasks.refresh_catalog()
     assert asked() == ["scheduled refresh", *before]
     assert woken == [page_runs_sync(connection)[0].id]
+
+
+def test_a_jump_of_the_clock_takes_no_generation_from_its_readers(
+    settings: Settings, small_catalog: Catalog, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patient = settings.model_copy(update={"generation_grace_s": 60.0})
+    for _ in range(2):
+        run_in_process(patient, small_catalog, everything=True)
+    moment, since = store.moment_of(connection), time.monotonic()
+    for jump_s in (36_000.0, -36_000.0):
+        monkeypatch.setattr(store, "moment_of", lambda _, jump_s=jump_s: moment + jump_s)
+        assert drop_old(patient) == 0
+    # By its own clock this process has seen the grace pass, and a time of retirement in the future holds up nothing.
+    monkeypatch.setattr(time, "monotonic", lambda: since + 120.0)
+    assert drop_old(patient) == 1
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("empty_database_url", ["postgres"], indirect=True)
+def test_nothing_is_cleaned_up_before_readers(
+    settings: Settings,
+    small_catalog: Catalog,
+    connection: Connection,
+    edited: Edit,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A long reader, as a dump is, holds up the clean-up; the clean-up holds up no other reader."""
+    run_in_process(settings, small_catalog)
+    run_in_process(settings, edited(small_catalog, "gpus", "rtx-3060-12-gb", bandwidth_gbps=100.0))
+    live = generation_of(connection).table
+    assert len(parts_of(connection, live)) == 1
+    connection.rollback()
+    monkeypatch.setattr(publish, "QUIET_S", 0.0)
+    with connection.engine.connect() as reader:
+        reader.execute(text(f"SELECT count(*) FROM {live}"))
+        assert not fold_parts(settings)
+        run_in_process(settings, small_catalog, everything=True)
+        assert drop_old(settings) == 0
+        connection.rollback()
+        connection.execute(text("SET lock_timeout = 1"))
+        assert connection.execute(text(f"SELECT count(*) FROM {live}")).scalar()
+        connection.execute(text("SET lock_timeout = 0"))
+        connection.rollback()
+    assert drop_old(settings) == 1

@@ -307,6 +307,6 @@ describe(
     "Where the numbers of a fit come from.",
     {
         "PUBLISHED": "Read from the published generation.",
-        "LIVE": "Not published yet: computed for this request by the code that the runs use.",
+        "LIVE": "Not published: computed for this request by the code that the runs use.",
     },
 )

@@ -88,6 +88,7 @@ def test_generations_after_a_restore_have_numbers_of_their_own(
     assert run.state is RunState.PUBLISHED
     assert run.generation is not None
     assert run.generation > before.id + 1_000_000
+    assert run.id > before.run_id + 1_000_000
     engine.dispose()
 
 

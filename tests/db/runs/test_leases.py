@@ -8,9 +8,9 @@ import pytest
 from sqlalchemy import Connection
 
 from db.entries.files import Catalog
-from db.runs import leases
-from db.runs.leases import claim_block, claim_publication, free_blocks, hold_publication, is_worked_at, moment_of
-from db.runs.store import active_run, finish_block
+from db.runs import leases, store
+from db.runs.leases import claim_block, claim_publication, free_blocks, hold_publication, is_worked_at
+from db.runs.store import active_run, finish_block, moment_of
 from db.session import sync_engine, writing
 from db.settings import Settings
 from workers.kernel import release_version
@@ -32,7 +32,8 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
-    monkeypatch.setattr(leases, "moment_of", made)
+    for module in (leases, store):
+        monkeypatch.setattr(module, "moment_of", made)
     return made
 
 

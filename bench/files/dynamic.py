@@ -1,6 +1,6 @@
 """Fit the factors by part of Unsloth's dynamic files on published sizes, and write them into the quantizations' files.
 
-    python -m bench.dynamic_files [--write]
+    python -m bench.files.dynamic [--write]
 
 Prints for each quantization its factors, and the errors on files of families that the fit did not see.
 """
