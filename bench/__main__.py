@@ -13,6 +13,8 @@ BENCHMARKS: tuple[tuple[str, ...], ...] = (
     ("bench.storage", "postgres"),
     ("bench.latency",),
     ("bench.memory",),
+    ("bench.growth",),
+    ("bench.hosts",),
     ("bench.api",),
     ("bench.load",),
     ("bench.upgrade",),
