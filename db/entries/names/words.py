@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 Entry = Mapping[str, Any]
@@ -55,6 +56,11 @@ _VENDOR_WORDS = NOISE["gpu"] - LINES - {"edition", "oam", "vf"}
 
 def words(kind: str, text: str) -> list[str]:
     """Words of a name in their order, lower case, without signs."""
+    return list(_words(kind, text))
+
+
+@lru_cache(maxsize=8192)  # names of the catalog: an index reads each several times
+def _words(kind: str, text: str) -> tuple[str, ...]:
     folded = _MARKS.sub(" ", unicodedata.normalize("NFKC", _MARKS.sub(" ", text)).casefold())
     if kind == "gpu":
         tokens = [_gpu_word(match) for match in _GPU_WORD.finditer(folded)]
@@ -63,7 +69,7 @@ def words(kind: str, text: str) -> list[str]:
             _trimmed(match.group()) for match in _MODEL_WORD.finditer(_VERSION.sub("", _VISION.sub("vision", folded)))
         ]
     synonyms = _SYNONYMS.get(kind, {})
-    return [word for word in (synonyms.get(word, word) for word in tokens) if word]
+    return tuple(word for word in (synonyms.get(word, word) for word in tokens) if word)
 
 
 def telling(kind: str, known: Iterable[str]) -> frozenset[str]:

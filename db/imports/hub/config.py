@@ -110,7 +110,7 @@ def _facts(section: Section, slug: str) -> dict[str, Any]:
         "mlp": {"gated": family.gated_mlp, "bias": _mlp_bias(section)},
         "norms": {
             "type": family.norm_type, "per_layer": _norms(section), "bias": family.norm_bias,
-            "final": 0 if values.get("do_layer_norm_before") is False else family.final_norms,
+            "final": _final_norms(section),
         },
         "moe": moe,
         "mlp_pattern": _mlp_pattern(section, layers, has_experts=moe is not None),
@@ -144,6 +144,12 @@ def _norms(section: Section) -> int:
     if section.name == "StableLmForCausalLM" and values.get("use_parallel_residual") is True:
         return 1
     return family.norms
+
+
+def _final_norms(section: Section) -> int:
+    values = section.values
+    has_none = values.get("do_layer_norm_before") is False or values.get("_remove_final_layer_norm") is True
+    return 0 if has_none else section.family.final_norms
 
 
 def _ffn_width(section: Section, hidden: int) -> int | None:

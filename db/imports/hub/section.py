@@ -64,6 +64,9 @@ def _values(config: Mapping[str, Any], text: Mapping[str, Any]) -> Mapping[str, 
     for key in ("tie_word_embeddings", "dtype", "torch_dtype"):
         if own.get(key) is None and config.get(key) is not None:
             own[key] = config[key]
+    # The head belongs to the whole model: it is tied where the whole says so, whatever the part says.
+    if config.get("tie_word_embeddings") is True:
+        own["tie_word_embeddings"] = True
     return own
 
 
