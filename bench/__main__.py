@@ -14,7 +14,6 @@ BENCHMARKS: tuple[tuple[str, ...], ...] = (
     ("bench.latency",),
     ("bench.memory",),
     ("bench.growth",),
-    ("bench.hosts",),
     ("bench.api",),
     ("bench.load",),
     ("bench.upgrade",),

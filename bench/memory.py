@@ -18,7 +18,7 @@ import tempfile
 import threading
 from pathlib import Path
 
-from bench.growth import multiplied
+from bench.support.catalogs import multiplied
 from db.entries.files import load_catalog
 from db.settings import Settings
 from tests.support.postgres import EmbeddedPostgres

@@ -1,21 +1,20 @@
-"""Cells a second of one worker host, and of two that share a run: `python -m bench.hosts`.
+"""Cells a second of one worker host, and of two that share a run.
 
 A host is a Celery worker with one process and a state folder of its own; it shares PostgreSQL and the broker with the others,
 and nothing else. Its compute is slowed down to a pace that one core of a busy machine reaches, so that the hosts do not
-compete for the cores of this machine. The bench exits with 1 when two hosts do less than 1.7 times the cells a second.
+compete for the cores of this machine.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench.growth import multiplied, rebuilt
+from bench.support.catalogs import multiplied, rebuilt
 from db.entries.files import Catalog, load_catalog
 from db.runs.store import RunState
 from db.session import sync_engine, upgrade_database
@@ -78,8 +77,8 @@ def cells_per_s(settings: Settings, catalog: Catalog, count: int) -> float:
     return run.cells_per_s
 
 
-def main() -> int:
-    """Returns 1 when the bar is missed."""
+def two_hosts() -> bool:
+    """Print the pace of one host and of two; whether two do 1.7 times the cells a second."""
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fghosts-")))
         server = stack.enter_context(EmbeddedPostgres(durable=True))
@@ -100,8 +99,4 @@ def main() -> int:
         f"one worker host: {paces[0]:,.0f} cells/s, two: {paces[1]:,.0f} cells/s, {ratio:.2f} times (bar {BAR:g}); "
         f"{len(catalog.models)} models, compute slowed down to {CELLS_PER_S:,} fits/s for each host"
     )
-    return 0 if ratio >= BAR else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return ratio >= BAR
