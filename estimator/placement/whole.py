@@ -16,8 +16,8 @@ from estimator.structure.arrays import Flags, Floats, Ints
 from estimator.types import STRATEGIES, Strategy
 from estimator.verdict import DOES_NOT_FIT, FITS, FITS_TIGHTLY, TIGHT_HEADROOM_FRACTION
 
-#: Share of pairs below which those that hold the model are gathered.
-_FEW = 0.7
+#: Share of pairs below which those that hold the model are gathered, and pairs from which on this saves time.
+_FEW, _MANY = 0.7, 100
 _ALL_GPU, _CPU_ONLY, _NOTHING = map(STRATEGIES.index, (Strategy.ALL_GPU, Strategy.CPU_ONLY, Strategy.NONE))
 #: By whether everything fits, and does so tightly or on a CPU: the sum of both.
 _STATUS_OF = np.array([DOES_NOT_FIT, FITS, FITS_TIGHTLY], dtype=np.uint8)
@@ -94,9 +94,10 @@ class WholeLoad:
         holding = np.flatnonzero(runs.any(axis=0))
         if not len(holding):
             return None
-        # Where few pairs hold the model, gathering them is quicker than asking all.
-        few = len(holding) < _FEW * runs.shape[1]
-        p, at = (holding, holding) if few else (np.arange(runs.shape[1]), slice(None))
+        # Where few of many pairs hold the model, gathering them is quicker than asking all.
+        count = runs.shape[1]
+        few = count >= _MANY and len(holding) < _FEW * count
+        p, at = (holding, holding) if few else (np.arange(count), slice(None))
         return Placed(
             p=p,
             g=pairs.g[at],
