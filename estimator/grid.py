@@ -32,7 +32,7 @@ from estimator.quant_choice import (
     rewritten,
 )
 from estimator.speed.coefficients import SpeedCoefficients
-from estimator.speed.throughput import Pace, pace
+from estimator.speed.throughput import Pace, pace, speeds
 from estimator.structure.architecture import ModelArchitecture
 from estimator.structure.checkpoints import has_weights
 from estimator.structure.kv_cache import narrower
@@ -165,13 +165,13 @@ def outline(
     calibration: Calibration,
     overrides: Overrides = NO_OVERRIDES,
 ) -> Outline:
-    """The part of :func:`evaluate` that needs no use: two thirds of its time."""
+    """The part of :func:`evaluate` that needs no use and no ranges: half of its time."""
     laid_out = _laid_out(model, gpus, quants, situations, hosts, calibration, overrides)
     tables, need, fleet, placed, coefficients = laid_out
     columns = {name: np.zeros(placed.status.shape, dtype=_COLUMNS[name]) for name in _OUTLINED}
     for part, cells, own in _parts(placed, coefficients):
-        speeds = pace(model, tables, need, fleet.rig, part, own)
-        for name, values in zip(_OUTLINED, (speeds.decode_tok_s, speeds.ttft_ms, part.safe_context), strict=True):
+        paces = speeds(model, tables, need, fleet.rig, part, own)
+        for name, values in zip(_OUTLINED, (paces.decode_tok_s, paces.ttft_ms, part.safe_context), strict=True):
             _write(columns[name], part, cells, values.astype(_COLUMNS[name]))
     shape = len(placed.status), *fleet.available.shape
     grid = {name: values.reshape(shape).transpose(1, 2, 0) for name, values in columns.items()}

@@ -15,6 +15,7 @@ from estimator.advice.breakdown import Terms
 from estimator.calibration.loss import Divergence
 from estimator.calibration.scale import KIND_OF_WORKLOAD, RETENTION_PER_NAT, retained_share
 from estimator.fit_facts import FitFacts
+from estimator.placement.hardware import HOST_RESERVE_BYTES
 from estimator.types import OperatingMode, Status, Strategy
 from estimator.usability import FREE_USE, Usability, comfortable_seconds, wait_ms
 
@@ -114,6 +115,8 @@ def summary(facts: FitFacts, terms: Terms | None = None) -> str:
         return f"No engine runs {name} on {facts.device_name}."
     if estimate.status is Status.DOES_NOT_FIT:
         needed = terms.full_bytes if terms else memory.total_bytes
+        if tables := _tables_message(facts, terms):
+            return f"{name} does not fit: {tables[0]}."
         return (
             f"{name} needs {gib(needed)} for {estimate.context_tokens:,} tokens of context; {facts.device_name} has "
             f"{gib(memory.usable_bytes)} usable{_host_clause(facts)}."
@@ -133,6 +136,19 @@ def summary(facts: FitFacts, terms: Terms | None = None) -> str:
         f"{name} takes {gib(memory.total_bytes)} of the {gib(memory.usable_bytes)} usable on {facts.device_name} for "
         f"{estimate.context_tokens:,} tokens of context.{speeds}"
     )
+
+
+def _tables_message(facts: FitFacts, terms: Terms | None) -> tuple[str, dict[str, int | float]] | None:
+    """What is said where input tables, and not the device, stop a load: they have no room in system memory; else None."""
+    memory, host = facts.estimate.memory, facts.request.host
+    if facts.runs or terms is None or terms.over_bytes or host is None or memory.host_bytes <= HOST_RESERVE_BYTES:
+        return None
+    shared = facts.accelerator.unified_memory
+    needed = memory.host_bytes + shared * memory.total_bytes
+    usable = max(memory.usable_bytes, host.memory_bytes - HOST_RESERVE_BYTES) if shared else host.memory_bytes
+    beside = f" beside the {gib(memory.total_bytes)} on the device" if shared else ""
+    message = f"{gib(memory.host_bytes)} of input tables{beside} are more than the {gib(usable)} of the computer"
+    return message, {"over_share": max(needed - usable, 0) / needed, "needed_bytes": needed, "usable_bytes": usable}
 
 
 def _host_clause(facts: FitFacts) -> str:
@@ -212,6 +228,8 @@ def _memory_limits(facts: FitFacts, terms: Terms) -> list[Limit]:
                 {"over_share": share, "needed_bytes": terms.full_bytes, "usable_bytes": terms.usable_bytes},
             )
         )
+    elif tables := _tables_message(facts, terms):
+        limits.append(Limit(LimitCode.MEMORY_CAPACITY, float(tables[1]["over_share"]), *tables))
     elif facts.estimate.status is Status.FITS_TIGHTLY:
         taken = min(filled, 1.0)
         message = f"{percent(taken)} of the memory is taken"

@@ -147,9 +147,10 @@ async def _leading(reads: FitReads, paces: Paces, gpu: GpuRecord, question: Ques
     def laid_out() -> tuple[Judged, Ints]:
         # Safe contexts bound nothing: those of several users are counted in another way.
         free = replace(question, target=replace(question.target, context_tokens=None))
-        alone_whole = replace(alone, pace=replace(alone.pace, runs=alone.holds), whole=alone.holds)
+        decode_tok_s = np.minimum(alone.pace.decode_tok_s, paces.decode_tok_s(gpu, question.slot, question.users))
+        most = replace(alone.pace, runs=alone.holds, decode_tok_s=decode_tok_s)
         reach = Reach.of(
-            paces.table(question.slot), _limited(alone_whole, free, wanted),
+            paces.table(question.slot), _limited(replace(alone, pace=most, whole=alone.holds), free, wanted),
             view.workloads[question.slot].spec, question.mode,
         )  # fmt: skip
         return leading(
