@@ -24,7 +24,7 @@ CALIBRATION = Calibration.load()
 ANSWERER = Answerer(CATALOG, CALIBRATION)
 #: What names the model or its repository, and what only a file has.
 _NAMES = ("model", "commands", "missing_commands", "notes")
-_SPEEDS = ("decode_tok_s", "prefill_tok_s", "ttft_ms", "score", "grade")
+_SPEEDS = ("decode_tok_s", "prefill_tok_s", "ttft_ms", "score", "grade", "usability")
 
 
 def config_of(entry: dict[str, Any]) -> dict[str, Any]:
