@@ -56,8 +56,8 @@ def changes(base: Catalog) -> Iterator[tuple[Catalog, bool]]:
             gpus[slug] = {**base.gpus[slug], "bandwidth_gbps": base.gpus[slug]["bandwidth_gbps"] * factor}
         else:
             slug = list(models)[number // 2 % len(models)]
-            factor = 1 if models[slug] != base.models[slug] else 2
-            models[slug] = {**base.models[slug], "context_tokens": base.models[slug]["context_tokens"] // factor}
+            more = 0 if models[slug] != base.models[slug] else 64
+            models[slug] = {**base.models[slug], "vocab_size": base.models[slug]["vocab_size"] + more}
         yield rebuilt(dataclasses.replace(base, models=dict(models), gpus=dict(gpus))), not (number + 1) % REBUILD_EVERY
 
 
