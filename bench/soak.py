@@ -38,7 +38,7 @@ from workers.runs import start_own_run, wait_for_run
 MINUTES, EVERY_S, SAMPLE_S = 60.0, 5.0, 5.0
 MODELS, GPUS = 60, 40
 #: Updates from one recompute of everything to the next.
-REBUILD_EVERY = 30
+REBUILD_EVERY = 10
 WINDOWS, BAR = 6, 1.05
 #: Times of answers follow the other work of a machine, too.
 P99_BAR = 1.5
