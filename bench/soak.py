@@ -27,8 +27,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from bench.chaos.cluster import GRACE_S, Cluster, cluster
 from bench.chaos.states import evenly_spread
-from bench.growth import rebuilt
 from bench.memory import children_of, peak_of
+from bench.support.catalogs import rebuilt
 from bench.support.clients import Clients, Member
 from db.entries.files import Catalog, load_catalog
 from db.fits.generations import current_generation_sync

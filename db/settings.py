@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 #: A Unix socket path must stay below 108 bytes with its final NUL on Linux, 104 on macOS.
@@ -19,8 +20,16 @@ _SCHEMES = {
 }
 
 
+class Precompute(StrEnum):
+    """Models whose fits the runs compute; those of the others are computed when they are asked for."""
+
+    ALL = "all"
+    POPULAR = "popular"
+    LISTED = "listed"
+
+
 class Settings(BaseSettings):
-    """Where state lives and how a recompute is cut into blocks."""
+    """Where state lives, what a recompute covers, and how it is cut into blocks."""
 
     model_config = SettingsConfigDict(env_prefix="FITGRAPH_", extra="ignore", frozen=True)
 
@@ -44,6 +53,19 @@ class Settings(BaseSettings):
         ge=0,
         description="Seconds for which a replaced generation stays readable for servers of another release, which store "
         "fits otherwise.",
+    )
+    precompute: Precompute = Field(
+        default=Precompute.ALL,
+        description="Models whose fits are precomputed: all, popular (enough downloads) or listed (in a file); fits of the "
+        "others are computed when they are asked for.",
+    )
+    precompute_downloads: int = Field(
+        default=100_000,
+        ge=0,
+        description="Downloads of 30 days from which a model is popular; one without a count is not.",
+    )
+    precompute_list: Path | None = Field(
+        default=None, description="File of the listed models: a slug on each line; `#` begins a comment."
     )
     block_cells: int = Field(
         default=250_000, ge=1, description="Cells (model x GPU x quant x workload) that one task computes, about."
@@ -88,6 +110,14 @@ class Settings(BaseSettings):
             name = f"FITGRAPH_{str(info.field_name).upper()}"
             raise ValueError(f"{name} must start with one of {', '.join(known)}; got {value.split(':')[0]}:")
         return value
+
+    @model_validator(mode="after")
+    def _listed_where(self) -> Settings:
+        if self.precompute is Precompute.LISTED and self.precompute_list is None:
+            raise ValueError(
+                "FITGRAPH_PRECOMPUTE is listed, so FITGRAPH_PRECOMPUTE_LIST must name the file of the list"
+            )
+        return self
 
     @property
     def resolved_database_url(self) -> str:

@@ -32,12 +32,20 @@ from estimator.quant_choice import (
     rewritten,
 )
 from estimator.speed.coefficients import SpeedCoefficients
-from estimator.speed.throughput import Pace, pace
+from estimator.speed.throughput import Pace, pace, speeds
 from estimator.structure.architecture import ModelArchitecture
 from estimator.structure.checkpoints import has_weights
 from estimator.structure.kv_cache import narrower
 from estimator.types import Accelerator, Host, OperatingMode, Quant, Workload
-from estimator.usability import SLOWLY, Thresholds, answer_seconds, comfortable_seconds, usability, wait_ms
+from estimator.usability import (
+    SLOWLY,
+    Thresholds,
+    answer_seconds,
+    comfortable_seconds,
+    usability,
+    wait_ms,
+    written_tokens,
+)
 
 #: Columns that only running cells have, with how they are kept.
 _COLUMNS: dict[str, Any] = {
@@ -157,13 +165,13 @@ def outline(
     calibration: Calibration,
     overrides: Overrides = NO_OVERRIDES,
 ) -> Outline:
-    """The part of :func:`evaluate` that needs no use: two thirds of its time."""
+    """The part of :func:`evaluate` that needs no use and no ranges: half of its time."""
     laid_out = _laid_out(model, gpus, quants, situations, hosts, calibration, overrides)
     tables, need, fleet, placed, coefficients = laid_out
     columns = {name: np.zeros(placed.status.shape, dtype=_COLUMNS[name]) for name in _OUTLINED}
     for part, cells, own in _parts(placed, coefficients):
-        speeds = pace(model, tables, need, fleet.rig, part, own)
-        for name, values in zip(_OUTLINED, (speeds.decode_tok_s, speeds.ttft_ms, part.safe_context), strict=True):
+        paces = speeds(model, tables, need, fleet.rig, part, own)
+        for name, values in zip(_OUTLINED, (paces.decode_tok_s, paces.ttft_ms, part.safe_context), strict=True):
             _write(columns[name], part, cells, values.astype(_COLUMNS[name]))
     shape = len(placed.status), *fleet.available.shape
     grid = {name: values.reshape(shape).transpose(1, 2, 0) for name, values in columns.items()}
@@ -273,7 +281,7 @@ def _columns(
     for part, cells, own in _parts(placed, coefficients):
         speeds = pace_of(model, tables, need, rig, part, own)
         status = placed.status if cells is None else placed.status.ravel()[cells]
-        for name, values in _values(part, status, speeds, retained, thresholds):
+        for name, values in _values(part, status, speeds, retained, thresholds, model.training.least_thinking):
             _write(columns[name], part, cells, values)
     return columns
 
@@ -300,9 +308,16 @@ def _write(column: NDArray[Any], part: Placed, cells: NDArray[np.int64] | None, 
 
 
 def _values(
-    part: Placed, status: NDArray[np.uint8], speeds: Pace, retained: NDArray[np.float64], thresholds: Thresholds
+    part: Placed,
+    status: NDArray[np.uint8],
+    speeds: Pace,
+    retained: NDArray[np.float64],
+    thresholds: Thresholds,
+    thinking: float,
 ) -> Iterator[tuple[str, Any]]:
     """Every column of the cells of ``part``; ``retained`` (Q, S) is what is left of a score after quantization.
+
+    ``thinking`` is the relative length of the thinking that the model cannot leave out.
 
     Ranges and scores are made of the published float32 speeds, and scores are stored to a hundredth: so a live fit and
     a published one are ranked by the same numbers.
@@ -320,7 +335,7 @@ def _values(
         for end in ("low", "high"):
             yield f"{name}_{end}_tok_s", value * np.exp(np.float32(getattr(speeds, f"{name}_{end}")))
     use = thresholds.at(part.s)
-    seconds = answer_seconds(wait_ms(use, ttft), decode, use.answer_tokens)
+    seconds = answer_seconds(wait_ms(use, ttft), decode, written_tokens(use, thinking))
     usable = usability(use, ttft, decode, seconds)
     parts = (
         verdict.decode_part(decode, use.comfortable_decode_tok_s),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,9 +15,11 @@ from db.entries.store import KINDS, entity_table, entity_values, entry_hash, sto
 from db.fits.generations import current_generation_sync
 from db.fits.layout import SLOT_COUNT, SLOTS
 from db.runs.store import page_runs_sync
+from db.settings import Settings
 from db.tables import PublishedInput, table_of
 from estimator.placement.hosts import host_for
 from workers.kernel import release_version
+from workers.policy import covered_models
 
 #: A model costs a worker at least as much as this many cells, however few GPUs it is computed for.
 MODEL_COST_CELLS = 10_000
@@ -37,7 +39,10 @@ class PlannedBlock:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Changed facts, the reasons, and the blocks that follow. ``changed`` are new entries by kind and slug; None: gone."""
+    """Changed facts, the reasons, and the blocks that follow.
+
+    ``changed`` are new entries by kind and slug; None: gone. ``retired`` are models and accelerators whose fits end.
+    """
 
     revision: str
     rebuild: bool
@@ -45,6 +50,7 @@ class Plan:
     reasons: tuple[str, ...]
     changed: dict[str, dict[str, dict[str, Any] | None]] = field(repr=False)
     inputs: dict[str, dict[str, str]] = field(repr=False)
+    retired: tuple[str, ...] = ()
     cells_per_s: float | None = None
     #: Whether what is published was computed by another release, so that everything is computed anew.
     of_new_release: bool = False
@@ -62,12 +68,12 @@ class Plan:
     @property
     def is_empty(self) -> bool:
         """Whether nothing is to be computed or published."""
-        return not self.blocks and not any(self.changed.values())
+        return not self.blocks and not self.retired and not any(self.changed.values())
 
     def describe(self) -> str:
         """The plan in a few lines: what changed, how many cells, how long by the pace of the last run."""
         if self.is_empty:
-            return "nothing changed: every pairing of this catalog is published"
+            return "nothing changed: every pairing that is to be precomputed is published"
         pace = f", about {self.cells / self.cells_per_s:.0f} s at the last run's pace" if self.cells_per_s else ""
         kind = "full rebuild" if self.rebuild else "update in place"
         lines = [f"catalog {self.revision[:12]}: {kind}, {len(self.blocks)} blocks, {self.cells:,} pairings{pace}"]
@@ -83,15 +89,21 @@ class Scope:
     gpus: frozenset[str] = frozenset()
 
 
-def plan_run(catalog: Catalog, connection: Connection, scope: Scope | None = None, block_cells: int = 250_000) -> Plan:
-    """Compare ``catalog`` with what is published. Reads only; ``scope`` is computed whether it changed or not."""
-    scope = scope or Scope()
+def plan_run(catalog: Catalog, connection: Connection, settings: Settings, scope: Scope | None = None) -> Plan:
+    """Compare what the settings cover of ``catalog`` with what is published. Reads only.
+
+    ``scope`` is computed whether it changed or not. Raises :class:`PolicyError`.
+    """
+    scope, block_cells = scope or Scope(), settings.block_cells
     changed = {kind: _changed(catalog, connection, kind) for kind in KINDS}
-    current = _current_inputs(catalog, connection, changed)
+    current = _current_inputs(catalog, connection, changed, covered_models(catalog, settings))
     published = _published_inputs(connection)
+    retired = {kind: sorted(published[kind].keys() - current[kind].keys()) for kind in ("model", "gpu")}
     models, gpus = current["model"], current["gpu"]
     generation = current_generation_sync(connection)
     reasons = _catalog_reasons(changed)
+    if dropped := [slug for slug in retired["model"] if slug in catalog.models]:
+        reasons.append(f"{len(dropped)} models are precomputed no more, {dropped[0]} among them")
     new_gpus: list[str] = []
     new_release = "common" in published and published.get("release") != current["release"]
     common_changed = published.get("common") != current["common"]
@@ -120,6 +132,7 @@ def plan_run(catalog: Catalog, connection: Connection, scope: Scope | None = Non
         tuple(reasons),
         changed,
         current,
+        (*retired["model"], *retired["gpu"]),
         _last_pace(connection),
         new_release,
     )
@@ -155,9 +168,12 @@ def _changed(catalog: Catalog, connection: Connection, kind: str) -> dict[str, d
 
 
 def _current_inputs(
-    catalog: Catalog, connection: Connection, changed: Mapping[str, Mapping[str, dict[str, Any] | None]]
+    catalog: Catalog,
+    connection: Connection,
+    changed: Mapping[str, Mapping[str, dict[str, Any] | None]],
+    covered: Container[str],
 ) -> dict[str, dict[str, str]]:
-    """Fingerprints by slug of the estimated models and GPUs, and one of all that every fit depends on."""
+    """Fingerprints by slug of the covered models and the GPUs, and one of all that every fit depends on."""
     prints = {kind: _fingerprints(connection, kind, changed[kind]) for kind in ("model", "gpu", "quant", "workload")}
     parts = sorted(catalog.engines)
     for kind in ("quant", "workload"):
@@ -165,7 +181,7 @@ def _current_inputs(
     common = hashlib.blake2b("\n".join(parts).encode(), digest_size=16).hexdigest()
     gpus = {slug: _with_host(catalog, slug, value) for slug, value in prints["gpu"].items()}
     return {
-        "model": prints["model"],
+        "model": {slug: value for slug, value in prints["model"].items() if slug in covered},
         "gpu": gpus,
         "common": {"common": common},
         "release": {"release": release_version()},

@@ -60,13 +60,15 @@ def start_run(
     One run is active at a time: while one is, it is returned and nothing is started. A run of another release that
     nobody works at is cancelled: its own workers are gone. ``new_release`` False starts nothing that another release
     than the published one would compute anew: during an upgrade two schedules would undo each other's runs.
+
+    Raises :class:`PolicyError` for a list of precomputed models that does not fit the catalog.
     """
     engine = sync_engine(settings.resolved_database_url)
     for attempt in range(START_ATTEMPTS):
         try:
             with writing(engine) as connection:
                 working = active_run(connection)
-                plan = plan_run(catalog, connection, scope or Scope(everything), settings.block_cells)
+                plan = plan_run(catalog, connection, settings, scope or Scope(everything))
                 if working is not None and not _is_left(connection, working, plan, settings):
                     return StartResult(working, plan, already_running=True)
                 if plan.is_empty or (plan.of_new_release and not new_release):

@@ -12,6 +12,7 @@ from db.settings import get_settings
 from workers import runs
 from workers.app import app
 from workers.blocks import compute_one, is_quick
+from workers.policy import PolicyError
 from workers.publish import drop_old, fold_parts, publish_one
 from workers.queue import sweep
 
@@ -102,7 +103,11 @@ def watch_catalog() -> None:
 
 def _start_scheduled(catalog: Catalog, cause: str) -> None:
     """Start a run for what changed in the catalog. An operator, not a schedule, brings in a new release."""
-    result = runs.start_run(get_settings(), catalog, cause=cause, new_release=False)
+    try:
+        result = runs.start_run(get_settings(), catalog, cause=cause, new_release=False)
+    except PolicyError as error:
+        logger.error("nothing was started: %s", error)
+        return
     if result.run is None and not result.plan.is_empty:
         logger.warning("nothing was started; `fitgraph recompute` starts it: %s", result.plan.describe())
 

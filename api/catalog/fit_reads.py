@@ -6,7 +6,7 @@ from collections.abc import Coroutine, Hashable, Iterable, Sequence
 from typing import Any, TypeAlias, TypeVar
 
 from api.catalog.fits import best_of
-from api.catalog.live import LiveFits, unsupported_cell
+from api.catalog.live import LiveFits
 from api.catalog.records import GpuRecord, ModelRecord, QuantRecord
 from api.catalog.view import CatalogView
 from api.errors import ApiError, LimitExceededError, bad_input
@@ -64,9 +64,9 @@ class BatchedReads:
         return [[self.known[key] for key in group] for group in groups]
 
     async def cells(self, keys: list[FitKey]) -> list[tuple[AnyCell, ...]]:
-        """Cells of each fit, by slot; a fit without a row is unsupported."""
+        """Cells of each fit, by slot; none for a fit without a row."""
         read = await by_key.fetch_fits(self._reader, self._view.published, keys)
-        return [read.get(key) or tuple(unsupported_cell(key, slot) for slot in range(len(SLOTS))) for key in keys]
+        return [read.get(key, ()) for key in keys]
 
     async def sizes(self, model_ids: list[int]) -> list[list[Size]]:
         """Sizes of each model in every quantization, fewest bits first: published ones, else computed."""
@@ -169,13 +169,7 @@ class FitReads:
 
     async def workloads_of(self, cell: AnyCell) -> Sequence[AnyCell]:
         """Cells of the same pairing and quantization, by slot."""
-        key = cell.key
-        if cell.generation:
-            return (await self._load_cells([key]))[0]
-        view = self.view
-        return await self.live(
-            view.model_by_id[key.model_id], view.gpu_by_id[key.gpu_id], view.quant_by_id[key.quant_id]
-        )
+        return (await self._load_cells([cell.key]))[0] if cell.generation else await self._live_of(cell.key)
 
     def quant_options_of(self, cell: AnyCell) -> list[AnyCell] | Coroutine[Any, Any, list[AnyCell]]:
         """Cells of the same pairing and workload that an engine runs, fewest bits first.
@@ -190,9 +184,16 @@ class FitReads:
         model, gpu = self.view.model_by_id[key.model_id], self.view.gpu_by_id[key.gpu_id]
         return _supported(await self.pairing(model, gpu, slot))
 
-    async def cells(self, keys: list[FitKey]) -> list[tuple[AnyCell, ...]]:
-        """Published cells of each fit, by slot; a fit without a row is unsupported."""
-        return await self._load_cells(keys)
+    async def cells(self, keys: list[FitKey]) -> list[Sequence[AnyCell]]:
+        """Cells of each fit, by slot: published ones, or live ones of a fit without a row."""
+        published = [()] * len(keys) if self.view.generation is None else await self._load_cells(keys)
+        return [cells or await self._live_of(key) for key, cells in zip(keys, published, strict=True)]
+
+    async def _live_of(self, key: FitKey) -> list[AnyCell]:
+        view = self.view
+        return await self.live(
+            view.model_by_id[key.model_id], view.gpu_by_id[key.gpu_id], view.quant_by_id[key.quant_id]
+        )
 
     async def page(self, query: FitQuery, order: Sequence[FitOrder], limit: int, **paging: Any) -> FitPage:
         """One page of published cells; ``paging`` is that of :func:`db.fits.reads.page_fits`."""

@@ -75,7 +75,7 @@ def launch(*, port: int | None, workers: int | None) -> int:
     settings = get_api_settings()
     if workers is not None:
         settings = settings.model_copy(update={"workers": workers})
-    catalog = sound_catalog()
+    catalog = sound_catalog(settings)
     if catalog is None:
         return 1
     upgrade_database(settings.resolved_database_url)
@@ -94,7 +94,7 @@ def launch(*, port: int | None, workers: int | None) -> int:
             follow_run(running, result.run.id)
             result = start_own_run(running, catalog, cause="start-up")
         if result.run is None:
-            print("every pairing is published; nothing to compute", flush=True)
+            print("every pairing that is to be precomputed is published; nothing to compute", flush=True)
         else:
             print(result.plan.describe(), flush=True)
             follow_run(running, result.run.id)

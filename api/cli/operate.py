@@ -51,9 +51,19 @@ def find_command(text: str) -> int:
     return 0 if count else NO_ANSWER
 
 
-def sound_catalog() -> Catalog | None:
-    """The bundled catalog when every file is sound, else None with the faults printed."""
-    return load_catalog() if check_command(None) == 0 else None
+def sound_catalog(settings: Settings) -> Catalog | None:
+    """The bundled catalog when every file is sound and the precompute policy fits it, else None with the faults printed."""
+    from workers.policy import PolicyError, covered_models
+
+    if check_command(None):
+        return None
+    catalog = load_catalog()
+    try:
+        covered_models(catalog, settings)
+    except PolicyError as error:
+        print(error, file=sys.stderr)
+        return None
+    return catalog
 
 
 def upgrade_command() -> int:
@@ -102,12 +112,12 @@ def recompute_command(*, dry_run: bool, everything: bool, wait: bool) -> int:
 
     settings = get_settings()
     tracing.start_tracing(settings, "cli")
-    catalog = sound_catalog()
+    catalog = sound_catalog(settings)
     if catalog is None:
         return FAILED
     upgrade_database(settings.resolved_database_url)
     with sync_engine(settings.resolved_database_url).connect() as connection:
-        print(plan_run(catalog, connection, Scope(everything), settings.block_cells).describe())
+        print(plan_run(catalog, connection, settings, Scope(everything)).describe())
     if dry_run:
         return 0
     if not wait:

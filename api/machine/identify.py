@@ -65,7 +65,7 @@ def identify(catalog: Catalog, description: Description, *, processor_alone: boo
         board = None if processor_alone else _board(catalog, description)
         devices = (board or _processor(catalog, description, processors, notes),)
         free = description.memory.available_bytes
-    host = _host(catalog, description, processors, devices[0])
+    host = _host(catalog, description, processors, devices[0], notes)
     return Identified(Machine(devices, host), free, tuple(notes))
 
 
@@ -76,9 +76,10 @@ def stated(catalog: Catalog, description: Description, gpus: Sequence[str]) -> I
         QuestionError: a name is unknown, or there is no such machine.
     """
     machine = machine_of(catalog, gpus, 1)
-    host = _host(catalog, description, _of_processor(catalog, description), machine.devices[0])
+    notes = list(description.remarks)
+    host = _host(catalog, description, _of_processor(catalog, description), machine.devices[0], notes)
     free = None if machine.devices[0].has_own_memory else description.memory.available_bytes
-    return Identified(Machine(machine.devices, host), free, description.remarks)
+    return Identified(Machine(machine.devices, host), free, tuple(notes))
 
 
 def _accelerator(catalog: Catalog, gpu: Gpu, description: Description) -> Accelerator | None:
@@ -202,12 +203,7 @@ def _processor(
     own = [entry for entry in processors if entry["kind"] == "cpu"]
     if bandwidth is None:
         own = []
-        default = catalog.hosts[catalog.default_host]
-        bandwidth = float(default["bandwidth_gbps"])
-        notes.append(
-            f"The memory of {description.processor or 'this processor'} could not be read: it is taken as that of "
-            f"{default['name']}, {bandwidth:g} GB/s; state it with --memory-channels and --memory-mt-s."
-        )
+        bandwidth = _assumed_gbps(catalog, notes)
     every = [entry for entry in catalog.gpus.values() if entry["kind"] == "cpu" and entry["vendor"] == "generic"]
     nearest = min(own or every, key=lambda entry: abs(entry["bandwidth_gbps"] - bandwidth))
     return replace(specs.accelerator(nearest), bandwidth_bytes_s=bandwidth * 1e9)
@@ -233,7 +229,23 @@ def _bandwidth_gbps(description: Description, processors: Sequence[Entry]) -> fl
     return supported.pop() if len(supported) == 1 else None
 
 
-def _host(catalog: Catalog, description: Description, processors: Sequence[Entry], device: Accelerator) -> Host:
+def _assumed_gbps(catalog: Catalog, notes: list[str], most: float | None = None) -> float:
+    """The bandwidth of a memory that says nothing of itself: the usual desktop's, or ``most`` of a slower computer.
+
+    Most such are virtual machines, and a part of a server is not given all of its channels.
+    """
+    usual = float(catalog.hosts[catalog.default_host]["bandwidth_gbps"])
+    bandwidth = usual if most is None else min(usual, most)
+    notes.append(
+        f"The speed of the memory could not be read: {bandwidth:g} GB/s is assumed; "
+        "state it with --memory-channels and --memory-mt-s."
+    )
+    return bandwidth
+
+
+def _host(
+    catalog: Catalog, description: Description, processors: Sequence[Entry], device: Accelerator, notes: list[str]
+) -> Host:
     """The computer around a device: the profile of its kind with the detected memory."""
     host = host_for(device, [specs.host(entry) for entry in catalog.hosts.values()])
     if device.unified_memory and device.memory_bytes is not None:
@@ -242,6 +254,8 @@ def _host(catalog: Catalog, description: Description, processors: Sequence[Entry
     bandwidth = _bandwidth_gbps(description, processors)
     if device.unified_memory and device.bandwidth_bytes_s is not None:
         bandwidth = device.bandwidth_bytes_s / 1e9
+    if bandwidth is None:
+        bandwidth = _assumed_gbps(catalog, notes, host.bandwidth_bytes_s / 1e9)
     host = host_with(host, None if total is None else total / GIB, bandwidth)
     return replace(
         host, name=f"a computer with {host.memory_bytes / GIB:.0f} GiB at {host.bandwidth_bytes_s / 1e9:.0f} GB/s"

@@ -70,5 +70,13 @@ def names_of(text: str) -> tuple[str, ...]:
         return (text,)
     name = _LAPTOP.sub(" Laptop", _REMARKS.sub("", inside[-1]))
     first, *others = re.split(r"\s*/\s*", name)
-    line = first.rsplit(" ", 1)[0] if " " in first else ""
-    return (first, *(other if not line or " " in other.strip("XT ") else f"{line} {other}" for other in others))
+    words = first.split()
+    numbered = max((at for at, word in enumerate(words) if re.search(r"\d", word)), default=0)
+    return (first, *(_whole(words, numbered, other) for other in others if other))
+
+
+def _whole(words: list[str], numbered: int, other: str) -> str:
+    """The name that ``other`` shortens: a model number ("7900 XTX") or a letter ("XTX") after those words of the first."""
+    if not re.search(r"\d", other):
+        return " ".join([*words[: numbered + 1], other])
+    return " ".join([*words[:numbered], other]) if other[0].isdigit() or " " not in other else other

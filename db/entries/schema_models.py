@@ -253,14 +253,21 @@ KnownBy = Literal[
 class RepositoryState(Shape):
     """The repository of an imported model by its own statement on the day of the import.
 
-    ``created`` is the day on which the repository was created, which is no release; ``downloads`` are those of 30 days.
+    ``created`` is the day on which the repository was created, which is no release.
     """
 
     revision: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")] | None
     read_on: Date
     created: Date | None
-    downloads: Parts | None
     base_models: list[Name]
+
+
+class Downloads(Shape):
+    """Downloads of the repository in 30 days, by the hub's own count, which was read on ``as_of`` at the latest."""
+
+    count: Annotated[int, Field(ge=0)]
+    as_of: Date
+    source: Text
 
 
 class ContextExtension(Shape):
@@ -334,8 +341,11 @@ class ModelFile(Shape):
     gguf_sizes_gib_reported: dict[str, Positive] | None = None
     ollama_default_size_text: Text | None = None
     lm_head_bias: bool | None = None
+    downloads: Downloads | None = None
     # By slug of the quantization that the checkpoint is in.
     checkpoint_repos: dict[Slug, CheckpointRepo] | None = None
+    # Relative length of the thinking that cannot be left out; loading fills it from capability/post-training.json.
+    least_thinking: Positive | None = None
     published_files: list[PublishedFiles] | None = None
     embedding_size: Dimension | None = None
     context_extension: ContextExtension | None = None

@@ -51,6 +51,7 @@ def model_entry(
         "family": family_of(name, catalog.models.values()),
         "publisher": publisher_of(snapshot, catalog.models.values()),
         "hf_repo": snapshot.repository,
+        "downloads": downloads_of(snapshot, day),
         "release_date": None,
         "release_date_source": None,
         "release_date_kind": None,
@@ -82,7 +83,6 @@ def model_entry(
             "revision": snapshot.revision,
             "read_on": day,
             "created": snapshot.card.created,
-            "downloads": snapshot.card.downloads,
             "base_models": list(snapshot.card.base_models),
         },
     }
@@ -142,6 +142,13 @@ def source_of(snapshot: Snapshot) -> str:
     if snapshot.revision is not None:
         return f"https://huggingface.co/{snapshot.repository}/blob/{snapshot.revision}/config.json"
     return f"local file {name_of(snapshot)}"
+
+
+def downloads_of(snapshot: Snapshot, day: str) -> dict[str, Any] | None:
+    """Downloads of the repository in 30 days, as the hub counts them."""
+    if snapshot.card.downloads is None:
+        return None
+    return {"count": snapshot.card.downloads, "as_of": day, "source": f"https://huggingface.co/{snapshot.repository}"}
 
 
 def known_by(snapshot: Snapshot, facts: Mapping[str, Any]) -> dict[str, str]:

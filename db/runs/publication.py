@@ -69,14 +69,15 @@ def publish(connection: Connection, run_id: int) -> int:
     else:
         rows = current.rows + _replace(connection, current.table, table, run.generation, done)
         apply_staged(connection, run_id)
-        rows -= _retire_gone(connection, current.table, run.generation)
+        rows -= _retire_gone(connection, current.table, run.generation, run.inputs)
         if has_parts(connection):
             drop_companions(connection, table)
         else:
             drop_storage(connection, table)
         table = current.table
     _record_inputs(connection, run.inputs, failed)
-    counts = {kind: _estimated(connection, kind) for kind in ("model", "gpu", "quant", "workload")}
+    counts = {kind: len(run.inputs[kind]) for kind in ("model", "gpu")}
+    counts |= {kind: _estimated(connection, kind) for kind in ("quant", "workload")}
     product = counts["model"] * counts["gpu"] * counts["quant"] * SLOT_COUNT
     moment = now(connection)
     connection.execute(update(_GENERATION).where(_GENERATION.c.retired_at.is_(None)).values(retired_at=moment))
@@ -219,23 +220,18 @@ def _copy_gpus(connection: Connection, source: str, target: str) -> None:
     )
 
 
-def _retire_gone(connection: Connection, live: str, generation: int) -> int:
-    """End the life of rows whose model or GPU has left the catalog, or can no longer be estimated; how many fits."""
+def _retire_gone(connection: Connection, live: str, generation: int, inputs: dict[str, dict[str, str]]) -> int:
+    """End the life of rows whose model or GPU is no longer among ``inputs``; how many fits."""
     count = 0
     for kind, suffixes in (("model", ("", "_quant")), ("gpu", ("",))):
         table = entity_table(kind)
-        gone = [
-            row[0]
-            for row in connection.execute(
-                select(table.c.id)
-                .where(or_(table.c.live.is_(False), table.c.estimated.is_(False)))
-                .where(table.c.id.in_(select(_INPUT.c.entity_id).where(_INPUT.c.kind == kind)))
-            )
-        ]
-        for suffix in suffixes if gone else ():
-            ids = ", ".join(str(number) for number in gone)
-            ended = _end(connection, f"{checked(live)}{suffix}", f"{kind}_id IN ({ids})", generation)
-            count += 0 if suffix else ended
+        query = select(table.c.id, table.c.slug).where(_INPUT.c.kind == kind, _INPUT.c.entity_id == table.c.id)
+        gone = [number for number, slug in connection.execute(query) if slug not in inputs[kind]]
+        for start in range(0, len(gone), _PORTION):
+            scope = f"{kind}_id IN ({', '.join(map(str, gone[start : start + _PORTION]))})"
+            for suffix in suffixes:
+                ended = _end(connection, f"{checked(live)}{suffix}", scope, generation)
+                count += 0 if suffix else ended
     return count
 
 

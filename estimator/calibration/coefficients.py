@@ -103,13 +103,17 @@ class Calibration:
 
         ``build_age_years`` is 0 for a current build.
         """
-        base = self._bases.get(choices) or self._keep(choices, self._base(choices))
-        table = self._with_model(model, choices, base)
+        table = self._with_model(model, choices, self._based(choices))
         if not flash_attention:
             table = replace(table, cache=table.cache * self._without_flash(choices))
         return self._aged(table, choices, build_age_years) if build_age_years else table
 
-    def _keep(self, choices: EngineChoices, base: _Base) -> _Base:
+    def _based(self, choices: EngineChoices) -> _Base:
+        """What all models share; kept for as long as the choices are held."""
+        base = self._bases.get(choices)
+        if base is not None:
+            return base
+        base = self._base(choices)
         with self._lock:
             self._bases[choices] = base
             kept = list(self._bases)
@@ -242,23 +246,22 @@ class Calibration:
                     out[g, codes == code] = STRATA.index(known[0])
         return out.ravel()
 
+    def decode_table(self, models: Sequence[ModelArchitecture], choices: EngineChoices) -> SpeedCoefficients:
+        """What decode speeds of each of ``models`` are made of, as :meth:`table` has it: arrays (models, pairs).
+
+        Ranges and evidence are those of no model.
+        """
+        base = self._based(choices)
+        logs = np.array([self._logs("decode", model, choices, base)[0] for model in models])
+        launches = np.array([[model.launches_per_layer] for model in models])
+        overall = base.table.decode_overall * np.exp(logs)
+        return replace(base.table, decode_overall=overall, layer=base.table.layer * launches)
+
     def _with_model(self, model: ModelArchitecture, choices: EngineChoices, base: _Base) -> SpeedCoefficients:
         changes: dict[str, Any] = {}
-        size = len(choices.quants)
-        for kind, effects in (("decode", self._decode), ("prefill", self._prefill)):
-            shared = effects.get(effect_name("whole", "architecture", model.architecture), 0.0)
-            shared += effects.get(effect_name("whole", "model", model.slug), 0.0)
-            names = (f"{model.architecture}|{vendor}" for vendor in base.vendors)
-            of_vendor = [effects.get(effect_name("whole", "architecture|vendor", name), 0.0) for name in names]
-            shift = shared + np.array(of_vendor)[base.vendor]
-            logs = np.repeat(shift, size)
-            measured = self.data[kind]["measured"].get(model.slug, {})
-            rows = [g for slug in measured for g in base.places.get(slug, ())]
-            if rows:
-                stratum, own = base.stratum[kind].copy(), np.zeros(len(logs))
-                for g in rows:
-                    self._as_measured(choices, g, measured[choices.gpus[g].slug], own, stratum)
-                logs += own
+        for kind in ("decode", "prefill"):
+            logs, own, stratum = self._logs(kind, model, choices, base)
+            if own is not None:
                 changes |= range_fields(kind, self.data[kind]["ranges"], base.ranges[kind], stratum) | {
                     f"{kind}_shift": own
                 }
@@ -266,6 +269,25 @@ class Calibration:
         if model.launches_per_layer != 1.0:
             changes["layer"] = base.table.layer * model.launches_per_layer
         return replace(base.table, **changes)
+
+    def _logs(
+        self, kind: str, model: ModelArchitecture, choices: EngineChoices, base: _Base
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None, NDArray[np.int64]]:
+        """Logs of the effects of a model, shape (pairs,), the part that its rows have shown (None: none), and strata."""
+        effects = self._decode if kind == "decode" else self._prefill
+        shared = effects.get(effect_name("whole", "architecture", model.architecture), 0.0)
+        shared += effects.get(effect_name("whole", "model", model.slug), 0.0)
+        names = (f"{model.architecture}|{vendor}" for vendor in base.vendors)
+        of_vendor = [effects.get(effect_name("whole", "architecture|vendor", name), 0.0) for name in names]
+        logs = np.repeat(shared + np.array(of_vendor)[base.vendor], len(choices.quants))
+        measured = self.data[kind]["measured"].get(model.slug, {})
+        rows = [g for slug in measured for g in base.places.get(slug, ())]
+        if not rows:
+            return logs, None, base.stratum[kind]
+        stratum, own = base.stratum[kind].copy(), np.zeros(len(logs))
+        for g in rows:
+            self._as_measured(choices, g, measured[choices.gpus[g].slug], own, stratum)
+        return logs + own, own, stratum
 
     @staticmethod
     def _as_measured(

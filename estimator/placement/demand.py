@@ -98,7 +98,7 @@ def situation_of(workload: Workload) -> Situation:
     )
 
 
-@kept_within(2 << 20)
+@kept_within(8 << 20)
 def needs(model: ModelArchitecture, situations: tuple[Situation, ...]) -> Needs:
     """Bytes per situation; kept for the next call with the same arguments."""
     shape, count, sums = cache_shape(model), len(situations), (len(situations), model.n_layers + 1)

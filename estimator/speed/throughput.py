@@ -37,6 +37,42 @@ class Pace:
     prefill_evidence: Any
 
 
+@dataclass(frozen=True, slots=True)
+class Speeds:
+    """The speeds of a :class:`Pace` without ranges, and what they are made of."""
+
+    step: DecodeWork
+    work: PrefillWork
+    decode_tok_s: Floats
+    prefill_tok_s: Floats
+    ttft_ms: Floats
+
+
+def speeds(
+    model: ModelArchitecture,
+    tables: ModelTables,
+    need: Needs,
+    rig: Rig,
+    placed: Placed,
+    coef: SpeedCoefficients,
+    watch: Callable[[DecodeWork, PrefillWork, SpeedCoefficients], None] | None = None,
+) -> Speeds:
+    """Decode and prefill of every cell of ``placed``; ``coef`` is that of its pairs. ``watch`` sees what they are made of."""
+    if rig.count > 1:
+        coef = on_several(coef)
+    step, work = decode_work(model, tables, need, rig, placed), prefill_work(model, tables, need, rig, placed)
+    if watch is not None:
+        watch(step, work, coef)
+    decode, prefill = decode_seconds(step, coef), prefill_seconds(work, coef)
+    prefill_tok_s = work.prompt_tokens / np.maximum(prefill, 1e-9)
+    ttft = (_own_prompt(work, prefill, coef) + decode + coef.ttft_fixed_s) * 1000.0
+    unknown = np.flatnonzero(np.isnan(coef.peak_flops))
+    if len(unknown):
+        # A device without a known arithmetic peak has a decode speed and no prefill.
+        prefill_tok_s[..., unknown] = ttft[..., unknown] = 0.0
+    return Speeds(step, work, 1.0 / decode, prefill_tok_s, ttft)
+
+
 def pace(
     model: ModelArchitecture,
     tables: ModelTables,
@@ -46,38 +82,26 @@ def pace(
     coef: SpeedCoefficients,
     watch: Callable[[DecodeWork, PrefillWork, SpeedCoefficients], None] | None = None,
 ) -> Pace:
-    """Decode and prefill of every cell of ``placed``; ``coef`` is that of its pairs. ``watch`` sees what they are made of."""
+    """:func:`speeds` with their ranges."""
     several = rig.count > 1
-    if several:
-        coef = on_several(coef)
-    step, work = decode_work(model, tables, need, rig, placed), prefill_work(model, tables, need, rig, placed)
-    if watch is not None:
-        watch(step, work, coef)
-    decode, prefill = decode_seconds(step, coef), prefill_seconds(work, coef)
-    decode_width, prefill_width = widths(step.depth_tokens, work.depth_tokens, coef)
-    decode_tok_s = 1.0 / decode
-    prefill_tok_s = work.prompt_tokens / np.maximum(prefill, 1e-9)
-    ttft = (_own_prompt(work, prefill, coef) + decode + coef.ttft_fixed_s) * 1000.0
-    unknown = np.flatnonzero(np.isnan(coef.peak_flops))
-    if len(unknown):
-        # A device without a known arithmetic peak has a decode speed and no prefill.
-        prefill_tok_s[..., unknown] = ttft[..., unknown] = 0.0
+    cells = speeds(model, tables, need, rig, placed, coef, watch)
+    decode_width, prefill_width = widths(cells.step.depth_tokens, cells.work.depth_tokens, coef)
     offloaded = False if placed.runs is not None else np.asarray(placed.on_host) > 0
     if several:
         coef = replace(coef, **ranges_of(coef))
     # Measured loads had everything on one device, so a split load is at best calibrated.
     shared = True if several else offloaded
-    if np.any(step.batch > 1):
-        coef = replace(coef, **stream_ranges(step, coef))
+    if np.any(cells.step.batch > 1):
+        coef = replace(coef, **stream_ranges(cells.step, coef))
     return Pace(
-        decode_tok_s=decode_tok_s,
+        decode_tok_s=cells.decode_tok_s,
         # The range of a split load was set on rows of all depths as they are.
         decode_low=_where(offloaded, coef.offload_decode_low, coef.decode_low * decode_width),
         decode_high=_where(offloaded, coef.offload_decode_high, coef.decode_high * decode_width),
-        prefill_tok_s=prefill_tok_s,
+        prefill_tok_s=cells.prefill_tok_s,
         prefill_low=_where(offloaded, coef.offload_prefill_low, coef.prefill_low * prefill_width),
         prefill_high=_where(offloaded, coef.offload_prefill_high, coef.prefill_high * prefill_width),
-        ttft_ms=ttft,
+        ttft_ms=cells.ttft_ms,
         decode_evidence=_where(shared, np.maximum(coef.decode_evidence, CALIBRATED), coef.decode_evidence),
         prefill_evidence=_where(shared, np.maximum(coef.prefill_evidence, CALIBRATED), coef.prefill_evidence),
     )

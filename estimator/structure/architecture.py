@@ -45,8 +45,8 @@ ATTENTION_MIXERS = frozenset({Mixer.FULL, Mixer.SLIDING, Mixer.CHUNKED, Mixer.IN
 #: of unsloth/GLM-5.3-Flash-GGUF in Q8_0 are those of 320.8 B parameters, 7.4 B of them in the MTP layer).
 MTP_STORED_ARCHITECTURES = frozenset({"Glm4MoeForCausalLM", "Glm5NextForConditionalGeneration"})
 WINDOWED_MIXERS = frozenset({Mixer.SLIDING, Mixer.CHUNKED})
-#: Architectures whose window llama.cpp does not read, so that it keeps every cell (src/models/llama.cpp, starcoder2.cpp).
-WINDOW_NOT_READ = frozenset({"MistralForCausalLM", "Starcoder2ForCausalLM"})
+#: Architectures whose window llama.cpp ignores: it keeps every cell (src/models/llama.cpp, starcoder2.cpp, phi3.cpp).
+WINDOW_NOT_READ = frozenset(f"{name}ForCausalLM" for name in ("Mistral", "Mixtral", "Phi3", "PhiMoE", "Starcoder2"))
 #: A layer with hyper-connections mixes its residual streams before and after each part: llama.cpp's graph of DeepSeek V4
 #: has 8,000 nodes for 43 layers with the mixing fused (ggml-org/llama.cpp#25585), that of a Llama some 1,000 for 32.
 HYPER_CONNECTED_LAUNCHES = 6.0

@@ -164,11 +164,12 @@ def _grouped(model: ModelArchitecture, layer: Layer, index: int) -> Iterator[Ten
     elif model.output_gate == "per_head":
         yield _matrix(TensorClass.OTHER, index, hidden, layer.heads)
     if model.qkv_bias:
-        yield _kept(index, query + key + value)
+        yield _kept(index, query * doubled + key + value)
     if model.output_bias:
         yield _kept(index, hidden)
     if model.qk_norm == "per_head":
-        yield _kept(index, 2 * layer.key_dim if layer.has_key_projection else layer.key_dim)
+        norms = (2 if layer.has_key_projection else 1) * (2 if model.norm_bias else 1)
+        yield _kept(index, norms * layer.key_dim)
     elif model.qk_norm == "full":
         yield _kept(index, query + key)
     if model.sinks and (model.sinks != "swa_only_bias" or layer.window is not None):
@@ -195,6 +196,10 @@ def _latent(model: ModelArchitecture, layer: Layer, index: int) -> Iterator[Tens
         yield _matrix(TensorClass.PER_HEAD, index, mla.nope_dim, mla.kv_rank * heads)
         yield _matrix(TensorClass.PER_HEAD, index, mla.kv_rank, mla.value_dim * heads)
     yield _matrix(TensorClass.ATTN_OUTPUT, index, heads * mla.value_dim, hidden)
+    if model.qkv_bias:
+        yield _kept(index, (mla.q_rank or 0) + mla.kv_rank + mla.rope_dim)
+    if model.output_bias:
+        yield _kept(index, hidden)
     if model.output_gate == "full":
         yield _matrix(TensorClass.OTHER, index, hidden, heads * mla.value_dim)
     elif model.output_gate == "per_head":

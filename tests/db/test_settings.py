@@ -36,6 +36,15 @@ def test_other_servers_are_refused_with_what_is_allowed(name: str, value: str) -
         Settings(**{name: value})
 
 
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [({"precompute": "some"}, "'all', 'popular' or 'listed'"), ({"precompute": "listed"}, "FITGRAPH_PRECOMPUTE_LIST")],
+)
+def test_an_unknown_policy_is_refused_with_what_is_allowed(given: dict[str, str], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        Settings(**given)
+
+
 def test_the_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FITGRAPH_WORKERS", "7")
     assert Settings().workers == 7

@@ -145,7 +145,7 @@ def test_a_schedule_brings_in_no_release(
         tasks._start_scheduled(few, "scheduled refresh")
     assert "fitgraph recompute" in caplog.text
     with sync_engine(settings.resolved_database_url).connect() as connection:
-        assert plan_run(few, connection).of_new_release
+        assert plan_run(few, connection, settings).of_new_release
         assert get_run_sync(connection, 2) is None
 
 

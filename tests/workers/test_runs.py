@@ -127,7 +127,7 @@ def test_a_changed_gpu_touches_its_own_rows(
     run_in_process(settings, small_catalog)
     first, before = generation_of(connection), rows_by_slug(connection)
     slower = edited(small_catalog, "gpus", "rtx-3060-12-gb", bandwidth_gbps=100.0)
-    plan = plan_run(slower, connection)
+    plan = plan_run(slower, connection, settings)
     assert not plan.rebuild
     assert {block.gpus for block in plan.blocks} == {("rtx-3060-12-gb",)}
     connection.rollback()
@@ -217,7 +217,7 @@ def test_models_come_change_and_go(
 ) -> None:
     smaller = without(small_catalog, "models", "llama-3-8b")
     run_in_process(settings, smaller)
-    plan = plan_run(small_catalog, connection)
+    plan = plan_run(small_catalog, connection, settings)
     connection.rollback()
     assert [block.models for block in plan.blocks] == [("llama-3-8b",)]
     run_in_process(settings, small_catalog)
@@ -255,7 +255,7 @@ def test_a_changed_workload_recomputes_everything(
 ) -> None:
     run_in_process(settings, small_catalog)
     slug = next(iter(small_catalog.workloads))
-    plan = plan_run(edited(small_catalog, "workloads", slug, patience_ttft_ms=1234), connection)
+    plan = plan_run(edited(small_catalog, "workloads", slug, patience_ttft_ms=1234), connection, settings)
     assert plan.rebuild
     assert {slug for block in plan.blocks for slug in block.models} == set(small_catalog.models)
 
@@ -297,7 +297,7 @@ def test_a_poison_block_is_set_aside_and_its_rows_stay_served(
         assert row == (before if key[0] == "gemma-3-27b" else whole)[key]
     connection.rollback()
     # The next run repairs what was set aside, and only that.
-    plan = plan_run(changed, connection)
+    plan = plan_run(changed, connection, settings)
     connection.rollback()
     assert [block.models for block in plan.blocks] == [("gemma-3-27b",)]
     repaired = run_in_process(settings, changed)
@@ -429,7 +429,7 @@ def test_progress_is_counted_while_a_run_works(
 
 
 def test_plan_says_what_it_would_do(settings: Settings, small_catalog: Catalog, connection: Connection) -> None:
-    plan = plan_run(small_catalog, connection)
+    plan = plan_run(small_catalog, connection, settings)
     said = plan.describe()
     assert "nothing is published yet" in said
     assert f"{plan.cells:,} pairings" in said

@@ -1,7 +1,7 @@
 """The first of the models that serve several users, without laying out those that cannot come among them.
 
-No user is answered sooner, and no model needs less memory, beside others than alone, so the published fits of one user
-bound what every model can be.
+No user waits less, and no model needs less memory, beside others than alone, so the published fits of one user bound what
+every model can be. Speeds beside others are computed of all at once, where engines treat a model as they do most.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Reach:
 
     @classmethod
     def of(cls, table: WorthTable, alone: Pace, workload: Workload, mode: OperatingMode) -> Reach:
-        """``alone`` is the pace of one user, of all that holds a model."""
+        """``alone`` is the pace of one user at most, of all that holds a model."""
         # Weights that were trained narrow may be taken in another format where those of their own do not fit any more.
         setups = usable_setups(replace(table, native=np.zeros_like(table.native)), alone, workload, mode)
         count = len(table.value)

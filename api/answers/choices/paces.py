@@ -21,11 +21,14 @@ from db.fits.by_key import Figures, fetch_figures
 from db.fits.query import FitOwner
 from estimator import verdict
 from estimator.calibration.capability_prior import ModelTraits
-from estimator.fleet import Overrides
+from estimator.fleet import NO_OVERRIDES, Fleet, Overrides, fleet_of
 from estimator.grid import Outline, outline
 from estimator.judgement.setups import Pace
 from estimator.judgement.worth import WorthTable, worth_table
 from estimator.placement.demand import situation_of
+from estimator.placement.engines import named_architecture
+from estimator.speed.stacked import stacked_decode_tok_s, stacked_work
+from estimator.speed.work import DecodeWork
 from estimator.structure.arrays import Flags, Floats, Ints
 from estimator.structure.checkpoints import has_weights
 from estimator.structure.weights import weight_table
@@ -35,6 +38,7 @@ from estimator.types import Accelerator, EstimatorError, Host, Workload
 _KEPT = 256
 #: Lists that are kept: up to half a megabyte each.
 _KEPT_LISTS = 48
+_WHOLE = Overrides(offloads=False)
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 Owner: TypeAlias = GpuRecord | ModelRecord
@@ -96,6 +100,7 @@ class Paces:
                 self.bits[place] = weight_table(architecture, quants).bits_per_weight
                 self.known[place] = [has_weights(quant, architecture) for quant in quants]
         self._tables: dict[int, WorthTable] = {}
+        self._work: dict[int, list[tuple[Ints, DecodeWork]]] = {}
         self._kept: Recent[tuple[str, str, int, int], OwnerPace] = Recent(_KEPT)
         self._loads: Recent[tuple[str, int, int], Loads] = Recent(_KEPT)
         #: Whole lists that were made of these.
@@ -110,13 +115,16 @@ class Paces:
         return known
 
     async def of(self, reads: FitReads, owner: Owner, slot: int, users: int) -> OwnerPace:
-        """The pace of an owner's fits: published ones, or computed for several users or before any publication."""
+        """The pace of an owner's fits: published ones, or computed for several users or where none are published.
+
+        Those of an accelerator are of the precomputed models.
+        """
         key = (type(owner).__name__, owner.slug, slot, users)
         pace = self._kept.get(key)
         if pace is None:
             if users == 1 and reads.view.generation is not None:
                 pace = await self._stored(reads, owner, slot)
-            else:
+            if pace is None:
                 pace = await search(self._computed, owner, self._view.workloads[slot].spec, users)
             self._kept.keep(key, pace)
         return pace
@@ -130,13 +138,47 @@ class Paces:
             self._loads.keep(key, loads)
         return loads
 
-    async def _stored(self, reads: FitReads, owner: Owner, slot: int) -> OwnerPace:
+    def decode_tok_s(self, gpu: GpuRecord, slot: int, users: int) -> Floats:
+        """Speeds of each of several users, (models, quants), whether a model fits or not; infinite where it is not known."""
+        out = np.full(self.bits.shape, np.inf)
+        if gpu.missing_facts:
+            return out
+        view = self._view
+        if slot not in self._work:
+            self._work[slot] = [self._stacked(gpu, slot, is_moe=is_moe) for is_moe in (False, True)]
+        for is_moe, (places, work) in enumerate(self._work[slot]):
+            models = [view.architecture(view.models[place]) for place in places]
+            coefficients = view.calibration.decode_table(models, self._fleet(gpu, is_moe=bool(is_moe)).choices)
+            out[places] = stacked_decode_tok_s(work, users, coefficients)
+        out[np.isnan(out)] = np.inf
+        return out
+
+    def _stacked(self, gpu: GpuRecord, slot: int, *, is_moe: bool) -> tuple[Ints, DecodeWork]:
+        """Places of the models of a kind that engines and kernels treat alike, and what they read; alike for any ``gpu``."""
+        models = {
+            place: architecture
+            for place, model in enumerate(self._view.models)
+            if not model.missing_facts
+            and (architecture := self._view.architecture(model)).is_moe == is_moe
+            and not named_architecture(architecture.architecture)
+        }
+        situation = situation_of(self._view.workloads[slot].spec)
+        rig = self._fleet(gpu, is_moe=is_moe).rig
+        return np.array(list(models)), stacked_work(list(models.values()), self.quants, situation, rig)
+
+    def _fleet(self, gpu: GpuRecord, *, is_moe: bool) -> Fleet:
+        """Engines and memory of an accelerator that holds all of a model, for models without rules of their own."""
+        machine = (gpu.accelerator,), self.quants, (self._view.host_of(gpu),)
+        return fleet_of("", is_moe, *machine, _WHOLE)
+
+    async def _stored(self, reads: FitReads, owner: Owner, slot: int) -> OwnerPace | None:
+        """The pace of the published fits; None for a model without any."""
         view = self._view
         of_gpu = isinstance(owner, GpuRecord)
         kind = FitOwner.GPU if of_gpu else FitOwner.MODEL
         number = (view.gpu_ids if of_gpu else view.model_ids)[owner.slug]
         figures = await fetch_figures(reads.reader, view.published, kind, number, slot)
-        return self._placed(owner, figures)
+        return self._placed(owner, figures) if of_gpu or len(figures.other_id) else None
 
     def _placed(self, owner: Owner, figures: Figures) -> OwnerPace:
         """Figures written into arrays; what has no row does not run."""
@@ -179,7 +221,7 @@ class Paces:
         situation = replace(situation_of(workload), batch=users, expected_occupancy=users > 1)
         return outline(
             self._view.architecture(model), devices, self.quants, (situation,), hosts, self._view.calibration,
-            Overrides(offloads=users == 1),
+            NO_OVERRIDES if users == 1 else _WHOLE,
         )  # fmt: skip
 
     def pace(self, owner: Owner, columns: Columns) -> OwnerPace:

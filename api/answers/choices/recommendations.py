@@ -95,15 +95,8 @@ class Recommendations:
         return self.choices.index(choice) + 1
 
     async def cells(self, reads: FitReads, choices: Sequence[Choice]) -> list[AnyCell]:
-        """The fit of each of ``choices``: published, or live before the first publication."""
-        if reads.view.generation is not None:
-            return [by_slot[self._slot] for by_slot in await reads.cells([choice.key for choice in choices])]
-        view = reads.view
-        live = [
-            await reads.live(view.model_by_id[key.model_id], view.gpu_by_id[key.gpu_id], view.quant_by_id[key.quant_id])
-            for key in (choice.key for choice in choices)
-        ]
-        return [by_slot[self._slot] for by_slot in live]
+        """The fit of each of ``choices``: published, or live where it is not precomputed."""
+        return [by_slot[self._slot] for by_slot in await reads.cells([choice.key for choice in choices])]
 
 
 async def recommendations(
@@ -154,9 +147,10 @@ async def _leading(reads: FitReads, paces: Paces, gpu: GpuRecord, question: Ques
     def laid_out() -> tuple[Judged, Ints]:
         # Safe contexts bound nothing: those of several users are counted in another way.
         free = replace(question, target=replace(question.target, context_tokens=None))
-        alone_whole = replace(alone, pace=replace(alone.pace, runs=alone.holds), whole=alone.holds)
+        decode_tok_s = np.minimum(alone.pace.decode_tok_s, paces.decode_tok_s(gpu, question.slot, question.users))
+        most = replace(alone.pace, runs=alone.holds, decode_tok_s=decode_tok_s)
         reach = Reach.of(
-            paces.table(question.slot), _limited(alone_whole, free, wanted),
+            paces.table(question.slot), _limited(replace(alone, pace=most, whole=alone.holds), free, wanted),
             view.workloads[question.slot].spec, question.mode,
         )  # fmt: skip
         return leading(

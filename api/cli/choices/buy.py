@@ -184,10 +184,11 @@ def _headline(answer: answers.Answer) -> str:
     names = ", ".join(subject.name for subject in answer.subjects) if len(answer.subjects) < 4 else "the best model"
     streams = answer.purchases.streams
     users = "" if needs.users == 1 else f" for {needs.users} users, {streams} of them at once in a busy moment"
+    loss = f"{needs.loss_points:g} {'point' if needs.loss_points == 1 else 'points'}"
     budget = "" if answer.terms.budget_usd is None else f", at most ${answer.terms.budget_usd:,.0f}"
     return (
         f"{names}{users}: {workload.name}, at least {workload.minimum_decode_tok_s:g} tok/s, first token within "
-        f"{workload.usable_ttft_ms / 1000:g} s, at most {needs.loss_points:g} points lost{budget}; "
+        f"{workload.usable_ttft_ms / 1000:g} s, at most {loss} lost{budget}; "
         f"prices up to {answer.terms.today}"
     )
 

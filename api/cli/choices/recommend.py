@@ -110,6 +110,16 @@ def row_json(machine: Machine, entry: Recommended) -> dict[str, Any]:
     }
 
 
+def pick_text(choice: Choice) -> str:
+    """The legend of the pick, which a list of the best ranked may end before."""
+    pick = choice.pick
+    if pick is None:
+        return ""
+    if any(entry.model is pick.model for entry in choice.entries):
+        return "* the pick. "
+    return f"The pick, {pick.model['name']} in {pick.quant.name}, ranks after these: {pick.judgement.reason}\n"
+
+
 def _print_table(question: Question, choice: Choice) -> None:
     from rich.console import Console
     from rich.table import Table
@@ -141,6 +151,7 @@ def _print_table(question: Question, choice: Choice) -> None:
     console.print(f"{question.machine.description}: {question.workload.name}, {question.mode.value}")
     console.print(shown)
     console.print(
-        "* the pick. Capability: points with an interval of 80 %, ° inherited from relatives, ~ predicted, no own result.\n"
+        f"{pick_text(choice)}Capability: points with an interval of 80 %, ° inherited from relatives, ~ predicted, no own "
+        "result.\n"
         "Ranked by the lower end of what is left after the loss, less a charge for time."
     )

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from api.answers.choices.reasons import seconds_text
 from api.cli.choices.capabilities import capability_text
-from api.cli.choices.recommend import row_json
+from api.cli.choices.recommend import pick_text, row_json
 from api.cli.here.answer import Here
-from api.machine.description import Description, Gpu, Surroundings
+from api.machine.description import Description, Surroundings
 from api.machine.text import GIB
 from estimator.types import ENGINE_NAMES
 
 
 def here_json(answer: Here) -> dict[str, Any]:
     """The machine, what was assumed of it, and the models."""
-    machine, question = answer.identified.machine, answer.question
+    machine, question, pick = answer.identified.machine, answer.question, answer.choice.pick
     return {
         "detected": _description_json(answer.description),
         "machine": machine.name,
@@ -26,6 +27,7 @@ def here_json(answer: Here) -> dict[str, Any]:
         "notes": list(answer.identified.notes),
         "workload": question.workload.slug,
         "mode": question.mode.value,
+        "pick": None if pick is None else row_json(machine, pick),
         "recommendations": [_model_json(answer, at) for at in range(len(answer.rows))],
     }
 
@@ -79,7 +81,7 @@ def print_here(answer: Here) -> None:
     console = Console(highlight=False)
     console = console if console.is_terminal else Console(width=180, highlight=False)
     question = answer.question
-    console.print(_machine_line(answer.description), markup=False)
+    console.print(_machine_line(answer), markup=False)
     for note in answer.identified.notes:
         console.print(f"  {note}", markup=False)
     if not answer.rows:
@@ -88,7 +90,8 @@ def print_here(answer: Here) -> None:
     console.print(f"{question.machine.description}: {question.workload.name}, {question.mode.value}", markup=False)
     console.print(_table(answer))
     console.print(
-        "* the pick. ! more than is free now. Capability: points with an interval of 80 %, ° inherited, ~ predicted."
+        f"{pick_text(answer.choice)}! more than is free now. Capability: points with an interval of 80 %, ° inherited, "
+        "~ predicted."
     )
     for rank, row in enumerate(answer.rows, 1):
         if row.command is not None:
@@ -122,14 +125,15 @@ def _table(answer: Here) -> Any:
     return shown
 
 
-def _machine_line(description: Description) -> str:
+def _machine_line(answer: Here) -> str:
+    description = answer.description
     around = description.surroundings
     memory = description.memory
     parts = [description.system if around is Surroundings.METAL else f"{description.system} ({around.value})"]
-    parts += [name for name in (description.product, description.processor) if name]
+    parts += dict.fromkeys(name for name in (description.product, description.processor) if name)
     if memory.total_bytes is not None:
         parts.append(f"{memory.total_bytes / GIB:.1f} GiB of memory{_speed(description)}")
-    parts += [_gpu_text(gpu) for gpu in description.gpus] or ["no graphics processor"]
+    parts += _gpu_texts(answer)
     engines = ", ".join(tool.value for tool in description.tools)
     return f"This machine: {'; '.join(parts)}; engines: {engines or 'none installed'}"
 
@@ -141,8 +145,21 @@ def _speed(description: Description) -> str:
     return f" ({memory.type or 'memory'} at {memory.speed_mt_s} MT/s, {memory.channels:g} channels of 64 bits)"
 
 
-def _gpu_text(gpu: Gpu) -> str:
-    if gpu.memory_bytes is None:
-        return gpu.name
-    free = "" if gpu.free_bytes is None else f", {gpu.free_bytes / GIB:.1f} free"
-    return f"{gpu.name} ({gpu.memory_bytes / GIB:.1f} GiB{free})"
+def _gpu_texts(answer: Here) -> list[str]:
+    """Graphics processors in words, alike ones as one; a board that says nothing of its own is what it was taken as."""
+    alike = Counter((gpu.name, gpu.memory_bytes) for gpu in answer.description.gpus)
+    if not alike:
+        device = answer.identified.machine.devices[0]
+        return ["no graphics processor" if device.kind == "cpu" else device.name]
+    return [_gpu_text(answer.description, key, count) for key, count in alike.items()]
+
+
+def _gpu_text(description: Description, key: tuple[str, int | None], count: int) -> str:
+    gpus = [gpu for gpu in description.gpus if (gpu.name, gpu.memory_bytes) == key]
+    shared = not gpus[0].names and len(gpus[0].sharing) > 1
+    name = f"{gpus[0].name}{' or another card of its chip' if shared else ''}"
+    name = name if count == 1 else f"{count} x {name}"
+    if gpus[0].memory_bytes is None:
+        return name
+    free = {f"{gpu.free_bytes / GIB:.1f}" for gpu in gpus if gpu.free_bytes is not None}
+    return f"{name} ({gpus[0].memory_bytes / GIB:.1f} GiB{f', {min(free, key=float)} free' if free else ''})"

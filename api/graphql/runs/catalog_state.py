@@ -34,17 +34,21 @@ class Catalog:
     precomputed_quant_count: int = strawberry.field(
         description="Quantizations that runs cover; the others are computed when asked for."
     )
+    precomputed_model_count: int = strawberry.field(
+        description="Models that runs cover by the policy of the installation (`FITGRAPH_PRECOMPUTE`); fits of the others are "
+        "computed when asked for, and lists of fits of many models leave them out."
+    )
     workload_count: int = strawberry.field(description="Workloads.")
     engine_count: int = strawberry.field(description="Engines.")
     fit_count: Int64 = strawberry.field(
-        description="Published fits: every model, accelerator and quantization that an engine can run, "
+        description="Published fits: every precomputed model, accelerator and quantization that an engine can run, "
         "times the workloads."
     )
     estimable_model_count: int = strawberry.field(description="Models with all facts that an estimate needs.")
     estimable_gpu_count: int = strawberry.field(description="Accelerators with all facts that an estimate needs.")
     unsupported_count: Int64 = strawberry.field(
         description="Combinations that no engine can run: `fitCount + unsupportedCount` is the product of "
-        "`estimableModelCount`, `estimableGpuCount`, `precomputedQuantCount` and `workloadCount`."
+        "`precomputedModelCount`, `estimableGpuCount`, `precomputedQuantCount` and `workloadCount`."
     )
 
     @strawberry.field(
@@ -81,6 +85,7 @@ def catalog_state(context: RequestContext) -> Catalog:
         gpu_count=len(view.gpus),
         quant_count=len(view.quants),
         precomputed_quant_count=len(view.precomputed_quants),
+        precomputed_model_count=0 if generation is None else generation.models,
         workload_count=len(view.workloads),
         engine_count=len(view.engines),
         fit_count=Int64(0 if generation is None else generation.cells),

@@ -99,11 +99,16 @@ async def start(
     context: RequestContext, operator: Operator, change: Change | None, scope: Scope | None, *, dry_run: bool = False
 ) -> Started:
     """Start a run of a change, or within a scope; plan it only for a dry run."""
+    from workers.policy import PolicyError
+
     catalog = context.view.catalog if change is None else changed_catalog(context.view.catalog, change)
-    if dry_run:
-        return Started(plan=plan_of(await asyncio.to_thread(_planned, context, catalog, scope)))
     cause = f"{operator.name}: {'recompute' if change is None else change.cause}"
-    row, busy, plan = await asyncio.to_thread(_start_run, context, catalog, cause, scope)
+    try:
+        if dry_run:
+            return Started(plan=plan_of(await asyncio.to_thread(_planned, context, catalog, scope)))
+        row, busy, plan = await asyncio.to_thread(_start_run, context, catalog, cause, scope)
+    except PolicyError as error:
+        return Started(errors=[_user_error((), str(error))])
     if row is not None:
         context.services.state.expect_publication()
     if busy and change is not None:
@@ -118,7 +123,7 @@ def _planned(context: RequestContext, catalog: Catalog, scope: Scope | None) -> 
 
     settings = context.services.settings
     with sync_engine(settings.resolved_database_url).connect() as connection:
-        return plan_run(catalog, connection, scope, settings.block_cells)
+        return plan_run(catalog, connection, settings, scope)
 
 
 def _start_run(
@@ -157,4 +162,4 @@ def plan_of(plan: Plan) -> RunPlan:
 
 
 def _user_error(field: Sequence[str], message: str) -> UserError:
-    return UserError(code=ErrorCode.BAD_USER_INPUT, message=message, field=list(field), suggestions=[])
+    return UserError(code=ErrorCode.BAD_USER_INPUT, message=message, field=list(field) or None, suggestions=[])

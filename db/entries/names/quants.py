@@ -14,8 +14,9 @@ from db.entries.names.meanings import UnknownNameError
 from db.entries.names.spelling import MAX_NAME_CHARACTERS
 from db.entries.names.words import Entry, key
 
-#: Words that people write around the name of a quantization: the kind of file, and the file's own name before it.
-_KIND_OF_FILE = re.compile(r"^gguf[-_: ]+|[-_: ]+gguf$", re.IGNORECASE)
+#: Words that people write around the name of a quantization: the kind of file, an importance matrix (``i1-``, ``-imat``),
+#: which changes no size, and the file's own name before it.
+_KIND_OF_FILE = re.compile(r"^(?:gguf[-_: ]+|i1[-_])|[-_:. ]+(?:gguf|imat|imatrix)$", re.IGNORECASE)
 _FILE_NAME = re.compile(r"^.*?[-.](?P<name>(?:UD-)?[A-Z]+\d*(?:_[A-Z0-9]+)*)(?:-\d{5}-of-\d{5})?\.gguf$", re.IGNORECASE)
 #: Formats in the order of preference where no engine is stated.
 _FORMATS = (
@@ -71,7 +72,12 @@ class QuantNames:
 
     def nearest(self, text: str) -> tuple[str, ...]:
         """Display names of the quantizations that share most letter triples with ``text``, at most five."""
-        return near_names("quant", text, [str(entry["name"]) for entry in self._entries.values()])
+        shown = {
+            name: str(entry["name"])
+            for entry in self._entries.values()
+            for name in (*_listed_names(entry), str(entry["name"]))
+        }
+        return tuple(dict.fromkeys(shown[name] for name in near_names("quant", text, shown)))
 
 
 def _own_names(entry: Entry) -> list[str]:

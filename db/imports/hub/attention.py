@@ -30,7 +30,7 @@ def attention(
         "qk_norm": _qk_norm(values, family),
         "qkv_bias": bias or flag(values, "attention_bias", family.qkv_bias),
         "o_bias": bias
-        or family.o_bias
+        or (family.o_bias and values.get("attention_bias") is not False)
         or flag(values, "attention_out_bias")
         or (flag(values, "attention_bias") and name in _OUTPUT_BIASED),
         "output_gate": family.output_gate,
@@ -44,7 +44,7 @@ def attention(
             "kv_lora_rank": needed(values, "kv_lora_rank", 1, _WIDTH),
             "qk_nope_head_dim": needed(values, "qk_nope_head_dim", 1, _WIDTH),
             "qk_rope_head_dim": needed(values, "qk_rope_head_dim", 0, _WIDTH),
-            "v_head_dim": needed(values, "v_head_dim", 1, _WIDTH),
+            "v_head_dim": _value_dim(values, sizes),
         }
     if values.get("index_topk") is not None:
         facts["indexer"] = {
@@ -61,6 +61,12 @@ def attention(
     return facts
 
 
+def _value_dim(values: Mapping[str, Any], sizes: Mapping[str, Any]) -> int:
+    """Width of a value head of latent attention; where no key says it, its share of the hidden size."""
+    stated = whole(values, "v_head_dim", 1, _WIDTH)
+    return stated or max(int(sizes["hidden_size"]) // max(int(sizes["n_heads"]), 1), 1)
+
+
 #: Classes whose ``attention_bias`` is of the output projection too.
 _OUTPUT_BIASED = frozenset({
     "LlamaForCausalLM", "PhiMoEForCausalLM", "GPTNeoXForCausalLM", "ApertusForCausalLM", "SmolLM3ForCausalLM",
@@ -71,7 +77,14 @@ _OUTPUT_BIASED = frozenset({
     "GemmaForCausalLM", "Gemma2ForCausalLM", "Gemma3ForCausalLM", "Gemma3ForConditionalGeneration",
     "CohereForCausalLM", "Cohere2ForCausalLM", "HunYuanDenseV1ForCausalLM", "HunYuanMoEV1ForCausalLM",
     "Llama4ForConditionalGeneration", "ArceeForCausalLM", "NemotronForCausalLM", "NemotronHForCausalLM",
-    "Dots1ForCausalLM", "BitNetForCausalLM",
+    "Dots1ForCausalLM", "BitNetForCausalLM", "DeepseekV3ForCausalLM", "DeepseekV32ForCausalLM", "DeepseekV2ForCausalLM",
+    "Glm4MoeLiteForCausalLM", "GlmMoeDsaForCausalLM", "Glm5NextForConditionalGeneration", "Step3p5ForCausalLM",
+    "Step3p7FlashForCausalLM", "KimiK25ForConditionalGeneration", "KimiLinearForCausalLM", "MiniCPM3ForCausalLM",
+    "HYV3ForCausalLM", "AfmoeForCausalLM", "Cohere2MoeForCausalLM", "FlexOlmoForCausalLM", "Mistral4ForCausalLM",
+    "Gemma4ForConditionalGeneration", "Gemma4UnifiedForConditionalGeneration", "YoutuForCausalLM",
+    "GraniteSWAForCausalLM", "GraniteMoeSWAForCausalLM", "HyperCLOVAXForCausalLM", "LagunaForCausalLM",
+    "MellumForCausalLM", "MuseGlimmerForConditionalGeneration", "NanoChatForCausalLM", "VaultGemmaForCausalLM",
+    "BambaForCausalLM", "FalconH1ForCausalLM",
 })  # fmt: skip
 
 

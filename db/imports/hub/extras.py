@@ -22,7 +22,7 @@ def extra_parameters(
     if family.position_offset is not None:
         positions = needed(values, "max_position_embeddings", 1, 1 << 31)
         extras.append(("learned positions", (positions + family.position_offset) * hidden))
-    if (family.head_bias or values.get("lm_head_bias") is True) and not facts["tie_word_embeddings"]:
+    if family.head_bias or values.get("lm_head_bias") is True:
         extras.append(("output bias", vocab))
     if name == "BloomForCausalLM":
         extras.append(("norm of the embedding", 2 * hidden))
@@ -141,7 +141,8 @@ def layer_facts(values: Mapping[str, Any], name: str, facts: dict[str, Any]) -> 
         other = values.get("attention_other_setting")
         other = other if isinstance(other, Mapping) else {}
         attention["swa"] = {
-            "n_heads": whole(other, "num_attention_heads", 1, _HEADS, facts["n_heads"] * 3 // 2),
+            "n_heads": whole(values, "num_sliding_attention_heads", 1, _HEADS)
+            or whole(other, "num_attention_heads", 1, _HEADS, facts["n_heads"] * 3 // 2),
             "n_kv_heads": whole(other, "num_attention_groups", 1, _HEADS, facts["n_kv_heads"]),
         }
     elif name == "DeepseekV4ForCausalLM" and facts["moe"]:
@@ -241,6 +242,10 @@ def _of_multiple(ffn: Mapping[str, Any], hidden: int) -> int:
     return math.ceil(int(2 * factor * hidden / 3) / 256) * 256
 
 
+#: Layers of DeepSeek V4 that route by a hash, where no key says it (``DeepseekV4Config``).
+_HASHED_LAYERS = 3
+
+
 def _compressed(values: Mapping[str, Any], facts: dict[str, Any]) -> None:
     """Compressed attention of DeepSeek V4: one key head, K equals V, and a compressor in most layers."""
     layers = facts["n_layers"]
@@ -268,7 +273,7 @@ def _compressed(values: Mapping[str, Any], facts: dict[str, Any]) -> None:
     total = sum(_compressed_layer(values, facts, index, ratio, streams) for ratio in ratios)
     # Layers that route by a table of token hashes have no router bias.
     kinds = values.get("mlp_layer_types")
-    listed = kinds[:layers].count("hash_moe") if isinstance(kinds, list) else 0
+    listed = kinds[:layers].count("hash_moe") if isinstance(kinds, list) else min(_HASHED_LAYERS, layers)
     hashed = whole(values, ("num_hash_layers", "num_hash_moe_layers"), 0, layers, listed) or 0
     total -= hashed * facts["moe"]["n_experts"]
     head = {"name": "head of the residual streams", "params": streams**2 * facts["hidden_size"] + streams + 1}

@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 @dataclass(frozen=True, slots=True)
 class Family:
     """Traits of one architecture. ``window_every`` n: layer n, 2n, ... attend to everything, the others to the window;
-    0: windows only where the configuration lists them; ``last_is_full``: the last layer does in any
-    case; -1: every layer has the window that the configuration gives.
+    0: windows only where the configuration lists them; -1: every layer has the window that the configuration gives.
+    ``linear_every`` is the same for linear attention. ``full_first``: the first of n layers does, in place of the last;
+    ``full_layers``: these do in any case, the last is -1.
     ``optional_qk_norm`` is what ``use_qk_norm`` switches on. ``bias_keys`` switch the biases of query, key, value and
     output on, ``all_bias_keys`` also those of the feed-forward part. ``layers`` is the letter of every layer where no key
     lists them, ``state_space`` the Mamba version. ``head_bias``: the output head has a bias; ``position_offset``: learned
@@ -37,7 +38,9 @@ class Family:
     expert_bias: bool = False
     tied: bool = False
     window_every: int = 0
-    last_is_full: bool = False
+    linear_every: int = 4
+    full_first: bool = False
+    full_layers: tuple[int, ...] = ()
     mla: bool = False
     linear: str | None = None
     bias_keys: tuple[str, ...] = ()
@@ -67,6 +70,7 @@ _OLD = Family(
 _GPT2 = replace(_OLD, tied=True, position_offset=0)
 _GPTJ = replace(_OLD, qkv_bias=False, o_bias=False, norms=1, head_bias=True)
 _RWKV = Family(gated_mlp=False, norm_type="LayerNorm", norm_bias=True, layers="L")
+_STEP = Family(qk_norm="per_head", output_gate="per_head", router_bias=True, window_every=4, dense_layers=3)
 _DELTA = Family(qk_norm="per_head", output_gate="q_doubled", shared_gate=True, linear="GatedDeltaNet")
 
 #: ``architectures[0]`` -> traits.
@@ -88,7 +92,7 @@ FAMILIES: dict[str, Family] = {
     "Cohere2ForCausalLM": Family(norm_type="LayerNorm (no bias)", norms=1, tied=True, window_every=4),
     "Cohere2MoeForCausalLM": Family(norm_type="LayerNorm (no bias)", norms=1, tied=True, window_every=4),
     "CohereForCausalLM": Family(optional_qk_norm="full", norm_type="LayerNorm (no bias)", norms=1, tied=True),
-    "CwmForCausalLM": Family(window_every=4),
+    "CwmForCausalLM": Family(window_every=4, full_first=True),
     "DbrxForCausalLM": Family(norm_type="LayerNorm (no bias)"),
     "DeciLMForCausalLM": _PLAIN,
     "DeepseekForCausalLM": _PLAIN,
@@ -113,12 +117,12 @@ FAMILIES: dict[str, Family] = {
     "Gemma3ForCausalLM": _GEMMA3,
     "Gemma3ForConditionalGeneration": _GEMMA3,
     "Gemma3nForConditionalGeneration": Family(qk_norm="per_head", norms=4, tied=True, window_every=5),
-    "Gemma4ForConditionalGeneration": replace(_GEMMA3, last_is_full=True),
-    "Gemma4UnifiedForConditionalGeneration": replace(_GEMMA3, last_is_full=True),
+    "Gemma4ForConditionalGeneration": replace(_GEMMA3, full_layers=(-1,)),
+    "Gemma4UnifiedForConditionalGeneration": replace(_GEMMA3, full_layers=(-1,)),
     "GemmaForCausalLM": Family(tied=True),
     "Glm4ForCausalLM": Family(norms=4),
     "Glm4MoeForCausalLM": Family(qkv_bias=True, router_bias=True),
-    "Glm4MoeLiteForCausalLM": _LATENT,
+    "Glm4MoeLiteForCausalLM": replace(_LATENT, dense_layers=1),
     "Glm4vForConditionalGeneration": Family(qkv_bias=True, norms=4),
     "Glm5NextForConditionalGeneration": replace(_LATENT, linear="KDA", dense_layers=3),
     "GlmForCausalLM": _BIASED,
@@ -135,13 +139,13 @@ FAMILIES: dict[str, Family] = {
     "GraniteMoeForCausalLM": _PLAIN,
     "GraniteMoeHybridForCausalLM": Family(tied=True, state_space=2),
     "GraniteMoeSharedForCausalLM": Family(tied=True),
-    "GraniteMoeSWAForCausalLM": Family(sinks=True),
-    "GraniteSWAForCausalLM": Family(sinks=True),
+    "GraniteMoeSWAForCausalLM": Family(sinks=True, window_every=4, full_first=True),
+    "GraniteSWAForCausalLM": Family(sinks=True, window_every=4, full_first=True),
     "HeliumForCausalLM": _PLAIN,
     "HyperCLOVAXForCausalLM": Family(norms=4),
     "HunYuanDenseV1ForCausalLM": _NORMED,
-    "HunYuanMoEV1ForCausalLM": _NORMED,
-    "HYV3ForCausalLM": Family(qk_norm="per_head", router_bias=True),
+    "HunYuanMoEV1ForCausalLM": Family(qk_norm="per_head", shared_experts=1),
+    "HYV3ForCausalLM": Family(qk_norm="per_head", router_bias=True, dense_layers=1),
     "InternLM2ForCausalLM": _PLAIN,
     "InternLM3ForCausalLM": _PLAIN,
     "InternLMForCausalLM": Family(bias_keys=("bias",)),
@@ -149,10 +153,10 @@ FAMILIES: dict[str, Family] = {
     "JambaForCausalLM": Family(state_space=1),
     "KimiK25ForConditionalGeneration": _LATENT,
     "KimiK3ForConditionalGeneration": Family(mla=True, router_bias=True, linear="KDA", full_rank_gate=True),
-    "KimiLinearForCausalLM": Family(mla=True, router_bias=True, linear="KDA"),
+    "KimiLinearForCausalLM": Family(mla=True, router_bias=True, linear="KDA", dense_layers=1),
     "KimiVLForConditionalGeneration": _LATENT,
     "K2HorizonForCausalLM": _PLAIN,
-    "LagunaForCausalLM": Family(qk_norm="per_head", output_gate="per_head", router_bias=True),
+    "LagunaForCausalLM": Family(qk_norm="per_head", output_gate="per_head", router_bias=True, dense_layers=1),
     "Lfm2ForCausalLM": Family(qk_norm="per_head", tied=True),
     "Lfm2MoeForCausalLM": Family(qk_norm="per_head", tied=True, router_bias=True),
     "Llama4ForConditionalGeneration": Family(optional_qk_norm="none", shared_experts=1, chunk_every=4),
@@ -161,18 +165,18 @@ FAMILIES: dict[str, Family] = {
     "MambaForCausalLM": Family(norms=1, layers="M", state_space=1, tied=True),
     "MellumForCausalLM": _NORMED,
     "MiMoForCausalLM": _BIASED,
-    "MiMoV2FlashForCausalLM": Family(router_bias=True),
+    "MiMoV2FlashForCausalLM": Family(router_bias=True, window_every=6, full_layers=(0,), dense_layers=1),
     "MiniCPM3ForCausalLM": Family(mla=True),
     "MiniCPMForCausalLM": Family(tied=True),
     "MiniMaxM1ForCausalLM": Family(linear="lightning"),
     "MiniMaxM2ForCausalLM": Family(qk_norm="full", router_bias=True),
     "MiniMaxM3ForCausalLM": Family(qk_norm="per_head", router_bias=True),
-    "MiniMaxText01ForCausalLM": Family(linear="lightning"),
+    "MiniMaxText01ForCausalLM": Family(linear="lightning", linear_every=2, full_first=True),
     "Ministral3ForCausalLM": _PLAIN,
     "Mistral3ForConditionalGeneration": _PLAIN,
     "Mistral4ForCausalLM": Family(mla=True),
     "MistralForCausalLM": Family(window_every=-1),
-    "MixtralForCausalLM": _PLAIN,
+    "MixtralForCausalLM": Family(window_every=-1),
     "MllamaForConditionalGeneration": _PLAIN,
     "MolmoForCausalLM": Family(qkv_bias=True, doubled_ffn=True),
     "MptForCausalLM": Family(gated_mlp=False, norm_type="LayerNorm (no bias)", tied=True, ffn_factor=4),
@@ -187,9 +191,11 @@ FAMILIES: dict[str, Family] = {
     "OPTForCausalLM": replace(_GPT2, position_offset=2),
     "OrionForCausalLM": Family(norm_type="LayerNorm", norm_bias=True),
     "PanguEmbeddedForCausalLM": Family(bias_keys=("bias",)),
-    "Phi3ForCausalLM": _PLAIN,
+    "Phi3ForCausalLM": Family(window_every=-1),
     "PhiForCausalLM": replace(_OLD, norms=1, head_bias=True),
-    "PhiMoEForCausalLM": Family(norm_type="LayerNorm", norm_bias=True, bias_keys=("attention_bias",)),
+    "PhiMoEForCausalLM": Family(
+        norm_type="LayerNorm", norm_bias=True, bias_keys=("attention_bias",), window_every=-1
+    ),
     "Qwen2_5_VLForConditionalGeneration": _BIASED,
     "Qwen2ForCausalLM": _BIASED,
     "Qwen2MoeForCausalLM": Family(qkv_bias=True, shared_gate=True),
@@ -213,7 +219,7 @@ FAMILIES: dict[str, Family] = {
     "SolarForCausalLM": _PLAIN,
     "SolarOpenForCausalLM": Family(router_bias=True),
     "Spark2_5ForCausalLM": Family(output_gate="per_head", tied=True, window_every=4),
-    "StableLmForCausalLM": Family(norm_type="LayerNorm", norm_bias=True),
+    "StableLmForCausalLM": Family(optional_qk_norm="full", norm_type="LayerNorm", norm_bias=True),
     "Starcoder2ForCausalLM": Family(
         qkv_bias=True, o_bias=True, gated_mlp=False, mlp_bias=True, norm_type="LayerNorm", norm_bias=True, tied=True,
         window_every=-1,
@@ -221,8 +227,8 @@ FAMILIES: dict[str, Family] = {
     "VaultGemmaForCausalLM": Family(tied=True, window_every=2),
     "YoutuForCausalLM": Family(mla=True),
     "YuanForCausalLM": Family(tied=True),
-    "Step3p5ForCausalLM": Family(qk_norm="per_head", output_gate="per_head", router_bias=True, window_every=4),
-    "Step3p7FlashForCausalLM": Family(qk_norm="per_head", output_gate="per_head", router_bias=True, window_every=4),
+    "Step3p5ForCausalLM": _STEP,
+    "Step3p7FlashForCausalLM": _STEP,
 }  # fmt: skip
 
 #: Other names of the same classes.

@@ -60,8 +60,8 @@ def mixers(values: Mapping[str, Any], family: Family, layers: int, window: int |
     if family.state_space:
         return "M" * layers
     if family.linear is not None:
-        every = whole(values, ("full_attention_interval", "layer_group_size"), 1, MAX_LAYERS, 4) or 4
-        return "".join("F" if (index + 1) % every == 0 else "L" for index in range(layers))
+        every = whole(values, ("full_attention_interval", "layer_group_size"), 1, MAX_LAYERS, family.linear_every) or 1
+        return _every(family, every, layers, "L")
     if family.chunk_every and values.get("attention_chunk_size") is not None:
         every = whole(values, "no_rope_layer_interval", 1, MAX_LAYERS, family.chunk_every) or family.chunk_every
         return "".join("F" if (index + 1) % every == 0 else "C" for index in range(layers))
@@ -85,11 +85,20 @@ def _windows(values: Mapping[str, Any], family: Family, layers: int, window: int
     spacing = values.get("sliding_window_pattern")
     if isinstance(spacing, str) and spacing and set(spacing) <= {"L", "G"}:
         return "".join("S" if spacing[index % len(spacing)] == "L" else "F" for index in range(layers))
-    every = whole(values, "sliding_window_pattern", 1, MAX_LAYERS, family.window_every) or 0
+    spaced = ("sliding_window_pattern", "global_attn_every_n_layers")
+    every = whole(values, spaced, 1, MAX_LAYERS, family.window_every) or 0
     if every <= 0:
         return "F" * layers
-    full = {layers - 1} if family.last_is_full else set()
-    return "".join("F" if (index + 1) % every == 0 or index in full else "S" for index in range(layers))
+    dense_every = whole(values, "prefix_dense_sliding_window_pattern", 1, MAX_LAYERS)
+    dense = min(whole(values, "first_k_dense_replace", 0, MAX_LAYERS, 0) or 0, layers) if dense_every else 0
+    return _every(family, dense_every or 1, dense, "S") + _every(family, every, layers - dense, "S")
+
+
+def _every(family: Family, every: int, layers: int, others: str) -> str:
+    """``F`` for one of ``every`` layers, ``others`` for the rest."""
+    last = 0 if family.full_first else every - 1
+    full = {layer % max(layers, 1) for layer in family.full_layers}
+    return "".join("F" if index % every == last or index in full else others for index in range(layers))
 
 
 def _list(values: Mapping[str, Any], key: str, layers: int | None) -> list[Any]:
@@ -183,7 +192,11 @@ def _of_alternation(values: Mapping[str, Any], layers: int) -> str | None:
         if not (isinstance(part, list) and len(part) == 2 and isinstance(part[0], list) and type(part[1]) is int):
             return None
         kinds += [str(kind) for kind in part[0] * min(max(part[1], 0), MAX_LAYERS)]
-    if len(kinds) != layers or not set(kinds) <= {"global", "local"}:
+    return _of_scopes(kinds, layers)
+
+
+def _of_scopes(kinds: list[Any], layers: int) -> str:
+    if len(kinds) != layers or not all(kind in ("global", "local") for kind in kinds):
         raise ImportFactsError(f"'attention_types' must make {layers} layers, each global or local", "attention_types")
     return "".join("S" if kind == "local" else "F" for kind in kinds)
 
@@ -204,6 +217,7 @@ _LISTS: dict[str, Callable[[Mapping[str, Any], int], str | None]] = {
         else None
     ),
     "attn_layer_period": _spaced,
+    "attention_layers": lambda values, layers: _of_scopes(_list(values, "attention_layers", layers), layers),
     "attention_types": _of_alternation,
 }
 

@@ -11,6 +11,7 @@ from api.errors import ErrorCode, QuestionError
 from api.machine.description import Description, Gpu, Memory, Surroundings
 from api.machine.detect import describe
 from api.machine.identify import identify, stated
+from api.machine.pci import names_of
 from api.machine.probe import RecordedMachine
 from api.machine.text import GIB
 from db.entries.files import load_catalog
@@ -61,13 +62,13 @@ MACHINES = {
     "nvidia-without-driver": Expected(("rtx-3060-12-gb",), 15.5, 42.7, None, note=DRIVERLESS),
     "raspberry-pi-5": Expected(("raspberry-pi-5",), 7.9, 17.1, 6.7, tools=("Ollama",)),
     "rocm-container": Expected(("instinct-mi300x-192-gb",), 2266.9, 460.8, 191.7, CONTAINER),
-    "rtx-4090-48gb": Expected(("rtx-4090",), 250.8, 89.6, 47.5, memory_gb=48),
+    "rtx-4090-48gb": Expected(("rtx-4090",), 250.8, 204.8, 47.5, memory_gb=48),
     "rtx-4090-desktop": Expected(("rtx-4090",), 62.5, 96, 22.5, tools=("llama-server", "Ollama"), memory_gb=24),
     "rx-7900-xtx": Expected(("rx-7900-xtx",), 31.3, 51.2, 22.6),
     "steam-deck-oled": Expected(("steam-deck-oled",), 16, 102.4, 7.6, usable_gb=9.5),
     "strix-halo-128": Expected(("strix-halo-8060s-128gb",), 128, 256, 114.4, usable_gb=108.5),
     "two-rtx-3090": Expected(("rtx-3090", "rtx-3090"), 251.7, 102.4, 47.2, tools=("vLLM",)),
-    "vm-t4": Expected(("tesla-t4",), 12.7, 576, 14.7, VM),
+    "vm-t4": Expected(("tesla-t4",), 12.7, 89.6, 14.7, VM, note="89.6 GB/s is assumed"),
     "vm-without-gpu": Expected(("cpu-ddr5-5600-2ch",), 31.3, 89.6, 28.6, VM, note="could not be read"),
     "windows-laptop-4070": Expected(("rtx-4070-laptop",), 31.4, 102.4, 7.7, note="Radeon 780M"),
     "windows-rx-6700-xt": Expected(("rx-6700-xt",), 31.9, 57.6, None),
@@ -149,3 +150,11 @@ def test_an_unknown_system_is_a_typed_error() -> None:
     with pytest.raises(QuestionError, match="Linux, macOS and Windows") as raised:
         describe(RecordedMachine(">>> system Plan9\n"))
     assert raised.value.code is ErrorCode.UNSUPPORTED
+
+
+def test_cards_that_share_a_chip_have_whole_names() -> None:
+    assert names_of("Navi 31 [Radeon RX 7900 XT/7900 XTX/7900M]") == (
+        "Radeon RX 7900 XT", "Radeon RX 7900 XTX", "Radeon RX 7900M",
+    )  # fmt: skip
+    assert names_of("Vega 10 XL/XT [Radeon RX Vega 56/64]") == ("Radeon RX Vega 56", "Radeon RX Vega 64")
+    assert names_of("Opal XT/Mars [Radeon R9 M265X / M365X]") == ("Radeon R9 M265X", "Radeon R9 M365X")

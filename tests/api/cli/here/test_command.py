@@ -45,6 +45,20 @@ def test_the_detected_computer_is_told(desktop: dict[str, Any]) -> None:
     assert desktop["host_bandwidth_gbps"] == 96
 
 
+def test_alike_cards_are_counted_and_the_pick_is_named() -> None:
+    printed = CliRunner().invoke(app, ["here", "--from", str(MACHINES["eight-h100"]), "-n", "3"]).stdout
+    assert "8 x NVIDIA H100 80GB HBM3 (79.6 GiB, 79.1 free)" in " ".join(printed.split())
+    told = answer("vm-without-gpu")
+    listed = {row["model"] for row in told["recommendations"]}
+    printed = CliRunner().invoke(app, ["here", "--from", str(MACHINES["vm-without-gpu"]), "-n", "3"]).stdout
+    assert ("The pick, " in printed) == (told["pick"]["model"] not in listed)
+
+
+def test_a_board_is_a_graphics_processor() -> None:
+    printed = CliRunner().invoke(app, ["here", "--from", str(MACHINES["jetson-orin-nano"]), "-n", "1"]).stdout
+    assert "no graphics processor" not in printed
+
+
 def test_an_installed_engine_gives_the_command() -> None:
     rows = answer("two-rtx-3090", "--engine", "ollama")["recommendations"]
     own = [row for row in rows if row["command"]["installed"]]

@@ -289,12 +289,12 @@ async def test_catalog_counts_are_a_product(data: Any) -> None:
         await data(
             "{ catalog { revision generation publishedAt modelCount gpuCount workloadCount fitCount unsupportedCount "
             "precomputedQuantCount "
-            "estimableModelCount estimableGpuCount lastRun { state cellCount doneCellCount } } }"
+            "estimableModelCount precomputedModelCount estimableGpuCount lastRun { state cellCount doneCellCount } } }"
         )
     )["catalog"]
     assert (found["modelCount"], found["gpuCount"], found["workloadCount"], found["generation"]) == (4, 5, 5, 1)
     assert found["lastRun"]["state"] == "PUBLISHED"
-    product = found["estimableModelCount"] * found["estimableGpuCount"] * found["precomputedQuantCount"] * 5
+    product = found["precomputedModelCount"] * found["estimableGpuCount"] * found["precomputedQuantCount"] * 5
     assert found["fitCount"] + found["unsupportedCount"] == product
     assert 0 < found["fitCount"] < product
 

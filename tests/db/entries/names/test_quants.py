@@ -31,6 +31,9 @@ CATALOG = load_catalog()
         ("Qwen3-8B-UD-Q4_K_XL.gguf", None, "ud-q4-k-xl"),
         ("GLM-5-UD-IQ1_S-00001-of-00006.gguf", None, "ud-iq1-s"),
         ("Q4_K_XL", None, "ud-q4-k-xl"),
+        ("q4_k_m.gguf", None, "q4-k-m"),
+        ("i1-IQ3_XXS", None, "iq3-xxs"),
+        ("Q5_K_M-imat", None, "q5-k-m"),
     ],
 )
 def test_the_engine_decides_what_a_shared_name_means(text: str, engine: str | None, slug: str) -> None:
@@ -55,6 +58,15 @@ def test_a_dynamic_type_is_never_the_plain_one() -> None:
     with pytest.raises(UnknownNameError) as caught:
         CATALOG.resolve("quant", "UD-IQ1_XXS")
     assert any(name.startswith("UD-IQ1") for name in caught.value.suggestions)
+
+
+@pytest.mark.parametrize(
+    ("text", "near"), [("unsloth-bnb-4bit", "NF4 (bitsandbytes)"), ("AutoRound-INT2", "GPTQ INT4")]
+)
+def test_a_name_near_another_name_of_an_entry_is_answered_with_the_entry(text: str, near: str) -> None:
+    with pytest.raises(UnknownNameError) as caught:
+        CATALOG.resolve("quant", text)
+    assert near in caught.value.suggestions
 
 
 def test_a_name_may_be_shared_by_formats_and_not_within_one() -> None:

@@ -1,0 +1,44 @@
+"""Decode speeds of many models in one go are those of each model alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from estimator import verdict
+from estimator.calibration.coefficients import Calibration
+from estimator.fleet import Overrides, fleet_of
+from estimator.grid import outline
+from estimator.placement.demand import Situation
+from estimator.placement.engines import named_architecture
+from estimator.speed.stacked import stacked_decode_tok_s, stacked_work
+from tests.support.entities import ENTITIES
+
+CALIBRATION = Calibration.load()
+MODELS = [
+    model for model in ENTITIES.models.values() if model is not None and not named_architecture(model.architecture)
+][::9]
+QUANTS = tuple(ENTITIES.quants[slug] for slug in ("q4-k-m", "q8-0", "bf16-safetensors", "awq-int4", "fp8"))
+SITUATION = Situation(prompt_tokens=4096, output_tokens=512, context_tokens=8192, depth_tokens=4352.0)
+
+
+@pytest.mark.parametrize("is_moe", [False, True])
+@pytest.mark.parametrize("gpu", ["rtx-4090", "h200-sxm-141-gb", "apple-m2-ultra-76c-192gb", "cpu-ddr5-6400-2ch"])
+def test_each_model_is_as_fast_as_alone(gpu: str, is_moe: bool) -> None:
+    models = [model for model in MODELS if model.is_moe == is_moe]
+    machine, host, whole = (ENTITIES.accelerators[gpu],), (ENTITIES.default_host,), Overrides(offloads=False)
+    fleet = fleet_of("", is_moe, machine, QUANTS, host, whole)
+    coefficients = CALIBRATION.decode_table(models, fleet.choices)
+    work = stacked_work(models, QUANTS, SITUATION, fleet.rig)
+    compared = 0
+    for streams in (1, 2, 30):
+        situation = replace(SITUATION, batch=streams, expected_occupancy=streams > 1)
+        stacked = stacked_decode_tok_s(work, streams, coefficients)
+        for model, speeds in zip(models, stacked, strict=True):
+            block = outline(model, machine, QUANTS, (situation,), host, CALIBRATION, whole)
+            runs = block.available[0] & (block.status[0, :, 0] < verdict.DOES_NOT_FIT)
+            np.testing.assert_allclose(speeds[runs], block.decode_tok_s[0, runs, 0], rtol=1e-6)
+            compared += int(runs.sum())
+    assert compared > 10
