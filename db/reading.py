@@ -18,7 +18,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from sqlalchemy import make_url, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db.session import CONNECTION_LIFETIME_S
+from db.settings import CONNECTION_LIFETIME_S
 
 Row: TypeAlias = Sequence[Any]
 Parameters: TypeAlias = Mapping[str, Any]

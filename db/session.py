@@ -16,6 +16,8 @@ from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from db.settings import CONNECTION_LIFETIME_S
+
 #: Readers never wait for the writer in WAL mode; a writer waits this long for another one (an index build included).
 SQLITE_BUSY_TIMEOUT_MS = 600_000
 SQLITE_SERVING = ("temp_store=MEMORY", "cache_size=-65536")
@@ -32,8 +34,6 @@ _MIGRATION_LOCK = 7_316_004
 #: The longest that a clean-up makes readers wait.
 LOCK_PATIENCE_MS = 100
 _LOCK_NOT_AVAILABLE = "55P03"
-#: A backend of PostgreSQL keeps plans of every storage that its connection ever read; its end frees them.
-CONNECTION_LIFETIME_S = 120
 #: Connections of a process that reads; PostgreSQL gets as many more at a peak.
 READERS = 10
 _POSTGRES_POOL: dict[str, Any] = {"pool_pre_ping": True, "pool_recycle": CONNECTION_LIFETIME_S}
