@@ -233,10 +233,12 @@ class Fitted:
     """Constants by engine, and of each case the log of measured over estimated seconds with its source left out.
 
     An engine of which one source has nearly all rows is left out by model instead: nothing else tells its constants.
+    ``names`` are the sources or models that were left out, shape (cases,).
     """
 
     constants: dict[str, dict[str, float]]
     law: Law
+    names: NDArray[np.str_]
     left_out: Floats
     in_sample: Floats
 
@@ -249,15 +251,16 @@ def fit(cases: Sequence[Case]) -> Fitted:
     models = np.array([case.served.model.slug for case in cases])
     constants = _engines(law, engines, np.ones(len(cases), dtype=np.bool_))
     in_sample = _residual(law, engines, constants)
-    left_out = np.zeros(len(cases))
+    left_out, names = np.zeros(len(cases)), sources.astype(object)
     for engine in sorted(set(engines)):
         own = engines == engine
         key = models if max(Counter(sources[own]).values()) > ALONE * own.sum() else sources
+        names[own] = key[own]
         for name in sorted(set(key[own])):
             held = own & (key == name)
             others = _engines(law, engines, key != name, only=engine)
             left_out[held] = _residual(law, engines, others)[held]
-    return Fitted(constants, law, left_out, in_sample)
+    return Fitted(constants, law, names.astype(np.str_), left_out, in_sample)
 
 
 def _engines(law: Law, engines: NDArray[np.str_], used: Flags, only: str | None = None) -> dict[str, dict[str, float]]:
@@ -297,7 +300,6 @@ def fit_streams(
     fitted = fit(cases(entities, rows, calibration))
     engines = np.array([stream_engine(case.served.engine) for case in fitted.law.cases])
     regimes = np.array([regime_of(case) for case in fitted.law.cases])
-    sources = np.array([case.served.source for case in fitted.law.cases])
     out: dict[str, Any] = {"engines": {}, "rows": len(engines)}
     for engine, constants in fitted.constants.items():
         ranges = {}
@@ -307,7 +309,7 @@ def fit_streams(
                 own = (regimes == regime) & ((engines == Engine.LLAMA_CPP.value) == (engine == Engine.LLAMA_CPP.value))
             if own.sum() < MINIMUM_ROWS:
                 own = regimes == regime
-            ranges[regime], _ = held_range(sources[own].tolist(), fitted.left_out[own])
+            ranges[regime], _ = held_range(fitted.names[own].tolist(), fitted.left_out[own])
         known = {name: float(f"{constants.get(name, _NEUTRAL.get(name, 0.0)):.5g}") for name in CONSTANTS}
         out["engines"][engine] = {**known, "ranges": ranges}
     out["errors"] = errors(fitted, out["engines"])

@@ -60,3 +60,5 @@ def test_a_server_without_a_limit_has_the_streams_of_its_engine() -> None:
     assert total.streams == 256
     stated = {**offline, "source_note": "offline; max_num_seqs 64"}
     assert [speed.streams for speed in served_rows(ENTITIES, [stated])] == [64]
+    tensorrt = {**offline, "engine": "TensorRT-LLM", "num_prompts": 30_000}
+    assert [speed.streams for speed in served_rows(ENTITIES, [tensorrt])] == [2048]
