@@ -36,11 +36,9 @@ _ALL_AT_ONCE = re.compile(r"offline|throughput|max throughput|\binf\b", re.IGNOR
 _OTHER_SPLIT = re.compile(
     r"attention DP|dp-attention|--dp[ =]|data.parallel|expert.parallel|moe.?ep|disaggregat", re.IGNORECASE
 )
-#: Streams at once of a server that nobody limits, by engine: ``max_num_seqs`` and its like. TensorRT-LLM's tables have no
-#: limit below its own (`docs/source/performance/perf-overview.md`: graphs for up to 8,192 streams).
-MOST_STREAMS: Mapping[str, int] = {
-    "vllm": 256, "vllm-ascend": 256, "sglang": 256, "tensorrt-llm": 2048, "lmdeploy": 256,
-}  # fmt: skip
+#: Streams at once of a server that nobody limits, by engine: ``max_num_seqs`` and its like; TensorRT-LLM's is the
+#: ``max_batch_size`` of its ``BuildConfig``.
+MOST_STREAMS: Mapping[str, int] = {"vllm": 256, "vllm-ascend": 256, "sglang": 256, "tensorrt-llm": 2048, "lmdeploy": 256}
 #: vLLM before its engine V1 scheduled each step on one processor core, between the steps of the device.
 OLD_VLLM = "vllm before 0.8"
 _OLD_VLLM = re.compile(r"\bv?0\.[0-7]\.\d")
