@@ -38,7 +38,9 @@ _OTHER_SPLIT = re.compile(
 )
 #: Streams at once of a server that nobody limits, by engine: ``max_num_seqs`` and its like; TensorRT-LLM's is the
 #: ``max_batch_size`` of its ``BuildConfig``.
-MOST_STREAMS: Mapping[str, int] = {"vllm": 256, "vllm-ascend": 256, "sglang": 256, "tensorrt-llm": 2048, "lmdeploy": 256}
+MOST_STREAMS: Mapping[str, int] = {
+    "vllm": 256, "vllm-ascend": 256, "sglang": 256, "tensorrt-llm": 2048, "lmdeploy": 256,
+}  # fmt: skip
 #: vLLM before its engine V1 scheduled each step on one processor core, between the steps of the device.
 OLD_VLLM = "vllm before 0.8"
 _OLD_VLLM = re.compile(r"\bv?0\.[0-7]\.\d")
