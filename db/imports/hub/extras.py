@@ -26,6 +26,10 @@ def extra_parameters(
         extras.append(("output bias", vocab))
     if name == "BloomForCausalLM":
         extras.append(("norm of the embedding", 2 * hidden))
+    elif name == "GPTNeoXJapaneseForCausalLM":
+        extras.append(("output bias of the last layer", hidden))
+    elif name == "AXK1ForCausalLM":
+        extras.append(("norms behind the experts", facts["mlp_pattern"].count("E") * hidden))
     elif name == "ApertusForCausalLM":
         extras.append(("two parameters of each layer's activation", 2 * layers))
     elif name == "BitNetForCausalLM":
