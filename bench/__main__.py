@@ -13,6 +13,7 @@ BENCHMARKS: tuple[tuple[str, ...], ...] = (
     ("bench.storage", "postgres"),
     ("bench.latency",),
     ("bench.memory",),
+    ("bench.growth",),
     ("bench.api",),
     ("bench.load",),
     ("bench.upgrade",),

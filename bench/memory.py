@@ -18,13 +18,14 @@ import tempfile
 import threading
 from pathlib import Path
 
-from bench.growth import GPUS, multiplied
+from bench.support.catalogs import multiplied
 from db.entries.files import load_catalog
 from db.settings import Settings
 from tests.support.postgres import EmbeddedPostgres
 from workers.local.supervisor import environment
 
 FACTOR = 10
+GPUS = 40
 WORKERS = 2
 BAR = 1.2
 LOOK_S = 0.05

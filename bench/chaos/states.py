@@ -19,7 +19,7 @@ import orjson
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from bench.growth import rebuilt
+from bench.support.catalogs import rebuilt
 from db.entries.files import Catalog, load_catalog
 from db.fits.generations import current_generation_sync
 from db.session import make_engine

@@ -37,11 +37,15 @@ def _worker_options(concurrency: int, name: str) -> list[str]:
 
 def environment(settings: Settings) -> dict[str, str]:
     """Variables that give a child the settings of this process."""
+    listed = settings.precompute_list
     return {
         "FITGRAPH_STATE_DIR": str(settings.state_dir.resolve()),
         "FITGRAPH_DATABASE_URL": settings.resolved_database_url,
         "FITGRAPH_REDIS_URL": settings.resolved_redis_url,
         "FITGRAPH_WORKERS": str(settings.workers),
+        "FITGRAPH_PRECOMPUTE": settings.precompute.value,
+        "FITGRAPH_PRECOMPUTE_DOWNLOADS": str(settings.precompute_downloads),
+        **({} if listed is None else {"FITGRAPH_PRECOMPUTE_LIST": str(listed.resolve())}),
         "FITGRAPH_BLOCK_CELLS": str(settings.block_cells),
         "FITGRAPH_BLOCK_ATTEMPTS": str(settings.block_attempts),
         "FITGRAPH_LEASE_S": str(settings.lease_s),

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +35,13 @@ class Derivative:
         """Slug of the one quantization that it holds."""
         return None if self.format in ("gguf", "other") else self.format
 
+    @property
+    def name(self) -> str:
+        """The repository without its owner."""
+        return self.repository.split("/")[-1]
+
 
 _SHORTEST_NAME = 3
-#: A version with a low line, as in "MiniCPM-V-4_5".
-_VERSION = re.compile(r"(?<=\d)_(?=\d)")
 _GAPS = str.maketrans("", "", " _-/:")
 
 
@@ -102,9 +106,9 @@ def derivatives_by_key(directory: Path) -> Mapping[str, Derivative]:
     """Folded repository -> derivative, and folded name without the owner where all owners' ones are alike."""
     tails: dict[str, Derivative | None] = {}
     for derivative in _read(directory):
-        other = tails.setdefault(plain(_name(derivative)), derivative)
+        other = tails.setdefault(plain(derivative.name), derivative)
         if other is not None and (other.base, other.format) != (derivative.base, derivative.format):
-            tails[plain(_name(derivative))] = None
+            tails[plain(derivative.name)] = None
     known = {plain(derivative.repository): derivative for derivative in _read(directory)}
     return {tail: derivative for tail, derivative in tails.items() if derivative is not None} | known
 
@@ -116,7 +120,7 @@ class DerivativeWords:
         self._derivatives = derivatives
         self._places: dict[str, set[int]] = {}
         for place, derivative in enumerate(derivatives):
-            for word in words("model", _VERSION.sub(".", _name(derivative))):
+            for word in words("model", derivative.name):
                 self._places.setdefault(word, set()).add(place)
 
     def having(self, text: str) -> Iterator[Derivative]:
@@ -138,5 +142,15 @@ def derivatives_by_word(directory: Path) -> DerivativeWords:
     return DerivativeWords(_read(directory))
 
 
-def _name(derivative: Derivative) -> str:
-    return derivative.repository.split("/")[-1]
+def is_called(name: str, asked: Sequence[str], base: Sequence[str]) -> bool:
+    """Whether words describe a derivative called ``name``, not a part of its name that says something else.
+
+    Its first word of its own, beside the words of its base, is asked for, and a version asked for follows the word that it
+    followed: "grok 2" is no "dolphin-grok-instruct-2".
+    """
+    known = words("model", name)
+    own = [word for word in known if word not in base and word.isalpha() and len(word) > 1]
+    versions = {
+        pair for pair in pairwise(asked) if pair[0].isalpha() and pair[1][0].isdigit() and not pair[1][-1].isalpha()
+    }
+    return bool(own) and own[0] in asked and versions <= {*pairwise(known), *pairwise(base)}

@@ -19,6 +19,10 @@ from db.entries.names.words import LINES, NOISE, Entry, beside, is_quantity, key
 _MAX_CORRECTED = 4
 #: A number of so few digits names no accelerator by itself.
 _SHORT_NUMBER = 2
+#: Words of the grade or form of an accelerator, which name none by themselves.
+_GRADES = frozenset(
+    {"pro", "max", "ultra", "super", "ti", "xt", "plus", "mini", "air", "laptop", "desktop", "workstation", "server"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,8 @@ class NameIndex:
         self.clashes: list[AliasClash] = []
         self._entries = entries
         self._noise = NOISE.get(kind, frozenset())
+        #: Unit that people leave out after the last number: memory of an accelerator, parameters of a model.
+        self._unit = "gb" if kind == "gpu" else "b"
         self._exact: dict[str, str] = {}
         self._own: set[str] = set()
         self._claim_all()
@@ -110,7 +116,7 @@ class NameIndex:
         asked = frozenset(words(self.kind, text)) - self._noise
         if not asked <= self._vocabulary:
             return True
-        letters = [self._places[word] for word in asked if word.isalpha()]
+        letters = [self._places[word] for word in asked if word[0].isalpha()]
         return bool(letters) and not set.intersection(*letters)
 
     def find(self, text: str, *, whole: bool = False, said: str | None = None) -> Meaning | None:
@@ -129,7 +135,7 @@ class NameIndex:
         asked = words(self.kind, text)
         fits = self._fits(frozenset(asked))
         if slug is not None:
-            return self._stated(said or text, slug, fits, open_=False)
+            return self._stated(said or text, slug, fits, open_=self._is_another(slug, asked))
         return self._choice(said or text, fits, whole=whole) if fits else None
 
     def suggest(self, text: str) -> tuple[str, ...]:
@@ -159,7 +165,7 @@ class NameIndex:
         if len(fits.own) == 1:
             return self._stated(text, fits.own[0], fits, open_=False)
         if len(fits.full) == 1:
-            return self._stated(text, fits.full[0], fits, open_=False)
+            return self._stated(text, fits.full[0], fits, open_=self._is_another(fits.full[0], words(self.kind, text)))
         if whole and not fits.full:
             return None
         if len(fits.slugs) == 1:
@@ -179,7 +185,7 @@ class NameIndex:
         naming = {word for word in wanted if not is_quantity(word)}
         if not naming or not wanted <= self._vocabulary:
             return _NOTHING
-        if not any(word.isalpha() or (self.kind == "gpu" and len(word) > _SHORT_NUMBER) for word in naming):
+        if not any(self._is_telling(word) for word in naming):
             return _NOTHING
         places = set.intersection(*(self._places[word] for word in wanted))
         missing: dict[str, tuple[int, bool]] = {}
@@ -188,12 +194,8 @@ class NameIndex:
             if not naming & name.words or not asked & LINES <= self._lines.get(name.slug, LINES):
                 continue
             # A number among the facts, as in "RDNA 2", says nothing without the word before it.
-            of_facts = wanted - name.words
-            if (
-                self.kind == "gpu"
-                and of_facts
-                and all(word[0].isdigit() and not is_quantity(word) for word in of_facts)
-            ):
+            of_facts = [word for word in wanted - name.words if not is_quantity(word)]
+            if self.kind == "gpu" and of_facts and all(word[0].isdigit() for word in of_facts):
                 continue
             short = (len(name.words - asked), not name.own)
             missing[name.slug] = min(missing.get(name.slug, short), short)
@@ -201,6 +203,22 @@ class NameIndex:
         full = tuple(slug for slug in ranked if missing[slug][0] == 0)
         own = tuple(slug for slug in full if not missing[slug][1])
         return _Fits(own, full, tuple(slug for slug in ranked if missing[slug][0] > 0))
+
+    def _is_another(self, slug: str, asked: list[str]) -> bool:
+        """Whether the words name another release than the model that stands for it."""
+        entry = self._entries[slug]
+        if self.kind != "model":
+            return False
+        names = (*own_names(self.kind, entry), *tags(self.kind, entry))
+        own = {word for name in names for word in words(self.kind, name)} | self._noise | beside(self.kind, entry)
+        letters = "".join(key(self.kind, name) for name in names)
+        return any(word not in own and not (word.isalpha() and word in letters) for word in asked)
+
+    def _is_telling(self, word: str) -> bool:
+        """Whether a word names something by itself: letters, or a model number of an accelerator."""
+        if word[0].isalpha():
+            return len(word) > 1 and not (self.kind in ("gpu", "computer") and word in _GRADES)
+        return self.kind == "gpu" and len(word) > _SHORT_NUMBER
 
     def repaired(self, text: str, *, said: str | None = None) -> Meaning | None:
         """The meaning of a text with a typing error, a missing gap or unit, or a dash for a point; stated as such.
@@ -229,11 +247,11 @@ class NameIndex:
         while at < len(asked):
             word = asked[at]
             pair = word + asked[at + 1] if at + 1 < len(asked) else ""
-            pointed = f"{word}.{asked[at + 1]}" if pair.isdigit() else ""
+            pointed = f"{word}.{asked[at + 1]}" if pair and word[-1].isdigit() and asked[at + 1].isdigit() else ""
             if pointed in self._vocabulary and pointed:
                 options, at = [[pointed]], at + 1
-            elif self.kind == "gpu" and at == len(asked) - 1 > 0 and f"{word}gb" in self._vocabulary:
-                options = [[f"{word}gb"]]
+            elif at == len(asked) - 1 and self._lacks_unit(word, asked[:at]):
+                options = [[f"{word}{self._unit}"]]
             elif word in self._vocabulary:
                 options = [[word]]
             elif pair and pair in self._vocabulary:
@@ -249,6 +267,11 @@ class NameIndex:
             readings = [[*reading, *option] for reading in readings for option in options]
             at += 1
         yield from readings
+
+    def _lacks_unit(self, word: str, before: list[str]) -> bool:
+        """Whether a last number is an amount without its unit; a single digit after a model's family is its version."""
+        known = bool(before) and word.isdigit() and f"{word}{self._unit}" in self._vocabulary
+        return known and (self.kind == "gpu" or len(word) > 1 or any(other[-1].isdigit() for other in before))
 
     @cached_property
     def _names(self) -> list[_Name]:

@@ -27,11 +27,11 @@ _OWNER = re.compile(r"^[A-Za-z0-9.-]+_(?=[A-Za-z])")
 _TIMES = r"[x×*]"
 _COUNTS = {"single": 1, "dual": 2, "two": 2, "double": 2, "twin": 2, "pair of": 2, "triple": 3, "three": 3, "quad": 4,
            "four": 4, "eight": 8}  # fmt: skip
-_LEADING = re.compile(rf"^\(?(\d{{1,4}})\s*{_TIMES}\s*\)?\s*(?=\S)", re.I)
+_LEADING = re.compile(rf"^\(?(\d{{1,3}})\s*{_TIMES}\s*\)?\s*(?=\S)", re.I)
 _LEADING_WORD = re.compile(rf"^(?:a\s+)?({'|'.join(_COUNTS)})\s+", re.I)
 _LEADING_PLURAL = re.compile(r"^(\d{1,2})\s+(?=\S.*s$)", re.I)
 _TRAILING = re.compile(
-    rf"(?:\s*\(\s*{_TIMES}?\s*(\d{{1,4}})\s*{_TIMES}?\s*\)|(?:\s+|(?<=\d)){_TIMES}\s*(\d{{1,4}})|[,\s]+(\d{{1,4}})\s*{_TIMES})$",
+    rf"(?:\s*\(\s*{_TIMES}?\s*(\d{{1,3}})\s*{_TIMES}?\s*\)|(?:\s+|(?<=\d)){_TIMES}\s*(\d{{1,3}})|[,\s]+(\d{{1,3}})\s*{_TIMES})$",
     re.I,
 )
 _PLURAL = re.compile(r"(?<=\d)s$|(?<=\w\w)(?<!s)s$", re.I)
@@ -45,6 +45,10 @@ _DRIVER = re.compile(
 _LISTED = re.compile(
     r"^.*\b(?:controller|chipset model|accelerators?)[^:]*:\s*(?:.*\[)?(?P<name>[^\[\]]+)\]?(?:\s*\(rev \w+\))?$", re.I
 )
+#: Between several accelerators, and between those of which a device is one, as a list of devices prints them.
+JOINED = re.compile(r"\s*(?:\+|&|,|\band\b|\bund\b|\bplus\b)\s*", re.I)
+ALTERNATIVES = re.compile(r"\s*/\s*|\s+\bor\b\s+", re.I)
+_MOBILE = re.compile(r"(?<=\d{4})m(?![^\W_])", re.I)
 _TARGET = re.compile(r"\bgfx[0-9a-f]{3,4}\b", re.I)
 #: Code names that Mesa prints -> compiler target (``ac_get_family_name`` and ``ac_get_llvm_processor_name`` of Mesa).
 _CODE_NAMES = {
@@ -123,6 +127,8 @@ def gpu_readings(text: str) -> Iterator[Reading]:
         names.append(without_driver)
     if _APPLE_CHIP.search(text):
         names.append(_COMPUTER.sub(" ", text).strip())
+    if _MOBILE.search(names[-1]):
+        names.append(_MOBILE.sub(" laptop", names[-1]))
     for name in names:
         yield Reading(name)
         yield from _counted(name)

@@ -20,6 +20,9 @@ from db.entries.names.words import NOISE, words
 WHY: Mapping[str, str] = {
     "encoder": "it is an encoder, which writes no text",
     "encoder-decoder": "it is an encoder-decoder, and only decoders are estimated",
+    "embedding": "it turns a text into a vector, and writes none",
+    "closed": "its weights are not published",
+    "phone": "it is a phone or the processor of one, and none was measured",
     "diffusion": "it makes its answer by diffusion, not token after token",
     "speech": "it turns speech into text or text into speech",
     "draft": "it is a draft model, which runs only beside the model that it drafts for",
@@ -28,6 +31,8 @@ WHY: Mapping[str, str] = {
     "unread": "no source of this catalog states its whole shape; `fitgraph catalog import` reads it from its repository",
     "unconfirmed": "its maker has published no figures of it",
 }
+#: First words so short say too little of a repository.
+_SHORTEST = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,27 +48,41 @@ class Refusal:
 
 
 def refusal(file: Path, kind: str, text: str) -> Refusal | None:
-    """The refusal of the repository or family that ``text`` names; None for none."""
-    repositories, families = _read(file, kind)
-    if (repository := repositories.get(plain(text))) is not None:
+    """The refusal of the repository or family that ``text`` names, or of the repository whose name begins with it."""
+    known = _read(file, kind)
+    if (repository := known.repositories.get(plain(text))) is not None:
         return repository
     asked = _telling(kind, text.rsplit("/", 1)[-1])
     starts = (asked[:length] for length in range(len(asked), 0, -1))
-    return next((families[start] for start in starts if start in families), None)
+    family = next((known.families[start] for start in starts if start in known.families), None)
+    return family or known.beginnings.get(asked)
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """Refusals by folded repository with and without its owner, by words of a family, and by first words of a repository."""
+
+    repositories: dict[str, Refusal]
+    families: dict[tuple[str, ...], Refusal]
+    beginnings: dict[tuple[str, ...], Refusal]
 
 
 @lru_cache(maxsize=4)
-def _read(file: Path, kind: str) -> tuple[Mapping[str, Refusal], Mapping[tuple[str, ...], Refusal]]:
-    """Folded repository, with and without its owner -> refusal, and words of a family -> refusal."""
-    repositories: dict[str, Refusal] = {}
-    families: dict[tuple[str, ...], Refusal] = {}
+def _read(file: Path, kind: str) -> _Known:
+    known = _Known({}, {}, {})
     for row in map(orjson.loads, file.read_bytes().splitlines()):
         for name in row["names"] if row["kind"] == kind else ():
-            if "/" in name:
-                repositories |= dict.fromkeys((plain(name), plain(name.split("/")[-1])), Refusal(name, row["why"]))
-            else:
-                families[_telling(kind, name)] = Refusal(name, row["why"])
-    return repositories, families
+            refused = Refusal(name, row["why"])
+            if "/" not in name:
+                known.families[_telling(kind, name)] = refused
+                continue
+            tail = name.split("/")[-1]
+            known.repositories.update(dict.fromkeys((plain(name), plain(tail)), refused))
+            parts = _telling(kind, tail)
+            for length in range(1, len(parts) + 1):
+                if len(parts[0]) >= _SHORTEST:
+                    known.beginnings.setdefault(parts[:length], refused)
+    return known
 
 
 def _telling(kind: str, name: str) -> tuple[str, ...]:

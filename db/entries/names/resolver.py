@@ -7,17 +7,17 @@ from dataclasses import replace
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
 
-from db.entries.names.derivatives import Derivative, derivatives_by_key, derivatives_by_word, plain
+from db.entries.names.derivatives import Derivative, derivatives_by_key, derivatives_by_word, is_called, plain
 from db.entries.names.index import NameIndex
 from db.entries.names.meanings import AmbiguousNameError, Meaning, UnknownNameError, shortened, taken_as
 from db.entries.names.measured import measured_mixes
-from db.entries.names.processors import series_of
+from db.entries.names.processors import memory_type_of, series_of, without_memory
 from db.entries.names.products import products
 from db.entries.names.quants import QuantNames
-from db.entries.names.readings import Reading, gpu_readings, model_readings, target_of
+from db.entries.names.readings import ALTERNATIVES, JOINED, Reading, gpu_readings, model_readings, target_of
 from db.entries.names.refusals import refusal
 from db.entries.names.spelling import MAX_NAME_CHARACTERS
-from db.entries.names.words import Entry, key
+from db.entries.names.words import Entry, key, words
 from estimator.sentences import Sentence, SentenceCode
 
 _KEPT = 4096
@@ -28,6 +28,7 @@ _KNOWN_BY = {
     "text": "whose shape its text model has; its towers are not counted",
 }
 Find = Callable[[str, str, Reading], Meaning | None]
+_Ways = list[tuple[Find, Sequence[Reading]]]
 
 
 class Resolver:
@@ -100,25 +101,25 @@ class Resolver:
                         return self._completed(text, meaning, reading)
             if several is not None:
                 raise several
-        refused = refusal(self._root / "refusals.jsonl", kind, readings[0].name)
-        reason = None if refused is None else refused.sentence
-        raise UnknownNameError(kind, text, () if reason else self._index(kind).suggest(text), reason)
+        raise UnknownNameError(kind, text, self._index(kind).suggest(text))
 
-    def _ways(self, kind: str, readings: Sequence[Reading]) -> list[list[tuple[Find, Sequence[Reading]]]]:
+    def _ways(self, kind: str, readings: Sequence[Reading]) -> list[_Ways]:
         """Readings in the order of trial: names in full or in part, typing errors, then texts that hold a name."""
         loose = [reading for reading in readings if not reading.whole]
-        named: list[tuple[Find, Sequence[Reading]]]
-        repaired: list[tuple[Find, Sequence[Reading]]] = [(self._repaired, loose)]
+        named: _Ways
+        repaired: _Ways = [(self._repaired, loose)]
         if kind == "model":
             repositories = [reading for reading in readings if "/" in reading.name]
             named = [(self._named, readings[:1]), (self._listed, repositories)]
             named += [(self._found, readings), (self._derived, readings)]
-            return [named, [(self._described, loose)], repaired]
+            never: _Ways = [(partial(self._refused, unread=False), readings[:1])]
+            return [named, never, [(self._described, loose)], repaired, [(self._refused, readings[:1])]]
         if kind == "gpu":
             whole = [replace(readings[0], whole=True)]
             named = [(self._of_product, readings[:1]), (self._found, readings)]
-            named += [(self._of_computer, whole), (self._of_processor, readings)]
-            return [named, repaired, [(self._of_computer, readings[:1]), (self._of_target, readings[:1])]]
+            named += [(self._of_computer, whole), (self._of_processor, readings), (self._of_several, readings[:2])]
+            held: _Ways = [(self._of_computer, readings[:1]), (self._of_target, readings[:1])]
+            return [named, repaired, [(self._refused, readings[:1])], held]
         return [[(self._found, readings)], repaired]
 
     def _found(self, kind: str, text: str, reading: Reading) -> Meaning | None:
@@ -148,12 +149,24 @@ class Resolver:
         derivative = derivatives_by_key(self._root / "derivatives").get(plain(reading.name))
         return None if derivative is None else self._of_base(derivative)
 
+    def _refused(self, kind: str, text: str, reading: Reading, *, unread: bool = True) -> Meaning | None:
+        """Nothing; an error with the reason where the name is known and not estimated, or (``unread``) not yet."""
+        refused = refusal(self._root / "refusals.jsonl", kind, reading.name)
+        if refused is not None and (unread or refused.why != "unread"):
+            raise UnknownNameError(kind, text, (), refused.sentence)
+        return None
+
     def _described(self, kind: str, text: str, reading: Reading) -> Meaning | None:
         """The base of the derivatives whose names have all words of the text, some of which no model has."""
         if not self._index(kind).is_strange(reading.name):
             return None
-        derivatives = derivatives_by_word(self._root / "derivatives").having(reading.name)
-        known = {derivative.base: derivative for derivative in derivatives if derivative.base in self._entries["model"]}
+        having = derivatives_by_word(self._root / "derivatives").having(reading.name)
+        derivatives = [derivative for derivative in having if derivative.base in self._entries["model"]]
+        names = {
+            slug: words(kind, str(self._entries[kind][slug]["name"])) for slug in {line.base for line in derivatives}
+        }
+        asked = words(kind, reading.name)
+        known = {line.base: line for line in derivatives if is_called(line.name, asked, names[line.base])}
         if len(known) > 1:
             raise AmbiguousNameError(kind, text, sorted(known))
         for derivative in known.values():
@@ -210,17 +223,40 @@ class Resolver:
         return Meaning(product.gpu, (note,), product.also, product.count if product.count > 1 else None)
 
     def _of_processor(self, kind: str, text: str, reading: Reading) -> Meaning | None:
-        """The memory that a processor takes."""
+        """The memory that a processor takes, or a board of any amount of memory."""
         file, gpus = self._root / "processors.jsonl", self._entries[kind]
-        known = [series for series in series_of(reading.name, file) if series.gpu in gpus]
+        bare = without_memory(reading.name)
+        known = [series for series in series_of(bare, file) if series.gpu in gpus]
+        if type_ := memory_type_of(reading.name):
+            known = [series for series in known if str(gpus[series.gpu]["memory_type"]).casefold().startswith(type_)]
         if len(known) > 1:
             raise AmbiguousNameError(kind, text, [series.gpu for series in known])
         if not known:
-            return None
+            board = None if bare == reading.name else self._index(kind).find(bare, said=text)
+            if board is None or gpus[board.slug]["memory_gb"] is not None or gpus[board.slug]["kind"] != "cpu":
+                return None
+            note = taken_as(text, f"{gpus[board.slug]['name']}, without its amount of memory")
+            return replace(board, notes=(*board.notes, note))
         told, name, memory = shortened(text), gpus[known[0].gpu]["name"], known[0].memory
-        taken = f"{told!r} is taken as {name}; the processor takes {memory}."
+        apart = "" if bare == reading.name else " The amount of memory is not read from the name."
+        taken = f"{told!r} is taken as {name}; the processor takes {memory}.{apart}"
         note = Sentence(SentenceCode.MEMORY_OF_PROCESSOR, taken, name=told, taken_as=name, memory=memory)
         return Meaning(known[0].gpu, (note,))
+
+    def _of_several(self, kind: str, text: str, reading: Reading) -> Meaning | None:
+        """Nothing; an error with the accelerators where the text names more than one, or one of several."""
+        find = partial(self._found, kind, text)
+        for pattern in (JOINED, ALTERNATIVES):
+            parts = [part.strip() for part in pattern.split(reading.name) if part.strip()]
+            named = [next(filter(None, map(find, gpu_readings(part))), None) for part in parts]
+            slugs = list(dict.fromkeys(meaning.slug for meaning in named if meaning is not None))
+            if len(slugs) < 2 or None in named:
+                continue
+            if pattern is ALTERNATIVES:
+                raise AmbiguousNameError(kind, text, slugs)
+            reason = f"{shortened(text)!r} names several accelerators: {', '.join(slugs)}; name each by itself"
+            raise UnknownNameError(kind, text, slugs, reason)
+        return None
 
     def _of_target(self, kind: str, text: str, reading: Reading) -> Meaning | None:
         """The accelerator of a device string of which only the compiler target tells it."""

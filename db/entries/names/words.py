@@ -1,7 +1,8 @@
 """Words of a name: letters and numbers apart, a quantity with its unit as one word.
 
-"RTX4090" and "rtx-4090" are the words ``rtx 4090``; "Qwen3-30B-A3B" is ``qwen 3 30b a3b``; "16 GB" is ``16gb``. Numbers are
-never corrected: a size, a version or a model number is the same or another one.
+"RTX4090" and "rtx-4090" are the words ``rtx 4090``; "Qwen3-30B-A3B" is ``qwen 3 30b a3b``; "16 GB" is ``16gb``. A single letter
+before a number is part of it: ``m4``, ``r1``. Numbers are never corrected: a size, a version or a model number is the same or
+another one.
 """
 
 from __future__ import annotations
@@ -17,19 +18,23 @@ Entry = Mapping[str, Any]
 _MARKS = re.compile(r"\((?:tm|r|c)\)|[™®©]")
 _NUMBER = r"\d+(?:\.\d+)*"
 _LETTERS = r"[^\W\d_]+"
+_LETTERED = rf"(?<![^\W_])[^\W\d_]{_NUMBER}"
 _START = r"(?<![^\W_.])"  # no letter, digit or point before
 _GPU_WORD = re.compile(
     rf"{_START}(?P<memory>\d+(?:\.\d+)?)[\s-]*(?:gib|gb|gio|go|g)(?![^\W_])"
     rf"|{_START}(?P<cores>\d+)[\s-]*(?:cores?|c)(?![^\W_])"
     rf"|{_START}\d+x(?=\s*(?:lp)?ddr)"  # channels of memory
     rf"|(?P<type>(?:hbm|gddr|lpddr|ddr)\d[a-z]*)"
-    rf"|{_NUMBER}|{_LETTERS}"
+    rf"|{_LETTERED}|{_NUMBER}|{_LETTERS}"
 )
 _MODEL_WORD = re.compile(
-    rf"{_START}[ae]?{_NUMBER}[bmtk](?![^\W_])|{_START}\d+x\d+(?:\.\d+)?b(?![^\W_])|{_NUMBER}|{_LETTERS}|\+"
+    rf"{_START}[ae]?{_NUMBER}[bmtk](?![^\W_])|{_START}\d+x\d+(?:\.\d+)?b(?![^\W_])|{_LETTERED}|{_NUMBER}|{_LETTERS}|\+"
 )
 #: The "v" of a version, as in "v3.2", says nothing; one after a version, as in "4.5V", stands for vision.
 _VERSION = re.compile(r"(?<![^\W_])v(?=\d)")
+#: A version with a low line, as in "v1_5"; a GGUF type, as "q4_0", has one too.
+_LOW_LINE = re.compile(r"(?<=\d)(?<!q\d)_(?=\d+(?![^\W_]))")
+_TAG_QUANT = re.compile(r"-(?:q\d\w*|fp16|bf16)$")
 _VISION = re.compile(r"(?<=\d)v(?![^\W_])")
 _SYNONYMS: Mapping[str, Mapping[str, str]] = {
     "gpu": {"mobile": "laptop", "notebook": "laptop", "ws": "workstation"},
@@ -65,9 +70,8 @@ def _words(kind: str, text: str) -> tuple[str, ...]:
     if kind == "gpu":
         tokens = [_gpu_word(match) for match in _GPU_WORD.finditer(folded)]
     else:
-        tokens = [
-            _trimmed(match.group()) for match in _MODEL_WORD.finditer(_VERSION.sub("", _VISION.sub("vision", folded)))
-        ]
+        spelled = _VERSION.sub("", _VISION.sub("vision", _LOW_LINE.sub(".", folded)))
+        tokens = [_trimmed(match.group()) for match in _MODEL_WORD.finditer(spelled)]
     synonyms = _SYNONYMS.get(kind, {})
     return tuple(word for word in (synonyms.get(word, word) for word in tokens) if word)
 
@@ -75,7 +79,7 @@ def _words(kind: str, text: str) -> tuple[str, ...]:
 def telling(kind: str, known: Iterable[str]) -> frozenset[str]:
     """The words of an entity's name that tell it from others."""
     kept = frozenset(known) - NOISE.get(kind, frozenset())
-    return kept if any(word[0].isdigit() for word in kept) else kept | (frozenset(known) & LINES)
+    return kept if any(word[0].isdigit() or word[-1].isdigit() for word in kept) else kept | (frozenset(known) & LINES)
 
 
 def _gpu_word(match: re.Match[str]) -> str:
@@ -115,8 +119,8 @@ def own_names(kind: str, entry: Entry) -> list[str]:
 
 
 def tags(kind: str, entry: Entry) -> list[str]:
-    """Names that a registry gives to an entity; two entities may have had the same one."""
-    tag = str(entry.get("ollama_tag") or "") if kind == "model" else ""
+    """Names that a registry gives to an entity, without quantization; two entities may have had the same one."""
+    tag = _TAG_QUANT.sub("", str(entry.get("ollama_tag") or "")) if kind == "model" else ""
     return [tag] if tag else []
 
 

@@ -144,7 +144,7 @@ FAMILIES: dict[str, Family] = {
     "HeliumForCausalLM": _PLAIN,
     "HyperCLOVAXForCausalLM": Family(norms=4),
     "HunYuanDenseV1ForCausalLM": _NORMED,
-    "HunYuanMoEV1ForCausalLM": _NORMED,
+    "HunYuanMoEV1ForCausalLM": Family(qk_norm="per_head", shared_experts=1),
     "HYV3ForCausalLM": Family(qk_norm="per_head", router_bias=True, dense_layers=1),
     "InternLM2ForCausalLM": _PLAIN,
     "InternLM3ForCausalLM": _PLAIN,

@@ -148,7 +148,7 @@ minimax m2.5 | Jetson Thor | minimax-m2.5 | ~jetson-thor-t5000
 deepseek-r1:8b | GTX 1060 3GB | ? | gtx-1060-3-gb
 TheBloke/deepseek-coder-33B-instruct-GPTQ | Snapdragon X2 Elite | deepseek-coder-33b+gptq-int4 | snapdragon-x2-elite
 llama3.1:8b-instruct-q5_K_M | Apple M5 Ultra | llama-3.1-8b+q5-k-m | ~apple-m5-ultra-80c-512gb
-hermes3:8b | Orange Pi 5 | ? | rk3588
+hermes3:8b | Orange Pi 5 | ~llama-3.1-8b | rk3588
 mlx-community/gpt-oss-120b-MXFP4-Q8 | NVIDIA A100-PCIE-40GB | gpt-oss-120b+mlx-mxfp4 | a100-pcie-40-gb
 mistral:7b | RK3588 | ~mistral-7b-v0.3 | rk3588
 lama 3.1 8b | Ryzen AI Max+ 395 | ~llama-3.1-8b | ~strix-halo-8060s-128gb
@@ -230,4 +230,168 @@ granite4:tiny-h | Radeon 8060S Graphics (RADV STRIX_HALO) | granite-4.0-h-tiny |
 ernie 4.5 21b | Arc A310 | ernie-4.5-21b-a3b | arc-a310-4-gb
 command-r-plus | M2 Ultra 192 | command-r-plus-08-2024 | ~apple-m2-ultra-76c-192gb
 gemma-3-27b-it-q4_0.gguf | NVIDIA GH200 480GB | gemma-3-27b+q4-0 | gh200-96-gb
+qwen3 30b a3b q4_k_m | 3090 ti x2 | qwen3-30b-a3b+q4-k-m | rtx-3090-ti*2
+qwen3:30b-a3b-instruct-2507-q4_K_M | m3 ultra 512 | qwen3-30b-a3b-instruct-2507+q4-k-m | ~apple-m3-ultra-80c-512gb
+qwen3-coder:480b | 4x mi50 32gb | qwen3-coder-480b-a35b | instinct-mi50-32-gb*4
+Qwen3-Coder-Next-UD-Q4_K_XL.gguf | strix halo 128gb | qwen3-coder-next+ud-q4-k-xl | strix-halo-8060s-128gb
+qwen 3.6 27b nvfp4 | 5090 | qwen3.6-27b+nvfp4 | rtx-5090
+qwen3.6 35b a3b awq | 2x 4090 | qwen3.6-35b-a3b+awq-int4 | rtx-4090*2
+qwen3 8b iq4_xs | 3060 12gb laptop | qwen3-8b+iq4-xs | ?
+unsloth/Qwen3.6-35B-A3B-GGUF:UD-Q4_K_XL | 5060ti 16gb | qwen3.6-35b-a3b+ud-q4-k-xl | rtx-5060-ti-16-gb
+qwen3.5 122b | 4x rtx 3090 24gb | qwen3.5-122b-a10b | rtx-3090*4
+qwen2.5-coder:32b-instruct-q8_0 | macbook m4 max 128gb | qwen2.5-coder-32b+q8-0 | apple-m4-max-40c-128gb
+Qwen2.5 Coder 14B Instruct | rx 7900xtx 24gb | qwen2.5-coder-14b | rx-7900-xtx
+qwen2.5vl:7b | rtx 4060 8gb | qwen2.5-vl-7b | rtx-4060
+qwen3-vl:30b | 9070xt | ~qwen3-vl-30b-a3b | rx-9070-xt
+qwen3-0.6b | raspberry pi 5 8gb | qwen3-0.6b | ~raspberry-pi-5
+qwen3 235b thinking | epyc 9355 768gb | ~qwen3-235b-a22b-thinking-2507 | ~cpu-epyc-ddr5-6000-12ch
+qwen3 next 80b thinking | 2x mi50 32gb | ~qwen3-next-80b-a3b-thinking | instinct-mi50-32-gb*2
+Qwen_Qwen3-14B-Q5_K_M.gguf | rtx 5070 ti | qwen3-14b+q5-k-m | rtx-5070-ti
+qwen3 14b q6k | 7800 xt | qwen3-14b+q6-k | rx-7800-xt
+qwen3 32b exl3 4.0bpw | dual 3090 | qwen3-32b+exl3-4bpw | rtx-3090*2
+Qwen/Qwen3-235B-A22B-Instruct-2507-FP8 | 8xh100 | qwen3-235b-a22b-instruct-2507+fp8 | ~h100-sxm5-80-gb*8
+nvidia/Qwen3-235B-A22B-NVFP4 | 4x b200 | qwen3-235b-a22b+nvfp4 | b200*4
+deepseek r1 0528 | 8x mi300x | deepseek-r1-0528 | instinct-mi300x-192-gb*8
+deepseek-r1:1.5b | orange pi 5 | deepseek-r1-distill-qwen-1.5b | rk3588
+deepseek-r1:14b | m1 pro 32gb | deepseek-r1-distill-qwen-14b | ~apple-m1-pro-16c-32gb
+deepseek-r1:70b | m2 ultra 192gb | deepseek-r1-distill-llama-70b | ~apple-m2-ultra-76c-192gb
+deepseek v3.1 terminus | h200 x8 | deepseek-v3.1-terminus | ~h200-sxm-141-gb*8
+deepseek v3.2 fp8 | hgx h200 | deepseek-v3.2+fp8 | ~h200-sxm-141-gb*8
+deepseek v4 flash nvfp4 | dgx spark | deepseek-v4-flash+nvfp4 | dgx-spark
+deepseek coder 6.7b | gtx 1660 super | deepseek-coder-6.7b | gtx-1660-super
+DeepSeek-R1-Distill-Llama-8B-Q4_K_M.gguf | rx 6700xt | deepseek-r1-distill-llama-8b+q4-k-m | rx-6700-xt
+deepseek-coder-v2:16b | arc a770 16gb | deepseek-coder-v2-lite | arc-a770-16-gb
+deepseek ocr | t4 | ? | tesla-t4
+gpt-oss-20b-mxfp4.gguf | 16gb macbook air m4 | gpt-oss-20b+mxfp4 | ~apple-m4-10c-16gb
+gpt oss 120 | ryzen ai max+ 395 | ~gpt-oss-120b | ~strix-halo-8060s-128gb
+openai gpt-oss 120b mxfp4 | rtx pro 6000 blackwell workstation | gpt-oss-120b+mxfp4 | rtx-pro-6000-blackwell-workstation-edition
+gpt-oss 120b | 3x3090 | gpt-oss-120b | rtx-3090*3
+gptoss-20b | rtx 5060 ti 16g | gpt-oss-20b | rtx-5060-ti-16-gb
+ggml-org/gpt-oss-20b-GGUF | arc b580 | gpt-oss-20b | arc-b580-12-gb
+gemma 3 27b it qat q4_0 | 7900xt 20gb | gemma-3-27b+q4-0 | rx-7900-xt
+gemma3:27b-it-qat | 4080 super | gemma-3-27b | rtx-4080-super
+gemma-3-12b-it-Q4_K_M.gguf | 3080 10gb | gemma-3-12b+q4-k-m | rtx-3080
+gemma 3n e2b | snapdragon 8 elite | gemma-3n-e2b | ?
+gemma4:31b | radeon pro w7900 | gemma-4-31b | radeon-pro-w7900
+gemma 4 26b a4b | 9060xt | gemma-4-26b-a4b | ~rx-9060-xt-16-gb
+google/gemma-2-27b-it | a100 40gb | gemma-2-27b | ~a100-sxm4-40-gb
+medgemma 27b | l40s x2 | ~gemma-3-27b | l40s*2
+embeddinggemma | cpu | ? | ?
+llama 3.3 70b iq2_xs | 4090 | llama-3.3-70b+iq2-xs | rtx-4090
+llama3.3:70b-instruct-q4_K_M | 2xp40 | llama-3.3-70b+q4-k-m | tesla-p40*2
+Llama-3.3-70B-Instruct-Q4_K_M-00001-of-00002.gguf | m4 max 64gb | llama-3.3-70b+q4-k-m | apple-m4-max-40c-64gb
+llama 3.1 405b fp8 | mi355x x8 | llama-3.1-405b+fp8 | instinct-mi355x-288-gb*8
+llama3.1 8b fp16 | rtx 6000 ada | llama-3.1-8b+f16 | rtx-6000-ada-generation
+llama 3.2 11b vision | rtx a6000 48gb | llama-3.2-11b-vision | rtx-a6000
+llama3.2:1b | jetson orin nano super | llama-3.2-1b | jetson-orin-nano-super-8-gb
+llama 4 maverick | m3 ultra 512gb | llama-4-maverick | apple-m3-ultra-80c-512gb
+llama-2-13b-chat.Q5_K_M.gguf | 2080ti 22gb | llama-2-13b+q5-k-m | rtx-2080-ti-22-gb-modded
+meta-llama/Llama-3.1-8B-Instruct | l4 x2 | llama-3.1-8b | l4*2
+hugging-quants/Meta-Llama-3.1-70B-Instruct-AWQ-INT4 | 2x a6000 | llama-3.1-70b+awq-int4 | rtx-a6000*2
+llama3-70b | quad 3090 | llama-3-70b | rtx-3090*4
+lama 3 8b instruct | 1080ti | ~llama-3-8b | gtx-1080-ti
+nemotron super 49b v1.5 | 5090 + 4090 | ~llama-3.3-nemotron-super-49b-v1.5 | ?
+nvidia/Llama-3_3-Nemotron-Super-49B-v1_5 | 2x 5090 | llama-3.3-nemotron-super-49b-v1.5 | rtx-5090*2
+nemotron 3 nano 30b | 7900 gre | nemotron-3-nano-30b-a3b | rx-7900-gre
+nemotron 3 super 120b | gb10 | nemotron-3-super-120b-a12b | dgx-spark
+mistral small 3.2 24b q6_k | rtx 4090 laptop | mistral-small-3.2-24b+q6-k | rtx-4090-laptop
+mistral-small:22b | 4070 ti super | ? | rtx-4070-ti-super
+Mistral-Small-3.2-24B-Instruct-2506-Q4_K_M.gguf | 3090ti | mistral-small-3.2-24b+q4-k-m | rtx-3090-ti
+mistral large 2411 | 4x a100 80gb | mistral-large-2411 | ~a100-sxm4-80-gb*4
+mistral large 3 | gb300 x8 | mistral-large-3-675b | gb300*8
+mistral nemo | 5070 | ~mistral-nemo-12b | rtx-5070
+magistral-small-2509 | rtx 5000 ada | magistral-small-24b | rtx-5000-ada-generation
+devstral small 2507 | mac mini m4 pro 64gb | ~devstral-small-2505 | ~apple-m4-pro-20c-64gb
+devstral small 2 24b | 5080 laptop | devstral-small-2-24b | rtx-5080-laptop
+mistralai/Devstral-Small-2507 | rtx 4500 ada | ~devstral-small-2505 | rtx-4500-ada-generation
+ministral 3 14b | 3070ti laptop | ministral-3-14b | rtx-3070-ti-laptop
+mixtral 8x7b q4 | v100 16gb | ~mixtral-8x7b | ~tesla-v100-sxm2-16-gb
+pixtral 12b | rtx 4070 super | ~mistral-nemo-12b | rtx-4070-super
+codestral 22b v0.1 | tesla p100 | codestral-22b | ~tesla-p100-pcie-16-gb
+voxtral mini | 3060ti | ? | rtx-3060-ti
+phi 4 14b | 4060 laptop 8gb | phi-4 | rtx-4060-laptop
+phi-4-mini-instruct | iphone 16 pro | phi-4-mini-instruct | ?
+phi4-reasoning:plus | rtx 2060 12gb | phi-4-reasoning-plus | rtx-2060-12-gb
+phi 3.5 moe | 5090m | phi-3.5-moe | rtx-5090-laptop
+microsoft/Phi-3.5-mini-instruct | intel arc 140v | phi-3.5-mini | arc-140v
+glm 4.6 ud q2_k_xl | 256gb mac studio m3 ultra | glm-4.6+ud-q2-k-xl | ~apple-m3-ultra-80c-256gb
+glm-4.7-flash | 2x 5060 ti 16gb | glm-4.7-flash | rtx-5060-ti-16-gb*2
+glm 4.5 air q4 | ryzen ai max 395 128 | ~glm-4.5-air | ~strix-halo-8060s-128gb
+zai-org/GLM-4.5-Air-FP8 | 2x h100 nvl | glm-4.5-air+fp8 | h100-nvl-94-gb*2
+GLM-5.2 | 8x b200 | glm-5.2 | b200*8
+glm 5.3 flash fp8 | h20 x8 | glm-5.3-flash+fp8 | h20*8
+glm4:9b | gtx 1070 | glm-4-9b | gtx-1070
+kimi k2 thinking | 8x h200 | kimi-k2-thinking | ~h200-sxm-141-gb*8
+Kimi-K2.6 | 16x h100 | kimi-k2.6 | ~h100-sxm5-80-gb*16
+moonshotai/Kimi-K2-Instruct-0905 | gb200 nvl72 | kimi-k2-0905 | ~gb200*72
+kimi linear | l40 | kimi-linear-48b-a3b | l40
+minimax m2.7 | 4x rtx pro 6000 | minimax-m2.7 | ~rtx-pro-6000-blackwell-workstation-edition*4
+MiniMaxAI/MiniMax-M2 | dgx h100 | minimax-m2 | ~h100-sxm5-80-gb*8
+step 3.5 flash | m5 max 128gb | step-3.5-flash | apple-m5-max-40c-128gb
+mimo v2 flash | a800 | mimo-v2-flash | ~a800-sxm4-80-gb
+hunyuan a13b gptq | 2x 3090 nvlink | hunyuan-a13b+gptq-int4 | ?
+ernie 4.5 21b a3b | rx 9070 | ernie-4.5-21b-a3b | rx-9070
+seed oss 36b | w7800 48gb | seed-oss-36b | ~radeon-pro-w7800-48-gb
+granite 4.0 h tiny | uhd 770 | granite-4.0-h-tiny | uhd-770
+granite3.3:8b | iris xe | granite-3.3-8b | iris-xe-96eu
+olmo 3.1 32b think | h100 pcie | ~olmo-3.1-32b-instruct | h100-pcie-80-gb
+olmo2:13b | rtx a5000 | olmo-2-13b | rtx-a5000
+smollm3 3b | steam deck oled | smollm3-3b | steam-deck-oled
+smollm2:135m | raspberry pi 4 | smollm2-135m | raspberry-pi-4
+lfm2 1.2b | rk3588 | lfm2-1.2b | rk3588
+lfm2.5 8b a1b | radeon 890m | lfm2.5-8b-a1b | radeon-890m
+exaone 4.0 32b | rx 6900 xt | exaone-4.0-32b | rx-6900-xt
+command a | h100 sxm x2 | command-a-03-2025 | h100-sxm5-80-gb*2
+command r 35b | 2x titan rtx | command-r-v01 | titan-rtx*2
+aya expanse 8b | quadro p6000 | aya-expanse-8b | quadro-p6000
+yi 34b chat | rtx 8000 | yi-34b | quadro-rtx-8000
+solar 10.7b | vega 64 | solar-10.7b | rx-vega-64
+falcon 40b | a40 | falcon-40b | a40
+jamba mini 1.6 | a10g x4 | jamba-mini-1.6 | a10g*4
+starcoder2 15b | rx 580 8gb | starcoder2-15b | rx-580-8-gb
+codellama 70b | mi210 x2 | codellama-70b | instinct-mi210-64-gb*2
+wizardlm 70b | dual epyc 7742 | ? | ~cpu-epyc-ddr4-3200-8ch*2
+wizardlm2:8x22b | threadripper 3970x | ~mixtral-8x22b | ~cpu-tr-ddr4-3200-4ch
+vicuna 13b | gtx 980 ti | ~llama-2-13b | gtx-980-ti
+hermes 4 70b | 2x w7900 | ~llama-3-70b | ~radeon-pro-w7900*2
+nous hermes 2 mixtral | 2x a4000 16gb | ~mixtral-8x7b | rtx-a4000*2
+dolphin-mixtral:8x7b | tesla m40 24gb | ~mixtral-8x7b | tesla-m40-24-gb
+openhermes 2.5 | gtx 970 | ? | gtx-970
+zephyr 7b beta | rx 480 | ~mistral-7b-v0.1 | rx-480-8-gb
+mythomax 13b | rtx 3060 | ? | ~rtx-3060-12-gb
+llama 3.3 70b euryale | 3x p40 | ? | tesla-p40*3
+cydonia 24b | 7600 xt | ? | rx-7600-xt
+magnum v4 72b | 2xa6000 | ~qwen2-72b | rtx-a6000*2
+midnight miqu 70b | mi100 x2 | ~llama-2-70b | instinct-mi100-32-gb*2
+josiefied qwen3 8b | arc a750 | ~qwen3-8b | arc-a750-8-gb
+huihui-ai/Huihui-Qwen3-30B-A3B-Instruct-2507-abliterated | mi60 | ~qwen3-30b-a3b-instruct-2507 | ~instinct-mi60-32-gb
+deepcoder 14b | rx 6800 | ~qwen2.5-14b | rx-6800
+openthinker 32b | rtx 5000 ada laptop | ~qwq-32b | rtx-5000-ada-laptop
+qwq 32b awq | 4090d | qwq-32b+awq-int4 | rtx-4090-d
+mlx-community/Qwen3-30B-A3B-4bit | macbook pro m4 max 128 | qwen3-30b-a3b+mlx-4bit | ~apple-m4-max-40c-128gb
+mlx-community/GLM-4.5-Air-4bit | mac studio m4 max 64 | glm-4.5-air+mlx-4bit | ~apple-m4-max-40c-64gb
+lmstudio-community/gemma-3-27b-it-MLX-4bit | m2 max 96gb | gemma-3-27b+mlx-4bit | apple-m2-max-38c-96gb
+qwen3 coder 30b mlx 8bit | m1 ultra 128gb | qwen3-coder-30b-a3b+mlx-8bit | ~apple-m1-ultra-64c-128gb
+gpt-4o | 4090 | ? | rtx-4090
+claude opus 4.6 | rtx 4090 | ? | rtx-4090
+gemini 3 pro | tpu v5p | ? | tpu-v5p
+bge-m3 | l4 | ? | l4
+whisper large | 3050 | ? | ~rtx-3050-8-gb
+stable diffusion xl | 4070 | ? | rtx-4070
+opt 13b | k80 | ? | tesla-k80
+bloom 176b | 8x a100 | ? | ~a100-sxm4-80-gb*8
+gpt-j 6b | 2x 1080 ti | ? | gtx-1080-ti*2
+qwen 3.8 27b | 5090 32gb | qwen3.8-27b | rtx-5090
+qwen4 | 6090 | ? | ?
+llama 5 | rtx 4090 ti | ? | ?
+thinking qwen3 4b | xtx 7900 | ~qwen3-4b-thinking-2507 | rx-7900-xtx
+tinyllama 1.1b chat | i7-12700k | tinyllama-1.1b | ?
+phi2 | ryzen 5 5600x 32gb | phi-2 | ~cpu-ddr4-3200-2ch
+qwn 2.5 7b | geforce rtx4070 super 12 gb | ~qwen2.5-7b | rtx-4070-super
+mistrl 7b instruct v0.3 | radeon rx7800xt | ~mistral-7b-v0.3 | rx-7800-xt
+dseepseek r1 | hopper | ~deepseek-r1 | ?
+gema 3 4b | geforce gtx1650 | ~gemma-3-4b | gtx-1650
+ollama run gemma3:12b | nvidia geforce rtx 3070 laptop gpu | gemma-3-12b | rtx-3070-laptop
+https://huggingface.co/unsloth/Qwen3-8B-GGUF | NVIDIA GeForce RTX 3060 12GB (LHR) | qwen3-8b | rtx-3060-12-gb
+hf.co/bartowski/Llama-3.2-3B-Instruct-GGUF:Q8_0 | Tesla T4 16GB | llama-3.2-3b+q8-0 | tesla-t4
 """

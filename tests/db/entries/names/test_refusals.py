@@ -27,6 +27,12 @@ def catalog() -> Catalog:
         ("model", "Dream-org/Dream-v0-Instruct-7B", "diffusion"),
         ("model", "huginn-0125", "looped"),
         ("model", "Maykeye/TinyLLama-v0", "tiny"),
+        ("model", "gpt-4o", "closed"),
+        ("model", "Qwen/Qwen3-TTS-12Hz-1.7B-Base", "speech"),
+        ("model", "RadixArk/Kimi-K3-DSpark", "draft"),
+        ("model", "intfloat/multilingual-e5-large", "encoder"),
+        ("model", "WizardLM 70B", "unread"),
+        ("gpu", "iphone 16 pro", "phone"),
         ("gpu", "Intel Arc B770", "unconfirmed"),
     ],
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from db.entries.files import CATALOG_ROOT, Catalog, load_catalog
-from db.entries.names.meanings import UnknownNameError
+from db.entries.names.meanings import AmbiguousNameError, UnknownNameError
 from db.entries.names.products import products
 from tests.db.entries.names.pairs import PAIRS
 
@@ -149,3 +149,50 @@ def test_a_measured_mix_says_its_bits_and_the_nearest_type(catalog: Catalog) -> 
         UnknownNameError, match=r"no recipe of 'smol-IQ2_KS' is known: files of GLM-4.6.* bits a weight"
     ):
         catalog.meaning("quant", "smol-IQ2_KS")
+
+
+@pytest.mark.parametrize("text", ["m10", "laptop", "rtx 4090 ti"])
+def test_letters_far_apart_and_grades_name_no_accelerator(catalog: Catalog, text: str) -> None:
+    with pytest.raises(UnknownNameError) as caught:
+        catalog.meaning("gpu", text)
+    assert not isinstance(caught.value, AmbiguousNameError)
+
+
+@pytest.mark.parametrize("text", ["grok-2", "arctic", "llama2-uncensored", "llama 5", "qwen4"])
+def test_a_word_within_the_name_of_a_derivative_does_not_name_it(catalog: Catalog, text: str) -> None:
+    with pytest.raises(UnknownNameError) as caught:
+        catalog.meaning("model", text)
+    assert not isinstance(caught.value, AmbiguousNameError)
+
+
+def test_the_name_of_another_release_says_which_one_stands_for_it(catalog: Catalog) -> None:
+    for text in ("devstral small 2507", "mistralai/Devstral-Small-2507"):
+        meaning = catalog.meaning("model", text)
+        assert (meaning.slug, meaning.note) == (
+            "devstral-small-2505",
+            f"{text!r} is taken as Devstral Small 1.0 24B (2505).",
+        )
+
+
+def test_several_accelerators_are_named_each_by_itself(catalog: Catalog) -> None:
+    with pytest.raises(
+        UnknownNameError, match="names several accelerators: rtx-5090, rtx-3060-12-gb; name each by itself"
+    ):
+        catalog.meaning("gpu", "5090 + 2x 3060")
+
+
+def test_a_device_of_which_a_list_prints_the_alternatives_is_asked_back(catalog: Catalog) -> None:
+    listed = (
+        "03:00.0 VGA compatible controller: Advanced Micro Devices, Inc. [AMD/ATI] Navi 31 "
+        "[Radeon RX 7900 XT/7900 XTX/7900 GRE/7900M] (rev c8)"
+    )
+    with pytest.raises(AmbiguousNameError) as caught:
+        catalog.meaning("gpu", listed)
+    assert caught.value.choices == ("rx-7900-xt", "rx-7900-xtx", "rx-7900-gre", "rx-7900m")
+
+
+def test_an_amount_beside_a_processor_or_board_is_not_its_own(catalog: Catalog) -> None:
+    assert catalog.meaning("gpu", "i5 13600k 64gb ddr5").slug == "cpu-ddr5-5600-2ch"
+    processor, board = catalog.meaning("gpu", "epyc 9355 768gb"), catalog.meaning("gpu", "raspberry pi 5 8gb")
+    assert (processor.note or "").endswith("The amount of memory is not read from the name.")
+    assert (board.note or "").endswith("is taken as Raspberry Pi 5 (LPDDR4X-4267), without its amount of memory.")
