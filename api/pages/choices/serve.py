@@ -118,10 +118,10 @@ def _server(view: CatalogView, setup: dict[str, Any], quant: str, people: int) -
 
 def _verdict(server: Serving, people: int) -> str:
     if people <= server.people:
-        return f"Yes: it serves {server.people:,} at the comfortable speed and wait, in busy moments, too."
+        return f"Yes: nine of ten requests of {server.people:,} people have the comfortable speed and wait."
     if server.people == 0:
         return "No: it does not serve even one person comfortably."
-    return f"No: {server.people:,} at most are served comfortably in busy moments."
+    return f"No: {server.people:,} at most, for nine of ten requests to have the comfortable speed and wait."
 
 
 def _load(load: Load) -> dict[str, str]:
@@ -138,7 +138,7 @@ def _load(load: Load) -> dict[str, str]:
 
 
 def _plots(server: Serving, people: int) -> list[tuple[str, Markup]]:
-    """Speed and first token against people: the mean as a line, busy moments as a second one."""
+    """Speed and first token against people: the mean as a line, that of nine of ten requests as a second one."""
     loads, workload = server.curve(), server.workload
     across = axis("people", [load.people for load in loads], log=True)
     speeds = Plot(
