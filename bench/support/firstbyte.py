@@ -1,4 +1,4 @@
-"""The first byte of each page against the question behind it: `python -m bench.firstbyte`.
+"""The first byte of each page against the question behind it: `python -m bench.support.firstbyte`.
 
 A page is a question, answered by the rooms below, and a template filled with the answer. The bench measures CPU time to the
 first byte, and of that the part before the template. It asks each page of a small published catalog as the first of its kind
