@@ -119,7 +119,8 @@ def error_page(error: ApiError, base_url: str, request: Request, view: CatalogVi
     suggestions: tuple[str, ...] = getattr(error, "suggestions", ())
     names = [str(name) for name in error.extensions.get("suggestions", suggestions)]
     links = [(_spelled(view, name), _repaired(request, typed, name) or _page_of(kind, name)) for name in names]
-    values = {"title": _TITLES[status], "text": error.message, "links": links}
+    title = "Which one do you mean?" if len(links) > 1 else _TITLES[status]
+    values = {"title": title, "text": error.message, "links": links}
     response = html("message.html", values, base_url, request.url.path, status)
     response.headers["Cache-Control"] = "no-store"
     return response

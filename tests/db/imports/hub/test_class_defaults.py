@@ -82,3 +82,10 @@ def test_biases_of_dense_parts_are_not_read_where_classes_with_experts_differ() 
     }
     with pytest.raises(ImportFactsError, match="mlp_bias"):
         facts_from_config({**config, "mlp_bias": True})
+
+
+@pytest.mark.parametrize("keys", [{"model_type": "bitnet"}, {"model_type": "gemma4_text", "use_double_wide_mlp": True}])
+def test_a_width_that_is_null_is_named(keys: dict[str, Any]) -> None:
+    config = {"hidden_size": 64, "num_hidden_layers": 6, "num_attention_heads": 4, "vocab_size": 100}
+    with pytest.raises(ImportFactsError, match="intermediate_size"):
+        facts_from_config({**config, "intermediate_size": None, **keys})
