@@ -9,6 +9,7 @@ BENCHMARKS: tuple[tuple[str, ...], ...] = (
     ("bench.compute",),
     ("bench.whatif",),
     ("bench.resultpage",),
+    ("bench.support.firstbyte",),
     ("bench.storage", "sqlite"),
     ("bench.storage", "postgres"),
     ("bench.latency",),

@@ -18,6 +18,8 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from sqlalchemy import make_url, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from db.settings import CONNECTION_LIFETIME_S
+
 Row: TypeAlias = Sequence[Any]
 Parameters: TypeAlias = Mapping[str, Any]
 #: Called after each statement with its text and the seconds it took.
@@ -127,6 +129,7 @@ class PostgresReader:
             min_size=1,
             max_size=self._size,
             timeout=ACQUIRE_TIMEOUT_S,
+            max_lifetime=CONNECTION_LIFETIME_S,
             kwargs={"autocommit": True, "options": PREPARED_OPTIONS},
             open=False,
         )

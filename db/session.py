@@ -16,6 +16,8 @@ from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from db.settings import CONNECTION_LIFETIME_S
+
 #: Readers never wait for the writer in WAL mode; a writer waits this long for another one (an index build included).
 SQLITE_BUSY_TIMEOUT_MS = 600_000
 SQLITE_SERVING = ("temp_store=MEMORY", "cache_size=-65536")
@@ -34,6 +36,7 @@ LOCK_PATIENCE_MS = 100
 _LOCK_NOT_AVAILABLE = "55P03"
 #: Connections of a process that reads; PostgreSQL gets as many more at a peak.
 READERS = 10
+_POSTGRES_POOL: dict[str, Any] = {"pool_pre_ping": True, "pool_recycle": CONNECTION_LIFETIME_S}
 
 
 _MAX_ENGINES = 8
@@ -63,7 +66,7 @@ def sync_engine(url: str) -> Engine:
 def make_engine(url: str, *, sorting: bool = False) -> Engine:
     """A new engine; the caller disposes it. ``sorting`` tunes SQLite for building indexes of a large table."""
     if not is_sqlite(url):
-        return create_engine(url, pool_pre_ping=True, pool_size=5, max_overflow=5)
+        return create_engine(url, **_POSTGRES_POOL, pool_size=5, max_overflow=5)
     _make_folder(url)
     engine = create_engine(url, connect_args={"timeout": SQLITE_BUSY_TIMEOUT_MS / 1000, "check_same_thread": False})
     _prepare_sqlite(engine, SQLITE_SORTING if sorting else SQLITE_SERVING)
@@ -73,7 +76,7 @@ def make_engine(url: str, *, sorting: bool = False) -> Engine:
 def async_engine(url: str) -> AsyncEngine:
     """A new asynchronous engine for readers; create it in the running loop and dispose it there."""
     if not is_sqlite(url):
-        return create_async_engine(url, pool_pre_ping=True, pool_size=READERS, max_overflow=READERS)
+        return create_async_engine(url, **_POSTGRES_POOL, pool_size=READERS, max_overflow=READERS)
     _make_folder(url)
     engine = create_async_engine(
         make_url(url).set(drivername="sqlite+aiosqlite"),

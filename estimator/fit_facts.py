@@ -24,6 +24,7 @@ from estimator.types import (
     Status,
     Workload,
 )
+from estimator.usability import answer_seconds, wait_ms, written_tokens
 
 #: Statuses in which an engine really runs the model.
 RUNNING = frozenset({Status.FITS, Status.FITS_TIGHTLY, Status.FITS_WITH_OFFLOAD})
@@ -79,6 +80,12 @@ class FitFacts:
     def runs(self) -> bool:
         """Whether an engine runs this at all, with or without offload."""
         return self.estimate.status in RUNNING
+
+    def answer_seconds(self, use: Workload) -> float:
+        """Time to a whole answer of ``use``, with the thinking that the model cannot leave out; infinite where nothing runs."""
+        decode, wait = self.estimate.decode, wait_ms(use, self.estimate.ttft_ms or 0.0)
+        tokens = written_tokens(use, self.model.training.least_thinking)
+        return float(answer_seconds(wait, 0.0 if decode is None else decode.value, tokens))
 
     @property
     def has_weights(self) -> bool:

@@ -107,6 +107,7 @@ def _rig(choices: EngineChoices, hosts: tuple[Host, ...], overrides: Overrides) 
         count=count,
         host_memory_bytes=static.host_memory,
         host_bandwidth_bytes_s=static.host_bandwidth,
+        shares_host=static.shares_host,
         cards=cards,
         step_tokens=static.step_tokens,
         server=overrides.server,
@@ -121,6 +122,7 @@ class _StaticRig:
     link: NDArray[np.float64]
     host_memory: NDArray[np.float64]
     host_bandwidth: NDArray[np.float64]
+    shares_host: NDArray[np.bool_]
     step_tokens: NDArray[np.int64]
 
 
@@ -138,6 +140,7 @@ def _static_rig(gpus: tuple[Accelerator, ...], hosts: tuple[Host, ...]) -> _Stat
         np.array([gpu.pcie_bytes_s or 0.0 for gpu in gpus]),
         np.array([float(host.memory_bytes) for host in hosts]),
         np.array([host.bandwidth_bytes_s for host in hosts]),
+        np.array([gpu.unified_memory for gpu in gpus]),
         np.array([server_step_tokens(gpu) for gpu in gpus], dtype=np.int64),
     )
 

@@ -37,7 +37,15 @@ from estimator.structure.architecture import ModelArchitecture
 from estimator.structure.checkpoints import has_weights
 from estimator.structure.kv_cache import narrower
 from estimator.types import Accelerator, Host, OperatingMode, Quant, Workload
-from estimator.usability import SLOWLY, Thresholds, answer_seconds, comfortable_seconds, usability, wait_ms
+from estimator.usability import (
+    SLOWLY,
+    Thresholds,
+    answer_seconds,
+    comfortable_seconds,
+    usability,
+    wait_ms,
+    written_tokens,
+)
 
 #: Columns that only running cells have, with how they are kept.
 _COLUMNS: dict[str, Any] = {
@@ -273,7 +281,7 @@ def _columns(
     for part, cells, own in _parts(placed, coefficients):
         speeds = pace_of(model, tables, need, rig, part, own)
         status = placed.status if cells is None else placed.status.ravel()[cells]
-        for name, values in _values(part, status, speeds, retained, thresholds):
+        for name, values in _values(part, status, speeds, retained, thresholds, model.training.least_thinking):
             _write(columns[name], part, cells, values)
     return columns
 
@@ -300,9 +308,16 @@ def _write(column: NDArray[Any], part: Placed, cells: NDArray[np.int64] | None, 
 
 
 def _values(
-    part: Placed, status: NDArray[np.uint8], speeds: Pace, retained: NDArray[np.float64], thresholds: Thresholds
+    part: Placed,
+    status: NDArray[np.uint8],
+    speeds: Pace,
+    retained: NDArray[np.float64],
+    thresholds: Thresholds,
+    thinking: float,
 ) -> Iterator[tuple[str, Any]]:
     """Every column of the cells of ``part``; ``retained`` (Q, S) is what is left of a score after quantization.
+
+    ``thinking`` is the relative length of the thinking that the model cannot leave out.
 
     Ranges and scores are made of the published float32 speeds, and scores are stored to a hundredth: so a live fit and
     a published one are ranked by the same numbers.
@@ -320,7 +335,7 @@ def _values(
         for end in ("low", "high"):
             yield f"{name}_{end}_tok_s", value * np.exp(np.float32(getattr(speeds, f"{name}_{end}")))
     use = thresholds.at(part.s)
-    seconds = answer_seconds(wait_ms(use, ttft), decode, use.answer_tokens)
+    seconds = answer_seconds(wait_ms(use, ttft), decode, written_tokens(use, thinking))
     usable = usability(use, ttft, decode, seconds)
     parts = (
         verdict.decode_part(decode, use.comfortable_decode_tok_s),

@@ -40,7 +40,7 @@ FREE_USE = Workload(
 )  # fmt: skip
 _FIELDS = (
     "comfortable_decode_tok_s", "minimum_decode_tok_s", "patience_ttft_ms", "usable_ttft_ms", "usable_answer_s",
-    "answer_tokens", "output_tokens", "context_tokens",
+    "answer_tokens", "thinking_tokens", "output_tokens", "context_tokens",
 )  # fmt: skip
 
 
@@ -54,6 +54,7 @@ class Thresholds:
     usable_ttft_ms: NDArray[np.float64]
     usable_answer_s: NDArray[np.float64]
     answer_tokens: NDArray[np.float64]
+    thinking_tokens: NDArray[np.float64]
     output_tokens: NDArray[np.float64]
     context_tokens: NDArray[np.float64]
     kinds: tuple[WorkloadKind, ...]
@@ -80,6 +81,14 @@ def wait_ms(use: Use, ttft_ms: Floats) -> Floats:
     return np.where(np.asarray(ttft_ms) > 0, ttft_ms, use.usable_ttft_ms)
 
 
+def written_tokens(use: Use, thinking: Floats) -> Floats:
+    """Tokens of one answer: those that the user reads, and those of thinking before them.
+
+    ``thinking`` is the model's relative length of thinking, 0 for none.
+    """
+    return use.answer_tokens + use.thinking_tokens * thinking
+
+
 def answer_seconds(wait_ms: Floats, decode_tok_s: Floats, tokens: Floats) -> Floats:
     """Seconds until the last of ``tokens``; infinite where nothing runs (a speed of 0)."""
     speed = np.asarray(decode_tok_s, np.float64)
@@ -103,13 +112,13 @@ def is_usable(
 
 
 def usability(use: Use, ttft_ms: Floats, decode_tok_s: Floats, seconds: Floats) -> NDArray[np.uint8]:
-    """Codes of :data:`USABILITIES`; ``seconds`` are those of an answer without thinking.
+    """Codes of :data:`USABILITIES`; ``seconds`` are those of a whole answer, with the thinking that cannot be left out.
 
-    YES: comfortable speed and first wait, and usable; SLOWLY: usable; BARELY: within ``BARELY_FACTOR`` of that; NO: worse,
-    or nothing runs.
+    YES: usable, and the whole answer within the comfortable time, from which choices charge for time; SLOWLY: usable;
+    BARELY: within ``BARELY_FACTOR`` of that; NO: worse, or nothing runs.
     """
     decode, wait = np.asarray(decode_tok_s), wait_ms(use, ttft_ms)
     usable = is_usable(use, wait, decode, seconds)
-    comfortable = usable & (decode >= use.comfortable_decode_tok_s) & (wait <= use.patience_ttft_ms)
+    comfortable = usable & (np.asarray(seconds) <= comfortable_seconds(use))
     barely = usable | is_usable(use, wait, decode, seconds, BARELY_FACTOR)
     return np.asarray(NO - barely.astype(np.uint8) - usable - comfortable, dtype=np.uint8)

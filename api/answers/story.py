@@ -26,12 +26,11 @@ from estimator.advice.search import Advice
 from estimator.calibration.loss import CapabilityLoss, Divergence, capability_loss
 from estimator.calibration.scale import KIND_OF_WORKLOAD
 from estimator.fit_facts import FitFacts, narrower_cache_type
-from estimator.judgement.answer_time import written_tokens
 from estimator.judgement.serving.curve import Serving, by_engine, serving
 from estimator.placement.layer_sums import model_tables
 from estimator.quant_choice import TIGHT_POINTS, broken, charged
 from estimator.types import EstimatorError, OperatingMode, Status, WorkloadKind
-from estimator.usability import FREE_USE, answer_seconds, comfortable_seconds, wait_ms
+from estimator.usability import FREE_USE, comfortable_seconds, written_tokens
 from estimator.verdict import ScorePart, banded, codes_of
 
 #: Size of the card that other pages embed, CSS pixels.
@@ -122,12 +121,8 @@ class PlanAnswers:
     @property
     def _written_tokens(self) -> int | None:
         """Tokens of an answer of the workload; a model that always thinks writes its thoughts, too."""
-        workload, own = self.facts.workload, self.options.present
-        if workload is None:
-            return None
-        thinking = own.traits.thinking_length if own is not None and own.traits.thinking == "always" else 0.0
-        tokens: float = written_tokens(workload, thinking)
-        return round(tokens)
+        workload = self.facts.workload
+        return None if workload is None else round(written_tokens(workload, self.facts.model.training.least_thinking))
 
     @cached_property
     def commands(self) -> tuple[Command, ...]:
@@ -171,8 +166,7 @@ class PlanAnswers:
     def rating(self, mode: OperatingMode) -> float:
         """Loss and the charges for time and a full memory, in points less than 0, by which a mode chooses quantizations."""
         estimate, use = self.facts.estimate, self.facts.workload or FREE_USE
-        speed = estimate.decode.value if estimate.decode is not None else 0.0
-        seconds = answer_seconds(wait_ms(use, estimate.ttft_ms or 0.0), speed, use.answer_tokens)
+        seconds = self.facts.answer_seconds(use)
         worth = -self.loss.points - broken(self.loss.points) - TIGHT_POINTS * (estimate.status is Status.FITS_TIGHTLY)
         return float(charged(worth, seconds, comfortable_seconds(use), mode))
 
@@ -194,8 +188,7 @@ class Answers(PlanAnswers):
     def faq(self, best: FitRecord | None) -> tuple[Question, ...]:
         """Questions about the pairing; ``best`` is the recommended fit of the same pairing and workload."""
         recommended = None if best is None else Answers(best).facts
-        first = self.advice[0] if self.advice else None
-        return questions.faq(self.facts, self.terms, recommended, first)
+        return questions.faq(self.facts, self.terms, recommended, self.advice)
 
     def embed_path(self) -> str:
         """Path and query of the card of this fit."""

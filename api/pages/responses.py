@@ -13,7 +13,7 @@ import orjson
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 
 from api.catalog.fit_reads import FitReads
 from api.catalog.state import CatalogState
@@ -119,10 +119,19 @@ def error_page(error: ApiError, base_url: str, request: Request, view: CatalogVi
     suggestions: tuple[str, ...] = getattr(error, "suggestions", ())
     names = [str(name) for name in error.extensions.get("suggestions", suggestions)]
     links = [(_spelled(view, name), _repaired(request, typed, name) or _page_of(kind, name)) for name in names]
-    values = {"title": _TITLES[status], "text": error.message, "links": links}
+    title = "Which one do you mean?" if len(links) > 1 else _TITLES[status]
+    values = {"title": title, "text": error.message, "links": links}
     response = html("message.html", values, base_url, request.url.path, status)
     response.headers["Cache-Control"] = "no-store"
     return response
+
+
+async def no_page(request: Request, _: Exception) -> Response:
+    """The answer to an address that no route has: a page for a browser, a line for others."""
+    if "text/html" not in request.headers.get("accept", ""):
+        return PlainTextResponse("Not Found", 404)
+    values = {"title": "No such page", "text": "This address leads nowhere.", "links": []}
+    return html("message.html", values, str(request.base_url).rstrip("/"), "/", 404)
 
 
 def _spelled(view: CatalogView | None, slug: str) -> str:

@@ -234,8 +234,7 @@ def _advice(pair: Pair, advice: Advice) -> dict[str, str]:
         if advice.gain.ttft_ms is not None:
             sign = "+" if advice.gain.ttft_ms >= 0 else "−"
             parts.append(f"first token {sign}{duration(abs(advice.gain.ttft_ms))}")
-        points = signed(advice.gain.score)
-        parts.append(f"{points} {'point' if points[1:] == '1' else 'points'}")
+        parts.append(f"score {signed(advice.gain.score)}")
         gain = ", ".join(parts)
     href = ""
     if advice.code in (AdviceCode.OTHER_QUANT, AdviceCode.OTHER_MODEL, AdviceCode.GPU_UPGRADE):

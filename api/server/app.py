@@ -29,6 +29,7 @@ from api.graphql.transport.http import EVENT_STREAM, GraphQLEndpoint, encode
 from api.graphql.transport.requests import header_of, negotiate
 from api.graphql.transport.streams import stream_view
 from api.pages.explorer import STATIC, explorer_page
+from api.pages.responses import no_page
 from api.pages.routes import routes as page_routes
 from api.server.compression import Compression
 from api.server.malloc import give_back
@@ -99,7 +100,12 @@ def create_app(settings: ApiSettings | None = None, catalog: Catalog | None = No
         routes.append(Route("/explorer", explorer_page))
     if observation is not None:
         routes.extend(observation.routes)
-    app = Starlette(routes=routes, middleware=_middleware(settings, services, graphql, observation), lifespan=lifespan)
+    app = Starlette(
+        routes=routes,
+        middleware=_middleware(settings, services, graphql, observation),
+        exception_handlers={404: no_page},
+        lifespan=lifespan,
+    )
     app.state.services = services
     app.state.schema = schema
     return app

@@ -10,14 +10,17 @@ quantization for. ``date`` is the day on which the repository was created,
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import orjson
 from pydantic import Field, ValidationError
 
 from db.entries.files import Fault
+from db.entries.names.words import words
 from db.entries.rules_models import Entry, family_directory
 from db.entries.schema import Date, Name, Shape, Slug
 
@@ -26,6 +29,14 @@ DIRECTORY = "derivatives"
 SEVERAL_GGUF = "gguf"
 #: Format of a repository whose quantization the catalog does not have.
 OTHER = "other"
+_SIZE = re.compile(r"[ae]?((?!0\d)\d{1,3}(?:\.\d+)?)([bmt])")
+_VERSION = re.compile(r"\d(?:\.\d)?")
+_SHAPE = ("architecture", "hidden_size", "n_layers", "n_heads", "n_kv_heads", "intermediate_size", "vocab_size", "moe")
+_BILLIONS = {"b": 1.0, "m": 1e-3, "t": 1e3}
+#: Names round: a model of 1.54 billion is called 1B and 2B.
+_NEAR = (0.55, 1.6)
+#: An amount in a name that is no more than this is a context, as in "1M".
+_CONTEXT_MAX = 0.01
 
 
 class DerivativeRow(Shape):
@@ -67,9 +78,52 @@ def _findings(
         yield "base", f"the catalog has no model {row.base!r}; correct the slug, or add the model"
     elif family_directory(str(base["family"])) != family:
         yield "base", f"the family of {row.base!r} is not {family!r}; move the line to its file"
+    elif (sibling := other_release(row.repository, base, models)) is not None:
+        yield "base", f"the name is that of {sibling!r}, which has the same shape; correct the base"
+    elif row.known_by != "text" and (told := other_size(row.repository, base)):
+        yield "base", f"the name says {told}, which is no size of {row.base!r}; correct the base"
     if row.format not in (None, SEVERAL_GGUF, OTHER) and row.format not in quants:
         yield "format", f"the catalog has no quantization {row.format!r}; correct the slug"
     name = row.repository.casefold()
     if name in seen:
         yield "repository", f"{row.repository} has {seen[name]} already; keep one"
     seen[name] = f"a line in {family}"
+
+
+def other_size(repository: str, base: Entry) -> str | None:
+    """The size that a repository's name states, in words, where no size of its base is near it; None where one is."""
+    names = (str(base["slug"]), str(base["name"]), str(base.get("hf_repo") or "").split("/")[-1])
+    known = [amount for name in names for amount in _sizes(name).values()]
+    known += [float(base[key]) for key in ("params_total_b", "params_active_b") if base.get(key)]
+    told = _sizes(repository.split("/")[-1])
+    if any(low * size <= amount <= high * size for amount in told.values() for size in known for low, high in [_NEAR]):
+        return None
+    return " and ".join(told) or None
+
+
+def _sizes(name: str) -> dict[str, float]:
+    """Words of a name that are amounts of parameters -> billions; "8x7b" and amounts with a zero in front are none."""
+    matches = (_SIZE.fullmatch(word) for word in words("model", name.replace("0_", "0.")))
+    sizes = {match[0]: float(match[1]) * _BILLIONS[match[2]] for match in matches if match}
+    return {word: size for word, size in sizes.items() if size > _CONTEXT_MAX}
+
+
+def other_release(repository: str, base: Entry, models: Mapping[str, Entry]) -> str | None:
+    """The model of the base's shape whose family and version the repository's name states, where the base has another."""
+    told, own = _versions(repository.split("/")[-1]), _versions(str(base["name"]))
+    versions = {pair for pair in told - own if any(family == pair[0] for family, _ in own)}
+    if not versions or told & own:
+        return None
+    siblings = (slug for slug, model in models.items() if versions & _versions(str(model["name"])))
+    return next((slug for slug in siblings if _shape(models[slug]) == _shape(base)), None)
+
+
+def _versions(name: str) -> set[tuple[str, str]]:
+    """Each word of letters with the version after it, as ("llama", "3.1")."""
+    return {
+        (word, after) for word, after in pairwise(words("model", name)) if word.isalpha() and _VERSION.fullmatch(after)
+    }
+
+
+def _shape(model: Entry) -> tuple[Any, ...]:
+    return tuple(model.get(key) for key in _SHAPE)

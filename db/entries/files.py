@@ -140,8 +140,18 @@ def load_catalog(root: Path | None = None) -> Catalog:
             faults.append(Fault(directory, "-", "-", f"no {kind} files found; a catalog needs at least one"))
     if faults:
         raise CatalogError(faults)
-    entities["models"] = _with_copies(root, entities["models"])
+    entities["models"] = _with_thinking(root, _with_copies(root, entities["models"]))
     return Catalog(**entities, revision=revision_of(entities))
+
+
+def _with_thinking(root: Path, models: dict[str, Entry]) -> dict[str, Entry]:
+    """Models with ``least_thinking``, the relative length of the thinking that those which always think cannot leave out."""
+    path = root / "capability" / "post-training.json"
+    always = (item for item in orjson.loads(path.read_bytes()) if item["thinking"] == "always") if path.exists() else ()
+    lengths = {item["slug"]: (item["thinking_length"] or {"value": 1.0})["value"] for item in always}
+    return {
+        slug: {**entry, "least_thinking": lengths[slug]} if slug in lengths else entry for slug, entry in models.items()
+    }
 
 
 def _with_copies(root: Path, models: dict[str, Entry]) -> dict[str, Entry]:

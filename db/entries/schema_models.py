@@ -344,6 +344,8 @@ class ModelFile(Shape):
     downloads: Downloads | None = None
     # By slug of the quantization that the checkpoint is in.
     checkpoint_repos: dict[Slug, CheckpointRepo] | None = None
+    # Relative length of the thinking that cannot be left out; loading fills it from capability/post-training.json.
+    least_thinking: Positive | None = None
     published_files: list[PublishedFiles] | None = None
     embedding_size: Dimension | None = None
     context_extension: ContextExtension | None = None

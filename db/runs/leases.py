@@ -124,11 +124,12 @@ def give_back_publication(connection: Connection, run_id: int, token: str, error
 
 
 def is_worked_at(connection: Connection, run: RunRow, lease_s: float) -> bool:
-    """Whether somebody holds a lease of an active run, or it began less than a lease ago."""
+    """Whether a lease of an active run was taken less than a lease ago, or it began then.
+
+    A worker holds none between two blocks: a block that is done counts for as long as its lease would have.
+    """
     moment = moment_of(connection)
-    leased = select(_BLOCK.c.id).where(
-        _BLOCK.c.run_id == run.id, _BLOCK.c.state == "leased", not_(_ran_out(_BLOCK.c.lease_until, moment, lease_s))
-    )
+    leased = select(_BLOCK.c.id).where(_BLOCK.c.run_id == run.id, not_(_ran_out(_BLOCK.c.lease_until, moment, lease_s)))
     held_on = not_(_ran_out(_RUN.c.publish_lease_until, moment, lease_s))
     publishing = select(_RUN.c.id).where(
         _RUN.c.id == run.id,

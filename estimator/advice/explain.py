@@ -15,8 +15,9 @@ from estimator.advice.breakdown import Terms
 from estimator.calibration.loss import Divergence
 from estimator.calibration.scale import KIND_OF_WORKLOAD, RETENTION_PER_NAT, retained_share
 from estimator.fit_facts import FitFacts
+from estimator.placement.hardware import HOST_RESERVE_BYTES
 from estimator.types import OperatingMode, Status, Strategy
-from estimator.usability import FREE_USE, Usability, answer_seconds, wait_ms
+from estimator.usability import FREE_USE, Usability, comfortable_seconds, wait_ms
 
 #: A share of time or memory from which a term is worth naming.
 _NOTABLE_SHARE = 0.15
@@ -83,7 +84,6 @@ def shortfall(facts: FitFacts, word: Usability) -> str:
     bound = "comfortable" if slowly else f"the least that {facts.workload_name} can do with"
     limit = "comfortable" if slowly else f"the most that {facts.workload_name} can do with"
     wait = wait_ms(use, estimate.ttft_ms or 0.0)
-    seconds = float(answer_seconds(wait, speed, use.answer_tokens))
     known = estimate.ttft_ms is not None
     first = (
         f"the first token takes {duration(float(wait))}, where {duration(patience)} is {limit}"
@@ -94,10 +94,17 @@ def shortfall(facts: FitFacts, word: Usability) -> str:
         (least / max(speed, 1e-9), f"{pace(speed)}, where {pace(least)} is {bound}"),
         (float(wait) / patience, first),
     ]
-    if not slowly:
-        whole = f"an answer takes {duration(seconds * 1e3)}, where {duration(use.usable_answer_s * 1e3)} is {limit}"
-        shortfalls.append((seconds / use.usable_answer_s, whole))
+    seconds = facts.answer_seconds(use)
+    longest = float(comfortable_seconds(use)) if slowly else use.usable_answer_s
+    shortfalls.append((seconds / longest, f"{whole_answer(facts)}, where {duration(longest * 1e3)} is {limit}"))
     return max(shortfalls)[1]
+
+
+def whole_answer(facts: FitFacts) -> str:
+    """The time of a whole answer of the workload, as a clause."""
+    thinks = facts.workload is not None and facts.model.training.least_thinking > 0
+    taken = duration(facts.answer_seconds(facts.workload or FREE_USE) * 1e3)
+    return f"an answer{' and the thinking before it take' if thinks else ' takes'} {taken}"
 
 
 def summary(facts: FitFacts, terms: Terms | None = None) -> str:
@@ -108,6 +115,8 @@ def summary(facts: FitFacts, terms: Terms | None = None) -> str:
         return f"No engine runs {name} on {facts.device_name}."
     if estimate.status is Status.DOES_NOT_FIT:
         needed = terms.full_bytes if terms else memory.total_bytes
+        if tables := _tables_message(facts, terms):
+            return f"{name} does not fit: {tables[0]}."
         return (
             f"{name} needs {gib(needed)} for {estimate.context_tokens:,} tokens of context; {facts.device_name} has "
             f"{gib(memory.usable_bytes)} usable{_host_clause(facts)}."
@@ -127,6 +136,19 @@ def summary(facts: FitFacts, terms: Terms | None = None) -> str:
         f"{name} takes {gib(memory.total_bytes)} of the {gib(memory.usable_bytes)} usable on {facts.device_name} for "
         f"{estimate.context_tokens:,} tokens of context.{speeds}"
     )
+
+
+def _tables_message(facts: FitFacts, terms: Terms | None) -> tuple[str, dict[str, int | float]] | None:
+    """What is said where input tables, and not the device, stop a load: they have no room in system memory; else None."""
+    memory, host = facts.estimate.memory, facts.request.host
+    if facts.runs or terms is None or terms.over_bytes or host is None or memory.host_bytes <= HOST_RESERVE_BYTES:
+        return None
+    shared = facts.accelerator.unified_memory
+    needed = memory.host_bytes + shared * memory.total_bytes
+    usable = max(memory.usable_bytes, host.memory_bytes - HOST_RESERVE_BYTES) if shared else host.memory_bytes
+    beside = f" beside the {gib(memory.total_bytes)} on the device" if shared else ""
+    message = f"{gib(memory.host_bytes)} of input tables{beside} are more than the {gib(usable)} of the computer"
+    return message, {"over_share": max(needed - usable, 0) / needed, "needed_bytes": needed, "usable_bytes": usable}
 
 
 def _host_clause(facts: FitFacts) -> str:
@@ -206,6 +228,8 @@ def _memory_limits(facts: FitFacts, terms: Terms) -> list[Limit]:
                 {"over_share": share, "needed_bytes": terms.full_bytes, "usable_bytes": terms.usable_bytes},
             )
         )
+    elif tables := _tables_message(facts, terms):
+        limits.append(Limit(LimitCode.MEMORY_CAPACITY, float(tables[1]["over_share"]), *tables))
     elif facts.estimate.status is Status.FITS_TIGHTLY:
         taken = min(filled, 1.0)
         message = f"{percent(taken)} of the memory is taken"

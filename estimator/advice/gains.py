@@ -5,6 +5,7 @@ Setups are rated as in a choice of the balanced mode: worth of the answers less 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,21 +14,19 @@ import numpy as np
 from estimator.calibration.capability_prior import ModelTraits
 from estimator.estimate import situation_of_request, thresholds_of
 from estimator.fit_facts import RUNNING, FitFacts, narrower_cache_type
-from estimator.judgement.answer_time import written_tokens
 from estimator.judgement.setups import Pace, usable_setups
 from estimator.judgement.worth import WorthTable, worth_table
 from estimator.placement.layer_sums import model_tables
 from estimator.quant_choice import TIGHT_POINTS, broken, charged, customary
 from estimator.structure.architecture import ModelArchitecture
 from estimator.types import Estimate, EstimateRequest, OperatingMode, Status, Workload, WorkloadKind
-from estimator.usability import answer_seconds, comfortable_seconds, is_usable
+from estimator.usability import Usability, answer_seconds, comfortable_seconds, is_usable, written_tokens
+from estimator.verdict import word_of
 
 #: Points of rating below which nobody notices a change: a sixth less to wait, or the step from Q4_K_M to Q3_K_M at 8B.
 NOTICEABLE_POINTS = 1.0
 #: Least gain of another model or other hardware, because it costs effort or money: half the wait.
 SWITCHING_POINTS = 4.0
-#: Stands for an unknown wait, which is not charged, milliseconds.
-_UNKNOWN_TTFT_MS = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +104,7 @@ def standing(
 
 def _standing(use: Workload, table: WorthTable, q: int, estimate: Estimate) -> Standing:
     """That of an estimate of a model that runs; ``table`` has its quantization at ``q``."""
-    decode, ttft = estimate.decode.value if estimate.decode else 0.0, estimate.ttft_ms or _UNKNOWN_TTFT_MS
+    decode, ttft = estimate.decode.value if estimate.decode else 0.0, _wait_ms(use, estimate)
     ways = []
     for way in map(int, np.flatnonzero(np.isfinite(table.value[0, :, q]))):
         seconds = answer_seconds(ttft, decode, written_tokens(use, float(table.thinking[0, way])))
@@ -120,6 +119,13 @@ def _standing(use: Workload, table: WorthTable, q: int, estimate: Estimate) -> S
     return max(ways, key=lambda way: (way.usable, way.rating_points))
 
 
+def _wait_ms(use: Workload, estimate: Estimate) -> float:
+    """The first wait; where it is unknown, the longest that the use allows, and a comfortable one where it allows any."""
+    if estimate.ttft_ms is not None:
+        return estimate.ttft_ms
+    return use.usable_ttft_ms if math.isfinite(use.usable_ttft_ms) else use.patience_ttft_ms
+
+
 def best_of(
     use: Workload, model: ModelArchitecture, traits: ModelTraits, answers: Sequence[tuple[EstimateRequest, Estimate]]
 ) -> Tried | None:
@@ -132,7 +138,7 @@ def best_of(
         runs=np.array([[estimate.decode is not None for estimate in estimates]]),
         tight=np.array([[estimate.status is Status.FITS_TIGHTLY for estimate in estimates]]),
         decode_tok_s=np.array([[estimate.decode.value if estimate.decode else 0.0 for estimate in estimates]]),
-        ttft_ms=np.array([[estimate.ttft_ms or _UNKNOWN_TTFT_MS for estimate in estimates]]),
+        ttft_ms=np.array([[_wait_ms(use, estimate) for estimate in estimates]]),
         bits_per_weight=_bits(model, requests),
     )
     setups = usable_setups(table, pace, use, OperatingMode.BALANCED)
@@ -204,10 +210,7 @@ def improves(before: Standing, after: Standing, least_points: float = NOTICEABLE
 
 
 def meets_use(facts: FitFacts, estimate: Estimate) -> bool:
-    """Whether speed and wait are within what the use calls comfortable."""
-    if estimate.status not in RUNNING or estimate.decode is None or estimate.ttft_ms is None:
-        return False
+    """Whether a whole answer comes in the comfortable time of the use; a free question asks for nothing but to run."""
     if facts.workload is None:
-        return True
-    comfortable = estimate.decode.value >= facts.workload.comfortable_decode_tok_s
-    return comfortable and estimate.ttft_ms <= facts.workload.patience_ttft_ms
+        return estimate.status in RUNNING
+    return word_of(estimate.score) is Usability.YES

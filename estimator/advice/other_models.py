@@ -11,14 +11,13 @@ import numpy as np
 from estimator.advice.gains import SWITCHING_POINTS, Tried, improves
 from estimator.advice.options import Candidate, ModelPool
 from estimator.advice.search import Advice, AdviceCode, Search
-from estimator.judgement.answer_time import written_tokens
 from estimator.judgement.worth import PLAIN, THINKING
 from estimator.placement.hardware import HOST_RESERVE_BYTES
 from estimator.quant_choice import charged
 from estimator.structure.arrays import Flags, Floats
 from estimator.structure.checkpoints import has_weights
 from estimator.types import Accelerator, OperatingMode, Quant
-from estimator.usability import comfortable_seconds, is_usable
+from estimator.usability import comfortable_seconds, is_usable, written_tokens
 
 #: A file may have this share of the bytes that typical bits per weight make.
 _SMALLER = 0.9

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -9,11 +10,11 @@ from typing import Any
 from estimator import verdict
 from estimator.advice.amounts import GIB, duration, gib, pace
 from estimator.advice.breakdown import Terms
-from estimator.advice.explain import WORDS, extended, extension_values, headline, shortfall, summary
-from estimator.advice.search import Advice
+from estimator.advice.explain import WORDS, extended, extension_values, headline, shortfall, summary, whole_answer
+from estimator.advice.search import Advice, AdviceCode
 from estimator.fit_facts import FitFacts
 from estimator.types import Evidence, Workload
-from estimator.usability import Usability
+from estimator.usability import Usability, comfortable_seconds
 
 _EVIDENCE = {
     Evidence.MEASURED: "measured on this very setup",
@@ -43,9 +44,9 @@ class Question:
 
 
 def faq(
-    facts: FitFacts, terms: Terms | None, best: FitFacts | None, first_step: Advice | None = None
+    facts: FitFacts, terms: Terms | None, best: FitFacts | None, changes: Sequence[Advice] = ()
 ) -> tuple[Question, ...]:
-    """Questions about a pairing. ``best`` is the recommended quant's fit; ``first_step`` the first advice."""
+    """Questions about a pairing. ``best`` is the recommended quant's fit; ``changes`` is the advice."""
     questions = [_runs_question(facts, terms)]
     if terms is not None:
         questions.append(_memory_question(facts, terms))
@@ -54,14 +55,24 @@ def faq(
     if facts.workload is not None:
         questions.append(_workload_question(facts, facts.workload))
     questions.append(_context_question(facts))
-    if first_step is not None:
-        model, device = facts.model_name, facts.device_name
-        asked = f"What helps most when {model} feels slow on {device}?"
-        if not facts.runs:
-            asked = f"What would make {model} run on {device}?"
-        values = {"advice": first_step.code.value} | first_step.values
-        questions.append(Question(QuestionCode.FIRST_STEP, asked, _sentence(first_step.message), values))
+    if changes:
+        questions.append(_first_step_question(facts, changes))
     return tuple(questions)
+
+
+def _first_step_question(facts: FitFacts, changes: Sequence[Advice]) -> Question:
+    """The first change; of a setup that runs, the first with which it can be used."""
+    step = changes[0]
+    model, device = facts.model_name, facts.device_name
+    if facts.runs:
+        step = next((change for change in changes if change.standing.usable), step)
+        asked = f"What helps most when {model} feels slow on {device}?"
+    elif step.code is AdviceCode.OTHER_MODEL:
+        asked = f"What runs on {device} instead of {model}?"
+    else:
+        asked = f"What would make {model} run on {device}?"
+    values = {"advice": step.code.value} | step.values
+    return Question(QuestionCode.FIRST_STEP, asked, _sentence(step.message), values)
 
 
 def _runs_question(facts: FitFacts, terms: Terms | None) -> Question:
@@ -171,7 +182,8 @@ def _workload_question(facts: FitFacts, workload: Workload) -> Question:
         return Question(QuestionCode.GOOD_ENOUGH, asked, answer, values)
     word = verdict.word_of(estimate.score)
     how = (
-        f"{pace(estimate.decode.value)}, faster than the {pace(workload.comfortable_decode_tok_s)} that is comfortable"
+        f"{pace(estimate.decode.value)}, and {whole_answer(facts)}, where "
+        f"{duration(float(comfortable_seconds(workload)) * 1e3)} is comfortable"
         if word is Usability.YES
         else shortfall(facts, word)
     )

@@ -16,13 +16,14 @@ from estimator.estimate import cell_of, situation_of_request, sweep
 from estimator.fit_facts import FitFacts
 from estimator.placement.hardware import can_replace
 from estimator.placement.hosts import host_for
-from estimator.types import STATUSES, Accelerator, Estimate, EstimateRequest, Host, Status, Workload
+from estimator.types import STATUSES, Accelerator, EstimateRequest, Host, Status
+from estimator.usability import comfortable_seconds
 
 #: Sizes of system memory that are tried, in multiples of the present one.
 _LARGER_HOSTS = (2, 4)
 
 
-#: Hardware that is bought for a use may leave so many times the comfortable wait, and the inverse of the speed.
+#: Hardware that is bought for a use may leave so many times the comfortable time of an answer.
 _BOUGHT_FACTOR = 1.4
 
 
@@ -138,18 +139,11 @@ def _worth_buying(search: Search) -> list[tuple[Accelerator, Tried]]:
         changed = replace(request, accelerator=devices[int(g)], host=hosts[int(g)])
         after = cell_of(block, int(g), 0, 0, context, changed.host)
         tried = Tried(changed, after, search.standing(changed, after))
-        if _nearly_comfortable(search.use, after) and improves(search.present, tried.standing, SWITCHING_POINTS):
+        seconds = replace(facts, estimate=after).answer_seconds(search.use)
+        nearly_comfortable = seconds <= _BOUGHT_FACTOR * comfortable_seconds(search.use)
+        if nearly_comfortable and improves(search.present, tried.standing, SWITCHING_POINTS):
             good.append((devices[int(g)], tried))
     return good
-
-
-def _nearly_comfortable(use: Workload, after: Estimate) -> bool:
-    decode, ttft = after.decode, after.ttft_ms
-    if decode is None or ttft is None:
-        return False
-    return (
-        decode.value * _BOUGHT_FACTOR >= use.comfortable_decode_tok_s and ttft <= _BOUGHT_FACTOR * use.patience_ttft_ms
-    )
 
 
 def _request_alone(facts: FitFacts) -> EstimateRequest:

@@ -52,6 +52,7 @@ class CapabilityTable:
     def __init__(self, data: Mapping[str, Any]) -> None:
         self._models: Mapping[str, Any] = data["models"]
         self._prior: Mapping[str, Mapping[str, float]] = data["prior"]
+        self._plain: Sequence[float] = data["modes"]["plain"]
         self._spread: Mapping[str, float] = data["spread"]
         self._factors: Mapping[str, Sequence[float]] = data["interval_factors"]
         self.data_hash: str = data["data_hash"]
@@ -65,10 +66,11 @@ class CapabilityTable:
         return cls(json.loads(path.read_text(encoding="utf-8")))
 
     def of(self, model: ModelTraits) -> dict[str, Capability]:
-        row = self._models.get(model.slug)
-        return {
-            kind: self._predicted(model, k) if row is None else self._fitted(row, k) for k, kind in enumerate(KINDS)
-        }
+        return {kind: self.of_kind(model, kind) for kind in KINDS}
+
+    def of_kind(self, model: ModelTraits, kind: str) -> Capability:
+        row, k = self._models.get(model.slug), KINDS.index(kind)
+        return self._predicted(model, k) if row is None else self._fitted(row, k)
 
     def _fitted(self, row: Mapping[str, Any], k: int) -> Capability:
         stratum = "measured" if sum(row["scores"]) >= LEAST_SCORES else "model left out"
@@ -88,7 +90,9 @@ class CapabilityTable:
         related = f"family:{model.family}" in self._prior["shared"]
         half = _QUANTILE * self._factors["model left out" if related else "family left out"][k] * self._spread[kind]
         inherited = model.parent in self._models
-        return _capability(trait, half, CapabilityEvidence.INHERITED if inherited else CapabilityEvidence.PREDICTED)
+        evidence = CapabilityEvidence.INHERITED if inherited else CapabilityEvidence.PREDICTED
+        plain = trait + self._plain[k] if model.thinking == "hybrid" else None
+        return _capability(trait, half, evidence, plain=plain)
 
 
 def _capability(

@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from estimator.judgement.answer_time import written_tokens
 from estimator.types import Workload
+from estimator.usability import written_tokens
 
 #: Points of capability that a quantization may cost unless a buyer says otherwise: a ninth of the step to a model of twice
 #: the size and date, below what a user of one model notices.

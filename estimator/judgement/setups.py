@@ -8,13 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from estimator.calibration.capability_prior import ModelTraits
-from estimator.judgement.answer_time import written_tokens
 from estimator.judgement.choice import frontier, ranked
 from estimator.judgement.worth import WorthTable, capabilities
 from estimator.quant_choice import ALIKE_POINTS, TIGHT_POINTS, broken, charged, needlessly_wide, rewritten
 from estimator.structure.arrays import Flags, Floats, Ints
 from estimator.types import OperatingMode, Workload
-from estimator.usability import answer_seconds, comfortable_seconds, is_usable, wait_ms
+from estimator.usability import answer_seconds, comfortable_seconds, is_usable, wait_ms, written_tokens
 
 #: No answer takes less.
 LEAST_SECONDS = 0.5

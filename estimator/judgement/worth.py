@@ -46,7 +46,7 @@ def capabilities(
 ) -> list[tuple[Capability | None, Capability | None]]:
     """The ways of each model, for the kind of work that a workload asks for."""
     kind, table = KIND_OF_WORKLOAD[workload], CapabilityTable.load()
-    return [ways(model, table.of(model)[kind]) for model in models]
+    return [ways(model, table.of_kind(model, kind)) for model in models]
 
 
 @dataclass(frozen=True, slots=True)

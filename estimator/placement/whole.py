@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from estimator.placement.hardware import HOST_RESERVE_BYTES
 from estimator.placement.layer_split import Parts
 from estimator.placement.pairs import Pairs
 from estimator.placement.placements import Placed, Placements
@@ -48,12 +49,13 @@ class WholeLoad:
             kv_cache = pairs.paging.cache(kv_cache)
         held = pairs.device + pairs.overhead + kv_cache
         compute = pairs.compute()
-        fits = pairs.available & (usable - held - compute >= 0)
+        fits = pairs.available & _tables_fit(pairs, held + compute) & (usable - held - compute >= 0)
         pipelined, by_cards, lean = fits, pairs.by_cards, pairs.lean[:, None]
         if by_cards.any():
             # Copies of the inputs on every card are the first to give way, then layers.
             pipelined = fits & (~by_cards | _on_cards(pairs, fits & by_cards, pipelined=True))
             without = by_cards & ~pipelined & pairs.available & (usable - held - lean >= 0)
+            without &= _tables_fit(pairs, held + lean)
             fits = pipelined | _on_cards(pairs, without, pipelined=False)
             compute = np.where(by_cards & ~pipelined, lean, compute)
         compute = np.broadcast_to(compute, fits.shape)
@@ -139,3 +141,17 @@ def _on_cards(pairs: Pairs, asked: Flags, *, pipelined: bool) -> Flags:
     held = np.zeros_like(asked)
     held[s, p] = parts.most_layers(pairs.rig.free(pairs.need, p, s, pipelined=pipelined)) == parts.all - 1
     return held
+
+
+def _tables_fit(pairs: Pairs, on_device: Floats) -> Flags:
+    """Where system memory holds the input tables beside ``on_device`` bytes (S, P), which may share it.
+
+    Tables within the reserve of the operating system always do: they are read a row at a time from a mapped file.
+    """
+    tables = pairs.tables.table[pairs.q] * ~pairs.in_one_pool
+    if not (tables > HOST_RESERVE_BYTES).any():
+        return np.ones(1, np.bool_)
+    memory = pairs.rig.host_memory_bytes[pairs.g]
+    together = np.maximum(pairs.usable, memory - HOST_RESERVE_BYTES) - on_device - tables >= 0
+    beside = np.where(pairs.rig.shares_host[pairs.g], together, memory - tables >= 0)
+    return np.asarray(beside | (tables <= HOST_RESERVE_BYTES))

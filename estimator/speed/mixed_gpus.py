@@ -245,5 +245,6 @@ def joint_rig(rigs: Sequence[Rig], reserved_bytes: int) -> Rig:
         count=len(rigs),
         host_memory_bytes=rigs[0].host_memory_bytes,
         host_bandwidth_bytes_s=rigs[0].host_bandwidth_bytes_s,
+        shares_host=rigs[0].shares_host,
         cards=cards,
     )

@@ -37,7 +37,10 @@ class TrainedModel(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """A :class:`TrainedModel` of facts; ``is_dated``: its release has a date."""
+    """A :class:`TrainedModel` of facts; ``is_dated``: its release has a date.
+
+    ``least_thinking``: relative length of the thinking that the model cannot leave out, 0 where it can answer at once.
+    """
 
     slug: str
     publisher: str
@@ -46,6 +49,7 @@ class Training:
     total_b: float
     active_b: float
     native_bits: float
+    least_thinking: float
 
 
 def training_of(facts: Mapping[str, Any]) -> Training:
@@ -59,6 +63,7 @@ def training_of(facts: Mapping[str, Any]) -> Training:
         total_b=total,
         active_b=active,
         native_bits=native_bits(str(facts.get("native_dtype") or "")),
+        least_thinking=float(facts.get("least_thinking") or 0.0),
     )
 
 

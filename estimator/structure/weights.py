@@ -71,7 +71,7 @@ class WeightTable:
     norms); ``experts`` are the routed experts of each layer. ``output`` includes the final norm and global projections.
     ``embedding`` is the input table: system memory in llama.cpp, and with tied embeddings also a device copy as output.
     ``largest_tensor`` is the largest one of any layer. ``stored`` is in the file and never loaded. ``parameters`` counts
-    the loaded text model.
+    the loaded text model without ``lookup``.
     """
 
     file: Ints
@@ -88,9 +88,12 @@ class WeightTable:
 
     @property
     def bits_per_weight(self) -> Floats:
-        """Average bits per weight of a file, shape (quants,). A tied table is loaded twice, to look up and to multiply
-        with, but is one."""
-        once = self.layers.sum(1) + self.experts.sum(1) + self.output + self.lookup
+        """Average bits per weight that a token is multiplied with, and of the embedding, shape (quants,).
+
+        A tied table is loaded twice, to look up and to multiply with, but is one. Tables of which a token reads a row are
+        left out: their types say nothing of the quantization that does the work.
+        """
+        once = self.layers.sum(1) + self.experts.sum(1) + self.output
         table = 0 if self.is_tied else self.embedding
         return np.asarray((once + table) * 8.0 / self.parameters)
 
@@ -278,7 +281,7 @@ def _sum_up(model: ModelArchitecture, index: TensorIndex, sizes: Ints, metadata:
         output=output,
         lookup=lookup,
         stored=stored,
-        parameters=int(tensors.elements[layer < n].sum()),
+        parameters=int(tensors.elements[(layer < n) & ~is_class[TensorClass.LOOKUP]].sum()),
         expert_share=experts.per_token / experts.count if experts else 1.0,
         largest_tensor=sizes[:, in_layer].max(1),
         is_tied=model.tied_embeddings,

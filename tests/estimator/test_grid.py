@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from db.entries import specs
 from db.entries.files import load_catalog
+from db.entries.traits import model_traits
 from estimator import verdict
 from estimator.calibration import coefficients
 from estimator.calibration.coefficients import Calibration
@@ -111,6 +112,8 @@ def test_offload_is_said_by_status_strategy_and_fraction_alike(model: str) -> No
 def test_the_smallest_loss_that_time_allows_is_recommended(model: str) -> None:
     block = block_of(model)
     entry, natives = CATALOG.models[model], _natives(block, model)
+    traits = model_traits(CATALOG)[model]
+    thinking = traits.thinking_length if traits.thinking == "always" else 0.0
     for g, gpu in enumerate(GPUS):
         for s, use in enumerate(WORKLOADS):
             running = [q for q in range(len(QUANTS)) if block.available[g, q] and block.status[g, q, s] < 3]
@@ -121,7 +124,7 @@ def test_the_smallest_loss_that_time_allows_is_recommended(model: str) -> None:
                 if block.score[g, q, s] >= 50
                 and not (block.bits_per_weight[q] >= 8 and fastest >= 1.15 * block.decode_tok_s[g, q, s])
             ]  # fmt: skip
-            ratings = {q: _rating(block, g, q, s, use) for q in usable}
+            ratings = {q: _rating(block, g, q, s, use, thinking) for q in usable}
             lossless = [q for q in ratings if not block.divergence_nats[q].min()]
             native = [q for q in lossless if q in natives]
             ratings = {q: ratings[q] for q in ratings if not native or q in native or q not in lossless}
@@ -140,11 +143,11 @@ def _natives(block: FitBlock, model: str) -> list[int]:
     return [q for q in trained if bits < 15 and distances[q] == min(distances.values())]
 
 
-def _rating(block: FitBlock, g: int, q: int, s: int, use: Workload) -> float:
+def _rating(block: FitBlock, g: int, q: int, s: int, use: Workload, thinking: float) -> float:
     """Points of a quantization of a pairing, below zero: its loss, a full memory, and the time of an answer."""
     left = math.exp(-RETENTION_PER_NAT[KIND_OF_WORKLOAD[use.kind]] * block.divergence_nats[q, s])
     wait = float(block.ttft_ms[g, q, s]) or use.usable_ttft_ms
-    seconds = wait / 1000 + use.answer_tokens / float(block.decode_tok_s[g, q, s])
+    seconds = wait / 1000 + (use.answer_tokens + thinking * use.thinking_tokens) / float(block.decode_tok_s[g, q, s])
     doublings = math.log2(seconds / comfortable_seconds(use))
     charge = CHARGES[OperatingMode.BALANCED]
     tight = TIGHT_POINTS if block.status[g, q, s] == FITS_TIGHTLY else 0.0

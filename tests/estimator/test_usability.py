@@ -7,9 +7,17 @@ import pytest
 
 from db.entries import specs
 from db.entries.files import load_catalog
-from estimator.judgement.answer_time import written_tokens
 from estimator.types import Workload
-from estimator.usability import answer_seconds, comfortable_seconds, is_usable, wait_ms
+from estimator.usability import (
+    SLOWLY,
+    YES,
+    answer_seconds,
+    comfortable_seconds,
+    is_usable,
+    usability,
+    wait_ms,
+    written_tokens,
+)
 
 WORKLOADS = {slug: specs.workload(entry) for slug, entry in load_catalog().workloads.items()}
 
@@ -41,3 +49,12 @@ def test_the_comfortable_answer_is_usable_and_more_of_anything_bad_ends_that(wor
     assert not is_usable(workload, workload.usable_ttft_ms * 1.01, *good[1:])
     assert not is_usable(workload, good[0], workload.minimum_decode_tok_s * 0.99, seconds)
     assert not is_usable(workload, *good[:2], workload.usable_answer_s * 1.01)
+
+
+@pytest.mark.parametrize("workload", WORKLOADS.values(), ids=WORKLOADS)
+def test_yes_is_a_whole_answer_in_the_comfortable_time(workload: Workload) -> None:
+    wait, speed = workload.patience_ttft_ms * 1.1, workload.comfortable_decode_tok_s * 1.5
+    seconds = answer_seconds(wait, speed, workload.output_tokens)
+    assert seconds < comfortable_seconds(workload)
+    assert usability(workload, wait, speed, seconds) == YES
+    assert usability(workload, wait, speed, comfortable_seconds(workload) * 1.01) == SLOWLY

@@ -36,12 +36,13 @@ def asked(name: str) -> np.ndarray:
 class Cells:
     """One block with what the rules below need: arrays (G, Q, S)."""
 
-    def __init__(self, block: FitBlock) -> None:
+    def __init__(self, block: FitBlock, thinking: float) -> None:
         self.block = block
         self.runs = block.available[:, :, None] & (block.status < DOES_NOT_FIT)
         self.decode = block.decode_tok_s.astype(np.float64)
         self.wait = np.where(block.ttft_ms > 0, block.ttft_ms.astype(np.float64), asked("usable_ttft_ms"))
-        self.seconds = self.wait / 1000 + asked("answer_tokens") / np.maximum(self.decode, 1e-9)
+        written = asked("answer_tokens") + thinking * asked("thinking_tokens")
+        self.seconds = self.wait / 1000 + written / np.maximum(self.decode, 1e-9)
         usable = self.runs & (self.decode >= asked("minimum_decode_tok_s")) & (self.wait <= asked("usable_ttft_ms"))
         self.usable = usable & (self.seconds <= asked("usable_answer_s"))
         self.letters = LETTERS[np.rint(block.score * 100).astype(int)]
@@ -53,8 +54,10 @@ class Cells:
 
 def yes_is_comfortable(cells: Cells) -> Flags:
     """S, A and B are given to what is comfortable, and to nothing else."""
-    comfortable = (cells.decode >= asked("comfortable_decode_tok_s")) & (cells.wait <= asked("patience_ttft_ms"))
-    return np.isin(cells.letters, list("SAB")) != (cells.usable & comfortable)
+    comfortable_s = asked("patience_ttft_ms") / 1000 + asked("output_tokens") / asked("comfortable_decode_tok_s")
+    answers = cells.usable & (cells.seconds <= comfortable_s)
+    # Within the rounding of single precision a word may be either.
+    return (np.isin(cells.letters, list("SAB")) != answers) & (np.abs(cells.seconds / comfortable_s - 1) > 1e-6)
 
 
 def slowly_is_usable(cells: Cells) -> Flags:
@@ -109,7 +112,9 @@ def whole_catalog() -> tuple[dict[str, list[str]], Counter[str]]:
     met: Counter[str] = Counter()
     for slug in support.MODELS[::3]:
         model = support.architecture(slug)
-        cells = Cells(evaluate_block(model, GPUS, QUANTS, USES, support.ALL_HOSTS, support.CALIBRATION))
+        traits = support.TRAITS[slug]
+        block = evaluate_block(model, GPUS, QUANTS, USES, support.ALL_HOSTS, support.CALIBRATION)
+        cells = Cells(block, traits.thinking_length if traits.thinking == "always" else 0.0)
         for rule in RULES:
             if rule(cells).any():
                 broken[rule.__name__].append(slug)

@@ -120,7 +120,7 @@ class PlainLoop:
             prefill_tok_s * math.exp(coef["prefill_low"]),
             prefill_tok_s * math.exp(coef["prefill_high"]),
             ttft_ms,
-            _score(parts, workload, decode_tok_s, ttft_ms),
+            _score(parts, workload, decode_tok_s, ttft_ms, self.model.training.least_thinking),
         )
 
     def _decode_seconds(self, coef: dict[str, float], q: int, s: int) -> float:
@@ -174,16 +174,17 @@ def _by_pair(table: SpeedCoefficients, pairs: int) -> list[dict[str, float]]:
     return [dict(zip(_COEFFICIENTS, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
-def _score(parts: tuple[float, ...], use: Workload, decode_tok_s: float, ttft_ms: float) -> float:
+def _score(parts: tuple[float, ...], use: Workload, decode_tok_s: float, ttft_ms: float, thinking: float) -> float:
     """The mean of the parts within the band of what the speed, the wait and the whole answer allow."""
     weights = MODE_WEIGHTS[OperatingMode.BALANCED]
     mean = sum(part * weight for part, weight in zip(parts, weights, strict=True))
     wait = ttft_ms or use.usable_ttft_ms
-    seconds = wait / 1000.0 + use.answer_tokens / decode_tok_s
+    seconds = wait / 1000.0 + (use.answer_tokens + thinking * use.thinking_tokens) / decode_tok_s
+    comfortable_s = use.patience_ttft_ms / 1000.0 + use.output_tokens / use.comfortable_decode_tok_s
     misses = max(use.minimum_decode_tok_s / decode_tok_s, wait / use.usable_ttft_ms, seconds / use.usable_answer_s)
     if misses > 1.0:
         least, most = (30.0, 49.99) if misses <= 4.0 else (0.0, 29.99)
-    elif decode_tok_s >= use.comfortable_decode_tok_s and wait <= use.patience_ttft_ms:
+    elif seconds <= comfortable_s:
         return round(min(max(100.0 * mean, 65.0), 100.0), 2)
     else:
         least, most = 50.0, 64.99

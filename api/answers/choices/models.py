@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -178,7 +178,7 @@ def preferred(catalog: Catalog, calibration: Calibration, question: Question, si
     """
     quants = _quants(catalog, question.machine)
     slugs = {slug for slug, _ in sides}
-    candidates = [candidate for candidate in _candidates(catalog, quants, question) if candidate.traits.slug in slugs]
+    candidates = _candidates(catalog, quants, question, slugs)
     evaluate_model = _evaluator(quants, calibration, question)
     evaluated = []
     for candidate in candidates:
@@ -204,13 +204,16 @@ def _quants(catalog: Catalog, machine: Machine) -> tuple[Quant, ...]:
     return tuple(quant for quant in every if all(choose_engine("", device, quant) for device in set(machine.devices)))
 
 
-def _candidates(catalog: Catalog, quants: Sequence[Quant], question: Question) -> list[_Candidate]:
-    """Wanted models that the machine's memory could hold, those that can be best first."""
+def _candidates(
+    catalog: Catalog, quants: Sequence[Quant], question: Question, slugs: Set[str] | None = None
+) -> list[_Candidate]:
+    """Wanted models, of all or of ``slugs``, that the machine's memory could hold, those that can be best first."""
     least_bytes_per_weight = LEAST_SHARE * min(quant.nominal_bits for quant in quants) / 8
     traits = {
         slug: own
         for slug, own in model_traits(catalog).items()
-        if question.wanted.takes(catalog.models[slug], own)
+        if (slugs is None or slug in slugs)
+        and question.wanted.takes(catalog.models[slug], own)
         and own.total_b * 1e9 * least_bytes_per_weight <= question.machine.memory_bytes
     }
     bounds = most(question.workload, list(traits.values()), question.mode)

@@ -55,7 +55,7 @@ describe(
     "Usability",
     "Whether a setup can be used for the workload, from best to worst.",
     {
-        "YES": "Speed and first wait are comfortable. Grades S, A and B.",
+        "YES": "Usable, and a whole answer comes within the comfortable time. Grades S, A and B.",
         "SLOWLY": "Speed, first wait and answer time are within what the workload allows at worst. Grade C.",
         "BARELY": "It runs, and misses what the workload allows by less than a factor of four. Grade D.",
         "NO": "It does not run, or is slower than that. Grade F.",

@@ -12,6 +12,8 @@ from api.graphql.execution.limits import FieldCost, When
 _READ = 150
 #: A page of what lies in memory.
 _LISTED = FieldCost(surcharge=1, page=True)
+#: The same by likeness to a word, which is compared with every name.
+_SEARCHED = FieldCost(surcharge=1, page=True, when=(When("filter.search", 400),))
 _PAGE = FieldCost(surcharge=1, once=_READ, page=True)
 #: Fits that lie all over the table, met in the order of an index that is not their own.
 _SPREAD = FieldCost(surcharge=20, once=_READ, page=True)
@@ -41,8 +43,8 @@ _OF_PREDICTIONS: dict[str, FieldCost] = {
 }
 FIELD_COSTS: dict[str, FieldCost] = {
     **{f"{kind}.{name}": cost for kind in ("Prediction", "Fit", "Estimate") for name, cost in _OF_PREDICTIONS.items()},
-    "Query.models": _LISTED,
-    "Query.gpus": _LISTED,
+    "Query.models": _SEARCHED,
+    "Query.gpus": _SEARCHED,
     "Query.fits": _PAGE,
     "Query.runs": FieldCost(surcharge=1, once=400, page=True),
     "Query.fitDifferences": FieldCost(surcharge=1, once=3 * _READ, page=True),
@@ -59,7 +61,7 @@ FIELD_COSTS: dict[str, FieldCost] = {
     "Query.hosts": FieldCost(items=6),
     "Query.computers": _LISTED,
     # Each model in every computer; the contenders for the best one are some forty.
-    "Query.purchases": FieldCost(once=4000, page=True, when=(When("input.models", 450, most=16_000),)),
+    "Query.purchases": FieldCost(once=6000, page=True, when=(When("input.models", 450, most=16_000),)),
     "Query.rentOrBuy": _TEXT,
     "Gpu.prices": FieldCost(items=5),
     "Computer.prices": FieldCost(items=3),
@@ -102,6 +104,7 @@ FIELD_COSTS: dict[str, FieldCost] = {
     "Engine.fits": _SPREAD,
     "FitConnection.totalCount": FieldCost(surcharge=200),
     "FitDifferenceConnection.totalCount": FieldCost(surcharge=200),
+    "Query.catalog": FieldCost(surcharge=10),
     "Catalog.heldGenerations": FieldCost(once=_READ, items=2),
     "Fit.modeScore": _TEXT,
     "FitServing.points": FieldCost(surcharge=20, items=12, lists=("people",)),

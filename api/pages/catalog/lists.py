@@ -87,15 +87,13 @@ def _models(view: CatalogView, asked: Asked) -> dict[str, Any]:
 
 
 def _model_row(model: ModelRecord, abilities: Abilities, ability: str) -> dict[str, Any]:
-    entry, able = model.entry, abilities.of(model.slug)[ability]
+    entry, able, traits = model.entry, abilities.of(model.slug)[ability], abilities.traits[model.slug]
     return {
         "slug": model.slug,
         "name": model.name,
         "publisher": entry["publisher"],
         "size": billions(entry["params_total_b"]),
-        "active": ""
-        if entry["params_active_b"] in (None, entry["params_total_b"])
-        else billions(entry["params_active_b"]),
+        "active": billions(traits.active_b) if entry["moe"] else "",
         "context": context_length(entry),
         "released": (entry["release_date"] or "–")[:7] + ("~" if entry["release_date_kind"] in RELEASE_NOTES else ""),
         "license": entry["license"] or "–",

@@ -125,10 +125,14 @@ def _values(
 
 def _facts(view: CatalogView, model: ModelRecord) -> dict[str, Any]:
     entry = model.entry
-    able = view.derived(Abilities).of(model.slug)
-    active = entry["params_active_b"]
+    abilities = view.derived(Abilities)
+    able, active = abilities.of(model.slug), abilities.traits[model.slug].active_b
     facts = [
-        ("Weights", billions(entry["params_total_b"]), f"{billions(active)} active a token" if active else "dense"),
+        (
+            "Weights",
+            billions(entry["params_total_b"]),
+            f"{billions(active)} active a token" if entry["moe"] else "dense",
+        ),
         ("Context", context_tokens(entry["context_length"]), "tokens at most"),
         ("Layers", str(entry["n_layers"] or "–"), f"{entry['hidden_size']:,} wide" if entry["hidden_size"] else ""),
         ("Released", entry["release_date"] or "–", RELEASE_NOTES.get(entry["release_date_kind"], "")),

@@ -82,7 +82,9 @@ def _bought_or_served(wish: Wish, model: str | None) -> str:
 
 def _address(path: str, **values: str | float | None) -> str:
     kept = {
-        name: f"{value:g}" if isinstance(value, float) else value for name, value in values.items() if value is not None
+        name: int(value) if isinstance(value, float) and value.is_integer() else value
+        for name, value in values.items()
+        if value is not None
     }
     query = urlencode({name: value for name, value in kept.items() if value != ""})
     return f"{path}?{query}" if query else path

@@ -136,15 +136,15 @@ def _row(answer: answers.Answer, purchase: Purchase) -> dict[str, Any]:
 
 
 def _parts(parts: Sequence[Part]) -> list[str]:
-    """Each part with its price, the kind and the date of it."""
+    """The price of each part, the kind and the date of it; the purchase's name names them in this order."""
     told = []
     for part in parts:
         count = "" if part.count == 1 else f"{part.count} x "
         if part.price is None:
-            told.append(f"{count}{part.name}: price unknown")
+            told.append("unknown")
         else:
             kind, date = PRICE_KINDS[part.price.kind], part.price.date or "undated"
-            told.append(f"{count}{part.name} {dollars(part.price.usd)} ({kind}, {date})")
+            told.append(f"{count}{dollars(part.price.usd)} ({kind}, {date})")
     return told
 
 

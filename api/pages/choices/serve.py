@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 from markupsafe import Markup
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from api.answers.choices.models import Wanted
 from api.answers.choices.prices import prices_of
@@ -15,13 +15,14 @@ from api.answers.choices.recommendations import Choice, Question, Recommendation
 from api.answers.questions import answerer_of
 from api.answers.searches import search
 from api.answers.story import PlanAnswers
+from api.answers.wishes import wish_of
 from api.catalog.fit_reads import FitReads
 from api.catalog.records import ModelRecord
 from api.catalog.view import CatalogView
 from api.pages.asked import Asked
 from api.pages.forms import Entry, Select, with_any, workload_of, workload_options
 from api.pages.plots import Plot, axis
-from api.pages.responses import breadcrumbs, html
+from api.pages.responses import COMMON, breadcrumbs, html
 from api.pages.wording import GPU_KINDS, dollars, memory_gib
 from estimator.advice.amounts import duration, pace
 from estimator.judgement import recommend
@@ -42,6 +43,10 @@ _SAMPLES: tuple[tuple[str, dict[str, str]], ...] = (
 
 async def serve_page(request: Request, reads: FitReads, base_url: str) -> Response:
     asked, view = Asked(request), reads.view
+    if _is_size(asked.text("model")) and not asked.text("gpu"):
+        # The search lists the models of that size, each with the rest of the question.
+        text = f"{asked.text('model')} for {asked.whole('people', 1, MOST_PEOPLE) or 20} people"
+        return RedirectResponse(f"/search?{urlencode({'q': text})}", 303, headers=dict(COMMON))
     model = view.model(asked.text("model")) if asked.text("model") else None
     meaning = view.meaning("gpu", asked.text("gpu")) if asked.text("gpu") else None
     count = asked.whole("count", 1, 16) or (meaning.count if meaning else None) or 1
@@ -76,6 +81,12 @@ async def serve_page(request: Request, reads: FitReads, base_url: str) -> Respon
         values["machines"] = await _machines(reads, model, workload.spec, people)
     values["structured_data"] = breadcrumbs(base_url, ("fitgraph", "/"), ("Serve", "/serve"))
     return html("choices/serve.html", values, base_url, "/serve")
+
+
+def _is_size(text: str) -> bool:
+    """Whether a text is a number of weights alone, as "32B"."""
+    wish = wish_of(text, lambda _: False)
+    return wish.size_b is not None and not wish.names
 
 
 def _server(view: CatalogView, setup: dict[str, Any], quant: str, people: int) -> dict[str, Any]:
@@ -118,10 +129,10 @@ def _server(view: CatalogView, setup: dict[str, Any], quant: str, people: int) -
 
 def _verdict(server: Serving, people: int) -> str:
     if people <= server.people:
-        return f"Yes: it serves {server.people:,} at the comfortable speed and wait, in busy moments, too."
+        return f"Yes: nine of ten requests of {server.people:,} people have the comfortable speed and wait."
     if server.people == 0:
         return "No: it does not serve even one person comfortably."
-    return f"No: {server.people:,} at most are served comfortably in busy moments."
+    return f"No: {server.people:,} at most, for nine of ten requests to have the comfortable speed and wait."
 
 
 def _load(load: Load) -> dict[str, str]:
@@ -138,7 +149,7 @@ def _load(load: Load) -> dict[str, str]:
 
 
 def _plots(server: Serving, people: int) -> list[tuple[str, Markup]]:
-    """Speed and first token against people: the mean as a line, busy moments as a second one."""
+    """Speed and first token against people: the mean as a line, that of nine of ten requests as a second one."""
     loads, workload = server.curve(), server.workload
     across = axis("people", [load.people for load in loads], log=True)
     speeds = Plot(

@@ -82,7 +82,9 @@ _OUTPUT_BIASED = frozenset({
     "Step3p7FlashForCausalLM", "KimiK25ForConditionalGeneration", "KimiLinearForCausalLM", "MiniCPM3ForCausalLM",
     "HYV3ForCausalLM", "AfmoeForCausalLM", "Cohere2MoeForCausalLM", "FlexOlmoForCausalLM", "Mistral4ForCausalLM",
     "Gemma4ForConditionalGeneration", "Gemma4UnifiedForConditionalGeneration", "YoutuForCausalLM",
-    "GraniteSWAForCausalLM", "GraniteMoeSWAForCausalLM", "HyperCLOVAXForCausalLM",
+    "GraniteSWAForCausalLM", "GraniteMoeSWAForCausalLM", "HyperCLOVAXForCausalLM", "LagunaForCausalLM",
+    "MellumForCausalLM", "MuseGlimmerForConditionalGeneration", "NanoChatForCausalLM", "VaultGemmaForCausalLM",
+    "BambaForCausalLM", "FalconH1ForCausalLM",
 })  # fmt: skip
 
 

@@ -15,6 +15,7 @@ COMMON_NAMES: dict[str, str] = {
     "n_embd": "hidden_size", "n_embed": "hidden_size", "d_model": "hidden_size",
     "n_layer": "num_hidden_layers", "n_layers": "num_hidden_layers", "num_layers": "num_hidden_layers",
     "n_head": "num_attention_heads", "n_heads": "num_attention_heads", "num_heads": "num_attention_heads",
+    "attention_heads": "num_attention_heads", "intermediate_multiple_size": "expansion_ratio",
     "num_kv_heads": "num_key_value_heads", "n_head_kv": "num_key_value_heads", "n_kv_heads": "num_key_value_heads",
     "attention_head_dim": "head_dim", "kv_channels": "head_dim",
     "n_positions": "max_position_embeddings", "max_sequence_length": "max_position_embeddings",

@@ -107,7 +107,7 @@ def _facts(section: Section, slug: str) -> dict[str, Any]:
         "context_length": whole(values, "max_position_embeddings", 1, 1 << 31),
         "tie_word_embeddings": flag(values, "tie_word_embeddings", family.tied),
         "attention": attention(values, family, name, pattern, window, sizes),
-        "mlp": {"gated": family.gated_mlp, "bias": _mlp_bias(section)},
+        "mlp": {"gated": family.gated_mlp, "bias": _mlp_bias(section, has_experts=moe is not None)},
         "norms": {
             "type": family.norm_type, "per_layer": _norms(section), "bias": family.norm_bias,
             "final": _final_norms(section),
@@ -127,11 +127,11 @@ def _mlp_pattern(section: Section, layers: int, *, has_experts: bool) -> str:
     return feed_forwards(section.values, section.family, layers, has_experts=has_experts)
 
 
-def _mlp_bias(section: Section) -> bool:
-    own = flag(section.values, "mlp_bias")
-    return (
-        section.family.mlp_bias or own or any(section.values.get(key) is True for key in section.family.all_bias_keys)
-    )
+def _mlp_bias(section: Section, *, has_experts: bool) -> bool:
+    """Whether the dense parts have biases. Classes with experts differ in what ``mlp_bias`` reaches: it is not read there."""
+    values, family = section.values, section.family
+    own = not has_experts and flag(values, "mlp_bias", family.mlp_bias)
+    return own or any(values.get(key) is True for key in family.all_bias_keys)
 
 
 def _norms(section: Section) -> int:
@@ -155,7 +155,7 @@ def _final_norms(section: Section) -> int:
 def _ffn_width(section: Section, hidden: int) -> int | None:
     """Width of the dense feed-forward part."""
     values, family = section.values, section.family
-    keys = ("dense_intermediate_size", "intermediate_size_mlp", "intermediate_size")
+    keys = ("dense_intermediate_size", "prefix_dense_intermediate_size", "intermediate_size_mlp", "intermediate_size")
     width = whole(values, keys, 1, _WIDTH)
     if section.name.startswith("GraniteMoeHybrid") and not whole(values, "num_experts", 0, _HEADS):
         width = whole(values, "shared_expert_intermediate_size", 1, _WIDTH, width)

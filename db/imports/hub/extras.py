@@ -26,10 +26,16 @@ def extra_parameters(
         extras.append(("output bias", vocab))
     if name == "BloomForCausalLM":
         extras.append(("norm of the embedding", 2 * hidden))
+    elif name == "GPTNeoXJapaneseForCausalLM":
+        extras.append(("output bias of the last layer", hidden))
+    elif name == "AXK1ForCausalLM":
+        extras.append(("norms behind the experts", facts["mlp_pattern"].count("E") * hidden))
     elif name == "ApertusForCausalLM":
         extras.append(("two parameters of each layer's activation", 2 * layers))
     elif name == "BitNetForCausalLM":
-        extras.append(("norms inside attention and feed-forward", layers * (hidden + facts["intermediate_size"])))
+        extras.append(
+            ("norms inside attention and feed-forward", layers * (hidden + (facts["intermediate_size"] or 0)))
+        )
     elif name == "MolmoForCausalLM":
         extras.append(("added vocabulary", (whole(values, "additional_vocab_size", 0, _WIDTH, 128) or 0) * hidden))
     elif name == "OPTForCausalLM" and facts["embedding_size"] not in (None, hidden):
@@ -185,7 +191,7 @@ def _gemma4(values: Mapping[str, Any], facts: dict[str, Any]) -> None:
         facts["norms"]["per_layer"] = 7
     shared = whole(values, "num_kv_shared_layers", 0, facts["n_layers"], 0) or 0
     if values.get("use_double_wide_mlp") is True and shared:
-        wide = {"intermediate_size": 2 * facts["intermediate_size"]}
+        wide = {"intermediate_size": 2 * (facts["intermediate_size"] or 0) or None}
         facts["attention"]["per_layer"] = [{}] * (facts["n_layers"] - shared) + [wide] * shared
 
 

@@ -78,6 +78,7 @@ FAMILIES: dict[str, Family] = {
     "AfmoeForCausalLM": Family(qk_norm="per_head", norms=4, output_gate="full", router_bias=True, window_every=4),
     "ApertusForCausalLM": Family(qk_norm="per_head", gated_mlp=False),
     "ArceeForCausalLM": Family(gated_mlp=False),
+    "AXK1ForCausalLM": replace(_LATENT, dense_layers=1),
     "BaichuanForCausalLM": _PLAIN,
     "BailingHybridForCausalLM": Family(
         mla=True, output_gate="per_head", router_bias=True, linear="KDA", full_rank_gate=True, full_rank_decay=True
@@ -85,6 +86,7 @@ FAMILIES: dict[str, Family] = {
     "BailingMoeForCausalLM": _PLAIN,
     "BailingMoeV2ForCausalLM": Family(qk_norm="per_head", router_bias=True),
     "BambaForCausalLM": Family(state_space=2),
+    "BioGptForCausalLM": replace(_GPT2, position_offset=2),
     "BitNetForCausalLM": Family(tied=True),
     "BloomForCausalLM": replace(_OLD, tied=True),
     "ChatGLMModel": Family(all_bias_keys=("add_bias_linear",)),
@@ -132,6 +134,9 @@ FAMILIES: dict[str, Family] = {
     "GPTJForCausalLM": _GPTJ,
     "GPTNeoForCausalLM": replace(_GPT2, qkv_bias=False),
     "GPTNeoXForCausalLM": replace(_OLD, qkv_bias=False, o_bias=False, bias_keys=("attention_bias",)),
+    "GPTNeoXJapaneseForCausalLM": Family(
+        gated_mlp=False, norm_type="LayerNorm", norm_bias=True, tied=True, ffn_factor=4
+    ),
     "GptOssForCausalLM": Family(
         qkv_bias=True, o_bias=True, sinks=True, router_bias=True, expert_bias=True, window_every=2
     ),
@@ -144,7 +149,7 @@ FAMILIES: dict[str, Family] = {
     "HeliumForCausalLM": _PLAIN,
     "HyperCLOVAXForCausalLM": Family(norms=4),
     "HunYuanDenseV1ForCausalLM": _NORMED,
-    "HunYuanMoEV1ForCausalLM": _NORMED,
+    "HunYuanMoEV1ForCausalLM": Family(qk_norm="per_head", shared_experts=1),
     "HYV3ForCausalLM": Family(qk_norm="per_head", router_bias=True, dense_layers=1),
     "InternLM2ForCausalLM": _PLAIN,
     "InternLM3ForCausalLM": _PLAIN,
@@ -172,6 +177,7 @@ FAMILIES: dict[str, Family] = {
     "MiniMaxM2ForCausalLM": Family(qk_norm="full", router_bias=True),
     "MiniMaxM3ForCausalLM": Family(qk_norm="per_head", router_bias=True),
     "MiniMaxText01ForCausalLM": Family(linear="lightning", linear_every=2, full_first=True),
+    "MinistralForCausalLM": Family(window_every=-1),
     "Ministral3ForCausalLM": _PLAIN,
     "Mistral3ForConditionalGeneration": _PLAIN,
     "Mistral4ForCausalLM": Family(mla=True),
@@ -186,11 +192,14 @@ FAMILIES: dict[str, Family] = {
     "NemotronHForCausalLM": Family(gated_mlp=False, norms=1, router_bias=True, state_space=2),
     "Olmo2ForCausalLM": Family(qk_norm="full"),
     "Olmo3ForCausalLM": Family(qk_norm="full", window_every=4),
+    "OlmoHybridForCausalLM": Family(qk_norm="full", linear="GatedDeltaNet"),
     "OlmoeForCausalLM": Family(qk_norm="full"),
     "OlmoForCausalLM": Family(norm_type="LayerNorm (no weight)", norms=0, final_norms=0),
+    "OpenAIGPTLMHeadModel": replace(_GPT2, final_norms=0),
     "OPTForCausalLM": replace(_GPT2, position_offset=2),
     "OrionForCausalLM": Family(norm_type="LayerNorm", norm_bias=True),
     "PanguEmbeddedForCausalLM": Family(bias_keys=("bias",)),
+    "PersimmonForCausalLM": _OLD,
     "Phi3ForCausalLM": Family(window_every=-1),
     "PhiForCausalLM": replace(_OLD, norms=1, head_bias=True),
     "PhiMoEForCausalLM": Family(
@@ -225,6 +234,7 @@ FAMILIES: dict[str, Family] = {
         window_every=-1,
     ),
     "VaultGemmaForCausalLM": Family(tied=True, window_every=2),
+    "XGLMForCausalLM": replace(_OLD, tied=True),
     "YoutuForCausalLM": Family(mla=True),
     "YuanForCausalLM": Family(tied=True),
     "Step3p5ForCausalLM": _STEP,

@@ -89,13 +89,15 @@ def _windows(values: Mapping[str, Any], family: Family, layers: int, window: int
     every = whole(values, spaced, 1, MAX_LAYERS, family.window_every) or 0
     if every <= 0:
         return "F" * layers
-    return _every(family, every, layers, "S")
+    dense_every = whole(values, "prefix_dense_sliding_window_pattern", 1, MAX_LAYERS)
+    dense = min(whole(values, "first_k_dense_replace", 0, MAX_LAYERS, 0) or 0, layers) if dense_every else 0
+    return _every(family, dense_every or 1, dense, "S") + _every(family, every, layers - dense, "S")
 
 
 def _every(family: Family, every: int, layers: int, others: str) -> str:
     """``F`` for one of ``every`` layers, ``others`` for the rest."""
     last = 0 if family.full_first else every - 1
-    full = {layer % layers for layer in family.full_layers}
+    full = {layer % max(layers, 1) for layer in family.full_layers}
     return "".join("F" if index % every == last or index in full else others for index in range(layers))
 
 

@@ -53,20 +53,27 @@ def language_model(config: Mapping[str, Any]) -> Section:
     name = _known(names, types)
     if name is None:
         _refuse(outer_name, outer_type)
-    values = ConfigValues(_values(config, text), _type(name, types, names), type_is_stated=any(types))
+    own = dict(config) if text is config else _values(config, text, outer_type)
+    values = ConfigValues(own, _type(name, types, names), type_is_stated=any(types))
     return Section(name, FAMILIES[name], values)
 
 
-def _values(config: Mapping[str, Any], text: Mapping[str, Any]) -> Mapping[str, Any]:
+#: Types whose class ties the head where their text part says so (``tie_word_embeddings`` in their ``__post_init__``).
+_TIED_AS_TEXT = frozenset({
+    "glm46v", "glm4v", "glm4v_moe", "glm_ocr", "llava", "llava_next_video", "llava_onevision", "minimax_m3_vl",
+    "qwen2_5_vl", "qwen2_vl", "shieldgemma2", "video_llama_3",
+})  # fmt: skip
+
+
+def _values(config: Mapping[str, Any], text: Mapping[str, Any], outer_type: str | None) -> Mapping[str, Any]:
     own = dict(text)
-    if text is config:
-        return own
     for key in ("tie_word_embeddings", "dtype", "torch_dtype"):
         if own.get(key) is None and config.get(key) is not None:
             own[key] = config[key]
-    # The head belongs to the whole model: it is tied where the whole says so, whatever the part says.
-    if config.get("tie_word_embeddings") is True:
-        own["tie_word_embeddings"] = True
+    # The head belongs to the whole model, whose word on it counts.
+    tied = config.get("tie_word_embeddings")
+    if isinstance(tied, bool) and (tied or outer_type not in _TIED_AS_TEXT):
+        own["tie_word_embeddings"] = tied
     return own
 
 

@@ -48,6 +48,7 @@ _HARMLESS = re.compile(
 _USUAL = {
     "attn_output_gate": True, "use_routing_bias": True, "use_moe_router_bias": True, "no_bias": True,
     "use_sparse_attention": True, "enable_bias": True, "layer_norm_elementwise_affine": True,
+    "use_post_norm": True, "gating": True,
 }  # fmt: skip
 #: Keys that say nothing in a model without the part that they describe.
 _OF_EXPERTS = frozenset({

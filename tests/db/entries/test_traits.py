@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from db.entries import specs
 from db.entries.files import load_catalog
 from db.entries.traits import model_traits
 
@@ -15,3 +16,11 @@ def test_every_model_has_traits() -> None:
     assert traits["qwen3-32b"].thinking == "hybrid"
     assert traits["deepseek-r1"].thinking == "always"
     assert traits["qwen2.5-coder-32b"].specialty == "coder"
+
+
+def test_only_what_always_thinks_cannot_leave_it_out() -> None:
+    catalog = load_catalog()
+    for slug, traits in model_traits(catalog).items():
+        if not specs.missing_facts(catalog.models[slug]):
+            least = specs.architecture(catalog.models[slug]).training.least_thinking
+            assert least == (traits.thinking_length if traits.thinking == "always" else 0.0), slug

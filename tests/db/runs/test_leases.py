@@ -83,3 +83,18 @@ def test_a_jump_of_the_clock_loses_and_doubles_nothing(
         clock.now -= jump_s
         assert claim_publication(connection, started.id, "thawed", LEASE_S, release)
         assert not hold_publication(connection, started.id, "frozen", LEASE_S)
+
+
+def test_a_run_is_worked_at_between_two_blocks(settings: Settings, small_catalog: Catalog, clock: Clock) -> None:
+    started = start_run(settings, small_catalog, enqueue=False).run
+    assert started is not None
+    with writing(sync_engine(settings.resolved_database_url)) as connection:
+        clock.now += HOURS
+        assert not is_worked_at(connection, started, LEASE_S)
+        first = free_blocks(connection, started.id, LEASE_S)[0]
+        block = claim_block(connection, first, "holder", LEASE_S, 5, release_version())
+        assert block is not None
+        assert finish_block(connection, block, "holder", 1, 0)
+        assert is_worked_at(connection, started, LEASE_S)
+        clock.now += LEASE_S + 1
+        assert not is_worked_at(connection, started, LEASE_S)

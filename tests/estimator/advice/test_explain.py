@@ -44,8 +44,7 @@ def test_the_seed_pairing_has_every_text() -> None:
     assert explain.headline(one).startswith("Yes")
     assert "Kimi Linear" in explain.summary(one, parts)
     assert "free of" in explain.capacity_message(one, parts, some_quant_runs=True)
-    first = changes.advice(one, support.CALIBRATION, Options())[0]
-    found = questions.faq(one, parts, one, first)
+    found = questions.faq(one, parts, one, changes.advice(one, support.CALIBRATION, Options()))
     assert [each.code for each in found] == [*QuestionCode]
     assert all(each.question.endswith("?") and each.answer.endswith(".") for each in found)
 
@@ -92,9 +91,7 @@ def test_a_longer_context_says_what_extends_it() -> None:
     message = next(limit.message for limit in explain.limits(one, parts) if limit.code is LimitCode.CONTEXT)
     assert message.startswith("the model was trained for 40,960 tokens, less than the 100,000")
     assert message.endswith("; it takes 131,072 with YaRN of factor 4, which the engine must be told")
-    question = next(
-        each.answer for each in questions.faq(one, parts, one, None) if "How long a context" in each.question
-    )
+    question = next(each.answer for each in questions.faq(one, parts, one) if "How long a context" in each.question)
     assert "it takes 131,072 with YaRN" in question
 
 
@@ -126,3 +123,13 @@ def test_score_parts_make_the_score() -> None:
         for mode in OperatingMode:
             weights = [part.weight for part in explain.score_parts(one, divergence, mode)]
             assert not weights or sum(weights) == pytest.approx(1.0)
+
+
+def test_the_first_step_of_a_setup_that_runs_is_one_that_makes_it_usable() -> None:
+    one = support.facts_of("granite-3.1-8b", "rx-5500-xt-8-gb", "q2-k", "agentic-coding")
+    found = changes.advice(one, support.CALIBRATION, support.everything(one.model.slug))
+    assert not found[0].standing.usable
+    usable = next(each for each in found if each.standing.usable)
+    step = questions.faq(one, None, None, found)[-1]
+    assert step.code is QuestionCode.FIRST_STEP
+    assert step.values["advice"] == usable.code.value

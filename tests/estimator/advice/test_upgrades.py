@@ -9,6 +9,7 @@ from estimator.advice.options import Options
 from estimator.advice.search import AdviceCode, Search
 from estimator.advice.upgrades import UpgradeGoal, hardware, upgrades
 from estimator.types import Status
+from estimator.usability import comfortable_seconds
 from tests.estimator.advice.test_changes import ask
 from tests.support import answers as support
 
@@ -62,9 +63,8 @@ def test_upgrades_are_the_best_of_all_one_by_one() -> None:
             if tried is None or tried.status not in (Status.FITS, Status.FITS_TIGHTLY):
                 continue
             after = search.standing(request, tried)
-            near = tried.decode is not None and tried.decode.value * 1.4 >= search.use.comfortable_decode_tok_s
-            near &= tried.ttft_ms is not None and tried.ttft_ms <= 1.4 * search.use.patience_ttft_ms
-            if near and improves(search.present, after, SWITCHING_POINTS):
+            seconds = replace(one, request=request, estimate=tried).answer_seconds(search.use)
+            if seconds <= 1.4 * comfortable_seconds(search.use) and improves(search.present, after, SWITCHING_POINTS):
                 good.append(device)
         prices = [device.msrp_usd for device in good if device.msrp_usd is not None]
         powers = [device.tdp_w for device in good if device.tdp_w is not None]

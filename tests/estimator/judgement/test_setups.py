@@ -10,11 +10,11 @@ import pytest
 from db.entries import specs
 from db.entries.files import load_catalog
 from db.entries.traits import model_traits
-from estimator.judgement.answer_time import written_tokens
 from estimator.judgement.setups import Pace, usable_setups
 from estimator.judgement.worth import worth_table
 from estimator.quant_choice import ALIKE_POINTS, TIGHT_POINTS, customary
 from estimator.types import OperatingMode, WorkloadKind
+from estimator.usability import written_tokens
 
 CATALOG = load_catalog()
 TRAITS = list(model_traits(CATALOG).values())[::16]

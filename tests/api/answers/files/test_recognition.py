@@ -24,7 +24,7 @@ CALIBRATION = Calibration.load()
 ANSWERER = Answerer(CATALOG, CALIBRATION)
 #: What names the model or its repository, and what only a file has.
 _NAMES = ("model", "commands", "missing_commands", "notes")
-_SPEEDS = ("decode_tok_s", "prefill_tok_s", "ttft_ms", "score", "grade")
+_SPEEDS = ("decode_tok_s", "prefill_tok_s", "ttft_ms", "score", "grade", "usability")
 
 
 def config_of(entry: dict[str, Any]) -> dict[str, Any]:
@@ -87,8 +87,8 @@ def test_a_file_is_answered_as_its_model_or_says_what_differs(gpu: str, quant: s
         if "none is carried over" in notes:
             left |= set(_SPEEDS)
         elif " and " in notes:
-            # What a model was trained in differs between models of one structure.
-            left |= {"score", "grade"}
+            # What a model was trained in, and whether it thinks, differs between models of one structure.
+            left |= {"score", "grade", "usability"}
         if "tokens, the catalog" in notes:
             left.add("safe_context_tokens")
         carried += not left & {"decode_tok_s", "safe_context_tokens"}

@@ -228,6 +228,8 @@ def test_more_work_that_an_argument_asks_for_costs_more() -> None:
     one, two, every = purchases('models: ["a"]'), purchases('models: ["a", "b"]'), purchases("models: null")
     assert two - one == 450
     assert every == purchases("") > 10 * (two - one) + one
+    searched, listed = (cost_of(f"{{ models{asked} {{ totalCount }} }}") for asked in ('(filter: {search: "a"})', ""))
+    assert searched - listed == 400
     text = "query($i: RecommendationInput!) { recommendations(input: $i) { totalCount } }"
     few, many = (cost_of(text, i={"gpu": "a", "target": target}) for target in (None, {"users": 8}))
     assert many == cost_of('{ recommendations(input: {gpu: "a", target: {users: 8}}) { totalCount } }') == few + 2000

@@ -29,6 +29,15 @@ async def test_before_the_first_run_the_first_page_has_live_numbers(live_app: ob
         assert "/model/llama-3.1-8b" in await page(client, "/models")
 
 
+async def test_an_address_without_a_route_has_a_page_in_a_browser(client: httpx.AsyncClient) -> None:
+    response = await client.get("/nothing/here", headers={"accept": "text/html,*/*;q=0.8"})
+    assert response.status_code == 404
+    assert "No such page" in response.text
+    assert "default-src 'none'" in response.headers["content-security-policy"]
+    plain = await client.get("/nothing/here", headers={"accept": "application/json"})
+    assert (plain.status_code, plain.text) == (404, "Not Found")
+
+
 async def test_a_name_in_an_error_is_a_link(client: httpx.AsyncClient) -> None:
     response = await client.get("/can", params={"model": "llama 3.1 9b", "gpu": "rtx 3090"})
     assert response.status_code == 404

@@ -8,6 +8,8 @@ import httpx
 import pytest
 
 import api.pages.catalog.lists as lists
+from db.entries.files import load_catalog
+from db.entries.traits import model_traits
 from tests.api.pages.test_pages import Outline, page
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -58,3 +60,13 @@ async def test_bad_values_are_refused_with_what_is_allowed(client: httpx.AsyncCl
     response = await client.get(f"/models?{query}")
     assert response.status_code == 400
     assert "&#39;" + query.partition("=")[0] in response.text
+
+
+async def test_active_weights_are_those_of_the_structure() -> None:
+    catalog = load_catalog()
+    mixed = [slug for slug, entry in catalog.models.items() if entry["moe"] and entry["params_active_b"] is None]
+    traits = model_traits(catalog)
+    assert mixed
+    for slug in mixed:
+        assert traits[slug].active_b is not None
+        assert traits[slug].active_b < traits[slug].total_b

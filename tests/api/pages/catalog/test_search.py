@@ -25,6 +25,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
         ("llama 3.1 8b for 20 users", "/serve?model=llama-3.1-8b&people=20"),
         ("20 users, llama 3.1 8b on 2x 3090", "/serve?model=llama-3.1-8b&gpu=rtx-3090&count=2&people=20"),
         ("$2,500 for coding at 20 tok/s", "/buy?budget=2500&tok_s=20&workload=coding"),
+        ("$1,234,567 for coding", "/buy?budget=1234567&workload=coding"),
         ("llama 3.1 8b for $1k", "/buy?model=llama-3.1-8b&budget=1000"),
         ("", "/"),
     ],

@@ -76,6 +76,11 @@ async def test_purchases_are_within_the_budget_and_near_misses_say_what_they_mis
     assert (await client.get("/buy?budget=many")).status_code == 400
 
 
+async def test_a_size_in_front_of_people_is_searched_for(client: httpx.AsyncClient) -> None:
+    response = await client.get("/serve?model=8B&people=20")
+    assert (response.status_code, response.headers["location"]) == (303, "/search?q=8B+for+20+people")
+
+
 async def test_a_server_has_a_curve_and_a_verdict(client: httpx.AsyncClient) -> None:
     text = unescape(await page(client, "/serve?model=llama-3.1-8b&gpu=rtx-4090&people=4"))
     assert "4 people for chat? Yes" in text

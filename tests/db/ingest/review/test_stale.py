@@ -13,7 +13,8 @@ def test_null_recalled_and_unconfirmed_facts_are_told_apart() -> None:
     gpu = catalog.gpus["rtx-4090"] | {
         "tdp_w": None, "recalled": ["engines", "pcie_gen (of the family)"], "uncertain": ["l2_cache_mb"],
     }  # fmt: skip
-    model = catalog.models["qwen3-8b"] | {"license": None, "derived_fields": ["n_heads"]}
+    dated = {"release_date_kind": "recalled"}
+    model = catalog.models["qwen3-8b"] | dated | {"license": None, "derived_fields": ["n_heads"]}
     part = replace(catalog, gpus={"rtx-4090": gpu}, models={"qwen3-8b": model})
     facts = set(stale_facts(part))
     assert facts >= {
@@ -38,6 +39,7 @@ def test_recalled_training_is_listed() -> None:
 def test_an_imported_field_with_a_source_needs_none() -> None:
     catalog = load_catalog()
     known = catalog.models["qwen3-8b"] | {"known_by": {"license": "card", "context_length": "config"}}
+    known["release_date_kind"] = "recalled"
     facts = {fact.field for fact in stale_facts(replace(catalog, gpus={}, models={"qwen3-8b": known}))}
     assert not facts & {"license", "context_length"}
     assert "release_date" in facts
