@@ -127,7 +127,8 @@ def _record(connection: Connection, plan: Plan, cause: str) -> int:
     for kind, changed in plan.changed.items():
         if changed:
             stage_entries(connection, run_id, kind, changed)
-    models, gpus = ids_of(connection, "model"), ids_of(connection, "gpu")
+    models = ids_of(connection, "model", {slug for block in plan.blocks for slug in block.models})
+    gpus = ids_of(connection, "gpu", {slug for block in plan.blocks for slug in block.gpus or ()})
     rows = [
         {
             "run_id": run_id,

@@ -96,6 +96,12 @@ def move() -> None:
             return true_datetime(*parts, **named)
 
         @classmethod
+        def __get_pydantic_core_schema__(cls, _source: Any, _handler: Any) -> Any:
+            from pydantic_core import core_schema
+
+            return core_schema.datetime_schema()
+
+        @classmethod
         def now(cls, tz: datetime.tzinfo | None = None) -> Any:
             return true_datetime.fromtimestamp(time.time(), tz)
 

@@ -37,7 +37,7 @@ SWEEP_S = 0.5
 GRACE_S = 10.0
 #: Size of the small disk: room for the installation and its runs.
 DISK_BYTES = {"sqlite": 256 << 20, "postgres": 1 << 30}
-START_TIMEOUT_S = 60.0
+START_TIMEOUT_S = 180.0
 
 
 class SmallDisk:

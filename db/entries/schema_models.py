@@ -349,6 +349,6 @@ class ModelFile(Shape):
     published_files: list[PublishedFiles] | None = None
     embedding_size: Dimension | None = None
     context_extension: ContextExtension | None = None
-    # Imported models only: how each field is known, and what the repository stated.
+    # How a field is known where the file says so; of imported models every field, and what the repository stated.
     known_by: dict[Name, KnownBy] | None = None
     repository_state: RepositoryState | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -121,15 +121,18 @@ def stored_hashes(connection: Connection, kind: str) -> dict[str, str]:
     return {row[0]: row[1] for row in rows}
 
 
-def ids_of(connection: Connection, kind: str) -> dict[str, int]:
-    """Id by slug of every entity that was ever known."""
+def ids_of(connection: Connection, kind: str, slugs: Collection[str] | None = None) -> dict[str, int]:
+    """Id by slug of every entity that was ever known, or of those of ``slugs`` that were."""
     table = entity_table(kind)
-    return {row[0]: row[1] for row in connection.execute(select(table.c.slug, table.c.id))}
+    query = select(table.c.slug, table.c.id)
+    if slugs is not None and len(slugs) <= _PORTION:
+        query = query.where(table.c.slug.in_(slugs))
+    return {row[0]: row[1] for row in connection.execute(query)}
 
 
 def stage_entries(connection: Connection, run_id: int, kind: str, changed: Mapping[str, dict[str, Any] | None]) -> None:
     """Put aside new values by slug (None: gone) for the publication of a run; new slugs get their id now."""
-    table, known = entity_table(kind), ids_of(connection, kind)
+    table, known = entity_table(kind), ids_of(connection, kind, changed)
     fresh = [
         {
             "slug": slug,
@@ -146,7 +149,7 @@ def stage_entries(connection: Connection, run_id: int, kind: str, changed: Mappi
     ]
     if fresh:
         connection.execute(table.insert(), fresh)
-        known = ids_of(connection, kind)
+        known = ids_of(connection, kind, changed)
     if changed:
         rows = [
             {"run_id": run_id, "kind": kind, "entity_id": known[slug], "values": values}

@@ -80,6 +80,11 @@ class Hub:
             return ask()
         except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
             raise SourceError(f"{source}: {' '.join(str(error).split())[:300]}") from None
+        except Exception as error:
+            # The client's HTTP library differs by its version; each has this class.
+            if "TransportError" not in {kind.__name__ for kind in type(error).__mro__}:
+                raise
+            raise SourceError(f"{source}: the hub was not reached ({' '.join(str(error).split())[:300]})") from None
 
 
 #: Tasks of models that generate text, as the hub names them.

@@ -224,9 +224,7 @@ def _retire_gone(connection: Connection, live: str, generation: int, inputs: dic
     """End the life of rows whose model or GPU is no longer among ``inputs``; how many fits."""
     count = 0
     for kind, suffixes in (("model", ("", "_quant")), ("gpu", ("",))):
-        table = entity_table(kind)
-        query = select(table.c.id, table.c.slug).where(_INPUT.c.kind == kind, _INPUT.c.entity_id == table.c.id)
-        gone = [number for number, slug in connection.execute(query) if slug not in inputs[kind]]
+        gone = [number for number, slug, _ in _published(connection, kind) if slug not in inputs[kind]]
         for start in range(0, len(gone), _PORTION):
             scope = f"{kind}_id IN ({', '.join(map(str, gone[start : start + _PORTION]))})"
             for suffix in suffixes:
@@ -245,32 +243,40 @@ def _end(connection: Connection, table: str, scope: str, generation: int) -> int
 
 
 def _record_inputs(connection: Connection, inputs: dict[str, dict[str, str]], failed: list[BlockRow]) -> None:
-    """Remember what the published fits were computed from; models of failed blocks are forgotten."""
+    """Remember what the published fits were computed from; models of failed blocks are forgotten.
+
+    An update of one model writes one row.
+    """
     out_of_date = {model_id for block in failed for model_id in block.model_ids}
-    alone = ("common", "release")
-    wanted: dict[tuple[str, int], str] = {(kind, 0): inputs[kind][kind] for kind in alone}
+    for kind in ("common", "release"):
+        own = _INPUT.c.kind == kind
+        if connection.execute(select(_INPUT.c.fingerprint).where(own)).scalar() != inputs[kind][kind]:
+            connection.execute(delete(_INPUT).where(own))
+            connection.execute(insert(_INPUT).values(kind=kind, entity_id=0, fingerprint=inputs[kind][kind]))
     for kind in ("model", "gpu"):
-        ids = ids_of(connection, kind)
-        wanted |= {
-            (kind, ids[slug]): value
-            for slug, value in inputs[kind].items()
-            if kind != "model" or ids[slug] not in out_of_date
-        }
-    stored = connection.execute(select(_INPUT.c.kind, _INPUT.c.entity_id, _INPUT.c.fingerprint))
-    known = {(row[0], row[1]): row[2] for row in stored}
-    # An update of one model writes one row.
-    for kind in (*alone, "model", "gpu"):
-        stale = [key[1] for key, value in known.items() if key[0] == kind and wanted.get(key) != value]
+        known = {slug: (number, value) for number, slug, value in _published(connection, kind)}
+        changed = {slug for slug, value in inputs[kind].items() if known.get(slug, (0, ""))[1] != value}
+        ids = ids_of(connection, kind, changed)
+        gone = {known[slug][0] for slug in known.keys() - inputs[kind].keys()}
+        stale = sorted({*gone, *(ids[slug] for slug in changed), *(out_of_date if kind == "model" else ())})
         for start in range(0, len(stale), _PORTION):
             portion = _INPUT.c.entity_id.in_(stale[start : start + _PORTION])
             connection.execute(delete(_INPUT).where(_INPUT.c.kind == kind, portion))
-    rows = [
-        {"kind": kind, "entity_id": entity_id, "fingerprint": value}
-        for (kind, entity_id), value in wanted.items()
-        if known.get((kind, entity_id)) != value
-    ]
-    if rows:
-        connection.execute(insert(_INPUT), rows)
+        rows = [
+            {"kind": kind, "entity_id": ids[slug], "fingerprint": inputs[kind][slug]}
+            for slug in changed
+            if kind != "model" or ids[slug] not in out_of_date
+        ]
+        if rows:
+            connection.execute(insert(_INPUT), rows)
+
+
+def _published(connection: Connection, kind: str) -> list[tuple[int, str, str]]:
+    """Id, slug and fingerprint of each entity that the published fits were computed from."""
+    table = entity_table(kind)
+    query = select(table.c.id, table.c.slug, _INPUT.c.fingerprint)
+    joined = query.where(_INPUT.c.kind == kind, _INPUT.c.entity_id == table.c.id)
+    return [(row[0], row[1], row[2]) for row in connection.execute(joined)]
 
 
 def _count(connection: Connection, table: str) -> int:

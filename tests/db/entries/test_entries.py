@@ -178,5 +178,5 @@ def test_unverified_fields_are_fields(catalog: Catalog) -> None:
     for slug, entry in catalog.gpus.items():
         assert set(specs.unverified_fields(entry)) <= set(entry), slug
     kimi = specs.unverified_fields(catalog.models["kimi-linear-48b-a3b"])
-    assert {"license", "context_length"} <= set(kimi)
+    assert {"params_active_b", "context_length"} <= set(kimi)
     assert "nvlink_gbps" in specs.unverified_fields(catalog.gpus["tesla-v100-sxm2-32-gb"])

@@ -65,6 +65,11 @@ def test_a_repository_that_is_not_there_is_named(hub: Hub) -> None:
         hub.snapshot("acme/None")
 
 
+def test_a_hub_that_is_not_reached_is_a_typed_error() -> None:
+    with pytest.raises(SourceError, match="acme/model: the hub was not reached"):
+        Hub("http://127.0.0.1:9").snapshot("acme/model")
+
+
 def test_an_import_of_several_repositories(server: LocalHub, hub: Hub) -> None:
     sources = [Source(name) for name in [*server.repositories, "acme/None"]]
     outcomes = import_sources(sources, load_catalog(), "2026-11-29", hub)

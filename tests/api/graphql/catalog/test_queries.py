@@ -48,8 +48,8 @@ async def test_facts_of_a_model(data: Any) -> None:
     assert found["attention"]["layerPattern"].count("F") == 7
     assert found["missingFacts"] == []
     assert found["sources"]
-    assert "release_date" in found["unverifiedFacts"]
-    assert found["releaseDateKind"] == "RECALLED"
+    assert "release_date" not in found["unverifiedFacts"]
+    assert found["releaseDateKind"] == "REPOSITORY_CREATED"
 
 
 async def test_native_and_extended_context_are_two_facts(data: Any) -> None:
