@@ -163,11 +163,9 @@ def chaos(*faults: str) -> str:
 @pytest.mark.postgres
 @pytest.mark.broker
 def test_chaos_loses_doubles_and_mixes_nothing() -> None:
-    """Once each of what no other test does to real processes; `make chaos` does all of them many times."""
+    """Once each of some that no other test does to real processes; `make chaos` does all of them many times."""
     faults = ["restart-broker-losing-data", "two-operators", "poison-block"]
-    # Only root may mount the small file system that is filled.
-    faults += ["full-disk-postgres"] if os.geteuid() == 0 else []
     said = chaos(*faults)
     for fault in faults:
-        counts = rf"^{fault} +(1 +[01] +0 +0 +0 +[1-9]|not run)"
+        counts = rf"^{fault} +1 +[01] +0 +0 +0 +[1-9]"
         assert re.search(counts, said, re.MULTILINE), said

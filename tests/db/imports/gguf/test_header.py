@@ -75,11 +75,11 @@ def test_a_header_cut_anywhere_is_refused() -> None:
             facts_from_gguf(data[:length])
 
 
-def test_ten_thousand_broken_headers_never_do_harm() -> None:
+def test_broken_headers_never_do_harm() -> None:
     good, rng = llama(1), random.Random(1)
     refused = 0
     tracemalloc.start()
-    for _ in range(10_000):
+    for _ in range(4_000):
         data = bytearray(good)
         for _ in range(rng.randint(1, 6)):
             at = rng.randrange(len(data))
@@ -98,7 +98,7 @@ def test_ten_thousand_broken_headers_never_do_harm() -> None:
             refused += 1
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert refused > 5_000
+    assert refused > 2_000
     assert peak < 32 * 1024 * 1024
 
 

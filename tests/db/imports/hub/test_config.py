@@ -202,7 +202,7 @@ _KEYS = [
 ]  # fmt: skip
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=600, deadline=None)
 @given(st.dictionaries(st.sampled_from(_KEYS), _values, max_size=5), st.sampled_from(sorted(FAMILIES)))
 def test_any_mixture_is_facts_or_a_typed_error(changes: dict[str, Any], architecture: str) -> None:
     config = {**LLAMA, "architectures": [architecture], **changes}
