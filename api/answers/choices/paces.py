@@ -147,6 +147,8 @@ class Paces:
         if slot not in self._work:
             self._work[slot] = [self._stacked(gpu, slot, is_moe=is_moe) for is_moe in (False, True)]
         for is_moe, (places, work) in enumerate(self._work[slot]):
+            if not len(places):
+                continue
             models = [view.architecture(view.models[place]) for place in places]
             coefficients = view.calibration.decode_table(models, self._fleet(gpu, is_moe=bool(is_moe)).choices)
             out[places] = stacked_decode_tok_s(work, users, coefficients)
@@ -164,7 +166,7 @@ class Paces:
         }
         situation = situation_of(self._view.workloads[slot].spec)
         rig = self._fleet(gpu, is_moe=is_moe).rig
-        return np.array(list(models)), stacked_work(list(models.values()), self.quants, situation, rig)
+        return np.array(list(models), dtype=np.intp), stacked_work(list(models.values()), self.quants, situation, rig)
 
     def _fleet(self, gpu: GpuRecord, *, is_moe: bool) -> Fleet:
         """Engines and memory of an accelerator that holds all of a model, for models without rules of their own."""
