@@ -67,7 +67,9 @@ class Watch:
 
     def _look(self) -> None:
         while not self._stopping.wait(LOOK_S):
-            self.peak_bytes = max([self.peak_bytes, *(peak_of(pid) for pid in (self._pid, *children_of(self._pid)))])
+            self.peak_bytes = max(
+                [self.peak_bytes, *(private_bytes_of(pid) for pid in (self._pid, *children_of(self._pid)))]
+            )
 
 
 def children_of(pid: int) -> list[int]:
@@ -77,7 +79,7 @@ def children_of(pid: int) -> list[int]:
     return [int(child) for child, parent in map(str.split, listed.splitlines()) if int(parent) == pid]
 
 
-def peak_of(pid: int) -> int:
+def private_bytes_of(pid: int) -> int:
     """Private resident memory of a process, bytes, without pages of mapped files; 0 when the process has ended."""
     with contextlib.suppress(OSError):
         for line in Path(f"/proc/{pid}/status").read_text().splitlines():

@@ -27,7 +27,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from bench.chaos.cluster import GRACE_S, Cluster, cluster
 from bench.chaos.states import evenly_spread
-from bench.memory import children_of, peak_of
+from bench.memory import children_of, private_bytes_of
 from bench.support.catalogs import rebuilt
 from bench.support.clients import Clients, Member
 from db.entries.files import Catalog, load_catalog
@@ -112,7 +112,7 @@ def _of_processes(installation: Cluster) -> Iterator[tuple[str, float]]:
         mains["database server"] = installation.server.pid
     for name, pid in mains.items():
         pids = [pid, *children_of(pid)]
-        yield f"{name}, memory in MB", sum(map(peak_of, pids)) / 1e6
+        yield f"{name}, memory in MB", sum(map(private_bytes_of, pids)) / 1e6
         yield f"{name}, open files", float(sum(map(_open_files, pids)))
 
 
