@@ -58,6 +58,24 @@ def shown(connection: Connection, seen: Generation) -> list[tuple[Key, tuple[Any
     return [((row[0], row[1], row[2]), tuple(row[3:])) for row in rows]
 
 
+def generation_of(connection: Connection) -> Generation:
+    """The current generation, read anew."""
+    connection.rollback()
+    generation = current_generation_sync(connection)
+    assert generation is not None
+    return generation
+
+
+def rows_by_slug(connection: Connection, generation: Generation | None = None) -> Rows:
+    """All that a generation (the current one) shows, each pairing once."""
+    seen = generation or generation_of(connection)
+    visible = shown(connection, seen)
+    connection.rollback()
+    rows = dict(visible)
+    assert len(rows) == len(visible) == seen.rows
+    return rows
+
+
 @dataclasses.dataclass
 class Difference:
     """Rows that differ between a published table and the expected table."""
