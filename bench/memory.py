@@ -15,10 +15,10 @@ import pickle
 import subprocess
 import sys
 import tempfile
-import threading
 from pathlib import Path
 
 from bench.support.catalogs import multiplied
+from bench.support.threads import Background
 from db.entries.files import load_catalog
 from db.settings import Settings
 from tests.support.postgres import EmbeddedPostgres
@@ -48,22 +48,13 @@ print(run.cells_done, watch.peak_bytes)
 """
 
 
-class Watch:
+class Watch(Background):
     """Largest resident memory, bytes, of any process of a worker (main process and pool) while the watch lasts."""
 
     def __init__(self, pid: int) -> None:
         self._pid = pid
         self.peak_bytes = 0
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._look, daemon=True)
-
-    def __enter__(self) -> Watch:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stopping.set()
-        self._thread.join()
+        super().__init__(self._look)
 
     def _look(self) -> None:
         while not self._stopping.wait(LOOK_S):

@@ -16,7 +16,6 @@ import dataclasses
 import itertools
 import os
 import statistics
-import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterator
@@ -30,6 +29,7 @@ from bench.chaos.states import evenly_spread
 from bench.memory import children_of, private_bytes_of
 from bench.support.catalogs import rebuilt
 from bench.support.clients import Clients, Member
+from bench.support.threads import Background
 from db.entries.files import Catalog, load_catalog
 from db.fits.generations import current_generation_sync
 from db.runs.store import RunState
@@ -64,22 +64,13 @@ def changes(base: Catalog) -> Iterator[tuple[Catalog, bool]]:
         yield rebuilt(dataclasses.replace(base, models=dict(models), gpus=dict(gpus))), not (number + 1) % REBUILD_EVERY
 
 
-class Samples:
+class Samples(Background):
     """Figures of an installation over time, by name."""
 
     def __init__(self, installation: Cluster, clients: Clients) -> None:
         self.values: dict[str, list[tuple[float, float]]] = defaultdict(list)
         self._installation, self._clients = installation, clients
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-
-    def __enter__(self) -> Samples:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stopping.set()
-        self._thread.join()
+        super().__init__(self._run)
 
     def _run(self) -> None:
         engine = make_engine(self._installation.url)
@@ -122,21 +113,12 @@ def _open_files(pid: int) -> int:
     return 0
 
 
-class SlowReader:
+class SlowReader(Background):
     """Holds a transaction that has read the current generation, again and again, for longer than that stays."""
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-
-    def __enter__(self) -> SlowReader:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stopping.set()
-        self._thread.join()
+        super().__init__(self._run)
 
     def _run(self) -> None:
         engine = make_engine(self._url)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import random
-import threading
 import time
 import urllib.error
 import urllib.request
@@ -20,6 +19,7 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from bench.support.catalogs import rebuilt
+from bench.support.threads import Background
 from db.entries.files import Catalog, load_catalog
 from db.fits.generations import current_generation_sync
 from db.session import make_engine
@@ -86,7 +86,7 @@ def _at(entry: dict[str, Any], factor: float) -> dict[str, Any]:
     return {**entry, "bandwidth_gbps": entry["bandwidth_gbps"] * factor}
 
 
-class Readers:
+class Readers(Background):
     """Two clients, one by SQL and one by GraphQL, that read whole states in several steps without pause."""
 
     def __init__(self, url: str, address: str, states: States, seed: int) -> None:
@@ -94,18 +94,7 @@ class Readers:
         self.counts: Counter[str] = Counter()
         self.examples: list[str] = []
         self._random = random.Random(seed)
-        self._stopping = threading.Event()
-        self._threads = [threading.Thread(target=loop, daemon=True) for loop in (self._by_sql, self._by_graphql)]
-
-    def __enter__(self) -> Readers:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stopping.set()
-        for thread in self._threads:
-            thread.join()
+        super().__init__(self._by_sql, self._by_graphql)
 
     def _by_sql(self) -> None:
         engine = make_engine(self.url)

@@ -12,6 +12,8 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from bench.support.threads import Background
+
 CLIENTS = 3
 QUESTIONS = [
     "{ catalog { generation } a: fits(first: 20, orderBy: [{field: DECODE}]) { nodes { %s } } }",
@@ -42,7 +44,7 @@ class Member:
             connection.close()
 
 
-class Clients:
+class Clients(Background):
     """Threads that ask the servers of the pool in turn, without pause, and judge every answer."""
 
     def __init__(self, members: Sequence[Member]) -> None:
@@ -51,18 +53,8 @@ class Clients:
         self._seconds: list[float] = []
         self._first: dict[tuple[str, int, str], str] = {}
         self._turns = itertools.count()
-        self._lock, self._stopping = threading.Lock(), threading.Event()
-        self._threads = [threading.Thread(target=self._ask_all, daemon=True) for _ in range(CLIENTS)]
-
-    def __enter__(self) -> Clients:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stopping.set()
-        for thread in self._threads:
-            thread.join()
+        self._lock = threading.Lock()
+        super().__init__(*[self._ask_all] * CLIENTS)
 
     def _ask_all(self) -> None:
         while not self._stopping.wait(0.02):
