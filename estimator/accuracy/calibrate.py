@@ -17,6 +17,7 @@ from estimator.accuracy.fit_offload import fit_offload
 from estimator.accuracy.fitting import Observation, fit
 from estimator.accuracy.observations import Entities, MeasuredRow, observe
 from estimator.accuracy.serving.fit import UNFITTED, fit_streams
+from estimator.accuracy.serving.rows import rows_of_one_stream
 from estimator.accuracy.spread import fit_spread, spread
 from estimator.calibration.coefficients import Calibration
 from estimator.calibration.effects import DECODE_FACTORS, PREFILL_FACTORS
@@ -59,8 +60,9 @@ def calibrate(
 
     ``rows`` are speeds of one stream, ``serving`` those of servers.
     """
-    measured = observe(entities, rows)
     result: dict[str, Any] = {"rows": len(rows), "ttft_fixed_s": TTFT_FIXED_S}
+    rows = [*rows, *rows_of_one_stream(serving, rows)]
+    measured = observe(entities, rows)
     for kind in ("decode", "prefill"):
         own = [row for row in measured if row.kind == kind]
         result[kind] = _fit_kind(kind, own, say)

@@ -6,6 +6,7 @@ left out for what it states itself, never for its error.
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +20,7 @@ from estimator.accuracy.fit_offload import design, solve
 from estimator.accuracy.observations import (
     CLEARLY_FITS,
     Entities,
+    is_old_vllm,
     is_unrecorded,
     micro_batch_of,
     source_of,
@@ -26,11 +28,13 @@ from estimator.accuracy.observations import (
 )
 from estimator.calibration.build_age import age_years
 from estimator.calibration.coefficients import Calibration
+from estimator.calibration.effects import SCHEDULED_BETWEEN, effect_name
 from estimator.calibration.intervals import DEPTH
 from estimator.estimate import estimate
 from estimator.placement.layer_sums import model_tables
 from estimator.speed.coefficients import depth_log
 from estimator.speed.multi_gpu import MODES
+from estimator.speed.roofline import TOKEN_S
 from estimator.structure.architecture import ModelArchitecture
 from estimator.structure.arrays import Floats
 from estimator.types import Backend, CacheType, Engine, EstimateRequest, EstimatorError, QuantFormat, Status
@@ -52,7 +56,7 @@ MINIMUM_ROWS = 40
 #: llama.cpp cut every matrix by rows over several GPUs before this year, and whole layers from then on.
 LAYER_SPLIT_YEAR = 2024
 _ENGINES = {engine.value: engine for engine in Engine}
-_TENSOR_ENGINES = frozenset({"vllm", "mlc-llm", "sglang"})
+_TENSOR_ENGINES = frozenset({"vllm", "mlc-llm", "sglang", "tensorrt-llm", "lmdeploy"})
 _LAYER_ENGINES = frozenset({"llama.cpp", "ik_llama.cpp", "ollama"})
 _TENSOR_DEGREE = re.compile(r"\btp=(\d+)")
 #: Ways of llama.cpp and its fork to cut matrices, and of vLLM to cut the cache by tokens.
@@ -174,7 +178,16 @@ def seconds_of(calibration: Calibration, shared: Shared) -> float | None:
     speed = answer.decode if shared.kind == "decode" else answer.prefill
     if answer.status not in (Status.FITS, Status.FITS_TIGHTLY) or speed is None:
         return None
-    return shared.tokens / speed.value
+    between = scheduling_seconds(calibration) if shared.kind == "decode" and is_old_vllm(shared.row) else 0.0
+    return shared.tokens / speed.value + between
+
+
+def scheduling_seconds(calibration: Calibration) -> float:
+    """Seconds a token that vLLM spent on scheduling before its engine V1, on any number of GPUs."""
+    effects = calibration.data["decode"]["effects"]
+    own = (("", ""), ("backend", Backend.CUDA.value), ("engine", Engine.VLLM.value))
+    level = sum(effects.get(effect_name("token", *factor), 0.0) for factor in own)
+    return TOKEN_S * math.exp(level) * math.expm1(effects.get(effect_name("token", SCHEDULED_BETWEEN, "yes"), 0.0))
 
 
 @dataclass(frozen=True, slots=True)

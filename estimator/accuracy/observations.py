@@ -17,7 +17,7 @@ import numpy as np
 from estimator.accuracy.fitting import Observation
 from estimator.calibration.build_age import age_years
 from estimator.calibration.coefficients import GRAPHS_AGE_YEARS
-from estimator.calibration.effects import factor_values, stack_of, unit_clocks_s
+from estimator.calibration.effects import SCHEDULED_BETWEEN, factor_values, stack_of, unit_clocks_s
 from estimator.placement.demand import Situation, needs
 from estimator.placement.hardware import backends_of, usable_bytes
 from estimator.placement.layer_sums import model_tables
@@ -53,6 +53,9 @@ _SAME_ENGINE = {
 }  # fmt: skip
 #: Hosts with AVX-512 BF16, on which LocalScore's prebuilt engine is much slower on any GPU.
 _WIDE_HOST = re.compile(r"znver[45]|sapphirerapids|Ryzen \d 9\d{3}|Ryzen AI 9")
+#: vLLM before its engine V1, by version, and by month where a row states none.
+_OLD_VLLM = re.compile(r"\bv?0\.[0-7]\.\d")
+_NEW_VLLM_MONTH = "2025-03"
 #: Arm boards, which drive a graphics card over one PCIe lane.
 _SMALL_HOST = re.compile(r"Raspberry Pi|Cortex-A|CIX P1")
 #: A processor with fewer threads at work does not reach the pace of its memory, whatever it reads: sweeps of threads rise
@@ -208,7 +211,17 @@ def stated_of(row: Mapping[str, Any], engine: str, backend: Backend) -> frozense
         host = note.partition("; host ")[2]
         stated |= {"wide-host"} if _WIDE_HOST.search(host) else set()
         stated |= {"windows"} if host.endswith("Windows") else set()
+    if engine == Engine.VLLM.value and is_old_vllm(row):
+        stated.add(SCHEDULED_BETWEEN)
     return frozenset(stated)
+
+
+def is_old_vllm(row: Mapping[str, Any]) -> bool:
+    """Whether a row of vLLM is of a build before its engine V1."""
+    version = " ".join(str(row[key]) for key in ("engine", "engine_version", "build") if row.get(key))
+    if re.search(r"\d", version):
+        return _OLD_VLLM.search(version) is not None
+    return str(row.get("date") or _NEW_VLLM_MONTH) < _NEW_VLLM_MONTH
 
 
 def _may_fit(row: Mapping[str, Any], accelerator: Accelerator, model: ModelArchitecture, quant: Quant) -> bool:

@@ -23,6 +23,7 @@ from estimator.accuracy.observations import (
     why_left_out,
 )
 from estimator.accuracy.serving import section as serving_section
+from estimator.accuracy.serving.rows import rows_of_one_stream
 from estimator.accuracy.spread import spread
 from estimator.accuracy.verdicts import verdict_section
 from estimator.calibration.coefficients import Calibration
@@ -56,6 +57,7 @@ def report(
     memory_rows: Callable[[str], Iterable[Row]],
 ) -> Report:
     """Judge ``calibration`` by the speed ``rows`` and those of servers, memory by the tables ``memory_rows`` reads by name."""
+    rows = [*rows, *rows_of_one_stream(serving, rows)]
     measured = observe(entities, rows)
     head = _head(rows, measured, calibration)
     sections = [head]

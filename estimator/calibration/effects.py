@@ -93,6 +93,8 @@ _CLASS_BY_START = (
 HOST_FACTORS: tuple[str, ...] = ("wide-host", "windows")
 #: Options of a build or run that slow it and that nobody would choose; none is known of an estimate.
 OPTION_FACTORS: tuple[str, ...] = ("no-hipblaslt",)
+#: A server that schedules each step on one processor core, between the steps of the device: vLLM before its engine V1.
+SCHEDULED_BETWEEN = "scheduled-between"
 #: Factors of the reads of the cache in decode without flash attention, of any device and of a family's backend: they
 #: are repeated for query heads that share them, and so are those of the scores in between.
 NO_FLASH_FACTORS: tuple[str, ...] = ("no-flash", "no-flash|family|backend")
@@ -115,7 +117,7 @@ DECODE_FACTORS: Mapping[str, tuple[str, ...]] = {
     "unpack": ("", "quant", "backend"),
     "layer": ("", "backend", "family|backend", "engine", "old|family", "gpu", "no-graphs", *HOST_FACTORS),
     "expert_layer": ("", "backend", "family|backend", "no-graphs"),
-    "token": ("", "backend", "engine"),
+    "token": ("", "backend", "engine", SCHEDULED_BETWEEN),
 }  # fmt: skip
 PREFILL_FACTORS: Mapping[str, tuple[str, ...]] = {
     "linear": (
@@ -171,8 +173,8 @@ def factor_values(
 ) -> dict[str, str | None]:
     """Value of every factor for one case; None where a factor does not apply.
 
-    ``cuda_graphs`` is False for a build from before llama.cpp had them; ``stated`` are those of
-    ``HOST_FACTORS`` and ``OPTION_FACTORS`` that a row states.
+    ``cuda_graphs`` is False for a build from before llama.cpp had them; ``stated`` are those of ``HOST_FACTORS``,
+    ``OPTION_FACTORS`` and ``SCHEDULED_BETWEEN`` that a row states.
     """
     family, kind, vendor = family_of(accelerator), quant_class(quant), accelerator.vendor
     own_engine = engine_factor(engine)
@@ -199,7 +201,7 @@ def factor_values(
         "architecture|vendor": f"{architecture}|{vendor}",
         "model": model,
         "no-graphs": "yes" if own_engine is None and lacks_graphs(family, backend, cuda_graphs) else None,
-        **{name: "yes" if name in stated else None for name in HOST_FACTORS},
+        **{name: "yes" if name in stated else None for name in (SCHEDULED_BETWEEN, *HOST_FACTORS)},
         **{name: family if name in stated else None for name in OPTION_FACTORS},
         "no-flash": None if flash_attention else "yes",
         "no-flash|family|backend": None if flash_attention else f"{family}|{backend.value}",

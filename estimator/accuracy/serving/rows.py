@@ -6,11 +6,12 @@ A row is left out for what it states itself, never for its error.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from estimator.accuracy.observations import Entities
+from estimator.accuracy.observations import Entities, is_old_vllm, source_of
 from estimator.calibration.build_age import age_years
 from estimator.structure.architecture import ModelArchitecture
 from estimator.types import CacheType, Engine, EstimateRequest
@@ -43,8 +44,9 @@ MOST_STREAMS: Mapping[str, int] = {
 }  # fmt: skip
 #: vLLM before its engine V1 scheduled each step on one processor core, between the steps of the device.
 OLD_VLLM = "vllm before 0.8"
-_OLD_VLLM = re.compile(r"\bv?0\.[0-7]\.\d")
 _MOST = re.compile(r"max[_-]num[_-]seqs[ =](\d+)")
+#: An answer so long, to a prompt no longer, spends about a hundredth of its time on the prompt.
+_LONG_ANSWER = 1000
 #: Fewer tokens of output than this say more of the first token than of the following ones.
 _LEAST_OUTPUT = 16
 
@@ -77,10 +79,7 @@ class Served:
     def engine(self) -> str:
         """Name of the software, with its age where that decides."""
         name = self.request.software or str(self.request.engine)
-        is_old = name == Engine.VLLM.value and _OLD_VLLM.search(
-            f"{self.row.get('engine')} {self.row.get('engine_version')}"
-        )
-        return OLD_VLLM if is_old else name
+        return OLD_VLLM if name == Engine.VLLM.value and is_old_vllm(self.row) else name
 
 
 def why_left_out(row: Mapping[str, Any]) -> str | None:
@@ -214,3 +213,48 @@ def _streams(row: Mapping[str, Any]) -> int | None:
 
 def _decodes_alone(row: Mapping[str, Any]) -> bool:
     return bool(_BATCHED.search(_note(row)))
+
+
+def rows_of_one_stream(
+    serving: Sequence[Mapping[str, Any]], known: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """The decode speeds of ``serving`` rows with one stream, with the keys of ``known``, without the sources of these."""
+    sources, doubtful = {source_of(row) for row in known}, _doubtful(serving)
+    usable = (
+        row
+        for row in serving
+        if source_of(row) not in sources and _teller(row) not in doubtful and why_left_out(row) is None
+    )
+    return [decode for row in usable if _streams(row) == 1 and (decode := _decode_alone(row)) is not None]
+
+
+def _teller(row: Mapping[str, Any]) -> tuple[str, str]:
+    return str(row.get("source")), str(row.get("engine"))
+
+
+def _doubtful(serving: Sequence[Mapping[str, Any]]) -> set[tuple[str, str]]:
+    """Sources of which most rows about an engine are suspect, with that engine."""
+    rows, suspect = Counter(map(_teller, serving)), Counter(_teller(row) for row in serving if row.get("suspect"))
+    return {teller for teller, count in suspect.items() if 2 * count > rows[teller]}
+
+
+def _decode_alone(row: Mapping[str, Any]) -> dict[str, Any] | None:
+    engine, software = _engine(row) or (Engine.VLLM, None)
+    prompt, output = _lengths(row) or (1, 1)
+    tok_s = _each_tok_s(row)
+    if tok_s is None and output >= max(prompt, _LONG_ANSWER):
+        tok_s = row.get("output_tok_s_total")
+    if tok_s is None or _cache(row) is not CacheType.F16:
+        return None
+    kept = ("gpu_slug", "model_slug", "quant_slug", "quant_match", "source_url", "source_note")
+    return {
+        **{key: row.get(key) for key in kept},
+        "kind": "decode",
+        "tok_s": float(tok_s),
+        "engine": software or engine.value,
+        "build": row.get("engine_version"),
+        "date": _date(row),
+        "gpu_count": _shares(row),
+        "depth": prompt,
+        "n_gen": output,
+    }

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from db.entries.measurements import measured_rows
-from estimator.accuracy.fit_multi_gpu import fit_kind, shared_rows, why_not
+from db.entries.measurements import measured_rows, serving_rows
+from estimator.accuracy.fit_multi_gpu import fit_kind, scheduling_seconds, seconds_of, shared_rows, why_not
+from estimator.accuracy.serving.rows import rows_of_one_stream
 from estimator.calibration.coefficients import Calibration
 from estimator.types import CacheType
 from tests.support.entities import ENTITIES
@@ -62,9 +63,22 @@ def test_a_row_is_asked_about_as_it_ran() -> None:
 def test_the_committed_constants_are_what_the_rows_give() -> None:
     """Decode alone; `fitgraph calibrate --check` fits all of them from the start."""
     committed = Calibration.load().data
-    found = fit_kind(shared_rows(ENTITIES, list(measured_rows())), committed, "decode")
+    rows = list(measured_rows())
+    rows += rows_of_one_stream(list(serving_rows()), rows)
+    found = fit_kind(shared_rows(ENTITIES, rows), committed, "decode")
     assert found.constants == pytest.approx({name: committed["parallel"][name] for name in found.constants}, rel=1e-3)
-    for name, median, p90 in (("decode layers", 0.1, 0.3), ("decode tensor", 0.17, 0.6)):
+    for name, median, p90 in (("decode layers", 0.1, 0.3), ("decode tensor", 0.12, 0.45)):
         errors = committed["parallel"]["errors"][name]["source"]
         assert errors["median"] < median
         assert errors["p90"] < p90
+
+
+def test_an_old_server_spends_its_scheduling_beside_what_the_gpus_do() -> None:
+    calibration = Calibration.load()
+    served = {**ROW, "engine": "vllm", "quant_slug": "awq-int4", "backend": "CUDA", "date": "2026-04"}
+    old, new = shared_rows(ENTITIES, [{**served, "build": "0.7.3"}, {**served, "build": "0.20.1"}])
+    before, now = seconds_of(calibration, old), seconds_of(calibration, new)
+    assert before is not None
+    assert now is not None
+    assert 0.0005 < before - now < 0.005
+    assert before - now == pytest.approx(scheduling_seconds(calibration))

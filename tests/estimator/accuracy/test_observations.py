@@ -7,7 +7,15 @@ from typing import Any
 import pytest
 
 from db.entries.measurements import speed_rows
-from estimator.accuracy.observations import CLEARLY_FITS, micro_batch_of, observe, source_of, stated_of, why_left_out
+from estimator.accuracy.observations import (
+    CLEARLY_FITS,
+    is_old_vllm,
+    micro_batch_of,
+    observe,
+    source_of,
+    stated_of,
+    why_left_out,
+)
 from estimator.types import Backend
 from tests.support.entities import ENTITIES
 
@@ -143,3 +151,19 @@ def test_a_row_states_that_it_went_without_hipblaslt(note: str, backend: Backend
 )
 def test_a_rows_micro_batch_is_read_from_its_note(note: str, tokens: int | None) -> None:
     assert micro_batch_of({"source_note": note}) == tokens
+
+
+@pytest.mark.parametrize(
+    ("stated", "is_old"),
+    [
+        ({"build": "0.7.3", "date": "2026-04-15"}, True),
+        ({"engine": "vLLM 0.6.4", "date": "2026-04-15"}, True),
+        ({"engine_version": "0.20.1+transformers-5.8.1"}, False),
+        ({"engine": "vLLM v0.11.0", "date": "2024-01"}, False),
+        ({"date": "2024 (a paper)"}, True),
+        ({"date": "2025-03-18"}, False),
+        ({}, False),
+    ],
+)
+def test_builds_of_vllm_before_its_engine_v1(stated: dict[str, Any], is_old: bool) -> None:
+    assert is_old_vllm(stated) is is_old

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from estimator.accuracy.serving.rows import served_rows, why_left_out
+from estimator.accuracy.serving.rows import rows_of_one_stream, served_rows, why_left_out
 from estimator.types import CacheType, Engine
 from tests.support.entities import ENTITIES
 
@@ -62,3 +62,57 @@ def test_a_server_without_a_limit_has_the_streams_of_its_engine() -> None:
     assert [speed.streams for speed in served_rows(ENTITIES, [stated])] == [64]
     tensorrt = {**offline, "engine": "TensorRT-LLM", "num_prompts": 30_000}
     assert [speed.streams for speed in served_rows(ENTITIES, [tensorrt])] == [2048]
+
+
+#: A server with one request at a time.
+ALONE: dict[str, Any] = {
+    "gpu_slug": "h100-sxm5-80-gb", "model_slug": "llama-3-8b", "quant_slug": "bf16-safetensors", "quant_match": "exact",
+    "engine": "vLLM", "date": "2024 (a paper)", "gpu_count": 2, "tensor_parallel": 2, "input_tokens": 1024,
+    "output_tokens": 1024, "concurrency": 1, "output_tok_s_total": 160.0, "source": "paper", "source_url": "https://a.org/x",
+}  # fmt: skip
+
+
+def test_a_long_answer_alone_is_a_decode_speed() -> None:
+    (row,) = rows_of_one_stream([ALONE], [])
+    told = {
+        "kind": "decode",
+        "tok_s": 160.0,
+        "engine": "vllm",
+        "date": "2024",
+        "gpu_count": 2,
+        "depth": 1024,
+        "n_gen": 1024,
+    }
+    assert told.items() <= row.items()
+
+
+def test_the_time_of_a_token_comes_before_a_total() -> None:
+    (row,) = rows_of_one_stream([{**ALONE, "tpot_ms": 5.0}], [])
+    assert row["tok_s"] == pytest.approx(200.0)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"concurrency": 2},
+        {"output_tokens": 512},
+        {"input_tokens": 4096},
+        {"suspect": "the definition is unclear"},
+        {"engine": "an engine of its own"},
+        {"kv_cache_type": "fp8"},
+    ],
+)
+def test_other_rows_do_not_count(change: dict[str, Any]) -> None:
+    assert rows_of_one_stream([{**ALONE, **change}], []) == []
+
+
+def test_a_source_counts_once() -> None:
+    assert rows_of_one_stream([ALONE], [{"source_url": "https://a.org/y"}]) == []
+    assert len(rows_of_one_stream([ALONE], [{"source_url": "https://b.org/x"}])) == 1
+
+
+def test_a_source_that_is_mostly_doubted_about_an_engine_does_not_count() -> None:
+    doubted = {**ALONE, "suspect": "the definition is unclear"}
+    assert rows_of_one_stream([ALONE, doubted, doubted], []) == []
+    other = {**ALONE, "engine": "SGLang"}
+    assert [row["engine"] for row in rows_of_one_stream([ALONE, doubted, doubted, other], [])] == ["sglang"]
