@@ -56,7 +56,7 @@ def meant(catalog: Catalog, kind: str, text: str) -> Meaning:
     try:
         return catalog.meaning(kind, text)
     except UnknownNameError as error:
-        raise QuestionError(ErrorCode.NOT_FOUND, str(error), kind, tuple(error.suggestions)) from error
+        raise QuestionError.of(error) from error
 
 
 def host_with(host: Host, memory_gb: float | None, bandwidth_gbps: float | None) -> Host:
