@@ -115,6 +115,17 @@ def test_wide_tables_are_as_large_as_their_cards_say(slug: str, name: str, state
     assert weight_table(model, (gguf(name, imatrix=True),)).file[0] == pytest.approx(stated_bytes, rel=5e-3)
 
 
+@pytest.mark.parametrize("slug", ["gemma-4-e2b", "gemma-4-e4b"])
+def test_wide_tables_are_those_of_single_layers_too(slug: str) -> None:
+    """Published sizes of bartowski's files; per-layer tables in Q6_K would make them a tenth smaller."""
+    model, _ = model_of(slug)
+    printed = {file.quant: file for file in model.published_files}
+    for name in WIDE_TABLES:
+        file = printed[name.lower().replace("_", "-")]
+        estimate = weight_table(replace(model, published_files=()), (gguf(name, imatrix=True),)).file[0]
+        assert estimate == pytest.approx((file.low_bytes + file.high_bytes) / 2, rel=0.02), name
+
+
 def quant_of(slug: str) -> Quant:
     return specs.quant(CATALOG.quants[slug])
 
