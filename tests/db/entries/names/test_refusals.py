@@ -35,6 +35,10 @@ def catalog() -> Catalog:
         ("model", "WizardLM 70B", "unread"),
         ("gpu", "iphone 16 pro", "phone"),
         ("gpu", "Intel Arc B770", "unconfirmed"),
+        ("gpu", "iPad Pro M4", "phone"),
+        ("gpu", "Tenstorrent Blackhole p150a", "no-backend"),
+        ("gpu", "Hailo", "camera"),
+        ("gpu", "Cerebras CS-3", "on-chip"),
     ],
 )
 def test_a_name_of_another_kind_is_refused_as_what_it_is(catalog: Catalog, kind: str, text: str, why: str) -> None:
