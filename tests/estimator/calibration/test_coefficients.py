@@ -15,8 +15,8 @@ from estimator.structure.quantization import index_tensors
 from estimator.structure.tensors import inventory
 from estimator.structure.weights import NATIVE_EXPERT_TYPES, file_types
 from estimator.types import GGUF_FORMATS, Backend, Engine, Estimate, EstimateRequest, Evidence, Quant, UnsupportedError
+from tests.estimator.entities import ENTITIES
 from tests.support import answers
-from tests.support.entities import ENTITIES
 
 
 def answer(engine: Engine) -> Estimate:

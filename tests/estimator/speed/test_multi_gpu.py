@@ -10,7 +10,6 @@ from itertools import pairwise
 import pytest
 
 from db.entries import specs
-from db.entries.files import load_catalog
 from estimator.calibration.coefficients import Calibration
 from estimator.calibration.effects import chip_of
 from estimator.calibration.intervals import DEPTH
@@ -18,8 +17,8 @@ from estimator.estimate import estimate
 from estimator.speed.coefficients import depth_log
 from estimator.speed.multi_gpu import HOP_S, is_linked, peer_bytes_s
 from estimator.types import Accelerator, Backend, Estimate, EstimateRequest, Evidence, Status
+from tests.support.catalogs import CATALOG
 
-CATALOG = load_catalog()
 CALIBRATION = Calibration.load()
 HOP = CALIBRATION.data["parallel"]["hop"] * HOP_S
 HOST = specs.host(CATALOG.hosts[CATALOG.default_host])
