@@ -8,15 +8,14 @@ import numpy as np
 import pytest
 
 from db.entries import specs
-from db.entries.files import load_catalog
 from db.entries.traits import model_traits
 from estimator.judgement.setups import Pace, usable_setups
 from estimator.judgement.worth import worth_table
 from estimator.quant_choice import ALIKE_POINTS, TIGHT_POINTS, customary
 from estimator.types import OperatingMode, WorkloadKind
 from estimator.usability import written_tokens
+from tests.support.catalogs import CATALOG
 
-CATALOG = load_catalog()
 TRAITS = list(model_traits(CATALOG).values())[::16]
 QUANTS = [specs.quant(CATALOG.quants[slug]) for slug in ("f16", "q8-0", "q6-k", "q4-k-m", "q2-k")]
 BITS = np.tile([16.0, 8.5, 6.6, 4.85, 3.0], (len(TRAITS), 1))

@@ -6,9 +6,8 @@ import pytest
 
 from api.answers.choices.machine import host_with, machine_of
 from api.errors import ErrorCode, QuestionError
-from db.entries.files import load_catalog
+from tests.support.catalogs import CATALOG
 
-CATALOG = load_catalog()
 GIB = 1024**3
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from db.entries.files import CATALOG_ROOT, Catalog, load_catalog
+from db.entries.files import CATALOG_ROOT, Catalog
 from db.entries.names.meanings import UnknownNameError
 from db.entries.names.processors import series
+from tests.support.catalogs import CATALOG
 
 
 @pytest.fixture(scope="module")
 def catalog() -> Catalog:
-    return load_catalog()
+    return CATALOG
 
 
 @pytest.mark.parametrize(

@@ -5,16 +5,17 @@ from __future__ import annotations
 import orjson
 import pytest
 
-from db.entries.files import CATALOG_ROOT, Catalog, load_catalog
+from db.entries.files import CATALOG_ROOT, Catalog
 from db.entries.names.meanings import UnknownNameError
 from db.entries.names.refusals import WHY
+from tests.support.catalogs import CATALOG
 
 FILE = CATALOG_ROOT / "refusals.jsonl"
 
 
 @pytest.fixture(scope="module")
 def catalog() -> Catalog:
-    return load_catalog()
+    return CATALOG
 
 
 @pytest.mark.parametrize(

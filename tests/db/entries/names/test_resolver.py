@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from db.entries.files import CATALOG_ROOT, Catalog, load_catalog
+from db.entries.files import CATALOG_ROOT, Catalog
 from db.entries.names.meanings import AmbiguousNameError, UnknownNameError
 from db.entries.names.products import products
 from tests.db.entries.names.machines import MACHINES
 from tests.db.entries.names.pairs import PAIRS
+from tests.support.catalogs import CATALOG
 
 
 @pytest.fixture(scope="module")
 def catalog() -> Catalog:
-    return load_catalog()
+    return CATALOG
 
 
 def answer(catalog: Catalog, kind: str, text: str) -> str:
