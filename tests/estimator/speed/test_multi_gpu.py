@@ -250,7 +250,7 @@ def test_parts_that_differ_by_the_size_of_their_memory_share_what_one_has_shown(
     effects = CALIBRATION.data["decode"]["effects"]
     name = max((each for each in effects if each.startswith("whole/chip:")), key=lambda each: abs(effects[each]))
     slug = name.removeprefix("whole/chip:")
-    twin = next(gpu for gpu in CATALOG.gpus if chip_of(accelerator(gpu)) == slug)
+    twin = next(gpu for gpu in CATALOG.gpus if chip_of(gpu) == slug)
     other = replace(accelerator(twin), slug=f"{slug}-999gb")
     stranger = replace(other, slug="another-card")
     known, unknown = (decode_s(ask("llama-3.2-1b", each, "q4-k-m", 1)) for each in (other, stranger))
