@@ -11,7 +11,7 @@ from estimator.accuracy.fit_multi_gpu import fit_kind, scheduling_seconds, secon
 from estimator.accuracy.serving.rows import rows_of_one_stream
 from estimator.calibration.coefficients import Calibration
 from estimator.types import CacheType
-from tests.support.entities import ENTITIES
+from tests.estimator.entities import ENTITIES
 
 ROW: dict[str, Any] = {
     "gpu_slug": "rtx-3090", "model_slug": "llama-3.1-8b", "quant_slug": "q4-k-m", "engine": "llama.cpp", "gpu_count": 2,

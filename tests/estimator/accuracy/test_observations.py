@@ -17,7 +17,7 @@ from estimator.accuracy.observations import (
     why_left_out,
 )
 from estimator.types import Backend
-from tests.support.entities import ENTITIES
+from tests.estimator.entities import ENTITIES
 
 
 @pytest.fixture(scope="module")
