@@ -365,8 +365,12 @@ def _led_or_read(
     values = ", ".join(f"{column} AS {name}" for column, name in zip(columns, last, strict=True))
     near = f"({', '.join(columns)}) {sign} ({', '.join(f'l.{name}' for name in last)}) AND f.{lead}_{slot} > 0"
     wanted, order = f"SELECT {cell_columns(slot)}", f"ORDER BY {order_by(terms, selection.window)}"
+    paired = f"{table} f WHERE f.{other} = led.other AND {all_of(where)}"
+    # PostgreSQL does not guess how few pairings lead: OFFSET 0 has it read each by its key.
+    pairings = f"LATERAL (SELECT f.* FROM {paired} OFFSET 0) f WHERE"
     lacking, limit = f"(SELECT count(*) FROM head) < {rows}", str(rows)
     if selection.dialect == "sqlite":
+        pairings = f"{paired} AND"
         # It reads nothing for a limit of 0, and all rows for a condition that none meets.
         lacking, limit = "1 = 1", f"(CASE WHEN {lacking} THEN {rows} ELSE 0 END)"
     return (
@@ -374,8 +378,7 @@ def _led_or_read(
         f"ORDER BY {ranked} LIMIT 1 OFFSET {tried - 1}), "
         f"led AS MATERIALIZED (SELECT DISTINCT f.{other} AS other FROM last l CROSS JOIN {table} f "
         f"WHERE {leading} AND {near}), "
-        f"head AS MATERIALIZED ({wanted} FROM last l CROSS JOIN led CROSS JOIN {table} f "
-        f"WHERE f.{other} = led.other AND {all_of(where)} AND {near} {order} LIMIT {rows}) "
+        f"head AS MATERIALIZED ({wanted} FROM last l CROSS JOIN led CROSS JOIN {pairings} {near} {order} LIMIT {rows}) "
         f"SELECT * FROM head WHERE (SELECT count(*) FROM head) = {rows} UNION ALL "
         f"SELECT * FROM ({wanted} FROM {table} f WHERE {all_of(where)} AND {lacking} {order} LIMIT {limit}) r"
     )
