@@ -14,12 +14,12 @@ from api.answers.questions import Answerer
 from api.cli.app import app
 from api.errors import ErrorCode, QuestionError
 from db.entries import specs
-from db.entries.files import Catalog, load_catalog
+from db.entries.files import Catalog
 from estimator.calibration.coefficients import Calibration
 from tests.api.answers.test_own_hardware import LLAMA
 from tests.api.conftest import nested
+from tests.support.catalogs import CATALOG
 
-CATALOG = load_catalog()
 ANSWERER = Answerer(CATALOG, Calibration.load())
 DRAFT = {"model": "llama-3.2-1b", "quant": "Q8_0", "tokens": 5, "acceptance_rate": 0.8}
 

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from db.entries import specs
-from db.entries.files import load_catalog
 from db.entries.measurements import memory_rows
 from estimator.structure.architecture import ModelArchitecture
 from estimator.structure.block_types import BLOCKS, tensor_bytes
@@ -19,8 +18,8 @@ from estimator.structure.quantization import WIDE_TABLES, index_tensors, tensor_
 from estimator.structure.tensors import EXPERT_CLASSES, Inventory, inventory
 from estimator.structure.weights import weight_table
 from estimator.types import EstimatorError, Quant, QuantFormat
+from tests.support.catalogs import CATALOG
 
-CATALOG = load_catalog()
 ESTIMABLE = [slug for slug, entry in CATALOG.models.items() if not specs.missing_facts(entry)]
 
 
