@@ -82,6 +82,12 @@ class Resolver:
             reason = f"no recipe of {shortened(text)!r} is known: {said}"
             raise UnknownNameError("quant", text, error.suggestions, reason) from error
 
+    @cached_property
+    def _makers(self) -> frozenset[str]:
+        return frozenset(
+            word for entry in self._entries["computer"].values() for word in words("computer", str(entry["maker"]))
+        )
+
     def _formats_of(self, engine: str | None) -> frozenset[str]:
         entry = self._entries["engine"].get(engine or "") or {}
         return frozenset(format_ for rule in entry.get("rules", ()) for format_ in rule["formats"])
@@ -194,7 +200,9 @@ class Resolver:
         return Meaning(derivative.base, tuple(notes), quant=derivative.quant)
 
     def _of_computer(self, kind: str, text: str, reading: Reading) -> Meaning | None:
-        """The accelerator that is built into a computer."""
+        """The accelerator that is built into a computer; a maker's name alone is none of its computers."""
+        if self._makers.issuperset(words("computer", reading.name)):
+            return None
         meaning = self._index("computer").find(reading.name, whole=reading.whole, said=text)
         if meaning is None:
             return None

@@ -208,3 +208,9 @@ def test_an_amount_beside_a_processor_or_board_is_not_its_own(catalog: Catalog) 
     processor, board = catalog.meaning("gpu", "epyc 9355 768gb"), catalog.meaning("gpu", "raspberry pi 5 8gb")
     assert (processor.note or "").endswith("The amount of memory is not read from the name.")
     assert (board.note or "").endswith("is taken as Raspberry Pi 5 (LPDDR4X-4267), without its amount of memory.")
+
+
+@pytest.mark.parametrize("maker", ["nvidia", "AMD", "hp", "GMKtec"])
+def test_a_maker_alone_is_none_of_its_computers(catalog: Catalog, maker: str) -> None:
+    with pytest.raises(UnknownNameError):
+        catalog.meaning("gpu", maker)
