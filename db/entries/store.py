@@ -114,11 +114,13 @@ def _fingerprint(kind: str, entry: Mapping[str, Any]) -> tuple[str, str | None]:
     return entry_hash(entry), None
 
 
-def stored_hashes(connection: Connection, kind: str) -> dict[str, str]:
-    """Entry hash by slug of all live entities of a kind."""
+def stored_prints(connection: Connection, kind: str) -> dict[str, tuple[str, str | None]]:
+    """Entry hash by slug of all live entities of a kind, with the fingerprint of those whose facts allow an estimate."""
     table = entity_table(kind)
-    rows = connection.execute(select(table.c.slug, table.c.entry_hash).where(table.c.live))
-    return {row[0]: row[1] for row in rows}
+    query = select(table.c.slug, table.c.entry_hash, table.c.fingerprint, table.c.estimated).where(table.c.live)
+    return {
+        slug: (digest, value if estimated else None) for slug, digest, value, estimated in connection.execute(query)
+    }
 
 
 def ids_of(connection: Connection, kind: str, slugs: Collection[str] | None = None) -> dict[str, int]:
