@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, Table, select, update
+from sqlalchemy import Connection, Table, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.entries import specs
@@ -225,10 +225,16 @@ async def all_rows(connection: AsyncConnection, kind: str) -> list[CatalogRow]:
     return [_row(kind, row) for row in rows]
 
 
-async def live_hashes(connection: AsyncConnection, kind: str) -> list[tuple[int, str, str]]:
-    """Id, slug and entry hash of every live entity of a kind, by slug: what is needed to see which ones changed."""
+async def live_hashes(
+    connection: AsyncConnection, kind: str, others: Collection[int] = ()
+) -> list[tuple[int, str, str]]:
+    """Id, slug and entry hash of every live entity of a kind, and of ``others`` by id, by slug.
+
+    It is what is needed to see which ones changed.
+    """
     table = entity_table(kind)
-    query = select(table.c.id, table.c.slug, table.c.entry_hash).where(table.c.live).order_by(table.c.slug)
+    wanted = or_(table.c.live, table.c.id.in_(others)) if others else table.c.live
+    query = select(table.c.id, table.c.slug, table.c.entry_hash).where(wanted).order_by(table.c.slug)
     return [(row[0], row[1], row[2]) for row in await connection.execute(query)]
 
 
