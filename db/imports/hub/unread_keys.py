@@ -41,7 +41,7 @@ _HARMLESS = re.compile(
         r".*(dtype|impl|implementation|version|name|path|type|offload|fusion|overlap|fused|checkpointing)",
         r".*(sharded|lora_alpha)|quant.*|kda_layers|(ffn_)?inter_padding_size|full_attn_mod|pad_head_dim",
         r"sparse_(block_size|topk_blocks|init_block|local_block)|tie_encoder_decoder|attn_res_block_size|indexer_compress_ratio",
-        r"block_(size|multiple_of|norm_eps)",
+        r"block_(size|multiple_of|norm_eps)|number_of_conv_states|shared_expert_sink",
     ))
 )  # fmt: skip
 #: Switches that nothing reads because every model of their class has this value.
