@@ -54,7 +54,10 @@ TEXT_SECTIONS = ("text_config", "language_config", "llm_config", "thinker_config
 
 @cache
 def table() -> dict[str, Any]:
-    """The stored defaults: ``types`` by model type, and ``refused`` with the kind of each that is no decoder."""
+    """The stored defaults: ``types`` by model type, and ``refused`` with the kind of each that is no decoder.
+
+    ``text`` of a type is that of its language model; ``usual_text`` is it where the section of the language model names none.
+    """
     return dict(json.loads(Path(__file__).with_suffix(".json").read_bytes()))
 
 

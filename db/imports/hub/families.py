@@ -178,7 +178,7 @@ FAMILIES: dict[str, Family] = {
     "JambaForCausalLM": Family(state_space=1),
     "KimiK25ForConditionalGeneration": _LATENT,
     "KimiK3ForConditionalGeneration": Family(mla=True, router_bias=True, linear="KDA", full_rank_gate=True),
-    "KimiLinearForCausalLM": Family(mla=True, router_bias=True, linear="KDA", dense_layers=1),
+    "KimiLinearForCausalLM": Family(mla=True, router_bias=True, linear="KDA", layers="L|LLLF", dense_layers=1),
     "KimiVLForConditionalGeneration": _LATENT,
     "Kolibri1ForCausalLM": Family(qk_norm="per_head", norms=4, router_bias=True, window_every=5),
     "K2HorizonForCausalLM": _PLAIN,
