@@ -6,6 +6,8 @@ PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .PHONY: run test engine-test lint format bench chaos rehearse soak lock schema docs audit release clean
 .DEFAULT_GOAL := run
+# Tests and benches start a hundred processes: each of them would compile the sources anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 # `venv` needs ensurepip, which some distributions split off; virtualenv carries its own pip.
 $(BIN)/python:

@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from enum import Enum
 from typing import Any
 
+from db.entries.names.meanings import AmbiguousNameError, UnknownNameError
+
 
 class ErrorCode(Enum):
     """Closed set of ``extensions.code`` and ``UserError.code``."""
 
     NOT_FOUND = "NOT_FOUND"
+    AMBIGUOUS_NAME = "AMBIGUOUS_NAME"
     GRAPHQL_PARSE_FAILED = "GRAPHQL_PARSE_FAILED"
     GRAPHQL_VALIDATION_FAILED = "GRAPHQL_VALIDATION_FAILED"
     BAD_USER_INPUT = "BAD_USER_INPUT"
@@ -49,15 +52,27 @@ class LimitExceededError(ApiError):
 class NotFoundError(ApiError):
     """No single entity has the name, for ``reason`` if given; ``suggestions`` are the nearest names, best first."""
 
-    def __init__(self, kind: str, text: str, suggestions: Sequence[str] = (), reason: str | None = None) -> None:
+    def __init__(
+        self,
+        kind: str,
+        text: str,
+        suggestions: Sequence[str] = (),
+        reason: str | None = None,
+        code: ErrorCode = ErrorCode.NOT_FOUND,
+    ) -> None:
         hint = f" Did you mean {_listing(suggestions)}?" if suggestions else ""
         super().__init__(
-            ErrorCode.NOT_FOUND,
+            code,
             reason or f"No {kind} is called {_shorten(text)!r}.{hint}",
             kind=kind,
             name=_shorten(text),
             suggestions=list(suggestions),
         )
+
+    @classmethod
+    def of(cls, error: UnknownNameError) -> NotFoundError:
+        """The resolver's error for the client."""
+        return cls(error.kind, error.text, error.suggestions, error.reason, code_of(error))
 
 
 class QuestionError(ApiError):
@@ -69,6 +84,16 @@ class QuestionError(ApiError):
         super().__init__(code, message)
         self.field = field
         self.suggestions = suggestions
+
+    @classmethod
+    def of(cls, error: UnknownNameError) -> QuestionError:
+        """The resolver's error for the asker."""
+        return cls(code_of(error), str(error), error.kind, tuple(error.suggestions))
+
+
+def code_of(error: UnknownNameError) -> ErrorCode:
+    """Whether no entity has the name, or several have it."""
+    return ErrorCode.AMBIGUOUS_NAME if isinstance(error, AmbiguousNameError) else ErrorCode.NOT_FOUND
 
 
 def bad_input(message: str, **details: Any) -> ApiError:

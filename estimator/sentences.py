@@ -31,6 +31,7 @@ class SentenceCode(Enum):
     BEST_FOR_ITS_TIME = "BEST_FOR_ITS_TIME"
     BEATEN_AT_EQUAL_SPEED = "BEATEN_AT_EQUAL_SPEED"
     BEATEN = "BEATEN"
+    BEATEN_LESS_SURELY = "BEATEN_LESS_SURELY"
     BETTER_AND_SLOWER = "BETTER_AND_SLOWER"
     FASTER_AND_WORSE = "FASTER_AND_WORSE"
     # Needs that a purchase misses, and obstacles to cards in a computer.

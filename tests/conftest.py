@@ -11,9 +11,10 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from db.entries.files import DIRECTORIES, Catalog, load_catalog, revision_of
+from db.entries.files import DIRECTORIES, Catalog, revision_of
 from db.session import sync_engine, upgrade_database
 from db.settings import Settings
+from tests.support.catalogs import CATALOG
 from tests.support.postgres import EmbeddedPostgres
 
 _number = itertools.count(1)
@@ -87,7 +88,7 @@ def settings(database_url: str, tmp_path: Path) -> Settings:
 @pytest.fixture(scope="session")
 def bundled_catalog() -> Catalog:
     """The catalog of the repository."""
-    return load_catalog()
+    return CATALOG
 
 
 @pytest.fixture(scope="session")

@@ -118,7 +118,7 @@ def estimate_pairing(
         quant_slug = catalog.resolve("quant", quant) if quant else named.quant
         workload_slug = catalog.resolve("workload", workload)
     except UnknownNameError as error:
-        raise QuestionError(ErrorCode.NOT_FOUND, str(error), error.kind, tuple(error.suggestions)) from error
+        raise QuestionError.of(error) from error
     workloads = tuple(specs.workload(entry) for entry in catalog.workloads.values())
     accelerator = specs.accelerator(catalog.gpus[gpu_slug])
     host = host_for(accelerator, [specs.host(entry) for entry in catalog.hosts.values()])

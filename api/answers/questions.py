@@ -327,7 +327,7 @@ class Answerer:
         try:
             return self._catalog.meaning(kind, text, engine)
         except UnknownNameError as error:
-            raise QuestionError(ErrorCode.NOT_FOUND, str(error), kind, tuple(error.suggestions)) from error
+            raise QuestionError.of(error) from error
 
 
 def answerer_of(view: CatalogView) -> Answerer:

@@ -153,7 +153,7 @@ class CatalogView:
         try:
             return self.catalog.meaning(kind, text)
         except UnknownNameError as error:
-            raise NotFoundError(kind, text, error.suggestions, error.reason) from error
+            raise NotFoundError.of(error) from error
 
     def computer(self, text: str) -> ComputerRecord:
         """Computer by slug or alias. Raises :class:`NotFoundError`."""
@@ -226,7 +226,7 @@ class CatalogView:
         try:
             return self._by_slug[kind][self.catalog.resolve(kind, text)]
         except UnknownNameError as error:
-            raise NotFoundError(kind, text, error.suggestions, error.reason) from error
+            raise NotFoundError.of(error) from error
 
 
 def _ids(known: Ids | None, entries: Mapping[str, Any]) -> dict[str, int]:

@@ -36,6 +36,7 @@ PAGE_POLICY = (
 Handler: TypeAlias = Callable[[Request, FitReads, str], Awaitable[Response]]
 _STATUS_OF = {
     ErrorCode.NOT_FOUND: 404,
+    ErrorCode.AMBIGUOUS_NAME: 404,
     ErrorCode.BAD_USER_INPUT: 400,
     ErrorCode.LIMIT_EXCEEDED: 400,
     ErrorCode.MISSING_FACT: 422,

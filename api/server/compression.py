@@ -54,7 +54,8 @@ def _varying(send: Send, minimum_bytes: int) -> Send:
     async def varying(message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = MutableHeaders(raw=message["headers"])
-            if int(headers.get("content-length", minimum_bytes)) >= minimum_bytes:
+            long_enough = int(headers.get("content-length", minimum_bytes)) >= minimum_bytes
+            if long_enough and "Accept-Encoding" not in headers.get("vary", ""):
                 headers.add_vary_header("Accept-Encoding")
         await send(message)
 

@@ -130,11 +130,12 @@ def load_catalog(root: Path | None = None) -> Catalog:
     for kind, directory in DIRECTORIES.items():
         entries: dict[str, Entry] = {}
         for path, parsed in read_entities(root, kind):
-            fault = _light_check(path.relative_to(root), path.stem, parsed, entries)
-            if fault is not None:
-                faults.append(fault)
+            slug = path.stem
+            wrong = _wrong_of(slug, parsed, entries)
+            if wrong is not None:
+                faults.append(Fault(str(path.relative_to(root)), slug, *wrong))
             elif isinstance(parsed, dict):
-                entries[path.stem] = parsed
+                entries[slug] = parsed
         entities[directory] = dict(sorted(entries.items()))
         if not entries:
             faults.append(Fault(directory, "-", "-", f"no {kind} files found; a catalog needs at least one"))
@@ -178,15 +179,14 @@ def read_entities(root: Path, kind: str) -> Iterator[tuple[Path, Entry | str]]:
         yield path, parsed if isinstance(parsed, dict) else "the file must hold one JSON object"
 
 
-def _light_check(file: Path, stem: str, parsed: Entry | str, seen: dict[str, Entry]) -> Fault | None:
+def _wrong_of(stem: str, parsed: Entry | str, seen: dict[str, Entry]) -> tuple[str, str] | None:
+    """The field that is wrong and the repair, or None."""
     if isinstance(parsed, str):
-        return Fault(str(file), stem, "-", parsed)
+        return "-", parsed
     if parsed.get("slug") != stem:
-        return Fault(
-            str(file), stem, "slug", f"the slug is {parsed.get('slug')!r}; it must be the file's name, {stem!r}"
-        )
+        return "slug", f"the slug is {parsed.get('slug')!r}; it must be the file's name, {stem!r}"
     if stem in seen:
-        return Fault(str(file), stem, "slug", "another file has the same slug; rename one of them")
+        return "slug", "another file has the same slug; rename one of them"
     return None
 
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from estimator.calibration.effects import (
     NO_FLASH_FACTORS,
     NO_GRAPH_FAMILIES,
+    chip_of,
     effect_name,
     engine_factor,
     factor_values,
@@ -59,7 +60,7 @@ class _Base:
 
     ``vendor`` is the index of each accelerator's vendor, ``stratum`` by kind that of each pair, ``ranges`` by kind the
     log ends of the range that a pair would have in each stratum, shape (2, strata, pairs); ``places`` are the indices of
-    the accelerators of a slug.
+    the accelerators of a chip.
     """
 
     table: SpeedCoefficients
@@ -157,7 +158,7 @@ class Calibration:
         vendors = tuple(sorted({gpu.vendor for gpu in gpus}))
         places: dict[str, list[int]] = {}
         for g, gpu in enumerate(gpus):
-            places.setdefault(gpu.slug, []).append(g)
+            places.setdefault(chip_of(gpu.slug), []).append(g)
         vendor = np.array([vendors.index(gpu.vendor) for gpu in gpus])
         return _Base(table, vendors, vendor, strata, ranges, places)
 
@@ -281,12 +282,13 @@ class Calibration:
         of_vendor = [effects.get(effect_name("whole", "architecture|vendor", name), 0.0) for name in names]
         logs = np.repeat(shared + np.array(of_vendor)[base.vendor], len(choices.quants))
         measured = self.data[kind]["measured"].get(model.slug, {})
-        rows = [g for slug in measured for g in base.places.get(slug, ())]
+        rows = {g for slug in measured for g in base.places.get(chip_of(slug), ())}
         if not rows:
             return logs, None, base.stratum[kind]
         stratum, own = base.stratum[kind].copy(), np.zeros(len(logs))
-        for g in rows:
-            self._as_measured(choices, g, measured[choices.gpus[g].slug], own, stratum)
+        for g in sorted(rows):
+            slug = choices.gpus[g].slug
+            self._as_measured(choices, g, _of_chip(measured, slug) | measured.get(slug, {}), own, stratum)
         return logs + own, own, stratum
 
     @staticmethod
@@ -297,7 +299,7 @@ class Calibration:
         shift: NDArray[np.float64],
         stratum: NDArray[np.int64],
     ) -> None:
-        """Let the pairs of accelerator ``g`` know what its rows with the same engine and backend have shown."""
+        """Let the pairs of accelerator ``g`` know what rows of its chip with the same engine and backend have shown."""
         size = len(choices.quants)
         codes = zip(choices.engine[g].tolist(), choices.backend[g].tolist(), choices.quants, strict=True)
         for pair, (engine, backend, quant) in enumerate(codes, start=g * size):
@@ -344,6 +346,16 @@ class Calibration:
         )
         runs = own & (choices.backend == BACKENDS.index(Backend.CUDA)) & (choices.software is None)
         return np.asarray((runs & lost[:, None]).ravel())
+
+
+def _of_chip(measured: Mapping[str, Any], slug: str) -> dict[str, tuple[float, list[str]]]:
+    """Mean residual of each stack on the other memory sizes of a chip; no quant counts as measured on this one."""
+    residuals: dict[str, list[float]] = {}
+    for other, stacks in measured.items():
+        if chip_of(other) == chip_of(slug):
+            for stack, (residual, _) in stacks.items():
+                residuals.setdefault(stack, []).append(residual)
+    return {stack: (sum(known) / len(known), []) for stack, known in residuals.items()}
 
 
 def stream_engine(name: str) -> str:

@@ -66,9 +66,9 @@ def _has_hbm(accelerator: Accelerator, family: str) -> bool:
     return accelerator.kind == "datacenter" and (accelerator.bandwidth_bytes_s or 0) > _HIGH_BANDWIDTH_BYTES_S
 
 
-def chip_of(accelerator: Accelerator) -> str:
+def chip_of(slug: str) -> str:
     """Name without the size of the memory: parts that differ by that alone are nearly as fast as each other."""
-    return _MEMORY_SIZE.sub("", accelerator.slug)
+    return _MEMORY_SIZE.sub("", slug)
 
 
 def quant_class(quant: Quant) -> str:
@@ -224,7 +224,7 @@ def factor_values(
         "moe|family": f"{family}|{backend.value}" if is_moe else None,
         "moe|quant": kind if is_moe else None,
         "gpu": accelerator.slug,
-        "chip": chip_of(accelerator),
+        "chip": chip_of(accelerator.slug),
         "architecture": architecture,
         "architecture|vendor": f"{architecture}|{vendor}",
         "model": model,

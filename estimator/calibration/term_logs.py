@@ -84,7 +84,7 @@ class TermLogs:
         for index, effects, term in _OF_ONE_GPU:
             known = self._decode if effects == "decode" else self._prefill
             out[:, index] += known.get(effect_name(term, "gpu", gpu.slug), 0.0)
-            out[:, index] += known.get(effect_name(term, "chip", chip_of(gpu)), 0.0)
+            out[:, index] += known.get(effect_name(term, "chip", chip_of(gpu.slug)), 0.0)
         return out
 
     def _class_logs(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from estimator.calibration.capability_prior import ModelTraits
-from estimator.judgement.choice import frontier, ranked
+from estimator.judgement.choice import ranked
 from estimator.judgement.worth import WorthTable, capabilities
 from estimator.quant_choice import ALIKE_POINTS, TIGHT_POINTS, broken, charged, needlessly_wide, rewritten
 from estimator.structure.arrays import Flags, Floats, Ints
@@ -35,8 +35,8 @@ class Pace:
 class Setups:
     """Usable setups, arrays (N,): positions of model, way and quant, worth in points, time in seconds.
 
-    ``frontier`` tells which no other one beats in both worth and time. ``rating`` is the lower end of worth less the charges
-    for time and for a memory that is full; those that are not ``sensible`` are never chosen.
+    ``rating`` is the lower end of worth less the charges for time and for a memory that is full; those that are not
+    ``sensible`` are never chosen.
     """
 
     model: Ints
@@ -45,15 +45,14 @@ class Setups:
     worth: Floats
     decode_tok_s: Floats
     seconds: Floats
-    frontier: Flags
     rating: Floats
     sensible: Flags
 
     def best(self, recency: Floats, custom: Floats) -> Ints:
         """Positions of one setup a model, best first.
 
-        Among setups of a model that are rated alike, one on the frontier is taken, then the most customary quantization
-        (``custom``, one value a quant). ``recency`` (models,) breaks ties of models.
+        Among setups of a model that are rated alike, that of the most customary quantization is taken (``custom``, one value
+        a quant). ``recency`` (models,) breaks ties of models.
         """
         order = ranked(self.rating, self.worth, self.seconds, recency[self.model])
         order = order[self.sensible[order]]
@@ -62,7 +61,7 @@ class Setups:
         best[models] = order[first]
         top = best[self.model]
         alike = self.sensible & (self.rating >= self.rating[top] - ALIKE_POINTS) & (self.way == self.way[top])
-        order = np.lexsort((-self.rating, -custom[self.quant], ~self.frontier, ~alike))
+        order = np.lexsort((-self.rating, -custom[self.quant], ~alike))
         _, first = np.unique(self.model[order], return_index=True)
         chosen = order[first]
         chosen = chosen[self.sensible[chosen]]
@@ -70,12 +69,11 @@ class Setups:
             ranked(self.rating[chosen], self.worth[chosen], self.seconds[chosen], recency[self.model[chosen]])
         ]
 
-    def dominator(self, n: int) -> int | None:
-        """The best ranked setup that is at least as good and as fast as ``n``, and better in one; None on the frontier."""
-        better = (self.worth >= self.worth[n]) & (self.seconds <= self.seconds[n])
-        better &= (self.worth > self.worth[n]) | (self.seconds < self.seconds[n])
-        at = np.flatnonzero(better)
-        return None if len(at) == 0 else int(at[self.rating[at].argmax()])
+    def of_quants(self) -> Ints:
+        """Positions of one setup a quantization, best first, those that are needlessly wide last."""
+        order = np.lexsort((-self.rating, ~self.sensible))
+        _, first = np.unique(self.quant[order], return_index=True)
+        return order[np.sort(first)]
 
 
 def most(workload: Workload, models: Sequence[ModelTraits], mode: OperatingMode) -> tuple[Floats, Floats]:
@@ -108,7 +106,6 @@ def usable_setups(table: WorthTable, pace: Pace, workload: Workload, mode: Opera
         worth=worth,
         decode_tok_s=pace.decode_tok_s[model, quant],
         seconds=time,
-        frontier=frontier(worth, time),
         rating=charged(low, time, comfortable_seconds(workload), mode),
         sensible=~wide[model, quant],
     )

@@ -26,7 +26,7 @@ DEFAULT_TYPE: dict[str, str] = {
     "IQ3_XXS": "IQ3_XXS", "IQ3_XS": "IQ3_S", "IQ3_S": "IQ3_S", "IQ3_M": "IQ3_S", "IQ4_XS": "IQ4_XS",
     "IQ4_NL": "IQ4_NL", "MXFP4_MOE": "Q8_0", "TQ1_0": "TQ1_0", "TQ2_0": "TQ2_0", "Q1_0": "Q1_0", "Q2_0": "Q2_0",
 }  # fmt: skip
-#: File types of publishers that keep the token embedding and the output in Q8_0 -> the recipe of the other tensors.
+#: File types of publishers that keep the embeddings, per-layer ones too, and the output in Q8_0 -> the recipe of the rest.
 #: bartowski's cards: "Uses Q8_0 for embed and output weights".
 WIDE_TABLES: dict[str, str] = {
     "Q2_K_L": "Q2_K", "Q3_K_XL": "Q3_K_L", "Q4_K_L": "Q4_K_M", "Q5_K_L": "Q5_K_M", "Q6_K_L": "Q6_K",
@@ -135,7 +135,7 @@ def tensor_types(index: TensorIndex, file_type: str, *, imatrix: bool) -> NDArra
         _apply_recipe(types, index, file_type, imatrix)
     _apply_output(types, index, file_type)
     if wide_tables:
-        types[is_class[[TensorClass.EMBEDDING, TensorClass.OUTPUT]].any(axis=0)] = CODE["Q8_0"]
+        types[is_class[[TensorClass.EMBEDDING, TensorClass.LOOKUP, TensorClass.OUTPUT]].any(axis=0)] = CODE["Q8_0"]
     fit_and_keep(types, index)
     return types
 

@@ -17,9 +17,10 @@ from starlette.applications import Starlette
 
 from api.server.app import create_app
 from api.settings import ApiSettings
-from db.entries.files import Catalog, load_catalog, revision_of
+from db.entries.files import Catalog, revision_of
 from db.fits.generations import NEWEST
 from db.session import sync_engine, upgrade_database
+from tests.support.catalogs import CATALOG
 from tests.support.postgres import EmbeddedPostgres
 from tests.support.runs import run_in_process
 
@@ -59,7 +60,7 @@ def nested(question: Mapping[str, Any]) -> dict[str, Any]:
 @pytest.fixture(scope="session")
 def catalog() -> Catalog:
     """Four models and five accelerators of the bundled catalog."""
-    return part_of(load_catalog(), MODELS, GPUS)
+    return part_of(CATALOG, MODELS, GPUS)
 
 
 @pytest.fixture(scope="session")

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from db.entries.files import load_catalog
 from db.session import upgrade_database
 from tests.api.conftest import GPUS, MODELS, part_of
+from tests.support.catalogs import CATALOG
 from tests.support.runs import run_in_process
 from tests.support.servers import ApiServer, api_server
 
@@ -35,7 +35,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
     folder = tmp_path_factory.mktemp("clients")
     settings = ApiSettings(state_dir=folder)
     upgrade_database(settings.resolved_database_url)
-    assert run_in_process(settings, part_of(load_catalog(), MODELS, GPUS)) is not None
+    assert run_in_process(settings, part_of(CATALOG, MODELS, GPUS)) is not None
     with api_server(folder, state_dir=str(folder)) as server:
         yield server
 

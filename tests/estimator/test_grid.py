@@ -12,7 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from db.entries import specs
-from db.entries.files import load_catalog
 from db.entries.traits import model_traits
 from estimator import verdict
 from estimator.calibration import coefficients
@@ -37,8 +36,8 @@ from estimator.types import (
 )
 from estimator.usability import comfortable_seconds
 from estimator.verdict import FITS_TIGHTLY
+from tests.support.catalogs import CATALOG
 
-CATALOG = load_catalog()
 CALIBRATION = Calibration.load()
 GPUS = tuple(
     gpu

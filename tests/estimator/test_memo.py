@@ -12,11 +12,11 @@ import pytest
 from numpy.typing import NDArray
 
 from db.entries import specs
-from db.entries.files import load_catalog
 from estimator.grid import evaluate_block
 from estimator.memo import Kept, bytes_of, kept_within
 from estimator.placement import layer_sums
 from tests.estimator.test_grid import CALIBRATION, GPUS, HOST, QUANTS, WORKLOADS
+from tests.support.catalogs import CATALOG
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ def test_sums_of_every_model_in_every_quant_do_not_add_up(monkeypatch: pytest.Mo
     """With a count of results as the bound, the large ones took ten times as much as the small ones before them."""
     kept: Any = Kept(layer_sums._model_tables._make, 1 << 20)
     monkeypatch.setattr(layer_sums, "_model_tables", kept)
-    catalog = load_catalog()
+    catalog = CATALOG
     for slug in sorted(catalog.models)[:40]:
         model = specs.architecture(catalog.models[slug]) if not specs.missing_facts(catalog.models[slug]) else None
         if model is not None:

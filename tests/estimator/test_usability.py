@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from db.entries import specs
-from db.entries.files import load_catalog
 from estimator.types import Workload
 from estimator.usability import (
     SLOWLY,
@@ -18,8 +17,9 @@ from estimator.usability import (
     wait_ms,
     written_tokens,
 )
+from tests.support.catalogs import CATALOG
 
-WORKLOADS = {slug: specs.workload(entry) for slug, entry in load_catalog().workloads.items()}
+WORKLOADS = {slug: specs.workload(entry) for slug, entry in CATALOG.workloads.items()}
 
 
 def test_an_answer_is_the_first_token_and_all_that_follow() -> None:

@@ -8,13 +8,10 @@ import numpy as np
 import pytest
 
 from db.entries import specs
-from db.entries.files import load_catalog
 from estimator.placement.layer_sums import model_tables
 from estimator.usability import USABILITIES, Usability
 from estimator.verdict import banded, grade, word_of
-
-CATALOG = load_catalog()
-
+from tests.support.catalogs import CATALOG
 
 LETTERS = {Usability.YES: "SAB", Usability.SLOWLY: "C", Usability.BARELY: "D", Usability.NO: "F"}
 

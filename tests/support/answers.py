@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from functools import cache, partial
 
 from db.entries import specs
-from db.entries.files import load_catalog
 from db.entries.traits import model_traits
 from estimator.advice.options import Candidate, ModelPool, Options
 from estimator.calibration.coefficients import Calibration
@@ -17,8 +16,8 @@ from estimator.judgement.capability import CapabilityTable
 from estimator.placement.hosts import host_for
 from estimator.structure.architecture import ModelArchitecture
 from estimator.types import Accelerator, EstimatorError, Host, Quant, Workload
+from tests.support.catalogs import CATALOG
 
-CATALOG = load_catalog()
 CALIBRATION = Calibration.load()
 HOST: Host = specs.host(CATALOG.hosts[CATALOG.default_host])
 HOSTS: tuple[Host, ...] = tuple(specs.host(entry) for entry in CATALOG.hosts.values())

@@ -12,10 +12,12 @@ from api.answers.choices.reasons import Standing, reason
 from estimator.calibration.capability_prior import ModelTraits
 from estimator.calibration.loss import CapabilityLoss
 from estimator.judgement.capability import Capability
+from estimator.judgement.choice import frontier
 from estimator.judgement.setups import Pace, Setups, usable_setups
 from estimator.judgement.worth import THINKING, WorthTable
 from estimator.quant_choice import customary
 from estimator.sentences import Sentence
+from estimator.structure.arrays import Flags, Ints
 from estimator.types import OperatingMode, Quant, Workload
 
 
@@ -48,7 +50,10 @@ class Judgement:
 
 
 class Judged:
-    """The usable setups of one machine and workload. Positions are those of ``traits`` and ``quants``."""
+    """The usable setups of one machine and workload. Positions are those of ``traits`` and ``quants``.
+
+    One setup a model is chosen, or one a quantization where ``by_quant``; chosen ones alone are on the frontier and beat others.
+    """
 
     def __init__(
         self,
@@ -59,20 +64,39 @@ class Judged:
         table: WorthTable,
         workload: Workload,
         mode: OperatingMode,
+        *,
+        by_quant: bool = False,
     ) -> None:
+        self._by_quant = by_quant
         self.names, self.traits, self.quants, self.pace, self.table = names, traits, quants, pace, table
         self.setups: Setups = usable_setups(table, pace, workload, mode)
 
     @cached_property
-    def order(self) -> list[int]:
-        """Positions of one setup a model, best first."""
+    def order(self) -> Ints:
+        """Positions of the chosen setups, best first."""
+        if self._by_quant:
+            return self.setups.of_quants()
         recency = np.array([model.released for model in self.traits])
-        return [int(n) for n in self.setups.best(recency, np.array([customary(quant) for quant in self.quants]))]
+        return self.setups.best(recency, np.array([customary(quant) for quant in self.quants]))
+
+    @cached_property
+    def frontier(self) -> Flags:
+        """Chosen setups that no other chosen one beats in worth and time, one flag a setup."""
+        flags = np.zeros(len(self.setups.model), dtype=np.bool_)
+        flags[self.order] = frontier(self.setups.worth[self.order], self.setups.seconds[self.order])
+        return flags
 
     @cached_property
     def pick(self) -> int | None:
         """The setup to take: the best ranked on the frontier; None when nothing is usable."""
-        return next((n for n in self.order if self.setups.frontier[n]), None)
+        return next((int(n) for n in self.order if self.frontier[n]), None)
+
+    def dominator(self, n: int) -> int | None:
+        """The best ranked setup that is at least as good and as fast as ``n``, and better in one; None on the frontier."""
+        worth, seconds = self.setups.worth, self.setups.seconds
+        better = (worth[self.order] >= worth[n]) & (seconds[self.order] <= seconds[n])
+        better &= (worth[self.order] > worth[n]) | (seconds[self.order] < seconds[n])
+        return next(map(int, self.order[better]), None)
 
     def judgement(self, n: int) -> Judgement:
         """All of one setup."""
@@ -80,7 +104,7 @@ class Judged:
         m, way, q = at = int(setups.model[n]), int(setups.way[n]), int(setups.quant[n])
         capability = table.capabilities[m][way]
         assert capability is not None
-        beaten_by = None if setups.frontier[n] else setups.dominator(n)
+        beaten_by = self.dominator(n)
         return Judgement(
             model=m,
             quant=q,
@@ -92,7 +116,7 @@ class Judged:
             decode_tok_s=float(self.pace.decode_tok_s[m, q]),
             ttft_ms=float(self.pace.ttft_ms[m, q]) or None,
             answer_s=float(setups.seconds[n]),
-            on_frontier=bool(setups.frontier[n]),
+            on_frontier=bool(self.frontier[n]),
             reason=reason(
                 self._standing(n),
                 None if self.pick is None else self._standing(self.pick),
@@ -109,4 +133,6 @@ class Judged:
             plain_of_two=bool(setups.way[n] != THINKING) and self.traits[m].thinking != "never",
             worth=float(setups.worth[n]),
             seconds=float(setups.seconds[n]),
+            rating=float(setups.rating[n]),
+            tight=bool(self.pace.tight[m, setups.quant[n]]),
         )

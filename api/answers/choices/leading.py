@@ -15,7 +15,6 @@ from api.answers.choices.judged import Judged
 from api.answers.choices.paces import Loads, OwnerPace
 from estimator.judgement.setups import Pace, usable_setups
 from estimator.judgement.worth import WorthTable
-from estimator.quant_choice import ALIKE_POINTS
 from estimator.structure.arrays import Flags, Floats, Ints
 from estimator.types import OperatingMode, Workload
 
@@ -54,20 +53,14 @@ class Reach:
 
         ``places`` are the chosen setups in order: of their speed, or of their rating.
         """
-        setups, pick, count = judged.setups, judged.pick, len(self.rating)
+        setups, pick = judged.setups, judged.pick
         if pick is None or len(places) < first:
             return np.asarray(np.isfinite(self.rating))
         shown = leading_of(judged, places, first)
         keys, reach = (setups.decode_tok_s, self.speed) if by_speed else (setups.rating, self.rating)
         # Every reason compares with the pick, which is the best rated on the frontier in any order.
         least, least_rating = keys[shown].min(), setups.rating[pick]
-        # Which of its alike setups a model is chosen in depends on the frontier.
-        rated = np.where(setups.sensible, setups.rating, -np.inf)
-        top = _highest(count, setups.model, rated)
-        leads = (_highest(count, setups.model, keys) >= least) | (top >= least_rating)
-        alike = setups.frontier & (rated >= top[setups.model] - ALIKE_POINTS) & leads[setups.model]
-        checked = np.union1d(shown, np.flatnonzero(alike))
-        beats = (self.worth[:, None] >= setups.worth[checked]) & (self.seconds[:, None] <= setups.seconds[checked])
+        beats = (self.worth[:, None] >= setups.worth[shown]) & (self.seconds[:, None] <= setups.seconds[shown])
         can = np.asarray((reach >= least) | (self.rating >= least_rating))
         can[self.model[beats.any(axis=1)]] = True
         return can

@@ -56,16 +56,19 @@ def meant(catalog: Catalog, kind: str, text: str) -> Meaning:
     try:
         return catalog.meaning(kind, text)
     except UnknownNameError as error:
-        raise QuestionError(ErrorCode.NOT_FOUND, str(error), kind, tuple(error.suggestions)) from error
+        raise QuestionError.of(error) from error
 
 
 def host_with(host: Host, memory_gb: float | None, bandwidth_gbps: float | None) -> Host:
-    """``host`` with another memory size (GiB) or memory bandwidth (10^9 bytes per second)."""
+    """``host`` with another memory size (GiB) or memory bandwidth (10^9 bytes per second), and named by it."""
+    kind, *known = host.name.split(", ")
     if memory_gb is not None:
         host = replace(host, slug=CUSTOM_HOST, memory_bytes=round(memory_gb * specs.GIB))
+        known = [*known[:-1], f"{memory_gb:g} GB"]
     if bandwidth_gbps is not None:
         host = replace(host, slug=CUSTOM_HOST, bandwidth_bytes_s=bandwidth_gbps * 1e9)
-    return host
+        known = [f"memory of {bandwidth_gbps:g} GB/s", *known[-1:]]
+    return replace(host, name=", ".join([kind, *known]))
 
 
 def machine_of(

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from api.answers.choices.judged import Judged, Judgement
+from api.answers.choices.leading import leading_of
 from api.answers.choices.machine import Machine
 from db.entries import specs
 from db.entries.files import Catalog, Entry
@@ -164,7 +165,7 @@ def recommended_models(catalog: Catalog, calibration: Calibration, question: Que
         engine = ENGINES[int(chosen.laid.engine[judgement.quant])]
         return Recommended(chosen.candidate.entry, quants[judgement.quant], engine, judgement)
 
-    return Choice(tuple(map(recommended, judged.order[:first])), recommended(judged.pick))
+    return Choice(tuple(map(recommended, judged.order[:first].tolist())), recommended(judged.pick))
 
 
 #: A model and its quantization; None for any.
@@ -190,7 +191,7 @@ def preferred(catalog: Catalog, calibration: Calibration, question: Question, si
             ]
             evaluated.append(_Evaluated(candidate, replace(laid, known=laid.known & asked)))
     judged = _judged(evaluated, quants, question)
-    if judged is None or not judged.order:
+    if judged is None or not len(judged.order):
         return None
     first = judged.order[0]
     slug = evaluated[int(judged.setups.model[first])].candidate.traits.slug
@@ -290,7 +291,7 @@ def _open(judged: Judged | None, others: Sequence[_Candidate], first: int) -> li
     """Those of ``others`` that can come among the first, or beat one of them in worth and time."""
     if judged is None or len(judged.order) < first:
         return list(others)
-    best = judged.order[:first] + ([] if judged.pick is None else [judged.pick])
+    best = leading_of(judged, judged.order, first)
     least_rating, least_worth = judged.setups.rating[best].min(), judged.setups.worth[best].min()
     return [other for other in others if other.most_rating >= least_rating or other.most_worth >= least_worth]
 

@@ -12,13 +12,19 @@ _SAME_TIME = 1.1
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A setup as a sentence speaks of it. ``plain_of_two``: it could think, and does not."""
+    """A setup as a sentence speaks of it.
+
+    ``plain_of_two``: it could think, and does not. ``rating`` is the lower end of worth, less what time and a full memory
+    (``tight``) cost.
+    """
 
     model: str
     quant: str
     plain_of_two: bool
     worth: float
     seconds: float
+    rating: float
+    tight: bool = False
 
     @property
     def name(self) -> str:
@@ -27,7 +33,7 @@ class Standing:
 
 
 def reason(setup: Standing, pick: Standing | None, beaten_by: Standing | None) -> Sentence:
-    """Why ``one`` stands where it stands, beside the pick and the setup that beats it in worth and time."""
+    """Why ``setup`` stands where it stands, beside the pick and the setup that beats it in worth and time."""
     if setup == pick:
         thinking = ", without thinking" if setup.plain_of_two else ""
         return Sentence(
@@ -51,14 +57,17 @@ def reason(setup: Standing, pick: Standing | None, beaten_by: Standing | None) -
 
 
 def _beaten(setup: Standing, other: Standing) -> Sentence:
-    """The sentence on the setup that beats ``setup``, and by how much."""
+    """The sentence on the setup that beats ``setup``, by how much, and why it is rated lower where it is."""
     gain, faster = other.worth - setup.worth, setup.seconds / other.seconds
     values = {"model": other.model, "quant": other.quant, "without_thinking": other.plain_of_two, "points": gain}
-    if faster < _SAME_TIME:
-        text = f"{other.name} answers as fast and better by {gain:.1f} points."
-        return Sentence(SentenceCode.BEATEN_AT_EQUAL_SPEED, text, **values)
-    text = f"{other.name} answers {_times(faster)} as fast and {_better(gain)}."
-    return Sentence(SentenceCode.BEATEN, text, **values, times=faster)
+    same_time = faster < _SAME_TIME
+    text = f"{other.name} answers {'' if same_time else f'{_times(faster)} '}as fast and {_better(gain)}"
+    if other.rating < setup.rating:
+        doubt = "it fills the memory" if other.tight > setup.tight else "its worth is less certain"
+        return Sentence(SentenceCode.BEATEN_LESS_SURELY, f"{text}, but {doubt}.", **values, times=faster)
+    if same_time:
+        return Sentence(SentenceCode.BEATEN_AT_EQUAL_SPEED, f"{text}.", **values)
+    return Sentence(SentenceCode.BEATEN, f"{text}.", **values, times=faster)
 
 
 def beside(

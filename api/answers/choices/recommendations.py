@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TypeAlias
 
 import numpy as np
@@ -195,19 +196,16 @@ async def _gpus(reads: FitReads, paces: Paces, model: ModelRecord, question: Que
 async def _quants(
     reads: FitReads, paces: Paces, model: ModelRecord, gpu: GpuRecord, question: Question
 ) -> Recommendations:
-    """Quantizations of a pairing that are usable, those that are needlessly wide last."""
+    """Quantizations of a pairing that are usable; by rating those that are needlessly wide are last."""
     view = reads.view
     require_facts(model, gpu)
     own = await paces.of(reads, model, question.slot, question.users)
     machine = view.gpus.index(gpu)
     bought = recommend.affordable([gpu.accelerator], question.buyer, _known([view.derived(prices_of)[gpu.slug]]))[0]
     pace = _limited(own, question, (np.arange(len(view.gpus)) == machine)[:, None] & bought)
-    judged = await search(_judge_one, view, paces, model, [model.name] * len(view.gpus), pace, question)
-    setups = judged.setups
-    key = setups.decode_tok_s if question.aim in (Aim.FASTEST, Aim.EFFICIENT) else setups.rating
-    order = np.lexsort((-setups.rating, -key, ~setups.sensible))
-    _, first = np.unique(setups.quant[order], return_index=True)
-    places = order[np.sort(first)]
+    names = [model.name] * len(view.gpus)
+    judged = await search(partial(_judge_one, by_quant=True), view, paces, model, names, pace, question)
+    places = _by_aim(judged, question.aim, None)
     return _recommendations(view, judged, places, question, own.whole, view.precomputed_quants, model=model, gpu=gpu)
 
 
@@ -241,20 +239,27 @@ def _judge_models(
 
 
 def _judge_one(
-    view: CatalogView, paces: Paces, model: ModelRecord, names: Sequence[str], pace: Pace, question: Question
+    view: CatalogView,
+    paces: Paces,
+    model: ModelRecord,
+    names: Sequence[str],
+    pace: Pace,
+    question: Question,
+    *,
+    by_quant: bool = False,
 ) -> Judged:
     """One model on every accelerator."""
     place = view.models.index(model)
     return Judged(
         names, [paces.traits[place]] * len(names), [quant.spec for quant in view.precomputed_quants], pace,
         row_of(paces.table(question.slot), place, len(names)), view.workloads[question.slot].spec, question.mode,
+        by_quant=by_quant,
     )  # fmt: skip
 
 
 def _by_aim(judged: Judged, aim: Aim, cost: Floats | None) -> Ints:
-    """Places of the best setup of each row, in the order of the aim; ``cost`` is a price or power a row."""
-    places = np.array(judged.order, dtype=np.int64)
-    setups = judged.setups
+    """Places of the chosen setups in the order of the aim; ``cost`` is a price or power a row."""
+    places, setups = judged.order, judged.setups
     if aim is Aim.SCORE or (cost is None and aim is Aim.CHEAPEST):
         return places
     key = -setups.decode_tok_s[places]
@@ -285,7 +290,7 @@ def _recommendations(
         quant = view.precomputed_quants[int(setups.quant[n])]
         key = FitKey(view.model_ids[(model or side).slug], view.gpu_ids[(gpu or side).slug], view.quant_ids[quant.slug])
         choices.append(Choice(side, n, key))
-    on_frontier = setups.frontier if on_frontier is None else on_frontier
+    on_frontier = judged.frontier if on_frontier is None else on_frontier
     return Recommendations(judged, choices, on_frontier, whole, question.slot)
 
 

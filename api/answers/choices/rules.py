@@ -15,6 +15,7 @@ from estimator import verdict
 from estimator.calibration.capability_prior import ModelTraits
 from estimator.calibration.coefficients import Calibration
 from estimator.grid import FitBlock, evaluate_block
+from estimator.judgement.choice import frontier
 from estimator.judgement.setups import Pace, Setups, usable_setups
 from estimator.judgement.worth import worth_table
 from estimator.placement.hosts import host_for
@@ -112,10 +113,10 @@ def _count(setups: Setups, chosen: NDArray[np.int64], pace: Pace, workload: Work
     eight = pace.runs & (pace.bits_per_weight >= 8.0) & (pace.bits_per_weight < _SIXTEEN_BITS)
     fastest = np.where(eight, pace.decode_tok_s, 0.0).max(axis=1, initial=0.0)
     sixteen = pace.bits_per_weight[model, quant] >= _SIXTEEN_BITS
-    leading = np.flatnonzero(setups.frontier)
+    leading = chosen[frontier(setups.worth[chosen], seconds)]
     worth, time = setups.worth[leading, None], setups.seconds[leading, None]
-    no_worse = (setups.worth >= worth) & (setups.seconds <= time)
-    better = (setups.worth > worth) | (setups.seconds < time)
+    no_worse = (setups.worth[chosen] >= worth) & (seconds <= time)
+    better = (setups.worth[chosen] > worth) | (seconds < time)
     return Broken(
         questions=1,
         chosen=len(chosen),

@@ -13,7 +13,7 @@ from strawberry.utils.str_converters import to_camel_case
 from api.answers.files.models import Fetched, sources_of_addresses
 from api.answers.questions import answerer_of
 from api.answers.searches import search
-from api.errors import ApiError, ErrorCode, LimitExceededError, NotFoundError, QuestionError
+from api.errors import ApiError, LimitExceededError, NotFoundError, QuestionError
 from api.graphql.catalog.faces import Faces
 from api.graphql.choices.inputs import REFERENCES, DraftInput, EstimateInput
 from api.graphql.choices.types import EstimateResult
@@ -22,6 +22,7 @@ from api.graphql.core.errors import UserError
 from api.graphql.core.sentences import sentences_of
 from api.graphql.fits.figures import EstimateDevice, EstimateSpeculation
 from api.graphql.fits.predictions import Estimate, estimate_of_plan
+from db.entries.names.meanings import UnknownNameError
 
 #: Keys whose values take long to read.
 _LARGE = frozenset(("model_config", "model_gguf", "model_index"))
@@ -38,8 +39,8 @@ async def estimate_one(context: RequestContext, question: EstimateInput) -> Esti
             return _answer(context.faces, asked, sources)
         return await search(_answer, context.faces, asked, sources)
     except QuestionError as error:
-        if error.code is ErrorCode.NOT_FOUND and error.field:
-            raise NotFoundError(error.field, _name_in(error, asked), error.suggestions) from error
+        if isinstance(error.__cause__, UnknownNameError):
+            raise NotFoundError.of(error.__cause__) from error
         details: dict[str, Any] = {"field": ".".join(path_of(error.field))} if error.field else {}
         raise ApiError(error.code, _spelled(str(error)), **details) from error
 
@@ -76,12 +77,6 @@ def _spelled(message: str) -> str:
         return f"'{'.'.join(path_of(key))}'" if key.partition(".")[0] in _KEYS else quoted[0]
 
     return _QUOTED.sub(spelled, message)
-
-
-def _name_in(error: QuestionError, asked: Mapping[str, Any]) -> str:
-    """The unknown name: from its field of the question, else from the message."""
-    named = asked.get(str(error.field))
-    return named if named is not None else str(error).partition("'")[2].partition("'")[0]
 
 
 async def estimate_many(context: RequestContext, questions: Sequence[EstimateInput]) -> list[EstimateResult]:

@@ -78,8 +78,8 @@ class Recommendation:
         description="Time to a whole answer of the workload, thinking included, seconds."
     )
     on_frontier: bool = strawberry.field(
-        description="Whether no other setup is as good in worth and time and better in one; of accelerators, in rating and "
-        "price."
+        description="Whether no other setup of the list is as good in worth and time and better in one; of accelerators, in "
+        "rating and price."
     )
     reason: Sentence = strawberry.field(description="Why it stands there.")
     slug: strawberry.Private[str]

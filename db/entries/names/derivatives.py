@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ class Derivative:
     @property
     def quant(self) -> str | None:
         """Slug of the one quantization that it holds."""
-        return None if self.format in ("gguf", "other") else self.format
+        return None if self.format in _NO_QUANT else self.format
 
     @property
     def name(self) -> str:
@@ -41,6 +41,8 @@ class Derivative:
         return self.repository.split("/")[-1]
 
 
+#: Formats that tell no quantization of the catalog.
+_NO_QUANT = (None, "gguf", "other")
 _SHORTEST_NAME = 3
 _GAPS = str.maketrans("", "", " _-/:")
 
@@ -63,16 +65,16 @@ def checkpoints_of(directory: Path, models: Mapping[str, Mapping[str, Any]]) -> 
     Fine-tunes are left out: the name must be that of the base's repository and words of formats. The repository
     of the base's publisher comes first, then that of the owner with most lines.
     """
-    rows = [line for line in _lines(directory) if line.quant is not None and line.known_by in ("name", "card")]
-    lines = Counter(_owner(row.repository) for row in rows)
+    rows = [row for row in _rows(directory) if row["format"] not in _NO_QUANT and row["known_by"] in ("name", "card")]
+    lines = Counter(_owner(row["repository"]) for row in rows)
     best: dict[tuple[str, str], tuple[bool, int, str]] = {}
     for row in rows:
-        repository, base = row.repository, models.get(row.base)
+        repository, base = row["repository"], models.get(row["base"])
         if base is None or not base.get("hf_repo") or not _is_copy(repository, base["hf_repo"]):
             continue
         owner = _owner(repository)
         rank = (owner != _owner(base["hf_repo"]), -lines[owner], repository)
-        place = (row.base, str(row.quant))
+        place = (row["base"], row["format"])
         best[place] = min(best.get(place, rank), rank)
     known: dict[str, dict[str, str]] = {}
     for (slug, quant), (_, _, repository) in sorted(best.items()):
@@ -81,24 +83,27 @@ def checkpoints_of(directory: Path, models: Mapping[str, Mapping[str, Any]]) -> 
 
 
 def _is_copy(repository: str, original: str) -> bool:
-    own, base = (re.sub(r"[^a-z0-9]", "", name.split("/")[-1].casefold()) for name in (repository, original))
-    before, match, after = own.partition(base)
+    before, match, after = _letters_of(repository).partition(_letters_of(original))
     return bool(match) and _OF_FORMAT.fullmatch(before + after) is not None
+
+
+@cache
+def _letters_of(repository: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", repository.split("/")[-1].casefold())
 
 
 def _owner(repository: str) -> str:
     return repository.split("/")[0]
 
 
-def _lines(directory: Path) -> Iterator[Derivative]:
+def _rows(directory: Path) -> Iterator[dict[str, Any]]:
     for path in sorted(directory.glob("*.jsonl")):
-        for row in map(orjson.loads, path.read_bytes().splitlines()):
-            yield Derivative(row["repository"], row["base"], row["known_by"], row["format"])
+        yield from map(orjson.loads, path.read_bytes().splitlines())
 
 
 @lru_cache(maxsize=2)
 def _read(directory: Path) -> tuple[Derivative, ...]:
-    return tuple(_lines(directory))
+    return tuple(Derivative(row["repository"], row["base"], row["known_by"], row["format"]) for row in _rows(directory))
 
 
 @lru_cache(maxsize=2)

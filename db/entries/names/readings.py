@@ -48,7 +48,8 @@ _LISTED = re.compile(
 #: Between several accelerators, and between those of which a device is one, as a list of devices prints them.
 JOINED = re.compile(r"\s*(?:\+|&|,|\band\b|\bund\b|\bplus\b)\s*", re.I)
 ALTERNATIVES = re.compile(r"\s*/\s*|\s+\bor\b\s+", re.I)
-_MOBILE = re.compile(r"(?<=\d{4})m(?![^\W_])", re.I)
+#: The letter of a laptop's chip, or the power class of one: GeForce alone has desktop numbers with Max-Q in laptops.
+_MOBILE = re.compile(r"(?:(?<=\d{4})m|(?<=\d0[5-9]0)(?P<grade>(?:\s*(?:ti|super))?)\s*max[\s-]?q)(?![^\W_])", re.I)
 _TARGET = re.compile(r"\bgfx[0-9a-f]{3,4}\b", re.I)
 #: Code names that Mesa prints -> compiler target (``ac_get_family_name`` and ``ac_get_llvm_processor_name`` of Mesa).
 _CODE_NAMES = {
@@ -62,8 +63,19 @@ _CODE_NAMES = {
 }  # fmt: skip
 _CODE_NAME = re.compile(rf"\bradv[ _](?:gfx\w+|({'|'.join(sorted(_CODE_NAMES, key=len, reverse=True))}))\b", re.I)
 _COMPUTER = re.compile(
-    r"\b(?:apple\s+)?(?:macbook(?:\s+(?:pro|air|neo))?|mac\s*-?\s*(?:mini|studio|pro)|imac(?:\s+pro)?|ipad(?:\s+(?:pro|air))?)"
-    r"(?:\s+1\d(?:[\s-]*inch|\")?)?(?![^\W_])",
+    r"(?:\b1\d(?:\.\d)?(?:[\s-]*inch|\s*[\"”″])\s*)?\b(?:apple\s+)?"
+    r"(?:macbook(?:\s+(?:pro|air|neo))?|mac\s*-?\s*(?:mini|studio|pro)|imac(?:\s+pro)?)"
+    r"(?:\s+1\d(?:\.\d)?(?:[\s-]*inch|\s*[\"”″])?)?(?![^\W_])",
+    re.I,
+)
+#: Makers of boards with their lines, and those who rent accelerators: words around a name that leave the chip as it is.
+_AROUND = re.compile(
+    r"\b(?:acer|asrock|asus|colorful|dell|evga|gainward|galax|gigabyte|gunnir|hp|inno3d|kfa2|lenovo|manli|maxsun|msi|palit|pny"
+    r"|powercolor|sapphire|sparkle|supermicro|xfx|yeston|zotac|tuf|rog(?:[ -]strix)?|proart|ftw3?|xc3|aorus|eagle|windforce"
+    r"|ventus(?:[ -][23]x)?|suprim(?:[ -]x)?|gaming(?:[ -](?:x|z|oc|pro|trio))?|x[ -]trio|trio|slim|nitro\+?|pulse|red[ -]devil"
+    r"|hellhound|steel[ -]legend|challenger|phantom|turbo|blower|amp|trinity|oc(?:[ -]edition)?"
+    r"|azure|colab(?:[ -]pro)?|gcp|google[ -]colab|hetzner|kaggle|lambda(?:[ -]labs)?|paperspace|runpod|vast(?:\.ai)?)"
+    r"(?![^\W_])\+?",
     re.I,
 )
 _APPLE_CHIP = re.compile(r"(?<![^\W_])[ma]\d{1,2}(?![^\W_])", re.I)
@@ -118,7 +130,7 @@ def _peeled(name: str, quant_of: QuantOf, *, mlx: bool, whole: bool) -> Iterator
 
 
 def gpu_readings(text: str) -> Iterator[Reading]:
-    """The text; without the driver's remarks; without the computer around an Apple chip; each with a count split off."""
+    """The text; without the driver's remarks; without the computer or board around the chip; each with a count split off."""
     yield Reading(text)
     listed = _LISTED.match(text.strip())
     names = [text.strip() if listed is None else listed["name"].strip()]
@@ -127,8 +139,11 @@ def gpu_readings(text: str) -> Iterator[Reading]:
         names.append(without_driver)
     if _APPLE_CHIP.search(text):
         names.append(_COMPUTER.sub(" ", text).strip())
+    chip = " ".join(_AROUND.sub(" ", names[-1]).split())
+    if chip and chip != names[-1]:
+        names.append(chip)
     if _MOBILE.search(names[-1]):
-        names.append(_MOBILE.sub(" laptop", names[-1]))
+        names.append(_MOBILE.sub(r"\g<grade> laptop", names[-1]))
     for name in names:
         yield Reading(name)
         yield from _counted(name)

@@ -116,10 +116,11 @@ class Resolver:
             return [named, never, [(self._described, loose)], repaired, [(self._refused, readings[:1])]]
         if kind == "gpu":
             whole = [replace(readings[0], whole=True)]
-            named = [(self._of_product, readings[:1]), (self._found, readings)]
+            named = [(find, readings[:1]) for find in (self._named, self._of_product, self._of_equals)]
+            named.append((self._found, readings))
             named += [(self._of_computer, whole), (self._of_processor, readings), (self._of_several, readings[:2])]
             held: _Ways = [(self._of_computer, readings[:1]), (self._of_target, readings[:1])]
-            return [named, repaired, [(self._refused, readings[:1])], held]
+            return [named, [(self._refused, readings)], repaired, held]
         return [[(self._found, readings)], repaired]
 
     def _found(self, kind: str, text: str, reading: Reading) -> Meaning | None:
@@ -229,8 +230,7 @@ class Resolver:
         known = [series for series in series_of(bare, file) if series.gpu in gpus]
         if type_ := memory_type_of(reading.name):
             known = [series for series in known if str(gpus[series.gpu]["memory_type"]).casefold().startswith(type_)]
-        if len(known) > 1:
-            raise AmbiguousNameError(kind, text, [series.gpu for series in known])
+        known.sort(key=lambda series: -gpus[series.gpu]["bandwidth_gbps"])
         if not known:
             board = None if bare == reading.name else self._index(kind).find(bare, said=text)
             if board is None or gpus[board.slug]["memory_gb"] is not None or gpus[board.slug]["kind"] != "cpu":
@@ -238,10 +238,23 @@ class Resolver:
             note = taken_as(text, f"{gpus[board.slug]['name']}, without its amount of memory")
             return replace(board, notes=(*board.notes, note))
         told, name, memory = shortened(text), gpus[known[0].gpu]["name"], known[0].memory
+        others = tuple(series.gpu for series in known[1:])
+        also = f"; with its slower memory it is {', '.join(others)}" if others else ""
         apart = "" if bare == reading.name else " The amount of memory is not read from the name."
-        taken = f"{told!r} is taken as {name}; the processor takes {memory}.{apart}"
+        taken = f"{told!r} is taken as {name}; the processor takes {memory}{also}.{apart}"
         note = Sentence(SentenceCode.MEMORY_OF_PROCESSOR, taken, name=told, taken_as=name, memory=memory)
-        return Meaning(known[0].gpu, (note,))
+        return Meaning(known[0].gpu, (note,), others)
+
+    def _of_equals(self, kind: str, text: str, reading: Reading) -> Meaning | None:
+        """The accelerator that a text names several times, as "3090 + 3090"."""
+        parts = [part for part in JOINED.split(reading.name) if part.strip()]
+        if len(parts) < 2:
+            return None
+        find = partial(self._found, kind, text)
+        named = [next(filter(None, map(find, gpu_readings(part))), None) for part in parts]
+        if named[0] is None or {meaning and meaning.slug for meaning in named} != {named[0].slug}:
+            return None
+        return replace(named[0], count=len(parts))
 
     def _of_several(self, kind: str, text: str, reading: Reading) -> Meaning | None:
         """Nothing; an error with the accelerators where the text names more than one, or one of several."""

@@ -47,7 +47,7 @@ LINES = frozenset({"rtx", "gtx", "rx"})
 NOISE: Mapping[str, frozenset[str]] = {
     "gpu": frozenset(
         {
-            "nvidia", "amd", "ati", "intel", "apple", "google", "aws", "huawei", "qualcomm", "geforce", "radeon", "tesla",
+            "nvidia", "amd", "ati", "intel", "apple", "google", "aws", "huawei", "habana", "qualcomm", "geforce", "radeon", "tesla",
             "instinct", "gpu", "graphics", "generation", "card", "video", "series", "vram", "memory", "ram", "rtx", "gtx",
             "rx", "fe", "founders", "corporation", "inc", "the", "oam", "vf", "edition", "mesa", "mac",
         }
@@ -133,7 +133,7 @@ def beside(kind: str, entry: Entry) -> frozenset[str]:
             facts.append(f"{total:.0f}b" if total < 1000 else f"{total / 1000:.0f}t {total:.0f}b")
         return frozenset(words(kind, " ".join(facts)))
     if kind == "gpu":
-        facts = [str(entry.get("architecture") or ""), str(entry.get("memory_type") or "")]
+        facts = [str(entry.get("architecture") or "").split("(")[0], str(entry.get("memory_type") or "")]
         if entry.get("memory_gb") is not None:
             facts.append(f"{entry['memory_gb']:g} GB")
         if entry.get("kind") in ("consumer", "workstation"):

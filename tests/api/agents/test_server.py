@@ -17,10 +17,9 @@ from mcp.client.stdio import StdioServerParameters
 
 from api.agents.answers import Answers
 from api.agents.server import make_server
-from db.entries.files import load_catalog
+from tests.support.catalogs import CATALOG
 
 ROOT = Path(__file__).parents[3]
-CATALOG = load_catalog()
 SERVER = make_server(Answers(CATALOG))
 TOOLS = ["compare", "fit", "recommend", "search", "what_if"]
 #: Characters of a result that an agent reads without regret.

@@ -11,12 +11,11 @@ from api.answers.own_hardware import accelerator_of_facts
 from api.answers.questions import Answerer
 from api.errors import QuestionError
 from db.entries import specs
-from db.entries.files import load_catalog
 from estimator.calibration.coefficients import Calibration
 from estimator.fit_facts import request_of
 from estimator.grid import evaluate_block
+from tests.support.catalogs import CATALOG
 
-CATALOG = load_catalog()
 ANSWERER = Answerer(CATALOG, Calibration.load())
 LLAMA: dict[str, Any] = {
     "architectures": ["LlamaForCausalLM"],

@@ -8,12 +8,12 @@ import pytest
 
 from api.answers.questions import Answer, Answerer
 from api.errors import QuestionError
-from db.entries.files import load_catalog
 from estimator.advice.commands import commands
 from estimator.calibration.coefficients import Calibration
+from tests.support.catalogs import CATALOG
 
 MIB, GIB = 1024**2, 1024**3
-ANSWERER = Answerer(load_catalog(), Calibration.load())
+ANSWERER = Answerer(CATALOG, Calibration.load())
 
 
 def ask(**question: Any) -> Answer:
@@ -222,7 +222,7 @@ def test_an_engine_that_is_accepted_is_listed(name: str, engine: str) -> None:
     assert answer.estimate.engine is not None
     assert answer.estimate.engine.value == engine
     assert answer.estimate.decode is not None
-    assert engine in load_catalog().engines
+    assert engine in CATALOG.engines
     with pytest.raises(QuestionError, match=engine):
         ask(model="qwen3-8b", gpu="rtx-4090", quant="Q4_K_M", engine="no-such-engine")
 

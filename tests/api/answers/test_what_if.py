@@ -12,14 +12,14 @@ from typer.testing import CliRunner
 from api.answers.output import as_json
 from api.answers.questions import Answerer
 from api.cli.app import app
-from api.errors import QuestionError
+from api.errors import ErrorCode, QuestionError
 from db.entries import specs
-from db.entries.files import Catalog, load_catalog
+from db.entries.files import Catalog
 from estimator.calibration.coefficients import Calibration
 from tests.api.answers.test_own_hardware import LLAMA
 from tests.api.conftest import nested
+from tests.support.catalogs import CATALOG
 
-CATALOG = load_catalog()
 ANSWERER = Answerer(CATALOG, Calibration.load())
 DRAFT = {"model": "llama-3.2-1b", "quant": "Q8_0", "tokens": 5, "acceptance_rate": 0.8}
 
@@ -280,6 +280,7 @@ def test_an_answer_states_what_a_name_was_taken_as() -> None:
     ]
     with pytest.raises(QuestionError, match="'rtx 6000' fits several entries") as caught:
         answer(gpu="rtx 6000")
+    assert caught.value.code is ErrorCode.AMBIGUOUS_NAME
     assert "rtx-6000-ada-generation" in caught.value.suggestions
 
 

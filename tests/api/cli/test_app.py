@@ -11,14 +11,14 @@ import pytest
 from typer.testing import CliRunner
 
 from api.cli.app import app
-from db.entries.files import load_catalog
+from tests.support.catalogs import CATALOG
 
 ROOT = Path(__file__).parents[3]
 
 
 def test_the_version_names_the_catalog() -> None:
     result = CliRunner().invoke(app, ["--version"])
-    assert result.stdout == f"fitgraph 0.1.0, catalog {load_catalog().revision}\n"
+    assert result.stdout == f"fitgraph 0.1.0, catalog {CATALOG.revision}\n"
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -9,16 +9,16 @@ import pytest
 
 from api.cli import judgement
 from api.cli.exit_codes import FAILED, NO_ANSWER
-from db.entries.files import load_catalog
 from estimator.calibration.loss import LossTable
 from estimator.calibration.scale import KINDS
 from estimator.judgement.capability import CapabilityTable
+from tests.support.catalogs import CATALOG
 
 
 def test_every_model_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert judgement.capability_command(as_json=True) == 0
     rows = json.loads(capsys.readouterr().out)
-    assert {row["slug"] for row in rows} == load_catalog().models.keys()
+    assert {row["slug"] for row in rows} == CATALOG.models.keys()
     for row in rows:
         for kind in KINDS:
             assert {"value", "low", "high", "evidence"} <= set(row[kind])
@@ -28,7 +28,7 @@ def test_every_model_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
 def test_the_list_is_readable(capsys: pytest.CaptureFixture[str]) -> None:
     assert judgement.capability_command(as_json=False) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == len(load_catalog().models) + 2
+    assert len(lines) == len(CATALOG.models) + 2
     assert "long context" in lines[0]
 
 
@@ -46,7 +46,7 @@ def test_the_committed_capabilities_were_fitted_on_the_committed_results() -> No
 def test_losses_are_listed_by_size_and_by_model(capsys: pytest.CaptureFixture[str]) -> None:
     assert judgement.loss_command(None, as_json=True) == 0
     rows = json.loads(capsys.readouterr().out)
-    assert len(rows) == len(judgement.SIZES) * len(load_catalog().quants)
+    assert len(rows) == len(judgement.SIZES) * len(CATALOG.quants)
     assert judgement.loss_command("Qwen3 32B", as_json=False) == 0
     assert "q4-k-m" in capsys.readouterr().out
     assert judgement.loss_command("no such model at all", as_json=True) == NO_ANSWER

@@ -15,6 +15,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 ROOTS = {
     'model(slug: "none") { slug }': "NOT_FOUND",
     'gpu(slug: "none") { slug }': "NOT_FOUND",
+    'model(slug: "llama") { slug }': "AMBIGUOUS_NAME",
     'quant(slug: "none") { slug }': "NOT_FOUND",
     'computer(slug: "none") { slug }': "NOT_FOUND",
     'node(id: "bad") { id }': "BAD_USER_INPUT",
@@ -56,7 +57,9 @@ ROOTS = {
     'rankedModels(gpu: "rtx-4090", benchmark: "none") { rank }': "NOT_FOUND",
     'upgradeGains(from: "rtx-4090", to: "none") { newlyUsable }': "NOT_FOUND",
     'smallestSetups(model: "none", target: {}) { gpuCount }': "NOT_FOUND",
+    'fit(model: "llama", gpu: "rtx-4090") { score }': "AMBIGUOUS_NAME",
     'comparison(input: {models: [], gpus: ["rtx-4090"]}) { winner }': "BAD_USER_INPUT",
+    'estimate(input: {model: {slug: "llama"}, machine: {gpu: "rtx-4090"}}) { score }': "AMBIGUOUS_NAME",
     'estimate(input: {model: {slug: "none"}, machine: {gpu: "rtx-4090"}, quant: "q4-k-m"}) { score }': "NOT_FOUND",
 }
 #: Fields of an accelerator, a model or a fit that fail, with their path below it.

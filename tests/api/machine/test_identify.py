@@ -14,9 +14,8 @@ from api.machine.identify import identify, stated
 from api.machine.pci import names_of
 from api.machine.probe import RecordedMachine
 from api.machine.text import GIB
-from db.entries.files import load_catalog
+from tests.support.catalogs import CATALOG
 
-CATALOG = load_catalog()
 RECORDINGS = {path.stem: path for path in (Path(__file__).parents[2] / "data" / "machines").rglob("*.txt")}
 METAL, VM, CONTAINER, WSL = (
     Surroundings.METAL, Surroundings.VIRTUAL_MACHINE, Surroundings.CONTAINER, Surroundings.WSL

@@ -19,10 +19,10 @@ from api.pages.pairs import resolve_pair
 from api.pages.responses import TEMPLATES
 from api.server.app import create_app
 from api.settings import ApiSettings
-from db.entries.files import load_catalog
 from db.session import upgrade_database
 from estimator.advice.amounts import gib
 from tests.api.conftest import Ask, part_of
+from tests.support.catalogs import CATALOG
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -349,7 +349,7 @@ async def test_what_does_not_fit_has_no_command_and_no_demonstration(client: htt
 
 
 async def test_a_processor_has_no_device_memory(settings: ApiSettings, tmp_path: Path) -> None:
-    catalog = part_of(load_catalog(), ("llama-3.1-8b",), ("cpu-ddr5-5600-2ch",))
+    catalog = part_of(CATALOG, ("llama-3.1-8b",), ("cpu-ddr5-5600-2ch",))
     state = ApiSettings(state_dir=tmp_path)
     upgrade_database(state.resolved_database_url)
     made = create_app(state, catalog)
@@ -364,7 +364,7 @@ async def test_a_processor_has_no_device_memory(settings: ApiSettings, tmp_path:
 
 @pytest.mark.parametrize("gpu", ["tpu-v4", "gaudi-3-128-gb", "trainium2", "ascend-910b"])
 async def test_an_accelerator_that_no_engine_runs_on_is_told_of_in_words(gpu: str, tmp_path: Path) -> None:
-    catalog = part_of(load_catalog(), ("llama-3.1-8b",), (gpu,))
+    catalog = part_of(CATALOG, ("llama-3.1-8b",), (gpu,))
     state = ApiSettings(state_dir=tmp_path)
     upgrade_database(state.resolved_database_url)
     made = create_app(state, catalog)

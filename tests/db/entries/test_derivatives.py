@@ -10,12 +10,12 @@ import pytest
 
 from db.entries import specs
 from db.entries.derivatives import check_derivatives, other_release, other_size
-from db.entries.files import CATALOG_ROOT, load_catalog
+from db.entries.files import CATALOG_ROOT
 from db.entries.names.derivatives import checkpoints_of
 from db.entries.names.resolver import Resolver
 from estimator.structure.checkpoints import has_weights
+from tests.support.catalogs import CATALOG
 
-CATALOG = load_catalog()
 ROW = {"repository": "org/Qwen3-32B-tuned", "base": "qwen3-32b", "known_by": "name", "license": None, "date": "2026-01-01",
        "format": None}  # fmt: skip
 

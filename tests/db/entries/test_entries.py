@@ -20,11 +20,12 @@ from db.entries.files import (
     load_catalog,
 )
 from db.entries.measurements import MATCHES, Row, memory_rows, serving_rows, speed_rows, thin_rows
+from tests.support.catalogs import CATALOG
 
 
 @pytest.fixture(scope="module")
 def catalog() -> Catalog:
-    return load_catalog()
+    return CATALOG
 
 
 def test_the_bundled_catalog_has_no_fault() -> None:

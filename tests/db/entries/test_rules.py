@@ -10,14 +10,15 @@ from typing import Any
 import pytest
 
 from db.entries import rules as catalog_rules
-from db.entries.files import Catalog, load_catalog
+from db.entries.files import Catalog
+from tests.support.catalogs import CATALOG
 
 Change = Callable[[dict[str, Any]], None]
 
 
 @pytest.fixture(scope="module")
 def catalog() -> Catalog:
-    return load_catalog()
+    return CATALOG
 
 
 def put(path: str, value: Any) -> Change:

@@ -7,15 +7,16 @@ from copy import deepcopy
 import pytest
 
 from db.entries import specs
-from db.entries.files import Catalog, load_catalog
+from db.entries.files import Catalog
 from estimator.fact_words import FACT_WORDS
 from estimator.placement.hardware import choose_engine, usable_bytes
 from estimator.types import Backend, Engine, MissingFactError, QuantFormat, missing_fact
+from tests.support.catalogs import CATALOG
 
 
 @pytest.fixture(scope="module")
 def catalog() -> Catalog:
-    return load_catalog()
+    return CATALOG
 
 
 def test_an_accelerator_in_base_units(catalog: Catalog) -> None:

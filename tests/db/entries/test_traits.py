@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from db.entries import specs
-from db.entries.files import load_catalog
 from db.entries.traits import model_traits
+from tests.support.catalogs import CATALOG
 
 
 def test_every_model_has_traits() -> None:
-    catalog = load_catalog()
+    catalog = CATALOG
     traits = model_traits(catalog)
     assert traits.keys() == catalog.models.keys()
     assert all(model.total_b >= model.active_b > 0 for model in traits.values())
@@ -19,7 +19,7 @@ def test_every_model_has_traits() -> None:
 
 
 def test_only_what_always_thinks_cannot_leave_it_out() -> None:
-    catalog = load_catalog()
+    catalog = CATALOG
     for slug, traits in model_traits(catalog).items():
         if not specs.missing_facts(catalog.models[slug]):
             least = specs.architecture(catalog.models[slug]).training.least_thinking

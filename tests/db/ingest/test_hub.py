@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from db.entries.files import load_catalog
 from db.ingest.batch import import_sources
 from db.ingest.hub import Hub
 from db.ingest.snapshots import SourceError
 from db.ingest.sources import Source
+from tests.support.catalogs import CATALOG
 from tests.support.hub_repositories.configs import LLAMA, LLAMA_PARAMETERS
 from tests.support.hub_repositories.server import LocalHub, Repository, local_hub
 
@@ -72,7 +72,7 @@ def test_a_hub_that_is_not_reached_is_a_typed_error() -> None:
 
 def test_an_import_of_several_repositories(server: LocalHub, hub: Hub) -> None:
     sources = [Source(name) for name in [*server.repositories, "acme/None"]]
-    outcomes = import_sources(sources, load_catalog(), "2026-11-29", hub)
+    outcomes = import_sources(sources, CATALOG, "2026-11-29", hub)
     assert [outcome.kind for outcome in outcomes] == [
         "model", "set-aside", "derivative", "derivative", "set-aside", "set-aside",
     ]  # fmt: skip

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from db.entries.files import load_catalog
 from db.ingest.local import read_local
 from db.ingest.outcomes import assess
 from db.ingest.snapshots import CheckpointCount, SourceError
 from db.ingest.sources import Source, read_source, sources_of
+from tests.support.catalogs import CATALOG
 from tests.support.hub_repositories.configs import LLAMA, LLAMA_PARAMETERS
 
 
@@ -46,7 +46,7 @@ def test_an_index_counts_by_its_bytes(folder: Path) -> None:
     expected = CheckpointCount(LLAMA_PARAMETERS, "bytes of the safetensors index in bfloat16")
     for source in (folder, folder / "config.json", path):
         assert read_local(str(source)).checkpoint == expected
-    assert assess(read_local(str(folder)), load_catalog(), "2026-11-29").slug == "tiny-1b"
+    assert assess(read_local(str(folder)), CATALOG, "2026-11-29").slug == "tiny-1b"
 
 
 def test_an_index_that_states_the_count_is_believed(folder: Path) -> None:

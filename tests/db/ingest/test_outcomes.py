@@ -7,10 +7,11 @@ from dataclasses import replace
 import pytest
 
 from db.entries import specs
-from db.entries.files import Catalog, load_catalog
+from db.entries.files import Catalog
 from db.ingest.batch import assess_all
 from db.ingest.outcomes import Outcome, assess
 from db.ingest.snapshots import Card, CheckpointCount, Snapshot
+from tests.support.catalogs import CATALOG
 from tests.support.hub_repositories.configs import LLAMA, LLAMA_PARAMETERS
 
 DAY = "2026-11-29"
@@ -18,7 +19,7 @@ DAY = "2026-11-29"
 
 @pytest.fixture(scope="module")
 def catalog() -> Catalog:
-    return load_catalog()
+    return CATALOG
 
 
 def snapshot(parameters: int | None = LLAMA_PARAMETERS, card: Card | None = None, **config: object) -> Snapshot:

@@ -6,14 +6,13 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from db.entries.files import load_catalog
 from db.ingest.batch import assess_all
 from db.ingest.snapshots import Card, CheckpointCount, Snapshot
 from db.ingest.writing import SET_ASIDE, read_lines, write_outcomes
+from tests.support.catalogs import CATALOG
 from tests.support.hub_repositories.configs import LLAMA, LLAMA_PARAMETERS
 
 DAY = "2026-11-29"
-CATALOG = load_catalog()
 BASE = CATALOG.models["qwen3-8b"]
 
 

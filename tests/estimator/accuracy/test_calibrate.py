@@ -16,7 +16,7 @@ from estimator.calibration.coefficients import STRATA, Calibration
 from estimator.calibration.intervals import DEPTH
 from estimator.estimate import estimate
 from estimator.types import Backend, Engine, EstimateRequest, Status, UnsupportedError
-from tests.support.entities import ENTITIES
+from tests.estimator.entities import ENTITIES
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import pytest
 from db.entries.measurements import memory_rows
 from estimator.accuracy.file_sizes import compared_files
 from estimator.structure.quantization import WIDE_TABLES
-from tests.support.entities import ENTITIES
+from tests.estimator.entities import ENTITIES
 
 
 def test_published_file_sizes(capsys: pytest.CaptureFixture[str]) -> None:

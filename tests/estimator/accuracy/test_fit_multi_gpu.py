@@ -10,7 +10,7 @@ from db.entries.measurements import measured_rows
 from estimator.accuracy.fit_multi_gpu import fit_kind, shared_rows, why_not
 from estimator.calibration.coefficients import Calibration
 from estimator.types import CacheType
-from tests.support.entities import ENTITIES
+from tests.estimator.entities import ENTITIES
 
 ROW: dict[str, Any] = {
     "gpu_slug": "rtx-3090", "model_slug": "llama-3.1-8b", "quant_slug": "q4-k-m", "engine": "llama.cpp", "gpu_count": 2,

@@ -9,8 +9,8 @@ from estimator.accuracy.fit_offload import STARTS, solve, stated_placement, stat
 from estimator.estimate import estimate
 from estimator.speed import roofline
 from estimator.types import EstimateRequest
+from tests.estimator.entities import ENTITIES
 from tests.support.answers import CALIBRATION
-from tests.support.entities import ENTITIES
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from db.entries import specs
-from db.entries.files import load_catalog
 from estimator.accuracy import crossval
 from estimator.accuracy.fitting import PRIOR_SPREAD, Fitter, Observation, effect_names, fit, prior_spread, weights
 from estimator.accuracy.spread import fit_spread, spread
@@ -21,6 +20,7 @@ from estimator.speed.coefficients import depth_log
 from estimator.speed.roofline import DECODE_TERMS
 from estimator.structure.architecture import HYPER_CONNECTED_LAUNCHES
 from estimator.types import Accelerator, Backend, Engine, Quant, QuantFormat
+from tests.support.catalogs import CATALOG
 
 QUANT = Quant("q4-k-m", "Q4_K_M", QuantFormat.GGUF, "Q4_K_M", 4.0, None, None, None, None, None)
 
@@ -245,7 +245,7 @@ def test_who_launches_kernels_one_by_one(architecture: str, backend: Backend, gr
 
 def test_builds_from_before_cuda_graphs_pay_for_each_layer() -> None:
     calibration = Calibration.load()
-    model = specs.architecture(load_catalog().models["llama-3.2-1b"])
+    model = specs.architecture(CATALOG.models["llama-3.2-1b"])
     gpus = accelerator("ada"), accelerator("pascal", "Pascal", compute_capability=6.1)
     code = np.zeros((2, 1), dtype=np.uint8)
     setup = EngineChoices(
@@ -257,7 +257,7 @@ def test_builds_from_before_cuda_graphs_pay_for_each_layer() -> None:
 
 
 def test_hyper_connections_cost_launches() -> None:
-    model = specs.architecture(load_catalog().models["deepseek-v4-flash"])
+    model = specs.architecture(CATALOG.models["deepseek-v4-flash"])
     assert model.residual_streams == 4
     assert model.launches_per_layer == HYPER_CONNECTED_LAUNCHES
     plain = replace(model, slug="plain", residual_streams=1)

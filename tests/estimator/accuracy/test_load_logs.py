@@ -7,7 +7,7 @@ import pytest
 
 from db.entries.measurements import memory_rows
 from estimator.accuracy.load_logs import CACHE, PARTLY, WHOLE, compare_llama, compare_vllm, section, why_not
-from tests.support.entities import ENTITIES
+from tests.estimator.entities import ENTITIES
 
 COMPARED = [
     *compare_llama(ENTITIES, memory_rows("llama-logs")),

@@ -9,7 +9,7 @@ import pytest
 from db.entries.measurements import speed_rows
 from estimator.accuracy.observations import CLEARLY_FITS, micro_batch_of, observe, source_of, stated_of, why_left_out
 from estimator.types import Backend
-from tests.support.entities import ENTITIES
+from tests.estimator.entities import ENTITIES
 
 
 @pytest.fixture(scope="module")

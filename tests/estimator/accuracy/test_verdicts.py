@@ -9,7 +9,7 @@ import pytest
 from db.entries.measurements import speed_rows
 from estimator.accuracy.verdicts import PLACEMENTS, context_of, placement_of, verdicts
 from estimator.calibration.coefficients import Calibration
-from tests.support.entities import ENTITIES
+from tests.estimator.entities import ENTITIES
 
 
 @pytest.mark.parametrize(

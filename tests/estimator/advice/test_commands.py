@@ -15,7 +15,6 @@ import pytest
 
 from api.answers.questions import Answerer
 from db.entries import specs
-from db.entries.files import load_catalog
 from db.entries.specs import checkpoint_repository
 from estimator.advice.command import Command, CommandGap, Tool
 from estimator.advice.commands import commands, missing_commands
@@ -24,9 +23,9 @@ from estimator.estimate import estimate
 from estimator.fit_facts import FitFacts, request_of
 from estimator.structure.checkpoints import is_repository
 from estimator.types import CacheType, Engine, EstimatorError, QuantFormat, Status, Strategy
+from tests.support.catalogs import CATALOG
 
 RECORDED = json.loads((Path(__file__).parents[2] / "data" / "engine_flags.json").read_text())
-CATALOG = load_catalog()
 CALIBRATION = Calibration.load()
 
 

@@ -15,8 +15,8 @@ from estimator.structure.quantization import index_tensors
 from estimator.structure.tensors import inventory
 from estimator.structure.weights import NATIVE_EXPERT_TYPES, file_types
 from estimator.types import GGUF_FORMATS, Backend, Engine, Estimate, EstimateRequest, Evidence, Quant, UnsupportedError
+from tests.estimator.entities import ENTITIES
 from tests.support import answers
-from tests.support.entities import ENTITIES
 
 
 def answer(engine: Engine) -> Estimate:
@@ -54,6 +54,17 @@ def test_a_device_is_known_only_with_an_engine_and_backend_that_were_measured_on
         speed = estimate(one.model, request, answers.CALIBRATION, one.workload).decode
         assert speed is not None
         assert speed.evidence is evidence
+
+
+def test_what_rows_show_of_a_chip_holds_with_more_memory_too() -> None:
+    """The memory size alone leaves the correction of a thinly measured device, which is small."""
+    speeds = []
+    for gpu in ("strix-halo-8060s-64gb", "strix-halo-8060s-128gb"):
+        one = answers.facts_of("qwen3-30b-a3b", gpu, "q4-k-m")
+        speeds.append(estimate(one.model, one.request, answers.CALIBRATION, one.workload))
+    for kind in ("decode", "prefill"):
+        small, large = (getattr(speed, kind).value for speed in speeds)
+        assert large == pytest.approx(small, rel=0.06)
 
 
 def same_files(model: ModelArchitecture) -> list[list[Quant]]:

@@ -8,7 +8,7 @@ from estimator.calibration.effects import barrier_scale, threads_of, unit_clocks
 from estimator.calibration.term_logs import TermLogs
 from estimator.speed.roofline import DECODE_TERMS
 from estimator.types import Backend, Engine
-from tests.support.entities import ENTITIES
+from tests.estimator.entities import ENTITIES
 
 DESKTOP, SERVER, BOARD = (
     ENTITIES.accelerators[slug] for slug in ("cpu-ddr5-5200-2ch", "cpu-ddr5-4800-8ch", "raspberry-pi-5")

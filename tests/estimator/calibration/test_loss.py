@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from db.entries import specs
-from db.entries.files import load_catalog
 from db.entries.traits import model_traits
 from estimator.calibration.capability_prior import ModelTraits
 from estimator.calibration.divergence import form_of
@@ -17,6 +16,7 @@ from estimator.calibration.scale import KINDS
 from estimator.structure.training import REFERENCE_YEAR, SMALLEST_B
 from estimator.structure.weights import weight_table
 from estimator.types import CacheType, EstimatorError, Quant
+from tests.support.catalogs import CATALOG
 
 
 @pytest.fixture(scope="module")
@@ -26,12 +26,12 @@ def table() -> LossTable:
 
 @pytest.fixture(scope="module")
 def models() -> dict[str, ModelTraits]:
-    return model_traits(load_catalog())
+    return model_traits(CATALOG)
 
 
 @pytest.fixture(scope="module")
 def quants() -> dict[str, Quant]:
-    return {slug: specs.quant(entry) for slug, entry in load_catalog().quants.items()}
+    return {slug: specs.quant(entry) for slug, entry in CATALOG.quants.items()}
 
 
 def sized(total: float, active: float | None = None) -> ModelTraits:
@@ -68,7 +68,7 @@ def test_a_model_below_all_measured_ones_loses_as_the_smallest(table: LossTable,
 def test_a_narrower_type_of_one_family_never_loses_less(
     table: LossTable, models: dict[str, ModelTraits], quants: dict[str, Quant]
 ) -> None:
-    catalog = load_catalog()
+    catalog = CATALOG
     gguf = sorted((quant for quant in quants.values() if quant.file_type), key=table.typical_bits, reverse=True)
     for slug in list(models)[::12]:
         try:
@@ -141,7 +141,7 @@ def test_cache_types(table: LossTable, models: dict[str, ModelTraits]) -> None:
     fragile = table.cache_divergence(models["gemma-4-26b-a4b"], CacheType.Q8_0)
     assert fragile.nats > 5 * losses[0]
     assert fragile.evidence is LossEvidence.ANCHORED
-    both = table.divergence(model, specs.quant(load_catalog().quants["q4-k-m"])).plus(fragile)
+    both = table.divergence(model, specs.quant(CATALOG.quants["q4-k-m"])).plus(fragile)
     assert both.nats > fragile.nats
 
 

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from db.entries.files import load_catalog
 from db.entries.traits import model_traits
 from estimator.calibration.capability_prior import ModelTraits
 from estimator.calibration.scale import KINDS
 from estimator.judgement.capability import Capability, CapabilityEvidence, CapabilityTable
+from tests.support.catalogs import CATALOG
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +20,7 @@ def table() -> CapabilityTable:
 
 @pytest.fixture(scope="module")
 def models() -> dict[str, ModelTraits]:
-    return model_traits(load_catalog())
+    return model_traits(CATALOG)
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def known(table: CapabilityTable, models: dict[str, ModelTraits]) -> dict[str, d
 
 
 def test_every_model_has_every_kind_with_an_interval(known: dict[str, dict[str, Capability]]) -> None:
-    assert known.keys() == load_catalog().models.keys()
+    assert known.keys() == CATALOG.models.keys()
     for kinds in known.values():
         assert tuple(kinds) == KINDS
         for capability in kinds.values():

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from db.entries import specs
-from db.entries.files import load_catalog
 from estimator.judgement.choice import frontier, ranked, tiers
 from estimator.quant_choice import CHARGES, charged, customary, needlessly_wide
 from estimator.types import OperatingMode
+from tests.support.catalogs import CATALOG
 
 
 def dominated(worth: list[float], seconds: list[float], n: int) -> bool:
@@ -62,7 +62,7 @@ def test_wide_weights_yield_to_wide_ones_that_are_noticeably_faster() -> None:
 
 
 def test_every_quantization_of_the_catalog_is_more_or_less_customary() -> None:
-    custom = {slug: customary(specs.quant(entry)) for slug, entry in load_catalog().quants.items()}
+    custom = {slug: customary(specs.quant(entry)) for slug, entry in CATALOG.quants.items()}
     assert custom["q4-k-m"] > custom["q4-0"] > custom["iq4-xs"] > custom["f16"] == 0
 
 

@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 
 from db.entries import specs
-from db.entries.files import load_catalog
 from db.entries.traits import model_traits
 from estimator.calibration.loss import LossTable, capability_loss
 from estimator.calibration.scale import KIND_OF_WORKLOAD
 from estimator.judgement.capability import CapabilityTable
 from estimator.judgement.worth import PLAIN, THINKING, WorthTable, worth_table
 from estimator.types import CacheType, WorkloadKind
+from tests.support.catalogs import CATALOG
 
 SLUGS = ("qwen3-32b", "llama-3.1-8b", "deepseek-r1", "qwen3.5-9b")
-TRAITS = [model_traits(load_catalog())[slug] for slug in SLUGS]
-QUANTS = [specs.quant(load_catalog().quants[slug]) for slug in ("f16", "q8-0", "q4-k-m", "q2-k")]
+TRAITS = [model_traits(CATALOG)[slug] for slug in SLUGS]
+QUANTS = [specs.quant(CATALOG.quants[slug]) for slug in ("f16", "q8-0", "q4-k-m", "q2-k")]
 BITS = np.tile([16.0, 8.5, 4.85, 3.0], (len(SLUGS), 1))
 
 

@@ -9,7 +9,6 @@ from dataclasses import replace
 import numpy as np
 
 from db.entries import specs
-from db.entries.files import load_catalog
 from estimator.calibration.coefficients import Calibration
 from estimator.estimate import estimate, situation_of_request
 from estimator.placement.demand import Situation, needs
@@ -17,8 +16,8 @@ from estimator.placement.layer_split import Parts, compute_of_cards, reached
 from estimator.placement.layer_sums import ModelTables, model_tables
 from estimator.structure.arrays import Floats
 from estimator.types import Backend, EstimateRequest, Status
+from tests.support.catalogs import CATALOG
 
-CATALOG = load_catalog()
 CALIBRATION = Calibration.load()
 HOST = specs.host(CATALOG.hosts[CATALOG.default_host])
 RUNNING = (Status.FITS, Status.FITS_TIGHTLY)

@@ -9,15 +9,14 @@ import numpy as np
 import pytest
 
 from db.entries import specs
-from db.entries.files import load_catalog
 from db.entries.measurements import memory_rows
 from estimator.placement.layer_sums import model_tables
 from estimator.placement.memory import PIPELINE_COPIES, compute_bytes, offload_compute_bytes, split_compute_bytes
 from estimator.structure.architecture import ModelArchitecture
 from estimator.structure.kv_cache import CACHE_BYTES, cache_shape, pad
 from estimator.types import CacheType, Quant, QuantFormat
+from tests.support.catalogs import CATALOG
 
-CATALOG = load_catalog()
 MIB = 1024**2
 #: Options that change what the single-GPU formulas are about.
 OTHER_SETUPS = ("-ncmoe", "--n-cpu-moe", "-ngl", "--swa-full", "-ts")

@@ -5,14 +5,13 @@ from __future__ import annotations
 import pytest
 
 from db.entries import specs
-from db.entries.files import load_catalog
 from estimator.calibration.coefficients import Calibration
 from estimator.estimate import estimate
 from estimator.fit_facts import request_of
 from estimator.placement.hosts import host_for
 from estimator.types import Status
+from tests.support.catalogs import CATALOG
 
-CATALOG = load_catalog()
 HOSTS = [specs.host(entry) for entry in CATALOG.hosts.values()]
 GIB = 2**30
 

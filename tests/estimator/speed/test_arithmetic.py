@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from db.entries import specs
-from db.entries.files import load_catalog
 from estimator.calibration.coefficients import Calibration
 from estimator.estimate import estimate
 from estimator.placement.layer_sums import model_tables
@@ -22,8 +21,8 @@ from estimator.speed.arithmetic import (
 )
 from estimator.structure.architecture import ModelArchitecture
 from estimator.types import Accelerator, Backend, Engine, Estimate, EstimateRequest, Quant
+from tests.support.catalogs import CATALOG
 
-CATALOG = load_catalog()
 CALIBRATION = Calibration.load()
 
 

@@ -10,7 +10,6 @@ from itertools import pairwise
 import pytest
 
 from db.entries import specs
-from db.entries.files import load_catalog
 from estimator.calibration.coefficients import Calibration
 from estimator.calibration.effects import chip_of
 from estimator.calibration.intervals import DEPTH
@@ -18,8 +17,8 @@ from estimator.estimate import estimate
 from estimator.speed.coefficients import depth_log
 from estimator.speed.multi_gpu import HOP_S, is_linked, peer_bytes_s
 from estimator.types import Accelerator, Backend, Estimate, EstimateRequest, Evidence, Status
+from tests.support.catalogs import CATALOG
 
-CATALOG = load_catalog()
 CALIBRATION = Calibration.load()
 HOP = CALIBRATION.data["parallel"]["hop"] * HOP_S
 HOST = specs.host(CATALOG.hosts[CATALOG.default_host])
@@ -251,7 +250,7 @@ def test_parts_that_differ_by_the_size_of_their_memory_share_what_one_has_shown(
     effects = CALIBRATION.data["decode"]["effects"]
     name = max((each for each in effects if each.startswith("whole/chip:")), key=lambda each: abs(effects[each]))
     slug = name.removeprefix("whole/chip:")
-    twin = next(gpu for gpu in CATALOG.gpus if chip_of(accelerator(gpu)) == slug)
+    twin = next(gpu for gpu in CATALOG.gpus if chip_of(gpu) == slug)
     other = replace(accelerator(twin), slug=f"{slug}-999gb")
     stranger = replace(other, slug="another-card")
     known, unknown = (decode_s(ask("llama-3.2-1b", each, "q4-k-m", 1)) for each in (other, stranger))

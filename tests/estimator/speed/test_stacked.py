@@ -14,7 +14,7 @@ from estimator.grid import outline
 from estimator.placement.demand import Situation
 from estimator.placement.engines import named_architecture
 from estimator.speed.stacked import stacked_decode_tok_s, stacked_work
-from tests.support.entities import ENTITIES
+from tests.estimator.entities import ENTITIES
 
 CALIBRATION = Calibration.load()
 MODELS = [

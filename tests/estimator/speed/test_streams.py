@@ -10,7 +10,7 @@ import pytest
 from estimator.calibration.coefficients import Calibration
 from estimator.estimate import estimate
 from estimator.types import Engine, EstimateRequest
-from tests.support.entities import ENTITIES
+from tests.estimator.entities import ENTITIES
 
 CALIBRATION = Calibration.load()
 COUNTS = (1, 2, 3, 4, 6, 8, 9, 12, 16, 24, 32, 48, 64, 96, 128)

@@ -6,15 +6,13 @@ import numpy as np
 import pytest
 
 from db.entries import specs
-from db.entries.files import load_catalog
 from db.entries.quality import quant_loss_rows
 from estimator.structure.architecture import ModelArchitecture
 from estimator.structure.block_types import BLOCKS, CODE, ROW_BYTES, TYPES, tensor_bytes
 from estimator.structure.ik_recipes import IK_TYPES, default_type, ik_types
 from estimator.structure.quantization import TensorIndex, index_tensors
 from estimator.structure.tensors import TensorClass, inventory
-
-CATALOG = load_catalog()
+from tests.support.catalogs import CATALOG
 
 
 def indexed(slug: str) -> tuple[ModelArchitecture, TensorIndex]:

@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 
 from db.entries import specs
-from db.entries.files import load_catalog
 from estimator.structure.architecture import ModelArchitecture
 from estimator.structure.paged_cache import request_bytes
 from estimator.types import CacheType
+from tests.support.catalogs import CATALOG
 
-CATALOG = load_catalog()
 GIB = 1024**3
 
 

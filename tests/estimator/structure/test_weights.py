@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from db.entries import specs
-from db.entries.files import load_catalog
 from db.entries.measurements import memory_rows
 from estimator.structure.architecture import ModelArchitecture
 from estimator.structure.block_types import BLOCKS, tensor_bytes
@@ -19,8 +18,8 @@ from estimator.structure.quantization import WIDE_TABLES, index_tensors, tensor_
 from estimator.structure.tensors import EXPERT_CLASSES, Inventory, inventory
 from estimator.structure.weights import weight_table
 from estimator.types import EstimatorError, Quant, QuantFormat
+from tests.support.catalogs import CATALOG
 
-CATALOG = load_catalog()
 ESTIMABLE = [slug for slug, entry in CATALOG.models.items() if not specs.missing_facts(entry)]
 
 
@@ -113,6 +112,17 @@ def test_wide_tables_are_as_large_as_their_cards_say(slug: str, name: str, state
     """bartowski's cards of Qwen2.5-32B-Instruct and Phi-4-mini-instruct."""
     model, _ = model_of(slug)
     assert weight_table(model, (gguf(name, imatrix=True),)).file[0] == pytest.approx(stated_bytes, rel=5e-3)
+
+
+@pytest.mark.parametrize("slug", ["gemma-4-e2b", "gemma-4-e4b"])
+def test_wide_tables_are_those_of_single_layers_too(slug: str) -> None:
+    """Published sizes of bartowski's files; per-layer tables in Q6_K would make them a tenth smaller."""
+    model, _ = model_of(slug)
+    printed = {file.quant: file for file in model.published_files}
+    for name in WIDE_TABLES:
+        file = printed[name.lower().replace("_", "-")]
+        estimate = weight_table(replace(model, published_files=()), (gguf(name, imatrix=True),)).file[0]
+        assert estimate == pytest.approx((file.low_bytes + file.high_bytes) / 2, rel=0.02), name
 
 
 def quant_of(slug: str) -> Quant:

@@ -11,13 +11,12 @@ import pytest
 from api.answers.choices.judged import Judged
 from api.answers.choices.leading import Reach, leading
 from db.entries import specs
-from db.entries.files import load_catalog
 from db.entries.traits import model_traits
 from estimator.judgement.setups import Pace
 from estimator.judgement.worth import worth_table
 from estimator.types import OperatingMode
+from tests.support.catalogs import CATALOG
 
-CATALOG = load_catalog()
 TRAITS = list(model_traits(CATALOG).values())[::5]
 NAMES = [traits.slug for traits in TRAITS]
 QUANTS = [specs.quant(CATALOG.quants[slug]) for slug in ("bf16", "fp8", "q8-0", "q6-k", "q4-k-m", "mxfp4")]

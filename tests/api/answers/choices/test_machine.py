@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from api.answers.choices.machine import machine_of
+from api.answers.choices.machine import host_with, machine_of
 from api.errors import ErrorCode, QuestionError
-from db.entries.files import load_catalog
+from tests.support.catalogs import CATALOG
 
-CATALOG = load_catalog()
 GIB = 1024**3
 
 
@@ -21,6 +20,8 @@ def test_a_laptop_has_the_host_of_a_laptop() -> None:
 def test_system_memory_is_that_of_the_question() -> None:
     machine = machine_of(CATALOG, ["RTX 4090"], 1, host_memory_gb=128.0)
     assert machine.host.memory_bytes == 128 * GIB
+    assert machine.description == "GeForce RTX 4090 in Desktop, DDR5-5600 dual channel, 128 GB"
+    assert host_with(machine.host, None, 60.0).name == "Desktop, memory of 60 GB/s, 128 GB"
 
 
 def test_several_cards_are_named_once() -> None:

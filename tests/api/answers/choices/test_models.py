@@ -7,12 +7,12 @@ import pytest
 from api.answers.choices.machine import machine_of
 from api.answers.choices.models import Choice, ModelKind, Question, Wanted, recommended_models
 from db.entries import specs
-from db.entries.files import load_catalog
 from db.entries.traits import model_traits
 from estimator.calibration.coefficients import Calibration
 from estimator.types import Engine, OperatingMode
+from tests.support.catalogs import CATALOG
 
-CATALOG, CALIBRATION = load_catalog(), Calibration.load()
+CALIBRATION = Calibration.load()
 
 
 def choice(gpu: str, workload: str, mode: OperatingMode, first: int, wanted: Wanted = Wanted()) -> Choice:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from api.answers.choices.preferences import is_met, preferences, share_met
-from db.entries.files import load_catalog
 from estimator.calibration.coefficients import Calibration
+from tests.support.catalogs import CATALOG
 
 LEAST_SHARE = 0.95
 HELD = preferences()
@@ -14,7 +14,7 @@ HELD = preferences()
 
 @pytest.mark.parametrize("tuned", [True, False], ids=["tuned on", "held out"])
 def test_most_choices_are_those_of_a_knowledgeable_user(tuned: bool) -> None:
-    catalog, calibration = load_catalog(), Calibration.load()
+    catalog, calibration = CATALOG, Calibration.load()
     asked = [held for held in HELD if held.tuned is tuned]
     assert len(asked) >= 40
     met = [is_met(catalog, calibration, held) for held in asked]

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from api.answers.choices.prices import price_of, price_of_all
 from db.entries import market
-from db.entries.files import load_catalog
 from estimator.judgement.buying import Terms
 from estimator.judgement.market import PriceKind
+from tests.support.catalogs import CATALOG
 
-CATALOG = load_catalog()
 TERMS = Terms(market.newest_date(CATALOG))
 
 

@@ -15,13 +15,12 @@ from api.answers.pairing import estimate_pairing
 from api.answers.questions import Answerer
 from api.cli import estimate
 from api.errors import QuestionError
-from db.entries.files import load_catalog
 from db.imports.errors import ImportFactsError
 from estimator.calibration.coefficients import Calibration
 from tests.api.answers.test_own_hardware import LLAMA
+from tests.support.catalogs import CATALOG
 from tests.support.gguf_files.files import llama, llama_parts
 
-CATALOG = load_catalog()
 ANSWERER = Answerer(CATALOG, Calibration.load())
 INDEX: dict[str, Any] = {"metadata": {"total_size": 5_730_000_000}, "weight_map": {"a": "1.safetensors"}}
 

@@ -13,13 +13,12 @@ from api.answers.output import as_json
 from api.answers.questions import Answerer
 from api.errors import QuestionError
 from db.entries import specs
-from db.entries.files import load_catalog
 from estimator.calibration.coefficients import Calibration
 from tests.api.answers.test_own_hardware import LLAMA
 from tests.db.imports.hub.test_architectures import CONFIGS
+from tests.support.catalogs import CATALOG
 from tests.support.gguf_files.files import llama
 
-CATALOG = load_catalog()
 CALIBRATION = Calibration.load()
 ANSWERER = Answerer(CATALOG, CALIBRATION)
 #: What names the model or its repository, and what only a file has.

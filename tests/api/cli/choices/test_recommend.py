@@ -14,16 +14,16 @@ from typer.testing import CliRunner
 from api.cli.app import app
 from api.cli.exit_codes import NO_ANSWER
 from db.entries import specs
-from db.entries.files import load_catalog
 from db.entries.traits import model_traits
 from estimator.quant_choice import CHARGES
 from estimator.types import OperatingMode
 from estimator.usability import comfortable_seconds
+from tests.support.catalogs import CATALOG
 
 ROOT = Path(__file__).parents[4]
 NUMBER = re.compile(r"-?[0-9][0-9,]*\.?[0-9]*")
-TRAITS = model_traits(load_catalog())
-WORKLOADS = {slug: specs.workload(entry) for slug, entry in load_catalog().workloads.items()}
+TRAITS = model_traits(CATALOG)
+WORKLOADS = {slug: specs.workload(entry) for slug, entry in CATALOG.workloads.items()}
 
 
 def answer(*words: str, number: int = 1) -> dict[str, Any]:

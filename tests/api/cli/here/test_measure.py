@@ -11,12 +11,11 @@ from typer.testing import CliRunner
 
 from api.cli.app import app
 from api.cli.exit_codes import NO_ANSWER
-from db.entries.files import load_catalog
 from db.entries.measurements import check_measurements
+from tests.support.catalogs import CATALOG
 from tests.support.gguf_files.files import header, tensor
 from tests.support.gguf_files.shapes import converted_to, metadata, tensors
 
-CATALOG = load_catalog()
 Q4_K_M = 15
 
 

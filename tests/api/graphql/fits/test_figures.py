@@ -11,9 +11,9 @@ import pytest_asyncio
 
 from api.server.app import create_app
 from api.settings import ApiSettings
-from db.entries.files import load_catalog
 from db.session import upgrade_database
 from tests.api.conftest import Ask, asker, client_of, part_of
+from tests.support.catalogs import CATALOG
 from tests.support.runs import run_in_process
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -25,7 +25,7 @@ PROCESSOR = "cpu-ddr5-5600-2ch"
 async def caller(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[httpx.AsyncClient]:
     """Client of an application that has published a model on a card and on a processor."""
     made = ApiSettings(state_dir=tmp_path_factory.mktemp("processor"))
-    catalog = part_of(load_catalog(), ("llama-2-7b",), ("rtx-3090", PROCESSOR))
+    catalog = part_of(CATALOG, ("llama-2-7b",), ("rtx-3090", PROCESSOR))
     upgrade_database(made.resolved_database_url)
     assert run_in_process(made, catalog) is not None
     app = create_app(made, catalog)

@@ -218,7 +218,7 @@ async def test_an_answer_to_get_has_a_tag_that_revalidates(client: httpx.AsyncCl
     assert other.content == first.content
 
 
-@pytest.mark.parametrize("origin", [{}, {"origin": "https://example.org"}])
+@pytest.mark.parametrize("origin", [{}, {"origin": "https://example.org"}, {"accept-encoding": "identity"}])
 async def test_what_an_answer_depends_on_is_listed_once(client: httpx.AsyncClient, origin: dict[str, str]) -> None:
     listed = []
     for query in ("{ engines { name } }", "{ gpus(first: 5) { nodes { name sources aliases note } } quants { name } }"):

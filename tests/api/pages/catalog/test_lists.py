@@ -8,9 +8,9 @@ import httpx
 import pytest
 
 import api.pages.catalog.lists as lists
-from db.entries.files import load_catalog
 from db.entries.traits import model_traits
 from tests.api.pages.test_pages import Outline, page
+from tests.support.catalogs import CATALOG
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -63,7 +63,7 @@ async def test_bad_values_are_refused_with_what_is_allowed(client: httpx.AsyncCl
 
 
 async def test_active_weights_are_those_of_the_structure() -> None:
-    catalog = load_catalog()
+    catalog = CATALOG
     mixed = [slug for slug, entry in catalog.models.items() if entry["moe"] and entry["params_active_b"] is None]
     traits = model_traits(catalog)
     assert mixed

@@ -1,7 +1,8 @@
 """Pairs as people type them: model, accelerator, and what they mean.
 
 A meaning is a slug, with ``+`` and a quantization or ``*`` and a count where the text states one, ``~`` before it when the
-answer must say what the text was taken as, or ``?`` when the catalog must ask back.
+answer must say what the text was taken as, or ``?`` when the catalog must ask back, or ``!`` when it says why
+an accelerator is not estimated.
 """
 
 PAIRS = """
@@ -76,7 +77,7 @@ llama 4 scout | 2x rtx pro 6000 | llama-4-scout | ~rtx-pro-6000-blackwell-workst
 maverick | RTX PRO 6000 Blackwell Max-Q | ~llama-4-maverick | rtx-pro-6000-blackwell-max-q
 llama 405b | mi300x | ~llama-3.1-405b | instinct-mi300x-192-gb
 Meta-Llama-3.1-8B-Instruct | AMD Instinct MI300X OAM | llama-3.1-8b | instinct-mi300x-192-gb
-llama-3-1-8b | mi300 | ~llama-3.1-8b | ?
+llama-3-1-8b | mi300 | ~llama-3.1-8b | ~instinct-mi300x-192-gb
 lama 3.2 3b | mi50 32gb | ~llama-3.2-3b | instinct-mi50-32-gb
 llama 3.3 8b | mi50 | ? | ~instinct-mi50-32-gb
 llama3.1:70b-instruct-q4_K_M | Quadro RTX 6000 | llama-3.1-70b+q4-k-m | quadro-rtx-6000
@@ -121,7 +122,7 @@ qwen3.6 27b | gtx 4090 | qwen3.6-27b | ?
 qwen3.6 35b | AMD Ryzen AI 9 HX 370 w/ Radeon 890M | qwen3.6-35b-a3b | radeon-890m
 gemma 3n e4b | Ryzen 7 7840HS | gemma-3n-e4b | radeon-780m
 phi-4 | ryzen 7 7800x3d | phi-4 | ~cpu-ddr5-5200-2ch
-phi-4 | i9-14900k | phi-4 | ?
+phi-4 | i9-14900k | phi-4 | ~cpu-ddr5-5600-2ch
 phi-4 | RTX PRO 4500 WS | phi-4 | rtx-pro-4500-blackwell
 kimi k3 | 8x M5 Ultra | kimi-k3 | ~apple-m5-ultra-80c-512gb*8
 QWEN3_32B | rtx-4090 | qwen3-32b | rtx-4090
@@ -187,7 +188,7 @@ nvidia/DeepSeek-R1-0528-NVFP4 | DGX B200 | deepseek-r1-0528+nvfp4 | ~b200*8
 gemma4 26b a4b | Quadro M6000 24GB | gemma-4-26b-a4b | quadro-m6000-24-gb
 gpt-oss-120b-mxfp4-00001-of-00003.gguf | Radeon 680M | gpt-oss-120b+mxfp4 | radeon-680m
 deepseek-v3.1:671b | 4090D | deepseek-v3.1 | rtx-4090-d
-ggml-org/gpt-oss-120b-GGUF | GMKtec EVO-X2 | gpt-oss-120b | ?
+ggml-org/gpt-oss-120b-GGUF | GMKtec EVO-X2 | gpt-oss-120b | ~strix-halo-8060s-128gb
 starcoder2:15b | inf2.xlarge | starcoder2-15b | ~inferentia2
 olmo2:13b | RTX PRO 4500 Blackwell Server | olmo-2-13b | rtx-pro-4500-blackwell-server-edition
 muse glimmer | NVIDIA RTX A2000 8GB Laptop GPU | ~muse-glimmer-30b | rtx-a2000-laptop-8-gb
@@ -209,7 +210,7 @@ qwen3 vl 8b | gfx90a | qwen3-vl-8b | ?
 nemotron-nano | HGX B200 | ? | ~b200*8
 gpt-oss120b | Ryzen 7 8700G | gpt-oss-120b | radeon-780m
 deepseek v4 flash | Gaudi 3 | deepseek-v4-flash | gaudi-3-128-gb
-unsloth/Qwen3-30B-A3B-Instruct-2507-GGUF | DDR5-5600 CPU | qwen3-30b-a3b-instruct-2507 | ?
+unsloth/Qwen3-30B-A3B-Instruct-2507-GGUF | DDR5-5600 CPU | qwen3-30b-a3b-instruct-2507 | ~cpu-ddr5-5600-2ch
 glm 4.6 | Framework Desktop | glm-4.6 | ?
 glm4:9b | mac mini m4 pro 64gb | glm-4-9b | ~apple-m4-pro-20c-64gb
 qwen coder 30b | gfx1100 | ~qwen3-coder-30b-a3b | ?
@@ -271,7 +272,7 @@ ggml-org/gpt-oss-20b-GGUF | arc b580 | gpt-oss-20b | arc-b580-12-gb
 gemma 3 27b it qat q4_0 | 7900xt 20gb | gemma-3-27b+q4-0 | rx-7900-xt
 gemma3:27b-it-qat | 4080 super | gemma-3-27b | rtx-4080-super
 gemma-3-12b-it-Q4_K_M.gguf | 3080 10gb | gemma-3-12b+q4-k-m | rtx-3080
-gemma 3n e2b | snapdragon 8 elite | gemma-3n-e2b | ?
+gemma 3n e2b | snapdragon 8 elite | gemma-3n-e2b | !
 gemma4:31b | radeon pro w7900 | gemma-4-31b | radeon-pro-w7900
 gemma 4 26b a4b | 9060xt | gemma-4-26b-a4b | ~rx-9060-xt-16-gb
 google/gemma-2-27b-it | a100 40gb | gemma-2-27b | ~a100-sxm4-40-gb
@@ -310,7 +311,7 @@ pixtral 12b | rtx 4070 super | ~mistral-nemo-12b | rtx-4070-super
 codestral 22b v0.1 | tesla p100 | codestral-22b | ~tesla-p100-pcie-16-gb
 voxtral mini | 3060ti | ? | rtx-3060-ti
 phi 4 14b | 4060 laptop 8gb | phi-4 | rtx-4060-laptop
-phi-4-mini-instruct | iphone 16 pro | phi-4-mini-instruct | ?
+phi-4-mini-instruct | iphone 16 pro | phi-4-mini-instruct | !
 phi4-reasoning:plus | rtx 2060 12gb | phi-4-reasoning-plus | rtx-2060-12-gb
 phi 3.5 moe | 5090m | phi-3.5-moe | rtx-5090-laptop
 microsoft/Phi-3.5-mini-instruct | intel arc 140v | phi-3.5-mini | arc-140v
@@ -385,7 +386,7 @@ qwen 3.8 27b | 5090 32gb | qwen3.8-27b | rtx-5090
 qwen4 | 6090 | ? | ?
 llama 5 | rtx 4090 ti | ? | ?
 thinking qwen3 4b | xtx 7900 | ~qwen3-4b-thinking-2507 | rx-7900-xtx
-tinyllama 1.1b chat | i7-12700k | tinyllama-1.1b | ?
+tinyllama 1.1b chat | i7-12700k | tinyllama-1.1b | ~cpu-ddr5-4800-2ch
 phi2 | ryzen 5 5600x 32gb | phi-2 | ~cpu-ddr4-3200-2ch
 qwn 2.5 7b | geforce rtx4070 super 12 gb | ~qwen2.5-7b | rtx-4070-super
 mistrl 7b instruct v0.3 | radeon rx7800xt | ~mistral-7b-v0.3 | rx-7800-xt

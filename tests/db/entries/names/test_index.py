@@ -6,14 +6,15 @@ from typing import Any
 
 import pytest
 
-from db.entries.files import DIRECTORIES, Catalog, load_catalog
+from db.entries.files import DIRECTORIES, Catalog
 from db.entries.names.index import NameIndex
 from db.entries.names.meanings import AmbiguousNameError, UnknownNameError
+from tests.support.catalogs import CATALOG
 
 
 @pytest.fixture(scope="module")
 def catalog() -> Catalog:
-    return load_catalog()
+    return CATALOG
 
 
 @pytest.mark.parametrize(

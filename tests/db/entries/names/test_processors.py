@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from db.entries.files import CATALOG_ROOT, Catalog, load_catalog
-from db.entries.names.meanings import AmbiguousNameError, UnknownNameError
+from db.entries.files import CATALOG_ROOT, Catalog
+from db.entries.names.meanings import UnknownNameError
 from db.entries.names.processors import series
+from tests.support.catalogs import CATALOG
 
 
 @pytest.fixture(scope="module")
 def catalog() -> Catalog:
-    return load_catalog()
+    return CATALOG
 
 
 @pytest.mark.parametrize(
@@ -40,10 +41,11 @@ def test_a_processor_is_its_memory(catalog: Catalog, text: str, slug: str) -> No
     assert "the processor takes" in meaning.note
 
 
-def test_memory_of_either_kind_is_asked_back(catalog: Catalog) -> None:
-    with pytest.raises(AmbiguousNameError) as caught:
-        catalog.resolve("gpu", "i9-14900K")
-    assert caught.value.suggestions == ("cpu-ddr4-3200-2ch", "cpu-ddr5-5600-2ch")
+def test_memory_of_either_kind_is_taken_as_the_faster_and_the_other_is_stated(catalog: Catalog) -> None:
+    meaning = catalog.meaning("gpu", "i9-14900K")
+    assert (meaning.slug, meaning.choices) == ("cpu-ddr5-5600-2ch", ("cpu-ddr4-3200-2ch",))
+    assert meaning.note is not None
+    assert "with its slower memory it is cpu-ddr4-3200-2ch" in meaning.note
 
 
 @pytest.mark.parametrize("text", ["ryzen", "ryzen 7", "core i9", "epyc 1234", "i7-990x3"])

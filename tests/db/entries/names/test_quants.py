@@ -8,11 +8,9 @@ from typing import Any
 
 import pytest
 
-from db.entries.files import load_catalog
 from db.entries.names.meanings import UnknownNameError
 from db.entries.names.quants import QuantNames
-
-CATALOG = load_catalog()
+from tests.support.catalogs import CATALOG
 
 
 @pytest.mark.parametrize(

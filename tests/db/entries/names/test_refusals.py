@@ -5,16 +5,17 @@ from __future__ import annotations
 import orjson
 import pytest
 
-from db.entries.files import CATALOG_ROOT, Catalog, load_catalog
+from db.entries.files import CATALOG_ROOT, Catalog
 from db.entries.names.meanings import UnknownNameError
 from db.entries.names.refusals import WHY
+from tests.support.catalogs import CATALOG
 
 FILE = CATALOG_ROOT / "refusals.jsonl"
 
 
 @pytest.fixture(scope="module")
 def catalog() -> Catalog:
-    return load_catalog()
+    return CATALOG
 
 
 @pytest.mark.parametrize(
@@ -34,6 +35,10 @@ def catalog() -> Catalog:
         ("model", "WizardLM 70B", "unread"),
         ("gpu", "iphone 16 pro", "phone"),
         ("gpu", "Intel Arc B770", "unconfirmed"),
+        ("gpu", "iPad Pro M4", "phone"),
+        ("gpu", "Tenstorrent Blackhole p150a", "no-backend"),
+        ("gpu", "Hailo", "camera"),
+        ("gpu", "Cerebras CS-3", "on-chip"),
     ],
 )
 def test_a_name_of_another_kind_is_refused_as_what_it_is(catalog: Catalog, kind: str, text: str, why: str) -> None:

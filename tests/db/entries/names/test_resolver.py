@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import pytest
 
-from db.entries.files import CATALOG_ROOT, Catalog, load_catalog
+from db.entries.files import CATALOG_ROOT, Catalog
 from db.entries.names.meanings import AmbiguousNameError, UnknownNameError
 from db.entries.names.products import products
+from tests.db.entries.names.machines import MACHINES
 from tests.db.entries.names.pairs import PAIRS
+from tests.support.catalogs import CATALOG
 
 
 @pytest.fixture(scope="module")
 def catalog() -> Catalog:
-    return load_catalog()
+    return CATALOG
 
 
 def answer(catalog: Catalog, kind: str, text: str) -> str:
     """The meaning of a text in the form of the table of pairs."""
     try:
         meaning = catalog.meaning(kind, text)
-    except UnknownNameError:
-        return "?"
+    except UnknownNameError as error:
+        return "!" if "is known, but not estimated" in str(error) and kind == "gpu" else "?"
     quant = f"+{meaning.quant}" if meaning.quant else ""
     return f"{'~' if meaning.note else ''}{meaning.slug}{quant}{f'*{meaning.count}' if meaning.count else ''}"
 
@@ -29,6 +31,16 @@ def answer(catalog: Catalog, kind: str, text: str) -> str:
 def test_a_typed_pair_is_right_or_asked_back(catalog: Catalog, line: str) -> None:
     model, gpu, wanted_model, wanted_gpu = line.split(" | ")
     assert (answer(catalog, "model", model), answer(catalog, "gpu", gpu)) == (wanted_model, wanted_gpu)
+
+
+def test_a_typed_accelerator_is_right_asked_back_or_refused_as_what_it_is(catalog: Catalog) -> None:
+    wanted = dict(line.split(" | ") for line in MACHINES.strip().splitlines())
+    assert {text: answer(catalog, "gpu", text) for text in wanted} == wanted
+
+
+@pytest.mark.parametrize("text", ["3090+3090", "3090 + rtx 3090", "RTX 3090, RTX 3090", "2x 3090"])
+def test_equal_accelerators_are_counted(catalog: Catalog, text: str) -> None:
+    assert answer(catalog, "gpu", text) == "rtx-3090*2"
 
 
 @pytest.mark.parametrize(

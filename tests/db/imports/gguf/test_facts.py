@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from db.entries import specs
-from db.entries.files import load_catalog
 from db.imports.errors import ImportFactsError
 from db.imports.gguf.architectures import ARCHITECTURES
 from db.imports.gguf.facts import facts_from_gguf
@@ -22,10 +21,10 @@ from estimator.structure.architecture import ModelArchitecture, architecture_fro
 from estimator.structure.kv_cache import cache_shape
 from estimator.structure.tensors import inventory
 from estimator.types import MissingFactError
+from tests.support.catalogs import CATALOG
 from tests.support.gguf_files.files import header, llama, tensor
 from tests.support.gguf_files.shapes import converted_to, header_of, metadata, tensors
 
-CATALOG = load_catalog()
 LOADED = {
     name: list(entries)
     for name, entries in groupby(

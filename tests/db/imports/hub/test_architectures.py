@@ -8,14 +8,12 @@ import numpy as np
 import pytest
 
 from db.entries import specs
-from db.entries.files import load_catalog
 from db.imports.errors import ImportFactsError
 from db.imports.hub.config import facts_from_config
 from estimator.structure.architecture import architecture_from_facts
 from estimator.structure.kv_cache import cache_shape
 from estimator.structure.weights import weight_table
-
-CATALOG = load_catalog()
+from tests.support.catalogs import CATALOG
 
 
 def _sizes(hidden: int, layers: int, heads: int, kv: int, vocab: int, **more: Any) -> dict[str, Any]:

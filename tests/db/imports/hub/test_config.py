@@ -10,13 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from db.entries import specs
-from db.entries.files import load_catalog
 from db.imports.errors import ImportFactsError
 from db.imports.hub.config import MAX_CONFIG_BYTES, config_of_text, facts_from_config
 from db.imports.hub.families import FAMILIES
 from estimator.structure.architecture import architecture_from_facts
-
-CATALOG = load_catalog()
+from tests.support.catalogs import CATALOG
 
 LLAMA: dict[str, Any] = {
     "architectures": ["LlamaForCausalLM"],

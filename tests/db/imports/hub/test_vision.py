@@ -6,13 +6,12 @@ from typing import Any
 
 import pytest
 
-from db.entries.files import load_catalog
 from db.imports.errors import ImportFactsError
 from db.imports.hub.config import facts_from_config
 from db.imports.hub.vision import vision_parameters
 from estimator.structure.architecture import architecture_from_facts
+from tests.support.catalogs import CATALOG
 
-CATALOG = load_catalog()
 _SIGLIP = {
     "model_type": "siglip_vision_model", "hidden_size": 1152, "intermediate_size": 4304, "num_hidden_layers": 27,
     "image_size": 896, "patch_size": 14,

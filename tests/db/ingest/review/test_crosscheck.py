@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from db.entries.files import load_catalog
 from db.ingest.review.crosscheck import Difference, cross_check
-
-CATALOG = load_catalog()
+from tests.support.catalogs import CATALOG
 
 
 def test_every_difference_is_explained() -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from db.entries.files import load_catalog
 from db.ingest.review.stale import StaleFact, stale_facts
+from tests.support.catalogs import CATALOG
 
 
 def test_null_recalled_and_unconfirmed_facts_are_told_apart() -> None:
-    catalog = load_catalog()
+    catalog = CATALOG
     gpu = catalog.gpus["rtx-4090"] | {
         "tdp_w": None, "recalled": ["engines", "pcie_gen (of the family)"], "uncertain": ["l2_cache_mb"],
     }  # fmt: skip
@@ -29,7 +29,7 @@ def test_null_recalled_and_unconfirmed_facts_are_told_apart() -> None:
 
 
 def test_recalled_training_is_listed() -> None:
-    catalog = load_catalog()
+    catalog = CATALOG
     facts = set(stale_facts(replace(catalog, gpus={})))
     recalled = {fact.slug for fact in facts if fact.field == "post_training.thinking"}
     assert "falcon3-7b" in recalled
@@ -37,7 +37,7 @@ def test_recalled_training_is_listed() -> None:
 
 
 def test_an_imported_field_with_a_source_needs_none() -> None:
-    catalog = load_catalog()
+    catalog = CATALOG
     known = catalog.models["qwen3-8b"] | {"known_by": {"license": "card", "context_length": "config"}}
     known["release_date_kind"] = "recalled"
     facts = {fact.field for fact in stale_facts(replace(catalog, gpus={}, models={"qwen3-8b": known}))}

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from db.entries.files import load_catalog
 from db.entries.quality import cache_loss_rows, quant_loss_rows
 from db.entries.traits import model_traits
 from estimator.accuracy.loss.data import loss_data
@@ -16,11 +15,12 @@ from estimator.accuracy.loss.fit import fit_divergence
 from estimator.accuracy.loss.rows import LossRow, cache_rows, loss_rows
 from estimator.calibration.capability_prior import ModelTraits
 from estimator.calibration.divergence import QuantForm
+from tests.support.catalogs import CATALOG
 
 
 @pytest.fixture(scope="module")
 def models() -> dict[str, ModelTraits]:
-    return model_traits(load_catalog())
+    return model_traits(CATALOG)
 
 
 def test_a_made_law_is_recovered() -> None:

@@ -13,7 +13,7 @@ from estimator.accuracy.serving.fit import FIRST, OF_SERVERS, Law, cases, solve
 from estimator.calibration.coefficients import OTHER_ENGINES, Calibration
 from estimator.speed.coefficients import REGIMES
 from estimator.speed.streams import CONSTANTS
-from tests.support.entities import ENTITIES
+from tests.estimator.entities import ENTITIES
 
 CALIBRATION = Calibration.load()
 

@@ -8,7 +8,7 @@ import pytest
 
 from estimator.accuracy.serving.rows import served_rows, why_left_out
 from estimator.types import CacheType, Engine
-from tests.support.entities import ENTITIES
+from tests.estimator.entities import ENTITIES
 
 ROW: dict[str, Any] = {
     "gpu_slug": "rtx-3090", "model_slug": "llama-3.1-8b", "quant_slug": "bf16-safetensors", "engine": "vLLM", "gpu_count": 1,

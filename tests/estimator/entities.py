@@ -1,6 +1,6 @@
 """The bundled catalog as the estimator's entities, read once."""
 
 from api.cli.calibrate import entities_of
-from db.entries.files import load_catalog
+from tests.support.catalogs import CATALOG
 
-ENTITIES = entities_of(load_catalog())
+ENTITIES = entities_of(CATALOG)
