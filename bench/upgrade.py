@@ -63,7 +63,7 @@ if step == "name":
     print(f"release {{release_version()[:8]}}, layout {{LAYOUT:08x}}")
 if step == "plan":
     with sync_engine(settings.resolved_database_url).connect() as connection:
-        print(plan_run(catalog, connection).describe().replace("\\n", "; "))
+        print(plan_run(catalog, connection, settings).describe().replace("\\n", "; "))
 if step == "runs":
     with sync_engine(settings.resolved_database_url).connect() as connection:
         runs = page_runs_sync(connection)

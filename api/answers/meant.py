@@ -13,6 +13,15 @@ from db.entries.names.meanings import Meaning
 
 #: Texts of more words are no names.
 _MAX_WORDS = 16
+#: Words of a question around the names.
+_QUESTION = frozenset(
+    re.findall(
+        r"\w+",
+        "best can card could do does enough fast fit fits get gets good gpu has have how i is it llm local locally many model"
+        " much per run running runs second should speed token tokens we what which will would you",
+    )
+)
+_ARTICLES = frozenset(("a", "an", "my", "our", "the", "your"))
 #: Words that stand between the two names.
 _BETWEEN = frozenset(("on", "with", "for", "in", "and", "at", "+", "@", "/", "|", "&", "-", "vs"))
 _MAX_NEAR = 12
@@ -47,9 +56,35 @@ class Near:
 
 
 def meant(view: CatalogView, text: str) -> Meant:
-    """The entities that a text names. A reading that leaves nothing open wins, then one of both names."""
+    """The entities that a text or question names. A reading that leaves nothing open wins, then one of both names."""
+    words = text.split()
+    bare = _without_question(words)
+    if bare != words and words[0].casefold() in _QUESTION:
+        return _of_words(view, bare)
+    named = _of_words(view, words)
+    return named if named.names_something or bare == words else _of_words(view, bare)
+
+
+def _without_question(words: list[str]) -> list[str]:
+    """The words that may be of names: an article is one only within a name, as in "command a"."""
+    kept: list[str] = []
+    before = ""
+    for word in (word.strip("?!,;") for word in words):
+        folded = word.casefold()
+        opens = not before or before in _BETWEEN or before in _QUESTION
+        if word and folded not in _QUESTION and not (folded in _ARTICLES and opens):
+            kept.append(word)
+        before = folded
+    while kept and kept[0].casefold() in _BETWEEN:
+        kept.pop(0)
+    while kept and kept[-1].casefold() in _BETWEEN:
+        kept.pop()
+    return kept
+
+
+def _of_words(view: CatalogView, words: list[str]) -> Meant:
     kept: Meant | None = None
-    for reading in _readings(view, text):
+    for reading in _readings(view, words):
         if reading.is_plain:
             return reading
         kept = kept or reading
@@ -78,8 +113,8 @@ def _alike(view: CatalogView, kind: str, text: str) -> tuple[str, ...]:
         return tuple(map(str, error.extensions["suggestions"]))
 
 
-def _readings(view: CatalogView, text: str) -> Iterator[Meant]:
-    words = re.sub(r"\s+", " ", text).strip().split(" ")
+def _readings(view: CatalogView, words: list[str]) -> Iterator[Meant]:
+    text = " ".join(words)
     if not 1 <= len(words) <= _MAX_WORDS:
         return
     if model := _meaning(view, "model", text):

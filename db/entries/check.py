@@ -11,13 +11,13 @@ from pydantic import BaseModel, ValidationError
 from db.entries.capability import check_capability
 from db.entries.derivatives import check_derivatives
 from db.entries.files import CATALOG_ROOT, DIRECTORIES, Catalog, CatalogError, Entry, Fault, load_catalog, read_entities
-from db.entries.market import ComputerFile, PriceFile
 from db.entries.measurements import check_measurements
 from db.entries.names.index import NameIndex
 from db.entries.names.quants import QuantNames
 from db.entries.quality import check_quality
 from db.entries.rules import RULES, directory_rules, set_rules
 from db.entries.schema import EngineFile, GpuFile, HostFile, QuantFile, WorkloadFile
+from db.entries.schema_judgement import ComputerFile, PriceFile
 from db.entries.schema_models import ModelFile
 
 SHAPES: dict[str, type[BaseModel]] = {

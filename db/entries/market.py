@@ -1,4 +1,4 @@
-"""Computers and price lists of the catalog: their shapes, their rules, and their bridge to the estimator's types.
+"""Computers and price lists of the catalog: their rules, and their bridge to the estimator's types.
 
 ``computers/`` has one file a computer that one can buy, ``prices/`` one file an accelerator or a computer with its dated
 prices and, for an accelerator, its board.
@@ -8,76 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Annotated, Literal
-
-from pydantic import Field
 
 from db.entries import specs
 from db.entries.files import Catalog
 from db.entries.rules_models import Entry, Finding
-from db.entries.schema import Count, Date, Name, Positive, Shape, Slug, Sources, Text
 from estimator.judgement.market import Board, Computer, Price, PriceKind
-
-KindOfPrice = Literal["msrp", "street_new", "street_used", "system", "cloud_hour"]
-
-
-class ComputerFile(Shape):
-    """A computer. ``gpu`` is its built-in accelerator; ``host`` the profile of one that takes cards."""
-
-    slug: Slug
-    name: Name
-    aliases: list[Name]
-    maker: Slug
-    form: Literal["desktop", "workstation", "server", "mini", "laptop", "developer-kit", "module"] | None
-    gpu: Slug | None
-    memory_gb: Positive | None
-    host: Slug | None
-    card_places: Annotated[int, Field(ge=0, le=16)]
-    expansion_slots: Count | None
-    power_supply_w: Positive | None
-    discontinued: Date | None
-    notes: Text | None
-    source: Sources
-
-
-class BoardFacts(Shape):
-    """The reference board of an accelerator."""
-
-    form: Literal["card", "sxm", "oam", "mxm", "built-in"] | None
-    slots: Annotated[int, Field(ge=1, le=4)] | None
-    suggested_supply_w: Positive | None
-    length_mm: Positive | None
-    connectors: Name | None
-    source: Text
-
-
-class PriceRow(Shape):
-    """One price of one source; ``what`` is the exact configuration."""
-
-    kind: KindOfPrice
-    usd: Positive
-    usd_low: Positive | None
-    usd_high: Positive | None
-    derived: Text | None
-    region: Name
-    what: Text
-    spot: bool
-    date: Date | None
-    source: Text
-    note: Text | None
-    suspect: bool
-
-
-class PriceFile(Shape):
-    """Prices of one accelerator or one computer; its slug is theirs."""
-
-    slug: Slug
-    name: Name
-    aliases: list[Name]
-    gpu: Slug | None
-    computer: Slug | None
-    board: BoardFacts | None
-    prices: list[PriceRow]
 
 
 def takes_cards_or_has_an_accelerator(entry: Entry) -> Iterator[Finding]:

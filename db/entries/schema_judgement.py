@@ -1,4 +1,4 @@
-"""Strict shapes of the facts behind capability and loss: benchmarks, results, post-training, measured divergences."""
+"""Strict shapes of the facts behind a choice: benchmarks, results, post-training, measured divergences, computers, prices."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from db.entries.schema import Count, Date, Name, Positive, Shape, Slug, Text
+from db.entries.schema import Count, Date, Name, Positive, Shape, Slug, Sources, Text
 
 Kind = Literal["general", "coding", "agentic", "reasoning", "long_context"]
 Percent = Annotated[float, Field(ge=0, le=100)]
@@ -132,3 +132,65 @@ class CacheLossRow(MeasuredLoss):
     v_type: Name
     bits_per_value: Positive | None
     baseline_kv: Name | None
+
+
+KindOfPrice = Literal["msrp", "street_new", "street_used", "system", "cloud_hour"]
+
+
+class ComputerFile(Shape):
+    """A computer. ``gpu`` is its built-in accelerator; ``host`` the profile of one that takes cards."""
+
+    slug: Slug
+    name: Name
+    aliases: list[Name]
+    maker: Slug
+    form: Literal["desktop", "workstation", "server", "mini", "laptop", "developer-kit", "module"] | None
+    gpu: Slug | None
+    memory_gb: Positive | None
+    host: Slug | None
+    card_places: Annotated[int, Field(ge=0, le=16)]
+    expansion_slots: Count | None
+    power_supply_w: Positive | None
+    discontinued: Date | None
+    notes: Text | None
+    source: Sources
+
+
+class BoardFacts(Shape):
+    """The reference board of an accelerator."""
+
+    form: Literal["card", "sxm", "oam", "mxm", "built-in"] | None
+    slots: Annotated[int, Field(ge=1, le=4)] | None
+    suggested_supply_w: Positive | None
+    length_mm: Positive | None
+    connectors: Name | None
+    source: Text
+
+
+class PriceRow(Shape):
+    """One price of one source; ``what`` is the exact configuration."""
+
+    kind: KindOfPrice
+    usd: Positive
+    usd_low: Positive | None
+    usd_high: Positive | None
+    derived: Text | None
+    region: Name
+    what: Text
+    spot: bool
+    date: Date | None
+    source: Text
+    note: Text | None
+    suspect: bool
+
+
+class PriceFile(Shape):
+    """Prices of one accelerator or one computer; its slug is theirs."""
+
+    slug: Slug
+    name: Name
+    aliases: list[Name]
+    gpu: Slug | None
+    computer: Slug | None
+    board: BoardFacts | None
+    prices: list[PriceRow]

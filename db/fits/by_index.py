@@ -21,7 +21,7 @@ from db.fits.conditions import (
 )
 from db.fits.generations import Generation
 from db.fits.joins import cell_columns, with_shared
-from db.fits.layout import SCORE_STEP, Indexed, checked
+from db.fits.layout import SCORE_STEP, Indexed, Lead, checked, has_model_indexes
 from db.fits.orders import (
     ABSENT,
     PLACES,
@@ -30,6 +30,7 @@ from db.fits.orders import (
     beyond,
     figure,
     figures_of,
+    key_descends,
     key_terms,
     leads_by_model,
     order_by,
@@ -45,6 +46,7 @@ from db.fits.query import (
     FitQuery,
     Lists,
     Window,
+    is_few,
     is_narrow,
     rests,
     slots_of,
@@ -57,7 +59,14 @@ from estimator.types import STATUSES
 WALKED_ROWS: Mapping[str, int] = {"postgresql": 20_000, "sqlite": 8_000}
 #: SQLite joins at most 500 SELECTs in one compound statement.
 _COMPOUND_LIMIT = 400
-_BUCKETS = frozenset((Indexed.DECODE, Indexed.SCORE, Indexed.MODEL_DECODE, Indexed.MODEL_SCORE))
+#: Leading rows that are tried for each row of a page when some of what they lead to does not pass the filter.
+FILTERED_LEADERS = 8
+_LEADS = {
+    (FitOrder(FitField.DECODE),): Lead.DECODE,
+    (FitOrder(FitField.SCORE), FitOrder(FitField.DECODE)): Lead.SCORE,
+    (FitOrder(FitField.TTFT, False),): Lead.TTFT,
+}
+_BUCKETS = frozenset((Indexed.DECODE, Indexed.SCORE, Indexed.MODEL_DECODE))
 
 
 def parts(query: FitQuery, order: Sequence[FitOrder], dialect: str) -> tuple[FitQuery, ...]:
@@ -226,6 +235,8 @@ def page_source(selection: Selection, limit: str | None = None) -> str:
     terms, window, dialect = selection.terms, selection.window, selection.dialect
     by_bucket = terms[0].indexed in _BUCKETS
     where = _where(selection, terms, by_bucket=by_bucket)
+    if limit is None and (leads := _leads(selection)) is not None:
+        return _led_or_read(selection, terms, where, *leads)
     lead = next(term for term in terms if term.constant is None)
     if selection.walked and dialect == "sqlite" and (by_bucket or lead.indexed is Indexed.MODEL):
         # First, for SQLite lets the walk end at the first of several bounds on that side, and tries the others row by row.
@@ -310,6 +321,66 @@ def _walk_or_read(selection: Selection, terms: Sequence[Term], where: Sequence[C
         f"(WITH head AS MATERIALIZED ({wanted} FROM ({nearest}) f WHERE {all_of(loose)} ORDER BY {near} "
         f"LIMIT {rows}) SELECT * FROM head WHERE {count} >= {rows} UNION ALL ({wanted} FROM {source} f "
         f"WHERE {all_of(where)} AND {count} < {rows} ORDER BY {far} LIMIT {rows}))"
+    )
+
+
+def _leads(selection: Selection) -> tuple[Lead, FitOwner] | None:
+    """Figure and owner whose leading rows bound the page: the first one of a model or an accelerator, best first."""
+    query, window = selection.query, selection.window
+    if window.cursor is not None or window.backwards or key_descends(window.order) or query.recommended:
+        return None
+    lead = _LEADS.get(tuple(figures_of(window.order)))
+    if lead is None or is_few(query.gpu_ids) == is_few(query.model_ids):
+        return None
+    if query.gpu_ids is not None and len(query.gpu_ids) == 1:
+        return lead, FitOwner.GPU
+    with_index = lead is Lead.SCORE and has_model_indexes(selection.dialect)
+    return (lead, FitOwner.MODEL) if with_index and query.model_ids and len(query.model_ids) == 1 else None
+
+
+def _led_or_read(
+    selection: Selection, terms: Sequence[Term], where: Sequence[Condition], lead: Lead, owner: FitOwner
+) -> str:
+    """SELECT of the first page of an accelerator (a model) from the few models (accelerators) that lead it.
+
+    Each of as many leading rows as a page has is a row of the page or comes after it, and a pairing has no row before its
+    leading one. So rows up to the last of these, of their pairings alone, hold the page. Where too few of them pass the
+    filter, all rows of the owner are read.
+    """
+    query, slot, table, rows = selection.query, selection.slot, checked(selection.table), selection.window.rows
+    is_gpu = owner is FitOwner.GPU
+    alone = owner.among(FitQuery(workload_ids=query.workload_ids), (query.gpu_ids if is_gpu else query.model_ids) or ())
+    tried = rows if query == alone else rows * FILTERED_LEADERS
+    leading = all_of(
+        [
+            *conditions(alone, slot, owner=selection.owner),
+            Condition(f"(f.flags & {lead.mask(slot)}) != 0"),
+            Condition(f"f.{lead}_{slot} > 0"),
+        ]
+    )
+    columns, other = lead.columns(slot, "f."), (FitOwner.MODEL if is_gpu else FitOwner.GPU).column
+    direction, sign = ("ASC", "<=") if lead is Lead.TTFT else ("DESC", ">=")
+    ranked = ", ".join(f"{column} {direction}" for column in columns)
+    last = [f"c{number}" for number in range(len(columns))]
+    values = ", ".join(f"{column} AS {name}" for column, name in zip(columns, last, strict=True))
+    near = f"({', '.join(columns)}) {sign} ({', '.join(f'l.{name}' for name in last)}) AND f.{lead}_{slot} > 0"
+    wanted, order = f"SELECT {cell_columns(slot)}", f"ORDER BY {order_by(terms, selection.window)}"
+    paired = f"{table} f WHERE f.{other} = led.other AND {all_of(where)}"
+    # PostgreSQL does not guess how few pairings lead: OFFSET 0 has it read each by its key.
+    pairings = f"LATERAL (SELECT f.* FROM {paired} OFFSET 0) f WHERE"
+    lacking, limit = f"(SELECT count(*) FROM head) < {rows}", str(rows)
+    if selection.dialect == "sqlite":
+        pairings = f"{paired} AND"
+        # It reads nothing for a limit of 0, and all rows for a condition that none meets.
+        lacking, limit = "1 = 1", f"(CASE WHEN {lacking} THEN {rows} ELSE 0 END)"
+    return (
+        f"WITH last AS MATERIALIZED (SELECT {values} FROM {table} f WHERE {leading} "
+        f"ORDER BY {ranked} LIMIT 1 OFFSET {tried - 1}), "
+        f"led AS MATERIALIZED (SELECT DISTINCT f.{other} AS other FROM last l CROSS JOIN {table} f "
+        f"WHERE {leading} AND {near}), "
+        f"head AS MATERIALIZED ({wanted} FROM last l CROSS JOIN led CROSS JOIN {pairings} {near} {order} LIMIT {rows}) "
+        f"SELECT * FROM head WHERE (SELECT count(*) FROM head) = {rows} UNION ALL "
+        f"SELECT * FROM ({wanted} FROM {table} f WHERE {all_of(where)} AND {lacking} {order} LIMIT {limit}) r"
     )
 
 

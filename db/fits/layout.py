@@ -38,15 +38,17 @@ RECOMMENDED_BIT = 8
 #: Above the slots, ``flags`` holds the code of the engine.
 ENGINE_SHIFT = FLAG_BITS * SLOT_COUNT
 ENGINE_MASK = 15
+#: Above the engine, ``flags`` says in what the row leads the quants of its model and accelerator: in speed for some
+#: workload, in latency for some workload, and in score and then speed for each workload.
+LEAD_SHIFT = ENGINE_SHIFT + 4
 #: Decode speeds are indexed by their upper 21 bits (0.025 %): few distinct values, which PostgreSQL stores once each.
 BUCKET_SHIFT = 11
 #: Scores are indexed with the upper 12 bits of the decode speed (exponent and three bits) below them.
 SCORE_SHIFT = 20
 SCORE_STEP = 1 << (32 - SCORE_SHIFT - 1)
-#: Within a model, decode speeds are indexed by steps of 3 to 6 %, scores by steps of 0.64 points: PostgreSQL stores each
-#: value once, and a page sorts the few dozen rows of a step.
-MODEL_DECODE_SHIFT = 18
-MODEL_SCORE_SHIFT = 6
+#: Within a model or an accelerator, speeds and latencies are indexed by steps of 3 to 6 %: PostgreSQL stores each value
+#: once, and a page sorts the few dozen rows of a step.
+STEP_SHIFT = 18
 #: Bytes of the companion blobs per entry.
 PLAN_BYTES = 200
 BAND_BYTES = 96
@@ -54,13 +56,12 @@ _NAME = re.compile(r"fit_[0-9]+\Z")
 
 
 class Indexed(StrEnum):
-    """The leading expressions of the indexes, and the predicate of those that hold only what runs."""
+    """The leading expressions of the indexes of all rows, and the predicate of those that hold only what runs."""
 
     DECODE = "decode"
     #: Tens of thousands of fits share the best score, so the speed splits them.
     SCORE = "score"
     MODEL_DECODE = "model decode"
-    MODEL_SCORE = "model score"
     MODEL = "model"
     RUNS = "runs"
 
@@ -70,21 +71,33 @@ class Indexed(StrEnum):
         return {
             Indexed.DECODE: f"({decode} >> {BUCKET_SHIFT})",
             Indexed.SCORE: f"({score} * {SCORE_STEP} + ({decode} >> {SCORE_SHIFT}))",
-            Indexed.MODEL_DECODE: f"({decode} >> {MODEL_DECODE_SHIFT})",
-            Indexed.MODEL_SCORE: f"({score} >> {MODEL_SCORE_SHIFT})",
+            Indexed.MODEL_DECODE: f"({decode} >> {STEP_SHIFT})",
             Indexed.MODEL: f"{alias}model_id",
             Indexed.RUNS: f"{decode} > 0",
         }[self]
 
     def of_speed(self, decode_bits: int) -> int:
         """Value of ``DECODE`` or ``MODEL_DECODE`` for a stored speed."""
-        return decode_bits >> (BUCKET_SHIFT if self is Indexed.DECODE else MODEL_DECODE_SHIFT)
+        return decode_bits >> (BUCKET_SHIFT if self is Indexed.DECODE else STEP_SHIFT)
 
-    def of_score(self, score_centi: int, decode_bits: int) -> int:
-        """Value of ``SCORE`` or ``MODEL_SCORE`` for a stored score and speed."""
-        if self is Indexed.SCORE:
-            return score_centi * SCORE_STEP + (decode_bits >> SCORE_SHIFT)
-        return score_centi >> MODEL_SCORE_SHIFT
+
+class Lead(StrEnum):
+    """Figures in which a row may lead the quants of its model and accelerator: an index holds the leading rows alone."""
+
+    DECODE = "decode"
+    TTFT = "ttft"
+    SCORE = "score"
+
+    def mask(self, slot: int) -> int:
+        """Bit of ``flags`` of the rows that lead."""
+        return 1 << (LEAD_SHIFT + list(Lead).index(self) + (slot if self is Lead.SCORE else 0))
+
+    def columns(self, slot: int, alias: str = "") -> tuple[str, ...]:
+        """SQL expressions that rank the leading rows, as the indexes hold them."""
+        if self is Lead.SCORE:
+            # Many rows share the best score.
+            return f"{alias}score_{slot}", f"{alias}decode_{slot}"
+        return (f"({alias}{self.value}_{slot} >> {STEP_SHIFT})",)
 
 
 HOT_FIELDS = ("decode", "ttft", "safe", "score")
@@ -205,21 +218,14 @@ def index_statements(name: str, dialect: str) -> list[str]:
         made.append((f"{name}_decode_{slot}", Indexed.DECODE.column(slot), f" WHERE {Indexed.RUNS.column(slot)}"))
         made.append((f"{name}_score_{slot}", Indexed.SCORE.column(slot), f" WHERE {Indexed.RUNS.column(slot)}"))
         made.append((f"{name}_best_{slot}", f"gpu_id, score_{slot}", best))
+        for lead in Lead:
+            leads = f" WHERE (flags & {lead.mask(slot)}) != 0"
+            made.append((f"{name}_lead_{lead}_{slot}", f"gpu_id, {', '.join(lead.columns(slot))}", leads))
         if has_model_indexes(dialect):
-            made.append(
-                (
-                    f"{name}_md_{slot}",
-                    f"model_id, {Indexed.MODEL_DECODE.column(slot)}",
-                    f" WHERE {Indexed.RUNS.column(slot)}",
-                )
-            )
-            made.append(
-                (
-                    f"{name}_ms_{slot}",
-                    f"model_id, {Indexed.MODEL_SCORE.column(slot)}",
-                    f" WHERE {Indexed.RUNS.column(slot)}",
-                )
-            )
+            steps, leads = Indexed.MODEL_DECODE.column(slot), f" WHERE (flags & {Lead.SCORE.mask(slot)}) != 0"
+            made.append((f"{name}_md_{slot}", f"model_id, {steps}", f" WHERE {Indexed.RUNS.column(slot)}"))
+            made.append((f"{name}_ms_{slot}", f"model_id, {', '.join(Lead.SCORE.columns(slot))}", leads))
+            made.append((f"{name}_mb_{slot}", f"model_id, score_{slot}", best))
     indexes = [
         f"CREATE INDEX IF NOT EXISTS {index} ON {name} ({columns}){full}{predicate}"
         for index, columns, predicate in made

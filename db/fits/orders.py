@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from db.fits.cells import CELL_COLUMNS, StoredCell
 from db.fits.conditions import Condition
-from db.fits.layout import Indexed, has_model_indexes
+from db.fits.layout import SCORE_SHIFT, SCORE_STEP, Indexed, has_model_indexes
 from db.fits.query import (
     ABSENT_AT_ZERO,
     FitCursor,
@@ -57,14 +57,14 @@ def order_by(terms: Sequence[Term], window: Window) -> str:
 
 
 def leads_by_model(query: FitQuery, order: Sequence[FitOrder], dialect: str) -> bool:
-    """Whether the index of one model's speeds or scores gives the order."""
+    """Whether the index of one model's speeds gives the order."""
     return (
         has_model_indexes(dialect)
         and query.model_ids is not None
         and len(query.model_ids) == 1
         and not is_few(query.gpu_ids)
         and bool(order)
-        and order[0].field in (FitField.DECODE, FitField.SCORE)
+        and order[0].field is FitField.DECODE
     )
 
 
@@ -91,7 +91,7 @@ def order_terms(
 def _indexed(query: FitQuery, given: Sequence[FitOrder], by_model: bool, *, by_index: bool) -> Indexed | None:
     """The leading column of the index that gives the order; None without such an index."""
     if by_model:
-        return Indexed.MODEL_DECODE if given[0].field is FitField.DECODE else Indexed.MODEL_SCORE
+        return Indexed.MODEL_DECODE
     if not given or not by_index or is_narrow(query):
         return None
     if given[0].field is FitField.DECODE:
@@ -200,6 +200,6 @@ def _cursor_values(terms: Sequence[Term], order: Sequence[FitOrder], cursor: Fit
     indexed = terms[0].indexed
     if indexed in (Indexed.DECODE, Indexed.MODEL_DECODE):
         values.insert(0, indexed.of_speed(speed))
-    elif indexed in (Indexed.SCORE, Indexed.MODEL_SCORE):
-        values.insert(0, indexed.of_score(by_field[FitField.SCORE], speed))
+    elif indexed is Indexed.SCORE:
+        values.insert(0, by_field[FitField.SCORE] * SCORE_STEP + (speed >> SCORE_SHIFT))
     return values + list(cursor[len(given) : len(given) + len(_KEY)])

@@ -17,7 +17,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from db.fits.layout import BAND_BYTES, ENGINE_MASK, ENGINE_SHIFT, FLAG_BITS, PLAN_BYTES, RECOMMENDED_BIT, SLOT_COUNT
+from db.fits.layout import (
+    BAND_BYTES,
+    ENGINE_MASK,
+    ENGINE_SHIFT,
+    FLAG_BITS,
+    PLAN_BYTES,
+    RECOMMENDED_BIT,
+    SLOT_COUNT,
+    Lead,
+)
 from estimator.grid import FitBlock
 from estimator.types import STATUSES, Status
 
@@ -121,6 +130,7 @@ def pack_model(
     rest["overhead"] = _little_endian("overhead_bytes", overhead, _REST_OVERHEAD_BYTES)
     fits["rest"] = rest.view(f"V{REST.itemsize}")
     fits = fits[np.argsort(g_index, kind="stable")]
+    fits["flags"] |= _leads(fits)
     present = np.flatnonzero(block.available.any(axis=0)).tolist()
     sizes, weights = block.file_size_bytes.tolist(), block.model_weights_bytes.tolist()
     quants = [
@@ -211,6 +221,30 @@ def _flags(status: Array, recommended: Array, engine: Array) -> Array:
     shifts = np.arange(SLOT_COUNT, dtype=np.int32) * FLAG_BITS
     nibbles = status.astype(np.int32) | (recommended.astype(np.int32) * RECOMMENDED_BIT)
     return np.asarray((nibbles << shifts).sum(axis=1, dtype=np.int32) | (engine.astype(np.int32) << ENGINE_SHIFT))
+
+
+def _leads(fits: Array) -> Array:
+    """Bits of the figures in which a row is the first of its accelerator's, for some workload; rows (N,) by accelerator."""
+    leads = np.zeros(len(fits), dtype=np.int32)
+    starts = np.flatnonzero(np.diff(fits["gpu_id"], prepend=-1))
+    counts = np.diff(starts, append=len(fits))
+    # The earlier of equal rows leads, alone.
+    place = np.arange(len(fits)) - np.repeat(starts, counts)
+    for lead in Lead:
+        for slot in range(SLOT_COUNT):
+            rank = _rank(fits, lead, slot)
+            ranked = np.where(rank > 0, rank * (1 << 12) - place, 0)
+            best = np.repeat(np.maximum.reduceat(ranked, starts), counts) if len(starts) else ranked
+            leads[(ranked == best) & (ranked > 0)] |= lead.mask(slot)
+    return leads
+
+
+def _rank(fits: Array, lead: Lead, slot: int) -> Array:
+    """Numbers that order rows by a figure, the best one largest; 0 where there is none."""
+    figures = fits[f"{lead}_{slot}"].astype(np.int64)
+    if lead is Lead.TTFT:
+        return np.where(figures > 0, (1 << 31) - figures, 0)
+    return (figures << 31) + fits[f"decode_{slot}"] if lead is Lead.SCORE else figures
 
 
 def _bits(name: str, values: Array) -> Array:

@@ -112,10 +112,17 @@ class Offer:
     @property
     def name(self) -> str:
         """As people say it: "2 x RTX 3090 in Desktop for two cards"."""
+        if self.computer is None or self.computer.gpu is not None:
+            return self.brief
+        return f"{self.brief} in {self.computer.name}"
+
+    @property
+    def brief(self) -> str:
+        """The name without the computer around cards."""
+        if self.computer is not None and self.computer.gpu is not None:
+            return self.computer.name
         cards = self.ware.accelerator.name if self.count == 1 else f"{self.count} x {self.ware.accelerator.name}"
-        if self.computer is None:
-            return f"{cards} by the hour"
-        return self.computer.name if self.computer.gpu is not None else f"{cards} in {self.computer.name}"
+        return f"{cards} by the hour" if self.computer is None else cards
 
 
 def offers(wares: Sequence[Ware], computers: Sequence[Computer], terms: Terms, profiles: Sequence[Host]) -> list[Offer]:

@@ -98,6 +98,12 @@ class Judged:
         better &= (worth[self.order] > worth[n]) | (seconds[self.order] < seconds[n])
         return next(map(int, self.order[better]), None)
 
+    def leading(self, places: Ints, first: int) -> Ints:
+        """The ``first`` of ``places``, chosen setups in order, and all up to the pick."""
+        if self.pick is None:
+            return places[:first]
+        return places[: max(first, int(np.flatnonzero(places == self.pick)[0]) + 1)]
+
     def judgement(self, n: int) -> Judgement:
         """All of one setup."""
         setups, table = self.setups, self.table

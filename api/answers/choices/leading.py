@@ -56,7 +56,7 @@ class Reach:
         setups, pick = judged.setups, judged.pick
         if pick is None or len(places) < first:
             return np.asarray(np.isfinite(self.rating))
-        shown = leading_of(judged, places, first)
+        shown = judged.leading(places, first)
         keys, reach = (setups.decode_tok_s, self.speed) if by_speed else (setups.rating, self.rating)
         # Every reason compares with the pick, which is the best rated on the frontier in any order.
         least, least_rating = keys[shown].min(), setups.rating[pick]
@@ -64,13 +64,6 @@ class Reach:
         can = np.asarray((reach >= least) | (self.rating >= least_rating))
         can[self.model[beats.any(axis=1)]] = True
         return can
-
-
-def leading_of(judged: Judged, places: Ints, first: int) -> Ints:
-    """The ``first`` of ``places``, and all up to the pick."""
-    if judged.pick is None:
-        return places[:first]
-    return places[: max(first, int(np.flatnonzero(places == judged.pick)[0]) + 1)]
 
 
 def leading(
@@ -87,7 +80,7 @@ def leading(
         judged, places = judge(loads.pace())
         can = reach.open(judged, places, first, by_speed=by_speed) & np.isfinite(reach.rating) & ~loads.known
         if not can.any():
-            return judged, leading_of(judged, places, first)
+            return judged, judged.leading(places, first)
         waiting = best_first[can[best_first]][:_STEP]
 
 

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from api.answers.choices.judged import Judged, Judgement
-from api.answers.choices.leading import leading_of
 from api.answers.choices.machine import Machine
 from db.entries import specs
 from db.entries.files import Catalog, Entry
@@ -291,7 +290,7 @@ def _open(judged: Judged | None, others: Sequence[_Candidate], first: int) -> li
     """Those of ``others`` that can come among the first, or beat one of them in worth and time."""
     if judged is None or len(judged.order) < first:
         return list(others)
-    best = leading_of(judged, judged.order, first)
+    best = judged.leading(judged.order, first)
     least_rating, least_worth = judged.setups.rating[best].min(), judged.setups.worth[best].min()
     return [other for other in others if other.most_rating >= least_rating or other.most_worth >= least_worth]
 

@@ -119,7 +119,7 @@ def _reason(purchase: Purchase, pick: Purchase) -> str:
     if purchase is pick:
         return f"Best value here: a whole answer in {seconds_text(setup.answer_s)} {price}."
     return beside(
-        pick.offer.name, (pick.setup.answer_s, setup.answer_s), (pick.setup.loss_points, setup.loss_points),
+        pick.offer.brief, (pick.setup.answer_s, setup.answer_s), (pick.setup.loss_points, setup.loss_points),
         (pick.offer.usd, usd),
     )  # fmt: skip
 
@@ -135,7 +135,10 @@ def _print_table(answer: answers.Answer, listed: list[Purchase], mode: Operating
     users = "" if answer.needs.users == 1 else users
     console.print(f"{subject.name}: {workload.name}{users}, {mode.value}; prices up to {answer.terms.today}")
     if not listed:
-        console.print("Nothing with a known price meets this; `fitgraph buy` lists near misses and unknown prices.")
+        console.print("Nothing with a known price meets this; `fitgraph buy` lists unknown prices, too.")
+        for purchase in answer.purchases.near[:NEAR_MISSES]:
+            missed = "; ".join(answers.why_missed(purchase))
+            console.print(f"Near: {purchase.offer.name}, {purchase.setup.quant.name}: {missed}")
         return
     console.print(f"Capability {capability_text(_capability(answer, listed[0]))} points")
     shown = Table(box=None, pad_edge=False)

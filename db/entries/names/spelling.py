@@ -38,12 +38,19 @@ def corrections(word: str, vocabulary: Iterable[str]) -> list[str]:
     limit = 2 if len(word) >= _LONG else 1
     near: dict[int, list[str]] = {}
     for known in vocabulary:
-        if len(known) < _SHORTEST or (min(len(known), len(word)) == _SHORTEST and known[0] != word[0]):
+        if len(known) < _SHORTEST or not _may_be(word, known):
             continue
         errors = distance(word, known, limit)
         if errors <= limit:
             near.setdefault(errors, []).append(known)
     return sorted(near[min(near)]) if near else []
+
+
+def _may_be(word: str, known: str) -> bool:
+    """Whether short words may be one: of three letters none is changed, for another name is as near."""
+    if min(len(known), len(word)) > _SHORTEST:
+        return True
+    return known[0] == word[0] and (len(known) != len(word) or sorted(known) == sorted(word))
 
 
 def segments(word: str, vocabulary: frozenset[str]) -> list[str] | None:

@@ -36,6 +36,8 @@ def attention(
         "output_gate": family.output_gate,
         "sinks": family.sinks,
     }
+    if values.get("use_attention_gate") is False:
+        facts["output_gate"] = None
     if values.get("mla_use_output_gate") is True:
         facts["output_gate"] = "full"
     if latent:
@@ -84,7 +86,11 @@ _OUTPUT_BIASED = frozenset({
     "Gemma4ForConditionalGeneration", "Gemma4UnifiedForConditionalGeneration", "YoutuForCausalLM",
     "GraniteSWAForCausalLM", "GraniteMoeSWAForCausalLM", "HyperCLOVAXForCausalLM", "LagunaForCausalLM",
     "MellumForCausalLM", "MuseGlimmerForConditionalGeneration", "NanoChatForCausalLM", "VaultGemmaForCausalLM",
-    "BambaForCausalLM", "FalconH1ForCausalLM",
+    "BambaForCausalLM", "FalconH1ForCausalLM", "DiffLlamaForCausalLM", "AriaForConditionalGeneration",
+    "Apertus1p5ForConditionalGeneration", "BeamForCausalLM", "Cosmos3EdgeForConditionalGeneration", "DogeForCausalLM",
+    "FlintForCausalLM", "Granite4VisionForConditionalGeneration", "GraniteDoclingForConditionalGeneration",
+    "HunYuanVLForConditionalGeneration", "HYV4ForCausalLM", "LaraMiniForCausalLM", "Lfm3ForCausalLM",
+    "LongcatFlashForCausalLM", "Molmo2ForConditionalGeneration",
 })  # fmt: skip
 
 
@@ -131,6 +137,8 @@ def _is_latent(values: Mapping[str, Any], family: Family) -> bool:
 
 
 def _qk_norm(values: Mapping[str, Any], family: Family) -> str:
+    if values.get("qk_norm_type") == "olmo":
+        return "full"
     if family.qk_norm == "none":
         return family.optional_qk_norm if flag(values, "use_qk_norm") or flag(values, "qk_layernorm") else "none"
     return "none" if values.get("use_qk_norm") is False else family.qk_norm

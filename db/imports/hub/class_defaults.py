@@ -23,6 +23,7 @@ COMMON_NAMES: dict[str, str] = {
     "model_max_length": "max_position_embeddings", "n_ctx": "max_position_embeddings",
     "context_window_size": "max_position_embeddings", "sliding_window_size": "sliding_window",
     "n_inner": "intermediate_size", "ffn_hidden_size": "intermediate_size", "ffn_dim": "intermediate_size",
+    "dff": "intermediate_size",
     "padded_vocab_size": "vocab_size", "embedding_size": "vocab_size",
     "d_inner": "mamba_inner_size", "tie_embedding": "tie_word_embeddings", "weight_tying": "tie_word_embeddings",
     "n_routed_experts": "num_experts", "num_local_experts": "num_experts", "moe_num_experts": "num_experts",
@@ -39,7 +40,7 @@ COMMON_NAMES: dict[str, str] = {
     "layers_block_type": "hybrid_override_pattern", "_sliding_window_pattern": "sliding_window_pattern",
     "num_expert_group": "n_group",
     "mamba_d_state": "ssm_state_size", "state_size": "ssm_state_size",
-    "mamba_d_conv": "conv_kernel", "mamba_n_groups": "n_groups",
+    "mamba_d_conv": "conv_kernel", "sconv_kernel_size": "conv_kernel_size", "mamba_n_groups": "n_groups",
     "mamba_n_heads": "mamba_num_heads", "mamba_d_head": "mamba_head_dim",
     "mamba_dt_rank": "time_step_rank", "mamba_expand": "expand",
 }  # fmt: skip
@@ -53,7 +54,10 @@ TEXT_SECTIONS = ("text_config", "language_config", "llm_config", "thinker_config
 
 @cache
 def table() -> dict[str, Any]:
-    """The stored defaults: ``types`` by model type, and ``refused`` with the kind of each that is no decoder."""
+    """The stored defaults: ``types`` by model type, and ``refused`` with the kind of each that is no decoder.
+
+    ``text`` of a type is that of its language model; ``usual_text`` is it where the section of the language model names none.
+    """
     return dict(json.loads(Path(__file__).with_suffix(".json").read_bytes()))
 
 

@@ -87,7 +87,7 @@ _NO_SIZE = frozenset({"tie_word_embeddings", "layer_types", "use_cache"})
 def _facts(section: Section, slug: str) -> dict[str, Any]:
     values, family, name = section.values, section.family, section.name
     hidden = needed(values, "hidden_size", 8, _WIDTH)
-    layers = block_count(values)
+    layers = block_count(values, family)
     window = whole(values, "sliding_window", 0, 1 << 31) or whole(values, "window_size", 1, 1 << 31)
     pattern = mixers(values, family, layers, window)
     attends = any(letter in "FSCIPX" for letter in pattern)
@@ -103,7 +103,7 @@ def _facts(section: Section, slug: str) -> dict[str, Any]:
         **sizes,
         "intermediate_size": _ffn_width(section, hidden),
         "embedding_size": whole(values, "word_embed_proj_dim", 1, _WIDTH),
-        "vocab_size": needed(values, "vocab_size", 1, _WIDTH),
+        "vocab_size": whole(values, "output_vocab_size", 1, _WIDTH) or needed(values, "vocab_size", 1, _WIDTH),
         "context_length": whole(values, "max_position_embeddings", 1, 1 << 31),
         "tie_word_embeddings": flag(values, "tie_word_embeddings", family.tied),
         "attention": attention(values, family, name, pattern, window, sizes),
@@ -143,6 +143,8 @@ def _norms(section: Section) -> int:
         return 1 if flag(values, "parallel_attn", True) else 2
     if section.name == "StableLmForCausalLM" and values.get("use_parallel_residual") is True:
         return 1
+    if values.get("use_sandwich_norm") is False:
+        return 2
     return family.norms
 
 

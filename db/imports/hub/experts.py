@@ -22,9 +22,13 @@ def experts(values: Mapping[str, Any], family: Family, name: str) -> dict[str, A
     if isinstance(ffn, Mapping):
         values = ChainMap(_of_ffn(ffn), values)  # type: ignore[arg-type]
     count = whole(values, "num_experts", 0, _EXPERTS)
-    if not count or count < 2 or values.get("enable_moe_block") is False:
+    if not count or count < 2 or values.get("enable_moe_block") is False or values.get("is_moe") is False:
         return None
-    width = needed(values, ("moe_intermediate_size", "intermediate_size"), 1, _WIDTH)
+    if name == "DogeForCausalLM":
+        raise ImportFactsError("'is_moe' is not read for this architecture", "is_moe")
+    is_beside = name.startswith("Inkling") and values.get("dense_intermediate_size") is not None
+    widths = "intermediate_size" if is_beside else ("moe_intermediate_size", "intermediate_size")
+    width = needed(values, widths, 1, _WIDTH)
     shared = whole(values, "num_shared_experts", 0, 1024, family.shared_experts) or 0
     shared_width = whole(values, "shared_expert_intermediate_size", 0, _WIDTH)
     if values.get("use_shared_expert") is False:
@@ -51,8 +55,11 @@ def experts(values: Mapping[str, Any], family: Family, name: str) -> dict[str, A
     latent = whole(values, ("moe_latent_size", "routed_expert_hidden_size"), 1, _WIDTH)
     if latent:
         moe["latent_size"] = latent
-    if name.startswith("Gemma4"):
+    if name.startswith(("Gemma4", "LongcatFlash")):
         moe["dense_parallel"] = True
+    if idle := whole(values, "zero_expert_num", 0, _EXPERTS):
+        # Experts that return their input: a token visits as many as chance gives.
+        moe["experts_per_token"] = max(round(per_token * count / (count + idle)), 1)
     if family.expert_bias:
         # Biases of gate, up and down of one expert.
         moe["expert_bias_params"] = 2 * width + needed(values, "hidden_size", 8, _WIDTH)

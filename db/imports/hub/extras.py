@@ -24,22 +24,14 @@ def extra_parameters(
         extras.append(("learned positions", (positions + family.position_offset) * hidden))
     if family.head_bias or values.get("lm_head_bias") is True:
         extras.append(("output bias", vocab))
-    if name == "BloomForCausalLM":
-        extras.append(("norm of the embedding", 2 * hidden))
-    elif name == "GPTNeoXJapaneseForCausalLM":
-        extras.append(("output bias of the last layer", hidden))
-    elif name == "AXK1ForCausalLM":
-        extras.append(("norms behind the experts", facts["mlp_pattern"].count("E") * hidden))
-    elif name == "ApertusForCausalLM":
-        extras.append(("two parameters of each layer's activation", 2 * layers))
-    elif name == "BitNetForCausalLM":
-        extras.append(
-            ("norms inside attention and feed-forward", layers * (hidden + (facts["intermediate_size"] or 0)))
-        )
-    elif name == "MolmoForCausalLM":
+    extras += _of_structure(name, facts)
+    if name == "InklingForConditionalGeneration":
+        extras += _relative_positions(values, facts)
+    elif name == "LongcatFlashForCausalLM":
+        idle = whole(values, "zero_expert_num", 0, _HEADS, 0) or 0
+        extras.append(("router rows of the idle experts", facts["mlp_pattern"].count("E") * idle * (hidden + 1)))
+    elif name.startswith("Molmo"):
         extras.append(("added vocabulary", (whole(values, "additional_vocab_size", 0, _WIDTH, 128) or 0) * hidden))
-    elif name == "OPTForCausalLM" and facts["embedding_size"] not in (None, hidden):
-        extras.append(("projections of the embedding", 2 * hidden * facts["embedding_size"]))
     elif name == "YuanForCausalLM":
         if values.get("use_moe") is True:
             raise ImportFactsError("'use_moe' is not read for this architecture", "use_moe")
@@ -48,21 +40,16 @@ def extra_parameters(
         extras += _time_mix(values, family.linear, layers, hidden)
     elif name == "MiniMaxM3ForCausalLM":
         extras += _sparse_index(values, layers, hidden)
-    elif name == "MllamaForConditionalGeneration":
-        cross = facts["attention"]["layer_pattern"].count("X")
-        extras.append(("8 rows of the embedding", 8 * hidden))
-        extras.append(("norms and gates of cross attention", cross * (2 * facts["head_dim_k"] + 2)))
     elif name == "Gemma3nForConditionalGeneration":
         extras += _altup(values, layers, hidden)
-    elif name.startswith("Gemma4"):
-        extras.append(("layer scalars", layers))
-        if facts["moe"]:
-            extras.append(("router scales", layers * (hidden + facts["moe"]["n_experts"])))
     if facts["moe"] and values.get("latent_moe_use_norm") is True:
         extras.append(
             ("norms of the latent experts", facts["mlp_pattern"].count("E") * facts["moe"].get("latent_size", 0))
         )
-    extra = [{"name": label, "params": count} for label, count in extras]
+    extra: list[dict[str, Any]] = [{"name": label, "params": count} for label, count in extras]
+    if (tokens := needed(values, "vocab_size", 1, _WIDTH) - vocab) > 0:
+        name_of_rows = "embedding rows that the output head lacks"
+        extra.append({"name": name_of_rows, "params": tokens * hidden, "lookup_row": hidden})
     if name in _STREAMS:
         extra += stream_parameters(values, name, facts)
     if name.startswith(("Gemma3n", "Gemma4")):
@@ -70,8 +57,47 @@ def extra_parameters(
     return extra
 
 
+def _of_structure(name: str, facts: Mapping[str, Any]) -> list[tuple[str, int]]:
+    """Tensors whose sizes follow from those of the common structure."""
+    hidden, layers, width = facts["hidden_size"], facts["n_layers"], facts["head_dim_k"]
+    experts = facts["mlp_pattern"].count("E")
+    if name == "AXK1ForCausalLM":
+        return [("norms behind the experts", experts * hidden)]
+    if name.startswith("Apertus"):
+        return [("two parameters of each layer's activation", 2 * layers)]
+    if name == "BeamForCausalLM":
+        return [("biases of the output gates", layers * facts["n_heads"])]
+    if name == "BitNetForCausalLM":
+        return [("norms inside attention and feed-forward", layers * (hidden + (facts["intermediate_size"] or 0)))]
+    if name == "BloomForCausalLM":
+        return [("norm of the embedding", 2 * hidden)]
+    if name == "DiffLlamaForCausalLM":
+        return [("weights of the differences", 4 * layers * width)]
+    if name == "DogeForCausalLM":
+        heads, bias = facts["n_kv_heads"], int(facts["attention"]["qkv_bias"])
+        masks = layers * heads * (heads * width + 1 + bias)
+        return [("dynamic masks", masks), ("weights of the residuals", 2 * layers * hidden)]
+    if name.startswith("Gemma4"):
+        scales = [("router scales", layers * (hidden + facts["moe"]["n_experts"]))] if facts["moe"] else []
+        return [("layer scalars", layers), *scales]
+    if name == "GPTNeoXJapaneseForCausalLM":
+        return [("output bias of the last layer", hidden)]
+    if name == "MllamaForConditionalGeneration":
+        cross = facts["attention"]["layer_pattern"].count("X")
+        return [
+            ("8 rows of the embedding", 8 * hidden),
+            ("norms and gates of cross attention", 2 * cross * (width + 1)),
+        ]
+    if name == "OPTForCausalLM" and facts["embedding_size"] not in (None, hidden):
+        return [("projections of the embedding", 2 * hidden * facts["embedding_size"])]
+    return []
+
+
 #: Classes with several residual streams, and the key of their number.
-_STREAMS = {"Glm5NextForConditionalGeneration": "hc_mult", "Qwen4ExpForConditionalGeneration": "hc_count"}
+_STREAMS = {
+    "Glm5NextForConditionalGeneration": "hc_mult", "HYV4ForCausalLM": "hc_mult",
+    "Qwen4ExpForConditionalGeneration": "hc_count", "Xing4_0ForCausalLM": "hc_mult",
+}  # fmt: skip
 
 
 def _per_layer_embeddings(values: Mapping[str, Any], layers: int, hidden: int) -> list[dict[str, Any]]:
@@ -94,6 +120,25 @@ def _altup(values: Mapping[str, Any], layers: int, hidden: int) -> list[tuple[st
         ("laurel", layers * (2 * hidden * rank + hidden)),
         ("AltUp of the layers", layers * (inputs**2 + inputs**3 + hidden * (inputs + 2))),
         ("AltUp projections", 2 * (inputs - 1) * hidden * hidden),
+    ]
+
+
+def _relative_positions(values: Mapping[str, Any], facts: Mapping[str, Any]) -> list[tuple[str, int]]:
+    """Position biases, short convolutions and router rows of Inkling (``modeling_inkling`` of transformers)."""
+    hidden, pattern = facts["hidden_size"], facts["attention"]["layer_pattern"]
+    window, width = facts["attention"]["swa"], needed(values, "d_rel", 1, _WIDTH)
+    kernel, extent = needed(values, "conv_kernel_size", 1, 64), needed(values, "rel_extent", 1, 1 << 31)
+    near, far = pattern.count("S"), pattern.count("F")
+    reach = facts["attention"]["sliding_window"] or 0
+    heads = near * window["n_heads"] + far * facts["n_heads"]
+    key_width = near * window["n_kv_heads"] * window["head_dim_k"] + far * facts["n_kv_heads"] * facts["head_dim_k"]
+    routed, shared = facts["mlp_pattern"].count("E"), (facts["moe"] or {}).get("n_shared_experts", 0)
+    return [
+        ("projections of relative positions", heads * width * hidden),
+        ("relative position biases", width * (near * reach + far * extent)),
+        ("short convolutions of keys, values and sublayers", 2 * kernel * (key_width + len(pattern) * hidden)),
+        ("router rows of the shared experts", routed * shared * hidden),
+        ("norm of the embedding and global scales", hidden + len(pattern)),
     ]
 
 
@@ -135,13 +180,10 @@ def layer_facts(values: Mapping[str, Any], name: str, facts: dict[str, Any]) -> 
         _blocks_of_search(values, facts)
     elif name.startswith("Gemma4"):
         _gemma4(values, facts)
+    elif name == "InklingForConditionalGeneration":
+        attention["swa"] = _of_window(values, facts)
     elif name == "MiMoV2FlashForCausalLM":
-        attention["swa"] = {
-            "n_heads": whole(values, "swa_num_attention_heads", 1, _HEADS, facts["n_heads"]),
-            "n_kv_heads": whole(values, "swa_num_key_value_heads", 1, _HEADS, 2 * facts["n_kv_heads"]),
-            "head_dim_k": whole(values, "swa_head_dim", 1, _WIDTH, facts["head_dim_k"]),
-            "head_dim_v": whole(values, "swa_v_head_dim", 1, _WIDTH, facts["head_dim_v"]),
-        }
+        attention["swa"] = _of_window(values, facts, facts["head_dim_v"])
         attention["sinks"] = "swa_only_bias" if values.get("add_swa_attention_sink_bias") is not False else False
     elif name.startswith("Step3p"):
         other = values.get("attention_other_setting")
@@ -165,6 +207,8 @@ def layer_facts(values: Mapping[str, Any], name: str, facts: dict[str, Any]) -> 
             for count in heads
         ]
     kinds = values.get("indexer_types")
+    if kinds is None and name == "HYV4ForCausalLM":
+        kinds = ["full" if index == 0 or index % 4 == 1 else "shared" for index in range(layers)]
     if kinds is not None and "indexer" in attention:
         if (
             not isinstance(kinds, list)
@@ -175,6 +219,17 @@ def layer_facts(values: Mapping[str, Any], name: str, facts: dict[str, Any]) -> 
                 f"'indexer_types' must list full or shared for each of the {layers} layers", "indexer_types"
             )
         attention["indexer"]["layers"] = "".join("s" if kind == "shared" else "f" for kind in kinds[:layers])
+
+
+def _of_window(values: Mapping[str, Any], facts: Mapping[str, Any], value_dim: int | None = None) -> dict[str, Any]:
+    """Heads of the sliding layers; their values are as wide as their keys where neither a key nor ``value_dim`` says it."""
+    key_dim = whole(values, "swa_head_dim", 1, _WIDTH, facts["head_dim_k"])
+    return {
+        "n_heads": whole(values, "swa_num_attention_heads", 1, _HEADS, facts["n_heads"]),
+        "n_kv_heads": whole(values, "swa_num_key_value_heads", 1, _HEADS, 2 * facts["n_kv_heads"]),
+        "head_dim_k": key_dim,
+        "head_dim_v": whole(values, "swa_v_head_dim", 1, _WIDTH, value_dim or key_dim),
+    }
 
 
 def _gemma4(values: Mapping[str, Any], facts: dict[str, Any]) -> None:

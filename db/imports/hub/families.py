@@ -12,14 +12,15 @@ from dataclasses import dataclass, replace
 class Family:
     """Traits of one architecture. ``window_every`` n: layer n, 2n, ... attend to everything, the others to the window;
     0: windows only where the configuration lists them; -1: every layer has the window that the configuration gives.
-    ``linear_every`` is the same for linear attention. ``full_first``: the first of n layers does, in place of the last;
-    ``full_layers``: these do in any case, the last is -1.
+    ``linear_every`` is the same for linear attention. ``full_at``: the place among the n layers of the one that attends to
+    everything, -1 the last; ``full_layers``: these do in any case, the last is -1.
     ``optional_qk_norm`` is what ``use_qk_norm`` switches on. ``bias_keys`` switch the biases of query, key, value and
-    output on, ``all_bias_keys`` also those of the feed-forward part. ``layers`` is the letter of every layer where no key
-    lists them, ``state_space`` the Mamba version. ``head_bias``: the output head has a bias; ``position_offset``: learned
-    positions, so many more than the context has; ``ffn_factor``: intermediate size over hidden size where no key gives it;
-    ``doubled_ffn``: the key counts gate and up together; ``dense_layers``: layers before the first with experts where no
-    key says so.
+    output on, ``all_bias_keys`` also those of the feed-forward part. ``layers`` are letters of the layers where no key
+    lists them: those before ``|`` come once, the others again and again. ``state_space`` is the Mamba version.
+    ``head_bias``: the output head has a bias; ``position_offset``: learned positions, so many more than the context has;
+    ``ffn_factor``: intermediate size over hidden size where no key gives it; ``doubled_ffn``: the key counts gate and up
+    together; ``dense_layers``: layers before the first with experts where no key says so; ``sublayers``: layers of ours in
+    each that the configuration counts.
     """
 
     qk_norm: str = "none"
@@ -39,7 +40,7 @@ class Family:
     tied: bool = False
     window_every: int = 0
     linear_every: int = 4
-    full_first: bool = False
+    full_at: int = -1
     full_layers: tuple[int, ...] = ()
     mla: bool = False
     linear: str | None = None
@@ -57,6 +58,7 @@ class Family:
     dense_layers: int = 0
     full_rank_gate: bool = False
     full_rank_decay: bool = False
+    sublayers: int = 1
 
 
 _PLAIN = Family()
@@ -76,8 +78,10 @@ _DELTA = Family(qk_norm="per_head", output_gate="q_doubled", shared_gate=True, l
 #: ``architectures[0]`` -> traits.
 FAMILIES: dict[str, Family] = {
     "AfmoeForCausalLM": Family(qk_norm="per_head", norms=4, output_gate="full", router_bias=True, window_every=4),
+    "Apertus1p5ForConditionalGeneration": Family(qk_norm="per_head", gated_mlp=False),
     "ApertusForCausalLM": Family(qk_norm="per_head", gated_mlp=False),
     "ArceeForCausalLM": Family(gated_mlp=False),
+    "AriaForConditionalGeneration": _PLAIN,
     "AXK1ForCausalLM": replace(_LATENT, dense_layers=1),
     "BaichuanForCausalLM": _PLAIN,
     "BailingHybridForCausalLM": Family(
@@ -86,6 +90,10 @@ FAMILIES: dict[str, Family] = {
     "BailingMoeForCausalLM": _PLAIN,
     "BailingMoeV2ForCausalLM": Family(qk_norm="per_head", router_bias=True),
     "BambaForCausalLM": Family(state_space=2),
+    "BeamForCausalLM": Family(
+        qk_norm="per_head", norms=4, output_gate="full", router_bias=True, window_every=6, full_layers=(-1,),
+        dense_layers=3,
+    ),
     "BioGptForCausalLM": replace(_GPT2, position_offset=2),
     "BitNetForCausalLM": Family(tied=True),
     "BloomForCausalLM": replace(_OLD, tied=True),
@@ -94,7 +102,9 @@ FAMILIES: dict[str, Family] = {
     "Cohere2ForCausalLM": Family(norm_type="LayerNorm (no bias)", norms=1, tied=True, window_every=4),
     "Cohere2MoeForCausalLM": Family(norm_type="LayerNorm (no bias)", norms=1, tied=True, window_every=4),
     "CohereForCausalLM": Family(optional_qk_norm="full", norm_type="LayerNorm (no bias)", norms=1, tied=True),
-    "CwmForCausalLM": Family(window_every=4, full_first=True),
+    "Cosmos3EdgeForConditionalGeneration": Family(gated_mlp=False),
+    "CTRLLMHeadModel": replace(_OLD, tied=True, head_bias=True),
+    "CwmForCausalLM": Family(window_every=4, full_at=0),
     "DbrxForCausalLM": Family(norm_type="LayerNorm (no bias)"),
     "DeciLMForCausalLM": _PLAIN,
     "DeepseekForCausalLM": _PLAIN,
@@ -102,6 +112,8 @@ FAMILIES: dict[str, Family] = {
     "DeepseekV32ForCausalLM": _LATENT,
     "DeepseekV3ForCausalLM": _LATENT,
     "DeepseekV4ForCausalLM": Family(router_bias=True),
+    "DiffLlamaForCausalLM": _PLAIN,
+    "DogeForCausalLM": _NORMED,
     "Dots1ForCausalLM": Family(qk_norm="per_head", router_bias=True),
     "Ernie4_5_MoeForCausalLM": Family(router_bias=True),
     "Ernie4_5ForCausalLM": _PLAIN,
@@ -114,6 +126,9 @@ FAMILIES: dict[str, Family] = {
     ),
     "FalconH1ForCausalLM": Family(layers="P", state_space=2),
     "FalconMambaForCausalLM": Family(norms=1, layers="M", state_space=1),
+    "FlintForCausalLM": Family(
+        qk_norm="per_head", sinks=True, window_every=4, full_at=1, full_layers=(0, -1), dense_layers=2
+    ),
     "FlexOlmoForCausalLM": Family(qk_norm="full"),
     "Gemma2ForCausalLM": Family(norms=4, tied=True, window_every=2),
     "Gemma3ForCausalLM": _GEMMA3,
@@ -140,17 +155,22 @@ FAMILIES: dict[str, Family] = {
     "GptOssForCausalLM": Family(
         qkv_bias=True, o_bias=True, sinks=True, router_bias=True, expert_bias=True, window_every=2
     ),
+    "Granite4VisionForConditionalGeneration": _PLAIN,
+    "GraniteDoclingForConditionalGeneration": Family(tied=True),
     "GraniteForCausalLM": _PLAIN,
     "GraniteMoeForCausalLM": _PLAIN,
     "GraniteMoeHybridForCausalLM": Family(tied=True, state_space=2),
     "GraniteMoeSharedForCausalLM": Family(tied=True),
-    "GraniteMoeSWAForCausalLM": Family(sinks=True, window_every=4, full_first=True),
-    "GraniteSWAForCausalLM": Family(sinks=True, window_every=4, full_first=True),
+    "GraniteMoeSWAForCausalLM": Family(sinks=True, window_every=4, full_at=0),
+    "GraniteSWAForCausalLM": Family(sinks=True, window_every=4, full_at=0),
     "HeliumForCausalLM": _PLAIN,
     "HyperCLOVAXForCausalLM": Family(norms=4),
     "HunYuanDenseV1ForCausalLM": _NORMED,
     "HunYuanMoEV1ForCausalLM": Family(qk_norm="per_head", shared_experts=1),
+    "HunYuanVLForConditionalGeneration": Family(qk_norm="per_head", tied=True),
     "HYV3ForCausalLM": Family(qk_norm="per_head", router_bias=True, dense_layers=1),
+    "HYV4ForCausalLM": replace(_LATENT, output_gate="full", dense_layers=1),
+    "InklingForConditionalGeneration": Family(qk_norm="per_head", router_bias=True, window_every=6),
     "InternLM2ForCausalLM": _PLAIN,
     "InternLM3ForCausalLM": _PLAIN,
     "InternLMForCausalLM": Family(bias_keys=("bias",)),
@@ -158,14 +178,18 @@ FAMILIES: dict[str, Family] = {
     "JambaForCausalLM": Family(state_space=1),
     "KimiK25ForConditionalGeneration": _LATENT,
     "KimiK3ForConditionalGeneration": Family(mla=True, router_bias=True, linear="KDA", full_rank_gate=True),
-    "KimiLinearForCausalLM": Family(mla=True, router_bias=True, linear="KDA", dense_layers=1),
+    "KimiLinearForCausalLM": Family(mla=True, router_bias=True, linear="KDA", layers="L|LLLF", dense_layers=1),
     "KimiVLForConditionalGeneration": _LATENT,
+    "Kolibri1ForCausalLM": Family(qk_norm="per_head", norms=4, router_bias=True, window_every=5),
     "K2HorizonForCausalLM": _PLAIN,
     "LagunaForCausalLM": Family(qk_norm="per_head", output_gate="per_head", router_bias=True, dense_layers=1),
+    "LaraMiniForCausalLM": Family(qk_norm="per_head", linear="GatedDeltaNet", tied=True, layers="LSLFS"),
     "Lfm2ForCausalLM": Family(qk_norm="per_head", tied=True),
     "Lfm2MoeForCausalLM": Family(qk_norm="per_head", tied=True, router_bias=True),
+    "Lfm3ForCausalLM": Family(qk_norm="per_head", norms=4, output_gate="per_head", tied=True, layers="V|VFVS"),
     "Llama4ForConditionalGeneration": Family(optional_qk_norm="none", shared_experts=1, chunk_every=4),
     "LlamaForCausalLM": _PLAIN,
+    "LongcatFlashForCausalLM": Family(mla=True, router_bias=True, sublayers=2),
     "Mamba2ForCausalLM": Family(norms=1, layers="M", state_space=2),
     "MambaForCausalLM": Family(norms=1, layers="M", state_space=1, tied=True),
     "MellumForCausalLM": _NORMED,
@@ -176,7 +200,7 @@ FAMILIES: dict[str, Family] = {
     "MiniMaxM1ForCausalLM": Family(linear="lightning"),
     "MiniMaxM2ForCausalLM": Family(qk_norm="full", router_bias=True),
     "MiniMaxM3ForCausalLM": Family(qk_norm="per_head", router_bias=True),
-    "MiniMaxText01ForCausalLM": Family(linear="lightning", linear_every=2, full_first=True),
+    "MiniMaxText01ForCausalLM": Family(linear="lightning", linear_every=2, full_at=0),
     "MinistralForCausalLM": Family(window_every=-1),
     "Ministral3ForCausalLM": _PLAIN,
     "Mistral3ForConditionalGeneration": _PLAIN,
@@ -184,6 +208,7 @@ FAMILIES: dict[str, Family] = {
     "MistralForCausalLM": Family(window_every=-1),
     "MixtralForCausalLM": Family(window_every=-1),
     "MllamaForConditionalGeneration": _PLAIN,
+    "Molmo2ForConditionalGeneration": Family(qk_norm="per_head"),
     "MolmoForCausalLM": Family(qkv_bias=True, doubled_ffn=True),
     "MptForCausalLM": Family(gated_mlp=False, norm_type="LayerNorm (no bias)", tied=True, ffn_factor=4),
     "MuseGlimmerForConditionalGeneration": Family(norms=4, output_gate="full", window_every=4),
@@ -235,6 +260,7 @@ FAMILIES: dict[str, Family] = {
     ),
     "VaultGemmaForCausalLM": Family(tied=True, window_every=2),
     "XGLMForCausalLM": replace(_OLD, tied=True),
+    "Xing4_0ForCausalLM": _LATENT,
     "YoutuForCausalLM": Family(mla=True),
     "YuanForCausalLM": Family(tied=True),
     "Step3p5ForCausalLM": _STEP,
@@ -243,6 +269,8 @@ FAMILIES: dict[str, Family] = {
 
 #: Other names of the same classes.
 OTHER_NAMES: dict[str, str] = {
+    "Apertus1p5TextForCausalLM": "Apertus1p5ForConditionalGeneration",
+    "AriaTextForCausalLM": "AriaForConditionalGeneration",
     "BaiChuanForCausalLM": "BaichuanForCausalLM",
     "ChatGLMForConditionalGeneration": "ChatGLMModel",
     "DeepseekOCR2ForCausalLM": "DeepseekV2ForCausalLM",
@@ -253,6 +281,8 @@ OTHER_NAMES: dict[str, str] = {
     "Gemma3nForCausalLM": "Gemma3nForConditionalGeneration",
     "Gemma4ForCausalLM": "Gemma4ForConditionalGeneration",
     "Gemma4UnifiedForCausalLM": "Gemma4UnifiedForConditionalGeneration",
+    "HYV4VLForConditionalGeneration": "HYV4ForCausalLM",
+    "InklingForCausalLM": "InklingForConditionalGeneration",
     "GPTRefactForCausalLM": "GPTBigCodeForCausalLM",
     "HunYuanMoeV1ForCausalLM": "HunYuanMoEV1ForCausalLM",
     "Kimi_K25ForConditionalGeneration": "KimiK25ForConditionalGeneration",

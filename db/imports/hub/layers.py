@@ -21,6 +21,7 @@ _LETTERS = {
     "mamba2": "M",
     "conv": "V",
     "hybrid": "P",
+    "hybrid_sliding": "S",
     "compressed_sparse_attention": "F",
     "heavily_compressed_attention": "F",
     "deepseek_sparse_attention": "F",
@@ -34,7 +35,7 @@ _BLOCKS = {
 }  # fmt: skip
 
 
-def block_count(values: ConfigValues) -> int:
+def block_count(values: ConfigValues, family: Family) -> int:
     """Layers of the model, counted where only their list is given."""
     blocks = values.get("hybrid_override_pattern")
     if blocks is not None and (values.get("num_hidden_layers") is None or isinstance(blocks, list)):
@@ -42,7 +43,7 @@ def block_count(values: ConfigValues) -> int:
         if values.own.get("num_hidden_layers") not in (None, count):
             raise ImportFactsError(f"'num_hidden_layers' must be {count}, as many as are listed", "num_hidden_layers")
         return count
-    return needed(values, "num_hidden_layers", 1, MAX_LAYERS)
+    return family.sublayers * needed(values, "num_hidden_layers", 1, MAX_LAYERS)
 
 
 def mixers(values: Mapping[str, Any], family: Family, layers: int, window: int | None) -> str:
@@ -53,10 +54,11 @@ def mixers(values: Mapping[str, Any], family: Family, layers: int, window: int |
             pattern = read(values, layers)
             if pattern is not None:
                 # Newer releases of the library call a state space linear attention, too.
-                pattern = pattern.replace("L", "M") if family.state_space else pattern
+                pattern = pattern.replace("L", "M") if family.state_space else pattern.replace("P", "F")
                 return _with_window(pattern, window, key)
     if family.layers is not None:
-        return family.layers * layers
+        first, _, repeated = family.layers.rpartition("|")
+        return (first + repeated * layers)[:layers]
     if family.state_space:
         return "M" * layers
     if family.linear is not None:
@@ -96,7 +98,7 @@ def _windows(values: Mapping[str, Any], family: Family, layers: int, window: int
 
 def _every(family: Family, every: int, layers: int, others: str) -> str:
     """``F`` for one of ``every`` layers, ``others`` for the rest."""
-    last = 0 if family.full_first else every - 1
+    last = family.full_at % every
     full = {layer % max(layers, 1) for layer in family.full_layers}
     return "".join("F" if index % every == last or index in full else others for index in range(layers))
 
@@ -208,6 +210,7 @@ _LISTS: dict[str, Callable[[Mapping[str, Any], int], str | None]] = {
     "hybrid_layer_pattern": _flags("hybrid_layer_pattern", "S", "F"),
     "attn_type_list": _flags("attn_type_list", "F", "L"),
     "linear_attn_config": _of_linear,
+    "local_layer_ids": _at("local_layer_ids", "S", "F"),
     "full_attn_idxs": _at("full_attn_idxs", "F", "V"),
     "attn_layer_indices": _at("attn_layer_indices", "F", "M"),
     "cross_attention_layers": _at("cross_attention_layers", "X", "F"),
@@ -228,6 +231,8 @@ def feed_forwards(values: Mapping[str, Any], family: Family, layers: int, *, has
         return "".join(pair[1] for pair in _blocks(values, layers))
     if not has_experts:
         return "D" * layers
+    if family.sublayers > 1:
+        return ("E" + "D" * (family.sublayers - 1)) * (layers // family.sublayers)
     if values.get("mlp_layer_types") is not None:
         listed = _list(values, "mlp_layer_types", layers)
         if not all(kind in ("dense", "sparse", "moe", "hash_moe") for kind in listed if isinstance(kind, str)):
@@ -245,14 +250,15 @@ def feed_forwards(values: Mapping[str, Any], family: Family, layers: int, *, has
 
 
 def _by_rule(values: Mapping[str, Any], family: Family, layers: int) -> str:
-    first = whole(values, "first_k_dense_replace", 0, MAX_LAYERS, family.dense_layers) or 0
+    only = values.get("mlp_only_layers")
+    usual = 0 if isinstance(only, list) else family.dense_layers
+    first = whole(values, ("first_k_dense_replace", "dense_mlp_idx"), 0, MAX_LAYERS, usual) or 0
     step = whole(values, ("decoder_sparse_step", "moe_layer_interval", "interleave_moe_layer_step"), 1, MAX_LAYERS, 1)
     start = whole(values, "moe_layer_start_index", 0, MAX_LAYERS, 0) or 0
     end = whole(values, "moe_layer_end_index", -1, MAX_LAYERS, -1)
     last = layers - 1 if end is None or end < 0 else end
     period = whole(values, ("expert_layer_period", "moe_layer_freq"), 1, MAX_LAYERS, 1) or 1
     offset = whole(values, "expert_layer_offset", 0, MAX_LAYERS, 0) or 0
-    only = values.get("mlp_only_layers")
     dense = {number for number in only if isinstance(number, int)} if isinstance(only, list) else set()
     return "".join(
         "E"

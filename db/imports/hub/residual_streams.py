@@ -1,7 +1,8 @@
 """Models with several residual streams: hyper-connections, pooled indexers and n-gram embeddings as extra parameters.
 
-Source of the shapes: the ``modeling_glm5_next`` and ``modeling_qwen4_exp`` modules of transformers 5.24. With the keys of
-the published checkpoints they give the published counts of GLM-5.3-Flash and Qwen3.8-Flash-Next to the parameter.
+Source of the shapes: the ``modeling_glm5_next``, ``modeling_hy_v4`` and ``modeling_qwen4_exp`` modules of transformers 5.24.
+With the keys of the published checkpoints they give the published counts of GLM-5.3-Flash, Hy4 and Qwen3.8-Flash-Next to
+the parameter; Xing 4.0 mixes its streams as GLM-5-Next does.
 """
 
 from __future__ import annotations
@@ -16,13 +17,22 @@ _WIDTH, _HEADS, _TOKENS = 4_194_304, 65_536, 1 << 28
 
 
 def stream_parameters(values: Mapping[str, Any], name: str, facts: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """``extra_params`` of GLM-5-Next and Qwen4-Exp. Raises :class:`ImportFactsError`."""
+    """``extra_params`` of GLM-5-Next, Hy4, Qwen4-Exp and Xing 4. Raises :class:`ImportFactsError`."""
     attending = facts["attention"]["layer_pattern"].count("F")
     hidden, layers = facts["hidden_size"], facts["n_layers"]
     streams = facts["attention"]["hc_mult"]
     wide = streams * hidden
+    if name == "HYV4ForCausalLM":
+        mixed = 2 * streams
+        parts, head = 2 * layers * (mixed * wide + mixed + 2), streams * wide + streams + 1
+        return [
+            {"name": "hyper-connections", "params": parts + head},
+            {"name": "sinks", "params": layers * facts["n_heads"]},
+        ]
+    mixed = (streams + 2) * streams
+    if name == "Xing4_0ForCausalLM":
+        return [{"name": "hyper-connections", "params": 2 * layers * (mixed * wide + mixed + 3)}]
     if name == "Glm5NextForConditionalGeneration":
-        mixed = (streams + 2) * streams
         width = needed(values, "index_head_dim", 1, _WIDTH)
         pool = needed(values, "index_kpool", 1, _WIDTH)
         return [

@@ -47,7 +47,7 @@ def language_model(config: Mapping[str, Any]) -> Section:
     text: Mapping[str, Any] = config
     while section := next((text[key] for key in TEXT_SECTIONS if isinstance(text.get(key), Mapping)), None):
         text = section
-    own_type = outer_type if text is config else _text(text.get("model_type"))
+    own_type = outer_type if text is config else _text(text.get("model_type")) or _usual_text(outer_type)
     names = [outer_name] if text is config else [outer_name, _class_name(text)]
     types = [own_type, outer_type]
     name = _known(names, types)
@@ -60,7 +60,7 @@ def language_model(config: Mapping[str, Any]) -> Section:
 
 #: Types whose class ties the head where their text part says so (``tie_word_embeddings`` in their ``__post_init__``).
 _TIED_AS_TEXT = frozenset({
-    "glm46v", "glm4v", "glm4v_moe", "glm_ocr", "llava", "llava_next_video", "llava_onevision", "minimax_m3_vl",
+    "glm46v", "glm4v", "glm4v_moe", "glm_ocr", "llama4", "llava", "llava_next_video", "llava_onevision", "minimax_m3_vl",
     "qwen2_5_vl", "qwen2_vl", "shieldgemma2", "video_llama_3",
 })  # fmt: skip
 
@@ -75,6 +75,12 @@ def _values(config: Mapping[str, Any], text: Mapping[str, Any], outer_type: str 
     if isinstance(tied, bool) and (tied or outer_type not in _TIED_AS_TEXT):
         own["tie_word_embeddings"] = tied
     return own
+
+
+def _usual_text(outer_type: str | None) -> str | None:
+    """Type of the language model that a class of several parts takes where its section names none."""
+    entry = table()["types"].get(outer_type, {})
+    return _text(entry.get("usual_text", entry.get("text")))
 
 
 def _known(names: list[str | None], types: list[str | None]) -> str | None:

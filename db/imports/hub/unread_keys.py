@@ -30,7 +30,7 @@ _HARMLESS = re.compile(
         r"(.*_)?(eps|epsilon)(_.*)?", r".*(_act|_act_fn|activation.*)", r".*(loss|coef|jitter|noise|aux|grad).*",
         r".*(scales?|scaling|scalar|multipliers?|temperature|softcap|logits?|clip|clamp|limit)(_.*)?", r".*rotary.*",
         r".*rope_(theta|interleaved?|scaling|parameters|type|base|freq|local|pct|partial|dim|ratio)(_.*)?", r"no_rope_.*",
-        r".*(vision|visual|image|img|audio|video|speech|sound|projector|tower|talker|perceiver|resampler).*", r"mm_.*",
+        r".*(vision|visual|image|img|audio|video|speech|sound|projector(?!s_bias)|tower|talker|perceiver|resampler).*", r"mm_.*",
         r"vit_.*|original_max.*|num_beam.*|num_return.*|return_.*|.*_length",
         r"output_(attentions|hidden_states|router_logits|scores)",
         r".*(chunk|batch|patch|merge|cache)_size.*", r"(pretraining|tensor_parallel|ep|tp|pp|sequence_parallel)_.*",
@@ -41,7 +41,7 @@ _HARMLESS = re.compile(
         r".*(dtype|impl|implementation|version|name|path|type|offload|fusion|overlap|fused|checkpointing)",
         r".*(sharded|lora_alpha)|quant.*|kda_layers|(ffn_)?inter_padding_size|full_attn_mod|pad_head_dim",
         r"sparse_(block_size|topk_blocks|init_block|local_block)|tie_encoder_decoder|attn_res_block_size|indexer_compress_ratio",
-        r"block_(size|multiple_of|norm_eps)",
+        r"block_(size|multiple_of|norm_eps)|number_of_conv_states|shared_expert_sink",
     ))
 )  # fmt: skip
 #: Switches that nothing reads because every model of their class has this value.

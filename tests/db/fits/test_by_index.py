@@ -6,11 +6,13 @@ import pytest
 
 from db.fits import by_index, by_scan, layout, reads
 from db.fits import query as fit_query
+from db.fits.joins import with_shared
 from db.fits.query import FitField, FitOrder, FitOwner, FitQuery
-from db.reading import Reader
+from db.reading import Reader, rows_at
 from estimator.types import STATUSES, Engine
 from tests.support.stored_fits import (
     GENERATION,
+    PEAKLESS_GPU,
     Watched,
     all_cells,
     matches,
@@ -112,3 +114,30 @@ async def test_sqlite_tries_as_few_rows_of_what_does_not_run(
         assert len(watched.statements) == statements
         lists = await reads.top_fits(reader, GENERATION, FitOwner.WORKLOAD, [1, 2], query, order, 3, backwards=True)
         assert lists[1].cells == [cell for cell in expected if cell.workload_id == 1][-3:]
+
+
+@pytest.mark.parametrize("field", [FitField.DECODE, FitField.SCORE, FitField.TTFT])
+async def test_leading_rows_fill_the_first_page_of_an_accelerator(
+    reader: Reader, field: FitField, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(by_index, "FILTERED_LEADERS", 1)
+    window = fit_query.Window(normal((FitOrder(field, field is not FitField.TTFT),)), 2)
+    queries = [FitQuery(gpu_ids=(1,), workload_ids=(1,)), FitQuery(gpu_ids=(2,), workload_ids=(1,), score_min=0.0)]
+    if field is FitField.SCORE and layout.has_model_indexes(reader.dialect):
+        queries.append(FitQuery(model_ids=(2,), workload_ids=(1,)))
+    for query in queries:
+        source = by_index.page_source(by_index.Selection(GENERATION.table, reader.dialect, query, window, 1))
+        # Without the read of all rows of the accelerator, which follows where these are too few.
+        led, union, _ = source.partition(" UNION ALL ")
+        assert union
+        rows = await rows_at(reader, GENERATION.id, with_shared(GENERATION.table, led, reader.dialect))
+        cells = [cell for cell in await all_cells(reader) if matches(cell, query)]
+        expected = sorted(cells, key=lambda cell: rank(cell, window.order))[: window.rows]
+        assert [tuple(row[1:4]) for row in rows] == [tuple(cell.key) for cell in expected]
+
+
+async def test_an_accelerator_without_leading_rows_is_read_through(reader: Reader) -> None:
+    query, order = FitQuery(gpu_ids=(PEAKLESS_GPU,), workload_ids=(1,)), (FitOrder(FitField.TTFT, False),)
+    cells = [cell for cell in await all_cells(reader) if matches(cell, query)]
+    page = await reads.page_fits(reader, GENERATION, query, order, limit=3)
+    assert page.cells == sorted(cells, key=lambda cell: rank(cell, order))[:3]

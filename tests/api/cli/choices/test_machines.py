@@ -30,6 +30,7 @@ def test_machines_are_within_the_limits_and_say_why() -> None:
         assert row["decode_tok_s"] >= 20
         assert set(row["capability"]) == {"value", "low", "high", "evidence"}
         assert row["reason"].endswith(".")
+        assert " in Desktop" not in row["reason"]
     for row in found["near_misses"]:
         assert row["price_usd"] > 3000 or row["decode_tok_s"] < 20 or row["reason"]
 
@@ -38,6 +39,15 @@ def test_the_table_names_the_pick() -> None:
     result = CliRunner().invoke(app, ["recommend", "--model", "Llama 3.1 8B", "--workload", "chat", "-n", "2"])
     assert result.exit_code == 0
     assert "Best value here" in result.output
+
+
+def test_near_misses_are_shown_where_nothing_meets_the_wish() -> None:
+    words = ["--model", "gpt-oss 120B", "--budget-usd", "2000", "--min-tok-s", "30"]
+    result = CliRunner().invoke(app, ["recommend", *words])
+    assert result.exit_code == 0
+    near = [line for line in result.output.splitlines() if line.startswith("Near: ")]
+    assert near
+    assert all("$" in line or "tok/s" in line for line in near)
 
 
 @pytest.mark.parametrize("words", [["no such model"], ["Qwen3 32B", "--mode", "fast"]])

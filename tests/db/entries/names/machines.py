@@ -14,9 +14,14 @@ RTX 5090 Laptop GPU 24GB | rtx-5090-laptop
 NVIDIA GeForce RTX 3080 Ti Laptop GPU | rtx-3080-ti-laptop
 RTX 3060 Mobile | rtx-3060-laptop
 GTX 1660 Ti Mobile | gtx-1660-ti-laptop
-RTX A3000 Laptop | rtx-a3000-laptop-6-gb
+RTX A3000 Laptop | ~rtx-a3000-laptop-6-gb
+RTX A4500 Laptop | rtx-a4500-laptop
+RTX PRO 5000 Blackwell Laptop | rtx-pro-5000-blackwell-laptop
+RTX PRO 2000 Laptop | rtx-pro-2000-blackwell-laptop
 RTX 5000 Ada Laptop | rtx-5000-ada-laptop
 Radeon 780M | radeon-780m
+Radeon Vega 8 | radeon-vega-8
+Vega 8 | radeon-vega-8
 Radeon 890M | radeon-890m
 AMD Radeon(TM) 780M Graphics | radeon-780m
 Ryzen 7 8845HS | radeon-780m
@@ -30,6 +35,7 @@ Intel Arc 140V | arc-140v
 Core Ultra 7 258V | arc-140v
 Core Ultra 7 155H | arc-meteor-lake-8xe
 Core Ultra 9 285H | arc-140t
+Intel UHD Graphics 630 | uhd-630
 TPU v5e | tpu-v5e
 TPU v5 lite | tpu-v5e
 TPU v6e | tpu-v6e
@@ -57,12 +63,13 @@ MI300A | instinct-mi300a-128-gb
 AMD Instinct MI325X | instinct-mi325x-256-gb
 MI355X | instinct-mi355x-288-gb
 MI350X OAM | instinct-mi350x-288-gb
+MI350P | instinct-mi350p-144-gb
 Radeon Pro W7900 | radeon-pro-w7900
 W7900 48gb | ~radeon-pro-w7900
 W7800 48GB | ~radeon-pro-w7800-48-gb
 Radeon Pro VII | radeon-pro-vii
 Radeon Pro W6800 | radeon-pro-w6800
-Radeon Pro WX 9100 | ?
+Radeon Pro WX 9100 | radeon-pro-wx-9100
 Radeon VII | radeon-vii
 R9700 AI PRO 32GB | radeon-ai-pro-r9700
 Quadro RTX 8000 | quadro-rtx-8000
@@ -181,7 +188,7 @@ RunPod A40 | a40
 BM.GPU.H100.8 | ~h100-sxm5-80-gb*8
 BM.GPU.MI300X.8 | ~instinct-mi300x-192-gb*8
 CMP 90HX | ?
-P106-100 | ?
+P106-100 | p106-100
 RTX 4090 48GB | rtx-4090-48-gb-modded
 RTX 5070 Ti 16 | ~rtx-5070-ti
 RTX 5060ti 16gb | rtx-5060-ti-16-gb
@@ -208,6 +215,7 @@ Zotac 4060 Ti 16GB | rtx-4060-ti-16-gb
 Sparkle Arc B580 | arc-b580-12-gb
 Intel Arc Pro B60 Dual 48G Turbo | arc-pro-b60-dual-48-gb
 Arc A770 16GB | arc-a770-16-gb
+Flex 170 | data-center-gpu-flex-170-16-gb
 Data Center GPU Max 1100 | ~data-center-gpu-max-1100-48-gb
 ponte vecchio | ?
 Tenstorrent Blackhole p150a | !

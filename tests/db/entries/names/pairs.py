@@ -2,7 +2,7 @@
 
 A meaning is a slug, with ``+`` and a quantization or ``*`` and a count where the text states one, ``~`` before it when the
 answer must say what the text was taken as, or ``?`` when the catalog must ask back, or ``!`` when it says why
-an accelerator is not estimated.
+the name is not estimated.
 """
 
 PAIRS = """
@@ -103,8 +103,8 @@ huihui-ai/Qwen3-32B-abliterated | framework desktop | ~qwen3-32b | ?
 Hermes-3-Llama-3.1-8B-Q4_K_M.gguf | GMKtec EVO-X2 128GB | ~llama-3.1-8b+q4-k-m | ~strix-halo-8060s-128gb
 someone/Qwen3-32B-merged-GGUF | tpu v5e | ? | tpu-v5e
 unsloth/Qwen3-14B-bnb-4bit | snapdragon x elite | qwen3-14b+bnb-nf4 | snapdragon-x-elite
-gpt 4 | 24gb | ? | ?
-claude | geforce rtx | ? | ?
+gpt 4 | 24gb | ! | ?
+claude | geforce rtx | ! | ?
 32b | cpu | ? | ?
 hf.co/unsloth/Qwen3-32B-GGUF:Q4_K_M | epyc | qwen3-32b+q4-k-m | ?
 bartowski/Qwen_Qwen3-32B-GGUF | 5090 d | qwen3-32b | rtx-5090-d
@@ -262,7 +262,7 @@ deepseek v4 flash nvfp4 | dgx spark | deepseek-v4-flash+nvfp4 | dgx-spark
 deepseek coder 6.7b | gtx 1660 super | deepseek-coder-6.7b | gtx-1660-super
 DeepSeek-R1-Distill-Llama-8B-Q4_K_M.gguf | rx 6700xt | deepseek-r1-distill-llama-8b+q4-k-m | rx-6700-xt
 deepseek-coder-v2:16b | arc a770 16gb | deepseek-coder-v2-lite | arc-a770-16-gb
-deepseek ocr | t4 | ? | tesla-t4
+deepseek ocr | t4 | ! | tesla-t4
 gpt-oss-20b-mxfp4.gguf | 16gb macbook air m4 | gpt-oss-20b+mxfp4 | ~apple-m4-10c-16gb
 gpt oss 120 | ryzen ai max+ 395 | ~gpt-oss-120b | ~strix-halo-8060s-128gb
 openai gpt-oss 120b mxfp4 | rtx pro 6000 blackwell workstation | gpt-oss-120b+mxfp4 | rtx-pro-6000-blackwell-workstation-edition
@@ -277,7 +277,7 @@ gemma4:31b | radeon pro w7900 | gemma-4-31b | radeon-pro-w7900
 gemma 4 26b a4b | 9060xt | gemma-4-26b-a4b | ~rx-9060-xt-16-gb
 google/gemma-2-27b-it | a100 40gb | gemma-2-27b | ~a100-sxm4-40-gb
 medgemma 27b | l40s x2 | ~gemma-3-27b | l40s*2
-embeddinggemma | cpu | ? | ?
+embeddinggemma | cpu | ! | ?
 llama 3.3 70b iq2_xs | 4090 | llama-3.3-70b+iq2-xs | rtx-4090
 llama3.3:70b-instruct-q4_K_M | 2xp40 | llama-3.3-70b+q4-k-m | tesla-p40*2
 Llama-3.3-70B-Instruct-Q4_K_M-00001-of-00002.gguf | m4 max 64gb | llama-3.3-70b+q4-k-m | apple-m4-max-40c-64gb
@@ -351,10 +351,10 @@ falcon 40b | a40 | falcon-40b | a40
 jamba mini 1.6 | a10g x4 | jamba-mini-1.6 | a10g*4
 starcoder2 15b | rx 580 8gb | starcoder2-15b | rx-580-8-gb
 codellama 70b | mi210 x2 | codellama-70b | instinct-mi210-64-gb*2
-wizardlm 70b | dual epyc 7742 | ? | ~cpu-epyc-ddr4-3200-8ch*2
+wizardlm 70b | dual epyc 7742 | ! | ~cpu-epyc-ddr4-3200-8ch*2
 wizardlm2:8x22b | threadripper 3970x | ~mixtral-8x22b | ~cpu-tr-ddr4-3200-4ch
 vicuna 13b | gtx 980 ti | ~llama-2-13b | gtx-980-ti
-hermes 4 70b | 2x w7900 | ~llama-3-70b | ~radeon-pro-w7900*2
+hermes 4 70b | 2x w7900 | ~llama-3.1-70b | ~radeon-pro-w7900*2
 nous hermes 2 mixtral | 2x a4000 16gb | ~mixtral-8x7b | rtx-a4000*2
 dolphin-mixtral:8x7b | tesla m40 24gb | ~mixtral-8x7b | tesla-m40-24-gb
 openhermes 2.5 | gtx 970 | ? | gtx-970
@@ -373,15 +373,15 @@ mlx-community/Qwen3-30B-A3B-4bit | macbook pro m4 max 128 | qwen3-30b-a3b+mlx-4b
 mlx-community/GLM-4.5-Air-4bit | mac studio m4 max 64 | glm-4.5-air+mlx-4bit | ~apple-m4-max-40c-64gb
 lmstudio-community/gemma-3-27b-it-MLX-4bit | m2 max 96gb | gemma-3-27b+mlx-4bit | apple-m2-max-38c-96gb
 qwen3 coder 30b mlx 8bit | m1 ultra 128gb | qwen3-coder-30b-a3b+mlx-8bit | ~apple-m1-ultra-64c-128gb
-gpt-4o | 4090 | ? | rtx-4090
-claude opus 4.6 | rtx 4090 | ? | rtx-4090
-gemini 3 pro | tpu v5p | ? | tpu-v5p
-bge-m3 | l4 | ? | l4
-whisper large | 3050 | ? | ~rtx-3050-8-gb
-stable diffusion xl | 4070 | ? | rtx-4070
-opt 13b | k80 | ? | tesla-k80
-bloom 176b | 8x a100 | ? | ~a100-sxm4-80-gb*8
-gpt-j 6b | 2x 1080 ti | ? | gtx-1080-ti*2
+gpt-4o | 4090 | ! | rtx-4090
+claude opus 4.6 | rtx 4090 | ! | rtx-4090
+gemini 3 pro | tpu v5p | ! | tpu-v5p
+bge-m3 | l4 | ! | l4
+whisper large | 3050 | ! | ~rtx-3050-8-gb
+stable diffusion xl | 4070 | ! | rtx-4070
+opt 13b | k80 | ! | tesla-k80
+bloom 176b | 8x a100 | ! | ~a100-sxm4-80-gb*8
+gpt-j 6b | 2x 1080 ti | ! | gtx-1080-ti*2
 qwen 3.8 27b | 5090 32gb | qwen3.8-27b | rtx-5090
 qwen4 | 6090 | ? | ?
 llama 5 | rtx 4090 ti | ? | ?

@@ -32,6 +32,7 @@ from tests.support.catalogs import CATALOG
         ("q4_k_m.gguf", None, "q4-k-m"),
         ("i1-IQ3_XXS", None, "iq3-xxs"),
         ("Q5_K_M-imat", None, "q5-k-m"),
+        ("q4_0 qat", None, "q4-0"),
     ],
 )
 def test_the_engine_decides_what_a_shared_name_means(text: str, engine: str | None, slug: str) -> None:
@@ -42,6 +43,18 @@ def test_the_names_that_people_use_most_have_entries_of_their_own() -> None:
     named = json.loads((Path(__file__).parents[3] / "data" / "quant_names.json").read_text())["names"]
     assert len(named) == 93
     assert {name: CATALOG.resolve("quant", name) for name in named} == named
+
+
+def test_a_typed_name_is_its_own_recipe_or_is_refused() -> None:
+    typed = json.loads((Path(__file__).parents[3] / "data" / "quant_names.json").read_text())["typed"]
+    assert {name: slug_or_none(name) for name in typed} == typed
+
+
+def slug_or_none(name: str) -> str | None:
+    try:
+        return CATALOG.resolve("quant", name)
+    except UnknownNameError:
+        return None
 
 
 def test_every_alias_resolves_to_its_entry_on_an_engine_that_loads_it() -> None:

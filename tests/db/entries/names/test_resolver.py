@@ -9,6 +9,7 @@ from db.entries.names.meanings import AmbiguousNameError, UnknownNameError
 from db.entries.names.products import products
 from tests.db.entries.names.machines import MACHINES
 from tests.db.entries.names.pairs import PAIRS
+from tests.db.entries.names.typed_models import MODELS
 from tests.support.catalogs import CATALOG
 
 
@@ -22,7 +23,7 @@ def answer(catalog: Catalog, kind: str, text: str) -> str:
     try:
         meaning = catalog.meaning(kind, text)
     except UnknownNameError as error:
-        return "!" if "is known, but not estimated" in str(error) and kind == "gpu" else "?"
+        return "!" if "is known, but not estimated" in str(error) else "?"
     quant = f"+{meaning.quant}" if meaning.quant else ""
     return f"{'~' if meaning.note else ''}{meaning.slug}{quant}{f'*{meaning.count}' if meaning.count else ''}"
 
@@ -33,9 +34,10 @@ def test_a_typed_pair_is_right_or_asked_back(catalog: Catalog, line: str) -> Non
     assert (answer(catalog, "model", model), answer(catalog, "gpu", gpu)) == (wanted_model, wanted_gpu)
 
 
-def test_a_typed_accelerator_is_right_asked_back_or_refused_as_what_it_is(catalog: Catalog) -> None:
-    wanted = dict(line.split(" | ") for line in MACHINES.strip().splitlines())
-    assert {text: answer(catalog, "gpu", text) for text in wanted} == wanted
+@pytest.mark.parametrize(("kind", "table"), [("gpu", MACHINES), ("model", MODELS)], ids=("gpu", "model"))
+def test_a_typed_name_is_right_asked_back_or_refused_as_what_it_is(catalog: Catalog, kind: str, table: str) -> None:
+    wanted = dict(line.split(" | ") for line in table.strip().splitlines())
+    assert {text: answer(catalog, kind, text) for text in wanted} == wanted
 
 
 @pytest.mark.parametrize("text", ["3090+3090", "3090 + rtx 3090", "RTX 3090, RTX 3090", "2x 3090"])

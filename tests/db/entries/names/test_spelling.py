@@ -23,7 +23,8 @@ def test_distance_stops_at_the_limit() -> None:
 @pytest.mark.parametrize(
     ("word", "expected"),
     [
-        ("qwn", ["qwen", "qwq"]),
+        ("qwn", ["qwen"]),
+        ("qvq", []),
         ("lama", ["llama"]),
         ("rxt", ["rtx"]),
         ("zq", []),

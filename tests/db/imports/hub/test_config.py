@@ -81,6 +81,8 @@ def config_of(entry: dict[str, Any]) -> dict[str, Any]:
             "linear_value_head_dim": linear["value_head_dim"],
             "linear_conv_kernel_dim": linear["conv_kernel"],
         }
+    if attention.get("hc_mult"):
+        config["hc_mult"] = attention["hc_mult"]
     null = ("sliding_window", "q_lora_rank")
     return {key: value for key, value in config.items() if value is not None or key in null}
 
@@ -95,7 +97,7 @@ def _is_plain(entry: dict[str, Any]) -> bool:
 
 _OTHER_KEYS = (
     "Apertus", "BailingHybrid", "BitNet", "Dbrx", "Exaone4_5", "ExaoneMoE", "Gemma3n", "Gemma4", "GraniteMoeHybrid",
-    "KimiK3", "MiniMaxM1", "MiniMaxText", "Jamba", "Lfm2", "PhiMoE", "Qwen4Exp",
+    "Inkling", "KimiK3", "MiniMaxM1", "MiniMaxText", "Jamba", "Lfm2", "PhiMoE", "Qwen4Exp",
 )  # fmt: skip
 
 

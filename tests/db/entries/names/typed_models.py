@@ -1,0 +1,161 @@
+"""Models as people type them in forums, with tags of registries and names of files; a meaning is written as in ``pairs``."""
+
+MODELS = """
+llama 3.3 70b | llama-3.3-70b
+qwen3 coder | ?
+gpt oss 120b | gpt-oss-120b
+deepseek r1 | deepseek-r1
+mistral small 24b | ~mistral-small-3-24b
+qwen3:30b-a3b | qwen3-30b-a3b
+qwen3:8b | qwen3-8b
+llama3.1:8b-instruct-q4_K_M | llama-3.1-8b+q4-k-m
+gemma3:27b-it-qat | gemma-3-27b
+deepseek-r1:70b | deepseek-r1-distill-llama-70b
+deepseek-r1:14b | deepseek-r1-distill-qwen-14b
+phi4:14b | phi-4
+mixtral:8x7b | mixtral-8x7b
+qwen2.5-coder:32b | qwen2.5-coder-32b
+gpt-oss:20b | gpt-oss-20b
+llama4:scout | llama-4-scout
+qwen/qwen3-30b-a3b-2507 | ~qwen3-30b-a3b-instruct-2507
+lmstudio-community/Qwen3-30B-A3B-Instruct-2507-GGUF | qwen3-30b-a3b-instruct-2507
+openai/gpt-oss-20b | gpt-oss-20b
+google/gemma-3-12b | gemma-3-12b
+mistralai/devstral-small-2507 | ~devstral-small-2505
+zai-org/glm-4.5-air | glm-4.5-air
+Meta-Llama-3.1-8B-Instruct-Q4_K_M.gguf | llama-3.1-8b+q4-k-m
+Qwen3-Coder-30B-A3B-Instruct-UD-Q4_K_XL.gguf | qwen3-coder-30b-a3b+ud-q4-k-xl
+gemma-3-27b-it-Q4_K_M.gguf | gemma-3-27b+q4-k-m
+Mistral-Small-3.2-24B-Instruct-2506-Q5_K_M.gguf | mistral-small-3.2-24b+q5-k-m
+DeepSeek-R1-0528-Qwen3-8B-Q8_0.gguf | deepseek-r1-0528-qwen3-8b+q8-0
+gpt-oss-120b-mxfp4-00001-of-00003.gguf | gpt-oss-120b+mxfp4
+GLM-4.5-Air-UD-Q2_K_XL.gguf | glm-4.5-air+ud-q2-k-xl
+unsloth/gpt-oss-20b-GGUF | gpt-oss-20b
+bartowski/Llama-3.3-70B-Instruct-GGUF | llama-3.3-70b
+TheBloke/Mistral-7B-Instruct-v0.2-GGUF | mistral-7b-v0.2
+TheBloke/Llama-2-70B-Chat-AWQ | llama-2-70b+awq-int4
+Qwen/Qwen3-235B-A22B-Instruct-2507-FP8 | qwen3-235b-a22b-instruct-2507+fp8
+nvidia/Llama-3.3-70B-Instruct-FP4 | llama-3.3-70b+nvfp4
+mlx-community/Qwen3-Next-80B-A3B-Instruct-4bit | qwen3-next-80b-a3b-instruct+mlx-4bit
+cyankiwi/Qwen3-Coder-30B-A3B-Instruct-AWQ-4bit | qwen3-coder-30b-a3b+awq-int4
+qwen 3 32b | qwen3-32b
+qwen3-32 | ~qwen3-32b
+llama 70b | ?
+llama 8b | ?
+llama 3 8b | llama-3-8b
+lama 3.1 8b | ~llama-3.1-8b
+deepseak r1 | ~deepseek-r1
+deepseek | ?
+deepsek v3.1 | ~deepseek-v3.1
+gemma3 27b | gemma-3-27b
+gemma 27b | ?
+gemma 3n e4b | gemma-3n-e4b
+gemma 4 31b | gemma-4-31b
+gemma4 26b a4b | gemma-4-26b-a4b
+qwen3.5 397b | qwen3.5-397b-a17b
+qwen3.5 122b | qwen3.5-122b-a10b
+qwen3.5-35b | qwen3.5-35b-a3b
+qwen 3.6 27b | qwen3.6-27b
+qwen3.6 35b a3b | qwen3.6-35b-a3b
+qwen3 0.6b | qwen3-0.6b
+qwen3 4b instruct 2507 | qwen3-4b-instruct-2507
+qwen3 4b thinking | ~qwen3-4b-thinking-2507
+qwen 2.5 72b | qwen2.5-72b
+qwen2.5 vl 7b | qwen2.5-vl-7b
+qwq | ~qwq-32b
+qwq 32b | qwq-32b
+qvq | ?
+kimi k2 | ~kimi-k2-instruct
+kimi k2 thinking | kimi-k2-thinking
+kimi k2.6 | kimi-k2.6
+glm 4.7 | glm-4.7
+glm 4.7 flash | glm-4.7-flash
+glm 5 | glm-5
+glm-4.5v | ~glm-4.5-air
+minimax m2 | minimax-m2
+minimax m2.5 | minimax-m2.5
+mistral nemo | ~mistral-nemo-12b
+mistral large | ?
+mistral large 2 | ~mistral-large-2411
+mistral 7b v0.3 | mistral-7b-v0.3
+ministral 8b | ~ministral-8b-2410
+magistral small | magistral-small-24b
+devstral 2 | ~devstral-2-123b
+codestral 22b | codestral-22b
+starcoder2 15b | starcoder2-15b
+command r | ~command-r-v01
+command r plus | command-r-plus-08-2024
+command a | command-a-03-2025
+aya expanse 32b | aya-expanse-32b
+phi 4 mini | ~phi-4-mini-instruct
+phi-3.5-mini | phi-3.5-mini
+nemotron 3 nano | ~nemotron-3-nano-30b-a3b
+nemotron super 49b | ?
+nemotron ultra 253b | ~llama-3.1-nemotron-ultra-253b
+granite 4 small | ~granite-4.0-h-small
+granite 3.3 8b | granite-3.3-8b
+olmo 3 32b | ~olmo-3-32b-think
+smollm3 | ~smollm3-3b
+tinyllama | tinyllama-1.1b
+llama 2 13b | llama-2-13b
+llama 3.2 3b | llama-3.2-3b
+llama 3.2 1b | llama-3.2-1b
+llama 3.2 11b vision | llama-3.2-11b-vision
+llama 4 maverick | llama-4-maverick
+llama 405b | ~llama-3.1-405b
+hermes 4 70b | ~llama-3.1-70b
+hermes 3 8b | ~llama-3.1-8b
+dolphin mistral 24b venice | ?
+nous hermes 2 mixtral | ~mixtral-8x7b
+mythomax 13b | ?
+cydonia 24b | ?
+midnight miqu 70b | ~llama-2-70b
+wizardlm 2 8x22b | ~mixtral-8x22b
+vicuna 13b | ~llama-2-13b
+openhermes 2.5 | ?
+zephyr 7b beta | ~mistral-7b-v0.1
+solar 10.7b | solar-10.7b
+yi 34b | yi-34b
+internlm 2.5 20b | internlm2.5-20b
+falcon 40b | falcon-40b
+falcon 180b | !
+dbrx | dbrx-132b
+grok 1 | !
+jamba mini | ~jamba-mini-1.6
+exaone 4 32b | exaone-4.0-32b
+hunyuan a13b | hunyuan-a13b
+ernie 4.5 21b | ernie-4.5-21b-a3b
+ernie 4.5 300b | ernie-4.5-300b-a47b
+seed oss 36b | seed-oss-36b
+ling flash | ?
+step 3.5 flash | step-3.5-flash
+mimo v2 flash | mimo-v2-flash
+trinity mini | trinity-mini
+deepseek v3.2 exp | deepseek-v3.2-exp
+deepseek v4 flash | deepseek-v4-flash
+deepseek coder 6.7b | deepseek-coder-6.7b
+deepseek coder v2 | deepseek-coder-v2
+deepseek v2 lite | deepseek-v2-lite
+qwen next | ?
+qwen3 next 80b thinking | ~qwen3-next-80b-a3b-thinking
+qwen3 coder next | qwen3-coder-next
+qwen coder 480b | ~qwen3-coder-480b-a35b
+qwen3 vl 8b | qwen3-vl-8b
+qwen3 vl 30b | ~qwen3-vl-30b-a3b
+qwen 7b | qwen-7b
+codellama 34b | codellama-34b
+bloom 176b | !
+gpt2 | !
+gpt-4o | !
+claude | !
+chatgpt | !
+best coding model | ?
+whisper | !
+flux | !
+stable diffusion | !
+medgemma 27b | ~gemma-3-27b
+codegemma 7b | ~gemma-7b
+gemma 2 27b | gemma-2-27b
+mistral medium | ~mistral-medium-3.5-128b
+mistral medium 3.5 | mistral-medium-3.5-128b
+"""
