@@ -21,6 +21,7 @@ BENCHMARKS: tuple[tuple[str, ...], ...] = (
     ("bench.cost",),
     ("bench.fuzz",),
     ("bench.files",),
+    ("bench.files.choices",),
 )
 
 

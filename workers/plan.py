@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 from sqlalchemy import Connection, select
 
 from db.entries import specs
 from db.entries.files import Catalog
-from db.entries.store import KINDS, entity_table, entity_values, entry_hash, stored_hashes
+from db.entries.store import KINDS, entity_table, entity_values, entry_hash, stored_prints
 from db.fits.generations import current_generation_sync
 from db.fits.layout import SLOT_COUNT, SLOTS
 from db.runs.store import page_runs_sync
@@ -26,6 +26,8 @@ MODEL_COST_CELLS = 10_000
 #: Above this share of all cells a fresh storage with its indexes built at the end is the cheaper way.
 REBUILD_SHARE = 0.3
 _INPUT = table_of(PublishedInput)
+#: Of one kind, as ``stored_prints`` gives them.
+_Stored: TypeAlias = Mapping[str, tuple[str, str | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +97,9 @@ def plan_run(catalog: Catalog, connection: Connection, settings: Settings, scope
     ``scope`` is computed whether it changed or not. Raises :class:`PolicyError`.
     """
     scope, block_cells = scope or Scope(), settings.block_cells
-    changed = {kind: _changed(catalog, connection, kind) for kind in KINDS}
-    current = _current_inputs(catalog, connection, changed, covered_models(catalog, settings))
+    stored = {kind: stored_prints(connection, kind) for kind in KINDS}
+    changed = {kind: _changed(catalog, stored[kind], kind) for kind in KINDS}
+    current = _current_inputs(catalog, stored, changed, covered_models(catalog, settings))
     published = _published_inputs(connection)
     retired = {kind: sorted(published[kind].keys() - current[kind].keys()) for kind in ("model", "gpu")}
     models, gpus = current["model"], current["gpu"]
@@ -153,11 +156,11 @@ def _all_values(catalog: Catalog, kind: str) -> list[dict[str, Any]]:
     return [entity_values(kind, entry) for entry in catalog.entries(kind).values()]
 
 
-def _changed(catalog: Catalog, connection: Connection, kind: str) -> dict[str, dict[str, Any] | None]:
-    known, entries = stored_hashes(connection, kind), catalog.entries(kind)
+def _changed(catalog: Catalog, known: _Stored, kind: str) -> dict[str, dict[str, Any] | None]:
+    entries = catalog.entries(kind)
     changed: dict[str, dict[str, Any] | None] = {slug: None for slug in known if slug not in entries}
     for slug, entry in entries.items():
-        if known.get(slug) != entry_hash(entry):
+        if slug not in known or known[slug][0] != entry_hash(entry):
             changed[slug] = entity_values(kind, entry)
             if kind == "workload":
                 changed[slug] = {
@@ -169,12 +172,12 @@ def _changed(catalog: Catalog, connection: Connection, kind: str) -> dict[str, d
 
 def _current_inputs(
     catalog: Catalog,
-    connection: Connection,
+    stored: Mapping[str, _Stored],
     changed: Mapping[str, Mapping[str, dict[str, Any] | None]],
     covered: Container[str],
 ) -> dict[str, dict[str, str]]:
     """Fingerprints by slug of the covered models and the GPUs, and one of all that every fit depends on."""
-    prints = {kind: _fingerprints(connection, kind, changed[kind]) for kind in ("model", "gpu", "quant", "workload")}
+    prints = {kind: _fingerprints(stored[kind], changed[kind]) for kind in ("model", "gpu", "quant", "workload")}
     parts = sorted(catalog.engines)
     for kind in ("quant", "workload"):
         parts += [f"{slug}={value}" for slug, value in sorted(prints[kind].items())]
@@ -195,10 +198,8 @@ def _with_host(catalog: Catalog, gpu: str, fingerprint: str) -> str:
     return hashlib.blake2b(f"{fingerprint}\n{host}".encode(), digest_size=16).hexdigest()
 
 
-def _fingerprints(connection: Connection, kind: str, changed: Mapping[str, dict[str, Any] | None]) -> dict[str, str]:
-    table = entity_table(kind)
-    query = select(table.c.slug, table.c.fingerprint).where(table.c.live, table.c.estimated)
-    fingerprints = {row[0]: row[1] for row in connection.execute(query) if row[0] not in changed}
+def _fingerprints(stored: _Stored, changed: Mapping[str, dict[str, Any] | None]) -> dict[str, str]:
+    fingerprints = {slug: value for slug, (_, value) in stored.items() if value is not None and slug not in changed}
     fingerprints |= {
         slug: values["fingerprint"] for slug, values in changed.items() if values is not None and values["estimated"]
     }

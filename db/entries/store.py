@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, Table, select, update
+from sqlalchemy import Connection, Table, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.entries import specs
@@ -114,11 +114,13 @@ def _fingerprint(kind: str, entry: Mapping[str, Any]) -> tuple[str, str | None]:
     return entry_hash(entry), None
 
 
-def stored_hashes(connection: Connection, kind: str) -> dict[str, str]:
-    """Entry hash by slug of all live entities of a kind."""
+def stored_prints(connection: Connection, kind: str) -> dict[str, tuple[str, str | None]]:
+    """Entry hash by slug of all live entities of a kind, with the fingerprint of those whose facts allow an estimate."""
     table = entity_table(kind)
-    rows = connection.execute(select(table.c.slug, table.c.entry_hash).where(table.c.live))
-    return {row[0]: row[1] for row in rows}
+    query = select(table.c.slug, table.c.entry_hash, table.c.fingerprint, table.c.estimated).where(table.c.live)
+    return {
+        slug: (digest, value if estimated else None) for slug, digest, value, estimated in connection.execute(query)
+    }
 
 
 def ids_of(connection: Connection, kind: str, slugs: Collection[str] | None = None) -> dict[str, int]:
@@ -223,10 +225,16 @@ async def all_rows(connection: AsyncConnection, kind: str) -> list[CatalogRow]:
     return [_row(kind, row) for row in rows]
 
 
-async def live_hashes(connection: AsyncConnection, kind: str) -> list[tuple[int, str, str]]:
-    """Id, slug and entry hash of every live entity of a kind, by slug: what is needed to see which ones changed."""
+async def live_hashes(
+    connection: AsyncConnection, kind: str, others: Collection[int] = ()
+) -> list[tuple[int, str, str]]:
+    """Id, slug and entry hash of every live entity of a kind, and of ``others`` by id, by slug.
+
+    It is what is needed to see which ones changed.
+    """
     table = entity_table(kind)
-    query = select(table.c.id, table.c.slug, table.c.entry_hash).where(table.c.live).order_by(table.c.slug)
+    wanted = or_(table.c.live, table.c.id.in_(others)) if others else table.c.live
+    query = select(table.c.id, table.c.slug, table.c.entry_hash).where(wanted).order_by(table.c.slug)
     return [(row[0], row[1], row[2]) for row in await connection.execute(query)]
 
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, func, select
+from sqlalchemy import Connection, RowMapping, func, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -76,6 +76,22 @@ async def has_other_layouts(connection: AsyncConnection) -> bool:
     """Whether another release has published what this one does not read."""
     others = select(func.count()).select_from(_TABLE).where(_TABLE.c.layout != LAYOUT)
     return bool((await connection.execute(others)).scalar_one())
+
+
+async def outlived_ids(connection: AsyncConnection, generation: Generation) -> dict[str, list[int]]:
+    """Ids of models and accelerators of ``generation`` that are live no more: another release has published after it.
+
+    Empty where no other release has.
+    """
+    newest = (await connection.execute(select(func.max(_TABLE.c.id)))).scalar_one()
+    if newest == generation.id:
+        return {}
+    ids = {}
+    for kind, suffix in (("model", "quant"), ("gpu", "gpu")):
+        shown = f"SELECT DISTINCT {kind}_id FROM {generation.table}_{suffix}"
+        gone = text(f"{shown} WHERE {kind}_id NOT IN (SELECT id FROM {kind} WHERE live)")
+        ids[kind] = list((await connection.execute(gone)).scalars())
+    return ids
 
 
 async def held_generations(connection: AsyncConnection) -> list[Generation]:

@@ -1,6 +1,6 @@
 """Verdicts and recommended quantizations of models on every accelerator for every workload, against plain rules.
 
-`fitgraph validate --judgement` asks the same of every model.
+`python -m bench.files.choices` asks the same of every model.
 """
 
 from __future__ import annotations

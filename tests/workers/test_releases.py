@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import logging
 from collections.abc import Callable
@@ -12,13 +13,14 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
 import db
+from api.catalog.state import CatalogState
 from db.entries.files import Catalog
 from db.fits import generations, layout
 from db.fits.generations import current_generation_sync, layout_version
 from db.runs import publication
 from db.runs.leases import free_blocks
 from db.runs.store import RunState, get_run_sync
-from db.session import sync_engine, upgrade_database, writing
+from db.session import async_engine, sync_engine, upgrade_database, writing
 from db.settings import Settings
 from tests.support.published_rows import shown
 from tests.support.runs import run_in_process
@@ -133,6 +135,25 @@ def test_up_and_down_again_under_readers(settings: Settings, few: Catalog, becom
     assert drop_old(settings.model_copy(update={"layout_grace_s": 0.0})) == 1
     become(NEW)
     assert seen(settings) is None
+
+
+async def test_a_generation_keeps_what_the_catalog_of_another_release_lacks(
+    settings: Settings, few: Catalog, become: Switch
+) -> None:
+    await asyncio.to_thread(run_in_process, settings, few)
+    model, gpu = next(iter(few.models)), next(iter(few.gpus))
+    fewer = {
+        kind: {slug: getattr(few, kind)[slug] for slug in list(getattr(few, kind))[1:]} for kind in ("models", "gpus")
+    }
+    become(NEW)
+    await asyncio.to_thread(run_in_process, settings, dataclasses.replace(few, **fewer, revision="fewer"))
+    for release, there in ((NEW, False), (OLD, True)):
+        become(release)
+        state = CatalogState(async_engine(settings.resolved_database_url))
+        view = await state.view()
+        await state.close()
+        assert (model in view.model_ids, gpu in view.gpu_ids) == (there, there)
+        assert len(view.model_ids) == view.published.models
 
 
 def test_a_schedule_brings_in_no_release(
