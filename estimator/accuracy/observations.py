@@ -17,7 +17,14 @@ import numpy as np
 from estimator.accuracy.fitting import Observation
 from estimator.calibration.build_age import age_years
 from estimator.calibration.coefficients import GRAPHS_AGE_YEARS
-from estimator.calibration.effects import SCHEDULED_BETWEEN, factor_values, stack_of, unit_clocks_s
+from estimator.calibration.effects import (
+    FEWEST_THREADS,
+    SCHEDULED_BETWEEN,
+    barrier_scale,
+    factor_values,
+    stack_of,
+    unit_clocks_s,
+)
 from estimator.placement.demand import Situation, needs
 from estimator.placement.hardware import backends_of, usable_bytes
 from estimator.placement.layer_sums import model_tables
@@ -58,9 +65,6 @@ _OLD_VLLM = re.compile(r"\bv?0\.[0-7]\.\d")
 _NEW_VLLM_MONTH = "2025-03"
 #: Arm boards, which drive a graphics card over one PCIe lane.
 _SMALL_HOST = re.compile(r"Raspberry Pi|Cortex-A|CIX P1")
-#: A processor with fewer threads at work does not reach the pace of its memory, whatever it reads: sweeps of threads rise
-#: up to here (ik_llama.cpp discussion 63), and engines start one per core.
-FEWEST_THREADS = 4
 #: From this month on macOS 15 gives the GPU more of the memory than the fraction that the catalog states by default.
 _WIDER_LIMIT = "2024-09"
 #: A row that does not say whether weights were offloaded counts when they fill no more of the memory than this.
@@ -269,16 +273,16 @@ def _decode_terms(
     need = needs(model, (situation,))
     bandwidth = accelerator.bandwidth_bytes_s or math.nan
     routed = float(tables.routed_active[0])
+    threads = row.get("threads")
+    unit_clocks, barriers = unit_clocks_s(accelerator, threads), barrier_scale(accelerator, threads)
     return (
         scale * (float(tables.active[0]) - routed) / bandwidth,
         scale * routed / bandwidth,
         float(need.read_last[0, n]) / bandwidth,
-        tables.attention_flops_per_token_pair
-        * situation.depth_tokens
-        / (ATTEND_FLOPS_PER_UNIT_CLOCK * unit_clocks_s(accelerator)),
-        0.5 * tables.flops_per_token * UNPACK_UNIT_CLOCKS / unit_clocks_s(accelerator),
-        n * LAYER_S * model.launches_per_layer,
-        float(tables.expert_layers_first[n]) * EXPERT_LAYER_S,
+        tables.attention_flops_per_token_pair * situation.depth_tokens / (ATTEND_FLOPS_PER_UNIT_CLOCK * unit_clocks),
+        0.5 * tables.flops_per_token * UNPACK_UNIT_CLOCKS / unit_clocks,
+        n * LAYER_S * model.launches_per_layer * barriers,
+        float(tables.expert_layers_first[n]) * EXPERT_LAYER_S * barriers,
         TOKEN_S,
     )
 

@@ -30,8 +30,15 @@ _HIGH_BANDWIDTH_BYTES_S = 1.2e12
 #: Scale of the clock of Apple GPUs, whose vendor states none; the fitted effects correct it.
 NOMINAL_APPLE_HZ = 1.4e9
 _UNKNOWN_FLOPS = 1e13
-#: Cores x clock of a processor per byte/s of its memory, where its cores are not stated: that of a Ryzen 9 7950X.
-_CPU_CLOCKS_PER_BYTE = 0.87
+#: Clock of a core of a processor where none is stated, and the threads at which the fixed costs of a layer are those of
+#: other devices: both of a Ryzen 9 7950X.
+_CPU_CORE_HZ, _NOMINAL_THREADS = 4.5e9, 16.0
+#: Memory that one thread of a processor reads: 32 threads of a Xeon 8480 with eight channels and 8 of a Ryzen 9 7950X with
+#: two are those that the rows of their fastest runs state (ik_llama.cpp pull requests).
+_THREAD_BYTES_S = 9.6e9
+#: A processor with fewer threads at work does not reach the pace of its memory, whatever it reads: sweeps of threads rise
+#: up to here (ik_llama.cpp discussion 63).
+FEWEST_THREADS = 4
 
 
 def family_of(accelerator: Accelerator) -> str:
@@ -136,14 +143,37 @@ OVERALL_FACTORS: tuple[str, ...] = (
 )  # fmt: skip
 
 
-def unit_clocks_s(accelerator: Accelerator) -> float:
-    """Compute units x clock, 1/s; from the arithmetic peak at 256 operations a unit and clock where a fact is missing."""
+def threads_of(accelerator: Accelerator, stated: int | None = None) -> float:
+    """Threads of a processor at work: as ``stated``, one per core where its cores are known, else as many as its memory
+    feeds."""
+    return (
+        stated
+        or accelerator.compute_units
+        or max((accelerator.bandwidth_bytes_s or 0) / _THREAD_BYTES_S, FEWEST_THREADS)
+    )
+
+
+def barrier_scale(accelerator: Accelerator, threads: int | None = None) -> float:
+    """How many times the fixed costs of a layer its barriers take with ``threads`` of a processor, else those of
+    :func:`threads_of`; 1 on other devices.
+
+    Threads meet after every product: each takes one cache line in turn, and its way grows with the side of the chip, so
+    n threads need n times the root of n.
+    """
+    return float((threads_of(accelerator, threads) / _NOMINAL_THREADS) ** 1.5) if accelerator.kind == "cpu" else 1.0
+
+
+def unit_clocks_s(accelerator: Accelerator, threads: int | None = None) -> float:
+    """Compute units x clock, 1/s; from the arithmetic peak at 256 operations a unit and clock where a fact is missing.
+
+    A processor counts its ``threads`` at work, else those of :func:`threads_of`.
+    """
+    if accelerator.kind == "cpu":
+        return threads_of(accelerator, threads) * (accelerator.boost_hz or _CPU_CORE_HZ)
     if accelerator.compute_units and accelerator.boost_hz:
         return accelerator.compute_units * accelerator.boost_hz
     if accelerator.compute_units and accelerator.vendor == "apple":
         return accelerator.compute_units * NOMINAL_APPLE_HZ
-    if accelerator.kind == "cpu" and accelerator.bandwidth_bytes_s:
-        return accelerator.bandwidth_bytes_s * _CPU_CLOCKS_PER_BYTE
     flops = accelerator.fp32_flops or (accelerator.matrix_flops or _UNKNOWN_FLOPS) / 4.0
     return flops / 256.0
 

@@ -15,6 +15,7 @@ from estimator.calibration.effects import (
     OVERALL_FACTORS,
     PREFILL_FACTORS,
     SLOPES,
+    barrier_scale,
     chip_of,
     effect_name,
     factor_values,
@@ -38,6 +39,7 @@ PER_WEIGHT_TERMS = ("dense", "routed", "unpack")
 _MODEL_FACTORS = ("architecture", "architecture|vendor", "model")
 _EVEN_ORDER: tuple[str, ...] = tuple(sorted(TYPICAL_BITS, key=lambda name: -TYPICAL_BITS[name]))
 _PER_WEIGHT = [DECODE_TERMS.index(term) for term in PER_WEIGHT_TERMS]
+_PER_LAYER = [DECODE_TERMS.index(term) for term in ("layer", "expert_layer")]
 _OF_POWER = [len(DECODE_TERMS) + PREFILL_TERMS.index(term) for term in SLOPES["power"]]
 #: Terms with an effect of the very GPU: place among the logs, kind, name.
 _OF_ONE_GPU: tuple[tuple[int, str, str], ...] = (
@@ -77,6 +79,7 @@ class TermLogs:
                 evening[place] = _evening_of(quant, self._evenings(gpu, family, *stack, quant, is_moe))
         power = np.array([power_log(gpu, weight_peak(gpu, backend, quant)) for (backend, _), quant in pairs])
         out[:, _PER_WEIGHT] += evening[:, None]
+        out[:, _PER_LAYER] += math.log(barrier_scale(gpu))
         out[:, _OF_POWER] += self._prefill.get("power", 0.0) * power[:, None]
         for index, effects, term in _OF_ONE_GPU:
             known = self._decode if effects == "decode" else self._prefill

@@ -47,11 +47,15 @@ def distinct_experts(tokens: Floats, count: Floats, per_token: Floats) -> Floats
 
 
 def expert_spread(work: DecodeWork) -> Any:
-    """How many times the experts of one token a step of all streams reads; 1 for one stream and for dense models."""
+    """How many times the experts of one token a step of all streams reads; 1 for one stream and for dense models.
+
+    Streams share the experts that routers favour, as the tokens of a prompt do.
+    """
     if not np.any(work.batch > 1):
         return 1.0
-    single = distinct_experts(np.ones_like(work.batch), work.expert_count, work.experts_per_token)
-    many = distinct_experts(work.batch, work.expert_count, work.experts_per_token)
+    favoured = np.maximum(USED_EXPERTS * work.expert_count, work.experts_per_token)
+    single = distinct_experts(np.ones_like(work.batch), favoured, work.experts_per_token)
+    many = distinct_experts(work.batch, favoured, work.experts_per_token)
     return np.where(single > 0, many / np.maximum(single, 1e-12), 1.0)
 
 

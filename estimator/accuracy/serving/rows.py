@@ -37,6 +37,9 @@ _ALL_AT_ONCE = re.compile(r"offline|throughput|max throughput|\binf\b", re.IGNOR
 _OTHER_SPLIT = re.compile(
     r"attention DP|dp-attention|--dp[ =]|data.parallel|expert.parallel|moe.?ep|disaggregat", re.IGNORECASE
 )
+#: Checkpoints of NVIDIA's Model Optimizer say ``"kv_cache_quant_algo": "FP8"`` in their ``hf_quant_config.json``, which
+#: TensorRT-LLM's cache type ``auto`` takes (nvidia.github.io/TensorRT-LLM, "Quantization").
+_OWN_CACHE = frozenset({"fp8", "nvfp4"})
 #: Streams at once of a server that nobody limits, by engine: ``max_num_seqs`` and its like; TensorRT-LLM's is the
 #: ``max_batch_size`` of its ``BuildConfig``.
 MOST_STREAMS: Mapping[str, int] = {
@@ -173,6 +176,9 @@ def _engine(row: Mapping[str, Any]) -> tuple[Engine, str | None] | None:
 
 def _cache(row: Mapping[str, Any]) -> CacheType | None:
     stated = str(row.get("kv_cache_type") or "auto").casefold().partition(" (")[0]
+    engine = _engine(row)
+    if stated == "auto" and engine and engine[1] == "tensorrt-llm" and row.get("quant_slug") in _OWN_CACHE:
+        return CacheType.FP8
     return _CACHE_TYPES.get(stated)
 
 

@@ -15,7 +15,7 @@ from estimator.accuracy.observations import MeasuredRow, micro_batch_of, observe
 from estimator.calibration.coefficients import STRATA, Calibration
 from estimator.calibration.intervals import DEPTH
 from estimator.estimate import estimate
-from estimator.types import Engine, EstimateRequest, Status, UnsupportedError
+from estimator.types import Backend, Engine, EstimateRequest, Status, UnsupportedError
 from tests.estimator.entities import ENTITIES
 
 
@@ -90,11 +90,13 @@ def test_slow_hosts_of_localscore_do_not_slow_the_estimates_of_their_gpus(
 def test_the_estimator_answers_what_was_fitted(rows: list[dict[str, Any]], calibration: Calibration, kind: str) -> None:
     engines = {engine.value: engine for engine in Engine}
     plain = [row for row in rows if row.get("quant_match") == "exact" and row["kind"] == kind][::20]
-    # What slowed a row by its options is known of no estimate.
+    # What slowed a row by its options, and how many threads it had, is known of no estimate.
     chosen = [
         each
         for each in observe(ENTITIES, plain)
-        if each.engine in engines and not stated_of(each.row, each.engine, each.backend)
+        if each.engine in engines
+        and not stated_of(each.row, each.engine, each.backend)
+        and not (each.backend is Backend.CPU and each.row.get("threads"))
     ]
     effects = calibration.data[kind]["effects"]
     fitted = Fit(effects, FACTORS[kind]).predict(list(shipped_terms(kind, chosen)(range(len(chosen)), effects)))

@@ -46,6 +46,19 @@ def test_a_row_is_asked_about_as_it_ran() -> None:
     assert (stream.request.prompt_tokens, stream.request.output_tokens, stream.streams) == (512, 256, 8)
 
 
+@pytest.mark.parametrize(
+    ("engine", "quant", "cache"),
+    [
+        ("TensorRT-LLM (PyTorch backend)", "nvfp4", CacheType.FP8),
+        ("TensorRT-LLM", "bf16-safetensors", CacheType.F16),
+        ("vLLM", "fp8", CacheType.F16),
+    ],
+)
+def test_a_checkpoint_tells_the_cache_that_its_engine_takes(engine: str, quant: str, cache: CacheType) -> None:
+    speeds = served_rows(ENTITIES, [{**ROW, "engine": engine, "quant_slug": quant}])
+    assert {speed.request.kv_cache_type for speed in speeds} == {cache}
+
+
 def test_streams_that_decode_alone_wait_for_no_prompts() -> None:
     static = {**ROW, "source_note": "static batch: T_PP 1.3s", "engine": "llama.cpp", "quant_slug": "q8-0"}
     assert [speed.prompts for speed in served_rows(ENTITIES, [static])] == [0.0, 0.0]

@@ -1,0 +1,37 @@
+"""What the facts of a device say of its effects."""
+
+from __future__ import annotations
+
+import pytest
+
+from estimator.calibration.effects import barrier_scale, threads_of, unit_clocks_s
+from estimator.calibration.term_logs import TermLogs
+from estimator.speed.roofline import DECODE_TERMS
+from estimator.types import Backend, Engine
+from tests.estimator.entities import ENTITIES
+
+DESKTOP, SERVER, BOARD = (
+    ENTITIES.accelerators[slug] for slug in ("cpu-ddr5-5200-2ch", "cpu-ddr5-4800-8ch", "raspberry-pi-5")
+)
+
+
+def test_a_processor_has_as_many_threads_at_work_as_its_memory_feeds() -> None:
+    assert [round(threads_of(processor)) for processor in (DESKTOP, SERVER, BOARD)] == [9, 32, 4]
+    assert threads_of(SERVER, 52) == 52
+
+
+def test_more_threads_of_a_processor_multiply_faster_and_wait_longer_for_each_other() -> None:
+    assert unit_clocks_s(SERVER, 64) == pytest.approx(2 * unit_clocks_s(SERVER, 32))
+    assert barrier_scale(SERVER, 64) == pytest.approx(4 * barrier_scale(SERVER, 16) * 2)
+    gpu = ENTITIES.accelerators["rtx-4090"]
+    assert barrier_scale(gpu, 88) == 1.0
+    assert unit_clocks_s(gpu, 88) == unit_clocks_s(gpu)
+
+
+def test_a_layer_of_a_wide_processor_costs_more() -> None:
+    terms, stack = TermLogs({}, {}), [(Backend.CPU, Engine.LLAMA_CPP.value)]
+    fixed, read = DECODE_TERMS.index("layer"), DECODE_TERMS.index("routed")
+    quants = [ENTITIES.quants["q4-k-m"]]
+    desktop, server = (terms.of_gpu(processor, stack, quants, True)[0] for processor in (DESKTOP, SERVER))
+    assert server[fixed] > desktop[fixed] + 1.5
+    assert server[read] == desktop[read]
