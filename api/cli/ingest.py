@@ -82,8 +82,8 @@ def print_line(line: str | dict[str, Any]) -> None:
 
 def _shown(outcome: Outcome) -> str:
     place = outcome.snapshot.repository or outcome.snapshot.source
-    said = outcome.reason or "; ".join(map(change_shown, outcome.changes)) or outcome.slug
-    return f"{outcome.kind:10} {place:50} {said}"
+    said = outcome.reason or "; ".join(map(change_shown, outcome.changes)) or outcome.slug or ""
+    return f"{outcome.kind:10} {place:50} {_shortened(said)}"
 
 
 def change_shown(change: Change) -> str:
@@ -94,8 +94,11 @@ def change_shown(change: Change) -> str:
 
 
 def _value(value: Any) -> str:
-    text = orjson.dumps(value).decode()
-    return text if len(text) <= 80 else text[:77] + "..."
+    return _shortened(orjson.dumps(value).decode(), 80)
+
+
+def _shortened(text: str, most: int = 240) -> str:
+    return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
 def cross_check_command(*, as_json: bool) -> int:
@@ -153,7 +156,9 @@ def stale_command(least: int, *, as_json: bool) -> int:
         for row in [*map(asdict, facts), *map(asdict, names)]:
             print_line(row)
         return 0
-    for (kind, state, field), count in sorted(Counter((fact.kind, fact.state, fact.field) for fact in facts).items()):
+    counts = Counter((fact.kind, fact.state, fact.field.split(":")[0].split(" (")[0]) for fact in facts)
+    print(f"{'kind':6} {'state':12} {'field':28} count  (--json names the entries)")
+    for (kind, state, field), count in sorted(counts.items()):
         print(f"{kind:6} {state:12} {field:28} {count:5}")
     for name in names:
         print(f"{name.kind:6} asked for     {name.name:28} {name.count:5}  {name.first_day} to {name.last_day}")

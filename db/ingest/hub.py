@@ -74,10 +74,17 @@ class Hub:
 
     @staticmethod
     def _asked(ask: Any, source: str) -> Any:
-        from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+        from huggingface_hub.errors import (
+            HfHubHTTPError,
+            HFValidationError,
+            LocalEntryNotFoundError,
+            RepositoryNotFoundError,
+        )
 
         try:
             return ask()
+        except RepositoryNotFoundError:
+            raise SourceError(f"{source}: the hub has no such repository, or it is closed to this token") from None
         except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
             raise SourceError(f"{source}: {' '.join(str(error).split())[:300]}") from None
         except Exception as error:

@@ -40,7 +40,7 @@ def sources_of(names: Iterable[str]) -> Iterator[Source]:
                 if line.strip() and not line.lstrip().startswith("#"):
                     yield _of_line(line.strip(), f"{name}, line {number}")
         else:
-            yield _of_name(name, name)
+            yield _of_name(name)
 
 
 def _of_line(line: str, place: str) -> Source:
@@ -58,10 +58,11 @@ def _of_line(line: str, place: str) -> Source:
     return replace(_of_name(stated["source"], place), repository=stated.get("repository"), parameters=parameters)
 
 
-def _of_name(name: str, place: str) -> Source:
+def _of_name(name: str, place: str | None = None) -> Source:
     if is_local(name) or REPOSITORY.fullmatch(name):
         return Source(name)
-    raise SourceError(f"{place}: {name!r:.200} is no file or folder that is there, and no repository (org/name)")
+    where = "" if place is None else f"{place}: "
+    raise SourceError(f"{where}{name!r:.200} is no file or folder that is there, and no repository (org/name)")
 
 
 def read_source(source: Source, hub: Hub | None = None) -> Snapshot:

@@ -231,7 +231,7 @@ def _rental_table(answer: answers.Answer, rentals: Sequence[Rental]) -> Table:
     for rental in rentals:
         offer = rental.purchase.offer
         assert offer.hour is not None
-        beside = "" if rental.beside is None else f"buying costs less after {_months(rental.months)}"
+        beside = "" if rental.beside is None else _cheaper(rental.months)
         shown.add_row(
             offer.name,
             f"{offer.usd_an_hour:,.2f}",
@@ -243,10 +243,16 @@ def _rental_table(answer: answers.Answer, rentals: Sequence[Rental]) -> Table:
     return shown
 
 
-def _months(months: float | None) -> str:
+#: Months from which the answer is to rent: few computers are used for longer.
+_LONG_MONTHS = 60.0
+
+
+def _cheaper(months: float | None) -> str:
+    """Which costs less, by the ``months`` until buying does; None: it never does."""
     if months is None:
-        return "no number of months"
-    return f"{months:.0f} months" if months < 36 else f"{months / 12:.0f} years"
+        return "renting always costs less"
+    time = f"{months:.0f} months" if months < 36 else f"{months / 12:.0f} years"
+    return f"renting costs less for {time}" if months > _LONG_MONTHS else f"buying costs less after {time}"
 
 
 def _rent_or_buy(told: answers.RentOrBuy, terms: Terms, *, as_json: bool) -> int:
@@ -286,4 +292,4 @@ def _print_comparison(told: answers.RentOrBuy, terms: Terms) -> None:
         print("  It is no card for a desktop: it comes in a computer or a server.")
     if told.usd_a_month is not None:
         print(f"  {terms.hours_a_month:g} hours a month cost ${told.usd_a_month:,.0f} in rent", end="")
-        print("." if told.buy is None else f"; buying costs less after {_months(told.months)}.")
+        print("." if told.buy is None else f"; {_cheaper(told.months)}.")

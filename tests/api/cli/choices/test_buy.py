@@ -35,6 +35,9 @@ def test_lists_as_tables() -> None:
 def test_rent_or_buy() -> None:
     result = RUNNER.invoke(app, ["buy", "--gpu", "H100 PCIe", "--hours-a-month", "100"])
     assert "100 hours a month cost" in result.stdout
+    assert "renting costs less for" in result.stdout
+    always = RUNNER.invoke(app, ["buy", "--gpu", "H100 PCIe", "--hours-a-month", "730"])
+    assert "buying costs less after" in always.stdout
     told = json.loads(RUNNER.invoke(app, ["buy", "--gpu", "H100 SXM5", "--json"]).stdout)
     assert told["sold_as_card"] is False
 
