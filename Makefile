@@ -28,7 +28,7 @@ run: $(VENV)/.run  ## set up, precompute everything, serve on 127.0.0.1:8000
 # One worker more than there are cores: tests of servers and leases wait much of their time.
 test: $(VENV)/.test  ## set up, lint, type-check and run every test
 	@$(MAKE) --no-print-directory lint
-	$(BIN)/python -m pytest -n $$(($$($(BIN)/python -c "import os; print(os.cpu_count())") + 1)) --dist loadfile
+	$(BIN)/python -m pytest -n $$(($$($(BIN)/python -c "import os; print(os.cpu_count())") + 1)) --dist loadfile --no-loadscope-reorder
 
 # Compiled here (about ten minutes on two cores), so it is no part of `make test`, which runs these tests once it is there.
 $(VENV)/.engine: requirements/engine.txt $(VENV)/.test

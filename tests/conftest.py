@@ -17,6 +17,17 @@ from db.settings import Settings
 from tests.support.catalogs import CATALOG
 from tests.support.postgres import EmbeddedPostgres
 
+#: Files that take longest, longest first: begun last, one of them would leave all cores but one idle at the end.
+_LONGEST = (
+    "workers/test_faults.py", "workers/test_runs.py", "workers/test_processes.py", "api/graphql/test_injection.py",
+    "db/fits/test_reads.py", "db/fits/test_by_unpacking.py", "api/graphql/test_garbage.py", "test_observed.py",
+    "api/graphql/execution/test_compiled.py", "clients/test_clients.py", "estimator/advice/test_changes.py",
+    "api/graphql/runs/test_mutations.py", "api/graphql/fits/test_advice.py", "estimator/test_whole_catalog.py",
+    "estimator/accuracy/test_fit_multi_gpu.py", "estimator/test_grid.py", "estimator/advice/test_upgrades.py",
+    "api/graphql/test_fuzz.py", "api/graphql/execution/test_core_internals.py", "test_packaging.py",
+    "estimator/advice/test_explain.py", "api/answers/choices/test_models.py", "api/pages/site/test_links.py",
+    "api/cli/choices/test_recommend.py", "api/observe/test_observe.py", "estimator/advice/test_commands.py",
+)  # fmt: skip
 _number = itertools.count(1)
 MODELS = ("llama-3-8b", "qwen3-30b-a3b", "gemma-3-27b", "deepseek-v3")
 GPUS = (
@@ -25,13 +36,24 @@ GPUS = (
 )  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def few_objects() -> Iterator[None]:
-    """The collector looks at the objects of this module alone: those of a loaded catalog take it a second."""
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first; the others in their order."""
+    root = Path(__file__).parent
+    places = {root / name: place for place, name in enumerate(_LONGEST)}
+    items.sort(key=lambda item: places.get(item.path, len(places)))
+
+
+def pytest_collection_finish() -> None:
+    """The collector never looks at what the collection made."""
     gc.collect()
     gc.freeze()
-    yield
-    gc.unfreeze()
+
+
+@pytest.fixture(scope="module")
+def few_objects() -> None:
+    """The collector looks at the objects of this module and of later ones alone: an application's take it a second."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

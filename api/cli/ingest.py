@@ -82,7 +82,7 @@ def print_line(line: str | dict[str, Any]) -> None:
 
 def _shown(outcome: Outcome) -> str:
     place = outcome.snapshot.repository or outcome.snapshot.source
-    said = outcome.reason or "; ".join(map(change_shown, outcome.changes)) or outcome.slug
+    said = outcome.reason or "; ".join(map(change_shown, outcome.changes)) or outcome.slug or ""
     return f"{outcome.kind:10} {place:50} {_shortened(said)}"
 
 

@@ -49,7 +49,10 @@ def facts_from_gguf(*parts: bytes, slug: str = "custom") -> GgufFacts:
     if layers < 1:
         raise ImportFactsError("'block_count' must be above 'nextn_predict_layers'", "block_count")
     tensors = tensors_of(header, layers)
-    facts = _with_rest(_facts(values, ARCHITECTURES[kind], tensors, slug), tensors)
+    facts = _facts(values, ARCHITECTURES[kind], tensors, slug)
+    if not set(facts["attention"]["layer_pattern"] + facts["mlp_pattern"]) - {"N"}:
+        raise ImportFactsError("the header describes no attention and no feed-forward part of any layer", "tensors")
+    facts = _with_rest(facts, tensors)
     file_type = FILE_TYPES.get(whole(values, "general.file_type", 0, 1 << 32, -1) or 0)
     stored = _stored(header, layers)
     return GgufFacts(facts, header.tensor_bytes, header.header_bytes, file_type, stored)

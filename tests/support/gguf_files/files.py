@@ -41,6 +41,11 @@ def llama(layers: int = 2, tokens: int = 50, **extra: Any) -> bytes:
     return header({**_llama_pairs(layers, tokens), **extra}, _llama_tensors(layers))
 
 
+def without_layers() -> bytes:
+    """The header of :func:`llama` without the tensors of its layers."""
+    return header(_llama_pairs(2, 50), _llama_tensors(0))
+
+
 def llama_parts(layers: int, count: int) -> list[bytes]:
     """The headers of :func:`llama` split into ``count`` parts, of which only the first has the metadata."""
     tensors = _llama_tensors(layers)

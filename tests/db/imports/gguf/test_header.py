@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from db.imports.errors import ImportFactsError
 from db.imports.gguf.facts import facts_from_gguf
 from db.imports.gguf.header import compact_gguf, parse_gguf
-from tests.support.gguf_files.files import header, llama, pair, tensor, text
+from tests.support.gguf_files.files import header, llama, pair, tensor, text, without_layers
 
 
 def test_a_header_is_read_to_the_byte() -> None:
@@ -49,6 +49,7 @@ def test_a_header_is_read_to_the_byte() -> None:
         (header({"general.architecture": "mambo"}, [tensor("t", [256])]), "is not read"),
         (header({"general.architecture": "llama"}, []), "describes no tensors"),
         (header({"general.architecture": "llama"}, [tensor("t", [256])]), "block_count"),
+        (without_layers(), "no attention and no feed-forward part"),
         (llama(1, **{"split.count": 3}), "has 3 parts, and parts 2, 3 are missing"),
     ],
 )
