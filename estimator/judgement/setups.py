@@ -54,17 +54,16 @@ class Setups:
         Among setups of a model that are rated alike, that of the most customary quantization is taken (``custom``, one value
         a quant). ``recency`` (models,) breaks ties of models.
         """
-        order = ranked(self.rating, self.worth, self.seconds, recency[self.model])
-        order = order[self.sensible[order]]
+        at = np.flatnonzero(self.sensible)
+        order = at[ranked(self.rating[at], self.worth[at], self.seconds[at], recency[self.model[at]])]
         models, first = np.unique(self.model[order], return_index=True)
         best = np.full(int(self.model.max(initial=-1)) + 1, -1)
         best[models] = order[first]
-        top = best[self.model]
-        alike = self.sensible & (self.rating >= self.rating[top] - ALIKE_POINTS) & (self.way == self.way[top])
-        order = np.lexsort((-self.rating, -custom[self.quant], ~alike))
+        top = best[self.model[at]]
+        alike = at[(self.rating[at] >= self.rating[top] - ALIKE_POINTS) & (self.way[at] == self.way[top])]
+        order = alike[np.lexsort((-self.rating[alike], -custom[self.quant[alike]]))]
         _, first = np.unique(self.model[order], return_index=True)
         chosen = order[first]
-        chosen = chosen[self.sensible[chosen]]
         return chosen[
             ranked(self.rating[chosen], self.worth[chosen], self.seconds[chosen], recency[self.model[chosen]])
         ]

@@ -4,7 +4,7 @@ compares. Both are made once and kept: worths for as long as the view, paces of 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeAlias, TypeVar
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from api.answers.searches import search
 from api.catalog.fit_reads import FitReads
-from api.catalog.records import GpuRecord, ModelRecord
+from api.catalog.records import GpuRecord, ModelRecord, Record
 from api.catalog.view import CatalogView
 from db.entries.traits import model_traits
 from db.fits.by_key import Figures, fetch_figures
@@ -105,6 +105,13 @@ class Paces:
         self._loads: Recent[tuple[str, int, int], Loads] = Recent(_KEPT)
         #: Whole lists that were made of these.
         self.lists: Recent[Any, Any] = Recent(_KEPT_LISTS)
+        #: Models that a question takes, (models,), by what it asks of them.
+        self.wanted: Recent[Any, Flags] = Recent(_KEPT_LISTS)
+        self.names = [model.name for model in view.models]
+        #: Places of models, accelerators and quantizations by id.
+        self._places = (
+            _table(view.models, view.model_ids), _table(view.gpus, view.gpu_ids), _table(view.precomputed_quants, view.quant_ids)
+        )  # fmt: skip
 
     def table(self, slot: int) -> WorthTable:
         """Worth of every model in every quantization for a workload; NaN for models that lack a fact."""
@@ -186,15 +193,11 @@ class Paces:
         """Figures written into arrays; what has no row does not run."""
         view = self._view
         of_gpu = isinstance(owner, GpuRecord)
-        others = view.models if of_gpu else view.gpus
-        ids = view.model_ids if of_gpu else view.gpu_ids
-        rows = _places({ids[other.slug]: place for place, other in enumerate(others)}, figures.other_id)
-        columns_at = _places(
-            {view.quant_ids[quant.slug]: place for place, quant in enumerate(view.precomputed_quants)}, figures.quant_id
-        )
+        models, gpus, quants = self._places
+        rows = _looked_up(models if of_gpu else gpus, figures.other_id)
+        columns_at = _looked_up(quants, figures.quant_id)
         at = (rows >= 0) & (columns_at >= 0)
-        shape = len(others), len(view.precomputed_quants)
-
+        shape = len(view.models if of_gpu else view.gpus), len(view.precomputed_quants)
         columns = _columns(shape)
         figures_by_name = {"runs": np.ones(len(rows), dtype=np.bool_), **_figures(figures)}
         for name, column in columns.items():
@@ -291,11 +294,17 @@ def _write(columns: Columns, places: Sequence[int], block: Outline) -> None:
     columns["runs"][places] = block.available & (block.status[:, :, 0] < verdict.DOES_NOT_FIT)
 
 
-def _places(places: dict[int, int], ids: Ints) -> Ints:
-    """Place of each id; -1 for one that has none."""
-    table = np.full(max([*places, *ids.tolist(), 0]) + 1, -1)
-    table[list(places)] = list(places.values())
-    return table[ids]
+def _table(records: Sequence[Record], ids: Mapping[str, int]) -> Ints:
+    """Place of the record of each id; -1 for one that has none, the last one too."""
+    numbers = [ids[record.slug] for record in records]
+    table = np.full(max(numbers, default=0) + 2, -1)
+    table[numbers] = np.arange(len(numbers))
+    return table
+
+
+def _looked_up(table: Ints, ids: Ints) -> Ints:
+    """Place of each id in ``table``; -1 for one that has none."""
+    return table[np.minimum(ids, len(table) - 1)]
 
 
 def row_of(table: WorthTable, model: int, rows: int) -> WorthTable:

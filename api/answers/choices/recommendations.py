@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -69,13 +69,35 @@ class Choice:
         return self.side.slug
 
 
-class Recommendations:
-    """A whole list in order. Worth and reasons are computed for the entries that are asked about."""
+class Choices(Sequence[Choice]):
+    """Entries in order, each made when it is asked for."""
 
-    def __init__(self, judged: Judged, choices: Sequence[Choice], on_frontier: Flags, whole: Flags, slot: int) -> None:
+    def __init__(self, places: Ints, made: Callable[[int], Choice]) -> None:
+        self._places, self._made = places, made
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __getitem__(self, at: Any) -> Any:
+        if isinstance(at, slice):
+            return [self._made(int(place)) for place in self._places[at]]
+        return self._made(int(self._places[at]))
+
+
+class Recommendations:
+    """A whole list in order. Worth and reasons are computed for the entries that are asked about.
+
+    ``places`` are the entries in what is judged, and ``made`` gives the entry of a place.
+    """
+
+    def __init__(
+        self, judged: Judged, places: Ints, made: Callable[[int], Choice], on_frontier: Flags, whole: Flags, slot: int
+    ) -> None:
         self._judged, self._on_frontier, self._whole, self._slot = judged, on_frontier, whole, slot
-        self.choices = choices
-        self.pick = next((choice for choice in choices if on_frontier[choice.place]), None)
+        self._places = places
+        self.choices = Choices(places, made)
+        best = places[on_frontier[places]]
+        self.pick = made(int(best[0])) if len(best) else None
 
     def judgement(self, choice: Choice) -> Judgement:
         """The worth of an entry."""
@@ -93,7 +115,7 @@ class Recommendations:
 
     def rank(self, choice: Choice) -> int:
         """Place in the list, from 1."""
-        return self.choices.index(choice) + 1
+        return int(np.flatnonzero(self._places == choice.place)[0]) + 1
 
     async def cells(self, reads: FitReads, choices: Sequence[Choice]) -> list[AnyCell]:
         """The fit of each of ``choices``: published, or live where it is not precomputed."""
@@ -164,9 +186,13 @@ async def _leading(reads: FitReads, paces: Paces, gpu: GpuRecord, question: Ques
 
 def _wanted(view: CatalogView, paces: Paces, gpu: GpuRecord, question: Question) -> Flags:
     """Models that are asked for on an accelerator that is within the buyer's limits, (models, 1)."""
-    wanted = [question.wanted.takes(model.entry, own) for model, own in zip(view.models, paces.traits, strict=True)]
+    wanted = paces.wanted.get(question.wanted)
+    if wanted is None:
+        takes = question.wanted.takes
+        wanted = np.array([takes(model.entry, own) for model, own in zip(view.models, paces.traits, strict=True)])
+        paces.wanted.keep(question.wanted, wanted)
     bought = recommend.affordable([gpu.accelerator], question.buyer, _known([view.derived(prices_of)[gpu.slug]]))[0]
-    return np.asarray(np.array(wanted)[:, None] & bought)
+    return np.asarray(wanted[:, None] & bought)
 
 
 async def _gpus(reads: FitReads, paces: Paces, model: ModelRecord, question: Question) -> Recommendations:
@@ -232,7 +258,7 @@ def _judge_models(
 ) -> tuple[Judged, Ints]:
     """The wanted models that run, and the places of those that are chosen, in order."""
     judged = Judged(
-        [model.name for model in view.models], paces.traits, [quant.spec for quant in view.precomputed_quants],
+        paces.names, paces.traits, [quant.spec for quant in view.precomputed_quants],
         _limited(own, question, wanted), paces.table(question.slot), view.workloads[question.slot].spec, question.mode,
     )  # fmt: skip
     return judged, _by_aim(judged, question.aim, None)
@@ -284,14 +310,15 @@ def _recommendations(
 ) -> Recommendations:
     setups = judged.setups
     of_quants = model is not None and gpu is not None
-    choices = []
-    for n in map(int, places):
+
+    def made(n: int) -> Choice:
         side = sides[int(setups.quant[n] if of_quants else setups.model[n])]
         quant = view.precomputed_quants[int(setups.quant[n])]
         key = FitKey(view.model_ids[(model or side).slug], view.gpu_ids[(gpu or side).slug], view.quant_ids[quant.slug])
-        choices.append(Choice(side, n, key))
+        return Choice(side, n, key)
+
     on_frontier = judged.frontier if on_frontier is None else on_frontier
-    return Recommendations(judged, choices, on_frontier, whole, question.slot)
+    return Recommendations(judged, places, made, on_frontier, whole, question.slot)
 
 
 def _known(values: Sequence[float | None]) -> Floats:
