@@ -63,7 +63,7 @@ class Setups:
         alike = at[(self.rating[at] >= self.rating[top] - ALIKE_POINTS) & (self.way[at] == self.way[top])]
         order = alike[np.lexsort((-self.rating[alike], -custom[self.quant[alike]]))]
         _, first = np.unique(self.model[order], return_index=True)
-        chosen = order[first]
+        chosen: Ints = order[first]
         return chosen[
             ranked(self.rating[chosen], self.worth[chosen], self.seconds[chosen], recency[self.model[chosen]])
         ]
