@@ -282,13 +282,14 @@ class Calibration:
         of_vendor = [effects.get(effect_name("whole", "architecture|vendor", name), 0.0) for name in names]
         logs = np.repeat(shared + np.array(of_vendor)[base.vendor], len(choices.quants))
         measured = self.data[kind]["measured"].get(model.slug, {})
-        rows = {g for slug in measured for g in base.places.get(chip_of(slug), ())}
+        chips = _of_chips(measured)
+        rows = sorted(g for chip in chips for g in base.places.get(chip, ()))
         if not rows:
             return logs, None, base.stratum[kind]
         stratum, own = base.stratum[kind].copy(), np.zeros(len(logs))
-        for g in sorted(rows):
+        for g in rows:
             slug = choices.gpus[g].slug
-            self._as_measured(choices, g, _of_chip(measured, slug) | measured.get(slug, {}), own, stratum)
+            self._as_measured(choices, g, chips[chip_of(slug)] | measured.get(slug, {}), own, stratum)
         return logs + own, own, stratum
 
     @staticmethod
@@ -348,14 +349,17 @@ class Calibration:
         return np.asarray((runs & lost[:, None]).ravel())
 
 
-def _of_chip(measured: Mapping[str, Any], slug: str) -> dict[str, tuple[float, list[str]]]:
-    """Mean residual of each stack on the other memory sizes of a chip; no quant counts as measured on this one."""
-    residuals: dict[str, list[float]] = {}
-    for other, stacks in measured.items():
-        if chip_of(other) == chip_of(slug):
-            for stack, (residual, _) in stacks.items():
-                residuals.setdefault(stack, []).append(residual)
-    return {stack: (sum(known) / len(known), []) for stack, known in residuals.items()}
+def _of_chips(measured: Mapping[str, Any]) -> dict[str, dict[str, tuple[float, list[str]]]]:
+    """Mean residual of each stack by chip, over its memory sizes; no quant counts as measured on the others."""
+    residuals: dict[str, dict[str, list[float]]] = {}
+    for slug, stacks in measured.items():
+        of_chip = residuals.setdefault(chip_of(slug), {})
+        for stack, (residual, _) in stacks.items():
+            of_chip.setdefault(stack, []).append(residual)
+    return {
+        chip: {stack: (sum(known) / len(known), []) for stack, known in stacks.items()}
+        for chip, stacks in residuals.items()
+    }
 
 
 def stream_engine(name: str) -> str:

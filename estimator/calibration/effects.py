@@ -66,6 +66,7 @@ def _has_hbm(accelerator: Accelerator, family: str) -> bool:
     return accelerator.kind == "datacenter" and (accelerator.bandwidth_bytes_s or 0) > _HIGH_BANDWIDTH_BYTES_S
 
 
+@lru_cache(maxsize=4096)
 def chip_of(slug: str) -> str:
     """Name without the size of the memory: parts that differ by that alone are nearly as fast as each other."""
     return _MEMORY_SIZE.sub("", slug)
