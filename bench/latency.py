@@ -138,7 +138,8 @@ def main() -> int:
         full_s = full_recompute(settings, catalog)
         taken = []
         for at in range(arguments.times):
-            entry = {**chance.choice(known), "slug": f"new-model-{at}", "name": f"New model {at}", "aliases": []}
+            # A number alone would be read as the size of another one.
+            entry = {**chance.choice(known), "slug": f"new-model-n{at}", "name": f"New model n{at}", "aliases": []}
             taken.append(one_model(client, entry, "rtx-4090"))
             time.sleep(chance.uniform(0.0, PAUSE_S))
     print(f"full recompute with {WORKERS} workers, PostgreSQL: {full_s:.1f} s; one new model, {len(taken)} times:")
