@@ -10,13 +10,14 @@ from estimator.speed.roofline import DECODE_TERMS
 from estimator.types import Backend, Engine
 from tests.estimator.entities import ENTITIES
 
-DESKTOP, SERVER, BOARD = (
-    ENTITIES.accelerators[slug] for slug in ("cpu-ddr5-5200-2ch", "cpu-ddr5-4800-8ch", "raspberry-pi-5")
+DESKTOP, SERVER, WIDE, BOARD = (
+    ENTITIES.accelerators[slug]
+    for slug in ("cpu-ddr5-5200-2ch", "cpu-ddr5-4800-8ch", "cpu-xeon6-mrdimm-8800-12ch", "raspberry-pi-5")
 )
 
 
-def test_a_processor_has_as_many_threads_at_work_as_its_memory_feeds() -> None:
-    assert [round(threads_of(processor)) for processor in (DESKTOP, SERVER, BOARD)] == [9, 32, 4]
+def test_a_processor_has_as_many_threads_at_work_as_its_memory_feeds_and_pay() -> None:
+    assert [round(threads_of(processor)) for processor in (DESKTOP, SERVER, WIDE, BOARD)] == [9, 32, 32, 4]
     assert threads_of(SERVER, 52) == 52
 
 
