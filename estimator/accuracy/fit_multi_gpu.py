@@ -178,7 +178,8 @@ def seconds_of(calibration: Calibration, shared: Shared) -> float | None:
     speed = answer.decode if shared.kind == "decode" else answer.prefill
     if answer.status not in (Status.FITS, Status.FITS_TIGHTLY) or speed is None:
         return None
-    between = scheduling_seconds(calibration) if shared.kind == "decode" and is_old_vllm(shared.row) else 0.0
+    is_old = shared.row["engine"] == Engine.VLLM.value and is_old_vllm(shared.row)
+    between = scheduling_seconds(calibration) if shared.kind == "decode" and is_old else 0.0
     return shared.tokens / speed.value + between
 
 
