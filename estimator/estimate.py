@@ -176,7 +176,7 @@ def estimate(
     overrides = overrides_of(request)
     require_options(model, request, require_engine(model, request.accelerator, request.quant, overrides))
     block = sweep(model, request, (request.accelerator,), (request.quant,), calibration, workload)
-    return cell_of(block, 0, 0, 0, situation.context_tokens, request.host)
+    return cell_of(block, 0, 0, 0, situation.context_tokens)
 
 
 def overrides_of(request: EstimateRequest) -> Overrides:
@@ -229,7 +229,7 @@ def thresholds_of(workload: Workload | None, situation: Situation) -> Thresholds
     return Thresholds.of((workload or replace(free, answer_tokens=situation.output_tokens),))
 
 
-def cell_of(block: FitBlock, g: int, q: int, s: int, context_tokens: int, host: Host | None = None) -> Estimate:
+def cell_of(block: FitBlock, g: int, q: int, s: int, context_tokens: int) -> Estimate:
     """One cell of a block as an :class:`Estimate`."""
     at = (g, q, s)
     status = STATUSES[int(block.status[at])]

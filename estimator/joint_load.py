@@ -162,7 +162,7 @@ class JointLoad:
 
     def answer(self, draft: Draft | None, load: DraftLoad | None) -> Outcome:
         """The estimate of the only quantization, with what each device holds and what the draft does."""
-        estimate = cell_of(self.block(draft, load), 0, 0, 0, self.situation.context_tokens, self.request.host)
+        estimate = cell_of(self.block(draft, load), 0, 0, 0, self.situation.context_tokens)
         if (load is not None and not load.runs) or not all(layout.fits.all() for _, layout in self.layouts):
             estimate = _does_not_run(estimate)
         if estimate.status not in _RUNNING:

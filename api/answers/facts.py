@@ -17,7 +17,6 @@ UNNAMED_MODEL = "Custom model"
 
 def facts_of_plan(
     entry: Mapping[str, Any] | None,
-    slug: str,
     model: ModelArchitecture,
     request: EstimateRequest,
     estimate: Estimate,

@@ -68,7 +68,7 @@ class Pairing:
         """The facts that the commands of the chosen answer use."""
         request = request_of(self.quants[self.chosen_quant], self.accelerator, self.host)
         workload = self.workloads[self.chosen_workload]
-        return facts_of_plan(self.entry, self.model_slug, self.model, request, self.chosen, workload)
+        return facts_of_plan(self.entry, self.model, request, self.chosen, workload)
 
     def runnable(self) -> list[int]:
         """Indices of the quants that an engine can run here, widest first."""

@@ -134,7 +134,7 @@ class Answerer:
         except EstimatorError as error:
             raise QuestionError(ErrorCode.BAD_USER_INPUT, str(error)) from error
         entry = self._catalog.models.get(model_slug)
-        facts = facts_of_plan(entry, model_slug, source.model, served, result, workload)
+        facts = facts_of_plan(entry, source.model, served, result, workload)
         notes = (*self._name_notes(question), *waiting, *source.notes)
         left = request.batch - served.batch
         return Answer(model_slug, gpu_slug, quant.slug, result, facts, notes=notes, waiting_streams=left)
@@ -209,7 +209,7 @@ class Answerer:
         if result.speculation is not None and result.speculation.speedup < 1.0:
             notes = (*notes, SLOWER_DRAFT)
         facts = replace(
-            facts_of_plan(self._catalog.models.get(slugs[0]), slugs[0], model, request, result.estimate, workload),
+            facts_of_plan(self._catalog.models.get(slugs[0]), model, request, result.estimate, workload),
             vision=projector != 0,
             accelerators=devices,
             devices=result.devices,

@@ -106,7 +106,7 @@ class PlanAnswers:
         """The plan after an advised change."""
         facts = self.facts
         entry = self._view.catalog.models.get(change.model.slug)
-        return facts_of_plan(entry, change.model.slug, change.model, change.request, change.after, facts.workload)
+        return facts_of_plan(entry, change.model, change.request, change.after, facts.workload)
 
     @cached_property
     def serving(self) -> Serving | None:
@@ -183,7 +183,7 @@ class Answers(PlanAnswers):
         """The fit in the estimator's words. Raises :class:`MissingFactError` for a model that lacks a fact."""
         view, fit = self._view, self.fit
         model, workload = fit.model, fit.workload.spec
-        return facts_of_plan(model.entry, model.slug, view.architecture(model), fit.request, fit.estimate, workload)
+        return facts_of_plan(model.entry, view.architecture(model), fit.request, fit.estimate, workload)
 
     def faq(self, best: FitRecord | None) -> tuple[Question, ...]:
         """Questions about the pairing; ``best`` is the recommended fit of the same pairing and workload."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import orjson
@@ -136,23 +136,8 @@ def quant(entry: Entry) -> Quant:
 
 
 def workload(entry: Entry) -> Workload:
-    return Workload(
-        slug=entry["slug"],
-        name=entry["name"],
-        kind=WorkloadKind(entry["kind"]),
-        prompt_tokens=entry["prompt_tokens"],
-        output_tokens=entry["output_tokens"],
-        answer_tokens=entry["answer_tokens"],
-        thinking_tokens=entry["thinking_tokens"],
-        context_tokens=entry["context_tokens"],
-        decode_depth_tokens=entry["decode_depth_tokens"],
-        comfortable_decode_tok_s=entry["comfortable_decode_tok_s"],
-        minimum_decode_tok_s=entry["minimum_decode_tok_s"],
-        patience_ttft_ms=entry["patience_ttft_ms"],
-        usable_ttft_ms=entry["usable_ttft_ms"],
-        usable_answer_s=entry["usable_answer_s"],
-        think_s=entry["think_s"],
-    )
+    facts = {field.name: entry[field.name] for field in fields(Workload)}
+    return Workload(**facts | {"kind": WorkloadKind(entry["kind"])})
 
 
 def host(entry: Entry) -> Host:

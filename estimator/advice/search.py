@@ -133,7 +133,7 @@ class Search:
         runs = block.available[0] & (block.status[0, :, 0] < STATUSES.index(Status.DOES_NOT_FIT))
         context = situation_of_request(request, self.facts.workload).context_tokens
         return [
-            (replace(request, quant=quants[q]), cell_of(block, 0, q, 0, context, request.host))
+            (replace(request, quant=quants[q]), cell_of(block, 0, q, 0, context))
             for q in map(int, np.flatnonzero(runs))
         ]
 

@@ -137,7 +137,7 @@ def _worth_buying(search: Search) -> list[tuple[Accelerator, Tried]]:
     good: list[tuple[Accelerator, Tried]] = []
     for g in np.flatnonzero(block.available[:, 0] & (block.status[:, 0, 0] <= STATUSES.index(Status.FITS_TIGHTLY))):
         changed = replace(request, accelerator=devices[int(g)], host=hosts[int(g)])
-        after = cell_of(block, int(g), 0, 0, context, changed.host)
+        after = cell_of(block, int(g), 0, 0, context)
         tried = Tried(changed, after, search.standing(changed, after))
         seconds = replace(facts, estimate=after).answer_seconds(search.use)
         nearly_comfortable = seconds <= _BOUGHT_FACTOR * comfortable_seconds(search.use)

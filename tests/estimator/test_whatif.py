@@ -133,7 +133,7 @@ def test_quantizations_at_once_are_those_asked_one_by_one() -> None:
         for positions, block in blocks:
             for at, q in enumerate(positions):
                 alone = ask(slug, ("rtx-3090", "rtx-3060-12-gb"), quants[q].slug).estimate
-                assert cell_of(block, 0, at, 0, alone.context_tokens, HOST).decode == alone.decode
+                assert cell_of(block, 0, at, 0, alone.context_tokens).decode == alone.decode
                 assert STATUSES[int(block.status[0, at, 0])] is alone.status
                 seen.add((quants[q].slug, alone.status))
     assert {slug for slug, _ in seen} == {"q2-k", "q4-k-m", "q8-0", "bf16"}

@@ -21,7 +21,7 @@ def plan_of(calibration: Calibration, question: Question, chosen: Recommended) -
     request = replace(request, gpu_count=len(machine.devices), batch=question.streams, expected_occupancy=True)
     if len(set(machine.devices)) == 1:
         answer = estimate(model, request, calibration, workload)
-        return facts_of_plan(entry, entry["slug"], model, request, answer, workload)
+        return facts_of_plan(entry, model, request, answer, workload)
     outcome = what_if(model, request, Extras(machine.devices), calibration, workload)
-    facts = facts_of_plan(entry, entry["slug"], model, request, outcome.estimate, workload)
+    facts = facts_of_plan(entry, model, request, outcome.estimate, workload)
     return replace(facts, accelerators=machine.devices, devices=outcome.devices)

@@ -69,7 +69,7 @@ def smallest_setups(
     def plan(count: int, g: int, q: int) -> FitFacts:
         request = _for_users(request_of(specs[q], devices[g], hosts[g]), count, target)
         estimate = cell_of(blocks[count], g, q, 0, use.context_tokens)
-        return facts_of_plan(model.entry, model.slug, architecture, request, estimate, use)
+        return facts_of_plan(model.entry, architecture, request, estimate, use)
 
     def startable(count: int, g: int, q: int) -> bool:
         return bool(commands(plan(count, g, q)))

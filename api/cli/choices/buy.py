@@ -176,7 +176,7 @@ def _print_answer(answer: answers.Answer, number: int) -> None:
         console.print(f"\nNot estimated, since the catalog lacks the accelerator: {names}")
     if purchases.rentals:
         console.print("\nRent")
-        console.print(_rental_table(answer, purchases.rentals[:number]))
+        console.print(_rental_table(purchases.rentals[:number]))
 
 
 def _headline(answer: answers.Answer) -> str:
@@ -223,7 +223,7 @@ def _prices(offer: Offer) -> str:
     return " + ".join(told)
 
 
-def _rental_table(answer: answers.Answer, rentals: Sequence[Rental]) -> Table:
+def _rental_table(rentals: Sequence[Rental]) -> Table:
     shown = Table("Rented", box=None, pad_edge=False)
     for name in ("an hour", "a month", "tok/s", "Date"):
         shown.add_column(name, justify="right", no_wrap=True)

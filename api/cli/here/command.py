@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 if TYPE_CHECKING:
     from api.cli.here.answer import Asked, Facts
 
+T = TypeVar("T")
 EPILOG = (
     "Examples: `fitgraph here --workload chat`, `fitgraph here --gpu 'RTX 3090' --gpu 'RTX 3090' --json`, "
     "`fitgraph here --memory-channels 2 --memory-mt-s 5600`, `fitgraph here --record machine.txt`"
@@ -59,40 +61,36 @@ def here(
 
 def _answered(asked: Asked, number: int, *, as_json: bool) -> int:
     """Print the best ``number`` models for this machine. Returns 0, or 3 when there is no answer."""
-    import orjson
-
-    from api.cli.exit_codes import NO_ANSWER
     from api.cli.here.answer import here as answer_here
     from api.cli.here.text import here_json, print_here
-    from api.errors import QuestionError
 
-    try:
-        answer = answer_here(asked, number)
-    except QuestionError as error:
-        typer.echo(f"fitgraph: {error}", err=True)
-        return NO_ANSWER
-    if as_json:
-        typer.echo(orjson.dumps(here_json(answer), option=orjson.OPT_INDENT_2))
-    else:
-        print_here(answer)
-    return 0
+    return _printed(lambda: answer_here(asked, number), here_json, print_here, as_json=as_json)
 
 
 def _measured(facts: Facts, model_file: Path | None, rows: Path, *, as_json: bool) -> int:
     """Measure, and print the report. Returns 0, or 3 when nothing can be measured."""
+    from api.cli.here.measure import measured, print_report, report_json
+
+    return _printed(
+        lambda: measured(facts, model_file), report_json, lambda report: print_report(report, rows), as_json=as_json
+    )
+
+
+def _printed(
+    answer: Callable[[], T], to_json: Callable[[T], Any], print_text: Callable[[T], None], *, as_json: bool
+) -> int:
     import orjson
 
     from api.cli.exit_codes import NO_ANSWER
-    from api.cli.here.measure import measured, print_report, report_json
     from api.errors import QuestionError
 
     try:
-        report = measured(facts, model_file)
+        answered = answer()
     except QuestionError as error:
         typer.echo(f"fitgraph: {error}", err=True)
         return NO_ANSWER
     if as_json:
-        typer.echo(orjson.dumps(report_json(report), option=orjson.OPT_INDENT_2))
+        typer.echo(orjson.dumps(to_json(answered), option=orjson.OPT_INDENT_2))
     else:
-        print_report(report, rows)
+        print_text(answered)
     return 0

@@ -15,7 +15,7 @@ from api.graphql.catalog.models import BenchmarkSummary, Model, ModelConnection,
 from api.graphql.catalog.names import NamedKind, NameMeaning, TypedName, meaning_of
 from api.graphql.catalog.quants import Quant
 from api.graphql.catalog.workloads import Workload
-from api.graphql.core.arguments import After, Before, First, Last, Paging
+from api.graphql.core.arguments import ORDER, After, Before, First, Last, Paging
 from api.graphql.core.connections import C, page_of, slice_page
 from api.graphql.core.ids import signature
 from api.graphql.core.orders import ordered, signature_of
@@ -42,10 +42,7 @@ class CatalogQueries:
         self,
         info: strawberry.Info,
         filter: Annotated[ModelFilter | None, strawberry.argument(description="Which models.")] = None,
-        order_by: Annotated[
-            list[ModelOrder] | None,
-            strawberry.argument(description="Terms of the order, most important first; at most 3."),
-        ] = None,
+        order_by: Annotated[list[ModelOrder] | None, ORDER] = None,
         first: First = None,
         after: After = None,
         last: Last = None,
@@ -65,10 +62,7 @@ class CatalogQueries:
         self,
         info: strawberry.Info,
         filter: Annotated[GpuFilter | None, strawberry.argument(description="Which accelerators.")] = None,
-        order_by: Annotated[
-            list[GpuOrder] | None,
-            strawberry.argument(description="Terms of the order, most important first; at most 3."),
-        ] = None,
+        order_by: Annotated[list[GpuOrder] | None, ORDER] = None,
         first: First = None,
         after: After = None,
         last: Last = None,

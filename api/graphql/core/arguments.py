@@ -14,6 +14,8 @@ First: TypeAlias = Annotated[
 After: TypeAlias = Annotated[str | None, strawberry.argument(description="Cursor to continue after.")]
 Last: TypeAlias = Annotated[int | None, strawberry.argument(description="Items on the page from the end, 0 to 100.")]
 Before: TypeAlias = Annotated[str | None, strawberry.argument(description="Cursor to end before.")]
+#: The argument ``orderBy``.
+ORDER = strawberry.argument(description="Terms of the order, most important first; at most 3.")
 #: The arguments ``first``, ``after``, ``last`` and ``before``.
 Paging: TypeAlias = tuple[int | None, str | None, int | None, str | None]
 Workload: TypeAlias = Annotated[WorkloadKind | None, strawberry.argument(description="The workload.")]

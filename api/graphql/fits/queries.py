@@ -13,7 +13,7 @@ from api.graphql.catalog.models import Model
 from api.graphql.catalog.quants import Quant
 from api.graphql.catalog.workloads import Workload as WorkloadType
 from api.graphql.context import RequestContext
-from api.graphql.core.arguments import After, Before, First, Last, Workload
+from api.graphql.core.arguments import ORDER, After, Before, First, Last, Workload
 from api.graphql.core.described import extend
 from api.graphql.fits.comparisons import Comparison, ComparisonInput, compare
 from api.graphql.fits.inputs import FitFilter, FitGroup, FitOrder
@@ -51,10 +51,7 @@ class FitQueries:
         self,
         info: strawberry.Info,
         filter: Annotated[FitFilter | None, strawberry.argument(description="Which fits.")] = None,
-        order_by: Annotated[
-            list[FitOrder] | None,
-            strawberry.argument(description="Terms of the order, most important first; at most 3."),
-        ] = None,
+        order_by: Annotated[list[FitOrder] | None, ORDER] = None,
         one_per: OnePer = None,
         first: First = None,
         after: After = None,
@@ -105,10 +102,7 @@ def _fits_field(description: str) -> Any:
         filter: Annotated[
             FitFilter | None, strawberry.argument(description="Which fits; all given parts must hold.")
         ] = None,
-        order_by: Annotated[
-            list[FitOrder] | None,
-            strawberry.argument(description="Terms of the order, most important first; at most 3."),
-        ] = None,
+        order_by: Annotated[list[FitOrder] | None, ORDER] = None,
         one_per: OnePer = None,
         first: First = None,
         after: After = None,
