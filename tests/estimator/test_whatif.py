@@ -10,12 +10,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from estimator.estimate import cell_of, estimate
+from estimator.joint_load import Outcome
 from estimator.speed.mixed_gpus import _split
 from estimator.speed.speculative import Draft, expected_tokens
 from estimator.types import STATUSES, EstimateRequest, EstimatorError, Status, UnsupportedError
-from estimator.whatif import Extras, Outcome, mixed_blocks, what_if
+from estimator.whatif import Extras, mixed_blocks, what_if
 from tests.support.answers import CALIBRATION, HOST, accelerator, quant, workload
 from tests.support.answers import architecture as model
 
@@ -163,9 +165,11 @@ def test_the_split_is_the_best_of_all() -> None:
         sizes = rng.integers(1, 50, 8).astype(float)
         free = rng.integers(20, 200, 3).astype(float)
 
-        def fullest(cuts: tuple[int, ...], sizes: Any = sizes, free: Any = free) -> float:
+        def fullest(
+            cuts: tuple[int, ...], sizes: NDArray[np.float64] = sizes, free: NDArray[np.float64] = free
+        ) -> float:
             starts = (0, *cuts[:-1])
-            return max(float(sizes[a:b].sum()) / room for a, b, room in zip(starts, cuts, free, strict=True))
+            return max(float(sizes[a:b].sum() / room) for a, b, room in zip(starts, cuts, free, strict=True))
 
         best = min(fullest((a, b, 8)) for a in range(9) for b in range(a, 9))
         on, fits = _split(sizes[None], free[:, None])
