@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import tomllib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -113,3 +114,18 @@ def test_the_description_names_the_modules_of_each_room() -> None:
         listed = re.findall(r"`([a-z_0-9]+)`", modules_listed)
         present = [path.stem for path in (ROOT / folder).glob("*.py") if not path.stem.startswith("__")]
         assert sorted(listed) == sorted(present), folder
+
+
+def test_the_description_has_the_directions_that_the_linter_enforces() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    enforced = {
+        contract.get("containers", ["all"])[0]: [re.split(r" [|:] ", layer) for layer in contract["layers"]]
+        for contract in contracts
+        if contract["type"] == "layers"
+    }
+    text = (ROOT / "docs" / "explanation" / "house.md").read_text().partition("## Directions")[2]
+    described = {
+        package: [re.findall(r"`([a-z_]+)`", layer) for layer in order.split(", ")]
+        for package, order in re.findall(r"^\| `?([a-z._]+)`? \| (`.*) \|$", text, re.MULTILINE)
+    }
+    assert described == enforced
