@@ -7,7 +7,6 @@ from functools import lru_cache
 from pathlib import Path
 
 from pydantic import Field
-from pydantic_core import PydanticUndefined
 
 from db.settings import Settings
 
@@ -187,7 +186,7 @@ def settings_markdown() -> str:
         "|---|---|---|",
     ]
     for name, info in ApiSettings.model_fields.items():
-        default = "number of CPUs" if info.default is PydanticUndefined else _shown(info.default)
+        default = "number of CPUs" if info.default_factory is not None else _shown(info.default)
         lines.append(f"| `FITGRAPH_{name.upper()}` | {default} | {info.description} |")
     return "\n".join(lines) + "\n"
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import os
+import re
 import subprocess
 import sys
 import sysconfig
+import tomllib
+from importlib.metadata import packages_distributions
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -20,6 +25,24 @@ def test_room_is_imported_from_this_checkout(room: str) -> None:
     module = importlib.import_module(room)
     assert module.__file__ == str(ROOT / room / "__init__.py")
     assert module.__doc__
+
+
+def test_every_package_that_is_imported_is_declared() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    stated = chain(project["dependencies"], *project["optional-dependencies"].values())
+    declared = set()
+    for requirement in stated:
+        name, *extras = re.findall(r"[\w-]+", re.split(r"[<>=;]", requirement)[0])
+        # The pool of psycopg is a package of its own.
+        declared |= {name, *(f"{name}-{extra}" for extra in extras)}
+    distributions, known = packages_distributions(), sys.stdlib_module_names | {*ROOMS, "fitgraph"}
+    for path in (path for room in ROOMS for path in (ROOT / room).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            for name in {name.partition(".")[0] for name in names} - known:
+                packages = {package.lower().replace("_", "-") for package in distributions.get(name, [name])}
+                assert packages & declared, f"{path}: {name}"
 
 
 @pytest.fixture(scope="module")

@@ -31,13 +31,13 @@ from api.graphql.catalog.workloads import Workload
 from api.graphql.context import RequestContext
 from api.graphql.core.errors import code_of, graphql_error, log_fault
 from api.graphql.core.scalars import SCALARS
+from api.graphql.core.strawberry_internals import PreparedSchema, StrawberryExecutor
 from api.graphql.execution.compiled import run_query
 from api.graphql.execution.core_internals import ClosingExecutor, close_unstarted, mend
 from api.graphql.execution.documents import Documents
 from api.graphql.execution.field_costs import FIELD_COSTS, VOLATILE_TYPES
 from api.graphql.execution.limits_variables import check_variables
 from api.graphql.execution.observer import Observer, watch_resolvers
-from api.graphql.execution.strawberry_internals import PreparedSchema, StrawberryExecutor
 from api.graphql.fits.types import Fit
 from api.graphql.query import Query
 from api.graphql.runs.mutations import Mutation

@@ -8,11 +8,12 @@ from typing import Any
 
 import strawberry
 
+from api.graphql.core.strawberry_internals import declared
+
 
 def describe(kind: type[Enum], name: str, description: str, values: Mapping[str, str]) -> None:
     """Make ``kind`` a GraphQL enum called ``name``; ``values`` describes each member by its name."""
-    definition = strawberry.enum(kind, name=name, description=description).__strawberry_definition__  # type: ignore[attr-defined]
-    for value in definition.values:
+    for value in declared(strawberry.enum(kind, name=name, description=description)).values:
         value.description = values[value.name]
 
 
@@ -20,4 +21,4 @@ def extend(owner: type, name: str, field: Any) -> None:
     """Add a field to a GraphQL type, as its last one. The resolver's types may be built on the owner."""
     field.python_name = name
     field.origin = owner
-    owner.__strawberry_definition__.fields.append(field)  # type: ignore[attr-defined]
+    declared(owner).fields.append(field)

@@ -27,9 +27,15 @@ from graphql import (
     OperationDefinitionNode,
     OperationType,
     VariableNode,
+    VariableValues,
 )
-from graphql.execution.values import VariableValues
 
+from api.graphql.core.strawberry_internals import (
+    argument_reader,
+    class_of,
+    definition_of,
+    resolves_by_definition,
+)
 from api.graphql.execution.completion import (
     Attempt,
     CallInfo,
@@ -47,12 +53,6 @@ from api.graphql.execution.completion import (
 )
 from api.graphql.execution.core_internals import Details, Selections, close_unstarted
 from api.graphql.execution.observer import ResolverWatch, awaited, watch_of
-from api.graphql.execution.strawberry_internals import (
-    argument_reader,
-    class_of,
-    definition_of,
-    resolves_by_definition,
-)
 
 #: Compiled queries that one document keeps: its directives may depend on many variables.
 _KEPT = 32

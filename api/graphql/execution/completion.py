@@ -21,8 +21,8 @@ from graphql import (
     GraphQLID,
     GraphQLInt,
     GraphQLString,
+    VariableValues,
 )
-from graphql.execution.values import VariableValues
 
 #: Completed objects that one selection keeps, once it has met so many: most documents come once.
 _KEPT = 128

@@ -15,13 +15,13 @@ from graphql import (
     OperationDefinitionNode,
     Token,
     TokenKind,
+    VariableValues,
 )
 from graphql.execution.collect_fields import FieldDetails, FragmentDetails, collect_fields, collect_subfields
-from graphql.execution.values import VariableValues
 from graphql.language.parser import Parser
 from graphql.pyutils.suggestion_list import LexicalDistance
 
-from api.graphql.execution.strawberry_internals import StrawberryExecutor
+from api.graphql.core.strawberry_internals import StrawberryExecutor
 
 READ_FROM = "3.3.2"
 Details: TypeAlias = list[FieldDetails]

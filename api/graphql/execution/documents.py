@@ -27,10 +27,10 @@ from graphql import (
 
 from api.errors import ApiError, ErrorCode, LimitExceededError, bad_input
 from api.graphql.core.errors import graphql_error
+from api.graphql.core.strawberry_internals import validate_document
 from api.graphql.execution.compiled import CompiledDocument
 from api.graphql.execution.core_internals import LeanParser
 from api.graphql.execution.limits import CostWalker, FieldCost, check_shape
-from api.graphql.execution.strawberry_internals import validate_document
 from api.graphql.execution.value_rules import RULES
 from api.settings import QueryLimits
 

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from graphql import GraphQLField, GraphQLObjectType, GraphQLSchema
 
-from api.graphql.execution.strawberry_internals import definition_of
+from api.graphql.core.strawberry_internals import definition_of
 
 _WATCH = "fitgraph-watch"
 

@@ -6,12 +6,11 @@ import time
 from typing import Any, cast
 
 from strawberry.asgi import ASGIWebSocketAdapter
-from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import BaseGraphQLTransportWSHandler
-from strawberry.subscriptions.protocols.graphql_transport_ws.types import Message, SubscribeMessage
 
 from api.errors import LimitExceededError
 from api.graphql.context import RequestContext
 from api.graphql.core.errors import graphql_error
+from api.graphql.core.strawberry_internals import Message, OpenSocketHandler, SubscribeMessage
 
 #: A close frame has 125 bytes, two of them for the code.
 MAX_REASON_BYTES = 123
@@ -29,7 +28,7 @@ class SocketAdapter(ASGIWebSocketAdapter):
         await super().close(code, reason.encode()[:MAX_REASON_BYTES].decode(errors="ignore"))
 
 
-class SocketHandler(BaseGraphQLTransportWSHandler[RequestContext, None]):
+class SocketHandler(OpenSocketHandler[RequestContext]):
     """Strawberry's handler of one connection, with our limits and errors."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -68,11 +67,6 @@ class SocketHandler(BaseGraphQLTransportWSHandler[RequestContext, None]):
             await self.send_message({"id": message["id"], "type": "error", "payload": [graphql_error(error).formatted]})
             return
         await super().handle_subscribe(message)
-
-    @staticmethod
-    def _get_pre_execution_close_reason(error: object) -> None:
-        """No error of a document closes the connection: it is sent as every other one, with its code."""
-        del error
 
 
 def _fault_of(message: dict[str, Any]) -> str | None:

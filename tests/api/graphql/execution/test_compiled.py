@@ -19,8 +19,8 @@ from strawberry.schema.config import StrawberryConfig
 from api.graphql.context import RequestContext
 from api.graphql.core.ids import encode_id
 from api.graphql.core.scalars import SCALARS, Int64
+from api.graphql.core.strawberry_internals import StrawberryExecutor
 from api.graphql.execution.core_internals import ClosingExecutor
-from api.graphql.execution.strawberry_internals import StrawberryExecutor
 from api.graphql.schema import FitSchema, build_schema
 from api.settings import QueryLimits
 from tests.api.graphql.execution.random_queries import Writer

@@ -12,7 +12,8 @@ from typing import Annotated
 import pytest
 import strawberry
 
-from api.graphql.execution import core_internals, strawberry_internals
+from api.graphql.core import strawberry_internals
+from api.graphql.execution import core_internals
 from api.graphql.execution.core_internals import ClosingExecutor
 from api.graphql.schema import FitSchema
 from api.settings import QueryLimits

@@ -3,23 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
-from graphql import FieldNode, GraphQLError, GraphQLField, GraphQLObjectType, GraphQLSchema, get_argument_values
-from graphql.execution.values import VariableValues
+from graphql import (
+    FieldNode,
+    GraphQLError,
+    GraphQLField,
+    GraphQLObjectType,
+    GraphQLSchema,
+    VariableValues,
+    get_argument_values,
+)
 from strawberry import Schema
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext, validate_document
 from strawberry.schema.schema_converter import GraphQLCoreConverter
+from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import BaseGraphQLTransportWSHandler
+from strawberry.subscriptions.protocols.graphql_transport_ws.types import Message, SubscribeMessage
 from strawberry.types import ExecutionContext
 from strawberry.types.arguments import convert_arguments
 from strawberry.types.execution import PreExecutionError
 from strawberry.types.field import StrawberryField
 
-__all__ = ["READ_FROM", "StrawberryExecutor", "validate_document"]
+__all__ = ["READ_FROM", "Message", "StrawberryExecutor", "SubscribeMessage", "validate_document"]
 
 READ_FROM = "0.341.2"
 #: The executor of graphql-core as Strawberry sets it up.
 StrawberryExecutor: TypeAlias = StrawberryGraphQLCoreExecutionContext
+C = TypeVar("C")
 _DEFINITION = GraphQLCoreConverter.DEFINITION_BACKREF
 
 
@@ -42,6 +52,19 @@ class PreparedSchema(Schema):
             return None
         context.pre_execution_errors = errors
         return PreExecutionError(data=None, errors=errors)
+
+
+class OpenSocketHandler(BaseGraphQLTransportWSHandler[C, None]):
+    """Strawberry's handler of a websocket, which no error of a document closes: it is sent as every other one."""
+
+    @staticmethod
+    def _get_pre_execution_close_reason(error: object) -> None:
+        del error
+
+
+def declared(kind: type) -> Any:
+    """Strawberry's definition of a decorated class: its ``fields``, or the ``values`` of an enum."""
+    return kind.__strawberry_definition__  # type: ignore[attr-defined]
 
 
 def definition_of(field: GraphQLField) -> StrawberryField | None:
