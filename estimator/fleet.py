@@ -108,6 +108,7 @@ def _rig(choices: EngineChoices, hosts: tuple[Host, ...], overrides: Overrides) 
         host_memory_bytes=static.host_memory,
         host_bandwidth_bytes_s=static.host_bandwidth,
         shares_host=static.shares_host,
+        is_processor=static.is_processor,
         cards=cards,
         step_tokens=static.step_tokens,
         server=overrides.server,
@@ -123,6 +124,7 @@ class _StaticRig:
     host_memory: NDArray[np.float64]
     host_bandwidth: NDArray[np.float64]
     shares_host: NDArray[np.bool_]
+    is_processor: NDArray[np.bool_]
     step_tokens: NDArray[np.int64]
 
 
@@ -141,6 +143,7 @@ def _static_rig(gpus: tuple[Accelerator, ...], hosts: tuple[Host, ...]) -> _Stat
         np.array([float(host.memory_bytes) for host in hosts]),
         np.array([host.bandwidth_bytes_s for host in hosts]),
         np.array([gpu.unified_memory for gpu in gpus]),
+        np.array([gpu.kind == "cpu" for gpu in gpus]),
         np.array([server_step_tokens(gpu) for gpu in gpus], dtype=np.int64),
     )
 

@@ -5,6 +5,7 @@ Seconds are linear in these constants, so each row is estimated once with all of
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -14,22 +15,40 @@ from typing import Any, TypeVar
 import numpy as np
 
 from estimator.accuracy.crossval import held_range, row_errors
-from estimator.accuracy.observations import DEFAULT_PROMPT_TOKENS, Entities, micro_batch_of, source_of, stated_backend
+from estimator.accuracy.observations import (
+    DEFAULT_PROMPT_TOKENS,
+    Entities,
+    micro_batch_of,
+    source_of,
+    stated_backend,
+    weight_scale,
+)
 from estimator.calibration.coefficients import Calibration
+from estimator.calibration.effects import DECODE_FACTORS
+from estimator.calibration.term_logs import sum_effects
 from estimator.estimate import estimate
 from estimator.structure.architecture import ModelArchitecture
 from estimator.structure.arrays import Floats
-from estimator.types import Engine, EstimateRequest, EstimatorError, Status
+from estimator.types import Backend, Engine, EstimateRequest, EstimatorError, Status
 
 R = TypeVar("R")
 #: Constants by kind of speed, in fitting order with their first guess: layers and experts read from system memory, fixed
 #: cost of each; bytes copied over the link for a prompt, by backend.
 STARTS: Mapping[str, Mapping[str, float]] = {
-    "decode": {"host": 1.6, "host_layer": 5.0, "host_expert": 1.3, "host_expert_layer": 5.0},
+    "decode": {"host": 1.6, "host_layer": 5.0, "host_expert": 2.1, "host_expert_layer": 15.0},
     "prefill": {"link_cuda": 1.35, "link_other": 1.35},
 }
-#: Prior spread of the log of each; a plausible computer reads neither faster than its peak nor ten times slower.
+#: Constants that processors alone have shown: the term of decode that each is the coefficient of.
+_OF_PROCESSORS: Mapping[str, str] = {"host": "dense", "host_expert": "routed"}
+_FIXED = ("host_layer", "host_expert_layer")
+_PROCESSOR: Mapping[str, str | None] = {
+    "": "", "backend": Backend.CPU.value, "family": "cpu", "family|backend": f"cpu|{Backend.CPU.value}", "moe": "yes",
+    "moe|backend": Backend.CPU.value, "moe|family": f"cpu|{Backend.CPU.value}",
+}  # fmt: skip
+#: Prior spread of the log of each; a plausible computer reads neither faster than its peak nor ten times slower. What
+#: processors alone have shown holds for most computers: some ten sources of rows, most of one computer, say less.
 PRIOR_SPREAD = 0.7
+PRIOR_SPREAD_OF_PROCESSORS = 0.15
 ROBUST_SCALE = 0.15
 ROW_SCALE = 0.2
 ITERATIONS = 40
@@ -152,6 +171,16 @@ def seconds_of(calibration: Calibration, stated: Stated) -> float | None:
     return stated.tokens / speed.value
 
 
+def starts_of(kind: str, result: Mapping[str, Any]) -> dict[str, float]:
+    """First guess of the constants of one kind of speed, what processors alone have shown among it."""
+    effects = result["decode"]["effects"]
+    shown = {
+        name: math.exp(sum_effects(effects, term, DECODE_FACTORS[term], _PROCESSOR))
+        for name, term in _OF_PROCESSORS.items()
+    }
+    return {name: shown.get(name, start) for name, start in STARTS[kind].items()}
+
+
 def design(
     rows: Sequence[R],
     result: Mapping[str, Any],
@@ -179,7 +208,8 @@ def solve(device: Floats, unit: Floats, measured: Floats, weight: Floats, starts
     """Constants (constants,) by robust Gauss-Newton steps on log seconds, pulled to ``starts``."""
     start = np.log(np.array(list(starts.values())))
     theta = start.copy()
-    precision = np.full(len(theta), 1.0 / PRIOR_SPREAD**2)
+    spread = [PRIOR_SPREAD_OF_PROCESSORS if name in _OF_PROCESSORS else PRIOR_SPREAD for name in starts]
+    precision = 1.0 / np.array(spread) ** 2
     for _ in range(ITERATIONS):
         parts = unit * np.exp(theta)
         total = device + parts.sum(1)
@@ -207,9 +237,11 @@ class Fitted:
 
 def fit_kind(rows: Sequence[Stated], result: Mapping[str, Any], kind: str) -> Fitted:
     """Fit the constants of one kind of speed."""
-    starts = STARTS[kind]
+    starts = starts_of(kind, result)
     own = [row for row in rows if row.kind == kind]
     kept, device, unit = design(own, result, "offload", starts, seconds_of)
+    sizes = np.array([weight_scale(stated.row, stated.model, stated.request.quant) for stated in kept])
+    unit[:, [name not in _FIXED for name in starts]] *= sizes[:, None]
     measured = np.array([stated.tokens / float(stated.row["tok_s"]) for stated in kept])
     counts = Counter(stated.group for stated in kept)
     weight = np.array([counts[stated.group] ** (GROUP_POWER - 1.0) for stated in kept])

@@ -157,7 +157,8 @@ def _observed(entities: Entities, row: Mapping[str, Any]) -> MeasuredRow | None:
     backend = backend_of(row, accelerator)
     engine = str(row.get("engine") or Engine.LLAMA_CPP.value)
     engine = _SAME_ENGINE.get(engine, engine)
-    scale = _weight_scale(row, model, quant)
+    # A custom mix under a standard name.
+    scale = weight_scale(row, model, quant) if row.get("quant_match") == "variant" else 1.0
     terms, slopes = (
         (_decode_terms(row, accelerator, model, quant, scale), {})
         if decode
@@ -254,10 +255,10 @@ def micro_batch_of(row: Mapping[str, Any]) -> int | None:
     return min(int(micro.group(1)) if micro else LLAMA_CPP_STEP_TOKENS, int(batch.group(1)))
 
 
-def _weight_scale(row: Mapping[str, Any], model: ModelArchitecture, quant: Quant) -> float:
-    """Stated size over computed size where the row's file is a custom mix under a standard name, else 1."""
+def weight_scale(row: Mapping[str, Any], model: ModelArchitecture, quant: Quant) -> float:
+    """Stated size over computed size of the row's file, 1 where no size is stated."""
     stated = row.get("weights_gib")
-    if row.get("quant_match") != "variant" or not stated:
+    if not stated:
         return 1.0
     weights = model_tables(model, (quant,)).weights
     return float(np.clip(float(stated) * 1024**3 / float(weights.file[0]), 0.5, 2.0))
@@ -272,13 +273,15 @@ def _decode_terms(
     situation = Situation(1, output, int(depth) + output, depth + output / 2.0)
     need = needs(model, (situation,))
     bandwidth = accelerator.bandwidth_bytes_s or math.nan
-    routed = float(tables.routed_active[0])
+    routed, cache = float(tables.routed_active[0]), float(need.read_last[0, n])
+    if accelerator.kind == "cpu":
+        cache += float(need.passed_last[0, n])
     threads = row.get("threads")
     unit_clocks, barriers = unit_clocks_s(accelerator, threads), barrier_scale(accelerator, threads)
     return (
         scale * (float(tables.active[0]) - routed) / bandwidth,
         scale * routed / bandwidth,
-        float(need.read_last[0, n]) / bandwidth,
+        cache / bandwidth,
         tables.attention_flops_per_token_pair * situation.depth_tokens / (ATTEND_FLOPS_PER_UNIT_CLOCK * unit_clocks),
         0.5 * tables.flops_per_token * UNPACK_UNIT_CLOCKS / unit_clocks,
         n * LAYER_S * model.launches_per_layer * barriers,

@@ -16,7 +16,7 @@ from estimator.placement.layer_sums import last
 from estimator.placement.memory import compute_bytes
 from estimator.structure.architecture import ModelArchitecture
 from estimator.structure.arrays import Floats, Ints
-from estimator.structure.kv_cache import CacheShape, cache_shape, pad
+from estimator.structure.kv_cache import CacheShape, cache_shape, pad, passed_again
 from estimator.types import CacheType, Workload
 
 #: Longest context reported for a model whose own limit is unknown, tokens.
@@ -66,7 +66,8 @@ class Needs:
     """Bytes that the situations of one model need; S situations, L layers.
 
     ``kv_last[s, k]`` allocated for the last k layers, ``largest_kv`` for one layer, ``read_last[s, k]`` read per token of
-    all streams together. Compute buffers: ``compute`` on the device, ``working`` the same without logits,
+    all streams together, and ``passed_last`` beside them on a processor.
+    Compute buffers: ``compute`` on the device, ``working`` the same without logits,
     ``compute_host`` in system memory with the outputs, ``inputs`` of the graph, ``hidden`` one micro-batch of
     activations. ``full_last`` and ``window_last`` are bytes per context token (all streams) of the last k layers, shape
     (S, L + 1); ``fixed_last`` their constant state.
@@ -75,6 +76,7 @@ class Needs:
     situations: tuple[Situation, ...]
     kv_last: Floats
     read_last: Floats
+    passed_last: Floats
     compute: Floats
     compute_host: Floats
     working: Floats
@@ -106,6 +108,7 @@ def needs(model: ModelArchitecture, situations: tuple[Situation, ...]) -> Needs:
         situations=situations,
         kv_last=np.empty(sums),
         read_last=np.empty(sums),
+        passed_last=np.empty(sums),
         compute=np.empty(count),
         compute_host=np.empty(count),
         working=np.empty(count),
@@ -143,6 +146,7 @@ def _fill(out: Needs, model: ModelArchitecture, shape: CacheShape, at: Ints, opt
     out.kv_last[at] = np.ceil(last(kv))
     out.largest_kv[at] = kv.max(axis=1, initial=0.0)
     out.read_last[at] = last(shape.read_per_layer(depth, cache, options.values) * batch)
+    out.passed_last[at] = last(passed_again(shape.linear_bytes)) * batch
     # A cache of which one half is quantized is converted as a quantized one is.
     widest = options.values if cache is CacheType.F16 and options.values is not None else cache
     (device, host), (working, _) = (

@@ -64,7 +64,8 @@ def best_split(pairs: Pairs, free: Floats, p: Ints, s: Ints) -> Split:
     # A layer in system memory is read with its cache; experts leave their layer's cache on the device.
     keep = np.maximum(kept, 0)
     left_layers = (tables.active_layers[:, n, None] - tables.active_layers).ravel()[q * (n + 1) + keep]
-    left_cache = (need.read_last[:, n, None] - need.read_last).ravel()[s * (n + 1) + keep]
+    host_read = need.read_last + need.passed_last
+    left_cache = (host_read[:, n, None] - host_read).ravel()[s * (n + 1) + keep]
     read_by_experts = tables.active_experts.ravel()[q * (n + 1) + np.maximum(moved, 0)]
     experts = (moved >= 0) & ((kept < -1) | (read_by_experts <= left_layers + left_cache))
     return Split(np.where(experts, n, kept), np.where(experts, moved, 0))

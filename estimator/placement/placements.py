@@ -23,7 +23,7 @@ class Rig:
     """The hardware side: ``usable``, ``overhead`` (G, Q) and ``capacity`` (G,) bytes of ``count`` devices together.
 
     ``host_memory_bytes`` and ``host_bandwidth_bytes_s`` (G,) are those of the computer around each device; ``shares_host``
-    (G,) tells where the device's memory is a part of it.
+    (G,) tells where the device's memory is a part of it, ``is_processor`` (G,) which devices are processors.
     ``step_tokens`` (G,) are those of a server's step where ``server`` gives none.
     ``cards`` (count, G, Q): memory of each of several beside its overhead; a layer sits on one of them. None: one pool.
     """
@@ -37,6 +37,7 @@ class Rig:
     host_memory_bytes: Floats
     host_bandwidth_bytes_s: Floats
     shares_host: Flags
+    is_processor: Flags
     cards: Floats | None = None
     step_tokens: Ints | None = None
     server: ServerOptions = DEFAULT_SERVER

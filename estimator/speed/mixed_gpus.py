@@ -246,5 +246,6 @@ def joint_rig(rigs: Sequence[Rig], reserved_bytes: int) -> Rig:
         host_memory_bytes=rigs[0].host_memory_bytes,
         host_bandwidth_bytes_s=rigs[0].host_bandwidth_bytes_s,
         shares_host=rigs[0].shares_host,
+        is_processor=rigs[0].is_processor,
         cards=cards,
     )

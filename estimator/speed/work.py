@@ -98,7 +98,7 @@ def decode_work(model: ModelArchitecture, tables: ModelTables, need: Needs, rig:
     # Differences of sums in float64 leave crumbs, which a whole load must not take for weights in system memory.
     routed_off = np.asarray(0.0) if whole else tables.routed_active[q] - routed_on
     active_off = np.asarray(0.0) if whole else tables.active[q] - active_on
-    read_on = _at(need.read_last, s, kept)
+    read_on, passed_on = _at(need.read_last, s, kept), _at(need.passed_last, s, kept)
     expert_layers = tables.expert_layers_first[n]
     expert_on = expert_layers - tables.expert_layers_first[np.maximum(n - kept, moved)]
     depth = _of_situations(need, placed, "depth_tokens")
@@ -106,10 +106,12 @@ def decode_work(model: ModelArchitecture, tables: ModelTables, need: Needs, rig:
     return DecodeWork(
         dense_bytes=np.maximum(active_on - routed_on, 0.0),
         routed_bytes=np.maximum(routed_on, 0.0),
-        kv_bytes=read_on,
+        kv_bytes=read_on + np.where(rig.is_processor[placed.g], passed_on, 0.0),
         host_dense_bytes=np.maximum(active_off - routed_off, 0.0),
         host_routed_bytes=np.maximum(routed_off, 0.0),
-        host_kv_bytes=np.asarray(0.0) if whole else _at(need.read_last, s, n) - read_on,
+        host_kv_bytes=np.asarray(0.0)
+        if whole
+        else _at(need.read_last + need.passed_last, s, n) - (read_on + passed_on),
         layers=np.asarray(kept, dtype=np.float64),
         host_layers=np.asarray(n - kept, dtype=np.float64),
         expert_layers=expert_on,

@@ -23,6 +23,10 @@ CACHE_BYTES: dict[CacheType, float] = {
     CacheType.FP8: 1.0,
 }  # fmt: skip
 CELL_PADDING = 256
+#: Times that a processor reads or writes the state of a linear layer per token: decay, two products with it, its update,
+#: and copies from and to the cache, each on its own. With this many, Qwen 3.5 and 3.6 decode alike however many of their
+#: layers are in system memory. State-space layers have one fused operation.
+PROCESSOR_STATE_PASSES = 12.0
 
 
 def narrower(keys: CacheType, values: CacheType | None) -> CacheType:
@@ -35,7 +39,8 @@ class CacheShape:
     """Cache of each layer; arrays of shape (layers,).
 
     ``full_elements`` per cell of the whole context, ``window_elements`` per cell of ``window_tokens``, ``state_bytes``
-    per sequence whatever the context. ``value_share`` of the elements are values, the others keys: 0 where values are a
+    per sequence whatever the context, ``linear_bytes`` those of linear layers.
+    ``value_share`` of the elements are values, the others keys: 0 where values are a
     view of the keys.
     """
 
@@ -43,6 +48,7 @@ class CacheShape:
     window_elements: NDArray[np.float64]
     window_tokens: NDArray[np.int64]
     state_bytes: NDArray[np.float64]
+    linear_bytes: NDArray[np.float64]
     value_share: NDArray[np.float64]
 
     def element_bytes(self, cache: CacheType, values: CacheType | None = None) -> NDArray[np.float64]:
@@ -82,6 +88,11 @@ class CacheShape:
         return np.asarray((self.full_elements * depth + self.window_elements * window) * size + self.state_bytes)
 
 
+def passed_again(linear_bytes: Any) -> Any:
+    """Bytes that a processor reads and writes per token beside those that other devices read of a linear layer's state."""
+    return linear_bytes * (PROCESSOR_STATE_PASSES - 1.0)
+
+
 def pad(cells: Any, multiple: int = CELL_PADDING) -> NDArray[np.float64]:
     """``cells`` rounded up to a multiple."""
     return np.asarray(np.ceil(np.asarray(cells, dtype=np.float64) / multiple) * multiple)
@@ -90,7 +101,8 @@ def pad(cells: Any, multiple: int = CELL_PADDING) -> NDArray[np.float64]:
 def cache_shape(model: ModelArchitecture) -> CacheShape:
     """Cache and state of every layer of ``model``."""
     rows = np.array([_layer_shape(model, index, layer) for index, layer in enumerate(model.layers)])
-    return CacheShape(rows[:, 0], rows[:, 1], rows[:, 2].astype(np.int64), rows[:, 3], rows[:, 4])
+    linear = np.array([layer.mixer is Mixer.LINEAR for layer in model.layers])
+    return CacheShape(rows[:, 0], rows[:, 1], rows[:, 2].astype(np.int64), rows[:, 3], rows[:, 3] * linear, rows[:, 4])
 
 
 def _layer_shape(model: ModelArchitecture, index: int, layer: Layer) -> tuple[float, float, float, float, float]:

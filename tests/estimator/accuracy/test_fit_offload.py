@@ -5,9 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from estimator.accuracy.fit_offload import STARTS, solve, stated_placement, stated_rows
+from estimator.accuracy.fit_offload import STARTS, solve, starts_of, stated_placement, stated_rows
 from estimator.estimate import estimate
+from estimator.placement.demand import needs
 from estimator.speed import roofline
+from estimator.structure import kv_cache
+from estimator.structure.architecture import ModelArchitecture
+from estimator.structure.kv_cache import cache_shape
 from estimator.types import EstimateRequest
 from tests.estimator.entities import ENTITIES
 from tests.support.answers import CALIBRATION
@@ -38,11 +42,57 @@ def test_stated_placements(text: str, placement: tuple[int | None, int | None] |
 def test_the_constants_of_system_memory_are_recovered() -> None:
     rng = np.random.default_rng(3)
     starts = STARTS["decode"]
-    unit = rng.uniform(0.0, 0.05, (300, len(starts)))
-    device = rng.uniform(0.005, 0.02, 300)
+    unit = rng.uniform(0.0, 0.05, (9000, len(starts)))
+    device = rng.uniform(0.005, 0.02, 9000)
     true = np.array([1.9, 4.0, 1.2, 6.0])
-    found = solve(device, unit, device + unit @ true, np.ones(300), starts)
-    assert found == pytest.approx(true, rel=0.05)
+    solved = solve(device, unit, device + unit @ true, np.ones(9000), starts)
+    assert solved == pytest.approx(true, rel=0.05)
+
+
+def test_a_few_rows_of_one_slow_computer_say_less_than_processors_have_shown() -> None:
+    starts = starts_of("decode", CALIBRATION.data)
+    unit = np.full((4, len(starts)), [0.02, 0.0, 0.01, 0.0])
+    device = np.full(4, 0.005)
+    shown = np.array(list(starts.values()))
+    slow = device + 2.0 * unit @ shown
+    solved = solve(device, unit, slow, np.full(4, 0.5), starts)
+    assert 1.0 < solved[0] / shown[0] < 1.3
+    assert 1.4 < starts["host"] < 1.8
+    assert 1.8 < starts["host_expert"] < 2.4
+
+
+def test_a_processor_passes_the_state_of_linear_layers_many_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    hybrid, plain = ENTITIES.models["qwen3.5-122b-a10b"], ENTITIES.models["qwen3-30b-a3b"]
+    assert hybrid is not None
+    assert plain is not None
+
+    def seconds(gpu: str, model: ModelArchitecture, gpu_layers: int | None) -> float:
+        request = EstimateRequest(
+            quant=ENTITIES.quants["q4-k-m"],
+            accelerator=ENTITIES.accelerators[gpu],
+            host=ENTITIES.hosts["server-ddr5-6000-12ch-768gb"],
+            gpu_layers=gpu_layers,
+        )
+        decode = estimate(model, request, CALIBRATION).decode
+        assert decode is not None
+        return 1.0 / decode.value
+
+    cases = [
+        ("cpu-ddr5-5600-2ch", hybrid, None),
+        ("rtx-4090", hybrid, 10),
+        ("cpu-ddr5-5600-2ch", plain, None),
+        ("rtx-4090", plain, 10),
+        ("rtx-pro-6000-blackwell-workstation-edition", hybrid, None),
+    ]
+    many = [seconds(*case) for case in cases]
+    monkeypatch.setattr(kv_cache, "PROCESSOR_STATE_PASSES", 1.0)
+    needs.clear()
+    once = [seconds(*case) for case in cases]
+    needs.clear()
+    states = cache_shape(hybrid).linear_bytes
+    assert many[0] - once[0] > 11 * states.sum() / 89.6e9
+    assert many[1] - once[1] > 11 * states[:39].sum() / 576e9
+    assert many[2:] == once[2:]
 
 
 @pytest.mark.parametrize(
