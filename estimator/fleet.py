@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from estimator.memo import kept_within
-from estimator.placement.engines import NO_ENGINE, EngineChoices, engine_choices, named_architecture
+from estimator.placement.engines import NO_ENGINE, EngineChoices, engine_choices, engine_codes, named_architecture
 from estimator.placement.hardware import choose_engine, server_step_tokens, usable_bytes
 from estimator.placement.memory import VLLM_MEMORY_FRACTION, overhead_bytes
 from estimator.placement.placements import Rig
@@ -151,6 +151,13 @@ def _static_rig(gpus: tuple[Accelerator, ...], hosts: tuple[Host, ...]) -> _Stat
 @kept_within(1 << 19)
 def _overheads(gpus: tuple[Accelerator, ...], engine: Engine, backend: Backend) -> NDArray[np.float64]:
     return np.array([float(overhead_bytes(gpu, engine, backend)) for gpu in gpus])
+
+
+def forget_fleets() -> None:
+    """Drop what is kept of lists of accelerators, with the coefficients of their pairs: for whose list has changed."""
+    _recent.clear()
+    for kept in (_fleet, _static_rig, _overheads, engine_choices, engine_codes):
+        kept.clear()
 
 
 def require_engine(model: ModelArchitecture, gpu: Accelerator, quant: Quant, overrides: Overrides) -> Engine:

@@ -13,6 +13,7 @@ from db.entries.store import entries_of_run, hashes_of_run
 from db.fits.layout import SLOTS
 from db.fits.packing import PackedBlock, concatenate, pack_model
 from estimator.calibration.coefficients import Calibration
+from estimator.fleet import forget_fleets
 from estimator.grid import evaluate_block
 from estimator.placement.demand import needs
 from estimator.placement.hosts import host_for
@@ -89,9 +90,15 @@ def setting_of(connection: Connection, url: str, run_id: int) -> Setting:
     """``load_setting``, kept for the last run that this process worked on."""
     if (url, run_id) not in _kept:
         loaded = load_setting(connection, run_id)
+        if any(_lists(before) != _lists(loaded) for before in _kept.values()):
+            forget_fleets()
         _kept.clear()
         _kept[url, run_id] = loaded
     return _kept[url, run_id]
+
+
+def _lists(setting: Setting) -> tuple[dict[int, Any], ...]:
+    return setting.gpus, setting.quants, setting.hosts
 
 
 def load_models(connection: Connection, run_id: int, model_ids: Iterable[int]) -> dict[int, ModelArchitecture]:

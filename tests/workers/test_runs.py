@@ -18,6 +18,7 @@ from db.runs.leases import free_blocks
 from db.runs.store import RunState, failed_blocks_sync, get_run_sync, page_runs_sync
 from db.session import sync_engine, writing
 from db.settings import Settings
+from estimator.calibration.coefficients import Calibration
 from tests.support.published_rows import computed_alone, generation_of, rows_by_slug
 from tests.support.runs import run_in_process
 from workers import blocks, compute, runs, tasks
@@ -329,6 +330,21 @@ def test_a_worker_keeps_nothing_of_the_models_it_computed(
     connection.rollback()
     compute_one(settings, result.run.id, free[0])
     assert (len(_model_tables), len(needs)) == (0, 0)
+
+
+def test_a_worker_keeps_nothing_of_accelerators_that_changed(
+    settings: Settings, small_catalog: Catalog, edited: Edit
+) -> None:
+    """A list of all accelerators has coefficients for each of them: kept for each change, they fill the memory."""
+    gpu, model = next(iter(small_catalog.gpus)), next(iter(small_catalog.models))
+    coefficients, catalog, counts = Calibration.load()._bases, small_catalog, []
+    run_in_process(settings, catalog)
+    for number in range(3):
+        catalog = edited(catalog, "gpus", gpu, bandwidth_gbps=500.0 + number)
+        catalog = edited(catalog, "models", model, context_length=4096 + number)
+        run_in_process(settings, catalog)
+        counts.append(len(coefficients))
+    assert counts[0] == counts[-1] < 10
 
 
 def test_the_scheduled_refresh_recomputes_what_changed_and_nothing_else(
