@@ -19,6 +19,7 @@ from db.runs.store import RunState, failed_blocks_sync, get_run_sync, page_runs_
 from db.session import sync_engine, writing
 from db.settings import Settings
 from estimator.calibration.coefficients import Calibration
+from estimator.grid import evaluate_block
 from tests.support.published_rows import computed_alone, generation_of, rows_by_slug
 from tests.support.runs import run_in_process
 from workers import blocks, compute, runs, tasks
@@ -143,7 +144,7 @@ def test_a_changed_workload_recomputes_everything(
 
 
 def break_model(monkeypatch: pytest.MonkeyPatch, slug: str, small_catalog: Catalog) -> None:
-    honest = compute.evaluate_block
+    honest = evaluate_block
 
     def evaluate(model: Any, *rest: Any) -> Any:
         if model.slug == slug:
@@ -252,7 +253,7 @@ def test_a_worker_that_lost_its_lease_stores_nothing(
     block = free_blocks(connection, result.run.id, settings.lease_s)[0]
     connection.rollback()
     short = settings.model_copy(update={"lease_s": 1e-6})
-    honest = blocks.compute_rows
+    honest = compute.compute_rows
     calls: list[int] = []
 
     def overtaken(*arguments: Any) -> Any:
