@@ -44,7 +44,9 @@ class SentenceCode(Enum):
     TOO_FEW_PLACES = "TOO_FEW_PLACES"
     TOO_FEW_SLOTS = "TOO_FEW_SLOTS"
     SUPPLY_TOO_SMALL = "SUPPLY_TOO_SMALL"
+    NO_FAN = "NO_FAN"
     PRICE_UNKNOWN = "PRICE_UNKNOWN"
+    BUDGET_LEFT = "BUDGET_LEFT"
 
 
 class Sentence(str):

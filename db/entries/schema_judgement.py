@@ -164,6 +164,7 @@ class BoardFacts(Shape):
     suggested_supply_w: Positive | None
     length_mm: Positive | None
     connectors: Name | None
+    cooling: Literal["passive", "active"] | None
     source: Text
 
 

@@ -11,6 +11,7 @@ from estimator.judgement.market import (
     Computer,
     Price,
     PriceKind,
+    cautions,
     misfits,
     newest,
     price_of_card,
@@ -103,6 +104,12 @@ class Offer:
     def usd_an_hour(self) -> float | None:
         """Rent of all accelerators for an hour; None for what is bought."""
         return None if self.hour is None else self.count * self.hour.usd
+
+    @property
+    def cautions(self) -> tuple[Sentence, ...]:
+        """What a buyer must know of cards beside the price; empty for whole computers and rented hours."""
+        whole = self.computer is None or self.computer.gpu is not None
+        return () if whole else cautions(self.ware.accelerator, self.ware.board)
 
     @property
     def unknown(self) -> tuple[Part, ...]:

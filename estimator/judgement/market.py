@@ -53,7 +53,7 @@ class Board:
     """The board of an accelerator, as its vendor's reference has it; partners' cards are often wider and longer.
 
     ``form`` is card, sxm, oam, mxm or built-in; ``slots`` the slots that it covers; ``supply_w`` the power supply that the
-    vendor suggests for a computer with one.
+    vendor suggests for a computer with one. ``cooling`` is passive for a card without a fan.
     """
 
     form: str | None
@@ -62,6 +62,7 @@ class Board:
     length_mm: float | None
     connectors: str | None
     source: str
+    cooling: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,3 +162,11 @@ def misfits(computer: Computer, card: Accelerator, board: Board | None, count: i
             Sentence(SentenceCode.SUPPLY_TOO_SMALL, text, needed_watts=needed, supply_watts=computer.supply_w)
         )
     return tuple(reasons)
+
+
+def cautions(card: Accelerator, board: Board | None) -> tuple[Sentence, ...]:
+    """What a buyer of a card must do beside putting it into a computer."""
+    if board is None or board.cooling != "passive":
+        return ()
+    text = f"{card.name} has no fan: the computer must blow air through it, as servers do; a fan for it is not in the price"
+    return (Sentence(SentenceCode.NO_FAN, text, gpu=card.name),)

@@ -14,17 +14,19 @@ from estimator.judgement.needs import Miss, Need, Needs
 from estimator.judgement.offer_setups import OfferJudge, Setup, Subject
 from estimator.types import OperatingMode, Quant
 
-#: Points of capability that a doubling of the price costs.
+#: Points of capability that a doubling of the price costs; with a budget, those that all of it costs: money that is set aside
+#: is there to be spent where it buys something better.
 PRICE_POINTS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class Purchase:
-    """An offer with the best setup on it, and what it misses of the need."""
+    """An offer with the best setup on it, and what it misses of the need; ``budget_usd`` None: no budget."""
 
     offer: Offer
     setup: Setup
     misses: tuple[Miss, ...] = ()
+    budget_usd: float | None = None
 
     @property
     def meets(self) -> bool:
@@ -38,7 +40,10 @@ class Purchase:
 
     def value_at(self, usd: float | None) -> float:
         """The value at another price."""
-        return -math.inf if usd is None else self.setup.rating - PRICE_POINTS * math.log2(usd / 1000.0)
+        if usd is None:
+            return -math.inf
+        parts = math.log2(usd / 1000.0) if self.budget_usd is None else usd / self.budget_usd
+        return self.setup.rating - PRICE_POINTS * parts
 
     @property
     def distance(self) -> float:
@@ -70,6 +75,11 @@ class Purchases:
     unpriced: tuple[Purchase, ...]
     rentals: tuple[Rental, ...]
 
+    @property
+    def best_rated(self) -> Purchase | None:
+        """The purchase that is best whatever it costs within the budget; None when nothing meets the need."""
+        return max((*self.meeting, *self.beaten), key=lambda purchase: purchase.setup.rating, default=None)
+
 
 def purchases(
     subjects: Sequence[Subject],
@@ -82,7 +92,7 @@ def purchases(
 ) -> Purchases:
     """The best setup of every offer, sorted into lists; what meets the need by its value."""
     judge = OfferJudge(subjects, quants, needs, calibration, mode)
-    judged = [Purchase(*group) for group in judge.setups(offers)]
+    judged = [Purchase(*group, terms.budget_usd) for group in judge.setups(offers)]
     bought = [_with_budget(purchase, terms) for purchase in judged if purchase.offer.hour is None]
     good = [purchase for purchase in bought if purchase.meets]
     priced = sorted((purchase for purchase in good if purchase.offer.usd is not None), key=_by_value)

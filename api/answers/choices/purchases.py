@@ -183,6 +183,22 @@ def _missed(miss: Miss, offer: Offer) -> Sentence:
     return Sentence(_MISSED[miss.need], phrase, **values)
 
 
+def why_budget_is_left(answer: Answer) -> Sentence | None:
+    """What more of the budget would buy, where the first purchase leaves over half of it; None where it does not."""
+    bought, budget = answer.purchases, answer.terms.budget_usd
+    best = bought.best_rated
+    if best is None or budget is None or (bought.meeting[0].offer.usd or 0.0) > budget / 2:
+        return None
+    points, usd = best.setup.rating - bought.meeting[0].setup.rating, best.offer.usd
+    more = (
+        f"is rated more than {points:.1f} points above it ({best.offer.name}, ${usd:,.0f})"
+        if points
+        else "is rated higher"
+    )
+    told = f"The first leaves over half of the budget: nothing within it {more}"
+    return Sentence(SentenceCode.BUDGET_LEFT, f"{told}.", points=points, purchase=best.offer.name, usd=usd)
+
+
 def why_unpriced(offer: Offer) -> list[Sentence]:
     """Parts whose price of today is unknown, with the newest known price of each."""
     return [_unpriced(part) for part in offer.unknown]

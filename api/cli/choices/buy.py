@@ -103,6 +103,7 @@ def _answer_json(answer: answers.Answer, number: int) -> dict[str, Any]:
             "budget_usd": answer.terms.budget_usd,
         },
         "prices_of": answer.terms.today,
+        "budget_left": answers.why_budget_is_left(answer),
         "purchases": [_purchase_json(answer, purchase) for purchase in purchases.meeting[:number]],
         "near_misses": [_purchase_json(answer, purchase) for purchase in purchases.near[:number]],
         "unknown_prices": [_purchase_json(answer, purchase) for purchase in purchases.unpriced[:number]],
@@ -135,6 +136,7 @@ def _purchase_json(answer: answers.Answer, purchase: Purchase) -> dict[str, Any]
         "host_bytes": setup.host_bytes,
         "misses": answers.why_missed(purchase),
         "unknown": answers.why_unpriced(offer),
+        "cautions": list(offer.cautions),
     }
 
 
@@ -161,6 +163,8 @@ def _print_answer(answer: answers.Answer, number: int) -> None:
     purchases = answer.purchases
     console.print(_headline(answer))
     if purchases.meeting:
+        if left := answers.why_budget_is_left(answer):
+            console.print(left)
         console.print(_table(answer, purchases.meeting[:number], "Prices", lambda purchase: _prices(purchase.offer)))
     else:
         console.print("Nothing with a known price meets this.")
@@ -171,6 +175,9 @@ def _print_answer(answer: answers.Answer, number: int) -> None:
         console.print(f"\nThat meet this at an unknown price ({len(purchases.unpriced)})")
         unknown = purchases.unpriced[:number]
         console.print(_table(answer, unknown, "Unknown", lambda p: "; ".join(answers.why_unpriced(p.offer))))
+    listed = (*purchases.meeting[:number], *purchases.near[:number], *purchases.unpriced[:number])
+    for caution in dict.fromkeys(caution for purchase in listed for caution in purchase.offer.cautions):
+        console.print(f"\n{caution}.")
     if answer.not_estimated:
         names = ", ".join(computer.name for computer in answer.not_estimated)
         console.print(f"\nNot estimated, since the catalog lacks the accelerator: {names}")

@@ -94,6 +94,9 @@ class Board:
     )
     length_mm: float | None = strawberry.field(description="Length, millimetres; null when unknown.")
     connectors: str | None = strawberry.field(description="Power connectors; null when unknown.")
+    cooling: str | None = strawberry.field(
+        description="passive: no fan, the computer blows air through it; active; null when unknown."
+    )
     source: str = strawberry.field(description="Where the facts come from.")
 
 
@@ -131,5 +134,6 @@ def board_of(board: market.Board | None) -> Board | None:
         power_supply_watts=board.supply_w,
         length_mm=board.length_mm,
         connectors=board.connectors,
+        cooling=board.cooling,
         source=board.source,
     )

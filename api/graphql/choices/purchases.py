@@ -13,7 +13,7 @@ from api.graphql.catalog.models import Model
 from api.graphql.catalog.prices import Price, price_face
 from api.graphql.catalog.quants import Quant
 from api.graphql.core.scalars import Int64, PartialDate
-from api.graphql.core.sentences import Sentence, sentences_of
+from api.graphql.core.sentences import Sentence, sentence_of, sentences_of
 from db.fits.packing import shown
 from estimator.judgement import buying
 from estimator.judgement import purchases as domain
@@ -58,6 +58,9 @@ class Purchase:
     unknown_prices: list[Sentence] = strawberry.field(
         description="Parts without a price of today, with the newest known one; empty for none."
     )
+    cautions: list[Sentence] = strawberry.field(
+        description="What is left to do for cards in a computer, such as cooling a card without a fan; empty for none."
+    )
 
 
 @strawberry.type(description="Accelerators by the hour, beside the first purchase.")
@@ -83,7 +86,11 @@ class Purchases:
     streams: int = strawberry.field(description="Users that are answered at once in a busy moment.")
     meeting: list[Purchase] = strawberry.field(
         description="Purchases that meet every need at a known price, best value first: rating of the setup less two points for "
-        "each doubling of the price. One that another beats in price, worth and time is left out."
+        "each doubling of the price; with a budget, less two points for all of it. One that another beats in price, worth and "
+        "time is left out."
+    )
+    budget_left: Sentence | None = strawberry.field(
+        description="What more of the budget would buy, where the first purchase leaves over half of it; null elsewhere."
     )
     near_misses: list[Purchase] = strawberry.field(
         description="Within half of every need and of the budget, nearest first."
@@ -124,11 +131,12 @@ def purchases_of(faces: Faces, answer: answers.Answer, size: int) -> Purchases:
     def listed(group: tuple[domain.Purchase, ...]) -> list[Purchase]:
         return [_purchase(faces, answer, purchase) for purchase in group[:size]]
 
-    purchases = answer.purchases
+    purchases, left = answer.purchases, answers.why_budget_is_left(answer)
     return Purchases(
         prices_until=PartialDate(answer.terms.today),
         streams=purchases.streams,
         meeting=listed(purchases.meeting),
+        budget_left=None if left is None else sentence_of(left),
         near_misses=listed(purchases.near),
         unpriced=listed(purchases.unpriced),
         not_estimated=[faces.by_slug("computer", computer.slug) for computer in answer.not_estimated[:size]],
@@ -171,6 +179,7 @@ def _purchase(faces: Faces, answer: answers.Answer, purchase: domain.Purchase) -
         offloaded_bytes=Int64(setup.host_bytes),
         misses=sentences_of(answers.why_missed(purchase)),
         unknown_prices=sentences_of(answers.why_unpriced(offer)),
+        cautions=sentences_of(offer.cautions),
     )
 
 

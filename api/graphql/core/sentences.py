@@ -52,6 +52,8 @@ describe(
         "TOO_FEW_PLACES": "The computer has `places` for `cards`.",
         "TOO_FEW_SLOTS": "The cards cover `neededSlots` of `slots`.",
         "SUPPLY_TOO_SMALL": "The cards need `neededWatts`; the power supply has `supplyWatts`.",
+        "NO_FAN": "`gpu` is cooled by the air that the computer blows through it; a fan for it is not in the price.",
+        "BUDGET_LEFT": "No purchase within the budget is rated above the first by more than `points`: `purchase` at `usd` is.",
         "PRICE_UNKNOWN": "`part` has no price of today; the last known one is `lastUsd` of `lastKind` and `lastDate`, if any.",
     },
 )

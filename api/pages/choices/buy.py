@@ -98,6 +98,7 @@ def _lists(answer: answers.Answer) -> dict[str, Any]:
         "streams": purchases.streams if answer.needs.users > 1 else 0,
         "users": answer.needs.users,
         "meeting": [_row(answer, purchase) for purchase in purchases.meeting[:ROWS]],
+        "left": answers.why_budget_is_left(answer),
         "near": [
             {**_row(answer, purchase), "why": "; ".join(answers.why_missed(purchase))}
             for purchase in purchases.near[:ROWS]
@@ -132,6 +133,7 @@ def _row(answer: answers.Answer, purchase: Purchase) -> dict[str, Any]:
         "ttft": seconds_text(setup.ttft_ms / 1000),
         "answer": seconds_text(setup.answer_s),
         "offloads": setup.offloads,
+        "cautions": offer.cautions,
     }
 
 

@@ -22,7 +22,7 @@ def test_every_price_has_a_source_and_suspects_are_kept(bundled_catalog: Catalog
     rows = [row for entry in bundled_catalog.prices.values() for row in entry["prices"]]
     assert len(rows) == 592
     assert all(row["source"] for row in rows)
-    assert sum(row["suspect"] for row in rows) == 121
+    assert sum(row["suspect"] for row in rows) == 122
 
 
 def test_every_mac_and_strix_halo_is_a_computer(bundled_catalog: Catalog) -> None:

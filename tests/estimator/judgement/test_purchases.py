@@ -13,7 +13,7 @@ from estimator.calibration.coefficients import Calibration
 from estimator.judgement.buying import Terms, Ware, offers
 from estimator.judgement.needs import NEAR, Need, Needs, needs_of
 from estimator.judgement.offer_setups import Subject
-from estimator.judgement.purchases import Purchase, Purchases, purchases
+from estimator.judgement.purchases import PRICE_POINTS, Purchase, Purchases, purchases
 from tests.support.answers import CATALOG, HOSTS, architecture, workload
 
 GPUS = ("rtx-3090", "rtx-2060", "rtx-3060-12-gb", "rtx-5090", "rtx-pro-6000-blackwell-workstation-edition",
@@ -53,6 +53,23 @@ def test_what_meets_a_need_meets_every_part_of_it(users: int) -> None:
         assert purchase.offer.usd <= 15_000.0
         assert purchase.misses == purchase.offer.misfits == ()
         assert purchase.offer.count <= 2
+
+
+def test_money_that_is_set_aside_is_spent_where_it_buys_something_better() -> None:
+    firsts = [
+        found(("qwen3-32b", "qwen3-30b-a3b"), CODING, Terms(TODAY, budget_usd=budget)).meeting[0]
+        for budget in (1_000.0, 2_500.0, 5_000.0, 10_000.0, 30_000.0)
+    ]
+    ratings = [first.setup.rating for first in firsts]
+    assert ratings == sorted(ratings)
+    assert ratings[-1] > ratings[1] + 1.0
+
+
+def test_the_whole_budget_costs_as_much_as_a_doubling_without_one() -> None:
+    purchase = found(("qwen3-32b",), CODING, Terms(TODAY)).meeting[0]
+    planned = dataclasses.replace(purchase, budget_usd=4_000.0)
+    assert planned.value_at(4_000.0) == purchase.setup.rating - PRICE_POINTS
+    assert purchase.value_at(4_000.0) == purchase.setup.rating - 2 * PRICE_POINTS
 
 
 def test_nothing_in_the_list_is_beaten_and_the_list_is_by_value() -> None:
