@@ -79,6 +79,13 @@ def test_cards_that_fit_nowhere_say_why() -> None:
     assert "takes 1 wide cards" in two[0].misfits[0]
 
 
+def test_a_card_without_a_fan_is_cautioned_against() -> None:
+    assert CARD.board is not None
+    bare = dataclasses.replace(CARD, board=dataclasses.replace(CARD.board, cooling="passive"))
+    assert all("no fan" in offer.cautions[0] for offer in offered(wares=(bare,)))
+    assert all(offer.cautions == () for offer in offered())
+
+
 def test_an_owned_computer_costs_nothing_more() -> None:
     cards = [offer for offer in offered(Terms(TODAY, owned=SMALL)) if offer.ware is CARD and offer.hour is None]
     assert [(offer.count, offer.usd, bool(offer.misfits)) for offer in cards] == [(1, 1000.0, False), (2, 2000.0, True)]

@@ -11,7 +11,6 @@ from estimator.judgement.market import (
     Computer,
     Price,
     PriceKind,
-    cautions,
     misfits,
     newest,
     price_of_card,
@@ -98,11 +97,6 @@ def test_slots_places_and_supply_are_checked(count: int, slots: int | None, supp
 
 def test_a_module_is_no_card() -> None:
     assert "SXM" in misfits(DESKTOP, CARD, dataclasses.replace(BOARD, form="sxm"), 1)[0]
-
-
-def test_a_card_without_a_fan_is_cautioned_against() -> None:
-    assert cautions(CARD, BOARD) == cautions(CARD, None) == ()
-    assert "no fan" in cautions(CARD, dataclasses.replace(BOARD, cooling="passive"))[0]
 
 
 def test_without_a_suggested_supply_the_rest_of_the_computer_is_added() -> None:

@@ -16,9 +16,9 @@ MODEL = ["buy", "Qwen3 32B", "--vendor", "apple", "--workload", "chat", "-n", "3
 def test_lists_as_json() -> None:
     result = RUNNER.invoke(app, [*MODEL, "--json"])
     answer = json.loads(result.stdout)
-    assert {"needs", "prices_of", "purchases", "near_misses", "unknown_prices", "not_estimated", "rentals"} == set(
-        answer
-    )
+    lists = {"purchases", "near_misses", "unknown_prices", "not_estimated", "rentals"}
+    assert {"needs", "prices_of", "budget_left"} | lists == set(answer)
+    assert answer["budget_left"] is None
     first = answer["purchases"][0]
     assert first["price_usd"] == pytest.approx(sum(part["count"] * part["price"]["usd"] for part in first["parts"]))
     assert all(part["price"]["date"] and part["price"]["source"] for part in first["parts"])
@@ -30,6 +30,25 @@ def test_lists_as_tables() -> None:
     assert result.exit_code == 0
     assert "at most $4,000" in result.stdout
     assert "Near misses" in result.stdout
+
+
+def test_more_money_buys_something_better_or_the_answer_says_why_not() -> None:
+    answers = {
+        budget: json.loads(RUNNER.invoke(app, ["buy", "Qwen3 32B", "--budget-usd", budget, "--json"]).stdout)
+        for budget in ("2500", "10000", "40000")
+    }
+    firsts = {budget: answer["purchases"][0] for budget, answer in answers.items()}
+    assert firsts["2500"]["answer_s"] > 1.3 * firsts["40000"]["answer_s"]
+    assert firsts["2500"]["worth"] < firsts["10000"]["worth"]
+    assert answers["2500"]["budget_left"] is None
+    assert firsts["40000"]["price_usd"] < 20000
+    assert answers["40000"]["budget_left"].startswith("The first leaves over half of the budget")
+
+
+def test_a_card_without_a_fan_carries_a_caution() -> None:
+    result = RUNNER.invoke(app, ["buy", "Qwen3 8B", "--budget-usd", "1500", "-n", "100"])
+    assert "Tesla M40 24 GB has no fan" in result.stdout
+    assert "RTX 3060 12 GB has no fan" not in result.stdout
 
 
 def test_rent_or_buy() -> None:
