@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 from db.entries.names.meanings import AmbiguousNameError, Meaning, UnknownNameError, taken_as
 from db.entries.names.spelling import MAX_NAME_CHARACTERS, corrections, nearest, segments, triples
@@ -134,6 +135,8 @@ class NameIndex:
         slug = self.exact(text)
         asked = words(self.kind, text)
         fits = self._fits(frozenset(asked))
+        if self.kind == "computer":
+            fits = self._of_grade(fits, asked)
         if slug is not None:
             return self._stated(said or text, slug, fits, open_=self._is_another(slug, asked))
         return self._choice(said or text, fits, whole=whole) if fits else None
@@ -203,6 +206,17 @@ class NameIndex:
         full = tuple(slug for slug in ranked if missing[slug][0] == 0)
         own = tuple(slug for slug in full if not missing[slug][1])
         return _Fits(own, full, tuple(slug for slug in ranked if missing[slug][0] > 0))
+
+    def _of_grade(self, fits: _Fits, asked: list[str]) -> _Fits:
+        """The entities whose names have each grade behind the word that the text has before it, as "MacBook Pro"; all
+        where none has."""
+        graded = {pair for pair in pairwise(asked) if pair[1] in _GRADES}
+        kept = {
+            slug for slug in fits.slugs if graded <= {*pairwise(words(self.kind, str(self._entries[slug]["name"])))}
+        }
+        if not graded or not kept:
+            return fits
+        return _Fits(*(tuple(slug for slug in slugs if slug in kept) for slugs in (fits.own, fits.full, fits.partial)))
 
     def _is_another(self, slug: str, asked: list[str]) -> bool:
         """Whether the words name another release than the model that stands for it."""

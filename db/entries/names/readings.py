@@ -64,10 +64,12 @@ _CODE_NAMES = {
 _CODE_NAME = re.compile(rf"\bradv[ _](?:gfx\w+|({'|'.join(sorted(_CODE_NAMES, key=len, reverse=True))}))\b", re.I)
 _COMPUTER = re.compile(
     r"(?:\b1\d(?:\.\d)?(?:[\s-]*inch|\s*[\"”″])\s*)?\b(?:apple\s+)?"
-    r"(?:macbook(?:\s+(?:pro|air|neo))?|mac\s*-?\s*(?:mini|studio|pro)|imac(?:\s+pro)?)"
+    r"(?:mb[pa]|macbook(?:\s+(?:pro|air|neo))?|mac\s*-?\s*(?:mini|studio|pro)|imac(?:\s+pro)?)"
     r"(?:\s+1\d(?:\.\d)?(?:[\s-]*inch|\s*[\"”″])?)?(?![^\W_])",
     re.I,
 )
+#: What a service writes before the name of an instance ("ml.g5.xlarge"), or around a count ("gpu_8x_h100_sxm5").
+_SERVICE = re.compile(r"^(?:ml\.(?=[a-z])|gpu_(?=\d+x_))", re.I)
 #: Makers of boards with their lines, and those who rent accelerators: words around a name that leave the chip as it is.
 _AROUND = re.compile(
     r"\b(?:acer|asrock|asus|colorful|dell|evga|gainward|galax|gigabyte|gunnir|hp|inno3d|kfa2|lenovo|manli|maxsun|msi|palit|pny"
@@ -131,6 +133,8 @@ def _peeled(name: str, quant_of: QuantOf, *, mlx: bool, whole: bool) -> Iterator
 
 def gpu_readings(text: str) -> Iterator[Reading]:
     """The text; without the driver's remarks; without the computer or board around the chip; each with a count split off."""
+    if (bare := _SERVICE.sub("", text.strip())) != text.strip():
+        text = bare.replace("_", " ")
     yield Reading(text)
     listed = _LISTED.match(text.strip())
     names = [text.strip() if listed is None else listed["name"].strip()]

@@ -207,6 +207,8 @@ class Resolver:
         if meaning is None:
             return None
         computer = self._entries["computer"][meaning.slug]
+        if line := self._generations(computer, reading.name):
+            raise AmbiguousNameError(kind, text, line)
         if computer["gpu"] is None:
             reason = f"the catalog has no accelerator of {computer['name']}"
             raise UnknownNameError(kind, text, self._index(kind).suggest(text), reason)
@@ -215,6 +217,21 @@ class Resolver:
         return Meaning(
             computer["gpu"], (Sentence(SentenceCode.GPU_OF_COMPUTER, taken, name=told, computer=meaning.slug),)
         )
+
+    def _generations(self, computer: Entry, text: str) -> list[str]:
+        """The computers of one line with chips of several years, of which the text names none: it may be a year's that the
+        catalog lacks."""
+        gpus = self._entries["gpu"]
+        line = str(computer["name"]).split(",")[0]
+        alike = {
+            slug: gpus[other["gpu"]]
+            for slug, other in self._entries["computer"].items()
+            if str(other["name"]).split(",")[0] == line and other["gpu"] in gpus
+        }
+        chip = words("gpu", str((gpus.get(computer["gpu"]) or {}).get("name", "")))
+        told = {word for word in chip if not word.endswith("gb")} - {*words("gpu", line)}
+        is_open = len({gpu["generation_year"] for gpu in alike.values()}) > 1 and told.isdisjoint(words("gpu", text))
+        return sorted(alike) if is_open else []
 
     def _readings(self, kind: str, text: str) -> Iterable[Reading]:
         if kind == "model":

@@ -67,7 +67,7 @@ def words(kind: str, text: str) -> list[str]:
 @lru_cache(maxsize=8192)  # names of the catalog: an index reads each several times
 def _words(kind: str, text: str) -> tuple[str, ...]:
     folded = _MARKS.sub(" ", unicodedata.normalize("NFKC", _MARKS.sub(" ", text)).casefold())
-    if kind == "gpu":
+    if kind in ("gpu", "computer"):
         tokens = [_gpu_word(match) for match in _GPU_WORD.finditer(folded)]
     else:
         spelled = _VERSION.sub("", _VISION.sub("vision", _LOW_LINE.sub(".", folded)))
@@ -125,7 +125,7 @@ def tags(kind: str, entry: Entry) -> list[str]:
 
 
 def beside(kind: str, entry: Entry) -> frozenset[str]:
-    """Words that may stand beside an entity's name because they are facts of it: publisher, size, memory, architecture."""
+    """Words that may stand beside an entity's name because they are facts of it: publisher, size, memory, architecture, maker."""
     if kind == "model":
         owner = str(entry.get("hf_repo") or "").split("/")[0]
         facts = [owner, str(entry.get("publisher") or ""), "moe" if entry.get("moe") else "dense"]
@@ -139,4 +139,4 @@ def beside(kind: str, entry: Entry) -> frozenset[str]:
         if entry.get("kind") in ("consumer", "workstation"):
             facts.append(f"desktop {entry['kind']}")
         return frozenset(words(kind, " ".join(facts)))
-    return frozenset()
+    return frozenset(words(kind, str(entry["maker"]))) if kind == "computer" else frozenset()

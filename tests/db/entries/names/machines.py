@@ -76,7 +76,7 @@ Quadro RTX 8000 | quadro-rtx-8000
 Quadro P6000 | quadro-p6000
 RTX 8000 | quadro-rtx-8000
 Quadro RTX 5000 | quadro-rtx-5000
-Quadro T1000 | ?
+Quadro T1000 | ~quadro-t1000-laptop
 Tesla P40 24GB | tesla-p40
 P40 | tesla-p40
 4x P40 | tesla-p40*4
@@ -258,4 +258,48 @@ RTX 5070 Super | !
 RTX 6090 | ?
 RTX 5090 Ti | ?
 RX 9080 XT | ?
+macbook | ?
+MacBook Pro | ?
+macbook air | ?
+macbook pro 64gb | ?
+macbook 16gb | ?
+MacBook Neo | ~apple-a18-pro-5c-8gb
+Apple MacBook Neo | ~apple-a18-pro-5c-8gb
+MBP M4 Max 128GB | apple-m4-max-40c-128gb
+mba m2 16gb | ~apple-m2-10c-16gb
+Framework Desktop 64GB | ~strix-halo-8060s-64gb
+RTX A5000 Max-Q | rtx-a5000-max-q
+RTX A4000 Max-Q | rtx-a4000-max-q
+RTX A2000 Max-Q | ~rtx-a2000-max-q-8-gb
+RTX A2000 Embedded | rtx-a2000-embedded-4-gb
+Radeon 840M | radeon-840m
+Radeon 820M | radeon-820m
+Snapdragon X Elite X1E-80-100 | snapdragon-x-elite
+Snapdragon X Plus X1P-64-100 | snapdragon-x-plus
+Quadro T2000 | quadro-t2000-laptop
+GeForce MX450 | mx450
+GTX 1630 | gtx-1630
+GTX 750 Ti | gtx-750-ti
+P104-100 | p104-100
+CMP 40HX | cmp-40hx
+i7-4790K | ~cpu-ddr3-1600-2ch
+i5-8250U | ~cpu-ddr4-2400-2ch
+i7-6700K | ~cpu-ddr4-2133-2ch
+i7-5960X | ?
+Intel N100 | ~cpu-ddr5-4800-1ch
+N150 | ~cpu-ddr5-4800-1ch
+Tenstorrent n150 | !
+n150d | !
+ml.g5.2xlarge | ~a10g
+gpu_8x_h100_sxm5 | h100-sxm5-80-gb*8
+gpu_1x_a10 | a10*1
+gpu-mi300x8-1536gb | ~instinct-mi300x-192-gb*8
+H100-SXM-8-80G | ~h100-sxm5-80-gb*8
+ecs.gn7e-c16g1.8xlarge | ~a100-sxm4-80-gb*2
+p6e-gb200.36xlarge | ~gb200*4
+PS5 | !
+Xbox Series X | !
+Hygon DCU K100 | !
+MetaX C500 | !
+Cambricon MLU590 | !
 """
