@@ -81,7 +81,7 @@ def require_cache(model: ModelArchitecture, request: EstimateRequest, engine: En
         return
     if engine not in SPLIT_CACHE_ENGINES:
         raise UnsupportedError(f"{name} keeps keys and values in one type; leave v_cache_type out")
-    if model.cached_latent is not None:
+    if model.cached_latent is not None or any(model.compress_ratios):
         raise UnsupportedError(f"the values of {model.slug} are a part of its keys: both need one cache type")
 
 

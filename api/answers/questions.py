@@ -115,8 +115,8 @@ class Answerer:
         workload = self._workload_of(question)
         try:
             model_slug, source = self._model_of(question, brought)
-            source = with_plain_attention(question, source)
             quant = self._quant_of(question, source)
+            source = with_plain_attention(question, source, quant)
             devices = extras.devices_of(question, self._gpus_named)
             gpu_slug, accelerator = self._accelerator_of(question, devices)
             request = self._request(question, accelerator, quant, self._host_of(question, accelerator))

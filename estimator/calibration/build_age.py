@@ -6,6 +6,8 @@ from __future__ import annotations
 REFERENCE_YEAR = 2026 + 9 / 12
 #: llama.cpp reserves logits of one token a slot from this month on (build 9000); before, of a whole micro-batch.
 FEW_LOGITS_YEAR = 2026 + 3 / 12
+#: llama.cpp keeps the latent rows of DeepSeek V2 and V3 from this month on (pull request 12801); before, every head.
+LATENT_CACHE_YEAR = 2025 + 3 / 12
 #: Age given to a row that states no date.
 UNDATED_AGE_YEARS = 0.5
 
@@ -13,6 +15,11 @@ UNDATED_AGE_YEARS = 0.5
 def reserves_all_logits(age_years: float) -> bool:
     """Whether a build of llama.cpp of this age reserves logits of every token of a micro-batch."""
     return REFERENCE_YEAR - age_years < FEW_LOGITS_YEAR - 1e-6
+
+
+def lacks_latent_cache(age_years: float) -> bool:
+    """Whether a build of llama.cpp of this age keeps keys and values of every head of latent attention."""
+    return REFERENCE_YEAR - age_years < LATENT_CACHE_YEAR - 1e-6
 
 
 def age_years(date: str | None) -> float:

@@ -207,6 +207,17 @@ def test_an_old_file_runs_latent_attention_as_a_plain_one() -> None:
         ask(**setup | {"model": "qwen3-8b"}, latent_cache=False)
 
 
+def test_an_old_build_keeps_every_head_of_latent_attention() -> None:
+    setup = {"model": "deepseek-v2-lite", "gpu": "rtx-3090", "quant": "Q4_0", "context_tokens": 32_768}
+    before, since = ask(**setup, build_date="2025-03"), ask(**setup, build_date="2025-04")
+    assert before.estimate.memory.kv_cache_bytes == 8640 * MIB
+    assert "before April 2025" in before.notes[0]
+    assert since.estimate.memory.kv_cache_bytes == ask(**setup).estimate.memory.kv_cache_bytes
+    assert not since.notes
+    served = {**setup, "quant": "BF16", "gpu": "h100-sxm5-80-gb", "engine": "vllm"}
+    assert ask(**served, build_date="2025-03").estimate.memory.kv_cache_bytes < 8640 * MIB
+
+
 @pytest.mark.parametrize(
     ("name", "engine"),
     [
@@ -257,6 +268,8 @@ def test_keys_and_values_are_kept_in_types_of_their_own() -> None:
         ({"quant": "fp8", "v_cache_type": "FP8"}, "vLLM keeps keys and values in one type"),
         ({"quant": "Q4_K_M", "kv_cache_type": "Q8_0", "k_cache_type": "Q8_0"}, "for both, or"),
         ({"model": "deepseek-v2-lite", "quant": "Q4_0", "k_cache_type": "Q8_0"}, "both need one cache type"),
+        # ggml-org/llama.cpp#25871: the values of DeepSeek V4 are read as its keys are kept.
+        ({"model": "deepseek-v4-flash", "quant": "Q4_0", "k_cache_type": "Q8_0"}, "both need one cache type"),
     ],
 )
 def test_a_cache_type_that_the_engine_cannot_keep_is_refused_with_those_it_can(
