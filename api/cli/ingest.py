@@ -37,7 +37,7 @@ def import_command(names: Sequence[str], into: Path | None, *, dry_run: bool, as
     root, day = CATALOG_ROOT if into is None else into, today()
     try:
         outcomes = import_sources(sources_of(names), load_catalog(), day)
-    except (SourceError, CatalogError) as error:
+    except (CatalogError, OSError) as error:
         print(f"fitgraph: {error}", file=sys.stderr)
         return NO_ANSWER
     if not dry_run:

@@ -7,27 +7,22 @@ from dataclasses import replace
 
 from db.entries.files import Catalog
 from db.ingest.hub import Hub
-from db.ingest.local import is_local
 from db.ingest.outcomes import Outcome, assess
-from db.ingest.snapshots import Snapshot, SourceError
+from db.ingest.snapshots import Snapshot, SourceError, UnreachedError
 from db.ingest.sources import Source, read_source
 
 
 def import_sources(sources: Iterable[Source], catalog: Catalog, day: str, hub: Hub | None = None) -> list[Outcome]:
-    """Outcomes of ``sources`` against ``catalog``, which stays as it is; ``day`` is that of the import (ISO).
-
-    Raises:
-        SourceError: a repository is asked for, and the hub's client is not installed.
-    """
-    wanted = list(dict.fromkeys(sources))
-    if hub is None and any(not is_local(source.place) for source in wanted):
-        hub = Hub()
+    """Outcomes of ``sources`` against ``catalog``, which stays as it is; ``day`` is that of the import (ISO)."""
     snapshots = []
-    for source in wanted:
+    for source in dict.fromkeys(sources):
         try:
+            if hub is None and source.is_repository:
+                hub = Hub()
             snapshots.append(read_source(source, hub))
         except SourceError as error:
-            snapshots.append(Snapshot(source.place, source.repository, unread=str(error)))
+            unreached = isinstance(error, UnreachedError)
+            snapshots.append(Snapshot(source.place, source.repository, unread=str(error), is_unreached=unreached))
     return assess_all(snapshots, catalog, day)
 
 

@@ -13,19 +13,19 @@ from typing import Any
 
 from db.imports.errors import ImportFactsError
 from db.imports.hub.config import MAX_CONFIG_BYTES, config_of_text
-from db.ingest.snapshots import Card, CheckpointCount, Snapshot, SourceError
+from db.ingest.snapshots import Card, CheckpointCount, Snapshot, SourceError, UnreachedError
 
 
 class Hub:
     """Reads repositories and lists of them. ``endpoint`` and ``cache`` replace the client's own.
 
     Raises:
-        SourceError: the client is not installed.
+        UnreachedError: the client is not installed.
     """
 
     def __init__(self, endpoint: str | None = None, cache: Path | None = None) -> None:
         if find_spec("huggingface_hub") is None:
-            raise SourceError(
+            raise UnreachedError(
                 "repositories are read with the hub's own client, which is not installed: "
                 "pip install 'fitgraph[hub]'; local files need no client"
             )
@@ -86,12 +86,12 @@ class Hub:
         except RepositoryNotFoundError:
             raise SourceError(f"{source}: the hub has no such repository, or it is closed to this token") from None
         except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-            raise SourceError(f"{source}: {' '.join(str(error).split())[:300]}") from None
+            raise UnreachedError(f"{source}: {' '.join(str(error).split())[:300]}") from None
         except Exception as error:
             # The client's HTTP library differs by its version; each has this class.
             if "TransportError" not in {kind.__name__ for kind in type(error).__mro__}:
                 raise
-            raise SourceError(f"{source}: the hub was not reached ({' '.join(str(error).split())[:300]})") from None
+            raise UnreachedError(f"{source}: the hub was not reached ({' '.join(str(error).split())[:300]})") from None
 
 
 #: Tasks of models that generate text, as the hub names them.

@@ -13,6 +13,10 @@ class SourceError(ValueError):
     """A source cannot be read; the message says what is wrong and what is allowed."""
 
 
+class UnreachedError(SourceError):
+    """A source was not read, which says nothing of it: no client, no answer of the hub, or no such name."""
+
+
 @dataclass(frozen=True, slots=True)
 class CheckpointCount:
     """Parameters of a checkpoint, and where the number was read."""
@@ -37,7 +41,8 @@ class Snapshot:
     """One source. ``revision`` is the hash of the commit that was read, None for local files.
 
     ``unread`` says why there is neither a configuration nor a GGUF header. ``is_gguf_only`` marks a repository that holds
-    GGUF files and no configuration.
+    GGUF files and no configuration. ``is_unreached`` marks a source of which nothing is known, so that another import asks
+    for it again.
     """
 
     source: str
@@ -49,3 +54,4 @@ class Snapshot:
     card: Card = Card()
     unread: str | None = None
     is_gguf_only: bool = False
+    is_unreached: bool = False

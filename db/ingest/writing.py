@@ -33,10 +33,16 @@ def write_outcomes(root: Path, outcomes: Sequence[Outcome], catalog: Catalog, da
             lines.setdefault(path, {})[outcome.entry["repository"]] = outcome.entry
     for path, rows in lines.items():
         _merge(path, rows, "repository")
-    aside = {_place(outcome): _row(outcome, day) for outcome in outcomes if outcome.kind == "set-aside"}
+    aside = {
+        _place(outcome): _row(outcome, day)
+        for outcome in outcomes
+        if outcome.kind == "set-aside" and not outcome.snapshot.is_unreached
+    }
     written += lines
     if aside or (root / SET_ASIDE).exists():
-        _merge(root / SET_ASIDE, aside, "source", {_place(outcome) for outcome in outcomes} - set(aside))
+        _merge(
+            root / SET_ASIDE, aside, "source", {_place(outcome) for outcome in outcomes if outcome.kind != "set-aside"}
+        )
         written.append(root / SET_ASIDE)
     return written
 

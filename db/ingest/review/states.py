@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, inspect, select
 
 from db.entries.files import CATALOG_ROOT
 from db.entries.store import KINDS, entity_table
@@ -43,7 +43,13 @@ def state_named(name: str, database_url: str) -> State:
 
 
 def state_of_database(connection: Connection) -> dict[str, dict[str, Any]]:
-    """Kind -> slug -> entry of what is published; derivatives are in no database."""
+    """Kind -> slug -> entry of what is published; derivatives are in no database.
+
+    Raises:
+        SourceError: the database has no tables yet.
+    """
+    if not inspect(connection).has_table(entity_table(KINDS[0]).name):
+        raise SourceError("nothing is published yet; `fitgraph recompute` reads the bundled catalog into the database")
     state: dict[str, dict[str, Any]] = {}
     for kind in KINDS:
         table = entity_table(kind)

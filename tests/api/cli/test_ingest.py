@@ -66,7 +66,7 @@ def test_a_dry_run_writes_nothing(run: Run, listed: Path, tmp_path: Path) -> Non
 def test_what_is_no_source_is_named(run: Run) -> None:
     result = run("import", "no such thing")
     assert result.exit_code == 3
-    assert "'no such thing' is no file or folder" in result.stderr
+    assert "'no such thing' is no file or folder" in result.stdout
 
 
 def test_states_are_compared(run: Run) -> None:

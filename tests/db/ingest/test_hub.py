@@ -15,6 +15,7 @@ from db.ingest.batch import import_sources
 from db.ingest.hub import Hub
 from db.ingest.snapshots import SourceError
 from db.ingest.sources import Source
+from db.ingest.writing import write_outcomes
 from tests.support.catalogs import CATALOG
 from tests.support.hub_repositories.configs import LLAMA, LLAMA_PARAMETERS
 from tests.support.hub_repositories.server import LocalHub, Repository, local_hub
@@ -76,6 +77,12 @@ def test_an_import_of_several_repositories(server: LocalHub, hub: Hub) -> None:
     assert [outcome.kind for outcome in outcomes] == [
         "model", "set-aside", "derivative", "derivative", "set-aside", "set-aside",
     ]  # fmt: skip
+
+
+def test_a_hub_that_is_not_reached_leaves_nothing_written(tmp_path: Path) -> None:
+    (outcome,) = import_sources([Source("acme/model")], CATALOG, "2026-11-29", Hub("http://127.0.0.1:9"))
+    assert outcome.kind == "set-aside"
+    assert write_outcomes(tmp_path, [outcome], CATALOG, "2026-11-29") == []
 
 
 def test_lists_of_a_publisher_and_of_the_chart(hub: Hub) -> None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 import struct
 from pathlib import Path
 
 import pytest
 
+from db.ingest.batch import import_sources
 from db.ingest.local import read_local
 from db.ingest.outcomes import assess
 from db.ingest.snapshots import CheckpointCount, SourceError
 from db.ingest.sources import Source, read_source, sources_of
+from db.ingest.writing import SET_ASIDE, write_outcomes
 from tests.support.catalogs import CATALOG
 from tests.support.hub_repositories.configs import LLAMA, LLAMA_PARAMETERS
 
@@ -101,8 +104,20 @@ def test_a_list_states_repository_and_count(folder: Path, tmp_path: Path) -> Non
         ('{"source": "a/b", "parameters": -1}', "'parameters' is a count"),
     ],
 )
-def test_a_bad_line_is_named(tmp_path: Path, line: str, message: str) -> None:
+def test_a_bad_line_is_set_aside_by_itself(tmp_path: Path, line: str, message: str) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(LLAMA))
     listed = tmp_path / "wanted.txt"
-    listed.write_text(line)
-    with pytest.raises(SourceError, match=f"line 1: .*{message}"):
-        list(sources_of([str(listed)]))
+    good = {"source": str(tmp_path / "config.json"), "parameters": LLAMA_PARAMETERS}
+    listed.write_text(f"{line}\n{json.dumps(good)}")
+    bad, model = import_sources(sources_of([str(listed)]), CATALOG, "2026-11-29")
+    assert (bad.kind, model.kind) == ("set-aside", "model")
+    assert re.search(f"line 1: .*{message}", bad.reason or "")
+    write_outcomes(tmp_path, [bad], CATALOG, "2026-11-29")
+    assert not (tmp_path / SET_ASIDE).exists()
+
+
+@pytest.mark.parametrize(
+    "name", ["a/b", "https://huggingface.co/a/b", "hf.co/a/b/", "https://huggingface.co/a/b/tree/main"]
+)
+def test_a_repository_is_named_by_its_address_too(name: str) -> None:
+    assert list(sources_of([name])) == [Source("a/b")]

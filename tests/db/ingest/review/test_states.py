@@ -33,3 +33,8 @@ def test_a_folder_is_a_state() -> None:
 def test_what_is_no_state_is_named(name: str, tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"no folder|revision|git"):
         state_named(name, "")
+
+
+def test_a_database_without_tables_has_published_nothing(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="nothing is published yet"):
+        state_named("published", f"sqlite:///{tmp_path / 'empty.db'}")
