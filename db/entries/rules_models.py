@@ -6,6 +6,10 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from db.entries import specs
+from estimator.structure.tensors import inventory
+from estimator.types import EstimatorError
+
 Entry = Mapping[str, Any]
 Finding = tuple[str, str]
 Rule = Callable[[Entry], Iterator[Finding]]
@@ -98,6 +102,25 @@ def computed_parameters_add_up(entry: Entry) -> Iterator[Finding]:
         yield "params_computed.text_active", "it is more than text_total; recompute both"
 
 
+def tensors_are_the_computed_parameters(entry: Entry) -> Iterator[Finding]:
+    """The tensors that the facts describe have the parameters that the file states."""
+    if specs.missing_facts(entry):
+        return
+    try:
+        model = specs.architecture(entry)
+        tensors = inventory(model)
+    except (EstimatorError, LookupError):
+        # Another rule names the fault.
+        return
+    counted = int(tensors.elements[tensors.layer < model.n_layers].sum())
+    if counted != model.total_parameters:
+        yield (
+            "params_computed.text_total",
+            f"the tensors of the layers have {counted} parameters, not {model.total_parameters}; correct the shapes, or import "
+            "the model from its config.json",
+        )
+
+
 def exact_counts_match_the_checkpoint(entry: Entry) -> Iterator[Finding]:
     """``count_exact`` is claimed only where structure and checkpoint agree."""
     computed, stated = entry["params_computed"], entry["params_exact_checkpoint"]
@@ -146,6 +169,6 @@ def gguf_repository_is_listed(entry: Entry) -> Iterator[Finding]:
 MODEL_RULES: tuple[Rule, ...] = (
     patterns_cover_the_layers, per_layer_lists_cover_the_layers, heads_divide, experts_match_the_pattern,
     experts_per_token_exist, mixers_have_their_parts, dense_layers_have_a_width, computed_parameters_add_up,
-    extension_goes_beyond_the_original,
+    tensors_are_the_computed_parameters, extension_goes_beyond_the_original,
     exact_counts_match_the_checkpoint, verified_means_nothing_derived, dates_have_a_source, gguf_repository_is_listed,
 )  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any, NoReturn
 
 from db.imports.errors import ImportFactsError
@@ -161,7 +162,9 @@ def _refuse(name: str | None, model_type: str | None) -> NoReturn:
         raise ImportFactsError(
             "'architectures' must be a list with one name, such as [\"LlamaForCausalLM\"]", "architectures"
         )
-    known = ", ".join(sorted(FAMILIES))
+    near = " or ".join(get_close_matches(str(name or model_type)[:80], FAMILIES, 3))
     raise ImportFactsError(
-        f"the architecture {name or model_type!r:.80} is not known; known are {known}", "architectures"
+        f"the architecture {name or model_type!r:.80} is not known"
+        f"{near and f'; near names are {near}'}; where a known class has the same structure, name that class",
+        "architectures",
     )

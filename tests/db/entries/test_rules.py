@@ -73,6 +73,7 @@ BREAKING: dict[str, tuple[str, str, Change, str]] = {
     "mixers_have_their_parts": ("model", "kimi-linear-48b-a3b", put("attention.linear", None), "attention.linear"),
     "dense_layers_have_a_width": ("model", "qwen3-8b", put("intermediate_size", None), "intermediate_size"),
     "computed_parameters_add_up": ("model", "qwen3-8b", put("params_computed.norms", 0), "params_computed.text_total"),
+    "tensors_are_the_computed_parameters": ("model", "qwen3-8b", put("n_kv_heads", 4), "params_computed.text_total"),
     "exact_counts_match_the_checkpoint": (
         "model", "qwen3-8b", put("params_exact_checkpoint", 12_000_000_000), "count_exact",
     ),

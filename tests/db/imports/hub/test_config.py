@@ -139,6 +139,7 @@ def test_a_text_config_inside_is_found() -> None:
         ({"architectures": None}, "architectures"),
         ({"routed_hidden_size": 3584}, "'routed_hidden_size' is not read"),
         ({"architectures": ["NoSuchModel"]}, "not known"),
+        ({"architectures": ["LamaForCausalLM"]}, "near names are LlamaForCausalLM"),
         ({"architectures": [["x"]]}, "architectures"),
         ({"hidden_size": None}, "hidden_size"),
         ({"hidden_size": True}, "hidden_size"),
