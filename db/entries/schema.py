@@ -9,6 +9,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from estimator.types import Backend, QuantFormat, WorkloadKind
+
 SLUG_PATTERN = r"^[a-z0-9]+(?:[.-][a-z0-9]+)*$"
 DATE_PATTERN = r"^\d{4}(?:-\d{2}(?:-\d{2})?)?$"
 
@@ -126,10 +128,7 @@ class QuantFile(Shape):
     slug: Slug
     name: Name
     aliases: list[Name]
-    format: Literal[
-        "gguf", "safetensors", "awq", "gptq", "fp8", "nvfp4", "mxfp4", "mlx", "int8", "bitsandbytes", "fp8-fp4", "exl2",
-        "exl3", "ik-gguf",
-    ]  # fmt: skip
+    format: Annotated[QuantFormat, Field(strict=False)]
     file_type: Name | None
     nominal_bits: QuantBits
     weight_bits: QuantBits | None
@@ -163,7 +162,7 @@ class WorkloadFile(Shape):
     slug: Slug
     name: Name
     aliases: list[Name]
-    kind: Literal["chat", "coding", "agentic-coding", "reasoning", "rag"]
+    kind: Annotated[WorkloadKind, Field(strict=False)]
     prompt_tokens: Count
     output_tokens: Count
     answer_tokens: Count
@@ -183,8 +182,8 @@ class WorkloadFile(Shape):
 class EngineRuleFile(Shape):
     """Which formats an engine runs through one backend, and on which devices."""
 
-    backend: Literal["CUDA", "ROCm", "Vulkan", "Metal", "SYCL", "CPU"]
-    formats: Annotated[list[str], Field(min_length=1)]
+    backend: Annotated[Backend, Field(strict=False)]
+    formats: Annotated[list[Annotated[QuantFormat, Field(strict=False)]], Field(min_length=1)]
     min_compute_capability: Positive | None
     native_compute_capability: Positive | None
     gfx_targets: list[str] | None

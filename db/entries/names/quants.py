@@ -18,12 +18,16 @@ from db.entries.names.words import Entry, key
 #: training for the type (``-qat``), which change no size, and the file's own name before it.
 _KIND_OF_FILE = re.compile(r"^(?:gguf[-_: ]+|i1[-_]|qat[-_ ]+)|[-_:. ]+(?:gguf|imat|imatrix|qat)$", re.IGNORECASE)
 _FILE_NAME = re.compile(r"^.*?[-.](?P<name>(?:UD-)?[A-Z]+\d*(?:_[A-Z0-9]+)*)(?:-\d{5}-of-\d{5})?\.gguf$", re.IGNORECASE)
-#: Formats in the order of preference where no engine is stated.
+#: Formats in the order of preference where no engine is stated; any other comes after them.
 _FORMATS = (
     "gguf", "safetensors", "fp8", "nvfp4", "mxfp4", "fp8-fp4", "awq", "gptq", "int8", "bitsandbytes", "mlx", "exl3", "exl2",
     "ik-gguf",
 )  # fmt: skip
 _GGUF = ("gguf", "ik-gguf")
+
+
+def _preference(format: str) -> int:
+    return _FORMATS.index(format) if format in _FORMATS else len(_FORMATS)
 
 
 class QuantNames:
@@ -34,7 +38,7 @@ class QuantNames:
         self._entries = entries
         self._slugs: dict[str, list[str]] = {}
         for strength in (_own_names, _listed_names):
-            for slug, entry in sorted(entries.items(), key=lambda item: _FORMATS.index(item[1]["format"])):
+            for slug, entry in sorted(entries.items(), key=lambda item: _preference(item[1]["format"])):
                 for name in strength(entry):
                     self._claim(name, slug)
 
