@@ -124,8 +124,8 @@ def small_catalog(bundled_catalog: Catalog) -> Catalog:
 
 def rebuilt(catalog: Catalog) -> Catalog:
     """``catalog`` with the revision of its content."""
-    found = {directory: getattr(catalog, directory) for directory in DIRECTORIES.values()}
-    return Catalog(**found, revision=revision_of(found))
+    entries = {directory: getattr(catalog, directory) for directory in DIRECTORIES.values()}
+    return Catalog(**entries, revision=revision_of(entries))
 
 
 @pytest.fixture

@@ -49,12 +49,12 @@ def circles(graph: dict[str, set[str]]) -> list[set[str]]:
 
     @cache
     def reached(start: str) -> frozenset[str]:
-        pending, seen = [start], set[str]()
+        pending, visited = [start], set[str]()
         while pending:
-            new = graph[pending.pop()] - seen
-            seen |= new
+            new = graph[pending.pop()] - visited
+            visited |= new
             pending += new
-        return frozenset(seen)
+        return frozenset(visited)
 
     groups = {frozenset(other for other in reached(name) if name in reached(other)) for name in graph}
     return [set(group) for group in groups if group]

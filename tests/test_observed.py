@@ -76,7 +76,7 @@ def test_one_trace_from_the_request_to_the_database(tmp_path: Path, small_catalo
             eventually(published)
             # A server looks for a newer generation ten times a second at most.
             time.sleep(0.2)
-            found = samples(client.get("/metrics").text)
+            scraped = samples(client.get("/metrics").text)
             eventually(lambda: bool(collector.of("fitgraph-worker", "fitgraph.publish_run")))
         log = json_lines(server.log)
         tasks = json_lines(settings.state_dir / "logs" / "worker.log")
@@ -84,7 +84,7 @@ def test_one_trace_from_the_request_to_the_database(tmp_path: Path, small_catalo
 
     check_spans(collector)
     check_logs(log, tasks, token)
-    check_metrics(found)
+    check_metrics(scraped)
 
 
 def check_spans(collector: Any) -> None:
@@ -120,14 +120,14 @@ def check_logs(log: list[dict[str, Any]], tasks: list[dict[str, Any]], token: st
     assert {(line["request_id"], line["trace_id"]) for line in done} == {("recompute-1", TRACE)}
 
 
-def check_metrics(found: dict[Any, float]) -> None:
-    assert found["fitgraph_graphql_operations_total", ("ok", "http")] >= 2
-    assert found["fitgraph_http_requests_total", ("graphql", "POST", "200")] >= 2
-    assert found["fitgraph_resolver_seconds_count", ("Mutation.recompute",)] == 1
-    assert found["fitgraph_resolver_seconds_sum", ("Mutation.recompute",)] > 0
-    assert found["fitgraph_sql_seconds_count", ()] > 0
-    assert found["fitgraph_queue_messages", ()] == 0
-    assert found["fitgraph_dependency_up", ("broker",)] == found["fitgraph_dependency_up", ("database",)] == 1
-    assert (found["fitgraph_run_active", ()], found["fitgraph_generation", ()]) == (0, 2)
-    assert found["fitgraph_run_blocks", ("done",)] == found["fitgraph_run_blocks", ("total",)] == 2
-    assert found["fitgraph_run_cells", ("done",)] == found["fitgraph_run_cells", ("total",)] > 0
+def check_metrics(scraped: dict[Any, float]) -> None:
+    assert scraped["fitgraph_graphql_operations_total", ("ok", "http")] >= 2
+    assert scraped["fitgraph_http_requests_total", ("graphql", "POST", "200")] >= 2
+    assert scraped["fitgraph_resolver_seconds_count", ("Mutation.recompute",)] == 1
+    assert scraped["fitgraph_resolver_seconds_sum", ("Mutation.recompute",)] > 0
+    assert scraped["fitgraph_sql_seconds_count", ()] > 0
+    assert scraped["fitgraph_queue_messages", ()] == 0
+    assert scraped["fitgraph_dependency_up", ("broker",)] == scraped["fitgraph_dependency_up", ("database",)] == 1
+    assert (scraped["fitgraph_run_active", ()], scraped["fitgraph_generation", ()]) == (0, 2)
+    assert scraped["fitgraph_run_blocks", ("done",)] == scraped["fitgraph_run_blocks", ("total",)] == 2
+    assert scraped["fitgraph_run_cells", ("done",)] == scraped["fitgraph_run_cells", ("total",)] > 0

@@ -128,8 +128,8 @@ def test_a_wheel_has_one_name(installed: Path) -> None:
 
 def test_a_wheel_recommends_outside_the_checkout(installed: Path) -> None:
     assert output(installed, "fitgraph", "--version").startswith("fitgraph 0.")
-    told = output(installed, "python", "-m", "fitgraph", "recommend", "--gpu", "RTX 4090", "-n", "1", "--json")
-    assert '"gpu": "rtx-4090"' in told
+    printed = output(installed, "python", "-m", "fitgraph", "recommend", "--gpu", "RTX 4090", "-n", "1", "--json")
+    assert '"gpu": "rtx-4090"' in printed
 
 
 def test_a_wheel_has_the_documents_that_pages_show(installed: Path) -> None:

@@ -28,13 +28,13 @@ def table() -> list[tuple[str, str, str]]:
 @cache
 def names_in(path: str) -> frozenset[str]:
     """Names of the tests of a file that are run: a test under a skip mark is none."""
-    found = set()
+    names = set()
     for node in ast.parse((ROOT / path).read_text()).body:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
-            marks = [ast.unparse(each) for each in node.decorator_list]
+            marks = [ast.unparse(decorator) for decorator in node.decorator_list]
             if not any("mark.skip" in mark or "mark.xfail" in mark for mark in marks):
-                found.add(node.name)
-    return frozenset(found)
+                names.add(node.name)
+    return frozenset(names)
 
 
 @pytest.mark.parametrize(("threat", "defence", "test"), table())
@@ -42,8 +42,8 @@ def test_a_line_holds(threat: str, defence: str, test: str) -> None:
     path, _, name = test.partition("::")
     assert name in names_in(path), threat
     for variable, default in re.findall(r"`FITGRAPH_(\w+)=([^`]*)`", defence):
-        found = ApiSettings.model_fields[variable.lower()].default
-        text = str(found).lower() if isinstance(found, bool) else str(found)
+        value = ApiSettings.model_fields[variable.lower()].default
+        text = str(value).lower() if isinstance(value, bool) else str(value)
         assert default.replace('["*"]', "('*',)") == text, variable
 
 

@@ -21,12 +21,12 @@ async def test_statements_beyond_the_pool_wait_for_their_turn(
     monkeypatch.setattr(reading, "ACQUIRE_TIMEOUT_S", 0.2)
     reader = PostgresReader(postgres.url(), size=1)
     try:
-        found = await asyncio.gather(
+        results = await asyncio.gather(
             *(reader.rows("SELECT CAST(:n AS int), pg_sleep(0.3)", {"n": number}) for number in range(3))
         )
     finally:
         await reader.close()
-    assert [rows[0][0] for rows in found] == [0, 1, 2]
+    assert [rows[0][0] for rows in results] == [0, 1, 2]
 
 
 async def test_a_database_that_is_away_is_told_in_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -35,7 +35,7 @@ async def test_a_database_that_is_away_is_told_in_time(tmp_path: Path, monkeypat
     try:
         # Who waits behind the one that finds out does not try it again, one after the other.
         async with asyncio.timeout(10):
-            found = await asyncio.gather(*(reader.rows("SELECT 1", {}) for _ in range(50)), return_exceptions=True)
+            results = await asyncio.gather(*(reader.rows("SELECT 1", {}) for _ in range(50)), return_exceptions=True)
     finally:
         await reader.close()
-    assert {type(each) for each in found} == {PoolTimeout}
+    assert {type(result) for result in results} == {PoolTimeout}

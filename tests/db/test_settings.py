@@ -37,12 +37,12 @@ def test_other_servers_are_refused_with_what_is_allowed(name: str, value: str) -
 
 
 @pytest.mark.parametrize(
-    ("given", "message"),
+    ("options", "message"),
     [({"precompute": "some"}, "'all', 'popular' or 'listed'"), ({"precompute": "listed"}, "FITGRAPH_PRECOMPUTE_LIST")],
 )
-def test_an_unknown_policy_is_refused_with_what_is_allowed(given: dict[str, str], message: str) -> None:
+def test_an_unknown_policy_is_refused_with_what_is_allowed(options: dict[str, str], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
-        Settings(**given)
+        Settings(**options)
 
 
 def test_the_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -62,9 +62,9 @@ class Page:
         assert "exceptionDetails" not in evaluation, evaluation["exceptionDetails"]
         return evaluation["result"].get("value")
 
-    def picture(self, path: Path, *, whole: bool = False) -> None:
+    def picture(self, path: Path, *, is_full: bool = False) -> None:
         """Save a PNG of the window or of the whole page."""
-        screenshot = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=whole)
+        screenshot = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=is_full)
         path.write_bytes(base64.b64decode(screenshot["data"]))
 
 

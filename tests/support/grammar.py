@@ -61,8 +61,8 @@ class Grammar:
         root = roots[kind]
         assert root is not None
         body = self._selection(root, chance.randint(1, 6), document)
-        given = ", ".join(f"${name}: {kind_of}" for name, (kind_of, _) in document.variables.items())
-        text = "\n".join([f"{kind} Fuzz{f'({given})' if given else ''} {body}", *document.fragments])
+        declared = ", ".join(f"${name}: {kind_of}" for name, (kind_of, _) in document.variables.items())
+        text = "\n".join([f"{kind} Fuzz{f'({declared})' if declared else ''} {body}", *document.fragments])
         variables = {
             name: value for name, (_, value) in document.variables.items() if chance.random() > 0.03 * self._hostility
         }

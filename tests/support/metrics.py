@@ -52,7 +52,9 @@ class Scrape:
         target = {"job": self.job, "instance": self.instance}
         made = [("up", frozenset(target.items()), float(self.text is not None))]
         for family in text_string_to_metric_families(self.text or ""):
-            made += [(each.name, frozenset({**each.labels, **target}.items()), each.value) for each in family.samples]
+            made += [
+                (sample.name, frozenset({**sample.labels, **target}.items()), sample.value) for sample in family.samples
+            ]
         return made
 
 
@@ -211,8 +213,8 @@ def _key(labels: Labels, on: list[str] | None) -> Labels:
 def _combined(
     apply: Callable[[float, float], float], left: Vector | float, right: Vector | float, on: list[str] | None
 ) -> Vector | float:
-    def safely(one: float, other: float) -> float:
-        return math.nan if apply is operator.truediv and not other else apply(one, other)
+    def safely(left_value: float, other: float) -> float:
+        return math.nan if apply is operator.truediv and not other else apply(left_value, other)
 
     if not isinstance(right, dict):
         if not isinstance(left, dict):

@@ -79,11 +79,11 @@ class PlainLoop:
         ]
         kept = [RETENTION_PER_NAT[KIND_OF_WORKLOAD[workload.kind]] for workload in inputs.workloads]
         self.quality = [[math.exp(-rate * lost) for rate in kept] for lost in nats]
-        whole = ((block.status == FITS) | (block.status == FITS_TIGHTLY)) & (block.offload_fraction == 0)
-        self.cells = np.argwhere(whole)
+        on_device = ((block.status == FITS) | (block.status == FITS_TIGHTLY)) & (block.offload_fraction == 0)
+        self.cells = np.argwhere(on_device)
         held = block.weights_bytes + block.kv_cache_bytes + block.compute_bytes + block.overhead_bytes
-        self.held_bytes = held[whole].tolist()
-        self.safe_context = block.safe_context_tokens[whole].tolist()
+        self.held_bytes = held[on_device].tolist()
+        self.safe_context = block.safe_context_tokens[on_device].tolist()
 
     def rows(self) -> list[tuple[float, ...]]:
         """``FIGURES`` of each of ``cells``."""

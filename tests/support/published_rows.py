@@ -37,23 +37,23 @@ def computed_alone(catalog: Catalog, folder: Path) -> Rows:
         raise RuntimeError(f"the reference was not published: {run}")
     engine = sync_engine(settings.resolved_database_url)
     with engine.connect() as connection:
-        seen = current_generation_sync(connection)
-        rows = {} if seen is None else dict(shown(connection, seen))
+        generation = current_generation_sync(connection)
+        rows = {} if generation is None else dict(shown(connection, generation))
     engine.dispose()
     return rows
 
 
-def shown(connection: Connection, seen: Generation) -> list[tuple[Key, tuple[Any, ...]]]:
+def shown(connection: Connection, generation: Generation) -> list[tuple[Key, tuple[Any, ...]]]:
     """Every visible row of a generation with the slugs of its pairing; a doubled row appears twice."""
     rows = connection.execute(
         text(
-            f"SELECT m.slug, g.slug, n.slug, {_SHOWN} FROM {seen.table} f JOIN model m ON m.id = f.model_id "
-            f"JOIN gpu g ON g.id = f.gpu_id JOIN quant n ON n.id = f.quant_id JOIN {seen.table}_quant q "
+            f"SELECT m.slug, g.slug, n.slug, {_SHOWN} FROM {generation.table} f JOIN model m ON m.id = f.model_id "
+            f"JOIN gpu g ON g.id = f.gpu_id JOIN quant n ON n.id = f.quant_id JOIN {generation.table}_quant q "
             "ON q.model_id = f.model_id AND q.quant_id = f.quant_id AND q.born = f.born "
-            f"JOIN {seen.table}_gpu u ON u.gpu_id = f.gpu_id AND u.engine = ((f.flags >> 20) & 15) AND u.born = f.born "
+            f"JOIN {generation.table}_gpu u ON u.gpu_id = f.gpu_id AND u.engine = ((f.flags >> 20) & 15) AND u.born = f.born "
             f"WHERE {VISIBLE}"
         ),
-        {"g": seen.id},
+        {"g": generation.id},
     ).all()
     return [((row[0], row[1], row[2]), tuple(row[3:])) for row in rows]
 
@@ -68,11 +68,11 @@ def generation_of(connection: Connection) -> Generation:
 
 def rows_by_slug(connection: Connection, generation: Generation | None = None) -> Rows:
     """All that a generation (the current one) shows, each pairing once."""
-    seen = generation or generation_of(connection)
-    visible = shown(connection, seen)
+    generation_shown = generation or generation_of(connection)
+    visible = shown(connection, generation_shown)
     connection.rollback()
     rows = dict(visible)
-    assert len(rows) == len(visible) == seen.rows
+    assert len(rows) == len(visible) == generation_shown.rows
     return rows
 
 

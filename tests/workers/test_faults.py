@@ -85,10 +85,10 @@ def test_a_publication_that_failed_is_tried_again_at_once(
         with pytest.raises(OSError, match="No space"):
             publish_one(settings, started.run.id)
     with engine.connect() as connection:
-        seen = active_run(connection)
-    assert seen is not None
-    assert seen.state is RunState.PUBLISHING
-    assert "No space" in (seen.error or "")
+        run_now = active_run(connection)
+    assert run_now is not None
+    assert run_now.state is RunState.PUBLISHING
+    assert "No space" in (run_now.error or "")
     assert publish_one(settings, started.run.id)
     with engine.connect() as connection:
         last = get_run_sync(connection, started.run.id)
@@ -135,14 +135,14 @@ def test_an_outage_is_told_from_a_fault_of_the_work(error: Exception, expected: 
 
 
 def test_a_locked_sqlite_is_an_outage(tmp_path: Path) -> None:
-    with sqlite3.connect(tmp_path / "a.db", isolation_level=None) as one:
-        one.execute("CREATE TABLE t (x)")
-        one.execute("BEGIN IMMEDIATE")
+    with sqlite3.connect(tmp_path / "a.db", isolation_level=None) as holder:
+        holder.execute("CREATE TABLE t (x)")
+        holder.execute("BEGIN IMMEDIATE")
         other = sqlite3.connect(tmp_path / "a.db", timeout=0, isolation_level=None)
         with pytest.raises(sqlite3.OperationalError) as caught:
             other.execute("BEGIN IMMEDIATE")
         other.close()
-    one.close()
+    holder.close()
     assert is_outage(caught.value)
 
 
@@ -165,7 +165,7 @@ def chaos(*faults: str) -> str:
 def test_chaos_loses_doubles_and_mixes_nothing() -> None:
     """Once each of some that no other test does to real processes; `make chaos` does all of them many times."""
     faults = ["restart-broker-losing-data", "two-operators"]
-    said = chaos(*faults)
+    report = chaos(*faults)
     for fault in faults:
         counts = rf"^{fault} +1 +[01] +0 +0 +0 +[1-9]"
-        assert re.search(counts, said, re.MULTILINE), said
+        assert re.search(counts, report, re.MULTILINE), report

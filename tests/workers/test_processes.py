@@ -70,7 +70,7 @@ def test_workers_publish_what_one_process_does(local: Settings, small_catalog: C
     with Supervisor(local):
         started = start_run(local, small_catalog)
         assert started.run is not None
-        run = wait_for_run(local, started.run.id, lambda seen: states.append(seen.state.value), poll_s=0.02)
+        run = wait_for_run(local, started.run.id, lambda state_now: states.append(state_now.state.value), poll_s=0.02)
     assert run.state is RunState.PUBLISHED
     assert states[-1] == "published"
     alone = Settings(state_dir=tmp_path / "alone", block_cells=1)
@@ -182,8 +182,8 @@ def test_children_die_with_a_killed_supervisor(tmp_path: Path) -> None:
 def pool_of(child: Child) -> list[int]:
     """Process ids of a worker's pool."""
     assert child.process is not None
-    found = subprocess.run(["ps", "-e", "-o", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
-    pairs = [line.split() for line in found.splitlines()]
+    listing = subprocess.run(["ps", "-e", "-o", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
+    pairs = [line.split() for line in listing.splitlines()]
     return [int(pid) for pid, parent in pairs if int(parent) == child.process.pid]
 
 

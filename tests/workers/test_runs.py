@@ -38,14 +38,14 @@ def test_first_run_publishes_every_pairing(settings: Settings, small_catalog: Ca
     assert run is not None
     assert (run.state, run.blocks_done, run.blocks_failed) == (RunState.PUBLISHED, len(small_catalog.models), 0)
     assert run.cells_done == run.cells_total
-    seen = generation_of(connection)
-    assert seen.revision == small_catalog.revision
-    assert len(rows_by_slug(connection)) == seen.rows == seen.cells // SLOT_COUNT
-    product = seen.models * seen.gpus * seen.quants * SLOT_COUNT
-    assert seen.cells + seen.unsupported_cells == product == run.cells_total
+    generation = generation_of(connection)
+    assert generation.revision == small_catalog.revision
+    assert len(rows_by_slug(connection)) == generation.rows == generation.cells // SLOT_COUNT
+    product = generation.models * generation.gpus * generation.quants * SLOT_COUNT
+    assert generation.cells + generation.unsupported_cells == product == run.cells_total
     state = catalog_state(connection)
     assert (state.models, state.gpus, state.quants) == tuple(
-        len(each) for each in (small_catalog.models, small_catalog.gpus, small_catalog.quants)
+        len(entities) for entities in (small_catalog.models, small_catalog.gpus, small_catalog.quants)
     )
 
 
@@ -175,9 +175,9 @@ def test_a_poison_block_is_set_aside_and_its_rows_stay_served(
     assert (run.state, run.blocks_failed) == (RunState.PARTIAL, 1)
     assert "poison" in (run.error or "")
     assert [block.attempts for block in failed_blocks_sync(connection, run.id)] == [settings.block_attempts]
-    whole = computed_alone(changed, tmp_path / "alone")
+    complete = computed_alone(changed, tmp_path / "alone")
     for key, row in rows_by_slug(connection).items():
-        assert row == (before if key[0] == "gemma-3-27b" else whole)[key]
+        assert row == (before if key[0] == "gemma-3-27b" else complete)[key]
     connection.rollback()
     # The next run repairs what was set aside, and only that.
     plan = plan_run(changed, connection, settings)
@@ -186,7 +186,7 @@ def test_a_poison_block_is_set_aside_and_its_rows_stay_served(
     repaired = run_in_process(settings, changed)
     assert repaired is not None
     assert repaired.state is RunState.PUBLISHED
-    assert rows_by_slug(connection) == whole
+    assert rows_by_slug(connection) == complete
 
 
 def test_a_run_without_any_good_block_publishes_nothing(
@@ -290,7 +290,7 @@ def test_a_block_whose_workers_die_is_set_aside(
             assert claimed is not None
     compute_one(settings, result.run.id, block)
     failed = failed_blocks_sync(connection, result.run.id)
-    assert [each.id for each in failed] == [block]
+    assert [failure.id for failure in failed] == [block]
     assert "died" in (failed[0].error or "")
 
 
@@ -312,9 +312,9 @@ def test_progress_is_counted_while_a_run_works(
 
 def test_plan_says_what_it_would_do(settings: Settings, small_catalog: Catalog, connection: Connection) -> None:
     plan = plan_run(small_catalog, connection, settings)
-    said = plan.describe()
-    assert "nothing is published yet" in said
-    assert f"{plan.cells:,} pairings" in said
+    description = plan.describe()
+    assert "nothing is published yet" in description
+    assert f"{plan.cells:,} pairings" in description
     assert not dataclasses.asdict(plan)["changed"]["model"].keys() ^ small_catalog.models.keys()
 
 

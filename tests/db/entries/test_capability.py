@@ -33,7 +33,7 @@ def test_every_row_has_a_source_and_every_benchmark_a_kind() -> None:
     rows = list(result_rows())
     assert len(rows) > 5000
     assert all(row["source"] for row in rows)
-    assert {each.kind for each in benchmarks().values()} == set(KINDS)
+    assert {benchmark.kind for benchmark in benchmarks().values()} == set(KINDS)
     assert {result.benchmark for result in results()} == set(benchmarks())
 
 

@@ -89,8 +89,8 @@ def test_a_bad_file_names_file_entry_and_field(tmp_path: Path) -> None:
     file.write_text(json.dumps(facts))
     (root / "hosts" / "broken.json").write_text("{")
     faults = check_catalog(root)
-    found = {(fault.file, fault.entry, fault.field) for fault in faults}
-    assert found == {
+    places = {(fault.file, fault.entry, fault.field) for fault in faults}
+    assert places == {
         ("gpus", "-", "-"),
         ("gpus/nvidia/rtx-4090.json", "rtx-4090", "colour"),
         ("gpus/nvidia/rtx-4090.json", "rtx-4090", "memory_bus_bits"),

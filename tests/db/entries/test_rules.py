@@ -99,7 +99,7 @@ def test_a_broken_entry_is_found(catalog: Catalog, name: str) -> None:
     assert list(rule(entry)) == []
     change(entry)
     findings = list(rule(entry))
-    assert field in {found for found, _ in findings}
+    assert field in {name_of_field for name_of_field, _ in findings}
     assert all(message for _, message in findings)
 
 

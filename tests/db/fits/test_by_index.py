@@ -54,9 +54,9 @@ async def test_an_order_without_an_index_reads_the_table_once(
     await reads.top_fits(watched, GENERATION, FitOwner.ENGINE, range(len(Engine)), FitQuery(), order, 3)
     # A sample and the page: all fits, then those of every engine.
     assert len(watched.statements) == 4
-    assert [each.count(f"{GENERATION.table} f") for each in watched.statements] == [1, 1, 1, 1]
+    assert [statement.count(f"{GENERATION.table} f") for statement in watched.statements] == [1, 1, 1, 1]
     # The sample gave a bound.
-    assert [each.count("NOT (") > 0 for each in watched.statements] == [False, True, False, True]
+    assert [statement.count("NOT (") > 0 for statement in watched.statements] == [False, True, False, True]
 
 
 @pytest.mark.parametrize("field", [FitField.DECODE, FitField.SCORE])

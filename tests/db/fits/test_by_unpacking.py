@@ -86,12 +86,12 @@ async def reader(odd_url: str) -> AsyncIterator[Reader]:
 def rank(cell: StoredCell, order: tuple[FitOrder, ...]) -> tuple[Any, ...]:
     values: list[Any] = []
     sign = 1
-    for each in normal(order):
-        if each.field is FitField.KEY:
-            sign = -1 if each.descending else 1
+    for part_of_order in normal(order):
+        if part_of_order.field is FitField.KEY:
+            sign = -1 if part_of_order.descending else 1
             break
-        figure = FIGURES[each.field](cell)
-        values.append((1, 0) if figure is None else (0, -figure if each.descending else figure))
+        figure = FIGURES[part_of_order.field](cell)
+        values.append((1, 0) if figure is None else (0, -figure if part_of_order.descending else figure))
     return (*values, *(sign * part for part in cell.key), cell.workload_id)
 
 
@@ -121,31 +121,31 @@ async def test_pages_walk_all_matches_in_order_both_ways(reader: Reader, seed: i
     )
     limit = rng.choice([7, 50, 400])
 
-    async def page(**given: Any) -> reads.FitPage:
-        return await reads.page_fits(reader, GENERATION, query, order, limit=limit, gpus=FIGURES_OF_GPUS, **given)
+    async def page(**paging: Any) -> reads.FitPage:
+        return await reads.page_fits(reader, GENERATION, query, order, limit=limit, gpus=FIGURES_OF_GPUS, **paging)
 
     walked: list[StoredCell] = []
     cursors: list[Any] = []
     after = None
     while True:
-        found = await page(after=after)
-        walked += found.cells
-        cursors += found.cursors
-        assert found.has_previous == (after is not None)
+        part = await page(after=after)
+        walked += part.cells
+        cursors += part.cursors
+        assert part.has_previous == (after is not None)
         assert len(walked) <= len(expected)
-        if not found.has_next:
+        if not part.has_next:
             break
-        after = found.cursors[-1]
+        after = part.cursors[-1]
     assert walked == expected
     for at in {rng.randrange(len(expected)) for _ in range(3)} if expected else ():
-        found = await page(before=cursors[at])
-        assert found.cells == expected[max(at - limit, 0) : at]
-        assert (found.has_previous, found.has_next) == (at > limit, True)
+        part = await page(before=cursors[at])
+        assert part.cells == expected[max(at - limit, 0) : at]
+        assert (part.has_previous, part.has_next) == (at > limit, True)
         # A cursor is the same whichever way its page was reached.
-        assert found.cursors == cursors[max(at - limit, 0) : at]
-    found = await page(backwards=True)
-    assert found.cells == expected[-limit:]
-    assert (found.has_previous, found.has_next) == (len(expected) > limit, False)
+        assert part.cursors == cursors[max(at - limit, 0) : at]
+    part = await page(backwards=True)
+    assert part.cells == expected[-limit:]
+    assert (part.has_previous, part.has_next) == (len(expected) > limit, False)
 
 
 @pytest.mark.parametrize("field", sorted(PACKED))
@@ -157,8 +157,8 @@ async def test_what_has_no_figure_comes_last_in_both_directions(
 ) -> None:
     order = (FitOrder(field, descending),)
     query = FitQuery(model_ids=(1, 2, 3, 4))
-    found = await reads.page_fits(reader, GENERATION, query, order, limit=10_000, gpus=FIGURES_OF_GPUS)
-    figures = [FIGURES[field](cell) for cell in found.cells]
+    page = await reads.page_fits(reader, GENERATION, query, order, limit=10_000, gpus=FIGURES_OF_GPUS)
+    figures = [FIGURES[field](cell) for cell in page.cells]
     known = [figure for figure in figures if figure is not None]
     assert 400 < len(known) < len(figures)
     assert figures[: len(known)] == sorted(known, reverse=descending)
@@ -174,8 +174,8 @@ async def test_rows_of_one_quantization_that_several_updates_published(empty_dat
             write_block(sync, GENERATION.table, block)
         engine.dispose()
         pairs = [(1, gpu) for gpu in [*range(1, GPUS + 1), *later]]
-        found = await by_key.fetch_pairs(reader, GENERATION, pairs)
-        cells = [cell for of_it in found.values() for cell in of_it]
+        by_pair = await by_key.fetch_pairs(reader, GENERATION, pairs)
+        cells = [cell for of_it in by_pair.values() for cell in of_it]
         shared = {cell.quant_id for cell in cells if cell.key.gpu_id > GPUS} & {
             cell.quant_id for cell in cells if cell.key.gpu_id <= GPUS
         }
@@ -204,17 +204,17 @@ async def test_first_and_last_pages_of_every_kind_of_owner(
         watched = Watched(reader)
         # One more than there are: it owns nothing.
         wanted = list(ids or range(1, counts[owner] + 2))
-        found = await reads.top_fits(
+        pages = await reads.top_fits(
             watched, GENERATION, owner, wanted, query, order, 4, backwards=backwards, gpus=FIGURES_OF_GPUS
         )
         assert len(watched.statements) <= 2
-        assert list(found) == wanted
-        for each in wanted:
-            of_it = [cell for cell in cells if matches(cell, owner.only(query, each))]
+        assert list(pages) == wanted
+        for owner_id in wanted:
+            of_it = [cell for cell in cells if matches(cell, owner.only(query, owner_id))]
             expected = sorted(of_it, key=lambda cell: rank(cell, order))
-            assert found[each].cells == (expected[-4:] if backwards else expected[:4])
+            assert pages[owner_id].cells == (expected[-4:] if backwards else expected[:4])
             ends = (len(expected) > 4, False) if backwards else (False, len(expected) > 4)
-            assert (found[each].has_previous, found[each].has_next) == ends
+            assert (pages[owner_id].has_previous, pages[owner_id].has_next) == ends
 
 
 @pytest.mark.parametrize(

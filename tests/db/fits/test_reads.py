@@ -38,9 +38,9 @@ from tests.support.stored_fits import (
 
 
 async def test_every_figure_comes_back(reader: Reader) -> None:
-    found = await by_key.fetch_fits(reader, GENERATION, all_keys())
-    assert set(found) == set(all_keys())
-    for key, cells in found.items():
+    fits = await by_key.fetch_fits(reader, GENERATION, all_keys())
+    assert set(fits) == set(all_keys())
+    for key, cells in fits.items():
         block, place = BLOCKS[key.model_id], (key.gpu_id - 1, key.quant_id - 1)
         for slot, cell in enumerate(cells):
             at = (*place, slot)
@@ -72,18 +72,18 @@ async def test_every_figure_comes_back(reader: Reader) -> None:
 
 
 async def test_a_pairing_without_an_engine_is_absent(reader: Reader) -> None:
-    gpu, quant = (int(each[0]) + 1 for each in np.nonzero(~BLOCKS[1].available))
+    gpu, quant = (int(indices[0]) + 1 for indices in np.nonzero(~BLOCKS[1].available))
     assert await by_key.fetch_fits(reader, GENERATION, [FitKey(1, gpu, quant), FitKey(99, 1, 1)]) == {}
     assert await by_key.fetch_fits(reader, GENERATION, []) == {}
 
 
 async def test_pairs_hold_every_quant_of_the_workloads_asked_for(reader: Reader) -> None:
-    found = await by_key.fetch_pairs(reader, GENERATION, [(1, 2), (3, 4), (99, 1)], workload_ids=[1, 3])
+    by_pair = await by_key.fetch_pairs(reader, GENERATION, [(1, 2), (3, 4), (99, 1)], workload_ids=[1, 3])
     cells = await all_cells(reader)
-    for pair, part in found.items():
+    for pair, part in by_pair.items():
         expected = [cell for cell in cells if cell.key[:2] == pair and cell.workload_id in (1, 3)]
         assert sorted(part, key=identity) == sorted(expected, key=identity)
-    assert found[99, 1] == []
+    assert by_pair[99, 1] == []
 
 
 @pytest.mark.parametrize("slots", [[2], [1, 3]])
@@ -168,8 +168,8 @@ async def test_tops_are_first_pages_of_each(reader: Reader, seed: int) -> None:
     query, order = random_query(random.Random(seed))
     by_model = await reads.top_fits(reader, GENERATION, FitOwner.MODEL, [1, 3, 9], query, order, 5)
     for model, page in by_model.items():
-        one = replace(query, model_ids=(model,))
-        assert page == await reads.page_fits(reader, GENERATION, one, order, limit=5)
+        narrowed = replace(query, model_ids=(model,))
+        assert page == await reads.page_fits(reader, GENERATION, narrowed, order, limit=5)
     by_gpu = await reads.top_fits(reader, GENERATION, FitOwner.GPU, list(range(1, GPUS + 1)), query, order, 3)
     for gpu, page in by_gpu.items():
         assert page == await reads.page_fits(reader, GENERATION, replace(query, gpu_ids=(gpu,)), order, limit=3)
@@ -187,10 +187,10 @@ async def test_what_nothing_can_pass_is_an_empty_page_of_each(
 ) -> None:
     for field in STORED_FIELDS:
         order = (FitOrder(field),)
-        found = await reads.top_fits(reader, GENERATION, owner, [1, 2], impossible, order, 3, backwards=backwards)
+        pages = await reads.top_fits(reader, GENERATION, owner, [1, 2], impossible, order, 3, backwards=backwards)
         if owner is not FitOwner.ENGINE or impossible.engines is None:
-            assert all(page.cells == [] and not page.has_next for page in found.values())
-        assert set(found) == {1, 2}
+            assert all(page.cells == [] and not page.has_next for page in pages.values())
+        assert set(pages) == {1, 2}
         assert (await reads.page_fits(reader, GENERATION, impossible, order, backwards=backwards)).cells == []
         assert await reads.count_fits(reader, GENERATION, impossible) == 0
 
@@ -209,23 +209,23 @@ async def test_first_and_last_pages_of_every_kind_of_owner(
     query, order = random_query(rng)
     ids = {FitOwner.WORKLOAD: range(SLOT_COUNT), FitOwner.ENGINE: range(len(Engine))}.get(owner, range(1, 13))
     for backwards in (False, True):
-        found = await reads.top_fits(reader, GENERATION, owner, ids, query, order, 4, backwards=backwards)
-        for each in ids:
-            of_it = [cell for cell in cells if matches(cell, owner.only(query, each))]
+        pages = await reads.top_fits(reader, GENERATION, owner, ids, query, order, 4, backwards=backwards)
+        for owner_id in ids:
+            of_it = [cell for cell in cells if matches(cell, owner.only(query, owner_id))]
             expected = sorted(of_it, key=lambda cell: rank(cell, normal(order)))
-            assert found[each].cells == (expected[-4:] if backwards else expected[:4])
+            assert pages[owner_id].cells == (expected[-4:] if backwards else expected[:4])
             ends = (len(expected) > 4, False) if backwards else (False, len(expected) > 4)
-            assert (found[each].has_previous, found[each].has_next) == ends
+            assert (pages[owner_id].has_previous, pages[owner_id].has_next) == ends
 
 
 async def test_sizes_of_models(reader: Reader) -> None:
-    found = await by_key.model_quants(reader, GENERATION, [1, 2, 99])
-    assert [each.quant_id for each in found[1]] == (np.flatnonzero(BLOCKS[1].available.any(axis=0)) + 1).tolist()
+    sizes = await by_key.model_quants(reader, GENERATION, [1, 2, 99])
+    assert [size.quant_id for size in sizes[1]] == (np.flatnonzero(BLOCKS[1].available.any(axis=0)) + 1).tolist()
     for model in (1, 2):
-        for each in found[model]:
-            assert each.file_size_bytes == BLOCKS[model].file_size_bytes[each.quant_id - 1]
-            assert each.weights_bytes == BLOCKS[model].model_weights_bytes[each.quant_id - 1]
-    assert found[99] == []
+        for size in sizes[model]:
+            assert size.file_size_bytes == BLOCKS[model].file_size_bytes[size.quant_id - 1]
+            assert size.weights_bytes == BLOCKS[model].model_weights_bytes[size.quant_id - 1]
+    assert sizes[99] == []
 
 
 async def test_each_generation_sees_its_own_rows(reader: Reader) -> None:

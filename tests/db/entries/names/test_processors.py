@@ -55,4 +55,4 @@ def test_a_series_is_no_processor(catalog: Catalog, text: str) -> None:
 
 
 def test_every_series_names_an_entry(catalog: Catalog) -> None:
-    assert {each.gpu for each in series(CATALOG_ROOT / "processors.jsonl")} <= catalog.gpus.keys()
+    assert {line.gpu for line in series(CATALOG_ROOT / "processors.jsonl")} <= catalog.gpus.keys()

@@ -121,24 +121,24 @@ def test_every_architecture_has_a_class_that_configurations_have() -> None:
 
 def test_facts_have_the_parameters_of_the_tensors() -> None:
     data = llama()
-    found = facts_from_gguf(data)
+    imported = facts_from_gguf(data)
     header_ = parse_gguf(data)
-    assert found.facts["params_computed"]["text_total"] == header_.parameters
-    assert found.tensor_bytes == header_.tensor_bytes
-    assert not found.facts["tie_word_embeddings"]
-    model = architecture_from_facts(found.facts)
+    assert imported.facts["params_computed"]["text_total"] == header_.parameters
+    assert imported.tensor_bytes == header_.tensor_bytes
+    assert not imported.facts["tie_word_embeddings"]
+    model = architecture_from_facts(imported.facts)
     assert model.layers[0].kv_heads == 2
     assert model.context_tokens == 4096
 
 
 def test_a_file_knows_its_bytes_by_layer() -> None:
-    found = facts_from_gguf(llama(3))
-    stored = found.stored
-    assert found.file_type == "Q4_K_M"
+    imported = facts_from_gguf(llama(3))
+    stored = imported.stored
+    assert imported.file_type == "Q4_K_M"
     assert len(stored.layers) == 3
     assert len(set(stored.layers)) == 1
     assert stored.experts == (0, 0, 0)
-    assert sum(stored.layers) + stored.embedding + stored.output == found.tensor_bytes
+    assert sum(stored.layers) + stored.embedding + stored.output == imported.tensor_bytes
     assert stored.largest_tensor == 512 * 1024 // 256 * 144
 
 
@@ -155,10 +155,10 @@ def test_experts_and_prediction_heads_are_told_apart() -> None:
         "qwen3moe.embedding_length": 512, "qwen3moe.attention.head_count": 8, "qwen3moe.expert_count": 8,
         "qwen3moe.expert_used_count": 2, "qwen3moe.expert_feed_forward_length": 256,
     }  # fmt: skip
-    found = facts_from_gguf(header(pairs, [tensor("token_embd.weight", [512, 1000]), *extra]))
-    assert found.stored.experts == (3 * 512 * 256 * 8 // 256 * 144,)
-    assert found.stored.stored == 512 * 4
-    assert found.file_type is None
+    imported = facts_from_gguf(header(pairs, [tensor("token_embd.weight", [512, 1000]), *extra]))
+    assert imported.stored.experts == (3 * 512 * 256 * 8 // 256 * 144,)
+    assert imported.stored.stored == 512 * 4
+    assert imported.file_type is None
 
 
 def test_key_heads_that_contradict_the_tensors_are_refused() -> None:
@@ -167,8 +167,8 @@ def test_key_heads_that_contradict_the_tensors_are_refused() -> None:
 
 
 def test_tensors_that_are_missing_are_not_made_up() -> None:
-    whole = llama(2)
-    cut = whole.replace(b"blk.1.ffn_gate.weight", b"blk.7.ffn_gate.weight")
+    complete = llama(2)
+    cut = complete.replace(b"blk.1.ffn_gate.weight", b"blk.7.ffn_gate.weight")
     with pytest.raises(ImportFactsError, match="524,288 parameters fewer than the layers need"):
         facts_from_gguf(cut)
 
@@ -194,7 +194,8 @@ def _broken(rng: random.Random, keys: dict[str, Any], named: list[tuple[str, tup
 def test_a_broken_header_is_answered_or_a_typed_error(name: str) -> None:
     rng, arch = random.Random(name), converted_to(name)
     entry = min(
-        (each for each in LOADED[name] if not specs.missing_facts(each)), key=lambda each: int(each["n_layers"])
+        (option for option in LOADED[name] if not specs.missing_facts(option)),
+        key=lambda option: int(option["n_layers"]),
     )
     for _ in range(2):
         keys, named = metadata(entry, arch), list(tensors(entry, arch))

@@ -18,11 +18,11 @@ from tests.support.gguf_files.files import header, llama, pair, tensor, text, wi
 
 def test_a_header_is_read_to_the_byte() -> None:
     data = llama()
-    found = parse_gguf(data + b"\0" * 100)
-    assert found.header_bytes == len(data)
-    assert found.metadata["llama.block_count"] == 2
-    assert found.metadata["tokenizer.ggml.tokens.length"] == 50
-    assert found.tensors[0].size_bytes == 512 * 1000 // 256 * 210
+    parsed = parse_gguf(data + b"\0" * 100)
+    assert parsed.header_bytes == len(data)
+    assert parsed.metadata["llama.block_count"] == 2
+    assert parsed.metadata["tokenizer.ggml.tokens.length"] == 50
+    assert parsed.tensors[0].size_bytes == 512 * 1000 // 256 * 210
 
 
 @pytest.mark.parametrize(
@@ -63,9 +63,9 @@ def test_a_header_without_its_tokenizer_says_the_same_in_less() -> None:
     short = compact_gguf(data + b"tensor data")
     assert len(short) * 10 < len(data)
     assert parse_gguf(short).tensors == parse_gguf(data).tensors
-    own, whole = facts_from_gguf(short), facts_from_gguf(data)
-    assert own.facts == whole.facts
-    assert own.stored.layers == whole.stored.layers
+    own, complete = facts_from_gguf(short), facts_from_gguf(data)
+    assert own.facts == complete.facts
+    assert own.stored.layers == complete.stored.layers
     assert compact_gguf(short) == short
 
 

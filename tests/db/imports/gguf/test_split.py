@@ -12,11 +12,11 @@ from tests.support.gguf_files.files import llama, llama_parts
 
 def test_all_parts_are_the_file_in_any_order() -> None:
     parts = llama_parts(4, 3)
-    whole, split = facts_from_gguf(llama(4)), facts_from_gguf(*parts[::-1])
-    assert split.facts == whole.facts
-    assert split.stored.layers == whole.stored.layers
-    assert split.tensor_bytes == whole.tensor_bytes
-    assert split.stored.file == whole.tensor_bytes + sum(len(part) for part in parts)
+    single, split = facts_from_gguf(llama(4)), facts_from_gguf(*parts[::-1])
+    assert split.facts == single.facts
+    assert split.stored.layers == single.stored.layers
+    assert split.tensor_bytes == single.tensor_bytes
+    assert split.stored.file == single.tensor_bytes + sum(len(part) for part in parts)
 
 
 def test_missing_parts_are_named_with_what_is_there() -> None:

@@ -58,14 +58,16 @@ def vision_model(model_type: str, **tied: bool | None) -> dict[str, Any]:
     return {**config, "tie_word_embeddings": tied["whole"]}
 
 
-@pytest.mark.parametrize(("whole", "part"), [("llava", "llama"), ("idefics2", "mistral"), ("glm_ocr", "glm_ocr_text")])
-def test_a_section_without_a_type_takes_that_of_the_whole(whole: str, part: str) -> None:
+@pytest.mark.parametrize(
+    ("model_type", "part"), [("llava", "llama"), ("idefics2", "mistral"), ("glm_ocr", "glm_ocr_text")]
+)
+def test_a_section_without_a_type_takes_that_of_the_whole(model_type: str, part: str) -> None:
     text = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "vocab_size": 100}
-    assert facts_from_config({"model_type": whole, "text_config": text}) == facts_from_config(
-        {"model_type": whole, "text_config": {**text, "model_type": part}}
+    assert facts_from_config({"model_type": model_type, "text_config": text}) == facts_from_config(
+        {"model_type": model_type, "text_config": {**text, "model_type": part}}
     )
     with pytest.raises(ImportFactsError, match="not known"):
-        facts_from_config({"model_type": whole, "text_config": {**text, "model_type": "of-nobody"}})
+        facts_from_config({"model_type": model_type, "text_config": {**text, "model_type": "of-nobody"}})
 
 
 def test_the_head_is_tied_as_the_whole_model_says() -> None:

@@ -47,14 +47,19 @@ _W8A8 = {"config_groups": {"g": {"weights": {"num_bits": 8, "type": "int"}, "inp
 )
 def test_a_format_is_known(stated: dict[str, Any], label: str, quant: str | None) -> None:
     for config in ({"quantization_config": stated}, {"text_config": {"quantization_config": stated}}):
-        found = checkpoint_format(config, {})
-        assert (found.label, found.quant) == (label, quant)
-        assert found.is_quantized
+        checkpoint = checkpoint_format(config, {})
+        assert (checkpoint.label, checkpoint.quant) == (label, quant)
+        assert checkpoint.is_quantized
 
 
 def test_bits_and_groups_are_the_files_own() -> None:
-    found = checkpoint_format({"quantization_config": {"quant_method": "compressed-tensors", **_W4A16}}, {})
-    assert (found.bits, found.group_size, found.scale_bits, found.zero_bits) == (4.0, 32, 16.0, None)
+    checkpoint = checkpoint_format({"quantization_config": {"quant_method": "compressed-tensors", **_W4A16}}, {})
+    assert (checkpoint.bits, checkpoint.group_size, checkpoint.scale_bits, checkpoint.zero_bits) == (
+        4.0,
+        32,
+        16.0,
+        None,
+    )
 
 
 @pytest.mark.parametrize(
@@ -72,18 +77,20 @@ def test_bits_and_groups_are_the_files_own() -> None:
     ],
 )
 def test_parts_that_stay_in_16_bits(ignore: list[str], kept: set[str]) -> None:
-    found = checkpoint_format({"quantization_config": {"quant_method": "modelopt", "ignore": ignore, **_NVFP4}}, {})
-    assert dict(found.widths) == dict.fromkeys(kept, 16.0)
+    checkpoint = checkpoint_format(
+        {"quantization_config": {"quant_method": "modelopt", "ignore": ignore, **_NVFP4}}, {}
+    )
+    assert dict(checkpoint.widths) == dict.fromkeys(kept, 16.0)
 
 
 def test_experts_in_four_bits_beside_eight() -> None:
-    found = checkpoint_format({"expert_dtype": "fp4", "quantization_config": {"quant_method": "fp8"}}, {})
-    assert (found.label, found.quant) == ("FP8 + FP4 experts", "fp8-fp4-experts")
+    checkpoint = checkpoint_format({"expert_dtype": "fp4", "quantization_config": {"quant_method": "fp8"}}, {})
+    assert (checkpoint.label, checkpoint.quant) == ("FP8 + FP4 experts", "fp8-fp4-experts")
 
 
 def test_a_plain_checkpoint_has_16_bits() -> None:
-    found = checkpoint_format({"torch_dtype": "float16"}, {})
-    assert (found.label, found.quant, found.is_quantized) == ("FP16", "bf16-safetensors", False)
+    checkpoint = checkpoint_format({"torch_dtype": "float16"}, {})
+    assert (checkpoint.label, checkpoint.quant, checkpoint.is_quantized) == ("FP16", "bf16-safetensors", False)
 
 
 def test_parts_of_a_mixed_checkpoint_have_their_own_bits() -> None:
@@ -94,18 +101,18 @@ def test_parts_of_a_mixed_checkpoint_have_their_own_bits() -> None:
         for module, algorithm in (("self_attn.q_proj", "FP8"), ("mlp.up_proj", "NVFP4"))
     }
     listed = {"quant_method": "modelopt", "quant_algo": "MIXED_PRECISION", "quantized_layers": layers}
-    found = checkpoint_format({"quantization_config": listed}, {})
-    assert (found.label, found.quant) == ("mixed 4.5 + 8-bit (modelopt)", "nvfp4")
-    assert dict(found.widths) == {"attention": 8.0, "dense": 4.5, "experts": 16.0}
+    checkpoint = checkpoint_format({"quantization_config": listed}, {})
+    assert (checkpoint.label, checkpoint.quant) == ("mixed 4.5 + 8-bit (modelopt)", "nvfp4")
+    assert dict(checkpoint.widths) == {"attention": 8.0, "dense": 4.5, "experts": 16.0}
     groups = {
         "a": {"targets": ["re:.*mlp.experts.*"], "weights": {"num_bits": 4, "type": "int", "group_size": 128}},
         "b": {"targets": ["Linear"], "weights": {"num_bits": 8, "type": "float"}},
     }
-    found = checkpoint_format(
+    checkpoint = checkpoint_format(
         {"compression_config": {"quant_method": "compressed-tensors", "config_groups": groups}}, {}
     )
-    assert (found.label, found.quant) == ("mixed 4.125 + 8-bit (compressed-tensors)", "gptq-int4")
-    assert dict(found.widths) == {"attention": 8.0, "dense": 8.0, "experts": 4.125}
+    assert (checkpoint.label, checkpoint.quant) == ("mixed 4.125 + 8-bit (compressed-tensors)", "gptq-int4")
+    assert dict(checkpoint.widths) == {"attention": 8.0, "dense": 8.0, "experts": 4.125}
 
 
 def test_modules_of_an_mlx_model_are_averaged_by_part() -> None:
@@ -114,6 +121,6 @@ def test_modules_of_an_mlx_model_are_averaged_by_part() -> None:
         f"model.layers.{layer}.mlp.down_proj": {"bits": 6, "group_size": 64} for layer in range(0, 12, 2)
     }
     own |= {"model.layers.11.mlp.down_proj": False, "lm_head": {"bits": 6}}
-    found = checkpoint_format({"quantization": {"bits": 3, "group_size": 64, **own}}, {})
-    assert found.quant == "mlx-3bit"
-    assert dict(found.widths) == pytest.approx({"output": 6.5, "dense": (6 * 6.5 + 16.0 + 29 * 3.5) / 36})
+    checkpoint = checkpoint_format({"quantization": {"bits": 3, "group_size": 64, **own}}, {})
+    assert checkpoint.quant == "mlx-3bit"
+    assert dict(checkpoint.widths) == pytest.approx({"output": 6.5, "dense": (6 * 6.5 + 16.0 + 29 * 3.5) / 36})

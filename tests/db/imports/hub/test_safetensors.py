@@ -27,15 +27,15 @@ GOOD = {
 
 
 def test_sizes_of_a_file() -> None:
-    found = parse_safetensors(file_of(GOOD) + b"data behind")
-    assert (found.tensor_bytes, found.tensors, found.elements) == (82, 3, 39)
-    assert found.bytes_by_type == {"BF16": 64, "F32": 16, "F4": 2}
+    sizes = parse_safetensors(file_of(GOOD) + b"data behind")
+    assert (sizes.tensor_bytes, sizes.tensors, sizes.elements) == (82, 3, 39)
+    assert sizes.bytes_by_type == {"BF16": 64, "F32": 16, "F4": 2}
 
 
 def test_sizes_of_an_index() -> None:
     index = {"metadata": {"total_size": 1000}, "weight_map": {"a": "1.safetensors", "b": "2.safetensors"}}
-    found = parse_index(json.dumps(index))
-    assert (found.tensor_bytes, found.tensors, found.files) == (1000, 2, 2)
+    sizes = parse_index(json.dumps(index))
+    assert (sizes.tensor_bytes, sizes.tensors, sizes.files) == (1000, 2, 2)
 
 
 @pytest.mark.parametrize(
@@ -96,9 +96,9 @@ def test_ten_thousand_broken_indices_never_do_harm() -> None:
             else:
                 data[at:at] = bytes(data[at : at + rng.randint(1, 20)])
         try:
-            found = parse_index(bytes(data))
+            sizes = parse_index(bytes(data))
         except ImportFactsError:
             continue
         read += 1
-        assert 1 <= found.tensor_bytes <= 8 * 10**14
+        assert 1 <= sizes.tensor_bytes <= 8 * 10**14
     assert read > 100
