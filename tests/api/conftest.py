@@ -51,9 +51,9 @@ _REFERENCES = {
 def nested(question: Mapping[str, Any]) -> dict[str, Any]:
     """The question as ``EstimateInput``: model and machine are references."""
     asked = {key: value for key, value in question.items() if key not in _REFERENCES}
-    for key, (whole, part) in _REFERENCES.items():
+    for key, (reference, part) in _REFERENCES.items():
         if question.get(key) is not None:
-            asked.setdefault(whole, {})[part] = question[key]
+            asked.setdefault(reference, {})[part] = question[key]
     return asked
 
 
@@ -158,8 +158,8 @@ async def data(ask: Ask) -> Ask:
     async def run(query: str, **variables: Any) -> dict[str, Any]:
         answer = await ask(query, **variables)
         assert "errors" not in answer, answer["errors"]
-        found: dict[str, Any] = answer["data"]
-        return found
+        fields: dict[str, Any] = answer["data"]
+        return fields
 
     return run
 
@@ -182,16 +182,16 @@ def counted_statements(app: Starlette) -> Iterator[list[str]]:
 
     The look for a newer generation is left out: a process runs at most ten a second, however many requests it serves.
     """
-    found: list[str] = []
+    executed: list[str] = []
 
     def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
         if statement != "BEGIN" and "generation.fit_table" not in statement and statement != NEWEST:
-            found.append(statement)
+            executed.append(statement)
 
     engine = app.state.services.state.engine.sync_engine
     event.listen(engine, "before_cursor_execute", note)
     try:
-        yield found
+        yield executed
     finally:
         event.remove(engine, "before_cursor_execute", note)
 

@@ -103,7 +103,7 @@ async def test_what_if_two_cards_hold_what_one_does_not() -> None:
 
 
 @pytest.mark.parametrize(
-    ("tool", "arguments", "code", "said"),
+    ("tool", "arguments", "code", "message_part"),
     [
         ("fit", {"model": "Qwen3 32B", "gpu": "RTX 9999"}, "NOT_FOUND", "no gpu is called"),
         ("fit", {"model": "/etc/passwd.json", "gpu": "RTX 4090"}, "NOT_FOUND", "no model is called"),
@@ -136,12 +136,12 @@ async def test_what_if_two_cards_hold_what_one_does_not() -> None:
         ("fits", {}, "NOT_FOUND", "there are search, fit, recommend, compare, what_if"),
     ],
 )
-async def test_an_error_is_typed(tool: str, arguments: dict[str, Any], code: str, said: str) -> None:
+async def test_an_error_is_typed(tool: str, arguments: dict[str, Any], code: str, message_part: str) -> None:
     async with Client(SERVER) as client:
         result = await client.call_tool(tool, arguments)
     assert result.is_error
     assert result.structured_content["code"] == code
-    assert said in result.structured_content["message"]
+    assert message_part in result.structured_content["message"]
 
 
 def environment() -> dict[str, str]:

@@ -75,21 +75,21 @@ def test_a_workload_gives_its_lengths_and_is_the_published_cell() -> None:
     assert request_of(quant, gpu, host).context_tokens is None
     for slug, entry in CATALOG.workloads.items():
         block = evaluate_block(model, (gpu,), (quant,), (specs.workload(entry),), (host,), Calibration.load())
-        found = answer(model="qwen3-30b-a3b", gpu="rtx-4060", workload=slug)
-        assert found["context_tokens"] == entry["context_tokens"]
-        assert found["decode_tok_s"]["value"] == pytest.approx(float(block.decode_tok_s[0, 0, 0]), abs=1e-3)
-        assert found["ttft_ms"] == pytest.approx(float(block.ttft_ms[0, 0, 0]), rel=1e-5)
-        assert found["score"] == pytest.approx(float(block.score[0, 0, 0]), abs=0.01)
-        assert found["safe_context_tokens"] == int(block.safe_context_tokens[0, 0, 0])
+        estimate = answer(model="qwen3-30b-a3b", gpu="rtx-4060", workload=slug)
+        assert estimate["context_tokens"] == entry["context_tokens"]
+        assert estimate["decode_tok_s"]["value"] == pytest.approx(float(block.decode_tok_s[0, 0, 0]), abs=1e-3)
+        assert estimate["ttft_ms"] == pytest.approx(float(block.ttft_ms[0, 0, 0]), rel=1e-5)
+        assert estimate["score"] == pytest.approx(float(block.score[0, 0, 0]), abs=0.01)
+        assert estimate["safe_context_tokens"] == int(block.safe_context_tokens[0, 0, 0])
 
 
 def test_more_host_memory_lets_a_large_model_run() -> None:
     asked = {"model": "deepseek-r1", "gpu": "rtx-4090", "context_tokens": 4096}
     assert answer(**asked)["status"] == "DOES_NOT_FIT"
-    found = answer(**asked, host_memory_gb=512, host_bandwidth_gbps=400)
-    assert found["status"] == "FITS_WITH_OFFLOAD"
+    faster = answer(**asked, host_memory_gb=512, host_bandwidth_gbps=400)
+    assert faster["status"] == "FITS_WITH_OFFLOAD"
     slower = answer(**asked, host_memory_gb=512, host_bandwidth_gbps=50)
-    assert slower["decode_tok_s"]["value"] < found["decode_tok_s"]["value"]
+    assert slower["decode_tok_s"]["value"] < faster["decode_tok_s"]["value"]
 
 
 @pytest.mark.parametrize(
@@ -122,24 +122,24 @@ def test_a_mistake_is_a_typed_error(change: dict[str, Any], match: str) -> None:
 
 def test_a_card_without_a_known_compute_figure_has_no_first_token_time() -> None:
     facts = {key: value for key, value in CARD.items() if "tflops" not in key}
-    found = answer(model="llama-3.1-8b", gpu_facts=facts)
-    assert found["decode_tok_s"]["value"] > 0
-    assert found["ttft_ms"] is None
+    estimate = answer(model="llama-3.1-8b", gpu_facts=facts)
+    assert estimate["decode_tok_s"]["value"] > 0
+    assert estimate["ttft_ms"] is None
 
 
 @pytest.mark.parametrize("fact", ["int8_tops", "fp16_tensor_fp16acc_tflops", "fp32_tflops", "fp8_tflops"])
 @pytest.mark.parametrize("quant", ["Q4_K_M", "F16"])
 def test_any_one_compute_figure_gives_a_whole_answer(fact: str, quant: str) -> None:
     facts = {key: value for key, value in CARD.items() if "tflops" not in key} | {fact: 142.0}
-    found = answer(model="llama-3.1-8b", quant=quant, gpu_facts=facts)
-    assert found["decode_tok_s"]["value"] > 0
-    assert 0 < found["score"] <= 100
+    estimate = answer(model="llama-3.1-8b", quant=quant, gpu_facts=facts)
+    assert estimate["decode_tok_s"]["value"] > 0
+    assert 0 < estimate["score"] <= 100
     # An FP8 peak alone says nothing of what engines multiply in.
-    assert (found["ttft_ms"] is None) == (fact == "fp8_tflops")
+    assert (estimate["ttft_ms"] is None) == (fact == "fp8_tflops")
 
 
 def test_an_accelerator_of_facts_has_base_units() -> None:
-    found = accelerator_of_facts(CARD)
-    assert found.memory_bytes == 24 * 2**30
-    assert found.bandwidth_bytes_s == 936e9
-    assert found.matrix_flops == 71e12
+    accelerator = accelerator_of_facts(CARD)
+    assert accelerator.memory_bytes == 24 * 2**30
+    assert accelerator.bandwidth_bytes_s == 936e9
+    assert accelerator.matrix_flops == 71e12

@@ -83,10 +83,10 @@ def test_a_pool_holds_as_many_tokens_whatever_occupancy_is_planned() -> None:
         "batch": 8,
         "depth": 4096,
     }
-    whole, expected = ask(**setup), ask(**setup, is_occupancy_expected=True)
-    assert expected.estimate.memory.kv_cache_bytes < whole.estimate.memory.kv_cache_bytes
-    assert expected.pool.pool_bytes == whole.pool.pool_bytes
-    assert expected.pool.pool_tokens == pytest.approx(whole.pool.pool_tokens, rel=1e-3)
+    full, expected = ask(**setup), ask(**setup, is_occupancy_expected=True)
+    assert expected.estimate.memory.kv_cache_bytes < full.estimate.memory.kv_cache_bytes
+    assert expected.pool.pool_bytes == full.pool.pool_bytes
+    assert expected.pool.pool_tokens == pytest.approx(full.pool.pool_tokens, rel=1e-3)
     # Fewer whole contexts than streams have room, but as many as are expected.
     assert expected.pool.requests_at_once < 8
     assert expected.pool.mend is None
@@ -125,7 +125,7 @@ def test_replicas_have_a_cache_each() -> None:
     assert shared.estimate.status.value == "FITS"
     assert replicas.estimate.status.value == "DOES_NOT_FIT"
     assert replicas.pool.request_bytes == pytest.approx(62.0 * GIB, rel=1e-3)
-    weights = [one.estimate.memory.weights_bytes for one in (shared, replicas, ask(**setup, data_parallel=2))]
+    weights = [reply.estimate.memory.weights_bytes for reply in (shared, replicas, ask(**setup, data_parallel=2))]
     assert weights[0] < weights[1] < weights[2] == pytest.approx(2 * weights[0], rel=1e-6)
     text = next(
         iter(commands(ask(**setup | {"context_tokens": 32_768}, data_parallel=8, expert_parallel=True).facts))
@@ -169,15 +169,15 @@ def test_the_heads_of_a_model_draft_for_it() -> None:
     setup = {"model": "qwen3.6-27b", "gpu": "rtx-5090", "quant": "Q4_K_M", "context_tokens": 32_768}
     plain = ask(**setup)
     drafts = [{"model": "mtp", "tokens": tokens, "acceptance_rate": 0.8} for tokens in (1, 2, 3)]
-    found = [ask(**setup, draft=draft) for draft in drafts]
+    drafted = [ask(**setup, draft=draft) for draft in drafts]
     state, heads = 149.625 * MIB, 424_699_392
-    taken = [one.estimate.memory.draft_bytes for one in found]
+    taken = [reply.estimate.memory.draft_bytes for reply in drafted]
     assert taken[1] - taken[0] == pytest.approx(state, rel=0.01)
     buffers = plain.estimate.memory.compute_bytes
     weights = taken[0] - state - 128 * MIB - buffers
     assert 4 < weights * 8 / heads < 6
-    assert all(one.speculation is not None and 1.2 < one.speculation.speedup < 4 for one in found)
-    text = commands(found[1].facts)[0].text
+    assert all(reply.speculation is not None and 1.2 < reply.speculation.speedup < 4 for reply in drafted)
+    text = commands(drafted[1].facts)[0].text
     assert "--spec-type draft-mtp" in text.replace("\\\n ", "")
     assert "--spec-draft-n-max 2" in text
     with pytest.raises(QuestionError, match="no heads for multi-token prediction"):
@@ -242,7 +242,7 @@ def test_keys_and_values_are_kept_in_types_of_their_own() -> None:
     setup = {"model": "gemma-3-27b", "gpu": "rtx-3090", "gpu_count": 2, "quant": "Q4_0", "context_tokens": 85_000}
     both, plain = ask(**setup, kv_cache_type="Q8_0"), ask(**setup)
     keys, values = ask(**setup, k_cache_type="Q8_0"), ask(**setup, v_cache_type="Q8_0")
-    held = [one.estimate.memory.kv_cache_bytes for one in (both, keys, values, plain)]
+    held = [reply.estimate.memory.kv_cache_bytes for reply in (both, keys, values, plain)]
     assert held[0] < held[1] == held[2] < held[3]
     assert held[1] == pytest.approx((held[0] + held[3]) / 2, rel=1e-6)
     for answer, flag, other in (

@@ -30,8 +30,8 @@ def answer(**question: Any) -> dict[str, Any]:
 
 
 def test_a_laptop_may_have_a_card_in_an_enclosure() -> None:
-    found = answer(gpus=["rtx-4070-laptop", "rtx-3090"], workload="coding")
-    assert [each["gpu"] for each in found["devices"]] == ["rtx-4070-laptop", "rtx-3090"]
+    estimate = answer(gpus=["rtx-4070-laptop", "rtx-3090"], workload="coding")
+    assert [device["gpu"] for device in estimate["devices"]] == ["rtx-4070-laptop", "rtx-3090"]
 
 
 def test_one_card_in_the_list_is_that_card() -> None:
@@ -52,22 +52,22 @@ def test_two_equal_cards_in_the_list_are_a_count() -> None:
 def test_mixed_cards_hold_what_one_cannot() -> None:
     question = {"model": "qwen3-32b", "workload": "coding"}
     assert answer(**question, gpu="rtx-4060-ti-16-gb")["status"] == "FITS_WITH_OFFLOAD"
-    found = answer(**question, gpus=["rtx-3090", "rtx-4060-ti-16-gb"])
-    assert found["status"] in ("FITS", "FITS_TIGHTLY")
-    assert [device["layers"] for device in found["devices"]] == sorted(
-        (device["layers"] for device in found["devices"]), reverse=True
+    estimate = answer(**question, gpus=["rtx-3090", "rtx-4060-ti-16-gb"])
+    assert estimate["status"] in ("FITS", "FITS_TIGHTLY")
+    assert [device["layers"] for device in estimate["devices"]] == sorted(
+        (device["layers"] for device in estimate["devices"]), reverse=True
     )
 
 
 def test_a_draft_is_said_with_its_memory_and_speed() -> None:
-    found, plain = (
+    drafted, plain = (
         answer(model="llama-3.3-70b", gpu="h100-sxm5-80-gb", draft=DRAFT),
         answer(model="llama-3.3-70b", gpu="h100-sxm5-80-gb"),
     )
-    done = found["speculation"]
-    assert found["decode_tok_s"]["value"] == pytest.approx(plain["decode_tok_s"]["value"] * done["speedup"], rel=1e-3)
+    done = drafted["speculation"]
+    assert drafted["decode_tok_s"]["value"] == pytest.approx(plain["decode_tok_s"]["value"] * done["speedup"], rel=1e-3)
     assert done["plain_tok_s"] == pytest.approx(plain["decode_tok_s"]["value"], rel=1e-3)
-    assert found["memory"]["total_bytes"] - plain["memory"]["total_bytes"] == found["memory"]["draft_bytes"] > 0
+    assert drafted["memory"]["total_bytes"] - plain["memory"]["total_bytes"] == drafted["memory"]["draft_bytes"] > 0
 
 
 #: Sizes of published 16-bit mmproj files, bytes: unslothai/unsloth#5849, joryirving/home-ops#9075 (887 MiB),
@@ -82,9 +82,9 @@ PUBLISHED = {
 
 @pytest.mark.parametrize("slug", PUBLISHED)
 def test_a_known_projector_is_within_some_percent_of_its_file(slug: str) -> None:
-    found = specs.projector_bytes(CATALOG.models[slug])
-    assert found is not None
-    assert 0.96 < found / PUBLISHED[slug] <= 1.0
+    projector_bytes = specs.projector_bytes(CATALOG.models[slug])
+    assert projector_bytes is not None
+    assert 0.96 < projector_bytes / PUBLISHED[slug] <= 1.0
 
 
 def test_a_projector_is_counted_known_given_or_said_to_be_unknown() -> None:
@@ -92,8 +92,8 @@ def test_a_projector_is_counted_known_given_or_said_to_be_unknown() -> None:
     known = answer(model="gemma-3-27b", gpu="rtx-4090", vision=True)
     assert known["memory"]["projector_bytes"] == 2 * CATALOG.models["gemma-3-27b"]["params_vision_and_other"]
     assert known["memory"]["total_bytes"] - plain["memory"]["total_bytes"] == known["memory"]["projector_bytes"]
-    given = answer(model="gemma-3-27b", gpu="rtx-4090", projector_bytes=1000)
-    assert given["memory"]["projector_bytes"] == 1000
+    stated = answer(model="gemma-3-27b", gpu="rtx-4090", projector_bytes=1000)
+    assert stated["memory"]["projector_bytes"] == 1000
     assert answer(model="gemma-3-27b", gpu="rtx-4090", vision=False) == plain
     unknown = answer(model="kimi-k3", gpu="rtx-4090", vision=True)
     assert unknown["memory"]["projector_bytes"] is None
@@ -150,21 +150,21 @@ QUERY = """query($q: EstimateInput!) { estimate(input: $q) { status gpu { slug }
 async def test_graphql_says_the_same(data: Any, catalog: Catalog) -> None:
     asked = {"model": "qwen3-30b-a3b", "quant": "Q4_K_M", "workload": "CODING", "gpus": ["rtx-3090", "rtx-4090"]}
     draft = {"model": "qwen3-30b-a3b", "quant": "q2-k", "tokens": 3, "acceptanceRate": 0.5}
-    found = (await data(QUERY, q=nested({**asked, "draft": draft, "projectorBytes": 3_000_000_000})))["estimate"]
+    estimate = (await data(QUERY, q=nested({**asked, "draft": draft, "projectorBytes": 3_000_000_000})))["estimate"]
     same = {"model": "qwen3-30b-a3b", "quant": "Q4_K_M", "workload": "coding", "gpus": ["rtx-3090", "rtx-4090"],
             "draft": {"model": "qwen3-30b-a3b", "quant": "q2-k", "tokens": 3, "acceptance_rate": 0.5},
             "projector_bytes": 3_000_000_000}  # fmt: skip
     expected = as_json(Answerer(catalog, Calibration.load()).answer(same))
-    assert found["status"] == expected["status"]
-    assert found["gpu"]["slug"] == "rtx-3090"
-    assert found["memory"]["totalBytes"] == expected["memory"]["total_bytes"]
-    assert found["memory"]["projectorBytes"] == 3_000_000_000
-    assert [one["layers"] for one in found["devices"]] == [one["layers"] for one in expected["devices"]]
-    assert sum(one["totalBytes"] for one in found["devices"]) == found["memory"]["totalBytes"]
-    assert found["speculation"]["speedup"] == pytest.approx(expected["speculation"]["speedup"], abs=1e-3)
-    assert [note["message"] for note in found["notes"]] == expected["notes"]
-    assert found["commands"] == expected["commands"]
-    assert "-ts " in found["commands"][0]["text"]
+    assert estimate["status"] == expected["status"]
+    assert estimate["gpu"]["slug"] == "rtx-3090"
+    assert estimate["memory"]["totalBytes"] == expected["memory"]["total_bytes"]
+    assert estimate["memory"]["projectorBytes"] == 3_000_000_000
+    assert [device["layers"] for device in estimate["devices"]] == [device["layers"] for device in expected["devices"]]
+    assert sum(device["totalBytes"] for device in estimate["devices"]) == estimate["memory"]["totalBytes"]
+    assert estimate["speculation"]["speedup"] == pytest.approx(expected["speculation"]["speedup"], abs=1e-3)
+    assert [note["message"] for note in estimate["notes"]] == expected["notes"]
+    assert estimate["commands"] == expected["commands"]
+    assert "-ts " in estimate["commands"][0]["text"]
 
 
 @pytest.mark.asyncio(loop_scope="session")
@@ -191,8 +191,10 @@ def run(*arguments: str) -> tuple[int, str]:
 def test_the_command_line_lays_several_cards_out() -> None:
     code, text = run("qwen3-32b", "RTX 3090", "--also", "RTX 4060 Ti 16GB", "--quant", "Q4_K_M", "--json")
     assert code == 0
-    found = orjson.loads(text)
-    assert found == answer(model="qwen3-32b", gpus=["rtx-3090", "rtx-4060-ti-16-gb"], quant="Q4_K_M", workload="coding")
+    printed = orjson.loads(text)
+    assert printed == answer(
+        model="qwen3-32b", gpus=["rtx-3090", "rtx-4060-ti-16-gb"], quant="Q4_K_M", workload="coding"
+    )
 
 
 def test_the_command_line_takes_what_a_question_may_ask() -> None:
@@ -219,12 +221,12 @@ def test_the_command_line_takes_what_a_question_may_ask() -> None:
 def test_the_command_line_chooses_a_quantization_for_all_accelerators_together() -> None:
     code, text = run("llama-3.3-70b", "RTX 3090", "--count", "4", "--json")
     assert code == 0
-    found = orjson.loads(text)
+    printed = orjson.loads(text)
     # One of them holds no more than three bits a weight.
     assert run("llama-3.3-70b", "RTX 3090", "--count", "1", "--json")[1] != text
     narrow = answer(model="llama-3.3-70b", gpu="rtx-3090", gpu_count=4, workload="coding", quant="Q3_K_M")
-    assert found["score"] > narrow["score"]
-    assert found["status"] == "FITS"
+    assert printed["score"] > narrow["score"]
+    assert printed["status"] == "FITS"
     code, text = run("llama-3.3-70b", "RTX 3090", "--also", "RTX 4090", "--also", "RTX 3090", "--json")
     assert code == 0
     assert orjson.loads(text)["status"] == "FITS"
@@ -249,8 +251,8 @@ def test_the_command_line_takes_a_file_with_extras(tmp_path: Path) -> None:
     path.write_bytes(orjson.dumps(LLAMA))
     code, text = run(str(path), "RTX 3090", "--also", "RTX 3090", "--quant", "Q4_K_M", "--json")
     assert code == 0
-    found, named = orjson.loads(text), answer(gpus=["rtx-3090"] * 2, workload="coding")
-    assert found["devices"] == named["devices"]
+    of_file, named = orjson.loads(text), answer(gpus=["rtx-3090"] * 2, workload="coding")
+    assert of_file["devices"] == named["devices"]
     assert run(str(path), "RTX 3090", "--also", "RTX 3090")[0] == 0
 
 
@@ -287,7 +289,7 @@ def test_an_answer_states_what_a_name_was_taken_as() -> None:
 def test_the_command_line_reads_counts_and_quantizations_in_names() -> None:
     printed = CliRunner().invoke(app, ["estimate", "Llama-3.1-8B-Instruct-Q5_K_M.gguf", "2x 3090", "--json"])
     assert printed.exit_code == 0, printed.output
-    found = orjson.loads(printed.stdout)
-    assert (found["quant"], found["gpu"]) == ("q5-k-m", "rtx-3090")
+    estimate = orjson.loads(printed.stdout)
+    assert (estimate["quant"], estimate["gpu"]) == ("q5-k-m", "rtx-3090")
     asked = answer(gpu="rtx-3090", gpu_count=2, quant="Q5_K_M", workload="coding")
-    assert found["decode_tok_s"] == asked["decode_tok_s"]
+    assert estimate["decode_tok_s"] == asked["decode_tok_s"]

@@ -68,10 +68,10 @@ async def test_lists_over_models_hold_the_precomputed_ones(partly: Any) -> None:
     assert {row["fit"]["model"]["slug"] for row in nodes} <= set(PUBLISHED)
 
 
-def same(one: Any, other: Any) -> bool:
+def same(value: Any, other: Any) -> bool:
     """Equal up to the rounding of stored figures."""
-    if isinstance(one, dict):
-        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
-    if isinstance(one, list):
-        return len(one) == len(other) and all(map(same, one, other))
-    return bool(one == (pytest.approx(other, rel=2e-3) if isinstance(one, float) else other))
+    if isinstance(value, dict):
+        return value.keys() == other.keys() and all(same(value[key], other[key]) for key in value)
+    if isinstance(value, list):
+        return len(value) == len(other) and all(map(same, value, other))
+    return bool(value == (pytest.approx(other, rel=2e-3) if isinstance(value, float) else other))

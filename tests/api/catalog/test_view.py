@@ -58,8 +58,8 @@ async def test_forty_names_mean_the_same_on_every_face(
     for model, gpu in pairs:
         named, on = meant(catalog, "model", model), meant(catalog, "gpu", gpu)
         answer = (await ask(_QUERY, model=model, gpu=gpu))["data"]
-        for meaning, told in ((named, answer["model"]), (on, answer["gpu"])):
-            assert told == (
+        for meaning, field in ((named, answer["model"]), (on, answer["gpu"])):
+            assert field == (
                 None if meaning is None else {"slug": meaning.slug, "count": meaning.count, "quantSlug": meaning.quant}
             )
         page = await client.get("/can", params={"model": model, "gpu": gpu})

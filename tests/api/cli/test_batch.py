@@ -28,16 +28,16 @@ def test_files_are_named_by_path_or_given_whole(tmp_path: Path) -> None:
     config.write_text(json.dumps({**LLAMA, "time_step_limit": [0.0, float("inf")]}))
     index.write_text(json.dumps(INDEX))
     question = {"gpu": "rtx-3090", "quant": "awq-int4"}
-    given = json.dumps({**question, "model_config": json.loads(config.read_text()), "model_index": INDEX})
-    assert "Infinity" in given
-    found = answers(
+    inline = json.dumps({**question, "model_config": json.loads(config.read_text()), "model_index": INDEX})
+    assert "Infinity" in inline
+    lines = answers(
         tmp_path,
         json.dumps({**question, "model": str(config), "model_index": str(index)}),
-        given,
+        inline,
         json.dumps({**question, "model_config": config.read_text(), "model_index": index.read_text()}),
     )
-    assert found[0]["file_size_bytes"] == 5_730_000_000
-    assert found[0] == found[1] == found[2]
+    assert lines[0]["file_size_bytes"] == 5_730_000_000
+    assert lines[0] == lines[1] == lines[2]
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
@@ -54,9 +54,9 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 def test_a_line_that_is_too_long_fails_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batch, "MAX_LINE_BYTES", 200)
     good = json.dumps({"model": "llama-3.1-8b", "gpu": "rtx-3090", "quant": "q4-k-m"})
-    found = answers(tmp_path, " " * 150 + good, good, "x" * 1000, good)
-    assert [("error" in each) for each in found] == [True, False, True, False]
-    assert "200 bytes" in found[2]["error"]["message"]
+    lines = answers(tmp_path, " " * 150 + good, good, "x" * 1000, good)
+    assert [("error" in line) for line in lines] == [True, False, True, False]
+    assert "200 bytes" in lines[2]["error"]["message"]
 
 
 def test_one_question_takes_an_index(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -64,7 +64,7 @@ def test_one_question_takes_an_index(tmp_path: Path, capsys: pytest.CaptureFixtu
     config.write_text(json.dumps(LLAMA))
     index.write_text(json.dumps({**INDEX, "metadata": {"total_size": 16_060_522_496}}))
     assert run_extras(str(config), "rtx-3090", None, "chat", {"model_index": index}, as_json=True) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert (found["quant"], found["file_size_bytes"]) == ("bf16-safetensors", 16_060_522_496)
+    estimate = json.loads(capsys.readouterr().out)
+    assert (estimate["quant"], estimate["file_size_bytes"]) == ("bf16-safetensors", 16_060_522_496)
     assert run_extras(str(config), "rtx-3090", None, "chat", {"model_index": config}, as_json=True) == 3
     assert json.loads(capsys.readouterr().out)["error"]["field"] == "model_index"

@@ -37,20 +37,20 @@ async def test_an_estimate_says_what_the_command_line_says(data: Any, catalog: C
         "promptTokens": 4000,
         "outputTokens": 500,
     }
-    found = (await data(ESTIMATE, q=nested(asked)))["estimate"]
+    estimate = (await data(ESTIMATE, q=nested(asked)))["estimate"]
     same = {"prompt_tokens": 4000, "output_tokens": 500}
     expected = as_json(
         Answerer(catalog, Calibration.load()).answer(
             {"model": asked["model"], "gpu": asked["gpu"], "quant": asked["quant"], **same}
         )
     )
-    assert found["status"] == expected["status"]
-    assert found["fileSizeBytes"] == expected["file_size_bytes"]
-    assert found["memory"]["totalBytes"] == expected["memory"]["total_bytes"]
-    assert found["decode"]["tokensPerSecond"] == pytest.approx(expected["decode_tok_s"]["value"], abs=1e-3)
-    assert found["prefill"]["low"] == pytest.approx(expected["prefill_tok_s"]["low"], abs=1e-3)
-    assert found["ttftMs"] == pytest.approx(expected["ttft_ms"], abs=1e-3)
-    assert found["engine"]["slug"] == expected["engine"]
+    assert estimate["status"] == expected["status"]
+    assert estimate["fileSizeBytes"] == expected["file_size_bytes"]
+    assert estimate["memory"]["totalBytes"] == expected["memory"]["total_bytes"]
+    assert estimate["decode"]["tokensPerSecond"] == pytest.approx(expected["decode_tok_s"]["value"], abs=1e-3)
+    assert estimate["prefill"]["low"] == pytest.approx(expected["prefill_tok_s"]["low"], abs=1e-3)
+    assert estimate["ttftMs"] == pytest.approx(expected["ttft_ms"], abs=1e-3)
+    assert estimate["engine"]["slug"] == expected["engine"]
 
 
 async def test_every_setting_is_accepted(data: Any) -> None:
@@ -72,9 +72,9 @@ async def test_every_setting_is_accepted(data: Any) -> None:
         "gpuLayers": 49,
         "cpuMoeLayers": 0,
     }
-    found = (await data(ESTIMATE, q=nested(asked)))["estimate"]
-    assert (found["contextTokens"], found["backend"]) == (8192, "CUDA")
-    assert found["placement"]["cpuMoeLayers"] == 0
+    estimate = (await data(ESTIMATE, q=nested(asked)))["estimate"]
+    assert (estimate["contextTokens"], estimate["backend"]) == (8192, "CUDA")
+    assert estimate["placement"]["cpuMoeLayers"] == 0
 
 
 @pytest.mark.parametrize(
@@ -118,35 +118,35 @@ async def test_messages_name_fields_as_the_schema_does(ask: Any, change: dict[st
 @pytest.mark.parametrize("part", ["model", "machine"])
 async def test_a_reference_names_one_thing(ask: Any, part: str) -> None:
     both = {"model": {"slug": "llama-2-7b", "config": {}}, "machine": {"gpu": "rtx-3090", "gpus": ["rtx-3090"]}}
-    one = {"model": {"slug": "llama-2-7b"}, "machine": {"gpu": "rtx-3090"}, "quant": "q4-k-m"}
+    good = {"model": {"slug": "llama-2-7b"}, "machine": {"gpu": "rtx-3090"}, "quant": "q4-k-m"}
     for wrong in (both[part], {}):
-        answer = await ask("query($q: EstimateInput!) { estimate(input: $q) { status } }", q={**one, part: wrong})
+        answer = await ask("query($q: EstimateInput!) { estimate(input: $q) { status } }", q={**good, part: wrong})
         assert answer["errors"][0]["extensions"]["code"] == "BAD_USER_INPUT"
 
 
 async def test_a_batch_answers_in_order_and_fails_one_by_one(data: Any) -> None:
     good = {"model": "llama-2-7b", "gpu": "rtx-3090", "quant": "q4-k-m"}
-    inputs = [nested(one) for one in (good, good | {"gpu": "rtx 309"}, good | {"quant": "f16"})] * 10
+    inputs = [nested(question) for question in (good, good | {"gpu": "rtx 309"}, good | {"quant": "f16"})] * 10
     query = """query($inputs: [EstimateInput!]!) { estimates(inputs: $inputs) {
       estimate { quant { slug } } error { code message field suggestions } } }"""
-    found = (await data(query, inputs=inputs))["estimates"]
-    assert len(found) == 30
-    for place, one in enumerate(found):
+    items = (await data(query, inputs=inputs))["estimates"]
+    assert len(items) == 30
+    for place, item in enumerate(items):
         if place % 3 == 1:
-            assert one["estimate"] is None
-            assert (one["error"]["code"], one["error"]["field"]) == ("NOT_FOUND", ["machine", "gpu"])
-            assert one["error"]["suggestions"]
+            assert item["estimate"] is None
+            assert (item["error"]["code"], item["error"]["field"]) == ("NOT_FOUND", ["machine", "gpu"])
+            assert item["error"]["suggestions"]
         else:
-            assert one["error"] is None
-            assert one["estimate"]["quant"]["slug"] == ("q4-k-m" if place % 3 == 0 else "f16")
+            assert item["error"] is None
+            assert item["estimate"]["quant"]["slug"] == ("q4-k-m" if place % 3 == 0 else "f16")
 
 
 async def test_a_batch_is_bounded(client: Any) -> None:
     good = nested({"model": "llama-2-7b", "gpu": "rtx-3090", "quant": "q4-k-m"})
     query = "query($inputs: [EstimateInput!]!) { estimates(inputs: $inputs) { error { code } } }"
     body = {"query": query, "variables": {"inputs": [good] * 1001}}
-    found = (await client.post("/graphql", json=body)).json()["errors"][0]["extensions"]
-    assert (found["code"], found["maximum"]) == ("LIMIT_EXCEEDED", 1000)
+    extensions = (await client.post("/graphql", json=body)).json()["errors"][0]["extensions"]
+    assert (extensions["code"], extensions["maximum"]) == ("LIMIT_EXCEEDED", 1000)
 
 
 COMPARE = """{ winner workload { kind } warnings { code columns }
@@ -156,26 +156,28 @@ COMPARE = """{ winner workload { kind } warnings { code columns }
 
 
 async def compared(data: Any, **question: Any) -> Any:
-    found = await data("query($i: ComparisonInput!) { comparison(input: $i) " + COMPARE + " }", i=question)
-    return found["comparison"]
+    fields = await data("query($i: ComparisonInput!) { comparison(input: $i) " + COMPARE + " }", i=question)
+    return fields["comparison"]
 
 
 async def test_many_models_on_many_accelerators_come_model_by_model(data: Any) -> None:
-    found = await compared(data, models=["llama-3.1-8b", "qwen3-30b-a3b"], gpus=["rtx-4090", "rtx-3090"])
-    names = [(column["model"]["slug"], column["gpu"]["slug"]) for column in found["columns"]]
+    comparison = await compared(data, models=["llama-3.1-8b", "qwen3-30b-a3b"], gpus=["rtx-4090", "rtx-3090"])
+    names = [(column["model"]["slug"], column["gpu"]["slug"]) for column in comparison["columns"]]
     assert names == [(m, g) for m in ("llama-3.1-8b", "qwen3-30b-a3b") for g in ("rtx-4090", "rtx-3090")]
     alone = await compared(data, models=["qwen3-30b-a3b"], gpus=["rtx-4090", "rtx-3090"])
-    assert found["columns"][2:] == alone["columns"]
+    assert comparison["columns"][2:] == alone["columns"]
 
 
 async def test_one_model_on_many_accelerators(data: Any) -> None:
-    found = await compared(data, models="llama-3.1-8b", gpus=["RTX 4090", "rx-7900-xtx", "rtx-3090"], quants="Q8_0")
-    assert [column["gpu"]["slug"] for column in found["columns"]] == ["rtx-4090", "rx-7900-xtx", "rtx-3090"]
-    assert {column["quant"]["slug"] for column in found["columns"]} == {"q8-0"}
-    assert {column["prediction"]["__typename"] for column in found["columns"]} == {"Fit"}
-    rows = {row["measure"]: row for row in found["rows"]}
-    assert rows["SCORE"]["values"] == [column["prediction"]["score"] for column in found["columns"]]
-    for row in found["rows"]:
+    comparison = await compared(
+        data, models="llama-3.1-8b", gpus=["RTX 4090", "rx-7900-xtx", "rtx-3090"], quants="Q8_0"
+    )
+    assert [column["gpu"]["slug"] for column in comparison["columns"]] == ["rtx-4090", "rx-7900-xtx", "rtx-3090"]
+    assert {column["quant"]["slug"] for column in comparison["columns"]} == {"q8-0"}
+    assert {column["prediction"]["__typename"] for column in comparison["columns"]} == {"Fit"}
+    rows = {row["measure"]: row for row in comparison["rows"]}
+    assert rows["SCORE"]["values"] == [column["prediction"]["score"] for column in comparison["columns"]]
+    for row in comparison["rows"]:
         assert len(row["values"]) == len(row["deltas"]) == 3
         known = [value for value in row["values"] if value is not None]
         if known:
@@ -187,46 +189,50 @@ async def test_one_model_on_many_accelerators(data: Any) -> None:
     assert rows["PRICE"]["deltas"][0] == pytest.approx(1599 / 999 - 1, abs=1e-6)
     speeds, prices = rows["DECODE"]["values"], rows["PRICE"]["values"]
     assert rows["VALUE"]["values"] == pytest.approx([1000 * s / p for s, p in zip(speeds, prices, strict=True)])
-    assert found["winner"] == rows["SCORE"]["winner"]
-    assert found["warnings"] == []
+    assert comparison["winner"] == rows["SCORE"]["winner"]
+    assert comparison["warnings"] == []
 
 
 async def test_quantizations_contexts_and_counts_make_columns(data: Any) -> None:
     question = {"models": "llama-3.1-8b", "gpus": "rtx-3090", "quants": ["q4-k-m", "q8-0"], "gpuCounts": [1, 2]}
-    found = await compared(data, **question, contextTokens=[4096, 8192])
-    setups = [(column["quant"]["slug"], column["gpuCount"], column["contextTokens"]) for column in found["columns"]]
+    comparison = await compared(data, **question, contextTokens=[4096, 8192])
+    setups = [
+        (column["quant"]["slug"], column["gpuCount"], column["contextTokens"]) for column in comparison["columns"]
+    ]
     assert setups == [(q, n, c) for q in ("q4-k-m", "q8-0") for n in (1, 2) for c in (4096, 8192)]
-    assert {column["prediction"]["__typename"] for column in found["columns"]} == {"Estimate"}
-    caches = [column["prediction"]["memory"]["kvCacheBytes"] for column in found["columns"]]
+    assert {column["prediction"]["__typename"] for column in comparison["columns"]} == {"Estimate"}
+    caches = [column["prediction"]["memory"]["kvCacheBytes"] for column in comparison["columns"]]
     assert caches[1] == 2 * caches[0]
-    rows = {row["measure"]: row["values"] for row in found["rows"]}
+    rows = {row["measure"]: row["values"] for row in comparison["rows"]}
     assert rows["PRICE"][2] == 2 * rows["PRICE"][0]
     plain = await compared(data, **{**question, "gpuCounts": [1]})
     assert {column["prediction"]["__typename"] for column in plain["columns"]} == {"Fit"}
 
 
 async def test_recommended_quantizations_that_differ_are_warned_of(data: Any) -> None:
-    found = await compared(data, models=list(MODELS), gpus="apple-m3-max-30c-36gb", workload="CHAT")
-    assert [column["model"]["slug"] for column in found["columns"]] == list(MODELS)
-    assert found["workload"]["kind"] == "CHAT"
-    assert len({column["quant"]["slug"] for column in found["columns"]}) > 1
-    assert found["warnings"] == [{"code": "QUANTS_DIFFER", "columns": [0, 1, 2, 3]}]
+    comparison = await compared(data, models=list(MODELS), gpus="apple-m3-max-30c-36gb", workload="CHAT")
+    assert [column["model"]["slug"] for column in comparison["columns"]] == list(MODELS)
+    assert comparison["workload"]["kind"] == "CHAT"
+    assert len({column["quant"]["slug"] for column in comparison["columns"]}) > 1
+    assert comparison["warnings"] == [{"code": "QUANTS_DIFFER", "columns": [0, 1, 2, 3]}]
 
 
 async def test_what_cannot_run_takes_no_part(data: Any) -> None:
-    found = await compared(data, models="llama-2-7b", gpus=["rtx-3090", "apple-m3-max-30c-36gb"], quants="MLX 4-bit")
-    assert all(row["values"][0] is None for row in found["rows"])
-    assert found["winner"] == 1
+    comparison = await compared(
+        data, models="llama-2-7b", gpus=["rtx-3090", "apple-m3-max-30c-36gb"], quants="MLX 4-bit"
+    )
+    assert all(row["values"][0] is None for row in comparison["rows"])
+    assert comparison["winner"] == 1
 
 
 async def test_a_bad_name_empties_its_column_alone(data: Any) -> None:
-    found = await compared(data, models="llama-2-7b", gpus=["rtx-3090", "rtx-4091"], gpuCounts=[1, 0])
-    codes = [column["error"] and column["error"]["code"] for column in found["columns"]]
+    comparison = await compared(data, models="llama-2-7b", gpus=["rtx-3090", "rtx-4091"], gpuCounts=[1, 0])
+    codes = [column["error"] and column["error"]["code"] for column in comparison["columns"]]
     assert codes == [None, "BAD_USER_INPUT", "NOT_FOUND", "NOT_FOUND"]
-    assert "rtx-4090" in found["columns"][2]["error"]["suggestions"]
-    assert found["columns"][0]["prediction"]["score"] > 0
-    assert found["columns"][2]["prediction"] is None
-    assert found["winner"] == 0
+    assert "rtx-4090" in comparison["columns"][2]["error"]["suggestions"]
+    assert comparison["columns"][0]["prediction"]["score"] > 0
+    assert comparison["columns"][2]["prediction"] is None
+    assert comparison["winner"] == 0
 
 
 async def test_a_comparison_reads_all_columns_at_once(data: Any, statements: Any) -> None:
@@ -234,9 +240,9 @@ async def test_a_comparison_reads_all_columns_at_once(data: Any, statements: Any
     for gpus in (["rtx-3090"], ["rtx-4090", "rtx-3090", "rx-7900-xtx", "apple-m3-max-30c-36gb"]):
         query = """query($g: [String!]!) { comparison(input: {models: "qwen3-30b-a3b", gpus: $g}) {
           columns { prediction { score ... on Fit { quantOptions { score } } } } } }"""
-        with statements() as found:
+        with statements() as executed:
             await data(query, g=gpus)
-        counts.append(len(found))
+        counts.append(len(executed))
     assert counts[0] == counts[1]
 
 
@@ -267,19 +273,19 @@ async def test_the_command_line_explains_a_pairing_as_the_api_does(
     fit = (await data(EXPLAINED, model=model, gpu=gpu, quant=quant))["fit"]
     calibration = Calibration.load()
     pairing = estimate_pairing(catalog, calibration, model, gpu, quant, "coding")
-    told = explained(pairing, catalog, calibration)
-    found = told.to_json()
-    assert (found["headline"], found["summary"]) == (fit["headline"], fit["summary"])
-    assert found["capacity_message"] == fit["capacityMessage"]
-    assert [(one["code"], one["message"]) for one in found["limits"]] == [
-        (one["code"], one["message"]) for one in fit["limits"]
+    explanation = explained(pairing, catalog, calibration)
+    printed = explanation.to_json()
+    assert (printed["headline"], printed["summary"]) == (fit["headline"], fit["summary"])
+    assert printed["capacity_message"] == fit["capacityMessage"]
+    assert [(limit["code"], limit["message"]) for limit in printed["limits"]] == [
+        (limit["code"], limit["message"]) for limit in fit["limits"]
     ]
-    assert [one["message"] for one in found["advice"]] == [one["message"] for one in fit["advice"]]
-    for ours, theirs in zip(found["advice"], fit["advice"], strict=True):
+    assert [item["message"] for item in printed["advice"]] == [item["message"] for item in fit["advice"]]
+    for ours, theirs in zip(printed["advice"], fit["advice"], strict=True):
         assert ours["gain"]["status_after"] == theirs["gain"]["statusAfter"]
         assert ours["gain"]["score"] == pytest.approx(theirs["gain"]["score"], abs=0.01)
     out = Console(record=True, width=300, file=io.StringIO())
-    render_card(pairing, told, out)
+    render_card(pairing, explanation, out)
     text = out.export_text()
     assert fit["headline"] in text
     assert fit["limits"][0]["message"] in text

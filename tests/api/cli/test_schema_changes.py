@@ -23,7 +23,7 @@ TODAY = dt.date(2026, 7, 1)
 
 
 def impacts(new: str, today: dt.date = TODAY) -> list[tuple[Impact, str]]:
-    return [(each.impact, each.kind) for each in classify(build_schema(OLD), build_schema(new), today)]
+    return [(change.impact, change.kind) for change in classify(build_schema(OLD), build_schema(new), today)]
 
 
 def test_nothing_changed() -> None:

@@ -27,7 +27,7 @@ TABLE = worth_table(WORKLOAD.kind, TRAITS, QUANTS, BITS)
 
 def alone_and_loaded(rng: np.random.Generator) -> tuple[Pace, Pace]:
     """A random machine with one user, and with several: none of them is answered sooner, and less fits."""
-    active, total = (np.array([[getattr(each, name)] for each in TRAITS]) for name in ("active_b", "total_b"))
+    active, total = (np.array([[getattr(traits, name)] for traits in TRAITS]) for name in ("active_b", "total_b"))
     bandwidth, memory = rng.lognormal(6.5, 0.7), rng.lognormal(3.5, 0.7)
     decode = bandwidth / (active * BITS / 8.0)
     wait = np.broadcast_to(200 + 2e6 * active / bandwidth / 100, decode.shape)
@@ -69,11 +69,11 @@ def test_the_first_models_of_random_machines_are_those_of_all(by_speed: bool) ->
         reach = Reach.of(TABLE, alone, WORKLOAD, mode)
         loads = Loads(loaded)
         judged, places = leading(cast(Any, loads), reach, 5, cast(Any, judge), by_speed=by_speed)
-        whole, all_places = judge(loaded)
-        assert [judged.judgement(n) for n in places[:5]] == [whole.judgement(n) for n in all_places[:5]]
-        assert (judged.pick is None) == (whole.pick is None)
-        if judged.pick is not None and whole.pick is not None:
-            assert judged.judgement(judged.pick) == whole.judgement(whole.pick)
+        complete, all_places = judge(loaded)
+        assert [judged.judgement(n) for n in places[:5]] == [complete.judgement(n) for n in all_places[:5]]
+        assert (judged.pick is None) == (complete.pick is None)
+        if judged.pick is not None and complete.pick is not None:
+            assert judged.judgement(judged.pick) == complete.judgement(complete.pick)
         spared += int((~loads.known).sum())
     # Otherwise nothing was saved.
     assert spared > 0.3 * 40 * len(TRAITS)

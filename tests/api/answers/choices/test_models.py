@@ -32,8 +32,8 @@ def test_the_first_are_those_of_all(gpu: str, workload: str, mode: OperatingMode
     few, every = choice(gpu, workload, mode, 4), choice(gpu, workload, mode, 1000)
     assert len(every.entries) > 20
 
-    def essence(found: Choice) -> list[tuple[str, str, str]]:
-        return [(entry.model["slug"], entry.quant.slug, entry.judgement.reason) for entry in found.entries[:4]]
+    def essence(listed: Choice) -> list[tuple[str, str, str]]:
+        return [(entry.model["slug"], entry.quant.slug, entry.judgement.reason) for entry in listed.entries[:4]]
 
     assert essence(few) == essence(every)
     assert few.pick is not None

@@ -37,17 +37,17 @@ def test_the_best_model_within_a_budget() -> None:
 
 
 def test_rent_or_buy_at_the_hours_stated() -> None:
-    told = rent_or_buy(CATALOG, "H100 PCIe", replace(terms_of(CATALOG), hours_a_month=100.0))
-    assert told.buy is not None
-    assert told.rent is not None
-    assert told.usd_a_month == pytest.approx(100 * told.rent.usd)
-    assert told.months == pytest.approx(told.buy.usd / told.usd_a_month)
+    card = rent_or_buy(CATALOG, "H100 PCIe", replace(terms_of(CATALOG), hours_a_month=100.0))
+    assert card.buy is not None
+    assert card.rent is not None
+    assert card.usd_a_month == pytest.approx(100 * card.rent.usd)
+    assert card.months == pytest.approx(card.buy.usd / card.usd_a_month)
     module = rent_or_buy(CATALOG, "H100 SXM5", terms_of(CATALOG))
     assert (module.sold_as_card, module.usd_a_month, module.months) == (False, None, None)
     assert module.as_card is not None
     assert module.as_card.buy is not None
     assert module.as_card.sold_as_card
-    assert told.as_card is None
+    assert card.as_card is None
 
 
 @pytest.mark.parametrize(

@@ -137,15 +137,15 @@ async def test_models_for_an_accelerator(data: Any) -> None:
 
 async def test_a_list_is_paged_to_its_end(data: Any) -> None:
     asked = {"gpu": "rtx-3090", "workload": "CHAT"}
-    every, after, seen = await ranked(data, asked), None, []
+    every, after, nodes = await ranked(data, asked), None, []
     while True:
         part = await page(data, asked, first=2, after=after)
-        seen += part["nodes"]
+        nodes += part["nodes"]
         assert part["totalCount"] == len(every)
         if not part["pageInfo"]["hasNextPage"]:
             break
         after = part["pageInfo"]["endCursor"]
-    assert seen == every
+    assert nodes == every
     assert (await page(data, asked, last=2))["nodes"] == every[-2:]
 
 
@@ -290,8 +290,8 @@ async def test_models_for_an_accelerator_equal_brute_force_over_all_quantization
                 continue
             row = answer.estimate
             bits = model_tables(answer.facts.model, (answer.facts.quant,)).bits_per_weight[0]
-            whole = row.status in (Status.FITS, Status.FITS_TIGHTLY) and not answer.waiting_streams
-            if row.decode is None or row.ttft_ms is None or bits < 4.3 or (users and not whole):
+            on_devices = row.status in (Status.FITS, Status.FITS_TIGHTLY) and not answer.waiting_streams
+            if row.decode is None or row.ttft_ms is None or bits < 4.3 or (users and not on_devices):
                 continue
             tokens = [use.answer_tokens + use.thinking_tokens * thinks for thinks in way_flags(traits)]
             seconds = row.ttft_ms / 1000 + min(tokens) / row.decode.value
@@ -328,13 +328,13 @@ async def test_accelerators_that_serve_many_users_of_a_model(data: Any, catalog:
 async def test_first_models_for_several_users_are_those_of_the_whole_list(data: Any, aim: str) -> None:
     for gpu in ("rtx-4090", "rtx-3090"):
         asked = {"gpu": gpu, "aim": aim, "target": {"users": 6}}
-        some, whole = await page(data, asked, first=2), await page(data, asked, first=100)
-        assert len(whole["nodes"]) > 2
+        some, complete = await page(data, asked, first=2), await page(data, asked, first=100)
+        assert len(complete["nodes"]) > 2
         assert some["pageInfo"]["hasNextPage"]
-        assert some["nodes"] == whole["nodes"][:2]
-        assert (some["pick"], some["totalCount"]) == (whole["pick"], len(whole["nodes"]))
+        assert some["nodes"] == complete["nodes"][:2]
+        assert (some["pick"], some["totalCount"]) == (complete["pick"], len(complete["nodes"]))
         rest = await page(data, asked, first=100, after=some["pageInfo"]["endCursor"])
-        assert rest["nodes"] == whole["nodes"][2:]
+        assert rest["nodes"] == complete["nodes"][2:]
 
 
 @pytest.mark.parametrize("users", [0, -3, 1025])

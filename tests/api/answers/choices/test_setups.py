@@ -17,12 +17,12 @@ SETUPS = """query($model: String!, $target: RecommendationTarget!, $budget: Floa
 
 async def test_the_smallest_setups_reach_the_target_cheapest_first(data: Any) -> None:
     target = {"decodeTokensPerSecond": 20, "safeContextTokens": 8000}
-    found = (await data(SETUPS, model="qwen3-30b-a3b", target=target))["smallestSetups"]
-    assert found
-    prices = [one["priceUsd"] for one in found if one["priceUsd"] is not None]
+    setups = (await data(SETUPS, model="qwen3-30b-a3b", target=target))["smallestSetups"]
+    assert setups
+    prices = [setup["priceUsd"] for setup in setups if setup["priceUsd"] is not None]
     assert prices == sorted(prices)
-    assert len({one["gpu"]["slug"] for one in found}) == len(found)
-    assert all(one["decodeTokensPerSecond"] >= 20 and one["safeContextTokens"] >= 8000 for one in found)
+    assert len({setup["gpu"]["slug"] for setup in setups}) == len(setups)
+    assert all(setup["decodeTokensPerSecond"] >= 20 and setup["safeContextTokens"] >= 8000 for setup in setups)
 
 
 async def test_a_desktop_takes_two_cards_unless_more_are_asked_for(data: Any) -> None:
@@ -30,8 +30,8 @@ async def test_a_desktop_takes_two_cards_unless_more_are_asked_for(data: Any) ->
       target: {users: 64, bitsPerWeight: 15}, workload: CHAT) { gpu { slug kind } gpuCount } }"""
 
     async def counts(cards: int | None) -> list[int]:
-        found = (await data(query, cards=cards))["smallestSetups"]
-        return [one["gpuCount"] for one in found if one["gpu"]["kind"] in ("CONSUMER", "WORKSTATION")]
+        setups = (await data(query, cards=cards))["smallestSetups"]
+        return [setup["gpuCount"] for setup in setups if setup["gpu"]["kind"] in ("CONSUMER", "WORKSTATION")]
 
     assert max(await counts(None), default=0) <= 2
     assert max(await counts(8)) > 2
@@ -39,24 +39,24 @@ async def test_a_desktop_takes_two_cards_unless_more_are_asked_for(data: Any) ->
 
 async def test_a_buyers_limits_count_all_cards(data: Any) -> None:
     target = {"decodeTokensPerSecond": 1}
-    found = await data(SETUPS, model="kimi-linear-48b-a3b", target=target, budget=3500.0, watts=900.0)
-    for one in found["smallestSetups"]:
-        assert one["priceUsd"] <= 3500
-        assert one["powerWatts"] <= 900
-    assert any(one["gpuCount"] > 1 for one in found["smallestSetups"]) or found["smallestSetups"]
+    setups = await data(SETUPS, model="kimi-linear-48b-a3b", target=target, budget=3500.0, watts=900.0)
+    for setup in setups["smallestSetups"]:
+        assert setup["priceUsd"] <= 3500
+        assert setup["powerWatts"] <= 900
+    assert any(setup["gpuCount"] > 1 for setup in setups["smallestSetups"]) or setups["smallestSetups"]
 
 
 async def test_an_upgrade_tells_what_becomes_usable(data: Any) -> None:
     query = """{ upgradeGains(from: "apple-m3-max-30c-36gb", to: "rtx-4090", first: 100) {
       model { slug } ratingBefore ratingAfter statusBefore statusAfter newlyUsable leavesOffload } }"""
-    found = (await data(query))["upgradeGains"]
-    assert found
-    for one in found:
-        assert one["newlyUsable"] == (one["ratingBefore"] is None) == (one["statusBefore"] is None)
-        if not one["newlyUsable"]:
-            assert one["ratingAfter"] > one["ratingBefore"]
-        assert one["statusAfter"] in ("FITS", "FITS_TIGHTLY", "FITS_WITH_OFFLOAD")
-    flags = [one["newlyUsable"] for one in found]
+    upgrades = (await data(query))["upgradeGains"]
+    assert upgrades
+    for upgrade in upgrades:
+        assert upgrade["newlyUsable"] == (upgrade["ratingBefore"] is None) == (upgrade["statusBefore"] is None)
+        if not upgrade["newlyUsable"]:
+            assert upgrade["ratingAfter"] > upgrade["ratingBefore"]
+        assert upgrade["statusAfter"] in ("FITS", "FITS_TIGHTLY", "FITS_WITH_OFFLOAD")
+    flags = [upgrade["newlyUsable"] for upgrade in upgrades]
     assert flags == sorted(flags, reverse=True)
 
 
@@ -67,8 +67,8 @@ async def test_a_tier_list_has_every_letter_and_each_usable_model_once(data: Any
     query = """{ recommendations(input: {gpu: "rtx-4090", workload: CHAT}, first: 100) {
       nodes { rating fit { model { slug } quant { slug } } } } }"""
     nodes = (await data(query))["recommendations"]["nodes"]
-    assert [fit for tier in tiers for fit in tier["fits"]] == [one["fit"] for one in nodes]
-    assert [one["fit"] for one in nodes if nodes[0]["rating"] - one["rating"] <= 3] == tiers[0]["fits"]
+    assert [fit for tier in tiers for fit in tier["fits"]] == [node["fit"] for node in nodes]
+    assert [node["fit"] for node in nodes if nodes[0]["rating"] - node["rating"] <= 3] == tiers[0]["fits"]
 
 
 @pytest.mark.parametrize(
@@ -98,10 +98,10 @@ async def test_a_custom_model_and_card_are_estimated(data: Any, ask: Any) -> Non
     }  # fmt: skip
     card = {"memory_gb": 24, "bandwidth_gbps": 900, "fp16_tensor_tflops": 100, "engines": ["cuda"]}
     asked = {"modelConfig": config, "gpuFacts": card, "quant": "Q4_K_M", "workload": "RAG"}
-    found = (await data(query, q=nested(asked)))["estimate"]
-    assert (found["model"], found["gpu"], found["contextTokens"]) == (None, None, 32_000)
+    estimate = (await data(query, q=nested(asked)))["estimate"]
+    assert (estimate["model"], estimate["gpu"], estimate["contextTokens"]) == (None, None, 32_000)
     named = {**asked, "modelConfig": None, "model": "llama-3.1-8b"}
-    assert (await data(query, q=nested(named)))["estimate"]["memory"] == found["memory"]
+    assert (await data(query, q=nested(named)))["estimate"]["memory"] == estimate["memory"]
     wrong = await ask(query, q=nested({**asked, "gpuFacts": {"memory_gb": -1, "bandwidth_gbps": 1, "engines": []}}))
     assert wrong["errors"][0]["extensions"]["code"] == "BAD_USER_INPUT"
 
@@ -111,11 +111,11 @@ async def test_a_fit_tells_how_many_it_serves_and_advises_within_a_budget(data: 
       serving { streams } advice(budgetUsd: $budget) { code message } }
       served: fit(model: "llama-3.1-8b", gpu: "rtx-4090", quant: "q4-k-m", workload: CHAT) {
       serving { streams tokensPerSecondEach tokensPerSecondTotal joulesPerToken } } }"""
-    found = await data(query, budget=1.0)
-    assert found["fit"]["serving"] is None
-    assert not {each["code"] for each in found["fit"]["advice"]} & {"GPU_UPGRADE", "SECOND_GPU"}
-    assert {each["code"] for each in (await data(query))["fit"]["advice"]} & {"GPU_UPGRADE", "SECOND_GPU"}
-    served = found["served"]["serving"]
+    fields = await data(query, budget=1.0)
+    assert fields["fit"]["serving"] is None
+    assert not {item["code"] for item in fields["fit"]["advice"]} & {"GPU_UPGRADE", "SECOND_GPU"}
+    assert {item["code"] for item in (await data(query))["fit"]["advice"]} & {"GPU_UPGRADE", "SECOND_GPU"}
+    served = fields["served"]["serving"]
     assert served["streams"] > 1
     assert served["tokensPerSecondTotal"] == pytest.approx(served["streams"] * served["tokensPerSecondEach"])
 
@@ -131,26 +131,26 @@ ASKED = """query($q: EstimateInput!) { estimate(input: $q) { status decode { tok
 
 async def test_setups_for_users_hold_them_all_at_the_comfortable_speed(data: Any) -> None:
     (chat,) = [
-        one
-        for one in (await data("{ workloads { kind comfortableTokensPerSecond contextTokens } }"))["workloads"]
-        if one["kind"] == "CHAT"
+        workload
+        for workload in (await data("{ workloads { kind comfortableTokensPerSecond contextTokens } }"))["workloads"]
+        if workload["kind"] == "CHAT"
     ]
-    found = (await data(CROWDS, model="llama-3.1-8b", target={"users": 32, "bitsPerWeight": 4}))["smallestSetups"]
-    assert found
-    for one in found:
-        assert one["users"] == 32
-        assert one["decodeTokensPerSecond"] >= chat["comfortableTokensPerSecond"]
-        assert one["safeContextTokens"] >= chat["contextTokens"]
+    setups = (await data(CROWDS, model="llama-3.1-8b", target={"users": 32, "bitsPerWeight": 4}))["smallestSetups"]
+    assert setups
+    for setup in setups:
+        assert setup["users"] == 32
+        assert setup["decodeTokensPerSecond"] >= chat["comfortableTokensPerSecond"]
+        assert setup["safeContextTokens"] >= chat["contextTokens"]
         question = {
-            "model": "llama-3.1-8b", "gpu": one["gpu"]["slug"], "gpuCount": one["gpuCount"],
-            "quant": one["quant"]["slug"], "workload": "CHAT", "batch": 32, "isOccupancyExpected": True,
+            "model": "llama-3.1-8b", "gpu": setup["gpu"]["slug"], "gpuCount": setup["gpuCount"],
+            "quant": setup["quant"]["slug"], "workload": "CHAT", "batch": 32, "isOccupancyExpected": True,
         }  # fmt: skip
         alone = (await data(ASKED, q=nested(question)))["estimate"]
-        assert alone == one["estimate"]
+        assert alone == setup["estimate"]
         assert alone["status"] in ("FITS", "FITS_TIGHTLY")
         assert alone["commands"]
-        assert alone["decode"]["tokensPerSecond"] == one["decodeTokensPerSecond"]
-        fewer = {1: 0, 2: 1, 4: 2, 8: 4}[one["gpuCount"]]
+        assert alone["decode"]["tokensPerSecond"] == setup["decodeTokensPerSecond"]
+        fewer = {1: 0, 2: 1, 4: 2, 8: 4}[setup["gpuCount"]]
         if fewer:
             less = (await data(ASKED, q=nested({**question, "gpuCount": fewer})))["estimate"]
             # A server without room for all of them lets some wait.
@@ -159,4 +159,4 @@ async def test_setups_for_users_hold_them_all_at_the_comfortable_speed(data: Any
             enough = enough and less["decode"]["tokensPerSecond"] >= chat["comfortableTokensPerSecond"]
             assert not enough
     one_user = (await data(CROWDS, model="llama-3.1-8b", target={"decodeTokensPerSecond": 10}))["smallestSetups"]
-    assert {one["users"] for one in one_user} == {1}
+    assert {setup["users"] for setup in one_user} == {1}

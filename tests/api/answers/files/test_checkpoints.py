@@ -18,12 +18,12 @@ HEADER = {"w": {"dtype": "U8", "shape": [5_730_000_000], "data_offsets": [0, 5_7
 
 def test_an_index_gives_the_bytes_of_the_checkpoint() -> None:
     question = {"model": "llama-3.1-8b", "quant": "awq-int4"}
-    found, computed = answer(**question, model_index=INDEX), answer(**question)
-    assert found["file_size_bytes"] == INDEX["metadata"]["total_size"]
-    difference = found["memory"]["weights_bytes"] - computed["memory"]["weights_bytes"]
-    assert difference == pytest.approx(found["file_size_bytes"] - computed["file_size_bytes"], abs=100)
-    assert answer(**question, model_index=HEADER) == answer(**question, model_index=json.dumps(INDEX)) == found
-    assert answer(quant="awq-int4", model_config=LLAMA, model_index=INDEX)["memory"] == found["memory"]
+    indexed, computed = answer(**question, model_index=INDEX), answer(**question)
+    assert indexed["file_size_bytes"] == INDEX["metadata"]["total_size"]
+    difference = indexed["memory"]["weights_bytes"] - computed["memory"]["weights_bytes"]
+    assert difference == pytest.approx(indexed["file_size_bytes"] - computed["file_size_bytes"], abs=100)
+    assert answer(**question, model_index=HEADER) == answer(**question, model_index=json.dumps(INDEX)) == indexed
+    assert answer(quant="awq-int4", model_config=LLAMA, model_index=INDEX)["memory"] == indexed["memory"]
 
 
 def test_the_index_of_a_large_mixture_of_experts_is_read() -> None:

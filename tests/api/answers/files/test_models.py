@@ -35,13 +35,13 @@ def answer(**question: Any) -> dict[str, Any]:
 
 def test_a_pasted_header_has_the_bytes_of_its_tensors() -> None:
     data = llama(4)
-    found = answer(model_gguf=pasted(data))
+    reply = answer(model_gguf=pasted(data))
     stored = source_of_pasted(pasted(data)).stored
     assert stored is not None
-    assert (found["model"], found["quant"], found["status"]) == ("custom", "q4-k-m", "FITS")
-    assert found["file_size_bytes"] == stored.file
-    assert found["memory"]["weights_bytes"] == sum(stored.layers) + stored.output
-    assert answer(model_gguf=pasted(data), quant="Q4_K_M") == found
+    assert (reply["model"], reply["quant"], reply["status"]) == ("custom", "q4-k-m", "FITS")
+    assert reply["file_size_bytes"] == stored.file
+    assert reply["memory"]["weights_bytes"] == sum(stored.layers) + stored.output
+    assert answer(model_gguf=pasted(data), quant="Q4_K_M") == reply
 
 
 def test_another_quantization_of_a_file_follows_the_recipe() -> None:
@@ -136,11 +136,11 @@ def test_a_local_checkpoint_is_estimated_in_its_own_format(
     tmp_path: Path, stated: dict[str, Any], gpu: str, quant: str
 ) -> None:
     (tmp_path / "config.json").write_text(json.dumps(LLAMA | stated))
-    found = estimate_pairing(CATALOG, Calibration.load(), str(tmp_path / "config.json"), gpu, None, "coding")
-    assert found.quants[found.chosen_quant].slug == quant
+    pairing = estimate_pairing(CATALOG, Calibration.load(), str(tmp_path / "config.json"), gpu, None, "coding")
+    assert pairing.quants[pairing.chosen_quant].slug == quant
 
 
 def test_sixteen_bits_that_nothing_serves_are_quantized(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps(LLAMA))
-    found = estimate_pairing(CATALOG, Calibration.load(), str(tmp_path / "config.json"), "rx-6700-xt", None, "coding")
-    assert found.quants[found.chosen_quant].slug != "bf16-safetensors"
+    pairing = estimate_pairing(CATALOG, Calibration.load(), str(tmp_path / "config.json"), "rx-6700-xt", None, "coding")
+    assert pairing.quants[pairing.chosen_quant].slug != "bf16-safetensors"

@@ -116,8 +116,10 @@ def test_published_sizes_are_carried_over_where_models_of_one_structure_share_th
     question = {"gpu": "rtx-3090", "quant": "ud-q4-k-xl"}
     own, named = (answer({**question, **model}) for model in ({"model_config": LLAMA}, {"model": "llama-3.1-8b"}))
     assert own["file_size_bytes"] == named["file_size_bytes"]
-    said = {slug: "Sizes of published files" in carried(FILES[slug])[1] for slug in ("glm-5", "qwen3-4b-instruct-2507")}
-    assert said == {"glm-5": True, "qwen3-4b-instruct-2507": False}
+    carries_sizes = {
+        slug: "Sizes of published files" in carried(FILES[slug])[1] for slug in ("glm-5", "qwen3-4b-instruct-2507")
+    }
+    assert carries_sizes == {"glm-5": True, "qwen3-4b-instruct-2507": False}
 
 
 def test_a_context_that_differs_is_said_and_used() -> None:

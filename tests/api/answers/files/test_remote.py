@@ -55,25 +55,25 @@ async def never(_: bytes) -> bool:
 
 async def test_a_header_is_read_and_no_more(server: tuple[str, Asked]) -> None:
     host, asked = server
-    found = await source_of_address(f"https://{host}/tiny.gguf", reader(host))
-    assert (found.model.n_layers, found.file_type) == (4, "Q4_K_M")
+    source = await source_of_address(f"https://{host}/tiny.gguf", reader(host))
+    assert (source.model.n_layers, source.file_type) == (4, "Q4_K_M")
     assert asked[-1] == ("/tiny.gguf", "bytes=0-7999999")
-    seen: list[int] = []
+    lengths: list[int] = []
 
     async def enough(data: bytes) -> bool:
-        seen.append(len(data))
+        lengths.append(len(data))
         return len(data) > 1_000_000
 
     data = await reader(host).read(f"https://{host}/tiny.gguf", enough)
-    assert seen == sorted(seen)
+    assert lengths == sorted(lengths)
     assert 1_000_000 < len(data) < 2_200_000
 
 
 async def test_all_parts_of_a_split_file_are_read(server: tuple[str, Asked]) -> None:
     host, asked = server
-    found = await source_of_address(f"https://{host}/tiny-00001-of-00003.gguf", reader(host))
+    source = await source_of_address(f"https://{host}/tiny-00001-of-00003.gguf", reader(host))
     assert (
-        found.model.total_parameters
+        source.model.total_parameters
         == (await source_of_address(f"https://{host}/tiny.gguf", reader(host))).model.total_parameters
     )
     before = len(asked)
@@ -84,8 +84,8 @@ async def test_all_parts_of_a_split_file_are_read(server: tuple[str, Asked]) -> 
 @pytest.mark.parametrize("path", ["config.json", "to/config.json", "to/to/config.json", "whole/config.json"])
 async def test_a_configuration_is_read_also_behind_redirects(server: tuple[str, Asked], path: str) -> None:
     host, _ = server
-    found = await source_of_address(f"https://{host}/{path}", reader(host))
-    assert found.model.total_parameters == 8_030_261_248
+    source = await source_of_address(f"https://{host}/{path}", reader(host))
+    assert source.model.total_parameters == 8_030_261_248
 
 
 @pytest.mark.parametrize(
@@ -201,11 +201,11 @@ async def test_over_graphql_a_file_is_the_same_pasted_and_fetched(
     assert fetched["memory"] == pasted["memory"]
     before = len(asked)
     questions = [nested({"modelUrl": address, "gpu": gpu}) for gpu in ("rtx-3090", "rtx-4090")]
-    found = (await data(MANY, q=[*questions, nested({"modelUrl": f"https://{host}/absent", "gpu": "rtx-4090"})]))[
+    items = (await data(MANY, q=[*questions, nested({"modelUrl": f"https://{host}/absent", "gpu": "rtx-4090"})]))[
         "estimates"
     ]
     assert len(asked) == before + 2
-    assert [one["error"] for one in found] == [None, None, {"code": "UNAVAILABLE", "field": ["model", "url"]}]
+    assert [item["error"] for item in items] == [None, None, {"code": "UNAVAILABLE", "field": ["model", "url"]}]
     await data(MANY, q=questions)
     assert len(asked) == before + 3
     answer = await ask(MANY, q=[nested({"modelUrl": f"{address}?{number}", "gpu": "rtx-4090"}) for number in range(9)])

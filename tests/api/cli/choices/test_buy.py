@@ -57,8 +57,8 @@ def test_rent_or_buy() -> None:
     assert "renting costs less for" in result.stdout
     always = RUNNER.invoke(app, ["buy", "--gpu", "H100 PCIe", "--hours-a-month", "730"])
     assert "buying costs less after" in always.stdout
-    told = json.loads(RUNNER.invoke(app, ["buy", "--gpu", "H100 SXM5", "--json"]).stdout)
-    assert told["sold_as_card"] is False
+    module = json.loads(RUNNER.invoke(app, ["buy", "--gpu", "H100 SXM5", "--json"]).stdout)
+    assert module["sold_as_card"] is False
 
 
 def test_an_unknown_model_has_no_answer() -> None:

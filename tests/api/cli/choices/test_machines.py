@@ -15,15 +15,15 @@ from api.cli.exit_codes import NO_ANSWER
 def answer(*words: str) -> dict[str, Any]:
     result = CliRunner().invoke(app, ["recommend", "--model", *words, "--json"])
     assert result.exit_code == 0, result.output
-    found: dict[str, Any] = json.loads(result.output)
-    return found
+    printed: dict[str, Any] = json.loads(result.output)
+    return printed
 
 
 def test_machines_are_within_the_limits_and_say_why() -> None:
-    found = answer("Qwen3 32B", "--budget-usd", "3000", "--min-tok-s", "20")
-    rows = found["recommendations"]
+    printed = answer("Qwen3 32B", "--budget-usd", "3000", "--min-tok-s", "20")
+    rows = printed["recommendations"]
     assert rows
-    assert found["pick"] == {key: value for key, value in rows[0].items() if key != "rank"}
+    assert printed["pick"] == {key: value for key, value in rows[0].items() if key != "rank"}
     for rank, row in enumerate(rows, 1):
         assert row["rank"] == rank
         assert row["price_usd"] <= 3000
@@ -31,7 +31,7 @@ def test_machines_are_within_the_limits_and_say_why() -> None:
         assert set(row["capability"]) == {"value", "low", "high", "evidence"}
         assert row["reason"].endswith(".")
         assert " in Desktop" not in row["reason"]
-    for row in found["near_misses"]:
+    for row in printed["near_misses"]:
         assert row["price_usd"] > 3000 or row["decode_tok_s"] < 20 or row["reason"]
 
 

@@ -29,8 +29,8 @@ WORKLOADS = {slug: specs.workload(entry) for slug, entry in CATALOG.workloads.it
 def answer(*words: str, number: int = 1) -> dict[str, Any]:
     result = CliRunner().invoke(app, ["recommend", *words, "--json", "-n", str(number)])
     assert result.exit_code == 0, result.output
-    found: dict[str, Any] = json.loads(result.output)
-    return found
+    printed: dict[str, Any] = json.loads(result.output)
+    return printed
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +93,7 @@ def test_the_worked_example_of_the_page_is_what_the_command_prints(desktop: dict
     for label, texts in cells.items():
         for ours, theirs in zip(texts, shown[label], strict=True):
             assert NUMBER.sub("", ours) == NUMBER.sub("", theirs)
-            numbers = ([float(each.replace(",", "")) for each in NUMBER.findall(text)] for text in (ours, theirs))
+            numbers = ([float(digits.replace(",", "")) for digits in NUMBER.findall(text)] for text in (ours, theirs))
             assert next(numbers) == pytest.approx(next(numbers), rel=0.05, abs=0.06)
 
 
@@ -133,9 +133,9 @@ def test_modes_differ(desktop: dict[str, Any]) -> None:
 
 
 def test_more_memory_is_never_worse() -> None:
-    one, two = answer("--gpu", "RTX 3090"), answer("--gpu", "RTX 3090", "--count", "2")
-    assert two["pick"]["rating"] > one["pick"]["rating"]
-    assert two["pick"]["price_usd"] == 2 * one["pick"]["price_usd"]
+    single_card, two = answer("--gpu", "RTX 3090"), answer("--gpu", "RTX 3090", "--count", "2")
+    assert two["pick"]["rating"] > single_card["pick"]["rating"]
+    assert two["pick"]["price_usd"] == 2 * single_card["pick"]["price_usd"]
 
 
 def test_the_table_is_readable() -> None:

@@ -18,8 +18,8 @@ MACHINES = {path.stem: path for path in (Path(__file__).parents[3] / "data" / "m
 def answer(machine: str, *words: str, number: int = 3) -> dict[str, Any]:
     result = CliRunner().invoke(app, ["here", "--from", str(MACHINES[machine]), "--json", "-n", str(number), *words])
     assert result.exit_code == 0, result.output
-    told: dict[str, Any] = json.loads(result.stdout)
-    return told
+    printed: dict[str, Any] = json.loads(result.stdout)
+    return printed
 
 
 @pytest.fixture(scope="module")
@@ -48,10 +48,10 @@ def test_the_detected_computer_is_told(desktop: dict[str, Any]) -> None:
 def test_alike_cards_are_counted_and_the_pick_is_named() -> None:
     printed = CliRunner().invoke(app, ["here", "--from", str(MACHINES["eight-h100"]), "-n", "3"]).stdout
     assert "8 x NVIDIA H100 80GB HBM3 (79.6 GiB, 79.1 free)" in " ".join(printed.split())
-    told = answer("vm-without-gpu")
-    listed = {row["model"] for row in told["recommendations"]}
+    printed_json = answer("vm-without-gpu")
+    listed = {row["model"] for row in printed_json["recommendations"]}
     printed = CliRunner().invoke(app, ["here", "--from", str(MACHINES["vm-without-gpu"]), "-n", "3"]).stdout
-    assert ("The pick, " in printed) == (told["pick"]["model"] not in listed)
+    assert ("The pick, " in printed) == (printed_json["pick"]["model"] not in listed)
 
 
 def test_a_board_is_a_graphics_processor() -> None:
@@ -67,17 +67,17 @@ def test_an_installed_engine_gives_the_command() -> None:
 
 
 def test_every_fact_can_be_stated() -> None:
-    told = answer(
+    printed = answer(
         "vm-without-gpu", "--gpu", "RTX 3060 12GB", "--host-memory-gb", "128", "--memory-channels", "4", "--memory-mt-s", "3200",
         "--processor", "AMD Ryzen 9 5950X", "--free-memory-gb", "1", "--engine", "lm-studio", "--system", "Windows",
     )  # fmt: skip
-    detected = told["detected"]
+    detected = printed["detected"]
     assert (detected["system"], detected["processor"]) == ("Windows", "AMD Ryzen 9 5950X")
     assert detected["engines"] == ["LM Studio"]
-    assert told["gpus"] == ["rtx-3060-12-gb"]
-    assert told["host_memory_bytes"] == 128 * 2**30
-    assert told["host_bandwidth_gbps"] == 102.4
-    assert not any(row["fits_in_free_memory"] for row in told["recommendations"])
+    assert printed["gpus"] == ["rtx-3060-12-gb"]
+    assert printed["host_memory_bytes"] == 128 * 2**30
+    assert printed["host_bandwidth_gbps"] == 102.4
+    assert not any(row["fits_in_free_memory"] for row in printed["recommendations"])
 
 
 def test_a_memory_limit_of_macos_can_be_stated() -> None:
@@ -87,7 +87,7 @@ def test_a_memory_limit_of_macos_can_be_stated() -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message_part"),
     [
         (["--engine", "word"], "allowed are llama.cpp, ollama, lm-studio, vllm, sglang, mlx"),
         (["--gpu", "RTX 9999"], "no gpu is called"),
@@ -95,10 +95,10 @@ def test_a_memory_limit_of_macos_can_be_stated() -> None:
         (["--from", "no-such-file.txt"], "no-such-file.txt"),
     ],
 )
-def test_a_wrong_word_says_what_is_allowed(words: list[str], said: str) -> None:
+def test_a_wrong_word_says_what_is_allowed(words: list[str], message_part: str) -> None:
     result = CliRunner().invoke(app, ["here", *words])
     assert result.exit_code == NO_ANSWER
-    assert said in result.stderr
+    assert message_part in result.stderr
 
 
 def test_no_command_is_the_list_for_this_machine() -> None:
@@ -111,6 +111,6 @@ def test_a_recording_of_this_machine_gives_the_same_machine(tmp_path: Path) -> N
     file = tmp_path / "machine.txt"
     first = CliRunner().invoke(app, ["here", "--json", "-n", "1", "--record", str(file)])
     second = CliRunner().invoke(app, ["here", "--json", "-n", "1", "--from", str(file)])
-    told = [json.loads(result.stdout) for result in (first, second)]
-    assert told[0]["machine"] == told[1]["machine"]
-    assert told[0]["detected"]["gpus"] == told[1]["detected"]["gpus"]
+    answers = [json.loads(result.stdout) for result in (first, second)]
+    assert answers[0]["machine"] == answers[1]["machine"]
+    assert answers[0]["detected"]["gpus"] == answers[1]["detected"]["gpus"]

@@ -55,8 +55,8 @@ def test_the_benchmark_stands_beside_its_estimate(model_file: Path) -> None:
     facts = ["--memory-channels", "2", "--memory-mt-s", "5600", "--host-memory-gb", "32"]
     result = CliRunner().invoke(app, [*words, *facts])
     assert result.exit_code == 0, result.output
-    told = json.loads(result.stdout)
-    decode = next(speed for speed in told["speeds"] if speed["kind"] == "decode")
+    printed = json.loads(result.stdout)
+    decode = next(speed for speed in printed["speeds"] if speed["kind"] == "decode")
     assert decode["measured_tok_s"] == 11.5
     # 4.6 GB of weights at 89.6 GB/s are at most 19 tokens per second.
     assert 8 < decode["estimated_tok_s"] < 20
