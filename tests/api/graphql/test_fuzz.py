@@ -84,9 +84,9 @@ async def test_requests_of_the_schema_get_typed_answers(app: Starlette, client: 
         body = grammar.request()
         response = await client.post("/graphql", content=json.dumps(body), headers={"content-type": "application/json"})
         assert response.status_code in (200, 400), body
-        found = response.json()
-        answered += bool(found.get("data"))
-        for error in found.get("errors", []):
+        reply = response.json()
+        answered += bool(reply.get("data"))
+        for error in reply.get("errors", []):
             assert error["extensions"]["code"] in CODES, (body, error)
     assert answered > 8
 
@@ -100,5 +100,5 @@ async def test_letters_whose_lower_case_is_longer(client: httpx.AsyncClient, let
         f'{{ models(filter: {{search: "{letter}"}}) {{ totalCount }} }}',
     )
     for query in queries:
-        found = (await client.post("/graphql", json={"query": query, "variables": {"k": [letter]}})).json()
-        assert {error["extensions"]["code"] for error in found.get("errors", [])} <= {"BAD_USER_INPUT", "NOT_FOUND"}
+        reply = (await client.post("/graphql", json={"query": query, "variables": {"k": [letter]}})).json()
+        assert {error["extensions"]["code"] for error in reply.get("errors", [])} <= {"BAD_USER_INPUT", "NOT_FOUND"}

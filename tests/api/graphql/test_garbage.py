@@ -52,7 +52,7 @@ async def test_a_repeated_query_leaves_no_rows(uncached: httpx.AsyncClient, name
     try:
         await run()
         gc.collect()
-        left = [each for each in gc.garbage if isinstance(each, StoredCell | Fit)]
+        left = [item for item in gc.garbage if isinstance(item, StoredCell | Fit)]
     finally:
         gc.set_debug(0)
         gc.garbage.clear()
@@ -67,8 +67,8 @@ async def test_a_refused_document_is_kept_without_the_stack_it_was_refused_in(te
     errors = documents.prepare(text).errors
     assert errors
     assert errors is documents.prepare(text).errors
-    assert all(each.__traceback__ is None and each.__context__ is None and each.nodes is None for each in errors)
-    assert all(each.locations for each in errors)
+    assert all(error.__traceback__ is None and error.__context__ is None and error.nodes is None for error in errors)
+    assert all(error.locations for error in errors)
 
 
 @pytest.mark.parametrize("text", ["{ gpus { totalCount } }", "{ nothing }", "{ models { nodes { slug }"])
@@ -76,11 +76,11 @@ async def test_a_prepared_document_keeps_no_tokens_and_leaves_none_to_the_collec
     schema = build_schema()
     documents = Documents(schema._schema, schema.documents.limits, FIELD_COSTS, VOLATILE_TYPES)
     gc.collect()
-    before = {id(each) for each in gc.get_objects() if isinstance(each, Token)}
+    before = {id(item) for item in gc.get_objects() if isinstance(item, Token)}
     gc.disable()
     try:
         documents.prepare(text)
-        made = [each for each in gc.get_objects() if isinstance(each, Token) and id(each) not in before]
+        made = [item for item in gc.get_objects() if isinstance(item, Token) and id(item) not in before]
     finally:
         gc.enable()
     assert not made

@@ -144,8 +144,8 @@ def requests(parent: str, name: str, argument: str) -> list[dict[str, Any]]:
     """Requests for a field with hostile values in an argument: of an object that another field has tried whole, a few."""
     made = list(every_request(parent, name, argument))
     kind: Any = schema._schema.type_map[parent]
-    whole = (parent, name, argument) in WHOLE
-    if whole or not is_input_object_type(get_named_type(kind.fields[name].args[argument].type)):
+    is_whole = (parent, name, argument) in WHOLE
+    if is_whole or not is_input_object_type(get_named_type(kind.fields[name].args[argument].type)):
         return made
     return random.Random(f"{parent}.{name}({argument})").sample(made, min(SAMPLED, len(made)))
 
@@ -154,10 +154,12 @@ def every_request(parent: str, name: str, argument: str) -> Iterator[dict[str, A
     """Requests for a field, each with one hostile value in an argument."""
     kind: Any = schema._schema.type_map[parent]
     field = kind.fields[name]
-    needed = [key for key, each in field.args.items() if key == argument or isinstance(each.type, GraphQLNonNull)]
+    needed = [
+        key for key, argument_ in field.args.items() if key == argument or isinstance(argument_.type, GraphQLNonNull)
+    ]
     declared = ", ".join(f"${key}: {field.args[key].type}" for key in needed)
-    given = ", ".join(f"{key}: ${key}" for key in needed)
-    asked = f"{name}({given}) {selection(get_named_type(field.type))}"
+    passed = ", ".join(f"{key}: ${key}" for key in needed)
+    asked = f"{name}({passed}) {selection(get_named_type(field.type))}"
     query = f"query({declared}) {{ {PARENTS[parent] % asked} }}"
     usual = {key: ordinary(key, field.args[key].type) for key in needed}
     for value in hostile(argument, field.args[argument].type):
@@ -216,5 +218,5 @@ async def test_injection_on_postgres(on_postgres: httpx.AsyncClient, parent: str
 async def test_hostile_text_in_a_set_matches_nothing(client: httpx.AsyncClient) -> None:
     for text in TEXTS:
         query = "query($t: String!) { fits(filter: {model: {in: [$t]}}) { totalCount } }"
-        found = (await client.post("/graphql", json={"query": query, "variables": {"t": text}})).json()
-        assert found["errors"][0]["extensions"]["code"] == "NOT_FOUND", text
+        reply = (await client.post("/graphql", json={"query": query, "variables": {"t": text}})).json()
+        assert reply["errors"][0]["extensions"]["code"] == "NOT_FOUND", text

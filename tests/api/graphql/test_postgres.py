@@ -38,6 +38,6 @@ QUERIES = (
 
 @pytest.mark.parametrize("query", QUERIES)
 async def test_both_databases_answer_the_same(data: Any, other: httpx.AsyncClient, query: str) -> None:
-    found = (await other.post("/graphql", json={"query": query})).json()
-    assert "errors" not in found
-    assert found["data"] == await data(query)
+    reply = (await other.post("/graphql", json={"query": query})).json()
+    assert "errors" not in reply
+    assert reply["data"] == await data(query)

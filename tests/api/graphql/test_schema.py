@@ -255,8 +255,19 @@ def test_mutations_take_one_input_and_return_errors_as_data() -> None:
 def test_every_major_thing_is_a_node() -> None:
     node = CORE.type_map["Node"]
     assert isinstance(node, GraphQLInterfaceType)
-    found = {kind.name for kind in CORE.get_possible_types(node)}
-    assert found == {"Model", "Gpu", "Quant", "Workload", "Engine", "Host", "Computer", "Fit", "Run", "Measurement"}
+    node_names = {kind.name for kind in CORE.get_possible_types(node)}
+    assert node_names == {
+        "Model",
+        "Gpu",
+        "Quant",
+        "Workload",
+        "Engine",
+        "Host",
+        "Computer",
+        "Fit",
+        "Run",
+        "Measurement",
+    }
 
 
 #: Endings of names of numbers, and what their description must say.
@@ -286,15 +297,19 @@ def _numbers() -> Iterator[tuple[str, str, str]]:
         if kind.name.startswith("__") or not isinstance(kind, GraphQLObjectType | GraphQLInputObjectType):
             continue
         for name, field in kind.fields.items():
-            for own, found in {name: field, **getattr(field, "args", {})}.items():
-                if get_named_type(found.type).name in ("Int", "Float", "Int64"):
-                    yield f"{kind.name}.{name}({own})", re.sub("([A-Z])", r"_\1", own).lower(), found.description or ""
+            for own, element in {name: field, **getattr(field, "args", {})}.items():
+                if get_named_type(element.type).name in ("Int", "Float", "Int64"):
+                    yield (
+                        f"{kind.name}.{name}({own})",
+                        re.sub("([A-Z])", r"_\1", own).lower(),
+                        element.description or "",
+                    )
 
 
 def test_every_quantity_says_its_unit() -> None:
     met = set()
     for place, name, description in _numbers():
-        ending = next((each for each in UNITS if name == each or name.endswith(f"_{each}")), None)
+        ending = next((unit for unit in UNITS if name == unit or name.endswith(f"_{unit}")), None)
         if ending is not None:
             met.add(ending)
             assert re.search(UNITS[ending], description, re.IGNORECASE), f"{place}: {description!r}"

@@ -50,9 +50,9 @@ def fields() -> Iterator[tuple[str, str, Any]]:
             yield f"{kind.name}.{name}", name, field.type
             for own, argument in field.args.items():
                 yield f"{kind.name}.{name}({own})", own, argument.type
-    for given in inputs():
-        for name, entry in given.fields.items():
-            yield f"{given.name}.{name}", name, entry.type
+    for kind_ in inputs():
+        for name, entry in kind_.fields.items():
+            yield f"{kind_.name}.{name}", name, entry.type
 
 
 def is_list(kind: Any) -> bool:
@@ -136,9 +136,9 @@ def test_one_word_has_one_type() -> None:
     for kind in objects():
         for name, field in kind.fields.items():
             expected = words.get(name)
-            found = get_named_type(field.type).name.removesuffix("Connection")
-            if expected is not None and found != expected and f"{kind.name}.{name}" not in excused:
-                odd.append(f"{kind.name}.{name}: {found}")
+            type_name = get_named_type(field.type).name.removesuffix("Connection")
+            if expected is not None and type_name != expected and f"{kind.name}.{name}" not in excused:
+                odd.append(f"{kind.name}.{name}: {type_name}")
     assert odd == []
 
 

@@ -97,9 +97,9 @@ async def test_one_statement_for_the_fits_of_all_owners_of_a_kind(
     await data("{ __typename }")
     counts = []
     for size in (1, 5):
-        with statements() as found:
+        with statements() as executed:
             await data(f"query($n: Int) {{ {kind}s {{ {fits} }} }} {FIT}", n=size)
-        counts.append(len(found))
+        counts.append(len(executed))
     assert counts == [1, 1]
 
 
@@ -111,8 +111,8 @@ async def test_statements_do_not_grow_with_what_is_asked(data: Any, statements: 
     for variables in (little, much):
         # What choices read of an owner is kept: neither an earlier test nor the first query may have read it.
         view._derived.pop(Paces, None)
-        with statements() as found:
+        with statements() as executed:
             await data(f"{query} {FIT}", **variables)
-        counts.append(len(found))
+        counts.append(len(executed))
     assert counts[0] == counts[1], counts
     assert counts[1] <= 6

@@ -24,8 +24,8 @@ DOCUMENTS = [
 @pytest.mark.parametrize("text", DOCUMENTS)
 def test_a_documented_query_fits_the_schema(text: str) -> None:
     document = parse(text)
-    operations = [each for each in document.definitions if isinstance(each, OperationDefinitionNode)]
-    others = [print_ast(each) for each in document.definitions if each not in operations]
+    operations = [definition for definition in document.definitions if isinstance(definition, OperationDefinitionNode)]
+    others = [print_ast(definition) for definition in document.definitions if definition not in operations]
     for operation in operations:
         assert validate(schema.core, parse("\n".join([print_ast(operation), *others]))) == []
 
@@ -33,10 +33,12 @@ def test_a_documented_query_fits_the_schema(text: str) -> None:
 @pytest.mark.asyncio(loop_scope="session")
 @pytest.mark.parametrize("text", DOCUMENTS)
 async def test_a_documented_query_is_answered(data: Any, text: str) -> None:
-    (first, *_) = [each for each in parse(text).definitions if isinstance(each, OperationDefinitionNode)]
+    (first, *_) = [
+        definition for definition in parse(text).definitions if isinstance(definition, OperationDefinitionNode)
+    ]
     if first.operation is OperationType.QUERY:
-        found = await data(text)
-        assert None not in found.values()
+        reply = await data(text)
+        assert None not in reply.values()
 
 
 def test_the_reference_names_what_the_schema_has() -> None:

@@ -27,62 +27,64 @@ LIST = """query($filter: MeasurementFilter, $orderBy: [MeasurementOrder!],
 
 
 async def everything(data: Any, **variables: Any) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
+    nodes: list[dict[str, Any]] = []
     cursor = None
     while True:
         page = (await data(LIST, first=100, after=cursor, **variables))["measurements"]
-        found += page["nodes"]
+        nodes += page["nodes"]
         assert page["pageInfo"]["hasPreviousPage"] is (cursor is not None)
         cursor = page["pageInfo"]["endCursor"]
         if not page["pageInfo"]["hasNextPage"]:
-            assert len(found) == page["totalCount"]
-            return found
+            assert len(nodes) == page["totalCount"]
+            return nodes
 
 
 async def test_all_that_is_of_the_catalog_is_listed_once(data: Any) -> None:
-    found = await everything(data)
-    assert len({one["id"] for one in found}) == len(found) == len(ROWS) > 20
-    told = [(one["model"]["slug"], one["gpu"]["slug"], one["quant"]["slug"], one["tokensPerSecond"]) for one in found]
-    assert told == [(row["model_slug"], row["gpu_slug"], row["quant_slug"], row["tok_s"]) for row in ROWS]
-    assert all(one["sourceUrl"].startswith("https://") for one in found)
+    nodes = await everything(data)
+    assert len({node["id"] for node in nodes}) == len(nodes) == len(ROWS) > 20
+    speeds = [
+        (node["model"]["slug"], node["gpu"]["slug"], node["quant"]["slug"], node["tokensPerSecond"]) for node in nodes
+    ]
+    assert speeds == [(row["model_slug"], row["gpu_slug"], row["quant_slug"], row["tok_s"]) for row in ROWS]
+    assert all(node["sourceUrl"].startswith("https://") for node in nodes)
 
 
 @pytest.mark.parametrize(
     ("wanted", "holds"),
     [
-        ({"model": {"in": ["Llama 2 7B"]}}, lambda one: one["model"]["slug"] == "llama-2-7b"),
-        ({"gpu": {"in": ["RTX 3090"]}}, lambda one: one["gpu"]["slug"] == "rtx-3090"),
-        ({"quant": {"in": ["Q4_0"]}}, lambda one: one["quant"]["slug"] == "q4-0"),
-        ({"phase": "PREFILL"}, lambda one: one["phase"] == "PREFILL"),
-        ({"engineName": {"in": ["LLAMA.CPP"]}}, lambda one: one["engineName"] == "llama.cpp"),
-        ({"backendName": {"in": ["cuda", "vulkan"]}}, lambda one: one["backendName"] in ("CUDA", "Vulkan")),
-        ({"quant": {"notIn": ["Q4_0"]}}, lambda one: one["quant"]["slug"] != "q4-0"),
+        ({"model": {"in": ["Llama 2 7B"]}}, lambda node: node["model"]["slug"] == "llama-2-7b"),
+        ({"gpu": {"in": ["RTX 3090"]}}, lambda node: node["gpu"]["slug"] == "rtx-3090"),
+        ({"quant": {"in": ["Q4_0"]}}, lambda node: node["quant"]["slug"] == "q4-0"),
+        ({"phase": "PREFILL"}, lambda node: node["phase"] == "PREFILL"),
+        ({"engineName": {"in": ["LLAMA.CPP"]}}, lambda node: node["engineName"] == "llama.cpp"),
+        ({"backendName": {"in": ["cuda", "vulkan"]}}, lambda node: node["backendName"] in ("CUDA", "Vulkan")),
+        ({"quant": {"notIn": ["Q4_0"]}}, lambda node: node["quant"]["slug"] != "q4-0"),
         (
             {"or": [{"exact": False}, {"phase": "PREFILL"}]},
-            lambda one: not one["exact"] or one["phase"] == "PREFILL",
+            lambda node: not node["exact"] or node["phase"] == "PREFILL",
         ),
         (
             {"depthTokens": {"max": 0, "includeUnknown": True}},
-            lambda one: one["depthTokens"] is None or one["depthTokens"] == 0,
+            lambda node: node["depthTokens"] is None or node["depthTokens"] == 0,
         ),
-        ({"source": "GitHub.com/ggml-org"}, lambda one: "github.com/ggml-org" in one["sourceUrl"].lower()),
-        ({"exact": True}, lambda one: one["exact"]),
-        ({"exact": False}, lambda one: not one["exact"]),
-        ({"tokensPerSecond": {"min": 100}}, lambda one: one["tokensPerSecond"] >= 100),
-        ({"depthTokens": {"max": 0}}, lambda one: one["depthTokens"] == 0),
+        ({"source": "GitHub.com/ggml-org"}, lambda node: "github.com/ggml-org" in node["sourceUrl"].lower()),
+        ({"exact": True}, lambda node: node["exact"]),
+        ({"exact": False}, lambda node: not node["exact"]),
+        ({"tokensPerSecond": {"min": 100}}, lambda node: node["tokensPerSecond"] >= 100),
+        ({"depthTokens": {"max": 0}}, lambda node: node["depthTokens"] == 0),
         (
             {"promptTokens": {"min": 512, "max": 512}},
-            lambda one: one["promptTokens"] == 512,
+            lambda node: node["promptTokens"] == 512,
         ),
-        ({"date": {"max": "2025"}}, lambda one: one["date"] is not None and one["date"] < "2026"),
-        ({"gpuCount": {"max": 1}, "batch": {"max": 1}}, lambda one: one["gpuCount"] == one["batch"] == 1),
+        ({"date": {"max": "2025"}}, lambda node: node["date"] is not None and node["date"] < "2026"),
+        ({"gpuCount": {"max": 1}, "batch": {"max": 1}}, lambda node: node["gpuCount"] == node["batch"] == 1),
     ],
 )
 async def test_a_filter_finds_exactly_what_it_says(data: Any, wanted: Any, holds: Callable[[Any], bool]) -> None:
     every = await everything(data)
-    found = await everything(data, filter=wanted)
-    assert found == [one for one in every if holds(one)]
-    assert found
+    nodes = await everything(data, filter=wanted)
+    assert nodes == [node for node in every if holds(node)]
+    assert nodes
 
 
 @pytest.mark.parametrize(
@@ -90,9 +92,9 @@ async def test_a_filter_finds_exactly_what_it_says(data: Any, wanted: Any, holds
 )
 @pytest.mark.parametrize("direction", ["ASC", "DESC"])
 async def test_orders_put_what_is_unknown_last(data: Any, field: str, name: str, direction: str) -> None:
-    found = [one[name] for one in await everything(data, orderBy=[{"field": field, "direction": direction}])]
-    known = [value for value in found if value is not None]
-    assert found == known + [None] * (len(found) - len(known))
+    values = [node[name] for node in await everything(data, orderBy=[{"field": field, "direction": direction}])]
+    known = [value for value in values if value is not None]
+    assert values == known + [None] * (len(values) - len(known))
     if name != "date":
         assert known == sorted(known, reverse=direction == "DESC")
     else:
@@ -112,7 +114,7 @@ async def test_pages_from_the_end(data: Any) -> None:
 
 async def test_a_fit_has_its_own(data: Any) -> None:
     every = await everything(data)
-    found = await data(
+    reply = await data(
         """{ fit(model: "llama-2-7b", gpu: "rtx-3090", quant: "Q4_0") {
           all: measurements(first: 100) { totalCount nodes { id } }
           decode: measurements(filter: {phase: DECODE}, orderBy: [{field: TOKENS_PER_SECOND}], first: 100) {
@@ -120,26 +122,26 @@ async def test_a_fit_has_its_own(data: Any) -> None:
           none: measurements(filter: {model: {in: ["llama-3.1-8b"]}}) { totalCount } } }"""
     )
     of_it = [
-        one
-        for one in every
-        if (one["model"]["slug"], one["gpu"]["slug"], one["quant"]["slug"]) == ("llama-2-7b", "rtx-3090", "q4-0")
+        node
+        for node in every
+        if (node["model"]["slug"], node["gpu"]["slug"], node["quant"]["slug"]) == ("llama-2-7b", "rtx-3090", "q4-0")
     ]
-    assert [one["id"] for one in found["fit"]["all"]["nodes"]] == [one["id"] for one in of_it]
-    decode = [one for one in of_it if one["phase"] == "DECODE"]
-    assert found["fit"]["all"]["totalCount"] == len(of_it) > found["fit"]["decode"]["totalCount"] == len(decode) > 1
-    speeds = [one["tokensPerSecond"] for one in found["fit"]["decode"]["nodes"]]
+    assert [node["id"] for node in reply["fit"]["all"]["nodes"]] == [node["id"] for node in of_it]
+    decode = [node for node in of_it if node["phase"] == "DECODE"]
+    assert reply["fit"]["all"]["totalCount"] == len(of_it) > reply["fit"]["decode"]["totalCount"] == len(decode) > 1
+    speeds = [node["tokensPerSecond"] for node in reply["fit"]["decode"]["nodes"]]
     assert speeds == sorted(speeds, reverse=True)
-    assert found["fit"]["none"] == {"totalCount": 0}
+    assert reply["fit"]["none"] == {"totalCount": 0}
 
 
 async def test_a_measurement_is_found_again_by_its_id(data: Any) -> None:
-    one = (await data(LIST, first=1))["measurements"]["nodes"][0]
+    first = (await data(LIST, first=1))["measurements"]["nodes"][0]
     node = "query($id: ID!) { node(id: $id) { __typename id ... on Measurement { tokensPerSecond model { slug } } } }"
-    assert (await data(node, id=one["id"]))["node"] == {
+    assert (await data(node, id=first["id"]))["node"] == {
         "__typename": "Measurement",
-        "id": one["id"],
-        "tokensPerSecond": one["tokensPerSecond"],
-        "model": one["model"],
+        "id": first["id"],
+        "tokensPerSecond": first["tokensPerSecond"],
+        "model": first["model"],
     }
     assert (await data(node, id=encode_id("Measurement", "0123456789abcdef")))["node"] is None
 
@@ -163,7 +165,7 @@ async def test_measurements_need_no_database(data: Any, statements: Any, live: A
         "{ measurements(first: 30, filter: {phase: DECODE}) { totalCount nodes { id model { slug } gpu { slug } } } }"
     )
     await data("{ __typename }")
-    with statements() as found:
+    with statements() as executed:
         published = await data(query)
-    assert found == []
+    assert executed == []
     assert (await live(query))["data"] == published

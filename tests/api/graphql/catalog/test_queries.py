@@ -21,8 +21,8 @@ async def test_slugs_and_aliases_name_the_same(data: Any, name: str) -> None:
 async def test_an_unknown_name_is_a_typed_error(ask: Any, kind: str) -> None:
     answer = await ask(f'{{ {kind}(slug: "zzzz-9999") {{ slug }} }}')
     assert answer["data"] == {kind: None}
-    found = answer["errors"][0]["extensions"]
-    assert (found["code"], found["kind"], found["name"]) == ("NOT_FOUND", kind, "zzzz-9999")
+    extensions = answer["errors"][0]["extensions"]
+    assert (extensions["code"], extensions["kind"], extensions["name"]) == ("NOT_FOUND", kind, "zzzz-9999")
 
 
 async def test_near_names_are_suggested(ask: Any) -> None:
@@ -36,20 +36,20 @@ async def test_facts_of_a_model(data: Any) -> None:
     query = """{ model(slug: "kimi-linear-48b-a3b") { name parameterCount activeParameterCount contextTokens layerCount
         mixtureOfExperts { expertCount expertsPerToken sharedExpertCount layerCount } attention { layerPattern }
         verified missingFacts sources unverifiedFacts releaseDate releaseDateKind } }"""
-    found = (await data(query))["model"]
-    assert found["parameterCount"] == 49_122_681_728
-    assert found["activeParameterCount"] == 3_484_459_904
-    assert found["mixtureOfExperts"] == {
+    model = (await data(query))["model"]
+    assert model["parameterCount"] == 49_122_681_728
+    assert model["activeParameterCount"] == 3_484_459_904
+    assert model["mixtureOfExperts"] == {
         "expertCount": 256,
         "expertsPerToken": 8,
         "sharedExpertCount": 1,
         "layerCount": 26,
     }
-    assert found["attention"]["layerPattern"].count("F") == 7
-    assert found["missingFacts"] == []
-    assert found["sources"]
-    assert "release_date" not in found["unverifiedFacts"]
-    assert found["releaseDateKind"] == "REPOSITORY_CREATED"
+    assert model["attention"]["layerPattern"].count("F") == 7
+    assert model["missingFacts"] == []
+    assert model["sources"]
+    assert "release_date" not in model["unverifiedFacts"]
+    assert model["releaseDateKind"] == "REPOSITORY_CREATED"
 
 
 async def test_native_and_extended_context_are_two_facts(data: Any) -> None:
@@ -68,16 +68,16 @@ async def test_native_and_extended_context_are_two_facts(data: Any) -> None:
 async def test_facts_of_an_accelerator_in_base_units(data: Any) -> None:
     query = """{ gpu(slug: "rtx-4090") { vendor kind memoryBytes bandwidthBytesPerSecond matrixFlopsPerSecond
         hostLinkBytesPerSecond peerLinkBytesPerSecond powerWatts priceUsd backends engines { slug } } }"""
-    found = (await data(query))["gpu"]
-    assert found["vendor"] == "NVIDIA"
-    assert found["memoryBytes"] == 25_757_220_864
-    assert found["bandwidthBytesPerSecond"] == 1_008e9
-    assert found["matrixFlopsPerSecond"] == pytest.approx(165.15e12)
-    assert found["hostLinkBytesPerSecond"] == pytest.approx(16 * 1.969e9)
-    assert found["peerLinkBytesPerSecond"] is None
-    assert (found["powerWatts"], found["priceUsd"]) == (450, 1599)
-    assert set(found["backends"]) == {"CUDA", "VULKAN"}
-    assert "llama.cpp" in {engine["slug"] for engine in found["engines"]}
+    gpu = (await data(query))["gpu"]
+    assert gpu["vendor"] == "NVIDIA"
+    assert gpu["memoryBytes"] == 25_757_220_864
+    assert gpu["bandwidthBytesPerSecond"] == 1_008e9
+    assert gpu["matrixFlopsPerSecond"] == pytest.approx(165.15e12)
+    assert gpu["hostLinkBytesPerSecond"] == pytest.approx(16 * 1.969e9)
+    assert gpu["peerLinkBytesPerSecond"] is None
+    assert (gpu["powerWatts"], gpu["priceUsd"]) == (450, 1599)
+    assert set(gpu["backends"]) == {"CUDA", "VULKAN"}
+    assert "llama.cpp" in {engine["slug"] for engine in gpu["engines"]}
 
 
 #: Two cards whose price is not known, and the one from that price on.
@@ -85,8 +85,8 @@ PRICED_FROM = ["apple-m3-max-30c-36gb", "rtx-4090", "tesla-v100-sxm2-32-gb"]
 
 
 async def slugs(data: Any, kind: str, arguments: str) -> list[str]:
-    found = await data(f"{{ {kind}({arguments}) {{ nodes {{ slug }} }} }}")
-    return [node["slug"] for node in found[kind]["nodes"]]
+    reply = await data(f"{{ {kind}({arguments}) {{ nodes {{ slug }} }} }}")
+    return [node["slug"] for node in reply[kind]["nodes"]]
 
 
 @pytest.mark.parametrize(
@@ -131,8 +131,8 @@ async def test_filters_and_orders_of_accelerators(data: Any, arguments: str, exp
 
 async def test_unknown_values_come_last_both_ways(data: Any) -> None:
     for direction in ("ASC", "DESC"):
-        found = await slugs(data, "gpus", f"orderBy: [{{field: PRICE, direction: {direction}}}]")
-        assert found[-1] in ("apple-m3-max-30c-36gb", "tesla-v100-sxm2-32-gb")
+        names = await slugs(data, "gpus", f"orderBy: [{{field: PRICE, direction: {direction}}}]")
+        assert names[-1] in ("apple-m3-max-30c-36gb", "tesla-v100-sxm2-32-gb")
 
 
 @pytest.mark.parametrize(
@@ -224,8 +224,8 @@ async def test_a_range_of_dates_that_ends_before_it_begins(ask: Any, owner: str)
 
 
 async def test_a_limit_error_names_limit_value_and_maximum(ask: Any) -> None:
-    found = (await ask("{ models(first: 500) { totalCount } }"))["errors"][0]["extensions"]
-    assert found == {"code": "LIMIT_EXCEEDED", "limit": "first", "value": 500, "maximum": 100}
+    extensions = (await ask("{ models(first: 500) { totalCount } }"))["errors"][0]["extensions"]
+    assert extensions == {"code": "LIMIT_EXCEEDED", "limit": "first", "value": 500, "maximum": 100}
 
 
 async def test_a_cursor_of_another_list_is_refused(ask: Any, data: Any) -> None:
@@ -236,21 +236,21 @@ async def test_a_cursor_of_another_list_is_refused(ask: Any, data: Any) -> None:
 
 
 async def test_closed_lists(data: Any) -> None:
-    found = await data(
+    lists = await data(
         "{ hosts { default memoryBytes } quants { slug nominalBits } workloads { kind contextTokens } "
         "engines { kind formats backends frontOf } }"
     )
-    assert [host["default"] for host in found["hosts"]].count(True) == 1
-    bits = [quant["nominalBits"] for quant in found["quants"]]
+    assert [host["default"] for host in lists["hosts"]].count(True) == 1
+    bits = [quant["nominalBits"] for quant in lists["quants"]]
     assert bits == sorted(bits)
-    assert [workload["kind"] for workload in found["workloads"]] == [
+    assert [workload["kind"] for workload in lists["workloads"]] == [
         "CHAT",
         "CODING",
         "AGENTIC_CODING",
         "REASONING",
         "RAG",
     ]
-    engines = {engine["kind"]: engine for engine in found["engines"]}
+    engines = {engine["kind"]: engine for engine in lists["engines"]}
     assert set(engines) == {engine.name for engine in Engine}
     assert {kind for kind, engine in engines.items() if engine["frontOf"]} == {"OLLAMA", "LM_STUDIO", "LLAMAFILE"}
     assert engines["LLAMA_CPP"]["formats"] == ["GGUF"]
@@ -274,8 +274,8 @@ async def test_ids_read_back_through_node(data: Any, selection: str) -> None:
 
 async def test_nodes_come_in_the_order_asked_for(data: Any) -> None:
     ids = [encode_id("Gpu", "rtx-3090"), encode_id("Model", "gone"), encode_id("Gpu", "rtx-4090")]
-    found = (await data("query($ids: [ID!]!) { nodes(ids: $ids) { ... on Gpu { slug } } }", ids=ids))["nodes"]
-    assert found == [{"slug": "rtx-3090"}, None, {"slug": "rtx-4090"}]
+    nodes = (await data("query($ids: [ID!]!) { nodes(ids: $ids) { ... on Gpu { slug } } }", ids=ids))["nodes"]
+    assert nodes == [{"slug": "rtx-3090"}, None, {"slug": "rtx-4090"}]
 
 
 @pytest.mark.parametrize("text", ["", "abc", encode_id("Secret", "x"), encode_id("Run", "x")])
@@ -285,27 +285,27 @@ async def test_a_foreign_id_is_a_typed_error(ask: Any, text: str) -> None:
 
 
 async def test_catalog_counts_are_a_product(data: Any) -> None:
-    found = (
+    state = (
         await data(
             "{ catalog { revision generation publishedAt modelCount gpuCount workloadCount fitCount unsupportedCount "
             "precomputedQuantCount "
             "estimableModelCount precomputedModelCount estimableGpuCount lastRun { state cellCount doneCellCount } } }"
         )
     )["catalog"]
-    assert (found["modelCount"], found["gpuCount"], found["workloadCount"], found["generation"]) == (4, 5, 5, 1)
-    assert found["lastRun"]["state"] == "PUBLISHED"
-    product = found["precomputedModelCount"] * found["estimableGpuCount"] * found["precomputedQuantCount"] * 5
-    assert found["fitCount"] + found["unsupportedCount"] == product
-    assert 0 < found["fitCount"] < product
+    assert (state["modelCount"], state["gpuCount"], state["workloadCount"], state["generation"]) == (4, 5, 5, 1)
+    assert state["lastRun"]["state"] == "PUBLISHED"
+    product = state["precomputedModelCount"] * state["estimableGpuCount"] * state["precomputedQuantCount"] * 5
+    assert state["fitCount"] + state["unsupportedCount"] == product
+    assert 0 < state["fitCount"] < product
 
 
 async def test_runs(data: Any) -> None:
-    found = (await data("{ runs { totalCount nodes { id state cause generation error } pageInfo { hasNextPage } } }"))[
+    runs = (await data("{ runs { totalCount nodes { id state cause generation error } pageInfo { hasNextPage } } }"))[
         "runs"
     ]
-    assert found["totalCount"] == 1
+    assert runs["totalCount"] == 1
     listed = "query($f: RunFilter) { runs(filter: $f, first: 1) { totalCount nodes { state } edges { cursor } } }"
-    cause = found["nodes"][0]["cause"]
+    cause = runs["nodes"][0]["cause"]
     for wanted, count in (
         ({"state": {"in": ["PUBLISHED", "FAILED"]}}, 1),
         ({"state": {"in": ["FAILED"]}}, 0),
@@ -318,7 +318,7 @@ async def test_runs(data: Any) -> None:
     ):
         part = (await data(listed, f=wanted))["runs"]
         assert (part["totalCount"], len(part["nodes"])) == (count, count), wanted
-    run = found["nodes"][0]
+    run = runs["nodes"][0]
     assert (run["state"], run["generation"], run["error"]) == ("PUBLISHED", 1, None)
     assert (await data("query($id: ID!) { run(id: $id) { cause } }", id=run["id"]))["run"] == {"cause": run["cause"]}
     assert (await data("query($id: ID!) { run(id: $id) { cause } }", id=encode_id("Run", "99")))["run"] is None
@@ -349,10 +349,12 @@ async def test_a_name_says_what_it_means(ask: Any, data: Any) -> None:
 
 
 async def test_benchmarks_are_listed(data: Any) -> None:
-    found = await data("{ benchmarks { name settings modelCount } models { nodes { benchmarks { name setting } } } }")
-    results = [(node, result) for node, model in enumerate(found["models"]["nodes"]) for result in model["benchmarks"]]
-    assert [one["name"] for one in found["benchmarks"]] == sorted({one["name"] for _, one in results}, key=str.casefold)
-    for one in found["benchmarks"]:
-        own = [(node, result) for node, result in results if result["name"] == one["name"]]
-        assert one["modelCount"] == len({node for node, _ in own})
-        assert one["settings"] == sorted({result["setting"] for _, result in own if result["setting"]})
+    reply = await data("{ benchmarks { name settings modelCount } models { nodes { benchmarks { name setting } } } }")
+    results = [(node, result) for node, model in enumerate(reply["models"]["nodes"]) for result in model["benchmarks"]]
+    assert [benchmark["name"] for benchmark in reply["benchmarks"]] == sorted(
+        {benchmark["name"] for _, benchmark in results}, key=str.casefold
+    )
+    for benchmark in reply["benchmarks"]:
+        own = [(node, result) for node, result in results if result["name"] == benchmark["name"]]
+        assert benchmark["modelCount"] == len({node for node, _ in own})
+        assert benchmark["settings"] == sorted({result["setting"] for _, result in own if result["setting"]})

@@ -20,29 +20,29 @@ PURCHASES = (
 
 
 async def test_prices_and_board_of_an_accelerator(data: Any) -> None:
-    found = (
+    gpu = (
         await data(
             """{ gpu(slug: "rtx-4090") { board { form slots powerSupplyWatts } prices { kind usd date source suspect }
             hours: prices(kinds: [CLOUD_HOUR]) { kind } currentPrice { kind usd }
             newPrice: currentPrice(used: false) { kind } } }"""
         )
     )["gpu"]
-    assert found["board"] == {"form": "CARD", "slots": 3, "powerSupplyWatts": 850}
-    assert all(price["source"] for price in found["prices"])
-    assert any(price["suspect"] for price in found["prices"])
-    assert {price["kind"] for price in found["hours"]} == {"CLOUD_HOUR"}
-    assert found["newPrice"] == {"kind": "STREET_NEW"}
-    sound = [price["usd"] for price in found["prices"] if not price["suspect"]]
-    assert found["currentPrice"]["usd"] in sound
-    dates = [price["date"] or "" for price in found["prices"]]
+    assert gpu["board"] == {"form": "CARD", "slots": 3, "powerSupplyWatts": 850}
+    assert all(price["source"] for price in gpu["prices"])
+    assert any(price["suspect"] for price in gpu["prices"])
+    assert {price["kind"] for price in gpu["hours"]} == {"CLOUD_HOUR"}
+    assert gpu["newPrice"] == {"kind": "STREET_NEW"}
+    sound = [price["usd"] for price in gpu["prices"] if not price["suspect"]]
+    assert gpu["currentPrice"]["usd"] in sound
+    dates = [price["date"] or "" for price in gpu["prices"]]
     assert dates == sorted(dates, reverse=True)
 
 
 async def test_the_price_of_a_built_in_accelerator_is_that_of_its_computer(data: Any) -> None:
     query = """{ gpu(slug: "apple-m3-max-30c-36gb") { currentPrice { usd } prices { usd } }
       rentOrBuy(gpu: "rtx-4090") { asCard { soldAsCard } } }"""
-    found = await data(query)
-    assert found == {"gpu": {"currentPrice": None, "prices": []}, "rentOrBuy": {"asCard": None}}
+    reply = await data(query)
+    assert reply == {"gpu": {"currentPrice": None, "prices": []}, "rentOrBuy": {"asCard": None}}
 
 
 async def test_computers_are_pages_and_nodes(data: Any) -> None:
@@ -56,32 +56,34 @@ async def test_computers_are_pages_and_nodes(data: Any) -> None:
         page = (await data(query, a=page["pageInfo"]["endCursor"]))["computers"]
     assert slugs == sorted(slugs)
     assert len(slugs) == page["totalCount"]
-    one = page["nodes"][0]
-    again = await data("query($id: ID!) { node(id: $id) { ... on Computer { slug } } }", id=one["id"])
-    assert again["node"]["slug"] == one["slug"]
+    computer = page["nodes"][0]
+    again = await data("query($id: ID!) { node(id: $id) { ... on Computer { slug } } }", id=computer["id"])
+    assert again["node"]["slug"] == computer["slug"]
 
 
 async def test_a_computer_has_its_accelerator_or_its_host(data: Any) -> None:
-    found = await data(
+    computers = await data(
         """{ studio: computer(slug: "mac-studio-m5-max-40c-128gb") { memoryBytes form host { slug } currentPrice { usd kind } }
         desktop: computer(slug: "desktop-2-cards-1500w-64gb") { gpu { slug } host { slug } cardPlaces powerSupplyWatts }
         gone: computer(slug: "mac-studio-m4-max-40c-128gb") { discontinued currentPrice { usd } prices { usd } }
         some: computers(gpu: "rtx-4090") { totalCount } }"""
     )
-    assert found["studio"]["currentPrice"] == {"usd": 5099, "kind": "SYSTEM"}
-    assert found["desktop"] == {
+    assert computers["studio"]["currentPrice"] == {"usd": 5099, "kind": "SYSTEM"}
+    assert computers["desktop"] == {
         "gpu": None, "host": {"slug": "desktop-ddr5-5600-64gb"}, "cardPlaces": 2, "powerSupplyWatts": 1500,
     }  # fmt: skip
-    assert found["gone"]["currentPrice"] is None
-    assert found["gone"]["prices"]
-    assert found["some"]["totalCount"] == 0
+    assert computers["gone"]["currentPrice"] is None
+    assert computers["gone"]["prices"]
+    assert computers["some"]["totalCount"] == 0
 
 
 async def test_purchases_meet_the_need_at_dated_prices(data: Any) -> None:
     asked = {"models": ["llama-3.1-8b"], "workload": "CHAT", "decodeTokensPerSecond": 20}
-    found = (await data(PURCHASES, **{"for": asked, "buyer": {"budgetUsd": 5000, "hoursPerMonth": 100}}))["purchases"]
-    assert found["meeting"]
-    for purchase in found["meeting"]:
+    purchases = (await data(PURCHASES, **{"for": asked, "buyer": {"budgetUsd": 5000, "hoursPerMonth": 100}}))[
+        "purchases"
+    ]
+    assert purchases["meeting"]
+    for purchase in purchases["meeting"]:
         assert purchase["priceUsd"] <= 5000
         assert purchase["priceUsd"] == pytest.approx(
             sum(part["count"] * part["price"]["usd"] for part in purchase["parts"])
@@ -89,28 +91,28 @@ async def test_purchases_meet_the_need_at_dated_prices(data: Any) -> None:
         assert purchase["decodeTokensPerSecond"] >= 20
         assert purchase["lossPoints"] <= 1
         assert purchase["misses"] == purchase["unknownPrices"] == []
-    assert found["streams"] == 1
-    assert all(purchase["unknownPrices"] and purchase["priceUsd"] is None for purchase in found["unpriced"])
-    assert all(purchase["misses"] for purchase in found["nearMisses"])
-    assert all(one["gpu"] is None and one["cardPlaces"] == 0 for one in found["notEstimated"])
-    first = found["meeting"][0]["priceUsd"]
-    for rental in found["rentals"]:
+    assert purchases["streams"] == 1
+    assert all(purchase["unknownPrices"] and purchase["priceUsd"] is None for purchase in purchases["unpriced"])
+    assert all(purchase["misses"] for purchase in purchases["nearMisses"])
+    assert all(computer["gpu"] is None and computer["cardPlaces"] == 0 for computer in purchases["notEstimated"])
+    first = purchases["meeting"][0]["priceUsd"]
+    for rental in purchases["rentals"]:
         assert rental["usdPerMonth"] == pytest.approx(100 * rental["usdPerHour"])
         assert rental["breakEvenMonths"] == pytest.approx(first / rental["usdPerMonth"])
 
 
 async def test_lists_are_shortened(data: Any) -> None:
-    found = (await data(PURCHASES, **{"for": {"models": ["llama-3.1-8b"]}, "first": 1}))["purchases"]
-    assert [len(found[name]) for name in ("meeting", "unpriced")] == [1, 1]
+    purchases = (await data(PURCHASES, **{"for": {"models": ["llama-3.1-8b"]}, "first": 1}))["purchases"]
+    assert [len(purchases[name]) for name in ("meeting", "unpriced")] == [1, 1]
 
 
 async def test_rent_or_buy(data: Any) -> None:
     query = """query($buyer: BuyerInput) { rentOrBuy(gpu: "rtx-4090", buyer: $buyer)
       { gpu { slug } soldAsCard price { usd } hour { usd } usdPerMonth breakEvenMonths } }"""
-    found = (await data(query, buyer={"hoursPerMonth": 50}))["rentOrBuy"]
-    assert found["usdPerMonth"] == pytest.approx(50 * found["hour"]["usd"])
-    assert found["breakEvenMonths"] == pytest.approx(found["price"]["usd"] / found["usdPerMonth"])
-    assert found["soldAsCard"] is True
+    answer = (await data(query, buyer={"hoursPerMonth": 50}))["rentOrBuy"]
+    assert answer["usdPerMonth"] == pytest.approx(50 * answer["hour"]["usd"])
+    assert answer["breakEvenMonths"] == pytest.approx(answer["price"]["usd"] / answer["usdPerMonth"])
+    assert answer["soldAsCard"] is True
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,7 @@ async def test_texts_of_fits_have_the_values_that_their_codes_name(data: Any) ->
         nodes { limits { code values } faq { code values } advice { code values } } }
     }""")
     codes = {"limits": "LimitCode", "faq": "QuestionCode", "advice": "AdviceCode"}
-    seen: set[str] = set()
+    codes_met: set[str] = set()
     for fit in [fit for page in answer.values() for fit in page["nodes"]]:
         for field, texts in fit.items():
             for text in texts:
@@ -72,8 +72,8 @@ async def test_texts_of_fits_have_the_values_that_their_codes_name(data: Any) ->
                     assert set(text["values"]) - {"advice"} <= described("AdviceCode")[text["values"]["advice"]]
                 else:
                     assert set(text["values"]) <= names[text["code"]], text
-                seen.add(text["code"])
-    assert len(seen) >= 14, seen
+                codes_met.add(text["code"])
+    assert len(codes_met) >= 14, codes_met
 
 
 @pytest.mark.asyncio(loop_scope="session")
@@ -101,7 +101,7 @@ async def test_values_are_those_that_the_code_names(data: Any) -> None:
     names = described()
     assert len({sentence["code"] for sentence in sentences}) >= 5
     for sentence in sentences:
-        given = set(sentence["values"])
-        assert given - NEEDS - OPTIONAL <= names[sentence["code"]], sentence
-        assert names[sentence["code"]] - {"name", "card", "shape", "text"} - OPTIONAL <= given, sentence
+        value_names = set(sentence["values"])
+        assert value_names - NEEDS - OPTIONAL <= names[sentence["code"]], sentence
+        assert names[sentence["code"]] - {"name", "card", "shape", "text"} - OPTIONAL <= value_names, sentence
         assert sentence["message"]

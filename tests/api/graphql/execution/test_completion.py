@@ -24,6 +24,6 @@ def test_a_kept_object_is_completed_once_and_an_other_one_anew() -> None:
     for _ in range(1000):
         kept(model, attempt)
     assert kept(model, attempt) is kept(model, attempt)
-    assert [kept(each, attempt) for each in (model, other)] == [{"n": 1}, {"n": 2}]
+    assert [kept(item, attempt) for item in (model, other)] == [{"n": 1}, {"n": 2}]
     answers = [kept(Inner(number), attempt) for number in range(1000)]
     assert answers == [{"n": number} for number in range(1000)]

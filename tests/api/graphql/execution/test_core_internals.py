@@ -70,11 +70,11 @@ async def test_resolvers_that_never_began_are_closed(steps: int, arguments: str)
     query = "{ fails { broken } works { inside@ { a: inside@ { late } b: inside@ { late } c: late } d: late } }"
     made = FitSchema(Query, execution_context_class=ClosingExecutor).configure(QueryLimits())
     context = SimpleNamespace(begun=[])
-    with warnings.catch_warnings(record=True) as found:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         result = await made.execute(query.replace("@", arguments), context_value=context)
         await asyncio.sleep(0)
         del result
         gc.collect()
     assert context.begun == []
-    assert [str(each.message) for each in found] == []
+    assert [str(warning.message) for warning in caught] == []

@@ -63,9 +63,9 @@ def test_fields_of_doubling_fragments_are_counted_exactly() -> None:
 
 
 def test_sixty_levels_of_doubling_fragments_are_measured_at_once() -> None:
-    found = refusal(nested_fragments(60), fragments=100, aliases=2**53)
-    assert found["limit"] == "aliases"
-    assert found["value"] == 2**53 - 1
+    extensions = refusal(nested_fragments(60), fragments=100, aliases=2**53)
+    assert extensions["limit"] == "aliases"
+    assert extensions["value"] == 2**53 - 1
 
 
 def test_cyclic_fragments_end_in_a_validation_error() -> None:
@@ -143,9 +143,9 @@ def test_cost_of_doubling_fragments_is_linear_work() -> None:
 
 
 def test_what_is_left_out_costs_nothing() -> None:
-    whole = cost_of('{ fits(first: 100) { nodes { score } } model(slug: "a") { name } }')
+    complete = cost_of('{ fits(first: 100) { nodes { score } } model(slug: "a") { name } }')
     part = cost_of('{ fits(first: 100) @include(if: false) { nodes { score } } model(slug: "a") { name } }')
-    assert part == cost_of('{ model(slug: "a") { name } }') == 2 < whole
+    assert part == cost_of('{ model(slug: "a") { name } }') == 2 < complete
     text = "query($n: Boolean = true) { fits(first: 100) @skip(if: $n) { nodes { score } } ... @skip(if: $n) { quants { slug } } }"
     assert cost_of(text) == 1
     assert cost_of(text, n=False) > 100
@@ -225,9 +225,9 @@ def test_more_work_that_an_argument_asks_for_costs_more() -> None:
     def purchases(asked: str) -> int:
         return cost_of(f"{{ purchases(input: {{{asked}}}) {{ streams }} }}")
 
-    one, two, every = purchases('models: ["a"]'), purchases('models: ["a", "b"]'), purchases("models: null")
-    assert two - one == 450
-    assert every == purchases("") > 10 * (two - one) + one
+    single, two, every = purchases('models: ["a"]'), purchases('models: ["a", "b"]'), purchases("models: null")
+    assert two - single == 450
+    assert every == purchases("") > 10 * (two - single) + single
     searched, listed = (cost_of(f"{{ models{asked} {{ totalCount }} }}") for asked in ('(filter: {search: "a"})', ""))
     assert searched - listed == 400
     text = "query($i: RecommendationInput!) { recommendations(input: $i) { totalCount } }"

@@ -49,58 +49,58 @@ def question_of(facts: FitFacts, request: EstimateRequest, model: ModelArchitect
 def starts(count: int, seed: int) -> list[FitFacts]:
     """Random setups of one to four cards with memory of their own, and computers of every size."""
     pick = random.Random(seed)
-    found: list[FitFacts] = []
-    while len(found) < count:
-        one = next(iter(support.random_facts(1, seed=pick.randrange(2**31))))
-        cards = 1 if one.accelerator.unified_memory or one.accelerator.kind == "cpu" else pick.choice((1, 1, 2, 4))
-        request = replace(one.request, gpu_count=cards, host=pick.choice(HOSTS))
+    setups: list[FitFacts] = []
+    while len(setups) < count:
+        facts = next(iter(support.random_facts(1, seed=pick.randrange(2**31))))
+        cards = 1 if facts.accelerator.unified_memory or facts.accelerator.kind == "cpu" else pick.choice((1, 1, 2, 4))
+        request = replace(facts.request, gpu_count=cards, host=pick.choice(HOSTS))
         try:
-            answer = estimate(one.model, request, support.CALIBRATION, one.workload)
+            answer = estimate(facts.model, request, support.CALIBRATION, facts.workload)
         except EstimatorError:
             continue
-        found.append(replace(one, request=request, estimate=answer))
-    return found
+        setups.append(replace(facts, request=request, estimate=answer))
+    return setups
 
 
-def check(facts: FitFacts, each: Advice, question: dict[str, Any]) -> None:
+def check(facts: FitFacts, item: Advice, question: dict[str, Any]) -> None:
     before, after = facts.estimate, ANSWERER.answer(question).estimate
-    assert after.status is each.gain.status_after, (question, each.message)
-    assert after.score - before.score == pytest.approx(each.gain.score, abs=1e-4), (question, each.message)
-    if each.code is AdviceCode.NOTHING_NEEDED:
+    assert after.status is item.gain.status_after, (question, item.message)
+    assert after.score - before.score == pytest.approx(item.gain.score, abs=1e-4), (question, item.message)
+    if item.code is AdviceCode.NOTHING_NEEDED:
         return
-    _, _, effect = each.message.partition(": ")
-    told = effect.split(", ")
-    assert any(part.startswith(f"grade {after.grade}") for part in told), (question, each.message, after.grade)
+    _, _, effect = item.message.partition(": ")
+    effects = effect.split(", ")
+    assert any(part.startswith(f"grade {after.grade}") for part in effects), (question, item.message, after.grade)
     if after.decode is not None:
-        assert any(part.startswith(pace(after.decode.value)) for part in told), (question, each.message)
-    free = [part for part in told if part.endswith(" free")]
+        assert any(part.startswith(pace(after.decode.value)) for part in effects), (question, item.message)
+    free = [part for part in effects if part.endswith(" free")]
     if free:
-        assert free == [f"{gib(after.memory.usable_bytes - after.memory.total_bytes)} free"], (question, each.message)
+        assert free == [f"{gib(after.memory.usable_bytes - after.memory.total_bytes)} free"], (question, item.message)
 
 
 def test_every_advised_change_is_answered_with_its_promise() -> None:
-    seen: dict[AdviceCode, int] = {}
+    counts: dict[AdviceCode, int] = {}
     several = hosts = 0
     known = support.facts_of("qwen3-235b-a22b", "rtx-4090", "q2-k", "reasoning")
-    for one in (known, *starts(16, seed=41)):
-        for each in advice(one, support.CALIBRATION, support.everything(one.model.slug)):
-            check(one, each, question_of(one, each.request, each.model))
-            seen[each.code] = seen.get(each.code, 0) + 1
-            several += each.request.gpu_count > 1
-            hosts += each.code is AdviceCode.MORE_HOST_MEMORY
-    assert len(seen) >= 6
+    for facts in (known, *starts(16, seed=41)):
+        for item in advice(facts, support.CALIBRATION, support.everything(facts.model.slug)):
+            check(facts, item, question_of(facts, item.request, item.model))
+            counts[item.code] = counts.get(item.code, 0) + 1
+            several += item.request.gpu_count > 1
+            hosts += item.code is AdviceCode.MORE_HOST_MEMORY
+    assert len(counts) >= 6
     assert several > 5
     assert hosts > 0
 
 
 def test_cards_listed_one_by_one_are_answered_as_their_count() -> None:
     checked = 0
-    for one in starts(16, seed=43):
-        for each in advice(one, support.CALIBRATION, support.everything(one.model.slug)):
-            if each.request.gpu_count < 2:
+    for facts in starts(16, seed=43):
+        for item in advice(facts, support.CALIBRATION, support.everything(facts.model.slug)):
+            if item.request.gpu_count < 2:
                 continue
-            question = question_of(one, each.request, each.model)
+            question = question_of(facts, item.request, item.model)
             question["gpus"] = [question.pop("gpu")] * question.pop("gpu_count")
-            check(one, each, question)
+            check(facts, item, question)
             checked += 1
     assert checked > 5

@@ -49,13 +49,13 @@ async def known(caller: httpx.AsyncClient) -> Ask:
     ],
 )
 async def test_a_published_fit_says_no_more_than_an_estimate(known: Ask, figures: str) -> None:
-    found = await known(
+    reply = await known(
         f'{{ fit(model: "llama-2-7b", gpu: "{PROCESSOR}", quant: "q4-k-m") {{ source status decode {{ tokensPerSecond }} '
         f'summary {figures} }} estimate(input: {{model: {{slug: "llama-2-7b"}}, machine: {{gpu: "{PROCESSOR}"}}, quant: "q4-k-m", '
         "workload: CODING}) "
         "{ prefill { low } ttftMs } }" + (" fragment S on SpeedEstimate { low }" if "...S" in figures else "")
     )
-    fit, estimate = found["data"]["fit"], found["data"]["estimate"]
+    fit, estimate = reply["data"]["fit"], reply["data"]["estimate"]
     assert (fit["source"], fit["status"]) == ("PUBLISHED", "FITS")
     assert fit["decode"]["tokensPerSecond"] > 0
     assert (fit["prefill"], fit["ttftMs"]) == (estimate["prefill"], estimate["ttftMs"]) == (None, None)
@@ -63,11 +63,11 @@ async def test_a_published_fit_says_no_more_than_an_estimate(known: Ask, figures
 
 
 async def test_an_unknown_wait_wins_no_comparison(known: Ask) -> None:
-    found = await known(
+    reply = await known(
         f'{{ comparison(input: {{models: "llama-2-7b", gpus: ["{PROCESSOR}", "rtx-3090"], quants: "q4-k-m"}}) '
         "{ rows { measure values deltas winner } } }"
     )
-    rows: dict[str, Any] = {row["measure"]: row for row in found["data"]["comparison"]["rows"]}
+    rows: dict[str, Any] = {row["measure"]: row for row in reply["data"]["comparison"]["rows"]}
     for measure in ("TTFT", "PREFILL"):
         assert rows[measure]["values"][0] is None
         assert rows[measure]["deltas"] == [None, 0]
@@ -92,15 +92,15 @@ async def test_what_is_not_known_comes_last_in_both_directions(
     after = None
     narrow = 'model: {in: ["llama-2-7b"]}, ' if field == "PREFILL" else ""
     while True:
-        found = await known(
+        reply = await known(
             f"query($after: String) {{ fits(first: {size}, after: $after, filter: {{{narrow}workload: {{in: [RAG]}}}}, "
             f"orderBy: [{{field: {field}, direction: {direction}}}]) {{ pageInfo {{ hasNextPage endCursor }} nodes {{ "
             "TTFT: ttftMs DECODE: decode { tokensPerSecond } PREFILL: prefill { tokensPerSecond } } } }",
             after=after,
         )
-        page = found["data"]["fits"]
+        page = reply["data"]["fits"]
         figures += [
-            each[field]["tokensPerSecond"] if isinstance(each[field], dict) else each[field] for each in page["nodes"]
+            node[field]["tokensPerSecond"] if isinstance(node[field], dict) else node[field] for node in page["nodes"]
         ]
         after = page["pageInfo"]["endCursor"]
         if not page["pageInfo"]["hasNextPage"]:
@@ -113,11 +113,11 @@ async def test_what_is_not_known_comes_last_in_both_directions(
 
 @pytest.mark.parametrize("bounds", ["{min: 0}", "{max: 1e9}", "{min: 0, max: 1e9}"])
 async def test_what_is_not_known_lies_in_no_range(known: Ask, bounds: str) -> None:
-    found = await known(
+    reply = await known(
         f"{{ fits(first: 100, filter: {{workload: {{in: [RAG]}}, ttftMs: {bounds}}}) {{ totalCount nodes {{ ttftMs gpu {{ slug }} "
         "} } }"
     )
-    page = found["data"]["fits"]
+    page = reply["data"]["fits"]
     assert page["totalCount"] == len(page["nodes"]) > 10
     assert {fit["gpu"]["slug"] for fit in page["nodes"]} == {"rtx-3090"}
     assert all(fit["ttftMs"] for fit in page["nodes"])

@@ -54,26 +54,26 @@ async def test_pages_from_the_end_are_those_from_the_start_turned_round(data: An
     wanted = {"filter": {"workload": {"in": ["CODING", "RAG"]}, "gpuMatches": {}}, "orderBy": order_by}
 
     async def page(**paging: Any) -> Any:
-        found = await data(query, **wanted, **paging)
-        return (found["owner"] if OWNERS[owner][0] else found)["fits"]
+        reply = await data(query, **wanted, **paging)
+        return (reply["owner"] if OWNERS[owner][0] else reply)["fits"]
 
     forward: list[str] = []
     cursor = None
     while True:
-        found = await page(first=17, after=cursor)
-        forward += [fit["id"] for fit in found["nodes"]]
-        assert found["pageInfo"]["hasPreviousPage"] is (cursor is not None)
-        cursor = found["pageInfo"]["endCursor"]
-        if not found["pageInfo"]["hasNextPage"]:
+        part = await page(first=17, after=cursor)
+        forward += [fit["id"] for fit in part["nodes"]]
+        assert part["pageInfo"]["hasPreviousPage"] is (cursor is not None)
+        cursor = part["pageInfo"]["endCursor"]
+        if not part["pageInfo"]["hasNextPage"]:
             break
     backward: list[str] = []
     cursor = None
     while True:
-        found = await page(last=17, before=cursor)
-        backward = [fit["id"] for fit in found["nodes"]] + backward
-        assert found["pageInfo"]["hasNextPage"] is (cursor is not None)
-        cursor = found["pageInfo"]["startCursor"]
-        if not found["pageInfo"]["hasPreviousPage"]:
+        part = await page(last=17, before=cursor)
+        backward = [fit["id"] for fit in part["nodes"]] + backward
+        assert part["pageInfo"]["hasNextPage"] is (cursor is not None)
+        cursor = part["pageInfo"]["startCursor"]
+        if not part["pageInfo"]["hasPreviousPage"]:
             break
     assert forward == backward
     assert len(forward) > 20
@@ -88,15 +88,15 @@ async def test_pages_from_the_end_are_those_from_the_start_turned_round(data: An
 async def test_lists_hold_the_first_of_their_own_fits(data: Any, plural: str) -> None:
     singular = plural[:-1]
     wanted = {"recommended": True, "model": {"in": ["llama-2-7b", "llama-3.1-8b", "qwen3-30b-a3b"]}}
-    found = await data(
+    reply = await data(
         f"query($filter: FitFilter) {{ {plural} {{ slug fits(first: 3, filter: $filter) {{ totalCount {PARTS} }} }} "
         f"fits(first: 100, filter: $filter) {{ totalCount {PARTS} }} }}",
         filter=wanted,
     )
-    everything = found["fits"]["nodes"]
-    assert found["fits"]["totalCount"] == len(everything)
+    everything = reply["fits"]["nodes"]
+    assert reply["fits"]["totalCount"] == len(everything)
     counts = 0
-    for owner in found[plural]:
+    for owner in reply[plural]:
         of_it = [
             fit
             for fit in everything
@@ -113,17 +113,17 @@ async def test_lists_hold_the_first_of_their_own_fits(data: Any, plural: str) ->
 
 
 async def test_a_filter_that_shuts_an_owner_out_leaves_it_nothing(data: Any) -> None:
-    found = await data(
+    reply = await data(
         """{ quant(slug: "q4-k-m") { fits(filter: {quant: {in: ["Q8_0"]}}) { totalCount nodes { id } } }
           workloads { kind fits(first: 1, filter: {workload: {in: [RAG]}}) { totalCount nodes { workload { kind } } } }
           engines { kind fits(first: 1, filter: {engine: {in: [VLLM]}, gpu: {in: ["rtx-4090"]}}) {
             nodes { engine { kind } } } } }"""
     )
-    assert found["quant"]["fits"] == {"totalCount": 0, "nodes": []}
-    for workload in found["workloads"]:
+    assert reply["quant"]["fits"] == {"totalCount": 0, "nodes": []}
+    for workload in reply["workloads"]:
         assert [fit["workload"]["kind"] for fit in workload["fits"]["nodes"]] == ["RAG"] * (workload["kind"] == "RAG")
         assert (workload["fits"]["totalCount"] > 0) == (workload["kind"] == "RAG")
-    for engine in found["engines"]:
+    for engine in reply["engines"]:
         assert [fit["engine"]["kind"] for fit in engine["fits"]["nodes"]] == ["VLLM"] * (engine["kind"] == "VLLM")
 
 
@@ -215,15 +215,15 @@ async def test_one_row_an_accelerator_with_its_fastest_quantization_that_fits(da
         after: $after) { totalCount pageInfo { hasNextPage endCursor } nodes { gpu { slug } decode { tokensPerSecond } } }
       every: fits(filter: {workload: {in: [CHAT]}, status: {in: [FITS]}}, orderBy: [{field: DECODE}], first: 100) {
         nodes { gpu { slug } decode { tokensPerSecond } } } } }"""
-    found = (await data(query))["model"]
+    model = (await data(query))["model"]
     fastest: dict[str, Any] = {}
-    for fit in found["every"]["nodes"]:
+    for fit in model["every"]["nodes"]:
         fastest.setdefault(fit["gpu"]["slug"], fit)
-    assert found["fits"]["nodes"][: len(fastest)] == list(fastest.values())
-    assert found["fits"]["totalCount"] == len(found["fits"]["nodes"]) == 5
+    assert model["fits"]["nodes"][: len(fastest)] == list(fastest.values())
+    assert model["fits"]["totalCount"] == len(model["fits"]["nodes"]) == 5
     head = (await data(query, first=2))["model"]["fits"]
     tail = (await data(query, first=9, after=head["pageInfo"]["endCursor"]))["model"]["fits"]
-    assert head["nodes"] + tail["nodes"] == found["fits"]["nodes"]
+    assert head["nodes"] + tail["nodes"] == model["fits"]["nodes"]
 
 
 async def test_one_fit_a_group_of_everything_is_refused(ask: Any) -> None:

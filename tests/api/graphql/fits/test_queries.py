@@ -38,18 +38,18 @@ async def test_the_first_screen_in_one_query(data: Any) -> None:
     assert memory["usableBytes"] - memory["totalBytes"] == memory["headroomBytes"]
     assert (fit["source"], fit["generation"]) == ("PUBLISHED", 1)
     assert fit["decode"]["low"] < fit["decode"]["tokensPerSecond"] < fit["decode"]["high"]
-    assert [one["workload"]["kind"] for one in fit["workloadOptions"]] == [
+    assert [option["workload"]["kind"] for option in fit["workloadOptions"]] == [
         "CHAT",
         "CODING",
         "AGENTIC_CODING",
         "REASONING",
         "RAG",
     ]
-    assert {one["quant"]["slug"] for one in fit["workloadOptions"]} == {"q4-k-m"}
-    bits = [one["quant"]["nominalBits"] for one in fit["quantOptions"]]
+    assert {option["quant"]["slug"] for option in fit["workloadOptions"]} == {"q4-k-m"}
+    bits = [option["quant"]["nominalBits"] for option in fit["quantOptions"]]
     assert bits == sorted(bits)
-    assert [one["recommended"] for one in fit["quantOptions"]].count(True) == 1
-    assert {one["workload"]["kind"] for one in fit["quantOptions"]} == {"CODING"}
+    assert [option["recommended"] for option in fit["quantOptions"]].count(True) == 1
+    assert {option["workload"]["kind"] for option in fit["quantOptions"]} == {"CODING"}
     assert sum(part["weight"] for part in fit["scoreParts"]) == pytest.approx(1)
     assert 0 < fit["loss"]["low"] < fit["loss"]["points"] < fit["loss"]["high"]
     assert fit["loss"]["divergenceNats"] > 0
@@ -60,13 +60,13 @@ async def test_the_first_screen_in_one_query(data: Any) -> None:
 
 
 async def test_without_a_quantization_the_recommended_one_is_told(data: Any) -> None:
-    found = await data(
+    reply = await data(
         '{ fit(model: "llama-3.1-8b", gpu: "rtx-4090") { recommended quant { slug } quantOptions { quant { slug } '
         "recommended } } }"
     )
-    best = [one["quant"] for one in found["fit"]["quantOptions"] if one["recommended"]]
-    assert found["fit"]["recommended"] is True
-    assert best == [found["fit"]["quant"]]
+    best = [option["quant"] for option in reply["fit"]["quantOptions"] if option["recommended"]]
+    assert reply["fit"]["recommended"] is True
+    assert best == [reply["fit"]["quant"]]
 
 
 async def test_published_and_live_fits_say_the_same(data: Any, live: Any) -> None:
@@ -93,11 +93,11 @@ async def test_published_and_live_fits_say_the_same(data: Any, live: Any) -> Non
 
 
 async def test_a_fit_before_any_publication_says_that_it_is_live(live: Any) -> None:
-    found = (
+    reply = (
         await live('{ fit(model: "llama-2-7b", gpu: "rtx-3090") { source generation workloadOptions { source } } }')
     )["data"]
-    assert (found["fit"]["source"], found["fit"]["generation"]) == ("LIVE", None)
-    assert {one["source"] for one in found["fit"]["workloadOptions"]} == {"LIVE"}
+    assert (reply["fit"]["source"], reply["fit"]["generation"]) == ("LIVE", None)
+    assert {option["source"] for option in reply["fit"]["workloadOptions"]} == {"LIVE"}
 
 
 async def test_a_list_before_any_publication_is_unavailable(live: Any) -> None:
@@ -106,26 +106,26 @@ async def test_a_list_before_any_publication_is_unavailable(live: Any) -> None:
 
 
 async def test_what_no_engine_runs_is_a_status_and_no_error(data: Any) -> None:
-    found = (
+    fit = (
         await data(
             '{ fit(model: "llama-2-7b", gpu: "rtx-3090", quant: "MLX 4-bit") { status engine { slug } memory { totalBytes } '
             "decode { low } headline summary limits { code } commands { text } scoreParts { name } advice { code } "
             "workloadOptions { status } faq { answer } } }"
         )
     )["fit"]
-    assert found["status"] == "UNSUPPORTED"
-    assert (found["engine"], found["memory"], found["decode"]) == (None, None, None)
-    assert (found["commands"], found["scoreParts"]) == ([], [])
-    assert [limit["code"] for limit in found["limits"]] == ["ENGINE_SUPPORT"]
-    assert {one["status"] for one in found["workloadOptions"]} == {"UNSUPPORTED"}
+    assert fit["status"] == "UNSUPPORTED"
+    assert (fit["engine"], fit["memory"], fit["decode"]) == (None, None, None)
+    assert (fit["commands"], fit["scoreParts"]) == ([], [])
+    assert [limit["code"] for limit in fit["limits"]] == ["ENGINE_SUPPORT"]
+    assert {option["status"] for option in fit["workloadOptions"]} == {"UNSUPPORTED"}
 
 
 async def test_a_quantization_outside_the_runs_is_computed_live(data: Any) -> None:
-    found = await data(
+    reply = await data(
         '{ fit(model: "llama-2-7b", gpu: "rtx-3090", quant: "IQ1_S") { source status recommended workloadOptions { source } } }'
     )
-    assert (found["fit"]["source"], found["fit"]["status"], found["fit"]["recommended"]) == ("LIVE", "FITS", False)
-    assert {one["source"] for one in found["fit"]["workloadOptions"]} == {"LIVE"}
+    assert (reply["fit"]["source"], reply["fit"]["status"], reply["fit"]["recommended"]) == ("LIVE", "FITS", False)
+    assert {option["source"] for option in reply["fit"]["workloadOptions"]} == {"LIVE"}
 
 
 async def test_unknown_names_in_a_fit(ask: Any) -> None:
@@ -144,23 +144,23 @@ PAGE = """query($filter: FitFilter, $orderBy: [FitOrder!], $first: Int, $after: 
 
 
 async def all_pages(data: Any, size: int, **variables: Any) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
+    fits: list[dict[str, Any]] = []
     cursor = None
     while True:
         page = (await data(PAGE, first=size, after=cursor, **variables))["fits"]
-        found += [edge["node"] for edge in page["edges"]]
+        fits += [edge["node"] for edge in page["edges"]]
         assert page["pageInfo"]["hasPreviousPage"] is (cursor is not None)
         cursor = page["pageInfo"]["endCursor"]
         if not page["pageInfo"]["hasNextPage"]:
-            assert len(found) == page["totalCount"]
-            return found
+            assert len(fits) == page["totalCount"]
+            return fits
 
 
 async def test_paging_through_everything_meets_each_fit_once(data: Any) -> None:
     count = (await data("{ catalog { fitCount } }"))["catalog"]["fitCount"]
-    found = await all_pages(data, 100)
-    assert len(found) == len({fit["id"] for fit in found}) == count
-    scores = [fit["score"] for fit in found]
+    fits = await all_pages(data, 100)
+    assert len(fits) == len({fit["id"] for fit in fits}) == count
+    scores = [fit["score"] for fit in fits]
     assert scores == sorted(scores, reverse=True)
 
 
@@ -178,8 +178,8 @@ async def test_paging_through_everything_meets_each_fit_once(data: Any) -> None:
 )
 async def test_orders(data: Any, field: str, direction: str, read: Callable[[Any], float]) -> None:
     wanted = {"workload": {"in": ["CODING"]}}
-    found = await all_pages(data, 37, filter=wanted, orderBy=[{"field": field, "direction": direction}])
-    keys = [read(fit) for fit in found]
+    fits = await all_pages(data, 37, filter=wanted, orderBy=[{"field": field, "direction": direction}])
+    keys = [read(fit) for fit in fits]
     assert keys == sorted(keys)
 
 
@@ -262,9 +262,9 @@ async def test_orders(data: Any, field: str, direction: str, read: Callable[[Any
 )
 async def test_a_filter_finds_exactly_what_it_says(data: Any, wanted: Any, holds: Callable[[Any], bool]) -> None:
     everything = await all_pages(data, 100)
-    found = await all_pages(data, 100, filter=wanted)
-    assert {fit["id"] for fit in found} == {fit["id"] for fit in everything if holds(fit)}
-    assert found
+    fits = await all_pages(data, 100, filter=wanted)
+    assert {fit["id"] for fit in fits} == {fit["id"] for fit in everything if holds(fit)}
+    assert fits
 
 
 @pytest.mark.parametrize(
@@ -290,12 +290,12 @@ async def test_extreme_bounds_do_no_harm(data: Any, wanted: Any) -> None:
 
 
 async def test_nested_pages_of_models_and_accelerators(data: Any) -> None:
-    found = await data(
+    reply = await data(
         """{ model(slug: "llama-2-7b") { fits(first: 3, filter: {workload: {in: [CHAT]}}) {
           totalCount pageInfo { hasNextPage endCursor }
           nodes { model { slug } gpu { slug fits(first: 2) { nodes { gpu { slug } score } } } } } } }"""
     )
-    page = found["model"]["fits"]
+    page = reply["model"]["fits"]
     assert len(page["nodes"]) == 3
     for fit in page["nodes"]:
         assert fit["model"]["slug"] == "llama-2-7b"
@@ -311,10 +311,10 @@ async def test_nested_pages_of_models_and_accelerators(data: Any) -> None:
 
 
 async def test_a_filter_on_another_model_leaves_nothing_of_this_one(data: Any) -> None:
-    found = await data(
+    reply = await data(
         '{ model(slug: "llama-2-7b") { fits(filter: {model: {in: ["llama-3.1-8b"]}}) { totalCount nodes { id } } } }'
     )
-    assert found["model"]["fits"] == {"totalCount": 0, "nodes": []}
+    assert reply["model"]["fits"] == {"totalCount": 0, "nodes": []}
 
 
 NESTED = """query($n: Int!, $m: Int!) { models(first: $n) { nodes { slug quants { fileSizeBytes quant { slug } }
@@ -327,9 +327,9 @@ async def test_statements_do_not_grow_with_the_page(data: Any, statements: Any) 
     await data("{ __typename }")
     counts = []
     for models, fits in ((1, 1), (2, 3), (4, 20)):
-        with statements() as found:
+        with statements() as executed:
             await data(NESTED, n=models, m=fits)
-        counts.append(len(found))
+        counts.append(len(executed))
     assert len(set(counts)) == 1, counts
     assert counts[0] <= 6
 
@@ -339,15 +339,15 @@ async def test_aliases_share_statements(data: Any, statements: Any) -> None:
     parts = " ".join(
         f'g{place}: fit(model: "llama-2-7b", gpu: "{name}") {{ score }}' for place, name in enumerate(names)
     )
-    with statements() as found:
+    with statements() as executed:
         await data(f"query Aliases {{ {parts} }}")
-    assert len(found) == 1
+    assert len(executed) == 1
 
 
 async def test_totals_cost_nothing_unless_asked(data: Any, statements: Any) -> None:
-    with statements() as found:
+    with statements() as executed:
         await data("query Uncounted { fits(first: 2, filter: {recommended: true}) { nodes { score } } }")
-    assert not any("count" in statement.lower() for statement in found)
+    assert not any("count" in statement.lower() for statement in executed)
 
 
 async def test_a_cursor_of_a_passed_generation_is_stale(ask: Any) -> None:

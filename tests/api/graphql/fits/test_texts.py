@@ -31,12 +31,12 @@ PAIRS = [
 
 def put_in(question: dict[str, Any], change: dict[str, Any] | None) -> dict[str, Any]:
     """The question with a change put in, as its description says."""
-    given = {name: value for name, value in (change or {}).items() if value is not None}
-    left_out = given.pop("leftOut", [])
+    changed = {name: value for name, value in (change or {}).items() if value is not None}
+    left_out = changed.pop("leftOut", [])
     asked = {name: value for name, value in question.items() if name not in left_out}
-    for name in ("gpus", "gpuFacts") if "gpu" in given else ():
+    for name in ("gpus", "gpuFacts") if "gpu" in changed else ():
         asked.pop(name, None)
-    for name, value in given.items():
+    for name, value in changed.items():
         asked[name] = value["slug"] if isinstance(value, dict) else value
     return asked
 
@@ -60,12 +60,12 @@ async def test_each_change_put_into_the_question_yields_its_gain(
     fit = (await data(FIT, model=model, gpu=gpu, quant=quant, workload=workload))["fit"]
     assert fit["advice"]
     question = {"model": model, "gpu": gpu, "quant": fit["quant"]["slug"], "workload": workload}
-    for one in fit["advice"]:
-        assert (one["change"] is None) == (one["code"] == "NOTHING_NEEDED")
-        after = (await data(ESTIMATE, q=nested(put_in(question, one["change"]))))["estimate"]
-        check(fit, after, one["gain"])
+    for item in fit["advice"]:
+        assert (item["change"] is None) == (item["code"] == "NOTHING_NEEDED")
+        after = (await data(ESTIMATE, q=nested(put_in(question, item["change"]))))["estimate"]
+        check(fit, after, item["gain"])
         for name in ("status", "score", "safeContextTokens", "decode", "commands"):
-            assert after[name] == one["estimate"][name], (one["message"], name)
+            assert after[name] == item["estimate"][name], (item["message"], name)
 
 
 async def test_a_computer_and_an_accelerator_of_ones_own_are_replaced(data: Any) -> None:
@@ -76,19 +76,19 @@ async def test_a_computer_and_an_accelerator_of_ones_own_are_replaced(data: Any)
             "workload": "RAG",
         }  # fmt: skip
         before = (await data(ESTIMATE, q=nested(question)))["estimate"]
-        for one in before["advice"]:
-            assert one["change"]["leftOut"] == []
-            check(before, (await data(ESTIMATE, q=nested(put_in(question, one["change"]))))["estimate"], one["gain"])
+        for item in before["advice"]:
+            assert item["change"]["leftOut"] == []
+            check(before, (await data(ESTIMATE, q=nested(put_in(question, item["change"]))))["estimate"], item["gain"])
 
 
 async def test_a_list_of_accelerators_gives_way_to_a_count(data: Any) -> None:
     question = {"model": "qwen3-30b-a3b", "gpus": ["rtx-3090"], "quant": "F16", "workload": "RAG"}
     before = (await data(ESTIMATE, q=nested(question)))["estimate"]
-    second = next(one for one in before["advice"] if one["code"] == "SECOND_GPU")
+    second = next(item for item in before["advice"] if item["code"] == "SECOND_GPU")
     assert (second["change"]["gpu"]["slug"], second["change"]["gpuCount"]) == ("rtx-3090", 2)
-    for one in before["advice"]:
-        if one["change"]["gpu"] is not None:
-            check(before, (await data(ESTIMATE, q=nested(put_in(question, one["change"]))))["estimate"], one["gain"])
+    for item in before["advice"]:
+        if item["change"]["gpu"] is not None:
+            check(before, (await data(ESTIMATE, q=nested(put_in(question, item["change"]))))["estimate"], item["gain"])
 
 
 async def test_a_split_fixed_by_hand_is_told_the_better_one(data: Any) -> None:
@@ -96,12 +96,12 @@ async def test_a_split_fixed_by_hand_is_told_the_better_one(data: Any) -> None:
         "model": "qwen3-30b-a3b", "gpu": "rtx-4090", "quant": "Q8_0", "workload": "CODING", "gpuLayers": 4,
     }  # fmt: skip
     before = (await data(ESTIMATE, q=nested(question)))["estimate"]
-    split = next(one for one in before["advice"] if one["code"] == "PLANNED_OFFLOAD")
+    split = next(item for item in before["advice"] if item["code"] == "PLANNED_OFFLOAD")
     assert split["change"]["gpuLayers"] is not None
     after = (await data(ESTIMATE, q=nested(put_in(question, split["change"]))))["estimate"]
     check(before, after, split["gain"])
-    for one in before["advice"]:
-        check(before, (await data(ESTIMATE, q=nested(put_in(question, one["change"]))))["estimate"], one["gain"])
+    for item in before["advice"]:
+        check(before, (await data(ESTIMATE, q=nested(put_in(question, item["change"]))))["estimate"], item["gain"])
 
 
 TEXTS = """query($q: EstimateInput!) { estimate(input: $q) { status score headline summary capacityMessage
@@ -118,8 +118,8 @@ async def test_a_question_without_extras_is_explained_as_its_fit_is(data: Any) -
         estimate = (
             await data(f"query($q: EstimateInput!) {{ estimate(input: $q) {{ {explained} }} }}", q=nested(names))
         )["estimate"]
-        for name, told in estimate.items():
-            assert told == fit[name], (names, name)
+        for name, text in estimate.items():
+            assert text == fit[name], (names, name)
 
 
 async def test_a_model_of_ones_own_is_explained_too(data: Any) -> None:
@@ -128,15 +128,15 @@ async def test_a_model_of_ones_own_is_explained_too(data: Any) -> None:
         "num_key_value_heads": 8, "intermediate_size": 14336, "vocab_size": 128256, "model_type": "llama",
         "max_position_embeddings": 131072,
     }  # fmt: skip
-    found = (
+    estimate = (
         await data(TEXTS, q=nested({"modelConfig": config, "gpu": "rtx-3090", "quant": "Q4_K_M", "workload": "CHAT"}))
     )["estimate"]
-    assert found["headline"].startswith("Yes")
-    assert found["summary"].startswith("Custom model in Q4_K_M takes ")
-    assert found["limits"]
-    assert found["serving"]["streams"] >= 1
-    total = 100 * sum(part["value"] * part["weight"] for part in found["scoreParts"])
-    assert total == pytest.approx(found["score"], abs=0.02)
+    assert estimate["headline"].startswith("Yes")
+    assert estimate["summary"].startswith("Custom model in Q4_K_M takes ")
+    assert estimate["limits"]
+    assert estimate["serving"]["streams"] >= 1
+    total = 100 * sum(part["value"] * part["weight"] for part in estimate["scoreParts"])
+    assert total == pytest.approx(estimate["score"], abs=0.02)
 
 
 async def test_accelerators_that_differ_are_named_and_their_terms_are_not_told(data: Any) -> None:
@@ -146,11 +146,11 @@ async def test_accelerators_that_differ_are_named_and_their_terms_are_not_told(d
         "quant": "Q8_0",
         "workload": "CHAT",
     }
-    found = (await data(TEXTS, q=nested(mixed)))["estimate"]
-    assert "2 x GeForce RTX 3090 + GeForce RTX 4090" in found["summary"]
-    assert found["capacityMessage"] is found["serving"] is None
-    assert found["limits"] == found["advice"] == []
-    assert found["scoreParts"]
+    estimate = (await data(TEXTS, q=nested(mixed)))["estimate"]
+    assert "2 x GeForce RTX 3090 + GeForce RTX 4090" in estimate["summary"]
+    assert estimate["capacityMessage"] is estimate["serving"] is None
+    assert estimate["limits"] == estimate["advice"] == []
+    assert estimate["scoreParts"]
     equal = (await data(TEXTS, q=nested({**mixed, "gpus": ["rtx-3090", "rtx-3090"]})))["estimate"]
     assert "2 x GeForce RTX 3090" in equal["summary"]
     assert equal["limits"]

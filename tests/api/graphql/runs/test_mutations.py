@@ -48,8 +48,8 @@ class Desk:
     async def send(self, query: str, token: str | None = ALL, **variables: Any) -> dict[str, Any]:
         headers = {} if token is None else {"authorization": f"Bearer {token}"}
         response = await self.client.post("/graphql", json={"query": query, "variables": variables}, headers=headers)
-        found: dict[str, Any] = response.json()
-        return found
+        reply: dict[str, Any] = response.json()
+        return reply
 
     def work_off(self, run_id: int) -> None:
         """Compute and publish an open run in this process."""
@@ -102,10 +102,10 @@ async def test_many_changes_are_published_by_one_run(desk: Desk, catalog: Catalo
     desk.work_off(2)
     await asyncio.sleep(0.15)
     query = "{ runs { totalCount nodes { failedBlocks { error } } } models { totalCount } gpus { nodes { slug } } }"
-    found = (await desk.send(query))["data"]
-    assert (found["runs"]["totalCount"], found["models"]["totalCount"]) == (2, 6)
-    assert "rtx-4090" not in {gpu["slug"] for gpu in found["gpus"]["nodes"]}
-    assert found["runs"]["nodes"][0] == {"failedBlocks": []}
+    reply = (await desk.send(query))["data"]
+    assert (reply["runs"]["totalCount"], reply["models"]["totalCount"]) == (2, 6)
+    assert "rtx-4090" not in {gpu["slug"] for gpu in reply["gpus"]["nodes"]}
+    assert reply["runs"]["nodes"][0] == {"failedBlocks": []}
 
 
 async def test_one_wrong_entry_changes_nothing(desk: Desk, catalog: Catalog) -> None:
@@ -151,9 +151,9 @@ async def test_what_a_publication_changed(desk: Desk, catalog: Catalog) -> None:
     await desk.send(CHANGE, input={"upsertModels": [entry]})
     desk.work_off(2)
     await asyncio.sleep(0.15)
-    found = (await desk.send(DIFFERENCES, **{"from": 1}, first=3))["data"]
-    held = {state["generation"]: state["fitCount"] for state in found["catalog"]["heldGenerations"]}
-    page = found["fitDifferences"]
+    reply = (await desk.send(DIFFERENCES, **{"from": 1}, first=3))["data"]
+    held = {state["generation"]: state["fitCount"] for state in reply["catalog"]["heldGenerations"]}
+    page = reply["fitDifferences"]
     assert page["totalCount"] == held[2] - held[1] > 0
     assert {(node["kind"], node["modelSlug"], node["from"]) for node in page["nodes"]} == {("ADDED", "own-4", None)}
     assert page["nodes"][0]["to"]["decodeTokensPerSecond"] > 0
@@ -189,14 +189,14 @@ FOLLOW = """subscription { publications { generation modelCount } }"""
 
 
 async def test_publications_are_followed(desk: Desk, catalog: Catalog) -> None:
-    seen: list[Any] = []
+    publications: list[Any] = []
 
     async def follow() -> None:
         context = RequestContext(desk.services, await desk.services.state.view(), "r")
         stream = await desk.schema.subscribe(FOLLOW, context_value=context)
         async for event in stream:
-            seen.append(event.data["publications"])
-            if len(seen) == 2:
+            publications.append(event.data["publications"])
+            if len(publications) == 2:
                 await stream.aclose()
                 return
 
@@ -206,7 +206,7 @@ async def test_publications_are_followed(desk: Desk, catalog: Catalog) -> None:
     await desk.send(CHANGE, input={"upsertModels": [{**entry, "gguf_repo": None}]})
     desk.work_off(2)
     await asyncio.wait_for(following, 10)
-    assert [event["modelCount"] for event in seen] == [4, 5]
+    assert [event["modelCount"] for event in publications] == [4, 5]
 
 
 @pytest.mark.parametrize(
@@ -232,9 +232,9 @@ async def test_a_new_model_becomes_visible(desk: Desk, catalog: Catalog) -> None
     desk.work_off(2)
     await asyncio.sleep(0.15)
     query = '{ fit(model: "My Own 7B", gpu: "rtx-3090") { source generation model { slug } } catalog { modelCount } }'
-    found = (await desk.send(query))["data"]
-    assert found["fit"] == {"source": "PUBLISHED", "generation": 2, "model": {"slug": "my-own-7b"}}
-    assert found["catalog"]["modelCount"] == 5
+    reply = (await desk.send(query))["data"]
+    assert reply["fit"] == {"source": "PUBLISHED", "generation": 2, "model": {"slug": "my-own-7b"}}
+    assert reply["catalog"]["modelCount"] == 5
     again = (await desk.send(UPSERT_MODEL, entry=entry))["data"]["upsertModel"]
     assert (again["run"], again["userErrors"]) == (None, [])
 
@@ -246,8 +246,8 @@ async def test_a_cursor_is_stale_after_a_publication(desk: Desk) -> None:
     assert started["userErrors"] == []
     desk.work_off(2)
     await asyncio.sleep(0.15)
-    found = (await desk.send(page, c=cursor))["errors"][0]["extensions"]
-    assert found["code"] == "STALE_CURSOR"
+    extensions = (await desk.send(page, c=cursor))["errors"][0]["extensions"]
+    assert extensions["code"] == "STALE_CURSOR"
 
 
 async def test_a_bad_entry_is_told_field_by_field(desk: Desk, catalog: Catalog) -> None:

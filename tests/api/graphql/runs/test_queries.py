@@ -72,9 +72,9 @@ async def test_filters(runs: Ask) -> None:
         )),
     )  # fmt: skip
     for wanted, holds in cases:
-        found = await listed(runs, filter=wanted)
-        assert found["nodes"] == [run for run in every if holds(run)], wanted
-        assert found["totalCount"] == len(found["nodes"]) > 0
+        page = await listed(runs, filter=wanted)
+        assert page["nodes"] == [run for run in every if holds(run)], wanted
+        assert page["totalCount"] == len(page["nodes"]) > 0
     assert (await listed(runs, filter={"createdAt": {"min": "2027-01-01T00:00:00"}}))["totalCount"] == 0
 
 

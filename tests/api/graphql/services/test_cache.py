@@ -27,10 +27,10 @@ async def test_a_hot_key_is_computed_once() -> None:
     waiting = [asyncio.create_task(cache.get_or_compute(("k",), compute)) for _ in range(20)]
     await asyncio.sleep(0)
     release.set()
-    found = await asyncio.gather(*waiting)
+    responses = await asyncio.gather(*waiting)
     assert calls == 1
-    assert len({id(one) for one in found}) == 1
-    assert await cache.get_or_compute(("k",), compute) is found[0]
+    assert len({id(item) for item in responses}) == 1
+    assert await cache.get_or_compute(("k",), compute) is responses[0]
     assert calls == 1
 
 

@@ -64,17 +64,17 @@ async def ask(client: httpx.AsyncClient, query: str = QUERY) -> httpx.Response:
 
 def executions(app: Starlette, monkeypatch: pytest.MonkeyPatch, release: asyncio.Event | None = None) -> list[str]:
     """Counts what the application executes; each waits for ``release``."""
-    found: list[str] = []
+    documents: list[str] = []
     execute = app.state.schema.execute
 
     async def counted(query: str, **options: Any) -> Any:
-        found.append(query)
+        documents.append(query)
         if release is not None:
             await release.wait()
         return await execute(query, **options)
 
     monkeypatch.setattr(app.state.schema, "execute", counted)
-    return found
+    return documents
 
 
 def kept(store: redis.Redis) -> list[bytes]:
@@ -84,8 +84,8 @@ def kept(store: redis.Redis) -> list[bytes]:
 async def test_a_second_server_takes_what_the_first_computed(
     settings: ApiSettings, broker: Broker, store: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with server(settings, broker) as (one, _), server(settings, broker) as (two, other):
-        first = await ask(one)
+    async with server(settings, broker) as (first_client, _), server(settings, broker) as (two, other):
+        first = await ask(first_client)
         run = executions(other, monkeypatch)
         second = await ask(two)
         assert second.content == first.content
@@ -103,9 +103,9 @@ async def test_a_hot_key_is_computed_once_among_servers(
     settings: ApiSettings, broker: Broker, store: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     release = asyncio.Event()
-    async with server(settings, broker) as (one, first), server(settings, broker) as (two, second):
+    async with server(settings, broker) as (first_client, first), server(settings, broker) as (two, second):
         runs = executions(first, monkeypatch, release), executions(second, monkeypatch, release)
-        waiting = [asyncio.create_task(ask(client)) for client in (one, two) * 10]
+        waiting = [asyncio.create_task(ask(client)) for client in (first_client, two) * 10]
         while not any(runs):
             await asyncio.sleep(0.01)
         await asyncio.sleep(0.05)
@@ -137,12 +137,12 @@ async def test_volatile_answers_and_mutations_are_not_shared(
 
 
 async def test_other_limits_variables_and_generations_have_other_names(settings: ApiSettings, broker: Broker) -> None:
-    async with server(settings, broker) as (_, one), server(settings, broker, max_cost=40_000) as (_, two):
-        shared = [app.state.services._shared for app in (one, two)]
-        view = await one.state.services.state.view()
+    async with server(settings, broker) as (_, small), server(settings, broker, max_cost=40_000) as (_, two):
+        shared = [app.state.services._shared for app in (small, two)]
+        view = await small.state.services.state.view()
         assert view.identity.startswith("g1 ")
         assert view.generation.revision in view.identity
-        names = {each.name_of((view.identity, "{ a }", "")) for each in shared}
+        names = {cache.name_of((view.identity, "{ a }", "")) for cache in shared}
         names |= {shared[0].name_of(key) for key in ((view.identity, "{ a", "}"), ("g2", "{ a }", ""))}
         assert len(names) == 4
 

@@ -154,8 +154,12 @@ async def small(settings: ApiSettings) -> AsyncIterator[httpx.AsyncClient]:
 async def test_a_large_body_is_413_with_the_limit_named(small: httpx.AsyncClient) -> None:
     response = await post(small, {"query": "{ __typename }", "extensions": {"x": "y" * 1_600_000}})
     assert response.status_code == 413
-    found = response.json()["errors"][0]["extensions"]
-    assert (found["code"], found["limit"], found["maximum"]) == ("LIMIT_EXCEEDED", "request bytes", 1_572_864)
+    extensions = response.json()["errors"][0]["extensions"]
+    assert (extensions["code"], extensions["limit"], extensions["maximum"]) == (
+        "LIMIT_EXCEEDED",
+        "request bytes",
+        1_572_864,
+    )
 
 
 async def test_a_large_body_without_a_length_is_413_too(small: httpx.AsyncClient) -> None:
@@ -227,7 +231,7 @@ async def test_what_an_answer_depends_on_is_listed_once(client: httpx.AsyncClien
         tag = {"if-none-match": first.headers["etag"]}
         known = await client.get("/graphql", params=asked, headers=origin | tag)
         assert known.status_code == 304
-        listed += [each.headers["vary"] for each in (first, known)]
+        listed += [response.headers["vary"] for response in (first, known)]
         listed.append((await post(client, asked, headers=origin)).headers["vary"])
     short, long = "Accept, Origin", "Accept, Accept-Encoding, Origin"
     assert listed == [short, long, short, long, long, long]
@@ -407,9 +411,9 @@ async def test_introspection_can_be_switched_off(settings: ApiSettings) -> None:
     app = create_app(settings.model_copy(update={"introspection": False, "suggestions": False}))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
         for query in ("{ __schema { types { name } } }", '{ __type(name: "Fit") { name } }', "{ modell }"):
-            found = (await post(client, {"query": query})).json()["errors"][0]
-            assert found["extensions"]["code"] == "GRAPHQL_VALIDATION_FAILED"
-            assert "Did you mean" not in found["message"]
+            error = (await post(client, {"query": query})).json()["errors"][0]
+            assert error["extensions"]["code"] == "GRAPHQL_VALIDATION_FAILED"
+            assert "Did you mean" not in error["message"]
         assert (await post(client, TYPENAME)).json()["data"] == {"__typename": "Query"}
     await app.state.services.close()
 
@@ -444,8 +448,8 @@ async def test_without_the_database_the_catalog_is_still_served(
         monkeypatch.setattr(services.state, "_reader", EngineReader(cast(AsyncEngine, down)))
         monkeypatch.setattr(services.state, "_checked_at", float("-inf"))
         query = '{ gpu(slug: "rtx-4090") { name } fits { totalCount } }'
-        found = (await post(client, {"query": query})).json()
-        assert found["errors"][0]["extensions"]["code"] == "UNAVAILABLE"
+        reply = (await post(client, {"query": query})).json()
+        assert reply["errors"][0]["extensions"]["code"] == "UNAVAILABLE"
         assert (await post(client, {"query": '{ gpu(slug: "rtx-4090") { slug } }'})).json()["data"]["gpu"]
         ready = await client.get("/readyz")
         assert ready.status_code == 503

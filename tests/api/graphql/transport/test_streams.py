@@ -157,8 +157,8 @@ async def test_a_malformed_message_closes_the_socket(browser: Browser, text: str
 
 
 async def test_too_many_connections_are_refused(browser: Browser) -> None:
-    async with browser() as client, connect(client) as one, connect(client) as two:
-        await start(one)
+    async with browser() as client, connect(client) as first, connect(client) as two:
+        await start(first)
         await start(two)
         with pytest.raises((WebSocketDisconnect, HTTPXWSException)):
             async with connect(client):
@@ -175,13 +175,13 @@ async def test_pages_of_other_origins_are_refused_when_origins_are_listed(settin
 
 
 def events(text: str) -> list[tuple[str, Any]]:
-    found = []
+    parsed = []
     for block in text.replace("\r\n", "\n").strip().split("\n\n"):
         fields = dict(line.split(":", 1) for line in block.split("\n") if ":" in line and not line.startswith(":"))
         if "event" in fields:
             data = fields.get("data", "").strip()
-            found.append((fields["event"].strip(), orjson.loads(data) if data else None))
-    return found
+            parsed.append((fields["event"].strip(), orjson.loads(data) if data else None))
+    return parsed
 
 
 async def test_server_sent_events(browser: Browser) -> None:
@@ -189,10 +189,10 @@ async def test_server_sent_events(browser: Browser) -> None:
         response = await client.post("/graphql", json={"query": DECODE}, headers={"accept": "text/event-stream"})
         assert response.status_code == 200
         assert response.headers["content-type"].startswith("text/event-stream")
-        found = events(response.text)
-        assert len([one for one in found if one[0] == "next"]) == 500
-        assert found[0][1]["data"]["decodeStream"]["index"] == 0
-        assert found[-1][0] == "complete"
+        received = events(response.text)
+        assert len([event for event in received if event[0] == "next"]) == 500
+        assert received[0][1]["data"]["decodeStream"]["index"] == 0
+        assert received[-1][0] == "complete"
 
 
 async def test_a_bad_stream_request_is_a_typed_error(browser: Browser) -> None:
