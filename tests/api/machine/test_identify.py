@@ -94,7 +94,7 @@ def test_recorded_machine(name: str) -> None:
     identified = identify(CATALOG, description)
     machine = identified.machine
     device = machine.devices[0]
-    assert tuple(each.slug for each in machine.devices) == expected.devices
+    assert tuple(part.slug for part in machine.devices) == expected.devices
     assert rounded(machine.host.memory_bytes, GIB) == expected.host_gb
     assert machine.host.bandwidth_bytes_s / 1e9 == pytest.approx(expected.host_gbps, abs=0.1)
     assert rounded(identified.free_bytes, GIB) == expected.free_gb
@@ -110,10 +110,10 @@ def test_recorded_machine(name: str) -> None:
 
 
 def test_a_slice_of_a_card_has_a_share_of_its_arithmetic() -> None:
-    whole = stated(CATALOG, description_of("a100-mig"), ["A100 SXM4 80GB"]).machine.devices[0]
+    card = stated(CATALOG, description_of("a100-mig"), ["A100 SXM4 80GB"]).machine.devices[0]
     part = identify(CATALOG, description_of("a100-mig")).machine.devices[0]
-    assert part.matrix_flops == pytest.approx((whole.matrix_flops or 0) * 3 / 7)
-    assert part.bandwidth_bytes_s == pytest.approx((whole.bandwidth_bytes_s or 0) / 2)
+    assert part.matrix_flops == pytest.approx((card.matrix_flops or 0) * 3 / 7)
+    assert part.bandwidth_bytes_s == pytest.approx((card.bandwidth_bytes_s or 0) / 2)
 
 
 def test_the_processor_alone_leaves_cards_out() -> None:

@@ -120,21 +120,21 @@ async def test_a_scrape_counts_what_was_done(settings: ApiSettings) -> None:
         await ask(client, "{ engines { name } }")
         await ask(client, "{ engines { name } }")
         await client.get("/nowhere/at/all")
-        found = await scraped(client)
-        assert found["fitgraph_graphql_operations_total", ("partial", "http")] == 1
-        assert found["fitgraph_graphql_operations_total", ("refused", "http")] == 1
-        assert found["fitgraph_graphql_operations_total", ("ok", "http")] == 1
-        assert found["fitgraph_graphql_errors_total", ("NOT_FOUND",)] == 1
-        assert found["fitgraph_response_cache_total", ("hit",)] == 1
-        assert found["fitgraph_http_requests_total", ("graphql", "POST", "200")] == 4
-        assert found["fitgraph_http_requests_total", ("none", "GET", "404")] == 1
-        assert found["fitgraph_resolver_seconds_count", ("Query.fits",)] == 1
-        assert found["fitgraph_resolver_seconds_count", ("Gpu.fits",)] == 3
-        assert found["fitgraph_sql_seconds_count", ()] >= 3
+        scraped_now = await scraped(client)
+        assert scraped_now["fitgraph_graphql_operations_total", ("partial", "http")] == 1
+        assert scraped_now["fitgraph_graphql_operations_total", ("refused", "http")] == 1
+        assert scraped_now["fitgraph_graphql_operations_total", ("ok", "http")] == 1
+        assert scraped_now["fitgraph_graphql_errors_total", ("NOT_FOUND",)] == 1
+        assert scraped_now["fitgraph_response_cache_total", ("hit",)] == 1
+        assert scraped_now["fitgraph_http_requests_total", ("graphql", "POST", "200")] == 4
+        assert scraped_now["fitgraph_http_requests_total", ("none", "GET", "404")] == 1
+        assert scraped_now["fitgraph_resolver_seconds_count", ("Query.fits",)] == 1
+        assert scraped_now["fitgraph_resolver_seconds_count", ("Gpu.fits",)] == 3
+        assert scraped_now["fitgraph_sql_seconds_count", ()] >= 3
         # No broker runs here, and the scrape says so instead of failing.
-        assert found["fitgraph_dependency_up", ("broker",)] == 0
-        assert found["fitgraph_dependency_up", ("database",)] == 1
-        assert found["fitgraph_run_active", ()] == 0
+        assert scraped_now["fitgraph_dependency_up", ("broker",)] == 0
+        assert scraped_now["fitgraph_dependency_up", ("database",)] == 1
+        assert scraped_now["fitgraph_run_active", ()] == 0
 
 
 async def test_observed_answers_are_the_same(
@@ -152,14 +152,14 @@ async def test_spans_nest_and_hold_no_values(settings: ApiSettings, spans: InMem
         spans.clear()
         query = 'query Secret { fits(first: 2, filter: {model: {in: ["llama-2-7b"]}}) { nodes { score } } }'
         await ask(client, query, traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
-        found = {span.name: span for span in spans.get_finished_spans()}
-    assert {"POST graphql", "graphql query", "Query.fits", "SELECT"} <= set(found)
-    assert {f"{span.context.trace_id:032x}" for span in found.values()} == {"0af7651916cd43dd8448eb211c80319c"}
-    assert found["graphql query"].parent.span_id == found["POST graphql"].context.span_id
-    assert found["Query.fits"].parent.span_id == found["graphql query"].context.span_id
-    texts = json.dumps([dict(span.attributes or {}) for span in found.values()])
+        by_name = {span.name: span for span in spans.get_finished_spans()}
+    assert {"POST graphql", "graphql query", "Query.fits", "SELECT"} <= set(by_name)
+    assert {f"{span.context.trace_id:032x}" for span in by_name.values()} == {"0af7651916cd43dd8448eb211c80319c"}
+    assert by_name["graphql query"].parent.span_id == by_name["POST graphql"].context.span_id
+    assert by_name["Query.fits"].parent.span_id == by_name["graphql query"].context.span_id
+    texts = json.dumps([dict(span.attributes or {}) for span in by_name.values()])
     assert "llama-2-7b" not in texts
-    assert found["POST graphql"].attributes["http.response.status_code"] == 200
+    assert by_name["POST graphql"].attributes["http.response.status_code"] == 200
 
 
 @pytest.mark.postgres
@@ -169,9 +169,9 @@ async def test_reads_of_postgresql_are_seen(postgres_settings: ApiSettings, span
         before = (await scraped(client))["fitgraph_sql_seconds_count", ()]
         spans.clear()
         await ask(client, "{ fits(first: 2) { nodes { score } } }")
-        found = [span for span in spans.get_finished_spans() if "db.query.text" in (span.attributes or {})]
+        reads = [span for span in spans.get_finished_spans() if "db.query.text" in (span.attributes or {})]
         assert (await scraped(client))["fitgraph_sql_seconds_count", ()] > before
-    fits = [span for span in found if "fit_" in span.attributes["db.query.text"]]
+    fits = [span for span in reads if "fit_" in span.attributes["db.query.text"]]
     assert fits
     assert {span.attributes["db.system.name"] for span in fits} == {"postgresql"}
     assert all(span.parent is not None and span.end_time >= span.start_time for span in fits)

@@ -56,8 +56,8 @@ def served(app: Starlette) -> Iterator[str]:
 
 @pytest.fixture
 def address(settings: ApiSettings, catalog: Catalog) -> Iterator[str]:
-    with served(create_app(settings, catalog)) as found:
-        yield found
+    with served(create_app(settings, catalog)) as base:
+        yield base
 
 
 def test_pages_render_without_faults_in_every_browser(address: str, tmp_path: Path) -> None:
@@ -85,8 +85,8 @@ def test_pages_render_without_faults_in_every_browser(address: str, tmp_path: Pa
                     source = axe_source()
                     if source is not None:
                         tab.run(source + ";0")
-                        found = tab.run("axe.run(document, {iframes: false})")
-                        assert found["violations"] == [], (name, dark)
+                        audit = tab.run("axe.run(document, {iframes: false})")
+                        assert audit["violations"] == [], (name, dark)
 
 
 def test_the_demonstration_writes_at_the_estimated_pace(address: str, tmp_path: Path) -> None:

@@ -17,9 +17,9 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 async def test_the_page_loads_only_files_that_are_served(client: httpx.AsyncClient) -> None:
     page = await client.get("/explorer")
     assert page.status_code == 200
-    found = re.findall(r'(?:src|href)="([^"]+)"', page.text)
-    assert len(found) == 6
-    for address in found:
+    addresses = re.findall(r'(?:src|href)="([^"]+)"', page.text)
+    assert len(addresses) == 6
+    for address in addresses:
         assert address.startswith("/static/")
         assert (await client.get(address)).status_code == 200
     assert "http:" not in page.text

@@ -106,8 +106,8 @@ async def test_the_page_says_what_the_query_on_it_answers(client: httpx.AsyncCli
     assert "errors" not in answer
     fit = answer["data"]["fit"]
     shown = unescape(text)
-    for told in (fit["headline"], fit["summary"], *(each["answer"] for each in fit["faq"])):
-        assert told in shown
+    for phrase in (fit["headline"], fit["summary"], *(question["answer"] for question in fit["faq"])):
+        assert phrase in shown
     for count in ("weightsBytes", "kvCacheBytes", "computeBytes", "overheadBytes", "totalBytes", "hostBytes"):
         assert gib(int(fit["memory"][count])) in text
     for command in fit["commands"]:
@@ -117,18 +117,18 @@ async def test_the_page_says_what_the_query_on_it_answers(client: httpx.AsyncCli
 
 async def test_the_chooser_leads_to_a_page_by_any_name(client: httpx.AsyncClient) -> None:
     outline = Outline(await page(client, "/can"))
-    assert {each["name"] for each in outline.all("input")} == {"q", "model", "gpu"}
-    found = await client.get("/can", params={"model": "Kimi Linear 48B A3B", "gpu": "V100 32GB"})
-    assert (found.status_code, found.headers["location"]) == (303, SEED)
+    assert {attributes["name"] for attributes in outline.all("input")} == {"q", "model", "gpu"}
+    response = await client.get("/can", params={"model": "Kimi Linear 48B A3B", "gpu": "V100 32GB"})
+    assert (response.status_code, response.headers["location"]) == (303, SEED)
     assert (await client.get("/can", params={"model": "nothing at all", "gpu": "V100 32GB"})).status_code == 404
 
 
 async def test_structured_data_are_the_questions(client: httpx.AsyncClient) -> None:
     text = await page(client, SEED)
-    found = json.loads(re.findall(r'<script type="application/ld\+json">(.*?)</script>', text, re.S)[0])
-    assert found["@type"] == "FAQPage"
-    told = re.findall(r"<summary>(.*?)</summary>", text)
-    assert [each["name"] for each in found["mainEntity"]] == [unescape(each) for each in told]
+    data = json.loads(re.findall(r'<script type="application/ld\+json">(.*?)</script>', text, re.S)[0])
+    assert data["@type"] == "FAQPage"
+    questions = re.findall(r"<summary>(.*?)</summary>", text)
+    assert [question["name"] for question in data["mainEntity"]] == [unescape(question) for question in questions]
 
 
 async def test_a_mode_changes_grades_and_never_the_fit(client: httpx.AsyncClient) -> None:
@@ -136,8 +136,8 @@ async def test_a_mode_changes_grades_and_never_the_fit(client: httpx.AsyncClient
     numbers = [re.findall(r'<dl class="numbers">(.*?)</dl>', text, re.S) for text in pages]
     assert numbers[0] == numbers[1]
     assert "Scale-out</option>" in pages[1]
-    told = [re.search(r"It serves [\d,o]|This setup does not serve", text) for text in pages]
-    assert [one is not None for one in told] == [False, True]
+    matches = [re.search(r"It serves [\d,o]|This setup does not serve", text) for text in pages]
+    assert [match is not None for match in matches] == [False, True]
 
 
 async def test_only_frames_of_the_card_are_allowed_and_no_inline_code_anywhere(client: httpx.AsyncClient) -> None:
@@ -198,11 +198,11 @@ async def test_a_setting_gives_the_estimate_of_the_same_question(
         "query($input: EstimateInput!) { estimate(input: $input) { headline decode { tokensPerSecond }"
         " memory { totalBytes } contextTokens } }"
     )
-    found = (await data(query, input=question))["estimate"]
-    assert found["headline"] in text
-    assert gib(int(found["memory"]["totalBytes"])) in text
-    assert f"for {found['contextTokens']:,} tokens of context." in text
-    links = [each["href"] or "" for each in Outline(text).all("a") if "data-live" in each]
+    estimate = (await data(query, input=question))["estimate"]
+    assert estimate["headline"] in text
+    assert gib(int(estimate["memory"]["totalBytes"])) in text
+    assert f"for {estimate['contextTokens']:,} tokens of context." in text
+    links = [attributes["href"] or "" for attributes in Outline(text).all("a") if "data-live" in attributes]
     assert links
     for part in setting.split("&"):
         assert all(part in link for link in links)
@@ -265,7 +265,7 @@ async def test_nothing_that_a_caller_sends_comes_back_unescaped(client: httpx.As
         assert response.status_code in (400, 404), path
         outline = Outline(response.text)
         assert not outline.all("img")
-        assert {each["src"] for each in outline.all("script")} <= {"/static/page.js"}
+        assert {attributes["src"] for attributes in outline.all("script")} <= {"/static/page.js"}
         assert "49" not in re.sub("<[^>]+>", "", response.text)
 
 
@@ -313,18 +313,20 @@ async def test_the_badge_is_an_image_that_says_the_same(client: httpx.AsyncClien
 
 async def test_oembed_gives_the_frame(client: httpx.AsyncClient) -> None:
     text = await page(client, SEED + "?quant=q4-k-m&workload=chat")
-    link = next(each for each in Outline(text).all("link") if each.get("type") == "application/json+oembed")
-    found = (await client.get(link["href"] or "")).json()
-    assert (found["version"], found["type"], found["width"], found["height"]) == ("1.0", "rich", 400, 180)
-    source = unescape(re.findall(r'src="([^"]+)"', found["html"])[0])
+    link = next(
+        attributes for attributes in Outline(text).all("link") if attributes.get("type") == "application/json+oembed"
+    )
+    embed = (await client.get(link["href"] or "")).json()
+    assert (embed["version"], embed["type"], embed["width"], embed["height"]) == ("1.0", "rich", 400, 180)
+    source = unescape(re.findall(r'src="([^"]+)"', embed["html"])[0])
     assert "quant=q4-k-m&workload=chat" in source
     assert (await client.get(source)).status_code == 200
-    link = next(each for each in Outline(text).all("link") if each.get("type") == "text/xml+oembed")
+    link = next(attributes for attributes in Outline(text).all("link") if attributes.get("type") == "text/xml+oembed")
     response = await client.get(link["href"] or "")
     assert response.headers["content-type"].startswith("text/xml")
     root = ElementTree.fromstring(response.text)
     assert root.tag == "oembed"
-    assert {each.tag: each.text for each in root} == {name: str(value) for name, value in found.items()}
+    assert {element.tag: element.text for element in root} == {name: str(value) for name, value in embed.items()}
     assert (await client.get("/oembed?format=yaml&url=http://test" + SEED)).status_code == 501
 
 
@@ -395,10 +397,10 @@ async def test_headings_tables_and_fields_are_marked_up(client: httpx.AsyncClien
     assert all(after <= before + 1 for before, after in pairwise(levels))
     assert all("scope" in cell for cell in outline.all("th"))
     assert len(outline.all("caption")) == len(outline.all("table"))
-    labelled = {each.get("for") for each in outline.all("label")}
-    assert {each.get("id") for each in outline.all("select")} <= labelled
-    assert all(each.get("alt") for each in outline.all("img"))
-    assert all(each.get("title") for each in outline.all("iframe"))
+    labelled = {attributes.get("for") for attributes in outline.all("label")}
+    assert {attributes.get("id") for attributes in outline.all("select")} <= labelled
+    assert all(attributes.get("alt") for attributes in outline.all("img"))
+    assert all(attributes.get("title") for attributes in outline.all("iframe"))
     ids = [attributes["id"] for _, attributes in outline.tags if "id" in attributes]
     assert len(ids) == len(set(ids))
 
@@ -406,14 +408,14 @@ async def test_headings_tables_and_fields_are_marked_up(client: httpx.AsyncClien
 def luminance(colour: str) -> float:
     digits = colour.lstrip("#")
     if len(digits) == 3:
-        digits = "".join(each * 2 for each in digits)
+        digits = "".join(digit * 2 for digit in digits)
     channels = [int(digits[at : at + 2], 16) / 255 for at in (0, 2, 4)]
     linear = [value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4 for value in channels]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
-def contrast(one: str, other: str) -> float:
-    light, dark = sorted((luminance(one), luminance(other)), reverse=True)
+def contrast(colour: str, other: str) -> float:
+    light, dark = sorted((luminance(colour), luminance(other)), reverse=True)
     return (light + 0.05) / (dark + 0.05)
 
 
@@ -442,8 +444,8 @@ async def test_an_advised_change_leads_to_the_page_that_holds_what_was_promised(
             for href, what, effect in items:
                 speed = re.search(r"[\d,.]+ tok/s", effect)
                 assert speed is not None
-                found = unescape(await page(client, href))
-                assert speed[0] in found, (href, what, effect)
+                target = unescape(await page(client, href))
+                assert speed[0] in target, (href, what, effect)
                 assert ("mode=interactive" in href) == ("mode=interactive" in start)
                 assert ("workload=rag" in href) == ("workload=rag" in start)
                 followed.add(what.split()[0])

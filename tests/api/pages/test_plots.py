@@ -34,7 +34,7 @@ def test_a_drawing_is_well_formed_and_inside_its_frame() -> None:
     root = ElementTree.fromstring(text)
     assert root.get("aria-label") == 'Speed of "<b>"'
     assert "<script>" not in text
-    curve = next(each for each in root if each.get("class") == "curve")
+    curve = next(element for element in root if element.get("class") == "curve")
     places = [tuple(map(float, pair.split(","))) for pair in (curve.get("points") or "").split()]
     assert [x for x, _ in places] == sorted(x for x, _ in places)
     assert [y for _, y in places] == sorted(y for _, y in places)

@@ -131,13 +131,13 @@ async def test_an_idle_connection_is_closed(server: ApiServer, then: bytes) -> N
 
 
 def test_a_connection_waits_as_long_as_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    told: dict[str, Any] = {}
-    monkeypatch.setattr(uvicorn, "run", lambda *_, **options: told.update(options))
+    options_passed: dict[str, Any] = {}
+    monkeypatch.setattr(uvicorn, "run", lambda *_, **options: options_passed.update(options))
     # Would hold for the process of the tests as well.
     monkeypatch.setattr(malloc, "use_one_arena", lambda: None)
     monkeypatch.setattr(settings_module, "get_api_settings", lambda: ApiSettings(keep_alive_s=75.0))
     serve_api()
-    assert told["timeout_keep_alive"] == 75.0
+    assert options_passed["timeout_keep_alive"] == 75.0
 
 
 @pytest.mark.parametrize("end", [b"", b"\r\n\r\n"])

@@ -32,16 +32,16 @@ async def hot_app(settings: ApiSettings, catalog: Catalog) -> Any:
 
 async def asked(app: Starlette, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Clients whose requests reach the endpoint from now on."""
-    found: list[str] = []
+    clients: list[str] = []
     rates = app.state.services.rates
     admit = rates.admit
 
     async def note(client: str) -> None:
-        found.append(client)
+        clients.append(client)
         await admit(client)
 
     monkeypatch.setattr(rates, "admit", note)
-    return found
+    return clients
 
 
 async def test_the_same_post_is_answered_from_memory(hot_app: Starlette, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -52,10 +52,13 @@ async def test_the_same_post_is_answered_from_memory(hot_app: Starlette, monkeyp
     assert reached == []
     assert hot_app.state.services.responses.hits == hits + 1
     assert (second.status_code, second.content) == (200, first.content)
-    ids = [each.headers.get_list("x-request-id") for each in (first, second)]
-    assert all(len(each) == 1 for each in ids)
+    ids = [response.headers.get_list("x-request-id") for response in (first, second)]
+    assert all(len(values) == 1 for values in ids)
     assert ids[0] != ids[1]
-    both = [{name: value for name, value in each.headers.items() if name != "x-request-id"} for each in (first, second)]
+    both = [
+        {name: value for name, value in response.headers.items() if name != "x-request-id"}
+        for response in (first, second)
+    ]
     assert both[0] == both[1]
 
 

@@ -50,17 +50,17 @@ async def client_with(settings: ApiSettings, **changes: Any) -> AsyncIterator[ht
 async def ask(client: httpx.AsyncClient, query: str, variables: Any = None) -> dict[str, Any]:
     response = await client.post("/graphql", json={"query": query, "variables": variables or {}})
     assert response.status_code in (200, 400)
-    found: dict[str, Any] = response.json()
-    return found
+    reply: dict[str, Any] = response.json()
+    return reply
 
 
 async def limit_of(client: httpx.AsyncClient, query: str, variables: Any = None) -> tuple[str, float, float]:
     """Name, value and maximum of the limit that a request meets."""
     (error,) = (await ask(client, query, variables))["errors"]
-    found = error["extensions"]
-    assert found["code"] == "LIMIT_EXCEEDED"
-    assert str(found["maximum"]) in error["message"]
-    return found["limit"], found["value"], found["maximum"]
+    extensions = error["extensions"]
+    assert extensions["code"] == "LIMIT_EXCEEDED"
+    assert str(extensions["maximum"]) in error["message"]
+    return extensions["limit"], extensions["value"], extensions["maximum"]
 
 
 async def test_alias_overload(client: httpx.AsyncClient) -> None:
@@ -104,8 +104,8 @@ async def test_doubling_fragments(client: httpx.AsyncClient) -> None:
 async def test_batch_flood(client: httpx.AsyncClient, size: int) -> None:
     response = await client.post("/graphql", json=[{"query": "{ __typename }"}] * size)
     assert response.status_code == 400
-    found = response.json()["errors"][0]["extensions"]
-    assert found == {"code": "LIMIT_EXCEEDED", "limit": "batched requests", "value": size, "maximum": 0}
+    extensions = response.json()["errors"][0]["extensions"]
+    assert extensions == {"code": "LIMIT_EXCEEDED", "limit": "batched requests", "value": size, "maximum": 0}
 
 
 async def test_huge_lists(client: httpx.AsyncClient) -> None:
@@ -129,8 +129,10 @@ async def test_deep_nesting(client: httpx.AsyncClient) -> None:
 
 
 async def test_introspection_abuse(client: httpx.AsyncClient, settings: ApiSettings) -> None:
-    whole = get_introspection_query(specified_by_url=True, directive_is_repeatable=True, input_value_deprecation=True)
-    allowed = await ask(client, whole)
+    complete = get_introspection_query(
+        specified_by_url=True, directive_is_repeatable=True, input_value_deprecation=True
+    )
+    allowed = await ask(client, complete)
     assert "errors" not in allowed
     # The tools' own query passes, and only a few times in one document.
     assert settings.max_cost / 10 < allowed["extensions"]["cost"]["value"] < settings.max_cost / 2
@@ -257,8 +259,8 @@ async def test_deep_variables(settings: ApiSettings) -> None:
         deep = {"a": deep}
     async with client_with(settings) as client:
         query = "mutation($x: JSON!) { upsertModel(input: {entry: $x}) { userErrors { message } } }"
-        found = await ask(client, query, {"x": deep})
-        assert found["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"
+        reply = await ask(client, query, {"x": deep})
+        assert reply["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"
 
 
 def connect(client: httpx.AsyncClient, **options: Any) -> Any:
@@ -296,8 +298,13 @@ async def test_websocket_connections_of_one_client(settings: ApiSettings) -> Non
                 "/graphql", json={"query": "{ __typename }"}, headers={"accept": "text/event-stream"}
             )
             assert stream.status_code == 503
-            found = stream.json()["errors"][0]["extensions"]
-            assert found == {"code": "LIMIT_EXCEEDED", "limit": "open streams per client", "value": 2, "maximum": 1}
+            extensions = stream.json()["errors"][0]["extensions"]
+            assert extensions == {
+                "code": "LIMIT_EXCEEDED",
+                "limit": "open streams per client",
+                "value": 2,
+                "maximum": 1,
+            }
         while client.app.state.services.streams.count:  # type: ignore[attr-defined]
             await asyncio.sleep(0.01)
         async with connect(client) as socket:

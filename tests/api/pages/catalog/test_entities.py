@@ -58,7 +58,7 @@ async def test_another_name_leads_to_the_page_of_the_slug(client: httpx.AsyncCli
         assert (response.status_code, response.headers["location"]) == (303, slug)
     response = await client.get("/gpu/rtx-9999")
     assert response.status_code == 404
-    assert any((each["href"] or "").startswith("/gpu/rtx") for each in Outline(response.text).all("a"))
+    assert any((attributes["href"] or "").startswith("/gpu/rtx") for attributes in Outline(response.text).all("a"))
 
 
 @pytest.mark.parametrize("path", ["/model/llama-3.1-8b", "/gpu/rtx-4090"])

@@ -13,11 +13,11 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 async def test_the_first_page_leads_everywhere(client: httpx.AsyncClient) -> None:
     text = await page(client, "/")
     outline = Outline(text)
-    links = {each["href"] for each in outline.all("a")}
+    links = {attributes["href"] for attributes in outline.all("a")}
     assert {"/models", "/gpus", "/graphql", "/explorer"} <= links
-    actions = {each["action"] for each in outline.all("form")}
+    actions = {attributes["action"] for attributes in outline.all("form")}
     assert "/search" in actions
-    assert all(each["method"] == "get" for each in outline.all("form"))
+    assert all(attributes["method"] == "get" for attributes in outline.all("form"))
     assert "/can/llama-3.1-8b-on-tesla-v100-sxm2-32-gb" in links
     assert "tok/s" in text
 
@@ -41,7 +41,7 @@ async def test_an_address_without_a_route_has_a_page_in_a_browser(client: httpx.
 async def test_a_name_in_an_error_is_a_link(client: httpx.AsyncClient) -> None:
     response = await client.get("/can", params={"model": "llama 3.1 9b", "gpu": "rtx 3090"})
     assert response.status_code == 404
-    links = [each["href"] or "" for each in Outline(response.text).all("a")]
+    links = [attributes["href"] or "" for attributes in Outline(response.text).all("a")]
     followed = [href for href in links if "llama-3.1-8b" in href]
     assert followed
     assert (await client.get(followed[0])).status_code in (200, 303)

@@ -45,12 +45,14 @@ async def test_facets_narrow_and_combine(client: httpx.AsyncClient) -> None:
 
 async def test_a_list_has_pages(client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lists, "PAGE_ROWS", 2)
-    path, seen = "/gpus?order=name", []
+    path, slugs = "/gpus?order=name", []
     while path:
         text = await page(client, path)
-        seen += re.findall(r'<th scope="row"><a href="/gpu/([^"]+)"', text)
-        path = next((each["href"] or "" for each in Outline(text).all("a") if each.get("rel") == "next"), "")
-    assert len(seen) == len(set(seen)) == 5
+        slugs += re.findall(r'<th scope="row"><a href="/gpu/([^"]+)"', text)
+        path = next(
+            (attributes["href"] or "" for attributes in Outline(text).all("a") if attributes.get("rel") == "next"), ""
+        )
+    assert len(slugs) == len(set(slugs)) == 5
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ async def test_a_text_leads_to_the_page_of_what_it_names(client: httpx.AsyncClie
 async def test_a_text_that_fits_several_lists_them(client: httpx.AsyncClient) -> None:
     response = await client.get("/search", params={"q": "llama"})
     assert response.status_code == 200
-    links = [each["href"] for each in Outline(response.text).all("a")]
+    links = [attributes["href"] for attributes in Outline(response.text).all("a")]
     assert {"/model/llama-3.1-8b", "/model/llama-2-7b"} <= set(links)
     nothing = await client.get("/search", params={"q": "zzzz"})
     assert nothing.status_code == 404
@@ -48,6 +48,6 @@ async def test_a_text_that_fits_several_lists_them(client: httpx.AsyncClient) ->
 async def test_a_size_lists_its_models_with_the_rest_of_the_question(client: httpx.AsyncClient) -> None:
     response = await client.get("/search", params={"q": "20 users of an 8B model"})
     assert response.status_code == 200
-    links = [each["href"] for each in Outline(response.text).all("a")]
+    links = [attributes["href"] for attributes in Outline(response.text).all("a")]
     assert {"/serve?model=llama-3.1-8b&people=20", "/buy?users=20"} <= set(links)
     assert not any("kimi-linear-48b" in (link or "") for link in links)

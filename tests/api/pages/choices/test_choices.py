@@ -29,11 +29,11 @@ async def test_this_machine_ranks_as_the_published_recommendations_do(client: ht
 
 
 async def test_several_cards_and_other_memory_are_computed(client: httpx.AsyncClient) -> None:
-    one = await page(client, "/here?gpu=rtx 3090&workload=coding")
+    single = await page(client, "/here?gpu=rtx 3090&workload=coding")
     two = await page(client, "/here?gpu=2x rtx 3090&workload=coding")
     assert "2 x GeForce RTX 3090" in two
     assert names(two, "model")
-    assert names(one, "can")
+    assert names(single, "can")
     small = await page(client, "/here?machine=rtx-3090&ram=8")
     assert "with 8 GiB of system memory" in small
 
@@ -41,8 +41,15 @@ async def test_several_cards_and_other_memory_are_computed(client: httpx.AsyncCl
 async def test_without_a_machine_there_is_a_form_that_needs_no_script(client: httpx.AsyncClient) -> None:
     text = await page(client, "/here")
     outline = Outline(text)
-    assert {each["value"] for each in outline.all("option")} >= {"rtx-4090", "apple-m3-max-30c-36gb", "coding"}
-    assert {each["src"] for each in outline.all("script") if each.get("src")} == {"/static/page.js", "/static/here.js"}
+    assert {attributes["value"] for attributes in outline.all("option")} >= {
+        "rtx-4090",
+        "apple-m3-max-30c-36gb",
+        "coding",
+    }
+    assert {attributes["src"] for attributes in outline.all("script") if attributes.get("src")} == {
+        "/static/page.js",
+        "/static/here.js",
+    }
 
 
 async def test_a_comparison_names_the_winner_of_each_measure(client: httpx.AsyncClient, data: Ask) -> None:
@@ -61,7 +68,11 @@ async def test_a_comparison_has_limits_and_names_what_is_wrong(client: httpx.Asy
     assert (await client.get(f"/compare?{many}&gpu=rtx-4090")).status_code == 400
     response = await client.get("/compare?model=lama-3.1-9b&gpu=rtx-4090")
     assert response.status_code == 404
-    repaired = next(each["href"] for each in Outline(response.text).all("a") if "llama-3.1-8b" in (each["href"] or ""))
+    repaired = next(
+        attributes["href"]
+        for attributes in Outline(response.text).all("a")
+        if "llama-3.1-8b" in (attributes["href"] or "")
+    )
     assert (await client.get(repaired or "")).status_code == 200
 
 
@@ -112,7 +123,7 @@ async def test_hostile_names_come_back_escaped(client: httpx.AsyncClient, path: 
     outline = Outline(response.text)
     assert not outline.all("img")
     assert not outline.all("b")
-    assert all("src" in each for each in outline.all("script"))
+    assert all("src" in attributes for attributes in outline.all("script"))
     assert "49" not in re.sub("<[^>]+>", "", response.text)
 
 

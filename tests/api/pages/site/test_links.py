@@ -24,7 +24,7 @@ MOST_OF_A_KIND = 4
 
 def located(text: str) -> list[str]:
     """Addresses of a map, without the host."""
-    return [urlsplit(unescape(found)).path for found in re.findall(r"<loc>([^<]+)</loc>", text)]
+    return [urlsplit(unescape(address)).path for address in re.findall(r"<loc>([^<]+)</loc>", text)]
 
 
 async def test_every_page_for_people_has_a_place_on_the_map() -> None:
@@ -55,12 +55,12 @@ async def test_no_link_of_any_page_is_broken(client: httpx.AsyncClient) -> None:
         "/serve?model=llama-3.1-8b&people=4",
         "/search?q=llama",
     ]
-    pending, seen, kinds = [("", start) for start in starts], set[str](), dict[str, int]()
+    pending, visited, kinds = [("", start) for start in starts], set[str](), dict[str, int]()
     while pending:
         source, address = pending.pop()
-        if address in seen:
+        if address in visited:
             continue
-        seen.add(address)
+        visited.add(address)
         kind = re.sub(r"=[^&]*", "", address) if "?" in address else address.rsplit("/", 1)[0]
         kinds[kind] = kinds.get(kind, 0) + 1
         if kinds[kind] > MOST_OF_A_KIND:
@@ -71,17 +71,17 @@ async def test_no_link_of_any_page_is_broken(client: httpx.AsyncClient) -> None:
             pending.append((address, response.headers["location"]))
         elif response.headers["content-type"].startswith("text/html") and not address.startswith("/explorer"):
             pending += [(address, link) for link in links_of(response.text, address)]
-    assert len(seen) > 60
+    assert len(visited) > 60
 
 
 def links_of(text: str, address: str) -> list[str]:
     """Addresses on this server that a page refers to; one in the page itself must name a part of it."""
     outline = Outline(text)
     ids = {attributes.get("id") for _, attributes in outline.tags}
-    found = [each.get("href") for tag in ("a", "link") for each in outline.all(tag)]
-    found += [each.get("src") for tag in ("script", "img", "iframe") for each in outline.all(tag)]
+    references = [attributes.get("href") for tag in ("a", "link") for attributes in outline.all(tag)]
+    references += [attributes.get("src") for tag in ("script", "img", "iframe") for attributes in outline.all(tag)]
     links = []
-    for link in filter(None, found):
+    for link in filter(None, references):
         parts = urlsplit(urljoin(f"http://test{address}", link))
         if parts.netloc != "test" or parts.path == "/graphql":
             continue
@@ -96,10 +96,13 @@ async def test_every_page_has_an_icon_a_title_a_description_and_a_canonical_addr
     for address in [*PAGES, "/model/llama-3.1-8b", "/gpu/rtx-4090", "/can/llama-3.1-8b-on-rtx-4090"]:
         text = await page(client, address)
         outline = Outline(text)
-        links = {each["rel"]: each["href"] for each in outline.all("link")}
+        links = {attributes["rel"]: attributes["href"] for attributes in outline.all("link")}
         assert links["icon"] == "/favicon.svg"
         assert links["canonical"] == f"http://test{address}"
-        metas = {each.get("name") or each.get("property"): each.get("content") for each in outline.all("meta")}
+        metas = {
+            attributes.get("name") or attributes.get("property"): attributes.get("content")
+            for attributes in outline.all("meta")
+        }
         assert metas["description"] == metas["og:description"]
         assert metas["og:title"]
         titles.append(metas["og:title"])
@@ -123,11 +126,11 @@ async def test_the_preview_is_a_picture_with_the_verdict(client: httpx.AsyncClie
 
 def chunks(data: bytes) -> list[tuple[bytes, bytes]]:
     """Kind and content of each chunk of a PNG, whose checksums hold."""
-    found, at = [], 8
+    parts, at = [], 8
     while at < len(data):
         (size,) = struct.unpack(">I", data[at : at + 4])
         kind, body = data[at + 4 : at + 8], data[at + 8 : at + 8 + size]
         assert struct.unpack(">I", data[at + 8 + size : at + 12 + size])[0] == zlib.crc32(kind + body)
-        found.append((kind, body))
+        parts.append((kind, body))
         at += 12 + size
-    return found
+    return parts
