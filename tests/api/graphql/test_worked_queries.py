@@ -7,17 +7,25 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from graphql import OperationDefinitionNode, OperationType, parse, print_ast, print_schema, validate
+from graphql import NonNullTypeNode, OperationDefinitionNode, OperationType, parse, print_ast, print_schema, validate
 
 import api
 from api.graphql.schema import schema
 from api.pages.explorer import EXAMPLE_QUERY
 
-DOCS = Path(api.__file__).parent.parent / "docs"
+ROOT = Path(api.__file__).parent.parent
+DOCS = ROOT / "docs"
+#: Blocks of the documents, and the query of the first page, which a shell sends.
 DOCUMENTS = [
-    text
-    for page in sorted(DOCS.rglob("*.md"))
-    for text in re.findall(r"```graphql\n(.*?)```", page.read_text(), re.DOTALL)
+    *(
+        text
+        for page in sorted(DOCS.rglob("*.md"))
+        for text in re.findall(r"```graphql\n(.*?)```", page.read_text(), re.DOTALL)
+    ),
+    *(
+        text.replace('\\"', '"')
+        for text in re.findall(r'"query":"(.*?[^\\])"', (ROOT / "README.md").read_text(), re.DOTALL)
+    ),
 ]
 
 
@@ -36,7 +44,9 @@ async def test_a_documented_query_is_answered(data: Any, text: str) -> None:
     (first, *_) = [
         definition for definition in parse(text).definitions if isinstance(definition, OperationDefinitionNode)
     ]
-    if first.operation is OperationType.QUERY:
+    if first.operation is OperationType.QUERY and not any(
+        isinstance(variable.type, NonNullTypeNode) for variable in first.variable_definitions or ()
+    ):
         reply = await data(text)
         assert None not in reply.values()
 
