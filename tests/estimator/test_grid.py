@@ -220,9 +220,9 @@ def test_the_scalar_path_agrees_with_the_grid(model: str, slug: str, quant: int,
     block = block_of(model)
     if not block.available[g, quant]:
         return
-    one = WORKLOADS[workload]
+    situation = WORKLOADS[workload]
     alone = evaluate_block(
-        specs.architecture(CATALOG.models[model]), (GPUS[g],), (QUANTS[quant],), (one,), (HOST,), CALIBRATION
+        specs.architecture(CATALOG.models[model]), (GPUS[g],), (QUANTS[quant],), (situation,), (HOST,), CALIBRATION
     )
     for name in ("status", "strategy", "gpu_layers", "weights_bytes", "kv_cache_bytes", "compute_bytes", "host_bytes"):
         assert getattr(alone, name)[0, 0, 0] == getattr(block, name)[g, quant, workload], name
@@ -253,9 +253,9 @@ def test_streams_that_pick_other_experts_read_more_of_them_from_system_memory_to
     )
 
     def seconds(batch: int, moved: int) -> float:
-        found = estimate(architecture, replace(plain, batch=batch, cpu_moe_layers=moved), CALIBRATION).decode
-        assert found is not None
-        return 1.0 / found.value
+        decode = estimate(architecture, replace(plain, batch=batch, cpu_moe_layers=moved), CALIBRATION).decode
+        assert decode is not None
+        return 1.0 / decode.value
 
     added = [seconds(batch, 24) - seconds(batch, 0) for batch in (1, 16)]
     # Of 128 experts one token picks 8, sixteen tokens are expected to pick 82.
@@ -268,10 +268,10 @@ def test_no_weights_are_read_faster_than_the_memory_gives_them(slug: str) -> Non
     block = block_of(slug)
     active = model_tables(architecture, QUANTS).active
     bandwidth = np.array([gpu.bandwidth_bytes_s for gpu in GPUS])
-    whole = block.status < verdict.FITS_WITH_OFFLOAD
+    on_device = block.status < verdict.FITS_WITH_OFFLOAD
     share = block.decode_tok_s * active[None, :, None] / bandwidth[:, None, None]
-    assert whole.any()
-    assert share[whole & block.available[:, :, None]].max() <= 1.0 + 1e-6
+    assert on_device.any()
+    assert share[on_device & block.available[:, :, None]].max() <= 1.0 + 1e-6
 
 
 @pytest.mark.parametrize("slug", ["llama-3.1-8b", "qwen3-30b-a3b"])
@@ -284,9 +284,9 @@ def test_streams_that_take_turns_get_no_less_together_than_one_alone(slug: str) 
     )  # fmt: skip
 
     def together(batch: int) -> float:
-        found = estimate(architecture, replace(plain, batch=batch), CALIBRATION).decode
-        assert found is not None
-        return found.value * batch
+        decode = estimate(architecture, replace(plain, batch=batch), CALIBRATION).decode
+        assert decode is not None
+        return decode.value * batch
 
     alone = together(1)
     # Sampling stream by stream takes a little of what turns would give.
@@ -325,9 +325,9 @@ def test_what_is_kept_of_setups_is_bounded_and_changes_nothing(monkeypatch: pyte
     made = Calibration(CALIBRATION.data, CALIBRATION.version)
     model = specs.architecture(CATALOG.models["llama-3.1-8b"])
     for _ in range(2):
-        for start, found in zip(range(0, 12, 3), expected, strict=True):
+        for start, speeds in zip(range(0, 12, 3), expected, strict=True):
             block = evaluate_block(model, GPUS[start : start + 3], QUANTS, WORKLOADS, (HOST,) * 3, made)
-            np.testing.assert_array_equal(block.decode_tok_s, found)
+            np.testing.assert_array_equal(block.decode_tok_s, speeds)
             assert len(made._bases) == 1
 
 
@@ -347,19 +347,19 @@ def test_no_user_is_answered_sooner_or_in_less_memory_beside_others(users: int) 
     loaded = tuple(replace(situation, batch=users, expected_occupancy=True) for situation in alone)
     for slug in ("llama-3.1-8b", "gpt-oss-20b", "qwen3-0.6b"):
         asked = specs.architecture(CATALOG.models[slug]), gpus, QUANTS
-        one = outline(*asked, alone, (HOST,) * len(gpus), CALIBRATION)
+        single_user = outline(*asked, alone, (HOST,) * len(gpus), CALIBRATION)
         many = outline(*asked, loaded, (HOST,) * len(gpus), CALIBRATION, Overrides(offloads=False))
-        whole = many.available[:, :, None] & (many.status <= FITS_TIGHTLY)
-        assert whole.any()
-        assert not (whole & (one.status > many.status)).any()
-        assert (many.decode_tok_s[whole] <= one.decode_tok_s[whole] * (1 + 1e-6)).all()
-        assert (many.ttft_ms[whole] >= one.ttft_ms[whole] * (1 - 1e-6)).all()
+        on_device = many.available[:, :, None] & (many.status <= FITS_TIGHTLY)
+        assert on_device.any()
+        assert not (on_device & (single_user.status > many.status)).any()
+        assert (many.decode_tok_s[on_device] <= single_user.decode_tok_s[on_device] * (1 + 1e-6)).all()
+        assert (many.ttft_ms[on_device] >= single_user.ttft_ms[on_device] * (1 - 1e-6)).all()
 
 
 def test_an_outline_has_the_figures_of_a_block() -> None:
     gpus, model = GPUS[::9], specs.architecture(CATALOG.models["qwen3-30b-a3b"])
     block = evaluate_block(model, gpus, QUANTS, WORKLOADS, (HOST,) * len(gpus), CALIBRATION)
     situations = tuple(situation_of(workload) for workload in WORKLOADS)
-    found = outline(model, gpus, QUANTS, situations, (HOST,) * len(gpus), CALIBRATION)
-    for each in fields(found):
-        np.testing.assert_array_equal(getattr(found, each.name), getattr(block, each.name))
+    outlined = outline(model, gpus, QUANTS, situations, (HOST,) * len(gpus), CALIBRATION)
+    for field in fields(outlined):
+        np.testing.assert_array_equal(getattr(outlined, field.name), getattr(block, field.name))

@@ -48,11 +48,11 @@ def test_the_latest_results_stay_within_the_budget() -> None:
         return np.zeros(count)
 
     large = range(10_000, 10_010)
-    found = {count: zeros(count) for count in large}
-    assert zeros(10_009) is found[10_009]
+    arrays = {count: zeros(count) for count in large}
+    assert zeros(10_009) is arrays[10_009]
     assert 0 < zeros.used_bytes <= 5 * 100_000
     assert 3 <= len(zeros) <= 5
-    gone = weakref.ref(found.pop(10_000))
+    gone = weakref.ref(arrays.pop(10_000))
     gc.collect()
     assert gone() is None
     for count in range(60):

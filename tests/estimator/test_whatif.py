@@ -99,19 +99,19 @@ def test_cards_that_only_differ_in_name_take_as_long_as_equal_ones() -> None:
                 assert 1.0 - 1e-5 <= pair.estimate.ttft_ms / same.estimate.ttft_ms < 1.1
 
 
-def check_loads(found: Outcome) -> None:
+def check_loads(outcome: Outcome) -> None:
     """The parts of the devices add up to the whole, and each is within its device."""
-    memory = found.estimate.memory
-    if found.estimate.status not in RUNNING:
-        assert found.devices == ()
+    memory = outcome.estimate.memory
+    if outcome.estimate.status not in RUNNING:
+        assert outcome.devices == ()
         return
     for name in ("weights_bytes", "kv_cache_bytes", "compute_bytes"):
-        assert sum(getattr(load, name) for load in found.devices) == getattr(memory, name)
+        assert sum(getattr(load, name) for load in outcome.devices) == getattr(memory, name)
     extra = memory.draft_bytes + (memory.projector_bytes or 0)
-    assert sum(load.overhead_bytes for load in found.devices) == memory.overhead_bytes + extra
-    assert sum(load.total_bytes for load in found.devices) == memory.total_bytes
-    assert sum(load.layers for load in found.devices) == found.estimate.placement.gpu_layers
-    for load in found.devices:
+    assert sum(load.overhead_bytes for load in outcome.devices) == memory.overhead_bytes + extra
+    assert sum(load.total_bytes for load in outcome.devices) == memory.total_bytes
+    assert sum(load.layers for load in outcome.devices) == outcome.estimate.placement.gpu_layers
+    for load in outcome.devices:
         assert load.total_bytes <= load.usable_bytes
 
 
@@ -120,16 +120,16 @@ def test_mixed_cards_hold_what_they_are_given() -> None:
     ran = 0
     for _ in range(150):
         cards = tuple(pick.choice(CARDS) for _ in range(pick.choice((2, 2, 3, 4))))
-        found = ask(pick.choice(MODELS), cards, pick.choice(QUANTS), pick.choice(("chat", "coding", "rag")))
-        check_loads(found)
-        ran += found.estimate.status in RUNNING
-        assert found.estimate.safe_context_tokens >= 0
+        outcome = ask(pick.choice(MODELS), cards, pick.choice(QUANTS), pick.choice(("chat", "coding", "rag")))
+        check_loads(outcome)
+        ran += outcome.estimate.status in RUNNING
+        assert outcome.estimate.safe_context_tokens >= 0
     assert ran > 100
 
 
 def test_quantizations_at_once_are_those_asked_one_by_one() -> None:
     cards = tuple(map(accelerator, ("rtx-3090", "rtx-3060-12-gb")))
-    quants, seen = [quant(name) for name in ("q2-k", "q4-k-m", "awq-int4", "q8-0", "bf16")], set()
+    quants, met = [quant(name) for name in ("q2-k", "q4-k-m", "awq-int4", "q8-0", "bf16")], set()
     for slug in ("qwen3-32b", "gpt-oss-120b", "llama-3.3-70b"):
         blocks = mixed_blocks(model(slug), request("rtx-3090"), quants, cards, CALIBRATION, workload("coding"))
         for positions, block in blocks:
@@ -137,9 +137,9 @@ def test_quantizations_at_once_are_those_asked_one_by_one() -> None:
                 alone = ask(slug, ("rtx-3090", "rtx-3060-12-gb"), quants[q].slug).estimate
                 assert cell_of(block, 0, at, 0, alone.context_tokens).decode == alone.decode
                 assert STATUSES[int(block.status[0, at, 0])] is alone.status
-                seen.add((quants[q].slug, alone.status))
-    assert {slug for slug, _ in seen} == {"q2-k", "q4-k-m", "q8-0", "bf16"}
-    assert {status for _, status in seen} >= {Status.FITS, Status.FITS_WITH_OFFLOAD, Status.DOES_NOT_FIT}
+                met.add((quants[q].slug, alone.status))
+    assert {slug for slug, _ in met} == {"q2-k", "q4-k-m", "q8-0", "bf16"}
+    assert {status for _, status in met} >= {Status.FITS, Status.FITS_WITH_OFFLOAD, Status.DOES_NOT_FIT}
 
 
 def test_a_mixture_is_between_its_cards() -> None:
@@ -181,9 +181,9 @@ def test_the_split_is_the_best_of_all() -> None:
 def test_a_safe_context_really_fits_every_card() -> None:
     for cards in (("rtx-3090", "rtx-4060-ti-16-gb"), ("rtx-3060-12-gb", "rtx-4090"), ("rtx-4090", "rtx-3060-12-gb")):
         for slug in ("qwen3-32b", "gemma-3-27b", "qwen3-30b-a3b", "llama-3.1-8b"):
-            found = ask(slug, cards)
-            if found.estimate.status in (Status.FITS, Status.FITS_TIGHTLY):
-                longest = ask(slug, cards, context_tokens=found.estimate.safe_context_tokens)
+            outcome = ask(slug, cards)
+            if outcome.estimate.status in (Status.FITS, Status.FITS_TIGHTLY):
+                longest = ask(slug, cards, context_tokens=outcome.estimate.safe_context_tokens)
                 assert longest.estimate.status in (Status.FITS, Status.FITS_TIGHTLY), (cards, slug)
 
 
@@ -201,10 +201,10 @@ def test_mixtures_that_nothing_runs(slug: str, cards: tuple[str, ...], name: str
 
 
 def test_cards_of_two_makers_share_vulkan() -> None:
-    found = ask("qwen3-32b", ("rtx-3090", "rx-7900-xtx"))
-    assert found.estimate.backend is not None
-    assert found.estimate.backend.value == "Vulkan"
-    check_loads(found)
+    outcome = ask("qwen3-32b", ("rtx-3090", "rx-7900-xtx"))
+    assert outcome.estimate.backend is not None
+    assert outcome.estimate.backend.value == "Vulkan"
+    check_loads(outcome)
 
 
 def test_tokens_of_a_step_by_the_share_that_engines_print() -> None:
@@ -216,25 +216,28 @@ def test_tokens_of_a_step_by_the_share_that_engines_print() -> None:
 
 
 def test_a_draft_takes_memory_and_gives_speed() -> None:
-    plain, found = ask("llama-3.3-70b", ("h100-sxm5-80-gb",)), ask("llama-3.3-70b", ("h100-sxm5-80-gb",), draft=draft())
-    assert found.speculation is not None
+    plain, drafted = (
+        ask("llama-3.3-70b", ("h100-sxm5-80-gb",)),
+        ask("llama-3.3-70b", ("h100-sxm5-80-gb",), draft=draft()),
+    )
+    assert drafted.speculation is not None
     assert plain.estimate.decode
-    assert found.estimate.decode
-    done = found.speculation
+    assert drafted.estimate.decode
+    done = drafted.speculation
     assert done.speedup > 1.3
-    assert found.estimate.decode.value == pytest.approx(plain.estimate.decode.value * done.speedup, rel=1e-4)
-    assert found.estimate.decode.value == pytest.approx(
+    assert drafted.estimate.decode.value == pytest.approx(plain.estimate.decode.value * done.speedup, rel=1e-4)
+    assert drafted.estimate.decode.value == pytest.approx(
         done.tokens_per_step / (5 * done.draft_token_s + done.check_s), rel=1e-4
     )
-    memory = found.estimate.memory
+    memory = drafted.estimate.memory
     assert memory.draft_bytes == done.draft_bytes > 10**9
     assert memory.total_bytes == plain.estimate.memory.total_bytes + memory.draft_bytes
     parts = memory.weights_bytes + memory.kv_cache_bytes + memory.compute_bytes + memory.overhead_bytes
     assert memory.total_bytes == parts + memory.draft_bytes
-    assert found.estimate.safe_context_tokens < plain.estimate.safe_context_tokens
+    assert drafted.estimate.safe_context_tokens < plain.estimate.safe_context_tokens
     assert plain.estimate.ttft_ms
-    assert found.estimate.ttft_ms
-    assert found.estimate.ttft_ms > plain.estimate.ttft_ms
+    assert drafted.estimate.ttft_ms
+    assert drafted.estimate.ttft_ms > plain.estimate.ttft_ms
 
 
 def test_with_a_check_as_long_as_a_token_it_is_the_papers_formula() -> None:
@@ -242,18 +245,18 @@ def test_with_a_check_as_long_as_a_token_it_is_the_papers_formula() -> None:
 
     Products and sampling of the checked tokens make a check take longer than a token.
     """
-    found = ask("llama-3.3-70b", ("h100-sxm5-80-gb",), draft=draft(tokens=4, rate=0.7)).speculation
-    assert found is not None
-    cost = found.draft_token_s / found.plain_token_s
+    speculation = ask("llama-3.3-70b", ("h100-sxm5-80-gb",), draft=draft(tokens=4, rate=0.7)).speculation
+    assert speculation is not None
+    cost = speculation.draft_token_s / speculation.plain_token_s
     paper = (1 + 4 * 0.7) / (4 * cost + 1)
-    assert paper * 0.6 < found.speedup < paper * 1.02
+    assert paper * 0.6 < speculation.speedup < paper * 1.02
 
 
 def test_a_useless_draft_slows_down_and_a_better_one_is_faster() -> None:
     speeds = [
-        found.estimate.decode.value
+        outcome.estimate.decode.value
         for rate in (0.0, 0.3, 0.6, 0.9)
-        if (found := ask("qwen3-32b", ("rtx-4090",), draft=draft("qwen3-0.6b", 4, rate))).estimate.decode
+        if (outcome := ask("qwen3-32b", ("rtx-4090",), draft=draft("qwen3-0.6b", 4, rate))).estimate.decode
     ]
     plain = ask("qwen3-32b", ("rtx-4090",)).estimate.decode
     assert plain is not None
@@ -271,9 +274,9 @@ def test_checking_several_tokens_touches_more_experts() -> None:
 
 
 def test_a_draft_may_push_layers_off_the_card() -> None:
-    found, plain = ask("qwen3-32b", ("rtx-3090",), draft=draft("qwen3-4b")), ask("qwen3-32b", ("rtx-3090",))
+    drafted, plain = ask("qwen3-32b", ("rtx-3090",), draft=draft("qwen3-4b")), ask("qwen3-32b", ("rtx-3090",))
     assert plain.estimate.status in (Status.FITS, Status.FITS_TIGHTLY)
-    assert found.estimate.status is Status.FITS_WITH_OFFLOAD
+    assert drafted.estimate.status is Status.FITS_WITH_OFFLOAD
     two = ask("qwen3-32b", ("rtx-3090", "rtx-4060-ti-16-gb"), draft=draft("qwen3-4b"))
     assert two.estimate.status in (Status.FITS, Status.FITS_TIGHTLY)
     check_loads(two)
@@ -298,11 +301,11 @@ def test_drafts_that_cannot_be(change: dict[str, Any], match: str) -> None:
 
 def test_a_projector_takes_its_bytes() -> None:
     plain = what_if(model("gemma-3-27b"), request("rtx-4090"), Extras(), CALIBRATION)
-    seen = what_if(model("gemma-3-27b"), request("rtx-4090"), Extras(projector_bytes=850_000_000), CALIBRATION)
-    assert seen.estimate.memory.projector_bytes == 850_000_000
-    assert seen.estimate.memory.total_bytes == plain.estimate.memory.total_bytes + 850_000_000
-    assert seen.estimate.memory.overhead_bytes == plain.estimate.memory.overhead_bytes
-    assert seen.estimate.safe_context_tokens < plain.estimate.safe_context_tokens
+    with_vision = what_if(model("gemma-3-27b"), request("rtx-4090"), Extras(projector_bytes=850_000_000), CALIBRATION)
+    assert with_vision.estimate.memory.projector_bytes == 850_000_000
+    assert with_vision.estimate.memory.total_bytes == plain.estimate.memory.total_bytes + 850_000_000
+    assert with_vision.estimate.memory.overhead_bytes == plain.estimate.memory.overhead_bytes
+    assert with_vision.estimate.safe_context_tokens < plain.estimate.safe_context_tokens
     unknown = what_if(model("gemma-3-27b"), request("rtx-4090"), Extras(projector_bytes=None), CALIBRATION)
     assert unknown.estimate.memory.projector_bytes is None
     assert unknown.estimate.memory.total_bytes == plain.estimate.memory.total_bytes

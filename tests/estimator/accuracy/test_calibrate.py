@@ -35,8 +35,8 @@ def test_the_calibration_was_fitted_on_the_committed_rows(rows: list[dict[str, A
 
 
 def test_fitting_a_subset_twice_gives_the_same_constants(rows: list[dict[str, Any]]) -> None:
-    measured = [each for each in observe(ENTITIES, rows[::25]) if each.kind == "decode"]
-    observations = [each.observation for each in measured]
+    measured = [measured_row for measured_row in observe(ENTITIES, rows[::25]) if measured_row.kind == "decode"]
+    observations = [measured_row.observation for measured_row in measured]
     first = fit(observations, FACTORS["decode"], STARTS["decode"])
     assert fit(observations, FACTORS["decode"], STARTS["decode"]).effects == first.effects
 
@@ -69,19 +69,19 @@ def test_cross_validated_errors_stay_within_what_is_promised(
     assert summary["p90"] < p90
 
 
-def shift_of(calibration: Calibration, each: MeasuredRow) -> float:
+def shift_of(calibration: Calibration, measured: MeasuredRow) -> float:
     """What rows of the model, accelerator, engine and backend of this one have shown."""
-    of_gpu = calibration.data[each.kind]["measured"][each.model.slug][each.accelerator.slug]
-    return float(of_gpu[each.observation.stack][0])
+    of_gpu = calibration.data[measured.kind]["measured"][measured.model.slug][measured.accelerator.slug]
+    return float(of_gpu[measured.observation.stack][0])
 
 
 def test_slow_hosts_of_localscore_do_not_slow_the_estimates_of_their_gpus(
     rows: list[dict[str, Any]], calibration: Calibration
 ) -> None:
     """An H100 that only such hosts measured with this model was once said to be as slow as they are."""
-    wide = [each for each in observe(ENTITIES, rows) if each.kind == "decode" and each.observation.factors["wide-host"]]
+    wide = [row for row in observe(ENTITIES, rows) if row.kind == "decode" and row.observation.factors["wide-host"]]
     assert len(wide) > 10
-    shifts = [shift_of(calibration, each) for each in wide]
+    shifts = [shift_of(calibration, row) for row in wide]
     assert np.median(np.abs(shifts)) < 0.2
     assert calibration.data["decode"]["effects"]["whole/wide-host:yes"] > 0
 
@@ -92,33 +92,33 @@ def test_the_estimator_answers_what_was_fitted(rows: list[dict[str, Any]], calib
     plain = [row for row in rows if row.get("quant_match") == "exact" and row["kind"] == kind][::20]
     # What slowed a row by its options, and how many threads it had, is known of no estimate.
     chosen = [
-        each
-        for each in observe(ENTITIES, plain)
-        if each.engine in engines
-        and not stated_of(each.row, each.engine, each.backend)
-        and not (each.backend is Backend.CPU and each.row.get("threads"))
+        row
+        for row in observe(ENTITIES, plain)
+        if row.engine in engines
+        and not stated_of(row.row, row.engine, row.backend)
+        and not (row.backend is Backend.CPU and row.row.get("threads"))
     ]
     effects = calibration.data[kind]["effects"]
     fitted = Fit(effects, FACTORS[kind]).predict(list(shipped_terms(kind, chosen)(range(len(chosen)), effects)))
     compared = 0
-    for each, log_seconds in zip(chosen, fitted, strict=True):
-        shift = shift_of(calibration, each)
-        tokens = 1 if kind == "decode" else int(each.row.get("n_prompt") or 512)
+    for chosen_row, log_seconds in zip(chosen, fitted, strict=True):
+        shift = shift_of(calibration, chosen_row)
+        tokens = 1 if kind == "decode" else int(chosen_row.row.get("n_prompt") or 512)
         request = EstimateRequest(
-            quant=each.quant,
-            accelerator=each.accelerator,
+            quant=chosen_row.quant,
+            accelerator=chosen_row.accelerator,
             host=ENTITIES.default_host,
-            engine=engines[each.engine],
-            backend=each.backend,
-            build_age_years=each.observation.age_years,
-            depth_tokens=int(each.row.get("depth") or 0),
+            engine=engines[chosen_row.engine],
+            backend=chosen_row.backend,
+            build_age_years=chosen_row.observation.age_years,
+            depth_tokens=int(chosen_row.row.get("depth") or 0),
             prompt_tokens=tokens if kind == "prefill" else None,
-            output_tokens=int(each.row.get("n_gen") or 128),
-            flash_attention=each.row.get("flash_attn") is not False,
-            micro_batch_tokens=micro_batch_of(each.row),
+            output_tokens=int(chosen_row.row.get("n_gen") or 128),
+            flash_attention=chosen_row.row.get("flash_attn") is not False,
+            micro_batch_tokens=micro_batch_of(chosen_row.row),
         )
         try:
-            answer = estimate(each.model, request, calibration)
+            answer = estimate(chosen_row.model, request, calibration)
         except UnsupportedError:
             continue
         speed = answer.decode if kind == "decode" else answer.prefill

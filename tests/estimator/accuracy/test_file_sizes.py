@@ -14,8 +14,8 @@ from tests.estimator.entities import ENTITIES
 def test_published_file_sizes(capsys: pytest.CaptureFixture[str]) -> None:
     """Median within 0.3 % over every size of a standard name; 90th percentile 1.5 % where the mix is standard too."""
     files = compared_files(ENTITIES, memory_rows("gguf-sizes"))
-    errors = np.abs([each.error for each in files])
-    standard = np.abs([each.error for each in files if not each.own_mix])
+    errors = np.abs([file.error for file in files])
+    standard = np.abs([file.error for file in files if not file.own_mix])
     with capsys.disabled():
         print(f"\n{'files':20} number  median error  largest")
         for name, values in (("all", errors), ("without own mixes", standard)):
@@ -30,7 +30,7 @@ def test_published_file_sizes(capsys: pytest.CaptureFixture[str]) -> None:
 def test_files_of_a_publishers_own_mix() -> None:
     """Unsloth's dynamic files and those with wide tables: median within 0.5 %, 90th percentile within 2 %."""
     files = compared_files(ENTITIES, memory_rows("gguf-sizes"))
-    errors = np.abs([each.error for each in files if each.name.startswith("UD-") or each.name in WIDE_TABLES])
+    errors = np.abs([file.error for file in files if file.name.startswith("UD-") or file.name in WIDE_TABLES])
     assert len(errors) > 20
     assert float(np.median(errors)) < 0.005
     assert float(np.quantile(errors, 0.9)) < 0.02

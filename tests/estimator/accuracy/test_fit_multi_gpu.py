@@ -66,8 +66,8 @@ def test_the_committed_constants_are_what_the_rows_give() -> None:
     committed = Calibration.load().data
     rows = list(measured_rows())
     rows += rows_of_one_stream(list(serving_rows()), rows)
-    found = fit_kind(shared_rows(ENTITIES, rows), committed, "decode")
-    assert found.constants == pytest.approx({name: committed["parallel"][name] for name in found.constants}, rel=1e-3)
+    fitted = fit_kind(shared_rows(ENTITIES, rows), committed, "decode")
+    assert fitted.constants == pytest.approx({name: committed["parallel"][name] for name in fitted.constants}, rel=1e-3)
     for name, median, p90 in (("decode layers", 0.1, 0.3), ("decode tensor", 0.12, 0.45)):
         errors = committed["parallel"]["errors"][name]["source"]
         assert errors["median"] < median

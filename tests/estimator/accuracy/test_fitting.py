@@ -62,7 +62,7 @@ def rows(slowdowns: dict[str, float], models: int = 12) -> list[Observation]:
 def test_recovers_the_slowdown_that_made_the_rows() -> None:
     data = rows({"gpu-a": 1.5, "gpu-b": 1.5})
     fitted = fit(data, DECODE_FACTORS, {})
-    assert fitted.predict(data) == pytest.approx([each.log_seconds for each in data], abs=0.01)
+    assert fitted.predict(data) == pytest.approx([case.log_seconds for case in data], abs=0.01)
 
 
 def test_an_unseen_device_gets_what_its_family_shows() -> None:
@@ -79,12 +79,12 @@ def test_the_fit_is_deterministic() -> None:
 def test_one_wild_row_hardly_moves_the_others() -> None:
     data = [*rows({"gpu-a": 1.5}), observation("gpu-a", "model-wild", 5.0, 30.0)]
     predicted = fit(data, DECODE_FACTORS, {}).predict(data[:-1])
-    assert predicted == pytest.approx([each.log_seconds for each in data[:-1]], abs=0.08)
+    assert predicted == pytest.approx([case.log_seconds for case in data[:-1]], abs=0.08)
 
 
 def test_repeated_rows_of_a_pair_count_less_each() -> None:
-    one, many = observation("gpu-a", "model-0", 1.0, 1.5), [observation("gpu-b", "model-0", 1.0, 1.5)] * 9
-    weight = weights([one, *many])
+    single, many = observation("gpu-a", "model-0", 1.0, 1.5), [observation("gpu-b", "model-0", 1.0, 1.5)] * 9
+    weight = weights([single, *many])
     assert weight[0] > weight[1]
     assert weight[1:].sum() > weight[0]
 
@@ -97,12 +97,12 @@ def test_every_effect_has_a_prior() -> None:
 
 def test_ranges_hold_the_share_that_they_promise_on_other_data() -> None:
     rng = np.random.default_rng(7)
-    gpus, one = [f"gpu-{index % 60}" for index in range(3000)], np.ones(3000)
-    found = crossval.range_of(rng.normal(0.0, 0.2, 3000), one, 0.1)
-    assert found is not None
-    assert found[0] < 0 < found[1]
-    assert 0.78 < crossval.inside(rng.normal(0.0, 0.2, 20_000), np.ones(20_000), found).mean() < 0.82
-    held = crossval.held_coverage(gpus, rng.normal(0.0, 0.2, 3000), one, 0.1)
+    gpus, ones = [f"gpu-{index % 60}" for index in range(3000)], np.ones(3000)
+    bounds = crossval.range_of(rng.normal(0.0, 0.2, 3000), ones, 0.1)
+    assert bounds is not None
+    assert bounds[0] < 0 < bounds[1]
+    assert 0.78 < crossval.inside(rng.normal(0.0, 0.2, 20_000), np.ones(20_000), bounds).mean() < 0.82
+    held = crossval.held_coverage(gpus, rng.normal(0.0, 0.2, 3000), ones, 0.1)
     assert held is not None
     assert 0.76 < held < 0.84
 
@@ -114,7 +114,7 @@ def test_ranges_grow_until_they_hold_rows_of_gpus_that_did_not_set_them() -> Non
     residual = np.array([own[gpu] for gpu in gpus]) + rng.normal(0.0, 0.03, 1200)
     tail = crossval.fair_tail(gpus, residual, np.ones(1200))
     assert tail < crossval.TAILS[0]
-    held = [crossval.held_coverage(gpus, residual, np.ones(1200), each) for each in (crossval.TAILS[0], tail)]
+    held = [crossval.held_coverage(gpus, residual, np.ones(1200), share) for share in (crossval.TAILS[0], tail)]
     assert held[0] is not None
     assert held[1] is not None
     assert held[0] < crossval.COVERAGE <= held[1] or tail == crossval.TAILS[-1]
@@ -137,7 +137,7 @@ def test_a_case_is_as_well_known_as_what_is_not_left_out_with_it() -> None:
         replace(observation(gpu, "model", 1.0, 1.0), stack=stack, source=source)
         for gpu, stack, source in (("a", "x", "1"), ("a", "x", "2"), ("a", "y", "2"), ("b", "y", "3"))
     ]
-    families = {each.factors["family"] for each in data}
+    families = {case.factors["family"] for case in data}
     assert len(families) == 1
     assert crossval.known_as(data, "source") == ["gpu", "gpu", "family", "family"]
     assert crossval.known_as(data[:2], "gpu") == ["none", "none"]
@@ -149,15 +149,15 @@ def test_a_spread_makes_wide_and_narrow_kinds_comparable() -> None:
         replace(observation(f"gpu-{index % 40}", f"model-{index}", 4.0, 1.5), depth_tokens=depth)
         for index, depth in enumerate([0.0, 32768.0] * 1500)
     ]
-    wide = np.array([3.0 if each.depth_tokens else 1.0 for each in data])
+    wide = np.array([3.0 if case.depth_tokens else 1.0 for case in data])
     residual = rng.normal(0.0, 0.1, len(data)) * wide
     effects = fit_spread(data, residual)
     assert effects[DEPTH] * depth_log(32768.0) == pytest.approx(math.log(3.0), abs=0.25)
     gaps = []
     for size in (np.ones(len(data)), spread(data, effects)):
-        found = crossval.range_of(residual, size, 0.1)
-        assert found is not None
-        held = crossval.inside(residual, size, found)
+        bounds = crossval.range_of(residual, size, 0.1)
+        assert bounds is not None
+        held = crossval.inside(residual, size, bounds)
         gaps.append(abs(held[wide > 1].mean() - held[wide == 1].mean()))
     assert gaps[0] > 0.25
     assert gaps[1] < 0.1
@@ -168,7 +168,7 @@ def test_deep_contexts_never_narrow_a_range() -> None:
         replace(observation(f"gpu-{index % 40}", f"model-{index}", 4.0, 1.5), depth_tokens=depth)
         for index, depth in enumerate([0.0, 32768.0] * 100)
     ]
-    residual = np.array([0.01 if each.depth_tokens else 0.3 for each in data])
+    residual = np.array([0.01 if case.depth_tokens else 0.3 for case in data])
     assert fit_spread(data, residual)[DEPTH] == 0.0
 
 

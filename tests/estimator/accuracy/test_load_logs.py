@@ -28,7 +28,7 @@ COMPARED = [
     ],
 )
 def test_loads_take_what_their_logs_state(quantity: str, logs: int, median: float, ninetieth: float) -> None:
-    errors = np.abs([each.error for each in COMPARED if each.quantity == quantity])
+    errors = np.abs([load.error for load in COMPARED if load.quantity == quantity])
     assert len(errors) >= logs
     assert np.median(errors) < median
     assert np.quantile(errors, 0.9) < ninetieth

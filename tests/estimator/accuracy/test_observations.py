@@ -73,11 +73,11 @@ def test_a_row_that_does_not_state_offload_counts_only_when_it_clearly_fits(rows
     unstated = [row for row in rows if str(row.get("offload") or "").startswith("unknown")]
     kept = observe(ENTITIES, unstated)
     assert 0 < len(kept) < len(unstated)
-    for each in kept:
-        assert each.accelerator.memory_bytes is not None
-        stated = each.row.get("weights_gib")
+    for kept_row in kept:
+        assert kept_row.accelerator.memory_bytes is not None
+        stated = kept_row.row.get("weights_gib")
         if stated:
-            assert stated * 1024**3 < (CLEARLY_FITS + 0.1) * each.accelerator.memory_bytes
+            assert stated * 1024**3 < (CLEARLY_FITS + 0.1) * kept_row.accelerator.memory_bytes
 
 
 def test_no_row_counts_that_cannot_have_been_on_its_device(rows: list[dict[str, Any]]) -> None:
@@ -119,8 +119,8 @@ def test_no_decode_counts_that_its_memory_cannot_give(rows: list[dict[str, Any]]
 )
 def test_what_a_localscore_row_states_of_its_host(host: str, wide: bool, windows: bool) -> None:
     row = {"source_note": f"LocalScore run 1 via a table; average over 9 prompt/gen mixes; host {host}"}
-    said = {name for name, applies in (("wide-host", wide), ("windows", windows)) if applies}
-    assert stated_of(row, "llamafile (LocalScore)", Backend.CUDA) == said
+    expected = {name for name, applies in (("wide-host", wide), ("windows", windows)) if applies}
+    assert stated_of(row, "llamafile (LocalScore)", Backend.CUDA) == expected
     assert stated_of(row, "llama.cpp", Backend.CUDA) == frozenset()
 
 
@@ -134,8 +134,8 @@ def test_what_a_localscore_row_states_of_its_host(host: str, wide: bool, windows
     ],
 )
 def test_a_row_states_that_it_went_without_hipblaslt(note: str, backend: Backend, slowed: bool) -> None:
-    found = stated_of({"source_note": note}, "llama.cpp", backend)
-    assert found == ({"no-hipblaslt"} if slowed else frozenset())
+    stated = stated_of({"source_note": note}, "llama.cpp", backend)
+    assert stated == ({"no-hipblaslt"} if slowed else frozenset())
 
 
 @pytest.mark.parametrize(

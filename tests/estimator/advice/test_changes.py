@@ -68,19 +68,19 @@ def test_every_promise_is_kept_by_an_estimate_of_the_changed_setup(
     advised: list[tuple[FitFacts, tuple[Advice, ...]]],
 ) -> None:
     kinds = set()
-    for one, changes in advised:
-        for each in changes:
-            kinds.add(each.code)
-            again = ask(one, each.request, each.model)
+    for facts, changes in advised:
+        for advised_change in changes:
+            kinds.add(advised_change.code)
+            again = ask(facts, advised_change.request, advised_change.model)
             assert again is not None
-            assert again.status is each.gain.status_after
-            assert again.score - one.estimate.score == pytest.approx(each.gain.score, abs=1e-4)
-            assert headroom(again) - headroom(one.estimate) == each.gain.headroom_bytes
-            if each.gain.decode_tok_s is not None:
+            assert again.status is advised_change.gain.status_after
+            assert again.score - facts.estimate.score == pytest.approx(advised_change.gain.score, abs=1e-4)
+            assert headroom(again) - headroom(facts.estimate) == advised_change.gain.headroom_bytes
+            if advised_change.gain.decode_tok_s is not None:
                 assert again.decode is not None
-                assert one.estimate.decode is not None
-                change = again.decode.value - one.estimate.decode.value
-                assert change == pytest.approx(each.gain.decode_tok_s, rel=1e-5, abs=1e-4)
+                assert facts.estimate.decode is not None
+                change = again.decode.value - facts.estimate.decode.value
+                assert change == pytest.approx(advised_change.gain.decode_tok_s, rel=1e-5, abs=1e-4)
     assert kinds >= {
         *FREE[1:4], AdviceCode.OTHER_QUANT, AdviceCode.LESS_CONTEXT, AdviceCode.OTHER_MODEL, *HARDWARE,
         AdviceCode.NOTHING_NEEDED,
@@ -90,82 +90,82 @@ def test_every_promise_is_kept_by_an_estimate_of_the_changed_setup(
 def test_no_change_makes_a_setup_worse_or_gains_less_than_one_notices(
     advised: list[tuple[FitFacts, tuple[Advice, ...]]],
 ) -> None:
-    for one, changes in advised:
-        before = Search(one, support.CALIBRATION, support.everything(one.model.slug)).present
-        for each in changes:
-            if each.code is AdviceCode.NOTHING_NEEDED:
+    for facts, changes in advised:
+        before = Search(facts, support.CALIBRATION, support.everything(facts.model.slug)).present
+        for change in changes:
+            if change.code is AdviceCode.NOTHING_NEEDED:
                 assert len(changes) == 1
                 continue
-            least = NOTICEABLE_POINTS if each.code in FREE else SWITCHING_POINTS
-            assert each.standing.runs
-            assert each.standing.usable >= before.usable
-            if before.usable or (before.runs and not each.standing.usable):
-                assert each.gain.rating_points is not None
-                assert each.gain.rating_points >= least, each.message
-                assert each.standing.worth_points >= before.worth_points - SWITCHING_POINTS
+            least = NOTICEABLE_POINTS if change.code in FREE else SWITCHING_POINTS
+            assert change.standing.runs
+            assert change.standing.usable >= before.usable
+            if before.usable or (before.runs and not change.standing.usable):
+                assert change.gain.rating_points is not None
+                assert change.gain.rating_points >= least, change.message
+                assert change.standing.worth_points >= before.worth_points - SWITCHING_POINTS
 
 
 def test_what_is_free_comes_first_and_hardware_last(advised: list[tuple[FitFacts, tuple[Advice, ...]]]) -> None:
     groups = [FREE, (AdviceCode.OTHER_MODEL,), (*HARDWARE, AdviceCode.NOTHING_NEEDED)]
     for _, changes in advised:
-        order = [next(g for g, codes in enumerate(groups) if each.code in codes) for each in changes]
+        order = [next(g for g, codes in enumerate(groups) if change.code in codes) for change in changes]
         assert order == sorted(order)
         for g in range(len(groups)):
-            own = [each.standing for each, at in zip(changes, order, strict=True) if at == g]
-            assert own == sorted(own, key=lambda each: (not each.usable, -round(each.rating_points, 2)))
+            own = [change.standing for change, at in zip(changes, order, strict=True) if at == g]
+            assert own == sorted(own, key=lambda standing: (not standing.usable, -round(standing.rating_points, 2)))
 
 
 def test_nothing_is_advised_against_the_verdict(advised: list[tuple[FitFacts, tuple[Advice, ...]]]) -> None:
-    for one, changes in advised:
-        if meets_use(one, one.estimate):
-            assert not [each for each in changes if each.code in HARDWARE]
+    for facts, changes in advised:
+        if meets_use(facts, facts.estimate):
+            assert not [change for change in changes if change.code in HARDWARE]
         elif changes and changes[0].code is AdviceCode.NOTHING_NEEDED:
             assert "comfortably" not in changes[0].message
 
 
 def test_nothing_is_needed_where_everything_is_met() -> None:
-    one = support.facts_of("qwen3-8b", "rtx-5090", "q8-0", "chat")
-    own = found_for(one, Options(quants=(one.quant,), accelerators=support.everything().accelerators))
-    assert [each.code for each in own] == [AdviceCode.NOTHING_NEEDED]
-    assert meets_use(one, one.estimate)
+    facts = support.facts_of("qwen3-8b", "rtx-5090", "q8-0", "chat")
+    own = found_for(facts, Options(quants=(facts.quant,), accelerators=support.everything().accelerators))
+    assert [change.code for change in own] == [AdviceCode.NOTHING_NEEDED]
+    assert meets_use(facts, facts.estimate)
 
 
 def test_a_smaller_model_is_advised_where_the_present_one_is_too_slow() -> None:
-    one = support.facts_of("llama-3.3-70b", "rtx-4090", "f16", "coding")
-    (other,) = [each for each in found_for(one) if each.code is AdviceCode.OTHER_MODEL]
-    assert support.TRAITS[other.model.slug].total_b < support.TRAITS[one.model.slug].total_b
+    facts = support.facts_of("llama-3.3-70b", "rtx-4090", "f16", "coding")
+    (other,) = [change for change in found_for(facts) if change.code is AdviceCode.OTHER_MODEL]
+    assert support.TRAITS[other.model.slug].total_b < support.TRAITS[facts.model.slug].total_b
     assert other.standing.usable
 
 
 def test_the_other_model_is_the_best_of_all() -> None:
     """Against the worth of every model in every quantization, without the bounds that spare most of them."""
-    one = support.facts_of("llama-3.1-8b", "apple-m4-10c-16gb", "f16", "chat")
-    search = Search(one, support.CALIBRATION, support.everything(one.model.slug))
+    facts = support.facts_of("llama-3.1-8b", "apple-m4-10c-16gb", "f16", "chat")
+    search = Search(facts, support.CALIBRATION, support.everything(facts.model.slug))
     best = 0.0
     for candidate in support.pool().models:
-        quants = [each for each in support.pool().quants if has_weights(each, candidate.architecture())]
+        quants = [quant for quant in support.pool().quants if has_weights(quant, candidate.architecture())]
         tried = search.best_quant_of(candidate, quants)
-        if tried is not None and tried.standing.usable and candidate.traits.slug != one.model.slug:
+        if tried is not None and tried.standing.usable and candidate.traits.slug != facts.model.slug:
             best = max(best, tried.standing.rating_points)
-    (other,) = [each for each in found_for(one) if each.code is AdviceCode.OTHER_MODEL]
+    (other,) = [change for change in found_for(facts) if change.code is AdviceCode.OTHER_MODEL]
     assert other.standing.rating_points == pytest.approx(best)
 
 
 def test_the_present_quant_is_kept_unless_another_is_noticeably_better() -> None:
     quants = support.everything().quants
-    for one in support.random_facts(12, seed=3):
-        search = Search(one, support.CALIBRATION, support.everything(one.model.slug))
-        answers = [ask(one, replace(one.request, quant=quant)) for quant in quants]
+    for facts in support.random_facts(12, seed=3):
+        search = Search(facts, support.CALIBRATION, support.everything(facts.model.slug))
+        answers = [ask(facts, replace(facts.request, quant=quant)) for quant in quants]
         best = search.best_quant(quants)
-        assert (best is None) == (not any(each is not None and each.decode is not None for each in answers))
+        assert (best is None) == (not any(answer is not None and answer.decode is not None for answer in answers))
         if best is not None and not improves(search.present, best.standing):
-            assert not [each for each in found_for(one) if each.code is AdviceCode.OTHER_QUANT]
+            assert not [change for change in found_for(facts) if change.code is AdviceCode.OTHER_QUANT]
 
 
 def test_status_is_never_worse_than_before_for_the_same_model(
     advised: list[tuple[FitFacts, tuple[Advice, ...]]],
 ) -> None:
-    for one, changes in advised:
-        for each in changes:
-            if each.code in (*FREE, *HARDWARE) and one.estimate.status is Status.DOES_NOT_FIT:
-                assert STATUSES.index(each.after.status) < STATUSES.index(Status.DOES_NOT_FIT)
+    for facts, changes in advised:
+        for change in changes:
+            if change.code in (*FREE, *HARDWARE) and facts.estimate.status is Status.DOES_NOT_FIT:
+                assert STATUSES.index(change.after.status) < STATUSES.index(Status.DOES_NOT_FIT)

@@ -263,8 +263,8 @@ def test_a_draft_model_is_in_the_command_or_there_is_none() -> None:
     assert {command.tool for command in served} == {Tool.VLLM, Tool.VLLM_DOCKER}
     for command in served:
         check_recorded(command)
-        told = json.loads(flags_of(command, "--speculative-config") or "")
-        assert told == {"method": "draft_model", "model": "Qwen/Qwen3-0.6B", "num_speculative_tokens": 5}
+        settings = json.loads(flags_of(command, "--speculative-config") or "")
+        assert settings == {"method": "draft_model", "model": "Qwen/Qwen3-0.6B", "num_speculative_tokens": 5}
     apple = plan(model="qwen3-8b", gpu="apple-m3-max-40c-128gb", quant="mlx-4bit", draft=draft | {"quant": "mlx-4bit"})
     assert apple.runs
     assert commands(apple) == ()
@@ -311,7 +311,7 @@ def test_every_command_of_random_fits_has_recorded_flags_and_agrees_with_its_pla
     models = [slug for slug, entry in sorted(CATALOG.models.items()) if not specs.missing_facts(entry)]
     gpus = [slug for slug, entry in sorted(CATALOG.gpus.items()) if not specs.missing_facts(entry)]
     quants = sorted(CATALOG.quants)
-    seen, met = 0, set()
+    checked, met = 0, set()
     for _ in range(700):
         try:
             fit = facts(
@@ -326,7 +326,7 @@ def test_every_command_of_random_fits_has_recorded_flags_and_agrees_with_its_pla
         assert (set(gaps.values()) == {CommandGap.NOTHING_RUNS}) == (not fit.runs)
         met |= set(gaps.values())
         for command in listed:
-            seen += 1
+            checked += 1
             check_recorded(command)
             assert command.text.isascii()
             if command.tool in (Tool.LLAMA_SERVER, Tool.LLAMA_DOCKER):
@@ -335,7 +335,7 @@ def test_every_command_of_random_fits_has_recorded_flags_and_agrees_with_its_pla
                 assert flags_of(command, "-c") == str(fit.estimate.context_tokens)
         if fit.runs and fit.quant.format is QuantFormat.GGUF:
             assert listed, (fit.model.slug, fit.accelerator.slug, fit.quant.slug)
-    assert seen > 250
+    assert checked > 250
     assert met >= {
         CommandGap.NOTHING_RUNS,
         CommandGap.NO_WEIGHTS,
@@ -379,7 +379,7 @@ def test_the_fork_is_started_with_its_own_flags_and_a_file_of_ones_own() -> None
 
 
 @pytest.mark.parametrize(
-    ("question", "tool", "told"),
+    ("question", "tool", "expected"),
     [
         (
             {
@@ -412,7 +412,7 @@ def test_the_fork_is_started_with_its_own_flags_and_a_file_of_ones_own() -> None
     ],
 )
 def test_every_engine_that_is_asked_for_has_its_command(
-    question: dict[str, object], tool: Tool, told: dict[str, str]
+    question: dict[str, object], tool: Tool, expected: dict[str, str]
 ) -> None:
     fit = plan(model="qwen3-8b", context_tokens=16_000, **question)
     assert fit.runs
@@ -420,7 +420,7 @@ def test_every_engine_that_is_asked_for_has_its_command(
     assert command.tool is tool
     assert command.engine is fit.estimate.engine
     check_recorded(command)
-    assert {flag: flags_of(command, flag) for flag in told} == told
+    assert {flag: flags_of(command, flag) for flag in expected} == expected
 
 
 #: Keys of a question by the flags that say the same.

@@ -35,8 +35,8 @@ def test_only_what_fits_the_class_of_the_machine_is_advised() -> None:
     named = dict.fromkeys(IN_PLACE_OF, 0)
     for slug in support.GPUS[::6]:
         present = support.accelerator(slug)
-        one = support.facts_of("qwen3-32b", slug, "q4-k-m", "chat")
-        for change in hardware(Search(one, support.CALIBRATION, hardware_only())):
+        facts = support.facts_of("qwen3-32b", slug, "q4-k-m", "chat")
+        for change in hardware(Search(facts, support.CALIBRATION, hardware_only())):
             if change.code is AdviceCode.GPU_UPGRADE:
                 assert change.request.accelerator.kind in IN_PLACE_OF[present.kind], (slug, change.message)
                 named[present.kind] += 1
@@ -47,37 +47,37 @@ def test_only_what_fits_the_class_of_the_machine_is_advised() -> None:
 
 def test_upgrades_are_the_best_of_all_one_by_one() -> None:
     checked = 0
-    for one in support.random_facts(6, seed=15):
-        if meets_use(one, one.estimate):
+    for facts in support.random_facts(6, seed=15):
+        if meets_use(facts, facts.estimate):
             continue
-        search = Search(one, support.CALIBRATION, hardware_only())
-        found = upgrades(search)
+        search = Search(facts, support.CALIBRATION, hardware_only())
+        best_of = upgrades(search)
         good = []
         for device in search.options.accelerators:
-            if device.slug == one.accelerator.slug or device.memory_bytes is None:
+            if device.slug == facts.accelerator.slug or device.memory_bytes is None:
                 continue
-            if device.kind not in IN_PLACE_OF[one.accelerator.kind]:
+            if device.kind not in IN_PLACE_OF[facts.accelerator.kind]:
                 continue
-            request = replace(one.request, accelerator=device)
-            tried = ask(one, request)
+            request = replace(facts.request, accelerator=device)
+            tried = ask(facts, request)
             if tried is None or tried.status not in (Status.FITS, Status.FITS_TIGHTLY):
                 continue
             after = search.standing(request, tried)
-            seconds = replace(one, request=request, estimate=tried).answer_seconds(search.use)
+            seconds = replace(facts, request=request, estimate=tried).answer_seconds(search.use)
             if seconds <= 1.4 * comfortable_seconds(search.use) and improves(search.present, after, SWITCHING_POINTS):
                 good.append(device)
         prices = [device.msrp_usd for device in good if device.msrp_usd is not None]
         powers = [device.tdp_w for device in good if device.tdp_w is not None]
-        own = [device.memory_bytes for device in good if device.vendor == one.accelerator.vendor]
-        assert (UpgradeGoal.CHEAPEST in found) == bool(prices)
-        assert (UpgradeGoal.LEAST_POWER in found) == bool(powers)
-        assert (UpgradeGoal.SAME_VENDOR in found) == bool(own)
+        own = [device.memory_bytes for device in good if device.vendor == facts.accelerator.vendor]
+        assert (UpgradeGoal.CHEAPEST in best_of) == bool(prices)
+        assert (UpgradeGoal.LEAST_POWER in best_of) == bool(powers)
+        assert (UpgradeGoal.SAME_VENDOR in best_of) == bool(own)
         if prices:
-            assert found[UpgradeGoal.CHEAPEST][0].msrp_usd == min(prices)
+            assert best_of[UpgradeGoal.CHEAPEST][0].msrp_usd == min(prices)
         if powers:
-            assert found[UpgradeGoal.LEAST_POWER][0].tdp_w == min(powers)
+            assert best_of[UpgradeGoal.LEAST_POWER][0].tdp_w == min(powers)
         if own:
-            assert found[UpgradeGoal.SAME_VENDOR][0].memory_bytes == min(own)
+            assert best_of[UpgradeGoal.SAME_VENDOR][0].memory_bytes == min(own)
         checked += bool(good)
     assert checked > 1
 
@@ -85,8 +85,8 @@ def test_upgrades_are_the_best_of_all_one_by_one() -> None:
 def test_a_buyers_limits_hold() -> None:
     options = replace(hardware_only(), budget_usd=1200.0, max_power_w=300.0)
     bought = 0
-    for one in support.random_facts(60, seed=17):
-        for change in hardware(Search(one, support.CALIBRATION, options)):
+    for facts in support.random_facts(60, seed=17):
+        for change in hardware(Search(facts, support.CALIBRATION, options)):
             device = change.request.accelerator
             if change.code in (AdviceCode.GPU_UPGRADE, AdviceCode.SECOND_GPU):
                 assert device.msrp_usd is not None
@@ -99,16 +99,16 @@ def test_a_buyers_limits_hold() -> None:
 
 
 def test_more_system_memory_is_the_least_that_helps() -> None:
-    seen = 0
-    for one in support.random_facts(80, seed=23):
-        for change in hardware(Search(one, support.CALIBRATION, Options())):
+    advised_count = 0
+    for facts in support.random_facts(80, seed=23):
+        for change in hardware(Search(facts, support.CALIBRATION, Options())):
             if change.code is not AdviceCode.MORE_HOST_MEMORY:
                 continue
-            host, present = change.request.host, one.request.host
+            host, present = change.request.host, facts.request.host
             assert host is not None
             assert present is not None
             assert host == replace(present, memory_bytes=host.memory_bytes)
             assert host.memory_bytes > present.memory_bytes
-            assert not one.accelerator.unified_memory
-            seen += 1
-    assert seen > 0
+            assert not facts.accelerator.unified_memory
+            advised_count += 1
+    assert advised_count > 0

@@ -20,9 +20,9 @@ from tests.support import answers
 
 
 def answer(engine: Engine) -> Estimate:
-    one = answers.facts_of("gpt-oss-20b", "h100-sxm5-80-gb", "mxfp4-checkpoint")
-    request = replace(one.request, engine=engine, software=None)
-    return estimate(one.model, request, answers.CALIBRATION, one.workload)
+    facts = answers.facts_of("gpt-oss-20b", "h100-sxm5-80-gb", "mxfp4-checkpoint")
+    request = replace(facts.request, engine=engine, software=None)
+    return estimate(facts.model, request, answers.CALIBRATION, facts.workload)
 
 
 def test_rows_of_one_engine_do_not_calibrate_another() -> None:
@@ -47,11 +47,11 @@ def test_every_other_engine_has_rows(engine: Engine) -> None:
 
 
 def test_a_device_is_known_only_with_an_engine_and_backend_that_were_measured_on_it() -> None:
-    one = answers.facts_of("qwen3-8b", "arc-pro-b70-32-gb", "q4-k-m")
-    known = replace(one.request, engine=Engine.LLAMA_CPP, backend=Backend.VULKAN, software=None)
+    facts = answers.facts_of("qwen3-8b", "arc-pro-b70-32-gb", "q4-k-m")
+    known = replace(facts.request, engine=Engine.LLAMA_CPP, backend=Backend.VULKAN, software=None)
     unknown = replace(known, quant=ENTITIES.quants["bf16-safetensors"], engine=Engine.VLLM, backend=Backend.SYCL)
     for request, evidence in ((known, Evidence.CALIBRATED), (unknown, Evidence.EXTRAPOLATED)):
-        speed = estimate(one.model, request, answers.CALIBRATION, one.workload).decode
+        speed = estimate(facts.model, request, answers.CALIBRATION, facts.workload).decode
         assert speed is not None
         assert speed.evidence is evidence
 
@@ -60,8 +60,8 @@ def test_what_rows_show_of_a_chip_holds_with_more_memory_too() -> None:
     """The memory size alone leaves the correction of a thinly measured device, which is small."""
     speeds = []
     for gpu in ("strix-halo-8060s-64gb", "strix-halo-8060s-128gb"):
-        one = answers.facts_of("qwen3-30b-a3b", gpu, "q4-k-m")
-        speeds.append(estimate(one.model, one.request, answers.CALIBRATION, one.workload))
+        facts = answers.facts_of("qwen3-30b-a3b", gpu, "q4-k-m")
+        speeds.append(estimate(facts.model, facts.request, answers.CALIBRATION, facts.workload))
     for kind in ("decode", "prefill"):
         small, large = (getattr(speed, kind).value for speed in speeds)
         assert large == pytest.approx(small, rel=0.06)

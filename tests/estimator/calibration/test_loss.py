@@ -85,9 +85,9 @@ def test_a_narrower_type_of_one_family_never_loses_less(
         for nats in by_family.values():
             # Files of recipes that fall back on the same wider types have the same bits, whatever their names promise.
             assert np.all(np.diff(np.log(np.maximum(nats, 1e-9))) >= -0.35), slug
-        seen = [quant for quant in gguf if table.typical_bits(quant) != quant.nominal_bits]
-        usual = table.divergences(models[slug], [(quant, None) for quant in seen])
-        families = [form.family if (form := form_of(quant)) else "" for quant in seen]
+        measured = [quant for quant in gguf if table.typical_bits(quant) != quant.nominal_bits]
+        usual = table.divergences(models[slug], [(quant, None) for quant in measured])
+        families = [form.family if (form := form_of(quant)) else "" for quant in measured]
         for family in set(families):
             nats = [loss.nats for loss, own in zip(usual, families, strict=True) if own == family]
             assert nats == sorted(nats), (slug, family)

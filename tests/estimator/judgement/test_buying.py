@@ -59,8 +59,8 @@ def test_a_whole_computer_costs_its_system_price() -> None:
 
 def test_cards_are_bought_with_the_computers_that_hold_them() -> None:
     cards = [offer for offer in offered() if offer.ware is CARD]
-    found = {(offer.count, offer.computer.slug, offer.usd) for offer in cards if offer.computer is not None}
-    assert found == {(1, "small", 1700.0), (1, "large", 3000.0), (2, "large", 4000.0)}
+    bought = {(offer.count, offer.computer.slug, offer.usd) for offer in cards if offer.computer is not None}
+    assert bought == {(1, "small", 1700.0), (1, "large", 3000.0), (2, "large", 4000.0)}
     assert all(offer.misfits == () for offer in cards)
 
 

@@ -75,6 +75,6 @@ def test_ties_end_with_the_tie_breaks() -> None:
 
 
 def test_tiers_count_from_the_best_and_have_every_letter() -> None:
-    found = tiers(np.array([70.0, 40.0, 72.0, 66.0, 71.0]))
-    assert found == {"S": [2, 4, 0], "A": [3], "B": [], "C": [], "D": [], "F": [1]}
-    assert set(tiers(np.array([]))) == set(found)
+    letters = tiers(np.array([70.0, 40.0, 72.0, 66.0, 71.0]))
+    assert letters == {"S": [2, 4, 0], "A": [3], "B": [], "C": [], "D": [], "F": [1]}
+    assert set(tiers(np.array([]))) == set(letters)

@@ -91,8 +91,8 @@ def test_a_computer_that_is_not_sold_any_more_has_only_used_prices() -> None:
 )
 def test_slots_places_and_supply_are_checked(count: int, slots: int | None, supply_w: float, reason: str) -> None:
     board, desktop = dataclasses.replace(BOARD, slots=slots), dataclasses.replace(DESKTOP, supply_w=supply_w)
-    found = misfits(desktop, CARD, board, count)
-    assert (reason in "; ".join(found)) if reason else found == ()
+    reasons = misfits(desktop, CARD, board, count)
+    assert (reason in "; ".join(reasons)) if reason else reasons == ()
 
 
 def test_a_module_is_no_card() -> None:

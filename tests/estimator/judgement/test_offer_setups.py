@@ -27,7 +27,7 @@ def test_every_offer_has_the_setup_that_it_has_alone(model: str, users: int) -> 
         [subject], QUANTS, needs_of(workload("coding"), users=users), Calibration.load(), OperatingMode.BALANCED
     )
     together = {id(offer): (setup, misses) for offer, setup, misses in judge.setups(options)}
-    alone = {id(offer): found[0][1:] for offer in options if (found := judge.setups([offer]))}
+    alone = {id(offer): judged[0][1:] for offer in options if (judged := judge.setups([offer]))}
     assert together.keys() == alone.keys()
     for key, (setup, misses) in together.items():
         other, _ = alone[key]

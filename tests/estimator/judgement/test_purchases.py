@@ -77,18 +77,18 @@ def test_the_whole_budget_costs_as_much_as_a_doubling_without_one() -> None:
 def test_nothing_in_the_list_is_beaten_and_the_list_is_by_value() -> None:
     answer = found(("qwen3-32b",), CODING, Terms(TODAY))
 
-    def beats(one: Purchase, other: Purchase) -> bool:
+    def beats(purchase: Purchase, other: Purchase) -> bool:
         pairs = (
-            (one.offer.usd, other.offer.usd),
-            (-one.setup.worth, -other.setup.worth),
-            (one.setup.answer_s, other.setup.answer_s),
+            (purchase.offer.usd, other.offer.usd),
+            (-purchase.setup.worth, -other.setup.worth),
+            (purchase.setup.answer_s, other.setup.answer_s),
         )
         known = [(a, b) for a, b in pairs if a is not None and b is not None]
         return all(a <= b for a, b in known) and any(a < b for a, b in known)
 
     everything = (*answer.meeting, *answer.beaten)
-    assert not any(beats(one, other) for one in everything for other in answer.meeting)
-    assert all(any(beats(one, other) for one in answer.meeting) for other in answer.beaten)
+    assert not any(beats(purchase, other) for purchase in everything for other in answer.meeting)
+    assert all(any(beats(purchase, other) for purchase in answer.meeting) for other in answer.beaten)
     values = [purchase.value for purchase in answer.meeting]
     assert values == sorted(values, reverse=True)
 

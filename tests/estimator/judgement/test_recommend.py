@@ -33,33 +33,34 @@ def test_the_smallest_setup_reaches_its_target_with_the_fewest_cards() -> None:
         )
     target = Target(decode_tok_s=8.0)
     known = [device.msrp_usd for device in devices]
-    found = smallest_setups(blocks, 0, devices, target, prices=known, most=[4] * 6)
+    setups = smallest_setups(blocks, 0, devices, target, prices=known, most=[4] * 6)
     most = [1] * 5 + [4]
-    few = {one.gpu for one in smallest_setups(blocks, 0, devices, target, prices=known, most=most)}
-    assert few == {one.gpu for one in found if one.count <= most[one.gpu]}
-    assert len(few) < len(found)
-    assert found
+    few = {setup.gpu for setup in smallest_setups(blocks, 0, devices, target, prices=known, most=most)}
+    assert few == {setup.gpu for setup in setups if setup.count <= most[setup.gpu]}
+    assert len(few) < len(setups)
+    assert setups
     laptop = slugs.index("rtx-4090-laptop")
     several = blocks[4].status[laptop, :, 0] <= _RUNNING[1]
     assert (several & blocks[4].available[laptop]).any(), "the laptop's chip would do if there were four of it"
-    assert laptop not in {one.gpu for one in found}
-    for one in found:
-        block = blocks[one.count]
-        assert block.status[one.gpu, one.quant, 0] in _RUNNING[:2]
-        assert block.decode_tok_s[one.gpu, one.quant, 0] >= 8.0
+    assert laptop not in {setup.gpu for setup in setups}
+    for setup in setups:
+        block = blocks[setup.count]
+        assert block.status[setup.gpu, setup.quant, 0] in _RUNNING[:2]
+        assert block.decode_tok_s[setup.gpu, setup.quant, 0] >= 8.0
         for count in blocks:
-            if count < one.count:
+            if count < setup.count:
                 smaller = blocks[count]
-                good = (smaller.status[one.gpu, :, 0] <= _RUNNING[1]) & (smaller.decode_tok_s[one.gpu, :, 0] >= 8.0)
-                assert not (good & smaller.available[one.gpu]).any()
-    prices = [one.price_usd for one in found if one.price_usd is not None]
+                good = (smaller.status[setup.gpu, :, 0] <= _RUNNING[1]) & (smaller.decode_tok_s[setup.gpu, :, 0] >= 8.0)
+                assert not (good & smaller.available[setup.gpu]).any()
+    prices = [setup.price_usd for setup in setups if setup.price_usd is not None]
     assert prices == sorted(prices)
 
     def even(count: int, g: int, q: int) -> bool:
         return (count + q) % 2 == 0
 
     some = {
-        one.gpu: one for one in smallest_setups(blocks, 0, devices, target, startable=even, prices=known, most=[4] * 6)
+        setup.gpu: setup
+        for setup in smallest_setups(blocks, 0, devices, target, startable=even, prices=known, most=[4] * 6)
     }
     assert some
     for g in range(len(devices)):

@@ -22,13 +22,13 @@ BITS = np.tile([16.0, 8.5, 6.6, 4.85, 3.0], (len(TRAITS), 1))
 WORTHS = {kind: worth_table(kind, TRAITS, QUANTS, BITS) for kind in WorkloadKind}
 WORKLOADS = {specs.workload(entry).kind: specs.workload(entry) for entry in CATALOG.workloads.values()}
 CUSTOM = np.array([customary(quant) for quant in QUANTS])
-RECENCY = np.array([each.released for each in TRAITS])
+RECENCY = np.array([traits.released for traits in TRAITS])
 
 
 def random_pace(rng: np.random.Generator) -> Pace:
     """A machine of random memory and bandwidth, some speeds equal."""
-    active = np.array([[each.active_b] for each in TRAITS])
-    total = np.array([[each.total_b] for each in TRAITS])
+    active = np.array([[traits.active_b] for traits in TRAITS])
+    total = np.array([[traits.total_b] for traits in TRAITS])
     bandwidth, memory = rng.lognormal(6, 1), rng.lognormal(3.5, 1)
     decode = np.round(bandwidth / (active * BITS / 8.0), 0)
     wait = np.round(rng.lognormal(1, 1) * 1000 * active / bandwidth * 30, -2) + 100

@@ -38,17 +38,17 @@ def most_by_hand(sizes: list[int], rooms: list[int]) -> int:
 
 def test_filling_from_the_end_holds_the_most_that_any_cut_does() -> None:
     pick = random.Random(1)
-    seen = set()
+    counts = set()
     for _ in range(500):
         sizes = [pick.randint(0, 9) for _ in range(pick.randint(1, 8))]
         rooms = [pick.randint(-1, 14) for _ in range(pick.randint(1, 4))]
         sums = np.concatenate([[0.0], np.cumsum(sizes)])[None]
-        found = int(reached(sums, np.array(rooms, dtype=np.float64)[:, None])[0])
+        held = int(reached(sums, np.array(rooms, dtype=np.float64)[:, None])[0])
         expected = most_by_hand(sizes, rooms)
         # Parts of no size are held or not held alike.
-        assert found == expected or (0 <= expected < found and sum(sizes[expected:found]) == 0), (sizes, rooms)
-        seen.add(found)
-    assert {-1, 0, 1, 8} <= seen
+        assert held == expected or (0 <= expected < held and sum(sizes[expected:held]) == 0), (sizes, rooms)
+        counts.add(held)
+    assert {-1, 0, 1, 8} <= counts
 
 
 def all_stay(tables: ModelTables, cache: Floats, moved: int, free: Floats) -> bool:
@@ -106,9 +106,9 @@ def test_a_safe_context_of_several_cards_fits_and_a_longer_one_does_not() -> Non
             gpu_count=pick.choice((2, 3)),
             context_tokens=4096,
         )
-        found = estimate(model, request, CALIBRATION)
-        safe = found.safe_context_tokens
-        if found.status not in RUNNING:
+        answer = estimate(model, request, CALIBRATION)
+        safe = answer.safe_context_tokens
+        if answer.status not in RUNNING:
             continue
         longest = estimate(model, replace(request, context_tokens=safe), CALIBRATION)
         assert longest.status in RUNNING

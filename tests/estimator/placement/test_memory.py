@@ -126,8 +126,8 @@ def test_compute_buffers_of_a_layer_split() -> None:
     assert np.median(errors) < 0.03
     assert max(errors) < 0.10
     assert max(host_errors) < 0.005
-    one = np.array([5.0, 7.0])
-    assert (split_compute_bytes(one, one, one, one, 1) == one).all()
+    buffers = np.array([5.0, 7.0])
+    assert (split_compute_bytes(buffers, buffers, buffers, buffers, 1) == buffers).all()
 
 
 @pytest.mark.parametrize("slug", ["mistral-7b-v0.1", "starcoder2-3b", "starcoder2-7b", "starcoder2-15b"])
@@ -145,11 +145,11 @@ def test_slots_with_a_cache_of_their_own_or_a_shared_one(unified: bool) -> None:
     assert len(rows) > 30
     errors = []
     for row in rows:
-        model, each, slots = model_of(row["model_slug"]), row["n_ctx"] / row["n_seq"], row["n_seq"]
+        model, slot_tokens, slots = model_of(row["model_slug"]), row["n_ctx"] / row["n_seq"], row["n_seq"]
         shape, planned = cache_shape(model), row["buffers"]["CUDA0"]
-        kept = shape.bytes_per_layer(each, CacheType.F16, sequences=slots, unified=unified)[0].sum()
+        kept = shape.bytes_per_layer(slot_tokens, CacheType.F16, sequences=slots, unified=unified)[0].sum()
         assert kept == pytest.approx(planned["context_mib"] * MIB, rel=1e-3)
-        compute, host = compute_bytes(model, shape, each, sequences=slots, all_logits=True, unified=unified)
+        compute, host = compute_bytes(model, shape, slot_tokens, sequences=slots, all_logits=True, unified=unified)
         errors.append(abs(compute[0] / (planned["compute_mib"] * MIB) - 1.0))
         assert host[0] == pytest.approx(row["buffers"]["CUDA_Host"]["compute_mib"] * MIB, rel=0.05)
     assert np.median(errors) < 0.01

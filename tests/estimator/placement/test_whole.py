@@ -24,11 +24,11 @@ def test_tables_and_weights_are_not_given_the_same_memory(gpu: str) -> None:
     statuses = set()
     for slug in ("q6-k", "q5-k-m", "q4-k-m", "iq2-xxs"):
         request = request_of(specs.quant(CATALOG.quants[slug]), device, host)
-        memory = (told := estimate(model, request, Calibration.load())).memory
-        statuses.add(told.status)
-        if told.status is not Status.DOES_NOT_FIT and device.unified_memory:
+        memory = (answer := estimate(model, request, Calibration.load())).memory
+        statuses.add(answer.status)
+        if answer.status is not Status.DOES_NOT_FIT and device.unified_memory:
             assert memory.total_bytes + memory.host_bytes <= max(memory.usable_bytes, host.memory_bytes - 4 * GIB)
-        elif told.status is not Status.DOES_NOT_FIT:
+        elif answer.status is not Status.DOES_NOT_FIT:
             assert memory.host_bytes <= host.memory_bytes
     if device.unified_memory:
         assert len(statuses) > 1

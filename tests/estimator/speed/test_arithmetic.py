@@ -50,7 +50,7 @@ def test_quantized_weights_are_multiplied_at_the_integer_rate_that_geforce_cards
     assert geforce.matrix_flops is not None
     # Of what is stated with FP32 accumulation, a GeForce has half.
     assert workstation.matrix_flops / geforce.matrix_flops > 2
-    peaks = [weight_peak(each, Backend.CUDA, quant("q4-k-m")) for each in (geforce, workstation)]
+    peaks = [weight_peak(device, Backend.CUDA, quant("q4-k-m")) for device in (geforce, workstation)]
     assert 0.9 < peaks[1] / peaks[0] < 1.2
     assert geforce.int8_ops is not None
     assert peaks[0] == geforce.int8_ops / INT8_PER_FP16
@@ -68,22 +68,22 @@ def test_quantized_weights_are_multiplied_at_the_integer_rate_that_geforce_cards
 )
 def test_matrix_units_are_not_mistaken_for_shaders(card: str, sibling: str, least: float) -> None:
     for weights in ("q4-k-m", "f16", "bf16"):
-        peaks = [weight_peak(gpu(each), Backend.CUDA, quant(weights)) for each in (card, sibling)]
+        peaks = [weight_peak(gpu(slug), Backend.CUDA, quant(weights)) for slug in (card, sibling)]
         assert least < peaks[0] / peaks[1] < 1.2
 
 
 def test_a_laptop_is_as_near_to_its_peak_as_the_desktop_card_of_its_chip() -> None:
     shares = []
-    for each in ("gtx-1660-ti-laptop", "gtx-1660-ti"):
-        prefill = ask("qwen3-0.6b", each, "q4-k-m", prompt_tokens=512, output_tokens=32).prefill
+    for slug in ("gtx-1660-ti-laptop", "gtx-1660-ti"):
+        prefill = ask("qwen3-0.6b", slug, "q4-k-m", prompt_tokens=512, output_tokens=32).prefill
         assert prefill is not None
-        shares.append(prefill.value / weight_peak(gpu(each), Backend.CUDA, quant("q4-k-m")))
+        shares.append(prefill.value / weight_peak(gpu(slug), Backend.CUDA, quant("q4-k-m")))
     assert 0.85 < shares[0] / shares[1] < 1.1
 
 
 def test_less_of_the_same_chip_is_no_faster() -> None:
     for slower, faster in (("b100", "b200"), ("jetson-thor-t4000", "jetson-thor-t5000"), ("rtx-5090-d", "rtx-5090")):
-        speeds = [ask("qwen3-0.6b", each, "q4-k-m") for each in (slower, faster)]
+        speeds = [ask("qwen3-0.6b", slug, "q4-k-m") for slug in (slower, faster)]
         assert speeds[0].decode is not None
         assert speeds[1].decode is not None
         assert speeds[0].decode.value < speeds[1].decode.value
@@ -132,16 +132,16 @@ def test_more_arithmetic_is_faster_whatever_the_power_limit() -> None:
     speeds = []
     for device in (replace(plain, slug="wide"), wider):
         request = EstimateRequest(quant=quant("q4-k-m"), accelerator=device, host=host, prompt_tokens=4096)
-        found = estimate(model("llama-3.1-8b"), request, CALIBRATION).prefill
-        assert found is not None
-        speeds.append(found.value)
+        prefill = estimate(model("llama-3.1-8b"), request, CALIBRATION).prefill
+        assert prefill is not None
+        speeds.append(prefill.value)
     assert 1.05 * speeds[0] < speeds[1] < 2 * speeds[0]
 
 
 def test_a_power_limit_holds_a_wide_chip_down_and_an_unknown_one_says_nothing() -> None:
     held = [
-        power_log(gpu(each), weight_peak(gpu(each), Backend.CUDA, quant("q4-k-m")))
-        for each in ("l4", "rtx-4090", "rtx-4060")
+        power_log(gpu(slug), weight_peak(gpu(slug), Backend.CUDA, quant("q4-k-m")))
+        for slug in ("l4", "rtx-4090", "rtx-4060")
     ]
     assert held == sorted(held, reverse=True)
     assert power_log(replace(gpu("l4"), tdp_w=None), 1e14) == 0.0
@@ -153,13 +153,13 @@ def test_a_power_limit_holds_a_wide_chip_down_and_an_unknown_one_says_nothing() 
             model("llama-3.1-8b"),
             EstimateRequest(
                 quant=quant("q4-k-m"),
-                accelerator=each,
+                accelerator=device,
                 host=specs.host(CATALOG.hosts[CATALOG.default_host]),
                 prompt_tokens=4096,
             ),
             CALIBRATION,
         ).prefill
-        for each in (gpu("l4"), freer)
+        for device in (gpu("l4"), freer)
     )
     assert slow is not None
     assert fast is not None
@@ -185,9 +185,9 @@ def test_each_engine_takes_its_own_number_of_prompt_tokens_at_a_time(device: str
 
 def test_the_micro_batch_that_is_asked_for_replaces_the_engines_own() -> None:
     def prefill(**changes: object) -> float:
-        found = ask("qwen3-30b-a3b", "dgx-spark", "q4-k-m", prompt_tokens=8192, **changes).prefill
-        assert found is not None
-        return found.value
+        speed = ask("qwen3-30b-a3b", "dgx-spark", "q4-k-m", prompt_tokens=8192, **changes).prefill
+        assert speed is not None
+        return speed.value
 
     assert prefill() == pytest.approx(prefill(micro_batch_tokens=512), rel=1e-6)
     # Every step reads nearly all experts once.
@@ -197,8 +197,15 @@ def test_the_micro_batch_that_is_asked_for_replaces_the_engines_own() -> None:
 
 def test_vllm_reads_the_experts_once_for_many_more_tokens() -> None:
     own, small = (
-        ask("qwen3-30b-a3b", "h100-sxm5-80-gb", "fp8", engine=Engine.VLLM, prompt_tokens=8192, micro_batch_tokens=each)
-        for each in (None, 512)
+        ask(
+            "qwen3-30b-a3b",
+            "h100-sxm5-80-gb",
+            "fp8",
+            engine=Engine.VLLM,
+            prompt_tokens=8192,
+            micro_batch_tokens=micro_batch,
+        )
+        for micro_batch in (None, 512)
     )
     assert own.prefill is not None
     assert small.prefill is not None
@@ -211,7 +218,9 @@ def test_heads_that_share_keys_and_values_cost_arithmetic_at_depth() -> None:
     doubled = replace(
         plain, slug="doubled", layers=tuple(replace(layer, heads=2 * layer.heads) for layer in plain.layers)
     )
-    pairs = [model_tables(each, (quant("q4-k-m"),)).attention_flops_per_token_pair for each in (plain, doubled)]
+    pairs = [
+        model_tables(structure, (quant("q4-k-m"),)).attention_flops_per_token_pair for structure in (plain, doubled)
+    ]
     assert pairs[1] == 2 * pairs[0]
     host = specs.host(CATALOG.hosts[CATALOG.default_host])
 
@@ -219,11 +228,11 @@ def test_heads_that_share_keys_and_values_cost_arithmetic_at_depth() -> None:
         request = EstimateRequest(
             quant=quant("q4-k-m"), accelerator=gpu("b200"), host=host, depth_tokens=depth, output_tokens=2
         )
-        found = estimate(which, request, CALIBRATION).decode
-        assert found is not None
-        return 1.0 / found.value
+        decode = estimate(which, request, CALIBRATION).decode
+        assert decode is not None
+        return 1.0 / decode.value
 
-    grown = [seconds(each, 32768) - seconds(each, 0) for each in (plain, doubled)]
+    grown = [seconds(structure, 32768) - seconds(structure, 0) for structure in (plain, doubled)]
     assert 1.02 * grown[0] < grown[1] < 2 * grown[0]
 
 
@@ -233,5 +242,5 @@ def test_latent_rows_are_multiplied_as_stored_and_compressed_contexts_once_an_en
     expected = sum(2.0 * layer.heads * (2 * latent.latent.kv_rank + latent.latent.rope_dim) for layer in latent.layers)
     assert model_tables(latent, (quant("q4-k-m"),)).attention_flops_per_token_pair == expected
     compressed = model("deepseek-v4-flash")
-    whole = sum(2.0 * layer.heads * (layer.key_dim + layer.value_dim) for layer in compressed.layers)
-    assert 0 < model_tables(compressed, (quant("q4-k-m"),)).attention_flops_per_token_pair < whole / 4
+    uncompressed = sum(2.0 * layer.heads * (layer.key_dim + layer.value_dim) for layer in compressed.layers)
+    assert 0 < model_tables(compressed, (quant("q4-k-m"),)).attention_flops_per_token_pair < uncompressed / 4

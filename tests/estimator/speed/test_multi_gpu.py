@@ -63,9 +63,9 @@ def prefill(answer: Estimate) -> float:
 @pytest.mark.parametrize("gpu", ["rtx-3090", "h100-pcie-80-gb", "radeon-ai-pro-r9700"])
 @pytest.mark.parametrize("model", ["llama-3.1-8b", "gpt-oss-20b", "gemma-3-12b"])
 def test_a_layer_split_adds_a_hop_per_boundary_to_a_token(model: str, gpu: str) -> None:
-    one = decode_s(ask(model, gpu, "q4-k-m", 1))
+    single_s = decode_s(ask(model, gpu, "q4-k-m", 1))
     for count in (2, 4, 7):
-        assert decode_s(ask(model, gpu, "q4-k-m", count)) == pytest.approx(one + (count - 1) * HOP, rel=1e-5)
+        assert decode_s(ask(model, gpu, "q4-k-m", count)) == pytest.approx(single_s + (count - 1) * HOP, rel=1e-5)
 
 
 def test_a_prompt_of_many_micro_batches_is_worked_on_by_all_devices_at_once() -> None:
@@ -81,11 +81,11 @@ def test_a_prompt_of_many_micro_batches_is_worked_on_by_all_devices_at_once() ->
 
 
 def test_a_backend_without_queued_copies_gains_nothing_on_prompts() -> None:
-    one, four = (
+    single, four = (
         prefill(ask("llama-3.1-8b", "rtx-3090", "q4-k-m", count, prompt_tokens=8192, backend=Backend.VULKAN))
         for count in (1, 4)
     )
-    assert four <= one
+    assert four <= single
 
 
 @pytest.mark.parametrize("model", ["llama-3.1-8b", "qwen3-14b"])
@@ -119,7 +119,7 @@ def test_tensor_parallel_beyond_the_kv_heads_takes_memory(model: str, heads: int
         return ask(model, "a100-sxm4-80-gb", "bf16-safetensors", count, context_tokens=tokens).memory.kv_cache_bytes
 
     for count in (4, 8, 16):
-        grown = [held(each, 65536) - held(each, 8192) for each in (2, count)]
+        grown = [held(tokens, 65536) - held(tokens, 8192) for tokens in (2, count)]
         # The cache grows by whole pages.
         assert grown[1] / grown[0] == pytest.approx(max(count / heads, 1.0) / max(2 / heads, 1.0), rel=5e-3)
     longest = ask(model, "a100-sxm4-80-gb", "bf16-safetensors", 16).safe_context_tokens
@@ -134,7 +134,9 @@ def test_without_flash_attention_the_cache_takes_longer_and_a_prompt_as_long() -
         options = {"depth_tokens": depth_tokens, "flash_attention": flash_attention}
         return ask("llama-3.1-8b", "strix-halo-8060s-128gb", "q4-k-m", 1, **options)
 
-    (near_on, near_off), (far_on, far_off) = ([asked(depth, each) for each in (True, False)] for depth in (1000, 9000))
+    (near_on, near_off), (far_on, far_off) = (
+        [asked(depth, is_on) for is_on in (True, False)] for depth in (1000, 9000)
+    )
     names = ("no-flash:yes", f"no-flash|family|backend:strix-halo|{far_on.backend.value if far_on.backend else ''}")
     slower = math.exp(sum(effects.get(f"cache/{name}", 0.0) for name in names))
     assert slower > 1.5
@@ -191,10 +193,11 @@ def test_rows_on_one_device_say_nothing_of_tensor_parallel() -> None:
     without = Calibration(forgotten, "without")
 
     def both(count: int) -> tuple[float, float]:
-        one, other = (
-            ask("gemma-4-12b", "rtx-3090", "awq-int4", count, calibration=each) for each in (CALIBRATION, without)
+        measured, other = (
+            ask("gemma-4-12b", "rtx-3090", "awq-int4", count, calibration=calibration)
+            for calibration in (CALIBRATION, without)
         )
-        return decode_s(one), decode_s(other)
+        return decode_s(measured), decode_s(other)
 
     known, unknown = both(1)
     assert known / unknown == pytest.approx(math.exp(shift), rel=1e-3)
@@ -213,7 +216,7 @@ def test_a_deeper_context_widens_the_range_on_one_device_and_on_several(count: i
     assert wider > 1.0
     assert deep.decode is not None
     for end in ("low", "high"):
-        logs = [math.log(getattr(each, end) / each.value) for each in (shallow.decode, deep.decode)]
+        logs = [math.log(getattr(speed, end) / speed.value) for speed in (shallow.decode, deep.decode)]
         assert logs[1] / logs[0] == pytest.approx(wider, rel=1e-3)
 
 
@@ -249,10 +252,12 @@ def test_what_one_backend_has_shown_tells_nothing_of_another() -> None:
 
 def test_parts_that_differ_by_the_size_of_their_memory_share_what_one_has_shown() -> None:
     effects = CALIBRATION.data["decode"]["effects"]
-    name = max((each for each in effects if each.startswith("whole/chip:")), key=lambda each: abs(effects[each]))
+    name = max(
+        (effect for effect in effects if effect.startswith("whole/chip:")), key=lambda effect: abs(effects[effect])
+    )
     slug = name.removeprefix("whole/chip:")
     twin = next(gpu for gpu in CATALOG.gpus if chip_of(gpu) == slug)
     other = replace(accelerator(twin), slug=f"{slug}-999gb")
     stranger = replace(other, slug="another-card")
-    known, unknown = (decode_s(ask("llama-3.2-1b", each, "q4-k-m", 1)) for each in (other, stranger))
+    known, unknown = (decode_s(ask("llama-3.2-1b", card, "q4-k-m", 1)) for card in (other, stranger))
     assert known / unknown == pytest.approx(math.exp(effects[name]), rel=1e-6)

@@ -28,8 +28,8 @@ SITUATION = Situation(prompt_tokens=4096, output_tokens=512, context_tokens=8192
 @pytest.mark.parametrize("gpu", ["rtx-4090", "h200-sxm-141-gb", "apple-m2-ultra-76c-192gb", "cpu-ddr5-6400-2ch"])
 def test_each_model_is_as_fast_as_alone(gpu: str, is_moe: bool) -> None:
     models = [model for model in MODELS if model.is_moe == is_moe]
-    machine, host, whole = (ENTITIES.accelerators[gpu],), (ENTITIES.default_host,), Overrides(offloads=False)
-    fleet = fleet_of("", is_moe, machine, QUANTS, host, whole)
+    machine, host, overrides = (ENTITIES.accelerators[gpu],), (ENTITIES.default_host,), Overrides(offloads=False)
+    fleet = fleet_of("", is_moe, machine, QUANTS, host, overrides)
     coefficients = CALIBRATION.decode_table(models, fleet.choices)
     work = stacked_work(models, QUANTS, SITUATION, fleet.rig)
     compared = 0
@@ -37,7 +37,7 @@ def test_each_model_is_as_fast_as_alone(gpu: str, is_moe: bool) -> None:
         situation = replace(SITUATION, batch=streams, expected_occupancy=streams > 1)
         stacked = stacked_decode_tok_s(work, streams, coefficients)
         for model, speeds in zip(models, stacked, strict=True):
-            block = outline(model, machine, QUANTS, (situation,), host, CALIBRATION, whole)
+            block = outline(model, machine, QUANTS, (situation,), host, CALIBRATION, overrides)
             runs = block.available[0] & (block.status[0, :, 0] < verdict.DOES_NOT_FIT)
             np.testing.assert_allclose(speeds[runs], block.decode_tok_s[0, runs, 0], rtol=1e-6)
             compared += int(runs.sum())

@@ -41,14 +41,14 @@ def test_more_streams_are_each_slower_and_together_faster(model: str, quant: str
     architecture, asked = ENTITIES.models[model], request(quant, gpu, engine)
     assert architecture is not None
     answers = [estimate(architecture, replace(asked, batch=count), CALIBRATION) for count in COUNTS]
-    each = [answer.decode.value for answer in answers if answer.decode is not None]
-    assert len(each) == len(COUNTS)
+    speeds = [answer.decode.value for answer in answers if answer.decode is not None]
+    assert len(speeds) == len(COUNTS)
     # Float32 of the answers, and a step of many streams that reads at one stream's pace.
-    assert all(slower <= faster * 1.0001 for faster, slower in pairwise(each))
+    assert all(slower <= faster * 1.0001 for faster, slower in pairwise(speeds))
     # The second stream makes the processor sample one after the other; from then on more streams give more tokens.
-    together = [count * speed for count, speed in zip(COUNTS[1:], each[1:], strict=True)]
+    together = [count * speed for count, speed in zip(COUNTS[1:], speeds[1:], strict=True)]
     assert all(more >= less * 0.999 for less, more in pairwise(together))
-    assert together[-1] > 2.0 * each[0]
+    assert together[-1] > 2.0 * speeds[0]
 
 
 def test_a_range_of_many_streams_is_no_narrower_than_that_of_one() -> None:
@@ -79,7 +79,7 @@ def test_the_same_bytes_under_the_same_arithmetic_are_as_fast() -> None:
 def test_prompts_of_many_streams_are_read_in_full_steps() -> None:
     architecture, asked = ENTITIES.models["llama-3.1-8b"], request("bf16-safetensors", "h100-sxm5-80-gb", Engine.VLLM)
     assert architecture is not None
-    one, many = (estimate(architecture, replace(asked, batch=count), CALIBRATION).prefill for count in (1, 32))
-    assert one is not None
+    single, many = (estimate(architecture, replace(asked, batch=count), CALIBRATION).prefill for count in (1, 32))
+    assert single is not None
     assert many is not None
-    assert many.value > one.value
+    assert many.value > single.value

@@ -59,40 +59,40 @@ def test_a_load_takes_what_the_engine_takes(name: str, tmp_path: Path, capsys: p
     structure, path = model.structure, model.write(tmp_path / "model.gguf")
     tensors, shape, errors = inventory(structure), cache_shape(structure), []
     types = tensor_types(index_tensors(structure, tensors), "F16", imatrix=False)
-    for each in LOADS:
+    for setting in LOADS:
         loaded = load(
             path,
-            context_tokens=each.context_tokens * each.sequences,
-            micro_batch=each.micro_batch,
-            cache=each.cache,
-            flash_attention=each.flash_attention,
-            all_logits=each.all_logits,
-            sequences=each.sequences,
+            context_tokens=setting.context_tokens * setting.sequences,
+            micro_batch=setting.micro_batch,
+            cache=setting.cache,
+            flash_attention=setting.flash_attention,
+            all_logits=setting.all_logits,
+            sequences=setting.sequences,
         )
         assert loaded.parameters == tensors.parameters
         assert loaded.weights_bytes == int(tensor_bytes(tensors, types).sum())
         assert abs(loaded.weights_bytes / MIB - loaded.mib("model")) <= loaded.rounding_mib("model")
-        state = float(shape.state_bytes.sum()) * each.sequences
-        context, options = each.context_tokens, {"sequences": each.sequences, "micro_batch": each.micro_batch}
+        state = float(shape.state_bytes.sum()) * setting.sequences
+        context, options = setting.context_tokens, {"sequences": setting.sequences, "micro_batch": setting.micro_batch}
         options["unified"] = True
-        kept = float(shape.bytes_per_layer(context, each.cache, **options)[0].sum())
-        assert abs(state / MIB - loaded.mib("RS")) <= loaded.rounding_mib("RS"), each
-        assert abs((kept - state) / MIB - loaded.mib("KV")) <= loaded.rounding_mib("KV"), each
-        output = 4.0 * structure.vocab * each.sequences
-        assert abs(output / MIB - loaded.mib("output")) <= loaded.rounding_mib("output"), each
+        kept = float(shape.bytes_per_layer(context, setting.cache, **options)[0].sum())
+        assert abs(state / MIB - loaded.mib("RS")) <= loaded.rounding_mib("RS"), setting
+        assert abs((kept - state) / MIB - loaded.mib("KV")) <= loaded.rounding_mib("KV"), setting
+        output = 4.0 * structure.vocab * setting.sequences
+        assert abs(output / MIB - loaded.mib("output")) <= loaded.rounding_mib("output"), setting
         device, _ = compute_bytes(
             structure,
             shape,
             context,
-            cache=each.cache,
-            flash_attention=each.flash_attention,
-            all_logits=each.all_logits,
+            cache=setting.cache,
+            flash_attention=setting.flash_attention,
+            all_logits=setting.all_logits,
             converts_cache=False,
             **options,
         )
         # A CPU has no second buffer for the input embeddings: they stay in this one. With a quantized cache, rows are
         # rotated out of place, and they are overwritten.
-        embeddings = 4.0 * each.micro_batch * structure.hidden * (each.cache is CacheType.F16)
+        embeddings = 4.0 * setting.micro_batch * structure.hidden * (setting.cache is CacheType.F16)
         errors.append((float(device[0]) + embeddings) / MIB / loaded.mib("compute") - 1.0)
     with capsys.disabled():
         print(f"\n{name:14} compute buffers " + " ".join(f"{error:+6.1%}" for error in errors), end=" ")
@@ -101,7 +101,7 @@ def test_a_load_takes_what_the_engine_takes(name: str, tmp_path: Path, capsys: p
 
 @pytest.mark.parametrize(("name", "file_type"), [("llama", "Q4_K_M"), ("qwen3moe", "Q3_K_L"), ("gpt-oss", "MXFP4_MOE")])
 def test_a_quantized_file_takes_what_its_table_says(name: str, file_type: str, tmp_path: Path) -> None:
-    model = next(each for each in small_models(FOR_RECIPES) if each.name == name)
+    model = next(candidate for candidate in small_models(FOR_RECIPES) if candidate.name == name)
     path = tmp_path / "quantized.gguf"
     quantize(model.write(tmp_path / "model.gguf"), path, file_type)
     loaded = load(path, context_tokens=256, micro_batch=64, cache=CacheType.F16, flash_attention=True)

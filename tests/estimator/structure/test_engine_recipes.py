@@ -98,7 +98,7 @@ def test_files_that_the_quantizer_writes_have_those_types(
         target = tmp_path / f"{file_type}.gguf"
         quantize(files[name], target, file_type)
         written = {tensor.name: tensor for tensor in gguf.GGUFReader(target).tensors}
-        theirs = of_engine(model, {each: tensor.tensor_type.name for each, tensor in written.items()})
+        theirs = of_engine(model, {tensor_name: tensor.tensor_type.name for tensor_name, tensor in written.items()})
         assert of_estimator(model, file_type, False) == theirs, file_type
         ours = int(tensor_bytes(tensors, tensor_types(index, file_type, imatrix=False)).sum())
         assert ours == sum(int(tensor.n_bytes) for tensor in written.values()), file_type

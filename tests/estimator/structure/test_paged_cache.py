@@ -72,9 +72,9 @@ def test_a_state_takes_a_block_and_lengthens_those_of_attention(slug: str) -> No
     full = sum(layer.has_attention for layer in model.layers)
     token = layer.kv_heads * (layer.key_dim + layer.value_dim) * 2
     states = model.n_layers - full
-    one = held(slug, block)
-    assert one == pytest.approx((full + states) * block * token, rel=0.02)
-    assert held(slug, block + 1) > one
+    held_bytes = held(slug, block)
+    assert held_bytes == pytest.approx((full + states) * block * token, rel=0.02)
+    assert held(slug, block + 1) > held_bytes
 
 
 def test_sparse_attention_keeps_the_keys_of_its_indexer() -> None:

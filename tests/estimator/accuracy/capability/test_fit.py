@@ -53,8 +53,8 @@ def results() -> tuple[list[Result], dict[str, float]]:
 def test_known_traits_are_recovered(results: tuple[list[Result], dict[str, float]]) -> None:
     rows, traits = results
     fit = fit_capability(cells_of(rows, BENCHMARKS, MODELS), BENCHMARKS, MODELS, iterations=25)
-    found = [fit.trait(slug, 0)[0] for slug in fit.models]
-    assert spearmanr(found, [traits[slug] for slug in fit.models])[0] > 0.97
+    fitted = [fit.trait(slug, 0)[0] for slug in fit.models]
+    assert spearmanr(fitted, [traits[slug] for slug in fit.models])[0] > 0.97
     assert fit.modes["plain"].mean() < -0.2
     assert fit.modes["vendor"].mean() > 0.0
     assert all(fit.trait(slug, k)[1] > 0 for slug in fit.models for k in range(len(KINDS)))
@@ -70,8 +70,8 @@ def test_a_vendor_result_alone_moves_less_than_an_independent_one(
     rest = [cell for cell in cells if cell.model != slug]
     trait = {}
     for measured_by in ("vendor", "independent"):
-        one = cells_of([Result(slug, "general-0", "plain", measured_by, 95.0)], BENCHMARKS, MODELS)
-        again = fit_capability([*rest, *one], BENCHMARKS, MODELS, start=fit, iterations=0)
+        single = cells_of([Result(slug, "general-0", "plain", measured_by, 95.0)], BENCHMARKS, MODELS)
+        again = fit_capability([*rest, *single], BENCHMARKS, MODELS, start=fit, iterations=0)
         trait[measured_by] = again.trait(slug, 0)[0]
     assert trait["vendor"] < trait["independent"]
 

@@ -28,7 +28,7 @@ def row(gpu: str, streams: int, tok_s: float) -> dict[str, Any]:
 
 def test_constants_are_recovered_from_speeds_that_they_made() -> None:
     asked = [row(gpu, streams, 1.0) for gpu in ("h100-sxm5-80-gb", "rtx-3090", "l4") for streams in (2, 4, 8, 16, 24)]
-    found = cases(ENTITIES, asked, CALIBRATION)
+    law_cases = cases(ENTITIES, asked, CALIBRATION)
     true = {
         "apart": 0.6,
         "cache": 0.5,
@@ -39,12 +39,12 @@ def test_constants_are_recovered_from_speeds_that_they_made() -> None:
         "step_s": 4e-3,
         "prompt": 2.0,
     }
-    law = Law(found)
-    law.measured = law.log_seconds({name: np.full(len(found), true[name]) for name in CONSTANTS})
+    law = Law(law_cases)
+    law.measured = law.log_seconds({name: np.full(len(law_cases), true[name]) for name in CONSTANTS})
     speeds = np.exp(-law.measured)
     made = cases(
         ENTITIES,
-        [{**each, "decode_tok_s_per_user": tok_s} for each, tok_s in zip(asked, speeds, strict=True)],
+        [{**asked_row, "decode_tok_s_per_user": tok_s} for asked_row, tok_s in zip(asked, speeds, strict=True)],
         CALIBRATION,
     )
     start = {name: first for name, (first, _) in FIRST.items()}

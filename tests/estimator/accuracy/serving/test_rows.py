@@ -87,7 +87,7 @@ ALONE: dict[str, Any] = {
 
 def test_a_long_answer_alone_is_a_decode_speed() -> None:
     (row,) = rows_of_one_stream([ALONE], [])
-    told = {
+    expected = {
         "kind": "decode",
         "tok_s": 160.0,
         "engine": "vllm",
@@ -96,7 +96,7 @@ def test_a_long_answer_alone_is_a_decode_speed() -> None:
         "depth": 1024,
         "n_gen": 1024,
     }
-    assert told.items() <= row.items()
+    assert expected.items() <= row.items()
 
 
 def test_the_time_of_a_token_comes_before_a_total() -> None:

@@ -41,15 +41,15 @@ def servers() -> list[tuple[FitFacts, Serving | None]]:
 
 
 def test_one_more_stream_would_not_fit(servers: list[tuple[FitFacts, Serving | None]]) -> None:
-    seen = 0
+    checked = 0
     for facts, server in servers:
         if server is None:
             continue
         most = server.pace.most_streams
         assert is_whole(with_streams(facts, server, most))
         assert most == MAX_STREAMS or not is_whole(with_streams(facts, server, most + 1))
-        seen += 1
-    assert seen > 10
+        checked += 1
+    assert checked > 10
 
 
 def test_speeds_between_the_estimated_numbers_of_streams_are_close_to_their_own(
@@ -102,19 +102,19 @@ def test_paging_engines_hold_expected_contexts_and_others_whole_ones() -> None:
     assert paged is not None
     assert paged.engine is Engine.VLLM
     # The same memory with the whole context of each would hold fewer.
-    whole = replace(facts.request, batch=paged.pace.most_streams)
-    assert not is_whole(estimate(facts.model, whole, support.CALIBRATION, facts.workload))
+    full = replace(facts.request, batch=paged.pace.most_streams)
+    assert not is_whole(estimate(facts.model, full, support.CALIBRATION, facts.workload))
 
 
 def test_the_best_engine_comes_first_in_a_quantization_that_loses_little() -> None:
     quants = support.everything().quants
     for slugs in (("llama-3.1-8b", "rtx-4090", "q4-k-m", "chat"), ("qwen3-30b-a3b", "rtx-5090", "q4-k-m", "rag")):
         facts = support.facts_of(*slugs)
-        found = by_engine(facts, support.CALIBRATION, quants)
-        assert len({server.engine for server in found}) == len(found) >= 1
-        assert [server.people for server in found] == sorted((server.people for server in found), reverse=True)
+        ranked = by_engine(facts, support.CALIBRATION, quants)
+        assert len({server.engine for server in ranked}) == len(ranked) >= 1
+        assert [server.people for server in ranked] == sorted((server.people for server in ranked), reverse=True)
         assert facts.workload is not None
-        for server in found:
+        for server in ranked:
             bits = float(model_tables(facts.model, (server.quant,)).bits_per_weight[0])
             divergence = support.CALIBRATION.losses.divergence(facts.model.training, server.quant, bits)
             kind = KIND_OF_WORKLOAD[facts.workload.kind]
@@ -124,4 +124,4 @@ def test_the_best_engine_comes_first_in_a_quantization_that_loses_little() -> No
             assert (alone.people, alone.streams) == (server.people, server.streams)
         own = serving(facts, support.CALIBRATION)
         assert own is not None
-        assert found[0].people >= own.people
+        assert ranked[0].people >= own.people
