@@ -122,7 +122,7 @@ def _record(connection: Connection, plan: Plan, cause: str) -> int:
         )
     )
     run_id = int(made.inserted_primary_key[0])  # type: ignore[index]
-    # Of earlier runs only what failed is looked at.
+    # Failed blocks of earlier runs are kept: people look at them.
     connection.execute(delete(_BLOCK).where(_BLOCK.c.run_id < run_id, _BLOCK.c.state != "failed"))
     for kind, changed in plan.changed.items():
         if changed:

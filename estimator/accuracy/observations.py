@@ -165,7 +165,7 @@ def _observed(entities: Entities, row: Mapping[str, Any]) -> MeasuredRow | None:
         else _prefill_terms(row, accelerator, model, quant, scale, backend, engine)
     )
     if decode and sum(terms[: DECODE_TERMS.index("attend")]) * float(row["tok_s"]) > MOST_OF_BANDWIDTH:
-        # What it reads takes longer than it states: other weights, or drafted tokens.
+        # The row reads more than its stated time allows: other weights, or drafted tokens.
         return None
     age, kernels = age_years(row.get("date")), kernel_quant(model.architecture, quant)
     tokens = 1.0 if decode else float(row.get("n_prompt") or DEFAULT_PROMPT_TOKENS)
