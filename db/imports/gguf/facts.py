@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
 from db.imports.context import extension_of_gguf
@@ -39,8 +40,10 @@ def facts_from_gguf(*parts: bytes, slug: str = "custom") -> GgufFacts:
     header = joined([parse_gguf(part) for part in parts])
     kind = header.metadata.get("general.architecture")
     if not isinstance(kind, str) or kind not in ARCHITECTURES:
-        known = ", ".join(sorted(ARCHITECTURES))
-        raise ImportFactsError(f"the architecture {kind!r:.80} is not read; these are: {known}", "general.architecture")
+        near = " or ".join(get_close_matches(str(kind)[:80], ARCHITECTURES, 3))
+        raise ImportFactsError(
+            f"the architecture {kind!r:.80} is not read{near and f'; near names are {near}'}", "general.architecture"
+        )
     if not header.tensors:
         raise ImportFactsError("the header describes no tensors", "tensors")
     values = {key.removeprefix(f"{kind}."): value for key, value in header.metadata.items()}

@@ -46,7 +46,7 @@ def test_a_header_is_read_to_the_byte() -> None:
         (header({}, [tensor("t", [256] * 5)]), "5 dimensions"),
         (header({}, [tensor("t", [100])]), "no multiple of 256"),
         (header({}, [tensor("t", [256], 250)]), "is not known"),
-        (header({"general.architecture": "mambo"}, [tensor("t", [256])]), "is not read"),
+        (header({"general.architecture": "mambo"}, [tensor("t", [256])]), "is not read; near names are mamba"),
         (header({"general.architecture": "llama"}, []), "describes no tensors"),
         (header({"general.architecture": "llama"}, [tensor("t", [256])]), "block_count"),
         (without_layers(), "no attention and no feed-forward part"),
