@@ -96,6 +96,13 @@ def test_modules_and_functions_are_short(package: str) -> None:
                 assert lines <= MAX_FUNCTION_LINES, f"{place}: {node.name} has {lines} lines"
 
 
+def test_tests_lie_in_the_room_of_what_they_test() -> None:
+    for package in PACKAGES:
+        for path in (ROOT / "tests" / package).rglob("test_*.py"):
+            room = path.parent.relative_to(ROOT / "tests")
+            assert (ROOT / room / "__init__.py").is_file(), f"{path.name} lies in tests/{room}, and {room} is no room"
+
+
 def test_the_description_names_every_room() -> None:
     text = (ROOT / "docs" / "explanation" / "house.md").read_text()
     described = re.findall(r"^\| `([a-z_/]+)/` \|", text, re.MULTILINE)
