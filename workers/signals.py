@@ -73,12 +73,10 @@ def _starting(task_id: str, task: Any, args: Any = (), **_: Any) -> None:
         stack.enter_context(tracing.span(task.name, attributes, carrier=known, kind=tracing.kinds().CONSUMER))
     details = {"task": task.name, "task_id": task_id, "task_args": list(args or ())}
     started = time.perf_counter()
-    stack.callback(lambda: logger.info("task", extra=details | {"duration_ms": _ms_since(started)}))
+    stack.callback(
+        lambda: logger.info("task", extra=details | {"duration_ms": round((time.perf_counter() - started) * 1000, 3)})
+    )
     _open[task_id] = stack
-
-
-def _ms_since(started: float) -> float:
-    return round((time.perf_counter() - started) * 1000, 3)
 
 
 def _failing(sender: Any = None, exception: Any = None, reason: Any = None, **_: Any) -> None:

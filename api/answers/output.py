@@ -8,7 +8,6 @@ from typing import Any
 from api.answers.questions import Answer
 from estimator.advice.commands import commands, missing_commands
 from estimator.fit_facts import FitFacts
-from estimator.server_pool import ServerPool
 from estimator.speed.mixed_gpus import DeviceLoad
 from estimator.speed.speculative import Speculation
 from estimator.types import Estimate, Speed
@@ -26,7 +25,7 @@ def as_json(answer: Answer) -> dict[str, Any]:
     if answer.speculation is not None:
         output["speculation"] = _speculation(answer.speculation)
     if (pool := answer.pool) is not None:
-        output["server"] = _pool(pool)
+        output["server"] = {**asdict(pool), "requests_at_once": round(pool.requests_at_once, 2)}
     if answer.notes:
         output["notes"] = list(answer.notes)
     return output | commands_json(answer.facts)
@@ -85,10 +84,6 @@ def figures_json(model_slug: str, gpu_slug: str, quant_slug: str, result: Estima
 def _device(load: DeviceLoad) -> dict[str, Any]:
     parts = {part.name: getattr(load, part.name) for part in fields(load) if part.name != "accelerator"}
     return {"gpu": load.accelerator.slug, **parts}
-
-
-def _pool(pool: ServerPool) -> dict[str, Any]:
-    return {**asdict(pool), "requests_at_once": round(pool.requests_at_once, 2)}
 
 
 def _speculation(done: Speculation) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import Any
 
@@ -79,12 +79,11 @@ def shape_faults(kind: str, file: str, name: str, entry: Mapping[str, Any]) -> l
     try:
         SHAPES[kind].model_validate(entry)
     except ValidationError as error:
-        return [Fault(file, name, _field(detail["loc"]), _message(dict(detail))) for detail in error.errors()]
+        return [
+            Fault(file, name, ".".join(map(str, detail["loc"])) or "-", _message(dict(detail)))
+            for detail in error.errors()
+        ]
     return []
-
-
-def _field(location: Iterable[int | str]) -> str:
-    return ".".join(str(part) for part in location) or "-"
 
 
 def _message(detail: Mapping[str, Any]) -> str:

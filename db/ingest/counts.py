@@ -34,7 +34,7 @@ def counts_by_part(facts: Mapping[str, Any]) -> dict[str, int]:
         "dense_mlp": total(*_FEED_FORWARD, layers=set(range(model.n_layers)) - expert_layers),
         "routed_experts": total(*EXPERT_CLASSES),
         "shared_experts": total(*_FEED_FORWARD, layers=expert_layers),
-        "router": _router(model) * len(expert_layers),
+        "router": 0 if model.experts is None else model.hidden * model.experts.count * len(expert_layers),
         "norms": _norms(model),
         "other": sum(extra.elements for extra in model.extras),
     }
@@ -45,10 +45,6 @@ def counts_by_part(facts: Mapping[str, Any]) -> dict[str, int]:
 
 def _is_in(values: Any, wanted: set[int]) -> Any:
     return np.isin(values, sorted(wanted))
-
-
-def _router(model: ModelArchitecture) -> int:
-    return 0 if model.experts is None else model.hidden * model.experts.count
 
 
 def _norms(model: ModelArchitecture) -> int:

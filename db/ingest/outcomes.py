@@ -89,11 +89,9 @@ def _assessed(snapshot: Snapshot, catalog: Catalog, day: str) -> Outcome:
 def model_of_repository(repository: str | None, catalog: Catalog) -> str | None:
     """Slug of the model whose original weights a repository holds."""
     wanted = (repository or "").casefold()
-    return next((slug for slug, entry in catalog.models.items() if wanted and _repository(entry) == wanted), None)
-
-
-def _repository(entry: Entry) -> str:
-    return str(entry["hf_repo"] or "").casefold()
+    return next(
+        (slug for slug, entry in catalog.models.items() if wanted and str(entry["hf_repo"]).casefold() == wanted), None
+    )
 
 
 def _facts(snapshot: Snapshot) -> tuple[Mapping[str, Any], CheckpointFormat]:

@@ -121,10 +121,6 @@ class RentOrBuy:
     )
 
 
-def _same_chip(faces: Faces, told: answers.RentOrBuy | None) -> RentOrBuy | None:
-    return None if told is None else rent_or_buy_of(faces, told)
-
-
 def purchases_of(faces: Faces, answer: answers.Answer, size: int) -> Purchases:
     """The GraphQL object of an answer, at most ``size`` items a list."""
 
@@ -153,7 +149,7 @@ def rent_or_buy_of(faces: Faces, told: answers.RentOrBuy) -> RentOrBuy:
         hour=None if told.rent is None else price_face(told.rent),
         usd_per_month=told.usd_a_month,
         break_even_months=told.months,
-        as_card=_same_chip(faces, told.as_card),
+        as_card=None if told.as_card is None else rent_or_buy_of(faces, told.as_card),
     )
 
 

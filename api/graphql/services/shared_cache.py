@@ -88,7 +88,7 @@ class SharedResponses:
         try:
             async with self._client.pipeline(transaction=False) as pipeline:
                 if response is not None and response.keep and len(response.body) <= self._value_bytes:
-                    pipeline.set(name, _encoded(response), ex=self._ttl_s)
+                    pipeline.set(name, _FORMAT + str(response.status).encode() + response.body, ex=self._ttl_s)
                 pipeline.eval(_RELEASE, 1, _lock(name), token)
                 await pipeline.execute()
         except REDIS_FAULTS as error:
@@ -97,10 +97,6 @@ class SharedResponses:
 
 def _lock(name: str) -> str:
     return f"{name}:lock"
-
-
-def _encoded(response: CachedResponse) -> bytes:
-    return _FORMAT + str(response.status).encode() + response.body
 
 
 def _decoded(value: bytes | str | None) -> CachedResponse | None:

@@ -108,10 +108,14 @@ def test_a_row_is_asked_about_on_the_computer_that_it_states(stated: dict[str, s
         "gpu_slug": "rtx-3090", "model_slug": "qwen3-30b-a3b", "quant_slug": "q4-k-m", "engine": "ik_llama.cpp",
         "kind": "prefill", "n_prompt": 4096, "ubatch": 2048, "offload": "n-cpu-moe 20", "tok_s": 500.0, **stated,
     }  # fmt: skip
-    (one,) = stated_rows(ENTITIES, [row])
-    assert one.request.host is not None
-    assert one.request.host.slug == host
-    assert (one.tokens, one.request.micro_batch_tokens, one.request.cpu_moe_layers) == (4096, 2048, 20)
+    (stated_row,) = stated_rows(ENTITIES, [row])
+    assert stated_row.request.host is not None
+    assert stated_row.request.host.slug == host
+    assert (stated_row.tokens, stated_row.request.micro_batch_tokens, stated_row.request.cpu_moe_layers) == (
+        4096,
+        2048,
+        20,
+    )
 
 
 def test_a_prompt_waits_for_the_experts_that_it_uses_and_no_others(monkeypatch: pytest.MonkeyPatch) -> None:
