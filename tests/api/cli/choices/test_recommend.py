@@ -74,14 +74,14 @@ def test_the_worked_example_of_the_page_is_what_the_command_prints(desktop: dict
         tokens = use.answer_tokens + use.thinking_tokens * TRAITS[row["model"]].thinking_length * row["thinking"]
         answer_s, speed = f"{row['answer_s']:.1f} s", f"{row['decode_tok_s']:.1f}"
         doubling = math.log2(row["answer_s"] / comfortable_seconds(use))
-        assert doubling < 0
+        rate = charge.within if doubling < 0 else charge.beyond
         for label, text in {
             "capability, its interval": f"{kind['value']}, {kind['low']} to {kind['high']}, {kind['evidence'].lower()}",
             "loss": f"{row['loss']:.2f}",
             "worth, its lower end": f"{worth['value']:.1f}, {worth['low']:.1f}",
             "first token, decode speed": f"{first_s:.1f} s, {speed} tok/s",
             "answer": f"{first_s:.1f} s + {tokens:,.0f} / {speed} = {answer_s}",
-            "charge": f"{charge.within} log2({answer_s[:-2]} / {comfortable_seconds(use):.0f}) = {charge.within * doubling:.2f}",
+            "charge": f"{rate:g} log2({answer_s[:-2]} / {comfortable_seconds(use):.0f}) = {rate * doubling:.2f}",
             "rating, rank": f"{row['rating']:.2f}, {name}",
         }.items():
             cells.setdefault(label, []).append(text)
