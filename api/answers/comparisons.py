@@ -12,14 +12,13 @@ from typing import TypeAlias, TypeVar
 from api.answers.questions import answerer_of
 from api.answers.searches import search
 from api.catalog.fit_reads import FitReads
-from api.catalog.fits import FitRecord
 from api.catalog.records import GpuRecord, ModelRecord, QuantRecord
 from api.errors import ApiError
-from db.fits.cells import AnyCell
+from db.fits.cells import AnyCell, AnyLoad, AnySpeed
 from db.fits.layout import SLOTS
 from db.fits.packing import shown
 from estimator.fit_facts import RUNNING, FitFacts
-from estimator.types import Estimate, Speed, WorkloadKind
+from estimator.types import Estimate, WorkloadKind
 
 R = TypeVar("R")
 #: Dollars of the measure of value.
@@ -101,47 +100,38 @@ class Comparison:
     quants_differ: list[int] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Running:
-    """The estimate of a column, with price and power of its accelerator."""
+    """Figures of a column that runs, with price and power of its accelerators."""
 
-    estimate: Estimate
+    score: float
+    decode_tok_s: float | None
+    prefill_tok_s: float | None
+    ttft_ms: float | None
+    safe_context_tokens: int
+    headroom_bytes: int
     price_usd: float | None
     power_w: float | None
 
 
-def _speed(speed: Speed | None) -> float | None:
-    return None if speed is None else shown(speed.value)
-
-
-def _wait(setup: _Running) -> float | None:
-    wait = setup.estimate.ttft_ms
-    return None if wait is None else shown(wait)
-
-
-def _headroom(setup: _Running) -> float:
-    memory = setup.estimate.memory
-    return float(memory.usable_bytes - memory.total_bytes)
-
-
 def _value(setup: _Running) -> float | None:
-    speed = _speed(setup.estimate.decode)
+    speed = setup.decode_tok_s
     return None if speed is None or not setup.price_usd else round(speed / setup.price_usd * VALUE_USD, 6)
 
 
 def _efficiency(setup: _Running) -> float | None:
-    speed = _speed(setup.estimate.decode)
+    speed = setup.decode_tok_s
     return None if speed is None or not setup.power_w else round(speed / setup.power_w, 6)
 
 
 _Read: TypeAlias = Callable[[_Running], float | None]
 _MEASURES: tuple[tuple[Measure, str, bool, _Read], ...] = (
-    (Measure.SCORE, "points", True, lambda setup: setup.estimate.score),
-    (Measure.DECODE, "tokens per second", True, lambda setup: _speed(setup.estimate.decode)),
-    (Measure.PREFILL, "tokens per second", True, lambda setup: _speed(setup.estimate.prefill)),
-    (Measure.TTFT, "milliseconds", False, _wait),
-    (Measure.SAFE_CONTEXT, "tokens", True, lambda setup: float(setup.estimate.safe_context_tokens)),
-    (Measure.HEADROOM, "bytes", True, _headroom),
+    (Measure.SCORE, "points", True, lambda setup: setup.score),
+    (Measure.DECODE, "tokens per second", True, lambda setup: setup.decode_tok_s),
+    (Measure.PREFILL, "tokens per second", True, lambda setup: setup.prefill_tok_s),
+    (Measure.TTFT, "milliseconds", False, lambda setup: setup.ttft_ms),
+    (Measure.SAFE_CONTEXT, "tokens", True, lambda setup: float(setup.safe_context_tokens)),
+    (Measure.HEADROOM, "bytes", True, lambda setup: float(setup.headroom_bytes)),
     (Measure.PRICE, "US dollars", False, lambda setup: setup.price_usd),
     (Measure.POWER, "watts", False, lambda setup: setup.power_w),
     (Measure.VALUE, f"tokens per second per {VALUE_USD:,} US dollars", True, _value),
@@ -157,7 +147,7 @@ async def compare(reads: FitReads, question: Question) -> Comparison:
     planned = [column for column in wanted if column.error is None and not column.is_plain]
     if planned:
         await search(_plan, reads, planned, question.workload)
-    setups = [_running(reads, column) for column in columns]
+    setups = [_running(column) for column in columns]
     chosen = [place for place, column in enumerate(columns) if column.quant is not None]
     differ = len({columns[place].quant for place in chosen}) > 1 and not question.quants
     return Comparison(columns, [_row(*measure, setups) for measure in _MEASURES], chosen if differ else [])
@@ -228,26 +218,45 @@ def _plan(reads: FitReads, columns: Sequence[Column], workload: WorkloadKind) ->
             column.error = error
 
 
-def _running(reads: FitReads, column: Column) -> _Running | None:
-    """The running estimate of a column; None where nothing runs."""
+def _running(column: Column) -> _Running | None:
+    """The figures of a column; None where nothing runs."""
     if column.plan is not None:
         estimate = column.plan.estimate
-    elif column.cell is not None:
-        estimate = FitRecord(reads.view, column.cell).estimate
-    else:
+        return _figures(column, estimate, estimate.memory, estimate.decode, estimate.prefill)
+    if column.cell is not None:
+        cell = column.cell
+        return _figures(column, cell, cell.load, cell.decode_read, cell.prefill_read)
+    return None
+
+
+def _figures(
+    column: Column,
+    shown_by: AnyCell | Estimate,
+    load: AnyLoad | None,
+    decode: AnySpeed | None,
+    prefill: AnySpeed | None,
+) -> _Running | None:
+    if shown_by.status not in RUNNING or column.gpu is None or load is None:
         return None
-    if estimate.status not in RUNNING or column.gpu is None:
-        return None
-    accelerator, count = column.gpu.accelerator, column.gpu_count
+    accelerator, count, wait = column.gpu.accelerator, column.gpu_count, shown_by.ttft_ms
     price, power = accelerator.msrp_usd, accelerator.tdp_w
-    return _Running(estimate, price and price * count, power and power * count)
+    return _Running(
+        score=shown_by.score,
+        decode_tok_s=None if decode is None else shown(decode.value),
+        prefill_tok_s=None if prefill is None else shown(prefill.value),
+        ttft_ms=None if wait is None else shown(wait),
+        safe_context_tokens=shown_by.safe_context_tokens,
+        headroom_bytes=load.usable_bytes - load.total_bytes,
+        price_usd=price and price * count,
+        power_w=power and power * count,
+    )
 
 
 def _row(measure: Measure, unit: str, higher: bool, read: _Read, setups: Sequence[_Running | None]) -> Row:
     values = [None if setup is None else read(setup) for setup in setups]
-    known = [(index, value) for index, value in enumerate(values) if value is not None]
+    known = [value for value in values if value is not None]
     if not known:
         return Row(measure, unit, higher, values, [None] * len(values), None)
-    winner, best = max(known, key=lambda pair: pair[1] if higher else -pair[1])
+    best = max(known) if higher else min(known)
     deltas = [None if value is None or best == 0 else round(value / best - 1, 6) for value in values]
-    return Row(measure, unit, higher, values, deltas, winner)
+    return Row(measure, unit, higher, values, deltas, values.index(best))

@@ -176,9 +176,10 @@ class FitReads:
 
         A list when the pairing was read before, else an awaitable.
         """
-        key, slot = cell.key, cell.workload_id
-        known = self._batched.known.get(((key.model_id, key.gpu_id), slot))
-        return _supported(known) if cell.generation and known else self._options_of(key, slot)
+        slot = cell.workload_id
+        known = self._batched.known.get(((cell.model_id, cell.gpu_id), slot))
+        # What no engine runs is not published.
+        return known if cell.generation and known else self._options_of(cell.key, slot)
 
     async def _options_of(self, key: FitKey, slot: int) -> list[AnyCell]:
         model, gpu = self.view.model_by_id[key.model_id], self.view.gpu_by_id[key.gpu_id]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass, fields
 from typing import Any, NamedTuple, TypeAlias
 
 from db.fits.layout import ENGINE_MASK, ENGINE_SHIFT, FLAG_BITS, RECOMMENDED_BIT, STATUS_MASK
@@ -29,11 +29,10 @@ _PLAN = struct.Struct("<BBHHf" + "IH" * 5)
 _BAND = struct.Struct("<BBffff")
 _FLOAT = struct.Struct("<f")
 _INT = struct.Struct("<i")
+_PARTS = [part.name for part in fields(MemoryParts)]
+_UNSUPPORTED = STATUSES.index(Status.UNSUPPORTED)
+_BAND_BYTES = BAND_CELL.itemsize
 _REST_OVERHEAD_AT = REST.fields["overhead"][1] if REST.fields else 0
-
-
-#: Best estimate, lower and upper end of its range, evidence.
-SpeedFigures: TypeAlias = tuple[float, float, float, Evidence]
 
 
 class FitKey(NamedTuple):
@@ -76,19 +75,17 @@ class FitCell:
         return self.key.quant_id
 
     @property
-    def memory_bytes(self) -> tuple[int | None, ...]:
-        """Figures of ``memory`` in the order of its fields."""
-        return astuple(self.memory)
+    def load(self) -> MemoryParts | None:
+        """``memory``; None when no engine runs it."""
+        return None if self.status is Status.UNSUPPORTED else self.memory
 
     @property
-    def decode_figures(self) -> SpeedFigures | None:
-        """Figures of ``decode`` in the order of its fields."""
-        return None if self.decode is None else figures_of(self.decode)
+    def decode_read(self) -> Speed | None:
+        return self.decode
 
     @property
-    def prefill_figures(self) -> SpeedFigures | None:
-        """Figures of ``prefill`` in the order of its fields."""
-        return None if self.prefill is None else figures_of(self.prefill)
+    def prefill_read(self) -> Speed | None:
+        return self.prefill
 
 
 #: Columns of a stored cell, in the order in which the statements of ``db.fits.joins`` select them; the plan is the cell's
@@ -142,7 +139,8 @@ class StoredCell:
     @property
     def workload_id(self) -> int:
         """Slot of the workload."""
-        return int(self.row[0])
+        slot: int = self.row[0]
+        return slot
 
     @property
     def status(self) -> Status:
@@ -154,7 +152,8 @@ class StoredCell:
     def recommended(self) -> bool:
         """Whether the quant is the best one of the pairing and workload."""
         row = self.row
-        return bool(row[4] >> (FLAG_BITS * row[0]) & RECOMMENDED_BIT)
+        best: bool = row[4] >> (FLAG_BITS * row[0]) & RECOMMENDED_BIT != 0
+        return best
 
     @property
     def engine(self) -> Engine:
@@ -174,54 +173,37 @@ class StoredCell:
 
     @property
     def memory(self) -> MemoryParts:
-        return MemoryParts(*self.memory_bytes)  # type: ignore[arg-type]
+        load = StoredLoad(self.row)
+        return MemoryParts(*(getattr(load, name) for name in _PARTS))
 
     @property
-    def memory_bytes(self) -> tuple[int | None, ...]:
-        """Figures of ``memory`` in the order of its fields."""
+    def load(self) -> StoredLoad | None:
+        """``memory``, read as it is asked for; None when no engine runs it."""
         row = self.row
-        plan = _PLAN.unpack(row[10])
-        weights, kv_cache = plan[5] + (plan[6] << 32), plan[7] + (plan[8] << 32)
-        compute, host = plan[9] + (plan[10] << 32), plan[11] + (plan[12] << 32)
-        if plan[1] == OVERHEAD_OF_ROW:
-            overhead = int.from_bytes(row[9][_REST_OVERHEAD_AT:], "little")
-        else:
-            overhead = 0 if plan[1] == OVERHEAD_NONE else plan[13] + (plan[14] << 32)
-        total = weights + kv_cache + compute + overhead
-        # Published fits are of the model alone: no draft, no projector.
-        return weights, kv_cache, compute, overhead, total, row[12], row[13], host, 0, 0
+        return None if row[4] >> (FLAG_BITS * row[0]) & STATUS_MASK == _UNSUPPORTED else StoredLoad(row)
 
     @property
     def decode(self) -> Speed | None:
         """Speed of answer tokens; None when nothing runs."""
-        figures = self.decode_figures
-        return None if figures is None else Speed(*figures)
+        return _whole(self.decode_read)
 
     @property
     def prefill(self) -> Speed | None:
         """Speed of reading the prompt; None when nothing runs or no arithmetic peak is known."""
-        figures = self.prefill_figures
-        return None if figures is None else Speed(*figures)
+        return _whole(self.prefill_read)
 
     @property
-    def decode_figures(self) -> SpeedFigures | None:
-        """Figures of ``decode`` in the order of its fields."""
+    def decode_read(self) -> StoredDecode | None:
+        """``decode``, read as it is asked for."""
         row = self.row
-        if row[4] >> (FLAG_BITS * row[0]) & STATUS_MASK > LAST_RUNNING_STATUS:
-            return None
-        band, value = ranges(row), decode_value(row)
-        return value, value * band[2], value * band[3], EVIDENCES[band[0]]
+        return StoredDecode(row) if row[4] >> (FLAG_BITS * row[0]) & STATUS_MASK <= LAST_RUNNING_STATUS else None
 
     @property
-    def prefill_figures(self) -> SpeedFigures | None:
-        """Figures of ``prefill`` in the order of its fields."""
+    def prefill_read(self) -> StoredPrefill | None:
+        """``prefill``, read as it is asked for."""
         row = self.row
-        if row[4] >> (FLAG_BITS * row[0]) & STATUS_MASK > LAST_RUNNING_STATUS:
-            return None
-        band, value = ranges(row), prefill_value(row)
-        if not value:
-            return None
-        return value, value * band[4], value * band[5], EVIDENCES[band[1]]
+        runs = row[4] >> (FLAG_BITS * row[0]) & STATUS_MASK <= LAST_RUNNING_STATUS
+        return StoredPrefill(row) if runs and prefill_value(row) else None
 
     @property
     def ttft_ms(self) -> float | None:
@@ -232,12 +214,127 @@ class StoredCell:
     @property
     def safe_context_tokens(self) -> int:
         """Longest context that fits without more offload, tokens."""
-        return int(self.row[7])
+        tokens: int = self.row[7]
+        return tokens
 
     @property
     def score(self) -> float:
         """0 to 100."""
-        return float(self.row[8] / 100.0)
+        score: float = self.row[8] / 100.0
+        return score
+
+
+class StoredLoad:
+    """Figures of ``MemoryParts`` of a stored row, each unpacked when it is read."""
+
+    __slots__ = ("row",)
+
+    #: Published fits are of the model alone: no draft, no projector.
+    draft_bytes = projector_bytes = 0
+
+    def __init__(self, row: Sequence[Any]) -> None:
+        self.row = row
+
+    @property
+    def weights_bytes(self) -> int:
+        plan = _PLAN.unpack(self.row[10])
+        return int(plan[5] + (plan[6] << 32))
+
+    @property
+    def kv_cache_bytes(self) -> int:
+        plan = _PLAN.unpack(self.row[10])
+        return int(plan[7] + (plan[8] << 32))
+
+    @property
+    def compute_bytes(self) -> int:
+        plan = _PLAN.unpack(self.row[10])
+        return int(plan[9] + (plan[10] << 32))
+
+    @property
+    def host_bytes(self) -> int:
+        plan = _PLAN.unpack(self.row[10])
+        return int(plan[11] + (plan[12] << 32))
+
+    @property
+    def overhead_bytes(self) -> int:
+        return _overhead(self.row, _PLAN.unpack(self.row[10]))
+
+    @property
+    def total_bytes(self) -> int:
+        plan = _PLAN.unpack(self.row[10])
+        parts = plan[5] + plan[7] + plan[9] + (plan[6] + plan[8] + plan[10] << 32)
+        return int(parts + _overhead(self.row, plan))
+
+    @property
+    def usable_bytes(self) -> int:
+        return int(self.row[12])
+
+    @property
+    def capacity_bytes(self) -> int:
+        return int(self.row[13])
+
+
+class StoredDecode:
+    """Figures of the decode speed of a stored row that runs, each unpacked when it is read."""
+
+    __slots__ = ("row",)
+
+    def __init__(self, row: Sequence[Any]) -> None:
+        self.row = row
+
+    @property
+    def value(self) -> float:
+        return decode_value(self.row)
+
+    @property
+    def low(self) -> float:
+        return decode_value(self.row) * ranges(self.row)[2]
+
+    @property
+    def high(self) -> float:
+        return decode_value(self.row) * ranges(self.row)[3]
+
+    @property
+    def evidence(self) -> Evidence:
+        kind: Evidence = EVIDENCES[ranges(self.row)[0]]
+        return kind
+
+
+class StoredPrefill:
+    """Figures of the prefill speed of a stored row that runs, each unpacked when it is read."""
+
+    __slots__ = ("row",)
+
+    def __init__(self, row: Sequence[Any]) -> None:
+        self.row = row
+
+    @property
+    def value(self) -> float:
+        return prefill_value(self.row)
+
+    @property
+    def low(self) -> float:
+        return prefill_value(self.row) * ranges(self.row)[4]
+
+    @property
+    def high(self) -> float:
+        return prefill_value(self.row) * ranges(self.row)[5]
+
+    @property
+    def evidence(self) -> Evidence:
+        kind: Evidence = EVIDENCES[ranges(self.row)[1]]
+        return kind
+
+
+def _whole(speed: StoredDecode | StoredPrefill | None) -> Speed | None:
+    return None if speed is None else Speed(speed.value, speed.low, speed.high, speed.evidence)
+
+
+def _overhead(row: Sequence[Any], plan: Sequence[int]) -> int:
+    """Runtime context of a row with the numbers of its plan, bytes."""
+    if plan[1] == OVERHEAD_OF_ROW:
+        return int.from_bytes(row[9][_REST_OVERHEAD_AT:], "little")
+    return 0 if plan[1] == OVERHEAD_NONE else plan[13] + (plan[14] << 32)
 
 
 def decode_value(row: Sequence[Any]) -> float:
@@ -254,17 +351,16 @@ def prefill_value(row: Sequence[Any]) -> float:
 
 def ranges(row: Sequence[Any]) -> tuple[int, int, float, float, float, float]:
     """Places of the evidence for decode and prefill; then low and high of each, over the value."""
-    return _BAND.unpack_from(row[11], BAND_CELLS_AT + row[0] * BAND_CELL.itemsize)
+    return _BAND.unpack_from(row[11], BAND_CELLS_AT + row[0] * _BAND_BYTES)
 
 
 #: A fit as readers see it: computed for one request, or stored.
 AnyCell: TypeAlias = FitCell | StoredCell
-
-
-def figures_of(speed: Speed) -> SpeedFigures:
-    return speed.value, speed.low, speed.high, speed.evidence
+AnyLoad: TypeAlias = MemoryParts | StoredLoad
+AnySpeed: TypeAlias = Speed | StoredDecode | StoredPrefill
 
 
 def float_of(bits: int) -> float:
     """The number that the bits of a float32 stand for."""
-    return float(_FLOAT.unpack(_INT.pack(bits))[0])
+    value: float = _FLOAT.unpack(_INT.pack(bits))[0]
+    return value

@@ -44,6 +44,7 @@ from api.graphql.execution.completion import (
     Entry,
     NotPlainError,
     of_any,
+    of_call,
     of_enum,
     of_list,
     of_nullable,
@@ -131,7 +132,7 @@ class _Compiler:
         completer = self._completer(field.type, details)
         if definition.is_basic_field:
             return Entry(name, definition.python_name, completer)
-        return Entry(name, None, Completer(self._call(kind, node, completer.call), calls=True))
+        return Entry(name, None, of_call(self._call(kind, node, completer.call), calls=True))
 
     def _call(self, kind: GraphQLObjectType, node: FieldNode, complete: Complete) -> Complete:
         """Function that calls the resolver of a field and completes its result."""

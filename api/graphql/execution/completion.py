@@ -1,16 +1,17 @@
 """Functions that complete the values of a selection, written out as Python.
 
-A completer takes a value exactly as its GraphQL type promises it, or raises :class:`NotPlainError`. A completer of objects
-is compiled from source text: it reads the attributes, checks their types in place and builds the answer.
+A completer takes a value exactly as its GraphQL type promises it, or raises :class:`NotPlainError`. It is source text that
+reads attributes, checks their types in place and builds the answer. The text of what an object or a list holds stands
+inside that of its holder, unless it calls resolvers: so a page of objects is completed without a call for each part.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from functools import lru_cache
+from functools import cached_property, lru_cache, partial
 from types import CoroutineType
 from typing import Any, TypeAlias
 
@@ -75,18 +76,22 @@ class Attempt:
 Complete: TypeAlias = Callable[[Any, Attempt], Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Completer:
-    """A completion as a function, and for a leaf its source: the answer is ``v`` unless ``wrong`` holds."""
+#: Writes the lines that complete ``v`` into the variable ``_v`` with a suffix, and puts what they need among the names.
+Write: TypeAlias = Callable[[dict[str, Any], str], list[str]]
 
-    call: Complete
-    wrong: str | None = None
-    #: For an enum: names by the ids of its members.
-    names: Mapping[int, str] | None = None
-    #: For a value that may be None: the function for one that is not.
-    present: Complete | None = None
-    #: Whether resolvers are called, so that the answer depends on the request and may be a coroutine.
-    calls: bool = False
+
+class Completer:
+    """A completion, as source and as a function."""
+
+    def __init__(self, write: Write, *, calls: bool = False) -> None:
+        self.write = write
+        #: Whether resolvers are called, so that the answer depends on the request and may be a coroutine.
+        self.calls = calls
+
+    @cached_property
+    def call(self) -> Complete:
+        names: dict[str, Any] = {}
+        return _compiled([*self.write(names, ""), "return _v"], names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,21 +113,31 @@ def never_changes(*kinds: type) -> None:
     _constant.update(kinds)
 
 
+def of_call(call: Complete, *, calls: bool = False) -> Completer:
+    """Completer that calls a function."""
+
+    def write(names: dict[str, Any], place: str) -> list[str]:
+        names[f"_c{place}"] = call
+        return [f"_v{place} = _c{place}(v, a)"]
+
+    return Completer(write, calls=calls)
+
+
 @lru_cache(maxsize=len(_WRONG))
 def of_scalar(kind: str) -> Completer:
     """Completer of a scalar by its name: exact types only."""
     wrong = _WRONG.get(kind)
     if wrong is None:
         raise NotPlainError(kind)
-    return Completer(_compiled([f"if {wrong}: raise NotPlainError", "return v"], {}), wrong)
+    return Completer(lambda _, place: [f"if {wrong}: raise NotPlainError", f"_v{place} = v"])
 
 
 def of_enum(kind: GraphQLEnumType) -> Completer:
-    names: dict[Any, str] = {}
+    known: dict[Any, str] = {}
 
     def complete(value: Any, _attempt: Attempt | None = None) -> str:
         try:
-            return names[value]
+            return known[value]
         except (KeyError, TypeError):
             pass
         try:
@@ -131,42 +146,61 @@ def of_enum(kind: GraphQLEnumType) -> Completer:
             raise NotPlainError from error
         if not isinstance(name, str):
             raise NotPlainError
-        names[value] = name
+        known[value] = name
         return name
 
     # Members of an enum are the same objects for ever: their ids find their names without hashing them.
     members = [value.value for value in kind.values.values()]
-    return Completer(complete, names={id(member): complete(member) for member in members if isinstance(member, Enum)})
+    by_id = {id(member): complete(member) for member in members if isinstance(member, Enum)}
+
+    def write(names: dict[str, Any], place: str) -> list[str]:
+        names[f"_n{place}"], names[f"_c{place}"] = by_id, complete
+        return [f"_v{place} = _n{place}.get(id(v)) or _c{place}(v, a)"]
+
+    return Completer(write)
 
 
 def of_nullable(inner: Completer) -> Completer:
     """Completer of a value that may be None."""
-    call = inner.call
-    wrong = None if inner.wrong is None else f"v is not None and ({inner.wrong})"
-    present = None if wrong is not None else call
-    return Completer(lambda v, a: None if v is None else call(v, a), wrong, present=present, calls=inner.calls)
+
+    def write(names: dict[str, Any], place: str) -> list[str]:
+        return [f"if v is None: _v{place} = None", "else:", *_inside(inner.write(names, place))]
+
+    return Completer(write, calls=inner.calls)
 
 
 def of_list(item: Completer) -> Completer:
-    call, calls = item.call, item.calls
-    if item.wrong is not None:
-        check = ["items = v", "for v in items:", f"    if {item.wrong}: raise NotPlainError", "return items[:]"]
-        return Completer(_compiled(["if type(v) is not list: raise NotPlainError", *check], {}))
+    if item.calls:
+        return of_call(_list_of_calls(item.call), calls=True)
 
+    def write(names: dict[str, Any], place: str) -> list[str]:
+        lines = item.write(names, f"{place}i")
+        return [
+            "if type(v) is not list: raise NotPlainError",
+            f"_l{place} = []",
+            "for v in v:",
+            *_inside([*lines, f"_l{place}.append(_v{place}i)"]),
+            f"_v{place} = _l{place}",
+        ]
+
+    return Completer(write)
+
+
+def _list_of_calls(call: Complete) -> Complete:
     def complete(value: Any, attempt: Attempt) -> Any:
         if type(value) is not list:
             raise NotPlainError
         answers = [call(item, attempt) for item in value]
-        if calls and (places := [n for n, answer in enumerate(answers) if type(answer) is CoroutineType]):
+        if places := [place for place, answer in enumerate(answers) if type(answer) is CoroutineType]:
             return together(answers, places, attempt)
         return answers
 
-    return Completer(complete, calls=calls)
+    return complete
 
 
 def of_text(answer: str) -> Completer:
     """Completer that gives the same text for every value."""
-    return Completer(lambda _value, _attempt: answer)
+    return Completer(lambda _, place: [f"_v{place} = {answer!r}"])
 
 
 def of_any(by_class: Mapping[type, Completer]) -> Completer:
@@ -178,49 +212,46 @@ def of_any(by_class: Mapping[type, Completer]) -> Completer:
             raise NotPlainError
         return completer.call(value, attempt)
 
-    return Completer(complete, calls=any(completer.calls for completer in by_class.values()))
+    return of_call(complete, calls=any(completer.calls for completer in by_class.values()))
 
 
-def of_object(kind: type | None, entries: Iterable[Entry]) -> Completer:
+def of_object(kind: type | None, entries: Sequence[Entry]) -> Completer:
     """Completer of objects that are exactly of type ``kind``; None stands for the root, whatever it is."""
-    readers = {} if kind is None else _readers.get(kind, {})
-    names: dict[str, Any] = {"kind": kind, "together": together, "CoroutineType": CoroutineType}
-    lines = ["o = v"] if kind is None else ["if type(v) is not kind: raise NotPlainError", "o = v"]
-    parts, calls = [], False
-    for number, entry in enumerate(entries):
-        place = str(number)
-        if entry.attribute is None:
-            lines.append("v = o")
-        elif entry.attribute in readers:
-            names[f"_r{place}"] = readers[entry.attribute]
-            lines.append(f"v = _r{place}(o)")
-        else:
-            lines.append(f"v = o.{entry.attribute}")
-        lines += _completed(entry.completer, names, place)
-        if entry.completer.calls:
-            calls = True
-            lines.append(f"if type(_v{place}) is CoroutineType: w.append({entry.name!r})")
-        parts.append(f"{entry.name!r}: _v{place}")
-    answer = f"{{{', '.join(parts)}}}"
+    calls = any(entry.completer.calls for entry in entries)
+    whole = Completer(partial(_write_object, kind, entries), calls=calls)
     if calls:
-        lines = ["w = []", *lines, f"answers = {answer}", "return together(answers, w, a) if w else answers"]
-        return Completer(_compiled(lines, names), calls=True)
-    complete = _compiled([*lines, f"return {answer}"], names)
-    return Completer(_remembering(complete) if kind in _constant else complete)
+        return of_call(whole.call, calls=True)
+    return _remembering(whole.call) if kind in _constant else whole
 
 
-def _completed(completer: Completer, names: dict[str, Any], place: str) -> list[str]:
-    """Lines that complete ``v`` into a variable of ``place``."""
-    names[f"_c{place}"] = completer.call
-    if completer.wrong is not None:
-        return [f"if {completer.wrong}: raise NotPlainError", f"_v{place} = v"]
-    if completer.names is not None:
-        names[f"_n{place}"] = completer.names
-        return [f"_v{place} = _n{place}.get(id(v)) or _c{place}(v, a)"]
-    if completer.present is not None:
-        names[f"_p{place}"] = completer.present
-        return [f"_v{place} = None if v is None else _p{place}(v, a)"]
-    return [f"_v{place} = _c{place}(v, a)"]
+def _write_object(kind: type | None, entries: Sequence[Entry], names: dict[str, Any], place: str) -> list[str]:
+    readers = {} if kind is None else _readers.get(kind, {})
+    names |= {f"_k{place}": kind, "together": together, "CoroutineType": CoroutineType}
+    lines = [f"_o{place} = v"]
+    if kind is not None:
+        lines.insert(0, f"if type(v) is not _k{place}: raise NotPlainError")
+    parts, waits, awaited = [], f"_w{place}", []
+    for number, entry in enumerate(entries):
+        at = f"{place}_{number}"
+        if entry.attribute is None:
+            lines.append(f"v = _o{place}")
+        elif entry.attribute in readers:
+            names[f"_r{at}"] = readers[entry.attribute]
+            lines.append(f"v = _r{at}(_o{place})")
+        else:
+            lines.append(f"v = _o{place}.{entry.attribute}")
+        lines += entry.completer.write(names, at)
+        if entry.completer.calls:
+            awaited.append(f"if type(_v{at}) is CoroutineType: {waits}.append({entry.name!r})")
+        parts.append(f"{entry.name!r}: _v{at}")
+    lines.append(f"_v{place} = {{{', '.join(parts)}}}")
+    if awaited:
+        lines += [f"{waits} = []", *awaited, f"if {waits}: _v{place} = together(_v{place}, {waits}, a)"]
+    return lines
+
+
+def _inside(lines: Iterable[str]) -> list[str]:
+    return [f" {line}" for line in lines]
 
 
 def together(answers: Any, keys: list[Any], attempt: Attempt) -> Coroutine[Any, Any, Any]:
@@ -240,15 +271,12 @@ async def _gathered(answers: Any, keys: list[Any]) -> Any:
     return answers
 
 
-def _remembering(complete: Complete) -> Complete:
+def _remembering(complete: Complete) -> Completer:
     kept: dict[int, tuple[Any, Any]] = {}
     met = 0
 
     def complete_once(value: Any, attempt: Attempt) -> Any:
         nonlocal met
-        remembered = kept.get(id(value))
-        if remembered is not None and remembered[0] is value:
-            return remembered[1]
         answer = complete(value, attempt)
         if met < _MET:
             met += 1
@@ -259,12 +287,20 @@ def _remembering(complete: Complete) -> Complete:
         kept[id(value)] = (value, answer)
         return answer
 
-    return complete_once
+    def write(names: dict[str, Any], place: str) -> list[str]:
+        names[f"_m{place}"], names[f"_c{place}"] = kept, complete_once
+        known = f"_e{place}"
+        return [
+            f"{known} = _m{place}.get(id(v))",
+            f"_v{place} = {known}[1] if {known} is not None and {known}[0] is v else _c{place}(v, a)",
+        ]
+
+    return Completer(write)
 
 
 def _compiled(lines: Iterable[str], names: Mapping[str, Any]) -> Complete:
     """A function of ``v`` and attempt ``a``. Only names of Python attributes and quoted texts come from a schema."""
     namespace: dict[str, Any] = {**names, "NotPlainError": NotPlainError}
-    exec("def complete(v, a):\n" + "\n".join(f"    {line}" for line in lines), namespace)
+    exec("def complete(v, a):\n" + "\n".join(_inside(lines)), namespace)
     function: Complete = namespace["complete"]
     return function

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,7 +48,7 @@ class PreparedDocument:
     cacheable: bool = False
     #: Its compiled queries; None when it has errors.
     compiled: CompiledDocument | None = None
-    #: Costs of operations that no variable changes, by the id of their node.
+    #: Costs of selections that no variable changes, by the id of their node.
     costs: dict[int, int] = field(default_factory=dict)
 
     def operation(self, name: str | None) -> OperationDefinitionNode:
@@ -112,14 +112,8 @@ class Documents:
     def cost(self, prepared: PreparedDocument, operation: OperationDefinitionNode, variables: Mapping[str, Any]) -> int:
         """Cost of an operation with its variables. Raises :class:`LimitExceededError` over the maximum."""
         assert prepared.document is not None
-        cost = prepared.costs.get(id(operation))
-        if cost is None:
-            watched = _Watched(variables)
-            cost = CostWalker(self._schema, prepared.document, watched, self._field_costs, self.limits).operation(
-                operation
-            )
-            if not watched.read:
-                prepared.costs[id(operation)] = cost
+        walker = CostWalker(self._schema, prepared.document, variables, self._field_costs, self.limits, prepared.costs)
+        cost = walker.operation(operation)
         if cost > self.limits.cost:
             raise LimitExceededError("cost", min(cost, 2**53 - 1), self.limits.cost)
         return cost
@@ -171,26 +165,6 @@ def _coded(errors: list[GraphQLError], code: ErrorCode) -> list[GraphQLError]:
     for error in errors:
         error.extensions = error.extensions or {"code": code.value}
     return errors
-
-
-class _Watched(Mapping[str, Any]):
-    """Variables, and whether any of them was looked at."""
-
-    def __init__(self, variables: Mapping[str, Any]) -> None:
-        self._variables = variables
-        self.read = False
-
-    def __getitem__(self, name: str) -> Any:
-        self.read = True
-        return self._variables[name]
-
-    def __iter__(self) -> Iterator[str]:
-        self.read = True
-        return iter(self._variables)
-
-    def __len__(self) -> int:
-        self.read = True
-        return len(self._variables)
 
 
 class _Finder(Visitor):

@@ -180,18 +180,26 @@ class CostWalker:
         variables: Mapping[str, Any],
         field_costs: Mapping[str, FieldCost],
         limits: QueryLimits,
+        settled: dict[int, int] | None = None,
     ) -> None:
+        """``settled`` keeps the costs that no variable changes for further requests of the document, by the ids of nodes."""
         self._schema = schema
         self._variables = variables
+        self._settled = {} if settled is None else settled
+        #: How often a variable was looked at.
+        self._reads = 0
         self._field_costs = field_costs
         self._limits = limits
         self._fragments = {d.name.value: d for d in document.definitions if isinstance(d, FragmentDefinitionNode)}
-        #: Costs of fragments, by name and by the rows of the connection that they are spread in.
-        self._known: dict[tuple[str, int], int] = {}
+        #: Costs of fragments and how many variables these took, by name and by the rows of the connection around them.
+        self._known: dict[tuple[str, int], tuple[int, int]] = {}
         self._lengths: Mapping[str, float] = {}
 
     def operation(self, operation: OperationDefinitionNode) -> int:
         """Cost of the operation: at least 1."""
+        settled = self._settled.get(id(operation.selection_set))
+        if settled is not None:
+            return max(1, settled)
         root = self._schema.get_root_type(operation.operation)
         defaults = {
             definition.variable.name.value: definition.default_value
@@ -203,6 +211,17 @@ class CostWalker:
 
     def _selections(self, selection_set: SelectionSetNode, parent: GraphQLNamedType | None, rows: int = 1) -> int:
         """Cost of a selection; ``rows`` are those of the connection that ``parent`` is."""
+        if rows != 1:
+            return self._sum(selection_set, parent, rows)
+        cost = self._settled.get(id(selection_set))
+        if cost is None:
+            before = self._reads
+            cost = self._sum(selection_set, parent, rows)
+            if self._reads == before:
+                self._settled[id(selection_set)] = cost
+        return cost
+
+    def _sum(self, selection_set: SelectionSetNode, parent: GraphQLNamedType | None, rows: int) -> int:
         total = 0
         for selection in selection_set.selections:
             if self._is_left_out(selection):
@@ -232,8 +251,12 @@ class CostWalker:
         if known is None:
             definition = self._fragments[name]
             parent = self._schema.get_type(definition.type_condition.name.value)
-            known = self._known[name, rows] = self._selections(definition.selection_set, parent, rows)
-        return known
+            before = self._reads
+            cost = self._selections(definition.selection_set, parent, rows)
+            known = self._known[name, rows] = cost, self._reads - before
+        else:
+            self._reads += known[1]
+        return known[0]
 
     def _field(self, field: FieldNode, parent: GraphQLNamedType | None, rows: int = 1) -> int:
         name = field.name.value
@@ -325,6 +348,7 @@ class CostWalker:
         """The value of a variable, or its default; any other value as it is."""
         if not isinstance(value, VariableNode):
             return value
+        self._reads += 1
         name = value.name.value
         return self._variables[name] if name in self._variables else self._defaults.get(name)
 

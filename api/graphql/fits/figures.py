@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import astuple, fields
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import strawberry
@@ -11,7 +10,7 @@ import strawberry
 from api.graphql.catalog.gpus import Gpu
 from api.graphql.core.scalars import Int64
 from api.graphql.execution.completion import read_by
-from db.fits.cells import SpeedFigures, figures_of
+from db.fits.cells import AnyLoad, AnySpeed
 from db.fits.packing import shown
 from estimator import types as domain
 from estimator.server_pool import ServerPool
@@ -41,41 +40,44 @@ class FitMemory:
         "total."
     )
 
-    figures: strawberry.Private[tuple[int | None, ...]]
+    load: strawberry.Private[AnyLoad]
 
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any:
-            """A part is read from the figures of the load."""
-            read = _MEMORY_READERS.get(name)
-            if read is None:
-                raise AttributeError(name)
-            return read(self)
+            """A part is read from the load."""
+            return _read(_MEMORY_READERS, self, name)
 
     @classmethod
-    def of(cls, parts: domain.MemoryParts) -> FitMemory:
-        """The GraphQL object of the parts of a load."""
-        return cls.of_figures(astuple(parts))
-
-    @classmethod
-    def of_figures(cls, figures: tuple[int | None, ...]) -> FitMemory:
-        """The GraphQL object of the fields of ``MemoryParts``, in their order."""
+    def of(cls, load: AnyLoad | None) -> FitMemory | None:
+        """The GraphQL object of the parts of a load; None stays None."""
+        if load is None:
+            return None
         made = cls.__new__(cls)
-        made.figures = figures
+        made.load = load
         return made
 
 
-def _figure(place: int) -> Callable[[FitMemory], Any]:
-    return lambda memory: memory.figures[place]
-
-
-_PARTS = [part.name for part in fields(domain.MemoryParts)]
-_USABLE, _TOTAL = _PARTS.index("usable_bytes"), _PARTS.index("total_bytes")
+def _read(readers: Mapping[str, Callable[[Any], Any]], owner: object, name: str) -> Any:
+    """An attribute of ``owner``. Raises AttributeError for one without a reader."""
+    read = readers.get(name)
+    if read is None:
+        raise AttributeError(name)
+    return read(owner)
 
 
 _MEMORY_READERS: dict[str, Callable[[FitMemory], Any]] = {
-    **{name: _figure(place) for place, name in enumerate(_PARTS)},
-    "headroom_bytes": lambda memory: (memory.figures[_USABLE] or 0) - (memory.figures[_TOTAL] or 0),
+    "weights_bytes": lambda memory: memory.load.weights_bytes,
+    "kv_cache_bytes": lambda memory: memory.load.kv_cache_bytes,
+    "compute_bytes": lambda memory: memory.load.compute_bytes,
+    "overhead_bytes": lambda memory: memory.load.overhead_bytes,
+    "total_bytes": lambda memory: memory.load.total_bytes,
+    "usable_bytes": lambda memory: memory.load.usable_bytes,
+    "capacity_bytes": lambda memory: memory.load.capacity_bytes,
+    "headroom_bytes": lambda memory: memory.load.usable_bytes - memory.load.total_bytes,
+    "host_bytes": lambda memory: memory.load.host_bytes,
+    "draft_bytes": lambda memory: memory.load.draft_bytes,
+    "projector_bytes": lambda memory: memory.load.projector_bytes,
 }
 read_by(FitMemory, _MEMORY_READERS)
 
@@ -107,20 +109,31 @@ class SpeedEstimate:
     high: float = strawberry.field(description="Upper end of the range, tokens per second.")
     evidence: Evidence = strawberry.field(description="Where the estimate comes from.")
 
-    @classmethod
-    def of(cls, speed: domain.Speed | None) -> SpeedEstimate | None:
-        """The GraphQL object of a speed; None stays None."""
-        return cls.of_figures(None if speed is None else figures_of(speed))
+    speed: strawberry.Private[AnySpeed]
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """A figure is read from the speed."""
+            return _read(_SPEED_READERS, self, name)
 
     @classmethod
-    def of_figures(cls, figures: SpeedFigures | None) -> SpeedEstimate | None:
-        """The GraphQL object of the fields of ``Speed``, in their order."""
-        if figures is None:
+    def of(cls, speed: AnySpeed | None) -> SpeedEstimate | None:
+        """The GraphQL object of a speed; None stays None."""
+        if speed is None:
             return None
         made = cls.__new__(cls)
-        value, low, high, made.evidence = figures
-        made.tokens_per_second, made.low, made.high = shown(value), shown(low), shown(high)
+        made.speed = speed
         return made
+
+
+_SPEED_READERS: dict[str, Callable[[SpeedEstimate], Any]] = {
+    "tokens_per_second": lambda estimate: shown(estimate.speed.value),
+    "low": lambda estimate: shown(estimate.speed.low),
+    "high": lambda estimate: shown(estimate.speed.high),
+    "evidence": lambda estimate: estimate.speed.evidence,
+}
+read_by(SpeedEstimate, _SPEED_READERS)
 
 
 @strawberry.type(description="Load of one of several accelerators. The parts of all add up to those of the whole load.")

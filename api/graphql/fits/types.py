@@ -155,6 +155,10 @@ def _runs(fit: Fit) -> bool:
     return fit.cell.status is not domain.Status.UNSUPPORTED
 
 
+def _ttft_ms(wait: float | None) -> float | None:
+    return None if wait is None else shown(wait)
+
+
 #: Readers of the figures of a fit.
 _READERS: dict[str, Callable[[Fit], Any]] = {
     "id": lambda fit: _id_of(fit.faces, fit.cell),
@@ -169,11 +173,11 @@ _READERS: dict[str, Callable[[Fit], Any]] = {
     "status": lambda fit: fit.cell.status,
     "recommended": lambda fit: fit.cell.recommended,
     "weights_known": lambda fit: FitRecord(fit.faces.view, fit.cell).weights_known,
-    "memory": lambda fit: FitMemory.of_figures(fit.cell.memory_bytes) if _runs(fit) else None,
+    "memory": lambda fit: FitMemory.of(fit.cell.load),
     "placement": lambda fit: FitPlacement.of(fit.cell.placement),
-    "decode": lambda fit: SpeedEstimate.of_figures(fit.cell.decode_figures),
-    "prefill": lambda fit: SpeedEstimate.of_figures(fit.cell.prefill_figures),
-    "ttft_ms": lambda fit: None if fit.cell.ttft_ms is None else shown(fit.cell.ttft_ms),
+    "decode": lambda fit: SpeedEstimate.of(fit.cell.decode_read),
+    "prefill": lambda fit: SpeedEstimate.of(fit.cell.prefill_read),
+    "ttft_ms": lambda fit: _ttft_ms(fit.cell.ttft_ms),
     "safe_context_tokens": lambda fit: fit.cell.safe_context_tokens,
     "context_tokens": lambda fit: fit.faces.workloads[fit.cell.workload_id].context_tokens,
     "score": lambda fit: fit.cell.score,

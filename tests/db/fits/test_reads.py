@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import astuple, replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -53,7 +53,8 @@ async def test_every_figure_comes_back(reader: Reader) -> None:
             for name in ("weights", "kv_cache", "compute", "overhead", "host"):
                 assert getattr(cell.memory, f"{name}_bytes") == getattr(block, f"{name}_bytes")[at]
             memory, placement = cell.memory, cell.placement
-            assert cell.memory_bytes == astuple(memory)
+            assert cell.load is not None
+            assert {part: getattr(cell.load, part) for part in asdict(memory)} == asdict(memory)
             assert memory.usable_bytes == block.usable_bytes[place]
             assert memory.capacity_bytes == block.capacity_bytes[place]
             assert (placement.gpu_layers, placement.cpu_moe_layers) == (block.gpu_layers[at], block.cpu_moe_layers[at])

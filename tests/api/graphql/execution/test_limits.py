@@ -233,3 +233,21 @@ def test_more_work_that_an_argument_asks_for_costs_more() -> None:
     text = "query($i: RecommendationInput!) { recommendations(input: $i) { totalCount } }"
     few, many = (cost_of(text, i={"gpu": "a", "target": target}) for target in (None, {"users": 8}))
     assert many == cost_of('{ recommendations(input: {gpu: "a", target: {users: 8}}) { totalCount } }') == few + 2000
+
+
+def test_costs_that_a_document_keeps_are_those_of_a_new_document() -> None:
+    text = """query Q($n: Int, $gpus: [String!]!) {
+      a: models(first: $n) { ...Shared } b: models(first: 2) { ...Shared } c: models(first: 0) { nodes { slug } }
+      comparison(input: {models: ["m"], gpus: $gpus}) { columns { quant { slug name } } rows { values } }
+    }
+    fragment Shared on ModelConnection { totalCount nodes { slug fits(first: $n) { nodes { id } } name } }"""
+    kept = documents(cost=10**9)
+    prepared = kept.prepare(text)
+    assert prepared.errors == []
+    sent = [{"n": n, "gpus": ["a"] * count} for n in (0, 1, 7, None, 1) for count in (1, 20, 3)]
+    costs = [kept.cost(prepared, prepared.operation(None), variables) for variables in sent]
+    anew = documents(cost=10**9)
+    for variables, cost in zip(sent, costs, strict=True):
+        fresh = anew._prepare(text)
+        assert anew.cost(fresh, fresh.operation(None), variables) == cost
+    assert len(set(costs)) > 10
