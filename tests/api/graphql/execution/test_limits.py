@@ -160,9 +160,9 @@ def test_every_priced_field_exists() -> None:
             assert "first" in field.args
         for path in price.lists:
             head, *rest = path.split(".")
-            kind = field.args[head].type
+            kind: Any = field.args[head].type
             for part in rest:
-                kind = get_named_type(kind).fields[part].type  # type: ignore[union-attr]
+                kind = get_named_type(kind).fields[part].type
 
 
 def test_every_connection_and_every_list_of_things_is_priced() -> None:
