@@ -203,8 +203,8 @@ async def test_orders(data: Any, field: str, direction: str, read: Callable[[Any
         ),
         ({"decodeTokensPerSecond": {"min": 0}}, lambda fit: fit["decode"] is not None),
         (
-            {"decodeTokensPerSecond": {"max": 10}},
-            lambda fit: fit["decode"] is not None and fit["decode"]["tokensPerSecond"] <= 10,
+            {"decodeTokensPerSecond": {"max": 12}},
+            lambda fit: fit["decode"] is not None and fit["decode"]["tokensPerSecond"] <= 12,
         ),
         ({"ttftMs": {"min": 0}}, lambda fit: fit["ttftMs"] is not None),
         ({"ttftMs": {"max": 500}}, lambda fit: fit["ttftMs"] is not None and fit["ttftMs"] <= 500),
