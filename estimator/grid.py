@@ -154,6 +154,7 @@ class Outline:
     decode_tok_s: NDArray[np.float32]
     ttft_ms: NDArray[np.float32]
     safe_context_tokens: NDArray[np.int32]
+    host_bytes: NDArray[np.int64]
 
 
 def outline(
@@ -180,6 +181,7 @@ def outline(
         engine=fleet.choices.engine,
         bits_per_weight=tables.bits_per_weight,
         status=placed.status.reshape(shape).transpose(1, 2, 0),
+        host_bytes=placed.host.reshape(shape).transpose(1, 2, 0),
         **grid,
     )
 

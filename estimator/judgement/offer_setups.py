@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,16 +12,18 @@ from numpy.typing import NDArray
 from estimator import verdict
 from estimator.calibration.capability_prior import ModelTraits
 from estimator.calibration.coefficients import Calibration
-from estimator.estimate import thresholds_of
 from estimator.fleet import Overrides
-from estimator.grid import FitBlock, evaluate
+from estimator.grid import Outline, outline
 from estimator.judgement.buying import Offer
 from estimator.judgement.needs import NEAR, Miss, Need, Needs
-from estimator.judgement.setups import Pace, Setups, usable_setups
+from estimator.judgement.setups import Pace, Setups, most, usable_setups
 from estimator.judgement.worth import THINKING, WorthTable, worth_table
-from estimator.placement.demand import Situation
+from estimator.placement.demand import situation_of
+from estimator.placement.layer_sums import model_tables
 from estimator.quant_choice import customary
 from estimator.structure.architecture import ModelArchitecture
+from estimator.structure.arrays import Ints
+from estimator.structure.checkpoints import has_weights
 from estimator.types import ENGINES, Accelerator, Engine, EstimatorError, Host, OperatingMode, Quant, Workload
 
 
@@ -59,8 +61,35 @@ Machine: TypeAlias = tuple[int, Accelerator, Host]
 Found: TypeAlias = tuple[Setup, tuple[Miss, ...]]
 
 
+#: Machines are dropped from further estimates when no more than this part of them is open.
+_SHRINKS = 0.3
+
+
+class _Laid(NamedTuple):
+    """A model on machines, those ``at`` these places of a group; rows of the block and the pace are in this order."""
+
+    m: int
+    block: Outline
+    pace: Pace
+    at: Ints
+
+
+class _Candidate(NamedTuple):
+    """The best setup of a machine so far. A higher ``rank`` is better: nearer to the need, rating, worth, time, recency."""
+
+    rank: tuple[float, ...]
+    laid: _Laid
+    row: int
+    way: int
+    quant: int
+    seconds: float
+
+
 class OfferJudge:
-    """Models, quantizations and needs, against which offers are judged in groups of equal count."""
+    """Models, quantizations and needs, against which offers are judged in groups of equal count.
+
+    No model is estimated on a machine where a better one meets the need than it can be at most.
+    """
 
     def __init__(
         self,
@@ -73,9 +102,11 @@ class OfferJudge:
         self.subjects, self.quants, self.needs = subjects, tuple(quants), needs
         self.calibration, self.mode = calibration, mode
         self.custom = np.array([customary(quant) for quant in quants])
-        self.recency = np.array([subject.traits.released for subject in subjects])
         self.streams = needs.streams(max((_thinking(subject.traits) for subject in subjects), default=0.0))
-        self._table: WorthTable | None = None
+        traits = [subject.traits for subject in subjects]
+        bits = np.array([_bits_per_weight(subject.architecture, self.quants) for subject in subjects])
+        self.table = worth_table(needs.workload.kind, traits, self.quants, bits.reshape(-1, len(quants)))
+        self.most_rating, _ = most(needs.workload, traits, mode)
 
     def setups(self, offers: Sequence[Offer]) -> list[tuple[Offer, Setup, tuple[Miss, ...]]]:
         """Each offer on which a model comes near the need, with its best setup and what that misses.
@@ -108,51 +139,77 @@ class OfferJudge:
             groups.setdefault(count, []).append((accelerator, host))
         best: dict[Machine, Found | None] = {}
         for count, alike in groups.items():
-            blocks = self._blocks(count, alike)
-            paces = _paces(blocks, len(alike), len(self.quants), whole=self.streams > 1)
-            best |= {
-                (count, *machine): self._best(blocks, pace, g)
-                for g, (machine, pace) in enumerate(zip(alike, paces, strict=True))
-            }
+            best |= {(count, *alike[g]): setup for g, setup in enumerate(self._best(count, alike))}
         return best
 
-    def _blocks(self, count: int, machines: Sequence[tuple[Accelerator, Host]]) -> list[FitBlock | None]:
-        """Estimates of each model on ``count`` of each accelerator in its host; None for a model without an estimate."""
-        workload = self.needs.workload
-        devices, hosts = tuple(device for device, _ in machines), tuple(host for _, host in machines)
-        situation = Situation(
-            workload.prompt_tokens, workload.output_tokens, workload.context_tokens, workload.decode_depth_tokens,
-            batch=self.streams, expected_occupancy=True,
-        )  # fmt: skip
-        overrides = Overrides(gpu_count=count)
-        blocks: list[FitBlock | None] = []
-        for subject in self.subjects:
-            try:
-                blocks.append(
-                    evaluate(
-                        subject.architecture, devices, self.quants, (situation,),
-                        thresholds_of(workload, situation), hosts, self.calibration, overrides,
-                    )
-                )  # fmt: skip
-            except EstimatorError:
-                blocks.append(None)
-        return blocks
+    def _best(self, count: int, machines: Sequence[tuple[Accelerator, Host]]) -> list[Found | None]:
+        """The best setup on each machine that meets the need, else the nearest of those that nearly do."""
+        best: dict[int, _Candidate] = {}
+        least = np.full(len(machines), -np.inf)
+        laid: list[_Laid] = []
+        at, asked = np.arange(len(machines)), tuple(machines)
+        for m in np.argsort(-self.most_rating, kind="stable"):
+            open_to = np.flatnonzero(least <= self.most_rating[m])
+            if not len(open_to) or self.most_rating[m] == -np.inf:
+                break
+            # What estimates of the same machines share is kept, so a few closed ones are taken along.
+            if len(open_to) <= len(at) * _SHRINKS:
+                at, asked = open_to, tuple(machines[g] for g in open_to)
+            on = self._laid_out(int(m), count, asked, at)
+            if on is not None:
+                laid.append(on)
+                self._compare(best, on, at, 1.0)
+                least[list(best)] = [candidate.rank[1] for candidate in best.values()]
+        unmet = np.setdiff1d(np.arange(len(machines)), list(best))
+        for on in laid:
+            self._compare(best, on, unmet, NEAR)
+        return [self._made(best[g]) if g in best else None for g in range(len(machines))]
 
-    def _best(self, blocks: Sequence[FitBlock | None], pace: Pace, g: int) -> Found | None:
-        """The best setup that meets the need, else the nearest of those that nearly do; None where nothing does."""
-        if not pace.runs.any():
+    def _laid_out(self, m: int, count: int, machines: Sequence[tuple[Accelerator, Host]], at: Ints) -> _Laid | None:
+        """A model on ``count`` of each accelerator in its host; None without an estimate.
+
+        Setups that serve several users hold everything on the devices.
+        """
+        workload, model = self.needs.workload, self.subjects[m].architecture
+        situation = replace(situation_of(workload), batch=self.streams, expected_occupancy=True)
+        whole = self.streams > 1
+        try:
+            block = outline(
+                model, tuple(device for device, _ in machines), self.quants, (situation,),
+                tuple(host for _, host in machines), self.calibration, Overrides(gpu_count=count, offloads=not whole),
+            )  # fmt: skip
+        except EstimatorError:
             return None
-        table = self._worth(blocks)
-        for slack in (1.0, NEAR):
-            allowed = np.where(table.loss <= self.needs.loss_points * slack, table.value, np.nan)
-            setups = usable_setups(replace(table, value=allowed), pace, _relaxed(self.needs.workload, slack), self.mode)
-            best = setups.best(self.recency, self.custom)
-            if len(best):
-                if slack > 1:
-                    best = best[np.argsort(self._distance(setups, pace, table)[best], kind="stable")]
-                setup = self._made(blocks, pace, table, setups, int(best[0]), g)
-                return setup, self._misses(setup)
-        return None
+        status = block.status[:, :, 0]
+        pace = Pace(
+            runs=block.available
+            & [has_weights(quant, model) for quant in self.quants]
+            & (status <= (verdict.FITS_TIGHTLY if whole else verdict.FITS_WITH_OFFLOAD)),
+            tight=status == verdict.FITS_TIGHTLY,
+            decode_tok_s=block.decode_tok_s[:, :, 0].astype(np.float64),
+            ttft_ms=block.ttft_ms[:, :, 0].astype(np.float64),
+            bits_per_weight=np.broadcast_to(block.bits_per_weight, status.shape),
+        )
+        return _Laid(m, block, pace, at)
+
+    def _compare(self, best: dict[int, _Candidate], laid: _Laid, at: Ints, slack: float) -> None:
+        """Put the setups of a model on the machines ``at`` that are better into ``best``, needs relaxed by ``slack``."""
+        rows = np.flatnonzero(np.isin(laid.at, at) & laid.pace.runs.any(axis=1))
+        if not len(rows):
+            return
+        pace, table = laid.pace.of_rows(rows), self.table.of_model(laid.m, len(rows))
+        allowed = np.where(table.loss <= self.needs.loss_points * slack, table.value, np.nan)
+        setups = usable_setups(replace(table, value=allowed), pace, _relaxed(self.needs.workload, slack), self.mode)
+        distance = self._distance(setups, pace, table) if slack > 1 else np.zeros(len(setups.model))
+        recency = self.subjects[laid.m].traits.released
+        for n in setups.best(np.zeros(len(rows)), self.custom):
+            row = int(rows[setups.model[n]])
+            g = int(laid.at[row])
+            rank = -distance[n], setups.rating[n], setups.worth[n], -setups.seconds[n], recency, -laid.m
+            if g not in best or rank > best[g].rank:
+                best[g] = _Candidate(
+                    rank, laid, row, int(setups.way[n]), int(setups.quant[n]), float(setups.seconds[n])
+                )
 
     def _distance(self, setups: Setups, pace: Pace, table: WorthTable) -> NDArray[np.float64]:
         """How far each setup is from the need: the sum of the logarithms of what it misses."""
@@ -161,30 +218,30 @@ class OfferJudge:
             workload.minimum_decode_tok_s / pace.decode_tok_s[at],
             pace.ttft_ms[at] / workload.usable_ttft_ms,
             setups.seconds / workload.usable_answer_s,
-            table.loss[setups.model, setups.way, setups.quant] / self.needs.loss_points,
+            # A loss of nothing misses nothing, also where none is allowed.
+            table.loss[setups.model, setups.way, setups.quant] / (self.needs.loss_points or 1.0),
         )
         return np.asarray(np.sum([np.log(np.maximum(ratio, 1.0)) for ratio in ratios], axis=0))
 
-    def _made(
-        self, blocks: Sequence[FitBlock | None], pace: Pace, table: WorthTable, setups: Setups, n: int, g: int
-    ) -> Setup:
-        m, way, q = int(setups.model[n]), int(setups.way[n]), int(setups.quant[n])
-        block = blocks[m]
-        assert block is not None
-        return Setup(
+    def _made(self, candidate: _Candidate) -> Found:
+        laid, row, q = candidate.laid, candidate.row, candidate.quant
+        m, block, pace = laid.m, laid.block, laid.pace
+        _, rating, worth, *_ = candidate.rank
+        setup = Setup(
             subject=m,
             quant=self.quants[q],
-            engine=ENGINES[int(block.engine[g, q])],
-            thinks=way == THINKING,
-            worth=float(setups.worth[n]),
-            loss_points=float(table.loss[m, way, q]),
-            decode_tok_s=float(pace.decode_tok_s[m, q]),
-            ttft_ms=float(pace.ttft_ms[m, q]),
-            answer_s=float(setups.seconds[n]),
-            host_bytes=int(block.host_bytes[g, q, 0]),
-            offloads=int(block.status[g, q, 0]) == verdict.FITS_WITH_OFFLOAD,
-            rating=float(setups.rating[n]),
+            engine=ENGINES[int(block.engine[row, q])],
+            thinks=candidate.way == THINKING,
+            worth=float(worth),
+            loss_points=float(self.table.loss[m, candidate.way, q]),
+            decode_tok_s=float(pace.decode_tok_s[row, q]),
+            ttft_ms=float(pace.ttft_ms[row, q]),
+            answer_s=candidate.seconds,
+            host_bytes=int(block.host_bytes[row, q, 0]),
+            offloads=int(block.status[row, q, 0]) == verdict.FITS_WITH_OFFLOAD,
+            rating=float(rating),
         )
+        return setup, self._misses(setup)
 
     def _misses(self, setup: Setup) -> tuple[Miss, ...]:
         workload = self.needs.workload
@@ -196,13 +253,13 @@ class OfferJudge:
         )
         return (*((least,) if least.has < least.needed else ()), *(miss for miss in most if miss.has > miss.needed))
 
-    def _worth(self, blocks: Sequence[FitBlock | None]) -> WorthTable:
-        """Worth of every model and quantization; the same for every group."""
-        if self._table is None:
-            bits = np.array([_row(block, "bits_per_weight", len(self.quants)) for block in blocks])
-            traits = [subject.traits for subject in self.subjects]
-            self._table = worth_table(self.needs.workload.kind, traits, self.quants, bits)
-        return self._table
+
+def _bits_per_weight(model: ModelArchitecture, quants: tuple[Quant, ...]) -> NDArray[np.float64]:
+    """Those of whole files, (quants,); of 16 bits where a size cannot be told, as nothing is estimated there."""
+    try:
+        return model_tables(model, quants).bits_per_weight
+    except EstimatorError:
+        return np.full(len(quants), 16.0)
 
 
 def _thinking(traits: ModelTraits) -> float:
@@ -216,23 +273,3 @@ def _relaxed(workload: Workload, slack: float) -> Workload:
         usable_ttft_ms=workload.usable_ttft_ms * slack,
         usable_answer_s=workload.usable_answer_s * slack,
     )
-
-
-def _row(block: FitBlock | None, name: str, quants: int) -> NDArray[np.float64]:
-    return np.full(quants, 16.0) if block is None else np.asarray(getattr(block, name), np.float64)
-
-
-def _paces(blocks: Sequence[FitBlock | None], machines: int, quants: int, *, whole: bool) -> list[Pace]:
-    """Arrays (models, quants) of each machine; setups that serve several users hold everything on the devices."""
-    worst = verdict.FITS_TIGHTLY if whole else verdict.FITS_WITH_OFFLOAD
-    shape = machines, len(blocks), quants
-    runs, tight = np.zeros(shape, np.bool_), np.zeros(shape, np.bool_)
-    decode, ttft = np.zeros(shape), np.zeros(shape)
-    bits = np.array([_row(block, "bits_per_weight", quants) for block in blocks])
-    for m, block in enumerate(blocks):
-        if block is not None:
-            status = block.status[:, :, 0]
-            runs[:, m] = block.available & block.has_weights & (status <= worst)
-            tight[:, m] = status == verdict.FITS_TIGHTLY
-            decode[:, m], ttft[:, m] = block.decode_tok_s[:, :, 0], block.ttft_ms[:, :, 0]
-    return [Pace(*arrays, bits) for arrays in zip(runs, tight, decode, ttft, strict=True)]

@@ -67,6 +67,16 @@ class WorthTable:
     thinking: Floats
     native: Flags
 
+    def of_model(self, model: int, rows: int) -> WorthTable:
+        """The worth of one model, as that of each of ``rows`` machines."""
+        values = {field.name: getattr(self, field.name)[model] for field in fields(self)}
+        return WorthTable(
+            **{
+                name: np.broadcast_to(value, (rows, *value.shape)) if isinstance(value, np.ndarray) else [value] * rows
+                for name, value in values.items()
+            }
+        )
+
     def with_models(self, more: WorthTable) -> WorthTable:
         """The table with the models of another one, of the same quantizations, behind its own."""
         pairs = ((getattr(self, field.name), getattr(more, field.name)) for field in fields(self))

@@ -305,23 +305,3 @@ def _table(records: Sequence[Record], ids: Mapping[str, int]) -> Ints:
 def _looked_up(table: Ints, ids: Ints) -> Ints:
     """Place of each id in ``table``; -1 for one that has none."""
     return table[np.minimum(ids, len(table) - 1)]
-
-
-def row_of(table: WorthTable, model: int, rows: int) -> WorthTable:
-    """The worth of one model, as that of each of ``rows`` machines."""
-
-    def spread(values: Floats) -> Floats:
-        return np.broadcast_to(values[model], (rows, *values.shape[1:]))
-
-    return replace(
-        table,
-        value=spread(table.value),
-        low=spread(table.low),
-        high=spread(table.high),
-        capabilities=[table.capabilities[model]] * rows,
-        loss=spread(table.loss),
-        loss_low=spread(table.loss_low),
-        loss_high=spread(table.loss_high),
-        thinking=spread(table.thinking),
-        native=np.broadcast_to(table.native[model], (rows, table.native.shape[1])),
-    )

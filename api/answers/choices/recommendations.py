@@ -13,7 +13,7 @@ import numpy as np
 from api.answers.choices.judged import Judged, Judgement
 from api.answers.choices.leading import Reach, leading
 from api.answers.choices.models import Wanted
-from api.answers.choices.paces import OwnerPace, Paces, row_of
+from api.answers.choices.paces import OwnerPace, Paces
 from api.answers.choices.prices import prices_of
 from api.answers.searches import search
 from api.catalog.fit_reads import FitReads
@@ -278,7 +278,7 @@ def _judge_one(
     place = view.models.index(model)
     return Judged(
         names, [paces.traits[place]] * len(names), [quant.spec for quant in view.precomputed_quants], pace,
-        row_of(paces.table(question.slot), place, len(names)), view.workloads[question.slot].spec, question.mode,
+        paces.table(question.slot).of_model(place, len(names)), view.workloads[question.slot].spec, question.mode,
         by_quant=by_quant,
     )  # fmt: skip
 
