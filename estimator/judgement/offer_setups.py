@@ -154,7 +154,7 @@ class OfferJudge:
                 break
             # What estimates of the same machines share is kept, so a few closed ones are taken along.
             if len(open_to) <= len(at) * _SHRINKS:
-                at, asked = open_to, tuple(machines[g] for g in open_to)
+                at, asked = open_to, tuple(machines[int(g)] for g in open_to)
             on = self._laid_out(int(m), count, asked, at)
             if on is not None:
                 laid.append(on)

@@ -69,13 +69,12 @@ class WorthTable:
 
     def of_model(self, model: int, rows: int) -> WorthTable:
         """The worth of one model, as that of each of ``rows`` machines."""
-        values = {field.name: getattr(self, field.name)[model] for field in fields(self)}
-        return WorthTable(
-            **{
-                name: np.broadcast_to(value, (rows, *value.shape)) if isinstance(value, np.ndarray) else [value] * rows
-                for name, value in values.items()
-            }
-        )
+        values = [getattr(self, field.name)[model] for field in fields(self)]
+        spread: list[Any] = [
+            np.broadcast_to(value, (rows, *value.shape)) if isinstance(value, np.ndarray) else [value] * rows
+            for value in values
+        ]
+        return WorthTable(*spread)
 
     def with_models(self, more: WorthTable) -> WorthTable:
         """The table with the models of another one, of the same quantizations, behind its own."""
