@@ -54,7 +54,7 @@ class Asked:
         except ValueError:
             value = float("nan")
         if not low <= value <= high:
-            raise bad_input(f"'{name}' must be a number from {low:g} to {high:g}", field=name)
+            raise bad_input(f"'{name}' must be a number from {low:,.10g} to {high:,.10g}", field=name)
         return value
 
     def whole(self, name: str, low: int, high: int) -> int | None:
@@ -72,8 +72,12 @@ class Asked:
             raise bad_input(f"'{name}' must be one of {words}", field=name)
         return allowed[text]
 
-    def address(self, **changes: str | int | None) -> str:
-        """This address with some values changed; None leaves one out."""
+    def address_at(self, path: str, **changes: str | int | None) -> str:
+        """Another path with these values, some of them changed; None or an empty text leaves one out."""
         values = {**self._values, **changes}
         kept = {name: value for name, value in values.items() if value not in (None, "")}
-        return f"{self.path}?{urlencode(kept)}" if kept else self.path
+        return f"{path}?{urlencode(kept)}" if kept else path
+
+    def address(self, **changes: str | int | None) -> str:
+        """This address with some values changed."""
+        return self.address_at(self.path, **changes)

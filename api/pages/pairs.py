@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from urllib.parse import urlencode
 
 from starlette.datastructures import QueryParams
 
+from api.answers.story import pair_slug
 from api.catalog.fit_reads import FitReads
 from api.catalog.fits import FitRecord
 from api.catalog.setting import ASSUMED, Setting, cells_under
 from api.catalog.view import CatalogView
 from api.errors import ApiError, ErrorCode, NotFoundError
+from api.pages.readings import TYPED, Reading, of_typed, readings
 from db.entries.names.meanings import Meaning
 from db.fits.cells import AnyCell
 from db.fits.layout import SLOTS
@@ -35,7 +38,7 @@ class Pair:
     mode: OperatingMode
     setting: Setting = ASSUMED
     #: Which entity a name of the address was taken as, where it left something open.
-    notes: tuple[str, ...] = ()
+    notes: tuple[Reading, ...] = ()
 
     @property
     def workloads(self) -> list[FitRecord]:
@@ -115,8 +118,22 @@ async def load_pair(reads: FitReads, address: str, chosen: QueryParams) -> Pair:
         raise ApiError(ErrorCode.UNSUPPORTED, f"{name} runs no quantization of {model.name} on {gpu.name}")
     order = {view.quant_ids[quant.slug]: number for number, quant in enumerate(view.quants)}
     fits = [FitRecord(view, cell, setting) for cell in sorted(cells, key=lambda cell: order[cell.quant_id])]
-    notes = (*named.notes, *on.notes)
+    notes = (
+        *readings(view, "model", named, lambda slug: _address(slug, gpu.slug, chosen)),
+        *(
+            of_typed(
+                view, chosen.get(TYPED, "").strip(), "gpu", gpu.slug, lambda slug: _address(model.slug, slug, chosen)
+            )
+            or readings(view, "gpu", on, lambda slug: _address(model.slug, slug, chosen))
+        ),
+    )
     return Pair(view, next(fit for fit in fits if fit.cell is cell), fits, mode, setting, notes)
+
+
+def _address(model: str, gpu: str, chosen: QueryParams) -> str:
+    """The page of another pairing, with the same choices."""
+    kept = {name: value for name, value in chosen.items() if value and name != TYPED}
+    return f"/can/{pair_slug(model, gpu)}" + (f"?{urlencode(kept)}" if kept else "")
 
 
 def _setting(view: CatalogView, chosen: QueryParams) -> Setting:

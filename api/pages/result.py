@@ -234,7 +234,8 @@ def _advice(pair: Pair, advice: Advice) -> dict[str, str]:
         if advice.gain.ttft_ms is not None:
             sign = "+" if advice.gain.ttft_ms >= 0 else "−"
             parts.append(f"first token {sign}{duration(abs(advice.gain.ttft_ms))}")
-        parts.append(f"score {signed(advice.gain.score)}")
+        if round(advice.gain.score):
+            parts.append(f"score {signed(advice.gain.score)}")
         gain = ", ".join(parts)
     href = ""
     if advice.code in (AdviceCode.OTHER_QUANT, AdviceCode.OTHER_MODEL, AdviceCode.GPU_UPGRADE):

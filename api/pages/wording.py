@@ -164,6 +164,6 @@ PRICE_KINDS = {
     PriceKind.MSRP: "launch price",
     PriceKind.STREET_NEW: "new",
     PriceKind.STREET_USED: "used",
-    PriceKind.SYSTEM: "whole computer",
+    PriceKind.SYSTEM: "computer",
     PriceKind.CLOUD_HOUR: "an hour, rented",
 }

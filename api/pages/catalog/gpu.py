@@ -22,6 +22,7 @@ from api.pages.asked import Asked
 from api.pages.catalog.traits import KIND_NAMES
 from api.pages.forms import SIZES, Options, Select, mode_options, pager, with_any, workload_of, workload_options
 from api.pages.plots import Plot, axis
+from api.pages.readings import TYPED, of_typed, typed
 from api.pages.responses import COMMON, breadcrumbs, html
 from api.pages.wording import GPU_KINDS, PRICE_KINDS, VENDORS, billions, dollars, memory_gib
 from estimator.advice.amounts import duration, pace
@@ -40,8 +41,10 @@ async def gpu_page(request: Request, reads: FitReads, base_url: str) -> Response
     view, asked = reads.view, Asked(request)
     gpu = view.gpu(request.path_params["gpu"])
     path = f"/gpu/{gpu.slug}"
-    if request.path_params["gpu"] != gpu.slug:
-        return RedirectResponse(f"{path}?{request.url.query}".rstrip("?"), 303, headers=dict(COMMON))
+    said = request.path_params["gpu"]
+    if said != gpu.slug:
+        address = asked.address_at(path, **{TYPED: typed([view.meaning("gpu", said)])})
+        return RedirectResponse(address, 303, headers=dict(COMMON))
     question = _question(view, asked)
     models: Recommendations | None = None
     problem = ""
@@ -50,7 +53,8 @@ async def gpu_page(request: Request, reads: FitReads, base_url: str) -> Response
     except ApiError as error:
         problem = error.message
     values = await asyncio.to_thread(_values, view, asked, gpu, models, question)
-    values |= {"problem": problem, "path": path}
+    notes = of_typed(view, asked.text(TYPED), "gpu", gpu.slug, lambda slug: f"/gpu/{slug}")
+    values |= {"problem": problem, "path": path, "notes": notes}
     values["structured_data"] = breadcrumbs(base_url, ("fitgraph", "/"), ("Accelerators", "/gpus"), (gpu.name, path))
     return html("catalog/gpu.html", values, base_url, path)
 

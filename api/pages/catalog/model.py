@@ -33,6 +33,7 @@ from api.pages.forms import (
     workload_options,
 )
 from api.pages.plots import Plot, axis
+from api.pages.readings import TYPED, of_typed, typed
 from api.pages.responses import COMMON, breadcrumbs, html
 from api.pages.wording import GPU_KINDS, RELEASE_NOTES, VENDORS, billions, context_tokens, dollars, memory_gib
 from estimator.advice.amounts import duration, pace
@@ -55,8 +56,10 @@ async def model_page(request: Request, reads: FitReads, base_url: str) -> Respon
     view, asked = reads.view, Asked(request)
     model = view.model(request.path_params["model"])
     path = f"/model/{model.slug}"
-    if request.path_params["model"] != model.slug:
-        return RedirectResponse(f"{path}?{request.url.query}".rstrip("?"), 303, headers=dict(COMMON))
+    said = request.path_params["model"]
+    if said != model.slug:
+        address = asked.address_at(path, **{TYPED: typed([view.meaning("model", said)])})
+        return RedirectResponse(address, 303, headers=dict(COMMON))
     question = _question(view, asked)
     machines: Recommendations | None = None
     problem = ""
@@ -65,7 +68,8 @@ async def model_page(request: Request, reads: FitReads, base_url: str) -> Respon
     except ApiError as error:
         problem = error.message
     values = await asyncio.to_thread(_values, view, asked, model, machines, question)
-    values |= {"problem": problem, "path": path}
+    notes = of_typed(view, asked.text(TYPED), "model", model.slug, lambda slug: f"/model/{slug}")
+    values |= {"problem": problem, "path": path, "notes": notes}
     values["structured_data"] = breadcrumbs(base_url, ("fitgraph", "/"), ("Models", "/models"), (model.name, path))
     return html("catalog/model.html", values, base_url, path)
 
@@ -163,6 +167,7 @@ def _row(view: CatalogView, machines: Recommendations, choice: Choice, workload:
         "answer": duration(judgement.answer_s * 1000),
         "where": "" if machines.is_whole(choice) else "offloads",
         "worth": f"{judgement.worth.value:.1f}",
+        "thinks": judgement.thinks,
         "price": dollars(view.derived(prices_of)[gpu.slug]),
     }
 

@@ -17,6 +17,7 @@ from api.catalog.search import relevance
 from api.catalog.view import CatalogView
 from api.pages.asked import Asked
 from api.pages.catalog.traits import Abilities
+from api.pages.readings import TYPED, typed
 from api.pages.responses import COMMON, html
 from api.pages.wording import billions
 from estimator.calibration.scale import KIND_OF_WORKLOAD
@@ -36,6 +37,8 @@ async def search_page(request: Request, reads: FitReads, base_url: str) -> Respo
     wish, named = await asyncio.to_thread(_read, reads.view, text)
     path = _page_of(wish, named)
     if path:
+        told = typed([named.gpu, named.model])
+        path += f"{'&' if '?' in path else '?'}{urlencode({TYPED: told})}" if told else ""
         return RedirectResponse(path, 303, headers=dict(COMMON))
     values = await asyncio.to_thread(_choices, reads.view, text, wish)
     return html("catalog/search.html", values, base_url, "/search", 200 if values["found"] else 404)

@@ -137,16 +137,16 @@ def _row(answer: answers.Answer, purchase: Purchase) -> dict[str, Any]:
     }
 
 
-def _parts(parts: Sequence[Part]) -> list[str]:
-    """The price of each part, the kind and the date of it; the purchase's name names them in this order."""
+def _parts(parts: Sequence[Part]) -> list[tuple[str, str]]:
+    """The price of each part, and the kind and the date of it; the purchase's name names them in this order."""
     told = []
     for part in parts:
         count = "" if part.count == 1 else f"{part.count} x "
         if part.price is None:
-            told.append("unknown")
+            told.append(("unknown", ""))
         else:
             kind, date = PRICE_KINDS[part.price.kind], part.price.date or "undated"
-            told.append(f"{count}{dollars(part.price.usd)} ({kind}, {date})")
+            told.append((f"{count}{dollars(part.price.usd)}", f"{kind}, {date}"))
     return told
 
 

@@ -125,7 +125,8 @@ def _winner(comparison: Comparison, row: Row, name: str, text: Callable[[float],
     # Price and power are of the machine: its other models have the same.
     best = comparison.columns[row.winner].gpu
     by_delta = [place for place in by_delta if not machine or comparison.columns[place].gpu is not best]
-    equals = [place for place in by_delta if not row.deltas[place]]
+    # Differences that no digit shows are none to a reader.
+    equals = [place for place in by_delta if text(row.values[place] or 0.0) == text(value)]
     reason = ""
     if equals:
         reason = f"as {named(equals)}"

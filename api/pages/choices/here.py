@@ -22,9 +22,11 @@ from api.catalog.view import CatalogView
 from api.pages.asked import Asked
 from api.pages.catalog.traits import KIND_NAMES
 from api.pages.forms import Entry, Select, mode_options, with_any, workload_of, workload_options
+from api.pages.readings import TYPED, Reading, of_typed, readings
 from api.pages.responses import breadcrumbs, html
 from api.pages.wording import VENDORS, billions
 from db.entries import specs
+from db.entries.names.meanings import Meaning
 from estimator.advice.amounts import duration, pace
 from estimator.judgement import recommend
 from estimator.judgement.recommend import Aim
@@ -68,13 +70,23 @@ def _form(view: CatalogView, asked: Asked) -> tuple[dict[str, Any], Question | N
         ],
         "workload_name": workload.name,
         "asked": meaning is not None,
-        "notes": [] if meaning is None else list(meaning.notes),
+        "notes": [] if meaning is None else _notes(view, asked, meaning),
         "rows": [],
     }  # fmt: skip
     if meaning is None:
         return values, None
     machine = machine_of(view.catalog, [meaning.slug], count, host, memory)
     return values, Question(machine, workload.spec, mode, Wanted(kind=kind))
+
+
+def _notes(view: CatalogView, asked: Asked, meaning: Meaning) -> list[Reading]:
+    """What the name in the address, or that of the search, was taken as."""
+
+    def address_of(slug: str) -> str:
+        return asked.address(gpu=slug, machine=None, typed=None)
+
+    told = of_typed(view, asked.text(TYPED), "gpu", meaning.slug, address_of)
+    return told or readings(view, "gpu", meaning, address_of)
 
 
 def _is_plain(view: CatalogView, machine: Machine) -> bool:

@@ -22,13 +22,15 @@ from api.catalog.view import CatalogView
 from api.pages.asked import Asked
 from api.pages.forms import Entry, Select, with_any, workload_of, workload_options
 from api.pages.plots import Plot, axis
+from api.pages.readings import TYPED, Reading, of_typed, readings
 from api.pages.responses import COMMON, breadcrumbs, html
 from api.pages.wording import GPU_KINDS, dollars, memory_gib
+from db.entries.names.meanings import Meaning
 from estimator.advice.amounts import duration, pace
 from estimator.judgement import recommend
 from estimator.judgement.needs import needs_of
 from estimator.judgement.recommend import Aim
-from estimator.judgement.serving.curve import Serving
+from estimator.judgement.serving.curve import MOST_LOSS_POINTS, Serving
 from estimator.judgement.serving.queueing import Load
 from estimator.types import ENGINE_NAMES, OperatingMode, Workload
 
@@ -70,6 +72,7 @@ async def serve_page(request: Request, reads: FitReads, base_url: str) -> Respon
             for text, question in _SAMPLES
             if all(view.by_slug(kind, question[kind]) for kind in ("model", "gpu") if kind in question)
         ],
+        "notes": [] if meaning is None else _notes(view, asked, meaning),
         "server": None,
         "machines": None,
         "model": None if model is None else model.name,
@@ -81,6 +84,16 @@ async def serve_page(request: Request, reads: FitReads, base_url: str) -> Respon
         values["machines"] = await _machines(reads, model, workload.spec, people)
     values["structured_data"] = breadcrumbs(base_url, ("fitgraph", "/"), ("Serve", "/serve"))
     return html("choices/serve.html", values, base_url, "/serve")
+
+
+def _notes(view: CatalogView, asked: Asked, meaning: Meaning) -> list[Reading]:
+    """What the name of the machine was taken as."""
+
+    def address_of(slug: str) -> str:
+        return asked.address(gpu=slug, typed=None)
+
+    told = of_typed(view, asked.text(TYPED), "gpu", meaning.slug, address_of)
+    return told or readings(view, "gpu", meaning, address_of)
 
 
 def _is_size(text: str) -> bool:
@@ -174,7 +187,7 @@ def _plots(server: Serving, people: int) -> list[tuple[str, Markup]]:
 
 
 async def _machines(reads: FitReads, model: ModelRecord, workload: Workload, people: int) -> dict[str, Any]:
-    """Machines with one accelerator that hold the streams of so many people, best first."""
+    """Machines with one accelerator that hold the streams of so many people in weights that answer well, cheapest first."""
     needs = needs_of(workload, users=people)
     streams = needs.streams(0.0)
     target = recommend.Target(users=streams, decode_tok_s=workload.comfortable_decode_tok_s)
@@ -182,10 +195,12 @@ async def _machines(reads: FitReads, model: ModelRecord, workload: Workload, peo
     question = Question(workload.kind, Aim.SCORE, mode, recommend.Buyer(), target, Wanted())
     listed = await recommendations(reads, model, None, question)
     priced = reads.view.derived(prices_of)
-    order = sorted(listed.choices, key=lambda choice: priced[choice.slug] or float("inf"))
+    good = [choice for choice in listed.choices if listed.judgement(choice).loss.points <= MOST_LOSS_POINTS]
+    order = sorted(good, key=lambda choice: priced[choice.slug] or float("inf"))
     return {
         "streams": streams,
         "count": len(order),
+        "loss": f"{MOST_LOSS_POINTS:g}",
         "buy": f"/buy?{urlencode({'model': model.slug, 'users': people, 'workload': workload.slug})}",
         "rows": [_machine(reads.view, listed, choice, workload, people) for choice in order[:ROWS]],
     }

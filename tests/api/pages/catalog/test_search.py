@@ -5,7 +5,11 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from tests.api.pages.test_pages import Outline
+from api.server.app import create_app
+from api.settings import ApiSettings
+from tests.api.conftest import client_of, part_of
+from tests.api.pages.test_pages import Outline, page
+from tests.support.catalogs import CATALOG
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -51,3 +55,29 @@ async def test_a_size_lists_its_models_with_the_rest_of_the_question(client: htt
     links = [attributes["href"] for attributes in Outline(response.text).all("a")]
     assert {"/serve?model=llama-3.1-8b&people=20", "/buy?users=20"} <= set(links)
     assert not any("kimi-linear-48b" in (link or "") for link in links)
+
+
+@pytest.mark.parametrize(
+    ("text", "others"),
+    [
+        ("m4", ["/gpu/apple-m4-10c-16gb"]),
+        ("m4 for coding", ["/here?gpu=apple-m4-10c-16gb&workload=coding"]),
+        ("llama 3.1 8b on m4", ["/can/llama-3.1-8b-on-apple-m4-10c-16gb"]),
+        ("20 users of llama 3.1 8b on m4", ["/serve?model=llama-3.1-8b&gpu=apple-m4-10c-16gb&people=20"]),
+    ],
+)
+async def test_the_page_of_an_open_name_says_what_it_was_taken_as(
+    empty_settings: ApiSettings, text: str, others: list[str]
+) -> None:
+    catalog = part_of(CATALOG, ("llama-3.1-8b",), ("apple-m4-10c-32gb", "apple-m4-10c-16gb"))
+    app = create_app(empty_settings, catalog)
+    async with client_of(app) as client:
+        response = await client.get("/search", params={"q": text})
+        address = response.headers["location"]
+        assert "apple-m4-10c-32gb" in address
+        shown = await page(client, address)
+        assert "“m4” is taken as Apple M4 10-core GPU 32 GB. It also fits" in shown
+        links = [each["href"] for each in Outline(shown).all("a")]
+        assert set(others) <= set(links)
+        assert "is taken as" not in await page(client, others[0])
+    await app.state.services.close()

@@ -8,6 +8,7 @@ from html import unescape
 import httpx
 import pytest
 
+from api.pages.choices import serve
 from tests.api.conftest import Ask
 from tests.api.pages.test_pages import Outline, page
 
@@ -54,13 +55,30 @@ async def test_without_a_machine_there_is_a_form_that_needs_no_script(client: ht
 
 async def test_a_comparison_names_the_winner_of_each_measure(client: httpx.AsyncClient, data: Ask) -> None:
     text = unescape(await page(client, "/compare?model=llama-3.1-8b&model=llama-2-7b&gpu=rtx-4090&gpu=rtx-3090"))
-    rows = dict(re.findall(r'<th scope="row">([A-Z][^<]+)</th><td>([^<]+)</td>', text))
+    rows = dict(re.findall(r'<th scope="row">([A-Z][^<]+)</th><td class="n"><b>[^<]+</b></td><td>([^<]+)</td>', text))
     assert rows["Decode speed"].endswith(" on GeForce RTX 4090")
     assert rows["Launch price"] == "GeForce RTX 3090"
     assert rows["Design power"] == "GeForce RTX 3090"
     assert text.count('href="/can/') == 4
     for href in re.findall(r'href="(/can/[^"]+)"', text):
         assert (await client.get(href)).status_code == 200
+
+
+async def test_setups_that_look_equal_are_called_equal(client: httpx.AsyncClient) -> None:
+    text = unescape(await page(client, "/compare?model=llama-3.1-8b&model=llama-2-7b&gpu=rtx-4090&gpu=rtx-3090"))
+    reasons = re.findall(r'</td><td class="soft">([^<]*)</td></tr>', text)
+    assert len(reasons) > 5
+    for value, reason in zip(re.findall(r'<td class="n"><b>([^<]+)</b></td>', text), reasons, strict=True):
+        assert f"({value})" not in reason
+
+
+async def test_a_list_of_servers_leaves_out_weights_that_answer_badly(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = "/serve?model=llama-3.1-8b&people=20"
+    usual = (await page(client, address)).count('href="/serve?')
+    monkeypatch.setattr(serve, "MOST_LOSS_POINTS", -1.0)
+    assert (await page(client, address)).count('href="/serve?') < usual
 
 
 async def test_a_comparison_has_limits_and_names_what_is_wrong(client: httpx.AsyncClient) -> None:
@@ -74,6 +92,13 @@ async def test_a_comparison_has_limits_and_names_what_is_wrong(client: httpx.Asy
         if "llama-3.1-8b" in (attributes["href"] or "")
     )
     assert (await client.get(repaired or "")).status_code == 200
+
+
+async def test_an_error_names_the_choices_once_and_writes_numbers_out(client: httpx.AsyncClient) -> None:
+    several = (await client.get("/model/llama")).text
+    assert "“llama” fits several entries." in unescape(several)
+    assert several.count("llama-2-7b") == 1
+    assert "from 50 to 10,000,000" in (await client.get("/buy?budget=many")).text
 
 
 async def test_purchases_are_within_the_budget_and_near_misses_say_what_they_miss(client: httpx.AsyncClient) -> None:
