@@ -115,9 +115,10 @@ def check_logs(log: list[dict[str, Any]], tasks: list[dict[str, Any]], token: st
     (line,) = [line for line in log if line.get("request_id") == "recompute-1" and line["logger"] == "fitgraph.access"]
     assert (line["method"], line["path"], line["status"], line["level"]) == ("POST", "/graphql", 200, "info")
     assert token not in json.dumps(log)
-    done = [line for line in tasks if line.get("task") == "fitgraph.compute_block"]
+    # A sweep of a busy machine may send a block again, in a trace of its own.
+    done = [line for line in tasks if line.get("task") == "fitgraph.compute_block" and line["trace_id"] == TRACE]
     assert len(done) == 2
-    assert {(line["request_id"], line["trace_id"]) for line in done} == {("recompute-1", TRACE)}
+    assert {line["request_id"] for line in done} == {"recompute-1"}
 
 
 def check_metrics(scraped: dict[Any, float]) -> None:
