@@ -6,7 +6,7 @@ update of one model, the slowest first page against the smallest catalog, bytes 
 Beside the measured seconds of the update stands what the line through the smallest and the largest catalog says, which
 `docs/explanation/capacity.md` goes on with. It exits with 1 when a first page or the update takes over twice as long with the
 largest catalog as with the smallest, a cell takes over 5 % more bytes, or two worker hosts do less than 1.7 times the cells a
-second of one. Of several tries the fastest counts: the machine may have other work. On SQLite all work is done in this
+second of one. The fastest of several tries counts: the machine may have other work. On SQLite all work is done in this
 process, and its processor time counts.
 """
 

@@ -150,7 +150,7 @@ class Place(Member):
 
 
 def upgrade(new: Release, places: list[Place]) -> None:
-    """What docs/how-to/upgrade.md tells: expand, plan, compute beside the older release, move."""
+    """The steps of docs/how-to/upgrade.md: expand, plan, compute beside the older release, move."""
     new.operate("migrate")
     print(f"  plan of the newer release: {new.operate('plan')}", flush=True)
     places[0].work(new)

@@ -111,7 +111,7 @@ def packages(environment: Path) -> Path:
 
 
 def output(environment: Path, *words: str) -> str:
-    """What a command of the environment prints, outside the checkout and without its settings."""
+    """The output of a command of the environment, outside the checkout and without its settings."""
     variables = {key: value for key, value in os.environ.items() if not key.startswith(("FITGRAPH_", "PYTHON"))}
     variables["FITGRAPH_STATE_DIR"] = str(environment / "state")
     command = [str(environment / "bin" / words[0]), *words[1:]]

@@ -70,7 +70,7 @@ class Server:
         return pages * os.sysconf("SC_PAGE_SIZE")
 
     def log(self) -> str:
-        """What it wrote so far."""
+        """Its output so far."""
         self._log.seek(0)
         return self._log.read().decode(errors="replace")
 

@@ -139,7 +139,7 @@ def summary(facts: FitFacts, terms: Terms | None = None) -> str:
 
 
 def _tables_message(facts: FitFacts, terms: Terms | None) -> tuple[str, dict[str, int | float]] | None:
-    """What is said where input tables, and not the device, stop a load: they have no room in system memory; else None."""
+    """The message where input tables, and not the device, stop a load, as system memory has no room for them; else None."""
     memory, host = facts.estimate.memory, facts.request.host
     if facts.runs or terms is None or terms.over_bytes or host is None or memory.host_bytes <= HOST_RESERVE_BYTES:
         return None

@@ -110,7 +110,7 @@ class Calibration:
         return self._aged(table, choices, build_age_years) if build_age_years else table
 
     def _based(self, choices: EngineChoices) -> _Base:
-        """What all models share; kept for as long as the choices are held."""
+        """The part that all models share; kept for as long as the choices are held."""
         base = self._bases.get(choices)
         if base is not None:
             return base
@@ -248,7 +248,7 @@ class Calibration:
         return out.ravel()
 
     def decode_table(self, models: Sequence[ModelArchitecture], choices: EngineChoices) -> SpeedCoefficients:
-        """What decode speeds of each of ``models`` are made of, as :meth:`table` has it: arrays (models, pairs).
+        """The parts of the decode speeds of each of ``models``, as :meth:`table` has them: arrays (models, pairs).
 
         Ranges and evidence are those of no model.
         """

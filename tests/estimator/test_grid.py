@@ -258,7 +258,7 @@ def test_streams_that_pick_other_experts_read_more_of_them_from_system_memory_to
         return 1.0 / decode.value
 
     added = [seconds(batch, 24) - seconds(batch, 0) for batch in (1, 16)]
-    # Of 128 experts one token picks 8, sixteen tokens are expected to pick 82.
+    # One token picks 8 of 128 experts, sixteen tokens are expected to pick 82.
     assert added[1] > 5 * added[0] > 0
 
 

@@ -1,4 +1,4 @@
-"""What is kept for a next call is bounded by its bytes, whatever size results have."""
+"""Results kept for a next call are bounded by their bytes, whatever their size."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ def test_a_better_word_never_scores_less() -> None:
 
 
 def test_sixteen_bits_are_sixteen_bits_per_weight() -> None:
-    """Of models with a tied table, too: it is loaded twice and is one."""
+    """A tied table is loaded twice and counts once."""
     quants = tuple(specs.quant(CATALOG.quants[slug]) for slug in ("f16", "bf16-safetensors", "q8-0", "iq2-xxs"))
     tied = 0
     for slug, entry in CATALOG.models.items():

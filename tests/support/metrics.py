@@ -39,7 +39,7 @@ def samples(text: str) -> dict[tuple[str, tuple[str, ...]], float]:
 
 @dataclass
 class Scrape:
-    """What one scrape of a target gave: its time in seconds and its samples by name; None: it did not answer."""
+    """One scrape of a target: its time in seconds and its samples by name; None: it did not answer."""
 
     at_s: float
     text: str | None

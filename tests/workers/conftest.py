@@ -1,4 +1,4 @@
-"""What tests of workers share."""
+"""Fixtures of the workers' tests."""
 
 from __future__ import annotations
 

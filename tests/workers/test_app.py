@@ -1,4 +1,4 @@
-"""What Celery beat starts."""
+"""Tasks that Celery beat starts."""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ def test_a_changed_gpu_touches_its_own_rows(
     after = rows_by_slug(connection)
     assert after == computed_alone(slower, tmp_path / "alone")
     assert {key[1] for key in after if after[key] != before[key]} == {"rtx-3060-12-gb"}
-    # Whoever still reads the first generation sees what it was.
+    # A reader of the first generation sees it as it was.
     assert rows_by_slug(connection, first) == before
     assert generation_of(connection).table == first.table
     connection.rollback()
@@ -321,7 +321,7 @@ def test_plan_says_what_it_would_do(settings: Settings, small_catalog: Catalog, 
 def test_a_worker_keeps_nothing_of_the_models_it_computed(
     settings: Settings, small_catalog: Catalog, connection: Connection
 ) -> None:
-    """What a worker remembers must not grow with the catalog."""
+    """The memory of a worker must not grow with the catalog."""
     from estimator.placement.demand import needs
     from estimator.placement.layer_sums import _model_tables
 

@@ -191,7 +191,7 @@ class Resolver:
         values = {"repository": derivative.repository, "base": derivative.base, "known_by": known_by}
         notes = [Sentence(SentenceCode.BASE_OF_DERIVATIVE, text, **values)]
         if derivative.format is None:
-            text = "What it can do is taken from there, too: its own tuning is not judged."
+            text = "Its abilities are taken from there, too: its own tuning is not judged."
             notes.append(Sentence(SentenceCode.TUNING_NOT_JUDGED, text, **values))
         if derivative.format == "other":
             told = derivative.repository

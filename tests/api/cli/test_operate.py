@@ -1,4 +1,4 @@
-"""What operators see of runs on the command line."""
+"""Runs on the command line of operators."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an answer leaves behind: rows go with it at once, and do not wait for the garbage collector."""
+"""Rows go with their answer at once, and do not wait for the garbage collector."""
 
 from __future__ import annotations
 

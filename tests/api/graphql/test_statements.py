@@ -109,7 +109,7 @@ async def test_statements_do_not_grow_with_what_is_asked(data: Any, statements: 
     view = await app.state.services.state.view()
     counts = []
     for variables in (little, much):
-        # What choices read of an owner is kept: neither an earlier test nor the first query may have read it.
+        # The reads of choices about an owner are kept: neither an earlier test nor the first query may have read it.
         view._derived.pop(Paces, None)
         with statements() as executed:
             await data(f"{query} {FIT}", **variables)

@@ -24,7 +24,7 @@ METAL, VM, CONTAINER, WSL = (
 
 @dataclass(frozen=True)
 class Expected:
-    """What a recording must be taken as; memory in GiB, bandwidths in 10^9 bytes/s."""
+    """The machine that a recording must be taken as; memory in GiB, bandwidths in 10^9 bytes/s."""
 
     devices: tuple[str, ...]
     host_gb: float

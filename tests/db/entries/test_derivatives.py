@@ -86,14 +86,14 @@ def test_a_derivative_means_its_base_and_says_so() -> None:
     assert meaning.slug == "qwen3.8-27b"
     assert meaning.note == (
         "OBLITERATUS/Qwen3.8-27B-OBLITERATED is estimated as Qwen3.8 27B, which its name states. "
-        "What it can do is taken from there, too: its own tuning is not judged."
+        "Its abilities are taken from there, too: its own tuning is not judged."
     )
     alike = CATALOG.meaning("model", "HuggingFaceH4/zephyr-7b-beta")
     assert (alike.note or "").startswith(
-        "HuggingFaceH4/zephyr-7b-beta is estimated as Mistral 7B v0.1, which has the same shape. What it can do"
+        "HuggingFaceH4/zephyr-7b-beta is estimated as Mistral 7B v0.1, which has the same shape. Its abilities are"
     )
     copy = CATALOG.meaning("model", "nvidia/Qwen2.5-VL-7B-Instruct-NVFP4")
-    assert "What it can do" not in (copy.note or "")
+    assert "Its abilities" not in (copy.note or "")
     towers = CATALOG.meaning("model", "zai-org/GLM-4.5V")
     assert towers.slug == "glm-4.5-air"
     assert (towers.note or "").startswith(

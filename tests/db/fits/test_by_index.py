@@ -101,7 +101,7 @@ async def test_sqlite_tries_as_few_rows_of_what_does_not_run(
     monkeypatch.setattr(fit_query, "NARROW_IDS", 0)
     monkeypatch.setattr(by_index, "WALKED_ROWS", dict.fromkeys(by_index.WALKED_ROWS, 20))
     cells = await all_cells(reader)
-    # What most rows pass, what none passes of those that do not run, and what none passes.
+    # A filter that most rows pass, one that no resting row passes, and one that none passes.
     for query, statements in (
         (FitQuery(engines=(Engine.LLAMA_CPP, Engine.VLLM)), 1),
         (FitQuery(safe_context_min=1), 2),

@@ -101,7 +101,7 @@ def random_order(rng: random.Random) -> tuple[FitOrder, ...]:
     if rng.random() < 0.3:
         fields = [*rng.sample(sorted(PACKED), 2), *fields[1:]]
     rng.shuffle(fields)
-    # What comes after the key does not count, but something without a column must.
+    # A field after the key does not count, but something without a column must.
     fields.sort(key=lambda field: field is FitField.KEY)
     return tuple(FitOrder(field, rng.random() < 0.5) for field in fields)
 
@@ -169,7 +169,7 @@ async def test_rows_of_one_quantization_that_several_updates_published(empty_dat
     async with opened(empty_database_url) as reader:
         engine, later = make_engine(empty_database_url), list(range(21, 21 + GPUS))
         with writing(engine) as sync:
-            # Of other accelerators, with plans of its own.
+            # A block of other accelerators, with plans of its own.
             block = pack_model(1, later, list(range(1, QUANTS + 1)), odd(BLOCKS[4]), 2)
             write_block(sync, GENERATION.table, block)
         engine.dispose()

@@ -1,4 +1,4 @@
-"""What is stored comes back exactly, and every query answers as a search through all cells would."""
+"""Stored fits come back exactly, and every query answers as a search through all cells would."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a source is to the catalog: a model, a derivative, known, or set aside."""
+"""The outcome of a source: a model, a derivative, known, or set aside."""
 
 from __future__ import annotations
 

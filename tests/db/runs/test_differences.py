@@ -107,7 +107,7 @@ async def test_differences_are_those_of_all_fits(reader: Reader, first: Generati
     assert [difference.key for difference in page] == list(every)
     assert await count_differences(reader, span, DifferenceQuery()) == len(every)
     if (first, last) == (FIRST, SECOND):
-        # Of a model that was computed again, only what moved is told.
+        # A model that was computed again shows only what moved.
         moved = [difference for difference in page if difference.kind is DifferenceKind.MOVED]
         assert {difference.key[:2] for difference in moved} == {(1, 3)}
         assert {difference.key[3] for difference in moved} == {0, 2}

@@ -70,7 +70,7 @@ def test_cross_validated_errors_stay_within_what_is_promised(
 
 
 def shift_of(calibration: Calibration, measured: MeasuredRow) -> float:
-    """What rows of the model, accelerator, engine and backend of this one have shown."""
+    """The shift that rows of the same model, accelerator, engine and backend have shown."""
     of_gpu = calibration.data[measured.kind]["measured"][measured.model.slug][measured.accelerator.slug]
     return float(of_gpu[measured.observation.stack][0])
 
@@ -90,7 +90,7 @@ def test_slow_hosts_of_localscore_do_not_slow_the_estimates_of_their_gpus(
 def test_the_estimator_answers_what_was_fitted(rows: list[dict[str, Any]], calibration: Calibration, kind: str) -> None:
     engines = {engine.value: engine for engine in Engine}
     plain = [row for row in rows if row.get("quant_match") == "exact" and row["kind"] == kind][::20]
-    # What slowed a row by its options, and how many threads it had, is known of no estimate.
+    # An estimate knows neither the options that slowed a row nor its number of threads.
     chosen = [
         row
         for row in observe(ENTITIES, plain)

@@ -1,4 +1,4 @@
-"""What rows say about placement, and that the verdict agrees where a row can contradict it."""
+"""Rows state a placement, and the verdict agrees where a row can contradict it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the measured rows tell about each engine."""
+"""Coefficients of each engine from its measured rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the facts of a device say of its effects."""
+"""Effects of a device by its facts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is offered: computers, cards in computers that hold them, and hours."""
+"""Offers: computers, cards in computers that hold them, and hours."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ def test_quantized_weights_are_multiplied_at_the_integer_rate_that_geforce_cards
     geforce, workstation = gpu("rtx-4090"), gpu("rtx-6000-ada-generation")
     assert workstation.matrix_flops is not None
     assert geforce.matrix_flops is not None
-    # Of what is stated with FP32 accumulation, a GeForce has half.
+    # A GeForce has half of the peak that is stated with FP32 accumulation.
     assert workstation.matrix_flops / geforce.matrix_flops > 2
     peaks = [weight_peak(device, Backend.CUDA, quant("q4-k-m")) for device in (geforce, workstation)]
     assert 0.9 < peaks[1] / peaks[0] < 1.2

@@ -86,7 +86,7 @@ def test_a_file_is_answered_as_its_model_or_says_what_differs(gpu: str, quant: s
         if "none is carried over" in notes:
             left |= set(_SPEEDS)
         elif " and " in notes:
-            # What a model was trained in, and whether it thinks, differs between models of one structure.
+            # The format of training, and whether a model thinks, differ between models of one structure.
             left |= {"score", "grade", "usability"}
         if "tokens, the catalog" in notes:
             left.add("safe_context_tokens")

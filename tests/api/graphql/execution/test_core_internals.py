@@ -1,4 +1,4 @@
-"""What was read from the inside of graphql-core still holds, and coroutines that nobody awaits are closed."""
+"""The inside of graphql-core is still as it was read, and coroutines that nobody awaits are closed."""
 
 from __future__ import annotations
 

@@ -138,7 +138,7 @@ async def test_fits_of_many_quantizations_or_engines_need_a_narrow_filter(ask: A
     assert all(workload["fits"]["nodes"] for workload in answer["data"]["workloads"])
     limit = answer["errors"][0]["extensions"]
     assert (limit["code"], limit["limit"], limit["maximum"]) == ("LIMIT_EXCEEDED", f"{name} with fits", 5)
-    # What is read in the same turn stands.
+    # A read of the same turn stands.
     assert {error["path"][0] for error in answer["errors"]} == {kind}
 
 

@@ -170,7 +170,7 @@ async def test_paging_through_everything_meets_each_fit_once(data: Any) -> None:
         ("DECODE", "DESC", lambda fit: -(fit["decode"] or {"tokensPerSecond": 0})["tokensPerSecond"]),
         ("SAFE_CONTEXT", "ASC", lambda fit: fit["safeContextTokens"]),
         ("SCORE", "ASC", lambda fit: fit["score"]),
-        # What does not run has no speed and no latency: it comes last in both directions.
+        # A fit that does not run has no speed and no latency: it comes last in both directions.
         ("DECODE", "ASC", lambda fit: (fit["decode"] or {"tokensPerSecond": math.inf})["tokensPerSecond"]),
         ("TTFT", "ASC", lambda fit: fit["ttftMs"] or math.inf),
         ("TTFT", "DESC", lambda fit: -(fit["ttftMs"] or 0)),

@@ -108,7 +108,7 @@ async def test_what_is_asked_wrongly_is_said(runs: Ask) -> None:
         {"orderBy": [{"field": "CREATED_AT"}, {"field": "CREATED_AT"}]},
         {"last": 1, "after": cursor},
         {"first": 1, "before": cursor},
-        # Of the same runs in another order, and of others.
+        # A cursor of the same runs in another order, and one of others.
         {"after": cursor, "orderBy": [{"field": "CREATED_AT", "direction": "ASC"}]},
         {"after": cursor, "filter": {"createdAt": {"min": day(1)}}},
     ):

@@ -171,7 +171,7 @@ async def test_the_lock_of_a_dead_server_holds_nobody_up_for_long(
         return CachedResponse(b"new", 200, keep=True)
 
     assert (await shared.get_or_compute(("k",), compute)).body == b"new"
-    # What another process holds is not released by this one.
+    # A lock of another process is not released by this one.
     assert store.get(f"{name}:lock") == b"dead"
     assert shared.hits == 0
     await shared.close()

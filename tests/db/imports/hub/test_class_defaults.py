@@ -22,7 +22,7 @@ MODELS = Path(__file__).parents[3] / "data" / "class_models.jsonl"
 
 
 def read(config: dict[str, Any]) -> dict[str, Any]:
-    """What the reader makes of ``config``."""
+    """Facts that the reader makes of ``config``."""
     facts = facts_from_config(config)
     cache = cache_shape(architecture_from_facts(facts))
     windowed = sum(letter in "SC" for letter in facts["attention"]["layer_pattern"])
