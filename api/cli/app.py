@@ -284,6 +284,12 @@ def main() -> None:
     """Entry point of the console script. A reader that closes the pipe, as `head` does, ends it quietly."""
     try:
         app()
+    except Exception as error:
+        from db.outages import is_outage
+
+        if not is_outage(error):
+            raise
+        sys.exit(f"fitgraph: the database failed: {str(getattr(error, 'orig', error)).splitlines()[0]}")
     finally:
         try:
             sys.stdout.flush()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
 
 from api.cli import operate
+from api.cli.app import main
 from db.entries.files import Catalog
 from db.session import sync_engine, upgrade_database
 from db.settings import Settings
@@ -32,3 +34,11 @@ def test_history_names_causes_whole_and_a_run_can_be_cancelled(
     assert "alice: upsert model some-model-with-a-long-name" in first
     assert f"{len(small_catalog.models)}/{len(small_catalog.models)}" in first
     sync_engine(settings.resolved_database_url).dispose()
+
+
+def test_a_database_that_is_away_is_said_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = Settings(database_url="postgresql+psycopg://nobody@127.0.0.1:1/fitgraph")
+    monkeypatch.setattr(operate, "get_settings", lambda: settings)
+    monkeypatch.setattr(sys, "argv", ["fitgraph", "runs"])
+    with pytest.raises(SystemExit, match=r"^fitgraph: the database failed: .*Connection refused$"):
+        main()
