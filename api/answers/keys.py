@@ -88,11 +88,11 @@ def number(question: Mapping[str, Any], key: str, low: float, high: float) -> fl
 
 def stands_in(question: Mapping[str, Any], name: str) -> str | None:
     """The key that replaces a name; None for the name itself. Two of them are an error."""
-    given = [key for key in (name, *INSTEAD_OF[name]) if question.get(key) is not None]
-    if len(given) > 1:
-        both = " or ".join(repr(key) for key in given)
-        raise QuestionError(ErrorCode.BAD_USER_INPUT, f"give {both}, not both", given[1])
-    return given[0] if given and given[0] != name else None
+    keys_given = [key for key in (name, *INSTEAD_OF[name]) if question.get(key) is not None]
+    if len(keys_given) > 1:
+        both = " or ".join(repr(key) for key in keys_given)
+        raise QuestionError(ErrorCode.BAD_USER_INPUT, f"give {both}, not both", keys_given[1])
+    return keys_given[0] if keys_given and keys_given[0] != name else None
 
 
 def boolean(question: Mapping[str, Any], key: str) -> bool | None:

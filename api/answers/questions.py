@@ -160,15 +160,15 @@ class Answerer:
         return fewer, estimate(model, fewer, self._calibration, workload), (note,)
 
     def _model_of(self, question: Mapping[str, Any], brought: ModelSource | None) -> tuple[str, ModelSource]:
-        given = keys.stands_in(question, "model")
-        if given == "model_config":
-            brought = source_of_config(question[given])
-        elif given == "model_gguf":
-            brought = source_of_pasted(question[given])
+        key = keys.stands_in(question, "model")
+        if key == "model_config":
+            brought = source_of_config(question[key])
+        elif key == "model_gguf":
+            brought = source_of_pasted(question[key])
         if brought is not None:
             return CUSTOM, recognised(brought, self._catalog, self._calibration, self._architecture)
-        if given == "model_url":
-            raise QuestionError(ErrorCode.UNSUPPORTED, "no file is fetched here", given)
+        if key == "model_url":
+            raise QuestionError(ErrorCode.UNSUPPORTED, "no file is fetched here", key)
         slug = self._resolved("model", keys.text(question, "model"))
         return slug, ModelSource(self._architecture(slug))
 
@@ -294,15 +294,15 @@ class Answerer:
             wired_limit_bytes=None if limit_mb is None else limit_mb * 1024**2,
         )
 
-    def _count(self, question: Mapping[str, Any], given: int | None) -> int:
+    def _count(self, question: Mapping[str, Any], count: int | None) -> int:
         """How many accelerators: as ``gpu_count`` or the name says. Raises :class:`QuestionError` when both differ."""
         name = question.get("gpu")
         stated = self._meant("gpu", name).count if isinstance(name, str) else None
-        if given is not None and stated is not None and given != stated:
+        if count is not None and stated is not None and count != stated:
             raise QuestionError(
-                ErrorCode.BAD_USER_INPUT, f"'gpu' names {stated} accelerators and 'gpu_count' is {given}", "gpu_count"
+                ErrorCode.BAD_USER_INPUT, f"'gpu' names {stated} accelerators and 'gpu_count' is {count}", "gpu_count"
             )
-        return given or stated or 1
+        return count or stated or 1
 
     def _name_notes(self, question: Mapping[str, Any]) -> tuple[Sentence, ...]:
         """Which entities the names of a question were taken as, where they left something open."""

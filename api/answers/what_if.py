@@ -85,18 +85,22 @@ def projector_of(question: Mapping[str, Any], entry: Mapping[str, Any] | None, k
     Raises:
         QuestionError: the model reads no images, or a value is malformed.
     """
-    asked, given = question.get("vision"), question.get("projector_bytes")
+    asked, stated_bytes = question.get("vision"), question.get("projector_bytes")
     if asked is not None and not isinstance(asked, bool):
         raise _bad(f"'vision' must be true or false, not {asked!r}", "vision")
-    if given is not None:
-        if isinstance(given, bool) or not isinstance(given, int) or not 1 <= given <= MAX_PROJECTOR_BYTES:
+    if stated_bytes is not None:
+        if (
+            isinstance(stated_bytes, bool)
+            or not isinstance(stated_bytes, int)
+            or not 1 <= stated_bytes <= MAX_PROJECTOR_BYTES
+        ):
             raise _bad(
-                f"'projector_bytes' must be an integer from 1 to {MAX_PROJECTOR_BYTES:,}, not {given!r}",
+                f"'projector_bytes' must be an integer from 1 to {MAX_PROJECTOR_BYTES:,}, not {stated_bytes!r}",
                 "projector_bytes",
             )
         if asked is False:
             raise _bad("'projector_bytes' is of a projector that 'vision' false leaves out", "projector_bytes")
-        return given
+        return stated_bytes
     if not asked:
         return 0
     if entry is not None and "image" not in entry["modalities"]:

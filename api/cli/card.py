@@ -22,7 +22,7 @@ _MOST_ADVICE = 4
 _COLOURS = {Usability.YES: "green", Usability.SLOWLY: "yellow", Usability.BARELY: "red", Usability.NO: "red"}
 
 
-def render_card(pairing: Pairing, told: Explained, console: Console | None = None) -> None:
+def render_card(pairing: Pairing, explanation: Explained, console: Console | None = None) -> None:
     """Print the card of ``pairing``: verdict, memory, speeds, workloads, quants, limits, advice and how to start it."""
     out = console or Console()
     chosen = pairing.chosen
@@ -32,9 +32,7 @@ def render_card(pairing: Pairing, told: Explained, console: Console | None = Non
     )
     colour = _COLOURS[word_of(chosen.score)]
     status = chosen.status.value.replace("_", " ").lower()
-    verdict = (
-        f"[bold {colour}]{told.headline}[/] · {status} · grade [bold]{chosen.grade}[/] ({chosen.score:.0f} of 100)"
-    )
+    verdict = f"[bold {colour}]{explanation.headline}[/] · {status} · grade [bold]{chosen.grade}[/] ({chosen.score:.0f} of 100)"
     out.print(Panel(Group(verdict, _facts(chosen), *map(Text, pairing.notes)), title=title, expand=False))
     out.print(
         _table(
@@ -57,7 +55,10 @@ def render_card(pairing: Pairing, told: Explained, console: Console | None = Non
     out.print(_table("Quantization", rows))
     if not all(known[q] for q in pairing.runnable()):
         out.print("[dim]° no published weights of this model in this quantization are known[/]")
-    for title, lines in (("What limits it", told.limits), ("What would help", told.advice[:_MOST_ADVICE])):
+    for title, lines in (
+        ("What limits it", explanation.limits),
+        ("What would help", explanation.advice[:_MOST_ADVICE]),
+    ):
         if lines:
             out.print(f"[bold]{title}[/]")
             for line in lines:

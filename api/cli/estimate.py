@@ -44,11 +44,11 @@ def gpus_of(gpu: str, also: list[str] | None, count: int | None) -> list[str] | 
     return [gpu, *also] if also else None
 
 
-def draft_of(*given: object) -> dict[str, object] | None:
+def draft_of(*options: object) -> dict[str, object] | None:
     """The draft of a question: all four of its options, or none."""
-    if all(option is None for option in given):
+    if all(option is None for option in options):
         return None
-    draft = dict(zip(("model", "quant", "tokens", "acceptance_rate"), given, strict=True))
+    draft = dict(zip(("model", "quant", "tokens", "acceptance_rate"), options, strict=True))
     if draft["model"] == "mtp" and draft["quant"] is None:
         del draft["quant"]
     if None in draft.values():
@@ -56,10 +56,10 @@ def draft_of(*given: object) -> dict[str, object] | None:
     return draft
 
 
-def settings_of(given: list[str] | None) -> dict[str, object]:
+def settings_of(settings: list[str] | None) -> dict[str, object]:
     """Keys of a question in their own words, as ``k_cache_type=q8_0``; a value is JSON, or else a word."""
     out: dict[str, object] = {}
-    for setting in given or ():
+    for setting in settings or ():
         key, separator, value = setting.partition("=")
         if not separator or not key:
             raise typer.BadParameter(f"--set takes KEY=VALUE, not {setting!r}")
@@ -88,11 +88,11 @@ def run_one(model: str, gpu: str, quant: str | None, workload: str, *, as_json: 
         else:
             print(f"fitgraph: {error}", file=sys.stderr)
         return NO_ANSWER
-    told = explained(pairing, catalog, calibration)
+    explanation = explained(pairing, catalog, calibration)
     if as_json:
-        print(orjson.dumps(pairing.to_json() | told.to_json(), option=orjson.OPT_INDENT_2).decode())
+        print(orjson.dumps(pairing.to_json() | explanation.to_json(), option=orjson.OPT_INDENT_2).decode())
     else:
-        render_card(pairing, told)
+        render_card(pairing, explanation)
     return 0
 
 

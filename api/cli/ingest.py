@@ -82,8 +82,8 @@ def print_line(line: str | dict[str, Any]) -> None:
 
 def _shown(outcome: Outcome) -> str:
     place = outcome.snapshot.repository or outcome.snapshot.source
-    said = outcome.reason or "; ".join(map(change_shown, outcome.changes)) or outcome.slug or ""
-    return f"{outcome.kind:10} {place:50} {_shortened(said)}"
+    reason = outcome.reason or "; ".join(map(change_shown, outcome.changes)) or outcome.slug or ""
+    return f"{outcome.kind:10} {place:50} {_shortened(reason)}"
 
 
 def change_shown(change: Change) -> str:

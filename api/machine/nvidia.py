@@ -34,8 +34,8 @@ def gpus(probe: Probe) -> list[Gpu]:
     instances = _instances(probe.command(*LIST) or "") if split else {}
     devices: list[Gpu] = []
     for index, name, total, free, *mig in cards:
-        whole = Gpu("nvidia", (name,), memory_bytes=_mib(total), free_bytes=_mib(free))
-        devices += [part_of(whole, *sizes) for sizes in instances.get(index, [])] if mig == ["Enabled"] else [whole]
+        card = Gpu("nvidia", (name,), memory_bytes=_mib(total), free_bytes=_mib(free))
+        devices += [part_of(card, *sizes) for sizes in instances.get(index, [])] if mig == ["Enabled"] else [card]
     return devices
 
 

@@ -85,17 +85,17 @@ def memory_plot(fit: FitRecord, contexts: Sequence[Step]) -> Markup | str:
     if len(contexts) < 3:
         return ""
     usable = fit.cell.memory.usable_bytes / GIB
-    whole = [(step.tokens, step.estimate.memory) for step in contexts]
-    totals = [(tokens, (memory.total_bytes + memory.host_bytes) / GIB) for tokens, memory in whole]
-    onto = [(tokens, memory.total_bytes / GIB) for tokens, memory in whole]
+    memories = [(step.tokens, step.estimate.memory) for step in contexts]
+    totals = [(tokens, (memory.total_bytes + memory.host_bytes) / GIB) for tokens, memory in memories]
+    onto = [(tokens, memory.total_bytes / GIB) for tokens, memory in memories]
     plot = Plot(
         axis("tokens of context", [step.tokens for step in contexts], log=True),
         axis("GiB", [0, usable, *(value for _, value in totals)], zero=True),
         f"Memory of {fit.model.name} on {fit.gpu.name} by context, beside the {usable:.1f} GiB that are usable.",
     )
-    floor = [(tokens, 0.0) for tokens, _ in whole]
-    plot.band(floor, [(tokens, memory.weights_bytes / GIB) for tokens, memory in whole])
-    plot.band([(tokens, memory.weights_bytes / GIB) for tokens, memory in whole], onto, "area")
+    floor = [(tokens, 0.0) for tokens, _ in memories]
+    plot.band(floor, [(tokens, memory.weights_bytes / GIB) for tokens, memory in memories])
+    plot.band([(tokens, memory.weights_bytes / GIB) for tokens, memory in memories], onto, "area")
     plot.curve(onto)
     if any(total > device for (_, total), (_, device) in zip(totals, onto, strict=True)):
         plot.curve(totals, "curve second")

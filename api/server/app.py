@@ -160,8 +160,8 @@ class RequestIdMiddleware:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        given = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin-1")
-        request_id = given if _REQUEST_ID.match(given) else secrets.token_hex(8)
+        client_id = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin-1")
+        request_id = client_id if _REQUEST_ID.match(client_id) else secrets.token_hex(8)
         scope.setdefault("state", {})["request_id"] = request_id
 
         async def tagged(message: Message) -> None:

@@ -55,10 +55,10 @@ class HotAnswers:
         if not self._budget or not self._services.rates.is_off:
             await self._app(scope, receive, send)
             return
-        seen: list[bytes] = []
+        headers_read: list[bytes] = []
         for name, value in scope["headers"]:
             if name in _SEEN:
-                seen += (name, value)
+                headers_read += (name, value)
             elif name in _PASSED or (name == b"content-length" and (not value.isdigit() or int(value) > MAX_BODY)):
                 await self._app(scope, receive, send)
                 return
@@ -66,7 +66,7 @@ class HotAnswers:
         if body is None:
             await self._app(scope, _again(messages, receive), send)
             return
-        key = (scope["scheme"], scope["query_string"], body, *seen)
+        key = (scope["scheme"], scope["query_string"], body, *headers_read)
         answer = self._kept.get(key)
         # A generation that is gone has another identity: its answers are never met again, and age out.
         if answer is not None and answer[0]["identity"] == await self._identity():

@@ -63,12 +63,14 @@ def check_catalog(root: Path | None = None) -> list[Fault]:
     return sorted(set(faults))
 
 
-def _check_entity(kind: str, file: Path, entry: Entry, seen: Mapping[str, Path]) -> list[Fault]:
+def _check_entity(kind: str, file: Path, entry: Entry, file_of_slug: Mapping[str, Path]) -> list[Fault]:
     faults = shape_faults(kind, str(file), file.stem, entry)
     if faults:
         return faults
-    if file.stem in seen:
-        return [Fault(str(file), file.stem, "slug", f"{seen[file.stem]} has the same slug; rename one of the files")]
+    if file.stem in file_of_slug:
+        return [
+            Fault(str(file), file.stem, "slug", f"{file_of_slug[file.stem]} has the same slug; rename one of the files")
+        ]
     for rule in (*directory_rules(kind, file), *RULES[kind]):
         faults += [Fault(str(file), file.stem, field, message) for field, message in rule(entry)]
     return faults

@@ -296,11 +296,11 @@ RULES: dict[str, tuple[Rule, ...]] = {
 
 
 def workload_kinds_are_distinct(workloads: Mapping[str, Entry]) -> Iterator[tuple[str, str, str]]:
-    seen: dict[str, str] = {}
+    slug_of_kind: dict[str, str] = {}
     for slug, entry in workloads.items():
-        if entry["kind"] in seen:
-            yield slug, "kind", f"{seen[entry['kind']]} has the same kind; remove one of both"
-        seen.setdefault(entry["kind"], slug)
+        if entry["kind"] in slug_of_kind:
+            yield slug, "kind", f"{slug_of_kind[entry['kind']]} has the same kind; remove one of both"
+        slug_of_kind.setdefault(entry["kind"], slug)
 
 
 def hosts_are_assumed_for_all(hosts: Mapping[str, Entry]) -> Iterator[tuple[str, str, str]]:
@@ -317,12 +317,12 @@ def hosts_are_assumed_for_all(hosts: Mapping[str, Entry]) -> Iterator[tuple[str,
 def tags_belong_to_one_model(models: Mapping[str, Entry]) -> Iterator[tuple[str, str, str]]:
     """An Ollama tag or a repository is of one model."""
     for field in ("ollama_tag", "hf_repo"):
-        seen: dict[str, str] = {}
+        slug_of_value: dict[str, str] = {}
         for slug, entry in models.items():
-            if entry[field] in seen:
-                yield slug, field, f"{seen[entry[field]]} has the same {entry[field]!r}; correct one of both"
+            if entry[field] in slug_of_value:
+                yield slug, field, f"{slug_of_value[entry[field]]} has the same {entry[field]!r}; correct one of both"
             elif entry[field] is not None:
-                seen[entry[field]] = slug
+                slug_of_value[entry[field]] = slug
 
 
 def set_rules(kind: str) -> tuple[SetRule, ...]:

@@ -45,11 +45,11 @@ def json_object(text: bytes | str, label: str, limit: int, *, constants: bool = 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     out = dict(pairs)
     if len(out) != len(pairs):
-        seen: set[str] = set()
+        keys: set[str] = set()
         for key, _ in pairs:
-            if key in seen:
+            if key in keys:
                 raise ImportFactsError(f"the key {key[:80]!r} is there twice; a key may be there once", key[:80])
-            seen.add(key)
+            keys.add(key)
     return out
 
 

@@ -66,12 +66,12 @@ def watch_once(catalog: Catalog, root: Path, watched: WatchList, hub: Hub, day: 
 
 def _named(watched: WatchList, hub: Hub) -> Iterator[str]:
     """Repositories of the lists, each once."""
-    seen: set[str] = set()
+    repositories: set[str] = set()
     for publisher in watched.publishers if watched.newest else ():
-        seen.update(hub.newest_of(publisher, watched.newest))
+        repositories.update(hub.newest_of(publisher, watched.newest))
     if watched.top:
-        seen.update(hub.top(watched.top))
-    yield from sorted(seen, key=str.casefold)
+        repositories.update(hub.top(watched.top))
+    yield from sorted(repositories, key=str.casefold)
 
 
 def _known(catalog: Catalog, root: Path) -> set[str]:

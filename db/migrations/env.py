@@ -33,9 +33,9 @@ def run(connection: Connection) -> None:
         context.run_migrations()
 
 
-given = context.config.attributes.get("connection")
-if given is not None:
-    run(given)
+connection_given = context.config.attributes.get("connection")
+if connection_given is not None:
+    run(connection_given)
 else:
     engine = make_engine(get_settings().resolved_database_url)
     with writing(engine) as own:

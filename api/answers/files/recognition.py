@@ -51,7 +51,7 @@ def recognised(
     if any(file.quant not in {kept.quant for kept in published} for model in known for file in model.published_files):
         rest += " Sizes of published files that differ among them, or are of one alone, are not carried over."
     remark = Sentence(code, f"The structure is that of {names} in the catalog{rest}", models=same)
-    context, said = _context(source, entries)
+    context, remarks = _context(source, entries)
     alone = known[0] if len(known) == 1 else own
     # The tensors of a GGUF file are its own.
     model = replace(
@@ -67,7 +67,7 @@ def recognised(
         checkpoints=tuple(sorted(set.intersection(*(set(model.checkpoints) for model in known)))),
     )
     defaults = tuple(key for key in source.defaults if key != _CONTEXT or context == own.context_tokens)
-    return replace(source, model=model, defaults=defaults, remarks=(*source.remarks, remark, *said))
+    return replace(source, model=model, defaults=defaults, remarks=(*source.remarks, remark, *remarks))
 
 
 def _common_files(known: Sequence[ModelArchitecture]) -> tuple[PublishedFile, ...]:

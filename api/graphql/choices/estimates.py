@@ -54,8 +54,8 @@ def asked_by(question: EstimateInput) -> dict[str, Any]:
     """The question by the keys that all faces share."""
     asked = {key: value for key, value in vars(question).items() if value is not None}
     parts = {"model": vars(asked.pop("model")), "machine": vars(asked.pop("machine"))}
-    for key, (whole, part) in REFERENCES.items():
-        value = parts[whole][part]
+    for key, (reference, part) in REFERENCES.items():
+        value = parts[reference][part]
         if value is not None and value is not strawberry.UNSET:
             asked[key] = value
     if question.draft is not None:

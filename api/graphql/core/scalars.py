@@ -19,8 +19,8 @@ _DATE = re.compile(r"\d{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|3[01]))?)?\Z", re.AS
 
 
 def _int64(value: Any) -> int:
-    whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
-    if isinstance(value, bool) or not whole:
+    is_whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
+    if isinstance(value, bool) or not is_whole:
         raise GraphQLError(f"Int64 must be a whole number, not {inspect(value)}.")
     if not -_MAX - 1 <= value <= _MAX:
         raise GraphQLError(f"Int64 must lie between -2^63 and 2^63 - 1, not {inspect(value)}.")

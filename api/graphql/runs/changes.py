@@ -68,17 +68,17 @@ class Started:
     errors: list[UserError] = dataclasses.field(default_factory=list)
 
 
-def checked_entry(kind: str, given: Any, path: Sequence[str] = ("entry",)) -> tuple[Entry, list[UserError]]:
+def checked_entry(kind: str, entry: Any, path: Sequence[str] = ("entry",)) -> tuple[Entry, list[UserError]]:
     """An entry that passed the schema and the rules of its kind, or everything that is wrong with it."""
-    if not isinstance(given, dict) or not isinstance(given.get("slug"), str):
+    if not isinstance(entry, dict) or not isinstance(entry.get("slug"), str):
         return {}, [_user_error(path, "The entry must be an object with a slug.")]
-    name = given["slug"]
+    name = entry["slug"]
     faults = [
-        (fault.field, fault.message) for fault in shape_faults(kind, f"{DIRECTORIES[kind]}/{name}.json", name, given)
+        (fault.field, fault.message) for fault in shape_faults(kind, f"{DIRECTORIES[kind]}/{name}.json", name, entry)
     ]
     if not faults:
-        faults = [fault for rule in RULES[kind] for fault in rule(given)]
-    return given, [_user_error([*path, *field.split(".")], message) for field, message in faults]
+        faults = [fault for rule in RULES[kind] for fault in rule(entry)]
+    return entry, [_user_error([*path, *field.split(".")], message) for field, message in faults]
 
 
 def changed_catalog(catalog: Catalog, change: Change) -> Catalog:

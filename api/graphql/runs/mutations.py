@@ -230,12 +230,12 @@ def change_of(view: CatalogView, asked: ChangeCatalogInput) -> tuple[Change, lis
     errors: list[UserError] = []
     upserts: dict[str, list[Entry]] = {"model": [], "gpu": []}
     deletions: dict[str, list[str]] = {"model": [], "gpu": []}
-    for kind, name, given in (
+    for kind, name, entries in (
         ("model", "upsertModels", asked.upsert_models or []),
         ("gpu", "upsertGpus", asked.upsert_gpus or []),
     ):
-        check_set(name, given, MAX_ENTRIES)
-        for place, entry in enumerate(given):
+        check_set(name, entries, MAX_ENTRIES)
+        for place, entry in enumerate(entries):
             checked, faults = checked_entry(kind, entry, (name, str(place)))
             upserts[kind].append(checked)
             errors += faults

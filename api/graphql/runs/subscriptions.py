@@ -127,14 +127,14 @@ class Subscription:
         id: Annotated[strawberry.ID, strawberry.argument(description="Global id of the run.")],
     ) -> AsyncGenerator[Run, None]:
         number = run_number(str(id))
-        seen: tuple[object, ...] | None = None
+        last: tuple[object, ...] | None = None
         while True:
             run = await find_run(info.context, number)
             if run is None:
                 raise NotFoundError("run", str(id))
             progress = _progress(run)
-            if progress != seen:
-                seen = progress
+            if progress != last:
+                last = progress
                 yield run
             if run.state in FINAL:
                 return
@@ -144,12 +144,12 @@ class Subscription:
         description="The newest run whenever its progress changes, and each run that follows it; never ends by itself."
     )
     async def newest_run(self, info: strawberry.Info) -> AsyncGenerator[Run, None]:
-        seen: tuple[object, ...] | None = None
+        last: tuple[object, ...] | None = None
         while True:
             run = await newest_run(info.context)
             progress = None if run is None else (run.id, *_progress(run))
-            if run is not None and progress != seen:
-                seen = progress
+            if run is not None and progress != last:
+                last = progress
                 yield run
             await asyncio.sleep(POLL_S)
 
@@ -157,11 +157,11 @@ class Subscription:
         description="The catalog's state now, and again with each generation that is published; never ends by itself."
     )
     async def publications(self, info: strawberry.Info) -> AsyncGenerator[Catalog, None]:
-        seen: str | None = None
+        last: str | None = None
         while True:
             context: RequestContext = await info.context.renewed()
-            if context.view.state != seen:
-                seen = context.view.state
+            if context.view.state != last:
+                last = context.view.state
                 yield catalog_state(context)
             await asyncio.sleep(POLL_S)
 

@@ -99,14 +99,14 @@ def head_dims(values: Mapping[str, Any], facts: Mapping[str, Any], has_attention
     mla = facts["attention"].get("mla")
     if mla:
         return mla["qk_nope_head_dim"] + mla["qk_rope_head_dim"], mla["v_head_dim"]
-    given = whole(values, "head_dim", 1, _WIDTH)
-    if given is None:
+    key_dim = whole(values, "head_dim", 1, _WIDTH)
+    if key_dim is None:
         if not has_attention:
             return 0, 0
         if facts["hidden_size"] % facts["n_heads"]:
             raise ImportFactsError("'head_dim' is missing and 'hidden_size' is no multiple of the heads", "head_dim")
-        given = facts["hidden_size"] // facts["n_heads"]
-    return given, whole(values, "v_head_dim", 0, _WIDTH, given) or given
+        key_dim = facts["hidden_size"] // facts["n_heads"]
+    return key_dim, whole(values, "v_head_dim", 0, _WIDTH, key_dim) or key_dim
 
 
 def key_heads(values: Mapping[str, Any], name: str, heads: int) -> int:
