@@ -18,7 +18,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from sqlalchemy import make_url, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db.settings import CONNECTION_LIFETIME_S
+from db.settings import CONNECTION_LIFETIME_S, KEPT_STATEMENTS
 
 Row: TypeAlias = Sequence[Any]
 Parameters: TypeAlias = Mapping[str, Any]
@@ -147,7 +147,7 @@ async def rows_at(
     return await reader.rows(_at_generation(statement, int(generation)), parameters or {})
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=KEPT_STATEMENTS)
 def _at_generation(statement: str, generation: int) -> str:
     return statement.replace(":generation", str(generation))
 
@@ -159,7 +159,7 @@ def reader_of(engine: AsyncEngine, *, size: int = 10) -> EngineReader | Postgres
     return PostgresReader(engine.url.render_as_string(hide_password=False), size)
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=KEPT_STATEMENTS)
 def bound(statement: str, names: tuple[str, ...]) -> bytes:
     """``statement`` with its parameters as psycopg names them. An equal object each time: the driver looks it up by hash."""
     for name in names:

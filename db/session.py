@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from db.settings import CONNECTION_LIFETIME_S
+from db.settings import CONNECTION_LIFETIME_S, KEPT_STATEMENTS
 
 #: Readers never wait for the writer in WAL mode; a writer waits this long for another one (an index build included).
 SQLITE_BUSY_TIMEOUT_MS = 600_000
@@ -36,7 +36,8 @@ LOCK_PATIENCE_MS = 100
 _LOCK_NOT_AVAILABLE = "55P03"
 #: Connections of a process that reads; PostgreSQL gets as many more at a peak.
 READERS = 10
-_POSTGRES_POOL: dict[str, Any] = {"pool_pre_ping": True, "pool_recycle": CONNECTION_LIFETIME_S}
+_KEPT: dict[str, Any] = {"query_cache_size": KEPT_STATEMENTS}
+_POSTGRES_POOL: dict[str, Any] = {**_KEPT, "pool_pre_ping": True, "pool_recycle": CONNECTION_LIFETIME_S}
 
 
 _MAX_ENGINES = 8
@@ -68,7 +69,8 @@ def make_engine(url: str, *, sorting: bool = False) -> Engine:
     if not is_sqlite(url):
         return create_engine(url, **_POSTGRES_POOL, pool_size=5, max_overflow=5)
     _make_folder(url)
-    engine = create_engine(url, connect_args={"timeout": SQLITE_BUSY_TIMEOUT_MS / 1000, "check_same_thread": False})
+    waiting = {"timeout": SQLITE_BUSY_TIMEOUT_MS / 1000, "check_same_thread": False}
+    engine = create_engine(url, **_KEPT, connect_args=waiting)
     _prepare_sqlite(engine, SQLITE_SORTING if sorting else SQLITE_SERVING)
     return engine
 
@@ -80,6 +82,7 @@ def async_engine(url: str) -> AsyncEngine:
     _make_folder(url)
     engine = create_async_engine(
         make_url(url).set(drivername="sqlite+aiosqlite"),
+        **_KEPT,
         pool_size=READERS,
         connect_args={"timeout": SQLITE_BUSY_TIMEOUT_MS / 1000},
     )
