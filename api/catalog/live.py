@@ -129,21 +129,10 @@ def cell_from(key: FitKey, slot: int, estimate: Estimate, recommended: bool) -> 
 def unsupported_cell(key: FitKey, slot: int) -> FitCell:
     """The cell of a quantization without an engine on the accelerator."""
     return FitCell(
-        key=key,
-        workload_id=slot,
-        generation=0,
-        status=Status.UNSUPPORTED,
-        recommended=False,
-        engine=Engine.LLAMA_CPP,
-        backend=Backend.CPU,
-        placement=Placement(Strategy.NONE, 0, 0, 0.0),
-        memory=MemoryParts(0, 0, 0, 0, 0, 0, 0, 0),
-        decode=None,
-        prefill=None,
-        ttft_ms=None,
-        safe_context_tokens=0,
-        score=0.0,
-    )
+        key=key, workload_id=slot, generation=0, status=Status.UNSUPPORTED, recommended=False, engine=Engine.LLAMA_CPP,
+        backend=Backend.CPU, placement=Placement(Strategy.NONE, 0, 0, 0.0), memory=MemoryParts(0, 0, 0, 0, 0, 0, 0, 0),
+        decode=None, prefill=None, ttft_ms=None, safe_context_tokens=0, score=0.0,
+    )  # fmt: skip
 
 
 def require_facts(*entities: ModelRecord | GpuRecord) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated
+from typing import Annotated, Any
 
 import strawberry
 from strawberry.scalars import JSON
@@ -132,14 +132,7 @@ class Mutation:
     async def upsert_model(
         self, info: strawberry.Info, input: Annotated[UpsertModelInput, strawberry.argument(description="The model.")]
     ) -> UpsertModelPayload:
-        operator = _operator(info, Scope.CATALOG)
-        entry, errors = checked_entry("model", input.entry)
-        if errors:
-            return UpsertModelPayload(
-                model=None, run=None, user_errors=errors, client_mutation_id=input.client_mutation_id
-            )
-        started = await start(info.context, operator, Change({"model": [entry]}), None)
-        run, errors = started.run, started.errors
+        entry, run, errors = await _upserted(info, "model", input.entry)
         model = None if errors else model_of(model_record(entry))
         return UpsertModelPayload(model=model, run=run, user_errors=errors, client_mutation_id=input.client_mutation_id)
 
@@ -149,12 +142,7 @@ class Mutation:
         info: strawberry.Info,
         input: Annotated[UpsertGpuInput, strawberry.argument(description="The accelerator.")],
     ) -> UpsertGpuPayload:
-        operator = _operator(info, Scope.CATALOG)
-        entry, errors = checked_entry("gpu", input.entry)
-        if errors:
-            return UpsertGpuPayload(gpu=None, run=None, user_errors=errors, client_mutation_id=input.client_mutation_id)
-        started = await start(info.context, operator, Change({"gpu": [entry]}), None)
-        run, errors = started.run, started.errors
+        entry, run, errors = await _upserted(info, "gpu", input.entry)
         gpu = None if errors else gpu_of(gpu_record(entry))
         return UpsertGpuPayload(gpu=gpu, run=run, user_errors=errors, client_mutation_id=input.client_mutation_id)
 
@@ -250,6 +238,16 @@ def change_of(view: CatalogView, asked: ChangeCatalogInput) -> tuple[Change, lis
             except ApiError as error:
                 errors.append(user_error(error, name, str(place)))
     return Change(upserts, deletions), errors
+
+
+async def _upserted(info: strawberry.Info, kind: str, entry: Any) -> tuple[Entry, Run | None, list[UserError]]:
+    """The checked entry and the run that publishes it; or errors."""
+    operator = _operator(info, Scope.CATALOG)
+    checked, errors = checked_entry(kind, entry)
+    if errors:
+        return checked, None, errors
+    started = await start(info.context, operator, Change({kind: [checked]}), None)
+    return checked, started.run, started.errors
 
 
 def _operator(info: strawberry.Info, scope: Scope) -> Operator:
