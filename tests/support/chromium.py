@@ -62,6 +62,12 @@ class Page:
         assert "exceptionDetails" not in evaluation, evaluation["exceptionDetails"]
         return evaluation["result"].get("value")
 
+    def key(self, name: str) -> None:
+        """Press a key and let it go."""
+        codes = {"Tab": 9, "Enter": 13}
+        for kind in ("keyDown", "keyUp"):
+            self.call("Input.dispatchKeyEvent", type=kind, key=name, code=name, windowsVirtualKeyCode=codes[name])
+
     def picture(self, path: Path, *, is_full: bool = False) -> None:
         """Save a PNG of the window or of the whole page."""
         screenshot = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=is_full)
