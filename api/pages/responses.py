@@ -63,7 +63,7 @@ def environment() -> Environment:
 
 def html(template: str, values: dict[str, Any], base_url: str, path: str, status: int = 200) -> Response:
     """A page. ``path`` is its canonical one; ``values`` may have ``structured_data`` in JSON-LD."""
-    page = {"structured_data": "", "image": "", **values, "base_url": base_url, "canonical_path": path}
+    page = {"structured_data": "", "image": "/preview.png", **values, "base_url": base_url, "canonical_path": path}
     text = environment().get_template(template).render(p=page)
     headers = {**COMMON, "Content-Security-Policy": PAGE_POLICY}
     return Response(text, status, media_type="text/html", headers=headers)

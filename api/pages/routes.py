@@ -18,7 +18,7 @@ from api.pages.choices.serve import serve_page
 from api.pages.embeds import badge_image, card_page, oembed
 from api.pages.responses import Handler, answering
 from api.pages.result import pairing_page
-from api.pages.site.preview import preview_image
+from api.pages.site.preview import gpu_image, model_image, old_icon, preview_image, site_image, touch_icon
 from api.pages.site.robots import icon, robots, sitemap, sitemap_file
 from api.settings import ApiSettings
 
@@ -40,8 +40,13 @@ PAGES: dict[str, Handler] = {
     "/embed/{address:path}.svg": badge_image,
     "/embed/{address:path}": card_page,
     "/oembed": oembed,
+    "/preview.png": site_image,
+    "/preview/model/{model}.png": model_image,
+    "/preview/gpu/{gpu}.png": gpu_image,
     "/preview/{address:path}.png": preview_image,
     "/favicon.svg": icon,
+    "/favicon.ico": old_icon,
+    "/apple-touch-icon.png": touch_icon,
     "/robots.txt": robots,
     "/sitemap.xml": sitemap,
     "/sitemap-{name}.xml": sitemap_file,

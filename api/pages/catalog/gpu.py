@@ -54,7 +54,7 @@ async def gpu_page(request: Request, reads: FitReads, base_url: str) -> Response
         problem = error.message
     values = await asyncio.to_thread(_values, view, asked, gpu, models, question)
     notes = of_typed(view, asked.text(TYPED), "gpu", gpu.slug, lambda slug: f"/gpu/{slug}")
-    values |= {"problem": problem, "path": path, "notes": notes}
+    values |= {"problem": problem, "path": path, "notes": notes, "image": f"/preview{path}.png"}
     values["structured_data"] = breadcrumbs(base_url, ("fitgraph", "/"), ("Accelerators", "/gpus"), (gpu.name, path))
     return html("catalog/gpu.html", values, base_url, path)
 
@@ -127,7 +127,7 @@ def _facts(view: CatalogView, gpu: GpuRecord) -> dict[str, Any]:
             ("Memory", memory_gib(entry["memory_gb"]), entry["memory_type"] or ""),
             ("Bandwidth", _figure(entry["bandwidth_gbps"], "GB/s"), ""),
             ("Compute", _figure(None if flops is None else flops / 1e12, "TFLOPS"), "FP16, dense"),
-            ("Power", _figure(entry["tdp_w"], "W"), "by design"),
+            ("Power", _figure(entry["tdp_w"], "W"), "by design" if entry["tdp_w"] else ""),
             ("Assumed host", host.name if device.has_own_memory else "the same computer", ""),
         ],
         "prices": [_price(price) for price in newest if not price.suspect][:5],

@@ -69,7 +69,7 @@ async def model_page(request: Request, reads: FitReads, base_url: str) -> Respon
         problem = error.message
     values = await asyncio.to_thread(_values, view, asked, model, machines, question)
     notes = of_typed(view, asked.text(TYPED), "model", model.slug, lambda slug: f"/model/{slug}")
-    values |= {"problem": problem, "path": path, "notes": notes}
+    values |= {"problem": problem, "path": path, "notes": notes, "image": f"/preview{path}.png"}
     values["structured_data"] = breadcrumbs(base_url, ("fitgraph", "/"), ("Models", "/models"), (model.name, path))
     return html("catalog/model.html", values, base_url, path)
 

@@ -1,4 +1,4 @@
-"""The picture that link previews show of a pairing: a PNG of 1200 by 630 pixels, drawn from a table of letters.
+"""The pictures that link previews show: PNGs of 1200 by 630 pixels, drawn from a table of letters; icons.
 
 The letters are those of DejaVu Sans 2.37 (free licence, https://dejavu-fonts.github.io/License.html), bold at 60 and regular
 at 34 pixels, rendered once into a table of coverages, so that the server needs no image library.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import struct
 import zlib
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -20,15 +21,20 @@ from starlette.responses import Response
 from api.answers.story import Answers
 from api.catalog.fit_reads import FitReads
 from api.pages.cards import card
-from api.pages.pairs import Pair, load_pair
+from api.pages.pairs import load_pair
 from api.pages.responses import COMMON
+from api.pages.wording import GPU_KINDS, billions, context_tokens, memory_gib
 
 WIDTH, HEIGHT = 1200, 630
 _LETTERS = Path(__file__).parents[1] / "static" / "glyphs.npz"
 Colour = tuple[int, int, int]
 _PAPER, _INK, _SOFT = (255, 255, 255), (22, 26, 33), (80, 90, 105)
 _TONES: dict[str, Colour] = {"good": (23, 116, 58), "fair": (135, 86, 0), "bad": (179, 38, 30)}
-_MARK: tuple[tuple[int, int, Colour], ...] = ((0, 40, (160, 90, 0)), (22, 64, (53, 102, 197)), (44, 92, (23, 116, 58)))
+#: Bars of the mark: left edge and height as parts of its size.
+_MARK: tuple[tuple[float, float, Colour], ...] = (
+    (0.0, 0.46, (160, 90, 0)), (0.365, 0.73, (53, 102, 197)), (0.73, 1.0, (23, 116, 58)),
+)  # fmt: skip
+_BAR = 0.27
 _MARGIN = 72
 
 
@@ -79,32 +85,89 @@ def letters(name: str) -> Letters:
 
 
 async def preview_image(request: Request, reads: FitReads, base_url: str) -> Response:
+    """The picture of a pairing."""
     pair = await load_pair(reads, request.path_params["address"], request.query_params)
-    image = await asyncio.to_thread(picture, pair, base_url)
+    shown = card(pair, base_url)
+    figures = [f"{value} {name.lower()}" for name, value in shown["numbers"][:2]]
+    tone = _TONES[shown["tone"]]
+    below = [(f"on {shown['gpu_name']}", _SOFT), (Answers(pair.chosen).headline, tone)]
+    return await _image(shown["model_name"], below, [*figures, shown["quant_name"], shown["workload_name"]], tone)
+
+
+async def model_image(request: Request, reads: FitReads, base_url: str) -> Response:
+    """The picture of a model."""
+    entry = reads.view.model(request.path_params["model"]).entry
+    size = f"{billions(entry['params_total_b'])} weights, {context_tokens(entry['context_length'])} tokens of context"
+    below = [(entry["publisher"], _SOFT), (size, _INK)]
+    return await _image(entry["name"], below, ["Capability, and every machine that runs it"])
+
+
+async def gpu_image(request: Request, reads: FitReads, base_url: str) -> Response:
+    """The picture of an accelerator."""
+    gpu = reads.view.gpu(request.path_params["gpu"])
+    entry, bandwidth = gpu.entry, gpu.entry["bandwidth_gbps"]
+    memory = f"{memory_gib(entry['memory_gb'])} of memory" + (f" at {bandwidth:,.0f} GB/s" if bandwidth else "")
+    below = [(GPU_KINDS.get(entry["kind"], ""), _SOFT), (memory, _INK)]
+    return await _image(gpu.name, below, ["The best models for it, in tiers by capability and speed"])
+
+
+async def site_image(request: Request, reads: FitReads, base_url: str) -> Response:
+    """The picture of every other page."""
+    view = reads.view
+    below = [(f"{len(view.models):,} open-weight models on {len(view.gpus):,} accelerators", _SOFT)]
+    return await _image("Which model runs on which machine, and how well?", below, ["Fit, speed, quality and price"])
+
+
+async def touch_icon(request: Request, reads: FitReads, base_url: str) -> Response:
+    """The icon of a home screen, which takes no SVG."""
+    return _png(png(icon_of(180)))
+
+
+async def old_icon(request: Request, reads: FitReads, base_url: str) -> Response:
+    """The icon for programs that ask for this address whatever a page says: one PNG in a frame of Windows icons."""
+    image = png(icon_of(32))
+    frame = struct.pack("<HHHBBBBHHII", 0, 1, 1, 32, 32, 0, 0, 1, 24, len(image), 22)
+    return Response(frame + image, media_type="image/vnd.microsoft.icon", headers=dict(COMMON))
+
+
+def icon_of(size: int) -> NDArray[np.uint8]:
+    """The mark on paper, (size, size, 3)."""
+    canvas = np.full((size, size, 3), _PAPER, np.uint8)
+    _draw_mark(canvas, size // 8, size - size // 8, size * 3 / 4)
+    return canvas
+
+
+def _draw_mark(canvas: NDArray[np.uint8], x: int, bottom: int, size: float) -> None:
+    """Three bars in a square of ``size`` pixels."""
+    for left, high, colour in _MARK:
+        from_x, width = x + round(left * size), round(_BAR * size)
+        canvas[bottom - round(high * size) : bottom, from_x : from_x + width] = colour
+
+
+async def _image(title: str, below: Sequence[tuple[str, Colour]], last: Sequence[str], tone: Colour = _INK) -> Response:
+    return _png(await asyncio.to_thread(picture, title, below, last, tone))
+
+
+def _png(image: bytes) -> Response:
     return Response(image, media_type="image/png", headers={**COMMON, "Cross-Origin-Resource-Policy": "cross-origin"})
 
 
-def picture(pair: Pair, base_url: str) -> bytes:
-    """The picture of a pairing in PNG."""
-    shown, title, text = card(pair, base_url), letters("title"), letters("text")
-    tone = _TONES[shown["tone"]]
-    canvas = np.empty((HEIGHT, WIDTH, 3), np.uint8)
-    canvas[:] = _PAPER
+def picture(title: str, below: Sequence[tuple[str, Colour]], last: Sequence[str], tone: Colour) -> bytes:
+    """A picture in PNG: the site, a title of at most two lines, one or two texts below it, and a line of figures."""
+    large, small = letters("title"), letters("text")
+    canvas = np.full((HEIGHT, WIDTH, 3), _PAPER, np.uint8)
     canvas[:, :16] = tone
-    for x, high, colour in _MARK:
-        canvas[72 + 92 - high : 72 + 92, _MARGIN + x : _MARGIN + x + 16] = colour
-    title.draw(canvas, "fitgraph", _MARGIN + 84, 72 + 78, _INK)
+    _draw_mark(canvas, _MARGIN, 72 + 92, 92)
+    large.draw(canvas, "fitgraph", _MARGIN + 108, 72 + 78, _INK)
     y, room = 262, WIDTH - 2 * _MARGIN
-    for line in title.lines(shown["model_name"], room, 2):
-        title.draw(canvas, line, _MARGIN, y, _INK)
+    for line in large.lines(title, room, 2):
+        large.draw(canvas, line, _MARGIN, y, _INK)
         y += 72
-    text.draw(canvas, text.lines(f"on {shown['gpu_name']}", room, 1)[0], _MARGIN, y, _SOFT)
-    for line in text.lines(Answers(pair.chosen).headline, room, 2):
-        y += 62
-        text.draw(canvas, line, _MARGIN, y, tone)
-    figures = [f"{value} {name.lower()}" for name, value in shown["numbers"][:2]]
-    last = " · ".join([*figures, shown["quant_name"], shown["workload_name"]])
-    text.draw(canvas, text.lines(last, room, 1)[0], _MARGIN, HEIGHT - 56, _INK)
+    for place, (text, colour) in enumerate(below, 1):
+        for line in small.lines(text, room, 2 if place == len(below) else 1):
+            small.draw(canvas, line, _MARGIN, y, colour)
+            y += 62
+    small.draw(canvas, small.lines(" · ".join(last), room, 1)[0], _MARGIN, HEIGHT - 56, _INK)
     return png(canvas)
 
 

@@ -98,6 +98,7 @@ async def test_every_page_has_an_icon_a_title_a_description_and_a_canonical_addr
         outline = Outline(text)
         links = {attributes["rel"]: attributes["href"] for attributes in outline.all("link")}
         assert links["icon"] == "/favicon.svg"
+        assert links["apple-touch-icon"] == "/apple-touch-icon.png"
         assert links["canonical"] == f"http://test{address}"
         metas = {
             attributes.get("name") or attributes.get("property"): attributes.get("content")
@@ -122,6 +123,22 @@ async def test_the_preview_is_a_picture_with_the_verdict(client: httpx.AsyncClie
     assert len(zlib.decompress(body)) == HEIGHT * (1 + 3 * WIDTH)
     other = await client.get(address.replace("rtx-4090", "rtx-3090"))
     assert other.content != data
+
+
+async def test_every_page_has_a_picture_and_every_icon_is_one(client: httpx.AsyncClient) -> None:
+    pictures = set()
+    for address in ["/", "/buy?budget=2500", "/model/llama-3.1-8b", "/gpu/rtx-4090", "/can/llama-3.1-8b-on-rtx-4090"]:
+        (picture,) = re.findall(r'og:image" content="http://test([^"]+)"', await page(client, address))
+        response = await client.get(picture)
+        assert struct.unpack(">II", response.content[16:24]) == (WIDTH, HEIGHT)
+        pictures.add(response.content)
+    assert len(pictures) == 4
+    touch = await client.get("/apple-touch-icon.png")
+    assert (touch.headers["content-type"], struct.unpack(">II", touch.content[16:24])) == ("image/png", (180, 180))
+    old = (await client.get("/favicon.ico")).content
+    size, start = struct.unpack("<II", old[14:22])
+    assert len(old) == start + size
+    assert chunks(old[start:])
 
 
 def chunks(data: bytes) -> list[tuple[bytes, bytes]]:
