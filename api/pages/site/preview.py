@@ -157,16 +157,16 @@ def picture(title: str, below: Sequence[tuple[str, Colour]], last: Sequence[str]
     large, small = letters("title"), letters("text")
     canvas = np.full((HEIGHT, WIDTH, 3), _PAPER, np.uint8)
     canvas[:, :16] = tone
-    _draw_mark(canvas, _MARGIN, 72 + 92, 92)
-    large.draw(canvas, "fitgraph", _MARGIN + 108, 72 + 78, _INK)
-    y, room = 262, WIDTH - 2 * _MARGIN
+    _draw_mark(canvas, _MARGIN, 44 + 92, 92)
+    large.draw(canvas, "fitgraph", _MARGIN + 108, 44 + 78, _INK)
+    y, room = 228, WIDTH - 2 * _MARGIN
     for line in large.lines(title, room, 2):
         large.draw(canvas, line, _MARGIN, y, _INK)
         y += 72
     for place, (text, colour) in enumerate(below, 1):
         for line in small.lines(text, room, 2 if place == len(below) else 1):
             small.draw(canvas, line, _MARGIN, y, colour)
-            y += 62
+            y += 52
     small.draw(canvas, small.lines(" · ".join(last), room, 1)[0], _MARGIN, HEIGHT - 56, _INK)
     return png(canvas)
 
