@@ -6,7 +6,6 @@ left out for what it states itself, never for its error.
 
 from __future__ import annotations
 
-import math
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -20,21 +19,18 @@ from estimator.accuracy.fit_offload import design, solve
 from estimator.accuracy.observations import (
     CLEARLY_FITS,
     Entities,
-    is_old_vllm,
+    build_age_of,
     is_unrecorded,
     micro_batch_of,
     source_of,
     stated_backend,
 )
-from estimator.calibration.build_age import age_years
 from estimator.calibration.coefficients import Calibration
-from estimator.calibration.effects import SCHEDULED_BETWEEN, effect_name
 from estimator.calibration.intervals import DEPTH
 from estimator.estimate import estimate
 from estimator.placement.layer_sums import model_tables
 from estimator.speed.coefficients import depth_log
 from estimator.speed.multi_gpu import MODES
-from estimator.speed.roofline import TOKEN_S
 from estimator.structure.architecture import ModelArchitecture
 from estimator.structure.arrays import Floats
 from estimator.types import Backend, CacheType, Engine, EstimateRequest, EstimatorError, QuantFormat, Status
@@ -42,7 +38,7 @@ from estimator.types import Backend, CacheType, Engine, EstimateRequest, Estimat
 #: Constants by kind of speed, in fitting order, with their first guess.
 STARTS: Mapping[str, Mapping[str, float]] = {
     "decode": {"hop": 0.5, "sum": 4.0},
-    "prefill": {"unpipelined": 0.4, "sum_bytes": 1.3},
+    "prefill": {"unpipelined": 0.4, "sum_bytes": 2.0},
 }
 #: The ``parallel`` part before anything is fitted.
 FIRST: Mapping[str, Any] = {
@@ -150,7 +146,7 @@ def _shared(entities: Entities, row: Mapping[str, Any], model: ModelArchitecture
         engine=_ENGINES.get(engine, Engine.LLAMA_CPP if quant.format is QuantFormat.GGUF else Engine.VLLM),
         software=None if engine in _ENGINES else engine,
         backend=stated_backend(row),
-        build_age_years=age_years(row.get("date")),
+        build_age_years=build_age_of(row),
         kv_cache_type=cache_type,
         depth_tokens=depth,
         prompt_tokens=int(row["n_prompt"]) if prefill else None,
@@ -178,17 +174,7 @@ def seconds_of(calibration: Calibration, shared: Shared) -> float | None:
     speed = answer.decode if shared.kind == "decode" else answer.prefill
     if answer.status not in (Status.FITS, Status.FITS_TIGHTLY) or speed is None:
         return None
-    is_old = shared.row["engine"] == Engine.VLLM.value and is_old_vllm(shared.row)
-    between = scheduling_seconds(calibration) if shared.kind == "decode" and is_old else 0.0
-    return shared.tokens / speed.value + between
-
-
-def scheduling_seconds(calibration: Calibration) -> float:
-    """Seconds a token that vLLM spent on scheduling before its engine V1, on any number of GPUs."""
-    effects = calibration.data["decode"]["effects"]
-    own = (("", ""), ("backend", Backend.CUDA.value), ("engine", Engine.VLLM.value))
-    level = sum(effects.get(effect_name("token", *factor), 0.0) for factor in own)
-    return TOKEN_S * math.exp(level) * math.expm1(effects.get(effect_name("token", SCHEDULED_BETWEEN, "yes"), 0.0))
+    return shared.tokens / speed.value
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from estimator.accuracy.fitting import Observation
-from estimator.calibration.build_age import age_years
+from estimator.calibration.build_age import BEFORE_V1_AGE_YEARS, age_years, is_before_v1
 from estimator.calibration.coefficients import GRAPHS_AGE_YEARS
 from estimator.calibration.effects import (
     FEWEST_THREADS,
@@ -60,9 +60,8 @@ _SAME_ENGINE = {
 }  # fmt: skip
 #: Hosts with AVX-512 BF16, on which LocalScore's prebuilt engine is much slower on any GPU.
 _WIDE_HOST = re.compile(r"znver[45]|sapphirerapids|Ryzen \d 9\d{3}|Ryzen AI 9")
-#: vLLM before its engine V1, by version, and by month where a row states none.
+#: vLLM before its engine V1, by version.
 _OLD_VLLM = re.compile(r"\bv?0\.[0-7]\.\d")
-_NEW_VLLM_MONTH = "2025-03"
 #: Arm boards, which drive a graphics card over one PCIe lane.
 _SMALL_HOST = re.compile(r"Raspberry Pi|Cortex-A|CIX P1")
 #: From this month on macOS 15 gives the GPU more of the memory than the fraction that the catalog states by default.
@@ -167,7 +166,7 @@ def _observed(entities: Entities, row: Mapping[str, Any]) -> MeasuredRow | None:
     if decode and sum(terms[: DECODE_TERMS.index("attend")]) * float(row["tok_s"]) > MOST_OF_BANDWIDTH:
         # The row reads more than its stated time allows: other weights, or drafted tokens.
         return None
-    age, kernels = age_years(row.get("date")), kernel_quant(model.architecture, quant)
+    age, kernels = build_age_of(row), kernel_quant(model.architecture, quant)
     tokens = 1.0 if decode else float(row.get("n_prompt") or DEFAULT_PROMPT_TOKENS)
     observation = Observation(
         terms=terms,
@@ -226,7 +225,23 @@ def is_old_vllm(row: Mapping[str, Any]) -> bool:
     version = " ".join(str(row[key]) for key in ("engine", "engine_version", "build") if row.get(key))
     if re.search(r"\d", version):
         return _OLD_VLLM.search(version) is not None
-    return str(row.get("date") or _NEW_VLLM_MONTH) < _NEW_VLLM_MONTH
+    return is_before_v1(age_years(date_of(row)))
+
+
+def build_age_of(row: Mapping[str, Any]) -> float:
+    """Age of the build that a row ran, years: at least that of its version where it states one of old vLLM."""
+    age = age_years(date_of(row))
+    is_old = "vllm" in str(row.get("engine") or "").casefold() and is_old_vllm(row)
+    return max(age, BEFORE_V1_AGE_YEARS) if is_old else age
+
+
+def date_of(row: Mapping[str, Any]) -> str | None:
+    """``YYYY``, ``YYYY-MM`` or longer; None where the row states none."""
+    text = str(row.get("date") or "")
+    if re.fullmatch(r"\d{8}", text):
+        return f"{text[:4]}-{text[4:6]}-{text[6:]}"
+    match = re.match(r"\d{4}(?:-\d{2}){0,2}", text)
+    return match.group() if match else None
 
 
 def _may_fit(row: Mapping[str, Any], accelerator: Accelerator, model: ModelArchitecture, quant: Quant) -> bool:

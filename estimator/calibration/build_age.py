@@ -8,6 +8,10 @@ REFERENCE_YEAR = 2026 + 9 / 12
 FEW_LOGITS_YEAR = 2026 + 3 / 12
 #: llama.cpp keeps the latent rows of DeepSeek V2 and V3 from this month on (pull request 12801); before, every head.
 LATENT_CACHE_YEAR = 2025 + 3 / 12
+#: vLLM's engine V1 is the default from this month on (0.8).
+VLLM_V1_YEAR = 2025 + 2 / 12
+#: Age of a build of vLLM from the month before, which one that states a version alone has at least.
+BEFORE_V1_AGE_YEARS = round(REFERENCE_YEAR - VLLM_V1_YEAR + 1 / 12, 4)
 #: Age given to a row that states no date.
 UNDATED_AGE_YEARS = 0.5
 
@@ -20,6 +24,11 @@ def reserves_all_logits(age_years: float) -> bool:
 def lacks_latent_cache(age_years: float) -> bool:
     """Whether a build of llama.cpp of this age keeps keys and values of every head of latent attention."""
     return REFERENCE_YEAR - age_years < LATENT_CACHE_YEAR - 1e-6
+
+
+def is_before_v1(age_years: float) -> bool:
+    """Whether a build of vLLM of this age schedules each step on one processor core, between the steps of the device."""
+    return REFERENCE_YEAR - age_years < VLLM_V1_YEAR - 1e-6
 
 
 def age_years(date: str | None) -> float:

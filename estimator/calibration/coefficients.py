@@ -16,9 +16,11 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
+from estimator.calibration.build_age import is_before_v1
 from estimator.calibration.effects import (
     NO_FLASH_FACTORS,
     NO_GRAPH_FAMILIES,
+    SCHEDULED_BETWEEN,
     chip_of,
     effect_name,
     engine_factor,
@@ -30,14 +32,15 @@ from estimator.calibration.effects import (
 from estimator.calibration.intervals import STRATA, range_ends, range_fields
 from estimator.calibration.loss import DEFAULT_PATH as LOSS_PATH
 from estimator.calibration.loss import LossTable
+from estimator.calibration.stream_constants import OTHER_ENGINES, before_v1, stream_engine, stream_fields
 from estimator.calibration.term_logs import TermLogs, sum_effects
 from estimator.memo import Kept
 from estimator.placement.engines import EngineChoices
 from estimator.speed.arithmetic import LLAMA_CPP_STEP_TOKENS, matrix_peak, step_tokens, weight_peak
-from estimator.speed.coefficients import REGIMES, Parallel, SpeedCoefficients
-from estimator.speed.multi_gpu import PIPELINED_BACKENDS, TENSOR_PARALLEL_ENGINES, is_linked, peer_bytes_s
+from estimator.speed.coefficients import Parallel, SpeedCoefficients
+from estimator.speed.multi_gpu import PIPELINED_BACKENDS, TENSOR_PARALLEL_ENGINES, is_direct, peer_bytes_s
 from estimator.speed.roofline import DECODE_TERMS, PREFILL_TERMS
-from estimator.speed.streams import CONSTANTS, stream_peak, stream_tile
+from estimator.speed.streams import stream_peak, stream_tile, unpacks
 from estimator.structure.architecture import ModelArchitecture
 from estimator.structure.weights import kernel_quant
 from estimator.types import BACKENDS, ENGINES, Accelerator, Backend, Engine, Quant
@@ -46,8 +49,6 @@ DEFAULT_PATH = Path(__file__).with_name("calibration.json")
 #: Builds older than this lack CUDA graphs, years before the reference date: llama.cpp got them in May 2024, so that a
 #: build of June has them and one that states only May counts as without.
 GRAPHS_AGE_YEARS = 2.35
-#: Constants of several streams of an engine without rows of its own: those of all servers together.
-OTHER_ENGINES = "others"
 #: Pairs of the engine choices whose coefficients are kept, about half a kilobyte each: ten times the whole catalog.
 _KEPT_PAIRS = 150_000
 #: Rows of accelerators that are kept: those of the whole catalog in all its quants.
@@ -148,7 +149,7 @@ class Calibration:
             tensor_parallel=_among(choices.engine, ENGINES, TENSOR_PARALLEL_ENGINES),
             pipelines=_among(choices.backend, BACKENDS, PIPELINED_BACKENDS),
             peer_bytes_s=np.repeat([peer_bytes_s(gpu, default_link_bytes_s) for gpu in gpus], size),
-            linked=np.repeat([is_linked(gpu) for gpu in gpus], size),
+            direct=np.repeat([is_direct(gpu) for gpu in gpus], size),
             seen=strata["decode"] <= STRATA.index("gpu"),
             **known,
             **pairs,
@@ -180,15 +181,13 @@ class Calibration:
         names = [choices.software or engine.value for engine in ENGINES]
         known = [data.get(stream_engine(name), data[OTHER_ENGINES]) for name in names]
         known += [data[OTHER_ENGINES]] * (256 - len(known))
-        values = {f"stream_{name}": np.array([constants[name] for constants in known])[codes] for name in CONSTANTS}
-        for end, field in enumerate(("stream_low", "stream_high")):
-            values[field] = np.log([[constants["ranges"][regime][end] for regime in REGIMES] for constants in known])[
-                codes
-            ]
+        of_engines = [stream_fields(constants) for constants in known]
+        values = {field: np.array([fields[field] for fields in of_engines])[codes] for field in of_engines[0]}
         pairs = [(gpu, quant) for gpu in choices.gpus for quant in choices.quants]
         values["stream_peak_flops"] = np.array(
             [stream_peak(*pair, peak) for pair, peak in zip(pairs, peak_flops.tolist(), strict=True)]
         )
+        values["stream_unpacks"] = np.array([unpacks(*pair) for pair in pairs])
         values["stream_tile"] = np.tile([stream_tile(quant) for quant in choices.quants], len(choices.gpus))
         return values
 
@@ -332,11 +331,27 @@ class Calibration:
             for term in ("layer", "expert_layer"):
                 cost = self._decode.get(effect_name(term, "no-graphs", "yes"), 0.0)
                 changes[term] = getattr(table, term) * np.exp(cost * without)
+        if is_before_v1(years):
+            changes |= self._before_v1(table, choices)
         for kind, effects in (("decode", self._decode), ("prefill", self._prefill)):
             rates = [effects.get(effect_name("whole", "age", name), 0.0) for name in names]
             known = np.array([*rates, *([0.0] * (256 - len(rates)))])
             changes[f"{kind}_overall"] = getattr(table, f"{kind}_overall") * np.exp(known[backend] * years)
         return replace(table, **changes)
+
+    def _before_v1(self, table: SpeedCoefficients, choices: EngineChoices) -> dict[str, Any]:
+        """What builds of vLLM before its engine V1 have of their own: time a token, and constants of several streams."""
+        own = (choices.engine.ravel() == ENGINES.index(Engine.VLLM)) & (choices.software is None)
+        cost = self._decode.get(effect_name("token", SCHEDULED_BETWEEN, "yes"), 0.0)
+        changes: dict[str, Any] = {"token": table.token * np.exp(cost * own)}
+        known = self.data["streams"]["engines"]
+        for backend in (Backend.CUDA, Backend.ROCM):
+            constants = known.get(before_v1(backend), known[OTHER_ENGINES])
+            pairs = own & (choices.backend.ravel() == BACKENDS.index(backend))
+            for name, value in stream_fields(constants).items():
+                now = changes.get(name, getattr(table, name))
+                changes[name] = np.where(pairs[:, None] if np.ndim(value) else pairs, value, now)
+        return changes
 
     @staticmethod
     def _without_graphs(choices: EngineChoices) -> NDArray[np.bool_]:
@@ -360,12 +375,6 @@ def _of_chips(measured: Mapping[str, Any]) -> dict[str, dict[str, tuple[float, l
         chip: {stack: (sum(known) / len(known), []) for stack, known in stacks.items()}
         for chip, stacks in residuals.items()
     }
-
-
-def stream_engine(name: str) -> str:
-    """The engine whose constants of several streams hold for software of this ``name``: forks and fronts share them."""
-    own = (Engine.LLAMA_CPP, Engine.OLLAMA, Engine.IK_LLAMA_CPP, Engine.LM_STUDIO, Engine.LLAMAFILE)
-    return Engine.LLAMA_CPP.value if name in {engine.value for engine in own} else name
 
 
 def _parallel(data: Mapping[str, Any]) -> Parallel:

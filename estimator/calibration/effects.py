@@ -224,7 +224,8 @@ def factor_values(
         "old|family": family if "LocalScore" in engine else None,
         "moe": "yes" if is_moe else None,
         "moe|backend": backend.value if is_moe else None,
-        "moe|family": f"{family}|{backend.value}" if is_moe else None,
+        # Servers multiply experts in kernels of their own.
+        "moe|family": f"{family}|{'server' if engine in _SERVERS else backend.value}" if is_moe else None,
         "moe|quant": kind if is_moe else None,
         "gpu": accelerator.slug,
         "chip": chip_of(accelerator.slug),

@@ -203,12 +203,22 @@ def backends_of(accelerator: Accelerator, engine: Engine = Engine.LLAMA_CPP) -> 
 
 #: vLLM's `max_num_batched_tokens` of a server: more from 70 GiB on, the A100 excepted (vllm/engine/arg_utils.py).
 _SERVER_STEP_TOKENS, _LARGE_SERVER_STEP_TOKENS, _LARGE_BYTES = 2048, 8192, 70 << 30
+#: Its `max_num_seqs`, by the same rule.
+_SERVER_SEQUENCES, _LARGE_SERVER_SEQUENCES = 256, 1024
 
 
 def server_step_tokens(accelerator: Accelerator) -> int:
     """Prompt tokens that a server takes at a time where nobody says otherwise."""
-    large = (accelerator.memory_bytes or 0) >= _LARGE_BYTES and "a100" not in accelerator.slug
-    return _LARGE_SERVER_STEP_TOKENS if large else _SERVER_STEP_TOKENS
+    return _LARGE_SERVER_STEP_TOKENS if _is_large_server(accelerator) else _SERVER_STEP_TOKENS
+
+
+def server_sequences(accelerator: Accelerator) -> int:
+    """Requests that vLLM answers at once where nobody says otherwise, since its engine V1."""
+    return _LARGE_SERVER_SEQUENCES if _is_large_server(accelerator) else _SERVER_SEQUENCES
+
+
+def _is_large_server(accelerator: Accelerator) -> bool:
+    return (accelerator.memory_bytes or 0) >= _LARGE_BYTES and "a100" not in accelerator.slug
 
 
 def is_card(accelerator: Accelerator) -> bool:

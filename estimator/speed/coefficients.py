@@ -21,8 +21,9 @@ DEPTH_SCALE_TOKENS = 4096.0
 
 @dataclass(frozen=True, slots=True)
 class Parallel:
-    """Fitted constants. ``hop`` and ``sum`` multiply their nominal seconds, ``sum_bytes`` the bytes of a sum over the
-    peak of PCIe; ``unpipelined`` is the share of a prompt's time that the assembly line does not cut (0 to 1).
+    """Fitted constants. ``hop`` and ``sum`` multiply their nominal seconds, ``sum_bytes`` the bytes of the sums that pass
+    the host's memory, over the peak of PCIe; ``unpipelined`` is the share of a prompt's time that the assembly line does
+    not cut (0 to 1).
 
     ``ranges``: kind and mode (``decode layers``) -> multipliers of tok/s.
     """
@@ -43,11 +44,11 @@ class SpeedCoefficients:
     of system memory (layers, experts, and fixed per layer) and the link. ``*_low`` and ``*_high``
     are logs of the ends of a range of tok/s at an empty context (``offload_*`` where weights are in system memory);
     deeper ones widen it by ``*_depth`` (:mod:`estimator.calibration.intervals`). ``parallel`` are the constants of several devices,
-    ``tensor_parallel`` and ``pipelines`` tell how they share the model, ``linked`` over which link, and ``seen`` whether
+    ``tensor_parallel`` and ``pipelines`` tell how they share the model, ``direct`` how they reach each other, and ``seen`` whether
     the device was measured. ``step_tokens`` are the prompt tokens that a pair's engine takes at a time by default.
     ``stream_*`` are those of several streams at once (:mod:`estimator.speed.streams`): the peak of the precision of their
     products, the fewest columns of such a product, fitted constants, and the log ends of a range by the regimes of
-    :data:`REGIMES`, shape (pairs, 2).
+    :data:`REGIMES`, shape (pairs, 2); ``stream_unpacks`` tells whether a server unpacks weights of 4 bits for them.
     """
 
     bandwidth_bytes_s: Any
@@ -95,13 +96,15 @@ class SpeedCoefficients:
     tensor_parallel: Any
     pipelines: Any
     peer_bytes_s: Any
-    linked: Any
+    direct: Any
     seen: Any
     stream_peak_flops: Any
     stream_tile: Any
+    stream_unpacks: Any
     stream_cache: Any
     stream_arithmetic: Any
     stream_unpack: Any
+    stream_four_bits: Any
     stream_sample_s: Any
     stream_s: Any
     stream_step_s: Any

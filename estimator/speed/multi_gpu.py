@@ -4,7 +4,7 @@ Two ways to share a model, by engine. *Layers split* (llama.cpp and its forks): 
 memory adds up and decode gains nothing; every boundary costs a hop. A long prompt is cut into micro-batches that the
 devices work on at once like an assembly line: m micro-batches on n devices take (m + n - 1) / (n m) of one device's time
 where the backend can queue copies. *Tensor parallel* (vLLM): every matrix is cut, so each device reads and computes its
-share, and twice a layer the devices add up their partial sums over the link between them.
+share, and twice a layer the devices add up their partial sums over the link between them, or through the host's memory.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ ACTIVATION_BYTES = 2.0
 #: Loss of the vendors' own links against their peak, which no measured row gives: sums over eight A100 SXM4 reach 230 of
 #: 300 GB/s one way (docs.alayanew.com, "NCCL-tests in practice", 2026-05-06).
 LINK_LOSS = 1.3
+#: Cards that share their way to the host's memory at most: computers for more have several ways.
+SHARING_CARDS = 4.0
 #: Backends whose copies between devices can be queued, which llama.cpp's assembly line needs.
 PIPELINED_BACKENDS = frozenset({Backend.CUDA, Backend.ROCM})
 TENSOR_PARALLEL_ENGINES = frozenset(SERVERS)
@@ -42,6 +44,14 @@ def is_linked(accelerator: Accelerator) -> bool:
     Cards with a bridge connector link two at most, and hardly any computer has the bridge.
     """
     return accelerator.kind == "datacenter" and bool(accelerator.link_bytes_s)
+
+
+def is_direct(accelerator: Accelerator) -> bool:
+    """Whether several of these read each other's memory: over the vendor's link, or over PCIe, which drivers keep from
+    consumer cards (github.com/tinygrad/open-gpu-kernel-modules changes NVIDIA's for that). Those pass everything through
+    the memory of the host.
+    """
+    return is_linked(accelerator) or accelerator.kind in ("datacenter", "workstation")
 
 
 def peer_bytes_s(accelerator: Accelerator, default_bytes_s: float) -> float:
@@ -95,9 +105,10 @@ def packed_seconds_of(work: PrefillWork, coef: SpeedCoefficients, whole: Floats)
 
 
 def _sums(work: DecodeWork | PrefillWork, tokens: Any, steps: Any, coef: SpeedCoefficients) -> Floats:
-    """Seconds of all sums over ``tokens`` in ``steps``: a ring moves 2 (n - 1) / n of the bytes over each link."""
+    """Seconds of all sums over ``tokens`` in ``steps``: a ring moves 2 (n - 1) / n of the bytes over each link; links to the
+    host's memory share their way."""
     each_way = 2.0 * (work.gpu_count - 1.0) / work.gpu_count
-    loss = np.where(coef.linked, LINK_LOSS, coef.parallel.sum_bytes)
+    loss = np.where(coef.direct, LINK_LOSS, coef.parallel.sum_bytes * np.minimum(work.gpu_count, SHARING_CARDS))
     moved = tokens * work.hidden * ACTIVATION_BYTES * each_way / coef.peer_bytes_s * loss
     sums = SUMS_PER_LAYER * work.layers
     alone = work.gpu_count <= 1.0

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from estimator.accuracy.crossval import held_range, row_errors
 from estimator.accuracy.observations import Entities
 from estimator.accuracy.serving.rows import Served, served_rows
-from estimator.calibration.coefficients import OTHER_ENGINES, Calibration, stream_engine
+from estimator.calibration.coefficients import Calibration
+from estimator.calibration.stream_constants import OLD_VLLM, OTHER_ENGINES, stream_engine
 from estimator.estimate import overrides_of, require_company, situation_of_request, thresholds_of
 from estimator.fleet import Overrides, fleet_of, require_engine
 from estimator.grid import assemble
@@ -37,13 +38,13 @@ from estimator.types import STATUSES, Engine, EstimateRequest, EstimatorError, S
 #: First guess of each constant and the spread of its log around it; those of one server spread half as much around those
 #: of all servers.
 FIRST: Mapping[str, tuple[float, float]] = {
-    "cache": (1.0, 0.5), "arithmetic": (2.0, 0.7), "unpack": (1.0, 0.7), "sample_s": (1.5e-8, 0.7),
+    "cache": (1.0, 0.5), "arithmetic": (2.0, 0.7), "unpack": (1.0, 0.7), "four_bits": (2.0, 0.3), "sample_s": (1.5e-8, 0.7),
     "s": (1e-5, 1.0), "step_s": (1e-3, 1.0), "prompt": (3.0, 0.4),
 }  # fmt: skip
 #: Constants that rows of llama.cpp inform, and those of servers; an engine has the others at 1 or 0.
 OF_GGUF: tuple[str, ...] = ("cache", "arithmetic", "unpack", "sample_s")
-OF_SERVERS: tuple[str, ...] = ("cache", "arithmetic", "s", "step_s", "prompt")
-_NEUTRAL: Mapping[str, float] = {"cache": 1.0, "unpack": 1.0, "prompt": 1.0}
+OF_SERVERS: tuple[str, ...] = ("cache", "arithmetic", "four_bits", "s", "step_s", "prompt")
+_NEUTRAL: Mapping[str, float] = {"cache": 1.0, "unpack": 1.0, "four_bits": 1.0, "prompt": 1.0}
 _POOLED = 0.5
 ROW_SCALE, ROBUST_SCALE = 0.2, 0.2
 #: A group of n rows of a source counts as n to this power.
@@ -88,7 +89,7 @@ def cases(entities: Entities, rows: Sequence[Mapping[str, Any]], calibration: Ca
     cases = []
     for served in served_rows(entities, rows):
         request = served.request
-        key = (served.model.slug, replace(request, host=None), served.unlimited)
+        key = (served.model.slug, replace(request, host=None), served.unlimited, served.unpacks)
         if key not in memo:
             memo[key] = _case(served, calibration)
         case = memo[key]
@@ -130,7 +131,10 @@ def _at(served: Served, calibration: Calibration, streams: int) -> Case | None:
         return None
     if status not in _FITS or not seen or not np.isfinite(seen[-1][2].peak_flops).all():
         return None
-    return Case(served, streams, *seen[-1])
+    decode, prefill, coefficients = seen[-1]
+    if served.unpacks:
+        coefficients = replace(coefficients, stream_peak_flops=coefficients.peak_flops)
+    return Case(served, streams, decode, prefill, coefficients)
 
 
 def _placed(
@@ -252,8 +256,9 @@ def fit(cases: Sequence[Case]) -> Fitted:
     constants = _engines(law, engines, np.ones(len(cases), dtype=np.bool_))
     in_sample = _residual(law, engines, constants)
     left_out, names = np.zeros(len(cases)), sources.astype(object)
-    for engine in sorted(set(engines)):
-        own = engines == engine
+    unlimited = np.array([case.served.unlimited for case in cases])
+    for engine, is_unlimited in sorted({*zip(engines.tolist(), unlimited.tolist(), strict=True)}):
+        own = (engines == engine) & (unlimited == is_unlimited)
         key = models if max(Counter(sources[own]).values()) > ALONE * own.sum() else sources
         names[own] = key[own]
         for name in sorted(set(key[own])):
@@ -272,7 +277,8 @@ def _engines(law: Law, engines: NDArray[np.str_], used: Flags, only: str | None 
         out[Engine.LLAMA_CPP.value] = solve(law, own & used, OF_GGUF, first, 1.0)
     if only == Engine.LLAMA_CPP.value:
         return out
-    out[OTHER_ENGINES] = solve(law, ~own & used, OF_SERVERS, first, 1.0)
+    now = ~own & used & ~np.char.startswith(engines, OLD_VLLM)
+    out[OTHER_ENGINES] = solve(law, now, OF_SERVERS, first, 1.0)
     for name in sorted(set(engines[~own])) if only is None else (only,):
         rows = (engines == name) & used
         out[name] = solve(law, rows, OF_SERVERS, out[OTHER_ENGINES], _POOLED) if rows.any() else out[OTHER_ENGINES]

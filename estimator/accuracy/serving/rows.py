@@ -11,10 +11,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from estimator.accuracy.observations import Entities, is_old_vllm, source_of
-from estimator.calibration.build_age import age_years
+from estimator.accuracy.observations import Entities, build_age_of, date_of, is_old_vllm, source_of
+from estimator.calibration.stream_constants import before_v1
+from estimator.placement.hardware import backends_of, server_sequences
+from estimator.placement.layer_sums import model_tables
+from estimator.placement.memory import VLLM_MAX_SEQUENCES
+from estimator.server_options import DEFAULT_SERVER, ServerOptions
 from estimator.structure.architecture import ModelArchitecture
-from estimator.types import CacheType, Engine, EstimateRequest
+from estimator.types import Accelerator, Backend, CacheType, Engine, EstimateRequest
 
 #: Part of an engine's name in lower case -> engine whose rules hold, name of a software with a pace of its own.
 _ENGINES: tuple[tuple[str, tuple[Engine, str | None]], ...] = (
@@ -33,6 +37,9 @@ _CACHE_TYPES: Mapping[str, CacheType] = {
 #: Sources that let everything start at once and decode together, without prompts in between.
 _BATCHED = re.compile(r"llama-batched-bench|sustained decode at context|static batch|static offline batch")
 _BURST = re.compile(r"all N? ?\d* ?requests start together|start together")
+#: Requests with one context are answered alike: they read its cache once, and few experts.
+_SHARED = re.compile(r"context shared")
+_UNPACKING = re.compile(r"--linear-backend marlin")
 _ALL_AT_ONCE = re.compile(r"offline|throughput|max throughput|\binf\b", re.IGNORECASE)
 _OTHER_SPLIT = re.compile(
     r"attention DP|dp-attention|--dp[ =]|data.parallel|expert.parallel|moe.?ep|disaggregat", re.IGNORECASE
@@ -40,14 +47,15 @@ _OTHER_SPLIT = re.compile(
 #: Checkpoints of NVIDIA's Model Optimizer say ``"kv_cache_quant_algo": "FP8"`` in their ``hf_quant_config.json``, which
 #: TensorRT-LLM's cache type ``auto`` takes (nvidia.github.io/TensorRT-LLM, "Quantization").
 _OWN_CACHE = frozenset({"fp8", "nvfp4"})
-#: Streams at once of a server that nobody limits, by engine: ``max_num_seqs`` and its like; TensorRT-LLM's is the
-#: ``max_batch_size`` of its ``BuildConfig``.
-MOST_STREAMS: Mapping[str, int] = {
-    "vllm": 256, "vllm-ascend": 256, "sglang": 256, "tensorrt-llm": 2048, "lmdeploy": 256,
-}  # fmt: skip
-#: vLLM before its engine V1 scheduled each step on one processor core, between the steps of the device.
-OLD_VLLM = "vllm before 0.8"
+#: Share of the memory beside the weights that TensorRT-LLM's cache takes (``free_gpu_memory_fraction``).
+_FREE_SHARE = 0.9
+#: Streams at once of a server that nobody limits, by engine: ``max_num_seqs`` and its like. TensorRT-LLM's is the
+#: ``max_batch_size`` of its ``BuildConfig``, SGLang's the least that it gives any pool of tokens
+#: (python/sglang/srt/model_executor/model_runner_kv_cache_mixin.py).
+MOST_STREAMS: Mapping[str, int] = {"vllm-ascend": 256, "sglang": 2048, "tensorrt-llm": 2048, "lmdeploy": 256}
 _MOST = re.compile(r"max[_-]num[_-]seqs[ =](\d+)")
+#: Least and most of the stated requests at once that a row's own times must give.
+_LEAST_AT_ONCE, _MOST_AT_ONCE = 0.75, 1.15
 #: An answer so long, to a prompt no longer, spends about a hundredth of its time on the prompt.
 _LONG_ANSWER = 1000
 #: Fewer tokens of output than this say more of the first token than of the following ones.
@@ -82,7 +90,14 @@ class Served:
     def engine(self) -> str:
         """Name of the software, with its age where that decides."""
         name = self.request.software or str(self.request.engine)
-        return OLD_VLLM if name == Engine.VLLM.value and is_old_vllm(self.row) else name
+        if name != Engine.VLLM.value or not is_old_vllm(self.row):
+            return name
+        return before_v1(next(iter(backends_of(self.request.accelerator, Engine.VLLM)), Backend.CUDA))
+
+    @property
+    def unpacks(self) -> bool:
+        """Whether it is told to unpack weights to 16 bits for its products."""
+        return _UNPACKING.search(_note(self.row)) is not None
 
 
 def why_left_out(row: Mapping[str, Any]) -> str | None:
@@ -97,7 +112,12 @@ def why_left_out(row: Mapping[str, Any]) -> str | None:
         (_cache(row) is None, "a KV cache type that the estimator does not know"),
         (_shares(row) is None, "how the accelerators share the model is not stated, or in several ways"),
         (_lengths(row) is None, "lengths are not stated"),
-        (_streams(row) is None, "the number of streams is not stated: requests arrive at a rate"),
+        (
+            not row.get("concurrency") and not _is_unlimited(row),
+            "the number of streams is not stated: requests arrive at a rate",
+        ),
+        (_contradicts_streams(row), "requests at once that its own times contradict"),
+        (bool(_SHARED.search(_note(row))) and row.get("concurrency") != 1, "all requests share one context"),
         (bool(row.get("prefix_cache")) and not _decodes_alone(row), "prompts were in the cache"),
     )
     return next((reason for applies, reason in rules if applies), None)
@@ -115,9 +135,10 @@ def served_rows(entities: Entities, rows: Sequence[Mapping[str, Any]]) -> list[S
 
 
 def _speeds(entities: Entities, row: Mapping[str, Any], model: ModelArchitecture) -> list[Served]:
-    streams, prompt, output = _streams(row) or 1, *(_lengths(row) or (1, 1))
+    accelerator = entities.accelerators[row["gpu_slug"]]
+    streams, prompt, output = _streams(row, accelerator) or 1, *(_lengths(row) or (1, 1))
     unlimited = not row.get("concurrency")
-    request = _request(entities, row, streams, prompt, output)
+    request = _request(entities, row, model, streams, prompt, output)
     alone = _decodes_alone(row)
     others = 0.0 if alone else (streams - 1.0) * (0.5 if _BURST.search(_note(row)) else 1.0)
     out = []
@@ -125,8 +146,8 @@ def _speeds(entities: Entities, row: Mapping[str, Any], model: ModelArchitecture
     if stream_tok_s is not None and streams > 1 and not unlimited and output >= _LEAST_OUTPUT:
         out.append(Served(row, "stream", stream_tok_s, model, request, others, unlimited))
     total = row.get("output_tok_s_total")
-    if total and streams > 1 and not _BURST.search(_note(row)) and output >= _LEAST_OUTPUT:
-        batched = "static offline batch" in _note(row)
+    batched = "static offline batch" in _note(row)
+    if total and streams > 1 and (batched or not _BURST.search(_note(row))) and output >= _LEAST_OUTPUT:
         read = 0.0 if alone and not batched else float(streams)
         out.append(Served(row, "total", float(total), model, request, read, unlimited))
     return out
@@ -139,16 +160,25 @@ def _each_tok_s(row: Mapping[str, Any]) -> float | None:
     return 1000.0 / float(tpot) if tpot else None
 
 
-def _request(entities: Entities, row: Mapping[str, Any], streams: int, prompt: int, output: int) -> EstimateRequest:
+def _request(
+    entities: Entities, row: Mapping[str, Any], model: ModelArchitecture, streams: int, prompt: int, output: int
+) -> EstimateRequest:
     engine, software = _engine(row) or (Engine.VLLM, None)
+    quant, accelerator = entities.quants[row["quant_slug"]], entities.accelerators[row["gpu_slug"]]
+    count = _shares(row) or 1
+    server = DEFAULT_SERVER
+    if software == Engine.TENSORRT_LLM and accelerator.memory_bytes:
+        weights = float(model_tables(model, (quant,)).device[0]) / (accelerator.memory_bytes * count)
+        server = ServerOptions(memory_fraction=_FREE_SHARE + (1.0 - _FREE_SHARE) * min(weights, 1.0))
     return EstimateRequest(
-        quant=entities.quants[row["quant_slug"]],
-        accelerator=entities.accelerators[row["gpu_slug"]],
-        gpu_count=_shares(row) or 1,
+        quant=quant,
+        accelerator=accelerator,
+        gpu_count=count,
+        server=server,
         host=entities.default_host,
         engine=engine,
         software=software,
-        build_age_years=age_years(_date(row)),
+        build_age_years=build_age_of(row),
         kv_cache_type=_cache(row),
         depth_tokens=prompt,
         prompt_tokens=prompt,
@@ -159,14 +189,6 @@ def _request(entities: Entities, row: Mapping[str, Any], streams: int, prompt: i
 
 def _note(row: Mapping[str, Any]) -> str:
     return str(row.get("source_note") or "")
-
-
-def _date(row: Mapping[str, Any]) -> str | None:
-    text = str(row.get("date") or "")
-    if re.fullmatch(r"\d{8}", text):
-        return f"{text[:4]}-{text[4:6]}-{text[6:]}"
-    match = re.match(r"\d{4}(?:-\d{2}){0,2}", text)
-    return match.group() if match else None
 
 
 def _engine(row: Mapping[str, Any]) -> tuple[Engine, str | None] | None:
@@ -205,16 +227,38 @@ def _lengths(row: Mapping[str, Any]) -> tuple[int, int] | None:
     return (max(int(prompt), 1), max(int(output), 1)) if prompt and output else None
 
 
-def _streams(row: Mapping[str, Any]) -> int | None:
+def _streams(row: Mapping[str, Any], accelerator: Accelerator) -> int | None:
     if row.get("concurrency"):
         return round(float(row.get("concurrency_mean_measured") or row["concurrency"]))
-    rate = str(row.get("request_rate") or "")
-    if not _ALL_AT_ONCE.search(f"{rate} {_note(row)}") or rate.replace(".", "").isdigit():
+    if not _is_unlimited(row):
         return None
     engine, software = _engine(row) or (Engine.VLLM, None)
     stated = _MOST.search(_note(row))
-    most = int(stated.group(1)) if stated else MOST_STREAMS.get(software or str(engine), 8)
+    if stated:
+        most = int(stated.group(1))
+    elif (software or engine) == Engine.VLLM:
+        most = VLLM_MAX_SEQUENCES if is_old_vllm(row) else server_sequences(accelerator)
+    else:
+        most = MOST_STREAMS.get(software or str(engine), 8)
     return min(most, int(row.get("num_prompts") or most))
+
+
+def _is_unlimited(row: Mapping[str, Any]) -> bool:
+    """Whether all requests come at once."""
+    rate = str(row.get("request_rate") or "")
+    return bool(_ALL_AT_ONCE.search(f"{rate} {_note(row)}")) and not rate.replace(".", "").isdigit()
+
+
+def _contradicts_streams(row: Mapping[str, Any]) -> bool:
+    """Whether the times of a row give other numbers of requests at once than it states (Little's law): they are only how
+    many may be, or answers were of other lengths."""
+    stated, total, first = row.get("concurrency"), row.get("output_tok_s_total"), row.get("ttft_ms")
+    each, lengths = _each_tok_s(row), _lengths(row)
+    if not (stated and total and first and each and lengths) or float(stated) == 1 or _decodes_alone(row):
+        return False
+    request_s = float(first) / 1000.0 + (lengths[1] - 1) / each
+    at_once = float(total) / lengths[1] * request_s / float(row.get("concurrency_mean_measured") or stated)
+    return not _LEAST_AT_ONCE <= at_once <= _MOST_AT_ONCE
 
 
 def _decodes_alone(row: Mapping[str, Any]) -> bool:
@@ -231,7 +275,7 @@ def rows_of_one_stream(
         for row in serving
         if source_of(row) not in sources and _teller(row) not in doubtful and why_left_out(row) is None
     )
-    return [decode for row in usable if _streams(row) == 1 and (decode := _decode_alone(row)) is not None]
+    return [decode for row in usable if row.get("concurrency") == 1 and (decode := _decode_alone(row)) is not None]
 
 
 def _teller(row: Mapping[str, Any]) -> tuple[str, str]:
@@ -259,7 +303,7 @@ def _decode_alone(row: Mapping[str, Any]) -> dict[str, Any] | None:
         "tok_s": float(tok_s),
         "engine": software or engine.value,
         "build": row.get("engine_version"),
-        "date": _date(row),
+        "date": date_of(row),
         "gpu_count": _shares(row),
         "depth": prompt,
         "n_gen": output,

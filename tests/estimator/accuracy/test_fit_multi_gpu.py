@@ -7,10 +7,9 @@ from typing import Any
 import pytest
 
 from db.entries.measurements import measured_rows, serving_rows
-from estimator.accuracy.fit_multi_gpu import fit_kind, scheduling_seconds, seconds_of, shared_rows, why_not
+from estimator.accuracy.fit_multi_gpu import fit_kind, seconds_of, shared_rows, why_not
 from estimator.accuracy.serving.rows import rows_of_one_stream
 from estimator.calibration.coefficients import Calibration
-from estimator.estimate import estimate
 from estimator.types import CacheType
 from tests.estimator.entities import ENTITIES
 
@@ -82,14 +81,11 @@ def test_an_old_server_spends_its_scheduling_beside_what_the_gpus_do() -> None:
     assert before is not None
     assert now is not None
     assert 0.0005 < before - now < 0.005
-    assert before - now == pytest.approx(scheduling_seconds(calibration))
 
 
 @pytest.mark.parametrize("engine", ["tensorrt-llm", "sglang"])
 def test_the_scheduling_of_old_vllm_is_of_no_other_engine(engine: str) -> None:
     calibration = Calibration.load()
     served = {**ROW, "engine": engine, "quant_slug": "awq-int4", "backend": "CUDA"}
-    (old,) = shared_rows(ENTITIES, [{**served, "date": "2024"}])
-    speed = estimate(old.model, old.request, calibration).decode
-    assert speed is not None
-    assert seconds_of(calibration, old) == pytest.approx(1 / speed.value)
+    old, new = shared_rows(ENTITIES, [{**served, "date": "2024"}, {**served, "date": "2026-09"}])
+    assert seconds_of(calibration, old) == pytest.approx(seconds_of(calibration, new), rel=0.02)

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from estimator.calibration.build_age import BEFORE_V1_AGE_YEARS
 from estimator.calibration.effects import engine_factor
 from estimator.estimate import estimate
 from estimator.structure.architecture import ModelArchitecture
@@ -106,3 +107,18 @@ def test_the_same_bytes_are_read_at_the_same_speed_under_any_name() -> None:
                     compared += 1
                 assert all(len(values) == 1 for values in speeds.values()), (model.slug, gpu.slug, dict(speeds))
     assert compared > 100
+
+
+def test_vllm_of_before_its_engine_v1_is_slower_alone_and_with_company() -> None:
+    facts = answers.facts_of("llama-3.1-8b", "h100-sxm5-80-gb", "bf16-safetensors")
+
+    def tok_s(engine: Engine, years: float, batch: int) -> float:
+        request = replace(facts.request, engine=engine, build_age_years=years, batch=batch)
+        speed = estimate(facts.model, request, answers.CALIBRATION, facts.workload).decode
+        assert speed is not None
+        return speed.value
+
+    for batch in (1, 8):
+        assert tok_s(Engine.VLLM, BEFORE_V1_AGE_YEARS, batch) < 0.95 * tok_s(Engine.VLLM, 1.0, batch)
+        other = tok_s(Engine.TENSORRT_LLM, BEFORE_V1_AGE_YEARS, batch)
+        assert other == pytest.approx(tok_s(Engine.TENSORRT_LLM, 1.0, batch), rel=0.02)

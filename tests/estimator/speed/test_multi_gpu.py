@@ -146,6 +146,20 @@ def test_without_flash_attention_the_cache_takes_longer_and_a_prompt_as_long() -
     assert prefill(far_off) == pytest.approx(prefill(far_on), rel=1e-6)
 
 
+def test_cards_that_read_each_other_sum_a_prompt_sooner_than_through_the_host() -> None:
+    card = replace(accelerator("rtx-a6000"), link_bytes_s=None)
+    kept = replace(card, kind="consumer")
+
+    def gain(device: Accelerator, count: int) -> float:
+        prompts = [ask("qwen3-8b", device, "bf16-safetensors", cards, prompt_tokens=8192) for cards in (1, count)]
+        return prefill(prompts[1]) / prefill(prompts[0])
+
+    assert gain(card, 2) > gain(kept, 2)
+    assert gain(card, 4) > gain(card, 2)
+    # Each further card puts its sums on the same memory of the host.
+    assert gain(card, 4) / gain(kept, 4) > gain(card, 2) / gain(kept, 2)
+
+
 def test_prompts_gain_by_the_vendors_link() -> None:
     linked = accelerator("a100-sxm4-80-gb")
     unlinked = replace(linked, link_bytes_s=None)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
+from estimator.accuracy.serving.fit import cases
 from estimator.accuracy.serving.rows import rows_of_one_stream, served_rows, why_left_out
+from estimator.calibration.coefficients import Calibration
 from estimator.types import CacheType, Engine
 from tests.estimator.entities import ENTITIES
 
@@ -31,6 +34,10 @@ ROW: dict[str, Any] = {
         ({"concurrency": None, "request_rate": 4.0}, "the number of streams is not stated: requests arrive at a rate"),
         ({"concurrency": None, "request_rate": "inf"}, None),
         ({"prefix_cache": True}, "prompts were in the cache"),
+        ({"ttft_ms": 1100.0}, None),
+        ({"ttft_ms": 200.0, "output_tok_s_total": 130.0}, "requests at once that its own times contradict"),
+        ({"ttft_ms": 200.0, "output_tok_s_total": 240.0}, "requests at once that its own times contradict"),
+        ({"source_note": "context shared/prefix cached across requests"}, "all requests share one context"),
         ({"quant_slug": None}, "no catalog entity for its quant"),
     ],
 )
@@ -73,8 +80,34 @@ def test_a_server_without_a_limit_has_the_streams_of_its_engine() -> None:
     assert total.streams == 256
     stated = {**offline, "source_note": "offline; max_num_seqs 64"}
     assert [speed.streams for speed in served_rows(ENTITIES, [stated])] == [64]
+    large = {**offline, "gpu_slug": "h100-sxm5-80-gb", "num_prompts": 5000}
+    assert [speed.streams for speed in served_rows(ENTITIES, [large])] == [1024]
+    assert [speed.streams for speed in served_rows(ENTITIES, [{**large, "engine_version": "0.7.3"}])] == [256]
+    sglang = {**large, "engine": "SGLang"}
+    assert [speed.streams for speed in served_rows(ENTITIES, [sglang])] == [2048]
     tensorrt = {**offline, "engine": "TensorRT-LLM", "num_prompts": 30_000}
     assert [speed.streams for speed in served_rows(ENTITIES, [tensorrt])] == [2048]
+
+
+def test_a_static_batch_reads_every_prompt_once() -> None:
+    batch = {**ROW, "tpot_ms": None, "source_note": "static offline batch (all 8 start together, all generate 256)"}
+    assert [(speed.kind, speed.prompts) for speed in served_rows(ENTITIES, [batch])] == [("total", 8.0)]
+
+
+def test_the_cache_of_tensorrt_takes_its_share_of_what_weights_leave() -> None:
+    tensorrt = {**ROW, "engine": "TensorRT-LLM", "gpu_slug": "h100-sxm5-80-gb", "quant_slug": "fp8"}
+    (small, _), (large, _) = (
+        served_rows(ENTITIES, [{**tensorrt, "model_slug": slug}]) for slug in ("llama-3.1-8b", "llama-3.1-70b")
+    )
+    assert 0.9 < (small.request.server.memory_fraction or 0) < 0.92
+    assert 0.97 < (large.request.server.memory_fraction or 0) < 1.0
+
+
+def test_a_server_that_unpacks_its_weights_multiplies_in_16_bits() -> None:
+    served = {**ROW, "gpu_slug": "dgx-spark", "quant_slug": "fp8", "output_tok_s_total": None}
+    marlin = {**served, "source_note": "extra args: --linear-backend marlin"}
+    told, plain = cases(ENTITIES, [marlin, served], Calibration.load())
+    assert np.ravel(plain.coefficients.stream_peak_flops)[0] > 1.9 * np.ravel(told.coefficients.stream_peak_flops)[0]
 
 
 #: A server with one request at a time.
