@@ -26,6 +26,8 @@ SQLITE_SORTING = ("temp_store=FILE", "cache_size=-4096", "threads=2")
 SQLITE_MMAP_BYTES = 1 << 30
 #: Copy the log back after 32 MiB instead of 4: an update of one model then rarely pays for it.
 SQLITE_CHECKPOINT_PAGES = 8192
+#: Prepared statements that a connection of a reader keeps, tens of kilobytes each: a generation has its own.
+SQLITE_STATEMENTS = 32
 #: Size that a rebuild leaves to the write-ahead log once it was copied back.
 SQLITE_WAL_BYTES = 1 << 26
 _WRITE = {"fitgraph_write": True}
@@ -84,7 +86,7 @@ def async_engine(url: str) -> AsyncEngine:
         make_url(url).set(drivername="sqlite+aiosqlite"),
         **_KEPT,
         pool_size=READERS,
-        connect_args={"timeout": SQLITE_BUSY_TIMEOUT_MS / 1000},
+        connect_args={"timeout": SQLITE_BUSY_TIMEOUT_MS / 1000, "cached_statements": SQLITE_STATEMENTS},
     )
     _prepare_sqlite(engine.sync_engine, SQLITE_SERVING)
     return engine
