@@ -77,7 +77,7 @@ async def test_the_page_of_an_open_name_says_what_it_was_taken_as(
         assert "apple-m4-10c-32gb" in address
         shown = await page(client, address)
         assert "“m4” is taken as Apple M4 10-core GPU 32 GB. It also fits" in shown
-        links = [each["href"] for each in Outline(shown).all("a")]
+        links = [attributes["href"] for attributes in Outline(shown).all("a")]
         assert set(others) <= set(links)
         assert "is taken as" not in await page(client, others[0])
     await app.state.services.close()
