@@ -112,14 +112,6 @@ class NameIndex:
         slug = self.exact(text)
         return slug if slug is not None and key(self.kind, text) in self._own else None
 
-    def is_strange(self, text: str) -> bool:
-        """Whether the text has a word that is in no name of the kind, or letters that no name has together."""
-        asked = frozenset(words(self.kind, text)) - self._noise
-        if not asked <= self._vocabulary:
-            return True
-        letters = [self._places[word] for word in asked if word[0].isalpha()]
-        return bool(letters) and not set.intersection(*letters)
-
     def find(self, text: str, *, whole: bool = False, said: str | None = None) -> Meaning | None:
         """The entity called ``text``; None when no name has all its words.
 
@@ -284,8 +276,10 @@ class NameIndex:
 
     def _lacks_unit(self, word: str, before: list[str]) -> bool:
         """Whether a last number is an amount without its unit; a single digit after a model's family is its version."""
-        known = bool(before) and word.isdigit() and f"{word}{self._unit}" in self._vocabulary
-        return known and (self.kind == "gpu" or len(word) > 1 or any(other[-1].isdigit() for other in before))
+        known = bool(before) and word[0].isdigit() and f"{word}{self._unit}" in self._vocabulary
+        is_number = word.replace(".", "", 1).isdigit()
+        versioned = any(other[-1].isdigit() for other in before)
+        return known and is_number and (self.kind == "gpu" or (word.isdigit() and len(word) > 1) or versioned)
 
     @cached_property
     def _names(self) -> list[_Name]:

@@ -164,9 +164,7 @@ class Resolver:
         return None
 
     def _described(self, kind: str, text: str, reading: Reading) -> Meaning | None:
-        """The base of the derivatives whose names have all words of the text, some of which no model has."""
-        if not self._index(kind).is_strange(reading.name):
-            return None
+        """The base of the derivatives whose names have all words of the text, which no model's name has."""
         having = derivatives_by_word(self._root / "derivatives").having(reading.name)
         derivatives = [derivative for derivative in having if derivative.base in self._entries["model"]]
         names = {

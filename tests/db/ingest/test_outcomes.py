@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from db.entries import specs
 from db.entries.files import Catalog
 from db.ingest.batch import assess_all
+from db.ingest.gate import compare
 from db.ingest.outcomes import Outcome, assess
 from db.ingest.snapshots import Card, CheckpointCount, Snapshot
 from tests.support.catalogs import CATALOG
@@ -151,3 +153,15 @@ def test_a_taken_slug_is_said(catalog: Catalog) -> None:
     grown = replace(catalog, models=catalog.models | {entry["slug"]: entry})
     wider = replace(snapshot(LLAMA_PARAMETERS + 4 * 64, vocab_size=502), repository="umbrella/Tiny-1B-Instruct")
     assert "of the repository acme/Tiny-1B-Instruct" in aside(assess(wider, grown, DAY))
+
+
+def test_every_checkpoint_of_the_catalog_is_its_inventory() -> None:
+    for slug, entry in CATALOG.models.items():
+        if entry["params_exact_checkpoint"] is None or entry["params_computed"] is None:
+            continue
+        comparison = compare(entry, entry["params_exact_checkpoint"])
+        assert comparison.passes, slug
+        is_stored_twice = "a copy of the embeddings" in comparison.parts
+        assert is_stored_twice == bool(
+            re.search("lm_head twice|duplicated tied head", f"{entry['verification']} {entry['param_check']}")
+        ), slug

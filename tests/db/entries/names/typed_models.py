@@ -158,4 +158,27 @@ codegemma 7b | ~gemma-7b
 gemma 2 27b | gemma-2-27b
 mistral medium | ~mistral-medium-3.5-128b
 mistral medium 3.5 | mistral-medium-3.5-128b
+qwen3 0.6 | ~qwen3-0.6b
+zephyr 7b | ~mistral-7b-v0.1
+tulu 3 70b | ~llama-3.1-70b
+qwen3 7b | ?
+llama 3.3 8b | ?
+gpt oss 70b | ?
+hermes 7b | ?
+qwen3.5:122b-a10b-q4_K_M | qwen3.5-122b-a10b+q4-k-m
+gpt-oss-120b-F16.gguf | gpt-oss-120b+f16
+MiniMax M3 nvfp4 | minimax-m3+nvfp4
+qwen3 next | ~qwen3-next-80b-a3b-instruct
+Nemotron 70b | llama-3.1-nemotron-70b
+gemma4 | ?
+codestral 7b | ?
+chatglm3 6b | !
+baichuan 2 13b | !
+grok 2 | !
+turboderp/Llama-3.3-70B-exl3 | llama-3.3-70b+exl3-4bpw
+RedHatAI/Llama-3.3-70B-Instruct-quantized.w4a16 | llama-3.3-70b+gptq-int4
+mlx-community/gpt-oss-120b-MXFP4-Q8 | gpt-oss-120b+mlx-mxfp4
+8b llama 3.1 instruct | ~llama-3.1-8b
+deepseak r1 | ~deepseek-r1
+air glm 4.5 | glm-4.5-air
 """
