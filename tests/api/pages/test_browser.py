@@ -151,8 +151,8 @@ def test_every_kind_of_page_is_operated_by_keys(address: str, tmp_path: Path) ->
                 tags = []
                 for _ in range(14):
                     tab.key("Tab")
-                    tag, seen = tab.run(_FOCUSED)
-                    assert seen or tag == "BODY", (url, tags, tag)
+                    tag, is_visible = tab.run(_FOCUSED)
+                    assert is_visible or tag == "BODY", (url, tags, tag)
                     tags.append(tag)
                 assert len(set(tags)) > 1, url
 
@@ -172,17 +172,17 @@ def test_the_demonstration_writes_at_the_estimated_pace(address: str, tmp_path: 
 
 def test_without_scripts_every_page_says_the_same(address: str, tmp_path: Path) -> None:
     for path in chromium.browsers():
-        told: list[list[str]] = []
+        texts: list[list[str]] = []
         for scripts in (True, False):
             with chromium.page_of(path, tmp_path / f"profile-{scripts}") as tab:
-                told.append([])
+                texts.append([])
                 for url in PAGES:
                     tab.open(address + url, scripts=scripts)
                     tree = tab.call("DOM.getDocument")["root"]["nodeId"]
                     main = tab.call("DOM.querySelector", nodeId=tree, selector="main")["nodeId"]
                     html = tab.call("DOM.getOuterHTML", nodeId=main)["outerHTML"]
-                    told[-1].append(re.sub(r'<button type="button">(?:Copy|Play at this speed)</button>', "", html))
-        with_scripts, without = told
+                    texts[-1].append(re.sub(r'<button type="button">(?:Copy|Play at this speed)</button>', "", html))
+        with_scripts, without = texts
         for url, scripted, plain in zip(PAGES, with_scripts, without, strict=True):
             assert words(plain) == words(scripted), url
             assert 'type="button"' not in plain

@@ -106,8 +106,10 @@ def test_the_cache_of_tensorrt_takes_its_share_of_what_weights_leave() -> None:
 def test_a_server_that_unpacks_its_weights_multiplies_in_16_bits() -> None:
     served = {**ROW, "gpu_slug": "dgx-spark", "quant_slug": "fp8", "output_tok_s_total": None}
     marlin = {**served, "source_note": "extra args: --linear-backend marlin"}
-    told, plain = cases(ENTITIES, [marlin, served], Calibration.load())
-    assert np.ravel(plain.coefficients.stream_peak_flops)[0] > 1.9 * np.ravel(told.coefficients.stream_peak_flops)[0]
+    unpacked, plain = cases(ENTITIES, [marlin, served], Calibration.load())
+    assert (
+        np.ravel(plain.coefficients.stream_peak_flops)[0] > 1.9 * np.ravel(unpacked.coefficients.stream_peak_flops)[0]
+    )
 
 
 #: A server with one request at a time.
