@@ -184,6 +184,11 @@ class EstimateInput:
         description="Whether the file keeps latent attention as latent rows; false for a GGUF file of before April 2025. As "
         "the header says, or true, when left out.",
     )
+    build_date: str | None = strawberry.field(
+        default=None,
+        description="Date of the engine's build, as 2025-06 or 2025-06-30: older builds reserve more and are slower. A current "
+        "build when left out.",
+    )
     wired_limit_mb: int | None = strawberry.field(
         default=None,
         description="GPU memory limit of a Mac that was set with `sudo sysctl iogpu.wired_limit_mb=N`, MiB; the default of "
