@@ -85,6 +85,17 @@ class Answer:
 SLOWER_DRAFT = Sentence(SentenceCode.DRAFT_SLOWER, "Decoding is slower with this draft than without it.")
 
 
+def size_notes(model: ModelArchitecture, quant: Quant, entry: Mapping[str, Any] | None) -> tuple[Sentence, ...]:
+    """Says how far off the size of a file may be whose publisher chooses the types of tensors by model; nothing where its
+    size is published."""
+    if not quant.part_factors or any(file.quant == quant.slug for file in model.published_files):
+        return ()
+    name, error = (quant.slug, None) if entry is None else (entry["name"], entry["part_factors"]["left_out_error"])
+    text = f"The publisher of {name} files chooses the types of tensors by model, and no size is known of this one"
+    text += "." if error is None else f": 9 of 10 others were sized within {error:.1%}."
+    return (Sentence(SentenceCode.SIZE_ESTIMATED, text, quant=quant.slug, relative_error=error),)
+
+
 class Answerer:
     """Answers questions over one catalog snapshot; keeps what it built per entity for the next question."""
 
@@ -122,7 +133,8 @@ class Answerer:
             request = self._request(question, accelerator, quant, self._host_of(question, accelerator))
             if extras.has_extras(question):
                 answer = self._with_extras(question, (model_slug, gpu_slug), source.model, request, devices, workload)
-                return replace(answer, notes=(*self._name_notes(question), *answer.notes, *source.notes))
+                notes = (*self._name_notes(question), *answer.notes, *self._size_notes(source, quant), *source.notes)
+                return replace(answer, notes=notes)
             result = estimate(source.model, request, self._calibration, workload)
             served, result, waiting = self._served(source.model, request, result, workload)
         except MissingFactError as error:
@@ -135,9 +147,12 @@ class Answerer:
             raise QuestionError(ErrorCode.BAD_USER_INPUT, str(error)) from error
         entry = self._catalog.models.get(model_slug)
         facts = facts_of_plan(entry, source.model, served, result, workload)
-        notes = (*self._name_notes(question), *waiting, *source.notes)
+        notes = (*self._name_notes(question), *waiting, *self._size_notes(source, quant), *source.notes)
         left = request.batch - served.batch
         return Answer(model_slug, gpu_slug, quant.slug, result, facts, notes=notes, waiting_streams=left)
+
+    def _size_notes(self, source: ModelSource, quant: Quant) -> tuple[Sentence, ...]:
+        return size_notes(source.model, quant, self._catalog.quants.get(quant.slug))
 
     def _served(
         self, model: ModelArchitecture, request: EstimateRequest, result: Estimate, workload: Workload | None

@@ -17,6 +17,9 @@ from db.entries.files import CATALOG_ROOT, load_catalog
 from estimator.accuracy.dynamic_files import dynamic_files, fit_factors
 from estimator.structure.weights import PARTS
 
+#: Files from which a 90th percentile is told.
+LEAST_FILES = 10
+
 
 def main() -> None:
     catalog = load_catalog()
@@ -39,7 +42,8 @@ def main() -> None:
         print(f"{entry['name']:14} {fit.files:5}  {middle}  {most}  {shown}")
         if "--write" in sys.argv[1:]:
             path = CATALOG_ROOT / "quants" / f"{slug}.json"
-            mix = {"file_type": recipe, **fit.factors}
+            error_90 = round(float(np.quantile(error, 0.9)), 3) if len(error) >= LEAST_FILES else None
+            mix = {"file_type": recipe, "left_out_error": error_90, **fit.factors}
             text = json.dumps({**entry, "part_factors": mix}, indent=2, ensure_ascii=False)
             path.write_text(f"{text}\n", encoding="utf-8")
     print(f"{len(errors)} files, left out by family: {np.median(errors):.2%}, {np.quantile(errors, 0.9):.2%}")

@@ -106,9 +106,13 @@ class QuantPartBits(Shape):
 
 
 class QuantPartFactors(Shape):
-    """Bytes over those of the recipe ``file_type``, by part of a model; those of models with experts by their date."""
+    """Bytes over those of the recipe ``file_type``, by part of a model; those of models with experts by their date.
+
+    ``left_out_error`` is the relative error within which 9 of 10 files were sized of families that the factors did not see;
+    null where fewer than ten files tell it."""
 
     file_type: Name
+    left_out_error: Positive | None
     tables: Positive
     lookup: Positive
     attention: Positive

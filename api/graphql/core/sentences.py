@@ -33,6 +33,7 @@ describe(
         "STRUCTURE_MEASURED": "The structure is that of `models`: the speeds carry what was measured of them.",
         "STRUCTURE_AMBIGUOUS": "The structure is that of `models`, whose measured speeds differ: none is carried over.",
         "LATENT_CACHE_WHOLE": "The file or the build is of before split KV projections: its cache holds every head.",
+        "SIZE_ESTIMATED": "No size of the file in `quant` is published: 9 of 10 others were sized within `relativeError`.",
         "STREAMS_WAIT": "`engine` answers `streamsAtOnce` of `streams` at once; the others wait.",
         "PROJECTOR_UNKNOWN": "The size of the vision projector is unknown and not in the total.",
         "DRAFT_SLOWER": "Decoding is slower with the draft than without it.",

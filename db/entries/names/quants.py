@@ -16,7 +16,9 @@ from db.entries.names.words import Entry, key
 
 #: Words that people write around the name of a quantization: the kind of file, an importance matrix (``i1-``, ``-imat``) and
 #: training for the type (``-qat``), which change no size, and the file's own name before it.
-_KIND_OF_FILE = re.compile(r"^(?:gguf[-_: ]+|i1[-_]|qat[-_ ]+)|[-_:. ]+(?:gguf|imat|imatrix|qat)$", re.IGNORECASE)
+_KIND_OF_FILE = re.compile(
+    r"^(?:gguf[-_: ]+|i1[-_]|imat(?:rix)?[-_ ]+|qat[-_ ]+)|[-_:. ]+(?:gguf|imat|imatrix|qat)$", re.IGNORECASE
+)
 _FILE_NAME = re.compile(r"^.*?[-.](?P<name>(?:UD-)?[A-Z]+\d*(?:_[A-Z0-9]+)*)(?:-\d{5}-of-\d{5})?\.gguf$", re.IGNORECASE)
 #: Formats in the order of preference where no engine is stated; any other comes after them.
 _FORMATS = (

@@ -10,6 +10,7 @@ from api.answers.questions import Answer, Answerer
 from api.errors import QuestionError
 from estimator.advice.commands import commands
 from estimator.calibration.coefficients import Calibration
+from estimator.sentences import SentenceCode
 from tests.support.catalogs import CATALOG
 
 MIB, GIB = 1024**2, 1024**3
@@ -277,3 +278,11 @@ def test_a_cache_type_that_the_engine_cannot_keep_is_refused_with_those_it_can(
 ) -> None:
     with pytest.raises(QuestionError, match=message):
         ask(**{"model": "qwen3-8b", "gpu": "h100-sxm5-80-gb"} | question)
+
+
+def test_a_size_of_a_publishers_choice_says_how_far_off_it_may_be() -> None:
+    (note,) = ask(model="granite-4.2-8b", gpu="rtx-4090", quant="UD-Q4_K_XL").notes
+    assert note.code is SentenceCode.SIZE_ESTIMATED
+    assert 0.01 < note.values["relative_error"] < 0.1
+    assert ask(model="granite-4.1-8b", gpu="rtx-4090", quant="UD-Q4_K_XL").notes == ()
+    assert ask(model="granite-4.2-8b", gpu="rtx-4090", quant="Q4_K_M").notes == ()

@@ -31,6 +31,7 @@ from tests.support.catalogs import CATALOG
         ("Q4_K_XL", None, "ud-q4-k-xl"),
         ("q4_k_m.gguf", None, "q4-k-m"),
         ("i1-IQ3_XXS", None, "iq3-xxs"),
+        ("imatrix Q4_K_M", None, "q4-k-m"),
         ("Q5_K_M-imat", None, "q5-k-m"),
         ("q4_0 qat", None, "q4-0"),
     ],
