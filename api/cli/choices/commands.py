@@ -92,7 +92,9 @@ def buy(
     max_loss: Annotated[float | None, typer.Option(help="Points that the quantization may cost.", min=0.01)] = None,
     context: Annotated[int | None, typer.Option(help="Tokens of context; default: the workload's.", min=1)] = None,
     users: Annotated[int | None, typer.Option(help="People who think, ask and read.", min=1, max=1024)] = None,
-    cards: Annotated[int | None, typer.Option(help="Most cards in a computer; default 2.", min=1, max=8)] = None,
+    cards: Annotated[
+        int | None, typer.Option(help="Most cards in a computer; default 2, 0: small whole computers.", min=0, max=8)
+    ] = None,
     computer: Annotated[str | None, typer.Option(help="Computer that you have and that takes the cards.")] = None,
     vendor: Annotated[list[str] | None, typer.Option(help="Maker of the accelerator; may be repeated.")] = None,
     new_only: Annotated[bool, typer.Option("--new-only", help="Leave used hardware out.")] = False,

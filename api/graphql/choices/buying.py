@@ -33,7 +33,8 @@ _HOURS_A_MONTH = 744.0
 class BuyerInput:
     budget_usd: float | None = strawberry.field(default=None, description="Most for everything together, US dollars.")
     cards: int | None = strawberry.field(
-        default=None, description=f"Most cards in a computer, 1 to {MAX_CARDS}; {DESKTOP_CARDS} when left out."
+        default=None,
+        description=f"Most cards in a computer, 0 (whole computers alone) to {MAX_CARDS}; {DESKTOP_CARDS} when left out.",
     )
     computer: str | None = strawberry.field(
         default=None,
@@ -158,8 +159,8 @@ def _terms(view: CatalogView, asked: BuyerInput) -> Terms:
         terms = answers.terms_of(view.catalog, None if asked.computer is None else view.computer(asked.computer).slug)
     except QuestionError as error:
         raise bad_input(f"{error}.", field="computer") from error
-    if asked.cards is not None and not 1 <= asked.cards <= MAX_CARDS:
-        raise bad_input(f"cards must be 1 to {MAX_CARDS}, not {asked.cards}.", field="cards")
+    if asked.cards is not None and not 0 <= asked.cards <= MAX_CARDS:
+        raise bad_input(f"cards must be 0 to {MAX_CARDS}, not {asked.cards}.", field="cards")
     hours = _positive("hoursPerMonth", asked.hours_per_month)
     if hours is not None and hours > _HOURS_A_MONTH:
         raise bad_input(f"hoursPerMonth must be at most {_HOURS_A_MONTH:g}, not {hours:g}.", field="hoursPerMonth")

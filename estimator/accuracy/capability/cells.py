@@ -51,13 +51,17 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A score as log odds above chance, with its sampling variance and the shares of the three modes in it."""
+    """A score as log odds above chance, with its sampling variance and the shares of the modes in it.
+
+    ``plain``: a thinking model that answers without thinking, as it can; ``cut``: one that always thinks, kept from it.
+    """
 
     model: str
     benchmark: str
     log_odds: float
     variance: float
     plain: float
+    cut: float
     base: float
     vendor: float
     thinks: float
@@ -98,12 +102,12 @@ def _cell(key: tuple[str, str, str, str], log_odds: float, benchmark: Benchmark,
         share = 1.0 / (1.0 + math.exp(-log_odds))
         questions = min(benchmark.questions or _DEFAULT_QUESTIONS, _MOST_QUESTIONS)
         variance = 1.0 / (questions * share * (1.0 - share))
-    cell = Cell(slug, name, log_odds, variance, 0.0, 0.0, float(measured_by == "vendor"), 0.0)
+    cell = Cell(slug, name, log_odds, variance, 0.0, 0.0, 0.0, float(measured_by == "vendor"), 0.0)
     thinking = model.thinking if model else "never"
     if mode == "base":
         return replace(cell, base=float(model is None or not model.base))
-    if thinking != "never" and mode == "plain":
-        return replace(cell, plain=1.0)
+    if mode == "plain" and thinking != "never":
+        return replace(cell, plain=1.0) if thinking == "hybrid" else replace(cell, cut=1.0)
     if thinking == "always" or mode == "thinking":
         return replace(cell, thinks=1.0)
     if thinking == "hybrid" and mode == "unstated":

@@ -27,6 +27,8 @@ _LEAST_OF_HALF = 4
 _LEAST_MODELS = 40
 COVERAGE = 0.8
 _NORMAL_QUANTILE = 1.2816
+#: Ways in which models are halved to see what an interval holds of others.
+_SPLITS = 16
 
 Models = Mapping[str, ModelTraits]
 Benchmarks = Mapping[str, Benchmark]
@@ -108,14 +110,20 @@ def _halves(
 def _compare(slugs: Sequence[str], expected: Any, traits: Any, spread: Any) -> tuple[dict[str, Any], float]:
     """Figures of one comparison, and the factor on ``spread`` at which 80 % of the errors lie inside.
 
-    Coverage is that of intervals whose factor comes from the other half of the models."""
+    Coverage is that of intervals whose factor comes from the other half of the models, over ``_SPLITS`` ways to halve them."""
     needed = np.abs(traits - expected) / (spread * _NORMAL_QUANTILE)
-    side = np.array([zlib.crc32(slug.encode()) >> 5 & 1 for slug in slugs], dtype=bool)
-    inside = sum(int((needed[side == s] <= np.quantile(needed[side != s], COVERAGE)).sum()) for s in (False, True))
+    hashes = np.array([zlib.crc32(slug.encode()) for slug in slugs])
+    sides = [hashes >> split & 1 == s for split in range(_SPLITS) for s in (0, 1)]
+    inside = sum(int((needed[side] <= _covering(needed[~side])).sum()) for side in sides)
     figures = {
         "models": len(slugs),
         "spearman": round(float(spearmanr(expected, traits)[0]), 3),
         "rmse": round(float(np.sqrt(np.mean((traits - expected) ** 2))), 3),
-        "coverage": round(inside / len(slugs), 3),
+        "coverage": round(inside / (_SPLITS * len(slugs)), 3),
     }
-    return figures, float(np.quantile(needed, COVERAGE))
+    return figures, _covering(needed)
+
+
+def _covering(needed: Any) -> float:
+    """The factor below which 80 % of further values are expected: of n values the one at rank 0.8 (n + 1)."""
+    return float(np.quantile(needed, COVERAGE, method="weibull"))

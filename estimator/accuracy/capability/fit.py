@@ -2,11 +2,12 @@
 
 The log odds of a score above chance are ``slope * (trait + mode) + easiness + thinking gain + noise``. The trait of a
 kind is a shared trait plus a deviation of the kind, both with a linear prior (size, date, post-training, family,
-publisher). A model has effects of its own for the plain mode of a hybrid thinker, for its base model, and for scores
-that its vendor reports; scores of one benchmark family share an error. Given the benchmarks' parameters all of that is
-Gaussian and solved exactly per model; parameters and traits are fitted in turn (expectation maximisation), with
-residuals of Student's t. The spreads are stated, not fitted: they were chosen by how well half of a model's benchmark
-families predicts the other half. Deterministic: fixed iterations, no random start.
+publisher). A model has effects of its own for the plain mode of a hybrid thinker, for scores of a model that always
+thinks but was kept from it, for its base model, and for scores that its vendor reports, which models of a family share
+in part; scores of one benchmark family share an error. Given the benchmarks' parameters all of that is Gaussian and
+solved exactly per model; parameters and traits are fitted in turn (expectation maximisation), with residuals of
+Student's t. The spreads are stated, not fitted: they were chosen by how well half of a model's benchmark families
+predicts the other half. Deterministic: fixed iterations, no random start.
 """
 
 from __future__ import annotations
@@ -30,20 +31,24 @@ from estimator.calibration.capability_prior import (
 from estimator.calibration.scale import KINDS, MEAN_SLOPE
 from estimator.structure.arrays import Floats, Ints
 
-#: Effects of one model, in this order: shared trait, deviations of the kinds, plain mode, base model, vendor's scores.
-EFFECTS: tuple[str, ...] = ("shared", *KINDS, "plain", "base", "vendor")
-MODES: tuple[str, ...] = ("plain", "base", "vendor")
+#: Effects of one model, in this order: shared trait, deviations of the kinds, plain mode, thinking cut off, base model,
+#: vendor's scores.
+EFFECTS: tuple[str, ...] = ("shared", *KINDS, "plain", "cut", "base", "vendor")
+MODES: tuple[str, ...] = ("plain", "cut", "base", "vendor")
 _FIRST_MODE = 1 + len(KINDS)
 #: Spread of each effect around its prior; ``family`` is that of the error that benchmarks of one family share.
 SPREAD: Mapping[str, float] = {
     "shared": 0.25, "general": 0.12, "coding": 0.15, "agentic": 0.25, "reasoning": 0.15, "long_context": 0.2,
-    "plain": 0.25, "base": 0.3, "vendor": 0.3, "family": 0.2,
+    "plain": 0.25, "cut": 0.8, "base": 0.3, "vendor": 0.2, "family": 0.2,
 }  # fmt: skip
+#: Spread of what the vendor's scores of all models of a family share: a report is made in one way.
+_VENDOR_OF_FAMILY_SPREAD = 0.25
 #: A model without known facts (closed, or not in the catalog) only ties benchmarks together.
 _UNKNOWN_SPREAD = 1.5
 #: Prior of what a mode adds to the trait, by kind: mean (in the order of ``KINDS``), spread of the mean, of a kind.
 _MODE_PRIOR: Mapping[str, tuple[tuple[float, ...], float, float]] = {
     "plain": ((-0.3, -0.3, -0.3, -0.7, -0.4), 0.3, 0.15),
+    "cut": ((-1.0, -0.8, -0.5, -1.4, -1.0), 0.5, 0.3),
     "base": ((-0.4,) * 5, 0.2, 0.1),
     "vendor": ((0.1,) * 5, 0.1, 0.1),
 }
@@ -75,12 +80,16 @@ class Items:
 
 @dataclass(slots=True)
 class CapabilityFit:
-    """Fitted benchmarks, prior and modes; ``mean`` (models, effects) and ``covariance`` (models, effects, effects)."""
+    """Fitted benchmarks, prior and modes; ``mean`` (models, effects) and ``covariance`` (models, effects, effects).
+
+    ``vendors`` has by family what vendors' scores of it are above those of vendors at large.
+    """
 
     items: Items
     shared_terms: dict[str, float]
     kind_terms: list[dict[str, float]]
     modes: dict[str, Floats]
+    vendors: dict[str, float]
     models: list[str]
     mean: Floats
     covariance: Floats
@@ -135,6 +144,9 @@ class _Design:
         for i, slug in enumerate(self.models):
             if slug not in models:
                 self.prior_variance[i, 0] = _UNKNOWN_SPREAD**2
+        # A model without known facts is a family of its own.
+        self.family = [models[slug].family if slug in models else slug for slug in self.models]
+        self.reported = np.array([bool(self.mode["vendor"][rows].any()) for rows in self.rows])
         self.shared = _Prior([models[slug] for slug in self.known], kind=False)
         self.of_kind = _Prior([models[slug] for slug in self.known], kind=True)
 
@@ -181,6 +193,7 @@ class _State:
         self.items = Items(design.slugs, np.ones(count), medians, np.zeros(count), np.full(count, 0.15))
         self.series_slope, self.series_gain = np.ones(count), np.zeros(count)
         self.modes = {mode: np.array(_MODE_PRIOR[mode][0]) for mode in MODES}
+        self.vendors = dict.fromkeys(design.family, 0.0)
         self.weight = np.ones(len(design.y))
         self.shared = np.zeros(len(design.shared.names))
         self.shared[1:3], self.shared[4] = 0.4, 0.8
@@ -197,6 +210,7 @@ class _State:
                 for name in ("slope", "easiness", "thinking_gain", "noise"):
                     getattr(self.items, name)[j] = getattr(start.items, name)[places[slug]]
         self.modes = {mode: values.copy() for mode, values in start.modes.items()}
+        self.vendors |= {family: start.vendors[family] for family in self.vendors if family in start.vendors}
         self.shared = np.array([start.shared_terms.get(name, 0.0) for name in design.shared.names])
         self.of_kind = [np.array([terms.get(name, 0.0) for name in design.of_kind.names]) for terms in start.kind_terms]
 
@@ -229,6 +243,7 @@ def fit_capability(
         dict(zip(design.shared.names, state.shared.tolist(), strict=True)),
         [dict(zip(design.of_kind.names, terms.tolist(), strict=True)) for terms in state.of_kind],
         state.modes,
+        state.vendors,
         design.models,
         state.mean,
         state.covariance,
@@ -246,6 +261,7 @@ def _place_models(design: _Design, state: _State) -> tuple[Floats, Floats, Float
     prior[design.known_rows, 0] = design.shared.columns @ state.shared
     for k in range(len(KINDS)):
         prior[design.known_rows, 1 + k] = design.of_kind.columns @ state.of_kind[k]
+    prior[:, EFFECTS.index("vendor")] = [state.vendors[family] for family in design.family]
     items, mode = state.items, _mode_of_cells(design, state)
     slope = items.slope[design.item]
     noise = items.noise[design.item] + design.sampling
@@ -336,6 +352,8 @@ def _fit_modes(design: _Design, state: _State, trait: Floats, error: Floats) -> 
             1.0 / pull + 1.0 / spread**2
         )
         state.modes[mode] = state.modes[mode] + shift
+        if mode == "vendor":
+            _fit_vendors(design, state, shift)
         for k in range(len(KINDS)):
             of = (design.kind == k) & (share > 0)
             gain = slope[of] * share[of]
@@ -344,6 +362,15 @@ def _fit_modes(design: _Design, state: _State, trait: Floats, error: Floats) -> 
             state.modes[mode][k] += ((w * gain * rest[of]).sum() - away / kind_spread**2) / (
                 (w * gain**2).sum() + 1.0 / kind_spread**2
             )
+
+
+def _fit_vendors(design: _Design, state: _State, shift: float) -> None:
+    """What vendors' scores of each family are above those of all, after ``shift`` of the latter."""
+    own: dict[str, list[float]] = defaultdict(list)
+    for i in np.flatnonzero(design.reported):
+        own[design.family[i]].append(float(state.mean[i, EFFECTS.index("vendor")]) - shift)
+    pull = (SPREAD["vendor"] / _VENDOR_OF_FAMILY_SPREAD) ** 2
+    state.vendors = {family: sum(own[family]) / (len(own[family]) + pull) for family in state.vendors}
 
 
 def _fit_prior(design: _Design, state: _State) -> None:

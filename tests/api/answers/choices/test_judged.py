@@ -1,4 +1,4 @@
-"""The frontier, the pick and what beats an entry, of 200 random machines against brute force."""
+"""The frontier, the pick and what beats an entry, of 500 random machines against brute force."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.api.answers.choices.test_leading import NAMES, QUANTS, TABLE, TRAITS,
 
 def test_only_listed_setups_beat_a_listed_one() -> None:
     rng, unsure = np.random.default_rng(26), 0
-    for machine in range(200):
+    for machine in range(500):
         pace, mode = alone_and_loaded(rng)[0], list(OperatingMode)[machine % 4]
         judged = Judged(NAMES, TRAITS, QUANTS, pace, TABLE, WORKLOAD, mode, by_quant=machine % 10 == 9)
         worth, seconds, rating = (getattr(judged.setups, name)[judged.order] for name in ("worth", "seconds", "rating"))

@@ -51,6 +51,13 @@ def test_a_card_without_a_fan_carries_a_caution() -> None:
     assert "RTX 3060 12 GB has no fan" not in result.stdout
 
 
+def test_no_cards_leave_whole_computers() -> None:
+    result = RUNNER.invoke(app, ["buy", "Qwen3 8B", "--cards", "0", "--json", "-n", "1000"])
+    rows = json.loads(result.stdout)["purchases"]
+    assert rows
+    assert all(len(row["parts"]) == 1 and " in " not in row["name"] for row in rows)
+
+
 def test_rent_or_buy() -> None:
     result = RUNNER.invoke(app, ["buy", "--gpu", "H100 PCIe", "--hours-a-month", "100"])
     assert "100 hours a month cost" in result.stdout

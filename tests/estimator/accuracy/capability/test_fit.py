@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -74,6 +75,42 @@ def test_a_vendor_result_alone_moves_less_than_an_independent_one(
         again = fit_capability([*rest, *single], BENCHMARKS, MODELS, start=fit, iterations=0)
         trait[measured_by] = again.trait(slug, 0)[0]
     assert trait["vendor"] < trait["independent"]
+
+
+def test_models_of_a_family_are_reported_alike(results: tuple[list[Result], dict[str, float]]) -> None:
+    rows, _ = results
+    vain = {slug for slug, model in MODELS.items() if model.family == "family-3"}
+    reported = [
+        replace(row, value=min(row.value + 20.0, 99.0)) if row.model in vain and row.measured_by == "vendor" else row
+        for row in rows
+    ]
+    last = max(vain)
+    alone = [row for row in reported if row.model != last or row.measured_by == "vendor"]
+    trait = {}
+    for name, family in (("of the family", "family-3"), ("of another", "new")):
+        models = MODELS | {last: replace(MODELS[last], family=family)}
+        fit = fit_capability(cells_of(alone, BENCHMARKS, models), BENCHMARKS, models, iterations=15)
+        trait[name] = fit.trait(last, 0)[0]
+    assert fit.vendors["family-3"] > 0.1
+    assert trait["of the family"] < trait["of another"] - 0.1
+
+
+def test_a_model_that_is_kept_from_thinking_says_little_of_itself(
+    results: tuple[list[Result], dict[str, float]],
+) -> None:
+    rows, _ = results
+    slug = "model-36"
+    own = [row for row in rows if row.model != slug or row.mode == "thinking"]
+    poor = [Result(slug, f"general-{n}", "plain", "independent", 35.0) for n in range(4)]
+    loss = {}
+    for thinking in ("hybrid", "always"):
+        models = MODELS | {slug: replace(MODELS[slug], thinking=thinking)}
+        traits = [
+            fit_capability(cells_of(scores, BENCHMARKS, models), BENCHMARKS, models, iterations=15).trait(slug, 0)[0]
+            for scores in (own, [*own, *poor])
+        ]
+        loss[thinking] = traits[0] - traits[1]
+    assert abs(loss["always"]) < 0.5 * loss["hybrid"], loss
 
 
 def test_the_same_rows_give_the_same_file(results: tuple[list[Result], dict[str, float]]) -> None:
