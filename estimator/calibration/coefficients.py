@@ -180,14 +180,17 @@ class Calibration:
         data, codes = self.data["streams"]["engines"], choices.engine.ravel()
         names = [choices.software or engine.value for engine in ENGINES]
         known = [data.get(stream_engine(name), data[OTHER_ENGINES]) for name in names]
-        known += [data[OTHER_ENGINES]] * (256 - len(known))
-        of_engines = [stream_fields(constants) for constants in known]
-        values = {field: np.array([fields[field] for fields in of_engines])[codes] for field in of_engines[0]}
+        # A pair that no engine runs has a code beyond those of the engines.
+        of_engines = [stream_fields(constants) for constants in (*known, data[OTHER_ENGINES])]
+        at = np.minimum(codes, len(known))
+        values = {field: np.array([fields[field] for fields in of_engines])[at] for field in of_engines[0]}
         pairs = [(gpu, quant) for gpu in choices.gpus for quant in choices.quants]
         values["stream_peak_flops"] = np.array(
             [stream_peak(*pair, peak) for pair, peak in zip(pairs, peak_flops.tolist(), strict=True)]
         )
-        values["stream_unpacks"] = np.array([unpacks(*pair) for pair in pairs])
+        units = [bool(gpu.fp4_flops) for gpu in choices.gpus]
+        unpacked = {has: [unpacks(quant, has) for quant in choices.quants] for has in set(units)}
+        values["stream_unpacks"] = np.ravel([unpacked[has] for has in units])
         values["stream_tile"] = np.tile([stream_tile(quant) for quant in choices.quants], len(choices.gpus))
         return values
 

@@ -42,11 +42,11 @@ def stream_tile(quant: Quant) -> float:
     return GGUF_TILE if quant.format in GGUF_FORMATS else 1.0
 
 
-def unpacks(accelerator: Accelerator, quant: Quant) -> bool:
+def unpacks(quant: Quant, has_fp4_units: bool) -> bool:
     """Whether a server unpacks 4-bit weights to 16 bits in every tile of a product, for want of units for them."""
     if quant.format in (QuantFormat.AWQ, QuantFormat.GPTQ):
         return quant.nominal_bits <= 4
-    return quant.format in (QuantFormat.NVFP4, QuantFormat.MXFP4) and not accelerator.fp4_flops
+    return quant.format in (QuantFormat.NVFP4, QuantFormat.MXFP4) and not has_fp4_units
 
 
 def step_seconds(work: DecodeWork, coef: SpeedCoefficients, weights: Floats, context: Floats, fixed: Floats) -> Floats:

@@ -99,7 +99,7 @@ def test_prompts_of_many_streams_are_read_in_full_steps() -> None:
     ],
 )
 def test_servers_unpack_weights_of_4_bits_without_units_for_them(quant: str, gpu: str, unpacked: bool) -> None:
-    assert unpacks(ENTITIES.accelerators[gpu], ENTITIES.quants[quant]) is unpacked
+    assert unpacks(ENTITIES.quants[quant], bool(ENTITIES.accelerators[gpu].fp4_flops)) is unpacked
 
 
 def test_unpacked_weights_lose_their_lead_in_a_crowd() -> None:
