@@ -63,6 +63,7 @@ ARCHITECTURES: dict[str, Architecture] = {
     "hunyuan-dense": Architecture("HunYuanDenseV1ForCausalLM"),
     "hunyuan-moe": Architecture("HunYuanMoEV1ForCausalLM"),
     "hy_v3": Architecture("HYV3ForCausalLM"),
+    "hy_v4": Architecture("HYV4ForCausalLM"),
     "internlm2": Architecture("InternLM2ForCausalLM"),
     "jamba": Architecture("JambaForCausalLM"),
     "k2-horizon": Architecture("K2HorizonForCausalLM"),

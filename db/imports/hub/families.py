@@ -169,7 +169,7 @@ FAMILIES: dict[str, Family] = {
     "HunYuanMoEV1ForCausalLM": Family(qk_norm="per_head", shared_experts=1),
     "HunYuanVLForConditionalGeneration": Family(qk_norm="per_head", tied=True),
     "HYV3ForCausalLM": Family(qk_norm="per_head", router_bias=True, dense_layers=1),
-    "HYV4ForCausalLM": replace(_LATENT, output_gate="full", dense_layers=1),
+    "HYV4ForCausalLM": replace(_LATENT, output_gate="full", dense_layers=1, sinks=True),
     "InklingForConditionalGeneration": Family(qk_norm="per_head", router_bias=True, window_every=6),
     "InternLM2ForCausalLM": _PLAIN,
     "InternLM3ForCausalLM": _PLAIN,

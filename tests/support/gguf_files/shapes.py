@@ -185,11 +185,11 @@ def tensors(model: dict[str, Any], arch: str) -> Named:
     if not model["tie_word_embeddings"]:
         yield "output.weight", (hidden, vocabulary)
     streams = model["attention"].get("hc_mult")
-    if streams and model["attention"].get("compress_ratios"):
+    if streams and (model["attention"].get("compress_ratios") or arch == "hy_v4"):
         yield "output_hc_fn.weight", (streams * hidden, streams)
         yield "output_hc_base.weight", (streams,)
         yield "output_hc_scale.weight", (1,)
-    for extra in model.get("extra_params") or ():
+    for extra in (model.get("extra_params") or ()) if arch != "hy_v4" else ():
         if row := extra.get("lookup_row"):
             yield "per_layer_token_embd.weight", (row, extra["params"] // row)
         elif extra["name"] == "time mix" and arch == "rwkv7":
@@ -283,6 +283,9 @@ def _latent(model: dict[str, Any], arch: str, layer: int) -> Named:
     yield "attn_output.weight", (heads * value, hidden)
     if gate := {"full": heads * value, "per_head": heads}.get(attention.get("output_gate") or ""):
         yield "attn_gate.weight", (hidden, gate)
+    if arch == "hy_v4":
+        yield "attn_sinks.weight", (heads,)
+        yield from _streams(hidden, attention["hc_mult"], 2)
     index = attention.get("indexer")
     if index and index.get("layers", "f" * (layer + 1))[layer] == "f":
         yield "indexer.attn_q_b.weight", (mla["q_lora_rank"], index["index_n_heads"] * index["index_head_dim"])
@@ -292,10 +295,19 @@ def _latent(model: dict[str, Any], arch: str, layer: int) -> Named:
         yield "indexer.proj.weight", (hidden, index["index_n_heads"])
 
 
+def _streams(hidden: int, streams: int, scales: int) -> Named:
+    """What mixes several residual streams before and behind both parts of a layer; a third scale mixes them among each other."""
+    mixed = 2 * streams if scales == 2 else (2 + streams) * streams
+    for part in ("attn", "ffn"):
+        yield f"hc_{part}_fn.weight", (streams * hidden, mixed)
+        yield f"hc_{part}_base.weight", (mixed,)
+        yield f"hc_{part}_scale.weight", (scales,)
+
+
 def _compressed(model: dict[str, Any], ratio: int) -> Named:
     hidden, heads, dim, attention = model["hidden_size"], model["n_heads"], model["head_dim_k"], model["attention"]
     query, streams = attention["q_lora_rank"], attention["hc_mult"]
-    output, mixed = attention["o_groups"] * attention["o_lora_rank"], (2 + streams) * streams
+    output = attention["o_groups"] * attention["o_lora_rank"]
     yield "attn_sinks.weight", (heads,)
     yield "attn_q_a.weight", (hidden, query)
     yield "attn_q_a_norm.weight", (query,)
@@ -304,10 +316,7 @@ def _compressed(model: dict[str, Any], ratio: int) -> Named:
     yield "attn_kv_a_norm.weight", (dim,)
     yield "attn_output_a.weight", (heads * dim // attention["o_groups"], output)
     yield "attn_output_b.weight", (output, hidden)
-    for part in ("attn", "ffn"):
-        yield f"hc_{part}_fn.weight", (streams * hidden, mixed)
-        yield f"hc_{part}_base.weight", (mixed,)
-        yield f"hc_{part}_scale.weight", (3,)
+    yield from _streams(hidden, streams, 3)
     if ratio:
         doubled = 2 if ratio == 4 else 1
         for name in ("kv", "gate"):
