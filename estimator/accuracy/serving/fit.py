@@ -236,7 +236,8 @@ def _spread(constants: Mapping[str, float], size: int) -> dict[str, Floats]:
 class Fitted:
     """Constants by engine, and of each case the log of measured over estimated seconds with its source left out.
 
-    An engine of which one source has nearly all rows is left out by model instead: nothing else tells its constants.
+    Where one source has nearly all rows of an engine at saturation, or with stated streams, models are left out instead:
+    nothing else tells its constants.
     ``names`` are the sources or models that were left out, shape (cases,).
     """
 

@@ -52,8 +52,8 @@ def section(entities: Entities, calibration: Calibration, rows: Sequence[Mapping
         "## Several streams at once",
         "",
         f"{len(rows):,} rows of servers give {len(fitted.law.cases):,} speeds. Constants are fitted by engine over the "
-        "calibrated speed of one stream, with whole sources left out; an engine of which one source has nearly all rows is "
-        "left out by model. *Inside* is the share of rows in the published ranges.",
+        "calibrated speed of one stream, with whole sources left out; where one source has nearly all rows of an engine, "
+        "at saturation or with stated streams, models are left out instead. *Inside* is the share of rows in the published ranges.",
         "",
         "| speed | formula | rows | sources | median error | 90th percentile | inside |",
         "|---|---|---:|---:|---:|---:|---:|",
