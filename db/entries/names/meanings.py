@@ -30,12 +30,13 @@ class UnknownNameError(KeyError):
 
 
 class AmbiguousNameError(UnknownNameError):
-    """A name that several entities have, without a rule that prefers one. ``suggestions`` are the slugs."""
+    """A name that several entities have, without a rule that prefers one. ``suggestions`` are the slugs; ``instead`` is what
+    may be named beside them."""
 
-    def __init__(self, kind: str, text: str, choices: Sequence[str]) -> None:
+    def __init__(self, kind: str, text: str, choices: Sequence[str], instead: str = "") -> None:
         listed = choices[:MAX_CHOICES]
         rest = f" and {len(choices) - len(listed)} more" if len(choices) > len(listed) else ""
-        reason = f"{shortened(text)!r} fits several entries: {', '.join(listed)}{rest}; name one of them"
+        reason = f"{shortened(text)!r} fits several entries: {', '.join(listed)}{rest}; name one of them{instead}"
         super().__init__(kind, text, listed, reason)
         #: All slugs that have the name; ``suggestions`` are the first of them.
         self.choices = tuple(choices)

@@ -21,6 +21,7 @@ from db.entries.names.words import Entry, key, words
 from estimator.sentences import Sentence, SentenceCode
 
 _KEPT = 4096
+_CHIP = ", or its chip and memory"
 _KNOWN_BY = {
     "name": "which its name states",
     "card": "which its card states",
@@ -201,12 +202,15 @@ class Resolver:
         """The accelerator that is built into a computer; a maker's name alone is none of its computers."""
         if self._makers.issuperset(words("computer", reading.name)):
             return None
-        meaning = self._index("computer").find(reading.name, whole=reading.whole, said=text)
+        try:
+            meaning = self._index("computer").find(reading.name, whole=reading.whole, said=text)
+        except AmbiguousNameError as error:
+            raise AmbiguousNameError(kind, text, error.choices, _CHIP) from error
         if meaning is None:
             return None
         computer = self._entries["computer"][meaning.slug]
         if line := self._generations(computer, reading.name):
-            raise AmbiguousNameError(kind, text, line)
+            raise AmbiguousNameError(kind, text, line, _CHIP)
         if computer["gpu"] is None:
             reason = f"the catalog has no accelerator of {computer['name']}"
             raise UnknownNameError(kind, text, self._index(kind).suggest(text), reason)

@@ -216,3 +216,9 @@ def test_an_amount_beside_a_processor_or_board_is_not_its_own(catalog: Catalog) 
 def test_a_maker_alone_is_none_of_its_computers(catalog: Catalog, maker: str) -> None:
     with pytest.raises(UnknownNameError):
         catalog.meaning("gpu", maker)
+
+
+def test_a_computer_without_its_chip_is_asked_back_with_what_tells_it(catalog: Catalog) -> None:
+    with pytest.raises(AmbiguousNameError, match="name one of them, or its chip and memory") as caught:
+        catalog.resolve("gpu", "macbook pro 64gb")
+    assert all(catalog.gpus[catalog.resolve("gpu", choice)] for choice in caught.value.choices)
