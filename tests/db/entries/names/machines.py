@@ -302,4 +302,9 @@ Xbox Series X | !
 Hygon DCU K100 | !
 MetaX C500 | !
 Cambricon MLU590 | !
+Core Ultra 5 125H | ~cpu-ddr5-5600-2ch
+Core Ultra 7 155H | arc-meteor-lake-8xe
+Core Ultra 9 275HX | ~cpu-ddr5-6400-2ch
+NVIDIA H20-3e | h20-141-gb
+ND MI300X v5 | ~instinct-mi300x-192-gb*8
 """

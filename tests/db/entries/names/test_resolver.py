@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import orjson
 import pytest
 
 from db.entries.files import CATALOG_ROOT, Catalog
@@ -222,3 +223,9 @@ def test_a_computer_without_its_chip_is_asked_back_with_what_tells_it(catalog: C
     with pytest.raises(AmbiguousNameError, match="name one of them, or its chip and memory") as caught:
         catalog.resolve("gpu", "macbook pro 64gb")
     assert all(catalog.gpus[catalog.resolve("gpu", choice)] for choice in caught.value.choices)
+
+
+def test_every_accelerator_of_the_independent_list_resolves(catalog: Catalog) -> None:
+    rows = orjson.loads((CATALOG_ROOT / "crosscheck" / "hardware.json").read_bytes())["rows"]
+    assert len(rows) > 190
+    assert all(catalog.gpus[catalog.resolve("gpu", row["name"])] for row in rows)
