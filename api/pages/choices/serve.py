@@ -19,12 +19,13 @@ from api.answers.wishes import wish_of
 from api.catalog.fit_reads import FitReads
 from api.catalog.records import ModelRecord
 from api.catalog.view import CatalogView
+from api.errors import ApiError, ErrorCode
 from api.pages.asked import Asked
 from api.pages.forms import Entry, Select, with_any, workload_of, workload_options
 from api.pages.plots import Plot, axis
 from api.pages.readings import TYPED, Reading, of_typed, readings
 from api.pages.responses import COMMON, breadcrumbs, html
-from api.pages.wording import GPU_KINDS, dollars, memory_gib
+from api.pages.wording import GPU_KINDS, dollars, first_upper, memory_gib
 from db.entries.names.meanings import Meaning
 from estimator.advice.amounts import duration, pace
 from estimator.judgement import recommend
@@ -79,7 +80,12 @@ async def serve_page(request: Request, reads: FitReads, base_url: str) -> Respon
     }
     if model is not None and meaning is not None:
         setup = {"model": model.slug, "gpu": meaning.slug, "workload": workload.slug, "gpu_count": count}
-        values["server"] = await search(_server, view, setup, quant, people)
+        try:
+            values["server"] = await search(_server, view, setup, quant, people)
+        except ApiError as error:
+            if error.code is not ErrorCode.UNSUPPORTED:
+                raise
+            values["server"] = {"works": False, "reason": first_upper(error.message)}
     elif model is not None:
         values["machines"] = await _machines(reads, model, workload.spec, people)
     values["structured_data"] = breadcrumbs(base_url, ("fitgraph", "/"), ("Serve", "/serve"))
@@ -112,7 +118,8 @@ def _server(view: CatalogView, setup: dict[str, Any], quant: str, people: int) -
         answers = PlanAnswers(view, answerer.answer({**setup, "quant": engines[0].quant.slug}).facts)
     server = answers.serving
     if server is None:
-        return {"name": answers.facts.device_name, "works": False}
+        name = answers.facts.device_name
+        return {"works": False, "reason": f"Not even one stream of {answers.facts.model_name} is whole on {name}"}
     workload, load = server.workload, server.load(people)
     return {
         "works": True,

@@ -158,3 +158,15 @@ async def test_a_name_that_is_not_known_offers_links_to_near_ones(client: httpx.
     links = [link for link in Outline(response.text).all("a") if "people=20" in (link["href"] or "")]
     assert "/serve?model=llama-3.1-8b&people=20" in [link["href"] for link in links]
     assert ">Llama 3.1 8B</a>" in response.text
+
+
+@pytest.mark.parametrize(
+    "address", ["/can/llama-3.1-8b-on-rtx-4090", "/serve?model=llama-3.1-8b&gpu=rtx-4090&people=20"]
+)
+async def test_no_choice_of_a_form_is_a_dead_end(client: httpx.AsyncClient, address: str) -> None:
+    selects = re.findall(r'<select id="\w+" name="(\w+)">(.*?)</select>', await page(client, address), re.DOTALL)
+    assert len(selects) > 1
+    for name, options in selects:
+        for value in re.findall(r'<option value="([^"]+)"', options):
+            chosen = f"{address}{'&' if '?' in address else '?'}{name}={value}"
+            assert (await client.get(chosen)).status_code == 200, chosen
