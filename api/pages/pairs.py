@@ -19,6 +19,7 @@ from api.pages.readings import TYPED, Reading, of_typed, readings
 from db.entries.names.meanings import Meaning
 from db.fits.cells import AnyCell
 from db.fits.layout import SLOTS
+from estimator.placement.hardware import choose_engine
 from estimator.types import ENGINE_NAMES, Engine, OperatingMode, Status, WorkloadKind
 
 SEPARATOR = "-on-"
@@ -56,6 +57,14 @@ class Pair:
     def best(self) -> FitRecord | None:
         """The recommended quantization for the chosen workload; None when nothing runs."""
         return next((fit for fit in self.options if fit.cell.recommended), None)
+
+    def runs_in(self, engine: Engine) -> bool:
+        """Whether an engine runs the model here in any quantization that may be chosen."""
+        model, device = self.view.architecture(self.chosen.model), self.chosen.gpu.accelerator
+        quants = (*(record.spec for record in self.view.precomputed_quants), self.chosen.quant.spec)
+        return engine in device.engines and any(
+            choose_engine(model.architecture, device, quant, engine, None, is_moe=model.is_moe) for quant in quants
+        )
 
 
 def resolve_pair(view: CatalogView, address: str) -> tuple[Meaning, Meaning]:

@@ -9,10 +9,11 @@ from itertools import pairwise
 
 from markupsafe import Markup, escape
 
-#: Size of a plot and of its margins, units of the drawing; a character of the text is about half as wide as high.
+#: Size of a plot and of its margins, units of the drawing. A character is a bit over half as wide as high, and names have
+#: the room that they need on a phone, where the letters are larger.
 WIDTH, HEIGHT = 460.0, 280.0
-_LEFT, _RIGHT, _TOP, _BOTTOM = 44.0, 12.0, 14.0, 38.0
-_CHARACTER, _LINE = 6.4, 14.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 44.0, 12.0, 22.0, 38.0
+_CHARACTER, _LINE = 7.0, 15.0
 _MOST_TICKS = 6
 Point = tuple[float, float]
 

@@ -38,9 +38,8 @@ from estimator.advice.amounts import duration, gib, pace
 from estimator.advice.explain import WORDS
 from estimator.advice.questions import Question
 from estimator.advice.search import Advice, AdviceCode
-from estimator.placement.hardware import choose_engine
 from estimator.quant_choice import best_quants, customary, native_quants, needlessly_wide, rewritten
-from estimator.types import ENGINE_NAMES, Engine, OperatingMode
+from estimator.types import ENGINE_NAMES, OperatingMode
 from estimator.usability import SLOWLY, USABILITIES
 from estimator.verdict import BANDS, MODE_WEIGHTS, PART_NAMES, ScorePart, codes_of, grade, word_of
 
@@ -121,7 +120,7 @@ def _fields(pair: Pair, options: list[FitRecord]) -> list[Select]:
     longest = fit.model.entry["context_length"] or CONTEXTS[-1]
     contexts = sorted({*(count for count in CONTEXTS if count <= longest), *filter(None, [setting.context_tokens])})
     quants = [(option.quant.slug, option.quant.name + (" (best)" if option is pair.best else "")) for option in options]
-    engines = [engine.kind for engine in view.engines if _runs(pair, engine.kind)]
+    engines = [engine.kind for engine in view.engines if pair.runs_in(engine.kind)]
     hosts = [(host.slug, host.name) for host in view.hosts] if fit.gpu.accelerator.has_own_memory else []
     return [
         Select("quant", "Quantization", quants, fit.quant.slug),
@@ -141,16 +140,6 @@ def _fields(pair: Pair, options: list[FitRecord]) -> list[Select]:
             setting.engine.value.casefold() if setting.engine else "",
         ),
     ]
-
-
-def _runs(pair: Pair, engine: Engine) -> bool:
-    """Whether an engine runs the model here in any quantization that may be chosen."""
-    view, fit = pair.view, pair.chosen
-    model, device = view.architecture(fit.model), fit.gpu.accelerator
-    quants = (*(record.spec for record in view.precomputed_quants), fit.quant.spec)
-    return engine in device.engines and any(
-        choose_engine(model.architecture, device, quant, engine, None, is_moe=model.is_moe) for quant in quants
-    )
 
 
 def _assumed(pair: Pair) -> str:

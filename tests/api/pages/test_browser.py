@@ -50,6 +50,11 @@ _SHIFT = (
 )
 #: Tables whose columns are cut off.
 _CUT = "[...document.querySelectorAll('.scroll')].filter(e => e.scrollWidth > e.clientWidth).map(e => e.ariaLabel)"
+#: Tables that are wider than what they lie in, and cannot be scrolled.
+_WIDE = (
+    "[...document.querySelectorAll('main table')].filter(e => !e.closest('.scroll')"
+    " && e.offsetWidth > e.parentElement.clientWidth).map(e => e.innerText)"
+)
 #: What can be operated, is no link in a line of text, and is smaller than a finger needs.
 _SMALL = (
     "[...document.querySelectorAll('main a, main button, main input, main select, main summary, nav a')].filter(e => {"
@@ -136,6 +141,7 @@ def test_every_kind_of_page_is_whole_at_every_width(address: str, tmp_path: Path
                     assert tab.run("document.documentElement.scrollWidth <= innerWidth"), (url, width)
                     assert tab.run(_SHIFT) == 0, (url, width)
                     assert tab.run(_SMALL) == [], (url, width)
+                    assert tab.run(_WIDE) == [], (url, width)
                     if width > 1000:
                         assert tab.run(_CUT) == [], url
                     if source is not None:
