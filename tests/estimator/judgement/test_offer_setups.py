@@ -50,7 +50,7 @@ def test_every_offer_has_the_setup_that_it_has_alone(model: str, users: int) -> 
 @pytest.mark.parametrize(
     ("kind", "mode", "decode_tok_s", "loss_points"),
     [
-        ("coding", OperatingMode.BALANCED, None, None),
+        ("coding", OperatingMode.BALANCED, 80.0, None),
         ("reasoning", OperatingMode.INTERACTIVE, 60.0, 0.2),
         ("chat", OperatingMode.SCALE_OUT, 150.0, 0.0),
     ],
