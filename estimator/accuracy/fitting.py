@@ -23,8 +23,8 @@ PRIOR_SPREAD: Mapping[str, float] = {
     "quant|vendor": 0.15, "quant|family": 0.15, "engine": 0.4, "server": 1.0, "engine|vendor": 0.2, "old|family": 0.1,
     "attend/family|backend": 0.3, "moe": 1.0, "moe|backend": 0.4, "moe|family": 0.3, "moe|quant": 0.2, "gpu": 0.12,
     "chip": 0.12, "architecture": 0.10, "architecture|vendor": 0.07, "model": 0.07, "age": 0.1, "thinness": 0.3,
-    "power": 0.3, "no-flash": 1.0, "no-flash|family|backend": 0.5, "no-graphs": 2.0, "wide-host": 0.6, "windows": 0.3,
-    "no-hipblaslt": 0.5, "scheduled-between": 2.0,
+    "power": 0.3, "matrix": 0.3, "feed": 0.3, "no-flash": 1.0, "no-flash|family|backend": 0.5, "no-graphs": 2.0, "wide-host": 0.6,
+    "windows": 0.3, "no-hipblaslt": 0.5, "scheduled-between": 2.0,
 }  # fmt: skip
 ROBUST_SCALE = 0.08
 #: A group of n rows counts as n to this power: repeated rows of one pair say less than rows of other pairs.

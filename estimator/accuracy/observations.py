@@ -22,13 +22,22 @@ from estimator.calibration.effects import (
     SCHEDULED_BETWEEN,
     barrier_scale,
     factor_values,
+    feed_log,
     stack_of,
     unit_clocks_s,
 )
 from estimator.placement.demand import Situation, needs
 from estimator.placement.hardware import backends_of, usable_bytes
 from estimator.placement.layer_sums import model_tables
-from estimator.speed.arithmetic import LLAMA_CPP_STEP_TOKENS, matrix_peak, power_log, step_tokens, weight_peak
+from estimator.speed.arithmetic import (
+    LLAMA_CPP_STEP_TOKENS,
+    attention_peak,
+    matrix_log,
+    matrix_peak,
+    power_log,
+    step_tokens,
+    weight_peak,
+)
 from estimator.speed.roofline import (
     ATTEND_FLOPS_PER_UNIT_CLOCK,
     DECODE_TERMS,
@@ -159,7 +168,7 @@ def _observed(entities: Entities, row: Mapping[str, Any]) -> MeasuredRow | None:
     # A custom mix under a standard name.
     scale = weight_scale(row, model, quant) if row.get("quant_match") == "variant" else 1.0
     terms, slopes = (
-        (_decode_terms(row, accelerator, model, quant, scale), {})
+        (_decode_terms(row, accelerator, model, quant, scale), {"feed": feed_log(accelerator)})
         if decode
         else _prefill_terms(row, accelerator, model, quant, scale, backend, engine)
     )
@@ -344,8 +353,12 @@ def _prefill_terms(
     terms = prefill_terms(
         work,
         one(peak),
-        one(matrix_peak(accelerator)),
+        one(attention_peak(accelerator, backend, engine)),
         one(accelerator.bandwidth_bytes_s or math.nan),
     )
-    slopes = {"thinness": float(expert_thinness(work).item()), "power": power_log(accelerator, peak)}
+    slopes = {
+        "thinness": float(expert_thinness(work).item()),
+        "power": power_log(accelerator, peak),
+        "matrix": matrix_log(accelerator, peak),
+    }
     return tuple(float(term[0]) for term in terms), slopes

@@ -36,7 +36,7 @@ from estimator.calibration.stream_constants import OTHER_ENGINES, before_v1, str
 from estimator.calibration.term_logs import TermLogs, sum_effects
 from estimator.memo import Kept
 from estimator.placement.engines import EngineChoices
-from estimator.speed.arithmetic import LLAMA_CPP_STEP_TOKENS, matrix_peak, step_tokens, weight_peak
+from estimator.speed.arithmetic import LLAMA_CPP_STEP_TOKENS, attention_peak, matrix_peak, step_tokens, weight_peak
 from estimator.speed.coefficients import Parallel, SpeedCoefficients
 from estimator.speed.multi_gpu import PIPELINED_BACKENDS, TENSOR_PARALLEL_ENGINES, is_direct, peer_bytes_s
 from estimator.speed.roofline import DECODE_TERMS, PREFILL_TERMS
@@ -138,7 +138,6 @@ class Calibration:
         pairs = self._of_pairs(choices)
         table = SpeedCoefficients(
             bandwidth_bytes_s=np.repeat([gpu.bandwidth_bytes_s or math.nan for gpu in gpus], size),
-            attention_peak_flops=np.repeat([matrix_peak(gpu) for gpu in gpus], size),
             unit_clocks_s=np.repeat([unit_clocks_s(gpu) for gpu in gpus], size),
             decode_shift=np.zeros(len(gpus) * size),
             prefill_shift=np.zeros(len(gpus) * size),
@@ -172,8 +171,9 @@ class Calibration:
         ]
         columns = np.ascontiguousarray(np.concatenate(rows).T)
         terms = *DECODE_TERMS, *PREFILL_TERMS, "decode_overall", "prefill_overall"
-        peak, step, *logs = columns
-        return {"peak_flops": peak, "step_tokens": step, **dict(zip(terms, np.exp(logs), strict=True))}
+        peak, attention, step, *logs = columns
+        peaks = {"peak_flops": peak, "attention_peak_flops": attention}
+        return {**peaks, "step_tokens": step, **dict(zip(terms, np.exp(logs), strict=True))}
 
     def _of_streams(self, choices: EngineChoices, peak_flops: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
         """Constants of several streams by the engine of each pair, shape (pairs,), and log ends of their ranges."""
@@ -203,19 +203,20 @@ class Calibration:
         is_moe: bool,
         software: str | None,
     ) -> NDArray[np.float64]:
-        """Peak, tokens of a step, and logs of the coefficients of one accelerator in each quant, shape (Q, 16).
+        """Both peaks, tokens of a step, and logs of the coefficients of one accelerator in each quant, shape (Q, 17).
 
         ``engines`` and ``backends`` are a code of each quant.
         """
-        out = np.zeros((len(quants), 2 + len(DECODE_TERMS) + len(PREFILL_TERMS) + 2))
-        out[:, :2] = matrix_peak(gpu), LLAMA_CPP_STEP_TOKENS
+        out = np.zeros((len(quants), 3 + len(DECODE_TERMS) + len(PREFILL_TERMS) + 2))
+        out[:, :3] = matrix_peak(gpu), matrix_peak(gpu), LLAMA_CPP_STEP_TOKENS
         at = [q for q, engine in enumerate(engines) if engine < len(ENGINES)]
         if at:
             stacks = [(BACKENDS[backends[q]], software or ENGINES[engines[q]].value) for q in at]
             run = [quants[q] for q in at]
             out[at, 0] = [weight_peak(gpu, backend, quant) for (backend, _), quant in zip(stacks, run, strict=True)]
-            out[at, 1] = [step_tokens(gpu, name) for _, name in stacks]
-            out[at, 2:] = self.terms.of_gpu(gpu, stacks, run, is_moe)
+            out[at, 1] = [attention_peak(gpu, *stack) for stack in stacks]
+            out[at, 2] = [step_tokens(gpu, name) for _, name in stacks]
+            out[at, 3:] = self.terms.of_gpu(gpu, stacks, run, is_moe)
         return out
 
     def _of_offload(self, backend: NDArray[np.uint8]) -> dict[str, Any]:

@@ -6,10 +6,12 @@ effects that apply. An effect that was never fitted is 0: thin data fall back to
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Collection, Mapping
 from functools import lru_cache
 
+from estimator.speed.arithmetic import USUAL_FLOPS_PER_UNIT_CLOCK
 from estimator.types import GGUF_FORMATS, SERVERS, Accelerator, Backend, Engine, Quant, QuantFormat
 
 _BY_NAME = (
@@ -139,8 +141,12 @@ PREFILL_FACTORS: Mapping[str, tuple[str, ...]] = {
     "read": ("", "moe", "backend"),
     "step": ("", "backend"),
 }  # fmt: skip
-#: Effects that multiply a number of the case and not a name: the terms of prefill that each acts on.
-SLOPES: Mapping[str, tuple[str, ...]] = {"thinness": ("linear",), "power": ("linear",)}
+#: Effects that multiply a number of the case and not a name: the terms that each acts on.
+SLOPES: Mapping[str, tuple[str, ...]] = {
+    "thinness": ("linear",), "power": ("linear",), "matrix": ("linear",), "feed": ("dense", "routed"),
+}  # fmt: skip
+#: Bytes of memory per compute unit and clock at which the slope of reads is 0: about those of a GeForce RTX 3080.
+_NOMINAL_BYTES_PER_UNIT_CLOCK = 5.0
 #: Factors of the whole time; ``age`` multiplies years before the reference date.
 OVERALL_FACTORS: tuple[str, ...] = (
     "engine", "gpu", "chip", "architecture", "model", "architecture|vendor", *HOST_FACTORS,
@@ -176,7 +182,15 @@ def unit_clocks_s(accelerator: Accelerator, threads: int | None = None) -> float
     if accelerator.compute_units and accelerator.vendor == "apple":
         return accelerator.compute_units * NOMINAL_APPLE_HZ
     flops = accelerator.fp32_flops or (accelerator.matrix_flops or _UNKNOWN_FLOPS) / 4.0
-    return flops / 256.0
+    return flops / USUAL_FLOPS_PER_UNIT_CLOCK
+
+
+def feed_log(accelerator: Accelerator) -> float:
+    """Log of the memory's bytes per compute unit and clock over the nominal ones: how many reads each unit must have under
+    way. 0 where the bandwidth is unknown, and for processors, whose threads follow their memory."""
+    if accelerator.kind == "cpu" or not accelerator.bandwidth_bytes_s:
+        return 0.0
+    return math.log(accelerator.bandwidth_bytes_s / unit_clocks_s(accelerator) / _NOMINAL_BYTES_PER_UNIT_CLOCK)
 
 
 def engine_factor(engine: str) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -20,10 +20,11 @@ from estimator.calibration.effects import (
     effect_name,
     factor_values,
     family_of,
+    feed_log,
     quant_class,
     unit_clocks_s,
 )
-from estimator.speed.arithmetic import power_log, weight_peak
+from estimator.speed.arithmetic import matrix_log, power_log, weight_peak
 from estimator.speed.roofline import DECODE_TERMS, PREFILL_TERMS, UNPACK_UNIT_CLOCKS
 from estimator.types import Accelerator, Backend, Quant
 
@@ -40,7 +41,12 @@ _MODEL_FACTORS = ("architecture", "architecture|vendor", "model")
 _EVEN_ORDER: tuple[str, ...] = tuple(sorted(TYPICAL_BITS, key=lambda name: -TYPICAL_BITS[name]))
 _PER_WEIGHT = [DECODE_TERMS.index(term) for term in PER_WEIGHT_TERMS]
 _PER_LAYER = [DECODE_TERMS.index(term) for term in ("layer", "expert_layer")]
-_OF_POWER = [len(DECODE_TERMS) + PREFILL_TERMS.index(term) for term in SLOPES["power"]]
+_FED = [DECODE_TERMS.index(term) for term in SLOPES["feed"]]
+#: Slopes on facts of the accelerator, with the places of the terms that each acts on.
+_OF_PEAK: tuple[tuple[str, Callable[[Accelerator, float], float], list[int]], ...] = tuple(
+    (name, log, [len(DECODE_TERMS) + PREFILL_TERMS.index(term) for term in SLOPES[name]])
+    for name, log in (("power", power_log), ("matrix", matrix_log))
+)
 #: Terms with an effect of the very GPU: place among the logs, kind, name.
 _OF_ONE_GPU: tuple[tuple[int, str, str], ...] = (
     *((k, "decode", term) for k, term in enumerate(DECODE_TERMS) if "gpu" in DECODE_FACTORS[term]),
@@ -77,10 +83,12 @@ class TermLogs:
         for place, (stack, quant) in enumerate(pairs):
             if quant.file_type in TYPICAL_BITS:
                 evening[place] = _evening_of(quant, self._evenings(gpu, family, *stack, quant, is_moe))
-        power = np.array([power_log(gpu, weight_peak(gpu, backend, quant)) for (backend, _), quant in pairs])
+        peaks = [weight_peak(gpu, backend, quant) for (backend, _), quant in pairs]
         out[:, _PER_WEIGHT] += evening[:, None]
         out[:, _PER_LAYER] += math.log(barrier_scale(gpu))
-        out[:, _OF_POWER] += self._prefill.get("power", 0.0) * power[:, None]
+        out[:, _FED] += self._decode.get("feed", 0.0) * feed_log(gpu)
+        for name, log, terms in _OF_PEAK:
+            out[:, terms] += self._prefill.get(name, 0.0) * np.array([log(gpu, peak) for peak in peaks])[:, None]
         for index, effects, term in _OF_ONE_GPU:
             known = self._decode if effects == "decode" else self._prefill
             out[:, index] += known.get(effect_name(term, "gpu", gpu.slug), 0.0)

@@ -23,6 +23,11 @@ _INTEGER_BACKENDS = frozenset({Backend.CUDA, Backend.ROCM})
 _FLOAT_FILES = frozenset({"F32", "F16", "BF16"})
 #: FP16 peak per watt of the power limit at which its slope is 0, FLOPS/W: about that of a GeForce RTX 4070.
 NOMINAL_FLOPS_PER_W = 0.6e12
+#: FP32 operations of a unit and clock where no peak is stated: 128 lanes that multiply and add.
+USUAL_FLOPS_PER_UNIT_CLOCK = 256.0
+#: Peak of matrix units over that of shaders at which its slope is 0.
+NOMINAL_MATRIX_LEAD = 4.0
+_MATRIX_ATTENTION_BACKENDS = frozenset({Backend.CUDA, Backend.METAL})
 
 #: Prompt tokens that an engine takes at a time by default, by what its name holds; llama.cpp's `-ub` elsewhere.
 LLAMA_CPP_STEP_TOKENS = 512
@@ -57,6 +62,32 @@ def weight_peak(accelerator: Accelerator, backend: Backend, quant: Quant) -> flo
     ):
         return matrix_peak(accelerator)
     return accelerator.int8_ops / INT8_PER_FP16
+
+
+def shader_flops(accelerator: Accelerator) -> float | None:
+    """FP32 peak of the shaders, as stated, else at the usual operations of a unit and clock; None when neither is known."""
+    if accelerator.fp32_flops or not (accelerator.compute_units and accelerator.boost_hz):
+        return accelerator.fp32_flops
+    return accelerator.compute_units * accelerator.boost_hz * USUAL_FLOPS_PER_UNIT_CLOCK
+
+
+def attention_peak(accelerator: Accelerator, backend: Backend, engine: str) -> float:
+    """Peak of attention over a prompt, FP16 FLOPS; NaN when no fact leads to one.
+
+    llama.cpp and its forks multiply attention in matrix units on CUDA and Metal; elsewhere on shaders, which do FP16 at
+    twice the rate of FP32.
+    """
+    peak, single = matrix_peak(accelerator), shader_flops(accelerator)
+    if backend in _MATRIX_ATTENTION_BACKENDS or engine in SERVERS or single is None:
+        return peak
+    return min(peak, 2.0 * single)
+
+
+def matrix_log(accelerator: Accelerator, peak: float) -> float:
+    """Log of the ``peak`` that is multiplied at, over that of shaders, at which its slope is 0 for a GeForce RTX 3090: how
+    far matrix units are ahead of what feeds them. 0 where either is unknown."""
+    single = shader_flops(accelerator)
+    return 0.0 if single is None or math.isnan(peak) else math.log(peak / single / NOMINAL_MATRIX_LEAD)
 
 
 def power_log(accelerator: Accelerator, peak: float) -> float:

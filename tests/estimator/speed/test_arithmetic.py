@@ -14,8 +14,12 @@ from estimator.placement.layer_sums import model_tables
 from estimator.speed.arithmetic import (
     INT8_PER_FP16,
     NOMINAL_FLOPS_PER_CORE,
+    NOMINAL_MATRIX_LEAD,
+    attention_peak,
+    matrix_log,
     matrix_peak,
     power_log,
+    shader_flops,
     step_tokens,
     weight_peak,
 )
@@ -123,7 +127,9 @@ def test_a_peak_that_no_fact_leads_to_is_unknown_and_apples_has_a_nominal_scale(
 
 def test_more_arithmetic_is_faster_whatever_the_power_limit() -> None:
     """A higher peak at the same watts is held down more, but never to less than before."""
-    assert 0 < CALIBRATION.data["prefill"]["effects"]["power"] < 1
+    effects = CALIBRATION.data["prefill"]["effects"]
+    assert min(effects["power"], effects["matrix"]) > 0
+    assert effects["power"] + effects["matrix"] < 1
     plain = gpu("l4")
     assert plain.int8_ops is not None
     assert plain.matrix_flops is not None
@@ -136,6 +142,36 @@ def test_more_arithmetic_is_faster_whatever_the_power_limit() -> None:
         assert prefill is not None
         speeds.append(prefill.value)
     assert 1.05 * speeds[0] < speeds[1] < 2 * speeds[0]
+
+
+def test_attention_is_multiplied_in_matrix_units_on_cuda_and_metal_and_by_servers() -> None:
+    amd = gpu("radeon-ai-pro-r9700")
+    assert amd.fp32_flops is not None
+    assert attention_peak(amd, Backend.ROCM, "llama.cpp") == 2 * amd.fp32_flops < matrix_peak(amd)
+    assert attention_peak(amd, Backend.ROCM, "vllm") == matrix_peak(amd)
+    for slug, backend in (("rtx-4090", Backend.CUDA), ("apple-m5-max-40c-128gb", Backend.METAL)):
+        assert attention_peak(gpu(slug), backend, "llama.cpp") == matrix_peak(gpu(slug))
+    plain = gpu("tesla-p40")
+    assert attention_peak(plain, Backend.VULKAN, "llama.cpp") <= matrix_peak(plain)
+    deep = [ask("llama-3.1-8b", "radeon-ai-pro-r9700", "q4-k-m", prompt_tokens=tokens) for tokens in (512, 65_536)]
+    shallow, late = (answer.prefill for answer in deep)
+    assert shallow is not None
+    assert late is not None
+    assert late.value < 0.4 * shallow.value
+
+
+def test_matrix_units_far_ahead_of_shaders_are_fed_worse() -> None:
+    leads = [matrix_log(gpu(slug), matrix_peak(gpu(slug))) for slug in ("tesla-p40", "rtx-4090", "a100-sxm4-80-gb")]
+    assert leads == sorted(leads)
+    assert leads[0] < leads[-1]
+    unstated = gpu("arc-pro-b70-32-gb")
+    assert unstated.fp32_flops is None
+    assert unstated.compute_units is not None
+    assert unstated.boost_hz is not None
+    assert shader_flops(unstated) == 256 * unstated.compute_units * unstated.boost_hz
+    assert matrix_log(unstated, matrix_peak(unstated)) > np.log(7.9 / NOMINAL_MATRIX_LEAD)
+    assert matrix_log(replace(unstated, boost_hz=None), 1e14) == 0.0
+    assert matrix_log(unstated, float("nan")) == 0.0
 
 
 def test_a_power_limit_holds_a_wide_chip_down_and_an_unknown_one_says_nothing() -> None:
@@ -163,7 +199,7 @@ def test_a_power_limit_holds_a_wide_chip_down_and_an_unknown_one_says_nothing() 
     )
     assert slow is not None
     assert fast is not None
-    assert fast.value > 1.2 * slow.value
+    assert fast.value > 1.15 * slow.value
 
 
 @pytest.mark.parametrize(
