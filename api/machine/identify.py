@@ -76,7 +76,8 @@ def stated(catalog: Catalog, description: Description, gpus: Sequence[str]) -> I
         QuestionError: a name is unknown, or there is no such machine.
     """
     machine = machine_of(catalog, gpus, 1)
-    notes = list(description.remarks)
+    # Remarks are on the detection of graphics processors, which nobody asks for here.
+    notes: list[str] = []
     host = _host(catalog, description, _of_processor(catalog, description), machine.devices[0], notes)
     free = None if machine.devices[0].has_own_memory else description.memory.available_bytes
     return Identified(Machine(machine.devices, host), free, tuple(notes))

@@ -128,6 +128,12 @@ def test_a_stated_accelerator_stands_in_the_detected_computer() -> None:
     assert identified.machine.host.bandwidth_bytes_s == 96e9
 
 
+def test_of_a_stated_accelerator_nobody_is_told_how_to_have_one_detected() -> None:
+    description = description_of("container-without-devices")
+    assert any("container" in note for note in identify(CATALOG, description).notes)
+    assert not any("container" in note for note in stated(CATALOG, description, ["RTX 4090"]).notes)
+
+
 def bare(memory: Memory, *gpus: Gpu) -> Description:
     return Description("Linux", METAL, None, None, None, memory, gpus, ())
 
