@@ -196,7 +196,7 @@ class FitReads:
             view.model_by_id[key.model_id], view.gpu_by_id[key.gpu_id], view.quant_by_id[key.quant_id]
         )
 
-    async def page(self, query: FitQuery, order: Sequence[FitOrder], limit: int, **paging: Any) -> FitPage:
+    async def page(self, query: FitQuery, order: tuple[FitOrder, ...], limit: int, **paging: Any) -> FitPage:
         """One page of published cells; ``paging`` is that of :func:`db.fits.reads.page_fits`."""
         return await reads.page_fits(
             self.reader, self.view.published, query, order, limit=limit, gpus=self.view.gpu_figures, **paging

@@ -53,10 +53,11 @@ def _varying(send: Send, minimum_bytes: int) -> Send:
 
     async def varying(message: Message) -> None:
         if message["type"] == "http.response.start":
-            headers = MutableHeaders(raw=message["headers"])
-            long_enough = int(headers.get("content-length", minimum_bytes)) >= minimum_bytes
-            if long_enough and "Accept-Encoding" not in headers.get("vary", ""):
-                headers.add_vary_header("Accept-Encoding")
+            size = next((int(value) for name, value in message["headers"] if name == b"content-length"), minimum_bytes)
+            if size >= minimum_bytes:
+                headers = MutableHeaders(raw=message["headers"])
+                if "Accept-Encoding" not in headers.get("vary", ""):
+                    headers.add_vary_header("Accept-Encoding")
         await send(message)
 
     return varying

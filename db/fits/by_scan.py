@@ -14,7 +14,7 @@ from db.fits.conditions import Condition, all_of, conditions, known_quants, shar
 from db.fits.generations import Generation
 from db.fits.joins import cell_columns, with_shared
 from db.fits.layout import checked
-from db.fits.orders import beyond, cursor_of, leads_by_model, order_by, order_terms, row_rank, within
+from db.fits.orders import beyond, cursor_of, leads_by_model, order_by, order_terms, ranked, within
 from db.fits.query import FitCursor, FitField, FitOrder, FitQuery, Lists, is_narrow, slots_of
 from db.reading import Reader, Row, rows_at
 
@@ -92,9 +92,9 @@ def _sample(generation: Generation, dialect: str) -> str:
 def _bounds(rows: Sequence[Row], lists: Lists) -> dict[int, FitCursor]:
     """Cursor of the last row of each list that fills its window."""
     window = lists.window
-    rank, place = row_rank(window.order), cursor_of(window.order)
+    place = cursor_of(window.order)
     return {
-        number: place(sorted(group, key=rank, reverse=window.backwards)[window.rows - 1])
+        number: place(ranked(group, window)[window.rows - 1])
         for number, group in lists.grouped(rows).items()
         if len(group) >= window.rows
     }

@@ -5,7 +5,7 @@ Figures of a cursor stand in the text as integers, which are checked here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -137,17 +137,22 @@ def key_descends(order: Sequence[FitOrder]) -> bool:
     return bool(order) and order[-1].field is FitField.KEY and order[-1].descending
 
 
-def row_rank(order: Sequence[FitOrder]) -> Callable[[Sequence[Any]], tuple[int, ...]]:
-    """Sort key of rows in the column order of ``CELL_COLUMNS``: what descends is negated."""
-    terms = [(PLACES[term.field], term) for term in figures_of(order)]
-    model, gpu, quant = _KEY_PLACES
-    key = -1 if key_descends(order) else 1
+def ranked(rows: Iterable[Row], window: Window) -> list[Row]:
+    """Rows in the column order of ``CELL_COLUMNS``, in the order of a window: sorted by its last term first."""
+    order, backwards = window.order, window.backwards
+    sorted_rows = sorted(rows, key=itemgetter(SLOT_PLACE), reverse=backwards)
+    sorted_rows.sort(key=itemgetter(*_KEY_PLACES), reverse=key_descends(order) != backwards)
+    for term in reversed(figures_of(order)):
+        sorted_rows.sort(key=_figure_of(term), reverse=term.descending != backwards)
+    return sorted_rows
 
-    def rank(row: Sequence[Any]) -> tuple[int, ...]:
-        figures = [-row[place] if term.descending else _placed(term, row[place]) for place, term in terms]
-        return (*figures, key * row[model], key * row[gpu], key * row[quant], row[SLOT_PLACE])
 
-    return rank
+def _figure_of(term: FitOrder) -> Callable[[Row], int]:
+    """Function that reads a figure of a row as its term sorts by it."""
+    place = PLACES[term.field]
+    if term.descending or term.field not in ABSENT_AT_ZERO:
+        return itemgetter(place)
+    return lambda row: _placed(term, row[place])
 
 
 def cursor_of(order: Sequence[FitOrder]) -> Callable[[Sequence[Any]], FitCursor]:
@@ -159,9 +164,9 @@ def cursor_of(order: Sequence[FitOrder]) -> Callable[[Sequence[Any]], FitCursor]
 
 def page_of(rows: Sequence[Row], generation: int, window: Window) -> FitPage:
     """Page of the rows that hold it and, where there is more, at least one row beyond."""
-    ranked, place = sorted(rows, key=row_rank(window.order), reverse=window.backwards), cursor_of(window.order)
-    places = [(StoredCell(row, generation), place(row)) for row in ranked[: window.size]]
-    return window.page(places, more=len(ranked) > window.size)
+    place, in_order = cursor_of(window.order), ranked(rows, window)
+    places = [(StoredCell(row, generation), place(row)) for row in in_order[: window.size]]
+    return window.page(places, more=len(in_order) > window.size)
 
 
 def beyond(terms: Sequence[Term], window: Window, cursor: FitCursor, slot: int) -> list[Condition]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import lru_cache
 from operator import itemgetter
 from typing import Any
 
@@ -193,7 +194,8 @@ class FitOwner(StrEnum):
 _OWNER_PLACES = {FitOwner.WORKLOAD: 0, FitOwner.MODEL: 1, FitOwner.GPU: 2, FitOwner.QUANT: 3}
 
 
-def normal(order: Sequence[FitOrder]) -> tuple[FitOrder, ...]:
+@lru_cache(maxsize=256)
+def normal(order: tuple[FitOrder, ...]) -> tuple[FitOrder, ...]:
     """``order`` without what cannot matter: repeated fields, and all that comes after the unique key.
 
     A score that ends the order is followed by the decode speed, which splits the many equal scores.

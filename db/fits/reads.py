@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import Enum, auto
+from functools import lru_cache
 
 from db.fits.by_index import indexed_rows, lateral_rows, parts, ranked_rows
 from db.fits.by_scan import is_scanned, scanned_rows
@@ -44,8 +45,9 @@ class Way(Enum):
     BY_RANK = auto()
 
 
+@lru_cache(maxsize=1024)
 def way_of(
-    dialect: str, query: FitQuery, order: Sequence[FitOrder], owner: FitOwner | None = None, owners: int = 1
+    dialect: str, query: FitQuery, order: tuple[FitOrder, ...], owner: FitOwner | None = None, owners: int = 1
 ) -> Way:
     """The way to read a list in ``order``, or those of several owners; ``query`` is then that of any one of them.
 
@@ -69,7 +71,7 @@ async def page_fits(
     reader: Reader,
     generation: Generation,
     query: FitQuery,
-    order: Sequence[FitOrder] = (),
+    order: tuple[FitOrder, ...] = (),
     *,
     after: FitCursor | None = None,
     before: FitCursor | None = None,
@@ -102,7 +104,7 @@ async def top_fits(
     owner: FitOwner,
     ids: Sequence[int],
     query: FitQuery,
-    order: Sequence[FitOrder],
+    order: tuple[FitOrder, ...],
     limit: int,
     *,
     backwards: bool = False,
