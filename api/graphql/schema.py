@@ -163,6 +163,8 @@ class FitSchema(PreparedSchema):
     async def stream(self, query: str | None, *args: Any, **kwargs: Any) -> Any:
         """Run over a streaming transport; each operation is pinned to the state at its own start."""
         context = kwargs.get("context_value")
+        # Some clients send an empty name for none.
+        kwargs["operation_name"] = kwargs.get("operation_name") or None
         if isinstance(context, RequestContext):
             context = kwargs["context_value"] = await context.renewed()
         results = await super().stream(query, *args, **kwargs)

@@ -108,6 +108,20 @@ async def test_queries_run_over_the_socket_too(browser: Browser) -> None:
         assert (await socket.receive_json())["payload"]["data"] == {"__typename": "Query"}
 
 
+async def test_an_empty_name_of_an_operation_is_none_over_the_socket(browser: Browser) -> None:
+    async with browser() as client, connect(client) as socket:
+        await start(socket)
+        for number, query in enumerate(("{ __typename }", DECODE)):
+            asked = {"query": query, "operationName": "", "variables": None, "extensions": None}
+            await socket.send_json({"id": str(number), "type": "subscribe", "payload": asked})
+            answer = await socket.receive_json()
+            assert (answer["type"], answer["id"]) == ("next", str(number))
+            assert "errors" not in answer["payload"]
+            await socket.send_json({"id": str(number), "type": "complete"})
+            if number == 0:
+                assert (await socket.receive_json())["type"] == "complete"
+
+
 @pytest.mark.parametrize(
     ("query", "code"),
     [
