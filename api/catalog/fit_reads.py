@@ -30,6 +30,8 @@ Pair: TypeAlias = tuple[int, int]
 PairKey: TypeAlias = tuple[Pair, int | None]
 #: An owner's id, kind of owner, query, order, size of the page, whether it is the last page.
 TopKey: TypeAlias = tuple[int, FitOwner, FitQuery, tuple[FitOrder, ...], int, bool]
+#: An owner's id, kind of owner, query.
+CountKey: TypeAlias = tuple[int, FitOwner, FitQuery]
 #: Quantization, bytes of the file, bytes of the weights.
 Size: TypeAlias = tuple[QuantRecord, int, int]
 NO_FITS = FitPage(cells=[], cursors=[], has_next=False, has_previous=False)
@@ -109,6 +111,14 @@ class BatchedReads:
             for number in ids:
                 answers[(number, *shared)] = pages.get(number, NO_FITS)
         return [answers[key] for key in keys]
+
+    async def counts(self, keys: list[CountKey]) -> list[int]:
+        """How many fits each owner has."""
+        counts: dict[CountKey, int] = {}
+        for (owner, query), ids in _grouped((key[1:], key[0]) for key in keys).items():
+            read = await reads.count_of_owners(self._reader, self._view.published, owner, ids, query)
+            counts |= {(number, owner, query): count for number, count in read.items()}
+        return [counts[key] for key in keys]
 
 
 class FitReads:

@@ -9,7 +9,7 @@ from functools import cached_property
 
 from strawberry.dataloader import DataLoader
 
-from api.catalog.fit_reads import FitReads, PairKey, Size, TopKey
+from api.catalog.fit_reads import CountKey, FitReads, PairKey, Size, TopKey
 from db.fits.cells import AnyCell, FitKey
 from db.fits.query import FitPage
 
@@ -35,6 +35,10 @@ class Loaders(FitReads):
         # The loader raises an exception of a result for its key alone.
         return DataLoader(load_fn=self._batched.tops)
 
+    @cached_property
+    def _counts(self) -> DataLoader[CountKey, int]:
+        return DataLoader(load_fn=self._batched.counts)
+
     async def _load_pairs(self, keys: tuple[PairKey, ...]) -> list[list[AnyCell]]:
         return await self._pairs.load(keys)
 
@@ -48,3 +52,7 @@ class Loaders(FitReads):
     async def top_fits(self, key: TopKey) -> FitPage:
         """First or last page of the fits of an owner."""
         return await self._tops.load(key)
+
+    async def count(self, key: CountKey) -> int:
+        """How many fits an owner has."""
+        return await self._counts.load(key)

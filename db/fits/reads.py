@@ -149,27 +149,34 @@ async def count_fits(reader: Reader, generation: Generation, query: FitQuery) ->
         return generation.rows * len(slots)
     if not slots:
         return 0
-    if query.one_per is not None:
-        return await _count_groups(reader, generation, query, slots, query.one_per)
+    counted, where = _counting(query, slots)
+    statement = f"SELECT {counted} FROM {generation.table} f WHERE {where}"
+    (row,) = await rows_at(reader, generation.id, statement)
+    return int(row[0] or 0)
+
+
+async def count_of_owners(
+    reader: Reader, generation: Generation, owner: FitOwner, ids: Sequence[int], query: FitQuery
+) -> dict[int, int]:
+    """How many cells of each of several owners match, whatever ``query`` says of them; not for workloads."""
+    counts, slots = dict.fromkeys(ids, 0), slots_of(query)
+    if slots and counts:
+        column = owner.column if owner is FitOwner.ENGINE else f"f.{owner.column}"
+        counted, where = _counting(owner.among(query, tuple(counts)), slots)
+        statement = f"SELECT {column}, {counted} FROM {generation.table} f WHERE {where} GROUP BY {column}"
+        counts |= {int(row[0]): int(row[1] or 0) for row in await rows_at(reader, generation.id, statement)}
+    return counts
+
+
+def _counting(query: FitQuery, slots: Sequence[int]) -> tuple[str, str]:
+    """SQL of the number of cells, or of groups of them, and the condition on their rows ``f``."""
     # An index pays for the few rows between two bounds; beyond one, half of the table is faster read through.
-    few = query.decode_min is not None and query.decode_max is not None
-    alternatives = [conditions(query, slot, indexed=few) for slot in slots]
+    few = query.one_per is None and query.decode_min is not None and query.decode_max is not None
     # Conditions of every workload (visibility, ids) stand in WHERE, where an index can serve them.
-    shared, own = shared_and_own(alternatives)
-    counts = [f"sum(CASE WHEN {all_of(part)} THEN 1 ELSE 0 END)" if part else "count(*)" for part in own]
+    shared, own = shared_and_own([conditions(query, slot, indexed=few) for slot in slots])
     where = all_of(sorted(set(shared)))
-    statement = f"SELECT {' + '.join(counts)} FROM {generation.table} f WHERE {where}"
-    (row,) = await rows_at(reader, generation.id, statement)
-    return int(row[0] or 0)
-
-
-async def _count_groups(
-    reader: Reader, generation: Generation, query: FitQuery, slots: Sequence[int], group: FitOwner
-) -> int:
-    """How many models, accelerators or quantizations have a cell that matches."""
-    shared, own = shared_and_own([conditions(query, slot, indexed=False) for slot in slots])
+    if query.one_per is None:
+        counts = [f"sum(CASE WHEN {all_of(part)} THEN 1 ELSE 0 END)" if part else "count(*)" for part in own]
+        return " + ".join(counts), where
     either = " OR ".join(all_of(part) or "1 = 1" for part in own)
-    where = f"{all_of(sorted(set(shared)))} AND ({either})"
-    statement = f"SELECT count(DISTINCT f.{group.column}) FROM {generation.table} f WHERE {where}"
-    (row,) = await rows_at(reader, generation.id, statement)
-    return int(row[0] or 0)
+    return f"count(DISTINCT f.{query.one_per.column})", f"{where} AND ({either})"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import lru_cache
 from typing import Any, TypeAlias
 
@@ -31,6 +31,8 @@ from db.fits.query import FitOwner, FitPage, FitQuery
 
 #: Types whose objects own fits.
 Owner: TypeAlias = Model | Gpu | Quant | Engine | Workload | Host
+#: Counts the fits of a list.
+Counter: TypeAlias = Callable[[], Awaitable[int]]
 #: The arguments ``filter``, ``orderBy`` and ``onePer``.
 Asked: TypeAlias = tuple[FitFilter | None, Sequence[FitOrder] | None, FitGroup | None]
 
@@ -95,7 +97,7 @@ def selection_of(faces: Faces, asked: Asked) -> Selection:
 async def all_fits(context: RequestContext, asked: Asked, paging: Paging) -> FitConnection:
     selection = selection_of(context.faces, asked)
     page = keyset_page_of(context.services.limits, *paging)
-    return await _page(context, selection, lambda: selection.query, page, "all")
+    return await _page(context, selection, lambda: selection.query, page, "all", _counter(context, selection.query))
 
 
 async def fits_of(context: RequestContext, owner: Owner, asked: Asked, paging: Paging) -> FitConnection:
@@ -105,21 +107,18 @@ async def fits_of(context: RequestContext, owner: Owner, asked: Asked, paging: P
     if isinstance(owner, Host):
         on_host, mark = _on_host(view, owner, selection.query), f"host {owner.slug}"
         if not on_host.gpu_ids:
-            return _connection(context, NO_FITS, selection, mark, lambda: on_host)
-        return await _page(context, selection, lambda: on_host, page, mark)
+            return _connection(context, NO_FITS, selection, mark, _none)
+        return await _page(context, selection, lambda: on_host, page, mark, _counter(context, on_host))
     kind, number, mark = _owner_of(view, owner)
     is_front = isinstance(owner, Engine) and owner.front_of is not None
     allowed = kind.allowed(selection.query, number) and not is_front
-
-    def own() -> FitQuery:
-        return kind.only(selection.query, number) if allowed else dataclasses.replace(selection.query, model_ids=())
-
     if not allowed:
-        return _connection(context, NO_FITS, selection, mark, own)
+        return _connection(context, NO_FITS, selection, mark, _none)
+    counter = _counter_of(context, kind, number, selection)
     if page.after is not None or page.before is not None:
-        return await _page(context, selection, own, page, mark)
+        return await _page(context, selection, lambda: kind.only(selection.query, number), page, mark, counter)
     key = (number, kind, selection.of(kind), selection.order, page.size, page.backward)
-    return _connection(context, await context.loaders.top_fits(key), selection, mark, own)
+    return _connection(context, await context.loaders.top_fits(key), selection, mark, counter)
 
 
 def _on_host(view: CatalogView, host: Host, query: FitQuery) -> FitQuery:
@@ -142,8 +141,43 @@ def _owner_of(view: CatalogView, owner: Model | Gpu | Quant | Engine | Workload)
     return FitOwner.WORKLOAD, SLOTS.index(owner.kind), f"workload {owner.slug}"
 
 
+async def _none() -> int:
+    return 0
+
+
+def _counter(context: RequestContext, query: FitQuery) -> Counter:
+    """Function that counts the fits of a query."""
+    services, view = context.services, context.view
+
+    async def count() -> int:
+        generation = view.published
+        return await services.counts.get(
+            (generation.id, query), lambda: reads.count_fits(services.state, generation, query)
+        )
+
+    return count
+
+
+def _counter_of(context: RequestContext, kind: FitOwner, number: int, selection: Selection) -> Counter:
+    """Function that counts the fits of an owner, in one statement with those of others of its kind."""
+    if kind is FitOwner.WORKLOAD:
+        return _counter(context, kind.only(selection.query, number))
+    key = (number, kind, selection.of(kind))
+
+    async def count() -> int:
+        generation = context.view.published.id
+        return await context.services.counts.get((generation, key), lambda: context.loaders.count(key))
+
+    return count
+
+
 async def _page(
-    context: RequestContext, selection: Selection, query: Callable[[], FitQuery], page: Page, owner: str
+    context: RequestContext,
+    selection: Selection,
+    query: Callable[[], FitQuery],
+    page: Page,
+    owner: str,
+    counter: Counter,
 ) -> FitConnection:
     cursor = page.before if page.backward else page.after
     place = None if cursor is None else _place(decode_cursor(cursor, context.view.state, selection.sealed(owner)))
@@ -164,19 +198,13 @@ async def _page(
             raise
         # The checksum is right and the key is wrong: the client made this cursor.
         raise bad_input("This cursor does not belong to this list.") from error
-    return _connection(context, fits, selection, owner, query)
+    return _connection(context, fits, selection, owner, counter)
 
 
 def _connection(
-    context: RequestContext, page: FitPage, selection: Selection, owner: str, query: Callable[[], FitQuery]
+    context: RequestContext, page: FitPage, selection: Selection, owner: str, counter: Counter
 ) -> FitConnection:
-    view, services = context.view, context.services
-
-    async def count() -> int:
-        generation, asked = view.published, query()
-        return await services.counts.get(
-            (generation.id, asked), lambda: reads.count_fits(services.state, generation, asked)
-        )
+    view = context.view
 
     def cursors() -> Callable[[int], str]:
         mark = selection.sealed(owner)
@@ -188,7 +216,7 @@ def _connection(
         cursors,
         has_next=page.has_next,
         has_previous=page.has_previous,
-        counter=count,
+        counter=counter,
     )
 
 

@@ -108,6 +108,7 @@ async def test_pages_walk_all_matches_in_order_both_ways(
     # So that some filters run out of the rows of an index that they are tried on.
     monkeypatch.setattr(by_index, "WALKED_ROWS", dict.fromkeys(by_index.WALKED_ROWS, rng.choice([1, 20, 20_000])))
     # So that some pages have a bound from a sample, a rough one or a close one.
+    reads.way_of.cache_clear()
     monkeypatch.setattr(by_scan, "SAMPLED_ROWS", rng.choice([20, 150, 50_000]))
     cells = await all_cells(reader)
     query, order = random_query(rng)
@@ -206,6 +207,7 @@ async def test_first_and_last_pages_of_every_kind_of_owner(
     monkeypatch.setattr(by_index, "WALKED_ROWS", dict.fromkeys(by_index.WALKED_ROWS, rng.choice([1, 20_000])))
     monkeypatch.setattr(by_scan, "SAMPLED_ROWS", rng.choice([20, 150, 50_000]))
     by_index.tops_statement.cache_clear()
+    reads.way_of.cache_clear()
     cells = await all_cells(reader)
     query, order = random_query(rng)
     ids = {FitOwner.WORKLOAD: range(SLOT_COUNT), FitOwner.ENGINE: range(len(Engine))}.get(owner, range(1, 13))
@@ -217,6 +219,11 @@ async def test_first_and_last_pages_of_every_kind_of_owner(
             assert pages[owner_id].cells == (expected[-4:] if backwards else expected[:4])
             ends = (len(expected) > 4, False) if backwards else (False, len(expected) > 4)
             assert (pages[owner_id].has_previous, pages[owner_id].has_next) == ends
+    if owner is not FitOwner.WORKLOAD:
+        counts = await reads.count_of_owners(reader, GENERATION, owner, list(ids), query)
+        assert counts == {
+            number: sum(1 for cell in cells if matches(cell, owner.only(query, number))) for number in ids
+        }
 
 
 async def test_sizes_of_models(reader: Reader) -> None:
