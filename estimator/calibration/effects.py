@@ -77,6 +77,14 @@ def chip_of(slug: str) -> str:
     return _MEMORY_SIZE.sub("", slug)
 
 
+def die_of(accelerator: Accelerator) -> str:
+    """Key of the parts that compute alike and differ in their memory alone, such as H100 SXM5 and H200 SXM; the name of the
+    chip where its units or its clock are unknown."""
+    if accelerator.kind == "cpu" or not (accelerator.compute_units and accelerator.boost_hz):
+        return chip_of(accelerator.slug)
+    return f"{accelerator.architecture} {accelerator.compute_units} {accelerator.boost_hz / 1e6:g} {accelerator.kind}"
+
+
 def quant_class(quant: Quant) -> str:
     """Kernel class of a quant: types whose kernels reach a similar share of the bandwidth."""
     return _class_of(quant.format, quant.file_type, quant.nominal_bits)
@@ -242,7 +250,7 @@ def factor_values(
         "moe|family": f"{family}|{'server' if engine in _SERVERS else backend.value}" if is_moe else None,
         "moe|quant": kind if is_moe else None,
         "gpu": accelerator.slug,
-        "chip": chip_of(accelerator.slug),
+        "chip": die_of(accelerator),
         "architecture": architecture,
         "architecture|vendor": f"{architecture}|{vendor}",
         "model": model,

@@ -16,7 +16,7 @@ from estimator.calibration.effects import (
     PREFILL_FACTORS,
     SLOPES,
     barrier_scale,
-    chip_of,
+    die_of,
     effect_name,
     factor_values,
     family_of,
@@ -92,7 +92,7 @@ class TermLogs:
         for index, effects, term in _OF_ONE_GPU:
             known = self._decode if effects == "decode" else self._prefill
             out[:, index] += known.get(effect_name(term, "gpu", gpu.slug), 0.0)
-            out[:, index] += known.get(effect_name(term, "chip", chip_of(gpu.slug)), 0.0)
+            out[:, index] += known.get(effect_name(term, "chip", die_of(gpu)), 0.0)
         return out
 
     def _class_logs(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from estimator.calibration.effects import barrier_scale, threads_of, unit_clocks_s
+from estimator.calibration.effects import barrier_scale, die_of, threads_of, unit_clocks_s
 from estimator.calibration.term_logs import TermLogs
 from estimator.speed.roofline import DECODE_TERMS
 from estimator.types import Backend, Engine
@@ -36,3 +36,17 @@ def test_a_layer_of_a_wide_processor_costs_more() -> None:
     desktop, server = (terms.of_gpu(processor, stack, quants, True)[0] for processor in (DESKTOP, SERVER))
     assert server[fixed] > desktop[fixed] + 1.5
     assert server[read] == desktop[read]
+
+
+@pytest.mark.parametrize(
+    ("slug", "other", "alike"),
+    [
+        ("h100-sxm5-80-gb", "h200-sxm-141-gb", True),
+        ("h100-pcie-80-gb", "h200-sxm-141-gb", False),
+        ("rtx-4090", "rtx-4090-48-gb-modded", True),
+        ("apple-m4-max-40c-48gb", "apple-m4-max-40c-64gb", True),
+        ("cpu-ddr5-5600-2ch", "cpu-ddr5-5600-8ch", False),
+    ],
+)
+def test_parts_that_differ_in_memory_alone_are_of_one_die(slug: str, other: str, alike: bool) -> None:
+    assert (die_of(ENTITIES.accelerators[slug]) == die_of(ENTITIES.accelerators[other])) is alike
