@@ -94,7 +94,7 @@ def board(catalog: Catalog, gpu: str) -> Board | None:
         supply_w=facts["suggested_supply_w"],
         length_mm=facts["length_mm"],
         connectors=facts["connectors"],
-        cooling=facts["cooling"],
+        cooling=facts.get("cooling"),  # not stored by releases before it
         source=facts["source"],
     )
 

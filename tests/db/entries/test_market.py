@@ -89,3 +89,12 @@ def test_names_of_other_entities_are_checked(tmp_path: Path) -> None:
 def test_today_is_the_newest_date(bundled_catalog: Catalog) -> None:
     assert market.newest_date(bundled_catalog) == "2026-11-09"
     assert market.newest_date(dataclasses.replace(bundled_catalog, prices={})) == ""
+
+
+def test_a_board_that_an_older_release_stored_has_no_known_cooling(bundled_catalog: Catalog) -> None:
+    slug, prices = next((slug, prices) for slug, prices in bundled_catalog.prices.items() if prices["board"])
+    facts = {name: value for name, value in prices["board"].items() if name != "cooling"}
+    stored = dataclasses.replace(bundled_catalog, prices={slug: {**prices, "board": facts}})
+    read = market.board(stored, slug)
+    assert read is not None
+    assert read.cooling is None
