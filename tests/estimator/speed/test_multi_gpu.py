@@ -11,7 +11,7 @@ import pytest
 
 from db.entries import specs
 from estimator.calibration.coefficients import Calibration
-from estimator.calibration.effects import chip_of
+from estimator.calibration.effects import die_of
 from estimator.calibration.intervals import DEPTH
 from estimator.estimate import estimate
 from estimator.speed.coefficients import depth_log
@@ -264,14 +264,15 @@ def test_what_one_backend_has_shown_tells_nothing_of_another() -> None:
     assert vulkan.decode.evidence is Evidence.EXTRAPOLATED
 
 
-def test_parts_that_differ_by_the_size_of_their_memory_share_what_one_has_shown() -> None:
+def test_parts_of_one_die_share_what_one_has_shown() -> None:
     effects = CALIBRATION.data["decode"]["effects"]
     name = max(
         (effect for effect in effects if effect.startswith("whole/chip:")), key=lambda effect: abs(effects[effect])
     )
-    slug = name.removeprefix("whole/chip:")
-    twin = next(gpu for gpu in CATALOG.gpus if chip_of(gpu) == slug)
-    other = replace(accelerator(twin), slug=f"{slug}-999gb")
-    stranger = replace(other, slug="another-card")
+    die = name.removeprefix("whole/chip:")
+    twin = next(card for card in map(accelerator, CATALOG.gpus) if die_of(card) == die)
+    other = replace(twin, slug="another-card")
+    assert other.boost_hz is not None
+    stranger = replace(other, boost_hz=other.boost_hz * 1.0001)
     known, unknown = (decode_s(ask("llama-3.2-1b", card, "q4-k-m", 1)) for card in (other, stranger))
-    assert known / unknown == pytest.approx(math.exp(effects[name]), rel=1e-6)
+    assert known / unknown == pytest.approx(math.exp(effects[name]), rel=1e-3)
