@@ -59,9 +59,13 @@ class Setups:
         a quant). ``recency`` (models,) breaks ties of models.
         """
         at = np.flatnonzero(self.sensible)
-        order = at[ranked(self.rating[at], self.worth[at], self.seconds[at], recency[self.model[at]])]
+        best_rating = np.full(int(self.model.max(initial=-1)) + 1, -np.inf)
+        np.maximum.at(best_rating, self.model[at], self.rating[at])
+        # Only the best rated of each model need an order: a whole machine has tens of thousands of setups.
+        leading = at[self.rating[at] == best_rating[self.model[at]]]
+        order = leading[ranked(self.rating[leading], self.worth[leading], self.seconds[leading])]
         models, first = np.unique(self.model[order], return_index=True)
-        best = np.full(int(self.model.max(initial=-1)) + 1, -1)
+        best = np.full(len(best_rating), -1)
         best[models] = order[first]
         top = best[self.model[at]]
         alike = at[(self.rating[at] >= self.rating[top] - ALIKE_POINTS) & (self.way[at] == self.way[top])]
