@@ -276,3 +276,18 @@ def test_parts_of_one_die_share_what_one_has_shown() -> None:
     stranger = replace(other, boost_hz=other.boost_hz * 1.0001)
     known, unknown = (decode_s(ask("llama-3.2-1b", card, "q4-k-m", 1)) for card in (other, stranger))
     assert known / unknown == pytest.approx(math.exp(effects[name]), rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("model", "quant"),
+    [
+        ("qwen3-32b", "fp8"),
+        ("llama-3.1-8b", "f16"),
+        ("gpt-oss-20b", "mxfp4"),
+        ("qwen3-30b-a3b", "fp8"),
+        ("qwen3-32b", "q4-k-m"),
+    ],
+)
+def test_more_bandwidth_on_the_same_die_is_not_slower(model: str, quant: str) -> None:
+    h100, h200 = (decode_s(ask(model, accelerator(slug), quant, 1)) for slug in ("h100-sxm5-80-gb", "h200-sxm-141-gb"))
+    assert h200 < 1.02 * h100
