@@ -105,11 +105,13 @@ def memory_plot(fit: FitRecord, contexts: Sequence[Step]) -> Markup | str:
 
 
 def frontier_plot(options: Sequence[tuple[FitRecord, Answers]]) -> Markup | str:
-    """Speed against the loss of each quantization that runs; empty for fewer than three."""
+    """Speed against the loss of each quantization that runs; empty for fewer than three, or for one loss of all."""
     running = [(fit, answers) for fit, answers in options if fit.estimate.decode is not None and fit.weights_known]
     if len(running) < 3:
         return ""
     loss = np.array([max(answers.loss.points, _LEAST_LOSS) for _, answers in running])
+    if loss.min() == loss.max():
+        return ""
     speed = np.array([fit.estimate.decode.value for fit, _ in running if fit.estimate.decode is not None])
     best = frontier(-loss, 1.0 / np.maximum(speed, 1e-9))
     plot = Plot(

@@ -131,7 +131,7 @@ def _told(error: ApiError, typed: str) -> str:
     """The message of an error without the names that are links below it."""
     if error.code is ErrorCode.AMBIGUOUS_NAME:
         return f"“{typed}” fits several entries. More of the name leaves fewer."
-    return error.message.partition("; did you mean")[0]
+    return error.message.partition(" Did you mean")[0]
 
 
 async def no_page(request: Request, _: Exception) -> Response:

@@ -48,6 +48,23 @@ class ModelKind(StrEnum):
     CHAT = "chat"
     REASONING = "reasoning"
     CODER = "coder"
+    MIXTURE_OF_EXPERTS = "mixture-of-experts"
+    DENSE = "dense"
+
+
+def kinds_of(entry: Entry, traits: ModelTraits) -> list[ModelKind]:
+    """Kinds of a model; one before its post-training is of no other kind, as it does not follow instructions."""
+    if traits.base:
+        return [ModelKind.BASE]
+    is_mixture = bool((entry.get("moe") or {}).get("n_experts"))
+    holds = {
+        ModelKind.CHAT: True,
+        ModelKind.REASONING: traits.thinking != "never",
+        ModelKind.CODER: traits.specialty == "coder",
+        ModelKind.MIXTURE_OF_EXPERTS: is_mixture,
+        ModelKind.DENSE: not is_mixture,
+    }
+    return [kind for kind, is_held in holds.items() if is_held]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +77,9 @@ class Wanted:
     released_from: str | None = None
 
     def takes(self, entry: Entry, traits: ModelTraits) -> bool:
-        """Whether a model passes; base models only when they are asked for, as they do not follow instructions."""
-        kinds = {
-            ModelKind.BASE: traits.base,
-            ModelKind.CHAT: not traits.base,
-            ModelKind.REASONING: not traits.base and traits.thinking != "never",
-            ModelKind.CODER: not traits.base and traits.specialty == "coder",
-        }
+        """Whether a model passes; base models only when they are asked for."""
         return (
-            kinds[self.kind or ModelKind.CHAT]
+            (self.kind or ModelKind.CHAT) in kinds_of(entry, traits)
             and (self.family is None or entry["family"].casefold() == self.family.casefold())
             and (self.license is None or (entry["license"] or "").casefold() == self.license.casefold())
             and (self.released_from is None or (entry["release_date"] or "") >= self.released_from)

@@ -13,8 +13,10 @@ from rich.table import Table
 
 from api.answers.choices import purchases as answers
 from api.answers.choices.machine import resolved
+from api.answers.choices.models import ModelKind, Wanted
 from api.answers.choices.reasons import seconds_text
 from api.cli.choices.market import price_json
+from api.cli.choices.recommend import member
 from api.cli.exit_codes import NO_ANSWER
 from api.errors import QuestionError
 from db.entries import specs
@@ -30,6 +32,7 @@ class Asked:
     """The command line's words."""
 
     models: Sequence[str]
+    kind: str | None
     gpu: str | None
     workload: str
     budget_usd: float | None
@@ -62,7 +65,8 @@ def buy_command(asked: Asked, number: int, *, as_json: bool) -> int:
             loss_points=asked.max_loss,
             users=asked.users,
         )
-        answer = answers.purchases(catalog, Calibration.load(), asked.models, needs, terms)
+        wanted = Wanted(kind=None if asked.kind is None else member(ModelKind, "kind", asked.kind))
+        answer = answers.purchases(catalog, Calibration.load(), asked.models, needs, terms, wanted=wanted)
     except QuestionError as error:
         print(f"fitgraph: {error}", file=sys.stderr)
         return NO_ANSWER

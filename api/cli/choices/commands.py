@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 choices_app = typer.Typer()
+_KINDS = "base, chat, reasoning, coder, mixture-of-experts or dense"
 
 
 @choices_app.command(
@@ -25,7 +26,7 @@ def recommend(
     users: Annotated[int | None, typer.Option(help="People answered at once.", min=1, max=1024)] = None,
     family: Annotated[str | None, typer.Option(help="Only models of this family.")] = None,
     license: Annotated[str | None, typer.Option(help="Only models of this licence.")] = None,
-    kind: Annotated[str | None, typer.Option(help="Only models of a kind: base, chat, reasoning or coder.")] = None,
+    kind: Annotated[str | None, typer.Option(help=f"Only models of a kind: {_KINDS}.")] = None,
     released_from: Annotated[str | None, typer.Option(help="Only models from this month on, as 2025-06.")] = None,
     budget_usd: Annotated[float | None, typer.Option(help="With --model: most that may be paid.", min=1)] = None,
     min_tok_s: Annotated[float | None, typer.Option(help="With --model: least decode speed.", min=0.1)] = None,
@@ -77,11 +78,13 @@ def serving(
 
 
 @choices_app.command(
-    epilog="Examples: `fitgraph buy 'Qwen3 32B' --users 20`, `fitgraph buy --budget-usd 2500 --min-tok-s 20`, "
+    epilog="Examples: `fitgraph buy 'Qwen3 32B' --users 20`, "
+    "`fitgraph buy --kind mixture-of-experts --budget-usd 2500 --min-tok-s 20`, "
     "`fitgraph buy 'gpt-oss 120B' --vendor apple`, `fitgraph buy --gpu 'H100 PCIe' --hours-a-month 100`"
 )
 def buy(
     models: Annotated[list[str] | None, typer.Argument(help="Models, any of which will do; default: the best.")] = None,
+    kind: Annotated[str | None, typer.Option(help=f"With no model named, the best of a kind: {_KINDS}.")] = None,
     gpu: Annotated[str | None, typer.Option(help="Instead of a model: this accelerator, bought or rented.")] = None,
     workload: Annotated[str, typer.Option(help="chat, coding, agentic-coding, reasoning or rag.")] = "coding",
     budget_usd: Annotated[float | None, typer.Option(help="Most that may be paid, US dollars.", min=1)] = None,
@@ -108,7 +111,7 @@ def buy(
     from api.cli.choices.buy import Asked, buy_command
 
     asked = Asked(
-        models or (), gpu, workload, budget_usd, min_tok_s, max_ttft_ms, max_loss, context, users, cards, computer,
+        models or (), kind, gpu, workload, budget_usd, min_tok_s, max_ttft_ms, max_loss, context, users, cards, computer,
         vendor or (), new_only, region, hours_a_month, electricity_usd_per_kwh,
     )  # fmt: skip
     raise typer.Exit(buy_command(asked, number, as_json=as_json))

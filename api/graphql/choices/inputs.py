@@ -241,6 +241,8 @@ describe(
         "CHAT": "Any model that follows instructions.",
         "REASONING": "A model that can think before it answers.",
         "CODER": "A model made for code.",
+        "MIXTURE_OF_EXPERTS": "A model of which a token passes a few of many experts.",
+        "DENSE": "A model of which a token passes all weights.",
     },
 )
 

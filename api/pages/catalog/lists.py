@@ -10,13 +10,14 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from api.answers.choices.models import kinds_of
 from api.answers.choices.prices import prices_of
 from api.catalog.fit_reads import FitReads
 from api.catalog.records import GpuRecord, ModelRecord
 from api.catalog.search import relevance
 from api.catalog.view import CatalogView
 from api.pages.asked import Asked
-from api.pages.catalog.traits import KIND_NAMES, Abilities, kinds_of
+from api.pages.catalog.traits import KIND_NAMES, Abilities
 from api.pages.forms import MEMORIES, SIZES, Entry, Options, Select, pager, with_any
 from api.pages.responses import breadcrumbs, html
 from api.pages.wording import GPU_KINDS, RELEASE_NOTES, VENDORS, billions, context_length, dollars, memory_gib
@@ -62,7 +63,7 @@ def _models(view: CatalogView, asked: Asked) -> dict[str, Any]:
         and license_ in ("", model.entry["license"])
         and family in ("", model.entry["family"])
         and (most is None or (model.entry["params_total_b"] or 0) <= most)
-        and (kind is None or kind in kinds_of(abilities.traits[model.slug]))
+        and (kind is None or kind in kinds_of(model.entry, abilities.traits[model.slug]))
     ]
     if not text or "order" in asked.names:
         rows = sorted(rows, key=_model_key(order, abilities, ability))

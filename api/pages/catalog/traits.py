@@ -13,7 +13,7 @@ from estimator.calibration.scale import KINDS
 from estimator.judgement.capability import Capability, CapabilityTable
 
 ABILITY_NAMES = {kind: kind.replace("_", " ").capitalize() for kind in KINDS}
-KIND_NAMES: dict[str, str] = {kind.value: kind.value.capitalize() for kind in ModelKind}
+KIND_NAMES: dict[str, str] = {kind.value: kind.value.replace("-", " ").capitalize() for kind in ModelKind}
 
 
 class Abilities:
@@ -33,15 +33,3 @@ class Abilities:
     def of(self, slug: str) -> dict[str, Capability]:
         """Capability of a model by kind of work."""
         return self._table[slug]
-
-
-def kinds_of(traits: ModelTraits) -> list[str]:
-    """Kinds of a model, as recommendations tell them apart."""
-    if traits.base:
-        return [ModelKind.BASE.value]
-    kinds = [ModelKind.CHAT.value]
-    if traits.thinking != "never":
-        kinds.append(ModelKind.REASONING.value)
-    if traits.specialty == "coder":
-        kinds.append(ModelKind.CODER.value)
-    return kinds

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.answers.choices import purchases as answers
+from api.answers.choices.models import ModelKind, Wanted
 from api.answers.choices.paces import Recent
 from api.answers.choices.reasons import seconds_text
 from api.answers.searches import search
@@ -18,6 +19,7 @@ from api.answers.story import pair_slug
 from api.catalog.fit_reads import FitReads
 from api.catalog.view import CatalogView
 from api.pages.asked import Asked
+from api.pages.catalog.traits import KIND_NAMES
 from api.pages.forms import Entry, Options, Select, with_any, workload_of, workload_options
 from api.pages.responses import breadcrumbs, html
 from api.pages.wording import PRICE_KINDS, VENDORS, dollars
@@ -30,7 +32,7 @@ from estimator.judgement.purchases import Purchase, Rental
 ROWS = 10
 _KEPT = 32
 _USED: Options = (("yes", "Used is fine"), ("no", "New only"))
-Key: TypeAlias = tuple[tuple[str, ...], Needs, Terms]
+Key: TypeAlias = tuple[tuple[str, ...], Needs, Terms, Wanted]
 
 
 class Kept(Recent[Key, answers.Answer]):
@@ -57,6 +59,7 @@ def _values(view: CatalogView, asked: Asked) -> dict[str, Any]:
         users=asked.whole("users", 1, 10_000),
     )
     vendor = asked.choice("vendor", {"": None, **{name: name for name in VENDORS}}, "")
+    kind = asked.choice("kind", {"": None, **{kind.value: kind for kind in ModelKind}}, "")
     terms = replace(
         answers.terms_of(view.catalog),
         budget_usd=asked.number("budget", 50, 10_000_000),
@@ -69,6 +72,7 @@ def _values(view: CatalogView, asked: Asked) -> dict[str, Any]:
             Entry("budget", "Budget, US dollars", asked.text("budget"), "2,500", numeric=True),
             Select("workload", "For", workload_options(view), workload.slug),
             Entry("model", "Model", text, "the best one"),
+            Select("kind", "Kind of the best one", with_any(KIND_NAMES.items()), kind or ""),
             Entry("users", "People", asked.text("users"), "1", numeric=True),
             Entry("tok_s", "At least, tok/s", asked.text("tok_s"), f"{needs.workload.minimum_decode_tok_s:g}", numeric=True),
             Entry("context", "Context, tokens", asked.text("context"), f"{workload.spec.context_tokens:,}", numeric=True),
@@ -81,11 +85,11 @@ def _values(view: CatalogView, asked: Asked) -> dict[str, Any]:
     }  # fmt: skip
     if not values["asked"]:
         return values
-    models = () if model is None else (model.slug,)
-    kept, key = view.derived(Kept), (models, needs, terms)
+    models, wanted = () if model is None else (model.slug,), Wanted(kind=kind)
+    kept, key = view.derived(Kept), (models, needs, terms, wanted)
     answer = kept.get(key)
     if answer is None:
-        answer = answers.purchases(view.catalog, view.calibration, models, needs, terms)
+        answer = answers.purchases(view.catalog, view.calibration, models, needs, terms, wanted=wanted)
         kept.keep(key, answer)
     return values | _lists(answer)
 

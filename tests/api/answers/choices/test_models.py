@@ -51,6 +51,9 @@ def test_filters_take_what_was_asked_for() -> None:
         traits[entry.model["slug"]].base
         for entry in choice(gpu, "coding", mode, 5, Wanted(kind=ModelKind.BASE)).entries
     )
+    for kind, is_mixture in ((ModelKind.MIXTURE_OF_EXPERTS, True), (ModelKind.DENSE, False)):
+        entries = choice(gpu, "coding", mode, 20, Wanted(kind=kind)).entries
+        assert {bool((entry.model.get("moe") or {}).get("n_experts")) for entry in entries} == {is_mixture}
     new = choice(gpu, "chat", mode, 5, Wanted(license="apache-2.0", released_from="2026-01")).entries
     assert new
     for entry in new:

@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from api.cli.app import app
+from db.entries.files import load_catalog
 
 RUNNER = CliRunner()
 MODEL = ["buy", "Qwen3 32B", "--vendor", "apple", "--workload", "chat", "-n", "3"]
@@ -43,6 +44,19 @@ def test_more_money_buys_something_better_or_the_answer_says_why_not() -> None:
     assert answers["2500"]["budget_left"] is None
     assert firsts["40000"]["price_usd"] < 20000
     assert answers["40000"]["budget_left"].startswith("The first leaves over half of the budget")
+
+
+def test_the_best_of_a_kind() -> None:
+    kind = ["--kind", "mixture-of-experts"]
+    result = RUNNER.invoke(app, ["buy", *kind, "--budget-usd", "2500", "--min-tok-s", "20", "--json"])
+    rows = json.loads(result.stdout)["purchases"]
+    assert rows
+    models = load_catalog().models
+    for row in rows:
+        assert models[row["model"]]["moe"]["n_experts"] > 1
+        assert row["price_usd"] <= 2500
+        assert row["decode_tok_s"] >= 20
+    assert RUNNER.invoke(app, ["buy", "--kind", "large"]).exit_code == 3
 
 
 def test_a_card_without_a_fan_carries_a_caution() -> None:

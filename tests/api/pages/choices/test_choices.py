@@ -98,6 +98,8 @@ async def test_an_error_names_the_choices_once_and_writes_numbers_out(client: ht
     several = (await client.get("/model/llama")).text
     assert "“llama” fits several entries." in unescape(several)
     assert several.count("llama-2-7b") == 1
+    unknown = (await client.get("/model/llama-nothing")).text
+    assert unescape(unknown).count("Did you mean") == 1
     assert "from 50 to 10,000,000" in (await client.get("/buy?budget=many")).text
 
 
@@ -110,6 +112,10 @@ async def test_purchases_are_within_the_budget_and_near_misses_say_what_they_mis
     assert max(prices) <= 2500
     assert "above the budget" in rest
     assert (await client.get("/buy?budget=many")).status_code == 400
+    dense = await page(client, "/buy?budget=2500&kind=dense")
+    assert dense.split('id="meets"')[1].count("llama-3.1-8b") > 0
+    assert "kimi-linear" not in dense
+    assert (await client.get("/buy?budget=2500&kind=large")).status_code == 400
 
 
 async def test_a_size_in_front_of_people_is_searched_for(client: httpx.AsyncClient) -> None:
