@@ -8,6 +8,7 @@ from typing import Annotated
 import strawberry
 
 from api.answers.choices import purchases as answers
+from api.answers.choices.models import ModelKind, Wanted
 from api.answers.searches import search
 from api.catalog.live import require_facts
 from api.catalog.view import CatalogView
@@ -61,6 +62,9 @@ class PurchaseInput:
         default=None,
         description=f"Models, any of which will do, by slug or alias, at most {MAX_MODELS}; the best of all when left out.",
     )
+    model_kind: ModelKind | None = strawberry.field(
+        default=None, description="With no models named: the best of this kind."
+    )
     workload: WorkloadKind = strawberry.field(default=WorkloadKind.CODING, description="The workload.")
     decode_tokens_per_second: float | None = strawberry.field(
         default=None, description="Least decode speed of each user, tokens per second."
@@ -110,6 +114,7 @@ class BuyingQueries:
                 needs,
                 terms,
                 mode or OperatingMode.BALANCED,
+                Wanted(kind=input.model_kind),
             )
         except QuestionError as error:
             raise ApiError(error.code, str(error)) from error

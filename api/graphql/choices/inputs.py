@@ -232,21 +232,6 @@ def wanted_of(asked: RecommendationInput) -> Wanted:
     return Wanted(asked.family, asked.license, asked.model_kind, asked.released_from)
 
 
-describe(
-    ModelKind,
-    "ModelKind",
-    "Kind of a model.",
-    {
-        "BASE": "A model before its post-training, which continues a text and follows no instructions.",
-        "CHAT": "Any model that follows instructions.",
-        "REASONING": "A model that can think before it answers.",
-        "CODER": "A model made for code.",
-        "MIXTURE_OF_EXPERTS": "A model of which a token passes a few of many experts.",
-        "DENSE": "A model of which a token passes all weights.",
-    },
-)
-
-
 class RecommendationAim(Enum):
     SCORE = recommend.Aim.SCORE
     FASTEST = recommend.Aim.FASTEST

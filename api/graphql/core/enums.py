@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from enum import Enum, StrEnum
 
+from api.answers.choices.models import ModelKind
 from api.graphql.core.described import describe
 from estimator.judgement.capability import CapabilityEvidence
 from estimator.types import Backend as BackendKind
@@ -36,6 +37,19 @@ describe(
         "AGENTIC_CODING": "An agent that reads and writes a repository over many turns.",
         "REASONING": "Short questions with long chains of thought.",
         "RAG": "Answers over many retrieved passages.",
+    },
+)
+describe(
+    ModelKind,
+    "ModelKind",
+    "Kind of a model.",
+    {
+        "BASE": "A model before its post-training, which continues a text and follows no instructions.",
+        "CHAT": "Any model that follows instructions.",
+        "REASONING": "A model that can think before it answers.",
+        "CODER": "A model made for code.",
+        "MIXTURE_OF_EXPERTS": "A model of which a token passes a few of many experts.",
+        "DENSE": "A model of which a token passes all weights.",
     },
 )
 describe(

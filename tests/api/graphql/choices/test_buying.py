@@ -101,6 +101,14 @@ async def test_purchases_meet_the_need_at_dated_prices(data: Any) -> None:
         assert rental["breakEvenMonths"] == pytest.approx(first / rental["usdPerMonth"])
 
 
+@pytest.mark.parametrize(("kind", "is_mixture"), [("MIXTURE_OF_EXPERTS", True), ("DENSE", False)])
+async def test_the_best_model_of_a_kind(data: Any, kind: str, is_mixture: bool) -> None:
+    query = """query($kind: ModelKind) { purchases(input: {modelKind: $kind}, buyer: {budgetUsd: 5000}) {
+        meeting { model { mixtureOfExperts { expertCount } } } } }"""
+    meeting = (await data(query, kind=kind))["purchases"]["meeting"]
+    assert {purchase["model"]["mixtureOfExperts"] is not None for purchase in meeting} == {is_mixture}
+
+
 async def test_lists_are_shortened(data: Any) -> None:
     purchases = (await data(PURCHASES, **{"for": {"models": ["llama-3.1-8b"]}, "first": 1}))["purchases"]
     assert [len(purchases[name]) for name in ("meeting", "unpriced")] == [1, 1]
