@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from api.answers.choices.models import ModelKind
 from estimator.types import WorkloadKind
 
 _AMOUNT = r"(\d[\d,]*(?:\.\d+)?)\s*(k)?"
@@ -40,6 +41,10 @@ _BEFORE_USE = r"\b(?:for|to|as|do|doing|about|best|good)\s+(?:(?:a|an|my|our|loc
 _SIZE = (
     r"(?<![\w.-])(\d+(?:\.\d+)?)\s*b(?:illion)?(?:[\s-]*(?:param(?:eter)?s?|models?|llms?|class|moe|dense))*(?![\w-])"
 )
+_BEST_OF_KIND = (
+    (r"\bbest\s+(?:moe|mixture[\s-]of[\s-]experts)\b", ModelKind.MIXTURE_OF_EXPERTS),
+    (r"\bbest\s+dense\b", ModelKind.DENSE),
+)
 _NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 _TENS = {"fifteen": 15, "twenty": 20, "thirty": 30, "forty": 40, "fifty": 50, "hundred": 100}
 _COUNTED = {word: number for number, word in enumerate(_NUMBERS)} | _TENS
@@ -63,7 +68,8 @@ _FILLERS = frozenset(
 class Wish:
     """Conditions of a question, each None where it says nothing of it; ``names`` is the rest without filling words.
 
-    ``size_b`` is a number of weights that stands for no named model, in billions.
+    ``size_b`` is a number of weights that stands for no named model, in billions; ``best_of`` is the kind of which the
+    best model is asked for.
     """
 
     names: str
@@ -73,6 +79,7 @@ class Wish:
     context_tokens: int | None = None
     use: WorkloadKind | None = None
     size_b: float | None = None
+    best_of: ModelKind | None = None
 
     @property
     def is_plain(self) -> bool:
@@ -99,6 +106,9 @@ class _Text:
         match = self.take(patterns)
         return None if match is None else float(match[1].replace(",", "")) * (thousand if match[2] else 1)
 
+    def best_of(self) -> ModelKind | None:
+        return next((kind for pattern, kind in _BEST_OF_KIND if self.take((pattern,))), None)
+
     def use(self) -> WorkloadKind | None:
         for kind, words in _USES.items():
             if self.take(
@@ -113,7 +123,7 @@ def wish_of(text: str, is_name: Callable[[str], bool]) -> Wish:
     left = _Text(_digits(text.strip().rstrip("?!.")))
     budget, speed = left.amount(_BUDGET), left.amount(_SPEED)
     people, context = left.amount(_PEOPLE), left.amount(_CONTEXT, 1024)
-    use = left.use()
+    use, best_of = left.use(), left.best_of()
     names = _without_fillers(left.rest)
     size = None
     if not is_name(names):
@@ -129,6 +139,7 @@ def wish_of(text: str, is_name: Callable[[str], bool]) -> Wish:
         None if context is None else round(context),
         use,
         size,
+        best_of,
     )
 
 

@@ -36,7 +36,7 @@ SAMPLES: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
     ("gpt-oss 120B on Strix Halo 128 GB", (("model", "gpt-oss-120b"), ("gpu", "strix-halo-8060s-128gb"))),
     ("16 GB M4 Mac for coding", (("gpu", "apple-m4-10c-16gb"),)),
     ("2x RTX 3090", (("gpu", "rtx-3090"),)),
-    ("$2,500 for a 70B at 20 tok/s", ()),
+    ("$2,500 for a 70B or the best MoE at 20 tok/s", ()),
     ("Qwen3 32B for 20 users", (("model", "qwen3-32b"),)),
 )
 

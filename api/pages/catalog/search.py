@@ -16,7 +16,7 @@ from api.catalog.fit_reads import FitReads
 from api.catalog.search import relevance
 from api.catalog.view import CatalogView
 from api.pages.asked import Asked
-from api.pages.catalog.traits import Abilities
+from api.pages.catalog.traits import KIND_NAMES, Abilities
 from api.pages.readings import TYPED, typed
 from api.pages.responses import COMMON, html
 from api.pages.wording import billions
@@ -79,7 +79,7 @@ def _bought_or_served(wish: Wish, model: str | None) -> str:
         return _address("/serve", model=model, people=wish.people, workload=use)
     return _address(
         "/buy", model=model, budget=wish.budget_usd, users=wish.people, tok_s=wish.decode_tok_s,
-        context=wish.context_tokens, workload=use,
+        context=wish.context_tokens, workload=use, kind=None if model is not None else wish.best_of,
     )  # fmt: skip
 
 
@@ -130,7 +130,6 @@ def _sized(view: CatalogView, wish: Wish, size_b: float) -> list[Group]:
     ]
     groups: list[Group] = [(f"Models of about {size_b:g}B, most able first", rows)]
     if open_ended:
-        groups.append(
-            ("Of any size", [("The best model for it", _bought_or_served(wish, None), "what to buy or rent")])
-        )
+        best = "The best model for it" + ("" if wish.best_of is None else f": {KIND_NAMES[wish.best_of].lower()}")
+        groups.append(("Of any size", [(best, _bought_or_served(wish, None), "what to buy or rent")]))
     return groups

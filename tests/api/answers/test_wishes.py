@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from api.answers.choices.models import ModelKind
 from api.answers.wishes import Wish, wish_of
 from estimator.types import WorkloadKind
 
@@ -21,6 +22,11 @@ _NAMES = {"qwen3 32b", "16 gb m4 mac", "macbook air m4 16 gb", "qwen3-coder 30b"
         ("twenty users of a 32B model", Wish("", people=20, size_b=32)),
         ("team of 20 developers, qwen3-coder 30b", Wish("qwen3-coder 30b", people=20)),
         ("qwen3 32b to 20 concurrent users with 32k context", Wish("qwen3 32b", people=20, context_tokens=32768)),
+        (
+            "$2,500 for a 70B or the best MoE at 20 tok/s",
+            Wish("", budget_usd=2500, decode_tok_s=20, size_b=70, best_of=ModelKind.MIXTURE_OF_EXPERTS),
+        ),
+        ("the best dense model under $1,000", Wish("", budget_usd=1000, best_of=ModelKind.DENSE)),
         ("H100 for agents", Wish("H100", use=WorkloadKind.AGENTIC_CODING)),
     ],
 )

@@ -29,6 +29,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
         ("llama 3.1 8b for 20 users", "/serve?model=llama-3.1-8b&people=20"),
         ("20 users, llama 3.1 8b on 2x 3090", "/serve?model=llama-3.1-8b&gpu=rtx-3090&count=2&people=20"),
         ("$2,500 for coding at 20 tok/s", "/buy?budget=2500&tok_s=20&workload=coding"),
+        ("$2,500 for the best MoE at 20 tok/s", "/buy?budget=2500&tok_s=20&kind=mixture-of-experts"),
         ("$1,234,567 for coding", "/buy?budget=1234567&workload=coding"),
         ("llama 3.1 8b for $1k", "/buy?model=llama-3.1-8b&budget=1000"),
         ("", "/"),
@@ -81,3 +82,10 @@ async def test_the_page_of_an_open_name_says_what_it_was_taken_as(
         assert set(others) <= set(links)
         assert "is taken as" not in await page(client, others[0])
     await app.state.services.close()
+
+
+async def test_the_best_model_of_a_kind_stands_beside_the_models_of_a_size(client: httpx.AsyncClient) -> None:
+    response = await client.get("/search", params={"q": "$2,500 for an 8B or the best MoE at 20 tok/s"})
+    links = {attributes["href"] for attributes in Outline(response.text).all("a")}
+    rest = "budget=2500&tok_s=20"
+    assert {f"/buy?{rest}&kind=mixture-of-experts", f"/buy?model=llama-3.1-8b&{rest}"} <= links
