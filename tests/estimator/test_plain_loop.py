@@ -20,7 +20,9 @@ INPUTS = Inputs(
 )
 
 
-@pytest.mark.parametrize("slug", ["llama-3.1-8b", "qwen3-30b-a3b", "gemma-3-12b", "llama-3.2-1b", "gpt-oss-20b"])
+@pytest.mark.parametrize(
+    "slug", ["llama-3.1-8b", "qwen3-30b-a3b", "gemma-3-12b", "llama-3.2-1b", "gpt-oss-20b", "qwen3.5-9b"]
+)
 def test_a_block_agrees_with_the_plain_loop(slug: str) -> None:
     model = support.architecture(slug)
     block = evaluate_block(model, INPUTS.gpus, INPUTS.quants, INPUTS.workloads, INPUTS.hosts, INPUTS.calibration)

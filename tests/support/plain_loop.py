@@ -65,6 +65,7 @@ class PlainLoop:
         self.coefficients = _by_pair(inputs.calibration.table(model, fleet.choices), fleet.available.size)
         self.usable = fleet.rig.usable.ravel().tolist()
         self.kv_read = need.read_last[:, -1].tolist()
+        self.kv_passed, self.is_processor = need.passed_last[:, -1].tolist(), fleet.rig.is_processor.tolist()
         self.depth = [situation.depth_tokens for situation in need.situations]
         self.active, self.routed = tables.active.tolist(), tables.routed_active.tolist()
         self.weights, self.experts = tables.device.tolist(), tables.host_experts[:, -1].tolist()
@@ -93,7 +94,7 @@ class PlainLoop:
     def _row(self, g: int, q: int, s: int, held_bytes: int, safe_context: int) -> tuple[float, ...]:
         pair, workload = g * self.quant_count + q, self.workloads[s]
         coef = self.coefficients[pair]
-        decode_s = self._decode_seconds(coef, q, s)
+        decode_s = self._decode_seconds(coef, g, q, s)
         prefill_s = self._prefill_seconds(coef, q, workload.prompt_tokens)
         prefill_tok_s = ttft_ms = 0.0
         if prefill_s is not None:
@@ -123,10 +124,10 @@ class PlainLoop:
             _score(parts, workload, decode_tok_s, ttft_ms, self.model.training.least_thinking),
         )
 
-    def _decode_seconds(self, coef: dict[str, float], q: int, s: int) -> float:
+    def _decode_seconds(self, coef: dict[str, float], g: int, q: int, s: int) -> float:
         bandwidth, clocks = coef["bandwidth_bytes_s"], coef["unit_clocks_s"]
         dense, routed = (self.active[q] - self.routed[q]) / bandwidth, self.routed[q] / bandwidth
-        cache = self.kv_read[s] / bandwidth
+        cache = (self.kv_read[s] + self.is_processor[g] * self.kv_passed[s]) / bandwidth
         seconds = dense * coef["dense"] + routed * coef["routed"] + cache * coef["cache"]
         seconds += 0.5 * self.flops * UNPACK_UNIT_CLOCKS / clocks * coef["unpack"]
         seconds += self.attention_flops * self.depth[s] / (ATTEND_FLOPS_PER_UNIT_CLOCK * clocks) * coef["attend"]
