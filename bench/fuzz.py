@@ -1,13 +1,14 @@
-"""Random requests against a running server: `python -m bench.fuzz [DOCUMENTS] [SEED]`.
+"""Random requests against a running server: `python -m bench.fuzz [--documents N] [--seed N]`.
 
 ``tests.support.grammar`` writes requests from the schema. The bench sends them over several connections to one API process
-over PostgreSQL with the whole table. No answer may be 5xx or INTERNAL, and the log may hold no trace. The bench sends as many
-requests again and compares the memory after the second half with the memory after the first half, which filled the caches:
-the ratio may be 1.1 at most. The bench reads memory at rest, after the server has returned freed memory to the system.
+over PostgreSQL with the whole table. No answer may be 5xx or INTERNAL, and the log may hold no trace; the bench prints each
+wrong answer as it arrives. It compares the memory after the last request with the memory after half of them, which filled
+the caches: the ratio may be 1.1 at most. It reads memory at rest, after the server has returned freed memory to the system.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import json
 import sys
@@ -25,32 +26,45 @@ from bench.support.serving import Server, api_argv, published_database, start_se
 from db.entries.files import load_catalog
 from tests.support.grammar import Grammar, names_of
 
-DOCUMENTS = 20_000
+DOCUMENTS = 40_000
 CONNECTIONS = 8
 #: Seconds without an answer that count as a wrong one; the server stops an operation long before.
 TIMEOUT_S = 60
 MEMORY_BAR = 1.1
+#: Answers between two lines of progress.
+PROGRESS_STEP = 1_000
 #: Two rounds in which the server returns freed memory.
 REST_S = 2.2 * EVERY_S
 _FAULTS = ("fault at", "exception was never retrieved")
 
 
 class Findings:
-    """Wrong answers, counts of error codes, and the slowest answer."""
+    """Counts of wrong answers and of error codes, and the slowest answer."""
 
     def __init__(self) -> None:
-        self.wrong: list[str] = []
+        self.answers = 0
+        self.wrong = 0
         self.codes: Counter[str] = Counter()
         self.slowest: tuple[float, str] = (0.0, "")
+        self._began = time.perf_counter()
+
+    def report(self, finding: str, request: str) -> None:
+        """Count a wrong answer, and print it with its whole request."""
+        self.wrong += 1
+        print(f"  WRONG {finding} for {request}", flush=True)
 
     def judge(self, request: str, status: int, text: str, seconds: float) -> None:
+        self.answers += 1
         self.slowest = max(self.slowest, (seconds, request))
+        if self.answers % PROGRESS_STEP == 0:
+            rate = self.answers / (time.perf_counter() - self._began)
+            print(f"  {self.answers:,} answers, {rate:.0f} a second, {self.wrong} wrong", flush=True)
         try:
             answer = json.loads(text)
         except ValueError:
             answer = None
         if status >= 500 or not isinstance(answer, dict):
-            self.wrong.append(f"{status} {text[:300]} for {request[:3000]}")
+            self.report(f"{status} after {seconds:.1f} s: {text[:300]}", request)
             return
         errors = answer.get("errors") or []
         self.codes["answered" if not errors else "partly answered" if answer.get("data") else "refused"] += 1
@@ -58,7 +72,7 @@ class Findings:
             code = (error.get("extensions") or {}).get("code", "none")
             self.codes[code] += 1
             if code in ("INTERNAL", "none", "UNAVAILABLE"):
-                self.wrong.append(f"{code}: {error} for {request[:3000]}")
+                self.report(f"{code} after {seconds:.1f} s: {error}", request)
 
 
 async def send(server: Server, grammar: Grammar, count: int, findings: Findings) -> None:
@@ -74,7 +88,7 @@ async def send(server: Server, grammar: Grammar, count: int, findings: Findings)
                         "/graphql", content=request, headers={"content-type": "application/json"}
                     )
                 except httpx.TimeoutException:
-                    findings.wrong.append(f"no answer within {TIMEOUT_S} s for {request[:3000]}")
+                    findings.report(f"no answer within {TIMEOUT_S} s", request)
                     continue
                 findings.judge(request, answer.status_code, answer.text, time.perf_counter() - began)
 
@@ -98,9 +112,8 @@ def traces_in(log: str) -> list[str]:
     return ["\n".join(lines) for lines in traces]
 
 
-def main(arguments: list[str]) -> int:
-    """Returns 1 when an answer, the log or the memory breaks a bar."""
-    count, seed = map(int, [*arguments, *(str(DOCUMENTS), "1")[len(arguments) :]])
+def written_grammar(seed: int) -> Grammar:
+    """Requests of the served schema that name rows of the bundled catalog."""
     catalog = load_catalog()
     models, gpus, quants = map(sorted, (catalog.models, catalog.gpus, catalog.quants))
     ids = [
@@ -110,36 +123,42 @@ def main(arguments: list[str]) -> int:
         encode_id("Run", "1"),
     ]
     schema = build_schema((Path(__file__).parent.parent / "schema.graphql").read_text())
-    grammar = Grammar(schema, seed, names_of(models[::20], gpus[::20], quants, ids))
-    findings = Findings()
+    return Grammar(schema, seed, names_of(models[::20], gpus[::20], quants, ids))
+
+
+def main(arguments: list[str]) -> int:
+    """Returns 1 when an answer, the log or the memory breaks a bar."""
+    parser = argparse.ArgumentParser(prog="python -m bench.fuzz", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument(
+        "--documents", type=int, default=DOCUMENTS, help="how many requests to send (default: %(default)s)"
+    )
+    parser.add_argument("--seed", type=int, default=1, help="the seed of the requests (default: %(default)s)")
+    options = parser.parse_args(arguments)
+    count = options.documents
+    grammar = written_grammar(options.seed)
     with tempfile.TemporaryDirectory(prefix="fitgraph-bench-") as name, published_database(Path(name)) as url:
         environment = {
             "FITGRAPH_DATABASE_URL": url, "FITGRAPH_STATE_DIR": name, "FITGRAPH_REDIS_URL": "",
         }  # fmt: skip
         with start_server(api_argv(), "/readyz", environment) as server:
             start = server.memory_bytes()
+            print(f"fuzz: {count:,} requests with seed {options.seed}", flush=True)
+            findings = Findings()
             asyncio.run(send(server, grammar, count // 2, findings))
             time.sleep(REST_S)
-            half = server.memory_bytes()
-            asyncio.run(send(server, grammar, count - count // 2, findings))
-            time.sleep(REST_S)
             before = server.memory_bytes()
-            began = time.perf_counter()
-            asyncio.run(send(server, grammar, count, findings))
-            print(f"fuzz: {count:,} requests, {count / (time.perf_counter() - began):.0f} a second", flush=True)
+            asyncio.run(send(server, grammar, count - count // 2, findings))
             time.sleep(REST_S)
             after = server.memory_bytes()
             log = server.log()
-    for line in findings.wrong[:20]:
-        print(f"  WRONG {line}")
     traces = traces_in(log)
     for trace, times in Counter(traces).most_common(10):
         print(f"  LOGGED {times} times: {trace[-1500:]}")
     print(f"  answers: {dict(findings.codes.most_common())}")
-    print(f"  server errors: {len(findings.wrong)} (bar: 0), traces in the log: {len(traces)} (bar: 0)")
+    print(f"  server errors: {findings.wrong} (bar: 0), traces in the log: {len(traces)} (bar: 0)")
     print(f"  slowest answer: {findings.slowest[0]:.2f} s for {findings.slowest[1][:300]}")
-    taken = " -> ".join(f"{size / 1e6:.0f}" for size in (start, half, before, after))
-    print(f"  memory at the start, after {count // 2:,}, {count:,} and {2 * count:,} requests: {taken} MB")
+    taken = " -> ".join(f"{size / 1e6:.0f}" for size in (start, before, after))
+    print(f"  memory at the start, after {count // 2:,} and {count:,} requests: {taken} MB")
     growth = after / before
     print(f"  memory after over before: {growth:.3f} (bar: at most {MEMORY_BAR})")
     return 1 if findings.wrong or traces or growth > MEMORY_BAR else 0
