@@ -14,12 +14,13 @@ import re
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import orjson
 from pydantic import Field, ValidationError
 
 from db.entries.files import Fault
+from db.entries.names.derivatives import shape_of
 from db.entries.names.words import words
 from db.entries.rules_models import Entry, family_directory
 from db.entries.schema import Date, Name, Shape, Slug
@@ -31,7 +32,6 @@ SEVERAL_GGUF = "gguf"
 OTHER = "other"
 _SIZE = re.compile(r"[ae]?((?!0\d)\d{1,3}(?:\.\d+)?)([bmt])")
 _VERSION = re.compile(r"\d(?:\.\d)?")
-_SHAPE = ("architecture", "hidden_size", "n_layers", "n_heads", "n_kv_heads", "intermediate_size", "vocab_size", "moe")
 _BILLIONS = {"b": 1.0, "m": 1e-3, "t": 1e3}
 #: Names round: a model of 1.54 billion is called 1B and 2B.
 _NEAR = (0.55, 1.6)
@@ -115,7 +115,7 @@ def other_release(repository: str, base: Entry, models: Mapping[str, Entry]) -> 
     if not versions or told & own:
         return None
     siblings = (slug for slug, model in models.items() if versions & _versions(str(model["name"])))
-    return next((slug for slug in siblings if _shape(models[slug]) == _shape(base)), None)
+    return next((slug for slug in siblings if shape_of(models[slug]) == shape_of(base)), None)
 
 
 def _versions(name: str) -> set[tuple[str, str]]:
@@ -123,7 +123,3 @@ def _versions(name: str) -> set[tuple[str, str]]:
     return {
         (word, after) for word, after in pairwise(words("model", name)) if word.isalpha() and _VERSION.fullmatch(after)
     }
-
-
-def _shape(model: Entry) -> tuple[Any, ...]:
-    return tuple(model.get(key) for key in _SHAPE)

@@ -120,13 +120,20 @@ def _base(snapshot: Snapshot, model: ModelArchitecture, catalog: Catalog) -> tup
         if _is_like(catalog.models[slug], model):
             return slug, "card"
     alike = [slug for slug, entry in catalog.models.items() if _is_like(entry, model)]
-    # A model of the same class and context comes first.
-    own = (model.architecture, model.context_tokens)
-    alike.sort(key=lambda slug: [catalog.models[slug][key] != value for key, value in zip(_NEAREST, own, strict=True)])
-    return (alike[0], "shape") if alike else None
+    day = snapshot.card.created or ""
+    return (min(alike, key=lambda slug: _farness(catalog.models[slug], model, day)), "shape") if alike else None
 
 
-_NEAREST = ("architecture", "context_length")
+def _farness(entry: Entry, model: ModelArchitecture, day: str) -> tuple[bool, bool, bool, int]:
+    """What speaks against a base of the same shape, most telling first: another class or context, a release after ``day``,
+    and, of those released by then, an older one."""
+    released = str(entry["release_date"] or "")
+    is_later = bool(day) and released[: len("2026-01")] > day[: len("2026-01")]
+    months = int(released[: len("2026-01")].replace("-", "").ljust(6, "0") or 0)
+    return (
+        entry["architecture"] != model.architecture, entry["context_length"] != model.context_tokens, is_later,
+        -months if day else months,
+    )  # fmt: skip
 
 
 def _is_like(entry: Entry, model: ModelArchitecture) -> bool:

@@ -44,12 +44,18 @@ class Derivative:
 #: Formats that tell no quantization of the catalog.
 _NO_QUANT = (None, "gguf", "other")
 _SHORTEST_NAME = 3
+_SHAPE = ("architecture", "hidden_size", "n_layers", "n_heads", "n_kv_heads", "intermediate_size", "vocab_size", "moe")
 _GAPS = str.maketrans("", "", " _-/:")
 
 
 def plain(text: str) -> str:
     """The comparison form of a repository: lower case without gaps, which thousands of names need quickly."""
     return text.casefold().translate(_GAPS)
+
+
+def shape_of(model: Mapping[str, Any]) -> tuple[Any, ...]:
+    """The dimensions of a model, which fine-tunes and releases of one base share."""
+    return tuple(model.get(key) for key in _SHAPE)
 
 
 #: The words of a quantized copy's name beside the name of its base: formats and their settings.

@@ -34,10 +34,8 @@ class AmbiguousNameError(UnknownNameError):
     may be named beside them."""
 
     def __init__(self, kind: str, text: str, choices: Sequence[str], instead: str = "") -> None:
-        listed = choices[:MAX_CHOICES]
-        rest = f" and {len(choices) - len(listed)} more" if len(choices) > len(listed) else ""
-        reason = f"{shortened(text)!r} fits several entries: {', '.join(listed)}{rest}; name one of them{instead}"
-        super().__init__(kind, text, listed, reason)
+        reason = f"{shortened(text)!r} fits several entries: {listed(choices)}; name one of them{instead}"
+        super().__init__(kind, text, choices[:MAX_CHOICES], reason)
         #: All slugs that have the name; ``suggestions`` are the first of them.
         self.choices = tuple(choices)
 
@@ -63,11 +61,15 @@ class Meaning:
         return " ".join(self.notes) or None
 
 
+def listed(slugs: Sequence[str]) -> str:
+    """The first of some slugs, and the number of the rest."""
+    rest = f" and {len(slugs) - MAX_CHOICES} more" if len(slugs) > MAX_CHOICES else ""
+    return ", ".join(slugs[:MAX_CHOICES]) + rest
+
+
 def taken_as(text: str, name: str, others: Sequence[str] = ()) -> Sentence:
     """The sentence that states a choice."""
-    listed = list(others[:MAX_CHOICES])
-    rest = f" and {len(others) - len(listed)} more" if len(others) > len(listed) else ""
-    also = f"; it also fits {', '.join(listed)}{rest}" if listed else ""
+    also = f"; it also fits {listed(others)}" if others else ""
     told, code = shortened(text), SentenceCode.NAME_TAKEN_AS
     return Sentence(code, f"{told!r} is taken as {name}{also}.", name=told, taken_as=name, others=list(others))
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
 
-from db.entries.names.derivatives import Derivative, derivatives_by_key, derivatives_by_word, is_called, plain
+from db.entries.names.derivatives import Derivative, derivatives_by_key, derivatives_by_word, is_called, plain, shape_of
 from db.entries.names.index import NameIndex
-from db.entries.names.meanings import AmbiguousNameError, Meaning, UnknownNameError, shortened, taken_as
+from db.entries.names.meanings import AmbiguousNameError, Meaning, UnknownNameError, listed, shortened, taken_as
 from db.entries.names.measured import measured_mixes
 from db.entries.names.processors import memory_type_of, series_of, without_memory
 from db.entries.names.products import products
@@ -185,8 +185,9 @@ class Resolver:
         base = self._entries["model"].get(derivative.base)
         if base is None:
             return None
-        known_by = derivative.known_by
-        text = f"{derivative.repository} is estimated as {base['name']}, {_KNOWN_BY[known_by]}."
+        known_by, alike = derivative.known_by, self._of_shape(derivative)
+        also = f" That shape is also that of {listed(alike)}." if alike else ""
+        text = f"{derivative.repository} is estimated as {base['name']}, {_KNOWN_BY[known_by]}.{also}"
         values = {"repository": derivative.repository, "base": derivative.base, "known_by": known_by}
         notes = [Sentence(SentenceCode.BASE_OF_DERIVATIVE, text, **values)]
         if derivative.format is None:
@@ -196,7 +197,15 @@ class Resolver:
             told = derivative.repository
             text = f"The format of {told} is not in the catalog; the estimate is of the quantization that is asked for."
             notes.append(Sentence(SentenceCode.QUANT_UNKNOWN, text, name=told, quant="other", nearest=[]))
-        return Meaning(derivative.base, tuple(notes), quant=derivative.quant)
+        return Meaning(derivative.base, tuple(notes), alike, quant=derivative.quant)
+
+    def _of_shape(self, derivative: Derivative) -> tuple[str, ...]:
+        """Other models of the shape by which the base of a derivative is known."""
+        models = self._entries["model"]
+        if derivative.known_by not in ("shape", "text"):
+            return ()
+        shape = shape_of(models[derivative.base])
+        return tuple(slug for slug in models if slug != derivative.base and shape_of(models[slug]) == shape)
 
     def _of_computer(self, kind: str, text: str, reading: Reading) -> Meaning | None:
         """The accelerator that is built into a computer; a maker's name alone is none of its computers."""

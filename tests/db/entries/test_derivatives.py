@@ -90,8 +90,10 @@ def test_a_derivative_means_its_base_and_says_so() -> None:
     )
     alike = CATALOG.meaning("model", "HuggingFaceH4/zephyr-7b-beta")
     assert (alike.note or "").startswith(
-        "HuggingFaceH4/zephyr-7b-beta is estimated as Mistral 7B v0.1, which has the same shape. Its abilities are"
+        "HuggingFaceH4/zephyr-7b-beta is estimated as Mistral 7B v0.1, which has the same shape. That shape is also that of "
+        "mistral-7b-v0.2. Its abilities are"
     )
+    assert alike.choices == ("mistral-7b-v0.2",)
     copy = CATALOG.meaning("model", "nvidia/Qwen2.5-VL-7B-Instruct-NVFP4")
     assert "Its abilities" not in (copy.note or "")
     towers = CATALOG.meaning("model", "zai-org/GLM-4.5V")

@@ -128,6 +128,19 @@ def test_a_named_base_of_another_structure_is_no_base(catalog: Catalog) -> None:
     assert assess(tuned("Qwen/Qwen3-8B"), catalog, DAY).kind == "model"
 
 
+@pytest.mark.parametrize(("created", "base"), [("2024-07-01", "qwen2-7b"), ("2025-07-01", "qwen2.5-7b")])
+def test_of_bases_of_one_shape_the_newest_of_its_day_is_taken(catalog: Catalog, created: str, base: str) -> None:
+    model = catalog.models["qwen2-7b"]
+    config = {
+        "architectures": ["Qwen2ForCausalLM"], "model_type": "qwen2", "hidden_size": 3584, "num_hidden_layers": 28,
+        "num_attention_heads": 28, "num_key_value_heads": 4, "intermediate_size": 18944, "vocab_size": 152064,
+        "max_position_embeddings": 32768, "tie_word_embeddings": False, "torch_dtype": "bfloat16",
+    }  # fmt: skip
+    source = snapshot(model["params_exact_checkpoint"], Card(created=created))
+    outcome = assess(replace(source, config=config), catalog, DAY)
+    assert (outcome.kind, outcome.slug, (outcome.entry or {})["known_by"]) == ("derivative", base, "shape")
+
+
 def test_gguf_copies_need_a_base_that_is_known_by_repository(catalog: Catalog) -> None:
     copies = Snapshot("a/B-GGUF", "a/B-GGUF", unread="no config.json", is_gguf_only=True)
     line = assess(replace(copies, card=Card(base_models=("Qwen/Qwen3-8B",))), catalog, DAY)

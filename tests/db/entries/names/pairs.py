@@ -361,13 +361,13 @@ openhermes 2.5 | gtx 970 | ? | gtx-970
 zephyr 7b beta | rx 480 | ~mistral-7b-v0.1 | rx-480-8-gb
 mythomax 13b | rtx 3060 | ? | ~rtx-3060-12-gb
 llama 3.3 70b euryale | 3x p40 | ? | tesla-p40*3
-cydonia 24b | 7600 xt | ? | rx-7600-xt
-magnum v4 72b | 2xa6000 | ~qwen2-72b | rtx-a6000*2
+cydonia 24b | 7600 xt | ~mistral-small-3-24b | rx-7600-xt
+magnum v4 72b | 2xa6000 | ~qwen2.5-72b | rtx-a6000*2
 midnight miqu 70b | mi100 x2 | ~llama-2-70b | instinct-mi100-32-gb*2
 josiefied qwen3 8b | arc a750 | ~qwen3-8b | arc-a750-8-gb
 huihui-ai/Huihui-Qwen3-30B-A3B-Instruct-2507-abliterated | mi60 | ~qwen3-30b-a3b-instruct-2507 | ~instinct-mi60-32-gb
 deepcoder 14b | rx 6800 | ~qwen2.5-14b | rx-6800
-openthinker 32b | rtx 5000 ada laptop | ~qwq-32b | rtx-5000-ada-laptop
+openthinker 32b | rtx 5000 ada laptop | ~qwen2.5-32b | rtx-5000-ada-laptop
 qwq 32b awq | 4090d | qwq-32b+awq-int4 | rtx-4090-d
 mlx-community/Qwen3-30B-A3B-4bit | macbook pro m4 max 128 | qwen3-30b-a3b+mlx-4bit | ~apple-m4-max-40c-128gb
 mlx-community/GLM-4.5-Air-4bit | mac studio m4 max 64 | glm-4.5-air+mlx-4bit | ~apple-m4-max-40c-64gb

@@ -98,7 +98,8 @@ def test_a_vision_model_is_not_the_version_that_it_is_written_like(catalog: Cata
     assert meaning.slug == "qwen3-8b"
     assert meaning.note == (
         "'MiniCPM-V 4.5' is taken as openbmb/MiniCPM-V-4_5. openbmb/MiniCPM-V-4_5 is estimated as Qwen3 8B, whose shape its "
-        "text model has; its towers are not counted. Its abilities are taken from there, too: its own tuning is not judged."
+        "text model has; its towers are not counted. That shape is also that of deepseek-r1-0528-qwen3-8b. "
+        "Its abilities are taken from there, too: its own tuning is not judged."
     )
     assert catalog.resolve("model", "GLM 4.6V Flash") == "glm-4-9b-0414"
     assert catalog.resolve("model", "deepseekv3.2") == "deepseek-v3.2"

@@ -108,7 +108,7 @@ hermes 3 8b | ~llama-3.1-8b
 dolphin mistral 24b venice | ?
 nous hermes 2 mixtral | ~mixtral-8x7b
 mythomax 13b | ?
-cydonia 24b | ?
+cydonia 24b | ~mistral-small-3-24b
 midnight miqu 70b | ~llama-2-70b
 wizardlm 2 8x22b | ~mixtral-8x22b
 vicuna 13b | ~llama-2-13b
