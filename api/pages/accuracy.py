@@ -31,6 +31,9 @@ _LOSSES = (
     ("publisher left out", "publisher left out"),
     ("one row as anchor", "one row as anchor"),
 )
+_HEADING = re.compile(r"(##+) (.*)")
+#: Rows up to which a section is open at first.
+_OPEN_ROWS = 20
 _CELLS = re.compile(r"(?<!\\)\|")
 
 
@@ -61,14 +64,33 @@ def _values() -> dict[str, Any]:
 
 
 def rendered(text: str) -> Markup:
-    """A report in HTML: its headings a step down, paragraphs, lists, tables and pictures; nothing else of Markdown."""
-    blocks = [block for block in re.split(r"\n\s*\n", text.strip()) if not block.startswith("# ")]
-    return Markup("\n").join(_block(block, place) for place, block in enumerate(blocks))
+    """A report in HTML: its headings a step down, paragraphs, lists, tables and pictures; nothing else of Markdown.
+
+    What stands below a heading folds. The strata of an error, a level further down, are folded at first, and so is a
+    section with more than ``_OPEN_ROWS`` rows of its own.
+    """
+    sections: list[tuple[int, str, list[Markup]]] = [(0, "", [])]
+    for place, block in enumerate(re.split(r"\n\s*\n", text.strip())):
+        if heading := _HEADING.fullmatch(block):
+            sections.append((len(heading[1]) - 1, heading[2], []))
+        elif not block.startswith("# "):
+            sections[-1][2].append(_block(block, place))
+    _, _, made = sections[0]
+    depth = 0
+    for level, title, parts in sections[1:]:
+        made += [Markup("</details>")] * (depth - level + 1)
+        is_open = level == 1 and sum(part.count("<tr>") for part in parts) <= _OPEN_ROWS
+        made.append(
+            Markup("<details{0}><summary><h{1}>{2}</h{1}></summary>").format(
+                Markup(" open" if is_open else ""), level + 2, title
+            )
+        )
+        made += parts
+        depth = level
+    return Markup("\n").join(made + [Markup("</details>")] * depth)
 
 
 def _block(block: str, place: int) -> Markup:
-    if heading := re.fullmatch(r"(#+) (.*)", block):
-        return Markup("<h{0}>{1}</h{0}>").format(len(heading[1]) + 1, heading[2])
     if picture := re.fullmatch(r"!\[(.*)\]\(validation-(\w+)\.png\)", block):
         return Markup('<p><img src="/accuracy/{}.png" alt="{}" width="640" loading="lazy"></p>').format(
             picture[2], picture[1]
@@ -98,12 +120,13 @@ def _table(lines: list[str], label: str) -> Markup:
 
     rows = Markup("").join(row(cells, "td", "row") for cells in body)
     return Markup(
-        '<div class="scroll" role="region" aria-label="{0}" tabindex="0"><table><caption class="spoken">{0}</caption>'
+        '<div class="scroll" role="region" aria-label="{0}" tabindex="0"><table class="list"><caption class="spoken">{0}</caption>'
         "<thead>{1}</thead><tbody>{2}</tbody></table></div>"
     ).format(label, row(head, "th", "col"), rows)
 
 
 def _inline(text: str) -> Markup:
-    """Bold text and code inside a line."""
+    """Bold and stressed text and code inside a line."""
     marked = re.sub(r"\*\*(.+?)\*\*", r"<b>\1</b>", str(escape(text)))
+    marked = re.sub(r"(?<!\w)\*(\w[^*]*)\*(?!\w)", r"<em>\1</em>", marked)
     return Markup(re.sub(r"`(.+?)`", r"<code>\1</code>", marked))

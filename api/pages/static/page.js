@@ -1,14 +1,17 @@
 // Changes of a form without a full load, copy buttons, and the demonstration of a speed. Without it every form is a GET form.
 (function () {
   "use strict";
-  var main = document.getElementById("main");
+  var main = document.getElementById("main"), asked = 0;
 
+  // Of several changes the answer to the last one is shown, in whatever order the answers arrive.
   function show(url, push, focus) {
+    var question = ++asked;
     main.classList.add("busy");
     return fetch(url, {headers: {accept: "text/html"}}).then(function (response) {
       if (push && response.redirected) url = response.url;
       return response.text();
     }).then(function (text) {
+      if (question !== asked) return;
       var fresh = new DOMParser().parseFromString(text, "text/html");
       main.replaceChildren.apply(main, Array.prototype.slice.call(fresh.getElementById("main").childNodes));
       ["footer.bottom > p"].forEach(function (place) {
@@ -21,7 +24,7 @@
       var place = focus && document.getElementById(focus);
       if (place) place.focus({preventScroll: true});
       enliven();
-    }).catch(function () { location.href = url; });
+    }).catch(function () { if (question === asked) location.href = url; });
   }
 
   function address(form) {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import httpx
 import pytest
 
@@ -11,12 +13,24 @@ from tests.api.pages.test_pages import Outline, page
 
 def test_a_report_is_rendered_and_escaped() -> None:
     text = rendered(
-        "# Report\n\n## Speed <x>\n\n- one\n- **two** & `three`\n\n| a | b |\n|---|---:|\n| <i> | 2 |\n\nWords."
+        "# Report\n\n## Speed <x>\n\n- *one*\n- **two** & `three`\n\n| a | b |\n|---|---:|\n| <i> | 2 |\n\nWords."
     )
-    assert "<h3>Speed &lt;x&gt;</h3>" in text
+    assert "<details open><summary><h3>Speed &lt;x&gt;</h3></summary>" in text
     assert "<li><b>two</b> &amp; <code>three</code></li>" in text
     assert '<th scope="row">&lt;i&gt;</th><td class="n">2</td>' in text
     assert "<p>Words.</p>" in text
+    assert "<li><em>one</em></li>" in text
+
+
+def test_strata_and_long_sections_are_folded_at_first() -> None:
+    rows = "".join(f"\n| {place} | 2 |" for place in range(30))
+    text = rendered(
+        f"## Short\n\nIn brief.\n\n### By kind\n\nOf one.\n\n### By size\n\n## Long\n\n| a | b |\n|---|---|{rows}"
+    )
+    folds = re.findall(r"<details( open)?><summary><h(\d)>([\w ]+)<|(</details>)", text)
+    assert [(fold[0].strip(), *fold[1:3]) if fold[1] else "end" for fold in folds] == [
+        ("open", "3", "Short"), ("", "4", "By kind"), "end", ("", "4", "By size"), "end", "end", ("", "3", "Long"), "end",
+    ]  # fmt: skip
 
 
 @pytest.mark.asyncio(loop_scope="session")

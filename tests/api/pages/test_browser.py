@@ -55,6 +55,18 @@ _WIDE = (
     "[...document.querySelectorAll('main table')].filter(e => !e.closest('.scroll')"
     " && e.offsetWidth > e.parentElement.clientWidth).map(e => e.innerText)"
 )
+#: Links of the head that lie outside the window.
+_HIDDEN_LINKS = (
+    "[...document.querySelectorAll('header a:not(.skip)')].filter(e => { const box = e.getBoundingClientRect();"
+    " return box.left < 0 || box.right > innerWidth }).map(e => e.innerText)"
+)
+#: Buttons that lie on the text of the command before them.
+_ON_TEXT = (
+    "[...document.querySelectorAll('pre.command + button')].filter(e => { const button = e.getBoundingClientRect(),"
+    " block = e.previousElementSibling, box = block.getBoundingClientRect(),"
+    " bottom = box.bottom - parseFloat(getComputedStyle(block).paddingBottom);"
+    " return button.left < box.right && button.top < bottom }).map(e => e.previousElementSibling.innerText)"
+)
 #: What can be operated, is no link in a line of text, and is smaller than a finger needs.
 _SMALL = (
     "[...document.querySelectorAll('main a, main button, main input, main select, main summary, nav a')].filter(e => {"
@@ -135,13 +147,15 @@ def test_every_kind_of_page_is_whole_at_every_width(address: str, tmp_path: Path
     for path in chromium.browsers():
         with chromium.page_of(path, tmp_path / "profile") as tab:
             for url in PAGES:
-                for width, dark in ((1280, False), (390, True)):
+                for width, dark in ((1280, False), (1280, True), (390, True)):
                     tab.dark(dark)
                     tab.open(address + url, width)
                     assert tab.run("document.documentElement.scrollWidth <= innerWidth"), (url, width)
                     assert tab.run(_SHIFT) == 0, (url, width)
                     assert tab.run(_SMALL) == [], (url, width)
                     assert tab.run(_WIDE) == [], (url, width)
+                    assert tab.run(_HIDDEN_LINKS) == [], (url, width)
+                    assert tab.run(_ON_TEXT) == [], (url, width)
                     if width > 1000:
                         assert tab.run(_CUT) == [], url
                     if source is not None:
