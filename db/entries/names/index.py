@@ -72,7 +72,7 @@ class NameIndex:
         self._entries = entries
         self._noise = NOISE.get(kind, frozenset())
         #: Unit that people leave out after the last number: memory of an accelerator, parameters of a model.
-        self._unit = "gb" if kind == "gpu" else "b"
+        self._unit = "gb" if kind in ("gpu", "computer") else "b"
         self._exact: dict[str, str] = {}
         self._own: set[str] = set()
         self._claim_all()
@@ -258,6 +258,8 @@ class NameIndex:
                 options, at = [[pointed]], at + 1
             elif at == len(asked) - 1 and self._lacks_unit(word, asked[:at]):
                 options = [[f"{word}{self._unit}"]]
+            elif at == len(asked) - 1 and "." in word and f"{word}b" in self._vocabulary and self.kind == "model":
+                options = [[word], [f"{word}b"]] if word in self._vocabulary else [[f"{word}b"]]
             elif word in self._vocabulary:
                 options = [[word]]
             elif pair and pair in self._vocabulary:
@@ -279,7 +281,7 @@ class NameIndex:
         known = bool(before) and word[0].isdigit() and f"{word}{self._unit}" in self._vocabulary
         is_number = word.replace(".", "", 1).isdigit()
         versioned = any(other[-1].isdigit() for other in before)
-        return known and is_number and (self.kind == "gpu" or (word.isdigit() and len(word) > 1) or versioned)
+        return known and is_number and (self._unit == "gb" or (word.isdigit() and len(word) > 1) or versioned)
 
     @cached_property
     def _names(self) -> list[_Name]:

@@ -29,12 +29,13 @@ _COUNTS = {"single": 1, "dual": 2, "two": 2, "double": 2, "twin": 2, "pair of": 
            "four": 4, "eight": 8}  # fmt: skip
 _LEADING = re.compile(rf"^\(?(\d{{1,3}})\s*{_TIMES}\s*\)?\s*(?=\S)", re.I)
 _LEADING_WORD = re.compile(rf"^(?:a\s+)?({'|'.join(_COUNTS)})\s+", re.I)
-_LEADING_PLURAL = re.compile(r"^(\d{1,2})\s+(?=\S.*s$)", re.I)
+#: "2 3090s", "2 a100": a bare number that is no amount of memory.
+_LEADING_NUMBER = re.compile(r"^(\d{1,2})\s+(?!(?:gb|gib|gio|go|g)(?![^\W_]))(?=\S)", re.I)
 _TRAILING = re.compile(
     rf"(?:\s*\(\s*{_TIMES}?\s*(\d{{1,3}})\s*{_TIMES}?\s*\)|(?:\s+|(?<=\d)){_TIMES}\s*(\d{{1,3}})|[,\s]+(\d{{1,3}})\s*{_TIMES})$",
     re.I,
 )
-_PLURAL = re.compile(r"(?<=\d)s$|(?<=\w\w)(?<!s)s$", re.I)
+_PLURAL = re.compile(r"(?<=\d)s$|(?<=\w{3})(?<!s)s$", re.I)
 #: Remarks of drivers: the chip's code name, as Mesa prints it, and what else the processor has.
 _DRIVER = re.compile(
     r"\((?:radv|llvm|navi|vega|polaris|amd|mesa|drm)[^)]*\)|\((?:[a-z]{3}(?:-[a-z])?|dg2|bmg)(?:[ -]g\w*)?\)|\bradv\b.*$"
@@ -78,6 +79,14 @@ _AROUND = re.compile(
     r"|hellhound|steel[ -]legend|challenger|phantom|turbo|blower|amp|trinity|oc(?:[ -]edition)?"
     r"|azure|colab(?:[ -]pro)?|gcp|google[ -]colab|hetzner|kaggle|lambda(?:[ -]labs)?|paperspace|runpod|vast(?:\.ai)?)"
     r"(?![^\W_])\+?",
+    re.I,
+)
+#: Lines of laptops with their model, around the name of a card.
+_LAPTOP = re.compile(
+    r"\b(?:(?:asus|dell|hp|lenovo|acer|msi|razer)\s+)?"
+    r"(?:alienware|aspire|blade|elitebook|ideapad|inspiron(?:\s+\d{4})?|katana|latitude(?:\s+\d{4})?|legion|loq|nitro|omen|pavilion|precision(?:\s+\d{4})?|predator"
+    r"|probook|scar|stealth|surface(?:\s+(?:laptop|book|pro))?|thinkpad|victus|vivobook|xps|yoga|zbook|zenbook|zephyrus)"
+    r"(?:\s+(?:helios|pro|slim|studio))?(?:\s+[a-z]{0,2}\d{1,3}[a-z]?(?![^\W_]))?(?:\s+gen\s+\d+)?(?![^\W_])",
     re.I,
 )
 _APPLE_CHIP = re.compile(r"(?<![^\W_])[ma]\d{1,2}(?![^\W_])", re.I)
@@ -146,6 +155,9 @@ def gpu_readings(text: str) -> Iterator[Reading]:
     chip = " ".join(_AROUND.sub(" ", names[-1]).split())
     if chip and chip != names[-1]:
         names.append(chip)
+    card = " ".join(_LAPTOP.sub(" ", names[0]).split())
+    if card and card != names[0]:
+        names.append(f"{card} laptop")
     if _MOBILE.search(names[-1]):
         names.append(_MOBILE.sub(r"\g<grade> laptop", names[-1]))
     for name in names:
@@ -164,7 +176,7 @@ def target_of(text: str) -> str | None:
 def _counted(text: str) -> Iterator[Reading]:
     """The name without the count that it states, in singular too."""
     count, rest = None, text
-    for pattern in (_LEADING, _LEADING_WORD, _LEADING_PLURAL, _TRAILING):
+    for pattern in (_LEADING, _LEADING_WORD, _LEADING_NUMBER, _TRAILING):
         match = pattern.search(text)
         if match is not None:
             stated = next(group for group in match.groups() if group)

@@ -1,7 +1,9 @@
 """Names that people ask for and that are not estimated: models of another kind, and products of which no fact is confirmed.
 
-``refusals.jsonl`` has a line a set of names with one reason: ``kind``, ``names``, ``why`` and ``source``. A name with a slash
-is one repository; any other is that of a family, and of each name that begins with its words.
+``refusals.jsonl`` has a line a set of names with one reason: ``kind``, ``names``, ``why``, ``source``, and of a quantization
+``nearest``. A name with a slash
+is one repository; one that begins with three points is a word that tells what a thing is, anywhere in its name ("reranker");
+any other is that of a family, and of each name that begins with its words.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from pathlib import Path
 import orjson
 
 from db.entries.names.derivatives import plain
+from db.entries.names.meanings import shortened
 from db.entries.names.words import NOISE, words
 
 #: Reason -> the sentence that follows a name.
@@ -26,6 +29,7 @@ WHY: Mapping[str, str] = {
     "console": "it is a game console, which runs none of the engines of this catalog",
     "no-backend": "it is an accelerator that no engine of this catalog has a backend for",
     "on-chip": "it holds weights in the memory of many chips, which its maker rents as a service and sells as whole systems",
+    "configurations": "it is sold with several chips; name its accelerator or its processor",
     "camera": "it is made for the small networks of cameras, and no language model runs on it",
     "diffusion": "it makes its answer by diffusion, not token after token",
     "speech": "it turns speech into text or text into speech",
@@ -33,22 +37,26 @@ WHY: Mapping[str, str] = {
     "looped": "it runs its layers several times for each token, which the estimate does not count",
     "tiny": "it has fewer than 100 million parameters, and no model so small was measured",
     "unread": "no source of this catalog states its whole shape; `fitgraph catalog import` reads it from its repository",
+    "no-recipe": "no recipe of its sizes is recorded",
     "unconfirmed": "its maker has published no figures of it",
 }
+_ANYWHERE = "..."
 #: First words so short say too little of a repository.
 _SHORTEST = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why the thing called ``name`` is not estimated: a key of :data:`WHY`."""
+    """Why the thing called ``name`` is not estimated: a key of :data:`WHY`; ``nearest`` are slugs of what is most like it."""
 
     name: str
     why: str
+    nearest: tuple[str, ...] = ()
 
     @property
     def sentence(self) -> str:
-        return f"{self.name} is known, but not estimated: {WHY[self.why]}"
+        near = f"; nearest to it are {', '.join(self.nearest)}" if self.nearest else ""
+        return f"{self.name} is known, but not estimated: {WHY[self.why]}{near}"
 
 
 def refusal(file: Path, kind: str, text: str) -> Refusal | None:
@@ -59,24 +67,30 @@ def refusal(file: Path, kind: str, text: str) -> Refusal | None:
     asked = _telling(kind, text.rsplit("/", 1)[-1])
     starts = (asked[:length] for length in range(len(asked), 0, -1))
     family = next((known.families[start] for start in starts if start in known.families), None)
-    return family or known.beginnings.get(asked)
+    telling = next((Refusal(shortened(text), known.words[word]) for word in asked if word in known.words), None)
+    return family or telling or known.beginnings.get(asked)
 
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """Refusals by folded repository with and without its owner, by words of a family, and by first words of a repository."""
+    """Refusals by folded repository with and without its owner, by words of a family, and by first words of a repository;
+    the reason by a telling word."""
 
     repositories: dict[str, Refusal]
     families: dict[tuple[str, ...], Refusal]
     beginnings: dict[tuple[str, ...], Refusal]
+    words: dict[str, str]
 
 
 @lru_cache(maxsize=4)
 def _read(file: Path, kind: str) -> _Known:
-    known = _Known({}, {}, {})
+    known = _Known({}, {}, {}, {})
     for row in map(orjson.loads, file.read_bytes().splitlines()):
         for name in row["names"] if row["kind"] == kind else ():
-            refused = Refusal(name, row["why"])
+            refused = Refusal(name, row["why"], tuple(row.get("nearest", ())))
+            if name.startswith(_ANYWHERE):
+                known.words[name.removeprefix(_ANYWHERE)] = refused.why
+                continue
             if "/" not in name:
                 known.families[_telling(kind, name)] = refused
                 continue

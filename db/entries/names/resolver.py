@@ -79,7 +79,10 @@ class Resolver:
         except UnknownNameError as error:
             said = measured_mixes(self._root / "quality").get(key("quant", text))
             if said is None:
-                raise
+                refused = refusal(self._root / "refusals.jsonl", "quant", text)
+                if refused is None:
+                    raise
+                raise UnknownNameError("quant", text, refused.nearest, refused.sentence) from error
             reason = f"no recipe of {shortened(text)!r} is known: {said}"
             raise UnknownNameError("quant", text, error.suggestions, reason) from error
 
@@ -122,16 +125,21 @@ class Resolver:
             never: _Ways = [(partial(self._refused, unread=False), readings[:1])]
             return [named, never, [(self._described, loose)], repaired, [(self._refused, readings[:1])]]
         if kind == "gpu":
-            whole = [replace(readings[0], whole=True)]
+            counted = [reading for reading in readings if reading.count is not None]
+            whole = [replace(reading, whole=True) for reading in (readings[0], *counted)]
             named = [(find, readings[:1]) for find in (self._named, self._of_product, self._of_equals)]
             named.append((self._found, readings))
             named += [(self._of_computer, whole), (self._of_processor, readings), (self._of_several, readings[:2])]
-            held: _Ways = [(self._of_computer, readings[:1]), (self._of_target, readings[:1])]
+            held: _Ways = [(self._of_computer, [readings[0], *counted]), (self._of_target, readings[:1])]
             return [named, [(self._refused, readings)], repaired, held]
         return [[(self._found, readings)], repaired]
 
     def _found(self, kind: str, text: str, reading: Reading) -> Meaning | None:
-        return self._index(kind).find(reading.name, whole=reading.whole, said=text)
+        """The entity of the name; of a name that leaves words out, the derivative that is called just so."""
+        index = self._index(kind)
+        meaning = index.find(reading.name, whole=reading.whole, said=text)
+        is_open = kind == "model" and meaning is not None and bool(meaning.notes) and index.exact(reading.name) is None
+        return (self._derived(kind, text, reading) if is_open else None) or meaning
 
     def _named(self, kind: str, text: str, reading: Reading) -> Meaning | None:
         """The entity that has exactly this name."""
@@ -211,8 +219,11 @@ class Resolver:
         """The accelerator that is built into a computer; a maker's name alone is none of its computers."""
         if self._makers.issuperset(words("computer", reading.name)):
             return None
+        computers = self._index("computer")
         try:
-            meaning = self._index("computer").find(reading.name, whole=reading.whole, said=text)
+            meaning = computers.find(reading.name, whole=reading.whole, said=text)
+            if meaning is None and not reading.whole:
+                meaning = computers.repaired(reading.name, said=text)
         except AmbiguousNameError as error:
             raise AmbiguousNameError(kind, text, error.choices, _CHIP) from error
         if meaning is None:
@@ -252,15 +263,24 @@ class Resolver:
 
     def _of_product(self, kind: str, text: str, reading: Reading) -> Meaning | None:
         """The accelerators of a server, a cloud instance or a handheld."""
-        product = products(self._root / "products.jsonl").get(key(kind, reading.name))
-        if product is None or product.gpu not in self._entries[kind]:
+        known, gpus = products(self._root / "products.jsonl"), self._entries[kind]
+        product = known.get(key(kind, reading.name)) or known.get(key(kind, without_memory(reading.name)))
+        if product is None or product.gpu not in gpus:
+            return None
+        amounts = {word for word in words(kind, reading.name) if word.endswith("gb")} - {*words(kind, product.name)}
+        versions = [
+            slug
+            for slug in (product.gpu, *product.also)
+            if amounts <= {f"{gpus[slug]['memory_gb'] or 0:g}gb"} or gpus[slug]["memory_gb"] is None
+        ]
+        if not versions:
             return None
         number = "" if product.count == 1 else f"{product.count} x "
-        note = taken_as(text, f"{number}{self._entries[kind][product.gpu]['name']}", product.also)
-        return Meaning(product.gpu, (note,), product.also, product.count if product.count > 1 else None)
+        note = taken_as(text, f"{number}{gpus[versions[0]]['name']}", versions[1:])
+        return Meaning(versions[0], (note,), tuple(versions[1:]), product.count if product.count > 1 else None)
 
     def _of_processor(self, kind: str, text: str, reading: Reading) -> Meaning | None:
-        """The memory that a processor takes, or a board of any amount of memory."""
+        """The memory that a processor takes, or a board or integrated accelerator of any amount of memory."""
         file, gpus = self._root / "processors.jsonl", self._entries[kind]
         bare = without_memory(reading.name)
         known = [series for series in series_of(bare, file) if series.gpu in gpus]
@@ -269,7 +289,7 @@ class Resolver:
         known.sort(key=lambda series: -gpus[series.gpu]["bandwidth_gbps"])
         if not known:
             board = None if bare == reading.name else self._index(kind).find(bare, said=text)
-            if board is None or gpus[board.slug]["memory_gb"] is not None or gpus[board.slug]["kind"] != "cpu":
+            if board is None or gpus[board.slug]["memory_gb"] is not None:
                 return None
             note = taken_as(text, f"{gpus[board.slug]['name']}, without its amount of memory")
             return replace(board, notes=(*board.notes, note))
@@ -294,10 +314,11 @@ class Resolver:
 
     def _of_several(self, kind: str, text: str, reading: Reading) -> Meaning | None:
         """Nothing; an error with the accelerators where the text names more than one, or one of several."""
-        find = partial(self._found, kind, text)
+        ways = (self._found, self._of_processor)
         for pattern in (JOINED, ALTERNATIVES):
             parts = [part.strip() for part in pattern.split(reading.name) if part.strip()]
-            named = [next(filter(None, map(find, gpu_readings(part))), None) for part in parts]
+            tried = ([way(kind, text, own) for own in gpu_readings(part) for way in ways] for part in parts)
+            named = [next(filter(None, meanings), None) for meanings in tried]
             slugs = list(dict.fromkeys(meaning.slug for meaning in named if meaning is not None))
             if len(slugs) < 2 or None in named:
                 continue

@@ -35,6 +35,8 @@ _VERSION = re.compile(r"(?<![^\W_])v(?=\d)")
 #: A version with a low line, as in "v1_5"; a GGUF type, as "q4_0", has one too.
 _LOW_LINE = re.compile(r"(?<=\d)(?<!q\d)_(?=\d+(?![^\W_]))")
 _TAG_QUANT = re.compile(r"-(?:q\d\w*|fp16|bf16)$")
+#: "ds v3", "dsr1": short for DeepSeek.
+_DEEPSEEK = re.compile(r"(?<![^\W_])ds(?=[\s_-]?[vr]\d)")
 _VISION = re.compile(r"(?<=\d)v(?![^\W_])")
 _SYNONYMS: Mapping[str, Mapping[str, str]] = {
     "gpu": {"mobile": "laptop", "notebook": "laptop", "ws": "workstation"},
@@ -70,7 +72,8 @@ def _words(kind: str, text: str) -> tuple[str, ...]:
     if kind in ("gpu", "computer"):
         tokens = [_gpu_word(match) for match in _GPU_WORD.finditer(folded)]
     else:
-        spelled = _VERSION.sub("", _VISION.sub("vision", _LOW_LINE.sub(".", folded)))
+        named = _DEEPSEEK.sub("deepseek ", _LOW_LINE.sub(".", folded))
+        spelled = _VERSION.sub("", _VISION.sub("vision", named))
         tokens = [_trimmed(match.group()) for match in _MODEL_WORD.finditer(spelled)]
     synonyms = _SYNONYMS.get(kind, {})
     return tuple(word for word in (synonyms.get(word, word) for word in tokens) if word)

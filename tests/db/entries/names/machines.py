@@ -132,7 +132,7 @@ Mac Pro M2 Ultra | ~apple-m2-ultra-76c-192gb
 Mac Studio 512 | ?
 MacBook Pro Intel | ?
 Snapdragon X Elite | snapdragon-x-elite
-Surface Laptop 7 | ?
+Surface Laptop 7 | !
 X1E-80-100 | ~snapdragon-x-elite
 Jetson Orin Nano Super | jetson-orin-nano-super-8-gb
 Orin Nano 8GB | ~jetson-orin-nano-8-gb
@@ -153,7 +153,7 @@ MSI EdgeXpert MS-C931 | ~dgx-spark
 Steam Deck OLED | steam-deck-oled
 ROG Ally X | ~radeon-780m
 ROG Xbox Ally X | ~radeon-890m
-Legion Go S | ?
+Legion Go S | !
 Lenovo Legion Go 2 | ~radeon-890m
 MSI Claw 8 AI+ | ~arc-140v
 GPD Win 5 | ~strix-halo-8060s-128gb

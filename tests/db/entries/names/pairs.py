@@ -395,4 +395,18 @@ gema 3 4b | geforce gtx1650 | ~gemma-3-4b | gtx-1650
 ollama run gemma3:12b | nvidia geforce rtx 3070 laptop gpu | gemma-3-12b | rtx-3070-laptop
 https://huggingface.co/unsloth/Qwen3-8B-GGUF | NVIDIA GeForce RTX 3060 12GB (LHR) | qwen3-8b | rtx-3060-12-gb
 hf.co/bartowski/Llama-3.2-3B-Instruct-GGUF:Q8_0 | Tesla T4 16GB | llama-3.2-3b+q8-0 | tesla-t4
+dsv3 | 2 a100 40gb | deepseek-v3 | ~a100-sxm4-40-gb*2
+ds r1 distil qwen 32b | two 4090s | ~deepseek-r1-distill-qwen-32b | rtx-4090*2
+kimi-k2.5 | mac studio 512 x2 | kimi-k2.5 | ?
+granite 4 tiny | arc 140v 32gb | ~granite-4.0-h-tiny | ~arc-140v
+mimo-v2.5 | 4 l4 | ~mimo-v2-flash | l4*4
+codellama:13b-code-q4_K_M | legion 5 rtx 4060 | codellama-13b+q4-k-m | rtx-4060-laptop
+command-r7b:7b-12-2024-q4_K_M | dell xps 15 rtx 4050 | command-r7b-12-2024+q4-k-m | rtx-4050-laptop
+magistral medium | surface laptop 7 | ! | !
+codestral 25.08 | thinkpad t14 | ! | !
+pixtral large | HP ZBook Ultra G1a 128GB | ~mistral-large-2411 | ~strix-halo-8060s-128gb
+openai/gpt-oss-safeguard-20b | asus zephyrus g14 4090 | ~gpt-oss-20b+mxfp4-checkpoint | rtx-4090-laptop
+qwen3 embedding 8b | dell precision 7680 rtx 5000 ada | ! | rtx-5000-ada-laptop
+tiny llama 1.1 | xeon w9-3495x + 5090 | ~tinyllama-1.1b | ?
+wizardcoder 33b | MSI Stealth 4080 | ~deepseek-coder-33b | rtx-4080-laptop
 """
