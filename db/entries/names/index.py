@@ -75,6 +75,8 @@ class NameIndex:
         self._unit = "gb" if kind in ("gpu", "computer") else "b"
         self._exact: dict[str, str] = {}
         self._own: set[str] = set()
+        #: Tag -> the one entity that lists it.
+        self._tagged: dict[str, str] = {}
         self._claim_all()
 
     def _claim_all(self) -> None:
@@ -86,6 +88,7 @@ class NameIndex:
                 self._claim(alias, slug)
         listed = dict(self._exact)
         shared: dict[str, set[str]] = {}
+        listing: dict[str, set[str]] = {}
         for slug, entry in self._entries.items():
             for name in own_names(self.kind, entry):
                 if key(self.kind, name) not in listed:
@@ -93,6 +96,8 @@ class NameIndex:
                     self._own.add(key(self.kind, name))
             for tag in tags(self.kind, entry):
                 shared.setdefault(key(self.kind, tag), set()).add(slug)
+                listing.setdefault(tag.casefold(), set()).add(slug)
+        self._tagged = {tag: next(iter(slugs)) for tag, slugs in listing.items() if len(slugs) == 1}
         for known, slugs in shared.items():
             if len(slugs) == 1 and known not in self._exact:
                 self._exact[known] = next(iter(slugs))
@@ -108,8 +113,12 @@ class NameIndex:
         return self._exact.get(key(self.kind, text)) if len(text) <= MAX_NAME_CHARACTERS else None
 
     def named(self, text: str) -> str | None:
-        """Slug of the entity to which this name belongs without question; None when none has it."""
+        """Slug of the entity to which this name belongs without question; None when none has it. A registry's tag belongs to
+        the entity that lists it, whatever other has its words."""
         slug = self.exact(text)
+        tagged = self._tagged.get(text.casefold()) if ":" in text else None
+        if tagged is not None and slug not in (None, tagged):
+            return tagged
         return slug if slug is not None and key(self.kind, text) in self._own else None
 
     def find(self, text: str, *, whole: bool = False, said: str | None = None) -> Meaning | None:

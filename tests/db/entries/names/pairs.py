@@ -226,7 +226,7 @@ apertus 70b | Trainium2 | apertus-70b | trainium2
 Meta-Llama-3.1-8B-Instruct-Q4_K_M.gguf | NVIDIA TITAN V | llama-3.1-8b+q4-k-m | titan-v
 qwen/qwen3-30b-a3b-2507 | RX 5500 XT | ~qwen3-30b-a3b-instruct-2507 | ~rx-5500-xt-8-gb
 qewn3 8b | Apple M6 | ~qwen3-8b | ~apple-m6-12c-32gb
-yi:34b | Quadro RTX 8000 | yi-34b | quadro-rtx-8000
+yi:34b | Quadro RTX 8000 | yi-1.5-34b | quadro-rtx-8000
 granite4:tiny-h | Radeon 8060S Graphics (RADV STRIX_HALO) | granite-4.0-h-tiny | ~strix-halo-8060s-128gb
 ernie 4.5 21b | Arc A310 | ernie-4.5-21b-a3b | arc-a310-4-gb
 command-r-plus | M2 Ultra 192 | command-r-plus-08-2024 | ~apple-m2-ultra-76c-192gb
