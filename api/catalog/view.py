@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any, TypeVar
+from weakref import proxy
 
 from api.catalog.records import (
     ComputerRecord,
@@ -106,10 +107,14 @@ class CatalogView:
         }
 
     def derived(self, make: Callable[[CatalogView], T]) -> T:
-        """The result of ``make`` for this view, made once."""
+        """The result of ``make`` for this view, made once.
+
+        What ``make`` keeps of the view does not keep it alive: a view that no request uses goes at once, and does not
+        wait for the garbage collector, which may come after fifty more.
+        """
         known: T | None = self._derived.get(make)
         if known is None:
-            known = self._derived[make] = make(self)
+            known = self._derived[make] = make(proxy(self))
         return known
 
     @property

@@ -310,11 +310,13 @@ def _recommendations(
 ) -> Recommendations:
     setups = judged.setups
     of_quants = model is not None and gpu is not None
+    # The view keeps the list: the list must not keep the view alive.
+    quants, model_ids, gpu_ids, quant_ids = view.precomputed_quants, view.model_ids, view.gpu_ids, view.quant_ids
 
     def made(n: int) -> Choice:
         side = sides[int(setups.quant[n] if of_quants else setups.model[n])]
-        quant = view.precomputed_quants[int(setups.quant[n])]
-        key = FitKey(view.model_ids[(model or side).slug], view.gpu_ids[(gpu or side).slug], view.quant_ids[quant.slug])
+        quant = quants[int(setups.quant[n])]
+        key = FitKey(model_ids[(model or side).slug], gpu_ids[(gpu or side).slug], quant_ids[quant.slug])
         return Choice(side, n, key)
 
     on_frontier = judged.frontier if on_frontier is None else on_frontier

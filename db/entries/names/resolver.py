@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
+from weakref import proxy
 
 from db.entries.names.derivatives import Derivative, derivatives_by_key, derivatives_by_word, is_called, plain, shape_of
 from db.entries.names.index import NameIndex
@@ -43,7 +44,9 @@ class Resolver:
         self._entries = entries
         self._root = root
         self._indexes: dict[str, NameIndex] = {}
-        self._kept = lru_cache(maxsize=_KEPT)(self._meaning)
+        # A resolver that nobody uses goes at once, and does not wait for the garbage collector.
+        this: Resolver = proxy(self)
+        self._kept = lru_cache(maxsize=_KEPT)(lambda kind, text: this._meaning(kind, text))
         #: Told the kind and text of each name that no entity has.
         self.on_unknown: Callable[[str, str], None] | None = None
 
