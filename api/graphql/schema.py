@@ -137,6 +137,8 @@ class FitSchema(PreparedSchema):
             if isinstance(variables, list):
                 return None
             cost = self.documents.cost(prepared, operation, variable_values or {})
+            if isinstance(context_value, RequestContext):
+                context_value.cost = cost
             compiled = prepared.compiled.query(operation, variables)
             if compiled is None:
                 return None
@@ -146,8 +148,6 @@ class FitSchema(PreparedSchema):
             if isinstance(context_value, RequestContext):
                 context_value.forget()
             return None
-        if isinstance(context_value, RequestContext):
-            context_value.cost = cost
         return ExecutionResult(data=data, errors=None, extensions={})
 
     def _kind(self, query: str, name: str | None) -> str:

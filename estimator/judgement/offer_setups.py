@@ -88,7 +88,8 @@ class _Candidate(NamedTuple):
 class OfferJudge:
     """Models, quantizations and needs, against which offers are judged in groups of equal count.
 
-    No model is estimated on a machine where a better one meets the need than it can be at most.
+    No model is estimated on a machine where a better one meets the need than it can be at most. What is best on a machine
+    does not depend on its price, so it is kept for further offers.
     """
 
     def __init__(
@@ -107,6 +108,8 @@ class OfferJudge:
         bits = np.array([_bits_per_weight(subject.architecture, self.quants) for subject in subjects])
         self.table = worth_table(needs.workload.kind, traits, self.quants, bits.reshape(-1, len(quants)))
         self.most_rating, _ = most(needs.workload, traits, mode)
+        #: The best setup on each machine and what it misses; None where nothing comes near the need.
+        self._found: dict[Machine, Found | None] = {}
 
     def setups(self, offers: Sequence[Offer]) -> list[tuple[Offer, Setup, tuple[Miss, ...]]]:
         """Each offer on which a model comes near the need, with its best setup and what that misses.
@@ -119,28 +122,28 @@ class OfferJudge:
             key = offer.count, offer.ware.accelerator
             if key not in roomiest or offer.host.memory_bytes > roomiest[key].memory_bytes:
                 roomiest[key] = offer.host
-        best = self._on((*key, host) for key, host in roomiest.items())
+        found = self._found
+        self._find((*key, host) for key, host in roomiest.items())
         smaller = []
         for offer in offers:
             count, accelerator = key = offer.count, offer.ware.accelerator
-            known = best[count, accelerator, roomiest[key]]
+            known = found[count, accelerator, roomiest[key]]
             if known is None or not known[0].offloads:
-                best[count, accelerator, offer.host] = known
+                found[count, accelerator, offer.host] = known
             else:
                 smaller.append((count, accelerator, offer.host))
-        best |= self._on(machine for machine in dict.fromkeys(smaller) if machine not in best)
-        judged = ((offer, best[offer.count, offer.ware.accelerator, offer.host]) for offer in offers)
+        self._find(smaller)
+        judged = ((offer, found[offer.count, offer.ware.accelerator, offer.host]) for offer in offers)
         return [(offer, *setup) for offer, setup in judged if setup is not None]
 
-    def _on(self, machines: Iterable[Machine]) -> dict[Machine, Found | None]:
-        """The best setup on each machine and what it misses; None where nothing comes near the need."""
+    def _find(self, machines: Iterable[Machine]) -> None:
+        """Find what is best on machines that were not asked about before."""
         groups: dict[int, list[tuple[Accelerator, Host]]] = {}
-        for count, accelerator, host in machines:
-            groups.setdefault(count, []).append((accelerator, host))
-        best: dict[Machine, Found | None] = {}
+        for machine in dict.fromkeys(machines):
+            if machine not in self._found:
+                groups.setdefault(machine[0], []).append(machine[1:])
         for count, alike in groups.items():
-            best |= {(count, *alike[g]): setup for g, setup in enumerate(self._best(count, alike))}
-        return best
+            self._found |= {(count, *alike[g]): setup for g, setup in enumerate(self._best(count, alike))}
 
     def _best(self, count: int, machines: Sequence[tuple[Accelerator, Host]]) -> list[Found | None]:
         """The best setup on each machine that meets the need, else the nearest of those that nearly do."""

@@ -8,11 +8,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from estimator.calibration.coefficients import Calibration
 from estimator.judgement.buying import Offer, Terms, break_even_months, running_usd_an_hour
-from estimator.judgement.needs import Miss, Need, Needs
-from estimator.judgement.offer_setups import OfferJudge, Setup, Subject
-from estimator.types import OperatingMode, Quant
+from estimator.judgement.needs import Miss, Need
+from estimator.judgement.offer_setups import OfferJudge, Setup
 
 #: Points of capability that a doubling of the price costs; with a budget, those that all of it costs: money that is set aside
 #: is there to be spent where it buys something better.
@@ -81,17 +79,8 @@ class Purchases:
         return max((*self.meeting, *self.beaten), key=lambda purchase: purchase.setup.rating, default=None)
 
 
-def purchases(
-    subjects: Sequence[Subject],
-    offers: Sequence[Offer],
-    quants: Sequence[Quant],
-    needs: Needs,
-    terms: Terms,
-    calibration: Calibration,
-    mode: OperatingMode = OperatingMode.BALANCED,
-) -> Purchases:
+def purchases(judge: OfferJudge, offers: Sequence[Offer], terms: Terms) -> Purchases:
     """The best setup of every offer, sorted into lists; what meets the need by its value."""
-    judge = OfferJudge(subjects, quants, needs, calibration, mode)
     judged = [Purchase(*group, terms.budget_usd) for group in judge.setups(offers)]
     bought = [_with_budget(purchase, terms) for purchase in judged if purchase.offer.hour is None]
     good = [purchase for purchase in bought if purchase.meets]

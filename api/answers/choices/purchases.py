@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from api.answers.choices.machine import resolved
 from api.answers.choices.models import Wanted
+from api.answers.choices.paces import Recent
+from api.catalog.view import CatalogView
 from api.errors import ErrorCode, QuestionError
 from db.entries import market, specs
 from db.entries.files import Catalog, Entry
@@ -19,11 +21,14 @@ from estimator.judgement import purchases as domain
 from estimator.judgement.buying import Offer, Part, Terms, Ware, break_even_months, is_card, offers, running_usd_an_hour
 from estimator.judgement.market import Computer, Price, PriceKind, newest, price_of_card, price_of_computer
 from estimator.judgement.needs import NEAR, Miss, Need, Needs
-from estimator.judgement.offer_setups import Subject
+from estimator.judgement.offer_setups import OfferJudge, Subject
 from estimator.judgement.purchases import Purchase, Purchases
 from estimator.judgement.worth import PLAIN, THINKING, capabilities
 from estimator.sentences import Sentence, SentenceCode
 from estimator.types import EstimatorError, OperatingMode, WorkloadKind
+
+#: Judges that are kept: half a megabyte each.
+_KEPT_JUDGES = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +76,45 @@ def terms_of(catalog: Catalog, owned: str | None = None) -> Terms:
     return Terms(market.newest_date(catalog), owned=computer, cards=computer.card_places)
 
 
+class Judges:
+    """What is for sale, and the judges of the questions that were asked last.
+
+    What suits a machine does not depend on its price: a question with another budget asks the judge of the one before.
+    """
+
+    def __init__(self, catalog: Catalog, calibration: Calibration) -> None:
+        self.catalog, self._calibration = catalog, calibration
+        self.wares = wares_of(catalog)
+        self.computers = [market.computer(catalog, slug) for slug in catalog.computers]
+        self.profiles = [specs.host(entry) for entry in catalog.hosts.values()]
+        self._quants = [specs.quant(entry) for entry in catalog.quants.values() if specs.is_precomputed(entry)]
+        self._kept: Recent[Hashable, OfferJudge] = Recent(_KEPT_JUDGES)
+
+    @classmethod
+    def of_view(cls, view: CatalogView) -> Judges:
+        """Those of a view; made by ``view.derived(Judges.of_view)``."""
+        return cls(view.catalog, view.calibration)
+
+    def judge(self, models: Sequence[str], needs: Needs, mode: OperatingMode, wanted: Wanted) -> OfferJudge:
+        """The judge of the named models, or of all ``wanted`` ones that may be the best when none is named.
+
+        Raises:
+            QuestionError: a model is unknown or lacks a fact.
+        """
+        slugs = tuple(resolved(self.catalog, "model", model) for model in models)
+        key = slugs, needs, mode, None if slugs else wanted
+        judge = self._kept.get(key)
+        if judge is None:
+            traits = model_traits(self.catalog)
+            named = [_subject(self.catalog, traits[slug]) for slug in slugs]
+            subjects = named or _contenders(self.catalog, needs.workload.kind, wanted)
+            judge = OfferJudge(subjects, self._quants, needs, self._calibration, mode)
+            self._kept.keep(key, judge)
+        return judge
+
+
 def purchases(
-    catalog: Catalog,
-    calibration: Calibration,
+    judges: Judges,
     models: Sequence[str],
     needs: Needs,
     terms: Terms,
@@ -85,21 +126,12 @@ def purchases(
     Raises:
         QuestionError: a model is unknown or lacks a fact.
     """
-    wares = wares_of(catalog)
-    computers = [market.computer(catalog, slug) for slug in catalog.computers]
-    profiles = [specs.host(entry) for entry in catalog.hosts.values()]
-    options = [offer for offer in offers(wares, computers, terms, profiles) if _within_reach(offer, terms)]
-    if models:
-        traits = model_traits(catalog)
-        slugs = [resolved(catalog, "model", model) for model in models]
-        subjects = [_subject(catalog, traits[slug]) for slug in slugs]
-    else:
-        subjects = _contenders(catalog, needs.workload.kind, wanted)
-    quants = [specs.quant(entry) for entry in catalog.quants.values() if specs.is_precomputed(entry)]
+    judge = judges.judge(models, needs, mode, wanted)
+    everything = offers(judges.wares, judges.computers, terms, judges.profiles)
     return Answer(
-        tuple(subjects),
-        domain.purchases(subjects, options, quants, needs, terms, calibration, mode),
-        tuple(computer for computer in computers if _is_unknown(catalog, computer, terms)),
+        tuple(judge.subjects),
+        domain.purchases(judge, [offer for offer in everything if _within_reach(offer, terms)], terms),
+        tuple(computer for computer in judges.computers if _is_unknown(judges.catalog, computer, terms)),
         needs,
         terms,
     )

@@ -66,7 +66,9 @@ def buy_command(asked: Asked, number: int, *, as_json: bool) -> int:
             users=asked.users,
         )
         wanted = Wanted(kind=None if asked.kind is None else member(ModelKind, "kind", asked.kind))
-        answer = answers.purchases(catalog, Calibration.load(), asked.models, needs, terms, wanted=wanted)
+        answer = answers.purchases(
+            answers.Judges(catalog, Calibration.load()), asked.models, needs, terms, wanted=wanted
+        )
     except QuestionError as error:
         print(f"fitgraph: {error}", file=sys.stderr)
         return NO_ANSWER

@@ -45,7 +45,7 @@ def machines_command(asked: Asked, number: int, *, as_json: bool) -> int:
         mode = member(OperatingMode, "mode", asked.mode)
         needs = needs_of(workload, decode_tok_s=asked.min_tok_s, users=asked.users)
         terms = replace(answers.terms_of(catalog), budget_usd=asked.budget_usd)
-        answer = answers.purchases(catalog, Calibration.load(), [asked.model], needs, terms, mode)
+        answer = answers.purchases(answers.Judges(catalog, Calibration.load()), [asked.model], needs, terms, mode)
     except QuestionError as error:
         print(f"fitgraph: {error}", file=sys.stderr)
         return NO_ANSWER

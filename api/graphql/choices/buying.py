@@ -108,8 +108,7 @@ class BuyingQueries:
         try:
             answer = await search(
                 answers.purchases,
-                view.catalog,
-                view.calibration,
+                view.derived(answers.Judges.of_view),
                 models,
                 needs,
                 terms,

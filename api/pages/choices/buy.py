@@ -89,7 +89,7 @@ def _values(view: CatalogView, asked: Asked) -> dict[str, Any]:
     kept, key = view.derived(Kept), (models, needs, terms, wanted)
     answer = kept.get(key)
     if answer is None:
-        answer = answers.purchases(view.catalog, view.calibration, models, needs, terms, wanted=wanted)
+        answer = answers.purchases(view.derived(answers.Judges.of_view), models, needs, terms, wanted=wanted)
         kept.keep(key, answer)
     return values | _lists(answer)
 

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
 from db.entries import market, specs
 from db.entries.traits import model_traits
 from estimator.calibration.coefficients import Calibration
+from estimator.grid import Outline, outline
+from estimator.judgement import offer_setups
 from estimator.judgement.buying import Offer, Terms, Ware, offers
 from estimator.judgement.needs import Miss, Needs, needs_of
 from estimator.judgement.offer_setups import OfferJudge, Subject
-from estimator.types import OperatingMode
+from estimator.structure.architecture import ModelArchitecture
+from estimator.types import Accelerator, OperatingMode
 from tests.support.answers import CATALOG, HOSTS, accelerator, architecture, workload
 
 GPUS = ("rtx-3060-12-gb", "rtx-3090", "rtx-5090", "apple-m5-max-40c-64gb", "strix-halo-8060s-128gb")
@@ -35,9 +39,9 @@ def judge_of(models: Sequence[str], needs: Needs, mode: OperatingMode = Operatin
 @pytest.mark.parametrize(("model", "users"), [("qwen3-8b", 1), ("qwen3-32b", 20), ("gpt-oss-120b", 1)])
 def test_every_offer_has_the_setup_that_it_has_alone(model: str, users: int) -> None:
     options = offered()
-    judge = judge_of([model], needs_of(workload("coding"), users=users))
-    together = {id(offer): (setup, misses) for offer, setup, misses in judge.setups(options)}
-    alone = {id(offer): judged[0][1:] for offer in options if (judged := judge.setups([offer]))}
+    needs = needs_of(workload("coding"), users=users)
+    together = {id(offer): (setup, misses) for offer, setup, misses in judge_of([model], needs).setups(options)}
+    alone = {id(offer): judged[0][1:] for offer in options if (judged := judge_of([model], needs).setups([offer]))}
     assert together.keys() == alone.keys()
     for key, (setup, misses) in together.items():
         other, _ = alone[key]
@@ -45,6 +49,22 @@ def test_every_offer_has_the_setup_that_it_has_alone(model: str, users: int) -> 
         assert setup.decode_tok_s == pytest.approx(other.decode_tok_s, rel=0.01)
         assert bool(misses) == bool(alone[key][1])
     assert any(setup.offloads for setup, _ in together.values()) == (model == "gpt-oss-120b")
+
+
+def test_what_a_judge_was_asked_about_is_not_estimated_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    options, judge = offered(), judge_of(["qwen3-8b", "gpt-oss-120b"], needs_of(workload("coding")))
+    half = judge.setups(options[::2])
+    estimated: list[int] = []
+
+    def counted(model: ModelArchitecture, gpus: tuple[Accelerator, ...], *rest: Any) -> Outline:
+        estimated.append(len(gpus))
+        return outline(model, gpus, *rest)
+
+    monkeypatch.setattr(offer_setups, "outline", counted)
+    assert judge.setups(options[::2]) == half
+    assert estimated == []
+    assert len(judge.setups(options)) > len(half)
+    assert estimated
 
 
 @pytest.mark.parametrize(

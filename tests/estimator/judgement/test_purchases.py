@@ -12,8 +12,9 @@ from db.entries.traits import model_traits
 from estimator.calibration.coefficients import Calibration
 from estimator.judgement.buying import Terms, Ware, offers
 from estimator.judgement.needs import NEAR, Need, Needs, needs_of
-from estimator.judgement.offer_setups import Subject
+from estimator.judgement.offer_setups import OfferJudge, Subject
 from estimator.judgement.purchases import PRICE_POINTS, Purchase, Purchases, purchases
+from estimator.types import OperatingMode
 from tests.support.answers import HOSTS, architecture, workload
 from tests.support.catalogs import CATALOG
 
@@ -33,7 +34,8 @@ def found(models: tuple[str, ...], needs: Needs, terms: Terms) -> Purchases:
     computers = [market.computer(CATALOG, slug) for slug in CATALOG.computers]
     traits = model_traits(CATALOG)
     subjects = [Subject(slug, CATALOG.models[slug]["name"], architecture(slug), traits[slug]) for slug in models]
-    return purchases(subjects, offers(wares, computers, terms, HOSTS), QUANTS, needs, terms, CALIBRATION)
+    judge = OfferJudge(subjects, QUANTS, needs, CALIBRATION, OperatingMode.BALANCED)
+    return purchases(judge, offers(wares, computers, terms, HOSTS), terms)
 
 
 CODING = needs_of(workload("coding"))

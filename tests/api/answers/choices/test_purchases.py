@@ -6,19 +6,19 @@ from dataclasses import replace
 
 import pytest
 
-from api.answers.choices.purchases import purchases, rent_or_buy, terms_of, why_missed, why_unpriced
+from api.answers.choices.purchases import Judges, purchases, rent_or_buy, terms_of, why_missed, why_unpriced
 from api.errors import QuestionError
 from estimator.calibration.coefficients import Calibration
 from estimator.judgement.needs import needs_of
 from tests.support.answers import CATALOG, workload
 
-CALIBRATION = Calibration.load()
+JUDGES = Judges(CATALOG, Calibration.load())
 APPLE = frozenset({"apple"})
 
 
 def test_a_mac_for_a_large_mixture_of_experts() -> None:
     terms = replace(terms_of(CATALOG), vendors=APPLE)
-    answer = purchases(CATALOG, CALIBRATION, ["gpt-oss 120B"], needs_of(workload("chat")), terms)
+    answer = purchases(JUDGES, ["gpt-oss 120B"], needs_of(workload("chat")), terms)
     first = answer.purchases.meeting[0]
     assert first.offer.computer is not None
     assert first.offer.computer.slug == "mac-studio-m5-max-40c-128gb"
@@ -29,7 +29,7 @@ def test_a_mac_for_a_large_mixture_of_experts() -> None:
 
 def test_the_best_model_within_a_budget() -> None:
     terms = replace(terms_of(CATALOG), budget_usd=2500.0, vendors=APPLE)
-    answer = purchases(CATALOG, CALIBRATION, [], needs_of(workload("chat")), terms)
+    answer = purchases(JUDGES, [], needs_of(workload("chat")), terms)
     assert len(answer.subjects) > 10
     assert all(p.offer.usd is not None and p.offer.usd <= 2500 for p in answer.purchases.meeting)
     over = next(p for p in answer.purchases.near if p.offer.usd is not None and p.offer.usd > 2500)
@@ -56,5 +56,5 @@ def test_rent_or_buy_at_the_hours_stated() -> None:
 )
 def test_bad_names_are_refused(models: list[str], owned: str | None, field: str) -> None:
     with pytest.raises(QuestionError) as error:
-        purchases(CATALOG, CALIBRATION, models, needs_of(workload("chat")), terms_of(CATALOG, owned))
+        purchases(JUDGES, models, needs_of(workload("chat")), terms_of(CATALOG, owned))
     assert error.value.field == field

@@ -302,10 +302,11 @@ async def test_a_slow_operation_is_cut_off(
     endpoint = next(route for route in app.routes if getattr(route, "path", "") == "/graphql").endpoint.__closure__
     handler = next(cell.cell_contents for cell in endpoint if isinstance(cell.cell_contents, http.GraphQLEndpoint))
     monkeypatch.setattr(handler, "_settings", handler._settings.model_copy(update={"request_timeout_s": 0.01}))
-    monkeypatch.setattr(app.state.schema, "execute", slow)
-    response = await post(client, {"query": "query Slow { __typename }"})
+    monkeypatch.setattr("api.graphql.schema.run_query", slow)
+    response = await post(client, {"query": "query Slow { workloads { slug } }"})
     assert response.status_code == 503
     assert response.json()["errors"][0]["extensions"]["code"] == "UNAVAILABLE"
+    assert response.json()["extensions"]["cost"]["value"] > 0
 
 
 async def test_health_and_readiness(client: httpx.AsyncClient) -> None:
