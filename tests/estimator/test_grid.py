@@ -203,7 +203,7 @@ def _with_clock(gpu: Accelerator, factor: float) -> Accelerator:
 def _with_peaks(gpu: Accelerator, factor: float) -> Accelerator:
     """The accelerator with its bandwidth and all its arithmetic as many times as fast."""
     peaks = ("matrix_flops", "half_flops", "fp32_flops", "int8_ops", "fp8_flops", "fp4_flops")
-    raised = {name: (getattr(gpu, name) or 0.0) * factor or None for name in peaks}
+    raised: dict[str, Any] = {name: (getattr(gpu, name) or 0.0) * factor or None for name in peaks}
     return replace(gpu, bandwidth_bytes_s=(gpu.bandwidth_bytes_s or 0.0) * factor, **raised)
 
 
