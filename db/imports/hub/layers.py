@@ -208,6 +208,7 @@ _LISTS: dict[str, Callable[[Mapping[str, Any], int], str | None]] = {
     "hybrid_override_pattern": _of_blocks,
     "layer_types": _of_types,
     "hybrid_layer_pattern": _flags("hybrid_layer_pattern", "S", "F"),
+    "sliding_window_layout": _flags("sliding_window_layout", "S", "F"),
     "attn_type_list": _flags("attn_type_list", "F", "L"),
     "linear_attn_config": _of_linear,
     "local_layer_ids": _at("local_layer_ids", "S", "F"),
@@ -238,7 +239,7 @@ def feed_forwards(values: Mapping[str, Any], family: Family, layers: int, *, has
         if not all(kind in ("dense", "sparse", "moe", "hash_moe") for kind in listed if isinstance(kind, str)):
             raise ImportFactsError("'mlp_layer_types' may hold dense, sparse, moe, hash_moe", "mlp_layer_types")
         return "".join("D" if kind == "dense" else "E" for kind in listed)
-    for key in ("is_moe_layer", "moe_layer_freq"):
+    for key in ("is_moe_layer", "moe_layer_freq", "moe_layer_layout"):
         if isinstance(values.get(key), list):
             return _flags(key, "E", "D")(values, layers)
     named = values.get("moe_layers_enum") or values.get("moe_layers")

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 from db.imports.errors import ImportFactsError
 from db.imports.hub.class_defaults import TEXT_SECTIONS, ConfigValues, table, type_of_class
-from db.imports.hub.families import FAMILIES, MODEL_TYPES, OTHER_NAMES, Family
+from db.imports.hub.families import FAMILIES, MINICPM_V, MODEL_TYPES, OTHER_NAMES, Family
 
 #: Heads other than that of a language model, by the end of a class's name.
 _OTHER_HEADS = {
@@ -50,11 +50,13 @@ def language_model(config: Mapping[str, Any]) -> Section:
         text = section
     own_type = outer_type if text is config else _text(text.get("model_type")) or _usual_text(outer_type)
     names = [outer_name] if text is config else [outer_name, _class_name(text)]
+    if outer_type in ("minicpmv", "minicpmo") and text is config:
+        names.append(MINICPM_V.get(str(config.get("version", "2.0"))))
     types = [own_type, outer_type]
     name = _known(names, types)
     if name is None:
         _refuse(outer_name, outer_type)
-    own = dict(config) if text is config else _values(config, text, outer_type)
+    own = _widest(config) if text is config else _values(config, text, outer_type)
     values = ConfigValues(own, _type(name, types, names), type_is_stated=any(types))
     return Section(name, FAMILIES[name], values)
 
@@ -75,6 +77,17 @@ def _values(config: Mapping[str, Any], text: Mapping[str, Any], outer_type: str 
     tied = config.get("tie_word_embeddings")
     if isinstance(tied, bool) and (tied or outer_type not in _TIED_AS_TEXT):
         own["tie_word_embeddings"] = tied
+    return own
+
+
+def _widest(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration that lists the heads of each layer (OpenELM) with those of the widest; its lists stay, under names of
+    their own."""
+    own = dict(config)
+    queries, keys = own.get("num_query_heads"), own.get("num_kv_heads")
+    if isinstance(queries, list) and isinstance(keys, list) and all(type(count) is int for count in (*queries, *keys)):
+        own |= {"num_attention_heads": max(queries, default=0), "num_key_value_heads": max(keys, default=0)}
+        own["key_heads_of_layers"] = own.pop("num_kv_heads")
     return own
 
 

@@ -42,6 +42,7 @@ _HARMLESS = re.compile(
         r".*(sharded|lora_alpha)|quant.*|kda_layers|(ffn_)?inter_padding_size|full_attn_mod|pad_head_dim",
         r"sparse_(block_size|topk_blocks|init_block|local_block)|tie_encoder_decoder|attn_res_block_size|indexer_compress_ratio",
         r"block_(size|multiple_of|norm_eps)|number_of_conv_states|shared_expert_sink",
+        r"blocksparse_.*|dense_attention_every_n_layers|rope_embedding_base",
     ))
 )  # fmt: skip
 #: Switches that nothing reads because every model of their class has this value.
