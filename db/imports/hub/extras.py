@@ -27,6 +27,8 @@ def extra_parameters(
     extras += _of_structure(name, facts)
     if name == "InklingForConditionalGeneration":
         extras += _relative_positions(values, facts)
+    elif name == "AXK2ForCausalLM":
+        extras += _gated_norms(values, facts)
     elif name == "LongcatFlashForCausalLM":
         idle = whole(values, "zero_expert_num", 0, _HEADS, 0) or 0
         extras.append(("router rows of the idle experts", facts["mlp_pattern"].count("E") * idle * (hidden + 1)))
@@ -139,6 +141,19 @@ def _relative_positions(values: Mapping[str, Any], facts: Mapping[str, Any]) -> 
         ("short convolutions of keys, values and sublayers", 2 * kernel * (key_width + len(pattern) * hidden)),
         ("router rows of the shared experts", routed * shared * hidden),
         ("norm of the embedding and global scales", hidden + len(pattern)),
+    ]
+
+
+def _gated_norms(values: Mapping[str, Any], facts: Mapping[str, Any]) -> list[tuple[str, int]]:
+    """Low-rank gates of the norms of A.X K2, and its output gate, which is computed with the queries from twice their rank
+    (``modeling_axk2`` of transformers)."""
+    hidden, layers, mla = facts["hidden_size"], facts["n_layers"], facts["attention"]["mla"]
+    rank = needed(values, "gated_norm_rank", 1, _WIDTH)
+    key = mla["qk_nope_head_dim"] + mla["qk_rope_head_dim"]
+    wider = facts["n_heads"] * mla["q_lora_rank"] * (2 * (key + mla["v_head_dim"]) - key)
+    return [
+        ("gates of the norms", 2 * rank * hidden * (layers + facts["mlp_pattern"].count("E"))),
+        ("output gate and wider query projection", layers * wider),
     ]
 
 

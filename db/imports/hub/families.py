@@ -83,6 +83,7 @@ FAMILIES: dict[str, Family] = {
     "ArceeForCausalLM": Family(gated_mlp=False),
     "AriaForConditionalGeneration": _PLAIN,
     "AXK1ForCausalLM": replace(_LATENT, dense_layers=1),
+    "AXK2ForCausalLM": replace(_LATENT, dense_layers=1),
     "BaichuanForCausalLM": _PLAIN,
     "BailingHybridForCausalLM": Family(
         mla=True, output_gate="per_head", router_bias=True, linear="KDA", full_rank_gate=True, full_rank_decay=True
@@ -323,6 +324,7 @@ OTHER_NAMES: dict[str, str] = {
 
 #: Model types that the library does not have, or whose class is that of a wrapper -> class.
 MODEL_TYPES: dict[str, str] = {
+    "axk2": "AXK2ForCausalLM",
     "aquila": "LlamaForCausalLM",
     "baichuan": "BaichuanForCausalLM",
     "bailing_moe": "BailingMoeForCausalLM",

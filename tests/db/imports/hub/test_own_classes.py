@@ -96,3 +96,15 @@ def test_a_class_of_a_known_structure_is_read_as_it(stated: dict[str, Any], name
 def test_a_version_that_is_not_known_is_refused() -> None:
     with pytest.raises(ImportFactsError, match="'MiniCPMV' is not known"):
         facts_from_config(_LLAMA | {"architectures": ["MiniCPMV"], "model_type": "minicpmv", "version": 9.9})
+
+
+def test_axk2_has_gated_norms_and_an_output_gate() -> None:
+    config = {
+        "model_type": "axk2", "vocab_size": 163840, "hidden_size": 2048, "intermediate_size": 5120,
+        "moe_intermediate_size": 512, "num_hidden_layers": 48, "num_attention_heads": 32, "num_key_value_heads": 32,
+        "n_shared_experts": 1, "n_routed_experts": 128, "num_experts_per_tok": 8, "kv_lora_rank": 128, "q_lora_rank": 384,
+        "qk_rope_head_dim": 32, "v_head_dim": 64, "qk_nope_head_dim": 64, "index_topk": 2048, "index_head_dim": 128,
+        "index_n_heads": 16, "gated_norm_rank": 16, "first_k_dense_replace": 1, "max_position_embeddings": 131072,
+    }  # fmt: skip
+    # The class on a device without memory has 20,314,494,976 parameters, beside the biases of 47 routers.
+    assert facts_from_config(config)["params_computed"]["text_total"] == 20_314_494_976 + 47 * 128
