@@ -99,7 +99,9 @@ def is_walked(query: FitQuery, order: Sequence[FitOrder], dialect: str, rows: in
     indexed = order_terms(query, order, 0, by_model=False)[0].indexed
     bounded = replace(query, workload_ids=ALL_SLOTS, decode_min=None, decode_max=None)
     if indexed is Indexed.SCORE:
-        bounded = replace(query, workload_ids=ALL_SLOTS, score_min=None, score_max=None)
+        # What is recommended has an index of its own.
+        recommended = None if query.recommended else query.recommended
+        bounded = replace(query, workload_ids=ALL_SLOTS, score_min=None, score_max=None, recommended=recommended)
     elif indexed is not Indexed.DECODE:
         return False
     return not bounded.is_everything and not rests(query)
@@ -241,8 +243,7 @@ def page_source(selection: Selection, limit: str | None = None) -> str:
     if selection.walked and dialect == "sqlite" and (by_bucket or lead.indexed is Indexed.MODEL):
         # First, for SQLite lets the walk end at the first of several bounds on that side, and tries the others row by row.
         where.insert(0, _end_of_walk(selection, lead, where))
-    bounded = [condition for condition in where if condition.limits in (lead.indexed, Indexed.RUNS)]
-    if dialect == "postgresql" and by_bucket and not selection.by_model and len(where) - len(bounded) > 1:
+    if dialect == "postgresql" and by_bucket and not selection.by_model and len(where) - len(_limits(lead, where)) > 1:
         return _walk_or_read(selection, terms, where)
     return (
         f"SELECT {cell_columns(selection.slot)}  FROM {checked(selection.table)} f WHERE {all_of(where)} "
@@ -290,13 +291,18 @@ def _bounds_of_bucket(query: FitQuery, lead: Term, slot: int) -> list[Condition]
 def _end_of_walk(selection: Selection, lead: Term, where: Sequence[Condition]) -> Condition:
     """Bound at the value of the index that SQLite's walk ends with."""
     direction = selection.window.direction(lead.descending)
-    limits = [condition for condition in where if condition.limits in (lead.indexed, Indexed.RUNS)]
     last = (
-        f"(SELECT {lead.column} FROM {checked(selection.table)} f WHERE {all_of(limits)} "
+        f"(SELECT {lead.column} FROM {checked(selection.table)} f WHERE {all_of(_limits(lead, where))} "
         f"ORDER BY {lead.column} {direction} LIMIT 1 OFFSET {WALKED_ROWS[selection.dialect]})"
     )
     sign, end = (">=", 0) if direction == "DESC" else ("<=", ABSENT)
     return Condition(f"{lead.column} {sign} coalesce({last}, {end})", lead.indexed)
+
+
+def _limits(lead: Term, where: Sequence[Condition]) -> list[Condition]:
+    """Conditions that the index of ``lead`` meets by itself, or by where a walk through it begins and ends."""
+    parts = (lead.indexed, Indexed.RUNS, *([Indexed.BEST] if lead.indexed is Indexed.SCORE else []))
+    return [condition for condition in where if condition.limits in parts]
 
 
 def _walk_or_read(selection: Selection, terms: Sequence[Term], where: Sequence[Condition]) -> str:
@@ -308,7 +314,7 @@ def _walk_or_read(selection: Selection, terms: Sequence[Term], where: Sequence[C
     window, source = selection.window, checked(selection.table)
     wanted, rows = f"SELECT {cell_columns(selection.slot)} ", window.rows
     lead, *others = terms
-    bounds = [condition for condition in where if condition.limits in (lead.indexed, Indexed.RUNS)]
+    bounds = _limits(lead, where)
     loose = [condition for condition in where if condition not in bounds]
     nearest = (
         f"SELECT f.*, {lead.column} AS bucket FROM {source} f WHERE {all_of(bounds)} "
@@ -358,12 +364,9 @@ def _led_or_read(
             Condition(f"f.{lead}_{slot} > 0"),
         ]
     )
-    columns, other = lead.columns(slot, "f."), (FitOwner.MODEL if is_gpu else FitOwner.GPU).column
+    column, other = lead.column(slot, "f."), (FitOwner.MODEL if is_gpu else FitOwner.GPU).column
     direction, sign = ("ASC", "<=") if lead is Lead.TTFT else ("DESC", ">=")
-    ranked = ", ".join(f"{column} {direction}" for column in columns)
-    last = [f"c{number}" for number in range(len(columns))]
-    values = ", ".join(f"{column} AS {name}" for column, name in zip(columns, last, strict=True))
-    near = f"({', '.join(columns)}) {sign} ({', '.join(f'l.{name}' for name in last)}) AND f.{lead}_{slot} > 0"
+    near = f"{column} {sign} l.place AND f.{lead}_{slot} > 0"
     wanted, order = f"SELECT {cell_columns(slot)}", f"ORDER BY {order_by(terms, selection.window)}"
     paired = f"{table} f WHERE f.{other} = led.other AND {all_of(where)}"
     # PostgreSQL does not guess how few pairings lead: OFFSET 0 has it read each by its key.
@@ -374,8 +377,8 @@ def _led_or_read(
         # It reads nothing for a limit of 0, and all rows for a condition that none meets.
         lacking, limit = "1 = 1", f"(CASE WHEN {lacking} THEN {rows} ELSE 0 END)"
     return (
-        f"WITH last AS MATERIALIZED (SELECT {values} FROM {table} f WHERE {leading} "
-        f"ORDER BY {ranked} LIMIT 1 OFFSET {tried - 1}), "
+        f"WITH last AS MATERIALIZED (SELECT {column} AS place FROM {table} f WHERE {leading} "
+        f"ORDER BY {column} {direction} LIMIT 1 OFFSET {tried - 1}), "
         f"led AS MATERIALIZED (SELECT DISTINCT f.{other} AS other FROM last l CROSS JOIN {table} f "
         f"WHERE {leading} AND {near}), "
         f"head AS MATERIALIZED ({wanted} FROM last l CROSS JOIN led CROSS JOIN {pairings} {near} {order} LIMIT {rows}) "

@@ -109,8 +109,10 @@ def _of_outcome(query: FitQuery, slot: int) -> Iterator[Condition]:
     elif query.statuses is not None:
         codes = [STATUSES.index(status) for status in query.statuses]
         yield _among(f"((f.flags >> {FLAG_BITS * slot}) & {STATUS_MASK})", codes)
-    if query.recommended is not None:
-        yield Condition(f"(f.flags & {recommended_mask(slot)}) {'!=' if query.recommended else '='} 0")
+    if query.recommended:
+        yield Condition(Indexed.BEST.column(slot, "f."), Indexed.BEST)
+    elif query.recommended is not None:
+        yield Condition(f"(f.flags & {recommended_mask(slot)}) = 0")
 
 
 def _of_speed(query: FitQuery, slot: int, *, indexed: bool) -> Iterator[Condition]:

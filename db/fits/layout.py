@@ -49,6 +49,8 @@ SCORE_STEP = 1 << (32 - SCORE_SHIFT - 1)
 #: Within a model or an accelerator, speeds and latencies are indexed by steps of 3 to 6 %: PostgreSQL stores each value
 #: once, and a page sorts the few dozen rows of a step.
 STEP_SHIFT = 18
+#: Scores of leading rows are indexed with such a step of the speed below them.
+LEAD_SCORE_STEP = 1 << (32 - STEP_SHIFT - 1)
 #: Bytes of the companion blobs per entry.
 PLAN_BYTES = 200
 BAND_BYTES = 96
@@ -56,7 +58,7 @@ _NAME = re.compile(r"fit_[0-9]+\Z")
 
 
 class Indexed(StrEnum):
-    """The leading expressions of the indexes of all rows, and the predicate of those that hold only what runs."""
+    """The leading expressions of the indexes of all rows, and the predicates of those that hold only some of them."""
 
     DECODE = "decode"
     #: Tens of thousands of fits share the best score, so the speed splits them.
@@ -64,9 +66,11 @@ class Indexed(StrEnum):
     MODEL_DECODE = "model decode"
     MODEL = "model"
     RUNS = "runs"
+    #: Of all that is recommended, the index by score holds nothing else.
+    BEST = "best"
 
     def column(self, slot: int, alias: str = "") -> str:
-        """SQL expression that the index holds; for ``RUNS``, its predicate."""
+        """SQL expression that the index holds; for ``RUNS`` and ``BEST``, its predicate."""
         decode, score = f"{alias}decode_{slot}", f"{alias}score_{slot}"
         return {
             Indexed.DECODE: f"({decode} >> {BUCKET_SHIFT})",
@@ -74,6 +78,7 @@ class Indexed(StrEnum):
             Indexed.MODEL_DECODE: f"({decode} >> {STEP_SHIFT})",
             Indexed.MODEL: f"{alias}model_id",
             Indexed.RUNS: f"{decode} > 0",
+            Indexed.BEST: f"({alias}flags & {recommended_mask(slot)}) != 0",
         }[self]
 
     def of_speed(self, decode_bits: int) -> int:
@@ -92,12 +97,12 @@ class Lead(StrEnum):
         """Bit of ``flags`` of the rows that lead."""
         return 1 << (LEAD_SHIFT + list(Lead).index(self) + (slot if self is Lead.SCORE else 0))
 
-    def columns(self, slot: int, alias: str = "") -> tuple[str, ...]:
-        """SQL expressions that rank the leading rows, as the indexes hold them."""
+    def column(self, slot: int, alias: str = "") -> str:
+        """SQL expression that ranks the leading rows, as the indexes hold it."""
         if self is Lead.SCORE:
             # Many rows share the best score.
-            return f"{alias}score_{slot}", f"{alias}decode_{slot}"
-        return (f"({alias}{self.value}_{slot} >> {STEP_SHIFT})",)
+            return f"({alias}score_{slot} * {LEAD_SCORE_STEP} + ({alias}decode_{slot} >> {STEP_SHIFT}))"
+        return f"({alias}{self.value}_{slot} >> {STEP_SHIFT})"
 
 
 HOT_FIELDS = ("decode", "ttft", "safe", "score")
@@ -213,18 +218,19 @@ def index_statements(name: str, dialect: str) -> list[str]:
         (f"{name}_ended", "died", " WHERE died <> 0"),
     ]
     for slot in range(SLOT_COUNT):
-        best = f" WHERE (flags & {recommended_mask(slot)}) != 0"
+        best = f" WHERE {Indexed.BEST.column(slot)}"
         # Where nothing runs, speed and score are zero: no order needs an index there.
         made.append((f"{name}_decode_{slot}", Indexed.DECODE.column(slot), f" WHERE {Indexed.RUNS.column(slot)}"))
         made.append((f"{name}_score_{slot}", Indexed.SCORE.column(slot), f" WHERE {Indexed.RUNS.column(slot)}"))
         made.append((f"{name}_best_{slot}", f"gpu_id, score_{slot}", best))
+        made.append((f"{name}_top_{slot}", Indexed.SCORE.column(slot), best))
         for lead in Lead:
             leads = f" WHERE (flags & {lead.mask(slot)}) != 0"
-            made.append((f"{name}_lead_{lead}_{slot}", f"gpu_id, {', '.join(lead.columns(slot))}", leads))
+            made.append((f"{name}_lead_{lead}_{slot}", f"gpu_id, {lead.column(slot)}", leads))
         if has_model_indexes(dialect):
             steps, leads = Indexed.MODEL_DECODE.column(slot), f" WHERE (flags & {Lead.SCORE.mask(slot)}) != 0"
             made.append((f"{name}_md_{slot}", f"model_id, {steps}", f" WHERE {Indexed.RUNS.column(slot)}"))
-            made.append((f"{name}_ms_{slot}", f"model_id, {', '.join(Lead.SCORE.columns(slot))}", leads))
+            made.append((f"{name}_ms_{slot}", f"model_id, {Lead.SCORE.column(slot)}", leads))
             made.append((f"{name}_mb_{slot}", f"model_id, score_{slot}", best))
     indexes = [
         f"CREATE INDEX IF NOT EXISTS {index} ON {name} ({columns}){full}{predicate}"
