@@ -17,6 +17,7 @@ from api.agents.command import EPILOG as MCP_EPILOG
 from api.agents.command import mcp
 from api.cli.catalog import catalog_app
 from api.cli.choices.commands import choices_app
+from api.cli.choices.options import WORKLOAD
 from api.cli.here.command import EPILOG as HERE_EPILOG
 from api.cli.here.command import here
 
@@ -146,7 +147,7 @@ def estimate(
     ] = None,
     gpu: Annotated[str | None, typer.Argument(help="Accelerator: slug, name or alias.")] = None,
     quant: Annotated[str | None, typer.Option(help="Quantization; default: the best one for the workload.")] = None,
-    workload: Annotated[str, typer.Option(help="chat, coding, agentic-coding, reasoning or rag.")] = "coding",
+    workload: Annotated[str, WORKLOAD] = "coding",
     as_json: Annotated[bool, typer.Option("--json", help="Print the answer as one JSON object.")] = False,
     count: Annotated[int | None, typer.Option(help="How many of GPU.")] = None,
     also: Annotated[
@@ -204,7 +205,7 @@ def estimate(
 
 @app.command("gguf-header", epilog="Example: `fitgraph gguf-header ./model-Q4_K_M.gguf`")
 def gguf_header(file: Annotated[Path, typer.Argument(help="A local GGUF file.")]) -> None:
-    """Print the header of a GGUF file without its tokenizer, in base64: what `modelGguf` takes."""
+    """Print the header of a GGUF file without its tokenizer, in base64: what `model: {gguf}` takes."""
     from api.cli import estimate
 
     raise typer.Exit(estimate.print_header(file))

@@ -91,7 +91,7 @@ def section(entities: Entities, rows: Sequence[Mapping[str, Any]], planned: int)
         f"of its tensors. The quantizer's own plan of {planned:,} files is reproduced tensor by tensor (in the tests); what is "
         "left is what publishers do. A publisher's own mix is marked by what its source states, never by its error. No name "
         "tells such a mix: a model has the published sizes of such files where they are known, and a question with the "
-        "file's header (`modelGguf`) has its very bytes.",
+        "file's header (`model: {gguf}`) has its very bytes.",
         "",
         "| files | number | median error | 90th percentile | largest |",
         "|---|---:|---:|---:|---:|",

@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
+from api.cli.choices.options import KINDS, MODE, VENDORS, WORKLOAD, one_of
+
 choices_app = typer.Typer()
-_KINDS = "base, chat, reasoning, coder, mixture-of-experts or dense"
 
 
 @choices_app.command(
@@ -21,12 +22,12 @@ def recommend(
     count: Annotated[int, typer.Option(help="How many of each accelerator.", min=1, max=16)] = 1,
     host: Annotated[str | None, typer.Option(help="The computer around it, by slug or alias.")] = None,
     host_memory_gb: Annotated[float | None, typer.Option(help="System memory, GiB.", min=0.5, max=65_536)] = None,
-    workload: Annotated[str, typer.Option(help="chat, coding, agentic-coding, reasoning or rag.")] = "coding",
-    mode: Annotated[str, typer.Option(help="balanced, interactive, light-api or scale-out.")] = "balanced",
+    workload: Annotated[str, WORKLOAD] = "coding",
+    mode: Annotated[str, MODE] = "balanced",
     users: Annotated[int | None, typer.Option(help="People answered at once.", min=1, max=1024)] = None,
     family: Annotated[str | None, typer.Option(help="Only models of this family.")] = None,
     license: Annotated[str | None, typer.Option(help="Only models of this licence.")] = None,
-    kind: Annotated[str | None, typer.Option(help=f"Only models of a kind: {_KINDS}.")] = None,
+    kind: Annotated[str | None, one_of(KINDS, "Only models of a kind: {}.")] = None,
     released_from: Annotated[str | None, typer.Option(help="Only models from this month on, as 2025-06.")] = None,
     budget_usd: Annotated[float | None, typer.Option(help="With --model: most that may be paid.", min=1)] = None,
     min_tok_s: Annotated[float | None, typer.Option(help="With --model: least decode speed.", min=0.1)] = None,
@@ -57,7 +58,7 @@ def serving(
     gpu: Annotated[str, typer.Argument(help="Accelerator: slug, name or alias.")],
     quant: Annotated[str | None, typer.Option(help="Quantization; default: that which serves most people.")] = None,
     count: Annotated[int, typer.Option(help="How many of GPU.", min=1, max=16)] = 1,
-    workload: Annotated[str, typer.Option(help="chat, coding, agentic-coding, reasoning or rag.")] = "chat",
+    workload: Annotated[str, WORKLOAD] = "chat",
     people: Annotated[list[int] | None, typer.Option(help="People of a point; may be repeated.", min=1)] = None,
     system_price_usd: Annotated[float | None, typer.Option(help="Price of the computer, US dollars.", min=0)] = None,
     system_power_w: Annotated[
@@ -84,9 +85,9 @@ def serving(
 )
 def buy(
     models: Annotated[list[str] | None, typer.Argument(help="Models, any of which will do; default: the best.")] = None,
-    kind: Annotated[str | None, typer.Option(help=f"With no model named, the best of a kind: {_KINDS}.")] = None,
+    kind: Annotated[str | None, one_of(KINDS, "With no model named, the best of a kind: {}.")] = None,
     gpu: Annotated[str | None, typer.Option(help="Instead of a model: this accelerator, bought or rented.")] = None,
-    workload: Annotated[str, typer.Option(help="chat, coding, agentic-coding, reasoning or rag.")] = "coding",
+    workload: Annotated[str, WORKLOAD] = "coding",
     budget_usd: Annotated[float | None, typer.Option(help="Most that may be paid, US dollars.", min=1)] = None,
     min_tok_s: Annotated[
         float | None, typer.Option(help="Least decode speed; default: the workload's.", min=0.1)
@@ -99,7 +100,7 @@ def buy(
         int | None, typer.Option(help="Most cards in a computer; default 2, 0: small whole computers.", min=0, max=8)
     ] = None,
     computer: Annotated[str | None, typer.Option(help="Computer that you have and that takes the cards.")] = None,
-    vendor: Annotated[list[str] | None, typer.Option(help="Maker of the accelerator; may be repeated.")] = None,
+    vendor: Annotated[list[str] | None, one_of(VENDORS, "Maker of the accelerator: {}; may be repeated.")] = None,
     new_only: Annotated[bool, typer.Option("--new-only", help="Leave used hardware out.")] = False,
     region: Annotated[str, typer.Option(help="Region whose prices are preferred.")] = "US",
     hours_a_month: Annotated[float | None, typer.Option(help="Hours of use, to compare with rent.", min=0.1)] = None,

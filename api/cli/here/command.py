@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from api.cli.choices.options import ENGINES, MODE, WORKLOAD, one_of
+
 if TYPE_CHECKING:
     from api.cli.here.answer import Asked, Facts
 
@@ -19,8 +21,8 @@ EPILOG = (
 
 
 def here(
-    workload: Annotated[str, typer.Option(help="chat, coding, agentic-coding, reasoning or rag.")] = "coding",
-    mode: Annotated[str, typer.Option(help="balanced, interactive, light-api or scale-out.")] = "balanced",
+    workload: Annotated[str, WORKLOAD] = "coding",
+    mode: Annotated[str, MODE] = "balanced",
     users: Annotated[int | None, typer.Option(help="People answered at once.", min=1, max=1024)] = None,
     gpu: Annotated[list[str] | None, typer.Option(help="Instead of the detected: may be repeated.")] = None,
     no_gpu: Annotated[bool, typer.Option("--no-gpu", help="Rank for the processor alone.")] = False,
@@ -32,7 +34,7 @@ def here(
     wired_limit_mb: Annotated[int | None, typer.Option(help="Limit of a Mac's GPU memory, MiB.", min=1)] = None,
     engine: Annotated[
         list[str] | None,
-        typer.Option(help="Installed: llama.cpp, ollama, lm-studio, vllm, sglang or mlx; may be repeated."),
+        one_of(ENGINES, "Installed: {}; may be repeated."),
     ] = None,
     system: Annotated[str | None, typer.Option(help="Name of the operating system.")] = None,
     recorded: Annotated[Path | None, typer.Option("--from", help="Answer for a recorded machine.")] = None,
