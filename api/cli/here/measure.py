@@ -75,7 +75,8 @@ def measured(facts: Facts, file: Path | None) -> Report:
         for timing in measurement.timings
     )
     rows = tuple(
-        _row(catalog, description, identified, measurement, model, quant, timing) for timing in measurement.timings
+        _row(catalog, description, facts, identified, measurement, model, quant, timing)
+        for timing in measurement.timings
     )
     return Report(identified.machine.name, measurement.name, quant.name, compared, rows)
 
@@ -145,6 +146,7 @@ def _speed(answer: Estimate | None, timing: Timing) -> Speed | None:
 def _row(
     catalog: Catalog,
     description: Description,
+    facts: Facts,
     identified: Identified,
     measurement: Measurement,
     model: ModelArchitecture,
@@ -155,9 +157,9 @@ def _row(
     device, memory = identified.machine.devices[0], identified.machine.devices[0].memory_bytes
     known = model.slug if model.slug in catalog.models else None
     match = "exact" if known == _named(catalog, measurement) else "same-shapes"
-    card = next(iter(description.gpus), None)
+    detected = () if facts.no_gpu else tuple(card.name for card in description.gpus)
     return {
-        "gpu": description.processor if card is None else card.name,
+        "gpu": next(iter((*facts.gpus, *detected)), description.processor),
         "gpu_count": len(identified.machine.devices),
         "vram_gb": None if memory is None else round(memory / GIB, 1),
         "model": measurement.name,

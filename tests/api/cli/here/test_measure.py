@@ -86,3 +86,13 @@ def test_a_file_that_is_no_model_is_a_typed_error(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["here", "--measure", "--model-file", str(file)])
     assert result.exit_code == NO_ANSWER
     assert "broken.gguf" in result.stderr
+
+
+@pytest.mark.usefixtures("bench")
+def test_a_row_names_the_accelerator_that_is_stated(model_file: Path, tmp_path: Path) -> None:
+    file = tmp_path / "mine.jsonl"
+    words = ["here", "--measure", "--model-file", str(model_file), "--gpu", "RTX 4090", "--rows", str(file)]
+    assert CliRunner().invoke(app, words).exit_code == 0
+    assert {(row["gpu"], row["gpu_slug"]) for row in map(json.loads, file.read_text().splitlines())} == {
+        ("RTX 4090", "rtx-4090")
+    }
