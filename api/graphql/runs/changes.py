@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import strawberry
 
-from api.errors import ErrorCode
+from api.catalog.view import CatalogView
+from api.errors import ApiError, ErrorCode
 from api.graphql.context import RequestContext
-from api.graphql.core.errors import UserError
+from api.graphql.core.errors import UserError, user_error
+from api.graphql.core.inputs import check_set
 from api.graphql.core.scalars import Int64
 from api.graphql.runs.types import Run, run_from_row
 from api.graphql.services.auth import Operator
@@ -79,6 +81,45 @@ def checked_entry(kind: str, entry: Any, path: Sequence[str] = ("entry",)) -> tu
     if not faults:
         faults = [fault for rule in RULES[kind] for fault in rule(entry)]
     return entry, [_user_error([*path, *field.split(".")], message) for field, message in faults]
+
+
+def named_slugs(
+    view: CatalogView, kind: str, field: str, texts: Sequence[str] | None
+) -> tuple[list[str], list[UserError]]:
+    """Slugs of the entities that operators name, and what is wrong with the names. Raises over 500 of them.
+
+    What is changed must be named by its slug or an alias: a name that leaves something open is not taken as one.
+    """
+    slugs: list[str] = []
+    errors: list[UserError] = []
+    check_set(field, texts or (), MAX_ENTRIES)
+    for place, text in enumerate(texts or ()):
+        try:
+            meaning = view.meaning(kind, text)
+        except ApiError as error:
+            errors.append(user_error(error, field, str(place)))
+            continue
+        slugs.append(meaning.slug)
+        if meaning.notes or meaning.count is not None or meaning.quant is not None:
+            message = f"{text!r} is no slug or alias; {meaning.slug!r} is the nearest."
+            errors.append(
+                UserError(
+                    code=ErrorCode.NOT_FOUND, message=message, field=[field, str(place)], suggestions=[meaning.slug]
+                )
+            )
+    return slugs, errors
+
+
+def repeated(named: Sequence[tuple[Sequence[str], str | None]]) -> list[UserError]:
+    """An error for each slug that one change names again; ``named`` are slugs of a kind, None for none, behind their paths."""
+    seen: set[str] = set()
+    errors = []
+    for path, slug in named:
+        if slug in seen:
+            errors.append(_user_error(path, f"{slug!r} is in this change already; keep one."))
+        elif slug is not None:
+            seen.add(slug)
+    return errors
 
 
 def changed_catalog(catalog: Catalog, change: Change) -> Catalog:

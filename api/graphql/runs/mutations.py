@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import strawberry
@@ -16,7 +17,16 @@ from api.graphql.catalog.models import Model, model_of
 from api.graphql.context import RequestContext
 from api.graphql.core.errors import UserError, user_error
 from api.graphql.core.inputs import check_set
-from api.graphql.runs.changes import MAX_ENTRIES, Change, RunPlan, Started, checked_entry, start
+from api.graphql.runs.changes import (
+    MAX_ENTRIES,
+    Change,
+    RunPlan,
+    Started,
+    checked_entry,
+    named_slugs,
+    repeated,
+    start,
+)
 from api.graphql.runs.types import Run, run_from_row, run_number
 from api.graphql.services.auth import Operator, Scope
 from db.entries.files import Entry
@@ -156,14 +166,11 @@ class Mutation:
         from workers.plan import Scope as PlanScope
 
         operator = _operator(info, Scope.RUNS)
-        view = info.context.view
-        try:
-            models = frozenset(view.model(name).slug for name in input.models or ())
-            gpus = frozenset(view.gpu(name).slug for name in input.gpus or ())
-        except ApiError as error:
-            started = Started(errors=[user_error(error)])
-        else:
-            scope = PlanScope(input.everything, models, gpus)
+        models, errors = named_slugs(info.context.view, "model", "models", input.models)
+        gpus, more = named_slugs(info.context.view, "gpu", "gpus", input.gpus)
+        started = Started(errors=errors + more)
+        if not started.errors:
+            scope = PlanScope(input.everything, frozenset(models), frozenset(gpus))
             started = await start(info.context, operator, None, scope, dry_run=input.dry_run)
         return RecomputePayload(
             run=started.run,
@@ -204,7 +211,12 @@ class Mutation:
 
         _operator(info, Scope.RUNS)
         context: RequestContext = info.context
-        number = run_number(str(input.id))
+        try:
+            number = run_number(str(input.id))
+        except ApiError as error:
+            return CancelRunPayload(
+                run=None, user_errors=[user_error(error, "id")], client_mutation_id=input.client_mutation_id
+            )
         stopped = await asyncio.to_thread(cancel_run, context.services.settings, number)
         async with context.services.state.connection() as connection:
             row = await store.get_run(connection, number)
@@ -216,27 +228,24 @@ class Mutation:
 def change_of(view: CatalogView, asked: ChangeCatalogInput) -> tuple[Change, list[UserError]]:
     """The change that an input asks for, and everything that is wrong with it. Raises over 500 entries."""
     errors: list[UserError] = []
-    upserts: dict[str, list[Entry]] = {"model": [], "gpu": []}
-    deletions: dict[str, list[str]] = {"model": [], "gpu": []}
-    for kind, name, entries in (
-        ("model", "upsertModels", asked.upsert_models or []),
-        ("gpu", "upsertGpus", asked.upsert_gpus or []),
+    upserts: dict[str, list[Entry]] = {}
+    deletions: dict[str, list[str]] = {}
+    for kind, entries, names in (
+        ("model", asked.upsert_models or [], asked.delete_models or []),
+        ("gpu", asked.upsert_gpus or [], asked.delete_gpus or []),
     ):
-        check_set(name, entries, MAX_ENTRIES)
-        for place, entry in enumerate(entries):
-            checked, faults = checked_entry(kind, entry, (name, str(place)))
-            upserts[kind].append(checked)
-            errors += faults
-    for kind, name, names, resolve in (
-        ("model", "deleteModels", asked.delete_models or [], view.model),
-        ("gpu", "deleteGpus", asked.delete_gpus or [], view.gpu),
-    ):
-        check_set(name, names, MAX_ENTRIES)
-        for place, text in enumerate(names):
-            try:
-                deletions[kind].append(resolve(text).slug)
-            except ApiError as error:
-                errors.append(user_error(error, name, str(place)))
+        upsert, delete = (f"{word}{kind.capitalize()}s" for word in ("upsert", "delete"))
+        check_set(upsert, entries, MAX_ENTRIES)
+        checked = [checked_entry(kind, entry, (upsert, str(place))) for place, entry in enumerate(entries)]
+        deletions[kind], faults = named_slugs(view, kind, delete, names)
+        upserts[kind] = [entry for entry, _ in checked]
+        errors += [fault for _, of_entry in checked for fault in of_entry] + faults
+        if not faults:
+            named: list[tuple[Sequence[str], str | None]] = [
+                ((upsert, str(place), "slug"), entry.get("slug")) for place, entry in enumerate(upserts[kind])
+            ]
+            named += [((delete, str(place)), slug) for place, slug in enumerate(deletions[kind])]
+            errors += repeated(named)
     return Change(upserts, deletions), errors
 
 

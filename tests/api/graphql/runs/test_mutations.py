@@ -122,6 +122,22 @@ async def test_one_wrong_entry_changes_nothing(desk: Desk, catalog: Catalog) -> 
     assert many["errors"][0]["extensions"]["code"] == "LIMIT_EXCEEDED"
 
 
+@pytest.mark.parametrize("name", ["lama 2 7b", "someone/Llama-2-7b-tuned-GGUF", "llama-2-7b.Q4_K_M.gguf"])
+async def test_only_what_is_named_exactly_is_taken_out(desk: Desk, name: str) -> None:
+    payload = (await desk.send(CHANGE, input={"deleteModels": [name], "dryRun": True}))["data"]["changeCatalog"]
+    assert [error["field"] for error in payload["userErrors"]] == [["deleteModels", "0"]]
+    assert payload["plan"] is None
+
+
+async def test_a_change_names_an_entry_once(desk: Desk, catalog: Catalog) -> None:
+    entry = catalog.models["llama-2-7b"]
+    change = {"upsertModels": [entry, {}, entry], "deleteModels": ["Llama 2 7B"], "dryRun": True}
+    payload = (await desk.send(CHANGE, input=change))["data"]["changeCatalog"]
+    assert [error["field"] for error in payload["userErrors"]] == [
+        ["upsertModels", "1"], ["upsertModels", "2", "slug"], ["deleteModels", "0"],
+    ]  # fmt: skip
+
+
 async def test_a_run_within_a_scope(desk: Desk) -> None:
     query = """mutation($input: RecomputeInput!) { recompute(input: $input) {
       run { state blockCount } plan { modelSlugs gpuSlugs blockCount } userErrors { code field } } }"""
@@ -132,6 +148,10 @@ async def test_a_run_within_a_scope(desk: Desk) -> None:
     assert "llama-2-7b" in dry["plan"]["modelSlugs"]
     wrong = (await desk.send(query, input={"models": ["nope"]}))["data"]["recompute"]
     assert [error["code"] for error in wrong["userErrors"]] == ["NOT_FOUND"]
+    wrong = await desk.send(query, input={"models": ["nope", "Llama 2 7B"], "gpus": ["none", "RTX 3090", "no"]})
+    assert [error["field"] for error in wrong["data"]["recompute"]["userErrors"]] == [
+        ["models", "0"], ["gpus", "0"], ["gpus", "2"],
+    ]  # fmt: skip
     run = (await desk.send(query, input={"models": ["Llama 2 7B"]}))["data"]["recompute"]
     assert run["plan"]["modelSlugs"] == ["llama-2-7b"]
     assert run["run"]["blockCount"] == run["plan"]["blockCount"] == 1
@@ -287,6 +307,8 @@ async def test_a_changed_accelerator_while_a_run_is_under_way(desk: Desk, catalo
 async def test_cancelling_an_unknown_run(desk: Desk) -> None:
     payload = (await desk.send(CANCEL, READER, id=encode_id("Run", "999")))["data"]["cancelRun"]
     assert (payload["run"], payload["userErrors"][0]["code"]) == (None, "NOT_FOUND")
+    payload = (await desk.send(CANCEL, READER, id="nonsense"))["data"]["cancelRun"]
+    assert [(error["code"], error["field"]) for error in payload["userErrors"]] == [("BAD_USER_INPUT", ["id"])]
 
 
 @pytest.mark.parametrize(
