@@ -98,6 +98,29 @@ async def test_quants_of_a_pair_come_by_id_or_by_rank(reader: Reader, slots: lis
     assert [(cell.quant_id, cell.workload_id) for cell in ranked] == sorted(places, key=lambda at: (-at[0], at[1]))
 
 
+@pytest.mark.parametrize(("owner", "other"), [(FitOwner.GPU, FitOwner.MODEL), (FitOwner.MODEL, FitOwner.GPU)])
+async def test_figures_of_an_owner_are_those_of_its_cells(reader: Reader, owner: FitOwner, other: FitOwner) -> None:
+    slot = 2
+    running = [cell for cell in await all_cells(reader) if cell.workload_id == slot and cell.decode is not None]
+    for number in {getattr(cell, owner.value) for cell in running}:
+        figures = await by_key.fetch_figures(reader, GENERATION, owner, number, slot)
+        columns = [getattr(figures, name).tolist() for name in by_key.Figures.__slots__]
+        expected = [
+            (
+                getattr(cell, other.value), cell.quant_id, STATUSES.index(cell.status),
+                cell.decode.value, cell.ttft_ms or 0.0, cell.safe_context_tokens,
+            )
+            for cell in running
+            if getattr(cell, owner.value) == number and cell.decode is not None
+        ]  # fmt: skip
+        assert sorted(zip(*columns, strict=True)) == sorted(expected)
+
+
+async def test_an_owner_without_fits_has_no_figures(reader: Reader) -> None:
+    figures = await by_key.fetch_figures(reader, GENERATION, FitOwner.MODEL, 99, 0)
+    assert [len(getattr(figures, name)) for name in by_key.Figures.__slots__] == [0] * 6
+
+
 @pytest.mark.parametrize("seed", range(20))
 async def test_pages_walk_all_matches_in_order_both_ways(
     reader: Reader, seed: int, monkeypatch: pytest.MonkeyPatch
