@@ -58,7 +58,7 @@ def fleet_of(
 ) -> Fleet:
     """Engines, memory and links of every (gpu, quant), ``hosts`` one a gpu; kept for the next call with the same arguments."""
     kind = is_moe, named_architecture(architecture)
-    asked = gpus, quants, hosts, replace(overrides, build_age_years=0.0)
+    asked = gpus, quants, hosts, replace(overrides, build_age_years=0.0) if overrides.build_age_years else overrides
     recent = _recent.get(kind)
     # Blocks of one run pass the very same lists, and hashing hundreds of accelerators takes longer than comparing.
     if recent is None or asked[0] is not recent[0][0] or asked != recent[0]:

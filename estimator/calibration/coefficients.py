@@ -51,6 +51,8 @@ DEFAULT_PATH = Path(__file__).with_name("calibration.json")
 GRAPHS_AGE_YEARS = 2.35
 #: Pairs of the engine choices whose coefficients are kept, about half a kilobyte each: ten times the whole catalog.
 _KEPT_PAIRS = 150_000
+#: Models and lists of vendors whose effects are kept, half a kilobyte each.
+_KEPT_MODELS = 8192
 #: Rows of accelerators that are kept: those of the whole catalog in all its quants.
 _KEPT_ROWS_BYTES = 16 << 20
 
@@ -86,6 +88,13 @@ class Calibration:
         self._bases: WeakKeyDictionary[EngineChoices, _Base] = WeakKeyDictionary()
         self._lock = Lock()
         self.terms = TermLogs(self._decode, self._prefill)
+        #: Effects of a model by vendor: a question asks for those of every model.
+        self._of_vendors = lru_cache(maxsize=_KEPT_MODELS)(self._effects_of_model)
+        #: What rows of each model have shown, by chip.
+        self._chips = {
+            kind: {slug: _of_chips(measured) for slug, measured in data[kind].get("measured", {}).items()}
+            for kind in ("decode", "prefill")
+        }
         self._rows: Kept[NDArray[np.float64]] = Kept(self._of_gpu, _KEPT_ROWS_BYTES)
 
     @classmethod
@@ -256,7 +265,12 @@ class Calibration:
         Ranges and evidence are those of no model.
         """
         base = self._based(choices)
-        logs = np.array([self._logs("decode", model, choices, base)[0] for model in models])
+        of_vendors = [self._of_vendors("decode", model.architecture, model.slug, base.vendors) for model in models]
+        logs = np.repeat(np.array(of_vendors)[:, base.vendor], len(choices.quants), axis=1)
+        for log, model in zip(logs, models, strict=True):
+            own, _ = self._measured("decode", model, choices, base)
+            if own is not None:
+                log += own
         launches = np.array([[model.launches_per_layer] for model in models])
         overall = base.table.decode_overall * np.exp(logs)
         return replace(base.table, decode_overall=overall, layer=base.table.layer * launches)
@@ -264,8 +278,11 @@ class Calibration:
     def _with_model(self, model: ModelArchitecture, choices: EngineChoices, base: _Base) -> SpeedCoefficients:
         changes: dict[str, Any] = {}
         for kind in ("decode", "prefill"):
-            logs, own, stratum = self._logs(kind, model, choices, base)
+            of_vendors = self._of_vendors(kind, model.architecture, model.slug, base.vendors)
+            logs = np.repeat(of_vendors[base.vendor], len(choices.quants))
+            own, stratum = self._measured(kind, model, choices, base)
             if own is not None:
+                logs += own
                 changes |= range_fields(kind, self.data[kind]["ranges"], base.ranges[kind], stratum) | {
                     f"{kind}_shift": own
                 }
@@ -274,26 +291,32 @@ class Calibration:
             changes["layer"] = base.table.layer * model.launches_per_layer
         return replace(base.table, **changes)
 
-    def _logs(
-        self, kind: str, model: ModelArchitecture, choices: EngineChoices, base: _Base
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None, NDArray[np.int64]]:
-        """Logs of the effects of a model, shape (pairs,), the part that its rows have shown (None: none), and strata."""
+    def _effects_of_model(
+        self, kind: str, architecture: str, slug: str, vendors: tuple[str, ...]
+    ) -> NDArray[np.float64]:
+        """Logs of the effects of a model, shape (vendors,)."""
         effects = self._decode if kind == "decode" else self._prefill
-        shared = effects.get(effect_name("whole", "architecture", model.architecture), 0.0)
-        shared += effects.get(effect_name("whole", "model", model.slug), 0.0)
-        names = (f"{model.architecture}|{vendor}" for vendor in base.vendors)
-        of_vendor = [effects.get(effect_name("whole", "architecture|vendor", name), 0.0) for name in names]
-        logs = np.repeat(shared + np.array(of_vendor)[base.vendor], len(choices.quants))
-        measured = self.data[kind]["measured"].get(model.slug, {})
-        chips = _of_chips(measured)
+        shared = effects.get(effect_name("whole", "architecture", architecture), 0.0)
+        shared += effects.get(effect_name("whole", "model", slug), 0.0)
+        names = (f"{architecture}|{vendor}" for vendor in vendors)
+        return shared + np.array(
+            [effects.get(effect_name("whole", "architecture|vendor", name), 0.0) for name in names]
+        )
+
+    def _measured(
+        self, kind: str, model: ModelArchitecture, choices: EngineChoices, base: _Base
+    ) -> tuple[NDArray[np.float64] | None, NDArray[np.int64]]:
+        """Logs that the rows of a model have shown, shape (pairs,), None for none; and the strata of the pairs."""
+        chips = self._chips[kind].get(model.slug, {})
         rows = sorted(g for chip in chips for g in base.places.get(chip, ()))
         if not rows:
-            return logs, None, base.stratum[kind]
-        stratum, own = base.stratum[kind].copy(), np.zeros(len(logs))
+            return None, base.stratum[kind]
+        measured = self.data[kind]["measured"][model.slug]
+        stratum, own = base.stratum[kind].copy(), np.zeros(len(base.stratum[kind]))
         for g in rows:
             slug = choices.gpus[g].slug
             self._as_measured(choices, g, chips[chip_of(slug)] | measured.get(slug, {}), own, stratum)
-        return logs + own, own, stratum
+        return own, stratum
 
     @staticmethod
     def _as_measured(

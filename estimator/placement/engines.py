@@ -48,12 +48,13 @@ def engine_choices(
     return EngineChoices(gpus, quants, *codes, is_moe, software, architecture)
 
 
+#: Architectures that a rule of engines or of kernels names.
+_NAMED = frozenset(NATIVE_EXPERT_TYPES).union(*(rule.unsupported_architectures for rule in ENGINE_RULES))
+
+
 def named_architecture(architecture: str) -> str:
     """The architecture, when a rule of engines or of kernels names it; few are named, and all others share one table."""
-    is_named = architecture in NATIVE_EXPERT_TYPES or any(
-        architecture in rule.unsupported_architectures for rule in ENGINE_RULES
-    )
-    return architecture if is_named else ""
+    return architecture if architecture in _NAMED else ""
 
 
 @kept_within(1 << 20)

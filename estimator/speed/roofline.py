@@ -59,15 +59,16 @@ def expert_spread(work: DecodeWork) -> Any:
     return np.where(single > 0, many / np.maximum(single, 1e-12), 1.0)
 
 
-def decode_terms(work: DecodeWork, bandwidth_bytes_s: Floats, unit_clocks_s: Floats) -> tuple[Floats, ...]:
-    """Ideal seconds of each of ``DECODE_TERMS`` per step; ``unit_clocks_s`` is compute units x clock, 1/s."""
+def decode_terms(work: DecodeWork, bandwidth_bytes_s: Floats, unit_clocks_s: Floats, spread: Any) -> tuple[Floats, ...]:
+    """Ideal seconds of each of ``DECODE_TERMS`` per step; ``unit_clocks_s`` is compute units x clock, 1/s, and ``spread``
+    that of the experts."""
     device = work.dense_bytes + work.routed_bytes
     everything = device + work.host_dense_bytes + work.host_routed_bytes
     on_device = np.where(everything > 1.0, device / np.maximum(everything, 1.0), 1.0)
     attending = work.layers / np.maximum(work.layers + work.host_layers, 1.0)
     return (
         work.dense_bytes / bandwidth_bytes_s,
-        work.routed_bytes * expert_spread(work) / bandwidth_bytes_s,
+        work.routed_bytes * spread / bandwidth_bytes_s,
         work.kv_bytes / bandwidth_bytes_s,
         work.batch * work.attention_flops * attending / (ATTEND_FLOPS_PER_UNIT_CLOCK * unit_clocks_s),
         0.5 * work.flops * on_device * UNPACK_UNIT_CLOCKS / unit_clocks_s,
@@ -106,8 +107,9 @@ def expert_thinness(work: PrefillWork) -> Floats:
 
 def decode_seconds(work: DecodeWork, coef: SpeedCoefficients) -> Floats:
     """Seconds per token of each stream."""
+    spread = expert_spread(work)
     dense, routed, cache, attend, unpack, layer, expert_layer, token = decode_terms(
-        work, coef.bandwidth_bytes_s, coef.unit_clocks_s
+        work, coef.bandwidth_bytes_s, coef.unit_clocks_s, spread
     )
     # Terms of the situation are added last: the sums before them are then per pair of device and quant.
     weights = dense * coef.dense + routed * coef.routed + unpack * coef.unpack
@@ -118,14 +120,14 @@ def decode_seconds(work: DecodeWork, coef: SpeedCoefficients) -> Floats:
     read = weights * share + context
     fixed = layer * coef.layer + expert_layer * coef.expert_layer + token * coef.token
     host_dense = (work.host_dense_bytes + work.host_kv_bytes) / work.host_bandwidth_bytes_s * coef.host
-    host_routed = work.host_routed_bytes * expert_spread(work) / work.host_bandwidth_bytes_s * coef.host_expert
+    host_routed = work.host_routed_bytes * spread / work.host_bandwidth_bytes_s * coef.host_expert
     crossings = (work.host_layers * coef.host_layer + work.host_expert_layers * coef.host_expert_layer) * LAYER_S
     between = decode_exchange_seconds(work, coef) if several else 0.0
     # Fitted effects multiply, and where several of them favour one case they would promise more than the memory has.
     floor = (dense + routed) * share + cache * cache_share
     device = np.maximum((read + fixed) * coef.decode_overall, floor)
     if np.any(work.batch > 1):
-        alone = (dense * coef.dense + routed / expert_spread(work) * coef.routed + unpack * coef.unpack) * share
+        alone = (dense * coef.dense + routed / spread * coef.routed + unpack * coef.unpack) * share
         single = (alone + context / work.batch + fixed) * coef.decode_overall
         products = product_seconds(work, coef, unpack * coef.unpack, share)
         # Without a known arithmetic peak nothing says how far streams may share a read: they take turns at the weights.
@@ -146,6 +148,12 @@ def stepped(work: PrefillWork, coef: SpeedCoefficients) -> PrefillWork:
 
 def prefill_seconds(work: PrefillWork, coef: SpeedCoefficients) -> Floats:
     """Seconds for the whole prompt."""
+    return prompt_seconds(work, coef)[0]
+
+
+def prompt_seconds(work: PrefillWork, coef: SpeedCoefficients) -> tuple[Floats, Floats]:
+    """Seconds for the whole prompt, and until it is read: to fill steps with tokens of other streams hastens no prompt of
+    its own."""
     work = stepped(work, coef)
     linear, attention, read, step = prefill_terms(
         work, coef.peak_flops, coef.attention_peak_flops, coef.bandwidth_bytes_s
@@ -155,11 +163,17 @@ def prefill_seconds(work: PrefillWork, coef: SpeedCoefficients) -> Floats:
     device = (shared + step * coef.step) * coef.prefill_overall
     if np.any(work.gpu_count > 1):
         device = prefill_seconds_of(work, coef, device, shared * coef.prefill_overall)
-    if np.any(work.batch > 1):
-        packed = packed_seconds_of(work, coef, packed_prompt_seconds(work, coef))
-        device = np.where((work.batch > 1) & (coef.stream_tile <= 1.0) & np.isfinite(packed), packed, device)
-    if not np.any(work.host_weight_bytes > 0):
-        return np.asarray(device)
+    copied = _copied_seconds(work, coef) if np.any(work.host_weight_bytes > 0) else 0.0
+    alone = np.asarray(device + copied)
+    if not np.any(work.batch > 1):
+        return alone, alone
+    packed = packed_seconds_of(work, coef, packed_prompt_seconds(work, coef))
+    device = np.where((work.batch > 1) & (coef.stream_tile <= 1.0) & np.isfinite(packed), packed, device)
+    return device + copied, np.maximum(device + copied, alone)
+
+
+def _copied_seconds(work: PrefillWork, coef: SpeedCoefficients) -> Floats:
+    """Seconds that weights in system memory add to a prompt: copied to the device, or multiplied where they are."""
     steps = np.ceil(work.prompt_tokens / work.micro_batch_tokens)
     per_step = np.minimum(work.prompt_tokens, work.micro_batch_tokens)
     link = np.where(work.link_bytes_s > 0, work.link_bytes_s, coef.default_link_bytes_s)
@@ -171,4 +185,4 @@ def prefill_seconds(work: PrefillWork, coef: SpeedCoefficients) -> Floats:
         (work.host_weight_bytes - unused) / link * coef.link,
         work.host_weight_bytes / work.host_bandwidth_bytes_s * coef.host,
     )
-    return np.asarray(device + steps * streamed)
+    return np.asarray(steps * streamed)

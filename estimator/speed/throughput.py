@@ -13,7 +13,7 @@ from estimator.placement.layer_sums import ModelTables
 from estimator.placement.placements import Placed, Rig
 from estimator.speed.coefficients import CALIBRATED, FEW_STREAMS, SpeedCoefficients, depth_log
 from estimator.speed.multi_gpu import on_several, ranges_of
-from estimator.speed.roofline import decode_seconds, prefill_seconds
+from estimator.speed.roofline import decode_seconds, prompt_seconds
 from estimator.speed.work import DecodeWork, PrefillWork, decode_work, prefill_work
 from estimator.structure.architecture import ModelArchitecture
 from estimator.structure.arrays import Floats
@@ -63,9 +63,9 @@ def speeds(
     step, work = decode_work(model, tables, need, rig, placed), prefill_work(model, tables, need, rig, placed)
     if watch is not None:
         watch(step, work, coef)
-    decode, prefill = decode_seconds(step, coef), prefill_seconds(work, coef)
+    decode, (prefill, own_prompt) = decode_seconds(step, coef), prompt_seconds(work, coef)
     prefill_tok_s = work.prompt_tokens / np.maximum(prefill, 1e-9)
-    ttft = (_own_prompt(work, prefill, coef) + decode + coef.ttft_fixed_s) * 1000.0
+    ttft = (own_prompt + decode + coef.ttft_fixed_s) * 1000.0
     unknown = np.flatnonzero(np.isnan(coef.peak_flops))
     if len(unknown):
         # A device without a known arithmetic peak has a decode speed and no prefill.
@@ -105,13 +105,6 @@ def pace(
         decode_evidence=_where(shared, np.maximum(coef.decode_evidence, CALIBRATED), coef.decode_evidence),
         prefill_evidence=_where(shared, np.maximum(coef.prefill_evidence, CALIBRATED), coef.prefill_evidence),
     )
-
-
-def _own_prompt(work: PrefillWork, prefill: Floats, coef: SpeedCoefficients) -> Floats:
-    """Seconds until a prompt is read: packing steps with tokens of other streams hastens no prompt of its own."""
-    if not np.any(work.batch > 1):
-        return prefill
-    return np.maximum(prefill, prefill_seconds(replace(work, batch=np.asarray(1.0)), coef))
 
 
 def stream_ranges(work: DecodeWork, coef: SpeedCoefficients) -> dict[str, Any]:
