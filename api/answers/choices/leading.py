@@ -18,8 +18,8 @@ from estimator.judgement.worth import WorthTable
 from estimator.structure.arrays import Flags, Floats, Ints
 from estimator.types import OperatingMode, Workload
 
-#: Models that are laid out between two looks at the order.
-_STEP = 8
+#: Models that are laid out between two looks at the order, once the list is full: a look takes as long as a model.
+_STEP = 3
 #: Part by which a speed may differ between a published fit and one that is computed.
 _ROUNDING = 1e-5
 
@@ -81,7 +81,7 @@ def leading(
         can = reach.open(judged, places, first, by_speed=by_speed) & np.isfinite(reach.rating) & ~loads.known
         if not can.any():
             return judged, judged.leading(places, first)
-        waiting = best_first[can[best_first]][:_STEP]
+        waiting = best_first[can[best_first]][: max(first - len(places), _STEP)]
 
 
 def _highest(count: int, model: Ints, values: Floats) -> Floats:

@@ -25,7 +25,7 @@ from estimator.fleet import NO_OVERRIDES, Fleet, Overrides, fleet_of
 from estimator.grid import Outline, outline
 from estimator.judgement.setups import Pace
 from estimator.judgement.worth import WorthTable, worth_table
-from estimator.placement.demand import situation_of
+from estimator.placement.demand import UNKNOWN_CONTEXT_LIMIT, Situation, situation_of
 from estimator.placement.engines import named_architecture
 from estimator.speed.stacked import stacked_decode_tok_s, stacked_work
 from estimator.speed.work import DecodeWork
@@ -39,6 +39,10 @@ _KEPT = 256
 #: Lists that are kept: up to half a megabyte each.
 _KEPT_LISTS = 48
 _WHOLE = Overrides(offloads=False)
+#: Part of the tokens of several contexts that one context holds in the same memory at least: buffers differ by some.
+_SURELY_HELD = 0.9
+#: Longest contexts are whole pages.
+_PAGE_TOKENS = 256
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 Owner: TypeAlias = GpuRecord | ModelRecord
@@ -94,11 +98,14 @@ class Paces:
         self.hosts = tuple(view.host_of(view.gpus[place]) for place in self.complete)
         self.bits = np.full((len(view.models), len(quants)), np.nan)
         self.known = np.zeros(self.bits.shape, dtype=np.bool_)
+        limits = np.full((len(view.models), 1), UNKNOWN_CONTEXT_LIMIT)
         for place, model in enumerate(view.models):
             if not model.missing_facts:
                 architecture = view.architecture(model)
                 self.bits[place] = weight_table(architecture, quants).bits_per_weight
                 self.known[place] = [has_weights(quant, architecture) for quant in quants]
+                limits[place] = architecture.context_tokens or UNKNOWN_CONTEXT_LIMIT
+        self._context_limits = limits
         self._tables: dict[int, WorthTable] = {}
         self._work: dict[int, list[tuple[Ints, DecodeWork]]] = {}
         self._kept: Recent[tuple[str, str, int, int], OwnerPace] = Recent(_KEPT)
@@ -162,6 +169,15 @@ class Paces:
         out[np.isnan(out)] = np.inf
         return out
 
+    def may_hold(self, alone: OwnerPace, slot: int, users: int) -> Flags:
+        """Which fits of one user may hold the contexts of several, (models, quants).
+
+        The longest context of one user ends where the memory or the model does.
+        """
+        tokens = surely_held_tokens(loaded(self._view.workloads[slot].spec, users))
+        longest = alone.safe_context_tokens + _PAGE_TOKENS
+        return np.asarray(alone.holds & (longest >= np.minimum(tokens, self._context_limits)))
+
     def _stacked(self, gpu: GpuRecord, slot: int, *, is_moe: bool) -> tuple[Ints, DecodeWork]:
         """Places of the models of a kind that engines and kernels treat alike, and what they read; alike for any ``gpu``."""
         models = {
@@ -223,9 +239,8 @@ class Paces:
         users: int,
     ) -> Outline:
         """A model on each device, several users at all depths and with everything on it. Raises EstimatorError."""
-        situation = replace(situation_of(workload), batch=users, expected_occupancy=users > 1)
         return outline(
-            self._view.architecture(model), devices, self.quants, (situation,), hosts, self._view.calibration,
+            self._view.architecture(model), devices, self.quants, (loaded(workload, users),), hosts, self._view.calibration,
             NO_OVERRIDES if users == 1 else _WHOLE,
         )  # fmt: skip
 
@@ -271,6 +286,16 @@ class Loads:
     def pace(self) -> OwnerPace:
         """The pace of what is known; nothing else runs."""
         return self._paces.pace(self._gpu, self._columns)
+
+
+def loaded(workload: Workload, users: int) -> Situation:
+    """The situation of several users at all depths at once."""
+    return replace(situation_of(workload), batch=users, expected_occupancy=users > 1)
+
+
+def surely_held_tokens(situation: Situation) -> float:
+    """Tokens that one context can have in the memory that the contexts of all streams take."""
+    return _SURELY_HELD * situation.batch * situation.held_tokens
 
 
 def _columns(shape: tuple[int, int]) -> Columns:

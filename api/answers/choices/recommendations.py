@@ -168,12 +168,13 @@ async def _leading(reads: FitReads, paces: Paces, gpu: GpuRecord, question: Ques
     loads = paces.loads(gpu, question.slot, question.users)
 
     def laid_out() -> tuple[Judged, Ints]:
-        # Safe contexts bound nothing: those of several users are counted in another way.
+        # No bound on safe contexts: those of several users are counted in another way.
         free = replace(question, target=replace(question.target, context_tokens=None))
         decode_tok_s = np.minimum(alone.pace.decode_tok_s, paces.decode_tok_s(gpu, question.slot, question.users))
-        most = replace(alone.pace, runs=alone.holds, decode_tok_s=decode_tok_s)
+        holds = paces.may_hold(alone, question.slot, question.users)
+        most = replace(alone.pace, runs=holds, decode_tok_s=decode_tok_s)
         reach = Reach.of(
-            paces.table(question.slot), _limited(replace(alone, pace=most, whole=alone.holds), free, wanted),
+            paces.table(question.slot), _limited(replace(alone, pace=most, whole=holds), free, wanted),
             view.workloads[question.slot].spec, question.mode,
         )  # fmt: skip
         return leading(
