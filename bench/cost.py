@@ -1,7 +1,8 @@
 """Cost of queries against their measured time: `python -m bench.cost [QUERIES] [SEED]`.
 
 Random valid queries over the schema, and queries that search, run in one process over PostgreSQL with the whole table, without
-a cache of responses. The time of a query is the shortest of three runs after one that prepared its document. The bars are the
+a cache of responses. The time of a query is the shortest of three runs after one that prepared its document, in processor time
+of this process and of the database server, so that other work of the machine does not count. The bars are the
 rank correlation (Spearman's) of the price that the server states with this time, and that no query within the maximum price
 takes longer than 5 s. For the second bar a search counts as often as the maximum allows it in one query. Fields whose time per
 point is far from the mean are printed, so that their prices in ``api/graphql/execution/field_costs.py`` can be corrected.
@@ -13,7 +14,6 @@ import asyncio
 import re
 import sys
 import tempfile
-import time
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +25,7 @@ from api.graphql.context import RequestContext
 from api.graphql.schema import FitSchema, build_schema
 from api.graphql.services.services import Services
 from api.settings import ApiSettings
+from bench.support.processor import Stopwatch
 from bench.support.serving import published_database
 from db.session import async_engine
 from tests.api.graphql.execution.random_queries import Writer
@@ -69,21 +70,21 @@ SEARCHES = (
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """A query, its price in points, and its time in seconds."""
+    """A query, its price in points, and its processor time in seconds."""
 
     text: str
     points: int
     seconds: float
 
 
-async def measure(schema: FitSchema, services: Services, text: str) -> Measured | None:
+async def measure(schema: FitSchema, services: Services, watch: Stopwatch, text: str) -> Measured | None:
     """The query's price and time; None for one that is answered with errors."""
     seconds = []
     for _ in range(_RUNS + 1):
         context = RequestContext(services, await services.state.view(), "bench")
-        began = time.perf_counter()
+        watch.start()
         result = await schema.execute(text, context_value=context)
-        seconds.append(time.perf_counter() - began)
+        seconds.append(watch.seconds())
         if result.errors:
             return None
     return Measured(text, context.cost, min(seconds[1:]))
@@ -92,15 +93,15 @@ async def measure(schema: FitSchema, services: Services, text: str) -> Measured 
 async def measure_all(settings: ApiSettings, count: int, seed: int) -> tuple[list[Measured], list[Measured]]:
     """Random queries, and those that search."""
     services = Services(settings, async_engine(settings.resolved_database_url))
-    schema = build_schema(settings)
-    searches = [query for text in SEARCHES if (query := await measure(schema, services, text)) is not None]
+    schema, watch = build_schema(settings), Stopwatch(settings.resolved_database_url)
+    searches = [query for text in SEARCHES if (query := await measure(schema, services, watch, text)) is not None]
     if len(searches) < len(SEARCHES):
         raise RuntimeError("a search was answered with errors")
     measured: list[Measured] = []
     number = seed * 1_000_000
     while len(measured) < count:
         number += 1
-        query = await measure(schema, services, Writer(schema, number).document())
+        query = await measure(schema, services, watch, Writer(schema, number).document())
         # A query whose fields are all left out asks for nothing.
         if query is not None and query.points > 1:
             measured.append(query)

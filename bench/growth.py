@@ -6,8 +6,8 @@ update of one model, the slowest first page against the smallest catalog, bytes 
 Beside the measured seconds of the update stands what the line through the smallest and the largest catalog says, which
 `docs/explanation/capacity.md` goes on with. It exits with 1 when a first page or the update takes over twice as long with the
 largest catalog as with the smallest, a cell takes over 5 % more bytes, or two worker hosts do less than 1.7 times the cells a
-second of one. The fastest of several tries counts: the machine may have other work. On SQLite all work is done in this
-process, and its processor time counts.
+second of one. The fastest of several tries counts, in processor time of this process and of the database server: the machine
+may have other work.
 """
 
 from __future__ import annotations
@@ -21,8 +21,6 @@ import resource
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import orjson
@@ -30,6 +28,7 @@ from sqlalchemy import Connection
 
 from bench.support.catalogs import multiplied, rebuilt
 from bench.support.hosts import two_hosts
+from bench.support.processor import Stopwatch
 from bench.support.reads import reads
 from db.entries.files import Catalog, load_catalog
 from db.fits.generations import Generation
@@ -98,30 +97,24 @@ def measure(database: str, factor: int) -> Point:
     )
 
 
-def _clock(url: str) -> Callable[[], float]:
-    """Seconds of this process where the database is in it, else of the wall."""
-    return time.process_time if url.startswith("sqlite") else time.perf_counter
-
-
 def _plan_s(connection: Connection, catalog: Catalog, settings: Settings) -> float:
     """Seconds of a plan that finds nothing changed."""
-    clock = _clock(settings.resolved_database_url)
-    began = clock()
+    watch = Stopwatch(settings.resolved_database_url)
     if not plan_run(catalog, connection, settings).is_empty:
         raise RuntimeError("the run left something out")
-    return clock() - began
+    return watch.seconds()
 
 
 async def _pages_ms(url: str, generation: Generation) -> dict[str, float]:
     """Shortest time of each read."""
     engine = async_engine(url)
-    reader, shortest, clock = reader_of(engine), {}, _clock(url)
+    reader, shortest, watch = reader_of(engine), {}, Stopwatch(url)
     for label, read in reads(reader, generation).items():
         times = []
         for number in range(CALLS):
-            began = clock()
+            watch.start()
             await read(number)
-            times.append((clock() - began) * 1e3)
+            times.append(watch.seconds() * 1e3)
         shortest[label] = min(times)
     await reader.close()
     await engine.dispose()
@@ -131,13 +124,13 @@ async def _pages_ms(url: str, generation: Generation) -> dict[str, float]:
 def _update_s(settings: Settings, catalog: Catalog) -> float:
     """Shortest time from a changed model to its publication, by one process."""
     models = (slug for slug, entry in catalog.models.items() if (entry["context_length"] or 0) > UPDATES)
-    times, clock = [], _clock(settings.resolved_database_url)
+    times, watch = [], Stopwatch(settings.resolved_database_url)
     for slug in itertools.islice(models, UPDATES):
         entry = {**catalog.models[slug], "context_length": catalog.models[slug]["context_length"] - 1}
         catalog = rebuilt(dataclasses.replace(catalog, models={**catalog.models, slug: entry}))
-        began = clock()
+        watch.start()
         run = run_in_process(settings, catalog)
-        times.append(clock() - began)
+        times.append(watch.seconds())
         if run is None or run.blocks_total != 1:
             raise RuntimeError(f"the update of {slug} is not one block")
     return min(times)
