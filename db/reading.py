@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Protocol, TypeAlias
-from weakref import WeakKeyDictionary
 
 import psycopg
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
@@ -75,7 +74,7 @@ class PostgresReader:
         # Who waits for a turn waits for other statements; who has one and gets no connection, for a database that is away.
         self._turns = asyncio.Semaphore(size)
         self._away_at = float("-inf")
-        self._cursors: WeakKeyDictionary[psycopg.AsyncConnection[Any], psycopg.AsyncCursor[Any]] = WeakKeyDictionary()
+        self._cursors: dict[psycopg.AsyncConnection[Any], psycopg.AsyncCursor[Any]] = {}
         self.listeners: list[Listener] = []
 
     @property
@@ -101,6 +100,7 @@ class PostgresReader:
         if self._pool is not None:
             await self._pool.close()
             self._pool = None
+            self._cursors.clear()
 
     async def _fetch(self, statement: bytes, parameters: Parameters) -> Sequence[Row]:
         pool = self._pool or await self._open()
@@ -116,7 +116,8 @@ class PostgresReader:
             try:
                 cursor = self._cursors.get(connection)
                 if cursor is None:
-                    # One a connection for good: making a cursor costs as much as a small statement.
+                    # One a connection for good: making a cursor costs as much as a small statement. It holds its connection.
+                    self._cursors = {used: own for used, own in self._cursors.items() if not used.closed}
                     cursor = self._cursors[connection] = connection.cursor(binary=True)
                 await cursor.execute(statement, parameters)
                 return await cursor.fetchall()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from pathlib import Path
 
+import psycopg
 import pytest
 from psycopg_pool import PoolTimeout
 
@@ -39,3 +41,21 @@ async def test_a_database_that_is_away_is_told_in_time(tmp_path: Path, monkeypat
     finally:
         await reader.close()
     assert {type(result) for result in results} == {PoolTimeout}
+
+
+async def test_connections_at_the_end_of_their_time_are_not_kept(
+    postgres: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "CONNECTION_LIFETIME_S", 0.05)
+    reader = PostgresReader(postgres.url(), size=1)
+    backends = set()
+    try:
+        for _ in range(6):
+            backends.add((await reader.rows("SELECT pg_backend_pid()", {}))[0][0])
+            await asyncio.sleep(0.1)
+        gc.collect()
+        kept = [held for held in gc.get_objects() if isinstance(held, psycopg.AsyncConnection)]
+    finally:
+        await reader.close()
+    assert len(backends) > 3
+    assert len(kept) <= 2
