@@ -12,9 +12,11 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 
+import httpx
+
 from tests.clients.conftest import Node
 from tests.support import chromium
-from tests.support.servers import ApiServer
+from tests.support.servers import ApiServer, api_server
 
 
 def test_every_audit_of_graphql_over_http_passes(served: ApiServer, node: Node) -> None:
@@ -45,6 +47,20 @@ def test_a_strict_application_shows_its_views(served: ApiServer, node: Node, tmp
     assert "ok three views" in node("node", "run.mjs", served.url, folder="app")
     source = (Path(__file__).parent / "app" / "views.ts").read_text()
     assert not re.search(r"\bas\b(?! const)|\bany\b|@ts-|!\.", source)
+
+
+def test_it_names_the_documents_that_its_build_emitted(
+    served: ApiServer, node: Node, work: Path, tmp_path: Path
+) -> None:
+    node("graphql-codegen", "--config", "codegen.json", folder="app")
+    node("tsc", "--project", "tsconfig.json", folder="app")
+    manifest = work / "app" / "generated" / "persisted-documents.json"
+    with api_server(
+        tmp_path, state_dir=str(served.log.parent), trusted_documents=str(manifest), trusted_only="true"
+    ) as server:
+        assert "ok three views" in node("node", "run.mjs", server.url, "trusting", folder="app")
+        text = httpx.post(f"{server.url}/graphql", json={"query": "{ workloads { slug } }"}).json()
+        assert text["errors"][0]["extensions"]["code"] == "FORBIDDEN"
 
 
 def test_its_views_run_in_a_browser(served: ApiServer, node: Node, work: Path, tmp_path: Path) -> None:

@@ -163,12 +163,26 @@ def test_every_kind_of_page_is_whole_at_every_width(address: str, tmp_path: Path
                         assert tab.run("axe.run(document)")["violations"] == [], (url, width)
 
 
+def test_the_documentation_in_the_explorer_has_the_whole_width_of_a_phone(address: str, tmp_path: Path) -> None:
+    for path in chromium.browsers():
+        with chromium.page_of(path, tmp_path / "profile") as tab:
+            tab.open(f"{address}/explorer", 390)
+            assert tab.run(_EDITORS_ARE_THERE)
+            tab.run("document.querySelector('.graphiql-sidebar button').click()")
+            widths = (
+                "new Promise(done => { const look = () => document.querySelector('.graphiql-doc-explorer')"
+                " ? done([...document.querySelector('.graphiql-main').children].map(e => e.offsetWidth))"
+                " : requestAnimationFrame(look); look(); })"
+            )
+            assert [width > 300 for width in tab.run(widths)] == [True, False, False]
+
+
 def test_every_kind_of_page_is_operated_by_keys(address: str, tmp_path: Path) -> None:
     for path in chromium.browsers():
         with chromium.page_of(path, tmp_path / "profile") as tab:
             for url in PAGES:
                 tab.open(address + url, 1280)
-                tags = []
+                tags: list[str] = []
                 for _ in range(14):
                     tab.key("Tab")
                     tag, is_visible = tab.run(_FOCUSED)
