@@ -33,7 +33,7 @@ _KEPT_JUDGES = 8
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Purchases, and the models that they speak of by position.
+    """Purchases, and the models that they speak of by position; ``wanted`` is None where models were named.
 
     ``not_estimated`` are computers within the budget that nothing can be said of: their accelerator is not in the catalog.
     """
@@ -43,6 +43,14 @@ class Answer:
     not_estimated: tuple[Computer, ...]
     needs: Needs
     terms: Terms
+    wanted: Wanted | None
+
+    @property
+    def sought(self) -> str:
+        """What the purchases are for, in words: the named models, or the best one."""
+        if self.wanted is None:
+            return ", ".join(subject.name for subject in self.subjects)
+        return "The best model" if self.wanted.kind is None else f"The best {self.wanted.kind} model"
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +142,7 @@ def purchases(
         tuple(computer for computer in judges.computers if _is_unknown(judges.catalog, computer, terms)),
         needs,
         terms,
+        None if models else wanted,
     )
 
 

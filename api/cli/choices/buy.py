@@ -98,6 +98,7 @@ def _answer_json(answer: answers.Answer, number: int) -> dict[str, Any]:
     workload = answer.needs.workload
     return {
         "needs": {
+            "kind": None if answer.wanted is None else answer.wanted.kind,
             "workload": workload.slug,
             "users": answer.needs.users,
             "streams": answer.purchases.streams,
@@ -194,13 +195,12 @@ def _print_answer(answer: answers.Answer, number: int) -> None:
 
 def _headline(answer: answers.Answer) -> str:
     workload, needs = answer.needs.workload, answer.needs
-    names = ", ".join(subject.name for subject in answer.subjects) if len(answer.subjects) < 4 else "the best model"
     streams = answer.purchases.streams
     users = "" if needs.users == 1 else f" for {needs.users} users, {streams} of them at once in a busy moment"
     loss = f"{needs.loss_points:g} {'point' if needs.loss_points == 1 else 'points'}"
     budget = "" if answer.terms.budget_usd is None else f", at most ${answer.terms.budget_usd:,.0f}"
     return (
-        f"{names}{users}: {workload.name}, at least {workload.minimum_decode_tok_s:g} tok/s, first token within "
+        f"{answer.sought}{users}: {workload.name}, at least {workload.minimum_decode_tok_s:g} tok/s, first token within "
         f"{workload.usable_ttft_ms / 1000:g} s, at most {loss} lost{budget}; "
         f"prices up to {answer.terms.today}"
     )

@@ -97,7 +97,7 @@ def _values(view: CatalogView, asked: Asked) -> dict[str, Any]:
 def _lists(answer: answers.Answer) -> dict[str, Any]:
     purchases, workload = answer.purchases, answer.needs.workload
     return {
-        "need": f"{workload.name}, at least {workload.minimum_decode_tok_s:g} tok/s, the first token within "
+        "need": f"{answer.sought}: {workload.name}, at least {workload.minimum_decode_tok_s:g} tok/s, the first token within "
         f"{workload.usable_ttft_ms / 1000:g} s, {workload.context_tokens:,} tokens of context",
         "streams": purchases.streams if answer.needs.users > 1 else 0,
         "users": answer.needs.users,

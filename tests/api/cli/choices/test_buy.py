@@ -59,6 +59,19 @@ def test_the_best_of_a_kind() -> None:
     assert RUNNER.invoke(app, ["buy", "--kind", "large"]).exit_code == 3
 
 
+@pytest.mark.parametrize(
+    ("words", "sought"),
+    [
+        (["--kind", "mixture-of-experts"], "The best mixture-of-experts model: Coding"),
+        ([], "The best model: Coding"),
+        (["Qwen3 8B", "--kind", "coder"], "Qwen3 8B: Coding"),
+    ],
+)
+def test_the_head_says_what_is_sought(words: list[str], sought: str) -> None:
+    result = RUNNER.invoke(app, ["buy", *words, "--vendor", "apple", "--budget-usd", "1500", "-n", "1"])
+    assert result.stdout.startswith(sought)
+
+
 def test_a_card_without_a_fan_carries_a_caution() -> None:
     result = RUNNER.invoke(app, ["buy", "Qwen3 8B", "--budget-usd", "1500", "-n", "100"])
     assert "Tesla M40 24 GB has no fan" in result.stdout

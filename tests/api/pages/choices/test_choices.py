@@ -115,6 +115,7 @@ async def test_purchases_are_within_the_budget_and_near_misses_say_what_they_mis
     dense = await page(client, "/buy?budget=2500&kind=dense")
     assert dense.split('id="meets"')[1].count("llama-3.1-8b") > 0
     assert "kimi-linear" not in dense
+    assert "The best dense model: Coding, at least" in dense
     assert (await client.get("/buy?budget=2500&kind=large")).status_code == 400
 
 
