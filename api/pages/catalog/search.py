@@ -61,10 +61,11 @@ def _page_of(wish: Wish, named: Meant) -> str:
         return _bought_or_served(wish, None if model is None else model.slug)
     use = "" if wish.use is None else wish.use.value
     if model is not None and gpu is not None:
-        if wish.people is not None:
-            return _address("/serve", model=model.slug, gpu=gpu.slug, count=gpu.count, people=wish.people, workload=use)
-        if (gpu.count or 1) == 1:
+        if wish.people is None and (gpu.count or 1) == 1:
             return _address(f"/can/{pair_slug(model.slug, gpu.slug)}", quant=model.quant, workload=use)
+        # The page of a pairing is of one accelerator: several are asked about as a server, of one person too.
+        asked = {"model": model.slug, "gpu": gpu.slug, "count": gpu.count, "people": wish.people or 1}
+        return _address("/serve", **asked, workload=use)
     if gpu is not None and ((gpu.count or 1) > 1 or not wish.is_plain):
         return _address("/here", gpu=gpu.slug if (gpu.count or 1) == 1 else f"{gpu.count}x {gpu.slug}", workload=use)
     if model is not None:

@@ -67,6 +67,7 @@ async def serve_page(request: Request, reads: FitReads, base_url: str) -> Respon
             Select("quant", "Quantization", with_any(quants, "Best to serve"), quant),
         ],
         "people": people,
+        "crowd": _crowd(people),
         "workload_name": workload.name,
         "samples": [
             (text, f"/serve?{urlencode(question)}")
@@ -147,9 +148,13 @@ def _server(view: CatalogView, setup: dict[str, Any], quant: str, people: int) -
     }  # fmt: skip
 
 
+def _crowd(people: int) -> str:
+    return f"{people:,} {'person' if people == 1 else 'people'}"
+
+
 def _verdict(server: Serving, people: int) -> str:
     if people <= server.people:
-        return f"Yes: nine of ten requests of {server.people:,} people have the comfortable speed and wait."
+        return f"Yes: nine of ten requests of {_crowd(server.people)} have the comfortable speed and wait."
     if server.people == 0:
         return "No: it does not serve even one person comfortably."
     return f"No: {server.people:,} at most, for nine of ten requests to have the comfortable speed and wait."

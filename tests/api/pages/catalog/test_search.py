@@ -24,6 +24,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
         ("Kimi Linear 48B A3B with V100 32GB", "/can/kimi-linear-48b-a3b-on-tesla-v100-sxm2-32-gb"),
         ("Llama-3.1-8B-Instruct-Q5_K_M.gguf rtx 3090", "/can/llama-3.1-8b-on-rtx-3090?quant=q5-k-m"),
         ("2x 3090", "/here?gpu=2x+rtx-3090"),
+        ("llama 3.1 8b on 2x 3090", "/serve?model=llama-3.1-8b&gpu=rtx-3090&count=2&people=1"),
         ("what can I run on an RTX 4090 for chat?", "/here?gpu=rtx-4090&workload=chat"),
         ("llama 3.1 8b on RTX 4090 for coding", "/can/llama-3.1-8b-on-rtx-4090?workload=coding"),
         ("llama 3.1 8b for 20 users", "/serve?model=llama-3.1-8b&people=20"),

@@ -127,6 +127,7 @@ async def test_a_size_in_front_of_people_is_searched_for(client: httpx.AsyncClie
 async def test_a_server_has_a_curve_and_a_verdict(client: httpx.AsyncClient) -> None:
     text = unescape(await page(client, "/serve?model=llama-3.1-8b&gpu=rtx-4090&people=4"))
     assert "4 people for chat? Yes" in text
+    assert "1 person for chat? Yes" in await page(client, "/serve?model=llama-3.1-8b&gpu=rtx-4090&count=2&people=1")
     assert text.count('class="plot"') == 2
     assert "Not even one stream" in await page(client, "/serve?model=kimi-linear-48b-a3b&gpu=rtx-3090&quant=f16")
 
