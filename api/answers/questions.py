@@ -88,11 +88,17 @@ SLOWER_DRAFT = Sentence(SentenceCode.DRAFT_SLOWER, "Decoding is slower with this
 def size_notes(model: ModelArchitecture, quant: Quant, entry: Mapping[str, Any] | None) -> tuple[Sentence, ...]:
     """Says how far off the size of a file may be whose publisher chooses the types of tensors by model; nothing where its
     size is published."""
-    if not quant.part_factors or any(file.quant == quant.slug for file in model.published_files):
+    if not quant.part_factors:
+        return ()
+    file = next((file for file in model.published_files if file.quant == quant.slug), None)
+    if file is not None and not file.is_alike:
         return ()
     name, error = (quant.slug, None) if entry is None else (entry["name"], entry["part_factors"]["left_out_error"])
     text = f"The publisher of {name} files chooses the types of tensors by model, and no size is known of this one"
-    text += "." if error is None else f": 9 of 10 others were sized within {error:.1%}."
+    if file is not None:
+        text, error = f"{text}: it is taken from a model with the same tensors.", None
+    else:
+        text += "." if error is None else f": 9 of 10 others were sized within {error:.1%}."
     return (Sentence(SentenceCode.SIZE_ESTIMATED, text, quant=quant.slug, relative_error=error),)
 
 

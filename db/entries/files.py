@@ -15,7 +15,7 @@ from typing import Any
 
 import orjson
 
-from db.entries.names.derivatives import checkpoints_of
+from db.entries.names.derivatives import checkpoints_of, shape_of
 from db.entries.names.meanings import Meaning, UnknownNameError
 from db.entries.names.resolver import Resolver
 
@@ -141,7 +141,7 @@ def load_catalog(root: Path | None = None) -> Catalog:
             faults.append(Fault(directory, "-", "-", f"no {kind} files found; a catalog needs at least one"))
     if faults:
         raise CatalogError(faults)
-    entities["models"] = _with_thinking(root, _with_copies(root, entities["models"]))
+    entities["models"] = _with_thinking(root, _with_copies(root, _with_alike_files(entities["models"])))
     return Catalog(**entities, revision=revision_of(entities))
 
 
@@ -159,6 +159,29 @@ def _with_copies(root: Path, models: dict[str, Entry]) -> dict[str, Entry]:
     """Models with the repositories of their quantized copies, which the lists of derivatives name; a file's own stay."""
     copies = checkpoints_of(root / "derivatives", models)
     return {slug: _with_repositories(entry, copies.get(slug, {})) for slug, entry in models.items()}
+
+
+def _with_alike_files(models: dict[str, Entry]) -> dict[str, Entry]:
+    """Models with ``alike_files`` where they have no ``published_files``: those of the newest model with the same tensors.
+
+    Publishers who choose types by model give most models of one shape files of one size: half of the sizes of 744 files are
+    those of such another file, nine of ten within 3 %.
+    """
+    newest: dict[object, Entry] = {}
+    for entry in sorted(models.values(), key=lambda entry: str(entry.get("release_date") or "")):
+        if entry.get("published_files"):
+            newest[_tensors(entry)] = entry
+    return {
+        slug: entry
+        if entry.get("published_files") or (alike := newest.get(_tensors(entry))) is None
+        else {**entry, "alike_files": alike["published_files"]}
+        for slug, entry in models.items()
+    }
+
+
+def _tensors(entry: Entry) -> tuple[Any, ...]:
+    counts = entry.get("params_computed") or {}
+    return (*map(repr, shape_of(entry)), entry.get("tie_word_embeddings"), counts.get("text_total"))
 
 
 def _with_repositories(entry: Entry, copies: dict[str, str]) -> Entry:

@@ -347,6 +347,8 @@ class ModelFile(Shape):
     # Relative length of the thinking that cannot be left out; loading fills it from capability/post-training.json.
     least_thinking: Positive | None = None
     published_files: list[PublishedFiles] | None = None
+    # Sizes of files of the newest model with the same tensors; loading fills them where the model has none of its own.
+    alike_files: list[PublishedFiles] | None = None
     embedding_size: Dimension | None = None
     context_extension: ContextExtension | None = None
     # How a field is known where the file says so; of imported models every field, and what the repository stated.

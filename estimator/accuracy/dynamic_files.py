@@ -54,7 +54,7 @@ def dynamic_files(
     and tell nothing of it."""
     files = []
     for slug, model in models.items():
-        file = next((file for file in model.published_files if file.quant == quant), None)
+        file = next((file for file in model.published_files if file.quant == quant and not file.is_alike), None)
         if file is None or "4" in model.native_dtype:
             continue
         parts, fixed = _parts(model, file_type)

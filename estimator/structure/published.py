@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
 class PublishedFile:
-    """Least and most bytes of a published file of the quantization ``quant``: sizes are printed rounded."""
+    """Least and most bytes of a published file of the quantization ``quant``: sizes are printed rounded. ``is_alike``: the
+    file is one of another model with the same tensors."""
 
     quant: str
     low_bytes: int
     high_bytes: int
+    is_alike: bool = False
 
     def bytes_of(self, estimated_bytes: int) -> int:
         """The estimate where the printed size leaves it open, else the middle of what was printed."""
@@ -22,9 +24,14 @@ class PublishedFile:
 
 
 def published_files(facts: Mapping[str, Any]) -> tuple[PublishedFile, ...]:
-    """Published sizes of a model, from its catalog entry's facts."""
-    return tuple(
-        PublishedFile(quant, size - published["rounding_bytes"], size + published["rounding_bytes"])
-        for published in facts.get("published_files") or ()
-        for quant, size in published["bytes"].items()
-    )
+    """Published sizes of a model, from its catalog entry's facts; then those of a model with the same tensors."""
+    own = tuple(_files(facts.get("published_files"), is_alike=False))
+    known = {file.quant for file in own}
+    return (*own, *(file for file in _files(facts.get("alike_files"), is_alike=True) if file.quant not in known))
+
+
+def _files(lists: Any, *, is_alike: bool) -> Iterator[PublishedFile]:
+    for published in lists or ():
+        rounding = published["rounding_bytes"]
+        for quant, size in published["bytes"].items():
+            yield PublishedFile(quant, size - rounding, size + rounding, is_alike)

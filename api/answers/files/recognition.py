@@ -77,7 +77,12 @@ def _common_files(known: Sequence[ModelArchitecture]) -> tuple[PublishedFile, ..
         for file in model.published_files:
             by_quant.setdefault(file.quant, []).append(file)
     shared = (
-        PublishedFile(quant, max(file.low_bytes for file in files), min(file.high_bytes for file in files))
+        PublishedFile(
+            quant,
+            max(file.low_bytes for file in files),
+            min(file.high_bytes for file in files),
+            all(file.is_alike for file in files),
+        )
         for quant, files in by_quant.items()
         if len(files) == len(known)
     )

@@ -281,8 +281,11 @@ def test_a_cache_type_that_the_engine_cannot_keep_is_refused_with_those_it_can(
 
 
 def test_a_size_of_a_publishers_choice_says_how_far_off_it_may_be() -> None:
-    (note,) = ask(model="granite-4.2-8b", gpu="rtx-4090", quant="UD-Q4_K_XL").notes
+    (note,) = ask(model="k2-horizon-7b", gpu="rtx-4090", quant="UD-Q4_K_XL").notes
     assert note.code is SentenceCode.SIZE_ESTIMATED
     assert 0.01 < note.values["relative_error"] < 0.1
+    (alike,) = ask(model="granite-4.2-8b", gpu="rtx-4090", quant="UD-Q4_K_XL").notes
+    assert "taken from a model with the same tensors" in alike
+    assert alike.values["relative_error"] is None
     assert ask(model="granite-4.1-8b", gpu="rtx-4090", quant="UD-Q4_K_XL").notes == ()
     assert ask(model="granite-4.2-8b", gpu="rtx-4090", quant="Q4_K_M").notes == ()
