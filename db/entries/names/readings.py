@@ -35,6 +35,8 @@ _TRAILING = re.compile(
     rf"(?:\s*\(\s*{_TIMES}?\s*(\d{{1,3}})\s*{_TIMES}?\s*\)|(?:\s+|(?<=\d)){_TIMES}\s*(\d{{1,3}})|[,\s]+(\d{{1,3}})\s*{_TIMES})$",
     re.I,
 )
+#: "4080s", "4070tis": short for Super where no count says that it is a plural.
+_SUPER = re.compile(r"(?<=\d\d)(?P<grade>\s?ti)?s(?![^\W_])", re.I)
 _PLURAL = re.compile(r"(?<=\d)s$|(?<=\w{3})(?<!s)s$", re.I)
 #: Remarks of drivers: the chip's code name, as Mesa prints it, and what else the processor has.
 _DRIVER = re.compile(
@@ -96,7 +98,8 @@ _APPLE_CHIP = re.compile(r"(?<![^\W_])[ma]\d{1,2}(?![^\W_])", re.I)
 class Reading:
     """A part of a text that may be a name. ``whole``: it is an identifier, which leaves nothing out.
 
-    ``unknown_quant`` is what the text states in the place of a quantization and the catalog does not have.
+    ``unknown_quant`` is what the text states in the place of a quantization and the catalog does not have. ``is_short``: a
+    letter of the text is read as a word.
     """
 
     name: str
@@ -104,6 +107,7 @@ class Reading:
     quant: str | None = None
     unknown_quant: str | None = None
     whole: bool = False
+    is_short: bool = False
 
 
 def model_readings(text: str, quant_of: QuantOf) -> Iterator[Reading]:
@@ -162,7 +166,10 @@ def gpu_readings(text: str) -> Iterator[Reading]:
         names.append(_MOBILE.sub(r"\g<grade> laptop", names[-1]))
     for name in names:
         yield Reading(name)
-        yield from _counted(name)
+        counted = list(_counted(name))
+        if all((reading.count or 1) == 1 for reading in counted) and _SUPER.search(name):
+            yield Reading(_SUPER.sub(r"\g<grade> super", name), is_short=True)
+        yield from counted
 
 
 def target_of(text: str) -> str | None:

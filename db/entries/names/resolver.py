@@ -342,6 +342,8 @@ class Resolver:
     def _completed(self, text: str, meaning: Meaning, reading: Reading) -> Meaning:
         """The meaning of a part of ``text`` with what the rest states."""
         notes, quant = meaning.notes, reading.unknown_quant
+        if reading.is_short and not notes:
+            notes = (taken_as(text, str(self._entries["gpu"][meaning.slug]["name"])),)
         if quant is not None:
             told, nearest = shortened(text), self._quants.nearest(quant)[:3]
             missing = f"The quantization {quant} of {told!r} is not in the catalog"

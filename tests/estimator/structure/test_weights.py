@@ -58,17 +58,6 @@ def test_the_quantizers_own_plan_is_reproduced() -> None:
     assert max(errors) < 5e-4
 
 
-def test_a_model_without_published_sizes_takes_those_of_one_with_the_same_tensors() -> None:
-    model, _ = model_of("deepseek-v3")
-    files = {file.quant: file for file in model.published_files}
-    newest, _ = model_of("deepseek-v3.1-terminus")
-    assert files.keys() == {file.quant for file in newest.published_files}
-    assert all(file.is_alike for file in files.values())
-    assert not any(file.is_alike for file in newest.published_files)
-    quant = quant_of("ud-iq1-s")
-    assert weight_table(model, (quant,)).file[0] == weight_table(newest, (quant,)).file[0]
-
-
 def test_experts_that_were_trained_in_mxfp4_keep_it_in_every_file() -> None:
     """gpt-oss: files of every name differ by their attention and tables alone; a card says 12.04 GB of Q6_K."""
     model, tensors = model_of("gpt-oss-20b")

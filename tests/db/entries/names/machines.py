@@ -307,4 +307,9 @@ Core Ultra 7 155H | arc-meteor-lake-8xe
 Core Ultra 9 275HX | ~cpu-ddr5-6400-2ch
 NVIDIA H20-3e | h20-141-gb
 ND MI300X v5 | ~instinct-mi300x-192-gb*8
+rtx 4070tis | ~rtx-4070-ti-super
+gtx 1660s | ~gtx-1660-super
+4080s | ~rtx-4080-super
+2x 4080s | rtx-4080*2
+3090s | rtx-3090
 """
