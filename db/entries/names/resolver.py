@@ -350,7 +350,12 @@ class Resolver:
             missing += f"; nearest to it are {', '.join(nearest)}." if nearest else "."
             code = SentenceCode.QUANT_UNKNOWN
             notes = (*notes, Sentence(code, missing, name=told, quant=quant, nearest=list(nearest)))
-        return replace(meaning, notes=notes, count=reading.count or meaning.count, quant=reading.quant or meaning.quant)
+        count = reading.count or meaning.count
+        entry = self._entries["gpu"].get(meaning.slug, {})
+        if (count or 1) > 1 and entry.get("kind") == "cpu":
+            one = f"one socket of {entry['name']} (no speed of several sockets is recorded)"
+            notes, count = (*notes, taken_as(text, one)), None
+        return replace(meaning, notes=notes, count=count, quant=reading.quant or meaning.quant)
 
     def _index(self, kind: str) -> NameIndex:
         if kind not in self._indexes:

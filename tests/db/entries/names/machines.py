@@ -243,7 +243,7 @@ Ryzen 5 5600X | ~cpu-ddr4-3200-2ch
 Ryzen 7 9800X3D | ~cpu-ddr5-5600-2ch
 Ryzen 9 9950X3D | ~cpu-ddr5-5600-2ch
 Threadripper 7970X | ~cpu-tr-ddr5-5200-4ch
-Dual EPYC 9654 | ~cpu-epyc-ddr5-4800-12ch*2
+Dual EPYC 9654 | ~cpu-epyc-ddr5-4800-12ch
 EPYC 7763 | ~cpu-epyc-ddr4-3200-8ch
 Xeon E5-2699 v4 | ~cpu-ddr4-2400-4ch
 Xeon 6980P | ~cpu-xeon6-ddr5-6400-12ch

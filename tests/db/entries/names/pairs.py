@@ -351,7 +351,7 @@ falcon 40b | a40 | falcon-40b | a40
 jamba mini 1.6 | a10g x4 | jamba-mini-1.6 | a10g*4
 starcoder2 15b | rx 580 8gb | starcoder2-15b | rx-580-8-gb
 codellama 70b | mi210 x2 | codellama-70b | instinct-mi210-64-gb*2
-wizardlm 70b | dual epyc 7742 | ! | ~cpu-epyc-ddr4-3200-8ch*2
+wizardlm 70b | dual epyc 7742 | ! | ~cpu-epyc-ddr4-3200-8ch
 wizardlm2:8x22b | threadripper 3970x | ~mixtral-8x22b | ~cpu-tr-ddr4-3200-4ch
 vicuna 13b | gtx 980 ti | ~llama-2-13b | gtx-980-ti
 hermes 4 70b | 2x w7900 | ~llama-3.1-70b | ~radeon-pro-w7900*2
