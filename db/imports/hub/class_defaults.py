@@ -52,6 +52,8 @@ COMMON_NAMES: dict[str, str] = {
 }  # fmt: skip
 #: The key of the context, which training and serving state in different lengths.
 CONTEXT = "max_position_embeddings"
+#: Switches that a class either has by the name in the file or ignores.
+_SWITCHES = frozenset({"attention_bias", "mlp_bias", "use_qk_norm"})
 #: Sizes that differ between any two models of a class.
 ESSENTIAL = frozenset({"hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size"})
 #: Keys under which a configuration of several parts keeps that of its language model.
@@ -86,8 +88,9 @@ class ConfigValues(Mapping[str, Any]):
         self.contexts = {
             key: value for key, value in own.items() if COMMON_NAMES.get(key, key) == CONTEXT and type(value) is int
         }
-        self.own = _renamed(own)
-        defaults = _renamed(entry.get("defaults", {}))
+        known = entry.get("defaults", {})
+        self.own = _renamed({key: value for key, value in own.items() if not known or _is_of_class(key, known)})
+        defaults = _renamed(known)
         # A configuration that names no type must give the sizes that tell one model of a class from another.
         self._defaults = {key: value for key, value in defaults.items() if type_is_stated or key not in ESSENTIAL}
         self.read: set[str] = set()
@@ -123,6 +126,10 @@ class ConfigValues(Mapping[str, Any]):
             for key, value in part.items():
                 if key not in part.read:
                     yield f"{name}.{key}", value
+
+
+def _is_of_class(key: str, defaults: Mapping[str, Any]) -> bool:
+    return COMMON_NAMES.get(key, key) not in _SWITCHES or key in defaults
 
 
 class Part(dict[str, Any]):

@@ -86,14 +86,23 @@ def test_the_layers_of_gpt_neo_may_be_listed_one_by_one() -> None:
 
 def test_biases_of_dense_parts_are_not_read_where_classes_with_experts_differ() -> None:
     config = {
-        "model_type": "mixtral",
-        "hidden_size": 64,
-        "num_hidden_layers": 1,
-        "num_attention_heads": 1,
-        "vocab_size": 100,
-    }
+        "model_type": "hy_v3", "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 1, "vocab_size": 100,
+        "num_experts": 4, "num_experts_per_tok": 2,
+    }  # fmt: skip
     with pytest.raises(ImportFactsError, match="mlp_bias"):
         facts_from_config({**config, "mlp_bias": True})
+
+
+@pytest.mark.parametrize(
+    ("model_type", "key"),
+    [("gemma2", "mlp_bias"), ("qwen3", "mlp_bias"), ("qwen3", "qkv_bias"), ("ernie4_5", "attention_bias")],
+)
+def test_a_switch_that_the_class_does_not_have_is_ignored(model_type: str, key: str) -> None:
+    config = {
+        "model_type": model_type, "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "vocab_size": 100,
+        "num_key_value_heads": 2, "head_dim": 16, "intermediate_size": 128,
+    }  # fmt: skip
+    assert facts_from_config({**config, key: True})["params_computed"] == facts_from_config(config)["params_computed"]
 
 
 @pytest.mark.parametrize("keys", [{"model_type": "bitnet"}, {"model_type": "gemma4_text", "use_double_wide_mlp": True}])

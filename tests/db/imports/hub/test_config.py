@@ -48,6 +48,8 @@ def config_of(entry: dict[str, Any]) -> dict[str, Any]:
         "attention_bias": attention["qkv_bias"],
         "use_qk_norm": attention["qk_norm"] != "none" or None,
     }
+    if entry["model_type"] == "stablelm":
+        config["use_qkv_bias"] = config.pop("attention_bias")
     if entry["model_type"] == "qwen":
         # The key counts gate and up together.
         config["intermediate_size"] *= 2
