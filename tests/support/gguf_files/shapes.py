@@ -13,7 +13,20 @@ from tests.support.gguf_files.files import header, tensor
 
 #: A tensor: name and shape, row length first (ggml's order).
 Named = Iterator[tuple[str, tuple[int, ...]]]
-_FUSED_QKV = {"phi3", "dbrx", "bailingmoe2", "gpt2", "gptneox", "bloom", "falcon", "mpt", "starcoder", "phi2", "qwen"}
+_FUSED_QKV = {
+    "openelm",
+    "phi3",
+    "dbrx",
+    "bailingmoe2",
+    "gpt2",
+    "gptneox",
+    "bloom",
+    "falcon",
+    "mpt",
+    "starcoder",
+    "phi2",
+    "qwen",
+}
 _FUSED_GATE = {"phi3", "glm4", "chatglm"}
 #: Norms of a layer where they are not the input norm and that of the feed-forward part.
 _NORMS = {
@@ -32,7 +45,7 @@ _FOUR = ("attn_norm", "post_attention_norm", "ffn_norm", "post_ffw_norm")
 _SEVEN = (*_FOUR, "pre_ffw_norm_2", "post_ffw_norm_1", "post_ffw_norm_2")
 _LISTED_HEADS = {
     "deci", "granitehybrid", "jamba", "kimi-k3", "kimi-linear", "bailingmoe3", "lfm2", "lfm2moe", "nemotron_h",
-    "nemotron_h_moe", "mimo2", "laguna", "step35", "gemma4", "glm5next",
+    "nemotron_h_moe", "mimo2", "laguna", "step35", "gemma4", "glm5next", "openelm",
 }  # fmt: skip
 
 
@@ -48,7 +61,7 @@ _CONVERTED = {
     "Qwen2_5_VLForConditionalGeneration": "qwen2vl", "SarvamMoEForCausalLM": "bailingmoe2",
     "SolarOpenForCausalLM": "glm4moe", "Step3p7FlashForCausalLM": "step35",
 }  # fmt: skip
-_OF_CLASS = {kind.name: arch for arch, kind in ARCHITECTURES.items()}
+_OF_CLASS = {kind.name: arch for arch, kind in reversed(ARCHITECTURES.items())}
 
 
 def converted_to(name: str) -> str:
