@@ -22,6 +22,8 @@ def experts(values: Mapping[str, Any], family: Family, name: str) -> dict[str, A
     if isinstance(ffn, Mapping):
         values = ChainMap(_of_ffn(ffn), values)  # type: ignore[arg-type]
     count = whole(values, "num_experts", 0, _EXPERTS)
+    if name == "HunYuanMoEV1ForCausalLM":
+        _require_one_width(values, count)
     if not count or count < 2 or values.get("enable_moe_block") is False or values.get("is_moe") is False:
         return None
     if name == "DogeForCausalLM":
@@ -64,6 +66,19 @@ def experts(values: Mapping[str, Any], family: Family, name: str) -> dict[str, A
         # Biases of gate, up and down of one expert.
         moe["expert_bias_params"] = 2 * width + needed(values, "hidden_size", 8, _WIDTH)
     return moe
+
+
+def _require_one_width(values: Mapping[str, Any], count: int | None) -> None:
+    """Refuse a Hunyuan without experts, and one with two widths: its first code takes ``moe_intermediate_size``, the
+    library's class ``intermediate_size``."""
+    if not count or count < 2:
+        raise ImportFactsError("'num_experts' is missing; it must be an integer from 2 to 65,536", "num_experts")
+    width, of_experts = (whole(values, key, 1, _WIDTH) for key in ("intermediate_size", "moe_intermediate_size"))
+    if width is not None and of_experts is not None and width != of_experts:
+        raise ImportFactsError(
+            f"'moe_intermediate_size' is {of_experts} and 'intermediate_size' {width}; its experts have one width",
+            "moe_intermediate_size",
+        )
 
 
 def _of_ffn(ffn: Mapping[str, Any]) -> dict[str, Any]:

@@ -96,7 +96,7 @@ def _old(model_type: str, **keys: Any) -> dict[str, Any]:
         _old("gpt_bigcode", n_positions=128),
         _old("gpt_neox"),
         _old("gptj", n_positions=128, rotary_dim=32),
-        _old("hunyuan_v1_moe", num_key_value_heads=2, head_dim=64, num_experts=4, moe_topk=2, moe_intermediate_size=64),
+        _old("hunyuan_v1_moe", num_key_value_heads=2, head_dim=64, num_experts=4, moe_topk=2, moe_intermediate_size=640),
         _old("jais2", num_key_value_heads=2, head_dim=64),
         _old("mamba2", state_size=16, num_attention_heads=8, head_dim=64, n_groups=1, conv_kernel=4, expand=2),
         _old("mpt"),

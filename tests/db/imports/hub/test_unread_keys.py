@@ -114,3 +114,15 @@ def test_two_names_of_one_thing_must_agree(first: str, second: str) -> None:
     assert facts_from_config({**config, first: 32, second: 32})["n_layers"] == 32
     with pytest.raises(ImportFactsError, match="another key for the same"):
         facts_from_config({**config, first: 32, second: 16})
+
+
+@pytest.mark.parametrize("change", [{"intermediate_size": 128}, {"num_experts": 1}])
+def test_a_hunyuan_of_two_widths_or_without_experts_is_refused(change: dict[str, Any]) -> None:
+    config = {
+        "model_type": "hunyuan_v1_moe", "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4,
+        "num_key_value_heads": 2, "head_dim": 16, "vocab_size": 100, "intermediate_size": 256, "num_experts": 4,
+        "moe_intermediate_size": [256, 256], "moe_topk": 2,
+    }  # fmt: skip
+    assert facts_from_config(config)["moe"]["moe_intermediate_size"] == 256
+    with pytest.raises(ImportFactsError, match=r"num_experts|moe_intermediate_size"):
+        facts_from_config(config | change)
