@@ -351,7 +351,7 @@ class Resolver:
             code = SentenceCode.QUANT_UNKNOWN
             notes = (*notes, Sentence(code, missing, name=told, quant=quant, nearest=list(nearest)))
         count = reading.count or meaning.count
-        entry = self._entries["gpu"].get(meaning.slug, {})
+        entry = self._entries.get("gpu", {}).get(meaning.slug, {})
         if (count or 1) > 1 and entry.get("kind") == "cpu":
             one = f"one socket of {entry['name']} (no speed of several sockets is recorded)"
             notes, count = (*notes, taken_as(text, one)), None
