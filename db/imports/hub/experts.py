@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from db.imports.errors import ImportFactsError, needed, whole
+from db.imports.hub.class_defaults import ConfigValues
 from db.imports.hub.families import Family
 
 _WIDTH, _EXPERTS = 4_194_304, 65_536
@@ -73,7 +74,8 @@ def _require_one_width(values: Mapping[str, Any], count: int | None) -> None:
     library's class ``intermediate_size``."""
     if not count or count < 2:
         raise ImportFactsError("'num_experts' is missing; it must be an integer from 2 to 65,536", "num_experts")
-    width, of_experts = (whole(values, key, 1, _WIDTH) for key in ("intermediate_size", "moe_intermediate_size"))
+    stated = values.own if isinstance(values, ConfigValues) else values
+    width, of_experts = (whole(stated, key, 1, _WIDTH) for key in ("intermediate_size", "moe_intermediate_size"))
     if width is not None and of_experts is not None and width != of_experts:
         raise ImportFactsError(
             f"'moe_intermediate_size' is {of_experts} and 'intermediate_size' {width}; its experts have one width",

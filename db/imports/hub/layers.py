@@ -60,6 +60,11 @@ def mixers(values: Mapping[str, Any], family: Family, layers: int, window: int |
         first, _, repeated = family.layers.rpartition("|")
         return (first + repeated * layers)[:layers]
     if family.state_space:
+        if family.layers is None and family.norms == 1:
+            # Blocks of one part: without their list nobody knows which.
+            raise ImportFactsError(
+                "'hybrid_override_pattern' is missing; it lists the blocks", "hybrid_override_pattern"
+            )
         return "M" * layers
     if family.linear is not None:
         every = whole(values, ("full_attention_interval", "layer_group_size"), 1, MAX_LAYERS, family.linear_every) or 1

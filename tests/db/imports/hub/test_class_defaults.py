@@ -110,3 +110,12 @@ def test_a_width_that_is_null_is_named(keys: dict[str, Any]) -> None:
     config = {"hidden_size": 64, "num_hidden_layers": 6, "num_attention_heads": 4, "vocab_size": 100}
     with pytest.raises(ImportFactsError, match="intermediate_size"):
         facts_from_config({**config, "intermediate_size": None, **keys})
+
+
+def test_blocks_of_one_part_need_their_list() -> None:
+    config = {
+        "architectures": ["NemotronHForCausalLM"], "hidden_size": 64, "num_hidden_layers": 4, "num_attention_heads": 4,
+        "num_key_value_heads": 2, "intermediate_size": 128, "vocab_size": 100,
+    }  # fmt: skip
+    with pytest.raises(ImportFactsError, match="hybrid_override_pattern"):
+        facts_from_config(config)
