@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from estimator import verdict
 from estimator.calibration.coefficients import Calibration
-from estimator.calibration.loss import LossTable, nats_of
+from estimator.calibration.loss import LossTable
 from estimator.calibration.scale import KIND_OF_WORKLOAD, RETENTION_PER_NAT, points_lost, retained_share
 from estimator.fleet import NO_OVERRIDES, Fleet, Overrides, fleet_of
 from estimator.placement.demand import Needs, Situation, needs, situation_of
@@ -22,14 +22,15 @@ from estimator.placement.layer_sums import ModelTables, model_tables
 from estimator.placement.placements import Placed, Placements, Rig
 from estimator.placement.search import place
 from estimator.quant_choice import (
-    TIGHT_POINTS,
     best_quants,
     broken,
     charged,
     customary,
+    drawbacks,
     native_quants,
     needlessly_wide,
     rewritten,
+    unpaged,
 )
 from estimator.speed.coefficients import SpeedCoefficients
 from estimator.speed.throughput import Pace, pace, speeds
@@ -72,7 +73,7 @@ class FitBlock:
     """Results of one model: arrays of shape (G, Q, S) unless said; 0 where nothing runs.
 
     ``available``, ``engine``, ``backend`` (G, Q); ``usable_bytes``, ``capacity_bytes`` (G, Q); ``file_size_bytes``,
-    ``model_weights_bytes``, ``bits_per_weight``, ``has_weights`` (Q,); ``divergence_nats`` (Q, S). Codes index the tuples of
+    ``model_weights_bytes``, ``bits_per_weight``, ``has_weights`` (Q,); ``task_nats`` (Q, S). Codes index the tuples of
     :mod:`estimator.types`.
     """
 
@@ -84,7 +85,7 @@ class FitBlock:
     file_size_bytes: NDArray[np.int64]
     model_weights_bytes: NDArray[np.int64]
     bits_per_weight: NDArray[np.float64]
-    divergence_nats: NDArray[np.float64]
+    task_nats: NDArray[np.float64]
     has_weights: NDArray[np.bool_]
     status: NDArray[np.uint8]
     strategy: NDArray[np.uint8]
@@ -224,7 +225,7 @@ def assemble(
     rig, choices, count = fleet.rig, fleet.choices, len(placed.status)
     retention = np.array([RETENTION_PER_NAT[KIND_OF_WORKLOAD[kind]] for kind in thresholds.kinds])
     caches = [narrower(situation.cache, situation.values) for situation in need.situations]
-    nats = nats_of(losses, model.training, choices.quants, tables.bits_per_weight, caches)
+    nats = losses.task_nats(model.training, choices.quants, tables.bits_per_weight, caches)
     retained = retained_share(retention, nats)
     columns = _columns(model, tables, need, rig, placed, coefficients, thresholds, retained, pace_of)
 
@@ -233,7 +234,13 @@ def assemble(
 
     known = np.array([has_weights(quant, model) for quant in choices.quants])
     usable = grid(columns.pop("usability")) <= SLOWLY
-    running, rating = grid(placed.status) < verdict.DOES_NOT_FIT, grid(columns.pop("rating"))
+    status = grid(placed.status)
+    rating = grid(columns.pop("rating")) - drawbacks(
+        status == verdict.FITS_TIGHTLY,
+        status == verdict.FITS_WITH_OFFLOAD,
+        unpaged(choices.quants, choices.gpus)[:, :, None],
+    )
+    running = status < verdict.DOES_NOT_FIT
     wide = needlessly_wide(
         tables.bits_per_weight[None, :, None], grid(columns["decode_tok_s"]), running & known[None, :, None]
     )
@@ -250,9 +257,9 @@ def assemble(
         file_size_bytes=tables.weights.file,
         model_weights_bytes=tables.weights.file - tables.weights.stored,
         bits_per_weight=tables.bits_per_weight,
-        divergence_nats=nats,
+        task_nats=nats,
         has_weights=known,
-        status=grid(placed.status),
+        status=status,
         strategy=grid(placed.strategy),
         gpu_layers=grid(placed.gpu_layers),
         cpu_moe_layers=grid(placed.cpu_moe_layers),
@@ -282,8 +289,7 @@ def _columns(
     columns = {name: np.zeros(placed.status.shape, dtype=dtype) for name, dtype in _COLUMNS.items()}
     for part, cells, own in _parts(placed, coefficients):
         speeds = pace_of(model, tables, need, rig, part, own)
-        status = placed.status if cells is None else placed.status.ravel()[cells]
-        for name, values in _values(part, status, speeds, retained, thresholds, model.training.least_thinking):
+        for name, values in _values(part, speeds, retained, thresholds, model.training.least_thinking):
             _write(columns[name], part, cells, values)
     return columns
 
@@ -311,7 +317,6 @@ def _write(column: NDArray[Any], part: Placed, cells: NDArray[np.int64] | None, 
 
 def _values(
     part: Placed,
-    status: NDArray[np.uint8],
     speeds: Pace,
     retained: NDArray[np.float64],
     thresholds: Thresholds,
@@ -349,7 +354,7 @@ def _values(
     yield "score", verdict.score(parts, usable).round(2)
     yield "usability", usable
     lost = points_lost(retained)
-    worth = -(lost + broken(lost))[part.q, part.s] - TIGHT_POINTS * (status == verdict.FITS_TIGHTLY)
+    worth = -(lost + broken(lost))[part.q, part.s]
     yield "rating", charged(worth, seconds, comfortable_seconds(use), OperatingMode.BALANCED)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from estimator.calibration.divergence import form_of
-from estimator.types import OperatingMode, Quant
+from estimator.types import GGUF_FORMATS, Accelerator, OperatingMode, Quant, QuantFormat
 
 Floats: TypeAlias = Any  # an array of floats, or a float: every function broadcasts
 Flags = NDArray[np.bool_]
@@ -46,6 +46,14 @@ NOTICEABLY_FASTER = 1.15
 ALIKE_POINTS = 0.3
 #: Cost of a memory filled to the last twentieth: one more program, or a longer prompt, and the model does not run.
 TIGHT_POINTS = 2.0
+#: Cost of weights in host memory: other programs lack it, and their work slows the answers.
+OFFLOAD_POINTS = 1.0
+#: Cost of an engine without paged memory where people are served: each holds the longest context, and nothing is shared.
+UNPAGED_POINTS = 2.0
+#: Formats of such engines.
+_UNPAGED = (*GGUF_FORMATS, QuantFormat.MLX, QuantFormat.EXL2, QuantFormat.EXL3)
+#: Year from which accelerators of data centres are there to serve; older ones are bought used, for one user.
+_SERVES_FROM = 2020
 #: Families of formats that models are trained in.
 _TRAINED_IN = ("fp8", "mxfp4", "nvfp4", "int4-group")
 #: Weights of at least so many bits are not called narrow.
@@ -67,6 +75,20 @@ def customary(quant: Quant) -> float:
 def broken(loss_points: Floats) -> Floats:
     """Charge for answers that are not only weaker but broken, points: of the upper end of a loss where it is known."""
     return np.maximum(loss_points - BROKEN_POINTS, 0.0)
+
+
+def unpaged(quants: Sequence[Quant], devices: Sequence[Accelerator], users: int = 1) -> Flags:
+    """Quantizations of engines without paged memory, on devices that serve people, (devices, quants)."""
+    serves = [
+        users > 1 or (device.kind == "datacenter" and (device.generation_year or 0) >= _SERVES_FROM)
+        for device in devices
+    ]
+    return np.logical_and.outer(serves, [quant.format in _UNPAGED for quant in quants])
+
+
+def drawbacks(tight: Floats, offloaded: Floats, is_unpaged: Floats) -> Floats:
+    """Charge for a full memory, for weights in host memory and for an engine that does not page, points."""
+    return TIGHT_POINTS * tight + OFFLOAD_POINTS * offloaded + UNPAGED_POINTS * is_unpaged
 
 
 def charged(worth: Floats, seconds: Floats, comfortable_s: Floats, mode: OperatingMode) -> NDArray[np.float64]:

@@ -6,7 +6,7 @@ A use is a :class:`Workload`, or :class:`Thresholds` of several.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, TypeAlias
 
@@ -108,6 +108,16 @@ def is_usable(
         (np.asarray(decode_tok_s) * slack >= use.minimum_decode_tok_s)
         & (np.asarray(wait_ms) <= use.usable_ttft_ms * slack)
         & (np.asarray(seconds) <= use.usable_answer_s * slack)
+    )
+
+
+def relaxed(use: Workload, slack: float) -> Workload:
+    """A use that allows ``slack`` times as bad."""
+    return replace(
+        use,
+        minimum_decode_tok_s=use.minimum_decode_tok_s / slack,
+        usable_ttft_ms=use.usable_ttft_ms * slack,
+        usable_answer_s=use.usable_answer_s * slack,
     )
 
 

@@ -20,6 +20,7 @@ from estimator.advice import commands as starting
 from estimator.advice import explain, questions
 from estimator.advice.breakdown import Terms, terms
 from estimator.advice.command import Command, MissingCommand
+from estimator.advice.gains import drawback_points
 from estimator.advice.options import Options
 from estimator.advice.questions import Question
 from estimator.advice.search import Advice
@@ -28,7 +29,7 @@ from estimator.calibration.scale import KIND_OF_WORKLOAD
 from estimator.fit_facts import FitFacts, narrower_cache_type
 from estimator.judgement.serving.curve import Serving, by_engine, serving
 from estimator.placement.layer_sums import model_tables
-from estimator.quant_choice import TIGHT_POINTS, broken, charged
+from estimator.quant_choice import broken, charged
 from estimator.types import EstimatorError, OperatingMode, Status, WorkloadKind
 from estimator.usability import FREE_USE, comfortable_seconds, written_tokens
 from estimator.verdict import ScorePart, banded, codes_of
@@ -164,10 +165,10 @@ class PlanAnswers:
         return float(banded(total, codes_of(self.facts.estimate.score)))
 
     def rating(self, mode: OperatingMode) -> float:
-        """Loss and the charges for time and a full memory, in points less than 0, by which a mode chooses quantizations."""
-        estimate, use = self.facts.estimate, self.facts.workload or FREE_USE
+        """Loss and the charges for time and drawbacks, in points less than 0, by which a mode chooses quantizations."""
+        use = self.facts.workload or FREE_USE
         seconds = self.facts.answer_seconds(use)
-        worth = -self.loss.points - broken(self.loss.points) - TIGHT_POINTS * (estimate.status is Status.FITS_TIGHTLY)
+        worth = -self.loss.points - broken(self.loss.points) - drawback_points(self.facts.request, self.facts.estimate)
         return float(charged(worth, seconds, comfortable_seconds(use), mode))
 
 

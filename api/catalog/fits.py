@@ -79,7 +79,7 @@ class FitRecord:
     def retained_share(self) -> float:
         """Share of a score above chance that the quantization leaves of the model's for this workload."""
         kind = KIND_OF_WORKLOAD[self.workload.spec.kind]
-        return float(retained_share(RETENTION_PER_NAT[kind], self.divergence.nats))
+        return float(retained_share(RETENTION_PER_NAT[kind], self.divergence.task_nats))
 
     @cached_property
     def estimate(self) -> Estimate:

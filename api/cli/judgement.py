@@ -198,12 +198,13 @@ def _fit_capability() -> Mapping[str, Any]:
 
 def _fit_loss() -> Mapping[str, Any]:
     from estimator.accuracy.loss.data import loss_data
-    from estimator.accuracy.loss.rows import cache_rows, loss_rows
+    from estimator.accuracy.loss.rows import cache_rows, loss_rows, task_rows
 
     models = model_traits(load_catalog())
     return loss_data(
         loss_rows(quality_entries.quant_loss_rows(), models),
         cache_rows(quality_entries.cache_loss_rows(), models),
+        task_rows(quality_entries.quant_loss_rows(), models),
         loss_hash(),
     )
 

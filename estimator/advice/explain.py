@@ -303,7 +303,7 @@ def score_parts(
         verdict.decode_part(estimate.decode.value, workload.comfortable_decode_tok_s),
         verdict.ttft_part(estimate.ttft_ms or 0.0, workload.patience_ttft_ms),
         verdict.context_part(float(estimate.safe_context_tokens), float(workload.context_tokens)),
-        retained_share(RETENTION_PER_NAT[KIND_OF_WORKLOAD[workload.kind]], divergence.nats),
+        retained_share(RETENTION_PER_NAT[KIND_OF_WORKLOAD[workload.kind]], divergence.task_nats),
         verdict.headroom_part(memory.total_bytes, memory.usable_bytes, estimate.placement.offload_fraction),
     )
     return tuple(

@@ -17,7 +17,7 @@ from estimator.fit_facts import RUNNING, FitFacts, narrower_cache_type
 from estimator.judgement.setups import Pace, usable_setups
 from estimator.judgement.worth import WorthTable, worth_table
 from estimator.placement.layer_sums import model_tables
-from estimator.quant_choice import TIGHT_POINTS, broken, charged, customary
+from estimator.quant_choice import broken, charged, customary, drawbacks, unpaged
 from estimator.structure.architecture import ModelArchitecture
 from estimator.types import Estimate, EstimateRequest, OperatingMode, Status, Workload, WorkloadKind
 from estimator.usability import Usability, answer_seconds, comfortable_seconds, is_usable, written_tokens
@@ -99,20 +99,27 @@ def standing(
     """Worth of ``estimate``, the answer to ``request``, in the better way to answer."""
     if estimate.status not in RUNNING or estimate.decode is None:
         return DOES_NOT_RUN
-    return _standing(use, _worth(use, model, traits, [request]), 0, estimate)
+    return _standing(use, _worth(use, model, traits, [request]), 0, request, estimate)
 
 
-def _standing(use: Workload, table: WorthTable, q: int, estimate: Estimate) -> Standing:
+def drawback_points(request: EstimateRequest, estimate: Estimate) -> float:
+    """Charges of a setup that do not follow from time and loss."""
+    return float(
+        drawbacks(
+            estimate.status is Status.FITS_TIGHTLY,
+            estimate.status is Status.FITS_WITH_OFFLOAD,
+            unpaged([request.quant], [request.accelerator]).item(),
+        )
+    )
+
+
+def _standing(use: Workload, table: WorthTable, q: int, request: EstimateRequest, estimate: Estimate) -> Standing:
     """That of an estimate of a model that runs; ``table`` has its quantization at ``q``."""
     decode, ttft = estimate.decode.value if estimate.decode else 0.0, _wait_ms(use, estimate)
     ways = []
     for way in map(int, np.flatnonzero(np.isfinite(table.value[0, :, q]))):
         seconds = answer_seconds(ttft, decode, written_tokens(use, float(table.thinking[0, way])))
-        low = (
-            table.low[0, way, q]
-            - broken(table.loss_high[0, way, q])
-            - TIGHT_POINTS * (estimate.status is Status.FITS_TIGHTLY)
-        )
+        low = table.low[0, way, q] - broken(table.loss_high[0, way, q]) - drawback_points(request, estimate)
         rating = float(charged(low, seconds, comfortable_seconds(use), OperatingMode.BALANCED))
         usable = bool(is_usable(use, ttft, decode, seconds))
         ways.append(Standing(True, usable, float(table.value[0, way, q]), rating))
@@ -140,12 +147,14 @@ def best_of(
         decode_tok_s=np.array([[estimate.decode.value if estimate.decode else 0.0 for estimate in estimates]]),
         ttft_ms=np.array([[_wait_ms(use, estimate) for estimate in estimates]]),
         bits_per_weight=_bits(model, requests),
+        drawback_points=np.array([list(map(drawback_points, requests, estimates))]),
     )
     setups = usable_setups(table, pace, use, OperatingMode.BALANCED)
     custom = np.array([customary(request.quant) for request in requests])
     chosen = [int(setups.quant[n]) for n in setups.best(np.zeros(1), custom)]
     tried = [
-        Tried(requests[q], estimates[q], _standing(use, table, q, estimates[q])) for q in chosen or range(len(answers))
+        Tried(requests[q], estimates[q], _standing(use, table, q, requests[q], estimates[q]))
+        for q in chosen or range(len(answers))
     ]
     return max(tried, key=lambda answer: answer.standing.rating_points)
 

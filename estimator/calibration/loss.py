@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from functools import lru_cache
 from pathlib import Path
@@ -45,19 +45,33 @@ class LossEvidence(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Divergence:
-    """Mean KL divergence from the original weights, nats a token; ``low`` and ``high`` hold it four times in five."""
+    """Mean KL divergence from the original weights, nats a token; ``low`` and ``high`` hold it four times in five.
+
+    ``task_weight`` is what a nat of it costs in scores beside one of the common format.
+    """
 
     nats: float
     low: float
     high: float
     evidence: LossEvidence
+    task_weight: float = 1.0
+
+    @property
+    def task_nats(self) -> float:
+        """Nats of the common format that cost as much in scores."""
+        return self.nats * self.task_weight
+
+    @property
+    def task_interval(self) -> tuple[float, float, float]:
+        """:attr:`task_nats` and the ends of its interval."""
+        return self.task_nats, self.low * self.task_weight, self.high * self.task_weight
 
     def plus(self, other: Divergence) -> Divergence:
         """Both losses together; the weaker evidence holds."""
-        order = list(LossEvidence)
+        order, nats = list(LossEvidence), self.nats + other.nats
         return Divergence(
-            self.nats + other.nats, self.low + other.low, self.high + other.high,
-            max(self.evidence, other.evidence, key=order.index),
+            nats, self.low + other.low, self.high + other.high, max(self.evidence, other.evidence, key=order.index),
+            (self.task_nats + other.task_nats) / nats if nats else 1.0,
         )  # fmt: skip
 
 
@@ -77,13 +91,14 @@ NO_LOSS = Divergence(0.0, 0.0, 0.0, LossEvidence.MEASURED)
 class _Forms:
     """Quantizations as the law sees them; arrays (Q,), and (Q, W) of the types that each must not lose less than.
 
-    ``level`` and ``slope`` are those of the families. ``further`` are bits that such a type typically has more, the first one
-    being the type itself; ``effects`` are those of the types, minus infinity where there is none.
+    ``level``, ``slope`` and ``task_weight`` are those of the families. ``further`` are bits that such a type typically has
+    more, the first one being the type itself; ``effects`` are those of the types, minus infinity where there is none.
     """
 
     forms: tuple[QuantForm | None, ...]
     level: Floats
     slope: Floats
+    task_weight: Floats
     typical_bits: Floats
     further: Floats
     effects: Floats
@@ -99,6 +114,7 @@ class LossTable:
         self._cache_half_width: float = data["cache_half_width"]
         self._typical_bits: Mapping[str, float] = data["typical_bits"]
         self._measured: Mapping[str, Sequence[str]] = data["measured"]
+        self._task_weight: Mapping[str, float] = data["task_weight"]
         self._forms = lru_cache(maxsize=64)(self._forms_of)
         self.data_hash: str = data["data_hash"]
         self.accuracy: Mapping[str, Any] = data["accuracy"]
@@ -142,6 +158,17 @@ class LossTable:
             for form, width, value in zip(known.forms, bits, nats.tolist(), strict=True)
         ]
 
+    def task_nats(
+        self, model: TrainedModel, quants: Sequence[Quant], bits: Floats, caches: Sequence[CacheType]
+    ) -> Floats:
+        """What each quantization with ``bits`` per weight costs in scores with each type of KV cache, (quants, caches).
+
+        Nats of the common format.
+        """
+        cached = {cache: self.cache_divergence(model, cache).task_nats for cache in dict.fromkeys(caches)}
+        own = self.nats(model, quants, bits) * self._forms(tuple(quants)).task_weight
+        return np.add.outer(own, [cached[cache] for cache in caches])
+
     def divergence(self, model: TrainedModel, quant: Quant, bits: float | None = None) -> Divergence:
         """Divergence of one quantization."""
         return self.divergences(model, [(quant, bits)])[0]
@@ -166,7 +193,8 @@ class LossTable:
         else:
             related = f"publisher:{model.publisher}" in self._law
             stratum, evidence = "model left out" if related else "publisher left out", LossEvidence.PREDICTED
-        return _interval(math.log(nats), self._half_width[stratum][zone_of(bits)], evidence)
+        divergence = _interval(math.log(nats), self._half_width[stratum][zone_of(bits)], evidence)
+        return replace(divergence, task_weight=self._task_weight.get(form.family, 1.0))
 
     def _curve(self, model: TrainedModel) -> tuple[float, float, float]:
         """Level, slope and curvature of the log in the bits beside the law's centre, without effects of families and types."""
@@ -181,6 +209,7 @@ class LossTable:
         families = [form.family if form else "" for form in forms]
         level = np.array([self._law.get(f"family:{family}", 0.0) for family in families])
         slope = np.array([self._law.get(f"bits|family:{family}", 0.0) for family in families])
+        task_weight = np.array([self._task_weight.get(family, 1.0) for family in families])
         typical = [
             max(quant.nominal_bits, MOST_BITS)
             if form is None
@@ -191,7 +220,7 @@ class LossTable:
         further, effects = (np.full((len(quants), max(map(len, wider))), fill) for fill in (0.0, -np.inf))
         for q, rows in enumerate(wider):
             further[q, : len(rows)], effects[q, : len(rows)] = np.array(rows).T
-        return _Forms(forms, level, slope, np.array(typical), further, effects)
+        return _Forms(forms, level, slope, task_weight, np.array(typical), further, effects)
 
     def _wider(self, form: QuantForm | None, typical: float) -> list[tuple[float, float]]:
         """Further bits and effect of a type itself, then of the offered types of its family that are wider."""
@@ -205,17 +234,9 @@ class LossTable:
         return rows
 
 
-def nats_of(
-    table: LossTable, model: TrainedModel, quants: Sequence[Quant], bits: Floats, caches: Sequence[CacheType]
-) -> Floats:
-    """Divergence of each quantization with ``bits`` per weight and each type of KV cache; shape (quants, caches)."""
-    known = {cache: table.cache_divergence(model, cache).nats for cache in dict.fromkeys(caches)}
-    return np.add.outer(table.nats(model, quants, bits), [known[cache] for cache in caches])
-
-
 def capability_loss(kind: str, divergence: Divergence) -> CapabilityLoss:
     """Points that a model loses for work of ``kind``."""
-    points = lost_points(kind, np.array([divergence.nats, divergence.low, divergence.high]))
+    points = lost_points(kind, np.array(divergence.task_interval))
     return CapabilityLoss(*map(float, points))
 
 

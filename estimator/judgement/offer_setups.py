@@ -20,11 +20,12 @@ from estimator.judgement.setups import Pace, Setups, most, usable_setups
 from estimator.judgement.worth import THINKING, WorthTable, worth_table
 from estimator.placement.demand import situation_of
 from estimator.placement.layer_sums import model_tables
-from estimator.quant_choice import customary
+from estimator.quant_choice import customary, drawbacks, unpaged
 from estimator.structure.architecture import ModelArchitecture
 from estimator.structure.arrays import Ints
 from estimator.structure.checkpoints import has_weights
-from estimator.types import ENGINES, Accelerator, Engine, EstimatorError, Host, OperatingMode, Quant, Workload
+from estimator.types import ENGINES, Accelerator, Engine, EstimatorError, Host, OperatingMode, Quant
+from estimator.usability import relaxed
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +193,11 @@ class OfferJudge:
             decode_tok_s=block.decode_tok_s[:, :, 0].astype(np.float64),
             ttft_ms=block.ttft_ms[:, :, 0].astype(np.float64),
             bits_per_weight=np.broadcast_to(block.bits_per_weight, status.shape),
+            drawback_points=drawbacks(
+                status == verdict.FITS_TIGHTLY,
+                status == verdict.FITS_WITH_OFFLOAD,
+                unpaged(self.quants, [device for device, _ in machines], self.streams),
+            ),
         )
         return _Laid(m, block, pace, at)
 
@@ -202,7 +208,7 @@ class OfferJudge:
             return
         pace, table = laid.pace.of_rows(rows), self.table.of_model(laid.m, len(rows))
         allowed = np.where(table.loss <= self.needs.loss_points * slack, table.value, np.nan)
-        setups = usable_setups(replace(table, value=allowed), pace, _relaxed(self.needs.workload, slack), self.mode)
+        setups = usable_setups(replace(table, value=allowed), pace, relaxed(self.needs.workload, slack), self.mode)
         distance = self._distance(setups, pace, table) if slack > 1 else np.zeros(len(setups.model))
         recency = self.subjects[laid.m].traits.released
         for n in setups.best(np.zeros(len(rows)), self.custom):
@@ -267,12 +273,3 @@ def _bits_per_weight(model: ModelArchitecture, quants: tuple[Quant, ...]) -> NDA
 
 def _thinking(traits: ModelTraits) -> float:
     return 0.0 if traits.thinking == "never" else traits.thinking_length
-
-
-def _relaxed(workload: Workload, slack: float) -> Workload:
-    return replace(
-        workload,
-        minimum_decode_tok_s=workload.minimum_decode_tok_s / slack,
-        usable_ttft_ms=workload.usable_ttft_ms * slack,
-        usable_answer_s=workload.usable_answer_s * slack,
-    )

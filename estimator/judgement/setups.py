@@ -10,7 +10,7 @@ import numpy as np
 from estimator.calibration.capability_prior import ModelTraits
 from estimator.judgement.choice import ranked
 from estimator.judgement.worth import WorthTable, capabilities
-from estimator.quant_choice import ALIKE_POINTS, TIGHT_POINTS, broken, charged, needlessly_wide, rewritten
+from estimator.quant_choice import ALIKE_POINTS, broken, charged, needlessly_wide, rewritten
 from estimator.structure.arrays import Flags, Floats, Ints
 from estimator.types import OperatingMode, Workload
 from estimator.usability import answer_seconds, comfortable_seconds, is_usable, wait_ms, written_tokens
@@ -22,13 +22,15 @@ LEAST_SECONDS = 0.5
 @dataclass(frozen=True, slots=True)
 class Pace:
     """Speeds of a machine: arrays (models, quants). ``runs`` are the pairings that may be chosen at all, ``tight`` those
-    that leave next to no memory free. A ``ttft_ms`` of 0 is unknown."""
+    that leave next to no memory free, ``drawback_points`` the charges that do not follow from time and loss. A ``ttft_ms``
+    of 0 is unknown."""
 
     runs: Flags
     tight: Flags
     decode_tok_s: Floats
     ttft_ms: Floats
     bits_per_weight: Floats
+    drawback_points: Floats
 
     def of_rows(self, rows: Ints) -> Pace:
         """That of some rows."""
@@ -39,7 +41,7 @@ class Pace:
 class Setups:
     """Usable setups, arrays (N,): positions of model, way and quant, worth in points, time in seconds.
 
-    ``rating`` is the lower end of worth less the charges for time and for a memory that is full; those that are not
+    ``rating`` is the lower end of worth less the charges for time and for drawbacks; those that are not
     ``sensible`` are never chosen.
     """
 
@@ -104,7 +106,7 @@ def usable_setups(table: WorthTable, pace: Pace, workload: Workload, mode: Opera
     usable &= ~rewritten(usable, table.native[:, None, :], table.loss, axis=2)
     model, way, quant = np.nonzero(usable)
     worth, time = table.value[usable], seconds[usable]
-    low = table.low[usable] - broken(table.loss_high[usable]) - TIGHT_POINTS * pace.tight[model, quant]
+    low = table.low[usable] - broken(table.loss_high[usable]) - pace.drawback_points[model, quant]
     wide = needlessly_wide(pace.bits_per_weight, pace.decode_tok_s, pace.runs)
     return Setups(
         model=model,

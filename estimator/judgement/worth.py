@@ -126,13 +126,12 @@ def worth_table(
 def _nats(
     models: Sequence[ModelTraits], quants: Sequence[Quant], bits: Floats, cache: CacheType
 ) -> tuple[Floats, Floats, Floats]:
-    """Divergence of weights and cache, and the ends of its interval; (models, quants)."""
+    """What weights and cache cost in scores, and the ends of its interval; (models, quants)."""
     losses = LossTable.load()
     nats = np.empty((3, len(models), len(quants)))
     for m, model in enumerate(models):
         cached = losses.cache_divergence(model, cache)
         own = losses.divergences(model, list(zip(quants, map(float, bits[m]), strict=True)))
         for q, divergence in enumerate(own):
-            both = divergence.plus(cached)
-            nats[:, m, q] = both.nats, both.low, both.high
+            nats[:, m, q] = divergence.plus(cached).task_interval
     return nats[0], nats[1], nats[2]

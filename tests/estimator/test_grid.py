@@ -124,7 +124,7 @@ def test_the_smallest_loss_that_time_allows_is_recommended(model: str) -> None:
                 and not (block.bits_per_weight[q] >= 8 and fastest >= 1.15 * block.decode_tok_s[g, q, s])
             ]  # fmt: skip
             ratings = {q: _rating(block, g, q, s, use, thinking) for q in usable}
-            lossless = [q for q in ratings if not block.divergence_nats[q].min()]
+            lossless = [q for q in ratings if not block.task_nats[q].min()]
             native = [q for q in lossless if q in natives]
             ratings = {q: ratings[q] for q in ratings if not native or q in native or q not in lossless}
             best = max(ratings.values(), default=0.0)
@@ -137,14 +137,14 @@ def _natives(block: FitBlock, model: str) -> list[int]:
     """Places of the formats that narrowly trained weights were trained in, or else of those nearest to it."""
     bits = specs.architecture(CATALOG.models[model]).training.native_bits
     formats = ("fp8", "mxfp4", "nvfp4", "awq-int4", "gptq-int4")
-    trained = [q for q, quant in enumerate(QUANTS) if quant.slug in formats and not block.divergence_nats[q].min()]
+    trained = [q for q, quant in enumerate(QUANTS) if quant.slug in formats and not block.task_nats[q].min()]
     distances = {q: abs(QUANTS[q].nominal_bits - bits) for q in trained}
     return [q for q in trained if bits < 15 and distances[q] == min(distances.values())]
 
 
 def _rating(block: FitBlock, g: int, q: int, s: int, use: Workload, thinking: float) -> float:
     """Points of a quantization of a pairing, below zero: its loss, a full memory, and the time of an answer."""
-    left = math.exp(-RETENTION_PER_NAT[KIND_OF_WORKLOAD[use.kind]] * block.divergence_nats[q, s])
+    left = math.exp(-RETENTION_PER_NAT[KIND_OF_WORKLOAD[use.kind]] * block.task_nats[q, s])
     wait = float(block.ttft_ms[g, q, s]) or use.usable_ttft_ms
     seconds = wait / 1000 + (use.answer_tokens + thinking * use.thinking_tokens) / float(block.decode_tok_s[g, q, s])
     doublings = math.log2(seconds / comfortable_seconds(use))

@@ -91,7 +91,7 @@ def time_buys_quality(cells: Cells) -> Flags:
     """Half of the time is never paid for a step of quality that nobody notices."""
     block = cells.block
     retention = np.array([RETENTION_PER_NAT[KIND_OF_WORKLOAD[use.kind]] for use in USES])
-    loss = np.broadcast_to(points_lost(retained_share(retention, block.divergence_nats)), cells.seconds.shape)
+    loss = np.broadcast_to(points_lost(retained_share(retention, block.task_nats)), cells.seconds.shape)
     unnoticeable = CHARGES[OperatingMode.BALANCED].within - ALIKE_POINTS
     own = np.argmax(block.recommended, axis=1)[:, None, :]
     seconds, lost = (np.take_along_axis(values, own, axis=1) for values in (cells.seconds, loss))

@@ -73,7 +73,7 @@ class PlainLoop:
         self.expert_layers = float(tables.expert_layers_first[-1])
         losses = inputs.calibration.losses
         nats = [
-            divergence.nats
+            divergence.task_nats
             for divergence in losses.divergences(
                 model.training, list(zip(inputs.quants, tables.bits_per_weight, strict=True))
             )

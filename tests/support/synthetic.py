@@ -69,7 +69,7 @@ def synthetic_block(seed: int, gpus: int, quants: int, *, availability: float = 
         usable_bytes=np.broadcast_to(usable[:, None], shape[:2]),
         capacity_bytes=np.broadcast_to(capacity[:, None], shape[:2]),
         bits_per_weight=bits,
-        divergence_nats=np.broadcast_to(np.exp(-bits)[:, None], shape[1:]),
+        task_nats=np.broadcast_to(np.exp(-bits)[:, None], shape[1:]),
         has_weights=np.ones(len(bits), dtype=np.bool_),
         decode_tok_s=decode,
         decode_low_tok_s=decode * low,

@@ -27,10 +27,11 @@ from estimator.judgement.worth import worth_table
 from estimator.placement.demand import situation_of
 from estimator.placement.hardware import choose_engine
 from estimator.placement.layer_sums import model_tables
-from estimator.quant_choice import CHARGES
+from estimator.quant_choice import CHARGES, drawbacks, unpaged
 from estimator.structure.architecture import ModelArchitecture
 from estimator.structure.checkpoints import has_weights
 from estimator.types import ENGINES, Engine, EstimatorError, OperatingMode, Quant, Workload
+from estimator.usability import BARELY_FACTOR, relaxed
 from estimator.whatif import mixed_blocks
 
 #: A file takes at least this share of its quantization's nominal bits for every weight, so larger models are not laid out.
@@ -39,6 +40,8 @@ LEAST_SHARE = 0.7
 LEAST_EVALUATED = 15
 #: The same for accelerators that differ, where a model takes longer.
 LEAST_MIXED = 5
+#: Factors by which setups may miss the bounds of a use where none is within them, nearest first.
+_SLACKS = (1.0, 1.5, 2.0, BARELY_FACTOR, BARELY_FACTOR**2)
 
 
 class ModelKind(StrEnum):
@@ -183,9 +186,10 @@ Side: TypeAlias = tuple[str, str | None]
 
 
 def preferred(catalog: Catalog, calibration: Calibration, question: Question, sides: Sequence[Side]) -> Side | None:
-    """Which of ``sides`` is chosen on the machine when there are no others; None when none of them is usable.
+    """Which of ``sides`` is chosen on the machine when there are no others; None when none comes near.
 
-    Base models take no part, as in every choice that does not ask for them.
+    Where none is usable, the choice is among those that come nearest to it. Base models take
+    no part, as in every choice that does not ask for them.
     """
     quants = _quants(catalog, question.machine)
     slugs = {slug for slug, _ in sides}
@@ -200,8 +204,11 @@ def preferred(catalog: Catalog, calibration: Calibration, question: Question, si
                 for quant in quants
             ]
             evaluated.append(_Evaluated(candidate, replace(laid, known=laid.known & asked)))
-    judged = _judged(evaluated, quants, question)
-    if judged is None or not len(judged.order):
+    for slack in _SLACKS:
+        judged = _judged(evaluated, quants, replace(question, workload=relaxed(question.workload, slack)))
+        if judged is not None and len(judged.order):
+            break
+    else:
         return None
     first = judged.order[0]
     slug = evaluated[int(judged.setups.model[first])].candidate.traits.slug
@@ -287,7 +294,7 @@ def _judged(
     """All that is evaluated, judged together; ``before`` judges the first of them."""
     if not evaluated:
         return None
-    pace = _pace([model.laid for model in evaluated], whole=question.streams > 1)
+    pace = _pace([model.laid for model in evaluated], quants, question)
     names = [str(model.candidate.entry["name"]) for model in evaluated]
     traits = [model.candidate.traits for model in evaluated]
     known = 0 if before is None else len(before.traits)
@@ -306,9 +313,9 @@ def _open(judged: Judged | None, others: Sequence[_Candidate], first: int) -> li
     return [other for other in others if other.most_rating >= least_rating or other.most_worth >= least_worth]
 
 
-def _pace(laid: Sequence[_Laid], *, whole: bool) -> Pace:
+def _pace(laid: Sequence[_Laid], quants: Sequence[Quant], question: Question) -> Pace:
     """Arrays (models, quants); setups that serve several users hold everything on the devices."""
-    worst = verdict.FITS_TIGHTLY if whole else verdict.FITS_WITH_OFFLOAD
+    worst = verdict.FITS_TIGHTLY if question.streams > 1 else verdict.FITS_WITH_OFFLOAD
     status = np.array([model.status for model in laid])
     return Pace(
         runs=np.array([model.known for model in laid]) & (status <= worst),
@@ -316,4 +323,9 @@ def _pace(laid: Sequence[_Laid], *, whole: bool) -> Pace:
         decode_tok_s=np.array([model.decode_tok_s for model in laid]),
         ttft_ms=np.array([model.ttft_ms for model in laid]),
         bits_per_weight=np.array([model.bits_per_weight for model in laid]),
+        drawback_points=drawbacks(
+            status == verdict.FITS_TIGHTLY,
+            status == verdict.FITS_WITH_OFFLOAD,
+            unpaged(quants, question.machine.devices, question.streams).all(axis=0),
+        ),
     )

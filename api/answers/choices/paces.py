@@ -27,6 +27,7 @@ from estimator.judgement.setups import Pace
 from estimator.judgement.worth import WorthTable, worth_table
 from estimator.placement.demand import UNKNOWN_CONTEXT_LIMIT, Situation, situation_of
 from estimator.placement.engines import named_architecture
+from estimator.quant_choice import drawbacks, unpaged
 from estimator.speed.stacked import stacked_decode_tok_s, stacked_work
 from estimator.speed.work import DecodeWork
 from estimator.structure.arrays import Flags, Floats, Ints
@@ -218,7 +219,7 @@ class Paces:
         figures_by_name = {"runs": np.ones(len(rows), dtype=np.bool_), **_figures(figures)}
         for name, column in columns.items():
             column[rows[at], columns_at[at]] = figures_by_name[name][at]
-        return self.pace(owner, columns)
+        return self.pace(owner, columns, 1)
 
     def _computed(self, owner: Owner, workload: Workload, users: int) -> OwnerPace:
         view = self._view
@@ -228,7 +229,7 @@ class Paces:
             return loads.pace()
         columns = _columns((len(view.gpus), len(self.quants)))
         _write(columns, self.complete, self.outlined(owner, self.devices, self.hosts, workload, users))
-        return self.pace(owner, columns)
+        return self.pace(owner, columns, users)
 
     def outlined(
         self,
@@ -244,10 +245,11 @@ class Paces:
             NO_OVERRIDES if users == 1 else _WHOLE,
         )  # fmt: skip
 
-    def pace(self, owner: Owner, columns: Columns) -> OwnerPace:
+    def pace(self, owner: Owner, columns: Columns, users: int) -> OwnerPace:
         """With the weights that are known to be had, or with all that run where a pairing has none of those."""
         runs, status = columns["runs"], columns["status"]
         models = np.arange(len(runs)) if isinstance(owner, GpuRecord) else self._view.models.index(owner)
+        devices = [owner.accelerator] if isinstance(owner, GpuRecord) else [gpu.accelerator for gpu in self._view.gpus]
         known = runs & self.known[models]
         runs = known | (runs & ~known.any(axis=1, keepdims=True))
         return OwnerPace(
@@ -257,6 +259,11 @@ class Paces:
                 decode_tok_s=columns["decode_tok_s"],
                 ttft_ms=columns["ttft_ms"],
                 bits_per_weight=np.broadcast_to(self.bits[models], runs.shape),
+                drawback_points=drawbacks(
+                    status == verdict.FITS_TIGHTLY,
+                    status == verdict.FITS_WITH_OFFLOAD,
+                    unpaged(self.quants, devices, users),
+                ),
             ),
             whole=runs & (status <= verdict.FITS_TIGHTLY),
             holds=columns["runs"] & (status <= verdict.FITS_TIGHTLY),
@@ -285,7 +292,7 @@ class Loads:
 
     def pace(self) -> OwnerPace:
         """The pace of what is known; nothing else runs."""
-        return self._paces.pace(self._gpu, self._columns)
+        return self._paces.pace(self._gpu, self._columns, self._users)
 
 
 def loaded(workload: Workload, users: int) -> Situation:

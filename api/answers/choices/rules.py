@@ -19,7 +19,7 @@ from estimator.judgement.choice import frontier
 from estimator.judgement.setups import Pace, Setups, usable_setups
 from estimator.judgement.worth import worth_table
 from estimator.placement.hosts import host_for
-from estimator.quant_choice import customary
+from estimator.quant_choice import customary, drawbacks, unpaged
 from estimator.types import OperatingMode, Quant, Workload
 
 #: Bits per weight of weights that are called sixteen-bit, and how much faster eight-bit ones make them a wrong choice.
@@ -61,7 +61,7 @@ def broken_rules(catalog: Catalog, calibration: Calibration) -> Broken:
         for slug in slugs
     )  # fmt: skip
     counted = Broken()
-    for question in _judged(fits, [traits[slug] for slug in slugs], quants, workloads):
+    for question in _judged(fits, [traits[slug] for slug in slugs], quants, workloads, unpaged(quants, devices)):
         counted = counted.plus(_count(*question))
     return counted
 
@@ -71,7 +71,7 @@ class _Fits:
     """Figures of blocks that the choices read: arrays (models, accelerators, quants, workloads), ``bits`` (models, quants)."""
 
     runs: NDArray[np.bool_]
-    tight: NDArray[np.bool_]
+    status: NDArray[np.uint8]
     decode_tok_s: NDArray[np.float32]
     ttft_ms: NDArray[np.float32]
     bits: NDArray[np.float64]
@@ -81,7 +81,7 @@ def _fits(blocks: Iterable[FitBlock]) -> _Fits:
     rows = [
         (
             (block.available & block.has_weights)[:, :, None] & (block.status < verdict.DOES_NOT_FIT),
-            block.status == verdict.FITS_TIGHTLY, block.decode_tok_s, block.ttft_ms, block.bits_per_weight,
+            block.status, block.decode_tok_s, block.ttft_ms, block.bits_per_weight,
         )
         for block in blocks
     ]  # fmt: skip
@@ -89,15 +89,23 @@ def _fits(blocks: Iterable[FitBlock]) -> _Fits:
 
 
 def _judged(
-    fits: _Fits, traits: Sequence[ModelTraits], quants: Sequence[Quant], workloads: Sequence[Workload]
+    fits: _Fits,
+    traits: Sequence[ModelTraits],
+    quants: Sequence[Quant],
+    workloads: Sequence[Workload],
+    is_unpaged: NDArray[np.bool_],
 ) -> Iterator[tuple[Setups, NDArray[np.int64], Pace, Workload]]:
-    """Setups of every machine and workload, and the chosen ones."""
+    """Setups of every machine and workload, and the chosen ones; ``is_unpaged`` (accelerators, quants)."""
     custom, recency = np.array([customary(quant) for quant in quants]), np.array([model.released for model in traits])
     for s, workload in enumerate(workloads):
         table = worth_table(workload.kind, traits, quants, fits.bits)
         for g in range(fits.runs.shape[1]):
             decode, wait = (np.asarray(figure[:, g, :, s], np.float64) for figure in (fits.decode_tok_s, fits.ttft_ms))
-            pace = Pace(fits.runs[:, g, :, s], fits.tight[:, g, :, s], decode, wait, fits.bits)
+            tight, offloaded = (
+                fits.status[:, g, :, s] == status for status in (verdict.FITS_TIGHTLY, verdict.FITS_WITH_OFFLOAD)
+            )
+            charges = drawbacks(tight, offloaded, is_unpaged[g])
+            pace = Pace(fits.runs[:, g, :, s], tight, decode, wait, fits.bits, charges)
             setups = usable_setups(table, pace, workload, OperatingMode.BALANCED)
             yield setups, setups.best(recency, custom), pace, workload
 

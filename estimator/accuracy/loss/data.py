@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from estimator.accuracy.loss.fit import expected, expected_cache, fit_cache, fit_divergence
-from estimator.accuracy.loss.rows import CacheRow, LossRow
+from estimator.accuracy.loss.rows import CacheRow, LossRow, TaskRow
+from estimator.accuracy.loss.tasks import fit_task_weights
 from estimator.calibration.divergence import ZONES, divergence_terms, log_divergence, zone_of
 
 COVERAGE = 0.8
@@ -22,7 +23,9 @@ _DIGITS = 4
 _CONDITIONS = ("corpus", "conditions", "pure", "perplexity", "no imatrix", "rotated", "one side")
 
 
-def loss_data(rows: Sequence[LossRow], cache: Sequence[CacheRow], data_hash: str) -> dict[str, Any]:
+def loss_data(
+    rows: Sequence[LossRow], cache: Sequence[CacheRow], tasks: Sequence[TaskRow], data_hash: str
+) -> dict[str, Any]:
     """Fit and cross-validate; the same rows give the same file."""
     errors = {
         "model left out": _left_out(rows, lambda row: row.model.slug),
@@ -44,9 +47,11 @@ def loss_data(rows: Sequence[LossRow], cache: Sequence[CacheRow], data_hash: str
         "cache_half_width": round(float(np.quantile(np.abs(cache_errors), COVERAGE)), _DIGITS),
         "typical_bits": _typical_bits(rows),
         "measured": _measured_types(rows),
+        "task_weight": {family: round(weight, _DIGITS) for family, weight in fit_task_weights(tasks, law).items()},
         "accuracy": {
             "rows": len(rows),
             "models": len({row.model.slug for row in rows}),
+            "task scores": len(tasks),
             **figures,
             "cache, model left out": {
                 "rows": len(cache),

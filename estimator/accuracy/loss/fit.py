@@ -33,12 +33,12 @@ _ITERATIONS = 8
 
 def fit_divergence(rows: Sequence[LossRow]) -> dict[str, float]:
     """Coefficients by name."""
-    return _ridge([_terms(row) for row in rows], [row.log_divergence for row in rows], SPREAD, _RESIDUAL)
+    return ridge([_terms(row) for row in rows], [row.log_divergence for row in rows], SPREAD, _RESIDUAL)
 
 
 def fit_cache(rows: Sequence[CacheRow]) -> dict[str, float]:
     """Coefficients of the cache law by name."""
-    return _ridge(
+    return ridge(
         [_cache_terms(row) for row in rows], [row.log_divergence for row in rows], CACHE_SPREAD, _CACHE_RESIDUAL
     )
 
@@ -77,9 +77,10 @@ def _cache_terms(row: CacheRow) -> dict[str, float]:
     return terms
 
 
-def _ridge(
+def ridge(
     terms: Sequence[Mapping[str, float]], target: Sequence[float], spread: Mapping[str, float], residual: float
 ) -> dict[str, float]:
+    """Coefficients by name, each shrunk to 0 by its ``spread``; residuals are of Student's t."""
     names = sorted({name for row in terms for name in row})
     place = {name: j for j, name in enumerate(names)}
     columns = np.zeros((len(terms), len(names)))

@@ -22,6 +22,14 @@ _CACHE_TYPES: Mapping[str, float] = {
     "int4": 4.5, "q4 (hadamard)": 4.5, "q4_0 + hadamard": 4.5, "f16": 16.0, "fp16": 16.0,
 }  # fmt: skip
 _SIXTEEN_BITS = 16.0
+#: Scores that a guess has, in percent, by the name of a benchmark as the rows have it; averages repeat single ones.
+_GUESSED: Mapping[str, float] = {
+    "mmlu": 25, "mmlu_humanities": 25, "mmlu_stem": 25, "mmlu_pro": 10, "arc_challenge": 25, "arc_easy": 25,
+    "hellaswag": 25, "winogrande": 50, "piqa": 50, "boolq": 50, "openbookqa": 25, "obqa": 25, "truthfulqa_mc1": 20,
+    "lambada": 0, "lambada_openai": 0, "gsm8k": 0, "ifeval": 0, "humaneval_instruct": 0, "mbpp_instruct": 0,
+}  # fmt: skip
+#: Score above chance, in percent, from which a change of it is told from noise, and the least share that is left.
+_LEAST_ABOVE_CHANCE, _LEAST_LEFT = 20.0, 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +62,16 @@ class CacheRow:
     sides: int
     from_perplexity: bool
     log_divergence: float
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRow:
+    """One measured score of a quantization, of short answers: minus the log of the share above chance that is left."""
+
+    model: ModelTraits
+    form: QuantForm
+    bits: float
+    lost_log: float
 
 
 def loss_rows(rows: Iterable[Mapping[str, Any]], models: Mapping[str, ModelTraits]) -> list[LossRow]:
@@ -96,6 +114,22 @@ def cache_rows(rows: Iterable[Mapping[str, Any]], models: Mapping[str, ModelTrai
                 math.log(divergence),
             )
         )  # fmt: skip
+    return learned
+
+
+def task_rows(rows: Iterable[Mapping[str, Any]], models: Mapping[str, ModelTraits]) -> list[TaskRow]:
+    """Scores of known form, size and bits, beside those of the original weights."""
+    learned = []
+    for row in sorted(rows, key=_order):
+        chance, baseline = _GUESSED.get(row["metric"]), row["baseline_value"]
+        if row["suspect"] is not None or row["family"] is None or chance is None or baseline is None:
+            continue
+        model, bits = _model_of(row, models), row["bits_per_weight"]
+        above = baseline - chance
+        if model is None or bits is None or above < _LEAST_ABOVE_CHANCE:
+            continue
+        left = max((row["value"] - chance) / above, _LEAST_LEFT)
+        learned.append(TaskRow(model, QuantForm(row["family"], row["type"] or ""), bits, -math.log(left)))
     return learned
 
 
