@@ -108,8 +108,16 @@ class Offer:
     @property
     def cautions(self) -> tuple[Sentence, ...]:
         """What a buyer must know of cards beside the price; empty for whole computers and rented hours."""
-        whole = self.computer is None or self.computer.gpu is not None
-        return () if whole else cautions(self.ware.accelerator, self.ware.board)
+        return cautions(self.ware.accelerator, self.ware.board) if self._in_cards else ()
+
+    @property
+    def is_server_part(self) -> bool:
+        """Whether cards that are made for servers go into a computer."""
+        return self._in_cards and self.ware.accelerator.kind == "datacenter"
+
+    @property
+    def _in_cards(self) -> bool:
+        return self.computer is not None and self.computer.gpu is None
 
     @property
     def unknown(self) -> tuple[Part, ...]:
@@ -119,9 +127,7 @@ class Offer:
     @property
     def name(self) -> str:
         """As people say it: "2 x RTX 3090 in Desktop for two cards"."""
-        if self.computer is None or self.computer.gpu is not None:
-            return self.brief
-        return f"{self.brief} in {self.computer.name}"
+        return f"{self.brief} in {self.computer.name}" if self.computer and self._in_cards else self.brief
 
     @property
     def brief(self) -> str:

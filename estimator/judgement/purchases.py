@@ -15,6 +15,10 @@ from estimator.judgement.offer_setups import OfferJudge, Setup
 #: Points of capability that a doubling of the price costs; with a budget, those that all of it costs: money that is set aside
 #: is there to be spent where it buys something better.
 PRICE_POINTS = 2.0
+#: Points that a part made for servers costs in a desktop: mostly without a fan or a picture, and old by the time it is cheap.
+SERVER_PART_POINTS = 3.0
+#: Points that each further card costs: a larger supply, heat, and setups that not every engine splits well.
+FURTHER_CARD_POINTS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +37,7 @@ class Purchase:
 
     @property
     def value(self) -> float:
-        """Rating of the setup less the charge for the price; minus infinity where that is unknown."""
+        """Rating of the setup less charges for price and work; minus infinity where the price is unknown."""
         return self.value_at(self.offer.usd)
 
     def value_at(self, usd: float | None) -> float:
@@ -41,7 +45,8 @@ class Purchase:
         if usd is None:
             return -math.inf
         parts = math.log2(usd / 1000.0) if self.budget_usd is None else usd / self.budget_usd
-        return self.setup.rating - PRICE_POINTS * parts
+        work = SERVER_PART_POINTS * self.offer.is_server_part + FURTHER_CARD_POINTS * (self.offer.count - 1)
+        return self.setup.rating - PRICE_POINTS * parts - work
 
     @property
     def distance(self) -> float:

@@ -22,7 +22,7 @@ from estimator.fleet import Overrides
 from estimator.grid import FitBlock, evaluate_block, outline, to_choose
 from estimator.placement.demand import situation_of
 from estimator.placement.layer_sums import model_tables
-from estimator.quant_choice import ALIKE_POINTS, BROKEN_POINTS, CHARGES, TIGHT_POINTS, customary
+from estimator.quant_choice import ALIKE_POINTS, BROKEN_POINTS, CHARGES, customary, drawbacks, unpaged
 from estimator.types import (
     STATUSES,
     Accelerator,
@@ -143,16 +143,17 @@ def _natives(block: FitBlock, model: str) -> list[int]:
 
 
 def _rating(block: FitBlock, g: int, q: int, s: int, use: Workload, thinking: float) -> float:
-    """Points of a quantization of a pairing, below zero: its loss, a full memory, and the time of an answer."""
+    """Points of a quantization of a pairing, below zero: its loss, its drawbacks, and the time of an answer."""
     left = math.exp(-RETENTION_PER_NAT[KIND_OF_WORKLOAD[use.kind]] * block.task_nats[q, s])
     wait = float(block.ttft_ms[g, q, s]) or use.usable_ttft_ms
     seconds = wait / 1000 + (use.answer_tokens + thinking * use.thinking_tokens) / float(block.decode_tok_s[g, q, s])
     doublings = math.log2(seconds / comfortable_seconds(use))
     charge = CHARGES[OperatingMode.BALANCED]
-    tight = TIGHT_POINTS if block.status[g, q, s] == FITS_TIGHTLY else 0.0
+    status, plain = block.status[g, q, s], unpaged([QUANTS[q]], [GPUS[g]]).item()
+    work = drawbacks(status == FITS_TIGHTLY, status == verdict.FITS_WITH_OFFLOAD, plain)
     lost = float(points_lost(left))
     lost += max(lost - BROKEN_POINTS, 0.0)
-    return -lost - tight - doublings * (charge.beyond if doublings > 0 else charge.within)
+    return -lost - work - doublings * (charge.beyond if doublings > 0 else charge.within)
 
 
 def _can_be_had(quant: Quant, entry: dict[str, Any]) -> bool:

@@ -11,7 +11,15 @@ from db.entries import specs
 from db.entries.traits import model_traits
 from estimator.judgement.setups import Pace, usable_setups
 from estimator.judgement.worth import worth_table
-from estimator.quant_choice import ALIKE_POINTS, TIGHT_POINTS, customary
+from estimator.quant_choice import (
+    ALIKE_POINTS,
+    OFFLOAD_POINTS,
+    TIGHT_POINTS,
+    UNPAGED_POINTS,
+    customary,
+    drawbacks,
+    unpaged,
+)
 from estimator.types import OperatingMode, WorkloadKind
 from estimator.usability import written_tokens
 from tests.support.catalogs import CATALOG
@@ -34,7 +42,9 @@ def random_pace(rng: np.random.Generator) -> Pace:
     wait = np.round(rng.lognormal(1, 1) * 1000 * active / bandwidth * 30, -2) + 100
     fits = (total * BITS / 8.0 < memory) & (decode > 0)
     tight = fits & (rng.random(decode.shape) < 0.1)
-    return Pace(fits, tight, decode, np.broadcast_to(wait, decode.shape), BITS)
+    offloaded = fits & ~tight & (rng.random(decode.shape) < 0.1)
+    charges = drawbacks(tight, offloaded, False)
+    return Pace(fits, tight, decode, np.broadcast_to(wait, decode.shape), BITS, charges)
 
 
 def test_setups_of_500_random_machines_agree_with_brute_force() -> None:
@@ -83,16 +93,29 @@ def test_sixteen_bits_are_never_chosen_beside_faster_eight(mode: OperatingMode) 
                 assert not pace.runs[m, 1] or pace.decode_tok_s[m, 1] < 1.15 * pace.decode_tok_s[m, 0]
 
 
-def test_a_full_memory_is_charged() -> None:
+def test_a_full_memory_weights_on_the_host_and_an_engine_without_pages_are_charged() -> None:
     pace = random_pace(np.random.default_rng(4))
     workload = WORKLOADS[WorkloadKind.CHAT]
-    loose = usable_setups(
-        WORTHS[workload.kind], replace(pace, tight=pace.tight & False), workload, OperatingMode.BALANCED
-    )
-    full = usable_setups(
-        WORTHS[workload.kind], replace(pace, tight=pace.tight | True), workload, OperatingMode.BALANCED
-    )
-    assert loose.rating - full.rating == pytest.approx(TIGHT_POINTS)
+
+    def ratings(*drawback: bool) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+        points = np.full(pace.tight.shape, drawbacks(*drawback))
+        charged = replace(pace, drawback_points=points)
+        return usable_setups(WORTHS[workload.kind], charged, workload, OperatingMode.BALANCED).rating
+
+    free = ratings(False, False, False)
+    assert free - ratings(True, False, False) == pytest.approx(TIGHT_POINTS)
+    assert free - ratings(False, True, False) == pytest.approx(OFFLOAD_POINTS)
+    assert free - ratings(False, False, True) == pytest.approx(UNPAGED_POINTS)
+
+
+def test_pages_matter_where_people_are_served() -> None:
+    quants = [
+        specs.quant(CATALOG.quants[slug]) for slug in ("q4-k-m", "mlx-4bit", "fp8", "awq-int4", "bf16-safetensors")
+    ]
+    devices = [specs.accelerator(CATALOG.gpus[slug]) for slug in ("h100-sxm5-80-gb", "tesla-p40", "rtx-4090")]
+    plain = [True, True, False, False, False]
+    assert unpaged(quants, devices).tolist() == [plain, [False] * 5, [False] * 5]
+    assert unpaged(quants, devices, users=4).tolist() == [plain] * 3
 
 
 def test_of_setups_that_are_rated_alike_the_customary_one_is_taken() -> None:

@@ -14,6 +14,7 @@ from db.entries import specs
 from db.entries.traits import model_traits
 from estimator.judgement.setups import Pace
 from estimator.judgement.worth import worth_table
+from estimator.quant_choice import TIGHT_POINTS
 from estimator.types import OperatingMode
 from tests.support.catalogs import CATALOG
 
@@ -32,9 +33,10 @@ def alone_and_loaded(rng: np.random.Generator) -> tuple[Pace, Pace]:
     decode = bandwidth / (active * BITS / 8.0)
     wait = np.broadcast_to(200 + 2e6 * active / bandwidth / 100, decode.shape)
     taken = total * BITS / 8.0
-    alone = Pace(taken < memory, (taken < memory) & (taken > 0.95 * memory), decode, wait, BITS)
     slower, more = 1.0 + 3.0 * rng.random(decode.shape), taken * (1.0 + 0.3 * rng.random(decode.shape))
-    loaded = Pace(more < memory, (more < memory) & (more > 0.95 * memory), decode / slower, wait * slower, BITS)
+    full, fuller = (bytes_ > 0.95 * memory for bytes_ in (taken, more))
+    alone = Pace(taken < memory, full, decode, wait, BITS, TIGHT_POINTS * full)
+    loaded = Pace(more < memory, fuller, decode / slower, wait * slower, BITS, TIGHT_POINTS * fuller)
     return alone, loaded
 
 

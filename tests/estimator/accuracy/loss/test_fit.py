@@ -12,7 +12,8 @@ from db.entries.quality import cache_loss_rows, quant_loss_rows
 from db.entries.traits import model_traits
 from estimator.accuracy.loss.data import loss_data
 from estimator.accuracy.loss.fit import fit_divergence
-from estimator.accuracy.loss.rows import LossRow, cache_rows, loss_rows
+from estimator.accuracy.loss.rows import LossRow, TaskRow, cache_rows, loss_rows, task_rows
+from estimator.accuracy.loss.tasks import fit_task_weights
 from estimator.calibration.capability_prior import ModelTraits
 from estimator.calibration.divergence import QuantForm
 from tests.support.catalogs import CATALOG
@@ -58,5 +59,23 @@ def test_the_same_rows_give_the_same_file(models: dict[str, ModelTraits]) -> Non
     kept = ("qwen3.5-4b", "llama-3-8b", "gemma-2-9b", "glm-4.5-air")
     raw = [row for row in quant_loss_rows() if row["model_slug"] in kept]
     cache = cache_rows(cache_loss_rows(), models)
-    once = loss_data(loss_rows(raw, models), cache, "hash")
-    assert once == loss_data(loss_rows(list(reversed(raw)), models), cache, "hash")
+    once = loss_data(loss_rows(raw, models), cache, task_rows(raw, models), "hash")
+    assert once == loss_data(
+        loss_rows(list(reversed(raw)), models), cache, task_rows(list(reversed(raw)), models), "hash"
+    )
+
+
+def test_a_family_whose_scores_fall_less_weighs_less() -> None:
+    law = {"level": -3.0, "bits": -1.0}
+    rows = []
+    for n in range(6):
+        model = ModelTraits(f"m{n}", 8.0 + n, 8.0 + n, 2025.0)
+        for family, weight in (("fp8", 0.4), ("mxfp4", 2.0)):
+            nats = math.exp(-3.0 - 1.0 * (4.5 - 4.0))
+            rows += [
+                TaskRow(model, QuantForm(family, ""), 4.5, 0.44 * nats * weight + noise) for noise in (-0.004, 0.004)
+            ]
+    weights = fit_task_weights(rows, law)
+    assert weights["fp8"] == pytest.approx(0.4, abs=0.2)
+    assert weights["mxfp4"] == pytest.approx(2.0, abs=0.4)
+    assert fit_task_weights(rows[:2], law)["fp8"] > weights["fp8"], "few files stay near the common weight"
