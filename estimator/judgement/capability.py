@@ -21,6 +21,8 @@ _QUANTILE = 1.2816
 #: Trait that a model without any published score is expected to lack against what its facts predict. An assumption, not
 #: a fit: publishers and leaderboards show the better models first.
 UNLISTED_TRAIT = 0.2
+#: The same where not one model of the publisher has a score: nobody found any of them worth a benchmark.
+UNLISTED_PUBLISHER_TRAIT = 0.6
 
 
 class CapabilityEvidence(Enum):
@@ -86,7 +88,9 @@ class CapabilityTable:
 
     def _predicted(self, model: ModelTraits, k: int) -> Capability:
         kind = KINDS[k]
-        trait = shared_prior(model, self._prior["shared"]) + kind_prior(model, self._prior[kind]) - UNLISTED_TRAIT
+        trait = shared_prior(model, self._prior["shared"]) + kind_prior(model, self._prior[kind])
+        heard_of = not model.publisher or f"publisher:{model.publisher}" in self._prior["shared"]
+        trait -= UNLISTED_TRAIT if heard_of or model.parent in self._models else UNLISTED_PUBLISHER_TRAIT
         related = f"family:{model.family}" in self._prior["shared"]
         half = _QUANTILE * self._factors["model left out" if related else "family left out"][k] * self._spread[kind]
         inherited = model.parent in self._models

@@ -206,11 +206,12 @@ def preferred(catalog: Catalog, calibration: Calibration, question: Question, si
             evaluated.append(_Evaluated(candidate, replace(laid, known=laid.known & asked)))
     for slack in _SLACKS:
         judged = _judged(evaluated, quants, replace(question, workload=relaxed(question.workload, slack)))
-        if judged is not None and len(judged.order):
+        if judged is not None and len(judged.setups.rating):
             break
     else:
         return None
-    first = judged.order[0]
+    # What is never chosen beside others is still better than nothing.
+    first = judged.order[0] if len(judged.order) else judged.setups.rating.argmax()
     slug = evaluated[int(judged.setups.model[first])].candidate.traits.slug
     quant = quants[int(judged.setups.quant[first])].slug
     return next(side for side in sides if side in ((slug, None), (slug, quant)))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from estimator.judgement.capability import Capability
+from api.answers.choices.judged import Judgement, Worth
+from estimator.judgement.capability import Capability, CapabilityEvidence
 
 _MARKS = {"MEASURED": "", "INHERITED": "°", "PREDICTED": "~"}
 
@@ -21,4 +22,13 @@ def capability_json(capability: Capability) -> dict[str, Any]:
 
 def capability_text(capability: Capability) -> str:
     """Value and interval, marked where there is no own result."""
-    return f"{capability.value:.0f} ({capability.low:.0f}-{capability.high:.0f}){_MARKS[capability.evidence.value]}"
+    return _text(capability, capability.evidence)
+
+
+def worth_text(judgement: Judgement) -> str:
+    """What the quantization leaves of the capability, marked alike."""
+    return _text(judgement.worth, judgement.capability.evidence)
+
+
+def _text(points: Capability | Worth, evidence: CapabilityEvidence) -> str:
+    return f"{points.value:.0f} ({points.low:.0f}-{points.high:.0f}){_MARKS[evidence.value]}"

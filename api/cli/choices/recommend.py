@@ -14,7 +14,7 @@ from api.answers.choices.machine import Machine, machine_of, resolved
 from api.answers.choices.models import Choice, ModelKind, Question, Recommended, Wanted, recommended_models
 from api.answers.choices.prices import price_of_all
 from api.answers.choices.reasons import seconds_text
-from api.cli.choices.capabilities import capability_json, capability_text
+from api.cli.choices.capabilities import capability_json, worth_text
 from api.cli.exit_codes import NO_ANSWER
 from api.errors import ErrorCode, QuestionError
 from db.entries import specs
@@ -132,7 +132,7 @@ def _print_table(question: Question, choice: Choice) -> None:
     shown = Table(box=None, pad_edge=False)
     for name in ("", "Model", "Quantization", "Engine"):
         shown.add_column(name, no_wrap=True)
-    for name in ("Capability", "Loss", "tok/s", "Answer"):
+    for name in ("Worth", "Loss", "tok/s", "Answer"):
         shown.add_column(name, justify="right", no_wrap=True)
     shown.add_column("Why")
     for rank, entry in enumerate(choice.entries, 1):
@@ -142,7 +142,7 @@ def _print_table(question: Question, choice: Choice) -> None:
             entry.model["name"],
             entry.quant.name,
             ENGINE_NAMES[entry.engine],
-            capability_text(judgement.capability),
+            worth_text(judgement),
             f"{judgement.loss.points:.1f}",
             f"{judgement.decode_tok_s:.0f}",
             seconds_text(judgement.answer_s),
@@ -151,7 +151,7 @@ def _print_table(question: Question, choice: Choice) -> None:
     console.print(f"{question.machine.description}: {question.workload.name}, {question.mode.value}")
     console.print(shown)
     console.print(
-        f"{pick_text(choice)}Capability: points with an interval of 80 %, ° inherited from relatives, ~ predicted, no own "
-        "result.\n"
-        "Ranked by the lower end of what is left after the loss, less a charge for time."
+        f"{pick_text(choice)}Worth: points of capability that the loss leaves, with an interval of 80 %; ° inherited from "
+        "relatives, ~ predicted, no own result.\n"
+        "Ranked by the lower end of worth, less charges for time and drawbacks."
     )

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Any
 
 from api.answers.choices.reasons import seconds_text
-from api.cli.choices.capabilities import capability_text
+from api.cli.choices.capabilities import worth_text
 from api.cli.choices.recommend import pick_text, row_json
 from api.cli.here.answer import Here
 from api.machine.description import Description, Surroundings
@@ -90,8 +90,8 @@ def print_here(answer: Here) -> None:
     console.print(f"{question.machine.description}: {question.workload.name}, {question.mode.value}", markup=False)
     console.print(_table(answer))
     console.print(
-        f"{pick_text(answer.choice)}! more than is free now. Capability: points with an interval of 80 %, ° inherited, "
-        "~ predicted."
+        f"{pick_text(answer.choice)}! more than is free now. Worth: points of capability left by the quantization, with an "
+        "interval of 80 %; ° inherited, ~ predicted."
     )
     for rank, row in enumerate(answer.rows, 1):
         if row.command is not None:
@@ -106,7 +106,7 @@ def _table(answer: Here) -> Any:
     shown = Table(box=None, pad_edge=False)
     for name in ("", "Model", "Quantization", "Engine"):
         shown.add_column(name, no_wrap=True)
-    for name in ("Capability", "tok/s", "Memory", "+ host", "Answer"):
+    for name in ("Worth", "tok/s", "Memory", "+ host", "Answer"):
         shown.add_column(name, justify="right", no_wrap=True)
     pick = answer.choice.pick
     for rank, (entry, row) in enumerate(zip(answer.choice.entries, answer.rows, strict=True), 1):
@@ -116,7 +116,7 @@ def _table(answer: Here) -> Any:
             entry.model["name"],
             entry.quant.name,
             ENGINE_NAMES[entry.engine],
-            capability_text(judgement.capability),
+            worth_text(judgement),
             f"{judgement.decode_tok_s:.0f}",
             f"{memory.total_bytes / GIB:.1f} GiB{'!' if answer.fits_now(row) is False else ''}",
             f"{memory.host_bytes / GIB:.1f} GiB" if memory.host_bytes >= GIB / 20 else "",
