@@ -10,7 +10,7 @@ import numpy as np
 from estimator.calibration.capability_prior import ModelTraits
 from estimator.judgement.choice import ranked
 from estimator.judgement.worth import WorthTable, capabilities
-from estimator.quant_choice import ALIKE_POINTS, RUINED_POINTS, broken, charged, needlessly_wide, rewritten
+from estimator.quant_choice import ALIKE_POINTS, broken, charged, needlessly_wide, rewritten
 from estimator.structure.arrays import Flags, Floats, Ints
 from estimator.types import OperatingMode, Workload
 from estimator.usability import answer_seconds, comfortable_seconds, is_usable, wait_ms, written_tokens
@@ -116,5 +116,5 @@ def usable_setups(table: WorthTable, pace: Pace, workload: Workload, mode: Opera
         decode_tok_s=pace.decode_tok_s[model, quant],
         seconds=time,
         rating=charged(low, time, comfortable_seconds(workload), mode),
-        sensible=~wide[model, quant] & (table.loss[usable] <= RUINED_POINTS),
+        sensible=~wide[model, quant] & ~table.ruined[model, quant],
     )

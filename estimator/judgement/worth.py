@@ -16,7 +16,7 @@ from estimator.calibration.capability_prior import ModelTraits
 from estimator.calibration.loss import LossTable, lost_points
 from estimator.calibration.scale import KIND_OF_WORKLOAD, RETENTION_PER_NAT
 from estimator.judgement.capability import Capability, CapabilityTable
-from estimator.quant_choice import native_quants
+from estimator.quant_choice import RUINED_NATS, native_quants
 from estimator.structure.arrays import Flags, Floats
 from estimator.types import CacheType, Quant, WorkloadKind
 
@@ -54,7 +54,8 @@ class WorthTable:
     """Worth of one kind of work: arrays (models, ways, quants), NaN for a way that a model does not have.
 
     ``capabilities`` has one pair of ways a model; ``thinking`` (models, ways) is the relative length of thinking, 0 for none;
-    ``native`` (models, quants) are the formats that narrowly trained weights were trained in.
+    ``native`` (models, quants) are the formats that narrowly trained weights were trained in, ``ruined`` those that hardly
+    answer as the model does.
     """
 
     value: Floats
@@ -66,6 +67,7 @@ class WorthTable:
     loss_high: Floats
     thinking: Floats
     native: Flags
+    ruined: Flags
 
     def of_model(self, model: int, rows: int) -> WorthTable:
         """The worth of one model, as that of each of ``rows`` machines."""
@@ -119,6 +121,7 @@ def worth_table(
         native=np.array(
             [native_quants(quants, model.native_bits, lost) for model, lost in zip(models, nats[0], strict=True)]
         ).reshape(len(models), len(quants)),
+        ruined=nats[0] > RUINED_NATS,
         thinking=np.outer([model.thinking_length for model in models], [0.0, 1.0]),
     )
 
