@@ -79,7 +79,7 @@ class Setups:
         ]
 
     def of_quants(self) -> Ints:
-        """Positions of one setup a quantization, best first, those that are needlessly wide last."""
+        """Positions of one setup a quantization, best first, those that are never chosen last."""
         order = np.lexsort((-self.rating, ~self.sensible))
         _, first = np.unique(self.quant[order], return_index=True)
         return order[np.sort(first)]

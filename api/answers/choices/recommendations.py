@@ -223,7 +223,7 @@ async def _gpus(reads: FitReads, paces: Paces, model: ModelRecord, question: Que
 async def _quants(
     reads: FitReads, paces: Paces, model: ModelRecord, gpu: GpuRecord, question: Question
 ) -> Recommendations:
-    """Quantizations of a pairing that are usable; by rating those that are needlessly wide are last."""
+    """Quantizations of a pairing that are usable; by rating those that are never chosen are last."""
     view = reads.view
     require_facts(model, gpu)
     own = await paces.of(reads, model, question.slot, question.users)
