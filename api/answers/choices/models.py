@@ -188,7 +188,7 @@ Side: TypeAlias = tuple[str, str | None]
 def preferred(catalog: Catalog, calibration: Calibration, question: Question, sides: Sequence[Side]) -> Side | None:
     """Which of ``sides`` is chosen on the machine when there are no others; None when none comes near.
 
-    Where none is usable, the choice is among those that come nearest to it. Base models take
+    Where none is usable, the choice is among those that come nearest to it, at last with fewer users. Base models take
     no part, as in every choice that does not ask for them.
     """
     quants = _quants(catalog, question.machine)
@@ -209,7 +209,8 @@ def preferred(catalog: Catalog, calibration: Calibration, question: Question, si
         if judged is not None and len(judged.setups.rating):
             break
     else:
-        return None
+        fewer = replace(question, users=question.streams // 2)
+        return preferred(catalog, calibration, fewer, sides) if fewer.users else None
     # What is never chosen beside others is still better than nothing.
     first = judged.order[0] if len(judged.order) else judged.setups.rating.argmax()
     slug = evaluated[int(judged.setups.model[first])].candidate.traits.slug

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from api.answers.choices.preferences import is_met, preferences, share_met
+from api.answers.choices.preferences import Preference, is_met, preferences, share_met
 from estimator.calibration.coefficients import Calibration
 from tests.support.catalogs import CATALOG
 
@@ -21,3 +21,19 @@ def test_most_choices_are_those_of_a_knowledgeable_user(tuned: bool) -> None:
     unmet = [f"{held.text} ({held.why})" for held, is_so in zip(asked, met, strict=True) if not is_so]
     print(f"{share_met(met):.0%} met")
     assert share_met(met) >= LEAST_SHARE, unmet
+
+
+@pytest.mark.parametrize(
+    ("gpu", "users", "before", "after"),
+    [
+        ("raspberry-pi-5", None, "qwen3.5-2b@q4-k-m", "qwen3-8b@q4-k-m"),  # neither is fast enough
+        ("rtx-4090", 16, "qwen3-14b@awq-int4", "qwen3-14b@q4-k-m"),  # neither holds so many contexts
+    ],
+)
+def test_where_nothing_is_usable_what_comes_nearest_is_preferred(
+    gpu: str, users: int | None, before: str, after: str
+) -> None:
+    held = Preference(gpu, 1, None, "chat", "balanced", users, before, after, "", tuned=False)
+    assert is_met(CATALOG, Calibration.load(), held)
+    turned = Preference(gpu, 1, None, "chat", "balanced", users, after, before, "", tuned=False)
+    assert not is_met(CATALOG, Calibration.load(), turned)
