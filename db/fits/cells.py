@@ -193,17 +193,20 @@ class StoredCell:
         return _whole(self.prefill_read)
 
     @property
-    def decode_read(self) -> StoredDecode | None:
+    def decode_read(self) -> StoredSpeed | None:
         """``decode``, read as it is asked for."""
         row = self.row
-        return StoredDecode(row) if row[4] >> (FLAG_BITS * row[0]) & STATUS_MASK <= LAST_RUNNING_STATUS else None
+        if row[4] >> (FLAG_BITS * row[0]) & STATUS_MASK > LAST_RUNNING_STATUS:
+            return None
+        return StoredSpeed(row, float_of(row[5]), 0)
 
     @property
-    def prefill_read(self) -> StoredPrefill | None:
+    def prefill_read(self) -> StoredSpeed | None:
         """``prefill``, read as it is asked for."""
         row = self.row
         runs = row[4] >> (FLAG_BITS * row[0]) & STATUS_MASK <= LAST_RUNNING_STATUS
-        return StoredPrefill(row) if runs and prefill_value(row) else None
+        value: float = _FLOAT.unpack_from(row[9], 4 * row[0])[0]
+        return StoredSpeed(row, value, 1) if runs and value else None
 
     @property
     def ttft_ms(self) -> float | None:
@@ -274,59 +277,30 @@ class StoredLoad:
         return int(self.row[13])
 
 
-class StoredDecode:
-    """Figures of the decode speed of a stored row that runs, each unpacked when it is read."""
+class StoredSpeed:
+    """A speed of a stored row that runs, with a range that is unpacked when it is read."""
 
-    __slots__ = ("row",)
+    __slots__ = ("_place", "_row", "value")
 
-    def __init__(self, row: Sequence[Any]) -> None:
-        self.row = row
-
-    @property
-    def value(self) -> float:
-        return decode_value(self.row)
+    def __init__(self, row: Sequence[Any], value: float, place: int) -> None:
+        """``place`` is 0 for decode and 1 for prefill."""
+        self._row, self.value, self._place = row, value, place
 
     @property
     def low(self) -> float:
-        return decode_value(self.row) * ranges(self.row)[2]
+        return self.value * _ranges(self._row)[2 + 2 * self._place]
 
     @property
     def high(self) -> float:
-        return decode_value(self.row) * ranges(self.row)[3]
+        return self.value * _ranges(self._row)[3 + 2 * self._place]
 
     @property
     def evidence(self) -> Evidence:
-        kind: Evidence = EVIDENCES[ranges(self.row)[0]]
+        kind: Evidence = EVIDENCES[_ranges(self._row)[self._place]]
         return kind
 
 
-class StoredPrefill:
-    """Figures of the prefill speed of a stored row that runs, each unpacked when it is read."""
-
-    __slots__ = ("row",)
-
-    def __init__(self, row: Sequence[Any]) -> None:
-        self.row = row
-
-    @property
-    def value(self) -> float:
-        return prefill_value(self.row)
-
-    @property
-    def low(self) -> float:
-        return prefill_value(self.row) * ranges(self.row)[4]
-
-    @property
-    def high(self) -> float:
-        return prefill_value(self.row) * ranges(self.row)[5]
-
-    @property
-    def evidence(self) -> Evidence:
-        kind: Evidence = EVIDENCES[ranges(self.row)[1]]
-        return kind
-
-
-def _whole(speed: StoredDecode | StoredPrefill | None) -> Speed | None:
+def _whole(speed: StoredSpeed | None) -> Speed | None:
     return None if speed is None else Speed(speed.value, speed.low, speed.high, speed.evidence)
 
 
@@ -337,19 +311,7 @@ def _overhead(row: Sequence[Any], plan: Sequence[int]) -> int:
     return 0 if plan[1] == OVERHEAD_NONE else plan[13] + (plan[14] << 32)
 
 
-def decode_value(row: Sequence[Any]) -> float:
-    """Decode speed of a stored row that runs, tokens per second."""
-    value: float = _FLOAT.unpack(_INT.pack(row[5]))[0]
-    return value
-
-
-def prefill_value(row: Sequence[Any]) -> float:
-    """Prefill speed of a stored row, tokens per second; 0 when nothing runs or no arithmetic peak is known."""
-    value: float = _FLOAT.unpack_from(row[9], 4 * row[0])[0]
-    return value
-
-
-def ranges(row: Sequence[Any]) -> tuple[int, int, float, float, float, float]:
+def _ranges(row: Sequence[Any]) -> tuple[int, int, float, float, float, float]:
     """Places of the evidence for decode and prefill; then low and high of each, over the value."""
     return _BAND.unpack_from(row[11], BAND_CELLS_AT + row[0] * _BAND_BYTES)
 
@@ -357,7 +319,7 @@ def ranges(row: Sequence[Any]) -> tuple[int, int, float, float, float, float]:
 #: A fit as readers see it: computed for one request, or stored.
 AnyCell: TypeAlias = FitCell | StoredCell
 AnyLoad: TypeAlias = MemoryParts | StoredLoad
-AnySpeed: TypeAlias = Speed | StoredDecode | StoredPrefill
+AnySpeed: TypeAlias = Speed | StoredSpeed
 
 
 def float_of(bits: int) -> float:
