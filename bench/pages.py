@@ -81,7 +81,7 @@ class Statements:
 
     def rows(self, statement: str, parameters: Any = None) -> list[Any]:
         if self.dialect == "postgresql":
-            self._cursor.execute(bound(statement, tuple(parameters or {})), parameters or {}, prepare=True)
+            self._cursor.execute(bound(statement) if parameters else statement, parameters or {}, prepare=True)
         else:
             self._cursor.execute(statement, parameters or {})
         rows: list[Any] = self._cursor.fetchall()

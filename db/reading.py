@@ -15,6 +15,7 @@ from typing import Any, Protocol, TypeAlias
 import psycopg
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from sqlalchemy import make_url, text
+from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from db.settings import CONNECTION_LIFETIME_S, KEPT_STATEMENTS
@@ -28,6 +29,9 @@ ACQUIRE_TIMEOUT_S = 5.0
 #: A statement's literals are written into it, so that one plan serves all its parameters: nothing is planned twice.
 #: Neither compiled nor parallel: pages are short, and workers would start for branches that never run.
 PREPARED_OPTIONS = "-c plan_cache_mode=force_generic_plan -c jit=off -c max_parallel_workers_per_gather=0"
+
+
+_PSYCOPG = PGDialect_psycopg()  # type: ignore[no-untyped-call]
 
 
 class Reader(Protocol):
@@ -84,13 +88,13 @@ class PostgresReader:
 
     async def rows(self, statement: str, parameters: Parameters) -> Sequence[Row]:
         began = time.perf_counter()
-        text = bound(statement, tuple(parameters))
+        prepared = bound(statement) if parameters else statement.encode()
         try:
-            answer = await self._fetch(text, parameters)
+            answer = await self._fetch(prepared, parameters)
         except (PoolTimeout, psycopg.errors.QueryCanceled):
             raise
         except psycopg.OperationalError:
-            answer = await self._fetch(text, parameters)
+            answer = await self._fetch(prepared, parameters)
         for listener in self.listeners:
             listener(statement, time.perf_counter() - began)
         return answer
@@ -141,18 +145,6 @@ class PostgresReader:
         return pool
 
 
-async def rows_at(
-    reader: Reader, generation: int, statement: str, parameters: Parameters | None = None
-) -> Sequence[Row]:
-    """Run a statement at a generation, whose number goes into the text: what the planner cannot see it guesses wrong."""
-    return await reader.rows(_at_generation(statement, int(generation)), parameters or {})
-
-
-@lru_cache(maxsize=KEPT_STATEMENTS)
-def _at_generation(statement: str, generation: int) -> str:
-    return statement.replace(":generation", str(generation))
-
-
 def reader_of(engine: AsyncEngine, *, size: int = 10) -> EngineReader | PostgresReader:
     """The reader of an engine's database; make it and close it in the running loop."""
     if engine.dialect.name != "postgresql":
@@ -161,11 +153,9 @@ def reader_of(engine: AsyncEngine, *, size: int = 10) -> EngineReader | Postgres
 
 
 @lru_cache(maxsize=KEPT_STATEMENTS)
-def bound(statement: str, names: tuple[str, ...]) -> bytes:
+def bound(statement: str) -> bytes:
     """``statement`` with its parameters as psycopg names them. An equal object each time: the driver looks it up by hash."""
-    for name in names:
-        statement = statement.replace(f":{name}", f"%({name})s")
-    return statement.encode()
+    return str(text(statement).compile(dialect=_PSYCOPG)).encode()
 
 
 def int_array(values: Iterable[int]) -> str:

@@ -58,10 +58,9 @@ class Routes:
         assert isinstance(reader, PostgresReader)
         self.reader = reader
         self.state = view.state
-        statement = tops_statement(
-            view.generation.table, FitOwner.MODEL, FitQuery(model_ids=(0,), workload_ids=(_SLOT,)), Window(_ORDER, PAGE)
+        self.statement = tops_statement(
+            view.generation, FitOwner.MODEL, FitQuery(model_ids=(0,), workload_ids=(_SLOT,)), Window(_ORDER, PAGE)
         )
-        self.statement = statement.replace(":generation", str(view.generation.id))
         self.models = {model.slug: (view.model_ids[model.slug], model.name) for model in view.models}
         self.gpus = {
             number: {

@@ -51,7 +51,7 @@ from db.fits.query import (
     rests,
     slots_of,
 )
-from db.reading import Reader, Row, int_array, rows_at
+from db.reading import Reader, Row, int_array
 from estimator.types import STATUSES
 
 #: Rows of an index that a page's filter is tried on before the table is read through instead. SQLite counts them first, at
@@ -147,10 +147,10 @@ async def indexed_rows(
             for number in numbers[start : start + step]
             for slot in slots_of(lists.queries[number])
             for source in sources_of(
-                Selection(generation.table, reader.dialect, lists.queries[number], window, slot, number in walked)
+                Selection(generation, reader.dialect, lists.queries[number], window, slot, number in walked)
             )
         ]
-        for row in await rows_at(reader, generation.id, _union(generation.table, sources, reader.dialect)):
+        for row in await reader.rows(_union(generation.table, sources, reader.dialect), {}):
             groups[lists.list_of(row)].append(row)
     short = {number: query for number, query in walked.items() if falls_short(groups[number], query, window)}
     return groups, short
@@ -158,29 +158,29 @@ async def indexed_rows(
 
 async def ranked_rows(reader: Reader, generation: Generation, query: FitQuery, window: Window) -> Sequence[Row]:
     """Rows of the window of each of several quants of a narrow query, with one read of the rows."""
-    sources = [best_of_quants(generation.table, query, window, slot) for slot in slots_of(query)]
-    return await rows_at(reader, generation.id, _union(generation.table, sources, reader.dialect))
+    sources = [best_of_quants(generation, query, window, slot) for slot in slots_of(query)]
+    return await reader.rows(_union(generation.table, sources, reader.dialect), {})
 
 
 async def lateral_rows(
     reader: Reader, generation: Generation, owner: FitOwner, owners: Sequence[int], query: FitQuery, window: Window
 ) -> Sequence[Row]:
     """Rows of the window of each of ``owners``, on PostgreSQL."""
-    statement = tops_statement(generation.table, owner, owner.only(query, 0), window)
-    return await rows_at(reader, generation.id, statement, {"k0": int_array(owners)})
+    statement = tops_statement(generation, owner, owner.only(query, 0), window)
+    return await reader.rows(statement, {"k0": int_array(owners)})
 
 
 @lru_cache(maxsize=512)
-def tops_statement(table: str, owner: FitOwner, query: FitQuery, window: Window) -> str:
+def tops_statement(generation: Generation, owner: FitOwner, query: FitQuery, window: Window) -> str:
     """PostgreSQL's statement for the window of each of the ids ``:k0``; ``query`` is that of any one of them."""
     sources = [
         source
         for slot in slots_of(query)
-        for source in sources_of(Selection(table, "postgresql", query, window, slot, owner=owner))
+        for source in sources_of(Selection(generation, "postgresql", query, window, slot, owner=owner))
     ]
     union = " UNION ALL ".join(f"({source})" for source in sources)
     source = f"SELECT s.* FROM unnest(CAST(:k0 AS int[])) AS k(c0) CROSS JOIN LATERAL ({union}) s"
-    return with_shared(table, source, "postgresql")
+    return with_shared(generation.table, source, "postgresql")
 
 
 def _union(table: str, sources: Sequence[str], dialect: str) -> str:
@@ -196,13 +196,18 @@ class Selection:
     end. With ``owner``, PostgreSQL answers for the id ``k.c0`` of an outer row.
     """
 
-    table: str
+    generation: Generation
     dialect: str
     query: FitQuery
     window: Window
     slot: int
     walked: bool = False
     owner: FitOwner | None = None
+
+    @property
+    def table(self) -> str:
+        """Name of the rows, which may stand in SQL text."""
+        return checked(self.generation.table)
 
     @property
     def by_model(self) -> bool:
@@ -246,14 +251,14 @@ def page_source(selection: Selection, limit: str | None = None) -> str:
     if dialect == "postgresql" and by_bucket and not selection.by_model and len(where) - len(_limits(lead, where)) > 1:
         return _walk_or_read(selection, terms, where)
     return (
-        f"SELECT {cell_columns(selection.slot)}  FROM {checked(selection.table)} f WHERE {all_of(where)} "
+        f"SELECT {cell_columns(selection.slot)}  FROM {selection.table} f WHERE {all_of(where)} "
         f"ORDER BY {order_by(terms, window)} LIMIT {limit or window.rows}"
     )
 
 
 def _where(selection: Selection, terms: Sequence[Term], *, by_bucket: bool) -> list[Condition]:
     query, slot, window, sqlite = selection.query, selection.slot, selection.window, selection.dialect == "sqlite"
-    where = conditions(query, slot, "+" if by_bucket and sqlite else "", owner=selection.owner)
+    where = conditions(selection.generation.id, query, slot, "+" if by_bucket and sqlite else "", owner=selection.owner)
     if window.cursor is not None:
         # Before other bounds on that side, for SQLite lets the walk begin at the first of them.
         where += beyond(terms, window, window.cursor, slot)
@@ -292,7 +297,7 @@ def _end_of_walk(selection: Selection, lead: Term, where: Sequence[Condition]) -
     """Bound at the value of the index that SQLite's walk ends with."""
     direction = selection.window.direction(lead.descending)
     last = (
-        f"(SELECT {lead.column} FROM {checked(selection.table)} f WHERE {all_of(_limits(lead, where))} "
+        f"(SELECT {lead.column} FROM {selection.table} f WHERE {all_of(_limits(lead, where))} "
         f"ORDER BY {lead.column} {direction} LIMIT 1 OFFSET {WALKED_ROWS[selection.dialect]})"
     )
     sign, end = (">=", 0) if direction == "DESC" else ("<=", ABSENT)
@@ -311,7 +316,7 @@ def _walk_or_read(selection: Selection, terms: Sequence[Term], where: Sequence[C
     A filter that almost nothing passes would walk the whole index, row by row. A bucket is walked to its end, for it is
     not in order within.
     """
-    window, source = selection.window, checked(selection.table)
+    window, source = selection.window, selection.table
     wanted, rows = f"SELECT {cell_columns(selection.slot)} ", window.rows
     lead, *others = terms
     bounds = _limits(lead, where)
@@ -353,13 +358,13 @@ def _led_or_read(
     leading one. So rows up to the last of these, of their pairings alone, hold the page. Where too few of them pass the
     filter, all rows of the owner are read.
     """
-    query, slot, table, rows = selection.query, selection.slot, checked(selection.table), selection.window.rows
+    query, slot, table, rows = selection.query, selection.slot, selection.table, selection.window.rows
     is_gpu = owner is FitOwner.GPU
     alone = owner.among(FitQuery(workload_ids=query.workload_ids), (query.gpu_ids if is_gpu else query.model_ids) or ())
     tried = rows if query == alone else rows * FILTERED_LEADERS
     leading = all_of(
         [
-            *conditions(alone, slot, owner=selection.owner),
+            *conditions(selection.generation.id, alone, slot, owner=selection.owner),
             Condition(f"(f.flags & {lead.mask(slot)}) != 0"),
             Condition(f"f.{lead}_{slot} > 0"),
         ]
@@ -387,15 +392,14 @@ def _led_or_read(
     )
 
 
-def best_of_quants(table: str, query: FitQuery, window: Window, slot: int) -> str:
+def best_of_quants(generation: Generation, query: FitQuery, window: Window, slot: int) -> str:
     """SELECT of the window of workload ``slot`` of each quant, with one read of the rows.
 
     No index leads to the rows of a quant: fit for narrow queries only.
     """
     figures = [Term(figure(term, slot), term.descending) for term in figures_of(window.order)]
     ordered = order_by([*figures, *key_terms(window.order)], window)
-    ranked = (
-        f"SELECT f.*, row_number() OVER (PARTITION BY f.quant_id ORDER BY {ordered}) AS place FROM {checked(table)} f"
-    )
-    where = all_of(conditions(query, slot))
+    table = checked(generation.table)
+    ranked = f"SELECT f.*, row_number() OVER (PARTITION BY f.quant_id ORDER BY {ordered}) AS place FROM {table} f"
+    where = all_of(conditions(generation.id, query, slot))
     return f"SELECT {cell_columns(slot)} FROM ({ranked} WHERE {where}) f WHERE f.place <= {window.rows}"

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from db.fits.cells import FitKey, StoredCell
 from db.fits.generations import Generation
 from db.fits.joins import shared_columns, shared_joins
-from db.fits.layout import FLAG_BITS, SLOT_COUNT, STATUS_MASK, VISIBLE, checked
+from db.fits.layout import FLAG_BITS, SLOT_COUNT, STATUS_MASK, checked, visible
 from db.fits.packing import BAND_CELL, BAND_CELLS_AT, PLAN_CELL
 from db.fits.query import ALL_SLOTS, FitOwner
-from db.reading import Reader, Row, int_array, rows_at
+from db.reading import Reader, Row, int_array
 
 _FULL_ROW = (
     "f.model_id, f.gpu_id, f.quant_id, f.flags, f.rest, "
@@ -85,8 +85,8 @@ async def fetch_pairs(
 
     if len(slots) == 1:
         # The columns of one workload are those of a cell already.
-        statement = _cell_rows(generation.table, source, match, slots[0], reader.dialect)
-        rows = await rows_at(reader, generation.id, statement, parameters)
+        statement = _cell_rows(generation, source, match, slots[0], reader.dialect)
+        rows = await reader.rows(statement, parameters)
         for row in ordered(rows, 3):
             cells[row[1], row[2]].append(StoredCell(row, generation.id))
         return cells
@@ -104,10 +104,10 @@ async def model_quants(reader: Reader, generation: Generation, model_ids: Sequen
     source, parameters = _keys(reader, [(model_id,) for model_id in by_model], 1)
     statement = (
         f"SELECT f.model_id, f.quant_id, f.file_size_bytes, f.weights_bytes FROM {source} "
-        f"CROSS JOIN {generation.table}_quant f WHERE f.model_id = k.c0 AND {VISIBLE} "
+        f"CROSS JOIN {generation.table}_quant f WHERE f.model_id = k.c0 AND {visible(generation.id)} "
         "ORDER BY f.model_id, f.quant_id, f.born"
     )
-    for row in await rows_at(reader, generation.id, statement, parameters):
+    for row in await reader.rows(statement, parameters):
         by_model[row[0]][row[1]] = ModelQuant(*row)
     return {model_id: list(quants.values()) for model_id, quants in by_model.items()}
 
@@ -118,9 +118,9 @@ async def fetch_figures(reader: Reader, generation: Generation, owner: FitOwner,
     columns = (f"decode_{slot}", f"ttft_{slot}", f"safe_{slot}", other.column, "flags", "quant_id")
     statement = (
         f"SELECT {_one_value(columns) if reader.dialect == 'postgresql' else ', '.join(columns)} "
-        f"FROM {checked(generation.table)} f WHERE f.{owner.column} = :owner AND f.decode_{slot} > 0 AND {VISIBLE}"
+        f"FROM {checked(generation.table)} f WHERE f.{owner.column} = :owner AND f.decode_{slot} > 0 AND {visible(generation.id)}"
     )
-    rows = await rows_at(reader, generation.id, statement, {"owner": number})
+    rows = await reader.rows(statement, {"owner": number})
     if reader.dialect == "postgresql":
         numbers = np.frombuffer(rows[0][0] or b"", dtype=">i4")
     else:
@@ -161,17 +161,18 @@ async def _full_rows(
     # CROSS JOIN keeps SQLite from turning the loops around: the keys lead, the index follows.
     statement = (
         f"SELECT {_FULL_ROW}, {shared_columns('f', None)} FROM {source} CROSS JOIN {generation.table} f "
-        f"{shared_joins(generation.table, 'f', reader.dialect)} WHERE {match} AND {VISIBLE}"
+        f"{shared_joins(generation.table, 'f', reader.dialect)} WHERE {match} AND {visible(generation.id)}"
     )
-    return await rows_at(reader, generation.id, statement, parameters)
+    return await reader.rows(statement, parameters)
 
 
-def _cell_rows(table: str, source: str, match: str, slot: int, dialect: str) -> str:
+def _cell_rows(generation: Generation, source: str, match: str, slot: int, dialect: str) -> str:
     """Statement for the cells of one workload, in the order of ``CELL_COLUMNS``."""
     figures = ", ".join(f"f.{name}_{slot}" for name in ("decode", "ttft", "safe", "score"))
     return (
         f"SELECT {slot}, f.model_id, f.gpu_id, f.quant_id, f.flags, {figures}, f.rest, {shared_columns('f', slot)} "
-        f"FROM {source} CROSS JOIN {table} f {shared_joins(table, 'f', dialect)} WHERE {match} AND {VISIBLE}"
+        f"FROM {source} CROSS JOIN {generation.table} f {shared_joins(generation.table, 'f', dialect)} "
+        f"WHERE {match} AND {visible(generation.id)}"
     )
 
 

@@ -16,7 +16,7 @@ from db.fits.joins import cell_columns, with_shared
 from db.fits.layout import checked
 from db.fits.orders import beyond, cursor_of, leads_by_model, order_by, order_terms, ranked, within
 from db.fits.query import FitCursor, FitField, FitOrder, FitQuery, Lists, is_narrow, slots_of
-from db.reading import Reader, Row, rows_at
+from db.reading import Reader, Row
 
 #: Rows of the sample.
 SAMPLED_ROWS = 50_000
@@ -39,15 +39,15 @@ async def scanned_rows(reader: Reader, generation: Generation, lists: Lists) -> 
     """Rows that hold the window of each list."""
     bounds: dict[int, FitCursor] = {}
     if generation.rows > SAMPLED_ROWS:
-        cells = _cells(generation.table, _sample(generation, reader.dialect), {}, lists)
-        bounds = _bounds(await rows_at(reader, generation.id, f"SELECT {_RANKED} FROM ({cells}) c"), lists)
+        cells = _cells(generation, _sample(generation, reader.dialect), {}, lists)
+        bounds = _bounds(await reader.rows(f"SELECT {_RANKED} FROM ({cells}) c", {}), lists)
     # SQLite would walk a whole index in its order, and look up every row, where the index happens to cover what runs.
     source = f"{checked(generation.table)} f{' NOT INDEXED' if reader.dialect == 'sqlite' else ''}"
-    statement = with_shared(generation.table, _cells(generation.table, source, bounds, lists), reader.dialect)
-    return await rows_at(reader, generation.id, statement)
+    statement = with_shared(generation.table, _cells(generation, source, bounds, lists), reader.dialect)
+    return await reader.rows(statement, {})
 
 
-def _cells(table: str, source: str, bounds: Mapping[int, FitCursor], lists: Lists) -> str:
+def _cells(generation: Generation, source: str, bounds: Mapping[int, FitCursor], lists: Lists) -> str:
     """SELECT of the window of each list and workload among the rows of ``source``."""
     window = lists.window
     passing: list[list[Condition]] = []
@@ -56,7 +56,7 @@ def _cells(table: str, source: str, bounds: Mapping[int, FitCursor], lists: List
         alternatives: list[list[Condition]] = []
         for slot in slots_of(query):
             terms = order_terms(query, window.order, slot, by_model=False, by_index=False)
-            where = conditions(query, slot, indexed=False)
+            where = conditions(generation.id, query, slot, indexed=False)
             if window.cursor is not None:
                 where += beyond(terms, window, window.cursor, slot)
             sources.append(
@@ -65,7 +65,7 @@ def _cells(table: str, source: str, bounds: Mapping[int, FitCursor], lists: List
             )
             bound = bounds.get(number)
             alternatives.append(where if bound is None else where + within(terms, window, bound, slot))
-        passing.append(known_quants(table, query) + _either(alternatives))
+        passing.append(known_quants(generation.table, query) + _either(alternatives))
     union = " UNION ALL ".join(f"SELECT * FROM ({select}) s{number}" for number, select in enumerate(sources))
     return f"WITH head AS (SELECT f.* FROM {source} WHERE {all_of(_either(passing))}) {union}"
 

@@ -37,7 +37,7 @@ from db.fits.query import (
     is_narrow,
     slots_of,
 )
-from db.reading import Reader, Row, rows_at
+from db.reading import Reader, Row
 from estimator.types import STATUSES, Status
 
 Array = NDArray[Any]
@@ -136,8 +136,8 @@ async def _places(
     fields = (FitField.DECODE if term.field in _RATIOS else term.field for term in order)
     columns = tuple(dict.fromkeys(field for field in fields if field not in PACKED and field is not FitField.KEY))
     with_plans = any(term.field is FitField.MEMORY for term in order)
-    statement = _statement(reader.dialect, generation.table, query, slots, columns, with_plans=with_plans)
-    rows = await rows_at(reader, generation.id, statement)
+    statement = _statement(reader.dialect, generation, query, slots, columns, with_plans=with_plans)
+    rows = await reader.rows(statement, {})
 
     def find() -> dict[int, list[Place]]:
         read = _read(rows, columns, with_plans=with_plans)
@@ -175,10 +175,16 @@ async def _places(
 
 
 def _statement(
-    dialect: str, table: str, query: FitQuery, slots: Sequence[int], columns: Sequence[FitField], *, with_plans: bool
+    dialect: str,
+    generation: Generation,
+    query: FitQuery,
+    slots: Sequence[int],
+    columns: Sequence[FitField],
+    *,
+    with_plans: bool,
 ) -> str:
     """SELECT of model, quant, what passes of their rows (records one after another), and their plans if these are asked for."""
-    shared, alternatives = shared_and_own([conditions(query, slot, indexed=False) for slot in slots])
+    shared, alternatives = shared_and_own([conditions(generation.id, query, slot, indexed=False) for slot in slots])
     own = [all_of(conditions) or "1 = 1" for conditions in alternatives]
     # One bit for each workload that passes.
     passes = " + ".join(
@@ -194,13 +200,13 @@ def _statement(
         # SQLite joins texts alone.
         records = f"group_concat(printf('{'%08X' * len(numbers)}', {', '.join(numbers)}) || hex(f.rest), '')"
     grouped = (
-        f"SELECT f.model_id, f.quant_id, f.born, {records} AS records FROM {checked(table)} f WHERE {where} "
+        f"SELECT f.model_id, f.quant_id, f.born, {records} AS records FROM {checked(generation.table)} f WHERE {where} "
         "GROUP BY f.model_id, f.quant_id, f.born"
     )
     if not with_plans:
         return f"SELECT r.model_id, r.quant_id, r.records FROM ({grouped}) r"
     return (
-        f"SELECT r.model_id, r.quant_id, r.records, q.plans FROM ({grouped}) r JOIN {table}_quant q "
+        f"SELECT r.model_id, r.quant_id, r.records, q.plans FROM ({grouped}) r JOIN {generation.table}_quant q "
         "ON q.model_id = r.model_id AND q.quant_id = r.quant_id AND q.born = r.born"
     )
 

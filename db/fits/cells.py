@@ -296,7 +296,7 @@ class StoredSpeed:
 
     @property
     def evidence(self) -> Evidence:
-        kind: Evidence = EVIDENCES[_ranges(self._row)[self._place]]
+        kind: Evidence = EVIDENCES[int(_ranges(self._row)[self._place])]
         return kind
 
 

@@ -12,11 +12,11 @@ from db.fits.cells import ENGINES
 from db.fits.layout import (
     FLAG_BITS,
     STATUS_MASK,
-    VISIBLE,
     Indexed,
     checked,
     engine_of_row,
     recommended_mask,
+    visible,
 )
 from db.fits.packing import bits_from, bits_to
 from db.fits.query import NOT_RUNNING, FitOwner, FitQuery, is_narrow
@@ -49,16 +49,16 @@ def running(slot: int) -> Condition:
 
 
 def conditions(
-    query: FitQuery, slot: int, guard: str = "", *, indexed: bool = True, owner: FitOwner | None = None
+    generation: int, query: FitQuery, slot: int, guard: str = "", *, indexed: bool = True, owner: FitOwner | None = None
 ) -> list[Condition]:
-    """Conditions of the filter on workload ``slot`` of row ``f``, the visibility included.
+    """Conditions of the filter on workload ``slot`` of row ``f``, and that it belongs to ``generation``.
 
     ``guard`` is put before the id columns of a filter that is not narrow: "+" keeps SQLite from starting with them.
     ``indexed`` repeats a bound on the speed for its index. The ids of ``owner`` are those of the outer row ``k.c0``.
     """
     guard = "" if is_narrow(query) else guard
     return [
-        Condition(VISIBLE),
+        Condition(visible(generation)),
         *_of_ids(query, guard, owner),
         *_of_outcome(query, slot),
         *_of_speed(query, slot, indexed=indexed and not is_narrow(query)),

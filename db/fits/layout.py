@@ -271,5 +271,7 @@ def engine_of_row(alias: str = "f") -> str:
     return f"(({alias}.flags >> {ENGINE_SHIFT}) & {ENGINE_MASK})"
 
 
-#: SQL condition: the row ``f`` belongs to generation ``:generation``.
-VISIBLE = "f.born <= :generation AND (f.died = 0 OR f.died > :generation)"
+def visible(generation: int) -> str:
+    """SQL condition: the row ``f`` belongs to a generation. Its number stands in the text: what the planner cannot see it
+    guesses wrong."""
+    return f"f.born <= {generation:d} AND (f.died = 0 OR f.died > {generation:d})"

@@ -25,7 +25,7 @@ from db.fits.query import (
     normal,
     slots_of,
 )
-from db.reading import Reader, Row, rows_at
+from db.reading import Reader, Row
 
 
 class Way(Enum):
@@ -149,9 +149,9 @@ async def count_fits(reader: Reader, generation: Generation, query: FitQuery) ->
         return generation.rows * len(slots)
     if not slots:
         return 0
-    counted, where = _counting(query, slots)
+    counted, where = _counting(generation.id, query, slots)
     statement = f"SELECT {counted} FROM {generation.table} f WHERE {where}"
-    (row,) = await rows_at(reader, generation.id, statement)
+    (row,) = await reader.rows(statement, {})
     return int(row[0] or 0)
 
 
@@ -162,18 +162,18 @@ async def count_of_owners(
     counts, slots = dict.fromkeys(ids, 0), slots_of(query)
     if slots and counts:
         column = owner.column if owner is FitOwner.ENGINE else f"f.{owner.column}"
-        counted, where = _counting(owner.among(query, tuple(counts)), slots)
+        counted, where = _counting(generation.id, owner.among(query, tuple(counts)), slots)
         statement = f"SELECT {column}, {counted} FROM {generation.table} f WHERE {where} GROUP BY {column}"
-        counts |= {int(row[0]): int(row[1] or 0) for row in await rows_at(reader, generation.id, statement)}
+        counts |= {int(row[0]): int(row[1] or 0) for row in await reader.rows(statement, {})}
     return counts
 
 
-def _counting(query: FitQuery, slots: Sequence[int]) -> tuple[str, str]:
+def _counting(generation: int, query: FitQuery, slots: Sequence[int]) -> tuple[str, str]:
     """SQL of the number of cells, or of groups of them, and the condition on their rows ``f``."""
     # An index pays for the few rows between two bounds; beyond one, half of the table is faster read through.
     few = query.one_per is None and query.decode_min is not None and query.decode_max is not None
     # Conditions of every workload (visibility, ids) stand in WHERE, where an index can serve them.
-    shared, own = shared_and_own([conditions(query, slot, indexed=few) for slot in slots])
+    shared, own = shared_and_own([conditions(generation, query, slot, indexed=few) for slot in slots])
     where = all_of(sorted(set(shared)))
     if query.one_per is None:
         counts = [f"sum(CASE WHEN {all_of(part)} THEN 1 ELSE 0 END)" if part else "count(*)" for part in own]

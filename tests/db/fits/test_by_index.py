@@ -8,7 +8,7 @@ from db.fits import by_index, by_scan, layout, reads
 from db.fits import query as fit_query
 from db.fits.joins import with_shared
 from db.fits.query import FitField, FitOrder, FitOwner, FitQuery
-from db.reading import Reader, rows_at
+from db.reading import Reader
 from estimator.types import STATUSES, Engine
 from tests.support.stored_fits import (
     GENERATION,
@@ -126,11 +126,11 @@ async def test_leading_rows_fill_the_first_page_of_an_accelerator(
     if field is FitField.SCORE and layout.has_model_indexes(reader.dialect):
         queries.append(FitQuery(model_ids=(2,), workload_ids=(1,)))
     for query in queries:
-        source = by_index.page_source(by_index.Selection(GENERATION.table, reader.dialect, query, window, 1))
+        source = by_index.page_source(by_index.Selection(GENERATION, reader.dialect, query, window, 1))
         # Without the read of all rows of the accelerator, which follows where these are too few.
         led, union, _ = source.partition(" UNION ALL ")
         assert union
-        rows = await rows_at(reader, GENERATION.id, with_shared(GENERATION.table, led, reader.dialect))
+        rows = await reader.rows(with_shared(GENERATION.table, led, reader.dialect), {})
         cells = [cell for cell in await all_cells(reader) if matches(cell, query)]
         expected = sorted(cells, key=lambda cell: rank(cell, window.order))[: window.rows]
         assert [tuple(row[1:4]) for row in rows] == [tuple(cell.key) for cell in expected]
