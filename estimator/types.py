@@ -255,10 +255,6 @@ class Quant:
     mixed_recipe: str | None = None
     part_factors: tuple[float, ...] = ()
 
-    def __hash__(self) -> int:
-        # Caches look lists of quants up by value; two fields spare hashing the rest each time.
-        return hash((self.slug, self.file_type))
-
 
 @dataclass(frozen=True, slots=True)
 class Workload:
