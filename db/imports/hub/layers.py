@@ -11,6 +11,7 @@ from db.imports.hub.class_defaults import ConfigValues
 from db.imports.hub.families import Family
 
 MAX_LAYERS = 1_000
+_WIDTH, _HEADS = 4_194_304, 65_536
 _LETTERS = {
     "full_attention": "F",
     "attention": "F",
@@ -273,3 +274,30 @@ def _by_rule(values: Mapping[str, Any], family: Family, layers: int) -> str:
         else "D"
         for index in range(layers)
     )  # fmt: skip
+
+
+def scaled_layers(values: Mapping[str, Any], facts: dict[str, Any]) -> None:
+    """Heads and feed-forward widths of OpenELM, which grow from layer to layer (``make_divisible`` of its modelling code)."""
+    layers, divisor = facts["n_layers"], whole(values, "ffn_dim_divisor", 1, _WIDTH, 256) or 256
+    listed = [values.get(key) for key in ("num_query_heads", "key_heads_of_layers", "ffn_multipliers")]
+    if not all(isinstance(entries, list) and len(entries) == layers for entries in listed):
+        raise ImportFactsError(
+            f"'num_query_heads', 'num_kv_heads' and 'ffn_multipliers' must list one for each of the {layers} layers",
+            "num_query_heads",
+        )
+    facts["attention"]["per_layer"] = [
+        {
+            "n_heads": needed({"num_query_heads": queries}, "num_query_heads", 1, _HEADS),
+            "n_kv_heads": needed({"num_kv_heads": keys}, "num_kv_heads", 1, _HEADS),
+            "intermediate_size": _divisible(factor, facts["hidden_size"], divisor),
+        }
+        for queries, keys, factor in zip(*listed, strict=True)
+    ]
+
+
+def _divisible(factor: Any, hidden: int, divisor: int) -> int:
+    """``factor`` times ``hidden``, rounded to a multiple of ``divisor`` and not down by more than a tenth."""
+    if isinstance(factor, bool) or not isinstance(factor, int | float) or not 0 < factor <= 64:
+        raise ImportFactsError("'ffn_multipliers' must hold numbers from 0 to 64", "ffn_multipliers")
+    width = max(divisor, int(factor * hidden + divisor / 2) // divisor * divisor)
+    return width + divisor if width < 0.9 * factor * hidden else width
