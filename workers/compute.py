@@ -76,8 +76,8 @@ def _parsed(connection: Connection, run_id: int, kind: str) -> dict[int, Any]:
     """Entities of a run by id; an update of one entry reads and parses no other."""
     hashes, known = hashes_of_run(connection, run_id, kind), _known[kind]
     changed = [entity_id for entity_id, digest in hashes.items() if known.get(entity_id, ("",))[0] != digest]
-    whole = len(changed) == len(hashes)
-    for entity_id, entry in entries_of_run(connection, run_id, kind, None if whole else changed).items():
+    all_changed = len(changed) == len(hashes)
+    for entity_id, entry in entries_of_run(connection, run_id, kind, None if all_changed else changed).items():
         known[entity_id] = (hashes[entity_id], _PARSERS[kind](entry))
     _known[kind] = {entity_id: known[entity_id] for entity_id in hashes}
     return {entity_id: _known[kind][entity_id][1] for entity_id in hashes}

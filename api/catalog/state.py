@@ -145,8 +145,8 @@ class CatalogState:
         for kind, rows in hashes.items():
             same = before.get(kind, {})
             changed = [number for number, slug, digest in rows if same.get(slug) != digest]
-            whole = len(changed) == len(rows) and not outlived.get(kind)
-            fresh = await self._fresh(connection, kind, changed, whole=whole)
+            all_changed = len(changed) == len(rows) and not outlived.get(kind)
+            fresh = await self._fresh(connection, kind, changed, whole=all_changed)
             kept = {} if known is None else known.catalog.entries(kind)
             entries[kind] = {slug: fresh[slug] if slug in fresh else kept[slug] for _, slug, _ in rows}
         catalog = Catalog(

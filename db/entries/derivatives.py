@@ -95,10 +95,12 @@ def other_size(repository: str, base: Entry) -> str | None:
     names = (str(base["slug"]), str(base["name"]), str(base.get("hf_repo") or "").split("/")[-1])
     known = [amount for name in names for amount in _sizes(name).values()]
     known += [float(base[key]) for key in ("params_total_b", "params_active_b") if base.get(key)]
-    told = _sizes(repository.split("/")[-1])
-    if any(low * size <= amount <= high * size for amount in told.values() for size in known for low, high in [_NEAR]):
+    stated = _sizes(repository.split("/")[-1])
+    if any(
+        low * size <= amount <= high * size for amount in stated.values() for size in known for low, high in [_NEAR]
+    ):
         return None
-    return " and ".join(told) or None
+    return " and ".join(stated) or None
 
 
 def _sizes(name: str) -> dict[str, float]:

@@ -116,13 +116,13 @@ def _decode_shares(work: DecodeWork, coefficients: SpeedCoefficients) -> tuple[f
     def seconds(of: DecodeWork) -> float:
         return float(decode_seconds(of, coefficients).item())
 
-    whole = seconds(work)
+    step_s = seconds(work)
     no_cache = _without(work, "kv_bytes", "host_kv_bytes", "attention_flops")
     no_host = _without(no_cache, "host_dense_bytes", "host_routed_bytes", "host_layers", "host_expert_layers")
     no_weights = _without(no_host, "dense_bytes", "routed_bytes")
     idle = _without(no_weights, "flops")
     steps = [seconds(step) for step in (no_cache, no_host, no_weights, idle)]
-    parts = _parts(whole, steps)
+    parts = _parts(step_s, steps)
     cache, host, weights, compute, fixed = parts
     return weights, cache, compute, host, fixed
 
@@ -131,11 +131,11 @@ def _prefill_shares(work: PrefillWork, coefficients: SpeedCoefficients) -> tuple
     def seconds(of: PrefillWork) -> float:
         return float(prefill_seconds(of, coefficients).item())
 
-    whole = seconds(work)
+    prompt_s = seconds(work)
     no_host = _without(work, "host_weight_bytes")
     no_compute = _without(no_host, "flops_per_token", "attention_flops_per_pair")
     idle = _without(no_compute, "weight_bytes", "dense_bytes", "routed_total_bytes")
-    host, compute, weights, fixed = _parts(whole, [seconds(step) for step in (no_host, no_compute, idle)])
+    host, compute, weights, fixed = _parts(prompt_s, [seconds(step) for step in (no_host, no_compute, idle)])
     return compute, weights, host, fixed
 
 

@@ -28,8 +28,8 @@ class ContextExtension:
 
     def __str__(self) -> str:
         factor = "" if self.factor is None else f" of factor {self.factor:g}"
-        told = "" if self.applied else ", which the engine must be told"
-        return f"{self.tokens:,} with {METHOD_NAMES.get(self.method, self.method)}{factor}{told}"
+        condition = "" if self.applied else ", which the engine must be told"
+        return f"{self.tokens:,} with {METHOD_NAMES.get(self.method, self.method)}{factor}{condition}"
 
 
 def context_extension(facts: Mapping[str, Any]) -> ContextExtension | None:

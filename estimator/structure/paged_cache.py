@@ -132,8 +132,8 @@ def _compressed_bytes(model: ModelArchitecture) -> Reserved:
         overlaps = ratio < _OVERLAPPING_RATIO
         window = ratio * (2 if overlaps else 1)
         groups.append((count, PagedLayers(1.0, window - 1, 1), _STATE_BLOCK_TOKENS[overlaps]))
-    whole = max(ratios.values())
-    size = _least_padding([whole, *(count for count, _, _ in groups)])
+    most_layers = max(ratios.values())
+    size = _least_padding([most_layers, *(count for count, _, _ in groups)])
 
     def reserved(context: Floats, batched_tokens: int) -> Floats:
         context = np.asarray(context, dtype=np.float64)

@@ -167,13 +167,13 @@ def wares_of(catalog: Catalog) -> list[Ware]:
 def rent_or_buy(catalog: Catalog, gpu: str, terms: Terms) -> RentOrBuy:
     """An accelerator's price beside its rent for the hours a month of the terms. Raises :class:`QuestionError`."""
     slug = resolved(catalog, "gpu", gpu)
-    told = _rent_or_buy(catalog, slug, terms)
-    if told.buy is not None or told.sold_as_card:
-        return told
+    offered = _rent_or_buy(catalog, slug, terms)
+    if offered.buy is not None or offered.sold_as_card:
+        return offered
     chip = _chip(catalog.gpus[slug])
     cards = [_rent_or_buy(catalog, other, terms) for other, entry in catalog.gpus.items() if _chip(entry) == chip]
     priced = [(card.buy.usd, card) for card in cards if card.sold_as_card and card.buy is not None]
-    return replace(told, as_card=min(priced, key=lambda pair: pair[0], default=(0.0, None))[1])
+    return replace(offered, as_card=min(priced, key=lambda pair: pair[0], default=(0.0, None))[1])
 
 
 def _chip(entry: Entry) -> tuple[str, str, str]:
@@ -236,8 +236,8 @@ def why_budget_is_left(answer: Answer) -> Sentence | None:
         if points
         else "is rated higher"
     )
-    told = f"The first leaves over half of the budget: nothing within it {more}"
-    return Sentence(SentenceCode.BUDGET_LEFT, f"{told}.", points=points, purchase=best.offer.name, usd=usd)
+    phrase = f"The first leaves over half of the budget: nothing within it {more}"
+    return Sentence(SentenceCode.BUDGET_LEFT, f"{phrase}.", points=points, purchase=best.offer.name, usd=usd)
 
 
 def why_unpriced(offer: Offer) -> list[Sentence]:

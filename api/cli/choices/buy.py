@@ -227,13 +227,13 @@ def _table(answer: answers.Answer, purchases: Sequence[Purchase], last: str, tol
 
 
 def _prices(offer: Offer) -> str:
-    told = []
+    prices = []
     for part in offer.parts:
         assert part.price is not None
         count = "" if part.count == 1 else f"{part.count} x "
         kind = part.price.kind.value.replace("_", " ")
-        told.append(f"{count}{part.price.usd:,.0f} ({kind}, {part.price.date or 'undated'})")
-    return " + ".join(told)
+        prices.append(f"{count}{part.price.usd:,.0f} ({kind}, {part.price.date or 'undated'})")
+    return " + ".join(prices)
 
 
 def _rental_table(rentals: Sequence[Rental]) -> Table:

@@ -112,13 +112,13 @@ def named_slugs(
 
 def repeated(named: Sequence[tuple[Sequence[str], str | None]]) -> list[UserError]:
     """An error for each slug that one change names again; ``named`` are slugs of a kind, None for none, behind their paths."""
-    seen: set[str] = set()
+    slugs: set[str] = set()
     errors = []
     for path, slug in named:
-        if slug in seen:
+        if slug in slugs:
             errors.append(_user_error(path, f"{slug!r} is in this change already; keep one."))
         elif slug is not None:
-            seen.add(slug)
+            slugs.add(slug)
     return errors
 
 

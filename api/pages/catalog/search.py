@@ -37,8 +37,8 @@ async def search_page(request: Request, reads: FitReads, base_url: str) -> Respo
     wish, named = await asyncio.to_thread(_read, reads.view, text)
     path = _page_of(wish, named)
     if path:
-        told = typed([named.gpu, named.model])
-        path += f"{'&' if '?' in path else '?'}{urlencode({TYPED: told})}" if told else ""
+        names = typed([named.gpu, named.model])
+        path += f"{'&' if '?' in path else '?'}{urlencode({TYPED: names})}" if names else ""
         return RedirectResponse(path, 303, headers=dict(COMMON))
     values = await asyncio.to_thread(_choices, reads.view, text, wish)
     return html("catalog/search.html", values, base_url, "/search", 200 if values["found"] else 404)

@@ -143,15 +143,15 @@ def _row(answer: answers.Answer, purchase: Purchase) -> dict[str, Any]:
 
 def _parts(parts: Sequence[Part]) -> list[tuple[str, str]]:
     """The price of each part, and the kind and the date of it; the purchase's name names them in this order."""
-    told = []
+    prices = []
     for part in parts:
         count = "" if part.count == 1 else f"{part.count} x "
         if part.price is None:
-            told.append(("unknown", ""))
+            prices.append(("unknown", ""))
         else:
             kind, date = PRICE_KINDS[part.price.kind], part.price.date or "undated"
-            told.append((f"{count}{dollars(part.price.usd)}", f"{kind}, {date}"))
-    return told
+            prices.append((f"{count}{dollars(part.price.usd)}", f"{kind}, {date}"))
+    return prices
 
 
 def _rental(answer: answers.Answer, rental: Rental) -> dict[str, Any]:

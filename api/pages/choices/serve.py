@@ -99,8 +99,8 @@ def _notes(view: CatalogView, asked: Asked, meaning: Meaning) -> list[Reading]:
     def address_of(slug: str) -> str:
         return asked.address(gpu=slug, typed=None)
 
-    told = of_typed(view, asked.text(TYPED), "gpu", meaning.slug, address_of)
-    return told or readings(view, "gpu", meaning, address_of)
+    typed_names = of_typed(view, asked.text(TYPED), "gpu", meaning.slug, address_of)
+    return typed_names or readings(view, "gpu", meaning, address_of)
 
 
 def _is_size(text: str) -> bool:

@@ -92,14 +92,14 @@ def load_of(people: int, think_s: float, pace: ServerPace) -> Load:
     arrivals = share[:-1] * (people - present + 1)
     arrivals /= arrivals.sum()
     first = pace.first_token_s()[streams] + np.maximum(present - pace.most_streams, 0) / rate
-    seen = pace.seen_tok_s()[streams]
+    seen_tok_s = pace.seen_tok_s()[streams]
     busy = min(int(np.searchsorted(np.cumsum(arrivals), BUSY_QUANTILE)), people - 1)
     return Load(
         people=people,
         active_streams=float((share[1:] * present).sum()),
         busy_active_streams=busy + 1,
-        decode_tok_s=float(1.0 / (arrivals / seen).sum()),
-        busy_decode_tok_s=float(seen[busy]),
+        decode_tok_s=float(1.0 / (arrivals / seen_tok_s).sum()),
+        busy_decode_tok_s=float(seen_tok_s[busy]),
         ttft_s=float((arrivals * first).sum()),
         busy_ttft_s=float(first[busy]),
         total_tok_s=float((share[1:] * rate).sum()) * pace.output_tokens,
