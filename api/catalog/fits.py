@@ -109,11 +109,13 @@ def best_of(view: CatalogView, cells: Sequence[AnyCell]) -> AnyCell | None:
     for cell in cells:
         if cell.recommended:
             return cell
-    placed = [cell for cell in cells if cell.status is not Status.UNSUPPORTED]
+    placed = [(cell, load) for cell in cells if (load := cell.load) is not None]
     if placed:
-        highest = max(cell.score for cell in placed)
-        return min(
-            (cell for cell in placed if cell.score == highest),
-            key=lambda cell: (cell.memory.total_bytes, view.quant_by_id[cell.quant_id].slug),
-        )
+        highest = max(cell.score for cell, _ in placed)
+        best = [
+            (load.total_bytes, view.quant_by_id[cell.quant_id].slug, cell)
+            for cell, load in placed
+            if cell.score == highest
+        ]
+        return min(best, key=lambda ranked: ranked[:2])[2]
     return cells[0]
