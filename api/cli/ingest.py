@@ -157,11 +157,11 @@ def stale_command(least: int, *, as_json: bool) -> int:
             print_line(row)
         return 0
     counts = Counter((fact.kind, fact.state, fact.field.split(":")[0].split(" (")[0]) for fact in facts)
-    print(f"{'kind':6} {'state':12} {'field':28} count  (--json names the entries)")
+    print(f"{'kind':10} {'state':12} {'field':28} count  (--json names the entries)")
     for (kind, state, field), count in sorted(counts.items()):
-        print(f"{kind:6} {state:12} {field:28} {count:5}")
+        print(f"{kind:10} {state:12} {field:28} {count:5}")
     for name in names:
-        print(f"{name.kind:6} asked for     {name.name:28} {name.count:5}  {name.first_day} to {name.last_day}")
+        print(f"{name.kind:10} asked for     {name.name:28} {name.count:5}  {name.first_day} to {name.last_day}")
     return 0
 
 

@@ -42,7 +42,7 @@ _CONTEXT_MAX = 0.01
 class DerivativeRow(Shape):
     repository: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$", max_length=200)]
     base: Slug
-    known_by: Literal["name", "shape", "text", "card"]
+    known_by: Literal["name", "shape", "text", "card", "recalled"]
     license: Name | None
     date: Date | None
     format: Slug | None
@@ -82,6 +82,8 @@ def _findings(
         yield "base", f"the name is that of {sibling!r}, which has the same shape; correct the base"
     elif row.known_by != "text" and (told := other_size(row.repository, base)):
         yield "base", f"the name says {told}, which is no size of {row.base!r}; correct the base"
+    if row.known_by == "card" and row.revision is None:
+        yield "revision", "nothing tells which commit of the card was read; state it, or write recalled"
     if row.format not in (None, SEVERAL_GGUF, OTHER) and row.format not in quants:
         yield "format", f"the catalog has no quantization {row.format!r}; correct the slug"
     name = row.repository.casefold()

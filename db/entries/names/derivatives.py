@@ -22,7 +22,7 @@ class Derivative:
     ``gguf`` for GGUF files of several types, ``other`` for a format that the catalog does not have.
 
     ``known_by``: ``name`` or ``card`` where its name or card states the base, ``shape`` where its dimensions and parameter
-    count are those of the base, ``text`` where the dimensions of its text model are.
+    count are those of the base, ``text`` where the dimensions of its text model are, ``recalled`` where nothing was read.
     """
 
     repository: str
@@ -110,6 +110,11 @@ def _rows(directory: Path) -> Iterator[dict[str, Any]]:
 @lru_cache(maxsize=2)
 def _read(directory: Path) -> tuple[Derivative, ...]:
     return tuple(Derivative(row["repository"], row["base"], row["known_by"], row["format"]) for row in _rows(directory))
+
+
+def recalled_repositories(directory: Path) -> list[str]:
+    """Repositories whose base nobody read."""
+    return [derivative.repository for derivative in _read(directory) if derivative.known_by == "recalled"]
 
 
 @lru_cache(maxsize=2)

@@ -26,6 +26,7 @@ _CHIP = ", or its chip and memory"
 _KNOWN_BY = {
     "name": "which its name states",
     "card": "which its card states",
+    "recalled": "as is recalled of it; its card was not read",
     "shape": "which has the same shape",
     "text": "whose shape its text model has; its towers are not counted",
 }

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from db.entries import specs
-from db.entries.files import Catalog, Entry
+from db.entries.derivatives import DIRECTORY
+from db.entries.files import CATALOG_ROOT, Catalog, Entry
+from db.entries.names.derivatives import recalled_repositories
 from db.entries.traits import judgement_entries
 
 State = Literal["null", "recalled", "unconfirmed"]
@@ -23,13 +25,14 @@ class StaleFact:
     """A field of an entity, and why it needs a look."""
 
     kind: str
+    #: Of a derivative, its repository.
     slug: str
     field: str
     state: State
 
 
 def stale_facts(catalog: Catalog) -> Iterator[StaleFact]:
-    """Null, recalled and never confirmed facts of models and accelerators, by kind and slug."""
+    """Null, recalled and never confirmed facts of models, accelerators and derivatives, by kind and slug."""
     for kind, always in _ALWAYS.items():
         for slug, entry in catalog.entries(kind).items():
             yield from (StaleFact(kind, slug, field, "null") for field in always if entry[field] is None)
@@ -40,6 +43,8 @@ def stale_facts(catalog: Catalog) -> Iterator[StaleFact]:
         if training["slug"] in catalog.models:
             for field in training["recalled"]:
                 yield StaleFact("model", training["slug"], f"post_training.{field}", "recalled")
+    for repository in recalled_repositories(CATALOG_ROOT / DIRECTORY):
+        yield StaleFact("derivative", repository, "base", "recalled")
 
 
 def _recalled(kind: str, entry: Entry) -> set[str]:

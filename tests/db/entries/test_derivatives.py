@@ -41,6 +41,9 @@ def test_the_lists_are_sound() -> None:
         ({"repository": "no owner"}, "repository"),
         ({"repository": "Qwen/Qwen3-32B"}, "repository"),
         ({"known_by": "hearsay"}, "known_by"),
+        ({"known_by": "recalled"}, None),
+        ({"known_by": "card"}, "revision"),
+        ({"known_by": "card", "revision": "0" * 40}, None),
         ({"date": "yesterday"}, "date"),
         ({"downloads": 5}, "downloads"),
     ],
@@ -131,11 +134,11 @@ def test_a_fine_tune_is_no_copy_and_the_publisher_comes_first(tmp_path: Path) ->
 
 def test_a_repository_of_gguf_files_has_no_one_quantization(tmp_path: Path) -> None:
     (tmp_path / "derivatives").mkdir()
-    (tmp_path / "derivatives" / "qwen3.jsonl").write_bytes(line("some/Thing-1", "gguf", "card"))
+    (tmp_path / "derivatives" / "qwen3.jsonl").write_bytes(line("some/Thing-1", "gguf", "recalled"))
     resolver = Resolver({"model": CATALOG.models, "quant": CATALOG.quants, "engine": CATALOG.engines}, tmp_path)
     meaning = resolver.meaning("model", "some/Thing-1")
     assert (meaning.slug, meaning.quant) == ("qwen3-32b", None)
-    assert meaning.note == "some/Thing-1 is estimated as Qwen3 32B, which its card states."
+    assert meaning.note == "some/Thing-1 is estimated as Qwen3 32B, as is recalled of it; its card was not read."
 
 
 def test_a_file_of_a_derivative_states_its_quantization() -> None:

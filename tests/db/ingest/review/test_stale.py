@@ -36,6 +36,12 @@ def test_recalled_training_is_listed() -> None:
     assert "qwen3-8b" not in recalled
 
 
+def test_a_base_that_nobody_read_is_listed() -> None:
+    facts = set(stale_facts(replace(CATALOG, gpus={}, models={})))
+    assert StaleFact("derivative", "PrimeIntellect/INTELLECT-3", "base", "recalled") in facts
+    assert "Qwen/Qwen3-32B-AWQ" not in {fact.slug for fact in facts}
+
+
 def test_an_imported_field_with_a_source_needs_none() -> None:
     catalog = CATALOG
     known = catalog.models["qwen3-8b"] | {"known_by": {"license": "card", "context_length": "config"}}
