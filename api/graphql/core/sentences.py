@@ -20,7 +20,7 @@ describe(
     "Meaning of a sentence, and its values.",
     {
         "NAME_TAKEN_AS": "`name` leaves something open or has a typing error: it is `takenAs`, and fits `others` too.",
-        "BASE_OF_DERIVATIVE": "`repository` is estimated as the model `base`, by `knownBy`: `name`, `card`, `shape`, `text` or `recalled`.",
+        "BASE_OF_DERIVATIVE": "`repository` is estimated as `base`, by `knownBy`: `name`, `card`, `shape`, `text` or `recalled`.",
         "TUNING_NOT_JUDGED": "Abilities of `repository` are taken from `base`.",
         "GPU_OF_COMPUTER": "`name` is taken as the accelerator of `computer`.",
         "MEMORY_OF_PROCESSOR": "`name` is taken as `takenAs`, as the processor takes `memory`.",
